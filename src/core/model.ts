@@ -1,0 +1,300 @@
+// The words of the design as types: what is configured, what is observed, what is seen at a
+// provider, what is decided. Plain JSON all the way down, so that it can be stored, printed,
+// compared and replayed. Nothing here does anything: no function with a side effect may live here.
+//
+// Time. Everything called `...At` is engine time: milliseconds on one axis that starts at the wall
+// clock of the first start, runs on the monotonic clock, and carries on across restarts without
+// ever going back (design, rule 12). `...Wall` is the wall clock, for people only.
+//
+// Names. A DNS name inside Detour is lower-case and fully qualified, with its trailing dot.
+
+export type Json = null | boolean | number | string | readonly Json[] | { readonly [k: string]: Json };
+
+/** A DNS name, lower-case, fully qualified, with the trailing dot: `www.gslb.example.net.` */
+export type Name = string;
+
+// ---------------------------------------------------------------- what is configured
+
+/** `<origin>/<check>`: unique in one configuration. */
+export type CheckId = string;
+
+export interface CheckConfig {
+  readonly id: CheckId;
+  readonly origin: string;
+  /** The paths that probe it, by name. */
+  readonly paths: readonly string[];
+  readonly intervalMs: number;
+  readonly timeoutMs: number;
+  /** Pause between the probes of a confirm burst. */
+  readonly confirmMs: number;
+  /** Failures in a row that make a verdict `down`. */
+  readonly fall: number;
+  /** Passes in a row that make a verdict `up`. */
+  readonly rise: number;
+  /** An advisory check is shown and never moves traffic. */
+  readonly advisory: boolean;
+}
+
+export interface OriginConfig {
+  readonly name: string;
+  readonly cloud: string;
+  readonly region: string | null;
+  readonly checks: readonly CheckId[];
+}
+
+export interface TargetConfig {
+  /** The origin it leads to; also the target's name everywhere (CLI, marker, metrics). */
+  readonly origin: string;
+  readonly cname: Name;
+}
+
+export type Failback = { readonly kind: 'manual' } | { readonly kind: 'after'; readonly ms: number };
+
+export interface RecordConfig {
+  readonly name: Name;
+  readonly mode: 'observe' | 'steer';
+  /** In order of preference; at least one. */
+  readonly targets: readonly TargetConfig[];
+  /** Where it is published, each with the TTL in seconds to publish there. */
+  readonly publish: readonly { readonly provider: string; readonly ttl: number }[];
+  readonly patienceMs: number;
+  readonly failback: Failback;
+  /** Automatic switches allowed in any one hour. */
+  readonly switchesPerHour: number;
+  /** What is done about an edit by somebody else. */
+  readonly drift: 'report' | 'repair';
+}
+
+/** What a lane must know of its provider; filled from the adapter's own table. */
+export interface LaneConfig {
+  readonly provider: string;
+  readonly type: string;
+  /** Records one read may ask for. */
+  readonly readMax: number;
+  /** Changes one write may carry. */
+  readonly writeMax: number;
+  /** Limit of one API call. */
+  readonly callTimeoutMs: number;
+  /** API calls one read or write may need in the worst case; bounds the whole effect. */
+  readonly callsMax: number;
+  /** The vendor's published quota, as a token bucket of calls; `reserve` is kept for switches. */
+  readonly quota: { readonly burst: number; readonly perSecond: number; readonly reserve: number };
+}
+
+export interface CoreConfig {
+  readonly cluster: string;
+  readonly paths: readonly string[];
+  readonly clouds: readonly string[];
+  readonly checks: Readonly<Record<CheckId, CheckConfig>>;
+  readonly origins: Readonly<Record<string, OriginConfig>>;
+  readonly records: Readonly<Record<Name, RecordConfig>>;
+  readonly lanes: Readonly<Record<string, LaneConfig>>;
+  /** Confirm probes allowed: a token bucket over all checks. */
+  readonly confirm: { readonly burst: number; readonly perSecond: number };
+}
+
+// ---------------------------------------------------------------- what is observed
+
+/** `blind`: the path or the checker itself failed; it says nothing about the origin. */
+export type Outcome = 'pass' | 'fail' | 'blind';
+
+export interface Phases {
+  readonly dnsMs?: number;
+  readonly connectMs?: number;
+  readonly tlsMs?: number;
+  readonly firstByteMs?: number;
+}
+
+export interface Observation {
+  readonly outcome: Outcome;
+  readonly startedAt: number;
+  readonly endedAt: number;
+  /** A closed word for machines: `ok`, `status`, `body`, `timeout`, `refused`, `no-route`, … */
+  readonly reason: string;
+  /** One English clause for people; never a secret. */
+  readonly detail: string;
+  readonly phases: Phases;
+  /** Whole days until the certificate ends; absent without TLS. */
+  readonly certificateDays?: number;
+}
+
+export type Verdict = 'up' | 'down' | 'unknown';
+export type Health = Verdict;
+
+// ---------------------------------------------------------------- what is seen and written
+
+export type MarkerKind = 'auto' | 'operator';
+
+/** The TXT record at `_detour.<record>`: public, so it never carries a person's name. */
+export interface Marker {
+  readonly cluster: string;
+  readonly epoch: number;
+  /** Random id of the switch that wrote it. */
+  readonly id: string;
+  readonly term: number;
+  readonly kind: MarkerKind;
+  readonly target: string;
+  /** Wall-clock milliseconds at which a pin ends; null: no pin, or one without an end. */
+  readonly untilWall: number | null;
+  readonly pinned: boolean;
+}
+
+/** Why a provider may not be written for a record, whatever Detour wants. */
+export interface Refusal {
+  /** A closed word: `proxied`, `flattened`, `alias`, `weighted`, `line`, `apex`, `other-type`, … */
+  readonly word: string;
+  /** What stands there, why Detour will not touch it, and what would cure it. */
+  readonly sentence: string;
+}
+
+/** What one provider holds for one record. */
+export interface Seen {
+  /** CNAMEs at the record's name; more than one is a conflict. */
+  readonly cnames: readonly { readonly value: Name; readonly ttl: number }[];
+  /** Texts at the marker's name, unquoted and joined; more than one is a conflict. */
+  readonly markers: readonly string[];
+  readonly refusal: Refusal | null;
+  /** What the adapter needs to write exactly against this reading (ids, raw values). */
+  readonly ref: Json;
+}
+
+/** One record's change at one provider: made whole, or not at all, if `from` still stands there. */
+export interface Change {
+  readonly name: Name;
+  readonly from: Seen;
+  readonly to: {
+    readonly cname: Name;
+    readonly ttl: number;
+    readonly marker: string;
+    readonly epoch: number;
+  };
+}
+
+export type FaultKind =
+  /** Credentials refused: perhaps wrong, perhaps the vendor's outage. Retried slowly for ever. */
+  | 'auth-suspect'
+  | 'throttled'
+  /** What was read no longer stands there: read again and plan anew. */
+  | 'conflict'
+  /** The vendor will never take this change as it is. */
+  | 'rejected'
+  /** Not applied: the vendor cannot be reached, or says it is failing. */
+  | 'unavailable'
+  /** The reply was lost: it may or may not be applied. Read back first. */
+  | 'uncertain';
+
+export interface Fault {
+  readonly kind: FaultKind;
+  /** One English clause; never a secret, never a URL with a query. */
+  readonly detail: string;
+  readonly cure?: string;
+  /** How long the vendor asked to be left alone. */
+  readonly retryAfterMs?: number;
+}
+
+export type Result<T> =
+  | { readonly ok: true; readonly value: T }
+  | { readonly ok: false; readonly fault: Fault };
+
+/** One authoritative server's answer for a record. */
+export interface ServerAnswer {
+  /** `ADDRESS:PORT`, or the host name where no address was found. */
+  readonly server: string;
+  readonly answer:
+    | { readonly kind: 'cname'; readonly value: Name; readonly ttl: number }
+    | {
+        readonly kind:
+          | 'nxdomain'
+          | 'nodata'
+          | 'servfail'
+          | 'refused'
+          | 'not-authoritative'
+          | 'timeout'
+          | 'error';
+        readonly detail: string;
+      };
+  /** Texts at the marker's name; null when they were not asked for or not answered. */
+  readonly markers: readonly string[] | null;
+}
+
+/** Whether a name's whole chain is answered by its authoritative servers (rule 3). */
+export type ChainAnswer =
+  | { readonly kind: 'answered'; readonly chain: readonly Name[] }
+  | { readonly kind: 'broken'; readonly at: Name; readonly detail: string }
+  | { readonly kind: 'unknown'; readonly detail: string };
+
+// ---------------------------------------------------------------- what an operator says
+
+export interface Pin {
+  readonly target: string;
+  readonly reason: string;
+  readonly by: string;
+  readonly sinceAt: number;
+  /** null: until somebody unpins it. */
+  readonly untilAt: number | null;
+}
+
+/** `by` is who said it, for the journal; it never leaves the machine in a marker. */
+export type Command =
+  | {
+      readonly kind: 'switch';
+      readonly record: Name;
+      readonly target: string;
+      readonly reason: string;
+      readonly by: string;
+      /** How long the pin holds; null: without end. */
+      readonly forMs: number | null;
+      readonly force: boolean;
+      readonly dryRun: boolean;
+    }
+  | {
+      readonly kind: 'adopt';
+      readonly record: Name;
+      readonly target: string;
+      readonly create: boolean;
+      readonly by: string;
+    }
+  | {
+      readonly kind: 'pin';
+      readonly record: Name;
+      readonly reason: string;
+      readonly by: string;
+      readonly forMs: number | null;
+    }
+  | { readonly kind: 'unpin'; readonly record: Name; readonly by: string }
+  | { readonly kind: 'drain'; readonly what: string; readonly reason: string; readonly by: string }
+  | { readonly kind: 'undrain'; readonly what: string; readonly by: string }
+  | {
+      readonly kind: 'freeze';
+      readonly record: Name | null;
+      readonly reason: string;
+      readonly by: string;
+    }
+  | { readonly kind: 'unfreeze'; readonly record: Name | null; readonly by: string }
+  | { readonly kind: 'ack'; readonly record: Name; readonly by: string };
+
+export interface Reply {
+  /** The exit code of the design: 0 done, 1 the world refused, 2 wrong input, 3 partly done. */
+  readonly exit: 0 | 1 | 2 | 3;
+  readonly message: string;
+  /** For `switch`: the id and epoch to follow, or the plan of a dry run. */
+  readonly detail?: Json;
+}
+
+// ---------------------------------------------------------------- what is remembered
+
+/** One line of the journal. `kind` is a closed word; `data` holds the facts behind the sentence. */
+export interface Entry {
+  readonly kind: string;
+  readonly record: Name | null;
+  readonly sentence: string;
+  readonly data: Json;
+}
+
+/** What somebody should be told. */
+export interface Notice {
+  readonly kind: 'switch' | 'needs-person' | 'lagging' | 'recovered';
+  readonly record: Name | null;
+  readonly sentence: string;
+  readonly data: Json;
+}

@@ -1,0 +1,167 @@
+// The seams between the loop and the world: types only, no code. Every adapter implements one of
+// these and imports nothing else of the house but the core's types. A port's method never throws
+// for what the world does: it answers with a value. It throws only where it says so here, or when
+// Detour itself is wrong.
+
+import type {
+  ChainAnswer,
+  Change,
+  CheckId,
+  Entry,
+  Json,
+  Name,
+  Notice,
+  Observation,
+  Phases,
+  Result,
+  Seen,
+  ServerAnswer,
+} from './core/model.ts';
+
+export interface Clock {
+  /** Engine time, in milliseconds; see core/model.ts. Never goes back. */
+  now(): number;
+  /** Wall clock, in milliseconds since 1970. */
+  wall(): number;
+  /** Calls once after so many milliseconds; the returned function cancels it. */
+  after(ms: number, then: () => void): () => void;
+}
+
+export interface ProbeResult {
+  readonly outcome: Observation['outcome'];
+  readonly reason: string;
+  readonly detail: string;
+  readonly phases: Phases;
+  readonly certificateDays?: number;
+}
+
+export interface Prober {
+  /**
+   * Asks one check once by one path. Resolves within the check's timeout plus 250 ms and never
+   * rejects: a fault of the checker or the path is `blind`. An aborted signal ends it as `blind`.
+   */
+  probe(check: CheckId, path: string, signal: AbortSignal): Promise<ProbeResult>;
+  /** Lets go of every socket. */
+  close(): void;
+}
+
+/** What a zone at a provider says about itself. */
+export interface ZoneFacts {
+  readonly zone: Name;
+  /** Host names or `ADDRESS[:PORT]` of its authoritative servers at this provider. */
+  readonly nameServers: readonly string[];
+  /** The least TTL in seconds that the vendor takes for this zone; null when it sets none. */
+  readonly ttlMin: number | null;
+  /** What an operator should know before trusting this zone, one sentence each. */
+  readonly warnings: readonly string[];
+}
+
+/** What a vendor's API can promise; providers/README.md is generated from these. */
+export interface Capabilities {
+  readonly type: string;
+  readonly title: string;
+  /** How a stale writer is stopped. */
+  readonly fence: 'transaction' | 'inferred' | 'weak' | 'none';
+  readonly fenceNote: string;
+  /** CNAME and marker change together or not at all. */
+  readonly atomic: boolean;
+  readonly readMax: number;
+  readonly writeMax: number;
+  readonly callsMax: number;
+  readonly quota: { readonly burst: number; readonly perSecond: number; readonly reserve: number };
+  /** The least permissions it needs, in the vendor's own words. */
+  readonly permissions: readonly string[];
+  readonly refuses: readonly string[];
+}
+
+/**
+ * One account at a DNS vendor. Methods are safe to call at any time, hold no state that decides
+ * anything, end within the signal, and never retry a write by themselves.
+ */
+export interface Provider {
+  readonly name: string;
+  readonly capabilities: Capabilities;
+  /** The zone that holds a name: found once, remembered. Reads only. */
+  zone(name: Name, signal: AbortSignal): Promise<Result<ZoneFacts>>;
+  /**
+   * What stands at each record's name and at its marker's name, by the API. One fault for the
+   * whole reading; a record that is not there is a Seen with no cname.
+   */
+  read(names: readonly Name[], signal: AbortSignal): Promise<Result<Readonly<Record<Name, Seen>>>>;
+  /**
+   * Makes each change if what was read (`from`) still stands, in place, CNAME and marker together
+   * as far as the vendor allows; one result a change, in order. Before: `www CNAME a.`, marker 4.
+   * Input: to = b., marker 5. After: `www CNAME b.`, marker 5; or, on `conflict`, untouched. The
+   * CNAME is left alone when it already is what is wanted. Never deletes a CNAME, never writes an
+   * empty set.
+   */
+  write(changes: readonly Change[], signal: AbortSignal): Promise<readonly Result<null>[]>;
+  close(): void;
+}
+
+/** Asks DNS itself, past every vendor's API. */
+export interface Verifier {
+  /**
+   * Asks every authoritative server of one provider for a record (and its marker, if wanted),
+   * directly, without recursion. At least one answer; never rejects.
+   */
+  ask(
+    provider: string,
+    record: Name,
+    options: { readonly marker: boolean },
+    signal: AbortSignal,
+  ): Promise<readonly ServerAnswer[]>;
+  /** Follows a target's whole chain through authoritative servers down to an address. */
+  chain(name: Name, signal: AbortSignal): Promise<ChainAnswer>;
+  close(): void;
+}
+
+export interface StoredEntry extends Entry {
+  /** 1, 2, 3, … without a hole. */
+  readonly seq: number;
+  readonly at: number;
+  readonly wall: number;
+}
+
+export interface Commit {
+  readonly at: number;
+  readonly wall: number;
+  readonly entries: readonly Entry[];
+  /** Documents of the snapshot to replace; null removes one. */
+  readonly docs: readonly (readonly [key: string, value: Json | null])[];
+}
+
+export interface Store {
+  /** The snapshot: every document, and the engine time of the last commit (0 for a new store). */
+  load(): { readonly docs: Readonly<Record<string, Json>>; readonly at: number };
+  /** Entries and documents in one durable transaction. Throws when it cannot be made durable. */
+  commit(commit: Commit): void;
+  /** The newest entries first, at most `limit` (1 to 10,000). */
+  history(query: { readonly record?: Name; readonly limit: number }): readonly StoredEntry[];
+  close(): void;
+}
+
+export type LeaseEvent =
+  | { readonly kind: 'held'; readonly term: number }
+  | { readonly kind: 'lost'; readonly why: string };
+
+export interface Coordinator {
+  /** Starts competing; tells of every change. */
+  start(tell: (event: LeaseEvent) => void): void;
+  close(): void;
+}
+
+export interface Notifier {
+  /** Tells somebody, within the signal. Rejects when it could not. */
+  notify(notice: Notice, signal: AbortSignal): Promise<void>;
+}
+
+/** Listens to what happens, for metrics and logs. Must be quick and must not throw. */
+export interface Observer {
+  probed?(check: CheckId, path: string, observation: Observation): void;
+  /** One API or DNS exchange with a provider: its operation, `ok` or the fault's kind. */
+  called?(provider: string, operation: string, result: string, ms: number): void;
+  journalled?(entry: Entry, wall: number): void;
+  /** Something went wrong that is not the world's fault or could not be recorded. */
+  trouble?(what: string, detail: string): void;
+}
