@@ -3,6 +3,7 @@
 // for what the world does: it answers with a value. It throws only where it says so here, or when
 // Detour itself is wrong.
 
+import type { z } from 'zod';
 import type {
   ChainAnswer,
   Change,
@@ -17,6 +18,7 @@ import type {
   Seen,
   ServerAnswer,
 } from './core/model.ts';
+import type { SecretRef } from './schema.ts';
 
 export interface Clock {
   /** Engine time, in milliseconds; see core/model.ts. Never goes back. */
@@ -164,4 +166,44 @@ export interface Observer {
   journalled?(entry: Entry, wall: number): void;
   /** Something went wrong that is not the world's fault or could not be recorded. */
   trouble?(what: string, detail: string): void;
+}
+
+/** What an adapter is given by the one place that builds everything. */
+export interface AdapterContext {
+  /** The secret behind a reference. Throws SecretError, whose message is safe to show. */
+  secret(ref: SecretRef): string;
+  /** Limit of one call to a vendor, in milliseconds. */
+  readonly callTimeoutMs: number;
+}
+
+/**
+ * One row of the table of providers: `settings` reads the provider's part of the configuration
+ * (everything but `type`), `create` makes the account. One more vendor is one more file and row.
+ */
+export interface ProviderType<Settings> {
+  readonly type: string;
+  readonly capabilities: Capabilities;
+  readonly settings: z.ZodType<Settings>;
+  /** Opens nothing yet. Throws only SecretError. */
+  create(name: string, settings: Settings, context: AdapterContext): Provider;
+}
+
+/** How a probe leaves this machine. */
+export interface PathSpec {
+  readonly name: string;
+  readonly kind: 'direct';
+}
+
+/**
+ * One row of the table of checks: `key` is the word in the configuration (`http`, `tcp`),
+ * `settings` reads what stands beside the cadence, `create` makes the function that asks once.
+ */
+export interface CheckType<Settings> {
+  readonly key: string;
+  readonly settings: z.ZodType<Settings>;
+  create(
+    settings: Settings,
+    path: PathSpec,
+    timeoutMs: number,
+  ): { ask(signal: AbortSignal): Promise<ProbeResult>; close(): void };
 }

@@ -8,7 +8,13 @@
 //
 // Names. A DNS name inside Detour is lower-case and fully qualified, with its trailing dot.
 
-export type Json = null | boolean | number | string | readonly Json[] | { readonly [k: string]: Json };
+export type Json =
+  | null
+  | boolean
+  | number
+  | string
+  | readonly Json[]
+  | { readonly [k: string]: Json };
 
 /** A DNS name, lower-case, fully qualified, with the trailing dot: `www.gslb.example.net.` */
 export type Name = string;
@@ -48,7 +54,9 @@ export interface TargetConfig {
   readonly cname: Name;
 }
 
-export type Failback = { readonly kind: 'manual' } | { readonly kind: 'after'; readonly ms: number };
+export type Failback =
+  | { readonly kind: 'manual' }
+  | { readonly kind: 'after'; readonly ms: number };
 
 export interface RecordConfig {
   readonly name: Name;

@@ -120,7 +120,11 @@ export interface StatusView {
   readonly at: number;
   readonly wall: number;
   readonly ready: { readonly ok: boolean; readonly reasons: readonly string[] };
-  readonly freeze: { readonly reason: string; readonly by: string; readonly sinceAt: number } | null;
+  readonly freeze: {
+    readonly reason: string;
+    readonly by: string;
+    readonly sinceAt: number;
+  } | null;
   readonly drains: readonly {
     readonly what: string;
     readonly reason: string;
