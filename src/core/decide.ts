@@ -1,0 +1,197 @@
+// Whether one record stays or moves, and the named reason. A pure table of rules over plain facts:
+// the order of the rules is the order of the lines. It never looks anything up, never writes, and
+// never treats `unknown` as `down` (design, rules 3, 5, 8 to 12).
+
+import type { Failback, Health } from './model.ts';
+
+export interface TargetFacts {
+  readonly origin: string;
+  readonly health: Health;
+  /** Since when it has been of this health. */
+  readonly sinceAt: number;
+  /** When it went down; cleared only by `up`. Null: not down since it was last up. */
+  readonly downSinceAt: number | null;
+  /** Null once the verdict has settled, or the time given to it is over; else when that is. */
+  readonly settlesAt: number | null;
+  readonly drained: boolean;
+  /** Its name's chain was found broken or unanswered a moment ago. */
+  readonly unresolved: boolean;
+}
+
+export interface Situation {
+  readonly now: number;
+  readonly leader: boolean;
+  readonly storeOk: boolean;
+  /** The reason given for a freeze; null when nothing is frozen. */
+  readonly frozen: string | null;
+  readonly deposed: boolean;
+  /** Why the record is not Detour's to steer yet; null when it is. */
+  readonly unowned: { readonly reason: StayReason; readonly sentence: string } | null;
+  readonly retired: boolean;
+  /** A provider has neither been read nor given up on. */
+  readonly reading: boolean;
+  readonly current: string | null;
+  readonly pin: { readonly target: string; readonly reason: string } | null;
+  /** In order of preference. */
+  readonly targets: readonly TargetFacts[];
+  readonly patienceMs: number;
+  readonly failback: Failback;
+  /** Since when nothing has disturbed a failback: the last switch or the end of a pin. */
+  readonly quietSinceAt: number;
+  readonly lanesInStep: boolean;
+  /** Times of the automatic switches of the last hour, oldest first. */
+  readonly switches: readonly number[];
+  readonly switchesPerHour: number;
+  /** When a switch was last made on a spent budget (rule 10). */
+  readonly overspentAt: number | null;
+}
+
+export type StayReason =
+  | 'no-lease'
+  | 'store-failed'
+  | 'frozen'
+  | 'deposed'
+  | 'not-adopted'
+  | 'missing'
+  | 'disagreement'
+  | 'foreign'
+  | 'unreadable'
+  | 'reading'
+  | 'pinned'
+  | 'retired'
+  | 'settling'
+  | 'target-up'
+  | 'failback-manual'
+  | 'failback-waiting'
+  | 'budget-kept'
+  | 'target-unknown'
+  | 'patience'
+  | 'no-target-up'
+  | 'budget-spent'
+  | 'confirming-target';
+
+export type Decision =
+  | {
+      readonly kind: 'stay';
+      readonly reason: StayReason;
+      readonly sentence: string;
+      /** When the answer could change by time alone; null: never by itself. */
+      readonly wakeAt: number | null;
+    }
+  | {
+      readonly kind: 'move';
+      readonly to: string;
+      readonly why: 'target-down' | 'drained' | 'failback';
+      /** It goes beyond the budget, by the exception of rule 10. */
+      readonly overspends: boolean;
+      readonly sentence: string;
+    };
+
+export const HOUR_MS = 3_600_000;
+/** Rule 10: once in 30 minutes, to a target that has been up for 5. */
+export const OVERSPEND_EVERY_MS = 1_800_000;
+export const OVERSPEND_UP_MS = 300_000;
+
+export function decide(s: Situation): Decision {
+  return blockedBy(s) ?? moveOrStay(s);
+}
+
+/** Everything that forbids an automatic decision, whatever the health. */
+function blockedBy(s: Situation): Decision | null {
+  if (!s.leader) return stay('no-lease', 'another replica holds the lease');
+  if (!s.storeOk) return stay('store-failed', 'the store cannot commit: no automatic switch');
+  if (s.frozen !== null) return stay('frozen', `frozen: ${s.frozen}`);
+  if (s.deposed) return stay('deposed', 'somebody else wrote a higher epoch: run `detour ack`');
+  if (s.reading) return stay('reading', 'not every provider has been read yet');
+  if (s.unowned !== null) return stay(s.unowned.reason, s.unowned.sentence);
+  if (s.pin !== null) return stay('pinned', `pinned to ${s.pin.target}: ${s.pin.reason}`);
+  if (s.retired) {
+    return stay('retired', `${s.current} is in force and no longer configured: run \`detour switch\``);
+  }
+  const settlesAt = Math.max(...s.targets.map((t) => t.settlesAt ?? 0));
+  if (settlesAt > 0) {
+    const names = s.targets.filter((t) => t.settlesAt !== null).map((t) => t.origin);
+    return stay('settling', `the verdict on ${names.join(', ')} has not settled`, settlesAt);
+  }
+  return null;
+}
+
+function moveOrStay(s: Situation): Decision {
+  const current = s.targets.find((t) => t.origin === s.current)!;
+  const others = s.targets.filter((t) => t !== current && t.health === 'up' && !t.drained);
+  const usable = others.filter((t) => !t.unresolved);
+  if (current.drained && usable.length > 0) {
+    return move(s, usable[0]!, 'drained', `${current.origin} is drained`);
+  }
+  if (current.health === 'unknown') {
+    return stay('target-unknown', `${current.origin} is unknown, and unknown is not down`);
+  }
+  if (current.health === 'up') return failback(s, current);
+  const patientUntil = (current.downSinceAt ?? s.now) + s.patienceMs;
+  if (s.now < patientUntil) {
+    return stay('patience', `${current.origin} is down; waiting out patience`, patientUntil);
+  }
+  if (usable.length === 0) return nobodyUp(s, current, others.length > 0);
+  return leaveDown(s, current, usable);
+}
+
+function leaveDown(s: Situation, current: TargetFacts, usable: readonly TargetFacts[]): Decision {
+  if (s.switches.length < s.switchesPerHour) {
+    return move(s, usable[0]!, 'target-down', `${current.origin} is down`);
+  }
+  const restedAt = (s.overspentAt ?? s.switches.at(-1) ?? 0) + OVERSPEND_EVERY_MS;
+  const steady = usable.find((t) => s.now - t.sinceAt >= OVERSPEND_UP_MS);
+  if (s.now >= restedAt && steady !== undefined) {
+    return move(s, steady, 'target-down', `${current.origin} is down; budget spent`, true);
+  }
+  const steadyAt = Math.min(...usable.map((t) => t.sinceAt + OVERSPEND_UP_MS));
+  const refillAt = s.switches[s.switches.length - s.switchesPerHour]! + HOUR_MS;
+  return stay(
+    'budget-spent',
+    `${s.switches.length} automatic switches in the last hour: run \`detour ack\` to allow more`,
+    Math.min(refillAt, Math.max(restedAt, steadyAt)),
+  );
+}
+
+function failback(s: Situation, current: TargetFacts): Decision {
+  const preferred = s.targets.slice(0, s.targets.indexOf(current));
+  const best = preferred.find((t) => t.health === 'up' && !t.drained && !t.unresolved);
+  if (best === undefined) return stay('target-up', `${current.origin} is up`);
+  if (s.failback.kind === 'manual') {
+    return stay('failback-manual', `${best.origin} is up again; failback is manual`);
+  }
+  const dueAt = Math.max(best.sinceAt, s.quietSinceAt) + s.failback.ms;
+  if (s.now < dueAt || !s.lanesInStep) {
+    const wakeAt = s.now < dueAt ? dueAt : null;
+    return stay('failback-waiting', `${best.origin} must stay up a while longer`, wakeAt);
+  }
+  if (s.switches.length >= s.switchesPerHour - 1) {
+    const wakeAt = (s.switches.at(-s.switchesPerHour + 1) ?? s.now) + HOUR_MS;
+    return stay('budget-kept', 'the last switch of the budget is kept for an outage', wakeAt);
+  }
+  return move(s, best, 'failback', `${best.origin} has been up long enough`);
+}
+
+function nobodyUp(s: Situation, current: TargetFacts, unresolved: boolean): Decision {
+  const rest = s.targets
+    .filter((t) => t !== current)
+    .map((t) => `${t.origin} ${t.drained ? 'drained' : t.unresolved ? 'unresolved' : t.health}`);
+  const why = unresolved ? 'no other target resolves' : 'no other target is up';
+  const list = rest.length > 0 ? ` (${rest.join(', ')})` : '';
+  return stay('no-target-up', `${current.origin} is down and ${why}${list}`);
+}
+
+function move(
+  s: Situation,
+  to: TargetFacts,
+  why: 'target-down' | 'drained' | 'failback',
+  because: string,
+  overspends = false,
+): Decision {
+  const sentence = `${s.current} -> ${to.origin}: ${because}`;
+  return { kind: 'move', to: to.origin, why, overspends, sentence };
+}
+
+function stay(reason: StayReason, sentence: string, wakeAt: number | null = null): Decision {
+  return { kind: 'stay', reason, sentence, wakeAt };
+}
