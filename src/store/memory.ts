@@ -1,0 +1,76 @@
+// The store without a disk: the same promises within one process, nothing beyond it. For
+// rehearsals (`detour simulate`, the lab) and wherever a run must leave no trace. What is kept
+// lives in a `MemoryDisk`, so that closing a store and opening another on the same disk is a
+// restart. Values are kept as JSON text: what a caller changes afterwards never reaches the store.
+
+import type { Json } from '../core/model.ts';
+import type { Store, StoredEntry } from '../ports.ts';
+
+/** What outlives a store: documents and journal as JSON text. */
+export interface MemoryDisk {
+  docs: Map<string, string>;
+  /** The journal, oldest first, bounded by `entries`. */
+  journal: { readonly head: Omit<StoredEntry, 'data'>; readonly data: string }[];
+  seq: number;
+  at: number;
+}
+
+export function newMemoryDisk(): MemoryDisk {
+  return { docs: new Map(), journal: [], seq: 0, at: 0 };
+}
+
+/** Opens a store on a disk, a fresh one by default; keeps the newest `entries` of the journal. */
+export function openMemoryStore(disk: MemoryDisk = newMemoryDisk(), entries = 1_000_000): Store {
+  let isOpen = true;
+  const mustBeOpen = () => {
+    if (!isOpen) throw new Error('the store in memory is closed');
+  };
+  return {
+    load() {
+      mustBeOpen();
+      const docs = [...disk.docs].map(([key, text]) => [key, JSON.parse(text) as Json]);
+      return { docs: Object.fromEntries(docs) as Record<string, Json>, at: disk.at };
+    },
+    commit({ at, wall, entries: added, docs }) {
+      mustBeOpen();
+      if (!Number.isFinite(at) || !Number.isFinite(wall)) throw new Error('a commit has no time');
+      // Everything that can throw comes first, so that a refused commit changes nothing.
+      const texts = docs.map(
+        ([key, value]) => [key, value === null ? null : toText(value)] as const,
+      );
+      const lines = added.map(({ kind, record, sentence, data }, i) => ({
+        head: { seq: disk.seq + i + 1, at, wall, kind, record, sentence },
+        data: toText(data),
+      }));
+      for (const [key, text] of texts) {
+        if (text === null) disk.docs.delete(key);
+        else disk.docs.set(key, text);
+      }
+      disk.journal.push(...lines);
+      disk.seq += lines.length;
+      disk.at = at;
+      // Cut in large steps, so that a full journal does not cost a copy a commit.
+      if (disk.journal.length > entries * 1.1) disk.journal = disk.journal.slice(-entries);
+    },
+    history({ record, limit }) {
+      mustBeOpen();
+      const most = Math.min(Math.max(Math.trunc(limit) || 1, 1), 10_000);
+      const found: StoredEntry[] = [];
+      for (let i = disk.journal.length - 1; i >= 0 && found.length < most; i--) {
+        const line = disk.journal[i]!;
+        if (record !== undefined && line.head.record !== record) continue;
+        found.push({ ...line.head, data: JSON.parse(line.data) as Json });
+      }
+      return found;
+    },
+    close() {
+      isOpen = false;
+    },
+  };
+}
+
+function toText(value: Json): string {
+  const text = JSON.stringify(value) as string | undefined;
+  if (text === undefined) throw new TypeError('a document is no JSON');
+  return text;
+}

@@ -1,0 +1,288 @@
+// The store on one node: the snapshot and the append-only journal in one SQLite file, changed in
+// one durable transaction (WAL, synchronous=FULL: every commit is fsynced before it returns). A
+// commit either stands whole after power is cut or threw; `seq` has no hole because it is handed
+// out inside that transaction. It must never invent an empty state: a file that is damaged,
+// foreign or newer than this program is refused at open, with the cure, and left as it is. Nor
+// may it write into a file that is no longer the one at its path (removed, or replaced by a copy
+// from elsewhere): such a commit would be lost without a word.
+
+import { chmodSync, closeSync, mkdirSync, openSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { DatabaseSync, type SQLOutputValue } from 'node:sqlite';
+import type { Json } from '../core/model.ts';
+import type { Commit, Store, StoredEntry } from '../ports.ts';
+
+/** The store cannot be opened, read or written; the message names the file and the cure. */
+export class StoreError extends Error {}
+
+/** How much journal is kept; the oldest entries go first, a few with each commit. */
+export interface JournalLimits {
+  readonly entries: number;
+  /** Age on the engine's axis, so that a leap of the wall clock deletes nothing. */
+  readonly ageMs: number;
+}
+
+export interface SqliteStore extends Store {
+  /** The database file, for messages. */
+  readonly file: string;
+}
+
+const journalLimits: JournalLimits = { entries: 1_000_000, ageMs: 400 * 86_400_000 };
+
+/** Entries deleted by one commit beyond those it adds: keeps a commit short after a long pause. */
+const pruneStep = 64;
+
+/** A writer blocks the whole process while it waits for another, so it does not wait for long. */
+const busyTimeoutMs = 500;
+
+const schemaVersion = 1;
+/** `DTOR` in the file's header: tells the file from any other SQLite database. */
+const applicationId = 0x44544f52;
+
+const schema = `
+  CREATE TABLE journal (
+    seq INTEGER PRIMARY KEY,
+    at REAL NOT NULL,
+    wall REAL NOT NULL,
+    kind TEXT NOT NULL,
+    record TEXT,
+    sentence TEXT NOT NULL,
+    data TEXT NOT NULL
+  ) STRICT;
+  CREATE INDEX journal_record ON journal (record, seq) WHERE record IS NOT NULL;
+  CREATE TABLE document (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
+  CREATE TABLE position (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    seq INTEGER NOT NULL,
+    at REAL NOT NULL,
+    wall REAL NOT NULL
+  ) STRICT;
+  INSERT INTO position VALUES (1, 0, 0, 0);
+  PRAGMA application_id = ${applicationId};
+  PRAGMA user_version = ${schemaVersion};
+`;
+
+/**
+ * Opens `detour.sqlite` in the state directory, making both (modes 0700 and 0600) when absent.
+ * Throws StoreError when the file cannot be used: damaged, foreign, newer, not writable, or on a
+ * file system without WAL. Several may be open at once; their commits queue for half a second.
+ */
+export function openSqliteStore(
+  directory: string,
+  limits: JournalLimits = journalLimits,
+): SqliteStore {
+  const file = join(directory, 'detour.sqlite');
+  const db = openDatabase(directory, file);
+  try {
+    return makeStore(db, file, limits);
+  } catch (error) {
+    db.close();
+    throw explain(error, file, 'cannot be opened');
+  }
+}
+
+function openDatabase(directory: string, file: string): DatabaseSync {
+  let db: DatabaseSync;
+  try {
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    // Made here, because SQLite would make it readable for everybody; -wal and -shm follow its mode.
+    closeSync(openSync(file, 'a', 0o600));
+    if ((statSync(file).mode & 0o077) !== 0) chmodSync(file, 0o600);
+    db = new DatabaseSync(file, { timeout: busyTimeoutMs });
+  } catch (error) {
+    throw explain(error, file, 'cannot be opened');
+  }
+  try {
+    prepareDatabase(db, file);
+    return db;
+  } catch (error) {
+    db.close();
+    throw explain(error, file, 'cannot be opened');
+  }
+}
+
+/** Makes the tables in an empty file; refuses whatever is not a sound store of this version. */
+function prepareDatabase(db: DatabaseSync, file: string): void {
+  const id = pragma(db, 'application_id');
+  const version = pragma(db, 'user_version');
+  const isEmpty = db.prepare('SELECT 1 FROM sqlite_schema LIMIT 1').get() === undefined;
+  if (!(isEmpty && id === 0 && version === 0)) {
+    if (id !== applicationId) {
+      throw new StoreError(
+        `${file} is a database of some other program: give Detour a state directory of its own`,
+      );
+    }
+    if (Number(version) > schemaVersion) {
+      throw new StoreError(
+        `${file} was written by a newer Detour (schema ${version}, this one knows ` +
+          `${schemaVersion}): start that version again, or move the file aside to begin anew`,
+      );
+    }
+  }
+  const mode = pragma(db, 'journal_mode = WAL');
+  if (mode !== 'wal') {
+    throw new StoreError(
+      `${file} cannot use a write-ahead log (its journal mode stays ${mode}): ` +
+        'put the state directory on a local file system',
+    );
+  }
+  db.exec('PRAGMA synchronous = FULL; PRAGMA journal_size_limit = 16777216');
+  // Another opener may have made the tables meanwhile: ask again inside the transaction.
+  db.exec('BEGIN IMMEDIATE');
+  if (pragma(db, 'user_version') === 0) db.exec(schema);
+  db.exec('COMMIT');
+  const checked = pragma(db, 'quick_check(1)');
+  if (checked !== 'ok') throw damaged(file, String(checked));
+  const { seq, last } = db
+    .prepare('SELECT seq, (SELECT max(seq) FROM journal) AS last FROM position')
+    .get() as { seq: number; last: number | null };
+  if (last !== null && last !== seq) {
+    throw damaged(file, `the journal ends at ${last}, its position says ${seq}`);
+  }
+}
+
+function makeStore(db: DatabaseSync, file: string, limits: JournalLimits): SqliteStore {
+  const columns = 'seq, at, wall, kind, record, sentence, data';
+  const documents = db.prepare('SELECT key, value FROM document');
+  const position = db.prepare('SELECT seq, at FROM position');
+  const oldest = db.prepare('SELECT seq, at FROM journal ORDER BY seq LIMIT 1');
+  const prune = db.prepare('DELETE FROM journal WHERE seq < ? AND (seq <= ? OR at < ?)');
+  const append = db.prepare(`INSERT INTO journal (${columns}) VALUES (?, ?, ?, ?, ?, ?, ?)`);
+  const advance = db.prepare('UPDATE position SET seq = ?, at = ?, wall = ?');
+  const put = db.prepare('INSERT OR REPLACE INTO document (key, value) VALUES (?, ?)');
+  const drop = db.prepare('DELETE FROM document WHERE key = ?');
+  const newest = db.prepare(`SELECT ${columns} FROM journal ORDER BY seq DESC LIMIT ?`);
+  const newestOf = db.prepare(
+    `SELECT ${columns} FROM journal WHERE record = ? ORDER BY seq DESC LIMIT ?`,
+  );
+  const files = [file, `${file}-wal`];
+  const identities = files.map(identityOf);
+
+  const apply = ({ at, wall, entries, docs }: Commit) => {
+    if (!Number.isFinite(at) || !Number.isFinite(wall)) throw new Error('the commit has no time');
+    let { seq } = position.get() as { seq: number };
+    for (const entry of entries) {
+      seq++;
+      const { kind, record, sentence, data } = entry;
+      append.run(seq, at, wall, kind, record, sentence, JSON.stringify(data));
+    }
+    for (const [key, value] of docs) {
+      if (value === null) drop.run(key);
+      else put.run(key, JSON.stringify(value));
+    }
+    advance.run(seq, at, wall);
+    const first = oldest.get() as { seq: number; at: number } | undefined;
+    if (first && (first.seq <= seq - limits.entries || first.at < at - limits.ageMs)) {
+      const until = Math.min(first.seq + entries.length + pruneStep, seq + 1);
+      prune.run(until, seq - limits.entries, at - limits.ageMs);
+    }
+  };
+
+  return {
+    file,
+    load() {
+      try {
+        const docs = documents.all() as { key: string; value: string }[];
+        const { at } = position.get() as { at: number };
+        return { docs: Object.fromEntries(docs.map((d) => [d.key, parse(d.value, file)])), at };
+      } catch (error) {
+        throw explain(error, file, 'cannot be read');
+      }
+    },
+    commit(commit) {
+      files.forEach((path, i) => {
+        if (identityOf(path) === identities[i]) return;
+        throw new StoreError(
+          `${path} was removed or replaced while it was open: nothing more can be recorded; ` +
+            'put it back if you have it, and restart Detour',
+        );
+      });
+      try {
+        db.exec('BEGIN IMMEDIATE');
+        apply(commit);
+        db.exec('COMMIT');
+      } catch (error) {
+        rollBack(db);
+        throw explain(error, file, 'cannot be written');
+      }
+    },
+    history({ record, limit }) {
+      const rows = Math.min(Math.max(Math.trunc(limit) || 1, 1), 10_000);
+      try {
+        const found = record === undefined ? newest.all(rows) : newestOf.all(record, rows);
+        return found.map((row) => toEntry(row, file));
+      } catch (error) {
+        throw explain(error, file, 'cannot be read');
+      }
+    },
+    close() {
+      if (db.isOpen) db.close();
+    },
+  };
+}
+
+function rollBack(db: DatabaseSync): void {
+  // SQLite has already rolled back by itself after some failures (disk full, I/O error).
+  if (!db.isOpen || !db.isTransaction) return;
+  try {
+    db.exec('ROLLBACK');
+  } catch {
+    // The transaction stays open, so every later BEGIN fails: nothing is half recorded, and the
+    // caller is about to be told of the failure that led here.
+  }
+}
+
+type Row = Omit<StoredEntry, 'data'> & { readonly data: string };
+
+function toEntry(row: Record<string, SQLOutputValue>, file: string): StoredEntry {
+  const { seq, at, wall, kind, record, sentence, data } = row as unknown as Row;
+  return { seq, at, wall, kind, record, sentence, data: parse(data, file) };
+}
+
+function parse(text: string, file: string): Json {
+  try {
+    return JSON.parse(text) as Json;
+  } catch {
+    // The parser's message would quote the content, so it is left out.
+    throw damaged(file, 'a stored document is no JSON');
+  }
+}
+
+function pragma(db: DatabaseSync, statement: string): SQLOutputValue | undefined {
+  const row = db.prepare(`PRAGMA ${statement}`).get();
+  return row && Object.values(row)[0];
+}
+
+/** Which file a path leads to: its device and inode, or why there is none. */
+function identityOf(path: string): string {
+  const stat = statSync(path, { bigint: true, throwIfNoEntry: false });
+  return stat ? `${stat.dev}:${stat.ino}` : 'none';
+}
+
+function damaged(file: string, what: string): StoreError {
+  return new StoreError(
+    `${file} is damaged (${what}): restore it from a backup, or move it aside together with its ` +
+      '-wal and -shm files and start again; targets and epochs are then read back from the ' +
+      'providers, while pins, drains and the journal are lost',
+  );
+}
+
+/** SQLite's result codes (https://sqlite.org/rescode.html, read 2026-11) that have a cure. */
+const cures: Readonly<Record<number, string>> = {
+  5: 'another process holds it; end that one, or run one Detour per state directory',
+  8: 'make the file and its directory writable for the user Detour runs as',
+  10: 'the disk refuses: look at its space, limits and health (kernel log), then restart Detour',
+  13: 'the disk is full: free some space; Detour goes on by itself',
+  14: 'make the directory readable and writable for the user Detour runs as',
+};
+
+function explain(error: unknown, file: string, what: string): StoreError {
+  if (error instanceof StoreError) return error;
+  const { errcode, code, message } = error as { errcode?: number; code?: string; message: string };
+  const primary = (errcode ?? 0) & 0xff;
+  // 11: SQLITE_CORRUPT, 26: SQLITE_NOTADB.
+  if (primary === 11 || primary === 26) return damaged(file, message);
+  const cure =
+    cures[primary] ?? (errcode === undefined && code?.startsWith('E') ? cures[14] : null);
+  return new StoreError(`${file} ${what}: ${message}${cure ? `; ${cure}` : ''}`, { cause: error });
+}
