@@ -1,0 +1,352 @@
+// The `http` check: one request over a fresh connection, judged by its status, its body and the
+// days its certificate has left. Over node-fetch, with an agent made for each asking that opens the
+// connection itself. It must never reuse a connection or an answer, never show a header's value,
+// never read more than its bound, and never follow a redirect with what was meant for the origin.
+
+import http_ from 'node:http';
+import https from 'node:https';
+import { isIP } from 'node:net';
+import type { Duplex } from 'node:stream';
+import fetch, { type Response } from 'node-fetch';
+import { z } from 'zod';
+import type { CheckType } from '../ports.ts';
+import { toName } from '../schema.ts';
+import {
+  type BodyExpectation,
+  bodyExpectation,
+  judgeBody,
+  printStatuses,
+  type StatusRange,
+  statusExpectation,
+} from './expect.ts';
+import { type Answer, blind, fail, type Trip, travel } from './path.ts';
+
+export interface HttpSettings {
+  /** The URL, as `URL` writes it. */
+  readonly http: string;
+  readonly method: 'GET' | 'HEAD' | 'OPTIONS' | 'POST';
+  /** By lower-case name. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** Sent as Host and SNI, and verified, in place of the URL's host. */
+  readonly host?: string | undefined;
+  /** Connect there; DNS is not asked. */
+  readonly address?: string | undefined;
+  readonly expect: {
+    readonly status: readonly StatusRange[];
+    readonly body?: BodyExpectation | undefined;
+    readonly certificateDays?: number | undefined;
+  };
+  /** Redirects to follow; with 0 a redirect is judged by its status. */
+  readonly redirects: number;
+  /** Bytes of the body to read; a longer one is cut, not failed. */
+  readonly maxBytes: number;
+  /** Path of a PEM bundle to trust in place of the well-known roots. */
+  readonly ca?: string | undefined;
+}
+
+const settings = z
+  .strictObject({
+    http: z
+      .string()
+      .max(2048)
+      .describe('the URL to ask, http or https')
+      .transform((text, context) => {
+        const problem = problemOfUrl(text);
+        if (problem === null) return new URL(text).href;
+        context.addIssue({ code: 'custom', message: problem });
+        return z.NEVER;
+      }),
+    method: z.enum(['GET', 'HEAD', 'OPTIONS', 'POST']).default('GET'),
+    headers: z
+      .record(z.string(), z.string())
+      .default({})
+      .describe('headers to send, by name')
+      .transform((headers, context) => {
+        const problem = problemOfHeaders(headers);
+        if (problem !== null) context.addIssue({ code: 'custom', message: problem });
+        return Object.fromEntries(
+          Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]),
+        );
+      }),
+    host: z
+      .string()
+      .optional()
+      .describe('public name to send as Host and SNI')
+      .refine((text) => text === undefined || toName(text) !== null, {
+        message: 'expected a host name, such as www.example.net',
+      })
+      .transform((text) => (text === undefined ? undefined : toName(text)!.slice(0, -1))),
+    address: z
+      .string()
+      .optional()
+      .describe('address to connect to, without asking DNS')
+      .refine((text) => text === undefined || isIP(text) !== 0, {
+        message: 'expected an IPv4 or IPv6 address without a port, such as 192.0.2.7',
+      }),
+    expect: z
+      .strictObject({
+        status: statusExpectation.prefault('200-299'),
+        body: bodyExpectation.optional(),
+        certificateDays: z
+          .int()
+          .min(0)
+          .max(3650)
+          .optional()
+          .describe('fails when the certificate has fewer days left'),
+      })
+      .prefault({}),
+    redirects: z.int().min(0).max(10).default(0).describe('redirects to follow'),
+    maxBytes: z.int().min(1).max(1_048_576).default(65_536).describe('bytes of the body to read'),
+    ca: z.string().min(1).optional().describe('path of a PEM bundle to trust'),
+  })
+  .superRefine((value, context) => {
+    const secure = value.http.startsWith('https:');
+    if (value.expect.certificateDays !== undefined && !secure) {
+      const message = 'an http URL has no certificate: ask an https URL or leave this out';
+      context.addIssue({ code: 'custom', path: ['expect', 'certificateDays'], message });
+    }
+    if (value.expect.body !== undefined && value.method === 'HEAD') {
+      const message = 'an answer to HEAD has no body: use GET or leave this out';
+      context.addIssue({ code: 'custom', path: ['expect', 'body'], message });
+    }
+  });
+
+/** `{ http: "https://…", … }` beside a check's cadence. */
+export const http: CheckType<HttpSettings> = {
+  key: 'http',
+  settings,
+  create: (configured, path, timeoutMs) => ({
+    ask: (signal) => travel(path, timeoutMs, signal, (trip) => exchange(trip, configured)),
+    close: () => {},
+  }),
+};
+
+/** Not sent on to another host than the one configured. */
+const ownHeaders = {
+  'cache-control': 'no-cache',
+  pragma: 'no-cache',
+  'user-agent': 'detour',
+  'accept-encoding': 'identity',
+};
+
+/** Framing belongs to the client, Host to `host`, and a secret has no place in a check. */
+const refusedHeaders: Readonly<Record<string, string>> = {
+  ...Object.fromEntries(
+    [
+      'connection',
+      'content-length',
+      'expect',
+      'keep-alive',
+      'te',
+      'trailer',
+      'transfer-encoding',
+      'upgrade',
+    ].map((name) => [name, 'the request sets it by itself']),
+  ),
+  host: 'use host, which also sets the name in TLS',
+  ...Object.fromEntries(
+    ['authorization', 'cookie', 'proxy-authorization'].map((name) => [
+      name,
+      'secrets are never written into the configuration; check a URL that needs none',
+    ]),
+  ),
+};
+
+function problemOfUrl(text: string): string | null {
+  const url = /^https?:\/\/[\x21-\x7e]+$/i.test(text) ? URL.parse(text) : null;
+  if (url === null) {
+    return 'expected a URL such as https://www.example.net/healthz (percent-encode other characters)';
+  }
+  if (url.username || url.password) {
+    return 'a URL with a user or password: secrets are never written into the configuration';
+  }
+  if (url.hash) return 'a URL with a #fragment, which is never sent: leave it out';
+  if (url.port === '0') return 'port 0 cannot be asked';
+  return null;
+}
+
+function problemOfHeaders(headers: Readonly<Record<string, string>>): string | null {
+  const entries = Object.entries(headers);
+  if (entries.length > 32) return 'more than 32 headers';
+  const seen = new Set<string>();
+  for (const [name, value] of entries) {
+    const key = name.toLowerCase();
+    // RFC 9110 section 5.1 (a token) and 5.5; other bytes would end one header and begin another.
+    if (!/^[!#$%&'*+.^_`|~0-9a-z-]{1,128}$/.test(key)) {
+      return `${JSON.stringify(name.slice(0, 128))} is no header name`;
+    }
+    if (!/^[\t\x20-\x7e\x80-\xff]{0,4096}$/.test(value)) {
+      return `the value of ${name} has control or non-Latin characters, or more than 4096`;
+    }
+    if (refusedHeaders[key] !== undefined) return `${name} is refused: ${refusedHeaders[key]}`;
+    if (seen.has(key)) return `${name} stands there twice`;
+    seen.add(key);
+  }
+  return null;
+}
+
+async function exchange(trip: Trip, asked: HttpSettings): Promise<Answer> {
+  let url = new URL(asked.http);
+  let method: string = asked.method;
+  for (let followed = 0; ; followed++) {
+    const response = await request(trip, asked, url, method);
+    const next = asked.redirects > 0 ? redirection(response, url) : null;
+    if (next === null) return judge(trip, asked, response);
+    if (next === 'malformed') {
+      return fail('protocol', `status ${response.status} with a Location that cannot be followed`);
+    }
+    if (followed >= asked.redirects) {
+      return fail('too-many-redirects', `redirected more than ${asked.redirects} times`);
+    }
+    // RFC 9110 section 15.4: 303 by meaning, 301 and 302 by custom, turn a POST into a GET.
+    if (method === 'POST' && response.status <= 303) method = 'GET';
+    url = next;
+  }
+}
+
+/** Sends one request over a connection of its own; resolves with the head of the answer. */
+async function request(
+  trip: Trip,
+  asked: HttpSettings,
+  url: URL,
+  method: string,
+): Promise<Response> {
+  const home = isHome(asked, url);
+  const headers = {
+    ...ownHeaders,
+    ...(home ? asked.headers : {}),
+    ...(home && asked.host !== undefined ? { host: asked.host } : {}),
+  };
+  const agent = url.protocol === 'https:' ? new SecureProbeAgent() : new ProbeAgent();
+  let connected = () => {};
+  const connection = new Promise<void>((resolve) => {
+    connected = resolve;
+  });
+  agent.open = async () => {
+    const socket = await connect(trip, asked, url, home);
+    trip.stage = 'answer';
+    connected();
+    return socket;
+  };
+  const response = fetch(url.href, {
+    method,
+    headers,
+    agent,
+    signal: trip.signal,
+    redirect: 'manual',
+    compress: false,
+  });
+  // Whichever comes first: without a connection only the request can end, and it rejects.
+  await Promise.race([connection, response]);
+  return trip.time('firstByteMs', () => response);
+}
+
+/** The host that was configured, under any of its names; only there pin, Host and headers hold. */
+function isHome(asked: HttpSettings, url: URL): boolean {
+  const bare = (name: string) => name.replace(/\.$/, '');
+  const host = bare(url.hostname);
+  return host === bare(new URL(asked.http).hostname) || host === asked.host;
+}
+
+async function connect(trip: Trip, asked: HttpSettings, url: URL, home: boolean): Promise<Duplex> {
+  const secure = url.protocol === 'https:';
+  // At home the connection goes where the configured URL leads, whatever name a redirect uses.
+  const host = bareHost(home ? new URL(asked.http) : url);
+  const port = url.port === '' ? (secure ? 443 : 80) : Number(url.port);
+  const socket = await trip.connect({ host, port, address: home ? asked.address : undefined });
+  if (!secure) return socket;
+  return trip.secure(socket, (home ? asked.host : undefined) ?? bareHost(url), asked.ca);
+}
+
+/** Without the brackets of an IPv6 address. */
+function bareHost(url: URL): string {
+  return url.hostname.replace(/^\[|\]$/g, '');
+}
+
+function redirection(response: Response, from: URL): URL | 'malformed' | null {
+  if (![301, 302, 303, 307, 308].includes(response.status)) return null;
+  const location = response.headers.get('location');
+  if (location === null) return null;
+  const url = location.length <= 2048 ? URL.parse(location, from.href) : null;
+  if (url === null || !/^https?:$/.test(url.protocol) || url.port === '0') return 'malformed';
+  url.username = '';
+  url.password = '';
+  url.hash = '';
+  return url;
+}
+
+async function judge(trip: Trip, asked: HttpSettings, response: Response): Promise<Answer> {
+  const { status } = response;
+  const { status: wanted, body: wantedBody, certificateDays: wantedDays } = asked.expect;
+  const { body, cut } = await readBody(trip, response, asked.maxBytes);
+  if (!wanted.some(([least, most]) => status >= least && status <= most)) {
+    return fail('status', `status ${status}, expected ${printStatuses(wanted)}`);
+  }
+  if (wantedBody !== undefined) {
+    const match = judgeBody(body, cut, wantedBody);
+    if (match.kind === 'mismatch') return fail('body', match.detail);
+    if (match.kind === 'unjudged') return blind('internal', match.detail);
+  }
+  const days = trip.certificateDays;
+  if (wantedDays !== undefined && days !== null && days < wantedDays) {
+    return fail(
+      'certificate-days',
+      `the certificate has ${days} days left, expected ${wantedDays}`,
+    );
+  }
+  return { outcome: 'pass', reason: 'ok', detail: `status ${status}, ${body.length} bytes` };
+}
+
+async function readBody(
+  trip: Trip,
+  response: Response,
+  maxBytes: number,
+): Promise<{ readonly body: Buffer; readonly cut: boolean }> {
+  trip.stage = 'body';
+  const chunks: Buffer[] = [];
+  let length = 0;
+  // Leaving the loop early destroys the stream, and with it the connection.
+  for await (const chunk of response.body ?? []) {
+    const bytes = Buffer.from(chunk as Buffer);
+    chunks.push(bytes.subarray(0, maxBytes - length));
+    length += bytes.length;
+    if (length > maxBytes) return { body: Buffer.concat(chunks), cut: true };
+  }
+  return { body: Buffer.concat(chunks), cut: false };
+}
+
+type Created = (error: Error | null, socket: Duplex) => void;
+
+function create(open: () => Promise<Duplex>, created: Created | undefined): undefined {
+  open().then(
+    (socket) => created?.(null, socket),
+    // The type wants a socket beside an error; Node's agent reads none (createSocket).
+    (error: Error) => created?.(error, undefined as unknown as Duplex),
+  );
+}
+
+/** Opens the one connection of one request; nothing is kept afterwards. */
+class ProbeAgent extends http_.Agent {
+  open: () => Promise<Duplex> = () => Promise.reject(new Error('opens nothing'));
+
+  constructor() {
+    super({ keepAlive: false });
+  }
+
+  override createConnection(_options: unknown, created?: Created): undefined {
+    return create(this.open, created);
+  }
+}
+
+/** The same for https; what it opens is already TLS. */
+class SecureProbeAgent extends https.Agent {
+  open: () => Promise<Duplex> = () => Promise.reject(new Error('opens nothing'));
+
+  constructor() {
+    super({ keepAlive: false });
+  }
+
+  override createConnection(_options: unknown, created?: Created): undefined {
+    return create(this.open, created);
+  }
+}

@@ -1,0 +1,150 @@
+// The one table of checks, and the prober over it: one more kind of check is one more file and one
+// more line here. The prober must never reject, never answer later than the port says even when a
+// check misbehaves, and never have more probes under way than its bound: beyond it they are shed
+// and counted, because a loop that is overloaded and does not shed collapses.
+
+import type { CheckId } from '../core/model.ts';
+import type { CheckType, PathSpec, ProbeResult, Prober } from '../ports.ts';
+import { http } from './http.ts';
+import { blind, clause, messageOf } from './path.ts';
+import { tcp } from './tcp.ts';
+
+/** Every kind of check, by its word in the configuration. */
+export const checkTypes: Readonly<Record<string, CheckType<unknown>>> = table(http, tcp);
+
+/** What one check asks: `settings` as its type's own schema has read them. */
+export interface ProbeSpec {
+  readonly kind: string;
+  readonly settings: unknown;
+  readonly timeoutMs: number;
+}
+
+export interface ProberOptions {
+  /** Other kinds of checks than Detour's own. */
+  readonly types?: Readonly<Record<string, CheckType<unknown>>>;
+  /** Probes under way at once, at most. */
+  readonly inFlightMax?: number;
+}
+
+export interface BoundedProber extends Prober {
+  /** Probes under way. */
+  inFlight(): number;
+  /** Probes refused so far because too many were under way. */
+  shed(): number;
+}
+
+type Asker = ReturnType<CheckType<unknown>['create']>;
+
+/** The port allows 250 ms past the timeout; the rest is for the timer to be late in. */
+const guardMs = 200;
+
+/**
+ * A prober over the given checks and paths. Throws when a check is of a kind that the table does
+ * not have: the configuration was not read with this table.
+ */
+export function createProber(
+  probes: Readonly<Record<CheckId, ProbeSpec>>,
+  paths: Readonly<Record<string, PathSpec>>,
+  options: ProberOptions = {},
+): BoundedProber {
+  const { types = checkTypes, inFlightMax = 10_000 } = options;
+  for (const [id, { kind }] of Object.entries(probes)) {
+    if (!Object.hasOwn(types, kind)) throw new Error(`check ${id}: there is no kind ${kind}`);
+  }
+  const askers = new Map<string, Asker>();
+  /** Calls off one probe each. */
+  const running = new Set<() => void>();
+  let closed = false;
+  const counts = { inFlight: 0, shed: 0 };
+
+  function askerOf(check: CheckId, path: string): { asker: Asker; timeoutMs: number } {
+    const spec = Object.hasOwn(probes, check) ? probes[check] : undefined;
+    const way = Object.hasOwn(paths, path) ? paths[path] : undefined;
+    if (spec === undefined) throw new Error(`there is no check ${check}`);
+    if (way === undefined) throw new Error(`there is no path ${path}`);
+    const key = JSON.stringify([check, path]);
+    const made = askers.get(key);
+    if (made) return { asker: made, timeoutMs: spec.timeoutMs };
+    const asker = types[spec.kind]!.create(spec.settings, way, spec.timeoutMs);
+    askers.set(key, asker);
+    return { asker, timeoutMs: spec.timeoutMs };
+  }
+
+  return {
+    async probe(check, path, signal) {
+      if (signal.aborted || closed) {
+        return bare(blind('aborted', 'the probe was called off'));
+      }
+      if (counts.inFlight >= inFlightMax) {
+        counts.shed++;
+        return bare(blind('shed', `${inFlightMax} probes were under way already`));
+      }
+      counts.inFlight++;
+      try {
+        const { asker, timeoutMs } = askerOf(check, path);
+        return await guarded(asker, timeoutMs, signal, running);
+      } catch (error) {
+        return bare(blind('internal', messageOf(error)));
+      } finally {
+        counts.inFlight--;
+      }
+    },
+    close() {
+      closed = true;
+      for (const abort of [...running]) abort();
+      for (const asker of askers.values()) asker.close();
+      askers.clear();
+    },
+    inFlight: () => counts.inFlight,
+    shed: () => counts.shed,
+  };
+}
+
+/** Asks once; answers by itself where the check does not, and then calls the check off. */
+function guarded(
+  asker: Asker,
+  timeoutMs: number,
+  signal: AbortSignal,
+  running: Set<() => void>,
+): Promise<ProbeResult> {
+  return new Promise((resolve) => {
+    const own = new AbortController();
+    const settle = (result: ProbeResult) => {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', abort);
+      running.delete(abort);
+      own.abort();
+      resolve(result);
+    };
+    const abort = () => settle(bare(blind('aborted', 'the probe was called off')));
+    const timer = setTimeout(() => {
+      const withinMs = timeoutMs + guardMs;
+      settle(bare(blind('internal', `the check did not end within ${withinMs} ms`)));
+    }, timeoutMs + guardMs);
+    signal.addEventListener('abort', abort);
+    running.add(abort);
+    Promise.resolve(own.signal)
+      .then((s) => asker.ask(s))
+      .then(checked)
+      .then(settle, (error: unknown) => settle(bare(blind('internal', messageOf(error)))));
+  });
+}
+
+/** A check that answers with something else than a result is at fault, not the origin. */
+function checked(result: ProbeResult): ProbeResult {
+  const known = ['pass', 'fail', 'blind'].includes(result?.outcome);
+  if (known && typeof result.reason === 'string' && typeof result.detail === 'string') {
+    return { ...result, detail: clause(result.detail) };
+  }
+  return bare(blind('internal', 'the check answered with something that is no result'));
+}
+
+function bare(answer: ReturnType<typeof blind>): ProbeResult {
+  return { ...answer, phases: {} };
+}
+
+function table(
+  ...types: readonly CheckType<unknown>[]
+): Readonly<Record<string, CheckType<unknown>>> {
+  return Object.fromEntries(types.map((type) => [type.key, type]));
+}
