@@ -1,0 +1,158 @@
+// The operator's side of the control socket: one request a connection, each with a deadline and a
+// bound on the answer. It knows the paths and the shapes, prints nothing, retries nothing (a command
+// must not be given twice), and turns every failure into a sentence that says what to do.
+
+import type { IncomingMessage } from 'node:http';
+import type { Command as Order, Reply } from '../core/model.ts';
+import type { StatusView } from '../core/view.ts';
+import type { StoredEntry } from '../ports.ts';
+import { type Cli, CliError, defaultSocket } from './hands.ts';
+
+export interface Client {
+  status(signal?: AbortSignal): Promise<StatusView>;
+  /** The newest first; a null record asks for all. */
+  history(record: string | null, limit: number): Promise<readonly StoredEntry[]>;
+  command(order: Order): Promise<Reply>;
+  reload(): Promise<Reply>;
+}
+
+const readMs = 5000;
+/** Longer than the daemon's own deadline for a command, so that its sentence is the one heard. */
+const orderMs = 25_000;
+const answerMost = 32 * 1024 * 1024;
+
+/** The client of the daemon at `--socket`, DETOUR_SOCKET or the default. Every method throws CliError. */
+export function daemon(cli: Cli, options: { readonly socket?: string }): Client {
+  const path = options.socket || cli.io.env.DETOUR_SOCKET || defaultSocket;
+  return {
+    async status(signal) {
+      const answer = await ask(path, 'GET', '/v1/status', { ms: readMs, signal });
+      if (!Array.isArray((answer.body as StatusView | null)?.records)) throw stranger(path, answer);
+      return answer.body as StatusView;
+    },
+    async history(record, limit) {
+      const query = new URLSearchParams({ limit: String(limit) });
+      if (record !== null) query.set('record', record);
+      const answer = await ask(path, 'GET', `/v1/history?${query}`, { ms: readMs });
+      const { entries, exit, message } = (answer.body ?? {}) as {
+        entries?: readonly StoredEntry[];
+      } & Partial<Reply>;
+      if (exit !== undefined && message !== undefined) throw new CliError(exit, message);
+      if (!Array.isArray(entries)) throw stranger(path, answer);
+      return entries;
+    },
+    async command(order) {
+      const body = JSON.stringify(order);
+      return reply(path, await ask(path, 'POST', '/v1/command', { ms: orderMs, body }));
+    },
+    async reload() {
+      return reply(path, await ask(path, 'POST', '/v1/reload', { ms: orderMs }));
+    },
+  };
+}
+
+interface Answer {
+  readonly status: number;
+  /** undefined when it is not JSON. */
+  readonly body: unknown;
+}
+
+function reply(path: string, answer: Answer): Reply {
+  const body = answer.body as Reply | null | undefined;
+  const isReply = [0, 1, 2, 3].includes(body?.exit as number) && typeof body?.message === 'string';
+  if (!isReply) throw stranger(path, answer);
+  return body as Reply;
+}
+
+function stranger(path: string, answer: Answer): CliError {
+  const why =
+    answer.status === 500
+      ? 'the daemon failed at this request; its log says more'
+      : `what answers (status ${answer.status}) is no daemon of this version`;
+  return new CliError(1, `${path}: ${why}`);
+}
+
+interface Asking {
+  readonly ms: number;
+  readonly body?: string;
+  readonly signal?: AbortSignal | undefined;
+}
+
+async function ask(path: string, method: string, url: string, asking: Asking): Promise<Answer> {
+  const { request } = await import('node:http');
+  const deadline = AbortSignal.timeout(asking.ms);
+  const signal = asking.signal ? AbortSignal.any([deadline, asking.signal]) : deadline;
+  try {
+    const response = await new Promise<IncomingMessage>((resolve, reject) => {
+      const asked = request(
+        { socketPath: path, path: url, method, signal, agent: false },
+        (answer) => resolve(answer),
+      );
+      asked.on('error', reject);
+      if (asking.body !== undefined) asked.setHeader('content-type', 'application/json');
+      asked.end(asking.body);
+    });
+    const text = await readAll(response, path);
+    return { status: response.statusCode ?? 0, body: parse(text) };
+  } catch (error) {
+    if (error instanceof CliError) throw error;
+    const late = deadline.aborted && !asking.signal?.aborted;
+    throw late ? silent(path, method, asking.ms) : absent(path, error as NodeJS.ErrnoException);
+  }
+}
+
+async function readAll(response: IncomingMessage, path: string): Promise<string> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of response) {
+    size += (chunk as Buffer).length;
+    if (size > answerMost) throw new CliError(1, `${path}: the answer is longer than 32 MiB`);
+    chunks.push(chunk as Buffer);
+  }
+  return Buffer.concat(chunks).toString('utf8');
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+const wayOut =
+  'With no daemon, `detour switch RECORD TARGET --reason TEXT --direct -c FILE` ' +
+  'moves a record from here.';
+
+function silent(path: string, method: string, ms: number): CliError {
+  const doubt = method === 'POST' ? 'What was asked may still be carried out. ' : '';
+  return new CliError(
+    1,
+    `the daemon at ${path} took the connection and did not answer within ${ms / 1000} s. ` +
+      `${doubt}${wayOut}`,
+  );
+}
+
+function absent(path: string, error: NodeJS.ErrnoException): CliError {
+  const elsewhere = 'Is its socket elsewhere? Say so with --socket or DETOUR_SOCKET.';
+  switch (error.code) {
+    case 'ENOENT':
+      return new CliError(1, `no daemon: there is no socket at ${path}. ${elsewhere} ${wayOut}`);
+    case 'ECONNREFUSED':
+      return new CliError(
+        1,
+        `no daemon: nobody answers at ${path}; it has ended without cleaning up. ${wayOut}`,
+      );
+    case 'EACCES':
+      return new CliError(
+        1,
+        `the daemon's socket ${path} may not be opened by this user: ` +
+          'join the group that owns it, or use sudo',
+      );
+    default:
+      return new CliError(
+        1,
+        `the daemon at ${path} broke off (${error.code ?? error.message}). ${wayOut}`,
+      );
+  }
+}

@@ -1,0 +1,34 @@
+// `detour drain` and `detour undrain`: take an origin or a whole cloud out of choice, and give it
+// back.
+
+import type { Command } from 'commander';
+import { type Cli, examples } from './hands.ts';
+import { type DaemonOptions, giveOrder } from './order.ts';
+
+export function addDrain(program: Command, cli: Cli): void {
+  const command = program
+    .command('drain')
+    .description('take an origin or a cloud out of choice; moves off it if another is up')
+    .argument('<cloud|origin>', 'its name in the configuration')
+    .requiredOption('--reason <text>', 'why, for the journal');
+  giveOrder<DaemonOptions & { reason: string }>(cli, command, ([what], { reason }, by) => ({
+    kind: 'drain',
+    what: what!,
+    reason,
+    by,
+  }));
+  examples(
+    command,
+    '$ detour drain aliyun --reason "their maintenance, 02:00 to 04:00"',
+    '$ detour undrain aliyun',
+  );
+}
+
+export function addUndrain(program: Command, cli: Cli): void {
+  const command = program
+    .command('undrain')
+    .description('put a drained origin or cloud back into choice')
+    .argument('<cloud|origin>', 'its name in the configuration');
+  giveOrder(cli, command, ([what], _, by) => ({ kind: 'undrain', what: what!, by }));
+  examples(command, '$ detour undrain aliyun');
+}

@@ -1,0 +1,34 @@
+// `detour freeze` and `detour unfreeze`: stop automatic decisions, for one record or for all, and
+// let them go on. What was decided before still converges.
+
+import type { Command } from 'commander';
+import { type Cli, examples } from './hands.ts';
+import { type DaemonOptions, giveOrder } from './order.ts';
+
+export function addFreeze(program: Command, cli: Cli): void {
+  const command = program
+    .command('freeze')
+    .description('stop automatic decisions; what was decided still converges')
+    .argument('[record]', 'one record; without it, all of them')
+    .requiredOption('--reason <text>', 'why, for the journal');
+  giveOrder<DaemonOptions & { reason: string }>(cli, command, ([record], { reason }, by) => ({
+    kind: 'freeze',
+    record: record ?? null,
+    reason,
+    by,
+  }));
+  examples(
+    command,
+    '$ detour freeze --reason "moving the DNS zone between accounts"',
+    'An operator can still switch while it is frozen.',
+  );
+}
+
+export function addUnfreeze(program: Command, cli: Cli): void {
+  const command = program
+    .command('unfreeze')
+    .description('let automatic decisions go on')
+    .argument('[record]', 'one record; without it, the freeze of all of them');
+  giveOrder(cli, command, ([record], _, by) => ({ kind: 'unfreeze', record: record ?? null, by }));
+  examples(command, '$ detour unfreeze', '$ detour unfreeze www.gslb.example.net');
+}

@@ -1,0 +1,107 @@
+// What a command is given: the hands that do the work (wired by the one place that builds
+// everything), and the terminal it speaks through. Commands import neither the daemon nor an
+// adapter, so that `detour --help` and `detour status` load next to nothing. Nothing here may pull
+// in a library.
+
+import type { Command } from 'commander';
+import type { Reply } from '../core/model.ts';
+
+/** 0 done, 1 the world refused, 2 wrong input, 3 partly done. */
+export type Exit = Reply['exit'];
+
+/** A switch made from here, without the daemon. */
+export interface DirectOrder {
+  readonly configPath: string;
+  readonly record: string;
+  readonly target: string;
+  readonly reason: string;
+  readonly by: string;
+  /** How long the pin holds; null: without end. */
+  readonly forMs: number | null;
+  readonly force: boolean;
+  readonly dryRun: boolean;
+}
+
+/** The work behind commands that do not talk to the daemon. Each loads what it needs when called. */
+export interface Hands {
+  readonly version: string;
+  /** The daemon, until it is told to end. `json`: log lines as JSON even on a terminal. */
+  run(configPath: string, options: { readonly json: boolean }): Promise<number>;
+  /** Reads a configuration and touches nothing else; each text names file, line and cure. */
+  validate(
+    configPath: string,
+  ): Promise<{ readonly problems: readonly string[]; readonly warnings: readonly string[] }>;
+  /** The JSON Schema of the configuration, for editors. */
+  jsonSchema(): Promise<unknown>;
+  /** Switches at the vendors from this process; `tell` takes a line as each thing happens. */
+  direct(order: DirectOrder, tell: (line: string) => void): Promise<Reply>;
+  /** The lab, with its own arguments. */
+  lab(argv: readonly string[]): Promise<number>;
+}
+
+/** Where a command's text comes from and goes to. */
+export interface Io {
+  out(text: string): void;
+  err(text: string): void;
+  /** Sets the exit code; the process ends when nothing is left to do. */
+  exit(code: number): void;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Who is asking, for the journal: the person behind sudo, where there is one. */
+  readonly user: string;
+  /** Output goes to a terminal. */
+  readonly terminal: boolean;
+  /** Somebody is there to answer a question. */
+  readonly interactive: boolean;
+  readonly colour: boolean;
+  columns(): number;
+  rows(): number;
+  confirm(question: string): Promise<boolean>;
+  /** Calls once on Ctrl-C or SIGTERM, instead of ending; the returned function undoes it. */
+  interrupted(then: () => void): () => void;
+}
+
+export interface Cli {
+  readonly hands: Hands;
+  readonly io: Io;
+}
+
+/** Ends a command with a sentence and a code. */
+export class CliError extends Error {
+  readonly exit: Exit;
+  constructor(exit: Exit, message: string) {
+    super(message);
+    this.exit = exit;
+  }
+}
+
+export const defaultConfig = '/etc/detour/detour.yaml';
+export const defaultSocket = '/var/lib/detour/control.sock';
+
+/**
+ * Makes `body` what the command does. A CliError becomes its sentence on stderr (with --json, a
+ * document on stdout) and its code; any other error is a fault of Detour's and goes on up.
+ */
+export function act<Options extends object>(
+  cli: Cli,
+  command: Command,
+  body: (args: readonly string[], options: Options) => Promise<number>,
+): void {
+  command.action(async () => {
+    const options = command.opts<Options & { json?: boolean }>();
+    try {
+      cli.io.exit(await body(command.processedArgs as string[], options));
+    } catch (error) {
+      if (!(error instanceof CliError)) throw error;
+      const { exit, message } = error;
+      if (options.json) cli.io.out(`${JSON.stringify({ exit, message })}\n`);
+      else cli.io.err(`detour: ${message}\n`);
+      cli.io.exit(exit);
+    }
+  });
+}
+
+/** Examples under a command's help; a line that starts with `$` is one, others explain it. */
+export function examples(command: Command, ...lines: string[]): Command {
+  const text = lines.map((line) => `  ${line}`).join('\n');
+  return command.addHelpText('after', `\nExamples:\n${text}`);
+}

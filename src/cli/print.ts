@@ -1,0 +1,420 @@
+// Views as text for people: tables, times, wrapped sentences, colours. Pure: a view and the width of
+// the paper go in, text comes out. Whatever came from outside (a vendor's message, a reason) loses
+// its control characters here, so that no text can move the cursor or forge a line.
+
+import { styleText } from 'node:util';
+import type { Name } from '../core/model.ts';
+import type {
+  LaneView,
+  OriginView,
+  ProviderView,
+  RecordView,
+  StatusView,
+  TargetView,
+} from '../core/view.ts';
+import type { StoredEntry } from '../ports.ts';
+
+export interface Paper {
+  readonly columns: number;
+  readonly colour: boolean;
+}
+
+type Style = Parameters<typeof styleText>[0];
+
+interface Cell {
+  readonly text: string;
+  readonly style?: Style;
+  readonly right?: boolean;
+}
+
+/** The whole status, or that of one record with the origins and lanes it depends on. */
+export function printStatus(view: StatusView, paper: Paper, only: Name | null = null): string {
+  const page = paperOf(paper);
+  const records = view.records.filter((record) => only === null || record.name === only);
+  const origins = new Set(records.flatMap((r) => r.targets.map((t) => t.origin)));
+  const providers = new Set(records.flatMap((r) => r.providers.map((p) => p.provider)));
+  head(page, view);
+  for (const record of records) recordPart(page, view, record);
+  const shown = view.origins.filter((o) => only === null || origins.has(o.name));
+  if (shown.length > 0) originsPart(page, view, shown);
+  const lanes = view.lanes.filter((lane) => only === null || providers.has(lane.provider));
+  if (lanes.length > 0) lanesPart(page, view, lanes);
+  return page.text();
+}
+
+/** Journal entries, the oldest first, so that the newest stands beside the prompt. */
+export function printHistory(newestFirst: readonly StoredEntry[], paper: Paper): string {
+  const page = paperOf(paper);
+  for (const entry of newestFirst.toReversed()) {
+    const about = entry.record === null ? '' : `${printName(entry.record)}: `;
+    const start = `${date(entry.wall)}  ${String(entry.seq).padStart(5)}  `;
+    page.flow(start, [{ text: `${entry.kind}  ${about}${entry.sentence}` }]);
+  }
+  return page.text();
+}
+
+/** A name as it is written in the configuration: without the last dot. */
+export function printName(name: Name): string {
+  return name.endsWith('.') ? name.slice(0, -1) : name;
+}
+
+/** `312 ms`, `1.2 s`, then as `age`. */
+export function span(ms: number): string {
+  if (ms < 1000) return `${Math.max(0, Math.round(ms))} ms`;
+  return ms < 60_000 ? `${(ms / 1000).toFixed(1)} s` : age(ms);
+}
+
+/** The two largest units of a time, rounded down: `3h 12m`. */
+export function age(ms: number): string {
+  const seconds = Math.max(0, Math.floor(ms / 1000));
+  const parts: [number, string][] = [
+    [Math.floor(seconds / 86_400), 'd'],
+    [Math.floor(seconds / 3600) % 24, 'h'],
+    [Math.floor(seconds / 60) % 60, 'm'],
+    [seconds % 60, 's'],
+  ];
+  const first = parts.findIndex(([count]) => count > 0);
+  if (first < 0) return '0s';
+  const kept = parts.slice(first, first + 2).filter(([count]) => count > 0);
+  return kept.map(([count, unit]) => `${count}${unit}`).join(' ');
+}
+
+/** One line of text without control, format or line-breaking characters. */
+export function clean(text: string): string {
+  return text
+    .replace(/[\t\n\v\f\r\u2028\u2029]+/g, ' ')
+    .replace(/[\p{Cc}\p{Cf}\p{Cs}]/gu, '')
+    .trim();
+}
+
+function date(wall: number): string {
+  const at = new Date(wall);
+  if (Number.isNaN(at.getTime())) return 'unknown time'.padEnd(20);
+  return at
+    .toISOString()
+    .replace('T', ' ')
+    .replace(/\.\d+Z$/, 'Z');
+}
+
+// ---------------------------------------------------------------- the parts of the status
+
+function head(page: Page, view: StatusView): void {
+  page.flow('', [
+    { text: `cluster ${view.cluster}`, style: 'bold' },
+    { text: `detour ${view.version}` },
+    { text: date(view.wall) },
+    view.ready.ok ? { text: 'ready', style: 'green' } : { text: 'NOT READY', style: bad },
+  ]);
+  for (const reason of view.ready.reasons) page.flow('  not ready  ', [{ text: reason }]);
+  if (view.freeze !== null) {
+    const { by, reason, sinceAt } = view.freeze;
+    page.flow('  frozen     ', [
+      { text: `by ${by} for ${age(view.at - sinceAt)}: ${reason}`, style: 'yellow' },
+    ]);
+  }
+  for (const { what, by, reason, sinceAt } of view.drains) {
+    page.flow('  drained    ', [
+      { text: `${what} by ${by} for ${age(view.at - sinceAt)}: ${reason}`, style: 'yellow' },
+    ]);
+  }
+  if (view.reload !== null && !view.reload.ok) {
+    const count = view.reload.errors === 1 ? '1 error' : `${view.reload.errors} errors`;
+    const when = age(view.at - view.reload.at);
+    page.flow('  reload     ', [
+      { text: `refused ${when} ago, ${count}; the configuration before it holds`, style: 'yellow' },
+    ]);
+  }
+}
+
+function recordPart(page: Page, view: StatusView, record: RecordView): void {
+  page.blank();
+  page.flow('', [
+    { text: printName(record.name), style: 'bold' },
+    record.mode === 'steer'
+      ? { text: 'steer' }
+      : { text: 'observe: decided and journalled, never written', style: 'yellow' },
+    { text: `epoch ${record.epoch}` },
+    ...(record.switching ? [{ text: 'switching', style: 'yellow' as const }] : []),
+  ]);
+  page.flow('  target   ', [targetLine(view, record)]);
+  page.flow('  stays    ', [{ text: `${record.stay.reason}: ${record.stay.sentence}` }]);
+  if (record.pin !== null) page.flow('  pin      ', pinLine(view, record));
+  if (record.earliestBenefitAt !== null) {
+    const wait = record.earliestBenefitAt - view.at;
+    const when = date(view.wall + wait);
+    page.flow('  move     ', [{ text: `could help clients from ${when}, in ${age(wait)}` }]);
+  }
+  const { used, limit, spent } = record.budget;
+  page.flow('  budget   ', [
+    {
+      text: `${used} of ${limit} automatic switches used this hour${spent ? ', spent' : ''}`,
+      ...(spent ? { style: 'yellow' as const } : {}),
+    },
+  ]);
+  page.table(
+    ['', 'TARGET', 'HEALTH', 'FOR', 'CNAME'],
+    record.targets.map((target) => [
+      { text: target.origin === record.target ? '>' : '' },
+      { text: target.origin },
+      healthCell(target),
+      { text: age(view.at - target.sinceAt) },
+      { text: printName(target.cname) },
+    ]),
+  );
+  page.table(
+    ['', 'PROVIDER', 'STAGE', 'SERVES', 'EPOCH', 'SERVERS', 'WRITTEN', 'VISIBLE', 'SEEN'],
+    record.providers.map((provider) => providerRow(view, record, provider)),
+  );
+  for (const { provider, problem } of record.providers) {
+    if (problem !== null) page.flow(`  ! ${provider}: `, [{ text: problem, style: 'red' }], 4);
+  }
+}
+
+function targetLine(view: StatusView, record: RecordView): Cell {
+  if (record.target === null) return { text: 'none yet: nothing is adopted', style: 'yellow' };
+  const cname = record.cname === null ? '' : ` (${printName(record.cname)})`;
+  const decided =
+    record.decidedAt === null
+      ? ''
+      : `, decided ${age(view.at - record.decidedAt)} ago` +
+        (record.switchKind === null ? '' : ` (${record.switchKind})`);
+  const retired = record.retired ? ', RETIRED: no longer configured, never written again' : '';
+  return {
+    text: `${record.target}${cname}${decided}${retired}`,
+    ...(record.retired ? { style: 'yellow' as const } : {}),
+  };
+}
+
+/** A pin shows beside the real health of its target, never over it (rule 9). */
+function pinLine(view: StatusView, record: RecordView): Cell[] {
+  const pin = record.pin!;
+  const target = record.targets.find((t) => t.origin === pin.target);
+  const left = pin.untilAt === null ? 'until unpinned' : `${age(pin.untilAt - view.at)} left`;
+  return [
+    { text: pin.target },
+    target === undefined
+      ? { text: 'not configured', style: bad }
+      : { text: `now ${target.health}`, style: styleOf[target.health]! },
+    { text: `by ${pin.by}, ${left}: ${pin.reason}` },
+  ];
+}
+
+function providerRow(view: StatusView, record: RecordView, provider: ProviderView): Cell[] {
+  const { stage, cname, epoch, seenAt, seenBy, writtenAfterMs, visibleAfterMs } = provider;
+  const target = record.targets.find((t) => t.cname === cname)?.origin;
+  const serves =
+    cname === undefined ? '?' : cname === null ? 'nothing' : (target ?? printName(cname));
+  const after = (ms: number | null): Cell => ({ text: ms === null ? '-' : span(ms), right: true });
+  return [
+    { text: '' },
+    { text: provider.provider },
+    styled(stage),
+    { text: serves },
+    { text: epoch === undefined ? '-' : String(epoch), right: true },
+    { text: `${provider.serversRight}/${provider.serversAsked}`, right: true },
+    after(writtenAfterMs),
+    after(visibleAfterMs),
+    { text: seenAt === null ? 'never' : `${seenBy ?? '?'} ${age(view.at - seenAt)} ago` },
+  ];
+}
+
+function originsPart(page: Page, view: StatusView, origins: readonly OriginView[]): void {
+  page.blank();
+  page.table(
+    ['ORIGIN', 'CLOUD', 'REGION', 'HEALTH', 'FOR', 'CHECKS'],
+    origins.map((origin) => [
+      { text: origin.name },
+      { text: origin.cloud },
+      { text: origin.region ?? '-' },
+      healthCell(origin),
+      { text: age(view.at - origin.sinceAt) },
+      { text: checksCell(origin) },
+    ]),
+  );
+  for (const origin of origins) {
+    for (const check of origin.checks) {
+      if (check.last === null || check.last.outcome === 'pass') continue;
+      const what = `  ! ${check.id} by ${check.path}: `;
+      page.flow(what, [{ text: `${check.last.reason}, ${check.last.detail}` }], 4);
+    }
+  }
+}
+
+function checksCell(origin: OriginView): string {
+  const byCheck = Map.groupBy(origin.checks, (check) => check.id);
+  return [...byCheck]
+    .map(([id, checks]) => {
+      const name = id.startsWith(`${origin.name}/`) ? id.slice(origin.name.length + 1) : id;
+      const advisory = checks[0]!.advisory ? ' (advisory)' : '';
+      return `${name}${advisory}: ${checks.map((c) => `${c.path} ${c.verdict}`).join(', ')}`;
+    })
+    .join('; ');
+}
+
+function lanesPart(page: Page, view: StatusView, lanes: readonly LaneView[]): void {
+  page.blank();
+  page.table(
+    ['LANE', 'TYPE', 'STATE', 'FOR', 'PENDING', 'RETRY', 'DETAIL'],
+    lanes.map((lane) => [
+      { text: lane.provider },
+      { text: lane.type },
+      styled(lane.state),
+      { text: age(view.at - lane.sinceAt) },
+      { text: String(lane.pending), right: true },
+      { text: lane.retryAt === null ? '-' : `in ${age(lane.retryAt - view.at)}` },
+      { text: lane.detail ?? '' },
+    ]),
+  );
+}
+
+function healthCell(what: Pick<TargetView, 'health' | 'drained'>): Cell {
+  const cell = styled(what.health);
+  return what.drained ? { text: `${cell.text}, drained`, style: 'yellow' } : cell;
+}
+
+const bad: Style = ['red', 'bold'];
+const styleOf: Readonly<Record<string, Style>> = {
+  up: 'green',
+  down: bad,
+  unknown: 'yellow',
+  ok: 'green',
+  visible: 'green',
+  decided: 'yellow',
+  written: 'yellow',
+  unread: 'yellow',
+  untouched: 'dim',
+  throttled: 'yellow',
+  lagging: bad,
+  diverged: bad,
+  stuck: bad,
+  'auth-suspect': bad,
+  rejected: bad,
+};
+
+function styled(word: string): Cell {
+  const style = Object.hasOwn(styleOf, word) ? styleOf[word] : undefined;
+  return style === undefined ? { text: word } : { text: word, style };
+}
+
+// ---------------------------------------------------------------- the page
+
+interface Page {
+  blank(): void;
+  /** Words after a start, wrapped under it; parts are two spaces apart. */
+  flow(start: string, parts: readonly Cell[], indent?: number): void;
+  /** Columns two spaces apart; the last one takes what is left of the line and wraps. */
+  table(heads: readonly string[], rows: readonly (readonly Cell[])[]): void;
+  text(): string;
+}
+
+function paperOf(paper: Paper): Page {
+  const columns = Math.max(40, paper.columns);
+  const lines: string[] = [];
+  const paint = (text: string, style: Style | undefined) =>
+    style === undefined || !paper.colour ? text : styleText(style, text, { validateStream: false });
+
+  function flow(rawStart: string, parts: readonly Cell[], indent?: number): void {
+    // The start is ours, with names from the configuration in it.
+    const start = rawStart.replace(/\p{C}/gu, '');
+    const hang = ' '.repeat(indent ?? Math.min(width(start), columns / 2));
+    let line = start;
+    let room = columns - width(start);
+    let fresh = true;
+    for (const [index, { text, style }] of parts.entries()) {
+      const gap = index === 0 ? '' : '  ';
+      for (const [at, word] of words(clean(text), columns - hang.length).entries()) {
+        const space = fresh ? '' : at === 0 ? gap : ' ';
+        if (!fresh && width(word) + space.length > room) {
+          lines.push(line.trimEnd());
+          line = hang + paint(word, style);
+          room = columns - hang.length - width(word);
+        } else {
+          line += space + paint(word, style);
+          room -= space.length + width(word);
+        }
+        fresh = false;
+      }
+    }
+    lines.push(line.trimEnd());
+  }
+
+  function table(heads: readonly string[], rows: readonly (readonly Cell[])[]): void {
+    const last = heads.length - 1;
+    const widths = heads.map((title, column) =>
+      Math.max(width(title), ...rows.map((row) => width(clean(row[column]!.text)))),
+    );
+    const start = widths.slice(0, last).reduce((sum, one) => sum + one + 2, 0);
+    const room = Math.max(16, columns - start);
+    const titles = heads.map((text, i): Cell => {
+      const right = rows[0]?.[i]?.right === true;
+      return right ? { text, style: 'dim', right } : { text, style: 'dim' };
+    });
+    for (const row of [titles, ...rows]) {
+      const cells = row.slice(0, last).map(({ text, style, right }, column) => {
+        const shown = clean(text);
+        const pad = ' '.repeat(widths[column]! - width(shown));
+        return right ? pad + paint(shown, style) : paint(shown, style) + pad;
+      });
+      const { text, style } = row[last]!;
+      const wrapped = wrap(clean(text), room);
+      lines.push([...cells, paint(wrapped[0] ?? '', style)].join('  ').trimEnd());
+      for (const more of wrapped.slice(1)) lines.push(' '.repeat(start) + paint(more, style));
+    }
+  }
+
+  return {
+    blank: () => void lines.push(''),
+    flow,
+    table,
+    text: () => lines.map((line) => `${line}\n`).join(''),
+  };
+}
+
+/** Lines of at most `room` columns, broken at spaces. */
+function wrap(text: string, room: number): string[] {
+  const lines: string[] = [];
+  let line = '';
+  for (const word of words(text, room)) {
+    if (line !== '' && width(line) + 1 + width(word) > room) {
+      lines.push(line);
+      line = word;
+    } else {
+      line = line === '' ? word : `${line} ${word}`;
+    }
+  }
+  if (line !== '') lines.push(line);
+  return lines;
+}
+
+/** The words of a text; one that fits no line is cut into pieces that do. */
+function words(text: string, room: number): string[] {
+  return text
+    .split(' ')
+    .filter((word) => word !== '')
+    .flatMap((word) => {
+      if (width(word) <= room) return [word];
+      const pieces: string[] = [];
+      let piece = '';
+      for (const { segment } of graphemes.segment(word)) {
+        if (width(piece) + width(segment) > room) {
+          pieces.push(piece);
+          piece = '';
+        }
+        piece += segment;
+      }
+      return [...pieces, piece];
+    });
+}
+
+const graphemes = new Intl.Segmenter('en', { granularity: 'grapheme' });
+// East Asian wide and full-width forms (Unicode TR 11, the large blocks) and pictures.
+const wide =
+  /^[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{20000}-\u{3fffd}\p{Emoji_Presentation}]/u;
+
+/** Columns a text takes on a terminal. */
+function width(text: string): number {
+  if (/^[\x20-\x7e]*$/.test(text)) return text.length;
+  let columns = 0;
+  for (const { segment } of graphemes.segment(text)) columns += wide.test(segment) ? 2 : 1;
+  return columns;
+}

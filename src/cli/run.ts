@@ -1,0 +1,16 @@
+// `detour run`: the daemon. The work is the hands'; this only says how it is asked for.
+
+import type { Command } from 'commander';
+import { act, type Cli, defaultConfig, examples } from './hands.ts';
+
+export function addRun(program: Command, cli: Cli): void {
+  const command = program
+    .command('run')
+    .description('the daemon: probe, decide, write, prove, until it is told to end')
+    .option('-c, --config <file>', 'the configuration', defaultConfig)
+    .option('--json', 'log lines as JSON even on a terminal');
+  examples(command, '$ detour run -c /etc/detour/detour.yaml');
+  act<{ config: string; json?: boolean }>(cli, command, (_, options) =>
+    cli.hands.run(options.config, { json: options.json === true }),
+  );
+}

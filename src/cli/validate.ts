@@ -1,0 +1,54 @@
+// `detour validate`: every problem of a configuration at once, with no network touched.
+
+import type { Command } from 'commander';
+import { act, type Cli, defaultConfig, examples } from './hands.ts';
+import { clean } from './print.ts';
+
+interface Options {
+  readonly config: string;
+  readonly json?: boolean;
+  readonly jsonSchema?: boolean;
+}
+
+export function addValidate(program: Command, cli: Cli): void {
+  const command = program
+    .command('validate')
+    .description('check the configuration, offline: every problem at once')
+    .option('-c, --config <file>', 'the configuration', defaultConfig)
+    .option('--json', 'the result as one JSON document')
+    .option('--json-schema', 'print the JSON Schema of the configuration, for editors');
+  examples(
+    command,
+    '$ detour validate -c detour.yaml',
+    '$ detour validate --json-schema > detour.schema.json',
+    'Then, as the first line of detour.yaml:',
+    '# yaml-language-server: $schema=detour.schema.json',
+  );
+  act<Options>(cli, command, async (_, options) => {
+    if (options.jsonSchema) {
+      cli.io.out(`${JSON.stringify(await cli.hands.jsonSchema(), null, 2)}\n`);
+      return 0;
+    }
+    const { problems, warnings } = await cli.hands.validate(options.config);
+    const exit = problems.length > 0 ? 2 : 0;
+    if (options.json) cli.io.out(`${JSON.stringify({ exit, problems, warnings })}\n`);
+    else cli.io.out(report(options.config, problems, warnings));
+    return exit;
+  });
+}
+
+function report(path: string, problems: readonly string[], warnings: readonly string[]): string {
+  const lines = [
+    ...problems.map((problem) => clean(problem)),
+    ...warnings.map((warning) => `warning: ${clean(warning)}`),
+  ];
+  const counts = [
+    ...(problems.length > 0 ? [count(problems.length, 'problem')] : [`${path} is good`]),
+    ...(warnings.length > 0 ? [count(warnings.length, 'warning')] : []),
+  ];
+  return [...lines, counts.join(', ')].map((line) => `${line}\n`).join('');
+}
+
+function count(many: number, what: string): string {
+  return `${many} ${what}${many === 1 ? '' : 's'}`;
+}

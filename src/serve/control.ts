@@ -1,0 +1,254 @@
+// The operators' door: HTTP over a Unix socket. Whoever may open the file may command (mode 0660:
+// owner and group), so the socket must never exist with a wider mode, not for a moment, and must
+// never be taken from a daemon that still answers. It checks the shape of a command and passes it
+// on; whether the command is wise is for the core to say.
+
+import { lstatSync, unlinkSync } from 'node:fs';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { connect } from 'node:net';
+import { z } from 'zod';
+import type { Command, Reply } from '../core/model.ts';
+import { dnsName } from '../schema.ts';
+import { close, createBounded, type Limits, listen, readBody, send, target } from './bounded.ts';
+import type { Desk, Served, Trouble } from './desk.ts';
+
+export interface ControlOptions {
+  /** Path of the socket file, at most 107 bytes. */
+  readonly path: string;
+  readonly desk: Desk;
+  readonly trouble: Trouble;
+  readonly limits?: Partial<Limits>;
+  /** How long a command may take before its asker is told to look at the status instead. */
+  readonly commandMs?: number;
+}
+
+/** The socket could not be opened; the message names the path and the cure. */
+export class ControlError extends Error {}
+
+const bodyMost = 65_536;
+
+/**
+ * Listens on the socket. Replaces a socket file that nobody answers at; throws ControlError when
+ * somebody does, when the file is no socket, or when the path cannot be used.
+ */
+export async function serveControl(options: ControlOptions): Promise<Served> {
+  const { path } = options;
+  if (Buffer.byteLength(path) > 107) {
+    throw new ControlError(`control socket ${path}: longer than 107 bytes; choose a shorter path`);
+  }
+  const limits: Limits = { connections: 64, requestMs: 10_000, idleMs: 30_000, ...options.limits };
+  const server = createBounded(limits, handler(options), options.trouble);
+  await removeStale(path);
+  // bind() happens inside listen(), before it returns: the file is born with mode 0660.
+  const umask = process.umask(0o117);
+  let listening: Promise<void>;
+  try {
+    listening = listen(server, { path });
+  } finally {
+    process.umask(umask);
+  }
+  try {
+    await listening;
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    throw new ControlError(
+      `control socket ${path}: ${code ?? message}; its directory must exist and be writable`,
+    );
+  }
+  server.on('error', (error) => options.trouble('control-socket', error.message));
+  return { close: () => close(server) };
+}
+
+/** Takes away a socket file left by a daemon that is gone. */
+async function removeStale(path: string): Promise<void> {
+  const found = lstatSync(path, { throwIfNoEntry: false });
+  if (found === undefined) return;
+  if (!found.isSocket()) {
+    throw new ControlError(`control socket ${path}: something else is there; move it away`);
+  }
+  const answer = await knock(path);
+  if (answer === 'ENOENT') return;
+  if (answer !== 'ECONNREFUSED') {
+    const why = answer === null ? 'another daemon answers there' : `it cannot be tried (${answer})`;
+    throw new ControlError(
+      `control socket ${path}: ${why}; stop that daemon or choose another path`,
+    );
+  }
+  unlinkSync(path);
+}
+
+/** null when somebody accepts the connection, else the error's code; `ETIMEDOUT` after 2 s. */
+function knock(path: string): Promise<string | null> {
+  return new Promise((resolve) => {
+    const socket = connect({ path });
+    const done = (answer: string | null) => {
+      socket.destroy();
+      resolve(answer);
+    };
+    socket.setTimeout(2000, () => done('ETIMEDOUT'));
+    socket.once('connect', () => done(null));
+    socket.once('error', (error: NodeJS.ErrnoException) => done(error.code ?? error.message));
+  });
+}
+
+type Route = (request: IncomingMessage, query: URLSearchParams) => Promise<Answer> | Answer;
+interface Answer {
+  readonly status: number;
+  readonly body: unknown;
+}
+
+function handler(options: ControlOptions) {
+  const { desk } = options;
+  const commandMs = options.commandMs ?? 20_000;
+  const routes: Readonly<Record<string, readonly [method: string, Route]>> = {
+    '/v1/status': ['GET', () => ({ status: 200, body: desk.status() })],
+    '/v1/history': ['GET', (_, query) => history(desk, query)],
+    '/v1/command': ['POST', (request) => command(desk, request, commandMs)],
+    '/v1/reload': ['POST', async () => replied(await inTime(desk.reload(), commandMs))],
+  };
+  return async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+    const { path, query } = target(request);
+    const route = Object.hasOwn(routes, path) ? routes[path]! : null;
+    if (route === null) {
+      const known = Object.keys(routes).join(', ');
+      return json(request, response, refused(404, `nothing is served at this path; try ${known}`));
+    }
+    const [method, answer] = route;
+    if (request.method !== method) {
+      const sentence = `${path} takes ${method}, not ${request.method}`;
+      return json(request, response, refused(405, sentence), { allow: method });
+    }
+    json(request, response, await answer(request, query));
+  };
+}
+
+function json(
+  request: IncomingMessage,
+  response: ServerResponse,
+  { status, body }: Answer,
+  headers: Readonly<Record<string, string>> = {},
+): void {
+  // An unread body must not be taken for the next request.
+  const closing: Record<string, string> = request.complete ? {} : { connection: 'close' };
+  send(request, response, status, JSON.stringify(body), {
+    'content-type': 'application/json',
+    ...closing,
+    ...headers,
+  });
+}
+
+function refused(status: number, message: string): Answer {
+  return { status, body: { exit: 2, message } satisfies Reply };
+}
+
+function replied(reply: Reply): Answer {
+  return { status: { 0: 200, 1: 409, 2: 400, 3: 200 }[reply.exit], body: reply };
+}
+
+/** The reply, or after `ms` a reply that says what is not known. */
+async function inTime(reply: Promise<Reply>, ms: number): Promise<Reply> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<Reply>((resolve) => {
+    timer = setTimeout(resolve, ms, {
+      exit: 1,
+      message:
+        `the daemon took the command and has not answered for ${ms} ms: ` +
+        'it may still be carried out; look at `detour status`',
+    } satisfies Reply);
+  });
+  try {
+    return await Promise.race([reply, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+async function command(desk: Desk, request: IncomingMessage, ms: number): Promise<Answer> {
+  const text = await readBody(request, bodyMost);
+  if (text === null) return refused(413, `a command is at most ${bodyMost} bytes`);
+  let document: unknown;
+  try {
+    document = JSON.parse(text);
+  } catch {
+    return refused(400, 'the body is not JSON');
+  }
+  const parsed = commandSchema.safeParse(document);
+  if (!parsed.success) return refused(400, `not a command: ${sentences(parsed.error)}`);
+  return replied(await inTime(desk.command(parsed.data), ms));
+}
+
+function history(desk: Desk, query: URLSearchParams): Answer {
+  const parsed = historySchema.safeParse(Object.fromEntries(query));
+  if (!parsed.success) return refused(400, `not a query: ${sentences(parsed.error)}`);
+  const { record, limit } = parsed.data;
+  const entries = desk.history(record === undefined ? { limit } : { record, limit });
+  return { status: 200, body: { entries } };
+}
+
+function sentences(error: z.ZodError): string {
+  return error.issues
+    .map((issue) => (issue.path.length > 0 ? `${issue.path.join('.')}: ` : '') + issue.message)
+    .join('; ');
+}
+
+function line(what: string, most: number) {
+  return z
+    .string({ error: `expected ${what} as text` })
+    .trim()
+    .min(1, `expected ${what}, found nothing`)
+    .max(most, `expected at most ${most} characters`)
+    .regex(/^\P{Cc}*$/u, 'expected one line without control characters');
+}
+
+const record = dnsName;
+const by = line('who says it', 64);
+const reason = line('a reason', 500);
+const word = line('a name from the configuration', 128);
+const forMs = z
+  .number('expected milliseconds, or null for no end')
+  .int('expected whole milliseconds')
+  .min(1000, 'expected at least 1 s')
+  .max(366 * 86_400_000, 'expected at most 366 days')
+  .nullable();
+const flag = z.boolean('expected true or false');
+
+/** The commands of core/model.ts as they come over the socket. */
+const commandSchema: z.ZodType<Command> = z.discriminatedUnion(
+  'kind',
+  [
+    z.strictObject({
+      kind: z.literal('switch'),
+      record,
+      target: word,
+      reason,
+      by,
+      forMs,
+      force: flag,
+      dryRun: flag,
+    }),
+    z.strictObject({ kind: z.literal('adopt'), record, target: word, create: flag, by }),
+    z.strictObject({ kind: z.literal('pin'), record, reason, by, forMs }),
+    z.strictObject({ kind: z.literal('unpin'), record, by }),
+    z.strictObject({ kind: z.literal('drain'), what: word, reason, by }),
+    z.strictObject({ kind: z.literal('undrain'), what: word, by }),
+    z.strictObject({ kind: z.literal('freeze'), record: record.nullable(), reason, by }),
+    z.strictObject({ kind: z.literal('unfreeze'), record: record.nullable(), by }),
+    z.strictObject({ kind: z.literal('ack'), record, by }),
+  ],
+  {
+    error: (issue) =>
+      issue.code === 'invalid_union'
+        ? 'expected switch, adopt, pin, unpin, drain, undrain, freeze, unfreeze or ack'
+        : 'expected an object',
+  },
+);
+
+const historySchema = z.strictObject({
+  record: dnsName.optional(),
+  limit: z
+    .string()
+    .regex(/^\d{1,5}$/, 'expected a whole number')
+    .transform(Number)
+    .pipe(z.number().min(1, 'expected at least 1').max(10_000, 'expected at most 10000'))
+    .default(100),
+});

@@ -1,0 +1,26 @@
+// What the daemon offers to those who serve it: the control socket, the read-only listener and the
+// metrics all stand at this desk. Types only. Whoever implements it owns the state; whoever uses it
+// never sees the state itself, only views and replies.
+
+import type { Command, Name, Reply } from '../core/model.ts';
+import type { StatusView } from '../core/view.ts';
+import type { StoredEntry } from '../ports.ts';
+
+export interface Desk {
+  /** The state as it is now, derived on request. */
+  status(): StatusView;
+  /** Carries one operator's command through a commit. Refusals are replies, not rejections. */
+  command(command: Command): Promise<Reply>;
+  /** The newest entries of the journal first, at most `limit` (1 to 10,000). */
+  history(query: { readonly record?: Name; readonly limit: number }): readonly StoredEntry[];
+  /** Reads the configuration again; a bad one is refused and the good one kept (rule 19). */
+  reload(): Promise<Reply>;
+}
+
+/** Told of what went wrong while serving; the texts never hold a secret. */
+export type Trouble = (what: string, detail: string) => void;
+
+/** A listener that can be closed: resolves when its last connection is gone. */
+export interface Served {
+  close(): Promise<void>;
+}

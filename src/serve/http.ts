@@ -1,0 +1,106 @@
+// The read-only listener on TCP: metrics for Prometheus, health for an orchestrator, and gates that
+// let any load balancer or vendor's health check follow the decision with no API write. It changes
+// nothing, takes no body, believes no header, and says nothing that is not in the configuration.
+
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { toName } from '../schema.ts';
+import { close, createBounded, type Limits, listen, send, target } from './bounded.ts';
+import type { Desk, Served, Trouble } from './desk.ts';
+
+export interface HttpOptions {
+  readonly host: string;
+  /** 0 takes a free port. */
+  readonly port: number;
+  readonly desk: Desk;
+  readonly metrics: { text(): Promise<string>; readonly contentType: string };
+  readonly trouble: Trouble;
+  readonly limits?: Partial<Limits>;
+}
+
+/** Listens; rejects with an error that names the address when it cannot. */
+export async function serveHttp(
+  options: HttpOptions,
+): Promise<Served & { readonly host: string; readonly port: number }> {
+  const { host, port } = options;
+  const limits: Limits = { connections: 256, requestMs: 5000, idleMs: 15_000, ...options.limits };
+  const server = createBounded(limits, handler(options), options.trouble);
+  try {
+    await listen(server, { host, port });
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    throw new Error(`HTTP listener ${host}:${port}: ${code ?? message}; choose a free address`, {
+      cause: error,
+    });
+  }
+  server.on('error', (error) => options.trouble('http-listener', error.message));
+  const bound = server.address() as AddressInfo;
+  return { host: bound.address, port: bound.port, close: () => close(server) };
+}
+
+interface Answer {
+  readonly status: number;
+  readonly text: string;
+  readonly type?: string;
+}
+
+function handler(options: HttpOptions) {
+  return async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+    if (request.method !== 'GET' && request.method !== 'HEAD') {
+      const headers = { allow: 'GET, HEAD', connection: 'close' };
+      return send(request, response, 405, 'this listener only reads: GET or HEAD\n', headers);
+    }
+    const { status, text, type } = await answer(options, target(request).path);
+    send(request, response, status, text, type === undefined ? {} : { 'content-type': type });
+  };
+}
+
+async function answer({ desk, metrics }: HttpOptions, path: string): Promise<Answer> {
+  switch (path) {
+    case '/metrics':
+      return { status: 200, text: await metrics.text(), type: metrics.contentType };
+    case '/healthz':
+      return { status: 200, text: 'alive\n' };
+    case '/readyz':
+      return readiness(desk);
+    default:
+      return path.startsWith('/gates/') ? gate(desk, path.slice('/gates/'.length)) : nothing;
+  }
+}
+
+const nothing: Answer = {
+  status: 404,
+  text: 'nothing is served here; try /metrics, /healthz, /readyz or /gates/RECORD/TARGET\n',
+};
+
+function readiness(desk: Desk): Answer {
+  const { ok, reasons } = desk.status().ready;
+  if (ok) return { status: 200, text: 'ready\n' };
+  return { status: 503, text: `not ready\n${reasons.map((reason) => `${reason}\n`).join('')}` };
+}
+
+/** 200 for the target in force, 503 for the others, 404 for what is not configured. */
+function gate(desk: Desk, rest: string): Answer {
+  const parts = rest.split('/').map(decode);
+  const [record, wanted] = parts;
+  const name = record ? toName(record) : null;
+  if (parts.length !== 2 || name === null || !wanted) {
+    return { status: 404, text: 'a gate is asked for as /gates/RECORD/TARGET\n' };
+  }
+  const view = desk.status().records.find((r) => r.name === name);
+  if (view === undefined) return { status: 404, text: 'no such record is configured\n' };
+  if (view.target === wanted) return { status: 200, text: 'in force\n' };
+  const known = view.targets.some((t) => t.origin === wanted);
+  return known
+    ? { status: 503, text: 'not in force\n' }
+    : { status: 404, text: 'no such target is configured for this record\n' };
+}
+
+/** null for a broken escape, which is no name. */
+function decode(part: string): string | null {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,421 @@
+// The state in numbers, for Prometheus. Gauges are drawn anew from one status view at each scrape,
+// so they cannot drift from it; counters and histograms are fed by an observer. Label values come
+// only from the configuration or from closed words: what somebody else can choose (a vendor's
+// message, a DNS answer, an unknown path) never becomes a label, and no secret is ever near one.
+
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import type { CheckId, MarkerKind, Observation, Outcome, Verdict } from '../core/model.ts';
+import type { LaneStateWord, ProviderView, RecordView, Stage, StatusView } from '../core/view.ts';
+import type { Observer } from '../ports.ts';
+import type { Desk } from './desk.ts';
+
+export interface Metrics {
+  readonly observer: Required<Observer>;
+  /** The whole exposition in Prometheus's text format. Scrapes at one time share one text. */
+  text(): Promise<string>;
+  readonly contentType: string;
+}
+
+interface Family {
+  readonly kind: 'gauge' | 'counter' | 'histogram';
+  readonly labels: readonly string[];
+  readonly help: string;
+}
+
+const gauge = (help: string, ...labels: string[]): Family => ({ kind: 'gauge', labels, help });
+const counter = (help: string, ...labels: string[]): Family => ({ kind: 'counter', labels, help });
+const histogram = (help: string, ...labels: string[]): Family => ({
+  kind: 'histogram',
+  labels,
+  help,
+});
+
+/** Every metric family of Detour's own. Records are named as configured, without the last dot. */
+const families = {
+  detour_build_info: gauge('Always 1; the version is the label.', 'version'),
+  detour_ready: gauge('1 while /readyz answers 200.'),
+  detour_frozen: gauge('1 while automatic decisions are frozen for every record.'),
+  detour_last_reload_success: gauge('1 if the last reload of the configuration was taken.'),
+  detour_last_reload_timestamp_seconds: gauge(
+    'When the configuration was last reloaded, or the start, in seconds since 1970.',
+  ),
+  detour_check_verdict: gauge(
+    'State set: 1 for the verdict of a check by a path.',
+    'check',
+    'path',
+    'verdict',
+  ),
+  detour_certificate_remaining_seconds: gauge(
+    'Time until the certificate behind a check ends, in whole days; the least of its paths.',
+    'check',
+  ),
+  detour_origin_health: gauge('State set: 1 for the health of an origin.', 'origin', 'health'),
+  detour_origin_drained: gauge('1 while an operator keeps an origin out of choice.', 'origin'),
+  detour_record_target_info: gauge(
+    'Always 1; the target in force is the label, none before adoption.',
+    'record',
+    'target',
+  ),
+  detour_record_switching: gauge('1 while a switch of the record is under way.', 'record'),
+  detour_record_pinned: gauge('1 while an operator holds the record on a target.', 'record'),
+  detour_record_stay: gauge('Always 1; why the record stays is the label.', 'record', 'reason'),
+  detour_record_budget_remaining: gauge(
+    'Automatic switches the record may still make within the hour.',
+    'record',
+  ),
+  detour_provider_serves: gauge(
+    'Always 1; the target a provider was last seen to serve is the label, else other or none.',
+    'record',
+    'provider',
+    'target',
+  ),
+  detour_provider_stage: gauge(
+    'State set: 1 for where a provider is with the current target.',
+    'record',
+    'provider',
+    'stage',
+  ),
+  detour_provider_epoch: gauge(
+    'Fencing number last seen in the marker at a provider.',
+    'record',
+    'provider',
+  ),
+  detour_switch_stage_seconds: gauge(
+    'Time from the decision of the last switch until a provider reached the stage.',
+    'record',
+    'provider',
+    'stage',
+  ),
+  detour_lane_state: gauge(
+    'State set: 1 for the state of the lane to a provider.',
+    'provider',
+    'state',
+  ),
+  detour_probes_total: counter('Probes by what they saw.', 'check', 'path', 'outcome'),
+  detour_probe_duration_seconds: histogram('How long probes of a check took.', 'check'),
+  detour_switches_total: counter(
+    'Switches decided, by who decided: auto or operator.',
+    'record',
+    'kind',
+  ),
+  detour_api_calls_total: counter(
+    'Exchanges with a provider, by operation and ok or the kind of fault.',
+    'provider',
+    'operation',
+    'result',
+  ),
+  detour_api_call_duration_seconds: histogram(
+    'How long exchanges with a provider took.',
+    'provider',
+    'operation',
+  ),
+  detour_journal_entries_total: counter('Entries written to the journal, by kind.', 'kind'),
+  detour_troubles_total: counter(
+    'What went wrong in Detour itself or could not be recorded.',
+    'what',
+  ),
+} satisfies Record<`detour_${string}`, Family>;
+
+type FamilyName = keyof typeof families;
+
+/** Name, type and help of every family, to compare dashboards and alert rules with. */
+export const metricNames: readonly {
+  readonly name: string;
+  readonly kind: Family['kind'];
+  readonly labels: readonly string[];
+  readonly help: string;
+}[] = Object.entries(families).map(([name, family]) => ({ name, ...family }));
+
+/** Builds the registry; nothing is read from the desk before the first scrape. */
+export function createMetrics(options: {
+  readonly desk: Pick<Desk, 'status'>;
+  readonly version: string;
+}): Metrics {
+  const { desk, version } = options;
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry });
+  // Gauges under names that Prometheus keeps for counters; the same counts stand in
+  // nodejs_active_resources by type.
+  for (const what of ['handles', 'requests', 'resources']) {
+    registry.removeSingleMetric(`nodejs_active_${what}_total`);
+  }
+  const gauges = createGauges(registry);
+  const startedWall = Date.now();
+  const counted = createCounters(registry);
+  let running: Promise<string> | null = null;
+
+  async function scrape(): Promise<string> {
+    const view = desk.status();
+    for (const one of gauges.values()) one.reset();
+    const set: Setter = (name, value, labels = {}) => gauges.get(name)!.set(labels, value);
+    set('detour_build_info', 1, { version });
+    drawWhole(set, view, startedWall);
+    drawOrigins(set, view);
+    for (const record of view.records) drawRecord(set, record);
+    counted.align(view);
+    return registry.metrics();
+  }
+
+  return {
+    observer: counted.observer,
+    contentType: registry.contentType,
+    text() {
+      running ??= scrape().finally(() => {
+        running = null;
+      });
+      return running;
+    },
+  };
+}
+
+// ---------------------------------------------------------------- gauges, drawn from the view
+
+type Setter = (name: FamilyName, value: number, labels?: Record<string, string>) => void;
+
+function createGauges(registry: Registry): Map<FamilyName, Gauge> {
+  const gauges = new Map<FamilyName, Gauge>();
+  for (const [name, { kind, labels, help }] of Object.entries(families)) {
+    if (kind !== 'gauge') continue;
+    const made = new Gauge({ name, help, labelNames: [...labels], registers: [registry] });
+    gauges.set(name as FamilyName, made);
+  }
+  return gauges;
+}
+
+const verdicts: readonly Verdict[] = ['up', 'down', 'unknown'];
+const stages: readonly Stage[] = [
+  'unread',
+  'decided',
+  'written',
+  'visible',
+  'lagging',
+  'diverged',
+  'untouched',
+];
+const laneStates: readonly LaneStateWord[] = [
+  'ok',
+  'throttled',
+  'stuck',
+  'auth-suspect',
+  'rejected',
+  'lagging',
+  'diverged',
+];
+
+function drawWhole(set: Setter, view: StatusView, startedWall: number): void {
+  const { reload } = view;
+  set('detour_ready', view.ready.ok ? 1 : 0);
+  set('detour_frozen', view.freeze === null ? 0 : 1);
+  // The configuration of the start was taken, or there would be no daemon to ask.
+  set('detour_last_reload_success', reload === null || reload.ok ? 1 : 0);
+  const reloadWall = reload === null ? startedWall : view.wall - view.at + reload.at;
+  set('detour_last_reload_timestamp_seconds', reloadWall / 1000);
+  for (const lane of view.lanes) {
+    for (const state of laneStates) {
+      const labels = { provider: lane.provider, state };
+      set('detour_lane_state', lane.state === state ? 1 : 0, labels);
+    }
+  }
+}
+
+function drawOrigins(set: Setter, view: StatusView): void {
+  const days = new Map<CheckId, number>();
+  for (const origin of view.origins) {
+    for (const health of verdicts) {
+      const is = origin.health === health ? 1 : 0;
+      set('detour_origin_health', is, { origin: origin.name, health });
+    }
+    set('detour_origin_drained', origin.drained ? 1 : 0, { origin: origin.name });
+    for (const check of origin.checks) {
+      for (const verdict of verdicts) {
+        const labels = { check: check.id, path: check.path, verdict };
+        set('detour_check_verdict', check.verdict === verdict ? 1 : 0, labels);
+      }
+      const left = check.last?.certificateDays;
+      if (left !== undefined) {
+        days.set(check.id, Math.min(left, days.get(check.id) ?? Number.POSITIVE_INFINITY));
+      }
+    }
+  }
+  for (const [check, left] of days) {
+    set('detour_certificate_remaining_seconds', left * 86_400, { check });
+  }
+}
+
+function drawRecord(set: Setter, view: RecordView): void {
+  const record = printName(view.name);
+  set('detour_record_target_info', 1, { record, target: view.target ?? 'none' });
+  set('detour_record_switching', view.switching ? 1 : 0, { record });
+  set('detour_record_pinned', view.pin === null ? 0 : 1, { record });
+  set('detour_record_stay', 1, { record, reason: closedWord(view.stay.reason) });
+  const left = Math.max(0, view.budget.limit - view.budget.used);
+  set('detour_record_budget_remaining', left, { record });
+  for (const one of view.providers) {
+    const { provider } = one;
+    const serves = served(view, one);
+    if (serves !== null) set('detour_provider_serves', 1, { record, provider, target: serves });
+    for (const stage of stages) {
+      set('detour_provider_stage', one.stage === stage ? 1 : 0, { record, provider, stage });
+    }
+    if (one.epoch !== undefined) set('detour_provider_epoch', one.epoch, { record, provider });
+    for (const [stage, ms] of [
+      ['written', one.writtenAfterMs],
+      ['visible', one.visibleAfterMs],
+    ] as const) {
+      if (ms === null) continue;
+      set('detour_switch_stage_seconds', ms / 1000, { record, provider, stage });
+    }
+  }
+}
+
+/** The target that a provider's answer is, `other`, `none`; null when it is not known. */
+function served(record: RecordView, { cname }: ProviderView): string | null {
+  if (cname === undefined) return null;
+  if (cname === null) return 'none';
+  if (cname === record.cname && record.target !== null) return record.target;
+  return record.targets.find((target) => target.cname === cname)?.origin ?? 'other';
+}
+
+function printName(name: string): string {
+  return name.endsWith('.') ? name.slice(0, -1) : name;
+}
+
+// ---------------------------------------------------------------- counters, fed by the observer
+
+/** Different words one label may take before the rest are `other`. */
+const wordsMost = 64;
+/** Series of one counter between two scrapes; names come from the configuration, which changes. */
+const seriesMost = 20_000;
+
+const probeBuckets = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10];
+const callBuckets = [0.01, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30];
+
+function createCounters(registry: Registry) {
+  function make(name: FamilyName): Counter {
+    const { help, labels } = families[name];
+    return new Counter({ name, help, labelNames: [...labels], registers: [registry] });
+  }
+  function makeHistogram(name: FamilyName, buckets: number[]): Histogram {
+    const { help, labels } = families[name];
+    return new Histogram({ name, help, labelNames: [...labels], buckets, registers: [registry] });
+  }
+  const probes = make('detour_probes_total');
+  const probeSeconds = makeHistogram('detour_probe_duration_seconds', probeBuckets);
+  const switches = make('detour_switches_total');
+  const calls = make('detour_api_calls_total');
+  const callSeconds = makeHistogram('detour_api_call_duration_seconds', callBuckets);
+  const entries = make('detour_journal_entries_total');
+  const troubles = make('detour_troubles_total');
+  const operation = limited();
+  const result = limited();
+  const kind = limited();
+  const what = limited();
+
+  // What a reload takes out of the configuration must not be told of for ever.
+  const probed = series<{ check: CheckId; path: string }>((labels) => {
+    for (const outcome of ['pass', 'fail', 'blind'] satisfies Outcome[]) {
+      probes.remove({ ...labels, outcome });
+    }
+  });
+  const timed = series<{ check: CheckId }>((labels) => probeSeconds.remove(labels));
+  const called = series<Call>((labels) => {
+    calls.remove({ ...labels });
+    callSeconds.remove({ provider: labels.provider, operation: labels.operation });
+  });
+  const switched = series<{ record: string; kind: string }>((labels) => switches.remove(labels));
+
+  const observer: Required<Observer> = {
+    probed(check: CheckId, path: string, observation: Observation) {
+      if (!probed.admit({ check, path }) || !timed.admit({ check })) return;
+      probes.inc({ check, path, outcome: observation.outcome });
+      const seconds = Math.max(0, observation.endedAt - observation.startedAt) / 1000;
+      probeSeconds.observe({ check }, seconds);
+    },
+    called(provider, rawOperation, rawResult, ms) {
+      const labels = {
+        provider,
+        operation: operation(rawOperation),
+        result: result(rawResult),
+      };
+      if (!called.admit(labels)) return;
+      calls.inc(labels);
+      callSeconds.observe({ provider, operation: labels.operation }, Math.max(0, ms) / 1000);
+    },
+    journalled(entry) {
+      entries.inc({ kind: kind(entry.kind) });
+      if (entry.kind !== 'switch' || entry.record === null) return;
+      const labels = { record: printName(entry.record), kind: switchKind(entry.data) };
+      if (switched.admit(labels)) switches.inc(labels);
+    },
+    trouble(raw) {
+      troubles.inc({ what: what(raw) });
+    },
+  };
+
+  /** Forgets the series of what is configured no more; switches are counted from 0, not from 1. */
+  function align(view: StatusView): void {
+    const checks = new Set(view.origins.flatMap((o) => o.checks.map((c) => c.id)));
+    const probing = new Set(view.origins.flatMap((o) => o.checks.map((c) => `${c.id} ${c.path}`)));
+    const providers = new Set(view.lanes.map((lane) => lane.provider));
+    const records = new Set(view.records.map((record) => printName(record.name)));
+    probed.keep(({ check, path }) => probing.has(`${check} ${path}`));
+    timed.keep(({ check }) => checks.has(check));
+    called.keep(({ provider }) => providers.has(provider));
+    switched.keep(({ record }) => records.has(record));
+    for (const record of records) {
+      for (const kind of ['auto', 'operator'] satisfies MarkerKind[]) {
+        if (switched.admit({ record, kind })) switches.inc({ record, kind }, 0);
+      }
+    }
+  }
+  return { observer, align };
+}
+
+interface Call {
+  readonly provider: string;
+  readonly operation: string;
+  readonly result: string;
+}
+
+/** The label sets a counter has taken: how many at most, and how to drop one. */
+function series<Labels extends object>(drop: (labels: Labels) => void) {
+  const known = new Map<string, Labels>();
+  return {
+    admit(labels: Labels): boolean {
+      const key = JSON.stringify(labels);
+      if (known.has(key)) return true;
+      if (known.size >= seriesMost) return false;
+      known.set(key, labels);
+      return true;
+    },
+    keep(wanted: (labels: Labels) => boolean): void {
+      for (const [key, labels] of known) {
+        if (wanted(labels)) continue;
+        known.delete(key);
+        drop(labels);
+      }
+    },
+  };
+}
+
+/** `auto` or `operator`, from a switch's facts in the journal; else `other`. */
+function switchKind(data: unknown): string {
+  const kind = typeof data === 'object' && data !== null && 'kind' in data ? data.kind : null;
+  return kind === 'auto' || kind === 'operator' ? kind : 'other';
+}
+
+function closedWord(word: string): string {
+  return /^[a-z][a-z0-9-]{0,39}$/.test(word) ? word : 'other';
+}
+
+/** Lets through lower-case words, and of these only the first few different ones. */
+function limited(): (word: string) => string {
+  const known = new Set<string>();
+  return (raw) => {
+    const word = closedWord(raw);
+    if (known.has(word)) return word;
+    if (known.size >= wordsMost) return 'other';
+    known.add(word);
+    return word;
+  };
+}
