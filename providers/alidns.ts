@@ -1,0 +1,865 @@
+// Alibaba Cloud DNS (API 2015-01-09) through @alicloud/pop-core. The vendor changes one record at
+// a time and has no compare-and-swap, so a change goes: claim the epoch with a TXT of its own,
+// read again, change the CNAME in place, then the marker, then read both back. The CNAME goes
+// before the marker: a change cut in half shows an old epoch, which every reader takes for lag. It
+// must never delete a CNAME, never delete a text that is not one of Detour's claims, never send a
+// write twice, and never show the vendor's own message: it may carry the access key.
+
+import { createHash } from 'node:crypto';
+import { type ClientRequest, Agent as HttpAgent, type IncomingMessage } from 'node:http';
+import { Agent as HttpsAgent } from 'node:https';
+import RPCClient from '@alicloud/pop-core';
+import { z } from 'zod';
+import type { Change, Fault, Name, Refusal, Result, Seen } from '../src/core/model.ts';
+import type { AdapterContext, Capabilities, Provider, ProviderType } from '../src/ports.ts';
+import { dnsName, type SecretRef, secretRef, toName } from '../src/schema.ts';
+import { endpoint } from './endpoint.ts';
+import { done, exchange, failed, fault, fieldsOf, garbled, statusFault } from './fault.ts';
+
+export interface AlidnsSettings {
+  readonly accessKeyId: SecretRef;
+  readonly accessKeySecret: SecretRef;
+  /** The domain as the account holds it; found by asking when absent. */
+  readonly zone?: Name | undefined;
+  readonly endpoint: string;
+}
+
+const capabilities: Capabilities = {
+  type: 'alidns',
+  title: 'Alibaba Cloud DNS',
+  fence: 'weak',
+  fenceNote:
+    'The vendor has no compare-and-set and changes one record at a time. Each epoch is claimed ' +
+    'with a text at `_detour-epoch.<record>`; CNAME, marker and claims are read just before and ' +
+    'just after the write. A writer that stalls between the two can still write late: it is ' +
+    'noticed and repaired, not prevented.',
+  atomic: false,
+  readMax: 5,
+  writeMax: 1,
+  // A write: claim, read three names, two changes, read three names, two claims deleted; and the
+  // zone may have to be found first.
+  callsMax: 16,
+  quota: { burst: 40, perSecond: 20, reserve: 20 },
+  permissions: [
+    'alidns:DescribeDomainInfo',
+    'alidns:DescribeSubDomainRecords',
+    'alidns:AddDomainRecord',
+    'alidns:UpdateDomainRecord',
+    'alidns:DeleteDomainRecord (for claims of epochs that have passed)',
+    'on acs:alidns::<account>:domain/<zone> alone',
+  ],
+  refuses: [
+    'the apex of a zone',
+    'a record on any line but `default`',
+    'weights, or more than one CNAME',
+    'a paused record',
+    'a locked record',
+    'other types at the name',
+    'a zone in the black hole or in cleaning',
+    'a TTL under the floor of the edition',
+  ],
+};
+
+export const alidns: ProviderType<AlidnsSettings> = {
+  type: 'alidns',
+  capabilities,
+  settings: z.strictObject({
+    accessKeyId: secretRef,
+    accessKeySecret: secretRef,
+    zone: dnsName.optional(),
+    endpoint: endpoint.default('https://alidns.aliyuncs.com'),
+  }),
+  create: (name, settings, context) => new Alidns(name, settings, context),
+};
+
+/** Records of one name that one page may carry; a name with more is refused. */
+const pageSize = 100;
+/** Names read at the same time. */
+const readsAtOnce = 4;
+/** Levels asked for when a zone must be found, from the longest that are still likely. */
+const zoneLabelsMax = 6;
+/** Claims of passed epochs deleted after one write; the rest waits for the next. */
+const sweepMax = 2;
+/**
+ * A rival's claim this much older than ours, by the vendor's clock, whose marker never came, was
+ * left by a writer that died: longer than any change may take.
+ */
+const abandonedMs = 60_000;
+/** Pause that LastOperationNotFinished wants before the domain takes its next change. */
+const busyMs = 500;
+
+const CLAIM_LABEL = '_detour-epoch';
+
+/** A domain of the account. */
+interface Zone {
+  /** As the vendor writes it: no trailing dot. */
+  readonly domain: string;
+  readonly name: Name;
+  readonly nameServers: readonly string[];
+  readonly ttlMin: number | null;
+  readonly warnings: readonly string[];
+  readonly refusal: Refusal | null;
+}
+
+/** One record as the vendor tells of it. */
+interface Row {
+  readonly id: string;
+  readonly type: string;
+  readonly value: string;
+  readonly ttl: number;
+  readonly line: string;
+  readonly enabled: boolean;
+  readonly locked: boolean;
+  readonly weighted: boolean;
+  /** Vendor's clock, milliseconds; null when it does not say. */
+  readonly createdWall: number | null;
+}
+
+interface Claim {
+  readonly epoch: number;
+  readonly id: string;
+}
+
+interface Claimed extends Claim {
+  readonly row: Row;
+}
+
+/** Everything a write must know just before and just after. */
+interface Sight {
+  readonly seen: Seen;
+  readonly cname: Row | undefined;
+  readonly marker: Row | undefined;
+  readonly claims: readonly Claimed[];
+}
+
+class Alidns implements Provider {
+  readonly name: string;
+  readonly capabilities = capabilities;
+  readonly #api: Api;
+  readonly #zoneSetting: Name | null;
+  readonly #zones = new Map<Name, Zone>();
+  readonly #zoneOf = new Map<Name, Zone>();
+  /** The last write of each domain: the vendor takes one at a time. */
+  readonly #turns = new Map<string, Promise<void>>();
+
+  constructor(name: string, settings: AlidnsSettings, context: AdapterContext) {
+    this.name = name;
+    this.#zoneSetting = settings.zone ?? null;
+    this.#api = new Api(
+      settings.endpoint,
+      context.secret(settings.accessKeyId),
+      context.secret(settings.accessKeySecret),
+      context.callTimeoutMs,
+    );
+  }
+
+  async zone(name: Name, signal: AbortSignal) {
+    const zone = await this.#find(name, signal);
+    if (!zone.ok) return zone;
+    const { nameServers, ttlMin, warnings } = zone.value;
+    return done({ zone: zone.value.name, nameServers, ttlMin, warnings });
+  }
+
+  async read(
+    names: readonly Name[],
+    signal: AbortSignal,
+  ): Promise<Result<Readonly<Record<Name, Seen>>>> {
+    const zones: Zone[] = [];
+    for (const name of names) {
+      const zone = await this.#find(name, signal);
+      if (!zone.ok) return zone;
+      zones.push(zone.value);
+    }
+    const asked = names.flatMap((name, i) => [
+      { zone: zones[i]!, name },
+      { zone: zones[i]!, name: `_detour.${name}` },
+    ]);
+    const found = await mapSome(asked, readsAtOnce, (a) =>
+      a.name === a.zone.name ? Promise.resolve(done([])) : this.#rows(a.zone, a.name, signal),
+    );
+    if (!found.ok) return found;
+    const seen = names.map(
+      (name, i) =>
+        [name, look(zones[i]!, name, found.value[2 * i]!, found.value[2 * i + 1]!)] as const,
+    );
+    return done(Object.fromEntries(seen));
+  }
+
+  async write(changes: readonly Change[], signal: AbortSignal): Promise<readonly Result<null>[]> {
+    const results: Result<null>[] = [];
+    for (const change of changes) results.push(await this.#write(change, signal));
+    return results;
+  }
+
+  close(): void {
+    this.#api.close();
+  }
+
+  async #write(change: Change, signal: AbortSignal): Promise<Result<null>> {
+    const zone = await this.#find(change.name, signal);
+    if (!zone.ok) return zone;
+    const objection = unwritable(zone.value, change);
+    if (objection !== null) return { ok: false, fault: objection };
+    const { domain } = zone.value;
+    const before = this.#turns.get(domain) ?? Promise.resolve();
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const turn = before.then(() => promise);
+    this.#turns.set(domain, turn);
+    try {
+      if (!(await endsWithin(before, signal))) {
+        return failed('unavailable', `another change of ${domain} was still under way`);
+      }
+      return await this.#change(zone.value, change, signal);
+    } finally {
+      resolve();
+      if (this.#turns.get(domain) === turn) this.#turns.delete(domain);
+    }
+  }
+
+  /** The change itself, with the domain to ourselves as far as this process goes. */
+  async #change(zone: Zone, change: Change, signal: AbortSignal): Promise<Result<null>> {
+    const { name, to } = change;
+    const mine = claimOf(to);
+    const claimed = await this.#put(zone, `${CLAIM_LABEL}.${name}`, undefined, signal, {
+      Type: 'TXT',
+      Value: `epoch=${mine.epoch} id=${mine.id}`,
+      TTL: textTtl(zone, to),
+    });
+    if (!claimed.ok) return claimed;
+    const now = await this.#sight(zone, name, signal);
+    if (!now.ok) return now;
+    let after: Result<Sight> = now;
+    if (!isWritten(now.value.seen, to)) {
+      const objection = standsAgainst(now.value, change, mine);
+      if (objection !== null) {
+        await this.#withdraw(now.value, mine, signal);
+        return { ok: false, fault: objection };
+      }
+      const applied = await this.#apply(zone, change, now.value, signal);
+      if (!applied.ok) return applied;
+      after = await this.#sight(zone, name, signal);
+    }
+    if (!after.ok) {
+      const { detail, retryAfterMs } = after.fault;
+      return failed('uncertain', `written, then not read back: ${detail}`, { retryAfterMs });
+    }
+    const doubt = judge(after.value, change, mine);
+    if (doubt !== null) return { ok: false, fault: doubt };
+    await this.#sweep(after.value, mine, signal);
+    return done(null);
+  }
+
+  /** CNAME, then marker; each in place, each only if it is not what is wanted already. */
+  async #apply(zone: Zone, change: Change, now: Sight, signal: AbortSignal): Promise<Result<null>> {
+    const { name, to } = change;
+    let touched = false;
+    const { seen, cname, marker } = now;
+    if (!isCname(seen, to.cname, to.ttl)) {
+      const put = { Type: 'CNAME', Value: to.cname.slice(0, -1), TTL: to.ttl };
+      const written = await this.#put(zone, name, cname, signal, put);
+      if (!written.ok) return written;
+      touched = true;
+    }
+    const put = { Type: 'TXT', Value: to.marker, TTL: textTtl(zone, to) };
+    const written = await this.#put(zone, `_detour.${name}`, marker, signal, put);
+    if (written.ok || !touched) return written;
+    const { detail, retryAfterMs } = written.fault;
+    return failed('uncertain', `the CNAME is changed, its marker not: ${detail}`, { retryAfterMs });
+  }
+
+  /** Adds a record, or changes the one that stands there; already there is as good as done. */
+  async #put(
+    zone: Zone,
+    name: Name,
+    row: Row | undefined,
+    signal: AbortSignal,
+    values: { readonly Type: string; readonly Value: string; readonly TTL: number },
+  ): Promise<Result<null>> {
+    const RR = label(zone, name);
+    const where = row === undefined ? { DomainName: zone.domain } : { RecordId: row.id };
+    const action = row === undefined ? 'AddDomainRecord' : 'UpdateDomainRecord';
+    const answer = await this.#api.call(
+      { action, about: `${values.Type} of ${name}`, write: true },
+      { ...where, RR, ...values, Line: 'default' },
+      signal,
+    );
+    if (answer.ok && idOf(answer.value) === '') {
+      return garbled(`${action} of ${name}`, true, 'the answer names no record');
+    }
+    if (answer.ok || answer.code === 'DomainRecordDuplicate') return done(null);
+    return { ok: false, fault: answer.fault };
+  }
+
+  /** Takes our claim back: nothing was written under it, and a rival may be waiting. */
+  async #withdraw(now: Sight, mine: Claim, signal: AbortSignal): Promise<void> {
+    if (now.seen.markers.some((text) => markerId(text) === mine.id)) return;
+    const own = now.claims.find((c) => c.epoch === mine.epoch && c.id === mine.id);
+    if (own !== undefined) await this.#forget(own.row, signal);
+  }
+
+  /** Deletes claims of passed epochs. What cannot be deleted now is deleted after a later write. */
+  async #sweep(after: Sight, mine: Claim, signal: AbortSignal): Promise<void> {
+    for (const old of after.claims.filter((c) => c.epoch < mine.epoch).slice(0, sweepMax)) {
+      if (!(await this.#forget(old.row, signal))) return;
+    }
+  }
+
+  async #forget(claim: Row, signal: AbortSignal): Promise<boolean> {
+    const asked = { action: 'DeleteDomainRecord', about: 'a claim', write: true };
+    return (await this.#api.call(asked, { RecordId: claim.id }, signal)).ok;
+  }
+
+  async #sight(zone: Zone, name: Name, signal: AbortSignal): Promise<Result<Sight>> {
+    const names = [name, `_detour.${name}`, `${CLAIM_LABEL}.${name}`];
+    const found = await mapSome(names, names.length, (n) => this.#rows(zone, n, signal));
+    if (!found.ok) return found;
+    const [at, marker, claims] = found.value as [Rows, Rows, Rows];
+    return done({
+      seen: look(zone, name, at, marker),
+      cname: at.find((r) => r.type === 'CNAME'),
+      marker: marker.find((r) => r.type === 'TXT'),
+      claims: claims.flatMap((row) => {
+        const match =
+          row.type === 'TXT' ? /^epoch=(\d{1,15}) id=(\w{1,64})$/.exec(text(row)) : null;
+        return match === null ? [] : [{ epoch: Number(match[1]), id: match[2]!, row }];
+      }),
+    });
+  }
+
+  /** Every record at exactly this name: the vendor's own search is a fuzzy one. */
+  async #rows(zone: Zone, name: Name, signal: AbortSignal): Promise<Result<Rows>> {
+    const action = 'DescribeSubDomainRecords';
+    const answer = await this.#api.call(
+      { action, about: name, write: false },
+      { SubDomain: name.slice(0, -1), DomainName: zone.domain, PageSize: pageSize },
+      signal,
+    );
+    if (!answer.ok) return answer;
+    const listed = fieldsOf(answer.value['DomainRecords'])['Record'];
+    const rows = Array.isArray(listed) ? listed.map(rowOf) : null;
+    if (rows === null || rows.includes(null)) {
+      return garbled(`${action} of ${name}`, false, 'the answer lists no records');
+    }
+    const here = (rows as RowAt[]).filter((r) => r.rr === label(zone, name));
+    const missed = Number(answer.value['TotalCount']) - rows.length;
+    // A page that does not hold them all must not be mistaken for the whole.
+    return done(missed > 0 ? [...here, crowd] : here);
+  }
+
+  /** The zone that holds a name, by asking for each of its suffixes, the longest first. */
+  async #find(name: Name, signal: AbortSignal): Promise<Result<Zone>> {
+    const known = this.#zoneOf.get(name);
+    if (known !== undefined) return done(known);
+    const set = this.#zoneSetting;
+    if (set !== null && name !== set && !name.endsWith(`.${set}`)) {
+      return failed('rejected', `${name} is not in the zone ${set} of provider ${this.name}`, {
+        cure: 'publish it at another provider, or correct `zone`',
+      });
+    }
+    let refused: Fault | null = null;
+    for (const candidate of set === null ? suffixes(name) : [set]) {
+      const known = this.#zones.get(candidate);
+      const zone = known ? done(known) : await this.#describe(candidate, signal);
+      if (!zone.ok) {
+        // A key that may touch one domain alone is refused for every other.
+        if (zone.fault.kind !== 'auth-suspect' || set !== null) return zone;
+        refused ??= zone.fault;
+      } else if (zone.value !== null) {
+        // A blocked zone is asked for again each time: blocks are lifted.
+        if (zone.value.refusal === null) {
+          this.#zones.set(candidate, zone.value);
+          this.#zoneOf.set(name, zone.value);
+        }
+        return done(zone.value);
+      }
+    }
+    if (refused !== null) return { ok: false, fault: refused };
+    return failed('rejected', `the account of provider ${this.name} holds no zone of ${name}`, {
+      cure: 'check `zone` and whose access key it is',
+    });
+  }
+
+  /** One domain; null when the account does not hold it. */
+  async #describe(name: Name, signal: AbortSignal): Promise<Result<Zone | null>> {
+    const domain = name.slice(0, -1);
+    const action = 'DescribeDomainInfo';
+    const answer = await this.#api.call(
+      { action, about: name, write: false },
+      { DomainName: domain },
+      signal,
+    );
+    if (answer.ok) return done(zoneOf(domain, name, answer.value));
+    return isNoDomain(answer.code) ? done(null) : answer;
+  }
+}
+
+type Rows = readonly Row[];
+type RowAt = Row & { readonly rr: string };
+
+// ---------------------------------------------------------------- what stands, what may be written
+
+function look(zone: Zone, name: Name, at: Rows, marker: Rows): Seen {
+  const cnames = at.filter((r) => r.type === 'CNAME');
+  return {
+    cnames: cnames.map((r) => ({ value: nameOf(r.value), ttl: r.ttl })),
+    markers: marker.filter((r) => r.type === 'TXT').map(text),
+    refusal:
+      zone.refusal ??
+      apex(zone, name) ??
+      refusalAt(name, at, 'CNAME') ??
+      refusalAt(`_detour.${name}`, marker, 'TXT'),
+    // A write reads again and uses the ids of that moment: ids of an old reading prove nothing.
+    ref: null,
+  };
+}
+
+function apex(zone: Zone, name: Name): Refusal | null {
+  if (name !== zone.name) return null;
+  const sentence = `${name} is the apex of its zone: a CNAME there hides the zone's mail and more`;
+  return { word: 'apex', sentence: `${sentence}; steer a name below it` };
+}
+
+function refusalAt(name: Name, rows: Rows, wanted: 'CNAME' | 'TXT'): Refusal | null {
+  if (rows.includes(crowd)) {
+    const sentence = `more than ${pageSize} records stand at ${name}: leave the CNAME alone`;
+    return { word: 'other-type', sentence };
+  }
+  const line = rows.find((r) => r.line !== 'default');
+  if (line !== undefined) {
+    const sentence = `${name} has a record on the line ${shown(line.line)}, which would stay`;
+    return { word: 'line', sentence: `${sentence}: leave the line default alone` };
+  }
+  const other = rows.find((r) => r.type !== wanted);
+  if (other !== undefined) {
+    const sentence = `a record of type ${shown(other.type)} stands at ${name}: remove it first`;
+    return { word: 'other-type', sentence };
+  }
+  if (rows.some((r) => r.locked)) {
+    return { word: 'locked', sentence: `the record at ${name} is locked: unlock it at the vendor` };
+  }
+  if (rows.some((r) => !r.enabled)) {
+    const sentence = `the record at ${name} is paused: resume or remove it at the vendor`;
+    return { word: 'disabled', sentence };
+  }
+  if (wanted === 'CNAME' && (rows.length > 1 || rows.some((r) => r.weighted))) {
+    const sentence = `${name} is balanced by weights: leave one CNAME and switch weights off`;
+    return { word: 'weighted', sentence };
+  }
+  return null;
+}
+
+/** Why a change cannot be made as it is, before anything is asked; null when it can. */
+function unwritable(zone: Zone, { name, from, to }: Change): Fault | null {
+  const refusal = from.refusal ?? zone.refusal ?? apex(zone, name);
+  if (refusal !== null) return fault('rejected', refusal.sentence);
+  if (from.cnames.length > 1 || from.markers.length > 1) {
+    return fault('rejected', `more than one value stands at ${name} or its marker`, {
+      cure: 'leave exactly one of each',
+    });
+  }
+  const least = zone.ttlMin ?? 0;
+  if (to.ttl < least && !isCname(from, to.cname, to.ttl)) {
+    const detail = `${name}: the zone's edition takes no TTL under ${least} s, not ${to.ttl} s`;
+    const cure = `publish there with a ttl of ${least}, or take an edition with a lower floor`;
+    return fault('rejected', detail, { cure });
+  }
+  // The vendor alters quotes, backslashes and outer blanks in a text: it would never read back.
+  if (!/^[!#-[\]-~](?:[ !#-[\]-~]{0,509}[!#-[\]-~])?$/.test(to.marker)) {
+    return fault('rejected', `the marker of ${name} has characters the vendor does not keep`);
+  }
+  return null;
+}
+
+/** An adopted CNAME may keep a TTL from before the edition's floor; a new text may not have it. */
+function textTtl(zone: Zone, to: Change['to']): number {
+  return Math.max(to.ttl, zone.ttlMin ?? 0);
+}
+
+function isWritten(seen: Seen, to: Change['to']): boolean {
+  return isCname(seen, to.cname, to.ttl) && isMarker(seen, to);
+}
+
+function isCname({ cnames }: Seen, value: Name, ttl: number): boolean {
+  return cnames.length === 1 && cnames[0]!.value === value && cnames[0]!.ttl === ttl;
+}
+
+function isMarker({ markers }: Seen, to: { readonly marker: string }): boolean {
+  return markers.length === 1 && markers[0] === to.marker;
+}
+
+/** Whether what stood when the change was planned still stands, and nobody else is at work. */
+function standsAgainst(now: Sight, change: Change, mine: Claim): Fault | null {
+  const { name, from } = change;
+  if (now.seen.refusal !== null) return fault('conflict', now.seen.refusal.sentence);
+  const own = now.claims.find((c) => c.epoch === mine.epoch && c.id === mine.id);
+  // Whoever reads his own claim reads every claim before it: of two rivals one sees the other.
+  if (own === undefined) {
+    return fault('unavailable', `${name}: the vendor's reading lags behind its own writing`);
+  }
+  if (!same(now.seen, from)) {
+    return fault('conflict', `${name} is no longer what was read: ${describe(now.seen)}`);
+  }
+  const rival = now.claims.find(
+    (c) => c.epoch >= mine.epoch && c.id !== mine.id && !isOver(c, now.seen, own),
+  );
+  if (rival === undefined) return null;
+  return fault('conflict', `another writer has claimed epoch ${rival.epoch} of ${name}`, {
+    cure: `if no other writer lives, delete its text at ${CLAIM_LABEL}.${name} or wait a minute`,
+  });
+}
+
+/** A claim whose write is complete, or whose writer died before it wrote. */
+function isOver(claim: Claimed, seen: Seen, own: Claimed | undefined): boolean {
+  if (seen.markers.some((text) => markerId(text) === claim.id)) return true;
+  const [theirs, ours] = [claim.row.createdWall, own?.row.createdWall ?? null];
+  return theirs !== null && ours !== null && ours - theirs > abandonedMs;
+}
+
+/** What the reading after the write says; null when all is as written and nobody went past. */
+function judge(after: Sight, { name, from, to }: Change, mine: Claim): Fault | null {
+  const { seen } = after;
+  const own = after.claims.find((c) => c.epoch === mine.epoch && c.id === mine.id);
+  const higher = after.claims.find((c) => c.epoch > mine.epoch && !isOver(c, seen, own));
+  if (higher !== undefined) {
+    return fault('conflict', `epoch ${higher.epoch} of ${name} was claimed during the write`);
+  }
+  if (isWritten(seen, to)) return null;
+  const old = from.cnames[0];
+  const oldCname = old === undefined ? seen.cnames.length === 0 : isCname(seen, old.value, old.ttl);
+  const lagging =
+    (oldCname || isCname(seen, to.cname, to.ttl)) &&
+    (isMarker(seen, to) || sameList(seen.markers, from.markers));
+  return lagging
+    ? fault('uncertain', `${name}: the vendor took the change and still reads back the old one`)
+    : fault('conflict', `${name} was changed during the write: ${describe(seen)}`);
+}
+
+function same(a: Seen, b: Seen): boolean {
+  const plain = (s: Seen) => s.cnames.map((c) => `${c.value} ${c.ttl}`).sort();
+  return sameList(plain(a), plain(b)) && sameList([...a.markers].sort(), [...b.markers].sort());
+}
+
+function sameList(a: readonly string[], b: readonly string[]): boolean {
+  return a.length === b.length && a.every((value, i) => value === b[i]);
+}
+
+function describe({ cnames, markers }: Seen): string {
+  const value = cnames.map((c) => `${shown(c.value)} (TTL ${c.ttl})`).join(' and ');
+  return `now ${value === '' ? 'nothing' : value}, ${markers.length} marker(s)`;
+}
+
+/** Who claims: the switch's own id, so that a retry knows its claim from a rival's. */
+function claimOf(to: Change['to']): Claim {
+  const whole = () => createHash('sha256').update(to.marker).digest('hex').slice(0, 32);
+  return { epoch: to.epoch, id: markerId(to.marker) ?? whole() };
+}
+
+function markerId(marker: string): string | null {
+  return /(?:^| )id=(\w{1,64})(?: |$)/.exec(marker)?.[1] ?? null;
+}
+
+// ---------------------------------------------------------------- the vendor's shapes
+
+/** Stands for records beyond the page: no name with one is ever written. */
+const crowd: Row = {
+  id: '',
+  type: '',
+  value: '',
+  ttl: 0,
+  line: 'default',
+  enabled: true,
+  locked: false,
+  weighted: false,
+  createdWall: null,
+};
+
+function rowOf(raw: unknown): RowAt | null {
+  const r = fieldsOf(raw);
+  const [id, ttl, weight] = [idOf(r), Number(r['TTL']), Number(r['Weight'] ?? 1)];
+  const { RR: rr, Type: type, Value: value, Line: line = 'default', Status: status = 'ENABLE' } = r;
+  const words = [rr, type, value, line, status];
+  if (id === '' || !Number.isSafeInteger(ttl) || !words.every((w) => typeof w === 'string')) {
+    return null;
+  }
+  const created = Number(r['CreateTimestamp'] ?? Number.NaN);
+  return {
+    id,
+    rr: (rr as string).toLowerCase(),
+    type: (type as string).toUpperCase(),
+    value: value as string,
+    ttl,
+    line: line as string,
+    enabled: (status as string).toUpperCase() === 'ENABLE',
+    locked: isTrue(r['Locked']),
+    weighted: isTrue(r['LbaStatus']) || weight > 1,
+    createdWall: Number.isFinite(created) ? created : null,
+  };
+}
+
+function zoneOf(domain: string, name: Name, info: Readonly<Record<string, unknown>>): Zone {
+  const servers = strings(fieldsOf(info['DnsServers'])['DnsServer']);
+  const least = Number(info['MinTtl'] ?? Number.NaN);
+  const ttlMin = Number.isSafeInteger(least) && least > 0 ? least : null;
+  const warnings: string[] = [];
+  let refusal: Refusal | null = null;
+  if (ttlMin !== null && ttlMin > 60) {
+    const edition = shown(String(info['VersionCode'] ?? 'unknown'));
+    const late = `resolvers may follow a switch up to ${ttlMin} s late`;
+    warnings.push(`${name}: edition ${edition} takes no TTL under ${ttlMin} s, so ${late}`);
+  }
+  if (servers.length === 0) {
+    warnings.push(`${name}: the vendor names no servers for it; set \`nameservers\``);
+  }
+  for (const [field, what] of [
+    ['InBlackHole', 'in the black hole'],
+    ['InClean', 'in traffic cleaning'],
+  ] as const) {
+    if (!isTrue(info[field])) continue;
+    const sentence = `the vendor has put ${name} ${what}: its answers cannot be relied on`;
+    warnings.push(sentence);
+    refusal = { word: 'blocked', sentence: `${sentence}; settle it with the vendor` };
+  }
+  return { domain, name, nameServers: servers, ttlMin, warnings, refusal };
+}
+
+/** RecordId: a string, or a number of any length (pop-core makes the long ones objects). */
+function idOf(r: Readonly<Record<string, unknown>>): string {
+  const id = r['RecordId'];
+  const plain = id === null || id === undefined ? '' : String(id);
+  return /^\w{1,64}$/.test(plain) ? plain : '';
+}
+
+function isTrue(value: unknown): boolean {
+  return value === true || value === 'true';
+}
+
+function strings(value: unknown): string[] {
+  return Array.isArray(value) ? value.filter((v) => typeof v === 'string').slice(0, 32) : [];
+}
+
+/** A text's own characters: the vendor gives them bare, other tools store them quoted. */
+function text({ value }: Row): string {
+  if (!/^"(?:[^"\\]|\\.)*"(?:\s+"(?:[^"\\]|\\.)*")*$/.test(value)) return value;
+  const parts = value.match(/"(?:[^"\\]|\\.)*"/g) ?? [];
+  return parts.map((part) => part.slice(1, -1).replaceAll(/\\(.)/g, '$1')).join('');
+}
+
+function nameOf(value: string): Name {
+  return toName(value) ?? `${value.toLowerCase().replace(/\.$/, '')}.`;
+}
+
+/** The vendor's RR: the name without its zone. */
+function label(zone: Zone, name: Name): string {
+  return name.slice(0, -(zone.name.length + 1));
+}
+
+function suffixes(name: Name): Name[] {
+  const labels = name.slice(0, -1).split('.');
+  return labels
+    .map((_, i) => labels.slice(i))
+    .filter((rest) => rest.length >= 2 && rest.length <= zoneLabelsMax)
+    .map((rest) => `${rest.join('.')}.`);
+}
+
+/** Somebody else's word, fit to show. */
+function shown(word: string): string {
+  return word.replaceAll(/[^\w.:-]/g, '?').slice(0, 80);
+}
+
+// ---------------------------------------------------------------- one call
+
+type Answer =
+  | { readonly ok: true; readonly value: Readonly<Record<string, unknown>> }
+  | { readonly ok: false; readonly code: string | null; readonly fault: Fault };
+
+interface Asked {
+  readonly action: string;
+  readonly about: string;
+  readonly write: boolean;
+}
+
+type Client = RPCClient & { readonly verbose: boolean };
+
+/** pop-core's constructor takes a second argument that its types leave out. */
+const VerboseClient = RPCClient as unknown as new (
+  config: RPCClient.Config,
+  verbose: true,
+) => Client;
+
+/** Bytes of one answer; the largest page of records is about 50 KiB. */
+const answerMax = 1 << 20;
+
+/** An answer without the vendor's `Code`: pop-core calls it a success whatever its status. */
+class Unmarked extends Error {
+  readonly status: number;
+  constructor(status: number) {
+    super(`HTTP ${status}`);
+    this.status = status;
+  }
+}
+
+class Api {
+  readonly #client: Client;
+  readonly #agent: HttpAgent;
+  readonly #timeoutMs: number;
+
+  constructor(base: string, accessKeyId: string, accessKeySecret: string, timeoutMs: number) {
+    this.#timeoutMs = timeoutMs;
+    // An idle connection is let go soon: a reused one that the vendor has just closed would make
+    // a write uncertain for nothing.
+    const options = { keepAlive: true, maxSockets: 8, maxFreeSockets: 4, timeout: 3000 };
+    this.#agent = base.startsWith('https:') ? new HttpsAgent(options) : new HttpAgent(options);
+    bound(this.#agent);
+    this.#client = new VerboseClient(
+      { endpoint: base, apiVersion: '2015-01-09', accessKeyId, accessKeySecret },
+      true,
+    );
+  }
+
+  close(): void {
+    this.#agent.destroy();
+  }
+
+  async call(
+    { action, about, write }: Asked,
+    params: Readonly<Record<string, string | number | null | undefined>>,
+    signal: AbortSignal,
+  ): Promise<Answer> {
+    const doing = `${action} of ${about}`;
+    let code: string | null = null;
+    const explain = (error: unknown): Fault | null => {
+      if (error instanceof Unmarked) return statusFault(error.status, { doing, write }, '');
+      const { data, entry } = fieldsOf(error);
+      const said = fieldsOf(data)['Code'];
+      if (said === undefined) return null;
+      code = shown(String(said));
+      const status = Number(fieldsOf(fieldsOf(entry)['response'])['statusCode']);
+      return codeFault(code, status, doing, write);
+    };
+    const answer = await exchange(
+      { doing, write, signal, timeoutMs: this.#timeoutMs, explain },
+      (stop) => this.#send(action, params, stop),
+    );
+    return answer.ok ? answer : { ok: false, code, fault: answer.fault };
+  }
+
+  async #send(
+    action: string,
+    params: Readonly<Record<string, string | number | null | undefined>>,
+    signal: AbortSignal,
+  ): Promise<Readonly<Record<string, unknown>>> {
+    // pop-core would send the words "undefined" and "null".
+    const given = Object.entries(params).filter(([, v]) => v !== undefined && v !== null);
+    // POST: with GET the key and the signature would stand in the URL and in every error.
+    const options = {
+      method: 'POST',
+      timeout: this.#timeoutMs,
+      agent: this.#agent,
+      beforeRequest: (o: object) => ({ ...o, signal }),
+    };
+    const reply = await this.#client.request<unknown>(action, Object.fromEntries(given), options);
+    const [body, entry] = reply as [unknown, unknown];
+    const status = Number(fieldsOf(fieldsOf(entry)['response'])['statusCode']);
+    const value = fieldsOf(body);
+    if (status !== 200 || typeof value['RequestId'] !== 'string') throw new Unmarked(status);
+    return value;
+  }
+}
+
+/** Cuts off an answer that grows past `answerMax`: httpx, below pop-core, gathers without end. */
+function bound(agent: HttpAgent): void {
+  const open = agent as unknown as { addRequest(request: ClientRequest, ...more: unknown[]): void };
+  const add = open.addRequest.bind(agent);
+  open.addRequest = (request, ...more) => {
+    request.once('response', (response: IncomingMessage) => {
+      let bytes = 0;
+      // Counting starts when the reader's own listening does, so that it misses nothing.
+      response.once('resume', () => {
+        response.on('data', (chunk: Buffer) => {
+          bytes += chunk.length;
+          if (bytes > answerMax) response.destroy(new Error('the answer is too long'));
+        });
+      });
+    });
+    add(request, ...more);
+  };
+}
+
+function isNoDomain(code: string | null): boolean {
+  return code !== null && /^(InvalidDomainName|IncorrectDomainUser$|DomainNotExist)/.test(code);
+}
+
+/**
+ * The vendor's codes (facts of the API reference and of users' reports, 2026-11). The message is
+ * never shown: that of SignatureDoesNotMatch quotes the signed request, access key and all.
+ */
+function codeFault(code: string, status: number, doing: string, write: boolean): Fault {
+  const detail = `${doing}: the vendor answers ${code}`;
+  if (/^InvalidTimeStamp/.test(code)) {
+    return fault('auth-suspect', detail, { cure: "check this machine's clock" });
+  }
+  if (authCodes.test(code)) {
+    return fault('auth-suspect', detail, {
+      cure: 'check the access key and its RAM policy; valid keys are refused in an outage, too',
+    });
+  }
+  if (code === 'LastOperationNotFinished') {
+    return fault('throttled', detail, { retryAfterMs: busyMs });
+  }
+  if (/^Throttling/.test(code)) return fault('throttled', detail);
+  if (/^DomainRecord(Conflict|NotBelongToUser|NotExist|Duplicate)/.test(code)) {
+    return fault('conflict', detail);
+  }
+  if (code === 'ServiceUnavailable') return fault('unavailable', detail);
+  if (/^(InternalError|UnKnownError)/i.test(code)) {
+    return fault(write ? 'uncertain' : 'unavailable', detail);
+  }
+  if (/TTL/i.test(code)) {
+    return fault('rejected', detail, { cure: "raise the record's ttl at this provider" });
+  }
+  if (/^(DomainRecordLocked|DomainForbidden|RecordForbidden|QuotaExceeded)/.test(code)) {
+    return fault('rejected', detail, { cure: 'lift the block or the quota at the vendor' });
+  }
+  if (isNoDomain(code)) {
+    return fault('rejected', detail, { cure: 'check `zone` and whose access key it is' });
+  }
+  return status >= 400 ? statusFault(status, { doing, write }, code) : fault('rejected', detail);
+}
+
+const authCodes =
+  /^(\w*AccessKey|Signature|IncompleteSignature|InvalidSecurityToken|Forbidden(\.|$)|NoPermission)/;
+
+// ---------------------------------------------------------------- waiting
+
+/** Asks for each, a few at a time; the first fault ends it. */
+async function mapSome<T, V>(
+  items: readonly T[],
+  atOnce: number,
+  ask: (item: T) => Promise<Result<V>>,
+): Promise<Result<V[]>> {
+  const values: V[] = [];
+  let wrong: { readonly ok: false; readonly fault: Fault } | null = null;
+  let next = 0;
+  const worker = async (): Promise<void> => {
+    while (wrong === null && next < items.length) {
+      const at = next++;
+      const result = await ask(items[at]!);
+      if (result.ok) values[at] = result.value;
+      else wrong ??= result;
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(atOnce, items.length) }, worker));
+  return wrong ?? done(values);
+}
+
+/** Whether it came to its end before the signal. */
+async function endsWithin(wait: Promise<void>, signal: AbortSignal): Promise<boolean> {
+  if (signal.aborted) return false;
+  const { promise, resolve } = Promise.withResolvers<boolean>();
+  const stop = () => resolve(false);
+  signal.addEventListener('abort', stop, { once: true });
+  void wait.then(() => resolve(true));
+  const ended = await promise;
+  signal.removeEventListener('abort', stop);
+  return ended;
+}
