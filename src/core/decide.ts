@@ -106,7 +106,10 @@ function blockedBy(s: Situation): Decision | null {
   if (s.unowned !== null) return stay(s.unowned.reason, s.unowned.sentence);
   if (s.pin !== null) return stay('pinned', `pinned to ${s.pin.target}: ${s.pin.reason}`);
   if (s.retired) {
-    return stay('retired', `${s.current} is in force and no longer configured: run \`detour switch\``);
+    return stay(
+      'retired',
+      `${s.current} is in force and no longer configured: run \`detour switch\``,
+    );
   }
   const settlesAt = Math.max(...s.targets.map((t) => t.settlesAt ?? 0));
   if (settlesAt > 0) {
@@ -139,7 +142,7 @@ function leaveDown(s: Situation, current: TargetFacts, usable: readonly TargetFa
   if (s.switches.length < s.switchesPerHour) {
     return move(s, usable[0]!, 'target-down', `${current.origin} is down`);
   }
-  const restedAt = (s.overspentAt ?? s.switches.at(-1) ?? 0) + OVERSPEND_EVERY_MS;
+  const restedAt = s.overspentAt === null ? s.now : s.overspentAt + OVERSPEND_EVERY_MS;
   const steady = usable.find((t) => s.now - t.sinceAt >= OVERSPEND_UP_MS);
   if (s.now >= restedAt && steady !== undefined) {
     return move(s, steady, 'target-down', `${current.origin} is down; budget spent`, true);

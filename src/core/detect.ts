@@ -71,9 +71,7 @@ export function observe(state: CheckState, config: CheckConfig, o: Observation):
   if (o.startedAt < state.passBeganAt) return false;
   state.passes = 0;
   state.fails++;
-  return (
-    state.verdict !== 'down' && state.fails >= config.fall && settle(state, 'down', o.endedAt)
-  );
+  return state.verdict !== 'down' && state.fails >= config.fall && settle(state, 'down', o.endedAt);
 }
 
 /** How long after its last vote a verdict is still worth something, in milliseconds. */

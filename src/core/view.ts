@@ -1,7 +1,12 @@
 // What the state looks like from outside: one plain document for the status command, the API, the
 // status page and the metrics. Derived on request, never stored, never read back by a decision.
 
+import { HOUR_MS } from './decide.ts';
+import { isInStep, isSwitching } from './lane.ts';
 import type { Health, Name, Observation, Pin, Verdict } from './model.ts';
+import type { Cell, Lane, OriginState, RecordState, State } from './state.ts';
+import { isDrained } from './steer.ts';
+import { checkKey } from './watch.ts';
 
 /** Where one provider is with the record's current target. */
 export type Stage =
@@ -136,4 +141,163 @@ export interface StatusView {
   readonly lanes: readonly LaneView[];
   /** Answer of the last reload, or null. */
   readonly reload: { readonly ok: boolean; readonly at: number; readonly errors: number } | null;
+}
+
+/** The whole state as one plain document. O(everything): for people and scrapes, not for the loop. */
+export function view(
+  state: State,
+  about: { readonly version: string; readonly reload: StatusView['reload'] },
+): StatusView {
+  const records = [...state.records.values()].map((r) => recordView(state, r));
+  const reasons: string[] = [];
+  if (!state.storeOk) reasons.push('the store cannot commit');
+  const unread = records.filter((r) => r.stay.reason === 'reading').length;
+  if (unread > 0) reasons.push(`${unread} records have not been read yet`);
+  return {
+    cluster: state.config.cluster,
+    version: about.version,
+    at: state.now,
+    wall: state.wall,
+    ready: { ok: reasons.length === 0, reasons },
+    freeze: state.freeze,
+    drains: [...state.drains.values()],
+    records,
+    origins: [...state.origins.values()].map((o) => originView(state, o)),
+    lanes: [...state.lanes.values()].map((l) => laneView(state, l)),
+    reload: about.reload,
+  };
+}
+
+function recordView(state: State, r: RecordState): RecordView {
+  const { doc } = r;
+  const cells = [...r.cells.values()];
+  const used = doc.switches.filter((at) => state.now - at < HOUR_MS).length;
+  return {
+    name: r.name,
+    mode: r.config.mode,
+    target: doc.target,
+    cname: doc.cname,
+    retired: r.stay.reason === 'retired',
+    epoch: doc.marker?.epoch ?? 0,
+    switchId: doc.marker?.id ?? null,
+    switchKind: doc.marker?.kind ?? null,
+    decidedAt: doc.decidedAt,
+    switching: isSwitching(r),
+    pin: doc.pin,
+    stay: r.stay as RecordView['stay'],
+    earliestBenefitAt: earliestBenefit(state, r),
+    targets: r.config.targets.map((t) => {
+      const origin = state.origins.get(t.origin);
+      return {
+        origin: t.origin,
+        cname: t.cname,
+        health: origin?.health ?? 'unknown',
+        drained: isDrained(state, t.origin),
+        sinceAt: origin?.sinceAt ?? state.now,
+      };
+    }),
+    budget: {
+      used,
+      limit: r.config.switchesPerHour,
+      spent: used >= r.config.switchesPerHour,
+    },
+    providers: cells.map((c) => providerView(state, r, c)),
+  };
+}
+
+/** Decided at the end of patience, written and visible as last measured, then one TTL. */
+function earliestBenefit(state: State, r: RecordState): number | null {
+  const origin = state.origins.get(r.doc.target ?? '');
+  if (origin === undefined || origin.downSinceAt === null) return null;
+  const movesAt = Math.max(state.now, origin.downSinceAt + r.config.patienceMs);
+  const ttl = Math.max(0, ...[...r.cells.values()].map((c) => c.seen?.ttl ?? c.ttl));
+  return movesAt + ttl * 1000;
+}
+
+function providerView(state: State, r: RecordState, c: Cell): ProviderView {
+  const decidedAt = r.doc.decidedAt ?? state.now;
+  const after = (at: number | null) => (at === null ? null : Math.max(0, at - decidedAt));
+  const lane = state.lanes.get(c.provider);
+  return {
+    provider: c.provider,
+    stage: stageOf(r, c),
+    ...(c.seen === null ? {} : { cname: c.seen.cname }),
+    ...(c.seen === null || c.seen.ttl === null ? {} : { ttl: c.seen.ttl }),
+    ...(c.seen === null || c.seen.epoch === null ? {} : { epoch: c.seen.epoch }),
+    seenAt: c.seen?.at ?? null,
+    seenBy: c.seen?.by ?? null,
+    serversRight: c.right,
+    serversAsked: c.asked,
+    writtenAfterMs: after(c.writtenAt),
+    visibleAfterMs: after(c.visibleAt),
+    problem: c.problem?.sentence ?? (isInStep(r, c) ? null : (lane?.fault?.sentence ?? null)),
+  };
+}
+
+function stageOf(r: RecordState, c: Cell): Stage {
+  if (c.problem?.word === 'drift' || c.problem?.word === 'rival') return 'diverged';
+  if (c.held || r.config.mode === 'observe') return 'untouched';
+  if (r.doc.marker === null) return c.reading === 'pending' ? 'unread' : 'untouched';
+  if (c.visibleAt !== null) return 'visible';
+  if (!isSwitching(r)) return c.reading === 'pending' ? 'unread' : 'lagging';
+  return c.writtenAt !== null ? 'written' : 'decided';
+}
+
+function originView(state: State, o: OriginState): OriginView {
+  const config = state.config.origins[o.name]!;
+  return {
+    name: o.name,
+    cloud: config.cloud,
+    region: config.region,
+    health: o.health,
+    sinceAt: o.sinceAt,
+    drained: isDrained(state, o.name),
+    checks: o.checks.flatMap((id) => {
+      const check = state.config.checks[id]!;
+      return check.paths.map((path) => {
+        const cs = state.checks.get(checkKey(id, path))!;
+        return {
+          id,
+          path,
+          verdict: cs.verdict,
+          fails: cs.fails,
+          passes: cs.passes,
+          sinceAt: cs.sinceAt,
+          advisory: check.advisory,
+          last: cs.last,
+          everFailed: cs.everFailed,
+        };
+      });
+    }),
+  };
+}
+
+const FAULT_STATE: Readonly<Record<string, LaneStateWord>> = {
+  throttled: 'throttled',
+  'auth-suspect': 'auth-suspect',
+  unavailable: 'stuck',
+  uncertain: 'stuck',
+};
+
+function laneView(state: State, lane: Lane): LaneView {
+  let pending = 0;
+  let word: LaneStateWord = FAULT_STATE[lane.fault?.kind ?? ''] ?? 'ok';
+  for (const r of state.records.values()) {
+    const cell = r.cells.get(lane.provider);
+    if (cell === undefined) continue;
+    const stage = stageOf(r, cell);
+    if (stage === 'decided' || stage === 'lagging') pending++;
+    if (word !== 'ok') continue;
+    if (stage === 'diverged' || stage === 'lagging') word = stage;
+    else if (cell.held) word = 'rejected';
+  }
+  return {
+    provider: lane.provider,
+    type: state.config.lanes[lane.provider]!.type,
+    state: word,
+    sinceAt: lane.faultSinceAt,
+    detail: lane.fault?.sentence ?? null,
+    retryAt: lane.retryAt > state.now ? lane.retryAt : null,
+    pending,
+  };
 }

@@ -1,0 +1,402 @@
+// The engine: state and event in, effects out. Deterministic and alone: no IO, no clock, no
+// randomness of its own, so that the same events always give the same effects, a journal can be
+// replayed and a simulation needs no mocks. It never performs anything and never throws on input.
+//
+// One step: the event is folded in, then every deadline that is due; what comes back is first to be
+// committed (entries, documents) and only then performed (effects).
+
+import {
+  newCell,
+  newLane,
+  onAskDue,
+  onAsked,
+  onCellRetry,
+  onRead,
+  onWritten,
+  pump,
+} from './lane.ts';
+import type { CoreConfig, Json, Name, RecordConfig } from './model.ts';
+import { onCommand } from './operate.ts';
+import {
+  type Drain,
+  type Event,
+  emptyStep,
+  type Freeze,
+  keep,
+  note,
+  type RecordDoc,
+  type RecordState,
+  type State,
+  type Step,
+  tell,
+} from './state.ts';
+import {
+  dropChoice,
+  newDoc,
+  onChained,
+  onChooseAgain,
+  onReadDeadline,
+  readAll,
+  review,
+  startLanes,
+  takeBack,
+} from './steer.ts';
+import { nextTimer, popTimer, timers } from './timers.ts';
+import {
+  forgetAll,
+  onConfirm,
+  onInterval,
+  onObservation,
+  onOverdue,
+  watchChecks,
+} from './watch.ts';
+
+export type { Effect, Event, State, Step } from './state.ts';
+
+export interface Beginning {
+  readonly config: CoreConfig;
+  /** The store's documents. */
+  readonly docs: Readonly<Record<string, Json>>;
+  readonly now: number;
+  readonly wall: number;
+  /** Four random 32-bit integers. */
+  readonly seed: readonly [number, number, number, number];
+}
+
+/** The state at a start, from what the store remembers, and the first step's results. */
+export function start(b: Beginning): { state: State; step: Step } {
+  const state: State = {
+    config: b.config,
+    now: b.now,
+    wall: b.wall,
+    random: [b.seed[0] | 0, b.seed[1] | 0, b.seed[2] | 0, b.seed[3] | 0],
+    checks: new Map(),
+    origins: new Map(),
+    records: new Map(),
+    lanes: new Map(),
+    drains: new Map(),
+    freeze: (b.docs['freeze'] as Freeze | undefined) ?? null,
+    lease: { held: false, term: 0 },
+    storeOk: true,
+    confirm: { tokens: b.config.confirm.burst, refilledAt: b.now },
+    timers: timers(),
+    nextEffect: 1,
+    tentative: [],
+  };
+  for (const [key, value] of Object.entries(b.docs)) {
+    if (key.startsWith('drain/')) state.drains.set(key.slice(6), value as unknown as Drain);
+  }
+  const step = emptyStep();
+  note(step, 'start', null, `started with ${Object.keys(b.config.records).length} records`);
+  arrange(state, b.docs, step);
+  for (const key of Object.keys(b.docs)) {
+    const check = key.startsWith('red/') ? state.checks.get(key.slice(4)) : undefined;
+    if (check !== undefined) check.everFailed = true;
+  }
+  fire(state, step);
+  return { state, step };
+}
+
+/** Folds one event in at a moment, fires every deadline due by then, and says what to do. */
+export function step(state: State, event: Event, now: number, wall: number): Step {
+  const out = emptyStep();
+  state.now = Math.max(state.now, now);
+  state.wall = wall;
+  if (event.kind !== 'store') settleTentative(state);
+  fold(state, event, out);
+  fire(state, out);
+  return out;
+}
+
+/** When the engine wants its next step, and the name of the deadline that asks for it. */
+export function nextDeadline(state: State): { at: number; why: string } | null {
+  const next = nextTimer(state.timers);
+  return next === null ? null : { at: next.at, why: next.key };
+}
+
+/** Why a new configuration cannot take over from the one in force; empty when it can (rule 2). */
+export function reloadProblems(state: State, config: CoreConfig): string[] {
+  const problems: string[] = [];
+  for (const r of state.records.values()) {
+    const next = config.records[r.name];
+    if (next === undefined || r.doc.target === null) continue;
+    const kept = next.targets.some((t) => t.origin === r.doc.target && t.cname === r.doc.cname);
+    if (kept || !r.config.targets.some((t) => t.origin === r.doc.target)) continue;
+    problems.push(
+      `${r.name}: target ${r.doc.target} (${r.doc.cname}) is in force and cannot be removed or ` +
+        `given another name: run \`detour switch\` to another target first`,
+    );
+  }
+  if (config.cluster !== state.config.cluster) {
+    problems.push(`cluster: ${state.config.cluster} cannot be renamed while the daemon runs`);
+  }
+  return problems;
+}
+
+function fold(state: State, event: Event, out: Step): void {
+  switch (event.kind) {
+    case 'tick':
+      return;
+    case 'probed':
+      return reviewEach(
+        state,
+        onObservation(state, event.check, event.path, event.observation, out),
+        out,
+      );
+    case 'read':
+      return reviewEach(state, onRead(state, event.provider, event.id, event.result, out), out);
+    case 'written':
+      return reviewEach(state, onWritten(state, event.provider, event.id, event.results, out), out);
+    case 'asked':
+      return reviewEach(
+        state,
+        onAsked(state, event.provider, event.record, event.answers, out),
+        out,
+      );
+    case 'chained':
+      return onChained(state, event.record, event.target, event.answer, out);
+    case 'command': {
+      const reply = onCommand(state, event.command, out);
+      out.effects.push({ kind: 'reply', request: event.request, reply });
+      return;
+    }
+    case 'configured':
+      return configure(state, event.config, out);
+    case 'lease':
+      return lease(state, event.held, event.term, out);
+    case 'paused':
+      return paused(state, event.forMs, out);
+    case 'store':
+      return storeTurned(state, event.ok, out);
+  }
+}
+
+/** Deadlines: their name's first letter says whose they are. */
+function fire(state: State, out: Step): void {
+  for (let key = popTimer(state.timers, state.now); key !== null; ) {
+    const rest = key.slice(2);
+    const bar = rest.indexOf('|');
+    switch (key[0]) {
+      case 'p':
+        reviewEach(state, onInterval(state, rest, out), out);
+        break;
+      case 'f':
+        reviewEach(state, onConfirm(state, rest, out), out);
+        break;
+      case 'h':
+        reviewEach(state, onOverdue(state, rest), out);
+        break;
+      case 'a':
+        onAskDue(state, rest.slice(0, bar), rest.slice(bar + 1), out);
+        break;
+      case 'c':
+        onCellRetry(state, rest.slice(0, bar), rest.slice(bar + 1), out);
+        break;
+      case 'l':
+        if (state.lanes.has(rest)) pump(state, state.lanes.get(rest)!, out);
+        break;
+      case 'd':
+        onReadDeadline(state, rest);
+        break;
+      case 'q':
+        onChooseAgain(state, rest, out);
+        break;
+      default:
+        review(state, rest, out);
+    }
+    key = popTimer(state.timers, state.now);
+  }
+}
+
+function reviewEach(state: State, names: readonly Name[], out: Step): void {
+  for (const name of names) review(state, name, out);
+}
+
+// ---------------------------------------------------------------- configuration
+
+/** Brings origins, lanes, records and checks in line with the configuration. */
+function arrange(state: State, docs: Readonly<Record<string, Json>>, out: Step): void {
+  const { config } = state;
+  for (const [name, lane] of Object.entries(config.lanes)) {
+    if (!state.lanes.has(name)) state.lanes.set(name, newLane(name, lane, state.now));
+  }
+  arrangeOrigins(state);
+  watchChecks(state);
+  const fresh: RecordState[] = [];
+  for (const record of Object.values(config.records)) {
+    if (arrangeRecord(state, record, docs, out)) fresh.push(state.records.get(record.name)!);
+    for (const t of record.targets) state.origins.get(t.origin)?.records.add(record.name);
+  }
+  for (const r of fresh) {
+    readAll(state, r, out);
+    if (r.doc.marker !== null && r.doc.endedAt === null) startLanes(state, r, out);
+  }
+  for (const name of [...state.lanes.keys()]) {
+    if (!(name in config.lanes)) state.lanes.delete(name);
+  }
+}
+
+function arrangeOrigins(state: State): void {
+  for (const name of [...state.origins.keys()]) {
+    if (!(name in state.config.origins)) state.origins.delete(name);
+  }
+  for (const origin of Object.values(state.config.origins)) {
+    const old = state.origins.get(origin.name);
+    state.origins.set(origin.name, {
+      name: origin.name,
+      health: old?.health ?? 'unknown',
+      sinceAt: old?.sinceAt ?? state.now,
+      downSinceAt: old?.downSinceAt ?? null,
+      settleFromAt: old?.settleFromAt ?? state.now,
+      checks: origin.checks,
+      records: new Set(),
+      waiting: new Set(),
+    });
+  }
+}
+
+/** True when the record has providers that must be read before anything is decided. */
+function arrangeRecord(
+  state: State,
+  config: RecordConfig,
+  docs: Readonly<Record<string, Json>>,
+  out: Step,
+): boolean {
+  let r = state.records.get(config.name);
+  if (r === undefined) {
+    const stored = docs[`record/${config.name}`] as unknown as RecordDoc | undefined;
+    r = {
+      name: config.name,
+      config,
+      doc: { ...newDoc(), ...stored },
+      prior: null,
+      stay: { reason: 'reading', sentence: 'not every provider has been read yet' },
+      choosing: null,
+      unresolved: new Map(),
+      cells: new Map(),
+      told: null,
+    };
+    state.records.set(config.name, r);
+  }
+  // From observing to steering nothing of what was only imagined may be written.
+  if (r.config.mode === 'observe' && config.mode === 'steer') r.doc = newDoc();
+  if (r.doc.target !== null && r.doc.marker === null && config.mode === 'steer') r.doc = newDoc();
+  const turned = r.config.mode !== config.mode;
+  r.config = config;
+  const wanted = new Set(config.publish.map((p) => p.provider));
+  let added = turned;
+  for (const { provider, ttl } of config.publish) {
+    const cell = r.cells.get(provider);
+    if (cell !== undefined) cell.ttl = ttl;
+    else {
+      r.cells.set(provider, newCell(provider, ttl));
+      added = true;
+    }
+  }
+  for (const provider of [...r.cells.keys()]) if (!wanted.has(provider)) r.cells.delete(provider);
+  if (turned) keep(out, r);
+  return added;
+}
+
+function configure(state: State, config: CoreConfig, out: Step): void {
+  const gone = [...state.records.keys()].filter((name) => !(name in config.records));
+  for (const name of gone) {
+    dropChoice(state, state.records.get(name)!);
+    state.records.delete(name);
+    out.docs.set(`record/${name}`, null);
+    note(out, 'release', name, `${name}: released; what stands at its providers is left alone`);
+  }
+  for (const r of state.records.values()) dropChoice(state, r);
+  state.config = config;
+  note(
+    out,
+    'reload',
+    null,
+    `configuration reloaded: ${Object.keys(config.records).length} records`,
+  );
+  arrange(state, {}, out);
+  for (const name of state.records.keys()) review(state, name, out);
+}
+
+// ---------------------------------------------------------------- the world around
+
+function lease(state: State, held: boolean, term: number, out: Step): void {
+  state.lease = { held, term };
+  const sentence = held ? `the lease is held, term ${term}` : 'the lease is lost';
+  note(out, 'lease', null, sentence, { held, term });
+  for (const r of state.records.values()) {
+    if (!held) dropChoice(state, r);
+    review(state, r.name, out);
+  }
+}
+
+/** Rules 8 and 16: after a pause nothing counted holds, and no decision outlives it. */
+function paused(state: State, forMs: number, out: Step): void {
+  note(out, 'paused', null, `stood still for ${forMs} ms: looking anew`, { forMs });
+  for (const r of state.records.values()) dropChoice(state, r);
+  forgetAll(state, out);
+  for (const name of state.records.keys()) review(state, name, out);
+}
+
+/** Rule 13: what could not be committed is taken back, and nothing automatic is decided. */
+function storeTurned(state: State, ok: boolean, out: Step): void {
+  const was = state.storeOk;
+  state.storeOk = ok;
+  if (!ok) {
+    for (const name of state.tentative) takeBack(state, name, out);
+    settleTentative(state);
+    if (was) tell(out, 'needs-person', null, 'the store cannot commit: no automatic switches');
+  } else if (!was) {
+    note(out, 'store', null, 'the store commits again');
+    tell(out, 'recovered', null, 'the store commits again');
+    for (const r of state.records.values()) keep(out, r);
+    for (const d of state.drains.values()) out.docs.set(`drain/${d.what}`, d as unknown as Json);
+    out.docs.set('freeze', state.freeze as unknown as Json);
+  }
+  if (was !== ok) for (const name of state.records.keys()) review(state, name, out);
+}
+
+function settleTentative(state: State): void {
+  if (state.tentative.length === 0) return;
+  for (const name of state.tentative) {
+    const r = state.records.get(name);
+    if (r !== undefined) r.prior = null;
+  }
+  state.tentative = [];
+}
+
+/** What must hold after every step, whatever happened; empty when all of it does. */
+export function violations(state: State): string[] {
+  const found: string[] = [];
+  for (const r of state.records.values()) {
+    const { doc } = r;
+    const at = `${r.name}: `;
+    if (doc.marker !== null && doc.marker.target !== doc.target) {
+      found.push(`${at}the marker says ${doc.marker.target}, in force is ${doc.target}`);
+    }
+    if (doc.marker !== null && doc.marker.epoch > doc.epochMax) {
+      found.push(`${at}epoch ${doc.marker.epoch} is above the highest ever seen`);
+    }
+    if (doc.pin !== null && doc.pin.target !== doc.target) {
+      found.push(`${at}pinned to ${doc.pin.target} and on ${doc.target}`);
+    }
+    if (doc.target !== null && doc.cname === null) found.push(`${at}a target without a name`);
+    if (r.choosing !== null && (doc.pin !== null || !state.storeOk || !state.lease.held)) {
+      found.push(`${at}choosing although pinned, without a store or without the lease`);
+    }
+    const lately = doc.switches.filter((t) => state.now - t < 3_600_000).length;
+    if (lately > r.config.switchesPerHour + 2) found.push(`${at}${lately} switches in an hour`);
+    for (const cell of r.cells.values()) {
+      if (cell.change !== null && cell.change.to.cname !== doc.cname) {
+        found.push(`${at}about to write ${cell.change.to.cname} at ${cell.provider}`);
+      }
+    }
+  }
+  for (const lane of state.lanes.values()) {
+    const names = new Set([...lane.urgent, ...lane.routine]);
+    if (names.size !== lane.urgent.length + lane.routine.length) {
+      found.push(`lane ${lane.provider}: a record is queued twice`);
+    }
+  }
+  return found;
+}

@@ -1,0 +1,642 @@
+// The lanes: each carries every record of one provider towards what was decided, reading before
+// each attempt, one call at a time, for ever. A lane's trouble is its own: nothing in here looks at
+// another lane. It never decides a target; it says which records have something new to look at.
+
+import type {
+  Change,
+  Fault,
+  LaneConfig,
+  Marker,
+  Name,
+  Result,
+  Seen,
+  ServerAnswer,
+} from './model.ts';
+import { parseMarker, plan, standing } from './plan.ts';
+import {
+  type Cell,
+  jitter,
+  keep,
+  type Lane,
+  note,
+  type RecordState,
+  type State,
+  type Step,
+  takeTokens,
+  tell,
+} from './state.ts';
+import { setTimer } from './timers.ts';
+
+/** A switch that is under way is retried at most so far apart (design, section 5). */
+const SWITCH_RETRY_MS = 3_000;
+const AUTH_RETRY_MS = 30_000;
+const IDLE_RETRY_MS = 300_000;
+const THROTTLE_CAP_MS = 300_000;
+/** Watching through DNS: at most so long until an edit is seen. */
+const WATCH_MS = 25_000;
+const LAGGING_ASK_MS = 3_000;
+const ASK_FIRST_MS = 25;
+const ASK_CAP_MS = 1_000;
+
+export function newCell(provider: string, ttl: number): Cell {
+  return {
+    provider,
+    ttl,
+    reading: 'pending',
+    standing: null,
+    seen: null,
+    work: 'none',
+    change: null,
+    queued: null,
+    held: false,
+    attempts: 0,
+    retryAt: 0,
+    problem: null,
+    ahead: null,
+    wrote: false,
+    writtenAt: null,
+    visibleAt: null,
+    right: 0,
+    asked: 0,
+    asking: false,
+    askAfterMs: WATCH_MS,
+    fallback: false,
+  };
+}
+
+export function newLane(provider: string, config: LaneConfig, now: number): Lane {
+  return {
+    provider,
+    busy: null,
+    urgent: [],
+    routine: [],
+    failures: 0,
+    fault: null,
+    faultSinceAt: now,
+    retryAt: 0,
+    tokens: config.quota.burst,
+    refilledAt: now,
+  };
+}
+
+/** Starts (again) bringing one record into step at one provider: read, plan, write, see. */
+export function converge(state: State, r: RecordState, cell: Cell, urgent: boolean): void {
+  cell.work = 'read';
+  cell.change = null;
+  cell.attempts = 0;
+  cell.retryAt = 0;
+  cell.ahead = null;
+  cell.held = false;
+  enqueue(state, r, cell, urgent);
+}
+
+/** Sends the lane's next call, if it may send one at all. */
+export function pump(state: State, lane: Lane, out: Step): void {
+  if (lane.busy !== null) return;
+  if (lane.retryAt > state.now) {
+    setTimer(state.timers, `l:${lane.provider}`, lane.retryAt);
+    return;
+  }
+  const config = state.config.lanes[lane.provider]!;
+  const fromUrgent = pick(state, lane, lane.urgent, config);
+  const batch = fromUrgent ?? pick(state, lane, lane.routine, config);
+  if (batch === null) return;
+  const cost = batch.kind === 'write' && config.writeMax === 1 ? config.callsMax : 1;
+  const floor = fromUrgent !== null ? 0 : config.quota.reserve;
+  if (!takeTokens(lane, config.quota, state.now, Math.min(cost, config.quota.burst), floor)) {
+    const waitMs = Math.ceil((1000 * cost) / config.quota.perSecond);
+    setTimer(state.timers, `l:${lane.provider}`, state.now + waitMs);
+    return;
+  }
+  send(state, lane, batch.kind, batch.names, config, out);
+}
+
+/** A cell's own back-off is over. */
+export function onCellRetry(state: State, provider: string, record: Name, out: Step): void {
+  const r = state.records.get(record);
+  const cell = r?.cells.get(provider);
+  if (r === undefined || cell === undefined || cell.work === 'none') return;
+  cell.held = false;
+  enqueue(state, r, cell, isPending(r, cell));
+  pump(state, state.lanes.get(provider)!, out);
+}
+
+export function onRead(
+  state: State,
+  provider: string,
+  id: number,
+  result: Result<Readonly<Record<Name, Seen>>>,
+  out: Step,
+): readonly Name[] {
+  const lane = state.lanes.get(provider);
+  if (lane?.busy?.id !== id) return [];
+  const { names, startedAt } = lane.busy;
+  lane.busy = null;
+  if (result.ok) laneWorks(state, lane, out);
+  const touched: Name[] = [];
+  for (const name of names) {
+    const r = state.records.get(name);
+    const cell = r?.cells.get(provider);
+    if (r === undefined || cell === undefined) continue;
+    touched.push(name);
+    const seen = result.ok ? result.value[name] : undefined;
+    if (seen === undefined) {
+      const fault = result.ok ? null : result.fault;
+      cell.problem = problemOf(fault ?? unavailable('the reading lacks this record'));
+      cell.work = 'read';
+      if (fault === null) retryCell(state, r, cell);
+      else enqueue(state, r, cell, isPending(r, cell));
+      continue;
+    }
+    absorb(state, r, cell, seen, 'api');
+    assess(state, r, cell, seen, out);
+  }
+  if (!result.ok) laneFailed(state, lane, result.fault, startedAt, out);
+  pump(state, lane, out);
+  return touched;
+}
+
+export function onWritten(
+  state: State,
+  provider: string,
+  id: number,
+  results: readonly Result<null>[],
+  out: Step,
+): readonly Name[] {
+  const lane = state.lanes.get(provider);
+  if (lane?.busy?.id !== id) return [];
+  const { names, changes, startedAt } = lane.busy;
+  lane.busy = null;
+  const failed = results.find((x) => !x.ok && isOfLane(x.fault));
+  if (failed === undefined) laneWorks(state, lane, out);
+  names.forEach((name, i) => {
+    const r = state.records.get(name);
+    const cell = r?.cells.get(provider);
+    if (r === undefined || cell === undefined) return;
+    const answer = results[i] ?? { ok: false, fault: uncertain('the reply lacks this change') };
+    if (answer.ok) written(state, r, cell, changes[i]!, out);
+    else notWritten(state, r, cell, answer.fault, out);
+  });
+  if (failed !== undefined && !failed.ok) laneFailed(state, lane, failed.fault, startedAt, out);
+  pump(state, lane, out);
+  return names;
+}
+
+/** It is time to ask a provider's authoritative servers for one record. */
+export function onAskDue(state: State, provider: string, record: Name, out: Step): void {
+  const cell = state.records.get(record)?.cells.get(provider);
+  if (cell === undefined || cell.asking) return;
+  cell.asking = true;
+  out.effects.push({ kind: 'ask', provider, record, marker: cell.fallback });
+}
+
+/** Rule 8: what the API has not said in three seconds is asked of DNS. */
+export function fallBack(state: State, r: RecordState): void {
+  for (const cell of r.cells.values()) {
+    if (cell.reading !== 'pending') continue;
+    cell.fallback = true;
+    askSoon(state, r, cell);
+  }
+}
+
+export function onAsked(
+  state: State,
+  provider: string,
+  record: Name,
+  answers: readonly ServerAnswer[],
+  out: Step,
+): readonly Name[] {
+  const r = state.records.get(record);
+  const cell = r?.cells.get(provider);
+  if (r === undefined || cell === undefined) return [];
+  cell.asking = false;
+  const cname = r.doc.cname;
+  const gives = (a: ServerAnswer) => a.answer.kind === 'cname' && a.answer.value === cname;
+  cell.asked = answers.length;
+  cell.right = answers.filter(gives).length;
+  if (cell.fallback) readFromDns(state, r, cell, answers, out);
+  else lookAt(state, r, cell, answers);
+  const allRight = cname !== null && cell.asked > 0 && cell.right === cell.asked;
+  if (allRight && cell.visibleAt === null && isInStep(r, cell)) becomeVisible(state, r, cell, out);
+  else if (!allRight && cell.visibleAt !== null) doubt(state, r, cell, answers);
+  else if (allRight && cell.problem?.word === 'drift') converge(state, r, cell, false);
+  scheduleAsk(state, r, cell);
+  pump(state, state.lanes.get(provider)!, out);
+  return [record];
+}
+
+/** The switch under way: decided, and neither visible everywhere nor given up on. */
+export function isSwitching(r: RecordState): boolean {
+  return r.doc.decidedAt !== null && r.doc.endedAt === null;
+}
+
+/** The provider holds the marker in force and the value it stands for, by its own word. */
+export function isInStep(r: RecordState, cell: Cell): boolean {
+  const s = cell.standing;
+  const m = r.doc.marker;
+  return (
+    s?.kind === 'ours' &&
+    m !== null &&
+    s.marker.epoch === m.epoch &&
+    s.marker.id === m.id &&
+    s.value === r.doc.cname
+  );
+}
+
+/** Refused for good: not Detour's, or a value the vendor never takes. Nothing waits for it. */
+export function isOut(cell: Cell): boolean {
+  return cell.held;
+}
+
+/** Still on its way to what was decided: retried at the pace of a switch, not of an idle lane. */
+function isPending(r: RecordState, cell: Cell): boolean {
+  const steered = r.config.mode === 'steer' && r.doc.marker !== null && !cell.held;
+  return cell.reading === 'pending' || (steered && cell.writtenAt === null);
+}
+
+/** A new target is in force: what was seen of the old one no longer counts. */
+export function restartCell(state: State, r: RecordState, cell: Cell): void {
+  cell.wrote = false;
+  cell.writtenAt = null;
+  cell.visibleAt = null;
+  cell.right = 0;
+  cell.problem = null;
+  cell.askAfterMs = ASK_CAP_MS;
+  if (r.config.mode === 'steer') converge(state, r, cell, true);
+}
+
+/** Asks DNS as soon as possible. */
+export function askSoon(state: State, r: RecordState, cell: Cell): void {
+  cell.askAfterMs = ASK_FIRST_MS;
+  setTimer(state.timers, `a:${cell.provider}|${r.name}`, state.now);
+}
+
+/** Begins the watch through DNS, spread so that many records do not ask all at once. */
+export function watchCell(state: State, r: RecordState, cell: Cell): void {
+  const at = state.now + jitter(state, WATCH_MS / 10, 0.9);
+  setTimer(state.timers, `a:${cell.provider}|${r.name}`, at);
+}
+
+// ---------------------------------------------------------------- readings
+
+function absorb(state: State, r: RecordState, cell: Cell, seen: Seen, by: 'api' | 'dns'): void {
+  const s = standing(state.config.cluster, r.config, seen);
+  cell.standing = s;
+  cell.reading = 'read';
+  const stands = seen.cnames[0];
+  cell.seen = {
+    cname: stands?.value ?? null,
+    ttl: stands?.ttl ?? null,
+    epoch: s.kind === 'ours' ? s.marker.epoch : null,
+    at: state.now,
+    by,
+  };
+  if (s.kind === 'ours' && s.marker.epoch > r.doc.epochMax) r.doc.epochMax = s.marker.epoch;
+}
+
+/** Plans one record at one provider against what was just read by its API. */
+function assess(state: State, r: RecordState, cell: Cell, seen: Seen, out: Step): void {
+  cell.work = 'none';
+  cell.change = null;
+  const { marker, cname } = r.doc;
+  if (marker === null || cname === null || r.config.mode === 'observe' || r.doc.deposed !== null) {
+    cell.problem = null;
+    return;
+  }
+  const p = plan(r.config, seen, cell.standing!, {
+    cname,
+    ttl: cell.ttl,
+    marker,
+    claimed: r.doc.claims.includes(cell.provider),
+    keepTtl: r.doc.adopted,
+  });
+  switch (p.kind) {
+    case 'in-step':
+      return arrive(state, r, cell, out);
+    case 'write':
+      if (!r.config.targets.some((t) => t.cname === cname)) return hold(r, cell, retiredSays, out);
+      cell.work = 'write';
+      cell.change = p.change;
+      enqueue(state, r, cell, isPending(r, cell));
+      return;
+    case 'yield':
+      cell.ahead = p.marker;
+      return;
+    case 'rival':
+      cell.ahead = p.marker;
+      return hold(r, cell, { word: 'rival', sentence: p.sentence }, out);
+    case 'drift':
+      return hold(r, cell, { word: 'drift', sentence: p.sentence }, out);
+    case 'refuse':
+      return hold(r, cell, { word: p.word, sentence: p.sentence }, out);
+  }
+}
+
+const retiredSays = {
+  word: 'retired',
+  sentence: 'the target in force is no longer configured, so it is never written again',
+};
+
+function hold(
+  r: RecordState,
+  cell: Cell,
+  problem: { readonly word: string; readonly sentence: string },
+  out: Step,
+): void {
+  if (cell.problem?.word !== problem.word) {
+    const sentence = `${r.name} at ${cell.provider}: ${problem.sentence}`;
+    note(out, 'hold', r.name, sentence, { provider: cell.provider, word: problem.word });
+    tell(out, 'needs-person', r.name, sentence, { provider: cell.provider });
+  }
+  cell.problem = problem;
+  cell.held = true;
+}
+
+function arrive(state: State, r: RecordState, cell: Cell, out: Step): void {
+  cell.problem = null;
+  cell.attempts = 0;
+  if (r.doc.claims.includes(cell.provider)) {
+    r.doc.claims = r.doc.claims.filter((p) => p !== cell.provider);
+    keep(out, r);
+  }
+  if (cell.writtenAt === null) {
+    cell.writtenAt = state.now;
+    if (cell.wrote) progress(state, r, cell, 'written', '', out);
+  }
+  if (cell.visibleAt === null) askSoon(state, r, cell);
+}
+
+function readFromDns(
+  state: State,
+  r: RecordState,
+  cell: Cell,
+  answers: readonly ServerAnswer[],
+  out: Step,
+): void {
+  if (cell.reading === 'read') {
+    cell.fallback = false;
+    return;
+  }
+  const best = answers.filter(isUsable).sort((a, b) => epochOf(b) - epochOf(a))[0];
+  if (best === undefined) {
+    if (cell.reading === 'pending') {
+      const sentence = `${r.name} at ${cell.provider}: readable neither by API nor by DNS`;
+      note(out, 'unreadable', r.name, sentence, { provider: cell.provider });
+    }
+    cell.reading = 'unreadable';
+    return;
+  }
+  cell.fallback = false;
+  const a = best.answer;
+  const cnames = a.kind === 'cname' ? [{ value: a.value, ttl: a.ttl }] : [];
+  const seen = { cnames, markers: best.markers ?? [], refusal: null, ref: null };
+  absorb(state, r, cell, seen, 'dns');
+  const s = cell.standing;
+  if (s?.kind !== 'ours' || r.doc.marker === null) return;
+  // Only what forbids acting is taken from DNS; what to write is planned on the API's word.
+  const p = plan(r.config, seen, s, {
+    cname: r.doc.cname!,
+    ttl: cell.ttl,
+    marker: r.doc.marker,
+    claimed: false,
+    keepTtl: true,
+  });
+  if (p.kind === 'yield' || p.kind === 'rival') cell.ahead = p.marker;
+}
+
+function isUsable(a: ServerAnswer): boolean {
+  return a.markers !== null && ['cname', 'nxdomain', 'nodata'].includes(a.answer.kind);
+}
+
+function epochOf(a: ServerAnswer): number {
+  return Math.max(-1, ...(a.markers ?? []).map((text) => parseMarker(text)?.epoch ?? -1));
+}
+
+/** What DNS gives goes into the view; the marker's epoch stays what the API last said. */
+function lookAt(state: State, _r: RecordState, cell: Cell, answers: readonly ServerAnswer[]): void {
+  const spoke = answers.filter((a) => ['cname', 'nxdomain', 'nodata'].includes(a.answer.kind));
+  const odd = spoke.find((a) => a.answer.kind !== 'cname') ?? spoke[0];
+  if (odd === undefined) return;
+  const a = odd.answer;
+  cell.seen = {
+    cname: a.kind === 'cname' ? a.value : null,
+    ttl: a.kind === 'cname' ? a.ttl : null,
+    epoch: cell.seen?.epoch ?? null,
+    at: state.now,
+    by: 'dns',
+  };
+}
+
+/** A server that gives another answer after all gave the right one: somebody may have edited it. */
+function doubt(state: State, r: RecordState, cell: Cell, answers: readonly ServerAnswer[]): void {
+  const wrong = answers.some(
+    (a) =>
+      a.answer.kind === 'nxdomain' ||
+      a.answer.kind === 'nodata' ||
+      (a.answer.kind === 'cname' && a.answer.value !== r.doc.cname),
+  );
+  if (wrong && cell.work === 'none' && r.config.mode === 'steer') converge(state, r, cell, false);
+}
+
+function becomeVisible(state: State, r: RecordState, cell: Cell, out: Step): void {
+  cell.visibleAt = state.now;
+  const servers = ` (${cell.right} of ${cell.asked} servers)`;
+  if (cell.wrote || isSwitching(r)) progress(state, r, cell, 'visible', servers, out);
+}
+
+function progress(
+  state: State,
+  r: RecordState,
+  cell: Cell,
+  stage: 'written' | 'visible',
+  tail: string,
+  out: Step,
+): void {
+  const ms = state.now - (r.doc.decidedAt ?? state.now);
+  const epoch = r.doc.marker?.epoch ?? 0;
+  const sentence = `${r.name} at ${cell.provider}: ${stage} after ${ms} ms${tail}`;
+  note(out, stage, r.name, sentence, { provider: cell.provider, epoch, ms });
+}
+
+function scheduleAsk(state: State, r: RecordState, cell: Cell): void {
+  const urgent = cell.visibleAt === null && cell.writtenAt !== null && isSwitching(r);
+  const waiting = cell.visibleAt === null && r.doc.marker !== null && cell.problem === null;
+  if (urgent) cell.askAfterMs = Math.min(ASK_CAP_MS, Math.max(ASK_FIRST_MS, cell.askAfterMs * 1.6));
+  else cell.askAfterMs = waiting || cell.fallback ? LAGGING_ASK_MS : WATCH_MS;
+  const at = state.now + jitter(state, cell.askAfterMs, 0.1);
+  setTimer(state.timers, `a:${cell.provider}|${r.name}`, at);
+}
+
+// ---------------------------------------------------------------- writes
+
+function written(state: State, r: RecordState, cell: Cell, change: Change, out: Step): void {
+  const marker = parseMarker(change.to.marker)!;
+  cell.standing = { kind: 'ours', marker, value: change.to.cname };
+  cell.seen = {
+    cname: change.to.cname,
+    ttl: change.to.ttl,
+    epoch: marker.epoch,
+    at: state.now,
+    by: 'api',
+  };
+  cell.wrote = isInStep(r, cell);
+  if (cell.wrote) arrive(state, r, cell, out);
+  // A later switch was decided while this write was under way: go on towards that one.
+  else if (cell.work === 'none') converge(state, r, cell, true);
+}
+
+function notWritten(state: State, r: RecordState, cell: Cell, fault: Fault, out: Step): void {
+  cell.work = 'read';
+  cell.change = null;
+  cell.problem = problemOf(fault);
+  if (fault.kind === 'rejected') {
+    note(out, 'rejected', r.name, `${r.name} at ${cell.provider}: ${cell.problem.sentence}`, {
+      provider: cell.provider,
+    });
+    cell.held = true;
+    cell.retryAt = state.now + jitter(state, IDLE_RETRY_MS, 0.2);
+    setTimer(state.timers, `c:${cell.provider}|${r.name}`, cell.retryAt);
+    return;
+  }
+  if (isOfLane(fault)) enqueue(state, r, cell, isPending(r, cell));
+  else retryCell(state, r, cell);
+}
+
+/** At once the first time (what was read is old), then backing off. */
+function retryCell(state: State, r: RecordState, cell: Cell): void {
+  cell.attempts++;
+  const waitMs = cell.attempts === 1 ? 0 : backoff(state, cell.attempts - 1, SWITCH_RETRY_MS);
+  cell.retryAt = state.now + waitMs;
+  if (waitMs === 0) enqueue(state, r, cell, isPending(r, cell));
+  else setTimer(state.timers, `c:${cell.provider}|${r.name}`, cell.retryAt);
+}
+
+// ---------------------------------------------------------------- the lane itself
+
+function enqueue(state: State, r: RecordState, cell: Cell, urgent: boolean): void {
+  const lane = state.lanes.get(cell.provider)!;
+  if (cell.queued === 'urgent' || (cell.queued === 'routine' && !urgent)) return;
+  if (cell.queued === 'routine') lane.routine.splice(lane.routine.indexOf(r.name), 1);
+  cell.queued = urgent ? 'urgent' : 'routine';
+  (urgent ? lane.urgent : lane.routine).push(r.name);
+}
+
+function pick(
+  state: State,
+  lane: Lane,
+  queue: readonly Name[],
+  config: LaneConfig,
+): { kind: 'read' | 'write'; names: Name[] } | null {
+  const reads: Name[] = [];
+  const writes: Name[] = [];
+  for (const name of queue) {
+    const cell = state.records.get(name)?.cells.get(lane.provider);
+    if (cell?.work === 'read' && reads.length < config.readMax) reads.push(name);
+    if (cell?.work === 'write') writes.push(name);
+    if (writes.length >= config.writeMax) return { kind: 'write', names: writes };
+  }
+  // Reading comes before writing a batch that is not full, so that the batch is as full as can be.
+  if (reads.length > 0) return { kind: 'read', names: reads };
+  return writes.length > 0 ? { kind: 'write', names: writes } : null;
+}
+
+function send(
+  state: State,
+  lane: Lane,
+  kind: 'read' | 'write',
+  names: readonly Name[],
+  config: LaneConfig,
+  out: Step,
+): void {
+  for (const queue of [lane.urgent, lane.routine]) dequeue(state, lane, queue, names);
+  const id = state.nextEffect++;
+  const cells = names.map((name) => state.records.get(name)!.cells.get(lane.provider)!);
+  const changes = kind === 'write' ? cells.map((cell) => cell.change!) : [];
+  lane.busy = { id, kind, names, changes, startedAt: state.now };
+  for (const cell of cells) {
+    cell.work = 'none';
+    cell.change = null;
+  }
+  const deadlineMs = config.callTimeoutMs * config.callsMax + 500;
+  const base = { provider: lane.provider, id, deadlineMs };
+  if (kind === 'read') out.effects.push({ kind, ...base, names });
+  else out.effects.push({ kind, ...base, changes });
+}
+
+/** Takes names out of a queue, and whatever else in it has nothing left to do. */
+function dequeue(state: State, lane: Lane, queue: Name[], names: readonly Name[]): void {
+  const taken = new Set(names);
+  const rest = queue.filter((name) => {
+    const cell = state.records.get(name)?.cells.get(lane.provider);
+    if (cell === undefined) return false;
+    if (!taken.has(name) && cell.work !== 'none') return true;
+    cell.queued = null;
+    return false;
+  });
+  queue.splice(0, queue.length, ...rest);
+}
+
+function isOfLane(fault: Fault): boolean {
+  return ['auth-suspect', 'throttled', 'unavailable', 'uncertain'].includes(fault.kind);
+}
+
+function laneFailed(state: State, lane: Lane, fault: Fault, startedAt: number, out: Step): void {
+  lane.failures++;
+  if (lane.fault?.kind !== fault.kind) {
+    const sentence = `lane ${lane.provider}: ${fault.kind}: ${fault.detail}`;
+    note(out, 'lane', null, sentence, { provider: lane.provider, fault: fault.kind });
+    lane.faultSinceAt = state.now;
+  }
+  lane.fault = { kind: fault.kind, sentence: sentenceOf(fault) };
+  const cap = lane.urgent.length > 0 ? SWITCH_RETRY_MS : IDLE_RETRY_MS;
+  let waitMs = backoff(state, lane.failures, cap);
+  if (fault.kind === 'auth-suspect') waitMs = jitter(state, AUTH_RETRY_MS * 0.85, 0.15);
+  // A lost reply is read back at once: nothing else may be done before (rule 15).
+  if (fault.kind === 'uncertain' && lane.failures === 1) waitMs = 0;
+  const asked = Math.min(fault.retryAfterMs ?? 0, THROTTLE_CAP_MS);
+  // Counted from the start of the call, so that a hanging vendor is still tried at this pace.
+  lane.retryAt = Math.max(state.now + asked, state.now + 50, startedAt + waitMs);
+  setTimer(state.timers, `l:${lane.provider}`, lane.retryAt);
+}
+
+function laneWorks(state: State, lane: Lane, out: Step): void {
+  if (lane.fault !== null) {
+    note(out, 'lane', null, `lane ${lane.provider}: works again`, { provider: lane.provider });
+    lane.faultSinceAt = state.now;
+  }
+  lane.fault = null;
+  lane.failures = 0;
+  lane.retryAt = 0;
+}
+
+/** Full-jitter exponential back-off from 250 ms, never above the cap. */
+function backoff(state: State, failures: number, capMs: number): number {
+  const ceiling = Math.min(capMs, 250 * 2 ** Math.min(failures, 20));
+  return jitter(state, ceiling * 0.75, 0.25);
+}
+
+function problemOf(fault: Fault): { word: string; sentence: string } {
+  return { word: fault.kind, sentence: sentenceOf(fault) };
+}
+
+function sentenceOf(fault: Fault): string {
+  return fault.cure === undefined ? fault.detail : `${fault.detail}: ${fault.cure}`;
+}
+
+function unavailable(detail: string): Fault {
+  return { kind: 'unavailable', detail };
+}
+
+function uncertain(detail: string): Fault {
+  return { kind: 'uncertain', detail };
+}
+
+/** The marker that is ahead of a record at any of its providers; the highest of them. */
+export function markerAhead(r: RecordState): Marker | null {
+  let best: Marker | null = null;
+  for (const cell of r.cells.values()) {
+    const m = cell.ahead;
+    if (m !== null && (best === null || m.epoch > best.epoch)) best = m;
+  }
+  return best;
+}

@@ -1,0 +1,326 @@
+// Everything the engine knows, and what one step gives back. The state is owned by the engine and
+// changed in place; what leaves it (effects, entries, documents) is plain JSON. Nothing in here
+// decides: it is the shape, the collecting of a step's results, and the seeded randomness that
+// makes the same events give the same effects.
+
+import type { CheckState } from './detect.ts';
+import type {
+  ChainAnswer,
+  Change,
+  CheckId,
+  Command,
+  CoreConfig,
+  Entry,
+  Health,
+  Json,
+  Marker,
+  Name,
+  Notice,
+  Observation,
+  Pin,
+  RecordConfig,
+  Reply,
+  Result,
+  Seen,
+  ServerAnswer,
+} from './model.ts';
+import type { Standing } from './plan.ts';
+import type { Timers } from './timers.ts';
+
+export interface OriginState {
+  readonly name: string;
+  health: Health;
+  sinceAt: number;
+  /** Set by `down`, cleared only by `up`: patience runs from here. */
+  downSinceAt: number | null;
+  /** From when the time to settle counts: a start, a reload, a pause, the end of blindness. */
+  settleFromAt: number;
+  readonly checks: readonly CheckId[];
+  /** Records with a target that leads here. */
+  readonly records: Set<Name>;
+  /** Records that wait for a fresh pass from here (rule 3). */
+  readonly waiting: Set<Name>;
+}
+
+/** One record at one provider. */
+export interface Cell {
+  readonly provider: string;
+  ttl: number;
+  /** Rule 8: whether target and marker are known, or known to be out of reach. */
+  reading: 'pending' | 'read' | 'unreadable';
+  standing: Standing | null;
+  seen: {
+    readonly cname: Name | null;
+    readonly ttl: number | null;
+    readonly epoch: number | null;
+    readonly at: number;
+    readonly by: 'api' | 'dns';
+  } | null;
+  work: 'none' | 'read' | 'write';
+  change: Change | null;
+  queued: 'urgent' | 'routine' | null;
+  /** Refused or rejected: nothing is tried until something changes, and nothing waits for it. */
+  held: boolean;
+  attempts: number;
+  retryAt: number;
+  /** Why it is not in step: a closed word, and what to do. */
+  problem: { readonly word: string; readonly sentence: string } | null;
+  /** A marker of ours that is ahead of the record, or won against it. */
+  ahead: Marker | null;
+  /** Detour itself wrote here since the target in force was decided. */
+  wrote: boolean;
+  writtenAt: number | null;
+  visibleAt: number | null;
+  right: number;
+  asked: number;
+  asking: boolean;
+  askAfterMs: number;
+  /** The ask under way also wants the marker, because the API cannot be read. */
+  fallback: boolean;
+}
+
+export interface Choosing {
+  readonly to: string;
+  readonly why: 'target-down' | 'drained' | 'failback';
+  readonly overspends: boolean;
+  readonly sentence: string;
+  readonly sinceAt: number;
+  chain: ChainAnswer | null;
+}
+
+/** What of a record is durable: its document in the store. */
+export interface RecordDoc {
+  target: string | null;
+  cname: Name | null;
+  marker: Marker | null;
+  /** Highest epoch ever stored or seen at any provider. */
+  epochMax: number;
+  decidedAt: number | null;
+  endedAt: number | null;
+  pin: Pin | null;
+  switches: readonly number[];
+  overspentAt: number | null;
+  quietSinceAt: number;
+  deposed: Marker | null;
+  freeze: Freeze | null;
+  /** Providers where `detour adopt` allows an unmarked value to be replaced. */
+  claims: readonly string[];
+  /** The marker in force came from adopting what stood there: its TTL is left alone. */
+  adopted: boolean;
+}
+
+export interface RecordState {
+  readonly name: Name;
+  config: RecordConfig;
+  doc: RecordDoc;
+  /** The document before the switch of this very step, in case it cannot be committed. */
+  prior: RecordDoc | null;
+  stay: { reason: string; sentence: string };
+  choosing: Choosing | null;
+  /** Targets whose chain was broken or unanswered, and until when that is believed. */
+  readonly unresolved: Map<string, number>;
+  readonly cells: Map<string, Cell>;
+  told: string | null;
+}
+
+export interface Lane {
+  readonly provider: string;
+  /** The one call under way. */
+  busy: {
+    readonly id: number;
+    readonly kind: 'read' | 'write';
+    readonly names: readonly Name[];
+    /** Of a write: what was sent, in the order of the names. */
+    readonly changes: readonly Change[];
+    readonly startedAt: number;
+  } | null;
+  readonly urgent: Name[];
+  readonly routine: Name[];
+  failures: number;
+  fault: { readonly kind: string; readonly sentence: string } | null;
+  faultSinceAt: number;
+  retryAt: number;
+  tokens: number;
+  refilledAt: number;
+}
+
+export interface Freeze {
+  readonly reason: string;
+  readonly by: string;
+  readonly sinceAt: number;
+}
+
+export interface Drain extends Freeze {
+  readonly what: string;
+}
+
+export interface State {
+  config: CoreConfig;
+  now: number;
+  wall: number;
+  readonly random: [number, number, number, number];
+  readonly checks: Map<string, CheckState>;
+  readonly origins: Map<string, OriginState>;
+  readonly records: Map<Name, RecordState>;
+  readonly lanes: Map<string, Lane>;
+  readonly drains: Map<string, Drain>;
+  freeze: Freeze | null;
+  lease: { held: boolean; term: number };
+  storeOk: boolean;
+  confirm: { tokens: number; refilledAt: number };
+  readonly timers: Timers;
+  nextEffect: number;
+  /** Records switched in the step that has not been committed yet. */
+  tentative: Name[];
+}
+
+export type Event =
+  | { readonly kind: 'tick' }
+  | {
+      readonly kind: 'probed';
+      readonly check: CheckId;
+      readonly path: string;
+      readonly observation: Observation;
+    }
+  | {
+      readonly kind: 'read';
+      readonly provider: string;
+      readonly id: number;
+      readonly result: Result<Readonly<Record<Name, Seen>>>;
+    }
+  | {
+      readonly kind: 'written';
+      readonly provider: string;
+      readonly id: number;
+      readonly results: readonly Result<null>[];
+    }
+  | {
+      readonly kind: 'asked';
+      readonly provider: string;
+      readonly record: Name;
+      readonly answers: readonly ServerAnswer[];
+    }
+  | {
+      readonly kind: 'chained';
+      readonly record: Name;
+      readonly target: string;
+      readonly answer: ChainAnswer;
+    }
+  | { readonly kind: 'command'; readonly request: number; readonly command: Command }
+  | { readonly kind: 'configured'; readonly config: CoreConfig }
+  | { readonly kind: 'lease'; readonly held: boolean; readonly term: number }
+  /** The process or the machine stood still for so long. */
+  | { readonly kind: 'paused'; readonly forMs: number }
+  /** The last step's commit failed, or commits work again. */
+  | { readonly kind: 'store'; readonly ok: boolean };
+
+export type Effect =
+  /** `at` comes back as the observation's `startedAt`. */
+  | {
+      readonly kind: 'probe';
+      readonly check: CheckId;
+      readonly path: string;
+      readonly at: number;
+    }
+  | {
+      readonly kind: 'read';
+      readonly provider: string;
+      readonly id: number;
+      readonly names: readonly Name[];
+      readonly deadlineMs: number;
+    }
+  | {
+      readonly kind: 'write';
+      readonly provider: string;
+      readonly id: number;
+      readonly changes: readonly Change[];
+      readonly deadlineMs: number;
+    }
+  | {
+      readonly kind: 'ask';
+      readonly provider: string;
+      readonly record: Name;
+      readonly marker: boolean;
+    }
+  | {
+      readonly kind: 'chain';
+      readonly record: Name;
+      readonly target: string;
+      readonly name: Name;
+    }
+  | { readonly kind: 'notify'; readonly notice: Notice }
+  | { readonly kind: 'reply'; readonly request: number; readonly reply: Reply };
+
+/** What one step gives back: first commit entries and documents, then perform the effects. */
+export interface Step {
+  readonly effects: Effect[];
+  readonly entries: Entry[];
+  readonly docs: Map<string, Json | null>;
+}
+
+export function emptyStep(): Step {
+  return { effects: [], entries: [], docs: new Map() };
+}
+
+export function note(
+  out: Step,
+  kind: string,
+  record: Name | null,
+  sentence: string,
+  data: Json = {},
+): void {
+  out.entries.push({ kind, record, sentence, data });
+}
+
+export function tell(
+  out: Step,
+  kind: Notice['kind'],
+  record: Name | null,
+  sentence: string,
+  data: Json = {},
+): void {
+  out.effects.push({ kind: 'notify', notice: { kind, record, sentence, data } });
+}
+
+/** The record's document goes into this step's commit. */
+export function keep(out: Step, record: RecordState): void {
+  out.docs.set(`record/${record.name}`, record.doc as unknown as Json);
+}
+
+/** A number in [0, 1) from the state's own seed (sfc32 by Chris Doty-Humphrey, PractRand). */
+export function random(state: State): number {
+  const r = state.random;
+  const t = (((r[0] + r[1]) | 0) + r[3]) | 0;
+  r[3] = (r[3] + 1) | 0;
+  r[0] = r[1] ^ (r[1] >>> 9);
+  r[1] = (r[2] + (r[2] << 3)) | 0;
+  r[2] = (r[2] << 21) | (r[2] >>> 11);
+  r[2] = (r[2] + t) | 0;
+  return (t >>> 0) / 4_294_967_296;
+}
+
+/** 16 hexadecimal digits: a switch's id. */
+export function randomId(state: State): string {
+  const part = () => Math.floor(random(state) * 4_294_967_296).toString(16);
+  return part().padStart(8, '0') + part().padStart(8, '0');
+}
+
+export function jitter(state: State, ms: number, share: number): number {
+  return Math.round(ms * (1 - share + 2 * share * random(state)));
+}
+
+/** Takes whole tokens from a bucket kept as (tokens, refilledAt); true when there were enough. */
+export function takeTokens(
+  bucket: { tokens: number; refilledAt: number },
+  rate: { readonly burst: number; readonly perSecond: number },
+  now: number,
+  cost: number,
+  floor = 0,
+): boolean {
+  const refill = ((now - bucket.refilledAt) / 1000) * rate.perSecond;
+  bucket.tokens = Math.min(rate.burst, bucket.tokens + refill);
+  bucket.refilledAt = now;
+  if (bucket.tokens - cost < floor) return false;
+  bucket.tokens -= cost;
+  return true;
+}

@@ -1,0 +1,500 @@
+// One record's life: taking over what stands there, staying or moving, and the end of a switch.
+// Every automatic move passes through `review`; every move of any kind passes through `switchTo`.
+// It never writes: it says what is in force, and the lanes bring the providers there.
+
+import { type Decision, decide, HOUR_MS, type Situation, type TargetFacts } from './decide.ts';
+import {
+  converge,
+  fallBack,
+  isOut,
+  isSwitching,
+  markerAhead,
+  pump,
+  restartCell,
+  watchCell,
+} from './lane.ts';
+import type { ChainAnswer, Marker, MarkerKind, Name } from './model.ts';
+import { adoption } from './plan.ts';
+import {
+  type Choosing,
+  keep,
+  note,
+  type RecordDoc,
+  type RecordState,
+  randomId,
+  type State,
+  type Step,
+  tell,
+} from './state.ts';
+import { clearTimer, setTimer } from './timers.ts';
+import { hasFreshPasses, probeFresh, settleMs } from './watch.ts';
+
+/** A switch ends when every lane in reach is visible, or after this (rule 16). */
+export const SWITCH_END_MS = 30_000;
+/** Rule 8: after this, what an API has not said is asked of DNS. */
+export const DNS_READ_AFTER_MS = 3_000;
+/** How long a target whose chain was broken, or went unanswered, is passed over. */
+const UNRESOLVED_MS = 10_000;
+/** A candidate that has given no fresh pass by then is asked again. */
+const CHOOSE_AGAIN_MS = 2_000;
+
+/** Reasons that want a person: told once when they begin. */
+const WANTS_PERSON: ReadonlySet<string> = new Set([
+  'deposed',
+  'missing',
+  'disagreement',
+  'foreign',
+  'unreadable',
+  'retired',
+  'no-target-up',
+  'budget-spent',
+  'store-failed',
+]);
+/** Reasons that come and go by themselves: not worth a line in the journal. */
+const PASSING: ReadonlySet<string> = new Set([
+  'reading',
+  'settling',
+  'confirming-target',
+  'target-up',
+]);
+
+/** Looks at one record's whole situation again. Safe to call at any time, any number of times. */
+export function review(state: State, name: Name, out: Step): void {
+  const r = state.records.get(name);
+  if (r === undefined) return;
+  takeMarkers(state, r, out);
+  const waits = r.doc.target === null ? adopt(state, r, out) : null;
+  endSwitch(state, r, out);
+  endPin(state, r, out);
+  const s = situation(state, r, waits);
+  const decision = decide(s);
+  if (decision.kind === 'stay') stayPut(state, r, decision, out);
+  else choose(state, r, decision, out);
+}
+
+/** An authoritative answer about a candidate's chain. */
+export function onChained(
+  state: State,
+  name: Name,
+  target: string,
+  answer: ChainAnswer,
+  out: Step,
+): void {
+  const r = state.records.get(name);
+  if (r === undefined || r.choosing?.to !== target) return;
+  r.choosing.chain = answer;
+  if (answer.kind !== 'answered') {
+    r.unresolved.set(target, state.now + UNRESOLVED_MS);
+    const where = answer.kind === 'broken' ? ` at ${answer.at}` : '';
+    const sentence = `${target} passed over: its name does not resolve${where}: ${answer.detail}`;
+    note(out, 'unresolved', name, sentence, { target });
+  }
+  review(state, name, out);
+}
+
+/** Three seconds after a start: DNS says what an API did not. */
+export function onReadDeadline(state: State, name: Name): void {
+  const r = state.records.get(name);
+  if (r !== undefined) fallBack(state, r);
+}
+
+export interface Move {
+  readonly to: string;
+  readonly kind: MarkerKind;
+  readonly sentence: string;
+  readonly why: string;
+  /** Counts against the budget of automatic switches. */
+  readonly spends: boolean;
+  readonly overspends: boolean;
+  readonly pinned: boolean;
+  readonly pinUntilAt: number | null;
+}
+
+/** Makes a target the one in force, under the next epoch, and sends every lane there. */
+export function switchTo(state: State, r: RecordState, m: Move, out: Step): void {
+  const target = r.config.targets.find((t) => t.origin === m.to)!;
+  const from = r.doc.target;
+  const id = randomId(state);
+  dropChoice(state, r);
+  r.prior = { ...r.doc };
+  state.tentative.push(r.name);
+  const lifted = r.config.mode === 'observe' ? r.doc.marker : nextMarker(state, r, m, id);
+  const recent = r.doc.switches.filter((at) => state.now - at < HOUR_MS);
+  r.doc = {
+    ...r.doc,
+    target: m.to,
+    cname: target.cname,
+    marker: lifted,
+    epochMax: Math.max(r.doc.epochMax, lifted?.epoch ?? 0),
+    decidedAt: state.now,
+    endedAt: null,
+    switches: m.spends ? [...recent, state.now] : recent,
+    overspentAt: m.overspends ? state.now : r.doc.overspentAt,
+    quietSinceAt: state.now,
+    adopted: false,
+  };
+  keep(out, r);
+  const word = r.config.mode === 'observe' ? 'would-switch' : 'switch';
+  const data = { from, to: m.to, epoch: r.doc.marker?.epoch ?? 0, id, kind: m.kind, why: m.why };
+  note(out, word, r.name, `${r.name}: ${m.sentence}`, data);
+  tell(out, 'switch', r.name, `${word === 'switch' ? '' : 'would switch: '}${m.sentence}`, data);
+  if (r.config.mode === 'observe') {
+    r.doc.endedAt = state.now;
+    return;
+  }
+  startLanes(state, r, out);
+}
+
+function nextMarker(state: State, r: RecordState, m: Move, id: string): Marker {
+  const untilWall = m.pinUntilAt === null ? null : m.pinUntilAt - state.now + state.wall;
+  return {
+    cluster: state.config.cluster,
+    epoch: r.doc.epochMax + 1,
+    id,
+    term: state.lease.term,
+    kind: m.kind,
+    target: m.to,
+    pinned: m.pinned,
+    untilWall,
+  };
+}
+
+/** Sends every lane of a record towards what is in force. */
+export function startLanes(state: State, r: RecordState, out: Step): void {
+  for (const cell of r.cells.values()) restartCell(state, r, cell);
+  if (isSwitching(r)) {
+    const endsAt = (r.doc.decidedAt ?? state.now) + SWITCH_END_MS;
+    setTimer(state.timers, `e:${r.name}`, Math.max(state.now, endsAt));
+  }
+  pumpAll(state, r, out);
+}
+
+export function pumpAll(state: State, r: RecordState, out: Step): void {
+  for (const provider of r.cells.keys()) pump(state, state.lanes.get(provider)!, out);
+}
+
+/** The step that decided could not be committed: what was in force stays in force. */
+export function takeBack(state: State, name: Name, out: Step): void {
+  const r = state.records.get(name);
+  if (r === undefined || r.prior === null) return;
+  r.doc = r.prior;
+  r.prior = null;
+  startLanes(state, r, out);
+}
+
+// ---------------------------------------------------------------- taking over
+
+/** Rule 14: a marker of ours that is ahead is taken if an operator's, and deposes us if not. */
+function takeMarkers(state: State, r: RecordState, out: Step): void {
+  const ahead = markerAhead(r);
+  if (ahead === null || r.doc.target === null) return;
+  const own = r.doc.marker;
+  const isRival = own !== null && ahead.epoch === own.epoch && ahead.kind === own.kind;
+  if (isRival || (own !== null && ahead.epoch < own.epoch)) return;
+  for (const cell of r.cells.values()) cell.ahead = null;
+  if (ahead.kind === 'operator') {
+    force(state, r, ahead, out);
+    note(out, 'taken', r.name, `${r.name}: an operator's switch to ${ahead.target} was found`, {
+      epoch: ahead.epoch,
+      id: ahead.id,
+    });
+    return startLanes(state, r, out);
+  }
+  if (r.doc.deposed !== null && r.doc.deposed.epoch >= ahead.epoch) return;
+  r.doc.deposed = ahead;
+  dropChoice(state, r);
+  for (const cell of r.cells.values()) cell.work = 'none';
+  keep(out, r);
+  const sentence = `${r.name}: somebody else of this cluster wrote epoch ${ahead.epoch}`;
+  note(out, 'deposed', r.name, sentence, { epoch: ahead.epoch, id: ahead.id });
+}
+
+/** Makes a marker that was found the one in force, with its pin. */
+export function force(state: State, r: RecordState, m: Marker, out: Step): void {
+  const target = r.config.targets.find((t) => t.origin === m.target);
+  const untilAt = m.untilWall === null ? null : m.untilWall - state.wall + state.now;
+  const pinned = m.pinned && (untilAt === null || untilAt > state.now);
+  const stands = [...r.cells.values()].find(
+    (c) => c.standing?.kind === 'ours' && c.standing.marker.id === m.id,
+  );
+  r.doc = {
+    ...r.doc,
+    target: m.target,
+    cname: target?.cname ?? stands?.seen?.cname ?? r.doc.cname,
+    marker: m,
+    epochMax: Math.max(r.doc.epochMax, m.epoch),
+    decidedAt: state.now,
+    endedAt: null,
+    quietSinceAt: state.now,
+    adopted: false,
+    pin: pinned
+      ? {
+          target: m.target,
+          reason: 'switched by hand',
+          by: 'the marker',
+          sinceAt: state.now,
+          untilAt,
+        }
+      : null,
+  };
+  keep(out, r);
+}
+
+/** Rule 4 for a record with nothing in force yet; why it waits, or null when it waits no more. */
+function adopt(state: State, r: RecordState, out: Step): Situation['unowned'] {
+  const cells = [...r.cells.values()];
+  if (cells.some((c) => c.reading === 'pending')) return null;
+  const found = Object.fromEntries(
+    cells.map((c) => [c.provider, c.reading === 'read' ? c.standing : null]),
+  );
+  const a = adoption(r.config, found);
+  if (a.kind === 'wait') return { reason: a.reason, sentence: a.sentence };
+  if (a.kind === 'take') {
+    force(state, r, a.marker, out);
+    note(out, 'adopt', r.name, `${r.name}: found at epoch ${a.marker.epoch} on ${a.marker.target}`);
+  } else {
+    begin(state, r, a.target, 'auto', out);
+    const sentence = `${r.name}: adopted on ${a.target}, as it stood`;
+    note(out, 'adopt', r.name, sentence, { target: a.target });
+  }
+  if (r.config.mode === 'observe') r.doc.endedAt = state.now;
+  else startLanes(state, r, out);
+  return null;
+}
+
+/** The first marker of a record: nothing moves, the marker alone is written. */
+export function begin(state: State, r: RecordState, to: string, kind: MarkerKind, out: Step): void {
+  const target = r.config.targets.find((t) => t.origin === to)!;
+  const move = { to, kind, pinned: false, pinUntilAt: null };
+  const m = { ...move, sentence: '', why: 'adopt', spends: false, overspends: false };
+  const observed = r.config.mode === 'observe';
+  const marker = observed ? null : nextMarker(state, r, m, randomId(state));
+  r.doc = {
+    ...r.doc,
+    target: to,
+    cname: target.cname,
+    marker,
+    epochMax: Math.max(r.doc.epochMax, marker?.epoch ?? 0),
+    decidedAt: state.now,
+    endedAt: null,
+    quietSinceAt: state.now,
+    adopted: true,
+  };
+  keep(out, r);
+}
+
+// ---------------------------------------------------------------- staying and moving
+
+function situation(state: State, r: RecordState, waits: Situation['unowned']): Situation {
+  const { doc } = r;
+  const cells = [...r.cells.values()];
+  const configured = r.config.targets.some((t) => t.origin === doc.target && t.cname === doc.cname);
+  const freeze = r.doc.freeze ?? state.freeze;
+  const unadopted = { reason: 'not-adopted' as const, sentence: 'nothing is in force yet' };
+  return {
+    now: state.now,
+    leader: state.lease.held,
+    storeOk: state.storeOk,
+    frozen: freeze?.reason ?? null,
+    deposed: doc.deposed !== null,
+    unowned: waits ?? (doc.target === null ? unadopted : null),
+    retired: !configured,
+    reading: cells.some((c) => c.reading === 'pending'),
+    current: doc.target,
+    pin: doc.pin,
+    targets: r.config.targets.map((t) => targetFacts(state, r, t.origin)),
+    patienceMs: r.config.patienceMs,
+    failback: r.config.failback,
+    quietSinceAt: doc.quietSinceAt,
+    lanesInStep: cells.every((c) => isOut(c) || c.visibleAt !== null),
+    switches: doc.switches.filter((at) => state.now - at < HOUR_MS),
+    switchesPerHour: r.config.switchesPerHour,
+    overspentAt: doc.overspentAt,
+  };
+}
+
+function targetFacts(state: State, r: RecordState, name: string): TargetFacts {
+  const origin = state.origins.get(name)!;
+  const settlesAt = origin.settleFromAt + settleMs(state, name);
+  const unsettled = origin.health === 'unknown' && state.now < settlesAt;
+  return {
+    origin: name,
+    health: origin.health,
+    sinceAt: origin.sinceAt,
+    downSinceAt: origin.downSinceAt,
+    settlesAt: unsettled ? settlesAt : null,
+    drained: isDrained(state, name),
+    unresolved: (r.unresolved.get(name) ?? 0) > state.now,
+  };
+}
+
+export function isDrained(state: State, origin: string): boolean {
+  const cloud = state.config.origins[origin]?.cloud ?? '';
+  return state.drains.has(origin) || state.drains.has(cloud);
+}
+
+function stayPut(
+  state: State,
+  r: RecordState,
+  d: Extract<Decision, { kind: 'stay' }>,
+  out: Step,
+): void {
+  if (r.choosing !== null) dropChoice(state, r);
+  const unresolvedUntil = Math.max(0, ...r.unresolved.values());
+  const wakeAt = Math.min(
+    d.wakeAt ?? Number.POSITIVE_INFINITY,
+    r.doc.pin?.untilAt ?? Number.POSITIVE_INFINITY,
+    unresolvedUntil > state.now ? unresolvedUntil : Number.POSITIVE_INFINITY,
+  );
+  if (Number.isFinite(wakeAt)) {
+    setTimer(state.timers, `r:${r.name}`, Math.max(wakeAt, state.now + 1));
+  }
+  setStay(state, r, d.reason, d.sentence, out);
+}
+
+function setStay(state: State, r: RecordState, reason: string, sentence: string, out: Step): void {
+  const changed = r.stay.reason !== reason;
+  r.stay = { reason, sentence };
+  if (changed && !PASSING.has(reason)) {
+    note(out, 'stay', r.name, `${r.name} stays: ${sentence}`, { reason });
+  }
+  const pinned = r.doc.pin !== null && state.origins.get(r.doc.pin.target)?.health === 'down';
+  const worry = pinned ? 'pinned-down' : WANTS_PERSON.has(reason) ? reason : null;
+  if (worry !== null && worry !== r.told) {
+    const says = pinned ? `pinned to ${r.doc.pin?.target}, which is down` : sentence;
+    tell(out, 'needs-person', r.name, `${r.name}: ${says}`, { reason: worry });
+  }
+  r.told = worry;
+}
+
+/** Rule 3: gathers what a move needs that was begun after the decision, then moves. */
+function choose(
+  state: State,
+  r: RecordState,
+  d: Extract<Decision, { kind: 'move' }>,
+  out: Step,
+): void {
+  if (r.choosing?.to !== d.to) startChoosing(state, r, d, out);
+  const c = r.choosing!;
+  if (c.chain?.kind === 'answered' && hasFreshPasses(state, c.to, c.sinceAt)) {
+    dropChoice(state, r);
+    return switchTo(state, r, moveOf(c), out);
+  }
+  setStay(state, r, 'confirming-target', `${d.sentence}; confirming ${d.to} first`, out);
+}
+
+function startChoosing(
+  state: State,
+  r: RecordState,
+  d: Extract<Decision, { kind: 'move' }>,
+  out: Step,
+): void {
+  dropChoice(state, r);
+  const { to, why, overspends, sentence } = d;
+  r.choosing = { to, why, overspends, sentence, sinceAt: state.now, chain: null };
+  state.origins.get(to)!.waiting.add(r.name);
+  askCandidate(state, r, out);
+}
+
+function askCandidate(state: State, r: RecordState, out: Step): void {
+  const { to } = r.choosing!;
+  const target = r.config.targets.find((t) => t.origin === to)!;
+  probeFresh(state, to, out);
+  out.effects.push({ kind: 'chain', record: r.name, target: to, name: target.cname });
+  setTimer(state.timers, `q:${r.name}`, state.now + CHOOSE_AGAIN_MS);
+}
+
+/** A candidate has been asked and has not answered: ask again. */
+export function onChooseAgain(state: State, name: Name, out: Step): void {
+  const r = state.records.get(name);
+  if (r === undefined || r.choosing === null) return;
+  review(state, name, out);
+  if (r.choosing !== null) askCandidate(state, r, out);
+}
+
+/** Forgets a candidate: decided otherwise, or overtaken by a pause, which no decision outlives. */
+export function dropChoice(state: State, r: RecordState): void {
+  if (r.choosing === null) return;
+  state.origins.get(r.choosing.to)?.waiting.delete(r.name);
+  clearTimer(state.timers, `q:${r.name}`);
+  r.choosing = null;
+}
+
+function moveOf(c: Choosing): Move {
+  return {
+    to: c.to,
+    kind: 'auto',
+    sentence: c.sentence,
+    why: c.why,
+    spends: c.why !== 'drained',
+    overspends: c.overspends,
+    pinned: false,
+    pinUntilAt: null,
+  };
+}
+
+// ---------------------------------------------------------------- endings
+
+/** Rule 16: over when every lane in reach is visible, or after 30 s; the rest is lagging. */
+function endSwitch(state: State, r: RecordState, out: Step): void {
+  if (!isSwitching(r) || r.config.mode === 'observe') return;
+  const cells = [...r.cells.values()];
+  const behind = cells.filter((c) => c.visibleAt === null);
+  const late = state.now >= (r.doc.decidedAt ?? 0) + SWITCH_END_MS;
+  if (!late && behind.some((c) => !isOut(c))) return;
+  r.doc = { ...r.doc, endedAt: state.now };
+  keep(out, r);
+  clearTimer(state.timers, `e:${r.name}`);
+  const ms = state.now - (r.doc.decidedAt ?? state.now);
+  const names = behind.map((c) => c.provider);
+  const tail = names.length === 0 ? 'visible everywhere' : `behind: ${names.join(', ')}`;
+  const sentence = `${r.name}: switch to ${r.doc.target} ended after ${ms} ms, ${tail}`;
+  note(out, 'settled', r.name, sentence, { ms, behind: names });
+  if (names.length > 0) {
+    const causes = behind.map((c) => `${c.provider}: ${c.problem?.sentence ?? 'not visible yet'}`);
+    tell(out, 'lagging', r.name, `${sentence} (${causes.join('; ')})`, { behind: names });
+  }
+}
+
+function endPin(state: State, r: RecordState, out: Step): void {
+  const until = r.doc.pin?.untilAt ?? null;
+  if (until === null || until > state.now) return;
+  note(out, 'unpin', r.name, `${r.name}: the pin to ${r.doc.pin!.target} expired; nothing moves`);
+  unpin(state, r, out);
+}
+
+/** Rule 9: the end of a pin moves nothing by itself. */
+export function unpin(state: State, r: RecordState, out: Step): void {
+  r.doc = { ...r.doc, pin: null, quietSinceAt: state.now };
+  keep(out, r);
+}
+
+export function newDoc(): RecordDoc {
+  return {
+    target: null,
+    cname: null,
+    marker: null,
+    epochMax: 0,
+    decidedAt: null,
+    endedAt: null,
+    pin: null,
+    switches: [],
+    overspentAt: null,
+    quietSinceAt: 0,
+    deposed: null,
+    freeze: null,
+    claims: [],
+    adopted: false,
+  };
+}
+
+/** Reads every provider of a record anew: at a start, or after it was told to look again. */
+export function readAll(state: State, r: RecordState, out: Step): void {
+  for (const cell of r.cells.values()) {
+    cell.reading = 'pending';
+    converge(state, r, cell, true);
+    watchCell(state, r, cell);
+  }
+  setTimer(state.timers, `d:${r.name}`, state.now + DNS_READ_AFTER_MS);
+  pumpAll(state, r, out);
+}
