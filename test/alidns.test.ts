@@ -631,9 +631,13 @@ test('nobody listening is unavailable, for writes as well', async () => {
   stands();
   const from = await see();
   await vendor.close();
-  // The connection kept from the reading may take the first write with it.
-  await put(change(from, 'b.example.com.', 5));
-  assert.equal(faultOf(await put(change(from, 'b.example.com.', 5))).kind, 'unavailable');
+  // Each connection kept from the reading may take one write with it.
+  const kinds: string[] = [];
+  while (kinds.length < 6 && kinds.at(-1) !== 'unavailable') {
+    kinds.push(faultOf(await put(change(from, 'b.example.com.', 5))).kind);
+  }
+  assert.equal(kinds.pop(), 'unavailable');
+  assert.ok(kinds.every((kind) => kind === 'uncertain'));
   await vendor.start();
 });
 
