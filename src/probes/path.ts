@@ -89,8 +89,8 @@ export class Trip {
   readonly #over = new AbortController();
   /** Of the connection in use; TLS adds its own to the one below it. */
   readonly #sockets = new Set<net.Socket>();
-  /** What the socket itself met; clients above it tell less exactly. */
-  #fault: Error | null = null;
+  /** The first thing that went wrong with the connection in use. */
+  #fault: unknown = null;
   #peer = '';
 
   constructor(path: PathSpec, timeoutMs: number) {
@@ -104,44 +104,49 @@ export class Trip {
   }
 
   /** A fresh connection. Rejects with what the system said. */
-  async connect(to: Destination): Promise<net.Socket> {
-    // The one kind there is so far; an unknown one must not quietly become `direct`.
-    if (this.#path.kind !== 'direct') throw new LocalError('a path of an unknown kind');
-    this.hangUp();
-    this.stage = 'resolve';
-    this.#peer = printHostPort(to.host, to.port);
-    const literal = to.address ?? (net.isIP(to.host) ? to.host : null);
-    const addresses =
-      literal === null
-        ? await this.time('dnsMs', () => resolveHost(to.host))
-        : [{ address: literal, family: net.isIP(literal) }];
-    if (this.signal.aborted) throw new Error('the trip is over');
-    this.stage = 'connect';
-    if (addresses.length === 1) this.#peer = printHostPort(addresses[0]!.address, to.port);
-    return this.time('connectMs', () => this.#dial(addresses, to.port));
+  connect(to: Destination): Promise<net.Socket> {
+    return this.#noting(async () => {
+      // The one kind there is so far; an unknown one must not quietly become `direct`.
+      if (this.#path.kind !== 'direct') throw new LocalError('a path of an unknown kind');
+      this.hangUp();
+      this.stage = 'resolve';
+      this.#peer = printHostPort(to.host, to.port);
+      const literal = to.address ?? (net.isIP(to.host) ? to.host : null);
+      const addresses =
+        literal === null
+          ? await this.time('dnsMs', () => resolveHost(to.host))
+          : [{ address: literal, family: net.isIP(literal) }];
+      if (this.signal.aborted) throw new LocalError('the trip is over');
+      this.stage = 'connect';
+      if (addresses.length === 1) this.#peer = printHostPort(addresses[0]!.address, to.port);
+      return this.time('connectMs', () => this.#dial(addresses, to.port));
+    });
   }
 
   /**
    * TLS over a connection, chain and name verified against the bundle at `ca`, or against Node's
    * roots. `name` is a host name or an address; a name is sent as SNI (RFC 6066 section 3).
    */
-  async secure(socket: net.Socket, name: string, ca: string | undefined): Promise<tls.TLSSocket> {
-    this.stage = 'handshake';
-    const host = name.replace(/\.$/, '');
-    const secured = tls.connect({
-      socket,
-      host,
-      servername: net.isIP(host) ? '' : host,
-      secureContext: secureContext(ca),
-      rejectUnauthorized: true,
-      ALPNProtocols: ['http/1.1'],
+  secure(socket: net.Socket, name: string, ca: string | undefined): Promise<tls.TLSSocket> {
+    return this.#noting(async () => {
+      this.stage = 'handshake';
+      const host = name.replace(/\.$/, '');
+      const secured = tls.connect({
+        socket,
+        host,
+        servername: net.isIP(host) ? '' : host,
+        secureContext: secureContext(ca),
+        rejectUnauthorized: true,
+        ALPNProtocols: ['http/1.1'],
+      });
+      this.#keep(secured);
+      await this.time('tlsMs', () => happens(secured, 'secureConnect'));
+      const endsAt = Date.parse(secured.getPeerCertificate().valid_to);
+      const days = Math.floor((endsAt - Date.now()) / 86_400_000);
+      const fewest = Math.min(days, this.certificateDays ?? days);
+      if (Number.isFinite(days)) this.certificateDays = fewest;
+      return secured;
     });
-    this.#keep(secured);
-    await this.time('tlsMs', () => happens(secured, 'secureConnect'));
-    const endsAt = Date.parse(secured.getPeerCertificate().valid_to);
-    const days = Math.floor((endsAt - Date.now()) / 86_400_000);
-    if (Number.isFinite(days)) this.certificateDays = Math.min(days, this.certificateDays ?? days);
-    return secured;
   }
 
   /** Adds how long something took to a phase, to 0.1 ms, also when it failed. */
@@ -210,6 +215,16 @@ export class Trip {
       throw Object.assign(new Error('connected to itself'), { code: 'ECONNREFUSED' });
     }
     return socket;
+  }
+
+  /** Clients above the connection wrap its errors and lose what they were. */
+  async #noting<T>(what: () => Promise<T>): Promise<T> {
+    try {
+      return await what();
+    } catch (error) {
+      this.#fault ??= error;
+      throw error;
+    }
   }
 
   #keep(socket: net.Socket): void {
