@@ -1,9 +1,9 @@
-// Alibaba Cloud DNS (API 2015-01-09) through @alicloud/pop-core. The vendor changes one record at
+// Alibaba Cloud DNS (API 2015-01-09, through pop.ts). The vendor changes one record at
 // a time and has no compare-and-swap, so a change goes: claim the epoch with a TXT of its own,
 // read again, change the CNAME in place, then the marker, then read both back. The CNAME goes
 // before the marker: a change cut in half shows an old epoch, which every reader takes for lag. It
-// must never delete a CNAME, never delete a text that is not one of Detour's claims, never send a
-// write twice, and never show the vendor's own message: it may carry the access key.
+// must never delete a CNAME, never delete a text that is not one of Detour's claims, and never send
+// a write twice.
 
 import { createHash } from 'node:crypto';
 import { type ClientRequest, Agent as HttpAgent, type IncomingMessage } from 'node:http';
@@ -13,8 +13,11 @@ import { z } from 'zod';
 import type { Change, Fault, Name, Refusal, Result, Seen } from '../src/core/model.ts';
 import type { AdapterContext, Capabilities, Provider, ProviderType } from '../src/ports.ts';
 import { dnsName, type SecretRef, secretRef, toName } from '../src/schema.ts';
+import { sideBySide } from './batch.ts';
 import { endpoint } from './endpoint.ts';
-import { done, exchange, failed, fault, fieldsOf, garbled, statusFault } from './fault.ts';
+import { done, failed, fault, fieldsOf, garbled } from './fault.ts';
+import { isNoDomain, PopApi, shown } from './pop.ts';
+import { isWithin, unquoteText } from './zone.ts';
 
 export interface AlidnsSettings {
   readonly accessKeyId: SecretRef;
@@ -135,7 +138,7 @@ interface Sight {
 class Alidns implements Provider {
   readonly name: string;
   readonly capabilities = capabilities;
-  readonly #api: Api;
+  readonly #api: PopApi;
   readonly #zoneSetting: Name | null;
   readonly #zones = new Map<Name, Zone>();
   readonly #zoneOf = new Map<Name, Zone>();
@@ -145,12 +148,13 @@ class Alidns implements Provider {
   constructor(name: string, settings: AlidnsSettings, context: AdapterContext) {
     this.name = name;
     this.#zoneSetting = settings.zone ?? null;
-    this.#api = new Api(
-      settings.endpoint,
-      context.secret(settings.accessKeyId),
-      context.secret(settings.accessKeySecret),
-      context.callTimeoutMs,
-    );
+    this.#api = new PopApi({
+      base: settings.endpoint,
+      version: '2015-01-09',
+      accessKeyId: context.secret(settings.accessKeyId),
+      accessKeySecret: context.secret(settings.accessKeySecret),
+      timeoutMs: context.callTimeoutMs,
+    });
   }
 
   async zone(name: Name, signal: AbortSignal) {
@@ -174,7 +178,7 @@ class Alidns implements Provider {
       { zone: zones[i]!, name },
       { zone: zones[i]!, name: `_detour.${name}` },
     ]);
-    const found = await mapSome(asked, readsAtOnce, (a) =>
+    const found = await sideBySide(asked, readsAtOnce, (a) =>
       a.name === a.zone.name ? Promise.resolve(done([])) : this.#rows(a.zone, a.name, signal),
     );
     if (!found.ok) return found;
@@ -311,7 +315,7 @@ class Alidns implements Provider {
 
   async #sight(zone: Zone, name: Name, signal: AbortSignal): Promise<Result<Sight>> {
     const names = [name, `_detour.${name}`, `${CLAIM_LABEL}.${name}`];
-    const found = await mapSome(names, names.length, (n) => this.#rows(zone, n, signal));
+    const found = await sideBySide(names, names.length, (n) => this.#rows(zone, n, signal));
     if (!found.ok) return found;
     const [at, marker, claims] = found.value as [Rows, Rows, Rows];
     return done({
@@ -351,7 +355,7 @@ class Alidns implements Provider {
     const known = this.#zoneOf.get(name);
     if (known !== undefined) return done(known);
     const set = this.#zoneSetting;
-    if (set !== null && name !== set && !name.endsWith(`.${set}`)) {
+    if (set !== null && !isWithin(name, set)) {
       return failed('rejected', `${name} is not in the zone ${set} of provider ${this.name}`, {
         cure: 'publish it at another provider, or correct `zone`',
       });
@@ -639,9 +643,7 @@ function strings(value: unknown): string[] {
 
 /** A text's own characters: the vendor gives them bare, other tools store them quoted. */
 function text({ value }: Row): string {
-  if (!/^"(?:[^"\\]|\\.)*"(?:\s+"(?:[^"\\]|\\.)*")*$/.test(value)) return value;
-  const parts = value.match(/"(?:[^"\\]|\\.)*"/g) ?? [];
-  return parts.map((part) => part.slice(1, -1).replaceAll(/\\(.)/g, '$1')).join('');
+  return unquoteText(value, 10);
 }
 
 function nameOf(value: string): Name {
@@ -661,196 +663,7 @@ function suffixes(name: Name): Name[] {
     .map((rest) => `${rest.join('.')}.`);
 }
 
-/** Somebody else's word, fit to show. */
-function shown(word: string): string {
-  return word.replaceAll(/[^\w.:-]/g, '?').slice(0, 80);
-}
-
-// ---------------------------------------------------------------- one call
-
-type Answer =
-  | { readonly ok: true; readonly value: Readonly<Record<string, unknown>> }
-  | { readonly ok: false; readonly code: string | null; readonly fault: Fault };
-
-interface Asked {
-  readonly action: string;
-  readonly about: string;
-  readonly write: boolean;
-}
-
-type Client = RPCClient & { readonly verbose: boolean };
-
-/** pop-core's constructor takes a second argument that its types leave out. */
-const VerboseClient = RPCClient as unknown as new (
-  config: RPCClient.Config,
-  verbose: true,
-) => Client;
-
-/** Bytes of one answer; the largest page of records is about 50 KiB. */
-const answerMax = 1 << 20;
-
-/** An answer without the vendor's `Code`: pop-core calls it a success whatever its status. */
-class Unmarked extends Error {
-  readonly status: number;
-  constructor(status: number) {
-    super(`HTTP ${status}`);
-    this.status = status;
-  }
-}
-
-class Api {
-  readonly #client: Client;
-  readonly #agent: HttpAgent;
-  readonly #timeoutMs: number;
-
-  constructor(base: string, accessKeyId: string, accessKeySecret: string, timeoutMs: number) {
-    this.#timeoutMs = timeoutMs;
-    // An idle connection is let go soon: a reused one that the vendor has just closed would make
-    // a write uncertain for nothing.
-    const options = { keepAlive: true, maxSockets: 8, maxFreeSockets: 4, timeout: 3000 };
-    this.#agent = base.startsWith('https:') ? new HttpsAgent(options) : new HttpAgent(options);
-    bound(this.#agent);
-    this.#client = new VerboseClient(
-      { endpoint: base, apiVersion: '2015-01-09', accessKeyId, accessKeySecret },
-      true,
-    );
-  }
-
-  close(): void {
-    this.#agent.destroy();
-  }
-
-  async call(
-    { action, about, write }: Asked,
-    params: Readonly<Record<string, string | number | null | undefined>>,
-    signal: AbortSignal,
-  ): Promise<Answer> {
-    const doing = `${action} of ${about}`;
-    let code: string | null = null;
-    const explain = (error: unknown): Fault | null => {
-      if (error instanceof Unmarked) return statusFault(error.status, { doing, write }, '');
-      const { data, entry } = fieldsOf(error);
-      const said = fieldsOf(data)['Code'];
-      if (said === undefined) return null;
-      code = shown(String(said));
-      const status = Number(fieldsOf(fieldsOf(entry)['response'])['statusCode']);
-      return codeFault(code, status, doing, write);
-    };
-    const answer = await exchange(
-      { doing, write, signal, timeoutMs: this.#timeoutMs, explain },
-      (stop) => this.#send(action, params, stop),
-    );
-    return answer.ok ? answer : { ok: false, code, fault: answer.fault };
-  }
-
-  async #send(
-    action: string,
-    params: Readonly<Record<string, string | number | null | undefined>>,
-    signal: AbortSignal,
-  ): Promise<Readonly<Record<string, unknown>>> {
-    // pop-core would send the words "undefined" and "null".
-    const given = Object.entries(params).filter(([, v]) => v !== undefined && v !== null);
-    // POST: with GET the key and the signature would stand in the URL and in every error.
-    const options = {
-      method: 'POST',
-      timeout: this.#timeoutMs,
-      agent: this.#agent,
-      beforeRequest: (o: object) => ({ ...o, signal }),
-    };
-    const reply = await this.#client.request<unknown>(action, Object.fromEntries(given), options);
-    const [body, entry] = reply as [unknown, unknown];
-    const status = Number(fieldsOf(fieldsOf(entry)['response'])['statusCode']);
-    const value = fieldsOf(body);
-    if (status !== 200 || typeof value['RequestId'] !== 'string') throw new Unmarked(status);
-    return value;
-  }
-}
-
-/** Cuts off an answer that grows past `answerMax`: httpx, below pop-core, gathers without end. */
-function bound(agent: HttpAgent): void {
-  const open = agent as unknown as { addRequest(request: ClientRequest, ...more: unknown[]): void };
-  const add = open.addRequest.bind(agent);
-  open.addRequest = (request, ...more) => {
-    request.once('response', (response: IncomingMessage) => {
-      let bytes = 0;
-      // Counting starts when the reader's own listening does, so that it misses nothing.
-      response.once('resume', () => {
-        response.on('data', (chunk: Buffer) => {
-          bytes += chunk.length;
-          if (bytes > answerMax) response.destroy(new Error('the answer is too long'));
-        });
-      });
-    });
-    add(request, ...more);
-  };
-}
-
-function isNoDomain(code: string | null): boolean {
-  return code !== null && /^(InvalidDomainName|IncorrectDomainUser$|DomainNotExist)/.test(code);
-}
-
-/**
- * The vendor's codes (facts of the API reference and of users' reports, 2026-11). The message is
- * never shown: that of SignatureDoesNotMatch quotes the signed request, access key and all.
- */
-function codeFault(code: string, status: number, doing: string, write: boolean): Fault {
-  const detail = `${doing}: the vendor answers ${code}`;
-  if (/^InvalidTimeStamp/.test(code)) {
-    return fault('auth-suspect', detail, { cure: "check this machine's clock" });
-  }
-  if (authCodes.test(code)) {
-    return fault('auth-suspect', detail, {
-      cure: 'check the access key and its RAM policy; valid keys are refused in an outage, too',
-    });
-  }
-  if (code === 'LastOperationNotFinished') {
-    return fault('throttled', detail, { retryAfterMs: busyMs });
-  }
-  if (/^Throttling/.test(code)) return fault('throttled', detail);
-  if (/^DomainRecord(Conflict|NotBelongToUser|NotExist|Duplicate)/.test(code)) {
-    return fault('conflict', detail);
-  }
-  if (code === 'ServiceUnavailable') return fault('unavailable', detail);
-  if (/^(InternalError|UnKnownError)/i.test(code)) {
-    return fault(write ? 'uncertain' : 'unavailable', detail);
-  }
-  if (/TTL/i.test(code)) {
-    return fault('rejected', detail, { cure: "raise the record's ttl at this provider" });
-  }
-  if (/^(DomainRecordLocked|DomainForbidden|RecordForbidden|QuotaExceeded)/.test(code)) {
-    return fault('rejected', detail, { cure: 'lift the block or the quota at the vendor' });
-  }
-  if (isNoDomain(code)) {
-    return fault('rejected', detail, { cure: 'check `zone` and whose access key it is' });
-  }
-  return status >= 400 ? statusFault(status, { doing, write }, code) : fault('rejected', detail);
-}
-
-const authCodes =
-  /^(\w*AccessKey|Signature|IncompleteSignature|InvalidSecurityToken|Forbidden(\.|$)|NoPermission)/;
-
 // ---------------------------------------------------------------- waiting
-
-/** Asks for each, a few at a time; the first fault ends it. */
-async function mapSome<T, V>(
-  items: readonly T[],
-  atOnce: number,
-  ask: (item: T) => Promise<Result<V>>,
-): Promise<Result<V[]>> {
-  const values: V[] = [];
-  let wrong: { readonly ok: false; readonly fault: Fault } | null = null;
-  let next = 0;
-  const worker = async (): Promise<void> => {
-    while (wrong === null && next < items.length) {
-      const at = next++;
-      const result = await ask(items[at]!);
-      if (result.ok) values[at] = result.value;
-      else wrong ??= result;
-    }
-  };
-  await Promise.all(Array.from({ length: Math.min(atOnce, items.length) }, worker));
-  return wrong ?? done(values);
-}
 
 /** Whether it came to its end before the signal. */
 async function endsWithin(wait: Promise<void>, signal: AbortSignal): Promise<boolean> {
