@@ -6,9 +6,6 @@
 // a write twice.
 
 import { createHash } from 'node:crypto';
-import { type ClientRequest, Agent as HttpAgent, type IncomingMessage } from 'node:http';
-import { Agent as HttpsAgent } from 'node:https';
-import RPCClient from '@alicloud/pop-core';
 import { z } from 'zod';
 import type { Change, Fault, Name, Refusal, Result, Seen } from '../src/core/model.ts';
 import type { AdapterContext, Capabilities, Provider, ProviderType } from '../src/ports.ts';
@@ -88,8 +85,6 @@ const sweepMax = 2;
  * left by a writer that died: longer than any change may take.
  */
 const abandonedMs = 60_000;
-/** Pause that LastOperationNotFinished wants before the domain takes its next change. */
-const busyMs = 500;
 
 const CLAIM_LABEL = '_detour-epoch';
 

@@ -28,6 +28,9 @@ const VerboseClient = RPCClient as unknown as new (
   verbose: true,
 ) => Client;
 
+/** Pause that LastOperationNotFinished wants before the domain takes its next change. */
+const busyMs = 500;
+
 /** Bytes of one answer; the largest page of records is about 50 KiB. */
 const answerMax = 1 << 20;
 
@@ -60,8 +63,8 @@ export class PopApi {
     this.#timeoutMs = timeoutMs;
     // An idle connection is let go soon: a reused one that the vendor has just closed would make
     // a write uncertain for nothing.
-    const options = { keepAlive: true, maxSockets: 8, maxFreeSockets: 4, timeout: 3000 };
-    this.#agent = base.startsWith('https:') ? new HttpsAgent(options) : new HttpAgent(options);
+    const idle = { keepAlive: true, maxSockets: 8, maxFreeSockets: 4, timeout: 3000 };
+    this.#agent = base.startsWith('https:') ? new HttpsAgent(idle) : new HttpAgent(idle);
     bound(this.#agent);
     this.#client = new VerboseClient(
       { endpoint: base, apiVersion: version, accessKeyId, accessKeySecret },
