@@ -18,6 +18,7 @@ import type {
 import { dnsName, type SecretRef, secretRef } from '../src/schema.ts';
 import { SecretError } from '../src/secret.ts';
 import { type Sent, sendHalving, sideBySide } from './batch.ts';
+import { endpoint } from './endpoint.ts';
 import {
   done,
   exchange,
@@ -30,7 +31,7 @@ import {
   scrub,
   statusFault,
 } from './fault.ts';
-import { endpointUrl, nameFrom, quoteText, textMax, unquoteText, zoneFinder } from './zone.ts';
+import { nameFrom, quoteText, textMax, unquoteText, zoneFinder } from './zone.ts';
 
 /**
  * Limits of one ChangeResourceRecordSets ("Quotas on ChangeResourceRecordSets API requests",
@@ -98,7 +99,7 @@ const settings = z
       .regex(/^(\/hostedzone\/)?[A-Z0-9]{1,32}$/i, 'expected a hosted zone id, such as Z0123456789')
       .optional()
       .describe('hosted zone id; needed when several public zones bear the same name'),
-    endpoint: endpointUrl.optional(),
+    endpoint: endpoint.optional(),
     region: z
       .string()
       .regex(/^[a-z0-9-]{1,40}$/, 'expected a region, such as us-east-1')
@@ -263,10 +264,10 @@ function connect(
   const backstopMs = timeoutMs + 500;
   // Named outright, so that no AWS_ENDPOINT_URL in the environment can send keys elsewhere.
   const standard = chosen.region === 'us-east-1' ? 'https://route53.amazonaws.com' : undefined;
-  const endpoint = chosen.endpoint ?? standard;
+  const base = chosen.endpoint ?? standard;
   const client = new commands.Route53Client({
     region: chosen.region,
-    ...(endpoint === undefined ? {} : { endpoint }),
+    ...(base === undefined ? {} : { endpoint: base }),
     credentials: keys,
     maxAttempts: 1,
     retryMode: 'standard',

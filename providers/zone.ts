@@ -1,10 +1,8 @@
-// How vendors write names, texts and places, in the one form the house uses: lower-case names with
-// a trailing dot, texts without quotes, the zone that holds a name, an endpoint that is safe to
-// send a key to. It remembers where zones are, which never changes what is decided, and must never
-// guess a zone between two of the same name.
+// How vendors write names and texts, in the one form the house uses (lower-case names with a
+// trailing dot, texts without quotes), and which zone of an account holds a name. It remembers
+// where zones are, which never changes what is decided, and must never guess a zone between two of
+// the same name.
 
-import { BlockList, isIP } from 'node:net';
-import { z } from 'zod';
 import type { Name, Result } from '../src/core/model.ts';
 import { done, failed } from './fault.ts';
 
@@ -13,30 +11,6 @@ const absentForMs = 60_000;
 
 /** Labels above a name that are tried as its zone; ip6.arpa is not what Detour steers. */
 const candidatesMax = 8;
-
-const loopback = new BlockList();
-loopback.addSubnet('127.0.0.0', 8);
-loopback.addAddress('::1', 'ipv6');
-
-/** A base URL: https, or http to this machine alone. Without user, query and trailing slash. */
-export const endpointUrl = z
-  .string()
-  .describe('base URL of the API, https (http only on loopback)')
-  .transform((text, context) => {
-    const url = URL.canParse(text) ? new URL(text) : null;
-    const host = url?.hostname.replace(/^\[|\]$/g, '') ?? '';
-    const family = isIP(host);
-    const near = family !== 0 && loopback.check(host, family === 6 ? 'ipv6' : 'ipv4');
-    const safe = url?.protocol === 'https:' || (url?.protocol === 'http:' && near);
-    const plain = url?.username === '' && url.password === '' && !/[?#]/.test(text);
-    if (url !== null && safe && plain) return url.href.replace(/\/+$/, '');
-    context.addIssue({
-      code: 'custom',
-      message:
-        'expected an https URL without user and query (http is taken for 127.0.0.0/8 and ::1 only)',
-    });
-    return z.NEVER;
-  });
 
 /**
  * A name as a vendor writes it, in the house's form. Route 53 writes odd characters as `\ooo`,
