@@ -328,7 +328,7 @@ async function killAndWait(child: ChildProcess): Promise<void> {
   await closed;
 }
 
-test('killed twenty times while committing, it loses nothing acknowledged and has no hole', async () => {
+test('killed twenty times while committing, it loses nothing acknowledged and has no hole', async (t) => {
   const directory = freshDirectory();
   // Each commit writes its number into a document and into two entries, and then acknowledges it.
   const script = `
@@ -345,6 +345,7 @@ test('killed twenty times while committing, it loses nothing acknowledged and ha
     const child = spawn(process.execPath, scriptArguments(script, directory), {
       stdio: ['ignore', 'pipe', 'inherit'],
     });
+    t.after(() => child.kill('SIGKILL'));
     const lines = 5 + ((round * 7) % 40);
     let text = await outputOf(child, (t) => t.split('\n').length > lines);
     child.stdout!.on('data', (chunk: string) => {
@@ -634,7 +635,7 @@ test('a state directory is locked once, also within one process, and free after 
   lockStateDirectory(directory).release();
 });
 
-test('the lock keeps another process out, names its holder, and ends with it by SIGKILL', async () => {
+test('the lock keeps another process out, names its holder, and ends with it by SIGKILL', async (t) => {
   const directory = freshDirectory();
   const script = `
     lockStateDirectory(directory);
@@ -644,6 +645,7 @@ test('the lock keeps another process out, names its holder, and ends with it by 
   const child = spawn(process.execPath, scriptArguments(script, directory), {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
+  t.after(() => child.kill('SIGKILL'));
   await outputOf(child, (text) => text.includes('locked\n'));
   assert.throws(
     () => lockStateDirectory(directory),
