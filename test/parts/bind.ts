@@ -1,0 +1,202 @@
+// A real BIND for tests: starts `named` in a directory of its own on a free loopback port, waits
+// until it answers, and stops it for certain, also when the test process is killed. It must never
+// listen on anything but loopback, forward a question, or leave a process or a directory behind.
+
+import { type ChildProcess, spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { createSocket } from 'node:dgram';
+import { accessSync } from 'node:fs';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { ask } from '../../src/dns.ts';
+
+const program = ['/usr/sbin/named', '/usr/local/sbin/named', '/usr/bin/named'].find((path) => {
+  try {
+    accessSync(path);
+    return true;
+  } catch {
+    return false;
+  }
+});
+
+/**
+ * For `{ skip }` of a test that wants BIND: why it is skipped, or false. In CI a missing part
+ * skips nothing, so that the test fails there.
+ */
+export const withoutBind: string | false =
+  program === undefined && !process.env['CI'] ? 'BIND (named) is not installed' : false;
+
+export interface BindKey {
+  readonly name: string;
+  readonly algorithm: 'hmac-sha256' | 'hmac-sha384' | 'hmac-sha512';
+  /** Base64. */
+  readonly secret: string;
+}
+
+export interface BindZone {
+  readonly name: string;
+  /** Lines of the zone file below SOA and NS; names relative to the zone. */
+  readonly records?: readonly string[];
+  /** Statements of the zone's update-policy; left out: every key may change all of the zone. */
+  readonly policy?: readonly string[];
+  /** SOA minimum in seconds, and its TTL from 60 s up. */
+  readonly minimum?: number;
+}
+
+export interface Bind {
+  readonly address: string;
+  readonly port: number;
+  readonly keys: readonly BindKey[];
+  readonly directory: string;
+  /** What it logged so far. */
+  log(): string;
+  stop(): Promise<void>;
+}
+
+/** A random key. */
+export function newKey(name: string, algorithm: BindKey['algorithm'] = 'hmac-sha256'): BindKey {
+  return { name, algorithm, secret: randomBytes(32).toString('base64') };
+}
+
+/** Starts BIND with these zones. Rejects, with its log, when it does not answer within 10 s. */
+export async function startBind(options: {
+  readonly zones: readonly BindZone[];
+  readonly keys: readonly BindKey[];
+  /** An address in 127.0.0.0/8. */
+  readonly address?: string;
+  readonly port?: number;
+}): Promise<Bind> {
+  if (program === undefined) throw new Error('BIND is wanted here: install bind9 (named)');
+  const address = options.address ?? '127.0.0.1';
+  const directory = await mkdtemp(join(tmpdir(), 'detour-bind-'));
+  try {
+    // Another process may take the port between the choice and the start: then once more.
+    for (let attempt = 1; ; attempt += 1) {
+      const port = options.port ?? (await freePort(address));
+      await configure(directory, address, port, options.zones, options.keys);
+      const run = launch(program, directory);
+      if (await answers(address, port, options.zones[0]!.name, run)) {
+        const stop = async () => {
+          await run.stop();
+          await rm(directory, { recursive: true, force: true });
+        };
+        return { address, port, keys: options.keys, directory, log: run.log, stop };
+      }
+      await run.stop();
+      if (attempt === 3 || !run.log().includes('address in use')) {
+        throw new Error(`BIND did not start:\n${run.log()}`);
+      }
+    }
+  } catch (error) {
+    await rm(directory, { recursive: true, force: true });
+    throw error;
+  }
+}
+
+async function configure(
+  directory: string,
+  address: string,
+  port: number,
+  zones: readonly BindZone[],
+  keys: readonly BindKey[],
+): Promise<void> {
+  await mkdir(join(directory, 'zones'), { recursive: true });
+  const grants = keys.map((key) => `grant ${key.name} zonesub ANY;`);
+  const lines = [
+    'options {',
+    `  directory "${directory}"; pid-file none; session-keyfile none; lock-file none;`,
+    `  listen-on port ${port} { ${address}; }; listen-on-v6 { none; };`,
+    '  recursion no; allow-query { any; }; notify no; dnssec-validation no;',
+    `  managed-keys-directory "${directory}"; max-journal-size 1M;`,
+    '};',
+    'controls { };',
+    ...keys.map((k) => `key "${k.name}" { algorithm ${k.algorithm}; secret "${k.secret}"; };`),
+  ];
+  for (const zone of zones) {
+    const file = join(directory, 'zones', `${zone.name}db`);
+    const policy = (zone.policy ?? grants).join(' ');
+    const may = policy === '' ? '' : `update-policy { ${policy} };`;
+    lines.push(`zone "${zone.name}" { type primary; file "${file}"; ${may} };`);
+    const minimum = zone.minimum ?? 30;
+    const text = [
+      '$TTL 60',
+      `@ ${Math.max(60, minimum)} IN SOA ns1 hostmaster ( 1 3600 600 86400 ${minimum} )`,
+      '@ IN NS ns1',
+      `ns1 IN A ${address}`,
+      ...(zone.records ?? []),
+    ];
+    await rm(`${file}.jnl`, { force: true });
+    await writeFile(file, `${text.join('\n')}\n`);
+  }
+  await writeFile(join(directory, 'named.conf'), `${lines.join('\n')}\n`);
+}
+
+interface Run {
+  readonly child: ChildProcess;
+  log(): string;
+  exited(): boolean;
+  stop(): Promise<void>;
+}
+
+// The shell kills the server as soon as its own input ends, which also happens when this process
+// is killed without a chance to clean up.
+const guard =
+  'exec 3<&0; "$@" <&- & it=$!; ' +
+  '(while read -r _ <&3; do :; done; kill -9 "$it" 2>/dev/null) >/dev/null 2>&1 & wait "$it"';
+
+function launch(named: string, directory: string): Run {
+  const args = ['-g', '-n', '1', '-c', join(directory, 'named.conf')];
+  const child = spawn('/bin/sh', ['-c', guard, 'sh', named, ...args], {
+    stdio: ['pipe', 'pipe', 'pipe'],
+    cwd: directory,
+  });
+  let log = '';
+  const collect = (chunk: Buffer) => {
+    log = (log + chunk.toString()).slice(-200_000);
+  };
+  child.stdout.on('data', collect);
+  child.stderr.on('data', collect);
+  // The guard may have ended before its input does.
+  child.stdin.on('error', () => {});
+  const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
+  return {
+    child,
+    log: () => log,
+    exited: () => child.exitCode !== null || child.signalCode !== null,
+    async stop() {
+      child.stdin.end();
+      await ended;
+    },
+  };
+}
+
+async function answers(address: string, port: number, zone: string, run: Run): Promise<boolean> {
+  const giveUpAt = Date.now() + 10_000;
+  while (Date.now() < giveUpAt && !run.exited()) {
+    const question = { name: zone, type: 'SOA' };
+    const reply = await ask({ address, port }, question, { timeoutMs: 500, tcp: true });
+    if (reply.kind === 'reply' && reply.message.authoritative) return true;
+    await pause(25);
+  }
+  return false;
+}
+
+/** A port that is free for both UDP and TCP at this moment. */
+export async function freePort(address = '127.0.0.1'): Promise<number> {
+  for (;;) {
+    const tcp = createServer();
+    await new Promise<void>((resolve) => tcp.listen(0, address, resolve));
+    const { port } = tcp.address() as { port: number };
+    const udp = createSocket('udp4');
+    const free = await new Promise<boolean>((resolve) => {
+      udp.once('error', () => resolve(false));
+      udp.bind(port, address, () => resolve(true));
+    });
+    udp.close();
+    await new Promise<void>((resolve) => tcp.close(() => resolve()));
+    if (free) return port;
+  }
+}
