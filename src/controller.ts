@@ -1,0 +1,424 @@
+// The loop: fold an event into the state, commit what it says, then perform it; results come back as
+// new events. It owns no policy and no adapter: it decides nothing, retries nothing, and performs
+// nothing before the commit. It knows three things the engine cannot: that a result is missing past
+// its deadline, that this process stood still, and that a commit failed.
+
+import {
+  type Effect,
+  type Event,
+  nextDeadline,
+  reloadProblems,
+  start,
+  step,
+} from './core/engine.ts';
+import type {
+  ChainAnswer,
+  Command,
+  CoreConfig,
+  Fault,
+  Name,
+  Observation,
+  Reply,
+  Result,
+  Seen,
+  ServerAnswer,
+} from './core/model.ts';
+import type { State, Step } from './core/state.ts';
+import { type StatusView, view } from './core/view.ts';
+import type {
+  Clock,
+  Coordinator,
+  Notifier,
+  Observer,
+  ProbeResult,
+  Prober,
+  Provider,
+  Store,
+  StoredEntry,
+  Verifier,
+} from './ports.ts';
+
+/** What a configuration is built into; replaced as a whole by a reload. */
+export interface Adapters {
+  readonly prober: Prober;
+  readonly providers: Readonly<Record<string, Provider>>;
+  readonly verifier: Verifier;
+  readonly notifier: Notifier | null;
+}
+
+export interface World {
+  readonly clock: Clock;
+  readonly store: Store;
+  readonly coordinator: Coordinator;
+  readonly observers: readonly Observer[];
+  /** Four random 32-bit integers. */
+  readonly seed: readonly [number, number, number, number];
+  readonly version: string;
+}
+
+/** The loop's heart beats this often; a gap this much longer is a stall of our own. */
+const BEAT_MS = 100;
+const STALL_MS = 300;
+/** A stall of this length, or a wall clock that ran on without us, is a pause of the process. */
+const PAUSE_MS = 5_000;
+const ASK_DEADLINE_MS = 4_000;
+const CHAIN_DEADLINE_MS = 5_000;
+const NOTIFY_DEADLINE_MS = 30_000;
+const STORE_RETRY_MS = 1_000;
+/** How long adapters of an earlier configuration may finish what is under way. */
+const RETIRE_MS = 15_000;
+const STOP_GRACE_MS = 3_000;
+
+export class Controller {
+  readonly #world: World;
+  readonly #state: State;
+  readonly #first: Step;
+  #adapters: Adapters;
+  #reload: StatusView['reload'] = null;
+  #wake: { readonly at: number; readonly cancel: () => void } | null = null;
+  #stopped = false;
+  #storeFailed = false;
+  #beat = 0;
+  #beatWall = 0;
+  /** The last stall of this process: whatever straddles it says nothing about an origin. */
+  #stall = { from: 0, to: 0 };
+  readonly #abort = new AbortController();
+  readonly #replies = new Map<number, (reply: Reply) => void>();
+  #nextRequest = 1;
+  #writing = 0;
+  readonly #cancels = new Set<() => void>();
+
+  constructor(config: CoreConfig, adapters: Adapters, world: World) {
+    this.#world = world;
+    this.#adapters = adapters;
+    const { clock, store, seed } = world;
+    const { docs } = store.load();
+    const begun = start({ config, docs, now: clock.now(), wall: clock.wall(), seed });
+    this.#state = begun.state;
+    this.#first = begun.step;
+  }
+
+  /** Begins to act. */
+  start(): void {
+    this.#finish(this.#first);
+    this.#heartbeat();
+    this.#world.coordinator.start((event) => {
+      if (this.#stopped) return;
+      const held = event.kind === 'held';
+      this.#step({ kind: 'lease', held, term: held ? event.term : this.#state.lease.term });
+    });
+  }
+
+  status(): StatusView {
+    return view(this.#state, { version: this.#world.version, reload: this.#reload });
+  }
+
+  history(query: { record?: Name; limit: number }): readonly StoredEntry[] {
+    return this.#world.store.history(query);
+  }
+
+  /** Carries one command through a commit. */
+  command(command: Command): Promise<Reply> {
+    if (this.#stopped) return Promise.resolve({ exit: 1, message: 'the daemon is stopping' });
+    const request = this.#nextRequest++;
+    const reply = new Promise<Reply>((resolve) => this.#replies.set(request, resolve));
+    this.#step({ kind: 'command', request, command });
+    return reply;
+  }
+
+  /** Puts a new configuration in force, or says why not and keeps the old one (rules 2 and 19). */
+  reload(config: CoreConfig, adapters: Adapters): readonly string[] {
+    const problems = reloadProblems(this.#state, config);
+    this.noteReload(problems.length);
+    if (problems.length > 0) return problems;
+    const old = this.#adapters;
+    this.#adapters = adapters;
+    this.#later(RETIRE_MS, () => closeAll(old));
+    this.#step({ kind: 'configured', config });
+    return [];
+  }
+
+  /** Remembers how the last reload ended, for the view. */
+  noteReload(errors: number): void {
+    this.#reload = { ok: errors === 0, at: this.#world.clock.now(), errors };
+  }
+
+  /** Ends: no new work, writes under way get a moment, sockets are let go. */
+  async stop(): Promise<void> {
+    if (this.#stopped) return;
+    this.#stopped = true;
+    this.#wake?.cancel();
+    this.#world.coordinator.close();
+    const { clock } = this.#world;
+    const until = clock.now() + STOP_GRACE_MS;
+    while (this.#writing > 0 && clock.now() < until) {
+      await new Promise<void>((resolve) => void clock.after(20, resolve));
+    }
+    this.#abort.abort();
+    for (const cancel of this.#cancels) cancel();
+    for (const reply of this.#replies.values()) reply({ exit: 1, message: 'the daemon stopped' });
+    this.#replies.clear();
+    closeAll(this.#adapters);
+    const entry = { kind: 'stop', record: null, sentence: 'stopped', data: {} };
+    this.#tryCommit({ effects: [], entries: [entry], docs: new Map() });
+  }
+
+  // -------------------------------------------------------------- fold, commit, act
+
+  #step(event: Event): void {
+    const { clock } = this.#world;
+    this.#finish(step(this.#state, event, clock.now(), clock.wall()));
+  }
+
+  #finish(out: Step): void {
+    const committed = this.#commit(out);
+    for (const effect of out.effects) this.#perform(effect, committed);
+    if (!committed && !this.#storeFailed) {
+      this.#storeFailed = true;
+      this.#step({ kind: 'store', ok: false });
+      this.#later(STORE_RETRY_MS, () => this.#retryStore());
+      return;
+    }
+    this.#arm();
+  }
+
+  /** True when there was nothing to commit, or all of it is durable. */
+  #commit(out: Step): boolean {
+    if (out.entries.length === 0 && out.docs.size === 0) return true;
+    return !this.#storeFailed && this.#tryCommit(out);
+  }
+
+  #tryCommit(out: Step): boolean {
+    const { clock, store, observers } = this.#world;
+    const wall = clock.wall();
+    try {
+      store.commit({ at: this.#state.now, wall, entries: out.entries, docs: [...out.docs] });
+    } catch (error) {
+      this.#trouble('store', messageOf(error));
+      return false;
+    }
+    for (const o of observers) for (const entry of out.entries) o.journalled?.(entry, wall);
+    return true;
+  }
+
+  #retryStore(): void {
+    if (this.#stopped) return;
+    const probe: Step = { effects: [], entries: [], docs: new Map([['alive', this.#state.now]]) };
+    if (!this.#tryCommit(probe)) return this.#later(STORE_RETRY_MS, () => this.#retryStore());
+    this.#storeFailed = false;
+    this.#step({ kind: 'store', ok: true });
+  }
+
+  #arm(): void {
+    if (this.#stopped) return;
+    const next = nextDeadline(this.#state);
+    if (next === null || (this.#wake !== null && this.#wake.at <= next.at)) return;
+    this.#wake?.cancel();
+    const { clock } = this.#world;
+    const cancel = clock.after(next.at - clock.now(), () => {
+      this.#wake = null;
+      if (!this.#stopped) this.#step({ kind: 'tick' });
+    });
+    this.#wake = { at: next.at, cancel };
+  }
+
+  #perform(effect: Effect, committed: boolean): void {
+    switch (effect.kind) {
+      case 'probe':
+        return this.#probe(effect);
+      case 'read':
+        return this.#read(effect);
+      case 'write':
+        return this.#write(effect);
+      case 'ask':
+        return this.#ask(effect);
+      case 'chain':
+        return this.#chain(effect);
+      case 'notify':
+        return this.#notify(effect);
+      case 'reply': {
+        const reply = committed ? effect.reply : notCommitted(effect.reply);
+        this.#replies.get(effect.request)?.(reply);
+        this.#replies.delete(effect.request);
+        return;
+      }
+    }
+  }
+
+  #probe(e: Extract<Effect, { kind: 'probe' }>): void {
+    const asked = this.#adapters.prober.probe(e.check, e.path, this.#abort.signal);
+    const failed = (error: unknown): ProbeResult => {
+      this.#trouble('prober', messageOf(error));
+      return { outcome: 'blind', reason: 'internal', detail: 'the checker failed', phases: {} };
+    };
+    void asked.catch(failed).then((result) => {
+      if (this.#stopped) return;
+      const observation = this.#observed(result, e.at);
+      for (const o of this.#world.observers) o.probed?.(e.check, e.path, observation);
+      this.#step({ kind: 'probed', check: e.check, path: e.path, observation });
+    });
+  }
+
+  /** Rule 6: a failure that straddles a stall of this process is no vote. */
+  #observed(result: ProbeResult, startedAt: number): Observation {
+    const endedAt = this.#world.clock.now();
+    this.#noticeStall(endedAt);
+    const straddles = startedAt < this.#stall.to && endedAt > this.#stall.from;
+    if (result.outcome !== 'fail' || !straddles) return { ...result, startedAt, endedAt };
+    const detail = `our own process stood still meanwhile (${result.detail})`;
+    return { ...result, outcome: 'blind', reason: 'stalled', detail, startedAt, endedAt };
+  }
+
+  #read(e: Extract<Effect, { kind: 'read' }>): void {
+    const provider = this.#adapters.providers[e.provider]!;
+    const late: Fault = { kind: 'unavailable', detail: 'no answer within the deadline' };
+    type Answer = Result<Readonly<Record<Name, Seen>>>;
+    const work = (signal: AbortSignal): Promise<Answer> => provider.read(e.names, signal);
+    void this.#bounded(work, e.deadlineMs, { ok: false, fault: late }).then(([result, ms]) => {
+      this.#called(e.provider, 'read', result.ok ? 'ok' : result.fault.kind, ms);
+      if (!this.#stopped) this.#step({ kind: 'read', provider: e.provider, id: e.id, result });
+    });
+  }
+
+  #write(e: Extract<Effect, { kind: 'write' }>): void {
+    const provider = this.#adapters.providers[e.provider]!;
+    const fault: Fault = { kind: 'uncertain', detail: 'no answer within the deadline' };
+    const late = e.changes.map(() => ({ ok: false, fault }) as const);
+    this.#writing++;
+    const work = (signal: AbortSignal) => provider.write(e.changes, signal);
+    void this.#bounded<readonly Result<null>[]>(work, e.deadlineMs, late).then(([results, ms]) => {
+      this.#writing--;
+      const failed = results.find((r) => !r.ok);
+      const word = failed === undefined || failed.ok ? 'ok' : failed.fault.kind;
+      this.#called(e.provider, 'write', word, ms);
+      if (!this.#stopped) this.#step({ kind: 'written', provider: e.provider, id: e.id, results });
+    });
+  }
+
+  #ask(e: Extract<Effect, { kind: 'ask' }>): void {
+    const { verifier } = this.#adapters;
+    const detail = 'no answer within the deadline';
+    const late: readonly ServerAnswer[] = [
+      { server: e.provider, answer: { kind: 'timeout', detail }, markers: null },
+    ];
+    const work = (signal: AbortSignal) =>
+      verifier.ask(e.provider, e.record, { marker: e.marker }, signal);
+    void this.#bounded(work, ASK_DEADLINE_MS, late).then(([answers, ms]) => {
+      const spoke = answers.some((a) => a.answer.kind === 'cname');
+      this.#called(e.provider, 'ask', spoke ? 'ok' : (answers[0]?.answer.kind ?? 'error'), ms);
+      if (this.#stopped) return;
+      this.#step({ kind: 'asked', provider: e.provider, record: e.record, answers });
+    });
+  }
+
+  #chain(e: Extract<Effect, { kind: 'chain' }>): void {
+    const { verifier } = this.#adapters;
+    const late: ChainAnswer = { kind: 'unknown', detail: 'no answer within the deadline' };
+    const work = (signal: AbortSignal) => verifier.chain(e.name, signal);
+    void this.#bounded(work, CHAIN_DEADLINE_MS, late).then(([answer]) => {
+      if (this.#stopped) return;
+      this.#step({ kind: 'chained', record: e.record, target: e.target, answer });
+    });
+  }
+
+  #notify(e: Extract<Effect, { kind: 'notify' }>): void {
+    const { notifier } = this.#adapters;
+    if (notifier === null) return;
+    const late = new Error('the notification did not end within its deadline');
+    const work = (signal: AbortSignal) =>
+      notifier.notify(e.notice, signal).then(
+        () => null,
+        (error: unknown) => error,
+      );
+    void this.#bounded<unknown>(work, NOTIFY_DEADLINE_MS, late).then(([error]) => {
+      if (error !== null) this.#trouble('notify', messageOf(error));
+    });
+  }
+
+  /** Runs one piece of work under a deadline; past it, `late` stands for the answer. */
+  async #bounded<T>(
+    work: (signal: AbortSignal) => Promise<T>,
+    deadlineMs: number,
+    late: T,
+  ): Promise<readonly [answer: T, ms: number]> {
+    const { clock } = this.#world;
+    const startedAt = clock.now();
+    const abort = new AbortController();
+    const signal = AbortSignal.any([abort.signal, this.#abort.signal]);
+    let cancel = () => {};
+    const deadline = new Promise<T>((resolve) => {
+      cancel = clock.after(deadlineMs, () => {
+        abort.abort();
+        resolve(late);
+      });
+    });
+    const answer = work(signal).catch((error: unknown) => {
+      // A port never rejects for the world's sake: this is a fault of the adapter's own.
+      this.#trouble('adapter', messageOf(error));
+      return late;
+    });
+    const first = await Promise.race([answer, deadline]);
+    cancel();
+    return [first, clock.now() - startedAt];
+  }
+
+  // -------------------------------------------------------------- our own stalls
+
+  #heartbeat(): void {
+    const { clock } = this.#world;
+    this.#beat = clock.now();
+    this.#beatWall = clock.wall();
+    const beat = () => {
+      if (this.#stopped) return;
+      this.#noticeStall(clock.now());
+      this.#beat = clock.now();
+      this.#beatWall = clock.wall();
+      this.#later(BEAT_MS, beat);
+    };
+    this.#later(BEAT_MS, beat);
+  }
+
+  #noticeStall(now: number): void {
+    const gapMs = now - this.#beat;
+    // A suspended machine stops the monotonic clock, so the wall clock is asked as well.
+    const wallMs = this.#world.clock.wall() - this.#beatWall;
+    if (gapMs > BEAT_MS + STALL_MS) this.#stall = { from: this.#beat, to: now };
+    if (Math.max(gapMs, wallMs) <= PAUSE_MS) return;
+    this.#stall = { from: this.#beat, to: now };
+    this.#beat = now;
+    this.#beatWall = this.#world.clock.wall();
+    this.#step({ kind: 'paused', forMs: Math.max(gapMs, wallMs) });
+  }
+
+  #later(ms: number, then: () => void): void {
+    const cancel = this.#world.clock.after(ms, () => {
+      this.#cancels.delete(cancel);
+      then();
+    });
+    this.#cancels.add(cancel);
+  }
+
+  #called(provider: string, operation: string, result: string, ms: number): void {
+    for (const o of this.#world.observers) o.called?.(provider, operation, result, ms);
+  }
+
+  #trouble(what: string, detail: string): void {
+    for (const o of this.#world.observers) o.trouble?.(what, detail);
+  }
+}
+
+export function closeAll(adapters: Adapters): void {
+  adapters.prober.close();
+  adapters.verifier.close();
+  for (const provider of Object.values(adapters.providers)) provider.close();
+}
+
+function notCommitted(reply: Reply): Reply {
+  if (reply.exit !== 0) return reply;
+  const message = 'nothing was done: the store cannot commit; use `detour switch --direct`';
+  return { exit: 1, message };
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

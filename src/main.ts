@@ -1,0 +1,39 @@
+#!/usr/bin/env node
+// From the command line to a command. What a command needs is loaded when it is called, so that
+// `detour --help` and `detour status` start at once. Imported by nothing.
+
+import { runCli } from './cli/index.ts';
+
+const version = '0.1.0';
+
+process.exitCode = await runCli(process.argv.slice(2), {
+  version,
+  run: async (configPath, options) => {
+    const { runDaemon } = await import('./daemon.ts');
+    return runDaemon(configPath, { ...options, version });
+  },
+  validate: async (configPath) => {
+    const { ConfigError, loadConfig } = await import('./build.ts');
+    try {
+      return { problems: [], warnings: loadConfig(configPath).warnings };
+    } catch (error) {
+      if (error instanceof ConfigError) return { problems: error.problems, warnings: [] };
+      throw error;
+    }
+  },
+  jsonSchema: async () => {
+    const [{ tables }, { jsonSchema }] = await Promise.all([
+      import('./build.ts'),
+      import('./config.ts'),
+    ]);
+    return jsonSchema(tables);
+  },
+  direct: async (order, tell) => {
+    const { switchDirectly } = await import('./direct.ts');
+    return switchDirectly(order, tell);
+  },
+  lab: async (argv) => {
+    const { labCommand } = await import('./lab/command.ts');
+    return labCommand(argv, { daemonArgv: [process.execPath, process.argv[1]!] } as never);
+  },
+});
