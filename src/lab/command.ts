@@ -1,0 +1,778 @@
+// `detour lab`: starts the small internet and the real daemon in front of it, shows what happens,
+// and lets a second terminal break things. Everything it starts it also ends, whatever happens: by
+// Ctrl-C, by `stop`, by a failure half-way. With --json it prints exactly one line on stdout, when
+// all is ready. It must never crash because nobody reads its output any more, and never wait
+// without a deadline.
+
+import { type ChildProcess, spawn } from 'node:child_process';
+import { randomInt } from 'node:crypto';
+import { createWriteStream, renameSync, type WriteStream } from 'node:fs';
+import { get } from 'node:http';
+import { createServer } from 'node:net';
+import { join, relative, resolve } from 'node:path';
+import type { Readable } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
+import type { Json } from '../core/model.ts';
+import {
+  askControl,
+  type ControlReply,
+  type ControlRequest,
+  LabError,
+  type SocketPlace,
+  socketPlace,
+  startControl,
+} from './control.ts';
+import { isScope, type Lab, type LabRecord, recordsMost, startLab, vendorTypes } from './lab.ts';
+import {
+  claimDirectory,
+  clearDirectory,
+  configPath,
+  labSettings,
+  logPath,
+  writeSettings,
+} from './settings.ts';
+import { askCname, Story, seconds, shortName, WireWatch } from './story.ts';
+
+/** A stream to write to, such as `process.stdout`. */
+export interface Out extends NodeJS.WritableStream {
+  readonly isTTY?: boolean | undefined;
+  readonly writableLength?: number;
+}
+
+export interface LabIo {
+  /** The program with its first arguments, `[node, main.js]`; `run -c FILE` is added. */
+  readonly daemonArgv: readonly string[];
+  /** This process's own unless given; so with the next three. */
+  readonly stdout?: Out;
+  readonly stderr?: Out;
+  /** The folder that relative paths start from. */
+  readonly cwd?: string;
+  readonly env?: Readonly<Record<string, string | undefined>>;
+  /** Ends the lab; without it, SIGINT, SIGTERM and SIGHUP of this process do. */
+  readonly stop?: AbortSignal;
+}
+
+interface Io {
+  readonly daemonArgv: readonly string[];
+  readonly stdout: Out;
+  readonly stderr: Out;
+  readonly cwd: string;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly stop: AbortSignal | null;
+}
+
+/**
+ * Does what `detour lab ARGV` says and resolves with the exit code: 0 done, 1 the world refused,
+ * 2 wrong input. Starting a lab resolves when it has ended.
+ */
+export async function labCommand(argv: readonly string[], given: LabIo): Promise<number> {
+  const { stdout, stderr, env } = process;
+  const io: Io = { stdout, stderr, env, cwd: process.cwd(), stop: null, ...given };
+  survive(io.stdout);
+  survive(io.stderr);
+  try {
+    const call = readArguments(argv);
+    if (call.flags.help) {
+      say(io.stdout, usage);
+      return 0;
+    }
+    return call.word === 'start' ? await start(call.flags, io) : await tell(call, io);
+  } catch (error) {
+    if (!(error instanceof LabError)) throw error;
+    say(io.stderr, `detour lab: ${error.message}`);
+    return error.exit;
+  }
+}
+
+const usage = `detour lab: a small internet on loopback, with the daemon in front of it
+
+  detour lab                        start it; Ctrl-C ends it
+    --demo                          break the primary cloud, show the way out, end
+    --json                          one line of JSON on stdout when all is ready
+    --no-daemon                     the internet alone
+    --records N                     N more records, r0001.gslb.example.net and so on
+    --quotas real|off               whether the vendors limit calls (real)
+    --ttl SECONDS                   TTL of the records (60)
+  detour lab break cloud|region|origin|vendor NAME [--how FAULT]
+                                    break something (refuse)
+  detour lab heal [cloud|region|origin|vendor NAME]
+                                    heal it, or everything
+  detour lab status [--json]        what is broken, and what the vendors answer
+  detour lab stop                   end it
+
+  --dir DIR                         the lab's directory (.detour/lab)
+
+Faults of origins: refuse, hang, reset, 5xx, slow, wrong-body, flap. Faults of vendors: hang,
+refuse, reset, error, html, throttle, auth, lost-reply, stale-read, dns-lag, block.`;
+
+// ---------------------------------------------------------------- arguments
+
+interface Flags {
+  readonly help: boolean;
+  readonly json: boolean;
+  readonly daemon: boolean;
+  readonly demo: boolean;
+  readonly dir: string | null;
+  readonly records: number;
+  readonly quotas: 'real' | 'off';
+  readonly ttl: number;
+  readonly how: string;
+}
+
+type Call =
+  | { readonly word: 'start'; readonly flags: Flags }
+  | { readonly word: 'tell'; readonly flags: Flags; readonly request: ControlRequest };
+
+const optionsOf: Readonly<Record<string, readonly string[]>> = {
+  start: ['json', 'no-daemon', 'demo', 'dir', 'records', 'quotas', 'ttl', 'help'],
+  break: ['how', 'dir', 'help'],
+  heal: ['dir', 'help'],
+  status: ['json', 'dir', 'help'],
+  stop: ['dir', 'help'],
+};
+
+function readArguments(argv: readonly string[]): Call {
+  const { values, positionals } = parseWords(argv);
+  const [word = 'start', ...rest] = positionals;
+  const allowed = optionsOf[word];
+  if (allowed === undefined || (word === 'start' && positionals.length > 0)) {
+    throw wrong(`"${word}" is no command of it`);
+  }
+  const stray = Object.keys(values).find((name) => !allowed.includes(name));
+  if (stray !== undefined) throw wrong(`--${stray} does not go with ${word}`);
+  const quotas = values.quotas ?? 'real';
+  if (quotas !== 'real' && quotas !== 'off') throw wrong(`--quotas: expected real or off`);
+  const flags: Flags = {
+    help: values.help ?? false,
+    json: values.json ?? false,
+    daemon: !(values['no-daemon'] ?? false),
+    demo: values.demo ?? false,
+    dir: values.dir ?? null,
+    records: wholeNumber('records', values.records ?? '0', 0, recordsMost),
+    quotas,
+    ttl: wholeNumber('ttl', values.ttl ?? '60', 1, 86_400),
+    how: values.how ?? 'refuse',
+  };
+  if (flags.demo && !flags.daemon) throw wrong('--demo needs the daemon');
+  if (word === 'start') return { word, flags };
+  if (flags.help) return { word: 'tell', flags, request: { kind: 'status' } };
+  return { word: 'tell', flags, request: toRequest(word, rest, flags.how) };
+}
+
+function parseWords(argv: readonly string[]) {
+  const text = { type: 'string' } as const;
+  const yes = { type: 'boolean' } as const;
+  try {
+    return parseArgs({
+      args: [...argv],
+      allowPositionals: true,
+      options: {
+        help: { ...yes, short: 'h' },
+        json: yes,
+        'no-daemon': yes,
+        demo: yes,
+        dir: text,
+        records: text,
+        quotas: text,
+        ttl: text,
+        how: text,
+      },
+    });
+  } catch (error) {
+    throw wrong((error as Error).message.split(/[.\n] ?/, 1)[0]!); // parseArgs throws for the input alone
+  }
+}
+
+function toRequest(word: string, rest: readonly string[], how: string): ControlRequest {
+  const [scope, name] = rest;
+  if (word === 'status' || word === 'stop') {
+    if (rest.length > 0) throw wrong(`${word} takes no name`);
+    return { kind: word };
+  }
+  if (word === 'heal' && rest.length === 0) return { kind: 'heal', scope: null, name: '' };
+  if (!isScope(scope) || name === undefined || rest.length > 2) {
+    throw wrong(`${word}: say cloud, region, origin or vendor, and its name`);
+  }
+  return word === 'heal' ? { kind: 'heal', scope, name } : { kind: 'break', scope, name, how };
+}
+
+function wholeNumber(name: string, text: string, least: number, most: number): number {
+  const value = /^\d{1,6}$/.test(text) ? Number(text) : Number.NaN;
+  if (value >= least && value <= most) return value;
+  throw wrong(`--${name}: expected a whole number from ${least} to ${most}, not "${text}"`);
+}
+
+function wrong(sentence: string): LabError {
+  return new LabError(`${sentence}; see \`detour lab --help\``, 2);
+}
+
+// ---------------------------------------------------------------- talking to a running lab
+
+const stopMs = 20_000;
+const socketNames = { lab: 'lab.sock', daemon: 'detour.sock' } as const;
+
+function placeOf(flags: Flags, io: Io): SocketPlace & { readonly lab: string } {
+  const lab = resolve(io.cwd, flags.dir ?? join('.detour', 'lab'));
+  return { ...socketPlace(lab, Object.values(socketNames)), lab };
+}
+
+async function tell(
+  call: { readonly flags: Flags; readonly request: ControlRequest },
+  io: Io,
+): Promise<number> {
+  const socket = join(placeOf(call.flags, io).directory, socketNames.lab);
+  const reply = await askControl(socket, call.request);
+  if (reply.exit !== 0) throw new LabError(reply.message, reply.exit);
+  if (call.request.kind === 'stop') await untilGone(socket);
+  say(io.stdout, call.flags.json ? JSON.stringify(reply.detail ?? null) : reply.message);
+  return 0;
+}
+
+/** Waits until nobody answers on a lab's socket any more. */
+async function untilGone(socket: string): Promise<void> {
+  const deadline = performance.now() + stopMs;
+  while (performance.now() < deadline) {
+    try {
+      await askControl(socket, { kind: 'status' }, 2000);
+    } catch (error) {
+      if (error instanceof LabError && error.gone) return;
+    }
+    await sleep(50);
+  }
+  throw new LabError(`the lab on ${socket} has not ended after ${stopMs / 1000} s`);
+}
+
+// ---------------------------------------------------------------- a lab from start to end
+
+const readyMs = 60_000;
+const healthyMs = 5000;
+const demoMs = 60_000;
+const lastWordsMs = 3000;
+
+async function start(flags: Flags, io: Io): Promise<number> {
+  const stopping = new AbortController();
+  const release = onStop(io, () => stopping.abort());
+  const closers: (() => void | Promise<void>)[] = [release];
+  try {
+    const session = await open(flags, io, stopping, closers);
+    if (session.daemon !== null) {
+      const ready = await session.daemon.ready(session.listen, stopping.signal);
+      if (!ready) return 0;
+    }
+    announce(session);
+    if (flags.demo) return await demo(session, stopping.signal);
+    await linger(session, stopping.signal);
+    return 0;
+  } finally {
+    for (const close of closers.reverse()) await close();
+  }
+}
+
+interface Session {
+  readonly flags: Flags;
+  readonly io: Io;
+  readonly lab: Lab;
+  readonly directory: string;
+  /** Base URL of the daemon's metrics and readiness. */
+  readonly listen: string;
+  readonly story: Story;
+  /** Null where only a program reads: it needs no extra questions beside its own. */
+  readonly watch: WireWatch | null;
+  readonly daemon: Daemon | null;
+  readonly print: (line: string) => void;
+}
+
+/** Starts everything in its order; what was started is in `closers`, also when it throws. */
+async function open(
+  flags: Flags,
+  io: Io,
+  stopping: AbortController,
+  closers: (() => void | Promise<void>)[],
+): Promise<Session> {
+  const place = placeOf(flags, io);
+  claimDirectory(place.lab);
+  let session: Session | null = null;
+  const control = await startControl(join(place.directory, socketNames.lab), async (request) => {
+    if (request.kind === 'stop') {
+      stopping.abort();
+      return { exit: 0, message: 'the lab has ended' };
+    }
+    if (session === null) return { exit: 1, message: 'the lab is still starting: try again' };
+    return obey(request, session);
+  });
+  closers.push(() => control.close());
+  clearDirectory(place.lab);
+
+  const { records, quotas, ttl } = flags;
+  const lab = await startLab({ records, quotas, ttl });
+  closers.push(() => lab.close());
+  const listenPort = await freePort();
+  const socket = join(place.directory, socketNames.daemon);
+  const settings = labSettings(lab, { directory: place.lab, socket, listenPort });
+  writeSettings(settings, place.lab);
+
+  const out = flags.json ? io.stderr : io.stdout;
+  const print = (line: string) => say(out, line);
+  if (place.note !== null) print(place.note);
+  const story = newStory(lab, print, out.isTTY === true && !io.env['NO_COLOR']);
+  const watch = flags.json && !flags.demo ? null : newWatch(lab, story);
+  if (watch !== null) closers.push(() => watch.close());
+  const daemon = flags.daemon ? startDaemon(io, place.lab, story) : null;
+  if (daemon !== null) closers.push(() => daemon.close());
+  const listen = `http://127.0.0.1:${listenPort}`;
+  session = { flags, io, lab, directory: place.lab, listen, story, watch, daemon, print };
+  return session;
+}
+
+/** Calls back when the lab is to end; the returned function stops listening. */
+function onStop(io: Io, stop: () => void): () => void {
+  if (io.stop !== null) {
+    const signal = io.stop;
+    if (signal.aborted) stop();
+    signal.addEventListener('abort', stop, { once: true });
+    return () => signal.removeEventListener('abort', stop);
+  }
+  // Heard again and again: a terminal and npm may both pass on the same Ctrl-C.
+  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+  for (const name of signals) process.on(name, stop);
+  return () => {
+    for (const name of signals) process.removeListener(name, stop);
+  };
+}
+
+/** What a second terminal asked for. */
+async function obey(request: ControlRequest, session: Session): Promise<ControlReply> {
+  const { lab, story, watch } = session;
+  const atMs = Date.now();
+  if (request.kind === 'break') {
+    const message = await lab.break(request.scope, request.name, request.how);
+    story.fault(message, atMs);
+    watch?.hurry();
+    return { exit: 0, message };
+  }
+  if (request.kind === 'heal') {
+    const message = await lab.heal(request.scope, request.name);
+    story.tell('fault', 'lab', message, atMs);
+    watch?.hurry();
+    return { exit: 0, message };
+  }
+  return status(session);
+}
+
+async function linger(session: Session, stop: AbortSignal): Promise<void> {
+  const { daemon, io, flags, print } = session;
+  if (daemon !== null) {
+    void daemon.ended.then((how) => {
+      if (stop.aborted) return;
+      print(`The daemon has ended: ${how}. The lab goes on; start the daemon again with`);
+      print(`  ${daemon.line}`);
+    });
+    if (io.stdout.isTTY === true && !flags.json && (await pause(healthyMs, stop))) {
+      const broken = session.story.faultAtMs !== null;
+      if (!broken) print(`\nAll is well. Break the primary cloud: ${hint(session, 'break')}\n`);
+    }
+  }
+  await aborted(stop);
+}
+
+/** Breaks the primary cloud and shows what follows; 0 when every vendor has moved. */
+async function demo(session: Session, stop: AbortSignal): Promise<number> {
+  const { lab, story, daemon, print, io } = session;
+  if (!(await pause(healthyMs, stop))) return 0;
+  const cloud = lab.clouds[0]!;
+  const reply = await obey({ kind: 'break', scope: 'cloud', name: cloud, how: 'refuse' }, session);
+  const watched = watchedRecords(lab);
+  const late = () => watched.filter((r) => !hasMoved(session, r));
+  const moved = await until(() => late().length === 0 || daemon?.running === false, demoMs, stop);
+  if (stop.aborted) return 0;
+  if (!moved || late().length > 0) {
+    const names = late().map((r) => shortName(r.name, lab.zone));
+    const but = `${names.join(' and ')} did not move at every vendor`;
+    say(io.stderr, `detour lab: ${reply.message}, and ${but}`);
+    return 1;
+  }
+  const after = seconds(Date.now() - story.faultAtMs!);
+  // The last words of the daemon come a moment after its last deed.
+  await until(() => watched.every((r) => story.ended(r.name)), lastWordsMs, stop);
+  print(`\nThe way out is open: every record is at every vendor on the standby cloud (${after}).`);
+  print(`Clients follow within the TTL of ${lab.records[0]!.ttl} s. The lab ends here.`);
+  return 0;
+}
+
+/** Whether every server of every vendor gives the record's last target. */
+function hasMoved({ watch }: Session, record: LabRecord): boolean {
+  const wanted = record.targets.at(-1)!.cname;
+  return vendorTypes.every((type) => watch?.answer(type, record.name) === wanted);
+}
+
+// ---------------------------------------------------------------- what is shown
+
+/** The records that are watched on the wire: those with names of their own. */
+function watchedRecords(lab: Lab) {
+  return lab.records.slice(0, 2);
+}
+
+function newStory(lab: Lab, print: (line: string) => void, colour: boolean): Story {
+  return new Story({
+    print,
+    colour,
+    zone: lab.zone,
+    vendors: vendorTypes,
+    originOf: (record, answer) => {
+      const targets = lab.records.find((r) => r.name === record)?.targets;
+      return targets?.find((t) => t.cname === answer)?.origin ?? null;
+    },
+  });
+}
+
+function newWatch(lab: Lab, story: Story): WireWatch {
+  return new WireWatch({
+    servers: Object.fromEntries(vendorTypes.map((type) => [type, lab.vendors[type].dns])),
+    records: watchedRecords(lab).map((r) => r.name),
+    changed: (vendor, record, answer, atMs) => story.wire(vendor, record, answer, atMs),
+  });
+}
+
+function announce(session: Session): void {
+  const { flags, io, lab, directory, listen } = session;
+  for (const line of introduction(session)) session.print(line);
+  if (!flags.json) return;
+  const vendors = Object.fromEntries(
+    vendorTypes.map((type) => {
+      const vendor = lab.vendors[type];
+      return [type, { api: vendor.api, dns: vendor.dns[0] }];
+    }),
+  );
+  const ready = {
+    config: configPath(directory),
+    records: lab.records.map((r) => bare(r.name)),
+    vendors,
+    clouds: lab.clouds,
+    metrics: `${listen}/metrics`,
+  };
+  say(io.stdout, JSON.stringify(ready));
+}
+
+function introduction(session: Session): readonly string[] {
+  const { lab, directory, listen, daemon } = session;
+  const row = (head: string, text: string) => `  ${head.padEnd(22)}${text}`;
+  const first = lab.records[0]!;
+  const dig = (server: string, name: string, type: string) => {
+    const [host, port] = server.split(':');
+    return `  dig +norecurse @${host} -p ${port} ${bare(name)} ${type}`;
+  };
+  const more = lab.records.length - 2;
+  return [
+    `A small internet is running on ${lab.network}.0/24.`,
+    '',
+    ...vendorTypes.map((type) => {
+      const { api, dns } = lab.vendors[type];
+      return row(type, `API ${api}, DNS ${dns.join(' and ')}`);
+    }),
+    ...lab.clouds.map((cloud, i) => {
+      const names = lab.origins.filter((o) => o.cloud === cloud).map((o) => o.name);
+      return row(`${cloud} (${i === 0 ? 'primary' : 'standby'})`, names.join(', '));
+    }),
+    ...watchedRecords(lab).map((r) =>
+      row(bare(r.name), r.targets.map((t) => t.origin).join(', then ')),
+    ),
+    ...(more > 0 ? [row(`and ${more} more`, `${bare(lab.records[2]!.name)} and so on`)] : []),
+    row('configuration', configPath(directory)),
+    ...(daemon === null ? [] : [row('metrics', `${listen}/metrics`)]),
+    ...(daemon === null ? [] : [row('log of the daemon', logPath(directory))]),
+    '',
+    'Ask each vendor, or follow the delegation from the root:',
+    ...vendorTypes.map((type) => dig(lab.vendors[type].dns[0]!, first.name, 'CNAME')),
+    dig(`${lab.roots[0]}:${lab.dnsPort}`, lab.zone, 'NS'),
+    '',
+    'From another terminal:',
+    `  ${hint(session, 'break')}    (--how hang, reset, 5xx, slow, wrong-body, flap)`,
+    `  ${hint(session, 'heal')}`,
+    `  ${hint(session, 'vendor')}`,
+    `  ${hint(session, 'status')}`,
+    '',
+  ];
+}
+
+/** A command as this user can type it in this folder. */
+function hint({ io, flags, lab }: Session, what: 'break' | 'heal' | 'vendor' | 'status'): string {
+  const words = {
+    break: `break cloud ${lab.clouds[0]}`,
+    heal: 'heal',
+    vendor: 'break vendor route53 --how throttle',
+    status: 'status',
+  };
+  const program = io.env['npm_lifecycle_event'] === 'start' ? 'npm start --' : 'detour lab';
+  const dir = flags.dir === null ? '' : ` --dir ${flags.dir}`;
+  return `${program} ${words[what]}${dir}`;
+}
+
+async function status(session: Session): Promise<ControlReply> {
+  const { lab, daemon } = session;
+  const origins = lab.origins.map((o) => ({
+    name: o.name,
+    cloud: o.cloud,
+    region: o.region,
+    address: `${o.address}:${o.port}`,
+    fault: o.fault,
+    requests: o.requests,
+  }));
+  const vendors = vendorTypes.map((type) => ({
+    name: type,
+    api: lab.vendors[type].api,
+    dns: [...lab.vendors[type].dns],
+    fault: lab.vendorFault(type),
+    calls: lab.vendors[type].calls.length,
+  }));
+  const records = await Promise.all(
+    watchedRecords(lab).map(async ({ name }) => ({
+      name: bare(name),
+      answers: await Promise.all(
+        vendors.map(async (v) => ({
+          vendor: v.name,
+          answers: await Promise.all(v.dns.map((server) => askCname(server, name))),
+        })),
+      ),
+    })),
+  );
+  const running = daemon === null ? null : daemon.running;
+  const detail: Json = { network: lab.network, daemon: running, origins, vendors, records };
+  const broken = (fault: string | null) => (fault === null ? 'serves' : `broken: ${fault}`);
+  const daemonWords = running === null ? 'not started' : running ? 'running' : 'ended';
+  const message = [
+    `network ${lab.network}.0/24, daemon ${daemonWords}`,
+    ...origins.map(
+      (o) =>
+        `origin ${o.name.padEnd(11)} ${broken(o.fault).padEnd(20)} ${o.requests} requests, ` +
+        `${o.cloud} ${o.region} ${o.address}`,
+    ),
+    ...vendors.map((v) => `vendor ${v.name.padEnd(11)} ${broken(v.fault).padEnd(20)} ${v.api}`),
+    ...records.flatMap((r) =>
+      r.answers.map((a) => `${r.name} at ${a.vendor}: ${[...new Set(a.answers)].join(' and ')}`),
+    ),
+  ].join('\n');
+  return { exit: 0, message, detail };
+}
+
+function bare(name: string): string {
+  return name.replace(/\.$/, '');
+}
+
+// ---------------------------------------------------------------- the daemon as a child
+
+const killMs = 5000;
+const lineOctetsMost = 65_536;
+const tailLines = 20;
+const logOctetsMost = 16 << 20;
+
+interface Daemon {
+  /** How to start it by hand. */
+  readonly line: string;
+  readonly running: boolean;
+  /** Resolves with how it ended. */
+  readonly ended: Promise<string>;
+  /** True once it is ready, false when stopped first. Throws LabError with its last words. */
+  ready(listen: string, stop: AbortSignal): Promise<boolean>;
+  /** SIGTERM and, five seconds later, SIGKILL. */
+  close(): Promise<void>;
+}
+
+function startDaemon(io: Io, directory: string, story: Story): Daemon {
+  const [program, ...first] = io.daemonArgv;
+  if (program === undefined) throw new Error('daemonArgv is empty');
+  const config = configPath(directory);
+  const child = spawn(program, [...first, 'run', '-c', config], {
+    cwd: io.cwd,
+    env: { ...io.env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const log = new Log(logPath(directory));
+  const tail: string[] = [];
+  const hear = (line: string) => {
+    tail.push(line);
+    if (tail.length > tailLines) tail.shift();
+    log.add(line);
+    story.daemon(line);
+  };
+  eachLine(child.stdout, hear);
+  eachLine(child.stderr, hear);
+  // Should this process fail, the daemon must not outlive its internet.
+  const kill = () => child.kill('SIGKILL');
+  process.once('exit', kill);
+  let running = true;
+  const ended = howItEnded(child).then((how) => {
+    running = false;
+    return how;
+  });
+  const shown = [program, ...first].map((word) => relative(io.cwd, word) || word);
+  return {
+    line: `${shown.join(' ')} run -c ${config}`,
+    get running() {
+      return running;
+    },
+    ended,
+    async ready(listen, stop) {
+      const deadline = performance.now() + readyMs;
+      let why = 'it did not answer';
+      while (running && !stop.aborted) {
+        const answer = await readiness(`${listen}/readyz`);
+        if (answer === null) return true;
+        why = answer;
+        if (performance.now() > deadline) {
+          throw new LabError(`the daemon was not ready in ${readyMs / 1000} s: ${why}`);
+        }
+        await Promise.race([pause(50, stop), ended]);
+      }
+      if (stop.aborted) return false;
+      const words = tail.map((line) => `\n  ${line.slice(0, 500)}`).join('');
+      throw new LabError(`the daemon ended before it was ready: ${await ended}${words}`);
+    },
+    async close() {
+      if (running) child.kill('SIGTERM');
+      const timer = setTimeout(kill, killMs);
+      await ended;
+      clearTimeout(timer);
+      process.removeListener('exit', kill);
+      await log.close();
+    },
+  };
+}
+
+/** Resolves when the child and its output have ended. */
+function howItEnded(child: ChildProcess): Promise<string> {
+  return new Promise((resolve) => {
+    child.once('error', (error) => resolve(`it could not be started: ${error.message}`));
+    child.once('close', (code, signal) => resolve(signal ?? `exit ${code}`));
+  });
+}
+
+/** Null when the daemon says it is ready, else why not. */
+function readiness(url: string): Promise<string | null> {
+  return new Promise((resolve) => {
+    const request = get(url, { agent: false, signal: AbortSignal.timeout(2000) }, (response) => {
+      let text = '';
+      response.setEncoding('utf8');
+      response.on('data', (chunk: string) => {
+        if (text.length < 2000) text += chunk;
+      });
+      response.on('error', (error) => resolve(error.message));
+      response.on('end', () =>
+        resolve(response.statusCode === 200 ? null : text.trim().replace(/\s*\n\s*/g, '; ')),
+      );
+    });
+    request.on('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message));
+  });
+}
+
+/** Calls back for every line; what is longer than 64 KiB comes in pieces. */
+function eachLine(stream: Readable, hear: (line: string) => void): void {
+  let rest = '';
+  stream.setEncoding('utf8');
+  stream.on('data', (chunk: string) => {
+    const lines = (rest + chunk).split('\n');
+    rest = lines.pop() ?? '';
+    for (const line of lines) hear(line);
+    if (rest.length > lineOctetsMost) {
+      hear(rest);
+      rest = '';
+    }
+  });
+  stream.on('end', () => {
+    if (rest !== '') hear(rest);
+  });
+  stream.on('error', () => stream.destroy());
+}
+
+/** What the daemon wrote, in a file of bounded size with one older one beside it. */
+class Log {
+  readonly #path: string;
+  #stream: WriteStream;
+  #octets = 0;
+
+  constructor(path: string) {
+    this.#path = path;
+    this.#stream = this.#open();
+  }
+
+  add(line: string): void {
+    if (this.#octets > logOctetsMost) {
+      this.#stream.end();
+      renameSync(this.#path, `${this.#path}.1`);
+      this.#stream = this.#open();
+      this.#octets = 0;
+    }
+    // A full disk must not fill the memory too.
+    if (this.#stream.destroyed || this.#stream.writableLength > 1 << 20) return;
+    this.#stream.write(`${line}\n`);
+    this.#octets += line.length + 1;
+  }
+
+  close(): Promise<void> {
+    return new Promise((resolve) => {
+      if (this.#stream.destroyed) resolve();
+      else this.#stream.end(() => resolve());
+    });
+  }
+
+  #open(): WriteStream {
+    const stream = createWriteStream(this.#path, { flags: 'a', mode: 0o600 });
+    // Without a log the story goes on; `add` sees that the stream is gone.
+    stream.on('error', () => stream.destroy());
+    return stream;
+  }
+}
+
+// ---------------------------------------------------------------- small pieces
+
+const waitingMost = 1 << 20;
+const survivors = new WeakSet<Out>();
+
+/** A reader that goes away or does not read must not end the lab. */
+function survive(out: Out): void {
+  if (survivors.has(out)) return;
+  survivors.add(out);
+  out.on('error', () => undefined);
+}
+
+function say(out: Out, text: string): void {
+  if (!out.writable || (out.writableLength ?? 0) > waitingMost) return;
+  out.write(`${text}\n`);
+}
+
+/** True when the time has passed, false when it was cut short. */
+async function pause(ms: number, stop: AbortSignal): Promise<boolean> {
+  return sleep(ms, true, { signal: stop }).catch(() => false);
+}
+
+/** True when it came true in time. */
+async function until(holds: () => boolean, ms: number, stop: AbortSignal): Promise<boolean> {
+  const deadline = performance.now() + ms;
+  while (!holds()) {
+    if (performance.now() > deadline || !(await pause(20, stop))) return false;
+  }
+  return true;
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((resolve) => {
+    signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+}
+
+/** A free port of 127.0.0.1, outside the range that outgoing connections use. */
+async function freePort(): Promise<number> {
+  for (let tries = 1; tries <= 50; tries++) {
+    const port = randomInt(10_240, 32_000);
+    const server = createServer();
+    const free = await new Promise<boolean>((resolve) => {
+      server.once('error', () => resolve(false));
+      server.listen({ host: '127.0.0.1', port, exclusive: true }, () => {
+        server.close(() => resolve(true));
+      });
+    });
+    if (free) return port;
+  }
+  throw new LabError('found no free port on 127.0.0.1 for the daemon');
+}
