@@ -1,0 +1,375 @@
+// PowerDNS Authoritative over its HTTP API, version 1, as 4.7 speaks it. CNAME and marker change
+// in one PATCH that the server applies whole or not at all. The API has no compare-and-set, so
+// what stands is read just before and just after; who runs PowerDNS and wants a strict fence uses
+// RFC 2136 updates instead. It must never send a record set without a record (the server takes
+// that as a deletion, and answers 204), and never send the key over plain http beyond this machine.
+
+import { Agent as HttpAgent } from 'node:http';
+import { Agent as HttpsAgent } from 'node:https';
+import fetch from 'node-fetch';
+import { z } from 'zod';
+import type { Change, Fault, Name, Refusal, Result, Seen } from '../src/core/model.ts';
+import type { AdapterContext, Capabilities, Provider, ProviderType } from '../src/ports.ts';
+import { dnsName, type SecretRef, secretRef, toName } from '../src/schema.ts';
+import { sideBySide } from './batch.ts';
+import { endpoint } from './endpoint.ts';
+import { done, exchange, failed, fault, fieldsOf, garbled, scrub, statusFault } from './fault.ts';
+import { isWithin, nameFrom, quoteText, unquoteText } from './zone.ts';
+
+export interface PowerdnsSettings {
+  readonly endpoint: string;
+  readonly apiKey: SecretRef;
+  readonly zone: Name;
+  readonly server: string;
+}
+
+const capabilities: Capabilities = {
+  type: 'powerdns',
+  title: 'PowerDNS HTTP API',
+  fence: 'weak',
+  fenceNote:
+    'The API has no compare-and-set. CNAME and marker change together, and are read just before ' +
+    'and just after the write; two writers between the same two readings are noticed, not ' +
+    'prevented. RFC 2136 updates to the same server are strict.',
+  atomic: true,
+  readMax: 20,
+  writeMax: 1,
+  // 40 readings for 20 names; a write needs five calls.
+  callsMax: 40,
+  quota: { burst: 200, perSecond: 100, reserve: 50 },
+  permissions: ['the API key of the server (api-key): PowerDNS has no narrower one'],
+  refuses: [
+    'the apex of the zone',
+    'other types at the name',
+    'a zone that is a copy of another server',
+  ],
+};
+
+export const powerdns: ProviderType<PowerdnsSettings> = {
+  type: 'powerdns',
+  capabilities,
+  settings: z.strictObject({
+    endpoint,
+    apiKey: secretRef,
+    zone: dnsName,
+    server: z
+      .string()
+      .regex(/^[\w.-]{1,64}$/, 'expected a server id, such as localhost')
+      .default('localhost'),
+  }),
+  create: (name, settings, context) => new Powerdns(name, settings, context),
+};
+
+/** Calls at the same time; the API serves a few dozen. */
+const callsAtOnce = 4;
+/** Bytes of one answer: a server before 4.6 ignores the filter and gives the whole zone. */
+const answerMax = 8 << 20;
+
+/** One set of records of a name and type, without the disabled ones. */
+interface Rrset {
+  readonly name: Name;
+  readonly type: string;
+  readonly ttl: number;
+  readonly values: readonly string[];
+}
+
+interface Zone {
+  /** `Native`, `Master`, `Slave`, … as the server says it. */
+  readonly kind: string;
+  readonly nameServers: readonly string[];
+  readonly warnings: readonly string[];
+}
+
+interface Reply {
+  readonly status: number;
+  /** The JSON of the answer; null where there was none to read. */
+  readonly body: unknown;
+}
+
+class Powerdns implements Provider {
+  readonly name: string;
+  readonly capabilities = capabilities;
+  readonly #zone: Name;
+  readonly #url: string;
+  readonly #key: string;
+  readonly #timeoutMs: number;
+  readonly #agent: HttpAgent;
+  #facts: Zone | null = null;
+
+  constructor(name: string, settings: PowerdnsSettings, context: AdapterContext) {
+    this.name = name;
+    this.#zone = settings.zone;
+    const server = encodeURIComponent(settings.server);
+    this.#url = `${settings.endpoint}/api/v1/servers/${server}/zones/${settings.zone}`;
+    this.#key = context.secret(settings.apiKey);
+    this.#timeoutMs = context.callTimeoutMs;
+    // A connection each: the server closes them anyway, and a stale one would lose a write.
+    const options = { keepAlive: false, maxSockets: callsAtOnce };
+    const tls = settings.endpoint.startsWith('https:');
+    this.#agent = tls ? new HttpsAgent(options) : new HttpAgent(options);
+  }
+
+  async zone(name: Name, signal: AbortSignal) {
+    const facts = await this.#describe(name, signal);
+    if (!facts.ok) return facts;
+    const { nameServers, warnings } = facts.value;
+    return done({ zone: this.#zone, nameServers, ttlMin: null, warnings });
+  }
+
+  async read(
+    names: readonly Name[],
+    signal: AbortSignal,
+  ): Promise<Result<Readonly<Record<Name, Seen>>>> {
+    for (const name of names) {
+      const facts = await this.#describe(name, signal);
+      if (!facts.ok) return facts;
+    }
+    const read = await sideBySide(names, callsAtOnce / 2, (name) => this.#see(name, signal));
+    if (!read.ok) return read;
+    return done(Object.fromEntries(names.map((name, i) => [name, read.value[i]!])));
+  }
+
+  async write(changes: readonly Change[], signal: AbortSignal): Promise<readonly Result<null>[]> {
+    const results: Result<null>[] = [];
+    for (const change of changes) results.push(await this.#write(change, signal));
+    return results;
+  }
+
+  close(): void {
+    this.#agent.destroy();
+  }
+
+  async #write(change: Change, signal: AbortSignal): Promise<Result<null>> {
+    const { name, from, to } = change;
+    const facts = await this.#describe(name, signal);
+    if (!facts.ok) return facts;
+    if (from.refusal !== null) return failed('rejected', from.refusal.sentence);
+    if (from.cnames.length > 1 || from.markers.length > 1) {
+      return failed('rejected', `more than one value stands at ${name} or its marker`, {
+        cure: 'leave exactly one of each',
+      });
+    }
+    const quoted = quoteText(to.marker, 10);
+    if (quoted === null)
+      return failed('rejected', `the marker of ${name} is longer than 255 bytes`);
+    const now = await this.#see(name, signal);
+    if (!now.ok) return now;
+    if (isWritten(now.value, to)) return done(null);
+    if (!same(now.value, from)) {
+      return failed('conflict', `${name} is no longer what was read: ${describe(now.value)}`);
+    }
+    const sent = await this.#replace(change, quoted, now.value, signal);
+    if (!sent.ok) return sent;
+    const after = await this.#see(name, signal);
+    if (!after.ok) return failed('uncertain', `written, then not read back: ${after.fault.detail}`);
+    if (isWritten(after.value, to)) return done(null);
+    return same(after.value, from)
+      ? failed('uncertain', `${name}: the server took the change and still gives the old one`)
+      : failed('conflict', `${name} was changed during the write: ${describe(after.value)}`);
+  }
+
+  /** Both record sets in one PATCH; the CNAME only if it is not what is wanted already. */
+  async #replace(
+    { name, from, to }: Change,
+    quoted: string,
+    now: Seen,
+    signal: AbortSignal,
+  ): Promise<Result<null>> {
+    const set = (owner: Name, type: string, content: string) => ({
+      name: owner,
+      type,
+      ttl: to.ttl,
+      changetype: 'REPLACE',
+      records: [{ content, disabled: false }],
+    });
+    const rrsets = [set(`_detour.${name}`, 'TXT', quoted)];
+    if (!isCname(now, to)) rrsets.unshift(set(name, 'CNAME', to.cname));
+    const doing = `PATCH of ${name}`;
+    const sent = await this.#call(doing, '', signal, { rrsets });
+    if (!sent.ok) return sent;
+    const { status, body } = sent.value;
+    if (status === 204 || status === 200) return done(null);
+    if (status !== 422) return { ok: false, fault: this.#refusal(doing, true, sent.value) };
+    // The server has applied nothing. Whether it is the change itself that it will not have, or
+    // somebody who came before us, is told by what stands there now.
+    const again = await this.#see(name, signal);
+    if (again.ok && (again.value.refusal !== null || !same(again.value, from))) {
+      return failed('conflict', `${name} is no longer what was read: ${describe(again.value)}`);
+    }
+    const said = scrub(fieldsOf(body)['error'], [this.#key]);
+    return failed('rejected', `${doing}: the server refuses it (${said})`);
+  }
+
+  async #see(name: Name, signal: AbortSignal): Promise<Result<Seen>> {
+    const owners = [name, `_detour.${name}`];
+    const found = await sideBySide(owners, 2, (owner) => this.#rrsets(owner, signal));
+    if (!found.ok) return found;
+    const [at, marker] = found.value as [readonly Rrset[], readonly Rrset[]];
+    const values = (sets: readonly Rrset[], type: string) =>
+      sets.flatMap((s) =>
+        s.type === type ? s.values.map((value) => ({ value, ttl: s.ttl })) : [],
+      );
+    return done({
+      cnames: values(at, 'CNAME').map(({ value, ttl }) => ({ value: nameFrom(value), ttl })),
+      markers: values(marker, 'TXT').map(({ value }) => unquoteText(value, 10)),
+      refusal:
+        this.#standing(name) ??
+        otherType(name, at, 'CNAME') ??
+        otherType(`_detour.${name}`, marker, 'TXT'),
+      // A write reads again, and names nothing but names: there is nothing to remember.
+      ref: null,
+    });
+  }
+
+  /** What the zone itself forbids. */
+  #standing(name: Name): Refusal | null {
+    if (name === this.#zone) {
+      const sentence = `${name} is the apex of its zone, where no CNAME may stand`;
+      return { word: 'apex', sentence: `${sentence}; steer a name below it` };
+    }
+    const kind = this.#facts?.kind ?? '';
+    if (!/^(slave|secondary|consumer)$/i.test(kind)) return null;
+    const sentence = `zone ${this.#zone} is a copy (${kind}) that its primary overwrites`;
+    return { word: 'secondary', sentence: `${sentence}: name the primary's API as endpoint` };
+  }
+
+  /** Every enabled record set at exactly this name. */
+  async #rrsets(name: Name, signal: AbortSignal): Promise<Result<readonly Rrset[]>> {
+    const read = await this.#get(`GET of ${name}`, `?rrset_name=${name}`, signal);
+    if (!read.ok) return read;
+    const sets = rrsetsOf(read.value);
+    if (sets === null) return garbled(`GET of ${name}`, false, 'the answer lists no record sets');
+    return done(sets.filter((s) => s.name === name && s.values.length > 0));
+  }
+
+  /** The zone's own facts and its NS set, asked for once. */
+  async #describe(name: Name, signal: AbortSignal): Promise<Result<Zone>> {
+    if (!isWithin(name, this.#zone)) {
+      return failed('rejected', `${name} is not in the zone ${this.#zone} of ${this.name}`, {
+        cure: 'publish it at another provider, or correct `zone`',
+      });
+    }
+    if (this.#facts !== null) return done(this.#facts);
+    const doing = `GET of ${this.#zone}`;
+    const read = await this.#get(doing, `?rrset_name=${this.#zone}&rrset_type=NS`, signal);
+    if (!read.ok) return read;
+    const { kind, soa_edit_api: edit, dnssec, api_rectify: rectify } = fieldsOf(read.value);
+    const sets = rrsetsOf(read.value);
+    if (typeof kind !== 'string' || sets === null) {
+      return garbled(doing, false, 'the answer describes no zone');
+    }
+    const ns = sets.filter((s) => s.name === this.#zone && s.type === 'NS');
+    const warnings: string[] = [];
+    if (/^(master|primary|producer)$/i.test(kind) && (edit ?? '') === '') {
+      warnings.push(
+        `zone ${this.#zone} has no SOA-EDIT-API: a change leaves its serial as it is, and no ` +
+          'secondary fetches it; set it to DEFAULT',
+      );
+    }
+    if (dnssec === true && rectify !== true) {
+      warnings.push(
+        `zone ${this.#zone} is signed without API-RECTIFY: a new name may be denied by NSEC; ` +
+          'set API-RECTIFY to 1',
+      );
+    }
+    this.#facts = { kind, nameServers: ns.flatMap((s) => s.values.map(nameFrom)), warnings };
+    return done(this.#facts);
+  }
+
+  async #get(doing: string, query: string, signal: AbortSignal): Promise<Result<unknown>> {
+    const read = await this.#call(doing, query, signal, null);
+    if (!read.ok) return read;
+    if (read.value.status === 200) return done(read.value.body);
+    return { ok: false, fault: this.#refusal(doing, false, read.value) };
+  }
+
+  #refusal(doing: string, write: boolean, { status, body }: Reply): Fault {
+    if (status === 404) {
+      return fault('rejected', `${doing}: the server has no zone ${this.#zone}`, {
+        cure: 'check `endpoint`, `server` and `zone`',
+      });
+    }
+    return statusFault(status, { doing, write }, scrub(fieldsOf(body)['error'], [this.#key]));
+  }
+
+  /** One call: a GET, or with `patch` a PATCH that is sent once. */
+  #call(
+    doing: string,
+    query: string,
+    signal: AbortSignal,
+    patch: object | null,
+  ): Promise<Result<Reply>> {
+    const write = patch !== null;
+    const options = { doing, write, signal, timeoutMs: this.#timeoutMs, explain: () => null };
+    return exchange(options, async (stop) => {
+      const response = await fetch(`${this.#url}${query}`, {
+        method: write ? 'PATCH' : 'GET',
+        headers: { 'x-api-key': this.#key, accept: 'application/json' },
+        ...(write ? { body: JSON.stringify(patch) } : {}),
+        agent: this.#agent,
+        redirect: 'manual',
+        size: answerMax,
+        signal: stop,
+      });
+      const text = await response.text();
+      return { status: response.status, body: jsonOf(text, response.status === 200) };
+    });
+  }
+}
+
+// ---------------------------------------------------------------- shapes
+
+/** Refusals come as plain text, so only an answer that must be JSON may fail for not being it. */
+function jsonOf(text: string, needed: boolean): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch (error) {
+    if (needed) throw error;
+    return null;
+  }
+}
+
+function rrsetsOf(body: unknown): readonly Rrset[] | null {
+  const list = fieldsOf(body)['rrsets'];
+  if (!Array.isArray(list)) return null;
+  const sets = list.map(rrsetOf);
+  return sets.includes(null) ? null : (sets as Rrset[]);
+}
+
+function rrsetOf(raw: unknown): Rrset | null {
+  const { name, type, ttl, records } = fieldsOf(raw);
+  if (typeof name !== 'string' || typeof type !== 'string') return null;
+  if (typeof ttl !== 'number' || !Array.isArray(records)) return null;
+  const enabled = records.map(fieldsOf).filter((r) => r['disabled'] !== true);
+  const values = enabled.map((r) => r['content']);
+  if (!values.every((v) => typeof v === 'string')) return null;
+  return { name: nameFrom(name), type: type.toUpperCase(), ttl, values };
+}
+
+function otherType(name: Name, sets: readonly Rrset[], wanted: string): Refusal | null {
+  const other = sets.find((s) => s.type !== wanted);
+  if (other === undefined) return null;
+  const sentence = `a record of type ${other.type.replaceAll(/\W/g, '?')} stands at ${name}`;
+  return { word: 'other-type', sentence: `${sentence}: remove it first` };
+}
+
+function isCname({ cnames }: Seen, to: Change['to']): boolean {
+  return cnames.length === 1 && cnames[0]!.value === to.cname && cnames[0]!.ttl === to.ttl;
+}
+
+function isWritten(seen: Seen, to: Change['to']): boolean {
+  return isCname(seen, to) && seen.markers.length === 1 && seen.markers[0] === to.marker;
+}
+
+function same(a: Seen, b: Seen): boolean {
+  const plain = (s: Seen) =>
+    JSON.stringify([s.cnames.map((c) => `${c.value} ${c.ttl}`).sort(), [...s.markers].sort()]);
+  return plain(a) === plain(b);
+}
+
+function describe({ cnames, markers }: Seen): string {
+  const value = cnames
+    .map((c) => `${toName(c.value) ?? 'an odd name'} (TTL ${c.ttl})`)
+    .join(' and ');
+  return `now ${value === '' ? 'nothing' : value}, ${markers.length} marker(s)`;
+}

@@ -1,0 +1,159 @@
+// A real PowerDNS for the tests: SQLite behind it, on free loopback ports, in a directory of its
+// own that goes with it. It never outlives the test that started it, and asks nobody anything.
+
+import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+const schema = '/usr/share/pdns-backend-sqlite3/schema/schema.sqlite3.sql';
+const startMs = 15_000;
+const stopMs = 5000;
+
+/** Why PowerDNS cannot be started here; null when it can. */
+export function powerdnsAbsent(): string | null {
+  for (const tool of ['pdns_server', 'pdnsutil', 'sqlite3']) {
+    const found = spawnSync('sh', ['-c', `command -v ${tool}`], { env: environment() });
+    if (found.status !== 0) return `${tool} is not installed (pdns-server, sqlite3)`;
+  }
+  return existsSync(schema) ? null : `${schema} is missing (pdns-backend-sqlite3)`;
+}
+
+export interface PowerdnsPart {
+  /** Base URL of its HTTP API. */
+  readonly api: string;
+  readonly apiKey: string;
+  /** ADDRESS:PORT of its name server. */
+  readonly dns: string;
+  /** Runs pdnsutil on it, as a person at the console would. */
+  util(...args: string[]): string;
+  /** Runs SQL on its database. */
+  sql(statement: string): string;
+  /** Stops it for a while, and lets it go on. */
+  pause(): void;
+  resume(): void;
+  close(): Promise<void>;
+}
+
+/** Starts one with a native zone `fo.test.` and resolves once it answers. */
+export async function startPowerdns(): Promise<PowerdnsPart> {
+  const directory = mkdtempSync(join(tmpdir(), 'detour-pdns-'));
+  const database = join(directory, 'zones.db');
+  const apiKey = 'the-key-of-this-test';
+  let child: ChildProcess | null = null;
+  const run = (command: string, args: readonly string[], input?: Buffer) =>
+    execFileSync(command, args, {
+      env: environment(),
+      encoding: 'utf8',
+      stdio: ['pipe', 'pipe', 'pipe'],
+      ...(input === undefined ? {} : { input }),
+    });
+  const util = (...args: string[]) => run('pdnsutil', [`--config-dir=${directory}`, ...args]);
+  const close = async (): Promise<void> => {
+    if (child !== null && child.exitCode === null && child.signalCode === null) {
+      const gone = once(child, 'exit');
+      child.kill('SIGCONT');
+      child.kill('SIGTERM');
+      const late = setTimeout(() => child?.kill('SIGKILL'), stopMs);
+      await gone;
+      clearTimeout(late);
+    }
+    rmSync(directory, { recursive: true, force: true });
+  };
+  try {
+    const [dnsPort, apiPort] = [await freePort(), await freePort()];
+    run('sqlite3', [database], readFileSync(schema));
+    writeFileSync(join(directory, 'pdns.conf'), configuration(directory, dnsPort, apiPort, apiKey));
+    util('create-zone', 'fo.test', 'ns1.fo.test');
+    util('add-record', 'fo.test', 'ns1', 'A', '127.0.0.1');
+    const server = spawn('pdns_server', [`--config-dir=${directory}`], {
+      env: environment(),
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    child = server;
+    let log = '';
+    server.stderr.on('data', (chunk: Buffer) => {
+      log = (log + chunk.toString()).slice(-4000);
+    });
+    const failure = new Promise<never>((_, reject) => {
+      server.on('error', reject);
+      server.on('exit', (code) => reject(new Error(`pdns_server ended (${code}): ${log}`)));
+    });
+    failure.catch(() => {});
+    const api = `http://127.0.0.1:${apiPort}`;
+    await Promise.race([failure, answers(`${api}/api/v1/servers/localhost`, apiKey)]);
+    // A test process that is killed must not leave the server behind.
+    process.once('exit', () => server.kill('SIGKILL'));
+    return {
+      api,
+      apiKey,
+      dns: `127.0.0.1:${dnsPort}`,
+      util,
+      sql: (statement) => run('sqlite3', ['-cmd', '.timeout 5000', database, statement]),
+      pause: () => void server.kill('SIGSTOP'),
+      resume: () => void server.kill('SIGCONT'),
+      close,
+    };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+function configuration(directory: string, dnsPort: number, apiPort: number, key: string): string {
+  return `${[
+    'launch=gsqlite3',
+    `gsqlite3-database=${join(directory, 'zones.db')}`,
+    'local-address=127.0.0.1',
+    `local-port=${dnsPort}`,
+    'api=yes',
+    `api-key=${key}`,
+    'webserver=yes',
+    'webserver-address=127.0.0.1',
+    `webserver-port=${apiPort}`,
+    'webserver-allow-from=127.0.0.0/8',
+    `socket-dir=${directory}`,
+    'security-poll-suffix=',
+    'setuid=',
+    'setgid=',
+    'daemon=no',
+    'guardian=no',
+    'distributor-threads=1',
+    'receiver-threads=1',
+    'cache-ttl=0',
+    'query-cache-ttl=0',
+    'negquery-cache-ttl=0',
+    'zone-cache-refresh-interval=0',
+  ].join('\n')}\n`;
+}
+
+async function answers(url: string, key: string): Promise<void> {
+  const deadline = performance.now() + startMs;
+  for (;;) {
+    const response = await fetch(url, {
+      headers: { 'x-api-key': key },
+      signal: AbortSignal.timeout(1000),
+    }).catch(() => null);
+    await response?.body?.cancel();
+    if (response?.ok) return;
+    if (performance.now() > deadline) throw new Error(`PowerDNS does not answer at ${url}`);
+    await new Promise((done) => setTimeout(done, 20));
+  }
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as { port: number };
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+/** Name servers are kept where only the administrator's path leads. */
+function environment(): NodeJS.ProcessEnv {
+  return { ...process.env, PATH: `${process.env['PATH'] ?? ''}:/usr/sbin:/usr/local/sbin:/sbin` };
+}
