@@ -48,7 +48,7 @@ export function printHistory(newestFirst: readonly StoredEntry[], paper: Paper):
   for (const entry of newestFirst.toReversed()) {
     const about = entry.record === null ? '' : `${printName(entry.record)}: `;
     const start = `${date(entry.wall)}  ${String(entry.seq).padStart(5)}  `;
-    page.flow(start, [{ text: `${entry.kind}  ${about}${entry.sentence}` }]);
+    page.flow(start, [{ text: entry.kind }, { text: about + entry.sentence }]);
   }
   return page.text();
 }
@@ -79,12 +79,13 @@ export function age(ms: number): string {
   return kept.map(([count, unit]) => `${count}${unit}`).join(' ');
 }
 
-/** One line of text without control, format or line-breaking characters. */
+/** One line of text without control, format or line-breaking characters, and no space around it. */
 export function clean(text: string): string {
-  return text
-    .replace(/[\t\n\v\f\r\u2028\u2029]+/g, ' ')
-    .replace(/[\p{Cc}\p{Cf}\p{Cs}]/gu, '')
-    .trim();
+  return strip(text).trim();
+}
+
+function strip(text: string): string {
+  return text.replace(/[\t\n\v\f\r\u2028\u2029]+/g, ' ').replace(/[\p{Cc}\p{Cf}\p{Cs}]/gu, '');
 }
 
 function date(wall: number): string {
@@ -314,8 +315,7 @@ function paperOf(paper: Paper): Page {
     style === undefined || !paper.colour ? text : styleText(style, text, { validateStream: false });
 
   function flow(rawStart: string, parts: readonly Cell[], indent?: number): void {
-    // The start is ours, with names from the configuration in it.
-    const start = rawStart.replace(/\p{C}/gu, '');
+    const start = strip(rawStart);
     const hang = ' '.repeat(indent ?? Math.min(width(start), columns / 2));
     let line = start;
     let room = columns - width(start);

@@ -124,7 +124,7 @@ function planLines(reply: Reply): string {
   const broad = Math.max(0, ...rows.map((row) => String(row.provider).length));
   return rows
     .map(({ provider, from, to, ttl, problem }) => {
-      const change = `${printName(from ?? 'nothing known')} -> ${printName(to ?? '?')}`;
+      const change = `${printName(String(from ?? 'nothing known'))} -> ${printName(String(to ?? '?'))}`;
       const trouble = problem ? `  ! ${problem}` : '';
       return `  ${clean(`${String(provider).padEnd(broad)}  ${change}, ttl ${ttl}${trouble}`)}\n`;
     })
