@@ -16,6 +16,8 @@ import {
   type ListResourceRecordSetsCommandOutput,
   Route53Client,
 } from '@aws-sdk/client-route-53';
+import Cloudflare from 'cloudflare';
+import { startCloudflare } from '../src/lab/cloudflare.ts';
 import { startRoute53 } from '../src/lab/route53.ts';
 import type { LabVendor, VendorOptions, ZoneSpec } from '../src/lab/vendor.ts';
 
@@ -459,5 +461,302 @@ test('Route 53 names what an operator or a service has locked', async () => {
       assert.equal((await failure(change(client, id, ...swap))).name, 'AccessDenied');
     },
     { zones: [{ ...zones[0]!, settings: { linkedService: 'servicediscovery.amazonaws.com' } }] },
+  );
+});
+
+// ---------------------------------------------------------------- Cloudflare
+
+const apiToken = 'lab_0123456789abcdefghijklmnopqrstuvwxyz0123';
+
+function cloudflareClient(vendor: LabVendor, token = apiToken): Cloudflare {
+  return new Cloudflare({
+    apiToken: token,
+    baseURL: vendor.api,
+    maxRetries: 0,
+    timeout: 300,
+    logLevel: 'off',
+  });
+}
+
+function cloudflare(
+  body: (vendor: LabVendor, client: Cloudflare, id: string) => Promise<void>,
+  options: Partial<VendorOptions> = {},
+) {
+  return running(
+    () => startCloudflare({ ...place, zones, credentials: { apiToken }, ...options } as never),
+    (vendor) => body(vendor, cloudflareClient(vendor), vendor.zoneId(zoneName)),
+  );
+}
+
+interface CloudflareError extends Error {
+  readonly status?: number;
+  readonly headers?: Headers;
+  readonly errors?: readonly { code: number; message: string; error_chain?: { code: number }[] }[];
+}
+
+/** A refusal as `STATUS CODE` or `STATUS CODE/CHAINED`. */
+async function refusal(work: Promise<unknown>): Promise<string> {
+  const error = (await failure(work)) as CloudflareError;
+  const [first] = error.errors ?? [];
+  const chained = first?.error_chain?.[0];
+  return `${error.status} ${first?.code}${chained ? `/${chained.code}` : ''}`;
+}
+
+async function cfRecord(client: Cloudflare, zone_id: string, name: string, type: string) {
+  const page = await client.dns.records.list({
+    zone_id,
+    name: { exact: name },
+    type: type as 'CNAME',
+  });
+  assert.equal(page.result.length, 1, `one ${type} at ${name}`);
+  return page.result[0]!;
+}
+
+test('Cloudflare rotates the marker and patches the CNAME in one transaction', async () => {
+  await cloudflare(async (vendor, client, zone_id) => {
+    const cname = await cfRecord(client, zone_id, www, 'CNAME');
+    const lock = await cfRecord(client, zone_id, marker, 'TXT');
+    assert.match(cname.id, /^[0-9a-f]{32}$/);
+    assert.deepEqual(
+      [cname.name, cname.content, cname.ttl, cname.proxied],
+      [www, 'hz.shop.example', 60, false],
+    );
+    const batch = (content: string, epoch: number) =>
+      client.dns.records.batch({
+        zone_id,
+        deletes: [{ id: lock.id }],
+        patches: [{ id: cname.id, name: www, type: 'CNAME', ttl: 60, content }],
+        posts: [{ type: 'TXT', name: marker, ttl: 60, content: `"epoch=${epoch}"` }],
+      });
+    const made = await batch('nrt.shop.example.', 5);
+    assert.equal(made.patches?.[0]?.content, 'nrt.shop.example');
+    assert.equal(made.deletes?.[0]?.id, lock.id);
+    await until('DNS', async () => (await cnames(vendor)).every((c) => c === 'nrt.shop.example'));
+    // The same batch again: its lock is gone, so its CNAME must not be changed either.
+    assert.equal(await refusal(batch('evil.example.', 6)), '404 81044');
+    const after = await cfRecord(client, zone_id, www, 'CNAME');
+    assert.equal(after.content, 'nrt.shop.example');
+    const markers = await cfRecord(client, zone_id, marker, 'TXT');
+    assert.equal(markers.content, '"epoch=5"');
+  });
+});
+
+test('Cloudflare runs a batch in its own order and undoes all of it on the first error', async () => {
+  await cloudflare(async (vendor, client, zone_id) => {
+    const cname = await cfRecord(client, zone_id, www, 'CNAME');
+    // Only possible because deletes come before posts.
+    await client.dns.records.batch({
+      zone_id,
+      posts: [{ type: 'CNAME', name: www, ttl: 60, content: 'c.example' }],
+      deletes: [{ id: cname.id }],
+    });
+    const before = vendor.zone(zoneName).serial;
+    const failing = client.dns.records.batch({
+      zone_id,
+      posts: [
+        { type: 'A', name: `fresh.${zoneName}`, ttl: 60, content: '192.0.2.1' },
+        { type: 'A', name: www, ttl: 60, content: '192.0.2.1' },
+      ],
+    });
+    assert.equal(await refusal(failing), '400 81054');
+    const page = await client.dns.records.list({ zone_id, name: { exact: `fresh.${zoneName}` } });
+    assert.equal(page.result.length, 0);
+    await until('DNS', () => vendor.zone(zoneName).serial === before + 1);
+    const posts = Array.from({ length: 201 }, (_, i) => ({
+      type: 'A' as const,
+      name: `n${i}.${zoneName}`,
+      ttl: 60,
+      content: '192.0.2.1',
+    }));
+    assert.equal(await refusal(client.dns.records.batch({ zone_id, posts })), '400 9207/9207');
+  });
+});
+
+test('Cloudflare refuses what cannot stand together or is not valid, by its codes', async () => {
+  await cloudflare(async (_vendor, client, zone_id) => {
+    const create = (type: string, name: string, content: string, extra: object = {}) =>
+      client.dns.records.create({ zone_id, type, name, content, ttl: 60, ...extra } as never);
+    const mail = `mail.${zoneName}`;
+    const cases: readonly [string, () => Promise<unknown>][] = [
+      ['400 81053', () => create('CNAME', www, 'a.example')],
+      ['400 81053', () => create('CNAME', mail, 'a.example')],
+      ['400 81054', () => create('A', www, '192.0.2.1')],
+      ['400 81058', () => create('A', mail, '192.0.2.1')],
+      ['400 81058', () => create('TXT', marker, 'epoch=4')],
+      ['400 81056', () => create('NS', mail, 'ns.example')],
+      ['400 1004/9021', () => create('A', `t.${zoneName}`, '192.0.2.1', { ttl: 59 })],
+      ['400 1004/9021', () => create('A', `t.${zoneName}`, '192.0.2.1', { ttl: 86_401 })],
+      ['400 1004/9005', () => create('A', `t.${zoneName}`, 'a.example')],
+      ['400 1004/9006', () => create('AAAA', `t.${zoneName}`, 'fe80::1%lo')],
+      ['400 1004/9007', () => create('CNAME', `t.${zoneName}`, '192.0.2.1')],
+      ['400 1004/9039', () => create('CNAME', `t.${zoneName}`, `t.${zoneName}`)],
+      ['400 1004/9004', () => create('TXT', `t.${zoneName}`, '"x"', { proxied: true })],
+      ['400 1004/9300', () => create('A', `t.${zoneName}`, '192.0.2.1', { tags: ['a:b'] })],
+      [
+        '400 1004/9301',
+        () => create('A', `t.${zoneName}`, '192.0.2.1', { comment: 'x'.repeat(101) }),
+      ],
+      ['400 1004/9000', () => create('A', `bad..${zoneName}`, '192.0.2.1')],
+      ['404 81044', () => client.dns.records.get('0'.repeat(32), { zone_id })],
+      ['404 81044', () => client.dns.records.delete('0'.repeat(32), { zone_id })],
+      ['404 1001', () => client.zones.get({ zone_id: '0'.repeat(32) })],
+      ['400 7000', () => client.zones.get({ zone_id: 'nonsense' })],
+    ];
+    for (const [at, [expected, work]] of cases.entries()) {
+      assert.equal(await refusal(work()), expected, `case ${at}`);
+    }
+    const post = await fetch(`${client.baseURL}/zones/${zone_id}/dns_records`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${apiToken}` },
+      body: '{"type":',
+    });
+    assert.equal(post.status, 400);
+    const envelope = (await post.json()) as { success: boolean; result: unknown };
+    assert.deepEqual([envelope.success, envelope.result], [false, null]);
+  });
+});
+
+test('Cloudflare keeps on PATCH, resets on PUT, and appends the zone to a short name', async () => {
+  await cloudflare(async (vendor, client, zone_id) => {
+    const made = await client.dns.records.create({
+      zone_id,
+      type: 'A',
+      name: 'short',
+      content: '192.0.2.7',
+      ttl: 120,
+      comment: 'by hand',
+      proxied: true,
+    });
+    assert.deepEqual([made.name, made.ttl, made.proxied], [`short.${zoneName}`, 1, true]);
+    const name = `short.${zoneName}`;
+    await until('the edge', () => vendor.zone(zoneName).get(name, 'A')?.ttl === 300);
+    assert.deepEqual(vendor.zone(zoneName).get(name, 'A')?.values, ['192.0.2.16', '192.0.2.17']);
+    const base = { zone_id, type: 'A' as const, name, ttl: 60 };
+    const patched = await client.dns.records.edit(made.id, { ...base, content: '192.0.2.8' });
+    assert.deepEqual(
+      [patched.id, patched.comment, patched.proxied, patched.ttl],
+      [made.id, 'by hand', true, 1],
+    );
+    const put = await client.dns.records.update(made.id, { ...base, content: '192.0.2.9' });
+    assert.deepEqual([put.id, put.comment, put.proxied, put.ttl], [made.id, null, false, 60]);
+    await until(
+      'the origin',
+      () => vendor.zone(zoneName).get(name, 'A')?.values[0] === '192.0.2.9',
+    );
+  });
+});
+
+test('Cloudflare answers a proxied CNAME from the edge and a flattened one by addresses', async () => {
+  const at = (name: string, value: string, extra: object) => ({
+    name: `${name}.${zoneName}`,
+    type: 'CNAME',
+    value,
+    ttl: 120,
+    extra,
+  });
+  const records = [
+    at('edge', 'hz.shop.example.', { proxied: true }),
+    at('flat', 'hz.shop.example.', { flattenCname: true }),
+    at('dangling', 'none.example.', { flattenCname: true }),
+    at('inside', `mail.${zoneName}.`, {}),
+    ...zones[0]!.records,
+  ];
+  const resolve = (name: string) => (name === 'hz.shop.example.' ? ['127.0.0.9'] : []);
+  await cloudflare(
+    async (vendor, client, zone_id) => {
+      const resolver = resolverFor(vendor.dns[0]!);
+      const edge = await resolver.resolve4(`edge.${zoneName}`, { ttl: true });
+      assert.deepEqual(edge[0], { address: '192.0.2.16', ttl: 300 });
+      await assert.rejects(resolver.resolveCname(`edge.${zoneName}`), { code: 'ENODATA' });
+      assert.deepEqual(await resolver.resolve4(`flat.${zoneName}`), ['127.0.0.9']);
+      await assert.rejects(resolver.resolve4(`dangling.${zoneName}`));
+      assert.equal((await resolver.resolve4(`inside.${zoneName}`)).length, 2);
+      const shown = await cfRecord(client, zone_id, `edge.${zoneName}`, 'CNAME');
+      assert.deepEqual([shown.proxied, shown.content], [true, 'hz.shop.example']);
+    },
+    { zones: [{ name: zoneName, records }], resolve },
+  );
+});
+
+test('Cloudflare pages its lists, and the SDK comes to an end', async () => {
+  const records = Array.from({ length: 25 }, (_, i) => ({
+    name: `n${i}.${zoneName}`,
+    type: 'A',
+    value: '192.0.2.1',
+    ttl: 60,
+  }));
+  await cloudflare(
+    async (_vendor, client, zone_id) => {
+      const names: string[] = [];
+      for await (const record of client.dns.records.list({ zone_id, per_page: 10 })) {
+        names.push(record.name);
+      }
+      assert.equal(new Set(names).size, 25);
+      const page = await client.dns.records.list({ zone_id, per_page: 10, page: 3 });
+      assert.deepEqual(page.result_info, {
+        page: 3,
+        per_page: 10,
+        count: 5,
+        total_count: 25,
+        total_pages: 3,
+      } as never);
+      const some = await client.dns.records.list({ zone_id, name: { startswith: 'n2' } });
+      assert.equal(some.result.length, 6);
+    },
+    { zones: [{ name: zoneName, records }] },
+  );
+});
+
+test('Cloudflare shows its zones and their settings, and checks the token', async () => {
+  const settings = { flattenAllCnames: true, multiProvider: false, status: 'pending' };
+  const more = { name: 'other.example', records: [], settings };
+  await cloudflare(
+    async (vendor, client, zone_id) => {
+      assert.equal((await client.user.tokens.verify())?.status, 'active');
+      const { result } = await client.zones.list({ name: zoneName });
+      assert.deepEqual(
+        result.map((z) => [z.id, z.status, z.type, z.paused]),
+        [[zone_id, 'active', 'full', false]],
+      );
+      assert.deepEqual(result[0]?.name_servers, ['ns1.cloudflare.test', 'ns2.cloudflare.test']);
+      const other = await client.zones.get({ zone_id: vendor.zoneId('other.example') });
+      assert.equal(other.status, 'pending');
+      const dns = await client.dns.settings.zone.get({ zone_id: other.id });
+      assert.deepEqual([dns.flatten_all_cnames, dns.multi_provider], [true, false]);
+      const valid = cloudflareClient(vendor, 'A'.repeat(40));
+      assert.equal(await refusal(valid.zones.get({ zone_id })), '403 10000');
+      assert.equal(await refusal(valid.user.tokens.verify()), '401 1000');
+      const malformed = cloudflareClient(vendor, 'short');
+      assert.equal(await refusal(malformed.zones.get({ zone_id })), '400 6003/6111');
+      const denied = client.dns.records.batch({ zone_id, deletes: [{ id: '0'.repeat(32) }] });
+      assert.equal(await refusal(denied), '403 10000');
+      assert.equal((await fetch(`${vendor.api}/zones`)).status, 400);
+    },
+    { zones: [...zones, more], deny: ['dns.records.batch'] },
+  );
+});
+
+test('Cloudflare blocks everything for five minutes after 1200 requests', async () => {
+  await cloudflare(
+    async (vendor, client, zone_id) => {
+      const ask = () =>
+        fetch(`${vendor.api}/zones/${zone_id}`, {
+          headers: { authorization: `Bearer ${apiToken}` },
+        });
+      for (let done = 0; done < 1200; done += 100) {
+        const replies = await Promise.all(Array.from({ length: 100 }, ask));
+        for (const reply of replies) await reply.arrayBuffer();
+        assert.ok(
+          replies.every((reply) => reply.status === 200),
+          `within ${done + 100}`,
+        );
+      }
+      const error = (await failure(client.zones.get({ zone_id }))) as CloudflareError;
+      assert.equal(error.status, 429);
+      const seconds = Number(error.headers?.get('retry-after'));
+      assert.ok(seconds > 295 && seconds <= 300, `retry-after ${seconds}`);
+      assert.equal(await refusal(client.user.tokens.verify()), '429 971');
+    },
+    { quotas: 'real' },
   );
 });

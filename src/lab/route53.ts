@@ -613,7 +613,7 @@ function valueProblem(type: string, value: string): string | null {
   if (type === 'A' && !isIPv4(value)) {
     return 'ARRDATAIllegalIPv4Address (Value is not a valid IPv4 address)';
   }
-  if (type === 'AAAA' && !isIPv6(value)) {
+  if (type === 'AAAA' && (!isIPv6(value) || value.includes('%'))) {
     return 'AAAARRDATAIllegalIPv6Address (Value is not a valid IPv6 address)';
   }
   if (type === 'TXT') {

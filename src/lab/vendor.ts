@@ -359,7 +359,7 @@ class Running implements LabVendor {
     for (const spec of options.zones) {
       const name = normalName(spec.name);
       const zone = new LabZone({ name, nameServers, soa: spec.soa ?? {} });
-      zone.replace(this.#dialect.rrsets(name));
+      zone.replace(this.#rrsets(name));
       this.#zones.set(name, zone);
     }
     this.#http = createServer((request, response) => {
@@ -468,10 +468,17 @@ class Running implements LabVendor {
   #publish(zone: string, published?: () => void): void {
     const served = this.#zones.get(zone);
     if (!served || this.#closed) return;
-    const rrsets = this.#dialect.rrsets(zone);
+    const rrsets = this.#rrsets(zone);
     this.#later(this.#options.propagationMs ?? 20, () => {
       served.replace(rrsets);
       published?.();
+    });
+  }
+
+  /** What DNS can give: of several CNAMEs that a vendor lets stand, the first. */
+  #rrsets(zone: string): readonly RRset[] {
+    return this.#dialect.rrsets(zone).map((rrset) => {
+      return rrset.type === 'CNAME' ? { ...rrset, values: rrset.values.slice(0, 1) } : rrset;
     });
   }
 
