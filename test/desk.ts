@@ -39,7 +39,7 @@ export function standIn(): StandIn {
     },
     async reload() {
       desk.reloads += 1;
-      return { exit: 2, message: 'detour.yaml:3:1: expected a mapping' };
+      return { exit: 2, message: 'detour.yaml:3:1: expected a mapping\nwhat was in force stays' };
     },
   };
   return desk;

@@ -35,9 +35,14 @@ export function giveOrder<Options extends DaemonOptions>(
 /** Prints a reply and returns its code: refusals go to stderr. */
 export function showReply(cli: Cli, reply: Reply, options: { readonly json?: boolean }): number {
   if (options.json) cli.io.out(`${JSON.stringify(reply)}\n`);
-  else if (reply.exit === 0) cli.io.out(`${clean(reply.message)}\n`);
-  else cli.io.err(`detour: ${clean(reply.message)}\n`);
+  else if (reply.exit === 0) cli.io.out(`${said(reply)}\n`);
+  else cli.io.err(`detour: ${said(reply)}\n`);
   return reply.exit;
+}
+
+/** A reply's lines; all but the first are set in, so that none can pass for a line of its own. */
+export function said(reply: Reply): string {
+  return reply.message.split('\n').map(clean).join('\n  ').trimEnd();
 }
 
 /** The person who gives the order, for the journal: at most 64 characters. */

@@ -8,7 +8,7 @@ import type { Json, Reply } from '../core/model.ts';
 import type { RecordView, Stage, StatusView } from '../core/view.ts';
 import { type Client, daemon } from './client.ts';
 import { act, type Cli, CliError, defaultConfig, examples } from './hands.ts';
-import { type DaemonOptions, holdMs, showReply, who, withDaemon } from './order.ts';
+import { type DaemonOptions, holdMs, said, showReply, who, withDaemon } from './order.ts';
 import { clean, printName, span } from './print.ts';
 import { findRecord } from './status.ts';
 
@@ -82,7 +82,9 @@ async function direct(cli: Cli, wanted: Wanted, options: Options): Promise<numbe
   }
   const tell = (line: string) => (options.json ? io.err : io.out)(`${clean(line)}\n`);
   const reply = await hands.direct({ ...wanted, configPath: options.config }, tell);
-  return showReply(cli, reply, options);
+  const code = showReply(cli, reply, options);
+  if (wanted.dryRun && !options.json) io.out(planLines(reply));
+  return code;
 }
 
 async function byDaemon(cli: Cli, wanted: Wanted, options: Options): Promise<number> {
@@ -91,7 +93,7 @@ async function byDaemon(cli: Cli, wanted: Wanted, options: Options): Promise<num
   if (mustAsk(cli, wanted, options)) {
     const plan = await client.command({ kind: 'switch', ...wanted, dryRun: true });
     if (plan.exit !== 0) return showReply(cli, plan, options);
-    io.out(`${clean(plan.message)}\n${planLines(plan)}`);
+    io.out(`${said(plan)}\n${planLines(plan)}`);
     if (!(await io.confirm('Do it? [y/N] '))) throw new CliError(1, 'nothing was done');
   }
   const startedAt = performance.now();
@@ -101,7 +103,7 @@ async function byDaemon(cli: Cli, wanted: Wanted, options: Options): Promise<num
     if (!options.json) io.out(planLines(reply));
     return code;
   }
-  if (!options.json) io.out(`${clean(reply.message)}\n`);
+  if (!options.json) io.out(`${said(reply)}\n`);
   const end = await follow(cli, client, wanted, reply, startedAt, options);
   const exit = end.exit === 0 ? reply.exit : end.exit;
   if (options.json) {
