@@ -189,6 +189,8 @@ interface Account {
   readonly client: (signal: AbortSignal, timeoutMs: number) => Promise<Result<Client>>;
   readonly timeoutMs: number;
   readonly secrets: readonly string[];
+  /** The vendor says that a zone is gone: it must be looked for again. */
+  lostZone(): void;
 }
 
 interface Client {
@@ -204,6 +206,7 @@ function create(name: string, chosen: Route53Settings, context: AdapterContext):
   const account: Account = {
     timeoutMs,
     secrets: [keys.secretAccessKey, keys.accessKeyId, keys.sessionToken ?? ''],
+    lostZone: () => zones.forget(),
     client: loading('the SDK of Route 53', async () => {
       const commands = await import('@aws-sdk/client-route-53');
       const route53 = connect(commands, chosen, keys, timeoutMs);
@@ -380,6 +383,7 @@ async function call<T>(
       explain: (error) => {
         const refusal = explain(error, doing, options.write, account.secrets);
         if (refusal) options.refused?.(refusal.code);
+        if (refusal?.code === 'NoSuchHostedZone') account.lostZone();
         return refusal?.fault ?? null;
       },
     },
