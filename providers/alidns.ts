@@ -8,6 +8,7 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import type { Change, Fault, Name, Refusal, Result, Seen } from '../src/core/model.ts';
+import { markerName } from '../src/dns.ts';
 import type { AdapterContext, Capabilities, Provider, ProviderType } from '../src/ports.ts';
 import { dnsName, type SecretRef, secretRef, toName } from '../src/schema.ts';
 import { sideBySide } from './batch.ts';
@@ -171,7 +172,7 @@ class Alidns implements Provider {
     }
     const asked = names.flatMap((name, i) => [
       { zone: zones[i]!, name },
-      { zone: zones[i]!, name: `_detour.${name}` },
+      { zone: zones[i]!, name: markerName(name) },
     ]);
     const found = await sideBySide(asked, readsAtOnce, (a) =>
       a.name === a.zone.name ? Promise.resolve(done([])) : this.#rows(a.zone, a.name, signal),
@@ -260,7 +261,7 @@ class Alidns implements Provider {
       touched = true;
     }
     const put = { Type: 'TXT', Value: to.marker, TTL: textTtl(zone, to) };
-    const written = await this.#put(zone, `_detour.${name}`, marker, signal, put);
+    const written = await this.#put(zone, markerName(name), marker, signal, put);
     if (written.ok || !touched) return written;
     const { detail, retryAfterMs } = written.fault;
     return failed('uncertain', `the CNAME is changed, its marker not: ${detail}`, { retryAfterMs });
@@ -309,7 +310,7 @@ class Alidns implements Provider {
   }
 
   async #sight(zone: Zone, name: Name, signal: AbortSignal): Promise<Result<Sight>> {
-    const names = [name, `_detour.${name}`, `${CLAIM_LABEL}.${name}`];
+    const names = [name, markerName(name), `${CLAIM_LABEL}.${name}`];
     const found = await sideBySide(names, names.length, (n) => this.#rows(zone, n, signal));
     if (!found.ok) return found;
     const [at, marker, claims] = found.value as [Rows, Rows, Rows];
@@ -406,7 +407,7 @@ function look(zone: Zone, name: Name, at: Rows, marker: Rows): Seen {
       zone.refusal ??
       apex(zone, name) ??
       refusalAt(name, at, 'CNAME') ??
-      refusalAt(`_detour.${name}`, marker, 'TXT'),
+      refusalAt(markerName(name), marker, 'TXT'),
     // A write reads again and uses the ids of that moment: ids of an old reading prove nothing.
     ref: null,
   };

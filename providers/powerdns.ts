@@ -9,6 +9,7 @@ import { Agent as HttpsAgent } from 'node:https';
 import fetch from 'node-fetch';
 import { z } from 'zod';
 import type { Change, Fault, Name, Refusal, Result, Seen } from '../src/core/model.ts';
+import { markerName } from '../src/dns.ts';
 import type { AdapterContext, Capabilities, Provider, ProviderType } from '../src/ports.ts';
 import { dnsName, type SecretRef, secretRef, toName } from '../src/schema.ts';
 import { sideBySide } from './batch.ts';
@@ -182,7 +183,7 @@ class Powerdns implements Provider {
       changetype: 'REPLACE',
       records: [{ content, disabled: false }],
     });
-    const rrsets = [set(`_detour.${name}`, 'TXT', quoted)];
+    const rrsets = [set(markerName(name), 'TXT', quoted)];
     if (!isCname(now, to)) rrsets.unshift(set(name, 'CNAME', to.cname));
     const doing = `PATCH of ${name}`;
     const sent = await this.#call(doing, '', signal, { rrsets });
@@ -201,7 +202,7 @@ class Powerdns implements Provider {
   }
 
   async #see(name: Name, signal: AbortSignal): Promise<Result<Seen>> {
-    const owners = [name, `_detour.${name}`];
+    const owners = [name, markerName(name)];
     const found = await sideBySide(owners, 2, (owner) => this.#rrsets(owner, signal));
     if (!found.ok) return found;
     const [at, marker] = found.value as [readonly Rrset[], readonly Rrset[]];
@@ -215,7 +216,7 @@ class Powerdns implements Provider {
       refusal:
         this.#standing(name) ??
         otherType(name, at, 'CNAME') ??
-        otherType(`_detour.${name}`, marker, 'TXT'),
+        otherType(markerName(name), marker, 'TXT'),
       // A write reads again, and names nothing but names: there is nothing to remember.
       ref: null,
     });

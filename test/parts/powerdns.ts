@@ -10,7 +10,12 @@ import { join } from 'node:path';
 
 const schema = '/usr/share/pdns-backend-sqlite3/schema/schema.sqlite3.sql';
 const startMs = 15_000;
-const stopMs = 5000;
+
+// The shell kills the server as soon as its own input ends, which also happens when this process
+// is killed without a chance to clean up.
+const guard =
+  'exec 3<&0; "$@" <&- & it=$!; echo "$it" > server.pid; ' +
+  '(while read -r _ <&3; do :; done; kill -9 "$it" 2>/dev/null) >/dev/null 2>&1 & wait "$it"';
 
 /** Why PowerDNS cannot be started here; null when it can. */
 export function powerdnsAbsent(): string | null {
@@ -54,11 +59,8 @@ export async function startPowerdns(): Promise<PowerdnsPart> {
   const close = async (): Promise<void> => {
     if (child !== null && child.exitCode === null && child.signalCode === null) {
       const gone = once(child, 'exit');
-      child.kill('SIGCONT');
-      child.kill('SIGTERM');
-      const late = setTimeout(() => child?.kill('SIGKILL'), stopMs);
+      child.stdin?.end();
       await gone;
-      clearTimeout(late);
     }
     rmSync(directory, { recursive: true, force: true });
   };
@@ -68,11 +70,15 @@ export async function startPowerdns(): Promise<PowerdnsPart> {
     writeFileSync(join(directory, 'pdns.conf'), configuration(directory, dnsPort, apiPort, apiKey));
     util('create-zone', 'fo.test', 'ns1.fo.test');
     util('add-record', 'fo.test', 'ns1', 'A', '127.0.0.1');
-    const server = spawn('pdns_server', [`--config-dir=${directory}`], {
+    const args = ['-c', guard, 'sh', 'pdns_server', `--config-dir=${directory}`];
+    const server = spawn('/bin/sh', args, {
+      cwd: directory,
       env: environment(),
-      stdio: ['ignore', 'ignore', 'pipe'],
+      stdio: ['pipe', 'ignore', 'pipe'],
     });
     child = server;
+    // The guard may have ended before its input does.
+    server.stdin.on('error', () => {});
     let log = '';
     server.stderr.on('data', (chunk: Buffer) => {
       log = (log + chunk.toString()).slice(-4000);
@@ -84,16 +90,15 @@ export async function startPowerdns(): Promise<PowerdnsPart> {
     failure.catch(() => {});
     const api = `http://127.0.0.1:${apiPort}`;
     await Promise.race([failure, answers(`${api}/api/v1/servers/localhost`, apiKey)]);
-    // A test process that is killed must not leave the server behind.
-    process.once('exit', () => server.kill('SIGKILL'));
+    const pid = Number(readFileSync(join(directory, 'server.pid'), 'utf8'));
     return {
       api,
       apiKey,
       dns: `127.0.0.1:${dnsPort}`,
       util,
       sql: (statement) => run('sqlite3', ['-cmd', '.timeout 5000', database, statement]),
-      pause: () => void server.kill('SIGSTOP'),
-      resume: () => void server.kill('SIGCONT'),
+      pause: () => void process.kill(pid, 'SIGSTOP'),
+      resume: () => void process.kill(pid, 'SIGCONT'),
       close,
     };
   } catch (error) {
