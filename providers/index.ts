@@ -4,6 +4,7 @@
 
 import type { ProviderType } from '../src/ports.ts';
 import { alidns } from './alidns.ts';
+import { cloudflare } from './cloudflare.ts';
 import { powerdns } from './powerdns.ts';
 import { rfc2136 } from './rfc2136.ts';
 import { route53 } from './route53.ts';
@@ -14,6 +15,7 @@ import { route53 } from './route53.ts';
  */
 export const providerTypes: Readonly<Record<string, ProviderType<unknown>>> = {
   route53,
+  cloudflare,
   alidns,
   rfc2136,
   powerdns,
