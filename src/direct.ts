@@ -201,7 +201,13 @@ async function move(
       tell(`${f.provider}: cannot be read: ${f.fault?.detail ?? 'no answer'}`);
       continue;
     }
-    const wanted = { cname, ttl: f.ttl, marker, claimed: order.force, keepTtl: false };
+    const wanted = {
+      cname,
+      ttl: f.ttl,
+      marker,
+      claim: order.force ? ('any' as const) : ('configured' as const),
+      keepTtl: false,
+    };
     const p = plan(record, f.seen, f.standing, wanted);
     if (p.kind === 'in-step') {
       tell(`${f.provider}: written after ${since()}`);

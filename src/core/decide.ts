@@ -35,6 +35,8 @@ export interface Situation {
   /** In order of preference. */
   readonly targets: readonly TargetFacts[];
   readonly patienceMs: number;
+  /** Nothing was up a moment ago: until then what is still down may be coming back as well. */
+  readonly dawnUntilAt: number;
   readonly failback: Failback;
   /** Since when nothing has disturbed a failback: the last switch or the end of a pin. */
   readonly quietSinceAt: number;
@@ -133,6 +135,10 @@ function moveOrStay(s: Situation): Decision {
   const patientUntil = (current.downSinceAt ?? s.now) + s.patienceMs;
   if (s.now < patientUntil) {
     return stay('patience', `${current.origin} is down; waiting out patience`, patientUntil);
+  }
+  if (s.now < s.dawnUntilAt) {
+    const sentence = `everything was down; ${current.origin} is given time to come back too`;
+    return stay('settling', sentence, s.dawnUntilAt);
   }
   if (usable.length === 0) return nobodyUp(s, current, others.length > 0);
   return leaveDown(s, current, usable);

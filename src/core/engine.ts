@@ -273,8 +273,11 @@ function arrangeRecord(
       stay: { reason: 'reading', sentence: 'not every provider has been read yet' },
       choosing: null,
       unresolved: new Map(),
+      dark: false,
+      dawnUntilAt: 0,
       cells: new Map(),
       told: null,
+      noted: null,
     };
     state.records.set(config.name, r);
   }

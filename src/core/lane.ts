@@ -187,7 +187,9 @@ export function onAskDue(state: State, provider: string, record: Name, out: Step
   const cell = state.records.get(record)?.cells.get(provider);
   if (cell === undefined || cell.asking) return;
   cell.asking = true;
-  out.effects.push({ kind: 'ask', provider, record, marker: cell.fallback });
+  // Once visible, the marker is watched too: another writer may change it and nothing else.
+  const marker = cell.fallback || cell.visibleAt !== null;
+  out.effects.push({ kind: 'ask', provider, record, marker });
 }
 
 /** Rule 8: what the API has not said in three seconds is asked of DNS. */
@@ -218,7 +220,7 @@ export function onAsked(
   else lookAt(state, r, cell, answers);
   const allRight = cname !== null && cell.asked > 0 && cell.right === cell.asked;
   if (allRight && cell.visibleAt === null && isInStep(r, cell)) becomeVisible(state, r, cell, out);
-  else if (!allRight && cell.visibleAt !== null) doubt(state, r, cell, answers);
+  else if (cell.visibleAt !== null && isOdd(r, answers)) doubt(state, r, cell);
   else if (allRight && cell.problem?.word === 'drift') converge(state, r, cell, false);
   scheduleAsk(state, r, cell);
   pump(state, state.lanes.get(provider)!, out);
@@ -307,7 +309,7 @@ function assess(state: State, r: RecordState, cell: Cell, seen: Seen, out: Step)
     cname,
     ttl: cell.ttl,
     marker,
-    claimed: r.doc.claims.includes(cell.provider),
+    claim: r.doc.claims[cell.provider] ?? 'none',
     keepTtl: r.doc.adopted,
   });
   switch (p.kind) {
@@ -355,8 +357,9 @@ function hold(
 function arrive(state: State, r: RecordState, cell: Cell, out: Step): void {
   cell.problem = null;
   cell.attempts = 0;
-  if (r.doc.claims.includes(cell.provider)) {
-    r.doc.claims = r.doc.claims.filter((p) => p !== cell.provider);
+  if (cell.provider in r.doc.claims) {
+    const { [cell.provider]: _, ...claims } = r.doc.claims;
+    r.doc = { ...r.doc, claims };
     keep(out, r);
   }
   if (cell.writtenAt === null) {
@@ -398,7 +401,7 @@ function readFromDns(
     cname: r.doc.cname!,
     ttl: cell.ttl,
     marker: r.doc.marker,
-    claimed: false,
+    claim: 'none',
     keepTtl: true,
   });
   if (p.kind === 'yield' || p.kind === 'rival') cell.ahead = p.marker;
@@ -427,15 +430,19 @@ function lookAt(state: State, _r: RecordState, cell: Cell, answers: readonly Ser
   };
 }
 
-/** A server that gives another answer after all gave the right one: somebody may have edited it. */
-function doubt(state: State, r: RecordState, cell: Cell, answers: readonly ServerAnswer[]): void {
-  const wrong = answers.some(
-    (a) =>
-      a.answer.kind === 'nxdomain' ||
-      a.answer.kind === 'nodata' ||
-      (a.answer.kind === 'cname' && a.answer.value !== r.doc.cname),
-  );
-  if (wrong && cell.work === 'none' && r.config.mode === 'steer') converge(state, r, cell, false);
+/** A server gives another answer, or another marker, after all gave the right one. */
+function isOdd(r: RecordState, answers: readonly ServerAnswer[]): boolean {
+  return answers.some(({ answer, markers }) => {
+    if (answer.kind === 'nxdomain' || answer.kind === 'nodata') return true;
+    if (answer.kind !== 'cname') return false;
+    if (answer.value !== r.doc.cname) return true;
+    return markers !== null && markers.some((text) => parseMarker(text)?.id !== r.doc.marker?.id);
+  });
+}
+
+/** Somebody may have edited it, or a server lags: the API's word is asked for. */
+function doubt(state: State, r: RecordState, cell: Cell): void {
+  if (cell.work === 'none' && r.config.mode === 'steer') converge(state, r, cell, false);
 }
 
 function becomeVisible(state: State, r: RecordState, cell: Cell, out: Step): void {

@@ -145,7 +145,8 @@ function adoptByHand(
   if (a.kind === 'wait' && a.reason === 'unreadable') return refused(a.sentence);
   const moves = r.doc.target === null || r.doc.target === c.target;
   if (!moves) return refused(`${r.doc.target} is in force: adopt that, or use \`detour switch\``);
-  r.doc = { ...r.doc, claims: [...r.cells.keys()] };
+  const claims = [...r.cells.keys()].map((provider) => [provider, 'any'] as const);
+  r.doc = { ...r.doc, claims: Object.fromEntries(claims) };
   begin(state, r, c.target, 'operator', out);
   note(out, 'adopt', r.name, `${r.name}: adopted on ${c.target} by ${c.by}`, { target: c.target });
   startLanes(state, r, out);
@@ -167,7 +168,10 @@ function setPin(
 ): void {
   r.doc = { ...r.doc, pin: { ...p, sinceAt: state.now } };
   keep(out, r);
-  const how = p.untilAt === null ? 'until unpinned' : `for ${p.untilAt - state.now} ms`;
+  const how =
+    p.untilAt === null
+      ? 'until unpinned'
+      : `for ${Math.round((p.untilAt - state.now) / 60_000)} min`;
   note(out, 'pin', r.name, `${r.name}: pinned to ${p.target} ${how} by ${p.by}: ${p.reason}`, {
     target: p.target,
     untilAt: p.untilAt,

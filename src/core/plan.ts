@@ -89,8 +89,8 @@ export interface Wanted {
   readonly cname: Name;
   readonly ttl: number;
   readonly marker: Marker;
-  /** `detour adopt` allows an unmarked value to be replaced at this provider. */
-  readonly claimed: boolean;
+  /** Which unmarked values may be replaced at this provider; see RecordDoc.claims. */
+  readonly claim: 'any' | 'configured' | 'none';
   /** Adoption writes the marker alone: what stands keeps its TTL. */
   readonly keepTtl: boolean;
 }
@@ -119,7 +119,9 @@ export function plan(record: RecordConfig, seen: Seen, s: Standing, wanted: Want
       return write(record, seen, wanted, 'nothing stands there');
     case 'unmarked':
       if (s.value === wanted.cname) return write(record, seen, wanted, 'it bears no marker');
-      if (wanted.claimed) return write(record, seen, wanted, `an operator claimed it`);
+      if (wanted.claim === 'any' || (wanted.claim === 'configured' && s.target !== null)) {
+        return write(record, seen, wanted, 'it was claimed');
+      }
       return {
         kind: 'refuse',
         word: 'unmarked',

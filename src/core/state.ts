@@ -103,8 +103,11 @@ export interface RecordDoc {
   quietSinceAt: number;
   deposed: Marker | null;
   freeze: Freeze | null;
-  /** Providers where `detour adopt` allows an unmarked value to be replaced. */
-  claims: readonly string[];
+  /**
+   * Providers where an unmarked value may be replaced: `any` by `detour adopt`, `configured` (only
+   * a target of the record's own) where it was adopted as it stood.
+   */
+  claims: Readonly<Record<string, 'any' | 'configured'>>;
   /** The marker in force came from adopting what stood there: its TTL is left alone. */
   adopted: boolean;
 }
@@ -119,8 +122,14 @@ export interface RecordState {
   choosing: Choosing | null;
   /** Targets whose chain was broken or unanswered, and until when that is believed. */
   readonly unresolved: Map<string, number>;
+  /** No target was up at the last look. */
+  dark: boolean;
+  /** After such darkness, until when a target that is still down is given time to come back too. */
+  dawnUntilAt: number;
   readonly cells: Map<string, Cell>;
   told: string | null;
+  /** The last reason for staying that stands in the journal. */
+  noted: string | null;
 }
 
 export interface Lane {

@@ -35,6 +35,8 @@ export const SWITCH_END_MS = 30_000;
 export const DNS_READ_AFTER_MS = 3_000;
 /** How long a target whose chain was broken, or went unanswered, is passed over. */
 const UNRESOLVED_MS = 10_000;
+/** The same trouble is not journalled again while it lasts. */
+const NOTE_AGAIN_MS = 60_000;
 /** A candidate that has given no fresh pass by then is asked again. */
 const CHOOSE_AGAIN_MS = 2_000;
 
@@ -66,6 +68,7 @@ export function review(state: State, name: Name, out: Step): void {
   const waits = r.doc.target === null ? adopt(state, r, out) : null;
   endSwitch(state, r, out);
   endPin(state, r, out);
+  lookForDawn(state, r);
   const s = situation(state, r, waits);
   const decision = decide(s);
   if (decision.kind === 'stay') stayPut(state, r, decision, out);
@@ -84,10 +87,11 @@ export function onChained(
   if (r === undefined || r.choosing?.to !== target) return;
   r.choosing.chain = answer;
   if (answer.kind !== 'answered') {
+    const again = state.now - (r.unresolved.get(target) ?? 0) < NOTE_AGAIN_MS;
     r.unresolved.set(target, state.now + UNRESOLVED_MS);
     const where = answer.kind === 'broken' ? ` at ${answer.at}` : '';
     const sentence = `${target} passed over: its name does not resolve${where}: ${answer.detail}`;
-    note(out, 'unresolved', name, sentence, { target });
+    if (!again) note(out, 'unresolved', name, sentence, { target });
   }
   review(state, name, out);
 }
@@ -116,6 +120,7 @@ export function switchTo(state: State, r: RecordState, m: Move, out: Step): void
   const from = r.doc.target;
   const id = randomId(state);
   dropChoice(state, r);
+  r.stay = { reason: 'target-up', sentence: `${m.to} was just taken` };
   r.prior = { ...r.doc };
   state.tentative.push(r.name);
   const lifted = r.config.mode === 'observe' ? r.doc.marker : nextMarker(state, r, m, id);
@@ -253,6 +258,8 @@ function adopt(state: State, r: RecordState, out: Step): Situation['unowned'] {
     force(state, r, a.marker, out);
     note(out, 'adopt', r.name, `${r.name}: found at epoch ${a.marker.epoch} on ${a.marker.target}`);
   } else {
+    const claims = cells.map((c) => [c.provider, 'configured'] as const);
+    r.doc = { ...r.doc, claims: Object.fromEntries(claims) };
     begin(state, r, a.target, 'auto', out);
     const sentence = `${r.name}: adopted on ${a.target}, as it stood`;
     note(out, 'adopt', r.name, sentence, { target: a.target });
@@ -304,6 +311,7 @@ function situation(state: State, r: RecordState, waits: Situation['unowned']): S
     pin: doc.pin,
     targets: r.config.targets.map((t) => targetFacts(state, r, t.origin)),
     patienceMs: r.config.patienceMs,
+    dawnUntilAt: r.dawnUntilAt,
     failback: r.config.failback,
     quietSinceAt: doc.quietSinceAt,
     lanesInStep: cells.every((c) => isOut(c) || c.visibleAt !== null),
@@ -311,6 +319,21 @@ function situation(state: State, r: RecordState, waits: Situation['unowned']): S
     switchesPerHour: r.config.switchesPerHour,
     overspentAt: doc.overspentAt,
   };
+}
+
+/**
+ * The moment the network comes back looks like an outage of whatever answers last (rule 8): after a
+ * time in which no target was up, every verdict gets the time to settle from the first `up` on.
+ */
+function lookForDawn(state: State, r: RecordState): void {
+  const names = r.config.targets.map((t) => t.origin);
+  const dark = !names.some((name) => state.origins.get(name)?.health === 'up');
+  if (r.dark && !dark) {
+    r.dawnUntilAt = state.now + Math.max(...names.map((name) => settleMs(state, name)));
+  }
+  // Once the target in force itself has come back, there is nothing left to wait for.
+  if (state.origins.get(r.doc.target ?? '')?.health === 'up') r.dawnUntilAt = 0;
+  r.dark = dark;
 }
 
 function targetFacts(state: State, r: RecordState, name: string): TargetFacts {
@@ -353,9 +376,12 @@ function stayPut(
 }
 
 function setStay(state: State, r: RecordState, reason: string, sentence: string, out: Step): void {
-  const changed = r.stay.reason !== reason;
   r.stay = { reason, sentence };
-  if (changed && !PASSING.has(reason)) {
+  if (PASSING.has(reason)) {
+    if (reason !== 'target-up') return;
+    r.noted = null;
+  } else if (r.noted !== reason) {
+    r.noted = reason;
     note(out, 'stay', r.name, `${r.name} stays: ${sentence}`, { reason });
   }
   const pinned = r.doc.pin !== null && state.origins.get(r.doc.pin.target)?.health === 'down';
@@ -448,7 +474,7 @@ function endSwitch(state: State, r: RecordState, out: Step): void {
   const ms = state.now - (r.doc.decidedAt ?? state.now);
   const names = behind.map((c) => c.provider);
   const tail = names.length === 0 ? 'visible everywhere' : `behind: ${names.join(', ')}`;
-  const sentence = `${r.name}: switch to ${r.doc.target} ended after ${ms} ms, ${tail}`;
+  const sentence = `${r.name}: on ${r.doc.target} after ${ms} ms, ${tail}`;
   note(out, 'settled', r.name, sentence, { ms, behind: names });
   if (names.length > 0) {
     const causes = behind.map((c) => `${c.provider}: ${c.problem?.sentence ?? 'not visible yet'}`);
@@ -483,7 +509,7 @@ export function newDoc(): RecordDoc {
     quietSinceAt: 0,
     deposed: null,
     freeze: null,
-    claims: [],
+    claims: {},
     adopted: false,
   };
 }
