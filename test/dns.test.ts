@@ -142,7 +142,7 @@ describe('one question to one server', () => {
   test('forged replies (another id, another question) do not end the waiting', async () => {
     const server = await serve((_asked, build) => {
       const right = build({ answers: [answer] });
-      const otherId = Buffer.from(right);
+      const otherId = build({ answers: [rr('www.example. 60 CNAME evil.')] });
       otherId.writeUInt16BE(otherId.readUInt16BE(0) ^ 1, 0);
       const other = packet.encode({
         type: 'response',
@@ -154,7 +154,9 @@ describe('one question to one server', () => {
     });
     const result = await ask(server, question, wait(2000));
     assert.ok(result.kind === 'reply');
-    assert.equal(result.message.answers[0]?.name, 'www.example.');
+    assert.deepEqual(result.message.answers, [
+      { name: 'www.example.', ttl: 60, type: 'CNAME', target: 'a.target.' },
+    ]);
   });
 
   test('only nonsense from the server is malformed, silence is a timeout', async () => {
@@ -198,7 +200,7 @@ describe('one question to one server', () => {
   test('no exchange leaves a socket behind', async () => {
     const server = await serve(({ via }) => (via === 'udp' ? { truncated: true } : null));
     const busy = () =>
-      process.getActiveResourcesInfo().filter((r) => /UDP|TCPSocket|Timeout/.test(r)).length;
+      process.getActiveResourcesInfo().filter((r) => /udp|tcpsocket|timeout/i.test(r)).length;
     await ask(server, question, wait(100));
     await Promise.all(Array.from({ length: 20 }, () => ask(server, question, wait(100))));
     await server.close();
@@ -210,7 +212,7 @@ describe('one question to one server', () => {
 // The runner's own; what a test leaves behind comes on top.
 const testRunnerTimers = process
   .getActiveResourcesInfo()
-  .filter((r) => /UDP|TCPSocket|Timeout/.test(r)).length;
+  .filter((r) => /udp|tcpsocket|timeout/i.test(r)).length;
 
 async function until(condition: () => boolean): Promise<void> {
   const giveUpAt = Date.now() + 5000;
@@ -517,12 +519,13 @@ describe('the resolver', () => {
         .split('.')
         .slice(-1 - labels)
         .join('.')}`;
-      return { authorities: [rr(`${zone} 60 NS ns.x.`)], additionals: [rr(`ns.x. 60 A ${shop}`)] };
+      const glue = [rr(`ns.${zone} 60 A ${shop}`)];
+      return { authorities: [rr(`${zone} 60 NS ns.${zone}`)], additionals: glue };
     };
     const name = `${'a.'.repeat(100)}`;
     const result = await resolver.chain(name, signal());
     assert.notEqual(result.kind, 'answered');
-    assert.ok(depth <= 40, `${depth} referrals were followed`);
+    assert.ok(depth > 20 && depth <= 40, `${depth} referrals were followed`);
   });
 
   test('servers that moved are found again from the roots', async () => {
