@@ -1,6 +1,6 @@
 // A real BIND for tests: starts `named` in a directory of its own on a free loopback port, waits
 // until it answers, and stops it for certain, also when the test process is killed. It must never
-// listen on anything but loopback, forward a question, or leave a process or a directory behind.
+// listen on anything but loopback, forward a question, or leave a process behind.
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
