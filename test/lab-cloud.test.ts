@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { Agent, get } from 'node:http';
-import { createServer } from 'node:net';
+import { connect, createServer } from 'node:net';
 import { test } from 'node:test';
 import { type Origin, originFaults, originsOf, startOrigin } from '../src/lab/cloud.ts';
 
@@ -113,6 +113,22 @@ for (const [fault, endings] of [
       } finally {
         agent.destroy();
       }
+    }));
+}
+
+for (const fault of ['reset', 'refuse'] as const) {
+  test(`an idle connection ends when ${fault} begins, without a request on it`, () =>
+    withOrigin(async (origin) => {
+      const socket = connect(origin.port, origin.address);
+      socket.on('error', () => undefined);
+      const ended = new Promise<string>((resolve) => socket.once('close', () => resolve('ended')));
+      while (origin.connections === 0) await new Promise((resolve) => setImmediate(resolve));
+      await origin.break(fault);
+      const deadline = new Promise<string>((resolve) => setTimeout(resolve, 3000, 'open').unref());
+      const seen = await Promise.race([ended, deadline]);
+      socket.destroy();
+      assert.equal(seen, 'ended');
+      assert.equal(origin.requests, 0);
     }));
 }
 

@@ -98,7 +98,7 @@ function terminal(cwd: string, more: Partial<LabIo> = {}): Terminal {
 
 /** A command in a terminal of its own. */
 async function type(cwd: string, ...argv: string[]) {
-  const io = terminal(cwd);
+  const io = terminal(cwd, { stop: AbortSignal.timeout(5000) });
   const exit = await labCommand(argv, io);
   return { exit, out: io.stdout.text, err: io.stderr.text };
 }
@@ -455,7 +455,13 @@ test('a directory too deep for a Unix socket gets its sockets elsewhere, and say
       const doc = parse(readFileSync(ready.config, 'utf8'));
       assert.equal(doc.socket, join(directory, 'detour.sock'));
     });
-    rmSync(socketPlace(join(dir, deep), ['lab.sock']).directory, { recursive: true });
+    const lab = join(dir, deep);
+    const { directory } = socketPlace(lab, ['lab.sock']);
+    rmSync(directory, { recursive: true });
+    // Somebody else's directory of that name is no place for a key.
+    mkdirSync(directory, { mode: 0o755 });
+    assert.throws(() => socketPlace(lab, ['lab.sock']), /not a private directory/);
+    rmSync(directory, { recursive: true });
   }));
 
 test('wrong words are exit 2 and say where the right ones are', () =>

@@ -6,7 +6,7 @@
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomInt } from 'node:crypto';
-import { createWriteStream, renameSync, type WriteStream } from 'node:fs';
+import { createWriteStream, renameSync, rmSync, type WriteStream } from 'node:fs';
 import { get } from 'node:http';
 import { createServer } from 'node:net';
 import { join, relative, resolve } from 'node:path';
@@ -18,6 +18,7 @@ import {
   askControl,
   type ControlReply,
   type ControlRequest,
+  isAnswered,
   LabError,
   type SocketPlace,
   socketPlace,
@@ -301,14 +302,23 @@ async function open(
     if (session === null) return { exit: 1, message: 'the lab is still starting: try again' };
     return obey(request, session);
   });
-  closers.push(() => control.close());
+  closers.push(async () => {
+    await control.close();
+    // Sockets that stand elsewhere have that place to themselves.
+    if (place.note !== null) rmSync(place.directory, { recursive: true, force: true });
+  });
+  const socket = join(place.directory, socketNames.daemon);
+  if (flags.daemon && (await isAnswered(socket))) {
+    throw new LabError(
+      `a daemon answers on ${socket}: perhaps a lab was killed and left it; end that daemon first`,
+    );
+  }
   clearDirectory(place.lab);
 
   const { records, quotas, ttl } = flags;
   const lab = await startLab({ records, quotas, ttl });
   closers.push(() => lab.close());
   const listenPort = await freePort();
-  const socket = join(place.directory, socketNames.daemon);
   const settings = labSettings(lab, { directory: place.lab, socket, listenPort });
   writeSettings(settings, place.lab);
 
@@ -336,7 +346,12 @@ function onStop(io: Io, stop: () => void): () => void {
   // Heard again and again: a terminal and npm may both pass on the same Ctrl-C.
   const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
   for (const name of signals) process.on(name, stop);
+  // What npm is sent does not reach what npm has started: end when the one in between is gone.
+  const parent = process.ppid;
+  const look = () => process.ppid !== parent && stop();
+  const timer = io.env['npm_lifecycle_event'] === 'start' ? setInterval(look, 500) : undefined;
   return () => {
+    clearInterval(timer);
     for (const name of signals) process.removeListener(name, stop);
   };
 }

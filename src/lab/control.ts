@@ -121,7 +121,7 @@ export async function startControl(
     await listen();
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error;
-    if (await answers(path)) {
+    if (await isAnswered(path)) {
       throw new LabError(
         `a lab is already running on ${path}: stop it with \`detour lab stop\`, ` +
           'or give this one another --dir',
@@ -194,7 +194,7 @@ function unreachable(path: string, error: NodeJS.ErrnoException): LabError {
 }
 
 /** Whether somebody listens there, lab or not and however slow: then the socket is theirs. */
-function answers(path: string): Promise<boolean> {
+export function isAnswered(path: string): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect(path);
     socket.once('connect', () => resolve(true));
