@@ -1,0 +1,379 @@
+// One account at each DNS provider for the conformance suite: how to start it, use it with and
+// without the right key, edit it as a person would, break it, and where its name servers are. The
+// clouds are the lab's; BIND and PowerDNS are real, behind a relay that can lose what a wire loses.
+
+import { once } from 'node:events';
+import { connect, createServer, type Server, type Socket } from 'node:net';
+import { alidns } from '../../providers/alidns.ts';
+import { cloudflare } from '../../providers/cloudflare.ts';
+import {
+  addRecord,
+  deleteSet,
+  encodeName,
+  encodeText,
+  encodeUpdate,
+  sign,
+  typeCname,
+  typeTxt,
+} from '../../providers/dns-update.ts';
+import { powerdns } from '../../providers/powerdns.ts';
+import { rfc2136 } from '../../providers/rfc2136.ts';
+import { route53 } from '../../providers/route53.ts';
+import type { Name } from '../../src/core/model.ts';
+import { type Server as DnsServer, exchangeTcp } from '../../src/dns.ts';
+import { startAlidns } from '../../src/lab/alidns.ts';
+import { startCloudflare } from '../../src/lab/cloudflare.ts';
+import { startRoute53 } from '../../src/lab/route53.ts';
+import type { LabVendor, RecordExtra, VendorOptions } from '../../src/lab/vendor.ts';
+import type { Capabilities, Provider, ProviderType } from '../../src/ports.ts';
+import { parseHostPort } from '../../src/schema.ts';
+import { newKey, startBind, withoutBind } from './bind.ts';
+import { powerdnsAbsent, startPowerdns } from './powerdns.ts';
+
+export const zone: Name = 'fo.test.';
+
+export interface Account {
+  /** The same account once more: another replica, or one with a key that is refused. */
+  open(options?: { readonly callTimeoutMs?: number; readonly wrongKey?: boolean }): Provider;
+  /** A person at the console: these values in the place of all of that type; null for none. */
+  edit(
+    name: Name,
+    type: 'CNAME' | 'TXT' | 'A',
+    values: string | readonly string[] | null,
+    ttl?: number,
+  ): Promise<void>;
+  readonly faults: readonly string[];
+  /** Breaks it in one of the ways of `faults`; null heals. */
+  fault(how: string | null): Promise<void>;
+  readonly servers: readonly DnsServer[];
+  /** What only this vendor knows and Detour must leave alone. */
+  readonly oddities: readonly {
+    readonly word: string;
+    readonly what: string;
+    make(name: Name): void;
+  }[];
+  close(): Promise<void>;
+}
+
+export interface Row {
+  readonly capabilities: Capabilities;
+  /** Why it cannot be started here, or false. */
+  readonly skip: string | false;
+  start(): Promise<Account>;
+}
+
+const inCi = Boolean(process.env.CI);
+
+export const rows: readonly Row[] = [
+  {
+    capabilities: route53.capabilities,
+    skip: false,
+    start: () =>
+      inLab(
+        startRoute53,
+        { accessKeyId: 'AKIDEXAMPLE', secretAccessKey: 'the-secret-of-this-test' },
+        (vendor, credentials) => [
+          route53,
+          {
+            credentials: { accessKeyId: { env: 'A' }, secretAccessKey: { env: 'B' } },
+            endpoint: vendor.api,
+            zone,
+          },
+          { A: credentials.accessKeyId, B: credentials.secretAccessKey },
+        ],
+        [
+          ['weighted', 'a weight', { setIdentifier: 'one', weight: 10 }],
+          ['alias', 'an alias', { aliasTarget: 'lb.example.com.' }],
+        ],
+      ),
+  },
+  {
+    capabilities: cloudflare.capabilities,
+    skip: false,
+    start: () =>
+      inLab(
+        startCloudflare,
+        { apiToken: 'the-token-of-this-test-0123456789abcdefg' },
+        (vendor, credentials) => [
+          cloudflare,
+          { apiToken: { env: 'A' }, endpoint: vendor.api, zone },
+          { A: credentials.apiToken },
+        ],
+        [
+          ['proxied', 'the proxy', { proxied: true }],
+          ['flattened', 'flattening', { flattenCname: true }],
+        ],
+      ),
+  },
+  {
+    capabilities: alidns.capabilities,
+    skip: false,
+    start: () =>
+      inLab(
+        startAlidns,
+        { accessKeyId: 'LTAIexample', accessKeySecret: 'the-secret-of-this-test' },
+        (vendor, credentials) => [
+          alidns,
+          {
+            accessKeyId: { env: 'A' },
+            accessKeySecret: { env: 'B' },
+            endpoint: vendor.api,
+            zone,
+          },
+          { A: credentials.accessKeyId, B: credentials.accessKeySecret },
+        ],
+        [
+          ['line', 'a line of its own', { line: 'telecom' }],
+          ['disabled', 'a pause', { status: 'DISABLE' }],
+          ['locked', 'a lock', { locked: true }],
+        ],
+      ),
+  },
+  { capabilities: rfc2136.capabilities, skip: withoutBind, start: onBind },
+  {
+    capabilities: powerdns.capabilities,
+    skip: inCi ? false : (powerdnsAbsent() ?? false),
+    start: onPowerdns,
+  },
+];
+
+// ---------------------------------------------------------------- the lab's vendors
+
+type Opening = readonly [
+  row: ProviderType<unknown>,
+  settings: object,
+  secrets: Readonly<Record<string, string>>,
+];
+
+async function inLab<C>(
+  start: (options: VendorOptions<C>) => Promise<LabVendor>,
+  credentials: C,
+  opening: (vendor: LabVendor, credentials: C) => Opening,
+  oddities: readonly (readonly [word: string, what: string, extra: RecordExtra])[],
+): Promise<Account> {
+  const vendor = await start({
+    address: '127.0.0.1',
+    dnsAddresses: ['127.0.0.1', '127.0.0.2'],
+    dnsPort: 0,
+    zones: [{ name: zone, records: [] }],
+    credentials,
+    quotas: 'off',
+    ttlMin: 60,
+    propagationMs: 1,
+    changeMs: 2,
+  });
+  const [row, settings, secrets] = opening(vendor, credentials);
+  return {
+    open: opener(row, settings, secrets),
+    edit: async (name, type, values, ttl) => vendor.edit(name, type, values, ttl),
+    faults: vendor.faults,
+    fault: async (how) => vendor.fault(how),
+    servers: vendor.dns.map(serverOf),
+    oddities: oddities.map(([word, what, extra]) => ({
+      word,
+      what,
+      make: (name) => vendor.edit(name, 'CNAME', 'a.example.com.', 300, extra),
+    })),
+    close: () => vendor.close(),
+  };
+}
+
+function opener(
+  row: ProviderType<unknown>,
+  settings: object,
+  secrets: Readonly<Record<string, string>>,
+): Account['open'] {
+  const parsed = row.settings.parse(settings);
+  return ({ callTimeoutMs = 5000, wrongKey = false } = {}) =>
+    row.create(row.type, parsed, {
+      callTimeoutMs,
+      secret: (ref) => {
+        const right = secrets[(ref as { env: string }).env]!;
+        // The halves of its first 16 letters swapped: as long, as well-formed, and wrong.
+        return wrongKey ? right.slice(8, 16) + right.slice(0, 8) + right.slice(16) : right;
+      },
+    });
+}
+
+function serverOf(text: string): DnsServer {
+  const { host, port } = parseHostPort(text, null)!;
+  return { address: host, port };
+}
+
+// ---------------------------------------------------------------- the real servers
+
+async function onBind(): Promise<Account> {
+  const key = newKey('detour.');
+  const bind = await startBind({ zones: [{ name: zone }], keys: [key] });
+  const direct = { address: bind.address, port: bind.port };
+  // Opcode 5 in the header behind the two octets of the length (RFC 1035 4.1.1, 4.2.2).
+  const relay = await Relay.start(direct, (b) => b.length > 4 && ((b[4]! >> 3) & 15) === 5);
+  const types = { A: 1, CNAME: typeCname, TXT: typeTxt };
+  const data = {
+    A: (value: string) => Buffer.from(value.split('.').map(Number)),
+    CNAME: encodeName,
+    TXT: encodeText,
+  };
+  const tsig = {
+    name: key.name,
+    algorithm: key.algorithm,
+    secret: Buffer.from(key.secret, 'base64'),
+  };
+  let id = 1;
+  return {
+    open: opener(
+      rfc2136,
+      {
+        server: relay.place,
+        zone,
+        tsig: { name: key.name, algorithm: key.algorithm, secret: { env: 'A' } },
+      },
+      { A: key.secret },
+    ),
+    async edit(name, type, values, ttl = 300) {
+      const list = values === null ? [] : typeof values === 'string' ? [values] : values;
+      const updates = [
+        deleteSet(name, types[type]),
+        ...list.map((value) => addRecord(name, types[type], ttl, data[type](value))),
+      ];
+      const message = sign(encodeUpdate(id++, zone, [], updates), tsig, Date.now()).bytes;
+      const server = { host: direct.address, port: direct.port };
+      const { replies } = await exchangeTcp(server, [message], { timeoutMs: 5000 });
+      const rcode = replies[0] ? replies[0][3]! & 15 : -1;
+      if (rcode !== 0) throw new Error(`BIND did not take the edit: ${rcode}`);
+    },
+    faults: relay.faults,
+    fault: (how) => relay.fault(how),
+    servers: [direct],
+    oddities: [],
+    async close() {
+      await relay.close();
+      await bind.stop();
+    },
+  };
+}
+
+async function onPowerdns(): Promise<Account> {
+  const server = await startPowerdns();
+  const { hostname, port } = new URL(server.api);
+  const relay = await Relay.start({ address: hostname, port: Number(port) }, (bytes) =>
+    bytes.subarray(0, 6).equals(Buffer.from('PATCH ')),
+  );
+  const console = async (body: object) => {
+    const response = await fetch(`${server.api}/api/v1/servers/localhost/zones/${zone}`, {
+      method: 'PATCH',
+      headers: { 'x-api-key': server.apiKey },
+      body: JSON.stringify(body),
+      signal: AbortSignal.timeout(5000),
+    });
+    if (response.status !== 204) throw new Error(`PowerDNS: ${await response.text()}`);
+  };
+  return {
+    open: opener(
+      powerdns,
+      { endpoint: `http://${relay.place}`, zone, apiKey: { env: 'A' } },
+      { A: server.apiKey },
+    ),
+    async edit(name, type, values, ttl = 300) {
+      const list = values === null ? [] : typeof values === 'string' ? [values] : values;
+      const records = list.map((value) => ({
+        content: type === 'TXT' ? `"${value}"` : value,
+        disabled: false,
+      }));
+      const changetype = values === null ? 'DELETE' : 'REPLACE';
+      await console({ rrsets: [{ name, type, ttl, changetype, records }] });
+    },
+    faults: relay.faults,
+    fault: (how) => relay.fault(how),
+    servers: [serverOf(server.dns)],
+    oddities: [],
+    async close() {
+      await relay.close();
+      await server.close();
+    },
+  };
+}
+
+type RelayFault = 'hang' | 'refuse' | 'reset' | 'lost-reply';
+
+/** A wire between the adapter and a real server, on a port of its own. */
+class Relay {
+  readonly faults: readonly string[] = ['hang', 'refuse', 'reset', 'lost-reply'];
+  readonly #target: DnsServer;
+  readonly #isWrite: (bytes: Buffer) => boolean;
+  readonly #server: Server;
+  readonly #sockets = new Set<Socket>();
+  #port = 0;
+  #how: RelayFault | null = null;
+
+  static async start(target: DnsServer, isWrite: (bytes: Buffer) => boolean): Promise<Relay> {
+    const relay = new Relay(target, isWrite);
+    await relay.#listen();
+    return relay;
+  }
+
+  private constructor(target: DnsServer, isWrite: (bytes: Buffer) => boolean) {
+    this.#target = target;
+    this.#isWrite = isWrite;
+    this.#server = createServer((client) => this.#serve(client));
+  }
+
+  get place(): string {
+    return `127.0.0.1:${this.#port}`;
+  }
+
+  async fault(how: string | null): Promise<void> {
+    const before = this.#how;
+    this.#how = how as RelayFault | null;
+    if (how === 'refuse') await this.#stop();
+    else if (before === 'refuse') await this.#listen();
+    if (before === 'hang') this.#cut();
+  }
+
+  async close(): Promise<void> {
+    if (this.#server.listening) await this.#stop();
+  }
+
+  async #listen(): Promise<void> {
+    this.#server.listen(this.#port, '127.0.0.1');
+    await once(this.#server, 'listening');
+    this.#port = (this.#server.address() as { port: number }).port;
+  }
+
+  async #stop(): Promise<void> {
+    this.#server.close();
+    this.#cut();
+    await once(this.#server, 'close');
+  }
+
+  #cut(): void {
+    for (const socket of this.#sockets) socket.destroy();
+  }
+
+  #serve(client: Socket): void {
+    this.#keep(client);
+    if (this.#how === 'hang') return void client.resume();
+    if (this.#how === 'reset') return void client.resetAndDestroy();
+    const server = connect(this.#target.port, this.#target.address);
+    this.#keep(server);
+    let wrote: boolean | null = null;
+    client.on('data', (bytes: Buffer) => {
+      wrote ??= this.#isWrite(bytes);
+      server.write(bytes);
+    });
+    server.on('data', (bytes: Buffer) => {
+      if (wrote !== true || this.#how !== 'lost-reply') return void client.write(bytes);
+      this.#how = null;
+      client.resetAndDestroy();
+    });
+    client.on('close', () => server.destroy());
+    server.on('close', () => client.end());
+  }
+
+  #keep(socket: Socket): void {
+    this.#sockets.add(socket);
+    socket.on('close', () => this.#sockets.delete(socket));
+    // A cut is what the wire is for; both ends hear of it by their own close.
+    socket.on('error', () => {});
+  }
+}
