@@ -1,0 +1,495 @@
+// YAML text with its places kept: what stands where, so that every problem names a line and a
+// column, and all problems come at once. It knows YAML and zod, and nothing of what Detour's
+// configuration means. Whatever the text is, it answers with problems and never throws; its work is
+// bounded (size, depth, what aliases expand to). It must never show a value from a place where a
+// secret may stand: there, only the kind of a value is told.
+
+import type { ParsedNode } from 'yaml';
+import { Composer, isAlias, isMap, isScalar, isSeq, Lexer, LineCounter, Parser } from 'yaml';
+import { z } from 'zod';
+
+/** One thing wrong in a file: what was expected, what stood there, what to do. */
+export interface Problem {
+  readonly file: string;
+  /** From 1; for the whole file, line 1 and column 1. */
+  readonly line: number;
+  readonly column: number;
+  /** Where in the configuration: `origins.tokyo.checks.web.interval`; empty for the whole. */
+  readonly path: string;
+  readonly message: string;
+}
+
+export type Path = readonly (string | number)[];
+
+export type Tree = ScalarTree | ListTree | MapTree;
+
+interface Placed {
+  /** Where it begins, counted in UTF-16 units from the start of the text. */
+  readonly offset: number;
+  /** Nodes in it with aliases expanded, and how deep they go. */
+  readonly size: number;
+  readonly depth: number;
+}
+
+interface ScalarTree extends Placed {
+  readonly kind: 'scalar';
+  readonly value: string | number | boolean | null;
+}
+
+interface ListTree extends Placed {
+  readonly kind: 'list';
+  readonly items: readonly Tree[];
+}
+
+export interface MapTree extends Placed {
+  readonly kind: 'map';
+  readonly entries: ReadonlyMap<string, { readonly keyOffset: number; readonly tree: Tree }>;
+}
+
+const textBytesMax = 1_048_576;
+const depthMax = 50;
+/** More than a text of 1 MiB can hold without aliases, so that only aliases ever reach it. */
+const sizeMax = 600_000;
+const problemsShown = 200;
+const problemsKept = 5_000;
+
+/** A text, read; and the one place where what is wrong with it is collected. */
+export interface Source {
+  /** null when the text is no YAML to go on with; the problems say why. */
+  readonly root: Tree | null;
+  /** Notes a problem at a place, or at the nearest place around it that exists. */
+  problem(path: Path, message: string, at?: 'key' | 'value'): void;
+  warning(path: Path, message: string): void;
+  /** Problems by line, at most 200 and then one that counts the rest. */
+  problems(): readonly Problem[];
+  warnings(): readonly Problem[];
+}
+
+/** Reads YAML 1.2 with unique keys, one document, no tags, at most 1 MiB. Never throws. */
+export function readSource(text: string, file: string): Source {
+  const lines = new LineCounter();
+  const found = { problems: newList(), warnings: newList() };
+  const place = (offset: number, path: Path, message: string): Problem => {
+    const { line, col } = lines.linePos(offset);
+    return {
+      file,
+      line: Math.max(line, 1),
+      column: Math.max(col, 1),
+      path: printPath(path),
+      message,
+    };
+  };
+  const complain: Complain = (offset, path, message) =>
+    add(found.problems, () => place(offset, path, message));
+  const root = readTree(text, lines, complain);
+  const offsetOf = (path: Path, at: 'key' | 'value') => (root ? locate(root, path, at) : 0);
+  return {
+    root,
+    problem: (path, message, at = 'value') => complain(offsetOf(path, at), path, message),
+    warning: (path, message) =>
+      add(found.warnings, () => place(offsetOf(path, 'value'), path, message)),
+    problems: () => finish(found.problems),
+    warnings: () => finish(found.warnings),
+  };
+}
+
+/** `FILE:LINE:COL  path: message`, the way compilers and editors know it. */
+export function printProblem(problem: Problem): string {
+  const { file, line, column, path, message } = problem;
+  return `${file}:${line}:${column}  ${path === '' ? '' : `${path}: `}${message}`;
+}
+
+function printPath(path: Path): string {
+  let text = '';
+  for (const key of path) {
+    if (typeof key === 'number') text += `[${key}]`;
+    else text += `${text === '' ? '' : '.'}${/^[\w-]{1,80}$/.test(key) ? key : show(key)}`;
+  }
+  return text;
+}
+
+// ---------------------------------------------------------------- collecting
+
+interface List {
+  readonly kept: Problem[];
+  dropped: number;
+}
+
+const newList = (): List => ({ kept: [], dropped: 0 });
+
+function add(list: List, make: () => Problem): void {
+  if (list.kept.length < problemsKept) list.kept.push(make());
+  else list.dropped++;
+}
+
+function finish(list: List): readonly Problem[] {
+  const sorted = list.kept.toSorted((a, b) => a.line - b.line || a.column - b.column);
+  const one = new Set<string>();
+  const unique = sorted.filter((p) => !one.has(printProblem(p)) && one.add(printProblem(p)));
+  const shown = unique.slice(0, problemsShown);
+  const rest = unique.length - shown.length + list.dropped;
+  if (rest > 0) {
+    const message = `${rest} more problems are not shown; mend these first`;
+    shown.push({ ...unique[problemsShown - 1]!, path: '', message });
+  }
+  return shown;
+}
+
+/** The offset of a place, or of the nearest one around it that exists. */
+function locate(root: Tree, path: Path, at: 'key' | 'value'): number {
+  let tree: Tree | undefined = root;
+  let keyOffset: number | null = null;
+  let missing = false;
+  for (const key of path) {
+    const entry: { keyOffset: number | null; tree: Tree } | undefined =
+      tree.kind === 'map'
+        ? tree.entries.get(String(key))
+        : tree.kind === 'list' && typeof key === 'number' && tree.items[key] !== undefined
+          ? { keyOffset: null, tree: tree.items[key] }
+          : undefined;
+    if (!entry) {
+      missing = true;
+      break;
+    }
+    ({ keyOffset, tree } = entry);
+  }
+  const isValue = tree.kind === 'scalar' && tree.value !== null && at === 'value' && !missing;
+  return isValue ? tree.offset : (keyOffset ?? tree.offset);
+}
+
+// ---------------------------------------------------------------- YAML to a tree
+
+type Complain = (offset: number, path: Path, message: string) => void;
+
+function readTree(text: string, lines: LineCounter, complain: Complain): Tree | null {
+  const bytes = Buffer.byteLength(text);
+  if (bytes > textBytesMax) {
+    complain(0, [], `the file has ${bytes} bytes; at most ${textBytesMax} (1 MiB) are read`);
+    return null;
+  }
+  const tokens = tokensOf(text, lines, complain);
+  if (tokens === null) return null;
+  // Keys are compared here, not by the library: its comparison takes the square of their number.
+  const options = { prettyErrors: false, uniqueKeys: false, logLevel: 'silent' } as const;
+  const [document, second] = new Composer(options).compose(tokens, true, text.length);
+  if (!document) return null;
+  if (second) complain(second.range[0], [], 'a second YAML document begins here: keep one');
+  for (const { code, message, pos } of [...document.errors, ...document.warnings]) {
+    // Some of the library's messages end in a quotation of the text, which may hold a secret.
+    const clause = code === 'UNEXPECTED_TOKEN' ? message.replace(/: ".*$/s, '') : message;
+    complain(pos[0], [], `this is no YAML: ${clause}`);
+  }
+  if (document.errors.length + document.warnings.length > 0 || second) return null;
+  return convert(document.contents, complain);
+}
+
+type Token = Parameters<Parser['stack']['push']>[0];
+
+/** The syntax, as far as it is not nested too deeply for what reads it next, recursively. */
+function tokensOf(text: string, lines: LineCounter, complain: Complain): Token[] | null {
+  const tokens: Token[] = [];
+  const parser = new Parser(lines.addNewLine);
+  lines.addNewLine(0);
+  for (const lexeme of new Lexer().lex(text)) {
+    for (const token of parser.next(lexeme)) tokens.push(token);
+    if (parser.stack.length <= depthMax) continue;
+    complain(parser.offset, [], `nested deeper than ${depthMax} levels`);
+    return null;
+  }
+  for (const token of parser.end()) tokens.push(token);
+  return tokens;
+}
+
+/** Aliases become the very tree of their anchor: shared, and counted wherever they are used. */
+function convert(contents: ParsedNode | null, complain: Complain): Tree | null {
+  const anchors = new Map<string, Tree>();
+  let sound = true;
+  const refuse = (offset: number, path: Path, message: string): Tree => {
+    sound = false;
+    complain(offset, path, message);
+    return { kind: 'scalar', value: null, offset, size: 1, depth: 0 };
+  };
+
+  const bound = (tree: Tree, path: Path): Tree => {
+    if (tree.size > sizeMax) {
+      return refuse(tree.offset, path, `aliases expand to more than ${sizeMax} values`);
+    }
+    if (tree.depth > depthMax) {
+      return refuse(tree.offset, path, `aliases nest deeper than ${depthMax} levels`);
+    }
+    return tree;
+  };
+
+  const collection = (node: ParsedNode, path: Path): Tree => {
+    const offset = node.range[0];
+    let [size, depth] = [1, 0];
+    const count = (tree: Tree) => {
+      size += tree.size;
+      depth = Math.max(depth, tree.depth + 1);
+      return tree;
+    };
+    if (isSeq(node)) {
+      const items = node.items.map((item, i) => count(walk(item as ParsedNode, [...path, i])));
+      return bound({ kind: 'list', items, offset, size, depth }, path);
+    }
+    const entries = new Map<string, { keyOffset: number; tree: Tree }>();
+    for (const pair of isMap(node) ? node.items : []) {
+      const keyNode = pair.key as ParsedNode;
+      const keyOffset = keyNode.range[0];
+      const isKey = isScalar(keyNode) && typeof keyNode.value !== 'object' && !keyNode.tag;
+      const key = isKey ? String(keyNode.source ?? keyNode.value) : null;
+      if (key === null) {
+        refuse(keyOffset, path, 'expected a plain word as the key');
+        continue;
+      }
+      const twice = entries.get(key);
+      if (twice) {
+        complain(keyOffset, [...path, key], `this key stands twice in its map: keep one`);
+      }
+      const value = pair.value as ParsedNode | null;
+      const tree = value
+        ? walk(value, [...path, key])
+        : ({ kind: 'scalar', value: null, offset: keyOffset, size: 1, depth: 0 } as const);
+      entries.set(key, { keyOffset, tree: count(tree) });
+    }
+    return bound({ kind: 'map', entries, offset, size, depth }, path);
+  };
+
+  const walk = (node: ParsedNode, path: Path): Tree => {
+    const offset = node.range[0];
+    if (isAlias(node)) {
+      const tree = anchors.get(node.source);
+      return tree ?? refuse(offset, path, `there is no finished &${node.source} before this alias`);
+    }
+    if (node.tag) return refuse(offset, path, 'YAML tags are not understood: leave it out');
+    let tree: Tree;
+    if (isScalar(node)) {
+      const { value } = node;
+      const isPlain = value === null || /^(string|number|boolean)$/.test(typeof value);
+      if (!isPlain) return refuse(offset, path, 'expected a text, a number, true or false');
+      tree = { kind: 'scalar', value: value as ScalarTree['value'], offset, size: 1, depth: 0 };
+    } else {
+      tree = collection(node, path);
+    }
+    if (node.anchor) anchors.set(node.anchor, tree);
+    return tree;
+  };
+
+  const root = contents ? walk(contents, []) : null;
+  if (root === null) complain(0, [], 'the file is empty');
+  return sound ? root : null;
+}
+
+/** The plain value of a tree; trees shared through aliases become shared values. */
+export function plainOf(tree: Tree | undefined): unknown {
+  if (tree === undefined) return undefined;
+  if (tree.kind === 'scalar') return tree.value;
+  if (tree.kind === 'list') return tree.items.map(plainOf);
+  return Object.fromEntries([...tree.entries].map(([key, entry]) => [key, plainOf(entry.tree)]));
+}
+
+// ---------------------------------------------------------------- values by schema
+
+/** Whether a problem may quote the value that stood there. */
+export type Echo = 'value' | 'kind';
+
+export type Fields = Readonly<Record<string, z.ZodType>>;
+export type Read<F extends Fields> = { readonly [K in keyof F]?: z.output<F[K]> };
+
+/**
+ * Reads a map field by field, so that one that is wrong hides no other. What is wrong is noted and
+ * left out. Keys that are neither a field nor among `others` are unknown.
+ */
+export function readFields<F extends Fields>(
+  source: Source,
+  path: Path,
+  tree: Tree,
+  fields: F,
+  others: readonly string[] = [],
+): Read<F> {
+  const known = [...Object.keys(fields), ...others];
+  if (tree.kind !== 'map') {
+    source.problem(path, `expected a map with ${listOf(known)}, got ${show(plainOf(tree))}`);
+    return {};
+  }
+  for (const key of tree.entries.keys()) {
+    if (!known.includes(key)) source.problem([...path, key], unknownKey(key, known), 'key');
+  }
+  const read: Record<string, unknown> = {};
+  for (const [key, schema] of Object.entries(fields)) {
+    const at = [...path, key];
+    read[key] = readValue(source, at, tree.entries.get(key)?.tree, schema, 'value');
+  }
+  return read as Read<F>;
+}
+
+/** The value if it is as the schema wants it; else undefined, and each thing wrong is noted. */
+export function readValue<S extends z.ZodType>(
+  source: Source,
+  path: Path,
+  tree: Tree | undefined,
+  schema: S,
+  echo: Echo,
+): z.output<S> | undefined {
+  return readPlain(source, path, plainOf(tree), schema, echo, []);
+}
+
+/** The same for a plain value; `others` are keys that stand at its top and are not its own. */
+export function readPlain<S extends z.ZodType>(
+  source: Source,
+  path: Path,
+  value: unknown,
+  schema: S,
+  echo: Echo,
+  others: readonly string[],
+): z.output<S> | undefined {
+  /** Keys that each map may have, by its path. */
+  const shapes = new Map<string, readonly string[]>();
+  const error = (issue: z.core.$ZodRawIssue) => {
+    const definition = issue.inst?._zod.def as { shape?: object } | undefined;
+    if (issue.code === 'unrecognized_keys' && definition?.shape) {
+      shapes.set(JSON.stringify(issue.path ?? []), Object.keys(definition.shape));
+    }
+    return expectation(issue);
+  };
+  const result = schema.safeParse(value, { error });
+  if (result.success) return result.data;
+  for (const issue of result.error.issues) {
+    const at = issue.path.map((key) => (typeof key === 'number' ? key : String(key)));
+    if (issue.code === 'unrecognized_keys') {
+      const known = [
+        ...(shapes.get(JSON.stringify(issue.path)) ?? []),
+        ...(at.length === 0 ? others : []),
+      ];
+      for (const key of issue.keys) {
+        source.problem([...path, ...at, key], unknownKey(key, known), 'key');
+      }
+      continue;
+    }
+    source.problem([...path, ...at], sentence(issue, valueAt(value, at), echo));
+  }
+  return undefined;
+}
+
+function valueAt(value: unknown, path: Path): unknown {
+  let here = value;
+  for (const key of path) {
+    if (typeof here !== 'object' || here === null || !Object.hasOwn(here, key)) return undefined;
+    here = (here as Record<string | number, unknown>)[key];
+  }
+  return here;
+}
+
+/** What was expected, what stood there, and what it may have been meant to be. */
+function sentence(issue: z.core.$ZodIssue, value: unknown, echo: Echo): string {
+  const { message } = issue;
+  if (value === undefined) return `is missing; ${message}`;
+  if (!message.startsWith('expected')) return message;
+  const words = issue.code === 'invalid_value' ? issue.values.map(String) : [];
+  const close = typeof value === 'string' ? closest(value, words) : null;
+  const hint = close === null ? '' : `; did you mean ${close}?`;
+  return `${message}, got ${echo === 'value' || close !== null ? show(value) : kindOf(value)}${hint}`;
+}
+
+const kinds: Readonly<Record<string, string>> = {
+  string: 'a text',
+  number: 'a number',
+  int: 'a whole number',
+  boolean: 'true or false',
+  object: 'a map',
+  record: 'a map',
+  array: 'a list',
+};
+
+function expectation(issue: z.core.$ZodRawIssue): string | undefined {
+  const about = issue.inst && z.globalRegistry.get(issue.inst as z.core.$ZodType);
+  const note = about?.description ? ` (${about.description})` : '';
+  switch (issue.code) {
+    case 'invalid_type':
+      return `expected ${kinds[issue.expected] ?? issue.expected}${note}`;
+    case 'invalid_value':
+      return `expected ${listOf(issue.values.map(String), 'or')}`;
+    case 'too_small':
+      return `expected ${amount(issue.origin, 'at least', issue.minimum)}`;
+    case 'too_big':
+      return `expected ${amount(issue.origin, 'at most', issue.maximum)}`;
+    case 'invalid_union':
+      return `expected another form${note}`;
+    case 'invalid_format':
+      return `expected a text of another form${note}`;
+    default:
+      return undefined;
+  }
+}
+
+function amount(origin: string, bound: string, limit: number | bigint): string {
+  if (origin === 'string') return `a text of ${bound} ${limit} character${limit === 1 ? '' : 's'}`;
+  if (origin === 'array') return `a list of ${bound} ${limit}`;
+  return `${bound} ${limit}`;
+}
+
+function unknownKey(key: string, known: readonly string[]): string {
+  const close = closest(key, known);
+  const hint = close === null ? `here may stand ${listOf(known)}` : `did you mean ${close}?`;
+  return `unknown key; ${hint}`;
+}
+
+// ---------------------------------------------------------------- wording
+
+/** A value as it may stand in a message: short, on one line. */
+export function show(value: unknown): string {
+  if (typeof value === 'string') {
+    return JSON.stringify(value.length <= 60 ? value : `${value.slice(0, 57)}...`);
+  }
+  return kindOf(value);
+}
+
+/** What a value is, without showing a text. */
+function kindOf(value: unknown): string {
+  if (value === null || value === undefined) return 'nothing';
+  if (typeof value === 'string') return 'a text';
+  if (Array.isArray(value)) return 'a list';
+  return typeof value === 'object' ? 'a map' : String(value);
+}
+
+/** `a, b and c`; the first eight of many. */
+export function listOf(words: readonly string[], last: 'and' | 'or' = 'and'): string {
+  if (words.length === 0) return 'nothing';
+  if (words.length > 8) return `${words.slice(0, 8).join(', ')}, … (${words.length} in all)`;
+  return words.length === 1
+    ? words[0]!
+    : `${words.slice(0, -1).join(', ')} ${last} ${words.at(-1)}`;
+}
+
+/** The candidate that a word was probably meant to be; null when none is near enough. */
+export function closest(word: string, candidates: readonly string[]): string | null {
+  if (word.length > 100) return null;
+  const nearEnough = Math.max(1, Math.floor(word.length / 3));
+  let [best, least] = [null as string | null, nearEnough + 1];
+  for (const candidate of candidates) {
+    if (Math.abs(candidate.length - word.length) >= least) continue;
+    const far = distance(word.toLowerCase(), candidate.toLowerCase());
+    if (far < least) [best, least] = [candidate, far];
+  }
+  return best;
+}
+
+/** Edits between two words: insertions, deletions, replacements and swaps of neighbours. */
+function distance(a: string, b: string): number {
+  let [before, last]: [number[], number[]] = [
+    [],
+    Array.from({ length: b.length + 1 }, (_, i) => i),
+  ];
+  for (let i = 1; i <= a.length; i++) {
+    const row = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const same = a[i - 1] === b[j - 1] ? 0 : 1;
+      let least = Math.min(row[j - 1]! + 1, last[j]! + 1, last[j - 1]! + same);
+      const isSwap = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1];
+      if (isSwap) least = Math.min(least, before[j - 2]! + 1);
+      row.push(least);
+    }
+    [before, last] = [last, row];
+  }
+  return last[b.length]!;
+}
