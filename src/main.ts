@@ -34,6 +34,6 @@ process.exitCode = await runCli(process.argv.slice(2), {
   },
   lab: async (argv) => {
     const { labCommand } = await import('./lab/command.ts');
-    return labCommand(argv, { daemonArgv: [process.execPath, process.argv[1]!] } as never);
+    return labCommand(argv, { daemonArgv: [process.execPath, process.argv[1]!] });
   },
 });

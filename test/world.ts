@@ -393,7 +393,8 @@ export function coreConfig(shape: Shape = {}): CoreConfig {
         {
           name,
           mode: 'steer' as const,
-          targets: names.map((origin) => ({ origin, cname: `${origin}.shop.test.` })),
+          targets:
+            more.targets ?? names.map((origin) => ({ origin, cname: `${origin}.shop.test.` })),
           publish: providers.map((provider) => ({ provider, ttl: 60 })),
           patienceMs: 0,
           failback: { kind: 'manual' as const },
