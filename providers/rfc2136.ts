@@ -511,7 +511,8 @@ function whyNot(
     return refusal('synthesized', `${name} is made up by a DNAME above it: remove that first`);
   }
   if (others.length > 0) {
-    const why = `${name} has ${others.join(', ')} records, and a CNAME bears no others: remove them`;
+    const types = others.join(', ');
+    const why = `${name} has ${types} records, and a CNAME bears no others: remove them`;
     return refusal('other-type', why);
   }
   if (isReferral(forMarker) || forMarker.answers.some((r) => r.type === 'CNAME')) {
@@ -701,7 +702,7 @@ function compare(change: Change, seen: Seen, place: string): Result<null> {
   if (cnameRight && markerRight && cname?.ttl === to.ttl) return done;
   const stands = cname?.value ?? 'no CNAME';
   if (cnameRight && markerRight) {
-    const detail = `${place} publishes ${name} with a TTL of ${cname?.ttl} s instead of ${to.ttl} s`;
+    const detail = `${place} gives ${name} a TTL of ${cname?.ttl} s instead of ${to.ttl} s`;
     return failed('rejected', detail, 'allow that TTL at the server, or configure another');
   }
   const ignored =

@@ -176,7 +176,7 @@ describe('one question to one server', () => {
     assert.equal(server.asked[0]!.id, server.asked[1]!.id);
   });
 
-  test('a port where nobody listens is refused, over UDP and TCP, and nothing was sent', async () => {
+  test('a port where nobody listens is refused over UDP and TCP, with nothing sent', async () => {
     const server = { address: '127.0.0.1', port: await freePort() };
     for (const tcp of [false, true]) {
       const result = await ask(server, question, { timeoutMs: 2000, tcp });
@@ -511,7 +511,10 @@ describe('the resolver', () => {
   test('endless referrals end', async () => {
     const { resolver } = await internet({
       [root]: ({ name }) => ({ authoritative: false, ...deeper(name, 1) }),
-      [shop]: ({ name }) => ({ authoritative: false, ...deeper(name, (depth += 1)) }),
+      [shop]: ({ name }) => {
+        depth += 1;
+        return { authoritative: false, ...deeper(name, depth) };
+      },
     });
     let depth = 1;
     const deeper = (name: string, labels: number) => {

@@ -153,7 +153,7 @@ describe('rfc2136 on a real BIND', { skip: withoutBind }, () => {
     await bind?.stop();
   });
 
-  test('reads the CNAME with its TTL, the marker joined, and that a name is not there', async () => {
+  test('reads the CNAME with its TTL, the marker joined, and absence', async () => {
     const names = [`www.${zone}`, `held.${zone}`, `none.${zone}`, `below.${zone}`];
     const read = value(await account().read(names, signal()));
     assert.deepEqual(read[`www.${zone}`]?.cnames, [{ value: 'a.target.example.', ttl: 60 }]);
@@ -165,7 +165,7 @@ describe('rfc2136 on a real BIND', { skip: withoutBind }, () => {
     }
   });
 
-  test('refuses the apex, other types, a child zone, a DNAME and a marker that is taken', async () => {
+  test('refuses the apex, other types, a child zone, a DNAME, a taken marker', async () => {
     const names = [zone, ...['plain', 'child', 'x.old', 'busy'].map((l) => `${l}.${zone}`)];
     const read = value(await account().read(names, signal()));
     assert.deepEqual(
@@ -219,7 +219,7 @@ describe('rfc2136 on a real BIND', { skip: withoutBind }, () => {
     assert.equal(await serial(), before + 1);
   });
 
-  test('a stale writer is a conflict and changes nothing: by value, and by marker alone', async () => {
+  test('a stale writer is a conflict and changes nothing, by value or marker', async () => {
     const name = `stale.${zone}`;
     const provider = account();
     const absent = await seen(name);
@@ -283,7 +283,7 @@ describe('rfc2136 on a real BIND', { skip: withoutBind }, () => {
     assert.equal((await onWire(names[6]!)).cname, 'c.target.example.');
   });
 
-  test('a key that may change one name only: rejected for the others, and says what to grant', async () => {
+  test('a key that may change one name only is rejected for the others', async () => {
     const tsig = { name: 'narrow.', algorithm: 'hmac-sha512' } as const;
     const provider = account({ tsig }, narrow.secret);
     const names = [`many0.${zone}`, `many1.${zone}`];
@@ -346,7 +346,7 @@ describe('rfc2136 on a real BIND', { skip: withoutBind }, () => {
     assert.match(fault.cure!, /free it/);
   });
 
-  test('an answer made up by a wildcard is refused, and writing it anyway changes nothing', async () => {
+  test("a wildcard's answer is refused, and writing it anyway changes nothing", async () => {
     const name = `any.wild.${zone}`;
     const from = await seen(name);
     assert.equal(from.cnames.length, 1);
@@ -432,7 +432,7 @@ describe('rfc2136 on a real BIND', { skip: withoutBind }, () => {
     await promisify(execFile)('nsupdate', ['-v', '-y', auth, file], { timeout: 5000 });
   }
 
-  test('a name that got other records since it was read is a conflict, without a marker', async () => {
+  test('other records that came since the reading are a conflict, without a marker', async () => {
     const name = `taken.${zone}`;
     const from = await seen(name);
     await nsupdate(`update add ${name} 60 A 192.0.2.7`);

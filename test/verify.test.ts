@@ -129,7 +129,7 @@ describe('the verifier', () => {
     assert.deepEqual(answer?.markers, []);
   });
 
-  test('hosts are looked up, every address is asked once, and a host without one is named', async () => {
+  test('hosts are looked up, each address is asked once, and one without is named', async () => {
     const found = (...addresses: string[]): Addresses => ({
       kind: 'found',
       addresses,
@@ -165,7 +165,7 @@ describe('the verifier', () => {
     assert.equal(at['127.0.0.2']!.asked.length, 1);
   });
 
-  test('IPv6 without a route is dropped where the host has IPv4, and named where it has not', async () => {
+  test('IPv6 without a route is dropped where the host has IPv4, else named', async () => {
     const six = 'fe80::1%lo';
     const { verifier } = await world({ '127.0.0.2': good }, ['both.example.', 'six.example.'], {
       'both.example.': { kind: 'found', addresses: ['127.0.0.2', six], stale: false },
