@@ -40,9 +40,9 @@ const capabilities: Capabilities = {
   quota: { burst: 200, perSecond: 100, reserve: 50 },
   permissions: ['the API key of the server (api-key): PowerDNS has no narrower one'],
   refuses: [
-    'the apex of the zone',
-    'other types at the name',
-    'a zone that is a copy of another server',
+    'apex: no CNAME may stand at the top of a zone',
+    'other-type: records of other types at the name or at the marker',
+    'secondary: a zone that is a copy of another server',
   ],
 };
 
