@@ -19,6 +19,7 @@ import {
   Route53Client,
 } from '@aws-sdk/client-route-53';
 import Cloudflare from 'cloudflare';
+import fc from 'fast-check';
 import { startAlidns } from '../src/lab/alidns.ts';
 import { startCloudflare } from '../src/lab/cloudflare.ts';
 import { startRoute53 } from '../src/lab/route53.ts';
@@ -1257,6 +1258,158 @@ for (const [type, see] of Object.entries(seeing)) {
     });
   });
 }
+
+/** Writes any record, valid or not; resolves true when the vendor took it. */
+type Writer = (type: string, name: string, value: string, ttl: number) => Promise<boolean>;
+
+const writers: Readonly<
+  Record<string, (body: (vendor: LabVendor, write: Writer) => Promise<void>) => Promise<void>>
+> = {
+  route53: (body) =>
+    route53((vendor, client, id) =>
+      body(vendor, (type, name, value, ttl) =>
+        change(client, id, {
+          Action: 'UPSERT',
+          ResourceRecordSet: set(name === '@' ? zoneName : `${name}.${zoneName}`, type, ttl, value),
+        }).then(
+          () => true,
+          () => false,
+        ),
+      ),
+    ),
+  cloudflare: (body) =>
+    cloudflare((vendor, client, zone_id) =>
+      body(vendor, (type, name, content, ttl) =>
+        client.dns.records
+          .create({ zone_id, type, name, content, ttl, priority: 10 } as never)
+          .then(
+            () => true,
+            () => false,
+          ),
+      ),
+    ),
+  alidns: (body) =>
+    alidns(
+      (vendor, client) =>
+        body(vendor, (Type, RR, Value, TTL) =>
+          client.request('AddDomainRecord', { ...added, Type, RR, Value, TTL, Priority: 10 }).then(
+            () => true,
+            () => false,
+          ),
+        ),
+      { changeMs: 0, ttlMin: 1 },
+    ),
+};
+
+for (const [type, open] of Object.entries(writers)) {
+  test(`${type}: whatever it accepts its name servers can give`, async () => {
+    const label = fc.constantFrom(
+      'a',
+      '*',
+      '*.b',
+      '@',
+      '_x._y',
+      'A',
+      'a b',
+      'é',
+      '*c',
+      '-',
+      'l'.repeat(64),
+    );
+    const value = fc.oneof(
+      fc.constantFrom(
+        '192.0.2.1',
+        '::1',
+        'fe80::1%lo',
+        'x.example',
+        'X.example.',
+        '.',
+        '*.x',
+        'a..b',
+      ),
+      fc.constantFrom(
+        '"a" "b"',
+        '"',
+        '\\',
+        '"\\"',
+        'x'.repeat(300),
+        `"${'y'.repeat(256)}"`,
+        ' ',
+        '0 issue "ca"',
+      ),
+      fc.constantFrom('10 mx.example.', '1 2 443 srv.example.', '1 2 99999 srv.example.'),
+      fc.string({ maxLength: 20 }),
+    );
+    await open(async (vendor, write) => {
+      let accepted = 0;
+      await fc.assert(
+        fc.asyncProperty(
+          fc.constantFrom('A', 'AAAA', 'CNAME', 'TXT', 'MX', 'NS', 'SRV', 'CAA', 'PTR'),
+          label,
+          value,
+          fc.constantFrom(0, 1, 60, 600, 86_400, 86_401, -1, 2 ** 31),
+          async (kind, name, text, ttl) => {
+            if (await write(kind, name, text, ttl)) accepted += 1;
+          },
+        ),
+        { numRuns: 150 },
+      );
+      assert.ok(accepted > 0, 'some were accepted');
+      // A record that cannot be served would throw when it is published; the last one is there.
+      vendor.edit(`last.${zoneName}`, 'A', '192.0.2.9', 60);
+      await until('the last', () => vendor.zone(zoneName).get(`last.${zoneName}`, 'A') !== null);
+    });
+  });
+}
+
+test('a refusal that comes and goes quickly ends as it was last asked for', async () => {
+  await alidns(async (vendor, client) => {
+    for (const how of ['refuse', null, 'refuse', null]) vendor.fault(how);
+    await until('listening', () =>
+      aliRecords(client, www).then(
+        () => true,
+        () => false,
+      ),
+    );
+    for (const how of ['refuse', null, 'refuse']) vendor.fault(how);
+    await until('refusing', () =>
+      aliRecords(client, www).then(
+        () => false,
+        (error: VendorError) => error.code === 'ECONNREFUSED',
+      ),
+    );
+    vendor.fault(null);
+  });
+});
+
+test('a healed block leaves nothing behind, real quotas or not', async () => {
+  await cloudflare(
+    async (vendor, client, zone_id) => {
+      vendor.fault('block');
+      assert.equal(await refusal(client.zones.get({ zone_id })), '429 971');
+      vendor.fault(null);
+      assert.equal((await client.zones.get({ zone_id })).id, zone_id);
+    },
+    { quotas: 'real' },
+  );
+});
+
+test('healing one lagging name server does not heal another that was broken by hand', async () => {
+  await alidns(async (vendor) => {
+    vendor.servers[0]!.fault = 'servfail';
+    vendor.fault('dns-lag', { server: 1 });
+    assert.deepEqual(
+      vendor.servers.map((s) => s.fault),
+      ['servfail', 'stale'],
+    );
+    vendor.fault(null);
+    assert.deepEqual(
+      vendor.servers.map((s) => s.fault),
+      ['servfail', null],
+    );
+    assert.throws(() => vendor.fault('dns-lag', { server: 2 }), /no name server 2; there are 2/);
+  });
+});
 
 test('the log of calls is bounded', async () => {
   await alidns(async (vendor) => {

@@ -464,7 +464,7 @@ class Alidns implements Dialect {
   }
 
   #added(domain: Domain, params: Params): object {
-    const fields = readFields(params, this.#ttlMin(domain));
+    const fields = readFields(domain, params, this.#ttlMin(domain));
     checkBeside(domain.records.now, fields, null, this.#edition(domain));
     const now = Date.now();
     const record: DomainRecord = {
@@ -487,7 +487,7 @@ class Alidns implements Dialect {
     params: Params,
   ): { record: DomainRecord; reply: object } {
     refuseLocked(record);
-    const fields = readFields(params, this.#ttlMin(domain));
+    const fields = readFields(domain, params, this.#ttlMin(domain));
     const same =
       identity(fields) === identity(record) &&
       fields.TTL === record.TTL &&
@@ -675,15 +675,15 @@ interface Fields {
 const hostTypes = ['CNAME', 'MX', 'NS', 'SRV'];
 
 /** What AddDomainRecord and UpdateDomainRecord say of a record. Throws Refused. */
-function readFields(params: Params, ttlMin: number): Fields {
+function readFields(domain: Domain, params: Params, ttlMin: number): Fields {
   const RR = need(params, 'RR').toLowerCase();
   const Type = need(params, 'Type').toUpperCase();
   const given = need(params, 'Value');
   const Line = params.get('Line') ?? 'default';
   if (!types.includes(Type)) throw invalid('Type');
-  const owner = RR.replace(/^\*\.?/, '');
+  const owner = RR.replace(/^\*(\.|$)/, '');
   const labelled = owner === '' || owner.split('.').every((l) => /^[a-z0-9_-]{1,63}$/.test(l));
-  if (RR !== '@' && (!labelled || RR.length > 180)) throw invalid('RR');
+  if (RR !== '@' && (!labelled || RR.length + domain.name.length > 252)) throw invalid('RR');
   if (!lines.some(([code]) => code === Line)) throw invalid('Line');
   const ttl = params.get('TTL') ?? String(Math.max(ttlUsual, ttlMin));
   if (!/^[1-9]\d{0,8}$/.test(ttl)) throw invalid('TTL');

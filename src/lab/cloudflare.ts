@@ -107,6 +107,7 @@ class Cloudflare implements Dialect {
   #windowEndsAt = 0;
   #requests = 0;
   #blockedUntil = 0;
+  #faultUntil = 0;
 
   constructor(options: VendorOptions<CloudflareCredentials>, publish: Publish) {
     this.#options = options;
@@ -166,8 +167,9 @@ class Cloudflare implements Dialect {
       case 'auth':
         return denied(request);
       case 'block':
-        if (performance.now() >= this.#blockedUntil) this.#block();
-        return this.#blocked();
+        // On its own clock: a healed vendor owes nothing to the fault.
+        if (performance.now() >= this.#faultUntil) this.#faultUntil = performance.now() + quotaMs;
+        return this.#blocked(this.#faultUntil);
       case 'too-large':
         return failed(413, { code: 10013, message: 'Request body is too large' });
     }
@@ -389,24 +391,20 @@ class Cloudflare implements Dialect {
   #charge(): ApiReply | null {
     if (this.#options.quotas === 'off') return null;
     const now = performance.now();
-    if (now < this.#blockedUntil) return this.#blocked();
+    if (now < this.#blockedUntil) return this.#blocked(this.#blockedUntil);
     if (now >= this.#windowEndsAt) {
       this.#windowEndsAt = now + quotaMs;
       this.#requests = 0;
     }
     this.#requests += 1;
     if (this.#requests <= quotaRequests) return null;
-    this.#block();
-    return this.#blocked();
-  }
-
-  #block(): void {
-    this.#blockedUntil = performance.now() + quotaMs;
+    this.#blockedUntil = now + quotaMs;
     this.#windowEndsAt = 0;
+    return this.#blocked(this.#blockedUntil);
   }
 
-  #blocked(): ApiReply {
-    const seconds = Math.ceil((this.#blockedUntil - performance.now()) / 1000);
+  #blocked(until: number): ApiReply {
+    const seconds = Math.ceil((until - performance.now()) / 1000);
     return failed(429, slowDown, { 'retry-after': String(seconds), ...this.#limitHeaders() });
   }
 
@@ -679,7 +677,8 @@ function fullName(zone: Zone, given: unknown): string {
   const bare = given.toLowerCase().replace(/\.$/, '');
   if (bare === '@') return zone.name;
   const full = bare === zone.name || bare.endsWith(`.${zone.name}`) ? bare : `${bare}.${zone.name}`;
-  if (!isHost(full.replace(/^\*\./, ''))) throw invalid(9000, 'DNS name is invalid.');
+  if (full.length > 253 || !isHost(full.replace(/^\*\./, '')))
+    throw invalid(9000, 'DNS name is invalid.');
   return full;
 }
 

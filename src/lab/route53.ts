@@ -23,7 +23,15 @@ import {
   valuesOf,
   type ZoneSettings,
 } from './vendor.ts';
-import { normalName, printStrings, type RRset, servedTypes, toAnswers, ZoneError } from './zone.ts';
+import {
+  normalName,
+  printStrings,
+  type RRset,
+  servedTypes,
+  soaFrom,
+  toAnswers,
+  ZoneError,
+} from './zone.ts';
 
 export interface Route53Credentials {
   readonly accessKeyId: string;
@@ -109,11 +117,11 @@ class Route53 implements Dialect {
     this.#nameServers = serverNames('route53', options);
     for (const spec of options.zones) {
       const name = normalName(spec.name);
+      const soa = soaFrom(name, this.#nameServers[0]!, spec.soa ?? {});
+      const numbers = [1, soa.refresh, soa.retry, soa.expire, soa.minimum].join(' ');
       const apex = [
         simple(name, 'NS', 172_800, this.#nameServers),
-        simple(name, 'SOA', 900, [
-          `${this.#nameServers[0]} awsdns-hostmaster.amazon.com. 1 7200 900 1209600 86400`,
-        ]),
+        simple(name, 'SOA', soa.ttl, [`${soa.mname} ${soa.rname} ${numbers}`]),
       ];
       const sets = new Map<string, RecordSet>();
       for (const set of [...apex, ...spec.records.map(fromRecord)]) sets.set(keyOf(set), set);

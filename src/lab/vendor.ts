@@ -129,8 +129,9 @@ export interface LabVendor {
   zoneId(name: string): string;
   /**
    * What a person at the console does: puts these values in the place of everything that the name
-   * has for the type, or removes it (null). API and DNS follow as after any change. Throws when
-   * the zone is not here or the record cannot be served; the vendor's own rules are not applied.
+   * has for the type (at Alidns: on its line), or removes it (null). API and DNS follow as after
+   * any change. Throws, and changes nothing, when the zone is not here or the record cannot be
+   * served; the vendor's own rules are not applied.
    */
   edit(
     name: string,
@@ -348,6 +349,8 @@ class Running implements LabVendor {
   readonly #calls: Call[] = [];
   #fault: Fault | null = null;
   #port = 0;
+  #lagging: Nameserver | null = null;
+  #relistening = false;
   #closed = false;
 
   constructor(type: VendorType, options: VendorOptions, speak: (publish: Publish) => Dialect) {
@@ -435,18 +438,17 @@ class Running implements LabVendor {
     }
     const before = this.#fault?.how;
     const next = how as VendorFault | null;
-    if (before === 'dns-lag') for (const server of this.#servers) server.fault = null;
+    const lagging = next === 'dns-lag' ? this.#server(options.server) : null;
+    if (this.#lagging) this.#lagging.fault = null;
+    this.#lagging = lagging;
     this.#fault =
       next === null
         ? null
         : { how: next, operations: options.operations ?? null, left: options.times ?? Infinity };
-    if (next === 'dns-lag') {
-      const server = this.#servers[options.server ?? this.#servers.length - 1];
-      if (!server) throw new Error(`${this.name}: no name server ${options.server} to lag`);
-      server.fault = 'stale';
-    }
+    if (lagging) lagging.fault = 'stale';
     if (next === 'refuse' && before !== 'refuse') {
-      this.#http.close();
+      // Closing would call off a listen that is under way without a word; that one looks itself.
+      if (!this.#relistening) this.#http.close();
       this.#cutAll();
     }
     // What hung must not be answered by the healed vendor, nor hold its place for ever.
@@ -463,6 +465,12 @@ class Running implements LabVendor {
       : Promise.resolve();
     this.#cutAll();
     await Promise.all([closed, ...this.#servers.map((server) => server.close())]);
+  }
+
+  #server(at = this.#servers.length - 1): Nameserver {
+    const server = this.#servers[at];
+    if (server) return server;
+    throw new Error(`${this.name}: no name server ${at}; there are ${this.#servers.length}`);
   }
 
   #publish(zone: string, published?: () => void): void {
@@ -509,10 +517,19 @@ class Running implements LabVendor {
 
   /** Takes the port again; another process may hold it for a moment. */
   #relisten(): void {
-    this.#listen(this.#port).catch(() => {
-      if (this.#closed || this.#fault?.how === 'refuse') return;
-      this.#later(relistenMs, () => this.#relisten());
-    });
+    if (this.#relistening || this.#http.listening) return;
+    const wanted = () => !this.#closed && this.#fault?.how !== 'refuse';
+    this.#relistening = true;
+    this.#listen(this.#port).then(
+      () => {
+        this.#relistening = false;
+        if (!wanted()) this.#http.close();
+      },
+      () => {
+        this.#relistening = false;
+        if (wanted()) this.#later(relistenMs, () => this.#relisten());
+      },
+    );
   }
 
   #cutAll(): void {

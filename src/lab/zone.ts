@@ -70,16 +70,7 @@ export class LabZone {
     this.name = normalName(options.name);
     const ns = options.nameServers.map(normalName);
     if (ns.length === 0) throw new ZoneError(`zone ${this.name}: needs at least one name server`);
-    this.soa = {
-      mname: ns[0]!,
-      rname: this.name === '.' ? 'hostmaster.' : `hostmaster.${this.name}`,
-      refresh: 7200,
-      retry: 900,
-      expire: 1_209_600,
-      minimum: 60,
-      ttl: 900,
-      ...options.soa,
-    };
+    this.soa = soaFrom(this.name, ns[0]!, options.soa ?? {});
     this.set({ name: this.name, type: 'NS', ttl: options.nsTtl ?? 172_800, values: ns });
     for (const rrset of options.rrsets ?? []) this.set(rrset);
     this.#serial = 1;
@@ -290,6 +281,13 @@ export class LabZone {
     const data = { mname, rname, serial: this.#serial, refresh, retry, expire, minimum };
     return { name: this.name, type: 'SOA', class: 'IN', ttl, data };
   }
+}
+
+/** A start of authority where only some of it is given; `mname` is the first name server. */
+export function soaFrom(zone: string, mname: string, given: Partial<Soa>): Soa {
+  const usual = { refresh: 7200, retry: 900, expire: 1_209_600, minimum: 60, ttl: 900 };
+  const rname = zone === '.' ? 'hostmaster.' : `hostmaster.${zone}`;
+  return { mname, rname, ...usual, ...given };
 }
 
 /** Lower-case with the trailing dot; throws ZoneError for what is no DNS name. */
