@@ -67,7 +67,7 @@ export async function startLabProgram(...argv: readonly string[]): Promise<Runni
 
 /** Where the lab's ready configuration puts the daemon's control socket. */
 export function socketOf(directory: string): string {
-  return join(directory, 'state', 'control.sock');
+  return join(directory, 'detour.sock');
 }
 
 /** A daemon on a configuration of the test's own. */
