@@ -33,11 +33,12 @@ const capabilities: Capabilities = {
     'and just after the write; two writers between the same two readings are noticed, not ' +
     'prevented. RFC 2136 updates to the same server are strict.',
   atomic: true,
-  readMax: 20,
+  readMax: 10,
   writeMax: 1,
-  // 40 readings for 20 names; a write needs five calls.
-  callsMax: 40,
-  quota: { burst: 200, perSecond: 100, reserve: 50 },
+  // The zone and two readings a name; a write needs six.
+  callsMax: 21,
+  // A server of one's own has no published quota; this keeps from being a nuisance to it.
+  quota: { burst: 420, perSecond: 300, reserve: 105 },
   permissions: ['the API key of the server (api-key): PowerDNS has no narrower one'],
   refuses: [
     'apex: no CNAME may stand at the top of a zone',

@@ -435,7 +435,7 @@ test('a higher epoch claimed during the write is told', async () => {
   assert.match(lost.detail, /epoch 6/);
 });
 
-test('a vendor that reads back the old state is uncertain, and not written before', async () => {
+test('a vendor whose readings lag behind its writings is not written', async () => {
   stands();
   const from = await see();
   const stale = structuredClone(vendor.rows);

@@ -259,7 +259,7 @@ async function onPowerdns(): Promise<Account> {
   const relay = await Relay.start({ address: hostname, port: Number(port) }, (bytes) =>
     bytes.subarray(0, 6).equals(Buffer.from('PATCH ')),
   );
-  const console = async (body: object) => {
+  const atConsole = async (body: object) => {
     const response = await fetch(`${server.api}/api/v1/servers/localhost/zones/${zone}`, {
       method: 'PATCH',
       headers: { 'x-api-key': server.apiKey },
@@ -281,7 +281,7 @@ async function onPowerdns(): Promise<Account> {
         disabled: false,
       }));
       const changetype = values === null ? 'DELETE' : 'REPLACE';
-      await console({ rrsets: [{ name, type, ttl, changetype, records }] });
+      await atConsole({ rrsets: [{ name, type, ttl, changetype, records }] });
     },
     faults: relay.faults,
     fault: (how) => relay.fault(how),
