@@ -81,16 +81,19 @@ export function zoneFinder<Z extends { readonly name: Name }>(options: {
   readonly byId: ((signal: AbortSignal) => Promise<Result<Z>>) | null;
   /** The zone of exactly this name in the account, or null. */
   byName(zone: Name, signal: AbortSignal): Promise<Result<Z | null>>;
+  /** A monotonic clock in milliseconds; this process's own unless given. */
+  readonly nowMs?: () => number;
 }): ZoneFinder<Z> {
+  const nowMs = options.nowMs ?? (() => performance.now());
   const known = new Map<Name, { readonly zone: Z | null; readonly sinceMs: number }>();
   let fixed: Z | null = null;
 
   async function lookup(zone: Name, signal: AbortSignal): Promise<Result<Z | null>> {
     const memory = known.get(zone);
     if (memory?.zone) return done(memory.zone);
-    if (memory && performance.now() - memory.sinceMs < absentForMs) return done(null);
+    if (memory && nowMs() - memory.sinceMs < absentForMs) return done(null);
     const found = await options.byName(zone, signal);
-    if (found.ok) known.set(zone, { zone: found.value, sinceMs: performance.now() });
+    if (found.ok) known.set(zone, { zone: found.value, sinceMs: nowMs() });
     return found;
   }
 
