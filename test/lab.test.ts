@@ -19,7 +19,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import { test } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { parse } from 'yaml';
 import { ask, type Message } from '../src/dns.ts';
 import { type LabIo, labCommand } from '../src/lab/command.ts';
@@ -370,6 +369,8 @@ test('detour lab --json prints one line that says where everything is', () =>
       }
       assert.match(ready.metrics, /^http:\/\/127\.0\.0\.1:\d+\/metrics$/);
       assert.match(io.stderr.text, /dig \+norecurse @127\./);
+      assert.match(io.stderr.text, /^ {2}detour lab break cloud aliyun {4}\(--how/m);
+      assert.doesNotMatch(io.stderr.text, /daemon is ready/);
       assert.equal(
         statSync(join(dir, '.detour', 'lab', 'secrets', 'aws.json')).mode & 0o777,
         0o600,
@@ -554,6 +555,8 @@ test('the lab waits for the daemon to be ready, tells its story, and ends it', (
       },
       { daemonArgv },
     );
+    assert.match(story, /The daemon is ready/);
+    assert.match(story, /status --watch --socket .*detour\.sock/);
     assert.match(story, /\d\d:\d\d:\d\d\.\d\d\d/);
     const log = readFileSync(join(dir, '.detour', 'lab', 'daemon.log'), 'utf8');
     assert.match(log, /"kind":"adopt"/);
@@ -583,19 +586,22 @@ test('a daemon that dies early is reported with its last words, and nothing stay
     assert.match(missing.stderr.text, /could not be started/);
   }));
 
+/** The command in a process of its own. */
+function program(dir: string): string {
+  const main = join(dir, 'main.mjs');
+  const href = new URL('../src/lab/command.ts', import.meta.url).href;
+  writeFileSync(
+    main,
+    `import { labCommand } from ${JSON.stringify(href)};
+     process.exitCode = await labCommand(process.argv.slice(2), { daemonArgv: ['x'] });`,
+  );
+  return main;
+}
+
 test('a lab outlives the reader of its output and ends by a signal with exit 0', () =>
   withDir(async (dir) => {
-    const main = join(dir, 'main.mjs');
-    const href = new URL('../src/lab/command.ts', import.meta.url).href;
-    writeFileSync(
-      main,
-      `import { labCommand } from ${JSON.stringify(href)};
-       const { stdout, stderr, env } = process;
-       process.exitCode = await labCommand(process.argv.slice(2),
-         { stdout, stderr, env, cwd: ${JSON.stringify(dir)}, daemonArgv: ['x'] });`,
-    );
-    const child = spawn(process.execPath, [main, '--no-daemon'], {
-      cwd: fileURLToPath(new URL('..', import.meta.url)),
+    const child = spawn(process.execPath, [program(dir), '--no-daemon'], {
+      cwd: dir,
       stdio: ['ignore', 'pipe', 'pipe'],
       timeout: 20_000,
     });
@@ -610,6 +616,34 @@ test('a lab outlives the reader of its output and ends by a signal with exit 0',
     }
     child.kill('SIGTERM');
     assert.deepEqual(await ended, [0, null]);
+    assert.equal(existsSync(join(dir, '.detour', 'lab', 'lab.sock')), false);
+  }));
+
+test('a lab that npm started ends when the process in between is killed', () =>
+  withDir(async (dir) => {
+    const between = join(dir, 'between.mjs');
+    writeFileSync(
+      between,
+      `import { spawnSync } from 'node:child_process';
+       spawnSync(process.execPath, [${JSON.stringify(program(dir))}, '--no-daemon'],
+         { stdio: ['ignore', 1, 2], timeout: 20000 });`,
+    );
+    const child = spawn(process.execPath, [between], {
+      cwd: dir,
+      env: { ...process.env, npm_lifecycle_event: 'start' },
+      stdio: ['ignore', 'pipe', 'pipe'],
+      timeout: 20_000,
+    });
+    let out = '';
+    child.stdout.on('data', (chunk) => (out += chunk));
+    // The pipe closes when the last process that holds it has ended.
+    const over = new Promise((resolve) => child.stdout.once('close', () => resolve('over')));
+    await until('the lab is up', () => out.includes('npm start -- break cloud aliyun'));
+    child.kill('SIGKILL');
+    const deadline = new Promise((resolve) => setTimeout(resolve, 8000, 'still up').unref());
+    const seen = await Promise.race([over, deadline]);
+    if (seen !== 'over') await type(dir, 'stop');
+    assert.equal(seen, 'over');
     assert.equal(existsSync(join(dir, '.detour', 'lab', 'lab.sock')), false);
   }));
 

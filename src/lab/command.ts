@@ -275,6 +275,8 @@ interface Session {
   readonly io: Io;
   readonly lab: Lab;
   readonly directory: string;
+  /** The daemon's control socket. */
+  readonly socket: string;
   /** Base URL of the daemon's metrics and readiness. */
   readonly listen: string;
   readonly story: Story;
@@ -328,10 +330,12 @@ async function open(
   const story = newStory(lab, print, out.isTTY === true && !io.env['NO_COLOR']);
   const watch = flags.json && !flags.demo ? null : newWatch(lab, story);
   if (watch !== null) closers.push(() => watch.close());
+  const listen = `http://127.0.0.1:${listenPort}`;
+  const parts = { flags, io, lab, directory: place.lab, socket, listen, story, watch, print };
+  for (const line of introduction(parts)) print(line);
   const daemon = flags.daemon ? startDaemon(io, place.lab, story) : null;
   if (daemon !== null) closers.push(() => daemon.close());
-  const listen = `http://127.0.0.1:${listenPort}`;
-  session = { flags, io, lab, directory: place.lab, listen, story, watch, daemon, print };
+  session = { ...parts, daemon };
   return session;
 }
 
@@ -451,7 +455,7 @@ function newWatch(lab: Lab, story: Story): WireWatch {
 
 function announce(session: Session): void {
   const { flags, io, lab, directory, listen } = session;
-  for (const line of introduction(session)) session.print(line);
+  if (session.daemon !== null) session.print('\nThe daemon is ready.\n');
   if (!flags.json) return;
   const vendors = Object.fromEntries(
     vendorTypes.map((type) => {
@@ -469,8 +473,8 @@ function announce(session: Session): void {
   say(io.stdout, JSON.stringify(ready));
 }
 
-function introduction(session: Session): readonly string[] {
-  const { lab, directory, listen, daemon } = session;
+function introduction(session: Omit<Session, 'daemon'>): readonly string[] {
+  const { flags, io, lab, directory, listen, socket } = session;
   const row = (head: string, text: string) => `  ${head.padEnd(22)}${text}`;
   const first = lab.records[0]!;
   const dig = (server: string, name: string, type: string) => {
@@ -494,8 +498,8 @@ function introduction(session: Session): readonly string[] {
     ),
     ...(more > 0 ? [row(`and ${more} more`, `${bare(lab.records[2]!.name)} and so on`)] : []),
     row('configuration', configPath(directory)),
-    ...(daemon === null ? [] : [row('metrics', `${listen}/metrics`)]),
-    ...(daemon === null ? [] : [row('log of the daemon', logPath(directory))]),
+    ...(flags.daemon ? [row('metrics', `${listen}/metrics`)] : []),
+    ...(flags.daemon ? [row('log of the daemon', logPath(directory))] : []),
     '',
     'Ask each vendor, or follow the delegation from the root:',
     ...vendorTypes.map((type) => dig(lab.vendors[type].dns[0]!, first.name, 'CNAME')),
@@ -506,21 +510,35 @@ function introduction(session: Session): readonly string[] {
     `  ${hint(session, 'heal')}`,
     `  ${hint(session, 'vendor')}`,
     `  ${hint(session, 'status')}`,
+    ...(flags.daemon ? [`  ${program(io)} status --watch --socket ${socket}`] : []),
     '',
   ];
 }
 
 /** A command as this user can type it in this folder. */
-function hint({ io, flags, lab }: Session, what: 'break' | 'heal' | 'vendor' | 'status'): string {
+function hint(
+  { io, flags, lab }: Omit<Session, 'daemon'>,
+  what: 'break' | 'heal' | 'vendor' | 'status',
+): string {
   const words = {
     break: `break cloud ${lab.clouds[0]}`,
     heal: 'heal',
     vendor: 'break vendor route53 --how throttle',
     status: 'status',
   };
-  const program = io.env['npm_lifecycle_event'] === 'start' ? 'npm start --' : 'detour lab';
+  const typed = io.env['npm_lifecycle_event'] === 'start' ? 'npm start --' : 'detour lab';
   const dir = flags.dir === null ? '' : ` --dir ${flags.dir}`;
-  return `${program} ${words[what]}${dir}`;
+  return `${typed} ${words[what]}${dir}`;
+}
+
+/** The program itself, as it can be typed in this folder. */
+function program(io: Io): string {
+  return io.daemonArgv
+    .map((word) => {
+      const near = relative(io.cwd, word);
+      return near === '' || near.startsWith('..') ? word : near;
+    })
+    .join(' ');
 }
 
 async function status(session: Session): Promise<ControlReply> {
@@ -594,10 +612,10 @@ interface Daemon {
 }
 
 function startDaemon(io: Io, directory: string, story: Story): Daemon {
-  const [program, ...first] = io.daemonArgv;
-  if (program === undefined) throw new Error('daemonArgv is empty');
+  const [command, ...first] = io.daemonArgv;
+  if (command === undefined) throw new Error('daemonArgv is empty');
   const config = configPath(directory);
-  const child = spawn(program, [...first, 'run', '-c', config], {
+  const child = spawn(command, [...first, 'run', '-c', config], {
     cwd: io.cwd,
     env: { ...io.env },
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -620,9 +638,8 @@ function startDaemon(io: Io, directory: string, story: Story): Daemon {
     running = false;
     return how;
   });
-  const shown = [program, ...first].map((word) => relative(io.cwd, word) || word);
   return {
-    line: `${shown.join(' ')} run -c ${config}`,
+    line: `${program(io)} run -c ${config}`,
     get running() {
       return running;
     },

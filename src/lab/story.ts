@@ -74,7 +74,8 @@ export class Story {
     const origin = originOf(record, answer);
     const label = shortName(record, zone);
     const leads = origin === null ? '' : `, that is ${origin}`;
-    this.tell('wire', label, `${vendor}: every name server gives ${answer}${leads}`, atMs);
+    const gives = answer.replace(/\.$/, '');
+    this.tell('wire', label, `${vendor}: every name server gives ${gives}${leads}`, atMs);
     if (this.#faultAtMs === null) return;
     const moves = this.#moves.get(record) ?? new Map<string, Move>();
     this.#moves.set(record, moves.set(vendor, { answer, atMs }));
@@ -283,10 +284,12 @@ export class WireWatch {
     const key = `${server} ${record}`;
     if (this.#asking.has(key)) return;
     this.#asking.add(key);
-    const given = await askCname(server, record, this.#closing.signal);
+    const given = await question(server, record, this.#closing.signal);
     this.#asking.delete(key);
     if (this.#closing.signal.aborted) return;
-    this.#given.set(key, given);
+    if (given.answered) this.#given.set(key, given.text);
+    // A server that does not answer gives nothing new, and agrees with nobody.
+    else this.#given.delete(key);
     this.#compare(vendor, record);
   }
 
@@ -304,19 +307,26 @@ export class WireWatch {
   }
 }
 
-/** The CNAME that a server (`HOST:PORT`) gives, or the word of why there is none. Never rejects. */
-export async function askCname(
-  server: string,
-  record: Name,
-  signal?: AbortSignal,
-): Promise<string> {
+/** The CNAME that a server (`HOST:PORT`) gives, or the word of why there is none. */
+export async function askCname(server: string, record: Name): Promise<string> {
+  return (await question(server, record)).text;
+}
+
+interface Given {
+  /** There was a reply, whatever its code. */
+  readonly answered: boolean;
+  readonly text: string;
+}
+
+async function question(server: string, record: Name, signal?: AbortSignal): Promise<Given> {
   const at = parseHostPort(server, 53);
-  if (at === null) return 'no such server';
-  const question = { name: record, type: 'CNAME' };
+  if (at === null) throw new Error(`${server}: expected HOST:PORT`);
   const limits = { timeoutMs: answerMs, ...(signal === undefined ? {} : { signal }) };
-  const got = await ask({ address: at.host, port: at.port }, question, limits);
-  if (got.kind !== 'reply') return got.kind;
-  if (got.message.rcode !== 'NOERROR') return got.message.rcode;
-  const cname = got.message.answers.find((a) => a.type === 'CNAME' && a.name === record);
-  return cname?.type === 'CNAME' ? cname.target : 'NODATA';
+  const asked = { name: record, type: 'CNAME' };
+  const got = await ask({ address: at.host, port: at.port }, asked, limits);
+  if (got.kind !== 'reply') return { answered: false, text: got.kind };
+  const { rcode, answers } = got.message;
+  if (rcode !== 'NOERROR') return { answered: true, text: rcode };
+  const cname = answers.find((a) => a.type === 'CNAME' && a.name === record);
+  return { answered: true, text: cname?.type === 'CNAME' ? cname.target : 'NODATA' };
 }
