@@ -91,6 +91,10 @@ switch (task) {
     build();
     run(node, ['--expose-gc', `test/bench/${rest[0]}.ts`, ...rest.slice(1)]);
     break;
+  case 'chaos':
+    build();
+    run(node, ['test/chaos.ts', ...rest]);
+    break;
   default:
     fail(`unknown task ${task ?? '(none)'}; see the scripts in package.json`);
 }

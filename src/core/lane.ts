@@ -12,7 +12,7 @@ import type {
   Seen,
   ServerAnswer,
 } from './model.ts';
-import { parseMarker, plan, standing } from './plan.ts';
+import { type Plan, parseMarker, plan, standing } from './plan.ts';
 import {
   type Cell,
   jitter,
@@ -37,6 +37,9 @@ const WATCH_MS = 25_000;
 const LAGGING_ASK_MS = 3_000;
 const ASK_FIRST_MS = 25;
 const ASK_CAP_MS = 1_000;
+/** Never a fight: after so many repairs within so long, an edit is only told. */
+const FIGHT_REPAIRS = 3;
+const FIGHT_MS = 600_000;
 
 export function newCell(provider: string, ttl: number): Cell {
   return {
@@ -53,6 +56,8 @@ export function newCell(provider: string, ttl: number): Cell {
     retryAt: 0,
     problem: null,
     ahead: null,
+    edited: null,
+    repairs: [],
     wrote: false,
     writtenAt: null,
     visibleAt: null,
@@ -87,6 +92,7 @@ export function converge(state: State, r: RecordState, cell: Cell, urgent: boole
   cell.retryAt = 0;
   cell.ahead = null;
   cell.held = false;
+  cell.edited = null;
   enqueue(state, r, cell, urgent);
 }
 
@@ -328,10 +334,37 @@ function assess(state: State, r: RecordState, cell: Cell, seen: Seen, out: Step)
       cell.ahead = p.marker;
       return hold(r, cell, { word: 'rival', sentence: p.sentence }, out);
     case 'drift':
-      return hold(r, cell, { word: 'drift', sentence: p.sentence }, out);
+      return drifted(state, r, cell, p, out);
     case 'refuse':
       return hold(r, cell, { word: p.word, sentence: p.sentence }, out);
   }
+}
+
+/**
+ * Somebody edited what we wrote, and the API says so too. An edit to a target of the record's own
+ * is an operator's wish, which steering looks at; anything else is told, or mended where the
+ * record says so, and never fought over.
+ */
+function drifted(
+  state: State,
+  r: RecordState,
+  cell: Cell,
+  p: Extract<Plan, { kind: 'drift' }>,
+  out: Step,
+): void {
+  cell.edited = p.target;
+  const recent = cell.repairs.filter((at) => state.now - at < FIGHT_MS);
+  const mends = r.config.drift === 'repair' && p.target === null;
+  if (!mends || recent.length >= FIGHT_REPAIRS) {
+    const tail = mends ? '; it was mended three times in ten minutes, so now it is only told' : '';
+    return hold(r, cell, { word: 'drift', sentence: p.sentence + tail }, out);
+  }
+  cell.repairs = [...recent, state.now];
+  const sentence = `${r.name} at ${cell.provider}: mending: ${p.sentence}`;
+  note(out, 'repair', r.name, sentence, { provider: cell.provider });
+  cell.work = 'write';
+  cell.change = p.change;
+  enqueue(state, r, cell, true);
 }
 
 const retiredSays = {
@@ -436,7 +469,7 @@ function isOdd(r: RecordState, answers: readonly ServerAnswer[]): boolean {
     if (answer.kind === 'nxdomain' || answer.kind === 'nodata') return true;
     if (answer.kind !== 'cname') return false;
     if (answer.value !== r.doc.cname) return true;
-    return markers !== null && markers.some((text) => parseMarker(text)?.id !== r.doc.marker?.id);
+    return (markers ?? []).some((text) => parseMarker(text)?.id !== r.doc.marker?.id);
   });
 }
 

@@ -103,7 +103,14 @@ export type Plan =
   /** Same epoch, other id, and no rule says who wins: a person must. */
   | { readonly kind: 'rival'; readonly marker: Marker; readonly sentence: string }
   /** Our marker, somebody else's value. */
-  | { readonly kind: 'drift'; readonly value: Name | null; readonly sentence: string }
+  | {
+      readonly kind: 'drift';
+      /** The configured target that was set by hand, or null for anything else. */
+      readonly target: string | null;
+      readonly sentence: string;
+      /** What would mend it. */
+      readonly change: Change;
+    }
   | { readonly kind: 'refuse'; readonly word: string; readonly sentence: string };
 
 /** Rules 4 and 14 for one record at one provider. */
@@ -154,10 +161,15 @@ function planOurs(
   if (s.value === wanted.cname) return { kind: 'in-step' };
   const stands = s.value ?? 'nothing';
   const sentence = `${stands} stands there instead of ${wanted.cname}: somebody edited it`;
-  return { kind: 'drift', value: s.value, sentence };
+  const target = record.targets.find((t) => t.cname === s.value)?.origin ?? null;
+  return { kind: 'drift', target, sentence, change: changeTo(record, seen, wanted) };
 }
 
 function write(record: RecordConfig, seen: Seen, wanted: Wanted, because: string): Plan {
+  return { kind: 'write', change: changeTo(record, seen, wanted), because };
+}
+
+function changeTo(record: RecordConfig, seen: Seen, wanted: Wanted): Change {
   const stands = seen.cnames[0];
   const keep = wanted.keepTtl && stands?.value === wanted.cname;
   const to = {
@@ -166,7 +178,7 @@ function write(record: RecordConfig, seen: Seen, wanted: Wanted, because: string
     marker: formatMarker(wanted.marker),
     epoch: wanted.marker.epoch,
   };
-  return { kind: 'write', change: { name: record.name, from: seen, to }, because };
+  return { name: record.name, from: seen, to };
 }
 
 function double(sentence: string): Standing {

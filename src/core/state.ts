@@ -67,6 +67,10 @@ export interface Cell {
   problem: { readonly word: string; readonly sentence: string } | null;
   /** A marker of ours that is ahead of the record, or won against it. */
   ahead: Marker | null;
+  /** A configured target that somebody set here by hand, found under our own marker. */
+  edited: string | null;
+  /** When this record was mended here after an edit, of late. */
+  repairs: readonly number[];
   /** Detour itself wrote here since the target in force was decided. */
   wrote: boolean;
   writtenAt: number | null;

@@ -35,6 +35,10 @@ export const SWITCH_END_MS = 30_000;
 export const DNS_READ_AFTER_MS = 3_000;
 /** How long a target whose chain was broken, or went unanswered, is passed over. */
 const UNRESOLVED_MS = 10_000;
+/** How long an edit to a configured target is held. */
+const EDIT_PIN_MS = 3_600_000;
+/** The id in a record's first marker, a constant by design. */
+const FIRST_ID = 'first';
 /** The same trouble is not journalled again while it lasts. */
 const NOTE_AGAIN_MS = 60_000;
 /** A candidate that has given no fresh pass by then is asked again. */
@@ -65,6 +69,7 @@ export function review(state: State, name: Name, out: Step): void {
   const r = state.records.get(name);
   if (r === undefined) return;
   takeMarkers(state, r, out);
+  takeEdit(state, r, out);
   const waits = r.doc.target === null ? adopt(state, r, out) : null;
   endSwitch(state, r, out);
   endPin(state, r, out);
@@ -214,6 +219,29 @@ function takeMarkers(state: State, r: RecordState, out: Step): void {
   note(out, 'deposed', r.name, sentence, { epoch: ahead.epoch, id: ahead.id });
 }
 
+/**
+ * A human set one of the record's own targets at one provider: that is an operator's switch made
+ * elsewhere, so it is carried to all providers and held as a pin, if that target is up. To one
+ * that is not up it stays what it is, an edit: a stale tool that puts back an old value must not
+ * drag everybody to a dead origin.
+ */
+function takeEdit(state: State, r: RecordState, out: Step): void {
+  const cell = [...r.cells.values()].find((c) => c.edited !== null && c.edited !== r.doc.target);
+  if (cell === undefined || r.doc.deposed !== null || !state.storeOk || !state.lease.held) return;
+  const to = cell.edited!;
+  // Looked at once, when it is found: an edit left standing must not act hours later.
+  cell.edited = null;
+  if (state.origins.get(to)?.health !== 'up') return;
+  const pinUntilAt = state.now + EDIT_PIN_MS;
+  const sentence = `${r.doc.target} -> ${to}: set by hand at ${cell.provider}`;
+  const operator = { kind: 'operator', why: 'edited', spends: false, overspends: false } as const;
+  switchTo(state, r, { to, sentence, ...operator, pinned: true, pinUntilAt }, out);
+  const by = `an edit at ${cell.provider}`;
+  const pin = { target: to, reason: 'set by hand', by, sinceAt: state.now, untilAt: pinUntilAt };
+  r.doc = { ...r.doc, pin };
+  keep(out, r);
+}
+
 /** Makes a marker that was found the one in force, with its pin. */
 export function force(state: State, r: RecordState, m: Marker, out: Step): void {
   const target = r.config.targets.find((t) => t.origin === m.target);
@@ -275,7 +303,11 @@ export function begin(state: State, r: RecordState, to: string, kind: MarkerKind
   const move = { to, kind, pinned: false, pinUntilAt: null };
   const m = { ...move, sentence: '', why: 'adopt', spends: false, overspends: false };
   const observed = r.config.mode === 'observe';
-  const marker = observed ? null : nextMarker(state, r, m, randomId(state));
+  // The very first marker of a record is the same text whoever writes it: of two first writers at a
+  // vendor without compare-and-swap the second is then refused as a duplicate.
+  const isFirst = r.doc.epochMax === 0;
+  const next = nextMarker(state, r, m, isFirst ? FIRST_ID : randomId(state));
+  const marker = observed ? null : isFirst ? { ...next, term: 0, kind: 'auto' as const } : next;
   r.doc = {
     ...r.doc,
     target: to,

@@ -101,15 +101,19 @@ export async function stopChild(child: ChildProcess, signal: NodeJS.Signals = 'S
   await ended;
 }
 
-/** The CNAME that one server gives, without its trailing dot; null when it gives none. */
-export async function cnameAt(server: string, name: string): Promise<string | null> {
+/** The CNAME that one server gives, without its dot; null: it gives none; undefined: no reply. */
+export async function cnameAt(server: string, name: string): Promise<string | null | undefined> {
   const { host, port } = parseHostPort(server, 53)!;
   const fqdn = name.endsWith('.') ? name : `${name}.`;
-  const reply = await ask({ address: host, port }, { name: fqdn, type: 'CNAME' }, {
-    timeoutMs: 1000,
-    signal: AbortSignal.timeout(2000),
-  });
-  if (reply.kind !== 'reply') return null;
+  const reply = await ask(
+    { address: host, port },
+    { name: fqdn, type: 'CNAME' },
+    {
+      timeoutMs: 1000,
+      signal: AbortSignal.timeout(2000),
+    },
+  );
+  if (reply.kind !== 'reply') return undefined;
   const found = reply.message.answers.find((a) => a.type === 'CNAME');
   return found?.type === 'CNAME' ? found.target.replace(/\.$/, '') : null;
 }
