@@ -83,13 +83,15 @@ export interface Lab {
   close(): Promise<void>;
 }
 
-/** Records that `records` may ask for: their names have four digits. */
-export const recordsMost = 9999;
+/** What `records` may ask for: a zone at Cloudflare takes 3,500, and each record has a marker. */
+export const recordsMost = 1700;
+/** Records in a zone of Cloudflare's free plan. */
+const freePlanMost = 200;
 
 const zoneName = 'gslb.example.net.';
 const registryHost = 'ns.registry.example.';
 
-const plan = [
+const sites = [
   { name: 'hangzhou', host: 'hz', cloud: 'aliyun', region: 'cn-hangzhou', octet: 21 },
   { name: 'beijing', host: 'bj', cloud: 'aliyun', region: 'cn-beijing', octet: 22 },
   { name: 'tokyo', host: 'nrt', cloud: 'aws', region: 'ap-northeast-1', octet: 31 },
@@ -152,19 +154,20 @@ async function build(place: Place, wish: Wish, opened: (() => Promise<void>)[]):
     await startNameserver({ address: at(1), port: place.dnsPort, zones: () => registry }),
   );
   const origins: Origin[] = [];
-  for (const { name, cloud, region, octet } of plan) {
+  for (const { name, cloud, region, octet } of sites) {
     const where = { address: at(octet), port: place.httpPort };
     origins.push(keep(await startOrigin({ name, cloud, region, ...where })));
   }
   const records = labRecords(wish);
   const credentials = newCredentials();
+  const plan: 'free' | 'pro' = 2 * records.length <= freePlanMost ? 'free' : 'pro';
   const shared = (type: VendorType) => ({
     address: at(vendorOctet[type]),
     apiPort: place.httpPort,
     dnsAddresses: [at(vendorOctet[type] + 1), at(vendorOctet[type] + 2)],
     dnsPort: place.dnsPort,
     nameServers: [1, 2].map((n) => `ns${n}.${type}.example.net.`),
-    zones: [{ name: zoneName, records: records.map(unmarked) }],
+    zones: [{ name: zoneName, records: records.map(unmarked), settings: { plan } }],
     quotas: wish.quotas,
     resolve: (name: string) => addressesOf(name, at),
     ...ttlMinOf(type, wish.ttl),
@@ -294,7 +297,7 @@ function faultWords(how: OriginFault): string {
 }
 
 function cnameOf(origin: string): Name {
-  return `${plan.find((p) => p.name === origin)?.host ?? origin}.shop.example.`;
+  return `${sites.find((p) => p.name === origin)?.host ?? origin}.shop.example.`;
 }
 
 function labRecords(wish: Wish): readonly LabRecord[] {
@@ -320,7 +323,7 @@ function ttlMinOf(type: VendorType, ttl: number): { ttlMin?: number } {
 }
 
 function addressesOf(name: string, at: (octet: number) => string): readonly string[] {
-  return plan.filter((p) => cnameOf(p.name) === name).map((p) => at(p.octet));
+  return sites.filter((p) => cnameOf(p.name) === name).map((p) => at(p.octet));
 }
 
 /** Everything above and beside the steered zone; one server is the root and every registry. */
@@ -349,7 +352,7 @@ function registryZones(
       ),
       ...servers.map((s) => address(s.host, s.at.address)),
     ),
-    zone('shop.example.', ...plan.map((p) => address(cnameOf(p.name), at(p.octet)))),
+    zone('shop.example.', ...sites.map((p) => address(cnameOf(p.name), at(p.octet)))),
   ];
 }
 
