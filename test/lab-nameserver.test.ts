@@ -41,7 +41,7 @@ async function served(
 }
 
 /** One raw datagram there and back; null when none comes within the time. */
-function exchange(server: Nameserver, message: Buffer, waitMs = 2000): Promise<Buffer | null> {
+function exchange(server: Nameserver, message: Buffer, waitMs = 10_000): Promise<Buffer | null> {
   return new Promise((resolve, reject) => {
     const socket = createSocket(server.address.includes(':') ? 'udp6' : 'udp4');
     const done = (value: Buffer | null) => {

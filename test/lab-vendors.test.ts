@@ -47,9 +47,13 @@ const place = {
   changeMs: 5,
 };
 
-/** Waits until a condition holds, at most two seconds. */
+/** How long the SDKs wait, so that a slow machine decides nothing; `hang` is given less. */
+const patienceMs = 10_000;
+const hangMs = 250;
+
+/** Waits until a condition holds, at most ten seconds. */
 async function until(what: string, condition: () => boolean | Promise<boolean>): Promise<void> {
-  const end = performance.now() + 2000;
+  const end = performance.now() + 10_000;
   while (!(await condition())) {
     assert.ok(performance.now() < end, `in time: ${what}`);
     await new Promise((done) => setTimeout(done, 5));
@@ -91,7 +95,7 @@ function pipelined(vendor: LabVendor, path: string, token: string, count: number
 }
 
 function resolverFor(server: string): Resolver {
-  const resolver = new Resolver({ timeout: 500, tries: 1 });
+  const resolver = new Resolver({ timeout: 2000, tries: 3 });
   resolver.setServers([server]);
   return resolver;
 }
@@ -124,7 +128,7 @@ function aws(vendor: LabVendor, extra: object = {}): Route53Client {
     region: 'eu-west-1',
     credentials: awsKeys,
     maxAttempts: 1,
-    requestHandler: { requestTimeout: 300, throwOnRequestTimeout: true },
+    requestHandler: { requestTimeout: patienceMs, throwOnRequestTimeout: true },
     ...extra,
   });
 }
@@ -289,6 +293,13 @@ test('Route 53 refuses a stale batch in its own words and changes nothing of it'
         `values provided do not match the current values, Tried to create resource record set ` +
         `[name='${marker}.', type='TXT'] but it already exists]`,
     );
+    const otherTtl = await failure(
+      change(client, id, {
+        Action: 'DELETE',
+        ResourceRecordSet: set(www, 'CNAME', 61, 'nrt.shop.example.'),
+      }),
+    );
+    assert.match(otherTtl.message, /the values provided do not match the current values\]$/);
     const half = await failure(
       change(
         client,
@@ -451,14 +462,12 @@ test('Route 53 takes one change of a zone at a time', async () => {
 
 test('Route 53 throttles the fifty-first request of a burst', async () => {
   await route53(
-    async (vendor, _client, id) => {
-      const client = aws(vendor, { requestHandler: { requestTimeout: 10_000 } });
+    async (_vendor, client, id) => {
       const get = () => client.send(new GetHostedZoneCommand({ Id: id }));
       // So many that a slow machine does not earn back enough tokens for all of them.
-      const results = await Promise.allSettled(Array.from({ length: 150 }, get));
-      client.destroy();
+      const results = await Promise.allSettled(Array.from({ length: 110 }, get));
       const refused = results.flatMap((r) => (r.status === 'rejected' ? [r.reason] : []));
-      assert.ok(refused.length > 0 && refused.length <= 100, `${refused.length} refused`);
+      assert.ok(refused.length > 0 && refused.length <= 60, `${refused.length} refused`);
       for (const error of refused as VendorError[]) {
         assert.equal(error.name, 'Throttling');
         assert.equal(error.message, 'Rate exceeded');
@@ -502,7 +511,7 @@ function cloudflareClient(vendor: LabVendor, token = apiToken): Cloudflare {
     apiToken: token,
     baseURL: vendor.api,
     maxRetries: 0,
-    timeout: 300,
+    timeout: patienceMs,
     logLevel: 'off',
   });
 }
@@ -786,7 +795,7 @@ test('Cloudflare blocks everything for five minutes after 1200 requests', async 
 const aliKeys = { accessKeyId: 'LTAILAB', accessKeySecret: 'lab-secret' };
 
 function alidnsClient(vendor: LabVendor, keys = aliKeys, method = 'POST'): RPCClient {
-  const opts = { method, timeout: 300 };
+  const opts = { method, timeout: patienceMs };
   return new RPCClient({ endpoint: vendor.api, apiVersion: '2015-01-09', ...keys, opts });
 }
 
@@ -818,8 +827,13 @@ function alidns(
   );
 }
 
-async function aliRecords(client: RPCClient, SubDomain: string): Promise<readonly AliRecord[]> {
-  const page = await client.request<AliPage>('DescribeSubDomainRecords', { SubDomain });
+async function aliRecords(
+  client: RPCClient,
+  SubDomain: string,
+  timeout = patienceMs,
+): Promise<readonly AliRecord[]> {
+  const action = 'DescribeSubDomainRecords';
+  const page = await client.request<AliPage>(action, { SubDomain }, { timeout });
   return page.DomainRecords.Record;
 }
 
@@ -1033,8 +1047,7 @@ test('Alidns checks the signature of GET and POST, the key, the clock and the no
 test('Alidns throttles an action that is called more often than its quota', async () => {
   await alidns(
     async (_vendor, client) => {
-      const patient = { timeout: 10_000 };
-      const bad = () => client.request('DeleteDomainRecord', { RecordId: '1' }, patient);
+      const bad = () => client.request('DeleteDomainRecord', { RecordId: '1' });
       const results = await Promise.allSettled(Array.from({ length: 200 }, bad));
       const codes = results.map((r) => (r.status === 'rejected' ? r.reason.code : 'accepted'));
       const throttled = codes.filter((code) => code === 'Throttling.User').length;
@@ -1050,7 +1063,7 @@ test('Alidns throttles an action that is called more often than its quota', asyn
 /** One vendor seen through its SDK: the current CNAME, and a write of another. */
 interface Seen {
   readonly vendor: LabVendor;
-  read(): Promise<string>;
+  read(timeoutMs?: number): Promise<string>;
   write(target: string): Promise<unknown>;
 }
 
@@ -1060,8 +1073,9 @@ const seeing: Readonly<Record<string, (body: (seen: Seen) => Promise<void>) => P
       const input = { HostedZoneId: id, StartRecordName: www, MaxItems: 1 };
       return body({
         vendor,
-        async read() {
-          const page = await client.send(new ListResourceRecordSetsCommand(input));
+        async read(requestTimeout = patienceMs) {
+          const command = new ListResourceRecordSetsCommand(input);
+          const page = await client.send(command, { requestTimeout });
           return page.ResourceRecordSets?.[0]?.ResourceRecords?.[0]?.Value?.slice(0, -1) ?? '';
         },
         write: (target) =>
@@ -1076,8 +1090,8 @@ const seeing: Readonly<Record<string, (body: (seen: Seen) => Promise<void>) => P
       const { id } = await cfRecord(client, zone_id, www, 'CNAME');
       await body({
         vendor,
-        async read() {
-          const record = await client.dns.records.get(id, { zone_id });
+        async read(timeout = patienceMs) {
+          const record = await client.dns.records.get(id, { zone_id }, { timeout });
           return String(record.content);
         },
         write: (content) =>
@@ -1089,8 +1103,8 @@ const seeing: Readonly<Record<string, (body: (seen: Seen) => Promise<void>) => P
       const { RecordId } = (await aliRecords(client, www))[0]!;
       await body({
         vendor,
-        async read() {
-          return (await aliRecords(client, www))[0]?.Value ?? '';
+        async read(timeout = patienceMs) {
+          return (await aliRecords(client, www, timeout))[0]?.Value ?? '';
         },
         write: (Value) =>
           client.request('UpdateDomainRecord', {
@@ -1150,7 +1164,7 @@ for (const [type, see] of Object.entries(seeing)) {
         if (how === 'refuse') await read().catch(() => '');
         let seen = 'no failure';
         try {
-          await read();
+          await read(how === 'hang' ? hangMs : patienceMs);
         } catch (error) {
           seen = shape(error);
         }
@@ -1352,7 +1366,7 @@ for (const [type, open] of Object.entries(writers)) {
             if (await write(kind, name, text, ttl)) accepted += 1;
           },
         ),
-        { numRuns: 150 },
+        { numRuns: 60 },
       );
       assert.ok(accepted > 0, 'some were accepted');
       // A record that cannot be served would throw when it is published; the last one is there.
