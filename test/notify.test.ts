@@ -142,7 +142,8 @@ test('a command that writes without end or reads nothing is neither blocked nor 
 test('at most four run at once, and of more than a hundred waiting the oldest is dropped', async () => {
   const gate = join(scratch, 'gate');
   const turns = mkdtempSync(join(scratch, 'turns-'));
-  const script = `cat > ${turns}/$$; while ! test -e ${gate}; do sleep 0.02; done`;
+  // Without its folder nothing is waited for, so that a test that failed leaves nobody behind.
+  const script = `cat > ${turns}/$$; while test -d ${turns} -a ! -e ${gate}; do sleep 0.02; done`;
   const notifier = shell(script);
   const results = Array.from({ length: 106 }, (_, i) =>
     notifier.notify({ ...notice, data: i }, calm()).then(

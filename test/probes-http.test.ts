@@ -3,6 +3,7 @@
 // characters is refused by the resolver library itself, and network namespaces have no network.
 
 import assert from 'node:assert/strict';
+import { createHook } from 'node:async_hooks';
 import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type RequestListener } from 'node:http';
@@ -566,6 +567,30 @@ test('every probe opens a connection of its own, with a full handshake', async (
   assert.equal(ports.size, 6);
   assert.equal(resumed, 0);
 });
+
+test('probes of one name share the lookup under way, and none is kept for later', () =>
+  withHttp(
+    (_, response) => response.end(),
+    async (port) => {
+      let lookups = 0;
+      const hook = createHook({
+        init: (_id, kind) => {
+          if (kind === 'GETADDRINFOREQWRAP') lookups++;
+        },
+      }).enable();
+      try {
+        for (const round of [1, 2]) {
+          const asked = Array.from({ length: 20 }, () =>
+            ask({ http: `http://localhost:${port}/` }),
+          );
+          for (const result of await Promise.all(asked)) assert.equal(words(result), 'pass ok');
+          assert.equal(lookups, round);
+        }
+      } finally {
+        hook.disable();
+      }
+    },
+  ));
 
 test('a name that does not exist fails as dns', async () => {
   const result = await ask({ http: `http://${'a'.repeat(64)}.invalid/` });
