@@ -1,6 +1,6 @@
 // The lab's Route 53: the REST-XML API of 2013-04-01 with its signature check, its batches that are
-// made whole or not at all, its limits and its error texts, as the vendor's SDK meets them. It holds
-// one account's hosted zones in memory. It never accepts what AWS would refuse in order to be kind,
+// made whole or not at all, its limits and its error texts, as the vendor's SDK meets them. It
+// holds one account's hosted zones in memory. It never accepts what AWS would refuse in order to be kind,
 // and it never logs or echoes a credential.
 // Sources: AWS API reference and DNSLimitations (read 2026-11), error texts from users' reports.
 
@@ -524,7 +524,7 @@ function parseChange(node: XmlNode): Change {
   };
 }
 
-/** The sets after the whole batch; throws InvalidChangeBatch with every error and changes nothing. */
+/** The sets after the whole batch; throws InvalidChangeBatch with every error. */
 function applyBatch(zone: HostedZone, changes: readonly Change[], ttlMin: number): Sets {
   const sets = new Map(zone.sets.now);
   const errors: string[] = [];
@@ -765,13 +765,18 @@ function bareId(id: string): string {
 // ---------------------------------------------------------------- signature, version 4
 
 const skewMs = 5 * 60_000;
+const authorization = new RegExp(
+  [
+    '^AWS4-HMAC-SHA256 Credential=([^/,\\s]+)/(\\d{8})/([a-z0-9-]+)/route53/aws4_request',
+    ' ?SignedHeaders=([a-z0-9;-]+)',
+    ' ?Signature=([0-9a-f]{64})$',
+  ].join(','),
+);
 
 /** Throws Refused unless the request is signed with these credentials, whatever the region. */
 function checkSignature(request: ApiRequest, credentials: Route53Credentials): void {
   const { headers } = request;
-  const pattern =
-    /^AWS4-HMAC-SHA256 Credential=([^/,\s]+)\/(\d{8})\/([a-z0-9-]+)\/route53\/aws4_request, ?SignedHeaders=([a-z0-9;-]+), ?Signature=([0-9a-f]{64})$/;
-  const match = pattern.exec(headers.authorization ?? '');
+  const match = authorization.exec(headers.authorization ?? '');
   const date = String(headers['x-amz-date'] ?? '');
   if (headers.authorization === undefined) {
     const text = 'Request is missing Authentication Token';
@@ -968,6 +973,13 @@ interface XmlNode {
 }
 
 const depthMax = 16;
+const xmlTokens = [
+  /<\?[^>]*\?>/,
+  /<!--[\s\S]*?-->/,
+  /<\/([\w:.-]+)\s*>/,
+  /<([\w:.-]+)(?:\s+[\w:.-]+\s*=\s*(?:"[^"<]*"|'[^'<]*'))*\s*(\/?)>/,
+  /([^<]+)/,
+];
 
 function child(node: XmlNode, name: string): XmlNode | null {
   return node.children.find((one) => one.name === name) ?? null;
@@ -978,8 +990,7 @@ function child(node: XmlNode, name: string): XmlNode | null {
  * is refused, so entities are the five of XML and numbers. Null when it is not well formed.
  */
 function parseXml(source: string): XmlNode | null {
-  const token =
-    /<\?[^>]*\?>|<!--[\s\S]*?-->|<\/([\w:.-]+)\s*>|<([\w:.-]+)(?:\s+[\w:.-]+\s*=\s*(?:"[^"<]*"|'[^'<]*'))*\s*(\/?)>|([^<]+)/y;
+  const token = new RegExp(xmlTokens.map((part) => part.source).join('|'), 'y');
   const top: XmlNode = { name: '', children: [], text: '' };
   const open: XmlNode[] = [top];
   while (token.lastIndex < source.length) {
