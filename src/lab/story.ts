@@ -281,7 +281,7 @@ export class WireWatch {
   }
 
   async #ask(vendor: string, server: string, record: Name): Promise<void> {
-    const key = `${server} ${record}`;
+    const key = `${vendor} ${server} ${record}`;
     if (this.#asking.has(key)) return;
     this.#asking.add(key);
     const given = await question(server, record, this.#closing.signal);
@@ -295,7 +295,9 @@ export class WireWatch {
 
   #compare(vendor: string, record: Name): void {
     const servers = this.#options.servers[vendor] ?? [];
-    const given = new Set(servers.map((server) => this.#given.get(`${server} ${record}`)));
+    const given = new Set(
+      servers.map((server) => this.#given.get(`${vendor} ${server} ${record}`)),
+    );
     const [answer] = given;
     if (given.size !== 1 || answer === undefined) return;
     const key = `${vendor} ${record}`;
