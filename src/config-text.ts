@@ -175,12 +175,18 @@ function readTree(text: string, lines: LineCounter, complain: Complain): Tree | 
   if (!document) return null;
   if (second) complain(second.range[0], [], 'a second YAML document begins here: keep one');
   for (const { code, message, pos } of [...document.errors, ...document.warnings]) {
-    // Some of the library's messages end in a quotation of the text, which may hold a secret.
-    const clause = code === 'UNEXPECTED_TOKEN' ? message.replace(/: ".*$/s, '') : message;
-    complain(pos[0], [], `this is no YAML: ${clause}`);
+    complain(pos[0], [], `this is no YAML: ${withoutQuotation(code, message)}`);
   }
   if (document.errors.length + document.warnings.length > 0 || second) return null;
   return convert(document.contents, complain);
+}
+
+/** The library's message without what it quotes of the text, which may be a secret. */
+function withoutQuotation(code: string, message: string): string {
+  if (code === 'TAG_RESOLVE_FAILED') return 'a tag that is not understood: put quotes around it';
+  if (code === 'BAD_DIRECTIVE') return 'a directive that is not understood';
+  if (code === 'BAD_DQ_ESCAPE') return 'an escape sequence that does not exist';
+  return code === 'UNEXPECTED_TOKEN' ? message.replace(/: .*$/s, '') : message;
 }
 
 type Token = Parameters<Parser['stack']['push']>[0];
@@ -244,7 +250,7 @@ function convert(contents: ParsedNode | null, complain: Complain): Tree | null {
       }
       const twice = entries.get(key);
       if (twice) {
-        complain(keyOffset, [...path, key], `this key stands twice in its map: keep one`);
+        complain(keyOffset, [...path, key], 'this key stands twice in its map: keep one');
       }
       const value = pair.value as ParsedNode | null;
       const tree = value
@@ -259,7 +265,7 @@ function convert(contents: ParsedNode | null, complain: Complain): Tree | null {
     const offset = node.range[0];
     if (isAlias(node)) {
       const tree = anchors.get(node.source);
-      return tree ?? refuse(offset, path, `there is no finished &${node.source} before this alias`);
+      return tree ?? refuse(offset, path, 'there is no anchor of that name before this alias');
     }
     if (node.tag) return refuse(offset, path, 'YAML tags are not understood: leave it out');
     let tree: Tree;
@@ -362,7 +368,10 @@ export function readPlain<S extends z.ZodType>(
         ...(at.length === 0 ? others : []),
       ];
       for (const key of issue.keys) {
-        source.problem([...path, ...at, key], unknownKey(key, known), 'key');
+        // Below a setting, a secret without its reference may have become a key: `{ s3cret }`.
+        const isShown = echo === 'value' || at.length === 0 || closest(key, known) !== null;
+        const message = isShown ? unknownKey(key, known) : `has an ${unknownKey('', known)}`;
+        source.problem([...path, ...at, ...(isShown ? [key] : [])], message, 'key');
       }
       continue;
     }
@@ -441,15 +450,17 @@ export function show(value: unknown): string {
   if (typeof value === 'string') {
     return JSON.stringify(value.length <= 60 ? value : `${value.slice(0, 57)}...`);
   }
-  return kindOf(value);
+  return typeof value === 'number' ? String(value) : kindOf(value);
 }
 
-/** What a value is, without showing a text. */
+/** What a value is, without showing a text or a number. */
 function kindOf(value: unknown): string {
   if (value === null || value === undefined) return 'nothing';
   if (typeof value === 'string') return 'a text';
-  if (Array.isArray(value)) return 'a list';
-  return typeof value === 'object' ? 'a map' : String(value);
+  if (typeof value === 'number') return 'a number';
+  if (Array.isArray(value)) return value.length === 0 ? 'an empty list' : 'a list';
+  if (typeof value !== 'object') return String(value);
+  return Object.keys(value).length === 0 ? 'an empty map' : 'a map';
 }
 
 /** `a, b and c`; the first eight of many. */
@@ -464,7 +475,7 @@ export function listOf(words: readonly string[], last: 'and' | 'or' = 'and'): st
 /** The candidate that a word was probably meant to be; null when none is near enough. */
 export function closest(word: string, candidates: readonly string[]): string | null {
   if (word.length > 100) return null;
-  const nearEnough = Math.max(1, Math.floor(word.length / 3));
+  const nearEnough = Math.floor((word.length + 1) / 3);
   let [best, least] = [null as string | null, nearEnough + 1];
   for (const candidate of candidates) {
     if (Math.abs(candidate.length - word.length) >= least) continue;

@@ -211,8 +211,8 @@ const fields = {
     mode: z.enum(['observe', 'steer']).default('observe'),
     ...steeringFields,
   },
-  publish: { provider: z.string(), ttl: ttl.optional() },
-  target: { origin: z.string(), cname: dnsName },
+  publish: { provider: z.string().describe('name of a provider'), ttl: ttl.optional() },
+  target: { origin: z.string().describe('name of an origin'), cname: dnsName },
 } as const;
 
 const defaults = {
@@ -339,7 +339,7 @@ function entriesOf(
   for (const [word, entry] of tree.entries) {
     const name = nameOf(word);
     if (name !== null) entries.push([name, entry.tree, [...path, word]]);
-    else source.problem([...path, word], `expected ${nameRule} as the name of a ${what}`, 'key');
+    else source.problem([...path, word], `expected ${nameRule} as the name`, 'key');
   }
   return entries;
 }
@@ -410,7 +410,7 @@ function readProviders(context: Context, root: MapTree): ReadProviders {
 function readProvider({ source, tables }: Context, path: Path, tree: Tree): ProviderConfig {
   const known = Object.keys(tables.providers);
   if (tree.kind !== 'map') {
-    source.problem(path, `expected a map with type and the settings of that type`);
+    source.problem(path, 'expected a map with type and the settings of that type');
     return { type: '', settings: null, nameservers: null, callTimeoutMs: 0 };
   }
   const common = new Set(['type', ...Object.keys(fields.provider)]);
@@ -533,7 +533,7 @@ function readCheck(
   } else {
     const known = Object.keys(tables.checks);
     const close = keys.map((key) => [key, closest(key, known)]).find(([, word]) => word !== null);
-    const hint = close ? `; did you mean ${close[1]} by ${close[0]}?` : '';
+    const hint = close && found.length === 0 ? `; did you mean ${close[1]} by ${close[0]}?` : '';
     const got = found.length === 0 ? 'none' : listOf(found);
     const message = `expected one kind of check, ${listOf(known, 'or')}, got ${got}${hint}`;
     source.problem(path, message, 'key');
@@ -605,7 +605,8 @@ function readRecords(
       switchesPerHour: given.switchesPerHour ?? policy.switchesPerHour ?? defaults.switchesPerHour,
       drift: given.drift ?? policy.drift ?? defaults.drift,
     };
-    if (records.has(name)) source.problem(path, `${name} stands twice: keep one`, 'key');
+    if (name !== '' && records.has(name))
+      source.problem(path, `${name} stands twice: keep one`, 'key');
     records.set(name, record);
     places.push({ record, path, targets });
     warnOfTtl(context, [...path, 'ttl'], recordTtl);

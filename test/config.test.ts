@@ -1,0 +1,582 @@
+// The configuration: every bad one in test/config/ is answered with exactly the text beside it
+// (UPDATE=1 rewrites the texts; the diff is reviewed), a good one with everything the rest of the
+// house relies on, and whatever the text is, nothing throws and no secret is quoted.
+
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { describe, test } from 'node:test';
+import fc from 'fast-check';
+import { stringify } from 'yaml';
+import { providerTypes } from '../providers/index.ts';
+import { type Config, jsonSchema, parseConfig, printProblem } from '../src/config.ts';
+import { checkTypes } from '../src/probes/index.ts';
+
+const tables = { providers: providerTypes, checks: checkTypes };
+const directory = new URL('./config/', import.meta.url);
+
+const good = {
+  cluster: 'shop',
+  providers: {
+    cf: { type: 'cloudflare', apiToken: { env: 'CF_API_TOKEN' } },
+    r53: { type: 'route53', credentials: { file: '/etc/detour/aws.json' } },
+  },
+  origins: {
+    a: { cloud: 'east', region: 'e-1', checks: { web: { http: 'https://a.example.com/' } } },
+    b: { cloud: 'west', checks: { web: { http: 'https://b.example.com/' } } },
+  },
+  records: {
+    'WWW.example.net': {
+      mode: 'steer',
+      publish: ['cf', 'r53'],
+      targets: [
+        { origin: 'a', cname: 'A.example.com' },
+        { origin: 'b', cname: 'b.example.com.' },
+      ],
+    },
+  },
+};
+
+function accepted(text: string): { config: Config; warnings: string[] } {
+  const parsed = parseConfig(text, 'detour.yaml', tables);
+  assert.ok(parsed.ok, parsed.ok ? '' : parsed.problems.map(printProblem).join('\n'));
+  return { config: parsed.config, warnings: parsed.warnings.map(printProblem) };
+}
+
+function refused(text: string): string[] {
+  const parsed = parseConfig(text, 'detour.yaml', tables);
+  assert.ok(!parsed.ok, 'it was accepted');
+  assert.ok(parsed.problems.length > 0);
+  return parsed.problems.map(printProblem);
+}
+
+describe('a bad configuration is refused with every error and its line', () => {
+  const names = readdirSync(directory).filter((name) => name.endsWith('.yaml'));
+  assert.ok(names.length >= 25);
+  for (const name of names) {
+    test(name, () => {
+      const parsed = parseConfig(readFileSync(new URL(name, directory), 'utf8'), name, tables);
+      assert.ok(!parsed.ok, 'it was accepted');
+      const text = `${parsed.problems.map(printProblem).join('\n')}\n`;
+      const beside = new URL(name.replace('.yaml', '.txt'), directory);
+      if (process.env['UPDATE']) writeFileSync(beside, text);
+      assert.equal(text, readFileSync(beside, 'utf8'));
+      assert.doesNotMatch(text, /sesame|123456789/i, 'a secret is quoted');
+    });
+  }
+});
+
+test('ten errors of all kinds in one file are all told, each with its own line', () => {
+  const text = readFileSync(new URL('ten-at-once.txt', directory), 'utf8');
+  const lines = text.trimEnd().split('\n');
+  assert.equal(lines.length, 10);
+  const places = lines.map((line) => /^ten-at-once\.yaml:(\d+):\d+ {2}\S/.exec(line)![1]);
+  assert.deepEqual(places, ['1', '3', '4', '8', '8', '9', '10', '13', '14', '16']);
+});
+
+test('a configuration with nothing but what must stand gets the defaults of the design', () => {
+  const { config } = accepted(stringify(good));
+  const check = { intervalMs: 5000, timeoutMs: 2000, confirmMs: 500, fall: 3, rise: 2 };
+  const common = { paths: ['direct'], advisory: false, ...check };
+  assert.deepEqual(config.core, {
+    cluster: 'shop',
+    paths: ['direct'],
+    clouds: ['east', 'west'],
+    checks: {
+      'a/web': { id: 'a/web', origin: 'a', ...common },
+      'b/web': { id: 'b/web', origin: 'b', ...common },
+    },
+    origins: {
+      a: { name: 'a', cloud: 'east', region: 'e-1', checks: ['a/web'] },
+      b: { name: 'b', cloud: 'west', region: null, checks: ['b/web'] },
+    },
+    records: {
+      'www.example.net.': {
+        name: 'www.example.net.',
+        mode: 'steer',
+        targets: [
+          { origin: 'a', cname: 'a.example.com.' },
+          { origin: 'b', cname: 'b.example.com.' },
+        ],
+        publish: [
+          { provider: 'cf', ttl: 60 },
+          { provider: 'r53', ttl: 60 },
+        ],
+        patienceMs: 10_000,
+        failback: { kind: 'manual' },
+        switchesPerHour: 3,
+        drift: 'report',
+      },
+    },
+    lanes: {
+      cf: laneOf('cf', 'cloudflare', 2000),
+      r53: laneOf('r53', 'route53', 2000),
+    },
+    confirm: { burst: 400, perSecond: 200 },
+  });
+  assert.deepEqual(config.paths, { direct: { name: 'direct', kind: 'direct' } });
+  assert.deepEqual(config.dns, { port: 53, roots: null, resolvers: null, timeoutMs: 1000 });
+  assert.equal(config.stateDir, '/var/lib/detour');
+  assert.equal(config.socket, '/var/lib/detour/control.sock');
+  assert.deepEqual(config.listen, { host: '127.0.0.1', port: 9353 });
+  assert.equal(config.notify, null);
+  assert.deepEqual(config.log, { format: 'auto', level: 'info' });
+  const { settings, ...probe } = config.probes['a/web']!;
+  assert.deepEqual(probe, { kind: 'http', timeoutMs: 2000 });
+  assert.equal((settings as { http: string }).http, 'https://a.example.com/');
+  const { settings: account, ...provider } = config.providers['cf']!;
+  assert.deepEqual(provider, { type: 'cloudflare', nameservers: null, callTimeoutMs: 2000 });
+  assert.deepEqual((account as { apiToken: unknown }).apiToken, { env: 'CF_API_TOKEN' });
+});
+
+function laneOf(provider: string, type: string, callTimeoutMs: number) {
+  const { readMax, writeMax, callsMax, quota } = providerTypes[type]!.capabilities;
+  return { provider, type, callTimeoutMs, readMax, writeMax, callsMax, quota };
+}
+
+test('the policy is the default of every check and record, and each may say otherwise', () => {
+  const policy = {
+    ...{ interval: '1m', timeout: '1s500ms', confirm: '250ms', fall: 4, rise: 5, patience: '0s' },
+    ...{ failback: { after: '30m' }, switchesPerHour: 7, drift: 'repair' },
+    confirmBudget: { burst: 9, perSecond: 8 },
+  };
+  const web = {
+    http: 'https://b.example.com/',
+    ...{ interval: '2s', timeout: '1s', confirm: '100ms', fall: 1, rise: 20, advisory: true },
+  };
+  const own = { patience: '1m', failback: 'manual', switchesPerHour: 1, drift: 'report' };
+  const record = { ...good.records['WWW.example.net'], ...own, ttl: 30 };
+  const text = stringify({
+    ...good,
+    policy,
+    origins: {
+      a: good.origins.a,
+      b: { cloud: 'west', checks: { web, db: { tcp: 'b.example.com:5432' } } },
+    },
+    records: {
+      ...good.records,
+      'x.example.net': { ...record, publish: ['cf', { provider: 'r53', ttl: 300 }] },
+    },
+  });
+  const { core, probes } = accepted(text).config;
+  const cadence = { intervalMs: 60_000, timeoutMs: 1500, confirmMs: 250, fall: 4, rise: 5 };
+  const common = { paths: ['direct'] };
+  assert.deepEqual(core.checks, {
+    'a/web': { id: 'a/web', origin: 'a', ...common, ...cadence, advisory: false },
+    'b/web': {
+      ...{ id: 'b/web', origin: 'b', ...common, intervalMs: 2000, timeoutMs: 1000 },
+      ...{ confirmMs: 100, fall: 1, rise: 20, advisory: true },
+    },
+    'b/db': { id: 'b/db', origin: 'b', ...common, ...cadence, advisory: false },
+  });
+  assert.deepEqual([probes['b/db']!.kind, probes['b/db']!.timeoutMs], ['tcp', 1500]);
+  assert.equal(probes['b/web']!.timeoutMs, 1000);
+  assert.deepEqual(core.confirm, { burst: 9, perSecond: 8 });
+  const steering = ({
+    patienceMs,
+    failback,
+    switchesPerHour,
+    drift,
+  }: (typeof core.records)[string]) => [patienceMs, failback, switchesPerHour, drift];
+  const [usual, other] = ['www.example.net.', 'x.example.net.'].map((name) => core.records[name]!);
+  assert.deepEqual(steering(usual!), [0, { kind: 'after', ms: 1_800_000 }, 7, 'repair']);
+  assert.deepEqual(steering(other!), [60_000, { kind: 'manual' }, 1, 'report']);
+  assert.deepEqual(other!.publish, [
+    { provider: 'cf', ttl: 30 },
+    { provider: 'r53', ttl: 300 },
+  ]);
+});
+
+test('an interval shorter than the usual confirm pause shortens the pause with it', () => {
+  const policy = { interval: '200ms', timeout: '200ms' };
+  const { core } = accepted(stringify({ ...good, policy })).config;
+  assert.equal(core.checks['a/web']!.confirmMs, 200);
+});
+
+test('paths, clouds, places, DNS, notices and logs are read as they stand', () => {
+  const text = stringify({
+    ...good,
+    paths: { 'line-a': { site: 'office', uplink: 'as4134' }, 'line-b': null },
+    clouds: { east: {}, west: null, north: {} },
+    providers: {
+      ...good.providers,
+      cf: { ...good.providers.cf, nameservers: ['ns1.example.net', '[::1]:5353'], timeout: '5s' },
+    },
+    dns: { port: 5353, roots: ['127.0.0.1:5300'], resolvers: ['::1'], timeout: '250ms' },
+    ...{ stateDir: '/srv/detour/', listen: 'off' },
+    notify: { command: ['/usr/bin/mail', '-s', 'Detour'], timeout: '3s' },
+    log: { format: 'text', level: 'debug' },
+  });
+  const { config } = accepted(text);
+  assert.deepEqual(config.core.paths, ['line-a', 'line-b']);
+  assert.deepEqual(config.core.checks['a/web']!.paths, ['line-a', 'line-b']);
+  assert.deepEqual(config.paths['line-b'], { name: 'line-b', kind: 'direct' });
+  assert.deepEqual(config.core.clouds, ['east', 'west', 'north']);
+  assert.deepEqual(config.providers['cf']!.nameservers, ['ns1.example.net', '[::1]:5353']);
+  assert.equal(config.providers['cf']!.callTimeoutMs, 5000);
+  assert.equal(config.core.lanes['cf']!.callTimeoutMs, 5000);
+  const dns = { port: 5353, roots: ['127.0.0.1:5300'], resolvers: ['::1'], timeoutMs: 250 };
+  assert.deepEqual(config.dns, dns);
+  assert.deepEqual([config.socket, config.listen], ['/srv/detour/control.sock', null]);
+  assert.deepEqual(config.notify, { command: ['/usr/bin/mail', '-s', 'Detour'], timeoutMs: 3000 });
+  assert.deepEqual(config.log, { format: 'text', level: 'debug' });
+});
+
+test('what is lawful but unwise is told as a warning with its line', () => {
+  const { warnings } = accepted(`cluster: shop
+providers:
+  cf: { type: cloudflare, apiToken: { env: CF } }
+  idle: { type: cloudflare, apiToken: { env: CF } }
+paths: { here: , there: { site: office } }
+origins:
+  a: { cloud: east, checks: { web: { http: "https://a.example.com/" } } }
+  b: { cloud: east, checks: { web: { http: "https://b.example.com/" } } }
+  c: { cloud: east, checks: { web: { http: "https://c.example.com/" } } }
+records:
+  www.example.net:
+    ttl: 3600
+    mode: steer
+    publish: [{ provider: cf, ttl: 600 }]
+    targets: [{ origin: a, cname: a.example.com }, { origin: b, cname: b.example.com }]
+  api.example.net:
+    publish: [cf]
+    targets: [{ origin: a, cname: a.example.com }]
+`);
+  assert.deepEqual(warnings, [
+    'detour.yaml:4:3  providers.idle: no record is published here',
+    "detour.yaml:5:1  paths: here and there all leave by this machine's own route and fail " +
+      'together: they are not independent votes',
+    'detour.yaml:9:3  origins.c: no record leads here: it is probed, and moves nothing',
+    'detour.yaml:12:10  records."www.example.net".ttl: after a switch, clients may keep the old ' +
+      'answer for another 1h',
+    'detour.yaml:14:5  records."www.example.net".publish: one provider alone: while its API ' +
+      'fails, this record cannot be moved',
+    'detour.yaml:14:36  records."www.example.net".publish[0].ttl: after a switch, clients may ' +
+      'keep the old answer for another 10m',
+    'detour.yaml:15:5  records."www.example.net".targets: all targets are in the cloud east: ' +
+      'when it fails as a whole, none is left',
+    'detour.yaml:16:3  records."api.example.net": observed only: decided and journalled, never ' +
+      'written (mode: steer writes)',
+    'detour.yaml:17:5  records."api.example.net".publish: one provider alone: while its API ' +
+      'fails, this record cannot be moved',
+    'detour.yaml:18:5  records."api.example.net".targets: one target alone leaves nowhere to ' +
+      'move to',
+  ]);
+  assert.deepEqual(accepted(stringify(good)).warnings, [
+    'detour.yaml:1:1  one path alone decides; a second, independent one would have to agree',
+  ]);
+});
+
+test('an anchor stands for its value wherever it is used', () => {
+  const text = `${stringify(good)}
+policy: { interval: &pause 5s, patience: *pause, failback: &back { after: 1h } }
+`.replace('mode: steer', 'failback: *back');
+  assert.match(refused(text)[0]!, /there is no anchor of that name before this alias/);
+  const lines = stringify({ policy: {}, ...good })
+    .split('\n')
+    .slice(1);
+  const policy = 'policy: { interval: &pause 5s, patience: *pause, failback: &back { after: 1h } }';
+  const ordered = [policy, ...lines].join('\n').replace('mode: steer', 'failback: *back');
+  const record = accepted(ordered).config.core.records['www.example.net.']!;
+  assert.equal(record.patienceMs, 5000);
+  assert.deepEqual(record.failback, { kind: 'after', ms: 3_600_000 });
+});
+
+test('a problem inside an anchor is told where the anchor stands', () => {
+  const check = '{ web: { http: "https://x.example.com/", fall: 99 } }';
+  const origins = `origins:
+  a: { cloud: east, checks: &usual ${check} }
+  b: { cloud: west, checks: *usual }
+`;
+  const text = stringify(good).replace(/origins:\n( .*\n)+/, origins);
+  const problems = refused(text);
+  assert.equal(problems.length, 2, problems.join('\n'));
+  assert.deepEqual(
+    problems.map((line) => line.replace(/^(\S+) {2}(\S+): .*$/, '$1 $2')),
+    ['detour.yaml:12:83 origins.a.checks.web.fall', 'detour.yaml:12:83 origins.b.checks.web.fall'],
+  );
+});
+
+test('more than 200 problems are cut and the rest is counted', () => {
+  const keys = Array.from({ length: 1000 }, (_, i) => `wrong${i}: 1`).join('\n');
+  const problems = refused(`${stringify(good)}\n${keys}`);
+  assert.equal(problems.length, 201);
+  assert.match(problems[199]!, /wrong199: unknown key/);
+  assert.match(problems[200]!, /^detour\.yaml:\d+:1 {2}800 more problems are not shown/);
+});
+
+test('more than 5000 problems are counted without being kept', () => {
+  const keys = Array.from({ length: 5500 }, (_, i) => `wrong${i}: 1`).join('\n');
+  assert.match(refused(keys).at(-1)!, / 5\d\d\d more problems are not shown/);
+});
+
+test('a file of more than 1 MiB is refused by its size, one just below is read', () => {
+  const text = stringify(good);
+  const filler = (bytes: number) => `${text}\n#${'x'.repeat(bytes - Buffer.byteLength(text) - 2)}`;
+  assert.deepEqual(refused(filler(1_048_577)), [
+    'detour.yaml:1:1  the file has 1048577 bytes; at most 1048576 (1 MiB) are read',
+  ]);
+  accepted(filler(1_048_576));
+});
+
+test('5000 origins in 2500 records load in seconds', () => {
+  const many = (count: number, line: (i: number) => string) =>
+    Array.from({ length: count }, (_, i) => line(i)).join('\n');
+  const text = `cluster: big
+providers: { cf: { type: cloudflare, apiToken: { env: CF } } }
+origins:
+${many(5000, (i) => `  o${i}: { cloud: c${i % 7}, checks: { web: { http: "http://h${i}.net/" } } }`)}
+records:
+${many(
+  2500,
+  (i) => `  r${i}.net:
+    publish: [cf]
+    targets: [{ origin: o${2 * i}, cname: a${i}.net }, { origin: o${2 * i + 1}, cname: b${i}.net }]`,
+)}
+`;
+  const started = process.cpuUsage();
+  const { config } = accepted(text);
+  const used = process.cpuUsage(started);
+  assert.equal(Object.keys(config.core.origins).length, 5000);
+  assert.equal(Object.keys(config.core.records).length, 2500);
+  // About 2 s of CPU time; the bound is for what grows with the square (which took minutes).
+  const ms = (used.user + used.system) / 1000;
+  assert.ok(ms < 10_000, `${ms} ms`);
+});
+
+// ---------------------------------------------------------------- whatever the text is
+
+/** Reads a text, and says what must hold for every text. */
+function check(text: string): void {
+  const parsed = parseConfig(text, 'f', tables);
+  const told = parsed.ok ? parsed.warnings : parsed.problems;
+  if (!parsed.ok) assert.ok(told.length > 0, 'refused without a reason');
+  assert.ok(told.length <= 201);
+  for (const problem of told) {
+    assert.ok(problem.line >= 1 && problem.column >= 1 && problem.message.length > 0);
+    assert.match(printProblem(problem), /^f:\d+:\d+ {2}[^\n]+$/);
+  }
+  if (parsed.ok) JSON.stringify(parsed.config);
+}
+
+const yamlPieces = [
+  ...['{', '}', '[', ']', ',', ': ', '- ', '? ', '&a ', '*a ', '!t ', '!!set ', '|', '>', '#'],
+  ...[
+    '"',
+    "'",
+    '%',
+    '@',
+    '\t',
+    '\n',
+    '\n  ',
+    '\n    ',
+    '---\n',
+    '...',
+    '<<',
+    '\0',
+    '\ufeff',
+    '\ud800',
+  ],
+  ...[
+    'cluster',
+    'providers',
+    'origins',
+    'records',
+    'policy',
+    'type',
+    'http',
+    'a',
+    '5s',
+    '1',
+    'null',
+  ],
+  ...['__proto__', 'constructor', 'toString', '1e999', '.nan', '0x10', '2024-01-01', '~'],
+];
+
+test('no text makes it throw', () => {
+  fc.assert(fc.property(fc.string({ unit: 'binary', maxLength: 200 }), check), { numRuns: 150 });
+  const pieces = fc.array(fc.constantFrom(...yamlPieces), { maxLength: 40 });
+  fc.assert(
+    fc.property(pieces, (words) => check(words.join(''))),
+    { numRuns: 400 },
+  );
+});
+
+test('no damage to a good configuration makes it throw', () => {
+  const text = stringify(good);
+  const cut = fc.record({
+    from: fc.nat(text.length),
+    length: fc.nat(20),
+    by: fc.array(fc.constantFrom(...yamlPieces), { maxLength: 3 }),
+  });
+  fc.assert(
+    fc.property(fc.array(cut, { minLength: 1, maxLength: 4 }), (cuts) => {
+      let damaged = text;
+      for (const { from, length, by } of cuts) {
+        damaged = damaged.slice(0, from) + by.join('') + damaged.slice(from + length);
+      }
+      check(damaged);
+    }),
+    { numRuns: 150 },
+  );
+});
+
+test('no value in the place of another makes it throw', () => {
+  const key = fc.constantFrom(
+    'type',
+    'http',
+    'checks',
+    'web',
+    'a',
+    'cname',
+    '__proto__',
+    'constructor',
+  );
+  const { value } = fc.letrec((tie) => ({
+    value: fc.oneof(
+      { maxDepth: 4 },
+      fc.constantFrom<unknown>(
+        'cf',
+        'a',
+        'cloudflare',
+        '5s',
+        'a.example.com',
+        '',
+        null,
+        true,
+        -1,
+        1e99,
+      ),
+      fc.array(tie('value'), { maxLength: 3 }),
+      fc.dictionary(key, tie('value'), { maxKeys: 4, noNullPrototype: true }),
+    ),
+  }));
+  const places: string[][] = [];
+  const visit = (node: unknown, path: string[]) => {
+    if (path.length > 0) places.push(path);
+    if (typeof node !== 'object' || node === null) return;
+    for (const [name, below] of Object.entries(node)) visit(below, [...path, name]);
+  };
+  visit(
+    { ...good, policy: {}, paths: {}, clouds: {}, dns: {}, notify: {}, log: {}, listen: 1 },
+    [],
+  );
+  fc.assert(
+    fc.property(fc.constantFrom(...places), value, (place, instead) => {
+      const copy = structuredClone(good) as Record<string, unknown>;
+      let here = copy;
+      for (const name of place.slice(0, -1)) here = here[name] as typeof here;
+      here[place.at(-1)!] = instead;
+      check(stringify(copy, { aliasDuplicateObjects: false }));
+    }),
+    { numRuns: 200 },
+  );
+});
+
+test('nothing that stands where a secret may stand is quoted', () => {
+  const secret = fc.constantFrom<string>(
+    ...['sesame', '"sesame"', '*sesame', '&sesame', '!sesame', '!sesame x', '"sesame', '|sesame'],
+    ...['{ sesame }', '{ sesame: 1 }', '[sesame]', '{ env: [sesame] }', '{ env: { sesame: x } }'],
+    ...[
+      'sesame: sesame',
+      '@sesame',
+      '%sesame',
+      '`sesame`',
+      'x #sesame',
+      '{ value: sesame',
+      'x\\sesame',
+    ],
+    ...[
+      '"\\sesame"',
+      '\tsesame',
+      '{ file: x, sesame: y }',
+      '- sesame',
+      '? sesame',
+      '{ env: sesame, file: sesame }',
+    ],
+  );
+  const line = fc.constantFrom(
+    ...['apiToken: ', 'credentials: ', 'credentials: { secretAccessKey: ', 'accessKeySecret: '],
+    ...['tsig: ', 'tsig: { secret: ', 'apiKey: ', 'endpoint: ', 'zone: ', 'zoneId: ', 'region: '],
+  );
+  const type = fc.constantFrom(...Object.keys(providerTypes));
+  fc.assert(
+    fc.property(type, line, secret, (which, where, what) => {
+      const ends = where.includes('{') ? ' }' : '';
+      const text = `providers:\n  p:\n    type: ${which}\n    ${where}${what}${ends}\n`;
+      assert.doesNotMatch(refused(text).join('\n'), /sesame/);
+    }),
+    { numRuns: 400 },
+  );
+});
+
+test('texts made to exhaust a reader are refused soon', () => {
+  const hostile = {
+    brackets: '['.repeat(1_000_000),
+    maps: '{a: '.repeat(200_000),
+    dashes: '- '.repeat(500_000),
+    keys: Array.from({ length: 20_000 }, (_, i) => `k${i}:`).join('\n'),
+    'one key': 'k: 1\n'.repeat(20_000),
+    aliases: `a: &a 1\nb: [${'*a,'.repeat(50_000)}]`,
+    chain: Array.from(
+      { length: 20_000 },
+      (_, i) => `k${i}: &k${i} [${i ? `*k${i - 1}` : ''}]`,
+    ).join('\n'),
+    digits: `cluster: ${'9'.repeat(1_000_000)}`,
+    duration: `policy: { interval: ${'9'.repeat(500_000)}x }`,
+  };
+  for (const [name, text] of Object.entries(hostile)) {
+    const started = process.cpuUsage();
+    refused(text);
+    const { user, system } = process.cpuUsage(started);
+    const ms = (user + system) / 1000;
+    assert.ok(ms < 10_000, `${name}: ${ms} ms`);
+  }
+});
+
+// ---------------------------------------------------------------- for editors
+
+interface Shape {
+  properties?: Record<string, Shape>;
+  additionalProperties?: Shape | boolean;
+  anyOf?: Shape[];
+  required?: string[];
+  const?: unknown;
+  items?: Shape;
+}
+
+test('the JSON Schema knows every key, every provider and every check', () => {
+  const schema = jsonSchema(tables) as Shape;
+  assert.deepEqual(JSON.parse(JSON.stringify(schema)), schema, 'it is plain JSON');
+  assert.deepEqual(Object.keys(schema.properties!).toSorted(), [
+    ...['clouds', 'cluster', 'dns', 'listen', 'log', 'notify', 'origins', 'paths', 'policy'],
+    ...['providers', 'records', 'socket', 'stateDir'],
+  ]);
+  assert.deepEqual(schema.required!.toSorted(), ['cluster', 'origins', 'providers', 'records']);
+  const below = (shape: Shape) => shape.additionalProperties as Shape;
+  const rows = below(schema.properties!['providers']!).anyOf!;
+  assert.deepEqual(
+    rows.map((row) => row.properties!['type']!.const),
+    Object.keys(providerTypes),
+  );
+  for (const row of rows) {
+    assert.equal(row.additionalProperties, false);
+    assert.ok(row.required!.includes('type') && !row.required!.includes('timeout'));
+    assert.ok(row.properties!['nameservers'] && row.properties!['timeout']);
+  }
+  const checks = below(below(schema.properties!['origins']!).properties!['checks']!).anyOf!;
+  assert.equal(checks.length, Object.keys(checkTypes).length);
+  for (const [i, kind] of Object.keys(checkTypes).entries()) {
+    const { properties, required } = checks[i]!;
+    assert.deepEqual(required, [kind]);
+    for (const key of [kind, 'interval', 'timeout', 'confirm', 'fall', 'rise', 'advisory']) {
+      assert.ok(properties![key], `${kind}: ${key}`);
+    }
+  }
+});
+
+test('a notify or dns section gets its own defaults when it stands there in part', () => {
+  const text = stringify({ ...good, notify: { command: ['true'] }, dns: { port: 54 } });
+  const { notify, dns } = accepted(text).config;
+  assert.deepEqual(notify, { command: ['true'], timeoutMs: 10_000 });
+  assert.deepEqual(dns, { port: 54, roots: null, resolvers: null, timeoutMs: 1000 });
+});
