@@ -1,7 +1,8 @@
 // The lab's Alibaba Cloud DNS: the RPC API of 2015-01-09 with its HMAC-SHA1 signature check, its
 // one write a domain at a time, its editions and their TTL floors, and its error codes, as the
 // vendor's SDK meets them. Records are kept in memory, one a value and line. There is no
-// transaction and no compare-and-set, because the vendor has none; it must never be made kinder than that.
+// transaction and no compare-and-set, because the vendor has none; it must never be made kinder
+// than that.
 // Sources: Alibaba Cloud's API reference and quotas (read 2026-11), users' reports.
 
 import { createHmac, randomUUID } from 'node:crypto';

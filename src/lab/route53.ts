@@ -1,7 +1,7 @@
 // The lab's Route 53: the REST-XML API of 2013-04-01 with its signature check, its batches that are
 // made whole or not at all, its limits and its error texts, as the vendor's SDK meets them. It
-// holds one account's hosted zones in memory. It never accepts what AWS would refuse in order to be kind,
-// and it never logs or echoes a credential.
+// holds one account's hosted zones in memory. It never accepts what AWS would refuse in order to
+// be kind, and it never logs or echoes a credential.
 // Sources: AWS API reference and DNSLimitations (read 2026-11), error texts from users' reports.
 
 import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto';

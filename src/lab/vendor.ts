@@ -1,7 +1,8 @@
 // What the lab's DNS vendors have in common: an HTTP API on loopback with bounded bodies, a log of
 // its calls and faults on request; name servers that serve what the API holds, a moment later; the
 // bookkeeping behind stale reads and quotas. It knows no vendor's wire format: that is the
-// dialect's business. It never contacts anybody, and its log never holds a header, a query or a body.
+// dialect's business. It never contacts anybody, and its log never holds a header, a query or a
+// body.
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
