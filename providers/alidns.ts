@@ -15,6 +15,7 @@ import { sideBySide } from './batch.ts';
 import { endpoint } from './endpoint.ts';
 import { done, failed, fault, fieldsOf, garbled } from './fault.ts';
 import { isNoDomain, PopApi, shown } from './pop.ts';
+import { lookAtZone } from './preflight.ts';
 import { isWithin, unquoteText } from './zone.ts';
 
 export interface AlidnsSettings {
@@ -190,6 +191,10 @@ class Alidns implements Provider {
     const results: Result<null>[] = [];
     for (const change of changes) results.push(await this.#write(change, signal));
     return results;
+  }
+
+  async preflight(record: Name, signal: AbortSignal) {
+    return (await lookAtZone(this, record, signal)).findings;
   }
 
   close(): void {

@@ -29,6 +29,7 @@ import {
   scrub,
   statusFault,
 } from './fault.ts';
+import { lookAtZone } from './preflight.ts';
 import { isWithin, nameFrom, quoteText, textMax, unquoteText, zoneFinder } from './zone.ts';
 
 /**
@@ -235,6 +236,9 @@ function create(name: string, chosen: CloudflareSettings, context: AdapterContex
       return done(seen);
     },
     write: (changes, signal) => write(account, changes, signal),
+    async preflight(record, signal) {
+      return (await lookAtZone(this, record, signal)).findings;
+    },
     // Node keeps the idle connections of fetch, and lets go of them by itself.
     close() {},
   };

@@ -15,6 +15,7 @@ import { dnsName, type SecretRef, secretRef, toName } from '../src/schema.ts';
 import { sideBySide } from './batch.ts';
 import { endpoint } from './endpoint.ts';
 import { done, exchange, failed, fault, fieldsOf, garbled, scrub, statusFault } from './fault.ts';
+import { lookAtZone } from './preflight.ts';
 import { isWithin, nameFrom, quoteText, unquoteText } from './zone.ts';
 
 export interface PowerdnsSettings {
@@ -135,6 +136,10 @@ class Powerdns implements Provider {
     const results: Result<null>[] = [];
     for (const change of changes) results.push(await this.#write(change, signal));
     return results;
+  }
+
+  async preflight(record: Name, signal: AbortSignal) {
+    return (await lookAtZone(this, record, signal)).findings;
   }
 
   close(): void {

@@ -63,6 +63,7 @@ import {
   typeTxt,
   type UpdateRecord,
 } from './dns-update.ts';
+import { lookAtZone } from './preflight.ts';
 
 export interface Rfc2136Settings {
   /** The primary server, `HOST[:PORT]`. */
@@ -375,6 +376,9 @@ function createAccount(account: string, given: Rfc2136Settings, context: Adapter
       const fault = replies.value.map((m) => readFault(m, place)).find((f) => f !== null);
       if (fault) return { ok: false, fault };
       return toFacts(zone, replies.value[0]!, replies.value[1]!, place);
+    },
+    async preflight(record, signal) {
+      return (await lookAtZone(this, record, signal)).findings;
     },
     close: () => closing.abort(),
   };

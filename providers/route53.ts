@@ -31,6 +31,7 @@ import {
   scrub,
   statusFault,
 } from './fault.ts';
+import { lookAtZone } from './preflight.ts';
 import { nameFrom, quoteText, textMax, unquoteText, zoneFinder } from './zone.ts';
 
 /**
@@ -250,6 +251,9 @@ function create(name: string, chosen: Route53Settings, context: AdapterContext):
       return done(seen);
     },
     write: (changes, signal) => write(account, changes, signal),
+    async preflight(record, signal) {
+      return (await lookAtZone(this, record, signal)).findings;
+    },
     close() {
       closed = true;
       for (const route53 of open) route53.destroy();
