@@ -181,7 +181,8 @@ function parseWords(argv: readonly string[]) {
       },
     });
   } catch (error) {
-    throw wrong((error as Error).message.split(/[.\n] ?/, 1)[0]!); // parseArgs throws for the input alone
+    // parseArgs throws for its input alone; its later sentences are advice about syntax.
+    throw wrong((error as Error).message.split(/[.\n] ?/, 1)[0]!);
   }
 }
 
