@@ -22,6 +22,7 @@ import type {
   Result,
   Seen,
   ServerAnswer,
+  Survey,
 } from './core/model.ts';
 import type { State, Step } from './core/state.ts';
 import { type StatusView, view } from './core/view.ts';
@@ -124,6 +125,11 @@ export class Controller {
     const reply = new Promise<Reply>((resolve) => this.#replies.set(request, resolve));
     this.#step({ kind: 'command', request, command });
     return reply;
+  }
+
+  /** Takes over what an audit found about the zones. */
+  surveyed(surveys: readonly Survey[]): void {
+    if (!this.#stopped) this.#step({ kind: 'surveyed', surveys });
   }
 
   /** Puts a new configuration in force, or says why not and keeps the old one (rules 2 and 19). */

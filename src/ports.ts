@@ -9,6 +9,7 @@ import type {
   Change,
   CheckId,
   Entry,
+  Finding,
   Json,
   Name,
   Notice,
@@ -98,6 +99,12 @@ export interface Provider {
    * empty set.
    */
   write(changes: readonly Change[], signal: AbortSignal): Promise<readonly Result<null>[]>;
+  /**
+   * Looks whether this account could be written for a record's zone right now: credentials (with a
+   * write that changes nothing, where the vendor has one), permissions, the zone's state, the
+   * vendor's own locks. Every thing looked at is one finding; never rejects.
+   */
+  preflight(record: Name, signal: AbortSignal): Promise<readonly Finding[]>;
   close(): void;
 }
 

@@ -12,6 +12,7 @@ import {
   onAsked,
   onCellRetry,
   onRead,
+  onSurveyed,
   onWritten,
   pump,
 } from './lane.ts';
@@ -155,6 +156,8 @@ function fold(state: State, event: Event, out: Step): void {
       );
     case 'chained':
       return onChained(state, event.record, event.target, event.answer, out);
+    case 'surveyed':
+      return onSurveyed(state, event.surveys, out);
     case 'command': {
       const reply = onCommand(state, event.command, out);
       out.effects.push({ kind: 'reply', request: event.request, reply });

@@ -11,6 +11,7 @@ import type {
   Result,
   Seen,
   ServerAnswer,
+  Survey,
 } from './model.ts';
 import { type Plan, parseMarker, plan, standing } from './plan.ts';
 import {
@@ -37,6 +38,8 @@ const WATCH_MS = 25_000;
 const LAGGING_ASK_MS = 3_000;
 const ASK_FIRST_MS = 25;
 const ASK_CAP_MS = 1_000;
+/** Seconds, where a zone's own negative TTL is not known: Route 53's default, the longest usual. */
+const NEGATIVE_TTL = 900;
 /** Never a fight: after so many repairs within so long, an edit is only told. */
 const FIGHT_REPAIRS = 3;
 const FIGHT_MS = 600_000;
@@ -61,6 +64,8 @@ export function newCell(provider: string, ttl: number): Cell {
     wrote: false,
     writtenAt: null,
     visibleAt: null,
+    oldTtl: ttl,
+    survey: null,
     right: 0,
     asked: 0,
     asking: false,
@@ -264,6 +269,7 @@ function isPending(r: RecordState, cell: Cell): boolean {
 
 /** A new target is in force: what was seen of the old one no longer counts. */
 export function restartCell(state: State, r: RecordState, cell: Cell): void {
+  cell.oldTtl = cachedFor(cell);
   cell.wrote = false;
   cell.writtenAt = null;
   cell.visibleAt = null;
@@ -271,6 +277,13 @@ export function restartCell(state: State, r: RecordState, cell: Cell): void {
   cell.problem = null;
   cell.askAfterMs = ASK_CAP_MS;
   if (r.config.mode === 'steer') converge(state, r, cell, true);
+}
+
+/** How long, in seconds, caches may keep what stands at a provider now. */
+function cachedFor(cell: Cell): number {
+  if (cell.seen?.ttl !== undefined && cell.seen.ttl !== null) return cell.seen.ttl;
+  // Nothing stands there: what is cached is that there is nothing (RFC 2308, section 5).
+  return cell.seen === null ? cell.ttl : (cell.survey?.negativeTtl ?? NEGATIVE_TTL);
 }
 
 /** Asks DNS as soon as possible. */
@@ -310,6 +323,10 @@ function assess(state: State, r: RecordState, cell: Cell, seen: Seen, out: Step)
   if (marker === null || cname === null || r.config.mode === 'observe' || r.doc.deposed !== null) {
     cell.problem = null;
     return;
+  }
+  const bar = cell.survey?.bar ?? null;
+  if (bar !== null && !isInStep(r, cell)) {
+    return hold(r, cell, { word: 'barred', sentence: bar }, out);
   }
   const p = plan(r.config, seen, cell.standing!, {
     cname,
@@ -669,6 +686,19 @@ function unavailable(detail: string): Fault {
 
 function uncertain(detail: string): Fault {
   return { kind: 'uncertain', detail };
+}
+
+/** Takes over what an audit found; a bar that has gone lets the record go on. */
+export function onSurveyed(state: State, surveys: readonly Survey[], out: Step): void {
+  for (const survey of surveys) {
+    const r = state.records.get(survey.record);
+    const cell = r?.cells.get(survey.provider);
+    if (r === undefined || cell === undefined) continue;
+    cell.survey = survey;
+    if (cell.problem?.word !== 'barred' || survey.bar !== null) continue;
+    converge(state, r, cell, true);
+    pump(state, state.lanes.get(survey.provider)!, out);
+  }
 }
 
 /** The marker that is ahead of a record at any of its providers; the highest of them. */

@@ -225,6 +225,29 @@ export interface ServerAnswer {
   readonly markers: readonly string[] | null;
 }
 
+/** What an audit found out about one record's zone at one provider. */
+export interface Survey {
+  readonly provider: string;
+  readonly record: Name;
+  /** This provider's share, 0 to 1, of the zone's name servers at its parent; null: not known. */
+  readonly share: number | null;
+  /** Seconds for which resolvers keep the delegation. */
+  readonly parentTtl: number | null;
+  /** Seconds for which resolvers keep `there is no such name` (RFC 2308). */
+  readonly negativeTtl: number | null;
+  /** Why nothing may be published here until it is mended; null when nothing is in the way. */
+  readonly bar: string | null;
+}
+
+/** One thing that an audit looked at. */
+export interface Finding {
+  /** A closed word: `credentials`, `write-permission`, `delegation`, `dnssec`, `ttl-floor`, … */
+  readonly word: string;
+  readonly severity: 'good' | 'warn' | 'bad';
+  readonly sentence: string;
+  readonly cure: string | null;
+}
+
 /** Whether a name's whole chain is answered by its authoritative servers (rule 3). */
 export type ChainAnswer =
   | { readonly kind: 'answered'; readonly chain: readonly Name[] }

@@ -23,6 +23,7 @@ import type {
   Result,
   Seen,
   ServerAnswer,
+  Survey,
 } from './model.ts';
 import type { Standing } from './plan.ts';
 import type { Timers } from './timers.ts';
@@ -75,6 +76,9 @@ export interface Cell {
   wrote: boolean;
   writtenAt: number | null;
   visibleAt: number | null;
+  /** Seconds that caches may keep what stood here before the target in force was decided. */
+  oldTtl: number;
+  survey: Survey | null;
   right: number;
   asked: number;
   asking: boolean;
@@ -219,6 +223,8 @@ export type Event =
       readonly target: string;
       readonly answer: ChainAnswer;
     }
+  /** An audit's facts about the zones behind the records. */
+  | { readonly kind: 'surveyed'; readonly surveys: readonly Survey[] }
   | { readonly kind: 'command'; readonly request: number; readonly command: Command }
   | { readonly kind: 'configured'; readonly config: CoreConfig }
   | { readonly kind: 'lease'; readonly held: boolean; readonly term: number }

@@ -2,7 +2,7 @@
 // status page and the metrics. Derived on request, never stored, never read back by a decision.
 
 import { HOUR_MS } from './decide.ts';
-import { isInStep, isSwitching } from './lane.ts';
+import { isInStep, isOut, isSwitching } from './lane.ts';
 import type { Health, Name, Observation, Pin, Verdict } from './model.ts';
 import type { Cell, Lane, OriginState, RecordState, State } from './state.ts';
 import { isDrained } from './steer.ts';
@@ -49,6 +49,8 @@ export interface ProviderView {
   /** Milliseconds from the decision; null while it has not happened. */
   readonly writtenAfterMs: number | null;
   readonly visibleAfterMs: number | null;
+  /** This provider's share, 0 to 1, of the name servers that resolvers are told of; null: unknown. */
+  readonly share: number | null;
   /** Why it is not in step, with the cure. */
   readonly problem: string | null;
 }
@@ -81,6 +83,15 @@ export interface RecordView {
   /** When a move away from a down target could help clients at the earliest; null if none is due. */
   readonly earliestBenefitAt: number | null;
   readonly targets: readonly TargetView[];
+  /** What a provider that has not followed leaves behind; null when all follow. */
+  readonly leftBehind: {
+    /** Share, 0 to 1, of resolvers that still get the old answer; null: not known. */
+    readonly share: number | null;
+    readonly sentence: string;
+    readonly cure: string;
+  } | null;
+  /** When the last cache can have let go of the old answer; null while a provider is behind. */
+  readonly cachesExpiredAt: number | null;
   readonly budget: { readonly used: number; readonly limit: number; readonly spent: boolean };
   readonly providers: readonly ProviderView[];
 }
@@ -143,6 +154,9 @@ export interface StatusView {
   readonly reload: { readonly ok: boolean; readonly at: number; readonly errors: number } | null;
 }
 
+/** A provider is given this long to follow before anybody is told of what it leaves behind. */
+const LEFT_BEHIND_AFTER_MS = 3_000;
+
 /** The whole state as one plain document. O(everything): for people and scrapes, not for the loop. */
 export function view(
   state: State,
@@ -196,6 +210,8 @@ function recordView(state: State, r: RecordState): RecordView {
         sinceAt: origin?.sinceAt ?? state.now,
       };
     }),
+    leftBehind: leftBehind(state, r),
+    cachesExpiredAt: cachesExpired(r),
     budget: {
       used,
       limit: r.config.switchesPerHour,
@@ -214,6 +230,31 @@ function earliestBenefit(state: State, r: RecordState): number | null {
   return movesAt + ttl * 1000;
 }
 
+/** Resolvers choose among a zone's name servers, so a provider's share of those is its share here. */
+function leftBehind(state: State, r: RecordState): RecordView['leftBehind'] {
+  if (r.doc.marker === null || r.config.mode === 'observe') return null;
+  const behind = [...r.cells.values()].filter((c) => c.visibleAt === null && c.writtenAt === null);
+  const stale = behind.filter((c) => c.seen !== null && c.seen.cname !== r.doc.cname);
+  if (stale.length === 0 || state.now - (r.doc.decidedAt ?? 0) < LEFT_BEHIND_AFTER_MS) return null;
+  const shares = stale.map((c) => c.survey?.share ?? null);
+  const share = shares.includes(null) ? null : shares.reduce<number>((sum, s) => sum + s!, 0);
+  const names = stale.map((c) => c.provider).join(', ');
+  const part = share === null ? 'an unknown share' : `about ${Math.round(share * 100)} %`;
+  const hours = Math.max(0, ...stale.map((c) => c.survey?.parentTtl ?? 0)) / 3600;
+  const keep = hours > 0 ? ` (resolvers keep the delegation up to ${hours.toFixed(1)} h)` : '';
+  return {
+    share,
+    sentence: `${part} of resolvers still get the old answer from ${names}`,
+    cure: `if it stays, remove the name servers of ${names} from the delegation at the parent${keep}`,
+  };
+}
+
+function cachesExpired(r: RecordState): number | null {
+  const cells = [...r.cells.values()].filter((c) => !isOut(c));
+  if (r.doc.decidedAt === null || cells.some((c) => c.visibleAt === null)) return null;
+  return Math.max(...cells.map((c) => c.visibleAt! + c.oldTtl * 1000));
+}
+
 function providerView(state: State, r: RecordState, c: Cell): ProviderView {
   const decidedAt = r.doc.decidedAt ?? state.now;
   const after = (at: number | null) => (at === null ? null : Math.max(0, at - decidedAt));
@@ -230,6 +271,7 @@ function providerView(state: State, r: RecordState, c: Cell): ProviderView {
     serversAsked: c.asked,
     writtenAfterMs: after(c.writtenAt),
     visibleAfterMs: after(c.visibleAt),
+    share: c.survey?.share ?? null,
     problem: c.problem?.sentence ?? (isInStep(r, c) ? null : (lane?.fault?.sentence ?? null)),
   };
 }
