@@ -19,6 +19,8 @@ const ZONE = 'gslb.example.net.';
 const WWW = `www.${ZONE}`;
 const ID = '0123456789abcdef0123456789abcdef';
 const never = new AbortController().signal;
+// Loaded beforehand, so that a short limit of a call is never spent on it.
+await import('cloudflare');
 const closers: (() => Promise<void> | void)[] = [];
 
 afterEach(async () => {
@@ -237,6 +239,7 @@ test('a write answered by a stalled body is ended and uncertain', async () => {
 });
 
 test('success to a write is believed only with the envelope and what it must say', async () => {
+  const made = { deletes: [{ id: 'm1' }], patches: [{ id: 'c1' }], posts: [{ id: 'm2' }] };
   const answers: [what: string, answer: (response: ServerResponse) => void][] = [
     ['a page for people', (response) => html(response, 200)],
     ['an empty body', (response) => json(response, 200, '', { 'content-length': '0' })],
@@ -248,6 +251,8 @@ test('success to a write is believed only with the envelope and what it must say
     ['another result', (response) => json(response, 200, good({ id: 'x' }))],
     ['less than asked', (response) => json(response, 200, good({ posts: [] }))],
     ['a text', (response) => json(response, 200, '"fine"')],
+    ['no word of success', (response) => json(response, 200, { result: made })],
+    ['success in words', (response) => json(response, 200, { success: 'true', result: made })],
   ];
   for (const [what, answer] of answers) {
     const { fault, raw } = await writeOnce(answer);
@@ -481,7 +486,11 @@ const names = Array.from({ length: 20 }, (_, i) => `r${i}.${ZONE}`);
 
 test('a server that ignores the page does not keep the reader', async () => {
   const many = Array.from({ length: 500 }, (_, i) => row(`c${i}`, `n${i}.${ZONE}`));
-  for (const answerPage of [(_: number) => 1, (asked: number) => asked]) {
+  const ways: [answerPage: (asked: number) => number, calls: number][] = [
+    [() => 1, 2],
+    [(asked) => asked, 3],
+  ];
+  for (const [answerPage, calls] of ways) {
     const raw = await serve(
       vendor((asked, response) => {
         if (!isList(asked)) return false;
@@ -491,7 +500,7 @@ test('a server that ignores the page does not keep the reader', async () => {
       }),
     );
     assert.equal(faultOf(await account(raw.url).read(names, never)).kind, 'unavailable');
-    assert.ok(raw.asked.length <= 20, `${raw.asked.length} calls`);
+    assert.equal(raw.asked.filter(isList).length, calls);
   }
 });
 
