@@ -206,6 +206,12 @@ function tokensOf(text: string, lines: LineCounter, complain: Complain): Token[]
   return tokens;
 }
 
+/** A key as it is written; null when it is no plain word. */
+function keyOf(node: ParsedNode): string | null {
+  const isPlain = isScalar(node) && typeof node.value !== 'object' && !node.tag;
+  return isPlain ? String(node.source ?? node.value) : null;
+}
+
 /** Aliases become the very tree of their anchor: shared, and counted wherever they are used. */
 function convert(contents: ParsedNode | null, complain: Complain): Tree | null {
   const anchors = new Map<string, Tree>();
@@ -242,8 +248,7 @@ function convert(contents: ParsedNode | null, complain: Complain): Tree | null {
     for (const pair of isMap(node) ? node.items : []) {
       const keyNode = pair.key as ParsedNode;
       const keyOffset = keyNode.range[0];
-      const isKey = isScalar(keyNode) && typeof keyNode.value !== 'object' && !keyNode.tag;
-      const key = isKey ? String(keyNode.source ?? keyNode.value) : null;
+      const key = keyOf(keyNode);
       if (key === null) {
         refuse(keyOffset, path, 'expected a plain word as the key');
         continue;
@@ -397,7 +402,8 @@ function sentence(issue: z.core.$ZodIssue, value: unknown, echo: Echo): string {
   const words = issue.code === 'invalid_value' ? issue.values.map(String) : [];
   const close = typeof value === 'string' ? closest(value, words) : null;
   const hint = close === null ? '' : `; did you mean ${close}?`;
-  return `${message}, got ${echo === 'value' || close !== null ? show(value) : kindOf(value)}${hint}`;
+  const got = echo === 'value' || close !== null ? show(value) : kindOf(value);
+  return `${message}, got ${got}${hint}`;
 }
 
 const kinds: Readonly<Record<string, string>> = {

@@ -634,8 +634,8 @@ function readRecordName({ source }: Context, path: Path, word: string): Name {
   }
   const name = read.data;
   if (name.length - 1 > recordNameMax) {
-    const message = `the name has ${name.length - 1} characters; with its marker at _detour. before`;
-    source.problem(path, `${message} it, at most ${recordNameMax} fit`, 'key');
+    const message = `the name is ${name.length - 1} characters long; at most ${recordNameMax}`;
+    source.problem(path, `${message} leave room for its marker at _detour.<name>`, 'key');
   }
   if (name.startsWith('_detour.')) {
     source.problem(path, 'names below _detour. are for markers: name the record itself', 'key');

@@ -324,13 +324,13 @@ test('5000 origins in 2500 records load in seconds', () => {
   const text = `cluster: big
 providers: { cf: { type: cloudflare, apiToken: { env: CF } } }
 origins:
-${many(5000, (i) => `  o${i}: { cloud: c${i % 7}, checks: { web: { http: "http://h${i}.net/" } } }`)}
+${many(5000, (i) => `  o${i}: { cloud: c${i % 7}, checks: { web: { http: "http://${i}.net/" } } }`)}
 records:
 ${many(
   2500,
   (i) => `  r${i}.net:
     publish: [cf]
-    targets: [{ origin: o${2 * i}, cname: a${i}.net }, { origin: o${2 * i + 1}, cname: b${i}.net }]`,
+    targets: [{ origin: o${i + 2500}, cname: a${i}.net }, { origin: o${i}, cname: b${i}.net }]`,
 )}
 `;
   const started = process.cpuUsage();

@@ -295,7 +295,7 @@ test('the store in memory keeps the newest entries when its journal is full', ()
 
 const moduleOf = (path: string) => JSON.stringify(new URL(path, import.meta.url).href);
 
-/** Runs a script of its own process that imports the store; the script's argument is a directory. */
+/** Arguments of a process that imports the store and runs a script on a directory. */
 function scriptArguments(script: string, directory: string): string[] {
   const imports = `
     import { openSqliteStore } from ${moduleOf('../src/store/sqlite.ts')};
@@ -328,7 +328,7 @@ async function killAndWait(child: ChildProcess): Promise<void> {
   await closed;
 }
 
-test('killed twenty times while committing, it loses nothing acknowledged and has no hole', async (t) => {
+test('killed twenty times in mid-commit, it loses nothing acknowledged', async (t) => {
   const directory = freshDirectory();
   // Each commit writes its number into a document and into two entries, and then acknowledges it.
   const script = `
@@ -434,7 +434,7 @@ test('a file removed or replaced under an open store makes its commits throw', (
   }
 });
 
-test('a writer that holds the file too long makes a commit throw, and the next one succeeds', (t) => {
+test('a writer that holds the file too long makes a commit throw, the next succeeds', (t) => {
   const directory = freshDirectory();
   const store = openSqliteStore(directory);
   t.after(() => store.close());
@@ -491,7 +491,7 @@ test('every commit is made durable: write-ahead log and full synchronisation', (
   assert.ok(between.filter((l) => /f(data)?sync\(/.test(l)).length >= 50);
 });
 
-test('the journal drops its oldest entries in small steps, by number and by age, keeping seq', (t) => {
+test('the journal drops its oldest entries in small steps, by number and by age', (t) => {
   const directory = freshDirectory();
   let store = openSqliteStore(directory);
   store.commit(
@@ -635,7 +635,7 @@ test('a state directory is locked once, also within one process, and free after 
   lockStateDirectory(directory).release();
 });
 
-test('the lock keeps another process out, names its holder, and ends with it by SIGKILL', async (t) => {
+test('the lock keeps others out, names its holder, and ends with it by SIGKILL', async (t) => {
   const directory = freshDirectory();
   const script = `
     lockStateDirectory(directory);

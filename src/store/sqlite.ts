@@ -85,7 +85,7 @@ function openDatabase(directory: string, file: string): DatabaseSync {
   let db: DatabaseSync;
   try {
     mkdirSync(directory, { recursive: true, mode: 0o700 });
-    // Made here, because SQLite would make it readable for everybody; -wal and -shm follow its mode.
+    // Made here, because SQLite would make it readable for all; -wal and -shm follow its mode.
     closeSync(openSync(file, 'a', 0o600));
     if ((statSync(file).mode & 0o077) !== 0) chmodSync(file, 0o600);
     db = new DatabaseSync(file, { timeout: busyTimeoutMs });
