@@ -41,7 +41,7 @@ function lives(pid: number): boolean {
   }
 }
 
-test('the command gets the notice as one JSON line, its kind and record, and no secret', async () => {
+test('the command gets the notice as a JSON line, and no secret', async () => {
   const told = join(scratch, 'told');
   const seen = join(scratch, 'seen');
   process.env.DETOUR_TEST_TOKEN = 'do not pass on';
@@ -67,7 +67,7 @@ test('the command gets the notice as one JSON line, its kind and record, and no 
   assert.match(readFileSync(`${seen}-2`, 'utf8'), /^DETOUR_RECORD=$/m);
 });
 
-test('a command that fails rejects with the first line of its output, without control bytes', async () => {
+test('a command that fails rejects with the first line of its output', async () => {
   await assert.rejects(
     shell('printf "\\n\\033[31mno route to pager\\nsecond\\n" >&2; exit 3').notify(notice, calm()),
     { message: '/bin/sh: ended with status 3: [31mno route to pager' },
@@ -92,8 +92,8 @@ test('arguments are handed over as they are, without a shell', async () => {
 test('at its deadline the command is killed with everything it started', async () => {
   const pids = join(scratch, 'pids');
   const script = `sh -c 'echo $$ >> ${pids}; exec sleep 60' & echo $$ >> ${pids}; echo stuck; wait`;
-  const running = shell(script, 400).notify(notice, calm());
-  await assert.rejects(running, /killed: it did not end within 400 ms: stuck$/);
+  const running = shell(script, 1500).notify(notice, calm());
+  await assert.rejects(running, /killed: it did not end within 1500 ms: stuck$/);
   const started = readFileSync(pids, 'utf8').trim().split('\n').map(Number);
   assert.equal(started.length, 2);
   await until(() => !started.some(lives), 'both are gone');
@@ -106,7 +106,7 @@ test('what a command leaves running ends with it, and delays nothing', async () 
   await until(() => !lives(left), 'it is gone');
 });
 
-test('a child that left the group and holds the output open does not hold up the answer', async () => {
+test('a child that left the group delays nothing by holding the output', async () => {
   const pids = join(scratch, 'escaped');
   const leave = `setsid sh -c 'echo $$ > ${pids}; exec sleep 60' & `;
   const script = `${leave} while ! test -s ${pids}; do sleep 0.01; done; echo said; exit 4`;
@@ -139,7 +139,7 @@ test('a command that writes without end or reads nothing is neither blocked nor 
   await shell('exec 0<&-; exit 0').notify(big, calm());
 });
 
-test('at most four run at once, and of more than a hundred waiting the oldest is dropped', async () => {
+test('four run at once, and of over a hundred waiting the oldest is dropped', async () => {
   const gate = join(scratch, 'gate');
   const turns = mkdtempSync(join(scratch, 'turns-'));
   // Without its folder nothing is waited for, so that a test that failed leaves nobody behind.

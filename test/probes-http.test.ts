@@ -33,6 +33,15 @@ function ask(
   return http.create(http.settings.parse(configured), direct, timeoutMs).ask(signal);
 }
 
+/** A machine under load stalls, which is `blind`: then short deadlines are tried again. */
+async function askShortly(configured: Record<string, unknown>, timeoutMs: number) {
+  let result = await ask(configured, timeoutMs);
+  for (let i = 0; i < 20 && result.reason === 'stalled'; i++) {
+    result = await ask(configured, timeoutMs);
+  }
+  return result;
+}
+
 /** `pass ok`, `fail status`, … */
 const words = (result: ProbeResult) => `${result.outcome} ${result.reason}`;
 
@@ -98,8 +107,8 @@ function certificate(label: string, names: string, from: number, to: number) {
   writeFileSync(at('index'), '');
   writeFileSync(
     at('cnf'),
-    `[ca]\ndefault_ca=d\n[d]\ndatabase=${at('index')}\nnew_certs_dir=${scratch}\nrand_serial=yes\n` +
-      'default_md=sha256\npolicy=p\ncopy_extensions=copy\n[p]\ncommonName=supplied\n',
+    `[ca]\ndefault_ca=d\n[d]\ndatabase=${at('index')}\nnew_certs_dir=${scratch}\n` +
+      'rand_serial=yes\ndefault_md=sha256\npolicy=p\ncopy_extensions=copy\n[p]\ncommonName=supplied\n',
   );
   const curve = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
   const subject = ['-subj', `/CN=${label}`, '-addext', `subjectAltName=${names}`];
@@ -129,7 +138,7 @@ test('an answer with the expected status passes, with its phases timed to 0.1 ms
     },
   ));
 
-test('a request asks for a fresh answer and carries the configured headers and method', async () => {
+test('a request asks for a fresh answer and carries what was configured', async () => {
   const seen: IncomingMessage[] = [];
   await withHttp(
     (request, response) => {
@@ -301,7 +310,7 @@ test('the deadline covers silence, half an answer, and a body that drips', async
     socket.on('close', () => clearInterval(timer));
   };
   const ways: [string, (socket: Socket) => void, RegExp][] = [
-    ['says nothing', () => {}, /no answer from 127\.0\.0\.1:\d+ within 120ms/],
+    ['says nothing', () => {}, /no answer from 127\.0\.0\.1:\d+ within 250ms/],
     ['stops in its head', (s) => s.write('HTTP/1.1 200 OK\r\nx: '), /no answer/],
     [
       'stops before its body',
@@ -313,7 +322,7 @@ test('the deadline covers silence, half an answer, and a body that drips', async
   ];
   for (const [what, answer, detail] of ways) {
     await withTcp(answer, async (port) => {
-      const result = await ask({ http: `http://127.0.0.1:${port}/` }, 120);
+      const result = await askShortly({ http: `http://127.0.0.1:${port}/` }, 250);
       assert.equal(words(result), 'fail timeout', what);
       assert.match(result.detail, detail);
     });
@@ -321,7 +330,7 @@ test('the deadline covers silence, half an answer, and a body that drips', async
   await withTcp(
     () => {},
     async (port) => {
-      const result = await ask({ http: `https://127.0.0.1:${port}/` }, 120);
+      const result = await askShortly({ http: `https://127.0.0.1:${port}/` }, 250);
       assert.equal(words(result), 'fail timeout');
       assert.match(result.detail, /no TLS handshake/);
     },
@@ -384,7 +393,7 @@ test('a detail is one bounded clause whatever is put into it', () => {
   );
 });
 
-test('a redirect is judged by its status, unless redirects are followed, and then not for ever', () =>
+test('a redirect is judged by its status, or followed, but not for ever', () =>
   withHttp(
     (request, response) => {
       const path = request.url ?? '/';
@@ -409,7 +418,7 @@ test('a redirect is judged by its status, unless redirects are followed, and the
     },
   ));
 
-test('headers and Host are not sent on to another host, and the pin does not follow there', async () => {
+test('headers, Host and the pin do not follow a redirect to another host', async () => {
   const seen: IncomingMessage[] = [];
   await withHttp(
     (request, response) => {
@@ -483,7 +492,7 @@ test('Host and SNI carry the public name while the connection goes to the pinned
     },
   ));
 
-test('a bad chain, a wrong name and an expired certificate fail, and NODE_TLS cannot help', async () => {
+test('a bad chain, a wrong name and an expired certificate fail always', async () => {
   const was = process.env['NODE_TLS_REJECT_UNAUTHORIZED'];
   process.env['NODE_TLS_REJECT_UNAUTHORIZED'] = '0';
   try {
@@ -516,7 +525,7 @@ test('a bad chain, a wrong name and an expired certificate fail, and NODE_TLS ca
   }
 });
 
-test('plain HTTP where TLS was wanted is tls, a reset handshake is reset, a bad bundle is ours', () =>
+test('a broken handshake has its own word, and a bad bundle is ours', () =>
   withHttp(
     () => {},
     async (port) => {
@@ -603,8 +612,13 @@ function elsewhere(shell: string, asks: readonly [string, number][], before = ''
     import { http } from '${new URL('../src/probes/http.ts', import.meta.url)}';
     ${before}
     for (const [url, timeoutMs] of ${JSON.stringify(asks)}) {
-      const check = http.create(http.settings.parse({ http: url }), ${JSON.stringify(direct)}, timeoutMs);
-      const { outcome, reason, detail } = await check.ask(new AbortController().signal);
+      const settings = http.settings.parse({ http: url });
+      const check = http.create(settings, ${JSON.stringify(direct)}, timeoutMs);
+      let answer = await check.ask(new AbortController().signal);
+      for (let i = 0; i < 20 && answer.reason === 'stalled'; i++) {
+        answer = await check.ask(new AbortController().signal);
+      }
+      const { outcome, reason, detail } = answer;
       console.log(outcome, reason, detail);
     }
     // An ordinary exit waits for lookups that are still under way.
@@ -674,43 +688,38 @@ test('a resolver that does not answer in time is blind, not a failure of the ori
 });
 
 test('five hundred failing probes leave no socket and no timer behind', async () => {
-  const refusing = await closedPort();
   const active = () =>
     process.getActiveResourcesInfo().filter((kind) => /TCP|TLS|Timeout|ReqWrap/.test(kind)).length;
-  const answers: ((socket: Socket) => void)[] = [
-    () => {},
-    (socket) => socket.once('data', () => socket.resetAndDestroy()),
-    (socket) => socket.once('data', () => socket.end()),
-    (socket) => socket.write('nonsense\r\n'),
-    (socket) => socket.write('HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nx'),
-    (socket) => socket.write(`HTTP/1.1 503 No\r\ncontent-length: 90000\r\n\r\n${'x'.repeat(9e4)}`),
+  const long = `HTTP/1.1 503 No\r\ncontent-length: 90000\r\n\r\n${'x'.repeat(9e4)}`;
+  const ways: [(socket: Socket) => void, 'http' | 'https', RegExp][] = [
+    [(socket) => socket.once('data', () => socket.resetAndDestroy()), 'http', /^fail reset$/],
+    [(socket) => socket.once('data', () => socket.end()), 'https', /^fail closed$/],
+    [(socket) => socket.write('nonsense\r\n'), 'http', /^fail protocol$/],
+    [(socket) => socket.write('nonsense\r\n'), 'https', /^fail tls$/],
+    [(socket) => socket.write(long), 'http', /^fail status$/],
+    [() => {}, 'https', /^fail timeout$|^blind stalled$/],
+    [(socket) => socket.write(long.slice(0, 99)), 'http', /^fail timeout$|^blind stalled$/],
   ];
-  let turn = 0;
-  const server = net.createServer(reading((socket) => answers[turn++ % answers.length]!(socket)));
-  await withServer(server, async (port) => {
-    await ask({ http: `http://127.0.0.1:${refusing}/` });
-    const before = active();
-    const reasons = new Map<string, number>();
-    for (let round = 0; round < 10; round++) {
-      const results = await Promise.all(
-        Array.from({ length: 50 }, (_, i) => {
-          const scheme = i % 5 === 0 ? 'https' : 'http';
-          return ask({ http: `${scheme}://127.0.0.1:${i % 10 === 9 ? refusing : port}/` }, 200);
-        }),
+  const refusing = await closedPort();
+  const before = active();
+  for (const [answer, scheme, expected] of ways) {
+    const server = net.createServer(reading(answer));
+    await withServer(server, async (port) => {
+      const timeoutMs = expected.source.includes('timeout') ? 300 : 20_000;
+      const asks = Array.from({ length: 62 }, () =>
+        ask({ http: `${scheme}://127.0.0.1:${port}/` }, timeoutMs),
       );
-      for (const result of results) {
-        assert.equal(result.outcome, 'fail', `${result.reason} ${result.detail}`);
-        reasons.set(result.reason, (reasons.get(result.reason) ?? 0) + 1);
-      }
-    }
-    for (const word of ['refused', 'timeout', 'reset', 'closed', 'protocol', 'status', 'tls']) {
-      assert.ok(reasons.has(word), `${word} is among ${[...reasons.keys()]}`);
-    }
-    await until(() => active() <= before, `active resources back to ${before}`);
-    const connections = () =>
-      new Promise<boolean>((r) => server.getConnections((_, count) => r(count === 0)));
-    await until(connections, 'the other end has no connection left');
-  });
+      for (const result of await Promise.all(asks)) assert.match(words(result), expected);
+      const connections = () =>
+        new Promise<boolean>((r) => server.getConnections((_, count) => r(count === 0)));
+      await until(connections, 'the other end has no connection left');
+    });
+  }
+  for (let i = 0; i < 66; i++) {
+    const result = await ask({ http: `http://127.0.0.1:${refusing}/` });
+    assert.equal(words(result), 'fail refused');
+  }
+  await until(() => active() <= before, `active resources back to ${before}`);
 });
 
 test('settings name what is wrong with them', () => {

@@ -28,9 +28,9 @@ interface Waiting {
 
 /**
  * A notifier over one command. At most 4 run at once and 100 wait; beyond that the one that has
- * waited longest is dropped, and its `notify` rejects. `notify` also rejects when the command cannot
- * be started, ends with another status than 0 (with the first line of its output), or is killed
- * at its deadline. What a command leaves running is killed when it ends.
+ * waited longest is dropped, and its `notify` rejects. It also rejects when the command cannot be
+ * started, ends with another status than 0 (with the first line of its output), or is killed at
+ * its deadline. What a command leaves running is killed when it ends.
  */
 export function createCommandNotifier(settings: CommandSettings): Notifier {
   const [program] = settings.command;

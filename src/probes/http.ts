@@ -155,7 +155,7 @@ const refusedHeaders: Readonly<Record<string, string>> = {
 function problemOfUrl(text: string): string | null {
   const url = /^https?:\/\/[\x21-\x7e]+$/i.test(text) ? URL.parse(text) : null;
   if (url === null) {
-    return 'expected a URL such as https://www.example.net/healthz (percent-encode other characters)';
+    return 'expected a URL such as https://www.example.net/healthz (others percent-encoded)';
   }
   if (url.username || url.password) {
     return 'a URL with a user or password: secrets are never written into the configuration';
@@ -186,10 +186,11 @@ function problemOfHeaders(headers: Readonly<Record<string, string>>): string | n
 }
 
 async function exchange(trip: Trip, asked: HttpSettings): Promise<Answer> {
-  let url = new URL(asked.http);
+  const origin = new URL(asked.http);
+  let url = origin;
   let method: string = asked.method;
   for (let followed = 0; ; followed++) {
-    const response = await request(trip, asked, url, method);
+    const response = await request(trip, asked, { origin, url, method });
     const next = asked.redirects > 0 ? redirection(response, url) : null;
     if (next === null) return judge(trip, asked, response);
     if (next === 'malformed') {
@@ -204,14 +205,18 @@ async function exchange(trip: Trip, asked: HttpSettings): Promise<Answer> {
   }
 }
 
+interface Hop {
+  /** The configured URL. */
+  readonly origin: URL;
+  /** The one to ask: the same, or where a redirect leads. */
+  readonly url: URL;
+  readonly method: string;
+}
+
 /** Sends one request over a connection of its own; resolves with the head of the answer. */
-async function request(
-  trip: Trip,
-  asked: HttpSettings,
-  url: URL,
-  method: string,
-): Promise<Response> {
-  const home = isHome(asked, url);
+async function request(trip: Trip, asked: HttpSettings, hop: Hop): Promise<Response> {
+  const { url, method } = hop;
+  const home = isHome(asked, hop);
   const headers = {
     ...ownHeaders,
     ...(home ? asked.headers : {}),
@@ -223,7 +228,7 @@ async function request(
     connected = resolve;
   });
   agent.open = async () => {
-    const socket = await connect(trip, asked, url, home);
+    const socket = await connect(trip, asked, hop, home);
     trip.stage = 'answer';
     connected();
     return socket;
@@ -242,16 +247,22 @@ async function request(
 }
 
 /** The host that was configured, under any of its names; only there pin, Host and headers hold. */
-function isHome(asked: HttpSettings, url: URL): boolean {
+function isHome(asked: HttpSettings, { origin, url }: Hop): boolean {
+  if (url === origin) return true;
   const bare = (name: string) => name.replace(/\.$/, '');
   const host = bare(url.hostname);
-  return host === bare(new URL(asked.http).hostname) || host === asked.host;
+  return host === bare(origin.hostname) || host === asked.host;
 }
 
-async function connect(trip: Trip, asked: HttpSettings, url: URL, home: boolean): Promise<Duplex> {
+async function connect(
+  trip: Trip,
+  asked: HttpSettings,
+  { origin, url }: Hop,
+  home: boolean,
+): Promise<Duplex> {
   const secure = url.protocol === 'https:';
   // At home the connection goes where the configured URL leads, whatever name a redirect uses.
-  const host = bareHost(home ? new URL(asked.http) : url);
+  const host = bareHost(home ? origin : url);
   const port = url.port === '' ? (secure ? 443 : 80) : Number(url.port);
   const socket = await trip.connect({ host, port, address: home ? asked.address : undefined });
   if (!secure) return socket;

@@ -6,7 +6,7 @@
 import type { CheckId } from '../core/model.ts';
 import type { CheckType, PathSpec, ProbeResult, Prober } from '../ports.ts';
 import { http } from './http.ts';
-import { blind, clause, messageOf } from './path.ts';
+import { blind, clause, isOver, messageOf } from './path.ts';
 import { tcp } from './tcp.ts';
 
 /** Every kind of check, by its word in the configuration. */
@@ -113,7 +113,7 @@ function guarded(
       clearTimeout(timer);
       signal.removeEventListener('abort', abort);
       running.delete(abort);
-      own.abort();
+      own.abort(isOver);
       resolve(result);
     };
     const abort = () => settle(bare(blind('aborted', 'the probe was called off')));

@@ -27,6 +27,9 @@ export interface Destination {
   readonly address?: string | undefined;
 }
 
+/** Why the trip's signal is aborted; made once, because a stack costs a tenth of a plain probe. */
+export const isOver = new Error('the probe is over');
+
 type Stage = 'resolve' | 'connect' | 'handshake' | 'answer' | 'body';
 type Phase = 'dnsMs' | 'connectMs' | 'tlsMs' | 'firstByteMs';
 
@@ -116,7 +119,7 @@ export class Trip {
         literal === null
           ? await this.time('dnsMs', () => resolveHost(to.host))
           : [{ address: literal, family: net.isIP(literal) }];
-      if (this.signal.aborted) throw new LocalError('the trip is over');
+      if (this.signal.aborted) throw isOver;
       this.stage = 'connect';
       if (addresses.length === 1) this.#peer = printHostPort(addresses[0]!.address, to.port);
       return this.time('connectMs', () => this.#dial(addresses, to.port));
@@ -169,7 +172,7 @@ export class Trip {
 
   /** Ends the trip: nothing of it holds a socket afterwards. */
   close(): void {
-    this.#over.abort();
+    this.#over.abort(isOver);
     this.hangUp();
   }
 
