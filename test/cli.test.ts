@@ -32,7 +32,7 @@ beforeEach(async () => {
 
 afterEach(async () => {
   await served.close();
-  rmSync(directory, { recursive: true });
+  rmSync(directory, { recursive: true, force: true });
 });
 
 const hands: Hands = {
@@ -159,6 +159,8 @@ test('a pin shows beside the real health of its target, with the other worries',
         },
         targets: [{ ...record().targets[1]!, health: 'down', drained: false }],
         earliestBenefitAt: at + 70_000,
+        leftBehind: { share: 0.5, sentence: 'about 50 % still get the old answer', cure: 'wait' },
+        cachesExpiredAt: at + 40_000,
         budget: { used: 3, limit: 3, spent: true },
         providers: [provider('cf', { cname: null, seenAt: null, seenBy: null })],
       }),
@@ -179,6 +181,8 @@ www.gslb.example.net  observe: decided and journalled, never written  epoch 7  s
   stays    target-up: hangzhou is up and preferred
   pin      tokyo  now down  by ann, 1h 20m left: until the vendor answers
   move     could help clients from 2026-01-02 03:05:15Z, in 1m 10s
+  behind   about 50 % still get the old answer; wait
+  caches   the last may hold the old answer for 40s more
   budget   3 of 3 automatic switches used this hour, spent
   TARGET  HEALTH  FOR     CNAME
   tokyo   down    1m 35s  nrt.shop.example
@@ -394,6 +398,7 @@ test('switch ends with 3 and the cure when a provider does not follow', async ()
   stages({
     ...going({ cname: nrt }, { ...late, stage: 'lagging', problem }),
     switching: false,
+    leftBehind: { share: 0.5, sentence: 'about 50 % are left', cure: 'change the delegation' },
   });
   const { exit, out, err } = await run(orderSwitch);
   assert.equal(exit, 3);
@@ -677,12 +682,15 @@ test('something else at the socket is told apart from a daemon', async () => {
       peer.once('data', () => peer.end(answer));
     });
     await new Promise<void>((resolve) => other.listen(path, resolve));
-    for (const argv of [['status'], ['ack', www], ['history']]) {
-      const { exit, err } = await run([...argv, '--socket', path]);
-      assert.equal(exit, 1);
-      assert.match(err, /no daemon of this version|broke off/);
+    try {
+      for (const argv of [['status'], ['ack', www], ['history']]) {
+        const { exit, err } = await run([...argv, '--socket', path]);
+        assert.equal(exit, 1);
+        assert.match(err, /no daemon of this version|broke off/);
+      }
+    } finally {
+      await new Promise((resolve) => other.close(resolve));
     }
-    await new Promise((resolve) => other.close(resolve));
   }
 });
 
@@ -693,14 +701,14 @@ test('run, validate and lab go to the hands', async () => {
   await run(['run']);
   const good = await run(['validate', '-c', 'a.yaml']);
   assert.equal(good.out, 'a.yaml is good\n');
-  const lab = await run(['lab', 'start', '--help', '--port', '0', '--version']);
+  const lab = await run(['lab', 'start', '--help', '--port', '0', '--version', '--', '-x']);
   assert.equal(lab.out, '');
   await run(['lab']);
   assert.deepEqual(asked, [
     ['run', 'a.yaml', { json: true }],
     ['run', '/etc/detour/detour.yaml', { json: false }],
     ['validate', 'a.yaml'],
-    ['lab', ['start', '--help', '--port', '0', '--version']],
+    ['lab', ['start', '--help', '--port', '0', '--version', '--', '-x']],
     ['lab', []],
   ]);
   assert.equal((await run(['run'], { hands: { run: async () => 1 } })).exit, 1);

@@ -58,6 +58,7 @@ export function provider(name: string, more: Partial<ProviderView> = {}): Provid
     serversAsked: 4,
     writtenAfterMs: 312,
     visibleAfterMs: 1240,
+    share: 0.5,
     problem: null,
     ...more,
   };
@@ -94,6 +95,8 @@ export function record(more: Partial<RecordView> = {}): RecordView {
         sinceAt: at - 95_000,
       },
     ],
+    leftBehind: null,
+    cachesExpiredAt: null,
     budget: { used: 1, limit: 3, spent: false },
     providers: [
       provider('cf'),

@@ -60,6 +60,7 @@ test('a view becomes gauges with the words of the configuration', async () => {
     [`detour_record_pinned{${www}}`]: 0,
     [`detour_record_stay{${www},reason="target-up"}`]: 1,
     [`detour_record_budget_remaining{${www}}`]: 2,
+    [`detour_record_left_behind_ratio{${www}}`]: 0,
     [`detour_provider_serves{${www},provider="cf",target="hangzhou"}`]: 1,
     [`detour_provider_serves{${www},provider="r53",target="tokyo"}`]: 1,
     [`detour_provider_stage{${www},provider="r53",stage="lagging"}`]: 1,
@@ -94,6 +95,7 @@ test('a scrape shows the state of its moment: what is gone from the view is gone
         pin: { target: 'tokyo', reason: 'r', by: 'ann', sinceAt: at, untilAt: null },
         stay: { reason: 'Not A Word', sentence: '' },
         budget: { used: 4, limit: 3, spent: true },
+        leftBehind: { share: null, sentence: 's', cure: 'c' },
         providers: [
           provider('a', { cname: 'elsewhere.example.' }),
           provider('b', { cname: null, epoch: undefined } as never),
@@ -111,6 +113,7 @@ test('a scrape shows the state of its moment: what is gone from the view is gone
   assert.equal(series.get(`detour_record_pinned{${www}}`), 1);
   assert.equal(series.get(`detour_record_stay{${www},reason="other"}`), 1);
   assert.equal(series.get(`detour_record_budget_remaining{${www}}`), 0);
+  assert.equal(series.get(`detour_record_left_behind_ratio{${www}}`), Number.NaN);
   assert.equal(series.get(`detour_provider_serves{${www},provider="a",target="other"}`), 1);
   assert.equal(series.get(`detour_provider_serves{${www},provider="b",target="none"}`), 1);
   const names = [...series.keys()];

@@ -31,7 +31,7 @@ beforeEach(() => {
 
 afterEach(async () => {
   for (const close of open.toReversed()) await close();
-  rmSync(directory, { recursive: true });
+  rmSync(directory, { recursive: true, force: true });
 });
 
 async function control(more: Partial<ControlOptions> = {}): Promise<Served> {
@@ -80,6 +80,14 @@ function ask(to: To, method: string, url: string, body = '', headers = {}): Prom
 const json = ({ text }: Answer) => JSON.parse(text);
 const order = (command: unknown) =>
   ask({ socketPath: path }, 'POST', '/v1/command', JSON.stringify(command));
+
+/** A raw connection that does not outlive its test. */
+function peer(to: string | { readonly host: string; readonly port: number }): Socket {
+  const socket = typeof to === 'string' ? connect(to) : connect(to.port, to.host);
+  socket.on('error', () => undefined);
+  open.push(() => socket.destroy());
+  return socket;
+}
 
 /** All bytes until the peer ends or resets the connection, which it must within 10 s. */
 function untilClosed(socket: Socket): Promise<string> {
@@ -140,7 +148,7 @@ test('the socket file is born with mode 0660, whatever the umask is', async () =
   for (const mask of [0o000, 0o022, 0o077]) {
     const before = process.umask(mask);
     try {
-      const serving = serveControl({ path, desk, trouble: () => undefined });
+      const serving = control();
       // Looks before the event loop turns, so before any callback could mend a mode.
       let early: number | undefined;
       for (let turn = 0; early === undefined && turn < 100; turn += 1) {
@@ -169,7 +177,7 @@ test('a socket file that nobody answers at is replaced; one that is answered is 
   assert.ok(lstatSync(path).isSocket(), 'the stale file stands there');
   await control();
   assert.equal((await ask({ socketPath: path }, 'GET', '/v1/status')).status, 200);
-  await assert.rejects(serveControl({ path, desk, trouble: () => undefined }), (error) => {
+  await assert.rejects(control(), (error) => {
     assert.ok(error instanceof ControlError);
     assert.match(error.message, /another daemon answers there/);
     return true;
@@ -179,8 +187,7 @@ test('a socket file that nobody answers at is replaced; one that is answered is 
 
 test('a file that is no socket, a path too long or a missing directory is named', async () => {
   writeFileSync(path, 'precious');
-  const fails = (at: string, pattern: RegExp) =>
-    assert.rejects(serveControl({ path: at, desk, trouble: () => undefined }), pattern);
+  const fails = (at: string, pattern: RegExp) => assert.rejects(control({ path: at }), pattern);
   await fails(path, /something else is there/);
   assert.equal(statSync(path).size, 8);
   await fails(`/tmp/${'x'.repeat(120)}`, /longer than 107 bytes/);
@@ -317,7 +324,7 @@ test('a body over 64 KiB is refused with 413, declared or not, and the rest is n
     `content-length: 1000000\r\n\r\n${padded(1000)}`,
     `transfer-encoding: chunked\r\n\r\n10001\r\n${padded(most + 1)}\r\n`,
   ]) {
-    const socket = connect(path);
+    const socket = peer(path);
     socket.write(`POST /v1/command HTTP/1.1\r\nhost: x\r\n${head}`);
     const text = await untilClosed(socket);
     assert.match(text, /^HTTP\/1\.1 413 /);
@@ -328,8 +335,8 @@ test('a body over 64 KiB is refused with 413, declared or not, and the rest is n
 
 test('peers that send slowly or send nothing are cut off; others are served', async () => {
   await control({ limits: { requestMs: 300, idleMs: 60_000 } });
-  const silent = connect(path);
-  const half = connect(path);
+  const silent = peer(path);
+  const half = peer(path);
   half.write('POST /v1/command HTTP/1.1\r\nhost: x\r\ncontent-length: 50\r\n\r\n{');
   const [, text] = await Promise.all([untilClosed(silent), untilClosed(half)]);
   assert.match(text, /^HTTP\/1\.1 408 /);
@@ -339,7 +346,7 @@ test('peers that send slowly or send nothing are cut off; others are served', as
 test('a peer that never reads its answer loses its place', async () => {
   await control({ limits: { connections: 1, idleMs: 200 } });
   desk.view = { ...desk.view, cluster: 'x'.repeat(8_000_000) };
-  const deaf = connect(path);
+  const deaf = peer(path);
   deaf.write('GET /v1/status HTTP/1.1\r\nhost: x\r\n\r\n');
   deaf.pause();
   await new Promise((resolve) => deaf.once('connect', resolve));
@@ -350,12 +357,12 @@ test('a peer that never reads its answer loses its place', async () => {
 
 test('connections over the bound are closed, and a freed place is given again', async () => {
   await control({ limits: { connections: 3 } });
-  const held = [1, 2, 3].map(() => connect(path));
+  const held = [1, 2, 3].map(() => peer(path));
   await Promise.all(held.map((s) => new Promise((resolve) => s.once('connect', resolve))));
   // The server must have accepted all three before the fourth counts as one too many.
   held[2]!.write('GET /v1/history HTTP/1.1\r\nhost: x\r\n\r\n');
   await new Promise((resolve) => held[2]!.once('data', resolve));
-  assert.equal(await untilClosed(connect(path)), '');
+  assert.equal(await untilClosed(peer(path)), '');
   for (const socket of held) socket.destroy();
   assert.equal(await statusOnceFree('/v1/status'), 200);
 });
@@ -454,7 +461,7 @@ test('the listener only reads, believes no Host header and echoes nothing it was
   for (const host of ['evil.example', '']) {
     assert.equal((await ask(to, 'GET', '/healthz', '', { host })).status, 200);
   }
-  const bare = connect(to.port, to.host);
+  const bare = peer(to);
   bare.end('GET /healthz HTTP/1.1\r\nconnection: close\r\n\r\n');
   assert.match(await untilClosed(bare), /^HTTP\/1\.1 200 /);
 });
@@ -463,7 +470,7 @@ test('heads too large are refused and peers that send nothing are cut off', asyn
   const to = await http({ limits: { requestMs: 300, idleMs: 600 } });
   const large = await ask(to, 'GET', `/${'x'.repeat(10_000)}`);
   assert.equal(large.status, 431);
-  const silent = connect(to.port, to.host);
+  const silent = peer(to);
   await untilClosed(silent);
   assert.equal((await ask(to, 'GET', '/healthz')).status, 200);
 });
@@ -475,7 +482,7 @@ test('a taken port is an error that names it', async () => {
 
 test('close ends while a peer still holds a connection open', async () => {
   const to = await http();
-  const idle = connect(to.port, to.host);
+  const idle = peer(to);
   await new Promise((resolve) => idle.once('connect', resolve));
   const gone = untilClosed(idle);
   await to.close();

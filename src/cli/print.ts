@@ -145,6 +145,14 @@ function recordPart(page: Page, view: StatusView, record: RecordView): void {
     const when = date(view.wall + wait);
     page.flow('  move     ', [{ text: `could help clients from ${when}, in ${age(wait)}` }]);
   }
+  if (record.leftBehind !== null) {
+    const { sentence, cure } = record.leftBehind;
+    page.flow('  behind   ', [{ text: `${sentence}; ${cure}`, style: 'red' }]);
+  }
+  if (record.cachesExpiredAt !== null && record.cachesExpiredAt > view.at) {
+    const left = age(record.cachesExpiredAt - view.at);
+    page.flow('  caches   ', [{ text: `the last may hold the old answer for ${left} more` }]);
+  }
   const { used, limit, spent } = record.budget;
   page.flow('  budget   ', [
     {

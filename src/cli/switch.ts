@@ -262,6 +262,9 @@ function finished(record: RecordView, wanted: Wanted): End {
     `partly done: ${right} of ${record.providers.length} providers of ${name} serve ` +
       `${wanted.target}; the others converge by themselves: \`detour status ${name}\``,
     ...lines,
+    ...(record.leftBehind === null
+      ? []
+      : [`  ${clean(`${record.leftBehind.sentence}; ${record.leftBehind.cure}`)}`]),
   ].join('\n');
   return { exit: 3, message, record };
 }

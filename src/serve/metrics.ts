@@ -63,6 +63,10 @@ const families = {
     'Automatic switches the record may still make within the hour.',
     'record',
   ),
+  detour_record_left_behind_ratio: gauge(
+    'Share of resolvers that providers which have not followed leave on the old answer.',
+    'record',
+  ),
   detour_provider_serves: gauge(
     'Always 1; the target a provider was last seen to serve is the label, else other or none.',
     'record',
@@ -250,6 +254,9 @@ function drawRecord(set: Setter, view: RecordView): void {
   set('detour_record_stay', 1, { record, reason: closedWord(view.stay.reason) });
   const left = Math.max(0, view.budget.limit - view.budget.used);
   set('detour_record_budget_remaining', left, { record });
+  // A share that is not known is not a number: neither all is well nor how bad it is.
+  const behind = view.leftBehind === null ? 0 : (view.leftBehind.share ?? Number.NaN);
+  set('detour_record_left_behind_ratio', behind, { record });
   for (const one of view.providers) {
     const { provider } = one;
     const serves = served(view, one);
