@@ -41,10 +41,11 @@ const operationsPerChange = 3;
 
 /**
  * Reading one name costs two calls (record and marker), listing one call for each 500 records of
- * the zone; zones of paid plans hold 3500 records, those of new free ones 200. Above this many
- * names listing is cheaper. A zone too large for `listPagesMax` pages is read by name.
+ * the zone; zones of paid plans hold 3500 records, those of new free ones 200. So more names than
+ * two are read by listing, as long as that takes no more than a call a name; a larger zone is read
+ * by name.
  */
-const listAboveNames = 8;
+const listAboveNames = 2;
 const listPage = 500;
 const listPagesMax = 10;
 const namePage = 100;
@@ -507,13 +508,15 @@ async function recordsOf(
   signal: AbortSignal,
 ): Promise<Result<readonly DnsRecord[]>> {
   if (names.length > listAboveNames) {
-    const all = await list(account, zone, {}, listPage, signal);
+    const size = { perPage: listPage, pagesMax: Math.min(listPagesMax, names.length) };
+    const all = await list(account, zone, {}, size, signal);
     if (!all.ok) return all;
     if (all.value !== null) return done(all.value);
   }
   const wanted = names.flatMap((name) => [name, markerOf(name)]);
+  const size = { perPage: namePage, pagesMax: 1 };
   const each = await sideBySide(wanted, 4, async (name) => {
-    const found = await list(account, zone, { 'name.exact': bare(name) }, namePage, signal);
+    const found = await list(account, zone, { 'name.exact': bare(name) }, size, signal);
     if (!found.ok) return found;
     return found.value === null
       ? garbled(`reading ${name}`, false, 'more records than can stand at one name')
@@ -530,12 +533,12 @@ async function list(
   account: Account,
   zone: Zone,
   query: Readonly<Record<string, string>>,
-  perPage: number,
+  { perPage, pagesMax }: { readonly perPage: number; readonly pagesMax: number },
   signal: AbortSignal,
 ): Promise<Result<readonly DnsRecord[] | null>> {
   const doing = `listing records of ${zone.name}`;
   const found = new Map<string, DnsRecord>();
-  for (let page = 1; page <= listPagesMax; page++) {
+  for (let page = 1; page <= pagesMax; page++) {
     const answer = await call(
       account,
       { doing, write: false, shape: z.array(recordShape), signal },
@@ -552,7 +555,7 @@ async function list(
     }
     for (const record of result) found.set(record.id, record);
     if (found.size >= info.total_count) return done([...found.values()]);
-    if (info.total_count > info.per_page * listPagesMax) return done(null);
+    if (info.total_count > info.per_page * pagesMax) return done(null);
     if (page * info.per_page >= info.total_count || result.length === 0) {
       return garbled(doing, false, `${found.size} of ${info.total_count} records were given`);
     }

@@ -47,10 +47,10 @@ const listPage = 300;
 
 /**
  * Reading one name costs one call (the marker sorts right behind it), at worst two; listing costs
- * one call for each 300 record sets of the zone. Above this many names a zone of up to 3000 record
- * sets is cheaper to list.
+ * one call for each 300 record sets of the zone. So more names than a few are read by listing, as
+ * long as that takes no more than half a call a name; a larger zone is read by name.
  */
-const listAboveNames = 10;
+const listAboveNames = 3;
 const listPagesMax = 8;
 
 /** Pages read at one name: more than two of them can only be routing variants, which we refuse. */
@@ -615,7 +615,8 @@ async function readZone(
 ): Promise<Result<Readonly<Record<Name, Seen>>>> {
   let sets: ReadonlyMap<Name, readonly RecordSet[]> | null = null;
   if (names.length > listAboveNames) {
-    const all = await listZone(account, zone, signal);
+    const pagesMax = Math.min(listPagesMax, Math.ceil(names.length / 2));
+    const all = await listZone(account, zone, pagesMax, signal);
     if (!all.ok) return all;
     sets = all.value;
   }
@@ -635,11 +636,12 @@ async function readZone(
 async function listZone(
   account: Account,
   zone: Zone,
+  pagesMax: number,
   signal: AbortSignal,
 ): Promise<Result<ReadonlyMap<Name, readonly RecordSet[]> | null>> {
   const sets = new Map<Name, RecordSet[]>();
   let start: Start = {};
-  for (let pages = 0; pages < listPagesMax; pages++) {
+  for (let pages = 0; pages < pagesMax; pages++) {
     const page = await list(account, zone, start, listPage, signal);
     if (!page.ok) return page;
     for (const set of page.value.ResourceRecordSets) {

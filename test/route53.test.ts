@@ -8,7 +8,13 @@ import type { AddressInfo, Socket } from 'node:net';
 import { afterEach, test } from 'node:test';
 import fc from 'fast-check';
 import { sendHalving } from '../providers/batch.ts';
-import { networkFault, parseRetryAfter, retryAfterMaxMs, scrub } from '../providers/fault.ts';
+import {
+  loading,
+  networkFault,
+  parseRetryAfter,
+  retryAfterMaxMs,
+  scrub,
+} from '../providers/fault.ts';
 import { route53 } from '../providers/route53.ts';
 import { nameFrom, quoteText, unquoteText } from '../providers/zone.ts';
 import type { Change, Fault, Result, Seen } from '../src/core/model.ts';
@@ -800,6 +806,22 @@ test('only what surely never left is unavailable to a write', () => {
   const ring: Error & { cause?: unknown } = new Error('ring');
   ring.cause = ring;
   assert.equal(kind(ring), undefined);
+});
+
+test('an SDK that cannot be loaded is a value, and is loaded again at the next use', async () => {
+  let loads = 0;
+  const get = loading('the SDK', async () => {
+    loads++;
+    if (loads === 1) throw Object.assign(new Error(KEY), { code: 'ERR_MODULE_NOT_FOUND' });
+    if (loads === 2) await new Promise(() => {});
+    return 'loaded';
+  });
+  assert.equal(loads, 1, 'begun before anybody needs it');
+  const missing = faultOf(await get(never, 1000));
+  assert.equal(missing.kind, 'unavailable');
+  assert.match(missing.detail, /cannot be loaded \(ERR_MODULE_NOT_FOUND\)/);
+  assert.match(faultOf(await get(never, 20)).detail, /still being loaded/);
+  assert.equal(loads, 2, 'one load at a time');
 });
 
 test('halving answers every change once, sends none twice after success, and keeps its bound', async () => {
