@@ -246,7 +246,7 @@ function create(name: string, chosen: CloudflareSettings, context: AdapterContex
 }
 
 /** Most bytes of one answer: 500 records are about 300 KB. */
-const bodyMax = 16 * 1024 * 1024;
+const bodyMax = 8 * 1024 * 1024;
 
 async function boundedFetch(url: string | URL | Request, init?: RequestInit): Promise<Response> {
   let response: Response;

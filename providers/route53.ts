@@ -302,7 +302,7 @@ function connect(
 }
 
 /** Most bytes of one answer: 300 record sets of 100 values are far below it. */
-const bodyMax = 16 * 1024 * 1024;
+const bodyMax = 8 * 1024 * 1024;
 
 function bounded(body: Readable): Readable {
   let bytes = 0;
