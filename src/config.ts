@@ -25,10 +25,12 @@ import type {
   CheckConfig,
   CheckId,
   CoreConfig,
+  Detector,
   Failback,
   LaneConfig,
   Name,
   OriginConfig,
+  PathConfig,
   RecordConfig,
   TargetConfig,
 } from './core/model.ts';
@@ -227,6 +229,12 @@ const defaults = {
   drift: 'report',
 } as const;
 
+/** One false switch of a record in ten years. */
+const DEFAULT_DETECTOR: Detector = {
+  kind: 'sequential',
+  falseSwitchEveryMs: 10 * 365.25 * 86_400_000,
+};
+
 type Policy = Read<typeof fields.policy>;
 
 /** Longest path that a Unix socket's address holds (unix(7), Linux: 108 bytes with the zero). */
@@ -287,8 +295,13 @@ function readConfig(context: Context, root: Tree): Config | null {
   }
   const core: CoreConfig = {
     cluster: cluster ?? '',
-    paths: Object.keys(paths),
-    clouds: [...new Set([...(clouds ?? []), ...[...origins.values()].map((o) => o.config.cloud)])],
+    paths: groupPaths(Object.keys(paths)),
+    clouds: Object.fromEntries(
+      [...new Set([...(clouds ?? []), ...[...origins.values()].map((o) => o.config.cloud)])].map(
+        (name) => [name, { name, checks: [] }],
+      ),
+    ),
+    detector: DEFAULT_DETECTOR,
     checks,
     origins: Object.fromEntries([...origins].map(([name, { config }]) => [name, config])),
     records: Object.fromEntries(records),
@@ -353,14 +366,14 @@ function readPaths(context: Context, root: MapTree): Record<string, PathSpec> {
   const alone = 'one path alone decides; a second, independent one would have to agree';
   if (!root.entries.has('paths')) {
     source.warning([], alone);
-    return { direct: { name: 'direct', kind: 'direct' } };
+    return { direct: directPath('direct') };
   }
   const paths: Record<string, PathSpec> = {};
   for (const [name, tree, path] of entriesOf(context, ['paths'], root, 'path')) {
     // Written as `office:` with nothing behind it.
     const isEmpty = tree.kind === 'scalar' && tree.value === null;
     readFields(source, path, isEmpty ? emptyMap : tree, fields.path);
-    paths[name] = { name, kind: 'direct' };
+    paths[name] = directPath(name);
   }
   const names = Object.keys(paths);
   if (names.length === 1) source.warning(['paths'], alone);
@@ -369,6 +382,18 @@ function readPaths(context: Context, root: MapTree): Record<string, PathSpec> {
     source.warning(['paths'], `${message}: they are not independent votes`);
   }
   return paths;
+}
+
+function directPath(name: string): PathSpec {
+  return { name, kind: 'direct', localAddress: null, resolver: null };
+}
+
+/** Paths that leave by this machine's own route fail together: one group, one vote. */
+function groupPaths(names: readonly string[]): Record<string, PathConfig> {
+  const group = names.toSorted().join('+');
+  return Object.fromEntries(
+    names.map((name) => [name, { name, group, cloud: null, references: [] }]),
+  );
 }
 
 /** The clouds that are named as such; null when the origins alone name them. */
@@ -479,13 +504,17 @@ function readOrigins(
     if (clouds !== null && cloud !== '' && !clouds.includes(cloud)) {
       source.problem([...path, 'cloud'], notAmong('cloud', cloud, clouds));
     }
-    const config = { name, cloud, region, checks: [] as CheckId[] };
+    const config = {
+      ...{ name, cloud, region, checks: [] as CheckId[], needs: [] },
+      quorum: { kind: 'majority' } as const,
+    };
     origins.set(name, { config, path });
     if (tree.kind !== 'map') continue;
     let required = 0;
     for (const [word, below, at] of entriesOf(context, [...path, 'checks'], tree, 'check')) {
       const id = `${name}/${word}`;
-      const { check, probe } = readCheck(context, at, below, policy, { id, origin: name, paths });
+      const own = { id, role: 'origin', origin: name, cloud, plane: null, region, paths } as const;
+      const { check, probe } = readCheck(context, at, below, policy, own);
       config.checks.push(id);
       checks[id] = check;
       probes[id] = probe;
@@ -499,13 +528,18 @@ function readOrigins(
   return { origins, checks, probes };
 }
 
+type CheckPlace = Pick<
+  CheckConfig,
+  'id' | 'role' | 'origin' | 'cloud' | 'plane' | 'region' | 'paths'
+>;
+
 /** One check: its kind's own settings beside its cadence. Values of the kind are not quoted. */
 function readCheck(
   context: Context,
   path: Path,
   tree: Tree,
   policy: Policy,
-  own: Pick<CheckConfig, 'id' | 'origin' | 'paths'>,
+  own: CheckPlace,
 ): { check: CheckConfig; probe: ProbeConfig } {
   const { source, tables } = context;
   const map = tree.kind === 'map' ? tree : emptyMap;

@@ -76,18 +76,26 @@ test('ten errors of all kinds in one file are all told, each with its own line',
 test('a configuration with nothing but what must stand gets the defaults of the design', () => {
   const { config } = accepted(stringify(good));
   const check = { intervalMs: 5000, timeoutMs: 2000, confirmMs: 500, fall: 3, rise: 2 };
-  const common = { paths: ['direct'], advisory: false, ...check };
+  const place = { role: 'origin', plane: null, paths: ['direct'] } as const;
+  const common = { ...place, advisory: false, ...check };
   assert.deepEqual(config.core, {
     cluster: 'shop',
-    paths: ['direct'],
-    clouds: ['east', 'west'],
+    paths: { direct: { name: 'direct', group: 'direct', cloud: null, references: [] } },
+    clouds: { east: { name: 'east', checks: [] }, west: { name: 'west', checks: [] } },
+    detector: { kind: 'sequential', falseSwitchEveryMs: 315_576_000_000 },
     checks: {
-      'a/web': { id: 'a/web', origin: 'a', ...common },
-      'b/web': { id: 'b/web', origin: 'b', ...common },
+      'a/web': { id: 'a/web', origin: 'a', cloud: 'east', region: 'e-1', ...common },
+      'b/web': { id: 'b/web', origin: 'b', cloud: 'west', region: null, ...common },
     },
     origins: {
-      a: { name: 'a', cloud: 'east', region: 'e-1', checks: ['a/web'] },
-      b: { name: 'b', cloud: 'west', region: null, checks: ['b/web'] },
+      a: {
+        ...{ name: 'a', cloud: 'east', region: 'e-1', checks: ['a/web'], needs: [] },
+        quorum: { kind: 'majority' },
+      },
+      b: {
+        ...{ name: 'b', cloud: 'west', region: null, checks: ['b/web'], needs: [] },
+        quorum: { kind: 'majority' },
+      },
     },
     records: {
       'www.example.net.': {
@@ -113,7 +121,9 @@ test('a configuration with nothing but what must stand gets the defaults of the 
     },
     confirm: { burst: 400, perSecond: 200 },
   });
-  assert.deepEqual(config.paths, { direct: { name: 'direct', kind: 'direct' } });
+  assert.deepEqual(config.paths, {
+    direct: { name: 'direct', kind: 'direct', localAddress: null, resolver: null },
+  });
   assert.deepEqual(config.dns, { port: 53, roots: null, resolvers: null, timeoutMs: 1000 });
   assert.equal(config.stateDir, '/var/lib/detour');
   assert.equal(config.socket, '/var/lib/detour/control.sock');
@@ -159,14 +169,18 @@ test('the policy is the default of every check and record, and each may say othe
   });
   const { core, probes } = accepted(text).config;
   const cadence = { intervalMs: 60_000, timeoutMs: 1500, confirmMs: 250, fall: 4, rise: 5 };
-  const common = { paths: ['direct'] };
+  const place = { role: 'origin', plane: null, paths: ['direct'] } as const;
+  const [inA, inB] = [
+    { ...place, cloud: 'east', region: 'e-1' },
+    { ...place, cloud: 'west', region: null },
+  ];
   assert.deepEqual(core.checks, {
-    'a/web': { id: 'a/web', origin: 'a', ...common, ...cadence, advisory: false },
+    'a/web': { id: 'a/web', origin: 'a', ...inA, ...cadence, advisory: false },
     'b/web': {
-      ...{ id: 'b/web', origin: 'b', ...common, intervalMs: 2000, timeoutMs: 1000 },
+      ...{ id: 'b/web', origin: 'b', ...inB, intervalMs: 2000, timeoutMs: 1000 },
       ...{ confirmMs: 100, fall: 1, rise: 20, advisory: true },
     },
-    'b/db': { id: 'b/db', origin: 'b', ...common, ...cadence, advisory: false },
+    'b/db': { id: 'b/db', origin: 'b', ...inB, ...cadence, advisory: false },
   });
   assert.deepEqual([probes['b/db']!.kind, probes['b/db']!.timeoutMs], ['tcp', 1500]);
   assert.equal(probes['b/web']!.timeoutMs, 1000);
@@ -207,10 +221,15 @@ test('paths, clouds, places, DNS, notices and logs are read as they stand', () =
     log: { format: 'text', level: 'debug' },
   });
   const { config } = accepted(text);
-  assert.deepEqual(config.core.paths, ['line-a', 'line-b']);
+  assert.deepEqual(config.core.paths, {
+    'line-a': { name: 'line-a', group: 'line-a+line-b', cloud: null, references: [] },
+    'line-b': { name: 'line-b', group: 'line-a+line-b', cloud: null, references: [] },
+  });
   assert.deepEqual(config.core.checks['a/web']!.paths, ['line-a', 'line-b']);
-  assert.deepEqual(config.paths['line-b'], { name: 'line-b', kind: 'direct' });
-  assert.deepEqual(config.core.clouds, ['east', 'west', 'north']);
+  assert.deepEqual(config.paths['line-b'], {
+    ...{ name: 'line-b', kind: 'direct', localAddress: null, resolver: null },
+  });
+  assert.deepEqual(Object.keys(config.core.clouds), ['east', 'west', 'north']);
   assert.deepEqual(config.providers['cf']!.nameservers, ['ns1.example.net', '[::1]:5353']);
   assert.equal(config.providers['cf']!.callTimeoutMs, 5000);
   assert.equal(config.core.lanes['cf']!.callTimeoutMs, 5000);
