@@ -4,8 +4,9 @@
 // be kind, and it never logs or echoes a credential.
 // Sources: AWS API reference and DNSLimitations (read 2026-11), error texts from users' reports.
 
-import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { isIPv4, isIPv6 } from 'node:net';
+import { signatureFlaw, stamp } from './sigv4.ts';
 import {
   type ApiReply,
   type ApiRequest,
@@ -765,116 +766,42 @@ function bareId(id: string): string {
 // ---------------------------------------------------------------- signature, version 4
 
 const skewMs = 5 * 60_000;
-const authorization = new RegExp(
-  [
-    '^AWS4-HMAC-SHA256 Credential=([^/,\\s]+)/(\\d{8})/([a-z0-9-]+)/route53/aws4_request',
-    ' ?SignedHeaders=([a-z0-9;-]+)',
-    ' ?Signature=([0-9a-f]{64})$',
-  ].join(','),
-);
 
 /** Throws Refused unless the request is signed with these credentials, whatever the region. */
 function checkSignature(request: ApiRequest, credentials: Route53Credentials): void {
-  const { headers } = request;
-  const match = authorization.exec(headers.authorization ?? '');
-  const date = String(headers['x-amz-date'] ?? '');
-  if (headers.authorization === undefined) {
-    const text = 'Request is missing Authentication Token';
-    throw new Refused(403, 'MissingAuthenticationToken', text);
+  const rule = { service: 'route53', region: null, key: credentials, skewMs };
+  const flaw = signatureFlaw(request, rule);
+  if (flaw === null) return;
+  const refused = (code: string, message: string) => new Refused(403, code, message);
+  switch (flaw.kind) {
+    case 'missing':
+      throw refused('MissingAuthenticationToken', 'Request is missing Authentication Token');
+    case 'malformed':
+    case 'scope':
+      throw refused(
+        'IncompleteSignature',
+        'The request signature does not conform to AWS standards.',
+      );
+    case 'unknown-key':
+      throw refused('InvalidClientTokenId', badToken);
+    case 'mismatch':
+      throw refused('SignatureDoesNotMatch', wrongSignature);
+    case 'expired': {
+      const limit = `${stamp(flaw.nowMs - skewMs)} (${stamp(flaw.nowMs)} - 5 min.)`;
+      const text = `Signature expired: ${flaw.date} is now earlier than ${limit}`;
+      throw refused('SignatureDoesNotMatch', text);
+    }
+    case 'early': {
+      const limit = `${stamp(flaw.nowMs + skewMs)} (${stamp(flaw.nowMs)} + 5 min.)`;
+      const text = `Signature not yet current: ${flaw.date} is still later than ${limit}`;
+      throw refused('SignatureDoesNotMatch', text);
+    }
   }
-  if (!match || !/^\d{8}T\d{6}Z$/.test(date)) {
-    const text = 'The request signature does not conform to AWS standards.';
-    throw new Refused(403, 'IncompleteSignature', text);
-  }
-  const [, keyId, day, region, signedHeaders, signature] = match;
-  const token = headers['x-amz-security-token'];
-  if (keyId !== credentials.accessKeyId || token !== credentials.sessionToken) {
-    throw new Refused(403, 'InvalidClientTokenId', badToken);
-  }
-  const scope = `${day}/${region}/route53/aws4_request`;
-  const canonical = canonicalRequest(request, signedHeaders!.split(';'));
-  const toSign = ['AWS4-HMAC-SHA256', date, scope, canonical ? sha256(canonical) : ''].join('\n');
-  let key: Buffer | string = `AWS4${credentials.secretAccessKey}`;
-  for (const part of scope.split('/')) key = hmac(key, part);
-  const right = hmac(key, toSign);
-  const hostSigned = signedHeaders!.split(';').includes('host');
-  const same = timingSafeEqual(right, Buffer.from(signature!, 'hex'));
-  if (!canonical || !hostSigned || !same || !date.startsWith(day!)) {
-    throw new Refused(403, 'SignatureDoesNotMatch', wrongSignature);
-  }
-  checkClock(date);
 }
 
 const wrongSignature =
   'The request signature we calculated does not match the signature you provided. Check your AWS ' +
   'Secret Access Key and signing method. Consult the service documentation for details.';
-
-function checkClock(date: string): void {
-  const iso = date.replace(/^(....)(..)(..)T(..)(..)(..)Z$/, '$1-$2-$3T$4:$5:$6Z');
-  const at = Date.parse(iso);
-  const now = Date.now();
-  const stamp = (ms: number) => new Date(ms).toISOString().replace(/[-:]|\.\d{3}/g, '');
-  if (at < now - skewMs) {
-    const limit = `${stamp(now - skewMs)} (${stamp(now)} - 5 min.)`;
-    const text = `Signature expired: ${date} is now earlier than ${limit}`;
-    throw new Refused(403, 'SignatureDoesNotMatch', text);
-  }
-  // Also refuses a date that is none.
-  if (!(at <= now + skewMs)) {
-    const limit = `${stamp(now + skewMs)} (${stamp(now)} + 5 min.)`;
-    const text = `Signature not yet current: ${date} is still later than ${limit}`;
-    throw new Refused(403, 'SignatureDoesNotMatch', text);
-  }
-}
-
-/** Null when the request cannot be the one that was signed. */
-function canonicalRequest(request: ApiRequest, signed: readonly string[]): string | null {
-  const hash = sha256(request.body);
-  const claimed = request.headers['x-amz-content-sha256'];
-  if (claimed !== undefined && claimed !== hash) return null;
-  const query = request.target.includes('?') ? request.target.replace(/^[^?]*\?/, '') : '';
-  let pairs: string[][];
-  try {
-    pairs = query === '' ? [] : query.split('&').map((p) => splitPair(p).map(decodeURIComponent));
-  } catch {
-    return null;
-  }
-  const encoded = pairs.map(([key, value]) => [encode(key ?? ''), encode(value ?? '')] as const);
-  encoded.sort((a, b) => compare(a[0], b[0]) || compare(a[1], b[1]));
-  const headers = signed.map((name) => {
-    const value = request.headers[name];
-    const text = Array.isArray(value) ? value.join(',') : (value ?? '');
-    return `${name}:${text.trim().replace(/ +/g, ' ')}\n`;
-  });
-  return [
-    request.method,
-    request.path.split('/').map(encode).join('/'),
-    encoded.map(([key, value]) => `${key}=${value}`).join('&'),
-    headers.join(''),
-    signed.join(';'),
-    hash,
-  ].join('\n');
-}
-
-function splitPair(pair: string): [string, string] {
-  const at = pair.indexOf('=');
-  return at < 0 ? [pair, ''] : [pair.slice(0, at), pair.slice(at + 1)];
-}
-
-function encode(text: string): string {
-  return encodeURIComponent(text).replace(
-    /[!'()*]/g,
-    (char) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`,
-  );
-}
-
-function sha256(of: string | Buffer): string {
-  return createHash('sha256').update(of).digest('hex');
-}
-
-function hmac(key: string | Buffer, of: string): Buffer {
-  return createHmac('sha256', key).update(of).digest();
-}
 
 // ---------------------------------------------------------------- XML
 
