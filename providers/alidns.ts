@@ -7,7 +7,7 @@
 
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
-import type { Change, Fault, Name, Refusal, Result, Seen } from '../src/core/model.ts';
+import type { Change, Fault, Finding, Name, Refusal, Result, Seen } from '../src/core/model.ts';
 import { markerName } from '../src/dns.ts';
 import type { AdapterContext, Capabilities, Provider, ProviderType } from '../src/ports.ts';
 import { dnsName, type SecretRef, secretRef, toName } from '../src/schema.ts';
@@ -15,7 +15,16 @@ import { sideBySide } from './batch.ts';
 import { endpoint } from './endpoint.ts';
 import { done, failed, fault, fieldsOf, garbled } from './fault.ts';
 import { isNoDomain, PopApi, shown } from './pop.ts';
-import { lookAtZone } from './preflight.ts';
+import {
+  bad,
+  fromFault,
+  fromProbe,
+  fromSeen,
+  good,
+  ttlFloor,
+  warn,
+  zoneRead,
+} from './preflight.ts';
 import { isWithin, unquoteText } from './zone.ts';
 
 export interface AlidnsSettings {
@@ -193,8 +202,29 @@ class Alidns implements Provider {
     return results;
   }
 
-  async preflight(record: Name, signal: AbortSignal) {
-    return (await lookAtZone(this, record, signal)).findings;
+  async preflight(record: Name, signal: AbortSignal): Promise<readonly Finding[]> {
+    const found = await this.#find(record, signal);
+    if (!found.ok) return [fromFault('zone', found.fault)];
+    // Asked for anew: what is remembered says nothing of today's keys and blocks.
+    const read = await this.#describe(found.value.name, signal);
+    if (!read.ok) return [fromFault('zone', read.fault)];
+    const zone = read.value;
+    if (zone === null) {
+      const gone = `the account of provider ${this.name} no longer holds ${found.value.name}`;
+      return [bad('zone', gone, 'check `zone` and whose access key it is')];
+    }
+    const { name, refusal, ttlMin, nameServers } = zone;
+    const findings = [zoneRead(name), ttlFloor(name, ttlMin)];
+    if (refusal !== null) return [...findings, bad('zone', refusal.sentence)];
+    findings.push(good('zone', `${name} is active`));
+    if (nameServers.length === 0) {
+      const cure = 'set `nameservers` of this provider';
+      findings.push(warn('zone', `the vendor names no servers for ${name}`, cure));
+    }
+    const now = await this.#sight(zone, record, signal);
+    if (!now.ok) return [...findings, fromFault('record', now.fault)];
+    const seen = fromSeen(record, done({ [record]: now.value.seen }));
+    return [...findings, ...seen, await this.#tryWriting(zone, record, now.value, signal)];
   }
 
   close(): void {
@@ -294,6 +324,40 @@ class Alidns implements Provider {
     }
     if (answer.ok || answer.code === 'DomainRecordDuplicate') return done(null);
     return { ok: false, fault: answer.fault };
+  }
+
+  /**
+   * Writes a record with the very values it has, which the vendor refuses as a duplicate. Of all
+   * records a claim comes first: nobody ever changes one, so that nothing can be undone even if
+   * another writer is at work between the reading and this.
+   */
+  async #tryWriting(zone: Zone, record: Name, now: Sight, signal: AbortSignal): Promise<Finding> {
+    const { domain, name } = zone;
+    const claim = now.claims[0]?.row;
+    const row = claim ?? now.marker ?? now.cname;
+    const untried = (why: string) => warn('write-permission', `writing was not tried: ${why}`);
+    if (row === undefined) return untried(`nothing stands at ${record} yet to be written as it is`);
+    if (row.locked) return untried(`the record at ${record} is locked`);
+    if (this.#turns.has(domain)) return untried(`a change of ${domain} is under way`);
+    const owner =
+      row === claim ? `${CLAIM_LABEL}.${record}` : row.type === 'TXT' ? markerName(record) : record;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#turns.set(domain, promise);
+    try {
+      const { id: RecordId, type: Type, value: Value, ttl: TTL, line: Line } = row;
+      const answer = await this.#api.call(
+        { action: 'UpdateDomainRecord', about: `${Type} of ${owner} as it is`, write: true },
+        { RecordId, RR: label(zone, owner), Type, Value, TTL, Line },
+        signal,
+      );
+      if (answer.ok || answer.code === 'DomainRecordDuplicate') return fromProbe(name, null);
+      // Only a duplicate shows that the vendor looked at the change itself.
+      if (answer.fault.kind === 'conflict') return untried(answer.fault.detail);
+      return fromProbe(name, answer.fault);
+    } finally {
+      resolve();
+      if (this.#turns.get(domain) === promise) this.#turns.delete(domain);
+    }
   }
 
   /** Takes our claim back: nothing was written under it, and a rival may be waiting. */

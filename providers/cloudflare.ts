@@ -6,7 +6,16 @@
 
 import type Cloudflare from 'cloudflare';
 import { z } from 'zod';
-import type { Change, Fault, Json, Name, Refusal, Result, Seen } from '../src/core/model.ts';
+import type {
+  Change,
+  Fault,
+  Finding,
+  Json,
+  Name,
+  Refusal,
+  Result,
+  Seen,
+} from '../src/core/model.ts';
 import type {
   AdapterContext,
   Capabilities,
@@ -29,7 +38,19 @@ import {
   scrub,
   statusFault,
 } from './fault.ts';
-import { lookAtZone } from './preflight.ts';
+import {
+  bad,
+  fromFault,
+  fromProbe,
+  good,
+  lookAtRecord,
+  mayTry,
+  negativeTtl,
+  never,
+  ttlFloor,
+  warn,
+  zoneRead,
+} from './preflight.ts';
 import { isWithin, nameFrom, quoteText, textMax, unquoteText, zoneFinder } from './zone.ts';
 
 /**
@@ -141,6 +162,8 @@ const dnsSettings = z.object({
   flatten_all_cnames: z.boolean(),
   multi_provider: z.boolean().nullish(),
   zone_mode: z.string().nullish(),
+  // Only for the preflight: nothing in it may spoil a reading.
+  soa: z.object({ min_ttl: z.number(), ttl: z.number() }).nullish().catch(null),
 });
 type DnsSettings = z.output<typeof dnsSettings>;
 
@@ -238,7 +261,22 @@ function create(name: string, chosen: CloudflareSettings, context: AdapterContex
     },
     write: (changes, signal) => write(account, changes, signal),
     async preflight(record, signal) {
-      return (await lookAtZone(this, record, signal)).findings;
+      const known = await zones.find(record, signal);
+      if (!known.ok) return [fromFault('zone', known.fault)];
+      const found = await getZone(account, known.value.id, signal);
+      if (!found.ok) return [fromFault('zone', found.fault)];
+      const zone = usable(found.value);
+      if (!zone.ok) return [zoneRead(known.value.name), fromFault('zone', zone.fault)];
+      const findings = [
+        zoneRead(zone.value.name),
+        ...(await lookAtToken(account, signal)),
+        good('zone', `${zone.value.name} is active, full and not paused`),
+        ttlFloor(zone.value.name, zone.value.ttlMin),
+        ...(await lookAtSettings(account, zone.value, signal)),
+        ...(await lookAtRecord(this, record, signal)),
+      ];
+      if (!mayTry(findings)) return findings;
+      return [...findings, await tryWriting(account, zone.value, signal)];
     },
     // Node keeps the idle connections of fetch, and lets go of them by itself.
     close() {},
@@ -475,6 +513,81 @@ async function zoneFacts(
     warnings.push(`${name} flattens all CNAMEs: nothing in it can be steered until that is off.`);
   }
   return done({ zone: name, nameServers, ttlMin, warnings });
+}
+
+// ---------------------------------------------------------------- looking before it is needed
+
+const tokenShape = z.object({
+  status: z.string(),
+  expires_on: z.string().nullish(),
+});
+
+/** Days before its end from which a token's end is told. */
+const tokenDaysMin = 30;
+
+/** How long the token still lives. A token of an account, unlike a user's, may not ask for this. */
+async function lookAtToken(account: Account, signal: AbortSignal): Promise<readonly Finding[]> {
+  const asking = { doing: 'verifying the token', write: false, shape: tokenShape, signal };
+  const answer = await call(account, asking, (client, abort) =>
+    client.get('/user/tokens/verify', { signal: abort }),
+  );
+  if (!answer.ok) return [];
+  const { status, expires_on: end } = answer.value.result;
+  const cure = 'make a new token now, while the dashboard can be reached';
+  if (status !== 'active') return [bad('credentials', `the token is ${scrub(status, [])}`, cure)];
+  const days = Math.floor((Date.parse(end ?? '') - Date.now()) / 86_400_000);
+  if (Number.isNaN(days) || days >= tokenDaysMin) return [];
+  return [warn('credentials', `the token expires in ${Math.max(0, days)} days`, cure)];
+}
+
+async function lookAtSettings(
+  account: Account,
+  zone: Zone,
+  signal: AbortSignal,
+): Promise<readonly Finding[]> {
+  const { name } = zone;
+  const dns = await settingsOf(account, zone, signal);
+  if (!dns.ok) return [fromFault('flattening', dns.fault)];
+  if (dns.value === null) {
+    const unseen = `the token may not see the DNS settings of ${name}`;
+    const cure = 'add Zone DNS Settings Read to it: whether CNAMEs are flattened is not known';
+    return [warn('flattening', unseen, cure)];
+  }
+  const { flatten_all_cnames: flattens, multi_provider: several, zone_mode: mode, soa } = dns.value;
+  const findings: Finding[] = [];
+  if (mode === 'cdn_only') {
+    const sentence = `zone ${name} is CDN-only: its DNS is not served from here`;
+    findings.push(bad('zone', sentence, 'set its zone mode to standard or DNS-only'));
+  }
+  findings.push(
+    flattens
+      ? bad('flattening', `${name} flattens all CNAMEs: nothing can be steered`, 'turn that off')
+      : good('flattening', `${name} does not flatten its CNAMEs`),
+  );
+  findings.push(
+    several === false
+      ? warn(
+          'multi-provider',
+          `multi-provider DNS is off for ${name}: with other vendors' name servers beside its own ` +
+            'Cloudflare may take the zone for moved away',
+          'turn it on in the DNS settings',
+        )
+      : good('multi-provider', `${name} may have other vendors' name servers beside its own`),
+  );
+  if (soa) findings.push(negativeTtl(name, Math.min(soa.min_ttl, soa.ttl)));
+  return findings;
+}
+
+/** Deletes a record that never was: without DNS Write that is a 403, with it the id is unknown. */
+async function tryWriting(account: Account, zone: Zone, signal: AbortSignal): Promise<Finding> {
+  const body = { deletes: [{ id: never() }] };
+  const doing = `batch of nothing in ${zone.name}`;
+  const answer = await call(
+    account,
+    { doing, write: true, shape: z.unknown(), signal },
+    (client, abort) => client.post(`/zones/${zone.id}/dns_records/batch`, { body, signal: abort }),
+  );
+  return fromProbe(zone.name, answer.ok ? null : answer.fault);
 }
 
 // ---------------------------------------------------------------- reading

@@ -75,6 +75,11 @@ export function deleteSet(name: Name, type: number): UpdateRecord {
   return { name, type, class: classAny, ttl: 0, data: nothing };
 }
 
+/** Update: delete one record of an RRset, if it stands there (RFC 2136 2.5.4). */
+export function deleteRecord(name: Name, type: number, data: Buffer): UpdateRecord {
+  return { name, type, class: classNone, ttl: 0, data };
+}
+
 /** Update: add a record (RFC 2136 2.5.1). `ttl` in seconds. */
 export function addRecord(name: Name, type: number, ttl: number, data: Buffer): UpdateRecord {
   return { name, type, class: classIn, ttl, data };

@@ -8,14 +8,24 @@ import { Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
 import fetch from 'node-fetch';
 import { z } from 'zod';
-import type { Change, Fault, Name, Refusal, Result, Seen } from '../src/core/model.ts';
+import type { Change, Fault, Finding, Name, Refusal, Result, Seen } from '../src/core/model.ts';
 import { markerName } from '../src/dns.ts';
 import type { AdapterContext, Capabilities, Provider, ProviderType } from '../src/ports.ts';
 import { dnsName, type SecretRef, secretRef, toName } from '../src/schema.ts';
 import { sideBySide } from './batch.ts';
 import { endpoint } from './endpoint.ts';
 import { done, exchange, failed, fault, fieldsOf, garbled, scrub, statusFault } from './fault.ts';
-import { lookAtZone } from './preflight.ts';
+import {
+  fromFault,
+  fromProbe,
+  good,
+  lookAtRecord,
+  mayTry,
+  negativeTtl,
+  ttlFloor,
+  warn,
+  zoneRead,
+} from './preflight.ts';
 import { isWithin, nameFrom, quoteText, unquoteText } from './zone.ts';
 
 export interface PowerdnsSettings {
@@ -138,12 +148,52 @@ class Powerdns implements Provider {
     return results;
   }
 
-  async preflight(record: Name, signal: AbortSignal) {
-    return (await lookAtZone(this, record, signal)).findings;
+  async preflight(record: Name, signal: AbortSignal): Promise<readonly Finding[]> {
+    const within = this.#holds(record);
+    const read = within.ok ? await this.#fetch(signal) : within;
+    if (!read.ok) return [fromFault('zone', read.fault)];
+    const { kind, warnings } = read.value;
+    const findings = [
+      zoneRead(this.#zone),
+      good('zone', `${this.#zone} is served as ${kind}`),
+      ...warnings.map((sentence) => warn('zone', sentence)),
+      ttlFloor(this.#zone, null),
+      ...(await this.#lookAtNegativeTtl(signal)),
+    ];
+    findings.push(...(await lookAtRecord(this, record, signal)));
+    return mayTry(findings) ? [...findings, await this.#tryWriting(signal)] : findings;
   }
 
   close(): void {
     this.#agent.destroy();
+  }
+
+  async #lookAtNegativeTtl(signal: AbortSignal): Promise<readonly Finding[]> {
+    const doing = `GET of the SOA of ${this.#zone}`;
+    const read = await this.#get(doing, `?rrset_name=${this.#zone}&rrset_type=SOA`, signal);
+    if (!read.ok) return [fromFault('negative-ttl', read.fault)];
+    const soa = rrsetsOf(read.value)?.find((s) => s.name === this.#zone && s.type === 'SOA');
+    const minimum = Number(soa?.values[0]?.split(/\s+/)[6] ?? Number.NaN);
+    if (soa === undefined || !Number.isSafeInteger(minimum)) return [];
+    return [negativeTtl(this.#zone, Math.min(soa.ttl, minimum))];
+  }
+
+  /**
+   * A record that no server takes, at a name that nobody uses: who may not write is refused before
+   * it is looked at. A deletion of nothing would be taken, and raise the zone's serial (4.7).
+   */
+  async #tryWriting(signal: AbortSignal): Promise<Finding> {
+    const name = `_detour-probe.${this.#zone}`;
+    const records = [{ content: 'no-address', disabled: false }];
+    const rrsets = [{ name, type: 'A', ttl: 60, changetype: 'REPLACE', records }];
+    const sent = await this.#call(`PATCH of ${name}`, '', signal, { rrsets });
+    if (!sent.ok) return fromProbe(this.#zone, sent.fault);
+    if (sent.value.status === 422) return fromProbe(this.#zone, null);
+    if (sent.value.status === 204 || sent.value.status === 200) {
+      const cure = `remove ${name}; what answers here is not PowerDNS as 4.7 is`;
+      return warn('write-permission', `the server took an address that is none, at ${name}`, cure);
+    }
+    return fromProbe(this.#zone, this.#refusal(`PATCH of ${name}`, true, sent.value));
   }
 
   async #write(change: Change, signal: AbortSignal): Promise<Result<null>> {
@@ -251,12 +301,19 @@ class Powerdns implements Provider {
 
   /** The zone's own facts and its NS set, asked for once. */
   async #describe(name: Name, signal: AbortSignal): Promise<Result<Zone>> {
-    if (!isWithin(name, this.#zone)) {
-      return failed('rejected', `${name} is not in the zone ${this.#zone} of ${this.name}`, {
-        cure: 'publish it at another provider, or correct `zone`',
-      });
-    }
-    if (this.#facts !== null) return done(this.#facts);
+    const within = this.#holds(name);
+    if (!within.ok || this.#facts === null) return within.ok ? this.#fetch(signal) : within;
+    return done(this.#facts);
+  }
+
+  #holds(name: Name): Result<null> {
+    if (isWithin(name, this.#zone)) return done(null);
+    return failed('rejected', `${name} is not in the zone ${this.#zone} of ${this.name}`, {
+      cure: 'publish it at another provider, or correct `zone`',
+    });
+  }
+
+  async #fetch(signal: AbortSignal): Promise<Result<Zone>> {
     const doing = `GET of ${this.#zone}`;
     const read = await this.#get(doing, `?rrset_name=${this.#zone}&rrset_type=NS`, signal);
     if (!read.ok) return read;

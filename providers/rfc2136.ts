@@ -1,8 +1,9 @@
 // Records on a name server of one's own, by dynamic update (RFC 2136) signed with TSIG (RFC 8945):
 // BIND, Knot, PowerDNS and their like. One UPDATE message states what was read as prerequisites and
-// makes the change, so a stale writer changes nothing. It must never send an unsigned or unguarded
-// update, never believe an unsigned reply, never send one update twice, and never take NOERROR for
-// done: servers ignore some updates silently, so what stands afterwards is read back.
+// makes the change, so a stale writer changes nothing. It must never send an unsigned update, nor
+// an unguarded one that could change something, never believe an unsigned reply, never send one
+// update twice, and never take NOERROR for done: servers ignore some updates silently, so what
+// stands afterwards is read back.
 
 import { randomInt } from 'node:crypto';
 import { z } from 'zod';
@@ -10,6 +11,7 @@ import type {
   Change,
   Fault,
   FaultKind,
+  Finding,
   Json,
   Name,
   Refusal,
@@ -47,6 +49,7 @@ import { SecretError } from '../src/secret.ts';
 import {
   addRecord,
   checkReply,
+  deleteRecord,
   deleteSet,
   encodeName,
   encodeStrings,
@@ -63,7 +66,17 @@ import {
   typeTxt,
   type UpdateRecord,
 } from './dns-update.ts';
-import { lookAtZone } from './preflight.ts';
+import {
+  bad,
+  fromFault,
+  fromProbe,
+  good,
+  lookAtRecord,
+  mayTry,
+  negativeTtl,
+  never,
+  ttlFloor,
+} from './preflight.ts';
 
 export interface Rfc2136Settings {
   /** The primary server, `HOST[:PORT]`. */
@@ -144,6 +157,11 @@ const beside = new Set(['RRSIG', 'NSEC', 'NSEC3', 'KEY', 'SIG']);
 interface Batch {
   readonly zone: Name;
   readonly indexes: readonly number[];
+}
+
+interface ZoneRead {
+  readonly facts: ZoneFacts;
+  readonly negativeTtlSeconds: number;
 }
 
 type Verdict = { readonly applied: true } | { readonly applied: false; readonly fault: Fault };
@@ -277,13 +295,19 @@ function createAccount(account: string, given: Rfc2136Settings, context: Adapter
       signed.map((s) => s.bytes),
       { timeoutMs, signal },
     );
-    return batches.map(({ zone }, i): Verdict => {
-      const reply = replies[i];
-      if (reply) return judge(reply, signed[i]!, key, zone, place);
-      const detail = `${place}: ${failure?.detail ?? 'no reply'}`;
-      const cure = failure ? cureOf(failure) : undefined;
-      return refuse(failure?.sent === false ? 'unavailable' : 'uncertain', detail, cure);
-    });
+    return batches.map(({ zone }, i) => verdictOf(replies[i] ?? null, failure, signed[i]!, zone));
+  }
+
+  function verdictOf(
+    reply: Buffer | null,
+    failure: Failure | null,
+    request: SignedMessage,
+    zone: Name,
+  ): Verdict {
+    if (reply) return judge(reply, request, key, zone, place);
+    const detail = `${place}: ${failure?.detail ?? 'no reply'}`;
+    const cure = failure ? cureOf(failure) : undefined;
+    return refuse(failure?.sent === false ? 'unavailable' : 'uncertain', detail, cure);
   }
 
   /** What stands afterwards decides: for what was taken, and for what was said to be stale. */
@@ -354,32 +378,71 @@ function createAccount(account: string, given: Rfc2136Settings, context: Adapter
     );
   }
 
+  function readAllOf(
+    names: readonly Name[],
+    signal: AbortSignal,
+  ): Promise<Result<Readonly<Record<Name, Seen>>>> {
+    return readAll([...new Set(names)], AbortSignal.any([signal, closing.signal]));
+  }
+
+  async function readZone(name: Name, signal: AbortSignal): Promise<Result<ZoneRead>> {
+    const found = await findZones([name], signal);
+    if (!found.ok) return found;
+    const zone = found.value.get(name)!;
+    const replies = await query(
+      [
+        { name: zone, type: 'SOA' },
+        { name: zone, type: 'NS' },
+      ],
+      signal,
+    );
+    if (!replies.ok) return replies;
+    const fault = replies.value.map((m) => readFault(m, place)).find((f) => f !== null);
+    if (fault) return { ok: false, fault };
+    return toFacts(zone, replies.value[0]!, replies.value[1]!, place);
+  }
+
+  async function preflight(record: Name, signal: AbortSignal): Promise<readonly Finding[]> {
+    const read = await readZone(record, signal);
+    if (!read.ok) return [fromFault('zone', read.fault)];
+    const { zone } = read.value.facts;
+    const findings = [
+      good('zone', `${place} is authoritative for ${zone}`),
+      ttlFloor(zone, null),
+      negativeTtl(zone, read.value.negativeTtlSeconds),
+      ...(await lookAtRecord({ read: readAllOf }, record, signal)),
+    ];
+    return mayTry(findings) ? [...findings, ...(await tryWriting(record, zone, signal))] : findings;
+  }
+
+  /**
+   * Deletes a text that nobody has ever written from the marker of the record: taken, it changes
+   * nothing. At that name and type, because a key may be granted no other.
+   */
+  async function tryWriting(record: Name, zone: Name, signal: AbortSignal): Promise<Finding[]> {
+    const nothing = deleteRecord(markerName(record), typeTxt, encodeText(`never ${never()}`));
+    const update = encodeUpdate(randomInt(65_536), zone, [], [nothing]);
+    const signed = sign(update, key, Date.now());
+    const sent = await exchangeTcp(server, [signed.bytes], { timeoutMs, signal });
+    const verdict = verdictOf(sent.replies[0] ?? null, sent.failure, signed, zone);
+    if (!verdict.applied && verdict.fault.kind === 'auth-suspect') {
+      return [bad('credentials', verdict.fault.detail, verdict.fault.cure ?? null)];
+    }
+    const known = good('credentials', `${place} knows the TSIG key ${key.name}`);
+    const written = fromProbe(zone, verdict.applied ? null : verdict.fault);
+    return verdict.applied ? [known, written] : [written];
+  }
+
   return {
     name: account,
     capabilities,
-    read: (names, signal) =>
-      readAll([...new Set(names)], AbortSignal.any([signal, closing.signal])),
+    read: readAllOf,
     write,
     async zone(name, outer) {
-      const signal = AbortSignal.any([outer, closing.signal]);
-      const found = await findZones([name], signal);
-      if (!found.ok) return found;
-      const zone = found.value.get(name)!;
-      const replies = await query(
-        [
-          { name: zone, type: 'SOA' },
-          { name: zone, type: 'NS' },
-        ],
-        signal,
-      );
-      if (!replies.ok) return replies;
-      const fault = replies.value.map((m) => readFault(m, place)).find((f) => f !== null);
-      if (fault) return { ok: false, fault };
-      return toFacts(zone, replies.value[0]!, replies.value[1]!, place);
+      const read = await readZone(name, AbortSignal.any([outer, closing.signal]));
+      return read.ok ? { ok: true, value: read.value.facts } : read;
     },
-    async preflight(record, signal) {
-      return (await lookAtZone(this, record, signal)).findings;
-    },
+    preflight: (record, outer) => preflight(record, AbortSignal.any([outer, closing.signal])),
     close: () => closing.abort(),
   };
 }
@@ -530,7 +593,7 @@ function whyNot(
   return refusal('odd-value', `${name} leads to ${odd.target}, which is no host name: correct it`);
 }
 
-function toFacts(zone: Name, soa: Message, ns: Message, place: string): Result<ZoneFacts> {
+function toFacts(zone: Name, soa: Message, ns: Message, place: string): Result<ZoneRead> {
   const start = soa.answers.find((r) => r.type === 'SOA' && r.name === zone);
   const nameServers = ns.answers.flatMap((r) =>
     r.type === 'NS' && r.name === zone ? r.target : [],
@@ -547,7 +610,8 @@ function toFacts(zone: Name, soa: Message, ns: Message, place: string): Result<Z
             'unseen that long; set the SOA minimum to 300 or less',
         ]
       : [];
-  return { ok: true, value: { zone, nameServers: nameServers.sort(), ttlMin: null, warnings } };
+  const facts = { zone, nameServers: nameServers.sort(), ttlMin: null, warnings };
+  return { ok: true, value: { facts, negativeTtlSeconds: negative } };
 }
 
 // ---------------------------------------------------------------- writing

@@ -7,7 +7,16 @@
 import { pipeline, type Readable, Transform } from 'node:stream';
 import type * as sdk from '@aws-sdk/client-route-53';
 import { z } from 'zod';
-import type { Change, Fault, Json, Name, Refusal, Result, Seen } from '../src/core/model.ts';
+import type {
+  Change,
+  Fault,
+  Finding,
+  Json,
+  Name,
+  Refusal,
+  Result,
+  Seen,
+} from '../src/core/model.ts';
 import type {
   AdapterContext,
   Capabilities,
@@ -31,7 +40,19 @@ import {
   scrub,
   statusFault,
 } from './fault.ts';
-import { lookAtZone } from './preflight.ts';
+import {
+  bad,
+  fromFault,
+  fromProbe,
+  good,
+  lookAtRecord,
+  mayTry,
+  negativeTtl,
+  never,
+  ttlFloor,
+  warn,
+  zoneRead,
+} from './preflight.ts';
 import { nameFrom, quoteText, textMax, unquoteText, zoneFinder } from './zone.ts';
 
 /**
@@ -252,7 +273,23 @@ function create(name: string, chosen: Route53Settings, context: AdapterContext):
     },
     write: (changes, signal) => write(account, changes, signal),
     async preflight(record, signal) {
-      return (await lookAtZone(this, record, signal)).findings;
+      const zone = await zones.find(record, signal);
+      if (!zone.ok) return [fromFault('zone', zone.fault)];
+      const detail = await getZone(account, zone.value.id, signal);
+      if (!detail.ok) return [fromFault('zone', detail.fault)];
+      const checked = usable(detail.value.HostedZone);
+      if (!checked.ok) return [zoneRead(zone.value.name), fromFault('zone', checked.fault)];
+      const findings = [
+        zoneRead(zone.value.name),
+        good('zone', `${zone.value.name} is a public hosted zone of this account`),
+        recovery(zone.value.name, detail.value.HostedZone),
+        ttlFloor(zone.value.name, null),
+        ...(await lookAtSoa(account, zone.value, signal)),
+        ...(await lookAtProtections(account, zone.value, record, signal)),
+        ...(await lookAtRecord(this, record, signal)),
+      ];
+      if (!mayTry(findings)) return findings;
+      return [...findings, await tryWriting(account, zone.value, record, signal)];
     },
     close() {
       closed = true;
@@ -561,6 +598,118 @@ async function zoneFacts(
     );
   }
   return done({ zone: zone.name, nameServers, ttlMin: null, warnings });
+}
+
+// ---------------------------------------------------------------- looking before it is needed
+
+function recovery(zone: Name, { Features }: HostedZone): Finding {
+  const word = 'accelerated-recovery';
+  const status = Features?.AcceleratedRecoveryStatus;
+  if (status === 'ENABLED') return good(word, `accelerated recovery is enabled for ${zone}`);
+  if (status?.endsWith('_HOSTED_ZONE_LOCKED')) {
+    const locked = `${zone} is locked by AWS (${scrub(status, [])}): writes are refused`;
+    return bad(word, locked, 'wait until AWS has finished, and look again');
+  }
+  return warn(
+    word,
+    `accelerated recovery is not enabled for ${zone}: while us-east-1 is down, Route 53 takes no ` +
+      'change of it',
+    'enable it now: it cannot be enabled during the outage it is for',
+  );
+}
+
+async function lookAtSoa(
+  account: Account,
+  zone: Zone,
+  signal: AbortSignal,
+): Promise<readonly Finding[]> {
+  const start: Start = { StartRecordName: zone.name, StartRecordType: 'SOA' };
+  const page = await list(account, zone, start, 1, signal);
+  if (!page.ok) return [fromFault('negative-ttl', page.fault)];
+  const soa = page.value.ResourceRecordSets.find((set) => set.Type === 'SOA');
+  const minimum = Number(valuesOf(soa ?? { Name: '', Type: '' })[0]?.split(/\s+/)[6] ?? Number.NaN);
+  if (soa?.TTL === undefined || !Number.isSafeInteger(minimum)) return [];
+  return [negativeTtl(zone.name, Math.min(soa.TTL, minimum))];
+}
+
+const protectionPage = z.object({
+  ResourceRecordSetProtections: z.array(
+    z.object({ RecordName: z.string(), RecordType: z.string(), Comment: z.string().optional() }),
+  ),
+});
+
+/** An operator's lock on the record or its marker: every change of it would be refused. */
+async function lookAtProtections(
+  account: Account,
+  zone: Zone,
+  record: Name,
+  signal: AbortSignal,
+): Promise<readonly Finding[]> {
+  const doing = `ListResourceRecordSetProtections of ${zone.name}`;
+  const page = await call(
+    account,
+    { doing, write: false, shape: protectionPage, signal },
+    (client, abortSignal) =>
+      client.route53.send(
+        new client.commands.ListResourceRecordSetProtectionsCommand({
+          HostedZoneId: zone.id,
+          StartRecordName: record,
+          MaxResults: listPage,
+        }),
+        { abortSignal },
+      ),
+  );
+  if (!page.ok) {
+    const unseen = `whether ${record} is protected is not known: ${page.fault.detail}`;
+    return [warn('protection', unseen, 'grant route53:ListResourceRecordSetProtections')];
+  }
+  const names = [record, markerOf(record)];
+  const locks = page.value.ResourceRecordSetProtections.filter((lock) =>
+    names.includes(nameFrom(lock.RecordName)),
+  );
+  if (locks.length === 0) return [good('protection', `${record} is not protected from changes`)];
+  return locks.map((lock) => {
+    const comment = scrub(lock.Comment ?? '', account.secrets);
+    const what = `${scrub(lock.RecordType, [])} at ${nameFrom(lock.RecordName)}`;
+    const sentence = `an operator protected the ${what} from changes${comment && `: ${comment}`}`;
+    return bad('protection', sentence, 'let whoever protected it delete the protection');
+  });
+}
+
+/**
+ * Deletes from the marker a text that was never written: the vendor looks at the keys first, and
+ * refuses the batch because it does not match. At that name, because a policy may allow no other.
+ */
+async function tryWriting(
+  account: Account,
+  zone: Zone,
+  record: Name,
+  signal: AbortSignal,
+): Promise<Finding> {
+  let code = '';
+  const nothing = { name: markerOf(record), ttl: 60, values: [`"never ${never()}"`] };
+  const result = await call(
+    account,
+    {
+      doing: `ChangeResourceRecordSets of nothing in ${zone.name}`,
+      write: true,
+      shape: changed,
+      signal,
+      refused: (said) => {
+        code = said;
+      },
+    },
+    (client, abortSignal) =>
+      client.route53.send(
+        new client.commands.ChangeResourceRecordSetsCommand({
+          HostedZoneId: zone.id,
+          ChangeBatch: { Changes: [oneChange('DELETE', 'TXT', nothing)] },
+        }),
+        { abortSignal },
+      ),
+  );
+  if (code === 'InvalidChangeBatch') return fromProbe(zone.name, null);
+  return fromProbe(zone.name, result.ok ? null : result.fault);
 }
 
 // ---------------------------------------------------------------- reading
