@@ -350,6 +350,7 @@ export interface Shape {
   readonly check?: Partial<CoreConfig['checks'][string]>;
   readonly record?: Partial<CoreConfig['records'][string]>;
   readonly writeMax?: number;
+  readonly detector?: CoreConfig['detector'];
 }
 
 /** A configuration for the engine: www on a (cloud one) then b (cloud two), at three providers. */
@@ -360,7 +361,11 @@ export function coreConfig(shape: Shape = {}): CoreConfig {
   const names = Object.keys(origins);
   const checks = names.map((origin) => ({
     id: `${origin}/web`,
+    role: 'origin' as const,
     origin,
+    cloud: origins[origin]!.cloud ?? 'one',
+    plane: null,
+    region: origins[origin]!.region ?? null,
     paths,
     intervalMs: 1000,
     timeoutMs: 1000,
@@ -373,8 +378,16 @@ export function coreConfig(shape: Shape = {}): CoreConfig {
   const records = Object.entries(shape.records ?? { 'www.gslb.test.': {} });
   return {
     cluster: 'shop',
-    paths,
-    clouds: [...new Set(Object.values(origins).map((o) => o.cloud ?? 'one'))],
+    paths: Object.fromEntries(
+      paths.map((name) => [name, { name, group: name, cloud: null, references: [] }]),
+    ),
+    clouds: Object.fromEntries(
+      [...new Set(Object.values(origins).map((o) => o.cloud ?? 'one'))].map((name) => [
+        name,
+        { name, checks: [] },
+      ]),
+    ),
+    detector: shape.detector ?? { kind: 'counters' },
     checks: Object.fromEntries(checks.map((c) => [c.id, c])),
     origins: Object.fromEntries(
       names.map((name) => [
@@ -384,6 +397,8 @@ export function coreConfig(shape: Shape = {}): CoreConfig {
           cloud: origins[name]!.cloud ?? 'one',
           region: origins[name]!.region ?? null,
           checks: [`${name}/web`],
+          needs: [],
+          quorum: { kind: 'majority' as const },
         },
       ]),
     ),

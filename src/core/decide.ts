@@ -16,6 +16,10 @@ export interface TargetFacts {
   readonly drained: boolean;
   /** Its name's chain was found broken or unanswered a moment ago. */
   readonly unresolved: boolean;
+  /** Its cloud or region is failing, since then; null when not. Such a target ranks last. */
+  readonly doomedSinceAt: number | null;
+  /** It came and went of late: until then steadier targets go before it. */
+  readonly trustedAt: number;
 }
 
 export interface Situation {
@@ -28,6 +32,8 @@ export interface Situation {
   /** Why the record is not Detour's to steer yet; null when it is. */
   readonly unowned: { readonly reason: StayReason; readonly sentence: string } | null;
   readonly retired: boolean;
+  /** No path can see anything. */
+  readonly blind: boolean;
   /** A provider has neither been read nor given up on. */
   readonly reading: boolean;
   readonly current: string | null;
@@ -66,6 +72,7 @@ export type StayReason =
   | 'failback-manual'
   | 'failback-waiting'
   | 'budget-kept'
+  | 'blind'
   | 'target-unknown'
   | 'patience'
   | 'no-target-up'
@@ -124,9 +131,16 @@ function blockedBy(s: Situation): Decision | null {
 function moveOrStay(s: Situation): Decision {
   const current = s.targets.find((t) => t.origin === s.current)!;
   const others = s.targets.filter((t) => t !== current && t.health === 'up' && !t.drained);
-  const usable = others.filter((t) => !t.unresolved);
+  const usable = ranked(
+    s,
+    current,
+    others.filter((t) => !t.unresolved),
+  );
   if (current.drained && usable.length > 0) {
     return move(s, usable[0]!, 'drained', `${current.origin} is drained`);
+  }
+  if (current.health === 'unknown' && s.blind) {
+    return stay('blind', 'no path can see anything: it is us, not them');
   }
   if (current.health === 'unknown') {
     return stay('target-unknown', `${current.origin} is unknown, and unknown is not down`);
@@ -140,8 +154,33 @@ function moveOrStay(s: Situation): Decision {
     const sentence = `everything was down; ${current.origin} is given time to come back too`;
     return stay('settling', sentence, s.dawnUntilAt);
   }
-  if (usable.length === 0) return nobodyUp(s, current, others.length > 0);
+  if (usable.length === 0) {
+    const doomed = others.find((t) => !t.unresolved && t.doomedSinceAt !== null);
+    if (doomed !== undefined) {
+      const text = `only ${doomed.origin} is up, and its cloud is failing; waiting out patience`;
+      return stay('patience', text, doomedUntil(s, doomed));
+    }
+    return nobodyUp(s, current, others.length > 0);
+  }
   return leaveDown(s, current, usable);
+}
+
+/**
+ * Candidates in the order they are to be taken: by preference, then those that flap, then those
+ * whose cloud or region is failing, which must have stayed up through patience (rule 3).
+ */
+function ranked(s: Situation, current: TargetFacts, candidates: readonly TargetFacts[]) {
+  const steady = candidates.filter((t) => t.doomedSinceAt === null);
+  const trusted = steady.filter((t) => t.trustedAt <= s.now);
+  const flapping = steady.filter((t) => t.trustedAt > s.now);
+  const doomed = candidates.filter(
+    (t) => t.doomedSinceAt !== null && (current.drained || s.now >= doomedUntil(s, t)),
+  );
+  return [...trusted, ...flapping, ...doomed];
+}
+
+function doomedUntil(s: Situation, t: TargetFacts): number {
+  return Math.max(t.sinceAt, t.doomedSinceAt ?? 0) + s.patienceMs;
 }
 
 function leaveDown(s: Situation, current: TargetFacts, usable: readonly TargetFacts[]): Decision {
@@ -164,7 +203,8 @@ function leaveDown(s: Situation, current: TargetFacts, usable: readonly TargetFa
 
 function failback(s: Situation, current: TargetFacts): Decision {
   const preferred = s.targets.slice(0, s.targets.indexOf(current));
-  const best = preferred.find((t) => t.health === 'up' && !t.drained && !t.unresolved);
+  const fit = (t: TargetFacts) => t.health === 'up' && !t.drained && !t.unresolved;
+  const best = preferred.find((t) => fit(t) && t.doomedSinceAt === null && t.trustedAt <= s.now);
   if (best === undefined) return stay('target-up', `${current.origin} is up`);
   if (s.failback.kind === 'manual') {
     return stay('failback-manual', `${best.origin} is up again; failback is manual`);

@@ -1,11 +1,30 @@
-// Observations to verdicts, verdicts to health. The counters: `fall` failures in a row make a
-// verdict `down`, `rise` passes in a row make it `up`, silence for three intervals makes it
-// `unknown`. A blind observation is no vote. It never decides what to do about a verdict.
+// Observations to verdicts. It never decides what to do about a verdict, and never looks beyond one
+// check: who votes and who is blind is watch.ts's business.
 //
-// Confirm probes overlap, so observations may end out of order. Evidence is ordered by when the
-// probe began: one that began before the latest contrary one is history and breaks no run.
+// Two detectors share the same observations.
+//
+// Counters: `fall` failures in a row make a path's verdict `down`, `rise` passes in a row make it
+// `up`, silence for three intervals makes it `unknown`.
+//
+// Sequential: Wald's sequential probability ratio test (Wald, "Sequential Tests of Statistical
+// Hypotheses", Ann. Math. Stat. 16, 1945; book 1947) in the form of Page's CUSUM ("Continuous
+// Inspection Schemes", Biometrika 41, 1954). Each observation adds the logarithm of how much likelier
+// it is if the origin is down than if this path merely loses what it usually loses, q:
+//     failure: ln(0.9 / q)        pass: ln(0.1 / (1 - q))
+// and the sum never falls below 0. P(fail | down) is 0.9, so a grey failure (half the requests) is
+// found and a pass costs finite evidence. By Lorden (1971) such a sum crosses h by chance at most
+// once in e^h observations on average, whatever the other distribution is; so for one false alarm
+// in T, with one observation each `interval` on n paths, h = ln(n T / interval).
+// Assumptions: losses on one path are independent given q (bursts are not: that is what independent
+// groups are for), and groups fail independently. So that one broken group can never decide with a
+// little help from chance, the largest group's evidence is left out of the sum wherever two must
+// agree: the others alone must carry the whole threshold.
+//
+// q is estimated per path over all its origins, only from observations while a check is `up` and
+// without evidence against it; what an excursion held is counted once it has come back to 0, so that
+// an outage never teaches the estimator that failing is usual. It is kept between 1 and 30 %.
 
-import type { CheckConfig, Health, Observation, Verdict } from './model.ts';
+import type { CheckConfig, Health, Observation, QuorumRule, Verdict } from './model.ts';
 
 /** One check on one path. Owned and changed in place by the engine. */
 export interface CheckState {
@@ -17,11 +36,15 @@ export interface CheckState {
   /** Failures and passes in a row; one of the two is 0. */
   fails: number;
   passes: number;
+  /** When the latest pass and the latest failure began; -1 before the first. */
   passBeganAt: number;
   failBeganAt: number;
+  /** When the first pass of the run of passes began; -1 outside one. */
+  streakBeganAt: number;
+  /** When the first failure of the run of failures began. */
+  runBeganAt: number;
   /** When the last observation that was a vote ended. */
   heardAt: number;
-  /** When the latest pass began: what rule 3 asks of a target. */
   last: Observation | null;
   /** Moving average of how long a pass takes, in milliseconds; 0 before the first. */
   usualMs: number;
@@ -30,7 +53,29 @@ export interface CheckState {
   readonly pending: number[];
   /** Confirm probes still allowed in this burst; 0: no burst. */
   burst: number;
+  /** Sum of log-likelihood ratios for `down`, in nats; 0: nothing against it. */
+  evidence: number;
+  /** When the first failure behind the evidence began. */
+  evidenceBeganAt: number;
+  /** The mirrored sum, for `up` after `down`. */
+  recovery: number;
+  /** Observations and failures since the evidence left 0: they count as loss if it comes back. */
+  readonly excursion: { total: number; failed: number };
 }
+
+/** How often a path loses a probe to a healthy origin: sums that fade, so that it can change. */
+export interface Loss {
+  total: number;
+  failed: number;
+}
+
+export const FAIL_IF_DOWN = 0.9;
+const LOSS_MIN = 0.01;
+const LOSS_MAX = 0.3;
+/** Observations after which old ones have faded to about a third. */
+const LOSS_MEMORY = 2000;
+/** Weight of the first guess, 1 %, in observations. */
+const LOSS_PRIOR = 100;
 
 export function checkState(key: string, check: string, path: string, now: number): CheckState {
   return {
@@ -43,16 +88,26 @@ export function checkState(key: string, check: string, path: string, now: number
     passes: 0,
     passBeganAt: -1,
     failBeganAt: -1,
+    streakBeganAt: -1,
+    runBeganAt: -1,
     heardAt: now,
     last: null,
     usualMs: 0,
     everFailed: false,
     pending: [],
     burst: 0,
+    evidence: 0,
+    evidenceBeganAt: -1,
+    recovery: 0,
+    excursion: { total: 0, failed: 0 },
   };
 }
 
-/** Folds one observation in; true when the verdict changed. O(1). */
+/**
+ * Folds one observation in; true when the path's own verdict changed. O(1). Confirm probes overlap,
+ * so observations may end out of order: evidence is ordered by when the probe began, and one that
+ * began before the latest contrary one is history and breaks no run.
+ */
 export function observe(state: CheckState, config: CheckConfig, o: Observation): boolean {
   state.last = o;
   if (o.outcome === 'blind') return false;
@@ -62,6 +117,7 @@ export function observe(state: CheckState, config: CheckConfig, o: Observation):
     state.usualMs = state.usualMs === 0 ? took : state.usualMs + (took - state.usualMs) / 8;
     if (o.startedAt > state.passBeganAt) state.passBeganAt = o.startedAt;
     if (o.startedAt < state.failBeganAt) return false;
+    if (state.passes === 0) state.streakBeganAt = o.startedAt;
     state.fails = 0;
     state.passes++;
     return state.verdict !== 'up' && state.passes >= config.rise && settle(state, 'up', o.endedAt);
@@ -69,9 +125,66 @@ export function observe(state: CheckState, config: CheckConfig, o: Observation):
   state.everFailed = true;
   if (o.startedAt > state.failBeganAt) state.failBeganAt = o.startedAt;
   if (o.startedAt < state.passBeganAt) return false;
+  if (state.fails === 0) state.runBeganAt = o.startedAt;
   state.passes = 0;
+  state.streakBeganAt = -1;
   state.fails++;
   return state.verdict !== 'down' && state.fails >= config.fall && settle(state, 'down', o.endedAt);
+}
+
+/** Adds one observation's evidence, and counts it as usual loss where nothing speaks against it. */
+export function weigh(
+  state: CheckState,
+  o: Observation,
+  loss: Loss,
+  judged: Verdict,
+  cap: number,
+): void {
+  if (o.outcome === 'blind') return;
+  const failed = o.outcome === 'fail';
+  const q = lossRate(loss);
+  const forDown = failed ? Math.log(FAIL_IF_DOWN / q) : Math.log((1 - FAIL_IF_DOWN) / (1 - q));
+  if (state.evidence === 0 && failed) state.evidenceBeganAt = o.startedAt;
+  state.evidence = Math.min(cap, Math.max(0, state.evidence + forDown));
+  state.recovery = Math.min(cap, Math.max(0, state.recovery - forDown));
+  const { excursion } = state;
+  if (judged !== 'up') {
+    excursion.total = 0;
+    excursion.failed = 0;
+    return;
+  }
+  excursion.total++;
+  if (failed) excursion.failed++;
+  if (state.evidence > 0) return;
+  learn(loss, excursion.total, excursion.failed);
+  excursion.total = 0;
+  excursion.failed = 0;
+}
+
+/** The share of probes this path usually loses, between 1 and 30 %. */
+export function lossRate(loss: Loss): number {
+  const rate = (loss.failed + LOSS_PRIOR * LOSS_MIN) / (loss.total + LOSS_PRIOR);
+  return Math.min(LOSS_MAX, Math.max(LOSS_MIN, rate));
+}
+
+function learn(loss: Loss, total: number, failed: number): void {
+  const fade = (1 - 1 / LOSS_MEMORY) ** total;
+  loss.total = loss.total * fade + total;
+  loss.failed = loss.failed * fade + failed;
+}
+
+/** Nats that a check's evidence must reach: once wrong in `everyMs`, over all its observations. */
+export function threshold(everyMs: number, intervalMs: number, paths: number): number {
+  return Math.log(Math.max(2, (paths * everyMs) / intervalMs));
+}
+
+/**
+ * What the groups' evidence is worth together, in nats: their sum without the `needed - 1` largest,
+ * so that the groups beyond a broken one must carry the threshold themselves.
+ */
+export function weight(groups: readonly number[], needed: number): number {
+  const most = [...groups].sort((a, b) => b - a).slice(needed - 1);
+  return most.reduce((sum, x) => sum + x, 0);
 }
 
 /** How long after its last vote a verdict is still worth something, in milliseconds. */
@@ -79,16 +192,19 @@ export function staleAfterMs(config: CheckConfig): number {
   return 3 * config.intervalMs + config.timeoutMs;
 }
 
-/** Makes a verdict `unknown` when nothing has been heard for too long; true when it changed. */
-export function grow(state: CheckState, config: CheckConfig, now: number): boolean {
-  if (state.verdict === 'unknown' || now - state.heardAt <= staleAfterMs(config)) return false;
-  return forget(state, now);
+export function isStale(state: CheckState, config: CheckConfig, now: number): boolean {
+  return now - state.heardAt > staleAfterMs(config);
 }
 
-/** Back to `unknown`, with no run counted: after a pause of the process, or silence. */
+/** Back to `unknown`, with no run counted: after a pause, silence, or failures seen while blind. */
 export function forget(state: CheckState, now: number): boolean {
   state.fails = 0;
   state.passes = 0;
+  state.streakBeganAt = -1;
+  state.evidence = 0;
+  state.recovery = 0;
+  state.excursion.total = 0;
+  state.excursion.failed = 0;
   return state.verdict !== 'unknown' && settle(state, 'unknown', now);
 }
 
@@ -98,26 +214,45 @@ export function isDoubtful(state: CheckState): boolean {
 }
 
 /**
- * One verdict from those of a check's paths: a majority of those that can say something, and at
- * least two wherever two are configured (design, section 4).
+ * One verdict from the votes of independent groups. `voters`: groups configured that may vote. A
+ * group that says nothing is `unknown` and not sighted.
  */
-export function quorum(verdicts: readonly Verdict[]): Verdict {
+export function quorum(votes: readonly Verdict[], rule: QuorumRule): Verdict {
   let up = 0;
   let down = 0;
-  for (const v of verdicts) {
+  for (const v of votes) {
     if (v === 'up') up++;
     else if (v === 'down') down++;
   }
-  const need = quorumSize(up + down, verdicts.length);
+  const need = quorumSize(up + down, votes.length, rule);
   return down >= need ? 'down' : up >= need ? 'up' : 'unknown';
 }
 
-/** Votes needed among `sighted` paths of `configured` ones. At least one. */
-export function quorumSize(sighted: number, configured: number): number {
-  return Math.max(Math.floor(sighted / 2) + 1, Math.min(2, configured));
+/**
+ * Groups that must agree, of `sighted` ones among `configured` ones. By default a majority of the
+ * sighted, and at least two wherever two are configured; at least one always.
+ */
+export function quorumSize(sighted: number, configured: number, rule: QuorumRule): number {
+  const least = Math.max(1, Math.min(2, configured));
+  switch (rule.kind) {
+    case 'majority':
+      return Math.max(Math.floor(sighted / 2) + 1, least);
+    case 'count':
+      return rule.groups;
+    case 'all':
+      return Math.max(configured, 1);
+    case 'share':
+      return Math.max(Math.ceil(sighted * rule.share), least);
+  }
 }
 
-/** An origin is down when one required check is, up when all are, else unknown. */
+/** The vote of several paths that share a failure domain: down only if all that see say so. */
+export function groupVote(verdicts: readonly Verdict[]): Verdict {
+  if (verdicts.includes('up')) return 'up';
+  return verdicts.includes('down') ? 'down' : 'unknown';
+}
+
+/** An origin is down when one required check is down, up when all are, else unknown. */
 export function healthOf(required: readonly Verdict[]): Health {
   if (required.includes('down')) return 'down';
   return required.length > 0 && required.every((v) => v === 'up') ? 'up' : 'unknown';

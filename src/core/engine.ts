@@ -72,6 +72,10 @@ export function start(b: Beginning): { state: State; step: Step } {
     wall: b.wall,
     random: [b.seed[0] | 0, b.seed[1] | 0, b.seed[2] | 0, b.seed[3] | 0],
     checks: new Map(),
+    judged: new Map(),
+    paths: new Map(),
+    clouds: new Map(),
+    needing: new Map(),
     origins: new Map(),
     records: new Map(),
     lanes: new Map(),
@@ -254,6 +258,30 @@ function arrangeOrigins(state: State): void {
       checks: origin.checks,
       records: new Set(),
       waiting: new Set(),
+      flaps: old?.flaps ?? [],
+      trustedAt: old?.trustedAt ?? 0,
+    });
+  }
+  state.needing.clear();
+  for (const origin of Object.values(state.config.origins)) {
+    for (const id of origin.needs) {
+      state.needing.set(id, [...(state.needing.get(id) ?? []), origin.name]);
+    }
+  }
+  const old = new Map(state.clouds);
+  state.clouds.clear();
+  for (const name of Object.keys(state.config.clouds)) {
+    const origins = Object.values(state.config.origins).filter((o) => o.cloud === name);
+    const unknown = {
+      word: 'healthy' as const,
+      sentence: `${name}: nothing known yet`,
+      regions: [],
+    };
+    state.clouds.set(name, {
+      name,
+      origins: origins.map((o) => o.name),
+      diagnosis: old.get(name)?.diagnosis ?? unknown,
+      sinceAt: old.get(name)?.sinceAt ?? state.now,
     });
   }
 }

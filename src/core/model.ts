@@ -21,12 +21,48 @@ export type Name = string;
 
 // ---------------------------------------------------------------- what is configured
 
-/** `<origin>/<check>`: unique in one configuration. */
+/**
+ * Unique in one configuration: `<origin>/<check>` of an origin, `<cloud>:<check>` of a cloud's
+ * service, `@<path>:<check>` of a path's reference point.
+ */
 export type CheckId = string;
+
+/** What a cloud's service check speaks for. */
+export type Plane = 'resource' | 'service' | 'control';
+
+/** How many independent groups of paths must agree before a verdict counts. */
+export type QuorumRule =
+  | { readonly kind: 'majority' }
+  | { readonly kind: 'count'; readonly groups: number }
+  | { readonly kind: 'all' }
+  /** Of the sighted groups; above 0, at most 1. */
+  | { readonly kind: 'share'; readonly share: number };
+
+export interface PathConfig {
+  readonly name: string;
+  /** Paths of one group share a failure domain, and are one vote. */
+  readonly group: string;
+  /** The cloud it sits in, about which it has no vote. */
+  readonly cloud: string | null;
+  /** Things known to be up elsewhere: failing all of them makes the path blind. */
+  readonly references: readonly CheckId[];
+}
+
+export interface CloudConfig {
+  readonly name: string;
+  readonly checks: readonly CheckId[];
+}
 
 export interface CheckConfig {
   readonly id: CheckId;
-  readonly origin: string;
+  readonly role: 'origin' | 'service' | 'reference';
+  /** The origin it speaks for; null for the other roles. */
+  readonly origin: string | null;
+  /** The cloud it speaks for; null for a reference point. */
+  readonly cloud: string | null;
+  /** Of a service check; null otherwise. */
+  readonly plane: Plane | null;
+  readonly region: string | null;
   /** The paths that probe it, by name. */
   readonly paths: readonly string[];
   readonly intervalMs: number;
@@ -46,6 +82,9 @@ export interface OriginConfig {
   readonly cloud: string;
   readonly region: string | null;
   readonly checks: readonly CheckId[];
+  /** Service checks of clouds without which it is down, whatever its own checks say. */
+  readonly needs: readonly CheckId[];
+  readonly quorum: QuorumRule;
 }
 
 export interface TargetConfig {
@@ -91,8 +130,9 @@ export interface LaneConfig {
 
 export interface CoreConfig {
   readonly cluster: string;
-  readonly paths: readonly string[];
-  readonly clouds: readonly string[];
+  readonly paths: Readonly<Record<string, PathConfig>>;
+  readonly clouds: Readonly<Record<string, CloudConfig>>;
+  readonly detector: Detector;
   readonly checks: Readonly<Record<CheckId, CheckConfig>>;
   readonly origins: Readonly<Record<string, OriginConfig>>;
   readonly records: Readonly<Record<Name, RecordConfig>>;
@@ -100,6 +140,13 @@ export interface CoreConfig {
   /** Confirm probes allowed: a token bucket over all checks. */
   readonly confirm: { readonly burst: number; readonly perSecond: number };
 }
+
+/** How observations become a verdict. */
+export type Detector =
+  /** `fall` failures or `rise` passes in a row. */
+  | { readonly kind: 'counters' }
+  /** Evidence is summed; the threshold follows from how rarely it may be wrong about a record. */
+  | { readonly kind: 'sequential'; readonly falseSwitchEveryMs: number };
 
 // ---------------------------------------------------------------- what is observed
 

@@ -191,7 +191,7 @@ function ack(state: State, r: RecordState, by: string, out: Step): Reply {
 }
 
 function drain(state: State, c: Extract<Command, { kind: 'drain' | 'undrain' }>, out: Step): Reply {
-  const known = [...Object.keys(state.config.origins), ...state.config.clouds];
+  const known = [...Object.keys(state.config.origins), ...Object.keys(state.config.clouds)];
   if (!known.includes(c.what)) {
     return wrong(`${c.what} is neither an origin nor a cloud: one of ${known.join(', ')}`);
   }

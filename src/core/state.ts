@@ -3,7 +3,8 @@
 // decides: it is the shape, the collecting of a step's results, and the seeded randomness that
 // makes the same events give the same effects.
 
-import type { CheckState } from './detect.ts';
+import type { CheckState, Loss } from './detect.ts';
+import type { Diagnosed } from './diagnose.ts';
 import type {
   ChainAnswer,
   Change,
@@ -24,6 +25,7 @@ import type {
   Seen,
   ServerAnswer,
   Survey,
+  Verdict,
 } from './model.ts';
 import type { Standing } from './plan.ts';
 import type { Timers } from './timers.ts';
@@ -41,6 +43,42 @@ export interface OriginState {
   readonly records: Set<Name>;
   /** Records that wait for a fresh pass from here (rule 3). */
   readonly waiting: Set<Name>;
+  /** When it came back after being down, of late. */
+  flaps: number[];
+  /** Until then it is taken only if nothing steadier is up. */
+  trustedAt: number;
+}
+
+/** What all paths of one check come to. */
+export interface Judged {
+  verdict: Verdict;
+  sinceAt: number;
+  /** Some groups say up and some say down. */
+  disputed: boolean;
+}
+
+export interface PathState {
+  readonly name: string;
+  readonly group: string;
+  readonly cloud: string | null;
+  /** Its own reference points, and origins of every cloud that serve as such for other clouds. */
+  readonly own: readonly CheckId[];
+  readonly natural: readonly { readonly id: CheckId; readonly cloud: string | null }[];
+  /** Checks whose failures wait for a reference point to answer. */
+  readonly waiting: Set<CheckId>;
+  askedAt: number;
+  readonly loss: Loss;
+  /** Origins' checks it condemns, by cloud, of how many. */
+  readonly down: Map<string, number>;
+  readonly checks: number;
+  suspect: boolean;
+}
+
+export interface CloudState {
+  readonly name: string;
+  readonly origins: readonly string[];
+  diagnosis: Diagnosed;
+  sinceAt: number;
 }
 
 /** One record at one provider. */
@@ -177,6 +215,11 @@ export interface State {
   wall: number;
   readonly random: [number, number, number, number];
   readonly checks: Map<string, CheckState>;
+  readonly judged: Map<CheckId, Judged>;
+  readonly paths: Map<string, PathState>;
+  readonly clouds: Map<string, CloudState>;
+  /** The origins that need a service check. */
+  readonly needing: Map<CheckId, readonly string[]>;
   readonly origins: Map<string, OriginState>;
   readonly records: Map<Name, RecordState>;
   readonly lanes: Map<string, Lane>;

@@ -27,7 +27,7 @@ import {
   tell,
 } from './state.ts';
 import { clearTimer, setTimer } from './timers.ts';
-import { hasFreshPasses, probeFresh, settleMs } from './watch.ts';
+import { hasFreshPasses, isBlind, probeFresh, settleMs } from './watch.ts';
 
 /** A switch ends when every lane in reach is visible, or after this (rule 16). */
 export const SWITCH_END_MS = 30_000;
@@ -53,6 +53,7 @@ const WANTS_PERSON: ReadonlySet<string> = new Set([
   'unreadable',
   'retired',
   'no-target-up',
+  'blind',
   'budget-spent',
   'store-failed',
 ]);
@@ -338,6 +339,7 @@ function situation(state: State, r: RecordState, waits: Situation['unowned']): S
     deposed: doc.deposed !== null,
     unowned: waits ?? (doc.target === null ? unadopted : null),
     retired: !configured,
+    blind: [...state.paths.values()].every((p) => p.suspect || isBlind(state, p)),
     reading: cells.some((c) => c.reading === 'pending'),
     current: doc.target,
     pin: doc.pin,
@@ -380,7 +382,20 @@ function targetFacts(state: State, r: RecordState, name: string): TargetFacts {
     settlesAt: unsettled ? settlesAt : null,
     drained: isDrained(state, name),
     unresolved: (r.unresolved.get(name) ?? 0) > state.now,
+    doomedSinceAt: doomedSince(state, name),
+    trustedAt: origin.trustedAt,
   };
+}
+
+/** Since when this origin's cloud or region has been failing around it; null when it is not. */
+function doomedSince(state: State, name: string): number | null {
+  const origin = state.config.origins[name]!;
+  const cloud = state.clouds.get(origin.cloud);
+  if (cloud === undefined) return null;
+  const { word, regions } = cloud.diagnosis;
+  const struck =
+    word === 'cloud-down' || (word === 'region-down' && regions.includes(origin.region ?? ''));
+  return struck ? cloud.sinceAt : null;
 }
 
 export function isDrained(state: State, origin: string): boolean {

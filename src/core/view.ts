@@ -2,11 +2,13 @@
 // status page and the metrics. Derived on request, never stored, never read back by a decision.
 
 import { HOUR_MS } from './decide.ts';
+import { lossRate } from './detect.ts';
+import type { Diagnosis } from './diagnose.ts';
 import { isInStep, isOut, isSwitching } from './lane.ts';
-import type { Health, Name, Observation, Pin, Verdict } from './model.ts';
-import type { Cell, Lane, OriginState, RecordState, State } from './state.ts';
+import type { Health, Name, Observation, Pin, Plane, Verdict } from './model.ts';
+import type { Cell, CloudState, Lane, OriginState, RecordState, State } from './state.ts';
 import { isDrained } from './steer.ts';
-import { checkKey } from './watch.ts';
+import { checkKey, isBlind } from './watch.ts';
 
 /** Where one provider is with the record's current target. */
 export type Stage =
@@ -116,7 +118,33 @@ export interface OriginView {
   readonly health: Health;
   readonly sinceAt: number;
   readonly drained: boolean;
+  /** It came and went of late: until then steadier targets go before it; null: trusted. */
+  readonly trustedAt: number | null;
   readonly checks: readonly CheckView[];
+}
+
+export interface CloudView {
+  readonly name: string;
+  readonly diagnosis: Diagnosis;
+  /** The evidence, in one sentence. */
+  readonly sentence: string;
+  readonly sinceAt: number;
+  readonly services: readonly {
+    readonly id: string;
+    readonly plane: Plane;
+    readonly verdict: Verdict;
+    readonly everFailed: boolean;
+  }[];
+}
+
+export interface PathView {
+  readonly name: string;
+  /** Paths of one group are one vote. */
+  readonly group: string;
+  readonly cloud: string | null;
+  readonly state: 'sighted' | 'blind' | 'suspect';
+  /** Share of probes it usually loses, 0.01 to 0.3. */
+  readonly loss: number;
 }
 
 export interface LaneView {
@@ -149,6 +177,8 @@ export interface StatusView {
   }[];
   readonly records: readonly RecordView[];
   readonly origins: readonly OriginView[];
+  readonly clouds: readonly CloudView[];
+  readonly paths: readonly PathView[];
   readonly lanes: readonly LaneView[];
   /** Answer of the last reload, or null. */
   readonly reload: { readonly ok: boolean; readonly at: number; readonly errors: number } | null;
@@ -177,6 +207,14 @@ export function view(
     drains: [...state.drains.values()],
     records,
     origins: [...state.origins.values()].map((o) => originView(state, o)),
+    clouds: [...state.clouds.values()].map((c) => cloudView(state, c)),
+    paths: [...state.paths.values()].map((p) => ({
+      name: p.name,
+      group: p.group,
+      cloud: p.cloud,
+      state: p.suspect ? 'suspect' : isBlind(state, p) ? 'blind' : 'sighted',
+      loss: lossRate(p.loss),
+    })),
     lanes: [...state.lanes.values()].map((l) => laneView(state, l)),
     reload: about.reload,
   };
@@ -294,6 +332,7 @@ function originView(state: State, o: OriginState): OriginView {
     health: o.health,
     sinceAt: o.sinceAt,
     drained: isDrained(state, o.name),
+    trustedAt: o.trustedAt > state.now ? o.trustedAt : null,
     checks: o.checks.flatMap((id) => {
       const check = state.config.checks[id]!;
       return check.paths.map((path) => {
@@ -312,6 +351,21 @@ function originView(state: State, o: OriginState): OriginView {
       });
     }),
   };
+}
+
+function cloudView(state: State, c: CloudState): CloudView {
+  const services = (state.config.clouds[c.name]?.checks ?? []).map((id) => {
+    const check = state.config.checks[id]!;
+    const seen = check.paths.map((path) => state.checks.get(checkKey(id, path))!);
+    return {
+      id,
+      plane: check.plane!,
+      verdict: state.judged.get(id)?.verdict ?? ('unknown' as const),
+      everFailed: seen.some((cs) => cs.everFailed),
+    };
+  });
+  const { word, sentence } = c.diagnosis;
+  return { name: c.name, diagnosis: word, sentence, sinceAt: c.sinceAt, services };
 }
 
 const FAULT_STATE: Readonly<Record<string, LaneStateWord>> = {

@@ -1,20 +1,48 @@
-// When to probe what, and what the answers make of an origin's health. Regular probes keep their
-// phase; the first failure, or the first probe that takes far longer than usual, starts a burst
-// that confirms or clears it (design, section 4). It never moves anything: it says which records
-// have a new situation to look at.
+// When to probe what, whom to believe, and what it makes of the health of origins. Regular probes
+// keep their phase; the first failure, or the first probe that takes far longer than usual, starts a
+// burst on all the check's paths that confirms or clears it (design, section 4).
+//
+// Whom to believe. A path's failures count only while it can see: before the first of them and
+// after the last, one of its reference points must have answered it without failing in between.
+// Failures collected while a path was blind are void, so that neither the moment an uplink is cut
+// nor the moment it comes back looks like an outage of whatever answers last. It never moves
+// anything: it says which records have a new situation to look at.
 
 import {
   type CheckState,
   checkState,
   forget,
-  grow,
+  groupVote,
   healthOf,
   isDoubtful,
+  isStale,
   observe,
   quorum,
+  quorumSize,
+  threshold,
+  weigh,
+  weight,
 } from './detect.ts';
-import type { CheckConfig, Health, Name, Observation, Verdict } from './model.ts';
-import { jitter, note, type OriginState, type State, type Step, takeTokens } from './state.ts';
+import { type CloudFacts, diagnose } from './diagnose.ts';
+import type {
+  CheckConfig,
+  CheckId,
+  Health,
+  Name,
+  Observation,
+  QuorumRule,
+  Verdict,
+} from './model.ts';
+import {
+  jitter,
+  note,
+  type OriginState,
+  type PathState,
+  type State,
+  type Step,
+  takeTokens,
+  tell,
+} from './state.ts';
 import { clearTimer, setTimer } from './timers.ts';
 
 const NOBODY: readonly Name[] = [];
@@ -24,6 +52,15 @@ const BURST_MAX = 12;
 const OVERDUE_FACTOR = 4;
 /** Regular probes at a start are spread by this, up to the interval. */
 const START_SPREAD_MS = 5;
+/** Origins of other clouds that serve as reference points of a path, at most. */
+const NATURAL_REFERENCES = 6;
+/** Reference points asked at once when a failure must be put in its light. */
+const REFERENCES_ASKED = 2;
+/** An origin that went down again within this is trusted less. */
+const FLAP_MEMORY_MS = 3_600_000;
+const FLAP_BASE_MS = 30_000;
+const FLAP_CAP_MS = 1_800_000;
+const MAJORITY: QuorumRule = { kind: 'majority' };
 
 export function checkKey(check: string, path: string): string {
   return `${check}@${path}`;
@@ -36,21 +73,58 @@ export function watchChecks(state: State): void {
   const count = all.reduce((sum, c) => sum + c.paths.length, 0);
   let index = 0;
   for (const check of all) {
-    for (const path of check.paths) {
+    if (!state.judged.has(check.id)) {
+      state.judged.set(check.id, { verdict: 'unknown', sinceAt: state.now, disputed: false });
+    }
+    check.paths.forEach((path, i) => {
       const key = checkKey(check.id, path);
       wanted.add(key);
       const spread = Math.min(check.intervalMs, count * START_SPREAD_MS);
-      const at = state.now + Math.floor((index++ / count) * spread);
-      if (state.checks.has(key)) continue;
+      // The paths of one check take turns, so that an outage is first seen the sooner.
+      const turn = (i / check.paths.length) * check.intervalMs;
+      const at = state.now + Math.floor(((index++ / count) * spread + turn) % check.intervalMs);
+      if (state.checks.has(key)) return;
       state.checks.set(key, checkState(key, check.id, path, state.now));
       setTimer(state.timers, `p:${key}`, at);
-    }
+    });
   }
   for (const key of state.checks.keys()) {
     if (wanted.has(key)) continue;
     state.checks.delete(key);
     for (const timer of ['p:', 'f:', 'h:']) clearTimer(state.timers, timer + key);
   }
+  for (const id of [...state.judged.keys()]) {
+    if (!(id in state.config.checks)) state.judged.delete(id);
+  }
+  watchPaths(state);
+}
+
+/** Finds each path's reference points: its own, and origins of every cloud. */
+function watchPaths(state: State): void {
+  const origins = Object.values(state.config.checks).filter((c) => c.role === 'origin');
+  const clouds = [...new Set(origins.map((c) => c.cloud))];
+  const old = new Map(state.paths);
+  state.paths.clear();
+  for (const path of Object.values(state.config.paths)) {
+    const mine = origins.filter((c) => c.paths.includes(path.name) && c.cloud !== path.cloud);
+    const each = Math.max(1, Math.floor(NATURAL_REFERENCES / Math.max(1, clouds.length)));
+    const natural = clouds.flatMap((cloud) => mine.filter((c) => c.cloud === cloud).slice(0, each));
+    const known = old.get(path.name);
+    state.paths.set(path.name, {
+      name: path.name,
+      group: path.group,
+      cloud: path.cloud,
+      own: path.references,
+      natural: natural.map((c) => ({ id: c.id, cloud: c.cloud })),
+      waiting: new Set(),
+      askedAt: 0,
+      loss: known?.loss ?? { total: 0, failed: 0 },
+      down: new Map(),
+      checks: mine.length,
+      suspect: false,
+    });
+  }
+  for (const cs of state.checks.values()) countDown(state, cs, cs.verdict === 'down' ? 1 : 0);
 }
 
 /** The regular probe of one check is due. */
@@ -60,7 +134,10 @@ export function onInterval(state: State, key: string, out: Step): readonly Name[
   const config = state.config.checks[cs.check]!;
   setTimer(state.timers, `p:${key}`, state.now + config.intervalMs);
   launch(state, cs, config, out);
-  return grow(cs, config, state.now) ? rejudge(state, config.origin, out) : NOBODY;
+  if (cs.verdict === 'unknown' || !isStale(cs, config, state.now)) return NOBODY;
+  countDown(state, cs, cs.verdict === 'down' ? -1 : 0);
+  forget(cs, state.now);
+  return judge(state, config, out);
 }
 
 /** The next probe of a confirm burst is due. */
@@ -72,7 +149,9 @@ export function onConfirm(state: State, key: string, out: Step): readonly Name[]
     cs.burst = 0;
     return NOBODY;
   }
-  const enough = cs.fails + cs.pending.length >= Math.max(config.fall, config.rise);
+  const counters = state.config.detector.kind === 'counters' || config.role === 'reference';
+  const wanted = Math.max(config.fall, config.rise);
+  const enough = counters && cs.fails + cs.pending.length >= wanted;
   if (!enough && takeTokens(state.confirm, state.config.confirm, state.now, 1)) {
     cs.burst--;
     launch(state, cs, config, out);
@@ -84,7 +163,7 @@ export function onConfirm(state: State, key: string, out: Step): readonly Name[]
 /** A probe has been under way for far longer than usual: confirm already. */
 export function onOverdue(state: State, key: string): readonly Name[] {
   const cs = state.checks.get(key);
-  if (cs !== undefined && cs.pending.length > 0) startBurst(state, cs, 0);
+  if (cs !== undefined && cs.pending.length > 0) burstEverywhere(state, cs, 0);
   return NOBODY;
 }
 
@@ -101,39 +180,70 @@ export function onObservation(
   const config = state.config.checks[check]!;
   const at = cs.pending.indexOf(o.startedAt);
   if (at >= 0) cs.pending.splice(at, 1);
-  const neverFailed = !cs.everFailed;
+  if (o.outcome === 'fail' && !cs.everFailed) out.docs.set(`red/${cs.key}`, true);
+  const was = cs.verdict;
+  const quiet = cs.evidence === 0;
   const changed = observe(cs, config, o);
-  if (neverFailed && cs.everFailed) out.docs.set(`red/${cs.key}`, true);
-  if (isDoubtful(cs) && o.outcome !== 'blind') {
-    startBurst(state, cs, config.confirmMs / 2);
+  const judged = state.judged.get(check)!;
+  const sequential = state.config.detector.kind === 'sequential' && config.role !== 'reference';
+  if (sequential) {
+    weigh(cs, o, state.paths.get(path)!.loss, judged.verdict, 2 * thresholdOf(state, config));
   }
-  if (changed) return rejudge(state, config.origin, out);
-  const origin = state.origins.get(config.origin)!;
-  return o.outcome === 'pass' && origin.waiting.size > 0 ? [...origin.waiting] : NOBODY;
+  if (changed) countDown(state, cs, cs.verdict === 'down' ? 1 : was === 'down' ? -1 : 0);
+  if (o.outcome === 'blind') return NOBODY;
+  if (isInDoubt(state, cs)) burstEverywhere(state, cs, config.confirmMs / 2);
+  const touched = judgeWaiting(state, config.id, path, out);
+  const mayChange = changed || !quiet || judged.verdict !== 'up';
+  if (o.outcome === 'fail') {
+    askReferences(state, cs, config, out);
+    const decides = mayChange || sequential || cs.verdict === 'down';
+    return decides ? join(touched, judge(state, config, out)) : touched;
+  }
+  const moved = mayChange ? join(touched, judge(state, config, out)) : touched;
+  if (config.origin === null) return moved;
+  const awaited = state.origins.get(config.origin)!.waiting;
+  return awaited.size > 0 ? [...moved, ...awaited] : moved;
+}
+
+/** A reference point has answered, or failed to: what waited for its word is judged again. */
+function judgeWaiting(state: State, but: CheckId, path: string, out: Step): readonly Name[] {
+  const { waiting } = state.paths.get(path)!;
+  if (waiting.size === 0) return NOBODY;
+  let touched = NOBODY;
+  for (const id of [...waiting]) {
+    if (id === but) continue;
+    waiting.delete(id);
+    const other = state.config.checks[id];
+    if (other !== undefined) touched = join(touched, judge(state, other, out));
+  }
+  return touched;
+}
+
+function join(a: readonly Name[], b: readonly Name[]): readonly Name[] {
+  return a.length === 0 ? b : b.length === 0 ? a : [...a, ...b];
 }
 
 /** Probes every required check of an origin at once: rule 3 wants passes begun after a decision. */
 export function probeFresh(state: State, origin: string, out: Step): void {
-  for (const id of state.origins.get(origin)?.checks ?? []) {
-    const config = state.config.checks[id]!;
-    if (config.advisory) continue;
+  for (const config of ownChecks(state, origin)) {
     for (const path of config.paths) {
-      launch(state, state.checks.get(checkKey(id, path))!, config, out);
+      launch(state, state.checks.get(checkKey(config.id, path))!, config, out);
     }
   }
 }
 
 /** Whether a quorum of passes of every required check began at or after a moment. */
 export function hasFreshPasses(state: State, origin: string, sinceAt: number): boolean {
-  const required = requiredChecks(state, origin);
+  const own = ownChecks(state, origin);
+  const rule = state.config.origins[origin]?.quorum ?? MAJORITY;
   const fresh = (cs: CheckState): Verdict =>
-    cs.verdict === 'up' && cs.passBeganAt >= sinceAt ? 'up' : 'unknown';
-  return required.length > 0 && required.every((c) => quorum(votes(state, c, fresh)) === 'up');
+    cs.fails === 0 && cs.passBeganAt >= sinceAt ? 'up' : 'unknown';
+  return own.length > 0 && own.every((c) => quorum(votes(state, c, fresh), rule) === 'up');
 }
 
 /** The longest that the verdict of an origin may take to settle, in milliseconds (rule 8). */
 export function settleMs(state: State, origin: string): number {
-  const bounds = requiredChecks(state, origin).map((c) => c.fall * (c.intervalMs + c.timeoutMs));
+  const bounds = required(state, origin).map((c) => c.fall * (c.intervalMs + c.timeoutMs));
   return Math.max(0, ...bounds);
 }
 
@@ -142,43 +252,220 @@ export function forgetAll(state: State, out: Step): void {
   for (const cs of state.checks.values()) {
     forget(cs, state.now);
     cs.pending.length = 0;
-    startBurst(state, cs, 0);
+    cs.burst = 0;
+    burst(state, cs, 0);
   }
-  for (const origin of state.origins.values()) {
-    origin.settleFromAt = state.now;
-    rejudge(state, origin.name, out);
+  for (const path of state.paths.values()) {
+    path.down.clear();
+    path.suspect = false;
+    path.waiting.clear();
   }
+  for (const origin of state.origins.values()) origin.settleFromAt = state.now;
+  for (const check of Object.values(state.config.checks)) judge(state, check, out);
 }
 
 /** Evidence for people: what each required check says by each path. */
 export function evidence(state: State, origin: string): string {
-  const parts = requiredChecks(state, origin).flatMap((c) =>
+  const parts = required(state, origin).flatMap((c) =>
     c.paths.map((path) => {
       const cs = state.checks.get(checkKey(c.id, path))!;
       const run = cs.fails > 0 ? `${cs.fails} failed` : `${cs.passes} passed`;
       const last = cs.last === null ? '' : ` (${cs.last.detail})`;
-      return `${c.id} by ${path} ${cs.verdict}: ${run} in a row${last}`;
+      return `${c.id} by ${path} ${voteOf(state, c, cs)}: ${run} in a row${last}`;
     }),
   );
   return parts.slice(0, 8).join('; ');
 }
 
-function requiredChecks(state: State, origin: string): CheckConfig[] {
-  const ids = state.origins.get(origin)?.checks ?? [];
+/** A path none of whose reference points answers it. */
+export function isBlind(state: State, path: PathState): boolean {
+  const all = [...path.own, ...path.natural.map((n) => n.id)];
+  const known = all.map((id) => state.checks.get(checkKey(id, path.name)));
+  const heard = known.filter((cs) => cs !== undefined && cs.last !== null);
+  return heard.length > 0 && heard.every((cs) => cs!.passes === 0);
+}
+
+// ---------------------------------------------------------------- judging
+
+/** What a check comes to over all its paths, and then the origins and clouds that rest on it. */
+function judge(state: State, config: CheckConfig, out: Step): readonly Name[] {
+  if (config.role === 'reference') return NOBODY;
+  const judged = state.judged.get(config.id);
+  if (judged === undefined) return NOBODY;
+  const verdict = verdictOf(state, config, judged.verdict);
+  const disputed = isDisputed(state, config);
+  if (verdict === judged.verdict && disputed === judged.disputed) return NOBODY;
+  const changed = verdict !== judged.verdict;
+  judged.disputed = disputed;
+  if (changed) {
+    if (config.role === 'service') {
+      const sentence = `${config.id}: ${judged.verdict} -> ${verdict}`;
+      note(out, 'verdict', null, sentence, { check: config.id, was: judged.verdict, verdict });
+    }
+    judged.verdict = verdict;
+    judged.sinceAt = state.now;
+  }
+  const touched = restingOn(state, config).flatMap((name) => [...rejudge(state, name, out)]);
+  return config.cloud === null ? touched : join(touched, rediagnose(state, config.cloud, out));
+}
+
+function verdictOf(state: State, config: CheckConfig, was: Verdict): Verdict {
+  const rule = ruleOf(state, config);
+  const byCount = quorum(
+    votes(state, config, (cs) => voteOf(state, config, cs)),
+    rule,
+  );
+  if (state.config.detector.kind === 'counters') return byCount;
+  const h = thresholdOf(state, config);
+  const sum = (of: (cs: CheckState) => number) => {
+    const groups = byGroup(state, config, (cs) =>
+      isSighted(state, config, cs) && !isStale(cs, config, state.now) ? of(cs) : null,
+    );
+    const sighted = groups.filter((g) => g.length > 0);
+    const need = quorumSize(sighted.length, groups.length, rule);
+    // Within a group the least counts: its paths share their failures.
+    const each = sighted.map((g) => Math.min(...g));
+    return each.length >= need && each.filter((e) => e > 0).length >= need ? weight(each, need) : 0;
+  };
+  if (sum((cs) => cs.evidence) >= h) return 'down';
+  if (was === 'down') {
+    const recovered = byCount === 'up' && sum((cs) => cs.recovery) >= h;
+    return recovered ? 'up' : byCount === 'unknown' ? 'unknown' : 'down';
+  }
+  if (byCount === 'up') return 'up';
+  // Not enough against it: what was known holds, unless nobody can see any more.
+  const heard = votes(state, config, (cs) => (canSee(state, config, cs) ? 'up' : 'unknown'));
+  return quorum(heard, rule) === 'up' ? was : 'unknown';
+}
+
+function canSee(state: State, config: CheckConfig, cs: CheckState): boolean {
+  return !isStale(cs, config, state.now) && cs.last !== null && isSighted(state, config, cs);
+}
+
+/** A path's vote about one check: its own verdict, unless it could not see while it failed. */
+function voteOf(state: State, config: CheckConfig, cs: CheckState): Verdict {
+  if (cs.verdict !== 'down') return cs.verdict;
+  const sight = sightOf(state, config, cs);
+  if (sight === 'clear') return 'down';
+  // A reference point has been asked and answers in a moment: until then nothing has changed.
+  return sight === 'waiting' ? (state.judged.get(config.id)?.verdict ?? 'unknown') : 'unknown';
+}
+
+function isSighted(state: State, config: CheckConfig, cs: CheckState): boolean {
+  return sightOf(state, config, cs) === 'clear';
+}
+
+/** Rule 6 and the two edges of blindness; see the head of this file. */
+function sightOf(state: State, config: CheckConfig, cs: CheckState): 'clear' | 'waiting' | 'blind' {
+  const path = state.paths.get(cs.path)!;
+  if (path.suspect) return 'blind';
+  const sequential = state.config.detector.kind === 'sequential';
+  if ((sequential ? cs.evidence : cs.fails) === 0) return 'clear';
+  const began = sequential ? cs.evidenceBeganAt : cs.runBeganAt;
+  let [any, regained, answers] = [false, false, false];
+  for (const reference of references(state, path, config)) {
+    any = true;
+    if (reference.passes > 0) answers = true;
+    if (reference.passes === 0 || reference.passBeganAt < cs.failBeganAt) continue;
+    if (reference.streakBeganAt <= began) return 'clear';
+    regained = true;
+  }
+  if (!any) return 'clear';
+  // What was once condemned in full sight stays so until the path is blind altogether.
+  if (state.judged.get(config.id)?.verdict === 'down' && answers) return 'clear';
+  if (answers && !regained) {
+    path.waiting.add(config.id);
+    return 'waiting';
+  }
+  // Failures seen while blind are void: what follows must condemn it anew, in full sight.
+  countDown(state, cs, cs.verdict === 'down' ? -1 : 0);
+  forget(cs, state.now);
+  return 'blind';
+}
+
+function* references(state: State, path: PathState, config: CheckConfig): Generator<CheckState> {
+  for (const id of path.own) {
+    const cs = state.checks.get(checkKey(id, path.name));
+    if (cs !== undefined) yield cs;
+  }
+  for (const { id, cloud } of path.natural) {
+    if (cloud === config.cloud) continue;
+    const cs = state.checks.get(checkKey(id, path.name));
+    if (cs !== undefined) yield cs;
+  }
+}
+
+/** A failure must be put in its light at once: the path's reference points are asked. */
+function askReferences(state: State, cs: CheckState, config: CheckConfig, out: Step): void {
+  if (config.role === 'reference') return;
+  const path = state.paths.get(cs.path)!;
+  if (state.now - path.askedAt < config.confirmMs / 4) return;
+  path.askedAt = state.now;
+  let asked = 0;
+  for (const reference of references(state, path, config)) {
+    if (asked++ >= REFERENCES_ASKED) return;
+    launch(state, reference, state.config.checks[reference.check]!, out);
+  }
+}
+
+/** The votes of the independent groups that may speak about a check. */
+function votes(state: State, check: CheckConfig, of: (cs: CheckState) => Verdict): Verdict[] {
+  return byGroup(state, check, of).map(groupVote);
+}
+
+function byGroup<T>(state: State, check: CheckConfig, of: (cs: CheckState) => T | null): T[][] {
+  const groups = new Map<string, T[]>();
+  for (const name of check.paths) {
+    const path = state.paths.get(name)!;
+    // A path that sits in a cloud has no vote about that cloud.
+    if (path.cloud !== null && path.cloud === check.cloud) continue;
+    const group = groups.get(path.group) ?? [];
+    if (group.length === 0) groups.set(path.group, group);
+    const value = of(state.checks.get(checkKey(check.id, name))!);
+    if (value !== null) group.push(value);
+  }
+  return [...groups.values()];
+}
+
+function isDisputed(state: State, config: CheckConfig): boolean {
+  if (config.paths.length < 2) return false;
+  const all = votes(state, config, (cs) => cs.verdict);
+  return all.includes('up') && all.includes('down');
+}
+
+function ruleOf(state: State, config: CheckConfig): QuorumRule {
+  return (config.origin !== null && state.config.origins[config.origin]?.quorum) || MAJORITY;
+}
+
+function thresholdOf(state: State, config: CheckConfig): number {
+  const { detector } = state.config;
+  if (detector.kind === 'counters') return 0;
+  return threshold(detector.falseSwitchEveryMs, config.intervalMs, config.paths.length);
+}
+
+/** The origins that are down when this check is. */
+function restingOn(state: State, config: CheckConfig): readonly string[] {
+  if (config.advisory) return [];
+  if (config.origin !== null) return [config.origin];
+  return state.needing.get(config.id) ?? [];
+}
+
+function ownChecks(state: State, origin: string): CheckConfig[] {
+  const ids = state.config.origins[origin]?.checks ?? [];
   return ids.map((id) => state.config.checks[id]!).filter((c) => !c.advisory);
 }
 
-function votes(state: State, check: CheckConfig, of: (cs: CheckState) => Verdict): Verdict[] {
-  return check.paths.map((path) => of(state.checks.get(checkKey(check.id, path))!));
+/** Its own checks, and the cloud services it needs. */
+function required(state: State, origin: string): CheckConfig[] {
+  const needs = state.config.origins[origin]?.needs ?? [];
+  return [...ownChecks(state, origin), ...needs.map((id) => state.config.checks[id]!)];
 }
 
 function rejudge(state: State, name: string, out: Step): readonly Name[] {
   const origin = state.origins.get(name);
   if (origin === undefined) return NOBODY;
-  const verdicts = requiredChecks(state, name).map((c) =>
-    quorum(votes(state, c, (cs) => cs.verdict)),
-  );
-  const health = healthOf(verdicts);
+  const all = required(state, name);
+  const health = healthOf(all.map((c) => state.judged.get(c.id)?.verdict ?? 'unknown'));
   if (health === origin.health) return NOBODY;
   turn(state, origin, health, out);
   return [...origin.records];
@@ -188,6 +475,7 @@ function turn(state: State, origin: OriginState, health: Health, out: Step): voi
   const was = origin.health;
   origin.health = health;
   origin.sinceAt = state.now;
+  if (health === 'up' && was === 'down') penalize(state, origin);
   if (health === 'up') origin.downSinceAt = null;
   if (health === 'down') origin.downSinceAt ??= state.now;
   if (health === 'unknown') origin.settleFromAt = state.now;
@@ -199,14 +487,130 @@ function turn(state: State, origin: OriginState, health: Health, out: Step): voi
   });
 }
 
-/** A burst goes on while the verdict is in doubt or a probe is overdue. */
-function isOpen(state: State, cs: CheckState, config: CheckConfig): boolean {
-  if (isDoubtful(cs)) return true;
-  const oldest = cs.pending[0];
-  return cs.verdict === 'up' && oldest !== undefined && state.now - oldest >= overdueMs(cs, config);
+/** An origin that came and went is trusted less, for twice as long each time, up to a cap. */
+function penalize(state: State, origin: OriginState): void {
+  origin.flaps = origin.flaps.filter((at) => state.now - at < FLAP_MEMORY_MS);
+  origin.flaps.push(state.now);
+  const times = origin.flaps.length;
+  if (times < 2) return;
+  origin.trustedAt = state.now + Math.min(FLAP_CAP_MS, FLAP_BASE_MS * 2 ** (times - 2));
 }
 
-function startBurst(state: State, cs: CheckState, afterMs: number): void {
+// ---------------------------------------------------------------- clouds and paths
+
+/** Reads a cloud's blast radius again; the records whose ranking it changes. */
+export function rediagnose(state: State, cloud: string, out: Step): readonly Name[] {
+  const known = state.clouds.get(cloud);
+  if (known === undefined) return NOBODY;
+  const d = diagnose(factsOf(state, cloud, known.origins));
+  const was = known.diagnosis;
+  if (d.word === was.word && d.regions.length === was.regions.length) {
+    known.diagnosis = d;
+    return NOBODY;
+  }
+  known.diagnosis = d;
+  known.sinceAt = state.now;
+  note(out, 'diagnosis', null, `${was.word} -> ${d.word}: ${d.sentence}`, {
+    cloud,
+    was: was.word,
+    diagnosis: d.word,
+  });
+  if (d.word === 'control-plane-down' || d.word === 'auth-down') {
+    const warning = `${d.sentence}; its DNS may be unwritable`;
+    tell(out, 'needs-person', null, warning, { cloud, diagnosis: d.word });
+  }
+  const names = new Set<Name>();
+  for (const origin of known.origins) {
+    for (const name of state.origins.get(origin)?.records ?? []) names.add(name);
+  }
+  return [...names];
+}
+
+function factsOf(state: State, cloud: string, origins: readonly string[]): CloudFacts {
+  const groups = new Map<string, boolean>();
+  for (const path of state.paths.values()) {
+    if (path.cloud === cloud) continue;
+    const sees = !path.suspect && !isBlind(state, path);
+    groups.set(path.group, (groups.get(path.group) ?? false) || sees);
+  }
+  const judgedOf = (id: CheckId) => state.judged.get(id);
+  return {
+    cloud,
+    origins: origins.map((name) => {
+      const own = ownChecks(state, name).map((c) => judgedOf(c.id));
+      return {
+        name,
+        region: state.config.origins[name]!.region,
+        machine: healthOf(own.map((j) => j?.verdict ?? 'unknown')),
+        disputed: own.some((j) => j?.disputed === true && j.verdict !== 'down'),
+      };
+    }),
+    services: (state.config.clouds[cloud]?.checks ?? []).map((id) => {
+      const check = state.config.checks[id]!;
+      const verdict = judgedOf(id)?.verdict ?? 'unknown';
+      return { id, plane: check.plane!, region: check.region, verdict };
+    }),
+    sighted: [...groups.values()].filter(Boolean).length,
+    groups: groups.size,
+  };
+}
+
+/** Keeps how many origins' checks each path condemns, by cloud, and whether that is suspect. */
+function countDown(state: State, cs: CheckState, by: number): void {
+  const config = state.config.checks[cs.check];
+  const path = state.paths.get(cs.path);
+  if (by === 0 || path === undefined || config?.role !== 'origin') return;
+  const cloud = config.cloud ?? '';
+  path.down.set(cloud, Math.max(0, (path.down.get(cloud) ?? 0) + by));
+  for (const one of state.paths.values()) one.suspect = isSuspect(state, one);
+}
+
+/** One that alone condemns most origins, across unrelated clouds, is more likely wrong itself. */
+function isSuspect(state: State, path: PathState): boolean {
+  const share = (p: PathState) => {
+    let down = 0;
+    for (const n of p.down.values()) down += n;
+    return p.checks === 0 ? 0 : down / p.checks;
+  };
+  const clouds = [...path.down.values()].filter((n) => n > 0).length;
+  if (clouds < 2 || share(path) <= 0.5) return false;
+  const others = [...state.paths.values()].filter((p) => p.group !== path.group);
+  return others.length > 0 && others.every((p) => share(p) < 0.25);
+}
+
+// ---------------------------------------------------------------- probing
+
+/** With the sequential detector doubt lasts as long as there is evidence, not only a run. */
+function isInDoubt(state: State, cs: CheckState): boolean {
+  if (isDoubtful(cs)) return true;
+  if (state.config.detector.kind === 'counters') return false;
+  return cs.evidence > 0 && state.judged.get(cs.check)?.verdict === 'up';
+}
+
+/** A burst goes on while the verdict is in doubt or a probe is overdue. */
+function isOpen(state: State, cs: CheckState, config: CheckConfig): boolean {
+  if (isInDoubt(state, cs)) return true;
+  if (cs.verdict !== 'up') return false;
+  const oldest = cs.pending[0];
+  if (oldest !== undefined && state.now - oldest >= overdueMs(cs, config)) return true;
+  // Another path of this check is in doubt: this one is its witness.
+  return config.paths.some((p) => {
+    const other = state.checks.get(checkKey(config.id, p))!;
+    return other !== cs && other.verdict === 'up' && isInDoubt(state, other);
+  });
+}
+
+/** The first failure on one path re-probes the check on all its paths. */
+function burstEverywhere(state: State, cs: CheckState, afterMs: number): void {
+  burst(state, cs, afterMs);
+  const config = state.config.checks[cs.check]!;
+  if (config.paths.length < 2) return;
+  for (const path of config.paths) {
+    if (path !== cs.path) burst(state, state.checks.get(checkKey(config.id, path))!, 0);
+  }
+}
+
+function burst(state: State, cs: CheckState, afterMs: number): void {
   if (cs.burst > 0) return;
   cs.burst = BURST_MAX;
   setTimer(state.timers, `f:${cs.key}`, state.now + jitter(state, afterMs, 0.1));
@@ -218,7 +622,7 @@ function overdueMs(cs: CheckState, config: CheckConfig): number {
 
 function launch(state: State, cs: CheckState, config: CheckConfig, out: Step): void {
   // Probes of one check under way are bounded: more would say nothing that these will not.
-  if (cs.pending.length >= config.fall + 2) return;
+  if (cs.pending.length >= config.fall + 5) return;
   cs.pending.push(state.now);
   out.effects.push({ kind: 'probe', check: cs.check, path: cs.path, at: state.now });
   const overdue = overdueMs(cs, config);
