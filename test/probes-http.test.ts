@@ -21,7 +21,8 @@ import { http } from '../src/probes/http.ts';
 import { createProber } from '../src/probes/index.ts';
 import { clause } from '../src/probes/path.ts';
 
-const direct = { name: 'line', kind: 'direct' } as const;
+const direct = { name: 'line', kind: 'direct', resolver: null, localAddress: null } as const;
+const noSecrets = { secret: () => assert.fail('no secret is configured') };
 const scratch = mkdtempSync(join(tmpdir(), 'detour-http-'));
 after(() => rmSync(scratch, { recursive: true }));
 
@@ -30,7 +31,7 @@ function ask(
   timeoutMs = 10_000,
   signal = new AbortController().signal,
 ): Promise<ProbeResult> {
-  return http.create(http.settings.parse(configured), direct, timeoutMs).ask(signal);
+  return http.create(http.settings.parse(configured), direct, timeoutMs, noSecrets).ask(signal);
 }
 
 /** A machine under load stalls, which is `blind`: then short deadlines are tried again. */
@@ -566,6 +567,7 @@ test('every probe opens a connection of its own, with a full handshake', async (
         http.settings.parse({ http: `https://127.0.0.1:${port}/`, ca: good.ca }),
         direct,
         10_000,
+        noSecrets,
       );
       for (let i = 0; i < 6; i++) {
         const result = await check.ask(new AbortController().signal);
@@ -613,7 +615,7 @@ function elsewhere(shell: string, asks: readonly [string, number][], before = ''
     ${before}
     for (const [url, timeoutMs] of ${JSON.stringify(asks)}) {
       const settings = http.settings.parse({ http: url });
-      const check = http.create(settings, ${JSON.stringify(direct)}, timeoutMs);
+      const check = http.create(settings, ${JSON.stringify(direct)}, timeoutMs, {});
       let answer = await check.ask(new AbortController().signal);
       for (let i = 0; i < 20 && answer.reason === 'stalled'; i++) {
         answer = await check.ask(new AbortController().signal);

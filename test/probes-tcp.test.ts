@@ -10,11 +10,12 @@ import type { CheckType, ProbeResult } from '../src/ports.ts';
 import { checkTypes, createProber } from '../src/probes/index.ts';
 import { tcp } from '../src/probes/tcp.ts';
 
-const direct = { name: 'line', kind: 'direct' } as const;
+const direct = { name: 'line', kind: 'direct', resolver: null, localAddress: null } as const;
+const noSecrets = { secret: () => assert.fail('no secret is configured') };
 const calm = () => new AbortController().signal;
 
 function ask(configured: Record<string, unknown>, timeoutMs = 10_000): Promise<ProbeResult> {
-  return tcp.create(tcp.settings.parse(configured), direct, timeoutMs).ask(calm());
+  return tcp.create(tcp.settings.parse(configured), direct, timeoutMs, noSecrets).ask(calm());
 }
 
 const words = (result: ProbeResult) => `${result.outcome} ${result.reason}`;
@@ -194,7 +195,7 @@ test('a connection that the system makes to itself is refused, not a pass', {
   const code = `
     import { tcp } from '${new URL('../src/probes/tcp.ts', import.meta.url)}';
     const path = ${JSON.stringify(direct)};
-    const asked = tcp.create(tcp.settings.parse({ tcp: '127.0.0.1:40001' }), path, 9000);
+    const asked = tcp.create(tcp.settings.parse({ tcp: '127.0.0.1:40001' }), path, 9000, {});
     const { outcome, reason } = await asked.ask(new AbortController().signal);
     console.log(outcome, reason);`;
   const shell = ['-rn', 'sh', '-c', `${setting}; exec "$@"`, 'sh', process.execPath];

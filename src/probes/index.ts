@@ -4,7 +4,8 @@
 // and counted, because a loop that is overloaded and does not shed collapses.
 
 import type { CheckId } from '../core/model.ts';
-import type { CheckType, PathSpec, ProbeResult, Prober } from '../ports.ts';
+import type { AdapterContext, CheckType, PathSpec, ProbeResult, Prober } from '../ports.ts';
+import { SecretError } from '../secret.ts';
 import { http } from './http.ts';
 import { blind, clause, isOver, messageOf } from './path.ts';
 import { tcp } from './tcp.ts';
@@ -22,6 +23,8 @@ export interface ProbeSpec {
 export interface ProberOptions {
   /** Other kinds of checks than Detour's own. */
   readonly types?: Readonly<Record<string, CheckType<unknown>>>;
+  /** The secret behind a reference, as AdapterContext has it; without it, none can be had. */
+  readonly secret?: AdapterContext['secret'];
   /** Probes under way at once, at most. */
   readonly inFlightMax?: number;
 }
@@ -47,7 +50,7 @@ export function createProber(
   paths: Readonly<Record<string, PathSpec>>,
   options: ProberOptions = {},
 ): BoundedProber {
-  const { types = checkTypes, inFlightMax = 10_000 } = options;
+  const { types = checkTypes, inFlightMax = 10_000, secret = noSecret } = options;
   for (const [id, { kind }] of Object.entries(probes)) {
     if (!Object.hasOwn(types, kind)) throw new Error(`check ${id}: there is no kind ${kind}`);
   }
@@ -65,7 +68,7 @@ export function createProber(
     const key = JSON.stringify([check, path]);
     const made = askers.get(key);
     if (made) return { asker: made, timeoutMs: spec.timeoutMs };
-    const asker = types[spec.kind]!.create(spec.settings, way, spec.timeoutMs);
+    const asker = types[spec.kind]!.create(spec.settings, way, spec.timeoutMs, { secret });
     askers.set(key, asker);
     return { asker, timeoutMs: spec.timeoutMs };
   }
@@ -84,7 +87,8 @@ export function createProber(
         const { asker, timeoutMs } = askerOf(check, path);
         return await guarded(asker, timeoutMs, signal, running);
       } catch (error) {
-        return bare(blind('internal', messageOf(error)));
+        const word = error instanceof SecretError ? 'secret' : 'internal';
+        return bare(blind(word, messageOf(error)));
       } finally {
         counts.inFlight--;
       }
@@ -137,6 +141,10 @@ function checked(result: ProbeResult): ProbeResult {
     return { ...result, detail: clause(result.detail) };
   }
   return bare(blind('internal', 'the check answered with something that is no result'));
+}
+
+function noSecret(): string {
+  throw new SecretError('this prober was made without a way to read secrets');
 }
 
 function bare(answer: ReturnType<typeof blind>): ProbeResult {
