@@ -562,7 +562,7 @@ async function lookAtSettings(
   findings.push(
     flattens
       ? bad('flattening', `${name} flattens all CNAMEs: nothing can be steered`, 'turn that off')
-      : good('flattening', `${name} does not flatten its CNAMEs`),
+      : good('flattening', `${name} does not flatten all of its CNAMEs`),
   );
   findings.push(
     several === false
