@@ -195,11 +195,20 @@ export interface ProviderType<Settings> {
   create(name: string, settings: Settings, context: AdapterContext): Provider;
 }
 
-/** How a probe leaves this machine. */
-export interface PathSpec {
+/** How a probe leaves this machine. Every fault of the path itself is `blind`, never `fail`. */
+export type PathSpec = {
   readonly name: string;
-  readonly kind: 'direct';
-}
+  /** DNS servers (`ADDRESS[:PORT]`) that resolve an origin's name on this path; null: the system's. */
+  readonly resolver: readonly string[] | null;
+} & (
+  | { readonly kind: 'direct'; readonly localAddress: string | null }
+  /** CONNECT through an HTTP(S) proxy, `http://proxy:3128`; credentials `user:password`. */
+  | { readonly kind: 'proxy'; readonly url: string; readonly credentials: SecretRef | null }
+  /** SOCKS5 with remote name resolution, `socks5://host:1080`; credentials `user:password`. */
+  | { readonly kind: 'socks5'; readonly url: string; readonly credentials: SecretRef | null }
+  /** A Prometheus blackbox_exporter elsewhere, which probes in our place. */
+  | { readonly kind: 'blackbox'; readonly url: string; readonly module: string }
+);
 
 /**
  * One row of the table of checks: `key` is the word in the configuration (`http`, `tcp`),
@@ -212,5 +221,6 @@ export interface CheckType<Settings> {
     settings: Settings,
     path: PathSpec,
     timeoutMs: number,
+    context: Pick<AdapterContext, 'secret'>,
   ): { ask(signal: AbortSignal): Promise<ProbeResult>; close(): void };
 }
