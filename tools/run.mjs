@@ -2,7 +2,7 @@
 // names, finds Node 24, builds) and then does what was asked. It must run on any Node that can
 // parse it, must never run the project itself on an older Node, and must never hide a failure.
 
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { delimiter, dirname, join } from 'node:path';
@@ -19,6 +19,14 @@ function run(command, args, options = {}) {
   if (done.signal) fail(`${command} ended by ${done.signal}`);
   if (done.status !== 0 && !options.tolerate) process.exit(done.status ?? 1);
   return done;
+}
+
+/** Runs one program with this terminal and hands every signal on to it; ends as it ends. */
+function become(command, args) {
+  const child = spawn(command, args, { cwd: root, stdio: 'inherit' });
+  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(name, () => child.kill(name));
+  child.on('error', (error) => fail(`${command} could not be started: ${error.message}`));
+  child.on('exit', (code, signal) => process.exit(signal ? 1 : (code ?? 1)));
 }
 
 function fail(sentence) {
@@ -73,7 +81,7 @@ switch (task) {
     break;
   case 'start':
     build();
-    run(node, ['dist/src/main.js', 'lab', ...rest]);
+    become(node, ['dist/src/main.js', 'lab', ...rest]);
     break;
   case 'check':
     build();
@@ -87,13 +95,9 @@ switch (task) {
     build();
     run(node, ['test/run.ts', ...rest]);
     break;
-  case 'bench':
+  case 'node':
     build();
-    run(node, ['--expose-gc', `test/bench/${rest[0]}.ts`, ...rest.slice(1)]);
-    break;
-  case 'chaos':
-    build();
-    run(node, ['test/chaos.ts', ...rest]);
+    run(node, ['--expose-gc', ...rest]);
     break;
   default:
     fail(`unknown task ${task ?? '(none)'}; see the scripts in package.json`);

@@ -221,6 +221,24 @@ function failback(s: Situation, current: TargetFacts): Decision {
   return move(s, best, 'failback', `${best.origin} has been up long enough`);
 }
 
+/** Why each target was taken or not, in one word each: for those who ask later. */
+export function alternatives(
+  s: Situation,
+  chosen: string,
+): { readonly origin: string; readonly why: string }[] {
+  return s.targets.map((t) => ({ origin: t.origin, why: whyNot(s, t, chosen) }));
+}
+
+function whyNot(s: Situation, t: TargetFacts, chosen: string): string {
+  if (t.origin === chosen) return 'chosen';
+  if (t.origin === s.current) return `in force: ${t.drained ? 'drained' : t.health}`;
+  if (t.health !== 'up') return t.health;
+  if (t.drained) return 'drained';
+  if (t.unresolved) return 'its name does not resolve';
+  if (t.doomedSinceAt !== null) return 'its cloud or region is failing';
+  return t.trustedAt > s.now ? 'came and went of late' : 'less preferred';
+}
+
 function nobodyUp(s: Situation, current: TargetFacts, unresolved: boolean): Decision {
   const rest = s.targets
     .filter((t) => t !== current)

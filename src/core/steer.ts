@@ -2,7 +2,14 @@
 // Every automatic move passes through `review`; every move of any kind passes through `switchTo`.
 // It never writes: it says what is in force, and the lanes bring the providers there.
 
-import { type Decision, decide, HOUR_MS, type Situation, type TargetFacts } from './decide.ts';
+import {
+  alternatives,
+  type Decision,
+  decide,
+  HOUR_MS,
+  type Situation,
+  type TargetFacts,
+} from './decide.ts';
 import {
   converge,
   fallBack,
@@ -27,7 +34,7 @@ import {
   tell,
 } from './state.ts';
 import { clearTimer, setTimer } from './timers.ts';
-import { hasFreshPasses, isBlind, probeFresh, settleMs } from './watch.ts';
+import { evidence, hasFreshPasses, isBlind, probeFresh, settleMs } from './watch.ts';
 
 /** A switch ends when every lane in reach is visible, or after this (rule 16). */
 export const SWITCH_END_MS = 30_000;
@@ -146,7 +153,15 @@ export function switchTo(state: State, r: RecordState, m: Move, out: Step): void
   };
   keep(out, r);
   const word = r.config.mode === 'observe' ? 'would-switch' : 'switch';
-  const data = { from, to: m.to, epoch: r.doc.marker?.epoch ?? 0, id, kind: m.kind, why: m.why };
+  const data = {
+    from,
+    to: m.to,
+    epoch: r.doc.marker?.epoch ?? 0,
+    id,
+    kind: m.kind,
+    why: m.why,
+    ...grounds(state, r, from, m.to),
+  };
   note(out, word, r.name, `${r.name}: ${m.sentence}`, data);
   tell(out, 'switch', r.name, `${word === 'switch' ? '' : 'would switch: '}${m.sentence}`, data);
   if (r.config.mode === 'observe') {
@@ -154,6 +169,20 @@ export function switchTo(state: State, r: RecordState, m: Move, out: Step): void
     return;
   }
   startLanes(state, r, out);
+}
+
+/** What a decision rested on, for `detour explain`: bounded, and kept with it in the journal. */
+function grounds(state: State, r: RecordState, from: string | null, to: string) {
+  const s = { ...situation(state, r, null), current: from };
+  const cloud = state.config.origins[from ?? '']?.cloud ?? '';
+  return {
+    votes: from === null ? '' : evidence(state, from),
+    candidate: evidence(state, to),
+    alternatives: alternatives(s, to),
+    diagnosis: state.clouds.get(cloud)?.diagnosis.sentence ?? '',
+    budget: `${s.switches.length} of ${s.switchesPerHour} in the last hour`,
+    patienceMs: s.patienceMs,
+  };
 }
 
 function nextMarker(state: State, r: RecordState, m: Move, id: string): Marker {
