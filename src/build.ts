@@ -8,7 +8,7 @@ import { type Config, parseConfig, printProblem } from './config.ts';
 import type { Adapters } from './controller.ts';
 import { createResolver } from './dns.ts';
 import { createCommandNotifier } from './notify/command.ts';
-import type { Clock, Notifier, Provider } from './ports.ts';
+import type { Clock, Notifier, Prober, Provider } from './ports.ts';
 import { checkTypes, createProber } from './probes/index.ts';
 import { parseHostPort } from './schema.ts';
 import { readSecret, SecretError } from './secret.ts';
@@ -72,7 +72,12 @@ export function buildAdapters(
   const verifier = { ask: asker.ask, chain: asker.chain, close };
   const notifier: Notifier | null =
     config.notify === null ? null : createCommandNotifier(config.notify);
-  return { prober: createProber(config.probes, config.paths), providers, verifier, notifier };
+  return { prober: buildProber(config.probes, config.paths), providers, verifier, notifier };
+}
+
+/** A prober that may read the secrets its checks and paths refer to. */
+export function buildProber(probes: Config['probes'], paths: Config['paths']): Prober {
+  return createProber(probes, paths, { secret: (ref) => readSecret(ref, process.env) });
 }
 
 function buildProviders(config: Config): Record<string, Provider> {

@@ -6,6 +6,17 @@ import { runCli } from './cli/index.ts';
 
 const version = '0.1.0';
 
+/** A configuration that cannot be used is the operator's news, not a fault of Detour's. */
+async function orSay<T>(work: () => Promise<T>): Promise<T> {
+  const [{ ConfigError }, { CliError }] = await Promise.all([
+    import('./build.ts'),
+    import('./cli/hands.ts'),
+  ]);
+  return work().catch((error: unknown) => {
+    throw error instanceof ConfigError ? new CliError(2, error.message) : error;
+  });
+}
+
 process.exitCode = await runCli(process.argv.slice(2), {
   version,
   run: async (configPath, options) => {
@@ -31,6 +42,14 @@ process.exitCode = await runCli(process.argv.slice(2), {
   direct: async (order, tell) => {
     const { switchDirectly } = await import('./direct.ts');
     return switchDirectly(order, tell);
+  },
+  probe: async (configPath, what) => {
+    const { probeAll } = await import('./look.ts');
+    return orSay(() => probeAll(configPath, what));
+  },
+  drill: async (configPath, check) => {
+    const { drillCheck } = await import('./look.ts');
+    return orSay(() => drillCheck(configPath, check));
   },
   lab: async (argv) => {
     const { labCommand } = await import('./lab/command.ts');

@@ -217,6 +217,8 @@ export type PathSpec = {
 export interface CheckType<Settings> {
   readonly key: string;
   readonly settings: z.ZodType<Settings>;
+  /** The same question, wanting an answer that nobody gives: shows that the check can fail. */
+  impossible(settings: Settings): Settings;
   create(
     settings: Settings,
     path: PathSpec,

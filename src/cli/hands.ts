@@ -22,6 +22,16 @@ export interface DirectOrder {
   readonly dryRun: boolean;
 }
 
+/** What one probe from here saw. */
+export interface Looked {
+  readonly check: string;
+  readonly path: string;
+  readonly outcome: 'pass' | 'fail' | 'blind';
+  readonly reason: string;
+  readonly detail: string;
+  readonly ms: number;
+}
+
 /** The work behind commands that do not talk to the daemon. Each loads what it needs when called. */
 export interface Hands {
   readonly version: string;
@@ -35,6 +45,10 @@ export interface Hands {
   jsonSchema(): Promise<unknown>;
   /** Switches at the vendors from this process; `tell` takes a line as each thing happens. */
   direct(order: DirectOrder, tell: (line: string) => void): Promise<Reply>;
+  /** Every check of an origin, a cloud or all (null), once over every path. */
+  probe(configPath: string, what: string | null): Promise<readonly Looked[]>;
+  /** One check, asked for an answer nobody gives; null when there is no such check. */
+  drill(configPath: string, check: string): Promise<readonly Looked[] | null>;
   /** The lab, with its own arguments. */
   lab(argv: readonly string[]): Promise<number>;
 }

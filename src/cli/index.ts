@@ -10,6 +10,7 @@ import { addFreeze, addUnfreeze } from './freeze.ts';
 import { type Cli, examples, type Hands, type Io } from './hands.ts';
 import { addHistory } from './history.ts';
 import { addLab } from './lab.ts';
+import { addDrill, addExplain, addProbe } from './look.ts';
 import { addPin, addUnpin } from './pin.ts';
 import { processIo } from './process.ts';
 import { addReload } from './reload.ts';
@@ -44,6 +45,7 @@ export function buildProgram(hands: Hands, io: Io = processIo()): Command {
   program.commandsGroup('To see:');
   addStatus(program, cli);
   addHistory(program, cli);
+  for (const add of [addExplain, addProbe, addDrill]) add(program, cli);
   program.commandsGroup('To act:');
   for (const add of [addSwitch, addAdopt, addPin, addUnpin, addDrain, addUndrain]) {
     add(program, cli);

@@ -349,7 +349,9 @@ export type Command =
       readonly by: string;
     }
   | { readonly kind: 'unfreeze'; readonly record: Name | null; readonly by: string }
-  | { readonly kind: 'ack'; readonly record: Name; readonly by: string };
+  | { readonly kind: 'ack'; readonly record: Name; readonly by: string }
+  /** A drill has shown that a check can fail. */
+  | { readonly kind: 'drilled'; readonly check: CheckId; readonly by: string };
 
 export interface Reply {
   /** The exit code of the design: 0 done, 1 the world refused, 2 wrong input, 3 partly done. */

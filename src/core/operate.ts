@@ -6,6 +6,7 @@ import type { Command, Json, Name, Reply } from './model.ts';
 import { adoption, type Standing } from './plan.ts';
 import { keep, note, type RecordState, type State, type Step } from './state.ts';
 import { begin, force, isDrained, readAll, review, startLanes, switchTo, unpin } from './steer.ts';
+import { checkKey } from './watch.ts';
 
 export function onCommand(state: State, command: Command, out: Step): Reply {
   switch (command.kind) {
@@ -15,6 +16,8 @@ export function onCommand(state: State, command: Command, out: Step): Reply {
     case 'freeze':
     case 'unfreeze':
       return freeze(state, command, out);
+    case 'drilled':
+      return drilled(state, command, out);
     default: {
       const r = state.records.get(command.record);
       if (r === undefined) return wrong(unknownRecord(state, command.record));
@@ -28,7 +31,7 @@ export function onCommand(state: State, command: Command, out: Step): Reply {
 function onRecord(
   state: State,
   r: RecordState,
-  command: Exclude<Command, { kind: 'drain' | 'undrain' | 'freeze' | 'unfreeze' }>,
+  command: Exclude<Command, { kind: 'drain' | 'undrain' | 'freeze' | 'unfreeze' | 'drilled' }>,
   out: Step,
 ): Reply {
   switch (command.kind) {
@@ -234,6 +237,21 @@ function freeze(
   reviewAll(state, out);
   const rest = c.kind === 'freeze' ? 'decided changes still converge' : 'decisions are automatic';
   return done(`${what}: ${c.kind === 'freeze' ? 'frozen' : 'unfrozen'}; ${rest}`);
+}
+
+/** A check that was made to fail on purpose is no longer one that never failed. */
+function drilled(state: State, c: Extract<Command, { kind: 'drilled' }>, out: Step): Reply {
+  const config = state.config.checks[c.check];
+  if (config === undefined) return wrong(`${c.check} is not a configured check`);
+  for (const path of config.paths) {
+    const key = checkKey(c.check, path);
+    state.checks.get(key)!.everFailed = true;
+    out.docs.set(`red/${key}`, true);
+  }
+  note(out, 'drill', null, `${c.check}: made to fail on purpose by ${c.by}, and it did`, {
+    check: c.check,
+  });
+  return done(`${c.check}: noted as seen to fail`);
 }
 
 function reviewAll(state: State, out: Step): void {

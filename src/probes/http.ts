@@ -115,6 +115,7 @@ const settings = z
 export const http: CheckType<HttpSettings> = {
   key: 'http',
   settings,
+  impossible: (s) => ({ ...s, expect: { ...s.expect, status: statusExpectation.parse(599) } }),
   create: (configured, path, timeoutMs) => ({
     ask: (signal) => travel(path, timeoutMs, signal, (trip) => exchange(trip, configured)),
     close: () => {},

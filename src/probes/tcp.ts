@@ -40,6 +40,7 @@ const settings = z.strictObject({
 export const tcp: CheckType<TcpSettings> = {
   key: 'tcp',
   settings,
+  impossible: (s) => ({ ...s, expect: { text: 'what no server says: 5d2c9e' } }),
   create: (configured, path, timeoutMs) => ({
     ask: (signal) => travel(path, timeoutMs, signal, (trip) => exchange(trip, configured)),
     close: () => {},

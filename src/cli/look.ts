@@ -1,0 +1,111 @@
+// `detour probe`, `detour drill check` and `detour explain`: what an operator looks at. They print
+// tables and change nothing but, after a drill, the note that a check has been seen to fail.
+
+import type { Command } from 'commander';
+import type { StoredEntry } from '../ports.ts';
+import { daemon } from './client.ts';
+import { act, type Cli, CliError, defaultConfig, examples, type Looked } from './hands.ts';
+import { type DaemonOptions, showReply, who, withDaemon } from './order.ts';
+import { clean } from './print.ts';
+
+interface ConfigOptions extends DaemonOptions {
+  readonly config: string;
+}
+
+const HISTORY_MAX = 10_000;
+
+export function addProbe(program: Command, cli: Cli): void {
+  const command = program
+    .command('probe')
+    .description('ask every check over every path once, from here, as a table')
+    .argument('[what]', 'an origin, a cloud or one check; without it, all')
+    .option('-c, --config <file>', 'the configuration', defaultConfig)
+    .option('--json', 'the answers as one JSON document');
+  examples(command, '$ detour probe hangzhou -c detour.yaml');
+  act<ConfigOptions>(cli, command, async ([what], options) => {
+    const looked = await cli.hands.probe(options.config, what ?? null);
+    if (looked.length === 0) throw new CliError(2, `${what} has no checks`);
+    show(cli, looked, options);
+    return looked.every((l) => l.outcome === 'pass') ? 0 : 1;
+  });
+}
+
+export function addDrill(program: Command, cli: Cli): void {
+  const drill = program.command('drill').description('break something on purpose, and see it seen');
+  const command = drill
+    .command('check')
+    .description('make one check fail, by asking for an answer nobody gives; touches no record')
+    .argument('<check>', 'such as hangzhou/web')
+    .option('-c, --config <file>', 'the configuration', defaultConfig);
+  examples(withDaemon(command), '$ detour drill check hangzhou/web -c detour.yaml');
+  act<ConfigOptions>(cli, command, async ([check], options) => {
+    const looked = await cli.hands.drill(options.config, check!);
+    if (looked === null) throw new CliError(2, `${check} is not a configured check`);
+    show(cli, looked, options);
+    const silent = looked.filter((l) => l.outcome !== 'fail');
+    if (silent.length > 0) {
+      const paths = silent.map((l) => `${l.path}: ${l.outcome}`).join(', ');
+      throw new CliError(1, `${check} did not fail when it had to (${paths}): do not trust it`);
+    }
+    const by = who(cli);
+    const reply = await daemon(cli, options).command({ kind: 'drilled', check: check!, by });
+    return showReply(cli, reply, options);
+  });
+}
+
+export function addExplain(program: Command, cli: Cli): void {
+  const command = program
+    .command('explain')
+    .description('one decision: the votes, the rule, the alternatives and why not each')
+    .argument('<id>', "the switch's id, or its number in `detour history`");
+  examples(withDaemon(command), '$ detour explain 9f2c41d0aa17be03');
+  act<DaemonOptions>(cli, command, async ([id], options) => {
+    const entries = await daemon(cli, options).history(null, HISTORY_MAX);
+    const entry = entries.find((e) => String(e.seq) === id || dataOf(e)['id'] === id);
+    if (entry === undefined) {
+      throw new CliError(1, `${id}: not among the newest ${HISTORY_MAX} entries of the journal`);
+    }
+    if (options.json) cli.io.out(`${JSON.stringify(entry)}\n`);
+    else cli.io.out(`${explanation(entry, entries).map(clean).join('\n')}\n`);
+    return 0;
+  });
+}
+
+function explanation(entry: StoredEntry, entries: readonly StoredEntry[]): string[] {
+  const data = dataOf(entry);
+  const lines = [`${new Date(entry.wall).toISOString()}  ${entry.sentence}`];
+  for (const [word, key] of [
+    ['rule', 'why'],
+    ['votes', 'votes'],
+    ['candidate', 'candidate'],
+    ['diagnosis', 'diagnosis'],
+    ['budget', 'budget'],
+  ] as const) {
+    if (data[key]) lines.push(`  ${word.padEnd(12)} ${String(data[key])}`);
+  }
+  const others = (data['alternatives'] ?? []) as { origin: string; why: string }[];
+  for (const { origin, why } of others) lines.push(`  ${origin.padEnd(12)} ${why}`);
+  const after = entries
+    .filter((e) => e.seq > entry.seq && e.record === entry.record)
+    .filter((e) => ['written', 'visible', 'settled'].includes(e.kind))
+    .filter((e) => e.kind === 'settled' || dataOf(e)['epoch'] === data['epoch'])
+    .reverse();
+  const end = after.findIndex((e) => e.kind === 'settled');
+  for (const e of after.slice(0, end < 0 ? undefined : end + 1)) lines.push(`  ${e.sentence}`);
+  return lines;
+}
+
+function dataOf(entry: StoredEntry): Readonly<Record<string, unknown>> {
+  return (entry.data ?? {}) as Record<string, unknown>;
+}
+
+function show(cli: Cli, looked: readonly Looked[], options: { readonly json?: boolean }): void {
+  if (options.json) return cli.io.out(`${JSON.stringify(looked)}\n`);
+  const width = Math.max(...looked.map((l) => l.check.length));
+  const paths = Math.max(...looked.map((l) => l.path.length));
+  for (const l of looked) {
+    const ms = `${l.ms} ms`.padStart(8);
+    const line = `${l.check.padEnd(width)}  ${l.path.padEnd(paths)}  ${l.outcome.padEnd(5)} ${ms}`;
+    cli.io.out(`${clean(`${line}  ${l.reason}: ${l.detail}`)}\n`);
+  }
+}
