@@ -40,6 +40,28 @@ export type Resource = { readonly name: Name; readonly ttl: number } & (
   | { readonly type: 'NS'; readonly target: Name }
   | { readonly type: 'TXT'; readonly strings: readonly Uint8Array[] }
   | { readonly type: 'SOA'; readonly serial: number; readonly minimum: number }
+  /** The parent's word for a key (RFC 4034 5). */
+  | {
+      readonly type: 'DS';
+      readonly keyTag: number;
+      readonly algorithm: number;
+      readonly digestType: number;
+      readonly digest: Uint8Array;
+    }
+  /** A key of the zone (RFC 4034 2). */
+  | {
+      readonly type: 'DNSKEY';
+      readonly flags: number;
+      readonly algorithm: number;
+      readonly key: Uint8Array;
+    }
+  /** Only which key has signed what (RFC 4034 3): nothing here checks a signature. */
+  | {
+      readonly type: 'RRSIG';
+      readonly covered: string;
+      readonly algorithm: number;
+      readonly keyTag: number;
+    }
   | { readonly type: 'other'; readonly typeName: string }
 );
 
@@ -78,6 +100,8 @@ export interface AskOptions {
   readonly tcp?: boolean;
   /** RD: for recursive resolvers only. */
   readonly recurse?: boolean;
+  /** DO: send the signatures along (RFC 3225). */
+  readonly dnssec?: boolean;
 }
 
 /** The largest UDP reply asked for (DNS Flag Day 2020: it fits every path unfragmented). */
@@ -108,9 +132,11 @@ export async function ask(
     return { kind: 'malformed', detail: `${question.name} is no DNS name`, sent: false };
   }
   const rest = () => ({ ...options, timeoutMs: endsAt - performance.now() });
+  const dnssec = options.dnssec ?? false;
   let viaUdp: Exchange | null = null;
   if (!options.tcp) {
-    viaUdp = await askUdp(server, question, encodeQuestion(question, recurse, true), rest());
+    const wire = encodeQuestion(question, recurse, true, dnssec);
+    viaUdp = await askUdp(server, question, wire, rest());
     if (noEdns(viaUdp)) {
       viaUdp = await askUdp(server, question, encodeQuestion(question, recurse, false), rest());
     }
@@ -138,7 +164,8 @@ export async function askAll(
     const batch = questions.slice(messages.length, messages.length + pipelineMax);
     const firstId = randomInt(65_536 - batch.length);
     const wires = batch.map((question, i) => {
-      const wire = encodeQuestion(question, options.recurse ?? false, false);
+      const dnssec = options.dnssec ?? false;
+      const wire = encodeQuestion(question, options.recurse ?? false, dnssec, dnssec);
       wire.writeUInt16BE(firstId + i, 0);
       return wire;
     });
@@ -317,7 +344,12 @@ function fromSocket(error: NodeJS.ErrnoException, sent: boolean): Failure {
 // ---------------------------------------------------------------- the wire
 
 /** A query with a random id. The name must fit the wire (`fitsWire`). */
-export function encodeQuestion(question: Question, recurse: boolean, edns: boolean): Buffer {
+export function encodeQuestion(
+  question: Question,
+  recurse: boolean,
+  edns: boolean,
+  dnssec = false,
+): Buffer {
   const query: Packet = {
     type: 'query',
     id: randomInt(65_536),
@@ -332,8 +364,8 @@ export function encodeQuestion(question: Question, recurse: boolean, edns: boole
         udpPayloadSize: udpSize,
         extendedRcode: 0,
         ednsVersion: 0,
-        flags: 0,
-        flag_do: false,
+        flags: dnssec ? packet.DNSSEC_OK : 0,
+        flag_do: dnssec,
         options: [],
       },
     ];
@@ -408,6 +440,21 @@ function resources(raw: Packet['answers']): Resource[] {
       case 'SOA': {
         const { serial = 0, minimum = 0 } = r.data;
         out.push({ name, ttl, type: 'SOA', serial, minimum });
+        break;
+      }
+      case 'DS': {
+        const { keyTag, algorithm, digestType, digest } = r.data;
+        out.push({ name, ttl, type: 'DS', keyTag, algorithm, digestType, digest });
+        break;
+      }
+      case 'DNSKEY': {
+        const { flags, algorithm, key } = r.data;
+        out.push({ name, ttl, type: 'DNSKEY', flags, algorithm, key });
+        break;
+      }
+      case 'RRSIG': {
+        const { typeCovered: covered, algorithm, keyTag } = r.data;
+        out.push({ name, ttl, type: 'RRSIG', covered, algorithm, keyTag });
         break;
       }
       default:
@@ -515,6 +562,19 @@ export type NameServers =
     }
   | { readonly kind: 'broken' | 'unknown'; readonly detail: string };
 
+/** What a zone's parent says of it. */
+export type Delegated =
+  | {
+      readonly kind: 'found';
+      /** Its NS set; null when no referral was seen (one server for both, recursion). */
+      readonly names: readonly Name[] | null;
+      /** Seconds for which resolvers keep that set; null as above. */
+      readonly ttlSeconds: number | null;
+      /** Its DS set, empty when it has none; null when the parent did not say. */
+      readonly ds: readonly Extract<Resource, { type: 'DS' }>[] | null;
+    }
+  | { readonly kind: 'broken' | 'unknown'; readonly detail: string };
+
 export interface Resolver {
   /** Follows a name's whole chain of CNAMEs down to an address; see ChainAnswer. Never rejects. */
   chain(name: Name, signal: AbortSignal): Promise<ChainAnswer>;
@@ -522,6 +582,8 @@ export interface Resolver {
   addresses(host: Name, signal: AbortSignal): Promise<Addresses>;
   /** The name servers of a zone, and what its parent says of them. */
   nameServers(zone: Name, signal: AbortSignal): Promise<NameServers>;
+  /** Asks the servers of the zone above, anew: its NS set there and its DS set. Never rejects. */
+  delegation(zone: Name, signal: AbortSignal): Promise<Delegated>;
   /** Ends every walk under way. */
   close(): void;
 }
@@ -537,6 +599,7 @@ interface Delegation {
   readonly zone: Name;
   readonly hosts: readonly Name[];
   readonly glue: ReadonlyMap<Name, readonly string[]>;
+  readonly ttlSeconds: number;
   readonly expiresAt: number;
 }
 
@@ -701,7 +764,11 @@ export function createResolver(options: ResolverOptions): Resolver {
   }
 
   function nearest(name: Name): Delegation | null {
-    for (const zone of ancestors(name)) {
+    return nearestOf(ancestors(name));
+  }
+
+  function nearestOf(zones: readonly Name[]): Delegation | null {
+    for (const zone of zones) {
       const known = delegations.get(zone);
       if (known && known.expiresAt > clock.now()) return known;
     }
@@ -726,7 +793,7 @@ export function createResolver(options: ResolverOptions): Resolver {
     }
     const ttlSeconds = Math.min(86_400, ...mine.map((r) => Math.max(1, r.ttl)));
     const expiresAt = clock.now() + ttlSeconds * 1000;
-    return { kind: 'referral', to: { zone: to.name, hosts: names, glue, expiresAt } };
+    return { kind: 'referral', to: { zone: to.name, hosts: names, glue, ttlSeconds, expiresAt } };
   }
 
   /** What a reply says of a question; a word when it says nothing usable. */
@@ -742,6 +809,41 @@ export function createResolver(options: ResolverOptions): Resolver {
     }
     if (message.rcode === 'NXDOMAIN') return { kind: 'broken', detail: 'NXDOMAIN' };
     return { kind: 'records', records: mine.filter((r) => r.type === type) };
+  }
+
+  /** From the nearest known delegation above a zone down to the cut, and the DS set beside it. */
+  async function askParent(zone: Name, walk: Walk): Promise<Delegated> {
+    const above = ancestors(zone).slice(1);
+    let at = nearestOf(above);
+    let remembered = at !== null;
+    let cut: Delegation | null = null;
+    while (cut === null) {
+      const step = await askZone(at, { name: zone, type: 'NS' }, walk, 0);
+      if (step.kind === 'referral') {
+        if (walk.referralsLeft-- <= 0) {
+          return { kind: 'unknown', detail: `gave up after ${referralsMax} referrals` };
+        }
+        put(delegations, step.to.zone, step.to);
+        if (step.to.zone === zone) cut = step.to;
+        else at = step.to;
+        remembered = false;
+      } else if (step.kind === 'records') {
+        break;
+      } else if (remembered && step.kind !== 'cname') {
+        for (const name of above) delegations.delete(name);
+        at = null;
+        remembered = false;
+      } else {
+        return step.kind === 'cname' ? { kind: 'broken', detail: `${zone} is a CNAME` } : step;
+      }
+    }
+    const ds = await askZone(at, { name: zone, type: 'DS' }, walk, 0);
+    return {
+      kind: 'found',
+      names: cut?.hosts.toSorted() ?? null,
+      ttlSeconds: cut?.ttlSeconds ?? null,
+      ds: ds.kind === 'records' ? ds.records.filter((r) => r.type === 'DS') : null,
+    };
   }
 
   /** Follows CNAMEs from a name to the first that has an address of the wanted types. */
@@ -841,6 +943,16 @@ export function createResolver(options: ResolverOptions): Resolver {
       if (names.length === 0) return { kind: 'broken', detail: `${zone} is no zone of its own` };
       const delegated = delegations.get(zone)?.hosts.toSorted() ?? null;
       return { kind: 'found', names, delegated };
+    },
+    async delegation(zone, signal) {
+      const walk = newWalk(signal);
+      if (resolvers.length === 0) return askParent(zone, walk);
+      const ds = await lookup({ name: zone, type: 'DS' }, walk, 0);
+      if (ds.kind !== 'records') {
+        return ds.kind === 'cname' ? { kind: 'broken', detail: `${zone} is a CNAME` } : ds;
+      }
+      const records = ds.records.filter((r) => r.type === 'DS');
+      return { kind: 'found', names: null, ttlSeconds: null, ds: records };
     },
     close: () => closing.abort(),
   };

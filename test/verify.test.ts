@@ -37,6 +37,7 @@ function knowing(hosts: Readonly<Record<string, Addresses>>): Resolver {
     addresses: async (host) => hosts[host] ?? { kind: 'unknown', detail: 'nobody answered' },
     chain: async (name) => ({ kind: 'answered', chain: [name] }),
     nameServers: async () => ({ kind: 'unknown', detail: 'not here' }),
+    delegation: async () => ({ kind: 'unknown', detail: 'not here' }),
     close: () => {},
   };
 }
