@@ -2,7 +2,7 @@
 // it, as an operator would read it. `UPDATE=1` writes the traces anew; the diff is then reviewed
 // like code. The words a scenario may use are the cases of `act` below.
 
-import type { Command } from '../src/core/model.ts';
+import type { CheckConfig, Command, Plane } from '../src/core/model.ts';
 import { formatMarker } from '../src/core/plan.ts';
 import { parseDuration } from '../src/schema.ts';
 import {
@@ -13,6 +13,7 @@ import {
   type Vendor,
   WALL_0,
   World,
+  webCheck,
 } from './world.ts';
 
 export const WWW = 'www.gslb.test.';
@@ -82,7 +83,7 @@ class Player {
     const w = this.#w;
     const passing = new Set(['start', 'lease']);
     const news = [
-      ...w.journal.slice(this.#journalAt).map((j) => ({ at: j.at, text: j.entry.sentence, ...j })),
+      ...w.journal.slice(this.#journalAt).map((j) => ({ text: j.entry.sentence, ...j })),
       ...w.notices
         .slice(this.#noticesAt)
         .map((n) => ({ at: n.at, text: `tell ${n.notice.kind}: ${n.notice.sentence}` })),
@@ -120,8 +121,9 @@ class Player {
         w!.origins.set(first, second as Manner);
         return;
       case 'path':
-        w!.paths.set(first, second as Manner);
-        return;
+        return setManner(w!.paths, first, second);
+      case 'check':
+        return setManner(w!.checks, first, second);
       case 'api':
         for (const v of vendors(w!, first)) v.api = second as Vendor['api'];
         return;
@@ -146,7 +148,7 @@ class Player {
       case 'lease':
         return w!.send({ kind: 'lease', held: first === 'held', term: Number(second ?? 1) });
       case 'reload':
-        this.#shape = { ...this.#shape, ...shapeOf(words) };
+        this.#shape = merge(this.#shape, shapeOf(words));
         w!.config = coreConfig(this.#shape);
         for (const name of Object.keys(w!.config.origins)) {
           if (!w!.origins.has(name)) w!.origins.set(name, 'pass');
@@ -215,6 +217,23 @@ function commandOf(verb: string, first: string, second: string, words: string[])
   }
 }
 
+/** `path p1 ok` and `check a/web ok` give the word back to the origin. */
+function setManner(manners: Map<string, Manner>, what: string, how: string): void {
+  if (how === 'ok') manners.delete(what);
+  else manners.set(what, how as Manner);
+}
+
+/** `services=one:oss:service:r1`, `references=p1:8.8.8.8`, `advisory=a:load`. */
+function extraCheck(key: 'services' | 'references' | 'advisory', text: string): CheckConfig {
+  const [of, name, plane, region] = text.split(':') as [string, string, Plane, string?];
+  const base = { ...webCheck(of, of, region ?? null), id: `${of}:${name}`, origin: null };
+  if (key === 'services') return { ...base, role: 'service', plane };
+  if (key === 'advisory') {
+    return { ...base, id: `${of}/${name}`, origin: of, cloud: null, advisory: true };
+  }
+  return { ...base, id: `@${of}:${name}`, role: 'reference', cloud: null, paths: [of] };
+}
+
 function vendors(w: World, which: string): Vendor[] {
   return which === 'all' ? [...w.vendors.values()] : [w.vendors.get(which)!];
 }
@@ -258,6 +277,12 @@ function hold(w: World, which: string, value: string, more: readonly string[]): 
   }
 }
 
+function merge(a: Shape, b: Shape): Shape {
+  const record = { ...a.record, ...b.record };
+  const check = { ...a.check, ...b.check };
+  return { ...a, ...b, record, check };
+}
+
 function shapeOf(words: readonly string[]): Shape {
   const shape: { -readonly [K in keyof Shape]: Shape[K] } = {};
   const record: Record<string, unknown> = {};
@@ -265,8 +290,22 @@ function shapeOf(words: readonly string[]): Shape {
   for (const word of words) {
     const [key, value] = word.split('=') as [string, string];
     if (key === 'origins') {
-      const pairs = value.split(',').map((o) => o.split(':') as [string, string]);
-      shape.origins = Object.fromEntries(pairs.map(([name, cloud]) => [name, { cloud }]));
+      const all = value.split(',').map((o) => o.split(':') as [string, string, string?]);
+      shape.origins = Object.fromEntries(
+        all.map(([name, cloud, region]) => [
+          name,
+          { cloud, ...(region === undefined ? {} : { region }) },
+        ]),
+      );
+    } else if (key === 'services' || key === 'references' || key === 'advisory') {
+      shape.extra = [...(shape.extra ?? []), ...value.split(',').map((v) => extraCheck(key, v))];
+    } else if (key === 'needs') {
+      const [origin, ...id] = value.split(':') as [string, ...string[]];
+      shape.needs = { ...shape.needs, [origin]: [...(shape.needs?.[origin] ?? []), id.join(':')] };
+    } else if (key === 'detector') {
+      const falseSwitchEveryMs = 10 * 365 * 86_400_000;
+      shape.detector =
+        value === 'sequential' ? { kind: value, falseSwitchEveryMs } : { kind: 'counters' };
     } else if (key === 'paths') shape.paths = value.split(',');
     else if (key === 'providers') shape.providers = value.split(',');
     else if (key === 'patience') record['patienceMs'] = parseDuration(value);
@@ -276,6 +315,7 @@ function shapeOf(words: readonly string[]): Shape {
     } else if (key === 'budget') record['switchesPerHour'] = Number(value);
     else if (key === 'mode' || key === 'drift') record[key] = value;
     else if (key === 'interval') check['intervalMs'] = parseDuration(value);
+    else if (key === 'timeout') check['timeoutMs'] = parseDuration(value);
     else if (key === 'fall' || key === 'rise') check[key] = Number(value);
     else throw new Error(`a scenario's config has no word ${key}`);
   }

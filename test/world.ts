@@ -15,6 +15,7 @@ import {
 } from '../src/core/engine.ts';
 import type {
   Change,
+  CheckConfig,
   Command,
   CoreConfig,
   Entry,
@@ -66,6 +67,8 @@ export class World {
   readonly origins = new Map<string, Manner>();
   /** Manner of one path, over that of the origin. */
   readonly paths = new Map<string, Manner>();
+  /** Manner of one check (`a/web`), or of one check on one path (`a/web@p1`), over the others. */
+  readonly checks = new Map<string, Manner>();
   /** Names whose chain is broken, or unanswered. */
   readonly chains = new Map<Name, 'broken' | 'unknown'>();
   readonly journal: { at: number; entry: Entry }[] = [];
@@ -232,7 +235,12 @@ export class World {
   #probe(e: Extract<Effect, { kind: 'probe' }>): void {
     this.probes++;
     const check = this.config.checks[e.check]!;
-    const manner = this.paths.get(e.path) ?? this.origins.get(check.origin)!;
+    const manner =
+      this.checks.get(`${e.check}@${e.path}`) ??
+      this.paths.get(e.path) ??
+      this.checks.get(e.check) ??
+      this.origins.get(check.origin ?? '') ??
+      'pass';
     const hangs = manner === 'hang';
     this.#later(hangs ? check.timeoutMs : PROBE_MS, () => {
       const now = WALL_0 + this.now;
@@ -344,7 +352,12 @@ function seenOf(held: Held): Seen {
 
 export interface Shape {
   readonly origins?: Readonly<Record<string, { cloud?: string; region?: string }>>;
+  /** `NAME[:GROUP[:CLOUD]]` each. */
   readonly paths?: readonly string[];
+  /** Service checks, advisory checks and reference points, beside each origin's own `web`. */
+  readonly extra?: readonly CheckConfig[];
+  /** Service checks that origins need. */
+  readonly needs?: Readonly<Record<string, readonly string[]>>;
   readonly providers?: readonly string[];
   readonly records?: Readonly<Record<Name, Partial<CoreConfig['records'][string]>>>;
   readonly check?: Partial<CoreConfig['checks'][string]>;
@@ -353,38 +366,57 @@ export interface Shape {
   readonly detector?: CoreConfig['detector'];
 }
 
-/** A configuration for the engine: www on a (cloud one) then b (cloud two), at three providers. */
-export function coreConfig(shape: Shape = {}): CoreConfig {
-  const origins = shape.origins ?? { a: { cloud: 'one' }, b: { cloud: 'two' } };
-  const providers = shape.providers ?? ['cf', 'r53', 'ali'];
-  const paths = shape.paths ?? ['direct'];
-  const names = Object.keys(origins);
-  const checks = names.map((origin) => ({
+/** The check that every origin has, as the other checks of a test are made from. */
+export function webCheck(origin: string, cloud: string, region: string | null): CheckConfig {
+  return {
     id: `${origin}/web`,
-    role: 'origin' as const,
+    role: 'origin',
     origin,
-    cloud: origins[origin]!.cloud ?? 'one',
+    cloud,
     plane: null,
-    region: origins[origin]!.region ?? null,
-    paths,
+    region,
+    paths: [],
     intervalMs: 1000,
     timeoutMs: 1000,
     confirmMs: 250,
     fall: 3,
     rise: 2,
     advisory: false,
+  };
+}
+
+/** A configuration for the engine: www on a (cloud one) then b (cloud two), at three providers. */
+export function coreConfig(shape: Shape = {}): CoreConfig {
+  const origins = shape.origins ?? { a: { cloud: 'one' }, b: { cloud: 'two' } };
+  const providers = shape.providers ?? ['cf', 'r53', 'ali'];
+  const ways = (shape.paths ?? ['direct']).map((p) => p.split(':') as [string, string?, string?]);
+  const paths = ways.map(([name]) => name);
+  const names = Object.keys(origins);
+  const extra = (shape.extra ?? []).map((c) => ({
+    ...c,
+    paths: c.paths.length > 0 ? c.paths : paths,
     ...shape.check,
   }));
+  const own = names.map((origin) => ({
+    ...webCheck(origin, origins[origin]!.cloud ?? 'one', origins[origin]!.region ?? null),
+    paths,
+    ...shape.check,
+  }));
+  const checks = [...own, ...extra];
+  const idsOf = (fits: (c: CheckConfig) => boolean) => checks.filter(fits).map((c) => c.id);
   const records = Object.entries(shape.records ?? { 'www.gslb.test.': {} });
   return {
     cluster: 'shop',
     paths: Object.fromEntries(
-      paths.map((name) => [name, { name, group: name, cloud: null, references: [] }]),
+      ways.map(([name, group, cloud]) => {
+        const references = idsOf((c) => c.role === 'reference' && c.paths.includes(name));
+        return [name, { name, group: group || name, cloud: cloud ?? null, references }];
+      }),
     ),
     clouds: Object.fromEntries(
       [...new Set(Object.values(origins).map((o) => o.cloud ?? 'one'))].map((name) => [
         name,
-        { name, checks: [] },
+        { name, checks: idsOf((c) => c.role === 'service' && c.cloud === name) },
       ]),
     ),
     detector: shape.detector ?? { kind: 'counters' },
@@ -396,8 +428,8 @@ export function coreConfig(shape: Shape = {}): CoreConfig {
           name,
           cloud: origins[name]!.cloud ?? 'one',
           region: origins[name]!.region ?? null,
-          checks: [`${name}/web`],
-          needs: [],
+          checks: idsOf((c) => c.origin === name),
+          needs: shape.needs?.[name] ?? [],
           quorum: { kind: 'majority' as const },
         },
       ]),
