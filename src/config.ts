@@ -4,6 +4,7 @@
 // duration is in bounds, every DNS name is lower-case with its trailing dot. What is lawful but
 // unwise is a warning. It must never let a secret through that is written out, nor quote one.
 
+import { isIP } from 'node:net';
 import { z } from 'zod';
 import {
   closest,
@@ -24,6 +25,7 @@ import {
 import type {
   CheckConfig,
   CheckId,
+  CloudConfig,
   CoreConfig,
   Detector,
   Failback,
@@ -31,6 +33,7 @@ import type {
   Name,
   OriginConfig,
   PathConfig,
+  QuorumRule,
   RecordConfig,
   TargetConfig,
 } from './core/model.ts';
@@ -42,7 +45,9 @@ import {
   hostPort,
   parseHostPort,
   printDuration,
+  secretRef,
 } from './schema.ts';
+import { type Ballot, ballotsOf, groupPaths, neededOf, seatsOf, type Tie } from './votes.ts';
 
 export { type Problem, printProblem } from './config-text.ts';
 
@@ -64,6 +69,8 @@ export interface Config {
   readonly socket: string;
   /** Metrics, health and status over HTTP; null: off. */
   readonly listen: HostPort | null;
+  /** How long a gate holds the last decision while it cannot be known to be right. */
+  readonly gateHoldMs: number;
   readonly notify: { readonly command: readonly string[]; readonly timeoutMs: number } | null;
   readonly log: {
     readonly format: 'json' | 'text' | 'auto';
@@ -93,6 +100,8 @@ export interface Tables {
   readonly providers: Readonly<Record<string, ProviderType<any>>>;
   // biome-ignore lint/suspicious/noExplicitAny: each row has settings of its own.
   readonly checks: Readonly<Record<string, CheckType<any>>>;
+  /** Why a kind of check cannot go by a path at all, as a clause; null when it can. */
+  readonly pathProblem?: (kind: string, path: PathSpec) => string | null;
 }
 
 export type Parsed =
@@ -127,6 +136,110 @@ const absolutePath = z
   .regex(/^\/[^\0]{0,1000}$/, { error: 'expected an absolute path, such as /var/lib/detour' });
 
 const hosts = z.array(hostPort(53)).min(1).max(32);
+
+const word = (what: string) => z.string().min(1).max(60).describe(what);
+const cloudName = (what: string) =>
+  z
+    .string()
+    .describe(what)
+    .regex(namePattern, { error: `expected ${nameRule}` });
+const region = z
+  .string()
+  .regex(/^[\w.-]{1,60}$/, { error: 'expected a region, such as eu-central-1' })
+  .optional();
+/** Names of paths; which there are is looked at where all are known. */
+const pathNames = z.array(z.string()).min(1).max(1000).optional();
+
+const proxyNotation = 'expected http://HOST:PORT, https://HOST:PORT or socks5://HOST:PORT';
+const proxyUrl = z
+  .string()
+  .describe('proxy to go through: http://HOST:PORT, https://HOST:PORT or socks5://HOST:PORT')
+  .transform((text, context) => {
+    const [, scheme = '', place = ''] = /^([a-z0-9]+):\/\/([^/?#@]+)\/?$/i.exec(text) ?? [];
+    const kinds = { http: 'proxy', https: 'proxy', socks5: 'socks5' } as const;
+    const kind = rowOf(kinds, scheme.toLowerCase());
+    if (kind !== undefined && parseHostPort(place, null) !== null) {
+      return { kind, url: `${scheme.toLowerCase()}://${place}` };
+    }
+    const message = text.includes('@') ? `${noUser}, beside this key` : proxyNotation;
+    context.addIssue({ code: 'custom', message });
+    return z.NEVER;
+  });
+const noUser = 'no user and password may stand in it: give credentials: { env: NAME }';
+
+const blackboxNotation = 'expected http(s)://HOST or http(s)://HOST:PORT, with a path or without';
+const blackboxUrl = z
+  .string()
+  .max(2048)
+  .describe('base URL of a Prometheus blackbox_exporter that probes in our place')
+  .transform((text, context) => {
+    const [, scheme = '', place = '', below = ''] =
+      /^(https?):\/\/([^/?#@\s]+)((?:\/[\w.~%-]*)*)$/i.exec(text) ?? [];
+    if (place !== '' && parseHostPort(place, 1) !== null) {
+      return `${scheme.toLowerCase()}://${place}${below.replace(/\/+$/, '')}`;
+    }
+    const message = text.includes('@')
+      ? 'no user and password may stand in it: secrets are never written into the configuration'
+      : blackboxNotation;
+    context.addIssue({ code: 'custom', message });
+    return z.NEVER;
+  });
+
+const labels = z
+  .record(z.string(), z.string().min(1).max(60), { error: 'expected a map of texts' })
+  .describe('whatever else it may share with other paths')
+  .superRefine((value, context) => {
+    const say = (key: string, message: string) =>
+      context.addIssue({ code: 'custom', path: [key], message });
+    for (const key of Object.keys(value)) {
+      if (['site', 'uplink', 'cloud'].includes(key)) say(key, `put ${key} beside labels`);
+      else if (!/^[\w.-]{1,60}$/.test(key)) {
+        say(key, 'is no name for a label: 1 to 60 letters, digits, dots, - and _');
+      }
+    }
+    if (Object.keys(value).length > 20) say('', 'has more than the 20 labels that are allowed');
+  });
+
+const quorumNotation =
+  'expected majority, all, a whole number of groups such as 2, or a share such as 0.5 or 50%';
+const quorum = z
+  .union([z.string(), z.number()], { error: quorumNotation })
+  .describe('groups of paths that must agree: majority, all, a number such as 2, or 50%')
+  .transform((value, context): QuorumRule => {
+    if (value === 'majority' || value === 'all') return { kind: value };
+    const percent = typeof value === 'string' ? /^(\d{1,3}(?:\.\d{1,4})?)%$/.exec(value) : null;
+    const plain = typeof value === 'string' && /^\d{1,4}(\.\d{1,6})?$/.test(value);
+    const number = plain || typeof value === 'number' ? Number(value) : Number.NaN;
+    const share = percent === null ? number : Number(percent[1]) / 100;
+    if (percent === null && Number.isInteger(number) && number >= 1 && number <= 1000) {
+      return { kind: 'count', groups: number };
+    }
+    if (share > 0 && (percent === null ? share < 1 : share <= 1)) return { kind: 'share', share };
+    context.addIssue({ code: 'custom', message: quorumNotation });
+    return z.NEVER;
+  })
+  .optional();
+
+const dayMs = 86_400_000;
+const yearMs = 365.25 * dayMs;
+const spanMs: Readonly<Record<string, number>> = {
+  ...{ hour: dayMs / 24, day: dayMs, week: 7 * dayMs, month: yearMs / 12, year: yearMs },
+};
+const rarityNotation =
+  'expected a rarity such as 1 per 10 years, from 1 per hour to 1 per 1000 years';
+/** `1 per 10 years` as the time from one to the next, in milliseconds. */
+const rarity = z
+  .string()
+  .describe('how often a record may be switched without need, such as 1 per 10 years')
+  .transform((text, context) => {
+    const [, times, spans = '1', unit = ''] =
+      /^(\d{1,5}) per (?:(\d{1,5}) )?(hour|day|week|month|year)s?$/.exec(text) ?? [];
+    const everyMs = Math.round((Number(spans) * (spanMs[unit] ?? 0)) / Number(times));
+    if (everyMs >= dayMs / 24 && everyMs <= 1000 * yearMs) return everyMs;
+    context.addIssue({ code: 'custom', message: rarityNotation });
+    return z.NEVER;
+  })
+  .optional();
 
 const cadenceFields = {
   interval: duration('100ms', '1h').optional(),
@@ -167,8 +280,15 @@ const fields = {
         error: 'expected off or HOST:PORT, such as 127.0.0.1:9353',
       })
       .default('127.0.0.1:9353'),
+    gateHold: duration('1m', '30d').prefault('1d'),
   },
-  policy: { ...cadenceFields, ...steeringFields },
+  policy: {
+    ...cadenceFields,
+    ...steeringFields,
+    quorum,
+    detector: z.enum(['counters', 'sequential']).optional(),
+    falseSwitches: rarity,
+  },
   confirmBudget: {
     burst: whole(1, 100_000).default(400),
     perSecond: whole(1, 100_000).default(200),
@@ -188,8 +308,38 @@ const fields = {
     level: z.enum(['debug', 'info', 'warn', 'error']).default('info'),
   },
   path: {
-    site: z.string().min(1).max(60).optional().describe('where it is'),
-    uplink: z.string().min(1).max(60).optional().describe('the line it leaves by'),
+    site: word('where it is').optional(),
+    uplink: word('the line it leaves by').optional(),
+    cloud: cloudName('the cloud it sits in, about which it has no vote').optional(),
+    labels: labels.optional(),
+    localAddress: z
+      .string()
+      .describe('address of this machine to leave from')
+      .refine((text) => isIP(text) !== 0, {
+        message: 'expected an address of this machine, such as 192.0.2.7',
+      })
+      .optional(),
+    resolver: z
+      .array(
+        z.string().refine((text) => isIP(parseHostPort(text, 53)?.host ?? '') !== 0, {
+          message: 'expected ADDRESS or ADDRESS:PORT, such as 192.0.2.53',
+        }),
+      )
+      .min(1)
+      .max(8)
+      .describe('DNS servers that resolve names on this path')
+      .optional(),
+    module: z
+      .string()
+      .describe('module of the blackbox_exporter')
+      .regex(/^[\w.-]{1,100}$/, { error: 'expected the name of a module, such as http_2xx' })
+      .optional(),
+  },
+  /** Where a secret may have been put by mistake: never quoted. */
+  exit: {
+    proxy: proxyUrl.optional(),
+    blackbox: blackboxUrl.optional(),
+    credentials: secretRef.optional().describe('user:password at the proxy'),
   },
   provider: {
     nameservers: hosts
@@ -198,16 +348,24 @@ const fields = {
     timeout: duration('100ms', '1m').default(2000).describe('limit of one call to the API'),
   },
   origin: {
-    cloud: z
-      .string()
-      .describe('who runs it')
-      .regex(namePattern, { error: `expected ${nameRule}` }),
-    region: z
-      .string()
-      .regex(/^[\w.-]{1,60}$/, { error: 'expected a region, such as eu-central-1' })
+    cloud: cloudName('who runs it'),
+    region,
+    needs: z
+      .array(z.string())
+      .max(100)
+      .describe('checks of clouds without which it is down: CHECK of its own, or CLOUD:CHECK')
       .optional(),
+    quorum,
+    paths: pathNames,
   },
-  check: { ...cadenceFields, advisory: z.boolean().default(false) },
+  check: { advisory: z.boolean().default(false), paths: pathNames },
+  service: {
+    plane: z
+      .enum(['resource', 'service', 'control'])
+      .describe('what it speaks for: machines, what wants the cloud to authenticate, or its API'),
+    region,
+    paths: pathNames,
+  },
   record: {
     ttl: ttl.default(60).describe('seconds that resolvers may keep an answer'),
     mode: z.enum(['observe', 'steer']).default('observe'),
@@ -229,11 +387,9 @@ const defaults = {
   drift: 'report',
 } as const;
 
+const DEFAULT_DETECTOR: Detector['kind'] = 'sequential';
 /** One false switch of a record in ten years. */
-const DEFAULT_DETECTOR: Detector = {
-  kind: 'sequential',
-  falseSwitchEveryMs: 10 * 365.25 * 86_400_000,
-};
+const DEFAULT_FALSE_SWITCH_EVERY_MS = 10 * yearMs;
 
 type Policy = Read<typeof fields.policy>;
 
@@ -263,8 +419,12 @@ function readConfig(context: Context, root: Tree): Config | null {
   if (root.kind !== 'map') return null;
   const group = (key: string) => root.entries.get(key)?.tree ?? emptyMap;
   const policyTree = group('policy');
-  const policy = readFields(source, ['policy'], policyTree, fields.policy, ['confirmBudget']);
+  const policy = readFields(source, ['policy'], policyTree, fields.policy, [
+    'confirmBudget',
+    'references',
+  ]);
   checkCadence(context, ['policy'], policyTree, policy, {});
+  const detector = detectorOf(context, policy);
   const budget =
     (policyTree.kind === 'map' && policyTree.entries.get('confirmBudget')?.tree) || emptyMap;
   const confirm = readFields(source, ['policy', 'confirmBudget'], budget, fields.confirmBudget);
@@ -274,16 +434,13 @@ function readConfig(context: Context, root: Tree): Config | null {
     ? readFields(source, ['notify'], group('notify'), fields.notify)
     : null;
 
+  const parts: Parts = { checks: {}, probes: {} };
   const paths = readPaths(context, root);
+  const places = readReferences(context, root, policy, paths, parts);
   const { providers, lanes } = readProviders(context, root);
-  const clouds = readClouds(context, root);
-  const { origins, checks, probes } = readOrigins(
-    context,
-    root,
-    policy,
-    clouds,
-    Object.keys(paths),
-  );
+  const clouds = readClouds(context, root, policy, paths, parts);
+  const origins = readOrigins(context, root, policy, clouds, paths, parts);
+  checkCloudsOfPaths(context, paths, clouds, origins);
   const records = readRecords(context, root, policy, origins, providers);
   warnOfIdleParts(context, records, origins, providers);
 
@@ -295,24 +452,21 @@ function readConfig(context: Context, root: Tree): Config | null {
   }
   const core: CoreConfig = {
     cluster: cluster ?? '',
-    paths: groupPaths(Object.keys(paths)),
-    clouds: Object.fromEntries(
-      [...new Set([...(clouds ?? []), ...[...origins.values()].map((o) => o.config.cloud)])].map(
-        (name) => [name, { name, checks: [] }],
-      ),
-    ),
-    detector: DEFAULT_DETECTOR,
-    checks,
+    paths: places,
+    clouds: cloudsOf(clouds, origins),
+    detector,
+    checks: parts.checks,
     origins: Object.fromEntries([...origins].map(([name, { config }]) => [name, config])),
     records: Object.fromEntries(records),
     lanes,
     confirm: { burst: confirm.burst ?? 0, perSecond: confirm.perSecond ?? 0 },
   };
+  if (source.problems().length === 0) checkQuorums(context, core, origins, policy);
   return {
     core,
     providers: Object.fromEntries(providers),
-    probes,
-    paths,
+    probes: parts.probes,
+    paths: Object.fromEntries(paths.map((path) => [path.spec.name, path.spec])),
     dns: {
       port: dns.port ?? 0,
       roots: dns.roots ?? null,
@@ -322,6 +476,7 @@ function readConfig(context: Context, root: Tree): Config | null {
     stateDir,
     socket,
     listen: listen === undefined || listen === 'off' ? null : parseHostPort(listen, null),
+    gateHoldMs: top.gateHold ?? 0,
     notify: notify && { command: notify.command ?? [], timeoutMs: notify.timeout ?? 0 },
     log: { format: log.format ?? 'auto', level: log.level ?? 'info' },
   };
@@ -361,52 +516,254 @@ function plainName(key: string): string | null {
   return namePattern.test(key) ? key : null;
 }
 
-function readPaths(context: Context, root: MapTree): Record<string, PathSpec> {
-  const { source } = context;
-  const alone = 'one path alone decides; a second, independent one would have to agree';
+// ---------------------------------------------------------------- paths and their reference points
+
+interface ReadPath {
+  readonly spec: PathSpec;
+  readonly given: Read<typeof fields.path>;
+  readonly tree: MapTree;
+  readonly at: Path;
+}
+
+/** What checks of all kinds come to. */
+interface Parts {
+  readonly checks: Record<CheckId, CheckConfig>;
+  readonly probes: Record<CheckId, ProbeConfig>;
+}
+
+function readPaths(context: Context, root: MapTree): readonly ReadPath[] {
   if (!root.entries.has('paths')) {
-    source.warning([], alone);
-    return { direct: directPath('direct') };
+    const spec = { name: 'direct', kind: 'direct', localAddress: null, resolver: null } as const;
+    return [{ spec, given: {}, tree: emptyMap, at: [] }];
   }
-  const paths: Record<string, PathSpec> = {};
-  for (const [name, tree, path] of entriesOf(context, ['paths'], root, 'path')) {
+  return entriesOf(context, ['paths'], root, 'path').map(([name, below, at]) => {
     // Written as `office:` with nothing behind it.
-    const isEmpty = tree.kind === 'scalar' && tree.value === null;
-    readFields(source, path, isEmpty ? emptyMap : tree, fields.path);
-    paths[name] = directPath(name);
-  }
-  const names = Object.keys(paths);
-  if (names.length === 1) source.warning(['paths'], alone);
-  if (names.length > 1) {
-    const message = `${listOf(names)} all leave by this machine's own route and fail together`;
-    source.warning(['paths'], `${message}: they are not independent votes`);
-  }
-  return paths;
-}
-
-function directPath(name: string): PathSpec {
-  return { name, kind: 'direct', localAddress: null, resolver: null };
-}
-
-/** Paths that leave by this machine's own route fail together: one group, one vote. */
-function groupPaths(names: readonly string[]): Record<string, PathConfig> {
-  const group = names.toSorted().join('+');
-  return Object.fromEntries(
-    names.map((name) => [name, { name, group, cloud: null, references: [] }]),
-  );
-}
-
-/** The clouds that are named as such; null when the origins alone name them. */
-function readClouds(context: Context, root: MapTree): readonly string[] | null {
-  if (!root.entries.has('clouds')) return null;
-  return entriesOf(context, ['clouds'], root, 'cloud').map(([name, tree, path]) => {
-    const isEmpty = tree.kind === 'map' && tree.entries.size === 0;
-    if (!isEmpty && plainOf(tree) !== null) {
-      const message = 'expected nothing or {}: checks of a cloud itself are not understood';
-      context.source.problem(path, `${message}; put checks below origins`);
-    }
-    return name;
+    const isEmpty = below.kind === 'scalar' && below.value === null;
+    const tree = isEmpty ? emptyMap : below;
+    const others = [...Object.keys(fields.exit), 'references'];
+    const given = readFields(context.source, at, tree, fields.path, others);
+    const map = tree.kind === 'map' ? tree : emptyMap;
+    return { spec: readExit(context, at, map, name, given), given, tree: map, at };
   });
+}
+
+/** How a path leaves: by this machine's own route, from an address, by a proxy, or not at all. */
+function readExit(
+  { source }: Context,
+  at: Path,
+  tree: MapTree,
+  name: string,
+  given: Read<typeof fields.path>,
+): PathSpec {
+  const { proxy, blackbox, credentials } = readFields(
+    source,
+    at,
+    pick(tree, Object.keys(fields.exit)),
+    fields.exit,
+    [],
+    'kind',
+  );
+  const ways = ['localAddress', 'proxy', 'blackbox'].filter((key) => tree.entries.has(key));
+  if (ways.length > 1) {
+    const message = `${listOf(ways)} are different ways out: keep one of them`;
+    source.problem([...at, ways[1]!], message, 'key');
+  }
+  const belongs = (key: string, to: string) => {
+    if (!tree.entries.has(key) || tree.entries.has(to)) return;
+    source.problem([...at, key], `belongs to a ${to}: add ${to} or leave it out`, 'key');
+  };
+  belongs('credentials', 'proxy');
+  belongs('module', 'blackbox');
+  if (tree.entries.has('blackbox') && tree.entries.has('resolver')) {
+    const message = 'a blackbox_exporter resolves names by itself: leave it out';
+    source.problem([...at, 'resolver'], message, 'key');
+  }
+  const { localAddress = null, resolver = null, module = 'http_2xx' } = given;
+  if (proxy !== undefined) return { name, resolver, ...proxy, credentials: credentials ?? null };
+  if (blackbox === undefined) return { name, resolver, kind: 'direct', localAddress };
+  const host = parseHostPort(blackbox.replace(/^\w+:\/\/|(?<=\w)\/.*$/g, ''), 1)?.host ?? '';
+  if (blackbox.startsWith('http:') && !/^127\.|^::1$|^localhost$/.test(host)) {
+    const message = 'what it saw comes back in the clear, where anybody on the way may forge it';
+    source.warning([...at, 'blackbox'], `${message}: use https`);
+  }
+  return { name, resolver, kind: 'blackbox', url: blackbox, module };
+}
+
+/** What a path may share with others; the same way out is shared, too, whatever is said of it. */
+function domainsOf({ spec, given }: ReadPath): [domain: string, value: string][] {
+  const said = Object.entries({
+    site: given.site,
+    uplink: given.uplink,
+    cloud: given.cloud,
+    ...given.labels,
+  }).flatMap(([key, value]): [string, string][] => (value === undefined ? [] : [[key, value]]));
+  const exit = spec.kind === 'direct' ? (spec.localAddress ?? '') : spec.url;
+  return [...said, [`exit ${spec.kind}`, exit]];
+}
+
+/** `a and b share site office`; the ways out are not quoted. */
+function printTie({ paths: [first, second], domain, value }: Tie): string {
+  const ways: Readonly<Record<string, string>> = {
+    'exit direct': value === '' ? "this machine's own route" : `the address ${value}`,
+    'exit proxy': 'the same proxy',
+    'exit socks5': 'the same proxy',
+    'exit blackbox': 'the same blackbox_exporter',
+  };
+  const way = rowOf(ways, domain);
+  const and = `${first} and ${second}`;
+  return way === undefined ? `${and} share ${domain} ${value}` : `${and} leave by ${way}`;
+}
+
+/**
+ * Groups the paths, and reads their reference points: a path's own, or else those of the policy.
+ * With none at all nothing else is contacted: the origins of other clouds serve as such.
+ */
+function readReferences(
+  context: Context,
+  root: MapTree,
+  policy: Policy,
+  paths: readonly ReadPath[],
+  parts: Parts,
+): Record<string, PathConfig> {
+  const { source } = context;
+  const { groupOf, ties } = groupPaths(
+    paths.map((path) => ({ name: path.spec.name, domains: domainsOf(path) })),
+  );
+  warnOfGroups(context, root, paths, groupOf, ties);
+  const policyTree = root.entries.get('policy')?.tree;
+  const read = (at: Path, parent: Tree | undefined, mayBeEmpty: boolean) => {
+    const tree = parent?.kind === 'map' ? parent.entries.get('references')?.tree : undefined;
+    if (tree === undefined) return null;
+    if (mayBeEmpty && tree.kind === 'map' && tree.entries.size === 0) return [];
+    const where = [...at, 'references'];
+    const entries = entriesOf(context, where, parent, 'reference point');
+    if (entries.length === 1) {
+      const message = 'one reference point alone: while it is down, the path counts as blind';
+      source.warning(where, `${message}; name a second one`);
+    }
+    return entries.map(([name, below, here]) => ({
+      ...{ name, here, ...readCheck(context, here, below, policy, []) },
+    }));
+  };
+  const common = read(['policy'], policyTree, false) ?? [];
+  const places: Record<string, PathConfig> = {};
+  for (const { spec, given, tree, at } of paths) {
+    const references = (read(at, tree, true) ?? common).map((reference) => {
+      const { name, here, cadence, probe } = reference;
+      const id = `@${spec.name}:${name}`;
+      const place = { id, role: 'reference', origin: null, cloud: null, plane: null } as const;
+      const own = { region: null, paths: [spec.name], advisory: false };
+      parts.checks[id] = { ...place, ...own, ...cadence };
+      parts.probes[id] = probe;
+      checkPaths(context, here, probe.kind, [spec], 'give this path references of its own');
+      return id;
+    });
+    const group = groupOf.get(spec.name)!;
+    places[spec.name] = { name: spec.name, group, cloud: given.cloud ?? null, references };
+  }
+  return places;
+}
+
+/** Says which paths are one vote, and whether that is the only one. */
+function warnOfGroups(
+  { source }: Context,
+  root: MapTree,
+  paths: readonly ReadPath[],
+  groupOf: ReadonlyMap<string, string>,
+  ties: readonly Tie[],
+): void {
+  const groups = new Map<string, Tie[]>();
+  for (const tie of ties) {
+    const group = groupOf.get(tie.paths[0])!;
+    groups.set(group, [...(groups.get(group) ?? []), tie]);
+  }
+  for (const [group, joined] of groups) {
+    const members = paths.filter((p) => groupOf.get(p.spec.name) === group);
+    const why = listOf(joined.map(printTie));
+    source.warning(members[1]!.at, `${why}: they are one group, ${shorten(group)}, and one vote`);
+  }
+  if (new Set(groupOf.values()).size !== 1) return;
+  const alone = paths.length === 1 ? 'one path' : 'one group of paths';
+  const message = `${alone} alone decides; a second, independent one would have to agree`;
+  source.warning(root.entries.has('paths') ? ['paths'] : [], message);
+}
+
+function shorten(text: string): string {
+  return text.length <= 80 ? text : `${text.slice(0, 77)}...`;
+}
+
+// ---------------------------------------------------------------- clouds
+
+interface ReadClouds {
+  /** Those that stand under `clouds`; null when the origins alone name them. */
+  readonly declared: ReadonlyMap<string, CloudConfig> | null;
+}
+
+function readClouds(
+  context: Context,
+  root: MapTree,
+  policy: Policy,
+  paths: readonly ReadPath[],
+  parts: Parts,
+): ReadClouds {
+  const { source } = context;
+  if (!root.entries.has('clouds')) return { declared: null };
+  const declared = new Map<string, CloudConfig>();
+  for (const [cloud, tree, path] of entriesOf(context, ['clouds'], root, 'cloud')) {
+    const checks: CheckId[] = [];
+    declared.set(cloud, { name: cloud, checks });
+    const isEmpty = plainOf(tree) === null || (tree.kind === 'map' && tree.entries.size === 0);
+    if (isEmpty) continue;
+    readFields(source, path, tree, {}, ['checks']);
+    if (tree.kind !== 'map' || !tree.entries.has('checks')) continue;
+    for (const [word, below, at] of entriesOf(context, [...path, 'checks'], tree, 'check')) {
+      const id = `${cloud}:${word}`;
+      const keys = Object.keys(fields.service);
+      const { cadence, probe } = readCheck(context, at, below, policy, keys);
+      const given = readFields(source, at, pick(below, keys), fields.service);
+      const by = namedPaths(context, [...at, 'paths'], given.paths, paths);
+      checkPaths(context, at, probe.kind, by, 'name the paths that can in paths');
+      checks.push(id);
+      parts.checks[id] = {
+        ...{ id, role: 'service', origin: null, cloud, plane: given.plane ?? 'resource' },
+        ...{ region: given.region ?? null, paths: by.map((p) => p.name), advisory: false },
+        ...cadence,
+      };
+      parts.probes[id] = probe;
+    }
+  }
+  return { declared };
+}
+
+/** Every cloud there is: those with an entry of their own, and those that origins name. */
+function cloudsOf(
+  { declared }: ReadClouds,
+  origins: ReadonlyMap<string, ReadOrigin>,
+): Record<string, CloudConfig> {
+  const clouds = new Map(declared ?? []);
+  for (const { config } of origins.values()) {
+    const name = config.cloud;
+    if (!clouds.has(name)) clouds.set(name, { name, checks: [] });
+  }
+  return Object.fromEntries(clouds);
+}
+
+/** A cloud that nobody has named is taken for a new one, unless it looks like one that is known. */
+function checkCloud({ source }: Context, at: Path, cloud: string, known: readonly string[]): void {
+  if (cloud === '' || known.includes(cloud) || closest(cloud, known) === null) return;
+  const cure = `if it is another one, name it under clouds as well: ${cloud}: {}`;
+  source.problem(at, `${notAmong('cloud', cloud, known)}; ${cure}`);
+}
+
+function checkCloudsOfPaths(
+  context: Context,
+  paths: readonly ReadPath[],
+  clouds: ReadClouds,
+  origins: ReadonlyMap<string, ReadOrigin>,
+): void {
+  const known = Object.keys(cloudsOf(clouds, origins));
+  for (const { given, at } of paths)
+    checkCloud(context, [...at, 'cloud'], given.cloud ?? '', known);
 }
 
 // ---------------------------------------------------------------- providers
@@ -480,90 +837,156 @@ function notAmong(what: string, value: unknown, known: readonly string[]): strin
 interface ReadOrigin {
   readonly config: OriginConfig;
   readonly path: Path;
-}
-
-interface ReadOrigins {
-  readonly origins: ReadonlyMap<string, ReadOrigin>;
-  readonly checks: Record<CheckId, CheckConfig>;
-  readonly probes: Record<CheckId, ProbeConfig>;
+  /** Its quorum is its own, not that of the policy. */
+  readonly hasQuorum: boolean;
 }
 
 function readOrigins(
   context: Context,
   root: MapTree,
   policy: Policy,
-  clouds: readonly string[] | null,
-  paths: readonly string[],
-): ReadOrigins {
+  clouds: ReadClouds,
+  paths: readonly ReadPath[],
+  parts: Parts,
+): ReadonlyMap<string, ReadOrigin> {
   const { source } = context;
   const origins = new Map<string, ReadOrigin>();
-  const checks: Record<CheckId, CheckConfig> = {};
-  const probes: Record<CheckId, ProbeConfig> = {};
+  const declared = clouds.declared === null ? null : [...clouds.declared.keys()];
   for (const [name, tree, path] of entriesOf(context, ['origins'], root, 'origin')) {
-    const { cloud = '', region = null } = readFields(source, path, tree, fields.origin, ['checks']);
-    if (clouds !== null && cloud !== '' && !clouds.includes(cloud)) {
-      source.problem([...path, 'cloud'], notAmong('cloud', cloud, clouds));
-    }
+    const given = readFields(source, path, tree, fields.origin, ['checks']);
+    const { cloud = '', region = null } = given;
+    if (declared !== null) checkCloud(context, [...path, 'cloud'], cloud, declared);
     const config = {
-      ...{ name, cloud, region, checks: [] as CheckId[], needs: [] },
-      quorum: { kind: 'majority' } as const,
+      ...{ name, cloud, region, checks: [] as CheckId[] },
+      needs: readNeeds(context, [...path, 'needs'], given.needs ?? [], cloud, clouds, parts),
+      quorum: given.quorum ?? policy.quorum ?? ({ kind: 'majority' } as const),
     };
-    origins.set(name, { config, path });
+    origins.set(name, { config, path, hasQuorum: given.quorum !== undefined });
     if (tree.kind !== 'map') continue;
-    let required = 0;
+    const usual = namedPaths(context, [...path, 'paths'], given.paths, paths);
     for (const [word, below, at] of entriesOf(context, [...path, 'checks'], tree, 'check')) {
       const id = `${name}/${word}`;
-      const own = { id, role: 'origin', origin: name, cloud, plane: null, region, paths } as const;
-      const { check, probe } = readCheck(context, at, below, policy, own);
+      const keys = Object.keys(fields.check);
+      const { cadence, probe } = readCheck(context, at, below, policy, keys);
+      const own = readFields(source, at, pick(below, keys), fields.check);
+      const by =
+        own.paths === undefined ? usual : namedPaths(context, [...at, 'paths'], own.paths, paths);
+      checkPaths(context, at, probe.kind, by, 'name the paths that can in paths');
       config.checks.push(id);
-      checks[id] = check;
-      probes[id] = probe;
-      if (!check.advisory) required++;
+      parts.checks[id] = {
+        ...{ id, role: 'origin', origin: name, cloud, plane: null, region },
+        ...{ paths: by.map((p) => p.name), advisory: own.advisory ?? false, ...cadence },
+      };
+      parts.probes[id] = probe;
     }
-    if (required === 0 && config.checks.length > 0) {
+    if (config.checks.length > 0 && config.checks.every((id) => parts.checks[id]!.advisory)) {
       const message = 'all checks are advisory, so nothing says whether this origin is up';
       source.problem([...path, 'checks'], `${message}: leave advisory out of one`);
     }
   }
-  return { origins, checks, probes };
+  return origins;
 }
 
-type CheckPlace = Pick<
-  CheckConfig,
-  'id' | 'role' | 'origin' | 'cloud' | 'plane' | 'region' | 'paths'
->;
+/** The cloud checks that an origin needs: `oss` of its own cloud, `east:oss` of another one. */
+function readNeeds(
+  { source }: Context,
+  path: Path,
+  given: readonly string[],
+  cloud: string,
+  { declared }: ReadClouds,
+  parts: Parts,
+): readonly CheckId[] {
+  const all = [...(declared ?? new Map<string, CloudConfig>()).values()].flatMap((c) => c.checks);
+  const short = (id: CheckId) =>
+    id.startsWith(`${cloud}:`) ? id.slice(cloud.length + 1) : String(id);
+  const needs: CheckId[] = [];
+  for (const [i, word] of given.entries()) {
+    const at = [...path, i];
+    const id = word.includes(':') ? word : `${cloud}:${word}`;
+    if (!all.includes(id)) {
+      const cure = `; checks of clouds stand under clouds.${cloud || 'NAME'}.checks`;
+      source.problem(at, `${notAmong('check of a cloud', word, all.map(short))}${cure}`);
+    } else if (needs.includes(id)) {
+      source.problem(at, `${show(word)} stands twice: keep one`);
+    } else {
+      needs.push(id);
+      if (parts.checks[id]!.plane !== 'control') continue;
+      const message = `${id} is about the cloud's API: when it fails alone, what runs keeps running`;
+      source.warning(at, `${message}, and this would move off it all the same`);
+    }
+  }
+  return needs;
+}
 
-/** One check: its kind's own settings beside its cadence. Values of the kind are not quoted. */
+/** The paths named at a place, or all; in the order of the configuration. */
+function namedPaths(
+  { source }: Context,
+  at: Path,
+  names: readonly string[] | undefined,
+  paths: readonly ReadPath[],
+): readonly PathSpec[] {
+  const all = paths.map((path) => path.spec);
+  if (names === undefined) return all;
+  const known = all.map((spec) => spec.name);
+  for (const [i, name] of names.entries()) {
+    if (!known.includes(name)) source.problem([...at, i], notAmong('path', name, known));
+    else if (names.indexOf(name) < i) {
+      source.problem([...at, i], `${show(name)} stands twice: keep one`);
+    }
+  }
+  return all.filter((spec) => names.includes(spec.name));
+}
+
+/** Refuses a check by a path that its kind cannot go by. */
+function checkPaths(
+  { source, tables }: Context,
+  at: Path,
+  kind: string,
+  paths: readonly PathSpec[],
+  cure: string,
+): void {
+  if (kind === '' || tables.pathProblem === undefined) return;
+  for (const path of paths) {
+    const problem = tables.pathProblem(kind, path);
+    if (problem === null) continue;
+    source.problem([...at, kind], `cannot go by the path ${path.name}: ${problem}; ${cure}`, 'key');
+  }
+}
+
+/** A map with some of its keys, or without them. */
+function pick(tree: Tree, keys: readonly string[], wanted = true): MapTree {
+  if (tree.kind !== 'map') return emptyMap;
+  const entries = [...tree.entries].filter(([key]) => keys.includes(key) === wanted);
+  return { ...tree, entries: new Map(entries) };
+}
+
+const cadenceKeys = Object.keys(cadenceFields);
+
+type Cadence = Pick<CheckConfig, 'intervalMs' | 'timeoutMs' | 'confirmMs' | 'fall' | 'rise'>;
+
+/**
+ * One check: its kind's own settings beside its cadence and `others`, keys that the caller reads.
+ * Values of the kind are not quoted.
+ */
 function readCheck(
   context: Context,
   path: Path,
   tree: Tree,
   policy: Policy,
-  own: CheckPlace,
-): { check: CheckConfig; probe: ProbeConfig } {
+  others: readonly string[],
+): { readonly cadence: Cadence; readonly probe: ProbeConfig } {
   const { source, tables } = context;
-  const map = tree.kind === 'map' ? tree : emptyMap;
-  const split = (mine: boolean): MapTree => {
-    const entries = [...map.entries].filter(([key]) => Object.hasOwn(fields.check, key) === mine);
-    return { ...map, entries: new Map(entries) };
-  };
-  const given = readFields(source, path, split(true), fields.check);
-  checkCadence(context, path, map, given, policy);
-  const rest = split(false);
+  const mine = [...cadenceKeys, ...others];
+  const given = readFields(source, path, pick(tree, cadenceKeys), cadenceFields);
+  checkCadence(context, path, tree, given, policy);
+  const rest = pick(tree, mine, false);
   const keys = [...rest.entries.keys()];
   const found = keys.filter((key) => Object.hasOwn(tables.checks, key));
-  const [kind = ''] = found;
+  const kind = found.length === 1 ? found[0]! : '';
   let settings: unknown = null;
-  if (found.length === 1) {
+  if (kind !== '') {
     const row = tables.checks[kind]!;
-    settings = readPlain(
-      source,
-      path,
-      plainOf(rest),
-      row.settings,
-      'kind',
-      Object.keys(fields.check),
-    );
+    settings = readPlain(source, path, plainOf(rest), row.settings, 'kind', mine);
   } else {
     const known = Object.keys(tables.checks);
     const close = keys.map((key) => [key, closest(key, known)]).find(([, word]) => word !== null);
@@ -574,16 +997,14 @@ function readCheck(
   }
   const intervalMs = given.interval ?? policy.interval ?? defaults.intervalMs;
   const timeoutMs = given.timeout ?? policy.timeout ?? defaults.timeoutMs;
-  const check: CheckConfig = {
-    ...own,
+  const cadence = {
     intervalMs,
     timeoutMs,
     confirmMs: given.confirm ?? policy.confirm ?? Math.min(defaults.confirmMs, intervalMs),
     fall: given.fall ?? policy.fall ?? defaults.fall,
     rise: given.rise ?? policy.rise ?? defaults.rise,
-    advisory: given.advisory ?? false,
   };
-  return { check, probe: { kind, settings, timeoutMs } };
+  return { cadence, probe: { kind, settings, timeoutMs } };
 }
 
 /** The durations of a cadence against each other, told at the place that sets one of them. */
@@ -610,6 +1031,75 @@ function checkCadence(
     const cure = `make it at most ${printDuration(interval)}`;
     source.problem(at('confirm'), `${message} of ${printDuration(interval)}: ${cure}`);
   }
+}
+
+// ---------------------------------------------------------------- who decides
+
+function detectorOf({ source }: Context, policy: Policy): Detector {
+  const kind = policy.detector ?? DEFAULT_DETECTOR;
+  if (kind === 'counters') {
+    if (policy.falseSwitches === undefined) return { kind };
+    const message = 'counters know no such rate: use detector: sequential or leave it out';
+    source.problem(['policy', 'falseSwitches'], message, 'key');
+  }
+  const falseSwitchEveryMs = policy.falseSwitches ?? DEFAULT_FALSE_SWITCH_EVERY_MS;
+  return { kind: 'sequential', falseSwitchEveryMs };
+}
+
+/** Refuses a quorum that can never be met, and says where one group decides alone. */
+function checkQuorums(
+  { source }: Context,
+  core: CoreConfig,
+  origins: ReadonlyMap<string, ReadOrigin>,
+  policy: Policy,
+): void {
+  const groups = new Set(Object.values(core.paths).map((path) => path.group)).size;
+  for (const [name, { path, hasQuorum }] of origins) {
+    const where = hasQuorum ? [...path, 'quorum'] : path;
+    for (const ballot of ballotsOf(core, name)) {
+      const what = listOf(ballot.checks);
+      const needed = neededOf(ballot);
+      const others = withoutVote(ballot);
+      if (ballot.voting === 0) {
+        const cure = 'let a path that sits elsewhere probe it';
+        source.problem(path, `nobody has a vote on ${what} (${others}): ${cure}`, 'key');
+      } else if (needed > ballot.voting) {
+        const voting = listOf(ballot.seats.filter((s) => s.voters.length > 0).map(groupOf));
+        const least = `${needed} groups must agree on ${what}, and only ${ballot.voting} `;
+        const have = `${ballot.voting === 1 ? 'has' : 'have'} a vote: ${voting}`;
+        const cure = `lower the quorum of ${name} to ${ballot.voting}, or add paths that share nothing`;
+        const why = others === '' ? '' : ` (${others})`;
+        const at = hasQuorum || policy.quorum === undefined ? where : ['policy', 'quorum'];
+        source.problem(at, `${least}${have}${why}; ${cure} with these`);
+      } else if (ballot.voting === 1 && groups > 1) {
+        const only = ballot.seats.find((s) => s.voters.length > 0)!.group;
+        source.warning(path, `${shorten(only)} alone decides on ${what} (${others})`);
+      } else if (needed === 1 && groups > 1) {
+        const message = `with a quorum of 1 any one of ${ballot.voting} groups alone decides`;
+        source.warning(where, `${message} on ${what}`);
+      }
+    }
+  }
+  for (const check of Object.values(core.checks)) {
+    if (check.role !== 'service') continue;
+    if (seatsOf(core, check.cloud, check.paths).some((s) => s.voters.length > 0)) continue;
+    const at = ['clouds', check.cloud!, 'checks', check.id.slice(check.cloud!.length + 1)];
+    source.warning(at, `all its paths sit in ${check.cloud}: nobody has a vote on it`);
+  }
+}
+
+const groupOf = ({ group }: { readonly group: string }) => shorten(group);
+
+/** `tokyo sits in its cloud aws and sydney does not probe it`; empty when all have a vote. */
+function withoutVote({ seats, cloud }: Ballot): string {
+  const out = seats.filter((seat) => seat.voters.length === 0);
+  return listOf(
+    out.map((seat) =>
+      seat.barred.length > 0
+        ? `${groupOf(seat)} sits in its cloud ${cloud}`
+        : `${groupOf(seat)} does not probe it`,
+    ),
+  ).replace(/^nothing$/, '');
 }
 
 // ---------------------------------------------------------------- records
@@ -808,11 +1298,16 @@ export function jsonSchema(tables: Tables): object {
   const byName = (value: z.ZodType) => z.record(name, value);
   /** Stands for the settings of a row until they are put in its place. */
   const hole = (of: string) => z.unknown().meta({ 'x-rows': of });
+  const references = () => byName(hole('references')).optional();
   const shape = z.strictObject({
     ...fields.top,
     providers: byName(hole('providers')),
-    paths: byName(z.strictObject(fields.path).nullable()).optional(),
-    clouds: byName(z.strictObject({}).nullable()).optional(),
+    paths: byName(
+      z.strictObject({ ...fields.path, ...fields.exit, references: references() }).nullable(),
+    ).optional(),
+    clouds: byName(
+      z.strictObject({ checks: byName(hole('services')).optional() }).nullable(),
+    ).optional(),
     origins: byName(z.strictObject({ ...fields.origin, checks: byName(hole('checks')) })),
     records: z.record(
       z.string(),
@@ -826,6 +1321,7 @@ export function jsonSchema(tables: Tables): object {
       .strictObject({
         ...fields.policy,
         confirmBudget: z.strictObject(fields.confirmBudget).optional(),
+        references: references(),
       })
       .optional(),
     dns: z.strictObject(fields.dns).optional(),
@@ -835,12 +1331,14 @@ export function jsonSchema(tables: Tables): object {
   const providers = Object.entries(tables.providers).map(([type, row]) =>
     withKeys(schemaOf(row.settings), { type: z.literal(type), ...fields.provider }),
   );
-  const checks = Object.values(tables.checks).map((row) =>
-    withKeys(schemaOf(row.settings), fields.check),
-  );
+  const kinds = (keys: Record<string, z.ZodType>) => ({
+    anyOf: Object.values(tables.checks).map((row) => withKeys(schemaOf(row.settings), keys)),
+  });
   const rows: Readonly<Record<string, object>> = {
     providers: { anyOf: providers },
-    checks: { anyOf: checks },
+    checks: kinds({ ...cadenceFields, ...fields.check }),
+    services: kinds({ ...cadenceFields, ...fields.service }),
+    references: kinds(cadenceFields),
   };
   const filled = JSON.stringify(schemaOf(shape), (_key, value) => rows[value?.['x-rows']] ?? value);
   return { title: 'Configuration of Detour', ...JSON.parse(filled) };

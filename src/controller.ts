@@ -25,7 +25,7 @@ import type {
   Survey,
 } from './core/model.ts';
 import type { State, Step } from './core/state.ts';
-import { type StatusView, view } from './core/view.ts';
+import { type GateView, gateView, type StatusView, view } from './core/view.ts';
 import type {
   Clock,
   Coordinator,
@@ -112,6 +112,10 @@ export class Controller {
 
   status(): StatusView {
     return view(this.#state, { version: this.#world.version, reload: this.#reload });
+  }
+
+  gate(record: Name): GateView | null {
+    return gateView(this.#state, record, this.#world.clock.now());
   }
 
   history(query: { record?: Name; limit: number }): readonly StoredEntry[] {

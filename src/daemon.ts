@@ -93,6 +93,7 @@ async function serve(
   const desk: Desk = {
     status: () => controller.status(),
     command: (command) => controller.command(command),
+    gate: (record) => controller.gate(record),
     history: (query) => controller.history(query),
     reload: () => reload(configPath, controller, clock, log),
   };
@@ -105,7 +106,15 @@ async function serve(
   try {
     served.push(await serveControl({ path: config.socket, desk, trouble }));
     if (config.listen !== null) {
-      served.push(await serveHttp({ ...config.listen, desk, metrics, trouble }));
+      served.push(
+        await serveHttp({
+          ...config.listen,
+          desk,
+          metrics,
+          gateHoldMs: config.gateHoldMs,
+          trouble,
+        }),
+      );
     }
     log.info(`detour ${version} runs: ${Object.keys(config.core.records).length} records`, {
       kind: 'run',

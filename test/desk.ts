@@ -18,6 +18,7 @@ export interface StandIn extends Desk {
   reply: (command: Command) => Reply | Promise<Reply>;
   entries: StoredEntry[];
   reloads: number;
+  unsureMs: number;
 }
 
 export function standIn(): StandIn {
@@ -27,6 +28,13 @@ export function standIn(): StandIn {
     queries: [],
     entries: [],
     reloads: 0,
+    unsureMs: 0,
+    gate(name) {
+      const record = desk.view.records.find((r) => r.name === name);
+      if (record === undefined) return null;
+      const targets = record.targets.map((t) => t.origin);
+      return { target: record.target, targets, unsureMs: desk.unsureMs };
+    },
     reply: (command) => ({ exit: 0, message: `done: ${command.kind}` }),
     status: () => desk.view,
     async command(command) {

@@ -47,6 +47,7 @@ async function http(more: Partial<HttpOptions> = {}) {
     port: 0,
     desk,
     metrics: { text: async () => 'detour_ready 1\n', contentType: 'text/plain; version=0.0.4' },
+    gateHoldMs: 3_600_000,
     trouble: (what, detail) => void troubles.push(`${what}: ${detail}`),
     ...more,
   });
@@ -445,6 +446,11 @@ test('a gate is open for the target in force and closed for the others', async (
   desk.view = { ...desk.view, records: [{ ...first!, target: 'tokyo' }] };
   assert.equal(await gate('www.gslb.example.net/hangzhou'), 503);
   assert.equal(await gate('www.gslb.example.net/tokyo'), 200);
+  desk.unsureMs = 3_600_000;
+  assert.equal(await gate('www.gslb.example.net/tokyo'), 200, 'the last decision is kept');
+  desk.unsureMs = 3_600_001;
+  assert.equal(await gate('www.gslb.example.net/tokyo'), 503, 'and not for ever');
+  desk.unsureMs = 0;
   desk.view = { ...desk.view, records: [{ ...first!, target: null, cname: null }] };
   assert.equal(await gate('www.gslb.example.net/hangzhou'), 503, 'before adoption none is open');
 });

@@ -307,6 +307,7 @@ function arrangeRecord(
       dark: false,
       dawnUntilAt: 0,
       cells: new Map(),
+      unsureSinceAt: state.now,
       told: null,
       noted: null,
     };

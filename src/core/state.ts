@@ -173,6 +173,8 @@ export interface RecordState {
   /** After such darkness, until when a target that is still down is given time to come back too. */
   dawnUntilAt: number;
   readonly cells: Map<string, Cell>;
+  /** Since when it is not known whether the target in force is still the right one; null: known. */
+  unsureSinceAt: number | null;
   told: string | null;
   /** The last reason for staying that stands in the journal. */
   noted: string | null;

@@ -64,6 +64,15 @@ const WANTS_PERSON: ReadonlySet<string> = new Set([
   'budget-spent',
   'store-failed',
 ]);
+/** Reasons that mean: nobody knows whether what is in force is still right. */
+const UNSURE: ReadonlySet<string> = new Set([
+  'no-lease',
+  'store-failed',
+  'reading',
+  'settling',
+  'blind',
+  'target-unknown',
+]);
 /** Reasons that come and go by themselves: not worth a line in the journal. */
 const PASSING: ReadonlySet<string> = new Set([
   'reading',
@@ -453,6 +462,7 @@ function stayPut(
 
 function setStay(state: State, r: RecordState, reason: string, sentence: string, out: Step): void {
   r.stay = { reason, sentence };
+  r.unsureSinceAt = UNSURE.has(reason) ? (r.unsureSinceAt ?? state.now) : null;
   if (PASSING.has(reason)) {
     if (reason !== 'target-up') return;
     r.noted = null;

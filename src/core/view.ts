@@ -259,6 +259,21 @@ function recordView(state: State, r: RecordState): RecordView {
   };
 }
 
+/** What a gate is asked: cheap, so that a gate can be asked by every load balancer there is. */
+export interface GateView {
+  readonly target: string | null;
+  readonly targets: readonly string[];
+  /** For how long nobody has known whether that is still right, in milliseconds; 0: it is known. */
+  readonly unsureMs: number;
+}
+
+export function gateView(state: State, record: Name, now: number): GateView | null {
+  const r = state.records.get(record);
+  if (r === undefined) return null;
+  const unsureMs = r.unsureSinceAt === null ? 0 : Math.max(0, now - r.unsureSinceAt);
+  return { target: r.doc.target, targets: r.config.targets.map((t) => t.origin), unsureMs };
+}
+
 /** Decided at the end of patience, written and visible as last measured, then one TTL. */
 function earliestBenefit(state: State, r: RecordState): number | null {
   const origin = state.origins.get(r.doc.target ?? '');

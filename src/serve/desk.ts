@@ -3,12 +3,14 @@
 // never sees the state itself, only views and replies.
 
 import type { Command, Name, Reply } from '../core/model.ts';
-import type { StatusView } from '../core/view.ts';
+import type { GateView, StatusView } from '../core/view.ts';
 import type { StoredEntry } from '../ports.ts';
 
 export interface Desk {
   /** The state as it is now, derived on request. */
   status(): StatusView;
+  /** One record's gate; null when it is not configured. */
+  gate(record: Name): GateView | null;
   /** Carries one operator's command through a commit. Refusals are replies, not rejections. */
   command(command: Command): Promise<Reply>;
   /** The newest entries of the journal first, at most `limit` (1 to 10,000). */

@@ -14,6 +14,8 @@ export interface HttpOptions {
   readonly port: number;
   readonly desk: Desk;
   readonly metrics: { text(): Promise<string>; readonly contentType: string };
+  /** How long a gate holds the last decision while it cannot be known to be right. */
+  readonly gateHoldMs: number;
   readonly trouble: Trouble;
   readonly limits?: Partial<Limits>;
 }
@@ -55,7 +57,8 @@ function handler(options: HttpOptions) {
   };
 }
 
-async function answer({ desk, metrics }: HttpOptions, path: string): Promise<Answer> {
+async function answer(options: HttpOptions, path: string): Promise<Answer> {
+  const { desk, metrics } = options;
   switch (path) {
     case '/metrics':
       return { status: 200, text: await metrics.text(), type: metrics.contentType };
@@ -64,7 +67,7 @@ async function answer({ desk, metrics }: HttpOptions, path: string): Promise<Ans
     case '/readyz':
       return readiness(desk);
     default:
-      return path.startsWith('/gates/') ? gate(desk, path.slice('/gates/'.length)) : nothing;
+      return path.startsWith('/gates/') ? gate(options, path.slice('/gates/'.length)) : nothing;
   }
 }
 
@@ -79,19 +82,25 @@ function readiness(desk: Desk): Answer {
   return { status: 503, text: `not ready\n${reasons.map((reason) => `${reason}\n`).join('')}` };
 }
 
-/** 200 for the target in force, 503 for the others, 404 for what is not configured. */
-function gate(desk: Desk, rest: string): Answer {
+/**
+ * 200 for the target in force, 503 for the others, 404 for what is not configured. While nobody
+ * knows whether that target is still right (all paths blind, just started, no store), the last
+ * decision stands for `gateHoldMs`; after that every gate of the record is 503.
+ */
+function gate({ desk, gateHoldMs }: HttpOptions, rest: string): Answer {
   const parts = rest.split('/').map(decode);
   const [record, wanted] = parts;
   const name = record ? toName(record) : null;
   if (parts.length !== 2 || name === null || !wanted) {
     return { status: 404, text: 'a gate is asked for as /gates/RECORD/TARGET\n' };
   }
-  const view = desk.status().records.find((r) => r.name === name);
-  if (view === undefined) return { status: 404, text: 'no such record is configured\n' };
+  const view = desk.gate(name);
+  if (view === null) return { status: 404, text: 'no such record is configured\n' };
+  if (view.target === wanted && view.unsureMs > gateHoldMs) {
+    return { status: 503, text: 'in force, but not known to be right for too long\n' };
+  }
   if (view.target === wanted) return { status: 200, text: 'in force\n' };
-  const known = view.targets.some((t) => t.origin === wanted);
-  return known
+  return view.targets.includes(wanted)
     ? { status: 503, text: 'not in force\n' }
     : { status: 404, text: 'no such target is configured for this record\n' };
 }
