@@ -2,7 +2,7 @@
 // it, as an operator would read it. `UPDATE=1` writes the traces anew; the diff is then reviewed
 // like code. The words a scenario may use are the cases of `act` below.
 
-import type { CheckConfig, Command, Plane } from '../src/core/model.ts';
+import type { CheckConfig, Command, Detector, Plane, QuorumRule } from '../src/core/model.ts';
 import { formatMarker } from '../src/core/plan.ts';
 import { parseDuration } from '../src/schema.ts';
 import {
@@ -121,7 +121,10 @@ class Player {
         w!.origins.set(first, second as Manner);
         return;
       case 'path':
-        return setManner(w!.paths, first, second);
+        for (const name of first === 'all' ? Object.keys(w!.config.paths) : first.split(',')) {
+          setManner(w!.paths, name, second);
+        }
+        return;
       case 'check':
         return setManner(w!.checks, first, second);
       case 'api':
@@ -155,7 +158,7 @@ class Player {
         }
         return w!.send({ kind: 'configured', config: w!.config });
       case 'show':
-        return this.#show();
+        return first === 'clouds' ? this.#showClouds() : this.#show();
       default:
         return this.#command(verb!, first, second, third, words);
     }
@@ -183,6 +186,18 @@ class Player {
         this.#said.push(`  ${cell.provider}: ${value} ${marker || 'unmarked'}${problem}`);
       }
     }
+  }
+
+  /** Each cloud's diagnosis with its evidence, each origin's health, and how often was switched. */
+  #showClouds(): void {
+    const w = this.#w;
+    this.#collect();
+    for (const { diagnosis } of w.state.clouds.values()) {
+      this.#said.push(`${diagnosis.word}: ${diagnosis.sentence}`);
+    }
+    const health = [...w.state.origins.values()].map((o) => `${o.name} ${o.health}`);
+    const switches = w.journal.filter((j) => j.entry.kind === 'switch').length;
+    this.#said.push(`  ${health.join(', ')}; ${switches} switches so far`);
   }
 }
 
@@ -302,11 +317,9 @@ function shapeOf(words: readonly string[]): Shape {
     } else if (key === 'needs') {
       const [origin, ...id] = value.split(':') as [string, ...string[]];
       shape.needs = { ...shape.needs, [origin]: [...(shape.needs?.[origin] ?? []), id.join(':')] };
-    } else if (key === 'detector') {
-      const falseSwitchEveryMs = 10 * 365 * 86_400_000;
-      shape.detector =
-        value === 'sequential' ? { kind: value, falseSwitchEveryMs } : { kind: 'counters' };
-    } else if (key === 'paths') shape.paths = value.split(',');
+    } else if (key === 'detector') shape.detector = detectorOf(value);
+    else if (key === 'quorum') shape.quorum = quorumOf(value);
+    else if (key === 'paths') shape.paths = value.split(',');
     else if (key === 'providers') shape.providers = value.split(',');
     else if (key === 'patience') record['patienceMs'] = parseDuration(value);
     else if (key === 'failback') {
@@ -320,4 +333,18 @@ function shapeOf(words: readonly string[]): Shape {
     else throw new Error(`a scenario's config has no word ${key}`);
   }
   return { ...shape, record, check };
+}
+
+/** `majority`, `all`, `2`, `60%`. */
+function quorumOf(text: string): QuorumRule {
+  if (text === 'all' || text === 'majority') return { kind: text };
+  if (text.endsWith('%')) return { kind: 'share', share: Number(text.slice(0, -1)) / 100 };
+  return { kind: 'count', groups: Number(text) };
+}
+
+/** `counters`, `sequential` (wrong once in ten years), `sequential:1d`. */
+function detectorOf(text: string): Detector {
+  const [kind, every] = text.split(':') as [string, string | undefined];
+  if (kind === 'counters') return { kind };
+  return { kind: 'sequential', falseSwitchEveryMs: parseDuration(every ?? '3650d')! };
 }

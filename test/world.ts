@@ -32,8 +32,20 @@ import type {
 
 export const WALL_0 = Date.UTC(2026, 0, 1);
 
-/** `hang`: no answer until the deadline, which is a failure. */
-export type Manner = 'pass' | 'fail' | 'blind' | 'hang' | 'half';
+/**
+ * `hang`: no answer until the deadline, which is a failure. `drip`: an answer that has not ended by
+ * then. `slow=700`: a pass that takes so many milliseconds. `loss=0.3`: this share fails by chance,
+ * half of it at once and half by hanging; a path lets the rest through to what the origin does.
+ */
+export type Manner =
+  | 'pass'
+  | 'fail'
+  | 'blind'
+  | 'hang'
+  | 'drip'
+  | 'half'
+  | `slow=${number}`
+  | `loss=${number}`;
 
 export interface Held {
   cname: { value: Name; ttl: number } | null;
@@ -86,6 +98,7 @@ export class World {
   #replies = new Map<number, Reply>();
   #request = 1;
   #tosses = 0;
+  #seed = 1;
 
   constructor(config: CoreConfig) {
     this.config = config;
@@ -235,26 +248,47 @@ export class World {
   #probe(e: Extract<Effect, { kind: 'probe' }>): void {
     this.probes++;
     const check = this.config.checks[e.check]!;
-    const manner =
-      this.checks.get(`${e.check}@${e.path}`) ??
-      this.paths.get(e.path) ??
-      this.checks.get(e.check) ??
-      this.origins.get(check.origin ?? '') ??
-      'pass';
-    const hangs = manner === 'hang';
-    this.#later(hangs ? check.timeoutMs : PROBE_MS, () => {
-      const now = WALL_0 + this.now;
-      const toss: Manner = this.#tosses++ % 2 === 0 ? 'pass' : 'fail';
-      const outcome: Outcome = hangs ? 'fail' : ((manner === 'half' ? toss : manner) as Outcome);
-      const detail = hangs ? 'timeout' : outcome;
-      const observation = { outcome, startedAt: e.at, endedAt: now, reason: detail, detail };
-      this.send({
-        kind: 'probed',
-        check: e.check,
-        path: e.path,
-        observation: { ...observation, phases: {} },
-      });
+    const onWay = this.paths.get(e.path);
+    const there = this.checks.get(e.check) ?? this.origins.get(check.origin ?? '') ?? 'pass';
+    const exact = this.checks.get(`${e.check}@${e.path}`);
+    let fate = this.#fate(exact ?? onWay ?? there, check.timeoutMs);
+    const isThrough = exact === undefined && onWay?.startsWith('loss') && fate.outcome === 'pass';
+    if (isThrough) fate = this.#fate(there, check.timeoutMs);
+    this.#later(fate.ms, () => {
+      const { outcome, detail } = fate;
+      const endedAt = WALL_0 + this.now;
+      const observation = { outcome, startedAt: e.at, endedAt, reason: detail, detail, phases: {} };
+      this.send({ kind: 'probed', check: e.check, path: e.path, observation });
     });
+  }
+
+  /** What becomes of one probe that meets a manner. */
+  #fate(manner: Manner, timeoutMs: number): { outcome: Outcome; ms: number; detail: string } {
+    const [word, value] = manner.split('=') as [string, string | undefined];
+    switch (word) {
+      case 'hang':
+        return { outcome: 'fail', ms: timeoutMs, detail: 'timeout' };
+      case 'drip':
+        return { outcome: 'fail', ms: timeoutMs, detail: 'no end of the answer' };
+      case 'slow':
+        return { outcome: 'pass', ms: Number(value), detail: 'pass' };
+      case 'loss': {
+        const toss = this.#random();
+        if (toss >= Number(value)) return { outcome: 'pass', ms: PROBE_MS, detail: 'pass' };
+        return this.#fate(toss < Number(value) / 2 ? 'fail' : 'hang', timeoutMs);
+      }
+      case 'half': {
+        const outcome = this.#tosses++ % 2 === 0 ? 'pass' : 'fail';
+        return { outcome, ms: PROBE_MS, detail: outcome };
+      }
+      default:
+        return { outcome: word as Outcome, ms: PROBE_MS, detail: word };
+    }
+  }
+
+  #random(): number {
+    this.#seed = (this.#seed + 0x6d2b79f5) | 0;
+    return mulberry32(this.#seed);
   }
 
   #fault(v: Vendor): Fault | null {
@@ -341,6 +375,13 @@ export class World {
   }
 }
 
+/** A number in [0, 1) for each 32-bit integer (mulberry32 by Tommy Ettinger), the same every time. */
+export function mulberry32(a: number): number {
+  let t = Math.imul(a ^ (a >>> 15), 1 | a);
+  t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+  return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296;
+}
+
 function seenOf(held: Held): Seen {
   return {
     cnames: held.cname === null ? [] : [{ ...held.cname }],
@@ -358,6 +399,7 @@ export interface Shape {
   readonly extra?: readonly CheckConfig[];
   /** Service checks that origins need. */
   readonly needs?: Readonly<Record<string, readonly string[]>>;
+  readonly quorum?: CoreConfig['origins'][string]['quorum'];
   readonly providers?: readonly string[];
   readonly records?: Readonly<Record<Name, Partial<CoreConfig['records'][string]>>>;
   readonly check?: Partial<CoreConfig['checks'][string]>;
@@ -430,7 +472,7 @@ export function coreConfig(shape: Shape = {}): CoreConfig {
           region: origins[name]!.region ?? null,
           checks: idsOf((c) => c.origin === name),
           needs: shape.needs?.[name] ?? [],
-          quorum: { kind: 'majority' as const },
+          quorum: shape.quorum ?? { kind: 'majority' as const },
         },
       ]),
     ),
