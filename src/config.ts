@@ -158,7 +158,7 @@ const proxyUrl = z
     const [, scheme = '', place = ''] = /^([a-z0-9]+):\/\/([^/?#@]+)\/?$/i.exec(text) ?? [];
     const kinds = { http: 'proxy', https: 'proxy', socks5: 'socks5' } as const;
     const kind = rowOf(kinds, scheme.toLowerCase());
-    if (kind !== undefined && parseHostPort(place, null) !== null) {
+    if (kind !== undefined && parseHostPort(place, null) !== null && URL.canParse(text)) {
       return { kind, url: `${scheme.toLowerCase()}://${place}` };
     }
     const message = text.includes('@') ? `${noUser}, beside this key` : proxyNotation;
@@ -175,7 +175,7 @@ const blackboxUrl = z
   .transform((text, context) => {
     const [, scheme = '', place = '', below = ''] =
       /^(https?):\/\/([^/?#@\s]+)((?:\/[\w.~%-]*)*)$/i.exec(text) ?? [];
-    if (place !== '' && parseHostPort(place, 1) !== null) {
+    if (place !== '' && parseHostPort(place, 1) !== null && URL.canParse(text)) {
       return `${scheme.toLowerCase()}://${place}${below.replace(/\/+$/, '')}`;
     }
     const message = text.includes('@')
@@ -186,19 +186,13 @@ const blackboxUrl = z
   });
 
 const labels = z
-  .record(z.string(), z.string().min(1).max(60), { error: 'expected a map of texts' })
-  .describe('whatever else it may share with other paths')
-  .superRefine((value, context) => {
-    const say = (key: string, message: string) =>
-      context.addIssue({ code: 'custom', path: [key], message });
-    for (const key of Object.keys(value)) {
-      if (['site', 'uplink', 'cloud'].includes(key)) say(key, `put ${key} beside labels`);
-      else if (!/^[\w.-]{1,60}$/.test(key)) {
-        say(key, 'is no name for a label: 1 to 60 letters, digits, dots, - and _');
-      }
-    }
-    if (Object.keys(value).length > 20) say('', 'has more than the 20 labels that are allowed');
-  });
+  .record(z.string().regex(/^(?!(?:site|uplink|cloud)$)[\w.-]{1,60}$/), z.string().min(1).max(60), {
+    error: ({ code }) =>
+      code === 'invalid_key'
+        ? 'is no name for a label: 1 to 60 letters, digits, dots, - and _, not site, uplink or cloud'
+        : 'expected a map of texts',
+  })
+  .describe('whatever else it may share with other paths');
 
 const quorumNotation =
   'expected majority, all, a whole number of groups such as 2, or a share such as 0.5 or 50%';
@@ -461,7 +455,7 @@ function readConfig(context: Context, root: Tree): Config | null {
     lanes,
     confirm: { burst: confirm.burst ?? 0, perSecond: confirm.perSecond ?? 0 },
   };
-  if (source.problems().length === 0) checkQuorums(context, core, origins, policy);
+  checkQuorums(context, core, origins, policy);
   return {
     core,
     providers: Object.fromEntries(providers),
@@ -553,16 +547,12 @@ function readExit(
   at: Path,
   tree: MapTree,
   name: string,
-  given: Read<typeof fields.path>,
+  place: Read<typeof fields.path>,
 ): PathSpec {
-  const { proxy, blackbox, credentials } = readFields(
-    source,
-    at,
-    pick(tree, Object.keys(fields.exit)),
-    fields.exit,
-    [],
-    'kind',
-  );
+  const given = pick(tree, Object.keys(fields.exit));
+  // Read as a whole, because below a setting even a key may be a secret in the wrong place.
+  const exit = readPlain(source, at, plainOf(given), z.strictObject(fields.exit), 'kind', []);
+  const { proxy, blackbox, credentials } = exit ?? {};
   const ways = ['localAddress', 'proxy', 'blackbox'].filter((key) => tree.entries.has(key));
   if (ways.length > 1) {
     const message = `${listOf(ways)} are different ways out: keep one of them`;
@@ -578,11 +568,11 @@ function readExit(
     const message = 'a blackbox_exporter resolves names by itself: leave it out';
     source.problem([...at, 'resolver'], message, 'key');
   }
-  const { localAddress = null, resolver = null, module = 'http_2xx' } = given;
+  const { localAddress = null, resolver = null, module = 'http_2xx' } = place;
   if (proxy !== undefined) return { name, resolver, ...proxy, credentials: credentials ?? null };
   if (blackbox === undefined) return { name, resolver, kind: 'direct', localAddress };
-  const host = parseHostPort(blackbox.replace(/^\w+:\/\/|(?<=\w)\/.*$/g, ''), 1)?.host ?? '';
-  if (blackbox.startsWith('http:') && !/^127\.|^::1$|^localhost$/.test(host)) {
+  const { hostname, protocol } = new URL(blackbox);
+  if (protocol === 'http:' && !/^127\.|^\[::1\]$|^localhost$/.test(hostname)) {
     const message = 'what it saw comes back in the clear, where anybody on the way may forge it';
     source.warning([...at, 'blackbox'], `${message}: use https`);
   }
@@ -611,7 +601,8 @@ function printTie({ paths: [first, second], domain, value }: Tie): string {
   };
   const way = rowOf(ways, domain);
   const and = `${first} and ${second}`;
-  return way === undefined ? `${and} share ${domain} ${value}` : `${and} leave by ${way}`;
+  const plain = /^[\w .:-]+$/.test(value) ? value : show(value);
+  return way === undefined ? `${and} share ${domain} ${plain}` : `${and} leave by ${way}`;
 }
 
 /**
@@ -896,14 +887,15 @@ function readNeeds(
   { declared }: ReadClouds,
   parts: Parts,
 ): readonly CheckId[] {
-  const all = [...(declared ?? new Map<string, CloudConfig>()).values()].flatMap((c) => c.checks);
-  const short = (id: CheckId) =>
-    id.startsWith(`${cloud}:`) ? id.slice(cloud.length + 1) : String(id);
+  const short = (id: CheckId) => (id.startsWith(`${cloud}:`) ? id.slice(cloud.length + 1) : id);
   const needs: CheckId[] = [];
   for (const [i, word] of given.entries()) {
     const at = [...path, i];
     const id = word.includes(':') ? word : `${cloud}:${word}`;
-    if (!all.includes(id)) {
+    if (rowOf(parts.checks, id)?.role !== 'service') {
+      const all = [...(declared ?? new Map<string, CloudConfig>()).values()].flatMap(
+        (one) => one.checks,
+      );
       const cure = `; checks of clouds stand under clouds.${cloud || 'NAME'}.checks`;
       source.problem(at, `${notAmong('check of a cloud', word, all.map(short))}${cure}`);
     } else if (needs.includes(id)) {
@@ -1054,7 +1046,11 @@ function checkQuorums(
   policy: Policy,
 ): void {
   const groups = new Set(Object.values(core.paths).map((path) => path.group)).size;
+  const broken = source.problems().map((problem) => `${problem.path}.`);
+  // Who has a vote is not known yet where that is wrong which it follows from.
+  if (broken.some((path) => /^(paths|clouds)\b/.test(path))) return;
   for (const [name, { path, hasQuorum }] of origins) {
+    if (broken.some((other) => other.startsWith(`origins.${name}.`))) continue;
     const where = hasQuorum ? [...path, 'quorum'] : path;
     for (const ballot of ballotsOf(core, name)) {
       const what = listOf(ballot.checks);

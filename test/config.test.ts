@@ -262,8 +262,10 @@ records:
 `);
   assert.deepEqual(warnings, [
     'detour.yaml:4:3  providers.idle: no record is published here',
-    "detour.yaml:5:1  paths: here and there all leave by this machine's own route and fail " +
-      'together: they are not independent votes',
+    'detour.yaml:5:1  paths: one group of paths alone decides; a second, independent one would ' +
+      'have to agree',
+    "detour.yaml:5:18  paths.there: here and there leave by this machine's own route: they are " +
+      'one group, here+there, and one vote',
     'detour.yaml:9:3  origins.c: no record leads here: it is probed, and moves nothing',
     'detour.yaml:12:10  records."www.example.net".ttl: after a switch, clients may keep the old ' +
       'answer for another 1h',
@@ -563,12 +565,14 @@ interface Shape {
   items?: Shape;
 }
 
+const cadence = ['interval', 'timeout', 'confirm', 'fall', 'rise'];
+
 test('the JSON Schema knows every key, every provider and every check', () => {
   const schema = jsonSchema(tables) as Shape;
   assert.deepEqual(JSON.parse(JSON.stringify(schema)), schema, 'it is plain JSON');
   assert.deepEqual(Object.keys(schema.properties!).toSorted(), [
-    ...['clouds', 'cluster', 'dns', 'listen', 'log', 'notify', 'origins', 'paths', 'policy'],
-    ...['providers', 'records', 'socket', 'stateDir'],
+    ...['clouds', 'cluster', 'dns', 'gateHold', 'listen', 'log', 'notify', 'origins', 'paths'],
+    ...['policy', 'providers', 'records', 'socket', 'stateDir'],
   ]);
   assert.deepEqual(schema.required!.toSorted(), ['cluster', 'origins', 'providers', 'records']);
   const below = (shape: Shape) => shape.additionalProperties as Shape;
@@ -587,10 +591,25 @@ test('the JSON Schema knows every key, every provider and every check', () => {
   for (const [i, kind] of Object.keys(checkTypes).entries()) {
     const { properties, required } = checks[i]!;
     assert.deepEqual(required, [kind]);
-    for (const key of [kind, 'interval', 'timeout', 'confirm', 'fall', 'rise', 'advisory']) {
+    for (const key of [kind, ...cadence, 'advisory', 'paths']) {
       assert.ok(properties![key], `${kind}: ${key}`);
     }
   }
+  const services = below(below(schema.properties!['clouds']!).anyOf![0]!.properties!['checks']!);
+  const references = below(schema.properties!['policy']!.properties!['references']!);
+  for (const [i, kind] of Object.keys(checkTypes).entries()) {
+    const [service, reference] = [services.anyOf![i]!, references.anyOf![i]!];
+    assert.deepEqual(service.required!.toSorted(), [kind, 'plane'].toSorted());
+    assert.ok(['region', 'paths', ...cadence].every((key) => service.properties![key]));
+    assert.deepEqual(reference.required, [kind]);
+    assert.ok(cadence.every((key) => reference.properties![key]));
+    assert.equal(reference.properties!['advisory'], undefined);
+  }
+  const path = below(schema.properties!['paths']!).anyOf![0]!.properties!;
+  assert.deepEqual(Object.keys(path).toSorted(), [
+    ...['blackbox', 'cloud', 'credentials', 'labels', 'localAddress', 'module', 'proxy'],
+    ...['references', 'resolver', 'site', 'uplink'],
+  ]);
 });
 
 test('a notify or dns section gets its own defaults when it stands there in part', () => {
