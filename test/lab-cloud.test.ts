@@ -70,14 +70,16 @@ const sights: Readonly<Record<string, Answer | string | readonly string[]>> = {
   '5xx': { status: 503, body: 'hangzhou is broken on purpose\n' },
   slow: 'deadline',
   'wrong-body': { status: 200, body: '<!doctype html><title>Welcome</title><p>It works!\n' },
+  drip: 'deadline',
   flap: { status: 503, body: 'hangzhou is broken on purpose\n' },
+  loss: 'deadline',
 };
 
 for (const [fault, sight] of Object.entries(sights)) {
   test(`the fault ${fault} shows as itself, and heals on the same port`, () =>
     withOrigin(async (origin) => {
       const { port } = origin;
-      await origin.break(fault as keyof typeof originFaults);
+      await origin.break(fault as keyof typeof originFaults, 1);
       const seen = await ask(origin);
       if (Array.isArray(sight)) assert.ok(sight.includes(seen), `saw ${JSON.stringify(seen)}`);
       else assert.deepEqual(seen, sight);

@@ -204,20 +204,28 @@ test('the name of each target has the address where its origin answers', () =>
 test('a cloud, a region, an origin and a vendor break and heal by name', () =>
   withLab(async (lab) => {
     const faults = () => lab.origins.map((o) => o.fault);
-    assert.match(await lab.break('cloud', 'aliyun', 'refuse'), /hangzhou, beijing.*refuse/);
-    assert.deepEqual(faults(), ['refuse', 'refuse', null]);
+    assert.match(await lab.break('cloud', 'aliyun', 'refuse'), /hangzhou, hangzhou2.*refuse/);
+    assert.deepEqual(faults(), ['refuse', 'refuse', 'refuse', null]);
     const [hangzhou] = lab.origins;
     assert.equal(await healthz(hangzhou!.address, hangzhou!.port), 'ECONNREFUSED');
     await lab.heal('region', 'cn-beijing');
-    assert.deepEqual(faults(), ['refuse', null, null]);
+    assert.deepEqual(faults(), ['refuse', 'refuse', null, null]);
+    await lab.heal('region', 'aliyun/cn-hangzhou');
+    assert.deepEqual(faults(), [null, null, null, null]);
+    await lab.break('region', 'aliyun/cn-hangzhou', 'hang');
+    assert.deepEqual(faults(), ['hang', 'hang', null, null]);
+    assert.deepEqual(
+      lab.stores.map((s) => s.fault),
+      ['hang', null, null],
+    );
     await lab.break('origin', 'tokyo', '5xx');
-    assert.deepEqual(faults(), ['refuse', null, '5xx']);
+    assert.deepEqual(faults(), ['hang', 'hang', null, '5xx']);
     await lab.break('vendor', 'r53', 'error');
     assert.equal(lab.vendorFault('route53'), 'error');
     const api = new URL(lab.vendors.route53.api);
     assert.match(await healthz(api.hostname, Number(api.port)), /^503 /);
     await lab.heal(null, '');
-    assert.deepEqual(faults(), [null, null, null]);
+    assert.deepEqual(faults(), [null, null, null, null]);
     assert.equal(lab.vendorFault('route53'), null);
     assert.equal(await healthz(hangzhou!.address, hangzhou!.port), '200 ok hangzhou');
   }));
@@ -230,7 +238,7 @@ test('what cannot be broken is refused with the names there are', () =>
     await assert.rejects(lab.break('vendor', 'dyn', 'hang'), refused(/route53, cloudflare/));
     await assert.rejects(lab.break('cloud', 'aliyun', 'melt'), refused(/refuse, hang/));
     await assert.rejects(lab.break('vendor', 'alidns', 'flap'), refused(/dns-lag/));
-    await assert.rejects(lab.heal('origin', 'hz'), refused(/hangzhou, beijing, tokyo/));
+    await assert.rejects(lab.heal('origin', 'hz'), refused(/hangzhou, hangzhou2, beijing, tokyo/));
     await assert.rejects(startLab({ records: 1701 }), refused(/records/));
     await assert.rejects(startLab({ ttl: 0 }), refused(/ttl/));
   }));
@@ -407,13 +415,13 @@ test('a second terminal sees, breaks, heals and stops the lab', () =>
       assert.match(whole.out, /www\.gslb\.example\.net at alidns: hz\.shop\.example\.\n/);
       const broken = await type(dir, 'break', 'cloud', 'aliyun');
       assert.equal(broken.exit, 0);
-      assert.match(broken.out, /^cloud aliyun \(hangzhou, beijing\) is broken: refuse/);
+      assert.match(broken.out, /^cloud aliyun \(hangzhou, hangzhou2, .*\) is broken: refuse/);
       const how = await type(dir, 'break', 'vendor', 'cloudflare', '--how', 'throttle');
       assert.equal(how.exit, 0);
       const status = JSON.parse((await type(dir, 'status', '--json')).out);
       assert.deepEqual(
         status.origins.map((o: { fault: string | null }) => o.fault),
-        ['refuse', 'refuse', null],
+        ['refuse', 'refuse', 'refuse', null],
       );
       assert.equal(
         status.vendors.find((v: { name: string }) => v.name === 'cloudflare').fault,
@@ -421,7 +429,7 @@ test('a second terminal sees, breaks, heals and stops the lab', () =>
       );
       const unknown = await type(dir, 'break', 'region', 'mars');
       assert.equal(unknown.exit, 2);
-      assert.match(unknown.err, /there is no region mars: there are cn-hangzhou/);
+      assert.match(unknown.err, /there is no region mars: there are aliyun\/cn-hangzhou/);
       assert.equal((await type(dir, 'heal')).exit, 0);
       assert.match(io.stderr.text, /everything is healed/);
       const second = await type(dir, '--no-daemon');

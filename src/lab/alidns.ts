@@ -189,6 +189,17 @@ class Alidns implements Dialect {
     this.#publish(zone);
   }
 
+  /** Locks every CNAME of the name, whatever its line. */
+  protect(zone: string, name: string, on: boolean): boolean {
+    const domain = this.#named(zone);
+    const rr = relative(domain.name, bareName(name));
+    const meant = [...domain.records.now.values()].filter((r) => r.RR === rr && r.Type === 'CNAME');
+    const next = new Map(domain.records.now);
+    for (const record of meant) next.set(record.RecordId, { ...record, Locked: on });
+    domain.records.commit(next);
+    return meant.length > 0;
+  }
+
   operation(request: ApiRequest): string {
     return known(paramsOf(request).get('Action')) ?? 'Unknown';
   }

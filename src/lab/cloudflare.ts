@@ -151,6 +151,11 @@ class Cloudflare implements Dialect {
     this.#publish(zone);
   }
 
+  /** Cloudflare locks no single record. */
+  protect(): boolean {
+    return false;
+  }
+
   operation(request: ApiRequest): string {
     return route(request)?.operation ?? 'unknown';
   }

@@ -13,7 +13,7 @@ import { join, relative, resolve } from 'node:path';
 import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import type { Json } from '../core/model.ts';
+import type { Part } from './cloud.ts';
 import {
   askControl,
   type ControlReply,
@@ -21,6 +21,7 @@ import {
   isAnswered,
   LabError,
   type SocketPlace,
+  scopes,
   socketPlace,
   startControl,
 } from './control.ts';
@@ -95,17 +96,36 @@ const usage = `detour lab: a small internet on loopback, with the daemon in fron
     --records N                     N more records, r0001.gslb.example.net and so on
     --quotas real|off               whether the vendors limit calls (real)
     --ttl SECONDS                   TTL of the records (60)
-  detour lab break cloud|region|origin|vendor NAME [--how FAULT]
-                                    break something (refuse)
-  detour lab heal [cloud|region|origin|vendor NAME]
-                                    heal it, or everything
+    --paths 1|3                     ways out: this machine's own, or three that can be broken,
+                                    with reference points and checks of the clouds' services (1)
+    --clouds 2|3                    clouds; a third one holds the last target of every record (2)
+    --needs                         hangzhou needs the object store of its cloud
+  detour lab break SCOPE NAME [--how FAULT] [--share 0.3]
+                                    break something (refuse; of a path or an uplink: cut)
+  detour lab heal [SCOPE NAME]      heal it, or everything
+  detour lab edit VENDOR RECORD VALUE
+                                    change a record by hand, as at the vendor's console: to a name,
+                                    to a target, or to none
+  detour lab protect VENDOR RECORD  protect a record at route53 or alidns; heal vendor lifts it
   detour lab status [--json]        what is broken, and what the vendors answer
   detour lab stop                   end it
 
   --dir DIR                         the lab's directory (.detour/lab)
 
-Faults of origins: refuse, hang, reset, 5xx, slow, wrong-body, flap. Faults of vendors: hang,
-refuse, reset, error, html, throttle, auth, lost-reply, stale-read, dns-lag, block.`;
+What can be broken, and how:
+  cloud, region, origin, store, api, reference
+                 refuse, hang, reset, 5xx, slow, drip, wrong-body, flap, loss (a --share of requests)
+  cloud, region, store
+                 auth: valid keys are refused while the machines go on, as on 2023-11-12
+  cloud, api     control: the API alone answers 503
+  path, uplink   refuse, hang, auth, cut, loss, slow; an uplink is a line, a site, several with
+                 commas, or all
+  vendor         hang (its API is stuck, its DNS goes on), refuse, reset, error, html, throttle,
+                 auth (valid keys are refused), lost-reply (applied, and mended by itself),
+                 stale-read, dns-lag (one name server stays behind), block (for five minutes),
+                 second-writer (competing markers now and then), protected (its records cannot be
+                 changed); partial-batch is nothing these vendors can do: batches are whole or none
+  Regions are called cn-hangzhou or aliyun/cn-hangzhou.`;
 
 // ---------------------------------------------------------------- arguments
 
@@ -118,7 +138,9 @@ interface Flags {
   readonly records: number;
   readonly quotas: 'real' | 'off';
   readonly ttl: number;
-  readonly how: string;
+  readonly paths: number;
+  readonly clouds: number;
+  readonly needs: boolean;
 }
 
 type Call =
@@ -126,9 +148,14 @@ type Call =
   | { readonly word: 'tell'; readonly flags: Flags; readonly request: ControlRequest };
 
 const optionsOf: Readonly<Record<string, readonly string[]>> = {
-  start: ['json', 'no-daemon', 'demo', 'dir', 'records', 'quotas', 'ttl', 'help'],
-  break: ['how', 'dir', 'help'],
+  start: [
+    ...['json', 'no-daemon', 'demo', 'dir', 'help'],
+    ...['records', 'quotas', 'ttl', 'paths', 'clouds', 'needs'],
+  ],
+  break: ['how', 'share', 'dir', 'help'],
   heal: ['dir', 'help'],
+  edit: ['dir', 'help'],
+  protect: ['dir', 'help'],
   status: ['json', 'dir', 'help'],
   stop: ['dir', 'help'],
 };
@@ -153,12 +180,15 @@ function readArguments(argv: readonly string[]): Call {
     records: wholeNumber('records', values.records ?? '0', 0, recordsMost),
     quotas,
     ttl: wholeNumber('ttl', values.ttl ?? '60', 1, 86_400),
-    how: values.how ?? 'refuse',
+    paths: oneOf('paths', values.paths ?? '1', ['1', '3']),
+    clouds: oneOf('clouds', values.clouds ?? '2', ['2', '3']),
+    needs: values.needs ?? false,
   };
   if (flags.demo && !flags.daemon) throw wrong('--demo needs the daemon');
   if (word === 'start') return { word, flags };
   if (flags.help) return { word: 'tell', flags, request: { kind: 'status' } };
-  return { word: 'tell', flags, request: toRequest(word, rest, flags.how) };
+  const { how, share } = values;
+  return { word: 'tell', flags, request: toRequest(word, rest, how, share) };
 }
 
 function parseWords(argv: readonly string[]) {
@@ -177,7 +207,11 @@ function parseWords(argv: readonly string[]) {
         records: text,
         quotas: text,
         ttl: text,
+        paths: text,
+        clouds: text,
+        needs: yes,
         how: text,
+        share: text,
       },
     });
   } catch (error) {
@@ -186,17 +220,51 @@ function parseWords(argv: readonly string[]) {
   }
 }
 
-function toRequest(word: string, rest: readonly string[], how: string): ControlRequest {
+function toRequest(
+  word: string,
+  rest: readonly string[],
+  how: string | undefined,
+  shareText: string | undefined,
+): ControlRequest {
   const [scope, name] = rest;
-  if (word === 'status' || word === 'stop') {
-    if (rest.length > 0) throw wrong(`${word} takes no name`);
-    return { kind: word };
+  switch (word) {
+    case 'status':
+    case 'stop':
+      if (rest.length > 0) throw wrong(`${word} takes no name`);
+      return { kind: word };
+    case 'edit': {
+      const [vendor, record, value] = rest;
+      if (vendor === undefined || record === undefined || value === undefined || rest.length > 3) {
+        throw wrong('edit: say the vendor, the record and the value, or none');
+      }
+      return { kind: 'edit', vendor, record, value: value === 'none' ? null : value };
+    }
+    case 'protect':
+      if (scope === undefined || name === undefined || rest.length > 2) {
+        throw wrong('protect: say the vendor and the record');
+      }
+      return { kind: 'protect', vendor: scope, record: name };
+    case 'heal':
+      if (rest.length === 0) return { kind: 'heal', scope: null, name: '' };
   }
-  if (word === 'heal' && rest.length === 0) return { kind: 'heal', scope: null, name: '' };
   if (!isScope(scope) || name === undefined || rest.length > 2) {
-    throw wrong(`${word}: say cloud, region, origin or vendor, and its name`);
+    throw wrong(`${word}: say one of ${scopes.join(', ')}, and its name`);
   }
-  return word === 'heal' ? { kind: 'heal', scope, name } : { kind: 'break', scope, name, how };
+  if (word === 'heal') return { kind: 'heal', scope, name };
+  const share = shareText === undefined ? null : shareOf(shareText);
+  const usual = scope === 'path' || scope === 'uplink' ? 'cut' : 'refuse';
+  return { kind: 'break', scope, name, how: how ?? usual, share };
+}
+
+function shareOf(text: string): number {
+  const share = /^(0?\.\d{1,4}|1)$/.test(text) ? Number(text) : 0;
+  if (share > 0) return share;
+  throw wrong(`--share: expected a share such as 0.3, at most 1, not "${text}"`);
+}
+
+function oneOf(name: string, text: string, known: readonly string[]): number {
+  if (known.includes(text)) return Number(text);
+  throw wrong(`--${name}: expected ${known.join(' or ')}, not "${text}"`);
 }
 
 function wholeNumber(name: string, text: string, least: number, most: number): number {
@@ -318,11 +386,11 @@ async function open(
   }
   clearDirectory(place.lab);
 
-  const { records, quotas, ttl } = flags;
-  const lab = await startLab({ records, quotas, ttl });
+  const { records, quotas, ttl, paths, needs } = flags;
+  const lab = await startLab({ records, quotas, ttl, paths, clouds: flags.clouds });
   closers.push(() => lab.close());
   const listenPort = await freePort();
-  const settings = labSettings(lab, { directory: place.lab, socket, listenPort });
+  const settings = labSettings(lab, { directory: place.lab, socket, listenPort, needs });
   writeSettings(settings, place.lab);
 
   const out = flags.json ? io.stderr : io.stdout;
@@ -365,19 +433,28 @@ function onStop(io: Io, stop: () => void): () => void {
 async function obey(request: ControlRequest, session: Session): Promise<ControlReply> {
   const { lab, story, watch } = session;
   const atMs = Date.now();
-  if (request.kind === 'break') {
-    const message = await lab.break(request.scope, request.name, request.how);
-    story.fault(message, atMs);
-    watch?.hurry();
-    return { exit: 0, message };
+  const deed = await done(request, lab);
+  if (deed === null) return status(session);
+  if (request.kind === 'break') story.fault(deed, atMs);
+  else story.tell('fault', 'lab', deed, atMs);
+  watch?.hurry();
+  return { exit: 0, message: deed };
+}
+
+/** What was done to the lab; null when nothing was to be done. */
+async function done(request: ControlRequest, lab: Lab): Promise<string | null> {
+  switch (request.kind) {
+    case 'break':
+      return lab.break(request.scope, request.name, request.how, request.share);
+    case 'heal':
+      return lab.heal(request.scope, request.name);
+    case 'edit':
+      return lab.edit(request.vendor, request.record, request.value);
+    case 'protect':
+      return lab.protect(request.vendor, request.record);
+    default:
+      return null;
   }
-  if (request.kind === 'heal') {
-    const message = await lab.heal(request.scope, request.name);
-    story.tell('fault', 'lab', message, atMs);
-    watch?.hurry();
-    return { exit: 0, message };
-  }
-  return status(session);
 }
 
 async function linger(session: Session, stop: AbortSignal): Promise<void> {
@@ -401,7 +478,8 @@ async function demo(session: Session, stop: AbortSignal): Promise<number> {
   const { lab, story, daemon, print, io } = session;
   if (!(await pause(healthyMs, stop))) return 0;
   const cloud = lab.clouds[0]!;
-  const reply = await obey({ kind: 'break', scope: 'cloud', name: cloud, how: 'refuse' }, session);
+  const fault = { kind: 'break', scope: 'cloud', name: cloud, how: 'refuse', share: null } as const;
+  const reply = await obey(fault, session);
   const watched = watchedRecords(lab);
   const late = () => watched.filter((r) => !hasMoved(session, r));
   const moved = await until(() => late().length === 0 || daemon?.running === false, demoMs, stop);
@@ -420,9 +498,10 @@ async function demo(session: Session, stop: AbortSignal): Promise<number> {
   return 0;
 }
 
-/** Whether every server of every vendor gives the record's last target. */
-function hasMoved({ watch }: Session, record: LabRecord): boolean {
-  const wanted = record.targets.at(-1)!.cname;
+/** Whether every server of every vendor gives the record's first target outside the primary cloud. */
+function hasMoved({ watch, lab }: Session, record: LabRecord): boolean {
+  const cloudOf = (origin: string) => lab.origins.find((o) => o.name === origin)?.cloud;
+  const wanted = record.targets.find((t) => cloudOf(t.origin) !== lab.clouds[0])!.cname;
   return vendorTypes.every((type) => watch?.answer(type, record.name) === wanted);
 }
 
@@ -430,7 +509,7 @@ function hasMoved({ watch }: Session, record: LabRecord): boolean {
 
 /** The records that are watched on the wire: those with names of their own. */
 function watchedRecords(lab: Lab) {
-  return lab.records.slice(0, 2);
+  return lab.records.slice(0, lab.paths.length > 0 ? 3 : 2);
 }
 
 function newStory(lab: Lab, print: (line: string) => void, colour: boolean): Story {
@@ -482,7 +561,7 @@ function introduction(session: Omit<Session, 'daemon'>): readonly string[] {
     const [host, port] = server.split(':');
     return `  dig +norecurse @${host} -p ${port} ${bare(name)} ${type}`;
   };
-  const more = lab.records.length - 2;
+  const more = lab.records.length - watchedRecords(lab).length;
   return [
     `A small internet is running on ${lab.network}.0/24.`,
     '',
@@ -491,13 +570,18 @@ function introduction(session: Omit<Session, 'daemon'>): readonly string[] {
       return row(type, `API ${api}, DNS ${dns.join(' and ')}`);
     }),
     ...lab.clouds.map((cloud, i) => {
-      const names = lab.origins.filter((o) => o.cloud === cloud).map((o) => o.name);
+      const parts = [...lab.origins, ...lab.stores, ...lab.apis];
+      const names = parts.filter((part) => part.cloud === cloud).map((part) => part.name);
       return row(`${cloud} (${i === 0 ? 'primary' : 'standby'})`, names.join(', '));
     }),
+    ...lab.paths.map((p) => row(`path ${p.name}`, `${p.url}, ${p.site}, ${p.uplink}`)),
+    ...lab.references.map((r) => row(`reference ${r.name}`, `http://${r.address}:${r.port}/`)),
     ...watchedRecords(lab).map((r) =>
       row(bare(r.name), r.targets.map((t) => t.origin).join(', then ')),
     ),
-    ...(more > 0 ? [row(`and ${more} more`, `${bare(lab.records[2]!.name)} and so on`)] : []),
+    ...(more > 0
+      ? [row(`and ${more} more`, `${bare(lab.records.at(-more)!.name)} and so on`)]
+      : []),
     row('configuration', configPath(directory)),
     ...(flags.daemon ? [row('metrics', `${listen}/metrics`)] : []),
     ...(flags.daemon ? [row('log of the daemon', logPath(directory))] : []),
@@ -544,19 +628,18 @@ function program(io: Io): string {
 
 async function status(session: Session): Promise<ControlReply> {
   const { lab, daemon } = session;
-  const origins = lab.origins.map((o) => ({
-    name: o.name,
-    cloud: o.cloud,
-    region: o.region,
-    address: `${o.address}:${o.port}`,
-    fault: o.fault,
-    requests: o.requests,
+  const origins = lab.origins.map(printPart);
+  const services = [...lab.stores, ...lab.apis, ...lab.references].map(printPart);
+  const paths = lab.paths.map((p) => ({
+    ...{ name: p.name, site: p.site, uplink: p.uplink, url: p.url },
+    ...{ fault: wordOf(p.fault, p.share), requests: p.asked },
   }));
   const vendors = vendorTypes.map((type) => ({
     name: type,
     api: lab.vendors[type].api,
     dns: [...lab.vendors[type].dns],
     fault: lab.vendorFault(type),
+    mended: lab.vendors[type].mended,
     calls: lab.vendors[type].calls.length,
   }));
   const records = await Promise.all(
@@ -571,22 +654,46 @@ async function status(session: Session): Promise<ControlReply> {
     })),
   );
   const running = daemon === null ? null : daemon.running;
-  const detail: Json = { network: lab.network, daemon: running, origins, vendors, records };
-  const broken = (fault: string | null) => (fault === null ? 'serves' : `broken: ${fault}`);
+  const world = { network: lab.network, daemon: running, origins, services, paths };
   const daemonWords = running === null ? 'not started' : running ? 'running' : 'ended';
+  const row = (kind: string, name: string, state: string, more: string) =>
+    `${`${kind} ${name}`.padEnd(25)} ${state.padEnd(20)} ${more}`;
+  const broken = (fault: string | null) => (fault === null ? 'serves' : `broken: ${fault}`);
   const message = [
     `network ${lab.network}.0/24, daemon ${daemonWords}`,
-    ...origins.map(
-      (o) =>
-        `origin ${o.name.padEnd(11)} ${broken(o.fault).padEnd(20)} ${o.requests} requests, ` +
-        `${o.cloud} ${o.region} ${o.address}`,
+    ...[...origins, ...services].map((part) => {
+      const place = [part.cloud, part.region, part.address].filter((word) => word !== null);
+      const more = `${part.requests} requests, ${place.join(' ')}`;
+      return row(part.kind, part.name, broken(part.fault), more);
+    }),
+    ...paths.map((p) =>
+      row('path', p.name, broken(p.fault), `${p.requests} requests, ${p.site} ${p.uplink}`),
     ),
-    ...vendors.map((v) => `vendor ${v.name.padEnd(11)} ${broken(v.fault).padEnd(20)} ${v.api}`),
+    ...vendors.map((v) => {
+      const state = v.fault === null && v.mended !== null ? `mended: ${v.mended}` : broken(v.fault);
+      return row('vendor', v.name, state, v.api);
+    }),
     ...records.flatMap((r) =>
       r.answers.map((a) => `${r.name} at ${a.vendor}: ${[...new Set(a.answers)].join(' and ')}`),
     ),
   ].join('\n');
-  return { exit: 0, message, detail };
+  return { exit: 0, message, detail: { ...world, vendors, records } };
+}
+
+function printPart(part: Part) {
+  return {
+    kind: part.kind,
+    name: part.name,
+    cloud: part.cloud,
+    region: part.region,
+    address: `${part.address}:${part.port}`,
+    fault: wordOf(part.fault, part.share),
+    requests: part.requests,
+  };
+}
+
+function wordOf(fault: string | null, share: number): string | null {
+  return fault === 'loss' ? `loss ${Math.round(share * 100)} %` : fault;
 }
 
 function bare(name: string): string {

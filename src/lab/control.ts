@@ -16,16 +16,45 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Json } from '../core/model.ts';
 
-/** What can be broken; `vendor` is a DNS vendor's API or name servers. */
-export type Scope = 'origin' | 'region' | 'cloud' | 'vendor';
+/**
+ * What can be broken: a cloud, one of its regions, origins, object stores (`store`) or its control
+ * API (`api`); a DNS vendor's API or name servers (`vendor`); a way out (`path`), or all that share
+ * a line or a site (`uplink`); a reference point (`reference`).
+ */
+export const scopes = [
+  'cloud',
+  'region',
+  'origin',
+  'store',
+  'api',
+  'vendor',
+  'path',
+  'uplink',
+  'reference',
+] as const;
 
-export const scopes: readonly Scope[] = ['cloud', 'region', 'origin', 'vendor'];
+export type Scope = (typeof scopes)[number];
 
 export type ControlRequest =
   | { readonly kind: 'status' }
-  | { readonly kind: 'break'; readonly scope: Scope; readonly name: string; readonly how: string }
+  | {
+      readonly kind: 'break';
+      readonly scope: Scope;
+      readonly name: string;
+      readonly how: string;
+      /** Of `loss`, above 0 and at most 1; null: the usual one. */
+      readonly share: number | null;
+    }
   /** Without a scope: everything. */
   | { readonly kind: 'heal'; readonly scope: Scope | null; readonly name: string }
+  /** What a person does at a vendor's console: another value, or none. */
+  | {
+      readonly kind: 'edit';
+      readonly vendor: string;
+      readonly record: string;
+      readonly value: string | null;
+    }
+  | { readonly kind: 'protect'; readonly vendor: string; readonly record: string }
   | { readonly kind: 'stop' };
 
 export interface ControlReply {
@@ -221,25 +250,44 @@ async function answer(
   response.end(`${JSON.stringify(reply)}\n`);
 }
 
+const posts = ['/break', '/heal', '/edit', '/protect', '/stop'];
+
 /** What was asked, or the sentence that says why it is nothing. */
 function toRequest(request: IncomingMessage, text: string): ControlRequest | string {
-  const asked = `${request.method} ${request.url}`;
-  if (asked === 'GET /status') return { kind: 'status' };
-  if (asked === 'POST /stop') return { kind: 'stop' };
-  if (asked !== 'POST /break' && asked !== 'POST /heal') {
-    return `${asked.slice(0, 80)}: there are GET /status, POST /break, /heal and /stop`;
+  const path = request.url ?? '';
+  if (request.method === 'GET' && path === '/status') return { kind: 'status' };
+  if (request.method !== 'POST' || !posts.includes(path)) {
+    const asked = `${request.method} ${path}`.slice(0, 80);
+    return `${asked}: there are GET /status, POST ${posts.join(', ')}`;
   }
+  if (path === '/stop') return { kind: 'stop' };
   const body = parse(text);
   if (body === null) return 'the body is not a JSON object';
-  const { scope, name, how } = body;
-  if (asked === 'POST /heal' && (scope === undefined || scope === null)) {
+  if (path === '/edit' || path === '/protect') return toConsole(path, body);
+  const { scope, name, how, share = null } = body;
+  if (path === '/heal' && (scope === undefined || scope === null)) {
     return { kind: 'heal', scope: null, name: '' };
   }
   if (!scopes.includes(scope as Scope)) return `scope: expected one of ${scopes.join(', ')}`;
   if (typeof name !== 'string' || name === '') return `name: expected the name of a ${scope}`;
-  if (asked === 'POST /heal') return { kind: 'heal', scope: scope as Scope, name };
+  if (path === '/heal') return { kind: 'heal', scope: scope as Scope, name };
   if (typeof how !== 'string') return 'how: expected the word of a fault, such as refuse';
-  return { kind: 'break', scope: scope as Scope, name, how };
+  if (share !== null && !(typeof share === 'number' && share > 0 && share <= 1)) {
+    return 'share: expected a number above 0 and at most 1, or null';
+  }
+  return { kind: 'break', scope: scope as Scope, name, how, share };
+}
+
+/** What is done by hand at a vendor. */
+function toConsole(
+  path: '/edit' | '/protect',
+  { vendor, record, value = null }: Readonly<Record<string, unknown>>,
+): ControlRequest | string {
+  if (typeof vendor !== 'string' || vendor === '') return 'vendor: expected the name of a vendor';
+  if (typeof record !== 'string' || record === '') return 'record: expected the name of a record';
+  if (path === '/protect') return { kind: 'protect', vendor, record };
+  if (value !== null && typeof value !== 'string') return 'value: expected a name, or null';
+  return { kind: 'edit', vendor, record, value };
 }
 
 function parse(text: string): Readonly<Record<string, unknown>> | null {

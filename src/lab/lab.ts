@@ -1,25 +1,35 @@
 // A small internet on loopback: a root with its registry, three DNS vendors that each hold the
-// steered zone, and two clouds with origins. It takes a network of its own inside 127.0.0.0/8, so
-// that labs can stand side by side. It knows nothing of the daemon that is pointed at it, and it
-// must never listen outside 127.0.0.0/8 nor leave a server behind, also when it fails to start.
+// steered zone, clouds with origins, object stores and control APIs, and, if wanted, several ways
+// out with reference points. It takes a network of its own inside 127.0.0.0/8, so that labs can
+// stand side by side. It knows nothing of the daemon that is pointed at it, and it must never listen
+// outside 127.0.0.0/8 nor leave a server behind, also when it fails to start.
 
 import { randomBytes, randomInt } from 'node:crypto';
 import { createSocket } from 'node:dgram';
 import { createServer } from 'node:net';
 import type { Name } from '../core/model.ts';
+import { toName } from '../schema.ts';
 import { startAlidns } from './alidns.ts';
 import {
-  isOriginFault,
+  faultsOf,
+  isInRegion,
   type Origin,
-  type OriginFault,
   originFaults,
-  originsOf,
+  type Part,
+  type PartFault,
+  serviceFaults,
+  startApi,
   startOrigin,
+  startReference,
+  startStore,
 } from './cloud.ts';
 import { startCloudflare } from './cloudflare.ts';
 import { LabError, type Scope, scopes } from './control.ts';
 import { type Nameserver, startNameserver } from './nameserver.ts';
+import { isPathFault, type LabPath, pathFaults, startPath } from './paths.ts';
+import { type Rival, startRival } from './rival.ts';
 import { startRoute53 } from './route53.ts';
+import type { SigningKey } from './sigv4.ts';
 import type { LabVendor, VendorType } from './vendor.ts';
 import { LabZone, type RRset } from './zone.ts';
 
@@ -39,6 +49,10 @@ export interface LabOptions {
   readonly quotas?: 'real' | 'off';
   /** TTL of the records in seconds; 60 unless set. The vendors' least TTL is never above it. */
   readonly ttl?: number;
+  /** Ways out, 1 or 3; 1 unless set, and then it is this machine's own, which cannot be broken. */
+  readonly paths?: number;
+  /** Clouds, 2 or 3; 2 unless set. The third has the last target of every record. */
+  readonly clouds?: number;
 }
 
 export interface LabRecord {
@@ -53,6 +67,8 @@ export interface LabCredentials {
   readonly route53: { readonly accessKeyId: string; readonly secretAccessKey: string };
   readonly cloudflare: { readonly apiToken: string };
   readonly alidns: { readonly accessKeyId: string; readonly accessKeySecret: string };
+  /** The key that the object stores of every cloud know. */
+  readonly stores: SigningKey;
 }
 
 export interface Lab {
@@ -69,15 +85,30 @@ export interface Lab {
   /** The primary cloud first. */
   readonly clouds: readonly string[];
   readonly origins: readonly Origin[];
+  /** Object stores, one a region. */
+  readonly stores: readonly Origin[];
+  /** Control APIs, one a cloud. */
+  readonly apis: readonly Part[];
+  /** The ways out that can be broken; none where the lab has a single path. */
+  readonly paths: readonly LabPath[];
+  /** Things that are up, outside every cloud; none where the lab has a single path. */
+  readonly references: readonly Part[];
   readonly records: readonly LabRecord[];
   readonly credentials: LabCredentials;
-  /** The host name whose address record is the origin's. */
-  hostOf(origin: string): Name;
-  /** Breaks something; says what. Throws LabError, naming what there is. */
-  break(scope: Scope, name: string, how: string): Promise<string>;
+  /** The host name whose address record is that of an origin, store, API or reference point. */
+  hostOf(part: string): Name;
+  /**
+   * Breaks something; says what. `share`, above 0 and at most 1, is for `loss`. Throws LabError,
+   * naming what there is.
+   */
+  break(scope: Scope, name: string, how: string, share?: number | null): Promise<string>;
   /** Heals something; without a scope, everything. Says what. Throws LabError. */
   heal(scope: Scope | null, name: string): Promise<string>;
-  /** The fault in force at a vendor; null: none. */
+  /** What a person does at a vendor's console; `value` is a name or a target, null removes. */
+  edit(vendor: string, record: string, value: string | null): string;
+  /** Protects a record at a vendor until that vendor is healed. */
+  protect(vendor: string, record: string): string;
+  /** The faults in force at a vendor; null: none. */
   vendorFault(type: VendorType): string | null;
   /** Ends every server and gives every port back. */
   close(): Promise<void>;
@@ -93,9 +124,33 @@ const registryHost = 'ns.registry.example.';
 
 const sites = [
   { name: 'hangzhou', host: 'hz', cloud: 'aliyun', region: 'cn-hangzhou', octet: 21 },
+  { name: 'hangzhou2', host: 'hz2', cloud: 'aliyun', region: 'cn-hangzhou', octet: 23 },
   { name: 'beijing', host: 'bj', cloud: 'aliyun', region: 'cn-beijing', octet: 22 },
   { name: 'tokyo', host: 'nrt', cloud: 'aws', region: 'ap-northeast-1', octet: 31 },
+  { name: 'singapore', host: 'sin', cloud: 'gcp', region: 'asia-southeast1', octet: 41 },
 ] as const;
+/** In order of preference. */
+const clouds = ['aliyun', 'aws', 'gcp'] as const;
+/** Last octets of the object stores, by region, and of the control APIs, by cloud. */
+const storeOctets: Readonly<Record<string, number>> = {
+  'cn-hangzhou': 24,
+  'cn-beijing': 25,
+  'ap-northeast-1': 34,
+  'asia-southeast1': 44,
+};
+const apiOctets: Readonly<Record<string, number>> = { aliyun: 26, aws: 36, gcp: 46 };
+const referenceOctets: Readonly<Record<string, number>> = { 'ref-a': 91, 'ref-b': 92 };
+/**
+ * Each with a site and an uplink of its own: what shares one is one vote. Two of them speak SOCKS5,
+ * which says whether the far end refused; a CONNECT proxy says 502 for that and for its own trouble.
+ */
+const ways = [
+  { name: 'line-a', kind: 'socks5', site: 'hangzhou-office', uplink: 'as4134', octet: 81 },
+  { name: 'line-b', kind: 'http', site: 'shanghai-office', uplink: 'as4837', octet: 82 },
+  { name: 'abroad', kind: 'socks5', site: 'osaka', uplink: 'as2497', octet: 83 },
+] as const;
+/** What `break uplink` calls all paths together. */
+const everyUplink = 'all';
 
 /** Last octet of a vendor's API; its name servers have the two after it. */
 const vendorOctet: Readonly<Record<VendorType, number>> = {
@@ -104,7 +159,14 @@ const vendorOctet: Readonly<Record<VendorType, number>> = {
   alidns: 71,
 };
 
-const allOctets = [1, 21, 22, 31, 51, 52, 53, 61, 62, 63, 71, 72, 73];
+const allOctets = [
+  ...[1, 51, 52, 53, 61, 62, 63, 71, 72, 73],
+  ...sites.map((s) => s.octet),
+  ...Object.values({ ...storeOctets, ...apiOctets, ...referenceOctets }),
+  ...ways.map((w) => w.octet),
+];
+/** How often a second writer writes. */
+const rivalMs = 5000;
 const attempts = 12;
 
 /** Starts everything. Rejects with LabError when this machine has no room for it. */
@@ -117,11 +179,26 @@ export async function startLab(options: LabOptions = {}): Promise<Lab> {
   if (!Number.isInteger(ttl) || ttl < 1 || ttl > 86_400) {
     throw new LabError('ttl: expected whole seconds from 1 to 86400', 2);
   }
+  const paths = options.paths ?? 1;
+  if (paths !== 1 && paths !== ways.length) {
+    throw new LabError(`paths: expected 1 or ${ways.length}`, 2);
+  }
+  const cloudCount = options.clouds ?? 2;
+  if (cloudCount !== 2 && cloudCount !== clouds.length) {
+    throw new LabError(`clouds: expected 2 or ${clouds.length}`, 2);
+  }
+  const wish: Wish = {
+    count,
+    ttl,
+    quotas: options.quotas ?? 'real',
+    paths: paths === 1 ? 0 : paths,
+    clouds: clouds.slice(0, cloudCount),
+  };
   for (let attempt = 1; ; attempt++) {
     const place = await findPlace(attempt);
     const opened: (() => Promise<void>)[] = [];
     try {
-      return await build(place, { count, ttl, quotas: options.quotas ?? 'real' }, opened);
+      return await build(place, wish, opened);
     } catch (error) {
       await Promise.all(opened.map((close) => close()));
       // Another lab may have taken the same network since it was looked at.
@@ -141,6 +218,9 @@ interface Wish {
   readonly count: number;
   readonly ttl: number;
   readonly quotas: 'real' | 'off';
+  /** Ways out that can be broken; 0: none. */
+  readonly paths: number;
+  readonly clouds: readonly string[];
 }
 
 async function build(place: Place, wish: Wish, opened: (() => Promise<void>)[]): Promise<Lab> {
@@ -153,13 +233,9 @@ async function build(place: Place, wish: Wish, opened: (() => Promise<void>)[]):
   const root = keep(
     await startNameserver({ address: at(1), port: place.dnsPort, zones: () => registry }),
   );
-  const origins: Origin[] = [];
-  for (const { name, cloud, region, octet } of sites) {
-    const where = { address: at(octet), port: place.httpPort };
-    origins.push(keep(await startOrigin({ name, cloud, region, ...where })));
-  }
-  const records = labRecords(wish);
   const credentials = newCredentials();
+  const servers = await startServers(place, wish, credentials.stores, keep);
+  const records = labRecords(wish);
   const plan: 'free' | 'pro' = 2 * records.length <= freePlanMost ? 'free' : 'pro';
   const shared = (type: VendorType) => ({
     address: at(vendorOctet[type]),
@@ -179,13 +255,67 @@ async function build(place: Place, wish: Wish, opened: (() => Promise<void>)[]):
     ),
     alidns: keep(await startAlidns({ ...shared('alidns'), credentials: credentials.alidns })),
   };
-  registry.push(...registryZones(at, vendors));
-  return new LoopbackLab(place, { root, origins, records, credentials, vendors }, opened);
+  registry.push(...registryZones(at, vendors, servers));
+  return new LoopbackLab(place, { root, ...servers, records, credentials, vendors }, opened);
 }
 
-interface Parts {
-  readonly root: Nameserver;
+interface Servers {
   readonly origins: readonly Origin[];
+  readonly stores: readonly Origin[];
+  readonly apis: readonly Part[];
+  readonly references: readonly Part[];
+  readonly paths: readonly LabPath[];
+}
+
+/** Everything that a probe may meet: clouds, reference points, ways out. */
+async function startServers(
+  place: Place,
+  wish: Wish,
+  key: SigningKey,
+  keep: <T extends { close(): Promise<void> }>(part: T) => T,
+): Promise<Servers> {
+  const where = (octet: number) => ({
+    address: `${place.network}.${octet}`,
+    port: place.httpPort,
+  });
+  const here = sites.filter((s) => wish.clouds.includes(s.cloud));
+  const origins: Origin[] = [];
+  for (const { name, cloud, region, octet } of here) {
+    origins.push(keep(await startOrigin({ name, cloud, region, ...where(octet) })));
+  }
+  const stores: Origin[] = [];
+  for (const [region, octet] of Object.entries(storeOctets)) {
+    const cloud = here.find((s) => s.region === region)?.cloud;
+    if (cloud === undefined) continue;
+    const name = `oss-${region}`;
+    stores.push(keep(await startStore({ name, cloud, region, key, ...where(octet) })));
+  }
+  const apis: Part[] = [];
+  for (const cloud of wish.clouds) {
+    const name = `api-${cloud}`;
+    apis.push(keep(await startApi({ name, cloud, ...where(apiOctets[cloud]!) })));
+  }
+  const references: Part[] = [];
+  for (const [name, octet] of wish.paths === 0 ? [] : Object.entries(referenceOctets)) {
+    references.push(keep(await startReference({ name, ...where(octet) })));
+  }
+  const addresses = new Map(
+    [...origins, ...stores, ...apis, ...references].flatMap((part) => [
+      [partHost(part), part.address],
+      [part.address, part.address],
+    ]),
+  );
+  const resolve = (host: string) => addresses.get(host.replace(/\.?$/, '.')) ?? addresses.get(host);
+  const paths: LabPath[] = [];
+  for (const { octet, ...way } of ways.slice(0, wish.paths)) {
+    const options = { ...way, ...where(octet), resolve: (h: string) => resolve(h) ?? null };
+    paths.push(keep(await startPath(options)));
+  }
+  return { origins, stores, apis, references, paths };
+}
+
+interface Parts extends Servers {
+  readonly root: Nameserver;
   readonly records: readonly LabRecord[];
   readonly credentials: LabCredentials;
   readonly vendors: Readonly<Record<VendorType, LabVendor>>;
@@ -202,7 +332,12 @@ class LoopbackLab implements Lab {
   readonly origins: readonly Origin[];
   readonly records: readonly LabRecord[];
   readonly credentials: LabCredentials;
-  readonly #faults = new Map<VendorType, string>();
+  readonly stores: readonly Origin[];
+  readonly apis: readonly Part[];
+  readonly references: readonly Part[];
+  readonly paths: readonly LabPath[];
+  readonly #rivals = new Map<VendorType, Rival>();
+  readonly #protected = new Map<VendorType, Set<Name>>();
   readonly #opened: readonly (() => Promise<void>)[];
 
   constructor(place: Place, parts: Parts, opened: readonly (() => Promise<void>)[]) {
@@ -212,36 +347,54 @@ class LoopbackLab implements Lab {
     this.roots = [parts.root.address];
     this.vendors = parts.vendors;
     this.origins = parts.origins;
+    this.stores = parts.stores;
+    this.apis = parts.apis;
+    this.references = parts.references;
+    this.paths = parts.paths;
     this.clouds = [...new Set(parts.origins.map((o) => o.cloud))];
     this.records = parts.records;
     this.credentials = parts.credentials;
     this.#opened = opened;
   }
 
-  hostOf(origin: string): Name {
-    return cnameOf(origin);
+  hostOf(name: string): Name {
+    const part = this.#all().find((p) => p.name === name);
+    if (part === undefined) throw new LabError(`there is no ${name} in the lab`, 2);
+    return partHost(part);
   }
 
-  async break(scope: Scope, name: string, how: string): Promise<string> {
-    if (scope === 'vendor') {
-      const type = this.#vendor(name);
-      const { faults } = this.vendors[type];
-      if (!faults.includes(how)) throw unknownFault(scope, how, faults);
-      this.vendors[type].fault(how);
-      this.#faults.set(type, how);
-      return `vendor ${type} is broken: ${how}`;
+  async break(
+    scope: Scope,
+    name: string,
+    how: string,
+    share: number | null = null,
+  ): Promise<string> {
+    if (share !== null && (how !== 'loss' || scope === 'vendor')) {
+      throw new LabError(`a share goes with loss alone, not with ${how} of a ${scope}`, 2);
     }
-    const struck = this.#origins(scope, name);
-    if (!isOriginFault(how)) throw unknownFault(scope, how, Object.keys(originFaults));
-    await Promise.all(struck.map((o) => o.break(how)));
-    const which = scope === 'origin' ? '' : ` (${struck.map((o) => o.name).join(', ')})`;
-    return `${scope} ${name}${which} is broken: ${faultWords(how)}`;
+    const odds = share ?? usualShare;
+    if (scope === 'vendor') return this.#breakVendor(this.#vendor(name), how);
+    if (scope === 'path' || scope === 'uplink') {
+      const struck = this.#ways(scope, name);
+      if (!isPathFault(how)) throw unknownFault(scope, how, Object.keys(pathFaults));
+      await Promise.all(struck.map((p) => p.break(how, odds)));
+      const words = how === 'loss' ? lossWords(odds) : `${how}, it ${pathFaults[how]}`;
+      return `${scope} ${name}${listed(scope === 'path', struck)} is broken: ${words}`;
+    }
+    const meant = this.#parts(scope, name);
+    const known = new Set(meant.flatMap((p) => faultsOf(p.kind)));
+    const fault = [...known].find((word) => word === how);
+    if (fault === undefined) throw unknownFault(scope, how, [...known]);
+    const struck = meant.filter((p) => faultsOf(p.kind).includes(fault));
+    await Promise.all(struck.map((p) => p.break(fault, odds)));
+    const words = fault === 'loss' ? lossWords(odds) : faultWords(fault);
+    return `${scope} ${name}${listed(isSingle(scope), struck)} is broken: ${words}`;
   }
 
   async heal(scope: Scope | null, name: string): Promise<string> {
     if (scope === null) {
       for (const type of vendorTypes) this.#healVendor(type);
-      await Promise.all(this.origins.map((o) => o.heal()));
+      await Promise.all([...this.#all(), ...this.paths].map((part) => part.heal()));
       return 'everything is healed';
     }
     if (scope === 'vendor') {
@@ -249,30 +402,113 @@ class LoopbackLab implements Lab {
       this.#healVendor(type);
       return `vendor ${type} is healed`;
     }
-    const healed = this.#origins(scope, name);
-    await Promise.all(healed.map((o) => o.heal()));
-    const which = scope === 'origin' ? '' : ` (${healed.map((o) => o.name).join(', ')})`;
-    return `${scope} ${name}${which} is healed`;
+    const isWay = scope === 'path' || scope === 'uplink';
+    const healed = isWay ? this.#ways(scope, name) : this.#parts(scope, name);
+    await Promise.all(healed.map((part) => part.heal()));
+    return `${scope} ${name}${listed(isSingle(scope), healed)} is healed`;
+  }
+
+  edit(vendor: string, record: string, value: string | null): string {
+    const type = this.#vendor(vendor);
+    const { name, ttl, targets } = this.#record(record);
+    const cname =
+      value === null ? null : (targets.find((t) => t.origin === value)?.cname ?? toName(value));
+    if (value !== null && cname === null) {
+      const known = targets.map((t) => t.origin).join(', ');
+      throw new LabError(`${value} is no DNS name and none of the targets ${known}`, 2);
+    }
+    this.vendors[type].edit(name, 'CNAME', cname, ttl);
+    const what = cname === null ? 'removed' : `changed to ${cname}`;
+    return `${name} was ${what} by hand at ${type}`;
+  }
+
+  protect(vendor: string, record: string): string {
+    const type = this.#vendor(vendor);
+    const { name } = this.#record(record);
+    this.#protect(type, name);
+    return `${name} is protected at ${type} until that vendor is healed`;
   }
 
   vendorFault(type: VendorType): string | null {
-    return this.#faults.get(type) ?? null;
+    const protects = (this.#protected.get(type)?.size ?? 0) > 0;
+    const words = [
+      this.vendors[type].broken,
+      this.#rivals.has(type) ? 'second-writer' : null,
+      protects ? 'protected' : null,
+    ].filter((word) => word !== null);
+    return words.length === 0 ? null : words.join(', ');
   }
 
   async close(): Promise<void> {
+    for (const rival of this.#rivals.values()) rival.close();
+    this.#rivals.clear();
     await Promise.all(this.#opened.map((close) => close()));
+  }
+
+  #breakVendor(type: VendorType, how: string): string {
+    const vendor = this.vendors[type];
+    if (how === 'partial-batch') throw new LabError(noPartialBatch, 2);
+    if (how === 'second-writer') {
+      this.#rivals.get(type)?.close();
+      this.#rivals.set(type, startRival(vendor, this.records[0]!, rivalMs));
+    } else if (how === 'protected') {
+      for (const { name } of this.records.slice(0, 2)) this.#protect(type, name);
+    } else if (vendor.faults.includes(how)) {
+      vendor.fault(how);
+    } else {
+      throw unknownFault('vendor', how, [...vendor.faults, ...handFaults]);
+    }
+    return `vendor ${type} is broken: ${how}, it ${vendorWords[how] ?? 'fails'}`;
+  }
+
+  #protect(type: VendorType, name: Name): void {
+    if (type === 'cloudflare') {
+      throw new LabError('cloudflare protects no single record: choose route53 or alidns', 2);
+    }
+    this.vendors[type].protect(name, true);
+    this.#protected.set(type, (this.#protected.get(type) ?? new Set()).add(name));
   }
 
   #healVendor(type: VendorType): void {
     this.vendors[type].fault(null);
-    this.#faults.delete(type);
+    this.#rivals.get(type)?.close();
+    this.#rivals.delete(type);
+    for (const name of this.#protected.get(type) ?? []) this.vendors[type].protect(name, false);
+    this.#protected.delete(type);
   }
 
-  #origins(scope: Exclude<Scope, 'vendor'>, name: string): readonly Origin[] {
-    const found = originsOf(this.origins, scope, name);
+  #all(): readonly Part[] {
+    return [...this.origins, ...this.stores, ...this.apis, ...this.references];
+  }
+
+  #parts(scope: PartScope, name: string): readonly Part[] {
+    const found = this.#all().filter((part) => isMeant(part, scope, name));
     if (found.length > 0) return found;
-    const known = new Set(this.origins.map((o) => (scope === 'origin' ? o.name : o[scope])));
+    if (scope === 'reference' && this.references.length === 0) throw singlePath(scope, name);
+    const known = new Set(this.#all().flatMap((part) => knownAs(part, scope)));
     throw new LabError(`there is no ${scope} ${name}: there are ${[...known].join(', ')}`, 2);
+  }
+
+  /** A path by its name; an uplink's by the line's or the site's, or several with commas. */
+  #ways(scope: 'path' | 'uplink', name: string): readonly LabPath[] {
+    if (this.paths.length === 0) throw singlePath(scope, name);
+    const wordsOf = (p: LabPath) => (scope === 'path' ? [p.name] : [p.uplink, p.site, everyUplink]);
+    const known = [...new Set(this.paths.flatMap(wordsOf))];
+    const wanted = scope === 'path' ? [name] : name.split(',');
+    const stray = wanted.find((word) => !known.includes(word));
+    if (stray !== undefined) {
+      throw new LabError(`there is no ${scope} ${stray}: there are ${known.join(', ')}`, 2);
+    }
+    return this.paths.filter((p) => wordsOf(p).some((word) => wanted.includes(word)));
+  }
+
+  /** By its whole name or by its first label. */
+  #record(name: string): LabRecord {
+    const wanted = name.toLowerCase().replace(/\.?$/, '.');
+    const found = this.records.find((r) => r.name === wanted || r.name === wanted + this.zone);
+    if (found !== undefined) return found;
+    const known = this.records.slice(0, 3).map((r) => r.name.replace(/\.$/, ''));
+    throw new LabError(`there is no record ${name}: there are ${known.join(', ')}`, 2);
   }
 
   /** By the vendor's name or by that of the account in the ready configuration. */
@@ -281,6 +517,68 @@ class LoopbackLab implements Lab {
     if (type !== undefined) return type;
     throw new LabError(`there is no vendor ${name}: there are ${vendorTypes.join(', ')}`, 2);
   }
+}
+
+type PartScope = Exclude<Scope, 'vendor' | 'path' | 'uplink'>;
+
+function isMeant(part: Part, scope: PartScope, name: string): boolean {
+  switch (scope) {
+    case 'cloud':
+      return part.cloud === name;
+    case 'region':
+      return isInRegion(part, name);
+    case 'store':
+      return part.kind === 'store' && (part.name === name || isInRegion(part, name));
+    case 'api':
+      return part.kind === 'api' && (part.name === name || part.cloud === name);
+    default:
+      return part.kind === scope && part.name === name;
+  }
+}
+
+/** What to call a part, or what it lies in, on the command line. */
+function knownAs(part: Part, scope: PartScope): readonly string[] {
+  if (scope === 'cloud') return part.cloud === null ? [] : [part.cloud];
+  if (scope === 'region') return part.region === null ? [] : [`${part.cloud}/${part.region}`];
+  return part.kind === scope ? [part.name] : [];
+}
+
+function singlePath(scope: Scope, name: string): LabError {
+  const cure = 'this lab has one way out: start it with --paths 3';
+  return new LabError(`there is no ${scope} ${name}: ${cure}`, 2);
+}
+
+const usualShare = 0.3;
+
+/** Faults of a vendor that are somebody's deed, not its API's. */
+export const handFaults = ['second-writer', 'protected'] as const;
+
+const vendorWords: Readonly<Record<string, string>> = {
+  hang: 'accepts calls and never answers, while its DNS goes on',
+  refuse: 'refuses connections, while its DNS goes on',
+  reset: 'cuts every call before it is looked at',
+  error: 'answers 503 in its own form',
+  html: "answers with a proxy's page in HTML",
+  throttle: 'says that calls come too fast',
+  auth: 'refuses keys that are valid',
+  'lost-reply': 'applies the next write, loses the reply, and is well again',
+  'stale-read': 'reads the state before the last write',
+  'dns-lag': 'leaves one of its name servers behind',
+  block: 'blocks everything for five minutes',
+  'second-writer': `is written by another hand every ${rivalMs / 1000} s, at the same epoch or above`,
+  protected: 'refuses changes of the records that an operator has protected',
+};
+
+const noPartialBatch =
+  'partial-batch is nothing that these vendors can do: route53 and cloudflare apply a batch whole ' +
+  'or not at all, and alidns has no batches; lost-reply at alidns falls between CNAME and marker';
+
+function isSingle(scope: Scope): boolean {
+  return !['cloud', 'region', 'uplink'].includes(scope);
+}
+
+function listed(isSingle: boolean, parts: readonly { readonly name: string }[]): string {
+  return isSingle ? '' : ` (${parts.map((p) => p.name).join(', ')})`;
 }
 
 /** Whether a word names something that can be broken. */
@@ -292,24 +590,38 @@ function unknownFault(scope: Scope, how: string, known: readonly string[]): LabE
   return new LabError(`no ${scope} breaks like "${how}": choose one of ${known.join(', ')}`, 2);
 }
 
-function faultWords(how: OriginFault): string {
-  return `${how}, it ${originFaults[how]}`;
+function faultWords(how: PartFault): string {
+  return `${how}, it ${{ ...originFaults, ...serviceFaults }[how]}`;
+}
+
+function lossWords(share: number): string {
+  return `loss, ${Math.round(share * 100)} % of what is asked gets no answer`;
 }
 
 function cnameOf(origin: string): Name {
   return `${sites.find((p) => p.name === origin)?.host ?? origin}.shop.example.`;
 }
 
+function partHost(part: Part): Name {
+  if (part.kind === 'origin') return cnameOf(part.name);
+  if (part.kind === 'reference') return `${part.name}.reference.example.`;
+  return `${part.name}.cloud.example.`;
+}
+
 function labRecords(wish: Wish): readonly LabRecord[] {
+  const last = wish.clouds.length > 2 ? ['singapore'] : [];
   const record = (label: string, ...origins: readonly string[]): LabRecord => ({
     name: `${label}.${zoneName}`,
     ttl: wish.ttl,
-    targets: origins.map((origin) => ({ origin, cname: cnameOf(origin) })),
+    targets: [...origins, ...last].map((origin) => ({ origin, cname: cnameOf(origin) })),
   });
   const more = Array.from({ length: wish.count }, (_, i) =>
     record(`r${String(i + 1).padStart(4, '0')}`, 'hangzhou', 'tokyo'),
   );
-  return [record('www', 'hangzhou', 'tokyo'), record('api', 'beijing', 'tokyo'), ...more];
+  const named = [record('www', 'hangzhou', 'tokyo'), record('api', 'beijing', 'tokyo')];
+  // A second origin in a region tells the region's failure from the origin's.
+  if (wish.paths > 0) named.push(record('img', 'hangzhou2', 'tokyo'));
+  return [...named, ...more];
 }
 
 function unmarked({ name, ttl, targets }: LabRecord) {
@@ -330,6 +642,7 @@ function addressesOf(name: string, at: (octet: number) => string): readonly stri
 function registryZones(
   at: (octet: number) => string,
   vendors: Readonly<Record<VendorType, LabVendor>>,
+  { origins, stores, apis, references }: Servers,
 ): readonly LabZone[] {
   const ttl = 3600;
   const zone = (name: string, ...rrsets: readonly RRset[]) =>
@@ -340,9 +653,13 @@ function registryZones(
     vendors[type].zone(zoneName).ns.map((host, i) => ({ host, at: vendors[type].servers[i]! })),
   );
   const registry = address(registryHost, at(1));
+  const below = ['shop.example.', 'cloud.example.', 'reference.example.'];
+  const hosts = [...origins, ...stores, ...apis, ...references].map((part) =>
+    address(partHost(part), part.address),
+  );
   return [
     zone('.', delegate('example.', [registryHost]), delegate('net.', [registryHost]), registry),
-    zone('example.', delegate('shop.example.', [registryHost]), registry),
+    zone('example.', ...below.map((name) => delegate(name, [registryHost])), registry),
     zone('net.', delegate('example.net.', [registryHost])),
     zone(
       'example.net.',
@@ -352,7 +669,7 @@ function registryZones(
       ),
       ...servers.map((s) => address(s.host, s.at.address)),
     ),
-    zone('shop.example.', ...sites.map((p) => address(cnameOf(p.name), at(p.octet)))),
+    ...below.map((name) => zone(name, ...hosts.filter((host) => host.name.endsWith(`.${name}`)))),
   ];
 }
 
@@ -365,6 +682,7 @@ function newCredentials(): LabCredentials {
     },
     cloudflare: { apiToken: word(20) },
     alidns: { accessKeyId: `LTAI${word(10)}`, accessKeySecret: word(15) },
+    stores: { accessKeyId: `LTAI${word(10)}`, secretAccessKey: word(20) },
   };
 }
 

@@ -6,7 +6,7 @@
 import { createSocket, type Socket as UdpSocket } from 'node:dgram';
 import { createServer, type Server, type Socket } from 'node:net';
 import { type Answer, type DecodedPacket, decode, encode, type Question } from 'dns-packet';
-import type { LabZone } from './zone.ts';
+import { isDnsName, type LabZone } from './zone.ts';
 
 /**
  * How a name server misbehaves: `hang` reads and never answers, `servfail` and `refuse` answer with
@@ -108,8 +108,9 @@ function respond(
   }
   if (((query.flags ?? 0) & opcodeMask) !== 0) return bare(message, 'NOTIMP');
   const question = query.questions?.[0];
-  const printable = question !== undefined && /^[!-~]+$/.test(question.name);
-  if (!printable || query.questions!.length !== 1) return bare(message, 'FORMERR');
+  // A label may hold any octets on the wire, a dot too; those that no zone can have are refused.
+  const isName = question !== undefined && isDnsName(question.name);
+  if (!isName || query.questions!.length !== 1) return bare(message, 'FORMERR');
   const opt = query.additionals?.find((record) => record.type === 'OPT');
   const room =
     octetsMax === null

@@ -65,6 +65,8 @@ interface HostedZone {
   readonly name: string;
   readonly callerReference: string;
   readonly settings: ZoneSettings;
+  /** Names and types that an operator has protected. */
+  readonly protections: { name: string; type: string; comment: string }[];
   readonly sets: Ledger<Sets>;
 }
 
@@ -129,7 +131,9 @@ class Route53 implements Dialect {
       const id = `Z${digest(`route53 ${name}`).slice(0, 20)}`;
       const callerReference = digest(`reference ${name}`).slice(0, 32);
       const settings = spec.settings ?? {};
-      this.#zones.set(id, { id, name, callerReference, settings, sets: new Ledger<Sets>(sets) });
+      const protections = [...(settings.protections ?? [])];
+      const ledger = new Ledger<Sets>(sets);
+      this.#zones.set(id, { id, name, callerReference, settings, protections, sets: ledger });
     }
   }
 
@@ -149,6 +153,15 @@ class Route53 implements Dialect {
     for (const rrset of served(next)) toAnswers(rrset);
     sets.commit(next);
     this.#publish(zone);
+  }
+
+  protect(zone: string, name: string, on: boolean): boolean {
+    const { protections, sets } = this.#named(zone);
+    const kept = protections.filter((p) => normalName(p.name) !== name || p.type !== 'CNAME');
+    protections.splice(0, protections.length, ...kept);
+    const exists = [...sets.now.values()].some((set) => set.name === name && set.type === 'CNAME');
+    if (on && exists) protections.push({ name, type: 'CNAME', comment: 'protected in the lab' });
+    return exists;
   }
 
   operation(request: ApiRequest): string {
@@ -387,7 +400,7 @@ function listProtections(zone: HostedZone, query: URLSearchParams): ApiReply {
     query.has('name') ? sortKey(parseName(query.get('name')!, 'name')) : '',
     query.get('type')?.toUpperCase() ?? '',
   ];
-  const items = (zone.settings.protections ?? [])
+  const items = zone.protections
     .filter((p) => compareAll([sortKey(normalName(p.name)), p.type], start) >= 0)
     .map((p) =>
       element(
@@ -610,7 +623,7 @@ function notPutable(zone: HostedZone, set: RecordSet, ttlMin: number): string[] 
 }
 
 function protection(zone: HostedZone, set: RecordSet): string[] | null {
-  const found = zone.settings.protections?.find(
+  const found = zone.protections.find(
     (p) => normalName(p.name) === set.name && p.type === set.type,
   );
   if (!found) return null;

@@ -15,6 +15,8 @@ export interface SettingsPlace {
   readonly socket: string;
   /** Port of the daemon on 127.0.0.1, for metrics and readiness. */
   readonly listenPort: number;
+  /** Whether hangzhou needs the object store of its cloud; no unless given. */
+  readonly needs?: boolean;
 }
 
 export interface SettingsFile {
@@ -79,8 +81,18 @@ export function labSettings(lab: Lab, place: SettingsPlace): readonly SettingsFi
     { path: secret('ali-key-id'), text: `${alidns.accessKeyId}\n` },
     { path: secret('ali-key-secret'), text: `${alidns.accessKeySecret}\n` },
   ];
+  if (hasServices(lab, place)) {
+    const { accessKeyId, secretAccessKey } = lab.credentials.stores;
+    secrets.push({ path: secret('oss-key-id'), text: `${accessKeyId}\n` });
+    secrets.push({ path: secret('oss-key-secret'), text: `${secretAccessKey}\n` });
+  }
   const config = { path: configPath(place.directory), text: configText(lab, place, secret) };
   return [config, ...secrets].map((file) => ({ ...file, mode: 0o600 }));
+}
+
+/** The checks of a cloud itself are for telling what has failed, and that takes several paths. */
+function hasServices(lab: Lab, place: SettingsPlace): boolean {
+  return lab.paths.length > 0 || place.needs === true;
 }
 
 function configText(lab: Lab, place: SettingsPlace, secret: (name: string) => string): string {
@@ -93,10 +105,14 @@ function configText(lab: Lab, place: SettingsPlace, secret: (name: string) => st
       `    nameservers: [${vendor.dns.map(quote).join(', ')}]`,
     ];
   };
-  const origins = lab.origins.flatMap((origin) => [
+  const led = new Set(lab.records.flatMap((r) => r.targets.map((t) => t.origin)));
+  const probed = lab.origins.filter((origin) => led.has(origin.name));
+  const needed = place.needs === true ? `    needs: [${checkNames.aliyun!.store}]` : null;
+  const origins = probed.flatMap((origin) => [
     `  ${origin.name}:`,
     `    cloud: ${origin.cloud}`,
     `    region: ${origin.region}`,
+    ...(origin.name === 'hangzhou' && needed !== null ? [needed] : []),
     '    checks:',
     '      web:',
     `        http: ${quote(`http://${bare(lab.hostOf(origin.name))}:${origin.port}/healthz`)}`,
@@ -138,8 +154,11 @@ function configText(lab: Lab, place: SettingsPlace, secret: (name: string) => st
     `socket: ${quote(place.socket)}`,
     `listen: 127.0.0.1:${place.listenPort}`,
     '',
+    ...pathLines(lab),
     'clouds:',
-    ...lab.clouds.map((cloud) => `  ${cloud}: {}`),
+    ...lab.clouds.flatMap((cloud) =>
+      hasServices(lab, place) ? cloudLines(lab, cloud, file) : [`  ${cloud}: {}`],
+    ),
     '',
     'origins:',
     ...origins,
@@ -156,7 +175,68 @@ function configText(lab: Lab, place: SettingsPlace, secret: (name: string) => st
     '  rise: 2',
     '  patience: 0s',
     '  failback: manual',
+    ...referenceLines(lab),
   ].join('\n')}\n`;
+}
+
+/** The ways out, each by a proxy of its own so that it can be broken. */
+function pathLines(lab: Lab): readonly string[] {
+  if (lab.paths.length === 0) return [];
+  return [
+    '# Ways out that share nothing: each has a vote of its own.',
+    'paths:',
+    ...lab.paths.map(
+      ({ name, site, uplink, url }) =>
+        `  ${name}: { site: ${site}, uplink: ${uplink}, proxy: ${quote(url)} }`,
+    ),
+    '',
+  ];
+}
+
+/** What the checks of each cloud's services are called, as its users would call them. */
+const checkNames: Readonly<Record<string, { readonly store: string; readonly api: string }>> = {
+  aliyun: { store: 'oss-signed', api: 'ecs-api' },
+  aws: { store: 's3-signed', api: 'ec2-api' },
+  gcp: { store: 'gcs-signed', api: 'compute-api' },
+};
+
+/** A cloud with the checks of its services: its first region's store, and its control API. */
+function cloudLines(lab: Lab, cloud: string, file: (name: string) => string): readonly string[] {
+  const store = lab.stores.find((s) => s.cloud === cloud)!;
+  const api = lab.apis.find((a) => a.cloud === cloud)!;
+  const names = checkNames[cloud]!;
+  const sign = `region: ${store.region}, accessKeyId: ${file('oss-key-id')}`;
+  return [
+    `  ${cloud}:`,
+    '    checks:',
+    `      ${names.store}:`,
+    '        plane: service',
+    `        region: ${store.region}`,
+    `        http: ${quote(`http://${bare(lab.hostOf(store.name))}:${store.port}/probe/probe.txt`)}`,
+    `        address: ${quote(store.address)}`,
+    '        sign:',
+    `          { type: aws-sigv4, ${sign},`,
+    `            secretAccessKey: ${file('oss-key-secret')} }`,
+    `      ${names.api}:`,
+    '        plane: control',
+    `        http: ${quote(`http://${bare(lab.hostOf(api.name))}:${api.port}/`)}`,
+    `        address: ${quote(api.address)}`,
+    '        expect: { status: "<500" }',
+  ];
+}
+
+/** Reference points: a path that sees none of them is blind, and its failures are no votes. */
+function referenceLines(lab: Lab): readonly string[] {
+  if (lab.references.length === 0) return [];
+  return [
+    '  # Things that are up outside both clouds: a path that sees none of them has no vote.',
+    '  references:',
+    ...lab.references.flatMap((reference) => [
+      `    ${reference.name}:`,
+      `      http: ${quote(`http://${bare(lab.hostOf(reference.name))}:${reference.port}/`)}`,
+      `      address: ${quote(reference.address)}`,
+    ]),
+  ];
 }
 
 /** A JSON string is a YAML scalar too, whatever stands in it. */

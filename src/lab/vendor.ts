@@ -141,9 +141,18 @@ export interface LabVendor {
     ttl?: number,
     extra?: RecordExtra,
   ): void;
+  /**
+   * Protects a record from changes through the API, as an operator at the console can, or lifts
+   * that again. Throws when it cannot be protected: no such thing at this vendor, or no such record.
+   */
+  protect(name: string, on: boolean): void;
   /** Breaks it in one of the ways of `faults`; null heals. Throws for another word. */
   fault(how: string | null, options?: FaultOptions): void;
   readonly faults: readonly string[];
+  /** The fault in force; null: none, also when the last one has healed by itself. */
+  readonly broken: string | null;
+  /** The last fault, if it has healed by itself; null otherwise. */
+  readonly mended: string | null;
   /** The newest 10,000 calls, oldest first. */
   readonly calls: readonly Call[];
   close(): Promise<void>;
@@ -208,6 +217,8 @@ export interface Dialect {
   /** What DNS serves for the zone as it stands now. */
   rrsets(zone: string): readonly RRset[];
   edit(zone: string, records: readonly LabRecord[], name: string, type: string): void;
+  /** False where the vendor has no protection of single records, or no such record. */
+  protect(zone: string, name: string, on: boolean): boolean;
 }
 
 /** Tells that a zone has changed; `published` is called when the name servers have it. */
@@ -349,6 +360,7 @@ class Running implements LabVendor {
   readonly #timers = new Set<NodeJS.Timeout>();
   readonly #calls: Call[] = [];
   #fault: Fault | null = null;
+  #mended: VendorFault | null = null;
   #port = 0;
   #lagging: Nameserver | null = null;
   #relistening = false;
@@ -433,6 +445,22 @@ class Running implements LabVendor {
     this.#dialect.edit(holder, records, owner, kind);
   }
 
+  protect(name: string, on: boolean): void {
+    const owner = normalName(name);
+    const holder = zoneHolding(this.#zones.keys(), owner);
+    if (holder === null) throw new Error(`${this.name}: no zone in the lab holds ${owner}`);
+    if (this.#dialect.protect(holder, owner, on) || !on) return;
+    throw new Error(`${this.name}: ${owner} cannot be protected: no such thing, or no such record`);
+  }
+
+  get broken(): string | null {
+    return this.#fault?.how ?? null;
+  }
+
+  get mended(): string | null {
+    return this.#mended;
+  }
+
   fault(how: string | null, options: FaultOptions = {}): void {
     if (how !== null && !(vendorFaults as readonly string[]).includes(how)) {
       throw new Error(`${this.name}: no fault ${how}; there is ${vendorFaults.join(', ')}`);
@@ -442,6 +470,7 @@ class Running implements LabVendor {
     const lagging = next === 'dns-lag' ? this.#server(options.server) : null;
     if (this.#lagging) this.#lagging.fault = null;
     this.#lagging = lagging;
+    this.#mended = null;
     this.#fault =
       next === null
         ? null
@@ -544,7 +573,7 @@ class Running implements LabVendor {
     // These wait for a write, or work elsewhere: a call does not use them up.
     if (fault.how === 'lost-reply' || fault.how === 'dns-lag') return fault.how;
     fault.left -= 1;
-    if (fault.left <= 0) this.#fault = null;
+    if (fault.left <= 0) this.#mend(fault.how);
     return fault.how;
   }
 
@@ -595,13 +624,18 @@ class Running implements LabVendor {
     }
   }
 
+  #mend(how: VendorFault): void {
+    this.#fault = null;
+    this.#mended = how;
+  }
+
   /** False when the fault was healed or used up while the write was under way. */
   #useLostReply(): boolean {
     const fault = this.#fault;
     if (fault?.how !== 'lost-reply') return false;
     if (fault.left === Infinity) fault.left = 1;
     fault.left -= 1;
-    if (fault.left <= 0) this.#fault = null;
+    if (fault.left <= 0) this.#mend(fault.how);
     return true;
   }
 

@@ -292,11 +292,15 @@ export function soaFrom(zone: string, mname: string, given: Partial<Soa>): Soa {
 
 /** Lower-case with the trailing dot; throws ZoneError for what is no DNS name. */
 export function normalName(text: string): string {
-  const bare = text.toLowerCase().replace(/\.$/, '');
-  if (bare === '') return '.';
-  const fits = bare.length <= 253 && bare.split('.').every((l) => /^[!-~]{1,63}$/.test(l));
-  if (!fits) throw new ZoneError(`${JSON.stringify(text.slice(0, 300))} is no DNS name`);
-  return `${bare}.`;
+  if (!isDnsName(text)) throw new ZoneError(`${JSON.stringify(text.slice(0, 300))} is no DNS name`);
+  return `${text.toLowerCase().replace(/\.$/, '')}.`;
+}
+
+/** Whether a text is a name that a zone can have: printable labels of 1 to 63, 253 in all. */
+export function isDnsName(text: string): boolean {
+  const bare = text.replace(/\.$/, '');
+  if (bare === '') return true;
+  return bare.length <= 253 && bare.split('.').every((label) => /^[!-~]{1,63}$/.test(label));
 }
 
 /**
