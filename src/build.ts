@@ -4,6 +4,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { providerTypes } from '../providers/index.ts';
+import { type Auditor, createAuditor } from './audit.ts';
 import { type Config, parseConfig, printProblem } from './config.ts';
 import type { Adapters } from './controller.ts';
 import { createResolver } from './dns.ts';
@@ -40,12 +41,17 @@ export function loadConfig(path: string): { config: Config; warnings: readonly s
   return { config: parsed.config, warnings: parsed.warnings.map(printProblem) };
 }
 
+/** The adapters, and what audits them: both of one configuration, closed together. */
+export interface Built extends Adapters {
+  readonly auditor: Auditor;
+}
+
 /** Throws ConfigError naming every secret that cannot be had. */
 export function buildAdapters(
   config: Config,
   clock: Clock,
   options: { readonly remember: boolean },
-): Adapters {
+): Built {
   const providers = buildProviders(config);
   const { dns } = config;
   const resolver = createResolver({
@@ -64,7 +70,8 @@ export function buildAdapters(
     clock,
     file: options.remember ? join(config.stateDir, 'nameservers.json') : null,
   });
-  const asker = createVerifier({ servers, resolver, port: dns.port, timeoutMs: dns.timeoutMs });
+  const { port, timeoutMs } = dns;
+  const asker = createVerifier({ servers, resolver, port, timeoutMs });
   const close = () => {
     asker.close();
     resolver.close();
@@ -72,7 +79,19 @@ export function buildAdapters(
   const verifier = { ask: asker.ask, chain: asker.chain, close };
   const notifier: Notifier | null =
     config.notify === null ? null : createCommandNotifier(config.notify);
-  return { prober: buildProber(config.probes, config.paths), providers, verifier, notifier };
+  const { records } = config.core;
+  const auditor = createAuditor({
+    records,
+    providers,
+    servers,
+    resolver,
+    verifier,
+    clock,
+    port,
+    timeoutMs,
+  });
+  const prober = buildProber(config.probes, config.paths);
+  return { prober, providers, verifier, notifier, auditor };
 }
 
 /** A prober that may read the secrets its checks and paths refer to. */

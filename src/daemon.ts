@@ -2,12 +2,14 @@
 // serves those who watch it, until it is told to end. Nothing is decided here; what goes wrong at a
 // start is said whole and ends it, what goes wrong later is said and lived with.
 
-import { randomBytes } from 'node:crypto';
-import { buildAdapters, ConfigError, loadConfig } from './build.ts';
+import { randomBytes, randomInt } from 'node:crypto';
+import { createAuditing } from './auditing.ts';
+import { type Built, buildAdapters, ConfigError, loadConfig } from './build.ts';
 import { createClock } from './clock.ts';
 import { createSingleCoordinator } from './cluster/single.ts';
 import type { Config } from './config.ts';
 import { Controller, closeAll } from './controller.ts';
+import { type AuditFinding, type AuditReport, countOf } from './core/audit.ts';
 import type { Entry, Json, Reply } from './core/model.ts';
 import { createLog, type Log } from './log.ts';
 import type { Observer, Store } from './ports.ts';
@@ -90,18 +92,36 @@ async function serve(
     seed: [0, 4, 8, 12].map((i) => seed.readInt32LE(i)) as [number, number, number, number],
     version,
   });
+  let { auditor } = adapters;
+  const trouble = (what: string, detail: string) => {
+    for (const o of observers) o.trouble?.(what, detail);
+  };
+  const auditing = createAuditing({
+    auditor: () => auditor,
+    status: () => controller.status(),
+    clock,
+    chance: () => randomInt(1000) / 1000,
+    done(report, news) {
+      controller.surveyed(report.surveys);
+      logAudit(log, report, news);
+    },
+    trouble,
+  });
+  const taken = (built: Built) => {
+    ({ auditor } = built);
+    auditing.renew();
+  };
   const desk: Desk = {
     status: () => controller.status(),
     command: (command) => controller.command(command),
     gate: (record) => controller.gate(record),
     history: (query) => controller.history(query),
-    reload: () => reload(configPath, controller, clock, log),
+    reload: () => reload(configPath, controller, clock, log, taken),
+    audited: () => auditing.audited(),
+    audit: () => auditing.now(),
   };
   const metrics = createMetrics({ desk, version });
   observers.push(metrics.observer);
-  const trouble = (what: string, detail: string) => {
-    for (const o of observers) o.trouble?.(what, detail);
-  };
   const served: Served[] = [];
   try {
     served.push(await serveControl({ path: config.socket, desk, trouble }));
@@ -121,8 +141,10 @@ async function serve(
       socket: config.socket,
     });
     controller.start();
+    auditing.start();
     await ended(() => void desk.reload());
     log.info('stopping', { kind: 'stop' });
+    auditing.close();
     await controller.stop();
   } catch (error) {
     closeAll(adapters);
@@ -139,6 +161,7 @@ async function reload(
   controller: Controller,
   clock: ReturnType<typeof createClock>,
   log: Log,
+  taken: (built: Built) => void,
 ): Promise<Reply> {
   try {
     const { config, warnings } = loadConfig(configPath);
@@ -148,6 +171,7 @@ async function reload(
       closeAll(adapters);
       throw new ConfigError(problems);
     }
+    taken(adapters);
     for (const warning of warnings) log.warn(warning, { kind: 'config' });
     return { exit: 0, message: `${configPath} is in force` };
   } catch (error) {
@@ -157,6 +181,16 @@ async function reload(
     const message = `${error.message}\nthe configuration in force stays`;
     return { exit: 2, message };
   }
+}
+
+/** Findings that are new and bad, each once; the rest is for whoever asks. */
+function logAudit(log: Log, report: AuditReport, news: readonly AuditFinding[]): void {
+  for (const { word, sentence, cure, provider, zone, record } of news) {
+    const place = { provider, zone, ...(record === null ? {} : { record }) };
+    log.warn(cure === null ? sentence : `${sentence}; ${cure}`, { kind: 'audit', word, ...place });
+  }
+  const [bad, warn] = [countOf(report, 'bad'), countOf(report, 'warn')];
+  log.info(`audited in ${report.tookMs} ms: ${bad} bad, ${warn} to look at`, { kind: 'audit' });
 }
 
 function logObserver(log: Log): Observer {

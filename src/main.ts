@@ -51,6 +51,10 @@ process.exitCode = await runCli(process.argv.slice(2), {
     const { drillCheck } = await import('./look.ts');
     return orSay(() => drillCheck(configPath, check));
   },
+  audit: async (configPath) => {
+    const { auditOnce } = await import('./audit-once.ts');
+    return auditOnce(configPath);
+  },
   lab: async (argv) => {
     const { labCommand } = await import('./lab/command.ts');
     return labCommand(argv, { daemonArgv: [process.execPath, process.argv[1]!] });

@@ -53,6 +53,10 @@ const hands: Hands = {
     tell('cf  written  200 ms');
     return { exit: 3, message: 'r53 did not follow' };
   },
+  async audit(configPath) {
+    asked.push(['audit', configPath]);
+    return { exit: 2, message: `${configPath}: ENOENT` };
+  },
   async lab(argv) {
     asked.push(['lab', argv]);
     return 0;

@@ -1,6 +1,7 @@
 // A stand-in for the daemon's desk: a plain view that a test changes as it likes, and a list of the
 // commands it was given. It decides nothing; what a command does is for the test to say.
 
+import type { AuditReport } from '../src/core/audit.ts';
 import type { Command, Reply } from '../src/core/model.ts';
 import type { ProviderView, RecordView, StatusView } from '../src/core/view.ts';
 import type { StoredEntry } from '../src/ports.ts';
@@ -19,6 +20,9 @@ export interface StandIn extends Desk {
   entries: StoredEntry[];
   reloads: number;
   unsureMs: number;
+  /** The audit's report, and how an audit that is asked for goes. */
+  report: AuditReport | null;
+  auditing: () => Promise<void>;
 }
 
 export function standIn(): StandIn {
@@ -29,6 +33,10 @@ export function standIn(): StandIn {
     entries: [],
     reloads: 0,
     unsureMs: 0,
+    report: null,
+    auditing: async () => {},
+    audited: () => ({ running: false, report: desk.report }),
+    audit: () => desk.auditing(),
     gate(name) {
       const record = desk.view.records.find((r) => r.name === name);
       if (record === undefined) return null;

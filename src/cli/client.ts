@@ -3,6 +3,7 @@
 // must not be given twice), and turns every failure into a sentence that says what to do.
 
 import type { IncomingMessage } from 'node:http';
+import type { AuditReport } from '../core/audit.ts';
 import type { Command as Order, Reply } from '../core/model.ts';
 import type { StatusView } from '../core/view.ts';
 import type { StoredEntry } from '../ports.ts';
@@ -14,11 +15,15 @@ export interface Client {
   history(record: string | null, limit: number): Promise<readonly StoredEntry[]>;
   command(order: Order): Promise<Reply>;
   reload(): Promise<Reply>;
+  /** Has the daemon audit now, and waits for the report; at most `auditMs`. */
+  audit(): Promise<AuditReport>;
 }
 
 const readMs = 5000;
 /** Longer than the daemon's own deadline for a command, so that its sentence is the one heard. */
 const orderMs = 25_000;
+/** Longer than an audit may take. */
+const auditMs = 75_000;
 const answerMost = 32 * 1024 * 1024;
 
 /** The client of the daemon at `--socket`, DETOUR_SOCKET or the default. Every method throws CliError. */
@@ -48,7 +53,27 @@ export function daemon(cli: Cli, options: { readonly socket?: string }): Client 
     async reload() {
       return reply(path, await ask(path, 'POST', '/v1/reload', { ms: orderMs }));
     },
+    async audit() {
+      const until = performance.now() + auditMs;
+      let answer = await ask(path, 'POST', '/v1/audit', { ms: orderMs });
+      for (;;) {
+        const { running, report } = (answer.body ?? {}) as Partial<Audited>;
+        if (running === undefined) throw stranger(path, answer);
+        if (!running && report) return report;
+        if (!running || performance.now() > until) {
+          const why = running ? 'takes longer than it may' : 'was given up; its log says more';
+          throw new CliError(1, `${path}: the audit ${why}`);
+        }
+        await new Promise((done) => setTimeout(done, 500));
+        answer = await ask(path, 'GET', '/v1/audit', { ms: readMs });
+      }
+    },
   };
+}
+
+interface Audited {
+  readonly running: boolean;
+  readonly report: AuditReport | null;
 }
 
 interface Answer {

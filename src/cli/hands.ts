@@ -4,6 +4,7 @@
 // in a library.
 
 import type { Command } from 'commander';
+import type { AuditReport } from '../core/audit.ts';
 import type { Reply } from '../core/model.ts';
 
 /** 0 done, 1 the world refused, 2 wrong input, 3 partly done. */
@@ -49,6 +50,8 @@ export interface Hands {
   probe(configPath: string, what: string | null): Promise<readonly Looked[]>;
   /** One check, asked for an answer nobody gives; null when there is no such check. */
   drill(configPath: string, check: string): Promise<readonly Looked[] | null>;
+  /** One audit from this process; a reply says why there is none. */
+  audit(configPath: string): Promise<AuditReport | Reply>;
   /** The lab, with its own arguments. */
   lab(argv: readonly string[]): Promise<number>;
 }

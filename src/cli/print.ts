@@ -3,6 +3,7 @@
 // its control characters here, so that no text can move the cursor or forge a line.
 
 import { styleText } from 'node:util';
+import { type AuditFinding, type AuditReport, countOf, severities } from '../core/audit.ts';
 import type { Name } from '../core/model.ts';
 import type {
   LaneView,
@@ -51,6 +52,32 @@ export function printHistory(newestFirst: readonly StoredEntry[], paper: Paper):
     page.flow(start, [{ text: entry.kind }, { text: about + entry.sentence }]);
   }
   return page.text();
+}
+
+/** Findings as a table, the worst first; what is good only counted, unless `all`. */
+export function printAudit(report: AuditReport, paper: Paper, all: boolean): string {
+  const page = paperOf(paper);
+  const styles: Readonly<Record<string, Style>> = { bad, warn: 'yellow', good: 'green' };
+  const shown = report.findings.filter((f) => all || f.severity !== 'good');
+  const rows = shown.map((f): Cell[] => [
+    { text: f.severity, style: styles[f.severity]! },
+    { text: f.word },
+    { text: whereOf(f) },
+    { text: f.cure === null ? f.sentence : `${f.sentence}. Cure: ${f.cure}` },
+  ]);
+  if (rows.length > 0) page.table(['', 'what', 'where', 'finding'], rows);
+  if (rows.length > 0) page.blank();
+  const [wrong, odd, fine] = severities.map((severity) => countOf(report, severity));
+  const hidden = all || fine === 0 ? '' : ' (--all shows it)';
+  const counts = `${wrong} bad, ${odd} to look at, ${fine} good${hidden}`;
+  page.flow('', [{ text: `audited in ${span(report.tookMs)}: ${counts}` }]);
+  return page.text();
+}
+
+/** `www.example.net cf`: the record, or else the zone, and the provider. */
+function whereOf({ record, zone, provider }: AuditFinding): string {
+  const name = record ?? zone;
+  return [name === null ? '' : printName(name), provider ?? ''].filter(Boolean).join(' ');
 }
 
 /** A name as it is written in the configuration: without the last dot. */

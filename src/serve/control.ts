@@ -100,11 +100,17 @@ interface Answer {
 function handler(options: ControlOptions) {
   const { desk } = options;
   const commandMs = options.commandMs ?? 20_000;
-  const routes: Readonly<Record<string, readonly [method: string, Route]>> = {
-    '/v1/status': ['GET', () => ({ status: 200, body: desk.status() })],
-    '/v1/history': ['GET', (_, query) => history(desk, query)],
-    '/v1/command': ['POST', (request) => command(desk, request, commandMs)],
-    '/v1/reload': ['POST', async () => replied(await inTime(desk.reload(), commandMs))],
+  const audited = () => ({ status: 200, body: desk.audited() });
+  const routes: Readonly<Record<string, Readonly<Record<string, Route>>>> = {
+    '/v1/status': { GET: () => ({ status: 200, body: desk.status() }) },
+    '/v1/history': { GET: (_, query) => history(desk, query) },
+    '/v1/command': { POST: (request) => command(desk, request, commandMs) },
+    '/v1/reload': { POST: async () => replied(await inTime(desk.reload(), commandMs)) },
+    '/v1/audit': {
+      GET: audited,
+      // Not waited for beyond a command's time: whoever asked sees it running, and asks again.
+      POST: () => within(desk.audit(), commandMs, audited, audited),
+    },
   };
   return async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const { path, query } = target(request);
@@ -113,10 +119,12 @@ function handler(options: ControlOptions) {
       const known = Object.keys(routes).join(', ');
       return json(request, response, refused(404, `nothing is served at this path; try ${known}`));
     }
-    const [method, answer] = route;
-    if (request.method !== method) {
-      const sentence = `${path} takes ${method}, not ${request.method}`;
-      return json(request, response, refused(405, sentence), { allow: method });
+    const method = request.method ?? '';
+    const answer = Object.hasOwn(route, method) ? route[method]! : null;
+    if (answer === null) {
+      const allow = Object.keys(route).join(', ');
+      const sentence = `${path} takes ${allow}, not ${method}`;
+      return json(request, response, refused(405, sentence), { allow });
     }
     json(request, response, await answer(request, query));
   };
@@ -146,18 +154,32 @@ function replied(reply: Reply): Answer {
 }
 
 /** The reply, or after `ms` a reply that says what is not known. */
-async function inTime(reply: Promise<Reply>, ms: number): Promise<Reply> {
+function inTime(reply: Promise<Reply>, ms: number): Promise<Reply> {
+  const message =
+    `the daemon took the command and has not answered for ${ms} ms: ` +
+    'it may still be carried out; look at `detour status`';
+  const late: Reply = { exit: 1, message };
+  return within(
+    reply,
+    ms,
+    (made) => made,
+    () => late,
+  );
+}
+
+/** What is made of the work's result, or after `ms` what is said of its absence. */
+async function within<T, R>(
+  work: Promise<T>,
+  ms: number,
+  done: (result: T) => R,
+  late: () => R,
+): Promise<R> {
   let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<Reply>((resolve) => {
-    timer = setTimeout(resolve, ms, {
-      exit: 1,
-      message:
-        `the daemon took the command and has not answered for ${ms} ms: ` +
-        'it may still be carried out; look at `detour status`',
-    } satisfies Reply);
+  const patience = new Promise<R>((resolve) => {
+    timer = setTimeout(() => resolve(late()), ms);
   });
   try {
-    return await Promise.race([reply, late]);
+    return await Promise.race([work.then(done), patience]);
   } finally {
     clearTimeout(timer);
   }

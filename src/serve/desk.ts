@@ -2,6 +2,7 @@
 // metrics all stand at this desk. Types only. Whoever implements it owns the state; whoever uses it
 // never sees the state itself, only views and replies.
 
+import type { AuditReport } from '../core/audit.ts';
 import type { Command, Name, Reply } from '../core/model.ts';
 import type { GateView, StatusView } from '../core/view.ts';
 import type { StoredEntry } from '../ports.ts';
@@ -17,6 +18,15 @@ export interface Desk {
   history(query: { readonly record?: Name; readonly limit: number }): readonly StoredEntry[];
   /** Reads the configuration again; a bad one is refused and the good one kept (rule 19). */
   reload(): Promise<Reply>;
+  /** The last audit, null before the first; and whether one is under way. */
+  audited(): Audited;
+  /** Audits now, or joins the audit under way; resolves when that one has ended. */
+  audit(): Promise<void>;
+}
+
+export interface Audited {
+  readonly running: boolean;
+  readonly report: AuditReport | null;
 }
 
 /** Told of what went wrong while serving; the texts never hold a secret. */

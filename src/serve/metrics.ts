@@ -4,6 +4,7 @@
 // message, a DNS answer, an unknown path) never becomes a label, and no secret is ever near one.
 
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { type AuditReport, countOf, severities } from '../core/audit.ts';
 import type { CheckId, MarkerKind, Observation, Outcome, Verdict } from '../core/model.ts';
 import type { LaneStateWord, ProviderView, RecordView, Stage, StatusView } from '../core/view.ts';
 import type { Observer } from '../ports.ts';
@@ -118,6 +119,10 @@ const families = {
     'What went wrong in Detour itself or could not be recorded.',
     'what',
   ),
+  detour_audit_findings: gauge('Findings of the last audit, by severity.', 'severity'),
+  detour_audit_timestamp_seconds: gauge(
+    'When the last audit began, in seconds since 1970; 0 before the first.',
+  ),
 } satisfies Record<`detour_${string}`, Family>;
 
 type FamilyName = keyof typeof families;
@@ -132,7 +137,7 @@ export const metricNames: readonly {
 
 /** Builds the registry; nothing is read from the desk before the first scrape. */
 export function createMetrics(options: {
-  readonly desk: Pick<Desk, 'status'>;
+  readonly desk: Pick<Desk, 'status' | 'audited'>;
   readonly version: string;
 }): Metrics {
   const { desk, version } = options;
@@ -156,6 +161,7 @@ export function createMetrics(options: {
     drawWhole(set, view, startedWall);
     drawOrigins(set, view);
     for (const record of view.records) drawRecord(set, record);
+    drawAudit(set, desk.audited().report);
     counted.align(view);
     return registry.metrics();
   }
@@ -219,6 +225,14 @@ function drawWhole(set: Setter, view: StatusView, startedWall: number): void {
       const labels = { provider: lane.provider, state };
       set('detour_lane_state', lane.state === state ? 1 : 0, labels);
     }
+  }
+}
+
+function drawAudit(set: Setter, report: AuditReport | null): void {
+  set('detour_audit_timestamp_seconds', (report?.wall ?? 0) / 1000);
+  if (report === null) return;
+  for (const severity of severities) {
+    set('detour_audit_findings', countOf(report, severity), { severity });
   }
 }
 
