@@ -19,7 +19,7 @@ import type { ProbeResult } from '../src/ports.ts';
 import { bodyExpectation, judgeBody } from '../src/probes/expect.ts';
 import { http } from '../src/probes/http.ts';
 import { createProber } from '../src/probes/index.ts';
-import { clause } from '../src/probes/path.ts';
+import { clause } from '../src/probes/words.ts';
 
 const direct = { name: 'line', kind: 'direct', resolver: null, localAddress: null } as const;
 const noSecrets = { secret: () => assert.fail('no secret is configured') };

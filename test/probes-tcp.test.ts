@@ -221,7 +221,7 @@ test('settings name what is wrong with them', () => {
     assert.equal(read.success, false, JSON.stringify(settings));
     assert.match(JSON.stringify(read.error?.issues), message);
   }
-  assert.deepEqual(Object.keys(checkTypes), ['http', 'tcp']);
+  assert.deepEqual(Object.keys(checkTypes), ['http', 'tcp', 'tls', 'dns']);
   for (const type of Object.values(checkTypes)) z.toJSONSchema(type.settings, { io: 'input' });
 });
 
@@ -231,6 +231,7 @@ function kind(behave: (signal: AbortSignal) => unknown): Record<string, CheckTyp
     odd: {
       key: 'odd',
       settings: z.unknown(),
+      impossible: (asked) => asked,
       create: () => ({ ask: (signal) => behave(signal) as Promise<ProbeResult>, close: () => {} }),
     },
   };

@@ -1,16 +1,20 @@
 // The `http` check: one request over a fresh connection, judged by its status, its body and the
-// days its certificate has left. Over node-fetch, with an agent made for each asking that opens the
-// connection itself. It must never reuse a connection or an answer, never show a header's value,
-// never read more than its bound, and never follow a redirect with what was meant for the origin.
+// days its certificate has left; with keys, a password or secret headers where the origin wants
+// them. Over node-fetch, with an agent made for each asking that opens the connection itself. It
+// must never reuse a connection or an answer, never show a header's value, never read more than its
+// bound, and never follow a redirect with what was meant for the origin.
 
+import { randomBytes } from 'node:crypto';
 import http_ from 'node:http';
 import https from 'node:https';
-import { isIP } from 'node:net';
+import { isIP, isIPv4 } from 'node:net';
 import type { Duplex } from 'node:stream';
 import fetch, { type Response } from 'node-fetch';
 import { z } from 'zod';
-import type { CheckType } from '../ports.ts';
-import { toName } from '../schema.ts';
+import type { AdapterContext, CheckType, PathSpec } from '../ports.ts';
+import { type SecretRef, secretRef, toName } from '../schema.ts';
+import { SecretError } from '../secret.ts';
+import { blackboxAsker } from './blackbox.ts';
 import {
   type BodyExpectation,
   bodyExpectation,
@@ -19,7 +23,9 @@ import {
   type StatusRange,
   statusExpectation,
 } from './expect.ts';
-import { type Answer, blind, fail, type Trip, travel } from './path.ts';
+import { type Trip, travel, wayOf } from './path.ts';
+import { type Keys, sign } from './sign.ts';
+import { type Answer, blind, fail } from './words.ts';
 
 export interface HttpSettings {
   /** The URL, as `URL` writes it. */
@@ -42,7 +48,27 @@ export interface HttpSettings {
   readonly maxBytes: number;
   /** Path of a PEM bundle to trust in place of the well-known roots. */
   readonly ca?: string | undefined;
+  /** Headers whose values are secrets, by lower-case name. */
+  readonly secretHeaders: Readonly<Record<string, SecretRef>>;
+  readonly basic?: { readonly user: string; readonly password: SecretRef } | undefined;
+  readonly sign?: Signature | undefined;
+  /** Adds a random parameter to the query, so that no cache can have seen the URL before. */
+  readonly cacheBust: boolean;
 }
+
+/** How the request is signed: AWS Signature Version 4, in headers. */
+export interface Signature {
+  readonly type: 'aws-sigv4';
+  readonly region: string;
+  readonly service: string;
+  readonly accessKeyId: SecretRef;
+  readonly secretAccessKey: SecretRef;
+  readonly sessionToken?: SecretRef | undefined;
+}
+
+const scopeWord = z
+  .string()
+  .regex(/^[a-z0-9-]{1,60}$/, { error: 'expected a word of a-z, 0-9 and -, such as us-east-1' });
 
 const settings = z
   .strictObject({
@@ -64,10 +90,38 @@ const settings = z
       .transform((headers, context) => {
         const problem = problemOfHeaders(headers);
         if (problem !== null) context.addIssue({ code: 'custom', message: problem });
-        return Object.fromEntries(
-          Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]),
-        );
+        return lowerCased(headers);
       }),
+    secretHeaders: z
+      .record(z.string(), secretRef)
+      .default({})
+      .describe('headers whose values are secrets, by name')
+      .transform((headers, context) => {
+        const problem = problemOfNames(Object.keys(headers), ownedHeaders);
+        if (problem !== null) context.addIssue({ code: 'custom', message: problem });
+        return lowerCased(headers);
+      }),
+    basic: z
+      .strictObject({
+        user: z
+          .string()
+          .regex(/^[^:\p{Cc}]{1,256}$/u, { error: 'expected a user without a colon' }),
+        password: secretRef,
+      })
+      .optional()
+      .describe('user and password to send (RFC 7617)'),
+    sign: z
+      .strictObject({
+        type: z.literal('aws-sigv4'),
+        region: scopeWord,
+        service: scopeWord.default('s3'),
+        accessKeyId: secretRef,
+        secretAccessKey: secretRef,
+        sessionToken: secretRef.optional(),
+      })
+      .optional()
+      .describe('sign the request, as object storage and APIs of AWS want it'),
+    cacheBust: z.boolean().default(false).describe('add a random parameter, past every cache'),
     host: z
       .string()
       .optional()
@@ -109,6 +163,9 @@ const settings = z
       const message = 'an answer to HEAD has no body: use GET or leave this out';
       context.addIssue({ code: 'custom', path: ['expect', 'body'], message });
     }
+    for (const [path, message] of problemsOfSecrets(value)) {
+      context.addIssue({ code: 'custom', path: [...path], message });
+    }
   });
 
 /** `{ http: "https://…", … }` beside a check's cadence. */
@@ -116,11 +173,17 @@ export const http: CheckType<HttpSettings> = {
   key: 'http',
   settings,
   impossible: (s) => ({ ...s, expect: { ...s.expect, status: statusExpectation.parse(599) } }),
-  create: (configured, path, timeoutMs) => ({
-    ask: (signal) => travel(path, timeoutMs, signal, (trip) => exchange(trip, configured)),
-    close: () => {},
-  }),
+  create: (configured, path, timeoutMs, context) => {
+    if (path.kind === 'blackbox') return fromElsewhere(configured, path, timeoutMs);
+    const way = wayOf(path, context);
+    const secrets = secretsOf(configured, context);
+    const go = (trip: Trip) => exchange(trip, configured, secrets);
+    return { ask: (signal) => travel(way, timeoutMs, signal, go), close: () => {} };
+  },
 };
+
+/** AWS refuses signatures that are 15 minutes off, others 5: then the clock here is to blame. */
+const clockOffMs = 270_000;
 
 /** Not sent on to another host than the one configured. */
 const ownHeaders = {
@@ -130,8 +193,8 @@ const ownHeaders = {
   'accept-encoding': 'identity',
 };
 
-/** Framing belongs to the client, Host to `host`, and a secret has no place in a check. */
-const refusedHeaders: Readonly<Record<string, string>> = {
+/** Framing belongs to the client, Host to `host`. */
+const ownedHeaders: Readonly<Record<string, string>> = {
   ...Object.fromEntries(
     [
       'connection',
@@ -145,10 +208,15 @@ const refusedHeaders: Readonly<Record<string, string>> = {
     ].map((name) => [name, 'the request sets it by itself']),
   ),
   host: 'use host, which also sets the name in TLS',
+};
+
+/** A secret has no place in the configuration. */
+const refusedHeaders: Readonly<Record<string, string>> = {
+  ...ownedHeaders,
   ...Object.fromEntries(
     ['authorization', 'cookie', 'proxy-authorization'].map((name) => [
       name,
-      'secrets are never written into the configuration; check a URL that needs none',
+      'secrets are never written into the configuration; use secretHeaders or basic',
     ]),
   ),
 };
@@ -167,31 +235,154 @@ function problemOfUrl(text: string): string | null {
 }
 
 function problemOfHeaders(headers: Readonly<Record<string, string>>): string | null {
-  const entries = Object.entries(headers);
-  if (entries.length > 32) return 'more than 32 headers';
+  for (const [name, value] of Object.entries(headers)) {
+    if (!isHeaderValue(value)) {
+      return `the value of ${name} has control or non-Latin characters, or more than 4096`;
+    }
+  }
+  return problemOfNames(Object.keys(headers), refusedHeaders);
+}
+
+/** RFC 9110 section 5.5; other bytes would end one header and begin another. */
+function isHeaderValue(value: string): boolean {
+  return /^[\t\x20-\x7e\x80-\xff]{0,4096}$/.test(value);
+}
+
+function problemOfNames(
+  names: readonly string[],
+  refused: Readonly<Record<string, string>>,
+): string | null {
+  if (names.length > 32) return 'more than 32 headers';
   const seen = new Set<string>();
-  for (const [name, value] of entries) {
+  for (const name of names) {
     const key = name.toLowerCase();
-    // RFC 9110 section 5.1 (a token) and 5.5; other bytes would end one header and begin another.
+    // RFC 9110 section 5.1: a token.
     if (!/^[!#$%&'*+.^_`|~0-9a-z-]{1,128}$/.test(key)) {
       return `${JSON.stringify(name.slice(0, 128))} is no header name`;
     }
-    if (!/^[\t\x20-\x7e\x80-\xff]{0,4096}$/.test(value)) {
-      return `the value of ${name} has control or non-Latin characters, or more than 4096`;
-    }
-    if (refusedHeaders[key] !== undefined) return `${name} is refused: ${refusedHeaders[key]}`;
+    if (refused[key] !== undefined) return `${name} is refused: ${refused[key]}`;
     if (seen.has(key)) return `${name} stands there twice`;
     seen.add(key);
   }
   return null;
 }
 
-async function exchange(trip: Trip, asked: HttpSettings): Promise<Answer> {
-  const origin = new URL(asked.http);
+function lowerCased<T>(headers: Readonly<Record<string, T>>): Record<string, T> {
+  return Object.fromEntries(Object.entries(headers).map(([key, v]) => [key.toLowerCase(), v]));
+}
+
+type Parts = Pick<HttpSettings, 'http' | 'headers' | 'secretHeaders' | 'basic' | 'sign'>;
+
+/** What is wrong with the secrets that a request would carry: where, and what. */
+function problemsOfSecrets(value: Parts): (readonly [path: readonly string[], text: string])[] {
+  const { headers, secretHeaders, basic, sign } = value;
+  const problems: (readonly [readonly string[], string])[] = [];
+  for (const name of Object.keys(secretHeaders)) {
+    if (headers[name] !== undefined) {
+      problems.push([['secretHeaders'], `${name} stands under headers too`]);
+    }
+  }
+  const authorizations = {
+    basic: basic !== undefined,
+    sign: sign !== undefined,
+    'an authorization header': secretHeaders['authorization'] !== undefined,
+  };
+  const several = Object.entries(authorizations).flatMap(([what, has]) => (has ? what : []));
+  if (several.length > 1) {
+    problems.push([[], `${several.join(' and ')}: a request has one authorization, choose one`]);
+  }
+  const amz = [...Object.keys(headers), ...Object.keys(secretHeaders)].find((name) =>
+    /^x-amz-(date|content-sha256|security-token)$/.test(name),
+  );
+  if (sign !== undefined && amz !== undefined) {
+    problems.push([['sign'], `${amz} is set by the signature: leave the header out`]);
+  }
+  const url = URL.parse(value.http);
+  if (sign !== undefined && url?.search.includes('+')) {
+    problems.push([['http'], 'a signed URL with + in its query: write %20 or %2B']);
+  }
+  const isReadable = basic !== undefined || Object.keys(secretHeaders).length > 0;
+  if (isReadable && url?.protocol === 'http:' && !isLoopback(url.hostname)) {
+    const message = 'http would show the secrets to everybody on the way: ask an https URL';
+    problems.push([['http'], message]);
+  }
+  return problems;
+}
+
+function isLoopback(host: string): boolean {
+  return (isIPv4(host) && host.startsWith('127.')) || host === '[::1]' || host === 'localhost';
+}
+
+/** Read once, when the check is made. */
+interface Secrets {
+  /** Ready to send, by lower-case name. */
+  readonly headers: Readonly<Record<string, string>>;
+  readonly keys: Keys | null;
+}
+
+/** Throws SecretError. */
+function secretsOf(asked: HttpSettings, { secret }: Pick<AdapterContext, 'secret'>): Secrets {
+  const headers: Record<string, string> = {};
+  for (const [name, ref] of Object.entries(asked.secretHeaders)) {
+    const value = secret(ref);
+    if (!isHeaderValue(value)) {
+      const what = 'control or non-Latin characters, or more than 4096';
+      throw new SecretError(`secretHeaders ${name}: the secret has ${what}`);
+    }
+    headers[name] = value;
+  }
+  if (asked.basic !== undefined) {
+    const pair = `${asked.basic.user}:${secret(asked.basic.password)}`;
+    headers['authorization'] = `Basic ${Buffer.from(pair).toString('base64')}`;
+  }
+  const { sign } = asked;
+  if (sign === undefined) return { headers, keys: null };
+  const keys = {
+    accessKeyId: secret(sign.accessKeyId),
+    secretAccessKey: secret(sign.secretAccessKey),
+    sessionToken: sign.sessionToken === undefined ? null : secret(sign.sessionToken),
+  };
+  for (const [name, value] of Object.entries(keys)) {
+    if (value !== null && !/^[\x21-\x7e]{1,8192}$/.test(value)) {
+      throw new SecretError(`sign ${name}: the secret is no key: blanks or odd characters in it`);
+    }
+  }
+  return { headers, keys };
+}
+
+/** The same question for an exporter to ask; see blackbox.ts for what its module decides. */
+function fromElsewhere(
+  asked: HttpSettings,
+  path: Extract<PathSpec, { kind: 'blackbox' }>,
+  timeoutMs: number,
+) {
+  const target = () => {
+    const url = asked.cacheBust ? freshUrl(asked.http) : new URL(asked.http);
+    if (asked.address !== undefined) {
+      url.hostname = isIP(asked.address) === 6 ? `[${asked.address}]` : asked.address;
+    }
+    return url.href;
+  };
+  const named = asked.address === undefined ? undefined : bareHost(new URL(asked.http));
+  const hostname = asked.host ?? named;
+  const { status, certificateDays } = asked.expect;
+  return blackboxAsker(path, timeoutMs, { target, hostname, status, certificateDays });
+}
+
+/** With a parameter that nobody has seen before; S3 and its like leave `x-…` alone. */
+function freshUrl(text: string): URL {
+  const url = new URL(text);
+  const fresh = `x-detour=${randomBytes(8).toString('hex')}`;
+  url.search = url.search === '' ? fresh : `${url.search}&${fresh}`;
+  return url;
+}
+
+async function exchange(trip: Trip, asked: HttpSettings, secrets: Secrets): Promise<Answer> {
+  const origin = asked.cacheBust ? freshUrl(asked.http) : new URL(asked.http);
   let url = origin;
   let method: string = asked.method;
   for (let followed = 0; ; followed++) {
-    const response = await request(trip, asked, { origin, url, method });
+    const response = await request(trip, asked, secrets, { origin, url, method });
     const next = asked.redirects > 0 ? redirection(response, url) : null;
     if (next === null) return judge(trip, asked, response);
     if (next === 'malformed') {
@@ -215,13 +406,19 @@ interface Hop {
 }
 
 /** Sends one request over a connection of its own; resolves with the head of the answer. */
-async function request(trip: Trip, asked: HttpSettings, hop: Hop): Promise<Response> {
+async function request(
+  trip: Trip,
+  asked: HttpSettings,
+  secrets: Secrets,
+  hop: Hop,
+): Promise<Response> {
   const { url, method } = hop;
   const home = isHome(asked, hop);
   const headers = {
     ...ownHeaders,
     ...(home ? asked.headers : {}),
     ...(home && asked.host !== undefined ? { host: asked.host } : {}),
+    ...(home && isSamePlace(hop) ? authorization(trip, asked, secrets, hop) : {}),
   };
   const agent = url.protocol === 'https:' ? new SecureProbeAgent() : new ProbeAgent();
   let connected = () => {};
@@ -255,6 +452,28 @@ function isHome(asked: HttpSettings, { origin, url }: Hop): boolean {
   return host === bare(origin.hostname) || host === asked.host;
 }
 
+/** Not the same host in the clear, nor another service on it: secrets stay where they belong. */
+function isSamePlace({ origin, url }: Hop): boolean {
+  const [a, b] = [origin, url];
+  return a.protocol === b.protocol && a.port === b.port && a.hostname === b.hostname;
+}
+
+function authorization(
+  trip: Trip,
+  asked: HttpSettings,
+  secrets: Secrets,
+  { url, method }: Hop,
+): Readonly<Record<string, string>> {
+  if (asked.sign === undefined || secrets.keys === null) return secrets.headers;
+  const { region, service } = asked.sign;
+  const headers = { host: asked.host ?? url.host };
+  const { keys } = secrets;
+  return {
+    ...secrets.headers,
+    ...sign({ method, url, headers, region, service, keys, wall: trip.wall() }),
+  };
+}
+
 async function connect(
   trip: Trip,
   asked: HttpSettings,
@@ -267,7 +486,8 @@ async function connect(
   const port = url.port === '' ? (secure ? 443 : 80) : Number(url.port);
   const socket = await trip.connect({ host, port, address: home ? asked.address : undefined });
   if (!secure) return socket;
-  return trip.secure(socket, (home ? asked.host : undefined) ?? bareHost(url), asked.ca);
+  const name = (home ? asked.host : undefined) ?? bareHost(url);
+  return trip.secure(socket, { name, ca: asked.ca, alpn: ['http/1.1'] });
 }
 
 /** Without the brackets of an IPv6 address. */
@@ -292,6 +512,11 @@ async function judge(trip: Trip, asked: HttpSettings, response: Response): Promi
   const { status: wanted, body: wantedBody, certificateDays: wantedDays } = asked.expect;
   const { body, cut } = await readBody(trip, response, asked.maxBytes);
   if (!wanted.some(([least, most]) => status >= least && status <= most)) {
+    const offMs = Math.abs(trip.wall() - Date.parse(response.headers.get('date') ?? ''));
+    if (asked.sign !== undefined && status === 403 && offMs > clockOffMs) {
+      const minutes = Math.round(offMs / 60_000);
+      return blind('clock', `status 403, and our clock is ${minutes} minutes off theirs`);
+    }
     return fail('status', `status ${status}, expected ${printStatuses(wanted)}`);
   }
   if (wantedBody !== undefined) {

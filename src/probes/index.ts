@@ -6,12 +6,57 @@
 import type { CheckId } from '../core/model.ts';
 import type { AdapterContext, CheckType, PathSpec, ProbeResult, Prober } from '../ports.ts';
 import { SecretError } from '../secret.ts';
+import { problemForBlackbox } from './blackbox.ts';
+import { dns, problemForDns } from './dns.ts';
 import { http } from './http.ts';
-import { blind, clause, isOver, messageOf } from './path.ts';
+import { isOver, problemOfPath, straight, wayOf } from './path.ts';
 import { tcp } from './tcp.ts';
+import { tls } from './tls.ts';
+import { type Answer, blind, clause, messageOf, Told } from './words.ts';
 
 /** Every kind of check, by its word in the configuration. */
-export const checkTypes: Readonly<Record<string, CheckType<unknown>>> = table(http, tcp);
+export const checkTypes: Readonly<Record<string, CheckType<unknown>>> = table(http, tcp, tls, dns);
+
+/**
+ * Why a kind of check cannot be asked by a path, as one sentence with its cure; null: it can.
+ * `settings`, as the kind's own schema has read them, are looked at where they are given: whether
+ * a path carries a check may depend on them (DNS over UDP, what only an exporter's module can say).
+ */
+export function pathProblem(kind: string, path: PathSpec, settings?: unknown): string | null {
+  const problem = problemOfPath(path);
+  if (problem !== null) return problem;
+  if (path.kind === 'blackbox') return problemForBlackbox(kind, settings);
+  return kind === 'dns' ? problemForDns(path, settings) : null;
+}
+
+/**
+ * Every secret of checks and paths that cannot be had, one sentence each, by reading each once.
+ * What is not looked at here shows at the first probe, as `blind secret`.
+ */
+export function secretProblems(
+  probes: Readonly<Record<CheckId, ProbeSpec>>,
+  paths: Readonly<Record<string, PathSpec>>,
+  context: Pick<AdapterContext, 'secret'>,
+): readonly string[] {
+  const problems: string[] = [];
+  const trying = (where: string, what: () => unknown) => {
+    try {
+      what();
+    } catch (error) {
+      if (!(error instanceof SecretError)) throw error;
+      problems.push(`${where}: ${error.message}`);
+    }
+  };
+  for (const [name, spec] of Object.entries(paths)) {
+    trying(`paths.${name}`, () => wayOf(spec, context));
+  }
+  for (const [id, { kind, settings, timeoutMs }] of Object.entries(probes)) {
+    trying(`check ${id}`, () =>
+      checkTypes[kind]?.create(settings, straight.spec, timeoutMs, context).close(),
+    );
+  }
+  return problems;
+}
 
 /** What one check asks: `settings` as its type's own schema has read them. */
 export interface ProbeSpec {
@@ -68,6 +113,8 @@ export function createProber(
     const key = JSON.stringify([check, path]);
     const made = askers.get(key);
     if (made) return { asker: made, timeoutMs: spec.timeoutMs };
+    const problem = pathProblem(spec.kind, way, spec.settings);
+    if (problem !== null) throw new Told(blind('path', problem));
     const asker = types[spec.kind]!.create(spec.settings, way, spec.timeoutMs, { secret });
     askers.set(key, asker);
     return { asker, timeoutMs: spec.timeoutMs };
@@ -87,6 +134,7 @@ export function createProber(
         const { asker, timeoutMs } = askerOf(check, path);
         return await guarded(asker, timeoutMs, signal, running);
       } catch (error) {
+        if (error instanceof Told) return bare(error.answer);
         const word = error instanceof SecretError ? 'secret' : 'internal';
         return bare(blind(word, messageOf(error)));
       } finally {
@@ -147,7 +195,7 @@ function noSecret(): string {
   throw new SecretError('this prober was made without a way to read secrets');
 }
 
-function bare(answer: ReturnType<typeof blind>): ProbeResult {
+function bare(answer: Answer): ProbeResult {
   return { ...answer, phases: {} };
 }
 

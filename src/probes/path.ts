@@ -1,22 +1,35 @@
-// How a probe leaves this machine: one trip to an origin with one deadline over all of it, a fresh
-// connection, verified TLS, timed phases, and the words for what went wrong. A trip must never
-// reject, never outlive its deadline, never leave a socket behind, and never call a fault of this
-// machine or its resolver a failure of the origin (design, rule 6): those are `blind`.
+// How a probe leaves this machine: one trip to an origin by one path (straight, or through a proxy)
+// with one deadline over all of it, a fresh connection, verified TLS and timed phases. A trip must
+// never reject, never outlive its deadline, never leave a socket behind, and never call a fault of
+// this machine, its resolver or a proxy a failure of the origin (design, rule 6): those are `blind`.
 
-import { type LookupAddress, lookup } from 'node:dns';
+import type { LookupAddress } from 'node:dns';
 import { readFileSync } from 'node:fs';
 import net from 'node:net';
 import tls from 'node:tls';
-import type { Outcome } from '../core/model.ts';
-import type { PathSpec, ProbeResult } from '../ports.ts';
-import { printDuration } from '../schema.ts';
+import { ask, type Exchange, type Question } from '../dns.ts';
+import type { AdapterContext, PathSpec, ProbeResult } from '../ports.ts';
+import { type HostPort, parseHostPort, printDuration } from '../schema.ts';
+import { SecretError } from '../secret.ts';
+import { askServers, askSystem } from './names.ts';
+import { askHttpProxy, askSocks, type Credentials, type FarEnd } from './tunnel.ts';
+import { exchangeOver } from './wire.ts';
+import {
+  type Answer,
+  blame,
+  blind,
+  clause,
+  fail,
+  LocalError,
+  printHostPort,
+  type Stage,
+  Told,
+} from './words.ts';
 
-/** What a check concluded; the trip adds phases and certificate. */
-export interface Answer {
-  readonly outcome: Outcome;
-  /** A closed word: `ok`, `status`, `body`, `timeout`, `refused`, `no-route`, … */
-  readonly reason: string;
-  readonly detail: string;
+/** A path with what it takes to use it. */
+export interface Way {
+  readonly spec: PathSpec;
+  readonly credentials: Credentials | null;
 }
 
 export interface Destination {
@@ -27,10 +40,18 @@ export interface Destination {
   readonly address?: string | undefined;
 }
 
+export interface Trust {
+  /** A host name or an address to verify; a name is sent as SNI (RFC 6066 section 3). */
+  readonly name: string;
+  /** Path of a PEM bundle to trust; undefined: Node's roots. */
+  readonly ca: string | undefined;
+  /** Protocols to offer (RFC 7301); none: no offer, for servers that refuse unknown ones. */
+  readonly alpn: readonly string[];
+}
+
 /** Why the trip's signal is aborted; made once, because a stack costs a tenth of a plain probe. */
 export const isOver = new Error('the probe is over');
 
-type Stage = 'resolve' | 'connect' | 'handshake' | 'answer' | 'body';
 type Phase = 'dnsMs' | 'connectMs' | 'tlsMs' | 'firstByteMs';
 
 /** A timer later than this means that our own event loop stood still (design, rule 6). */
@@ -38,19 +59,79 @@ const stallMs = 250;
 /** Of a name with more addresses the first so many are tried. */
 const addressesMax = 8;
 
+/** A path ready for use. Throws SecretError when its credentials cannot be had. */
+export function wayOf(spec: PathSpec, { secret }: Pick<AdapterContext, 'secret'>): Way {
+  if ((spec.kind !== 'proxy' && spec.kind !== 'socks5') || spec.credentials === null) {
+    return { spec, credentials: null };
+  }
+  const [, user, password] = /^([^:]+):(.+)$/s.exec(secret(spec.credentials)) ?? [];
+  const fits = [user, password].every((part) => part && Buffer.byteLength(part) <= 255);
+  if (user === undefined || password === undefined || !fits) {
+    throw new SecretError(
+      `credentials of path ${spec.name}: expected user:password, each of 1 to 255 bytes`,
+    );
+  }
+  return { spec, credentials: { user, password } };
+}
+
+/** Straight from here. */
+export const straight: Way = {
+  spec: { name: 'straight', kind: 'direct', resolver: null, localAddress: null },
+  credentials: null,
+};
+
+/**
+ * What makes a path unusable whatever it is asked, as one sentence with its cure; null: nothing.
+ * Looks at the notation only.
+ */
+export function problemOfPath(path: PathSpec): string | null {
+  for (const server of path.resolver ?? []) {
+    const parsed = parseHostPort(server, 53);
+    if (parsed === null || net.isIP(parsed.host) === 0) {
+      return `resolver ${server}: expected an address, such as 192.0.2.53 or 192.0.2.53:5353`;
+    }
+  }
+  if (path.kind === 'direct') {
+    const { localAddress: local } = path;
+    if (local === null || net.isIP(local) !== 0) return null;
+    return `localAddress ${local}: expected an IPv4 or IPv6 address of this machine`;
+  }
+  const [schemes, example] = {
+    proxy: [['http:', 'https:'], 'http://proxy.example.net:3128'] as const,
+    socks5: [['socks5:'], 'socks5://proxy.example.net:1080'] as const,
+    blackbox: [['http:', 'https:'], 'https://prober.example.net:9115'] as const,
+  }[path.kind];
+  const url = URL.parse(path.url);
+  // A URL that is none may hold anything, a password too, so it is not repeated.
+  if (url === null || !(schemes as readonly string[]).includes(url.protocol) || !url.hostname) {
+    return `the URL of a ${path.kind} path: expected one such as ${example}`;
+  }
+  if (url.username !== '' || url.password !== '') {
+    return 'a URL with a user or password: secrets are never written into the configuration';
+  }
+  const isBare = url.search === '' && url.hash === '';
+  if (!isBare || (path.kind !== 'blackbox' && !['', '/'].includes(url.pathname))) {
+    return `the URL of a ${path.kind} path with more than its address: leave the rest out`;
+  }
+  if (path.kind === 'blackbox' && path.resolver !== null) {
+    return 'a blackbox path resolves names at its far end: leave resolver out';
+  }
+  return null;
+}
+
 /**
  * Runs one asking within a deadline in milliseconds that covers everything from DNS to the last
  * byte. Resolves always: the deadline is `fail` (`timeout`), or `blind` while our resolver had
  * not answered; an aborted signal is `blind`; whatever `go` throws is blamed by `blame`.
  */
 export function travel(
-  path: PathSpec,
+  way: Way,
   timeoutMs: number,
   signal: AbortSignal,
   go: (trip: Trip) => Promise<Answer>,
 ): Promise<ProbeResult> {
   return new Promise((resolve) => {
-    const trip = new Trip(path, timeoutMs);
+    const trip = new Trip(way, timeoutMs);
     const startedAt = performance.now();
     let settled = false;
     const settle = (answer: Answer) => {
@@ -87,17 +168,20 @@ export class Trip {
   /** Fewest whole days left on any certificate met; null before the first. */
   certificateDays: number | null = null;
   stage: Stage = 'resolve';
-  readonly #path: PathSpec;
+  /** What a passed deadline means, where the stage does not say it. */
+  late: Answer | null = null;
+  readonly #way: Way;
+  readonly #startedAt = performance.now();
   readonly #timeoutMs: number;
   readonly #over = new AbortController();
   /** Of the connection in use; TLS adds its own to the one below it. */
-  readonly #sockets = new Set<net.Socket>();
+  readonly #sockets = new Sockets();
   /** The first thing that went wrong with the connection in use. */
   #fault: unknown = null;
   #peer = '';
 
-  constructor(path: PathSpec, timeoutMs: number) {
-    this.#path = path;
+  constructor(way: Way, timeoutMs: number) {
+    this.#way = way;
     this.#timeoutMs = timeoutMs;
   }
 
@@ -106,50 +190,77 @@ export class Trip {
     return this.#over.signal;
   }
 
-  /** A fresh connection. Rejects with what the system said. */
+  /** The wall clock, in milliseconds since 1970, for dates that travel. */
+  wall(): number {
+    return Date.now();
+  }
+
+  /** A fresh connection, in place of the one before. Rejects with what the system said, or Told. */
   connect(to: Destination): Promise<net.Socket> {
     return this.#noting(async () => {
-      // The one kind there is so far; an unknown one must not quietly become `direct`.
-      if (this.#path.kind !== 'direct') throw new LocalError('a path of an unknown kind');
       this.hangUp();
-      this.stage = 'resolve';
       this.#peer = printHostPort(to.host, to.port);
+      const { spec } = this.#way;
+      const direct = spec.kind === 'direct';
       const literal = to.address ?? (net.isIP(to.host) ? to.host : null);
-      const addresses =
-        literal === null
-          ? await this.time('dnsMs', () => resolveHost(to.host))
-          : [{ address: literal, family: net.isIP(literal) }];
+      if (!direct && (literal !== null || spec.resolver === null)) {
+        return this.#through({ host: literal ?? to.host, port: to.port });
+      }
+      const addresses = await this.resolve(literal ?? to.host);
       if (this.signal.aborted) throw isOver;
-      this.stage = 'connect';
       if (addresses.length === 1) this.#peer = printHostPort(addresses[0]!.address, to.port);
-      return this.time('connectMs', () => this.#dial(addresses, to.port));
+      // The far end dials by itself, so it is given one.
+      const first = addresses.find(({ family }) => family === 4) ?? addresses[0]!;
+      if (!direct) return this.#through({ host: first.address, port: to.port });
+      this.stage = 'connect';
+      return this.time('connectMs', async () => {
+        const socket = await this.#dial(addresses, to.port);
+        this.#peer = printHostPort(socket.remoteAddress ?? first.address, to.port);
+        return socket;
+      });
     });
   }
 
   /**
-   * TLS over a connection, chain and name verified against the bundle at `ca`, or against Node's
-   * roots. `name` is a host name or an address; a name is sent as SNI (RFC 6066 section 3).
+   * The addresses of a host as this path resolves them, those first that it can reach: by the
+   * path's own servers, else by the system's resolver. At least one. Rejects as names.ts says.
    */
-  secure(socket: net.Socket, name: string, ca: string | undefined): Promise<tls.TLSSocket> {
+  async resolve(host: string): Promise<readonly LookupAddress[]> {
+    this.stage = 'resolve';
+    if (this.#peer === '') this.#peer = host;
+    const { spec } = this.#way;
+    const local = spec.kind === 'direct' ? net.isIP(spec.localAddress ?? '') : 0;
+    const family = net.isIP(host);
+    const all =
+      family !== 0
+        ? [{ address: host, family }]
+        : await this.time('dnsMs', () =>
+            spec.resolver === null ? askSystem(host) : this.#askOwn(host, spec.resolver, local),
+          );
+    const usable = local === 0 ? all : all.filter((one) => one.family === local);
+    if (usable.length > 0) return usable;
+    const lacking = `has no IPv${local} address, and the path leaves from one`;
+    throw new Told(blind('no-route', `${host} ${lacking}`));
+  }
+
+  /** TLS over a connection, chain and name verified. Rejects with what was wrong. */
+  secure(socket: net.Socket, trust: Trust): Promise<tls.TLSSocket> {
     return this.#noting(async () => {
       this.stage = 'handshake';
-      const host = name.replace(/\.$/, '');
-      const secured = tls.connect({
-        socket,
-        host,
-        servername: net.isIP(host) ? '' : host,
-        secureContext: secureContext(ca),
-        rejectUnauthorized: true,
-        ALPNProtocols: ['http/1.1'],
-      });
-      this.#keep(secured);
-      await this.time('tlsMs', () => happens(secured, 'secureConnect'));
+      const secured = await this.time('tlsMs', () => this.#shake(socket, trust));
       const endsAt = Date.parse(secured.getPeerCertificate().valid_to);
       const days = Math.floor((endsAt - Date.now()) / 86_400_000);
       const fewest = Math.min(days, this.certificateDays ?? days);
       if (Number.isFinite(days)) this.certificateDays = fewest;
       return secured;
     });
+  }
+
+  /** One question over a connection of its own by this path. Rejects as `connect` does. */
+  async exchange(to: Destination, question: Question, recurse: boolean): Promise<Exchange> {
+    const socket = await this.connect(to);
+    this.stage = 'answer';
+    return this.time('firstByteMs', () => exchangeOver(socket, question, recurse));
   }
 
   /** Adds how long something took to a phase, to 0.1 ms, also when it failed. */
@@ -165,22 +276,26 @@ export class Trip {
 
   /** Ends the connection, if any; the trip goes on. */
   hangUp(): void {
-    for (const socket of this.#sockets) socket.destroy();
-    this.#sockets.clear();
+    this.#sockets.hangUp();
     this.#fault = null;
   }
 
   /** Ends the trip: nothing of it holds a socket afterwards. */
   close(): void {
     this.#over.abort(isOver);
-    this.hangUp();
+    this.#sockets.end();
   }
 
   /** The answer when the deadline has passed. */
   overdue(): Answer {
+    if (this.late !== null) return this.late;
     const within = `within ${printDuration(this.#timeoutMs)}`;
     if (this.stage === 'resolve') {
       return blind('resolver', `our resolver gave no answer for ${this.#peer} ${within}`);
+    }
+    if (this.stage === 'path') {
+      const detail = `the proxy made no connection to ${this.#peer} ${within}`;
+      return blind('proxy-timeout', detail);
     }
     const missing = {
       connect: `no connection to ${this.#peer}`,
@@ -196,7 +311,94 @@ export class Trip {
     return blame(this.#fault ?? error, this.stage, this.#peer);
   }
 
-  async #dial(addresses: readonly LookupAddress[], port: number): Promise<net.Socket> {
+  /** Milliseconds left of the deadline. */
+  #restMs(): number {
+    return Math.max(0, this.#startedAt + this.#timeoutMs - performance.now());
+  }
+
+  #askOwn(
+    host: string,
+    servers: readonly string[],
+    local: number,
+  ): Promise<readonly LookupAddress[]> {
+    const types = local === 0 ? (['A', 'AAAA'] as const) : ([local === 4 ? 'A' : 'AAAA'] as const);
+    const { spec } = this.#way;
+    // Over UDP where the system may choose the source; else over a connection of this path's own.
+    const isPlain = spec.kind === 'direct' && spec.localAddress === null;
+    const one = (server: HostPort, question: Question, timeoutMs: number): Promise<Exchange> => {
+      const to = { address: server.host, port: server.port };
+      if (isPlain) return ask(to, question, { timeoutMs, signal: this.signal, recurse: true });
+      return this.#askApart(server, question, timeoutMs);
+    };
+    return askServers(host, { servers, ask: one, types, timeoutMs: this.#restMs() });
+  }
+
+  /** Asks a resolver over a connection beside the trip's own. Never rejects. */
+  #askApart(server: HostPort, question: Question, timeoutMs: number): Promise<Exchange> {
+    const failed = (error: unknown): Exchange => {
+      const { detail } = blame(error, 'resolve', printHostPort(server.host, server.port));
+      return { kind: 'network', detail, sent: true };
+    };
+    const opened = new Sockets();
+    const work = this.#open({ host: server.host, port: server.port }, opened)
+      .then((socket) => exchangeOver(socket, question, true))
+      .catch(failed);
+    return new Promise<Exchange>((resolve) => {
+      const end = (result: Exchange) => {
+        clearTimeout(timer);
+        this.signal.removeEventListener('abort', stop);
+        opened.end();
+        resolve(result);
+      };
+      const stop = () => end({ kind: 'aborted', detail: 'stopped', sent: true });
+      const timer = setTimeout(() => {
+        end({ kind: 'timeout', detail: `no reply within ${Math.round(timeoutMs)} ms`, sent: true });
+      }, timeoutMs);
+      if (this.signal.aborted) return stop();
+      this.signal.addEventListener('abort', stop, { once: true });
+      void work.then(end);
+    });
+  }
+
+  /** A connection that leads to a far end through the proxy. */
+  async #through(to: FarEnd): Promise<net.Socket> {
+    this.stage = 'path';
+    return this.time('connectMs', () => this.#open(to, this.#sockets));
+  }
+
+  /** The same for any purpose; what is opened is put into `into`. A proxy's trouble is Told. */
+  async #open(to: FarEnd, into: Sockets): Promise<net.Socket> {
+    const { spec, credentials } = this.#way;
+    if (spec.kind === 'direct') {
+      return this.#dial([{ address: to.host, family: net.isIP(to.host) }], to.port, into);
+    }
+    // An unknown kind must not quietly become `direct`.
+    if (spec.kind !== 'proxy' && spec.kind !== 'socks5') throw new LocalError('no such path here');
+    const { hostname, port, protocol } = new URL(spec.url);
+    const host = hostname.replace(/^\[|\]$/g, '');
+    const at = Number(port) || { 'http:': 80, 'https:': 443 }[protocol] || 1080;
+    let isConnected = false;
+    try {
+      const raw = await this.#dial(await askSystem(host), at, into);
+      isConnected = true;
+      const trust = { name: host, ca: undefined, alpn: ['http/1.1'] };
+      const socket = protocol === 'https:' ? await this.#shake(raw, trust, into) : raw;
+      const greet = spec.kind === 'proxy' ? askHttpProxy : askSocks;
+      await greet(socket, to, credentials);
+      return socket;
+    } catch (error) {
+      throw toldOfProxy(error, printHostPort(host, at), isConnected);
+    }
+  }
+
+  async #dial(
+    addresses: readonly LookupAddress[],
+    port: number,
+    into = this.#sockets,
+  ): Promise<net.Socket> {
+    // The trip may have ended while the proxy's name was looked up.
+    if (into.isOver) throw isOver;
+    const { spec } = this.#way;
     const tried = addresses.slice(0, addressesMax);
     const to =
       tried.length === 1
@@ -209,10 +411,10 @@ export class Trip {
             // The default of 250 ms gives up on distant origins that are well.
             autoSelectFamilyAttemptTimeout: Math.max(250, Math.floor(this.#timeoutMs / 3)),
           };
-    const socket = net.connect(to);
-    this.#keep(socket);
+    const local = spec.kind === 'direct' ? spec.localAddress : null;
+    const socket = net.connect({ ...to, ...(local === null ? {} : { localAddress: local }) });
+    this.#keep(socket, into);
     await happens(socket, 'connect');
-    this.#peer = printHostPort(socket.remoteAddress ?? tried[0]!.address, port);
     // Linux lets a socket connect to itself where nobody listens on a port of the ephemeral range.
     if (socket.localPort === port && socket.localAddress === socket.remoteAddress) {
       throw Object.assign(new Error('connected to itself'), { code: 'ECONNREFUSED' });
@@ -220,147 +422,81 @@ export class Trip {
     return socket;
   }
 
+  async #shake(
+    socket: net.Socket,
+    { name, ca, alpn }: Trust,
+    into = this.#sockets,
+  ): Promise<tls.TLSSocket> {
+    if (into.isOver) throw isOver;
+    const host = name.replace(/\.$/, '');
+    const secured = tls.connect({
+      socket,
+      host,
+      servername: net.isIP(host) ? '' : host,
+      secureContext: secureContext(ca),
+      rejectUnauthorized: true,
+      ...(alpn.length === 0 ? {} : { ALPNProtocols: [...alpn] }),
+    });
+    this.#keep(secured, into);
+    await happens(secured, 'secureConnect');
+    return secured;
+  }
+
   /** Clients above the connection wrap its errors and lose what they were. */
   async #noting<T>(what: () => Promise<T>): Promise<T> {
     try {
       return await what();
     } catch (error) {
+      // What says whose fault it is knows more than the event that came first.
+      if (error instanceof Told) this.#fault = error;
       this.#fault ??= error;
       throw error;
     }
   }
 
-  #keep(socket: net.Socket): void {
-    this.#sockets.add(socket);
+  #keep(socket: net.Socket, into: Sockets): void {
+    into.add(socket);
     socket.on('error', (error) => {
       if (this.#sockets.has(socket)) this.#fault ??= error;
     });
   }
 }
 
-export function fail(reason: string, detail: string): Answer {
-  return { outcome: 'fail', reason, detail };
-}
+/** What was opened for one purpose; after its end nothing can be opened for it any more. */
+class Sockets {
+  isOver = false;
+  readonly #open = new Set<net.Socket>();
 
-export function blind(reason: string, detail: string): Answer {
-  return { outcome: 'blind', reason, detail };
-}
-
-/**
- * One clause safe to show anywhere: no control, line-breaking or direction-changing characters
- * (whoever answers chooses some of these bytes), at most 200 characters.
- */
-export function clause(text: string): string {
-  const plain = text
-    .slice(0, 1000)
-    .replace(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\s]+/gu, ' ')
-    .trim();
-  const characters = [...plain];
-  return characters.length <= 200 ? plain : `${characters.slice(0, 199).join('')}…`;
-}
-
-/** What an error says of itself, bounded like everything else. */
-export function messageOf(error: unknown): string {
-  return clause(error instanceof Error ? error.message || error.name : String(error));
-}
-
-/** `192.0.2.1:80`, `[2001:db8::1]:80`. */
-export function printHostPort(host: string, port: number): string {
-  return net.isIP(host) === 6 ? `[${host}]:${port}` : `${host}:${port}`;
-}
-
-// ENETUNREACH and its like come from our own routing table or interface: the packet never left, so
-// nothing was learnt about the origin. EHOSTUNREACH means that the way exists and its last hop
-// found nobody there: that is what a dead machine looks like, so it is a vote. A dead gateway of
-// our own looks the same; it condemns every origin at once, which the path's reference points show.
-const systemWords: Readonly<Record<string, readonly [Outcome, reason: string, says: string]>> = {
-  ECONNREFUSED: ['fail', 'refused', 'refused the connection'],
-  ECONNRESET: ['fail', 'reset', 'reset the connection'],
-  ECONNABORTED: ['fail', 'reset', 'reset the connection'],
-  EPIPE: ['fail', 'closed', 'closed the connection before it had answered'],
-  ERR_STREAM_PREMATURE_CLOSE: ['fail', 'closed', 'closed the connection in mid-answer'],
-  ETIMEDOUT: ['fail', 'timeout', 'did not take the connection in time'],
-  EHOSTUNREACH: ['fail', 'unreachable', 'is unreachable: nobody is there'],
-  EHOSTDOWN: ['fail', 'unreachable', 'is unreachable: nobody is there'],
-  ENOTFOUND: ['fail', 'dns', 'does not resolve: no such name, or no address at it'],
-  ENETUNREACH: ['blind', 'no-route', 'cannot be reached from here: no route'],
-  ENETDOWN: ['blind', 'no-route', 'cannot be reached from here: the network is down'],
-  EADDRNOTAVAIL: ['blind', 'no-route', 'cannot be reached from here: no local address or port'],
-  EAFNOSUPPORT: ['blind', 'no-route', 'cannot be reached from here: no such address family'],
-  EACCES: ['blind', 'no-route', 'cannot be reached from here: forbidden on this machine'],
-  EPERM: ['blind', 'no-route', 'cannot be reached from here: forbidden on this machine'],
-  EMFILE: ['blind', 'descriptors', 'was not asked: too many open files; raise LimitNOFILE'],
-  ENFILE: ['blind', 'descriptors', 'was not asked: too many open files on this machine'],
-  ENOBUFS: ['blind', 'memory', 'was not asked: no buffers on this machine'],
-  ENOMEM: ['blind', 'memory', 'was not asked: no memory on this machine'],
-  EAI_MEMORY: ['blind', 'memory', 'was not asked: no memory on this machine'],
-};
-
-function blame(error: unknown, stage: Stage, peer: string): Answer {
-  const errors = error instanceof AggregateError ? error.errors : [error];
-  const answers = errors.map((one) => blameOne(one, stage, peer));
-  // Of several addresses: out of descriptors says nothing at all; else one that answered, counts
-  // (a machine without IPv6 has no route to that half of every name).
-  return (
-    answers.find((a) => a.reason === 'descriptors' || a.reason === 'memory') ??
-    answers.find((a) => a.outcome === 'fail') ??
-    answers[0] ??
-    blind('internal', messageOf(error))
-  );
-}
-
-function blameOne(error: unknown, stage: Stage, peer: string): Answer {
-  if (!(error instanceof Error)) return blind('internal', messageOf(error));
-  const { code, syscall, address, port } = error as NodeJS.ErrnoException & {
-    address?: string;
-    port?: number;
-  };
-  const who = address && port && syscall === 'connect' ? printHostPort(address, port) : peer;
-  // Node says ECONNRESET for an orderly close too, but then without a system call.
-  if (code === 'ECONNRESET' && syscall === undefined) {
-    return fail('closed', `${who} closed the connection before it had answered`);
+  add(socket: net.Socket): void {
+    this.#open.add(socket);
   }
-  const word = code === undefined ? undefined : systemWords[code];
-  if (word) return { outcome: word[0], reason: word[1], detail: `${who} ${word[2]}` };
-  if (syscall === 'getaddrinfo') {
-    return blind('resolver', `our resolver could not say where ${who} is: ${code}`);
+
+  has(socket: net.Socket): boolean {
+    return this.#open.has(socket);
   }
-  if (code?.startsWith('HPE_')) return fail('protocol', `${who} sent malformed HTTP: ${code}`);
-  const ofTls = /^(ERR_SSL_|ERR_TLS_|EPROTO$)/.test(code ?? '');
-  if (code !== undefined && (ofTls || (stage === 'handshake' && !(error instanceof LocalError)))) {
-    // OpenSSL's own messages are addresses in its source; certificate errors speak for themselves.
-    const says = /SSL routines/.test(error.message) ? '' : `, ${messageOf(error)}`;
-    return fail('tls', `TLS with ${who} failed: ${code}${says}`);
+
+  hangUp(): void {
+    for (const socket of this.#open) socket.destroy();
+    this.#open.clear();
   }
-  return blind('internal', `${code ? `${code}, ` : ''}${messageOf(error)}`);
+
+  end(): void {
+    this.isOver = true;
+    this.hangUp();
+  }
 }
 
-/** Something of ours that has to be mended here; never the origin's fault. */
-export class LocalError extends Error {}
+/** A proxy's own trouble, from an error on the way to it or in talking to it. */
+function toldOfProxy(error: unknown, proxy: string, isConnected: boolean): Told {
+  if (error instanceof Told) return error;
+  const answer = blame(error, isConnected ? 'handshake' : 'connect', proxy);
+  if (answer.outcome === 'blind') return new Told(answer);
+  const reason = isConnected ? 'proxy-error' : 'proxy-unreachable';
+  return new Told(blind(reason, `the proxy ${answer.detail}`));
+}
 
 function stalled(lateMs: number): Answer {
   return blind('stalled', `this process stood still for ${Math.round(lateMs)} ms or more`);
-}
-
-const lookups = new Map<string, Promise<readonly LookupAddress[]>>();
-
-/**
- * All addresses of a name by the system's resolver, never cached. One lookup a name at a time,
- * shared by whoever asks meanwhile: lookups cannot be called off, and with a resolver that hangs
- * they would otherwise pile up behind Node's few resolver threads.
- */
-function resolveHost(host: string): Promise<readonly LookupAddress[]> {
-  const running = lookups.get(host);
-  if (running) return running;
-  const started = new Promise<readonly LookupAddress[]>((resolve, reject) => {
-    lookup(host, { all: true, order: 'verbatim' }, (error, addresses) => {
-      lookups.delete(host);
-      if (error) reject(error);
-      else resolve(addresses);
-    });
-  });
-  lookups.set(host, started);
-  return started;
 }
 
 const contexts = new Map<string, tls.SecureContext>();

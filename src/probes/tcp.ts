@@ -6,8 +6,10 @@ import { isIP, type Socket } from 'node:net';
 import { z } from 'zod';
 import type { CheckType } from '../ports.ts';
 import { hostPort, parseHostPort } from '../schema.ts';
+import { blackboxAsker } from './blackbox.ts';
 import { judgeBody, type TextExpectation, textExpectation } from './expect.ts';
-import { type Answer, blind, fail, type Trip, travel } from './path.ts';
+import { type Trip, travel, wayOf } from './path.ts';
+import { type Answer, blind, fail, printHostPort } from './words.ts';
 
 export interface TcpSettings {
   /** `HOST:PORT`. */
@@ -41,10 +43,18 @@ export const tcp: CheckType<TcpSettings> = {
   key: 'tcp',
   settings,
   impossible: (s) => ({ ...s, expect: { text: 'what no server says: 5d2c9e' } }),
-  create: (configured, path, timeoutMs) => ({
-    ask: (signal) => travel(path, timeoutMs, signal, (trip) => exchange(trip, configured)),
-    close: () => {},
-  }),
+  create: (configured, path, timeoutMs, context) => {
+    if (path.kind === 'blackbox') {
+      const { host, port } = parseHostPort(configured.tcp, null)!;
+      const target = printHostPort(configured.address ?? host, port);
+      return blackboxAsker(path, timeoutMs, { target });
+    }
+    const way = wayOf(path, context);
+    return {
+      ask: (signal) => travel(way, timeoutMs, signal, (trip) => exchange(trip, configured)),
+      close: () => {},
+    };
+  },
 };
 
 /** Looking again at each byte of a drip would cost the square of its length. */

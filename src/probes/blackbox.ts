@@ -1,0 +1,219 @@
+// A path whose probes somebody else makes: a Prometheus blackbox_exporter at another place asks the
+// target and tells its metrics. Its module decides how it asks; what it found is judged here. It
+// must never take the exporter's own trouble (unreachable, unknown module, a resolver that fails,
+// metrics that are none) for the origin's: that is `blind`.
+//
+// Source: github.com/prometheus/blackbox_exporter, prober/handler.go and prober/{http,tcp,utils}.go
+// (0.23 and 0.28 read; 0.23 asked in the tests).
+
+import { request as plainRequest } from 'node:http';
+import type { Socket } from 'node:net';
+import type { CheckType, PathSpec } from '../ports.ts';
+import { printStatuses, type StatusRange } from './expect.ts';
+import { straight, type Trip, travel } from './path.ts';
+import { type Answer, blind, fail } from './words.ts';
+
+export interface Elsewhere {
+  /** What its module is to ask: a URL, or `HOST:PORT`. */
+  readonly target: string | (() => string);
+  /** Sent as Host and SNI in place of the target's host. */
+  readonly hostname?: string | undefined;
+  readonly status?: readonly StatusRange[];
+  readonly certificateDays?: number | undefined;
+}
+
+type BlackboxPath = Extract<PathSpec, { kind: 'blackbox' }>;
+
+const bodyBytesMax = 1_048_576;
+/** What an exporter keeps of the time it is given, unless told otherwise (--timeout-offset). */
+const offsetMs = 500;
+/** Of the deadline, for asking the target; the rest is for the way to the exporter and back. */
+const askingShare = 0.75;
+
+/**
+ * Asks an exporter to ask. `timeoutMs` covers all of it; the exporter is given three quarters, so
+ * that a target that hangs is told as such. Should it take longer than it may, that is `blind`.
+ */
+export function blackboxAsker(
+  path: BlackboxPath,
+  timeoutMs: number,
+  asked: Elsewhere,
+): ReturnType<CheckType<unknown>['create']> {
+  const exporter = new URL(path.url).host;
+  const go = async (trip: Trip): Promise<Answer> => {
+    trip.late = blind('blackbox-timeout', `the exporter ${exporter} did not answer in time`);
+    let reply: Reply;
+    try {
+      reply = await scrape(trip, path, timeoutMs, asked);
+    } catch (error) {
+      const answer = trip.blame(error);
+      if (answer.outcome === 'blind') return answer;
+      return blind('blackbox-unreachable', `the exporter ${answer.detail}`);
+    }
+    // What was measured so far is the way to the exporter, not to the target.
+    for (const phase of Object.keys(trip.phases)) delete trip.phases[phase as 'dnsMs'];
+    trip.certificateDays = null;
+    const trouble = troubleOf(reply);
+    if (trouble !== null) return blind('blackbox-error', `the exporter ${exporter} ${trouble}`);
+    return judge(trip, readMetrics(reply.body.toString('utf8')), asked, timeoutMs);
+  };
+  return { ask: (signal) => travel(straight, timeoutMs, signal, go), close: () => {} };
+}
+
+/**
+ * Why a check cannot be asked by an exporter; null: it can. `settings` are as the kind's schema has
+ * read them; without them only the kind is looked at. What only the module can say must not stand
+ * in the check too: it would look as if it held on this path.
+ */
+export function problemForBlackbox(kind: string, settings: unknown): string | null {
+  if (kind !== 'http' && kind !== 'tcp') {
+    return `a blackbox path asks http and tcp checks only: give the ${kind} check other paths`;
+  }
+  if (typeof settings !== 'object' || settings === null) return null;
+  const { method, headers, secretHeaders, expect, ...rest } = settings as Partial<
+    Record<string, unknown>
+  >;
+  const expected = (expect ?? {}) as Partial<Record<string, unknown>>;
+  const size = (value: unknown) => Object.keys((value ?? {}) as object).length;
+  const found = [
+    ...(method !== undefined && method !== 'GET' ? ['method'] : []),
+    ...(size(headers) > 0 ? ['headers'] : []),
+    ...(size(secretHeaders) > 0 ? ['secretHeaders'] : []),
+    ...['basic', 'sign', 'ca', 'send'].filter((key) => rest[key] !== undefined),
+    ...['body', 'text', 'regex'].filter((key) => expected[key] !== undefined).map(inExpect),
+  ];
+  if (found.length === 0) return null;
+  return (
+    `${found.join(', ')}: on a blackbox path the exporter's module decides that; ` +
+    'write it there, and give this path a check without it'
+  );
+}
+
+const inExpect = (key: string) => `expect.${key}`;
+
+interface Reply {
+  readonly status: number;
+  readonly body: Buffer;
+  /** It was longer than the bound. */
+  readonly isCut: boolean;
+}
+
+/** One GET over a connection of its own. */
+async function scrape(
+  trip: Trip,
+  path: BlackboxPath,
+  timeoutMs: number,
+  { target, hostname }: Elsewhere,
+): Promise<Reply> {
+  const url = new URL(`${path.url.replace(/\/+$/, '')}/probe`);
+  url.searchParams.set('target', typeof target === 'string' ? target : target());
+  url.searchParams.set('module', path.module);
+  if (hostname !== undefined) url.searchParams.set('hostname', hostname);
+  const isSecure = url.protocol === 'https:';
+  const host = url.hostname.replace(/^\[|\]$/g, '');
+  const port = Number(url.port) || (isSecure ? 443 : 80);
+  const plain = await trip.connect({ host, port });
+  const trust = { name: host, ca: undefined, alpn: ['http/1.1'] };
+  const socket: Socket = isSecure ? await trip.secure(plain, trust) : plain;
+  const headers = {
+    host: url.host,
+    connection: 'close',
+    'user-agent': 'detour',
+    'x-prometheus-scrape-timeout-seconds': String((timeoutMs * askingShare + offsetMs) / 1000),
+  };
+  return new Promise((resolve, reject) => {
+    const request = plainRequest(
+      { path: `${url.pathname}${url.search}`, headers, createConnection: () => socket },
+      (response) => {
+        const chunks: Buffer[] = [];
+        let length = 0;
+        const status = response.statusCode ?? 0;
+        response.on('data', (chunk: Buffer) => {
+          chunks.push(chunk);
+          length += chunk.length;
+          if (length <= bodyBytesMax) return;
+          response.destroy();
+          resolve({ status, body: Buffer.alloc(0), isCut: true });
+        });
+        response.on('error', reject);
+        response.on('end', () => resolve({ status, body: Buffer.concat(chunks), isCut: false }));
+      },
+    );
+    request.on('error', reject);
+    request.end();
+  });
+}
+
+function troubleOf({ status, body, isCut }: Reply): string | null {
+  // An unknown module, a missing target: 400 with a sentence of its own.
+  if (status === 400) return 'answered 400: does it know the module?';
+  if (status !== 200) return `answered ${status}`;
+  if (isCut) return `sent more than ${bodyBytesMax} bytes`;
+  const success = readMetrics(body.toString('utf8')).get('probe_success');
+  return success === 0 || success === 1 ? null : 'sent no probe_success: is it an exporter?';
+}
+
+/** The samples without a label by name, and those of phases as `name{phase="connect"}`. */
+export function readMetrics(text: string): ReadonlyMap<string, number> {
+  const metrics = new Map<string, number>();
+  for (const line of text.split('\n')) {
+    const [, name, value] = /^(probe_\w+(?:\{phase="\w+"\})?) (\S+)\s*$/.exec(line) ?? [];
+    const number = Number(value);
+    if (name !== undefined && Number.isFinite(number)) metrics.set(name, number);
+  }
+  return metrics;
+}
+
+function judge(
+  trip: Trip,
+  metrics: ReadonlyMap<string, number>,
+  { status: wanted, certificateDays: wantedDays }: Elsewhere,
+  timeoutMs: number,
+): Answer {
+  note(trip, metrics);
+  const status = metrics.get('probe_http_status_code') ?? 0;
+  const has = (name: string) => metrics.get(name) === 1;
+  if (!has('probe_success')) {
+    // It says 4 or 6 once it knows an address; 0 is a failed lookup, and it does not tell whether
+    // the name is gone or its own resolver.
+    if (metrics.get('probe_ip_protocol') === 0) {
+      return blind('resolver', 'the exporter could not resolve the target');
+    }
+    const tookMs = (metrics.get('probe_duration_seconds') ?? 0) * 1000;
+    if (has('probe_failed_due_to_regex'))
+      return fail('body', 'the body is not what its module wants');
+    if (status > 0) return fail('status', `status ${status}, or an answer its module refuses`);
+    if (tookMs >= timeoutMs * askingShare * 0.95) {
+      return fail('timeout', `no answer to the exporter within ${Math.round(tookMs)} ms`);
+    }
+    return fail('elsewhere', `the exporter's probe failed after ${Math.round(tookMs)} ms`);
+  }
+  if (wanted !== undefined && status > 0) {
+    const isWanted = wanted.some(([least, most]) => status >= least && status <= most);
+    if (!isWanted) return fail('status', `status ${status}, expected ${printStatuses(wanted)}`);
+  }
+  const days = trip.certificateDays;
+  if (wantedDays !== undefined && days !== null && days < wantedDays) {
+    const detail = `the certificate has ${days} days left, expected ${wantedDays}`;
+    return fail('certificate-days', detail);
+  }
+  const said = status > 0 ? `status ${status}, ` : '';
+  return { outcome: 'pass', reason: 'ok', detail: `${said}asked by the exporter` };
+}
+
+/** The phases and the certificate as the exporter saw them. */
+function note(trip: Trip, metrics: ReadonlyMap<string, number>): void {
+  const phases = [
+    ['dnsMs', 'probe_dns_lookup_time_seconds'],
+    ['connectMs', 'probe_http_duration_seconds{phase="connect"}'],
+    ['tlsMs', 'probe_http_duration_seconds{phase="tls"}'],
+    ['firstByteMs', 'probe_http_duration_seconds{phase="processing"}'],
+  ] as const;
+  for (const [phase, name] of phases) {
+    const seconds = metrics.get(name) ?? 0;
+    if (seconds > 0) trip.phases[phase] = Math.round(seconds * 10_000) / 10;
+  }
+  // Without TLS it is absent or, in old ones, the year 1.
+  const endsAt = metrics.get('probe_ssl_earliest_cert_expiry') ?? 0;
+  if (endsAt > 0) trip.certificateDays = Math.floor((endsAt * 1000 - trip.wall()) / 86_400_000);
+}

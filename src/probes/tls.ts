@@ -1,0 +1,82 @@
+// The `tls` check: a handshake with whatever speaks TLS from its first byte, the chain and the name
+// verified, and the days its certificate has left. It must never take a connection for a handshake,
+// and never pass where the certificate was not verified (design, rule 21).
+
+import { isIP } from 'node:net';
+import { z } from 'zod';
+import type { CheckType } from '../ports.ts';
+import { hostPort, parseHostPort, toName } from '../schema.ts';
+import { type Trip, travel, wayOf } from './path.ts';
+import { type Answer, fail } from './words.ts';
+
+export interface TlsSettings {
+  /** `HOST:PORT`. */
+  readonly tls: string;
+  /** Sent as SNI and verified in place of the host. */
+  readonly servername?: string | undefined;
+  /** Connect there; DNS is not asked. */
+  readonly address?: string | undefined;
+  /** Path of a PEM bundle to trust in place of the well-known roots. */
+  readonly ca?: string | undefined;
+  readonly expect: { readonly certificateDays: number };
+}
+
+const settings = z.strictObject({
+  tls: hostPort(null),
+  servername: z
+    .string()
+    .optional()
+    .describe('name to send as SNI and to verify')
+    .refine((text) => text === undefined || toName(text) !== null, {
+      message: 'expected a host name, such as www.example.net',
+    })
+    .transform((text) => (text === undefined ? undefined : toName(text)!.slice(0, -1))),
+  address: z
+    .string()
+    .optional()
+    .describe('address to connect to, without asking DNS')
+    .refine((text) => text === undefined || isIP(text) !== 0, {
+      message: 'expected an IPv4 or IPv6 address without a port, such as 192.0.2.7',
+    }),
+  ca: z.string().min(1).optional().describe('path of a PEM bundle to trust'),
+  expect: z
+    .strictObject({
+      certificateDays: z
+        .int()
+        .min(0)
+        .max(3650)
+        .default(0)
+        .describe('fails when the certificate has fewer days left'),
+    })
+    .prefault({}),
+});
+
+/** `{ tls: "mail.example.net:993", … }` beside a check's cadence. */
+export const tls: CheckType<TlsSettings> = {
+  key: 'tls',
+  settings,
+  // No certificate is valid for a million days.
+  impossible: (s) => ({ ...s, expect: { certificateDays: 1_000_000 } }),
+  create: (configured, path, timeoutMs, context) => {
+    const way = wayOf(path, context);
+    return {
+      ask: (signal) => travel(way, timeoutMs, signal, (trip) => exchange(trip, configured)),
+      close: () => {},
+    };
+  },
+};
+
+async function exchange(trip: Trip, asked: TlsSettings): Promise<Answer> {
+  const { host, port } = parseHostPort(asked.tls, null)!;
+  const socket = await trip.connect({ host, port, address: asked.address });
+  const name = asked.servername ?? host;
+  // Nothing is offered: a mail server need not know a protocol that was made for the web.
+  const secured = await trip.secure(socket, { name, ca: asked.ca, alpn: [] });
+  const days = trip.certificateDays;
+  const { certificateDays: wanted } = asked.expect;
+  if (days !== null && days < wanted) {
+    const detail = `the certificate has ${days} days left, expected ${wanted}`;
+    return fail('certificate-days', detail);
+  }
+  return { outcome: 'pass', reason: 'ok', detail: `${secured.getProtocol()}, ${days} days left` };
+}

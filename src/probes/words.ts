@@ -1,0 +1,131 @@
+// The closed words for what a probe saw, and whose fault an error is: the origin's (`fail`), or the
+// path's, this machine's or the checker's own (`blind`, design, rule 6). What it says about an
+// error must never carry more than a bounded clause of what somebody else wrote, and never a secret.
+
+import net from 'node:net';
+import type { Outcome } from '../core/model.ts';
+
+/** What a check concluded; the trip adds phases and certificate. */
+export interface Answer {
+  readonly outcome: Outcome;
+  /** A closed word: `ok`, `status`, `body`, `timeout`, `refused`, `no-route`, … */
+  readonly reason: string;
+  readonly detail: string;
+}
+
+/** How far a trip has come. `path`: still on its way to and through a proxy. */
+export type Stage = 'resolve' | 'path' | 'connect' | 'handshake' | 'answer' | 'body';
+
+/** An error that already says whose fault it is. */
+export class Told extends Error {
+  readonly answer: Answer;
+  constructor(answer: Answer) {
+    super(answer.detail);
+    this.answer = answer;
+  }
+}
+
+export function fail(reason: string, detail: string): Answer {
+  return { outcome: 'fail', reason, detail };
+}
+
+export function blind(reason: string, detail: string): Answer {
+  return { outcome: 'blind', reason, detail };
+}
+
+/**
+ * One clause safe to show anywhere: no control, line-breaking or direction-changing characters
+ * (whoever answers chooses some of these bytes), at most 200 characters.
+ */
+export function clause(text: string): string {
+  const plain = text
+    .slice(0, 1000)
+    .replace(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\s]+/gu, ' ')
+    .trim();
+  const characters = [...plain];
+  return characters.length <= 200 ? plain : `${characters.slice(0, 199).join('')}…`;
+}
+
+/** What an error says of itself, bounded like everything else. */
+export function messageOf(error: unknown): string {
+  return clause(error instanceof Error ? error.message || error.name : String(error));
+}
+
+/** `192.0.2.1:80`, `[2001:db8::1]:80`. */
+export function printHostPort(host: string, port: number): string {
+  return net.isIP(host) === 6 ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+// ENETUNREACH and its like come from our own routing table or interface: the packet never left, so
+// nothing was learnt about the origin. EHOSTUNREACH means that the way exists and its last hop
+// found nobody there: that is what a dead machine looks like, so it is a vote. A dead gateway of
+// our own looks the same; it condemns every origin at once, which the path's reference points show.
+const systemWords: Readonly<Record<string, readonly [Outcome, reason: string, says: string]>> = {
+  ECONNREFUSED: ['fail', 'refused', 'refused the connection'],
+  ECONNRESET: ['fail', 'reset', 'reset the connection'],
+  ECONNABORTED: ['fail', 'reset', 'reset the connection'],
+  EPIPE: ['fail', 'closed', 'closed the connection before it had answered'],
+  ERR_STREAM_PREMATURE_CLOSE: ['fail', 'closed', 'closed the connection in mid-answer'],
+  ETIMEDOUT: ['fail', 'timeout', 'did not take the connection in time'],
+  EHOSTUNREACH: ['fail', 'unreachable', 'is unreachable: nobody is there'],
+  EHOSTDOWN: ['fail', 'unreachable', 'is unreachable: nobody is there'],
+  ENOTFOUND: ['fail', 'dns', 'does not resolve: no such name, or no address at it'],
+  ENETUNREACH: ['blind', 'no-route', 'cannot be reached from here: no route'],
+  ENETDOWN: ['blind', 'no-route', 'cannot be reached from here: the network is down'],
+  EADDRNOTAVAIL: ['blind', 'no-route', 'cannot be reached from here: no local address or port'],
+  EAFNOSUPPORT: ['blind', 'no-route', 'cannot be reached from here: no such address family'],
+  EACCES: ['blind', 'no-route', 'cannot be reached from here: forbidden on this machine'],
+  EPERM: ['blind', 'no-route', 'cannot be reached from here: forbidden on this machine'],
+  EMFILE: ['blind', 'descriptors', 'was not asked: too many open files; raise LimitNOFILE'],
+  ENFILE: ['blind', 'descriptors', 'was not asked: too many open files on this machine'],
+  ENOBUFS: ['blind', 'memory', 'was not asked: no buffers on this machine'],
+  ENOMEM: ['blind', 'memory', 'was not asked: no memory on this machine'],
+  EAI_MEMORY: ['blind', 'memory', 'was not asked: no memory on this machine'],
+};
+
+/**
+ * Whose fault an error is that came up while talking to `peer`. What is neither the network's nor
+ * the other end's is ours: `blind internal`.
+ */
+export function blame(error: unknown, stage: Stage, peer: string): Answer {
+  if (error instanceof Told) return error.answer;
+  const errors = error instanceof AggregateError ? error.errors : [error];
+  const answers = errors.map((one) => blameOne(one, stage, peer));
+  // Of several addresses: out of descriptors says nothing at all; else one that answered, counts
+  // (a machine without IPv6 has no route to that half of every name).
+  return (
+    answers.find((a) => a.reason === 'descriptors' || a.reason === 'memory') ??
+    answers.find((a) => a.outcome === 'fail') ??
+    answers[0] ??
+    blind('internal', messageOf(error))
+  );
+}
+
+function blameOne(error: unknown, stage: Stage, peer: string): Answer {
+  if (!(error instanceof Error)) return blind('internal', messageOf(error));
+  const { code, syscall, address, port } = error as NodeJS.ErrnoException & {
+    address?: string;
+    port?: number;
+  };
+  const who = address && port && syscall === 'connect' ? printHostPort(address, port) : peer;
+  // Node says ECONNRESET for an orderly close too, but then without a system call.
+  if (code === 'ECONNRESET' && syscall === undefined) {
+    return fail('closed', `${who} closed the connection before it had answered`);
+  }
+  const word = code === undefined ? undefined : systemWords[code];
+  if (word) return { outcome: word[0], reason: word[1], detail: `${who} ${word[2]}` };
+  if (syscall === 'getaddrinfo') {
+    return blind('resolver', `our resolver could not say where ${who} is: ${code}`);
+  }
+  if (code?.startsWith('HPE_')) return fail('protocol', `${who} sent malformed HTTP: ${code}`);
+  const ofTls = /^(ERR_SSL_|ERR_TLS_|EPROTO$)/.test(code ?? '');
+  if (code !== undefined && (ofTls || (stage === 'handshake' && !(error instanceof LocalError)))) {
+    // OpenSSL's own messages are addresses in its source; certificate errors speak for themselves.
+    const says = /SSL routines/.test(error.message) ? '' : `, ${messageOf(error)}`;
+    return fail('tls', `TLS with ${who} failed: ${code}${says}`);
+  }
+  return blind('internal', `${code ? `${code}, ` : ''}${messageOf(error)}`);
+}
+
+/** Something of ours that has to be mended here; never the origin's fault. */
+export class LocalError extends Error {}
