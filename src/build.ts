@@ -10,7 +10,7 @@ import type { Adapters } from './controller.ts';
 import { createResolver } from './dns.ts';
 import { createCommandNotifier } from './notify/command.ts';
 import type { Clock, Notifier, Prober, Provider } from './ports.ts';
-import { checkTypes, createProber } from './probes/index.ts';
+import { checkTypes, createProber, pathProblem } from './probes/index.ts';
 import { parseHostPort } from './schema.ts';
 import { readSecret, SecretError } from './secret.ts';
 import { createServers } from './servers.ts';
@@ -25,7 +25,7 @@ export class ConfigError extends Error {
   }
 }
 
-export const tables = { providers: providerTypes, checks: checkTypes };
+export const tables = { providers: providerTypes, checks: checkTypes, pathProblem };
 
 /** Reads and checks a configuration file. Throws ConfigError with every problem at once. */
 export function loadConfig(path: string): { config: Config; warnings: readonly string[] } {

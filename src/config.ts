@@ -100,8 +100,8 @@ export interface Tables {
   readonly providers: Readonly<Record<string, ProviderType<any>>>;
   // biome-ignore lint/suspicious/noExplicitAny: each row has settings of its own.
   readonly checks: Readonly<Record<string, CheckType<any>>>;
-  /** Why a kind of check cannot go by a path at all, as a clause; null when it can. */
-  readonly pathProblem?: (kind: string, path: PathSpec) => string | null;
+  /** Why a check of a kind cannot be asked by a path, with the cure; null when it can. */
+  readonly pathProblem?: (kind: string, path: PathSpec, settings?: unknown) => string | null;
 }
 
 export type Parsed =
@@ -568,7 +568,8 @@ function readExit(
     const message = 'a blackbox_exporter resolves names by itself: leave it out';
     source.problem([...at, 'resolver'], message, 'key');
   }
-  const { localAddress = null, resolver = null, module = 'http_2xx' } = place;
+  const { localAddress = null, module = 'http_2xx' } = place;
+  const resolver = blackbox === undefined ? (place.resolver ?? null) : null;
   if (proxy !== undefined) return { name, resolver, ...proxy, credentials: credentials ?? null };
   if (blackbox === undefined) return { name, resolver, kind: 'direct', localAddress };
   const { hostname, protocol } = new URL(blackbox);
@@ -616,43 +617,57 @@ function readReferences(
   paths: readonly ReadPath[],
   parts: Parts,
 ): Record<string, PathConfig> {
-  const { source } = context;
   const { groupOf, ties } = groupPaths(
     paths.map((path) => ({ name: path.spec.name, domains: domainsOf(path) })),
   );
   warnOfGroups(context, root, paths, groupOf, ties);
+  const specs = paths.map((path) => path.spec);
   const policyTree = root.entries.get('policy')?.tree;
-  const read = (at: Path, parent: Tree | undefined, mayBeEmpty: boolean) => {
-    const tree = parent?.kind === 'map' ? parent.entries.get('references')?.tree : undefined;
-    if (tree === undefined) return null;
-    if (mayBeEmpty && tree.kind === 'map' && tree.entries.size === 0) return [];
-    const where = [...at, 'references'];
-    const entries = entriesOf(context, where, parent, 'reference point');
-    if (entries.length === 1) {
-      const message = 'one reference point alone: while it is down, the path counts as blind';
-      source.warning(where, `${message}; name a second one`);
-    }
-    return entries.map(([name, below, here]) => ({
-      ...{ name, here, ...readCheck(context, here, below, policy, []) },
-    }));
-  };
-  const common = read(['policy'], policyTree, false) ?? [];
+  const common = readPoints(context, ['policy'], policyTree, policy, specs) ?? [];
   const places: Record<string, PathConfig> = {};
   for (const { spec, given, tree, at } of paths) {
-    const references = (read(at, tree, true) ?? common).map((reference) => {
-      const { name, here, cadence, probe } = reference;
+    const own = readPoints(context, at, tree, policy, spec);
+    const references: CheckId[] = [];
+    for (const { name, by, cadence, probe } of own ?? common) {
+      if (!by.includes(spec)) continue;
       const id = `@${spec.name}:${name}`;
-      const place = { id, role: 'reference', origin: null, cloud: null, plane: null } as const;
-      const own = { region: null, paths: [spec.name], advisory: false };
-      parts.checks[id] = { ...place, ...own, ...cadence };
+      references.push(id);
+      parts.checks[id] = {
+        ...{ id, role: 'reference', origin: null, cloud: null, plane: null, region: null },
+        ...{ paths: [spec.name], advisory: false, ...cadence },
+      };
       parts.probes[id] = probe;
-      checkPaths(context, here, probe.kind, [spec], 'give this path references of its own');
-      return id;
-    });
+    }
     const group = groupOf.get(spec.name)!;
     places[spec.name] = { name: spec.name, group, cloud: given.cloud ?? null, references };
   }
   return places;
+}
+
+/** The reference points that stand at a place, for one path or for all; null: none stand there. */
+function readPoints(
+  context: Context,
+  at: Path,
+  parent: Tree | undefined,
+  policy: Policy,
+  paths: PathSpec | readonly PathSpec[],
+) {
+  const tree = parent?.kind === 'map' ? parent.entries.get('references')?.tree : undefined;
+  if (tree === undefined) return null;
+  const isNamed = !Array.isArray(paths);
+  // `references: {}` at a path says that those of the policy are not for it.
+  if (isNamed && tree.kind === 'map' && tree.entries.size === 0) return [];
+  const where = [...at, 'references'];
+  const entries = entriesOf(context, where, parent, 'reference point');
+  if (entries.length === 1) {
+    const message = 'one reference point alone: while it is down, the path counts as blind';
+    context.source.warning(where, `${message}; name a second one`);
+  }
+  return entries.map(([name, below, here]) => {
+    const { cadence, probe } = readCheck(context, here, below, policy, []);
+    const by = fitting(context, here, probe, [paths].flat(), isNamed);
+    return { name, by, cadence, probe };
+  });
 }
 
 /** Says which paths are one vote, and whether that is the only one. */
@@ -712,8 +727,8 @@ function readClouds(
       const keys = Object.keys(fields.service);
       const { cadence, probe } = readCheck(context, at, below, policy, keys);
       const given = readFields(source, at, pick(below, keys), fields.service);
-      const by = namedPaths(context, [...at, 'paths'], given.paths, paths);
-      checkPaths(context, at, probe.kind, by, 'name the paths that can in paths');
+      const named = namedPaths(context, [...at, 'paths'], given.paths, paths);
+      const by = fitting(context, at, probe, named, given.paths !== undefined);
       checks.push(id);
       parts.checks[id] = {
         ...{ id, role: 'service', origin: null, cloud, plane: given.plane ?? 'resource' },
@@ -855,14 +870,15 @@ function readOrigins(
     origins.set(name, { config, path, hasQuorum: given.quorum !== undefined });
     if (tree.kind !== 'map') continue;
     const usual = namedPaths(context, [...path, 'paths'], given.paths, paths);
+    const isNamed = given.paths !== undefined;
     for (const [word, below, at] of entriesOf(context, [...path, 'checks'], tree, 'check')) {
       const id = `${name}/${word}`;
       const keys = Object.keys(fields.check);
       const { cadence, probe } = readCheck(context, at, below, policy, keys);
       const own = readFields(source, at, pick(below, keys), fields.check);
-      const by =
+      const named =
         own.paths === undefined ? usual : namedPaths(context, [...at, 'paths'], own.paths, paths);
-      checkPaths(context, at, probe.kind, by, 'name the paths that can in paths');
+      const by = fitting(context, at, probe, named, isNamed || own.paths !== undefined);
       config.checks.push(id);
       parts.checks[id] = {
         ...{ id, role: 'origin', origin: name, cloud, plane: null, region },
@@ -929,20 +945,30 @@ function namedPaths(
   return all.filter((spec) => names.includes(spec.name));
 }
 
-/** Refuses a check by a path that its kind cannot go by. */
-function checkPaths(
+/**
+ * The paths that can carry a check. One that cannot is refused where paths were named, or where
+ * none is left; else it is left out with a warning, and so has no vote.
+ */
+function fitting(
   { source, tables }: Context,
   at: Path,
-  kind: string,
+  { kind, settings }: ProbeConfig,
   paths: readonly PathSpec[],
-  cure: string,
-): void {
-  if (kind === '' || tables.pathProblem === undefined) return;
+  isNamed: boolean,
+): readonly PathSpec[] {
+  const { pathProblem } = tables;
+  if (kind === '' || pathProblem === undefined) return paths;
+  const problems = new Map<PathSpec, string>();
   for (const path of paths) {
-    const problem = tables.pathProblem(kind, path);
-    if (problem === null) continue;
-    source.problem([...at, kind], `cannot go by the path ${path.name}: ${problem}; ${cure}`, 'key');
+    const problem = pathProblem(kind, path, settings ?? undefined);
+    if (problem !== null) problems.set(path, problem);
   }
+  const isRefused = isNamed || problems.size === paths.length;
+  for (const [{ name }, problem] of problems) {
+    if (isRefused) source.problem(at, `cannot be asked by the path ${name}: ${problem}`, 'key');
+    else source.warning(at, `is not asked by the path ${name}: ${problem}`);
+  }
+  return paths.filter((path) => !problems.has(path));
 }
 
 /** A map with some of its keys, or without them. */

@@ -24,9 +24,13 @@ process.exitCode = await runCli(process.argv.slice(2), {
     return runDaemon(configPath, { ...options, version });
   },
   validate: async (configPath) => {
-    const { ConfigError, loadConfig } = await import('./build.ts');
+    const [{ ConfigError, loadConfig }, { voteTable }] = await Promise.all([
+      import('./build.ts'),
+      import('./votes.ts'),
+    ]);
     try {
-      return { problems: [], warnings: loadConfig(configPath).warnings };
+      const { config, warnings } = loadConfig(configPath);
+      return { problems: [], warnings, votes: voteTable(config.core) };
     } catch (error) {
       if (error instanceof ConfigError) return { problems: error.problems, warnings: [] };
       throw error;

@@ -145,8 +145,9 @@ export function voteTable(core: CoreConfig): string {
     else same.push(name);
   }
   const blocks = [...origins].map(([text, names]) => `${shorten(names)}\n${text}`);
-  const head = 'Votes. Paths that share a site, an uplink, a cloud, a label or the way out are one';
-  return [`${head} group, one vote.\n`, ...blocks].join('\n');
+  const head =
+    'Who has a vote: paths that share a site, an uplink, a cloud, a label or the way out';
+  return [`${head} are one group.\n`, ...blocks].join('\n');
 }
 
 function printBallot(origin: string, ballot: Ballot): string[] {
@@ -160,14 +161,16 @@ function printBallot(origin: string, ballot: Ballot): string[] {
   ];
 }
 
-function printSeat({ group, voters, barred, idle }: Seat, { cloud }: Ballot): string {
-  const whys = [
-    ...(barred.length > 0 ? [`${shorten(barred)} in ${cloud} itself`] : []),
-    ...(idle.length > 0 ? [`${shorten(idle)} not probing it`] : []),
-  ].join(', ');
-  if (voters.length === 0) return `no vote: ${whys}`;
-  const who = voters.length === 1 && voters[0] === group ? '' : ` by ${shorten(voters)}`;
-  return whys === '' ? `one vote${who}` : `one vote${who} (${whys})`;
+function printSeat({ voters, barred, idle }: Seat, { cloud }: Ballot): string {
+  const isWhole = (part: readonly string[]) =>
+    part.length === voters.length + barred.length + idle.length;
+  const say = (part: readonly string[], what: string) =>
+    part.length === 0 ? [] : [isWhole(part) ? what : `${shorten(part)} ${what}`];
+  const without = [...say(barred, `in ${cloud} itself`), ...say(idle, 'not probing this')];
+  const why = without.join(', ');
+  if (voters.length === 0) return `no vote: ${why}`;
+  const who = isWhole(voters) && voters.length === 1 ? '' : ` by ${shorten(voters)}`;
+  return why === '' ? `one vote${who}` : `one vote${who} (${why})`;
 }
 
 /** `majority`, `all`, `2 groups`, `50%`. */

@@ -9,9 +9,9 @@ import fc from 'fast-check';
 import { stringify } from 'yaml';
 import { providerTypes } from '../providers/index.ts';
 import { type Config, jsonSchema, parseConfig, printProblem } from '../src/config.ts';
-import { checkTypes } from '../src/probes/index.ts';
+import { checkTypes, pathProblem } from '../src/probes/index.ts';
 
-const tables = { providers: providerTypes, checks: checkTypes };
+const tables = { providers: providerTypes, checks: checkTypes, pathProblem };
 const directory = new URL('./config/', import.meta.url);
 
 const good = {
@@ -590,7 +590,7 @@ test('the JSON Schema knows every key, every provider and every check', () => {
   assert.equal(checks.length, Object.keys(checkTypes).length);
   for (const [i, kind] of Object.keys(checkTypes).entries()) {
     const { properties, required } = checks[i]!;
-    assert.deepEqual(required, [kind]);
+    assert.ok(required!.includes(kind));
     for (const key of [kind, ...cadence, 'advisory', 'paths']) {
       assert.ok(properties![key], `${kind}: ${key}`);
     }
@@ -599,9 +599,9 @@ test('the JSON Schema knows every key, every provider and every check', () => {
   const references = below(schema.properties!['policy']!.properties!['references']!);
   for (const [i, kind] of Object.keys(checkTypes).entries()) {
     const [service, reference] = [services.anyOf![i]!, references.anyOf![i]!];
-    assert.deepEqual(service.required!.toSorted(), [kind, 'plane'].toSorted());
+    assert.ok(service.required!.includes(kind) && service.required!.includes('plane'));
     assert.ok(['region', 'paths', ...cadence].every((key) => service.properties![key]));
-    assert.deepEqual(reference.required, [kind]);
+    assert.ok(reference.required!.includes(kind) && !reference.required!.includes('plane'));
     assert.ok(cadence.every((key) => reference.properties![key]));
     assert.equal(reference.properties!['advisory'], undefined);
   }

@@ -39,9 +39,12 @@ export interface Hands {
   /** The daemon, until it is told to end. `json`: log lines as JSON even on a terminal. */
   run(configPath: string, options: { readonly json: boolean }): Promise<number>;
   /** Reads a configuration and touches nothing else; each text names file, line and cure. */
-  validate(
-    configPath: string,
-  ): Promise<{ readonly problems: readonly string[]; readonly warnings: readonly string[] }>;
+  validate(configPath: string): Promise<{
+    readonly problems: readonly string[];
+    readonly warnings: readonly string[];
+    /** Who has a vote on which origin, as lines for people; absent where there are problems. */
+    readonly votes?: string;
+  }>;
   /** The JSON Schema of the configuration, for editors. */
   jsonSchema(): Promise<unknown>;
   /** Switches at the vendors from this process; `tell` takes a line as each thing happens. */

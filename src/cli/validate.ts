@@ -1,4 +1,5 @@
-// `detour validate`: every problem of a configuration at once, with no network touched.
+// `detour validate`: every problem of a configuration at once, and who has a vote on which origin,
+// with no network touched.
 
 import type { Command } from 'commander';
 import { act, type Cli, defaultConfig, examples } from './hands.ts';
@@ -29,10 +30,10 @@ export function addValidate(program: Command, cli: Cli): void {
       cli.io.out(`${JSON.stringify(await cli.hands.jsonSchema(), null, 2)}\n`);
       return 0;
     }
-    const { problems, warnings } = await cli.hands.validate(options.config);
+    const { problems, warnings, votes } = await cli.hands.validate(options.config);
     const exit = problems.length > 0 ? 2 : 0;
-    if (options.json) cli.io.out(`${JSON.stringify({ exit, problems, warnings })}\n`);
-    else cli.io.out(report(options.config, problems, warnings));
+    if (options.json) cli.io.out(`${JSON.stringify({ exit, problems, warnings, votes })}\n`);
+    else cli.io.out(report(options.config, problems, warnings) + (votes ? `\n${votes}` : ''));
     return exit;
   });
 }
