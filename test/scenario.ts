@@ -102,7 +102,10 @@ class Player {
     const w = verb === 'config' ? null : this.#w;
     switch (verb) {
       case 'config':
+        // Another world begins: a file may hold several.
         this.#shape = shapeOf(words);
+        this.#world = null;
+        [this.#journalAt, this.#noticesAt, this.#startedAt] = [0, 0, 0];
         return;
       case 'hold':
         return hold(w!, first, second, words.slice(2));
@@ -259,7 +262,10 @@ function setDns(v: Vendor, how: Vendor['dns']): void {
   for (const [name, held] of v.records) v.stale.set(name, structuredClone(held));
 }
 
-/** `hold all a`, `hold cf nothing`, `hold r53 x.other.test. epoch=7 kind=auto target=b id=ff`. */
+/**
+ * `hold all a`, `hold cf nothing`, `hold r53 x.other.test. epoch=7 kind=auto target=b id=ff`,
+ * `hold cf a text=not-a-marker`.
+ */
 function hold(w: World, which: string, value: string, more: readonly string[]): void {
   const options = Object.fromEntries(more.map((m) => m.split('=') as [string, string]));
   for (const v of vendors(w, which)) {
@@ -288,6 +294,7 @@ function hold(w: World, which: string, value: string, more: readonly string[]): 
       };
       held.markers.push(formatMarker(marker));
     }
+    if (options['text'] !== undefined) held.markers.push(options['text']);
     v.records.set(WWW, held);
   }
 }
