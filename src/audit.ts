@@ -408,7 +408,7 @@ function sayServed(run: Run, zone: Name, s: Spoken, names: readonly Name[] | nul
   if (missing.length === 0) return;
   run.warn(
     place,
-    'delegation',
+    'ns-set',
     `${s.provider} itself gives ${zone} an NS set without ${missing.slice(0, 8).join(', ')}: ` +
       'resolvers that believe a zone over its parent ask those no more',
     `give ${zone} the whole NS set of its parent at ${s.provider}`,
@@ -441,7 +441,7 @@ async function askServers(
       provider,
       delegated,
       keys: keys ? keysOf(keys, zone) : null,
-      signers: soa.edns ? signersOf(soa, zone) : null,
+      signers: signersOf(soa, zone),
       negativeTtl: Math.min(start.ttl, start.minimum),
       ns: ns
         ? ns.answers.flatMap((r) => (r.type === 'NS' && r.name === zone ? r.target : []))
@@ -464,10 +464,12 @@ function keysOf(message: Message, zone: Name): Key[] {
   return message.answers.flatMap((r) => (r.type === 'DNSKEY' && r.name === zone ? r : []));
 }
 
-function signersOf(message: Message, zone: Name): number[] {
-  return message.answers.flatMap((r) =>
+/** null where the server may have left signatures out because it knows no EDNS (RFC 3225). */
+function signersOf(message: Message, zone: Name): number[] | null {
+  const tags = message.answers.flatMap((r) =>
     r.type === 'RRSIG' && r.name === zone && r.covered === 'SOA' ? r.keyTag : [],
   );
+  return tags.length > 0 || message.edns ? tags : null;
 }
 
 // ---------------------------------------------------------------- what is served for each record

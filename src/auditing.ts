@@ -70,7 +70,7 @@ export function createAuditing(options: AuditingOptions): Auditing {
     const ended = audit(stop).finally(() => {
       if (under?.stop !== stop) return;
       under = null;
-      schedule(HOUR_MS * (1 - JITTER + 2 * JITTER * options.chance()));
+      schedule(Math.round(HOUR_MS * (1 - JITTER + 2 * JITTER * options.chance())));
     });
     under = { stop, ended };
     return ended;

@@ -791,8 +791,8 @@ export function createResolver(options: ResolverOptions): Resolver {
       if ((r.type !== 'A' && r.type !== 'AAAA') || !isWithin(r.name, zone)) continue;
       if (names.includes(r.name)) glue.set(r.name, [...(glue.get(r.name) ?? []), r.address]);
     }
-    const ttlSeconds = Math.min(86_400, ...mine.map((r) => Math.max(1, r.ttl)));
-    const expiresAt = clock.now() + ttlSeconds * 1000;
+    const ttlSeconds = Math.min(...mine.map((r) => r.ttl));
+    const expiresAt = clock.now() + Math.min(86_400, Math.max(1, ttlSeconds)) * 1000;
     return { kind: 'referral', to: { zone: to.name, hosts: names, glue, ttlSeconds, expiresAt } };
   }
 

@@ -77,7 +77,7 @@ export function judge(zone: Name, ds: readonly Ds[] | null, all: readonly Served
   return { findings: [about('good', fine)], bars };
 }
 
-/** What is wrong with one provider beside the others; undefined when that cannot be said. */
+/** What is wrong with one provider beside the others; null: nothing; undefined: not to be said. */
 function broken(
   zone: Name,
   ds: readonly Ds[],
@@ -101,6 +101,8 @@ function broken(
   for (const other of all) {
     if (other === one || other.delegated === false || (other.keys ?? []).length === 0) continue;
     if (used.every((key) => other.keys!.some((k) => sameKey(k, key)))) continue;
+    // A key that is only published, as in a rollover, harms nobody.
+    if (signers === null) return undefined;
     return {
       sentence:
         `${provider} signs ${zone} with a key that ${other.provider} does not publish: ` +
