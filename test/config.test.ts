@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import { stringify } from 'yaml';
+import { parse, stringify } from 'yaml';
 import { providerTypes } from '../providers/index.ts';
 import { type Config, jsonSchema, parseConfig, printProblem } from '../src/config.ts';
 import { checkTypes, pathProblem } from '../src/probes/index.ts';
@@ -287,6 +287,339 @@ records:
   ]);
 });
 
+// ---------------------------------------------------------------- paths, clouds and votes
+
+const design = `# detour.yaml
+cluster: shop
+providers:
+  cf:  { type: cloudflare, apiToken: { env: CF_API_TOKEN } }
+  r53: { type: route53, credentials: { file: /etc/detour/aws.json } }
+  ali: { type: alidns, accessKeyId: { env: ALI_KEY }, accessKeySecret: { credential: ali-secret } }
+  own: { type: rfc2136, server: "192.0.2.53:53", zone: gslb.example.net,
+         tsig: { name: detour, algorithm: hmac-sha256, secret: { file: /etc/detour/tsig } } }
+paths:
+  line-a:  { site: office, uplink: as4134 }
+  line-b:  { site: office, uplink: as4837, localAddress: 192.0.2.7 }
+  tokyo:   { site: tokyo, proxy: "socks5://probe.example.jp:1080" }
+  sydney:  { site: sydney, blackbox: "https://bb.example.au:9115", module: http_2xx }
+clouds:
+  aliyun:
+    checks:
+      oss-signed: { plane: service, http: "https://probe.oss-cn-hangzhou.example/probe.txt",
+                    sign: { type: aws-sigv4, region: cn-hangzhou, accessKeyId: { env: OSS_ID },
+                            secretAccessKey: { env: OSS_SECRET } } }
+      ecs-api:    { plane: control, http: "https://ecs.aliyuncs.com/", expect: { status: "<500" } }
+origins:
+  hangzhou: { cloud: aliyun, region: cn-hangzhou, needs: [oss-signed],
+              checks: { web: { http: "https://hz.shop.example/healthz", expect: { status: 200 } } } }
+  tokyo:    { cloud: aws, region: ap-northeast-1,
+              checks: { web: { http: "https://nrt.shop.example/healthz" } } }
+records:
+  www.gslb.example.net:
+    ttl: 60
+    publish: [cf, r53]
+    targets:
+      - { origin: hangzhou, cname: hz.shop.example }
+      - { origin: tokyo, cname: nrt.shop.example }
+    mode: observe          # decide and journal only; \`steer\` once trusted
+policy: { interval: 5s, fall: 3, rise: 2, failback: manual }
+`;
+
+test("the design's own example is read, with its four paths, its services and its needs", () => {
+  const { config, warnings } = accepted(design);
+  const { core, paths } = config;
+  assert.deepEqual(paths, {
+    'line-a': { name: 'line-a', resolver: null, kind: 'direct', localAddress: null },
+    'line-b': { name: 'line-b', resolver: null, kind: 'direct', localAddress: '192.0.2.7' },
+    tokyo: {
+      ...{ name: 'tokyo', resolver: null, kind: 'socks5', credentials: null },
+      url: 'socks5://probe.example.jp:1080',
+    },
+    sydney: {
+      ...{ name: 'sydney', resolver: null, kind: 'blackbox', module: 'http_2xx' },
+      url: 'https://bb.example.au:9115',
+    },
+  });
+  const groups = Object.values(core.paths).map((path) => path.group);
+  assert.deepEqual(groups, ['line-a+line-b', 'line-a+line-b', 'tokyo', 'sydney']);
+  assert.deepEqual(core.clouds, {
+    aliyun: { name: 'aliyun', checks: ['aliyun:oss-signed', 'aliyun:ecs-api'] },
+    aws: { name: 'aws', checks: [] },
+  });
+  const { intervalMs, timeoutMs, confirmMs, fall, rise, ...signed } =
+    core.checks['aliyun:oss-signed']!;
+  assert.deepEqual([intervalMs, timeoutMs, confirmMs, fall, rise], [5000, 2000, 500, 3, 2]);
+  assert.deepEqual(signed, {
+    ...{ id: 'aliyun:oss-signed', role: 'service', origin: null, cloud: 'aliyun' },
+    // An exporter elsewhere cannot sign.
+    ...{ plane: 'service', region: null, advisory: false, paths: ['line-a', 'line-b', 'tokyo'] },
+  });
+  assert.equal(core.checks['aliyun:ecs-api']!.plane, 'control');
+  assert.deepEqual(core.checks['hangzhou/web']!.paths, ['line-a', 'line-b', 'tokyo', 'sydney']);
+  assert.deepEqual(core.origins['hangzhou']!.needs, ['aliyun:oss-signed']);
+  assert.deepEqual(core.origins['tokyo']!.needs, []);
+  assert.equal(config.probes['aliyun:oss-signed']!.kind, 'http');
+  assert.deepEqual(
+    warnings.filter((line) => /path/.test(line)),
+    [
+      'detour.yaml:11:3  paths.line-b: line-a and line-b share site office: they are one group, ' +
+        'line-a+line-b, and one vote',
+      'detour.yaml:17:7  clouds.aliyun.checks.oss-signed: is not asked by the path sydney: sign: ' +
+        "on a blackbox path the exporter's module decides that; write it there, and give this " +
+        'path a check without it',
+    ],
+  );
+});
+
+/** A good configuration with its top-level parts replaced. */
+const withParts = (parts: object) => stringify({ ...good, ...parts });
+
+test('a path leaves by what it names, with its resolvers and a reference to its password', () => {
+  const { paths } = accepted(
+    withParts({
+      paths: {
+        a: { resolver: ['192.0.2.53', '[2001:db8::53]:5353'] },
+        b: { localAddress: '2001:db8::7' },
+        c: { proxy: 'HTTP://proxy.example.com:3128/', credentials: { file: '/etc/proxy' } },
+        d: { proxy: 'https://[2001:db8::1]:443', resolver: ['192.0.2.53:53'] },
+        e: { proxy: 'socks5://192.0.2.9:1080', credentials: { env: 'SOCKS' } },
+        f: { blackbox: 'https://bb.example.com/prober/' },
+        g: { blackbox: 'http://127.0.0.1:9115', module: 'tcp_connect' },
+      },
+    }),
+  ).config;
+  const { a, b, c, d, e, f, g } = paths as Record<string, (typeof paths)[string]>;
+  assert.deepEqual(a!.resolver, ['192.0.2.53', '[2001:db8::53]:5353']);
+  assert.deepEqual(b, { name: 'b', resolver: null, kind: 'direct', localAddress: '2001:db8::7' });
+  assert.deepEqual(c, {
+    ...{ name: 'c', resolver: null, kind: 'proxy', url: 'http://proxy.example.com:3128' },
+    credentials: { file: '/etc/proxy' },
+  });
+  assert.deepEqual(d, {
+    ...{ name: 'd', resolver: ['192.0.2.53:53'], kind: 'proxy', credentials: null },
+    url: 'https://[2001:db8::1]:443',
+  });
+  assert.deepEqual(e, {
+    ...{ name: 'e', resolver: null, kind: 'socks5', url: 'socks5://192.0.2.9:1080' },
+    credentials: { env: 'SOCKS' },
+  });
+  const far = { resolver: null, kind: 'blackbox' };
+  const url = 'https://bb.example.com/prober';
+  assert.deepEqual(f, { name: 'f', ...far, url, module: 'http_2xx' });
+  assert.deepEqual(g, { name: 'g', ...far, url: 'http://127.0.0.1:9115', module: 'tcp_connect' });
+  // What the configuration lets through is a path that probes can go by.
+  for (const path of Object.values(paths)) assert.equal(pathProblem('http', path), null);
+});
+
+test('paths that share a site, an uplink, a cloud, a label or the way out are one group', () => {
+  const groupsOf = (paths: object) => {
+    const { core } = accepted(withParts({ paths })).config;
+    return Object.values(core.paths).map((path) => path.group);
+  };
+  const here = (octet: number) => ({ localAddress: `192.0.2.${octet}` });
+  assert.deepEqual(groupsOf({ a: { ...here(1), site: 'x' }, b: { ...here(2), site: 'x' } }), [
+    'a+b',
+    'a+b',
+  ]);
+  const shared = {
+    uplink: { uplink: 'x' },
+    cloud: { cloud: 'x' },
+    label: { labels: { rack: '7' } },
+  };
+  for (const domain of Object.values(shared)) {
+    const [first] = groupsOf({ z: { ...here(1), ...domain }, a: { ...here(2), ...domain } });
+    assert.equal(first, 'a+z', JSON.stringify(domain));
+  }
+  // Chained by different domains; a value shared across domains, or a missing one, is nothing.
+  assert.deepEqual(
+    groupsOf({
+      c: { ...here(1), site: 'x', labels: { rack: 'x' } },
+      b: { ...here(2), site: 'x', uplink: 'y' },
+      a: { ...here(3), uplink: 'y' },
+      d: { ...here(4), uplink: 'x', labels: { room: 'x' } },
+      e: here(5),
+    }),
+    ['a+b+c', 'a+b+c', 'a+b+c', 'd', 'e'],
+  );
+  const proxy = 'http://proxy.example.com:3128';
+  assert.deepEqual(groupsOf({ a: { site: 'x' }, b: { site: 'y' }, c: { proxy }, d: { proxy } }), [
+    ...['a+b', 'a+b', 'c+d', 'c+d'],
+  ]);
+});
+
+test('reference points of the policy are for every path, those of a path stand in their place', () => {
+  const { core, probes } = accepted(
+    withParts({
+      policy: {
+        fall: 4,
+        references: {
+          root: { dns: '192.0.2.53', name: 'example.net', interval: '20s' },
+          site: { http: 'https://r.example.net/' },
+        },
+      },
+      paths: {
+        line: {},
+        tunnel: { proxy: 'socks5://p.example.jp:1080' },
+        own: {
+          localAddress: '192.0.2.7',
+          references: { x: { tcp: 'x.net:1' }, y: { tcp: 'y.net:1' } },
+        },
+        bare: { localAddress: '192.0.2.8', references: {} },
+      },
+    }),
+  ).config;
+  const references = Object.values(core.paths).map((path) => path.references);
+  // Questions over UDP do not go through a proxy.
+  const expected = [['@line:root', '@line:site'], ['@tunnel:site'], ['@own:x', '@own:y'], []];
+  assert.deepEqual(references, expected);
+  assert.deepEqual(core.checks['@line:root'], {
+    ...{ id: '@line:root', role: 'reference', origin: null, cloud: null, plane: null },
+    ...{ region: null, paths: ['line'], advisory: false, intervalMs: 20_000, timeoutMs: 2000 },
+    ...{ confirmMs: 500, fall: 4, rise: 2 },
+  });
+  assert.deepEqual(probes['@own:x']!.kind, 'tcp');
+  assert.equal(core.checks['@line:x'], undefined);
+  const none = accepted(stringify(good)).config;
+  assert.ok(
+    Object.keys(none.probes).every((id) => !id.startsWith('@')),
+    'nothing else is asked',
+  );
+});
+
+test('a check is asked by the paths it names, else by those its origin names, else by all', () => {
+  const web = { http: 'https://b.example.com/' };
+  const { core } = accepted(
+    withParts({
+      paths: { x: {}, y: { localAddress: '192.0.2.7' }, z: { localAddress: '192.0.2.8' } },
+      clouds: {
+        east: { checks: { api: { plane: 'control', ...web, paths: ['z'], region: 'e-1' } } },
+      },
+      origins: {
+        a: good.origins.a,
+        b: { cloud: 'west', paths: ['z', 'x'], checks: { web, own: { ...web, paths: ['y'] } } },
+      },
+    }),
+  ).config;
+  const paths = Object.values(core.checks).map((check) => [check.id, ...check.paths]);
+  assert.deepEqual(paths, [
+    ['east:api', 'z'],
+    ['a/web', 'x', 'y', 'z'],
+    ['b/web', 'x', 'z'],
+    ['b/own', 'y'],
+  ]);
+  assert.equal(core.checks['east:api']!.region, 'e-1');
+});
+
+test('a quorum is a word, a number of groups or a share; an origin may say otherwise', () => {
+  const paths = { x: {}, y: { localAddress: '192.0.2.7' }, z: { localAddress: '192.0.2.8' } };
+  const of = (policy: object, own: object) => {
+    const origins = { ...good.origins, a: { ...good.origins.a, ...own } };
+    const { core } = accepted(withParts({ paths, policy, origins })).config;
+    return [core.origins['a']!.quorum, core.origins['b']!.quorum];
+  };
+  const majority = { kind: 'majority' };
+  assert.deepEqual(of({}, { quorum: 'all' }), [{ kind: 'all' }, majority]);
+  assert.deepEqual(of({ quorum: 2 }, { quorum: 3 }), [
+    { kind: 'count', groups: 3 },
+    { kind: 'count', groups: 2 },
+  ]);
+  assert.deepEqual(of({ quorum: '50%' }, { quorum: 0.25 }), [
+    { kind: 'share', share: 0.25 },
+    { kind: 'share', share: 0.5 },
+  ]);
+  assert.deepEqual(of({ quorum: '100%' }, { quorum: 'majority' }), [
+    majority,
+    { kind: 'share', share: 1 },
+  ]);
+});
+
+test('a quorum that can be met is accepted at its very edge and refused one beyond', () => {
+  const paths = {
+    x: {},
+    y: { localAddress: '192.0.2.7' },
+    z: { proxy: 'http://p.net:1', cloud: 'east' },
+  };
+  const text = (groups: number) =>
+    withParts({
+      paths,
+      origins: { ...good.origins, a: { ...good.origins.a, quorum: groups } },
+    });
+  assert.deepEqual(accepted(text(2)).config.core.origins['a']!.quorum, {
+    kind: 'count',
+    groups: 2,
+  });
+  assert.match(
+    refused(text(3)).join('\n'),
+    /origins\.a\.quorum: 3 groups must agree on a\/web, and only 2 have a vote: x and y \(z sits in its cloud east\); lower the quorum of a to 2, or add/,
+  );
+});
+
+test('the detector is sequential with one false switch in ten years unless said otherwise', () => {
+  const of = (policy: object) => accepted(withParts({ policy })).config.core.detector;
+  const year = 365.25 * 86_400_000;
+  const sequential = (falseSwitchEveryMs: number) => ({ kind: 'sequential', falseSwitchEveryMs });
+  assert.deepEqual(of({}), sequential(10 * year));
+  assert.deepEqual(of({ detector: 'counters' }), { kind: 'counters' });
+  assert.deepEqual(of({ detector: 'sequential' }), sequential(10 * year));
+  const rarities = {
+    ...{ '1 per 10 years': 10 * year, '1 per year': year, '2 per month': year / 24 },
+    ...{ '1 per 1 hour': 3_600_000, '3 per week': 201_600_000, '1 per 1000 years': 1000 * year },
+  };
+  for (const [falseSwitches, ms] of Object.entries(rarities)) {
+    assert.deepEqual(of({ falseSwitches }), sequential(Math.round(ms)), falseSwitches);
+  }
+});
+
+test('where one group decides alone, a path is left out or forgeable, a warning says so', () => {
+  const lines = `cluster: shop
+providers:
+  cf: { type: cloudflare, apiToken: { env: CF } }
+  r53: { type: route53, credentials: { file: /etc/detour/aws.json } }
+policy: { references: { one: { http: "https://r.example.com/" } } }
+paths:
+  a: { site: "x\\ny", cloud: east }
+  b: { site: "x\\ny", labels: { rack: r 7 } }
+  c: { labels: { rack: r 7 }, blackbox: "http://bb.example.com:9115" }
+  d: { cloud: west, proxy: "http://proxy.example.com:3128" }
+clouds:
+  east:
+    checks:
+      api: { plane: control, http: "https://api.example.com/" }
+      oss: { plane: service, http: "https://oss.example.com/", paths: [a] }
+origins:
+  a: { cloud: east, needs: [api], quorum: 1, checks: { web: { http: "https://a.example.com/" } } }
+  b: { cloud: west, checks: { web: { http: "https://b.example.com/" } } }
+  c: { cloud: south, checks: { up: { http: "https://c.example.com/", expect: { body: { text: x } } } } }
+records:
+  www.example.net:
+    mode: steer
+    publish: [cf, r53]
+    targets:
+      - { origin: a, cname: a.example.com }
+      - { origin: b, cname: b.example.com }
+      - { origin: c, cname: c.example.com }
+`;
+  assert.deepEqual(accepted(lines).warnings, [
+    'detour.yaml:5:11  policy.references: one reference point alone: while it is down, the path ' +
+      'counts as blind; name a second one',
+    'detour.yaml:8:3  paths.b: a and b share site "x\\ny" and b and c share rack r 7: they are ' +
+      'one group, a+b+c, and one vote',
+    'detour.yaml:9:41  paths.c.blackbox: what it saw comes back in the clear, where anybody on ' +
+      'the way may forge it: use https',
+    'detour.yaml:15:7  clouds.east.checks.oss: all its paths sit in east: nobody has a vote on it',
+    "detour.yaml:17:29  origins.a.needs[0]: east:api is about the cloud's API: when it fails " +
+      'alone, what runs keeps running, and this would move off it all the same',
+    'detour.yaml:17:43  origins.a.quorum: with a quorum of 1 any one of 2 groups alone decides on ' +
+      'a/web',
+    'detour.yaml:18:3  origins.b: a+b+c alone decides on b/web (d sits in its cloud west)',
+    'detour.yaml:19:32  origins.c.checks.up: is not asked by the path c: expect.body: on a ' +
+      "blackbox path the exporter's module decides that; write it there, and give this path a " +
+      'check without it',
+  ]);
+});
+
+// ---------------------------------------------------------------- the notation
+
 test('an anchor stands for its value wherever it is used', () => {
   const text = `${stringify(good)}
 policy: { interval: &pause 5s, patience: *pause, failback: &back { after: 1h } }
@@ -423,7 +756,7 @@ test('no text makes it throw', () => {
 });
 
 test('no damage to a good configuration makes it throw', () => {
-  const text = stringify(good);
+  const text = design;
   const cut = fc.record({
     from: fc.nat(text.length),
     length: fc.nat(20),
@@ -449,6 +782,7 @@ test('no value in the place of another makes it throw', () => {
     'web',
     'a',
     'cname',
+    ...['plane', 'proxy', 'blackbox', 'labels', 'references', 'paths', 'tokyo', 'line-a'],
     '__proto__',
     'constructor',
   );
@@ -466,6 +800,8 @@ test('no value in the place of another makes it throw', () => {
         true,
         -1,
         1e99,
+        ...['50%', 0.5, 3, 'all', 'service', 'aliyun', 'aliyun:oss-signed', 'hangzhou/web'],
+        ...['socks5://x:1', 'https://x', '192.0.2.1', 'line-a', '1 per year'],
       ),
       fc.array(tie('value'), { maxLength: 3 }),
       fc.dictionary(key, tie('value'), { maxKeys: 4, noNullPrototype: true }),
@@ -477,19 +813,28 @@ test('no value in the place of another makes it throw', () => {
     if (typeof node !== 'object' || node === null) return;
     for (const [name, below] of Object.entries(node)) visit(below, [...path, name]);
   };
-  visit(
-    { ...good, policy: {}, paths: {}, clouds: {}, dns: {}, notify: {}, log: {}, listen: 1 },
-    [],
-  );
+  const rich = parse(design) as Record<string, unknown>;
+  rich['policy'] = {
+    ...{ quorum: 2, detector: 'sequential', falseSwitches: '1 per year' },
+    references: { x: { tcp: 'x.net:1' }, y: { dns: '192.0.2.53', name: 'y.net' } },
+  };
+  const lines = rich['paths'] as Record<string, object>;
+  lines['line-a'] = { ...lines['line-a'], labels: { rack: 'x' }, cloud: 'aws', resolver: ['::1'] };
+  (rich['origins'] as Record<string, object>)['more'] = {
+    ...{ cloud: 'aliyun', quorum: 'all', needs: ['oss-signed'], paths: ['line-a', 'tokyo'] },
+    checks: { web: { http: 'http://x.net', advisory: false, paths: ['tokyo'], fall: 2 } },
+  };
+  accepted(stringify(rich));
+  visit({ ...rich, dns: {}, notify: {}, log: {}, listen: 1 }, []);
   fc.assert(
     fc.property(fc.constantFrom(...places), value, (place, instead) => {
-      const copy = structuredClone(good) as Record<string, unknown>;
+      const copy = structuredClone(rich);
       let here = copy;
       for (const name of place.slice(0, -1)) here = here[name] as typeof here;
       here[place.at(-1)!] = instead;
       check(stringify(copy, { aliasDuplicateObjects: false }));
     }),
-    { numRuns: 200 },
+    { numRuns: 250 },
   );
 });
 
@@ -524,6 +869,16 @@ test('nothing that stands where a secret may stand is quoted', () => {
     fc.property(type, line, secret, (which, where, what) => {
       const ends = where.includes('{') ? ' }' : '';
       const text = `providers:\n  p:\n    type: ${which}\n    ${where}${what}${ends}\n`;
+      assert.doesNotMatch(refused(text).join('\n'), /sesame/);
+    }),
+    { numRuns: 400 },
+  );
+  const exit = fc.constantFrom('proxy: ', 'blackbox: ', 'credentials: ', 'credentials: { env: ');
+  const url = fc.constantFrom('', 'http://u:sesame@p.net:1', 'socks5://sesame@p.net', '//sesame');
+  fc.assert(
+    fc.property(exit, fc.oneof(secret, url), (where, what) => {
+      const ends = where.includes('{') ? ' }' : '';
+      const text = `paths:\n  p:\n    proxy: "http://p.net:1"\n    ${where}${what}${ends}\n`;
       assert.doesNotMatch(refused(text).join('\n'), /sesame/);
     }),
     { numRuns: 400 },
