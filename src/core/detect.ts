@@ -25,6 +25,7 @@
 // an outage never teaches the estimator that failing is usual. It is kept between 1 and 30 %.
 
 import type { CheckConfig, Health, Observation, QuorumRule, Verdict } from './model.ts';
+import { remember, type Track } from './sight.ts';
 
 /** One check on one path. Owned and changed in place by the engine. */
 export interface CheckState {
@@ -39,10 +40,13 @@ export interface CheckState {
   /** When the latest pass and the latest failure began; -1 before the first. */
   passBeganAt: number;
   failBeganAt: number;
-  /** When the first pass of the run of passes began; -1 outside one. */
-  streakBeganAt: number;
-  /** When the first failure of the run of failures began. */
-  runBeganAt: number;
+  /** Probes in a row that did not pass, whether their failures count or not, and since when. */
+  missed: number;
+  missedSinceAt: number;
+  /** Failures that nobody has vouched for yet (sight.ts), oldest first; at most UNVOUCHED_MAX. */
+  readonly unvouched: Observation[];
+  /** Where this check shows what its path can see; null where it does not. */
+  track: Track | null;
   /** When the last observation that was a vote ended. */
   heardAt: number;
   last: Observation | null;
@@ -55,8 +59,6 @@ export interface CheckState {
   burst: number;
   /** Sum of log-likelihood ratios for `down`, in nats; 0: nothing against it. */
   evidence: number;
-  /** When the first failure behind the evidence began. */
-  evidenceBeganAt: number;
   /** The mirrored sum, for `up` after `down`. */
   recovery: number;
   /** Observations and failures since the evidence left 0: they count as loss if it comes back. */
@@ -88,8 +90,10 @@ export function checkState(key: string, check: string, path: string, now: number
     passes: 0,
     passBeganAt: -1,
     failBeganAt: -1,
-    streakBeganAt: -1,
-    runBeganAt: -1,
+    missed: 0,
+    missedSinceAt: -1,
+    unvouched: [],
+    track: null,
     heardAt: now,
     last: null,
     usualMs: 0,
@@ -97,37 +101,43 @@ export function checkState(key: string, check: string, path: string, now: number
     pending: [],
     burst: 0,
     evidence: 0,
-    evidenceBeganAt: -1,
     recovery: 0,
     excursion: { total: 0, failed: 0 },
   };
 }
 
+/** Takes note of what came back, before anybody says whether it counts. */
+export function hear(state: CheckState, o: Observation): void {
+  state.last = o;
+  if (state.track !== null) remember(state.track, o.startedAt, o.outcome);
+  if (o.outcome === 'fail') state.everFailed = true;
+  if (o.outcome === 'pass') state.missed = 0;
+  else if (o.startedAt >= state.passBeganAt) {
+    if (state.missed === 0) state.missedSinceAt = o.startedAt;
+    state.missed++;
+  }
+}
+
 /**
- * Folds one observation in; true when the path's own verdict changed. O(1). Confirm probes overlap,
- * so observations may end out of order: evidence is ordered by when the probe began, and one that
- * began before the latest contrary one is history and breaks no run.
+ * Folds in one observation that counts; true when the path's own verdict changed. O(1). Confirm
+ * probes overlap, so observations may end out of order: what is folded in is ordered by when the
+ * probe began, and one that began before the latest contrary one is history and breaks no run.
  */
 export function observe(state: CheckState, config: CheckConfig, o: Observation): boolean {
-  state.last = o;
   if (o.outcome === 'blind') return false;
-  state.heardAt = o.endedAt;
+  state.heardAt = Math.max(state.heardAt, o.endedAt);
   if (o.outcome === 'pass') {
     const took = o.endedAt - o.startedAt;
     state.usualMs = state.usualMs === 0 ? took : state.usualMs + (took - state.usualMs) / 8;
     if (o.startedAt > state.passBeganAt) state.passBeganAt = o.startedAt;
     if (o.startedAt < state.failBeganAt) return false;
-    if (state.passes === 0) state.streakBeganAt = o.startedAt;
     state.fails = 0;
     state.passes++;
     return state.verdict !== 'up' && state.passes >= config.rise && settle(state, 'up', o.endedAt);
   }
-  state.everFailed = true;
   if (o.startedAt > state.failBeganAt) state.failBeganAt = o.startedAt;
   if (o.startedAt < state.passBeganAt) return false;
-  if (state.fails === 0) state.runBeganAt = o.startedAt;
   state.passes = 0;
-  state.streakBeganAt = -1;
   state.fails++;
   return state.verdict !== 'down' && state.fails >= config.fall && settle(state, 'down', o.endedAt);
 }
@@ -139,12 +149,12 @@ export function weigh(
   loss: Loss,
   judged: Verdict,
   cap: number,
+  lostOfLate: number,
 ): void {
   if (o.outcome === 'blind') return;
   const failed = o.outcome === 'fail';
-  const q = lossRate(loss);
+  const q = Math.min(LOSS_MAX, Math.max(lossRate(loss), lostOfLate));
   const forDown = failed ? Math.log(FAIL_IF_DOWN / q) : Math.log((1 - FAIL_IF_DOWN) / (1 - q));
-  if (state.evidence === 0 && failed) state.evidenceBeganAt = o.startedAt;
   state.evidence = Math.min(cap, Math.max(0, state.evidence + forDown));
   state.recovery = Math.min(cap, Math.max(0, state.recovery - forDown));
   const { excursion } = state;
@@ -200,7 +210,7 @@ export function isStale(state: CheckState, config: CheckConfig, now: number): bo
 export function forget(state: CheckState, now: number): boolean {
   state.fails = 0;
   state.passes = 0;
-  state.streakBeganAt = -1;
+  state.unvouched.length = 0;
   state.evidence = 0;
   state.recovery = 0;
   state.excursion.total = 0;

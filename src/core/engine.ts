@@ -49,6 +49,7 @@ import {
   onInterval,
   onObservation,
   onOverdue,
+  rediagnose,
   watchChecks,
 } from './watch.ts';
 
@@ -204,6 +205,9 @@ function fire(state: State, out: Step): void {
         break;
       case 'd':
         onReadDeadline(state, rest);
+        break;
+      case 'z':
+        reviewEach(state, rediagnose(state, rest, out), out);
         break;
       case 'q':
         onChooseAgain(state, rest, out);

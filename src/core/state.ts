@@ -64,6 +64,8 @@ export interface PathState {
   /** Its own reference points, and origins of every cloud that serve as such for other clouds. */
   readonly own: readonly CheckId[];
   readonly natural: readonly { readonly id: CheckId; readonly cloud: string | null }[];
+  /** All of them. */
+  readonly points: ReadonlySet<CheckId>;
   /** Checks whose failures wait for a reference point to answer. */
   readonly waiting: Set<CheckId>;
   askedAt: number;

@@ -116,6 +116,7 @@ function watchPaths(state: State): void {
       cloud: path.cloud,
       own: path.references,
       natural: natural.map((c) => ({ id: c.id, cloud: c.cloud })),
+      points: new Set([...path.references, ...natural.map((c) => c.id)]),
       waiting: new Set(),
       askedAt: 0,
       loss: known?.loss ?? { total: 0, failed: 0 },
@@ -207,8 +208,8 @@ export function onObservation(
 
 /** A reference point has answered, or failed to: what waited for its word is judged again. */
 function judgeWaiting(state: State, but: CheckId, path: string, out: Step): readonly Name[] {
-  const { waiting } = state.paths.get(path)!;
-  if (waiting.size === 0) return NOBODY;
+  const { points, waiting } = state.paths.get(path)!;
+  if (waiting.size === 0 || !points.has(but)) return NOBODY;
   let touched = NOBODY;
   for (const id of [...waiting]) {
     if (id === but) continue;
@@ -306,7 +307,8 @@ function judge(state: State, config: CheckConfig, out: Step): readonly Name[] {
     judged.sinceAt = state.now;
   }
   const touched = restingOn(state, config).flatMap((name) => [...rejudge(state, name, out)]);
-  return config.cloud === null ? touched : join(touched, rediagnose(state, config.cloud, out));
+  if (config.cloud !== null) diagnoseSoon(state, config.cloud);
+  return touched;
 }
 
 function verdictOf(state: State, config: CheckConfig, was: Verdict): Verdict {
@@ -497,6 +499,14 @@ function penalize(state: State, origin: OriginState): void {
 }
 
 // ---------------------------------------------------------------- clouds and paths
+
+/** A diagnosis looks at a whole cloud, so a storm of verdicts is diagnosed together. */
+function diagnoseSoon(state: State, cloud: string): void {
+  const key = `z:${cloud}`;
+  const known = state.clouds.get(cloud);
+  if (known === undefined || state.timers.due.has(key)) return;
+  setTimer(state.timers, key, state.now + 5 + Math.floor(known.origins.length / 50));
+}
 
 /** Reads a cloud's blast radius again; the records whose ranking it changes. */
 export function rediagnose(state: State, cloud: string, out: Step): readonly Name[] {

@@ -101,20 +101,21 @@ function cloudFailure(): { ms: number; moved: number } {
   for (let i = 0; i < half; i++) passes(state, `o${i}`, now + 1, 'fail');
   let chosen = 0;
   const begin = process.hrtime.bigint();
-  const asked: { record: string; target: string; origin: string }[] = [];
-  for (let i = 0; i < half; i++) {
-    for (const e of passes(state, `o${i}`, now + 2, 'fail').effects) {
-      if (e.kind === 'chain') asked.push({ record: e.record, target: e.target, origin: e.target });
+  const asked: { record: string; target: string }[] = [];
+  const take = (out: ReturnType<typeof step>) => {
+    for (const e of out.effects) {
+      if (e.kind === 'chain') asked.push({ record: e.record, target: e.target });
     }
-  }
+    for (const entry of out.entries) if (entry.kind === 'switch') chosen++;
+  };
+  for (let i = 0; i < half; i++) take(passes(state, `o${i}`, now + 2, 'fail'));
+  // The path's reference points answer: what failed is now condemned in full sight.
+  for (let i = half; i < CHECKS; i++) take(passes(state, `o${i}`, now + 3, 'pass'));
   for (const { record, target } of asked) {
     const answer = { kind: 'answered' as const, chain: [] };
-    step(state, { kind: 'chained', record, target, answer }, now + 3, now + 3);
+    take(step(state, { kind: 'chained', record, target, answer }, now + 4, now + 4));
   }
-  for (let i = half; i < CHECKS; i++) {
-    const out = passes(state, `o${i}`, now + 3, 'pass');
-    chosen += out.entries.filter((e) => e.kind === 'switch').length;
-  }
+  for (let i = half; i < CHECKS; i++) take(passes(state, `o${i}`, now + 5, 'pass'));
   const ms = Number(process.hrtime.bigint() - begin) / 1e6;
   return { ms, moved: chosen };
 }

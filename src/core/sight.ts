@@ -1,0 +1,115 @@
+// Whether a path could see when one of its probes failed. Reference points are things known to be up
+// elsewhere: a path's own ones, and origins of other clouds. A failure counts only if some reference
+// point passed in the last probe of it begun before the failed one, and in the first one begun after.
+// So nothing that fails while an uplink is cut can ever count, nor what hung during the cut and ends
+// when it is over, however many times; and a path that merely loses some probes still sees. It never
+// judges an origin: it says whether a failure is to be believed.
+
+import type { CheckState } from './detect.ts';
+import type { Outcome } from './model.ts';
+
+/** What the latest probes of one reference point came to on one path; a ring, in no order. */
+export interface Track {
+  readonly beganAt: number[];
+  readonly passed: boolean[];
+  next: number;
+}
+
+/** `waiting`: the first probe of a reference point begun after it has not ended yet. */
+export type Light = 'clear' | 'waiting' | 'dark';
+
+/** Enough for a probe that hung for 4 s while reference points were asked every 62 ms. */
+const TRACK_LENGTH = 64;
+/** What reference points lose now is counted over this. */
+const LOSS_NOW_MS = 10_000;
+
+/** A check that shows whether a path can see; the origin and cloud it belongs to, if any. */
+export interface Reference {
+  readonly cs: CheckState;
+  readonly origin: string | null;
+  readonly cloud: string | null;
+}
+
+export function newTrack(): Track {
+  return { beganAt: [], passed: [], next: 0 };
+}
+
+export function remember(track: Track, beganAt: number, outcome: Outcome): void {
+  track.beganAt[track.next] = beganAt;
+  track.passed[track.next] = outcome === 'pass';
+  track.next = (track.next + 1) % TRACK_LENGTH;
+}
+
+/**
+ * In what light a failure of a probe of `origin` begun at `at` stands. An origin's other checks do
+ * not vouch for it; where nothing else could, every failure counts.
+ */
+export function lightAt(all: readonly Reference[], origin: string | null, at: number): Light {
+  let [isOpen, any] = [false, false];
+  for (const reference of all) {
+    if (reference.origin !== null && reference.origin === origin) continue;
+    any = true;
+    const light = lightOf(reference.cs, at);
+    if (light === 'clear') return 'clear';
+    if (light === 'waiting') isOpen = true;
+  }
+  return isOpen ? 'waiting' : any ? 'dark' : 'clear';
+}
+
+function lightOf({ track, pending }: CheckState, at: number): Light {
+  if (track === null) return 'dark';
+  let [before, after] = [-1, Number.POSITIVE_INFINITY];
+  let [passedBefore, passedAfter] = [false, false];
+  for (let i = 0; i < track.beganAt.length; i++) {
+    const began = track.beganAt[i]!;
+    if (began <= at && began >= before) {
+      before = began;
+      passedBefore = track.passed[i]!;
+    }
+    if (began >= at && began < after) {
+      after = began;
+      passedAfter = track.passed[i]!;
+    }
+  }
+  if (!passedBefore) return 'dark';
+  for (const began of pending) if (began >= at && began < after) return 'waiting';
+  if (after === Number.POSITIVE_INFINITY) return 'waiting';
+  return passedAfter ? 'clear' : 'dark';
+}
+
+/**
+ * The share of probes, 0 to 1, that reference points of other clouds have lost of late; 0 where too
+ * few failed to tell. It follows at once when a path gets worse, which a long average does not.
+ * What is known to be down says nothing about the path.
+ */
+export function lossNow(all: readonly Reference[], cloud: string | null, now: number): number {
+  let [total, failed] = [0, 0];
+  for (const { cs, cloud: its } of all) {
+    if (cs.track === null || cs.verdict !== 'up' || (its !== null && its === cloud)) continue;
+    const { beganAt, passed } = cs.track;
+    for (let i = 0; i < beganAt.length; i++) {
+      if (beganAt[i]! < now - LOSS_NOW_MS) continue;
+      total++;
+      if (!passed[i]) failed++;
+    }
+  }
+  return failed < 2 ? 0 : failed / total;
+}
+
+/**
+ * Whether a path is blind: none of its reference points, of whatever cloud, has passed since each
+ * of them began to miss, nothing else has passed by it since, and at the path's usual loss that is
+ * chance less often than once in a thousand. One origin alone cannot tell.
+ */
+export function isDark(all: readonly Reference[], passBeganAt: number, loss: number): boolean {
+  let [missed, sinceAt, others] = [0, Number.POSITIVE_INFINITY, false];
+  const first = all[0]?.origin ?? null;
+  for (const { cs, origin } of all) {
+    if (cs.last === null) continue;
+    if (cs.missed === 0) return false;
+    if (origin === null || origin !== first) others = true;
+    missed += cs.missed;
+    sinceAt = Math.min(sinceAt, cs.missedSinceAt);
+  }
+  return others && missed * -Math.log(loss) >= Math.log(1000) && passBeganAt < sinceAt;
+}
