@@ -95,6 +95,7 @@ const capabilities: Capabilities = {
     'route53:ListHostedZonesByName',
     'route53:ListResourceRecordSets',
     'route53:ChangeResourceRecordSets',
+    'route53:ListResourceRecordSetProtections (audit: to see locks)',
   ],
   refuses: ['alias', 'weighted', 'health-check', 'traffic-policy', 'other-type', 'apex'],
 };
