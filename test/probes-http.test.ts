@@ -4,12 +4,11 @@
 
 import assert from 'node:assert/strict';
 import { createHook } from 'node:async_hooks';
-import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type RequestListener } from 'node:http';
 import { createServer as createSecureServer } from 'node:https';
 import net, { type AddressInfo, type Socket } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import type { TLSSocket } from 'node:tls';
@@ -20,11 +19,19 @@ import { bodyExpectation, judgeBody } from '../src/probes/expect.ts';
 import { http } from '../src/probes/http.ts';
 import { createProber } from '../src/probes/index.ts';
 import { clause } from '../src/probes/words.ts';
+import {
+  closedPort,
+  createCertificates,
+  until,
+  withServer,
+  withTcp,
+  words,
+} from './parts/listening.ts';
 
 const direct = { name: 'line', kind: 'direct', resolver: null, localAddress: null } as const;
 const noSecrets = { secret: () => assert.fail('no secret is configured') };
-const scratch = mkdtempSync(join(tmpdir(), 'detour-http-'));
-after(() => rmSync(scratch, { recursive: true }));
+const { scratch, certificate, remove } = createCertificates();
+after(remove);
 
 function ask(
   configured: Record<string, unknown>,
@@ -43,82 +50,8 @@ async function askShortly(configured: Record<string, unknown>, timeoutMs: number
   return result;
 }
 
-/** `pass ok`, `fail status`, … */
-const words = (result: ProbeResult) => `${result.outcome} ${result.reason}`;
-
-async function withServer<T extends net.Server>(
-  server: T,
-  work: (port: number, server: T) => Promise<void>,
-): Promise<void> {
-  const sockets = new Set<Socket>();
-  server.on('connection', (socket: Socket) => {
-    sockets.add(socket);
-    socket.on('error', () => {});
-    socket.on('close', () => sockets.delete(socket));
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  try {
-    await work((server.address() as AddressInfo).port, server);
-  } finally {
-    for (const socket of sockets) socket.destroy();
-    await new Promise((resolve) => server.close(resolve));
-  }
-}
-
 const withHttp = (answer: RequestListener, work: (port: number) => Promise<void>) =>
   withServer(createServer(answer), work);
-
-const withTcp = (answer: (socket: Socket) => void, work: (port: number) => Promise<void>) =>
-  withServer(net.createServer(reading(answer)), work);
-
-/** A socket that nobody reads from never learns that the other end has gone. */
-const reading = (answer: (socket: Socket) => void) => (socket: Socket) => {
-  socket.on('data', () => {});
-  answer(socket);
-};
-
-/** A port of 127.0.0.1 where nobody listens. */
-async function closedPort(): Promise<number> {
-  let port = 0;
-  await withTcp(
-    () => {},
-    async (p) => {
-      port = p;
-    },
-  );
-  return port;
-}
-
-async function until(holds: () => boolean | Promise<boolean>, what: string): Promise<void> {
-  const limit = performance.now() + 5000;
-  while (!(await holds())) {
-    assert.ok(performance.now() < limit, `${what} within 5 s`);
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
-}
-
-const stamp = (daysFromNow: number) =>
-  `${new Date(Date.now() + daysFromNow * 86_400_000).toISOString().replace(/[-:T]|\.\d+/g, '')}`;
-
-/** A self-signed certificate that may be its own root; from and to in days from now. */
-function certificate(label: string, names: string, from: number, to: number) {
-  const at = (file: string) => join(scratch, `${label}-${file}`);
-  const openssl = (...args: string[]) =>
-    execFileSync('openssl', args, { cwd: scratch, stdio: ['ignore', 'pipe', 'pipe'] });
-  writeFileSync(at('index'), '');
-  writeFileSync(
-    at('cnf'),
-    `[ca]\ndefault_ca=d\n[d]\ndatabase=${at('index')}\nnew_certs_dir=${scratch}\n` +
-      'rand_serial=yes\ndefault_md=sha256\npolicy=p\ncopy_extensions=copy\n[p]\ncommonName=supplied\n',
-  );
-  const curve = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
-  const subject = ['-subj', `/CN=${label}`, '-addext', `subjectAltName=${names}`];
-  openssl('req', '-new', ...curve, ...subject, '-keyout', at('key'), '-out', at('csr'));
-  const dates = ['-startdate', stamp(from), '-enddate', stamp(to)];
-  const files = ['-config', at('cnf'), '-keyfile', at('key'), '-in', at('csr'), '-out', at('pem')];
-  openssl('ca', '-batch', '-selfsign', '-notext', ...files, ...dates);
-  return { key: readFileSync(at('key')), cert: readFileSync(at('pem')), ca: at('pem') };
-}
 
 const good = certificate('good', 'DNS:www.shop.test,IP:127.0.0.1', -1, 30.5);
 const other = certificate('other', 'DNS:other.test', -1, 30.5);
@@ -705,8 +638,7 @@ test('five hundred failing probes leave no socket and no timer behind', async ()
   const refusing = await closedPort();
   const before = active();
   for (const [answer, scheme, expected] of ways) {
-    const server = net.createServer(reading(answer));
-    await withServer(server, async (port) => {
+    await withTcp(answer, async (port, server) => {
       const timeoutMs = expected.source.includes('timeout') ? 300 : 20_000;
       const asks = Array.from({ length: 62 }, () =>
         ask({ http: `${scheme}://127.0.0.1:${port}/` }, timeoutMs),

@@ -3,12 +3,13 @@
 
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import net, { type AddressInfo, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { test } from 'node:test';
 import { z } from 'zod';
 import type { CheckType, ProbeResult } from '../src/ports.ts';
 import { checkTypes, createProber } from '../src/probes/index.ts';
 import { tcp } from '../src/probes/tcp.ts';
+import { quiet, until, withTcp, words } from './parts/listening.ts';
 
 const direct = { name: 'line', kind: 'direct', resolver: null, localAddress: null } as const;
 const noSecrets = { secret: () => assert.fail('no secret is configured') };
@@ -17,42 +18,6 @@ const calm = () => new AbortController().signal;
 function ask(configured: Record<string, unknown>, timeoutMs = 10_000): Promise<ProbeResult> {
   return tcp.create(tcp.settings.parse(configured), direct, timeoutMs, noSecrets).ask(calm());
 }
-
-const words = (result: ProbeResult) => `${result.outcome} ${result.reason}`;
-
-async function withTcp(
-  answer: (socket: Socket) => void,
-  work: (port: number, server: net.Server) => Promise<void>,
-  host = '127.0.0.1',
-): Promise<void> {
-  const sockets = new Set<Socket>();
-  const server = net.createServer((socket) => {
-    sockets.add(socket);
-    socket.on('error', () => {});
-    socket.on('close', () => sockets.delete(socket));
-    // A socket that nobody reads from never learns that the other end has gone.
-    socket.on('data', () => {});
-    answer(socket);
-  });
-  await new Promise<void>((resolve) => server.listen(0, host, resolve));
-  try {
-    await work((server.address() as AddressInfo).port, server);
-  } finally {
-    for (const socket of sockets) socket.destroy();
-    await new Promise((resolve) => server.close(resolve));
-  }
-}
-
-async function until(holds: () => boolean | Promise<boolean>, what: string): Promise<void> {
-  const limit = performance.now() + 5000;
-  while (!(await holds())) {
-    assert.ok(performance.now() < limit, `${what} within 5 s`);
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
-}
-
-const quiet = (server: net.Server) => () =>
-  new Promise<boolean>((resolve) => server.getConnections((_, count) => resolve(count === 0)));
 
 test('a connection alone passes, by address, by name, by pin, and is let go of', () =>
   withTcp(
