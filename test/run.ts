@@ -21,6 +21,9 @@ const parts: readonly (readonly [program: string, pkg: string])[] = [
   ['/usr/lib/x86_64-linux-gnu/pdns/libgsqlite3backend.so', 'pdns-backend-sqlite3'],
   ['/usr/sbin/knotd', 'knot'],
   ['/usr/bin/openssl', 'openssl'],
+  ['/usr/bin/prometheus-blackbox-exporter', 'prometheus-blackbox-exporter'],
+  ['/usr/sbin/ip', 'iproute2'],
+  ['/usr/sbin/nft', 'nftables'],
 ];
 
 function run(command: string, args: readonly string[], env: Record<string, string> = {}): number {
