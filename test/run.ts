@@ -21,6 +21,8 @@ const parts: readonly (readonly [program: string, pkg: string])[] = [
   ['/usr/lib/x86_64-linux-gnu/pdns/libgsqlite3backend.so', 'pdns-backend-sqlite3'],
   ['/usr/sbin/knotd', 'knot'],
   ['/usr/bin/openssl', 'openssl'],
+  ['/usr/bin/kdig', 'knot-dnsutils'],
+  ['/usr/bin/systemd-analyze', 'systemd'],
   ['/usr/bin/prometheus-blackbox-exporter', 'prometheus-blackbox-exporter'],
   ['/usr/sbin/ip', 'iproute2'],
   ['/usr/sbin/nft', 'nftables'],
@@ -57,9 +59,15 @@ function installParts(): void {
 
 /** Names of the services that these packages may start by themselves. */
 function runningServices(): string[] {
-  return ['named', 'nginx', 'prometheus', 'pdns', 'knot'].filter(
-    (name) => spawnSync('service', [name, 'status'], { stdio: 'ignore' }).status === 0,
-  );
+  return [
+    'named',
+    'nginx',
+    'prometheus',
+    'prometheus-blackbox-exporter',
+    'prometheus-node-exporter',
+    'pdns',
+    'knot',
+  ].filter((name) => spawnSync('service', [name, 'status'], { stdio: 'ignore' }).status === 0);
 }
 
 installParts();
