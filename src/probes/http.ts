@@ -24,7 +24,7 @@ import {
   statusExpectation,
 } from './expect.ts';
 import { type Trip, travel, wayOf } from './path.ts';
-import { type Keys, sign } from './sign.ts';
+import { type Keys, sign, signable } from './sign.ts';
 import { type Answer, blind, fail } from './words.ts';
 
 export interface HttpSettings {
@@ -378,7 +378,8 @@ function freshUrl(text: string): URL {
 }
 
 async function exchange(trip: Trip, asked: HttpSettings, secrets: Secrets): Promise<Answer> {
-  const origin = asked.cacheBust ? freshUrl(asked.http) : new URL(asked.http);
+  const fresh = asked.cacheBust ? freshUrl(asked.http) : new URL(asked.http);
+  const origin = asked.sign === undefined ? fresh : signable(fresh);
   let url = origin;
   let method: string = asked.method;
   for (let followed = 0; ; followed++) {

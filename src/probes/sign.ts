@@ -64,9 +64,24 @@ export function sign(signing: Signing): Record<string, string> {
   };
 }
 
+/**
+ * The same URL with every character encoded that a signature encodes. What is signed is then what is
+ * sent: some services sign a path anew after decoding it, others as it came.
+ */
+export function signable(url: URL): URL {
+  const tidy = new URL(url);
+  tidy.pathname = url.pathname.split('/').map(reencode).join('/');
+  tidy.search = url.search
+    .replace(/^\?/, '')
+    .split('&')
+    .map((pair) => pair.replace(/[^=]+/, reencode).replace(/(?<==).*$/s, reencode))
+    .join('&');
+  return tidy;
+}
+
 /** S3 takes a path as it was sent; others tidy it up and encode each segment a second time. */
 function canonicalPath(path: string, service: string): string {
-  const once = path.split('/').map((segment) => encode(decode(segment)));
+  const once = path.split('/').map(reencode);
   if (service === 's3') return once.join('/');
   return once.map(encode).join('/').replace(/\/+/g, '/');
 }
@@ -78,12 +93,14 @@ function canonicalQuery(search: string): string {
     .filter((pair) => pair !== '')
     .map((pair) => {
       const [name, ...value] = pair.split('=');
-      return [encode(decode(name!)), encode(decode(value.join('=')))] as const;
+      return [reencode(name!), reencode(value.join('='))] as const;
     })
     .sort(([a, x], [b, y]) => (a < b || (a === b && x < y) ? -1 : 1))
     .map(([name, value]) => `${name}=${value}`)
     .join('&');
 }
+
+const reencode = (text: string) => encode(decode(text));
 
 /** RFC 3986: everything but the unreserved characters. */
 function encode(text: string): string {

@@ -3,6 +3,7 @@
 // and never pass where the certificate was not verified (design, rule 21).
 
 import { isIP } from 'node:net';
+import type { TLSSocket } from 'node:tls';
 import { z } from 'zod';
 import type { CheckType } from '../ports.ts';
 import { hostPort, parseHostPort, toName } from '../schema.ts';
@@ -72,6 +73,7 @@ async function exchange(trip: Trip, asked: TlsSettings): Promise<Answer> {
   const name = asked.servername ?? host;
   // Nothing is offered: a mail server need not know a protocol that was made for the web.
   const secured = await trip.secure(socket, { name, ca: asked.ca, alpn: [] });
+  await sayGoodbye(secured);
   const days = trip.certificateDays;
   const { certificateDays: wanted } = asked.expect;
   if (days !== null && days < wanted) {
@@ -79,4 +81,15 @@ async function exchange(trip: Trip, asked: TlsSettings): Promise<Answer> {
     return fail('certificate-days', detail);
   }
   return { outcome: 'pass', reason: 'ok', detail: `${secured.getProtocol()}, ${days} days left` };
+}
+
+/**
+ * Ends in order, so that the server sees a whole handshake: hung up on right after its own part,
+ * it would log an error for every probe. Whatever happens to the goodbye is no news.
+ */
+function sayGoodbye(socket: TLSSocket): Promise<void> {
+  return new Promise((resolve) => {
+    socket.once('close', () => resolve());
+    socket.end(() => resolve());
+  });
 }
