@@ -43,6 +43,8 @@ export interface CheckState {
   /** Probes in a row that did not pass, whether their failures count or not, and since when. */
   missed: number;
   missedSinceAt: number;
+  /** Failures of probes begun before this are void: all was forgotten then. */
+  forgotAt: number;
   /** Failures that nobody has vouched for yet (sight.ts), oldest first; at most UNVOUCHED_MAX. */
   readonly unvouched: Observation[];
   /** Where this check shows what its path can see; null where it does not. */
@@ -57,9 +59,9 @@ export interface CheckState {
   readonly pending: number[];
   /** Confirm probes still allowed in this burst; 0: no burst. */
   burst: number;
-  /** Sum of log-likelihood ratios for `down`, in nats; 0: nothing against it. */
+  /** Sum of log-likelihood ratios for `down`, in nats, until judged down; 0: nothing against it. */
   evidence: number;
-  /** The mirrored sum, for `up` after `down`. */
+  /** The mirrored sum, for `up`, while judged down. */
   recovery: number;
   /** Observations and failures since the evidence left 0: they count as loss if it comes back. */
   readonly excursion: { total: number; failed: number };
@@ -92,6 +94,7 @@ export function checkState(key: string, check: string, path: string, now: number
     failBeganAt: -1,
     missed: 0,
     missedSinceAt: -1,
+    forgotAt: -1,
     unvouched: [],
     track: null,
     heardAt: now,
@@ -155,8 +158,11 @@ export function weigh(
   const failed = o.outcome === 'fail';
   const q = Math.min(LOSS_MAX, Math.max(lossRate(loss), lostOfLate));
   const forDown = failed ? Math.log(FAIL_IF_DOWN / q) : Math.log((1 - FAIL_IF_DOWN) / (1 - q));
+  if (judged === 'down') {
+    state.recovery = Math.min(cap, Math.max(0, state.recovery - forDown));
+    return;
+  }
   state.evidence = Math.min(cap, Math.max(0, state.evidence + forDown));
-  state.recovery = Math.min(cap, Math.max(0, state.recovery - forDown));
   const { excursion } = state;
   if (judged !== 'up') {
     excursion.total = 0;
@@ -197,6 +203,14 @@ export function weight(groups: readonly number[], needed: number): number {
   return most.reduce((sum, x) => sum + x, 0);
 }
 
+/** Both sums begin anew: the check has been judged down, or up again. */
+export function weighAnew(state: CheckState): void {
+  state.evidence = 0;
+  state.recovery = 0;
+  state.excursion.total = 0;
+  state.excursion.failed = 0;
+}
+
 /** How long after its last vote a verdict is still worth something, in milliseconds. */
 export function staleAfterMs(config: CheckConfig): number {
   return 3 * config.intervalMs + config.timeoutMs;
@@ -208,13 +222,11 @@ export function isStale(state: CheckState, config: CheckConfig, now: number): bo
 
 /** Back to `unknown`, with no run counted: after a pause, silence, or failures seen while blind. */
 export function forget(state: CheckState, now: number): boolean {
+  state.forgotAt = now;
   state.fails = 0;
   state.passes = 0;
   state.unvouched.length = 0;
-  state.evidence = 0;
-  state.recovery = 0;
-  state.excursion.total = 0;
-  state.excursion.failed = 0;
+  weighAnew(state);
   return state.verdict !== 'unknown' && settle(state, 'unknown', now);
 }
 

@@ -192,7 +192,7 @@ function fire(state: State, out: Step): void {
         reviewEach(state, onConfirm(state, rest, out), out);
         break;
       case 'h':
-        reviewEach(state, onOverdue(state, rest), out);
+        reviewEach(state, onOverdue(state, rest, out), out);
         break;
       case 'a':
         onAskDue(state, rest.slice(0, bar), rest.slice(bar + 1), out);

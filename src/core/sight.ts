@@ -22,6 +22,7 @@ export type Light = 'clear' | 'waiting' | 'dark';
 const TRACK_LENGTH = 64;
 /** What reference points lose now is counted over this. */
 const LOSS_NOW_MS = 10_000;
+const CHANCE_NATS = Math.log(1e6);
 
 /** A check that shows whether a path can see; the origin and cloud it belongs to, if any. */
 export interface Reference {
@@ -99,7 +100,7 @@ export function lossNow(all: readonly Reference[], cloud: string | null, now: nu
 /**
  * Whether a path is blind: none of its reference points, of whatever cloud, has passed since each
  * of them began to miss, nothing else has passed by it since, and at the path's usual loss that is
- * chance less often than once in a thousand. One origin alone cannot tell.
+ * chance less often than once in a million. One origin alone cannot tell.
  */
 export function isDark(all: readonly Reference[], passBeganAt: number, loss: number): boolean {
   let [missed, sinceAt, others] = [0, Number.POSITIVE_INFINITY, false];
@@ -111,5 +112,5 @@ export function isDark(all: readonly Reference[], passBeganAt: number, loss: num
     missed += cs.missed;
     sinceAt = Math.min(sinceAt, cs.missedSinceAt);
   }
-  return others && missed * -Math.log(loss) >= Math.log(1000) && passBeganAt < sinceAt;
+  return others && missed * -Math.log(loss) >= CHANCE_NATS && passBeganAt < sinceAt;
 }

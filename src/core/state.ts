@@ -28,6 +28,7 @@ import type {
   Verdict,
 } from './model.ts';
 import type { Standing } from './plan.ts';
+import type { Reference } from './sight.ts';
 import type { Timers } from './timers.ts';
 
 export interface OriginState {
@@ -61,12 +62,13 @@ export interface PathState {
   readonly name: string;
   readonly group: string;
   readonly cloud: string | null;
-  /** Its own reference points, and origins of every cloud that serve as such for other clouds. */
-  readonly own: readonly CheckId[];
-  readonly natural: readonly { readonly id: CheckId; readonly cloud: string | null }[];
-  /** All of them. */
-  readonly points: ReadonlySet<CheckId>;
-  /** Checks whose failures wait for a reference point to answer. */
+  /** Its own reference points, and origins of every cloud that serve as such. */
+  readonly references: readonly Reference[];
+  /** When the latest pass by it began, of whatever check. */
+  passBeganAt: number;
+  /** None of its reference points answers it. */
+  blind: boolean;
+  /** Checks with failures that wait for a reference point to answer. */
   readonly waiting: Set<CheckId>;
   askedAt: number;
   readonly loss: Loss;

@@ -377,7 +377,7 @@ function situation(state: State, r: RecordState, waits: Situation['unowned']): S
     deposed: doc.deposed !== null,
     unowned: waits ?? (doc.target === null ? unadopted : null),
     retired: !configured,
-    blind: [...state.paths.values()].every((p) => p.suspect || isBlind(state, p)),
+    blind: [...state.paths.values()].every((p) => p.suspect || isBlind(p)),
     reading: cells.some((c) => c.reading === 'pending'),
     current: doc.target,
     pin: doc.pin,

@@ -212,7 +212,7 @@ export function view(
       name: p.name,
       group: p.group,
       cloud: p.cloud,
-      state: p.suspect ? 'suspect' : isBlind(state, p) ? 'blind' : 'sighted',
+      state: p.suspect ? 'suspect' : isBlind(p) ? 'blind' : 'sighted',
       loss: lossRate(p.loss),
     })),
     lanes: [...state.lanes.values()].map((l) => laneView(state, l)),

@@ -2,11 +2,11 @@
 // keep their phase; the first failure, or the first probe that takes far longer than usual, starts a
 // burst on all the check's paths that confirms or clears it (design, section 4).
 //
-// Whom to believe. A path's failures count only while it can see: before the first of them and
-// after the last, one of its reference points must have answered it without failing in between.
-// Failures collected while a path was blind are void, so that neither the moment an uplink is cut
-// nor the moment it comes back looks like an outage of whatever answers last. It never moves
-// anything: it says which records have a new situation to look at.
+// Whom to believe. A failure counts once a reference point vouches that the path could see just then
+// (sight.ts); until then it only starts a burst, and what nobody vouches for is void. So neither the
+// moment an uplink is cut nor the moment it comes back looks like an outage of whatever answers
+// last. By a path that is blind altogether everything is unknown. It never moves anything: it says
+// which records have a new situation to look at.
 
 import {
   type CheckState,
@@ -14,13 +14,16 @@ import {
   forget,
   groupVote,
   healthOf,
+  hear,
   isDoubtful,
   isStale,
+  lossRate,
   observe,
   quorum,
   quorumSize,
   threshold,
   weigh,
+  weighAnew,
   weight,
 } from './detect.ts';
 import { type CloudFacts, diagnose } from './diagnose.ts';
@@ -33,6 +36,7 @@ import type {
   QuorumRule,
   Verdict,
 } from './model.ts';
+import { isDark, lightAt, lossNow, newTrack, type Reference } from './sight.ts';
 import {
   jitter,
   note,
@@ -52,14 +56,18 @@ const BURST_MAX = 12;
 const OVERDUE_FACTOR = 4;
 /** Regular probes at a start are spread by this, up to the interval. */
 const START_SPREAD_MS = 5;
-/** Origins of other clouds that serve as reference points of a path, at most. */
+/** Origins that serve as reference points of a path, at most, shared out among the clouds. */
 const NATURAL_REFERENCES = 6;
 /** Reference points asked at once when a failure must be put in its light. */
 const REFERENCES_ASKED = 2;
+/** Failures of one check by one path that may wait to be vouched for. */
+const UNVOUCHED_MAX = 16;
 /** An origin that went down again within this is trusted less. */
 const FLAP_MEMORY_MS = 3_600_000;
 const FLAP_BASE_MS = 30_000;
 const FLAP_CAP_MS = 1_800_000;
+/** Paths disagree when one of them has said otherwise for so many intervals. */
+const DISPUTE_INTERVALS = 3;
 const MAJORITY: QuorumRule = { kind: 'majority' };
 
 export function checkKey(check: string, path: string): string {
@@ -99,24 +107,26 @@ export function watchChecks(state: State): void {
   watchPaths(state);
 }
 
-/** Finds each path's reference points: its own, and origins of every cloud. */
+/** Finds each path's reference points: its own, and some origins of every cloud. */
 function watchPaths(state: State): void {
   const origins = Object.values(state.config.checks).filter((c) => c.role === 'origin');
   const clouds = [...new Set(origins.map((c) => c.cloud))];
+  const each = Math.max(1, Math.floor(NATURAL_REFERENCES / Math.max(1, clouds.length)));
   const old = new Map(state.paths);
   state.paths.clear();
+  for (const cs of state.checks.values()) cs.track = null;
   for (const path of Object.values(state.config.paths)) {
     const mine = origins.filter((c) => c.paths.includes(path.name) && c.cloud !== path.cloud);
-    const each = Math.max(1, Math.floor(NATURAL_REFERENCES / Math.max(1, clouds.length)));
     const natural = clouds.flatMap((cloud) => mine.filter((c) => c.cloud === cloud).slice(0, each));
+    const own = path.references.map((id) => state.config.checks[id]!);
     const known = old.get(path.name);
     state.paths.set(path.name, {
       name: path.name,
       group: path.group,
       cloud: path.cloud,
-      own: path.references,
-      natural: natural.map((c) => ({ id: c.id, cloud: c.cloud })),
-      points: new Set([...path.references, ...natural.map((c) => c.id)]),
+      references: [...own, ...natural].map((c) => referenceOf(state, c, path.name)),
+      passBeganAt: known?.passBeganAt ?? -1,
+      blind: known?.blind ?? false,
       waiting: new Set(),
       askedAt: 0,
       loss: known?.loss ?? { total: 0, failed: 0 },
@@ -125,7 +135,16 @@ function watchPaths(state: State): void {
       suspect: false,
     });
   }
-  for (const cs of state.checks.values()) countDown(state, cs, cs.verdict === 'down' ? 1 : 0);
+  for (const cs of state.checks.values()) {
+    cs.unvouched.length = 0;
+    countDown(state, cs, cs.verdict === 'down' ? 1 : 0);
+  }
+}
+
+function referenceOf(state: State, c: CheckConfig, path: string): Reference {
+  const cs = state.checks.get(checkKey(c.id, path))!;
+  cs.track ??= newTrack();
+  return { cs, origin: c.origin, cloud: c.cloud };
 }
 
 /** The regular probe of one check is due. */
@@ -135,7 +154,9 @@ export function onInterval(state: State, key: string, out: Step): readonly Name[
   const config = state.config.checks[cs.check]!;
   setTimer(state.timers, `p:${key}`, state.now + config.intervalMs);
   launch(state, cs, config, out);
-  if (cs.verdict === 'unknown' || !isStale(cs, config, state.now)) return NOBODY;
+  if (!isStale(cs, config, state.now)) return NOBODY;
+  cs.unvouched.length = 0;
+  if (cs.verdict === 'unknown') return NOBODY;
   countDown(state, cs, cs.verdict === 'down' ? -1 : 0);
   forget(cs, state.now);
   return judge(state, config, out);
@@ -152,7 +173,7 @@ export function onConfirm(state: State, key: string, out: Step): readonly Name[]
   }
   const counters = state.config.detector.kind === 'counters' || config.role === 'reference';
   const wanted = Math.max(config.fall, config.rise);
-  const enough = counters && cs.fails + cs.pending.length >= wanted;
+  const enough = counters && cs.fails + cs.unvouched.length + cs.pending.length >= wanted;
   if (!enough && takeTokens(state.confirm, state.config.confirm, state.now, 1)) {
     cs.burst--;
     launch(state, cs, config, out);
@@ -162,9 +183,11 @@ export function onConfirm(state: State, key: string, out: Step): readonly Name[]
 }
 
 /** A probe has been under way for far longer than usual: confirm already. */
-export function onOverdue(state: State, key: string): readonly Name[] {
+export function onOverdue(state: State, key: string, out: Step): readonly Name[] {
   const cs = state.checks.get(key);
-  if (cs !== undefined && cs.pending.length > 0) burstEverywhere(state, cs, 0);
+  if (cs === undefined || cs.pending.length === 0) return NOBODY;
+  burstEverywhere(state, cs, 0);
+  askReferences(state, cs, state.config.checks[cs.check]!, out);
   return NOBODY;
 }
 
@@ -182,42 +205,151 @@ export function onObservation(
   const at = cs.pending.indexOf(o.startedAt);
   if (at >= 0) cs.pending.splice(at, 1);
   if (o.outcome === 'fail' && !cs.everFailed) out.docs.set(`red/${cs.key}`, true);
+  const way = state.paths.get(path)!;
+  const shaky = cs.missed > 0 || cs.fails > 0;
+  hear(cs, o);
+  let touched = lookAround(state, way, cs, o, out);
+  if (o.outcome === 'fail' && config.role !== 'reference') {
+    const isVoid = way.blind || o.startedAt < cs.forgotAt;
+    if (!isVoid) touched = join(touched, doubt(state, way, cs, o, out));
+  } else if (o.outcome !== 'blind') {
+    touched = join(touched, take(state, cs, config, o, shaky, out));
+    if (isInDoubt(state, cs)) burstEverywhere(state, cs, config.confirmMs / 2);
+  }
+  if (cs.track !== null && way.waiting.size > 0) {
+    touched = join(touched, vouchForWaiting(state, way, out));
+  }
+  if (o.outcome !== 'pass' || config.origin === null) return touched;
+  const awaited = state.origins.get(config.origin)!.waiting;
+  return awaited.size > 0 ? [...touched, ...awaited] : touched;
+}
+
+/** Folds one observation that counts into its check, and judges where that may change something. */
+function take(
+  state: State,
+  cs: CheckState,
+  config: CheckConfig,
+  o: Observation,
+  shaky: boolean,
+  out: Step,
+): readonly Name[] {
   const was = cs.verdict;
   const quiet = cs.evidence === 0;
   const changed = observe(cs, config, o);
-  const judged = state.judged.get(check)!;
-  const sequential = state.config.detector.kind === 'sequential' && config.role !== 'reference';
-  if (sequential) {
-    weigh(cs, o, state.paths.get(path)!.loss, judged.verdict, 2 * thresholdOf(state, config));
+  if (config.role === 'reference') return NOBODY;
+  const judged = state.judged.get(config.id)!;
+  if (state.config.detector.kind === 'sequential') {
+    const way = state.paths.get(cs.path)!;
+    const lost = o.outcome === 'fail' ? lossNow(way.references, config.cloud, state.now) : 0;
+    weigh(cs, o, way.loss, judged.verdict, 2 * thresholdOf(state, config), lost);
   }
   if (changed) countDown(state, cs, cs.verdict === 'down' ? 1 : was === 'down' ? -1 : 0);
-  if (o.outcome === 'blind') return NOBODY;
-  if (isInDoubt(state, cs)) burstEverywhere(state, cs, config.confirmMs / 2);
-  const touched = judgeWaiting(state, config.id, path, out);
-  const mayChange = changed || !quiet || judged.verdict !== 'up';
-  if (o.outcome === 'fail') {
-    askReferences(state, cs, config, out);
-    const decides = mayChange || sequential || cs.verdict === 'down';
-    return decides ? join(touched, judge(state, config, out)) : touched;
-  }
-  const moved = mayChange ? join(touched, judge(state, config, out)) : touched;
-  if (config.origin === null) return moved;
-  const awaited = state.origins.get(config.origin)!.waiting;
-  return awaited.size > 0 ? [...moved, ...awaited] : moved;
+  const settled = judged.verdict === 'up' && !judged.disputed && o.outcome === 'pass';
+  return changed || shaky || !quiet || !settled ? judge(state, config, out) : NOBODY;
 }
 
-/** A reference point has answered, or failed to: what waited for its word is judged again. */
-function judgeWaiting(state: State, but: CheckId, path: string, out: Step): readonly Name[] {
-  const { points, waiting } = state.paths.get(path)!;
-  if (waiting.size === 0 || !points.has(but)) return NOBODY;
+/** A failure starts a burst at once, and counts when somebody has vouched for its path. */
+function doubt(
+  state: State,
+  way: PathState,
+  cs: CheckState,
+  o: Observation,
+  out: Step,
+): readonly Name[] {
+  const config = state.config.checks[cs.check]!;
+  if (cs.unvouched.length >= UNVOUCHED_MAX) cs.unvouched.shift();
+  cs.unvouched.push(o);
+  if (isInDoubt(state, cs)) burstEverywhere(state, cs, config.confirmMs / 2);
+  askReferences(state, cs, config, out);
+  return vouch(state, way, cs, config, out);
+}
+
+/** Takes the failures that a reference point vouches for, and drops those that none will. */
+function vouch(
+  state: State,
+  way: PathState,
+  cs: CheckState,
+  config: CheckConfig,
+  out: Step,
+): readonly Name[] {
   let touched = NOBODY;
-  for (const id of [...waiting]) {
-    if (id === but) continue;
-    waiting.delete(id);
-    const other = state.config.checks[id];
-    if (other !== undefined) touched = join(touched, judge(state, other, out));
+  const all = cs.unvouched.splice(0);
+  for (const o of all) {
+    const light = lightAt(way.references, config.origin, o.startedAt);
+    if (light === 'waiting') cs.unvouched.push(o);
+    else if (light === 'clear') touched = join(touched, take(state, cs, config, o, true, out));
+  }
+  if (cs.unvouched.length > 0) way.waiting.add(config.id);
+  // What stays void may still have ended a dispute: the path says `up` no longer.
+  return cs.unvouched.length < all.length ? join(touched, judge(state, config, out)) : touched;
+}
+
+/** A reference point has answered, or failed to: what waited for its word is looked at again. */
+function vouchForWaiting(state: State, way: PathState, out: Step): readonly Name[] {
+  let touched = NOBODY;
+  const ids = [...way.waiting];
+  way.waiting.clear();
+  for (const id of ids) {
+    const cs = state.checks.get(checkKey(id, way.name));
+    const config = state.config.checks[id];
+    if (cs === undefined || config === undefined) continue;
+    touched = join(touched, vouch(state, way, cs, config, out));
   }
   return touched;
+}
+
+/** Whether this observation is the moment when its path goes blind, or sees again. */
+function lookAround(
+  state: State,
+  way: PathState,
+  cs: CheckState,
+  o: Observation,
+  out: Step,
+): readonly Name[] {
+  if (o.outcome === 'pass') {
+    const seen = Math.max(way.passBeganAt, o.startedAt);
+    const isNew = seen > way.passBeganAt;
+    way.passBeganAt = seen;
+    return way.blind && isNew ? seeAgain(state, way, out) : NOBODY;
+  }
+  if (way.blind || cs.track === null) return NOBODY;
+  const isBlindNow = isDark(way.references, way.passBeganAt, lossRate(way.loss));
+  return isBlindNow ? goBlind(state, way, out) : NOBODY;
+}
+
+/** By a path that is blind everything is unknown, and nothing that it said of late counts. */
+function goBlind(state: State, way: PathState, out: Step): readonly Name[] {
+  way.blind = true;
+  way.waiting.clear();
+  way.down.clear();
+  let touched = NOBODY;
+  for (const config of checksBy(state, way)) {
+    forget(state.checks.get(checkKey(config.id, way.name))!, state.now);
+  }
+  for (const one of state.paths.values()) one.suspect = isSuspect(state, one);
+  for (const config of checksBy(state, way)) touched = join(touched, judge(state, config, out));
+  for (const cloud of state.clouds.keys()) diagnoseSoon(state, cloud);
+  return touched;
+}
+
+/** A path sees again: its checks settle in bursts, and rule 8 gives what is unknown time for it. */
+function seeAgain(state: State, way: PathState, out: Step): readonly Name[] {
+  const dawns = [...state.paths.values()].every((p) => p.blind || p.suspect);
+  way.blind = false;
+  let touched = NOBODY;
+  for (const config of checksBy(state, way)) {
+    burst(state, state.checks.get(checkKey(config.id, way.name))!, 0);
+    touched = join(touched, judge(state, config, out));
+  }
+  for (const origin of state.origins.values()) {
+    if (dawns && origin.health === 'unknown') origin.settleFromAt = state.now;
+  }
+  for (const cloud of state.clouds.keys()) diagnoseSoon(state, cloud);
+  return touched;
+}
+
+function checksBy(state: State, way: PathState): CheckConfig[] {
+  return Object.values(state.config.checks).filter((c) => c.paths.includes(way.name));
 }
 
 function join(a: readonly Name[], b: readonly Name[]): readonly Name[] {
@@ -238,7 +370,7 @@ export function hasFreshPasses(state: State, origin: string, sinceAt: number): b
   const own = ownChecks(state, origin);
   const rule = state.config.origins[origin]?.quorum ?? MAJORITY;
   const fresh = (cs: CheckState): Verdict =>
-    cs.fails === 0 && cs.passBeganAt >= sinceAt ? 'up' : 'unknown';
+    cs.missed === 0 && cs.passBeganAt >= sinceAt ? 'up' : 'unknown';
   return own.length > 0 && own.every((c) => quorum(votes(state, c, fresh), rule) === 'up');
 }
 
@@ -259,6 +391,7 @@ export function forgetAll(state: State, out: Step): void {
   for (const path of state.paths.values()) {
     path.down.clear();
     path.suspect = false;
+    path.blind = false;
     path.waiting.clear();
   }
   for (const origin of state.origins.values()) origin.settleFromAt = state.now;
@@ -270,20 +403,21 @@ export function evidence(state: State, origin: string): string {
   const parts = required(state, origin).flatMap((c) =>
     c.paths.map((path) => {
       const cs = state.checks.get(checkKey(c.id, path))!;
-      const run = cs.fails > 0 ? `${cs.fails} failed` : `${cs.passes} passed`;
       const last = cs.last === null ? '' : ` (${cs.last.detail})`;
-      return `${c.id} by ${path} ${voteOf(state, c, cs)}: ${run} in a row${last}`;
+      return `${c.id} by ${path} ${voteOf(state, cs)}: ${runOf(cs)} in a row${last}`;
     }),
   );
   return parts.slice(0, 8).join('; ');
 }
 
+function runOf(cs: CheckState): string {
+  if (cs.fails > 0) return `${cs.fails} failed`;
+  return cs.missed > 0 ? `${cs.missed} void` : `${cs.passes} passed`;
+}
+
 /** A path none of whose reference points answers it. */
-export function isBlind(state: State, path: PathState): boolean {
-  const all = [...path.own, ...path.natural.map((n) => n.id)];
-  const known = all.map((id) => state.checks.get(checkKey(id, path.name)));
-  const heard = known.filter((cs) => cs !== undefined && cs.last !== null);
-  return heard.length > 0 && heard.every((cs) => cs!.passes === 0);
+export function isBlind(path: PathState): boolean {
+  return path.blind;
 }
 
 // ---------------------------------------------------------------- judging
@@ -303,6 +437,10 @@ function judge(state: State, config: CheckConfig, out: Step): readonly Name[] {
       const sentence = `${config.id}: ${judged.verdict} -> ${verdict}`;
       note(out, 'verdict', null, sentence, { check: config.id, was: judged.verdict, verdict });
     }
+    // The two tests take turns: neither begins with what was gathered before its turn.
+    if (verdict === 'down' || judged.verdict === 'down') {
+      for (const path of config.paths) weighAnew(state.checks.get(checkKey(config.id, path))!);
+    }
     judged.verdict = verdict;
     judged.sinceAt = state.now;
   }
@@ -314,99 +452,63 @@ function judge(state: State, config: CheckConfig, out: Step): readonly Name[] {
 function verdictOf(state: State, config: CheckConfig, was: Verdict): Verdict {
   const rule = ruleOf(state, config);
   const byCount = quorum(
-    votes(state, config, (cs) => voteOf(state, config, cs)),
+    votes(state, config, (cs) => voteOf(state, cs)),
     rule,
   );
-  if (state.config.detector.kind === 'counters') return byCount;
-  const h = thresholdOf(state, config);
-  const sum = (of: (cs: CheckState) => number) => {
-    const groups = byGroup(state, config, (cs) =>
-      isSighted(state, config, cs) && !isStale(cs, config, state.now) ? of(cs) : null,
-    );
-    const sighted = groups.filter((g) => g.length > 0);
-    const need = quorumSize(sighted.length, groups.length, rule);
-    // Within a group the least counts: its paths share their failures.
-    const each = sighted.map((g) => Math.min(...g));
-    return each.length >= need && each.filter((e) => e > 0).length >= need ? weight(each, need) : 0;
-  };
-  if (sum((cs) => cs.evidence) >= h) return 'down';
-  if (was === 'down') {
-    const recovered = byCount === 'up' && sum((cs) => cs.recovery) >= h;
-    return recovered ? 'up' : byCount === 'unknown' ? 'unknown' : 'down';
+  if (state.config.detector.kind === 'counters') {
+    if (byCount !== 'unknown') return byCount;
+  } else {
+    const h = thresholdOf(state, config);
+    if (evidenceOf(state, config, rule, (cs) => cs.evidence) >= h) return 'down';
+    const recovers = () => evidenceOf(state, config, rule, (cs) => cs.recovery) >= h;
+    if (byCount === 'up' && (was !== 'down' || recovers())) return 'up';
   }
-  if (byCount === 'up') return 'up';
-  // Not enough against it: what was known holds, unless nobody can see any more.
+  // Not enough for another verdict: what was known holds, unless too few see any more.
   const heard = votes(state, config, (cs) => (canSee(state, config, cs) ? 'up' : 'unknown'));
   return quorum(heard, rule) === 'up' ? was : 'unknown';
 }
 
+/** What the groups' sums of evidence are worth together; 0 while too few groups have any. */
+function evidenceOf(
+  state: State,
+  config: CheckConfig,
+  rule: QuorumRule,
+  of: (cs: CheckState) => number,
+): number {
+  const groups = byGroup(state, config, (cs) => (canSee(state, config, cs) ? of(cs) : null));
+  const sighted = groups.filter((g) => g.length > 0);
+  const need = quorumSize(sighted.length, groups.length, rule);
+  // Within a group the least counts: its paths share their failures.
+  const each = sighted.map((g) => Math.min(...g)).filter((e) => e > 0);
+  return each.length >= need ? weight(each, need) : 0;
+}
+
 function canSee(state: State, config: CheckConfig, cs: CheckState): boolean {
-  return !isStale(cs, config, state.now) && cs.last !== null && isSighted(state, config, cs);
-}
-
-/** A path's vote about one check: its own verdict, unless it could not see while it failed. */
-function voteOf(state: State, config: CheckConfig, cs: CheckState): Verdict {
-  if (cs.verdict !== 'down') return cs.verdict;
-  const sight = sightOf(state, config, cs);
-  if (sight === 'clear') return 'down';
-  // A reference point has been asked and answers in a moment: until then nothing has changed.
-  return sight === 'waiting' ? (state.judged.get(config.id)?.verdict ?? 'unknown') : 'unknown';
-}
-
-function isSighted(state: State, config: CheckConfig, cs: CheckState): boolean {
-  return sightOf(state, config, cs) === 'clear';
-}
-
-/** Rule 6 and the two edges of blindness; see the head of this file. */
-function sightOf(state: State, config: CheckConfig, cs: CheckState): 'clear' | 'waiting' | 'blind' {
   const path = state.paths.get(cs.path)!;
-  if (path.suspect) return 'blind';
-  const sequential = state.config.detector.kind === 'sequential';
-  if ((sequential ? cs.evidence : cs.fails) === 0) return 'clear';
-  const began = sequential ? cs.evidenceBeganAt : cs.runBeganAt;
-  let [any, regained, answers] = [false, false, false];
-  for (const reference of references(state, path, config)) {
-    any = true;
-    if (reference.passes > 0) answers = true;
-    if (reference.passes === 0 || reference.passBeganAt < cs.failBeganAt) continue;
-    if (reference.streakBeganAt <= began) return 'clear';
-    regained = true;
-  }
-  if (!any) return 'clear';
-  // What was once condemned in full sight stays so until the path is blind altogether.
-  if (state.judged.get(config.id)?.verdict === 'down' && answers) return 'clear';
-  if (answers && !regained) {
-    path.waiting.add(config.id);
-    return 'waiting';
-  }
-  // Failures seen while blind are void: what follows must condemn it anew, in full sight.
-  countDown(state, cs, cs.verdict === 'down' ? -1 : 0);
-  forget(cs, state.now);
-  return 'blind';
+  return !path.blind && !path.suspect && cs.last !== null && !isStale(cs, config, state.now);
 }
 
-function* references(state: State, path: PathState, config: CheckConfig): Generator<CheckState> {
-  for (const id of path.own) {
-    const cs = state.checks.get(checkKey(id, path.name));
-    if (cs !== undefined) yield cs;
-  }
-  for (const { id, cloud } of path.natural) {
-    if (cloud === config.cloud) continue;
-    const cs = state.checks.get(checkKey(id, path.name));
-    if (cs !== undefined) yield cs;
-  }
+/** A path's vote about one check: its own verdict, unless it is blind or not to be believed. */
+function voteOf(state: State, cs: CheckState): Verdict {
+  const path = state.paths.get(cs.path)!;
+  return path.blind || path.suspect ? 'unknown' : cs.verdict;
 }
 
 /** A failure must be put in its light at once: the path's reference points are asked. */
 function askReferences(state: State, cs: CheckState, config: CheckConfig, out: Step): void {
   if (config.role === 'reference') return;
   const path = state.paths.get(cs.path)!;
-  if (state.now - path.askedAt < config.confirmMs / 4) return;
+  if (path.blind || state.now - path.askedAt < config.confirmMs / 4) return;
   path.askedAt = state.now;
   let asked = 0;
-  for (const reference of references(state, path, config)) {
-    if (asked++ >= REFERENCES_ASKED) return;
-    launch(state, reference, state.config.checks[reference.check]!, out);
+  // Those that answered last have more to say than those that are down themselves.
+  for (const wanted of [true, false]) {
+    for (const { cs: reference, origin } of path.references) {
+      const isOwn = origin !== null && origin === config.origin;
+      if (isOwn || (reference.missed === 0) !== wanted) continue;
+      if (asked++ >= REFERENCES_ASKED) return;
+      launch(state, reference, state.config.checks[reference.check]!, out);
+    }
   }
 }
 
@@ -431,7 +533,13 @@ function byGroup<T>(state: State, check: CheckConfig, of: (cs: CheckState) => T 
 
 function isDisputed(state: State, config: CheckConfig): boolean {
   if (config.paths.length < 2) return false;
-  const all = votes(state, config, (cs) => cs.verdict);
+  // Only what a path has firmly said for a while: neither an outage nor lossy paths are a dispute.
+  const oldEnough = state.now - DISPUTE_INTERVALS * config.intervalMs;
+  const all = votes(state, config, (cs) => {
+    const vote = voteOf(state, cs);
+    const isFirm = vote === 'up' ? cs.missed === 0 : cs.passes === 0 && cs.sinceAt <= oldEnough;
+    return isFirm ? vote : 'unknown';
+  });
   return all.includes('up') && all.includes('down');
 }
 
@@ -512,8 +620,12 @@ function diagnoseSoon(state: State, cloud: string): void {
 export function rediagnose(state: State, cloud: string, out: Step): readonly Name[] {
   const known = state.clouds.get(cloud);
   if (known === undefined) return NOBODY;
-  const d = diagnose(factsOf(state, cloud, known.origins));
+  const facts = factsOf(state, cloud, known.origins);
+  const d = diagnose(facts);
   const was = known.diagnosis;
+  // While nothing is known of any of its origins, what was last said of it holds.
+  const isKnown = facts.origins.length === 0 || facts.origins.some((o) => o.machine !== 'unknown');
+  if (d.word === 'healthy' && !isKnown) return NOBODY;
   if (d.word === was.word && d.regions.length === was.regions.length) {
     known.diagnosis = d;
     return NOBODY;
@@ -540,7 +652,7 @@ function factsOf(state: State, cloud: string, origins: readonly string[]): Cloud
   const groups = new Map<string, boolean>();
   for (const path of state.paths.values()) {
     if (path.cloud === cloud) continue;
-    const sees = !path.suspect && !isBlind(state, path);
+    const sees = !path.suspect && !path.blind;
     groups.set(path.group, (groups.get(path.group) ?? false) || sees);
   }
   const judgedOf = (id: CheckId) => state.judged.get(id);
@@ -592,7 +704,8 @@ function isSuspect(state: State, path: PathState): boolean {
 
 /** With the sequential detector doubt lasts as long as there is evidence, not only a run. */
 function isInDoubt(state: State, cs: CheckState): boolean {
-  if (isDoubtful(cs)) return true;
+  if (state.paths.get(cs.path)!.blind) return false;
+  if (isDoubtful(cs) || (cs.verdict === 'up' && cs.unvouched.length > 0)) return true;
   if (state.config.detector.kind === 'counters') return false;
   return cs.evidence > 0 && state.judged.get(cs.check)?.verdict === 'up';
 }
