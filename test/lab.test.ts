@@ -20,12 +20,18 @@ import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import { test } from 'node:test';
 import { parse } from 'yaml';
+import { tables } from '../src/build.ts';
+import { parseConfig } from '../src/config.ts';
 import { ask, type Message } from '../src/dns.ts';
+import { originFaults, serviceFaults } from '../src/lab/cloud.ts';
 import { type LabIo, labCommand } from '../src/lab/command.ts';
-import { LabError, socketPlace, startControl } from '../src/lab/control.ts';
-import { type Lab, startLab, vendorTypes } from '../src/lab/lab.ts';
+import { LabError, scopes, socketPlace, startControl } from '../src/lab/control.ts';
+import { handFaults, type Lab, startLab, vendorTypes } from '../src/lab/lab.ts';
+import { pathFaults } from '../src/lab/paths.ts';
+import { startRival } from '../src/lab/rival.ts';
 import { labSettings } from '../src/lab/settings.ts';
 import { askCname, Story, WireWatch } from '../src/lab/story.ts';
+import { vendorFaults } from '../src/lab/vendor.ts';
 import { parseHostPort } from '../src/schema.ts';
 
 // ---------------------------------------------------------------- hands
@@ -319,6 +325,97 @@ test('a closed lab has given back every address and port, and holds no process o
   assert.deepEqual([out.trim(), code, signal], ['closed', 0, null]);
 });
 
+// ---------------------------------------------------------------- what people do at a vendor
+
+const wwwName = 'www.gslb.example.net.';
+const marked = (epoch: number, id: string) =>
+  `detour=1 cluster=lab epoch=${epoch} id=${id} term=1 kind=auto target=hangzhou pin=none`;
+
+/** What a vendor serves at a name: all values as one text. */
+function servedAt(lab: Lab, vendor: (typeof vendorTypes)[number], name: string, type: string) {
+  return lab.vendors[vendor].zone(lab.zone).get(name, type)?.values.join(' | ') ?? null;
+}
+
+test('a record is edited by hand at each vendor: to a target, to a name, to nothing', () =>
+  withLab(async (lab) => {
+    for (const vendor of vendorTypes) {
+      const gives = async (cname: string | null) =>
+        until(`${vendor} gives ${cname}`, () => servedAt(lab, vendor, wwwName, 'CNAME') === cname);
+      assert.match(lab.edit(vendor, 'www', 'tokyo'), /changed to nrt\.shop\.example\. by hand/);
+      await gives('nrt.shop.example.');
+      lab.edit(vendor, 'www.gslb.example.net', 'other.example.org');
+      await gives('other.example.org.');
+      lab.edit(vendor, wwwName, null);
+      await gives(null);
+    }
+    assert.throws(() => lab.edit('cf', 'www', 'not a name'), /none of the targets hangzhou, tokyo/);
+    assert.throws(() => lab.edit('cf', 'nope', 'tokyo'), /there are www\.gslb\.example\.net/);
+    assert.throws(() => lab.edit('dyn', 'www', 'tokyo'), /there is no vendor dyn/);
+  }));
+
+test('a second writer competes at the same epoch and above, where there is a marker', () =>
+  withLab(async (lab) => {
+    const at = `_detour.${wwwName}`;
+    await lab.break('vendor', 'cloudflare', 'second-writer');
+    assert.equal(lab.vendorFault('cloudflare'), 'second-writer');
+    await lab.heal('vendor', 'cloudflare');
+    assert.equal(servedAt(lab, 'cloudflare', at, 'TXT'), null, 'an unmarked record is left alone');
+    for (const vendor of vendorTypes) {
+      lab.vendors[vendor].edit(at, 'TXT', `"${marked(7, 'ours')}"`, 60);
+      await until('the marker is there', () => servedAt(lab, vendor, at, 'TXT') !== null);
+      await lab.break('vendor', vendor, 'second-writer');
+      await until(`${vendor} has another's marker`, () =>
+        /epoch=7 id=(?!ours)[0-9a-f]{16} term=1 kind=auto target=tokyo pin=none"$/.test(
+          servedAt(lab, vendor, at, 'TXT') ?? '',
+        ),
+      );
+      assert.equal(servedAt(lab, vendor, wwwName, 'CNAME'), 'nrt.shop.example.');
+      await lab.heal('vendor', vendor);
+      assert.equal(lab.vendorFault(vendor), null);
+    }
+  }));
+
+test('a second writer goes on, one epoch above the next time, until it is closed', () =>
+  withLab(async (lab) => {
+    const vendor = lab.vendors.alidns;
+    const at = `_detour.${wwwName}`;
+    vendor.edit(at, 'TXT', `"${marked(7, 'ours')}"`, 60);
+    await until('the marker is there', () => servedAt(lab, 'alidns', at, 'TXT') !== null);
+    const rival = startRival(vendor, lab.records[0]!, 100);
+    try {
+      await until('it has gone one above', () =>
+        /epoch=8 /.test(servedAt(lab, 'alidns', at, 'TXT') ?? ''),
+      );
+      assert.ok(rival.writes >= 2);
+    } finally {
+      rival.close();
+    }
+    const writes = rival.writes;
+    await new Promise((resolve) => setTimeout(resolve, 250));
+    assert.equal(rival.writes, writes, 'it writes no more');
+  }));
+
+test('a protected record is refused by the vendor and free again when it is healed', () =>
+  withLab(async (lab) => {
+    assert.match(lab.protect('r53', 'www'), /protected at route53/);
+    assert.equal(lab.vendorFault('route53'), 'protected');
+    await lab.break('vendor', 'alidns', 'protected');
+    assert.equal(lab.vendorFault('alidns'), 'protected');
+    await lab.break('vendor', 'alidns', 'throttle');
+    assert.equal(lab.vendorFault('alidns'), 'throttle, protected');
+    await lab.heal(null, '');
+    assert.deepEqual([lab.vendorFault('route53'), lab.vendorFault('alidns')], [null, null]);
+    assert.throws(() => lab.protect('cf', 'www'), /cloudflare protects no single record/);
+    assert.throws(() => lab.protect('ali', 'nope'), /there is no record nope/);
+  }));
+
+test('what no vendor can do is named with the reason', () =>
+  withLab(async (lab) => {
+    for (const vendor of vendorTypes) {
+      await assert.rejects(lab.break('vendor', vendor, 'partial-batch'), /whole or not at all/);
+    }
+  }));
+
 // ---------------------------------------------------------------- the configuration
 
 test('the ready configuration says where everything is and holds no secret', () =>
@@ -375,6 +472,56 @@ test('the ready configuration says where everything is and holds no secret', () 
       assert.ok(secrets.some((f) => f.text.includes(secret)));
     }
   }));
+
+test('with three paths and a need the configuration is one that Detour takes, without a warning', () =>
+  withLab(
+    async (lab) => {
+      const place = { directory: '/lab', socket: '/s/detour.sock', listenPort: 9153, needs: true };
+      const files = labSettings(lab, place);
+      const text = files.find((f) => f.path.endsWith('detour.yaml'))!.text;
+      const parsed = parseConfig(text, 'detour.yaml', tables);
+      assert.ok(parsed.ok, JSON.stringify(parsed));
+      assert.deepEqual(parsed.warnings, []);
+      const { core, paths } = parsed.config;
+      assert.deepEqual(
+        Object.values(core.paths).map((p) => [p.name, p.group, p.references]),
+        ['line-a', 'line-b', 'abroad'].map((p) => [p, p, [`@${p}:ref-a`, `@${p}:ref-b`]]),
+      );
+      assert.deepEqual(
+        Object.values(paths).map((p) => p.kind),
+        ['socks5', 'proxy', 'socks5'],
+      );
+      const planes = Object.values(core.checks).filter((c) => c.role === 'service');
+      assert.deepEqual(
+        planes.map((c) => [c.id, c.plane]),
+        [
+          ['aliyun:oss-signed', 'service'],
+          ['aliyun:ecs-api', 'control'],
+          ['aws:s3-signed', 'service'],
+          ['aws:ec2-api', 'control'],
+        ],
+      );
+      assert.deepEqual(core.origins['hangzhou']?.needs, ['aliyun:oss-signed']);
+      assert.deepEqual(core.origins['hangzhou2']?.needs, []);
+      assert.ok(Object.hasOwn(core.records, 'img.gslb.example.net.'));
+      assert.ok(!text.includes(lab.credentials.stores.secretAccessKey));
+      assert.ok(files.some((f) => f.text === `${lab.credentials.stores.secretAccessKey}\n`));
+    },
+    { paths: 3 },
+  ));
+
+test('the configuration of every kind of lab is one that Detour takes', async () => {
+  for (const options of [{}, { clouds: 3 }, { clouds: 3, paths: 3 }, { records: 3, paths: 3 }]) {
+    for (const needs of [false, true]) {
+      await withLab(async (lab) => {
+        const place = { directory: '/lab', socket: '/s/d.sock', listenPort: 9153, needs };
+        const [config] = labSettings(lab, place);
+        const parsed = parseConfig(config!.text, 'detour.yaml', tables);
+        assert.ok(parsed.ok, JSON.stringify(parsed));
+      }, options);
+    }
+  }
+});
 
 // ---------------------------------------------------------------- the command
 
@@ -443,6 +590,69 @@ test('a second terminal sees, breaks, heals and stops the lab', () =>
     }),
   ));
 
+test('status shows a lost reply as mended once it has happened, and ways out by their faults', () =>
+  withDir((dir) =>
+    withCommand(dir, ['--no-daemon', '--paths', '3', '--clouds', '3'], async (ready) => {
+      const vendorOf = async () => {
+        const { vendors } = JSON.parse((await type(dir, 'status', '--json')).out);
+        return vendors.find((v: { name: string }) => v.name === 'cloudflare');
+      };
+      assert.deepEqual(ready.clouds, ['aliyun', 'aws', 'gcp']);
+      assert.ok(ready.records.includes('img.gslb.example.net'));
+      await type(dir, 'break', 'vendor', 'cf', '--how', 'lost-reply');
+      assert.equal((await vendorOf()).fault, 'lost-reply');
+      const token = readFileSync(join(dir, '.detour/lab/secrets/cf-token'), 'utf8').trim();
+      await writeAtCloudflare(ready.vendors['cloudflare']!.api, token);
+      const after = await vendorOf();
+      assert.deepEqual([after.fault, after.mended], [null, 'lost-reply']);
+      assert.match((await type(dir, 'status')).out, /vendor cloudflare +mended: lost-reply/);
+      await type(dir, 'heal', 'vendor', 'cf');
+      assert.match((await type(dir, 'status')).out, /vendor cloudflare +serves/);
+
+      const cut = await type(dir, 'break', 'uplink', 'as4134,as4837');
+      assert.match(cut.out, /^uplink as4134,as4837 \(line-a, line-b\) is broken: cut/);
+      const loss = await type(dir, 'break', 'path', 'abroad', '--how', 'loss', '--share', '0.25');
+      assert.match(loss.out, /loss, 25 % of what is asked/);
+      const { out } = await type(dir, 'status');
+      assert.match(out, /path line-a +broken: cut +0 requests, hangzhou-office as4134/);
+      assert.match(out, /path abroad +broken: loss 25 %/);
+      assert.match(out, /store oss-cn-hangzhou +serves/);
+      assert.match(out, /reference ref-a +serves/);
+
+      const edited = await type(dir, 'edit', 'ali', 'www', 'tokyo');
+      assert.match(edited.out, /changed to nrt\.shop\.example\. by hand at alidns/);
+      assert.match((await type(dir, 'edit', 'ali', 'api', 'none')).out, /removed by hand/);
+      assert.match((await type(dir, 'protect', 'r53', 'www')).out, /protected at route53/);
+      assert.match((await type(dir, 'status')).out, /vendor route53 +broken: protected/);
+      const never = await type(dir, 'break', 'vendor', 'ali', '--how', 'partial-batch');
+      assert.deepEqual([never.exit, never.out], [2, '']);
+      assert.match(never.err, /alidns has no batches/);
+      const share = await type(dir, 'break', 'cloud', 'aws', '--share', '0.5');
+      assert.equal(share.exit, 2);
+      assert.match(share.err, /a share goes with loss alone/);
+    }),
+  ));
+
+/** One record created through Cloudflare's API; resolves when the call has ended somehow. */
+function writeAtCloudflare(api: string, token: string): Promise<void> {
+  const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' };
+  const call = (method: string, path: string, body?: object) =>
+    new Promise<string>((resolve) => {
+      const asked = httpRequest(`${api}${path}`, { method, headers, agent: false }, (response) => {
+        let text = '';
+        response.on('data', (chunk) => (text += chunk));
+        response.on('end', () => resolve(text));
+      });
+      asked.on('error', () => resolve(''));
+      asked.end(body === undefined ? undefined : JSON.stringify(body));
+    });
+  return call('GET', '/zones').then(async (text) => {
+    const id = JSON.parse(text).result[0].id;
+    const record = { type: 'TXT', name: 'x.gslb.example.net', content: '"x"', ttl: 60 };
+    assert.equal(await call('POST', `/zones/${id}/dns_records`, record), '', 'the reply is lost');
+  });
+}
+
 test('a lab that was killed leaves a socket and a state that the next one replaces', () =>
   withDir(async (dir) => {
     const lab = join(dir, 'lab');
@@ -504,6 +714,14 @@ test('wrong words are exit 2 and say where the right ones are', () =>
       ['--what'],
       ['break', 'cloud'],
       ['break', 'planet', 'mars'],
+      ['--paths', '2'],
+      ['--clouds', '4'],
+      ['break', 'origin', 'tokyo', '--how', 'loss', '--share', '30'],
+      ['break', 'origin', 'tokyo', '--how', 'loss', '--share', '0'],
+      ['heal', 'origin', 'tokyo', '--share', '0.5'],
+      ['edit', 'cf', 'www'],
+      ['protect', 'cf'],
+      ['protect', 'cf', 'www', 'now'],
       ['status', '--how', 'hang'],
       ['stop', 'now'],
       ['--demo', '--no-daemon'],
@@ -514,7 +732,15 @@ test('wrong words are exit 2 and say where the right ones are', () =>
     }
     const help = await type(dir, '--help');
     assert.equal(help.exit, 0);
-    assert.match(help.out, /detour lab break/);
+    for (const word of ['detour lab break', 'detour lab edit', 'detour lab protect', '--needs']) {
+      assert.ok(help.out.includes(word), word);
+    }
+    const faults = [originFaults, serviceFaults, pathFaults].flatMap((f) => Object.keys(f));
+    for (const fault of [...faults, ...vendorFaults, ...handFaults, ...scopes]) {
+      assert.match(help.out, new RegExp(`\\b${fault}\\b`), 'every fault and scope is in the help');
+    }
+    const wide = help.out.split('\n').filter((line) => line.length > 100);
+    assert.deepEqual(wide, []);
     assert.equal(existsSync(join(dir, '.detour')), false);
   }));
 
@@ -541,6 +767,14 @@ test('the control refuses what is no command of it', () =>
       assert.match(await say('POST', '/break', '{'), /^400 .*not a JSON object/);
       assert.match(await say('POST', '/break', '{"scope":"sea"}'), /^400 .*scope/);
       assert.match(await say('POST', '/break', '{"scope":"cloud","name":"a"}'), /^400 .*how/);
+      const lossy = '{"scope":"path","name":"a","how":"loss","share":';
+      assert.match(await say('POST', '/break', `${lossy}2}`), /^400 .*share/);
+      assert.match(await say('POST', '/break', `${lossy}"0.5"}`), /^400 .*share/);
+      assert.match(await say('POST', '/break', `${lossy}0.5}`), /^200 /);
+      assert.match(await say('POST', '/edit', '{"vendor":"cf"}'), /^400 .*record/);
+      assert.match(await say('POST', '/edit', '{"vendor":"cf","record":"w","value":1}'), /^400/);
+      assert.match(await say('POST', '/protect', '{"record":"w"}'), /^400 .*vendor/);
+      assert.match(await say('POST', '/protect', '{"vendor":"cf","record":"w"}'), /^200 /);
       assert.match(await say('POST', '/heal', '{}'), /^200 /);
       await assert.rejects(say('POST', '/break', 'x'.repeat(100_000)));
     } finally {

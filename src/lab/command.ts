@@ -114,7 +114,7 @@ const usage = `detour lab: a small internet on loopback, with the daemon in fron
 
 What can be broken, and how:
   cloud, region, origin, store, api, reference
-                 refuse, hang, reset, 5xx, slow, drip, wrong-body, flap, loss (a --share of requests)
+                 refuse, hang, reset, 5xx, slow, drip, wrong-body, flap, loss (of a --share)
   cloud, region, store
                  auth: valid keys are refused while the machines go on, as on 2023-11-12
   cloud, api     control: the API alone answers 503
