@@ -170,7 +170,7 @@ export class Controller {
     this.#replies.clear();
     closeAll(this.#adapters);
     const entry = { kind: 'stop', record: null, sentence: 'stopped', data: {} };
-    this.#tryCommit({ effects: [], entries: [entry], docs: new Map() });
+    this.#tryCommit({ effects: [], entries: [entry], docs: [] });
   }
 
   // -------------------------------------------------------------- fold, commit, act
@@ -194,7 +194,7 @@ export class Controller {
 
   /** True when there was nothing to commit, or all of it is durable. */
   #commit(out: Step): boolean {
-    if (out.entries.length === 0 && out.docs.size === 0) return true;
+    if (out.entries.length === 0 && out.docs.length === 0) return true;
     return !this.#storeFailed && this.#tryCommit(out);
   }
 
@@ -202,7 +202,7 @@ export class Controller {
     const { clock, store, observers } = this.#world;
     const wall = clock.wall();
     try {
-      store.commit({ at: this.#state.now, wall, entries: out.entries, docs: [...out.docs] });
+      store.commit({ at: this.#state.now, wall, entries: out.entries, docs: out.docs });
     } catch (error) {
       this.#trouble('store', messageOf(error));
       return false;
@@ -213,7 +213,7 @@ export class Controller {
 
   #retryStore(): void {
     if (this.#stopped) return;
-    const probe: Step = { effects: [], entries: [], docs: new Map([['alive', this.#state.now]]) };
+    const probe: Step = { effects: [], entries: [], docs: [['alive', this.#state.now]] };
     if (!this.#tryCommit(probe)) return this.#later(STORE_RETRY_MS, () => this.#retryStore());
     this.#storeFailed = false;
     this.#step({ kind: 'store', ok: true });

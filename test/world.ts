@@ -29,6 +29,7 @@ import type {
   Seen,
   ServerAnswer,
 } from '../src/core/model.ts';
+import { parseMarker } from '../src/core/plan.ts';
 
 export const WALL_0 = Date.UTC(2026, 0, 1);
 
@@ -57,7 +58,15 @@ export interface Vendor {
   readonly name: string;
   readonly records: Map<Name, Held>;
   /** What the API does. */
-  api: 'ok' | 'hang' | 'unavailable' | 'throttled' | 'auth' | 'reject' | 'lose-reply' | 'silent';
+  api:
+    | 'ok'
+    | 'hang'
+    | 'unavailable'
+    | 'throttled'
+    | 'auth'
+    | 'reject'
+    | 'lose-reply'
+    | 'lose-write';
   /** What its name servers do. */
   dns: 'ok' | 'silent' | 'stale';
   /** What DNS gave when it went stale. */
@@ -194,7 +203,7 @@ export class World {
   }
 
   #finish(out: Step): void {
-    const failing = this.storeFails && (out.entries.length > 0 || out.docs.size > 0);
+    const failing = this.storeFails && (out.entries.length > 0 || out.docs.length > 0);
     if (!failing && !this.#storeFailed) {
       for (const [key, value] of out.docs) {
         if (value === null) delete this.docs[key];
@@ -332,6 +341,10 @@ export class World {
     this.#later(WRITE_MS, () => {
       const fault = this.#fault(v);
       if (fault !== null) return answer(all(fault));
+      if (v.api === 'lose-write') {
+        v.api = 'ok';
+        return this.#later(500, () => answer(all(lost)));
+      }
       const results = e.changes.map((c) => this.#apply(v, c));
       if (v.api !== 'lose-reply') return answer(results);
       v.api = 'ok';
@@ -348,9 +361,25 @@ export class World {
     if (JSON.stringify(seenOf(held)) !== JSON.stringify(c.from)) {
       return { ok: false, fault: { kind: 'conflict', detail: 'it no longer stands there' } };
     }
+    this.#judge(c);
     held.cname = { value: c.to.cname, ttl: c.to.ttl };
     held.markers = [c.to.marker];
     return { ok: true, value: null };
+  }
+
+  /** The world's own eyes: what must never be written, whatever the engine thinks of it. */
+  #judge(c: Change): void {
+    const wrong = (why: string) => {
+      throw new Error(`at ${this.now} ms ${c.to.cname || 'nothing'} was written: ${why}`);
+    };
+    const targets = this.config.records[c.name]?.targets ?? [];
+    if (!targets.some((t) => t.cname === c.to.cname)) wrong('it is no target of the record');
+    if (this.config.records[c.name]?.mode === 'observe') wrong('the record is only observed');
+    for (const text of c.from.markers) {
+      const marker = parseMarker(text);
+      if (marker?.cluster !== this.config.cluster) wrong(`over a marker not ours: ${text}`);
+      else if (marker.epoch > c.to.epoch) wrong(`over the higher epoch ${marker.epoch}`);
+    }
   }
 
   #ask(e: Extract<Effect, { kind: 'ask' }>): void {

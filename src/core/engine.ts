@@ -73,6 +73,7 @@ export function start(b: Beginning): { state: State; step: Step } {
     wall: b.wall,
     random: [b.seed[0] | 0, b.seed[1] | 0, b.seed[2] | 0, b.seed[3] | 0],
     checks: new Map(),
+    byCheck: new Map(),
     judged: new Map(),
     paths: new Map(),
     clouds: new Map(),
@@ -257,11 +258,13 @@ function arrangeOrigins(state: State): void {
       name: origin.name,
       health: old?.health ?? 'unknown',
       sinceAt: old?.sinceAt ?? state.now,
+      why: old?.why ?? '',
       downSinceAt: old?.downSinceAt ?? null,
       settleFromAt: old?.settleFromAt ?? state.now,
       checks: origin.checks,
       records: new Set(),
       waiting: new Set(),
+      settleMs: null,
       flaps: old?.flaps ?? [],
       trustedAt: old?.trustedAt ?? 0,
     });
@@ -342,7 +345,7 @@ function configure(state: State, config: CoreConfig, out: Step): void {
   for (const name of gone) {
     dropChoice(state, state.records.get(name)!);
     state.records.delete(name);
-    out.docs.set(`record/${name}`, null);
+    out.docs.push([`record/${name}`, null]);
     note(out, 'release', name, `${name}: released; what stands at its providers is left alone`);
   }
   for (const r of state.records.values()) dropChoice(state, r);
@@ -389,8 +392,8 @@ function storeTurned(state: State, ok: boolean, out: Step): void {
     note(out, 'store', null, 'the store commits again');
     tell(out, 'recovered', null, 'the store commits again');
     for (const r of state.records.values()) keep(out, r);
-    for (const d of state.drains.values()) out.docs.set(`drain/${d.what}`, d as unknown as Json);
-    out.docs.set('freeze', state.freeze as unknown as Json);
+    for (const d of state.drains.values()) out.docs.push([`drain/${d.what}`, d as unknown as Json]);
+    out.docs.push(['freeze', state.freeze as unknown as Json]);
   }
   if (was !== ok) for (const name of state.records.keys()) review(state, name, out);
 }

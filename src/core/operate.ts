@@ -201,11 +201,11 @@ function drain(state: State, c: Extract<Command, { kind: 'drain' | 'undrain' }>,
   if (c.kind === 'drain') {
     const drained = { what: c.what, reason: c.reason, by: c.by, sinceAt: state.now };
     state.drains.set(c.what, drained);
-    out.docs.set(`drain/${c.what}`, drained);
+    out.docs.push([`drain/${c.what}`, drained]);
     note(out, 'drain', null, `${c.what} drained by ${c.by}: ${c.reason}`, { what: c.what });
   } else {
     if (!state.drains.delete(c.what)) return done(`${c.what} is not drained`);
-    out.docs.set(`drain/${c.what}`, null);
+    out.docs.push([`drain/${c.what}`, null]);
     note(out, 'undrain', null, `${c.what} undrained by ${c.by}`, { what: c.what });
   }
   reviewAll(state, out);
@@ -225,7 +225,7 @@ function freeze(
   const what = c.record ?? 'everything';
   if (c.record === null) {
     state.freeze = frozen;
-    out.docs.set('freeze', frozen);
+    out.docs.push(['freeze', frozen]);
   } else {
     const r = state.records.get(c.record);
     if (r === undefined) return wrong(unknownRecord(state, c.record));
@@ -246,7 +246,7 @@ function drilled(state: State, c: Extract<Command, { kind: 'drilled' }>, out: St
   for (const path of config.paths) {
     const key = checkKey(c.check, path);
     state.checks.get(key)!.everFailed = true;
-    out.docs.set(`red/${key}`, true);
+    out.docs.push([`red/${key}`, true]);
   }
   note(out, 'drill', null, `${c.check}: made to fail on purpose by ${c.by}, and it did`, {
     check: c.check,

@@ -8,18 +8,17 @@
 import type { CheckState } from './detect.ts';
 import type { Outcome } from './model.ts';
 
-/** What the latest probes of one reference point came to on one path; a ring, in no order. */
+/** What the latest probes of one reference point came to on one path, by when they began. */
 export interface Track {
   readonly beganAt: number[];
   readonly passed: boolean[];
-  next: number;
 }
 
 /** `waiting`: the first probe of a reference point begun after it has not ended yet. */
 export type Light = 'clear' | 'waiting' | 'dark';
 
-/** Enough for a probe that hung for 4 s while reference points were asked every 62 ms. */
-const TRACK_LENGTH = 64;
+/** The longest that a track gets; it is then cut to half, which is still longer than any probe. */
+const TRACK_MAX = 512;
 /** What reference points lose now is counted over this. */
 const LOSS_NOW_MS = 10_000;
 const CHANCE_NATS = Math.log(1e6);
@@ -32,13 +31,23 @@ export interface Reference {
 }
 
 export function newTrack(): Track {
-  return { beganAt: [], passed: [], next: 0 };
+  return { beganAt: [], passed: [] };
 }
 
-export function remember(track: Track, beganAt: number, outcome: Outcome): void {
-  track.beganAt[track.next] = beganAt;
-  track.passed[track.next] = outcome === 'pass';
-  track.next = (track.next + 1) % TRACK_LENGTH;
+/** Nearly always the latest to begin; a probe that hung finds its place a few steps back. */
+export function remember({ beganAt, passed }: Track, at: number, outcome: Outcome): void {
+  let i = beganAt.length;
+  beganAt.push(at);
+  passed.push(outcome === 'pass');
+  for (; i > 0 && beganAt[i - 1]! > at; i--) {
+    beganAt[i] = beganAt[i - 1]!;
+    passed[i] = passed[i - 1]!;
+  }
+  beganAt[i] = at;
+  passed[i] = outcome === 'pass';
+  if (beganAt.length <= TRACK_MAX) return;
+  beganAt.splice(0, TRACK_MAX / 2);
+  passed.splice(0, TRACK_MAX / 2);
 }
 
 /**
@@ -59,23 +68,26 @@ export function lightAt(all: readonly Reference[], origin: string | null, at: nu
 
 function lightOf({ track, pending }: CheckState, at: number): Light {
   if (track === null) return 'dark';
-  let [before, after] = [-1, Number.POSITIVE_INFINITY];
-  let [passedBefore, passedAfter] = [false, false];
-  for (let i = 0; i < track.beganAt.length; i++) {
-    const began = track.beganAt[i]!;
-    if (began <= at && began >= before) {
-      before = began;
-      passedBefore = track.passed[i]!;
-    }
-    if (began >= at && began < after) {
-      after = began;
-      passedAfter = track.passed[i]!;
-    }
+  const { beganAt, passed } = track;
+  const after = firstFrom(beganAt, at);
+  const before = beganAt[after] === at ? after : after - 1;
+  if (before < 0 || !passed[before]) return 'dark';
+  for (const began of pending) {
+    if (began >= at && (after === beganAt.length || began < beganAt[after]!)) return 'waiting';
   }
-  if (!passedBefore) return 'dark';
-  for (const began of pending) if (began >= at && began < after) return 'waiting';
-  if (after === Number.POSITIVE_INFINITY) return 'waiting';
-  return passedAfter ? 'clear' : 'dark';
+  if (after === beganAt.length) return 'waiting';
+  return passed[after] ? 'clear' : 'dark';
+}
+
+/** The place of the first that is not less; most often near the end. */
+function firstFrom(sorted: readonly number[], least: number): number {
+  let [low, high] = [0, sorted.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (sorted[middle]! < least) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }
 
 /**
@@ -88,8 +100,7 @@ export function lossNow(all: readonly Reference[], cloud: string | null, now: nu
   for (const { cs, cloud: its } of all) {
     if (cs.track === null || cs.verdict !== 'up' || (its !== null && its === cloud)) continue;
     const { beganAt, passed } = cs.track;
-    for (let i = 0; i < beganAt.length; i++) {
-      if (beganAt[i]! < now - LOSS_NOW_MS) continue;
+    for (let i = beganAt.length - 1; i >= 0 && beganAt[i]! >= now - LOSS_NOW_MS; i--) {
       total++;
       if (!passed[i]) failed++;
     }

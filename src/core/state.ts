@@ -35,6 +35,8 @@ export interface OriginState {
   readonly name: string;
   health: Health;
   sinceAt: number;
+  /** The evidence behind its health, in words. */
+  why: string;
   /** Set by `down`, cleared only by `up`: patience runs from here. */
   downSinceAt: number | null;
   /** From when the time to settle counts: a start, a reload, a pause, the end of blindness. */
@@ -44,6 +46,8 @@ export interface OriginState {
   readonly records: Set<Name>;
   /** Records that wait for a fresh pass from here (rule 3). */
   readonly waiting: Set<Name>;
+  /** How long its verdict may take to settle; worked out when first asked for. */
+  settleMs: number | null;
   /** When it came back after being down, of late. */
   flaps: number[];
   /** Until then it is taken only if nothing steadier is up. */
@@ -221,6 +225,8 @@ export interface State {
   wall: number;
   readonly random: [number, number, number, number];
   readonly checks: Map<string, CheckState>;
+  /** The same, found without making a key: for the path that every observation takes. */
+  readonly byCheck: Map<CheckId, Map<string, CheckState>>;
   readonly judged: Map<CheckId, Judged>;
   readonly paths: Map<string, PathState>;
   readonly clouds: Map<string, CloudState>;
@@ -323,11 +329,12 @@ export type Effect =
 export interface Step {
   readonly effects: Effect[];
   readonly entries: Entry[];
-  readonly docs: Map<string, Json | null>;
+  /** Documents to replace or (null) remove; of two with one key the later holds. */
+  readonly docs: (readonly [key: string, value: Json | null])[];
 }
 
 export function emptyStep(): Step {
-  return { effects: [], entries: [], docs: new Map() };
+  return { effects: [], entries: [], docs: [] };
 }
 
 export function note(
@@ -352,7 +359,7 @@ export function tell(
 
 /** The record's document goes into this step's commit. */
 export function keep(out: Step, record: RecordState): void {
-  out.docs.set(`record/${record.name}`, record.doc as unknown as Json);
+  out.docs.push([`record/${record.name}`, record.doc as unknown as Json]);
 }
 
 /** A number in [0, 1) from the state's own seed (sfc32 by Chris Doty-Humphrey, PractRand). */

@@ -185,7 +185,7 @@ function grounds(state: State, r: RecordState, from: string | null, to: string) 
   const s = { ...situation(state, r, null), current: from };
   const cloud = state.config.origins[from ?? '']?.cloud ?? '';
   return {
-    votes: from === null ? '' : evidence(state, from),
+    votes: state.origins.get(from ?? '')?.why ?? '',
     candidate: evidence(state, to),
     alternatives: alternatives(s, to),
     diagnosis: state.clouds.get(cloud)?.diagnosis.sentence ?? '',
@@ -410,14 +410,13 @@ function lookForDawn(state: State, r: RecordState): void {
 
 function targetFacts(state: State, r: RecordState, name: string): TargetFacts {
   const origin = state.origins.get(name)!;
-  const settlesAt = origin.settleFromAt + settleMs(state, name);
-  const unsettled = origin.health === 'unknown' && state.now < settlesAt;
+  const settlesAt = origin.health === 'unknown' ? origin.settleFromAt + settleMs(state, name) : 0;
   return {
     origin: name,
     health: origin.health,
     sinceAt: origin.sinceAt,
     downSinceAt: origin.downSinceAt,
-    settlesAt: unsettled ? settlesAt : null,
+    settlesAt: settlesAt > state.now ? settlesAt : null,
     drained: isDrained(state, name),
     unresolved: (r.unresolved.get(name) ?? 0) > state.now,
     doomedSinceAt: doomedSince(state, name),

@@ -92,13 +92,18 @@ export function watchChecks(state: State): void {
       const turn = (i / check.paths.length) * check.intervalMs;
       const at = state.now + Math.floor(((index++ / count) * spread + turn) % check.intervalMs);
       if (state.checks.has(key)) return;
-      state.checks.set(key, checkState(key, check.id, path, state.now));
+      const cs = checkState(key, check.id, path, state.now);
+      state.checks.set(key, cs);
+      const byPath = state.byCheck.get(check.id) ?? new Map<string, CheckState>();
+      state.byCheck.set(check.id, byPath.set(path, cs));
       setTimer(state.timers, `p:${key}`, at);
     });
   }
   for (const key of state.checks.keys()) {
     if (wanted.has(key)) continue;
+    const gone = state.checks.get(key)!;
     state.checks.delete(key);
+    state.byCheck.get(gone.check)?.delete(gone.path);
     for (const timer of ['p:', 'f:', 'h:']) clearTimer(state.timers, timer + key);
   }
   for (const id of [...state.judged.keys()]) {
@@ -199,12 +204,12 @@ export function onObservation(
   o: Observation,
   out: Step,
 ): readonly Name[] {
-  const cs = state.checks.get(checkKey(check, path));
+  const cs = state.byCheck.get(check)?.get(path);
   if (cs === undefined) return NOBODY;
   const config = state.config.checks[check]!;
   const at = cs.pending.indexOf(o.startedAt);
   if (at >= 0) cs.pending.splice(at, 1);
-  if (o.outcome === 'fail' && !cs.everFailed) out.docs.set(`red/${cs.key}`, true);
+  if (o.outcome === 'fail' && !cs.everFailed) out.docs.push([`red/${cs.key}`, true]);
   const way = state.paths.get(path)!;
   const shaky = cs.missed > 0 || cs.fails > 0;
   hear(cs, o);
@@ -221,7 +226,7 @@ export function onObservation(
   }
   if (o.outcome !== 'pass' || config.origin === null) return touched;
   const awaited = state.origins.get(config.origin)!.waiting;
-  return awaited.size > 0 ? [...touched, ...awaited] : touched;
+  return awaited.size > 0 ? join(touched, [...awaited]) : touched;
 }
 
 /** Folds one observation that counts into its check, and judges where that may change something. */
@@ -352,8 +357,12 @@ function checksBy(state: State, way: PathState): CheckConfig[] {
   return Object.values(state.config.checks).filter((c) => c.paths.includes(way.name));
 }
 
+/** Adds names to those already touched; a list of its own grows in place, so a storm stays linear. */
 function join(a: readonly Name[], b: readonly Name[]): readonly Name[] {
-  return a.length === 0 ? b : b.length === 0 ? a : [...a, ...b];
+  if (b.length === 0) return a;
+  const all = a === NOBODY ? [] : (a as Name[]);
+  for (const name of b) all.push(name);
+  return all;
 }
 
 /** Probes every required check of an origin at once: rule 3 wants passes begun after a decision. */
@@ -375,7 +384,14 @@ export function hasFreshPasses(state: State, origin: string, sinceAt: number): b
 }
 
 /** The longest that the verdict of an origin may take to settle, in milliseconds (rule 8). */
-export function settleMs(state: State, origin: string): number {
+export function settleMs(state: State, name: string): number {
+  const origin = state.origins.get(name);
+  if (origin === undefined) return 0;
+  origin.settleMs ??= longestSettleMs(state, name);
+  return origin.settleMs;
+}
+
+function longestSettleMs(state: State, origin: string): number {
   const bounds = required(state, origin).map((c) => c.fall * (c.intervalMs + c.timeoutMs));
   return Math.max(0, ...bounds);
 }
@@ -590,6 +606,7 @@ function turn(state: State, origin: OriginState, health: Health, out: Step): voi
   if (health === 'down') origin.downSinceAt ??= state.now;
   if (health === 'unknown') origin.settleFromAt = state.now;
   const why = evidence(state, origin.name);
+  origin.why = why;
   note(out, 'health', null, `${origin.name}: ${was} -> ${health}: ${why}`, {
     origin: origin.name,
     was,
