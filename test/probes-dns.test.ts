@@ -142,6 +142,25 @@ test('silence, nonsense, a closed port and a forged answer have their words', as
       assert.equal(words(await asking({ transport: 'udp' }, 300)), 'fail timeout');
     },
   );
+  const forged: Respond[] = [
+    (_, build) => {
+      const bytes = build({ answers: [rr('www.shop.test. 60 A 192.0.2.7')] });
+      bytes.writeUInt16BE(bytes.readUInt16BE(0) ^ 1);
+      return [bytes];
+    },
+    (_, build) => {
+      const bytes = build({ answers: [rr('www.shop.test. 60 A 192.0.2.7')] });
+      // The first letter of the question.
+      bytes[13] = 'v'.charCodeAt(0);
+      return [bytes];
+    },
+  ];
+  for (const respond of forged) {
+    await withNames(respond, async (asking) => {
+      assert.equal(words(await asking({ transport: 'tcp' })), 'fail protocol');
+      assert.equal(words(await asking({ transport: 'udp' }, 300)), 'fail timeout');
+    });
+  }
   const closed = await closedPort();
   for (const transport of transports) {
     const settings = { dns: `127.0.0.1:${closed}`, name: 'www.shop.test', transport };
