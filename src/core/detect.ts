@@ -32,6 +32,10 @@ export interface CheckState {
   readonly key: string;
   readonly check: string;
   readonly path: string;
+  /** Names of its deadlines, made once: the engine sets them for every probe. */
+  readonly intervalKey: string;
+  readonly confirmKey: string;
+  readonly overdueKey: string;
   verdict: Verdict;
   sinceAt: number;
   /** Failures and passes in a row; one of the two is 0. */
@@ -86,6 +90,9 @@ export function checkState(key: string, check: string, path: string, now: number
     key,
     check,
     path,
+    intervalKey: `p:${key}`,
+    confirmKey: `f:${key}`,
+    overdueKey: `h:${key}`,
     verdict: 'unknown',
     sinceAt: now,
     fails: 0,

@@ -54,8 +54,18 @@ export interface OriginState {
   trustedAt: number;
 }
 
+/** One check on one path, and that path. */
+export interface Voter {
+  readonly cs: CheckState;
+  readonly way: PathState;
+}
+
 /** What all paths of one check come to. */
 export interface Judged {
+  /** One a path, in the order of the configuration. */
+  readonly all: Voter[];
+  /** Those that may vote, by independent group. */
+  readonly groups: Voter[][];
   verdict: Verdict;
   sinceAt: number;
   /** Some groups say up and some say down. */

@@ -38,6 +38,7 @@ import type {
 } from './model.ts';
 import { isDark, lightAt, lossNow, newTrack, type Reference } from './sight.ts';
 import {
+  type Judged,
   jitter,
   note,
   type OriginState,
@@ -46,6 +47,7 @@ import {
   type Step,
   takeTokens,
   tell,
+  type Voter,
 } from './state.ts';
 import { clearTimer, setTimer } from './timers.ts';
 
@@ -82,7 +84,8 @@ export function watchChecks(state: State): void {
   let index = 0;
   for (const check of all) {
     if (!state.judged.has(check.id)) {
-      state.judged.set(check.id, { verdict: 'unknown', sinceAt: state.now, disputed: false });
+      const unknown = { verdict: 'unknown' as const, sinceAt: state.now, disputed: false };
+      state.judged.set(check.id, { all: [], groups: [], ...unknown });
     }
     check.paths.forEach((path, i) => {
       const key = checkKey(check.id, path);
@@ -140,10 +143,26 @@ function watchPaths(state: State): void {
       suspect: false,
     });
   }
+  for (const check of Object.values(state.config.checks)) arrangeVoters(state, check);
   for (const cs of state.checks.values()) {
     cs.unvouched.length = 0;
     countDown(state, cs, cs.verdict === 'down' ? 1 : 0);
   }
+}
+
+function arrangeVoters(state: State, check: CheckConfig): void {
+  const { all, groups } = state.judged.get(check.id)!;
+  all.length = 0;
+  const byGroup = new Map<string, Voter[]>();
+  for (const name of check.paths) {
+    const voter = { cs: state.byCheck.get(check.id)!.get(name)!, way: state.paths.get(name)! };
+    all.push(voter);
+    // A path that sits in a cloud has no vote about that cloud.
+    if (voter.way.cloud !== null && voter.way.cloud === check.cloud) continue;
+    const { group } = voter.way;
+    byGroup.set(group, [...(byGroup.get(group) ?? []), voter]);
+  }
+  groups.splice(0, groups.length, ...byGroup.values());
 }
 
 function referenceOf(state: State, c: CheckConfig, path: string): Reference {
@@ -157,7 +176,7 @@ export function onInterval(state: State, key: string, out: Step): readonly Name[
   const cs = state.checks.get(key);
   if (cs === undefined) return NOBODY;
   const config = state.config.checks[cs.check]!;
-  setTimer(state.timers, `p:${key}`, state.now + config.intervalMs);
+  setTimer(state.timers, cs.intervalKey, state.now + config.intervalMs);
   launch(state, cs, config, out);
   if (!isStale(cs, config, state.now)) return NOBODY;
   cs.unvouched.length = 0;
@@ -183,7 +202,7 @@ export function onConfirm(state: State, key: string, out: Step): readonly Name[]
     cs.burst--;
     launch(state, cs, config, out);
   }
-  setTimer(state.timers, `f:${key}`, state.now + jitter(state, config.confirmMs, 0.1));
+  setTimer(state.timers, cs.confirmKey, state.now + jitter(state, config.confirmMs, 0.1));
   return NOBODY;
 }
 
@@ -239,7 +258,6 @@ function take(
   out: Step,
 ): readonly Name[] {
   const was = cs.verdict;
-  const quiet = cs.evidence === 0;
   const changed = observe(cs, config, o);
   if (config.role === 'reference') return NOBODY;
   const judged = state.judged.get(config.id)!;
@@ -249,8 +267,9 @@ function take(
     weigh(cs, o, way.loss, judged.verdict, 2 * thresholdOf(state, config), lost);
   }
   if (changed) countDown(state, cs, cs.verdict === 'down' ? 1 : was === 'down' ? -1 : 0);
-  const settled = judged.verdict === 'up' && !judged.disputed && o.outcome === 'pass';
-  return changed || shaky || !quiet || !settled ? judge(state, config, out) : NOBODY;
+  // A pass leaves alone what is up, unless it ends a run or a dispute.
+  const isQuiet = o.outcome === 'pass' && judged.verdict === 'up' && !shaky && !judged.disputed;
+  return changed || !isQuiet ? judge(state, config, out) : NOBODY;
 }
 
 /** A failure starts a burst at once, and counts when somebody has vouched for its path. */
@@ -378,9 +397,11 @@ export function probeFresh(state: State, origin: string, out: Step): void {
 export function hasFreshPasses(state: State, origin: string, sinceAt: number): boolean {
   const own = ownChecks(state, origin);
   const rule = state.config.origins[origin]?.quorum ?? MAJORITY;
-  const fresh = (cs: CheckState): Verdict =>
+  const fresh = ({ cs }: Voter): Verdict =>
     cs.missed === 0 && cs.passBeganAt >= sinceAt ? 'up' : 'unknown';
-  return own.length > 0 && own.every((c) => quorum(votes(state, c, fresh), rule) === 'up');
+  return (
+    own.length > 0 && own.every((c) => quorum(votes(groupsOf(state, c), fresh), rule) === 'up')
+  );
 }
 
 /** The longest that the verdict of an origin may take to settle, in milliseconds (rule 8). */
@@ -417,10 +438,9 @@ export function forgetAll(state: State, out: Step): void {
 /** Evidence for people: what each required check says by each path. */
 export function evidence(state: State, origin: string): string {
   const parts = required(state, origin).flatMap((c) =>
-    c.paths.map((path) => {
-      const cs = state.checks.get(checkKey(c.id, path))!;
-      const last = cs.last === null ? '' : ` (${cs.last.detail})`;
-      return `${c.id} by ${path} ${voteOf(state, cs)}: ${runOf(cs)} in a row${last}`;
+    (state.judged.get(c.id)?.all ?? []).map((v) => {
+      const last = v.cs.last === null ? '' : ` (${v.cs.last.detail})`;
+      return `${c.id} by ${v.way.name} ${voteOf(v)}: ${runOf(v.cs)} in a row${last}`;
     }),
   );
   return parts.slice(0, 8).join('; ');
@@ -443,8 +463,8 @@ function judge(state: State, config: CheckConfig, out: Step): readonly Name[] {
   if (config.role === 'reference') return NOBODY;
   const judged = state.judged.get(config.id);
   if (judged === undefined) return NOBODY;
-  const verdict = verdictOf(state, config, judged.verdict);
-  const disputed = isDisputed(state, config);
+  const verdict = verdictOf(state, config, judged);
+  const disputed = isDisputed(state, config, judged);
   if (verdict === judged.verdict && disputed === judged.disputed) return NOBODY;
   const changed = verdict !== judged.verdict;
   judged.disputed = disputed;
@@ -455,7 +475,7 @@ function judge(state: State, config: CheckConfig, out: Step): readonly Name[] {
     }
     // The two tests take turns: neither begins with what was gathered before its turn.
     if (verdict === 'down' || judged.verdict === 'down') {
-      for (const path of config.paths) weighAnew(state.checks.get(checkKey(config.id, path))!);
+      for (const { cs } of judged.all) weighAnew(cs);
     }
     judged.verdict = verdict;
     judged.sinceAt = state.now;
@@ -465,56 +485,59 @@ function judge(state: State, config: CheckConfig, out: Step): readonly Name[] {
   return touched;
 }
 
-function verdictOf(state: State, config: CheckConfig, was: Verdict): Verdict {
+function verdictOf(state: State, config: CheckConfig, { groups, verdict: was }: Judged): Verdict {
   const rule = ruleOf(state, config);
-  const byCount = quorum(
-    votes(state, config, (cs) => voteOf(state, cs)),
-    rule,
-  );
+  const byCount = quorum(votes(groups, voteOf), rule);
   if (state.config.detector.kind === 'counters') {
     if (byCount !== 'unknown') return byCount;
+  } else if (was === 'down') {
+    const recovers = byCount === 'up' && isProven(state, config, groups, (cs) => cs.recovery);
+    if (recovers) return 'up';
   } else {
-    const h = thresholdOf(state, config);
-    if (evidenceOf(state, config, rule, (cs) => cs.evidence) >= h) return 'down';
-    const recovers = () => evidenceOf(state, config, rule, (cs) => cs.recovery) >= h;
-    if (byCount === 'up' && (was !== 'down' || recovers())) return 'up';
+    if (isProven(state, config, groups, (cs) => cs.evidence)) return 'down';
+    if (byCount === 'up') return 'up';
   }
   // Not enough for another verdict: what was known holds, unless too few see any more.
-  const heard = votes(state, config, (cs) => (canSee(state, config, cs) ? 'up' : 'unknown'));
+  const heard = votes(groups, (v) => (canSee(state, config, v) ? 'up' : 'unknown'));
   return quorum(heard, rule) === 'up' ? was : 'unknown';
 }
 
-/** What the groups' sums of evidence are worth together; 0 while too few groups have any. */
-function evidenceOf(
+/** Whether the groups' sums of evidence together reach the threshold. */
+function isProven(
   state: State,
   config: CheckConfig,
-  rule: QuorumRule,
+  groups: readonly (readonly Voter[])[],
   of: (cs: CheckState) => number,
-): number {
-  const groups = byGroup(state, config, (cs) => (canSee(state, config, cs) ? of(cs) : null));
-  const sighted = groups.filter((g) => g.length > 0);
-  const need = quorumSize(sighted.length, groups.length, rule);
-  // Within a group the least counts: its paths share their failures.
-  const each = sighted.map((g) => Math.min(...g)).filter((e) => e > 0);
-  return each.length >= need ? weight(each, need) : 0;
+): boolean {
+  let sighted = 0;
+  const each: number[] = [];
+  for (const group of groups) {
+    // Within a group the least counts: its paths share their failures.
+    let least = Number.POSITIVE_INFINITY;
+    for (const v of group) if (canSee(state, config, v)) least = Math.min(least, of(v.cs));
+    if (least === Number.POSITIVE_INFINITY) continue;
+    sighted++;
+    if (least > 0) each.push(least);
+  }
+  if (each.length === 0) return false;
+  const need = quorumSize(sighted, groups.length, ruleOf(state, config));
+  return each.length >= need && weight(each, need) >= thresholdOf(state, config);
 }
 
-function canSee(state: State, config: CheckConfig, cs: CheckState): boolean {
-  const path = state.paths.get(cs.path)!;
-  return !path.blind && !path.suspect && cs.last !== null && !isStale(cs, config, state.now);
+function canSee(state: State, config: CheckConfig, { cs, way }: Voter): boolean {
+  return !way.blind && !way.suspect && cs.last !== null && !isStale(cs, config, state.now);
 }
 
 /** A path's vote about one check: its own verdict, unless it is blind or not to be believed. */
-function voteOf(state: State, cs: CheckState): Verdict {
-  const path = state.paths.get(cs.path)!;
-  return path.blind || path.suspect ? 'unknown' : cs.verdict;
+function voteOf({ cs, way }: Voter): Verdict {
+  return way.blind || way.suspect ? 'unknown' : cs.verdict;
 }
 
 /** A failure must be put in its light at once: the path's reference points are asked. */
 function askReferences(state: State, cs: CheckState, config: CheckConfig, out: Step): void {
   if (config.role === 'reference') return;
   const path = state.paths.get(cs.path)!;
-  if (path.blind || state.now - path.askedAt < config.confirmMs / 4) return;
+  if (path.blind || state.now - path.askedAt < askEveryMs(config)) return;
   path.askedAt = state.now;
   let asked = 0;
   // Those that answered last have more to say than those that are down themselves.
@@ -528,35 +551,33 @@ function askReferences(state: State, cs: CheckState, config: CheckConfig, out: S
   }
 }
 
+/** Often enough for a burst; rarely enough that a track is longer than the slowest probe. */
+function askEveryMs(config: CheckConfig): number {
+  return Math.max(config.confirmMs / 4, config.timeoutMs / 64);
+}
+
 /** The votes of the independent groups that may speak about a check. */
-function votes(state: State, check: CheckConfig, of: (cs: CheckState) => Verdict): Verdict[] {
-  return byGroup(state, check, of).map(groupVote);
+function votes(groups: readonly (readonly Voter[])[], of: (v: Voter) => Verdict): Verdict[] {
+  return groups.map((group) => (group.length === 1 ? of(group[0]!) : groupVote(group.map(of))));
 }
 
-function byGroup<T>(state: State, check: CheckConfig, of: (cs: CheckState) => T | null): T[][] {
-  const groups = new Map<string, T[]>();
-  for (const name of check.paths) {
-    const path = state.paths.get(name)!;
-    // A path that sits in a cloud has no vote about that cloud.
-    if (path.cloud !== null && path.cloud === check.cloud) continue;
-    const group = groups.get(path.group) ?? [];
-    if (group.length === 0) groups.set(path.group, group);
-    const value = of(state.checks.get(checkKey(check.id, name))!);
-    if (value !== null) group.push(value);
+function isDisputed(state: State, config: CheckConfig, { groups }: Judged): boolean {
+  if (groups.length < 2 || !groups.some((g) => g.some(({ cs }) => cs.verdict === 'down'))) {
+    return false;
   }
-  return [...groups.values()];
-}
-
-function isDisputed(state: State, config: CheckConfig): boolean {
-  if (config.paths.length < 2) return false;
   // Only what a path has firmly said for a while: neither an outage nor lossy paths are a dispute.
   const oldEnough = state.now - DISPUTE_INTERVALS * config.intervalMs;
-  const all = votes(state, config, (cs) => {
-    const vote = voteOf(state, cs);
-    const isFirm = vote === 'up' ? cs.missed === 0 : cs.passes === 0 && cs.sinceAt <= oldEnough;
+  const all = votes(groups, (v) => {
+    const vote = voteOf(v);
+    const { missed, passes, sinceAt } = v.cs;
+    const isFirm = vote === 'up' ? missed === 0 : passes === 0 && sinceAt <= oldEnough;
     return isFirm ? vote : 'unknown';
   });
   return all.includes('up') && all.includes('down');
+}
+
+function groupsOf(state: State, config: CheckConfig): readonly (readonly Voter[])[] {
+  return state.judged.get(config.id)?.groups ?? [];
 }
 
 function ruleOf(state: State, config: CheckConfig): QuorumRule {
@@ -734,26 +755,20 @@ function isOpen(state: State, cs: CheckState, config: CheckConfig): boolean {
   const oldest = cs.pending[0];
   if (oldest !== undefined && state.now - oldest >= overdueMs(cs, config)) return true;
   // Another path of this check is in doubt: this one is its witness.
-  return config.paths.some((p) => {
-    const other = state.checks.get(checkKey(config.id, p))!;
-    return other !== cs && other.verdict === 'up' && isInDoubt(state, other);
-  });
+  const { all } = state.judged.get(config.id)!;
+  return all.some((v) => v.cs !== cs && v.cs.verdict === 'up' && isInDoubt(state, v.cs));
 }
 
 /** The first failure on one path re-probes the check on all its paths. */
 function burstEverywhere(state: State, cs: CheckState, afterMs: number): void {
   burst(state, cs, afterMs);
-  const config = state.config.checks[cs.check]!;
-  if (config.paths.length < 2) return;
-  for (const path of config.paths) {
-    if (path !== cs.path) burst(state, state.checks.get(checkKey(config.id, path))!, 0);
-  }
+  for (const v of state.judged.get(cs.check)!.all) if (v.cs !== cs) burst(state, v.cs, 0);
 }
 
 function burst(state: State, cs: CheckState, afterMs: number): void {
   if (cs.burst > 0) return;
   cs.burst = BURST_MAX;
-  setTimer(state.timers, `f:${cs.key}`, state.now + jitter(state, afterMs, 0.1));
+  setTimer(state.timers, cs.confirmKey, state.now + jitter(state, afterMs, 0.1));
 }
 
 function overdueMs(cs: CheckState, config: CheckConfig): number {
@@ -767,6 +782,6 @@ function launch(state: State, cs: CheckState, config: CheckConfig, out: Step): v
   out.effects.push({ kind: 'probe', check: cs.check, path: cs.path, at: state.now });
   const overdue = overdueMs(cs, config);
   if (cs.verdict === 'up' && cs.burst === 0 && overdue < config.timeoutMs) {
-    setTimer(state.timers, `h:${cs.key}`, state.now + overdue);
+    setTimer(state.timers, cs.overdueKey, state.now + overdue);
   }
 }
