@@ -1,0 +1,614 @@
+// The controller's own duties, with the real engine, stand-in adapters and a clock moved by hand:
+// what is past its deadline, that this process stood still, that a commit failed; and that nothing
+// is performed before it is committed. Nothing here sleeps or listens on anything.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { type Adapters, Controller, type World } from '../src/controller.ts';
+import type {
+  Change,
+  Command,
+  CoreConfig,
+  Entry,
+  Json,
+  Name,
+  Notice,
+  Observation,
+  Result,
+  Seen,
+} from '../src/core/model.ts';
+import { parseMarker } from '../src/core/plan.ts';
+import type {
+  Clock,
+  Commit,
+  Observer,
+  ProbeResult,
+  Prober,
+  Provider,
+  Store,
+  StoredEntry,
+  Verifier,
+} from '../src/ports.ts';
+import { coreConfig } from './world.ts';
+
+const WWW = 'www.gslb.test.';
+const WALL_0 = Date.UTC(2026, 0, 1);
+
+/** Time stands until a test moves it. */
+class HandClock implements Clock {
+  #now = WALL_0;
+  #wall = WALL_0;
+  #timers = new Set<{ readonly at: number; readonly then: () => void }>();
+
+  now(): number {
+    return this.#now;
+  }
+
+  wall(): number {
+    return this.#wall;
+  }
+
+  after(ms: number, then: () => void): () => void {
+    const timer = { at: this.#now + Math.max(0, ms), then };
+    this.#timers.add(timer);
+    return () => void this.#timers.delete(timer);
+  }
+
+  /** Runs on, firing what falls due in order, each with all that comes of it at once. */
+  async advance(ms: number): Promise<void> {
+    const until = this.#now + ms;
+    for (;;) {
+      await settled();
+      const due = [...this.#timers].filter((t) => t.at <= until).sort((a, b) => a.at - b.at)[0];
+      if (due === undefined) break;
+      this.#timers.delete(due);
+      this.stall(Math.max(0, due.at - this.#now));
+      due.then();
+    }
+    this.stall(until - this.#now);
+  }
+
+  /** Time passes and nothing of ours runs. */
+  stall(ms: number): void {
+    this.#now += ms;
+    this.#wall += ms;
+  }
+
+  /** The machine slept: the monotonic clock stood as well. */
+  sleep(ms: number): void {
+    this.#wall += ms;
+  }
+}
+
+/** Lets everything run that waits for nothing but its turn. */
+function settled(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
+
+type Ways = 'pass' | 'fail' | 'held';
+type ApiWay = 'ok' | 'never' | 'never-write' | 'throws';
+
+/** One vendor: holds records, answers after 20 ms, or never. */
+class Vendor implements Provider {
+  readonly name: string;
+  readonly capabilities = {} as Provider['capabilities'];
+  readonly records = new Map<Name, { cname: Name; ttl: number; markers: string[] }>();
+  api: ApiWay = 'ok';
+  calls: string[] = [];
+  aborted = 0;
+  closed = 0;
+  /** Ends the writes under way that never end by themselves. */
+  readonly releases: (() => void)[] = [];
+  readonly #lab: Lab;
+
+  constructor(name: string, lab: Lab) {
+    this.name = name;
+    this.#lab = lab;
+  }
+
+  zone(): never {
+    throw new Error('not asked here');
+  }
+
+  preflight(): never {
+    throw new Error('not asked here');
+  }
+
+  async read(
+    names: readonly Name[],
+    signal: AbortSignal,
+  ): Promise<Result<Readonly<Record<Name, Seen>>>> {
+    this.calls.push('read');
+    this.#lab.log.push(`read ${this.name}`);
+    if (this.api === 'throws') throw new Error('a fault of the adapter');
+    if (this.api === 'never') await this.#never(signal);
+    await this.#lab.pause(20);
+    return { ok: true, value: Object.fromEntries(names.map((n) => [n, this.seen(n)])) };
+  }
+
+  async write(changes: readonly Change[], signal: AbortSignal): Promise<readonly Result<null>[]> {
+    this.calls.push('write');
+    for (const c of changes) this.#lab.log.push(`write ${this.name} epoch ${c.to.epoch}`);
+    if (this.api !== 'ok') await this.#never(signal);
+    await this.#lab.pause(20);
+    for (const c of changes) {
+      this.records.set(c.name, { cname: c.to.cname, ttl: c.to.ttl, markers: [c.to.marker] });
+    }
+    return changes.map(() => ({ ok: true, value: null }));
+  }
+
+  seen(name: Name): Seen {
+    const held = this.records.get(name);
+    const cnames = held === undefined ? [] : [{ value: held.cname, ttl: held.ttl }];
+    return { cnames, markers: held?.markers ?? [], refusal: null, ref: null };
+  }
+
+  epoch(): number {
+    return parseMarker(this.records.get(WWW)?.markers[0] ?? '')?.epoch ?? 0;
+  }
+
+  close(): void {
+    this.closed++;
+  }
+
+  /** An adapter that does not even heed its signal. */
+  #never(signal: AbortSignal): Promise<void> {
+    signal.addEventListener('abort', () => {
+      this.aborted++;
+    });
+    return new Promise((resolve) => void this.releases.push(resolve));
+  }
+}
+
+/** Everything around one controller. */
+class Lab {
+  readonly clock = new HandClock();
+  /** Commits, calls and notices, in the order in which they happened. */
+  readonly log: string[] = [];
+  readonly entries: Entry[] = [];
+  readonly observations: { readonly check: string; readonly o: Observation }[] = [];
+  readonly troubles: string[] = [];
+  readonly vendors: Record<string, Vendor> = {};
+  readonly origins = new Map<string, Ways>();
+  readonly held: { readonly check: string; readonly end: (r: ProbeResult) => void }[] = [];
+  readonly config: CoreConfig;
+  controller!: Controller;
+  /** Whether this commit fails. */
+  refuses: (commit: Commit) => boolean = () => false;
+  attempts = 0;
+  docs: Record<string, Json> = {};
+  proberClosed = 0;
+
+  constructor(config: CoreConfig = coreConfig({ providers: ['cf', 'r53'] })) {
+    this.config = config;
+    for (const name of Object.keys(config.lanes)) {
+      const vendor = new Vendor(name, this);
+      vendor.records.set(WWW, { cname: 'a.shop.test.', ttl: 60, markers: [] });
+      this.vendors[name] = vendor;
+    }
+  }
+
+  pause(ms: number): Promise<void> {
+    return new Promise((resolve) => void this.clock.after(ms, resolve));
+  }
+
+  adapters(): Adapters {
+    const prober: Prober = {
+      probe: (check) => this.#probe(check),
+      close: () => {
+        this.proberClosed++;
+      },
+    };
+    const verifier: Verifier = {
+      ask: async (provider, record, { marker }) => {
+        await this.pause(5);
+        const held = this.vendors[provider]!.records.get(record);
+        if (held === undefined) {
+          const answer = { kind: 'nxdomain', detail: 'NXDOMAIN' } as const;
+          return [{ server: provider, answer, markers: marker ? [] : null }];
+        }
+        const answer = { kind: 'cname', value: held.cname, ttl: held.ttl } as const;
+        return [{ server: provider, answer, markers: marker ? held.markers : null }];
+      },
+      chain: async (name) => {
+        await this.pause(5);
+        return { kind: 'answered', chain: [name] };
+      },
+      close: () => {},
+    };
+    const notifier = {
+      notify: async (notice: Notice) => {
+        this.log.push(`tell ${notice.kind}`);
+      },
+    };
+    return { prober, providers: this.vendors, verifier, notifier };
+  }
+
+  /** Starts, and lets both origins come up and the record be adopted. */
+  async start(): Promise<void> {
+    const world: World = {
+      clock: this.clock,
+      store: this.#store(),
+      coordinator: { start: (tell) => tell({ kind: 'held', term: 1 }), close: () => {} },
+      observers: [this.#observer()],
+      seed: [1, 2, 3, 4],
+      version: 'test',
+    };
+    this.controller = new Controller(this.config, this.adapters(), world);
+    this.controller.start();
+    await this.clock.advance(3000);
+    assert.equal(this.target(), 'a');
+    for (const o of this.controller.status().origins) assert.equal(o.health, 'up');
+  }
+
+  /** Stops, with the time it may want for writes under way. */
+  async stop(): Promise<void> {
+    const stopping = this.controller.stop();
+    await this.clock.advance(4000);
+    await stopping;
+  }
+
+  target(): string | null {
+    return this.controller.status().records[0]!.target;
+  }
+
+  stay(): string {
+    return this.controller.status().records[0]!.stay.reason;
+  }
+
+  command(target: string): ReturnType<Controller['command']> {
+    return this.controller.command(switchTo(target));
+  }
+
+  /** Ends every held probe of a check in one way. */
+  end(check: string, outcome: 'pass' | 'fail'): void {
+    const all = this.held.splice(0);
+    for (const probe of all) {
+      if (probe.check === check) probe.end(result(outcome));
+      else this.held.push(probe);
+    }
+  }
+
+  async #probe(check: string): Promise<ProbeResult> {
+    const way = this.origins.get(check.split('/')[0]!) ?? 'pass';
+    if (way === 'held') return new Promise((end) => void this.held.push({ check, end }));
+    await this.pause(5);
+    return result(way);
+  }
+
+  #store(): Store {
+    return {
+      load: () => ({ docs: this.docs, at: 0 }),
+      commit: (commit) => {
+        this.attempts++;
+        if (this.refuses(commit)) throw new Error('disk full');
+        for (const [key, value] of commit.docs) {
+          if (value === null) delete this.docs[key];
+          else this.docs[key] = structuredClone(value);
+        }
+        for (const entry of commit.entries) {
+          this.entries.push(entry);
+          this.log.push(`commit ${entry.kind}`);
+        }
+      },
+      history: () =>
+        this.entries.map((e, i) => ({ ...e, seq: i + 1, at: 0, wall: 0 }) as StoredEntry),
+      close: () => {},
+    };
+  }
+
+  #observer(): Observer {
+    return {
+      probed: (check, _path, o) => void this.observations.push({ check, o }),
+      trouble: (what) => void this.troubles.push(what),
+    };
+  }
+}
+
+function result(outcome: 'pass' | 'fail'): ProbeResult {
+  return { outcome, reason: outcome === 'pass' ? 'ok' : 'refused', detail: outcome, phases: {} };
+}
+
+function switchTo(target: string): Command {
+  const words = { reason: 'because', by: 'ann', forMs: null, force: false, dryRun: false };
+  return { kind: 'switch', record: WWW, target, ...words };
+}
+
+// ---------------------------------------------------------------- our own stalls
+
+test('a failure that straddles a stall of the event loop is blind, a pass stays a pass', async () => {
+  const lab = new Lab();
+  await lab.start();
+  lab.origins.set('a', 'held').set('b', 'held');
+  await lab.clock.advance(1500);
+  assert.ok(lab.held.some((p) => p.check === 'a/web') && lab.held.some((p) => p.check === 'b/web'));
+  lab.clock.stall(900);
+  const before = lab.observations.length;
+  lab.end('a/web', 'fail');
+  lab.end('b/web', 'pass');
+  await settled();
+  const seen = lab.observations.slice(before);
+  const [a, b] = ['a/web', 'b/web'].map((check) => seen.filter((s) => s.check === check));
+  assert.ok(a!.length > 0 && a!.every(({ o }) => o.outcome === 'blind' && o.reason === 'stalled'));
+  assert.ok(b!.length > 0 && b!.every(({ o }) => o.outcome === 'pass'));
+  await lab.stop();
+});
+
+test('a stall that the heartbeat saw first is remembered until its probes have ended', async () => {
+  const lab = new Lab();
+  await lab.start();
+  lab.origins.set('a', 'held');
+  await lab.clock.advance(1500);
+  lab.clock.stall(900);
+  const stalledUntil = lab.clock.now();
+  await lab.clock.advance(250);
+  const before = lab.observations.length;
+  lab.origins.set('a', 'fail');
+  lab.end('a/web', 'fail');
+  await settled();
+  const ended = lab.observations.slice(before).filter((s) => s.check === 'a/web');
+  const straddling = ended.filter(({ o }) => o.startedAt < stalledUntil);
+  assert.ok(straddling.length > 0 && straddling.every(({ o }) => o.outcome === 'blind'));
+  // What begins after the stall is a vote again, and moves the record.
+  await lab.clock.advance(5000);
+  assert.equal(lab.observations.findLast((s) => s.check === 'a/web')!.o.outcome, 'fail');
+  assert.equal(lab.target(), 'b');
+  await lab.stop();
+});
+
+test('a failure with no stall of ours is a vote', async () => {
+  const lab = new Lab();
+  await lab.start();
+  lab.origins.set('a', 'held');
+  await lab.clock.advance(1500);
+  const before = lab.observations.length;
+  lab.end('a/web', 'fail');
+  await settled();
+  const seen = lab.observations.slice(before).filter((s) => s.check === 'a/web');
+  assert.ok(seen.length > 0 && seen.every(({ o }) => o.outcome === 'fail'));
+  await lab.stop();
+});
+
+for (const [how, pass] of [
+  ['the process stood still', (c: HandClock) => c.stall(60_000)],
+  ['the machine slept', (c: HandClock) => c.sleep(60_000)],
+] as const) {
+  test(`after ${how} for a minute nothing counted holds and no decision survives`, async () => {
+    const lab = new Lab(coreConfig({ providers: ['cf'], record: { patienceMs: 10_000 } }));
+    await lab.start();
+    lab.origins.set('a', 'fail');
+    await lab.clock.advance(9000);
+    assert.equal(lab.stay(), 'patience');
+    pass(lab.clock);
+    lab.origins.set('a', 'pass');
+    await lab.clock.advance(150);
+    const pauses = lab.entries.filter((e) => e.kind === 'paused');
+    assert.equal(pauses.length, 1);
+    assert.ok((pauses[0]!.data as { forMs: number }).forMs >= 60_000);
+    await lab.clock.advance(30_000);
+    assert.equal(lab.target(), 'a');
+    assert.equal(lab.entries.filter((e) => e.kind === 'switch').length, 0);
+    await lab.stop();
+  });
+}
+
+// ---------------------------------------------------------------- the commit
+
+test('effects are performed only after the commit that says so', async () => {
+  const lab = new Lab();
+  await lab.start();
+  lab.origins.set('a', 'fail');
+  lab.log.length = 0;
+  await lab.clock.advance(5000);
+  assert.equal(lab.target(), 'b');
+  const at = (line: string) => lab.log.indexOf(line);
+  const committed = at('commit switch');
+  assert.ok(committed >= 0);
+  assert.ok(at('tell switch') > committed, lab.log.join(', '));
+  for (const vendor of ['cf', 'r53']) {
+    assert.ok(at(`read ${vendor}`) > committed, lab.log.join(', '));
+    assert.ok(at(`write ${vendor} epoch 2`) > committed, lab.log.join(', '));
+  }
+  await lab.stop();
+});
+
+test('a switch whose commit throws is taken back, nothing is written, and it is made when the store works', async () => {
+  const lab = new Lab();
+  await lab.start();
+  lab.refuses = (c) => c.entries.some((e) => e.kind === 'switch') || c.docs[0]?.[0] === 'alive';
+  lab.origins.set('a', 'fail');
+  await lab.clock.advance(10_000);
+  assert.equal(lab.target(), 'a');
+  assert.equal(lab.stay(), 'store-failed');
+  assert.equal(lab.controller.status().ready.ok, false);
+  assert.ok(lab.troubles.includes('store'));
+  for (const vendor of Object.values(lab.vendors)) assert.equal(vendor.epoch(), 1);
+  assert.ok(!lab.log.some((line) => line.endsWith('epoch 2')), lab.log.join(', '));
+  lab.refuses = () => false;
+  await lab.clock.advance(5000);
+  assert.equal(lab.controller.status().ready.ok, true);
+  assert.equal(lab.target(), 'b');
+  for (const vendor of Object.values(lab.vendors)) assert.equal(vendor.epoch(), 2);
+  await lab.stop();
+});
+
+test('a store that failed is tried once a second and by nothing else', async () => {
+  const lab = new Lab();
+  await lab.start();
+  lab.refuses = () => true;
+  await lab.command('b');
+  const before = lab.attempts;
+  await lab.clock.advance(10_000);
+  assert.equal(lab.attempts - before, 10);
+  await lab.stop();
+});
+
+test('an operator whose command could not be committed is told so, and nothing has moved', async () => {
+  const lab = new Lab();
+  await lab.start();
+  lab.refuses = () => true;
+  const reply = await lab.command('b');
+  assert.equal(reply.exit, 1);
+  assert.match(reply.message, /store cannot commit/);
+  assert.equal(lab.target(), 'a');
+  assert.equal(lab.controller.status().records[0]!.pin, null);
+  const again = await lab.command('b');
+  assert.equal(again.exit, 1);
+  await lab.clock.advance(2000);
+  assert.ok(!lab.log.some((line) => line.endsWith('epoch 2')));
+  lab.refuses = () => false;
+  await lab.clock.advance(2000);
+  const done = await lab.command('b');
+  assert.equal(done.exit, 0);
+  await lab.clock.advance(1000);
+  assert.equal(lab.vendors['cf']!.epoch(), 2);
+  await lab.stop();
+});
+
+// ---------------------------------------------------------------- deadlines
+
+test('a reading that never ends is cut at its deadline and counts as unavailable', async () => {
+  const lab = new Lab();
+  await lab.start();
+  const cf = lab.vendors['cf']!;
+  cf.api = 'never';
+  assert.equal((await lab.command('b')).exit, 0);
+  await lab.clock.advance(2400);
+  assert.equal(cf.aborted, 0);
+  await lab.clock.advance(200);
+  assert.equal(cf.aborted, 1);
+  const problem = problemAt(lab, 'cf');
+  assert.match(problem ?? '', /no answer within the deadline/);
+  assert.ok(lab.entries.some((e) => e.sentence.startsWith('lane cf: unavailable')));
+  // It is tried again, and the record follows when the vendor answers.
+  cf.api = 'ok';
+  await lab.clock.advance(5000);
+  assert.equal(cf.epoch(), 2);
+  await lab.stop();
+});
+
+test('a write that never ends is cut at its deadline, counts as uncertain, and is read back', async () => {
+  const lab = new Lab();
+  await lab.start();
+  const cf = lab.vendors['cf']!;
+  cf.api = 'never-write';
+  cf.calls = [];
+  assert.equal((await lab.command('b')).exit, 0);
+  await lab.clock.advance(2450);
+  assert.deepEqual(cf.calls, ['read', 'write']);
+  await lab.clock.advance(200);
+  assert.ok(lab.entries.some((e) => e.sentence.startsWith('lane cf: uncertain')));
+  assert.deepEqual(cf.calls.slice(0, 3), ['read', 'write', 'read']);
+  await lab.stop();
+});
+
+test('an adapter that throws is troubled over and taken for one that does not answer', async () => {
+  const lab = new Lab();
+  await lab.start();
+  const cf = lab.vendors['cf']!;
+  cf.api = 'throws';
+  assert.equal((await lab.command('b')).exit, 0);
+  await lab.clock.advance(500);
+  assert.ok(lab.troubles.includes('adapter'));
+  cf.api = 'ok';
+  await lab.clock.advance(5000);
+  assert.equal(cf.epoch(), 2);
+  await lab.stop();
+});
+
+test('a provider that hangs delays no other lane', async () => {
+  const lab = new Lab();
+  await lab.start();
+  lab.vendors['r53']!.api = 'never';
+  assert.equal((await lab.command('b')).exit, 0);
+  await lab.clock.advance(100);
+  assert.equal(lab.vendors['cf']!.epoch(), 2);
+  assert.equal(lab.vendors['r53']!.epoch(), 1);
+  await lab.stop();
+});
+
+// ---------------------------------------------------------------- reload and stop
+
+test('a reload that takes away the target in force is refused and changes nothing', async () => {
+  const lab = new Lab();
+  await lab.start();
+  const without = coreConfig({ providers: ['cf', 'r53'], origins: { b: { cloud: 'two' } } });
+  const problems = lab.controller.reload(without, lab.adapters());
+  assert.equal(problems.length, 1);
+  assert.match(problems[0]!, /target a .* is in force .* run `detour switch`/);
+  assert.equal(lab.controller.status().reload?.ok, false);
+  await lab.clock.advance(20_000);
+  assert.equal(lab.target(), 'a');
+  assert.equal(lab.proberClosed, 0);
+  assert.deepEqual(
+    lab.controller.status().records[0]!.targets.map((t) => t.origin),
+    ['a', 'b'],
+  );
+  await lab.stop();
+});
+
+test('a good reload is put in force, and the old adapters are let go of later', async () => {
+  const lab = new Lab();
+  await lab.start();
+  const more = coreConfig({
+    providers: ['cf', 'r53'],
+    origins: { a: { cloud: 'one' }, b: { cloud: 'two' }, c: { cloud: 'three' } },
+  });
+  assert.deepEqual(lab.controller.reload(more, lab.adapters()), []);
+  assert.equal(lab.controller.status().reload?.ok, true);
+  assert.equal(lab.controller.status().records[0]!.targets.length, 3);
+  await lab.clock.advance(14_000);
+  assert.equal(lab.proberClosed, 0);
+  await lab.clock.advance(2000);
+  assert.equal(lab.proberClosed, 1);
+  await lab.stop();
+});
+
+test('stopping waits for a write under way, and for nothing new', async () => {
+  const lab = new Lab();
+  await lab.start();
+  const cf = lab.vendors['cf']!;
+  cf.api = 'never-write';
+  assert.equal((await lab.command('b')).exit, 0);
+  await lab.clock.advance(100);
+  let stopped = false;
+  const stopping = lab.controller.stop().then(() => {
+    stopped = true;
+  });
+  await lab.clock.advance(1000);
+  assert.equal(stopped, false);
+  assert.equal(cf.closed, 0);
+  const calls = Object.values(lab.vendors).map((v) => v.calls.length);
+  for (const release of cf.releases) release();
+  await lab.clock.advance(100);
+  await stopping;
+  assert.equal(cf.epoch(), 2);
+  assert.equal(cf.closed, 1);
+  assert.deepEqual(
+    Object.values(lab.vendors).map((v) => v.calls.length),
+    calls,
+  );
+  assert.equal(lab.entries.at(-1)!.kind, 'stop');
+});
+
+test('stopping waits no longer than its grace, and answers whoever asks by then', async () => {
+  const lab = new Lab();
+  await lab.start();
+  const cf = lab.vendors['cf']!;
+  cf.api = 'never-write';
+  assert.equal((await lab.command('b')).exit, 0);
+  await lab.clock.advance(100);
+  const stopping = lab.controller.stop();
+  const refused = await lab.command('a');
+  assert.equal(refused.exit, 1);
+  assert.match(refused.message, /stopping/);
+  await lab.clock.advance(3100);
+  await stopping;
+  assert.equal(cf.closed, 1);
+  assert.equal(cf.aborted, 1);
+});
+
+function problemAt(lab: Lab, provider: string): string | null {
+  const { providers } = lab.controller.status().records[0]!;
+  return providers.find((p) => p.provider === provider)!.problem;
+}
