@@ -336,6 +336,7 @@ function shapeOf(words: readonly string[]): Shape {
     else if (key === 'mode' || key === 'drift') record[key] = value;
     else if (key === 'interval') check['intervalMs'] = parseDuration(value);
     else if (key === 'timeout') check['timeoutMs'] = parseDuration(value);
+    else if (key === 'confirm') check['confirmMs'] = parseDuration(value);
     else if (key === 'fall' || key === 'rise') check[key] = Number(value);
     else throw new Error(`a scenario's config has no word ${key}`);
   }

@@ -237,9 +237,10 @@ export function forget(state: CheckState, now: number): boolean {
   return state.verdict !== 'unknown' && settle(state, 'unknown', now);
 }
 
-/** True while probes beyond the usual ones should confirm what the verdict is. */
+/** True while the path's own verdict is not known, or what it sees lately contradicts it. */
 export function isDoubtful(state: CheckState): boolean {
-  return state.verdict === 'unknown' || (state.verdict === 'up' && state.fails > 0);
+  if (state.verdict === 'down') return state.passes > 0;
+  return state.verdict === 'unknown' || state.fails > 0 || state.unvouched.length > 0;
 }
 
 /**

@@ -1,6 +1,7 @@
 // When to probe what, whom to believe, and what it makes of the health of origins. Regular probes
-// keep their phase; the first failure, or the first probe that takes far longer than usual, starts a
-// burst on all the check's paths that confirms or clears it (design, section 4).
+// keep their phase; the first failure, the first pass after an outage, or a probe that takes far
+// longer than usual starts a burst on all the check's paths that confirms or clears it (design,
+// section 4).
 //
 // Whom to believe. A failure counts once a reference point vouches that the path could see just then
 // (sight.ts); until then it only starts a burst, and what nobody vouches for is void. So neither the
@@ -196,14 +197,20 @@ export function onConfirm(state: State, key: string, out: Step): readonly Name[]
     return NOBODY;
   }
   const counters = state.config.detector.kind === 'counters' || config.role === 'reference';
-  const wanted = Math.max(config.fall, config.rise);
-  const enough = counters && cs.fails + cs.unvouched.length + cs.pending.length >= wanted;
+  const enough = counters && couldSettle(cs, config);
   if (!enough && takeTokens(state.confirm, state.config.confirm, state.now, 1)) {
     cs.burst--;
     launch(state, cs, config, out);
   }
   setTimer(state.timers, cs.confirmKey, state.now + jitter(state, config.confirmMs, 0.1));
   return NOBODY;
+}
+
+/** Whether the probes under way suffice to change the verdict if they end like the last ones. */
+function couldSettle(cs: CheckState, config: CheckConfig): boolean {
+  const wanted = cs.verdict === 'up' ? config.fall : cs.verdict === 'down' ? config.rise : 0;
+  const run = cs.verdict === 'down' ? cs.passes : cs.fails + cs.unvouched.length;
+  return run + cs.pending.length >= (wanted || Math.max(config.fall, config.rise));
 }
 
 /** A probe has been under way for far longer than usual: confirm already. */
@@ -743,20 +750,20 @@ function isSuspect(state: State, path: PathState): boolean {
 /** With the sequential detector doubt lasts as long as there is evidence, not only a run. */
 function isInDoubt(state: State, cs: CheckState): boolean {
   if (state.paths.get(cs.path)!.blind) return false;
-  if (isDoubtful(cs) || (cs.verdict === 'up' && cs.unvouched.length > 0)) return true;
-  if (state.config.detector.kind === 'counters') return false;
-  return cs.evidence > 0 && state.judged.get(cs.check)?.verdict === 'up';
+  if (state.config.detector.kind === 'counters') return isDoubtful(cs);
+  if (state.judged.get(cs.check)!.verdict !== 'down') return cs.evidence > 0 || isDoubtful(cs);
+  return cs.recovery > 0 || cs.verdict === 'unknown';
 }
 
 /** A burst goes on while the verdict is in doubt or a probe is overdue. */
 function isOpen(state: State, cs: CheckState, config: CheckConfig): boolean {
   if (isInDoubt(state, cs)) return true;
-  if (cs.verdict !== 'up') return false;
   const oldest = cs.pending[0];
-  if (oldest !== undefined && state.now - oldest >= overdueMs(cs, config)) return true;
+  const waits = cs.verdict === 'up' && oldest !== undefined;
+  if (waits && state.now - oldest >= overdueMs(cs, config)) return true;
   // Another path of this check is in doubt: this one is its witness.
   const { all } = state.judged.get(config.id)!;
-  return all.some((v) => v.cs !== cs && v.cs.verdict === 'up' && isInDoubt(state, v.cs));
+  return all.some((v) => v.cs !== cs && v.cs.verdict !== 'unknown' && isInDoubt(state, v.cs));
 }
 
 /** The first failure on one path re-probes the check on all its paths. */

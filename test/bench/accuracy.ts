@@ -22,9 +22,15 @@ const TIMEOUT_MS = 1000;
 const ANSWER_MS = 5;
 const WARM_MS = 60_000;
 const YEAR_MS = 365 * 86_400_000;
-const detectors: Readonly<Record<string, Detector>> = {
-  sequential: { kind: 'sequential', falseSwitchEveryMs: 10 * YEAR_MS },
-  counters: { kind: 'counters' },
+interface Variant {
+  readonly detector: Detector;
+  readonly patienceMs: number;
+}
+const sequential: Detector = { kind: 'sequential', falseSwitchEveryMs: 10 * YEAR_MS };
+const variants: Readonly<Record<string, Variant>> = {
+  sequential: { detector: sequential, patienceMs: 0 },
+  'sequential, patience 10 s': { detector: sequential, patienceMs: 10_000 },
+  counters: { detector: { kind: 'counters' }, patienceMs: 0 },
 };
 /** src/config.ts: what a configuration that names no detector gets. */
 const DEFAULT = 'sequential';
@@ -40,10 +46,11 @@ interface TraceSpec {
   readonly loss?: number;
   /**
    * Gilbert-Elliott: the mean milliseconds without and within a burst, and the loss in each. `path`:
-   * all origins behind a path suffer together; `pair`: each origin by each path has bursts of its own.
+   * all origins behind a path suffer together; `pair`: each origin by each path has bursts of its
+   * own; `all`: our own uplink, behind which everything suffers together.
    */
   readonly bursts?: {
-    readonly over: 'path' | 'pair';
+    readonly over: 'path' | 'pair' | 'all';
     readonly goodMs: number;
     readonly badMs: number;
     readonly goodLoss: number;
@@ -62,7 +69,13 @@ const traces: readonly TraceSpec[] = [
   iid(0.3),
   burst('path', 5_000, 120_000),
   burst('pair', 5_000, 120_000),
+  {
+    name: 'our own uplink cut for 5 s each 120 s',
+    bursts: { over: 'all', goodMs: 120_000, badMs: 5_000, goodLoss: 0, badLoss: 1 },
+  },
 ];
+/** Bursts come often enough to need only this share of the hours. */
+const BURST_HOURS = 1 / 4;
 
 /** A number in [0, 1) for three integers: two rounds of the finaliser of MurmurHash3. */
 function chance(a: number, b: number, c: number): number {
@@ -87,12 +100,12 @@ function traceOf(spec: TraceSpec, seed: number, totalMs: number): Trace {
   if (bursts === undefined) {
     return (o, p, at) => fateOf(chance(seed * 1000 + o * PATHS + p, 1, at), loss ?? 0);
   }
-  const chains = bursts.over === 'path' ? PATHS : NAMES * PATHS;
+  const chains = { all: 1, path: PATHS, pair: NAMES * PATHS }[bursts.over];
   const edges = Array.from({ length: chains }, (_, chain) =>
     burstEdges(bursts, seed * 1000 + chain, totalMs),
   );
   return (o, p, at) => {
-    const chain = edges[bursts.over === 'path' ? p : o * PATHS + p]!;
+    const chain = edges[{ all: 0, path: p, pair: o * PATHS + p }[bursts.over]]!;
     const isBad = countUpTo(chain, at) % 2 === 1;
     const u = chance(seed * 1000 + o * PATHS + p, 2, at);
     return fateOf(u, isBad ? bursts.badLoss : bursts.goodLoss);
@@ -249,7 +262,7 @@ class Queue {
 }
 
 /** Observed records decide all the same and are never written, so that no vendor is in the way. */
-function configOf(detector: Detector): CoreConfig {
+function configOf({ detector, patienceMs }: Variant): CoreConfig {
   const names = Array.from({ length: NAMES }, (_, i) => `o${i}`);
   const cloudOf = (i: number) => `cloud${Math.floor((i * 3) / NAMES)}`;
   return coreConfig({
@@ -257,7 +270,7 @@ function configOf(detector: Detector): CoreConfig {
     paths: Array.from({ length: PATHS }, (_, p) => `p${p}`),
     providers: ['cf'],
     detector,
-    record: { mode: 'observe' },
+    record: { mode: 'observe', patienceMs },
     check: { intervalMs: 1000, timeoutMs: TIMEOUT_MS, confirmMs: 250 },
     records: Object.fromEntries(
       names.map((_, i) => {
@@ -271,7 +284,8 @@ function configOf(detector: Detector): CoreConfig {
 
 function runDetour(name: string, spec: TraceSpec, hours: number, seed: number): Run {
   const totalMs = hours * 3_600_000;
-  const config = configOf(detectors[name]!);
+  const variant = variants[name]!;
+  const config = configOf(variant);
   const s = new Simulation(config, traceOf(spec, seed, totalMs));
   s.advance(totalMs);
   const switches = s.entries.filter((e) => e.kind === 'would-switch');
@@ -287,7 +301,7 @@ function runDetour(name: string, spec: TraceSpec, hours: number, seed: number): 
     downs,
     standby: awayMs / totalMs / NAMES,
     probesPerSecond: s.probes / (totalMs / 1000) / NAMES,
-    delays: crashesSeen(config, spec, seed),
+    delays: crashesSeen(config, spec, seed).map((ms) => ms + variant.patienceMs),
   };
 }
 
@@ -512,13 +526,18 @@ function crashesSeenByPeer(peer: Peer, spec: TraceSpec, seed: number): number[] 
 
 interface Job {
   readonly spec: TraceSpec;
-  readonly detector: string | null;
+  readonly variant: string | null;
   readonly hours: number;
 }
 
-function runJob({ spec, detector, hours }: Job): Run[] {
-  if (detector !== null) return [runDetour(detector, spec, hours, 1)];
+function runJob({ spec, variant, hours }: Job): Run[] {
+  if (variant !== null) return [runDetour(variant, spec, hours, 1)];
   return peers.map((peer) => runPeer(peer, spec, hours, 1));
+}
+
+/** Patience is for what passes by itself: at random losses it would only repeat a row. */
+function fits(variant: string, spec: TraceSpec): boolean {
+  return spec.bursts !== undefined || variants[variant]!.patienceMs === 0;
 }
 
 function inWorker(job: Job): Promise<Run[]> {
@@ -559,10 +578,14 @@ async function main(): Promise<void> {
   });
   const hours = Number(values.hours);
   const begun = process.hrtime.bigint();
-  const names = values.detector === undefined ? Object.keys(detectors) : [values.detector];
+  const names = values.detector === undefined ? Object.keys(variants) : [values.detector];
   const specs = traces.filter((t) => values.trace === undefined || t.name.includes(values.trace));
   const jobs = specs.flatMap((spec): Job[] =>
-    [...names, null].map((detector) => ({ spec, detector, hours })),
+    [...names.filter((n) => fits(n, spec)), null].map((variant) => ({
+      spec,
+      variant,
+      hours: spec.bursts === undefined ? hours : hours * BURST_HOURS,
+    })),
   );
   const results = new Map<Job, Run[]>();
   const waiting = [...jobs];
@@ -573,16 +596,17 @@ async function main(): Promise<void> {
   };
   await Promise.all(Array.from({ length: Math.min(2, cpus().length) }, lane));
   console.log(`machine: ${cpus().length} x ${cpus()[0]?.model}, Node ${process.version}`);
-  console.log(`${NAMES} names, ${hours} h simulated, interval 1 s, every switch is false`);
+  console.log(`${NAMES} names, interval 1 s, every switch is false`);
   let falseByDefault = 0;
   for (const spec of specs) {
-    console.log(`\n${spec.name}`);
+    const simulated = jobs.find((j) => j.spec === spec)!.hours;
+    console.log(`\n${spec.name}: ${simulated} h`);
     const heads = ['switches', '/name/day', 'downs', 'standby', 'crash s', '95 %', 'probes'];
     const widths = [8, 9, 8, 9, 8, 8, 7];
     console.log([' '.repeat(46), ...heads.map((h, i) => h.padStart(widths[i]!))].join(' '));
     for (const job of jobs.filter((j) => j.spec === spec)) {
       for (const run of results.get(job)!) {
-        console.log(rowOf(run, hours));
+        console.log(rowOf(run, job.hours));
         if (run.rule === `Detour, ${DEFAULT}` && spec.loss !== undefined) {
           falseByDefault += run.switches;
         }
