@@ -299,6 +299,17 @@ test('no bytes stop the server', async () => {
   });
 });
 
+test('a label that is a dot, lawful on the wire and in no zone, is a malformed question', async () => {
+  await served([zoneOf(['a', 'A', '192.0.2.1'])], async (server) => {
+    const dotted = encode({ id: 4, questions: [{ name: 'a.gslb.example.net', type: 'A' }] });
+    // The name begins at octet 12: a label of one octet.
+    dotted[13] = '.'.charCodeAt(0);
+    const answer = await exchange(server, dotted);
+    assert.equal(answer === null ? null : answer[3]! & 0xf, 1, 'FORMERR');
+    assert.equal((await ask(server, 'a.gslb.example.net', 'A')).answers?.length, 1);
+  });
+});
+
 test('one port serves both protocols, on IPv6 too, and a taken one is named', async () => {
   const zone = zoneOf(['a', 'A', '192.0.2.1']);
   await served(
