@@ -23,6 +23,7 @@ import {
 import type { ChainAnswer, Marker, MarkerKind, Name } from './model.ts';
 import { adoption } from './plan.ts';
 import {
+  type Cell,
   type Choosing,
   keep,
   note,
@@ -265,8 +266,11 @@ function takeMarkers(state: State, r: RecordState, out: Step): void {
  * drag everybody to a dead origin.
  */
 function takeEdit(state: State, r: RecordState, out: Step): void {
-  const cell = [...r.cells.values()].find((c) => c.edited !== null && c.edited !== r.doc.target);
-  if (cell === undefined || r.doc.deposed !== null || !state.storeOk || !state.lease.held) return;
+  let cell: Cell | null = null;
+  for (const c of r.cells.values()) {
+    if (c.edited !== null && c.edited !== r.doc.target) cell ??= c;
+  }
+  if (cell === null || r.doc.deposed !== null || !state.storeOk || !state.lease.held) return;
   const to = cell.edited!;
   // Looked at once, when it is found: an edit left standing must not act hours later.
   cell.edited = null;
@@ -377,7 +381,7 @@ function situation(state: State, r: RecordState, waits: Situation['unowned']): S
     deposed: doc.deposed !== null,
     unowned: waits ?? (doc.target === null ? unadopted : null),
     retired: !configured,
-    blind: [...state.paths.values()].every((p) => p.suspect || isBlind(p)),
+    blind: nobodySees(state),
     reading: cells.some((c) => c.reading === 'pending'),
     current: doc.target,
     pin: doc.pin,
@@ -387,10 +391,18 @@ function situation(state: State, r: RecordState, waits: Situation['unowned']): S
     failback: r.config.failback,
     quietSinceAt: doc.quietSinceAt,
     lanesInStep: cells.every((c) => isOut(c) || c.visibleAt !== null),
-    switches: doc.switches.filter((at) => state.now - at < HOUR_MS),
+    switches:
+      doc.switches.length === 0
+        ? doc.switches
+        : doc.switches.filter((at) => state.now - at < HOUR_MS),
     switchesPerHour: r.config.switchesPerHour,
     overspentAt: doc.overspentAt,
   };
+}
+
+function nobodySees(state: State): boolean {
+  for (const path of state.paths.values()) if (!path.suspect && !isBlind(path)) return false;
+  return true;
 }
 
 /**
@@ -398,9 +410,12 @@ function situation(state: State, r: RecordState, waits: Situation['unowned']): S
  * time in which no target was up, every verdict gets the time to settle from the first `up` on.
  */
 function lookForDawn(state: State, r: RecordState): void {
-  const names = r.config.targets.map((t) => t.origin);
-  const dark = !names.some((name) => state.origins.get(name)?.health === 'up');
+  let dark = true;
+  for (const t of r.config.targets) {
+    if (state.origins.get(t.origin)?.health === 'up') dark = false;
+  }
   if (r.dark && !dark) {
+    const names = r.config.targets.map((t) => t.origin);
     r.dawnUntilAt = state.now + Math.max(...names.map((name) => settleMs(state, name)));
   }
   // Once the target in force itself has come back, there is nothing left to wait for.
@@ -447,7 +462,7 @@ function stayPut(
   out: Step,
 ): void {
   if (r.choosing !== null) dropChoice(state, r);
-  const unresolvedUntil = Math.max(0, ...r.unresolved.values());
+  const unresolvedUntil = r.unresolved.size === 0 ? 0 : Math.max(...r.unresolved.values());
   const wakeAt = Math.min(
     d.wakeAt ?? Number.POSITIVE_INFINITY,
     r.doc.pin?.untilAt ?? Number.POSITIVE_INFINITY,

@@ -395,7 +395,9 @@ function join(a: readonly Name[], b: readonly Name[]): readonly Name[] {
 export function probeFresh(state: State, origin: string, out: Step): void {
   for (const config of ownChecks(state, origin)) {
     for (const path of config.paths) {
-      launch(state, state.checks.get(checkKey(config.id, path))!, config, out);
+      const cs = state.byCheck.get(config.id)!.get(path)!;
+      // Many records may choose one target at once: one probe begun now serves them all.
+      if (cs.pending.at(-1) !== state.now) launch(state, cs, config, out);
     }
   }
 }
