@@ -260,9 +260,9 @@ async function settles(
 
 const checksOf = (view: StatusView) => view.origins.flatMap((o) => o.checks);
 const allUp = (view: StatusView) => healths(view).join() === 'up';
-/** No check says anything by its path, and nothing is called down. */
+/** No check says anything by its path, and no origin is called up or down. */
 const knowsNothing = (view: StatusView) =>
-  checksOf(view).every((c) => c.verdict === 'unknown') && !healths(view).includes('down');
+  checksOf(view).every((c) => c.verdict === 'unknown') && healths(view).join() === 'unknown';
 
 /** What the daemon has said about origins being down, or about moving anything. */
 function alarms(site: Site): readonly string[] {
