@@ -18,7 +18,11 @@
 // Assumptions: losses on one path are independent given q (bursts are not: that is what independent
 // groups are for), and groups fail independently. So that one broken group can never decide with a
 // little help from chance, the largest group's evidence is left out of the sum wherever two must
-// agree: the others alone must carry the whole threshold.
+// agree: the others alone must carry the whole threshold. With every group sound that makes a false
+// alarm far rarer than asked for; beside one that is broken for good, the sum of two others crosses
+// up to h / 4 times as often as one would (measured; test/detect.test.ts).
+// Recovery is the same test the other way round, against an origin of which half still fails
+// (`grey`), so that what fails every other request is not called up again each time it is lucky.
 //
 // q is estimated per path over all its origins, only from observations while a check is `up` and
 // without evidence against it; what an excursion held is counted once it has come back to 0, so that
@@ -78,6 +82,10 @@ export interface Loss {
 }
 
 export const FAIL_IF_DOWN = 0.9;
+/** What has to be ruled out before something counts as recovered: that half of it still fails. */
+export const FAIL_IF_GREY = 0.5;
+/** A recovery may be wrong this often: by itself it moves nothing. */
+export const FALSE_RECOVERY_EVERY_MS = 86_400_000;
 const LOSS_MIN = 0.01;
 const LOSS_MAX = 0.3;
 /** Observations after which old ones have faded to about a third. */
@@ -164,11 +172,12 @@ export function weigh(
   if (o.outcome === 'blind') return;
   const failed = o.outcome === 'fail';
   const q = Math.min(LOSS_MAX, Math.max(lossRate(loss), lostOfLate));
-  const forDown = failed ? Math.log(FAIL_IF_DOWN / q) : Math.log((1 - FAIL_IF_DOWN) / (1 - q));
   if (judged === 'down') {
-    state.recovery = Math.min(cap, Math.max(0, state.recovery - forDown));
+    const forUp = failed ? Math.log(q / FAIL_IF_GREY) : Math.log((1 - q) / (1 - FAIL_IF_GREY));
+    state.recovery = Math.min(cap, Math.max(0, state.recovery + forUp));
     return;
   }
+  const forDown = failed ? Math.log(FAIL_IF_DOWN / q) : Math.log((1 - FAIL_IF_DOWN) / (1 - q));
   state.evidence = Math.min(cap, Math.max(0, state.evidence + forDown));
   const { excursion } = state;
   if (judged !== 'up') {

@@ -12,6 +12,7 @@
 import {
   type CheckState,
   checkState,
+  FALSE_RECOVERY_EVERY_MS,
   forget,
   groupVote,
   healthOf,
@@ -500,10 +501,11 @@ function verdictOf(state: State, config: CheckConfig, { groups, verdict: was }: 
   if (state.config.detector.kind === 'counters') {
     if (byCount !== 'unknown') return byCount;
   } else if (was === 'down') {
-    const recovers = byCount === 'up' && isProven(state, config, groups, (cs) => cs.recovery);
-    if (recovers) return 'up';
+    const h = threshold(FALSE_RECOVERY_EVERY_MS, config.intervalMs, config.paths.length);
+    if (byCount === 'up' && isProven(state, config, groups, (cs) => cs.recovery, h)) return 'up';
   } else {
-    if (isProven(state, config, groups, (cs) => cs.evidence)) return 'down';
+    const h = thresholdOf(state, config);
+    if (isProven(state, config, groups, (cs) => cs.evidence, h)) return 'down';
     if (byCount === 'up') return 'up';
   }
   // Not enough for another verdict: what was known holds, unless too few see any more.
@@ -511,12 +513,13 @@ function verdictOf(state: State, config: CheckConfig, { groups, verdict: was }: 
   return quorum(heard, rule) === 'up' ? was : 'unknown';
 }
 
-/** Whether the groups' sums of evidence together reach the threshold. */
+/** Whether the groups' sums of evidence together reach a threshold, in nats. */
 function isProven(
   state: State,
   config: CheckConfig,
   groups: readonly (readonly Voter[])[],
   of: (cs: CheckState) => number,
+  h: number,
 ): boolean {
   let sighted = 0;
   const each: number[] = [];
@@ -530,7 +533,7 @@ function isProven(
   }
   if (each.length === 0) return false;
   const need = quorumSize(sighted, groups.length, ruleOf(state, config));
-  return each.length >= need && weight(each, need) >= thresholdOf(state, config);
+  return each.length >= need && weight(each, need) >= h;
 }
 
 function canSee(state: State, config: CheckConfig, { cs, way }: Voter): boolean {
