@@ -10,8 +10,8 @@ import type { Adapters } from './controller.ts';
 import { createResolver } from './dns.ts';
 import { createCommandNotifier } from './notify/command.ts';
 import type { Clock, Notifier, Prober, Provider } from './ports.ts';
-import { checkTypes, createProber, pathProblem } from './probes/index.ts';
-import { parseHostPort } from './schema.ts';
+import { checkTypes, createProber, pathProblem, secretProblems } from './probes/index.ts';
+import { parseHostPort, type SecretRef } from './schema.ts';
 import { readSecret, SecretError } from './secret.ts';
 import { createServers } from './servers.ts';
 import { createVerifier } from './verify.ts';
@@ -52,6 +52,9 @@ export function buildAdapters(
   clock: Clock,
   options: { readonly remember: boolean },
 ): Built {
+  // A check whose secret is missing would only ever be blind: that is said at once, not at 3 a.m.
+  const missing = secretProblems(config.probes, config.paths, { secret });
+  if (missing.length > 0) throw new ConfigError(missing);
   const providers = buildProviders(config);
   const { dns } = config;
   const resolver = createResolver({
@@ -96,15 +99,17 @@ export function buildAdapters(
 
 /** A prober that may read the secrets its checks and paths refer to. */
 export function buildProber(probes: Config['probes'], paths: Config['paths']): Prober {
-  return createProber(probes, paths, { secret: (ref) => readSecret(ref, process.env) });
+  return createProber(probes, paths, { secret });
 }
+
+const secret = (ref: SecretRef): string => readSecret(ref, process.env);
 
 function buildProviders(config: Config): Record<string, Provider> {
   const problems: string[] = [];
   const providers: Record<string, Provider> = {};
   for (const [name, p] of Object.entries(config.providers)) {
     const context = {
-      secret: (ref: Parameters<typeof readSecret>[0]) => readSecret(ref, process.env),
+      secret,
       callTimeoutMs: p.callTimeoutMs,
     };
     try {

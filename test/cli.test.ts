@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
 import { stripVTControlCharacters } from 'node:util';
 import fc from 'fast-check';
-import { type DirectOrder, type Hands, type Io, runCli } from '../src/cli/index.ts';
+import { type DirectOrder, type Hands, type Io, type Looked, runCli } from '../src/cli/index.ts';
 import { age, clean, printStatus, span } from '../src/cli/print.ts';
 import { serveControl } from '../src/serve/control.ts';
 import type { Served } from '../src/serve/desk.ts';
@@ -57,11 +57,24 @@ const hands: Hands = {
     asked.push(['audit', configPath]);
     return { exit: 2, message: `${configPath}: ENOENT` };
   },
+  async probe(configPath, what) {
+    asked.push(['probe', configPath, what]);
+    return what === 'nobody' ? [] : [looked('pass'), looked('fail')];
+  },
+  async drill(configPath, check) {
+    asked.push(['drill', configPath, check]);
+    return check === 'nobody/web' ? null : [looked(check === 'tame/web' ? 'pass' : 'fail')];
+  },
   async lab(argv) {
     asked.push(['lab', argv]);
     return 0;
   },
 };
+
+function looked(outcome: Looked['outcome']): Looked {
+  const [reason, detail] = ['status', 'status 503\u001b[31m'];
+  return { check: 'hangzhou/web', path: 'line-a', outcome, reason, detail, ms: 12 };
+}
 
 interface Ran {
   readonly exit: number;
@@ -814,4 +827,58 @@ test('help and status load commander and no other package', () => {
     timeout: 20_000,
   });
   assert.equal(done.stdout.trim(), '["commander"]', done.stderr);
+});
+
+test('probe shows every answer and fails when one does not pass', async () => {
+  const ran = await run(['probe', 'hangzhou', '-c', 'x.yaml']);
+  assert.equal(ran.exit, 1);
+  assert.deepEqual(asked.at(-1), ['probe', 'x.yaml', 'hangzhou']);
+  assert.match(ran.out, /hangzhou\/web {2}line-a {2}pass +12 ms {2}status: status 503/);
+  assert.ok(!ran.out.includes('\u001b'), 'no control character reaches the terminal');
+  assert.equal((await run(['probe', 'nobody', '-c', 'x.yaml'])).exit, 2);
+});
+
+test('a drill tells the daemon that a check can fail, and refuses one that cannot', async () => {
+  const ran = await run(['drill', 'check', 'hangzhou/web', '-c', 'x.yaml', '--socket', socket]);
+  assert.equal(ran.exit, 0, ran.err);
+  assert.deepEqual(desk.commands.at(-1)?.kind, 'drilled');
+  const tame = await run(['drill', 'check', 'tame/web', '-c', 'x.yaml', '--socket', socket]);
+  assert.equal(tame.exit, 1);
+  assert.match(tame.err, /did not fail when it had to/);
+  assert.equal((await run(['drill', 'check', 'nobody/web', '-c', 'x.yaml'])).exit, 2);
+});
+
+test('explain prints the rule, the votes and why not each other target', async () => {
+  desk.entries = [
+    {
+      seq: 9,
+      at: 2,
+      wall: Date.UTC(2026, 0, 2),
+      kind: 'visible',
+      record: 'www.gslb.example.net.',
+      sentence: 'www at cf: visible after 55 ms',
+      data: { provider: 'cf', epoch: 7 },
+    },
+    {
+      seq: 8,
+      at: 1,
+      wall: Date.UTC(2026, 0, 2),
+      kind: 'switch',
+      record: 'www.gslb.example.net.',
+      sentence: 'hangzhou -> tokyo: hangzhou is down',
+      data: {
+        id: 'abc123',
+        epoch: 7,
+        why: 'target-down',
+        votes: 'hangzhou/web by line-a down: 3 failed in a row',
+        alternatives: [{ origin: 'beijing', why: 'drained' }],
+      },
+    },
+  ];
+  const ran = await run(['explain', 'abc123', '--socket', socket]);
+  assert.equal(ran.exit, 0, ran.err);
+  for (const part of ['target-down', '3 failed in a row', 'beijing', 'drained', 'visible after']) {
+    assert.ok(ran.out.includes(part), part);
+  }
+  assert.equal((await run(['explain', 'nothing', '--socket', socket])).exit, 1);
 });

@@ -164,6 +164,7 @@ export function sampleView(): StatusView {
         health: 'up',
         sinceAt: at - 7_500_000,
         drained: false,
+        trustedAt: null,
         checks: [
           { ...check, id: 'hangzhou/web', path: 'line-a', verdict: 'up', last: pass },
           {
@@ -188,9 +189,26 @@ export function sampleView(): StatusView {
         health: 'up',
         sinceAt: at - 95_000,
         drained: true,
+        trustedAt: at + 60_000,
         checks: [{ ...check, id: 'tokyo/web', path: 'line-a', verdict: 'up', last: null }],
       },
     ],
+    clouds: [
+      {
+        name: 'aliyun',
+        diagnosis: 'healthy',
+        sentence: 'aliyun: 1 of 1 origins answer',
+        sinceAt: at - 7_500_000,
+        services: [],
+      },
+    ],
+    paths: ['line-a', 'line-b'].map((name) => ({
+      name,
+      group: name,
+      cloud: null,
+      state: 'sighted' as const,
+      loss: 0.01,
+    })),
     lanes: [
       {
         provider: 'cf',

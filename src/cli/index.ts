@@ -20,7 +20,7 @@ import { addStatus } from './status.ts';
 import { addSwitch } from './switch.ts';
 import { addValidate } from './validate.ts';
 
-export type { DirectOrder, Hands, Io } from './hands.ts';
+export type { DirectOrder, Hands, Io, Looked } from './hands.ts';
 
 /**
  * The program. Parsing it runs one command, which sets the exit code through `io`; help, version and

@@ -40,6 +40,7 @@ export function printStatus(view: StatusView, paper: Paper, only: Name | null = 
   if (shown.length > 0) originsPart(page, view, shown);
   const lanes = view.lanes.filter((lane) => only === null || providers.has(lane.provider));
   if (lanes.length > 0) lanesPart(page, view, lanes);
+  if (only === null) sightPart(page, view);
   return page.text();
 }
 
@@ -285,6 +286,28 @@ function checksCell(origin: OriginView): string {
       return `${name}${advisory}: ${checks.map((c) => `${c.path} ${c.verdict}`).join(', ')}`;
     })
     .join('; ');
+}
+
+/** What the clouds are diagnosed with, and which paths can be believed. */
+function sightPart(page: Page, view: StatusView): void {
+  const sick = view.clouds.filter((c) => c.diagnosis !== 'healthy');
+  for (const cloud of sick) {
+    const style = cloud.diagnosis === 'blind' ? 'yellow' : bad;
+    page.flow('', [{ text: cloud.diagnosis, style }, { text: cloud.sentence }]);
+  }
+  for (const path of view.paths.filter((p) => p.state !== 'sighted')) {
+    const text = `path ${path.name} is ${path.state}: it has no vote until it can be believed`;
+    page.flow('', [{ text: path.state, style: 'yellow' }, { text }]);
+  }
+  const checks = [
+    ...view.origins.flatMap((o) => o.checks.map((c) => ({ id: c.id, red: c.everFailed }))),
+    ...view.clouds.flatMap((c) => c.services.map((s) => ({ id: s.id, red: s.everFailed }))),
+  ];
+  const red = new Set(checks.filter((c) => c.red).map((c) => c.id));
+  const never = [...new Set(checks.map((c) => c.id))].filter((id) => !red.has(id));
+  if (never.length === 0) return;
+  const some = never.slice(0, 8).join(', ') + (never.length > 8 ? `, +${never.length - 8}` : '');
+  page.flow('', [{ text: 'never failed' }, { text: `${some}: try \`detour drill check NAME\`` }]);
 }
 
 function lanesPart(page: Page, view: StatusView, lanes: readonly LaneView[]): void {

@@ -17,6 +17,18 @@ export interface Metrics {
   readonly contentType: string;
 }
 
+const pathStates: readonly StatusView['paths'][number]['state'][] = ['sighted', 'blind', 'suspect'];
+const diagnoses: readonly StatusView['clouds'][number]['diagnosis'][] = [
+  'healthy',
+  'origin-down',
+  'region-down',
+  'cloud-down',
+  'auth-down',
+  'control-plane-down',
+  'paths-disagree',
+  'blind',
+];
+
 interface Family {
   readonly kind: 'gauge' | 'counter' | 'histogram';
   readonly labels: readonly string[];
@@ -51,6 +63,8 @@ const families = {
     'check',
   ),
   detour_origin_health: gauge('State set: 1 for the health of an origin.', 'origin', 'health'),
+  detour_path_state: gauge('State set: 1 for what a path can see.', 'path', 'state'),
+  detour_cloud_diagnosis: gauge('State set: 1 for the diagnosis of a cloud.', 'cloud', 'diagnosis'),
   detour_origin_drained: gauge('1 while an operator keeps an origin out of choice.', 'origin'),
   detour_record_target_info: gauge(
     'Always 1; the target in force is the label, none before adoption.',
@@ -224,6 +238,17 @@ function drawWhole(set: Setter, view: StatusView, startedWall: number): void {
     for (const state of laneStates) {
       const labels = { provider: lane.provider, state };
       set('detour_lane_state', lane.state === state ? 1 : 0, labels);
+    }
+  }
+  for (const path of view.paths) {
+    for (const state of pathStates) {
+      set('detour_path_state', path.state === state ? 1 : 0, { path: path.name, state });
+    }
+  }
+  for (const cloud of view.clouds) {
+    for (const diagnosis of diagnoses) {
+      const is = cloud.diagnosis === diagnosis ? 1 : 0;
+      set('detour_cloud_diagnosis', is, { cloud: cloud.name, diagnosis });
     }
   }
 }
