@@ -76,7 +76,7 @@ export async function sideBySide<T, R>(
 }
 
 /** What stopped a call, said of changes that were never sent: surely not applied. */
-function unsent(cause: Fault): Fault {
+export function unsent(cause: Fault): Fault {
   const kind = cause.kind === 'uncertain' ? 'unavailable' : cause.kind;
   return fault(kind, `not sent, after this: ${cause.detail}`, cause);
 }

@@ -54,21 +54,25 @@ import {
 import { isWithin, nameFrom, quoteText, textMax, unquoteText, zoneFinder } from './zone.ts';
 
 /**
- * Operations in one batch on the smallest plan ("Batch record changes", Cloudflare docs, 2026-11:
- * Free 200, others 3500). A change needs three at most: delete, patch, post.
+ * Operations in one batch ("Batch record changes", Cloudflare docs, 2026-11): 200 on the free plan,
+ * and on any that is not told, 3500 on the others. A change needs three at most: delete, patch, post.
  */
-const batchOperationsMax = 200;
+const batchOperationsLeast = 200;
+const batchOperationsPaid = 3500;
+const paidPlans: readonly string[] = ['pro', 'business', 'enterprise'];
 const operationsPerChange = 3;
 
 /**
- * Reading one name costs two calls (record and marker), listing one call for each 500 records of
+ * Reading one name costs two calls (record and marker), listing one call for each 5000 records of
  * the zone; zones of paid plans hold 3500 records, those of new free ones 200. So more names than
  * two are read by listing, as long as that takes no more than a call a name; a larger zone is read
  * by name.
  */
 const listAboveNames = 2;
-const listPage = 500;
+const listPage = 5000;
 const listPagesMax = 10;
+/** Names read one by one in one reading; what is left out is asked for again. */
+const byNameMax = 32;
 const namePage = 100;
 
 /** What a record with TTL 1, "automatic", is served with ("Time to Live", Cloudflare docs). */
@@ -89,8 +93,9 @@ const capabilities: Capabilities = {
     'a batch deletes the marker that was read by its id, so a writer that is behind fails whole; ' +
     'inferred from the documented transaction, and blind to a person who edits the CNAME in place',
   atomic: true,
-  readMax: 32,
-  writeMax: 60,
+  // One listing serves as many names as there are, and one writing fills batch after batch.
+  readMax: 1000,
+  writeMax: 1000,
   callsMax: 90,
   // Documented: 1200 in 5 minutes for all that a user does, the dashboard included; beyond it
   // everything is blocked for 5 minutes. This is 100 + 2/s × 300 s = 700 at the very most.
@@ -179,6 +184,7 @@ const idsRef = z.object({
   zone: z.string(),
   zoneName: z.string(),
   ttlMin: z.number(),
+  operationsMax: z.number().default(batchOperationsLeast),
   cname: z.string().nullable(),
   marker: z.string().nullable(),
 });
@@ -187,6 +193,8 @@ interface Zone {
   readonly id: string;
   readonly name: Name;
   readonly ttlMin: number;
+  /** Operations that one batch may have. */
+  readonly operationsMax: number;
 }
 
 // ---------------------------------------------------------------- the account
@@ -195,6 +203,8 @@ interface Account {
   readonly client: (signal: AbortSignal, timeoutMs: number) => Promise<Result<Cloudflare>>;
   readonly timeoutMs: number;
   readonly secrets: readonly string[];
+  /** Called for every request that is sent. */
+  count(): void;
   /** The vendor says that a zone is gone: it must be looked for again. */
   lostZone(): void;
 }
@@ -202,9 +212,13 @@ interface Account {
 function create(name: string, chosen: CloudflareSettings, context: AdapterContext): Provider {
   const apiToken = context.secret(chosen.apiToken);
   const timeoutMs = context.callTimeoutMs;
+  let calls = 0;
   const account: Account = {
     timeoutMs,
     secrets: [apiToken],
+    count: () => {
+      calls++;
+    },
     lostZone: () => zones.forget(),
     client: loading('the SDK of Cloudflare', async () => {
       const { default: Client } = await import('cloudflare');
@@ -238,6 +252,9 @@ function create(name: string, chosen: CloudflareSettings, context: AdapterContex
   return {
     name,
     capabilities,
+    get calls() {
+      return calls;
+    },
     async zone(record, signal) {
       const zone = await zones.find(record, signal);
       return zone.ok ? zoneFacts(account, zone.value, signal) : zone;
@@ -341,7 +358,10 @@ async function call<T>(
         return explain(account, options, { status, errors, headers });
       },
     },
-    (signal) => send(client.value, signal),
+    (signal) => {
+      account.count();
+      return send(client.value, signal);
+    },
   );
   if (!answer.ok) return answer;
   const { success, errors } = fieldsOf(answer.value);
@@ -456,8 +476,10 @@ function usable(found: ZoneShape): Result<Zone> {
     return wrong(`is ${scrub(found.status, [])}, not active`, 'delegate it to its name servers');
   }
   if (found.paused) return wrong('is paused', 'unpause it in the dashboard');
-  const ttlMin = found.plan?.legacy_id === 'enterprise' ? ttlMinEnterprise : ttlMinUsual;
-  return done({ id: found.id, name, ttlMin });
+  const plan = found.plan?.legacy_id ?? '';
+  const ttlMin = plan === 'enterprise' ? ttlMinEnterprise : ttlMinUsual;
+  const operationsMax = paidPlans.includes(plan) ? batchOperationsPaid : batchOperationsLeast;
+  return done({ id: found.id, name, ttlMin, operationsMax });
 }
 
 /** DNS settings of a zone; null where the token may not see them. */
@@ -605,28 +627,30 @@ async function readZone(
   if (!records.ok) return records;
   if (!dns.ok) return dns;
   const flattening = dns.value?.flatten_all_cnames === true;
-  const at = Map.groupBy(records.value, (record) => nameFrom(record.name));
+  const at = Map.groupBy(records.value.records, (record) => nameFrom(record.name));
   const seen: Record<Name, Seen> = {};
-  for (const name of names) {
+  for (const name of records.value.names) {
     const marker = at.get(markerOf(name)) ?? [];
     seen[name] = seenOf(zone, flattening, name, at.get(name) ?? [], marker);
   }
   return done(seen);
 }
 
+/** What stands at these names and their markers; in a zone too long to list, at the first of them. */
 async function recordsOf(
   account: Account,
   zone: Zone,
   names: readonly Name[],
   signal: AbortSignal,
-): Promise<Result<readonly DnsRecord[]>> {
+): Promise<Result<{ readonly names: readonly Name[]; readonly records: readonly DnsRecord[] }>> {
   if (names.length > listAboveNames) {
     const size = { perPage: listPage, pagesMax: Math.min(listPagesMax, names.length) };
     const all = await list(account, zone, {}, size, signal);
     if (!all.ok) return all;
-    if (all.value !== null) return done(all.value);
+    if (all.value !== null) return done({ names, records: all.value });
   }
-  const wanted = names.flatMap((name) => [name, markerOf(name)]);
+  const first = names.slice(0, byNameMax);
+  const wanted = first.flatMap((name) => [name, markerOf(name)]);
   const size = { perPage: namePage, pagesMax: 1 };
   const each = await sideBySide(wanted, 4, async (name) => {
     const found = await list(account, zone, { 'name.exact': bare(name) }, size, signal);
@@ -635,7 +659,7 @@ async function recordsOf(
       ? garbled(`reading ${name}`, false, 'more records than can stand at one name')
       : done(found.value.filter((record) => nameFrom(record.name) === name));
   });
-  return each.ok ? done(each.value.flat()) : each;
+  return each.ok ? done({ names: first, records: each.value.flat() }) : each;
 }
 
 /**
@@ -698,6 +722,7 @@ function seenOf(
     zone: zone.id,
     zoneName: zone.name,
     ttlMin: zone.ttlMin,
+    operationsMax: zone.operationsMax,
     cname: cnames.length === 1 ? cnames[0]!.id : null,
     marker: texts.length === 1 ? texts[0]!.id : null,
   };
@@ -751,6 +776,7 @@ interface Prepared {
   readonly deletes: readonly { readonly id: string }[];
   readonly patches: readonly Readonly<Record<string, string | number>>[];
   readonly posts: readonly Readonly<Record<string, string | number | boolean>>[];
+  readonly operationsMax: number;
 }
 
 async function write(
@@ -773,8 +799,7 @@ async function write(
   for (const group of byZone.values()) {
     const sent = await sendHalving(group, {
       callsMax: capabilities.callsMax,
-      fitting: (items) =>
-        Math.min(items.length, Math.floor(batchOperationsMax / operationsPerChange)),
+      fitting: ([first]) => Math.floor(first!.prepared.operationsMax / operationsPerChange),
       send: (items) =>
         send(
           account,
@@ -795,7 +820,7 @@ function prepare({ name, from, to }: Change): Result<Prepared> {
     return failed('conflict', `${name} was not read through this account`, { cure: 'read again' });
   }
   if (from.refusal !== null) return failed('rejected', from.refusal.sentence);
-  const { zone, zoneName, ttlMin, cname, marker } = ref.data;
+  const { zone, zoneName, ttlMin, operationsMax, cname, marker } = ref.data;
   if ((from.cnames.length > 0 && cname === null) || (from.markers.length > 0 && marker === null)) {
     return failed('rejected', `more than one CNAME or marker stands at ${name}`, {
       cure: 'leave exactly one of each',
@@ -830,6 +855,7 @@ function prepare({ name, from, to }: Change): Result<Prepared> {
     deletes: marker === null ? [] : [{ id: marker }],
     patches: rewrite && cname !== null ? [{ id: cname, ...wanted }] : [],
     posts: rewrite && cname === null ? [{ ...wanted, proxied: false }, sign] : [sign],
+    operationsMax,
   });
 }
 

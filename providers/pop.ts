@@ -48,6 +48,7 @@ export class PopApi {
   readonly #client: Client;
   readonly #agent: HttpAgent;
   readonly #timeoutMs: number;
+  #calls = 0;
 
   constructor(options: {
     /** The base URL, without a trailing slash. */
@@ -70,6 +71,11 @@ export class PopApi {
       { endpoint: base, apiVersion: version, accessKeyId, accessKeySecret },
       true,
     );
+  }
+
+  /** Requests sent so far. */
+  get calls(): number {
+    return this.#calls;
   }
 
   close(): void {
@@ -114,6 +120,7 @@ export class PopApi {
       agent: this.#agent,
       beforeRequest: (o: object) => ({ ...o, signal }),
     };
+    this.#calls++;
     const reply = await this.#client.request<unknown>(action, Object.fromEntries(given), options);
     const [body, entry] = reply as [unknown, unknown];
     const status = Number(fieldsOf(fieldsOf(entry)['response'])['statusCode']);

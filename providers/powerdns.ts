@@ -108,6 +108,7 @@ class Powerdns implements Provider {
   readonly #timeoutMs: number;
   readonly #agent: HttpAgent;
   #facts: Zone | null = null;
+  #calls = 0;
 
   constructor(name: string, settings: PowerdnsSettings, context: AdapterContext) {
     this.name = name;
@@ -120,6 +121,10 @@ class Powerdns implements Provider {
     const options = { keepAlive: false, maxSockets: callsAtOnce };
     const tls = settings.endpoint.startsWith('https:');
     this.#agent = tls ? new HttpsAgent(options) : new HttpAgent(options);
+  }
+
+  get calls(): number {
+    return this.#calls;
   }
 
   async zone(name: Name, signal: AbortSignal) {
@@ -366,6 +371,7 @@ class Powerdns implements Provider {
     const write = patch !== null;
     const options = { doing, write, signal, timeoutMs: this.#timeoutMs, explain: () => null };
     return exchange(options, async (stop) => {
+      this.#calls++;
       const response = await fetch(`${this.#url}${query}`, {
         method: write ? 'PATCH' : 'GET',
         headers: { 'x-api-key': this.#key, accept: 'application/json' },

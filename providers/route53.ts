@@ -72,7 +72,9 @@ const listPage = 300;
  * long as that takes no more than half a call a name; a larger zone is read by name.
  */
 const listAboveNames = 3;
-const listPagesMax = 8;
+const listPagesMax = 40;
+/** Names read one by one in one reading; what is left out is asked for again. */
+const byNameMax = 16;
 
 /** Pages read at one name: more than two of them can only be routing variants, which we refuse. */
 const namePagesMax = 2;
@@ -84,9 +86,10 @@ const capabilities: Capabilities = {
   fence: 'transaction',
   fenceNote: 'one batch deletes the exact values read, so a stale batch is refused whole',
   atomic: true,
-  readMax: 16,
-  writeMax: 100,
-  callsMax: 50,
+  // One listing serves as many names as there are, and one writing fills batch after batch.
+  readMax: 1000,
+  writeMax: 1000,
+  callsMax: 80,
   // Documented: 50 at once, 10/s refilled, shared with everybody else who uses the account; older
   // pages say 5/s. ("Throttling API requests", Route 53 developer guide, 2026-11.)
   quota: { burst: 50, perSecond: 5, reserve: 15 },
@@ -204,6 +207,8 @@ const exactRef = z.object({
 interface Zone {
   readonly id: string;
   readonly name: Name;
+  /** Pages that a listing of it takes, as far as one has come: more are not tried in vain again. */
+  pagesLeast: number;
 }
 
 // ---------------------------------------------------------------- the account
@@ -212,6 +217,8 @@ interface Account {
   readonly client: (signal: AbortSignal, timeoutMs: number) => Promise<Result<Client>>;
   readonly timeoutMs: number;
   readonly secrets: readonly string[];
+  /** Called for every request that is sent. */
+  count(): void;
   /** The vendor says that a zone is gone: it must be looked for again. */
   lostZone(): void;
 }
@@ -225,10 +232,13 @@ function create(name: string, chosen: Route53Settings, context: AdapterContext):
   const keys = readKeys(chosen.credentials, context);
   const timeoutMs = context.callTimeoutMs;
   const open: sdk.Route53Client[] = [];
-  let closed = false;
+  let [calls, closed] = [0, false];
   const account: Account = {
     timeoutMs,
     secrets: [keys.secretAccessKey, keys.accessKeyId, keys.sessionToken ?? ''],
+    count: () => {
+      calls++;
+    },
     lostZone: () => zones.forget(),
     client: loading('the SDK of Route 53', async () => {
       const commands = await import('@aws-sdk/client-route-53');
@@ -251,6 +261,9 @@ function create(name: string, chosen: Route53Settings, context: AdapterContext):
   return {
     name,
     capabilities,
+    get calls() {
+      return calls;
+    },
     async zone(record, signal) {
       const zone = await zones.find(record, signal);
       return zone.ok ? zoneFacts(account, zone.value, signal) : zone;
@@ -429,7 +442,10 @@ async function call<T>(
         return refusal?.fault ?? null;
       },
     },
-    (signal) => send(client.value, signal),
+    (signal) => {
+      account.count();
+      return send(client.value, signal);
+    },
   );
   if (!answer.ok) return answer;
   // An empty or foreign body is "success" to the SDK, with the fields missing.
@@ -572,7 +588,7 @@ function usable(found: HostedZone): Result<Zone> {
       cure: 'use a hosted zone of your own',
     });
   }
-  return done({ id, name });
+  return done({ id, name, pagesLeast: 1 });
 }
 
 async function zoneFacts(
@@ -766,17 +782,21 @@ async function readZone(
   let sets: ReadonlyMap<Name, readonly RecordSet[]> | null = null;
   if (names.length > listAboveNames) {
     const pagesMax = Math.min(listPagesMax, Math.ceil(names.length / 2));
-    const all = await listZone(account, zone, pagesMax, signal);
-    if (!all.ok) return all;
-    sets = all.value;
+    if (zone.pagesLeast <= pagesMax) {
+      const all = await listZone(account, zone, pagesMax, signal);
+      if (!all.ok) return all;
+      sets = all.value;
+      if (sets === null) zone.pagesLeast = pagesMax + 1;
+    }
   }
+  const found = sets === null ? names.slice(0, byNameMax) : names;
   if (sets === null) {
-    const each = await sideBySide(names, 4, (name) => readName(account, zone, name, signal));
+    const each = await sideBySide(found, 4, (name) => readName(account, zone, name, signal));
     if (!each.ok) return each;
     sets = new Map(each.value.flatMap((part) => [...part]));
   }
   const seen: Record<Name, Seen> = {};
-  for (const name of names) {
+  for (const name of found) {
     seen[name] = seenOf(zone, name, sets.get(name) ?? [], sets.get(markerOf(name)) ?? []);
   }
   return done(seen);

@@ -88,6 +88,8 @@ export class Controller {
   #nextRequest = 1;
   #writing = 0;
   readonly #cancels = new Set<() => void>();
+  /** How many of a provider's calls its lane has been told of. */
+  readonly #counted = new WeakMap<Provider, number>();
 
   constructor(config: CoreConfig, adapters: Adapters, world: World) {
     this.#world = world;
@@ -286,7 +288,9 @@ export class Controller {
     const work = (signal: AbortSignal): Promise<Answer> => provider.read(e.names, signal);
     void this.#bounded(work, e.deadlineMs, { ok: false, fault: late }).then(([result, ms]) => {
       this.#called(e.provider, 'read', result.ok ? 'ok' : result.fault.kind, ms);
-      if (!this.#stopped) this.#step({ kind: 'read', provider: e.provider, id: e.id, result });
+      if (this.#stopped) return;
+      const calls = this.#callsOf(provider);
+      this.#step({ kind: 'read', provider: e.provider, id: e.id, result, calls });
     });
   }
 
@@ -301,8 +305,19 @@ export class Controller {
       const failed = results.find((r) => !r.ok);
       const word = failed === undefined || failed.ok ? 'ok' : failed.fault.kind;
       this.#called(e.provider, 'write', word, ms);
-      if (!this.#stopped) this.#step({ kind: 'written', provider: e.provider, id: e.id, results });
+      if (this.#stopped) return;
+      const calls = this.#callsOf(provider);
+      this.#step({ kind: 'written', provider: e.provider, id: e.id, results, calls });
     });
+  }
+
+  /** API calls of a provider since the last time, an audit's among them; one where it counts none. */
+  #callsOf(provider: Provider): number {
+    const { calls } = provider;
+    if (calls === undefined) return 1;
+    const since = calls - (this.#counted.get(provider) ?? 0);
+    this.#counted.set(provider, calls);
+    return since;
   }
 
   #ask(e: Extract<Effect, { kind: 'ask' }>): void {

@@ -84,6 +84,11 @@ export interface Capabilities {
 export interface Provider {
   readonly name: string;
   readonly capabilities: Capabilities;
+  /**
+   * API calls sent since it was opened, whatever became of them: what the quota is charged with. A
+   * provider that does not say is charged one call for each reading and each writing.
+   */
+  readonly calls?: number;
   /** The zone that holds a name: found once, remembered. Reads only. */
   zone(name: Name, signal: AbortSignal): Promise<Result<ZoneFacts>>;
   /**

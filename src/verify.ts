@@ -3,7 +3,7 @@
 // zone (AA), never call silence an answer, and never let one slow server delay the others.
 
 import { isIP } from 'node:net';
-import type { Name, ServerAnswer } from './core/model.ts';
+import type { ChainAnswer, Name, ServerAnswer } from './core/model.ts';
 import {
   ask,
   createLimit,
@@ -39,6 +39,8 @@ const addressesMax = 64;
 /** Exchanges under way at once, over all records and providers; as many records may wait. */
 const exchangesMax = 200;
 const waitingMax = 20_000;
+/** A walk down a chain serves everybody who asks for it meanwhile, so it has an end of its own. */
+const walkMs = 5_000;
 
 /** A server to ask, and whether it may be dropped where this machine has no IPv6. */
 interface Place extends Server {
@@ -53,6 +55,13 @@ export function createVerifier(options: VerifierOptions): Verifier {
   const { resolver, port, timeoutMs } = options;
   const limit = createLimit(exchangesMax, waitingMax);
   const closing = new AbortController();
+
+  const walks = new Map<Name, Promise<ChainAnswer>>();
+
+  function walk(name: Name): Promise<ChainAnswer> {
+    const signal = AbortSignal.any([AbortSignal.timeout(walkMs), closing.signal]);
+    return resolver.chain(name, signal).finally(() => walks.delete(name));
+  }
 
   async function question(
     place: Place,
@@ -129,9 +138,24 @@ export function createVerifier(options: VerifierOptions): Verifier {
       const all = [...answers.filter((a) => a !== null), ...lost];
       return all.length > 0 ? all : [silence(provider, 'error', 'it has no name server to ask')];
     },
-    chain: (name, signal) => resolver.chain(name, AbortSignal.any([signal, closing.signal])),
+    chain(name, signal) {
+      // When a cloud fails, many records ask for the same few targets at the same moment.
+      const running = walks.get(name) ?? walk(name);
+      walks.set(name, running);
+      return unlessAborted(running, signal);
+    },
     close: () => closing.abort(),
   };
+}
+
+/** The work goes on for the others who wait for it. */
+function unlessAborted(work: Promise<ChainAnswer>, signal: AbortSignal): Promise<ChainAnswer> {
+  const { promise, resolve, reject } = Promise.withResolvers<ChainAnswer>();
+  const stop = () => resolve({ kind: 'unknown', detail: 'stopped before the chain was walked' });
+  if (signal.aborted) stop();
+  else signal.addEventListener('abort', stop, { once: true });
+  work.finally(() => signal.removeEventListener('abort', stop)).then(resolve, reject);
+  return promise;
 }
 
 function silence(server: string, kind: Silence['kind'], detail: string): ServerAnswer {

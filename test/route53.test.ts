@@ -409,6 +409,32 @@ test('pages that never move on, or never end, do not keep the reader', async () 
   assert.ok(endless.asked.length <= route53.capabilities.callsMax, `${endless.asked.length} calls`);
 });
 
+test('of many names in a zone too large to list, those that fit are read', async () => {
+  const many = Array.from({ length: 300 }, (_, i) => `r${i}.${ZONE}`);
+  let count = 0;
+  const endless = await serve(
+    onList((asked, response) => {
+      const name = `n${count++}.${ZONE}`;
+      const own = asked.url.searchParams.get('name') ?? '';
+      const sets = set(own || name, 'CNAME', 'a.example.org') + set(name, 'A', '192.0.2.1');
+      xml(response, 200, page(sets, next(name)));
+    }),
+  );
+  const provider = account(endless.url);
+  const seen = valued(await provider.read(many, never));
+  const read = Object.keys(seen);
+  assert.ok(read.length > 0 && read.length < many.length);
+  assert.ok(
+    read.every((name) => seen[name]?.cnames.length === 1),
+    'and nothing else is told',
+  );
+  assert.ok(endless.asked.length <= route53.capabilities.callsMax, `${endless.asked.length} calls`);
+  assert.equal(provider.calls, endless.asked.length, 'it counts what it sends');
+  const before = endless.asked.length;
+  valued(await provider.read(many, never));
+  assert.ok(endless.asked.length - before <= 2 * read.length, 'it is not listed in vain again');
+});
+
 test('many names are read from one listing, few names one by one', async () => {
   const handler = onList((asked, response) => {
     const own = asked.url.searchParams.get('name');

@@ -6,6 +6,7 @@
 // committed (entries, documents) and only then performed (effects).
 
 import {
+  charge,
   newCell,
   newLane,
   onAskDue,
@@ -151,8 +152,10 @@ function fold(state: State, event: Event, out: Step): void {
         out,
       );
     case 'read':
+      charge(state, event.provider, event.id, event.calls);
       return reviewEach(state, onRead(state, event.provider, event.id, event.result, out), out);
     case 'written':
+      charge(state, event.provider, event.id, event.calls);
       return reviewEach(state, onWritten(state, event.provider, event.id, event.results, out), out);
     case 'asked':
       return reviewEach(
@@ -435,8 +438,7 @@ export function violations(state: State): string[] {
     }
   }
   for (const lane of state.lanes.values()) {
-    const names = new Set([...lane.urgent, ...lane.routine]);
-    if (names.size !== lane.urgent.length + lane.routine.length) {
+    if ([...lane.urgent].some((name) => lane.routine.has(name))) {
       found.push(`lane ${lane.provider}: a record is queued twice`);
     }
   }

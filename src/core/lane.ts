@@ -36,6 +36,8 @@ const THROTTLE_CAP_MS = 300_000;
 /** Watching through DNS: at most so long until an edit is seen. */
 const WATCH_MS = 25_000;
 const LAGGING_ASK_MS = 3_000;
+/** Pause that each record in a lane's queue adds to that. */
+const CROWD_ASK_MS = 25;
 const ASK_FIRST_MS = 25;
 const ASK_CAP_MS = 1_000;
 /** Seconds, where a zone's own negative TTL is not known: Route 53's default, the longest usual. */
@@ -78,8 +80,8 @@ export function newLane(provider: string, config: LaneConfig, now: number): Lane
   return {
     provider,
     busy: null,
-    urgent: [],
-    routine: [],
+    urgent: new Set(),
+    routine: new Set(),
     failures: 0,
     fault: null,
     faultSinceAt: now,
@@ -112,14 +114,22 @@ export function pump(state: State, lane: Lane, out: Step): void {
   const fromUrgent = pick(state, lane, lane.urgent, config);
   const batch = fromUrgent ?? pick(state, lane, lane.routine, config);
   if (batch === null) return;
-  const cost = batch.kind === 'write' && config.writeMax === 1 ? config.callsMax : 1;
   const floor = fromUrgent !== null ? 0 : config.quota.reserve;
-  if (!takeTokens(lane, config.quota, state.now, Math.min(cost, config.quota.burst), floor)) {
-    const waitMs = Math.ceil((1000 * cost) / config.quota.perSecond);
+  if (!takeTokens(lane, config.quota, state.now, 1, floor)) {
+    const waitMs = Math.ceil((1000 * (floor + 1 - lane.tokens)) / config.quota.perSecond);
     setTimer(state.timers, `l:${lane.provider}`, state.now + waitMs);
     return;
   }
   send(state, lane, batch.kind, batch.names, config, out);
+}
+
+/**
+ * What a call cost beyond the one that was paid before it was sent. Only its end tells how many
+ * there were, so the bucket may fall below nothing, and the next call waits until that is made good.
+ */
+export function charge(state: State, provider: string, id: number, calls = 1): void {
+  const lane = state.lanes.get(provider);
+  if (lane?.busy?.id === id) lane.tokens -= Math.max(0, calls - 1);
 }
 
 /** A cell's own back-off is over. */
@@ -519,9 +529,17 @@ function scheduleAsk(state: State, r: RecordState, cell: Cell): void {
   const urgent = cell.visibleAt === null && cell.writtenAt !== null && isSwitching(r);
   const waiting = cell.visibleAt === null && r.doc.marker !== null && cell.problem === null;
   if (urgent) cell.askAfterMs = Math.min(ASK_CAP_MS, Math.max(ASK_FIRST_MS, cell.askAfterMs * 1.6));
-  else cell.askAfterMs = waiting || cell.fallback ? LAGGING_ASK_MS : WATCH_MS;
+  else if (waiting || cell.fallback) cell.askAfterMs = laggingAskMs(state, cell);
+  else cell.askAfterMs = WATCH_MS;
   const at = state.now + jitter(state, cell.askAfterMs, 0.1);
   setTimer(state.timers, `a:${cell.provider}|${r.name}`, at);
+}
+
+/** Many records that wait for the same lane are asked for less often: nothing moves before it does. */
+function laggingAskMs(state: State, cell: Cell): number {
+  const lane = state.lanes.get(cell.provider)!;
+  const crowd = (lane.urgent.size + lane.routine.size) * CROWD_ASK_MS;
+  return Math.min(WATCH_MS, Math.max(LAGGING_ASK_MS, crowd));
 }
 
 // ---------------------------------------------------------------- writes
@@ -573,21 +591,22 @@ function retryCell(state: State, r: RecordState, cell: Cell): void {
 function enqueue(state: State, r: RecordState, cell: Cell, urgent: boolean): void {
   const lane = state.lanes.get(cell.provider)!;
   if (cell.queued === 'urgent' || (cell.queued === 'routine' && !urgent)) return;
-  if (cell.queued === 'routine') lane.routine.splice(lane.routine.indexOf(r.name), 1);
+  lane.routine.delete(r.name);
   cell.queued = urgent ? 'urgent' : 'routine';
-  (urgent ? lane.urgent : lane.routine).push(r.name);
+  (urgent ? lane.urgent : lane.routine).add(r.name);
 }
 
 function pick(
   state: State,
   lane: Lane,
-  queue: readonly Name[],
+  queue: Set<Name>,
   config: LaneConfig,
 ): { kind: 'read' | 'write'; names: Name[] } | null {
   const reads: Name[] = [];
   const writes: Name[] = [];
   for (const name of queue) {
     const cell = state.records.get(name)?.cells.get(lane.provider);
+    if (cell === undefined || cell.work === 'none') dequeue(queue, name, cell);
     if (cell?.work === 'read' && reads.length < config.readMax) reads.push(name);
     if (cell?.work === 'write') writes.push(name);
     if (writes.length >= config.writeMax) return { kind: 'write', names: writes };
@@ -605,32 +624,24 @@ function send(
   config: LaneConfig,
   out: Step,
 ): void {
-  for (const queue of [lane.urgent, lane.routine]) dequeue(state, lane, queue, names);
   const id = state.nextEffect++;
   const cells = names.map((name) => state.records.get(name)!.cells.get(lane.provider)!);
   const changes = kind === 'write' ? cells.map((cell) => cell.change!) : [];
   lane.busy = { id, kind, names, changes, startedAt: state.now };
-  for (const cell of cells) {
+  cells.forEach((cell, i) => {
     cell.work = 'none';
     cell.change = null;
-  }
+    dequeue(cell.queued === 'urgent' ? lane.urgent : lane.routine, names[i]!, cell);
+  });
   const deadlineMs = config.callTimeoutMs * config.callsMax + 500;
   const base = { provider: lane.provider, id, deadlineMs };
   if (kind === 'read') out.effects.push({ kind, ...base, names });
   else out.effects.push({ kind, ...base, changes });
 }
 
-/** Takes names out of a queue, and whatever else in it has nothing left to do. */
-function dequeue(state: State, lane: Lane, queue: Name[], names: readonly Name[]): void {
-  const taken = new Set(names);
-  const rest = queue.filter((name) => {
-    const cell = state.records.get(name)?.cells.get(lane.provider);
-    if (cell === undefined) return false;
-    if (!taken.has(name) && cell.work !== 'none') return true;
-    cell.queued = null;
-    return false;
-  });
-  queue.splice(0, queue.length, ...rest);
+function dequeue(queue: Set<Name>, name: Name, cell: Cell | undefined): void {
+  queue.delete(name);
+  if (cell !== undefined) cell.queued = null;
 }
 
 function isOfLane(fault: Fault): boolean {
@@ -645,7 +656,7 @@ function laneFailed(state: State, lane: Lane, fault: Fault, startedAt: number, o
     lane.faultSinceAt = state.now;
   }
   lane.fault = { kind: fault.kind, sentence: sentenceOf(fault) };
-  const cap = lane.urgent.length > 0 ? SWITCH_RETRY_MS : IDLE_RETRY_MS;
+  const cap = lane.urgent.size > 0 ? SWITCH_RETRY_MS : IDLE_RETRY_MS;
   let waitMs = backoff(state, lane.failures, cap);
   if (fault.kind === 'auth-suspect') waitMs = jitter(state, AUTH_RETRY_MS * 0.85, 0.15);
   // A lost reply is read back at once: nothing else may be done before (rule 15).

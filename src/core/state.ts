@@ -209,8 +209,9 @@ export interface Lane {
     readonly changes: readonly Change[];
     readonly startedAt: number;
   } | null;
-  readonly urgent: Name[];
-  readonly routine: Name[];
+  /** Records with something to do, the oldest first. */
+  readonly urgent: Set<Name>;
+  readonly routine: Set<Name>;
   failures: number;
   fault: { readonly kind: string; readonly sentence: string } | null;
   faultSinceAt: number;
@@ -269,12 +270,15 @@ export type Event =
       readonly provider: string;
       readonly id: number;
       readonly result: Result<Readonly<Record<Name, Seen>>>;
+      /** API calls that were made for it; one where it is not said. */
+      readonly calls?: number;
     }
   | {
       readonly kind: 'written';
       readonly provider: string;
       readonly id: number;
       readonly results: readonly Result<null>[];
+      readonly calls?: number;
     }
   | {
       readonly kind: 'asked';

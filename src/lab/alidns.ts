@@ -436,12 +436,12 @@ class Alidns implements Dialect {
     const domain = this.#domain(name);
     if (zoneHolding([name], sub) === null) throw invalid('SubDomain');
     const rr = relative(name, sub);
-    const found = [...domain.records.read(stale).values()].filter(
-      (record) =>
-        record.RR === rr &&
-        (params.get('Type') ?? record.Type).toUpperCase() === record.Type &&
-        (params.get('Line') ?? record.Line) === record.Line,
-    );
+    const found: DomainRecord[] = [];
+    for (const record of domain.records.read(stale).values()) {
+      if (record.RR !== rr) continue;
+      const isType = (params.get('Type') ?? record.Type).toUpperCase() === record.Type;
+      if (isType && (params.get('Line') ?? record.Line) === record.Line) found.push(record);
+    }
     const { slice, info } = page(found.reverse(), params, 100);
     return succeeded({ ...info, DomainRecords: { Record: slice } });
   }
@@ -800,19 +800,24 @@ function relative(domain: string, name: string): string {
 
 /** What everybody without a line of their own is given: enabled records of the default line. */
 function served(domain: Domain, records: Records): RRset[] {
-  const sets = new Map<string, { ttl: number; values: string[] }>();
+  const sets = new Map<string, RRset>();
   for (const record of records.values()) {
     if (record.Status !== 'ENABLE' || record.Line !== 'default') continue;
-    const name = record.RR === '@' ? `${domain.name}.` : `${record.RR}.${domain.name}.`;
-    const key = `${name} ${record.Type}`;
-    const set = sets.get(key) ?? { ttl: record.TTL, values: [] };
-    set.values.push(presentation(record));
-    sets.set(key, set);
+    const one = alone.get(record) ?? setOf(domain, record);
+    alone.set(record, one);
+    const key = `${one.name} ${one.type}`;
+    const set = sets.get(key);
+    sets.set(key, set === undefined ? one : { ...set, values: [...set.values, ...one.values] });
   }
-  return [...sets].map(([key, set]) => {
-    const [name, type] = key.split(' ') as [string, string];
-    return { name, type, ...set };
-  });
+  return [...sets.values()];
+}
+
+/** Every write of a domain is followed by a look at all of it, and most of it is as it was. */
+const alone = new WeakMap<DomainRecord, RRset>();
+
+function setOf(domain: Domain, record: DomainRecord): RRset {
+  const name = record.RR === '@' ? `${domain.name}.` : `${record.RR}.${domain.name}.`;
+  return { name, type: record.Type, ttl: record.TTL, values: [presentation(record)] };
 }
 
 function presentation(record: DomainRecord): string {

@@ -516,7 +516,8 @@ class Running implements LabVendor {
   /** What DNS can give: of several CNAMEs that a vendor lets stand, the first. */
   #rrsets(zone: string): readonly RRset[] {
     return this.#dialect.rrsets(zone).map((rrset) => {
-      return rrset.type === 'CNAME' ? { ...rrset, values: rrset.values.slice(0, 1) } : rrset;
+      const isTooMany = rrset.type === 'CNAME' && rrset.values.length > 1;
+      return isTooMany ? { ...rrset, values: rrset.values.slice(0, 1) } : rrset;
     });
   }
 

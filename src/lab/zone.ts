@@ -114,19 +114,19 @@ export class LabZone {
   /** Puts these RRsets in the place of everything, in one step. Throws ZoneError, unchanged. */
   replace(rrsets: readonly RRset[]): void {
     const next = new Map<string, Map<string, RRset>>();
+    let isChanged = false;
     for (const rrset of rrsets) {
-      const checked = this.#checked(rrset);
+      // Most of a zone is as it was: what has been checked once is not checked again.
+      const known = this.#sets.get(rrset.name)?.get(rrset.type);
+      const checked = sameSet(known, rrset) ? known! : this.#checked(rrset);
+      isChanged ||= !sameSet(this.#sets.get(checked.name)?.get(checked.type), checked);
       const types = next.get(checked.name) ?? new Map<string, RRset>();
       types.set(checked.type, checked);
       next.set(checked.name, types);
     }
-    const before = this.rrsets();
+    const before = this.#count();
     this.#sets = next;
-    const after = this.rrsets();
-    const same =
-      before.length === after.length &&
-      after.every((rrset, at) => sameSet(before[at], rrset) && before[at]?.name === rrset.name);
-    if (!same) this.#serial += 1;
+    if (isChanged || this.#count() !== before) this.#serial += 1;
   }
 
   /** Every name that owns a record, sorted. */
@@ -186,6 +186,12 @@ export class LabZone {
         return { ...empty, authoritative: true, answers };
       }
     }
+  }
+
+  #count(): number {
+    let count = 0;
+    for (const types of this.#sets.values()) count += types.size;
+    return count;
   }
 
   #checked(rrset: RRset): RRset {
@@ -393,7 +399,10 @@ function wireData(type: RecordType, value: string): unknown {
 }
 
 function sameSet(a: RRset | undefined, b: RRset): boolean {
-  return a?.type === b.type && a.ttl === b.ttl && a.values.join('\n') === b.values.join('\n');
+  if (a === undefined || a.type !== b.type || a.ttl !== b.ttl) return false;
+  return (
+    a.values.length === b.values.length && a.values.every((value, at) => value === b.values[at])
+  );
 }
 
 function labels(name: string): readonly string[] {
