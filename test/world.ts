@@ -68,7 +68,7 @@ export interface Vendor {
     | 'lose-reply'
     | 'lose-write';
   /** What its name servers do. */
-  dns: 'ok' | 'silent' | 'stale';
+  dns: 'ok' | 'silent' | 'stale' | 'half-stale';
   /** What DNS gave when it went stale. */
   readonly stale: Map<Name, Held>;
   reads: number;
@@ -343,7 +343,7 @@ export class World {
       if (fault !== null) return answer(all(fault));
       if (v.api === 'lose-write') {
         v.api = 'ok';
-        return this.#later(500, () => answer(all(lost)));
+        return answer(all(lost));
       }
       const results = e.changes.map((c) => this.#apply(v, c));
       if (v.api !== 'lose-reply') return answer(results);
@@ -392,14 +392,16 @@ export class World {
         const answer = { kind: 'timeout', detail: 'no answer' } as const;
         return send(servers.map((server) => ({ server, answer, markers: null })));
       }
-      const stale = v.dns === 'stale' ? v.stale.get(e.record) : undefined;
-      const held = stale ?? this.held(v.name, e.record);
-      const answer: ServerAnswer['answer'] =
-        held.cname === null
-          ? { kind: 'nxdomain', detail: 'NXDOMAIN' }
-          : { kind: 'cname', ...held.cname };
-      const markers = e.marker ? [...held.markers] : null;
-      send(servers.map((server) => ({ server, answer, markers })));
+      const answers = servers.map((server, i): ServerAnswer => {
+        const isStale = v.dns === 'stale' || (v.dns === 'half-stale' && i > 0);
+        const held = (isStale ? v.stale.get(e.record) : undefined) ?? this.held(v.name, e.record);
+        const answer: ServerAnswer['answer'] =
+          held.cname === null
+            ? { kind: 'nxdomain', detail: 'NXDOMAIN' }
+            : { kind: 'cname', ...held.cname };
+        return { server, answer, markers: e.marker ? [...held.markers] : null };
+      });
+      send(answers);
     });
   }
 }

@@ -1,0 +1,1700 @@
+// The deliberate defects: for each rule of the design's section 3 (0: a promise of another section)
+// what breaking it looks like in the sources, and the scenario or test that must notice. Plain data;
+// test/mutants.ts puts one at a time into a copy. A row may need several edits where the rule is
+// guarded twice.
+
+export interface Mutant {
+  /** What is then wrong, as a person would say it. */
+  readonly name: string;
+  readonly rule: number;
+  /** The scenario (without `.txt`) or test file that states the rule. */
+  readonly by: string;
+  readonly edits: readonly {
+    readonly file: string;
+    /** Stands exactly once in the file. */
+    readonly find: string;
+    readonly replace: string;
+  }[];
+}
+
+const clock = 'src/clock.ts';
+const controller = 'src/controller.ts';
+const decide = 'src/core/decide.ts';
+const detect = 'src/core/detect.ts';
+const engine = 'src/core/engine.ts';
+const lane = 'src/core/lane.ts';
+const operate = 'src/core/operate.ts';
+const plan = 'src/core/plan.ts';
+const sight = 'src/core/sight.ts';
+const steer = 'src/core/steer.ts';
+const watch = 'src/core/watch.ts';
+
+export const mutants: readonly Mutant[] = [
+  {
+    name: 'what stands is replaced by an empty value',
+    rule: 1,
+    by: '01-outage',
+    edits: [
+      {
+        file: plan,
+        find: `    cname: wanted.cname,
+    ttl: keep`,
+        replace: `    cname: stands === undefined ? wanted.cname : '',
+    ttl: keep`,
+      },
+    ],
+  },
+  {
+    name: 'a retired target is written again',
+    rule: 2,
+    by: '31-retired',
+    edits: [
+      {
+        file: lane,
+        find: 'if (!r.config.targets.some((t) => t.cname === cname)) return',
+        replace: 'if (r.config.targets.length === 0) return',
+      },
+    ],
+  },
+  {
+    name: 'a retired target is left for another',
+    rule: 2,
+    by: '31-retired',
+    edits: [
+      {
+        file: steer,
+        find: 'retired: !configured,',
+        replace: 'retired: false,',
+      },
+      {
+        file: decide,
+        find: 'const current = s.targets.find((t) => t.origin === s.current)!;',
+        replace:
+          "const current = s.targets.find((t) => t.origin === s.current) ?? { ...s.targets[0]!, origin: 'retired', health: 'down' as const };",
+      },
+    ],
+  },
+  {
+    name: 'a reload may take away the target in force',
+    rule: 2,
+    by: 'controller.test.ts',
+    edits: [
+      {
+        file: engine,
+        find: 'if (kept || !r.config.targets',
+        replace: 'if (true || kept || !r.config.targets',
+      },
+    ],
+  },
+  {
+    name: 'a drained target is chosen',
+    rule: 3,
+    by: '21-operator',
+    edits: [
+      {
+        file: decide,
+        find: "t !== current && t.health === 'up' && !t.drained);",
+        replace: "t !== current && t.health === 'up');",
+      },
+    ],
+  },
+  {
+    name: 'a target of unknown health is chosen',
+    rule: 3,
+    by: '43-fresh-pass',
+    edits: [
+      {
+        file: decide,
+        find: "t !== current && t.health === 'up' && !t.drained);",
+        replace: "t !== current && t.health !== 'down' && !t.drained);",
+      },
+      {
+        file: steer,
+        find: 'hasFreshPasses(state, c.to, c.sinceAt)',
+        replace: 'true',
+      },
+    ],
+  },
+  {
+    name: 'the chain of the candidate is not waited for',
+    rule: 3,
+    by: '23-chain',
+    edits: [
+      {
+        file: steer,
+        find: "c.chain?.kind === 'answered' && has",
+        replace: 'has',
+      },
+    ],
+  },
+  {
+    name: 'an unanswered chain is good enough',
+    rule: 3,
+    by: '23-chain',
+    edits: [
+      {
+        file: steer,
+        find: "c.chain?.kind === 'answered' && has",
+        replace: "c.chain != null && c.chain.kind !== 'broken' && has",
+      },
+      {
+        file: steer,
+        find: "if (answer.kind !== 'answered') {",
+        replace: "if (answer.kind === 'broken') {",
+      },
+    ],
+  },
+  {
+    name: 'no fresh pass is demanded',
+    rule: 3,
+    by: '43-fresh-pass',
+    edits: [
+      {
+        file: steer,
+        find: ' && hasFreshPasses(state, c.to, c.sinceAt)',
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'passes begun before the decision count as fresh',
+    rule: 3,
+    by: '43-fresh-pass',
+    edits: [
+      {
+        file: watch,
+        find: 'cs.missed === 0 && cs.passBeganAt >= sinceAt',
+        replace: 'cs.missed === 0 && cs.passBeganAt >= sinceAt - 5000',
+      },
+    ],
+  },
+  {
+    name: 'one fresh pass by one path is a quorum',
+    rule: 3,
+    by: '43-fresh-pass',
+    edits: [
+      {
+        file: watch,
+        find: "own.every((c) => quorum(votes(groupsOf(state, c), fresh), rule) === 'up')",
+        replace: "own.every((c) => votes(groupsOf(state, c), fresh).includes('up'))",
+      },
+    ],
+  },
+  {
+    name: 'a sibling in a failing cloud is preferred',
+    rule: 3,
+    by: '44-failing-cloud',
+    edits: [
+      {
+        file: decide,
+        find: 'const steady = candidates.filter((t) => t.doomedSinceAt === null);',
+        replace: 'const steady = candidates;',
+      },
+    ],
+  },
+  {
+    name: 'a sibling in a failing cloud is taken without patience',
+    rule: 3,
+    by: '44-failing-cloud',
+    edits: [
+      {
+        file: decide,
+        find: 'return Math.max(t.sinceAt, t.doomedSinceAt ?? 0) + s.patienceMs;',
+        replace: 'return Math.max(t.sinceAt, t.doomedSinceAt ?? 0);',
+      },
+    ],
+  },
+  {
+    name: 'disagreement is adopted',
+    rule: 4,
+    by: '07-disagreement',
+    edits: [
+      {
+        file: plan,
+        find: 'values.every((v) => v.target === first.target)',
+        replace: 'values.some((v) => v.target === first.target)',
+      },
+    ],
+  },
+  {
+    name: "an unmarked stranger's value is overwritten",
+    rule: 4,
+    by: '41-claims',
+    edits: [
+      {
+        file: plan,
+        find: "wanted.claim === 'configured' && s.target !== null",
+        replace: "wanted.claim === 'configured'",
+      },
+    ],
+  },
+  {
+    name: 'an unmarked value that nobody claimed is overwritten',
+    rule: 4,
+    by: '41-claims',
+    edits: [
+      {
+        file: plan,
+        find: "if (wanted.claim === 'any' ||",
+        replace: "if (wanted.claim !== 'any' ||",
+      },
+    ],
+  },
+  {
+    name: 'a claim outlives the adoption',
+    rule: 4,
+    by: '41-claims',
+    edits: [
+      {
+        file: lane,
+        find: 'if (cell.provider in r.doc.claims) {',
+        replace: 'if (cell.provider in r.doc.claims && r.doc.epochMax > 99) {',
+      },
+    ],
+  },
+  {
+    name: "another cluster's record is overwritten",
+    rule: 4,
+    by: '08-foreign',
+    edits: [
+      {
+        file: plan,
+        find: 'if (marker.cluster !== cluster) {',
+        replace: "if (marker.cluster === '') {",
+      },
+    ],
+  },
+  {
+    name: 'a text that is no marker is overwritten',
+    rule: 4,
+    by: '42-text',
+    edits: [
+      {
+        file: plan,
+        find: 'if (text !== undefined) {',
+        replace: 'if (text !== undefined && parseMarker(text) !== null) {',
+      },
+    ],
+  },
+  {
+    name: 'a refused record is written',
+    rule: 4,
+    by: '08-foreign',
+    edits: [
+      {
+        file: plan,
+        find: `  if (seen.refusal !== null) return { kind: 'refused', ...seen.refusal };
+`,
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'a record that stands nowhere is created unasked',
+    rule: 4,
+    by: '09-missing',
+    edits: [
+      {
+        file: operate,
+        find: "a.kind === 'wait' && a.reason === 'missing' && !c.create",
+        replace: "a.kind === 'wait' && a.reason === 'missing' && c.create",
+      },
+    ],
+  },
+  {
+    name: 'unknown is taken for down',
+    rule: 5,
+    by: '24-paths',
+    edits: [
+      {
+        file: decide,
+        find: `  if (current.health === 'unknown') {
+    return stay('target-unknown'`,
+        replace: `  if (current.health === 'unknown' && s.blind) {
+    return stay('target-unknown'`,
+      },
+    ],
+  },
+  {
+    name: 'with everything down it moves all the same',
+    rule: 5,
+    by: '21-operator',
+    edits: [
+      {
+        file: decide,
+        find: "t !== current && t.health === 'up' && !t.drained);",
+        replace: 't !== current && !t.drained);',
+      },
+      {
+        file: steer,
+        find: ' && hasFreshPasses(state, c.to, c.sinceAt)',
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'silence is taken for down',
+    rule: 5,
+    by: '04-all-down',
+    edits: [
+      {
+        file: detect,
+        find: "return state.verdict !== 'unknown' && settle(state, 'unknown', now);",
+        replace: "return state.verdict !== 'down' && settle(state, 'down', now);",
+      },
+    ],
+  },
+  {
+    name: 'a verdict outlives its observations',
+    rule: 5,
+    by: '25-pause',
+    edits: [
+      {
+        file: detect,
+        find: 'return now - state.heardAt > staleAfterMs(config);',
+        replace: 'return now - state.heardAt > 1000 * staleAfterMs(config);',
+      },
+    ],
+  },
+  {
+    name: 'a blind probe counts as a failure',
+    rule: 6,
+    by: '04-all-down',
+    edits: [
+      {
+        file: detect,
+        find: `  if (o.outcome === 'blind') return false;
+`,
+        replace: '',
+      },
+      {
+        file: watch,
+        find: "if (o.outcome === 'fail' && config.role !== 'reference') {",
+        replace: "if (o.outcome !== 'pass' && config.role !== 'reference') {",
+      },
+    ],
+  },
+  {
+    name: 'one path condemns an origin alone',
+    rule: 6,
+    by: '24-paths',
+    edits: [
+      {
+        file: detect,
+        find: 'return Math.max(Math.floor(sighted / 2) + 1, least);',
+        replace: 'return 1;',
+      },
+    ],
+  },
+  {
+    name: 'half of the groups is a majority',
+    rule: 6,
+    by: '46-groups',
+    edits: [
+      {
+        file: detect,
+        find: 'Math.floor(sighted / 2) + 1',
+        replace: 'Math.ceil(sighted / 2)',
+      },
+    ],
+  },
+  {
+    name: 'with one group sighted of three it decides alone',
+    rule: 6,
+    by: '24-paths',
+    edits: [
+      {
+        file: detect,
+        find: 'const least = Math.max(1, Math.min(2, configured));',
+        replace: 'const least = 1;',
+      },
+    ],
+  },
+  {
+    name: 'paths that share a failure domain vote singly',
+    rule: 6,
+    by: '46-groups',
+    edits: [
+      {
+        file: watch,
+        find: 'const { group } = voter.way;',
+        replace: 'const group = voter.way.name;',
+      },
+    ],
+  },
+  {
+    name: 'in a group one failing path speaks for all',
+    rule: 6,
+    by: '46-groups',
+    edits: [
+      {
+        file: detect,
+        find: "if (verdicts.includes('up')) return 'up';",
+        replace: "if (verdicts.includes('up') && !verdicts.includes('down')) return 'up';",
+      },
+    ],
+  },
+  {
+    name: 'a path votes on the cloud it sits in',
+    rule: 6,
+    by: '47-path-in-a-cloud',
+    edits: [
+      {
+        file: watch,
+        find: `    if (voter.way.cloud !== null && voter.way.cloud === check.cloud) continue;
+`,
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'a suspect path votes',
+    rule: 6,
+    by: '48-suspect-path',
+    edits: [
+      {
+        file: watch,
+        find: "return way.blind || way.suspect ? 'unknown' : cs.verdict;",
+        replace: "return way.blind ? 'unknown' : cs.verdict;",
+      },
+    ],
+  },
+  {
+    name: 'failures seen while blind count',
+    rule: 6,
+    by: '45-edges-of-blindness',
+    edits: [
+      {
+        file: watch,
+        find: "    else if (light === 'clear') touched",
+        replace: '    else touched',
+      },
+      {
+        file: watch,
+        find: 'const isVoid = way.blind || o',
+        replace: 'const isVoid = o',
+      },
+    ],
+  },
+  {
+    name: 'a failure is believed before a reference point has answered',
+    rule: 6,
+    by: '04-all-down',
+    edits: [
+      {
+        file: watch,
+        find: `if (light === 'waiting') cs.unvouched.push(o);
+    else if (light === 'clear') touched`,
+        replace: "if (light !== 'dark') touched",
+      },
+    ],
+  },
+  {
+    name: 'what failed before a cut of our own counts',
+    rule: 6,
+    by: '04-all-down',
+    edits: [
+      {
+        file: sight,
+        find: "return passed[after] ? 'clear' : 'dark';",
+        replace: "return 'clear';",
+      },
+    ],
+  },
+  {
+    name: 'what hung through a cut of our own counts',
+    rule: 6,
+    by: '04-all-down',
+    edits: [
+      {
+        file: sight,
+        find: "if (before < 0 || !passed[before]) return 'dark';",
+        replace: "if (before < 0) return 'dark';",
+      },
+      {
+        file: watch,
+        find: 'way.blind || o.startedAt < cs.forgotAt;',
+        replace: 'way.blind;',
+      },
+    ],
+  },
+  {
+    name: 'a path that is blind votes',
+    rule: 6,
+    by: '45-edges-of-blindness',
+    edits: [
+      {
+        file: watch,
+        find: "return way.blind || way.suspect ? 'unknown' : cs.verdict;",
+        replace: "return way.suspect ? 'unknown' : cs.verdict;",
+      },
+      {
+        file: watch,
+        find: `    forget(state.checks.get(checkKey(config.id, way.name))!, state.now);
+  }
+  for (const one`,
+        replace: `  }
+  for (const one`,
+      },
+    ],
+  },
+  {
+    name: 'an advisory check moves traffic',
+    rule: 6,
+    by: '49-needs',
+    edits: [
+      {
+        file: watch,
+        find: 'if (config.advisory) return [];',
+        replace: '',
+      },
+      {
+        file: watch,
+        find: '.map((id) => state.config.checks[id]!).filter((c) => !c.advisory)',
+        replace: '.map((id) => state.config.checks[id]!)',
+      },
+    ],
+  },
+  {
+    name: 'a failure across our own stall is a vote',
+    rule: 6,
+    by: 'controller.test.ts',
+    edits: [
+      {
+        file: controller,
+        find: "result.outcome !== 'fail' || !straddles",
+        replace: "result.outcome !== 'fail' || straddles !== null",
+      },
+    ],
+  },
+  {
+    name: "one lane's fault blocks all lanes",
+    rule: 7,
+    by: '56-later-switch',
+    edits: [
+      {
+        file: lane,
+        find: `  setTimer(state.timers, \`l:\${lane.provider}\`, lane.retryAt);
+}
+
+function laneWorks`,
+        replace: `  for (const other of state.lanes.values()) other.retryAt = lane.retryAt;
+  setTimer(state.timers, \`l:\${lane.provider}\`, lane.retryAt);
+}
+
+function laneWorks`,
+      },
+    ],
+  },
+  {
+    name: 'deciding waits for a provider that cannot be read',
+    rule: 7,
+    by: '28-unreadable',
+    edits: [
+      {
+        file: steer,
+        find: "reading: cells.some((c) => c.reading === 'pending'),",
+        replace: "reading: cells.some((c) => c.reading !== 'read'),",
+      },
+    ],
+  },
+  {
+    name: 'the end of a switch waits for a vendor that hangs',
+    rule: 7,
+    by: '14-stuck-vendor',
+    edits: [
+      {
+        file: steer,
+        find: 'if (!late && behind.some((c) => !isOut(c))) return;',
+        replace: 'if (behind.some((c) => !isOut(c))) return;',
+      },
+    ],
+  },
+  {
+    name: 'the time to settle at a start is forgotten',
+    rule: 8,
+    by: '05-start',
+    edits: [
+      {
+        file: steer,
+        find: 'settlesAt: settlesAt > state.now ? settlesAt : null,',
+        replace: 'settlesAt: null,',
+      },
+    ],
+  },
+  {
+    name: 'the time to settle ends one failure early',
+    rule: 8,
+    by: '50-settling',
+    edits: [
+      {
+        file: watch,
+        find: 'c.fall * (c.intervalMs + c.timeoutMs)',
+        replace: '(c.fall - 1) * (c.intervalMs + c.timeoutMs)',
+      },
+    ],
+  },
+  {
+    name: 'the end of blindness is not given time to settle',
+    rule: 8,
+    by: '04-all-down',
+    edits: [
+      {
+        file: watch,
+        find: `    if (dawns && origin.health === 'unknown') origin.settleFromAt = state.now;
+`,
+        replace: '',
+      },
+      {
+        file: watch,
+        find: `  if (health === 'unknown') origin.settleFromAt = state.now;
+`,
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'fall is counted one too low',
+    rule: 8,
+    by: '01-outage',
+    edits: [
+      {
+        file: detect,
+        find: 'state.fails >= config.fall &&',
+        replace: 'state.fails >= config.fall - 1 &&',
+      },
+    ],
+  },
+  {
+    name: 'fall is counted one too high',
+    rule: 8,
+    by: '01-outage',
+    edits: [
+      {
+        file: detect,
+        find: 'state.fails >= config.fall &&',
+        replace: 'state.fails > config.fall &&',
+      },
+    ],
+  },
+  {
+    name: 'rise is counted one too low',
+    rule: 8,
+    by: '01-outage',
+    edits: [
+      {
+        file: detect,
+        find: 'state.passes >= config.rise &&',
+        replace: 'state.passes >= config.rise - 1 &&',
+      },
+    ],
+  },
+  {
+    name: 'a pass does not end a run of failures',
+    rule: 8,
+    by: '03-patience',
+    edits: [
+      {
+        file: detect,
+        find: `    state.fails = 0;
+    state.passes++;`,
+        replace: '    state.passes++;',
+      },
+    ],
+  },
+  {
+    name: 'the dawn after darkness is ignored',
+    rule: 8,
+    by: '05-start',
+    edits: [
+      {
+        file: decide,
+        find: 'if (s.now < s.dawnUntilAt) {',
+        replace: 'if (s.now < s.dawnUntilAt - 86_400_000) {',
+      },
+    ],
+  },
+  {
+    name: 'after a pause nothing is looked at anew',
+    rule: 8,
+    by: '25-pause',
+    edits: [
+      {
+        file: engine,
+        find: `  for (const r of state.records.values()) dropChoice(state, r);
+  forgetAll(state, out);
+`,
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'what the API does not say is never asked of DNS',
+    rule: 8,
+    by: '57-epoch-by-dns',
+    edits: [
+      {
+        file: lane,
+        find: `    cell.fallback = true;
+    askSoon(state, r, cell);`,
+        replace: "    cell.reading = 'unreadable';",
+      },
+    ],
+  },
+  {
+    name: 'an epoch that only DNS shows is not believed',
+    rule: 8,
+    by: '57-epoch-by-dns',
+    edits: [
+      {
+        file: lane,
+        find: "if (p.kind === 'yield' || p.kind === 'rival') cell.ahead = p.marker;",
+        replace: "if (p.kind === 'rival') cell.ahead = p.marker;",
+      },
+    ],
+  },
+  {
+    name: 'patience is not waited out',
+    rule: 8,
+    by: '03-patience',
+    edits: [
+      {
+        file: decide,
+        find: 'if (s.now < patientUntil) {',
+        replace: 'if (s.now > patientUntil + 86_400_000) {',
+      },
+    ],
+  },
+  {
+    name: 'patience is cleared by unknown',
+    rule: 8,
+    by: '03-patience',
+    edits: [
+      {
+        file: watch,
+        find: "if (health === 'up') origin.downSinceAt = null;",
+        replace: "if (health !== 'down') origin.downSinceAt = null;",
+      },
+    ],
+  },
+  {
+    name: 'a pin is ignored',
+    rule: 9,
+    by: '10-switch-and-pin',
+    edits: [
+      {
+        file: decide,
+        find: `  if (s.pin !== null) return stay('pinned', \`pinned to \${s.pin.target}: \${s.pin.reason}\`);
+`,
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'the end of a pin moves',
+    rule: 9,
+    by: '51-pin-and-failback',
+    edits: [
+      {
+        file: steer,
+        find: 'r.doc = { ...r.doc, pin: null, quietSinceAt: state.now };',
+        replace: 'r.doc = { ...r.doc, pin: null };',
+      },
+    ],
+  },
+  {
+    name: 'a pin never ends',
+    rule: 9,
+    by: '51-pin-and-failback',
+    edits: [
+      {
+        file: steer,
+        find: 'if (until === null || until > state.now) return;',
+        replace: 'return;',
+      },
+    ],
+  },
+  {
+    name: 'a pin ends at the next look',
+    rule: 9,
+    by: '10-switch-and-pin',
+    edits: [
+      {
+        file: steer,
+        find: 'if (until === null || until > state.now) return;',
+        replace: 'if (until === null) return;',
+      },
+    ],
+  },
+  {
+    name: 'a pinned target that is down alerts nobody',
+    rule: 9,
+    by: '10-switch-and-pin',
+    edits: [
+      {
+        file: steer,
+        find: "const worry = pinned ? 'pinned-down' : WANTS",
+        replace: 'const worry = WANTS',
+      },
+    ],
+  },
+  {
+    name: 'a switch to a target that is down needs no force',
+    rule: 9,
+    by: '10-switch-and-pin',
+    edits: [
+      {
+        file: operate,
+        find: "if (health !== 'up' && !c.force) {",
+        replace: "if (health !== 'up' && c.force) {",
+      },
+    ],
+  },
+  {
+    name: "an operator's pin found in a marker is dropped",
+    rule: 9,
+    by: '17-epochs',
+    edits: [
+      {
+        file: steer,
+        find: 'const pinned = m.pinned && (untilAt === null || untilAt > state.now);',
+        replace: 'const pinned = false;',
+      },
+    ],
+  },
+  {
+    name: 'a pin is forgotten by a restart',
+    rule: 9,
+    by: '52-restart',
+    edits: [
+      {
+        file: engine,
+        find: 'doc: { ...newDoc(), ...stored },',
+        replace: 'doc: { ...newDoc(), ...stored, pin: null },',
+      },
+    ],
+  },
+  {
+    name: 'the budget is not counted',
+    rule: 10,
+    by: '11-budget',
+    edits: [
+      {
+        file: steer,
+        find: 'switches: m.spends ? [...recent, state.now] : recent,',
+        replace: 'switches: recent,',
+      },
+    ],
+  },
+  {
+    name: 'the budget is one switch larger',
+    rule: 10,
+    by: '11-budget',
+    edits: [
+      {
+        file: decide,
+        find: 'if (s.switches.length < s.switchesPerHour) {',
+        replace: 'if (s.switches.length <= s.switchesPerHour) {',
+      },
+    ],
+  },
+  {
+    name: 'the budget is forgotten by a restart',
+    rule: 10,
+    by: '52-restart',
+    edits: [
+      {
+        file: engine,
+        find: 'doc: { ...newDoc(), ...stored },',
+        replace: 'doc: { ...newDoc(), ...stored, switches: [] },',
+      },
+    ],
+  },
+  {
+    name: 'the budget never fills again',
+    rule: 10,
+    by: '13-failback-budget',
+    edits: [
+      {
+        file: steer,
+        find: '        : doc.switches.filter((at) => state.now - at < HOUR_MS),',
+        replace: '        : doc.switches,',
+      },
+      {
+        file: steer,
+        find: 'const recent = r.doc.switches.filter((at) => state.now - at < HOUR_MS);',
+        replace: 'const recent = r.doc.switches;',
+      },
+    ],
+  },
+  {
+    name: 'a failback takes the last switch',
+    rule: 10,
+    by: '13-failback-budget',
+    edits: [
+      {
+        file: decide,
+        find: 'if (s.switches.length >= s.switchesPerHour - 1) {',
+        replace: 'if (s.switches.length >= s.switchesPerHour) {',
+      },
+    ],
+  },
+  {
+    name: 'the exception of the spent budget has no pause',
+    rule: 10,
+    by: '11-budget',
+    edits: [
+      {
+        file: decide,
+        find: 's.overspentAt === null ? s.now : s.overspentAt + OVERSPEND_EVERY_MS',
+        replace: 's.now',
+      },
+    ],
+  },
+  {
+    name: 'the exception takes a target that has just come up',
+    rule: 10,
+    by: '11-budget',
+    edits: [
+      {
+        file: decide,
+        find: 's.now - t.sinceAt >= OVERSPEND_UP_MS',
+        replace: 's.now - t.sinceAt >= 0',
+      },
+    ],
+  },
+  {
+    name: 'an ack does not fill the budget',
+    rule: 10,
+    by: '11-budget',
+    edits: [
+      {
+        file: operate,
+        find: 'r.doc = { ...r.doc, switches: [], overspentAt: null, deposed: null };',
+        replace: 'r.doc = { ...r.doc, deposed: null };',
+      },
+    ],
+  },
+  {
+    name: 'failback is automatic though manual',
+    rule: 11,
+    by: '11-budget',
+    edits: [
+      {
+        file: decide,
+        find: "if (s.failback.kind === 'manual') {",
+        replace: "if (s.failback.kind === 'manual' && s.now < 0) {",
+      },
+    ],
+  },
+  {
+    name: 'failback counts a broken up',
+    rule: 11,
+    by: '12-failback',
+    edits: [
+      {
+        file: decide,
+        find: 'const dueAt = Math.max(best.sinceAt, s.quietSinceAt) + s.failback.ms;',
+        replace: 'const dueAt = s.quietSinceAt + s.failback.ms;',
+      },
+    ],
+  },
+  {
+    name: 'failback does not wait for the lanes',
+    rule: 11,
+    by: '53-failback-lanes',
+    edits: [
+      {
+        file: decide,
+        find: 'if (s.now < dueAt || !s.lanesInStep) {',
+        replace: 'if (s.now < dueAt) {',
+      },
+    ],
+  },
+  {
+    name: 'failback goes to a target that flaps',
+    rule: 11,
+    by: '59-flapping',
+    edits: [
+      {
+        file: decide,
+        find: 'fit(t) && t.doomedSinceAt === null && t.trustedAt <= s.now',
+        replace: 'fit(t) && t.doomedSinceAt === null',
+      },
+    ],
+  },
+  {
+    name: 'time goes back',
+    rule: 12,
+    by: 'core.test.ts',
+    edits: [
+      {
+        file: engine,
+        find: 'state.now = Math.max(state.now, now);',
+        replace: 'state.now = now;',
+      },
+    ],
+  },
+  {
+    name: 'a clock behind the journal is believed',
+    rule: 12,
+    by: 'core.test.ts',
+    edits: [
+      {
+        file: clock,
+        find: 'const base = Math.max(lastAt, Date.now());',
+        replace: 'const base = Date.now() + 0 * lastAt;',
+      },
+    ],
+  },
+  {
+    name: 'a switch that was not committed is not taken back',
+    rule: 13,
+    by: '54-store-at-the-switch',
+    edits: [
+      {
+        file: engine,
+        find: 'for (const name of state.tentative) takeBack(state, name, out);',
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'without a store it decides all the same',
+    rule: 13,
+    by: '20-store',
+    edits: [
+      {
+        file: decide,
+        find: `  if (!s.storeOk) return stay('store-failed', 'the store cannot commit: no automatic switch');
+`,
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'what happened without a store is never stored',
+    rule: 13,
+    by: '54-store-at-the-switch',
+    edits: [
+      {
+        file: engine,
+        find: `    for (const r of state.records.values()) keep(out, r);
+    for (const d`,
+        replace: '    for (const d',
+      },
+    ],
+  },
+  {
+    name: 'an operator is let through without a store',
+    rule: 13,
+    by: '20-store',
+    edits: [
+      {
+        file: operate,
+        find: `  if (!state.storeOk) return refused('the store cannot commit: use \`detour switch --direct\`');
+`,
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'a reply says done although nothing was committed',
+    rule: 13,
+    by: 'controller.test.ts',
+    edits: [
+      {
+        file: controller,
+        find: 'committed ? effect.reply : notCommitted(effect.reply)',
+        replace: 'effect.reply',
+      },
+    ],
+  },
+  {
+    name: 'a store that failed is never tried again',
+    rule: 13,
+    by: 'controller.test.ts',
+    edits: [
+      {
+        file: controller,
+        find: `      this.#later(STORE_RETRY_MS, () => this.#retryStore());
+      return;`,
+        replace: '      return;',
+      },
+    ],
+  },
+  {
+    name: 'a commit that throws is taken for done',
+    rule: 13,
+    by: 'controller.test.ts',
+    edits: [
+      {
+        file: controller,
+        find: `      this.#trouble('store', messageOf(error));
+      return false;`,
+        replace: `      this.#trouble('store', messageOf(error));
+      return true;`,
+      },
+    ],
+  },
+  {
+    name: 'effects are performed before the commit',
+    rule: 13,
+    by: 'controller.test.ts',
+    edits: [
+      {
+        file: controller,
+        find: `    const committed = this.#commit(out);
+    for (const effect of out.effects) this.#perform(effect, committed);`,
+        replace: `    for (const effect of out.effects) this.#perform(effect, true);
+    const committed = this.#commit(out);`,
+      },
+    ],
+  },
+  {
+    name: 'the fence is dropped',
+    rule: 14,
+    by: '17-epochs',
+    edits: [
+      {
+        file: plan,
+        find: `  if (theirs.epoch > own.epoch) return { kind: 'yield', marker: theirs };
+`,
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'a higher epoch is written over',
+    rule: 14,
+    by: '17-epochs',
+    edits: [
+      {
+        file: plan,
+        find: "if (theirs.epoch > own.epoch) return { kind: 'yield', marker: theirs };",
+        replace: "if (theirs.epoch > own.epoch) return write(record, seen, wanted, 'it is ahead');",
+      },
+    ],
+  },
+  {
+    name: 'lag is not rewritten',
+    rule: 14,
+    by: '17-epochs',
+    edits: [
+      {
+        file: plan,
+        find: `  if (theirs.epoch < own.epoch) {
+    return write`,
+        replace: `  if (theirs.epoch < own.epoch) {
+    if (own.epoch > 0) return { kind: 'in-step' };
+    return write`,
+      },
+    ],
+  },
+  {
+    name: 'at the same epoch the automatic switch wins',
+    rule: 14,
+    by: '18-same-epoch',
+    edits: [
+      {
+        file: plan,
+        find: "if (theirs.kind === 'operator') return { kind: 'yield', marker: theirs };",
+        replace: "if (theirs.kind === 'auto') return { kind: 'yield', marker: theirs };",
+      },
+    ],
+  },
+  {
+    name: 'of two first finds the automatic one wins',
+    rule: 14,
+    by: '18-same-epoch',
+    edits: [
+      {
+        file: plan,
+        find: "return b.kind === 'operator' && a.kind !== 'operator' ? b : a;",
+        replace: "return b.kind === 'auto' && a.kind !== 'auto' ? b : a;",
+      },
+    ],
+  },
+  {
+    name: 'two rivals of a kind overwrite each other',
+    rule: 14,
+    by: '18-same-epoch',
+    edits: [
+      {
+        file: plan,
+        find: '    if (theirs.kind === own.kind) {',
+        replace: '    if (theirs.kind === own.kind && theirs.kind !== wanted.marker.kind) {',
+      },
+    ],
+  },
+  {
+    name: 'deposed, it still writes',
+    rule: 14,
+    by: '17-epochs',
+    edits: [
+      {
+        file: lane,
+        find: ' || r.doc.deposed !== null) {',
+        replace: ') {',
+      },
+      {
+        file: plan,
+        find: "if (theirs.epoch > own.epoch) return { kind: 'yield', marker: theirs };",
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'deposed, it still decides',
+    rule: 14,
+    by: '17-epochs',
+    edits: [
+      {
+        file: decide,
+        find: `  if (s.deposed) return stay('deposed', 'somebody else wrote a higher epoch: run \`detour ack\`');
+`,
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'a higher automatic epoch is followed, not obeyed',
+    rule: 14,
+    by: '17-epochs',
+    edits: [
+      {
+        file: steer,
+        find: `  if (ahead.kind === 'operator') {
+    force`,
+        replace: `  if (ahead.kind !== null) {
+    force`,
+      },
+    ],
+  },
+  {
+    name: "an operator's switch has no epoch of its own",
+    rule: 14,
+    by: '10-switch-and-pin',
+    edits: [
+      {
+        file: steer,
+        find: '    epoch: r.doc.epochMax + 1,',
+        replace: "    epoch: r.doc.epochMax + (m.kind === 'operator' ? 0 : 1),",
+      },
+    ],
+  },
+  {
+    name: 'an epoch is used again after a restart',
+    rule: 14,
+    by: '55-epoch-after-restart',
+    edits: [
+      {
+        file: engine,
+        find: 'doc: { ...newDoc(), ...stored },',
+        replace: 'doc: { ...newDoc(), ...stored, epochMax: 0 },',
+      },
+    ],
+  },
+  {
+    name: 'a deposition is forgotten by a restart',
+    rule: 14,
+    by: '55-epoch-after-restart',
+    edits: [
+      {
+        file: engine,
+        find: 'doc: { ...newDoc(), ...stored },',
+        replace: 'doc: { ...newDoc(), ...stored, deposed: null },',
+      },
+    ],
+  },
+  {
+    name: 'who holds no lease decides',
+    rule: 14,
+    by: '30-lease',
+    edits: [
+      {
+        file: decide,
+        find: `  if (!s.leader) return stay('no-lease', 'another replica holds the lease');
+`,
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'a lost reply is taken for a write',
+    rule: 15,
+    by: '40-lost-write',
+    edits: [
+      {
+        file: lane,
+        find: 'if (answer.ok) written(state, r, cell, changes[i]!, out);',
+        replace:
+          "if (answer.ok || answer.fault.kind === 'uncertain') written(state, r, cell, changes[i]!, out);",
+      },
+    ],
+  },
+  {
+    name: 'a lost reply is written again without reading back',
+    rule: 15,
+    by: '40-lost-write',
+    edits: [
+      {
+        file: lane,
+        find: '    else notWritten(state, r, cell, answer.fault, out);',
+        replace: `    else {
+      notWritten(state, r, cell, answer.fault, out);
+      if (answer.fault.kind === 'uncertain') {
+        cell.work = 'write';
+        cell.change = changes[i]!;
+      }
+    }`,
+      },
+    ],
+  },
+  {
+    name: 'a lost reply is not read back at once',
+    rule: 15,
+    by: '40-lost-write',
+    edits: [
+      {
+        file: lane,
+        find: "if (fault.kind === 'uncertain' && lane.failures === 1) waitMs = 0;",
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'a switch never ends while a lane is behind',
+    rule: 16,
+    by: '14-stuck-vendor',
+    edits: [
+      {
+        file: steer,
+        find: 'if (!late && behind.some((c) => !isOut(c))) return;',
+        replace: 'if (behind.length > 0) return;',
+      },
+    ],
+  },
+  {
+    name: 'a lane that is behind is told to nobody',
+    rule: 16,
+    by: '14-stuck-vendor',
+    edits: [
+      {
+        file: steer,
+        find: "    tell(out, 'lagging', r.name,",
+        replace: "    if (names.length > 99) tell(out, 'lagging', r.name,",
+      },
+    ],
+  },
+  {
+    name: 'a lane gives up after the switch has ended',
+    rule: 16,
+    by: '14-stuck-vendor',
+    edits: [
+      {
+        file: lane,
+        find: '  lane.retryAt = Math.max(state.now + asked, state.now + 50, startedAt + waitMs);',
+        replace: `  lane.retryAt = Math.max(state.now + asked, state.now + 50, startedAt + waitMs);
+  if (lane.failures > 20) lane.retryAt = Number.POSITIVE_INFINITY;`,
+      },
+    ],
+  },
+  {
+    name: 'a write that a later switch overtook counts for it',
+    rule: 16,
+    by: '56-later-switch',
+    edits: [
+      {
+        file: lane,
+        find: 'cell.wrote = isInStep(r, cell);',
+        replace: 'cell.wrote = true;',
+      },
+    ],
+  },
+  {
+    name: 'written is taken for visible',
+    rule: 16,
+    by: '01-outage',
+    edits: [
+      {
+        file: lane,
+        find: "    if (cell.wrote) progress(state, r, cell, 'written', '', out);",
+        replace: `    if (cell.wrote) progress(state, r, cell, 'written', '', out);
+    cell.visibleAt = state.now;`,
+      },
+    ],
+  },
+  {
+    name: 'one server of two is taken for visible',
+    rule: 16,
+    by: '56-later-switch',
+    edits: [
+      {
+        file: lane,
+        find: 'cname !== null && cell.asked > 0 && cell.right === cell.asked',
+        replace: 'cname !== null && cell.right > 0',
+      },
+    ],
+  },
+  {
+    name: 'refused keys make it give up',
+    rule: 17,
+    by: '16-auth',
+    edits: [
+      {
+        file: lane,
+        find: "if (fault.kind === 'auth-suspect') waitMs = jitter(state, AUTH_RETRY_MS * 0.85, 0.15);",
+        replace: "if (fault.kind === 'auth-suspect') waitMs = 86_400_000;",
+      },
+    ],
+  },
+  {
+    name: 'refused keys are tried as fast as anything',
+    rule: 17,
+    by: '16-auth',
+    edits: [
+      {
+        file: lane,
+        find: `  if (fault.kind === 'auth-suspect') waitMs = jitter(state, AUTH_RETRY_MS * 0.85, 0.15);
+`,
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'the state directory is not locked',
+    rule: 18,
+    by: 'store.test.ts',
+    edits: [
+      {
+        file: lock,
+        find: 'BEGIN EXCLUSIVE',
+        replace: 'BEGIN DEFERRED',
+      },
+    ],
+  },
+  {
+    name: 'a bad reload is put in force',
+    rule: 19,
+    by: 'controller.test.ts',
+    edits: [
+      {
+        file: controller,
+        find: 'if (problems.length > 0) return problems;',
+        replace: 'if (problems.length > 99) return problems;',
+      },
+    ],
+  },
+  {
+    name: 'drift is fought for ever',
+    rule: 22,
+    by: '32-repair',
+    edits: [
+      {
+        file: lane,
+        find: '!mends || recent.length >= FIGHT_REPAIRS',
+        replace: '!mends',
+      },
+    ],
+  },
+  {
+    name: 'confirming has no budget',
+    rule: 22,
+    by: 'core.test.ts',
+    edits: [
+      {
+        file: watch,
+        find: '!enough && takeTokens(state.confirm, state.config.confirm, state.now, 1)',
+        replace: '!enough',
+      },
+    ],
+  },
+  {
+    name: "a vendor's own pause is not honoured",
+    rule: 22,
+    by: '58-throttled',
+    edits: [
+      {
+        file: lane,
+        find: 'const asked = Math.min(fault.retryAfterMs ?? 0, THROTTLE_CAP_MS);',
+        replace: 'const asked = 0;',
+      },
+    ],
+  },
+  {
+    name: 'an adapter that never answers is waited for',
+    rule: 22,
+    by: 'controller.test.ts',
+    edits: [
+      {
+        file: controller,
+        find: '    const first = await Promise.race([answer, deadline]);',
+        replace: '    const first = await answer;',
+      },
+    ],
+  },
+  {
+    name: 'at the end writes under way are not waited for',
+    rule: 22,
+    by: 'controller.test.ts',
+    edits: [
+      {
+        file: controller,
+        find: 'while (this.#writing > 0 && clock.now() < until) {',
+        replace: 'while (this.#writing > 99 && clock.now() < until) {',
+      },
+    ],
+  },
+  {
+    name: 'observing, it writes',
+    rule: 0,
+    by: '22-observe',
+    edits: [
+      {
+        file: steer,
+        find: "const observed = r.config.mode === 'observe';",
+        replace: 'const observed = false;',
+      },
+      {
+        file: lane,
+        find: "cname === null || r.config.mode === 'observe' || r.doc",
+        replace: 'cname === null || r.doc',
+      },
+      {
+        file: steer,
+        find: `  if (r.config.mode === 'observe') r.doc.endedAt = state.now;
+  else startLanes`,
+        replace: '  startLanes',
+      },
+      {
+        file: lane,
+        find: `  if (r.config.mode === 'steer') converge(state, r, cell, true);
+}
+
+/** How`,
+        replace: `  converge(state, r, cell, true);
+}
+
+/** How`,
+      },
+    ],
+  },
+  {
+    name: 'what an origin needs is ignored',
+    rule: 0,
+    by: '49-needs',
+    edits: [
+      {
+        file: watch,
+        find: '  return state.needing.get(config.id) ?? [];',
+        replace: '  return [];',
+      },
+      {
+        file: watch,
+        find: 'return [...ownChecks(state, origin), ...needs.map((id) => state.config.checks[id]!)];',
+        replace: 'return ownChecks(state, origin);',
+      },
+    ],
+  },
+  {
+    name: 'a stale edit drags to a dead origin',
+    rule: 0,
+    by: '33-edit',
+    edits: [
+      {
+        file: steer,
+        find: `  if (state.origins.get(to)?.health !== 'up') return;
+`,
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'a freeze is ignored',
+    rule: 0,
+    by: '21-operator',
+    edits: [
+      {
+        file: decide,
+        find: `  if (s.frozen !== null) return stay('frozen', \`frozen: \${s.frozen}\`);
+`,
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'a freeze stops what was decided',
+    rule: 0,
+    by: '56-later-switch',
+    edits: [
+      {
+        file: lane,
+        find: `  if (lane.busy !== null) return;
+  if (lane.retryAt`,
+        replace: `  if (lane.busy !== null || state.freeze !== null) return;
+  if (lane.retryAt`,
+      },
+    ],
+  },
+  {
+    name: 'a drain moves nothing',
+    rule: 0,
+    by: '21-operator',
+    edits: [
+      {
+        file: decide,
+        find: 'if (current.drained && usable.length > 0) {',
+        replace: 'if (current.drained && usable.length > 99) {',
+      },
+    ],
+  },
+  {
+    name: 'a drain is forgotten by a restart',
+    rule: 0,
+    by: '52-restart',
+    edits: [
+      {
+        file: engine,
+        find: "if (key.startsWith('drain/')) state.drains",
+        replace: "if (key.startsWith('drained/')) state.drains",
+      },
+    ],
+  },
+  {
+    name: 'a flapping target is taken first',
+    rule: 0,
+    by: '59-flapping',
+    edits: [
+      {
+        file: decide,
+        find: 'const trusted = steady.filter((t) => t.trustedAt <= s.now);',
+        replace: 'const trusted = steady;',
+      },
+      {
+        file: decide,
+        find: 'const flapping = steady.filter((t) => t.trustedAt > s.now);',
+        replace: 'const flapping: TargetFacts[] = [];',
+      },
+    ],
+  },
+  {
+    name: 'from observing to steering what was imagined is written',
+    rule: 0,
+    by: '22-observe',
+    edits: [
+      {
+        file: engine,
+        find: `  if (r.config.mode === 'observe' && config.mode === 'steer') r.doc = newDoc();
+`,
+        replace: '',
+      },
+      {
+        file: engine,
+        find: `  if (r.doc.target !== null && r.doc.marker === null && config.mode === 'steer') r.doc = newDoc();
+`,
+        replace: '',
+      },
+    ],
+  },
+];
