@@ -94,7 +94,7 @@ class Vendor implements Provider {
   readonly capabilities = {} as Provider['capabilities'];
   readonly records = new Map<Name, { cname: Name; ttl: number; markers: string[] }>();
   api: ApiWay = 'ok';
-  calls: string[] = [];
+  asked: string[] = [];
   aborted = 0;
   closed = 0;
   /** Ends the writes under way that never end by themselves. */
@@ -118,7 +118,7 @@ class Vendor implements Provider {
     names: readonly Name[],
     signal: AbortSignal,
   ): Promise<Result<Readonly<Record<Name, Seen>>>> {
-    this.calls.push('read');
+    this.asked.push('read');
     this.#lab.log.push(`read ${this.name}`);
     if (this.api === 'throws') throw new Error('a fault of the adapter');
     if (this.api === 'never') await this.#never(signal);
@@ -127,7 +127,7 @@ class Vendor implements Provider {
   }
 
   async write(changes: readonly Change[], signal: AbortSignal): Promise<readonly Result<null>[]> {
-    this.calls.push('write');
+    this.asked.push('write');
     for (const c of changes) this.#lab.log.push(`write ${this.name} epoch ${c.to.epoch}`);
     if (this.api !== 'ok') await this.#never(signal);
     await this.#lab.pause(20);
@@ -492,13 +492,13 @@ test('a write that never ends is cut at its deadline, counts as uncertain, and i
   await lab.start();
   const cf = lab.vendors['cf']!;
   cf.api = 'never-write';
-  cf.calls = [];
+  cf.asked = [];
   assert.equal((await lab.command('b')).exit, 0);
   await lab.clock.advance(2450);
-  assert.deepEqual(cf.calls, ['read', 'write']);
+  assert.deepEqual(cf.asked, ['read', 'write']);
   await lab.clock.advance(200);
   assert.ok(lab.entries.some((e) => e.sentence.startsWith('lane cf: uncertain')));
-  assert.deepEqual(cf.calls.slice(0, 3), ['read', 'write', 'read']);
+  assert.deepEqual(cf.asked.slice(0, 3), ['read', 'write', 'read']);
   await lab.stop();
 });
 
@@ -578,14 +578,14 @@ test('stopping waits for a write under way, and for nothing new', async () => {
   await lab.clock.advance(1000);
   assert.equal(stopped, false);
   assert.equal(cf.closed, 0);
-  const calls = Object.values(lab.vendors).map((v) => v.calls.length);
+  const calls = Object.values(lab.vendors).map((v) => v.asked.length);
   for (const release of cf.releases) release();
   await lab.clock.advance(100);
   await stopping;
   assert.equal(cf.epoch(), 2);
   assert.equal(cf.closed, 1);
   assert.deepEqual(
-    Object.values(lab.vendors).map((v) => v.calls.length),
+    Object.values(lab.vendors).map((v) => v.asked.length),
     calls,
   );
   assert.equal(lab.entries.at(-1)!.kind, 'stop');

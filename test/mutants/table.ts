@@ -23,6 +23,7 @@ const decide = 'src/core/decide.ts';
 const detect = 'src/core/detect.ts';
 const engine = 'src/core/engine.ts';
 const lane = 'src/core/lane.ts';
+const lock = 'src/store/lock.ts';
 const operate = 'src/core/operate.ts';
 const plan = 'src/core/plan.ts';
 const sight = 'src/core/sight.ts';
