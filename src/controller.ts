@@ -247,7 +247,9 @@ export class Controller {
       case 'chain':
         return this.#chain(effect);
       case 'notify':
-        return this.#notify(effect);
+        // A switch that could not be committed is taken back: nobody is told of it.
+        if (committed || effect.notice.kind !== 'switch') this.#notify(effect);
+        return;
       case 'reply': {
         const reply = committed ? effect.reply : notCommitted(effect.reply);
         this.#replies.get(effect.request)?.(reply);
@@ -440,7 +442,9 @@ export function closeAll(adapters: Adapters): void {
 
 function notCommitted(reply: Reply): Reply {
   if (reply.exit !== 0) return reply;
-  const message = 'nothing was done: the store cannot commit; use `detour switch --direct`';
+  const message =
+    'the store cannot commit: a switch was not made (use `detour switch --direct`), and a freeze, ' +
+    'drain or pin holds only until a restart';
   return { exit: 1, message };
 }
 

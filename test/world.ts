@@ -211,7 +211,8 @@ export class World {
       }
       for (const entry of out.entries) this.journal.push({ at: this.now, entry });
     }
-    for (const effect of out.effects) this.#perform(effect);
+    const committed = !failing && !this.#storeFailed;
+    for (const effect of out.effects) this.#perform(effect, committed);
     this.onStep(this);
     const wrong = violations(this.state);
     if (wrong.length > 0) throw new Error(`at ${this.now} ms: ${wrong.join('; ')}`);
@@ -224,7 +225,7 @@ export class World {
     }
   }
 
-  #perform(e: Effect): void {
+  #perform(e: Effect, committed: boolean): void {
     switch (e.kind) {
       case 'probe':
         return this.#probe(e);
@@ -246,6 +247,7 @@ export class World {
         return this.#later(ASK_MS, () => this.send({ kind: 'chained', record, target, answer }));
       }
       case 'notify':
+        if (!committed && e.notice.kind === 'switch') return;
         this.notices.push({ at: this.now, notice: e.notice });
         return;
       case 'reply':

@@ -366,11 +366,14 @@ function configure(state: State, config: CoreConfig, out: Step): void {
 // ---------------------------------------------------------------- the world around
 
 function lease(state: State, held: boolean, term: number, out: Step): void {
+  // What others wrote meanwhile must be read before anything is decided (rule 8).
+  const takesOver = held && !state.lease.held && state.lease.term > 0;
   state.lease = { held, term };
   const sentence = held ? `the lease is held, term ${term}` : 'the lease is lost';
   note(out, 'lease', null, sentence, { held, term });
   for (const r of state.records.values()) {
     if (!held) dropChoice(state, r);
+    if (takesOver) readAll(state, r, out);
     review(state, r.name, out);
   }
 }

@@ -535,7 +535,7 @@ function scheduleAsk(state: State, r: RecordState, cell: Cell): void {
   setTimer(state.timers, `a:${cell.provider}|${r.name}`, at);
 }
 
-/** Many records that wait for the same lane are asked for less often: nothing moves before it does. */
+/** Many records behind one lane are asked for less often: nothing moves before the lane does. */
 function laggingAskMs(state: State, cell: Cell): number {
   const lane = state.lanes.get(cell.provider)!;
   const crowd = (lane.urgent.size + lane.routine.size) * CROWD_ASK_MS;
