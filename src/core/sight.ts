@@ -91,21 +91,26 @@ function firstFrom(sorted: readonly number[], least: number): number {
 }
 
 /**
- * The share of probes, 0 to 1, that reference points of other clouds have lost of late; 0 where too
- * few failed to tell. It follows at once when a path gets worse, which a long average does not.
- * What is known to be down says nothing about the path.
+ * The share of probes, 0 to 1, that reference points of other clouds have lost of late, at least by
+ * half of them: what only some lose is their own affair. It follows at once when a path gets worse,
+ * which a long average does not. What is known to be down says nothing about the path.
  */
 export function lossNow(all: readonly Reference[], cloud: string | null, now: number): number {
-  let [total, failed] = [0, 0];
+  const shares: number[] = [];
   for (const { cs, cloud: its } of all) {
     if (cs.track === null || cs.verdict !== 'up' || (its !== null && its === cloud)) continue;
     const { beganAt, passed } = cs.track;
-    for (let i = beganAt.length - 1; i >= 0 && beganAt[i]! >= now - LOSS_NOW_MS; i--) {
+    const from = Math.max(now - LOSS_NOW_MS, cs.sinceAt);
+    let [total, failed] = [0, 0];
+    for (let i = beganAt.length - 1; i >= 0 && beganAt[i]! >= from; i--) {
       total++;
       if (!passed[i]) failed++;
     }
+    // One failure alone tells nothing.
+    if (total > 0) shares.push(failed < 2 ? 0 : failed / total);
   }
-  return failed < 2 ? 0 : failed / total;
+  shares.sort((a, b) => a - b);
+  return shares[(shares.length - 1) >> 1] ?? 0;
 }
 
 /**

@@ -1,0 +1,375 @@
+// `npm run bench:detect`: from a fault to Detour's decision, by real probes. The real prober, engine
+// and loop, a store in memory, a stand-in for the vendor in this process; origins on loopback that are
+// killed, answer 503 or hang, at random moments, while every origin loses 0, 1 or 5 % of all requests.
+// Three direct paths said to be independent, interval 1 s, confirm 250 ms, fall 3, patience 0, the
+// default detector (`--detector counters` for the other, `--quick` for a third of the faults).
+// Prints medians and 95th percentiles from the fault to the journal's switch, and what was probed.
+// Exits 1 when a goal is missed. Figures are this machine's: on a busy one they are its, not Detour's.
+
+import { createServer, type RequestListener, type Server } from 'node:http';
+import type { AddressInfo, Socket } from 'node:net';
+import { cpus, loadavg } from 'node:os';
+import { setTimeout as pause } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
+import { createClock } from '../../src/clock.ts';
+import { createSingleCoordinator } from '../../src/cluster/single.ts';
+import { Controller } from '../../src/controller.ts';
+import type { Change, CoreConfig, Detector, Entry, Name, Seen } from '../../src/core/model.ts';
+import type { Observer, PathSpec, Prober, Provider, Verifier } from '../../src/ports.ts';
+import { checkTypes, createProber } from '../../src/probes/index.ts';
+import { openMemoryStore } from '../../src/store/memory.ts';
+import { coreConfig, mulberry32 } from '../world.ts';
+
+const INTERVAL_MS = 1000;
+const TIMEOUT_MS = 1000;
+const PATHS = ['line-a', 'line-b', 'line-c'];
+/** Records with a target in each of the clouds; they are hurt side by side, to be done sooner. */
+const SETS = 4;
+const CLOUDS = 3;
+const faults = ['killed', 'answers 503', 'hangs'] as const;
+type Fault = (typeof faults)[number];
+/** Milliseconds that the median may take, from the fault to the decision. */
+const goalsMs: Readonly<Record<Fault, number>> = {
+  killed: 1000,
+  'answers 503': 1000,
+  hangs: 1000 + TIMEOUT_MS,
+};
+const SETTLE_BOUND_MS = 60_000;
+
+const { values } = parseArgs({
+  options: {
+    quick: { type: 'boolean', default: false },
+    faults: { type: 'string' },
+    detector: { type: 'string', default: 'sequential' },
+    losses: { type: 'string', default: '0,0.01,0.05' },
+  },
+});
+const faultsEach = Number(values.faults ?? (values.quick ? 8 : 20));
+const detector: Detector =
+  values.detector === 'counters'
+    ? { kind: 'counters' }
+    : { kind: 'sequential', falseSwitchEveryMs: 10 * 365 * 86_400_000 };
+
+// ---------------------------------------------------------------- origins
+
+let seed = 1;
+function chance(): number {
+  seed = (seed + 0x6d2b79f5) | 0;
+  return mulberry32(seed);
+}
+
+/** One web server on loopback that can be hurt, and loses a share of all requests by itself. */
+class Origin {
+  loss = 0;
+  #fault: Fault | null = null;
+  #server: Server | null = null;
+  #port = 0;
+  readonly #sockets = new Set<Socket>();
+
+  get port(): number {
+    return this.#port;
+  }
+
+  async listen(): Promise<void> {
+    const server = createServer(this.#answer);
+    server.on('connection', (socket) => {
+      this.#sockets.add(socket);
+      socket.on('close', () => this.#sockets.delete(socket));
+      // A client that gave up resets the connection: that is no news.
+      socket.on('error', () => socket.destroy());
+    });
+    await new Promise<void>((resolve) => server.listen(this.#port, '127.0.0.1', resolve));
+    this.#port = (server.address() as AddressInfo).port;
+    this.#server = server;
+  }
+
+  readonly #answer: RequestListener = (_request, response) => {
+    if (this.#fault === 'hangs') return;
+    const toss = chance();
+    if (toss < this.loss / 2) return;
+    const isFailing = this.#fault === 'answers 503' || toss < this.loss;
+    response.writeHead(isFailing ? 503 : 200, { connection: 'close' }).end('well\n');
+  };
+
+  hurt(fault: Fault): void {
+    this.#fault = fault;
+    if (fault === 'killed') this.close();
+  }
+
+  async heal(): Promise<void> {
+    this.#fault = null;
+    if (this.#server === null) await this.listen();
+  }
+
+  close(): void {
+    this.#server?.close();
+    this.#server = null;
+    for (const socket of this.#sockets) socket.destroy();
+  }
+}
+
+// ---------------------------------------------------------------- the stand-ins
+
+/** A vendor that holds records in memory, and its name servers. */
+function standIn(hold: ReadonlyMap<Name, Name>): { provider: Provider; verifier: Verifier } {
+  const held = new Map([...hold].map(([name, cname]) => [name, { cname, ttl: 60, marker: '' }]));
+  const seenOf = (name: Name): Seen => {
+    const { cname, ttl, marker } = held.get(name)!;
+    const markers = marker === '' ? [] : [marker];
+    return { cnames: [{ value: cname, ttl }], markers, refusal: null, ref: null };
+  };
+  const apply = ({ name, to }: Change) => {
+    held.set(name, { cname: to.cname, ttl: to.ttl, marker: to.marker });
+    return { ok: true, value: null } as const;
+  };
+  const zone = { zone: 'gslb.test.', nameServers: ['127.0.0.1'], ttlMin: null, warnings: [] };
+  const provider: Provider = {
+    name: 'vendor',
+    capabilities: {
+      type: 'test',
+      title: 'a vendor in memory',
+      fence: 'transaction',
+      fenceNote: '',
+      atomic: true,
+      readMax: 100,
+      writeMax: 100,
+      callsMax: 1,
+      quota: { burst: 100, perSecond: 100, reserve: 10 },
+      permissions: [],
+      refuses: [],
+    },
+    zone: () => Promise.resolve({ ok: true, value: zone }),
+    read: (names) => {
+      const value = Object.fromEntries(names.map((n) => [n, seenOf(n)]));
+      return Promise.resolve({ ok: true, value });
+    },
+    write: (changes) => Promise.resolve(changes.map(apply)),
+    preflight: () => Promise.resolve([]),
+    close: () => {},
+  };
+  const verifier: Verifier = {
+    ask: (_provider, record) => {
+      const { cname, ttl, marker } = held.get(record)!;
+      const answer = { kind: 'cname', value: cname, ttl } as const;
+      return Promise.resolve([{ server: '127.0.0.1:53', answer, markers: [marker] }]);
+    },
+    chain: (name) => Promise.resolve({ kind: 'answered', chain: [name] }),
+    close: () => {},
+  };
+  return { provider, verifier };
+}
+
+const originName = (set: number, cloud: number) => `s${set}c${cloud}`;
+const recordName = (set: number) => `s${set}.gslb.test.`;
+
+function configOf(): CoreConfig {
+  const all = Array.from({ length: SETS * CLOUDS }, (_, i) => [Math.floor(i / CLOUDS), i % CLOUDS]);
+  const targets = (set: number) =>
+    Array.from({ length: CLOUDS }, (_, c) => {
+      const origin = originName(set, c);
+      return { origin, cname: `${origin}.shop.test.` };
+    });
+  return coreConfig({
+    origins: Object.fromEntries(all.map(([s, c]) => [originName(s!, c!), { cloud: `cloud${c}` }])),
+    paths: PATHS,
+    providers: ['vendor'],
+    detector,
+    check: { intervalMs: INTERVAL_MS, timeoutMs: TIMEOUT_MS, confirmMs: 250, fall: 3, rise: 2 },
+    record: { patienceMs: 0, switchesPerHour: 100_000 },
+    records: Object.fromEntries(
+      Array.from({ length: SETS }, (_, s) => [recordName(s), { targets: targets(s) }]),
+    ),
+  });
+}
+
+function proberOf(origins: ReadonlyMap<string, Origin>): Prober {
+  const probes = [...origins].map(([name, origin]) => {
+    const settings = checkTypes['http']!.settings.parse({
+      http: `http://127.0.0.1:${origin.port}/`,
+    });
+    return [`${name}/web`, { kind: 'http', settings, timeoutMs: TIMEOUT_MS }] as const;
+  });
+  const direct = { kind: 'direct', localAddress: null, resolver: null } as const;
+  const paths = PATHS.map((name): [string, PathSpec] => [name, { name, ...direct }]);
+  return createProber(Object.fromEntries(probes), Object.fromEntries(paths));
+}
+
+// ---------------------------------------------------------------- the bench
+
+/** Listens to the journal and counts probes by origin. */
+class Watch implements Observer {
+  readonly probes = new Map<string, number>();
+  readonly #waiting: { fits: (e: Entry) => boolean; resolve: (at: number) => void }[] = [];
+  /** Switches that no fault asked for. */
+  uncalled = 0;
+
+  probed(check: string): void {
+    const origin = check.slice(0, check.indexOf('/'));
+    this.probes.set(origin, (this.probes.get(origin) ?? 0) + 1);
+  }
+
+  journalled(entry: Entry): void {
+    const at = this.#waiting.findIndex((w) => w.fits(entry));
+    if (at >= 0) this.#waiting.splice(at, 1)[0]!.resolve(performance.now());
+    else if (entry.kind === 'switch') this.uncalled++;
+  }
+
+  trouble(what: string, detail: string): void {
+    console.error(`${what}: ${detail}`);
+  }
+
+  next(fits: (e: Entry) => boolean): Promise<number> {
+    return new Promise((resolve) => this.#waiting.push({ fits, resolve }));
+  }
+}
+
+interface Sample {
+  readonly fault: Fault;
+  readonly ms: number;
+  readonly probes: number;
+}
+
+async function main(): Promise<boolean> {
+  const origins = new Map<string, Origin>();
+  for (let i = 0; i < SETS * CLOUDS; i++) {
+    const origin = new Origin();
+    await origin.listen();
+    origins.set(originName(Math.floor(i / CLOUDS), i % CLOUDS), origin);
+  }
+  const hold = new Map(
+    Array.from({ length: SETS }, (_, s) => [recordName(s), `${originName(s, 0)}.shop.test.`]),
+  );
+  const watch = new Watch();
+  const { provider, verifier } = standIn(hold);
+  const adapters = {
+    prober: proberOf(origins),
+    providers: { vendor: provider },
+    verifier,
+    notifier: null,
+  };
+  const store = openMemoryStore();
+  const coordinator = createSingleCoordinator(1);
+  const controller = new Controller(configOf(), adapters, {
+    clock: createClock(0),
+    store,
+    coordinator,
+    observers: [watch],
+    seed: [1, 2, 3, 4],
+    version: 'bench',
+  });
+  controller.start();
+  try {
+    return await measure(controller, origins, watch);
+  } finally {
+    await controller.stop();
+    for (const origin of origins.values()) origin.close();
+    store.close();
+  }
+}
+
+async function measure(
+  controller: Controller,
+  origins: ReadonlyMap<string, Origin>,
+  watch: Watch,
+): Promise<boolean> {
+  console.log(
+    `machine: ${cpus().length} x ${cpus()[0]?.model}, load ${loadavg()[0]!.toFixed(1)}, ` +
+      `Node ${process.version}; detector ${detector.kind}`,
+  );
+  console.log('seconds from the fault to the decision, probes of the origin meanwhile (3 paths)');
+  let isMet = true;
+  for (const loss of values.losses.split(',').map(Number)) {
+    for (const origin of origins.values()) origin.loss = loss;
+    await allUp(controller);
+    await pause(10_000);
+    const steady = await steadyProbes(watch);
+    const samples: Sample[] = [];
+    watch.uncalled = 0;
+    const lanes = Array.from({ length: SETS }, (_, set) =>
+      hurtOneSet(controller, origins, watch, set, samples),
+    );
+    await Promise.all(lanes);
+    console.log(
+      `\n${loss * 100} % lost; steady: ${steady.toFixed(2)} probes/s an origin (plain: 3)`,
+    );
+    for (const fault of faults) isMet = report(fault, samples) && isMet;
+    console.log(`  switches that no fault asked for: ${watch.uncalled}`);
+    if (watch.uncalled > 0) isMet = false;
+  }
+  console.log(
+    `\ngoals: medians of at most 1 s, 1 s, and 1 s + timeout; no false switch: ${isMet ? 'met' : 'MISSED'}`,
+  );
+  return isMet;
+}
+
+function report(fault: Fault, samples: readonly Sample[]): boolean {
+  const mine = samples.filter((s) => s.fault === fault);
+  const ms = mine.map((s) => s.ms).sort((a, b) => a - b);
+  const probes = mine.map((s) => s.probes).sort((a, b) => a - b);
+  const [median, late] = [quantile(ms, 0.5), quantile(ms, 0.95)];
+  const met = median <= goalsMs[fault];
+  const plain = (median / 1000) * PATHS.length;
+  console.log(
+    `  ${fault.padEnd(12)} median ${(median / 1000).toFixed(2)}  95 % ${(late / 1000).toFixed(2)}  ` +
+      `worst ${(ms.at(-1)! / 1000).toFixed(2)}  n ${ms.length}  ` +
+      `probes ${quantile(probes, 0.5)} (plain: ${plain.toFixed(1)})${met ? '' : '  MISSED'}`,
+  );
+  return met;
+}
+
+function quantile(sorted: readonly number[], share: number): number {
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))]!;
+}
+
+/** Probes an origin gets in a second while nothing happens. */
+async function steadyProbes(watch: Watch): Promise<number> {
+  const sum = () => [...watch.probes.values()].reduce((a, b) => a + b, 0);
+  const [before, from] = [sum(), performance.now()];
+  await pause(10_000);
+  return (sum() - before) / ((performance.now() - from) / 1000) / (SETS * CLOUDS);
+}
+
+/** Hurts the origin that a record is on, again and again, each time at a random moment. */
+async function hurtOneSet(
+  controller: Controller,
+  origins: ReadonlyMap<string, Origin>,
+  watch: Watch,
+  set: number,
+  samples: Sample[],
+): Promise<void> {
+  const record = recordName(set);
+  for (let i = set; i < faultsEach * faults.length; i += SETS) {
+    const fault = faults[i % faults.length]!;
+    await pause(500 + chance() * INTERVAL_MS);
+    const from = controller.status().records.find((r) => r.name === record)!.target!;
+    const origin = origins.get(from)!;
+    const moved = watch.next((e) => e.kind === 'switch' && e.record === record);
+    const probesBefore = watch.probes.get(from) ?? 0;
+    const at = performance.now();
+    origin.hurt(fault);
+    const decidedAt = await moved;
+    samples.push({
+      fault,
+      ms: decidedAt - at,
+      probes: (watch.probes.get(from) ?? 0) - probesBefore,
+    });
+    await origin.heal();
+    await allUp(controller, set);
+  }
+}
+
+/** Waits until every origin (of one set) is up and every record in force. */
+async function allUp(controller: Controller, set?: number): Promise<void> {
+  const until = performance.now() + SETTLE_BOUND_MS;
+  const mine = (name: string) => set === undefined || name.startsWith(`s${set}`);
+  for (;;) {
+    const { origins, records } = controller.status();
+    const up = origins.filter((o) => mine(o.name)).every((o) => o.health === 'up');
+    const settled = records.filter((r) => mine(r.name)).every((r) => r.target !== null);
+    if (up && settled) return;
+    if (performance.now() > until) throw new Error('the origins did not all come up again');
+    await pause(50);
+  }
+}
+
+process.exitCode = (await main()) ? 0 : 1;
