@@ -105,7 +105,8 @@ test('a terminal obeys nothing that stands in a sentence or a field', () => {
 test('colours are for terminals, and NO_COLOR turns them off', () => {
   const was = { ...process.env };
   const coloured = (environment: Record<string, string>, isTTY: boolean) => {
-    for (const name of ['NO_COLOR', 'FORCE_COLOR', 'NODE_DISABLE_COLORS']) delete process.env[name];
+    const told = ['NO_COLOR', 'FORCE_COLOR', 'NODE_DISABLE_COLORS', 'CI', 'COLORTERM'];
+    for (const name of told) delete process.env[name];
     Object.assign(process.env, { TERM: 'xterm-256color' }, environment);
     const { stream, lines } = memory();
     Object.assign(stream, { isTTY, getColorDepth: tty.WriteStream.prototype.getColorDepth });
