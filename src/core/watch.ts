@@ -269,11 +269,11 @@ function take(
   const changed = observe(cs, config, o);
   if (config.role === 'reference') return NOBODY;
   const judged = state.judged.get(config.id)!;
-  if (state.config.detector.kind === 'sequential') {
-    const way = state.paths.get(cs.path)!;
-    const lost = o.outcome === 'fail' ? lossNow(way.references, config.cloud, state.now) : 0;
-    weigh(cs, o, way.loss, judged.verdict, 2 * thresholdOf(state, config), lost);
-  }
+  // Counters weigh nothing (their threshold is 0), but what the path usually loses is learnt.
+  const way = state.paths.get(cs.path)!;
+  const asks = o.outcome === 'fail' && state.config.detector.kind === 'sequential';
+  const lost = asks ? lossNow(way.references, config.cloud, state.now) : 0;
+  weigh(cs, o, way.loss, judged.verdict, 2 * thresholdOf(state, config), lost);
   if (changed) countDown(state, cs, cs.verdict === 'down' ? 1 : was === 'down' ? -1 : 0);
   // A pass leaves alone what is up, unless it ends a run or a dispute.
   const isQuiet = o.outcome === 'pass' && judged.verdict === 'up' && !shaky && !judged.disputed;
@@ -760,15 +760,22 @@ function isInDoubt(state: State, cs: CheckState): boolean {
   return cs.recovery > 0 || cs.verdict === 'unknown';
 }
 
-/** A burst goes on while the verdict is in doubt or a probe is overdue. */
+/** A burst goes on while the verdict by any path is in doubt or a probe is overdue. */
 function isOpen(state: State, cs: CheckState, config: CheckConfig): boolean {
-  if (isInDoubt(state, cs)) return true;
-  const oldest = cs.pending[0];
-  const waits = cs.verdict === 'up' && oldest !== undefined;
-  if (waits && state.now - oldest >= overdueMs(cs, config)) return true;
+  if (isInDoubt(state, cs) || isOverdue(state, cs, config)) return true;
   // Another path of this check is in doubt: this one is its witness.
-  const { all } = state.judged.get(config.id)!;
-  return all.some((v) => v.cs !== cs && v.cs.verdict !== 'unknown' && isInDoubt(state, v.cs));
+  for (const { cs: other } of state.judged.get(config.id)!.all) {
+    if (other === cs || other.verdict === 'unknown') continue;
+    if (isInDoubt(state, other) || isOverdue(state, other, config)) return true;
+  }
+  return false;
+}
+
+/** The oldest probe under way takes far longer than a pass usually does. */
+function isOverdue(state: State, cs: CheckState, config: CheckConfig): boolean {
+  const oldest = cs.pending[0];
+  if (oldest === undefined || cs.verdict !== 'up') return false;
+  return state.now - oldest >= overdueMs(cs, config);
 }
 
 /** The first failure on one path re-probes the check on all its paths. */
