@@ -149,6 +149,11 @@ class Vendor {
         const Record = this.rows.filter((r) => r.RR.toLowerCase().endsWith(rr.slice(-3)));
         return void ok({ TotalCount: Record.length, DomainRecords: { Record } });
       }
+      case 'DescribeDomainRecords': {
+        const [page, size] = [Number(p['PageNumber']), Number(p['PageSize'])];
+        const Record = this.rows.slice((page - 1) * size, page * size);
+        return void ok({ TotalCount: this.rows.length, DomainRecords: { Record } });
+      }
       case 'AddDomainRecord':
         if (same(given)) return void this.refuse(response, 400, 'DomainRecordDuplicate');
         return void ok({ RecordId: this.add(given.RR, given.Type, given.Value, given).RecordId });
@@ -837,4 +842,127 @@ test('no answer of any shape is a success or makes it throw', async () => {
     }),
     { numRuns: 60 },
   );
+});
+
+/** Four hundred names, each with a CNAME and a marker. */
+function crowd(): string[] {
+  return Array.from({ length: 400 }, (_, i) => {
+    vendor.add(`r${i}.gslb`, 'CNAME', `t${i}.example.com`);
+    vendor.add(`_detour.r${i}.gslb`, 'TXT', marker(i));
+    return `r${i}.gslb.example.net.`;
+  });
+}
+
+test('many names come from the pages of one listing', async () => {
+  const names = crowd().slice(0, alidns.capabilities.readMax - 1);
+  const read = await provider.read([...names, WWW], never());
+  assert.ok(read.ok, JSON.stringify(read));
+  names.forEach((name, i) => {
+    assert.deepEqual(read.value[name]?.cnames, [{ value: `t${i}.example.com.`, ttl: 600 }]);
+    assert.deepEqual(read.value[name]?.markers, [marker(i)]);
+  });
+  assert.deepEqual(read.value[WWW]?.cnames, [], 'what is not in the list is asked for');
+  const lists = vendor.actions().filter((a) => a === 'DescribeDomainRecords');
+  assert.equal(lists.length, 2);
+  assert.equal(vendor.actions().filter((a) => a === 'DescribeSubDomainRecords').length, 2);
+  assert.equal(provider.calls, vendor.calls.length, 'it counts what it sends');
+});
+
+test('a record that slips from one page to another is not taken for missing', async () => {
+  const names = crowd();
+  for (const [slip, lists] of [
+    [() => vendor.rows.shift(), 2],
+    // One comes as another goes, so that their number says nothing.
+    [() => vendor.rows.push({ ...vendor.rows.shift()!, RR: 'new.gslb', RecordId: '1' }), 2],
+  ] as const) {
+    vendor.calls = [];
+    vendor.hooks.set('DescribeDomainRecords', (_, __, nth) => {
+      if (nth === 2) slip();
+      return false;
+    });
+    const read = await provider.read(names.slice(225, 275), never());
+    assert.ok(read.ok, JSON.stringify(read));
+    const found = Object.entries(read.value);
+    assert.equal(found.length, 50);
+    for (const [name, seen] of found) {
+      assert.deepEqual([seen.cnames.length, seen.markers.length], [1, 1], name);
+    }
+    assert.equal(vendor.actions().filter((a) => a === 'DescribeDomainRecords').length, lists);
+  }
+});
+
+test('the names of a domain too long to list are read one by one', async () => {
+  const names = crowd().slice(0, alidns.capabilities.readMax);
+  vendor.hooks.set('DescribeDomainRecords', (_, response) =>
+    vendor.answer(response, 200, {
+      RequestId: 'R-0',
+      TotalCount: 1_000_000,
+      DomainRecords: { Record: [] },
+    }),
+  );
+  const read = await provider.read(names, never());
+  assert.ok(read.ok, JSON.stringify(read));
+  for (const name of names) assert.equal(read.value[name]?.cnames.length, 1, name);
+  assert.ok(vendor.calls.length <= alidns.capabilities.callsMax, `${vendor.calls.length} calls`);
+});
+
+test('several changes go side by side, and the vendor gets one write at a time', async () => {
+  const names = crowd().slice(0, 10);
+  const read = await provider.read(names, never());
+  assert.ok(read.ok);
+  let [writing, most] = [0, 0];
+  for (const action of ['AddDomainRecord', 'UpdateDomainRecord', 'DeleteDomainRecord']) {
+    vendor.hooks.set(action, (params, response) => {
+      most = Math.max(most, ++writing);
+      setTimeout(() => {
+        writing--;
+        vendor.apply(params, response);
+      }, 2);
+      return true;
+    });
+  }
+  const changes = names.map((name, i) => ({
+    ...change(read.value[name]!, 'b.example.com.', i + 1),
+    name,
+  }));
+  const results = await provider.write(changes, never());
+  assert.ok(
+    results.every((r) => r.ok),
+    JSON.stringify(results),
+  );
+  assert.equal(most, 1);
+  names.forEach((_, i) => {
+    assert.deepEqual(vendor.at(`r${i}.gslb`), ['CNAME b.example.com 600']);
+    assert.deepEqual(vendor.at(`_detour.r${i}.gslb`), [`TXT ${marker(i + 1)} 600`]);
+  });
+});
+
+test('one change of several that is stale holds up no other; a vendor that fails gets no more', async () => {
+  const names = crowd().slice(0, 10);
+  const read = await provider.read(names, never());
+  assert.ok(read.ok);
+  vendor.rows.find((r) => r.RR === 'r3.gslb')!.Value = 'human.example.org';
+  const changes = names.map((name) => ({
+    ...change(read.value[name]!, 'b.example.com.', 900),
+    name,
+  }));
+  const results = await provider.write(changes, never());
+  const kinds = results.map((r) => (r.ok ? 'ok' : r.fault.kind));
+  assert.deepEqual(
+    kinds,
+    names.map((_, i) => (i === 3 ? 'conflict' : 'ok')),
+  );
+  const again = await provider.read(names, never());
+  assert.ok(again.ok);
+  vendor.hooks.set('AddDomainRecord', (_, response) =>
+    vendor.refuse(response, 400, 'Throttling.User'),
+  );
+  vendor.calls = [];
+  const more = names.map((name) => ({
+    ...change(again.value[name]!, 'c.example.com.', 901),
+    name,
+  }));
+  const failed = await provider.write(more, never());
+  assert.ok(failed.every((r) => faultOf(r).kind === 'throttled'));
+  assert.ok(vendor.calls.length <= 4, `${vendor.calls.length} calls`);
 });

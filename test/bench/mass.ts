@@ -321,7 +321,7 @@ async function measure(child: ChildProcess, lab: Lab, count: number): Promise<Me
       .filter((e) => e.entry.kind === kind)
       .filter((e) => provider === undefined || placeOf(e.entry) === provider)
       .map((e) => e.at);
-  const paceMs = await paceOf(lab.vendors.alidns.api);
+  const before = await paceOf(lab.vendors.alidns.api);
   const controller = new Controller(
     config.core,
     buildAdapters(config, clock, { remember: false }),
@@ -365,13 +365,16 @@ async function measure(child: ChildProcess, lab: Lab, count: number): Promise<Me
       Object.fromEntries(
         names.map((name) => [name, (of(kind, name).at(-1)! - decided[0]!) / 1000]),
       ) as Record<ProviderName, number>;
+    const calls = await say<Calls>(child, 'calls');
+    const longest = turns.take();
     return {
-      calls: await say<Calls>(child, 'calls'),
+      calls,
       seconds: since('written'),
       visibleSeconds: since('visible'),
       decidedMs: decided.at(-1)! - decided[0]!,
-      turns: turns.take(),
-      paceMs,
+      turns: longest,
+      // Before and after, because this machine is seldom ours alone.
+      paceMs: (before + (await paceOf(lab.vendors.alidns.api))) / 2,
       troubles,
     };
   } finally {
