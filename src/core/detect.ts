@@ -90,6 +90,7 @@ const LOSS_MIN = 0.01;
 const LOSS_MAX = 0.3;
 /** Observations after which old ones have faded to about a third. */
 const LOSS_MEMORY = 2000;
+const FADE = 1 - 1 / LOSS_MEMORY;
 /** Weight of the first guess, 1 %, in observations. */
 const LOSS_PRIOR = 100;
 
@@ -171,6 +172,8 @@ export function weigh(
 ): void {
   if (o.outcome === 'blind') return;
   const failed = o.outcome === 'fail';
+  // Nearly every observation: a pass where nothing speaks against it.
+  if (!failed && judged === 'up' && state.evidence === 0) return learn(loss, 1, 0);
   const q = Math.min(LOSS_MAX, Math.max(lossRate(loss), lostOfLate));
   if (judged === 'down') {
     const forUp = failed ? Math.log(q / FAIL_IF_GREY) : Math.log((1 - q) / (1 - FAIL_IF_GREY));
@@ -200,7 +203,7 @@ export function lossRate(loss: Loss): number {
 }
 
 function learn(loss: Loss, total: number, failed: number): void {
-  const fade = (1 - 1 / LOSS_MEMORY) ** total;
+  const fade = total === 1 ? FADE : FADE ** total;
   loss.total = loss.total * fade + total;
   loss.failed = loss.failed * fade + failed;
 }

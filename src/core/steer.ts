@@ -95,7 +95,7 @@ export function review(state: State, name: Name, out: Step): void {
   const s = situation(state, r, waits);
   const decision = decide(s);
   if (decision.kind === 'stay') stayPut(state, r, decision, out);
-  else choose(state, r, decision, out);
+  else choose(state, r, s, decision, out);
 }
 
 /** An authoritative answer about a candidate's chain. */
@@ -115,7 +115,7 @@ export function onChained(
     const where = answer.kind === 'broken' ? ` at ${answer.at}` : '';
     const sentence = `${target} passed over: its name does not resolve${where}: ${answer.detail}`;
     if (!again) note(out, 'unresolved', name, sentence, { target });
-  }
+  } else if (!hasFreshPasses(state, target, r.choosing.sinceAt)) return;
   review(state, name, out);
 }
 
@@ -135,10 +135,13 @@ export interface Move {
   readonly overspends: boolean;
   readonly pinned: boolean;
   readonly pinUntilAt: number | null;
+  /** What was looked at when it was decided; looked at again when left out. */
+  readonly situation?: Situation;
 }
 
 /** Makes a target the one in force, under the next epoch, and sends every lane there. */
 export function switchTo(state: State, r: RecordState, m: Move, out: Step): void {
+  const s = m.situation ?? situation(state, r, null);
   const target = r.config.targets.find((t) => t.origin === m.to)!;
   const from = r.doc.target;
   const id = randomId(state);
@@ -170,7 +173,7 @@ export function switchTo(state: State, r: RecordState, m: Move, out: Step): void
     id,
     kind: m.kind,
     why: m.why,
-    ...grounds(state, r, from, m.to),
+    ...grounds(state, s, from, m.to),
   };
   note(out, word, r.name, `${r.name}: ${m.sentence}`, data);
   tell(out, 'switch', r.name, `${word === 'switch' ? '' : 'would switch: '}${m.sentence}`, data);
@@ -182,8 +185,7 @@ export function switchTo(state: State, r: RecordState, m: Move, out: Step): void
 }
 
 /** What a decision rested on, for `detour explain`: bounded, and kept with it in the journal. */
-function grounds(state: State, r: RecordState, from: string | null, to: string) {
-  const s = { ...situation(state, r, null), current: from };
+function grounds(state: State, s: Situation, from: string | null, to: string) {
   const cloud = state.config.origins[from ?? '']?.cloud ?? '';
   return {
     votes: state.origins.get(from ?? '')?.why ?? '',
@@ -497,6 +499,7 @@ function setStay(state: State, r: RecordState, reason: string, sentence: string,
 function choose(
   state: State,
   r: RecordState,
+  s: Situation,
   d: Extract<Decision, { kind: 'move' }>,
   out: Step,
 ): void {
@@ -504,7 +507,7 @@ function choose(
   const c = r.choosing!;
   if (c.chain?.kind === 'answered' && hasFreshPasses(state, c.to, c.sinceAt)) {
     dropChoice(state, r);
-    return switchTo(state, r, moveOf(c), out);
+    return switchTo(state, r, { ...moveOf(c), situation: s }, out);
   }
   setStay(state, r, 'confirming-target', `${d.sentence}; confirming ${d.to} first`, out);
 }

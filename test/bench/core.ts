@@ -112,7 +112,9 @@ function quietObservation(): number {
 function cloudFailure(checks: number): { ms: number; moved: number } {
   const state = steadyState(checks, RECORDS);
   const half = checks / 2;
-  const now = 1000;
+  // The first looks through DNS after a start are behind us: this is a steady day.
+  step(state, { kind: 'tick' }, 100_000, 100_000);
+  const now = 200_000;
   let chosen = 0;
   const asked: { record: string; target: string }[] = [];
   const probed: { origin: string; at: number }[] = [];
@@ -136,6 +138,8 @@ function cloudFailure(checks: number): { ms: number; moved: number } {
   };
   fail(now);
   fail(now + 250);
+  // What making the state left behind is not what is measured.
+  globalThis.gc?.();
   const begin = processorUs();
   fail(now + 500);
   for (const { record, target } of asked) {
