@@ -26,7 +26,9 @@
 //
 // q is estimated per path over all its origins, only from observations while a check is `up` and
 // without evidence against it; what an excursion held is counted once it has come back to 0, so that
-// an outage never teaches the estimator that failing is usual. It is kept between 1 and 30 %.
+// an outage never teaches the estimator that failing is usual. It is kept between 1 and 30 %. A path
+// that has just got worse is believed at once: what its reference points lose now counts if it is
+// more (sight.ts). Only failures that a reference point vouches for come here at all.
 
 import type { CheckConfig, Health, Observation, QuorumRule, Verdict } from './model.ts';
 import { remember, type Track } from './sight.ts';

@@ -1,6 +1,6 @@
 // Whether a path could see when one of its probes failed. Reference points are things known to be up
-// elsewhere: a path's own ones, and origins of other clouds. A failure counts only if some reference
-// point passed in the last probe of it begun before the failed one, and in the first one begun after.
+// elsewhere: a path's own ones, and some origins of every cloud. A failure counts only if some other
+// one of them passed in its last probe begun before the failed one, and in its first begun after.
 // So nothing that fails while an uplink is cut can ever count, nor what hung during the cut and ends
 // when it is over, however many times; and a path that merely loses some probes still sees. It never
 // judges an origin: it says whether a failure is to be believed.

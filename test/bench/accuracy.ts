@@ -568,6 +568,34 @@ function rowOf(r: Run, hours: number): string {
   return cells.join(' ');
 }
 
+/** Two at a time, in order; each table is printed as soon as its rows are there. */
+function runAll(jobs: readonly Job[]): ReadonlyMap<Job, Promise<Run[]>> {
+  const lanes: Promise<unknown>[] = Array.from({ length: Math.min(2, cpus().length) }, () =>
+    Promise.resolve(),
+  );
+  const free = () => Promise.race(lanes.map((lane, i) => lane.then(() => i)));
+  let turn: Promise<unknown> = Promise.resolve();
+  return new Map(
+    jobs.map((job) => {
+      const result = turn.then(free).then((i) => {
+        const run = inWorker(job);
+        lanes[i] = run;
+        return { run };
+      });
+      turn = result;
+      return [job, result.then(({ run }) => run)];
+    }),
+  );
+}
+
+function printTable(spec: TraceSpec, hours: number, runs: readonly Run[]): void {
+  console.log(`\n${spec.name}: ${hours} h`);
+  const heads = ['switches', '/name/day', 'downs', 'standby', 'crash s', '95 %', 'probes'];
+  const widths = [8, 9, 8, 9, 8, 8, 7];
+  console.log([' '.repeat(46), ...heads.map((h, i) => h.padStart(widths[i]!))].join(' '));
+  for (const run of runs) console.log(rowOf(run, hours));
+}
+
 async function main(): Promise<void> {
   const { values } = parseArgs({
     options: {
@@ -587,30 +615,17 @@ async function main(): Promise<void> {
       hours: spec.bursts === undefined ? hours : hours * BURST_HOURS,
     })),
   );
-  const results = new Map<Job, Run[]>();
-  const waiting = [...jobs];
-  const lane = async () => {
-    for (let job = waiting.shift(); job !== undefined; job = waiting.shift()) {
-      results.set(job, await inWorker(job));
-    }
-  };
-  await Promise.all(Array.from({ length: Math.min(2, cpus().length) }, lane));
   console.log(`machine: ${cpus().length} x ${cpus()[0]?.model}, Node ${process.version}`);
   console.log(`${NAMES} names, interval 1 s, every switch is false`);
+  const results = runAll(jobs);
   let falseByDefault = 0;
   for (const spec of specs) {
-    const simulated = jobs.find((j) => j.spec === spec)!.hours;
-    console.log(`\n${spec.name}: ${simulated} h`);
-    const heads = ['switches', '/name/day', 'downs', 'standby', 'crash s', '95 %', 'probes'];
-    const widths = [8, 9, 8, 9, 8, 8, 7];
-    console.log([' '.repeat(46), ...heads.map((h, i) => h.padStart(widths[i]!))].join(' '));
-    for (const job of jobs.filter((j) => j.spec === spec)) {
-      for (const run of results.get(job)!) {
-        console.log(rowOf(run, job.hours));
-        if (run.rule === `Detour, ${DEFAULT}` && spec.loss !== undefined) {
-          falseByDefault += run.switches;
-        }
-      }
+    const mine = jobs.filter((j) => j.spec === spec);
+    const rows = await Promise.all(mine.map((job) => results.get(job)!));
+    printTable(spec, mine[0]!.hours, rows.flat());
+    for (const run of rows.flat()) {
+      const counts = run.rule === `Detour, ${DEFAULT}` && spec.bursts === undefined;
+      if (counts) falseByDefault += run.switches;
     }
   }
   const seconds = Number(process.hrtime.bigint() - begun) / 1e9;
