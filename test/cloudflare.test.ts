@@ -216,7 +216,7 @@ const writes = (raw: Raw) => raw.asked.filter((asked) => asked.write).length;
 // ---------------------------------------------------------------- writes whose reply is bad
 
 test('a write that is never answered ends in time, uncertain, and was sent once', async () => {
-  const { fault, raw } = await writeOnce(() => {}, 300);
+  const { fault, raw } = await writeOnce(() => {}, 2000);
   assert.equal(fault.kind, 'uncertain');
   assert.equal(writes(raw), 1);
   await until('the socket is given back', () => raw.sockets.size === 0);
@@ -232,7 +232,7 @@ test('a write answered by a stalled body is ended and uncertain', async () => {
   const { fault, raw } = await writeOnce((response) => {
     response.writeHead(200, { 'content-type': 'application/json' });
     response.write('{"success":true,');
-  }, 300);
+  }, 2000);
   assert.equal(fault.kind, 'uncertain');
   assert.equal(writes(raw), 1);
   await until('the socket is given back', () => raw.sockets.size === 0);
@@ -466,7 +466,7 @@ test('a stalled body does not outlast the call, and one without end is cut off',
   const stalled = await readOnce((response) => {
     response.writeHead(200, { 'content-type': 'application/json' });
     response.write('{"success":true,');
-  }, 300);
+  }, 2000);
   assert.equal(stalled.fault.kind, 'unavailable');
   await until('the socket is given back', () => stalled.raw.sockets.size === 0);
   const endless = await readOnce((response) => {

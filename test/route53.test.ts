@@ -193,9 +193,9 @@ const lists = (raw: Raw) => raw.asked.filter((a) => a.url.pathname.endsWith('/rr
 
 test('a write that is never answered ends in time, uncertain, and was sent once', async () => {
   const before = performance.now();
-  const { fault, raw } = await writeOnce(() => {}, 300);
+  const { fault, raw } = await writeOnce(() => {}, 2000);
   assert.equal(fault.kind, 'uncertain');
-  assert.ok(performance.now() - before < 4000, 'the SDK would wait for minutes');
+  assert.ok(performance.now() - before < 20_000, 'the SDK would wait for minutes');
   assert.equal(writes(raw), 1);
   await until('the socket is given back', () => raw.sockets.size === 0);
 });
@@ -211,7 +211,7 @@ test('a write answered by a stalled body is ended and uncertain', async () => {
   const { fault, raw } = await writeOnce((_, response) => {
     response.writeHead(200, { 'content-type': 'text/xml', 'content-length': '500' });
     response.write('<?xml version="1.0"?><ChangeResource');
-  }, 300);
+  }, 2000);
   assert.equal(fault.kind, 'uncertain');
   assert.equal(writes(raw), 1);
   await until('the socket is given back', () => raw.sockets.size === 0);
@@ -362,7 +362,7 @@ test('a stalled body does not outlast the call', async () => {
   const { fault, raw } = await readOnce((_, response) => {
     response.writeHead(200, { 'content-type': 'text/xml' });
     response.write(page(set(WWW, 'CNAME', 'a.example.org')).slice(0, 100));
-  }, 300);
+  }, 2000);
   assert.equal(fault.kind, 'unavailable');
   assert.match(fault.detail, /300 ms/);
   await until('the socket is given back', () => raw.sockets.size === 0);
