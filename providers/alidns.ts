@@ -45,7 +45,7 @@ const capabilities: Capabilities = {
     'just after the write. A writer that stalls between the two can still write late: it is ' +
     'noticed and repaired, not prevented.',
   atomic: false,
-  readMax: 50,
+  readMax: 1000,
   writeMax: 10,
   // Of each change: claim, read three names, two changes, read three names, two claims deleted; and
   // the zone may have to be found first.
@@ -96,6 +96,8 @@ const readsAtOnce = 4;
 const listAboveNames = 3;
 const listPage = 500;
 const listPagesMax = 40;
+/** Names read one by one in one reading; what is left out is asked for again. */
+const byNameMax = 50;
 /** Changes at the same time: while one is written, others are read before and after. */
 const changesAtOnce = 4;
 /** Faults that say nothing of the other changes; any other one ends the sending. */
@@ -205,11 +207,13 @@ class Alidns implements Provider {
       const rest: Name[] = [];
       for (const name of wanted) {
         const [at, marker] = [name, markerName(name)].map((n) => listed.value?.(n) ?? []);
-        // What a list does not show may have slipped from one of its pages to another.
-        if (at!.length === 0 || marker!.length === 0) rest.push(name);
+        const isHalf = (at!.length === 0) !== (marker!.length === 0);
+        // The other half may have slipped from one page to another: that must not look like an
+        // edit. Where all is missing a write would create it, and looks again before it does.
+        if (listed.value === null || isHalf) rest.push(name);
         else seen[name] = look(zone, name, at!, marker!);
       }
-      const part = await this.#readByName(zone, rest, signal);
+      const part = await this.#readByName(zone, rest.slice(0, byNameMax), signal);
       if (!part.ok) return part;
       for (const [name, at, marker] of part.value) seen[name] = look(zone, name, at, marker);
     }

@@ -33,8 +33,19 @@ import { powerdnsAbsent, startPowerdns } from './powerdns.ts';
 export const zone: Name = 'fo.test.';
 
 export interface Account {
-  /** The same account once more: another replica, or one with a key that is refused. */
-  open(options?: { readonly callTimeoutMs?: number; readonly wrongKey?: boolean }): Provider;
+  /**
+   * The same account once more: another replica, one with a key that is refused, or one whose way
+   * to the vendor leads through `HOST:PORT`.
+   */
+  open(options?: {
+    readonly callTimeoutMs?: number;
+    readonly wrongKey?: boolean;
+    readonly via?: string;
+  }): Provider;
+  /** HOST:PORT of the vendor itself, for what stands in the way. */
+  readonly place: string;
+  /** The lab's vendor; null where the server is a real one. */
+  readonly vendor: LabVendor | null;
   /** A person at the console: these values in the place of all of that type; null for none. */
   edit(
     name: Name,
@@ -163,8 +174,11 @@ async function inLab<C>(
     changeMs: 2,
   });
   const [row, settings, secrets] = opening(vendor, credentials);
+  const { host } = new URL(vendor.api);
   return {
-    open: opener(row, settings, secrets),
+    open: opener(row, (via) => rerouted(settings, host, via), secrets),
+    place: host,
+    vendor,
     edit: async (name, type, values, ttl) => vendor.edit(name, type, values, ttl),
     faults: vendor.faults,
     fault: async (how) => vendor.fault(how),
@@ -178,14 +192,19 @@ async function inLab<C>(
   };
 }
 
+/** The same settings with another host in the endpoint. */
+function rerouted(settings: object, host: string, via: string | null): object {
+  const { endpoint } = settings as { readonly endpoint: string };
+  return via === null ? settings : { ...settings, endpoint: endpoint.replace(host, via) };
+}
+
 function opener(
   row: ProviderType<unknown>,
-  settings: object,
+  settings: (via: string | null) => object,
   secrets: Readonly<Record<string, string>>,
 ): Account['open'] {
-  const parsed = row.settings.parse(settings);
-  return ({ callTimeoutMs = 5000, wrongKey = false } = {}) =>
-    row.create(row.type, parsed, {
+  return ({ callTimeoutMs = 5000, wrongKey = false, via } = {}) =>
+    row.create(row.type, row.settings.parse(settings(via ?? null)), {
       callTimeoutMs,
       secret: (ref) => {
         const right = secrets[(ref as { env: string }).env]!;
@@ -223,13 +242,15 @@ async function onBind(): Promise<Account> {
   return {
     open: opener(
       rfc2136,
-      {
-        server: relay.place,
+      (via) => ({
+        server: via ?? relay.place,
         zone,
         tsig: { name: key.name, algorithm: key.algorithm, secret: { env: 'A' } },
-      },
+      }),
       { A: key.secret },
     ),
+    place: `${direct.address}:${direct.port}`,
+    vendor: null,
     async edit(name, type, values, ttl = 300) {
       const list = values === null ? [] : typeof values === 'string' ? [values] : values;
       const updates = [
@@ -271,9 +292,11 @@ async function onPowerdns(): Promise<Account> {
   return {
     open: opener(
       powerdns,
-      { endpoint: `http://${relay.place}`, zone, apiKey: { env: 'A' } },
+      (via) => ({ endpoint: `http://${via ?? relay.place}`, zone, apiKey: { env: 'A' } }),
       { A: server.apiKey },
     ),
+    place: `${hostname}:${port}`,
+    vendor: null,
     async edit(name, type, values, ttl = 300) {
       const list = values === null ? [] : typeof values === 'string' ? [values] : values;
       const records = list.map((value) => ({
