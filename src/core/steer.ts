@@ -147,7 +147,7 @@ export function switchTo(state: State, r: RecordState, m: Move, out: Step): void
   const id = randomId(state);
   dropChoice(state, r);
   r.stay = { reason: 'target-up', sentence: `${m.to} was just taken` };
-  r.prior = { ...r.doc };
+  r.prior = r.doc;
   state.tentative.push(r.name);
   const lifted = r.config.mode === 'observe' ? r.doc.marker : nextMarker(state, r, m, id);
   const recent = r.doc.switches.filter((at) => state.now - at < HOUR_MS);
@@ -238,8 +238,8 @@ export function takeBack(state: State, name: Name, out: Step): void {
 
 /** Rule 14: a marker of ours that is ahead is taken if an operator's, and deposes us if not. */
 function takeMarkers(state: State, r: RecordState, out: Step): void {
-  const ahead = markerAhead(r);
-  if (ahead === null || r.doc.target === null) return;
+  const ahead = r.doc.target === null ? null : markerAhead(r);
+  if (ahead === null) return;
   const own = r.doc.marker;
   const isRival = own !== null && ahead.epoch === own.epoch && ahead.kind === own.kind;
   if (isRival || (own !== null && ahead.epoch < own.epoch)) return;
@@ -530,22 +530,23 @@ function askCandidate(state: State, r: RecordState, out: Step): void {
   const target = r.config.targets.find((t) => t.origin === to)!;
   probeFresh(state, to, out);
   out.effects.push({ kind: 'chain', record: r.name, target: to, name: target.cname });
-  setTimer(state.timers, `q:${r.name}`, state.now + CHOOSE_AGAIN_MS);
+  const again = `q:${to}`;
+  if (!state.timers.due.has(again)) setTimer(state.timers, again, state.now + CHOOSE_AGAIN_MS);
 }
 
-/** A candidate has been asked and has not answered: ask again. */
-export function onChooseAgain(state: State, name: Name, out: Step): void {
-  const r = state.records.get(name);
-  if (r === undefined || r.choosing === null) return;
-  review(state, name, out);
-  if (r.choosing !== null) askCandidate(state, r, out);
+/** A candidate has been asked and some records still wait for it: ask again for each of them. */
+export function onChooseAgain(state: State, origin: string, out: Step): void {
+  for (const name of [...(state.origins.get(origin)?.waiting ?? [])]) {
+    review(state, name, out);
+    const r = state.records.get(name);
+    if (r?.choosing?.to === origin) askCandidate(state, r, out);
+  }
 }
 
 /** Forgets a candidate: decided otherwise, or overtaken by a pause, which no decision outlives. */
 export function dropChoice(state: State, r: RecordState): void {
   if (r.choosing === null) return;
   state.origins.get(r.choosing.to)?.waiting.delete(r.name);
-  clearTimer(state.timers, `q:${r.name}`);
   r.choosing = null;
 }
 

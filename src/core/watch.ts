@@ -252,8 +252,15 @@ export function onObservation(
     touched = join(touched, vouchForWaiting(state, way, out));
   }
   if (o.outcome !== 'pass' || config.origin === null) return touched;
-  const awaited = state.origins.get(config.origin)!.waiting;
-  return awaited.size > 0 ? join(touched, [...awaited]) : touched;
+  const awaited = resolvedOf(state, config.origin);
+  return awaited.length > 0 ? join(touched, awaited) : touched;
+}
+
+/** The records that wait for a pass from an origin alone: where its name leads is known already. */
+function resolvedOf(state: State, origin: string): readonly Name[] {
+  const { waiting } = state.origins.get(origin)!;
+  if (waiting.size === 0) return NOBODY;
+  return [...waiting].filter((name) => state.records.get(name)?.choosing?.chain != null);
 }
 
 /** Folds one observation that counts into its check, and judges where that may change something. */
@@ -691,9 +698,14 @@ export function rediagnose(state: State, cloud: string, out: Step): readonly Nam
     const warning = `${d.sentence}; its DNS may be unwritable`;
     tell(out, 'needs-person', null, warning, { cloud, diagnosis: d.word });
   }
+  // It ranks what a record may move to; of the target in force its own health alone decides, and
+  // whether anybody can see it.
+  const isSight = d.word === 'blind' || was.word === 'blind';
   const names = new Set<Name>();
   for (const origin of known.origins) {
-    for (const name of state.origins.get(origin)?.records ?? []) names.add(name);
+    for (const name of state.origins.get(origin)?.records ?? []) {
+      if (isSight || state.records.get(name)?.doc.target !== origin) names.add(name);
+    }
   }
   return [...names];
 }
