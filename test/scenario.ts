@@ -138,7 +138,7 @@ class Player {
         return;
       case 'chain':
         if (second === 'ok') w!.chains.delete(`${first}.shop.test.`);
-        else w!.chains.set(`${first}.shop.test.`, second as 'broken' | 'unknown');
+        else w!.chains.set(`${first}.shop.test.`, second as 'broken' | 'unknown' | 'silent');
         return;
       case 'kill':
         return w!.kill();

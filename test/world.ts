@@ -90,8 +90,8 @@ export class World {
   readonly paths = new Map<string, Manner>();
   /** Manner of one check (`a/web`), or of one check on one path (`a/web@p1`), over the others. */
   readonly checks = new Map<string, Manner>();
-  /** Names whose chain is broken, or unanswered. */
-  readonly chains = new Map<Name, 'broken' | 'unknown'>();
+  /** Names whose chain is broken, unanswered, or never told of at all. */
+  readonly chains = new Map<Name, 'broken' | 'unknown' | 'silent'>();
   readonly journal: { at: number; entry: Entry }[] = [];
   readonly notices: { at: number; notice: Notice }[] = [];
   docs: Record<string, Json> = {};
@@ -237,6 +237,7 @@ export class World {
         return this.#ask(e);
       case 'chain': {
         const how = this.chains.get(e.name);
+        if (how === 'silent') return;
         const answer =
           how === 'broken'
             ? { kind: how, at: e.name, detail: 'NXDOMAIN' }
