@@ -44,7 +44,7 @@ const meanings: Readonly<Record<string, Fault['kind']>> = {
 
 describe('every provider', { concurrency: rows.length }, () => {
   for (const row of rows) {
-    describe(row.capabilities.title, { skip: row.skip, concurrency: 1 }, () => story(row));
+    describe(row.title, { skip: row.skip, concurrency: 1 }, () => story(row));
   }
 });
 

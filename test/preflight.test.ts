@@ -38,7 +38,7 @@ function severities(findings: readonly Finding[]): Readonly<Record<string, strin
 }
 
 for (const row of rows) {
-  describe(row.capabilities.title, { skip: row.skip }, () => {
+  describe(row.title, { skip: row.skip }, () => {
     let account: Account;
     before(async () => {
       account = await row.start();

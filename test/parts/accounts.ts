@@ -1,6 +1,7 @@
 // One account at each DNS provider for the conformance suite: how to start it, use it with and
 // without the right key, edit it as a person would, break it, and where its name servers are. The
-// clouds are the lab's; BIND and PowerDNS are real, behind a relay that can lose what a wire loses.
+// clouds are the lab's; BIND, Knot and PowerDNS are real, behind a relay that can lose what a wire
+// loses.
 
 import { once } from 'node:events';
 import { connect, createServer, type Server, type Socket } from 'node:net';
@@ -27,7 +28,8 @@ import { startRoute53 } from '../../src/lab/route53.ts';
 import type { LabVendor, RecordExtra, VendorOptions } from '../../src/lab/vendor.ts';
 import type { Capabilities, Provider, ProviderType } from '../../src/ports.ts';
 import { parseHostPort } from '../../src/schema.ts';
-import { newKey, startBind, withoutBind } from './bind.ts';
+import { type BindKey, newKey, startBind, withoutBind } from './bind.ts';
+import { startKnot, withoutKnot } from './knot.ts';
 import { powerdnsAbsent, startPowerdns } from './powerdns.ts';
 
 export const zone: Name = 'fo.test.';
@@ -67,6 +69,8 @@ export interface Account {
 }
 
 export interface Row {
+  /** What it is called where one adapter has several servers. */
+  readonly title: string;
   readonly capabilities: Capabilities;
   /** Why it cannot be started here, or false. */
   readonly skip: string | false;
@@ -77,6 +81,7 @@ const inCi = Boolean(process.env.CI);
 
 export const rows: readonly Row[] = [
   {
+    title: route53.capabilities.title,
     capabilities: route53.capabilities,
     skip: false,
     start: () =>
@@ -99,6 +104,7 @@ export const rows: readonly Row[] = [
       ),
   },
   {
+    title: cloudflare.capabilities.title,
     capabilities: cloudflare.capabilities,
     skip: false,
     start: () =>
@@ -117,6 +123,7 @@ export const rows: readonly Row[] = [
       ),
   },
   {
+    title: alidns.capabilities.title,
     capabilities: alidns.capabilities,
     skip: false,
     start: () =>
@@ -140,8 +147,36 @@ export const rows: readonly Row[] = [
         ],
       ),
   },
-  { capabilities: rfc2136.capabilities, skip: withoutBind, start: onBind },
   {
+    title: 'Dynamic update with TSIG: BIND',
+    capabilities: rfc2136.capabilities,
+    skip: withoutBind,
+    start: async () => {
+      const bind = await startBind({ zones: [{ name: zone }], keys: [newKey('detour.')] });
+      return byUpdates(bind, bind.keys[0]!);
+    },
+  },
+  {
+    title: 'Dynamic update with TSIG: Knot',
+    capabilities: rfc2136.capabilities,
+    skip: withoutKnot,
+    start: async () => {
+      const knot = await startKnot({ zones: [{ name: zone }], keys: [newKey('detour.')] });
+      return byUpdates(knot, knot.keys[0]!);
+    },
+  },
+  {
+    title: 'Dynamic update with TSIG: PowerDNS',
+    capabilities: rfc2136.capabilities,
+    skip: inCi ? false : (powerdnsAbsent() ?? false),
+    start: async () => {
+      const key = newKey('detour.');
+      const server = await startPowerdns({ keys: [key] });
+      return byUpdates({ ...serverOf(server.dns), stop: server.close }, key);
+    },
+  },
+  {
+    title: powerdns.capabilities.title,
     capabilities: powerdns.capabilities,
     skip: inCi ? false : (powerdnsAbsent() ?? false),
     start: onPowerdns,
@@ -221,10 +256,12 @@ function serverOf(text: string): DnsServer {
 
 // ---------------------------------------------------------------- the real servers
 
-async function onBind(): Promise<Account> {
-  const key = newKey('detour.');
-  const bind = await startBind({ zones: [{ name: zone }], keys: [key] });
-  const direct = { address: bind.address, port: bind.port };
+/** A running name server that takes updates signed with this key. */
+async function byUpdates(
+  server: DnsServer & { stop(): Promise<void> },
+  key: BindKey,
+): Promise<Account> {
+  const direct = { address: server.address, port: server.port };
   // Opcode 5 in the header behind the two octets of the length (RFC 1035 4.1.1, 4.2.2).
   const relay = await Relay.start(direct, (b) => b.length > 4 && ((b[4]! >> 3) & 15) === 5);
   const types = { A: 1, CNAME: typeCname, TXT: typeTxt };
@@ -258,10 +295,10 @@ async function onBind(): Promise<Account> {
         ...list.map((value) => addRecord(name, types[type], ttl, data[type](value))),
       ];
       const message = sign(encodeUpdate(id++, zone, [], updates), tsig, Date.now()).bytes;
-      const server = { host: direct.address, port: direct.port };
-      const { replies } = await exchangeTcp(server, [message], { timeoutMs: 5000 });
+      const at = { host: direct.address, port: direct.port };
+      const { replies } = await exchangeTcp(at, [message], { timeoutMs: 5000 });
       const rcode = replies[0] ? replies[0][3]! & 15 : -1;
-      if (rcode !== 0) throw new Error(`BIND did not take the edit: ${rcode}`);
+      if (rcode !== 0) throw new Error(`the edit was not taken: ${rcode}`);
     },
     faults: relay.faults,
     fault: (how) => relay.fault(how),
@@ -269,7 +306,7 @@ async function onBind(): Promise<Account> {
     oddities: [],
     async close() {
       await relay.close();
-      await bind.stop();
+      await server.stop();
     },
   };
 }

@@ -77,7 +77,8 @@ export async function startBind(options: {
     for (let attempt = 1; ; attempt += 1) {
       const port = options.port ?? (await freePort(address));
       await configure(directory, address, port, options.zones, options.keys);
-      const run = launch(program, directory);
+      const args = ['-g', '-n', '1', '-c', join(directory, 'named.conf')];
+      const run = launch(program, args, directory);
       if (await answers(address, port, options.zones[0]!.name, run)) {
         const stop = async () => {
           await run.stop();
@@ -134,7 +135,7 @@ async function configure(
   await writeFile(join(directory, 'named.conf'), `${lines.join('\n')}\n`);
 }
 
-interface Run {
+export interface Run {
   readonly child: ChildProcess;
   log(): string;
   exited(): boolean;
@@ -147,9 +148,9 @@ const guard =
   'exec 3<&0; "$@" <&- & it=$!; ' +
   '(while read -r _ <&3; do :; done; kill -9 "$it" 2>/dev/null) >/dev/null 2>&1 & wait "$it"';
 
-function launch(named: string, directory: string): Run {
-  const args = ['-g', '-n', '1', '-c', join(directory, 'named.conf')];
-  const child = spawn('/bin/sh', ['-c', guard, 'sh', named, ...args], {
+/** Starts a server that ends with `stop`, and with this process whatever ends that. */
+export function launch(server: string, args: readonly string[], directory: string): Run {
+  const child = spawn('/bin/sh', ['-c', guard, 'sh', server, ...args], {
     stdio: ['pipe', 'pipe', 'pipe'],
     cwd: directory,
   });
@@ -173,7 +174,13 @@ function launch(named: string, directory: string): Run {
   };
 }
 
-async function answers(address: string, port: number, zone: string, run: Run): Promise<boolean> {
+/** Whether it answers for the zone with authority before it ends, within 10 s. */
+export async function answers(
+  address: string,
+  port: number,
+  zone: string,
+  run: Run,
+): Promise<boolean> {
   const giveUpAt = Date.now() + 10_000;
   while (Date.now() < giveUpAt && !run.exited()) {
     const question = { name: zone, type: 'SOA' };

@@ -7,6 +7,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { BindKey } from './bind.ts';
 
 const schema = '/usr/share/pdns-backend-sqlite3/schema/schema.sqlite3.sql';
 const startMs = 15_000;
@@ -42,8 +43,14 @@ export interface PowerdnsPart {
   close(): Promise<void>;
 }
 
-/** Starts one with a native zone `fo.test.` and resolves once it answers. */
-export async function startPowerdns(): Promise<PowerdnsPart> {
+/**
+ * Starts one with a native zone `fo.test.` and resolves once it answers. With keys it takes dynamic
+ * updates of that zone, signed with any of `updaters` (each of the keys unless given).
+ */
+export async function startPowerdns(
+  options: { readonly keys?: readonly BindKey[]; readonly updaters?: readonly string[] } = {},
+): Promise<PowerdnsPart> {
+  const keys = options.keys ?? [];
   const directory = mkdtempSync(join(tmpdir(), 'detour-pdns-'));
   const database = join(directory, 'zones.db');
   const apiKey = 'the-key-of-this-test';
@@ -67,9 +74,14 @@ export async function startPowerdns(): Promise<PowerdnsPart> {
   try {
     const [dnsPort, apiPort] = [await freePort(), await freePort()];
     run('sqlite3', [database], readFileSync(schema));
-    writeFileSync(join(directory, 'pdns.conf'), configuration(directory, dnsPort, apiPort, apiKey));
+    const lines = configuration(directory, dnsPort, apiPort, apiKey);
+    if (keys.length > 0) lines.push('dnsupdate=yes', 'allow-dnsupdate-from=127.0.0.0/8');
+    writeFileSync(join(directory, 'pdns.conf'), `${lines.join('\n')}\n`);
     util('create-zone', 'fo.test', 'ns1.fo.test');
     util('add-record', 'fo.test', 'ns1', 'A', '127.0.0.1');
+    for (const key of keys) util('import-tsig-key', bare(key.name), key.algorithm, key.secret);
+    const updaters = (options.updaters ?? keys.map((key) => key.name)).map(bare);
+    if (updaters.length > 0) util('set-meta', 'fo.test', 'TSIG-ALLOW-DNSUPDATE', ...updaters);
     const args = ['-c', guard, 'sh', 'pdns_server', `--config-dir=${directory}`];
     const server = spawn('/bin/sh', args, {
       cwd: directory,
@@ -107,8 +119,12 @@ export async function startPowerdns(): Promise<PowerdnsPart> {
   }
 }
 
-function configuration(directory: string, dnsPort: number, apiPort: number, key: string): string {
-  return `${[
+function bare(name: string): string {
+  return name.replace(/\.$/, '');
+}
+
+function configuration(directory: string, dnsPort: number, apiPort: number, key: string): string[] {
+  return [
     'launch=gsqlite3',
     `gsqlite3-database=${join(directory, 'zones.db')}`,
     'local-address=127.0.0.1',
@@ -131,7 +147,7 @@ function configuration(directory: string, dnsPort: number, apiPort: number, key:
     'query-cache-ttl=0',
     'negquery-cache-ttl=0',
     'zone-cache-refresh-interval=0',
-  ].join('\n')}\n`;
+  ];
 }
 
 async function answers(url: string, key: string): Promise<void> {
