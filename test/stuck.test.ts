@@ -13,8 +13,9 @@ const RECORDS = 6;
 const stuck = 'r53';
 const others = ['cf', 'ali'] as const;
 /** How long a pending switch may wait for its next try: design, section 5. */
-const backOffMs: Record<'hang' | 'throttled' | 'auth', number> = {
+const backOffMs: Record<'hang' | 'unavailable' | 'throttled' | 'auth', number> = {
   hang: 3_000,
+  unavailable: 3_000,
   // The vendor says how long: ten seconds in this world.
   throttled: 10_000,
   auth: 30_000,
@@ -62,7 +63,7 @@ function failOver(world: World, hour: number): void {
   world.origins.set(from!, 'pass');
 }
 
-for (const how of ['hang', 'throttled', 'auth'] as const) {
+for (const how of ['hang', 'unavailable', 'throttled', 'auth'] as const) {
   test(`48 h with one vendor stuck (${how}): nobody else notices, and nothing grows`, () => {
     const world = steadyWorld();
     const vendor = world.vendors.get(stuck)!;
