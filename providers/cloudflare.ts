@@ -1,8 +1,10 @@
 // Cloudflare through its own SDK. A record's CNAME is changed in place, by id, in the same batch
 // that deletes the marker read before and posts the new one: whoever has moved on since has
-// replaced that marker, so a stale batch names an id that is gone and fails whole. It must never
-// fall back to single calls, never let the SDK repeat a write or wait out a Retry-After, and never
-// believe a status without the envelope that says success.
+// replaced that marker, so a stale batch names an id that is gone and fails whole. Where a CNAME
+// stands without a marker, a text that is the same whoever writes it takes the marker's place in
+// that: it can stand only once, and only one batch can delete it. It must never fall back to single
+// calls, never let the SDK repeat a write or wait out a Retry-After, and never believe a status
+// without the envelope that says success.
 
 import type Cloudflare from 'cloudflare';
 import { z } from 'zod';
@@ -73,6 +75,8 @@ const listPage = 5000;
 const listPagesMax = 10;
 /** Names read one by one in one reading; what is left out is asked for again. */
 const byNameMax = 32;
+/** Records given their first marker in one writing where names are read one by one. */
+const firstByNameMax = 10;
 const namePage = 100;
 
 /** What a record with TTL 1, "automatic", is served with ("Time to Live", Cloudflare docs). */
@@ -91,7 +95,8 @@ const capabilities: Capabilities = {
   fence: 'inferred',
   fenceNote:
     'a batch deletes the marker that was read by its id, so a writer that is behind fails whole; ' +
-    'inferred from the documented transaction, and blind to a person who edits the CNAME in place',
+    'the first marker has a text of constant content at `_detour-epoch.<record>` deleted in its ' +
+    'place, of which the vendor takes one alone; inferred from the documented transaction, and blind to a person who edits the CNAME in place',
   atomic: true,
   // One listing serves as many names as there are, and one writing fills batch after batch.
   readMax: 1000,
@@ -176,7 +181,7 @@ type DnsSettings = z.output<typeof dnsSettings>;
 const batchResult = z.object({
   deletes: z.array(z.unknown()).nullish(),
   patches: z.array(z.unknown()).nullish(),
-  posts: z.array(z.object({ id: z.string().min(1) })),
+  posts: z.array(z.object({ id: z.string().min(1), name: z.string().nullish() })).nullish(),
 });
 
 /** What `Seen.ref` holds. */
@@ -622,7 +627,7 @@ async function readZone(
 ): Promise<Result<Readonly<Record<Name, Seen>>>> {
   const [dns, records] = await Promise.all([
     settingsOf(account, zone, signal),
-    recordsOf(account, zone, names, signal),
+    recordsOf(account, zone, names, { ownersOf: pairOf, byNameMax }, signal),
   ]);
   if (!records.ok) return records;
   if (!dns.ok) return dns;
@@ -636,11 +641,20 @@ async function readZone(
   return done(seen);
 }
 
-/** What stands at these names and their markers; in a zone too long to list, at the first of them. */
+/** Which names belong to a record, and of how many records they may be asked for one by one. */
+interface Wanted {
+  readonly ownersOf: (name: Name) => readonly Name[];
+  readonly byNameMax: number;
+}
+
+const pairOf = (name: Name): readonly Name[] => [name, markerOf(name)];
+
+/** What stands at these names' owners; in a zone too long to list, at those of the first of them. */
 async function recordsOf(
   account: Account,
-  zone: Zone,
+  zone: Pick<Zone, 'id' | 'name'>,
   names: readonly Name[],
+  { ownersOf, byNameMax }: Wanted,
   signal: AbortSignal,
 ): Promise<Result<{ readonly names: readonly Name[]; readonly records: readonly DnsRecord[] }>> {
   if (names.length > listAboveNames) {
@@ -650,7 +664,7 @@ async function recordsOf(
     if (all.value !== null) return done({ names, records: all.value });
   }
   const first = names.slice(0, byNameMax);
-  const wanted = first.flatMap((name) => [name, markerOf(name)]);
+  const wanted = first.flatMap(ownersOf);
   const size = { perPage: namePage, pagesMax: 1 };
   const each = await sideBySide(wanted, 4, async (name) => {
     const found = await list(account, zone, { 'name.exact': bare(name) }, size, signal);
@@ -668,7 +682,7 @@ async function recordsOf(
  */
 async function list(
   account: Account,
-  zone: Zone,
+  zone: Pick<Zone, 'id' | 'name'>,
   query: Readonly<Record<string, string>>,
   { perPage, pagesMax }: { readonly perPage: number; readonly pagesMax: number },
   signal: AbortSignal,
@@ -709,6 +723,10 @@ function bare(name: Name): string {
   return name.replace(/\.$/, '');
 }
 
+function servedTtl({ ttl }: DnsRecord): number {
+  return ttl === 1 ? automaticTtl : ttl;
+}
+
 function seenOf(
   zone: Zone,
   flattening: boolean,
@@ -729,7 +747,7 @@ function seenOf(
   return {
     cnames: cnames.map((record) => ({
       value: nameFrom(record.content ?? ''),
-      ttl: record.ttl === 1 ? automaticTtl : record.ttl,
+      ttl: servedTtl(record),
     })),
     markers: texts.map((record) => unquoteText(record.content ?? '', 10)),
     refusal: refusalOf(zone, flattening, name, at, atMarker),
@@ -772,7 +790,15 @@ function refusalOf(
 
 interface Prepared {
   readonly zone: string;
+  readonly zoneName: Name;
+  readonly ttlMin: number;
   readonly name: Name;
+  /** What a first marker is planned against: nothing but this may stand there when it is written. */
+  readonly unmarked: {
+    readonly id: string;
+    readonly value: Name;
+    readonly ttl: number;
+  } | null;
   readonly deletes: readonly { readonly id: string }[];
   readonly patches: readonly Readonly<Record<string, string | number>>[];
   readonly posts: readonly Readonly<Record<string, string | number | boolean>>[];
@@ -797,9 +823,18 @@ async function write(
     byZone.set(prepared.value.zone, group);
   });
   for (const group of byZone.values()) {
-    const sent = await sendHalving(group, {
+    const first = group.flatMap(({ prepared }) => (prepared.unmarked === null ? [] : [prepared]));
+    const claims = await claimFirst(account, first, signal);
+    const ready: { index: number; prepared: Prepared }[] = [];
+    for (const { index, prepared } of group) {
+      const claim = claims.get(prepared.name);
+      if (claim === undefined) ready.push({ index, prepared });
+      else if (!claim.ok) results[index] = claim;
+      else ready.push({ index, prepared: { ...prepared, deletes: [{ id: claim.value }] } });
+    }
+    const sent = await sendHalving(ready, {
       callsMax: capabilities.callsMax,
-      fitting: ([first]) => Math.floor(first!.prepared.operationsMax / operationsPerChange),
+      fitting: ([one]) => Math.floor(one!.prepared.operationsMax / operationsPerChange),
       send: (items) =>
         send(
           account,
@@ -807,12 +842,156 @@ async function write(
           signal,
         ),
     });
-    group.forEach(({ index }, i) => {
+    ready.forEach(({ index }, i) => {
       results[index] = sent[i]!;
     });
   }
   return results;
 }
+
+// ---------------------------------------------------------------- the first marker
+
+/**
+ * Where no marker stands, this text is what a batch deletes by its id. Its content must be the same
+ * whoever writes it: an identical record is refused (81058), so that two first writers get the id
+ * of one text, and only one of them can delete it.
+ */
+const claimText = '"first"';
+
+function claimNameOf(name: Name): Name {
+  return `_detour-epoch.${name}`;
+}
+
+/**
+ * Puts the claim of each record where it does not stand yet, then reads once more: whoever sees
+ * his claim, the CNAME as he read it and no marker knows that nobody was first, and that nobody
+ * can be any more without taking that very claim away. The ids of the claims, or why not.
+ */
+async function claimFirst(
+  account: Account,
+  items: readonly Prepared[],
+  signal: AbortSignal,
+): Promise<ReadonlyMap<Name, Result<string>>> {
+  const claims = new Map<Name, Result<string>>();
+  const [one] = items;
+  if (one === undefined) return claims;
+  const zone = { id: one.zone, name: one.zoneName };
+  const names = items.map((item) => item.name);
+  const wanted = { ownersOf: (name: Name) => [claimNameOf(name)], byNameMax: firstByNameMax };
+  const standing = await recordsOf(account, zone, names, wanted, signal);
+  if (!standing.ok) return new Map(names.map((name) => [name, standing]));
+  const left = 'not sent: so many first markers take several turns in a zone too large to list';
+  const missing: Prepared[] = [];
+  for (const item of items) {
+    const { name } = item;
+    const claim = claimIn(standing.value.records, name);
+    if (!standing.value.names.includes(name)) claims.set(name, failed('conflict', left));
+    else if (claim === null) missing.push(item);
+    else claims.set(name, done(claim));
+  }
+  const posted = await sendHalving(missing, {
+    callsMax: capabilities.callsMax,
+    fitting: ([item]) => item!.operationsMax,
+    send: (some) => postClaims(account, some, claims, signal),
+  });
+  missing.forEach(({ name }, i) => {
+    const result = posted[i]!;
+    if (!result.ok) claims.set(name, result);
+  });
+  return lookAgain(account, zone, items, claims, signal);
+}
+
+async function postClaims(
+  account: Account,
+  items: readonly Prepared[],
+  claims: Map<Name, Result<string>>,
+  signal: AbortSignal,
+): Promise<Sent> {
+  const posts = items.map(({ name, ttlMin }) => ({
+    name: bare(claimNameOf(name)),
+    type: 'TXT',
+    ttl: ttlMin,
+    content: claimText,
+  }));
+  const doing = `batch that claims ${items.length === 1 ? items[0]!.name : `${items.length} records`}`;
+  const sent = await batch(account, items[0]!.zone, doing, { posts }, signal);
+  if (!sent.ok) return { result: sent, divisible: isDivisible(sent.fault) };
+  const made = new Map(
+    (sent.value.posts ?? []).flatMap(({ id, name }) => (name ? [[nameFrom(name), id]] : [])),
+  );
+  for (const { name } of items) {
+    const id = made.get(claimNameOf(name));
+    if (id === undefined) {
+      const result = garbled(doing, true, 'not all of it was answered as made');
+      return { result, divisible: false };
+    }
+    claims.set(name, done(id));
+  }
+  return { result: done(null), divisible: false };
+}
+
+/** Withdraws the claims that came too late; the others stand against what was read. */
+async function lookAgain(
+  account: Account,
+  zone: Pick<Zone, 'id' | 'name'>,
+  items: readonly Prepared[],
+  claims: ReadonlyMap<Name, Result<string>>,
+  signal: AbortSignal,
+): Promise<ReadonlyMap<Name, Result<string>>> {
+  const claimed = items.filter((item) => claims.get(item.name)?.ok === true);
+  if (claimed.length === 0) return claims;
+  const checked = new Map(claims);
+  const read = await recordsOf(
+    account,
+    zone,
+    claimed.map((item) => item.name),
+    { ownersOf: (name) => [claimNameOf(name), ...pairOf(name)], byNameMax: firstByNameMax },
+    signal,
+  );
+  const late: { readonly id: string }[] = [];
+  for (const { name, unmarked } of claimed) {
+    const claim = claims.get(name)!;
+    if (!claim.ok) continue;
+    if (!read.ok) {
+      checked.set(name, read);
+      continue;
+    }
+    const at = read.value.records.filter((record) => nameFrom(record.name) === name);
+    const [cname] = at;
+    const isAsRead =
+      at.length === 1 &&
+      cname?.id === unmarked!.id &&
+      nameFrom(cname.content ?? '') === unmarked!.value &&
+      servedTtl(cname) === unmarked!.ttl;
+    const isMarked = read.value.records.some((record) => nameFrom(record.name) === markerOf(name));
+    if (!read.value.names.includes(name) || claimIn(read.value.records, name) !== claim.value) {
+      const detail = `${name}: its claim is not read back; somebody else took it, or reading lags`;
+      checked.set(name, failed('conflict', detail));
+    } else if (isMarked || !isAsRead) {
+      checked.set(name, failed('conflict', `${name} is no longer what was read`));
+      if (isMarked) late.push({ id: claim.value });
+    }
+  }
+  // One that is left behind does no harm: the next first writer takes it.
+  if (late.length > 0) {
+    await batch(account, zone.id, 'batch that withdraws claims', { deletes: late }, signal);
+  }
+  return checked;
+}
+
+function claimIn(records: readonly DnsRecord[], name: Name): string | null {
+  const at = claimNameOf(name);
+  const claim = records.find(
+    (r) => r.type === 'TXT' && nameFrom(r.name) === at && quoted(r.content) === claimText,
+  );
+  return claim?.id ?? null;
+}
+
+function quoted(content: string | null | undefined): string | null {
+  return quoteText(unquoteText(content ?? '', 10), 10);
+}
+
+// ---------------------------------------------------------------- one change, one batch
 
 function prepare({ name, from, to }: Change): Result<Prepared> {
   const ref = idsRef.safeParse(from.ref);
@@ -849,9 +1028,13 @@ function prepare({ name, from, to }: Change): Result<Prepared> {
     ttl: Math.max(to.ttl, ttlMin),
     content: text,
   };
+  const isFirst = marker === null && cname !== null && stands !== undefined;
   return done({
     zone,
+    zoneName,
+    ttlMin,
     name,
+    unmarked: isFirst ? { id: cname, value: stands.value, ttl: stands.ttl } : null,
     deletes: marker === null ? [] : [{ id: marker }],
     patches: rewrite && cname !== null ? [{ id: cname, ...wanted }] : [],
     posts: rewrite && cname === null ? [{ ...wanted, proxied: false }, sign] : [sign],
@@ -880,22 +1063,35 @@ async function send(
     posts: items.flatMap((item) => item.posts),
   };
   const doing = `batch of ${what}`;
-  const answer = await call(
-    watching,
-    { doing, write: true, shape: batchResult, signal },
-    (client, abort) =>
-      client.post(`/zones/${first!.zone}/dns_records/batch`, { body, signal: abort }),
-  );
+  const answer = await batch(watching, first!.zone, doing, body, signal);
   if (!answer.ok) {
     // The first error is all that is answered: which change it is about is found by halving.
-    const { kind } = answer.fault;
-    return { result: answer, divisible: !zoneLost && (kind === 'conflict' || kind === 'rejected') };
+    return { result: answer, divisible: !zoneLost && isDivisible(answer.fault) };
   }
-  const { deletes, patches, posts } = answer.value.result;
+  const { deletes, patches, posts } = answer.value;
   const whole =
     (deletes ?? []).length === body.deletes.length &&
     (patches ?? []).length === body.patches.length &&
-    posts.length === body.posts.length;
+    (posts ?? []).length === body.posts.length;
   const result = whole ? done(null) : garbled(doing, true, 'not all of it was answered as made');
   return { result, divisible: false };
+}
+
+function isDivisible({ kind }: Fault): boolean {
+  return kind === 'conflict' || kind === 'rejected';
+}
+
+/** One transaction: made whole or not at all. */
+async function batch(
+  account: Account,
+  zone: string,
+  doing: string,
+  body: Readonly<Record<string, readonly object[]>>,
+  signal: AbortSignal,
+): Promise<Result<z.output<typeof batchResult>>> {
+  const asking = { doing, write: true, shape: batchResult, signal };
+  const answer = await call(account, asking, (client, abort) =>
+    client.post(`/zones/${zone}/dns_records/batch`, { body, signal: abort }),
+  );
+  return answer.ok ? done(answer.value.result) : answer;
 }

@@ -565,6 +565,13 @@ const cname = (name: string, value = 'a.example.org.', extra = {}): LabRecord =>
   extra,
 });
 
+const text = (name: string, value: string): LabRecord => ({
+  name,
+  type: 'TXT',
+  value: `"${value}"`,
+  ttl: 60,
+});
+
 async function lab(
   records: readonly LabRecord[],
   more: {
@@ -621,6 +628,59 @@ test('a record that stands nowhere is created, and only once', async () => {
   assert.deepEqual((await see(provider)).cnames, [{ value: 'a.example.org.', ttl: 60 }]);
 });
 
+const claim = `_detour-epoch.${WWW}`;
+
+test('of two first writers one is refused, whatever they mean to write', async () => {
+  const { provider, vendor: started } = await lab([cname(WWW)]);
+  const nothing = await see(provider);
+  const other = account(started.api);
+  const results = await Promise.all([
+    put(provider, nothing, 'a.example.org.', 1),
+    put(other, nothing, 'b.example.org.', 2),
+  ]);
+  const late = await put(other, nothing, 'c.example.org.', 3);
+  assert.equal(faultOf(late).kind, 'conflict', 'a reading from before the first marker');
+  assert.ok(results.filter((r) => r.ok).length <= 1, 'both think they were first');
+  for (const r of results) if (!r.ok) assert.equal(faultOf(r).kind, 'conflict');
+  if (results.every((r) => !r.ok)) valued(await put(provider, nothing, 'a.example.org.', 1));
+  const after = await see(provider);
+  assert.equal(after.markers.length, 1, 'never two markers');
+  const value = after.markers[0] === 'epoch=1' ? 'a.example.org.' : 'b.example.org.';
+  assert.equal(after.cnames[0]?.value, value);
+  assert.equal(started.zone(ZONE).get(claim, 'TXT'), null, 'no claim is left');
+});
+
+test('a claim whose writer died is taken by the next; one that somebody else took is not', async () => {
+  const { provider, vendor: started } = await lab([cname(WWW), text(claim, 'first')]);
+  const nothing = await see(provider);
+  assert.deepEqual(nothing.markers, []);
+  valued(await put(provider, nothing, 'b.example.org.', 1));
+  assert.deepEqual((await see(provider)).markers, ['epoch=1']);
+  started.edit(claim, 'TXT', '"something else"');
+  started.edit(`_detour.${WWW}`, 'TXT', null);
+  const again = await see(provider);
+  valued(await put(provider, again, 'c.example.org.', 2));
+  assert.deepEqual((await see(provider)).markers, ['epoch=2']);
+});
+
+test('a first marker is not written over what came between: edited, marked or taken away', async () => {
+  const { provider, vendor: started } = await lab([cname(WWW)]);
+  const nothing = await see(provider);
+  for (const [what, edit] of [
+    ['edited', () => started.edit(WWW, 'CNAME', 'human.example.org.', 60)],
+    ['marked', () => started.edit(`_detour.${WWW}`, 'TXT', '"epoch=9"', 60)],
+    ['taken away', () => started.edit(WWW, 'CNAME', null)],
+  ] as const) {
+    edit();
+    const before = JSON.stringify([(await see(provider)).cnames, (await see(provider)).markers]);
+    assert.equal(faultOf(await put(provider, nothing, 'b.example.org.', 1)).kind, 'conflict', what);
+    const seen = await see(provider);
+    assert.equal(JSON.stringify([seen.cnames, seen.markers]), before, what);
+    started.edit(WWW, 'CNAME', 'a.example.org.', 60);
+    started.edit(`_detour.${WWW}`, 'TXT', null);
+  }
+});
+
 test('of many changes only the stale one is refused, and the others are made', async () => {
   const list = Array.from({ length: 10 }, (_, i) => `r${i}.${ZONE}`);
   const { provider, vendor: started } = await lab(list.map((name) => cname(name)));
@@ -659,15 +719,20 @@ for (const [plan, records, calls] of [
     const begun = list.map((name) => cname(name));
     const { provider, vendor: started } = await lab(begun, { settings: { plan } });
     let seen = valued(await provider.read(list, never));
+    let batches = 0;
     for (const [epoch, value] of ['b.example.org.', 'c.example.org.'].entries()) {
+      const from = started.calls.length;
       const to = { cname: value, ttl: 60, marker: `epoch=${epoch}`, epoch };
       const changes = list.map((name) => ({ name, from: seen[name]!, to }));
       assert.ok((await provider.write(changes, never)).every((result) => result.ok));
       seen = valued(await provider.read(list, never));
+      const sent = started.calls.slice(from).map((call) => call.operation);
+      batches = sent.filter((operation) => operation === 'dns.records.batch').length;
+      // The first markers are claimed beforehand, in a batch of that alone.
+      if (epoch === 0) assert.equal(batches, calls + 1);
     }
     assert.ok(list.every((name) => seen[name]?.cnames[0]?.value === 'c.example.org.'));
-    const batches = started.calls.filter((call) => call.operation === 'dns.records.batch');
-    assert.equal(batches.length, 2 * calls);
+    assert.equal(batches, calls);
     assert.ok(provider.calls! >= started.calls.length, 'it counts what it sends');
   });
 }
@@ -695,7 +760,7 @@ test('of many names in a zone too large to list, those that fit are read', async
 });
 
 test('a lost reply is uncertain, and reading shows that it was applied', async () => {
-  const { provider, vendor: started } = await lab([cname(WWW)]);
+  const { provider, vendor: started } = await lab([cname(WWW), text(`_detour.${WWW}`, 'epoch=0')]);
   const from = await see(provider);
   started.fault('lost-reply');
   assert.equal(faultOf(await put(provider, from, 'b.example.org.', 1)).kind, 'uncertain');
@@ -711,7 +776,8 @@ test('every way the lab breaks is the fault it should be', async () => {
     ['auth', 'auth-suspect', 'auth-suspect'],
     ['hang', 'unavailable', 'uncertain'],
   ];
-  const { provider, vendor: started } = await lab([cname(WWW)], { timeoutMs: 500 });
+  const records = [cname(WWW), text(`_detour.${WWW}`, 'epoch=0')];
+  const { provider, vendor: started } = await lab(records, { timeoutMs: 500 });
   const from = await see(provider);
   for (const [how, read, write] of cases) {
     started.fault(how);
