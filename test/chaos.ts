@@ -4,13 +4,11 @@
 // was acknowledged and forgotten, always converged after the restart. `npm run chaos -- --kills N`.
 
 import assert from 'node:assert/strict';
-import { request } from 'node:http';
 import { join } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
 import { setTimeout as pause } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import type { Command, Reply } from '../src/core/model.ts';
-import type { StatusView } from '../src/core/view.ts';
+import { call, checkJournal, seeded, status, watchAnswers } from './parts/daemon.ts';
 import {
   cnameAt,
   socketOf,
@@ -37,7 +35,7 @@ export interface ChaosReport {
 /** Kills and restarts so many times; throws at the first thing that must never be. */
 export async function chaos(kills: number, seed: number): Promise<ChaosReport> {
   const lab = await startLabProgram('--no-daemon', '--quotas', 'off');
-  const watch = watchAnswers(lab.ready.vendors);
+  const watch = watchAnswers(lab.ready.vendors, www, Object.values(values));
   const socket = socketOf(lab.directory);
   let daemon = startDaemon(lab.ready.config);
   const random = seeded(seed);
@@ -75,30 +73,6 @@ export async function chaos(kills: number, seed: number): Promise<ChaosReport> {
   }
 }
 
-/** Asks every vendor's DNS all the time; an answer that is none of the targets is a failure. */
-function watchAnswers(vendors: Readonly<Record<string, { readonly dns: string }>>) {
-  const state = { on: true, answers: 0, wrong: null as string | null };
-  const loops = Object.entries(vendors).map(async ([vendor, { dns }]) => {
-    while (state.on) {
-      const value = await cnameAt(dns, www);
-      if (value === undefined) continue;
-      state.answers++;
-      if (!Object.values(values).includes(value ?? '')) {
-        state.wrong ??= `${vendor} gave ${value ?? 'nothing'}`;
-      }
-      await pause(15);
-    }
-  });
-  return {
-    stop: async () => {
-      state.on = false;
-      await Promise.all(loops);
-      assert.equal(state.wrong, null);
-      return state.answers;
-    },
-  };
-}
-
 /** The target in force once the daemon has read what it remembers. */
 async function whatIsKept(socket: string, err: () => string): Promise<string> {
   let kept: string | null = null;
@@ -131,20 +105,6 @@ async function converged(
   return ms;
 }
 
-/** Every number from 1 on, each once. */
-function checkJournal(stateDir: string): number {
-  const db = new DatabaseSync(join(stateDir, 'detour.sqlite'), { readOnly: true });
-  try {
-    const rows = db.prepare('SELECT seq FROM journal ORDER BY seq').all() as { seq: number }[];
-    rows.forEach(({ seq }, i) => {
-      assert.equal(seq, i + 1, `the journal has a hole before ${seq}`);
-    });
-    return rows.length;
-  } finally {
-    db.close();
-  }
-}
-
 function order(socket: string, target: string): Promise<Reply | null> {
   const command: Command = {
     kind: 'switch',
@@ -157,36 +117,6 @@ function order(socket: string, target: string): Promise<Reply | null> {
     dryRun: false,
   };
   return call<Reply>(socket, 'POST', '/v1/command', command);
-}
-
-function status(socket: string): Promise<StatusView | null> {
-  return call<StatusView>(socket, 'GET', '/v1/status');
-}
-
-/** One exchange over the control socket; null when the daemon is not there, or died meanwhile. */
-function call<T>(socketPath: string, method: string, path: string, body?: unknown) {
-  return new Promise<T | null>((resolve) => {
-    const headers = { 'content-type': 'application/json' };
-    const asked = request({ socketPath, method, path, headers, timeout: 5000 }, (response) => {
-      let text = '';
-      response.setEncoding('utf8').on('data', (part: string) => {
-        text += part;
-      });
-      response.on('error', () => resolve(null));
-      response.on('end', () => resolve(text === '' ? null : (JSON.parse(text) as T)));
-    });
-    asked.on('timeout', () => asked.destroy());
-    asked.on('error', () => resolve(null));
-    asked.end(body === undefined ? undefined : JSON.stringify(body));
-  });
-}
-
-function seeded(seed: number): () => number {
-  let s = seed >>> 0;
-  return () => {
-    s = (Math.imul(s, 1_664_525) + 1_013_904_223) >>> 0;
-    return s / 4_294_967_296;
-  };
 }
 
 if (process.argv[1] === import.meta.filename) {
