@@ -99,24 +99,22 @@ export function createProber(
   for (const [id, { kind }] of Object.entries(probes)) {
     if (!Object.hasOwn(types, kind)) throw new Error(`check ${id}: there is no kind ${kind}`);
   }
-  const askers = new Map<string, Asker>();
-  /** Calls off one probe each. */
-  const running = new Set<() => void>();
+  const askers = new Map<CheckId, Map<string, Asker>>();
+  const running = new Running();
   let closed = false;
   const counts = { inFlight: 0, shed: 0 };
 
   function askerOf(check: CheckId, path: string): { asker: Asker; timeoutMs: number } {
+    const known = askers.get(check)?.get(path);
+    if (known) return { asker: known, timeoutMs: probes[check]!.timeoutMs };
     const spec = Object.hasOwn(probes, check) ? probes[check] : undefined;
     const way = Object.hasOwn(paths, path) ? paths[path] : undefined;
     if (spec === undefined) throw new Error(`there is no check ${check}`);
     if (way === undefined) throw new Error(`there is no path ${path}`);
-    const key = JSON.stringify([check, path]);
-    const made = askers.get(key);
-    if (made) return { asker: made, timeoutMs: spec.timeoutMs };
     const problem = pathProblem(spec.kind, way, spec.settings);
     if (problem !== null) throw new Told(blind('path', problem));
     const asker = types[spec.kind]!.create(spec.settings, way, spec.timeoutMs, { secret });
-    askers.set(key, asker);
+    askers.set(check, (askers.get(check) ?? new Map<string, Asker>()).set(path, asker));
     return { asker, timeoutMs: spec.timeoutMs };
   }
 
@@ -143,8 +141,8 @@ export function createProber(
     },
     close() {
       closed = true;
-      for (const abort of [...running]) abort();
-      for (const asker of askers.values()) asker.close();
+      running.callOff();
+      for (const byPath of askers.values()) for (const asker of byPath.values()) asker.close();
       askers.clear();
     },
     inFlight: () => counts.inFlight,
@@ -152,44 +150,77 @@ export function createProber(
   };
 }
 
+/**
+ * The probes under way, each by what calls it off. Many share one signal, and taking a listener off
+ * a signal walks along all the others: so a signal is listened to once, for all of them.
+ */
+class Running {
+  readonly #all = new Set<() => void>();
+  readonly #bySignal = new WeakMap<AbortSignal, Set<() => void>>();
+
+  add(signal: AbortSignal, callOff: () => void): void {
+    this.#all.add(callOff);
+    const known = this.#bySignal.get(signal);
+    if (known) return void known.add(callOff);
+    const these = new Set([callOff]);
+    this.#bySignal.set(signal, these);
+    signal.addEventListener('abort', () => runAll(these), { once: true });
+  }
+
+  remove(signal: AbortSignal, callOff: () => void): void {
+    this.#all.delete(callOff);
+    this.#bySignal.get(signal)?.delete(callOff);
+  }
+
+  callOff(): void {
+    runAll(this.#all);
+  }
+}
+
+/** Each takes itself out of the set. */
+function runAll(these: ReadonlySet<() => void>): void {
+  for (const one of [...these]) one();
+}
+
 /** Asks once; answers by itself where the check does not, and then calls the check off. */
 function guarded(
   asker: Asker,
   timeoutMs: number,
   signal: AbortSignal,
-  running: Set<() => void>,
+  running: Running,
 ): Promise<ProbeResult> {
   return new Promise((resolve) => {
     const own = new AbortController();
     const settle = (result: ProbeResult) => {
       clearTimeout(timer);
-      signal.removeEventListener('abort', abort);
-      running.delete(abort);
-      own.abort(isOver);
+      running.remove(signal, callOff);
       resolve(result);
     };
-    const abort = () => settle(bare(blind('aborted', 'the probe was called off')));
+    const giveUp = (answer: Answer) => {
+      settle(bare(answer));
+      own.abort(isOver);
+    };
+    const callOff = () => giveUp(blind('aborted', 'the probe was called off'));
     const timer = setTimeout(() => {
       const late = blind('internal', `the check did not end within ${timeoutMs + guardMs} ms`);
       // After a stall of this process the check's own deadline is due as well, and says so.
-      setImmediate(() => settle(bare(late)));
+      setImmediate(() => giveUp(late));
     }, timeoutMs + guardMs);
-    signal.addEventListener('abort', abort);
-    running.add(abort);
-    Promise.resolve(own.signal)
-      .then((s) => asker.ask(s))
-      .then(checked)
-      .then(settle, (error: unknown) => settle(bare(blind('internal', messageOf(error)))));
+    running.add(signal, callOff);
+    const broke = (error: unknown) => giveUp(blind('internal', messageOf(error)));
+    const answered = (result: ProbeResult) => {
+      const known = ['pass', 'fail', 'blind'].includes(result?.outcome);
+      if (!known || typeof result.reason !== 'string' || typeof result.detail !== 'string') {
+        return giveUp(blind('internal', 'the check answered with something that is no result'));
+      }
+      settle({ ...result, detail: clause(result.detail) });
+    };
+    try {
+      Promise.resolve(asker.ask(own.signal)).then(answered, broke);
+    } catch (error) {
+      broke(error);
+    }
   });
-}
-
-/** A check that answers with something else than a result is at fault, not the origin. */
-function checked(result: ProbeResult): ProbeResult {
-  const known = ['pass', 'fail', 'blind'].includes(result?.outcome);
-  if (known && typeof result.reason === 'string' && typeof result.detail === 'string') {
-    return { ...result, detail: clause(result.detail) };
-  }
-  return bare(blind('internal', 'the check answered with something that is no result'));
 }
 
 function noSecret(): string {

@@ -173,7 +173,9 @@ export class Trip {
   readonly #way: Way;
   readonly #startedAt = performance.now();
   readonly #timeoutMs: number;
-  readonly #over = new AbortController();
+  /** Made when somebody asks for it: to abort one costs a tenth of a plain probe. */
+  #over: AbortController | null = null;
+  #isOver = false;
   /** Of the connection in use; TLS adds its own to the one below it. */
   readonly #sockets = new Sockets();
   /** The first thing that went wrong with the connection in use. */
@@ -187,6 +189,10 @@ export class Trip {
 
   /** Aborted when the trip is over, for whatever reason. */
   get signal(): AbortSignal {
+    if (this.#over === null) {
+      this.#over = new AbortController();
+      if (this.#isOver) this.#over.abort(isOver);
+    }
     return this.#over.signal;
   }
 
@@ -195,8 +201,13 @@ export class Trip {
     return Date.now();
   }
 
-  /** A fresh connection, in place of the one before. Rejects with what the system said, or Told. */
-  connect(to: Destination): Promise<net.Socket> {
+  /**
+   * A fresh connection, in place of the one before. Rejects with what the system said, or Told.
+   * `take` spares a reader what a stream costs: where the connection leads straight to the
+   * destination, it is handed the bytes as they come, to be used before it returns; elsewhere they
+   * come as the socket's `data`. Nothing can be laid over a connection that has it.
+   */
+  connect(to: Destination, take?: (bytes: Buffer) => void): Promise<net.Socket> {
     return this.#noting(async () => {
       this.hangUp();
       this.#peer = printHostPort(to.host, to.port);
@@ -207,17 +218,19 @@ export class Trip {
         return this.#through({ host: literal ?? to.host, port: to.port });
       }
       const addresses = await this.resolve(literal ?? to.host);
-      if (this.signal.aborted) throw isOver;
+      if (this.#isOver) throw isOver;
       if (addresses.length === 1) this.#peer = printHostPort(addresses[0]!.address, to.port);
       // The far end dials by itself, so it is given one.
       const first = addresses.find(({ family }) => family === 4) ?? addresses[0]!;
       if (!direct) return this.#through({ host: first.address, port: to.port });
       this.stage = 'connect';
-      return this.time('connectMs', async () => {
-        const socket = await this.#dial(addresses, to.port);
+      const socket = await this.time('connectMs', () =>
+        this.#dial(addresses, to.port, this.#sockets, take),
+      );
+      if (addresses.length > 1) {
         this.#peer = printHostPort(socket.remoteAddress ?? first.address, to.port);
-        return socket;
-      });
+      }
+      return socket;
     });
   }
 
@@ -269,9 +282,14 @@ export class Trip {
     try {
       return await what();
     } finally {
-      const tenths = Math.round((performance.now() - from) * 10);
-      this.phases[phase] = Math.round((this.phases[phase] ?? 0) * 10 + tenths) / 10;
+      this.note(phase, from);
     }
+  }
+
+  /** Adds what has passed since `fromMs`, as `performance.now()` gave it, to a phase. */
+  note(phase: Phase, fromMs: number): void {
+    const tenths = Math.round((performance.now() - fromMs) * 10);
+    this.phases[phase] = Math.round((this.phases[phase] ?? 0) * 10 + tenths) / 10;
   }
 
   /** Ends the connection, if any; the trip goes on. */
@@ -282,7 +300,8 @@ export class Trip {
 
   /** Ends the trip: nothing of it holds a socket afterwards. */
   close(): void {
-    this.#over.abort(isOver);
+    this.#isOver = true;
+    this.#over?.abort(isOver);
     this.#sockets.end();
   }
 
@@ -395,6 +414,7 @@ export class Trip {
     addresses: readonly LookupAddress[],
     port: number,
     into = this.#sockets,
+    take?: (bytes: Buffer) => void,
   ): Promise<net.Socket> {
     // The trip may have ended while the proxy's name was looked up.
     if (into.isOver) throw isOver;
@@ -412,7 +432,11 @@ export class Trip {
             autoSelectFamilyAttemptTimeout: Math.max(250, Math.floor(this.#timeoutMs / 3)),
           };
     const local = spec.kind === 'direct' ? spec.localAddress : null;
-    const socket = net.connect({ ...to, ...(local === null ? {} : { localAddress: local }) });
+    const socket = net.connect({
+      ...to,
+      ...(local === null ? {} : { localAddress: local }),
+      ...(take === undefined ? {} : { onread: handing(take) }),
+    });
     this.#keep(socket, into);
     await happens(socket, 'connect');
     // Linux lets a socket connect to itself where nobody listens on a port of the ephemeral range.
@@ -520,13 +544,38 @@ function secureContext(ca: string | undefined): tls.SecureContext {
   return made;
 }
 
+/** What every connection reads into: filled and handed on in one go, so one does for all. */
+const readInto = Buffer.allocUnsafeSlow(65_536);
+
+function handing(take: (bytes: Buffer) => void): net.OnReadOpts {
+  return {
+    buffer: readInto,
+    callback: (count, bytes) => {
+      take(Buffer.from(bytes.buffer, bytes.byteOffset, count));
+      return true;
+    },
+  };
+}
+
 /** Waits for a socket's event; rejects with its error, or when it is closed without one. */
 function happens(socket: net.Socket, event: 'connect' | 'secureConnect'): Promise<void> {
   return new Promise((resolve, reject) => {
-    socket.once(event, () => resolve());
-    socket.once('error', reject);
-    socket.once('close', () =>
-      reject(Object.assign(new Error('socket closed'), { code: 'ECONNRESET' })),
-    );
+    const end = () => {
+      socket.off(event, happened);
+      socket.off('error', broke);
+      socket.off('close', closed);
+    };
+    const happened = () => {
+      end();
+      resolve();
+    };
+    const broke = (error: Error) => {
+      end();
+      reject(error);
+    };
+    const closed = () => broke(Object.assign(new Error('closed'), { code: 'ECONNRESET' }));
+    socket.on(event, happened);
+    socket.on('error', broke);
+    socket.on('close', closed);
   });
 }

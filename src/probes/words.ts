@@ -4,6 +4,7 @@
 
 import net from 'node:net';
 import type { Outcome } from '../core/model.ts';
+import { Malformed } from './answer.ts';
 
 /** What a check concluded; the trip adds phases and certificate. */
 export interface Answer {
@@ -38,6 +39,8 @@ export function blind(reason: string, detail: string): Answer {
  * (whoever answers chooses some of these bytes), at most 200 characters.
  */
 export function clause(text: string): string {
+  // Most are plain already; the classes below cost as much as a timer.
+  if (text.length <= 200 && !/[^\x20-\x7e]| {2}|^ | $/.test(text)) return text;
   const plain = text
     .slice(0, 1000)
     .replace(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\s]+/gu, ' ')
@@ -116,6 +119,9 @@ function blameOne(error: unknown, stage: Stage, peer: string): Answer {
   if (word) return { outcome: word[0], reason: word[1], detail: `${who} ${word[2]}` };
   if (syscall === 'getaddrinfo') {
     return blind('resolver', `our resolver could not say where ${who} is: ${code}`);
+  }
+  if (error instanceof Malformed) {
+    return fail('protocol', `${who} sent malformed HTTP: ${error.message}`);
   }
   if (code?.startsWith('HPE_')) return fail('protocol', `${who} sent malformed HTTP: ${code}`);
   const ofTls = /^(ERR_SSL_|ERR_TLS_|EPROTO$)/.test(code ?? '');
