@@ -46,6 +46,7 @@ export function watchAnswers(
   vendors: Readonly<Record<string, { readonly dns: string }>>,
   name: string,
   allowed: readonly string[],
+  everyMs = 15,
 ) {
   const state = { on: true, answers: 0, wrong: null as string | null };
   const loops = Object.entries(vendors).map(async ([vendor, { dns }]) => {
@@ -56,7 +57,7 @@ export function watchAnswers(
       if (!allowed.includes(value ?? '')) {
         state.wrong ??= `${vendor} gave ${value ?? 'nothing'} for ${name}`;
       }
-      await pause(15);
+      await pause(everyMs);
     }
   });
   return {
