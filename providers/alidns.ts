@@ -466,7 +466,7 @@ class Alidns implements Provider {
 
   /** Takes our claim back: nothing was written under it, and a rival may be waiting. */
   async #withdraw(zone: Zone, now: Sight, mine: Claim, signal: AbortSignal): Promise<void> {
-    if (now.seen.markers.some((text) => markerId(text) === mine.id)) return;
+    if (now.seen.markers.some((text) => claimantOf(text) === mine.id)) return;
     const own = now.claims.find((c) => c.epoch === mine.epoch && c.id === mine.id);
     if (own !== undefined) await this.#forget(zone, own.row, signal);
   }
@@ -681,7 +681,7 @@ function standsAgainst(now: Sight, change: Change, mine: Claim): Fault | null {
 
 /** A claim whose write is complete, or whose writer died before it wrote. */
 function isOver(claim: Claimed, seen: Seen, own: Claimed | undefined): boolean {
-  if (seen.markers.some((text) => markerId(text) === claim.id)) return true;
+  if (seen.markers.some((text) => claimantOf(text) === claim.id)) return true;
   const [theirs, ours] = [claim.row.createdWall, own?.row.createdWall ?? null];
   return theirs !== null && ours !== null && ours - theirs > abandonedMs;
 }
@@ -719,14 +719,18 @@ function describe({ cnames, markers }: Seen): string {
   return `now ${value === '' ? 'nothing' : value}, ${markers.length} marker(s)`;
 }
 
-/** Who claims: the switch's own id, so that a retry knows its claim from a rival's. */
 function claimOf(to: Change['to']): Claim {
-  const whole = () => createHash('sha256').update(to.marker).digest('hex').slice(0, 32);
-  return { epoch: to.epoch, id: markerId(to.marker) ?? whole() };
+  return { epoch: to.epoch, id: claimantOf(to.marker) };
 }
 
-function markerId(marker: string): string | null {
-  return /(?:^| )id=(\w{1,64})(?: |$)/.exec(marker)?.[1] ?? null;
+/**
+ * Who claims: the switch's own id, so that a retry knows its claim from a rival's. All first
+ * markers of a record bear one id, so those are told apart by all that they say.
+ */
+function claimantOf(marker: string): string {
+  const id = /(?:^| )id=(\w{1,64})(?: |$)/.exec(marker)?.[1] ?? 'first';
+  if (id !== 'first') return id;
+  return createHash('sha256').update(marker).digest('hex').slice(0, 32);
 }
 
 // ---------------------------------------------------------------- the vendor's shapes
