@@ -59,6 +59,18 @@ process.exitCode = await runCli(process.argv.slice(2), {
     const { auditOnce } = await import('./audit-once.ts');
     return auditOnce(configPath);
   },
+  simulate: async (order) => {
+    const [{ loadConfig, tables }, { InputError, simulate }, { CliError, defaultConfig }] =
+      await Promise.all([
+        import('./build.ts'),
+        import('./replay/simulate.ts'),
+        import('./cli/hands.ts'),
+      ]);
+    const load = (path: string) => loadConfig(path).config;
+    return orSay(async () => simulate(order, { tables, load, defaultConfig })).catch((error) => {
+      throw error instanceof InputError ? new CliError(2, error.message) : error;
+    });
+  },
   lab: async (argv) => {
     const { labCommand } = await import('./lab/command.ts');
     return labCommand(argv, { daemonArgv: [process.execPath, process.argv[1]!] });

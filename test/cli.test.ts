@@ -53,6 +53,10 @@ const hands: Hands = {
     tell('cf  written  200 ms');
     return { exit: 3, message: 'r53 did not follow' };
   },
+  async simulate(order) {
+    asked.push(['simulate', order]);
+    return { json: [], text: () => 'replayed\n', html: null };
+  },
   async audit(configPath) {
     asked.push(['audit', configPath]);
     return { exit: 2, message: `${configPath}: ENOENT` };

@@ -64,6 +64,8 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   serve: ['core', 'ports.ts', 'schema.ts'],
   cli: ['core', 'ports.ts', 'schema.ts'],
   lab: ['core', ...leaves],
+  // Outages are replayed through the engine alone: no adapter, no lab.
+  replay: ['core', 'ports.ts', 'schema.ts', 'config.ts'],
 };
 /** The places that build: they may import anything but each other's callers. */
 const builders = ['main.ts', 'daemon.ts', 'direct.ts', 'build.ts', 'look.ts', 'audit-once.ts'];

@@ -33,6 +33,26 @@ export interface Looked {
   readonly ms: number;
 }
 
+/** What is to be replayed, as it stood on the command line; null where it did not. */
+export interface SimulateOrder {
+  readonly outage: string | null;
+  readonly config: string | null;
+  readonly as: string | null;
+  readonly set: readonly string[];
+  readonly sweep: string | null;
+  readonly journal: string | null;
+  readonly loss: string | null;
+  readonly seed: string | null;
+  readonly back: boolean;
+}
+
+export interface Simulated {
+  readonly json: unknown;
+  text(paper: { readonly columns: number; readonly colour: boolean }): string;
+  /** One HTML page; null where there is nothing to draw. */
+  readonly html: (() => string) | null;
+}
+
 /** The work behind commands that do not talk to the daemon. Each loads what it needs when called. */
 export interface Hands {
   readonly version: string;
@@ -55,6 +75,8 @@ export interface Hands {
   drill(configPath: string, check: string): Promise<readonly Looked[] | null>;
   /** One audit from this process; a reply says why there is none. */
   audit(configPath: string): Promise<AuditReport | Reply>;
+  /** Replays an outage or a journal in virtual time; touches no network. */
+  simulate(order: SimulateOrder): Promise<Simulated>;
   /** The lab, with its own arguments. */
   lab(argv: readonly string[]): Promise<number>;
 }

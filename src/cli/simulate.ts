@@ -1,0 +1,72 @@
+// `detour simulate`: a great outage, or one's own journal, replayed in virtual time against a
+// configuration. It prints, and writes the one page it is told to; it touches no network and no
+// record.
+
+import { writeFileSync } from 'node:fs';
+import type { Command } from 'commander';
+import { act, type Cli, CliError, examples, type SimulateOrder } from './hands.ts';
+
+interface Options {
+  readonly config?: string;
+  readonly as?: string;
+  readonly set?: readonly string[];
+  readonly sweep?: string;
+  readonly journal?: string;
+  readonly loss?: string;
+  readonly seed?: string;
+  readonly back?: boolean;
+  readonly html?: string;
+  readonly json?: boolean;
+}
+
+const gather = (value: string, all: readonly string[] = []) => [...all, value];
+
+export function addSimulate(program: Command, cli: Cli): void {
+  const command = program
+    .command('simulate')
+    .description('replay a great outage, or your own journal, against your thresholds')
+    .argument('[outage]', 'such as alibaba-2023-11-12; without it, the list')
+    .option('-c, --config <file>', 'the configuration (default: a built-in example)')
+    .option('--as <name>', 'as if it struck this cloud, provider or path of yours')
+    .option('--set <key=value>', 'a threshold other than configured; may be repeated', gather)
+    .option('--sweep <ranges>', 'a table over thresholds, such as fall=2..6,interval=1s..10s')
+    .option('--loss <share>', 'of all probes, lost by chance, such as 5%')
+    .option('--back', 'ten minutes after the end an operator moves everything back')
+    .option('--journal <place>', 'a state directory, or what `detour history --json` printed')
+    .option('--seed <number>', 'of all that is drawn by chance; the same gives the same')
+    .option('--html <file>', 'write the timeline as one page')
+    .option('--json', 'the result as one JSON document');
+  examples(
+    command,
+    '$ detour simulate alibaba-2023 -c detour.yaml --html alibaba.html',
+    '$ detour simulate facebook --as aliyun -c detour.yaml',
+    '$ detour simulate google --sweep fall=2..6,interval=1s..10s --loss 5%',
+    '$ detour simulate --journal /var/lib/detour -c detour.yaml --set patience=30s',
+  );
+  act<Options>(cli, command, async ([outage], options) => {
+    const result = await cli.hands.simulate(orderOf(outage, options));
+    if (options.html !== undefined) writePage(options.html, result.html);
+    const paper = { columns: cli.io.columns(), colour: cli.io.colour };
+    cli.io.out(options.json ? `${JSON.stringify(result.json)}\n` : result.text(paper));
+    return 0;
+  });
+}
+
+function orderOf(outage: string | undefined, o: Options): SimulateOrder {
+  return {
+    ...{ outage: outage ?? null, config: o.config ?? null, as: o.as ?? null, set: o.set ?? [] },
+    ...{ sweep: o.sweep ?? null, journal: o.journal ?? null, loss: o.loss ?? null },
+    ...{ seed: o.seed ?? null, back: o.back === true },
+  };
+}
+
+function writePage(file: string, page: (() => string) | null): void {
+  if (page === null) throw new CliError(2, '--html draws one outage: name one, without --sweep');
+  try {
+    writeFileSync(file, page());
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (code === undefined) throw error;
+    throw new CliError(1, `${file} cannot be written: ${message}`);
+  }
+}

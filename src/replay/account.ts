@@ -1,0 +1,85 @@
+// Minutes of outage, as clients feel them. A client holds an answer that it fetched at some moment
+// within the last TTL, from one of the record's vendors, each as likely as the next; where a vendor
+// does not answer, it asks another, and where none does it has no answer. A minute in which half of
+// the answers lead to what fails counts as half a minute, and so does one in which half of the
+// requests fail. Arithmetic alone: it knows neither the engine nor an outage.
+
+export interface Ledger {
+  readonly startsAt: number;
+  readonly endsAt: number;
+  readonly vendors: readonly {
+    /** Seconds for which an answer is kept. */
+    readonly ttl: number;
+    /** What it gives from a moment on, by the number of the target; null: nothing. */
+    readonly gives: readonly { readonly at: number; readonly target: number | null }[];
+  }[];
+  /** From each moment on: the share of requests that fail at each target, and who is silent. */
+  readonly phases: readonly {
+    readonly at: number;
+    readonly failing: readonly number[];
+    readonly silent: readonly number[];
+  }[];
+}
+
+const STEP_MS = 1000;
+/** Longer than any outage: an answer kept for longer is kept throughout. */
+const TTL_MOST = 86_400;
+
+/** Looked at each second: within a second of the truth for every change. */
+export function minutesFailing(l: Ledger): number {
+  const targets = l.phases[0]?.failing.length ?? 0;
+  const count = l.vendors.length;
+  const caches = l.vendors.map((v) => cacheOf(v.ttl, targets, v.gives[0]?.target ?? null));
+  const [at, phase] = [l.vendors.map(() => 0), { at: 0 }];
+  let seconds = 0;
+  for (let t = l.startsAt; t < l.endsAt; t += STEP_MS) {
+    while ((l.phases[phase.at + 1]?.at ?? Number.POSITIVE_INFINITY) <= t) phase.at++;
+    const { failing, silent } = l.phases[phase.at]!;
+    const fresh = l.vendors.map((v, i) => {
+      while ((v.gives[at[i]! + 1]?.at ?? Number.POSITIVE_INFINITY) <= t) at[i]!++;
+      return v.gives[at[i]!]?.target ?? null;
+    });
+    const speaking = silent.reduce((sum, s) => sum + 1 - s, 0);
+    for (let i = 0; i < count; i++) {
+      const mix = new Float64Array(targets + 1);
+      for (let j = 0; j < count; j++) {
+        const own = i === j ? 1 - silent[i]! : 0;
+        const others = speaking > 0 ? (silent[i]! * (1 - silent[j]!)) / speaking : 0;
+        mix[fresh[j] ?? targets]! += own + others;
+      }
+      if (speaking === 0) mix[targets]! += 1;
+      const held = caches[i]!.keep(mix);
+      for (let k = 0; k < targets; k++) seconds += (held[k]! * failing[k]!) / count;
+      seconds += held[targets]! / count;
+    }
+  }
+  return seconds / 60;
+}
+
+interface Cache {
+  /** Takes what is fetched in this second; gives what clients hold, as shares of the targets. */
+  keep(fetched: Float64Array): Float64Array;
+}
+
+function cacheOf(ttl: number, targets: number, first: number | null): Cache {
+  const length = Math.min(TTL_MOST, Math.max(1, Math.round(ttl)));
+  const width = targets + 1;
+  const sums = new Float64Array(width);
+  sums[first ?? targets] = length;
+  const ring = new Float64Array(length * width);
+  for (let i = 0; i < length; i++) ring[i * width + (first ?? targets)] = 1;
+  const shares = new Float64Array(width);
+  let next = 0;
+  return {
+    keep(fetched) {
+      for (let k = 0; k < width; k++) {
+        const slot = next * width + k;
+        sums[k]! += fetched[k]! - ring[slot]!;
+        ring[slot] = fetched[k]!;
+        shares[k] = sums[k]! / length;
+      }
+      next = (next + 1) % length;
+      return shares;
+    },
+  };
+}
