@@ -733,13 +733,13 @@ function judge(
 }
 
 function judgeUnsigned(said: string, key: TsigKey, place: string): Verdict {
-  const cure = 'let the key update the zone, and compare its name, algorithm and secret';
-  // PowerDNS says a bad key so, and a server that rejects us before it looks at the key.
+  // PowerDNS says a bad key or a clock that is off so, Knot a key that no acl of the zone names,
+  // and both a zone that they do not serve.
   if (said === 'REFUSED' || said === 'NOTAUTH') {
     return refuse(
       'auth-suspect',
       `${place} refuses us and key ${key.name} (${said}, unsigned)`,
-      cure,
+      'let the key update the zone there; compare its name, algorithm and secret, and the clocks',
     );
   }
   if (said === 'NOTIMP' || said === 'FORMERR') {

@@ -62,8 +62,8 @@ export async function writers(
     for (let i = 0; i < interleavings; i++) {
       await new Play(stage, i, seeded(seed + i)).run().catch((error: Error) => {
         const again = `npm run writers -- --provider '${row.title}' --interleavings 1`;
-        error.message = `interleaving ${i}: ${error.message}; again: ${again} --seed ${seed + i}`;
-        throw error;
+        const what = `interleaving ${i}: ${error.message}`;
+        throw new Error(`${what}\nagain: ${again} --seed ${seed + i}`, { cause: error });
       });
     }
     return { title: row.title, interleavings, seed, ...stage.tally };
@@ -266,7 +266,8 @@ async function write(
       return 'in-step';
     }
     // Two first writers share an id: to the one that never won this is the other's record.
-    if (p.kind === 'drift' && !writer.won) return 'drift';
+    if (p.kind === 'drift' && writer.wanted.marker.id === firstId && !writer.won) return 'drift';
+    if (p.kind === 'drift') hooks.said('plan drift under our marker');
     const [result] = await provider.write([p.change], AbortSignal.timeout(20_000));
     if (result!.ok) hooks.said('write ok');
     else {
@@ -287,6 +288,8 @@ function mayBe(fault: Fault, allowed: readonly Fault['kind'][]): string {
 const cluster = 'shop';
 const ttl = 300;
 const base = 't0';
+/** The id of all first markers, by design. */
+const firstId = 'first';
 const cnameOf = (target: string): Name => `${target}.example.com.`;
 
 class Play {
@@ -559,7 +562,7 @@ function castOf(kind: Kind, random: () => number): readonly [Writer, Writer] {
     end: null,
     won: false,
   });
-  const first = { epoch: 1, id: 'first', term: 0 };
+  const first = { epoch: 1, id: firstId, term: 0 };
   switch (kind) {
     case 'succession': {
       const gap = 1 + Math.floor(random() * 3);
