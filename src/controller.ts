@@ -10,6 +10,7 @@ import {
   reloadProblems,
   start,
   step,
+  violations,
 } from './core/engine.ts';
 import type {
   ChainAnswer,
@@ -114,6 +115,11 @@ export class Controller {
 
   status(): StatusView {
     return view(this.#state, { version: this.#world.version, reload: this.#reload });
+  }
+
+  /** What must hold after every step and does not; empty unless Detour itself is wrong. */
+  violations(): readonly string[] {
+    return violations(this.#state);
   }
 
   gate(record: Name): GateView | null {

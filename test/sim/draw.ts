@@ -1,0 +1,151 @@
+// What a seed's world is made of: the configuration, the replicas, and which faults strike how often
+// (swarm testing: every seed knows only some kinds, so that no kind always hides another). Draws
+// only; builds and runs nothing.
+
+import type { CheckConfig, CoreConfig, Name } from '../../src/core/model.ts';
+import { coreConfig, webCheck } from '../world.ts';
+import type { Chance } from './chance.ts';
+import { type FaultName, faultKinds } from './faults.ts';
+import { type Strength, strengths } from './vendors.ts';
+
+export interface Plan {
+  readonly config: CoreConfig;
+  readonly vendors: Readonly<Record<string, Strength>>;
+  readonly replicas: number;
+  readonly leaseMs: number;
+  readonly durationMs: number;
+  readonly faults: readonly {
+    readonly kind: FaultName;
+    readonly everyMs: number;
+    readonly lastsMs: number;
+  }[];
+}
+
+const MINUTE = 60_000;
+/** Regular probes of one world, about. */
+const PROBES = 15_000;
+
+export function drawPlan(c: Chance): Plan {
+  const durationMs = c.spread(10 * MINUTE, 360 * MINUTE);
+  const providers = ['va', 'vb', 'vc'].slice(0, c.int(1, 3));
+  const chosen = c.some(Object.keys(faultKinds) as FaultName[], c.pick([0.1, 0.25, 0.5]));
+  const replicas = c.pick([1, 1, 2, 2, 3]);
+  const usual = c.spread(30_000, 15 * MINUTE);
+  return {
+    config: drawConfig(c, providers, durationMs * replicas),
+    vendors: Object.fromEntries(providers.map((p) => [p, c.pick(strengths)])),
+    replicas,
+    leaseMs: c.spread(3000, 30_000),
+    durationMs,
+    faults: chosen.map((kind) => ({
+      kind,
+      everyMs: Math.max(10_000, Math.round(usual * (0.3 + 2 * c.next()))),
+      lastsMs: c.spread(2000, 10 * MINUTE),
+    })),
+  };
+}
+
+function drawConfig(c: Chance, providers: readonly string[], watchedMs: number): CoreConfig {
+  const clouds = ['ca', 'cb', 'cc'].slice(0, c.int(2, 3));
+  const names = ['oa', 'ob', 'oc', 'od'].slice(0, c.int(2, 4));
+  const origins = Object.fromEntries(
+    names.map((name, i) => {
+      const cloud = i < clouds.length ? clouds[i]! : c.pick(clouds);
+      return [name, { cloud, region: `${cloud}-${c.int(1, 2)}` }];
+    }),
+  );
+  const paths = drawPaths(c, clouds);
+  const extra = drawExtra(c, clouds, paths);
+  const services = extra.filter((e) => e.role === 'service');
+  const needs = Object.fromEntries(
+    names.map((name) => {
+      const own = services.filter((s) => s.cloud === origins[name]!.cloud && s.plane === 'service');
+      return [name, c.is(0.5) ? own.map((s) => s.id) : []];
+    }),
+  );
+  const watched = (names.length + services.length) * paths.length + extra.length;
+  return coreConfig({
+    origins,
+    paths,
+    extra,
+    needs,
+    providers,
+    quorum: c.is(0.8)
+      ? { kind: 'majority' }
+      : c.pick([{ kind: 'all' }, { kind: 'share', share: 0.6 }]),
+    detector: c.is(0.5)
+      ? { kind: 'counters' }
+      : { kind: 'sequential', falseSwitchEveryMs: 3650 * 86_400_000 },
+    check: {
+      intervalMs: drawInterval(c, (watchedMs * watched) / PROBES),
+      timeoutMs: c.pick([500, 1000, 2000]),
+      confirmMs: c.pick([250, 500]),
+      fall: c.int(2, 4),
+      rise: c.int(1, 3),
+    },
+    records: drawRecords(c, names, providers),
+  });
+}
+
+/** Large and long worlds look less often, so that every seed costs about the same. */
+function drawInterval(c: Chance, leastMs: number): number {
+  const usual = [1000, 2000, 5000, 10_000, 15_000, 30_000];
+  const fits = usual.filter((ms) => ms >= leastMs);
+  return fits.length === 0 ? 30_000 : c.pick(fits.slice(0, 3));
+}
+
+/** One to three groups of one or two paths; some sit in a cloud. */
+function drawPaths(c: Chance, clouds: readonly string[]): string[] {
+  const groups = c.int(1, 3);
+  const paths: string[] = [];
+  for (let g = 1; g <= groups; g++) {
+    const many = c.is(0.2) ? 2 : 1;
+    const cloud = g > 1 && c.is(0.15) ? `:${c.pick(clouds)}` : '';
+    for (let i = 1; i <= many; i++) paths.push(`p${g}${'ab'[i - 1]}:g${g}${cloud}`);
+  }
+  return paths;
+}
+
+function drawExtra(c: Chance, clouds: readonly string[], paths: readonly string[]): CheckConfig[] {
+  const extra: CheckConfig[] = [];
+  for (const cloud of clouds) {
+    const base = { ...webCheck(cloud, cloud, null), origin: null, role: 'service' as const };
+    if (c.is(0.4)) extra.push({ ...base, id: `${cloud}:store`, plane: 'service' });
+    if (c.is(0.2)) extra.push({ ...base, id: `${cloud}:api`, plane: 'control' });
+  }
+  if (c.is(0.4)) {
+    for (const path of paths.map((p) => p.split(':')[0]!)) {
+      const base = { ...webCheck(path, path, null), origin: null, cloud: null };
+      extra.push({ ...base, id: `@${path}:far`, role: 'reference', paths: [path] });
+    }
+  }
+  return extra;
+}
+
+type Records = Readonly<Record<Name, Partial<CoreConfig['records'][string]>>>;
+
+function drawRecords(c: Chance, origins: readonly string[], providers: readonly string[]): Records {
+  const names = ['www', 'api', 'img'].slice(0, c.pick([1, 1, 2, 3]));
+  return Object.fromEntries(
+    names.map((name) => {
+      const rotate = c.int(0, origins.length - 1);
+      const order = [...origins.slice(rotate), ...origins.slice(0, rotate)];
+      const targets = order.slice(0, c.int(2, order.length));
+      const publish = name === 'www' ? providers : providers.slice(0, c.int(1, providers.length));
+      return [
+        `${name}.gslb.test.`,
+        {
+          mode: c.is(0.92) ? ('steer' as const) : ('observe' as const),
+          targets: targets.map((origin) => ({ origin, cname: `${origin}.shop.test.` })),
+          publish: publish.map((provider) => ({ provider, ttl: c.pick([60, 60, 300]) })),
+          patienceMs: c.pick([0, 0, 5000, 10_000, 30_000]),
+          failback: c.is(0.5)
+            ? { kind: 'manual' as const }
+            : { kind: 'after' as const, ms: c.spread(10_000, 900_000) },
+          switchesPerHour: c.int(1, 4),
+          drift: c.pick(['report', 'repair'] as const),
+        },
+      ];
+    }),
+  );
+}

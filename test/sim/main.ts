@@ -1,0 +1,117 @@
+// `npm run sim`: a simulated world a seed, and what came of all of them.
+//
+//   node test/sim/main.ts --seeds 1000 [--from 1]   so many worlds, one after the other
+//   node test/sim/main.ts --seed 42                 one world, with everything that happened in it
+//   node test/sim/main.ts --for 10m                 random seeds; those that fail go into seeds.txt
+//
+// A failure prints one line to paste. Exit code 1 when anything failed.
+
+import { appendFileSync, readFileSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import { parseDuration } from '../../src/schema.ts';
+import { type Report, runSeed } from './world.ts';
+
+const list = new URL('seeds.txt', import.meta.url);
+
+/** Seeds that once failed: they always run. */
+export function keptSeeds(): number[] {
+  const lines = readFileSync(list, 'utf8').split('\n');
+  return lines.flatMap((line) => (/^\d+/.test(line) ? [Number.parseInt(line, 10)] : []));
+}
+
+/** What many worlds came to. */
+export class Tally {
+  seeds = 0;
+  simulatedMs = 0;
+  switches = 0;
+  crashes = 0;
+  probes = 0;
+  helped = 0;
+  longestMs = 0;
+  longestSeed = 0;
+  readonly failed: Report[] = [];
+  readonly #from = performance.now();
+
+  add(report: Report): void {
+    this.seeds++;
+    this.simulatedMs += report.simulatedMs;
+    this.switches += report.switches;
+    this.crashes += report.crashes;
+    this.probes += report.probes;
+    if (report.helped > 0) this.helped++;
+    if ((report.convergedMs ?? 0) > this.longestMs) {
+      this.longestMs = report.convergedMs!;
+      this.longestSeed = report.seed;
+    }
+    if (report.violations.length > 0) this.failed.push(report);
+  }
+
+  text(): string {
+    const years = this.simulatedMs / (365.25 * 86_400_000);
+    const seconds = (performance.now() - this.#from) / 1000;
+    const longest = `${(this.longestMs / 1000).toFixed(0)} s (seed ${this.longestSeed})`;
+    return (
+      `${this.seeds} seeds, ${this.failed.length} failed; ${years.toFixed(3)} simulated years, ` +
+      `${this.switches} switches, ${this.crashes} crashes, ${this.probes} probes; ` +
+      `longest non-convergence ${longest}, ${this.helped} worlds waited for a person; ` +
+      `${seconds.toFixed(1)} s`
+    );
+  }
+}
+
+/** The line to paste, and why. */
+export function failureText(report: Report): string {
+  const first = report.violations[0]!;
+  return `npm run sim -- --seed ${report.seed}   # ${first.rule} at ${first.at} ms: ${first.what}`;
+}
+
+async function main(): Promise<number> {
+  const { values } = parseArgs({
+    options: {
+      seeds: { type: 'string' },
+      from: { type: 'string', default: '1' },
+      seed: { type: 'string' },
+      for: { type: 'string' },
+    },
+  });
+  if (values.seed !== undefined) return one(Number(values.seed));
+  const tally = new Tally();
+  const go = async (seed: number) => {
+    const report = await runSeed(seed);
+    tally.add(report);
+    if (report.violations.length > 0) console.log(failureText(report));
+    return report;
+  };
+  if (values.for !== undefined) {
+    const ms = parseDuration(values.for);
+    if (ms === null) {
+      console.error(`--for ${values.for}: give a duration such as 10m`);
+      return 2;
+    }
+    const until = performance.now() + ms;
+    while (performance.now() < until) {
+      const report = await go(Math.floor(Math.random() * 2 ** 31));
+      const first = report.violations[0];
+      if (first !== undefined) appendFileSync(list, `${report.seed} ${first.rule}\n`);
+    }
+  } else {
+    for (const seed of keptSeeds()) await go(seed);
+    const from = Number(values.from);
+    const count = Number(values.seeds ?? '200');
+    for (let i = 0; i < count; i++) {
+      await go(from + i);
+      if ((i + 1) % 1000 === 0) console.log(tally.text());
+    }
+  }
+  console.log(tally.text());
+  return tally.failed.length > 0 ? 1 : 0;
+}
+
+async function one(seed: number): Promise<number> {
+  const report = await runSeed(seed, { trace: (line) => console.log(line) });
+  for (const v of report.violations) console.log(`${v.rule} at ${v.at} ms: ${v.what}`);
+  console.log(JSON.stringify({ ...report, violations: report.violations.length }));
+  return report.violations.length > 0 ? 1 : 0;
+}
+
+if (process.argv[1] === import.meta.filename) process.exitCode = await main();

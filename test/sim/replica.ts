@@ -1,0 +1,314 @@
+// One replica: a process with the real controller in it, on simulated ports. It can be crashed,
+// stopped, started again, paused; its disk stays. Everything it does passes the checkers' eyes.
+
+import { type Adapters, Controller } from '../../src/controller.ts';
+import type {
+  ChainAnswer,
+  CheckId,
+  Command,
+  CoreConfig,
+  Name,
+  ServerAnswer,
+} from '../../src/core/model.ts';
+import type {
+  Coordinator,
+  Observer,
+  ProbeResult,
+  Prober,
+  Store,
+  Verifier,
+} from '../../src/ports.ts';
+import { type MemoryDisk, newMemoryDisk } from '../../src/store/memory.ts';
+import type { Chance } from './chance.ts';
+import type { Checkers } from './checkers.ts';
+import { Process, type Timeline } from './clock.ts';
+import { fateOf, type Truth } from './faults.ts';
+import { type Lease, SimCoordinator } from './lease.ts';
+import { type CommitFate, openSimStore } from './store.ts';
+import { SimAccount, type SimVendor, type Wire } from './vendors.ts';
+
+/** What all replicas share. */
+export interface Shared {
+  readonly timeline: Timeline;
+  readonly chance: Chance;
+  readonly wire: Wire;
+  readonly config: CoreConfig;
+  readonly truth: Truth;
+  readonly vendors: ReadonlyMap<string, SimVendor>;
+  /** Null: one replica, which always holds its lease. */
+  readonly lease: Lease | null;
+  readonly checkers: Checkers;
+  readonly figures: { crashes: number; probes: number };
+  /** Broken on purpose: the store loses an entry now and then. */
+  readonly lossyStore: boolean;
+}
+
+export class Replica {
+  readonly name: string;
+  readonly process: Process;
+  readonly disk: MemoryDisk = newMemoryDisk();
+  readonly store: { refuses: boolean; dies: 'before' | 'after' | null } = {
+    refuses: false,
+    dies: null,
+  };
+  readonly lease = { cutOff: false };
+  readonly notices = { fail: false };
+  controller: Controller | null = null;
+  /** Entries of the journal that the controller was told are durable, over all its lives. */
+  journalled = 0;
+  /** Faults are over: whatever dies now comes back at once. */
+  isQuiet = false;
+  readonly #s: Shared;
+  #stopping = false;
+  #starts = 0;
+
+  constructor(name: string, shared: Shared) {
+    this.name = name;
+    this.#s = shared;
+    this.process = new Process(name, shared.timeline, shared.chance);
+  }
+
+  get isLive(): boolean {
+    return this.controller !== null && this.process.alive && !this.#stopping;
+  }
+
+  start(): void {
+    const { process } = this;
+    process.boot(this.disk.at);
+    this.#stopping = false;
+    const store = this.#openStore();
+    const term = ++this.#starts;
+    const world = {
+      clock: process.clock(),
+      store,
+      coordinator: this.#coordinator(term),
+      observers: [this.#observer()],
+      seed: this.#s.chance.words(),
+      version: 'sim',
+    };
+    this.#s.checkers.started(this);
+    this.controller = new Controller(this.#s.config, this.#adapters(), world);
+    this.controller.start();
+    this.#s.timeline.stirred = true;
+  }
+
+  crash(): void {
+    if (!this.process.alive) return;
+    this.#s.figures.crashes++;
+    this.#gone();
+  }
+
+  /** SIGTERM: it ends in good order, and is started again. */
+  stop(): void {
+    if (!this.isLive || this.process.isPaused) return;
+    const { life } = this.process;
+    this.#stopping = true;
+    this.#s.timeline.stirred = true;
+    void this.controller!.stop().then(() => {
+      if (life === this.process.life) this.#gone();
+    });
+  }
+
+  pause(ms: number, asleep: boolean): void {
+    if (!this.isLive) return;
+    this.#s.checkers.paused(this, ms);
+    this.process.pause(ms, asleep);
+  }
+
+  jump(ms: number): void {
+    this.process.wallOffMs += ms;
+  }
+
+  command(command: Command): void {
+    const { controller } = this;
+    if (!this.isLive || controller === null || this.process.isPaused) return;
+    const { life } = this.process;
+    this.#s.checkers.commanded(this, command);
+    this.#s.timeline.stirred = true;
+    void controller.command(command).then((reply) => {
+      if (life === this.process.life) this.#s.checkers.replied(this, command, reply);
+    });
+  }
+
+  #gone(): void {
+    this.process.die();
+    this.controller = null;
+    this.#s.checkers.died(this);
+    const downMs = this.isQuiet ? 500 : this.#s.chance.spread(50, 120_000);
+    this.#s.timeline.later(downMs, () => this.start());
+  }
+
+  // -------------------------------------------------------------- its ports
+
+  #openStore(): Store {
+    const { life } = this.process;
+    const isMine = () => life === this.process.life;
+    const fate = (): CommitFate => {
+      if (!isMine()) return 'refused';
+      const { dies, refuses } = this.store;
+      if (dies !== null) {
+        this.store.dies = null;
+        return dies === 'before' ? 'dies-before' : 'dies-after';
+      }
+      if (this.#s.lossyStore && this.#s.chance.is(0.02)) return 'loses';
+      return refuses ? 'refused' : 'kept';
+    };
+    return openSimStore(this.disk, {
+      fate,
+      die: () => this.crash(),
+      kept: (commit) => this.#s.checkers.committed(this, commit),
+    });
+  }
+
+  #coordinator(term: number): Coordinator {
+    const { lease, wire } = this.#s;
+    if (lease !== null) return new SimCoordinator(lease, this.process, wire, this.lease);
+    return {
+      start: (tell) => this.process.io(0, () => tell({ kind: 'held', term })),
+      close: () => {},
+    };
+  }
+
+  #observer(): Observer {
+    const { life } = this.process;
+    return {
+      probed: (check, path, o) => {
+        if (life === this.process.life) this.#s.checkers.observed(this, check, path, o);
+      },
+      journalled: () => {
+        this.journalled++;
+      },
+      trouble: (what, detail) => {
+        const isWorld = what === 'store' || what === 'notify';
+        if (!isWorld) this.#s.checkers.fail('no-internal-fault', `${what}: ${detail}`);
+      },
+    };
+  }
+
+  #adapters(): Adapters {
+    const { checkers } = this.#s;
+    const { life } = this.process;
+    const providers = Object.fromEntries(
+      [...this.#s.vendors].map(([name, vendor]) => [
+        name,
+        new SimAccount(vendor, this.#seat(), {
+          callTimeoutMs: 2000,
+          began: (op, names, changes) => {
+            this.#s.timeline.stirred = true;
+            if (life === this.process.life) checkers.began(this, vendor, op, names, changes);
+          },
+          ended: (op, names, results) => {
+            if (life === this.process.life) checkers.ended(this, vendor, op, names, results);
+          },
+        }),
+      ]),
+    );
+    const notifier = {
+      notify: () =>
+        this.notices.fail ? Promise.reject(new Error('nobody listens')) : Promise.resolve(),
+    };
+    return { prober: this.#prober(), providers, verifier: this.#verifier(), notifier };
+  }
+
+  /** The process in this life only: what an earlier one had begun must not go on in a later one. */
+  #seat() {
+    const { process } = this;
+    const { life } = process;
+    return {
+      name: this.name,
+      get alive() {
+        return process.alive && process.life === life;
+      },
+      io: (ms: number, run: () => void) => {
+        // The reply may come in a later life, which knows nothing of the question.
+        if (process.life === life) process.io(ms, run);
+      },
+      after: (ms: number, then: () => void) => process.after(ms, then),
+    };
+  }
+
+  #prober(): Prober {
+    const { truth, chance, timeline, config, figures, checkers } = this.#s;
+    return {
+      close: () => {},
+      probe: (id: CheckId, path: string): Promise<ProbeResult> => {
+        timeline.stirred = true;
+        return new Promise((resolve) => {
+          if (!this.process.alive) return;
+          figures.probes++;
+          const check = config.checks[id]!;
+          const fate = fateOf(truth, chance, check, `${this.name}/${path}`, timeline.now);
+          const hangs = fate.outcome === 'hang' || fate.ms > check.timeoutMs;
+          const dueAt = timeline.now + check.timeoutMs;
+          checkers.probing(this, id, path, 1);
+          this.process.io(hangs ? check.timeoutMs : fate.ms, () => {
+            checkers.probing(this, id, path, -1);
+            const late = hangs || this.process.isLate(dueAt);
+            resolve(late ? result('fail', 'timeout') : result(fate.outcome, fate.outcome));
+          });
+        });
+      },
+    };
+  }
+
+  #verifier(): Verifier {
+    const { chance, timeline, truth, vendors } = this.#s;
+    return {
+      close: () => {},
+      ask: (provider, record, { marker }) => {
+        timeline.stirred = true;
+        return new Promise((resolve) => {
+          if (!this.process.alive) return;
+          const vendor = vendors.get(provider)!;
+          const isSilent = vendor.silent > 0;
+          const ms = isSilent ? 2000 : chance.spread(2, 50);
+          this.process.io(ms, () => resolve(answers(vendor, record, marker, isSilent)));
+        });
+      },
+      chain: (name) => {
+        timeline.stirred = true;
+        return new Promise((resolve) => {
+          if (!this.process.alive) return;
+          const how = truth.chains.top(name);
+          const answer: ChainAnswer =
+            how === 'broken'
+              ? { kind: 'broken', at: name, detail: 'NXDOMAIN' }
+              : how === 'unknown'
+                ? { kind: 'unknown', detail: 'no server answered' }
+                : { kind: 'answered', chain: [name] };
+          this.process.io(chance.spread(2, 200), () => {
+            this.#s.checkers.chained(this, name, answer);
+            resolve(answer);
+          });
+        });
+      },
+    };
+  }
+}
+
+function result(outcome: 'pass' | 'fail' | 'blind' | 'hang', reason: string): ProbeResult {
+  const said = outcome === 'hang' ? 'fail' : outcome;
+  return { outcome: said, reason, detail: reason, phases: {} };
+}
+
+function answers(
+  vendor: SimVendor,
+  record: Name,
+  marker: boolean,
+  isSilent: boolean,
+): readonly ServerAnswer[] {
+  return vendor.servers.map((server): ServerAnswer => {
+    if (isSilent) {
+      const answer = { kind: 'timeout', detail: 'no answer' } as const;
+      return { server: server.name, answer, markers: null };
+    }
+    const stand = server.gives.get(record);
+    const cname = stand?.cname ?? null;
+    const answer: ServerAnswer['answer'] =
+      cname === null
+        ? { kind: 'nxdomain', detail: 'NXDOMAIN' }
+        : { kind: 'cname', value: cname.value, ttl: cname.ttl };
+    const markers = marker ? (stand?.texts ?? []).map((t) => t.value) : null;
+    return { server: server.name, answer, markers };
+  });
+}

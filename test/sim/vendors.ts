@@ -1,0 +1,528 @@
+// Simulated DNS vendors of three strengths and the accounts that write to them. `transaction` makes
+// a change only if what was read still stands; `batch` deletes the marker that was read by its id,
+// so that a writer who is behind fails whole, blind to an edit of the CNAME alone; `weak` takes the
+// last writer's word: the account reads, writes CNAME and marker one after the other, and reads
+// again. They pass the providers' conformance suite (test/conformance.test.ts), and fail on demand.
+// A request that has been sent is carried out even if its sender dies; only the reply is lost.
+
+import type { Change, Fault, Json, Name, Result, Seen } from '../../src/core/model.ts';
+import { markerName } from '../../src/core/plan.ts';
+import type { Capabilities, Provider, ZoneFacts } from '../../src/ports.ts';
+import type { Chance } from './chance.ts';
+
+export type Strength = 'transaction' | 'batch' | 'weak';
+export const strengths: readonly Strength[] = ['transaction', 'batch', 'weak'];
+
+/** What stands at a record's name and at its marker's name. Never changed in place. */
+export interface Stand {
+  readonly cname: { readonly id: number; readonly value: Name; readonly ttl: number } | null;
+  readonly texts: readonly { readonly id: number; readonly value: string }[];
+  /** Another type at the record's name, such as `A`. */
+  readonly other: string | null;
+}
+
+export const NOTHING: Stand = { cname: null, texts: [], other: null };
+
+/** How an API treats a share of its calls. */
+export interface ApiFault {
+  readonly how:
+    | 'hang'
+    | 'unavailable'
+    | 'throttle'
+    | 'auth'
+    | 'slow'
+    /** Applied, and nobody is told. */
+    | 'lost-reply'
+    | 'lost-write'
+    /** Applied long after whoever asked has given up. */
+    | 'late-write'
+    | 'stale-read';
+  readonly share: number;
+  readonly retryAfterMs?: number;
+}
+
+/** The network between accounts and vendors: it outlives every process. */
+export interface Wire {
+  readonly chance: Chance;
+  later(ms: number, run: () => void): void;
+}
+
+/** The process that an account lives in. */
+export interface Seat {
+  readonly name: string;
+  readonly alive: boolean;
+  io(ms: number, run: () => void): void;
+  after(ms: number, then: () => void): () => void;
+}
+
+export interface VendorChange {
+  readonly name: Name;
+  /** A replica's name, or `human`. */
+  readonly by: string;
+  readonly before: Stand;
+  readonly after: Stand;
+}
+
+/** An authoritative server of a vendor, and what it gives. */
+export interface DnsServer {
+  readonly name: string;
+  readonly gives: Map<Name, Stand>;
+  /** It has stopped following the vendor. */
+  stuck: boolean;
+}
+
+export interface VendorOptions {
+  readonly zone: Name;
+  readonly ttlMin: number | null;
+  /** How long a server takes to give what was changed. */
+  readonly lagMs: readonly [least: number, most: number];
+  /** A reading by `stale-read` gives what stood before the last change for so long after it. */
+  readonly staleMs: number;
+  /** Broken on purpose: what was read need no longer stand. */
+  readonly unfenced?: boolean;
+}
+
+export class SimVendor {
+  readonly name: string;
+  readonly strength: Strength;
+  readonly options: VendorOptions;
+  readonly servers: readonly DnsServer[];
+  readonly stands = new Map<Name, Stand>();
+  /** In force now; the last one counts. */
+  readonly faults: ApiFault[] = [];
+  /** Added to how long its servers take. */
+  lagMs = 0;
+  /** Reasons for which its servers answer nobody. */
+  silent = 0;
+  changed: (change: VendorChange) => void = () => {};
+  readonly wire: Wire;
+  readonly #now: () => number;
+  readonly #past = new Map<Name, { readonly stand: Stand; readonly at: number }>();
+  #ids = 1;
+
+  constructor(
+    name: string,
+    strength: Strength,
+    wire: Wire,
+    now: () => number,
+    options: VendorOptions,
+  ) {
+    this.name = name;
+    this.strength = strength;
+    this.wire = wire;
+    this.#now = now;
+    this.options = options;
+    this.servers = ['ns1', 'ns2'].map((ns) => ({
+      name: `${ns}.${name}`,
+      gives: new Map(),
+      stuck: false,
+    }));
+  }
+
+  at(name: Name): Stand {
+    return this.stands.get(name) ?? NOTHING;
+  }
+
+  /** What an API reading shows: the past, where readings are stale. */
+  shown(name: Name, stale: boolean): Stand {
+    const past = this.#past.get(name);
+    const isPast = stale && past !== undefined && this.#now() - past.at < this.options.staleMs;
+    return isPast ? past.stand : this.at(name);
+  }
+
+  newId(): number {
+    return this.#ids++;
+  }
+
+  put(name: Name, after: Stand, by: string): void {
+    const before = this.at(name);
+    this.#past.set(name, { stand: before, at: this.#now() });
+    this.stands.set(name, after);
+    this.changed({ name, by, before, after });
+    const [least, most] = this.options.lagMs;
+    for (const server of this.servers) {
+      const lag = this.wire.chance.int(least, most) + this.lagMs;
+      this.wire.later(lag, () => {
+        if (!server.stuck) server.gives.set(name, this.at(name));
+      });
+    }
+  }
+
+  /** A server follows again. */
+  unstick(server: DnsServer): void {
+    server.stuck = false;
+    for (const [name, stand] of this.stands) server.gives.set(name, stand);
+  }
+
+  /** A person at the console; `null` leaves that part as it is. */
+  edit(
+    name: Name,
+    cname: { readonly value: Name; readonly ttl: number } | 'none' | null,
+    texts: readonly string[] | null,
+  ): void {
+    const now = this.at(name);
+    const made =
+      cname === null ? now.cname : cname === 'none' ? null : { id: this.newId(), ...cname };
+    // In place: the record keeps its id.
+    const kept = made !== null && now.cname !== null ? { ...made, id: now.cname.id } : made;
+    const written =
+      texts === null ? now.texts : texts.map((value) => ({ id: this.newId(), value }));
+    this.put(name, { ...now, cname: kept, texts: written }, 'human');
+  }
+
+  /** What becomes of a call that arrives now. */
+  fate(): ApiFault | null {
+    const fault = this.faults.at(-1);
+    return fault !== undefined && this.wire.chance.is(fault.share) ? fault : null;
+  }
+}
+
+const FENCES: Readonly<Record<Strength, Capabilities['fence']>> = {
+  transaction: 'transaction',
+  batch: 'inferred',
+  weak: 'weak',
+};
+
+export function capabilitiesOf(strength: Strength): Capabilities {
+  return {
+    type: `sim-${strength}`,
+    title: `Simulated vendor (${strength})`,
+    fence: FENCES[strength],
+    fenceNote: 'simulated',
+    atomic: strength !== 'weak',
+    readMax: 100,
+    writeMax: strength === 'weak' ? 10 : 100,
+    callsMax: strength === 'weak' ? 8 : 1,
+    quota: { burst: 50, perSecond: 10, reserve: 10 },
+    permissions: [],
+    refuses: ['apex', 'other-type'],
+  };
+}
+
+export interface AccountOptions {
+  readonly callTimeoutMs: number;
+  readonly wrongKey?: boolean;
+  /** Told of every reading and writing as it begins and as it ends. */
+  began?(op: 'read' | 'write', names: readonly Name[], changes: readonly Change[]): void;
+  ended?(op: 'read' | 'write', names: readonly Name[], results: readonly Result<unknown>[]): void;
+}
+
+/** One account at a simulated vendor, in one process. */
+export class SimAccount implements Provider {
+  readonly name: string;
+  readonly capabilities: Capabilities;
+  calls = 0;
+  readonly #vendor: SimVendor;
+  readonly #seat: Seat;
+  readonly #options: AccountOptions;
+
+  constructor(vendor: SimVendor, seat: Seat, options: AccountOptions) {
+    this.name = vendor.name;
+    this.capabilities = capabilitiesOf(vendor.strength);
+    this.#vendor = vendor;
+    this.#seat = seat;
+    this.#options = options;
+  }
+
+  async zone(name: Name, signal: AbortSignal): Promise<Result<ZoneFacts>> {
+    const { zone, ttlMin } = this.#vendor.options;
+    const value = {
+      zone,
+      nameServers: this.#vendor.servers.map((s) => s.name),
+      ttlMin,
+      warnings: [],
+    };
+    return this.#call('read', signal, () => this.#outside([name]) ?? { ok: true, value });
+  }
+
+  async read(
+    names: readonly Name[],
+    signal: AbortSignal,
+  ): Promise<Result<Readonly<Record<Name, Seen>>>> {
+    this.#options.began?.('read', names, []);
+    const result = await this.#look(names, signal);
+    this.#options.ended?.('read', names, [result]);
+    return result;
+  }
+
+  async write(changes: readonly Change[], signal: AbortSignal): Promise<readonly Result<null>[]> {
+    const names = changes.map((c) => c.name);
+    this.#options.began?.('write', names, changes);
+    const results =
+      this.#vendor.strength === 'weak'
+        ? await this.#writeEach(changes, signal)
+        : await this.#writeAtOnce(changes, signal);
+    this.#options.ended?.('write', names, results);
+    return results;
+  }
+
+  async preflight(): Promise<[]> {
+    return [];
+  }
+
+  close(): void {}
+
+  #look(
+    names: readonly Name[],
+    signal: AbortSignal,
+  ): Promise<Result<Readonly<Record<Name, Seen>>>> {
+    return this.#call('read', signal, (stale) => {
+      const outside = this.#outside(names);
+      if (outside !== null) return outside;
+      const seen = names.map((n) => [n, seenOf(n, this.#vendor, this.#vendor.shown(n, stale))]);
+      return { ok: true, value: Object.fromEntries(seen) as Record<Name, Seen> };
+    });
+  }
+
+  async #writeAtOnce(
+    changes: readonly Change[],
+    signal: AbortSignal,
+  ): Promise<readonly Result<null>[]> {
+    const all = await this.#call('write', signal, () => ({
+      ok: true,
+      value: changes.map((c) => this.#refusal(c) ?? this.#apply(c)),
+    }));
+    return all.ok ? all.value : changes.map(() => all);
+  }
+
+  #apply(c: Change): Result<null> {
+    const vendor = this.#vendor;
+    const now = vendor.at(c.name);
+    const from = refOf(c.from);
+    const isFenced = vendor.options.unfenced !== true;
+    const stands =
+      vendor.strength === 'transaction' ? isExactly(now, c.from) : isStillBatched(now, from);
+    if (isFenced && !stands) return conflict('it no longer stands there');
+    const text = { id: vendor.newId(), value: c.to.marker };
+    // The same text twice is refused, and with it the whole batch.
+    if (isFenced && from.text === null && now.texts.some((t) => t.value === text.value)) {
+      return conflict('the marker stands there already');
+    }
+    const rest = now.texts.filter((t) => isFenced && t.id !== from.text);
+    const cname = { id: now.cname?.id ?? vendor.newId(), value: c.to.cname, ttl: c.to.ttl };
+    vendor.put(c.name, { ...now, cname, texts: [...rest, text] }, this.#seat.name);
+    return { ok: true, value: null };
+  }
+
+  async #writeEach(
+    changes: readonly Change[],
+    signal: AbortSignal,
+  ): Promise<readonly Result<null>[]> {
+    const results: Result<null>[] = [];
+    let fault: Fault | null = null;
+    for (const c of changes) {
+      // What one call has shown to be broken is not asked for nine more times.
+      const result: Result<null> = fault === null ? await this.#writeWeakly(c, signal) : bad(fault);
+      results.push(result);
+      const isOfAll = !result.ok && !['conflict', 'rejected'].includes(result.fault.kind);
+      if (isOfAll) fault = { kind: 'unavailable', detail: 'the change before it failed' };
+    }
+    return results;
+  }
+
+  /** Reads, writes the CNAME, then the marker, and reads again. */
+  async #writeWeakly(c: Change, signal: AbortSignal): Promise<Result<null>> {
+    const before = await this.#look([c.name], signal);
+    if (!before.ok) return before;
+    const seen = before.value[c.name]!;
+    if (!isSame(seen, c.from)) return conflict('it no longer stands there');
+    let touched = false;
+    for (const part of ['cname', 'text'] as const) {
+      const made = await this.#call('write', signal, () => this.#refusal(c) ?? this.#set(c, part));
+      if (!made.ok && touched) return bad({ kind: 'uncertain', detail: made.fault.detail });
+      if (!made.ok) return made;
+      touched = true;
+    }
+    const after = await this.#look([c.name], signal);
+    if (!after.ok) return bad({ kind: 'uncertain', detail: 'written, then not read back' });
+    const now = after.value[c.name]!;
+    const isThere = now.cnames[0]?.value === c.to.cname && now.markers[0] === c.to.marker;
+    return isThere && now.markers.length === 1
+      ? { ok: true, value: null }
+      : conflict('another writer was here');
+  }
+
+  /** Changes one record by its id, or adds it; the last writer's word is taken. */
+  #set(c: Change, part: 'cname' | 'text'): Result<null> {
+    const vendor = this.#vendor;
+    const now = vendor.at(c.name);
+    const from = refOf(c.from);
+    if (part === 'cname') {
+      if (from.cname === null && now.cname !== null) return conflict('a CNAME stands there');
+      if (from.cname !== null && now.cname?.id !== from.cname) return conflict('the CNAME is gone');
+      const cname = { id: now.cname?.id ?? vendor.newId(), value: c.to.cname, ttl: c.to.ttl };
+      vendor.put(c.name, { ...now, cname }, this.#seat.name);
+      return { ok: true, value: null };
+    }
+    if (from.text === null && now.texts.some((t) => t.value === c.to.marker)) {
+      return { ok: true, value: null };
+    }
+    if (from.text !== null && !now.texts.some((t) => t.id === from.text)) {
+      return conflict('the marker is gone');
+    }
+    const rest = now.texts.filter((t) => t.id !== from.text);
+    const texts = [...rest, { id: from.text ?? vendor.newId(), value: c.to.marker }];
+    vendor.put(c.name, { ...now, texts }, this.#seat.name);
+    return { ok: true, value: null };
+  }
+
+  /** What no vendor takes, whatever stands there. */
+  #refusal(c: Change): Result<null> | null {
+    const { ttlMin } = this.#vendor.options;
+    if (c.from.markers.length > 1) return conflict('more than one text stands at the marker');
+    const other = c.from.refusal ?? seenOf(c.name, this.#vendor, this.#vendor.at(c.name)).refusal;
+    if (other !== null) return bad({ kind: 'rejected', detail: other.sentence });
+    if (ttlMin === null || c.to.ttl >= ttlMin) return null;
+    const cure = 'publish takes a TTL per provider';
+    return bad({ kind: 'rejected', detail: `a TTL under ${ttlMin}`, cure });
+  }
+
+  #outside(names: readonly Name[]): { readonly ok: false; readonly fault: Fault } | null {
+    const { zone } = this.#vendor.options;
+    const lost = names.find((n) => n !== zone && !n.endsWith(`.${zone}`));
+    if (lost === undefined) return null;
+    const cure = `publish only names under ${zone} here`;
+    return bad({ kind: 'rejected', detail: `${lost} is in no zone of this account`, cure });
+  }
+
+  /** One request over the network, and its reply. */
+  #call<T>(
+    op: 'read' | 'write',
+    signal: AbortSignal,
+    carryOut: (stale: boolean) => Result<T>,
+  ): Promise<Result<T>> {
+    const [vendor, seat] = [this.#vendor, this.#seat];
+    const { chance } = vendor.wire;
+    const lost: Fault =
+      op === 'write'
+        ? { kind: 'uncertain', detail: 'no reply came' }
+        : { kind: 'unavailable', detail: 'no reply came' };
+    if (signal.aborted) {
+      return Promise.resolve(bad({ kind: 'unavailable', detail: 'told to stop' }));
+    }
+    return new Promise((resolve) => {
+      // A dead process sends nothing and hears nothing.
+      if (!seat.alive) return;
+      this.calls++;
+      let cancel = () => {};
+      const finish = (result: Result<T>) => {
+        cancel();
+        signal.removeEventListener('abort', stop);
+        resolve(result);
+      };
+      const stop = () => finish(bad(lost));
+      signal.addEventListener('abort', stop);
+      cancel = seat.after(this.#options.callTimeoutMs, stop);
+      vendor.wire.later(chance.spread(3, 60), () => {
+        const reply = this.#carry(op, carryOut, lost);
+        if (reply === null) return;
+        const [result, slowMs] = reply;
+        seat.io(slowMs + chance.spread(3, 60), () => finish(result));
+      });
+    });
+  }
+
+  /** At the vendor: what is done, and what is said of it after how long; null: nothing is. */
+  #carry<T>(
+    op: 'read' | 'write',
+    carryOut: (stale: boolean) => Result<T>,
+    lost: Fault,
+  ): readonly [Result<T>, slowMs: number] | null {
+    const { chance, later } = this.#vendor.wire;
+    const say = (fault: Fault) => [bad(fault), 0] as const;
+    if (this.#options.wrongKey) return say({ kind: 'auth-suspect', detail: 'the key is refused' });
+    const fault = this.#vendor.fate();
+    switch (fault?.how) {
+      case 'hang':
+        return null;
+      case 'unavailable':
+        return say({ kind: 'unavailable', detail: '503 from the vendor' });
+      case 'auth':
+        return say({ kind: 'auth-suspect', detail: 'the key is refused' });
+      case 'throttle': {
+        const { retryAfterMs } = fault;
+        const asked = retryAfterMs === undefined ? {} : { retryAfterMs };
+        return say({ kind: 'throttled', detail: '429 from the vendor', ...asked });
+      }
+      case 'slow':
+        return [carryOut(false), chance.spread(200, 5000)];
+      case 'stale-read':
+        return [carryOut(true), 0];
+      case 'lost-reply':
+        carryOut(false);
+        return op === 'read' || chance.is(0.5) ? say(lost) : null;
+      case 'lost-write':
+        return chance.is(0.5) ? say(lost) : null;
+      case 'late-write':
+        if (op === 'read') return [carryOut(false), 0];
+        later(chance.spread(3000, 30_000), () => void carryOut(false));
+        return null;
+      default:
+        return [carryOut(false), 0];
+    }
+  }
+}
+
+function seenOf(name: Name, vendor: SimVendor, stand: Stand): Seen {
+  const { cname, texts, other } = stand;
+  const refusal =
+    name === vendor.options.zone
+      ? { word: 'apex', sentence: `no CNAME may stand at ${name}, the top of its zone` }
+      : other === null
+        ? null
+        : { word: 'other-type', sentence: `${name} has records of type ${other}` };
+  const ref: Json = { cname: cname?.id ?? null, texts: texts.map((t) => t.id) };
+  return {
+    cnames: cname === null ? [] : [{ value: cname.value.toLowerCase(), ttl: cname.ttl }],
+    markers: texts.map((t) => t.value),
+    refusal,
+    ref,
+  };
+}
+
+interface Ref {
+  readonly cname: number | null;
+  readonly text: number | null;
+}
+
+function refOf(seen: Seen): Ref {
+  const ref = seen.ref as { cname: number | null; texts: number[] };
+  return { cname: ref.cname, text: ref.texts[0] ?? null };
+}
+
+function isExactly(now: Stand, from: Seen): boolean {
+  const cnames = now.cname === null ? [] : [now.cname];
+  return (
+    cnames.length === from.cnames.length &&
+    cnames.every((c) => c.value.toLowerCase() === from.cnames[0]!.value) &&
+    cnames.every((c) => c.ttl === from.cnames[0]!.ttl) &&
+    now.texts.length === from.markers.length &&
+    now.texts.every((t) => from.markers.includes(t.value))
+  );
+}
+
+/** The ids that the batch deletes and changes are still there, and what it makes is not. */
+function isStillBatched(now: Stand, from: Ref): boolean {
+  const [cname, text] = [now.cname?.id ?? null, from.text];
+  return cname === from.cname && (text === null || now.texts.some((t) => t.id === text));
+}
+
+function isSame(a: Seen, b: Seen): boolean {
+  return (
+    JSON.stringify([a.cnames, a.markers, a.refusal]) ===
+    JSON.stringify([b.cnames, b.markers, b.refusal])
+  );
+}
+
+function conflict(detail: string): { readonly ok: false; readonly fault: Fault } {
+  return bad({ kind: 'conflict', detail });
+}
+
+function bad(fault: Fault): { readonly ok: false; readonly fault: Fault } {
+  return { ok: false, fault };
+}
+
+/** The name whose CNAME or marker a DNS question is about. */
+export function recordOf(name: Name): Name {
+  return name.startsWith(markerName('')) ? name.slice(markerName('').length) : name;
+}

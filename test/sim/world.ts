@@ -1,0 +1,440 @@
+// One simulated world from one seed: built, run through its faults for minutes to hours of its own
+// time, and then left in peace until everything has converged. Same seed, same world, same journal.
+
+import { createHash } from 'node:crypto';
+import type { Command, Name } from '../../src/core/model.ts';
+import { formatMarker } from '../../src/core/plan.ts';
+import { Chance } from './chance.ts';
+import { Checkers, type Violation } from './checkers.ts';
+import { type Process, Timeline } from './clock.ts';
+import { drawPlan, type Plan } from './draw.ts';
+import { beginFault, type Site, Truth } from './faults.ts';
+import { Lease } from './lease.ts';
+import { Replica, type Shared } from './replica.ts';
+import { NOTHING, SimVendor } from './vendors.ts';
+
+export interface Report {
+  readonly seed: number;
+  readonly violations: readonly Violation[];
+  /** Of every disk's journal and every vendor's records. */
+  readonly hash: string;
+  readonly simulatedMs: number;
+  readonly switches: number;
+  readonly crashes: number;
+  readonly probes: number;
+  /** From the end of all faults until every vendor was in step, by itself. */
+  readonly convergedMs: number | null;
+  /** Times that a person had to help after the faults had ended. */
+  readonly helped: number;
+}
+
+/** A world broken on purpose, to see it caught. */
+export interface Sabotage {
+  readonly unfenced?: boolean;
+  readonly lossyStore?: boolean;
+}
+
+export interface RunOptions {
+  readonly sabotage?: Sabotage;
+  readonly trace?: (line: string) => void;
+}
+
+/** Left alone, an idle lane may wait 5 minutes, and DNS is looked at twice a minute. */
+const ALONE_MS = 420_000;
+const HELP_EVERY_MS = 30_000;
+const HELPED_MS = 600_000;
+
+export async function runSeed(seed: number, options: RunOptions = {}): Promise<Report> {
+  const world = new World(seed, options);
+  return world.run();
+}
+
+class World {
+  readonly #seed: number;
+  readonly #chance: Chance;
+  readonly #plan: Plan;
+  readonly #timeline = new Timeline();
+  readonly #truth: Truth;
+  readonly #checkers: Checkers;
+  readonly #vendors: ReadonlyMap<string, SimVendor>;
+  readonly #lease: Lease | null;
+  readonly #replicas: readonly Replica[];
+  readonly #byProcess = new Map<Process, Replica>();
+  readonly #figures = { crashes: 0, probes: 0 };
+  #faultsOver = false;
+
+  constructor(seed: number, options: RunOptions) {
+    this.#seed = seed;
+    const chance = new Chance(seed);
+    this.#chance = chance;
+    this.#plan = drawPlan(chance);
+    const timeline = this.#timeline;
+    const now = () => timeline.now;
+    this.#truth = new Truth(now);
+    this.#checkers = new Checkers(timeline, this.#plan, this.#truth);
+    if (options.trace !== undefined) {
+      const say = options.trace;
+      this.#checkers.trace = (line) => say(`${stamp(timeline.now)} ${line}`);
+    }
+    const wire = {
+      chance,
+      later: (ms: number, run: () => void) => timeline.later(ms, run),
+    };
+    this.#vendors = new Map(
+      Object.entries(this.#plan.vendors).map(([name, strength]) => {
+        const vendor = new SimVendor(name, strength, wire, now, {
+          zone: 'gslb.test.',
+          ttlMin: null,
+          lagMs: [1, 300],
+          staleMs: 20_000,
+          unfenced: options.sabotage?.unfenced ?? false,
+        });
+        vendor.changed = (change) => this.#checkers.changed(vendor, change);
+        return [name, vendor];
+      }),
+    );
+    this.#checkers.vendors = this.#vendors;
+    this.#lease = this.#plan.replicas === 1 ? null : new Lease(this.#plan.leaseMs, now);
+    const shared: Shared = {
+      timeline,
+      chance,
+      wire,
+      config: this.#plan.config,
+      truth: this.#truth,
+      vendors: this.#vendors,
+      lease: this.#lease,
+      checkers: this.#checkers,
+      figures: this.#figures,
+      lossyStore: options.sabotage?.lossyStore ?? false,
+    };
+    this.#replicas = Array.from(
+      { length: this.#plan.replicas },
+      (_, i) => new Replica(`n${i + 1}`, shared),
+    );
+    for (const r of this.#replicas) this.#byProcess.set(r.process, r);
+  }
+
+  async run(): Promise<Report> {
+    let convergedMs: number | null = null;
+    let helped = 0;
+    try {
+      this.#hold();
+      this.#sayPlan();
+      for (const r of this.#replicas) {
+        this.#timeline.later(this.#chance.int(0, 2000), () => r.start());
+      }
+      const ends = this.#scheduleFaults();
+      await this.#runUntil(this.#plan.durationMs);
+      for (const end of ends) end();
+      [convergedMs, helped] = await this.#quiet();
+      this.#checkJournals();
+    } catch (error) {
+      const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+      this.#checkers.fail('never-throws', text);
+    }
+    return {
+      seed: this.#seed,
+      violations: this.#checkers.found,
+      hash: this.#hash(),
+      simulatedMs: this.#timeline.now,
+      switches: this.#checkers.switches,
+      ...this.#figures,
+      convergedMs,
+      helped,
+    };
+  }
+
+  #runUntil(until: number): Promise<void> {
+    const { found } = this.#checkers;
+    return this.#timeline.run(
+      until,
+      (process) => {
+        const replica = process === null ? undefined : this.#byProcess.get(process);
+        if (replica !== undefined) this.#checkers.looked(replica);
+      },
+      () => found.length > 0,
+    );
+  }
+
+  // ------------------------------------------------------------ before
+
+  /** What stands at the vendors at first. */
+  #hold(): void {
+    const c = this.#chance;
+    for (const record of Object.values(this.#plan.config.records)) {
+      const how = c.next();
+      const first = c.pick(record.targets);
+      const epoch = c.int(1, 9);
+      for (const { provider } of record.publish) {
+        const vendor = this.#vendors.get(provider)!;
+        const odd = c.is(0.15);
+        if (how < 0.06 || (how < 0.2 && odd)) continue;
+        const value = how < 0.3 && odd ? c.pick(record.targets).cname : first.cname;
+        const cname = { id: vendor.newId(), value, ttl: 60 };
+        if (how < 0.8) {
+          vendor.put(record.name, { ...NOTHING, cname }, 'human');
+          continue;
+        }
+        const marker = formatMarker({
+          cluster: how < 0.83 ? 'other' : this.#plan.config.cluster,
+          epoch: odd ? Math.max(1, epoch - 1) : epoch,
+          id: 'before',
+          term: 1,
+          kind: c.is(0.5) ? 'auto' : 'operator',
+          target: first.origin,
+          pinned: false,
+          untilWall: null,
+        });
+        const texts = [{ id: vendor.newId(), value: how < 0.85 && odd ? 'a text' : marker }];
+        vendor.put(
+          record.name,
+          { ...NOTHING, cname: { ...cname, value: first.cname }, texts },
+          'human',
+        );
+      }
+    }
+  }
+
+  #sayPlan(): void {
+    const { config, faults, replicas, durationMs, leaseMs } = this.#plan;
+    const { trace } = this.#checkers;
+    const check = Object.values(config.checks)[0]!;
+    trace(`${replicas} replicas, lease ${leaseMs} ms, ${durationMs} ms, ${config.detector.kind}`);
+    trace(`vendors ${JSON.stringify(this.#plan.vendors)}`);
+    trace(`check ${JSON.stringify(check)}`);
+    trace(`paths ${JSON.stringify(Object.values(config.paths))}`);
+    trace(`origins ${JSON.stringify(Object.values(config.origins))}`);
+    trace(`records ${JSON.stringify(Object.values(config.records))}`);
+    trace(`faults ${JSON.stringify(faults)}`);
+  }
+
+  // ------------------------------------------------------------ while it lasts
+
+  /** Begins each kind again and again; what comes back ends those that last. */
+  #scheduleFaults(): Set<() => void> {
+    const going = new Set<() => void>();
+    const site = this.#site();
+    for (const { kind, everyMs, lastsMs } of this.#plan.faults) {
+      const again = () => {
+        if (this.#faultsOver) return;
+        const ms = this.#chance.wait(lastsMs) + 1;
+        const before = new Map([...this.#vendors].map(([name, v]) => [name, v.faults.length]));
+        const undo = beginFault(kind, site, ms);
+        this.#checkers.trace(`fault ${kind} for ${ms} ms`);
+        const touched = [...this.#vendors].filter(
+          ([name, v]) => v.faults.length !== before.get(name),
+        );
+        for (const [name] of touched) this.#checkers.stirred(name);
+        const end = () => {
+          if (!going.delete(end)) return;
+          undo();
+          for (const [name] of touched) this.#checkers.stirred(name);
+          this.#checkers.trace(`fault ${kind} is over`);
+        };
+        going.add(end);
+        this.#timeline.later(ms, end);
+        this.#timeline.later(this.#chance.wait(everyMs), again);
+      };
+      this.#timeline.later(this.#chance.wait(everyMs), again);
+    }
+    return going;
+  }
+
+  #site(): Site {
+    return {
+      chance: this.#chance,
+      config: this.#plan.config,
+      truth: this.#truth,
+      vendors: [...this.#vendors.values()],
+      replicas: this.#replicas,
+      operate: () => this.#operate(),
+    };
+  }
+
+  /** Most of all to the replica that leads. */
+  #operate(): void {
+    const c = this.#chance;
+    const leader = this.#leader();
+    const replica = leader !== null && c.is(0.8) ? leader : c.pick(this.#replicas);
+    replica.command(this.#order());
+  }
+
+  #order(): Command {
+    const c = this.#chance;
+    const { config } = this.#plan;
+    const record = c.pick(Object.values(config.records));
+    const base = { record: record.name, by: 'ann', reason: 'because' };
+    const target = c.pick(record.targets).origin;
+    const forMs = c.is(0.1) ? null : c.spread(10_000, 7_200_000);
+    const what = c.pick([...Object.keys(config.origins), ...Object.keys(config.clouds)]);
+    switch (c.int(1, 14)) {
+      case 1:
+        return { kind: 'drain', what, by: 'ann', reason: 'because' };
+      case 2:
+      case 3:
+        return { kind: 'undrain', what, by: 'ann' };
+      case 4: {
+        const whole = c.is(0.3) ? null : record.name;
+        return { kind: 'freeze', record: whole, by: 'ann', reason: 'because' };
+      }
+      case 5:
+      case 6:
+        return { kind: 'unfreeze', record: c.is(0.3) ? null : record.name, by: 'ann' };
+      case 7:
+        return { kind: 'pin', ...base, forMs };
+      case 8:
+      case 9:
+        return { kind: 'unpin', ...base };
+      case 10:
+        return { kind: 'ack', ...base };
+      case 11:
+        return { kind: 'adopt', ...base, target, create: c.is(0.5) };
+      default:
+        return { kind: 'switch', ...base, target, forMs, force: c.is(0.3), dryRun: c.is(0.1) };
+    }
+  }
+
+  #leader(): Replica | null {
+    if (this.#lease === null) return this.#replicas[0]!.isLive ? this.#replicas[0]! : null;
+    const owner = this.#lease.owner?.split('#')[0];
+    return this.#replicas.find((r) => r.name === owner && r.isLive) ?? null;
+  }
+
+  // ------------------------------------------------------------ after
+
+  /** All faults are over: alone first, then with a person who does what Detour asks for. */
+  async #quiet(): Promise<[number | null, number]> {
+    this.#faultsOver = true;
+    for (const r of this.#replicas) r.isQuiet = true;
+    this.#checkers.trace('all faults are over');
+    const from = this.#timeline.now;
+    if (await this.#converges(from + ALONE_MS)) return [this.#timeline.now - from, 0];
+    if (this.#checkers.found.length > 0) return [null, 0];
+    this.#mustBeSaid();
+    let helped = 0;
+    const until = this.#timeline.now + HELPED_MS;
+    while (this.#timeline.now < until && this.#checkers.found.length === 0) {
+      helped++;
+      this.#help();
+      if (await this.#converges(this.#timeline.now + HELP_EVERY_MS)) return [null, helped];
+    }
+    if (this.#checkers.found.length === 0) {
+      this.#checkers.fail('rule-16-converges', this.#behind().join('; '));
+    }
+    return [null, helped];
+  }
+
+  async #converges(until: number): Promise<boolean> {
+    while (this.#timeline.now < until && this.#checkers.found.length === 0) {
+      await this.#runUntil(this.#timeline.now + 1000);
+      if (this.#behind().length === 0) return this.#checkers.found.length === 0;
+    }
+    return false;
+  }
+
+  /** What is not in step with the leader, in words; empty when everything is. */
+  #behind(): string[] {
+    const leader = this.#leader();
+    if (leader === null) return ['nobody leads'];
+    const behind: string[] = [];
+    for (const r of leader.controller!.status().records) {
+      if (r.mode === 'observe') continue;
+      if (r.target === null || r.switchId === null) {
+        behind.push(`${r.name} is not in force: ${r.stay.reason}`);
+        continue;
+      }
+      for (const { provider } of r.providers) {
+        const vendor = this.#vendors.get(provider)!;
+        const wrong = (stand = NOTHING) =>
+          stand.cname?.value !== r.cname ||
+          stand.texts.length !== 1 ||
+          !stand.texts[0]!.value.includes(` epoch=${r.epoch} id=${r.switchId} `);
+        if (wrong(vendor.at(r.name))) behind.push(`${r.name} at ${provider}`);
+        for (const server of vendor.servers) {
+          if (wrong(server.gives.get(r.name))) behind.push(`${r.name} at ${server.name}`);
+        }
+      }
+    }
+    for (const o of leader.controller!.status().origins) {
+      if (o.health !== 'up') behind.push(`${o.name} is ${o.health}`);
+    }
+    return behind;
+  }
+
+  /** Rule 16: whoever is behind and does not converge by itself waits for a person, and says so. */
+  #mustBeSaid(): void {
+    const leader = this.#leader();
+    if (leader === null) return this.#checkers.fail('somebody-leads', 'nobody leads');
+    for (const o of leader.controller!.status().origins) {
+      if (o.health !== 'up') this.#checkers.fail('recovery-is-seen', `${o.name} is ${o.health}`);
+    }
+    const waits = new Set(['deposed', 'missing', 'disagreement', 'foreign', 'unreadable']);
+    for (const r of leader.controller!.status().records) {
+      if (r.mode === 'observe' || waits.has(r.stay.reason)) continue;
+      for (const p of r.providers) {
+        const isBehind = this.#behind().some((b) => b === `${r.name} at ${p.provider}`);
+        if (!isBehind || p.stage === 'diverged' || p.stage === 'untouched') continue;
+        const where = `${r.name} at ${p.provider} is ${p.stage}: ${p.problem}`;
+        this.#checkers.fail('rule-16-converges-or-says-why', where);
+      }
+    }
+  }
+
+  /** A person does what the status asks for. */
+  #help(): void {
+    const leader = this.#leader();
+    if (leader === null) return;
+    for (const r of leader.controller!.status().records) {
+      if (r.mode === 'observe') continue;
+      const record = this.#plan.config.records[r.name]!;
+      const base = { record: r.name, by: 'ann', reason: 'to help' };
+      const target = r.target ?? record.targets[0]!.origin;
+      this.#clean(r.name);
+      if (r.stay.reason === 'deposed') leader.command({ kind: 'ack', ...base });
+      else if (r.target === null) leader.command({ kind: 'adopt', ...base, target, create: true });
+      else if (r.providers.some((p) => p.problem?.includes('without a marker'))) {
+        leader.command({ kind: 'adopt', ...base, target, create: true });
+      } else if (r.providers.some((p) => p.stage === 'diverged' || p.stage === 'untouched')) {
+        const order = { forMs: 60_000, force: true, dryRun: false };
+        leader.command({ kind: 'switch', ...base, target, ...order });
+      }
+    }
+  }
+
+  /** Texts that are not Detour's are removed by whoever put them there, and so are doubles. */
+  #clean(name: Name): void {
+    const cluster = `cluster=${this.#plan.config.cluster} `;
+    for (const { provider } of this.#plan.config.records[name]!.publish) {
+      const vendor = this.#vendors.get(provider)!;
+      const { texts } = vendor.at(name);
+      const ours = texts.filter((t) => t.value.includes(cluster)).map((t) => t.value);
+      const kept = ours.sort().slice(-1);
+      if (texts.length !== kept.length) vendor.edit(name, null, kept);
+    }
+  }
+
+  /** Rule: what the controller was told is durable is in the journal, in order, without a hole. */
+  #checkJournals(): void {
+    for (const r of this.#replicas) {
+      const { journal, seq } = r.disk;
+      const hole = journal.findIndex((line, i) => line.head.seq !== i + 1);
+      if (hole >= 0 || seq !== journal.length || r.journalled !== journal.length) {
+        const what = `${r.name}: ${journal.length} lines of ${r.journalled}, hole at ${hole}`;
+        this.#checkers.fail('journal-without-hole', what);
+      }
+    }
+  }
+
+  #hash(): string {
+    const hash = createHash('sha256');
+    for (const r of this.#replicas) {
+      for (const { head, data } of r.disk.journal) hash.update(`${JSON.stringify(head)}${data}\n`);
+    }
+    for (const v of this.#vendors.values()) hash.update(JSON.stringify([...v.stands]));
+    return hash.digest('hex').slice(0, 16);
+  }
+}
+
+function stamp(ms: number): string {
+  return `${(ms / 1000).toFixed(3).padStart(10)}s`;
+}
