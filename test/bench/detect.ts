@@ -14,11 +14,12 @@ import { parseArgs } from 'node:util';
 import { createClock } from '../../src/clock.ts';
 import { createSingleCoordinator } from '../../src/cluster/single.ts';
 import { Controller } from '../../src/controller.ts';
-import type { Change, CoreConfig, Detector, Entry, Name, Seen } from '../../src/core/model.ts';
-import type { Observer, PathSpec, Prober, Provider, Verifier } from '../../src/ports.ts';
+import type { CoreConfig, Detector, Entry } from '../../src/core/model.ts';
+import type { Observer, PathSpec, Prober } from '../../src/ports.ts';
 import { checkTypes, createProber } from '../../src/probes/index.ts';
 import { openMemoryStore } from '../../src/store/memory.ts';
 import { coreConfig, mulberry32 } from '../world.ts';
+import { standIn } from './vendor.ts';
 
 const INTERVAL_MS = 1000;
 const TIMEOUT_MS = 1000;
@@ -109,55 +110,6 @@ class Origin {
 }
 
 // ---------------------------------------------------------------- the stand-ins
-
-/** A vendor that holds records in memory, and its name servers. */
-function standIn(hold: ReadonlyMap<Name, Name>): { provider: Provider; verifier: Verifier } {
-  const held = new Map([...hold].map(([name, cname]) => [name, { cname, ttl: 60, marker: '' }]));
-  const seenOf = (name: Name): Seen => {
-    const { cname, ttl, marker } = held.get(name)!;
-    const markers = marker === '' ? [] : [marker];
-    return { cnames: [{ value: cname, ttl }], markers, refusal: null, ref: null };
-  };
-  const apply = ({ name, to }: Change) => {
-    held.set(name, { cname: to.cname, ttl: to.ttl, marker: to.marker });
-    return { ok: true, value: null } as const;
-  };
-  const zone = { zone: 'gslb.test.', nameServers: ['127.0.0.1'], ttlMin: null, warnings: [] };
-  const provider: Provider = {
-    name: 'vendor',
-    capabilities: {
-      type: 'test',
-      title: 'a vendor in memory',
-      fence: 'transaction',
-      fenceNote: '',
-      atomic: true,
-      readMax: 100,
-      writeMax: 100,
-      callsMax: 1,
-      quota: { burst: 100, perSecond: 100, reserve: 10 },
-      permissions: [],
-      refuses: [],
-    },
-    zone: () => Promise.resolve({ ok: true, value: zone }),
-    read: (names) => {
-      const value = Object.fromEntries(names.map((n) => [n, seenOf(n)]));
-      return Promise.resolve({ ok: true, value });
-    },
-    write: (changes) => Promise.resolve(changes.map(apply)),
-    preflight: () => Promise.resolve([]),
-    close: () => {},
-  };
-  const verifier: Verifier = {
-    ask: (_provider, record) => {
-      const { cname, ttl, marker } = held.get(record)!;
-      const answer = { kind: 'cname', value: cname, ttl } as const;
-      return Promise.resolve([{ server: '127.0.0.1:53', answer, markers: [marker] }]);
-    },
-    chain: (name) => Promise.resolve({ kind: 'answered', chain: [name] }),
-    close: () => {},
-  };
-  return { provider, verifier };
-}
 
 const originName = (set: number, cloud: number) => `s${set}c${cloud}`;
 const recordName = (set: number) => `s${set}.gslb.test.`;

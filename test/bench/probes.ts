@@ -1,0 +1,442 @@
+// `npm run bench:probes`: what it costs to probe 100, 1,000 and 5,000 origins over HTTP once a second,
+// for Detour and its peers side by side. Detour is the real controller, engine, prober and metrics, a
+// store in memory; a bare loop over node:http shows what Node itself takes. The origins are one
+// process of their own on many addresses of loopback; they count the requests, and how much later
+// than its interval each came. Every row is bounded in count and time (`--seconds 12`). Processor
+// time and memory are read from /proc, the same way for everybody. Exits 1 when a goal is missed.
+
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import http from 'node:http';
+import https from 'node:https';
+import net from 'node:net';
+import { setTimeout as pause } from 'node:timers/promises';
+import tls from 'node:tls';
+import { parseArgs } from 'node:util';
+import { createClock } from '../../src/clock.ts';
+import { createSingleCoordinator } from '../../src/cluster/single.ts';
+import { Controller } from '../../src/controller.ts';
+import type { PathSpec } from '../../src/ports.ts';
+import { checkTypes, createProber } from '../../src/probes/index.ts';
+import { createMetrics } from '../../src/serve/metrics.ts';
+import { openMemoryStore } from '../../src/store/memory.ts';
+import { createCertificates } from '../parts/listening.ts';
+import { coreConfig } from '../world.ts';
+import {
+  absent,
+  calm,
+  costOf,
+  machine,
+  type Peer,
+  type Program,
+  startGdnsd,
+  startHaproxy,
+  startPrometheus,
+} from './peers.ts';
+import { standIn } from './vendor.ts';
+
+const INTERVAL_MS = 1000;
+const TIMEOUT_MS = 1000;
+const LATE_GOAL_MS = 100;
+const CALM_MS = 120_000;
+const WARM_MS = 4000;
+
+const { values } = parseArgs({
+  options: {
+    counts: { type: 'string', default: '100,1000,5000' },
+    'tls-counts': { type: 'string', default: '100,1000' },
+    seconds: { type: 'string', default: '12' },
+    /** Names of contenders, in lower case; all without it. */
+    only: { type: 'string', default: '' },
+    /** What a child process does. */
+    role: { type: 'string', default: '' },
+    count: { type: 'string', default: '0' },
+    port: { type: 'string', default: '0' },
+    ca: { type: 'string', default: '' },
+    key: { type: 'string', default: '' },
+  },
+});
+
+/** Five thousand and more addresses of loopback, a few hundred in each of 127.20.0.0/16's nets. */
+const addressOf = (i: number) => `127.20.${Math.floor(i / 250)}.${(i % 250) + 1}`;
+const addresses = (count: number) => Array.from({ length: count }, (_, i) => addressOf(i));
+
+// ---------------------------------------------------------------- the origins
+
+/** Of one window: how many requests came, at how many origins, and how late. */
+interface Counted {
+  readonly requests: number;
+  readonly origins: number;
+  /** Milliseconds between requests of one origin beyond the interval: median, p99, most. */
+  readonly lateMs: readonly [number, number, number];
+}
+
+const reply = Buffer.from(
+  'HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 5\r\nconnection: close\r\n\r\nwell\n',
+);
+
+/** Answers every request and counts; told `begin` and `report` by its parent. */
+async function serveOrigins(count: number, ca: string, key: string): Promise<void> {
+  const lastAt = new Float64Array(count);
+  let gaps: number[] = [];
+  let requests = 0;
+  const heard = (i: number) => {
+    const now = performance.now();
+    if (lastAt[i] !== 0) gaps.push(now - lastAt[i]!);
+    lastAt[i] = now;
+    requests++;
+  };
+  const converse = (socket: net.Socket, i: number) => {
+    socket.on('error', () => socket.destroy());
+    socket.once('data', () => {
+      heard(i);
+      socket.end(reply);
+    });
+  };
+  const secureContext =
+    key === '' ? null : tls.createSecureContext({ key: readFileSync(key), cert: readFileSync(ca) });
+  let port = 0;
+  for (let i = 0; i < count; i++) {
+    const server = net.createServer((socket) => {
+      if (secureContext === null) return converse(socket, i);
+      socket.on('error', () => socket.destroy());
+      return converse(new tls.TLSSocket(socket, { isServer: true, secureContext }), i);
+    });
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject);
+      server.listen({ port, host: addressOf(i), backlog: 64 }, resolve);
+    });
+    ({ port } = server.address() as net.AddressInfo);
+  }
+  process.on('message', (message: { kind: string; intervalMs: number }) => {
+    if (message.kind === 'begin') {
+      gaps = [];
+      requests = 0;
+      lastAt.fill(0);
+      return;
+    }
+    const late = gaps.map((gap) => Math.max(0, gap - message.intervalMs)).sort((a, b) => a - b);
+    const at = (share: number) => late[Math.min(late.length - 1, Math.floor(late.length * share))];
+    const lateMs = [at(0.5) ?? NaN, at(0.99) ?? NaN, at(1) ?? NaN] as const;
+    const origins = lastAt.filter((one) => one > 0).length;
+    process.send?.({ requests, origins, lateMs } satisfies Counted);
+  });
+  process.on('disconnect', () => process.exit());
+  process.send?.(port);
+}
+
+// ---------------------------------------------------------------- the contenders in Node
+
+const urlOf = (i: number, port: number, ca: string) =>
+  `${ca === '' ? 'http' : 'https'}://${addressOf(i)}:${port}/healthz`;
+
+/** The daemon's probing, from the engine's timers to the metrics. */
+function runDetour(count: number, port: number, ca: string): void {
+  const names = Array.from({ length: count }, (_, i) => `o${i}`);
+  const parse = checkTypes['http']!.settings;
+  const probes = names.map((name, i) => {
+    const trust = ca === '' ? {} : { ca, host: 'origin.test' };
+    const settings = parse.parse({ http: urlOf(i, port, ca), ...trust });
+    return [`${name}/web`, { kind: 'http', settings, timeoutMs: TIMEOUT_MS }] as const;
+  });
+  const line: PathSpec = { name: 'line', kind: 'direct', resolver: null, localAddress: null };
+  const record = 'www.gslb.test.';
+  const { provider, verifier } = standIn(new Map([[record, 'o0.shop.test.']]));
+  const targets = names.slice(0, 2).map((origin) => ({ origin, cname: `${origin}.shop.test.` }));
+  const config = coreConfig({
+    origins: Object.fromEntries(names.map((name, i) => [name, { cloud: `cloud${i % 3}` }])),
+    paths: ['line'],
+    providers: ['vendor'],
+    detector: { kind: 'sequential', falseSwitchEveryMs: 10 * 365 * 86_400_000 },
+    check: { intervalMs: INTERVAL_MS, timeoutMs: TIMEOUT_MS, confirmMs: 500, fall: 3, rise: 2 },
+    records: { [record]: { targets } },
+  });
+  const prober = createProber(Object.fromEntries(probes), { line });
+  const adapters = { prober, providers: { vendor: provider }, verifier, notifier: null };
+  const metrics = createMetrics({
+    desk: {
+      status: () => controller.status(),
+      audited: () => ({ running: false, report: null }),
+    },
+    version: 'bench',
+  });
+  const controller = new Controller(config, adapters, {
+    clock: createClock(0),
+    store: openMemoryStore(),
+    coordinator: createSingleCoordinator(1),
+    observers: [metrics.observer],
+    seed: [1, 2, 3, 4],
+    version: 'bench',
+  });
+  controller.start();
+}
+
+/** Node alone: a request for each origin once a second, nothing judged but the status. */
+function runBare(count: number, port: number, ca: string): void {
+  const context =
+    ca === '' ? {} : { secureContext: tls.createSecureContext({ ca: readFileSync(ca) }) };
+  const isSecure = ca !== '';
+  const client = isSecure ? https : http;
+  const agent = new client.Agent({ keepAlive: false, maxCachedSessions: 0 });
+  const ask = (i: number) => {
+    const options = { agent, ...context, ...(isSecure ? { servername: 'origin.test' } : {}) };
+    client.get(urlOf(i, port, ca), options, (answer) => answer.resume()).on('error', () => {});
+  };
+  const beginAt = performance.now();
+  let next = 0;
+  const turn = () => {
+    const due = Math.floor(((performance.now() - beginAt) * count) / INTERVAL_MS);
+    while (next < due) ask(next++ % count);
+    setTimeout(turn, 1);
+  };
+  turn();
+}
+
+/** This file in a process of its own; ends with this one. */
+async function child(role: string, ...args: string[]): Promise<ChildProcess> {
+  const made = fork(import.meta.filename, [`--role=${role}`, ...args]);
+  await once(made, 'spawn');
+  return made;
+}
+
+async function inNode(role: string, name: string, scene: Scene): Promise<Peer> {
+  const { count, port, ca } = scene;
+  const made = await child(role, `--count=${count}`, `--port=${port}`, `--ca=${ca}`);
+  const stop = async () => {
+    const gone = once(made, 'exit');
+    made.disconnect();
+    await gone;
+  };
+  return { name, pids: [made.pid!], stop };
+}
+
+// ---------------------------------------------------------------- the measurement
+
+interface Scene {
+  readonly count: number;
+  readonly port: number;
+  /** Path of the bundle to trust; empty: plain HTTP. */
+  readonly ca: string;
+}
+
+interface Contender {
+  readonly name: string;
+  readonly needs: readonly Program[];
+  readonly intervalMs: number;
+  readonly tls: boolean;
+  start(scene: Scene): Promise<Peer>;
+}
+
+const trustOf = ({ port, ca }: Scene) => ({
+  port,
+  ca: ca === '' ? null : ca,
+  name: 'origin.test',
+});
+
+const contenders: readonly Contender[] = [
+  {
+    name: 'Detour',
+    needs: [],
+    intervalMs: INTERVAL_MS,
+    tls: true,
+    start: (scene) => inNode('detour', 'Detour', scene),
+  },
+  {
+    name: 'node:http, bare',
+    needs: [],
+    intervalMs: INTERVAL_MS,
+    tls: true,
+    start: (scene) => inNode('bare', 'node:http, bare', scene),
+  },
+  {
+    name: 'gdnsd, 2 s',
+    needs: ['gdnsd'],
+    intervalMs: 2000,
+    tls: false,
+    start: ({ count, port }) => {
+      const pairs = Array.from({ length: count / 2 }, (_, i) => ({
+        name: `r${i}`,
+        addresses: [addressOf(2 * i), addressOf(2 * i + 1)] as const,
+      }));
+      return startGdnsd(pairs, { port, thresholds: 3 });
+    },
+  },
+  {
+    name: 'HAProxy',
+    needs: ['haproxy'],
+    intervalMs: INTERVAL_MS,
+    tls: true,
+    start: (scene) => startHaproxy(addresses(scene.count), trustOf(scene)),
+  },
+  {
+    name: 'Prometheus + blackbox',
+    needs: ['prometheus', 'prometheus-blackbox-exporter'],
+    intervalMs: INTERVAL_MS,
+    tls: true,
+    start: (scene) => startPrometheus(addresses(scene.count), trustOf(scene)),
+  },
+];
+
+interface Row {
+  readonly name: string;
+  readonly count: number;
+  readonly tls: boolean;
+  /** Of what the interval wants. */
+  readonly madeShare: number;
+  readonly corePercent: number;
+  readonly cpuMsPerThousand: number;
+  readonly rssMib: number;
+  readonly counted: Counted;
+}
+
+/** One contender against fresh origins. */
+async function measure(contender: Contender, count: number, ca: string, key: string) {
+  const origins = await child('origins', `--count=${count}`, `--ca=${ca}`, `--key=${key}`);
+  const port = Number((await once(origins, 'message'))[0]);
+  let peer: Peer | null = null;
+  try {
+    peer = await contender.start({ count, port, ca });
+    // Until most were asked; those that cannot keep up are measured all the same.
+    const until = performance.now() + 15_000;
+    while (performance.now() < until) {
+      await pause(1000);
+      if ((await counted(origins, contender.intervalMs)).origins >= 0.95 * count) break;
+    }
+    await pause(WARM_MS);
+    origins.send({ kind: 'begin' });
+    const [from, before] = [performance.now(), costOf(peer.pids)];
+    await pause(Number(values.seconds) * 1000);
+    const [after, ms] = [costOf(peer.pids), performance.now() - from];
+    const seen = await counted(origins, contender.intervalMs);
+    const cpuMs = after.cpuMs - before.cpuMs;
+    const row: Row = {
+      name: contender.name,
+      count,
+      tls: ca !== '',
+      madeShare: seen.requests / ((count * ms) / contender.intervalMs),
+      corePercent: (cpuMs / ms) * 100,
+      cpuMsPerThousand: cpuMs / (seen.requests / 1000),
+      rssMib: after.rssBytes / 1_048_576,
+      counted: seen,
+    };
+    return row;
+  } finally {
+    await peer?.stop();
+    origins.disconnect();
+    await once(origins, 'exit');
+  }
+}
+
+async function counted(origins: ChildProcess, intervalMs: number): Promise<Counted> {
+  origins.send({ kind: 'report', intervalMs });
+  return (await once(origins, 'message'))[0] as Counted;
+}
+
+function print(row: Row, own: Row | undefined): void {
+  const { requests, lateMs } = row.counted;
+  const ratio = own === undefined ? '' : (row.cpuMsPerThousand / own.cpuMsPerThousand).toFixed(2);
+  const cells = [
+    row.name.padEnd(22),
+    String(requests).padStart(7),
+    `${(row.madeShare * 100).toFixed(1)} %`.padStart(8),
+    lateMs[0].toFixed(0).padStart(6),
+    lateMs[1].toFixed(0).padStart(6),
+    `${row.corePercent.toFixed(0)} %`.padStart(7),
+    row.cpuMsPerThousand.toFixed(0).padStart(9),
+    ratio.padStart(7),
+    `${row.rssMib.toFixed(0)} MiB`.padStart(9),
+  ];
+  console.log(cells.join(' '));
+}
+
+/** All that were chosen, at one number of origins. */
+async function table(count: number, ca: string, key: string): Promise<readonly Row[]> {
+  console.log(`\n${count} origins, ${ca === '' ? 'plain HTTP' : 'HTTPS'}, once a second:`);
+  console.log(
+    'prober                requests     made  late ms: p50, p99  core  ms/1,000  ratio   memory',
+  );
+  const rows: Row[] = [];
+  for (const contender of chosen) {
+    if (ca !== '' && !contender.tls) continue;
+    await calm(CALM_MS);
+    try {
+      const row = await measure(contender, count, ca, key);
+      rows.push(row);
+      print(
+        row,
+        rows.find((r) => r.name === 'Detour'),
+      );
+    } catch (error) {
+      console.log(`${contender.name.padEnd(22)} ${String(error).slice(0, 300)}`);
+    }
+  }
+  return rows;
+}
+
+/** Says for each goal whether it is met; true when all are. */
+function judge(rows: readonly Row[]): boolean {
+  const find = (name: string, count: number) =>
+    rows.find((r) => r.name === name && r.count === count && !r.tls);
+  const goals: [what: string, holds: boolean | null, says: string][] = [];
+  const five = find('Detour', 5000);
+  if (five) {
+    const p99 = five.counted.lateMs[1];
+    const isMade = five.madeShare > 0.97 && five.corePercent <= 100 && p99 < LATE_GOAL_MS;
+    const says = `${(five.madeShare * 100).toFixed(1)} % made, p99 ${p99.toFixed(0)} ms late`;
+    goals.push(['5,000 plain checks a second on one core, p99 under 100 ms late', isMade, says]);
+  }
+  const bound = (other: string, count: number, times: number) => {
+    const [own, peer] = [find('Detour', count), find(other, count)];
+    if (!own || !peer) return;
+    const is = own.cpuMsPerThousand / peer.cpuMsPerThousand;
+    const what = `at ${count}, at most ${times} x the processor time a probe of ${other}`;
+    goals.push([what, is <= times, `${is.toFixed(2)} x`]);
+  };
+  bound('Prometheus + blackbox', 1000, 0.2);
+  bound('gdnsd, 2 s', 5000, 2.5);
+  console.log('');
+  for (const [what, holds, says] of goals) {
+    console.log(`goal: ${what}: ${says}: ${holds ? 'met' : 'MISSED'}`);
+  }
+  return goals.every(([, holds]) => holds);
+}
+
+const wanted = values.only.split(',').filter((word) => word !== '');
+const isWanted = ({ name }: Contender) =>
+  wanted.length === 0 || wanted.some((word) => name.toLowerCase().includes(word));
+let chosen: readonly Contender[] = [];
+
+async function main(): Promise<boolean> {
+  const asked = contenders.filter(isWanted);
+  const missing = absent([...new Set(asked.flatMap(({ needs }) => needs))]);
+  chosen = asked.filter(({ needs }) => !needs.some((program) => missing.has(program)));
+  console.log(`machine: ${machine()}`);
+  console.log('ms/1,000: processor time for 1,000 probes; ratio: to that of Detour');
+  const certificates = createCertificates();
+  try {
+    const rows: Row[] = [];
+    const list = (text: string) =>
+      text
+        .split(',')
+        .filter((word) => word !== '')
+        .map(Number);
+    for (const count of list(values.counts)) rows.push(...(await table(count, '', '')));
+    const names = 'DNS:origin.test';
+    const { ca } = certificates.certificate('origin', names, -1, 30);
+    const key = ca.replace(/-pem$/, '-key');
+    for (const count of list(values['tls-counts'])) rows.push(...(await table(count, ca, key)));
+    return judge(rows);
+  } finally {
+    certificates.remove();
+  }
+}
+
+const [count, port] = [Number(values.count), Number(values.port)];
+if (values.role === 'origins') await serveOrigins(count, values.ca, values.key);
+else if (values.role === '') process.exitCode = (await main()) ? 0 : 1;
+else {
+  // The other end of the channel is gone when the bench ends, however it ends.
+  process.on('disconnect', () => process.exit());
+  (values.role === 'detour' ? runDetour : runBare)(count, port, values.ca);
+}
