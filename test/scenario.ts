@@ -283,7 +283,7 @@ function hold(w: World, which: string, value: string, more: readonly string[]): 
         cluster: options['cluster'] ?? 'shop',
         epoch: Number(options['epoch']),
         id: options['id'] ?? 'ffff',
-        term: 1,
+        term: Number(options['term'] ?? 1),
         kind: (options['kind'] ?? 'auto') as 'auto' | 'operator',
         target: options['target'] ?? value,
         pinned: options['pin'] !== undefined,

@@ -39,6 +39,7 @@ import {
   onChooseAgain,
   onReadDeadline,
   readAll,
+  reconcile,
   review,
   startLanes,
   takeBack,
@@ -84,7 +85,7 @@ export function start(b: Beginning): { state: State; step: Step } {
     lanes: new Map(),
     drains: new Map(),
     freeze: (b.docs['freeze'] as Freeze | undefined) ?? null,
-    lease: { held: false, term: 0 },
+    lease: { held: false, term: 0, shared: false },
     storeOk: true,
     confirm: { tokens: b.config.confirm.burst, refilledAt: b.now },
     timers: timers(),
@@ -366,13 +367,16 @@ function configure(state: State, config: CoreConfig, out: Step): void {
 // ---------------------------------------------------------------- the world around
 
 function lease(state: State, held: boolean, term: number, out: Step): void {
+  const was = state.lease;
+  const shared = was.shared || !held;
   // What others wrote meanwhile must be read before anything is decided (rule 8).
-  const takesOver = held && !state.lease.held && state.lease.term > 0;
-  state.lease = { held, term };
+  const takesOver = held && !was.held && shared;
+  state.lease = { held, term, shared };
   const sentence = held ? `the lease is held, term ${term}` : 'the lease is lost';
   note(out, 'lease', null, sentence, { held, term });
   for (const r of state.records.values()) {
     if (!held) dropChoice(state, r);
+    reconcile(state, r, out);
     if (takesOver) readAll(state, r, out);
     review(state, r.name, out);
   }

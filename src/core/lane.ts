@@ -209,7 +209,8 @@ export function onAskDue(state: State, provider: string, record: Name, out: Step
   if (cell === undefined || cell.asking) return;
   cell.asking = true;
   // Once visible, the marker is watched too: another writer may change it and nothing else.
-  const marker = cell.fallback || cell.visibleAt !== null;
+  const unowned = state.records.get(record)?.doc.target === null;
+  const marker = cell.fallback || cell.visibleAt !== null || unowned;
   out.effects.push({ kind: 'ask', provider, record, marker });
 }
 
@@ -238,6 +239,7 @@ export function onAsked(
   cell.asked = answers.length;
   cell.right = answers.filter(gives).length;
   if (cell.fallback) readFromDns(state, r, cell, answers, out);
+  else if (r.doc.target === null) lookAgain(state, r, cell, answers);
   else lookAt(state, r, cell, answers);
   const allRight = cname !== null && cell.asked > 0 && cell.right === cell.asked;
   if (allRight && cell.visibleAt === null && isInStep(r, cell)) becomeVisible(state, r, cell, out);
@@ -450,9 +452,7 @@ function readFromDns(
     return;
   }
   cell.fallback = false;
-  const a = best.answer;
-  const cnames = a.kind === 'cname' ? [{ value: a.value, ttl: a.ttl }] : [];
-  const seen = { cnames, markers: best.markers ?? [], refusal: null, ref: null };
+  const seen = seenByDns(best);
   absorb(state, r, cell, seen, 'dns');
   const s = cell.standing;
   if (s?.kind !== 'ours' || r.doc.marker === null) return;
@@ -465,6 +465,11 @@ function readFromDns(
     keepTtl: true,
   });
   if (p.kind === 'yield' || p.kind === 'rival') cell.ahead = p.marker;
+}
+
+function seenByDns({ answer: a, markers }: ServerAnswer): Seen {
+  const cnames = a.kind === 'cname' ? [{ value: a.value, ttl: a.ttl }] : [];
+  return { cnames, markers: markers ?? [], refusal: null, ref: null };
 }
 
 function isUsable(a: ServerAnswer): boolean {
@@ -490,12 +495,28 @@ function lookAt(state: State, _r: RecordState, cell: Cell, answers: readonly Ser
   };
 }
 
+/** What waits for a person has changed: what they did is read. */
+function lookAgain(
+  state: State,
+  r: RecordState,
+  cell: Cell,
+  answers: readonly ServerAnswer[],
+): void {
+  const others = answers.filter(isUsable).some((a) => {
+    const s = standing(state.config.cluster, r.config, seenByDns(a));
+    return JSON.stringify(s) !== JSON.stringify(cell.standing);
+  });
+  if (others && cell.work === 'none') converge(state, r, cell, false);
+}
+
 /** A server gives another answer, or another marker, after all gave the right one. */
 function isOdd(r: RecordState, answers: readonly ServerAnswer[]): boolean {
   return answers.some(({ answer, markers }) => {
     if (answer.kind === 'nxdomain' || answer.kind === 'nodata') return true;
     if (answer.kind !== 'cname') return false;
     if (answer.value !== r.doc.cname) return true;
+    // Without its marker the record is not ours to move when it must be moved.
+    if (markers !== null && markers.length === 0) return true;
     return (markers ?? []).some((text) => parseMarker(text)?.id !== r.doc.marker?.id);
   });
 }

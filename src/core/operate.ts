@@ -133,6 +133,7 @@ function adoptByHand(
   if (r.config.mode === 'observe') {
     return refused(`${r.name} is only observed: set \`mode: steer\` to let it be written`);
   }
+  if (!state.storeOk) return refused('the store cannot commit: nothing can be adopted now');
   if (r.doc.target !== null && ![...r.cells.values()].some((cell) => cell.held)) {
     return refused(`${r.name} is already in force on ${r.doc.target}: use \`detour switch\``);
   }

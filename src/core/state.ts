@@ -248,7 +248,8 @@ export interface State {
   readonly lanes: Map<string, Lane>;
   readonly drains: Map<string, Drain>;
   freeze: Freeze | null;
-  lease: { held: boolean; term: number };
+  /** `shared`: others compete for it, as is known once it was lost, or not had at first. */
+  lease: { held: boolean; term: number; shared: boolean };
   storeOk: boolean;
   confirm: { tokens: number; refilledAt: number };
   readonly timers: Timers;

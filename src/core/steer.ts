@@ -149,7 +149,8 @@ export function switchTo(state: State, r: RecordState, m: Move, out: Step): void
   r.stay = { reason: 'target-up', sentence: `${m.to} was just taken` };
   r.prior = r.doc;
   state.tentative.push(r.name);
-  const lifted = r.config.mode === 'observe' ? r.doc.marker : nextMarker(state, r, m, id);
+  // What is only imagined bears no marker: the one that stands belongs to another target.
+  const lifted = r.config.mode === 'observe' ? null : nextMarker(state, r, m, id);
   const recent = r.doc.switches.filter((at) => state.now - at < HOUR_MS);
   r.doc = {
     ...r.doc,
@@ -244,14 +245,8 @@ function takeMarkers(state: State, r: RecordState, out: Step): void {
   const isRival = own !== null && ahead.epoch === own.epoch && ahead.kind === own.kind;
   if (isRival || (own !== null && ahead.epoch < own.epoch)) return;
   for (const cell of r.cells.values()) cell.ahead = null;
-  if (ahead.kind === 'operator') {
-    force(state, r, ahead, out);
-    note(out, 'taken', r.name, `${r.name}: an operator's switch to ${ahead.target} was found`, {
-      epoch: ahead.epoch,
-      id: ahead.id,
-    });
-    return startLanes(state, r, out);
-  }
+  if (isOfGroup(state, ahead)) r.doc.deposed = null;
+  if (ahead.kind === 'operator' || isOfGroup(state, ahead)) return take(state, r, ahead, out);
   if (r.doc.deposed !== null && r.doc.deposed.epoch >= ahead.epoch) return;
   r.doc.deposed = ahead;
   dropChoice(state, r);
@@ -259,6 +254,33 @@ function takeMarkers(state: State, r: RecordState, out: Step): void {
   keep(out, r);
   const sentence = `${r.name}: somebody else of this cluster wrote epoch ${ahead.epoch}`;
   note(out, 'deposed', r.name, sentence, { epoch: ahead.epoch, id: ahead.id });
+}
+
+function take(state: State, r: RecordState, m: Marker, out: Step): void {
+  force(state, r, m, out);
+  const whose = m.kind === 'operator' ? 'an operator' : 'another replica';
+  note(out, 'taken', r.name, `${r.name}: ${whose}'s switch to ${m.target} was found`, {
+    epoch: m.epoch,
+    id: m.id,
+  });
+  startLanes(state, r, out);
+}
+
+/** The lease has gone to others, or come from them: what they wrote no longer deposes. */
+export function reconcile(state: State, r: RecordState, out: Step): void {
+  const { deposed } = r.doc;
+  if (deposed === null || !isOfGroup(state, deposed)) return;
+  r.doc.deposed = null;
+  take(state, r, deposed, out);
+}
+
+/**
+ * Of replicas that share a lease, whoever does not hold it follows the one who does, and whoever
+ * takes it over goes on from where its predecessors were: their terms are lower.
+ */
+function isOfGroup(state: State, m: Marker): boolean {
+  const { held, term, shared } = state.lease;
+  return shared && (!held || m.term < term);
 }
 
 /**
@@ -325,6 +347,7 @@ function adopt(state: State, r: RecordState, out: Step): Situation['unowned'] {
   const found = Object.fromEntries(
     cells.map((c) => [c.provider, c.reading === 'read' ? c.standing : null]),
   );
+  if (!state.storeOk) return null;
   const a = adoption(r.config, found);
   if (a.kind === 'wait') return { reason: a.reason, sentence: a.sentence };
   if (a.kind === 'take') {
@@ -353,6 +376,8 @@ export function begin(state: State, r: RecordState, to: string, kind: MarkerKind
   const isFirst = r.doc.epochMax === 0;
   const next = nextMarker(state, r, m, isFirst ? FIRST_ID : randomId(state));
   const marker = observed ? null : isFirst ? { ...next, term: 0, kind: 'auto' as const } : next;
+  r.prior = { ...r.doc };
+  state.tentative.push(r.name);
   r.doc = {
     ...r.doc,
     target: to,

@@ -340,6 +340,7 @@ export class Checkers {
     this.trace(`${r.name}| ${entry.kind}: ${entry.sentence}`);
     if (entry.kind === 'health') return this.#health(r, entry.data as never, at);
     if (entry.record === null) {
+      if (entry.kind === 'store') this.#catchUp(r, log);
       if (entry.kind === 'freeze') log.frozen = true;
       if (entry.kind === 'unfreeze') log.frozen = false;
       return;
@@ -378,6 +379,18 @@ export class Checkers {
         rec.open = null;
         rec.lastSwitchAt = at;
         return;
+    }
+  }
+
+  /** What the journal could not be told while the store was away is asked of the status. */
+  #catchUp(r: Replica, log: ReplicaLog): void {
+    const status = r.controller?.status();
+    for (const o of status?.origins ?? []) {
+      log.health.set(o.name, { health: o.health, at: o.sinceAt });
+    }
+    for (const record of status?.records ?? []) {
+      const rec = this.#recordLog(r, record.name);
+      rec.pinnedUntil = record.pin === null ? 'none' : record.pin.untilAt;
     }
   }
 

@@ -60,6 +60,8 @@ export class SimCoordinator implements Coordinator {
 
   start(tell: (event: LeaseEvent) => void): void {
     this.#tell = tell;
+    // Whoever is not alone says so first: what others write meanwhile is then no stranger's.
+    tell({ kind: 'lost', why: 'competing for the lease' });
     this.#renew();
   }
 

@@ -368,9 +368,12 @@ class World {
     for (const o of leader.controller!.status().origins) {
       if (o.health !== 'up') this.#checkers.fail('recovery-is-seen', `${o.name} is ${o.health}`);
     }
-    const waits = new Set(['deposed', 'missing', 'disagreement', 'foreign', 'unreadable']);
+    const waits = new Set(['missing', 'disagreement', 'foreign', 'unreadable']);
     for (const r of leader.controller!.status().records) {
       if (r.mode === 'observe' || waits.has(r.stay.reason)) continue;
+      if (r.stay.reason === 'deposed') {
+        this.#checkers.fail('rule-14-its-own-group-deposes-nobody', `${leader.name}: ${r.name}`);
+      }
       for (const p of r.providers) {
         const isBehind = this.#behind().some((b) => b === `${r.name} at ${p.provider}`);
         if (!isBehind || p.stage === 'diverged' || p.stage === 'untouched') continue;
