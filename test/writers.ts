@@ -246,7 +246,7 @@ async function write(
   writer: Writer,
   provider: Provider,
   record: RecordConfig,
-  hooks: { said(word: string): void; again(): Promise<boolean> },
+  hooks: { readonly isStrict: boolean; said(word: string): void; again(): Promise<boolean> },
 ): Promise<End> {
   for (let attempt = 0; attempt < attemptsMax; attempt++) {
     // Whatever went before, `uncertain` above all: nothing is written that was not read anew.
@@ -260,14 +260,19 @@ async function write(
     if (p.kind === 'yield') return 'deposed';
     if (p.kind === 'rival') return 'rival';
     if (p.kind === 'refuse') throw new Error(`refused: ${p.sentence}`);
-    if (p.kind === 'in-step') {
+    const isOwn = seen.markers[0] === formatMarker(writer.wanted.marker);
+    if (p.kind === 'in-step' && isOwn) {
       writer.won = true;
       if (await hooks.again()) continue;
       return 'in-step';
     }
-    // Two first writers share an id: to the one that never won this is the other's record.
-    if (p.kind === 'drift' && writer.wanted.marker.id === firstId && !writer.won) return 'drift';
-    if (p.kind === 'drift') hooks.said('plan drift under our marker');
+    // All first markers bear one id: to the one that came second this is the other's record.
+    if (p.kind === 'in-step' || (p.kind === 'drift' && !isOwn)) return 'drift';
+    if (p.kind === 'drift') {
+      // Where value and marker change together this was read half before and half after a change.
+      hooks.said('read drift under our marker');
+      if (hooks.isStrict) continue;
+    }
     const [result] = await provider.write([p.change], AbortSignal.timeout(20_000));
     if (result!.ok) hooks.said('write ok');
     else {
@@ -353,6 +358,7 @@ class Play {
     const other = this.#writers[1 - writer.who]!;
     let looks = 0;
     writer.end = await write(writer, provider, this.#record, {
+      isStrict: this.#stage.isStrict,
       said: (word) => this.#count('said', word),
       // Whoever is in force goes on looking while another one may still write.
       again: async () => {
@@ -452,6 +458,7 @@ class Play {
       account.vendor.edit(`_detour-epoch.${this.#record.name}`, 'TXT', null);
     }
     const end = await write(inForce, this.#stage.direct, this.#record, {
+      isStrict: this.#stage.isStrict,
       said: () => {},
       again: async () => false,
     });
