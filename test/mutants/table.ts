@@ -1265,10 +1265,8 @@ function laneWorks`,
     edits: [
       {
         file: steer,
-        find: `  if (ahead.kind === 'operator') {
-    force`,
-        replace: `  if (ahead.kind !== null) {
-    force`,
+        find: `  if (ahead.kind === 'operator' || isOfGroup(state, ahead)) return`,
+        replace: `  if (ahead.kind !== null) return`,
       },
     ],
   },

@@ -23,10 +23,11 @@ export interface Plan {
 
 const MINUTE = 60_000;
 /** Regular probes of one world, about. */
-const PROBES = 15_000;
+const PROBES = 5_000;
 
 export function drawPlan(c: Chance): Plan {
-  const durationMs = c.spread(10 * MINUTE, 360 * MINUTE);
+  // Ten minutes to six hours, most of them short: faults come in minutes.
+  const durationMs = Math.round(10 * MINUTE * 36 ** (c.next() * c.next()));
   const providers = ['va', 'vb', 'vc'].slice(0, c.int(1, 3));
   const chosen = c.some(Object.keys(faultKinds) as FaultName[], c.pick([0.1, 0.25, 0.5]));
   const replicas = c.pick([1, 1, 2, 2, 3]);
@@ -64,7 +65,7 @@ function drawConfig(c: Chance, providers: readonly string[], watchedMs: number):
     }),
   );
   const watched = (names.length + services.length) * paths.length + extra.length;
-  return coreConfig({
+  const config = coreConfig({
     origins,
     paths,
     extra,
@@ -85,6 +86,8 @@ function drawConfig(c: Chance, providers: readonly string[], watchedMs: number):
     },
     records: drawRecords(c, names, providers),
   });
+  const perSecond = c.pick([2, 10, 40]);
+  return { ...config, confirm: { burst: c.pick([20, 100, 400]), perSecond } };
 }
 
 /** Large and long worlds look less often, so that every seed costs about the same. */

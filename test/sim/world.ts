@@ -376,7 +376,7 @@ class World {
       }
       for (const p of r.providers) {
         const isBehind = this.#behind().some((b) => b === `${r.name} at ${p.provider}`);
-        if (!isBehind || p.stage === 'diverged' || p.stage === 'untouched') continue;
+        if (!isBehind || p.problem !== null || p.stage === 'untouched') continue;
         const where = `${r.name} at ${p.provider} is ${p.stage}: ${p.problem}`;
         this.#checkers.fail('rule-16-converges-or-says-why', where);
       }
@@ -397,7 +397,7 @@ class World {
       else if (r.target === null) leader.command({ kind: 'adopt', ...base, target, create: true });
       else if (r.providers.some((p) => p.problem?.includes('without a marker'))) {
         leader.command({ kind: 'adopt', ...base, target, create: true });
-      } else if (r.providers.some((p) => p.stage === 'diverged' || p.stage === 'untouched')) {
+      } else if (r.providers.some((p) => p.problem !== null || p.stage === 'untouched')) {
         const order = { forMs: 60_000, force: true, dryRun: false };
         leader.command({ kind: 'switch', ...base, target, ...order });
       }
