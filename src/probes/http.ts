@@ -26,7 +26,7 @@ import {
   type StatusRange,
   statusExpectation,
 } from './expect.ts';
-import { type Trip, travel, wayOf } from './path.ts';
+import { type Destination, type Take, type Trip, type Trust, travel, wayOf } from './path.ts';
 import { type Keys, sign, signable } from './sign.ts';
 import { type Answer, blind, fail } from './words.ts';
 
@@ -389,9 +389,9 @@ interface Reply {
   readonly cut: boolean;
 }
 
-/** A request ready to be sent; `text` is all of it. */
+/** A request ready to be sent, and where to; `text` is all of it. */
 interface Message {
-  readonly url: URL;
+  readonly there: Place;
   readonly text: string;
 }
 
@@ -411,9 +411,9 @@ function exchanger(asked: HttpSettings, secrets: Secrets): (trip: Trip) => Promi
   const url = urlOf(asked);
   const isSame = !asked.cacheBust && asked.sign === undefined;
   const same = isSame ? write(asked, { url, origin: url, method: asked.method }, secrets, 0) : null;
-  return async (trip) => {
+  return (trip) => {
     const message = same ?? writeAnew(asked, secrets, trip.wall());
-    return judge(trip, asked, await converse(trip, asked, message));
+    return converse(trip, asked, message).then((reply) => judge(trip, asked, reply));
   };
 }
 
@@ -434,48 +434,60 @@ function write(asked: HttpSettings, hop: Hop, secrets: Secrets, wall: number): M
   };
   const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
   const target = `${url.pathname}${url.search}`;
-  return { url, text: `${method} ${target} HTTP/1.1\r\n${lines.join('')}\r\n` };
+  const text = `${method} ${target} HTTP/1.1\r\n${lines.join('')}\r\n`;
+  return { there: placeOf(asked, hop, true), text };
 }
 
-/** Sends one request over a connection of its own and reads the answer. */
-async function converse(trip: Trip, asked: HttpSettings, { url, text }: Message): Promise<Reply> {
-  const reader = new AnswerReader(asked.method, asked.maxBytes);
-  let take = (_: Buffer) => {};
-  const hop = { origin: url, url, method: asked.method };
-  const socket = await connect(trip, asked, hop, true, (bytes) => take(bytes));
-  trip.stage = 'answer';
-  const from = performance.now();
-  try {
-    await new Promise<void>((resolve, reject) => {
-      take = (bytes) => {
-        try {
-          if (reader.take(bytes)) resolve();
-        } catch (error) {
-          reject(error);
+/**
+ * Sends one request over a connection of its own and reads the answer. Most probes are this and
+ * nothing else, so it takes one promise and few listeners.
+ */
+function converse(trip: Trip, asked: HttpSettings, { there, text }: Message): Promise<Reply> {
+  return new Promise((resolve, reject) => {
+    const reader = new AnswerReader(asked.method, asked.maxBytes);
+    let from = 0;
+    let isDone = false;
+    const broke = (error: unknown) => {
+      if (isDone) return;
+      isDone = true;
+      if (reader.head === null && from > 0) trip.note('firstByteMs', from);
+      reject(error);
+    };
+    const done = () => {
+      isDone = true;
+      const { status, date } = reader.head!;
+      resolve({ status, date, body: reader.body(), cut: reader.cut });
+    };
+    const take = (bytes: Buffer) => {
+      if (isDone) return;
+      try {
+        const isWhole = reader.take(bytes);
+        if (reader.head !== null && trip.stage !== 'body') {
+          trip.note('firstByteMs', from);
+          trip.stage = 'body';
         }
-        if (trip.stage === 'body' || reader.head === null) return;
-        trip.note('firstByteMs', from);
-        trip.stage = 'body';
-      };
-      const ended = () => {
-        if (reader.finish()) return resolve();
-        const code = reader.head === null ? 'ECONNRESET' : 'ERR_STREAM_PREMATURE_CLOSE';
-        reject(Object.assign(new Error('the connection was closed'), { code }));
-      };
-      socket.on('data', (bytes: Buffer) => take(bytes));
+        if (isWhole) done();
+      } catch (error) {
+        broke(error);
+      }
+    };
+    const ended = () => {
+      if (isDone) return;
+      if (reader.finish()) return done();
+      const code = reader.head === null ? 'ECONNRESET' : 'ERR_STREAM_PREMATURE_CLOSE';
+      broke(Object.assign(new Error('the connection was closed'), { code }));
+    };
+    const connected = (socket: Duplex) => {
+      trip.stage = 'answer';
+      from = performance.now();
+      if (there.trust !== null || !trip.isDirect) socket.on('data', take);
       socket.on('end', ended);
-      socket.on('error', reject);
+      socket.on('error', broke);
       socket.on('close', ended);
       socket.write(text, 'latin1');
-    });
-  } catch (error) {
-    if (reader.head === null) trip.note('firstByteMs', from);
-    throw error;
-  } finally {
-    take = () => {};
-  }
-  const { status, date } = reader.head!;
-  return { status, date, body: reader.body(), cut: reader.cut };
+    };
+    open(trip, there, take).then(connected).catch(broke);
+  });
 }
 
 /** Asks by node-fetch from hop to hop: the last one's answer, or why there is none. */
@@ -523,7 +535,7 @@ async function request(
     connected = resolve;
   });
   agent.open = async () => {
-    const socket = await connect(trip, asked, hop, home);
+    const socket = await open(trip, placeOf(asked, hop, home));
     trip.stage = 'answer';
     connected();
     return socket;
@@ -587,22 +599,27 @@ function authorization(
   };
 }
 
-async function connect(
-  trip: Trip,
-  asked: HttpSettings,
-  { origin, url }: Hop,
-  home: boolean,
-  take?: (bytes: Buffer) => void,
-): Promise<Duplex> {
+/** Where a connection goes, and whom it has to find there. */
+interface Place {
+  readonly to: Destination;
+  /** null: no TLS. */
+  readonly trust: Trust | null;
+}
+
+/** `home`: the connection goes where the configured URL leads, whatever name a redirect uses. */
+function placeOf(asked: HttpSettings, { origin, url }: Hop, home: boolean): Place {
   const secure = url.protocol === 'https:';
-  // At home the connection goes where the configured URL leads, whatever name a redirect uses.
   const host = bareHost(home ? origin : url);
   const port = url.port === '' ? (secure ? 443 : 80) : Number(url.port);
   const to = { host, port, address: home ? asked.address : undefined };
-  if (!secure) return trip.connect(to, take);
-  const socket = await trip.connect(to);
+  if (!secure) return { to, trust: null };
   const name = (home ? asked.host : undefined) ?? bareHost(url);
-  return trip.secure(socket, { name, ca: asked.ca, alpn: ['http/1.1'] });
+  return { to, trust: { name, ca: asked.ca, alpn: ['http/1.1'] } };
+}
+
+async function open(trip: Trip, { to, trust }: Place, take?: Take): Promise<Duplex> {
+  if (trust === null) return trip.connect(to, take);
+  return trip.secure(await trip.connect(to), trust);
 }
 
 /** Without the brackets of an IPv6 address. */

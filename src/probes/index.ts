@@ -119,24 +119,22 @@ export function createProber(
   }
 
   return {
-    async probe(check, path, signal) {
+    probe(check, path, signal) {
       if (signal.aborted || closed) {
-        return bare(blind('aborted', 'the probe was called off'));
+        return Promise.resolve(bare(blind('aborted', 'the probe was called off')));
       }
       if (counts.inFlight >= inFlightMax) {
         counts.shed++;
-        return bare(blind('shed', `${inFlightMax} probes were under way already`));
+        return Promise.resolve(bare(blind('shed', `${inFlightMax} probes were under way already`)));
       }
-      counts.inFlight++;
       try {
         const { asker, timeoutMs } = askerOf(check, path);
-        return await guarded(asker, timeoutMs, signal, running);
+        counts.inFlight++;
+        return guarded(asker, timeoutMs, signal, running, () => counts.inFlight--);
       } catch (error) {
-        if (error instanceof Told) return bare(error.answer);
+        if (error instanceof Told) return Promise.resolve(bare(error.answer));
         const word = error instanceof SecretError ? 'secret' : 'internal';
-        return bare(blind(word, messageOf(error)));
-      } finally {
-        counts.inFlight--;
+        return Promise.resolve(bare(blind(word, messageOf(error))));
       }
     },
     close() {
@@ -155,6 +153,8 @@ export function createProber(
  * a signal walks along all the others: so a signal is listened to once, for all of them.
  */
 class Running {
+  /** Of probes that ended by themselves: nobody listens to them, and to make one costs more. */
+  readonly spare: AbortController[] = [];
   readonly #all = new Set<() => void>();
   readonly #bySignal = new WeakMap<AbortSignal, Set<() => void>>();
 
@@ -188,15 +188,21 @@ function guarded(
   timeoutMs: number,
   signal: AbortSignal,
   running: Running,
+  ended: () => void,
 ): Promise<ProbeResult> {
   return new Promise((resolve) => {
-    const own = new AbortController();
+    const own = running.spare.pop() ?? new AbortController();
+    let isOpen = true;
     const settle = (result: ProbeResult) => {
+      if (!isOpen) return;
+      isOpen = false;
       clearTimeout(timer);
       running.remove(signal, callOff);
+      ended();
       resolve(result);
     };
     const giveUp = (answer: Answer) => {
+      if (!isOpen) return;
       settle(bare(answer));
       own.abort(isOver);
     };
@@ -213,7 +219,9 @@ function guarded(
       if (!known || typeof result.reason !== 'string' || typeof result.detail !== 'string') {
         return giveUp(blind('internal', 'the check answered with something that is no result'));
       }
-      settle({ ...result, detail: clause(result.detail) });
+      if (isOpen) running.spare.push(own);
+      const detail = clause(result.detail);
+      settle(detail === result.detail ? result : { ...result, detail });
     };
     try {
       Promise.resolve(asker.ask(own.signal)).then(answered, broke);

@@ -49,6 +49,9 @@ export interface Trust {
   readonly alpn: readonly string[];
 }
 
+/** Is handed bytes as they come, to be used before it returns. */
+export type Take = (bytes: Buffer) => void;
+
 /** Why the trip's signal is aborted; made once, because a stack costs a tenth of a plain probe. */
 export const isOver = new Error('the probe is over');
 
@@ -156,9 +159,12 @@ export function travel(
     }, timeoutMs);
     if (signal.aborted) return abort();
     signal.addEventListener('abort', abort, { once: true });
-    Promise.resolve(trip)
-      .then(go)
-      .then(settle, (error: unknown) => settle(trip.blame(error)));
+    const broke = (error: unknown) => settle(trip.blame(error));
+    try {
+      go(trip).then(settle, broke);
+    } catch (error) {
+      broke(error);
+    }
   });
 }
 
@@ -201,19 +207,27 @@ export class Trip {
     return Date.now();
   }
 
+  /** Whether nothing stands between this machine and the other end. */
+  get isDirect(): boolean {
+    return this.#way.spec.kind === 'direct';
+  }
+
   /**
    * A fresh connection, in place of the one before. Rejects with what the system said, or Told.
-   * `take` spares a reader what a stream costs: where the connection leads straight to the
-   * destination, it is handed the bytes as they come, to be used before it returns; elsewhere they
-   * come as the socket's `data`. Nothing can be laid over a connection that has it.
+   * `take` spares a reader what a stream costs: on a direct path it is handed the bytes, elsewhere
+   * they come as the socket's `data`. Nothing can be laid over a connection that has it.
    */
-  connect(to: Destination, take?: (bytes: Buffer) => void): Promise<net.Socket> {
+  connect(to: Destination, take?: Take): Promise<net.Socket> {
+    this.hangUp();
+    const { spec } = this.#way;
+    const literal = to.address ?? (net.isIP(to.host) ? to.host : null);
+    if (spec.kind === 'direct' && spec.localAddress === null && literal !== null) {
+      this.#peer = printHostPort(literal, to.port);
+      return this.#dialFirst([{ address: literal, family: net.isIP(literal) }], to.port, take);
+    }
+    this.#peer = printHostPort(to.host, to.port);
     return this.#noting(async () => {
-      this.hangUp();
-      this.#peer = printHostPort(to.host, to.port);
-      const { spec } = this.#way;
       const direct = spec.kind === 'direct';
-      const literal = to.address ?? (net.isIP(to.host) ? to.host : null);
       if (!direct && (literal !== null || spec.resolver === null)) {
         return this.#through({ host: literal ?? to.host, port: to.port });
       }
@@ -223,10 +237,7 @@ export class Trip {
       // The far end dials by itself, so it is given one.
       const first = addresses.find(({ family }) => family === 4) ?? addresses[0]!;
       if (!direct) return this.#through({ host: first.address, port: to.port });
-      this.stage = 'connect';
-      const socket = await this.time('connectMs', () =>
-        this.#dial(addresses, to.port, this.#sockets, take),
-      );
+      const socket = await this.#dialFirst(addresses, to.port, take);
       if (addresses.length > 1) {
         this.#peer = printHostPort(socket.remoteAddress ?? first.address, to.port);
       }
@@ -410,40 +421,57 @@ export class Trip {
     }
   }
 
-  async #dial(
+  /** The trip's own connection straight from here, timed. */
+  #dialFirst(
     addresses: readonly LookupAddress[],
     port: number,
-    into = this.#sockets,
-    take?: (bytes: Buffer) => void,
+    take: Take | undefined,
+  ): Promise<net.Socket> {
+    this.stage = 'connect';
+    const from = performance.now();
+    return this.#dial(addresses, port, this.#sockets, take).then(
+      (socket) => {
+        this.note('connectMs', from);
+        return socket;
+      },
+      (error: unknown) => {
+        this.note('connectMs', from);
+        this.#fault ??= error;
+        throw error;
+      },
+    );
+  }
+
+  #dial(
+    addresses: readonly LookupAddress[],
+    port: number,
+    into: Sockets,
+    take?: Take,
   ): Promise<net.Socket> {
     // The trip may have ended while the proxy's name was looked up.
-    if (into.isOver) throw isOver;
+    if (into.isOver) return Promise.reject(isOver);
     const { spec } = this.#way;
     const tried = addresses.slice(0, addressesMax);
-    const to =
-      tried.length === 1
-        ? { host: tried[0]!.address, port }
-        : {
-            host: 'several',
-            port,
-            lookup: ((_host, _options, done) => done(null, tried)) as net.LookupFunction,
-            autoSelectFamily: true,
-            // The default of 250 ms gives up on distant origins that are well.
-            autoSelectFamilyAttemptTimeout: Math.max(250, Math.floor(this.#timeoutMs / 3)),
-          };
-    const local = spec.kind === 'direct' ? spec.localAddress : null;
-    const socket = net.connect({
-      ...to,
-      ...(local === null ? {} : { localAddress: local }),
-      ...(take === undefined ? {} : { onread: handing(take) }),
-    });
-    this.#keep(socket, into);
-    await happens(socket, 'connect');
-    // Linux lets a socket connect to itself where nobody listens on a port of the ephemeral range.
-    if (socket.localPort === port && socket.localAddress === socket.remoteAddress) {
-      throw Object.assign(new Error('connected to itself'), { code: 'ECONNREFUSED' });
+    const options: net.TcpNetConnectOpts = { host: tried[0]!.address, port };
+    if (tried.length > 1) {
+      options.host = 'several';
+      options.lookup = ((_host, _options, done) => done(null, tried)) as net.LookupFunction;
+      options.autoSelectFamily = true;
+      // The default of 250 ms gives up on distant origins that are well.
+      options.autoSelectFamilyAttemptTimeout = Math.max(250, Math.floor(this.#timeoutMs / 3));
     }
-    return socket;
+    if (spec.kind === 'direct' && spec.localAddress !== null) {
+      options.localAddress = spec.localAddress;
+    }
+    if (take !== undefined) options.onread = handing(take);
+    const socket = net.connect(options);
+    this.#keep(socket, into);
+    return happens(socket, 'connect').then(() => {
+      if (isItself(socket, port)) {
+        throw Object.assign(new Error('connected to itself'), { code: 'ECONNREFUSED' });
+      }
+      return socket;
+    });
   }
 
   async #shake(
@@ -489,21 +517,20 @@ export class Trip {
 /** What was opened for one purpose; after its end nothing can be opened for it any more. */
 class Sockets {
   isOver = false;
-  readonly #open = new Set<net.Socket>();
+  readonly #open: net.Socket[] = [];
 
   add(socket: net.Socket): void {
-    this.#open.add(socket);
+    this.#open.push(socket);
   }
 
   has(socket: net.Socket): boolean {
-    return this.#open.has(socket);
+    return this.#open.includes(socket);
   }
 
   hangUp(): void {
     // What lies on top first: Node 24 ends with a segmentation fault when the socket below a TLS
     // one is destroyed before it, right after its handshake.
-    for (const socket of [...this.#open].reverse()) socket.destroy();
-    this.#open.clear();
+    for (let top = this.#open.pop(); top !== undefined; top = this.#open.pop()) top.destroy();
   }
 
   end(): void {
@@ -544,10 +571,19 @@ function secureContext(ca: string | undefined): tls.SecureContext {
   return made;
 }
 
+/**
+ * Linux lets a socket connect to itself where nobody listens on a port of the ephemeral range,
+ * which never reaches below 1024.
+ */
+function isItself(socket: net.Socket, port: number): boolean {
+  if (port < 1024) return false;
+  return socket.localPort === port && socket.localAddress === socket.remoteAddress;
+}
+
 /** What every connection reads into: filled and handed on in one go, so one does for all. */
 const readInto = Buffer.allocUnsafeSlow(65_536);
 
-function handing(take: (bytes: Buffer) => void): net.OnReadOpts {
+function handing(take: Take): net.OnReadOpts {
   return {
     buffer: readInto,
     callback: (count, bytes) => {
