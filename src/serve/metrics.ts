@@ -359,10 +359,9 @@ function createCounters(registry: Registry) {
 
   // What a reload takes out of the configuration must not be told of for ever.
   const probed = series<{ check: CheckId; path: string }>((labels) => {
-    for (const outcome of ['pass', 'fail', 'blind'] satisfies Outcome[]) {
-      probes.remove({ ...labels, outcome });
-    }
+    for (const outcome of outcomes) probes.remove({ ...labels, outcome });
   });
+  const tallies = new Map<CheckId, Map<string, Tally>>();
   const timed = series<{ check: CheckId }>((labels) => probeSeconds.remove(labels));
   const called = series<Call>((labels) => {
     calls.remove({ ...labels });
@@ -372,8 +371,14 @@ function createCounters(registry: Registry) {
 
   const observer: Required<Observer> = {
     probed(check: CheckId, path: string, observation: Observation) {
-      if (!probed.admit({ check, path }) || !timed.admit({ check })) return;
-      probes.inc({ check, path, outcome: observation.outcome });
+      let tally = tallies.get(check)?.get(path);
+      if (tally === undefined) {
+        if (!probed.admit({ check, path }) || !timed.admit({ check })) return;
+        tally = { pass: 0, fail: 0, blind: 0 };
+        const byPath = tallies.get(check) ?? new Map<string, Tally>();
+        tallies.set(check, byPath.set(path, tally));
+      }
+      tally[observation.outcome]++;
       const seconds = Math.max(0, observation.endedAt - observation.startedAt) / 1000;
       probeSeconds.observe({ check }, seconds);
     },
@@ -398,8 +403,21 @@ function createCounters(registry: Registry) {
     },
   };
 
+  /** Hands over what was tallied since the last scrape. */
+  function settle(): void {
+    for (const [check, byPath] of tallies) {
+      for (const [path, tally] of byPath) {
+        for (const outcome of outcomes) {
+          if (tally[outcome] > 0) probes.inc({ check, path, outcome }, tally[outcome]);
+        }
+      }
+    }
+    tallies.clear();
+  }
+
   /** Forgets the series of what is configured no more; switches are counted from 0, not from 1. */
   function align(view: StatusView): void {
+    settle();
     const checks = new Set(view.origins.flatMap((o) => o.checks.map((c) => c.id)));
     const probing = new Set(view.origins.flatMap((o) => o.checks.map((c) => `${c.id} ${c.path}`)));
     const providers = new Set(view.lanes.map((lane) => lane.provider));
@@ -416,6 +434,11 @@ function createCounters(registry: Registry) {
   }
   return { observer, align };
 }
+
+/** Thousands of probes a second are counted here, and told to the registry at a scrape. */
+type Tally = Record<Outcome, number>;
+
+const outcomes: readonly Outcome[] = ['pass', 'fail', 'blind'];
 
 interface Call {
   readonly provider: string;
