@@ -114,6 +114,12 @@ const rcodes =
 /** Questions under way on one connection. */
 const pipelineMax = 200;
 
+/**
+ * Records of one message. The library follows each name's chain of pointers to its end, and a
+ * message of 64 KB can lead thousands of records down the same thousands of them: half a second.
+ */
+const recordsMax = 500;
+
 // ---------------------------------------------------------------- one question, one server
 
 /**
@@ -381,8 +387,11 @@ export function fitsWire(name: Name): boolean {
   return labels.every((l) => l.length > 0 && Buffer.byteLength(l) <= 63);
 }
 
-/** A DNS message, or null for bytes that are none. Never throws. */
+/** A DNS message, or null for bytes that are none, or too many records. Never throws. */
 export function decode(bytes: Buffer): Message | null {
+  if (bytes.length < 12) return null;
+  const records = bytes.readUInt16BE(6) + bytes.readUInt16BE(8) + bytes.readUInt16BE(10);
+  if (bytes.readUInt16BE(4) + records > recordsMax) return null;
   let raw: ReturnType<typeof packet.decode> & { readonly opcode?: string };
   try {
     raw = packet.decode(bytes);
