@@ -11,14 +11,15 @@ import type { Config } from './config.ts';
 import { Controller, closeAll } from './controller.ts';
 import { type AuditFinding, type AuditReport, countOf } from './core/audit.ts';
 import type { Entry, Json, Reply } from './core/model.ts';
+import { storedProblem } from './core/stored.ts';
 import { createLog, type Log } from './log.ts';
-import type { Observer, Store } from './ports.ts';
+import type { Observer } from './ports.ts';
 import { serveControl } from './serve/control.ts';
 import type { Desk, Served } from './serve/desk.ts';
 import { serveHttp } from './serve/http.ts';
 import { createMetrics } from './serve/metrics.ts';
 import { LockError, lockStateDirectory } from './store/lock.ts';
-import { openSqliteStore } from './store/sqlite.ts';
+import { damaged, openSqliteStore, type SqliteStore } from './store/sqlite.ts';
 
 /** Journal words that a person should see as warnings. */
 const WARN: ReadonlySet<string> = new Set([
@@ -73,11 +74,13 @@ export async function runDaemon(
 async function serve(
   configPath: string,
   config: Config,
-  store: Store,
+  store: SqliteStore,
   log: Log,
   version: string,
 ): Promise<number> {
   const { docs, at } = store.load();
+  const problem = storedProblem(docs);
+  if (problem !== null) throw damaged(store.file, problem);
   const clock = createClock(at);
   const term = Number(docs['term'] ?? 0) + 1;
   store.commit({ at: clock.now(), wall: clock.wall(), entries: [], docs: [['term', term]] });

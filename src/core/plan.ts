@@ -25,8 +25,9 @@ export function formatMarker(m: Marker): string {
   );
 }
 
+// Each marker has one text: numbers have no leading zero.
 const MARKER =
-  /^detour=1 cluster=([a-z0-9-]{1,63}) epoch=(\d{1,15}) id=([a-z0-9]{1,32}) term=(\d{1,15}) kind=(auto|operator) target=([a-z0-9-]{1,63}) pin=(none|unlimited|\d{1,15})$/;
+  /^detour=1 cluster=([a-z0-9-]{1,63}) epoch=(0|[1-9]\d{0,14}) id=([a-z0-9]{1,32}) term=(0|[1-9]\d{0,14}) kind=(auto|operator) target=([a-z0-9-]{1,63}) pin=(none|unlimited|0|[1-9]\d{0,14})$/;
 
 /** The marker a text says, or null when it is no marker of Detour's. */
 export function parseMarker(text: string): Marker | null {

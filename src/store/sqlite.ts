@@ -259,7 +259,8 @@ function identityOf(path: string): string {
   return stat ? `${stat.dev}:${stat.ino}` : 'none';
 }
 
-function damaged(file: string, what: string): StoreError {
+/** What to say of a file whose content cannot be believed, with the cure. */
+export function damaged(file: string, what: string): StoreError {
   return new StoreError(
     `${file} is damaged (${what}): restore it from a backup, or move it aside together with its ` +
       '-wal and -shm files and start again; targets and epochs are then read back from the ' +

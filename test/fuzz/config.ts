@@ -26,6 +26,7 @@ export const config = target<Input>({
 class Config implements Stand<Input> {
   readonly #example = readFileSync(new URL('../../deploy/example.yaml', import.meta.url), 'utf8');
   readonly #lines = this.#example.split('\n');
+  #turn = 0;
   readonly #schema = JSON.stringify(jsonSchema(tables));
 
   draw(dice: Dice): Input {
@@ -79,6 +80,7 @@ class Config implements Stand<Input> {
       parseConfig(text, 'detour.yaml', tables),
     );
     check(parsed, text);
+    if (++this.#turn % 50 !== 1) return;
     const same = JSON.stringify(jsonSchema(tables)) === this.#schema;
     demand(same, 'the JSON Schema changed with what was read');
   }

@@ -124,7 +124,7 @@ export async function replay({ open }: Target, input: unknown): Promise<void> {
 /** The kept inputs of a target, by their file names. */
 export function kept(name: string): readonly { readonly file: string; readonly input: unknown }[] {
   return readdirSync(folder)
-    .filter((file) => new RegExp(`^${name}-[0-9a-f]{12}\\.json$`).test(file))
+    .filter((file) => new RegExp(`^${name}-[0-9a-f]{12}$`).test(file))
     .map((file) => ({ file, input: JSON.parse(readFileSync(new URL(file, folder), 'utf8')) }));
 }
 
@@ -134,7 +134,7 @@ const folder = new URL('./found/', import.meta.url);
 function keep(name: string, input: unknown): string {
   const text = JSON.stringify(input);
   const hash = createHash('sha256').update(text).digest('hex').slice(0, 12);
-  const file = `${name}-${hash}.json`;
+  const file = `${name}-${hash}`;
   mkdirSync(folder, { recursive: true });
   writeFileSync(new URL(file, folder), `${text}\n`);
   return file;

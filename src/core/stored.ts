@@ -1,0 +1,116 @@
+// Whether documents of the store are what Detour writes. SQLite sees a damaged page, not a damaged
+// value, and a core that starts from a document of another shape fails later, somewhere, again and
+// again. This only looks: it must never mend a document, because what it would put in the place of
+// a pin or a budget is an invention. A field that is missing is the work of an earlier version.
+
+import type { Json } from './model.ts';
+
+type Check = (value: unknown) => boolean;
+type Fields = Readonly<Record<string, Check>>;
+
+const isText: Check = (value) => typeof value === 'string';
+const isTime: Check = (value) => typeof value === 'number' && Number.isFinite(value);
+const isFlag: Check = (value) => typeof value === 'boolean';
+const isCount: Check = (value) => Number.isSafeInteger(value) && (value as number) >= 0;
+
+const orNull =
+  (check: Check): Check =>
+  (value) =>
+    value === null || check(value);
+
+const oneOf =
+  (...words: readonly string[]): Check =>
+  (value) =>
+    words.includes(value as string);
+
+const listOf =
+  (check: Check): Check =>
+  (value) =>
+    Array.isArray(value) && value.every(check);
+
+const mapOf =
+  (check: Check): Check =>
+  (value) =>
+    isObject(value) && Object.values(value).every(check);
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** The name of the first field that is not what it must be; null when all are. */
+function wrongField(value: Readonly<Record<string, unknown>>, fields: Fields): string | null {
+  const wrong = Object.entries(fields).find(
+    ([name, check]) => Object.hasOwn(value, name) && !check(value[name]),
+  );
+  return wrong?.[0] ?? null;
+}
+
+const whole =
+  (fields: Fields): Check =>
+  (value) =>
+    isObject(value) &&
+    Object.keys(fields).every((name) => Object.hasOwn(value, name)) &&
+    wrongField(value, fields) === null;
+
+const freezeFields: Fields = { reason: isText, by: isText, sinceAt: isTime };
+
+const isMarker = whole({
+  cluster: isText,
+  epoch: isCount,
+  id: isText,
+  term: isCount,
+  kind: oneOf('auto', 'operator'),
+  target: isText,
+  untilWall: orNull(isTime),
+  pinned: isFlag,
+});
+
+const isPin = whole({
+  target: isText,
+  reason: isText,
+  by: isText,
+  sinceAt: isTime,
+  untilAt: orNull(isTime),
+});
+
+const recordFields: Fields = {
+  target: orNull(isText),
+  cname: orNull(isText),
+  marker: orNull(isMarker),
+  epochMax: isCount,
+  decidedAt: orNull(isTime),
+  endedAt: orNull(isTime),
+  pin: orNull(isPin),
+  switches: listOf(isTime),
+  overspentAt: orNull(isTime),
+  quietSinceAt: isTime,
+  deposed: orNull(isMarker),
+  freeze: orNull(whole(freezeFields)),
+  claims: mapOf(oneOf('any', 'configured')),
+  adopted: isFlag,
+};
+
+/**
+ * Names the first document that Detour cannot have written: `document record/www.example.net.: its
+ * switches are not what Detour writes`. Null when all are sound. Quotes no value.
+ */
+export function storedProblem(docs: Readonly<Record<string, Json>>): string | null {
+  for (const [key, value] of Object.entries(docs)) {
+    const wrong = problemOf(key, value);
+    if (wrong !== null) return `document ${key.slice(0, 300)}: ${wrong}`;
+  }
+  return null;
+}
+
+function problemOf(key: string, value: Json): string | null {
+  const strange = 'it is not what Detour writes';
+  if (key.startsWith('record/')) {
+    if (!isObject(value)) return strange;
+    const field = wrongField(value, recordFields);
+    return field === null ? null : `its ${field} is not what Detour writes`;
+  }
+  if (key === 'term') return isCount(value) ? null : strange;
+  if (key === 'freeze') return whole(freezeFields)(value) ? null : strange;
+  if (!key.startsWith('drain/')) return null;
+  return whole({ ...freezeFields, what: isText })(value) ? null : strange;
+}
