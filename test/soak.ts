@@ -12,7 +12,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import type { Command, Reply } from '../src/core/model.ts';
 import type { StatusView } from '../src/core/view.ts';
-import { call, checkJournal, seeded, status, watchAnswers } from './parts/daemon.ts';
+import { checkJournal, mustCall, seeded, status, watchAnswers } from './parts/daemon.ts';
 import {
   type RunningLab,
   socketOf,
@@ -28,6 +28,7 @@ const growthMost = 1.05;
 const judgedFromMinutes = 20;
 const calmEveryMs = 120_000;
 const calmBoundMs = 90_000;
+const commandBoundMs = 20_000;
 const sampleMs = 1_000;
 const processHz = 100;
 
@@ -41,6 +42,7 @@ export interface SoakReport {
   readonly journalled: number;
   readonly calms: number;
   readonly slowestCalmMs: number;
+  readonly slowestCommandMs: number;
   readonly samples: readonly Sample[];
 }
 
@@ -109,7 +111,14 @@ class Run {
   readonly #socket: string;
   readonly #daemon: ReturnType<typeof startDaemon>;
   readonly #samples: Sample[] = [];
-  readonly #counts = { faults: 0, commands: 0, reloads: 0, calms: 0, slowestCalmMs: 0 };
+  readonly #counts = {
+    faults: 0,
+    commands: 0,
+    reloads: 0,
+    calms: 0,
+    slowestCalmMs: 0,
+    slowestCommandMs: 0,
+  };
   #watches: { stop: () => Promise<number> }[] = [];
   #sampling: Promise<void> | null = null;
   #targets: Readonly<Record<string, readonly string[]>> = {};
@@ -165,8 +174,7 @@ class Run {
   }
 
   async finish(minutes: number): Promise<SoakReport> {
-    const entries = await call<unknown[]>(this.#socket, 'GET', '/v1/history?limit=1');
-    assert.notEqual(entries, null, 'the daemon answers to the end');
+    await mustCall(this.#socket, 'GET', '/v1/history?limit=1');
     this.#mustLive();
     await stopChild(this.#daemon.child);
     assert.equal(this.#daemon.child.exitCode, 0, `a clean end: ${this.#daemon.err()}`);
@@ -233,13 +241,19 @@ class Run {
       { kind: 'unfreeze', record, by: 'soak' },
       { kind: 'ack', record, by: 'soak' },
     ];
-    const reply = await this.#tell(this.#pick(doable));
-    assert.notEqual(reply, null, `the daemon answers: ${this.#daemon.err()}`);
+    await this.#tell(this.#pick(doable));
   }
 
-  #tell(command: Command): Promise<Reply | null> {
+  async #tell(command: Command): Promise<void> {
     this.#counts.commands++;
-    return call<Reply>(this.#socket, 'POST', '/v1/command', command);
+    const begin = performance.now();
+    const asked = mustCall<Reply>(this.#socket, 'POST', '/v1/command', command, commandBoundMs);
+    await asked.catch((error: Error) => {
+      this.#mustLive();
+      throw new Error(`${JSON.stringify(command)}: ${error.message}`);
+    });
+    const ms = Math.round(performance.now() - begin);
+    this.#counts.slowestCommandMs = Math.max(this.#counts.slowestCommandMs, ms);
   }
 
   async #view(): Promise<StatusView> {

@@ -16,18 +16,32 @@ export function status(socket: string): Promise<StatusView | null> {
 
 /** One exchange over the control socket; null when the daemon is not there, or died meanwhile. */
 export function call<T>(socketPath: string, method: string, path: string, body?: unknown) {
-  return new Promise<T | null>((resolve) => {
+  return mustCall<T>(socketPath, method, path, body).catch(() => null);
+}
+
+/** One exchange over the control socket; rejects with the reason when there is no answer. */
+export function mustCall<T>(
+  socketPath: string,
+  method: string,
+  path: string,
+  body?: unknown,
+  timeoutMs = 5000,
+): Promise<T> {
+  return new Promise<T>((resolve, reject) => {
     const headers = { 'content-type': 'application/json' };
-    const asked = request({ socketPath, method, path, headers, timeout: 5000 }, (response) => {
+    const asked = request({ socketPath, method, path, headers, timeout: timeoutMs }, (response) => {
       let text = '';
       response.setEncoding('utf8').on('data', (part: string) => {
         text += part;
       });
-      response.on('error', () => resolve(null));
-      response.on('end', () => resolve(text === '' ? null : (JSON.parse(text) as T)));
+      response.on('error', reject);
+      response.on('end', () => {
+        if (text === '') reject(new Error('an empty answer'));
+        else resolve(JSON.parse(text) as T);
+      });
     });
-    asked.on('timeout', () => asked.destroy());
-    asked.on('error', () => resolve(null));
+    asked.on('timeout', () => asked.destroy(new Error(`no answer for ${timeoutMs} ms`)));
+    asked.on('error', reject);
     asked.end(body === undefined ? undefined : JSON.stringify(body));
   });
 }
