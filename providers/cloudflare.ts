@@ -95,8 +95,9 @@ const capabilities: Capabilities = {
   fence: 'inferred',
   fenceNote:
     'a batch deletes the marker that was read by its id, so a writer that is behind fails whole; ' +
-    'the first marker has a text of constant content at `_detour-epoch.<record>` deleted in its ' +
-    'place, of which the vendor takes one alone; inferred from the documented transaction, and blind to a person who edits the CNAME in place',
+    'before the first marker a text at `_detour-epoch.<record>`, the same whoever writes it, is ' +
+    'deleted in its place, for the vendor takes only one of those; inferred from the documented ' +
+    'transaction, and blind to a person who edits the CNAME in place',
   atomic: true,
   // One listing serves as many names as there are, and one writing fills batch after batch.
   readMax: 1000,

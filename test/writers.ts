@@ -38,6 +38,8 @@ export interface WritersReport {
   readonly relapses: number;
   /** The longest of those, and the one of most calls. */
   readonly worst: Window;
+  /** Those in which the old value came alone, under a marker that was not overtaken. */
+  readonly orphans: number;
   /** Interleavings with two switches of equal right, which a person settles. */
   readonly undecided: number;
   /** Those of them in which one took what the other had. */
@@ -102,6 +104,7 @@ class Stage {
     said: {},
     relapses: 0,
     worst: { ms: 0, calls: 0 },
+    orphans: 0,
     undecided: 0,
     flips: 0,
   };
@@ -480,6 +483,8 @@ class Play {
     if (!known.has(cnameOf(base))) known.set(cnameOf(base), start);
     let best: Served | null = null;
     let since: Served | null = null;
+    let isAlone = false;
+    let orphaned = false;
     let relapsed = false;
     let flipped = false;
     const story = states.map((s) => `${s.cname} ${s.markers.join(' & ')}`).join('\n');
@@ -507,14 +512,19 @@ class Play {
       flipped ||= isFlip;
       if (isBehind) {
         relapsed = true;
+        isAlone = (since === null || isAlone) && marker != null && rankOf(marker) >= rank(best!);
         since ??= state;
       } else {
-        if (since !== null) this.#note(since, state);
+        if (since !== null) {
+          this.#note(since, state);
+          orphaned ||= isAlone;
+        }
         since = null;
         best = state;
       }
     }
     if (relapsed) tally.relapses++;
+    if (orphaned) tally.orphans++;
     if (flipped) tally.flips++;
     never(since === null || this.#inForce() === null, 'it ended on what had been overtaken');
     const last = states.at(-1)!;
@@ -640,12 +650,14 @@ function counts(all: Readonly<Record<string, number>>): string {
 
 /** One report as a few lines for people. */
 export function described(report: WritersReport): string {
-  const { title, interleavings, steps, states, relapses, worst, undecided, flips } = report;
+  const { title, interleavings, steps, states, relapses, worst, orphans, undecided, flips } =
+    report;
   const back =
     relapses === 0
       ? 'never back to what had been overtaken'
       : `back to what had been overtaken in ${relapses} of them, at worst for ` +
-        `${Math.ceil(worst.ms)} ms and ${worst.calls} calls until it was mended`;
+        `${Math.ceil(worst.ms)} ms and ${worst.calls} calls until it was mended, in ${orphans} ` +
+        'with the old value alone under the marker in force';
   return [
     `${title}: ${interleavings} interleavings, ${steps} requests, ${states} states looked at: ` +
       `never empty, foreign or with two markers; ${back}; ` +
