@@ -27,25 +27,30 @@ const TTL_MOST = 86_400;
 
 /** Looked at each second: within a second of the truth for every change. */
 export function minutesFailing(l: Ledger): number {
+  const bad = (shares: readonly number[]) => shares.some((share) => share > 0);
+  if (!l.phases.some((p) => bad(p.failing) || bad(p.silent))) return 0;
   const targets = l.phases[0]?.failing.length ?? 0;
   const count = l.vendors.length;
   const caches = l.vendors.map((v) => cacheOf(v.ttl, targets, v.gives[0]?.target ?? null));
   const [at, phase] = [l.vendors.map(() => 0), { at: 0 }];
+  const [mix, fresh] = [new Float64Array(targets + 1), new Int32Array(count)];
   let seconds = 0;
   for (let t = l.startsAt; t < l.endsAt; t += STEP_MS) {
     while ((l.phases[phase.at + 1]?.at ?? Number.POSITIVE_INFINITY) <= t) phase.at++;
     const { failing, silent } = l.phases[phase.at]!;
-    const fresh = l.vendors.map((v, i) => {
-      while ((v.gives[at[i]! + 1]?.at ?? Number.POSITIVE_INFINITY) <= t) at[i]!++;
-      return v.gives[at[i]!]?.target ?? null;
-    });
-    const speaking = silent.reduce((sum, s) => sum + 1 - s, 0);
+    let speaking = 0;
     for (let i = 0; i < count; i++) {
-      const mix = new Float64Array(targets + 1);
+      const { gives } = l.vendors[i]!;
+      while ((gives[at[i]! + 1]?.at ?? Number.POSITIVE_INFINITY) <= t) at[i]!++;
+      fresh[i] = gives[at[i]!]?.target ?? targets;
+      speaking += 1 - silent[i]!;
+    }
+    for (let i = 0; i < count; i++) {
+      mix.fill(0);
       for (let j = 0; j < count; j++) {
         const own = i === j ? 1 - silent[i]! : 0;
         const others = speaking > 0 ? (silent[i]! * (1 - silent[j]!)) / speaking : 0;
-        mix[fresh[j] ?? targets]! += own + others;
+        mix[fresh[j]!]! += own + others;
       }
       if (speaking === 0) mix[targets]! += 1;
       const held = caches[i]!.keep(mix);

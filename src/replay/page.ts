@@ -10,10 +10,14 @@ import { type About, day, minutesMean, since, span, time } from './text.ts';
 const WIDTH = 1000;
 const LEFT = 190;
 const ROW = 22;
-const GAP = 8;
+const GAP = 12;
 /** From before the first failure to after the first decision: seconds, drawn large. */
 const CLOSE_BEFORE_MS = 10_000;
 const CLOSE_AFTER_MS = 50_000;
+const legend =
+  'A red line under a bar: what is given leads to what fails. A triangle: the decision to move. ' +
+  'Faded: the vendor does not answer, and resolvers ask another. ' +
+  'Times are UTC.';
 
 interface Span {
   readonly from: number;
@@ -32,13 +36,16 @@ interface Lane {
   readonly bars: readonly Bar[];
   /** Where what is shown leads to what fails. */
   readonly wrong: readonly Span[];
+  /** Where nobody is answered. */
+  readonly mute?: readonly Span[];
   readonly marks: readonly { readonly at: number; readonly title: string }[];
 }
 
 export function pageOf(r: Replay, about: About): string {
   const { outage } = r;
   const title = `${outage.title} (${day(outage.beganAt)}), replayed`;
-  const whole: Span = { from: Math.min(r.beganAt, outage.beganAt), to: r.endedAt };
+  const from = Math.min(r.beganAt, outage.beganAt);
+  const whole: Span = { from: from - Math.round((r.endedAt - from) / 20), to: r.endedAt };
   const close = closeUp(r);
   const as = r.as === null ? '' : ` as if it struck ${r.as},`;
   const set = about.settings.length === 0 ? '' : ` with ${printSettings(about.settings)},`;
@@ -60,6 +67,7 @@ export function pageOf(r: Replay, about: About): string {
     `<p class="small">${esc(minutesMean)}</p>`,
     '<h2>The whole of it</h2>',
     drawing(r, whole, 'whole', `Timeline of ${outage.title}`),
+    `<p class="small">${esc(legend)}</p>`,
     ...(close === null
       ? []
       : ['<h2>The first moments</h2>', drawing(r, close, 'close', 'The first moments, enlarged')]),
@@ -132,14 +140,18 @@ function laneOf(lane: Lane, y: number, span: Span, x: (at: number) => number): s
     const wide = round(Math.max(1, w.x2 - w.x1));
     return `<rect class="wrong" x="${w.x1}" y="${y + ROW - 4}" width="${wide}" height="4"/>`;
   });
+  const mute = within(lane.mute ?? []).map((m) => {
+    const rect = `x="${m.x1}" y="${y}" width="${round(Math.max(1, m.x2 - m.x1))}" height="${ROW}"`;
+    return `<g><title>its name servers do not answer</title><rect class="mute" ${rect}/></g>`;
+  });
   const marks = lane.marks
     .filter((m) => m.at >= span.from && m.at <= span.to)
     .map(({ at, title }) => {
-      const top = `${x(at)},${y - 6} ${x(at) - 4},${y - 12} ${x(at) + 4},${y - 12}`;
+      const top = `${x(at)},${y - 1} ${x(at) - 5},${y - 9} ${x(at) + 5},${y - 9}`;
       return `<g><title>${esc(title)}</title><polygon class="mark" points="${top}"/></g>`;
     });
   const name = `<text class="name" x="4" y="${y + 15}">${esc(cut(lane.name, 30))}</text>`;
-  return `<g>${name}${bars.join('')}${wrong.join('')}${marks.join('')}</g>`;
+  return `<g>${name}${bars.join('')}${wrong.join('')}${mute.join('')}${marks.join('')}</g>`;
 }
 
 function lanesOf(r: Replay): Lane[] {
@@ -154,21 +166,26 @@ function lanesOf(r: Replay): Lane[] {
 
 function worldLane(r: Replay): Lane {
   const { phases } = r.outage;
+  const before: Bar = {
+    ...{ from: Number.NEGATIVE_INFINITY, to: phases[0]!.at, look: 'calm' },
+    ...{ text: 'all is well', title: 'all is well' },
+  };
   const bars = phases.map((p, i): Bar => {
     const to = phases[i + 1]?.at ?? r.endedAt;
     const look = p.fails ? 'bad' : 'calm';
     return { from: p.at, to, text: p.says, look, title: `${time(p.at)} ${p.says}` };
   });
-  return { name: 'world', bars, wrong: [], marks: [] };
+  return { name: 'world', bars: [before, ...bars], wrong: [], marks: [] };
 }
 
 function cloudLane(r: Replay, cloud: Replay['clouds'][number]): Lane {
-  const before = { at: r.beganAt, word: 'healthy', text: 'healthy' };
+  const before = { at: Number.NEGATIVE_INFINITY, word: 'healthy', text: 'healthy' };
   const all = [before, ...cloud.diagnoses];
   const bars = all.map((d, i): Bar => {
     const look = d.word === 'healthy' ? 'calm' : 'ill';
+    const when = Number.isFinite(d.at) ? `${time(d.at, true)} ` : '';
     const to = all[i + 1]?.at ?? r.endedAt;
-    return { from: d.at, to, text: d.word, look, title: `${time(d.at, true)} ${d.text}` };
+    return { from: d.at, to, text: d.word, look, title: `${when}${d.text}` };
   });
   return { name: `diagnosis: ${cloud.name}`, bars, wrong: [], marks: [] };
 }
@@ -192,7 +209,8 @@ function servedLane(r: Replay, one: RecordResult, index: number): Lane {
     return { at: m.at, title: `${time(m.at, true)} decided: ${m.from} to ${m.to} (${m.by})` };
   });
   const name = `${cut(bare(one.name).split('.')[0]!, 18)} at ${provider}`;
-  return { name, bars, wrong, marks: index === 0 ? marks : [] };
+  const mute = r.vendors.find((v) => v.provider === provider)?.silent ?? [];
+  return { name, bars, wrong, mute, marks: index === 0 ? marks : [] };
 }
 
 // ---------------------------------------------------------------- the same in words
@@ -258,7 +276,8 @@ svg .at { font-size: 10px; text-anchor: middle; } svg .in { fill: #fff; font-siz
 .tick { stroke: var(--faint); } .calm { fill: #5c6670; }
 .bad { fill: #a32020; } .ill { fill: #8a4b08; }
 .t0 { fill: #1f5fa8; } .t1 { fill: #1d7044; } .t2 { fill: #6b3fa0; } .t3 { fill: #7a5b00; }
-.tx { fill: #5c6670; } .wrong { fill: #ff5a5a; } .mark { fill: var(--ink); }
+.tx { fill: #5c6670; } .mute { fill: var(--paper); opacity: .65; }
+.wrong { fill: #ff5a5a; } .mark { fill: var(--ink); }
 `;
 
 function esc(text: string): string {

@@ -278,7 +278,7 @@ function runThrough(
   const blindness: { at: number; path: string; blind: boolean }[] = [];
   const wasBlind = new Set<string>();
   world.onStep = () => {
-    for (const path of world.state.paths.values()) {
+    for (const path of world.paths) {
       if (path.blind === wasBlind.has(path.name)) continue;
       if (path.blind) wasBlind.add(path.name);
       else wasBlind.delete(path.name);

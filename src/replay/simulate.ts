@@ -5,9 +5,10 @@
 import type { Config, Tables } from '../config.ts';
 import { parseConfig } from '../config.ts';
 import { exampleName, exampleText } from './example.ts';
-import { readJournal, replayJournal } from './journal.ts';
+import { replayJournal } from './journal.ts';
 import { findOutage, type Outage, outages, spanOf } from './outages.ts';
 import { pageOf } from './page.ts';
+import { readJournal } from './recorded.ts';
 import { replay } from './replay.ts';
 import { InputError, parseSetting, parseSweep, type Setting, withSettings } from './settings.ts';
 import { standIns } from './struck.ts';

@@ -194,8 +194,17 @@ export function notesOf(
   for (const [company, who] of struck) {
     const mine = strikes.filter((s) => s.whose === company);
     const regions = [...new Set(mine.flatMap((s) => s.regions ?? []))];
-    if (regions.length === 0 || who.clouds.size === 0) continue;
     const list = [...who.clouds].join(', ');
+    const isWatched = Object.values(config.core.checks).some(
+      (c) => c.plane === 'service' && who.clouds.has(c.cloud ?? ''),
+    );
+    if (who.clouds.size > 0 && mine.some((s) => s.what === 'services') && !isWatched) {
+      notes.push(
+        `no check of plane service watches ${list}: an origin that cannot do without its ` +
+          'services would fail unseen (give it such a check, and the origin `needs` it)',
+      );
+    }
+    if (regions.length === 0 || who.clouds.size === 0) continue;
     if (who.region !== null) {
       notes.push(`the region ${regions.join(', ')} is taken to be ${who.region} of ${list}`);
       continue;
@@ -213,10 +222,10 @@ export function notesOf(
   return notes;
 }
 
-/** Names that `--as` takes: the configuration's clouds and providers that something depends on. */
+/** Names that `--as` takes: clouds with an origin, providers, and paths (for the resolver). */
 export function standIns(config: Config): readonly string[] {
   const clouds = new Set(Object.values(config.core.origins).map((o) => o.cloud));
-  return [...clouds, ...Object.keys(config.providers)];
+  return [...clouds, ...Object.keys(config.providers), ...Object.keys(config.paths)];
 }
 
 const planeOf: Readonly<Record<string, Part>> = {

@@ -29,6 +29,7 @@ import type {
   Seen,
   ServerAnswer,
 } from '../core/model.ts';
+import type { PathState } from '../core/state.ts';
 import type { Manner } from './outages.ts';
 import type { Affliction, Conditions } from './struck.ts';
 
@@ -92,6 +93,8 @@ export class World {
   now: number;
   conditions: Conditions = calm;
   state!: State;
+  /** Its paths, the same for as long as it runs. */
+  paths: readonly PathState[] = [];
   probes = 0;
   readonly served: Served[] = [];
   readonly entries: { readonly at: number; readonly entry: Entry }[] = [];
@@ -144,6 +147,7 @@ export class World {
       seed: [this.#seed, 2, 3, life],
     });
     this.state = begun.state;
+    this.paths = [...begun.state.paths.values()];
     this.#finish(begun.step);
     this.#send({ kind: 'lease', held: true, term: life });
   }
