@@ -373,10 +373,11 @@ export async function startUnbound(
   zones: Readonly<Record<string, number>>,
 ): Promise<Peer & { readonly dns: number }> {
   const dns = await freePort();
-  const stubs = Object.entries(zones).map(
+  // For the root too: nothing but loopback may ever be asked.
+  const asked = { ...zones, '.': Object.values(zones)[0]! };
+  const stubs = Object.entries(asked).map(
     ([zone, port]) => `stub-zone:\n  name: "${zone}"\n  stub-addr: 127.0.0.1@${port}\n`,
   );
-  const local = Object.keys(zones).map((zone) => `  local-zone: "${zone}" nodefault\n`);
   const files = (folder: string) => ({
     'unbound.conf': `server:
   directory: "${folder}"
@@ -391,7 +392,7 @@ export async function startUnbound(
   do-not-query-localhost: no
   module-config: "iterator"
   access-control: 127.0.0.0/8 allow
-${local.join('')}  local-zone: "." refuse
+  local-zone: "test." nodefault
 remote-control:
   control-enable: no
 ${stubs.join('')}`,

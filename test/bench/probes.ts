@@ -39,7 +39,7 @@ import { standIn } from './vendor.ts';
 const INTERVAL_MS = 1000;
 const TIMEOUT_MS = 1000;
 const LATE_GOAL_MS = 100;
-const CALM_MS = 120_000;
+const CALM_MS = 60_000;
 const WARM_MS = 4000;
 
 const { values } = parseArgs({

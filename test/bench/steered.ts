@@ -1,0 +1,195 @@
+// What the benches of steering share: pairs of origins on loopback that can be hurt and heal, and
+// the built daemon that steers one record a pair at a real BIND (RFC 2136), as a user would run it.
+// Bounded in number and time by whoever uses it; everything ends with `stop`.
+
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo, Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { newKey, startBind } from '../parts/bind.ts';
+import { socketOf, startDaemon, stopChild, until } from '../parts/program.ts';
+import type { Peer, Resource } from './peers.ts';
+
+export const faults = ['killed', 'answers 503', 'hangs'] as const;
+export type Fault = (typeof faults)[number];
+
+/** An origin on an address of its own, that counts who asks. */
+class Origin {
+  requests = 0;
+  /** Share of all requests that fail, half with 503 and half in silence. */
+  loss = 0;
+  #fault: Fault | null = null;
+  #server: Server | null = null;
+  readonly #address: string;
+  #port: number;
+  readonly #sockets = new Set<Socket>();
+
+  constructor(address: string, port: number) {
+    this.#address = address;
+    this.#port = port;
+  }
+
+  async listen(): Promise<number> {
+    const server = createServer((request, response) => this.#answer(request, response));
+    server.on('connection', (socket) => {
+      this.#sockets.add(socket);
+      socket.on('close', () => this.#sockets.delete(socket));
+      socket.on('error', () => socket.destroy());
+    });
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject);
+      server.listen(this.#port, this.#address, resolve);
+    });
+    this.#server = server;
+    this.#port = (server.address() as AddressInfo).port;
+    return this.#port;
+  }
+
+  #answer(_request: IncomingMessage, response: ServerResponse): void {
+    this.requests++;
+    const toss = Math.random();
+    if (this.#fault === 'hangs' || toss < this.loss / 2) return;
+    const isFailing = this.#fault === 'answers 503' || toss < this.loss;
+    response.writeHead(isFailing ? 503 : 200, { connection: 'close' }).end('well\n');
+  }
+
+  hurt(fault: Fault): void {
+    this.#fault = fault;
+    if (fault === 'killed') this.close();
+  }
+
+  async heal(): Promise<void> {
+    this.#fault = null;
+    if (this.#server === null) await this.listen();
+  }
+
+  close(): void {
+    this.#server?.close();
+    this.#server = null;
+    for (const socket of this.#sockets) socket.destroy();
+  }
+}
+
+export interface Pairs {
+  readonly resources: readonly Resource[];
+  readonly port: number;
+  readonly origins: ReadonlyMap<string, Origin>;
+  requests(): number;
+  close(): void;
+}
+
+/** Pairs of origins in 127.NET.0.0/16, all on one port: the given one, or any that is free. */
+export async function openPairs(net: number, count: number, port = 0): Promise<Pairs> {
+  const origins = new Map<string, Origin>();
+  let listening = port;
+  const resources: Resource[] = [];
+  for (let i = 0; i < count; i++) {
+    const addresses = [`127.${net}.${i}.1`, `127.${net}.${i}.2`] as const;
+    for (const address of addresses) {
+      const origin = new Origin(address, listening);
+      listening = await origin.listen();
+      origins.set(address, origin);
+    }
+    resources.push({ name: `r${i}`, addresses });
+  }
+  const all = [...origins.values()];
+  return {
+    resources,
+    port: listening,
+    origins,
+    requests: () => all.reduce((sum, one) => sum + one.requests, 0),
+    close: () => {
+      for (const one of all) one.close();
+    },
+  };
+}
+
+/** The daemon over three independent paths, interval 1 s; its records are rN.gslb.test. */
+export async function startSteered(
+  pairs: Pairs,
+  how: { readonly ttlSeconds: number },
+): Promise<Peer & { readonly dns: number }> {
+  const directory = await mkdtemp(join(tmpdir(), 'detour-bench-'));
+  const key = newKey('detour');
+  const { resources, port } = pairs;
+  const ttl = how.ttlSeconds;
+  const bind = await startBind({
+    keys: [key],
+    zones: [
+      {
+        name: 'gslb.test.',
+        records: resources.map(({ name }) => `${name} ${ttl} IN CNAME ${name}-a.shop.test.`),
+        minimum: 1,
+      },
+      {
+        name: 'shop.test.',
+        records: resources.flatMap(({ name, addresses: [a, b] }) => [
+          `${name}-a 60 IN A ${a}`,
+          `${name}-b 60 IN A ${b}`,
+        ]),
+      },
+    ],
+  });
+  const server = `${bind.address}:${bind.port}`;
+  const sides = ['a', 'b'] as const;
+  const origins = resources.flatMap(({ name, addresses }) =>
+    addresses.map(
+      (address, i) =>
+        `  ${name}-${sides[i]}: { cloud: ${i === 0 ? 'one' : 'two'}, checks: ` +
+        `{ web: { http: "http://${address}:${port}/healthz" } } }`,
+    ),
+  );
+  const records = resources.map(({ name }) => {
+    const targets = sides.map((s) => `{ origin: ${name}-${s}, cname: ${name}-${s}.shop.test }`);
+    const more = `mode: steer, ttl: ${ttl}, publish: [own], switchesPerHour: 60`;
+    return `  ${name}.gslb.test: { ${more}, targets: [${targets.join(', ')}] }`;
+  });
+  const config = join(directory, 'detour.yaml');
+  await writeFile(join(directory, 'tsig'), key.secret, { mode: 0o600 });
+  await writeFile(
+    config,
+    `cluster: bench
+stateDir: ${join(directory, 'state')}
+socket: ${socketOf(directory)}
+listen: off
+providers:
+  own:
+    type: rfc2136
+    server: "${server}"
+    zone: gslb.test
+    nameservers: ["${server}"]
+    tsig: { name: ${key.name}, algorithm: ${key.algorithm}, secret: { file: ${join(directory, 'tsig')} } }
+dns: { port: ${bind.port}, roots: ["${server}"] }
+paths:
+  line-a: { site: a, uplink: a }
+  line-b: { site: b, uplink: b }
+  line-c: { site: c, uplink: c }
+clouds: { one: {}, two: {} }
+origins:
+${origins.join('\n')}
+records:
+${records.join('\n')}
+policy: { interval: 1s, timeout: 1s, confirm: 250ms, fall: 3, rise: 2, patience: 0s }
+`,
+  );
+  const daemon = startDaemon(config);
+  const stop = async () => {
+    await stopChild(daemon.child);
+    await bind.stop();
+    await rm(directory, { recursive: true, force: true });
+  };
+  try {
+    await until('adopted, and all origins up', 90_000, () => {
+      if (daemon.child.exitCode !== null) throw new Error(daemon.err() + daemon.out());
+      const [visible, up] = [/visible everywhere/g, /-> up/g].map(
+        (what) => (daemon.out().match(what) ?? []).length,
+      );
+      return visible! >= resources.length && up! >= 2 * resources.length;
+    });
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  return { name: 'Detour', pids: [daemon.child.pid!], stop, dns: bind.port };
+}
