@@ -7,6 +7,7 @@ import type { Change, Fault, Name, Result, Seen } from '../src/core/model.ts';
 import { ask, joinText, markerName } from '../src/dns.ts';
 import type { Provider } from '../src/ports.ts';
 import { type Account, type Row, rows, zone } from './parts/accounts.ts';
+import { simRows } from './sim/account.ts';
 
 const never = (): AbortSignal => new AbortController().signal;
 
@@ -42,8 +43,10 @@ const meanings: Readonly<Record<string, Fault['kind']>> = {
   auth: 'auth-suspect',
 };
 
-describe('every provider', { concurrency: rows.length }, () => {
-  for (const row of rows) {
+const everyRow = [...rows, ...simRows];
+
+describe('every provider', { concurrency: everyRow.length }, () => {
+  for (const row of everyRow) {
     describe(row.title, { skip: row.skip, concurrency: 1 }, () => story(row));
   }
 });

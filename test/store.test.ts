@@ -28,6 +28,7 @@ import type { Commit, LeaseEvent, Store } from '../src/ports.ts';
 import { LockError, lockStateDirectory } from '../src/store/lock.ts';
 import { newMemoryDisk, openMemoryStore } from '../src/store/memory.ts';
 import { openSqliteStore, StoreError } from '../src/store/sqlite.ts';
+import { openSimStore } from './sim/store.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'detour-store-'));
 after(() => rmSync(root, { recursive: true, force: true }));
@@ -55,6 +56,10 @@ const implementations: Readonly<Record<string, () => Place>> = {
   memory: () => {
     const disk = newMemoryDisk();
     return { open: () => openMemoryStore(disk) };
+  },
+  simulated: () => {
+    const disk = newMemoryDisk();
+    return { open: () => openSimStore(disk) };
   },
   sqlite: () => {
     const directory = freshDirectory();

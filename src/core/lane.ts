@@ -66,6 +66,7 @@ export function newCell(provider: string, ttl: number): Cell {
     wrote: false,
     writtenAt: null,
     visibleAt: null,
+    doubtedAt: 0,
     oldTtl: ttl,
     survey: null,
     right: 0,
@@ -209,8 +210,8 @@ export function onAskDue(state: State, provider: string, record: Name, out: Step
   if (cell === undefined || cell.asking) return;
   cell.asking = true;
   // Once visible, the marker is watched too: another writer may change it and nothing else.
-  const unowned = state.records.get(record)?.doc.target === null;
-  const marker = cell.fallback || cell.visibleAt !== null || unowned;
+  const waits = cell.held || state.records.get(record)?.doc.target === null;
+  const marker = cell.fallback || cell.visibleAt !== null || waits;
   out.effects.push({ kind: 'ask', provider, record, marker });
 }
 
@@ -239,12 +240,15 @@ export function onAsked(
   cell.asked = answers.length;
   cell.right = answers.filter(gives).length;
   if (cell.fallback) readFromDns(state, r, cell, answers, out);
-  else if (r.doc.target === null) lookAgain(state, r, cell, answers);
-  else lookAt(state, r, cell, answers);
+  else {
+    lookAt(state, r, cell, answers);
+    if (r.doc.target === null || cell.held) lookAgain(state, r, cell, answers);
+  }
   const allRight = cname !== null && cell.asked > 0 && cell.right === cell.asked;
   if (allRight && cell.visibleAt === null && isInStep(r, cell)) becomeVisible(state, r, cell, out);
-  else if (cell.visibleAt !== null && isOdd(r, answers)) doubt(state, r, cell);
-  else if (allRight && cell.problem?.word === 'drift') converge(state, r, cell, false);
+  else if ((cell.visibleAt !== null || isLate(state, r, cell)) && isOdd(r, answers)) {
+    doubt(state, r, cell);
+  } else if (allRight && cell.problem?.word === 'drift') converge(state, r, cell, false);
   scheduleAsk(state, r, cell);
   pump(state, state.lanes.get(provider)!, out);
   return [record];
@@ -495,18 +499,29 @@ function lookAt(state: State, _r: RecordState, cell: Cell, answers: readonly Ser
   };
 }
 
-/** What waits for a person has changed: what they did is read. */
+/** What waits for a person has changed, by DNS: what they did is read. */
 function lookAgain(
   state: State,
   r: RecordState,
   cell: Cell,
   answers: readonly ServerAnswer[],
 ): void {
+  if (cell.work !== 'none') return;
   const others = answers.filter(isUsable).some((a) => {
     const s = standing(state.config.cluster, r.config, seenByDns(a));
     return JSON.stringify(s) !== JSON.stringify(cell.standing);
   });
-  if (others && cell.work === 'none') converge(state, r, cell, false);
+  // What refuses us may be nothing that an answer shows, and is read at the pace of an idle lane.
+  const everyMs = cell.standing?.kind === 'refused' ? IDLE_RETRY_MS : WATCH_MS;
+  if (!others || state.now - cell.doubtedAt < everyMs) return;
+  cell.doubtedAt = state.now;
+  converge(state, r, cell, false);
+}
+
+/** Written, by the API's word, and long not given: somebody may have been there in between. */
+function isLate(state: State, r: RecordState, cell: Cell): boolean {
+  const waits = cell.visibleAt === null && cell.writtenAt !== null && !isSwitching(r);
+  return waits && state.now - cell.doubtedAt >= WATCH_MS;
 }
 
 /** A server gives another answer, or another marker, after all gave the right one. */
@@ -523,7 +538,9 @@ function isOdd(r: RecordState, answers: readonly ServerAnswer[]): boolean {
 
 /** Somebody may have edited it, or a server lags: the API's word is asked for. */
 function doubt(state: State, r: RecordState, cell: Cell): void {
-  if (cell.work === 'none' && r.config.mode === 'steer') converge(state, r, cell, false);
+  if (cell.work !== 'none' || r.config.mode !== 'steer') return;
+  cell.doubtedAt = state.now;
+  converge(state, r, cell, false);
 }
 
 function becomeVisible(state: State, r: RecordState, cell: Cell, out: Step): void {

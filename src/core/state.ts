@@ -132,6 +132,8 @@ export interface Cell {
   wrote: boolean;
   writtenAt: number | null;
   visibleAt: number | null;
+  /** When what DNS gives last made its API be asked again. */
+  doubtedAt: number;
   /** Seconds that caches may keep what stood here before the target in force was decided. */
   oldTtl: number;
   survey: Survey | null;

@@ -44,8 +44,6 @@ interface RecordLog {
   /** Automatic switches that spend the budget, since the last `ack`. */
   spends: { readonly at: number; readonly over: boolean }[];
   lastSwitchAt: number;
-  /** A switch that has not been told as ended. */
-  open: number | null;
 }
 
 interface Health {
@@ -116,7 +114,6 @@ export class Checkers {
   started(r: Replica): void {
     const old = this.#logs.get(r.name);
     const records = old?.records ?? new Map<Name, RecordLog>();
-    for (const log of records.values()) log.open = null;
     this.#logs.set(r.name, {
       records,
       frozen: old?.frozen ?? false,
@@ -304,7 +301,7 @@ export class Checkers {
       return;
     }
     const at = `${by} at ${vendor.name}: ${name}`;
-    if (after.cname === null) this.fail('rule-1-never-empty', at);
+    if (before.cname !== null && after.cname === null) this.fail('rule-1-never-empty', at);
     if (before.other !== null) this.fail('rule-4-not-owned-untouched', `${at} has ${before.other}`);
     const kept = new Set(after.texts.map((t) => t.value));
     const cluster = this.#plan.config.cluster;
@@ -370,13 +367,9 @@ export class Checkers {
       case 'deposed':
         rec.deposed = true;
         return;
-      case 'settled':
-        rec.open = null;
-        return;
       case 'taken':
       case 'adopt':
         rec.pinnedUntil = 'none';
-        rec.open = null;
         rec.lastSwitchAt = at;
         return;
     }
@@ -458,13 +451,12 @@ export class Checkers {
     else if (d.kind === 'operator') rec.pinnedUntil = 'none';
     rec.target = d.to;
     rec.lastSwitchAt = at;
-    rec.open = isReal ? this.#timeline.now : null;
     if (!isReal) return;
     const { disturbedAt } = log;
-    const opened = rec.open;
     this.#timeline.later(31_000, () => {
       const calm = log === this.#logs.get(r.name) && log.disturbedAt === disturbedAt;
-      if (calm && rec.open === opened && !r.store.refuses && r.isLive && !rec.deposed) {
+      const now = r.controller?.status().records.find((x) => x.name === name);
+      if (calm && r.isLive && now?.switching === true && now.decidedAt === at) {
         this.fail('rule-16-a-switch-ends', `${what} has not ended after 30 s`);
       }
     });
@@ -659,7 +651,6 @@ export class Checkers {
       deposed: false,
       spends: [],
       lastSwitchAt: Number.NEGATIVE_INFINITY,
-      open: null,
     };
     records.set(name, made);
     return made;

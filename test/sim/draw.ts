@@ -23,7 +23,7 @@ export interface Plan {
 
 const MINUTE = 60_000;
 /** Regular probes of one world, about. */
-const PROBES = 5_000;
+const PROBES = 3_000;
 
 export function drawPlan(c: Chance): Plan {
   // Ten minutes to six hours, most of them short: faults come in minutes.
@@ -86,15 +86,15 @@ function drawConfig(c: Chance, providers: readonly string[], watchedMs: number):
     },
     records: drawRecords(c, names, providers),
   });
-  const perSecond = c.pick([2, 10, 40]);
+  const perSecond = c.pick([1, 4, 20]);
   return { ...config, confirm: { burst: c.pick([20, 100, 400]), perSecond } };
 }
 
 /** Large and long worlds look less often, so that every seed costs about the same. */
 function drawInterval(c: Chance, leastMs: number): number {
-  const usual = [1000, 2000, 5000, 10_000, 15_000, 30_000];
+  const usual = [1000, 2000, 5000, 10_000, 20_000, 30_000, 60_000];
   const fits = usual.filter((ms) => ms >= leastMs);
-  return fits.length === 0 ? 30_000 : c.pick(fits.slice(0, 3));
+  return fits.length === 0 ? 60_000 : c.pick(fits.slice(0, 3));
 }
 
 /** One to three groups of one or two paths; some sit in a cloud. */

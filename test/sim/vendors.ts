@@ -39,6 +39,8 @@ export interface ApiFault {
     | 'stale-read';
   readonly share: number;
   readonly retryAfterMs?: number;
+  /** It befalls one write, and is over. */
+  readonly once?: boolean;
 }
 
 /** The network between accounts and vendors: it outlives every process. */
@@ -449,9 +451,10 @@ export class SimAccount implements Provider {
       case 'stale-read':
         return [carryOut(true), 0];
       case 'lost-reply':
-        carryOut(false);
-        return op === 'read' || chance.is(0.5) ? say(lost) : null;
       case 'lost-write':
+        if (op === 'read') return [carryOut(false), 0];
+        if (fault.once) this.#vendor.faults.pop();
+        if (fault.how === 'lost-reply') carryOut(false);
         return chance.is(0.5) ? say(lost) : null;
       case 'late-write':
         if (op === 'read') return [carryOut(false), 0];
