@@ -1,6 +1,7 @@
 // One call to an Alibaba Cloud API through @alicloud/pop-core, made safe: the SDK takes an HTTP 500
 // without a `Code` for a success, sends the words "undefined" and "null", gathers an answer of any
-// length, hears no signal, and puts the signed URL of a GET into its errors. It must never use GET,
+// length, unfolds a compressed one without end, hands out objects that cannot be made a number or a
+// text, hears no signal, and puts the signed URL of a GET into its errors. It must never use GET,
 // never decide by a message, and never show one: that of SignatureDoesNotMatch quotes the signed
 // request, access key and all.
 
@@ -124,18 +125,27 @@ export class PopApi {
     const reply = await this.#client.request<unknown>(action, Object.fromEntries(given), options);
     const [body, entry] = reply as [unknown, unknown];
     const status = Number(fieldsOf(fieldsOf(entry)['response'])['statusCode']);
-    const value = fieldsOf(body);
+    const value = fieldsOf(plain(body));
     if (status !== 200 || typeof value['RequestId'] !== 'string') throw new Unmarked(status);
     return value;
   }
 }
 
-/** Cuts off an answer that grows past `answerMax`: httpx, below pop-core, gathers without end. */
+/** The SDK's objects have no prototype, so that `Number` and `String` of one throw. */
+function plain(body: unknown): unknown {
+  return JSON.parse(JSON.stringify(body) ?? 'null');
+}
+
+/**
+ * Cuts off an answer that grows past `answerMax`: httpx, below pop-core, gathers without end. A
+ * compressed answer was never asked for, and would grow after it was counted: it is not unfolded.
+ */
 function bound(agent: HttpAgent): void {
   const open = agent as unknown as { addRequest(request: ClientRequest, ...more: unknown[]): void };
   const add = open.addRequest.bind(agent);
   open.addRequest = (request, ...more) => {
     request.once('response', (response: IncomingMessage) => {
+      delete response.headers['content-encoding'];
       let bytes = 0;
       // Counting starts when the reader's own listening does, so that it misses nothing.
       response.once('resume', () => {

@@ -4,5 +4,6 @@ import { config } from './config.ts';
 import { dns } from './dns.ts';
 import type { Target } from './harness.ts';
 import { marker } from './marker.ts';
+import { vendorApis } from './vendors.ts';
 
-export const targets: readonly Target[] = [dns, config, marker];
+export const targets: readonly Target[] = [dns, vendorApis, config, marker];
