@@ -106,7 +106,7 @@ async function compareSpeed(running: readonly Running[]): Promise<boolean> {
       console.log(
         `    ${fault.padEnd(12)} median ${(median / 1000).toFixed(2)}  ` +
           `95 % ${(quantile(ms, 0.95) / 1000).toFixed(2)}  n ${ms.length}  ` +
-          `requests meanwhile ${quantile(probes, 0.5)}`,
+          (fault === 'killed' ? '' : `requests meanwhile ${quantile(probes, 0.5)}`),
       );
     }
   }

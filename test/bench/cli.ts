@@ -1,0 +1,95 @@
+// `npm run bench:cli`: how long an operator waits. Medians of some runs of the built program: from the
+// start of the daemon to 200 from /readyz, and `detour --help`, `status`, `validate` beside a bare
+// `node -e 0`. The daemon and its three vendors are the lab's. One run at a time (`--runs 15`).
+
+import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import {
+  main,
+  socketOf,
+  startDaemon,
+  startLabProgram,
+  stopChild,
+  until,
+} from '../parts/program.ts';
+import { calm, machine } from './peers.ts';
+
+const { values } = parseArgs({ options: { runs: { type: 'string', default: '15' } } });
+const runs = Number(values.runs);
+const CALM_MS = 60_000;
+const READY_MS = 60_000;
+
+const quantile = (ms: readonly number[], share: number) =>
+  ms.toSorted((a, b) => a - b)[Math.min(ms.length - 1, Math.floor(ms.length * share))]!;
+
+function print(what: string, ms: readonly number[]): void {
+  const cells = [quantile(ms, 0.5), quantile(ms, 0.95)].map(
+    (m) => `${m.toFixed(0).padStart(6)} ms`,
+  );
+  console.log(`${what.padEnd(34)} median ${cells[0]}  95 % ${cells[1]}  n ${ms.length}`);
+}
+
+/** Milliseconds of each run of a program; throws where one fails. */
+function timed(args: readonly string[], env: NodeJS.ProcessEnv): number[] {
+  return Array.from({ length: runs }, () => {
+    const from = performance.now();
+    const done = spawnSync(process.execPath, args, { env, encoding: 'utf8', timeout: 60_000 });
+    const ms = performance.now() - from;
+    if (done.status !== 0) throw new Error(`${args.join(' ')}: ${done.stderr}${done.stdout}`);
+    return ms;
+  });
+}
+
+/** Where the lab's configuration has the daemon listen. */
+function readyUrl(metrics: string): string {
+  return new URL('/readyz', metrics).href;
+}
+
+async function startUps(config: string, metrics: string): Promise<number[]> {
+  const ms: number[] = [];
+  for (let i = 0; i < Math.min(runs, 7); i++) {
+    const from = performance.now();
+    const { child, err } = startDaemon(config);
+    try {
+      await until('the daemon is ready', READY_MS, () => {
+        if (child.exitCode !== null) throw new Error(`the daemon ended: ${err()}`);
+        return fetch(readyUrl(metrics)).then(
+          (answer) => answer.ok,
+          () => false,
+        );
+      });
+      ms.push(performance.now() - from);
+    } finally {
+      await stopChild(child);
+    }
+  }
+  return ms;
+}
+
+async function measure(): Promise<void> {
+  await calm(CALM_MS);
+  console.log(`machine: ${machine()}`);
+  const lab = await startLabProgram('--no-daemon');
+  try {
+    const { config, metrics } = lab.ready;
+    const lines = readFileSync(config, 'utf8').split('\n').length;
+    print('detour run, until /readyz is 200', await startUps(config, metrics));
+    const { child } = startDaemon(config);
+    try {
+      const env = { ...process.env, DETOUR_SOCKET: socketOf(lab.directory) };
+      const isUp = () => lab.cli('status').status === 0;
+      await until('the daemon answers', READY_MS, isUp);
+      print('node -e 0', timed(['-e', '0'], env));
+      print('detour --help', timed([main, '--help'], env));
+      print('detour status', timed([main, 'status'], env));
+      print(`detour validate (${lines} lines)`, timed([main, 'validate', '-c', config], env));
+    } finally {
+      await stopChild(child);
+    }
+  } finally {
+    await lab.stop();
+  }
+}
+
+await measure();
