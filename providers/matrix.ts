@@ -14,6 +14,30 @@ const strength: Readonly<Record<Capabilities['fence'], string>> = {
   none: '**none**',
 };
 
+/** Two writers of one record, one of them stale: what `npm run writers` printed. */
+interface Measured {
+  readonly interleavings: number;
+  /** Interleavings in which an overtaken value was served again. */
+  readonly relapses: number;
+  /** The longest that one was served, in milliseconds, and the calls that were made meanwhile. */
+  readonly worstMs: number;
+  readonly worstCalls: number;
+  /** Of the relapses, those in which the old value came alone, under the newer writer's marker. */
+  readonly alone: number;
+}
+
+const never = { interleavings: 1000, relapses: 0, worstMs: 0, worstCalls: 0, alone: 0 };
+
+/** By type; from `npm run writers -- --seed 7` on Node 24 and two busy cores, 2026-11-23. */
+const measured: Readonly<Record<string, Measured>> = {
+  route53: never,
+  cloudflare: never,
+  alidns: { interleavings: 1000, relapses: 6, worstMs: 180, worstCalls: 28, alone: 0 },
+  // On BIND, on Knot and on PowerDNS.
+  rfc2136: never,
+  powerdns: { interleavings: 1000, relapses: 52, worstMs: 564, worstCalls: 20, alone: 0 },
+};
+
 /**
  * The page with its generated part replaced: `page` is providers/README.md as it stands. Throws
  * when the two lines that enclose the part are missing.
@@ -45,9 +69,30 @@ function section(c: Capabilities): string {
   return [
     `### ${c.title} (\`${c.type}\`)`,
     `Fence, ${strength[c.fence]}. ${sentence(c.fenceNote)}`,
+    ...(measured[c.type] === undefined ? [] : [twoWriters(c, measured[c.type]!)]),
     `Least permissions:\n\n${list(c.permissions)}`,
     `Refuses to touch:\n\n${list(c.refuses)}`,
   ].join('\n\n');
+}
+
+function twoWriters({ type, atomic }: Capabilities, m: Measured): string {
+  const run = `npm run writers -- --provider ${type} --seed 7`;
+  const how =
+    `Two writers at once, one of them stale, in ${m.interleavings} random orders with lost ` +
+    'replies, late deliveries and, in the lab, throttling and stale readings ' +
+    `(\`${run}\`): never an empty or foreign record, never two markers`;
+  if (m.relapses === 0) return `${how}, never back to a value that had been overtaken.`;
+  const alone =
+    ` The old value may also come alone, under the newer writer's marker (in ${m.alone} of ` +
+    'these): that looks like a person who has set another target by hand, so the daemon tells it ' +
+    'and does not mend it, and follows it where that target is up.';
+  return (
+    `${how}. **In ${m.relapses} of them a value that had been overtaken was served again, at ` +
+    `worst for ${m.worstMs} ms and ${m.worstCalls} calls** of both writers, with the newer one ` +
+    'looking again at once and the vendor a millisecond away; the figures differ a little from ' +
+    'run to run. The daemon looks by DNS every 25 s: add that, and the latency of each call.' +
+    (atomic ? '' : alone)
+  );
 }
 
 function list(items: readonly string[]): string {
