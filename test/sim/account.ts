@@ -48,6 +48,7 @@ async function start(strength: Strength): Promise<Account> {
   const seat: Seat = {
     name: 'suite',
     alive: true,
+    halts: () => false,
     io: later,
     after: (ms, then) => {
       const timer = setTimeout(then, ms);

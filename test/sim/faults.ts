@@ -129,6 +129,7 @@ export interface Site {
     readonly name: string;
     readonly store: { refuses: boolean; dies: 'before' | 'after' | null };
     readonly lease: { cutOff: boolean };
+    readonly hand: { haltsMs: number };
     readonly notices: { fail: boolean };
     crash(): void;
     stop(): void;
@@ -310,6 +311,13 @@ export const faultKinds = {
   pause: (s, c, lastsMs) => {
     c.pick(s.replicas).pause(Math.min(lastsMs, c.spread(200, 90_000)), false);
     return over;
+  },
+  'pause-at-write': (s, c) => {
+    const { hand } = c.pick(s.replicas);
+    hand.haltsMs = c.spread(300, 240_000);
+    return () => {
+      hand.haltsMs = 0;
+    };
   },
   sleep: (s, c, lastsMs) => {
     c.pick(s.replicas).pause(Math.min(lastsMs, c.spread(1000, 120_000)), true);

@@ -52,6 +52,8 @@ export class Replica {
     dies: null,
   };
   readonly lease = { cutOff: false };
+  /** How long it stands still before its next write is sent; 0: it does not. */
+  readonly hand = { haltsMs: 0 };
   readonly notices = { fail: false };
   controller: Controller | null = null;
   /** Entries of the journal that the controller was told are durable, over all its lives. */
@@ -218,6 +220,12 @@ export class Replica {
       name: this.name,
       get alive() {
         return process.alive && process.life === life;
+      },
+      halts: () => {
+        const { haltsMs } = this.hand;
+        this.hand.haltsMs = 0;
+        if (haltsMs > 0) this.pause(haltsMs, false);
+        return haltsMs > 0;
       },
       io: (ms: number, run: () => void) => {
         // The reply may come in a later life, which knows nothing of the question.

@@ -53,6 +53,8 @@ export interface Wire {
 export interface Seat {
   readonly name: string;
   readonly alive: boolean;
+  /** Asked before a write is sent: whether the process stands still just then. */
+  halts(): boolean;
   io(ms: number, run: () => void): void;
   after(ms: number, then: () => void): () => void;
 }
@@ -415,12 +417,16 @@ export class SimAccount implements Provider {
       const stop = () => finish(bad(lost));
       signal.addEventListener('abort', stop);
       cancel = seat.after(this.#options.callTimeoutMs, stop);
-      vendor.wire.later(chance.spread(3, 60), () => {
+      const arrive = () => {
         const reply = this.#carry(op, carryOut, lost);
         if (reply === null) return;
         const [result, slowMs] = reply;
         seat.io(slowMs + chance.spread(3, 60), () => finish(result));
-      });
+      };
+      const send = () => vendor.wire.later(chance.spread(3, 60), arrive);
+      // A process that stands still with a write in its hand sends it when it goes on.
+      if (op === 'write' && seat.halts()) seat.io(0, send);
+      else send();
     });
   }
 
@@ -458,7 +464,7 @@ export class SimAccount implements Provider {
         return chance.is(0.5) ? say(lost) : null;
       case 'late-write':
         if (op === 'read') return [carryOut(false), 0];
-        later(chance.spread(3000, 30_000), () => void carryOut(false));
+        later(chance.spread(3000, 120_000), () => void carryOut(false));
         return null;
       default:
         return [carryOut(false), 0];
