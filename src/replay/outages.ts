@@ -20,17 +20,10 @@ export type Manner = 'refuse' | '5xx' | 'hang' | 'denied' | 'nxdomain' | 'servfa
 /**
  * `machines`: what answers for an origin (checks of origins, plane `resource`). `services`: what
  * wants the cloud's authentication or its managed services (plane `service`). `control`: console and
- * API (plane `control`). `api`: reading and writing records at its DNS; `api-writes`: writing alone.
- * `authority`: its authoritative servers. `resolver`: its public resolver.
+ * API (plane `control`). `api`: reading and writing records at its DNS. `authority`: its
+ * authoritative servers. `resolver`: its public resolver.
  */
-export type Part =
-  | 'machines'
-  | 'services'
-  | 'control'
-  | 'api'
-  | 'api-writes'
-  | 'authority'
-  | 'resolver';
+export type Part = 'machines' | 'services' | 'control' | 'api' | 'authority' | 'resolver';
 
 export interface Strike {
   readonly whose: Company;

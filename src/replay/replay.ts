@@ -358,7 +358,7 @@ function hitOf(config: Config, moments: readonly Moment[]): Replay['struck'] {
     ...new Set(moments.flatMap((m) => [...of(m.conditions).keys()])),
   ];
   const checks = keysOf((c) => c.checks);
-  const providers = [...new Set([...keysOf((c) => c.writing), ...keysOf((c) => c.authority)])];
+  const providers = [...new Set([...keysOf((c) => c.api), ...keysOf((c) => c.authority)])];
   const paths = keysOf((c) => c.paths);
   const origins = Object.keys(config.core.origins).filter((name) =>
     moments.some((m) => failingShare(config, m.conditions, name) > 0),
@@ -454,8 +454,7 @@ function behindOf(run: Run, r: RecordConfig, moves: readonly Move[]): Behind[] {
       const to = times[i] ?? null;
       const ms = (to ?? until) - move.at;
       if (ms <= BEHIND_AFTER_MS) return [];
-      const { writing, reading } = conditionsAt(run, move.at);
-      const how = (writing.get(provider) ?? reading.get(provider))?.manner;
+      const how = conditionsAt(run, move.at).api.get(provider)?.manner;
       const why = how === undefined ? 'it did not follow' : apiHow[how];
       const vendor = vendorTitle(run.core.lanes[provider]!.type);
       return [{ provider, vendor, target: move.to, from: move.at, to, minutes: minutes(ms), why }];
@@ -515,7 +514,7 @@ function vendorResult(run: Run, provider: string): VendorResult {
     provider,
     type,
     vendor: vendorTitle(type),
-    unwritable: stretches((c) => c.writing.get(provider), apiHow),
+    unwritable: stretches((c) => c.api.get(provider), apiHow),
     silent: stretches((c) => c.authority.get(provider), authorityHow),
   };
 }

@@ -23,10 +23,10 @@ export interface Affliction {
 /** What fails at a moment; whatever is absent works. */
 export interface Conditions {
   readonly checks: ReadonlyMap<CheckId, Affliction>;
-  /** Paths whose resolver does not answer. */
+  /** Paths that cannot see: their resolver does not answer, or what they leave by has failed. */
   readonly paths: ReadonlyMap<string, Affliction>;
-  readonly reading: ReadonlyMap<string, Affliction>;
-  readonly writing: ReadonlyMap<string, Affliction>;
+  /** Vendors' APIs, for reading and for writing. */
+  readonly api: ReadonlyMap<string, Affliction>;
   readonly authority: ReadonlyMap<string, Affliction>;
   /** Origins whose targets' names do not resolve. */
   readonly names: ReadonlyMap<string, Affliction>;
@@ -134,44 +134,44 @@ function standIn(config: Config, outage: Outage, as: string): Struck | null {
   return { clouds: struck, providers, paths: family?.paths ?? new Set(), region };
 }
 
+type Afflicted = Map<string, Affliction>;
+
 /** What fails of a configuration under some strikes. */
 export function conditionsOf(
   config: Config,
   struck: ReadonlyMap<Company, Struck>,
   strikes: readonly Strike[],
 ): Conditions {
-  const checks = new Map<CheckId, Affliction>();
-  const names = new Map<string, Affliction>();
-  const [paths, reading, writing, authority] = [0, 1, 2, 3].map(
+  const [checks, paths, api, authority, names] = Array.from(
+    { length: 5 },
     () => new Map<string, Affliction>(),
-  ) as [
-    Map<string, Affliction>,
-    Map<string, Affliction>,
-    Map<string, Affliction>,
-    Map<string, Affliction>,
-  ];
+  ) as [Afflicted, Afflicted, Afflicted, Afflicted, Afflicted];
   for (const strike of strikes) {
     const who = struck.get(strike.whose);
     if (who === undefined) continue;
     const { manner, share = 1 } = strike;
-    const worst = (map: Map<string, Affliction>, key: string) => {
+    const worst = (map: Afflicted, key: string) => {
       if ((map.get(key)?.share ?? 0) < share) map.set(key, { manner, share });
     };
     if (strike.what === 'resolver') for (const path of who.paths) worst(paths, path);
-    if (strike.what === 'api') for (const p of who.providers) worst(reading, p);
-    if (strike.what === 'api' || strike.what === 'api-writes') {
-      for (const p of who.providers) worst(writing, p);
-    }
+    if (strike.what === 'api') for (const p of who.providers) worst(api, p);
     if (strike.what === 'authority') for (const p of who.providers) worst(authority, p);
     for (const check of Object.values(config.core.checks)) {
       if (isHit(config, check, strike, who)) worst(checks, check.id);
     }
-    if (strike.what !== 'machines' || !['nxdomain', 'servfail'].includes(manner)) continue;
+    if (strike.what !== 'machines') continue;
+    // A path that sits in a cloud fails with all of it; a proxy that says 5xx is no path.
+    if (strike.regions === undefined && manner !== '5xx') {
+      for (const path of Object.values(config.core.paths)) {
+        if (who.clouds.has(path.cloud ?? '')) worst(paths, path.name);
+      }
+    }
+    if (!['nxdomain', 'servfail'].includes(manner)) continue;
     for (const o of Object.values(config.core.origins)) {
       if (who.clouds.has(o.cloud) && isIn(o.region, strike, who)) worst(names, o.name);
     }
   }
-  return { checks, paths, reading, writing, authority, names };
+  return { checks, paths, api, authority, names };
 }
 
 /** The share of an origin's requests that fail: of what it needs, the worst. */

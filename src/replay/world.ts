@@ -46,8 +46,7 @@ const REFUSAL_MS = 30;
 export const calm: Conditions = {
   checks: new Map(),
   paths: new Map(),
-  reading: new Map(),
-  writing: new Map(),
+  api: new Map(),
   authority: new Map(),
   names: new Map(),
 };
@@ -241,8 +240,8 @@ export class World {
     const { checks, paths } = this.conditions;
     const unheard = paths.get(path);
     if (unheard !== undefined && this.#strikes(unheard)) {
-      const detail = 'our resolver gave no answer';
-      return { outcome: 'blind', reason: 'resolver', detail, ms: timeoutMs };
+      const detail = 'the path itself gave no answer';
+      return { outcome: 'blind', reason: 'no-route', detail, ms: timeoutMs };
     }
     if (this.#loss > 0) {
       const toss = this.#random();
@@ -273,7 +272,7 @@ export class World {
   #read(e: Extract<Effect, { kind: 'read' }>): void {
     const answer = (result: Result<Record<Name, Seen>>) =>
       this.#send({ kind: 'read', provider: e.provider, id: e.id, result });
-    const struck = this.conditions.reading.get(e.provider);
+    const struck = this.conditions.api.get(e.provider);
     if (struck !== undefined && this.#strikes(struck)) {
       const { fault, ms } = faultOf(struck.manner, this.#callMs(e.provider), 'unavailable');
       return this.#later(ms, () => answer({ ok: false, fault }));
@@ -287,7 +286,7 @@ export class World {
   #write(e: Extract<Effect, { kind: 'write' }>): void {
     const answer = (results: readonly Result<null>[]) =>
       this.#send({ kind: 'written', provider: e.provider, id: e.id, results });
-    const struck = this.conditions.writing.get(e.provider);
+    const struck = this.conditions.api.get(e.provider);
     if (struck !== undefined && this.#strikes(struck)) {
       const { fault, ms } = faultOf(struck.manner, this.#callMs(e.provider), 'uncertain');
       return this.#later(ms, () => answer(e.changes.map(() => ({ ok: false, fault }))));
