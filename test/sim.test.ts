@@ -26,7 +26,7 @@ async function clean(seeds: readonly number[]): Promise<Tally> {
 /** The rules that broken worlds were caught by, until one of them is the one that is looked for. */
 async function caughtBy(sabotage: Sabotage, rule: string): Promise<string[]> {
   const rules: string[] = [];
-  for (let seed = 1; seed <= 60 && !rules.includes(rule); seed++) {
+  for (let seed = 1; seed <= 100 && !rules.includes(rule); seed++) {
     const { violations } = await runSeed(seed, { sabotage });
     rules.push(...violations.map((v) => v.rule));
   }

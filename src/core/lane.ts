@@ -87,6 +87,7 @@ export function newLane(provider: string, config: LaneConfig, now: number): Lane
     fault: null,
     faultSinceAt: now,
     retryAt: 0,
+    urgentAt: 0,
     tokens: config.quota.burst,
     refilledAt: now,
   };
@@ -107,8 +108,10 @@ export function converge(state: State, r: RecordState, cell: Cell, urgent: boole
 /** Sends the lane's next call, if it may send one at all. */
 export function pump(state: State, lane: Lane, out: Step): void {
   if (lane.busy !== null) return;
-  if (lane.retryAt > state.now) {
-    setTimer(state.timers, `l:${lane.provider}`, lane.retryAt);
+  // A switch does not wait out the pause that an idle lane was given.
+  const mayAt = lane.urgent.size > 0 ? lane.urgentAt : lane.retryAt;
+  if (mayAt > state.now) {
+    setTimer(state.timers, `l:${lane.provider}`, mayAt);
     return;
   }
   const config = state.config.lanes[lane.provider]!;
@@ -701,7 +704,10 @@ function laneFailed(state: State, lane: Lane, fault: Fault, startedAt: number, o
   if (fault.kind === 'uncertain' && lane.failures === 1) waitMs = 0;
   const asked = Math.min(fault.retryAfterMs ?? 0, THROTTLE_CAP_MS);
   // Counted from the start of the call, so that a hanging vendor is still tried at this pace.
-  lane.retryAt = Math.max(state.now + asked, state.now + 50, startedAt + waitMs);
+  const soonest = Math.max(state.now + asked, state.now + 50);
+  lane.retryAt = Math.max(soonest, startedAt + waitMs);
+  const urgentMs = fault.kind === 'auth-suspect' ? waitMs : Math.min(waitMs, SWITCH_RETRY_MS);
+  lane.urgentAt = Math.max(soonest, startedAt + urgentMs);
   setTimer(state.timers, `l:${lane.provider}`, lane.retryAt);
 }
 
@@ -713,6 +719,7 @@ function laneWorks(state: State, lane: Lane, out: Step): void {
   lane.fault = null;
   lane.failures = 0;
   lane.retryAt = 0;
+  lane.urgentAt = 0;
 }
 
 /** Full-jitter exponential back-off from 250 ms, never above the cap. */

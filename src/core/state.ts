@@ -218,6 +218,8 @@ export interface Lane {
   fault: { readonly kind: string; readonly sentence: string } | null;
   faultSinceAt: number;
   retryAt: number;
+  /** The same for a switch under way, which waits less. */
+  urgentAt: number;
   tokens: number;
   refilledAt: number;
 }

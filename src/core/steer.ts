@@ -528,7 +528,9 @@ function choose(
   d: Extract<Decision, { kind: 'move' }>,
   out: Step,
 ): void {
-  if (r.choosing?.to !== d.to) startChoosing(state, r, d, out);
+  // Another reason is another decision: it wants passes of its own, and is paid for by its own rule.
+  const goesOn = r.choosing?.to === d.to && r.choosing.why === d.why;
+  if (!goesOn || r.choosing?.overspends !== d.overspends) startChoosing(state, r, d, out);
   const c = r.choosing!;
   if (c.chain?.kind === 'answered' && hasFreshPasses(state, c.to, c.sinceAt)) {
     dropChoice(state, r);
