@@ -137,7 +137,8 @@ function notesOf(
   const strange = [...known].filter((name) => !Object.hasOwn(core.origins, name));
   if (strange.length > 0) notes.push(`not configured any more, left out: ${strange.join(', ')}`);
   const orders = ordersOf(entries, core).length;
-  if (orders > 0) notes.push(`${orders} orders of operators stand in it and are given again`);
+  const many = orders === 1 ? '1 order' : `${orders} orders`;
+  if (orders > 0) notes.push(`${many} of operators, given again as in the journal`);
   const gaps = entries.filter((e) => e.kind === 'start').length - 1;
   if (gaps > 0)
     notes.push(`the daemon was started ${gaps + 1} times; what happened between is unknown`);

@@ -225,6 +225,11 @@ const cloudflare2025: Outage = {
     'what was restored between 14:30 and 17:06 is not yours',
   ],
   phases: [
+    {
+      at: '2025-11-18T11:05:00Z',
+      says: 'a change of permissions; the file of bots begins to grow',
+      strikes: [],
+    },
     ...oscillation(),
     {
       at: '2025-11-18T13:10:00Z',

@@ -14,6 +14,7 @@ import {
   failingShare,
   notesOf,
   type Struck,
+  standIns,
   vendorTitle,
   whoIsStruck,
 } from './struck.ts';
@@ -154,6 +155,8 @@ export interface Replay {
   readonly endedAt: number;
   readonly struck: {
     readonly any: boolean;
+    /** What `as` could be here. */
+    readonly choices: readonly string[];
     readonly checks: readonly string[];
     readonly origins: readonly string[];
     readonly providers: readonly string[];
@@ -364,7 +367,7 @@ function hitOf(config: Config, moments: readonly Moment[]): Replay['struck'] {
     moments.some((m) => failingShare(config, m.conditions, name) > 0),
   );
   const any = checks.length + providers.length + paths.length > 0;
-  return { any, checks, origins, providers, paths };
+  return { any, choices: standIns(config), checks, origins, providers, paths };
 }
 
 function recordResult(run: Run, r: RecordConfig): RecordResult {

@@ -82,12 +82,16 @@ export function printReplay(r: Replay, about: About, paper: Paper): string {
 }
 
 function struckLine(page: Page, r: Replay): void {
-  const { any, origins, providers, paths } = r.struck;
+  const { any, choices, origins, providers, paths } = r.struck;
   if (!any) {
     const text =
       'nothing in this configuration: no cloud, DNS vendor or path of it is the one struck';
     page.flow('  struck   ', text, 'yellow');
-    page.flow('           ', `--as NAME replays it as if it struck one of yours`, 'yellow');
+    page.flow(
+      '           ',
+      `--as NAME replays it as if it struck one of yours: ${choices.join(', ')}`,
+      'yellow',
+    );
     return;
   }
   const parts = [
