@@ -370,6 +370,7 @@ export class Checkers {
       case 'taken':
       case 'adopt':
         rec.pinnedUntil = 'none';
+        rec.deposed = false;
         rec.lastSwitchAt = at;
         return;
     }
