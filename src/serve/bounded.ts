@@ -39,6 +39,8 @@ export function createBounded(limits: Limits, handle: Handler, trouble: Trouble)
     try {
       await handle(request, response);
     } catch (error) {
+      // A request that broke off, or whose body is no HTTP, is the peer's doing as well.
+      if (error === request.errored) return void response.destroy();
       trouble('serve', error instanceof Error ? `${error.name}: ${error.message}` : String(error));
       if (response.headersSent) response.destroy();
       else send(request, response, 500, 'the daemon failed at this request: see its log\n');

@@ -1,0 +1,308 @@
+// The daemon's two listeners, as raw bytes on the Unix socket and on TCP in front of a desk that only
+// takes down what it is given: mutated requests, floods, slow and broken-off clients, commands of
+// every wrong shape. Each client is answered or cut, a good one is answered afterwards, and nothing
+// reaches the desk that is not exactly a command.
+
+import { mkdtempSync, rmSync } from 'node:fs';
+import { request } from 'node:http';
+import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { serveControl } from '../../src/serve/control.ts';
+import type { Served } from '../../src/serve/desk.ts';
+import { serveHttp } from '../../src/serve/http.ts';
+import { type StandIn, standIn } from '../desk.ts';
+import { type Dice, mutate, mutateJson, oddValue } from './dice.ts';
+import { b64, demand, ends, type Stand, target, unb64 } from './harness.ts';
+
+interface Input {
+  readonly listener: 'control' | 'http';
+  /** What is written, one after the other with a moment in between. */
+  readonly writes: readonly string[];
+  readonly end: 'half' | 'cut' | 'hold';
+}
+
+const limits = { requestMs: 300, idleMs: 400 };
+/** The limits, the interval at which Node looks at them, and a moment. */
+const cutMs = 1500;
+const path = '/v1/command';
+
+const commands: readonly { readonly kind: string; readonly [field: string]: unknown }[] = [
+  {
+    kind: 'switch',
+    record: 'www.gslb.example.net',
+    target: 'tokyo',
+    reason: 'a reason',
+    by: 'ann',
+    forMs: 7_200_000,
+    force: false,
+    dryRun: true,
+  },
+  { kind: 'adopt', record: 'www.gslb.example.net', target: 'tokyo', create: true, by: 'ann' },
+  { kind: 'pin', record: 'www.gslb.example.net', reason: 'a reason', by: 'ann', forMs: null },
+  { kind: 'unpin', record: 'www.gslb.example.net.', by: 'ann' },
+  { kind: 'drain', what: 'tokyo', reason: 'a reason', by: 'ann' },
+  { kind: 'undrain', what: 'tokyo', by: 'ann' },
+  { kind: 'freeze', record: null, reason: 'a reason', by: 'ann' },
+  { kind: 'unfreeze', record: 'www.gslb.example.net', by: 'ann' },
+  { kind: 'ack', record: 'www.gslb.example.net', by: 'ann' },
+  { kind: 'drilled', check: 'tokyo/web', by: 'ann' },
+];
+
+export const control = target<Input>({
+  name: 'control',
+  // The desk is one: what one client does must not look like another's doing.
+  atOnce: 1,
+  async open() {
+    const stand = new Doors();
+    await stand.start();
+    return stand;
+  },
+});
+
+class Doors implements Stand<Input> {
+  readonly #folder = mkdtempSync(join(tmpdir(), 'detour-fuzz-'));
+  readonly #socket = join(this.#folder, 'control.sock');
+  readonly #desk: StandIn = standIn();
+  readonly #troubles: string[] = [];
+  #served: Served[] = [];
+  #port = 0;
+
+  async start(): Promise<void> {
+    const trouble = (what: string, detail: string) => void this.#troubles.push(`${what} ${detail}`);
+    const desk = this.#desk;
+    const metrics = { text: async () => 'detour_ready 1\n', contentType: 'text/plain' };
+    this.#served.push(await serveControl({ path: this.#socket, desk, trouble, limits }));
+    const where = { host: '127.0.0.1', port: 0, gateHoldMs: 1000 };
+    const http = await serveHttp({ ...where, desk, metrics, trouble, limits });
+    this.#served.push(http);
+    this.#port = http.port;
+  }
+
+  draw(dice: Dice): Input {
+    const listener = dice.pick(['control', 'control', 'control', 'http'] as const);
+    const whole = listener === 'control' ? drawControl(dice) : drawHttp(dice);
+    const bytes = dice.is(0.5) ? whole : mutate(dice, whole, [drawControl(dice), whole]);
+    const writes: string[] = [];
+    for (let rest = bytes; rest.length > 0; ) {
+      const size = dice.is(0.7) || writes.length >= 5 ? rest.length : dice.int(1, rest.length);
+      writes.push(b64(rest.subarray(0, size)));
+      rest = rest.subarray(size);
+    }
+    return { listener, writes, end: dice.pick(['half', 'half', 'half', 'cut', 'hold']) };
+  }
+
+  async run(input: Input): Promise<void> {
+    this.#desk.commands.length = 0;
+    this.#desk.queries.length = 0;
+    this.#troubles.length = 0;
+    const said = await ends(cutMs, 'a client', this.#talk(input));
+    if (said !== '') {
+      demand(/^HTTP\/1\.1 [1-5]\d\d /.test(said), 'the answer is no HTTP');
+      demand(!/^HTTP\/1\.1 5\d\d/m.test(said) || this.#isReadiness(said), 'the daemon failed');
+    }
+    demand(this.#troubles.length === 0, `trouble: ${this.#troubles[0]}`);
+    for (const command of this.#desk.commands) checkCommand(command);
+    for (const query of this.#desk.queries) checkQuery(query);
+    const answer = await ends(1000, 'a good client', this.#ask());
+    demand(answer === 200, `a good client is answered ${answer} afterwards`);
+  }
+
+  /** The read-only listener says 503 of gates and of readiness. */
+  #isReadiness(said: string): boolean {
+    return !said.includes('HTTP/1.1 500') && /not in force|not known|not ready|408/.test(said);
+  }
+
+  /** Everything that was said until the other end closed, or until nothing more need come. */
+  #talk({ listener, writes, end }: Input): Promise<string> {
+    const to =
+      listener === 'control' ? { path: this.#socket } : { host: '127.0.0.1', port: this.#port };
+    return new Promise((resolve) => {
+      const socket = connect({ ...to, allowHalfOpen: true });
+      let said = '';
+      const done = () => {
+        socket.destroy();
+        resolve(said);
+      };
+      socket.on('error', done);
+      socket.on('close', done);
+      socket.on('end', done);
+      socket.on('data', (chunk: Buffer) => {
+        said += chunk.toString('latin1');
+        // It keeps the connection for the next request; whoever holds it there is cut later.
+        if (end === 'hold' && /\r\n\r\n/.test(said)) done();
+      });
+      void (async () => {
+        for (const [i, text] of writes.entries()) {
+          if (i > 0) await pause(10);
+          if (socket.destroyed) return;
+          socket.write(unb64(text));
+        }
+        if (end === 'half') socket.end();
+        else if (end === 'cut') socket.destroy();
+      })();
+    });
+  }
+
+  /** The status of a good request on the control socket. */
+  #ask(): Promise<number> {
+    return new Promise((resolve) => {
+      const options = { socketPath: this.#socket, path: '/v1/status', agent: false };
+      const asked = request(options, (answer) => {
+        answer.resume();
+        answer.on('end', () => resolve(answer.statusCode ?? 0));
+      });
+      asked.on('error', () => resolve(0));
+      asked.end();
+    });
+  }
+
+  async close(): Promise<void> {
+    for (const served of this.#served) await served.close();
+    rmSync(this.#folder, { recursive: true, force: true });
+  }
+}
+
+// ---------------------------------------------------------------- what a client may send
+
+function drawControl(dice: Dice): Buffer {
+  return dice.pick<() => Buffer>([
+    ...Array.from({ length: 7 }, () => () => post(dice, drawBody(dice))),
+    () => get(dice, dice.pick(['/v1/status', '/v1/audit', '/v1/reload', path, '/__proto__', '*'])),
+    () => get(dice, `/v1/history?${drawQuery(dice)}`),
+    () => Buffer.concat([post(dice, drawBody(dice)), post(dice, drawBody(dice))]),
+  ])();
+}
+
+function drawBody(dice: Dice): string {
+  const command = dice.pick(commands);
+  return dice.pick<() => string>([
+    () => JSON.stringify(command),
+    () => mutateJson(dice, JSON.stringify(command)),
+    () => mutateJson(dice, JSON.stringify(command)),
+    () => {
+      const key = dice.pick(Object.keys(command));
+      return JSON.stringify({ ...command, [key]: oddValue(dice) });
+    },
+    () => JSON.stringify({ ...dice.pick(commands), ...command, kind: dice.pick(commands).kind }),
+    () => JSON.stringify(command).replace('{', `{"__proto__":${JSON.stringify(command)},`),
+    () => JSON.stringify(command).replace('{', '{"constructor":{"prototype":{"force":true}},'),
+    () => JSON.stringify(command).replace('{', '{"by":"bob","kind":"ack",'),
+    () => JSON.stringify([command]),
+    () => '['.repeat(dice.spread(10, 60_000)),
+    () => `{"kind":${'{"a":'.repeat(dice.spread(10, 9000))}`,
+    () => JSON.stringify({ ...command, reason: 'x'.repeat(dice.spread(400, 200_000)) }),
+    () => JSON.stringify(oddValue(dice)),
+  ])();
+}
+
+function post(dice: Dice, body: string): Buffer {
+  const bytes = Buffer.from(body);
+  const length = dice.is(0.85)
+    ? bytes.length
+    : dice.pick([0, 1, bytes.length + 10, 65_536, 65_537, 1e15, -1, 'x', '1, 1', '+5']);
+  const framing = dice.is(0.9) ? `content-length: ${length}` : 'transfer-encoding: chunked';
+  const head = `POST ${path} HTTP/1.1\r\nhost: x\r\n${framing}\r\n${drawHeaders(dice)}\r\n`;
+  const isChunked = framing.startsWith('t');
+  const chunk = isChunked ? `${bytes.length.toString(16)}\r\n` : '';
+  return Buffer.concat([
+    Buffer.from(head + chunk),
+    bytes,
+    Buffer.from(isChunked ? '\r\n0\r\n\r\n' : ''),
+  ]);
+}
+
+function get(dice: Dice, where: string): Buffer {
+  const method = dice.pick([
+    'GET',
+    'GET',
+    'GET',
+    'HEAD',
+    'POST',
+    'PUT',
+    'OPTIONS',
+    'CONNECT',
+    'get',
+  ]);
+  return Buffer.from(`${method} ${where} HTTP/1.1\r\nhost: x\r\n${drawHeaders(dice)}\r\n`);
+}
+
+function drawHttp(dice: Dice): Buffer {
+  const gate = `/gates/${dice.pick(['www.gslb.example.net', '%', '%2e', '..', '__proto__'])}`;
+  const to = dice.pick(['tokyo', 'hangzhou', '', 'constructor', '%ff', 'a/b']);
+  return get(dice, dice.pick([`${gate}/${to}`, '/metrics', '/readyz', '/healthz', '/', '//x/%00']));
+}
+
+function drawHeaders(dice: Dice): string {
+  if (dice.is(0.8)) return dice.is(0.5) ? '' : 'connection: close\r\n';
+  return dice.pick<() => string>([
+    () => `x: ${'y'.repeat(dice.spread(100, 100_000))}\r\n`,
+    () => 'a: b\r\n'.repeat(dice.spread(10, 5000)),
+    () => 'expect: 100-continue\r\n',
+    () => 'connection: upgrade\r\nupgrade: websocket\r\n',
+    () => 'content-length: 3\r\ntransfer-encoding: chunked\r\n',
+    () => ' folded: yes\r\n',
+  ])();
+}
+
+function drawQuery(dice: Dice): string {
+  const part = dice.pick(['limit=5', 'limit=0', 'limit=99999', 'limit=-1', 'record=%00', 'x=1']);
+  const more = dice.pick([
+    '',
+    '&record=www.example.net',
+    '&limit=7',
+    '&__proto__=1',
+    '&record[]=a',
+  ]);
+  return part + more;
+}
+
+// ---------------------------------------------------------------- what may reach the desk
+
+type Field = (value: unknown) => boolean;
+const isName: Field = (v) =>
+  typeof v === 'string' && v.length <= 254 && /^([a-z0-9_-]{1,63}\.){2,}$/.test(v);
+const isLine =
+  (most: number): Field =>
+  (v) =>
+    typeof v === 'string' && v.length >= 1 && v.length <= most && !/\p{Cc}/u.test(v);
+const isFlag: Field = (v) => typeof v === 'boolean';
+const isWait: Field = (v) => v === null || (Number.isSafeInteger(v) && (v as number) >= 1000);
+const [record, by, reason, word] = [isName, isLine(64), isLine(500), isLine(128)];
+const either: Field = (v) => v === null || isName(v);
+
+/** Written apart from the code under test. */
+const shapes: Readonly<Record<string, Readonly<Record<string, Field>>>> = {
+  switch: { record, target: word, reason, by, forMs: isWait, force: isFlag, dryRun: isFlag },
+  adopt: { record, target: word, create: isFlag, by },
+  pin: { record, reason, by, forMs: isWait },
+  unpin: { record, by },
+  drain: { what: word, reason, by },
+  undrain: { what: word, by },
+  freeze: { record: either, reason, by },
+  unfreeze: { record: either, by },
+  ack: { record, by },
+  drilled: { check: word, by },
+};
+
+function checkCommand(command: object): void {
+  const { kind, ...fields } = command as Record<string, unknown>;
+  const shape = typeof kind === 'string' && Object.hasOwn(shapes, kind) ? shapes[kind]! : null;
+  demand(shape !== null, 'a command of no known kind reached the desk');
+  const names = Object.keys(fields).sort().join();
+  demand(names === Object.keys(shape).sort().join(), `a ${kind} with ${names} reached the desk`);
+  for (const [name, check] of Object.entries(shape)) {
+    demand(check(fields[name]), `a ${kind} of another ${name} reached the desk`);
+  }
+  const prototype: unknown = Object.getPrototypeOf(command);
+  demand(prototype === Object.prototype, `a ${kind} of another prototype reached the desk`);
+}
+
+function checkQuery(query: unknown): void {
+  const { limit, record: asked, ...rest } = query as Record<string, unknown>;
+  const isGood = Number.isInteger(limit) && (limit as number) >= 1 && (limit as number) <= 10_000;
+  demand(isGood, 'a query without a limit reached the desk');
+  demand(asked === undefined || isName(asked), 'a query of no record reached the desk');
+  demand(Object.keys(rest).length === 0, 'a query of more reached the desk');
+}
