@@ -49,13 +49,14 @@ export function pageOf(r: Replay, about: About): string {
   const close = closeUp(r);
   const as = r.as === null ? '' : ` as if it struck ${r.as},`;
   const set = about.settings.length === 0 ? '' : ` with ${printSettings(about.settings)},`;
+  const when = `${day(outage.beganAt)} ${time(outage.beganAt)} to ${time(outage.calmAt)} UTC`;
   return [
     '<!DOCTYPE html>',
     '<html lang="en"><head><meta charset="utf-8"/>',
     '<meta name="viewport" content="width=device-width, initial-scale=1"/>',
     `<title>${esc(title)}</title><style>${style}</style></head><body><main>`,
     `<h1>${esc(outage.title)}</h1>`,
-    `<p>${esc(`${outage.id}: ${day(outage.beganAt)} ${time(outage.beganAt)} to ${time(outage.calmAt)} UTC, ${outage.minutes} minutes.`)}`,
+    `<p>${esc(`${outage.id}: ${when}, ${outage.minutes} minutes.`)}`,
     ` ${esc(`Replayed through ${about.through},${as}${set} seed ${r.seed}.`)}</p>`,
     `<p><b>Failed.</b> ${esc(outage.failed)}</p><p><b>Worked.</b> ${esc(outage.worked)}</p>`,
     `<p><b>Lesson.</b> ${esc(outage.lesson)}</p>`,
@@ -98,7 +99,9 @@ function drawing(r: Replay, span: Span, id: string, title: string): string {
     return Math.round((LEFT + share * (WIDTH - LEFT - 10)) * 10) / 10;
   };
   const parts = lanes.map((lane, i) => laneOf(lane, 24 + i * (ROW + GAP), span, x));
-  const says = `${lanes.length} lanes: the world, diagnoses of clouds, and for each record what each vendor gives. The table below says the same in words.`;
+  const says =
+    `${lanes.length} lanes: the world, diagnoses of clouds, and for each record what each vendor ` +
+    'gives. The table below says the same in words.';
   return [
     `<svg viewBox="0 0 ${WIDTH} ${height}" role="img" aria-labelledby="${id}-t ${id}-d">`,
     `<title id="${id}-t">${esc(title)}</title><desc id="${id}-d">${esc(says)}</desc>`,
@@ -172,7 +175,9 @@ function worldLane(r: Replay): Lane {
   };
   const bars = phases.map((p, i): Bar => {
     const to = phases[i + 1]?.at ?? r.endedAt;
-    const look = p.fails ? 'bad' : 'calm';
+    // A console alone that fails is somebody's trouble, and nobody's outage.
+    const isMild = p.fails.every((part) => part === 'control');
+    const look = p.fails.length === 0 ? 'calm' : isMild ? 'ill' : 'bad';
     return { from: p.at, to, text: p.says, look, title: `${time(p.at)} ${p.says}` };
   });
   return { name: 'world', bars: [before, ...bars], wrong: [], marks: [] };
@@ -194,9 +199,10 @@ function servedLane(r: Replay, one: RecordResult, index: number): Lane {
   const { provider, gives } = one.served[index]!;
   const bars = gives.map((g, i): Bar => {
     const number = one.targets.indexOf(g.target ?? '');
-    const span = { from: g.at, to: gives[i + 1]?.at ?? r.endedAt };
+    const to = gives[i + 1]?.at ?? r.endedAt;
+    const span = { from: i === 0 ? Number.NEGATIVE_INFINITY : g.at, to };
     const text = g.target ?? 'nothing';
-    const title = `${provider} gives ${text} from ${time(span.from, true)} to ${time(span.to, true)}`;
+    const title = `${provider} gives ${text} from ${time(g.at, true)} to ${time(to, true)}`;
     return { ...span, text, look: `target t${number < 0 ? 'x' : number % 4}`, title };
   });
   const wrong = bars.flatMap((b) =>

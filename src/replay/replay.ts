@@ -145,7 +145,8 @@ export interface Replay {
     readonly phases: readonly {
       readonly at: number;
       readonly says: string;
-      readonly fails: boolean;
+      /** What fails: `machines`, `services`, `control`, `api`, `authority`, `resolver`. */
+      readonly fails: readonly string[];
     }[];
   };
   readonly as: string | null;
@@ -338,7 +339,11 @@ function resultOf(run: Run, struck: ReadonlyMap<Company, Struck>): Replay {
       ...{ lesson: outage.lesson, sources: outage.sources, assumed: outage.assumed },
       ...{ beganAt, calmAt, minutes: minutes(calmAt - beganAt) },
       phases: outage.phases.map((p) => {
-        return { at: Date.parse(p.at), says: p.says, fails: p.strikes.length > 0 };
+        return {
+          at: Date.parse(p.at),
+          says: p.says,
+          fails: [...new Set(p.strikes.map((s) => s.what))],
+        };
       }),
     },
     ...{ as, seed, loss, beganAt: run.fromAt, endedAt: run.toAt },

@@ -1,4 +1,4 @@
-// Thresholds changed for a replay: `--set fall=5` and `--sweep fall=2..6,interval=1s..10s`. A value is
+// Thresholds changed for a replay: `--set fall=5`, `--sweep fall=2..6,interval=1s..10s`. A value is
 // read by the reader of configurations itself, as if it stood under `policy`, and then holds for
 // every check and record, over what they say themselves. Pure. It never changes what the user has
 // not named, except where a threshold would otherwise mean nothing, and then it says so.
