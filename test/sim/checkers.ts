@@ -71,6 +71,17 @@ interface ReplicaLog {
   lastAt: number;
 }
 
+/** Reasons that keep a record where it is, however dead its target. */
+const MAY_STAY = new Set([
+  'pinned',
+  'frozen',
+  'deposed',
+  'budget-spent',
+  'store-failed',
+  'no-lease',
+  'retired',
+]);
+
 interface SwitchData {
   readonly from: string | null;
   readonly to: string;
@@ -601,6 +612,40 @@ export class Checkers {
   /** A fault of a vendor's API has begun or ended. */
   stirred(vendor: string): void {
     this.#cleanSince.set(vendor, this.#timeline.now);
+  }
+
+  /**
+   * Rule 7: whoever leads, sees and may act has left a target that has been dead for long, when
+   * another has been well for as long. Called now and then with whoever leads.
+   */
+  mustHaveMoved(r: Replica): void {
+    const { origins, records, paths } = this.#plan.config;
+    const now = this.#timeline.now;
+    const check = Object.values(this.#plan.config.checks)[0]!;
+    const longMs = 20 * check.intervalMs + 3 * MINUTE;
+    const isDead = (origin: string) => {
+      const kind = this.#truth.places.top(origin)?.kind;
+      const isHard = kind === 'refuse' || kind === 'hang';
+      return isHard && now - this.#truth.places.since(origin) > longMs;
+    };
+    if (!Object.keys(origins).some(isDead) || now - this.#log(r).disturbedAt < longMs) return;
+    const isCalm = (layers: Truth['places' | 'ways' | 'chains'], key: string) =>
+      now - layers.troubledAt(key) > longMs;
+    if (!Object.keys(paths).every((p) => isCalm(this.#truth.ways, `${r.name}/${p}`))) return;
+    const isWell = (origin: string) =>
+      [origin, ...origins[origin]!.needs].every((key) => isCalm(this.#truth.places, key));
+    for (const view of r.controller!.status().records) {
+      const record = records[view.name]!;
+      if (view.target === null || !isDead(view.target) || view.decidedAt === null) continue;
+      const open = record.targets.filter((t) => {
+        const isOpen = !view.targets.find((x) => x.origin === t.origin)!.drained;
+        return isOpen && isWell(t.origin) && isCalm(this.#truth.chains, t.cname);
+      });
+      const isFresh = r.process.now() - view.decidedAt < longMs + record.patienceMs;
+      if (open.length === 0 || isFresh || MAY_STAY.has(view.stay.reason)) continue;
+      const where = `${r.name}: ${view.name} on ${view.target}, dead for long: ${view.stay.reason}`;
+      this.fail('rule-7-moves-in-time', where);
+    }
   }
 
   // ------------------------------------------------------------ what it was told

@@ -124,6 +124,7 @@ class World {
         this.#timeline.later(this.#chance.int(0, 2000), () => r.start());
       }
       const ends = this.#scheduleFaults();
+      this.#watch();
       await this.#runUntil(this.#plan.durationMs);
       for (const end of ends) end();
       [convergedMs, helped] = await this.#quiet();
@@ -238,6 +239,15 @@ class World {
       this.#timeline.later(this.#chance.wait(everyMs), again);
     }
     return going;
+  }
+
+  /** Looks now and then whether whoever leads has done what was to be done. */
+  #watch(): void {
+    if (this.#faultsOver) return;
+    const leader = this.#leader();
+    const isCalm = leader !== null && !leader.process.isPaused && !leader.store.refuses;
+    if (isCalm) this.#checkers.mustHaveMoved(leader);
+    this.#timeline.later(5000, () => this.#watch());
   }
 
   #site(): Site {
