@@ -215,7 +215,8 @@ export async function startGdnsd(
     ({ name, addresses: [a, b] }) => `    ${name} => { primary => ${a}, secondary => ${b} }`,
   );
   const config = (folder: string) => `options => {
-  listen => [ 127.0.0.1:${dns} ], run_dir => ${folder}/run, state_dir => ${folder}/state
+  listen => [ 127.0.0.1:${dns} ], run_dir => ${folder}/run, state_dir => ${folder}/state,
+  min_ttl => 1
 }
 service_types => {
   web => { plugin => http_status, port => ${how.port}, url_path => /healthz, interval => 2,
