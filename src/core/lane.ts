@@ -42,6 +42,10 @@ const ASK_FIRST_MS = 25;
 const ASK_CAP_MS = 1_000;
 /** Seconds, where a zone's own negative TTL is not known: Route 53's default, the longest usual. */
 const NEGATIVE_TTL = 900;
+/** An edit is believed when it still stands after this. */
+const CONFIRM_EDIT_MS = 1_000;
+/** A request that was given up may still arrive for so long: what proxies and vendors may queue. */
+const LOST_MS = 300_000;
 /** Never a fight: after so many repairs within so long, an edit is only told. */
 const FIGHT_REPAIRS = 3;
 const FIGHT_MS = 600_000;
@@ -62,6 +66,8 @@ export function newCell(provider: string, ttl: number): Cell {
     problem: null,
     ahead: null,
     edited: null,
+    odd: null,
+    lost: null,
     repairs: [],
     wrote: false,
     writtenAt: null,
@@ -200,7 +206,12 @@ export function onWritten(
     if (r === undefined || cell === undefined) return;
     const answer = results[i] ?? { ok: false, fault: uncertain('the reply lacks this change') };
     if (answer.ok) written(state, r, cell, changes[i]!, out);
-    else notWritten(state, r, cell, answer.fault, out);
+    else {
+      if (answer.fault.kind === 'uncertain') {
+        cell.lost = { value: changes[i]!.to.cname, at: state.now };
+      }
+      notWritten(state, r, cell, answer.fault, out);
+    }
   });
   if (failed !== undefined && !failed.ok) laneFailed(state, lane, failed.fault, startedAt, out);
   pump(state, lane, out);
@@ -370,10 +381,36 @@ function assess(state: State, r: RecordState, cell: Cell, seen: Seen, out: Step)
       cell.ahead = p.marker;
       return hold(r, cell, { word: 'rival', sentence: p.sentence }, out);
     case 'drift':
+      if (isOurOwn(state, cell, seen)) {
+        const late = `${cell.lost!.value} arrived late: a write of our own that was given up`;
+        return mend(state, r, cell, p.change, late, out);
+      }
+      if (!isConfirmed(state, r, cell, seen)) return;
       return drifted(state, r, cell, p, out);
     case 'refuse':
       return hold(r, cell, { word: p.word, sentence: p.sentence }, out);
   }
+}
+
+/** A write that was given up as uncertain has arrived after all: lag of our own, nobody's wish. */
+function isOurOwn(state: State, cell: Cell, seen: Seen): boolean {
+  const { lost } = cell;
+  return lost !== null && lost.value === stands(seen) && state.now - lost.at < LOST_MS;
+}
+
+/** One reading may have met somebody's write half way: a second later it must still stand there. */
+function isConfirmed(state: State, r: RecordState, cell: Cell, seen: Seen): boolean {
+  const value = stands(seen);
+  if (cell.odd?.value !== value) cell.odd = { value, at: state.now };
+  if (state.now - cell.odd.at >= CONFIRM_EDIT_MS) return true;
+  cell.work = 'read';
+  cell.retryAt = cell.odd.at + CONFIRM_EDIT_MS;
+  setTimer(state.timers, `c:${cell.provider}|${r.name}`, cell.retryAt);
+  return false;
+}
+
+function stands(seen: Seen): Name | null {
+  return seen.cnames[0]?.value ?? null;
 }
 
 /**
@@ -396,10 +433,21 @@ function drifted(
     return hold(r, cell, { word: 'drift', sentence: p.sentence + tail }, out);
   }
   cell.repairs = [...recent, state.now];
-  const sentence = `${r.name} at ${cell.provider}: mending: ${p.sentence}`;
+  mend(state, r, cell, p.change, p.sentence, out);
+}
+
+function mend(
+  state: State,
+  r: RecordState,
+  cell: Cell,
+  change: Change,
+  why: string,
+  out: Step,
+): void {
+  const sentence = `${r.name} at ${cell.provider}: mending: ${why}`;
   note(out, 'repair', r.name, sentence, { provider: cell.provider });
   cell.work = 'write';
-  cell.change = p.change;
+  cell.change = change;
   enqueue(state, r, cell, true);
 }
 
@@ -425,6 +473,7 @@ function hold(
 
 function arrive(state: State, r: RecordState, cell: Cell, out: Step): void {
   cell.problem = null;
+  cell.odd = null;
   cell.attempts = 0;
   if (cell.provider in r.doc.claims) {
     const { [cell.provider]: _, ...claims } = r.doc.claims;

@@ -126,6 +126,10 @@ export interface Cell {
   ahead: Marker | null;
   /** A configured target that somebody set here by hand, found under our own marker. */
   edited: string | null;
+  /** What the API gave under our own marker instead of what we wrote, and since when. */
+  odd: { readonly value: Name | null; readonly at: number } | null;
+  /** The last value that was sent here and never answered for: it may still arrive. */
+  lost: { readonly value: Name; readonly at: number } | null;
   /** When this record was mended here after an edit, of late. */
   repairs: readonly number[];
   /** Detour itself wrote here since the target in force was decided. */

@@ -1597,6 +1597,30 @@ function laneWorks`,
     ],
   },
   {
+    name: 'one reading is enough to believe an edit',
+    rule: 0,
+    by: '33-edit',
+    edits: [
+      {
+        file: lane,
+        find: 'state.now - cell.odd.at >= CONFIRM_EDIT_MS',
+        replace: 'state.now >= cell.odd.at',
+      },
+    ],
+  },
+  {
+    name: 'a late write of our own is taken for a wish',
+    rule: 14,
+    by: '33-edit',
+    edits: [
+      {
+        file: lane,
+        find: 'lost !== null && lost.value === stands(seen)',
+        replace: 'lost !== null && lost.value === null',
+      },
+    ],
+  },
+  {
     name: 'a stale edit drags to a dead origin',
     rule: 0,
     by: '33-edit',
