@@ -153,13 +153,16 @@ function troubleOf({ status, body, isCut }: Reply): string | null {
   return success === 0 || success === 1 ? null : 'sent no probe_success: is it an exporter?';
 }
 
+/** Beyond every time, date and status in seconds; what is made of more would have no end. */
+const sampleMax = 1e12;
+
 /** The samples without a label by name, and those of phases as `name{phase="connect"}`. */
 export function readMetrics(text: string): ReadonlyMap<string, number> {
   const metrics = new Map<string, number>();
   for (const line of text.split('\n')) {
     const [, name, value] = /^(probe_\w+(?:\{phase="\w+"\})?) (\S+)\s*$/.exec(line) ?? [];
     const number = Number(value);
-    if (name !== undefined && Number.isFinite(number)) metrics.set(name, number);
+    if (name !== undefined && Math.abs(number) <= sampleMax) metrics.set(name, number);
   }
   return metrics;
 }

@@ -7,7 +7,7 @@ import { providerTypes } from '../../providers/index.ts';
 import { jsonSchema, type Parsed, parseConfig, printProblem } from '../../src/config.ts';
 import { checkTypes, pathProblem } from '../../src/probes/index.ts';
 import { type Dice, mutateJson, mutateText, oddValue } from './dice.ts';
-import { demand, inTime, type Stand, target } from './harness.ts';
+import { demand, inTime, Reached, type Stand, target } from './harness.ts';
 
 interface Input {
   readonly text: string;
@@ -24,6 +24,7 @@ export const config = target<Input>({
 });
 
 class Config implements Stand<Input> {
+  readonly reached = new Reached();
   readonly #example = readFileSync(new URL('../../deploy/example.yaml', import.meta.url), 'utf8');
   readonly #lines = this.#example.split('\n');
   #turn = 0;
@@ -79,6 +80,7 @@ class Config implements Stand<Input> {
     const parsed = inTime(1000, 'reading a configuration', () =>
       parseConfig(text, 'detour.yaml', tables),
     );
+    this.reached.note(parsed.ok ? 'taken' : 'refused');
     check(parsed, text);
     if (++this.#turn % 50 !== 1) return;
     const same = JSON.stringify(jsonSchema(tables)) === this.#schema;

@@ -14,7 +14,7 @@ import type { Served } from '../../src/serve/desk.ts';
 import { serveHttp } from '../../src/serve/http.ts';
 import { type StandIn, standIn } from '../desk.ts';
 import { type Dice, mutate, mutateJson, oddValue } from './dice.ts';
-import { b64, demand, ends, type Stand, target, unb64 } from './harness.ts';
+import { b64, demand, ends, Reached, type Stand, target, unb64 } from './harness.ts';
 
 interface Input {
   readonly listener: 'control' | 'http';
@@ -62,6 +62,7 @@ export const control = target<Input>({
 });
 
 class Doors implements Stand<Input> {
+  readonly reached = new Reached();
   readonly #folder = mkdtempSync(join(tmpdir(), 'detour-fuzz-'));
   readonly #socket = join(this.#folder, 'control.sock');
   readonly #desk: StandIn = standIn();
@@ -103,7 +104,11 @@ class Doors implements Stand<Input> {
       demand(!/^HTTP\/1\.1 5\d\d/m.test(said) || this.#isReadiness(said), 'the daemon failed');
     }
     demand(this.#troubles.length === 0, `trouble: ${this.#troubles[0]}`);
-    for (const command of this.#desk.commands) checkCommand(command);
+    this.reached.note(/^HTTP\/1\.1 \d+/.exec(said)?.[0] ?? 'cut');
+    for (const command of this.#desk.commands) {
+      this.reached.note('a command');
+      checkCommand(command);
+    }
     for (const query of this.#desk.queries) checkQuery(query);
     const answer = await ends(1000, 'a good client', this.#ask());
     demand(answer === 200, `a good client is answered ${answer} afterwards`);

@@ -25,7 +25,7 @@ import {
   type Resource,
 } from '../../src/dns.ts';
 import { Dice, mutate } from './dice.ts';
-import { b64, demand, ends, inTime, type Stand, target, unb64 } from './harness.ts';
+import { b64, demand, ends, inTime, Reached, type Stand, target, unb64 } from './harness.ts';
 
 type Input =
   | { readonly kind: 'decode'; readonly bytes: string }
@@ -72,6 +72,7 @@ export const dns = target<Input>({
 });
 
 class Dns implements Stand<Input> {
+  readonly reached = new Reached();
   readonly #messages = corpus();
   readonly #request = sign(encodeUpdate(7, 'fo.test.', [], []), key, 1_700_000_000_000);
   readonly #replies = [0, 5, 8, 2].map((rcode) =>
@@ -83,7 +84,7 @@ class Dns implements Stand<Input> {
       ...(['decode', 'decode', 'decode', 'decode', 'decode', 'decode', 'decode'] as const),
       ...(['signature', 'signature', 'ask', 'resolve', 'update'] as const),
     ]);
-    const message = () => this.#message(dice);
+    const message = () => this.#message(dice, kind === 'ask' ? 0.3 : 0.04);
     switch (kind) {
       case 'decode':
         return { kind, bytes: b64(message()) };
@@ -93,7 +94,7 @@ class Dns implements Stand<Input> {
         return {
           kind,
           tcp: dice.is(0.5),
-          type: dice.pick(['CNAME', 'TXT', 'SOA', 'ANY']),
+          type: dice.is(0.8) ? 'CNAME' : dice.pick(['TXT', 'SOA', 'ANY']),
           datagrams: dice.list(0, 4, () => b64(message().subarray(0, 9000))),
           stream: dice.list(0, 5, () => b64(dice.is(0.7) ? framed(message()) : message())),
           end: dice.pick(['end', 'hold', 'reset']),
@@ -116,9 +117,9 @@ class Dns implements Stand<Input> {
     }
   }
 
-  #message(dice: Dice): Buffer {
-    const whole = dice.pick(this.#messages);
-    return dice.is(0.04) ? whole : mutate(dice, whole, this.#messages);
+  #message(dice: Dice, whole: number): Buffer {
+    const one = dice.pick(this.#messages);
+    return dice.is(whole) ? Buffer.from(one) : mutate(dice, one, this.#messages);
   }
 
   async run(input: Input): Promise<void> {
@@ -126,17 +127,18 @@ class Dns implements Stand<Input> {
       case 'decode': {
         const bytes = unb64(input.bytes);
         const message = inTime(250, 'decoding a message', () => decode(bytes));
+        this.reached.note(message === null ? 'no message' : 'a message');
         if (message !== null) checkMessage(message);
         return;
       }
       case 'signature':
         return this.#runSignature(unb64(input.bytes));
       case 'ask':
-        return runAsk(input);
+        return runAsk(input, this.reached);
       case 'resolve':
-        return runResolve(input);
+        return runResolve(input, this.reached);
       case 'update':
-        return runUpdate(input);
+        return runUpdate(input, this.reached);
     }
   }
 
@@ -211,7 +213,7 @@ function checkData(one: Resource, isNumber: (value: unknown, most: number) => bo
 
 // ---------------------------------------------------------------- one exchange
 
-async function runAsk(input: Extract<Input, { kind: 'ask' }>): Promise<void> {
+async function runAsk(input: Extract<Input, { kind: 'ask' }>, reached: Reached): Promise<void> {
   const server = await serve({
     udp: (query) => input.datagrams.map((text) => withId(unb64(text), query, 0)),
     tcp(socket, query) {
@@ -226,6 +228,7 @@ async function runAsk(input: Extract<Input, { kind: 'ask' }>): Promise<void> {
     const question = { name, type: input.type };
     const options = { timeoutMs: askMs, tcp: input.tcp };
     const exchange = await ends(askMs + 250, 'ask', ask(server.at, question, options));
+    reached.note(`asked: ${exchange.kind}`);
     if (exchange.kind !== 'reply') return demand(kinds.includes(exchange.kind), 'an odd failure');
     checkMessage(exchange.message);
     const [first, ...more] = exchange.message.questions;
@@ -245,7 +248,10 @@ function withId(bytes: Buffer, query: Buffer, at: number): Buffer {
 
 // ---------------------------------------------------------------- a walk
 
-async function runResolve({ what, replies }: Extract<Input, { kind: 'resolve' }>): Promise<void> {
+async function runResolve(
+  { what, replies }: Extract<Input, { kind: 'resolve' }>,
+  reached: Reached,
+): Promise<void> {
   let asked = 0;
   const answer = (query: Buffer): Buffer[] => {
     const rest = unb64(replies[asked++ % replies.length]!);
@@ -274,6 +280,7 @@ async function runResolve({ what, replies }: Extract<Input, { kind: 'resolve' }>
   try {
     const walk: Promise<{ kind: string }> = resolver[what](name, signal);
     const found = await ends(5 * stepMs + 250, what, walk);
+    reached.note(`walked: ${found.kind}`);
     demand(typeof found.kind === 'string', `${what} ends with nothing`);
     JSON.stringify(found);
   } finally {
@@ -349,7 +356,10 @@ const wanted = { cname: 'b.example.com.', marker: 'detour=1 the one that is want
 const before = { cname: 'a.example.com.', marker: 'detour=1 the one before', ttl: 60 };
 
 /** A little name server with one record, whose replies are mutated as the input says. */
-async function runUpdate(input: Extract<Input, { kind: 'update' }>): Promise<void> {
+async function runUpdate(
+  input: Extract<Input, { kind: 'update' }>,
+  reached: Reached,
+): Promise<void> {
   const state = { now: input.fresh ? null : before, proven: false, forgedAfter: false, turn: 0 };
   const answer = (query: Buffer): Buffer => {
     const seed = input.seeds[state.turn++] ?? 0;
@@ -389,6 +399,7 @@ async function runUpdate(input: Extract<Input, { kind: 'update' }>): Promise<voi
     if (input.call === 'write') {
       const results = await ends(bound, 'write', provider.write([changeFrom(input.fresh)], signal));
       demand(results.length === 1, `one change has ${results.length} results`);
+      reached.note(results[0]!.ok ? 'written' : `not written: ${results[0]!.fault.kind}`);
       checkResult(results[0]!, secretText);
       if (!results[0]!.ok) return;
       demand(state.proven, 'a write is done without a signed reply that says so');

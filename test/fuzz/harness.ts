@@ -21,11 +21,21 @@ export function demand(holds: boolean, promise: string): asserts holds {
 
 /** The real code, set up to be handed inputs. */
 export interface Stand<Input> {
+  /** How often each thing was reached that shows that inputs get somewhere. */
+  readonly reached: Reached;
   /** One more input; plain JSON, and everything that its run depends on. */
   draw(dice: Dice): Input;
   /** Throws Broken, or whatever the code threw that must not throw. */
   run(input: Input): Promise<void>;
   close(): Promise<void>;
+}
+
+export class Reached {
+  readonly counts: Record<string, number> = {};
+
+  note(what: string): void {
+    this.counts[what] = (this.counts[what] ?? 0) + 1;
+  }
 }
 
 export interface Target<Input = unknown> {
@@ -51,6 +61,7 @@ export interface Report {
   /** What the heap and its buffers held more at the end than when warm, in MiB. */
   readonly grownMib: number;
   readonly findings: readonly Finding[];
+  readonly reached: Readonly<Record<string, number>>;
 }
 
 const growthMostMib = 48;
@@ -107,15 +118,22 @@ export async function fuzz(
     const promise = `the heap grew by ${Math.round(state.grownMib)} MiB over ${state.ended} inputs`;
     findings.push({ file: '', promise });
   }
+  const reached = stand.reached.counts;
   const seconds = (performance.now() - from) / 1000;
-  return { inputs: state.ended, seconds, grownMib: state.grownMib, findings };
+  return { inputs: state.ended, seconds, grownMib: state.grownMib, findings, reached };
 }
 
-/** Runs one kept input. Throws what it breaks. */
-export async function replay({ open }: Target, input: unknown): Promise<void> {
+/** Runs every kept input of a target; one sentence for each that still breaks a promise. */
+export async function replay({ name, open }: Target): Promise<string[]> {
   const stand = await open();
+  const broken: string[] = [];
   try {
-    await runFairly(stand, input);
+    for (const { file, input } of kept(name)) {
+      await runFairly(stand, input).catch((error: unknown) => {
+        broken.push(`${file}: ${sayOf(error)}`);
+      });
+    }
+    return broken;
   } finally {
     await stand.close();
   }

@@ -27,12 +27,14 @@ if (forMs === null || chosen.length === 0 || !Number.isSafeInteger(seed)) {
 let broken = 0;
 for (const target of chosen) {
   const report = await fuzz(target, { seed, inputs: Number.POSITIVE_INFINITY, forMs });
-  const { inputs, seconds, grownMib, findings } = report;
+  const { inputs, seconds, grownMib, findings, reached } = report;
   const rate = Math.round(inputs / seconds);
   console.log(
     `${target.name.padEnd(8)} ${inputs} inputs in ${seconds.toFixed(1)} s (${rate}/s), ` +
       `heap ${grownMib >= 0 ? '+' : ''}${grownMib.toFixed(1)} MiB, ${findings.length} findings`,
   );
+  const words = Object.entries(reached).sort(([, a], [, b]) => b - a);
+  console.log(`  ${words.map(([word, count]) => `${word} ${count}`).join(', ')}`);
   for (const { file, promise } of findings) console.log(`  ${file || '(no file)'}: ${promise}`);
   broken += findings.length;
 }

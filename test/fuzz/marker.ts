@@ -16,7 +16,7 @@ import { view } from '../../src/core/view.ts';
 import { checkTypes } from '../../src/probes/index.ts';
 import { openSqliteStore, StoreError } from '../../src/store/sqlite.ts';
 import { type Dice, mutate, mutateJson, mutateText } from './dice.ts';
-import { b64, demand, inTime, type Stand, target, unb64 } from './harness.ts';
+import { b64, demand, inTime, Reached, type Stand, target, unb64 } from './harness.ts';
 
 type Input =
   | { readonly kind: 'text'; readonly text: string }
@@ -64,6 +64,7 @@ export const marker = target<Input>({
 });
 
 class Memory implements Stand<Input> {
+  readonly reached = new Reached();
   readonly #folder = mkdtempSync(join(tmpdir(), 'detour-fuzz-'));
   readonly #sound = join(this.#folder, 'sound.sqlite');
   readonly #config = coreConfig();
@@ -108,6 +109,7 @@ class Memory implements Stand<Input> {
     switch (input.kind) {
       case 'text': {
         const read = inTime(50, 'reading a marker', () => parseMarker(input.text));
+        this.reached.note(read === null ? 'no marker' : 'a marker');
         if (read === null) return;
         demand(formatMarker(read) === input.text, 'a text that Detour never writes is a marker');
         return;
@@ -156,12 +158,14 @@ class Memory implements Stand<Input> {
       }
     } catch (error) {
       if (!(error instanceof StoreError)) throw error;
+      this.reached.note('the file is refused');
       const { message } = error;
       demand(message.includes('detour.sqlite'), `a refusal names no file: ${message}`);
       demand(message.length <= 1000, `a refusal has ${message.length} characters`);
       return;
     }
     const problem = inTime(50, 'looking at documents', () => storedProblem(docs));
+    this.reached.note(problem === null ? 'started' : 'a document is refused');
     if (problem === null) return this.#begin(docs);
     demand(problem.length <= 500, `a problem has ${problem.length} characters`);
   }

@@ -20,7 +20,7 @@ import { startRoute53 } from '../../src/lab/route53.ts';
 import type { LabVendor } from '../../src/lab/vendor.ts';
 import type { Provider, ProviderType } from '../../src/ports.ts';
 import { type Dice, mutateJson, mutateText, mutateXml, oddValue } from './dice.ts';
-import { Broken, demand, ends, heldMib, Slow, type Stand, target } from './harness.ts';
+import { Broken, demand, ends, heldMib, Reached, Slow, type Stand, target } from './harness.ts';
 
 const vendors = ['route53', 'cloudflare', 'alidns', 'powerdns'] as const;
 type VendorName = (typeof vendors)[number];
@@ -79,6 +79,7 @@ export const vendorApis = target<Input>({
 });
 
 class Vendors implements Stand<Input> {
+  readonly reached = new Reached();
   readonly #worlds: World[] = [];
   readonly #free: World[] = [];
   readonly #corpus = new Map<VendorName, Map<CallName, Recorded[]>>();
@@ -92,7 +93,7 @@ class Vendors implements Stand<Input> {
       for (const call of calls) {
         const heard: Recorded[] = [];
         const input: Input = { vendor, call, script: [], loops: false };
-        await world.run(input, (reply) => heard.push(reply), 10_000);
+        await world.run(input, (reply) => heard.push(reply), 10_000, new Reached());
         byCall.set(call, heard);
       }
       this.#corpus.set(vendor, byCall);
@@ -164,7 +165,7 @@ class Vendors implements Stand<Input> {
     const world = await this.#take();
     const watch = isBig ? watchHeap() : null;
     try {
-      await world.run(input, null, isBig ? 3 * bigCallMs : signalMs);
+      await world.run(input, null, isBig ? 3 * bigCallMs : signalMs, this.reached);
     } finally {
       watch?.stop();
       this.#free.push(world);
@@ -278,7 +279,12 @@ class World {
   }
 
   /** Runs one call through the wire; `heard` is told of every reply of the vendor's. */
-  async run(input: Input, heard: ((reply: Recorded) => void) | null, boundMs: number) {
+  async run(
+    input: Input,
+    heard: ((reply: Recorded) => void) | null,
+    boundMs: number,
+    reached: Reached,
+  ) {
     const { account, wire } = this.#accounts.get(input.vendor)!;
     account.reset();
     wire.begin(input, heard);
@@ -294,6 +300,7 @@ class World {
         return demand(!text.includes('"ok":false'), `it fails unforged: ${text}`);
       }
       for (const [i, result] of results.entries()) {
+        reached.note(`${input.call} ${result.ok ? 'ok' : result.fault.kind}`);
         checkResult(result);
         if (input.call !== 'write' || !result.ok || wire.saidDone) continue;
         const done = await stands(direct, changes[i]!);
