@@ -579,7 +579,10 @@ export const mutants: readonly Mutant[] = [
 }
 
 function laneWorks`,
-        replace: `  for (const other of state.lanes.values()) other.retryAt = lane.retryAt;
+        replace: `  for (const other of state.lanes.values()) {
+    other.retryAt = lane.retryAt;
+    other.urgentAt = lane.urgentAt;
+  }
   setTimer(state.timers, \`l:\${lane.provider}\`, lane.retryAt);
 }
 
@@ -1339,14 +1342,12 @@ function laneWorks`,
     edits: [
       {
         file: lane,
-        find: '    else notWritten(state, r, cell, answer.fault, out);',
-        replace: `    else {
-      notWritten(state, r, cell, answer.fault, out);
+        find: '      notWritten(state, r, cell, answer.fault, out);',
+        replace: `      notWritten(state, r, cell, answer.fault, out);
       if (answer.fault.kind === 'uncertain') {
         cell.work = 'write';
         cell.change = changes[i]!;
-      }
-    }`,
+      }`,
       },
     ],
   },
@@ -1393,8 +1394,9 @@ function laneWorks`,
     edits: [
       {
         file: lane,
-        find: '  lane.retryAt = Math.max(state.now + asked, state.now + 50, startedAt + waitMs);',
-        replace: `  lane.retryAt = Math.max(state.now + asked, state.now + 50, startedAt + waitMs);
+        find: '  lane.urgentAt = Math.max(soonest, startedAt + urgentMs);',
+        replace: `  lane.urgentAt = Math.max(soonest, startedAt + urgentMs);
+  if (lane.failures > 20) lane.urgentAt = Number.POSITIVE_INFINITY;
   if (lane.failures > 20) lane.retryAt = Number.POSITIVE_INFINITY;`,
       },
     ],
@@ -1654,9 +1656,9 @@ function laneWorks`,
       {
         file: lane,
         find: `  if (lane.busy !== null) return;
-  if (lane.retryAt`,
+  // A switch does not wait`,
         replace: `  if (lane.busy !== null || state.freeze !== null) return;
-  if (lane.retryAt`,
+  // A switch does not wait`,
       },
     ],
   },
