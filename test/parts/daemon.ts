@@ -29,7 +29,9 @@ export function mustCall<T>(
 ): Promise<T> {
   return new Promise<T>((resolve, reject) => {
     const headers = { 'content-type': 'application/json' };
-    const asked = request({ socketPath, method, path, headers, timeout: timeoutMs }, (response) => {
+    // A connection of its own: one kept from before may have been closed by the daemon meanwhile.
+    const options = { socketPath, method, path, headers, timeout: timeoutMs, agent: false };
+    const asked = request(options, (response) => {
       let text = '';
       response.setEncoding('utf8').on('data', (part: string) => {
         text += part;
