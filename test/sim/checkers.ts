@@ -622,7 +622,7 @@ export class Checkers {
     const { origins, records, paths } = this.#plan.config;
     const now = this.#timeline.now;
     const check = Object.values(this.#plan.config.checks)[0]!;
-    const longMs = 20 * check.intervalMs + 3 * MINUTE;
+    const longMs = 8 * check.intervalMs + MINUTE;
     const isDead = (origin: string) => {
       const kind = this.#truth.places.top(origin)?.kind;
       const isHard = kind === 'refuse' || kind === 'hang';
