@@ -195,7 +195,7 @@ export function oddValue(dice: Dice): unknown {
     () => [[]],
     () => ({ a: null }),
     () => Array.from({ length: dice.spread(1, 3000) }, () => ({})),
-    () => nested(dice.spread(10, 3000)),
+    () => nested(dice.spread(10, 1000)),
     () => JSON.parse('{"__proto__":{"ok":true,"success":true},"constructor":1,"length":-1}'),
   ])();
 }
@@ -239,9 +239,9 @@ export function mutateJson(dice: Dice, text: string, pool: readonly string[] = [
     dice.pick<() => void>([
       () => put(place, oddValue(dice)),
       () => void delete place.in[place.key],
-      () => put(place, structuredClone(dice.pick(others))),
+      () => put(place, copyOf(dice.pick(others))),
       () => put(place, typeof value === 'string' ? mutateText(dice, value) : String(value)),
-      () => put(place, [value, structuredClone(value)]),
+      () => put(place, [value, copyOf(value)]),
       () => put({ in: place.in, key: dice.pick(['__proto__', 'x', ...texts]) }, value),
       () => {
         if (Array.isArray(value)) {
@@ -252,6 +252,15 @@ export function mutateJson(dice: Dice, text: string, pool: readonly string[] = [
   }
   const made = JSON.stringify(document) ?? '';
   return dice.is(0.15) ? mutateText(dice, made, pool) : made;
+}
+
+/** One that is nested too deeply to be copied becomes a word. */
+function copyOf(value: unknown): unknown {
+  try {
+    return structuredClone(value);
+  } catch {
+    return 'deep';
+  }
 }
 
 function put({ in: holder, key }: Place, value: unknown): void {

@@ -289,7 +289,7 @@ function checkFault({ kind }: Asked, { outcome, reason }: ProbeResult, said: Buf
   if (outcome === 'blind') return;
   const text = said.toString('latin1');
   if (kind === 'proxy') {
-    const head = /^HTTP\/1\.[01] 2\d\d[ \r].*?\r\n\r\n/s.test(text);
+    const head = /^HTTP\/1\.[01] 2\d\d[ \r]/.test(text) && text.includes('\r\n\r\n');
     demand(head, `a proxy's words are taken for the origin's: ${outcome} ${reason}`);
   } else if (kind === 'socks5') {
     const [version, method, second, code] = said;
@@ -331,6 +331,7 @@ async function startRaw({ kind, script, turns }: Asked): Promise<Raw> {
       say(socket, text);
     }
     const block = Buffer.alloc(65_536, script.endless || 'x');
+    if (script.endless !== '') said.push(block);
     while (script.endless !== '' && !socket.destroyed) {
       if (!socket.write(block)) await Promise.race([once(socket, 'drain'), once(socket, 'close')]);
       await pause(0);
