@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { createClock } from '../src/clock.ts';
 import { checkState, groupVote, observe, quorum, weight } from '../src/core/detect.ts';
-import { start, step } from '../src/core/engine.ts';
+import { nextDeadline, start, step } from '../src/core/engine.ts';
 import type {
   Change,
   Command,
@@ -507,4 +507,29 @@ test("a vendor's quota is kept, however often an operator changes their mind", (
     }),
     { numRuns: 20 },
   );
+});
+
+test('a loop that is always late makes as many probes as one that is not', () => {
+  const config = coreConfig();
+  const begun = start({ config, docs: {}, now: 1, wall: 1, seed: [1, 2, 3, 4] });
+  const asked: number[] = [];
+  let out = begun.step;
+  for (let now = 1; now < 100_000; ) {
+    for (const e of out.effects) {
+      if (e.kind !== 'probe') continue;
+      if (e.check === 'a/web') asked.push(now);
+      const rest = {
+        outcome: 'pass',
+        startedAt: e.at,
+        endedAt: now,
+        reason: '',
+        detail: '',
+      } as const;
+      const observation = { ...rest, phases: {} };
+      step(begun.state, { kind: 'probed', check: e.check, path: e.path, observation }, now, now);
+    }
+    now = Math.max(now, nextDeadline(begun.state)!.at) + 40;
+    out = step(begun.state, { kind: 'tick' }, now, now);
+  }
+  assert.ok(asked.length >= 99, `${asked.length} probes in 100 s`);
 });

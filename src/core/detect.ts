@@ -42,6 +42,8 @@ export interface CheckState {
   readonly intervalKey: string;
   readonly confirmKey: string;
   readonly overdueKey: string;
+  /** When its next probe by the clock is due. */
+  dueAt: number;
   verdict: Verdict;
   sinceAt: number;
   /** Failures and passes in a row; one of the two is 0. */
@@ -104,6 +106,7 @@ export function checkState(key: string, check: string, path: string, now: number
     intervalKey: `p:${key}`,
     confirmKey: `f:${key}`,
     overdueKey: `h:${key}`,
+    dueAt: now,
     verdict: 'unknown',
     sinceAt: now,
     fails: 0,

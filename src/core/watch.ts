@@ -98,10 +98,11 @@ export function watchChecks(state: State): void {
       const at = state.now + Math.floor(((index++ / count) * spread + turn) % check.intervalMs);
       if (state.checks.has(key)) return;
       const cs = checkState(key, check.id, path, state.now);
+      cs.dueAt = at;
       state.checks.set(key, cs);
       const byPath = state.byCheck.get(check.id) ?? new Map<string, CheckState>();
       state.byCheck.set(check.id, byPath.set(path, cs));
-      setTimer(state.timers, `p:${key}`, at);
+      setTimer(state.timers, cs.intervalKey, at);
     });
   }
   for (const key of state.checks.keys()) {
@@ -178,7 +179,10 @@ export function onInterval(state: State, key: string, out: Step): readonly Name[
   const cs = state.checks.get(key);
   if (cs === undefined) return NOBODY;
   const config = state.config.checks[cs.check]!;
-  setTimer(state.timers, cs.intervalKey, state.now + config.intervalMs);
+  // From when it was due, so that being a little late does not add up; what was missed is not made up.
+  const next = cs.dueAt + config.intervalMs;
+  cs.dueAt = next > state.now ? next : state.now + config.intervalMs;
+  setTimer(state.timers, cs.intervalKey, cs.dueAt);
   launch(state, cs, config, out);
   if (!isStale(cs, config, state.now)) return NOBODY;
   cs.unvouched.length = 0;
