@@ -105,6 +105,8 @@ export class Checkers {
   readonly #adopted = new Set<Name>();
   readonly #created = new Set<Name>();
   readonly #everHeld = new Set<Name>();
+  /** Values that were sent to a vendor, by whichever replica. */
+  readonly #sent = new Set<string>();
   readonly #humanAt = new Map<string, number>();
   readonly #cleanSince = new Map<string, number>();
 
@@ -265,6 +267,9 @@ export class Checkers {
       this.fail('rule-14-deposed-writes-nothing', `${at}: epoch ${to.epoch}`);
     }
     this.#owns(record, c.from, to, c.to.cname, at);
+    for (const one of this.#logs.keys()) {
+      this.#sent.add(`${one} at ${vendor.name}: ${c.name} ${c.to.cname}`);
+    }
   }
 
   /** Rules 4 and 14 for one change, by what had been read. */
@@ -289,7 +294,9 @@ export class Checkers {
     }
     if (was.epoch === to.epoch && was.id !== to.id) this.#equal(was, to, at);
     if (was.epoch === to.epoch && was.id === to.id && stands !== cname) {
-      const mends = record.drift === 'repair' && !isTarget;
+      // Its own earlier value may have come late: that is no edit, and is mended.
+      const isOwn = this.#sent.has(`${at} ${stands}`);
+      const mends = isOwn || (record.drift === 'repair' && !isTarget);
       if (!mends) no(`over an edit to ${stands ?? 'nothing'}`);
     }
   }
