@@ -602,7 +602,8 @@ export class Checkers {
       const isSame = log === this.#logs.get(r.name) && log.disturbedAt === disturbedAt;
       if (!isSame || !r.isLive || rec.deposed || r.store.refuses) return;
       if ((this.#cleanSince.get(provider) ?? 0) > decidedAt || vendor.faults.length > 0) return;
-      if ((this.#humanAt.get(`${provider} ${name}`) ?? -1) >= decidedAt) return;
+      const editedAt = this.#humanAt.get(`${provider} ${name}`) ?? Number.NEGATIVE_INFINITY;
+      if (editedAt >= decidedAt - MINUTE) return;
       if (log.blocked.has(provider)) return;
       const stands = vendor.at(name);
       const marker = highest(stands.texts);
