@@ -363,6 +363,8 @@ function lookAround(
 /** By a path that is blind everything is unknown, and nothing that it said of late counts. */
 function goBlind(state: State, way: PathState, out: Step): readonly Name[] {
   way.blind = true;
+  const sentence = `path ${way.name}: blind: none of its reference points answers`;
+  note(out, 'path', null, sentence, { path: way.name, sees: false });
   way.waiting.clear();
   way.down.clear();
   let touched = NOBODY;
@@ -379,6 +381,7 @@ function goBlind(state: State, way: PathState, out: Step): readonly Name[] {
 function seeAgain(state: State, way: PathState, out: Step): readonly Name[] {
   const dawns = [...state.paths.values()].every((p) => p.blind || p.suspect);
   way.blind = false;
+  note(out, 'path', null, `path ${way.name}: sees again`, { path: way.name, sees: true });
   let touched = NOBODY;
   for (const config of checksBy(state, way)) {
     burst(state, state.checks.get(checkKey(config.id, way.name))!, 0);
