@@ -9,7 +9,7 @@ import { type ClientRequest, Agent as HttpAgent, type IncomingMessage } from 'no
 import { Agent as HttpsAgent } from 'node:https';
 import RPCClient from '@alicloud/pop-core';
 import type { Fault } from '../src/core/model.ts';
-import { exchange, fault, fieldsOf, statusFault } from './fault.ts';
+import { exchange, fault, fieldsOf, scrub, statusFault } from './fault.ts';
 
 export type Answer =
   | { readonly ok: true; readonly value: Readonly<Record<string, unknown>> }
@@ -49,6 +49,7 @@ export class PopApi {
   readonly #client: Client;
   readonly #agent: HttpAgent;
   readonly #timeoutMs: number;
+  readonly #secrets: readonly string[];
   #calls = 0;
 
   constructor(options: {
@@ -63,6 +64,7 @@ export class PopApi {
   }) {
     const { base, version, accessKeyId, accessKeySecret, timeoutMs } = options;
     this.#timeoutMs = timeoutMs;
+    this.#secrets = [accessKeySecret, accessKeyId];
     // An idle connection is let go soon: a reused one that the vendor has just closed would make
     // a write uncertain for nothing.
     const idle = { keepAlive: true, maxSockets: 8, maxFreeSockets: 4, timeout: 3000 };
@@ -96,7 +98,7 @@ export class PopApi {
       const { data, entry } = fieldsOf(error);
       const said = fieldsOf(data)['Code'];
       if (said === undefined) return null;
-      code = shown(String(said));
+      code = shown(scrub(String(said), this.#secrets));
       const status = Number(fieldsOf(fieldsOf(entry)['response'])['statusCode']);
       return codeFault(code, status, doing, write);
     };

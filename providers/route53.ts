@@ -503,7 +503,9 @@ function explain(
   const { name, message, $metadata, $response } = fieldsOf(error);
   const { httpStatusCode: status } = fieldsOf($metadata);
   if (typeof status !== 'number' || status < 300) return null;
-  const code = typeof name === 'string' ? name.replaceAll(/[^\w.-]/g, '').slice(0, 60) : '';
+  const code = scrub(name, secrets)
+    .replaceAll(/[^\w.-]/g, '')
+    .slice(0, 60);
   const { headers } = fieldsOf($response);
   const { 'retry-after': after } = fieldsOf(headers);
   const retryAfterMs = parseRetryAfter(typeof after === 'string' ? after : null, Date.now());
