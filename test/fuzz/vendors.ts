@@ -492,7 +492,8 @@ function folded(): Buffer {
 /** Whether a forged reply could be the vendor's own word for a write that was made. */
 function saysDone(vendor: VendorName, status: number, text: string): boolean {
   if (status < 200 || status > 299) return false;
-  if (vendor === 'route53') return /<Id>\s*[^<\s]/.test(text) && /PENDING|INSYNC/.test(text);
+  if (vendor === 'route53')
+    return /<Id>\s*(<!\[CDATA\[)?[^<\s]/.test(text) && /PENDING|INSYNC/.test(text);
   if (vendor === 'cloudflare') return /"success":\s*true/.test(text) && /"posts"/.test(text);
   // Read back after every write: what stands there must be said too.
   return text.includes(wanted.marker);
