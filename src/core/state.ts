@@ -399,8 +399,9 @@ export function random(state: State): number {
 
 /** 16 hexadecimal digits: a switch's id. */
 export function randomId(state: State): string {
-  const part = () => Math.floor(random(state) * 4_294_967_296).toString(16);
-  return part().padStart(8, '0') + part().padStart(8, '0');
+  // One digit more, and cut off again: as many digits for every number.
+  const part = () => (Math.floor(random(state) * 2 ** 32) + 2 ** 32).toString(16).slice(1);
+  return part() + part();
 }
 
 export function jitter(state: State, ms: number, share: number): number {
