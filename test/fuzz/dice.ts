@@ -2,48 +2,12 @@
 // the same seed and number give the same input. It knows no target; what it makes is only bytes,
 // texts and JSON, never longer than a bound. It must never draw from anywhere but its dice.
 
-/** Numbers from one seed (sfc32 by Chris Doty-Humphrey, PractRand). */
-export class Dice {
-  #a: number;
-  #b: number;
-  #c: number;
-  #d = 1;
+import { Chance } from '../sim/chance.ts';
 
+/** Numbers for one turn of one seed. */
+export class Dice extends Chance {
   constructor(seed: number, turn = 0) {
-    this.#a = seed | 0;
-    this.#b = turn | 0;
-    this.#c = Math.imul(seed ^ 0x9e3779b9, turn + 0x85ebca6b) | 0;
-    // The first numbers still show the seed.
-    for (let i = 0; i < 15; i++) this.next();
-  }
-
-  /** At least 0, less than 1. */
-  next(): number {
-    const t = (((this.#a + this.#b) | 0) + this.#d) | 0;
-    this.#d = (this.#d + 1) | 0;
-    this.#a = this.#b ^ (this.#b >>> 9);
-    this.#b = (this.#c + (this.#c << 3)) | 0;
-    this.#c = (this.#c << 21) | (this.#c >>> 11);
-    this.#c = (this.#c + t) | 0;
-    return (t >>> 0) / 4_294_967_296;
-  }
-
-  is(probability: number): boolean {
-    return this.next() < probability;
-  }
-
-  /** A whole number, both ends included. */
-  int(least: number, most: number): number {
-    return least + Math.floor(this.next() * (most - least + 1));
-  }
-
-  /** A whole number, as likely between 1 and 10 as between 10 and 100. */
-  spread(least: number, most: number): number {
-    return Math.round(least * (most / least) ** this.next());
-  }
-
-  pick<T>(all: readonly T[]): T {
-    return all[Math.floor(this.next() * all.length)]!;
+    super([seed, turn, Math.imul(seed ^ 0x9e3779b9, turn + 0x85ebca6b)], 15);
   }
 
   /** Between so many and so many of what `make` makes. */

@@ -8,12 +8,16 @@ export class Chance {
   #c: number;
   #d = 1;
 
-  constructor(seed: number) {
-    this.#a = seed | 0;
-    this.#b = Math.imul(seed ^ 0x9e3779b9, 0x85ebca6b);
-    this.#c = (seed / 4_294_967_296) | 0;
-    // The first numbers still show the seed.
-    for (let i = 0; i < 12; i++) this.next();
+  /** From a seed, or from three words of state; the first numbers, which show them, are dropped. */
+  constructor(seed: number | readonly [number, number, number], dropped = 12) {
+    const words =
+      typeof seed === 'number'
+        ? ([seed, Math.imul(seed ^ 0x9e3779b9, 0x85ebca6b), seed / 4_294_967_296] as const)
+        : seed;
+    this.#a = words[0] | 0;
+    this.#b = words[1] | 0;
+    this.#c = words[2] | 0;
+    for (let i = 0; i < dropped; i++) this.next();
   }
 
   /** At least 0, less than 1. */
