@@ -5,8 +5,9 @@
 
 import { setTimeout as pause } from 'node:timers/promises';
 import { withoutBind } from '../parts/bind.ts';
+import { type Fault, faults } from './origin.ts';
 import { absent, lookUp, type Peer, startGdnsd, startPowerdnsLua } from './peers.ts';
-import { type Fault, faults, openPairs, type Pairs, startSteered } from './steered.ts';
+import { openPairs, type Pairs, startSteered } from './steered.ts';
 
 const PAIRS = 9;
 const ROUNDS = 2;

@@ -8,8 +8,6 @@
 // leaves that out, `--beside` does only that.
 // Exits 1 when a goal is missed. Figures are this machine's: on a busy one they are its, not Detour's.
 
-import { createServer, type RequestListener, type Server } from 'node:http';
-import type { AddressInfo, Socket } from 'node:net';
 import { cpus, loadavg } from 'node:os';
 import { setTimeout as pause } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
@@ -22,6 +20,7 @@ import { checkTypes, createProber } from '../../src/probes/index.ts';
 import { openMemoryStore } from '../../src/store/memory.ts';
 import { coreConfig, mulberry32 } from '../world.ts';
 import { measureBeside } from './beside.ts';
+import { type Fault, faults, Origin } from './origin.ts';
 import { standIn } from './vendor.ts';
 
 const INTERVAL_MS = 1000;
@@ -30,8 +29,6 @@ const PATHS = ['line-a', 'line-b', 'line-c'];
 /** Records with a target in each of the clouds; they are hurt side by side, to be done sooner. */
 const SETS = 4;
 const CLOUDS = 3;
-const faults = ['killed', 'answers 503', 'hangs'] as const;
-type Fault = (typeof faults)[number];
 /** Milliseconds that the median may take, from the fault to the decision. */
 const goalsMs: Readonly<Record<Fault, number>> = {
   killed: 1000,
@@ -62,56 +59,6 @@ let seed = 1;
 function chance(): number {
   seed = (seed + 0x6d2b79f5) | 0;
   return mulberry32(seed);
-}
-
-/** One web server on loopback that can be hurt, and loses a share of all requests by itself. */
-class Origin {
-  loss = 0;
-  #fault: Fault | null = null;
-  #server: Server | null = null;
-  #port = 0;
-  readonly #sockets = new Set<Socket>();
-
-  get port(): number {
-    return this.#port;
-  }
-
-  async listen(): Promise<void> {
-    const server = createServer(this.#answer);
-    server.on('connection', (socket) => {
-      this.#sockets.add(socket);
-      socket.on('close', () => this.#sockets.delete(socket));
-      // A client that gave up resets the connection: that is no news.
-      socket.on('error', () => socket.destroy());
-    });
-    await new Promise<void>((resolve) => server.listen(this.#port, '127.0.0.1', resolve));
-    this.#port = (server.address() as AddressInfo).port;
-    this.#server = server;
-  }
-
-  readonly #answer: RequestListener = (_request, response) => {
-    if (this.#fault === 'hangs') return;
-    const toss = chance();
-    if (toss < this.loss / 2) return;
-    const isFailing = this.#fault === 'answers 503' || toss < this.loss;
-    response.writeHead(isFailing ? 503 : 200, { connection: 'close' }).end('well\n');
-  };
-
-  hurt(fault: Fault): void {
-    this.#fault = fault;
-    if (fault === 'killed') this.close();
-  }
-
-  async heal(): Promise<void> {
-    this.#fault = null;
-    if (this.#server === null) await this.listen();
-  }
-
-  close(): void {
-    this.#server?.close();
-    this.#server = null;
-    for (const socket of this.#sockets) socket.destroy();
-  }
 }
 
 // ---------------------------------------------------------------- the stand-ins
@@ -189,7 +136,7 @@ interface Sample {
 async function main(): Promise<boolean> {
   const origins = new Map<string, Origin>();
   for (let i = 0; i < SETS * CLOUDS; i++) {
-    const origin = new Origin();
+    const origin = new Origin('127.0.0.1', 0, chance);
     await origin.listen();
     origins.set(originName(Math.floor(i / CLOUDS), i % CLOUDS), origin);
   }

@@ -3,73 +3,12 @@
 // Bounded in number and time by whoever uses it; everything ends with `stop`.
 
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo, Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { newKey, startBind } from '../parts/bind.ts';
 import { socketOf, startDaemon, stopChild, until } from '../parts/program.ts';
+import { Origin } from './origin.ts';
 import type { Peer, Resource } from './peers.ts';
-
-export const faults = ['killed', 'answers 503', 'hangs'] as const;
-export type Fault = (typeof faults)[number];
-
-/** An origin on an address of its own, that counts who asks. */
-class Origin {
-  requests = 0;
-  /** Share of all requests that fail, half with 503 and half in silence. */
-  loss = 0;
-  #fault: Fault | null = null;
-  #server: Server | null = null;
-  readonly #address: string;
-  #port: number;
-  readonly #sockets = new Set<Socket>();
-
-  constructor(address: string, port: number) {
-    this.#address = address;
-    this.#port = port;
-  }
-
-  async listen(): Promise<number> {
-    const server = createServer((request, response) => this.#answer(request, response));
-    server.on('connection', (socket) => {
-      this.#sockets.add(socket);
-      socket.on('close', () => this.#sockets.delete(socket));
-      socket.on('error', () => socket.destroy());
-    });
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', reject);
-      server.listen(this.#port, this.#address, resolve);
-    });
-    this.#server = server;
-    this.#port = (server.address() as AddressInfo).port;
-    return this.#port;
-  }
-
-  #answer(_request: IncomingMessage, response: ServerResponse): void {
-    this.requests++;
-    const toss = Math.random();
-    if (this.#fault === 'hangs' || toss < this.loss / 2) return;
-    const isFailing = this.#fault === 'answers 503' || toss < this.loss;
-    response.writeHead(isFailing ? 503 : 200, { connection: 'close' }).end('well\n');
-  }
-
-  hurt(fault: Fault): void {
-    this.#fault = fault;
-    if (fault === 'killed') this.close();
-  }
-
-  async heal(): Promise<void> {
-    this.#fault = null;
-    if (this.#server === null) await this.listen();
-  }
-
-  close(): void {
-    this.#server?.close();
-    this.#server = null;
-    for (const socket of this.#sockets) socket.destroy();
-  }
-}
 
 export interface Pairs {
   readonly resources: readonly Resource[];
