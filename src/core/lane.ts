@@ -27,6 +27,7 @@ import {
   tell,
 } from './state.ts';
 import { setTimer } from './timers.ts';
+import { nobodySees } from './watch.ts';
 
 /** A switch that is under way is retried at most so far apart (design, section 5). */
 const SWITCH_RETRY_MS = 3_000;
@@ -42,6 +43,8 @@ const ASK_FIRST_MS = 25;
 const ASK_CAP_MS = 1_000;
 /** Seconds, where a zone's own negative TTL is not known: Route 53's default, the longest usual. */
 const NEGATIVE_TTL = 900;
+/** A vendor's name servers may be silent for so long before anybody is told. */
+const SILENT_MS = 60_000;
 /** An edit is believed when it still stands after this. */
 const CONFIRM_EDIT_MS = 1_000;
 /** A request that was given up may still arrive for so long: what proxies and vendors may queue. */
@@ -90,6 +93,7 @@ export function newLane(provider: string, config: LaneConfig, now: number): Lane
     urgent: new Set(),
     routine: new Set(),
     failures: 0,
+    silence: null,
     fault: null,
     faultSinceAt: now,
     retryAt: 0,
@@ -253,6 +257,7 @@ export function onAsked(
   const gives = (a: ServerAnswer) => a.answer.kind === 'cname' && a.answer.value === cname;
   cell.asked = answers.length;
   cell.right = answers.filter(gives).length;
+  listen(state, provider, answers, out);
   if (cell.fallback) readFromDns(state, r, cell, answers, out);
   else {
     lookAt(state, r, cell, answers);
@@ -549,6 +554,33 @@ function lookAt(state: State, _r: RecordState, cell: Cell, answers: readonly Ser
     at: state.now,
     by: 'dns',
   };
+}
+
+/** A vendor whose name servers fall silent is told of, also while nothing is to be written there. */
+function listen(state: State, provider: string, answers: readonly ServerAnswer[], out: Step): void {
+  const lane = state.lanes.get(provider)!;
+  const isHeard = answers.some(({ answer: { kind } }) => kind !== 'timeout' && kind !== 'error');
+  const about = `lane ${provider}: `;
+  if (isHeard) {
+    if (lane.silence?.told) {
+      const sentence = `${about}its name servers answer again`;
+      note(out, 'lane', null, sentence, { provider, silent: false });
+      tell(out, 'recovered', null, sentence, { provider });
+    }
+    lane.silence = null;
+    return;
+  }
+  // While we see nothing at all, it is ourselves who are cut off.
+  if (nobodySees(state)) lane.silence = null;
+  else lane.silence ??= { sinceAt: state.now, told: false };
+  const { silence } = lane;
+  if (silence === null || silence.told || state.now - silence.sinceAt < SILENT_MS) return;
+  silence.told = true;
+  const seconds = Math.round((state.now - silence.sinceAt) / 1000);
+  const sentence = `${about}none of its name servers has answered for ${seconds} s`;
+  note(out, 'lane', null, sentence, { provider, silent: true });
+  const cure = 'if it lasts, take its name servers out of the delegation at the parent';
+  tell(out, 'needs-person', null, `${sentence}: ${cure}`, { provider });
 }
 
 /** What waits for a person has changed, by DNS: what they did is read. */

@@ -219,6 +219,8 @@ export interface Lane {
   readonly urgent: Set<Name>;
   readonly routine: Set<Name>;
   failures: number;
+  /** None of its name servers has answered since; `told` once that has lasted. */
+  silence: { readonly sinceAt: number; told: boolean } | null;
   fault: { readonly kind: string; readonly sentence: string } | null;
   faultSinceAt: number;
   retryAt: number;

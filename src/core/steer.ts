@@ -35,7 +35,7 @@ import {
   tell,
 } from './state.ts';
 import { clearTimer, setTimer } from './timers.ts';
-import { evidence, hasFreshPasses, isBlind, probeFresh, settleMs } from './watch.ts';
+import { evidence, hasFreshPasses, nobodySees, probeFresh, settleMs } from './watch.ts';
 
 /** A switch ends when every lane in reach is visible, or after this (rule 16). */
 export const SWITCH_END_MS = 30_000;
@@ -425,11 +425,6 @@ function situation(state: State, r: RecordState, waits: Situation['unowned']): S
     switchesPerHour: r.config.switchesPerHour,
     overspentAt: doc.overspentAt,
   };
-}
-
-function nobodySees(state: State): boolean {
-  for (const path of state.paths.values()) if (!path.suspect && !isBlind(path)) return false;
-  return true;
 }
 
 /**

@@ -407,7 +407,8 @@ function laneView(state: State, lane: Lane): LaneView {
     type: state.config.lanes[lane.provider]!.type,
     state: word,
     sinceAt: lane.faultSinceAt,
-    detail: lane.fault?.sentence ?? null,
+    detail:
+      lane.fault?.sentence ?? (lane.silence?.told ? 'none of its name servers answers' : null),
     retryAt: lane.retryAt > state.now ? lane.retryAt : null,
     pending,
   };

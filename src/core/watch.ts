@@ -179,7 +179,7 @@ export function onInterval(state: State, key: string, out: Step): readonly Name[
   const cs = state.checks.get(key);
   if (cs === undefined) return NOBODY;
   const config = state.config.checks[cs.check]!;
-  // From when it was due, so that being a little late does not add up; what was missed is not made up.
+  // From when it was due, so that being late does not add up; what was missed is not made up.
   const next = cs.dueAt + config.intervalMs;
   cs.dueAt = next > state.now ? next : state.now + config.intervalMs;
   setTimer(state.timers, cs.intervalKey, cs.dueAt);
@@ -478,6 +478,12 @@ function runOf(cs: CheckState): string {
 /** A path none of whose reference points answers it. */
 export function isBlind(path: PathState): boolean {
   return path.blind;
+}
+
+/** No path can be believed about anything: then it is us. */
+export function nobodySees(state: State): boolean {
+  for (const path of state.paths.values()) if (!path.suspect && !path.blind) return false;
+  return true;
 }
 
 // ---------------------------------------------------------------- judging
