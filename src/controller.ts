@@ -100,6 +100,8 @@ export class Controller {
     const begun = start({ config, docs, now: clock.now(), wall: clock.wall(), seed });
     this.#state = begun.state;
     this.#first = begun.step;
+    this.#beat = clock.now();
+    this.#beatWall = clock.wall();
   }
 
   /** Begins to act. */
@@ -185,7 +187,10 @@ export class Controller {
 
   #step(event: Event): void {
     const { clock } = this.#world;
-    this.#finish(step(this.#state, event, clock.now(), clock.wall()));
+    const now = clock.now();
+    // Whatever comes first after a pause, no decision outlives it (rules 8 and 16).
+    this.#noticeStall(now);
+    this.#finish(step(this.#state, event, now, clock.wall()));
   }
 
   #finish(out: Step): void {
@@ -399,8 +404,6 @@ export class Controller {
 
   #heartbeat(): void {
     const { clock } = this.#world;
-    this.#beat = clock.now();
-    this.#beatWall = clock.wall();
     const beat = () => {
       if (this.#stopped) return;
       this.#noticeStall(clock.now());
