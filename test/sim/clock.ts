@@ -166,8 +166,9 @@ export class Process {
     this.#timersFirst = this.chance.is(0.5);
     const { life } = this;
     this.timeline.later(ms, () => {
+      if (life !== this.life) return;
       if (asleep) this.#sleptMs += ms;
-      if (life === this.life) this.#resume();
+      this.#resume();
     });
   }
 
