@@ -784,11 +784,14 @@ function laneFailed(state: State, lane: Lane, fault: Fault, startedAt: number, o
   // A lost reply is read back at once: nothing else may be done before (rule 15).
   if (fault.kind === 'uncertain' && lane.failures === 1) waitMs = 0;
   const asked = Math.min(fault.retryAfterMs ?? 0, THROTTLE_CAP_MS);
-  // Counted from the start of the call, so that a hanging vendor is still tried at this pace.
+  // Counted from the start of the call, so that a hanging vendor is still tried at this pace; no
+  // further back than a call may last, or a reply met after a pause of ours would be retried at once.
+  const { callTimeoutMs } = state.config.lanes[lane.provider]!;
+  const beganAt = Math.max(startedAt, state.now - callTimeoutMs);
   const soonest = Math.max(state.now + asked, state.now + 50);
-  lane.retryAt = Math.max(soonest, startedAt + waitMs);
+  lane.retryAt = Math.max(soonest, beganAt + waitMs);
   const urgentMs = fault.kind === 'auth-suspect' ? waitMs : Math.min(waitMs, SWITCH_RETRY_MS);
-  lane.urgentAt = Math.max(soonest, startedAt + urgentMs);
+  lane.urgentAt = Math.max(soonest, beganAt + urgentMs);
   setTimer(state.timers, `l:${lane.provider}`, lane.retryAt);
 }
 

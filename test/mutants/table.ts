@@ -1394,8 +1394,8 @@ function laneWorks`,
     edits: [
       {
         file: lane,
-        find: '  lane.urgentAt = Math.max(soonest, startedAt + urgentMs);',
-        replace: `  lane.urgentAt = Math.max(soonest, startedAt + urgentMs);
+        find: '  lane.urgentAt = Math.max(soonest, beganAt + urgentMs);',
+        replace: `  lane.urgentAt = Math.max(soonest, beganAt + urgentMs);
   if (lane.failures > 20) lane.urgentAt = Number.POSITIVE_INFINITY;
   if (lane.failures > 20) lane.retryAt = Number.POSITIVE_INFINITY;`,
       },
