@@ -151,7 +151,8 @@ function planOurs(
   if (theirs.epoch < own.epoch) {
     return write(record, seen, wanted, `epoch ${theirs.epoch} is behind`);
   }
-  if (theirs.id !== own.id) {
+  // First markers share an id: of two, what they stand for tells them apart.
+  if (theirs.id !== own.id || theirs.target !== own.target) {
     if (theirs.kind === own.kind) {
       const sentence = `two switches bear epoch ${own.epoch}: run \`detour switch\` to settle it`;
       return { kind: 'rival', marker: theirs, sentence };
