@@ -1611,6 +1611,12 @@ function laneWorks`,
     ],
   },
   {
+    name: 'first markers are told apart by their id alone',
+    rule: 14,
+    by: '90-first-markers',
+    edits: [{ file: plan, find: ' || theirs.target !== own.target', replace: '' }],
+  },
+  {
     name: 'a late write of our own is taken for a wish',
     rule: 14,
     by: '33-edit',
