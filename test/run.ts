@@ -26,6 +26,7 @@ const parts: readonly (readonly [program: string, pkg: string])[] = [
   ['/usr/bin/prometheus-blackbox-exporter', 'prometheus-blackbox-exporter'],
   ['/usr/sbin/ip', 'iproute2'],
   ['/usr/sbin/nft', 'nftables'],
+  ['/usr/bin/strace', 'strace'],
 ];
 
 function run(command: string, args: readonly string[], env: Record<string, string> = {}): number {

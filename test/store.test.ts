@@ -477,7 +477,8 @@ test('every commit is made durable: write-ahead log and full synchronisation', (
     for (let n = 1; n <= 50; n++) commit(n);
     say('end');
   `;
-  if (spawnSync('strace', ['-V']).status !== 0) return t.skip('strace is not installed');
+  const isMissing = spawnSync('strace', ['-V']).status !== 0;
+  if (isMissing && !process.env['CI']) return t.skip('strace is not installed');
   const trace = join(root, 'trace');
   const child = spawnSync(
     'strace',
