@@ -5,7 +5,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { createSocket } from 'node:dgram';
-import { accessSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -13,14 +13,12 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { ask } from '../../src/dns.ts';
 
-const program = ['/usr/sbin/named', '/usr/local/sbin/named', '/usr/bin/named'].find((path) => {
-  try {
-    accessSync(path);
-    return true;
-  } catch {
-    return false;
-  }
-});
+/** The first of these that is installed. */
+export function installed(...paths: readonly string[]): string | undefined {
+  return paths.find((path) => existsSync(path));
+}
+
+const program = installed('/usr/sbin/named', '/usr/local/sbin/named', '/usr/bin/named');
 
 /**
  * For `{ skip }` of a test that wants BIND: why it is skipped, or false. In CI a missing part

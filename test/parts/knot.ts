@@ -2,20 +2,12 @@
 // waits until it answers, and stops it for certain, also when the test process is killed. It must
 // never listen on anything but loopback, notify anybody, or leave a process behind.
 
-import { accessSync } from 'node:fs';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { answers, type BindKey, freePort, launch } from './bind.ts';
+import { answers, type BindKey, freePort, installed, launch } from './bind.ts';
 
-const program = ['/usr/sbin/knotd', '/usr/local/sbin/knotd', '/usr/bin/knotd'].find((path) => {
-  try {
-    accessSync(path);
-    return true;
-  } catch {
-    return false;
-  }
-});
+const program = installed('/usr/sbin/knotd', '/usr/local/sbin/knotd', '/usr/bin/knotd');
 
 /**
  * For `{ skip }` of a test that wants Knot: why it is skipped, or false. In CI a missing part skips
