@@ -396,7 +396,12 @@ export function begin(state: State, r: RecordState, to: string, kind: MarkerKind
 
 function situation(state: State, r: RecordState, waits: Situation['unowned']): Situation {
   const { doc } = r;
-  const cells = [...r.cells.values()];
+  let reading = false;
+  let lanesInStep = true;
+  for (const cell of r.cells.values()) {
+    if (cell.reading === 'pending') reading = true;
+    if (!isOut(cell) && cell.visibleAt === null) lanesInStep = false;
+  }
   const configured = r.config.targets.some((t) => t.origin === doc.target && t.cname === doc.cname);
   const freeze = r.doc.freeze ?? state.freeze;
   const unadopted = { reason: 'not-adopted' as const, sentence: 'nothing is in force yet' };
@@ -409,7 +414,7 @@ function situation(state: State, r: RecordState, waits: Situation['unowned']): S
     unowned: waits ?? (doc.target === null ? unadopted : null),
     retired: !configured,
     blind: nobodySees(state),
-    reading: cells.some((c) => c.reading === 'pending'),
+    reading,
     current: doc.target,
     pin: doc.pin,
     targets: r.config.targets.map((t) => targetFacts(state, r, t.origin)),
@@ -417,7 +422,7 @@ function situation(state: State, r: RecordState, waits: Situation['unowned']): S
     dawnUntilAt: r.dawnUntilAt,
     failback: r.config.failback,
     quietSinceAt: doc.quietSinceAt,
-    lanesInStep: cells.every((c) => isOut(c) || c.visibleAt !== null),
+    lanesInStep,
     switches:
       doc.switches.length === 0
         ? doc.switches
