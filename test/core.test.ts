@@ -335,11 +335,15 @@ test('the heap of deadlines agrees with a sorted list', () => {
           const earliest = Math.min(Number.POSITIVE_INFINITY, ...list.values());
           const popped = popTimer(heap, a.now);
           if (earliest > a.now) assert.equal(popped, null);
-          else assert.equal(list.get(popped!), earliest);
-          if (popped !== null) list.delete(popped);
+          else assert.equal(list.get(popped!.key), earliest);
+          if (popped !== null) list.delete(popped.key);
         }
-        assert.deepEqual(new Map(heap.due), list);
-        assert.ok(heap.heap.length <= Math.max(64, 4 * heap.due.size + 1), 'stale copies pile up');
+        assert.deepEqual(new Map(heap.heap.map((d) => [d.key, d.at])), list);
+        assert.deepEqual(new Set(heap.named.keys()), new Set(list.keys()));
+        assert.ok(
+          heap.heap.every((d, i) => d.place === i),
+          'each knows its place',
+        );
       }
     }),
     { numRuns: 300 },

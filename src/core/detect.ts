@@ -32,16 +32,19 @@
 
 import type { CheckConfig, Health, Observation, QuorumRule, Verdict } from './model.ts';
 import { remember, type Track } from './sight.ts';
+import { type Deadline, deadline } from './timers.ts';
 
 /** One check on one path. Owned and changed in place by the engine. */
 export interface CheckState {
   readonly key: string;
   readonly check: string;
   readonly path: string;
-  /** Names of its deadlines, made once: the engine sets them for every probe. */
-  readonly intervalKey: string;
-  readonly confirmKey: string;
-  readonly overdueKey: string;
+  /** Its next probe by the clock, the next of a burst, and when the one under way is overdue. */
+  readonly deadlines: {
+    readonly interval: Deadline;
+    readonly confirm: Deadline;
+    readonly overdue: Deadline;
+  };
   /** When its next probe by the clock is due. */
   dueAt: number;
   verdict: Verdict;
@@ -99,13 +102,13 @@ const FADE = 1 - 1 / LOSS_MEMORY;
 const LOSS_PRIOR = 100;
 
 export function checkState(key: string, check: string, path: string, now: number): CheckState {
-  return {
+  const [interval, confirm, overdue] = [`p:${key}`, `f:${key}`, `h:${key}`].map(deadline);
+  const deadlines = { interval: interval!, confirm: confirm!, overdue: overdue! };
+  const state: CheckState = {
     key,
     check,
     path,
-    intervalKey: `p:${key}`,
-    confirmKey: `f:${key}`,
-    overdueKey: `h:${key}`,
+    deadlines,
     dueAt: now,
     verdict: 'unknown',
     sinceAt: now,
@@ -128,6 +131,8 @@ export function checkState(key: string, check: string, path: string, now: number
     recovery: 0,
     excursion: { total: 0, failed: 0 },
   };
+  for (const d of Object.values(deadlines)) d.check = state;
+  return state;
 }
 
 /** Takes note of what came back, before anybody says whether it counts. */

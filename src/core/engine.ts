@@ -45,15 +45,7 @@ import {
   takeBack,
 } from './steer.ts';
 import { nextTimer, popTimer, timers } from './timers.ts';
-import {
-  forgetAll,
-  onConfirm,
-  onInterval,
-  onObservation,
-  onOverdue,
-  rediagnose,
-  watchChecks,
-} from './watch.ts';
+import { forgetAll, onDeadline, onObservation, rediagnose, watchChecks } from './watch.ts';
 
 export type { Effect, Event, State, Step } from './state.ts';
 
@@ -75,7 +67,6 @@ export function start(b: Beginning): { state: State; step: Step } {
     wall: b.wall,
     random: [b.seed[0] | 0, b.seed[1] | 0, b.seed[2] | 0, b.seed[3] | 0],
     checks: new Map(),
-    byCheck: new Map(),
     judged: new Map(),
     paths: new Map(),
     clouds: new Map(),
@@ -184,21 +175,18 @@ function fold(state: State, event: Event, out: Step): void {
   }
 }
 
-/** Deadlines: their name's first letter says whose they are. */
+/** Deadlines: of a check, or their name's first letter says whose they are. */
 function fire(state: State, out: Step): void {
-  for (let key = popTimer(state.timers, state.now); key !== null; ) {
+  let due = popTimer(state.timers, state.now);
+  for (; due !== null; due = popTimer(state.timers, state.now)) {
+    const { key, check } = due;
+    if (check !== null) {
+      reviewEach(state, onDeadline(state, check, due, out), out);
+      continue;
+    }
     const rest = key.slice(2);
     const bar = rest.indexOf('|');
     switch (key[0]) {
-      case 'p':
-        reviewEach(state, onInterval(state, rest, out), out);
-        break;
-      case 'f':
-        reviewEach(state, onConfirm(state, rest, out), out);
-        break;
-      case 'h':
-        reviewEach(state, onOverdue(state, rest, out), out);
-        break;
       case 'a':
         onAskDue(state, rest.slice(0, bar), rest.slice(bar + 1), out);
         break;
@@ -220,7 +208,6 @@ function fire(state: State, out: Step): void {
       default:
         review(state, rest, out);
     }
-    key = popTimer(state.timers, state.now);
   }
 }
 

@@ -8,6 +8,7 @@ import type { Diagnosed } from './diagnose.ts';
 import type {
   ChainAnswer,
   Change,
+  CheckConfig,
   CheckId,
   Command,
   CoreConfig,
@@ -60,8 +61,10 @@ export interface Voter {
   readonly way: PathState;
 }
 
-/** What all paths of one check come to. */
+/** One check, and what all its paths come to. */
 export interface Judged {
+  /** As configured; replaced by a reload. */
+  config: CheckConfig;
   /** One a path, in the order of the configuration. */
   readonly all: Voter[];
   /** Those that may vote, by independent group. */
@@ -246,8 +249,6 @@ export interface State {
   wall: number;
   readonly random: [number, number, number, number];
   readonly checks: Map<string, CheckState>;
-  /** The same, found without making a key: for the path that every observation takes. */
-  readonly byCheck: Map<CheckId, Map<string, CheckState>>;
   readonly judged: Map<CheckId, Judged>;
   readonly paths: Map<string, PathState>;
   readonly clouds: Map<string, CloudState>;

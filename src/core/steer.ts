@@ -34,7 +34,7 @@ import {
   type Step,
   tell,
 } from './state.ts';
-import { clearTimer, setTimer } from './timers.ts';
+import { clearTimer, isSet, setTimer } from './timers.ts';
 import { evidence, hasFreshPasses, nobodySees, probeFresh, settleMs } from './watch.ts';
 
 /** A switch ends when every lane in reach is visible, or after this (rule 16). */
@@ -558,7 +558,7 @@ function askCandidate(state: State, r: RecordState, out: Step): void {
   probeFresh(state, to, out);
   out.effects.push({ kind: 'chain', record: r.name, target: to, name: target.cname });
   const again = `q:${to}`;
-  if (!state.timers.due.has(again)) setTimer(state.timers, again, state.now + CHOOSE_AGAIN_MS);
+  if (!isSet(state.timers, again)) setTimer(state.timers, again, state.now + CHOOSE_AGAIN_MS);
 }
 
 /** A candidate has been asked and some records still wait for it: ask again for each of them. */

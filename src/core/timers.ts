@@ -1,77 +1,118 @@
-// When to wake, and why: a binary heap of named deadlines. Setting a name again moves its deadline;
-// the stale copy in the heap is skipped when it surfaces, so that moving costs O(log n) and nothing
-// is ever searched. It never acts: the engine pops what is due and does it.
+// When to wake, and why: a binary heap of deadlines, each of which knows its place in it, so that
+// setting one again moves it in O(log n), taking one away costs no more, and nothing stale is ever
+// kept. What is set for every probe is a deadline that its check owns; all else is found by name. It
+// never acts: the engine pops what is due and does it.
+
+import type { CheckState } from './detect.ts';
+
+export interface Deadline {
+  /** What it is for; unique. */
+  readonly key: string;
+  /** The check that owns it, as `checkState` says; null for one that is found by its name. */
+  check: CheckState | null;
+  /** In engine milliseconds. */
+  at: number;
+  /** Its place in the heap; -1 while it is not set. */
+  place: number;
+}
 
 export interface Timers {
-  /** The deadline in force for each name. */
-  readonly due: Map<string, number>;
-  /** Heap of (time, name), least time first; may hold stale copies. */
-  readonly heap: { at: number; key: string }[];
+  /** Those found by name, while they are set. */
+  readonly named: Map<string, Deadline>;
+  /** Least time first. */
+  readonly heap: Deadline[];
 }
 
 export function timers(): Timers {
-  return { due: new Map(), heap: [] };
+  return { named: new Map(), heap: [] };
 }
 
-/** Sets or moves one deadline, in engine milliseconds. */
+/** A deadline that is not set yet. */
+export function deadline(key: string): Deadline {
+  return { key, check: null, at: 0, place: -1 };
+}
+
+/** Sets or moves one deadline. */
+export function setDeadline({ heap }: Timers, d: Deadline, at: number): void {
+  const was = d.at;
+  d.at = at;
+  if (d.place < 0) rise(heap, d, heap.push(d) - 1);
+  else if (at < was) rise(heap, d, d.place);
+  else sink(heap, d, d.place);
+}
+
+export function clearDeadline({ heap }: Timers, d: Deadline): void {
+  const { place } = d;
+  if (place < 0) return;
+  d.place = -1;
+  const last = heap.pop()!;
+  if (last === d) return;
+  rise(heap, last, place);
+  sink(heap, last, last.place);
+}
+
+/** The same by name. */
 export function setTimer(t: Timers, key: string, at: number): void {
-  t.due.set(key, at);
-  const heap = t.heap;
-  heap.push({ at, key });
-  let child = heap.length - 1;
-  const item = heap[child]!;
-  while (child > 0) {
-    const parent = (child - 1) >> 1;
-    if (heap[parent]!.at <= at) break;
-    heap[child] = heap[parent]!;
-    child = parent;
+  let d = t.named.get(key);
+  if (d === undefined) {
+    d = deadline(key);
+    t.named.set(key, d);
   }
-  heap[child] = item;
-  // Stale copies are bounded: past four a live deadline, the heap is made anew.
-  if (heap.length > 64 && heap.length > 4 * t.due.size) rebuild(t);
+  setDeadline(t, d, at);
 }
 
 export function clearTimer(t: Timers, key: string): void {
-  t.due.delete(key);
+  const d = t.named.get(key);
+  if (d === undefined) return;
+  t.named.delete(key);
+  clearDeadline(t, d);
 }
 
-/** The earliest deadline and its name; null when there is none. */
-export function nextTimer(t: Timers): { at: number; key: string } | null {
-  while (t.heap.length > 0) {
-    const top = t.heap[0]!;
-    if (t.due.get(top.key) === top.at) return top;
-    removeTop(t.heap);
+export function isSet(t: Timers, key: string): boolean {
+  return t.named.has(key);
+}
+
+/** The earliest deadline; null when there is none. */
+export function nextTimer({ heap }: Timers): Deadline | null {
+  return heap[0] ?? null;
+}
+
+/** Takes the earliest deadline at or before `now`; null when none is due. */
+export function popTimer(t: Timers, now: number): Deadline | null {
+  const top = t.heap[0];
+  if (top === undefined || top.at > now) return null;
+  if (top.check === null) t.named.delete(top.key);
+  clearDeadline(t, top);
+  return top;
+}
+
+function rise(heap: Deadline[], d: Deadline, from: number): void {
+  let place = from;
+  while (place > 0) {
+    const parent = (place - 1) >> 1;
+    const above = heap[parent]!;
+    if (above.at <= d.at) break;
+    heap[place] = above;
+    above.place = place;
+    place = parent;
   }
-  return null;
+  heap[place] = d;
+  d.place = place;
 }
 
-/** Takes the earliest name whose deadline is at or before `now`; null when none is due. */
-export function popTimer(t: Timers, now: number): string | null {
-  const top = nextTimer(t);
-  if (top === null || top.at > now) return null;
-  removeTop(t.heap);
-  t.due.delete(top.key);
-  return top.key;
-}
-
-function removeTop(heap: Timers['heap']): void {
-  const last = heap.pop()!;
+function sink(heap: Deadline[], d: Deadline, from: number): void {
   const size = heap.length;
-  if (size === 0) return;
-  let parent = 0;
+  let place = from;
   for (;;) {
-    let child = 2 * parent + 1;
+    let child = 2 * place + 1;
     if (child >= size) break;
     if (child + 1 < size && heap[child + 1]!.at < heap[child]!.at) child++;
-    if (heap[child]!.at >= last.at) break;
-    heap[parent] = heap[child]!;
-    parent = child;
+    const below = heap[child]!;
+    if (below.at >= d.at) break;
+    heap[place] = below;
+    below.place = place;
+    place = child;
   }
-  heap[parent] = last;
-}
-
-function rebuild(t: Timers): void {
-  t.heap.length = 0;
-  for (const [key, at] of t.due) t.heap.push({ at, key });
-  t.heap.sort((a, b) => a.at - b.at);
+  heap[place] = d;
+  d.place = place;
 }

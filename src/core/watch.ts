@@ -29,15 +29,7 @@ import {
   weight,
 } from './detect.ts';
 import { type CloudFacts, diagnose } from './diagnose.ts';
-import type {
-  CheckConfig,
-  CheckId,
-  Health,
-  Name,
-  Observation,
-  QuorumRule,
-  Verdict,
-} from './model.ts';
+import type { CheckConfig, Health, Name, Observation, QuorumRule, Verdict } from './model.ts';
 import { isDark, lightAt, lossNow, newTrack, type Reference } from './sight.ts';
 import {
   type Judged,
@@ -51,7 +43,7 @@ import {
   tell,
   type Voter,
 } from './state.ts';
-import { clearTimer, setTimer } from './timers.ts';
+import { clearDeadline, type Deadline, isSet, setDeadline, setTimer } from './timers.ts';
 
 const NOBODY: readonly Name[] = [];
 /** Confirm probes of one burst at most: a verdict that will not settle goes back to its interval. */
@@ -85,9 +77,11 @@ export function watchChecks(state: State): void {
   const count = all.reduce((sum, c) => sum + c.paths.length, 0);
   let index = 0;
   for (const check of all) {
-    if (!state.judged.has(check.id)) {
+    const known = state.judged.get(check.id);
+    if (known !== undefined) known.config = check;
+    else {
       const unknown = { verdict: 'unknown' as const, sinceAt: state.now, disputed: false };
-      state.judged.set(check.id, { all: [], groups: [], ...unknown });
+      state.judged.set(check.id, { config: check, all: [], groups: [], ...unknown });
     }
     check.paths.forEach((path, i) => {
       const key = checkKey(check.id, path);
@@ -100,17 +94,13 @@ export function watchChecks(state: State): void {
       const cs = checkState(key, check.id, path, state.now);
       cs.dueAt = at;
       state.checks.set(key, cs);
-      const byPath = state.byCheck.get(check.id) ?? new Map<string, CheckState>();
-      state.byCheck.set(check.id, byPath.set(path, cs));
-      setTimer(state.timers, cs.intervalKey, at);
+      setDeadline(state.timers, cs.deadlines.interval, at);
     });
   }
-  for (const key of state.checks.keys()) {
+  for (const [key, gone] of state.checks) {
     if (wanted.has(key)) continue;
-    const gone = state.checks.get(key)!;
     state.checks.delete(key);
-    state.byCheck.get(gone.check)?.delete(gone.path);
-    for (const timer of ['p:', 'f:', 'h:']) clearTimer(state.timers, timer + key);
+    for (const d of Object.values(gone.deadlines)) clearDeadline(state.timers, d);
   }
   for (const id of [...state.judged.keys()]) {
     if (!(id in state.config.checks)) state.judged.delete(id);
@@ -146,19 +136,19 @@ function watchPaths(state: State): void {
       suspect: false,
     });
   }
-  for (const check of Object.values(state.config.checks)) arrangeVoters(state, check);
+  for (const judged of state.judged.values()) arrangeVoters(state, judged);
   for (const cs of state.checks.values()) {
     cs.unvouched.length = 0;
     countDown(state, cs, cs.verdict === 'down' ? 1 : 0);
   }
 }
 
-function arrangeVoters(state: State, check: CheckConfig): void {
-  const { all, groups } = state.judged.get(check.id)!;
+function arrangeVoters(state: State, { config: check, all, groups }: Judged): void {
   all.length = 0;
   const byGroup = new Map<string, Voter[]>();
   for (const name of check.paths) {
-    const voter = { cs: state.byCheck.get(check.id)!.get(name)!, way: state.paths.get(name)! };
+    const cs = state.checks.get(checkKey(check.id, name))!;
+    const voter = { cs, way: state.paths.get(name)! };
     all.push(voter);
     // A path that sits in a cloud has no vote about that cloud.
     if (voter.way.cloud !== null && voter.way.cloud === check.cloud) continue;
@@ -174,32 +164,43 @@ function referenceOf(state: State, c: CheckConfig, path: string): Reference {
   return { cs, origin: c.origin, cloud: c.cloud };
 }
 
+/** A deadline of a check's own is due. */
+export function onDeadline(
+  state: State,
+  cs: CheckState,
+  due: Deadline,
+  out: Step,
+): readonly Name[] {
+  const judged = state.judged.get(cs.check)!;
+  if (due === cs.deadlines.interval) return onInterval(state, cs, judged, out);
+  if (due === cs.deadlines.confirm) onConfirm(state, cs, judged, out);
+  else onOverdue(state, cs, judged, out);
+  return NOBODY;
+}
+
 /** The regular probe of one check is due. */
-export function onInterval(state: State, key: string, out: Step): readonly Name[] {
-  const cs = state.checks.get(key);
-  if (cs === undefined) return NOBODY;
-  const config = state.config.checks[cs.check]!;
+function onInterval(state: State, cs: CheckState, judged: Judged, out: Step): readonly Name[] {
+  const { config } = judged;
   // From when it was due, so that being late does not add up; what was missed is not made up.
   const next = cs.dueAt + config.intervalMs;
   cs.dueAt = next > state.now ? next : state.now + config.intervalMs;
-  setTimer(state.timers, cs.intervalKey, cs.dueAt);
+  setDeadline(state.timers, cs.deadlines.interval, cs.dueAt);
   launch(state, cs, config, out);
   if (!isStale(cs, config, state.now)) return NOBODY;
   cs.unvouched.length = 0;
   if (cs.verdict === 'unknown') return NOBODY;
   countDown(state, cs, cs.verdict === 'down' ? -1 : 0);
   forget(cs, state.now);
-  return judge(state, config, out);
+  return judge(state, judged, out);
 }
 
 /** The next probe of a confirm burst is due. */
-export function onConfirm(state: State, key: string, out: Step): readonly Name[] {
-  const cs = state.checks.get(key);
-  if (cs === undefined || cs.burst === 0) return NOBODY;
-  const config = state.config.checks[cs.check]!;
-  if (!isOpen(state, cs, config)) {
+function onConfirm(state: State, cs: CheckState, judged: Judged, out: Step): void {
+  if (cs.burst === 0) return;
+  const { config } = judged;
+  if (!isOpen(state, cs, judged)) {
     cs.burst = 0;
-    return NOBODY;
+    return;
   }
   const counters = state.config.detector.kind === 'counters' || config.role === 'reference';
   const enough = counters && couldSettle(cs, config);
@@ -207,8 +208,8 @@ export function onConfirm(state: State, key: string, out: Step): readonly Name[]
     cs.burst--;
     launch(state, cs, config, out);
   }
-  setTimer(state.timers, cs.confirmKey, state.now + jitter(state, config.confirmMs, 0.1));
-  return NOBODY;
+  const nextAt = state.now + jitter(state, config.confirmMs, 0.1);
+  setDeadline(state.timers, cs.deadlines.confirm, nextAt);
 }
 
 /** Whether the probes under way suffice to change the verdict if they end like the last ones. */
@@ -219,12 +220,10 @@ function couldSettle(cs: CheckState, config: CheckConfig): boolean {
 }
 
 /** A probe has been under way for far longer than usual: confirm already. */
-export function onOverdue(state: State, key: string, out: Step): readonly Name[] {
-  const cs = state.checks.get(key);
-  if (cs === undefined || cs.pending.length === 0) return NOBODY;
-  burstEverywhere(state, cs, 0);
-  askReferences(state, cs, state.config.checks[cs.check]!, out);
-  return NOBODY;
+function onOverdue(state: State, cs: CheckState, judged: Judged, out: Step): void {
+  if (cs.pending.length === 0) return;
+  burstEverywhere(state, cs, judged, 0);
+  askReferences(state, cs, judged.config, out);
 }
 
 /** Folds one observation in; the records whose situation it changes. */
@@ -235,22 +234,25 @@ export function onObservation(
   o: Observation,
   out: Step,
 ): readonly Name[] {
-  const cs = state.byCheck.get(check)?.get(path);
-  if (cs === undefined) return NOBODY;
-  const config = state.config.checks[check]!;
+  const judged = state.judged.get(check);
+  const voter = judged === undefined ? undefined : voterOf(judged, path);
+  if (judged === undefined || voter === undefined) return NOBODY;
+  const { config } = judged;
+  const { cs, way } = voter;
   const at = cs.pending.indexOf(o.startedAt);
   if (at >= 0) cs.pending.splice(at, 1);
   if (o.outcome === 'fail' && !cs.everFailed) out.docs.push([`red/${cs.key}`, true]);
-  const way = state.paths.get(path)!;
   const shaky = cs.missed > 0 || cs.fails > 0;
   hear(cs, o);
   let touched = lookAround(state, way, cs, o, out);
   if (o.outcome === 'fail' && config.role !== 'reference') {
     const isVoid = way.blind || o.startedAt < cs.forgotAt;
-    if (!isVoid) touched = join(touched, doubt(state, way, cs, o, out));
+    if (!isVoid) touched = join(touched, doubt(state, voter, judged, o, out));
   } else if (o.outcome !== 'blind') {
-    touched = join(touched, take(state, cs, config, o, shaky, out));
-    if (isInDoubt(state, cs)) burstEverywhere(state, cs, config.confirmMs / 2);
+    touched = join(touched, take(state, voter, judged, o, shaky, out));
+    if (isInDoubt(state, voter, judged)) {
+      burstEverywhere(state, cs, judged, config.confirmMs / 2);
+    }
   }
   if (cs.track !== null && way.waiting.size > 0) {
     touched = join(touched, vouchForWaiting(state, way, out));
@@ -258,6 +260,12 @@ export function onObservation(
   if (o.outcome !== 'pass' || config.origin === null) return touched;
   const awaited = resolvedOf(state, config.origin);
   return awaited.length > 0 ? join(touched, awaited) : touched;
+}
+
+/** A check has few paths, and walking along them is quicker than a table. */
+function voterOf({ all }: Judged, path: string): Voter | undefined {
+  for (const voter of all) if (voter.way.name === path) return voter;
+  return undefined;
 }
 
 /** The records that wait for a pass from an origin alone: where its name leads is known already. */
@@ -270,61 +278,57 @@ function resolvedOf(state: State, origin: string): readonly Name[] {
 /** Folds one observation that counts into its check, and judges where that may change something. */
 function take(
   state: State,
-  cs: CheckState,
-  config: CheckConfig,
+  { cs, way }: Voter,
+  judged: Judged,
   o: Observation,
   shaky: boolean,
   out: Step,
 ): readonly Name[] {
+  const { config } = judged;
   const was = cs.verdict;
   const changed = observe(cs, config, o);
   if (config.role === 'reference') return NOBODY;
-  const judged = state.judged.get(config.id)!;
   // Counters weigh nothing (their threshold is 0), but what the path usually loses is learnt.
-  const way = state.paths.get(cs.path)!;
   const asks = o.outcome === 'fail' && state.config.detector.kind === 'sequential';
   const lost = asks ? lossNow(way.references, config.cloud, state.now) : 0;
   weigh(cs, o, way.loss, judged.verdict, 2 * thresholdOf(state, config), lost);
   if (changed) countDown(state, cs, cs.verdict === 'down' ? 1 : was === 'down' ? -1 : 0);
   // A pass leaves alone what is up, unless it ends a run or a dispute.
   const isQuiet = o.outcome === 'pass' && judged.verdict === 'up' && !shaky && !judged.disputed;
-  return changed || !isQuiet ? judge(state, config, out) : NOBODY;
+  return changed || !isQuiet ? judge(state, judged, out) : NOBODY;
 }
 
 /** A failure starts a burst at once, and counts when somebody has vouched for its path. */
 function doubt(
   state: State,
-  way: PathState,
-  cs: CheckState,
+  voter: Voter,
+  judged: Judged,
   o: Observation,
   out: Step,
 ): readonly Name[] {
-  const config = state.config.checks[cs.check]!;
+  const { config } = judged;
+  const { cs } = voter;
   if (cs.unvouched.length >= UNVOUCHED_MAX) cs.unvouched.shift();
   cs.unvouched.push(o);
-  if (isInDoubt(state, cs)) burstEverywhere(state, cs, config.confirmMs / 2);
+  if (isInDoubt(state, voter, judged)) burstEverywhere(state, cs, judged, config.confirmMs / 2);
   askReferences(state, cs, config, out);
-  return vouch(state, way, cs, config, out);
+  return vouch(state, voter, judged, out);
 }
 
 /** Takes the failures that a reference point vouches for, and drops those that none will. */
-function vouch(
-  state: State,
-  way: PathState,
-  cs: CheckState,
-  config: CheckConfig,
-  out: Step,
-): readonly Name[] {
+function vouch(state: State, voter: Voter, judged: Judged, out: Step): readonly Name[] {
+  const { config } = judged;
+  const { cs, way } = voter;
   let touched = NOBODY;
   const all = cs.unvouched.splice(0);
   for (const o of all) {
     const light = lightAt(way.references, config.origin, o.startedAt);
     if (light === 'waiting') cs.unvouched.push(o);
-    else if (light === 'clear') touched = join(touched, take(state, cs, config, o, true, out));
+    else if (light === 'clear') touched = join(touched, take(state, voter, judged, o, true, out));
   }
   if (cs.unvouched.length > 0) way.waiting.add(config.id);
   // What stays void may still have ended a dispute: the path says `up` no longer.
-  return cs.unvouched.length < all.length ? join(touched, judge(state, config, out)) : touched;
+  return cs.unvouched.length < all.length ? join(touched, judge(state, judged, out)) : touched;
 }
 
 /** A reference point has answered, or failed to: what waited for its word is looked at again. */
@@ -333,10 +337,10 @@ function vouchForWaiting(state: State, way: PathState, out: Step): readonly Name
   const ids = [...way.waiting];
   way.waiting.clear();
   for (const id of ids) {
-    const cs = state.checks.get(checkKey(id, way.name));
-    const config = state.config.checks[id];
-    if (cs === undefined || config === undefined) continue;
-    touched = join(touched, vouch(state, way, cs, config, out));
+    const judged = state.judged.get(id);
+    const voter = judged === undefined ? undefined : voterOf(judged, way.name);
+    if (judged === undefined || voter === undefined) continue;
+    touched = join(touched, vouch(state, voter, judged, out));
   }
   return touched;
 }
@@ -368,11 +372,10 @@ function goBlind(state: State, way: PathState, out: Step): readonly Name[] {
   way.waiting.clear();
   way.down.clear();
   let touched = NOBODY;
-  for (const config of checksBy(state, way)) {
-    forget(state.checks.get(checkKey(config.id, way.name))!, state.now);
-  }
+  const ours = checksBy(state, way);
+  for (const [, { cs }] of ours) forget(cs, state.now);
   for (const one of state.paths.values()) one.suspect = isSuspect(state, one);
-  for (const config of checksBy(state, way)) touched = join(touched, judge(state, config, out));
+  for (const [judged] of ours) touched = join(touched, judge(state, judged, out));
   for (const cloud of state.clouds.keys()) diagnoseSoon(state, cloud);
   return touched;
 }
@@ -383,9 +386,9 @@ function seeAgain(state: State, way: PathState, out: Step): readonly Name[] {
   way.blind = false;
   note(out, 'path', null, `path ${way.name}: sees again`, { path: way.name, sees: true });
   let touched = NOBODY;
-  for (const config of checksBy(state, way)) {
-    burst(state, state.checks.get(checkKey(config.id, way.name))!, 0);
-    touched = join(touched, judge(state, config, out));
+  for (const [judged, { cs }] of checksBy(state, way)) {
+    burst(state, cs, 0);
+    touched = join(touched, judge(state, judged, out));
   }
   for (const origin of state.origins.values()) {
     if (dawns && origin.health === 'unknown') origin.settleFromAt = state.now;
@@ -394,8 +397,12 @@ function seeAgain(state: State, way: PathState, out: Step): readonly Name[] {
   return touched;
 }
 
-function checksBy(state: State, way: PathState): CheckConfig[] {
-  return Object.values(state.config.checks).filter((c) => c.paths.includes(way.name));
+/** Every check that goes by a path, and what it is there. */
+function checksBy(state: State, way: PathState): (readonly [Judged, Voter])[] {
+  return [...state.judged.values()].flatMap((judged) => {
+    const voter = voterOf(judged, way.name);
+    return voter === undefined ? [] : [[judged, voter] as const];
+  });
 }
 
 /** Adds names to those already touched; a list of its own grows in place, so a storm stays linear. */
@@ -408,9 +415,8 @@ function join(a: readonly Name[], b: readonly Name[]): readonly Name[] {
 
 /** Probes every required check of an origin at once: rule 3 wants passes begun after a decision. */
 export function probeFresh(state: State, origin: string, out: Step): void {
-  for (const config of ownChecks(state, origin)) {
-    for (const path of config.paths) {
-      const cs = state.byCheck.get(config.id)!.get(path)!;
+  for (const { config, all } of ownChecks(state, origin)) {
+    for (const { cs } of all) {
       // Many records may choose one target at once: one probe begun now serves them all.
       if (cs.pending.at(-1) !== state.now) launch(state, cs, config, out);
     }
@@ -423,9 +429,7 @@ export function hasFreshPasses(state: State, origin: string, sinceAt: number): b
   const rule = state.config.origins[origin]?.quorum ?? MAJORITY;
   const fresh = ({ cs }: Voter): Verdict =>
     cs.missed === 0 && cs.passBeganAt >= sinceAt ? 'up' : 'unknown';
-  return (
-    own.length > 0 && own.every((c) => quorum(votes(groupsOf(state, c), fresh), rule) === 'up')
-  );
+  return own.length > 0 && own.every((j) => quorum(votes(j.groups, fresh), rule) === 'up');
 }
 
 /** The longest that the verdict of an origin may take to settle, in milliseconds (rule 8). */
@@ -437,7 +441,9 @@ export function settleMs(state: State, name: string): number {
 }
 
 function longestSettleMs(state: State, origin: string): number {
-  const bounds = required(state, origin).map((c) => c.fall * (c.intervalMs + c.timeoutMs));
+  const bounds = required(state, origin).map(
+    ({ config }) => config.fall * (config.intervalMs + config.timeoutMs),
+  );
   return Math.max(0, ...bounds);
 }
 
@@ -456,15 +462,15 @@ export function forgetAll(state: State, out: Step): void {
     path.waiting.clear();
   }
   for (const origin of state.origins.values()) origin.settleFromAt = state.now;
-  for (const check of Object.values(state.config.checks)) judge(state, check, out);
+  for (const judged of state.judged.values()) judge(state, judged, out);
 }
 
 /** Evidence for people: what each required check says by each path. */
 export function evidence(state: State, origin: string): string {
-  const parts = required(state, origin).flatMap((c) =>
-    (state.judged.get(c.id)?.all ?? []).map((v) => {
+  const parts = required(state, origin).flatMap(({ config, all }) =>
+    all.map((v) => {
       const last = v.cs.last === null ? '' : ` (${v.cs.last.detail})`;
-      return `${c.id} by ${v.way.name} ${voteOf(v)}: ${runOf(v.cs)} in a row${last}`;
+      return `${config.id} by ${v.way.name} ${voteOf(v)}: ${runOf(v.cs)} in a row${last}`;
     }),
   );
   return parts.slice(0, 8).join('; ');
@@ -489,10 +495,9 @@ export function nobodySees(state: State): boolean {
 // ---------------------------------------------------------------- judging
 
 /** What a check comes to over all its paths, and then the origins and clouds that rest on it. */
-function judge(state: State, config: CheckConfig, out: Step): readonly Name[] {
+function judge(state: State, judged: Judged, out: Step): readonly Name[] {
+  const { config } = judged;
   if (config.role === 'reference') return NOBODY;
-  const judged = state.judged.get(config.id);
-  if (judged === undefined) return NOBODY;
   const verdict = verdictOf(state, config, judged);
   const disputed = isDisputed(state, config, judged);
   if (verdict === judged.verdict && disputed === judged.disputed) return NOBODY;
@@ -608,10 +613,6 @@ function isDisputed(state: State, config: CheckConfig, { groups }: Judged): bool
   return all.includes('up') && all.includes('down');
 }
 
-function groupsOf(state: State, config: CheckConfig): readonly (readonly Voter[])[] {
-  return state.judged.get(config.id)?.groups ?? [];
-}
-
 function ruleOf(state: State, config: CheckConfig): QuorumRule {
   return (config.origin !== null && state.config.origins[config.origin]?.quorum) || MAJORITY;
 }
@@ -629,22 +630,21 @@ function restingOn(state: State, config: CheckConfig): readonly string[] {
   return state.needing.get(config.id) ?? [];
 }
 
-function ownChecks(state: State, origin: string): CheckConfig[] {
+function ownChecks(state: State, origin: string): Judged[] {
   const ids = state.config.origins[origin]?.checks ?? [];
-  return ids.map((id) => state.config.checks[id]!).filter((c) => !c.advisory);
+  return ids.map((id) => state.judged.get(id)!).filter(({ config }) => !config.advisory);
 }
 
 /** Its own checks, and the cloud services it needs. */
-function required(state: State, origin: string): CheckConfig[] {
+function required(state: State, origin: string): Judged[] {
   const needs = state.config.origins[origin]?.needs ?? [];
-  return [...ownChecks(state, origin), ...needs.map((id) => state.config.checks[id]!)];
+  return [...ownChecks(state, origin), ...needs.map((id) => state.judged.get(id)!)];
 }
 
 function rejudge(state: State, name: string, out: Step): readonly Name[] {
   const origin = state.origins.get(name);
   if (origin === undefined) return NOBODY;
-  const all = required(state, name);
-  const health = healthOf(all.map((c) => state.judged.get(c.id)?.verdict ?? 'unknown'));
+  const health = healthOf(required(state, name).map(({ verdict }) => verdict));
   if (health === origin.health) return NOBODY;
   turn(state, origin, health, out);
   return [...origin.records];
@@ -682,7 +682,7 @@ function penalize(state: State, origin: OriginState): void {
 function diagnoseSoon(state: State, cloud: string): void {
   const key = `z:${cloud}`;
   const known = state.clouds.get(cloud);
-  if (known === undefined || state.timers.due.has(key)) return;
+  if (known === undefined || isSet(state.timers, key)) return;
   setTimer(state.timers, key, state.now + 5 + Math.floor(known.origins.length / 50));
 }
 
@@ -730,22 +730,20 @@ function factsOf(state: State, cloud: string, origins: readonly string[]): Cloud
     const sees = !path.suspect && !path.blind;
     groups.set(path.group, (groups.get(path.group) ?? false) || sees);
   }
-  const judgedOf = (id: CheckId) => state.judged.get(id);
   return {
     cloud,
     origins: origins.map((name) => {
-      const own = ownChecks(state, name).map((c) => judgedOf(c.id));
+      const own = ownChecks(state, name);
       return {
         name,
         region: state.config.origins[name]!.region,
-        machine: healthOf(own.map((j) => j?.verdict ?? 'unknown')),
-        disputed: own.some((j) => j?.disputed === true && j.verdict !== 'down'),
+        machine: healthOf(own.map(({ verdict }) => verdict)),
+        disputed: own.some((j) => j.disputed && j.verdict !== 'down'),
       };
     }),
     services: (state.config.clouds[cloud]?.checks ?? []).map((id) => {
-      const check = state.config.checks[id]!;
-      const verdict = judgedOf(id)?.verdict ?? 'unknown';
-      return { id, plane: check.plane!, region: check.region, verdict };
+      const { config, verdict } = state.judged.get(id)!;
+      return { id, plane: config.plane!, region: config.region, verdict };
     }),
     sighted: [...groups.values()].filter(Boolean).length,
     groups: groups.size,
@@ -778,20 +776,19 @@ function isSuspect(state: State, path: PathState): boolean {
 // ---------------------------------------------------------------- probing
 
 /** With the sequential detector doubt lasts as long as there is evidence, not only a run. */
-function isInDoubt(state: State, cs: CheckState): boolean {
-  if (state.paths.get(cs.path)!.blind) return false;
+function isInDoubt(state: State, { cs, way }: Voter, judged: Judged): boolean {
+  if (way.blind) return false;
   if (state.config.detector.kind === 'counters') return isDoubtful(cs);
-  if (state.judged.get(cs.check)!.verdict !== 'down') return cs.evidence > 0 || isDoubtful(cs);
+  if (judged.verdict !== 'down') return cs.evidence > 0 || isDoubtful(cs);
   return cs.recovery > 0 || cs.verdict === 'unknown';
 }
 
 /** A burst goes on while the verdict by any path is in doubt or a probe is overdue. */
-function isOpen(state: State, cs: CheckState, config: CheckConfig): boolean {
-  if (isInDoubt(state, cs) || isOverdue(state, cs, config)) return true;
-  // Another path of this check is in doubt: this one is its witness.
-  for (const { cs: other } of state.judged.get(config.id)!.all) {
-    if (other === cs || other.verdict === 'unknown') continue;
-    if (isInDoubt(state, other) || isOverdue(state, other, config)) return true;
+function isOpen(state: State, cs: CheckState, judged: Judged): boolean {
+  for (const voter of judged.all) {
+    // Another path of this check is in doubt: this one is its witness.
+    if (voter.cs !== cs && voter.cs.verdict === 'unknown') continue;
+    if (isInDoubt(state, voter, judged) || isOverdue(state, voter.cs, judged.config)) return true;
   }
   return false;
 }
@@ -804,15 +801,15 @@ function isOverdue(state: State, cs: CheckState, config: CheckConfig): boolean {
 }
 
 /** The first failure on one path re-probes the check on all its paths. */
-function burstEverywhere(state: State, cs: CheckState, afterMs: number): void {
+function burstEverywhere(state: State, cs: CheckState, judged: Judged, afterMs: number): void {
   burst(state, cs, afterMs);
-  for (const v of state.judged.get(cs.check)!.all) if (v.cs !== cs) burst(state, v.cs, 0);
+  for (const v of judged.all) if (v.cs !== cs) burst(state, v.cs, 0);
 }
 
 function burst(state: State, cs: CheckState, afterMs: number): void {
   if (cs.burst > 0) return;
   cs.burst = BURST_MAX;
-  setTimer(state.timers, cs.confirmKey, state.now + jitter(state, afterMs, 0.1));
+  setDeadline(state.timers, cs.deadlines.confirm, state.now + jitter(state, afterMs, 0.1));
 }
 
 function overdueMs(cs: CheckState, config: CheckConfig): number {
@@ -826,6 +823,6 @@ function launch(state: State, cs: CheckState, config: CheckConfig, out: Step): v
   out.effects.push({ kind: 'probe', check: cs.check, path: cs.path, at: state.now });
   const overdue = overdueMs(cs, config);
   if (cs.verdict === 'up' && cs.burst === 0 && overdue < config.timeoutMs) {
-    setTimer(state.timers, cs.overdueKey, state.now + overdue);
+    setDeadline(state.timers, cs.deadlines.overdue, state.now + overdue);
   }
 }

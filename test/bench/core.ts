@@ -14,7 +14,7 @@ const BATCH = 20_000;
 
 function passes(
   state: State,
-  origin: string,
+  check: string,
   now: number,
   outcome: 'pass' | 'fail',
   startedAt = now,
@@ -27,12 +27,11 @@ function passes(
     detail: 'ok',
     phases: {},
   };
-  const check = checkOf.get(origin)!;
   return step(state, { kind: 'probed', check, path: 'direct', observation }, now, now);
 }
 
 /** Check ids made once, as the loop has them: from the configuration. */
-const checkOf = new Map(Array.from({ length: CHECKS }, (_, i) => [`o${i}`, `o${i}/web`]));
+const checkIds = Array.from({ length: CHECKS }, (_, i) => `o${i}/web`);
 
 /** Processor time of this thread, so that a busy machine does not speak for the engine. */
 function processorUs(): number {
@@ -72,7 +71,7 @@ function steadyState(origins: number, records: number): State {
   }
   step(state, { kind: 'lease', held: true, term: 1 }, 2, 2);
   for (let round = 0; round < 2; round++) {
-    for (const name of names) passes(state, name, 3 + round, 'pass');
+    for (let i = 0; i < origins; i++) passes(state, checkIds[i]!, 3 + round, 'pass');
   }
   return state;
 }
@@ -102,7 +101,7 @@ function quietObservation(): number {
   let now = 100;
   for (let batch = 0; batch < 40; batch++) {
     const begin = processorUs();
-    for (let i = 0; i < BATCH; i++) passes(state, `o${(batch * BATCH + i) % CHECKS}`, now, 'pass');
+    for (let i = 0; i < BATCH; i++) passes(state, checkIds[i % CHECKS]!, now, 'pass');
     samples.push((processorUs() - begin) / BATCH);
     now += 1;
   }
@@ -117,23 +116,23 @@ function cloudFailure(checks: number): { ms: number; moved: number } {
   const now = 200_000;
   let chosen = 0;
   const asked: { record: string; target: string }[] = [];
-  const probed: { origin: string; at: number }[] = [];
+  const probed: { check: string; at: number }[] = [];
   const take = (out: ReturnType<typeof step>) => {
     for (const e of out.effects) {
       if (e.kind === 'chain') asked.push({ record: e.record, target: e.target });
-      else if (e.kind === 'probe') probed.push({ origin: e.check.slice(0, -4), at: e.at });
+      else if (e.kind === 'probe') probed.push({ check: e.check, at: e.at });
     }
     for (const entry of out.entries) if (entry.kind === 'switch') chosen++;
   };
   /** Every probe that the engine asked of an origin that is up passes. */
   const answer = (at: number) => {
     for (const p of probed.splice(0)) {
-      if (Number(p.origin.slice(1)) < half) continue;
-      take(passes(state, p.origin, at, 'pass', p.at));
+      if (Number(p.check.slice(1, -4)) < half) continue;
+      take(passes(state, p.check, at, 'pass', p.at));
     }
   };
   const fail = (at: number) => {
-    for (let i = 0; i < half; i++) take(passes(state, `o${i}`, at, 'fail'));
+    for (let i = 0; i < half; i++) take(passes(state, checkIds[i]!, at, 'fail'));
     answer(at + 1);
   };
   fail(now);

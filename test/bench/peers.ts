@@ -1,6 +1,7 @@
 // The peers that the benches measure beside Detour: gdnsd, PowerDNS with Lua records, HAProxy,
-// Prometheus with its blackbox exporter, unbound; each as Debian packages it, in a folder of its own,
-// on free ports of loopback, never as a service of the machine. A program that is not installed is
+// Prometheus with its blackbox exporter, unbound, and nginx as the origins that all of them probe; each
+// as Debian packages it, in a folder of its own, on free ports of loopback, never as a service of the
+// machine. A program that is not installed is
 // named with what installs it. None outlives the bench: the kernel ends them with their parent.
 
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
@@ -21,6 +22,7 @@ const packages = {
   'prometheus-blackbox-exporter': 'prometheus-blackbox-exporter',
   pdns_server: 'pdns-server pdns-backend-bind',
   unbound: 'unbound',
+  nginx: 'nginx-light',
 } as const;
 export type Program = keyof typeof packages;
 
@@ -402,4 +404,45 @@ ${stubs.join('')}`,
   const launches = [{ program: 'unbound', args, files }] as const;
   const peer = await launch('unbound', launches, () => accepts(dns));
   return { ...peer, dns };
+}
+
+/**
+ * nginx, which answers on every address of loopback at one port. A line of its log is when a request
+ * came, in seconds, and at which address; lines are written half a second late at most.
+ */
+export async function startNginx(
+  tls: { readonly certificate: string; readonly key: string } | null,
+): Promise<Peer & { readonly port: number; readonly log: string }> {
+  const port = await freePort();
+  // Whole handshakes: nothing of an earlier connection may be resumed.
+  const secure =
+    tls === null
+      ? ''
+      : `ssl_certificate ${tls.certificate}; ssl_certificate_key ${tls.key};
+    ssl_session_tickets off; ssl_session_cache off;`;
+  let log = '';
+  const files = (folder: string) => {
+    log = `${folder}/asked.log`;
+    return {
+      'nginx.conf': `daemon off;
+master_process off;
+pid ${folder}/pid;
+error_log stderr error;
+events { worker_connections 8192; }
+http {
+  log_format asked '$msec $server_addr';
+  access_log ${log} asked buffer=64k flush=500ms;
+  keepalive_timeout 0;
+  server {
+    listen 0.0.0.0:${port} backlog=4096${tls === null ? '' : ' ssl'};
+    ${secure}
+    location / { return 200 "well\n"; }
+  }
+}
+`,
+    };
+  };
+  const args = (folder: string) => ['-p', folder, '-c', `${folder}/nginx.conf`, '-e', 'stderr'];
+  const peer = await launch('nginx', [{ program: 'nginx', args, files }], () => accepts(port));
+  return { ...peer, port, log };
 }

@@ -1,8 +1,8 @@
 // `npm run bench:probes`: what it costs to probe 100, 1,000 and 5,000 origins over HTTP once a second,
 // for Detour and its peers side by side. Detour is the real controller, engine, prober and metrics, a
-// store in memory; a bare loop over node:http shows what Node itself takes. The origins are one
-// process of their own on many addresses of loopback; they count the requests, and how much later
-// than its interval each came. Every row is bounded in count and time (`--seconds 12`). Processor
+// store in memory; a bare loop over node:http shows what Node itself takes. The origins are one nginx
+// on many addresses of loopback; by its log the requests are counted, and how much later than its
+// interval each came. Every row is bounded in count and time (`--seconds 12`). Processor
 // time and memory are read from /proc, the same way for everybody. Exits 1 when a goal is missed.
 
 import { type ChildProcess, fork } from 'node:child_process';
@@ -10,7 +10,6 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import http from 'node:http';
 import https from 'node:https';
-import net from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import tls from 'node:tls';
 import { parseArgs } from 'node:util';
@@ -32,6 +31,7 @@ import {
   type Program,
   startGdnsd,
   startHaproxy,
+  startNginx,
   startPrometheus,
 } from './peers.ts';
 import { standIn } from './vendor.ts';
@@ -54,7 +54,6 @@ const { values } = parseArgs({
     count: { type: 'string', default: '0' },
     port: { type: 'string', default: '0' },
     ca: { type: 'string', default: '' },
-    key: { type: 'string', default: '' },
   },
 });
 
@@ -72,59 +71,27 @@ interface Counted {
   readonly lateMs: readonly [number | null, number | null];
 }
 
-const reply = Buffer.from(
-  'HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 5\r\nconnection: close\r\n\r\nwell\n',
-);
-
-/** Answers every request and counts; told `begin` and `report` by its parent. */
-async function serveOrigins(count: number, ca: string, key: string): Promise<void> {
-  const lastAt = new Float64Array(count);
-  let gaps: number[] = [];
+/** What the origins' log says of a window of wall time, in milliseconds. */
+async function counted(log: string, fromMs: number, intervalMs: number): Promise<Counted> {
+  const toMs = Date.now();
+  // The log is written half a second late.
+  await pause(700);
+  const lastAt = new Map<string, number>();
+  const late: number[] = [];
   let requests = 0;
-  const heard = (i: number) => {
-    const now = performance.now();
-    if (lastAt[i] !== 0) gaps.push(now - lastAt[i]!);
-    lastAt[i] = now;
+  for (const line of readFileSync(log, 'latin1').split('\n')) {
+    const [seconds, address] = line.split(' ');
+    const at = Number(seconds) * 1000;
+    if (address === undefined || at < fromMs || at > toMs) continue;
+    const before = lastAt.get(address);
+    if (before !== undefined) late.push(Math.max(0, at - before - intervalMs));
+    lastAt.set(address, at);
     requests++;
-  };
-  const converse = (socket: net.Socket, i: number) => {
-    socket.on('error', () => socket.destroy());
-    socket.once('data', () => {
-      heard(i);
-      socket.end(reply);
-    });
-  };
-  const secureContext =
-    key === '' ? null : tls.createSecureContext({ key: readFileSync(key), cert: readFileSync(ca) });
-  let port = 0;
-  for (let i = 0; i < count; i++) {
-    const server = net.createServer((socket) => {
-      if (secureContext === null) return converse(socket, i);
-      socket.on('error', () => socket.destroy());
-      return converse(new tls.TLSSocket(socket, { isServer: true, secureContext }), i);
-    });
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', reject);
-      server.listen({ port, host: addressOf(i), backlog: 64 }, resolve);
-    });
-    ({ port } = server.address() as net.AddressInfo);
   }
-  process.on('message', (message: { kind: string; intervalMs: number }) => {
-    if (message.kind === 'begin') {
-      gaps = [];
-      requests = 0;
-      lastAt.fill(0);
-      return;
-    }
-    const late = gaps.map((gap) => Math.max(0, gap - message.intervalMs)).sort((a, b) => a - b);
-    const at = (share: number) =>
-      late[Math.min(late.length - 1, Math.floor(late.length * share))] ?? null;
-    const lateMs = [at(0.5), at(0.99)] as const;
-    const origins = lastAt.filter((one) => one > 0).length;
-    process.send?.({ requests, origins, lateMs } satisfies Counted);
-  });
-  process.on('disconnect', () => process.exit());
-  process.send?.(port);
+  late.sort((a, b) => a - b);
+  const at = (share: number) =>
+    late[Math.min(late.length - 1, Math.floor(late.length * share))] ?? null;
+  return { requests, origins: lastAt.size, lateMs: [at(0.5), at(0.99)] };
 }
 
 // ---------------------------------------------------------------- the contenders in Node
@@ -221,6 +188,12 @@ interface Scene {
   readonly ca: string;
 }
 
+/** What HTTPS origins have: files of PEM. */
+interface Trust {
+  readonly certificate: string;
+  readonly key: string;
+}
+
 interface Contender {
   readonly name: string;
   readonly needs: readonly Program[];
@@ -292,30 +265,29 @@ interface Row {
 }
 
 /** One contender against fresh origins. */
-async function measure(contender: Contender, count: number, ca: string, key: string) {
-  const origins = await child('origins', `--count=${count}`, `--ca=${ca}`, `--key=${key}`);
-  const port = Number((await once(origins, 'message'))[0]);
+async function measure(contender: Contender, count: number, trust: Trust | null) {
+  const origins = await startNginx(trust);
+  const { intervalMs } = contender;
   let peer: Peer | null = null;
   try {
-    peer = await contender.start({ count, port, ca });
+    peer = await contender.start({ count, port: origins.port, ca: trust?.certificate ?? '' });
     // Until most were asked; those that cannot keep up are measured all the same.
     const until = performance.now() + 15_000;
     while (performance.now() < until) {
       await pause(1000);
-      if ((await counted(origins, contender.intervalMs)).origins >= 0.95 * count) break;
+      if ((await counted(origins.log, 0, intervalMs)).origins >= 0.95 * count) break;
     }
     await pause(WARM_MS);
-    origins.send({ kind: 'begin' });
-    const [from, before] = [performance.now(), costOf(peer.pids)];
+    const [from, begin, before] = [performance.now(), Date.now(), costOf(peer.pids)];
     await pause(Number(values.seconds) * 1000);
     const [after, ms] = [costOf(peer.pids), performance.now() - from];
-    const seen = await counted(origins, contender.intervalMs);
+    const seen = await counted(origins.log, begin, intervalMs);
     const cpuMs = after.cpuMs - before.cpuMs;
     const row: Row = {
       name: contender.name,
       count,
-      tls: ca !== '',
-      madeShare: seen.requests / ((count * ms) / contender.intervalMs),
+      tls: trust !== null,
+      madeShare: seen.requests / ((count * ms) / intervalMs),
       corePercent: (cpuMs / ms) * 100,
       cpuMsPerThousand: cpuMs / (seen.requests / 1000),
       rssMib: after.rssBytes / 1_048_576,
@@ -324,14 +296,8 @@ async function measure(contender: Contender, count: number, ca: string, key: str
     return row;
   } finally {
     await peer?.stop();
-    origins.disconnect();
-    await once(origins, 'exit');
+    await origins.stop();
   }
-}
-
-async function counted(origins: ChildProcess, intervalMs: number): Promise<Counted> {
-  origins.send({ kind: 'report', intervalMs });
-  return (await once(origins, 'message'))[0] as Counted;
 }
 
 function print(row: Row, own: Row | undefined): void {
@@ -352,17 +318,17 @@ function print(row: Row, own: Row | undefined): void {
 }
 
 /** All that were chosen, at one number of origins. */
-async function table(count: number, ca: string, key: string): Promise<readonly Row[]> {
-  console.log(`\n${count} origins, ${ca === '' ? 'plain HTTP' : 'HTTPS'}, once a second:`);
+async function table(count: number, trust: Trust | null): Promise<readonly Row[]> {
+  console.log(`\n${count} origins, ${trust === null ? 'plain HTTP' : 'HTTPS'}, once a second:`);
   console.log(
     'prober                requests     made  late ms: p50, p99  core  ms/1,000  ratio   memory',
   );
   const rows: Row[] = [];
   await calm(CALM_MS);
   for (const contender of chosen) {
-    if (ca !== '' && !contender.tls) continue;
+    if (trust !== null && !contender.tls) continue;
     try {
-      const row = await measure(contender, count, ca, key);
+      const row = await measure(contender, count, trust);
       rows.push(row);
       print(
         row,
@@ -410,7 +376,8 @@ let chosen: readonly Contender[] = [];
 
 async function main(): Promise<boolean> {
   const asked = contenders.filter(isWanted);
-  const missing = absent([...new Set(asked.flatMap(({ needs }) => needs))]);
+  const missing = absent(['nginx', ...new Set(asked.flatMap(({ needs }) => needs))]);
+  if (missing.has('nginx')) throw new Error('nginx is what is probed: nothing can be measured');
   chosen = asked.filter(({ needs }) => !needs.some((program) => missing.has(program)));
   console.log(`machine: ${machine()}`);
   console.log('ms/1,000: processor time for 1,000 probes; ratio: to that of Detour');
@@ -422,11 +389,12 @@ async function main(): Promise<boolean> {
         .split(',')
         .filter((word) => word !== '')
         .map(Number);
-    for (const count of list(values.counts)) rows.push(...(await table(count, '', '')));
+    for (const count of list(values.counts)) rows.push(...(await table(count, null)));
     const names = 'DNS:origin.test';
     const { ca } = certificates.certificate('origin', names, -1, 30);
     const key = ca.replace(/-pem$/, '-key');
-    for (const count of list(values['tls-counts'])) rows.push(...(await table(count, ca, key)));
+    for (const count of list(values['tls-counts']))
+      rows.push(...(await table(count, { certificate: ca, key })));
     return judge(rows);
   } finally {
     certificates.remove();
@@ -434,8 +402,7 @@ async function main(): Promise<boolean> {
 }
 
 const [count, port] = [Number(values.count), Number(values.port)];
-if (values.role === 'origins') await serveOrigins(count, values.ca, values.key);
-else if (values.role === '') process.exitCode = (await main()) ? 0 : 1;
+if (values.role === '') process.exitCode = (await main()) ? 0 : 1;
 else {
   // The other end of the channel is gone when the bench ends, however it ends.
   process.on('disconnect', () => process.exit());
