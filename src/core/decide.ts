@@ -120,22 +120,20 @@ function blockedBy(s: Situation): Decision | null {
       `${s.current} is in force and no longer configured: run \`detour switch\``,
     );
   }
-  const settlesAt = Math.max(...s.targets.map((t) => t.settlesAt ?? 0));
-  if (settlesAt > 0) {
-    const names = s.targets.filter((t) => t.settlesAt !== null).map((t) => t.origin);
-    return stay('settling', `the verdict on ${names.join(', ')} has not settled`, settlesAt);
+  const unsettled = s.targets.filter((t) => t.settlesAt !== null);
+  if (unsettled.length > 0) {
+    const names = unsettled.map((t) => t.origin).join(', ');
+    const settlesAt = Math.max(...unsettled.map((t) => t.settlesAt ?? 0));
+    return stay('settling', `the verdict on ${names} has not settled`, settlesAt);
   }
   return null;
 }
 
 function moveOrStay(s: Situation): Decision {
   const current = s.targets.find((t) => t.origin === s.current)!;
+  if (current.health === 'up' && !current.drained) return failback(s, current);
   const others = s.targets.filter((t) => t !== current && t.health === 'up' && !t.drained);
-  const usable = ranked(
-    s,
-    current,
-    others.filter((t) => !t.unresolved),
-  );
+  const usable = ranked(s, current, others);
   if (current.drained && usable.length > 0) {
     return move(s, usable[0]!, 'drained', `${current.origin} is drained`);
   }
@@ -166,17 +164,16 @@ function moveOrStay(s: Situation): Decision {
 }
 
 /**
- * Candidates in the order they are to be taken: by preference, then those that flap, then those
- * whose cloud or region is failing, which must have stayed up through patience (rule 3).
+ * Those that can be taken, in the order they are to be: by preference, then those that flap, then
+ * those whose cloud or region is failing, which must have stayed up through patience (rule 3).
  */
-function ranked(s: Situation, current: TargetFacts, candidates: readonly TargetFacts[]) {
-  const steady = candidates.filter((t) => t.doomedSinceAt === null);
-  const trusted = steady.filter((t) => t.trustedAt <= s.now);
-  const flapping = steady.filter((t) => t.trustedAt > s.now);
-  const doomed = candidates.filter(
-    (t) => t.doomedSinceAt !== null && (current.drained || s.now >= doomedUntil(s, t)),
-  );
-  return [...trusted, ...flapping, ...doomed];
+function ranked(s: Situation, current: TargetFacts, others: readonly TargetFacts[]) {
+  const isReady = (t: TargetFacts) =>
+    t.doomedSinceAt === null || current.drained || s.now >= doomedUntil(s, t);
+  const rank = (t: TargetFacts) => (t.doomedSinceAt !== null ? 2 : t.trustedAt > s.now ? 1 : 0);
+  const usable = others.filter((t) => !t.unresolved && isReady(t));
+  // Sorting is stable: what ranks alike stays in the order of preference.
+  return usable.length < 2 ? usable : usable.sort((a, b) => rank(a) - rank(b));
 }
 
 function doomedUntil(s: Situation, t: TargetFacts): number {

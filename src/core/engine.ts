@@ -63,6 +63,7 @@ export interface Beginning {
 export function start(b: Beginning): { state: State; step: Step } {
   const state: State = {
     config: b.config,
+    steps: 0,
     now: b.now,
     wall: b.wall,
     random: [b.seed[0] | 0, b.seed[1] | 0, b.seed[2] | 0, b.seed[3] | 0],
@@ -100,6 +101,7 @@ export function start(b: Beginning): { state: State; step: Step } {
 /** Folds one event in at a moment, fires every deadline due by then, and says what to do. */
 export function step(state: State, event: Event, now: number, wall: number): Step {
   const out = emptyStep();
+  state.steps++;
   state.now = Math.max(state.now, now);
   state.wall = wall;
   if (event.kind !== 'store') settleTentative(state);
@@ -223,6 +225,7 @@ function arrange(state: State, docs: Readonly<Record<string, Json>>, out: Step):
   for (const [name, lane] of Object.entries(config.lanes)) {
     if (!state.lanes.has(name)) state.lanes.set(name, newLane(name, lane, state.now));
   }
+  arrangeClouds(state);
   arrangeOrigins(state);
   watchChecks(state);
   const fresh: RecordState[] = [];
@@ -247,15 +250,20 @@ function arrangeOrigins(state: State): void {
     const old = state.origins.get(origin.name);
     state.origins.set(origin.name, {
       name: origin.name,
+      region: origin.region,
+      cloud: state.clouds.get(origin.cloud) ?? null,
       health: old?.health ?? 'unknown',
       sinceAt: old?.sinceAt ?? state.now,
       why: old?.why ?? '',
       downSinceAt: old?.downSinceAt ?? null,
       settleFromAt: old?.settleFromAt ?? state.now,
       checks: origin.checks,
+      own: [],
+      required: [],
       records: new Set(),
       waiting: new Set(),
       settleMs: null,
+      words: null,
       flaps: old?.flaps ?? [],
       trustedAt: old?.trustedAt ?? 0,
     });
@@ -266,6 +274,9 @@ function arrangeOrigins(state: State): void {
       state.needing.set(id, [...(state.needing.get(id) ?? []), origin.name]);
     }
   }
+}
+
+function arrangeClouds(state: State): void {
   const old = new Map(state.clouds);
   state.clouds.clear();
   for (const name of Object.keys(state.config.clouds)) {
@@ -297,6 +308,7 @@ function arrangeRecord(
     r = {
       name: config.name,
       config,
+      origins: [],
       doc: { ...newDoc(), ...stored },
       prior: null,
       stay: { reason: 'reading', sentence: 'not every provider has been read yet' },
@@ -316,6 +328,7 @@ function arrangeRecord(
   if (r.doc.target !== null && r.doc.marker === null && config.mode === 'steer') r.doc = newDoc();
   const turned = r.config.mode !== config.mode;
   r.config = config;
+  r.origins = config.targets.map((t) => state.origins.get(t.origin)!);
   const wanted = new Set(config.publish.map((p) => p.provider));
   let added = turned;
   for (const { provider, ttl } of config.publish) {

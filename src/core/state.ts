@@ -34,6 +34,9 @@ import type { Timers } from './timers.ts';
 
 export interface OriginState {
   readonly name: string;
+  readonly region: string | null;
+  /** null where nothing is known of its cloud. */
+  readonly cloud: CloudState | null;
   health: Health;
   sinceAt: number;
   /** The evidence behind its health, in words. */
@@ -43,12 +46,18 @@ export interface OriginState {
   /** From when the time to settle counts: a start, a reload, a pause, the end of blindness. */
   settleFromAt: number;
   readonly checks: readonly CheckId[];
+  /** Those of its checks that are not advisory. */
+  own: readonly Judged[];
+  /** The same, and the cloud services it needs. */
+  required: readonly Judged[];
   /** Records with a target that leads here. */
   readonly records: Set<Name>;
   /** Records that wait for a fresh pass from here (rule 3). */
   readonly waiting: Set<Name>;
   /** How long its verdict may take to settle; worked out when first asked for. */
   settleMs: number | null;
+  /** What its checks said, in words, when that was last asked for, and in which step. */
+  words: { readonly step: number; readonly text: string } | null;
   /** When it came back after being down, of late. */
   flaps: number[];
   /** Until then it is taken only if nothing steadier is up. */
@@ -188,6 +197,8 @@ export interface RecordDoc {
 export interface RecordState {
   readonly name: Name;
   config: RecordConfig;
+  /** Where its targets lead, in their order. */
+  origins: readonly OriginState[];
   doc: RecordDoc;
   /** The document before the switch of this very step, in case it cannot be committed. */
   prior: RecordDoc | null;
@@ -245,6 +256,8 @@ export interface Drain extends Freeze {
 
 export interface State {
   config: CoreConfig;
+  /** Steps taken so far. */
+  steps: number;
   now: number;
   wall: number;
   readonly random: [number, number, number, number];

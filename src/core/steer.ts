@@ -27,6 +27,7 @@ import {
   type Choosing,
   keep,
   note,
+  type OriginState,
   type RecordDoc,
   type RecordState,
   randomId,
@@ -86,8 +87,10 @@ const PASSING: ReadonlySet<string> = new Set([
 export function review(state: State, name: Name, out: Step): void {
   const r = state.records.get(name);
   if (r === undefined) return;
-  takeMarkers(state, r, out);
-  takeEdit(state, r, out);
+  if (isChallenged(r)) {
+    takeMarkers(state, r, out);
+    takeEdit(state, r, out);
+  }
   const waits = r.doc.target === null ? adopt(state, r, out) : null;
   endSwitch(state, r, out);
   endPin(state, r, out);
@@ -190,7 +193,7 @@ function grounds(state: State, s: Situation, from: string | null, to: string) {
   const cloud = state.config.origins[from ?? '']?.cloud ?? '';
   return {
     votes: state.origins.get(from ?? '')?.why ?? '',
-    candidate: evidence(state, to),
+    candidate: evidence(state, state.origins.get(to)!),
     alternatives: alternatives(s, to),
     diagnosis: state.clouds.get(cloud)?.diagnosis.sentence ?? '',
     budget: `${s.switches.length} of ${s.switchesPerHour} in the last hour`,
@@ -236,6 +239,14 @@ export function takeBack(state: State, name: Name, out: Step): void {
 }
 
 // ---------------------------------------------------------------- taking over
+
+/** Somebody else's marker or value was found at one of its providers. */
+function isChallenged(r: RecordState): boolean {
+  for (const cell of r.cells.values()) {
+    if (cell.ahead !== null || cell.edited !== null) return true;
+  }
+  return false;
+}
 
 /** Rule 14: a marker of ours that is ahead is taken if an operator's, and deposes us if not. */
 function takeMarkers(state: State, r: RecordState, out: Step): void {
@@ -417,7 +428,7 @@ function situation(state: State, r: RecordState, waits: Situation['unowned']): S
     reading,
     current: doc.target,
     pin: doc.pin,
-    targets: r.config.targets.map((t) => targetFacts(state, r, t.origin)),
+    targets: r.origins.map((origin) => targetFacts(state, r, origin)),
     patienceMs: r.config.patienceMs,
     dawnUntilAt: r.dawnUntilAt,
     failback: r.config.failback,
@@ -437,22 +448,20 @@ function situation(state: State, r: RecordState, waits: Situation['unowned']): S
  * time in which no target was up, every verdict gets the time to settle from the first `up` on.
  */
 function lookForDawn(state: State, r: RecordState): void {
-  let dark = true;
-  for (const t of r.config.targets) {
-    if (state.origins.get(t.origin)?.health === 'up') dark = false;
-  }
+  const dark = !r.origins.some((origin) => origin.health === 'up');
   if (r.dark && !dark) {
-    const names = r.config.targets.map((t) => t.origin);
-    r.dawnUntilAt = state.now + Math.max(...names.map((name) => settleMs(state, name)));
+    const longest = Math.max(...r.origins.map((origin) => settleMs(origin)));
+    r.dawnUntilAt = state.now + longest;
   }
   // Once the target in force itself has come back, there is nothing left to wait for.
-  if (state.origins.get(r.doc.target ?? '')?.health === 'up') r.dawnUntilAt = 0;
+  const back = r.dawnUntilAt > 0 ? state.origins.get(r.doc.target ?? '') : undefined;
+  if (back?.health === 'up') r.dawnUntilAt = 0;
   r.dark = dark;
 }
 
-function targetFacts(state: State, r: RecordState, name: string): TargetFacts {
-  const origin = state.origins.get(name)!;
-  const settlesAt = origin.health === 'unknown' ? origin.settleFromAt + settleMs(state, name) : 0;
+function targetFacts(state: State, r: RecordState, origin: OriginState): TargetFacts {
+  const { name } = origin;
+  const settlesAt = origin.health === 'unknown' ? origin.settleFromAt + settleMs(origin) : 0;
   return {
     origin: name,
     health: origin.health,
@@ -460,24 +469,23 @@ function targetFacts(state: State, r: RecordState, name: string): TargetFacts {
     downSinceAt: origin.downSinceAt,
     settlesAt: settlesAt > state.now ? settlesAt : null,
     drained: isDrained(state, name),
-    unresolved: (r.unresolved.get(name) ?? 0) > state.now,
-    doomedSinceAt: doomedSince(state, name),
+    unresolved: r.unresolved.size > 0 && (r.unresolved.get(name) ?? 0) > state.now,
+    doomedSinceAt: doomedSince(origin),
     trustedAt: origin.trustedAt,
   };
 }
 
 /** Since when this origin's cloud or region has been failing around it; null when it is not. */
-function doomedSince(state: State, name: string): number | null {
-  const origin = state.config.origins[name]!;
-  const cloud = state.clouds.get(origin.cloud);
-  if (cloud === undefined) return null;
+function doomedSince({ cloud, region }: OriginState): number | null {
+  if (cloud === null) return null;
   const { word, regions } = cloud.diagnosis;
   const struck =
-    word === 'cloud-down' || (word === 'region-down' && regions.includes(origin.region ?? ''));
+    word === 'cloud-down' || (word === 'region-down' && regions.includes(region ?? ''));
   return struck ? cloud.sinceAt : null;
 }
 
 export function isDrained(state: State, origin: string): boolean {
+  if (state.drains.size === 0) return false;
   const cloud = state.config.origins[origin]?.cloud ?? '';
   return state.drains.has(origin) || state.drains.has(cloud);
 }

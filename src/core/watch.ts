@@ -105,7 +105,18 @@ export function watchChecks(state: State): void {
   for (const id of [...state.judged.keys()]) {
     if (!(id in state.config.checks)) state.judged.delete(id);
   }
+  watchOrigins(state);
   watchPaths(state);
+}
+
+/** Finds the checks that move traffic away from each origin. */
+function watchOrigins(state: State): void {
+  for (const origin of state.origins.values()) {
+    const { checks, needs } = state.config.origins[origin.name]!;
+    const judged = (id: string) => state.judged.get(id)!;
+    origin.own = checks.map(judged).filter(({ config }) => !config.advisory);
+    origin.required = [...origin.own, ...needs.map(judged)];
+  }
 }
 
 /** Finds each path's reference points: its own, and some origins of every cloud. */
@@ -415,7 +426,7 @@ function join(a: readonly Name[], b: readonly Name[]): readonly Name[] {
 
 /** Probes every required check of an origin at once: rule 3 wants passes begun after a decision. */
 export function probeFresh(state: State, origin: string, out: Step): void {
-  for (const { config, all } of ownChecks(state, origin)) {
+  for (const { config, all } of state.origins.get(origin)!.own) {
     for (const { cs } of all) {
       // Many records may choose one target at once: one probe begun now serves them all.
       if (cs.pending.at(-1) !== state.now) launch(state, cs, config, out);
@@ -425,7 +436,7 @@ export function probeFresh(state: State, origin: string, out: Step): void {
 
 /** Whether a quorum of passes of every required check began at or after a moment. */
 export function hasFreshPasses(state: State, origin: string, sinceAt: number): boolean {
-  const own = ownChecks(state, origin);
+  const own = state.origins.get(origin)?.own ?? [];
   const rule = state.config.origins[origin]?.quorum ?? MAJORITY;
   const fresh = ({ cs }: Voter): Verdict =>
     cs.missed === 0 && cs.passBeganAt >= sinceAt ? 'up' : 'unknown';
@@ -433,18 +444,12 @@ export function hasFreshPasses(state: State, origin: string, sinceAt: number): b
 }
 
 /** The longest that the verdict of an origin may take to settle, in milliseconds (rule 8). */
-export function settleMs(state: State, name: string): number {
-  const origin = state.origins.get(name);
-  if (origin === undefined) return 0;
-  origin.settleMs ??= longestSettleMs(state, name);
-  return origin.settleMs;
-}
-
-function longestSettleMs(state: State, origin: string): number {
-  const bounds = required(state, origin).map(
-    ({ config }) => config.fall * (config.intervalMs + config.timeoutMs),
+export function settleMs(origin: OriginState): number {
+  origin.settleMs ??= origin.required.reduce(
+    (most, { config: c }) => Math.max(most, c.fall * (c.intervalMs + c.timeoutMs)),
+    0,
   );
-  return Math.max(0, ...bounds);
+  return origin.settleMs;
 }
 
 /** Everything is unknown again: the process stood still, so nothing counted is worth anything. */
@@ -465,9 +470,17 @@ export function forgetAll(state: State, out: Step): void {
   for (const judged of state.judged.values()) judge(state, judged, out);
 }
 
-/** Evidence for people: what each required check says by each path. */
-export function evidence(state: State, origin: string): string {
-  const parts = required(state, origin).flatMap(({ config, all }) =>
+/** Evidence for people: the same for every record that a step moves to one origin. */
+export function evidence(state: State, origin: OriginState): string {
+  if (origin.words?.step !== state.steps) {
+    origin.words = { step: state.steps, text: inWords(origin) };
+  }
+  return origin.words.text;
+}
+
+/** What each required check says by each path. */
+function inWords({ required }: OriginState): string {
+  const parts = required.flatMap(({ config, all }) =>
     all.map((v) => {
       const last = v.cs.last === null ? '' : ` (${v.cs.last.detail})`;
       return `${config.id} by ${v.way.name} ${voteOf(v)}: ${runOf(v.cs)} in a row${last}`;
@@ -630,21 +643,10 @@ function restingOn(state: State, config: CheckConfig): readonly string[] {
   return state.needing.get(config.id) ?? [];
 }
 
-function ownChecks(state: State, origin: string): Judged[] {
-  const ids = state.config.origins[origin]?.checks ?? [];
-  return ids.map((id) => state.judged.get(id)!).filter(({ config }) => !config.advisory);
-}
-
-/** Its own checks, and the cloud services it needs. */
-function required(state: State, origin: string): Judged[] {
-  const needs = state.config.origins[origin]?.needs ?? [];
-  return [...ownChecks(state, origin), ...needs.map((id) => state.judged.get(id)!)];
-}
-
 function rejudge(state: State, name: string, out: Step): readonly Name[] {
   const origin = state.origins.get(name);
   if (origin === undefined) return NOBODY;
-  const health = healthOf(required(state, name).map(({ verdict }) => verdict));
+  const health = healthOf(origin.required.map(({ verdict }) => verdict));
   if (health === origin.health) return NOBODY;
   turn(state, origin, health, out);
   return [...origin.records];
@@ -658,7 +660,7 @@ function turn(state: State, origin: OriginState, health: Health, out: Step): voi
   if (health === 'up') origin.downSinceAt = null;
   if (health === 'down') origin.downSinceAt ??= state.now;
   if (health === 'unknown') origin.settleFromAt = state.now;
-  const why = evidence(state, origin.name);
+  const why = inWords(origin);
   origin.why = why;
   note(out, 'health', null, `${origin.name}: ${was} -> ${health}: ${why}`, {
     origin: origin.name,
@@ -733,7 +735,7 @@ function factsOf(state: State, cloud: string, origins: readonly string[]): Cloud
   return {
     cloud,
     origins: origins.map((name) => {
-      const own = ownChecks(state, name);
+      const { own } = state.origins.get(name)!;
       return {
         name,
         region: state.config.origins[name]!.region,
