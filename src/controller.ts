@@ -272,15 +272,15 @@ export class Controller {
 
   #probe(e: Extract<Effect, { kind: 'probe' }>): void {
     const asked = this.#adapters.prober.probe(e.check, e.path, this.#abort.signal);
-    const failed = (error: unknown): ProbeResult => {
-      this.#trouble('prober', messageOf(error));
-      return { outcome: 'blind', reason: 'internal', detail: 'the checker failed', phases: {} };
-    };
-    void asked.catch(failed).then((result) => {
+    const came = (result: ProbeResult) => {
       if (this.#stopped) return;
       const observation = this.#observed(result, e.at);
       for (const o of this.#world.observers) o.probed?.(e.check, e.path, observation);
       this.#step({ kind: 'probed', check: e.check, path: e.path, observation });
+    };
+    void asked.then(came, (error: unknown) => {
+      this.#trouble('prober', messageOf(error));
+      came({ outcome: 'blind', reason: 'internal', detail: 'the checker failed', phases: {} });
     });
   }
 

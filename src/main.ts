@@ -20,7 +20,11 @@ async function orSay<T>(work: () => Promise<T>): Promise<T> {
 process.exitCode = await runCli(process.argv.slice(2), {
   version,
   run: async (configPath, options) => {
-    const { runDaemon } = await import('./daemon.ts');
+    const [{ runDaemon }, { keepYoung }] = await Promise.all([
+      import('./daemon.ts'),
+      import('./heap.ts'),
+    ]);
+    keepYoung();
     return runDaemon(configPath, { ...options, version });
   },
   validate: async (configPath) => {

@@ -40,8 +40,9 @@ export interface ProbeResult {
 
 export interface Prober {
   /**
-   * Asks one check once by one path. Resolves within the check's timeout plus 250 ms and never
-   * rejects: a fault of the checker or the path is `blind`. An aborted signal ends it as `blind`.
+   * Asks one check once by one path. Resolves within the check's timeout plus 500 ms, of which it
+   * may have waited 250 for its turn, and never rejects: a fault of the checker or the path is
+   * `blind`, and so is what waited longer. An aborted signal ends it as `blind`.
    */
   probe(check: CheckId, path: string, signal: AbortSignal): Promise<ProbeResult>;
   /** Lets go of every socket. */

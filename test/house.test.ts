@@ -52,6 +52,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   'auditing.ts': ['core', ...leaves, 'audit.ts'],
   'log.ts': ['core'],
   'clock.ts': ['ports.ts'],
+  'heap.ts': [],
   'config.ts': ['core', ...leaves, 'config-text.ts', 'votes.ts'],
   'votes.ts': ['core'],
   'config-text.ts': ['core', ...leaves],

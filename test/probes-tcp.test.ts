@@ -246,7 +246,7 @@ test('a check that throws, rejects, hangs or answers nonsense is blind in time',
     ],
     ['rejects', () => Promise.reject(new Error('late')), /^late$/],
     ['rejects with nothing', () => Promise.reject(), /undefined/],
-    ['hangs', () => new Promise(() => {}), /did not end within 260 ms/],
+    ['hangs', () => new Promise(() => {}), /did not end within 210 ms/],
     ['answers nothing', () => undefined, /no result/],
     ['answers nonsense', () => ({ outcome: 'maybe' }), /no result/],
   ];
@@ -288,6 +288,7 @@ test('probes beyond the bound are shed, counted, and room comes back', async () 
   assert.equal(words(refused), 'blind shed');
   assert.equal(prober.shed(), 1);
   assert.equal(prober.inFlight(), 3);
+  await until(() => release.length === 3, 'all of them are asked');
   for (const resolve of release) resolve(pass);
   for (const result of await Promise.all(running)) assert.equal(words(result), 'pass ok');
   assert.equal(prober.inFlight(), 0);
@@ -295,6 +296,31 @@ test('probes beyond the bound are shed, counted, and room comes back', async () 
   await until(() => release.length === 4, 'the next one is asked');
   release[3]!(pass);
   assert.equal(words(await next), 'pass ok');
+  prober.close();
+});
+
+test('probes take turns, and what has waited too long for its own is shed, not late', async () => {
+  const pass = { outcome: 'pass', reason: 'ok', detail: 'ok', phases: {} };
+  /** How many were begun before the first thing of another kind came to pass. */
+  let [begun, first] = [0, 0];
+  const prober = createProber({ 'o/odd': odd['o/odd'] }, paths, {
+    types: kind(async () => {
+      begun++;
+      const until = performance.now() + 20;
+      while (performance.now() < until);
+      return pass;
+    }),
+  });
+  setImmediate(() => setImmediate(() => (first = begun)));
+  const all = Array.from({ length: 100 }, () => prober.probe('o/odd', 'line', calm()));
+  const results = (await Promise.all(all)).map(words);
+  assert.ok(first < 100, 'what comes in between is not kept waiting');
+  assert.deepEqual([...new Set(results)], ['pass ok', 'blind shed']);
+  const shed = results.filter((word) => word === 'blind shed').length;
+  assert.equal(prober.shed(), shed);
+  assert.equal(begun, 100 - shed);
+  assert.equal(prober.inFlight(), 0);
+  assert.equal(words(await prober.probe('o/odd', 'line', calm())), 'pass ok', 'room comes back');
   prober.close();
 });
 

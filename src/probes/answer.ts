@@ -35,21 +35,24 @@ export class AnswerReader {
   head: Head | null = null;
   /** More was sent than was to be read. */
   cut = false;
+  /** Bytes of the body that were read. */
+  length = 0;
   readonly #isBodiless: boolean;
   readonly #maxBytes: number;
+  readonly #wants: 'bytes' | 'length';
   #state: State = 'head';
   /** What has come of a head, a line or trailers that are not whole yet. */
   #held: Buffer = nothing;
   readonly #body: Buffer[] = [];
-  #bodyBytes = 0;
   /** Of the body or the chunk under way. */
   #bytesLeft = 0;
   #trailerBytes = 0;
 
-  /** Of the body at most `maxBytes` are kept; one byte more ends the reading. */
-  constructor(method: string, maxBytes: number) {
+  /** Of the body at most `maxBytes` are read, and kept if they are wanted; one more ends it. */
+  constructor(method: string, maxBytes: number, wants: 'bytes' | 'length' = 'bytes') {
     this.#isBodiless = method === 'HEAD';
     this.#maxBytes = maxBytes;
+    this.#wants = wants;
   }
 
   /**
@@ -80,6 +83,7 @@ export class AnswerReader {
 
   /** What was kept of the body. */
   body(): Buffer {
+    if (this.#body.length === 0) return nothing;
     return this.#body.length === 1 ? this.#body[0]! : Buffer.concat(this.#body);
   }
 
@@ -90,10 +94,12 @@ export class AnswerReader {
   #takeBody(bytes: Buffer): Buffer {
     const isOpen = this.#state === 'body-to-the-end';
     const count = isOpen ? bytes.length : Math.min(bytes.length, this.#bytesLeft);
-    const kept = Math.min(count, this.#maxBytes - this.#bodyBytes);
-    if (kept > 0) this.#body.push(Buffer.from(bytes.subarray(0, kept)));
-    this.#bodyBytes += kept;
-    if (kept < count) this.cut = true;
+    const read = Math.min(count, this.#maxBytes - this.length);
+    if (read > 0 && this.#wants === 'bytes') {
+      this.#body.push(Buffer.from(bytes.subarray(0, read)));
+    }
+    this.length += read;
+    if (read < count) this.cut = true;
     if (!isOpen) {
       this.#bytesLeft -= count;
       if (this.#bytesLeft === 0) this.#state = this.#state === 'chunk' ? 'chunk-end' : 'whole';
@@ -159,7 +165,7 @@ export class AnswerReader {
     this.#trailerBytes += line.length + 2;
     if (this.#trailerBytes > headMax) throw new Malformed(`more than ${headMax} bytes of trailers`);
     if (line === '') this.#state = 'whole';
-    else fieldOf(line);
+    else checkField(line);
   }
 }
 
@@ -177,39 +183,45 @@ function checkBeginning(bytes: Buffer): void {
   if (!'HTTP/'.startsWith(begin)) throw new Malformed('it does not begin like HTTP');
 }
 
+/**
+ * A whole head: a status line (RFC 9112 section 4; the blank after the status is often left out with
+ * the reason), then fields. One pass over all of it costs a fraction of one for each line.
+ */
+const headLike =
+  /^HTTP\/1\.[01] ([1-9]\d\d)(?: [\t\x20-\x7e\x80-\xff]*)?(?:\r\n[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e\x80-\xff]*)*$/;
+const fieldsSought = /\r\n(date|content-length|transfer-encoding):([^\r]*)/gi;
+
 function parseHead(text: string): Fields {
-  const lines = text.split('\r\n');
-  const [first = ''] = lines;
-  // RFC 9112 section 4; the blank after the status is often left out with the reason.
-  const status = /^HTTP\/1\.[01] ([1-9]\d\d)(?: [\t\x20-\x7e\x80-\xff]*)?$/.exec(first)?.[1];
-  if (status === undefined) throw new Malformed('no status line of HTTP/1.1');
+  const status = headLike.exec(text)?.[1];
+  if (status === undefined) throw new Malformed(problemOfHead(text));
   let date: string | null = null;
   let length: number | null = null;
   let codings: string | null = null;
-  for (let i = 1; i < lines.length; i++) {
-    const line = lines[i]!;
-    const colon = fieldOf(line);
-    // No other name of these lengths is looked for.
-    if (colon !== 4 && colon !== 14 && colon !== 17) continue;
-    const name = line.slice(0, colon).toLowerCase();
-    const value = line.slice(colon + 1).trim();
-    if (name === 'date') date ??= value;
-    else if (name === 'content-length') length = lengthOf(value, length);
-    else if (name === 'transfer-encoding') {
-      codings = codings === null ? value : `${codings}, ${value}`;
-    }
+  for (const [, name, raw] of text.matchAll(fieldsSought)) {
+    const value = raw!.trim();
+    // No two of these names are of one length.
+    if (name!.length === 4) date ??= value;
+    else if (name!.length === 14) length = lengthOf(value, length);
+    else codings = codings === null ? value : `${codings}, ${value}`;
   }
   // Both at once are how one answer is smuggled behind another (RFC 9112 section 6.1).
   if (codings !== null && length !== null) throw new Malformed('two lengths for one body');
   return { status: Number(status), date, length, codings };
 }
 
-/** Where the name of a field line ends. Blanks at its begin or before the colon are refused. */
-function fieldOf(line: string): number {
+/** What of a head is not as it must be. */
+function problemOfHead(text: string): string {
+  const [first = ''] = text.split('\r\n', 1);
+  return headLike.test(first) ? noField : 'no status line of HTTP/1.1';
+}
+
+const noField = 'a line in its head that is no field';
+
+/** A field line; blanks at its begin or before the colon are refused. */
+function checkField(line: string): void {
   if (!/^[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e\x80-\xff]*$/.test(line)) {
-    throw new Malformed('a line in its head that is no field');
+    throw new Malformed(noField);
   }
-  return line.indexOf(':');
 }
 
 function lengthOf(value: string, before: number | null): number {

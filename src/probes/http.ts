@@ -9,7 +9,7 @@
 import { randomBytes } from 'node:crypto';
 import http_ from 'node:http';
 import https from 'node:https';
-import { isIP, isIPv4 } from 'node:net';
+import net, { isIP, isIPv4 } from 'node:net';
 import type { Duplex } from 'node:stream';
 import fetch, { type Response } from 'node-fetch';
 import { z } from 'zod';
@@ -26,7 +26,16 @@ import {
   type StatusRange,
   statusExpectation,
 } from './expect.ts';
-import { type Destination, type Take, type Trip, type Trust, travel, wayOf } from './path.ts';
+import {
+  type Destination,
+  isItself,
+  itself,
+  type Take,
+  type Trip,
+  type Trust,
+  travel,
+  wayOf,
+} from './path.ts';
 import { type Keys, sign, signable } from './sign.ts';
 import { type Answer, blind, fail } from './words.ts';
 
@@ -384,7 +393,10 @@ function freshUrl(text: string): URL {
 interface Reply {
   readonly status: number;
   readonly date: string | null;
+  /** Empty where nobody looks at it. */
   readonly body: Buffer;
+  /** Bytes of it that were read. */
+  readonly length: number;
   /** More was sent than was read. */
   readonly cut: boolean;
 }
@@ -444,9 +456,11 @@ function write(asked: HttpSettings, hop: Hop, secrets: Secrets, wall: number): M
  */
 function converse(trip: Trip, asked: HttpSettings, { there, text }: Message): Promise<Reply> {
   return new Promise((resolve, reject) => {
-    const reader = new AnswerReader(asked.method, asked.maxBytes);
+    const wants = asked.expect.body === undefined ? 'length' : 'bytes';
+    const reader = new AnswerReader(asked.method, asked.maxBytes, wants);
     let from = 0;
     let isDone = false;
+    let connection: Duplex | null = null;
     const broke = (error: unknown) => {
       if (isDone) return;
       isDone = true;
@@ -456,7 +470,8 @@ function converse(trip: Trip, asked: HttpSettings, { there, text }: Message): Pr
     const done = () => {
       isDone = true;
       const { status, date } = reader.head!;
-      resolve({ status, date, body: reader.body(), cut: reader.cut });
+      const { length, cut } = reader;
+      resolve({ status, date, body: reader.body(), length, cut });
     };
     const take = (bytes: Buffer) => {
       if (isDone) return;
@@ -468,7 +483,8 @@ function converse(trip: Trip, asked: HttpSettings, { there, text }: Message): Pr
         }
         if (isWhole) done();
       } catch (error) {
-        broke(error);
+        const meetsItself = connection instanceof net.Socket && isItself(connection);
+        broke(meetsItself ? itself() : error);
       }
     };
     const ended = () => {
@@ -478,6 +494,7 @@ function converse(trip: Trip, asked: HttpSettings, { there, text }: Message): Pr
       broke(Object.assign(new Error('the connection was closed'), { code }));
     };
     const connected = (socket: Duplex) => {
+      connection = socket;
       trip.stage = 'answer';
       from = performance.now();
       if (there.trust !== null || !trip.isDirect) socket.on('data', take);
@@ -617,9 +634,9 @@ function placeOf(asked: HttpSettings, { origin, url }: Hop, home: boolean): Plac
   return { to, trust: { name, ca: asked.ca, alpn: ['http/1.1'] } };
 }
 
-async function open(trip: Trip, { to, trust }: Place, take?: Take): Promise<Duplex> {
+function open(trip: Trip, { to, trust }: Place, take?: Take): Promise<Duplex> {
   if (trust === null) return trip.connect(to, take);
-  return trip.secure(await trip.connect(to), trust);
+  return trip.connect(to).then((socket) => trip.secure(socket, trust));
 }
 
 /** Without the brackets of an IPv6 address. */
@@ -639,7 +656,8 @@ function redirection(response: Response, from: URL): URL | 'malformed' | null {
   return url;
 }
 
-function judge(trip: Trip, asked: HttpSettings, { status, date, body, cut }: Reply): Answer {
+function judge(trip: Trip, asked: HttpSettings, reply: Reply): Answer {
+  const { status, date, body, length, cut } = reply;
   const { status: wanted, body: wantedBody, certificateDays: wantedDays } = asked.expect;
   if (!wanted.some(([least, most]) => status >= least && status <= most)) {
     const offMs = Math.abs(trip.wall() - Date.parse(date ?? ''));
@@ -661,7 +679,7 @@ function judge(trip: Trip, asked: HttpSettings, { status, date, body, cut }: Rep
       `the certificate has ${days} days left, expected ${wantedDays}`,
     );
   }
-  return { outcome: 'pass', reason: 'ok', detail: `status ${status}, ${body.length} bytes` };
+  return { outcome: 'pass', reason: 'ok', detail: `status ${status}, ${length} bytes` };
 }
 
 async function read(trip: Trip, response: Response, maxBytes: number): Promise<Reply> {
@@ -675,9 +693,11 @@ async function read(trip: Trip, response: Response, maxBytes: number): Promise<R
     const bytes = Buffer.from(chunk as Buffer);
     chunks.push(bytes.subarray(0, maxBytes - length));
     length += bytes.length;
-    if (length > maxBytes) return { ...whole, body: Buffer.concat(chunks), cut: true };
+    if (length > maxBytes) {
+      return { ...whole, body: Buffer.concat(chunks), length: maxBytes, cut: true };
+    }
   }
-  return { ...whole, body: Buffer.concat(chunks), cut: false };
+  return { ...whole, body: Buffer.concat(chunks), length, cut: false };
 }
 
 type Created = (error: Error | null, socket: Duplex) => void;

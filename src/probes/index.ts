@@ -1,7 +1,9 @@
 // The one table of checks, and the prober over it: one more kind of check is one more file and one
 // more line here. The prober must never reject, never answer later than the port says even when a
-// check misbehaves, and never have more probes under way than its bound: beyond it they are shed
-// and counted, because a loop that is overloaded and does not shed collapses.
+// check misbehaves, and never have more probes under way than its bound. They take turns: some are
+// begun, then what has come is read, then the next are begun, so that what is measured is the origins
+// and not our own queue. What has waited too long is shed and counted, because a loop that is
+// overloaded and does not shed collapses: everything is late, times out, and is asked again.
 
 import type { CheckId } from '../core/model.ts';
 import type { AdapterContext, CheckType, PathSpec, ProbeResult, Prober } from '../ports.ts';
@@ -10,6 +12,7 @@ import { problemForBlackbox } from './blackbox.ts';
 import { dns, problemForDns } from './dns.ts';
 import { http } from './http.ts';
 import { isOver, problemOfPath, straight, wayOf } from './path.ts';
+import { Bag, type Stoppable, stoppedBy } from './signals.ts';
 import { tcp } from './tcp.ts';
 import { tls } from './tls.ts';
 import { type Answer, blind, clause, messageOf, Told } from './words.ts';
@@ -83,8 +86,19 @@ export interface BoundedProber extends Prober {
 
 type Asker = ReturnType<CheckType<unknown>['create']>;
 
-/** The port allows 250 ms past the timeout; the rest is for the timer to be late in. */
-const guardMs = 200;
+/** A check by a path, ready to be asked. */
+interface Ready {
+  readonly asker: Asker;
+  readonly timeoutMs: number;
+}
+
+/** The port allows 250 ms past the timeout; the rest is for the look, which may be late itself. */
+const guardMs = 150;
+const guardEveryMs = 50;
+/** Probes begun in one turn of the event loop. */
+const turnMost = 32;
+/** A probe may wait so long for its turn. */
+const waitMost = 250;
 
 /**
  * A prober over the given checks and paths. Throws when a check is of a kind that the table does
@@ -99,23 +113,80 @@ export function createProber(
   for (const [id, { kind }] of Object.entries(probes)) {
     if (!Object.hasOwn(types, kind)) throw new Error(`check ${id}: there is no kind ${kind}`);
   }
-  const askers = new Map<CheckId, Map<string, Asker>>();
-  const running = new Running();
+  const askers = new Map<CheckId, Map<string, Ready>>();
+  const under = new Bag<Call>();
+  /** Of probes that ended by themselves: nobody listens to them, and to make one costs more. */
+  const spare: AbortController[] = [];
+  /** What was left with the signals that probes came with. */
+  const stops = new Map<AbortSignal, Stoppable>();
+  let look: NodeJS.Timeout | null = null;
+  const waiting = new Queue();
+  let isTurnComing = false;
   let closed = false;
-  const counts = { inFlight: 0, shed: 0 };
+  let shed = 0;
 
-  function askerOf(check: CheckId, path: string): { asker: Asker; timeoutMs: number } {
+  function readyFor(check: CheckId, path: string): Ready {
     const known = askers.get(check)?.get(path);
-    if (known) return { asker: known, timeoutMs: probes[check]!.timeoutMs };
+    if (known !== undefined) return known;
     const spec = Object.hasOwn(probes, check) ? probes[check] : undefined;
     const way = Object.hasOwn(paths, path) ? paths[path] : undefined;
     if (spec === undefined) throw new Error(`there is no check ${check}`);
     if (way === undefined) throw new Error(`there is no path ${path}`);
     const problem = pathProblem(spec.kind, way, spec.settings);
     if (problem !== null) throw new Told(blind('path', problem));
-    const asker = types[spec.kind]!.create(spec.settings, way, spec.timeoutMs, { secret });
-    askers.set(check, (askers.get(check) ?? new Map<string, Asker>()).set(path, asker));
-    return { asker, timeoutMs: spec.timeoutMs };
+    const { kind, settings, timeoutMs } = spec;
+    const asker = types[kind]!.create(settings, way, timeoutMs, { secret });
+    const ready = { asker, timeoutMs };
+    askers.set(check, (askers.get(check) ?? new Map<string, Ready>()).set(path, ready));
+    return ready;
+  }
+
+  function admit(call: Call): void {
+    const { signal } = call;
+    under.add(call);
+    waiting.push(call);
+    if (!isTurnComing) setImmediate(begin);
+    isTurnComing = true;
+    look ??= setInterval(guard, guardEveryMs);
+    if (stops.has(signal)) return;
+    const stop = () => {
+      for (const one of under.all.filter((other) => other.signal === signal)) one.stop();
+    };
+    const left = { place: -1, stop };
+    stops.set(signal, left);
+    stoppedBy(signal).add(left);
+  }
+
+  function begin(): void {
+    isTurnComing = false;
+    for (let begun = 0; begun < turnMost; ) {
+      const call = waiting.shift();
+      if (call === null) return;
+      if (!call.isOpen) continue;
+      const waitedMs = performance.now() - call.askedAt;
+      if (waitedMs > waitMost) {
+        shed++;
+        call.shed(waitedMs);
+        continue;
+      }
+      call.ask();
+      begun++;
+    }
+    isTurnComing = true;
+    setImmediate(begin);
+  }
+
+  function end(call: Call, own: AbortController): void {
+    under.remove(call);
+    if (!own.signal.aborted) spare.push(own);
+    if (under.all.length > 0 || look === null) return;
+    clearInterval(look);
+    look = null;
+  }
+
+  function guard(): void {
+    const now = performance.now();
+    for (const call of under.all) if (call.guardAt <= now) call.guard();
   }
 
   return {
@@ -123,14 +194,20 @@ export function createProber(
       if (signal.aborted || closed) {
         return Promise.resolve(bare(blind('aborted', 'the probe was called off')));
       }
-      if (counts.inFlight >= inFlightMax) {
-        counts.shed++;
+      if (under.all.length >= inFlightMax) {
+        shed++;
         return Promise.resolve(bare(blind('shed', `${inFlightMax} probes were under way already`)));
       }
       try {
-        const { asker, timeoutMs } = askerOf(check, path);
-        counts.inFlight++;
-        return guarded(asker, timeoutMs, signal, running, () => counts.inFlight--);
+        const { asker, timeoutMs } = readyFor(check, path);
+        return new Promise((resolve) => {
+          const own = spare.pop() ?? new AbortController();
+          const call = new Call(signal, own, asker, timeoutMs, (result) => {
+            end(call, own);
+            resolve(result);
+          });
+          admit(call);
+        });
       } catch (error) {
         if (error instanceof Told) return Promise.resolve(bare(error.answer));
         const word = error instanceof SecretError ? 'secret' : 'internal';
@@ -139,96 +216,116 @@ export function createProber(
     },
     close() {
       closed = true;
-      running.callOff();
-      for (const byPath of askers.values()) for (const asker of byPath.values()) asker.close();
+      under.stopAll();
+      for (const [signal, left] of stops) stoppedBy(signal).remove(left);
+      stops.clear();
+      for (const byPath of askers.values()) for (const { asker } of byPath.values()) asker.close();
       askers.clear();
     },
-    inFlight: () => counts.inFlight,
-    shed: () => counts.shed,
+    inFlight: () => under.all.length,
+    shed: () => shed,
   };
 }
 
 /**
- * The probes under way, each by what calls it off. Many share one signal, and taking a listener off
- * a signal walks along all the others: so a signal is listened to once, for all of them.
+ * One probe under way. It answers by itself where the check does not, and then calls the check off.
+ * It has no timer of its own: a look every few milliseconds finds those that are over.
  */
-class Running {
-  /** Of probes that ended by themselves: nobody listens to them, and to make one costs more. */
-  readonly spare: AbortController[] = [];
-  readonly #all = new Set<() => void>();
-  readonly #bySignal = new WeakMap<AbortSignal, Set<() => void>>();
+class Call implements Stoppable {
+  place = -1;
+  isOpen = true;
+  /** The one that waits behind it. */
+  next: Call | null = null;
+  readonly signal: AbortSignal;
+  /** By `performance.now()`, like all of these. */
+  readonly askedAt = performance.now();
+  /** When the check must have ended. */
+  guardAt = Number.POSITIVE_INFINITY;
+  readonly #own: AbortController;
+  readonly #asker: Asker;
+  readonly #timeoutMs: number;
+  readonly #settled: (result: ProbeResult) => void;
 
-  add(signal: AbortSignal, callOff: () => void): void {
-    this.#all.add(callOff);
-    const known = this.#bySignal.get(signal);
-    if (known) return void known.add(callOff);
-    const these = new Set([callOff]);
-    this.#bySignal.set(signal, these);
-    signal.addEventListener('abort', () => runAll(these), { once: true });
+  constructor(
+    signal: AbortSignal,
+    own: AbortController,
+    asker: Asker,
+    timeoutMs: number,
+    settled: (result: ProbeResult) => void,
+  ) {
+    this.signal = signal;
+    this.#own = own;
+    this.#asker = asker;
+    this.#timeoutMs = timeoutMs;
+    this.#settled = settled;
   }
 
-  remove(signal: AbortSignal, callOff: () => void): void {
-    this.#all.delete(callOff);
-    this.#bySignal.get(signal)?.delete(callOff);
-  }
-
-  callOff(): void {
-    runAll(this.#all);
-  }
-}
-
-/** Each takes itself out of the set. */
-function runAll(these: ReadonlySet<() => void>): void {
-  for (const one of [...these]) one();
-}
-
-/** Asks once; answers by itself where the check does not, and then calls the check off. */
-function guarded(
-  asker: Asker,
-  timeoutMs: number,
-  signal: AbortSignal,
-  running: Running,
-  ended: () => void,
-): Promise<ProbeResult> {
-  return new Promise((resolve) => {
-    const own = running.spare.pop() ?? new AbortController();
-    let isOpen = true;
-    const settle = (result: ProbeResult) => {
-      if (!isOpen) return;
-      isOpen = false;
-      clearTimeout(timer);
-      running.remove(signal, callOff);
-      ended();
-      resolve(result);
-    };
-    const giveUp = (answer: Answer) => {
-      if (!isOpen) return;
-      settle(bare(answer));
-      own.abort(isOver);
-    };
-    const callOff = () => giveUp(blind('aborted', 'the probe was called off'));
-    const timer = setTimeout(() => {
-      const late = blind('internal', `the check did not end within ${timeoutMs + guardMs} ms`);
-      // After a stall of this process the check's own deadline is due as well, and says so.
-      setImmediate(() => giveUp(late));
-    }, timeoutMs + guardMs);
-    running.add(signal, callOff);
-    const broke = (error: unknown) => giveUp(blind('internal', messageOf(error)));
-    const answered = (result: ProbeResult) => {
-      const known = ['pass', 'fail', 'blind'].includes(result?.outcome);
-      if (!known || typeof result.reason !== 'string' || typeof result.detail !== 'string') {
-        return giveUp(blind('internal', 'the check answered with something that is no result'));
-      }
-      if (isOpen) running.spare.push(own);
-      const detail = clause(result.detail);
-      settle(detail === result.detail ? result : { ...result, detail });
-    };
+  /** Asks once. */
+  ask(): void {
+    this.guardAt = performance.now() + this.#timeoutMs + guardMs;
+    const broke = (error: unknown) => this.#giveUp(blind('internal', messageOf(error)));
     try {
-      Promise.resolve(asker.ask(own.signal)).then(answered, broke);
+      const answered = (result: ProbeResult) => this.#answered(result);
+      Promise.resolve(this.#asker.ask(this.#own.signal)).then(answered, broke);
     } catch (error) {
       broke(error);
     }
-  });
+  }
+
+  shed(waitedMs: number): void {
+    const detail = `it waited ${Math.round(waitedMs)} ms for its turn: too many probes for this machine`;
+    this.#giveUp(blind('shed', detail));
+  }
+
+  stop(): void {
+    this.#giveUp(blind('aborted', 'the probe was called off'));
+  }
+
+  guard(): void {
+    const late = `the check did not end within ${this.#timeoutMs + guardMs} ms`;
+    // After a stall of this process the check's own deadline is due as well, and says so.
+    setImmediate(() => this.#giveUp(blind('internal', late)));
+  }
+
+  #giveUp(answer: Answer): void {
+    if (!this.isOpen) return;
+    this.isOpen = false;
+    // First of all, so that nobody is given a signal that was used up.
+    this.#own.abort(isOver);
+    this.#settled(bare(answer));
+  }
+
+  #answered(result: ProbeResult): void {
+    if (!this.isOpen) return;
+    const known = ['pass', 'fail', 'blind'].includes(result?.outcome);
+    if (!known || typeof result.reason !== 'string' || typeof result.detail !== 'string') {
+      return this.#giveUp(blind('internal', 'the check answered with something that is no result'));
+    }
+    this.isOpen = false;
+    const detail = clause(result.detail);
+    this.#settled(detail === result.detail ? result : { ...result, detail });
+  }
+}
+
+/** Calls in the order in which they came. */
+class Queue {
+  #first: Call | null = null;
+  #last: Call | null = null;
+
+  push(call: Call): void {
+    if (this.#last === null) this.#first = call;
+    else this.#last.next = call;
+    this.#last = call;
+  }
+
+  shift(): Call | null {
+    const call = this.#first;
+    if (call === null) return null;
+    this.#first = call.next;
+    if (this.#first === null) this.#last = null;
+    call.next = null;
+    return call;
+  }
 }
 
 function noSecret(): string {

@@ -12,6 +12,7 @@ import type { AdapterContext, PathSpec, ProbeResult } from '../ports.ts';
 import { type HostPort, parseHostPort, printDuration } from '../schema.ts';
 import { SecretError } from '../secret.ts';
 import { askServers, askSystem } from './names.ts';
+import { stoppedBy } from './signals.ts';
 import { askHttpProxy, askSocks, type Credentials, type FarEnd } from './tunnel.ts';
 import { exchangeOver } from './wire.ts';
 import {
@@ -135,13 +136,13 @@ export function travel(
 ): Promise<ProbeResult> {
   return new Promise((resolve) => {
     const trip = new Trip(way, timeoutMs);
-    const startedAt = performance.now();
+    const stops = stoppedBy(signal);
     let settled = false;
     const settle = (answer: Answer) => {
       if (settled) return;
       settled = true;
       clearTimeout(timer);
-      signal.removeEventListener('abort', abort);
+      stops.remove(stop);
       trip.close();
       const { certificateDays: days } = trip;
       resolve({
@@ -152,13 +153,16 @@ export function travel(
         ...(days === null ? {} : { certificateDays: days }),
       });
     };
-    const abort = () => settle(blind('aborted', 'the probe was called off'));
+    const stop = {
+      place: -1,
+      stop: () => settle(blind('aborted', 'the probe was called off')),
+    };
     const timer = setTimeout(() => {
-      const lateMs = performance.now() - startedAt - timeoutMs;
+      const lateMs = performance.now() - trip.startedAt - timeoutMs;
       settle(lateMs > stallMs ? stalled(lateMs) : trip.overdue());
     }, timeoutMs);
-    if (signal.aborted) return abort();
-    signal.addEventListener('abort', abort, { once: true });
+    if (signal.aborted) return stop.stop();
+    stops.add(stop);
     const broke = (error: unknown) => settle(trip.blame(error));
     try {
       go(trip).then(settle, broke);
@@ -176,8 +180,9 @@ export class Trip {
   stage: Stage = 'resolve';
   /** What a passed deadline means, where the stage does not say it. */
   late: Answer | null = null;
+  /** By `performance.now()`. */
+  readonly startedAt = performance.now();
   readonly #way: Way;
-  readonly #startedAt = performance.now();
   readonly #timeoutMs: number;
   /** Made when somebody asks for it: to abort one costs a tenth of a plain probe. */
   #over: AbortController | null = null;
@@ -215,7 +220,8 @@ export class Trip {
   /**
    * A fresh connection, in place of the one before. Rejects with what the system said, or Told.
    * `take` spares a reader what a stream costs: on a direct path it is handed the bytes, elsewhere
-   * they come as the socket's `data`. Nothing can be laid over a connection that has it.
+   * they come as the socket's `data`. Nothing can be laid over a connection that has it, and its
+   * reader must look for its own words coming back (`isItself`).
    */
   connect(to: Destination, take?: Take): Promise<net.Socket> {
     this.hangUp();
@@ -343,7 +349,7 @@ export class Trip {
 
   /** Milliseconds left of the deadline. */
   #restMs(): number {
-    return Math.max(0, this.#startedAt + this.#timeoutMs - performance.now());
+    return Math.max(0, this.startedAt + this.#timeoutMs - performance.now());
   }
 
   #askOwn(
@@ -429,24 +435,20 @@ export class Trip {
   ): Promise<net.Socket> {
     this.stage = 'connect';
     const from = performance.now();
-    return this.#dial(addresses, port, this.#sockets, take).then(
-      (socket) => {
-        this.note('connectMs', from);
-        return socket;
-      },
-      (error: unknown) => {
-        this.note('connectMs', from);
-        this.#fault ??= error;
-        throw error;
-      },
-    );
+    const ended = (error: unknown) => {
+      this.note('connectMs', from);
+      if (error !== null) this.#fault ??= error;
+    };
+    return this.#dial(addresses, port, this.#sockets, take, ended);
   }
 
+  /** `ended` is told how the dialling ended, with null for a connection, before anybody else is. */
   #dial(
     addresses: readonly LookupAddress[],
     port: number,
     into: Sockets,
     take?: Take,
+    ended: (error: unknown) => void = () => {},
   ): Promise<net.Socket> {
     // The trip may have ended while the proxy's name was looked up.
     if (into.isOver) return Promise.reject(isOver);
@@ -466,11 +468,14 @@ export class Trip {
     if (take !== undefined) options.onread = handing(take);
     const socket = net.connect(options);
     this.#keep(socket, into);
-    return happens(socket, 'connect').then(() => {
-      if (isItself(socket, port)) {
-        throw Object.assign(new Error('connected to itself'), { code: 'ECONNREFUSED' });
-      }
-      return socket;
+    return new Promise((resolve, reject) => {
+      happens(socket, 'connect', (error) => {
+        // Who takes bytes finds out by itself: its own words come back.
+        const fault = error ?? (take === undefined && isItself(socket) ? itself() : null);
+        ended(fault);
+        if (fault === null) resolve(socket);
+        else reject(fault);
+      });
     });
   }
 
@@ -490,7 +495,9 @@ export class Trip {
       ...(alpn.length === 0 ? {} : { ALPNProtocols: [...alpn] }),
     });
     this.#keep(secured, into);
-    await happens(secured, 'secureConnect');
+    await new Promise<void>((resolve, reject) => {
+      happens(secured, 'secureConnect', (error) => (error === null ? resolve() : reject(error)));
+    });
     return secured;
   }
 
@@ -575,9 +582,15 @@ function secureContext(ca: string | undefined): tls.SecureContext {
  * Linux lets a socket connect to itself where nobody listens on a port of the ephemeral range,
  * which never reaches below 1024.
  */
-function isItself(socket: net.Socket, port: number): boolean {
+export function isItself(socket: net.Socket): boolean {
+  const { remotePort: port = 0 } = socket;
   if (port < 1024) return false;
   return socket.localPort === port && socket.localAddress === socket.remoteAddress;
+}
+
+/** Nobody listens there. */
+export function itself(): Error {
+  return Object.assign(new Error('connected to itself'), { code: 'ECONNREFUSED' });
 }
 
 /** What every connection reads into: filled and handed on in one go, so one does for all. */
@@ -593,25 +606,22 @@ function handing(take: Take): net.OnReadOpts {
   };
 }
 
-/** Waits for a socket's event; rejects with its error, or when it is closed without one. */
-function happens(socket: net.Socket, event: 'connect' | 'secureConnect'): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const end = () => {
-      socket.off(event, happened);
-      socket.off('error', broke);
-      socket.off('close', closed);
-    };
-    const happened = () => {
-      end();
-      resolve();
-    };
-    const broke = (error: Error) => {
-      end();
-      reject(error);
-    };
-    const closed = () => broke(Object.assign(new Error('closed'), { code: 'ECONNRESET' }));
-    socket.on(event, happened);
-    socket.on('error', broke);
-    socket.on('close', closed);
+/** Waits for a socket's event, once: null when it came, else why it did not. */
+function happens(
+  socket: net.Socket,
+  event: 'connect' | 'secureConnect',
+  then: (error: Error | null) => void,
+): void {
+  let isOpen = true;
+  const end = (error: Error | null) => {
+    if (!isOpen) return;
+    isOpen = false;
+    then(error);
+  };
+  // Left where they are: they cost nothing any more, and to take them off does.
+  socket.on(event, () => end(null));
+  socket.on('error', end);
+  socket.on('close', () => {
+    if (isOpen) end(Object.assign(new Error('closed'), { code: 'ECONNRESET' }));
   });
 }

@@ -16,6 +16,7 @@ import { parseArgs } from 'node:util';
 import { createClock } from '../../src/clock.ts';
 import { createSingleCoordinator } from '../../src/cluster/single.ts';
 import { Controller } from '../../src/controller.ts';
+import { keepYoung } from '../../src/heap.ts';
 import type { PathSpec } from '../../src/ports.ts';
 import { checkTypes, createProber } from '../../src/probes/index.ts';
 import { createMetrics } from '../../src/serve/metrics.ts';
@@ -101,6 +102,7 @@ const urlOf = (i: number, port: number, ca: string) =>
 
 /** The daemon's probing, from the engine's timers to the metrics. */
 function runDetour(count: number, port: number, ca: string): void {
+  keepYoung();
   const names = Array.from({ length: count }, (_, i) => `o${i}`);
   const parse = checkTypes['http']!.settings;
   const probes = names.map((name, i) => {
