@@ -278,7 +278,7 @@ export class Trip {
     return this.#noting(async () => {
       this.stage = 'handshake';
       const secured = await this.time('tlsMs', () => this.#shake(socket, trust));
-      const endsAt = Date.parse(secured.getPeerCertificate().valid_to);
+      const endsAt = secured.getPeerX509Certificate()?.validToDate.getTime() ?? Number.NaN;
       const days = Math.floor((endsAt - Date.now()) / 86_400_000);
       const fewest = Math.min(days, this.certificateDays ?? days);
       if (Number.isFinite(days)) this.certificateDays = fewest;

@@ -5,6 +5,7 @@
 import { cpus } from 'node:os';
 import { type State, start, step } from '../../src/core/engine.ts';
 import type { Observation } from '../../src/core/model.ts';
+import { keepYoung } from '../../src/heap.ts';
 import { coreConfig } from '../world.ts';
 
 const CHECKS = 10_000;
@@ -150,6 +151,8 @@ function cloudFailure(checks: number): { ms: number; moved: number } {
   return { ms, moved: chosen };
 }
 
+// As the daemon runs.
+keepYoung();
 const perObservation = quietObservation();
 console.log(
   `machine: ${cpus().length} x ${cpus()[0]?.model ?? 'unknown'}, Node ${process.version}`,
