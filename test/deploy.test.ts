@@ -372,7 +372,7 @@ test('the Dockerfile builds from files that exist and runs the program as nobody
   const last = text.slice(text.lastIndexOf('\nFROM '));
   assert.match(last, /^USER [1-9]\d*:[1-9]\d*$/m);
   assert.match(last, /^HEALTHCHECK .*\/healthz/m);
-  assert.ok(last.includes(`ENTRYPOINT ["node", "/app/${bin.detour}"]`));
+  assert.ok(last.includes(`ENTRYPOINT ["node", "--max-semi-space-size=16", "/app/${bin.detour}"]`));
   const user = manifest('Deployment').spec.template.spec.securityContext.runAsUser;
   assert.ok(last.includes(`USER ${user}:`), 'the same user as in Kubernetes');
 });

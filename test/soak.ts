@@ -3,7 +3,8 @@
 // descriptors and processor time are drawn. Every two minutes all is healed and everything must come
 // back into step. It throws at the first thing that must never be: an answer that is no target of
 // the record, a daemon that ended, a journal with a hole, a calm in which something stays behind.
-// Memory is judged by its last third against its first, in runs long enough to say so.
+// Memory is judged by its last third against its first, in runs long enough to say so, and
+// descriptors by what is held at rest in each: how many are open in between is the faults' doing.
 
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
@@ -352,11 +353,21 @@ function sum(text: string, name: string): number {
   return lines.reduce((total, line) => total + Number(line.slice(line.lastIndexOf(' ') + 1)), 0);
 }
 
-/** Mean of the last third over mean of the first. */
-export function growth(samples: readonly Sample[], of: (s: Sample) => number): number {
+type Level = (values: readonly number[]) => number;
+
+const mean: Level = (values) => values.reduce((a, b) => a + b, 0) / values.length;
+/** What is held when nothing is going on: the mean of the least tenth. */
+const atRest: Level = (values) =>
+  mean([...values].sort((a, b) => a - b).slice(0, Math.ceil(values.length / 10)));
+
+/** A level over the last third of the samples, over the same of the first. */
+export function growth(
+  samples: readonly Sample[],
+  of: (s: Sample) => number,
+  level: Level = mean,
+): number {
   const third = Math.floor(samples.length / 3);
-  const mean = (part: readonly Sample[]) => part.reduce((a, s) => a + of(s), 0) / part.length;
-  return mean(samples.slice(-third)) / mean(samples.slice(0, third));
+  return level(samples.slice(-third).map(of)) / level(samples.slice(0, third).map(of));
 }
 
 /** A line of at most 60 blocks, from the least value to the greatest. */
@@ -375,27 +386,35 @@ function graph(samples: readonly Sample[], of: (s: Sample) => number): string {
   return means.map((v) => '▁▂▃▄▅▆▇█'[step(v)]).join('');
 }
 
-const curves: readonly (readonly [name: string, of: (s: Sample) => number, unit: string])[] = [
-  ['resident', (s) => s.rssMiB, 'MiB'],
-  ['heap', (s) => s.heapMiB, 'MiB'],
-  ['descriptors', (s) => s.descriptors, ''],
-  ['processor', (s) => 100 * s.cpu, '%'],
-  ['store', (s) => s.storeKiB, 'KiB'],
+interface Curve {
+  readonly name: string;
+  readonly of: (s: Sample) => number;
+  readonly unit: string;
+  /** What may not grow; null: it is only drawn. */
+  readonly judged: Level | null;
+}
+
+const curves: readonly Curve[] = [
+  { name: 'resident', of: (s) => s.rssMiB, unit: 'MiB', judged: mean },
+  { name: 'heap', of: (s) => s.heapMiB, unit: 'MiB', judged: null },
+  { name: 'descriptors', of: (s) => s.descriptors, unit: '', judged: atRest },
+  { name: 'processor', of: (s) => 100 * s.cpu, unit: '%', judged: null },
+  { name: 'store', of: (s) => s.storeKiB, unit: 'KiB', judged: null },
 ];
 
 /** The curves, and what of memory and descriptors grew more than it may. */
 export function draw(report: SoakReport, say: (line: string) => void): string[] {
   const grown: string[] = [];
-  for (const [name, of, unit] of curves) {
+  for (const { name, of, unit, judged } of curves) {
     const values = report.samples.map(of);
     const [least, most] = [Math.min(...values), Math.max(...values)];
-    const ratio = growth(report.samples, of);
+    const ratio = growth(report.samples, of, judged ?? mean);
+    const what = judged === atRest ? 'at rest' : 'on average';
     say(
       `${name.padEnd(12)} ${graph(report.samples, of)} ${least.toFixed(0)} to ${most.toFixed(0)} ` +
-        `${unit}, last third ${ratio.toFixed(3)} x the first`,
+        `${unit}, last third ${ratio.toFixed(3)} x the first ${what}`,
     );
-    const isJudged = name === 'resident' || name === 'descriptors';
-    if (isJudged && ratio > growthMost) grown.push(`${name} grew ${ratio.toFixed(3)} times`);
+    if (judged !== null && ratio > growthMost) grown.push(`${name} grew ${ratio.toFixed(3)} times`);
   }
   return report.minutes >= judgedFromMinutes ? grown : [];
 }

@@ -32,11 +32,14 @@ function steadyWorld(): World {
   return world;
 }
 
-/** Everything the engine holds, counted: what grows without a bound shows here. */
+/** Everything the engine holds, counted once each: what grows without a bound shows here. */
 function sizeOf(state: State): number {
+  const counted = new Set<object>();
   return JSON.stringify(state, (_, value: unknown) => {
-    if (value instanceof Map) return [...value];
-    return value instanceof Set ? [...value] : value;
+    if (typeof value !== 'object' || value === null) return value;
+    if (counted.has(value)) return 0;
+    counted.add(value);
+    return value instanceof Map || value instanceof Set ? [...value] : value;
   }).length;
 }
 

@@ -176,8 +176,8 @@ export const mutants: readonly Mutant[] = [
     edits: [
       {
         file: watch,
-        find: "own.every((c) => quorum(votes(groupsOf(state, c), fresh), rule) === 'up')",
-        replace: "own.every((c) => votes(groupsOf(state, c), fresh).includes('up'))",
+        find: "own.every((j) => quorum(votes(j.groups, fresh), rule) === 'up')",
+        replace: "own.every((j) => votes(j.groups, fresh).includes('up'))",
       },
     ],
   },
@@ -188,8 +188,8 @@ export const mutants: readonly Mutant[] = [
     edits: [
       {
         file: decide,
-        find: 'const steady = candidates.filter((t) => t.doomedSinceAt === null);',
-        replace: 'const steady = candidates;',
+        find: '(t.doomedSinceAt !== null ? 2 : t.trustedAt > s.now ? 1 : 0)',
+        replace: '(t.trustedAt > s.now ? 1 : 0)',
       },
     ],
   },
@@ -388,6 +388,18 @@ export const mutants: readonly Mutant[] = [
     ],
   },
   {
+    name: 'a probe that waited too long for its turn speaks against the origin',
+    rule: 6,
+    by: 'probes-tcp.test.ts',
+    edits: [
+      {
+        file: 'src/probes/index.ts',
+        find: "this.#giveUp(blind('shed', detail));",
+        replace: "this.#giveUp({ outcome: 'fail', reason: 'shed', detail });",
+      },
+    ],
+  },
+  {
     name: 'half of the groups is a majority',
     rule: 6,
     by: '46-groups',
@@ -531,11 +543,9 @@ export const mutants: readonly Mutant[] = [
       },
       {
         file: watch,
-        find: `    forget(state.checks.get(checkKey(config.id, way.name))!, state.now);
-  }
-  for (const one`,
-        replace: `  }
-  for (const one`,
+        find: `  for (const [, { cs }] of ours) forget(cs, state.now);
+`,
+        replace: '',
       },
     ],
   },
@@ -551,8 +561,8 @@ export const mutants: readonly Mutant[] = [
       },
       {
         file: watch,
-        find: '.map((id) => state.config.checks[id]!).filter((c) => !c.advisory)',
-        replace: '.map((id) => state.config.checks[id]!)',
+        find: 'checks.map(judged).filter(({ config }) => !config.advisory)',
+        replace: 'checks.map(judged)',
       },
     ],
   },
@@ -597,8 +607,8 @@ function laneWorks`,
     edits: [
       {
         file: steer,
-        find: "reading: cells.some((c) => c.reading === 'pending'),",
-        replace: "reading: cells.some((c) => c.reading !== 'read'),",
+        find: "if (cell.reading === 'pending') reading = true;",
+        replace: "if (cell.reading !== 'read') reading = true;",
       },
     ],
   },
@@ -1593,8 +1603,8 @@ function laneWorks`,
       },
       {
         file: watch,
-        find: 'return [...ownChecks(state, origin), ...needs.map((id) => state.config.checks[id]!)];',
-        replace: 'return ownChecks(state, origin);',
+        find: 'origin.required = [...origin.own, ...needs.map(judged)];',
+        replace: 'origin.required = origin.own;',
       },
     ],
   },
@@ -1693,19 +1703,38 @@ function laneWorks`,
     ],
   },
   {
+    name: 'a deadline that is moved forward stays behind others',
+    rule: 0,
+    by: 'core.test.ts',
+    edits: [
+      {
+        file: 'src/core/timers.ts',
+        find: 'else if (at < was) rise(heap, d, d.place);',
+        replace: 'else if (at < was) heap[d.place] = d;',
+      },
+    ],
+  },
+  {
+    name: 'probes do not take turns',
+    rule: 22,
+    by: 'probes-tcp.test.ts',
+    edits: [
+      {
+        file: 'src/probes/index.ts',
+        find: 'begun < turnMost;',
+        replace: 'begun < 1_000_000;',
+      },
+    ],
+  },
+  {
     name: 'a flapping target is taken first',
     rule: 0,
     by: '59-flapping',
     edits: [
       {
         file: decide,
-        find: 'const trusted = steady.filter((t) => t.trustedAt <= s.now);',
-        replace: 'const trusted = steady;',
-      },
-      {
-        file: decide,
-        find: 'const flapping = steady.filter((t) => t.trustedAt > s.now);',
-        replace: 'const flapping: TargetFacts[] = [];',
+        find: '? 2 : t.trustedAt > s.now ? 1 : 0)',
+        replace: '? 2 : 0)',
       },
     ],
   },

@@ -3,6 +3,7 @@
 // condition, with a bound.
 
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -70,13 +71,20 @@ export function socketOf(directory: string): string {
   return join(directory, 'detour.sock');
 }
 
-/** A daemon on a configuration of the test's own. */
+/** What Node is told on the unit's command line. */
+function nodeOptions(): readonly string[] {
+  const unit = readFileSync(join(root, 'deploy/systemd/detour.service'), 'utf8');
+  const line = /^ExecStart=(.*)$/m.exec(unit)![1]!;
+  return line.split(' ').filter((word) => /^--max-/.test(word));
+}
+
+/** A daemon on a configuration of the test's own, started as the unit starts it. */
 export function startDaemon(config: string): {
   readonly child: ChildProcess;
   readonly out: () => string;
   readonly err: () => string;
 } {
-  const args = [main, 'run', '-c', config, '--json'];
+  const args = [...nodeOptions(), main, 'run', '-c', config, '--json'];
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] });
   return { child, ...collect(child) };
 }
