@@ -126,6 +126,7 @@ test('what the observer is told is counted', async () => {
   const { observer } = metrics;
   observer.probed('hangzhou/web', 'line-a', seen());
   observer.probed('hangzhou/web', 'line-a', seen({ outcome: 'fail', endedAt: 3000 }));
+  observer.probed('tokyo/web', 'line-a', seen({ outcome: 'blind', reason: 'shed' }));
   observer.called('cf', 'write', 'ok', 120);
   observer.called('cf', 'write', 'throttled', 40);
   const entry = { kind: 'switch', record: 'www.gslb.example.net.', sentence: '' };
@@ -149,6 +150,7 @@ test('what the observer is told is counted', async () => {
     'detour_journal_entries_total{kind="switch"}': 2,
     'detour_journal_entries_total{kind="pin"}': 1,
     'detour_troubles_total{what="commit"}': 1,
+    detour_probes_shed_total: 1,
   };
   for (const [name, value] of Object.entries(expected)) {
     assert.equal(series.get(name), value, name);

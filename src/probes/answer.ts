@@ -188,25 +188,31 @@ function checkBeginning(bytes: Buffer): void {
  * the reason), then fields. One pass over all of it costs a fraction of one for each line.
  */
 const headLike =
-  /^HTTP\/1\.[01] ([1-9]\d\d)(?: [\t\x20-\x7e\x80-\xff]*)?(?:\r\n[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e\x80-\xff]*)*$/;
-const fieldsSought = /\r\n(date|content-length|transfer-encoding):([^\r]*)/gi;
+  /^HTTP\/1\.[01] [1-9]\d\d(?: [\t\x20-\x7e\x80-\xff]*)?(?:\r\n[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e\x80-\xff]*)*$/;
 
 function parseHead(text: string): Fields {
-  const status = headLike.exec(text)?.[1];
-  if (status === undefined) throw new Malformed(problemOfHead(text));
+  if (!headLike.test(text)) throw new Malformed(problemOfHead(text));
   let date: string | null = null;
   let length: number | null = null;
   let codings: string | null = null;
-  for (const [, name, raw] of text.matchAll(fieldsSought)) {
-    const value = raw!.trim();
-    // No two of these names are of one length.
-    if (name!.length === 4) date ??= value;
-    else if (name!.length === 14) length = lengthOf(value, length);
-    else codings = codings === null ? value : `${codings}, ${value}`;
+  for (let end = text.indexOf('\r\n'); end >= 0; ) {
+    const begin = end + 2;
+    end = text.indexOf('\r\n', begin);
+    const colon = text.indexOf(':', begin);
+    const nameLength = colon - begin;
+    // No other name of these lengths is looked for.
+    if (nameLength !== 4 && nameLength !== 14 && nameLength !== 17) continue;
+    const name = text.slice(begin, colon).toLowerCase();
+    const value = text.slice(colon + 1, end < 0 ? text.length : end).trim();
+    if (name === 'date') date ??= value;
+    else if (name === 'content-length') length = lengthOf(value, length);
+    else if (name === 'transfer-encoding') {
+      codings = codings === null ? value : `${codings}, ${value}`;
+    }
   }
   // Both at once are how one answer is smuggled behind another (RFC 9112 section 6.1).
   if (codings !== null && length !== null) throw new Malformed('two lengths for one body');
-  return { status: Number(status), date, length, codings };
+  return { status: Number(text.slice(9, 12)), date, length, codings };
 }
 
 /** What of a head is not as it must be. */

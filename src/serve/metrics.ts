@@ -118,6 +118,9 @@ const families = {
     'state',
   ),
   detour_probes_total: counter('Probes by what they saw.', 'check', 'path', 'outcome'),
+  detour_probes_shed_total: counter(
+    'Probes that were not made because too many were waiting: this machine is too slow.',
+  ),
   detour_probe_duration_seconds: histogram('How long probes of a check took.', 'check'),
   detour_switches_total: counter(
     'Switches decided, by who decided: auto or operator.',
@@ -353,6 +356,7 @@ function createCounters(registry: Registry) {
     return new Histogram({ name, help, labelNames: [...labels], buckets, registers: [registry] });
   }
   const probes = make('detour_probes_total');
+  const shed = make('detour_probes_shed_total');
   const probeSeconds = new ProbeDurations('detour_probe_duration_seconds');
   // The registry asks a metric for its values and for nothing else.
   registry.registerMetric(probeSeconds as unknown as Metric);
@@ -388,6 +392,7 @@ function createCounters(registry: Registry) {
         tallies.set(check, byPath.set(path, tally));
       }
       tally[observation.outcome]++;
+      if (observation.reason === 'shed') shed.inc();
       probeSeconds.observe(check, Math.max(0, observation.endedAt - observation.startedAt));
     },
     called(provider, rawOperation, rawResult, ms) {
