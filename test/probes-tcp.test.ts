@@ -299,28 +299,43 @@ test('probes beyond the bound are shed, counted, and room comes back', async () 
   prober.close();
 });
 
-test('probes take turns, and what has waited too long for its own is shed, not late', async () => {
-  const pass = { outcome: 'pass', reason: 'ok', detail: 'ok', phases: {} };
-  /** How many were begun before the first thing of another kind came to pass. */
-  let [begun, first] = [0, 0];
+/** A prober whose check keeps this process busy for so long, and how many it has begun. */
+function busy(ms: number) {
+  const begun = { count: 0 };
   const prober = createProber({ 'o/odd': odd['o/odd'] }, paths, {
     types: kind(async () => {
-      begun++;
-      const until = performance.now() + 20;
+      begun.count++;
+      const until = performance.now() + ms;
       while (performance.now() < until);
-      return pass;
+      return { outcome: 'pass', reason: 'ok', detail: 'ok', phases: {} };
     }),
   });
-  setImmediate(() => setImmediate(() => (first = begun)));
-  const all = Array.from({ length: 100 }, () => prober.probe('o/odd', 'line', calm()));
-  const results = (await Promise.all(all)).map(words);
-  assert.ok(first < 100, 'what comes in between is not kept waiting');
+  const ask = (n: number) =>
+    Promise.all(Array.from({ length: n }, () => prober.probe('o/odd', 'line', calm())));
+  return { prober, begun, ask };
+}
+
+test('probes take turns: what comes in between is not kept waiting for all of them', async () => {
+  const { prober, begun, ask } = busy(0.5);
+  let before = 0;
+  const all = ask(100);
+  setImmediate(() => {
+    before = begun.count;
+  });
+  assert.deepEqual([...new Set((await all).map(words))], ['pass ok']);
+  assert.ok(before > 0 && before < 100, `${before} were begun at once`);
+  prober.close();
+});
+
+test('a probe that has waited too long for its turn is shed and counted, not late', async () => {
+  const { prober, begun, ask } = busy(20);
+  const results = (await ask(100)).map(words);
   assert.deepEqual([...new Set(results)], ['pass ok', 'blind shed']);
   const shed = results.filter((word) => word === 'blind shed').length;
   assert.equal(prober.shed(), shed);
-  assert.equal(begun, 100 - shed);
+  assert.equal(begun.count, 100 - shed);
   assert.equal(prober.inFlight(), 0);
-  assert.equal(words(await prober.probe('o/odd', 'line', calm())), 'pass ok', 'room comes back');
+  assert.deepEqual((await ask(1)).map(words), ['pass ok'], 'room comes back');
   prober.close();
 });
 
