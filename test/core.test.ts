@@ -321,7 +321,7 @@ test('the heap of deadlines agrees with a sorted list', () => {
     fc.record({ do: fc.constant('pop' as const), now: fc.nat(50) }),
   );
   fc.assert(
-    fc.property(fc.array(action, { maxLength: 400 }), (actions) => {
+    fc.property(fc.array(action, { maxLength: 400, size: 'max' }), (actions) => {
       const heap = timers();
       const list = new Map<string, number>();
       for (const a of actions) {
