@@ -21,12 +21,10 @@ export interface Timers {
   readonly named: Map<string, Deadline>;
   /** Least time first. */
   readonly heap: Deadline[];
-  /** The times of the same, side by side: what is compared is read without going to each deadline. */
-  readonly times: number[];
 }
 
 export function timers(): Timers {
-  return { named: new Map(), heap: [], times: [] };
+  return { named: new Map(), heap: [] };
 }
 
 /** A deadline that is not set yet. */
@@ -35,25 +33,22 @@ export function deadline(key: string): Deadline {
 }
 
 /** Sets or moves one deadline. */
-export function setDeadline(t: Timers, d: Deadline, at: number): void {
+export function setDeadline({ heap }: Timers, d: Deadline, at: number): void {
   const was = d.at;
   d.at = at;
-  if (d.place < 0) {
-    t.times.push(at);
-    rise(t, d, t.heap.push(d) - 1);
-  } else if (at < was) rise(t, d, d.place);
-  else sink(t, d, d.place);
+  if (d.place < 0) rise(heap, d, heap.push(d) - 1);
+  else if (at < was) rise(heap, d, d.place);
+  else sink(heap, d, d.place);
 }
 
-export function clearDeadline(t: Timers, d: Deadline): void {
+export function clearDeadline({ heap }: Timers, d: Deadline): void {
   const { place } = d;
   if (place < 0) return;
   d.place = -1;
-  const last = t.heap.pop()!;
-  t.times.pop();
+  const last = heap.pop()!;
   if (last === d) return;
-  rise(t, last, place);
-  sink(t, last, last.place);
+  rise(heap, last, place);
+  sink(heap, last, last.place);
 }
 
 /** The same by name. */
@@ -84,44 +79,40 @@ export function nextTimer({ heap }: Timers): Deadline | null {
 
 /** Takes the earliest deadline at or before `now`; null when none is due. */
 export function popTimer(t: Timers, now: number): Deadline | null {
-  if (t.heap.length === 0 || t.times[0]! > now) return null;
-  const top = t.heap[0]!;
+  const top = t.heap[0];
+  if (top === undefined || top.at > now) return null;
   if (top.check === null) t.named.delete(top.key);
   clearDeadline(t, top);
   return top;
 }
 
-function rise({ heap, times }: Timers, d: Deadline, from: number): void {
-  const { at } = d;
+function rise(heap: Deadline[], d: Deadline, from: number): void {
   let place = from;
   while (place > 0) {
     const parent = (place - 1) >> 1;
-    const above = times[parent]!;
-    if (above <= at) break;
-    put(heap, times, heap[parent]!, above, place);
+    const above = heap[parent]!;
+    if (above.at <= d.at) break;
+    heap[place] = above;
+    above.place = place;
     place = parent;
   }
-  put(heap, times, d, at, place);
+  heap[place] = d;
+  d.place = place;
 }
 
-function sink({ heap, times }: Timers, d: Deadline, from: number): void {
-  const { at } = d;
+function sink(heap: Deadline[], d: Deadline, from: number): void {
   const size = heap.length;
   let place = from;
   for (;;) {
     let child = 2 * place + 1;
     if (child >= size) break;
-    if (child + 1 < size && times[child + 1]! < times[child]!) child++;
-    const below = times[child]!;
-    if (below >= at) break;
-    put(heap, times, heap[child]!, below, place);
+    if (child + 1 < size && heap[child + 1]!.at < heap[child]!.at) child++;
+    const below = heap[child]!;
+    if (below.at >= d.at) break;
+    heap[place] = below;
+    below.place = place;
     place = child;
   }
-  put(heap, times, d, at, place);
-}
-
-function put(heap: Deadline[], times: number[], d: Deadline, at: number, place: number): void {
   heap[place] = d;
-  times[place] = at;
   d.place = place;
 }

@@ -1709,8 +1709,8 @@ function laneWorks`,
     edits: [
       {
         file: 'src/core/timers.ts',
-        find: 'else if (at < was) rise(t, d, d.place);',
-        replace: 'else if (at < was) t.times[d.place] = at;',
+        find: 'else if (at < was) rise(heap, d, d.place);',
+        replace: 'else if (at < was) heap[d.place] = d;',
       },
     ],
   },
