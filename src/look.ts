@@ -5,7 +5,7 @@
 import { buildProber, loadConfig } from './build.ts';
 import type { CheckId } from './core/model.ts';
 import type { ProbeResult } from './ports.ts';
-import { checkTypes } from './probes/index.ts';
+import { checkTypes, turnMost } from './probes/index.ts';
 
 export interface Looked extends ProbeResult {
   readonly check: CheckId;
@@ -13,7 +13,8 @@ export interface Looked extends ProbeResult {
   readonly ms: number;
 }
 
-const AT_ONCE = 50;
+/** As many as the prober begins in one turn: none of them waits, so none is shed. */
+const AT_ONCE = turnMost;
 
 /** Every check (of one origin, cloud or path, or of all) over every path of its own, once. */
 export async function probeAll(configPath: string, only: string | null): Promise<Looked[]> {

@@ -96,7 +96,7 @@ interface Ready {
 const guardMs = 150;
 const guardEveryMs = 50;
 /** Probes begun in one turn of the event loop. */
-const turnMost = 32;
+export const turnMost = 32;
 /** A probe may wait so long for its turn. */
 const waitMost = 250;
 
