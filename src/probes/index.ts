@@ -150,6 +150,7 @@ export function createProber(
     look ??= setInterval(guard, guardEveryMs);
     if (stops.has(signal)) return;
     const stop = () => {
+      stops.delete(signal);
       for (const one of under.all.filter((other) => other.signal === signal)) one.stop();
     };
     const left = { place: -1, stop };
