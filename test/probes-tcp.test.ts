@@ -157,18 +157,26 @@ test('a connection that the system makes to itself is refused, not a pass', {
 }, () => {
   // With one port to choose from, the source is the destination.
   const setting = 'ip link set lo up; echo 40001 40001 > /proc/sys/net/ipv4/ip_local_port_range';
-  const code = `
-    import { tcp } from '${new URL('../src/probes/tcp.ts', import.meta.url)}';
-    const path = ${JSON.stringify(direct)};
-    const asked = tcp.create(tcp.settings.parse({ tcp: '127.0.0.1:40001' }), path, 9000, {});
-    const { outcome, reason } = await asked.ask(new AbortController().signal);
-    console.log(outcome, reason);`;
-  const shell = ['-rn', 'sh', '-c', `${setting}; exec "$@"`, 'sh', process.execPath];
-  const done = spawnSync('unshare', [...shell, '--input-type=module', '-e', code], {
-    encoding: 'utf8',
-    timeout: 30_000,
-  });
-  assert.equal(done.stdout, 'fail refused\n', done.stderr);
+  const http = 'http://127.0.0.1:40001/';
+  // Each in a network of its own: the one port rests for a minute afterwards.
+  for (const [kind, settings] of [
+    ['tcp', { tcp: '127.0.0.1:40001' }],
+    ['http', { http }],
+    ['http', { http, method: 'HEAD' }],
+  ] as const) {
+    const code = `
+      import { checkTypes } from '${new URL('../src/probes/index.ts', import.meta.url)}';
+      const [path, type] = [${JSON.stringify(direct)}, checkTypes['${kind}']];
+      const asked = type.create(type.settings.parse(${JSON.stringify(settings)}), path, 9000, {});
+      const { outcome, reason } = await asked.ask(new AbortController().signal);
+      console.log(outcome, reason);`;
+    const shell = ['-rn', 'sh', '-c', `${setting}; exec "$@"`, 'sh', process.execPath];
+    const done = spawnSync('unshare', [...shell, '--input-type=module', '-e', code], {
+      encoding: 'utf8',
+      timeout: 30_000,
+    });
+    assert.equal(done.stdout, 'fail refused\n', done.stderr);
+  }
 });
 
 test('settings name what is wrong with them', () => {
