@@ -7,14 +7,15 @@
 
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
+import { markerName } from '../src/core/marker.ts';
 import type { Change, Fault, Finding, Name, Refusal, Result, Seen } from '../src/core/model.ts';
-import { markerName } from '../src/dns.ts';
-import type { AdapterContext, Capabilities, Provider, ProviderType } from '../src/ports.ts';
-import { dnsName, type SecretRef, secretRef, toName } from '../src/schema.ts';
-import { sideBySide, unsent } from './batch.ts';
-import { endpoint } from './endpoint.ts';
-import { done, failed, fault, fieldsOf, garbled } from './fault.ts';
-import { type Answer, isNoDomain, PopApi, shown } from './pop.ts';
+import { isWithin } from '../src/core/name.ts';
+import type { AdapterContext, Capabilities, Provider, ProviderType } from '../src/kit/extend.ts';
+import { dnsName, type SecretRef, secretRef, toName } from '../src/kit/schema.ts';
+import { sideBySide, unsent } from './kit/batch.ts';
+import { endpoint } from './kit/endpoint.ts';
+import { done, failed, fault, fieldsOf, garbled } from './kit/fault.ts';
+import { type Answer, isNoDomain, PopApi, shown } from './kit/pop.ts';
 import {
   bad,
   fromFault,
@@ -24,8 +25,8 @@ import {
   ttlFloor,
   warn,
   zoneRead,
-} from './preflight.ts';
-import { isWithin, unquoteText } from './zone.ts';
+} from './kit/preflight.ts';
+import { unquoteText } from './kit/zone.ts';
 
 export interface AlidnsSettings {
   readonly accessKeyId: SecretRef;

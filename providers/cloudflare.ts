@@ -18,16 +18,17 @@ import type {
   Result,
   Seen,
 } from '../src/core/model.ts';
+import { isWithin } from '../src/core/name.ts';
 import type {
   AdapterContext,
   Capabilities,
   Provider,
   ProviderType,
   ZoneFacts,
-} from '../src/ports.ts';
-import { dnsName, secretRef } from '../src/schema.ts';
-import { type Sent, sendHalving, sideBySide } from './batch.ts';
-import { endpoint } from './endpoint.ts';
+} from '../src/kit/extend.ts';
+import { dnsName, secretRef } from '../src/kit/schema.ts';
+import { type Sent, sendHalving, sideBySide } from './kit/batch.ts';
+import { endpoint } from './kit/endpoint.ts';
 import {
   done,
   exchange,
@@ -39,7 +40,7 @@ import {
   parseRetryAfter,
   scrub,
   statusFault,
-} from './fault.ts';
+} from './kit/fault.ts';
 import {
   bad,
   fromFault,
@@ -52,8 +53,8 @@ import {
   ttlFloor,
   warn,
   zoneRead,
-} from './preflight.ts';
-import { isWithin, nameFrom, quoteText, textMax, unquoteText, zoneFinder } from './zone.ts';
+} from './kit/preflight.ts';
+import { nameFrom, quoteText, textMax, unquoteText, zoneFinder } from './kit/zone.ts';
 
 /**
  * Operations in one batch ("Batch record changes", Cloudflare docs, 2026-11): 200 on the free plan,

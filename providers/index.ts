@@ -2,7 +2,7 @@
 // answers to it. One more vendor is one more file and one more row; nothing else of the house
 // knows a vendor by name.
 
-import type { ProviderType } from '../src/ports.ts';
+import type { ProviderType } from '../src/kit/extend.ts';
 import { alidns } from './alidns.ts';
 import { cloudflare } from './cloudflare.ts';
 import { powerdns } from './powerdns.ts';

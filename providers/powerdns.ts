@@ -8,13 +8,23 @@ import { Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
 import fetch from 'node-fetch';
 import { z } from 'zod';
+import { markerName } from '../src/core/marker.ts';
 import type { Change, Fault, Finding, Name, Refusal, Result, Seen } from '../src/core/model.ts';
-import { markerName } from '../src/dns.ts';
-import type { AdapterContext, Capabilities, Provider, ProviderType } from '../src/ports.ts';
-import { dnsName, type SecretRef, secretRef, toName } from '../src/schema.ts';
-import { sideBySide } from './batch.ts';
-import { endpoint } from './endpoint.ts';
-import { done, exchange, failed, fault, fieldsOf, garbled, scrub, statusFault } from './fault.ts';
+import { isWithin } from '../src/core/name.ts';
+import type { AdapterContext, Capabilities, Provider, ProviderType } from '../src/kit/extend.ts';
+import { dnsName, type SecretRef, secretRef, toName } from '../src/kit/schema.ts';
+import { sideBySide } from './kit/batch.ts';
+import { endpoint } from './kit/endpoint.ts';
+import {
+  done,
+  exchange,
+  failed,
+  fault,
+  fieldsOf,
+  garbled,
+  scrub,
+  statusFault,
+} from './kit/fault.ts';
 import {
   fromFault,
   fromProbe,
@@ -25,8 +35,8 @@ import {
   ttlFloor,
   warn,
   zoneRead,
-} from './preflight.ts';
-import { isWithin, nameFrom, quoteText, unquoteText } from './zone.ts';
+} from './kit/preflight.ts';
+import { nameFrom, quoteText, unquoteText } from './kit/zone.ts';
 
 export interface PowerdnsSettings {
   readonly endpoint: string;

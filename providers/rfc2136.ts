@@ -7,6 +7,7 @@
 
 import { randomInt } from 'node:crypto';
 import { z } from 'zod';
+import { markerName } from '../src/core/marker.ts';
 import type {
   Change,
   Fault,
@@ -18,24 +19,16 @@ import type {
   Result,
   Seen,
 } from '../src/core/model.ts';
-import {
-  ancestors,
-  askAll,
-  exchangeTcp,
-  type Failure,
-  isWithin,
-  joinText,
-  type Message,
-  markerName,
-  type Question,
-} from '../src/dns.ts';
+import { ancestors, isWithin } from '../src/core/name.ts';
+import { askAll, exchangeTcp, type Failure } from '../src/dns/ask.ts';
+import { joinText, type Message, type Question } from '../src/dns/wire.ts';
 import type {
   AdapterContext,
   Capabilities,
   Provider,
   ProviderType,
   ZoneFacts,
-} from '../src/ports.ts';
+} from '../src/kit/extend.ts';
 import {
   dnsName,
   type HostPort,
@@ -44,8 +37,8 @@ import {
   type SecretRef,
   secretRef,
   toName,
-} from '../src/schema.ts';
-import { SecretError } from '../src/secret.ts';
+} from '../src/kit/schema.ts';
+import { SecretError } from '../src/kit/secret.ts';
 import {
   addRecord,
   checkReply,
@@ -65,7 +58,7 @@ import {
   typeCname,
   typeTxt,
   type UpdateRecord,
-} from './dns-update.ts';
+} from './kit/dns-update.ts';
 import {
   bad,
   fromFault,
@@ -76,7 +69,7 @@ import {
   negativeTtl,
   never,
   ttlFloor,
-} from './preflight.ts';
+} from './kit/preflight.ts';
 
 export interface Rfc2136Settings {
   /** The primary server, `HOST[:PORT]`. */

@@ -23,11 +23,11 @@ import type {
   Provider,
   ProviderType,
   ZoneFacts,
-} from '../src/ports.ts';
-import { dnsName, type SecretRef, secretRef } from '../src/schema.ts';
-import { SecretError } from '../src/secret.ts';
-import { type Sent, sendHalving, sideBySide } from './batch.ts';
-import { endpoint } from './endpoint.ts';
+} from '../src/kit/extend.ts';
+import { dnsName, type SecretRef, secretRef } from '../src/kit/schema.ts';
+import { SecretError } from '../src/kit/secret.ts';
+import { type Sent, sendHalving, sideBySide } from './kit/batch.ts';
+import { endpoint } from './kit/endpoint.ts';
 import {
   done,
   exchange,
@@ -39,7 +39,7 @@ import {
   parseRetryAfter,
   scrub,
   statusFault,
-} from './fault.ts';
+} from './kit/fault.ts';
 import {
   bad,
   fromFault,
@@ -52,8 +52,8 @@ import {
   ttlFloor,
   warn,
   zoneRead,
-} from './preflight.ts';
-import { nameFrom, quoteText, textMax, unquoteText, zoneFinder } from './zone.ts';
+} from './kit/preflight.ts';
+import { nameFrom, quoteText, textMax, unquoteText, zoneFinder } from './kit/zone.ts';
 
 /**
  * Limits of one ChangeResourceRecordSets ("Quotas on ChangeResourceRecordSets API requests",

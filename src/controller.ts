@@ -27,14 +27,13 @@ import type {
 } from './core/model.ts';
 import type { State, Step } from './core/state.ts';
 import { type GateView, gateView, type StatusView, view } from './core/view.ts';
+import type { ProbeResult, Provider } from './kit/extend.ts';
 import type {
   Clock,
   Coordinator,
   Notifier,
   Observer,
-  ProbeResult,
   Prober,
-  Provider,
   Store,
   StoredEntry,
   Verifier,

@@ -9,7 +9,7 @@ const version = '0.1.0';
 /** A configuration that cannot be used is the operator's news, not a fault of Detour's. */
 async function orSay<T>(work: () => Promise<T>): Promise<T> {
   const [{ ConfigError }, { CliError }] = await Promise.all([
-    import('./build.ts'),
+    import('./run/build.ts'),
     import('./cli/hands.ts'),
   ]);
   return work().catch((error: unknown) => {
@@ -21,16 +21,16 @@ process.exitCode = await runCli(process.argv.slice(2), {
   version,
   run: async (configPath, options) => {
     const [{ runDaemon }, { keepYoung }] = await Promise.all([
-      import('./daemon.ts'),
-      import('./heap.ts'),
+      import('./run/daemon.ts'),
+      import('./run/heap.ts'),
     ]);
     keepYoung();
     return runDaemon(configPath, { ...options, version });
   },
   validate: async (configPath) => {
     const [{ ConfigError, loadConfig }, { voteTable }] = await Promise.all([
-      import('./build.ts'),
-      import('./votes.ts'),
+      import('./run/build.ts'),
+      import('./config/votes.ts'),
     ]);
     try {
       const { config, warnings } = loadConfig(configPath);
@@ -42,31 +42,31 @@ process.exitCode = await runCli(process.argv.slice(2), {
   },
   jsonSchema: async () => {
     const [{ tables }, { jsonSchema }] = await Promise.all([
-      import('./build.ts'),
-      import('./config.ts'),
+      import('./run/build.ts'),
+      import('./config/json-schema.ts'),
     ]);
     return jsonSchema(tables);
   },
   direct: async (order, tell) => {
-    const { switchDirectly } = await import('./direct.ts');
+    const { switchDirectly } = await import('./run/direct.ts');
     return switchDirectly(order, tell);
   },
   probe: async (configPath, what) => {
-    const { probeAll } = await import('./look.ts');
+    const { probeAll } = await import('./run/probe.ts');
     return orSay(() => probeAll(configPath, what));
   },
   drill: async (configPath, check) => {
-    const { drillCheck } = await import('./look.ts');
+    const { drillCheck } = await import('./run/probe.ts');
     return orSay(() => drillCheck(configPath, check));
   },
   audit: async (configPath) => {
-    const { auditOnce } = await import('./audit-once.ts');
+    const { auditOnce } = await import('./run/audit.ts');
     return auditOnce(configPath);
   },
   simulate: async (order) => {
     const [{ loadConfig, tables }, { InputError, simulate }, { CliError, defaultConfig }] =
       await Promise.all([
-        import('./build.ts'),
+        import('./run/build.ts'),
         import('./replay/simulate.ts'),
         import('./cli/hands.ts'),
       ]);
@@ -76,7 +76,7 @@ process.exitCode = await runCli(process.argv.slice(2), {
     });
   },
   lab: async (argv) => {
-    const { labCommand } = await import('./lab/command.ts');
+    const { labCommand } = await import('./lab/shell/command.ts');
     return labCommand(argv, { daemonArgv: [process.execPath, process.argv[1]!] });
   },
 });

@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type Adapters, Controller, type World } from '../src/controller.ts';
+import { parseMarker } from '../src/core/marker.ts';
 import type {
   Change,
   Command,
@@ -17,19 +18,17 @@ import type {
   Result,
   Seen,
 } from '../src/core/model.ts';
-import { parseMarker } from '../src/core/plan.ts';
+import type { ProbeResult, Provider } from '../src/kit/extend.ts';
 import type {
   Clock,
   Commit,
   Observer,
-  ProbeResult,
   Prober,
-  Provider,
   Store,
   StoredEntry,
   Verifier,
 } from '../src/ports.ts';
-import { coreConfig } from './world.ts';
+import { coreConfig } from './core/world.ts';
 
 const WWW = 'www.gslb.test.';
 const WALL_0 = Date.UTC(2026, 0, 1);

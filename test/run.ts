@@ -88,8 +88,9 @@ if (chosen.length === 0) {
     }
   }
 }
-const files = readdirSync(join(root, 'test'))
+const files = readdirSync(join(root, 'test'), { recursive: true, encoding: 'utf8' })
   .filter((name) => name.endsWith('.test.ts'))
+  .sort()
   .filter((name) => chosen.length === 0 || chosen.some((part) => name.includes(part)))
   .map((name) => join('test', name));
 if (files.length === 0) {

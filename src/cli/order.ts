@@ -53,7 +53,7 @@ export function who(cli: Cli): string {
 /** `2h` as milliseconds, `unlimited` as null. Throws CliError. */
 export async function holdMs(text: string): Promise<number | null> {
   if (text === 'unlimited') return null;
-  const { parseDuration } = await import('../schema.ts');
+  const { parseDuration } = await import('../kit/schema.ts');
   const ms = parseDuration(text);
   if (ms !== null && ms >= 1000 && ms <= 366 * 86_400_000) return ms;
   throw new CliError(

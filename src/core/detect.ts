@@ -20,7 +20,7 @@
 // little help from chance, the largest group's evidence is left out of the sum wherever two must
 // agree: the others alone must carry the whole threshold. With every group sound that makes a false
 // alarm far rarer than asked for; beside one that is broken for good, the sum of two others crosses
-// up to h / 4 times as often as one would (measured; test/detect.test.ts).
+// up to h / 4 times as often as one would (measured; test/core/detect.test.ts).
 // Recovery is the same test the other way round, against an origin of which half still fails
 // (`grey`), so that what fails every other request is not called up again each time it is lucky.
 //

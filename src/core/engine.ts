@@ -5,19 +5,12 @@
 // One step: the event is folded in, then every deadline that is due; what comes back is first to be
 // committed (entries, documents) and only then performed (effects).
 
-import {
-  charge,
-  newCell,
-  newLane,
-  onAskDue,
-  onAsked,
-  onCellRetry,
-  onRead,
-  onSurveyed,
-  onWritten,
-  pump,
-} from './lane.ts';
-import type { CoreConfig, Json, Name, RecordConfig } from './model.ts';
+import { reconcile } from './adopt.ts';
+import { arrange } from './arrange.ts';
+import { onAskDue } from './cell.ts';
+import { rediagnose } from './judge.ts';
+import { charge, onAsked, onCellRetry, onRead, onSurveyed, onWritten, pump } from './lane.ts';
+import type { CoreConfig, Json, Name } from './model.ts';
 import { onCommand } from './operate.ts';
 import {
   type Drain,
@@ -26,26 +19,14 @@ import {
   type Freeze,
   keep,
   note,
-  type RecordDoc,
-  type RecordState,
   type State,
   type Step,
   tell,
 } from './state.ts';
-import {
-  dropChoice,
-  newDoc,
-  onChained,
-  onChooseAgain,
-  onReadDeadline,
-  readAll,
-  reconcile,
-  review,
-  startLanes,
-  takeBack,
-} from './steer.ts';
+import { onChained, onChooseAgain, onReadDeadline, readAll, review } from './steer.ts';
+import { dropChoice, takeBack } from './switch.ts';
 import { nextTimer, popTimer, timers } from './timers.ts';
-import { forgetAll, onDeadline, onObservation, rediagnose, watchChecks } from './watch.ts';
+import { forgetAll, onDeadline, onObservation } from './watch.ts';
 
 export type { Effect, Event, State, Step } from './state.ts';
 
@@ -218,131 +199,6 @@ function reviewEach(state: State, names: readonly Name[], out: Step): void {
 }
 
 // ---------------------------------------------------------------- configuration
-
-/** Brings origins, lanes, records and checks in line with the configuration. */
-function arrange(state: State, docs: Readonly<Record<string, Json>>, out: Step): void {
-  const { config } = state;
-  for (const [name, lane] of Object.entries(config.lanes)) {
-    if (!state.lanes.has(name)) state.lanes.set(name, newLane(name, lane, state.now));
-  }
-  arrangeClouds(state);
-  arrangeOrigins(state);
-  watchChecks(state);
-  const fresh: RecordState[] = [];
-  for (const record of Object.values(config.records)) {
-    if (arrangeRecord(state, record, docs, out)) fresh.push(state.records.get(record.name)!);
-    for (const t of record.targets) state.origins.get(t.origin)?.records.add(record.name);
-  }
-  for (const r of fresh) {
-    readAll(state, r, out);
-    if (r.doc.marker !== null && r.doc.endedAt === null) startLanes(state, r, out);
-  }
-  for (const name of [...state.lanes.keys()]) {
-    if (!(name in config.lanes)) state.lanes.delete(name);
-  }
-}
-
-function arrangeOrigins(state: State): void {
-  for (const name of [...state.origins.keys()]) {
-    if (!(name in state.config.origins)) state.origins.delete(name);
-  }
-  for (const origin of Object.values(state.config.origins)) {
-    const old = state.origins.get(origin.name);
-    state.origins.set(origin.name, {
-      name: origin.name,
-      region: origin.region,
-      cloud: state.clouds.get(origin.cloud) ?? null,
-      health: old?.health ?? 'unknown',
-      sinceAt: old?.sinceAt ?? state.now,
-      why: old?.why ?? '',
-      downSinceAt: old?.downSinceAt ?? null,
-      settleFromAt: old?.settleFromAt ?? state.now,
-      checks: origin.checks,
-      own: [],
-      required: [],
-      records: new Set(),
-      waiting: new Set(),
-      settleMs: null,
-      words: null,
-      flaps: old?.flaps ?? [],
-      trustedAt: old?.trustedAt ?? 0,
-    });
-  }
-  state.needing.clear();
-  for (const origin of Object.values(state.config.origins)) {
-    for (const id of origin.needs) {
-      state.needing.set(id, [...(state.needing.get(id) ?? []), origin.name]);
-    }
-  }
-}
-
-function arrangeClouds(state: State): void {
-  const old = new Map(state.clouds);
-  state.clouds.clear();
-  for (const name of Object.keys(state.config.clouds)) {
-    const origins = Object.values(state.config.origins).filter((o) => o.cloud === name);
-    const unknown = {
-      word: 'healthy' as const,
-      sentence: `${name}: nothing known yet`,
-      regions: [],
-    };
-    state.clouds.set(name, {
-      name,
-      origins: origins.map((o) => o.name),
-      diagnosis: old.get(name)?.diagnosis ?? unknown,
-      sinceAt: old.get(name)?.sinceAt ?? state.now,
-    });
-  }
-}
-
-/** True when the record has providers that must be read before anything is decided. */
-function arrangeRecord(
-  state: State,
-  config: RecordConfig,
-  docs: Readonly<Record<string, Json>>,
-  out: Step,
-): boolean {
-  let r = state.records.get(config.name);
-  if (r === undefined) {
-    const stored = docs[`record/${config.name}`] as unknown as RecordDoc | undefined;
-    r = {
-      name: config.name,
-      config,
-      origins: [],
-      doc: { ...newDoc(), ...stored },
-      prior: null,
-      stay: { reason: 'reading', sentence: 'not every provider has been read yet' },
-      choosing: null,
-      unresolved: new Map(),
-      dark: false,
-      dawnUntilAt: 0,
-      cells: new Map(),
-      unsureSinceAt: state.now,
-      told: null,
-      noted: null,
-    };
-    state.records.set(config.name, r);
-  }
-  // From observing to steering nothing of what was only imagined may be written.
-  if (r.config.mode === 'observe' && config.mode === 'steer') r.doc = newDoc();
-  if (r.doc.target !== null && r.doc.marker === null && config.mode === 'steer') r.doc = newDoc();
-  const turned = r.config.mode !== config.mode;
-  r.config = config;
-  r.origins = config.targets.map((t) => state.origins.get(t.origin)!);
-  const wanted = new Set(config.publish.map((p) => p.provider));
-  let added = turned;
-  for (const { provider, ttl } of config.publish) {
-    const cell = r.cells.get(provider);
-    if (cell !== undefined) cell.ttl = ttl;
-    else {
-      r.cells.set(provider, newCell(provider, ttl));
-      added = true;
-    }
-  }
-  for (const provider of [...r.cells.keys()]) if (!wanted.has(provider)) r.cells.delete(provider);
-  if (turned) keep(out, r);
-  return added;
-}
 
 function configure(state: State, config: CoreConfig, out: Step): void {
   const gone = [...state.records.keys()].filter((name) => !(name in config.records));

@@ -1,90 +1,51 @@
-// The lanes: each carries every record of one provider towards what was decided, reading before
-// each attempt, one call at a time, for ever. A lane's trouble is its own: nothing in here looks at
-// another lane. It never decides a target; it says which records have something new to look at.
+// The lanes: each is the way to one provider, with its queue, its calls and its back-off. It sends
+// one call at a time, for ever, and hands what came back to the cells. A lane's trouble is its own:
+// nothing in here looks at another lane or decides a target; it says which records have something
+// new to look at.
 
-import type {
-  Change,
-  Fault,
-  LaneConfig,
-  Marker,
-  Name,
-  Result,
-  Seen,
-  ServerAnswer,
-  Survey,
-} from './model.ts';
-import { type Plan, parseMarker, plan, standing } from './plan.ts';
+import {
+  absorb,
+  assess,
+  backoff,
+  becomeVisible,
+  converge,
+  doubt,
+  enqueue,
+  IDLE_RETRY_MS,
+  isInStep,
+  isLate,
+  isOdd,
+  isOfLane,
+  isPending,
+  lookAgain,
+  lookAt,
+  notWritten,
+  problemOf,
+  readFromDns,
+  retryCell,
+  SWITCH_RETRY_MS,
+  scheduleAsk,
+  sentenceOf,
+  written,
+} from './cell.ts';
+import { nobodySees } from './judge.ts';
+import type { Fault, LaneConfig, Name, Result, Seen, ServerAnswer, Survey } from './model.ts';
 import {
   type Cell,
   jitter,
-  keep,
   type Lane,
   note,
-  type RecordState,
   type State,
   type Step,
   takeTokens,
   tell,
 } from './state.ts';
 import { setTimer } from './timers.ts';
-import { nobodySees } from './watch.ts';
 
-/** A switch that is under way is retried at most so far apart (design, section 5). */
-const SWITCH_RETRY_MS = 3_000;
 const AUTH_RETRY_MS = 30_000;
-const IDLE_RETRY_MS = 300_000;
 const THROTTLE_CAP_MS = 300_000;
-/** Watching through DNS: at most so long until an edit is seen. */
-const WATCH_MS = 25_000;
-const LAGGING_ASK_MS = 3_000;
-/** Pause that each record in a lane's queue adds to that. */
-const CROWD_ASK_MS = 25;
-const ASK_FIRST_MS = 25;
-const ASK_CAP_MS = 1_000;
-/** Seconds, where a zone's own negative TTL is not known: Route 53's default, the longest usual. */
-const NEGATIVE_TTL = 900;
 /** A vendor's name servers may be silent for so long before anybody is told. */
 const SILENT_MS = 60_000;
-/** An edit is believed when it still stands after this. */
-const CONFIRM_EDIT_MS = 1_000;
-/** A request that was given up may still arrive for so long: what proxies and vendors may queue. */
-const LOST_MS = 300_000;
-/** Never a fight: after so many repairs within so long, an edit is only told. */
-const FIGHT_REPAIRS = 3;
-const FIGHT_MS = 600_000;
-
-export function newCell(provider: string, ttl: number): Cell {
-  return {
-    provider,
-    ttl,
-    reading: 'pending',
-    standing: null,
-    seen: null,
-    work: 'none',
-    change: null,
-    queued: null,
-    held: false,
-    attempts: 0,
-    retryAt: 0,
-    problem: null,
-    ahead: null,
-    edited: null,
-    odd: null,
-    lost: null,
-    repairs: [],
-    wrote: false,
-    writtenAt: null,
-    visibleAt: null,
-    doubtedAt: 0,
-    oldTtl: ttl,
-    survey: null,
-    right: 0,
-    asked: 0,
-    asking: false,
-    askAfterMs: WATCH_MS,
-    fallback: false,
-  };
-}
 
 export function newLane(provider: string, config: LaneConfig, now: number): Lane {
   return {
@@ -101,18 +62,6 @@ export function newLane(provider: string, config: LaneConfig, now: number): Lane
     tokens: config.quota.burst,
     refilledAt: now,
   };
-}
-
-/** Starts (again) bringing one record into step at one provider: read, plan, write, see. */
-export function converge(state: State, r: RecordState, cell: Cell, urgent: boolean): void {
-  cell.work = 'read';
-  cell.change = null;
-  cell.attempts = 0;
-  cell.retryAt = 0;
-  cell.ahead = null;
-  cell.held = false;
-  cell.edited = null;
-  enqueue(state, r, cell, urgent);
 }
 
 /** Sends the lane's next call, if it may send one at all. */
@@ -222,26 +171,6 @@ export function onWritten(
   return names;
 }
 
-/** It is time to ask a provider's authoritative servers for one record. */
-export function onAskDue(state: State, provider: string, record: Name, out: Step): void {
-  const cell = state.records.get(record)?.cells.get(provider);
-  if (cell === undefined || cell.asking) return;
-  cell.asking = true;
-  // Once visible, the marker is watched too: another writer may change it and nothing else.
-  const waits = cell.held || state.records.get(record)?.doc.target === null;
-  const marker = cell.fallback || cell.visibleAt !== null || waits;
-  out.effects.push({ kind: 'ask', provider, record, marker });
-}
-
-/** Rule 8: what the API has not said in three seconds is asked of DNS. */
-export function fallBack(state: State, r: RecordState): void {
-  for (const cell of r.cells.values()) {
-    if (cell.reading !== 'pending') continue;
-    cell.fallback = true;
-    askSoon(state, r, cell);
-  }
-}
-
 export function onAsked(
   state: State,
   provider: string,
@@ -273,288 +202,7 @@ export function onAsked(
   return [record];
 }
 
-/** The switch under way: decided, and neither visible everywhere nor given up on. */
-export function isSwitching(r: RecordState): boolean {
-  return r.doc.decidedAt !== null && r.doc.endedAt === null;
-}
-
-/** The provider holds the marker in force and the value it stands for, by its own word. */
-export function isInStep(r: RecordState, cell: Cell): boolean {
-  const s = cell.standing;
-  const m = r.doc.marker;
-  return (
-    s?.kind === 'ours' &&
-    m !== null &&
-    s.marker.epoch === m.epoch &&
-    s.marker.id === m.id &&
-    s.value === r.doc.cname
-  );
-}
-
-/** Refused for good: not Detour's, or a value the vendor never takes. Nothing waits for it. */
-export function isOut(cell: Cell): boolean {
-  return cell.held;
-}
-
-/** Still on its way to what was decided: retried at the pace of a switch, not of an idle lane. */
-function isPending(r: RecordState, cell: Cell): boolean {
-  const steered = r.config.mode === 'steer' && r.doc.marker !== null && !cell.held;
-  return cell.reading === 'pending' || (steered && cell.writtenAt === null);
-}
-
-/** A new target is in force: what was seen of the old one no longer counts. */
-export function restartCell(state: State, r: RecordState, cell: Cell): void {
-  cell.oldTtl = cachedFor(cell);
-  cell.wrote = false;
-  cell.writtenAt = null;
-  cell.visibleAt = null;
-  cell.right = 0;
-  cell.problem = null;
-  cell.askAfterMs = ASK_CAP_MS;
-  if (r.config.mode === 'steer') converge(state, r, cell, true);
-}
-
-/** How long, in seconds, caches may keep what stands at a provider now. */
-function cachedFor(cell: Cell): number {
-  if (cell.seen?.ttl !== undefined && cell.seen.ttl !== null) return cell.seen.ttl;
-  // Nothing stands there: what is cached is that there is nothing (RFC 2308, section 5).
-  return cell.seen === null ? cell.ttl : (cell.survey?.negativeTtl ?? NEGATIVE_TTL);
-}
-
-/** Asks DNS as soon as possible. */
-export function askSoon(state: State, r: RecordState, cell: Cell): void {
-  cell.askAfterMs = ASK_FIRST_MS;
-  setTimer(state.timers, `a:${cell.provider}|${r.name}`, state.now);
-}
-
-/** Begins the watch through DNS, spread so that many records do not ask all at once. */
-export function watchCell(state: State, r: RecordState, cell: Cell): void {
-  const at = state.now + jitter(state, WATCH_MS / 10, 0.9);
-  setTimer(state.timers, `a:${cell.provider}|${r.name}`, at);
-}
-
 // ---------------------------------------------------------------- readings
-
-function absorb(state: State, r: RecordState, cell: Cell, seen: Seen, by: 'api' | 'dns'): void {
-  const s = standing(state.config.cluster, r.config, seen);
-  cell.standing = s;
-  cell.reading = 'read';
-  const stands = seen.cnames[0];
-  cell.seen = {
-    cname: stands?.value ?? null,
-    ttl: stands?.ttl ?? null,
-    epoch: s.kind === 'ours' ? s.marker.epoch : null,
-    at: state.now,
-    by,
-  };
-  if (s.kind === 'ours' && s.marker.epoch > r.doc.epochMax) r.doc.epochMax = s.marker.epoch;
-}
-
-/** Plans one record at one provider against what was just read by its API. */
-function assess(state: State, r: RecordState, cell: Cell, seen: Seen, out: Step): void {
-  cell.work = 'none';
-  cell.change = null;
-  const { marker, cname } = r.doc;
-  if (marker === null || cname === null || r.config.mode === 'observe' || r.doc.deposed !== null) {
-    cell.problem = null;
-    return;
-  }
-  const bar = cell.survey?.bar ?? null;
-  if (bar !== null && !isInStep(r, cell)) {
-    return hold(r, cell, { word: 'barred', sentence: bar }, out);
-  }
-  const p = plan(r.config, seen, cell.standing!, {
-    cname,
-    ttl: cell.ttl,
-    marker,
-    claim: r.doc.claims[cell.provider] ?? 'none',
-    keepTtl: r.doc.adopted,
-  });
-  switch (p.kind) {
-    case 'in-step':
-      return arrive(state, r, cell, out);
-    case 'write':
-      if (!r.config.targets.some((t) => t.cname === cname)) return hold(r, cell, retiredSays, out);
-      cell.work = 'write';
-      cell.change = p.change;
-      enqueue(state, r, cell, isPending(r, cell));
-      return;
-    case 'yield':
-      cell.ahead = p.marker;
-      return;
-    case 'rival':
-      cell.ahead = p.marker;
-      return hold(r, cell, { word: 'rival', sentence: p.sentence }, out);
-    case 'drift':
-      if (isOurOwn(state, cell, seen)) {
-        const late = `${cell.lost!.value} arrived late: a write of our own that was given up`;
-        return mend(state, r, cell, p.change, late, out);
-      }
-      if (!isConfirmed(state, r, cell, seen)) return;
-      return drifted(state, r, cell, p, out);
-    case 'refuse':
-      return hold(r, cell, { word: p.word, sentence: p.sentence }, out);
-  }
-}
-
-/** A write that was given up as uncertain has arrived after all: lag of our own, nobody's wish. */
-function isOurOwn(state: State, cell: Cell, seen: Seen): boolean {
-  const { lost } = cell;
-  return lost !== null && lost.value === stands(seen) && state.now - lost.at < LOST_MS;
-}
-
-/** One reading may have met somebody's write half way: a second later it must still stand there. */
-function isConfirmed(state: State, r: RecordState, cell: Cell, seen: Seen): boolean {
-  const value = stands(seen);
-  if (cell.odd?.value !== value) cell.odd = { value, at: state.now };
-  if (state.now - cell.odd.at >= CONFIRM_EDIT_MS) return true;
-  cell.work = 'read';
-  cell.retryAt = cell.odd.at + CONFIRM_EDIT_MS;
-  setTimer(state.timers, `c:${cell.provider}|${r.name}`, cell.retryAt);
-  return false;
-}
-
-function stands(seen: Seen): Name | null {
-  return seen.cnames[0]?.value ?? null;
-}
-
-/**
- * Somebody edited what we wrote, and the API says so too. An edit to a target of the record's own
- * is an operator's wish, which steering looks at; anything else is told, or mended where the
- * record says so, and never fought over.
- */
-function drifted(
-  state: State,
-  r: RecordState,
-  cell: Cell,
-  p: Extract<Plan, { kind: 'drift' }>,
-  out: Step,
-): void {
-  cell.edited = p.target;
-  const recent = cell.repairs.filter((at) => state.now - at < FIGHT_MS);
-  const mends = r.config.drift === 'repair' && p.target === null;
-  if (!mends || recent.length >= FIGHT_REPAIRS) {
-    const tail = mends ? '; it was mended three times in ten minutes, so now it is only told' : '';
-    return hold(r, cell, { word: 'drift', sentence: p.sentence + tail }, out);
-  }
-  cell.repairs = [...recent, state.now];
-  mend(state, r, cell, p.change, p.sentence, out);
-}
-
-function mend(
-  state: State,
-  r: RecordState,
-  cell: Cell,
-  change: Change,
-  why: string,
-  out: Step,
-): void {
-  const sentence = `${r.name} at ${cell.provider}: mending: ${why}`;
-  note(out, 'repair', r.name, sentence, { provider: cell.provider });
-  cell.work = 'write';
-  cell.change = change;
-  enqueue(state, r, cell, true);
-}
-
-const retiredSays = {
-  word: 'retired',
-  sentence: 'the target in force is no longer configured, so it is never written again',
-};
-
-function hold(
-  r: RecordState,
-  cell: Cell,
-  problem: { readonly word: string; readonly sentence: string },
-  out: Step,
-): void {
-  if (cell.problem?.word !== problem.word) {
-    const sentence = `${r.name} at ${cell.provider}: ${problem.sentence}`;
-    note(out, 'hold', r.name, sentence, { provider: cell.provider, word: problem.word });
-    tell(out, 'needs-person', r.name, sentence, { provider: cell.provider });
-  }
-  cell.problem = problem;
-  cell.held = true;
-}
-
-function arrive(state: State, r: RecordState, cell: Cell, out: Step): void {
-  cell.problem = null;
-  cell.odd = null;
-  cell.attempts = 0;
-  if (cell.provider in r.doc.claims) {
-    const { [cell.provider]: _, ...claims } = r.doc.claims;
-    r.doc = { ...r.doc, claims };
-    keep(out, r);
-  }
-  if (cell.writtenAt === null) {
-    cell.writtenAt = state.now;
-    if (cell.wrote) progress(state, r, cell, 'written', '', out);
-  }
-  if (cell.visibleAt === null) askSoon(state, r, cell);
-}
-
-function readFromDns(
-  state: State,
-  r: RecordState,
-  cell: Cell,
-  answers: readonly ServerAnswer[],
-  out: Step,
-): void {
-  if (cell.reading === 'read') {
-    cell.fallback = false;
-    return;
-  }
-  const best = answers.filter(isUsable).sort((a, b) => epochOf(b) - epochOf(a))[0];
-  if (best === undefined) {
-    if (cell.reading === 'pending') {
-      const sentence = `${r.name} at ${cell.provider}: readable neither by API nor by DNS`;
-      note(out, 'unreadable', r.name, sentence, { provider: cell.provider });
-    }
-    cell.reading = 'unreadable';
-    return;
-  }
-  cell.fallback = false;
-  const seen = seenByDns(best);
-  absorb(state, r, cell, seen, 'dns');
-  const s = cell.standing;
-  if (s?.kind !== 'ours' || r.doc.marker === null) return;
-  // Only what forbids acting is taken from DNS; what to write is planned on the API's word.
-  const p = plan(r.config, seen, s, {
-    cname: r.doc.cname!,
-    ttl: cell.ttl,
-    marker: r.doc.marker,
-    claim: 'none',
-    keepTtl: true,
-  });
-  if (p.kind === 'yield' || p.kind === 'rival') cell.ahead = p.marker;
-}
-
-function seenByDns({ answer: a, markers }: ServerAnswer): Seen {
-  const cnames = a.kind === 'cname' ? [{ value: a.value, ttl: a.ttl }] : [];
-  return { cnames, markers: markers ?? [], refusal: null, ref: null };
-}
-
-function isUsable(a: ServerAnswer): boolean {
-  return a.markers !== null && ['cname', 'nxdomain', 'nodata'].includes(a.answer.kind);
-}
-
-function epochOf(a: ServerAnswer): number {
-  return Math.max(-1, ...(a.markers ?? []).map((text) => parseMarker(text)?.epoch ?? -1));
-}
-
-/** What DNS gives goes into the view; the marker's epoch stays what the API last said. */
-function lookAt(state: State, _r: RecordState, cell: Cell, answers: readonly ServerAnswer[]): void {
-  const spoke = answers.filter((a) => ['cname', 'nxdomain', 'nodata'].includes(a.answer.kind));
-  const odd = spoke.find((a) => a.answer.kind !== 'cname') ?? spoke[0];
-  if (odd === undefined) return;
-  const a = odd.answer;
-  cell.seen = {
-    cname: a.kind === 'cname' ? a.value : null,
-    ttl: a.kind === 'cname' ? a.ttl : null,
-    epoch: cell.seen?.epoch ?? null,
-    at: state.now,
-    by: 'dns',
-  };
-}
 
 /** A vendor whose name servers fall silent is told of, also while nothing is to be written there. */
 function listen(state: State, provider: string, answers: readonly ServerAnswer[], out: Step): void {
@@ -583,140 +231,9 @@ function listen(state: State, provider: string, answers: readonly ServerAnswer[]
   tell(out, 'needs-person', null, `${sentence}: ${cure}`, { provider });
 }
 
-/** What waits for a person has changed, by DNS: what they did is read. */
-function lookAgain(
-  state: State,
-  r: RecordState,
-  cell: Cell,
-  answers: readonly ServerAnswer[],
-): void {
-  if (cell.work !== 'none') return;
-  const others = answers.filter(isUsable).some((a) => {
-    const s = standing(state.config.cluster, r.config, seenByDns(a));
-    return JSON.stringify(s) !== JSON.stringify(cell.standing);
-  });
-  // What refuses us may be nothing that an answer shows, and is read at the pace of an idle lane.
-  const everyMs = cell.standing?.kind === 'refused' ? IDLE_RETRY_MS : WATCH_MS;
-  if (!others || state.now - cell.doubtedAt < everyMs) return;
-  cell.doubtedAt = state.now;
-  converge(state, r, cell, false);
-}
-
-/** Written, by the API's word, and long not given: somebody may have been there in between. */
-function isLate(state: State, r: RecordState, cell: Cell): boolean {
-  const waits = cell.visibleAt === null && cell.writtenAt !== null && !isSwitching(r);
-  return waits && state.now - cell.doubtedAt >= WATCH_MS;
-}
-
-/** A server gives another answer, or another marker, after all gave the right one. */
-function isOdd(r: RecordState, answers: readonly ServerAnswer[]): boolean {
-  return answers.some(({ answer, markers }) => {
-    if (answer.kind === 'nxdomain' || answer.kind === 'nodata') return true;
-    if (answer.kind !== 'cname') return false;
-    if (answer.value !== r.doc.cname) return true;
-    // Without its marker the record is not ours to move when it must be moved.
-    if (markers !== null && markers.length === 0) return true;
-    return (markers ?? []).some((text) => parseMarker(text)?.id !== r.doc.marker?.id);
-  });
-}
-
-/** Somebody may have edited it, or a server lags: the API's word is asked for. */
-function doubt(state: State, r: RecordState, cell: Cell): void {
-  if (cell.work !== 'none' || r.config.mode !== 'steer') return;
-  cell.doubtedAt = state.now;
-  converge(state, r, cell, false);
-}
-
-function becomeVisible(state: State, r: RecordState, cell: Cell, out: Step): void {
-  cell.visibleAt = state.now;
-  const servers = ` (${cell.right} of ${cell.asked} servers)`;
-  if (cell.wrote || isSwitching(r)) progress(state, r, cell, 'visible', servers, out);
-}
-
-function progress(
-  state: State,
-  r: RecordState,
-  cell: Cell,
-  stage: 'written' | 'visible',
-  tail: string,
-  out: Step,
-): void {
-  const ms = state.now - (r.doc.decidedAt ?? state.now);
-  const epoch = r.doc.marker?.epoch ?? 0;
-  const sentence = `${r.name} at ${cell.provider}: ${stage} after ${ms} ms${tail}`;
-  note(out, stage, r.name, sentence, { provider: cell.provider, epoch, ms });
-}
-
-function scheduleAsk(state: State, r: RecordState, cell: Cell): void {
-  const urgent = cell.visibleAt === null && cell.writtenAt !== null && isSwitching(r);
-  const waiting = cell.visibleAt === null && r.doc.marker !== null && cell.problem === null;
-  if (urgent) cell.askAfterMs = Math.min(ASK_CAP_MS, Math.max(ASK_FIRST_MS, cell.askAfterMs * 1.6));
-  else if (waiting || cell.fallback) cell.askAfterMs = laggingAskMs(state, cell);
-  else cell.askAfterMs = WATCH_MS;
-  const at = state.now + jitter(state, cell.askAfterMs, 0.1);
-  setTimer(state.timers, `a:${cell.provider}|${r.name}`, at);
-}
-
-/** Many records behind one lane are asked for less often: nothing moves before the lane does. */
-function laggingAskMs(state: State, cell: Cell): number {
-  const lane = state.lanes.get(cell.provider)!;
-  const crowd = (lane.urgent.size + lane.routine.size) * CROWD_ASK_MS;
-  return Math.min(WATCH_MS, Math.max(LAGGING_ASK_MS, crowd));
-}
-
 // ---------------------------------------------------------------- writes
 
-function written(state: State, r: RecordState, cell: Cell, change: Change, out: Step): void {
-  const marker = parseMarker(change.to.marker)!;
-  cell.standing = { kind: 'ours', marker, value: change.to.cname };
-  cell.seen = {
-    cname: change.to.cname,
-    ttl: change.to.ttl,
-    epoch: marker.epoch,
-    at: state.now,
-    by: 'api',
-  };
-  cell.wrote = isInStep(r, cell);
-  if (cell.wrote) arrive(state, r, cell, out);
-  // A later switch was decided while this write was under way: go on towards that one.
-  else if (cell.work === 'none') converge(state, r, cell, true);
-}
-
-function notWritten(state: State, r: RecordState, cell: Cell, fault: Fault, out: Step): void {
-  cell.work = 'read';
-  cell.change = null;
-  cell.problem = problemOf(fault);
-  if (fault.kind === 'rejected') {
-    note(out, 'rejected', r.name, `${r.name} at ${cell.provider}: ${cell.problem.sentence}`, {
-      provider: cell.provider,
-    });
-    cell.held = true;
-    cell.retryAt = state.now + jitter(state, IDLE_RETRY_MS, 0.2);
-    setTimer(state.timers, `c:${cell.provider}|${r.name}`, cell.retryAt);
-    return;
-  }
-  if (isOfLane(fault)) enqueue(state, r, cell, isPending(r, cell));
-  else retryCell(state, r, cell);
-}
-
-/** At once the first time (what was read is old), then backing off. */
-function retryCell(state: State, r: RecordState, cell: Cell): void {
-  cell.attempts++;
-  const waitMs = cell.attempts === 1 ? 0 : backoff(state, cell.attempts - 1, SWITCH_RETRY_MS);
-  cell.retryAt = state.now + waitMs;
-  if (waitMs === 0) enqueue(state, r, cell, isPending(r, cell));
-  else setTimer(state.timers, `c:${cell.provider}|${r.name}`, cell.retryAt);
-}
-
 // ---------------------------------------------------------------- the lane itself
-
-function enqueue(state: State, r: RecordState, cell: Cell, urgent: boolean): void {
-  const lane = state.lanes.get(cell.provider)!;
-  if (cell.queued === 'urgent' || (cell.queued === 'routine' && !urgent)) return;
-  lane.routine.delete(r.name);
-  cell.queued = urgent ? 'urgent' : 'routine';
-  (urgent ? lane.urgent : lane.routine).add(r.name);
-}
 
 function pick(
   state: State,
@@ -766,10 +283,6 @@ function dequeue(queue: Set<Name>, name: Name, cell: Cell | undefined): void {
   if (cell !== undefined) cell.queued = null;
 }
 
-function isOfLane(fault: Fault): boolean {
-  return ['auth-suspect', 'throttled', 'unavailable', 'uncertain'].includes(fault.kind);
-}
-
 function laneFailed(state: State, lane: Lane, fault: Fault, startedAt: number, out: Step): void {
   lane.failures++;
   if (lane.fault?.kind !== fault.kind) {
@@ -806,20 +319,6 @@ function laneWorks(state: State, lane: Lane, out: Step): void {
   lane.urgentAt = 0;
 }
 
-/** Full-jitter exponential back-off from 250 ms, never above the cap. */
-function backoff(state: State, failures: number, capMs: number): number {
-  const ceiling = Math.min(capMs, 250 * 2 ** Math.min(failures, 20));
-  return jitter(state, ceiling * 0.75, 0.25);
-}
-
-function problemOf(fault: Fault): { word: string; sentence: string } {
-  return { word: fault.kind, sentence: sentenceOf(fault) };
-}
-
-function sentenceOf(fault: Fault): string {
-  return fault.cure === undefined ? fault.detail : `${fault.detail}: ${fault.cure}`;
-}
-
 function unavailable(detail: string): Fault {
   return { kind: 'unavailable', detail };
 }
@@ -839,14 +338,4 @@ export function onSurveyed(state: State, surveys: readonly Survey[], out: Step):
     converge(state, r, cell, true);
     pump(state, state.lanes.get(survey.provider)!, out);
   }
-}
-
-/** The marker that is ahead of a record at any of its providers; the highest of them. */
-export function markerAhead(r: RecordState): Marker | null {
-  let best: Marker | null = null;
-  for (const cell of r.cells.values()) {
-    const m = cell.ahead;
-    if (m !== null && (best === null || m.epoch > best.epoch)) best = m;
-  }
-  return best;
 }

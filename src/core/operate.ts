@@ -2,10 +2,12 @@
 // a freeze stops deciding, never converging; nothing an operator says is written to a provider
 // without an epoch. Every refusal names the thing and the cure.
 
+import { begin, force } from './adopt.ts';
 import type { Command, Json, Name, Reply } from './model.ts';
 import { adoption, type Standing } from './plan.ts';
 import { keep, note, type RecordState, type State, type Step } from './state.ts';
-import { begin, force, isDrained, readAll, review, startLanes, switchTo, unpin } from './steer.ts';
+import { readAll, review, unpin } from './steer.ts';
+import { isDrained, startLanes, switchTo } from './switch.ts';
 import { checkKey } from './watch.ts';
 
 export function onCommand(state: State, command: Command, out: Step): Reply {

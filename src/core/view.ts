@@ -1,14 +1,15 @@
 // What the state looks like from outside: one plain document for the status command, the API, the
 // status page and the metrics. Derived on request, never stored, never read back by a decision.
 
+import { isInStep, isOut, isSwitching } from './cell.ts';
 import { HOUR_MS } from './decide.ts';
 import { lossRate } from './detect.ts';
 import type { Diagnosis } from './diagnose.ts';
-import { isInStep, isOut, isSwitching } from './lane.ts';
+import { isBlind } from './judge.ts';
 import type { Health, Name, Observation, Pin, Plane, Verdict } from './model.ts';
 import type { Cell, CloudState, Lane, OriginState, RecordState, State } from './state.ts';
-import { isDrained } from './steer.ts';
-import { checkKey, isBlind } from './watch.ts';
+import { isDrained } from './switch.ts';
+import { checkKey } from './watch.ts';
 
 /** Where one provider is with the record's current target. */
 export type Stage =

@@ -8,8 +8,7 @@ import { randomBytes, randomInt } from 'node:crypto';
 import { createSocket } from 'node:dgram';
 import { createServer } from 'node:net';
 import type { Name } from '../core/model.ts';
-import { toName } from '../schema.ts';
-import { startAlidns } from './alidns.ts';
+import { toName } from '../kit/schema.ts';
 import {
   faultsOf,
   isInRegion,
@@ -22,16 +21,17 @@ import {
   startOrigin,
   startReference,
   startStore,
-} from './cloud.ts';
-import { startCloudflare } from './cloudflare.ts';
-import { LabError, type Scope, scopes } from './control.ts';
-import { type Nameserver, startNameserver } from './nameserver.ts';
-import { isPathFault, type LabPath, pathFaults, startPath } from './paths.ts';
-import { type Rival, startRival } from './rival.ts';
-import { startRoute53 } from './route53.ts';
-import type { SigningKey } from './sigv4.ts';
-import type { LabVendor, VendorType } from './vendor.ts';
-import { LabZone, type RRset } from './zone.ts';
+} from './clouds/cloud.ts';
+import { isPathFault, type LabPath, pathFaults, startPath } from './clouds/paths.ts';
+import { LabError, type Scope, scopes } from './shell/control.ts';
+import { startAlidns } from './vendors/alidns.ts';
+import { startCloudflare } from './vendors/cloudflare.ts';
+import { type Nameserver, startNameserver } from './vendors/nameserver.ts';
+import { type Rival, startRival } from './vendors/rival.ts';
+import { startRoute53 } from './vendors/route53.ts';
+import type { SigningKey } from './vendors/sigv4.ts';
+import type { LabVendor, VendorType } from './vendors/vendor.ts';
+import { LabZone, type RRset } from './vendors/zone.ts';
 
 export const vendorTypes: readonly VendorType[] = ['route53', 'cloudflare', 'alidns'];
 

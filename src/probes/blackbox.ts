@@ -8,7 +8,7 @@
 
 import { request as plainRequest } from 'node:http';
 import type { Socket } from 'node:net';
-import type { CheckType, PathSpec } from '../ports.ts';
+import type { CheckType, PathSpec } from '../kit/extend.ts';
 import { printStatuses, type StatusRange } from './expect.ts';
 import { straight, type Trip, travel } from './path.ts';
 import { type Answer, blind, fail } from './words.ts';

@@ -5,16 +5,10 @@
 import { isIP } from 'node:net';
 import { z } from 'zod';
 import type { Name } from '../core/model.ts';
-import {
-  ask,
-  type Exchange,
-  joinText,
-  type Message,
-  type Question,
-  type Resource,
-} from '../dns.ts';
-import type { CheckType, PathSpec } from '../ports.ts';
-import { dnsName, hostPort, parseHostPort, toName } from '../schema.ts';
+import { ask, type Exchange } from '../dns/ask.ts';
+import { joinText, type Message, type Question, type Resource } from '../dns/wire.ts';
+import type { CheckType, PathSpec } from '../kit/extend.ts';
+import { dnsName, hostPort, parseHostPort, toName } from '../kit/schema.ts';
 import { type Trip, travel, wayOf } from './path.ts';
 import { type Answer, fail, printHostPort, Told } from './words.ts';
 

@@ -13,9 +13,9 @@ import net, { isIP, isIPv4 } from 'node:net';
 import type { Duplex } from 'node:stream';
 import fetch, { type Response } from 'node-fetch';
 import { z } from 'zod';
-import type { AdapterContext, CheckType, PathSpec } from '../ports.ts';
-import { type SecretRef, secretRef, toName } from '../schema.ts';
-import { SecretError } from '../secret.ts';
+import type { AdapterContext, CheckType, PathSpec } from '../kit/extend.ts';
+import { type SecretRef, secretRef, toName } from '../kit/schema.ts';
+import { SecretError } from '../kit/secret.ts';
 import { AnswerReader } from './answer.ts';
 import { blackboxAsker } from './blackbox.ts';
 import {

@@ -6,8 +6,9 @@
 // overloaded and does not shed collapses: everything is late, times out, and is asked again.
 
 import type { CheckId } from '../core/model.ts';
-import type { AdapterContext, CheckType, PathSpec, ProbeResult, Prober } from '../ports.ts';
-import { SecretError } from '../secret.ts';
+import type { AdapterContext, CheckType, PathSpec, ProbeResult } from '../kit/extend.ts';
+import { SecretError } from '../kit/secret.ts';
+import type { Prober } from '../ports.ts';
 import { problemForBlackbox } from './blackbox.ts';
 import { dns, problemForDns } from './dns.ts';
 import { http } from './http.ts';

@@ -6,8 +6,9 @@
 import { type LookupAddress, lookup } from 'node:dns';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Name } from '../core/model.ts';
-import type { Exchange, Message, Question } from '../dns.ts';
-import { type HostPort, parseHostPort, toName } from '../schema.ts';
+import type { Exchange } from '../dns/ask.ts';
+import type { Message, Question } from '../dns/wire.ts';
+import { type HostPort, parseHostPort, toName } from '../kit/schema.ts';
 import { blind, fail, printHostPort, Told } from './words.ts';
 
 /** Asks one server one question with RD set, within so many milliseconds. Never rejects. */

@@ -4,8 +4,8 @@
 
 import { isIP, type Socket } from 'node:net';
 import { z } from 'zod';
-import type { CheckType } from '../ports.ts';
-import { hostPort, parseHostPort } from '../schema.ts';
+import type { CheckType } from '../kit/extend.ts';
+import { hostPort, parseHostPort } from '../kit/schema.ts';
 import { blackboxAsker } from './blackbox.ts';
 import { judgeBody, type TextExpectation, textExpectation } from './expect.ts';
 import { type Trip, travel, wayOf } from './path.ts';

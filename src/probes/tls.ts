@@ -5,8 +5,8 @@
 import { isIP } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { z } from 'zod';
-import type { CheckType } from '../ports.ts';
-import { hostPort, parseHostPort, toName } from '../schema.ts';
+import type { CheckType } from '../kit/extend.ts';
+import { hostPort, parseHostPort, toName } from '../kit/schema.ts';
 import { type Trip, travel, wayOf } from './path.ts';
 import { type Answer, fail } from './words.ts';
 

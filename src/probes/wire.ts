@@ -1,9 +1,10 @@
-// One DNS question over a connection that stands already (RFC 7766), wherever it leads: src/dns.ts
+// One DNS question over a connection that stands already (RFC 7766), wherever it leads: dns/ask.ts
 // opens its own, this one may have come through a proxy. It must never believe a reply to another
 // question, and never read more than the one reply.
 
 import type net from 'node:net';
-import { decode, type Exchange, encodeQuestion, fitsWire, type Question } from '../dns.ts';
+import type { Exchange } from '../dns/ask.ts';
+import { decode, encodeQuestion, fitsWire, type Question } from '../dns/wire.ts';
 import { read } from './tunnel.ts';
 
 /** Asks once. Rejects with the connection's error; has no deadline but the connection's end. */

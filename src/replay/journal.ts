@@ -3,7 +3,7 @@
 // engine over it in virtual time, and counts the switches. What cannot be known from a journal is
 // said, never filled in.
 
-import type { Config } from '../config.ts';
+import type { Config } from '../config/config.ts';
 import type { CheckId, CoreConfig, Entry, Name } from '../core/model.ts';
 import type { StoredEntry } from '../ports.ts';
 import { firstTargets, type Order, ordersOf, type Trouble, troublesOf } from './recorded.ts';

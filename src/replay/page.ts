@@ -2,8 +2,7 @@
 // nothing fetched from anywhere: no script, no font, no image. Well-formed as XML, so that any
 // reader takes it. All that comes from a configuration is escaped.
 
-import type { RecordResult, Replay } from './replay.ts';
-import { bare } from './replay.ts';
+import { bare, type RecordResult, type Replay } from './replay.ts';
 import { printSettings } from './settings.ts';
 import { type About, day, minutesMean, since, span, time } from './text.ts';
 

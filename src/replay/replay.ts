@@ -3,7 +3,7 @@
 // it came to in minutes. The result is plain JSON; the same inputs give the same result. It reads
 // nothing but what it is given, and it never moves a record but through the engine.
 
-import type { Config } from '../config.ts';
+import type { Config } from '../config/config.ts';
 import type { CoreConfig, Name, RecordConfig } from '../core/model.ts';
 import { minutesFailing } from './account.ts';
 import { type Company, type Manner, type Outage, spanOf } from './outages.ts';

@@ -3,9 +3,9 @@
 // every check and record, over what they say themselves. Pure. It never changes what the user has
 // not named, except where a threshold would otherwise mean nothing, and then it says so.
 
-import { parseConfig, type Tables } from '../config.ts';
+import { parseConfig, type Tables } from '../config/config.ts';
 import type { CheckConfig, CoreConfig, RecordConfig } from '../core/model.ts';
-import { parseDuration, printDuration } from '../schema.ts';
+import { parseDuration, printDuration } from '../kit/schema.ts';
 import { exampleText } from './example.ts';
 
 /** Wrong input: the message names it and the cure. */

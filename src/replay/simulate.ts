@@ -2,8 +2,7 @@
 // One place that reads the order, finds the outage, changes the thresholds and says what is wrong
 // with any of it. It opens no connection and writes no file.
 
-import type { Config, Tables } from '../config.ts';
-import { parseConfig } from '../config.ts';
+import { type Config, parseConfig, type Tables } from '../config/config.ts';
 import { exampleName, exampleText } from './example.ts';
 import { replayJournal } from './journal.ts';
 import { findOutage, type Outage, outages, spanOf } from './outages.ts';

@@ -3,7 +3,7 @@
 // vendor's API and each name server. Pure. It never guesses in silence: what it had to take for
 // granted is a note.
 
-import type { Config } from '../config.ts';
+import type { Config } from '../config/config.ts';
 import type { CheckConfig, CheckId } from '../core/model.ts';
 import {
   type Company,

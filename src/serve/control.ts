@@ -8,7 +8,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { connect } from 'node:net';
 import { z } from 'zod';
 import type { Command, Reply } from '../core/model.ts';
-import { dnsName } from '../schema.ts';
+import { dnsName } from '../kit/schema.ts';
 import { close, createBounded, type Limits, listen, readBody, send, target } from './bounded.ts';
 import type { Desk, Served, Trouble } from './desk.ts';
 

@@ -4,7 +4,7 @@
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { toName } from '../schema.ts';
+import { toName } from '../kit/schema.ts';
 import { close, createBounded, type Limits, listen, send, target } from './bounded.ts';
 import type { Desk, Served, Trouble } from './desk.ts';
 

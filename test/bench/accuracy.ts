@@ -14,7 +14,7 @@ import { parseArgs } from 'node:util';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 import { type Effect, nextDeadline, type State, start, step } from '../../src/core/engine.ts';
 import type { CoreConfig, Detector, Observation } from '../../src/core/model.ts';
-import { coreConfig } from '../world.ts';
+import { coreConfig } from '../core/world.ts';
 
 const NAMES = 30;
 const PATHS = 3;
@@ -32,7 +32,7 @@ const variants: Readonly<Record<string, Variant>> = {
   'sequential, patience 10 s': { detector: sequential, patienceMs: 10_000 },
   counters: { detector: { kind: 'counters' }, patienceMs: 0 },
 };
-/** src/config.ts: what a configuration that names no detector gets. */
+/** src/config/config.ts: what a configuration that names no detector gets. */
 const DEFAULT = 'sequential';
 
 // ---------------------------------------------------------------- traces

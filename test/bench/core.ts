@@ -5,8 +5,8 @@
 import { cpus } from 'node:os';
 import { type State, start, step } from '../../src/core/engine.ts';
 import type { Observation } from '../../src/core/model.ts';
-import { keepYoung } from '../../src/heap.ts';
-import { coreConfig } from '../world.ts';
+import { keepYoung } from '../../src/run/heap.ts';
+import { coreConfig } from '../core/world.ts';
 
 const CHECKS = 10_000;
 const RECORDS = 10_000;

@@ -11,14 +11,15 @@
 import { cpus, loadavg } from 'node:os';
 import { setTimeout as pause } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { createClock } from '../../src/clock.ts';
 import { createSingleCoordinator } from '../../src/cluster/single.ts';
 import { Controller } from '../../src/controller.ts';
 import type { CoreConfig, Detector, Entry } from '../../src/core/model.ts';
-import type { Observer, PathSpec, Prober } from '../../src/ports.ts';
+import type { PathSpec } from '../../src/kit/extend.ts';
+import type { Observer, Prober } from '../../src/ports.ts';
 import { checkTypes, createProber } from '../../src/probes/index.ts';
+import { createClock } from '../../src/run/clock.ts';
 import { openMemoryStore } from '../../src/store/memory.ts';
-import { coreConfig, mulberry32 } from '../world.ts';
+import { coreConfig, mulberry32 } from '../core/world.ts';
 import { measureBeside } from './beside.ts';
 import { type Fault, faults, Origin } from './origin.ts';
 import { standIn } from './vendor.ts';

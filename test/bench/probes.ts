@@ -13,16 +13,16 @@ import https from 'node:https';
 import { setTimeout as pause } from 'node:timers/promises';
 import tls from 'node:tls';
 import { parseArgs } from 'node:util';
-import { createClock } from '../../src/clock.ts';
 import { createSingleCoordinator } from '../../src/cluster/single.ts';
 import { Controller } from '../../src/controller.ts';
-import { keepYoung } from '../../src/heap.ts';
-import type { PathSpec } from '../../src/ports.ts';
+import type { PathSpec } from '../../src/kit/extend.ts';
 import { checkTypes, createProber } from '../../src/probes/index.ts';
+import { createClock } from '../../src/run/clock.ts';
+import { keepYoung } from '../../src/run/heap.ts';
 import { createMetrics } from '../../src/serve/metrics.ts';
 import { openMemoryStore } from '../../src/store/memory.ts';
+import { coreConfig } from '../core/world.ts';
 import { createCertificates } from '../parts/listening.ts';
-import { coreConfig } from '../world.ts';
 import {
   absent,
   calm,

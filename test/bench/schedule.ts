@@ -8,7 +8,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
-import type { PathSpec } from '../../src/ports.ts';
+import type { PathSpec } from '../../src/kit/extend.ts';
 import { checkTypes, createProber } from '../../src/probes/index.ts';
 
 const { values } = parseArgs({

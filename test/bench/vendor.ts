@@ -2,7 +2,8 @@
 // answers at once, refuses nothing and holds nothing but CNAMEs and their markers.
 
 import type { Change, Name, Seen } from '../../src/core/model.ts';
-import type { Provider, Verifier } from '../../src/ports.ts';
+import type { Provider } from '../../src/kit/extend.ts';
+import type { Verifier } from '../../src/ports.ts';
 
 /** Holds each record at this CNAME, unmarked. */
 export function standIn(hold: ReadonlyMap<Name, Name>): {

@@ -4,7 +4,8 @@
 import { readFileSync } from 'node:fs';
 import { stringify } from 'yaml';
 import { providerTypes } from '../../providers/index.ts';
-import { jsonSchema, type Parsed, parseConfig, printProblem } from '../../src/config.ts';
+import { type Parsed, parseConfig, printProblem } from '../../src/config/config.ts';
+import { jsonSchema } from '../../src/config/json-schema.ts';
 import { checkTypes, pathProblem } from '../../src/probes/index.ts';
 import { type Dice, mutateJson, mutateText, oddValue } from './dice.ts';
 import { demand, inTime, Reached, type Stand, target } from './harness.ts';

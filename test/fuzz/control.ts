@@ -12,7 +12,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { serveControl } from '../../src/serve/control.ts';
 import type { Served } from '../../src/serve/desk.ts';
 import { serveHttp } from '../../src/serve/http.ts';
-import { type StandIn, standIn } from '../desk.ts';
+import { type StandIn, standIn } from '../cli/desk.ts';
 import { type Dice, mutate, mutateJson, oddValue } from './dice.ts';
 import { b64, demand, ends, Reached, type Stand, target, unb64 } from './harness.ts';
 

@@ -13,17 +13,13 @@ import {
   encodeUpdate,
   sign,
   type TsigKey,
-} from '../../providers/dns-update.ts';
+} from '../../providers/kit/dns-update.ts';
 import { rfc2136 } from '../../providers/rfc2136.ts';
+import { markerName } from '../../src/core/marker.ts';
 import type { Change, Result } from '../../src/core/model.ts';
-import {
-  ask,
-  createResolver,
-  decode,
-  type Message,
-  markerName,
-  type Resource,
-} from '../../src/dns.ts';
+import { ask } from '../../src/dns/ask.ts';
+import { createResolver } from '../../src/dns/resolver.ts';
+import { decode, type Message, type Resource } from '../../src/dns/wire.ts';
 import { Dice, mutate } from './dice.ts';
 import { b64, demand, ends, inTime, Reached, type Stand, target, unb64 } from './harness.ts';
 

@@ -1,6 +1,6 @@
 // Runs one target: draws inputs from seeded dice, hands each to the real code, and holds what it
 // promises against what it did. An input that breaks a promise is kept as a file, which
-// test/fuzz.test.ts replays from then on. Slowness counts only when it shows three times over: the
+// test/fuzz/fuzz.test.ts replays from then on. Slowness counts only when it shows three times over: the
 // machine may be slow, the code may not.
 
 import { createHash } from 'node:crypto';

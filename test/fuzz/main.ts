@@ -3,7 +3,7 @@
 // input is kept in test/fuzz/found/, and the line that is printed runs the same inputs again.
 
 import { parseArgs } from 'node:util';
-import { parseDuration } from '../../src/schema.ts';
+import { parseDuration } from '../../src/kit/schema.ts';
 import { fuzz } from './harness.ts';
 import { targets } from './targets.ts';
 

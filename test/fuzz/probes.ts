@@ -5,7 +5,7 @@
 import { once } from 'node:events';
 import net, { type AddressInfo, type Socket } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
-import type { PathSpec, ProbeResult } from '../../src/ports.ts';
+import type { PathSpec, ProbeResult } from '../../src/kit/extend.ts';
 import { AnswerReader, Malformed } from '../../src/probes/answer.ts';
 import { readMetrics } from '../../src/probes/blackbox.ts';
 import { checkTypes, createProber } from '../../src/probes/index.ts';

@@ -14,11 +14,11 @@ import { cloudflare } from '../../providers/cloudflare.ts';
 import { powerdns } from '../../providers/powerdns.ts';
 import { route53 } from '../../providers/route53.ts';
 import type { Change, Result, Seen } from '../../src/core/model.ts';
-import { startAlidns } from '../../src/lab/alidns.ts';
-import { startCloudflare } from '../../src/lab/cloudflare.ts';
-import { startRoute53 } from '../../src/lab/route53.ts';
-import type { LabVendor } from '../../src/lab/vendor.ts';
-import type { Provider, ProviderType } from '../../src/ports.ts';
+import type { Provider, ProviderType } from '../../src/kit/extend.ts';
+import { startAlidns } from '../../src/lab/vendors/alidns.ts';
+import { startCloudflare } from '../../src/lab/vendors/cloudflare.ts';
+import { startRoute53 } from '../../src/lab/vendors/route53.ts';
+import type { LabVendor } from '../../src/lab/vendors/vendor.ts';
 import { type Dice, mutateJson, mutateText, mutateXml, oddValue } from './dice.ts';
 import { Broken, demand, ends, heldMib, Reached, Slow, type Stand, target } from './harness.ts';
 

@@ -1,6 +1,6 @@
 // The deliberate defects: for each rule of the design's section 3 (0: a promise of another section)
 // what breaking it looks like in the sources, and the scenario or test that must notice. Plain data;
-// test/mutants.ts puts one at a time into a copy. A row may need several edits where the rule is
+// test/mutants/mutants.ts puts one at a time into a copy. A row may need several edits where the rule is
 // guarded twice.
 
 export interface Mutant {
@@ -17,7 +17,12 @@ export interface Mutant {
   }[];
 }
 
-const clock = 'src/clock.ts';
+const cell = 'src/core/cell.ts';
+const switching = 'src/core/switch.ts';
+const judge = 'src/core/judge.ts';
+const adopt = 'src/core/adopt.ts';
+const arrange = 'src/core/arrange.ts';
+const clock = 'src/run/clock.ts';
 const controller = 'src/controller.ts';
 const decide = 'src/core/decide.ts';
 const detect = 'src/core/detect.ts';
@@ -51,7 +56,7 @@ export const mutants: readonly Mutant[] = [
     by: '31-retired',
     edits: [
       {
-        file: lane,
+        file: cell,
         find: 'if (!r.config.targets.some((t) => t.cname === cname)) return',
         replace: 'if (r.config.targets.length === 0) return',
       },
@@ -63,7 +68,7 @@ export const mutants: readonly Mutant[] = [
     by: '31-retired',
     edits: [
       {
-        file: steer,
+        file: switching,
         find: 'retired: !configured,',
         replace: 'retired: false,',
       },
@@ -247,7 +252,7 @@ export const mutants: readonly Mutant[] = [
     by: '41-claims',
     edits: [
       {
-        file: lane,
+        file: cell,
         find: 'if (cell.provider in r.doc.claims) {',
         replace: 'if (cell.provider in r.doc.claims && r.doc.epochMax > 99) {',
       },
@@ -390,7 +395,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a probe that waited too long for its turn speaks against the origin',
     rule: 6,
-    by: 'probes-tcp.test.ts',
+    by: 'probes/tcp.test.ts',
     edits: [
       {
         file: 'src/probes/index.ts',
@@ -466,7 +471,7 @@ export const mutants: readonly Mutant[] = [
     by: '48-suspect-path',
     edits: [
       {
-        file: watch,
+        file: judge,
         find: "return way.blind || way.suspect ? 'unknown' : cs.verdict;",
         replace: "return way.blind ? 'unknown' : cs.verdict;",
       },
@@ -537,7 +542,7 @@ export const mutants: readonly Mutant[] = [
     by: '45-edges-of-blindness',
     edits: [
       {
-        file: watch,
+        file: judge,
         find: "return way.blind || way.suspect ? 'unknown' : cs.verdict;",
         replace: "return way.suspect ? 'unknown' : cs.verdict;",
       },
@@ -555,7 +560,7 @@ export const mutants: readonly Mutant[] = [
     by: '49-needs',
     edits: [
       {
-        file: watch,
+        file: judge,
         find: 'if (config.advisory) return [];',
         replace: '',
       },
@@ -606,7 +611,7 @@ function laneWorks`,
     by: '28-unreadable',
     edits: [
       {
-        file: steer,
+        file: switching,
         find: "if (cell.reading === 'pending') reading = true;",
         replace: "if (cell.reading !== 'read') reading = true;",
       },
@@ -630,7 +635,7 @@ function laneWorks`,
     by: '05-start',
     edits: [
       {
-        file: steer,
+        file: switching,
         find: 'settlesAt: settlesAt > state.now ? settlesAt : null,',
         replace: 'settlesAt: null,',
       },
@@ -660,7 +665,7 @@ function laneWorks`,
         replace: '',
       },
       {
-        file: watch,
+        file: judge,
         find: `  if (health === 'unknown') origin.settleFromAt = state.now;
 `,
         replace: '',
@@ -748,7 +753,7 @@ function laneWorks`,
     by: '57-epoch-by-dns',
     edits: [
       {
-        file: lane,
+        file: cell,
         find: `    cell.fallback = true;
     askSoon(state, r, cell);`,
         replace: "    cell.reading = 'unreadable';",
@@ -761,7 +766,7 @@ function laneWorks`,
     by: '57-epoch-by-dns',
     edits: [
       {
-        file: lane,
+        file: cell,
         find: "if (p.kind === 'yield' || p.kind === 'rival') cell.ahead = p.marker;",
         replace: "if (p.kind === 'rival') cell.ahead = p.marker;",
       },
@@ -785,7 +790,7 @@ function laneWorks`,
     by: '03-patience',
     edits: [
       {
-        file: watch,
+        file: judge,
         find: "if (health === 'up') origin.downSinceAt = null;",
         replace: "if (health !== 'down') origin.downSinceAt = null;",
       },
@@ -870,7 +875,7 @@ function laneWorks`,
     by: '17-epochs',
     edits: [
       {
-        file: steer,
+        file: adopt,
         find: 'const pinned = m.pinned && (untilAt === null || untilAt > state.now);',
         replace: 'const pinned = false;',
       },
@@ -882,7 +887,7 @@ function laneWorks`,
     by: '52-restart',
     edits: [
       {
-        file: engine,
+        file: arrange,
         find: 'doc: { ...newDoc(), ...stored },',
         replace: 'doc: { ...newDoc(), ...stored, pin: null },',
       },
@@ -894,7 +899,7 @@ function laneWorks`,
     by: '11-budget',
     edits: [
       {
-        file: steer,
+        file: switching,
         find: 'switches: m.spends ? [...recent, state.now] : recent,',
         replace: 'switches: recent,',
       },
@@ -918,7 +923,7 @@ function laneWorks`,
     by: '52-restart',
     edits: [
       {
-        file: engine,
+        file: arrange,
         find: 'doc: { ...newDoc(), ...stored },',
         replace: 'doc: { ...newDoc(), ...stored, switches: [] },',
       },
@@ -930,12 +935,12 @@ function laneWorks`,
     by: '13-failback-budget',
     edits: [
       {
-        file: steer,
+        file: switching,
         find: '        : doc.switches.filter((at) => state.now - at < HOUR_MS),',
         replace: '        : doc.switches,',
       },
       {
-        file: steer,
+        file: switching,
         find: 'const recent = r.doc.switches.filter((at) => state.now - at < HOUR_MS);',
         replace: 'const recent = r.doc.switches;',
       },
@@ -1040,7 +1045,7 @@ function laneWorks`,
   {
     name: 'time goes back',
     rule: 12,
-    by: 'core.test.ts',
+    by: 'core/properties.test.ts',
     edits: [
       {
         file: engine,
@@ -1052,7 +1057,7 @@ function laneWorks`,
   {
     name: 'a clock behind the journal is believed',
     rule: 12,
-    by: 'core.test.ts',
+    by: 'core/properties.test.ts',
     edits: [
       {
         file: clock,
@@ -1247,7 +1252,7 @@ function laneWorks`,
     by: '17-epochs',
     edits: [
       {
-        file: lane,
+        file: cell,
         find: ' || r.doc.deposed !== null) {',
         replace: ') {',
       },
@@ -1277,7 +1282,7 @@ function laneWorks`,
     by: '17-epochs',
     edits: [
       {
-        file: steer,
+        file: adopt,
         find: `  if (ahead.kind === 'operator' || isOfGroup(state, ahead)) return`,
         replace: `  if (ahead.kind !== null) return`,
       },
@@ -1289,7 +1294,7 @@ function laneWorks`,
     by: '10-switch-and-pin',
     edits: [
       {
-        file: steer,
+        file: switching,
         find: '    epoch: r.doc.epochMax + 1,',
         replace: "    epoch: r.doc.epochMax + (m.kind === 'operator' ? 0 : 1),",
       },
@@ -1301,7 +1306,7 @@ function laneWorks`,
     by: '55-epoch-after-restart',
     edits: [
       {
-        file: engine,
+        file: arrange,
         find: 'doc: { ...newDoc(), ...stored },',
         replace: 'doc: { ...newDoc(), ...stored, epochMax: 0 },',
       },
@@ -1313,7 +1318,7 @@ function laneWorks`,
     by: '55-epoch-after-restart',
     edits: [
       {
-        file: engine,
+        file: arrange,
         find: 'doc: { ...newDoc(), ...stored },',
         replace: 'doc: { ...newDoc(), ...stored, deposed: null },',
       },
@@ -1417,7 +1422,7 @@ function laneWorks`,
     by: '56-later-switch',
     edits: [
       {
-        file: lane,
+        file: cell,
         find: 'cell.wrote = isInStep(r, cell);',
         replace: 'cell.wrote = true;',
       },
@@ -1429,7 +1434,7 @@ function laneWorks`,
     by: '01-outage',
     edits: [
       {
-        file: lane,
+        file: cell,
         find: "    if (cell.wrote) progress(state, r, cell, 'written', '', out);",
         replace: `    if (cell.wrote) progress(state, r, cell, 'written', '', out);
     cell.visibleAt = state.now;`,
@@ -1476,7 +1481,7 @@ function laneWorks`,
   {
     name: 'the state directory is not locked',
     rule: 18,
-    by: 'store.test.ts',
+    by: 'store/store.test.ts',
     edits: [
       {
         file: lock,
@@ -1503,7 +1508,7 @@ function laneWorks`,
     by: '32-repair',
     edits: [
       {
-        file: lane,
+        file: cell,
         find: '!mends || recent.length >= FIGHT_REPAIRS',
         replace: '!mends',
       },
@@ -1512,7 +1517,7 @@ function laneWorks`,
   {
     name: 'confirming has no budget',
     rule: 22,
-    by: 'core.test.ts',
+    by: 'core/properties.test.ts',
     edits: [
       {
         file: watch,
@@ -1563,23 +1568,23 @@ function laneWorks`,
     by: '22-observe',
     edits: [
       {
-        file: steer,
+        file: adopt,
         find: "const observed = r.config.mode === 'observe';",
         replace: 'const observed = false;',
       },
       {
-        file: lane,
+        file: cell,
         find: "cname === null || r.config.mode === 'observe' || r.doc",
         replace: 'cname === null || r.doc',
       },
       {
-        file: steer,
+        file: adopt,
         find: `  if (r.config.mode === 'observe') r.doc.endedAt = state.now;
   else startLanes`,
         replace: '  startLanes',
       },
       {
-        file: lane,
+        file: cell,
         find: `  if (r.config.mode === 'steer') converge(state, r, cell, true);
 }
 
@@ -1597,7 +1602,7 @@ function laneWorks`,
     by: '49-needs',
     edits: [
       {
-        file: watch,
+        file: judge,
         find: '  return state.needing.get(config.id) ?? [];',
         replace: '  return [];',
       },
@@ -1614,7 +1619,7 @@ function laneWorks`,
     by: '33-edit',
     edits: [
       {
-        file: lane,
+        file: cell,
         find: 'state.now - cell.odd.at >= CONFIRM_EDIT_MS',
         replace: 'state.now >= cell.odd.at',
       },
@@ -1632,7 +1637,7 @@ function laneWorks`,
     by: '33-edit',
     edits: [
       {
-        file: lane,
+        file: cell,
         find: 'lost !== null && lost.value === stands(seen)',
         replace: 'lost !== null && lost.value === null',
       },
@@ -1644,7 +1649,7 @@ function laneWorks`,
     by: '33-edit',
     edits: [
       {
-        file: steer,
+        file: adopt,
         find: `  if (state.origins.get(to)?.health !== 'up') return;
 `,
         replace: '',
@@ -1705,7 +1710,7 @@ function laneWorks`,
   {
     name: 'a deadline that is moved forward stays behind others',
     rule: 0,
-    by: 'core.test.ts',
+    by: 'core/properties.test.ts',
     edits: [
       {
         file: 'src/core/timers.ts',
@@ -1717,7 +1722,7 @@ function laneWorks`,
   {
     name: 'probes do not take turns',
     rule: 22,
-    by: 'probes-tcp.test.ts',
+    by: 'probes/tcp.test.ts',
     edits: [
       {
         file: 'src/probes/index.ts',
@@ -1744,13 +1749,13 @@ function laneWorks`,
     by: '22-observe',
     edits: [
       {
-        file: engine,
+        file: arrange,
         find: `  if (r.config.mode === 'observe' && config.mode === 'steer') r.doc = newDoc();
 `,
         replace: '',
       },
       {
-        file: engine,
+        file: arrange,
         find: `  if (r.doc.target !== null && r.doc.marker === null && config.mode === 'steer') r.doc = newDoc();
 `,
         replace: '',

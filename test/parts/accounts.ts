@@ -16,18 +16,18 @@ import {
   sign,
   typeCname,
   typeTxt,
-} from '../../providers/dns-update.ts';
+} from '../../providers/kit/dns-update.ts';
 import { powerdns } from '../../providers/powerdns.ts';
 import { rfc2136 } from '../../providers/rfc2136.ts';
 import { route53 } from '../../providers/route53.ts';
 import type { Name } from '../../src/core/model.ts';
-import { type Server as DnsServer, exchangeTcp } from '../../src/dns.ts';
-import { startAlidns } from '../../src/lab/alidns.ts';
-import { startCloudflare } from '../../src/lab/cloudflare.ts';
-import { startRoute53 } from '../../src/lab/route53.ts';
-import type { LabVendor, RecordExtra, VendorOptions } from '../../src/lab/vendor.ts';
-import type { Capabilities, Provider, ProviderType } from '../../src/ports.ts';
-import { parseHostPort } from '../../src/schema.ts';
+import { type Server as DnsServer, exchangeTcp } from '../../src/dns/ask.ts';
+import type { Capabilities, Provider, ProviderType } from '../../src/kit/extend.ts';
+import { parseHostPort } from '../../src/kit/schema.ts';
+import { startAlidns } from '../../src/lab/vendors/alidns.ts';
+import { startCloudflare } from '../../src/lab/vendors/cloudflare.ts';
+import { startRoute53 } from '../../src/lab/vendors/route53.ts';
+import type { LabVendor, RecordExtra, VendorOptions } from '../../src/lab/vendors/vendor.ts';
 import { type BindKey, newKey, startBind, withoutBind } from './bind.ts';
 import { startKnot, withoutKnot } from './knot.ts';
 import { powerdnsAbsent, startPowerdns } from './powerdns.ts';

@@ -11,7 +11,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { ask } from '../../src/dns.ts';
+import { ask } from '../../src/dns/ask.ts';
 
 /** The first of these that is installed. */
 export function installed(...paths: readonly string[]): string | undefined {

@@ -5,7 +5,7 @@
 
 import { once } from 'node:events';
 import { connect, createServer, type Server, type Socket } from 'node:net';
-import type { Server as DnsServer } from '../../src/dns.ts';
+import type { Server as DnsServer } from '../../src/dns/ask.ts';
 
 /**
  * `pass` lets it through and its reply back; `lost` cuts the connection before anything is

@@ -7,7 +7,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import net, { type AddressInfo, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { ProbeResult } from '../../src/ports.ts';
+import type { ProbeResult } from '../../src/kit/extend.ts';
 
 /** `pass ok`, `fail status`, … */
 export const words = (result: ProbeResult) => `${result.outcome} ${result.reason}`;

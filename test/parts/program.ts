@@ -9,8 +9,8 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { ask } from '../../src/dns.ts';
-import { parseHostPort } from '../../src/schema.ts';
+import { ask } from '../../src/dns/ask.ts';
+import { parseHostPort } from '../../src/kit/schema.ts';
 
 const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 export const main = join(root, 'dist', 'src', 'main.js');

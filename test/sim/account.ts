@@ -1,8 +1,8 @@
 // An account at a simulated vendor outside its world, for the conformance suite: real milliseconds,
 // and real DNS on loopback for what the vendor's servers give.
 
+import { MARKER_LABEL } from '../../src/core/marker.ts';
 import type { Name } from '../../src/core/model.ts';
-import { MARKER_LABEL } from '../../src/core/plan.ts';
 import { type Account, type Row, zone } from '../parts/accounts.ts';
 import { type Reply, rcode, startNameservers } from '../parts/nameserver.ts';
 import { Chance } from './chance.ts';

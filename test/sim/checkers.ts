@@ -2,6 +2,7 @@
 // They look at what vendors were sent and hold, at journals, at what probes said and at the truth
 // about origins and paths; never at the engine's state, and they call none of its predicates.
 
+import { parseMarker } from '../../src/core/marker.ts';
 import type {
   ChainAnswer,
   Change,
@@ -18,7 +19,6 @@ import type {
   Result,
   Seen,
 } from '../../src/core/model.ts';
-import { parseMarker } from '../../src/core/plan.ts';
 import type { Commit } from '../../src/ports.ts';
 import type { Timeline } from './clock.ts';
 import type { Plan } from './draw.ts';

@@ -143,7 +143,7 @@ export class Process {
     return this.#pausedUntil > this.timeline.now;
   }
 
-  /** A new life, with a clock that carries on from the store's last commit (src/clock.ts). */
+  /** A new life, with a clock that carries on from the store's last commit (src/run/clock.ts). */
   boot(lastAt: number): void {
     this.alive = true;
     this.life++;

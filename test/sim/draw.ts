@@ -3,7 +3,7 @@
 // only; builds and runs nothing.
 
 import type { CheckConfig, CoreConfig, Name } from '../../src/core/model.ts';
-import { coreConfig, webCheck } from '../world.ts';
+import { coreConfig, webCheck } from '../core/world.ts';
 import type { Chance } from './chance.ts';
 import { type FaultName, faultKinds } from './faults.ts';
 import { type Strength, strengths } from './vendors.ts';

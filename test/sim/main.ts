@@ -8,7 +8,7 @@
 
 import { appendFileSync, readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { parseDuration } from '../../src/schema.ts';
+import { parseDuration } from '../../src/kit/schema.ts';
 import { type Report, runSeed } from './world.ts';
 
 const list = new URL('seeds.txt', import.meta.url);

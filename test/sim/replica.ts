@@ -10,14 +10,8 @@ import type {
   Name,
   ServerAnswer,
 } from '../../src/core/model.ts';
-import type {
-  Coordinator,
-  Observer,
-  ProbeResult,
-  Prober,
-  Store,
-  Verifier,
-} from '../../src/ports.ts';
+import type { ProbeResult } from '../../src/kit/extend.ts';
+import type { Coordinator, Observer, Prober, Store, Verifier } from '../../src/ports.ts';
 import { type MemoryDisk, newMemoryDisk } from '../../src/store/memory.ts';
 import type { Chance } from './chance.ts';
 import type { Checkers } from './checkers.ts';

@@ -1,5 +1,5 @@
 // The store of a simulated node: a disk that survives the process, and every way in which a commit
-// can go wrong on it. It keeps the promises of the store's conformance suite (test/store.test.ts);
+// can go wrong on it. It keeps the promises of the store's conformance suite (test/store/store.test.ts);
 // what it does beyond them is asked for by the world through `StoreHooks`.
 
 import type { Commit, Store } from '../../src/ports.ts';

@@ -2,12 +2,12 @@
 // a change only if what was read still stands; `batch` deletes the marker that was read by its id,
 // so that a writer who is behind fails whole, blind to an edit of the CNAME alone; `weak` takes the
 // last writer's word: the account reads, writes CNAME and marker one after the other, and reads
-// again. They pass the providers' conformance suite (test/conformance.test.ts), and fail on demand.
+// again. They pass the providers' conformance suite (test/providers/conformance.test.ts), and fail on demand.
 // A request that has been sent is carried out even if its sender dies; only the reply is lost.
 
+import { markerName } from '../../src/core/marker.ts';
 import type { Change, Fault, Json, Name, Result, Seen } from '../../src/core/model.ts';
-import { markerName } from '../../src/core/plan.ts';
-import type { Capabilities, Provider, ZoneFacts } from '../../src/ports.ts';
+import type { Capabilities, Provider, ZoneFacts } from '../../src/kit/extend.ts';
 import type { Chance } from './chance.ts';
 
 export type Strength = 'transaction' | 'batch' | 'weak';

@@ -2,8 +2,8 @@
 // time, and then left in peace until everything has converged. Same seed, same world, same journal.
 
 import { createHash } from 'node:crypto';
+import { formatMarker } from '../../src/core/marker.ts';
 import type { Command, Name } from '../../src/core/model.ts';
-import { formatMarker } from '../../src/core/plan.ts';
 import { Chance } from './chance.ts';
 import { Checkers, type Violation } from './checkers.ts';
 import { type Process, Timeline } from './clock.ts';

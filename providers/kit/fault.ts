@@ -1,0 +1,359 @@
+// What every adapter over a vendor's SDK needs to turn one exchange into a value: a deadline that
+// holds even where the SDK's own does not, the rule which losses are `unavailable` (surely not
+// applied) and which `uncertain` (perhaps applied), Retry-After with a cap, and text that is safe
+// to show. It must never retry a write, never read an error's message to decide anything, and
+// never let a secret or a URL's query through.
+
+import pRetry from 'p-retry';
+import type { Fault, FaultKind, Result } from '../../src/core/model.ts';
+
+/** The longest a vendor may send us away for; Cloudflare's own block lasts five minutes. */
+export const retryAfterMaxMs = 300_000;
+
+/** Longest text of somebody else's that a fault may carry, in characters. */
+export const shownMax = 200;
+
+/** Short repeats of a read that failed on the way, all within the one call's time. */
+const readRetries = 2;
+
+export interface Exchange {
+  /** What is being done, for people: `ListResourceRecordSets of gslb.example.net.` */
+  readonly doing: string;
+  /** A write is sent once, whatever happens; a read may be repeated twice after a short pause. */
+  readonly write: boolean;
+  readonly signal: AbortSignal;
+  /** Limit of the whole exchange, repeats and body included, in milliseconds. */
+  readonly timeoutMs: number;
+  /** The vendor's own errors, by code or status; null leaves it to the network's. */
+  explain(error: unknown): Fault | null;
+}
+
+/**
+ * Makes one call to a vendor. Ends within the time limit or with the signal even when the SDK
+ * does not, and never rejects for what `call` throws. What comes back on success is whatever the
+ * SDK says: its shape is the caller's to check before it is believed.
+ */
+export async function exchange<T>(
+  options: Exchange,
+  call: (signal: AbortSignal) => Promise<T>,
+): Promise<Result<T>> {
+  const explain = (error: unknown): Fault =>
+    options.explain(error) ?? networkFault(error, options) ?? strangeFault(error, options);
+  const attempt = async (signal: AbortSignal): Promise<T> => {
+    try {
+      return await call(signal);
+    } catch (error) {
+      throw new Failed(signal.aborted ? null : explain(error));
+    }
+  };
+  let last: Fault | null = null;
+  const work = (signal: AbortSignal): Promise<T> =>
+    pRetry(() => attempt(signal), {
+      retries: options.write ? 0 : readRetries,
+      minTimeout: 50,
+      maxTimeout: 250,
+      randomize: true,
+      signal,
+      shouldRetry: ({ error }) => {
+        last = faultOf(error);
+        return last?.kind === 'unavailable';
+      },
+    });
+  try {
+    return { ok: true, value: await within(options.signal, options.timeoutMs, work) };
+  } catch (error) {
+    // Out of time between two repeats: why the first one failed says more than the clock.
+    return { ok: false, fault: faultOf(error) ?? last ?? explain(error) };
+  }
+}
+
+/** An SDK that is loaded in the background: its failure is a value, and the next use tries again. */
+export function loading<T>(
+  what: string,
+  load: () => Promise<T>,
+): (signal: AbortSignal, timeoutMs: number) => Promise<Result<T>> {
+  let pending: Promise<T> | null = null;
+  const start = (): Promise<T> => {
+    const started = load();
+    pending = started;
+    started.catch(() => {
+      if (pending === started) pending = null;
+    });
+    return started;
+  };
+  void start();
+  return async (signal, timeoutMs) => {
+    try {
+      return { ok: true, value: await within(signal, timeoutMs, () => pending ?? start()) };
+    } catch (error) {
+      const why = isStopped(error) ? 'is still being loaded' : `cannot be loaded (${word(error)})`;
+      return failed('unavailable', `${what} ${why}; nothing was sent`, {
+        cure: 'check that the installation is complete',
+      });
+    }
+  };
+}
+
+export function done<T>(value: T): Result<T> {
+  return { ok: true, value };
+}
+
+export function failed(
+  kind: FaultKind,
+  detail: string,
+  more: { readonly cure?: string; readonly retryAfterMs?: number | undefined } = {},
+): { readonly ok: false; readonly fault: Fault } {
+  return { ok: false, fault: fault(kind, detail, more) };
+}
+
+export function fault(
+  kind: FaultKind,
+  detail: string,
+  more: { readonly cure?: string; readonly retryAfterMs?: number | undefined } = {},
+): Fault {
+  return {
+    kind,
+    detail,
+    ...(more.cure === undefined ? {} : { cure: more.cure }),
+    ...(more.retryAfterMs === undefined ? {} : { retryAfterMs: more.retryAfterMs }),
+  };
+}
+
+/** An answer that arrived and cannot be believed: a write may nevertheless have been applied. */
+export function garbled(
+  doing: string,
+  write: boolean,
+  what: string,
+): { readonly ok: false; readonly fault: Fault } {
+  return failed(write ? 'uncertain' : 'unavailable', `${doing}: ${what}`, {
+    cure: 'something between here and the vendor may be answering in its place',
+  });
+}
+
+/**
+ * What an HTTP status alone says, where the vendor's own code says nothing better. A 5xx to a
+ * write is `uncertain`: a gateway that gave up waiting answers the same way.
+ */
+export function statusFault(
+  status: number,
+  options: { readonly doing: string; readonly write: boolean },
+  code: string,
+  retryAfterMs?: number,
+): Fault {
+  const detail = `${options.doing}: HTTP ${status}${code === '' ? '' : ` (${code})`}`;
+  if (status === 401 || status === 403) {
+    return fault('auth-suspect', detail, { cure: 'check the key and its permissions' });
+  }
+  if (status === 429) return fault('throttled', detail, { retryAfterMs });
+  if (status === 408) return fault('unavailable', detail);
+  if (status >= 500) {
+    return fault(options.write ? 'uncertain' : 'unavailable', detail, { retryAfterMs });
+  }
+  if (status >= 400) return fault('rejected', detail);
+  if (status >= 300) {
+    return fault('unavailable', `${detail}: a redirect is not followed`, {
+      cure: 'check the endpoint',
+    });
+  }
+  return garbled(options.doing, options.write, `HTTP ${status} with an answer nobody can read`)
+    .fault;
+}
+
+/**
+ * Loss of the connection, as Node and undici name it; null when the error speaks of no connection.
+ * `unavailable` only where the request surely never left: the name was not found, the connection
+ * or its TLS was never made. Everything later is `uncertain` for a write.
+ */
+export function networkFault(
+  error: unknown,
+  options: { readonly doing: string; readonly write: boolean },
+): Fault | null {
+  const causes = [...causesOf(error)];
+  const stopped = causes.find(isStopped);
+  if (stopped) return stoppedFault(stopped, options);
+  const lost = causes.find(isLost);
+  const unsent = causes.find(isUnsent);
+  if (lost) {
+    return fault(
+      options.write ? 'uncertain' : 'unavailable',
+      `${options.doing}: the connection was lost (${word(lost)})`,
+    );
+  }
+  if (!unsent) return null;
+  const tls = tlsCodes.test(codeOf(unsent));
+  return fault('unavailable', `${options.doing}: no connection (${word(unsent)})`, {
+    cure: tls
+      ? 'check the clock, the endpoint and who signed its certificate'
+      : 'check the network and the endpoint',
+  });
+}
+
+/**
+ * The Retry-After header in milliseconds, whole seconds or an HTTP date (RFC 9110, 10.2.3), at
+ * most `retryAfterMaxMs`; undefined when it is absent or nonsense.
+ */
+export function parseRetryAfter(
+  value: string | null | undefined,
+  nowWallMs: number,
+): number | undefined {
+  const text = value?.trim() ?? '';
+  if (/^\d{1,12}$/.test(text)) return Math.min(Number(text) * 1000, retryAfterMaxMs);
+  if (!/[a-z]/i.test(text)) return undefined;
+  const at = Date.parse(text);
+  if (Number.isNaN(at)) return undefined;
+  return Math.min(Math.max(at - nowWallMs, 0), retryAfterMaxMs);
+}
+
+/** Somebody else's text made fit to show: one line, clipped, no secret, no URL's query or user. */
+export function scrub(text: unknown, secrets: readonly string[]): string {
+  if (typeof text !== 'string') return '';
+  let clean = text.slice(0, 10 * shownMax);
+  for (const secret of secrets) {
+    if (secret.length < 4) continue;
+    for (const form of new Set([secret, encodeURIComponent(secret), btoaOf(secret)])) {
+      clean = clean.replaceAll(form, '***');
+    }
+  }
+  clean = clean
+    .replaceAll(/\b([a-z][a-z0-9+.-]*:\/\/)([^\s/@"'<>]*@)?([^\s?#"'<>]*)[?#]?[^\s"'<>]*/gi, '$1$3')
+    .replaceAll(/[\p{C}\s]+/gu, ' ')
+    .trim();
+  return clean.length > shownMax ? `${clean.slice(0, shownMax - 1)}…` : clean;
+}
+
+/** An unknown value as an object to look into; an empty one when it is none. */
+export function fieldsOf(value: unknown): Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
+}
+
+// ---------------------------------------------------------------- deadlines
+
+/** Ended by us: out of time, or told to stop. `sent` is false when the work had not begun. */
+class Stopped extends Error {
+  readonly why: 'timeout' | 'aborted';
+  readonly sent: boolean;
+  readonly afterMs: number;
+  constructor(why: 'timeout' | 'aborted', sent: boolean, afterMs: number) {
+    super(why);
+    this.why = why;
+    this.sent = sent;
+    this.afterMs = afterMs;
+  }
+}
+
+/** Carries a fault through p-retry, which knows only thrown errors. */
+class Failed extends Error {
+  readonly fault: Fault | null;
+  constructor(carried: Fault | null) {
+    super('failed');
+    this.fault = carried;
+  }
+}
+
+async function within<T>(
+  signal: AbortSignal,
+  timeoutMs: number,
+  work: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  if (signal.aborted) throw new Stopped('aborted', false, 0);
+  const controller = new AbortController();
+  let onAbort = (): void => {};
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const stopped = new Promise<never>((_, reject) => {
+    const stop = (why: 'timeout' | 'aborted'): void => {
+      const reason = new Stopped(why, true, timeoutMs);
+      // Rejected before the SDK hears of it, so that its own AbortError never comes first.
+      reject(reason);
+      controller.abort(reason);
+    };
+    onAbort = () => stop('aborted');
+    signal.addEventListener('abort', onAbort, { once: true });
+    timer = setTimeout(() => stop('timeout'), timeoutMs);
+  });
+  try {
+    return await Promise.race([stopped, work(controller.signal)]);
+  } finally {
+    clearTimeout(timer);
+    signal.removeEventListener('abort', onAbort);
+  }
+}
+
+function isStopped(error: unknown): error is Stopped {
+  return error instanceof Stopped;
+}
+
+function faultOf(error: unknown): Fault | null {
+  return error instanceof Failed ? error.fault : null;
+}
+
+function stoppedFault(
+  stopped: Stopped,
+  options: { readonly doing: string; readonly write: boolean },
+): Fault {
+  const kind = options.write && stopped.sent ? 'uncertain' : 'unavailable';
+  const why =
+    stopped.why === 'timeout' ? `no answer within ${stopped.afterMs} ms` : 'it was called off';
+  return fault(kind, `${options.doing}: ${why}`);
+}
+
+// ---------------------------------------------------------------- the network's words
+
+/** Codes of OpenSSL and Node for a certificate or handshake that was refused by us. */
+const tlsCodes =
+  /^(CERT_|ERR_TLS_|ERR_SSL_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|HOSTNAME_MISMATCH|INVALID_CA)/;
+
+const unsentCodes = /^(ECONNREFUSED|ENOTFOUND|EAI_|EADDRNOTAVAIL|UND_ERR_CONNECT_TIMEOUT)/;
+
+const lostCodes =
+  /^(ECONNRESET|ECONNABORTED|EPIPE|ETIMEDOUT|ESOCKETTIMEDOUT|EHOSTUNREACH|ENETUNREACH|ENETDOWN|UND_ERR_|HPE_|ERR_STREAM_|ERR_HTTP2_|ABORT_ERR)/;
+
+const lostNames = /^(AbortError|TimeoutError|RequestTimeoutError|ConnectTimeoutError)$/;
+
+function isUnsent(error: unknown): boolean {
+  const { syscall } = fieldsOf(error);
+  const dialling = syscall === 'connect' || syscall === 'getaddrinfo';
+  return dialling || unsentCodes.test(codeOf(error)) || tlsCodes.test(codeOf(error));
+}
+
+function isLost(error: unknown): boolean {
+  if (isUnsent(error)) return false;
+  return lostCodes.test(codeOf(error)) || lostNames.test(nameOf(error));
+}
+
+/** The error and what it says caused it, breadth first, bounded against rings. */
+function* causesOf(error: unknown): Generator<unknown> {
+  const queue: unknown[] = [error];
+  for (let i = 0; i < queue.length && i < 32; i++) {
+    const { cause, errors } = fieldsOf(queue[i]);
+    yield queue[i];
+    if (cause !== undefined) queue.push(cause);
+    if (Array.isArray(errors)) queue.push(...errors.slice(0, 8));
+  }
+}
+
+function strangeFault(
+  error: unknown,
+  options: { readonly doing: string; readonly write: boolean },
+): Fault {
+  return garbled(options.doing, options.write, `an answer nobody can read (${word(error)})`).fault;
+}
+
+function codeOf(error: unknown): string {
+  const { code } = fieldsOf(error);
+  return typeof code === 'string' ? code : '';
+}
+
+function nameOf(error: unknown): string {
+  const { name } = fieldsOf(error);
+  return typeof name === 'string' ? name : '';
+}
+
+/** An error's code or name, in the few characters such words are made of. */
+function word(error: unknown): string {
+  const text = codeOf(error) || nameOf(error) || 'unknown';
+  return text.replaceAll(/[^\w.-]/g, '').slice(0, 60);
+}
+
+function btoaOf(text: string): string {
+  return Buffer.from(text).toString('base64');
+}

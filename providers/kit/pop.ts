@@ -1,0 +1,209 @@
+// One call to an Alibaba Cloud API through @alicloud/pop-core, made safe: the SDK takes an HTTP 500
+// without a `Code` for a success, sends the words "undefined" and "null", gathers an answer of any
+// length, unfolds a compressed one without end, hands out objects that cannot be made a number or a
+// text, hears no signal, and puts the signed URL of a GET into its errors. It must never use GET,
+// never decide by a message, and never show one: that of SignatureDoesNotMatch quotes the signed
+// request, access key and all.
+
+import { type ClientRequest, Agent as HttpAgent, type IncomingMessage } from 'node:http';
+import { Agent as HttpsAgent } from 'node:https';
+import RPCClient from '@alicloud/pop-core';
+import type { Fault } from '../../src/core/model.ts';
+import { exchange, fault, fieldsOf, scrub, statusFault } from './fault.ts';
+
+export type Answer =
+  | { readonly ok: true; readonly value: Readonly<Record<string, unknown>> }
+  | { readonly ok: false; readonly code: string | null; readonly fault: Fault };
+
+export interface Asked {
+  readonly action: string;
+  readonly about: string;
+  readonly write: boolean;
+}
+
+type Client = RPCClient & { readonly verbose: boolean };
+
+/** pop-core's constructor takes a second argument that its types leave out. */
+const VerboseClient = RPCClient as unknown as new (
+  config: RPCClient.Config,
+  verbose: true,
+) => Client;
+
+/** Pause that LastOperationNotFinished wants before the domain takes its next change. */
+const busyMs = 500;
+
+/** Bytes of one answer; the largest page of records is about 50 KiB. */
+const answerMax = 1 << 20;
+
+/** An answer without the vendor's `Code`: pop-core calls it a success whatever its status. */
+class Unmarked extends Error {
+  readonly status: number;
+  constructor(status: number) {
+    super(`HTTP ${status}`);
+    this.status = status;
+  }
+}
+
+/** An account at one of the vendor's APIs. */
+export class PopApi {
+  readonly #client: Client;
+  readonly #agent: HttpAgent;
+  readonly #timeoutMs: number;
+  readonly #secrets: readonly string[];
+  #calls = 0;
+
+  constructor(options: {
+    /** The base URL, without a trailing slash. */
+    readonly base: string;
+    /** The version of the API, such as 2015-01-09. */
+    readonly version: string;
+    readonly accessKeyId: string;
+    readonly accessKeySecret: string;
+    /** Limit of one call, repeats of a read included, in milliseconds. */
+    readonly timeoutMs: number;
+  }) {
+    const { base, version, accessKeyId, accessKeySecret, timeoutMs } = options;
+    this.#timeoutMs = timeoutMs;
+    this.#secrets = [accessKeySecret, accessKeyId];
+    // An idle connection is let go soon: a reused one that the vendor has just closed would make
+    // a write uncertain for nothing.
+    const idle = { keepAlive: true, maxSockets: 8, maxFreeSockets: 4, timeout: 3000 };
+    this.#agent = base.startsWith('https:') ? new HttpsAgent(idle) : new HttpAgent(idle);
+    bound(this.#agent);
+    this.#client = new VerboseClient(
+      { endpoint: base, apiVersion: version, accessKeyId, accessKeySecret },
+      true,
+    );
+  }
+
+  /** Requests sent so far. */
+  get calls(): number {
+    return this.#calls;
+  }
+
+  close(): void {
+    this.#agent.destroy();
+  }
+
+  /** Asks once; a read may be repeated by `exchange`. Ends within the limit and never rejects. */
+  async call(
+    { action, about, write }: Asked,
+    params: Readonly<Record<string, string | number | null | undefined>>,
+    signal: AbortSignal,
+  ): Promise<Answer> {
+    const doing = `${action} of ${about}`;
+    let code: string | null = null;
+    const explain = (error: unknown): Fault | null => {
+      if (error instanceof Unmarked) return statusFault(error.status, { doing, write }, '');
+      const { data, entry } = fieldsOf(error);
+      const said = fieldsOf(data)['Code'];
+      if (said === undefined) return null;
+      code = shown(scrub(String(said), this.#secrets));
+      const status = Number(fieldsOf(fieldsOf(entry)['response'])['statusCode']);
+      return codeFault(code, status, doing, write);
+    };
+    const answer = await exchange(
+      { doing, write, signal, timeoutMs: this.#timeoutMs, explain },
+      (stop) => this.#send(action, params, stop),
+    );
+    return answer.ok ? answer : { ok: false, code, fault: answer.fault };
+  }
+
+  async #send(
+    action: string,
+    params: Readonly<Record<string, string | number | null | undefined>>,
+    signal: AbortSignal,
+  ): Promise<Readonly<Record<string, unknown>>> {
+    // pop-core would send the words "undefined" and "null".
+    const given = Object.entries(params).filter(([, v]) => v !== undefined && v !== null);
+    // POST: with GET the key and the signature would stand in the URL and in every error.
+    const options = {
+      method: 'POST',
+      timeout: this.#timeoutMs,
+      agent: this.#agent,
+      beforeRequest: (o: object) => ({ ...o, signal }),
+    };
+    this.#calls++;
+    const reply = await this.#client.request<unknown>(action, Object.fromEntries(given), options);
+    const [body, entry] = reply as [unknown, unknown];
+    const status = Number(fieldsOf(fieldsOf(entry)['response'])['statusCode']);
+    const value = fieldsOf(plain(body));
+    if (status !== 200 || typeof value['RequestId'] !== 'string') throw new Unmarked(status);
+    return value;
+  }
+}
+
+/** The SDK's objects have no prototype, so that `Number` and `String` of one throw. */
+function plain(body: unknown): unknown {
+  return JSON.parse(JSON.stringify(body) ?? 'null');
+}
+
+/**
+ * Cuts off an answer that grows past `answerMax`: httpx, below pop-core, gathers without end. A
+ * compressed answer was never asked for, and would grow after it was counted: it is not unfolded.
+ */
+function bound(agent: HttpAgent): void {
+  const open = agent as unknown as { addRequest(request: ClientRequest, ...more: unknown[]): void };
+  const add = open.addRequest.bind(agent);
+  open.addRequest = (request, ...more) => {
+    request.once('response', (response: IncomingMessage) => {
+      delete response.headers['content-encoding'];
+      let bytes = 0;
+      // Counting starts when the reader's own listening does, so that it misses nothing.
+      response.once('resume', () => {
+        response.on('data', (chunk: Buffer) => {
+          bytes += chunk.length;
+          if (bytes > answerMax) response.destroy(new Error('the answer is too long'));
+        });
+      });
+    });
+    add(request, ...more);
+  };
+}
+
+/** Whether a code says that the account does not hold the domain. */
+export function isNoDomain(code: string | null): boolean {
+  return code !== null && /^(InvalidDomainName|IncorrectDomainUser$|DomainNotExist)/.test(code);
+}
+
+/** The vendor's codes, from the API reference and users' reports (2026-11). */
+function codeFault(code: string, status: number, doing: string, write: boolean): Fault {
+  const detail = `${doing}: the vendor answers ${code}`;
+  if (/^InvalidTimeStamp/.test(code)) {
+    return fault('auth-suspect', detail, { cure: "check this machine's clock" });
+  }
+  if (authCodes.test(code)) {
+    return fault('auth-suspect', detail, {
+      cure: 'check the access key and its RAM policy; valid keys are refused in an outage, too',
+    });
+  }
+  if (code === 'LastOperationNotFinished') {
+    return fault('throttled', detail, { retryAfterMs: busyMs });
+  }
+  if (/^Throttling/.test(code)) return fault('throttled', detail);
+  if (/^DomainRecord(Conflict|NotBelongToUser|NotExist|Duplicate)/.test(code)) {
+    return fault('conflict', detail);
+  }
+  if (code === 'ServiceUnavailable') return fault('unavailable', detail);
+  if (/^(InternalError|UnKnownError)/i.test(code)) {
+    return fault(write ? 'uncertain' : 'unavailable', detail);
+  }
+  if (/TTL/i.test(code)) {
+    return fault('rejected', detail, { cure: "raise the record's ttl at this provider" });
+  }
+  if (/^(DomainRecordLocked|DomainForbidden|RecordForbidden|QuotaExceeded)/.test(code)) {
+    return fault('rejected', detail, { cure: 'lift the block or the quota at the vendor' });
+  }
+  if (isNoDomain(code)) {
+    return fault('rejected', detail, { cure: 'check `zone` and whose access key it is' });
+  }
+  return status >= 400 ? statusFault(status, { doing, write }, code) : fault('rejected', detail);
+}
+
+const authCodes =
+  /^(\w*AccessKey|Signature|IncompleteSignature|InvalidSecurityToken|Forbidden(\.|$)|NoPermission)/;
+
+/** Somebody else's word, fit to show. */
+export function shown(word: string): string {
+  return word.replaceAll(/[^\w.:-]/g, '?').slice(0, 80);
+}

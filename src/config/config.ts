@@ -1,0 +1,1055 @@
+// Text to configuration, or every error at once with its line (design, section 7). Pure: it looks
+// nothing up, reads no file and no secret; the tables of providers and checks are given. What it
+// lets through, everything behind it may rely on: every name refers to something that exists, every
+// duration is in bounds, every DNS name is lower-case with its trailing dot. What is lawful but
+// unwise is a warning. It must never let a secret through that is written out, nor quote one.
+
+import { z } from 'zod';
+import type {
+  CheckConfig,
+  CheckId,
+  CloudConfig,
+  CoreConfig,
+  Detector,
+  LaneConfig,
+  Name,
+  OriginConfig,
+  PathConfig,
+  RecordConfig,
+  TargetConfig,
+} from '../core/model.ts';
+import type { CheckType, PathSpec, ProviderType } from '../kit/extend.ts';
+import { dnsName, type HostPort, parseHostPort, printDuration } from '../kit/schema.ts';
+import { cadenceFields, fields, namePattern, nameRule, yearMs } from './fields.ts';
+import {
+  closest,
+  listOf,
+  type MapTree,
+  type Path,
+  type Problem,
+  plainOf,
+  type Read,
+  readFields,
+  readPlain,
+  readSource,
+  readValue,
+  type Source,
+  show,
+  type Tree,
+} from './text.ts';
+import { type Ballot, ballotsOf, groupPaths, neededOf, seatsOf, type Tie } from './votes.ts';
+
+export { type Problem, printProblem } from './text.ts';
+
+export interface Config {
+  readonly core: CoreConfig;
+  readonly providers: Readonly<Record<string, ProviderConfig>>;
+  readonly probes: Readonly<Record<CheckId, ProbeConfig>>;
+  readonly paths: Readonly<Record<string, PathSpec>>;
+  readonly dns: {
+    readonly port: number;
+    /** Addresses of root servers; null: the public ones. */
+    readonly roots: readonly string[] | null;
+    /** Resolvers for the names of authoritative servers; null: the system's. */
+    readonly resolvers: readonly string[] | null;
+    readonly timeoutMs: number;
+  };
+  readonly stateDir: string;
+  /** Unix socket for operators. */
+  readonly socket: string;
+  /** Metrics, health and status over HTTP; null: off. */
+  readonly listen: HostPort | null;
+  /** How long a gate holds the last decision while it cannot be known to be right. */
+  readonly gateHoldMs: number;
+  readonly notify: { readonly command: readonly string[]; readonly timeoutMs: number } | null;
+  readonly log: {
+    readonly format: 'json' | 'text' | 'auto';
+    readonly level: 'debug' | 'info' | 'warn' | 'error';
+  };
+}
+
+export interface ProviderConfig {
+  readonly type: string;
+  /** As the row's own schema has read them. */
+  readonly settings: unknown;
+  /** Its authoritative servers where they cannot be found out, `HOST` or `HOST:PORT`. */
+  readonly nameservers: readonly string[] | null;
+  readonly callTimeoutMs: number;
+}
+
+export interface ProbeConfig {
+  /** A key of the table of checks. */
+  readonly kind: string;
+  readonly settings: unknown;
+  readonly timeoutMs: number;
+}
+
+/** What may stand in a configuration as the `type` of a provider and the kind of a check. */
+export interface Tables {
+  // biome-ignore lint/suspicious/noExplicitAny: each row has settings of its own.
+  readonly providers: Readonly<Record<string, ProviderType<any>>>;
+  // biome-ignore lint/suspicious/noExplicitAny: each row has settings of its own.
+  readonly checks: Readonly<Record<string, CheckType<any>>>;
+  /** Why a check of a kind cannot be asked by a path, with the cure; null when it can. */
+  readonly pathProblem?: (kind: string, path: PathSpec, settings?: unknown) => string | null;
+}
+
+export type Parsed =
+  | { readonly ok: true; readonly config: Config; readonly warnings: readonly Problem[] }
+  | { readonly ok: false; readonly problems: readonly Problem[] };
+
+/**
+ * Reads a configuration (YAML 1.2, at most 1 MiB); `file` is the name to print. Never throws:
+ * either a configuration and its warnings, or every problem, by line, at most 200 and a count.
+ */
+export function parseConfig(text: string, file: string, tables: Tables): Parsed {
+  const source = readSource(text, file);
+  const config = source.root === null ? null : readConfig({ source, tables }, source.root);
+  const problems = source.problems();
+  if (problems.length > 0 || config === null) return { ok: false, problems };
+  return { ok: true, config, warnings: source.warnings() };
+}
+
+// ---------------------------------------------------------------- the notation
+
+const defaults = {
+  intervalMs: 5000,
+  timeoutMs: 2000,
+  confirmMs: 500,
+  fall: 3,
+  rise: 2,
+  patienceMs: 10_000,
+  failback: { kind: 'manual' },
+  switchesPerHour: 3,
+  drift: 'report',
+} as const;
+
+const DEFAULT_DETECTOR: Detector['kind'] = 'sequential';
+/** One false switch of a record in ten years. */
+const DEFAULT_FALSE_SWITCH_EVERY_MS = 10 * yearMs;
+
+type Policy = Read<typeof fields.policy>;
+
+/** Longest path that a Unix socket's address holds (unix(7), Linux: 108 bytes with the zero). */
+const socketBytesMax = 107;
+
+/** A record's name and its marker's, `_detour.<name>`, both fit into 253 characters. */
+const recordNameMax = 253 - '_detour.'.length;
+
+/** Above this TTL in seconds a warning says what it costs. */
+const ttlWarned = 300;
+
+// ---------------------------------------------------------------- reading
+
+interface Context {
+  readonly source: Source;
+  readonly tables: Tables;
+}
+
+const nested = ['providers', 'paths', 'clouds', 'origins', 'records'];
+export const groups = ['policy', 'dns', 'notify', 'log'];
+
+/** The whole; what is wrong has been noted, and then the result is of no use. */
+function readConfig(context: Context, root: Tree): Config | null {
+  const { source } = context;
+  const top = readFields(source, [], root, fields.top, [...nested, ...groups]);
+  if (root.kind !== 'map') return null;
+  const group = (key: string) => root.entries.get(key)?.tree ?? emptyMap;
+  const policyTree = group('policy');
+  const policy = readFields(source, ['policy'], policyTree, fields.policy, [
+    'confirmBudget',
+    'references',
+  ]);
+  checkCadence(context, ['policy'], policyTree, policy, {});
+  const detector = detectorOf(context, policy);
+  const budget =
+    (policyTree.kind === 'map' && policyTree.entries.get('confirmBudget')?.tree) || emptyMap;
+  const confirm = readFields(source, ['policy', 'confirmBudget'], budget, fields.confirmBudget);
+  const dns = readFields(source, ['dns'], group('dns'), fields.dns);
+  const log = readFields(source, ['log'], group('log'), fields.log);
+  const notify = root.entries.has('notify')
+    ? readFields(source, ['notify'], group('notify'), fields.notify)
+    : null;
+
+  const parts: Parts = { checks: {}, probes: {} };
+  const paths = readPaths(context, root);
+  const places = readReferences(context, root, policy, paths, parts);
+  const { providers, lanes } = readProviders(context, root);
+  const clouds = readClouds(context, root, policy, paths, parts);
+  const origins = readOrigins(context, root, policy, clouds, paths, parts);
+  checkCloudsOfPaths(context, paths, clouds, origins);
+  const records = readRecords(context, root, policy, origins, providers);
+  warnOfIdleParts(context, records, origins, providers);
+
+  const { cluster, stateDir = '/', listen } = top;
+  const socket = top.socket ?? `${stateDir.replace(/\/+$/, '')}/control.sock`;
+  if (Buffer.byteLength(socket) > socketBytesMax) {
+    const message = `${show(socket)} is longer than the ${socketBytesMax} bytes a socket may have`;
+    source.problem(['socket'], `${message}: give a shorter one`);
+  }
+  const core: CoreConfig = {
+    cluster: cluster ?? '',
+    paths: places,
+    clouds: cloudsOf(clouds, origins),
+    detector,
+    checks: parts.checks,
+    origins: Object.fromEntries([...origins].map(([name, { config }]) => [name, config])),
+    records: Object.fromEntries(records),
+    lanes,
+    confirm: { burst: confirm.burst ?? 0, perSecond: confirm.perSecond ?? 0 },
+  };
+  checkQuorums(context, core, origins, policy);
+  return {
+    core,
+    providers: Object.fromEntries(providers),
+    probes: parts.probes,
+    paths: Object.fromEntries(paths.map((path) => [path.spec.name, path.spec])),
+    dns: {
+      port: dns.port ?? 0,
+      roots: dns.roots ?? null,
+      resolvers: dns.resolvers ?? null,
+      timeoutMs: dns.timeout ?? 0,
+    },
+    stateDir,
+    socket,
+    listen: listen === undefined || listen === 'off' ? null : parseHostPort(listen, null),
+    gateHoldMs: top.gateHold ?? 0,
+    notify: notify && { command: notify.command ?? [], timeoutMs: notify.timeout ?? 0 },
+    log: { format: log.format ?? 'auto', level: log.level ?? 'info' },
+  };
+}
+
+const emptyMap: MapTree = { kind: 'map', entries: new Map(), offset: 0, size: 1, depth: 0 };
+
+/** The named entries of a map, those with a lawful name; notes what is missing or no map. */
+function entriesOf(
+  { source }: Context,
+  path: Path,
+  parent: Tree | undefined,
+  what: string,
+  nameOf: (key: string) => string | null = plainName,
+): [name: string, tree: Tree, path: Path][] {
+  const key = path.at(-1)!;
+  const tree = parent?.kind === 'map' ? parent.entries.get(String(key))?.tree : undefined;
+  if (tree === undefined) {
+    source.problem(path, `is missing; expected a map of at least one ${what} by its name`, 'key');
+    return [];
+  }
+  if (tree.kind !== 'map' || tree.entries.size === 0) {
+    const got = tree.kind === 'map' ? 'an empty one' : show(plainOf(tree));
+    source.problem(path, `expected a map of at least one ${what} by its name, got ${got}`);
+    return [];
+  }
+  const entries: [string, Tree, Path][] = [];
+  for (const [word, entry] of tree.entries) {
+    const name = nameOf(word);
+    if (name !== null) entries.push([name, entry.tree, [...path, word]]);
+    else source.problem([...path, word], `expected ${nameRule} as the name`, 'key');
+  }
+  return entries;
+}
+
+function plainName(key: string): string | null {
+  return namePattern.test(key) ? key : null;
+}
+
+// ---------------------------------------------------------------- paths and their reference points
+
+interface ReadPath {
+  readonly spec: PathSpec;
+  readonly given: Read<typeof fields.path>;
+  readonly tree: MapTree;
+  readonly at: Path;
+}
+
+/** What checks of all kinds come to. */
+interface Parts {
+  readonly checks: Record<CheckId, CheckConfig>;
+  readonly probes: Record<CheckId, ProbeConfig>;
+}
+
+function readPaths(context: Context, root: MapTree): readonly ReadPath[] {
+  if (!root.entries.has('paths')) {
+    const spec = { name: 'direct', kind: 'direct', localAddress: null, resolver: null } as const;
+    return [{ spec, given: {}, tree: emptyMap, at: [] }];
+  }
+  return entriesOf(context, ['paths'], root, 'path').map(([name, below, at]) => {
+    // Written as `office:` with nothing behind it.
+    const isEmpty = below.kind === 'scalar' && below.value === null;
+    const tree = isEmpty ? emptyMap : below;
+    const others = [...Object.keys(fields.exit), 'references'];
+    const given = readFields(context.source, at, tree, fields.path, others);
+    const map = tree.kind === 'map' ? tree : emptyMap;
+    return { spec: readExit(context, at, map, name, given), given, tree: map, at };
+  });
+}
+
+/** How a path leaves: by this machine's own route, from an address, by a proxy, or not at all. */
+function readExit(
+  { source }: Context,
+  at: Path,
+  tree: MapTree,
+  name: string,
+  place: Read<typeof fields.path>,
+): PathSpec {
+  const given = pick(tree, Object.keys(fields.exit));
+  // Read as a whole, because below a setting even a key may be a secret in the wrong place.
+  const exit = readPlain(source, at, plainOf(given), z.strictObject(fields.exit), 'kind', []);
+  const { proxy, blackbox, credentials } = exit ?? {};
+  const ways = ['localAddress', 'proxy', 'blackbox'].filter((key) => tree.entries.has(key));
+  if (ways.length > 1) {
+    const message = `${listOf(ways)} are different ways out: keep one of them`;
+    source.problem([...at, ways[1]!], message, 'key');
+  }
+  const belongs = (key: string, to: string) => {
+    if (!tree.entries.has(key) || tree.entries.has(to)) return;
+    source.problem([...at, key], `belongs to a ${to}: add ${to} or leave it out`, 'key');
+  };
+  belongs('credentials', 'proxy');
+  belongs('module', 'blackbox');
+  if (tree.entries.has('blackbox') && tree.entries.has('resolver')) {
+    const message = 'a blackbox_exporter resolves names by itself: leave it out';
+    source.problem([...at, 'resolver'], message, 'key');
+  }
+  const { localAddress = null, module = 'http_2xx' } = place;
+  const resolver = blackbox === undefined ? (place.resolver ?? null) : null;
+  if (proxy !== undefined) return { name, resolver, ...proxy, credentials: credentials ?? null };
+  if (blackbox === undefined) return { name, resolver, kind: 'direct', localAddress };
+  const { hostname, protocol } = new URL(blackbox);
+  if (protocol === 'http:' && !/^127\.|^\[::1\]$|^localhost$/.test(hostname)) {
+    const message = 'what it saw comes back in the clear, where anybody on the way may forge it';
+    source.warning([...at, 'blackbox'], `${message}: use https`);
+  }
+  return { name, resolver, kind: 'blackbox', url: blackbox, module };
+}
+
+/** What a path may share with others; the same way out is shared, too, whatever is said of it. */
+function domainsOf({ spec, given }: ReadPath): [domain: string, value: string][] {
+  const said = Object.entries({
+    site: given.site,
+    uplink: given.uplink,
+    cloud: given.cloud,
+    ...given.labels,
+  }).flatMap(([key, value]): [string, string][] => (value === undefined ? [] : [[key, value]]));
+  const exit = spec.kind === 'direct' ? (spec.localAddress ?? '') : spec.url;
+  return [...said, [`exit ${spec.kind}`, exit]];
+}
+
+/** `a and b share site office`; the ways out are not quoted. */
+function printTie({ paths: [first, second], domain, value }: Tie): string {
+  const ways: Readonly<Record<string, string>> = {
+    'exit direct': value === '' ? "this machine's own route" : `the address ${value}`,
+    'exit proxy': 'the same proxy',
+    'exit socks5': 'the same proxy',
+    'exit blackbox': 'the same blackbox_exporter',
+  };
+  const way = rowOf(ways, domain);
+  const and = `${first} and ${second}`;
+  const plain = /^[\w .:-]+$/.test(value) ? value : show(value);
+  return way === undefined ? `${and} share ${domain} ${plain}` : `${and} leave by ${way}`;
+}
+
+/**
+ * Groups the paths, and reads their reference points: a path's own, or else those of the policy.
+ * With none at all nothing else is contacted: the origins of other clouds serve as such.
+ */
+function readReferences(
+  context: Context,
+  root: MapTree,
+  policy: Policy,
+  paths: readonly ReadPath[],
+  parts: Parts,
+): Record<string, PathConfig> {
+  const { groupOf, ties } = groupPaths(
+    paths.map((path) => ({ name: path.spec.name, domains: domainsOf(path) })),
+  );
+  warnOfGroups(context, root, paths, groupOf, ties);
+  const specs = paths.map((path) => path.spec);
+  const policyTree = root.entries.get('policy')?.tree;
+  const common = readPoints(context, ['policy'], policyTree, policy, specs) ?? [];
+  const places: Record<string, PathConfig> = {};
+  for (const { spec, given, tree, at } of paths) {
+    const own = readPoints(context, at, tree, policy, spec);
+    const references: CheckId[] = [];
+    for (const { name, by, cadence, probe } of own ?? common) {
+      if (!by.includes(spec)) continue;
+      const id = `@${spec.name}:${name}`;
+      references.push(id);
+      parts.checks[id] = {
+        ...{ id, role: 'reference', origin: null, cloud: null, plane: null, region: null },
+        ...{ paths: [spec.name], advisory: false, ...cadence },
+      };
+      parts.probes[id] = probe;
+    }
+    const group = groupOf.get(spec.name)!;
+    places[spec.name] = { name: spec.name, group, cloud: given.cloud ?? null, references };
+  }
+  return places;
+}
+
+/** The reference points that stand at a place, for one path or for all; null: none stand there. */
+function readPoints(
+  context: Context,
+  at: Path,
+  parent: Tree | undefined,
+  policy: Policy,
+  paths: PathSpec | readonly PathSpec[],
+) {
+  const tree = parent?.kind === 'map' ? parent.entries.get('references')?.tree : undefined;
+  if (tree === undefined) return null;
+  const isNamed = !Array.isArray(paths);
+  // `references: {}` at a path says that those of the policy are not for it.
+  if (isNamed && tree.kind === 'map' && tree.entries.size === 0) return [];
+  const where = [...at, 'references'];
+  const entries = entriesOf(context, where, parent, 'reference point');
+  if (entries.length === 1) {
+    const message = 'one reference point alone: while it is down, the path counts as blind';
+    context.source.warning(where, `${message}; name a second one`);
+  }
+  return entries.map(([name, below, here]) => {
+    const { cadence, probe } = readCheck(context, here, below, policy, []);
+    const by = fitting(context, here, probe, [paths].flat(), isNamed);
+    return { name, by, cadence, probe };
+  });
+}
+
+/** Says which paths are one vote, and whether that is the only one. */
+function warnOfGroups(
+  { source }: Context,
+  root: MapTree,
+  paths: readonly ReadPath[],
+  groupOf: ReadonlyMap<string, string>,
+  ties: readonly Tie[],
+): void {
+  const groups = new Map<string, Tie[]>();
+  for (const tie of ties) {
+    const group = groupOf.get(tie.paths[0])!;
+    groups.set(group, [...(groups.get(group) ?? []), tie]);
+  }
+  for (const [group, joined] of groups) {
+    const members = paths.filter((p) => groupOf.get(p.spec.name) === group);
+    const why = listOf(joined.map(printTie));
+    source.warning(members[1]!.at, `${why}: they are one group, ${shorten(group)}, and one vote`);
+  }
+  if (new Set(groupOf.values()).size !== 1) return;
+  const alone = paths.length === 1 ? 'one path' : 'one group of paths';
+  const message = `${alone} alone decides; a second, independent one would have to agree`;
+  source.warning(root.entries.has('paths') ? ['paths'] : [], message);
+}
+
+function shorten(text: string): string {
+  return text.length <= 80 ? text : `${text.slice(0, 77)}...`;
+}
+
+// ---------------------------------------------------------------- clouds
+
+interface ReadClouds {
+  /** Those that stand under `clouds`; null when the origins alone name them. */
+  readonly declared: ReadonlyMap<string, CloudConfig> | null;
+}
+
+function readClouds(
+  context: Context,
+  root: MapTree,
+  policy: Policy,
+  paths: readonly ReadPath[],
+  parts: Parts,
+): ReadClouds {
+  const { source } = context;
+  if (!root.entries.has('clouds')) return { declared: null };
+  const declared = new Map<string, CloudConfig>();
+  for (const [cloud, tree, path] of entriesOf(context, ['clouds'], root, 'cloud')) {
+    const checks: CheckId[] = [];
+    declared.set(cloud, { name: cloud, checks });
+    const isEmpty = plainOf(tree) === null || (tree.kind === 'map' && tree.entries.size === 0);
+    if (isEmpty) continue;
+    readFields(source, path, tree, {}, ['checks']);
+    if (tree.kind !== 'map' || !tree.entries.has('checks')) continue;
+    for (const [word, below, at] of entriesOf(context, [...path, 'checks'], tree, 'check')) {
+      const id = `${cloud}:${word}`;
+      const keys = Object.keys(fields.service);
+      const { cadence, probe } = readCheck(context, at, below, policy, keys);
+      const given = readFields(source, at, pick(below, keys), fields.service);
+      const named = namedPaths(context, [...at, 'paths'], given.paths, paths);
+      const by = fitting(context, at, probe, named, given.paths !== undefined);
+      checks.push(id);
+      parts.checks[id] = {
+        ...{ id, role: 'service', origin: null, cloud, plane: given.plane ?? 'resource' },
+        ...{ region: given.region ?? null, paths: by.map((p) => p.name), advisory: false },
+        ...cadence,
+      };
+      parts.probes[id] = probe;
+    }
+  }
+  return { declared };
+}
+
+/** Every cloud there is: those with an entry of their own, and those that origins name. */
+function cloudsOf(
+  { declared }: ReadClouds,
+  origins: ReadonlyMap<string, ReadOrigin>,
+): Record<string, CloudConfig> {
+  const clouds = new Map(declared ?? []);
+  for (const { config } of origins.values()) {
+    const name = config.cloud;
+    if (!clouds.has(name)) clouds.set(name, { name, checks: [] });
+  }
+  return Object.fromEntries(clouds);
+}
+
+/** A cloud that nobody has named is taken for a new one, unless it looks like one that is known. */
+function checkCloud({ source }: Context, at: Path, cloud: string, known: readonly string[]): void {
+  if (cloud === '' || known.includes(cloud) || closest(cloud, known) === null) return;
+  const cure = `if it is another one, name it under clouds as well: ${cloud}: {}`;
+  source.problem(at, `${notAmong('cloud', cloud, known)}; ${cure}`);
+}
+
+function checkCloudsOfPaths(
+  context: Context,
+  paths: readonly ReadPath[],
+  clouds: ReadClouds,
+  origins: ReadonlyMap<string, ReadOrigin>,
+): void {
+  const known = Object.keys(cloudsOf(clouds, origins));
+  for (const { given, at } of paths)
+    checkCloud(context, [...at, 'cloud'], given.cloud ?? '', known);
+}
+
+// ---------------------------------------------------------------- providers
+
+interface ReadProviders {
+  readonly providers: ReadonlyMap<string, ProviderConfig>;
+  readonly lanes: Record<string, LaneConfig>;
+}
+
+function readProviders(context: Context, root: MapTree): ReadProviders {
+  const providers = new Map<string, ProviderConfig>();
+  const lanes: Record<string, LaneConfig> = {};
+  for (const [name, tree, path] of entriesOf(context, ['providers'], root, 'provider')) {
+    const read = readProvider(context, path, tree);
+    providers.set(name, read);
+    const row = rowOf(context.tables.providers, read.type);
+    if (row === undefined) continue;
+    const { readMax, writeMax, callsMax, quota } = row.capabilities;
+    const { type, callTimeoutMs } = read;
+    lanes[name] = { provider: name, type, readMax, writeMax, callTimeoutMs, callsMax, quota };
+  }
+  return { providers, lanes };
+}
+
+/** One provider. Its values are never quoted: any of them may be a secret in the wrong place. */
+function readProvider({ source, tables }: Context, path: Path, tree: Tree): ProviderConfig {
+  const known = Object.keys(tables.providers);
+  if (tree.kind !== 'map') {
+    source.problem(path, 'expected a map with type and the settings of that type');
+    return { type: '', settings: null, nameservers: null, callTimeoutMs: 0 };
+  }
+  const common = new Set(['type', ...Object.keys(fields.provider)]);
+  const own = { ...tree, entries: new Map([...tree.entries].filter(([key]) => !common.has(key))) };
+  const shared = {
+    ...tree,
+    entries: new Map([...tree.entries].filter(([k]) => Object.hasOwn(fields.provider, k))),
+  };
+  const { nameservers, timeout } = readFields(source, path, shared, fields.provider);
+  const type = plainOf(tree.entries.get('type')?.tree);
+  const row = typeof type === 'string' ? rowOf(tables.providers, type) : undefined;
+  let settings: unknown = null;
+  if (row !== undefined) {
+    settings = readPlain(source, path, plainOf(own), row.settings, 'kind', [...common]);
+  } else if (type === undefined) {
+    source.problem([...path, 'type'], `is missing; expected ${listOf(known, 'or')}`);
+  } else {
+    source.problem([...path, 'type'], notAmong('type of provider', type, known));
+  }
+  return {
+    type: row === undefined ? '' : String(type),
+    settings,
+    nameservers: nameservers ?? null,
+    callTimeoutMs: timeout ?? 0,
+  };
+}
+
+export function rowOf<T>(table: Readonly<Record<string, T>>, key: string): T | undefined {
+  return Object.hasOwn(table, key) ? table[key] : undefined;
+}
+
+/** `there is no origin "tokio"; did you mean tokyo? (there is hangzhou and tokyo)` */
+function notAmong(what: string, value: unknown, known: readonly string[]): string {
+  const close = typeof value === 'string' ? closest(value, known) : null;
+  const hint = close === null ? '' : `; did you mean ${close}?`;
+  const choice = known.length === 0 ? 'there is none' : `known: ${listOf(known)}`;
+  return `there is no ${what} ${show(value)}${hint} (${choice})`;
+}
+
+// ---------------------------------------------------------------- origins and checks
+
+interface ReadOrigin {
+  readonly config: OriginConfig;
+  readonly path: Path;
+  /** Its quorum is its own, not that of the policy. */
+  readonly hasQuorum: boolean;
+}
+
+function readOrigins(
+  context: Context,
+  root: MapTree,
+  policy: Policy,
+  clouds: ReadClouds,
+  paths: readonly ReadPath[],
+  parts: Parts,
+): ReadonlyMap<string, ReadOrigin> {
+  const { source } = context;
+  const origins = new Map<string, ReadOrigin>();
+  const declared = clouds.declared === null ? null : [...clouds.declared.keys()];
+  for (const [name, tree, path] of entriesOf(context, ['origins'], root, 'origin')) {
+    const given = readFields(source, path, tree, fields.origin, ['checks']);
+    const { cloud = '', region = null } = given;
+    if (declared !== null) checkCloud(context, [...path, 'cloud'], cloud, declared);
+    const config = {
+      ...{ name, cloud, region, checks: [] as CheckId[] },
+      needs: readNeeds(context, [...path, 'needs'], given.needs ?? [], cloud, clouds, parts),
+      quorum: given.quorum ?? policy.quorum ?? ({ kind: 'majority' } as const),
+    };
+    origins.set(name, { config, path, hasQuorum: given.quorum !== undefined });
+    if (tree.kind !== 'map') continue;
+    const usual = namedPaths(context, [...path, 'paths'], given.paths, paths);
+    const isNamed = given.paths !== undefined;
+    for (const [word, below, at] of entriesOf(context, [...path, 'checks'], tree, 'check')) {
+      const id = `${name}/${word}`;
+      const keys = Object.keys(fields.check);
+      const { cadence, probe } = readCheck(context, at, below, policy, keys);
+      const own = readFields(source, at, pick(below, keys), fields.check);
+      const named =
+        own.paths === undefined ? usual : namedPaths(context, [...at, 'paths'], own.paths, paths);
+      const by = fitting(context, at, probe, named, isNamed || own.paths !== undefined);
+      config.checks.push(id);
+      parts.checks[id] = {
+        ...{ id, role: 'origin', origin: name, cloud, plane: null, region },
+        ...{ paths: by.map((p) => p.name), advisory: own.advisory ?? false, ...cadence },
+      };
+      parts.probes[id] = probe;
+    }
+    if (config.checks.length > 0 && config.checks.every((id) => parts.checks[id]!.advisory)) {
+      const message = 'all checks are advisory, so nothing says whether this origin is up';
+      source.problem([...path, 'checks'], `${message}: leave advisory out of one`);
+    }
+  }
+  return origins;
+}
+
+/** The cloud checks that an origin needs: `oss` of its own cloud, `east:oss` of another one. */
+function readNeeds(
+  { source }: Context,
+  path: Path,
+  given: readonly string[],
+  cloud: string,
+  { declared }: ReadClouds,
+  parts: Parts,
+): readonly CheckId[] {
+  const short = (id: CheckId) => (id.startsWith(`${cloud}:`) ? id.slice(cloud.length + 1) : id);
+  const needs: CheckId[] = [];
+  for (const [i, word] of given.entries()) {
+    const at = [...path, i];
+    const id = word.includes(':') ? word : `${cloud}:${word}`;
+    if (rowOf(parts.checks, id)?.role !== 'service') {
+      const all = [...(declared ?? new Map<string, CloudConfig>()).values()].flatMap(
+        (one) => one.checks,
+      );
+      const cure = `; checks of clouds stand under clouds.${cloud || 'NAME'}.checks`;
+      source.problem(at, `${notAmong('check of a cloud', word, all.map(short))}${cure}`);
+    } else if (needs.includes(id)) {
+      source.problem(at, `${show(word)} stands twice: keep one`);
+    } else {
+      needs.push(id);
+      if (parts.checks[id]!.plane !== 'control') continue;
+      const message = `${id} is about the cloud's API: when it fails alone, what runs keeps running`;
+      source.warning(at, `${message}, and this would move off it all the same`);
+    }
+  }
+  return needs;
+}
+
+/** The paths named at a place, or all; in the order of the configuration. */
+function namedPaths(
+  { source }: Context,
+  at: Path,
+  names: readonly string[] | undefined,
+  paths: readonly ReadPath[],
+): readonly PathSpec[] {
+  const all = paths.map((path) => path.spec);
+  if (names === undefined) return all;
+  const known = all.map((spec) => spec.name);
+  for (const [i, name] of names.entries()) {
+    if (!known.includes(name)) source.problem([...at, i], notAmong('path', name, known));
+    else if (names.indexOf(name) < i) {
+      source.problem([...at, i], `${show(name)} stands twice: keep one`);
+    }
+  }
+  return all.filter((spec) => names.includes(spec.name));
+}
+
+/**
+ * The paths that can carry a check. One that cannot is refused where paths were named, or where
+ * none is left; else it is left out with a warning, and so has no vote.
+ */
+function fitting(
+  { source, tables }: Context,
+  at: Path,
+  { kind, settings }: ProbeConfig,
+  paths: readonly PathSpec[],
+  isNamed: boolean,
+): readonly PathSpec[] {
+  const { pathProblem } = tables;
+  if (kind === '' || pathProblem === undefined) return paths;
+  const problems = new Map<PathSpec, string>();
+  for (const path of paths) {
+    const problem = pathProblem(kind, path, settings ?? undefined);
+    if (problem !== null) problems.set(path, problem);
+  }
+  const isRefused = isNamed || problems.size === paths.length;
+  for (const [{ name }, problem] of problems) {
+    if (isRefused) source.problem(at, `cannot be asked by the path ${name}: ${problem}`, 'key');
+    else source.warning(at, `is not asked by the path ${name}: ${problem}`);
+  }
+  return paths.filter((path) => !problems.has(path));
+}
+
+/** A map with some of its keys, or without them. */
+function pick(tree: Tree, keys: readonly string[], wanted = true): MapTree {
+  if (tree.kind !== 'map') return emptyMap;
+  const entries = [...tree.entries].filter(([key]) => keys.includes(key) === wanted);
+  return { ...tree, entries: new Map(entries) };
+}
+
+const cadenceKeys = Object.keys(cadenceFields);
+
+type Cadence = Pick<CheckConfig, 'intervalMs' | 'timeoutMs' | 'confirmMs' | 'fall' | 'rise'>;
+
+/**
+ * One check: its kind's own settings beside its cadence and `others`, keys that the caller reads.
+ * Values of the kind are not quoted.
+ */
+function readCheck(
+  context: Context,
+  path: Path,
+  tree: Tree,
+  policy: Policy,
+  others: readonly string[],
+): { readonly cadence: Cadence; readonly probe: ProbeConfig } {
+  const { source, tables } = context;
+  const mine = [...cadenceKeys, ...others];
+  const given = readFields(source, path, pick(tree, cadenceKeys), cadenceFields);
+  checkCadence(context, path, tree, given, policy);
+  const rest = pick(tree, mine, false);
+  const keys = [...rest.entries.keys()];
+  const found = keys.filter((key) => Object.hasOwn(tables.checks, key));
+  const kind = found.length === 1 ? found[0]! : '';
+  let settings: unknown = null;
+  if (kind !== '') {
+    const row = tables.checks[kind]!;
+    settings = readPlain(source, path, plainOf(rest), row.settings, 'kind', mine);
+  } else {
+    const known = Object.keys(tables.checks);
+    const close = keys.map((key) => [key, closest(key, known)]).find(([, word]) => word !== null);
+    const hint = close && found.length === 0 ? `; did you mean ${close[1]} by ${close[0]}?` : '';
+    const got = found.length === 0 ? 'none' : listOf(found);
+    const message = `expected one kind of check, ${listOf(known, 'or')}, got ${got}${hint}`;
+    source.problem(path, message, 'key');
+  }
+  const intervalMs = given.interval ?? policy.interval ?? defaults.intervalMs;
+  const timeoutMs = given.timeout ?? policy.timeout ?? defaults.timeoutMs;
+  const cadence = {
+    intervalMs,
+    timeoutMs,
+    confirmMs: given.confirm ?? policy.confirm ?? Math.min(defaults.confirmMs, intervalMs),
+    fall: given.fall ?? policy.fall ?? defaults.fall,
+    rise: given.rise ?? policy.rise ?? defaults.rise,
+  };
+  return { cadence, probe: { kind, settings, timeoutMs } };
+}
+
+/** The durations of a cadence against each other, told at the place that sets one of them. */
+function checkCadence(
+  { source }: Context,
+  path: Path,
+  tree: Tree,
+  given: Pick<Policy, 'interval' | 'timeout' | 'confirm'>,
+  above: Pick<Policy, 'interval' | 'timeout' | 'confirm'>,
+): void {
+  const keys = (['timeout', 'confirm', 'interval'] as const).filter((k) => given[k] !== undefined);
+  if (tree.kind !== 'map' || keys.length === 0) return;
+  const interval = given.interval ?? above.interval ?? defaults.intervalMs;
+  const timeout = given.timeout ?? above.timeout ?? defaults.timeoutMs;
+  const confirm = given.confirm ?? above.confirm ?? 0;
+  const at = (key: 'timeout' | 'confirm') => [...path, keys.includes(key) ? key : 'interval'];
+  if (timeout > 3 * interval && (keys.includes('timeout') || keys.includes('interval'))) {
+    const message = `a timeout of ${printDuration(timeout)} is more than three intervals`;
+    const cure = `make it at most ${printDuration(3 * interval)} or lengthen the interval`;
+    source.problem(at('timeout'), `${message} of ${printDuration(interval)}: ${cure}`);
+  }
+  if (confirm > interval && (keys.includes('confirm') || keys.includes('interval'))) {
+    const message = `to confirm every ${printDuration(confirm)} is slower than the interval`;
+    const cure = `make it at most ${printDuration(interval)}`;
+    source.problem(at('confirm'), `${message} of ${printDuration(interval)}: ${cure}`);
+  }
+}
+
+// ---------------------------------------------------------------- who decides
+
+function detectorOf({ source }: Context, policy: Policy): Detector {
+  const kind = policy.detector ?? DEFAULT_DETECTOR;
+  if (kind === 'counters') {
+    if (policy.falseSwitches === undefined) return { kind };
+    const message = 'counters know no such rate: use detector: sequential or leave it out';
+    source.problem(['policy', 'falseSwitches'], message, 'key');
+  }
+  const falseSwitchEveryMs = policy.falseSwitches ?? DEFAULT_FALSE_SWITCH_EVERY_MS;
+  return { kind: 'sequential', falseSwitchEveryMs };
+}
+
+/** Refuses a quorum that can never be met, and says where one group decides alone. */
+function checkQuorums(
+  { source }: Context,
+  core: CoreConfig,
+  origins: ReadonlyMap<string, ReadOrigin>,
+  policy: Policy,
+): void {
+  const groups = new Set(Object.values(core.paths).map((path) => path.group)).size;
+  const broken = source.problems().map((problem) => `${problem.path}.`);
+  // Who has a vote is not known yet where that is wrong which it follows from.
+  if (broken.some((path) => /^(paths|clouds)\b/.test(path))) return;
+  for (const [name, { path, hasQuorum }] of origins) {
+    if (broken.some((other) => other.startsWith(`origins.${name}.`))) continue;
+    const where = hasQuorum ? [...path, 'quorum'] : path;
+    for (const ballot of ballotsOf(core, name)) {
+      const what = listOf(ballot.checks);
+      const needed = neededOf(ballot);
+      const others = withoutVote(ballot);
+      if (ballot.voting === 0) {
+        const cure = 'let a path that sits elsewhere probe it';
+        source.problem(path, `nobody has a vote on ${what} (${others}): ${cure}`, 'key');
+      } else if (needed > ballot.voting) {
+        const voting = listOf(ballot.seats.filter((s) => s.voters.length > 0).map(groupOf));
+        const least = `${needed} groups must agree on ${what}, and only ${ballot.voting} `;
+        const have = `${ballot.voting === 1 ? 'has' : 'have'} a vote: ${voting}`;
+        const cure = `lower the quorum of ${name} to ${ballot.voting}, or add paths that share nothing`;
+        const why = others === '' ? '' : ` (${others})`;
+        const at = hasQuorum || policy.quorum === undefined ? where : ['policy', 'quorum'];
+        source.problem(at, `${least}${have}${why}; ${cure} with these`);
+      } else if (ballot.voting === 1 && groups > 1) {
+        const only = ballot.seats.find((s) => s.voters.length > 0)!.group;
+        source.warning(path, `${shorten(only)} alone decides on ${what} (${others})`);
+      } else if (needed === 1 && groups > 1) {
+        const message = `with a quorum of 1 any one of ${ballot.voting} groups alone decides`;
+        source.warning(where, `${message} on ${what}`);
+      }
+    }
+  }
+  for (const check of Object.values(core.checks)) {
+    if (check.role !== 'service') continue;
+    if (seatsOf(core, check.cloud, check.paths).some((s) => s.voters.length > 0)) continue;
+    const at = ['clouds', check.cloud!, 'checks', check.id.slice(check.cloud!.length + 1)];
+    source.warning(at, `all its paths sit in ${check.cloud}: nobody has a vote on it`);
+  }
+}
+
+const groupOf = ({ group }: { readonly group: string }) => shorten(group);
+
+/** `tokyo sits in its cloud aws and sydney does not probe it`; empty when all have a vote. */
+function withoutVote({ seats, cloud }: Ballot): string {
+  const out = seats.filter((seat) => seat.voters.length === 0);
+  return listOf(
+    out.map((seat) =>
+      seat.barred.length > 0
+        ? `${groupOf(seat)} sits in its cloud ${cloud}`
+        : `${groupOf(seat)} does not probe it`,
+    ),
+  ).replace(/^nothing$/, '');
+}
+
+// ---------------------------------------------------------------- records
+
+function readRecords(
+  context: Context,
+  root: MapTree,
+  policy: Policy,
+  origins: ReadonlyMap<string, ReadOrigin>,
+  providers: ReadonlyMap<string, ProviderConfig>,
+): ReadonlyMap<Name, RecordConfig> {
+  const { source } = context;
+  const records = new Map<Name, RecordConfig>();
+  const places: { record: RecordConfig; path: Path; targets: readonly ReadTarget[] }[] = [];
+  for (const [word, tree, path] of entriesOf(context, ['records'], root, 'record', (key) => key)) {
+    const name = readRecordName(context, path, word);
+    const given = readFields(source, path, tree, fields.record, ['publish', 'targets']);
+    const recordTtl = given.ttl ?? 0;
+    const targets = readTargets(context, path, tree, origins);
+    const record: RecordConfig = {
+      name,
+      mode: given.mode ?? 'observe',
+      targets: targets.map(({ origin, cname }) => ({ origin, cname })),
+      publish: readPublish(context, path, tree, recordTtl, providers),
+      patienceMs: given.patience ?? policy.patience ?? defaults.patienceMs,
+      failback: given.failback ?? policy.failback ?? defaults.failback,
+      switchesPerHour: given.switchesPerHour ?? policy.switchesPerHour ?? defaults.switchesPerHour,
+      drift: given.drift ?? policy.drift ?? defaults.drift,
+    };
+    if (name !== '' && records.has(name))
+      source.problem(path, `${name} stands twice: keep one`, 'key');
+    records.set(name, record);
+    places.push({ record, path, targets });
+    warnOfTtl(context, [...path, 'ttl'], recordTtl);
+    warnOfRecord(context, path, record, origins);
+  }
+  for (const { record, path, targets } of places) {
+    for (const { cname, at } of targets) {
+      if (cname === '' || !records.has(cname)) continue;
+      const message =
+        cname === record.name
+          ? 'a record cannot lead to itself: name the target by a name of its own'
+          : 'this name is a record steered here, too: lead to where that one leads';
+      source.problem([...path, 'targets', at, 'cname'], message);
+    }
+  }
+  return records;
+}
+
+/** The record's name, or '' once it is noted what is wrong with it. */
+function readRecordName({ source }: Context, path: Path, word: string): Name {
+  const read = dnsName.safeParse(word);
+  if (!read.success) {
+    source.problem(path, `${read.error.issues[0]!.message}, got ${show(word)}`, 'key');
+    return '';
+  }
+  const name = read.data;
+  if (name.length - 1 > recordNameMax) {
+    const message = `the name is ${name.length - 1} characters long; at most ${recordNameMax}`;
+    source.problem(path, `${message} leave room for its marker at _detour.<name>`, 'key');
+  }
+  if (name.startsWith('_detour.')) {
+    source.problem(path, 'names below _detour. are for markers: name the record itself', 'key');
+  }
+  return name;
+}
+
+type ReadTarget = TargetConfig & { readonly at: number };
+
+function readTargets(
+  { source }: Context,
+  record: Path,
+  tree: Tree,
+  origins: ReadonlyMap<string, ReadOrigin>,
+): readonly ReadTarget[] {
+  const path = [...record, 'targets'];
+  const targets: ReadTarget[] = [];
+  for (const [at, item] of itemsOf(source, path, tree, '{ origin, cname }').entries()) {
+    const { origin = '', cname = '' } = readFields(source, [...path, at], item, fields.target);
+    if (origin !== '' && !origins.has(origin)) {
+      source.problem([...path, at, 'origin'], notAmong('origin', origin, [...origins.keys()]));
+    }
+    if (origin !== '' && targets.some((t) => t.origin === origin)) {
+      source.problem([...path, at, 'origin'], `${show(origin)} is a target already: keep one`);
+    }
+    const twin = cname === '' ? undefined : targets.find((t) => t.cname === cname);
+    if (twin !== undefined && twin.origin !== origin) {
+      const message = `${twin.origin} has this name as well: moving between them changes nothing`;
+      source.problem([...path, at, 'cname'], `${message}; give each target a name of its own`);
+    }
+    targets.push({ origin, cname, at });
+  }
+  return targets;
+}
+
+function readPublish(
+  context: Context,
+  record: Path,
+  tree: Tree,
+  recordTtl: number,
+  providers: ReadonlyMap<string, ProviderConfig>,
+): RecordConfig['publish'] {
+  const { source } = context;
+  const path = [...record, 'publish'];
+  const publish: { provider: string; ttl: number }[] = [];
+  const items = itemsOf(source, path, tree, 'PROVIDER or { provider, ttl }');
+  for (const [at, item] of items.entries()) {
+    const isName = item.kind === 'scalar';
+    const here = isName ? [...path, at] : [...path, at, 'provider'];
+    const { provider = '', ttl: override } = isName
+      ? { provider: readValue(source, here, item, fields.publish.provider, 'value') }
+      : readFields(source, [...path, at], item, fields.publish);
+    if (provider !== '' && !providers.has(provider)) {
+      source.problem(here, notAmong('provider', provider, [...providers.keys()]));
+    }
+    if (provider !== '' && publish.some((p) => p.provider === provider)) {
+      source.problem(here, `${show(provider)} stands twice: keep one`);
+    }
+    if (override !== undefined) warnOfTtl(context, [...path, at, 'ttl'], override);
+    publish.push({ provider, ttl: override ?? recordTtl });
+  }
+  return publish;
+}
+
+function itemsOf(source: Source, path: Path, parent: Tree, what: string): readonly Tree[] {
+  const key = String(path.at(-1));
+  const tree = parent.kind === 'map' ? parent.entries.get(key)?.tree : undefined;
+  const expected = `expected a list of at least one ${what}`;
+  if (parent.kind !== 'map') return [];
+  if (tree === undefined) source.problem(path, `is missing; ${expected}`);
+  else if (tree.kind !== 'list') source.problem(path, `${expected}, got ${show(plainOf(tree))}`);
+  else if (tree.items.length === 0) source.problem(path, `${expected}, got an empty one`);
+  return tree?.kind === 'list' ? tree.items : [];
+}
+
+// ---------------------------------------------------------------- lawful but unwise
+
+function warnOfTtl({ source }: Context, path: Path, seconds: number): void {
+  if (seconds <= ttlWarned) return;
+  const time = printDuration(seconds * 1000);
+  source.warning(path, `after a switch, clients may keep the old answer for another ${time}`);
+}
+
+function warnOfRecord(
+  { source }: Context,
+  path: Path,
+  { mode, targets, publish }: RecordConfig,
+  origins: ReadonlyMap<string, ReadOrigin>,
+): void {
+  if (mode === 'observe') {
+    source.warning(
+      path,
+      'observed only: decided and journalled, never written (mode: steer writes)',
+    );
+  }
+  if (targets.length === 1) {
+    source.warning([...path, 'targets'], 'one target alone leaves nowhere to move to');
+  }
+  const clouds = new Set(targets.map((t) => origins.get(t.origin)?.config.cloud));
+  if (targets.length > 1 && clouds.size === 1) {
+    const message = `all targets are in the cloud ${[...clouds][0]}`;
+    source.warning([...path, 'targets'], `${message}: when it fails as a whole, none is left`);
+  }
+  if (publish.length === 1) {
+    const message = 'one provider alone: while its API fails, this record cannot be moved';
+    source.warning([...path, 'publish'], message);
+  }
+}
+
+function warnOfIdleParts(
+  { source }: Context,
+  records: ReadonlyMap<Name, RecordConfig>,
+  origins: ReadonlyMap<string, ReadOrigin>,
+  providers: ReadonlyMap<string, ProviderConfig>,
+): void {
+  const all = [...records.values()];
+  const led = new Set(all.flatMap((record) => record.targets.map((t) => t.origin)));
+  const used = new Set(all.flatMap((record) => record.publish.map((p) => p.provider)));
+  for (const [name, { path }] of origins) {
+    if (!led.has(name))
+      source.warning(path, 'no record leads here: it is probed, and moves nothing');
+  }
+  for (const name of providers.keys()) {
+    if (!used.has(name)) source.warning(['providers', name], 'no record is published here');
+  }
+}
+
+// ---------------------------------------------------------------- for editors

@@ -1,0 +1,268 @@
+// The fields that the configuration is written with: each one's form, bounds and words, and what an
+// error about it says. It reads single values only; what needs more than one place is config.ts's.
+
+import { isIP } from 'node:net';
+import { z } from 'zod';
+import type { Failback, QuorumRule } from '../core/model.ts';
+import { dnsName, duration, hostPort, parseHostPort, secretRef } from '../kit/schema.ts';
+import { rowOf } from './config.ts';
+
+export const namePattern = /^[a-z0-9-]{1,40}$/;
+
+export const nameRule = '1 to 40 characters of a-z, 0-9 and -';
+
+export const whole = (least: number, most: number) => {
+  const error = `expected a whole number from ${least} to ${most}`;
+  return z.int({ error }).min(least, { error }).max(most, { error });
+};
+
+const absolutePath = z
+  .string()
+  .describe('an absolute path')
+  .regex(/^\/[^\0]{0,1000}$/, { error: 'expected an absolute path, such as /var/lib/detour' });
+
+const hosts = z.array(hostPort(53)).min(1).max(32);
+
+export const word = (what: string) => z.string().min(1).max(60).describe(what);
+
+const cloudName = (what: string) =>
+  z
+    .string()
+    .describe(what)
+    .regex(namePattern, { error: `expected ${nameRule}` });
+
+export const region = z
+  .string()
+  .regex(/^[\w.-]{1,60}$/, { error: 'expected a region, such as eu-central-1' })
+  .optional();
+
+/** Names of paths; which there are is looked at where all are known. */
+const pathNames = z.array(z.string()).min(1).max(1000).optional();
+
+const proxyNotation = 'expected http://HOST:PORT, https://HOST:PORT or socks5://HOST:PORT';
+
+const proxyUrl = z
+  .string()
+  .describe('proxy to go through: http://HOST:PORT, https://HOST:PORT or socks5://HOST:PORT')
+  .transform((text, context) => {
+    const [, scheme = '', place = ''] = /^([a-z0-9]+):\/\/([^/?#@]+)\/?$/i.exec(text) ?? [];
+    const kinds = { http: 'proxy', https: 'proxy', socks5: 'socks5' } as const;
+    const kind = rowOf(kinds, scheme.toLowerCase());
+    if (kind !== undefined && parseHostPort(place, null) !== null && URL.canParse(text)) {
+      return { kind, url: `${scheme.toLowerCase()}://${place}` };
+    }
+    const message = text.includes('@') ? `${noUser}, beside this key` : proxyNotation;
+    context.addIssue({ code: 'custom', message });
+    return z.NEVER;
+  });
+
+const noUser = 'no user and password may stand in it: give credentials: { env: NAME }';
+
+const blackboxNotation = 'expected http(s)://HOST or http(s)://HOST:PORT, with a path or without';
+
+const blackboxUrl = z
+  .string()
+  .max(2048)
+  .describe('base URL of a Prometheus blackbox_exporter that probes in our place')
+  .transform((text, context) => {
+    const [, scheme = '', place = '', below = ''] =
+      /^(https?):\/\/([^/?#@\s]+)((?:\/[\w.~%-]*)*)$/i.exec(text) ?? [];
+    if (place !== '' && parseHostPort(place, 1) !== null && URL.canParse(text)) {
+      return `${scheme.toLowerCase()}://${place}${below.replace(/\/+$/, '')}`;
+    }
+    const message = text.includes('@')
+      ? 'no user and password may stand in it: secrets are never written into the configuration'
+      : blackboxNotation;
+    context.addIssue({ code: 'custom', message });
+    return z.NEVER;
+  });
+
+export const labels = z
+  .record(z.string().regex(/^(?!(?:site|uplink|cloud)$)[\w.-]{1,60}$/), z.string().min(1).max(60), {
+    error: ({ code }) =>
+      code === 'invalid_key'
+        ? 'is no name for a label: 1 to 60 letters, digits, dots, - and _, not site, uplink or cloud'
+        : 'expected a map of texts',
+  })
+  .describe('whatever else it may share with other paths');
+
+const quorumNotation =
+  'expected majority, all, a whole number of groups such as 2, or a share such as 0.5 or 50%';
+
+export const quorum = z
+  .union([z.string(), z.number()], { error: quorumNotation })
+  .describe('groups of paths that must agree: majority, all, a number such as 2, or 50%')
+  .transform((value, context): QuorumRule => {
+    if (value === 'majority' || value === 'all') return { kind: value };
+    const percent = typeof value === 'string' ? /^(\d{1,3}(?:\.\d{1,4})?)%$/.exec(value) : null;
+    const plain = typeof value === 'string' && /^\d{1,4}(\.\d{1,6})?$/.test(value);
+    const number = plain || typeof value === 'number' ? Number(value) : Number.NaN;
+    const share = percent === null ? number : Number(percent[1]) / 100;
+    if (percent === null && Number.isInteger(number) && number >= 1 && number <= 1000) {
+      return { kind: 'count', groups: number };
+    }
+    if (share > 0 && (percent === null ? share < 1 : share <= 1)) return { kind: 'share', share };
+    context.addIssue({ code: 'custom', message: quorumNotation });
+    return z.NEVER;
+  })
+  .optional();
+
+const dayMs = 86_400_000;
+
+export const yearMs = 365.25 * dayMs;
+
+const spanMs: Readonly<Record<string, number>> = {
+  ...{ hour: dayMs / 24, day: dayMs, week: 7 * dayMs, month: yearMs / 12, year: yearMs },
+};
+
+const rarityNotation =
+  'expected a rarity such as 1 per 10 years, from 1 per hour to 1 per 1000 years';
+
+/** `1 per 10 years` as the time from one to the next, in milliseconds. */
+const rarity = z
+  .string()
+  .describe('how often a record may be switched without need, such as 1 per 10 years')
+  .transform((text, context) => {
+    const [, times, spans = '1', unit = ''] =
+      /^(\d{1,5}) per (?:(\d{1,5}) )?(hour|day|week|month|year)s?$/.exec(text) ?? [];
+    const everyMs = Math.round((Number(spans) * (spanMs[unit] ?? 0)) / Number(times));
+    if (everyMs >= dayMs / 24 && everyMs <= 1000 * yearMs) return everyMs;
+    context.addIssue({ code: 'custom', message: rarityNotation });
+    return z.NEVER;
+  })
+  .optional();
+
+export const cadenceFields = {
+  interval: duration('100ms', '1h').optional(),
+  timeout: duration('50ms', '1m').optional(),
+  confirm: duration('50ms', '1m').optional(),
+  fall: whole(1, 20).optional(),
+  rise: whole(1, 20).optional(),
+};
+
+const failbackError = 'expected manual or { after: DURATION } (1s to 30d)';
+
+const steeringFields = {
+  patience: duration('0s', '1d').optional(),
+  failback: z
+    .union([z.literal('manual'), z.strictObject({ after: duration('1s', '30d') })], {
+      error: failbackError,
+    })
+    .transform(
+      (value): Failback =>
+        value === 'manual' ? { kind: 'manual' } : { kind: 'after', ms: value.after },
+    )
+    .optional(),
+  switchesPerHour: whole(1, 60).optional(),
+  drift: z.enum(['report', 'repair']).optional(),
+};
+
+export const ttl = whole(0, 604_800);
+
+export const fields = {
+  top: {
+    cluster: z
+      .string()
+      .describe('name of this deployment, public in its markers')
+      .regex(namePattern, { error: `expected ${nameRule}` }),
+    stateDir: absolutePath.default('/var/lib/detour'),
+    socket: absolutePath.optional(),
+    listen: z
+      .union([z.literal('off'), hostPort(null)], {
+        error: 'expected off or HOST:PORT, such as 127.0.0.1:9353',
+      })
+      .default('127.0.0.1:9353'),
+    gateHold: duration('1m', '30d').prefault('1d'),
+  },
+  policy: {
+    ...cadenceFields,
+    ...steeringFields,
+    quorum,
+    detector: z.enum(['counters', 'sequential']).optional(),
+    falseSwitches: rarity,
+  },
+  confirmBudget: {
+    burst: whole(1, 100_000).default(400),
+    perSecond: whole(1, 100_000).default(200),
+  },
+  dns: {
+    port: whole(1, 65_535).default(53),
+    roots: hosts.optional(),
+    resolvers: hosts.optional(),
+    timeout: duration('50ms', '30s').default(1000),
+  },
+  notify: {
+    command: z.array(z.string().min(1).max(4096)).min(1).max(64),
+    timeout: duration('100ms', '5m').default(10_000),
+  },
+  log: {
+    format: z.enum(['json', 'text', 'auto']).default('auto'),
+    level: z.enum(['debug', 'info', 'warn', 'error']).default('info'),
+  },
+  path: {
+    site: word('where it is').optional(),
+    uplink: word('the line it leaves by').optional(),
+    cloud: cloudName('the cloud it sits in, about which it has no vote').optional(),
+    labels: labels.optional(),
+    localAddress: z
+      .string()
+      .describe('address of this machine to leave from')
+      .refine((text) => isIP(text) !== 0, {
+        message: 'expected an address of this machine, such as 192.0.2.7',
+      })
+      .optional(),
+    resolver: z
+      .array(
+        z.string().refine((text) => isIP(parseHostPort(text, 53)?.host ?? '') !== 0, {
+          message: 'expected ADDRESS or ADDRESS:PORT, such as 192.0.2.53',
+        }),
+      )
+      .min(1)
+      .max(8)
+      .describe('DNS servers that resolve names on this path')
+      .optional(),
+    module: z
+      .string()
+      .describe('module of the blackbox_exporter')
+      .regex(/^[\w.-]{1,100}$/, { error: 'expected the name of a module, such as http_2xx' })
+      .optional(),
+  },
+  /** Where a secret may have been put by mistake: never quoted. */
+  exit: {
+    proxy: proxyUrl.optional(),
+    blackbox: blackboxUrl.optional(),
+    credentials: secretRef.optional().describe('user:password at the proxy'),
+  },
+  provider: {
+    nameservers: hosts
+      .optional()
+      .describe('its authoritative servers, where they cannot be found out'),
+    timeout: duration('100ms', '1m').default(2000).describe('limit of one call to the API'),
+  },
+  origin: {
+    cloud: cloudName('who runs it'),
+    region,
+    needs: z
+      .array(z.string())
+      .max(100)
+      .describe('checks of clouds without which it is down: CHECK of its own, or CLOUD:CHECK')
+      .optional(),
+    quorum,
+    paths: pathNames,
+  },
+  check: { advisory: z.boolean().default(false), paths: pathNames },
+  service: {
+    plane: z
+      .enum(['resource', 'service', 'control'])
+      .describe('what it speaks for: machines, what wants the cloud to authenticate, or its API'),
+    region,
+    paths: pathNames,
+  },
+  record: {
+    ttl: ttl.default(60).describe('seconds that resolvers may keep an answer'),
+    mode: z.enum(['observe', 'steer']).default('observe'),
+    ...steeringFields,
+  },
+  publish: { provider: z.string().describe('name of a provider'), ttl: ttl.optional() },
+  target: { origin: z.string().describe('name of an origin'), cname: dnsName },
+} as const;

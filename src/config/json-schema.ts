@@ -1,0 +1,76 @@
+// The configuration's shape as a JSON Schema, for editors. It is made from the same fields that are
+// read, so that the two cannot tell different stories.
+
+import { z } from 'zod';
+import type { Tables } from './config.ts';
+import { cadenceFields, fields, namePattern } from './fields.ts';
+
+/**
+ * The shape of a configuration as a JSON Schema (draft 2020-12), for editors: it knows every key
+ * and its form, and leaves to `detour validate` what needs more than one place.
+ */
+export function jsonSchema(tables: Tables): object {
+  const name = z.string().regex(namePattern);
+  const byName = (value: z.ZodType) => z.record(name, value);
+  /** Stands for the settings of a row until they are put in its place. */
+  const hole = (of: string) => z.unknown().meta({ 'x-rows': of });
+  const references = () => byName(hole('references')).optional();
+  const shape = z.strictObject({
+    ...fields.top,
+    providers: byName(hole('providers')),
+    paths: byName(
+      z.strictObject({ ...fields.path, ...fields.exit, references: references() }).nullable(),
+    ).optional(),
+    clouds: byName(
+      z.strictObject({ checks: byName(hole('services')).optional() }).nullable(),
+    ).optional(),
+    origins: byName(z.strictObject({ ...fields.origin, checks: byName(hole('checks')) })),
+    records: z.record(
+      z.string(),
+      z.strictObject({
+        ...fields.record,
+        publish: z.array(z.union([name, z.strictObject(fields.publish)])).min(1),
+        targets: z.array(z.strictObject(fields.target)).min(1),
+      }),
+    ),
+    policy: z
+      .strictObject({
+        ...fields.policy,
+        confirmBudget: z.strictObject(fields.confirmBudget).optional(),
+        references: references(),
+      })
+      .optional(),
+    dns: z.strictObject(fields.dns).optional(),
+    notify: z.strictObject(fields.notify).optional(),
+    log: z.strictObject(fields.log).optional(),
+  });
+  const providers = Object.entries(tables.providers).map(([type, row]) =>
+    withKeys(schemaOf(row.settings), { type: z.literal(type), ...fields.provider }),
+  );
+  const kinds = (keys: Record<string, z.ZodType>) => ({
+    anyOf: Object.values(tables.checks).map((row) => withKeys(schemaOf(row.settings), keys)),
+  });
+  const rows: Readonly<Record<string, object>> = {
+    providers: { anyOf: providers },
+    checks: kinds({ ...cadenceFields, ...fields.check }),
+    services: kinds({ ...cadenceFields, ...fields.service }),
+    references: kinds(cadenceFields),
+  };
+  const filled = JSON.stringify(schemaOf(shape), (_key, value) => rows[value?.['x-rows']] ?? value);
+  return { title: 'Configuration of Detour', ...JSON.parse(filled) };
+}
+
+function schemaOf(schema: z.ZodType): Record<string, unknown> {
+  return z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' });
+}
+
+/** A row's schema with the keys that Detour itself reads beside it. */
+function withKeys(own: Record<string, unknown>, keys: Record<string, z.ZodType>): object {
+  const more = schemaOf(z.strictObject(keys)) as typeof own;
+  const { $schema: _, ...rest } = own;
+  return {
+    ...rest,
+    properties: { ...(more['properties'] as object), ...(own['properties'] as object) },
+    required: [...((more['required'] as []) ?? []), ...((own['required'] as []) ?? [])],
+  };
+}

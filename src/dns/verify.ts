@@ -1,0 +1,190 @@
+// Asks DNS itself what is served: every authoritative server of a provider, directly and without
+// recursion, past every vendor's API. It must never believe a server that does not speak for the
+// zone (AA), never call silence an answer, and never let one slow server delay the others.
+
+import { isIP } from 'node:net';
+import { markerName } from '../core/marker.ts';
+import type { ChainAnswer, Name, ServerAnswer } from '../core/model.ts';
+import { parseHostPort, toName } from '../kit/schema.ts';
+import type { Verifier } from '../ports.ts';
+import { ask, type Exchange, printServer, type Server } from './ask.ts';
+import { createLimit } from './limit.ts';
+import type { Resolver } from './resolver.ts';
+import { joinText, type Message } from './wire.ts';
+
+export interface VerifierOptions {
+  /** Host names or `ADDRESS[:PORT]` of a provider's authoritative servers for a record. */
+  readonly servers: (
+    provider: string,
+    record: Name,
+    signal: AbortSignal,
+  ) => Promise<readonly string[]>;
+  readonly resolver: Resolver;
+  /** Of every server that has none of its own. */
+  readonly port: number;
+  /** Limit of one exchange with one server. */
+  readonly timeoutMs: number;
+}
+
+/** Addresses asked for one record at one provider. */
+const addressesMax = 64;
+/** Exchanges under way at once, over all records and providers; as many records may wait. */
+const exchangesMax = 200;
+const waitingMax = 20_000;
+/** A walk down a chain serves everybody who asks for it meanwhile, so it has an end of its own. */
+const walkMs = 5_000;
+
+/** A server to ask, and whether it may be dropped where this machine has no IPv6. */
+interface Place extends Server {
+  readonly optional: boolean;
+}
+
+type Answer = ServerAnswer['answer'];
+type Silence = Exclude<Answer, { kind: 'cname' }>;
+
+/** Opens nothing yet. `close` ends what is under way; the resolver stays its owner's to close. */
+export function createVerifier(options: VerifierOptions): Verifier {
+  const { resolver, port, timeoutMs } = options;
+  const limit = createLimit(exchangesMax, waitingMax);
+  const closing = new AbortController();
+
+  const walks = new Map<Name, Promise<ChainAnswer>>();
+
+  function walk(name: Name): Promise<ChainAnswer> {
+    const signal = AbortSignal.any([AbortSignal.timeout(walkMs), closing.signal]);
+    return resolver.chain(name, signal).finally(() => walks.delete(name));
+  }
+
+  async function question(
+    place: Place,
+    name: Name,
+    type: 'CNAME' | 'TXT',
+    signal: AbortSignal,
+  ): Promise<Exchange> {
+    const none: Exchange = { kind: 'aborted', detail: 'stopped before it was asked', sent: false };
+    return (await limit(signal, () => ask(place, { name, type }, { timeoutMs, signal }))) ?? none;
+  }
+
+  /** One server's answer; null where it may be left out. */
+  async function askOne(
+    place: Place,
+    record: Name,
+    marker: boolean,
+    signal: AbortSignal,
+  ): Promise<ServerAnswer | null> {
+    const [forRecord, forMarker] = await Promise.all([
+      question(place, record, 'CNAME', signal),
+      marker ? question(place, markerName(record), 'TXT', signal) : null,
+    ]);
+    if (place.optional && forRecord.kind === 'no-route') return null;
+    return {
+      server: printServer(place),
+      answer: readCname(forRecord, record),
+      markers: forMarker && readMarkers(forMarker, markerName(record)),
+    };
+  }
+
+  /** The addresses behind one entry of the list of servers, or why there are none. */
+  async function locate(
+    text: string,
+    signal: AbortSignal,
+  ): Promise<readonly Place[] | ServerAnswer> {
+    const parsed = parseHostPort(text, port);
+    if (!parsed) return silence(text, 'error', 'it is no address and no host name');
+    if (isIP(parsed.host) !== 0) {
+      return [{ address: parsed.host, port: parsed.port, optional: false }];
+    }
+    const found = await resolver.addresses(toName(parsed.host)!, signal);
+    if (found.kind !== 'found') {
+      const kind = found.kind === 'unknown' ? 'timeout' : 'error';
+      return silence(text, kind, `its address was not found: ${found.detail}`);
+    }
+    const hasV4 = found.addresses.some((a) => isIP(a) === 4);
+    return found.addresses.map((address) => ({
+      address,
+      port: parsed.port,
+      optional: hasV4 && isIP(address) === 6,
+    }));
+  }
+
+  return {
+    async ask(provider, record, { marker }, outer) {
+      const signal = AbortSignal.any([outer, closing.signal]);
+      let hosts: readonly string[];
+      try {
+        hosts = await options.servers(provider, record, signal);
+      } catch (error) {
+        const why = error instanceof Error ? error.message : 'unknown reason';
+        return [silence(provider, 'error', `its name servers were not found: ${why}`)];
+      }
+      const unique = [...new Set(hosts)].slice(0, addressesMax);
+      const located = await Promise.all(unique.map((host) => locate(host, signal)));
+      const places = new Map<string, Place>();
+      const lost: ServerAnswer[] = [];
+      for (const part of located) {
+        if ('answer' in part) lost.push(part);
+        else for (const place of part) places.set(printServer(place), place);
+      }
+      const asked = [...places.values()].slice(0, addressesMax);
+      const answers = await Promise.all(asked.map((p) => askOne(p, record, marker, signal)));
+      const all = [...answers.filter((a) => a !== null), ...lost];
+      return all.length > 0 ? all : [silence(provider, 'error', 'it has no name server to ask')];
+    },
+    chain(name, signal) {
+      // When a cloud fails, many records ask for the same few targets at the same moment.
+      const running = walks.get(name) ?? walk(name);
+      walks.set(name, running);
+      return unlessAborted(running, signal);
+    },
+    close: () => closing.abort(),
+  };
+}
+
+/** The work goes on for the others who wait for it. */
+function unlessAborted(work: Promise<ChainAnswer>, signal: AbortSignal): Promise<ChainAnswer> {
+  const { promise, resolve, reject } = Promise.withResolvers<ChainAnswer>();
+  const stop = () => resolve({ kind: 'unknown', detail: 'stopped before the chain was walked' });
+  if (signal.aborted) stop();
+  else signal.addEventListener('abort', stop, { once: true });
+  work.finally(() => signal.removeEventListener('abort', stop)).then(resolve, reject);
+  return promise;
+}
+
+function silence(server: string, kind: Silence['kind'], detail: string): ServerAnswer {
+  return { server, answer: { kind, detail }, markers: null };
+}
+
+/** The message whose records may be read, or what stands in the way of that. */
+function usable(exchange: Exchange): Message | Silence {
+  if (exchange.kind === 'timeout' || exchange.kind === 'aborted') {
+    return { kind: 'timeout', detail: exchange.detail };
+  }
+  if (exchange.kind !== 'reply') return { kind: 'error', detail: exchange.detail };
+  const { rcode, authoritative } = exchange.message;
+  if (rcode === 'SERVFAIL') return { kind: 'servfail', detail: 'the server failed (SERVFAIL)' };
+  if (rcode === 'REFUSED') return { kind: 'refused', detail: 'the server refuses (REFUSED)' };
+  if (rcode !== 'NOERROR' && rcode !== 'NXDOMAIN') return { kind: 'error', detail: rcode };
+  if (authoritative) return exchange.message;
+  return { kind: 'not-authoritative', detail: `${rcode} without authority for the zone (no AA)` };
+}
+
+function readCname(exchange: Exchange, record: Name): Answer {
+  const message = usable(exchange);
+  if ('kind' in message) return message;
+  const [first, second] = message.answers.flatMap((r) =>
+    r.type === 'CNAME' && r.name === record ? [r] : [],
+  );
+  if (first && second) return { kind: 'error', detail: 'more than one CNAME at the name' };
+  if (first) return { kind: 'cname', value: first.target, ttl: first.ttl };
+  return message.rcode === 'NXDOMAIN'
+    ? { kind: 'nxdomain', detail: 'the name does not exist (NXDOMAIN)' }
+    : { kind: 'nodata', detail: 'the name has no CNAME (NODATA)' };
+}
+
+function readMarkers(exchange: Exchange, name: Name): readonly string[] | null {
+  const message = usable(exchange);
+  if ('kind' in message) return null;
+  return message.answers.flatMap((r) =>
+    r.type === 'TXT' && r.name === name ? [joinText(r.strings)] : [],
+  );
+}

@@ -1,0 +1,138 @@
+// The small pieces that every part of the configuration is written with: durations, names,
+// addresses, references to secrets. Shared by the configuration, the table of providers and the
+// table of checks, so that one notation has one reader. Pure: it parses, it never looks anything up.
+
+import { isIP } from 'node:net';
+import { z } from 'zod';
+import type { Name } from '../core/model.ts';
+
+const unitMs: Readonly<Record<string, number>> = {
+  ms: 1,
+  s: 1000,
+  m: 60_000,
+  h: 3_600_000,
+  d: 86_400_000,
+};
+
+/** `250ms`, `5s`, `30m`, `2h`, `1d`, also `1h30m`, as whole milliseconds; null when it is none. */
+export function parseDuration(text: string): number | null {
+  if (!/^(\d+(\.\d+)?(ms|s|m|h|d))+$/.test(text)) return null;
+  let total = 0;
+  for (const [, amount, unit] of text.matchAll(/(\d+(?:\.\d+)?)(ms|s|m|h|d)/g)) {
+    total += Number(amount) * unitMs[unit!]!;
+  }
+  return Number.isSafeInteger(total) ? total : null;
+}
+
+/** Milliseconds in the largest units that say it exactly: 90000 is `1m30s`. */
+export function printDuration(ms: number): string {
+  if (ms === 0) return '0s';
+  let rest = ms;
+  let text = '';
+  for (const unit of ['d', 'h', 'm', 's', 'ms']) {
+    const count = Math.floor(rest / unitMs[unit]!);
+    if (count > 0) text += `${count}${unit}`;
+    rest -= count * unitMs[unit]!;
+  }
+  return text;
+}
+
+/** A duration between two others, in milliseconds after parsing. */
+export function duration(least: string, most: string) {
+  const [leastMs, mostMs] = [parseDuration(least)!, parseDuration(most)!];
+  return z
+    .string()
+    .describe(`a duration such as 500ms, 5s, 30m or 2h, from ${least} to ${most}`)
+    .transform((text, context) => {
+      const ms = parseDuration(text);
+      if (ms !== null && ms >= leastMs && ms <= mostMs) return ms;
+      context.addIssue({
+        code: 'custom',
+        message: `expected a duration from ${least} to ${most} (such as 5s or 30m)`,
+      });
+      return z.NEVER;
+    });
+}
+
+/**
+ * Lower-case, with the trailing dot; null when the text is no host name. Labels are letters,
+ * digits, hyphens and underscores (RFC 1035 2.3.4 lengths: 63 a label, 253 in all).
+ */
+export function toName(text: string): Name | null {
+  const bare = text.toLowerCase().replace(/\.$/, '');
+  const labels = bare.split('.');
+  const fits = bare.length > 0 && bare.length <= 253;
+  const clean = labels.every((l) => /^(?!-)[a-z0-9_-]{1,63}(?<!-)$/.test(l));
+  // An all-numeric last label is an address gone wrong (10.0.0.300), never a host name.
+  return fits && clean && !/^\d+$/.test(labels.at(-1)!) ? `${bare}.` : null;
+}
+
+/** A DNS name of at least two labels; any case, trailing dot or not; the dot is inside afterwards. */
+export const dnsName = z
+  .string()
+  .describe('a DNS name, such as www.gslb.example.net')
+  .transform((text, context) => {
+    const name = toName(text);
+    if (name !== null && name.split('.').length > 2) return name;
+    context.addIssue({
+      code: 'custom',
+      message: 'expected a DNS name of at least two labels, such as www.example.net',
+    });
+    return z.NEVER;
+  });
+
+export interface HostPort {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** `192.0.2.1:53`, `[2001:db8::1]:53`, `ns1.example.net:53`; without a port, the default one. */
+export function parseHostPort(text: string, defaultPort: number | null): HostPort | null {
+  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]]+))(?::(\d{1,5}))?$/.exec(text);
+  const bare6 = isIP(text) === 6 ? text : null;
+  const host = bare6 ?? match?.[1] ?? match?.[2];
+  const port = match?.[3] !== undefined && !bare6 ? Number(match[3]) : defaultPort;
+  if (host === undefined || port === null || port < 1 || port > 65_535) return null;
+  if (match?.[1] !== undefined && isIP(host) !== 6) return null;
+  return isIP(host) !== 0 || toName(host) !== null ? { host, port } : null;
+}
+
+/** An address or host name with a port, kept as text once it is known to be one. */
+export function hostPort(defaultPort: number | null) {
+  const shape = defaultPort === null ? 'HOST:PORT' : 'HOST or HOST:PORT';
+  return z
+    .string()
+    .describe(`${shape}, such as 192.0.2.53:53`)
+    .refine((text) => parseHostPort(text, defaultPort) !== null, {
+      message: `expected ${shape}, such as 192.0.2.53:53 or [2001:db8::1]:53`,
+    });
+}
+
+/** Where a secret is, never the secret itself. */
+export type SecretRef =
+  | { readonly env: string }
+  | { readonly file: string }
+  | { readonly credential: string };
+
+const oneSecret = z.strictObject({
+  env: z.string().min(1).optional().describe('name of an environment variable'),
+  file: z.string().min(1).optional().describe('path of a file; one trailing newline is cut'),
+  credential: z.string().min(1).optional().describe('name of a systemd credential'),
+});
+
+/** `{ env: NAME }`, `{ file: PATH }` or `{ credential: NAME }`. A secret written out is refused. */
+export const secretRef = z
+  .union([oneSecret, z.string()], {
+    error:
+      'expected a reference to a secret: { env: NAME }, { file: PATH } or { credential: NAME }',
+  })
+  .transform((value, context): SecretRef => {
+    if (typeof value !== 'string' && Object.keys(value).length === 1) return value as SecretRef;
+    context.addIssue({
+      code: 'custom',
+      message:
+        'expected exactly one of { env: NAME }, { file: PATH } or { credential: NAME }; ' +
+        'secrets are never written into the configuration',
+    });
+    return z.NEVER;
+  });

@@ -1,0 +1,24 @@
+// `detour audit -c FILE`: one audit from here, without the daemon. It builds the adapters, looks, and
+// lets go of everything; it remembers nothing and writes no file.
+
+import { closeAll } from '../controller.ts';
+import type { AuditReport } from '../core/audit.ts';
+import type { Reply } from '../core/model.ts';
+import { buildAdapters, ConfigError, loadConfig } from './build.ts';
+import { createClock } from './clock.ts';
+
+/** The report, or why the configuration cannot be used. Takes at most a minute. */
+export async function auditOnce(configPath: string): Promise<AuditReport | Reply> {
+  try {
+    const { config } = loadConfig(configPath);
+    const adapters = buildAdapters(config, createClock(0), { remember: false });
+    try {
+      return await adapters.auditor.audit(new AbortController().signal);
+    } finally {
+      closeAll(adapters);
+    }
+  } catch (error) {
+    if (error instanceof ConfigError) return { exit: 2, message: error.message };
+    throw error;
+  }
+}

@@ -1,0 +1,126 @@
+// Makes adapters out of a configuration: the same for the daemon and for `switch --direct`. It opens
+// no connection and decides nothing; what can be wrong here is a secret that cannot be had.
+
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { providerTypes } from '../../providers/index.ts';
+import { type Auditor, createAuditor } from '../audit/audit.ts';
+import { type Config, parseConfig, printProblem } from '../config/config.ts';
+import type { Adapters } from '../controller.ts';
+import { createResolver } from '../dns/resolver.ts';
+import { createServers } from '../dns/servers.ts';
+import { createVerifier } from '../dns/verify.ts';
+import type { Provider } from '../kit/extend.ts';
+import { parseHostPort, type SecretRef } from '../kit/schema.ts';
+import { readSecret, SecretError } from '../kit/secret.ts';
+import { createCommandNotifier } from '../notify/command.ts';
+import type { Clock, Notifier, Prober } from '../ports.ts';
+import { checkTypes, createProber, pathProblem, secretProblems } from '../probes/index.ts';
+
+/** The configuration cannot be used; every reason, one a line. */
+export class ConfigError extends Error {
+  readonly problems: readonly string[];
+  constructor(problems: readonly string[]) {
+    super(problems.join('\n'));
+    this.problems = problems;
+  }
+}
+
+export const tables = { providers: providerTypes, checks: checkTypes, pathProblem };
+
+/** Reads and checks a configuration file. Throws ConfigError with every problem at once. */
+export function loadConfig(path: string): { config: Config; warnings: readonly string[] } {
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code ?? 'unreadable';
+    throw new ConfigError([`${path}: ${code}; name the configuration with -c FILE`]);
+  }
+  const parsed = parseConfig(text, path, tables);
+  if (!parsed.ok) throw new ConfigError(parsed.problems.map(printProblem));
+  return { config: parsed.config, warnings: parsed.warnings.map(printProblem) };
+}
+
+/** The adapters, and what audits them: both of one configuration, closed together. */
+export interface Built extends Adapters {
+  readonly auditor: Auditor;
+}
+
+/** Throws ConfigError naming every secret that cannot be had. */
+export function buildAdapters(
+  config: Config,
+  clock: Clock,
+  options: { readonly remember: boolean },
+): Built {
+  // A check whose secret is missing would only ever be blind: that is said at once, not at 3 a.m.
+  const missing = secretProblems(config.probes, config.paths, { secret });
+  if (missing.length > 0) throw new ConfigError(missing);
+  const providers = buildProviders(config);
+  const { dns } = config;
+  const resolver = createResolver({
+    roots: dns.roots,
+    port: dns.port,
+    timeoutMs: dns.timeoutMs,
+    clock,
+    ...(dns.resolvers === null
+      ? {}
+      : { resolvers: dns.resolvers.map((r) => parseHostPort(r, 53)!) }),
+  });
+  const configured = Object.entries(config.providers).map(([n, p]) => [n, p.nameservers] as const);
+  const servers = createServers({
+    providers,
+    configured: Object.fromEntries(configured),
+    clock,
+    file: options.remember ? join(config.stateDir, 'nameservers.json') : null,
+  });
+  const { port, timeoutMs } = dns;
+  const asker = createVerifier({ servers, resolver, port, timeoutMs });
+  const close = () => {
+    asker.close();
+    resolver.close();
+  };
+  const verifier = { ask: asker.ask, chain: asker.chain, close };
+  const notifier: Notifier | null =
+    config.notify === null ? null : createCommandNotifier(config.notify);
+  const { records } = config.core;
+  const auditor = createAuditor({
+    records,
+    providers,
+    servers,
+    resolver,
+    verifier,
+    clock,
+    port,
+    timeoutMs,
+  });
+  const prober = buildProber(config.probes, config.paths);
+  return { prober, providers, verifier, notifier, auditor };
+}
+
+/** A prober that may read the secrets its checks and paths refer to. */
+export function buildProber(probes: Config['probes'], paths: Config['paths']): Prober {
+  return createProber(probes, paths, { secret });
+}
+
+const secret = (ref: SecretRef): string => readSecret(ref, process.env);
+
+function buildProviders(config: Config): Record<string, Provider> {
+  const problems: string[] = [];
+  const providers: Record<string, Provider> = {};
+  for (const [name, p] of Object.entries(config.providers)) {
+    const context = {
+      secret,
+      callTimeoutMs: p.callTimeoutMs,
+    };
+    try {
+      providers[name] = providerTypes[p.type]!.create(name, p.settings as never, context);
+    } catch (error) {
+      if (!(error instanceof SecretError)) throw error;
+      problems.push(`providers.${name}: ${error.message}`);
+    }
+  }
+  if (problems.length === 0) return providers;
+  for (const provider of Object.values(providers)) provider.close();
+  throw new ConfigError(problems);
+}

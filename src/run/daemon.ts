@@ -1,0 +1,236 @@
+// The daemon: takes the state directory, opens the store, builds the adapters, runs the loop, and
+// serves those who watch it, until it is told to end. Nothing is decided here; what goes wrong at a
+// start is said whole and ends it, what goes wrong later is said and lived with.
+
+import { randomBytes, randomInt } from 'node:crypto';
+import { createAuditing } from '../audit/hourly.ts';
+import { createSingleCoordinator } from '../cluster/single.ts';
+import type { Config } from '../config/config.ts';
+import { Controller, closeAll } from '../controller.ts';
+import { type AuditFinding, type AuditReport, countOf } from '../core/audit.ts';
+import type { Entry, Json, Reply } from '../core/model.ts';
+import { storedProblem } from '../core/stored.ts';
+import type { Observer } from '../ports.ts';
+import { serveControl } from '../serve/control.ts';
+import type { Desk, Served } from '../serve/desk.ts';
+import { serveHttp } from '../serve/http.ts';
+import { createMetrics } from '../serve/metrics.ts';
+import { LockError, lockStateDirectory } from '../store/lock.ts';
+import { damaged, openSqliteStore, type SqliteStore } from '../store/sqlite.ts';
+import { type Built, buildAdapters, ConfigError, loadConfig } from './build.ts';
+import { createClock } from './clock.ts';
+import { createLog, type Log } from './log.ts';
+
+/** Journal words that a person should see as warnings. */
+const WARN: ReadonlySet<string> = new Set([
+  'deposed',
+  'hold',
+  'paused',
+  'rejected',
+  'stay',
+  'unreadable',
+  'unresolved',
+]);
+
+/** Runs until SIGTERM or SIGINT; SIGHUP reloads. Resolves with the exit code. */
+export async function runDaemon(
+  configPath: string,
+  options: { readonly json: boolean; readonly version: string },
+): Promise<number> {
+  let loaded: ReturnType<typeof loadConfig>;
+  try {
+    loaded = loadConfig(configPath);
+  } catch (error) {
+    return refuse(error);
+  }
+  const { config, warnings } = loaded;
+  const json = options.json || config.log.format === 'json';
+  const text = !json && (config.log.format === 'text' || process.stdout.isTTY === true);
+  const log = createLog({
+    format: text ? 'text' : 'json',
+    level: config.log.level,
+    stream: process.stdout,
+  });
+  for (const warning of warnings) log.warn(warning, { kind: 'config' });
+  try {
+    const lock = lockStateDirectory(config.stateDir);
+    try {
+      const store = openSqliteStore(config.stateDir);
+      try {
+        return await serve(configPath, config, store, log, options.version);
+      } finally {
+        store.close();
+      }
+    } finally {
+      lock.release();
+    }
+  } catch (error) {
+    return refuse(error);
+  } finally {
+    log.flush();
+  }
+}
+
+async function serve(
+  configPath: string,
+  config: Config,
+  store: SqliteStore,
+  log: Log,
+  version: string,
+): Promise<number> {
+  const { docs, at } = store.load();
+  const problem = storedProblem(docs);
+  if (problem !== null) throw damaged(store.file, problem);
+  const clock = createClock(at);
+  const term = Number(docs['term'] ?? 0) + 1;
+  store.commit({ at: clock.now(), wall: clock.wall(), entries: [], docs: [['term', term]] });
+  const seed = randomBytes(16);
+  const observers: Observer[] = [logObserver(log)];
+  const adapters = buildAdapters(config, clock, { remember: true });
+  const controller = new Controller(config.core, adapters, {
+    clock,
+    store,
+    coordinator: createSingleCoordinator(term),
+    observers,
+    seed: [0, 4, 8, 12].map((i) => seed.readInt32LE(i)) as [number, number, number, number],
+    version,
+  });
+  let { auditor } = adapters;
+  const trouble = (what: string, detail: string) => {
+    for (const o of observers) o.trouble?.(what, detail);
+  };
+  const auditing = createAuditing({
+    auditor: () => auditor,
+    status: () => controller.status(),
+    clock,
+    chance: () => randomInt(1000) / 1000,
+    done(report, news) {
+      controller.surveyed(report.surveys);
+      logAudit(log, report, news);
+    },
+    trouble,
+  });
+  const taken = (built: Built) => {
+    ({ auditor } = built);
+    auditing.renew();
+  };
+  const desk: Desk = {
+    status: () => controller.status(),
+    command: (command) => controller.command(command),
+    gate: (record) => controller.gate(record),
+    history: (query) => controller.history(query),
+    reload: () => reload(configPath, controller, clock, log, taken),
+    audited: () => auditing.audited(),
+    audit: () => auditing.now(),
+  };
+  const metrics = createMetrics({ desk, version });
+  observers.push(metrics.observer);
+  const served: Served[] = [];
+  try {
+    served.push(await serveControl({ path: config.socket, desk, trouble }));
+    if (config.listen !== null) {
+      served.push(
+        await serveHttp({
+          ...config.listen,
+          desk,
+          metrics,
+          gateHoldMs: config.gateHoldMs,
+          trouble,
+        }),
+      );
+    }
+    log.info(`detour ${version} runs: ${Object.keys(config.core.records).length} records`, {
+      kind: 'run',
+      socket: config.socket,
+    });
+    controller.start();
+    auditing.start();
+    await ended(() => void desk.reload());
+    log.info('stopping', { kind: 'stop' });
+    auditing.close();
+    await controller.stop();
+  } catch (error) {
+    closeAll(adapters);
+    throw error;
+  } finally {
+    await Promise.all(served.map((s) => s.close()));
+  }
+  return 0;
+}
+
+/** A bad configuration is refused whole and the last good one stays in force (rule 19). */
+async function reload(
+  configPath: string,
+  controller: Controller,
+  clock: ReturnType<typeof createClock>,
+  log: Log,
+  taken: (built: Built) => void,
+): Promise<Reply> {
+  try {
+    const { config, warnings } = loadConfig(configPath);
+    const adapters = buildAdapters(config, clock, { remember: true });
+    const problems = controller.reload(config.core, adapters);
+    if (problems.length > 0) {
+      closeAll(adapters);
+      throw new ConfigError(problems);
+    }
+    taken(adapters);
+    for (const warning of warnings) log.warn(warning, { kind: 'config' });
+    return { exit: 0, message: `${configPath} is in force` };
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    controller.noteReload(error.problems.length);
+    for (const problem of error.problems) log.error(problem, { kind: 'config' });
+    const message = `${error.message}\nthe configuration in force stays`;
+    return { exit: 2, message };
+  }
+}
+
+/** Findings that are new and bad, each once; the rest is for whoever asks. */
+function logAudit(log: Log, report: AuditReport, news: readonly AuditFinding[]): void {
+  for (const { word, sentence, cure, provider, zone, record } of news) {
+    const place = { provider, zone, ...(record === null ? {} : { record }) };
+    log.warn(cure === null ? sentence : `${sentence}; ${cure}`, { kind: 'audit', word, ...place });
+  }
+  const [bad, warn] = [countOf(report, 'bad'), countOf(report, 'warn')];
+  log.info(`audited in ${report.tookMs} ms: ${bad} bad, ${warn} to look at`, { kind: 'audit' });
+}
+
+function logObserver(log: Log): Observer {
+  return {
+    journalled(entry: Entry) {
+      const record: Record<string, Json> = entry.record === null ? {} : { record: entry.record };
+      const fields = { kind: entry.kind, ...record, data: entry.data };
+      if (WARN.has(entry.kind)) log.warn(entry.sentence, fields);
+      else log.info(entry.sentence, fields);
+    },
+    trouble(what, detail) {
+      log.error(`${what}: ${detail}`, { kind: 'trouble' });
+    },
+  };
+}
+
+/** Resolves on SIGTERM or SIGINT. */
+function ended(hangup: () => void): Promise<void> {
+  return new Promise((resolve) => {
+    process.on('SIGHUP', hangup);
+    for (const name of ['SIGTERM', 'SIGINT'] as const) {
+      process.once(name, () => {
+        process.off('SIGHUP', hangup);
+        resolve();
+      });
+    }
+  });
+}
+
+/** Errors that are an answer to the operator; anything else is a fault of Detour's and goes on. */
+function refuse(error: unknown): number {
+  const isInput = error instanceof ConfigError;
+  const isWorld =
+    error instanceof LockError ||
+    (error instanceof Error && ['ControlError', 'StoreError'].includes(error.constructor.name)) ||
+    (error as NodeJS.ErrnoException).code !== undefined;
+  if (!isInput && !isWorld) throw error;
+  process.stderr.write(`${(error as Error).message}\n`);
+  return isInput ? 2 : 1;
+}

@@ -1,0 +1,234 @@
+// A stand-in for the daemon's desk: a plain view that a test changes as it likes, and a list of the
+// commands it was given. It decides nothing; what a command does is for the test to say.
+
+import type { AuditReport } from '../../src/core/audit.ts';
+import type { Command, Reply } from '../../src/core/model.ts';
+import type { ProviderView, RecordView, StatusView } from '../../src/core/view.ts';
+import type { StoredEntry } from '../../src/ports.ts';
+import type { Desk } from '../../src/serve/desk.ts';
+
+export const wall = Date.UTC(2026, 0, 2, 3, 4, 5);
+export const at = 1_000_000_000;
+
+export type Writable<T> = { -readonly [K in keyof T]: T[K] };
+
+export interface StandIn extends Desk {
+  view: Writable<StatusView>;
+  readonly commands: Command[];
+  readonly queries: unknown[];
+  reply: (command: Command) => Reply | Promise<Reply>;
+  entries: StoredEntry[];
+  reloads: number;
+  unsureMs: number;
+  /** The audit's report, and how an audit that is asked for goes. */
+  report: AuditReport | null;
+  auditing: () => Promise<void>;
+}
+
+export function standIn(): StandIn {
+  const desk: StandIn = {
+    view: sampleView(),
+    commands: [],
+    queries: [],
+    entries: [],
+    reloads: 0,
+    unsureMs: 0,
+    report: null,
+    auditing: async () => {},
+    audited: () => ({ running: false, report: desk.report }),
+    audit: () => desk.auditing(),
+    gate(name) {
+      const record = desk.view.records.find((r) => r.name === name);
+      if (record === undefined) return null;
+      const targets = record.targets.map((t) => t.origin);
+      return { target: record.target, targets, unsureMs: desk.unsureMs };
+    },
+    reply: (command) => ({ exit: 0, message: `done: ${command.kind}` }),
+    status: () => desk.view,
+    async command(command) {
+      desk.commands.push(command);
+      return desk.reply(command);
+    },
+    history(query) {
+      desk.queries.push(query);
+      return desk.entries.slice(0, query.limit);
+    },
+    async reload() {
+      desk.reloads += 1;
+      return { exit: 2, message: 'detour.yaml:3:1: expected a mapping\nwhat was in force stays' };
+    },
+  };
+  return desk;
+}
+
+export function provider(name: string, more: Partial<ProviderView> = {}): ProviderView {
+  return {
+    provider: name,
+    stage: 'visible',
+    cname: 'hz.shop.example.',
+    ttl: 60,
+    epoch: 7,
+    seenAt: at - 3000,
+    seenBy: 'dns',
+    serversRight: 4,
+    serversAsked: 4,
+    writtenAfterMs: 312,
+    visibleAfterMs: 1240,
+    share: 0.5,
+    problem: null,
+    ...more,
+  };
+}
+
+export function record(more: Partial<RecordView> = {}): RecordView {
+  return {
+    name: 'www.gslb.example.net.',
+    mode: 'steer',
+    target: 'hangzhou',
+    cname: 'hz.shop.example.',
+    retired: false,
+    epoch: 7,
+    switchId: '00112233aabbccdd',
+    switchKind: 'auto',
+    decidedAt: at - 11_520_000,
+    switching: false,
+    pin: null,
+    stay: { reason: 'target-up', sentence: 'hangzhou is up and preferred' },
+    earliestBenefitAt: null,
+    targets: [
+      {
+        origin: 'hangzhou',
+        cname: 'hz.shop.example.',
+        health: 'up',
+        drained: false,
+        sinceAt: at - 7_500_000,
+      },
+      {
+        origin: 'tokyo',
+        cname: 'nrt.shop.example.',
+        health: 'up',
+        drained: true,
+        sinceAt: at - 95_000,
+      },
+    ],
+    leftBehind: null,
+    cachesExpiredAt: null,
+    budget: { used: 1, limit: 3, spent: false },
+    providers: [
+      provider('cf'),
+      provider('r53', {
+        stage: 'lagging',
+        cname: 'nrt.shop.example.',
+        epoch: 6,
+        serversRight: 0,
+        writtenAfterMs: null,
+        visibleAfterMs: null,
+        problem: 'stuck for 5 minutes: the API answers 503; nothing to do but wait, or move the NS',
+      }),
+    ],
+    ...more,
+  };
+}
+
+export function sampleView(): StatusView {
+  const check = {
+    fails: 0,
+    passes: 9,
+    sinceAt: at - 7_500_000,
+    advisory: false,
+    everFailed: true,
+  };
+  const pass = {
+    outcome: 'pass',
+    startedAt: at - 1000,
+    endedAt: at - 960,
+    reason: 'ok',
+    detail: 'status 200',
+    phases: {},
+    certificateDays: 40,
+  } as const;
+  return {
+    cluster: 'shop',
+    version: '0.1.0',
+    at,
+    wall,
+    ready: { ok: true, reasons: [] },
+    freeze: null,
+    drains: [{ what: 'tokyo', reason: 'kernel update', by: 'ann', sinceAt: at - 720_000 }],
+    records: [record()],
+    origins: [
+      {
+        name: 'hangzhou',
+        cloud: 'aliyun',
+        region: 'cn-hangzhou',
+        health: 'up',
+        sinceAt: at - 7_500_000,
+        drained: false,
+        trustedAt: null,
+        checks: [
+          { ...check, id: 'hangzhou/web', path: 'line-a', verdict: 'up', last: pass },
+          {
+            ...check,
+            id: 'hangzhou/web',
+            path: 'line-b',
+            verdict: 'down',
+            last: {
+              ...pass,
+              outcome: 'fail',
+              reason: 'timeout',
+              detail: 'no answer within 2 s',
+              certificateDays: 39,
+            },
+          },
+        ],
+      },
+      {
+        name: 'tokyo',
+        cloud: 'aws',
+        region: null,
+        health: 'up',
+        sinceAt: at - 95_000,
+        drained: true,
+        trustedAt: at + 60_000,
+        checks: [{ ...check, id: 'tokyo/web', path: 'line-a', verdict: 'up', last: null }],
+      },
+    ],
+    clouds: [
+      {
+        name: 'aliyun',
+        diagnosis: 'healthy',
+        sentence: 'aliyun: 1 of 1 origins answer',
+        sinceAt: at - 7_500_000,
+        services: [],
+      },
+    ],
+    paths: ['line-a', 'line-b'].map((name) => ({
+      name,
+      group: name,
+      cloud: null,
+      state: 'sighted' as const,
+      loss: 0.01,
+    })),
+    lanes: [
+      {
+        provider: 'cf',
+        type: 'cloudflare',
+        state: 'ok',
+        sinceAt: at - 86_400_000,
+        detail: null,
+        retryAt: null,
+        pending: 0,
+      },
+      {
+        provider: 'r53',
+        type: 'route53',
+        state: 'stuck',
+        sinceAt: at - 300_000,
+        detail: 'status 503 from the API',
+        retryAt: at + 2500,
+        pending: 1,
+      },
+    ],
+    reload: null,
+  };
+}

@@ -1,0 +1,358 @@
+// Reads scenario files: a few lines of what happens, `----`, then the whole trace that must come of
+// it, as an operator would read it. `UPDATE=1` writes the traces anew; the diff is then reviewed
+// like code. The words a scenario may use are the cases of `act` below.
+
+import { formatMarker } from '../../src/core/marker.ts';
+import type { CheckConfig, Command, Detector, Plane, QuorumRule } from '../../src/core/model.ts';
+import { parseDuration } from '../../src/kit/schema.ts';
+import {
+  coreConfig,
+  type Held,
+  type Manner,
+  type Shape,
+  type Vendor,
+  WALL_0,
+  World,
+  webCheck,
+} from './world.ts';
+
+export const WWW = 'www.gslb.test.';
+
+interface Block {
+  readonly lines: readonly string[];
+  readonly expected: string;
+}
+
+export interface Played {
+  readonly text: string;
+  readonly failures: readonly { readonly want: string; readonly got: string }[];
+}
+
+/** Plays one file; `text` is the file with every trace as it came out. */
+export function play(text: string): Played {
+  const failures: { want: string; got: string }[] = [];
+  const out: string[] = [];
+  const player = new Player();
+  for (const block of parse(text)) {
+    const got = player.block(block.lines);
+    if (got !== block.expected) failures.push({ want: block.expected, got });
+    out.push([...block.lines, '----', ...(got === '' ? [] : [got]), ''].join('\n'));
+  }
+  return { text: out.join('\n'), failures };
+}
+
+function parse(text: string): Block[] {
+  const blocks: Block[] = [];
+  let lines: string[] = [];
+  let expected: string[] | null = null;
+  for (const line of [...text.split('\n'), '']) {
+    if (line === '----') expected = [];
+    else if (line === '' && expected !== null) {
+      blocks.push({ lines, expected: expected.join('\n') });
+      lines = [];
+      expected = null;
+    } else if (expected !== null) expected.push(line);
+    else if (line !== '' || lines.length > 0) lines.push(line);
+  }
+  return blocks;
+}
+
+class Player {
+  #shape: Shape = {};
+  #world: World | null = null;
+  #journalAt = 0;
+  #noticesAt = 0;
+  #startedAt = 0;
+  #said: string[] = [];
+
+  block(lines: readonly string[]): string {
+    this.#said = [];
+    this.#startedAt = this.#world?.now ?? 0;
+    for (const line of lines) if (line !== '' && !line.startsWith('#')) this.#act(line);
+    this.#collect();
+    return this.#said.join('\n');
+  }
+
+  get #w(): World {
+    this.#world ??= new World(coreConfig(this.#shape));
+    return this.#world;
+  }
+
+  /** Journal lines and notices since the last look, in order, with the time since the block began. */
+  #collect(): void {
+    const w = this.#w;
+    const passing = new Set(['start', 'lease']);
+    const news = [
+      ...w.journal.slice(this.#journalAt).map((j) => ({ text: j.entry.sentence, ...j })),
+      ...w.notices
+        .slice(this.#noticesAt)
+        .map((n) => ({ at: n.at, text: `tell ${n.notice.kind}: ${n.notice.sentence}` })),
+    ];
+    this.#journalAt = w.journal.length;
+    this.#noticesAt = w.notices.length;
+    for (const n of news.sort((a, b) => a.at - b.at)) {
+      if ('entry' in n && passing.has((n.entry as { kind: string }).kind)) continue;
+      this.#said.push(`+${n.at - this.#startedAt}ms ${n.text}`);
+    }
+  }
+
+  #act(line: string): void {
+    const [verb, ...words] = line.split(' ');
+    const [first, second, third] = words as [string, string, string];
+    const w = verb === 'config' ? null : this.#w;
+    switch (verb) {
+      case 'config':
+        // Another world begins: a file may hold several.
+        this.#shape = shapeOf(words);
+        this.#world = null;
+        [this.#journalAt, this.#noticesAt, this.#startedAt] = [0, 0, 0];
+        return;
+      case 'hold':
+        return hold(w!, first, second, words.slice(2));
+      case 'edit': {
+        // A human at the console: the value alone, the marker stays.
+        const value = second.includes('.') ? second : `${second}.shop.test.`;
+        const held = w!.held(first, WWW);
+        held.cname = second === 'nothing' ? null : { value, ttl: 60 };
+        return;
+      }
+      case 'start':
+        return w!.start();
+      case 'run':
+        return w!.advance(parseDuration(first)!);
+      case 'origin':
+        w!.origins.set(first, second as Manner);
+        return;
+      case 'path':
+        for (const name of first === 'all' ? Object.keys(w!.config.paths) : first.split(',')) {
+          setManner(w!.paths, name, second);
+        }
+        return;
+      case 'check':
+        return setManner(w!.checks, first, second);
+      case 'api':
+        for (const v of vendors(w!, first)) v.api = second as Vendor['api'];
+        return;
+      case 'dns':
+        for (const v of vendors(w!, first)) setDns(v, second as Vendor['dns']);
+        return;
+      case 'chain':
+        if (second === 'ok') w!.chains.delete(`${first}.shop.test.`);
+        else w!.chains.set(`${first}.shop.test.`, second as 'broken' | 'unknown' | 'silent');
+        return;
+      case 'kill':
+        return w!.kill();
+      case 'lose':
+        w!.docs = {};
+        return;
+      case 'store':
+        w!.storeFails = first === 'fails';
+        return;
+      case 'pause':
+        w!.now += parseDuration(first)!;
+        return w!.send({ kind: 'paused', forMs: parseDuration(first)! });
+      case 'lease':
+        return w!.send({ kind: 'lease', held: first === 'held', term: Number(second ?? 1) });
+      case 'reload':
+        this.#shape = merge(this.#shape, shapeOf(words));
+        w!.config = coreConfig(this.#shape);
+        for (const name of Object.keys(w!.config.origins)) {
+          if (!w!.origins.has(name)) w!.origins.set(name, 'pass');
+        }
+        return w!.send({ kind: 'configured', config: w!.config });
+      case 'show':
+        return first === 'clouds' ? this.#showClouds() : this.#show();
+      default:
+        return this.#command(verb!, first, second, third, words);
+    }
+  }
+
+  #command(verb: string, first: string, second: string, _third: string, words: string[]): void {
+    const command = commandOf(verb, first, second, words);
+    this.#collect();
+    const reply = this.#w.command(command);
+    this.#said.push(`reply ${reply.exit}: ${reply.message}`);
+  }
+
+  #show(): void {
+    const w = this.#w;
+    this.#collect();
+    for (const r of w.state.records.values()) {
+      const name = r.name === WWW ? '' : `${r.name} `;
+      const epoch = r.doc.marker?.epoch ?? 0;
+      this.#said.push(`${name}on ${r.doc.target ?? 'nothing'}, epoch ${epoch}, ${r.stay.reason}`);
+      for (const cell of r.cells.values()) {
+        const held = w.held(cell.provider, r.name);
+        const marker = held.markers.map((m) => /epoch=\d+/.exec(m)?.[0] ?? m).join('+');
+        const problem = cell.problem === null ? '' : ` (${cell.problem.word})`;
+        const value = held.cname?.value ?? 'nothing';
+        this.#said.push(`  ${cell.provider}: ${value} ${marker || 'unmarked'}${problem}`);
+      }
+    }
+  }
+
+  /** Each cloud's diagnosis with its evidence, each origin's health, and how often was switched. */
+  #showClouds(): void {
+    const w = this.#w;
+    this.#collect();
+    for (const { diagnosis } of w.state.clouds.values()) {
+      this.#said.push(`${diagnosis.word}: ${diagnosis.sentence}`);
+    }
+    const health = [...w.state.origins.values()].map((o) => `${o.name} ${o.health}`);
+    const switches = w.journal.filter((j) => j.entry.kind === 'switch').length;
+    this.#said.push(`  ${health.join(', ')}; ${switches} switches so far`);
+  }
+}
+
+function commandOf(verb: string, first: string, second: string, words: string[]): Command {
+  const by = 'ann';
+  const reason = 'because';
+  const forWord = words.find((x) => x.startsWith('for='))?.slice(4);
+  const forMs = forWord === 'unlimited' ? null : parseDuration(forWord ?? '2h')!;
+  const has = (word: string) => words.includes(word);
+  switch (verb) {
+    case 'switch': {
+      const flags = { force: has('force'), dryRun: has('dry-run') };
+      return { kind: verb, record: WWW, target: first, reason, by, forMs, ...flags };
+    }
+    case 'adopt':
+      return { kind: verb, record: WWW, target: first, create: has('create'), by };
+    case 'pin':
+      return { kind: verb, record: WWW, reason, by, forMs };
+    case 'unpin':
+    case 'ack':
+      return { kind: verb, record: WWW, by };
+    case 'drain':
+      return { kind: verb, what: first, reason, by };
+    case 'undrain':
+      return { kind: verb, what: first, by };
+    case 'freeze':
+      return { kind: verb, record: first === 'www' ? WWW : null, reason, by };
+    case 'unfreeze':
+      return { kind: verb, record: first === 'www' ? WWW : null, by };
+    default:
+      throw new Error(`a scenario has no word ${verb} (${second})`);
+  }
+}
+
+/** `path p1 ok` and `check a/web ok` give the word back to the origin. */
+function setManner(manners: Map<string, Manner>, what: string, how: string): void {
+  if (how === 'ok') manners.delete(what);
+  else manners.set(what, how as Manner);
+}
+
+/** `services=one:oss:service:r1`, `references=p1:8.8.8.8`, `advisory=a:load`. */
+function extraCheck(key: 'services' | 'references' | 'advisory', text: string): CheckConfig {
+  const [of, name, plane, region] = text.split(':') as [string, string, Plane, string?];
+  const base = { ...webCheck(of, of, region ?? null), id: `${of}:${name}`, origin: null };
+  if (key === 'services') return { ...base, role: 'service', plane };
+  if (key === 'advisory') {
+    return { ...base, id: `${of}/${name}`, origin: of, cloud: null, advisory: true };
+  }
+  return { ...base, id: `@${of}:${name}`, role: 'reference', cloud: null, paths: [of] };
+}
+
+function vendors(w: World, which: string): Vendor[] {
+  return which === 'all' ? [...w.vendors.values()] : [w.vendors.get(which)!];
+}
+
+function setDns(v: Vendor, how: Vendor['dns']): void {
+  v.dns = how;
+  v.stale.clear();
+  for (const [name, held] of v.records) v.stale.set(name, structuredClone(held));
+}
+
+/**
+ * `hold all a`, `hold cf nothing`, `hold r53 x.other.test. epoch=7 kind=auto target=b id=ff`,
+ * `hold cf a text=not-a-marker`.
+ */
+function hold(w: World, which: string, value: string, more: readonly string[]): void {
+  const options = Object.fromEntries(more.map((m) => m.split('=') as [string, string]));
+  for (const v of vendors(w, which)) {
+    const cname = value.includes('.') ? value : `${value}.shop.test.`;
+    const ttl = Number(options['ttl'] ?? 60);
+    const held: Held = {
+      cname: value === 'nothing' ? null : { value: cname, ttl },
+      markers: [],
+      refusal: options['refused']
+        ? { word: options['refused'], sentence: `${options['refused']} stands there` }
+        : null,
+    };
+    if (options['epoch'] !== undefined) {
+      const marker = {
+        cluster: options['cluster'] ?? 'shop',
+        epoch: Number(options['epoch']),
+        id: options['id'] ?? 'ffff',
+        term: Number(options['term'] ?? 1),
+        kind: (options['kind'] ?? 'auto') as 'auto' | 'operator',
+        target: options['target'] ?? value,
+        pinned: options['pin'] !== undefined,
+        untilWall:
+          options['pin'] === undefined || options['pin'] === 'unlimited'
+            ? null
+            : WALL_0 + w.now + parseDuration(options['pin'])!,
+      };
+      held.markers.push(formatMarker(marker));
+    }
+    if (options['text'] !== undefined) held.markers.push(options['text']);
+    v.records.set(WWW, held);
+  }
+}
+
+function merge(a: Shape, b: Shape): Shape {
+  const record = { ...a.record, ...b.record };
+  const check = { ...a.check, ...b.check };
+  return { ...a, ...b, record, check };
+}
+
+function shapeOf(words: readonly string[]): Shape {
+  const shape: { -readonly [K in keyof Shape]: Shape[K] } = {};
+  const record: Record<string, unknown> = {};
+  const check: Record<string, unknown> = {};
+  for (const word of words) {
+    const [key, value] = word.split('=') as [string, string];
+    if (key === 'origins') {
+      const all = value.split(',').map((o) => o.split(':') as [string, string, string?]);
+      shape.origins = Object.fromEntries(
+        all.map(([name, cloud, region]) => [
+          name,
+          { cloud, ...(region === undefined ? {} : { region }) },
+        ]),
+      );
+    } else if (key === 'services' || key === 'references' || key === 'advisory') {
+      shape.extra = [...(shape.extra ?? []), ...value.split(',').map((v) => extraCheck(key, v))];
+    } else if (key === 'needs') {
+      const [origin, ...id] = value.split(':') as [string, ...string[]];
+      shape.needs = { ...shape.needs, [origin]: [...(shape.needs?.[origin] ?? []), id.join(':')] };
+    } else if (key === 'detector') shape.detector = detectorOf(value);
+    else if (key === 'quorum') shape.quorum = quorumOf(value);
+    else if (key === 'paths') shape.paths = value.split(',');
+    else if (key === 'providers') shape.providers = value.split(',');
+    else if (key === 'patience') record['patienceMs'] = parseDuration(value);
+    else if (key === 'failback') {
+      record['failback'] =
+        value === 'manual' ? { kind: 'manual' } : { kind: 'after', ms: parseDuration(value) };
+    } else if (key === 'budget') record['switchesPerHour'] = Number(value);
+    else if (key === 'mode' || key === 'drift') record[key] = value;
+    else if (key === 'interval') check['intervalMs'] = parseDuration(value);
+    else if (key === 'timeout') check['timeoutMs'] = parseDuration(value);
+    else if (key === 'confirm') check['confirmMs'] = parseDuration(value);
+    else if (key === 'fall' || key === 'rise') check[key] = Number(value);
+    else throw new Error(`a scenario's config has no word ${key}`);
+  }
+  return { ...shape, record, check };
+}
+
+/** `majority`, `all`, `2`, `60%`. */
+function quorumOf(text: string): QuorumRule {
+  if (text === 'all' || text === 'majority') return { kind: text };
+  if (text.endsWith('%')) return { kind: 'share', share: Number(text.slice(0, -1)) / 100 };
+  return { kind: 'count', groups: Number(text) };
+}
+
+/** `counters`, `sequential` (wrong once in ten years), `sequential:1d`. */
+function detectorOf(text: string): Detector {
+  const [kind, every] = text.split(':') as [string, string | undefined];
+  if (kind === 'counters') return { kind };
+  return { kind: 'sequential', falseSwitchEveryMs: parseDuration(every ?? '3650d')! };
+}

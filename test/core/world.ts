@@ -1,0 +1,547 @@
+// A small world around the engine alone, in virtual time: origins that pass, fail or hang, vendors
+// that hold records and misbehave on request, name servers that give what the vendors hold. Every
+// effect is answered a fixed moment later; nothing here sleeps, and the same script gives the same
+// trace. The vendors refuse what real ones refuse: a write against an old reading is a conflict.
+
+import {
+  type Effect,
+  type Event,
+  nextDeadline,
+  type State,
+  type Step,
+  start,
+  step,
+  violations,
+} from '../../src/core/engine.ts';
+import { parseMarker } from '../../src/core/marker.ts';
+import type {
+  Change,
+  CheckConfig,
+  Command,
+  CoreConfig,
+  Entry,
+  Fault,
+  Json,
+  Name,
+  Notice,
+  Outcome,
+  Reply,
+  Result,
+  Seen,
+  ServerAnswer,
+} from '../../src/core/model.ts';
+
+export const WALL_0 = Date.UTC(2026, 0, 1);
+
+/**
+ * `hang`: no answer until the deadline, which is a failure. `drip`: an answer that has not ended by
+ * then. `slow=700`: a pass that takes so many milliseconds. `loss=0.3`: this share fails by chance,
+ * half of it at once and half by hanging; a path lets the rest through to what the origin does.
+ */
+export type Manner =
+  | 'pass'
+  | 'fail'
+  | 'blind'
+  | 'hang'
+  | 'drip'
+  | 'half'
+  | `slow=${number}`
+  | `loss=${number}`;
+
+export interface Held {
+  cname: { value: Name; ttl: number } | null;
+  markers: string[];
+  refusal?: Seen['refusal'];
+}
+
+export interface Vendor {
+  readonly name: string;
+  readonly records: Map<Name, Held>;
+  /** What the API does. */
+  api:
+    | 'ok'
+    | 'hang'
+    | 'unavailable'
+    | 'throttled'
+    | 'auth'
+    | 'reject'
+    | 'lose-reply'
+    | 'lose-write';
+  /** What its name servers do. */
+  dns: 'ok' | 'silent' | 'stale' | 'half-stale';
+  /** What DNS gave when it went stale. */
+  readonly stale: Map<Name, Held>;
+  reads: number;
+  writes: number;
+}
+
+const PROBE_MS = 5;
+const READ_MS = 20;
+const WRITE_MS = 30;
+const ASK_MS = 5;
+
+export class World {
+  now = 0;
+  config: CoreConfig;
+  state!: State;
+  readonly vendors = new Map<string, Vendor>();
+  readonly origins = new Map<string, Manner>();
+  /** Manner of one path, over that of the origin. */
+  readonly paths = new Map<string, Manner>();
+  /** Manner of one check (`a/web`), or of one check on one path (`a/web@p1`), over the others. */
+  readonly checks = new Map<string, Manner>();
+  /** Names whose chain is broken, unanswered, or never told of at all. */
+  readonly chains = new Map<Name, 'broken' | 'unknown' | 'silent'>();
+  readonly journal: { at: number; entry: Entry }[] = [];
+  readonly notices: { at: number; notice: Notice }[] = [];
+  docs: Record<string, Json> = {};
+  /** The store refuses commits. */
+  storeFails = false;
+  probes = 0;
+  /** Called after every step; a test may check what it likes. */
+  onStep: (world: World) => void = () => {};
+  #storeFailed = false;
+  #queue: { at: number; seq: number; run: () => void }[] = [];
+  #seq = 0;
+  #alive = 0;
+  #replies = new Map<number, Reply>();
+  #request = 1;
+  #tosses = 0;
+  #seed = 1;
+
+  constructor(config: CoreConfig) {
+    this.config = config;
+    for (const provider of Object.keys(config.lanes)) {
+      this.vendors.set(provider, {
+        name: provider,
+        records: new Map(),
+        api: 'ok',
+        dns: 'ok',
+        stale: new Map(),
+        reads: 0,
+        writes: 0,
+      });
+    }
+    for (const origin of Object.keys(config.origins)) this.origins.set(origin, 'pass');
+  }
+
+  /** Puts a record at every provider of it, unmarked, as a user would have it. */
+  hold(record: Name, cname: Name, providers = this.config.records[record]!.publish): void {
+    for (const { provider, ttl } of providers) {
+      this.vendors.get(provider)!.records.set(record, {
+        cname: { value: cname, ttl },
+        markers: [],
+      });
+    }
+  }
+
+  held(provider: string, record: Name): Held {
+    const records = this.vendors.get(provider)!.records;
+    const held = records.get(record) ?? { cname: null, markers: [] };
+    records.set(record, held);
+    return held;
+  }
+
+  start(): void {
+    this.#alive++;
+    const { config, docs } = this;
+    const begun = start({
+      config,
+      docs: structuredClone(docs),
+      now: WALL_0 + this.now,
+      wall: WALL_0 + this.now,
+      seed: [1, 2, 3, this.#alive],
+    });
+    this.state = begun.state;
+    this.#finish(begun.step);
+    this.send({ kind: 'lease', held: true, term: this.#alive });
+  }
+
+  /** SIGKILL: what was under way is lost, what was committed is not. */
+  kill(): void {
+    this.#alive++;
+    this.#queue = this.#queue.filter((q) => q.at < 0);
+  }
+
+  send(event: Event): void {
+    this.#finish(step(this.state, event, WALL_0 + this.now, WALL_0 + this.now));
+  }
+
+  command(command: Command): Reply {
+    const request = this.#request++;
+    this.send({ kind: 'command', request, command });
+    return this.#replies.get(request)!;
+  }
+
+  /** Runs the world on for so many milliseconds. */
+  advance(ms: number): void {
+    const until = this.now + ms;
+    for (;;) {
+      const deadline = nextDeadline(this.state);
+      const due = deadline === null ? Number.POSITIVE_INFINITY : deadline.at - WALL_0;
+      const next = this.#queue[0];
+      const at = Math.min(due, next?.at ?? Number.POSITIVE_INFINITY);
+      if (at > until) break;
+      this.now = Math.max(this.now, at);
+      if (next !== undefined && next.at <= due) {
+        this.#queue.shift();
+        next.run();
+      } else this.send({ kind: 'tick' });
+    }
+    this.now = until;
+  }
+
+  #later(ms: number, run: () => void): void {
+    const life = this.#alive;
+    const item = {
+      at: this.now + ms,
+      seq: this.#seq++,
+      run: () => (life === this.#alive ? run() : undefined),
+    };
+    const after = this.#queue.findIndex((q) => q.at > item.at);
+    this.#queue.splice(after < 0 ? this.#queue.length : after, 0, item);
+  }
+
+  #finish(out: Step): void {
+    const failing = this.storeFails && (out.entries.length > 0 || out.docs.length > 0);
+    if (!failing && !this.#storeFailed) {
+      for (const [key, value] of out.docs) {
+        if (value === null) delete this.docs[key];
+        else this.docs[key] = structuredClone(value);
+      }
+      for (const entry of out.entries) this.journal.push({ at: this.now, entry });
+    }
+    const committed = !failing && !this.#storeFailed;
+    for (const effect of out.effects) this.#perform(effect, committed);
+    this.onStep(this);
+    const wrong = violations(this.state);
+    if (wrong.length > 0) throw new Error(`at ${this.now} ms: ${wrong.join('; ')}`);
+    if (failing && !this.#storeFailed) {
+      this.#storeFailed = true;
+      this.send({ kind: 'store', ok: false });
+    } else if (this.#storeFailed && !this.storeFails) {
+      this.#storeFailed = false;
+      this.send({ kind: 'store', ok: true });
+    }
+  }
+
+  #perform(e: Effect, committed: boolean): void {
+    switch (e.kind) {
+      case 'probe':
+        return this.#probe(e);
+      case 'read':
+        return this.#read(e);
+      case 'write':
+        return this.#write(e);
+      case 'ask':
+        return this.#ask(e);
+      case 'chain': {
+        const how = this.chains.get(e.name);
+        if (how === 'silent') return;
+        const answer =
+          how === 'broken'
+            ? { kind: how, at: e.name, detail: 'NXDOMAIN' }
+            : how === 'unknown'
+              ? { kind: how, detail: 'no server answered' }
+              : { kind: 'answered' as const, chain: [e.name] };
+        const { record, target } = e;
+        return this.#later(ASK_MS, () => this.send({ kind: 'chained', record, target, answer }));
+      }
+      case 'notify':
+        if (!committed && e.notice.kind === 'switch') return;
+        this.notices.push({ at: this.now, notice: e.notice });
+        return;
+      case 'reply':
+        this.#replies.set(e.request, e.reply);
+        return;
+    }
+  }
+
+  #probe(e: Extract<Effect, { kind: 'probe' }>): void {
+    this.probes++;
+    const check = this.config.checks[e.check]!;
+    const onWay = this.paths.get(e.path);
+    const there = this.checks.get(e.check) ?? this.origins.get(check.origin ?? '') ?? 'pass';
+    const exact = this.checks.get(`${e.check}@${e.path}`);
+    let fate = this.#fate(exact ?? onWay ?? there, check.timeoutMs);
+    const isThrough = exact === undefined && onWay?.startsWith('loss') && fate.outcome === 'pass';
+    if (isThrough) fate = this.#fate(there, check.timeoutMs);
+    this.#later(fate.ms, () => {
+      const { outcome, detail } = fate;
+      const endedAt = WALL_0 + this.now;
+      const observation = { outcome, startedAt: e.at, endedAt, reason: detail, detail, phases: {} };
+      this.send({ kind: 'probed', check: e.check, path: e.path, observation });
+    });
+  }
+
+  /** What becomes of one probe that meets a manner. */
+  #fate(manner: Manner, timeoutMs: number): { outcome: Outcome; ms: number; detail: string } {
+    const [word, value] = manner.split('=') as [string, string | undefined];
+    switch (word) {
+      case 'hang':
+        return { outcome: 'fail', ms: timeoutMs, detail: 'timeout' };
+      case 'drip':
+        return { outcome: 'fail', ms: timeoutMs, detail: 'no end of the answer' };
+      case 'slow':
+        return { outcome: 'pass', ms: Number(value), detail: 'pass' };
+      case 'loss': {
+        const toss = this.#random();
+        if (toss >= Number(value)) return { outcome: 'pass', ms: PROBE_MS, detail: 'pass' };
+        return this.#fate(toss < Number(value) / 2 ? 'fail' : 'hang', timeoutMs);
+      }
+      case 'half': {
+        const outcome = this.#tosses++ % 2 === 0 ? 'pass' : 'fail';
+        return { outcome, ms: PROBE_MS, detail: outcome };
+      }
+      default:
+        return { outcome: word as Outcome, ms: PROBE_MS, detail: word };
+    }
+  }
+
+  #random(): number {
+    this.#seed = (this.#seed + 0x6d2b79f5) | 0;
+    return mulberry32(this.#seed);
+  }
+
+  #fault(v: Vendor): Fault | null {
+    switch (v.api) {
+      case 'unavailable':
+        return { kind: 'unavailable', detail: '503' };
+      case 'throttled':
+        return { kind: 'throttled', detail: '429', retryAfterMs: 10_000 };
+      case 'auth':
+        return { kind: 'auth-suspect', detail: 'the key is refused' };
+      default:
+        return null;
+    }
+  }
+
+  #read(e: Extract<Effect, { kind: 'read' }>): void {
+    const v = this.vendors.get(e.provider)!;
+    v.reads++;
+    const answer = (result: Result<Record<Name, Seen>>) =>
+      this.send({ kind: 'read', provider: e.provider, id: e.id, result });
+    if (v.api === 'hang') {
+      const fault: Fault = { kind: 'unavailable', detail: 'no answer within 2 s' };
+      return this.#later(2000, () => answer({ ok: false, fault }));
+    }
+    this.#later(READ_MS, () => {
+      const fault = this.#fault(v);
+      if (fault !== null) return answer({ ok: false, fault });
+      const value = Object.fromEntries(e.names.map((n) => [n, seenOf(this.held(v.name, n))]));
+      answer({ ok: true, value });
+    });
+  }
+
+  #write(e: Extract<Effect, { kind: 'write' }>): void {
+    const v = this.vendors.get(e.provider)!;
+    v.writes++;
+    const answer = (results: readonly Result<null>[]) =>
+      this.send({ kind: 'written', provider: e.provider, id: e.id, results });
+    const all = (fault: Fault) => e.changes.map(() => ({ ok: false, fault }) as const);
+    const lost: Fault = { kind: 'uncertain', detail: 'the reply was lost' };
+    if (v.api === 'hang') return this.#later(2000, () => answer(all(lost)));
+    this.#later(WRITE_MS, () => {
+      const fault = this.#fault(v);
+      if (fault !== null) return answer(all(fault));
+      if (v.api === 'lose-write') {
+        v.api = 'ok';
+        return answer(all(lost));
+      }
+      const results = e.changes.map((c) => this.#apply(v, c));
+      if (v.api !== 'lose-reply') return answer(results);
+      v.api = 'ok';
+      this.#later(500, () => answer(all(lost)));
+    });
+  }
+
+  #apply(v: Vendor, c: Change): Result<null> {
+    if (v.api === 'reject') {
+      const cure = 'publish takes a TTL per provider';
+      return { ok: false, fault: { kind: 'rejected', detail: 'TTL below the floor', cure } };
+    }
+    const held = this.held(v.name, c.name);
+    if (JSON.stringify(seenOf(held)) !== JSON.stringify(c.from)) {
+      return { ok: false, fault: { kind: 'conflict', detail: 'it no longer stands there' } };
+    }
+    this.#judge(c);
+    held.cname = { value: c.to.cname, ttl: c.to.ttl };
+    held.markers = [c.to.marker];
+    return { ok: true, value: null };
+  }
+
+  /** The world's own eyes: what must never be written, whatever the engine thinks of it. */
+  #judge(c: Change): void {
+    const wrong = (why: string) => {
+      throw new Error(`at ${this.now} ms ${c.to.cname || 'nothing'} was written: ${why}`);
+    };
+    const targets = this.config.records[c.name]?.targets ?? [];
+    if (!targets.some((t) => t.cname === c.to.cname)) wrong('it is no target of the record');
+    if (this.config.records[c.name]?.mode === 'observe') wrong('the record is only observed');
+    for (const text of c.from.markers) {
+      const marker = parseMarker(text);
+      if (marker?.cluster !== this.config.cluster) wrong(`over a marker not ours: ${text}`);
+      else if (marker.epoch > c.to.epoch) wrong(`over the higher epoch ${marker.epoch}`);
+    }
+  }
+
+  #ask(e: Extract<Effect, { kind: 'ask' }>): void {
+    const v = this.vendors.get(e.provider)!;
+    const send = (a: readonly ServerAnswer[]) =>
+      this.send({ kind: 'asked', provider: e.provider, record: e.record, answers: a });
+    this.#later(v.dns === 'silent' ? 2000 : ASK_MS, () => {
+      const servers = ['ns1', 'ns2'].map((ns) => `${ns}.${v.name}`);
+      if (v.dns === 'silent') {
+        const answer = { kind: 'timeout', detail: 'no answer' } as const;
+        return send(servers.map((server) => ({ server, answer, markers: null })));
+      }
+      const answers = servers.map((server, i): ServerAnswer => {
+        const isStale = v.dns === 'stale' || (v.dns === 'half-stale' && i > 0);
+        const held = (isStale ? v.stale.get(e.record) : undefined) ?? this.held(v.name, e.record);
+        const answer: ServerAnswer['answer'] =
+          held.cname === null
+            ? { kind: 'nxdomain', detail: 'NXDOMAIN' }
+            : { kind: 'cname', ...held.cname };
+        return { server, answer, markers: e.marker ? [...held.markers] : null };
+      });
+      send(answers);
+    });
+  }
+}
+
+/** A number in [0, 1) for each 32-bit integer (mulberry32 by Tommy Ettinger), the same every time. */
+export function mulberry32(a: number): number {
+  let t = Math.imul(a ^ (a >>> 15), 1 | a);
+  t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+  return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296;
+}
+
+function seenOf(held: Held): Seen {
+  return {
+    cnames: held.cname === null ? [] : [{ ...held.cname }],
+    markers: [...held.markers],
+    refusal: held.refusal ?? null,
+    ref: null,
+  };
+}
+
+export interface Shape {
+  readonly origins?: Readonly<Record<string, { cloud?: string; region?: string }>>;
+  /** `NAME[:GROUP[:CLOUD]]` each. */
+  readonly paths?: readonly string[];
+  /** Service checks, advisory checks and reference points, beside each origin's own `web`. */
+  readonly extra?: readonly CheckConfig[];
+  /** Service checks that origins need. */
+  readonly needs?: Readonly<Record<string, readonly string[]>>;
+  readonly quorum?: CoreConfig['origins'][string]['quorum'];
+  readonly providers?: readonly string[];
+  readonly records?: Readonly<Record<Name, Partial<CoreConfig['records'][string]>>>;
+  readonly check?: Partial<CoreConfig['checks'][string]>;
+  readonly record?: Partial<CoreConfig['records'][string]>;
+  readonly writeMax?: number;
+  readonly detector?: CoreConfig['detector'];
+}
+
+/** The check that every origin has, as the other checks of a test are made from. */
+export function webCheck(origin: string, cloud: string, region: string | null): CheckConfig {
+  return {
+    id: `${origin}/web`,
+    role: 'origin',
+    origin,
+    cloud,
+    plane: null,
+    region,
+    paths: [],
+    intervalMs: 1000,
+    timeoutMs: 1000,
+    confirmMs: 250,
+    fall: 3,
+    rise: 2,
+    advisory: false,
+  };
+}
+
+/** A configuration for the engine: www on a (cloud one) then b (cloud two), at three providers. */
+export function coreConfig(shape: Shape = {}): CoreConfig {
+  const origins = shape.origins ?? { a: { cloud: 'one' }, b: { cloud: 'two' } };
+  const providers = shape.providers ?? ['cf', 'r53', 'ali'];
+  const ways = (shape.paths ?? ['direct']).map((p) => p.split(':') as [string, string?, string?]);
+  const paths = ways.map(([name]) => name);
+  const names = Object.keys(origins);
+  const extra = (shape.extra ?? []).map((c) => ({
+    ...c,
+    paths: c.paths.length > 0 ? c.paths : paths,
+    ...shape.check,
+  }));
+  const own = names.map((origin) => ({
+    ...webCheck(origin, origins[origin]!.cloud ?? 'one', origins[origin]!.region ?? null),
+    paths,
+    ...shape.check,
+  }));
+  const checks = [...own, ...extra];
+  const idsOf = (fits: (c: CheckConfig) => boolean) => checks.filter(fits).map((c) => c.id);
+  const records = Object.entries(shape.records ?? { 'www.gslb.test.': {} });
+  return {
+    cluster: 'shop',
+    paths: Object.fromEntries(
+      ways.map(([name, group, cloud]) => {
+        const references = idsOf((c) => c.role === 'reference' && c.paths.includes(name));
+        return [name, { name, group: group || name, cloud: cloud ?? null, references }];
+      }),
+    ),
+    clouds: Object.fromEntries(
+      [...new Set(Object.values(origins).map((o) => o.cloud ?? 'one'))].map((name) => [
+        name,
+        { name, checks: idsOf((c) => c.role === 'service' && c.cloud === name) },
+      ]),
+    ),
+    detector: shape.detector ?? { kind: 'counters' },
+    checks: Object.fromEntries(checks.map((c) => [c.id, c])),
+    origins: Object.fromEntries(
+      names.map((name) => [
+        name,
+        {
+          name,
+          cloud: origins[name]!.cloud ?? 'one',
+          region: origins[name]!.region ?? null,
+          checks: idsOf((c) => c.origin === name),
+          needs: shape.needs?.[name] ?? [],
+          quorum: shape.quorum ?? { kind: 'majority' as const },
+        },
+      ]),
+    ),
+    records: Object.fromEntries(
+      records.map(([name, more]) => [
+        name,
+        {
+          name,
+          mode: 'steer' as const,
+          targets:
+            more.targets ?? names.map((origin) => ({ origin, cname: `${origin}.shop.test.` })),
+          publish: providers.map((provider) => ({ provider, ttl: 60 })),
+          patienceMs: 0,
+          failback: { kind: 'manual' as const },
+          switchesPerHour: 3,
+          drift: 'report' as const,
+          ...shape.record,
+          ...more,
+        },
+      ]),
+    ),
+    lanes: Object.fromEntries(
+      providers.map((provider) => [
+        provider,
+        {
+          provider,
+          type: 'test',
+          readMax: 100,
+          writeMax: shape.writeMax ?? 100,
+          callTimeoutMs: 2000,
+          callsMax: 1,
+          quota: { burst: 50, perSecond: 10, reserve: 10 },
+        },
+      ]),
+    ),
+    confirm: { burst: 400, perSecond: 200 },
+  };
+}

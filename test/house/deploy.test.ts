@@ -1,0 +1,516 @@
+// What is under deploy/ against what the program is: an example that names every option, files for
+// systemd, Kubernetes and Docker that agree with each other, alerts and a dashboard over metrics
+// that exist. Nothing here starts a daemon; promtool and systemd-analyze read files.
+
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { isDeepStrictEqual } from 'node:util';
+import { isPair, isScalar, isSeq, parse, parseAllDocuments, parseDocument, visit } from 'yaml';
+import { type Config, parseConfig, printProblem } from '../../src/config/config.ts';
+import { jsonSchema } from '../../src/config/json-schema.ts';
+import { tables } from '../../src/run/build.ts';
+import { metricNames } from '../../src/serve/metrics.ts';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const read = (path: string) => readFileSync(join(root, path), 'utf8');
+
+/** A configuration by the real parser; a problem fails the test. */
+function configOf(text: string, file: string): Config {
+  const parsed = parseConfig(text, file, tables);
+  if (!parsed.ok) assert.fail(parsed.problems.map(printProblem).join('\n'));
+  return parsed.config;
+}
+
+/** Fails in CI where a program is absent, skips by name elsewhere. */
+function needs(program: string): { skip: string | false } {
+  const found = (process.env['PATH'] ?? '').split(':').some((d) => existsSync(join(d, program)));
+  return { skip: found || process.env['CI'] ? false : `${program} is not installed` };
+}
+
+function run(program: string, ...args: readonly string[]): string {
+  const done = spawnSync(program, args, { cwd: root, encoding: 'utf8', timeout: 60_000 });
+  if (done.error) throw done.error;
+  const said = `${done.stdout}${done.stderr}`;
+  assert.equal(done.status, 0, `${program} ${args.join(' ')}:\n${said}`);
+  return said;
+}
+
+function inTemporary<T>(body: (directory: string) => T): T {
+  const directory = mkdtempSync(join(tmpdir(), 'detour-deploy-'));
+  try {
+    return body(directory);
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+// ---------------------------------------------------------------- example.yaml
+
+interface Schema {
+  readonly properties?: Readonly<Record<string, Schema & { readonly const?: string }>>;
+  readonly additionalProperties?: Schema | boolean;
+  readonly items?: Schema;
+  readonly anyOf?: readonly Schema[];
+  readonly required?: readonly string[];
+}
+
+const kinds = Object.keys(tables.checks);
+const isReference = (schema: Schema) =>
+  Object.keys(schema.properties ?? {}).join() === 'env,file,credential';
+
+/** Maps from names of the operator's own; `checks` of any kind are written in one notation. */
+const byName = ['paths', 'clouds', 'origins', 'records'];
+const ofChecks = ['origins.*.checks', 'clouds.*.checks', 'paths.*.references', 'policy.references'];
+
+/** The same notation for one step into a schema or a configuration. */
+function stepInto(at: string, key: string, row: string | null): string {
+  if (at === '') return key;
+  if (at === 'providers') return `${at}.${row}`;
+  if (ofChecks.includes(at)) return `check.${row}`;
+  // What policy and a record both know is written once.
+  if (/\.failback$/.test(at)) return `failback.${key}`;
+  return byName.includes(at) ? `${at}.*` : `${at}.${key}`;
+}
+
+/** Every option that a schema knows, as `check.http.expect.status`. */
+function optionsOf(schema: Schema, at: string): readonly string[] {
+  if (isReference(schema)) return [];
+  const own = Object.entries(schema.properties ?? {}).flatMap(([key, below]) => {
+    const path = stepInto(at, key, null);
+    return [path, ...optionsOf(below, path)];
+  });
+  const { additionalProperties: more, items } = schema;
+  const named = typeof more === 'object' ? rowsOf(more, at) : [];
+  const listed = items === undefined ? [] : optionsOf(items, `${at}[]`);
+  const either = (schema.anyOf ?? []).flatMap((one) => optionsOf(one, at));
+  return [...own, ...named, ...listed, ...either];
+}
+
+/** Below a map by name: a row for each type of provider and kind of check, else one for all. */
+function rowsOf(more: Schema, at: string): readonly string[] {
+  if (at !== 'providers' && !ofChecks.includes(at)) return optionsOf(more, stepInto(at, '*', null));
+  return (more.anyOf ?? []).flatMap((row) => {
+    const kind = kinds.find((k) => row.required?.includes(k));
+    const type = row.properties?.['type']?.const ?? kind;
+    assert.ok(type, `a row of ${at} says what it is`);
+    return optionsOf(row, stepInto(at, '*', type));
+  });
+}
+
+type Plain = unknown;
+const isObject = (value: Plain): value is Record<string, Plain> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+/** What a part of a configuration says it is: its type, or its kind of check. */
+function rowOf(value: Plain): string | null {
+  if (!isObject(value)) return null;
+  return kinds.find((kind) => kind in value) ?? String(value['type']);
+}
+
+function namedIn(value: Plain, at: string): readonly string[] {
+  if (Array.isArray(value)) return value.flatMap((item) => namedIn(item, `${at}[]`));
+  if (!isObject(value)) return [];
+  return Object.entries(value).flatMap(([key, below]) => {
+    const path = stepInto(at, key, rowOf(below));
+    return [path, ...namedIn(below, path)];
+  });
+}
+
+const example = 'deploy/example.yaml';
+const exampleText = read(example);
+/** With every option that is left out by default put in. */
+const fullText = exampleText.replace(/^( *)#(?=[A-Za-z]+: )/gm, '$1');
+
+test('the example is a good configuration, as it stands and with all its options put in', () => {
+  configOf(exampleText, example);
+  configOf(fullText, `${example}, all options`);
+  assert.notEqual(fullText, exampleText);
+});
+
+test('the example names every option that the configuration knows', () => {
+  const known = new Set(optionsOf(jsonSchema(tables) as Schema, ''));
+  assert.ok(known.size > 80, `the walk over the schema finds the options (${known.size})`);
+  const named = new Set(namedIn(parse(fullText), ''));
+  // What every kind of check knows is written once.
+  const twins = (option: string) =>
+    kinds.map((kind) => option.replace(/^check\.\w+\.(?=\w+$)/, `check.${kind}.`));
+  const isNamed = (option: string) => twins(option).some((twin) => named.has(twin));
+  const missing = [...known].filter((option) => !isNamed(option));
+  assert.deepEqual(missing, [], 'write each of these into deploy/example.yaml, with its default');
+  for (const way of ['env', 'file', 'credential'])
+    assert.ok(exampleText.includes(`{ ${way}: `), way);
+});
+
+test('what the example shows is the default or required, unless its comment says "default"', () => {
+  const lines = exampleText.split('\n');
+  const whole = configOf(exampleText, example);
+  const plain: Plain = parse(exampleText);
+  const wrong: string[] = [];
+  let defaults = 0;
+  visit(parseDocument(exampleText), {
+    Pair(_, pair, ancestors) {
+      if (!isScalar(pair.key)) return;
+      const keys = [...ancestors, pair].flatMap((node, i, all) => keyOf(node, all[i + 1]));
+      if (isNameOfOurs(plain, keys)) return;
+      const rest = structuredClone(plain);
+      leaveOut(rest, keys);
+      const without = parseConfig(JSON.stringify(rest), '', tables);
+      if (!without.ok) return;
+      if (isDeepStrictEqual(without.config, whole)) {
+        defaults++;
+        return;
+      }
+      const at = exampleText.slice(0, pair.key.range![0]).split('\n').length - 1;
+      if (!/default/i.test(commentAt(lines, at))) wrong.push(`line ${at + 1}: ${keys.join('.')}`);
+    },
+  });
+  assert.deepEqual(wrong, []);
+  assert.ok(defaults > 40, `most of it shows defaults (${defaults})`);
+});
+
+type Keys = readonly (string | number)[];
+
+function keyOf(node: unknown, next: unknown): Keys {
+  if (isPair(node) && isScalar(node.key)) return [String(node.key.value)];
+  return isSeq(node) ? [node.items.indexOf(next)] : [];
+}
+
+/** A name that the operator chooses, not an option. */
+function isNameOfOurs(plain: Plain, keys: Keys): boolean {
+  let value = plain;
+  let [label, above] = ['', ''];
+  for (const key of keys) {
+    value = (value as Record<string | number, Plain>)[key];
+    above = label;
+    label = typeof key === 'number' ? `${label}[]` : stepInto(label, key, rowOf(value));
+  }
+  return [...byName, ...ofChecks, 'providers'].includes(above) || /\.labels$/.test(above);
+}
+
+function leaveOut(value: Plain, keys: Keys): void {
+  let at = value as Record<string | number, Plain>;
+  for (const key of keys.slice(0, -1)) at = at[key] as typeof at;
+  delete at[keys.at(-1)!];
+}
+
+/** The line itself and the comment right above it. */
+function commentAt(lines: readonly string[], at: number): string {
+  let from = at;
+  while (/^ *# /.test(lines[from - 1] ?? '')) from--;
+  return lines.slice(from, at + 1).join('\n');
+}
+
+// ---------------------------------------------------------------- systemd
+
+const unitPath = 'deploy/systemd/detour.service';
+
+/** `Section.Key` to its values, in order. */
+function readUnit(text: string): Map<string, string[]> {
+  const unit = new Map<string, string[]>();
+  let section = '';
+  for (const [i, line] of text.split('\n').entries()) {
+    if (line === '' || line.startsWith('#')) continue;
+    const head = /^\[(Unit|Service|Install)\]$/.exec(line);
+    const pair = /^([A-Z][A-Za-z]*)=(.*)$/.exec(line);
+    if (head) section = head[1]!;
+    else if (pair && section !== '') {
+      const key = `${section}.${pair[1]}`;
+      unit.set(key, [...(unit.get(key) ?? []), pair[2]!]);
+    } else assert.fail(`${unitPath}:${i + 1}: ${line}`);
+  }
+  return unit;
+}
+
+test('the systemd unit keeps the daemon alive, shut in, and reloadable', () => {
+  const unit = readUnit(read(unitPath));
+  const one = (key: string) => {
+    assert.equal(unit.get(`Service.${key}`)?.length, 1, key);
+    return unit.get(`Service.${key}`)![0]!;
+  };
+  const packageJson = JSON.parse(read('package.json'));
+  assert.ok(one('ExecStart').includes(`/opt/detour/${packageJson.bin.detour} run -c /etc/detour/`));
+  assert.equal(one('ExecReload'), '/bin/kill -HUP $MAINPID');
+  assert.equal(one('Restart'), 'always');
+  assert.deepEqual(unit.get('Unit.StartLimitIntervalSec'), ['0']);
+  assert.ok(Number(one('RestartSec')) > 0 && Number(one('TimeoutStopSec')) > 5);
+  assert.match(one('MemoryMax'), /^\d+M$/);
+  assert.equal(one('UMask'), '0077');
+  for (const key of ['NoNewPrivileges', 'ProtectHome', 'PrivateTmp', 'PrivateDevices']) {
+    assert.equal(one(key), 'yes');
+  }
+  assert.equal(one('ProtectSystem'), 'strict');
+  assert.equal(one('RestrictAddressFamilies'), 'AF_UNIX AF_INET AF_INET6');
+  assert.equal(one('CapabilityBoundingSet'), '');
+  assert.equal(one('User'), one('Group'));
+  // The state directory that the unit makes is the one that the daemon and the commands take.
+  assert.equal(configOf(exampleText, example).stateDir, `/var/lib/${one('StateDirectory')}`);
+  assert.match(one('StateDirectoryMode'), /^07[15]0$/, 'the group gets as far as the socket');
+  for (const line of unit.get('Service.LoadCredential') ?? []) {
+    assert.match(line, /^([a-z-]+):\/etc\/detour\/credentials\/\1$/, 'a file bears its own name');
+  }
+});
+
+test('systemd takes the unit and finds little to object to', needs('systemd-analyze'), () => {
+  inTemporary((directory) => {
+    const file = join(directory, 'detour.service');
+    writeFileSync(file, read(unitPath).replace('/usr/bin/node', process.execPath));
+    const said = run('systemd-analyze', 'verify', '--man=no', file);
+    assert.doesNotMatch(said, /detour\.service/, said);
+    // From 0 (shut in) to 100; a service without any of it has 96.
+    run('systemd-analyze', 'security', '--offline=true', '--threshold=25', file);
+  });
+});
+
+// ---------------------------------------------------------------- Kubernetes
+
+interface Manifest {
+  readonly kind: string;
+  readonly metadata: { readonly name: string; readonly namespace?: string };
+  readonly data?: Readonly<Record<string, string>>;
+  // biome-ignore lint/suspicious/noExplicitAny: a manifest is what Kubernetes says it is.
+  readonly spec?: any;
+}
+
+const kubernetesPath = 'deploy/kubernetes/detour.yaml';
+const manifests = parseAllDocuments(read(kubernetesPath)).map((document) => {
+  assert.deepEqual(document.errors, []);
+  return document.toJS() as Manifest;
+});
+const manifest = (kind: string): Manifest => {
+  const found = manifests.filter((m) => m.kind === kind);
+  assert.equal(found.length, 1, `one ${kind}`);
+  return found[0]!;
+};
+
+test('in Kubernetes there is one daemon, never two, and it is shut in', () => {
+  for (const m of manifests) assert.equal(m.metadata.namespace, undefined, 'no namespace is named');
+  const { spec } = manifest('Deployment');
+  assert.equal(spec.replicas, 1);
+  assert.deepEqual(spec.strategy, { type: 'Recreate' });
+  const pod = spec.template.spec;
+  assert.equal(pod.automountServiceAccountToken, false);
+  assert.equal(pod.securityContext.runAsNonRoot, true);
+  assert.equal(pod.securityContext.seccompProfile.type, 'RuntimeDefault');
+  const [container] = pod.containers;
+  assert.deepEqual(container.securityContext, {
+    allowPrivilegeEscalation: false,
+    readOnlyRootFilesystem: true,
+    capabilities: { drop: ['ALL'] },
+  });
+  assert.equal(container.readinessProbe.httpGet.path, '/readyz');
+  assert.equal(container.livenessProbe.httpGet.path, '/healthz');
+  assert.equal(container.resources.limits.cpu, undefined, 'throttled, it would be blind');
+  assert.ok(container.resources.limits.memory && container.resources.requests.memory);
+  const labels = spec.template.metadata.labels;
+  assert.deepEqual(spec.selector.matchLabels, labels);
+  assert.deepEqual(manifest('Service').spec.selector, labels);
+});
+
+test('in Kubernetes the configuration is good and finds its secrets, its state and its ports', () => {
+  const text = manifest('ConfigMap').data!['detour.yaml']!;
+  const config = configOf(text, kubernetesPath);
+  const pod = manifest('Deployment').spec.template.spec;
+  const [container] = pod.containers;
+  const volume = (path: string) => {
+    const mount = container.volumeMounts.find((m: { mountPath: string }) => m.mountPath === path);
+    assert.ok(mount, `something is mounted at ${path}`);
+    return pod.volumes.find((v: { name: string }) => v.name === mount.name);
+  };
+  assert.deepEqual(container.args, ['run', '-c', '/etc/detour/config/detour.yaml']);
+  assert.equal(volume('/etc/detour/config').configMap.name, manifest('ConfigMap').metadata.name);
+  const claim = volume(config.stateDir).persistentVolumeClaim.claimName;
+  assert.equal(claim, manifest('PersistentVolumeClaim').metadata.name);
+  assert.ok(volume(config.socket.replace(/\/[^/]*$/, '')).emptyDir);
+  const env = new Map<string, { value?: string }>(
+    container.env.map((e: { name: string }) => [e.name, e]),
+  );
+  assert.equal(env.get('DETOUR_SOCKET')?.value, config.socket);
+  const files = volume('/etc/detour/secrets').secret.items.map((i: { path: string }) => i.path);
+  for (const [, way, where] of text.matchAll(/\{ (env|file|credential): (\S+) \}/g)) {
+    if (way === 'env') assert.ok(env.has(where!), `${where} is in the environment`);
+    else
+      assert.ok(
+        files.some((f: string) => where === `/etc/detour/secrets/${f}`),
+        where,
+      );
+  }
+  assert.equal(config.listen?.host, '0.0.0.0');
+  const [port] = container.ports;
+  assert.equal(port.containerPort, config.listen?.port);
+  assert.equal(manifest('Service').spec.ports[0].targetPort, port.name);
+});
+
+// ---------------------------------------------------------------- Docker
+
+test('the Dockerfile builds from files that exist and runs the program as nobody in particular', () => {
+  const text = read('deploy/docker/Dockerfile').replace(/\\\n/g, ' ');
+  const lines = text.split('\n').filter((line) => line !== '' && !line.startsWith('#'));
+  for (const line of lines) {
+    assert.match(
+      line,
+      /^(FROM|WORKDIR|COPY|RUN|ENV|VOLUME|USER|EXPOSE|HEALTHCHECK|ENTRYPOINT|CMD) /,
+    );
+  }
+  const bases = lines.flatMap((line) => /^FROM (\S+)/.exec(line)?.[1] ?? []);
+  const { engines, bin } = JSON.parse(read('package.json'));
+  const major = /\d+/.exec(engines.node)![0];
+  assert.ok(bases.length >= 2, 'more than one stage');
+  for (const base of bases) assert.match(base, new RegExp(`^node:${major}(-slim)?$`));
+  const copied = lines
+    .filter((line) => line.startsWith('COPY ') && !line.includes('--from='))
+    .flatMap((line) => line.split(/\s+/).slice(1, -1));
+  const kept = read('deploy/docker/Dockerfile.dockerignore').split('\n');
+  for (const path of copied) {
+    assert.ok(existsSync(join(root, path)), path);
+    assert.ok(kept.includes(`!${path}`), `${path} is let into the build`);
+  }
+  assert.match(text, /^RUN npm ci --omit=dev --omit=optional --ignore-scripts$/m);
+  const last = text.slice(text.lastIndexOf('\nFROM '));
+  assert.match(last, /^USER [1-9]\d*:[1-9]\d*$/m);
+  assert.match(last, /^HEALTHCHECK .*\/healthz/m);
+  assert.ok(last.includes(`ENTRYPOINT ["node", "--max-semi-space-size=16", "/app/${bin.detour}"]`));
+  const user = manifest('Deployment').spec.template.spec.securityContext.runAsUser;
+  assert.ok(last.includes(`USER ${user}:`), 'the same user as in Kubernetes');
+});
+
+// ---------------------------------------------------------------- Prometheus and Grafana
+
+const alertsPath = 'deploy/prometheus/alerts.yaml';
+const rules = (parse(read(alertsPath)).groups as { rules: { alert: string; expr: string }[] }[])
+  .flatMap((group) => group.rules)
+  .map(({ alert, expr }) => ({ what: alert, expr }));
+
+const dashboard = JSON.parse(read('deploy/grafana/detour.json'));
+const shown: { what: string; expr: string }[] = [
+  ...dashboard.panels.flatMap((panel: { title: string; targets?: { expr: string }[] }) =>
+    (panel.targets ?? []).map(({ expr }) => ({ what: panel.title, expr })),
+  ),
+  ...dashboard.annotations.list.map((a: { name: string; expr: string }) => ({
+    what: a.name,
+    expr: a.expr,
+  })),
+];
+
+/** The series that each metric has, with the labels they bear. */
+const seriesOf = new Map(
+  metricNames.flatMap(({ name, kind, labels }) => {
+    if (kind !== 'histogram') return [[name, labels] as const];
+    return [
+      [`${name}_bucket`, [...labels, 'le']] as const,
+      [`${name}_sum`, labels] as const,
+      [`${name}_count`, labels] as const,
+    ];
+  }),
+);
+/** Words that a label may say; the source that says them is where they are looked for. */
+const words = ['src/core', 'src/serve']
+  .flatMap((folder) =>
+    readdirSync(join(root, folder))
+      .filter((name) => name.endsWith('.ts'))
+      .map((name) => read(join(folder, name))),
+  )
+  .join('\n');
+const ofScrape = ['job', 'instance'];
+
+/** What an expression names and the program does not have. */
+function strangers(expr: string): readonly string[] {
+  const wrong: string[] = [];
+  for (const [, name, , inside] of expr.matchAll(/\b(detour_[a-z_]+)(\{([^}]*)\})?/g)) {
+    const labels = seriesOf.get(name!);
+    if (labels === undefined) wrong.push(name!);
+    for (const [, label, , value] of (inside ?? '').matchAll(/(\w+)(=~|!=|!~|=)"([^"]*)"/g)) {
+      if (labels && !labels.includes(label!) && !ofScrape.includes(label!)) {
+        wrong.push(`${name} has no label ${label}`);
+      }
+      if (ofScrape.includes(label!) || value!.startsWith('$')) continue;
+      for (const word of value!.split('|')) {
+        if (!words.includes(`'${word}'`)) wrong.push(`${name}: nobody says ${label} ${word}`);
+      }
+    }
+  }
+  return wrong;
+}
+
+test('alerts and dashboard name only metrics, labels and words that exist', () => {
+  assert.ok(rules.length > 10 && shown.length > 20);
+  for (const { what, expr } of [...rules, ...shown]) {
+    assert.match(expr, /\bdetour_|job="detour"/, what);
+    assert.deepEqual(strangers(expr), [], `${what}: ${expr}`);
+  }
+  // The look itself can fail.
+  assert.deepEqual(strangers('detour_redy == 0'), ['detour_redy']);
+  assert.equal(strangers('detour_lane_state{stage="ok"}').length, 1);
+  assert.equal(strangers('detour_lane_state{state="stock"}').length, 1);
+  assert.deepEqual(strangers('rate(detour_api_call_duration_seconds_bucket{le="1"}[5m])'), [
+    'detour_api_call_duration_seconds_bucket: nobody says le 1',
+  ]);
+});
+
+test('every reason for which Detour waits for a person wakes one', () => {
+  const list = /WANTS_PERSON[^[]*\[([^\]]*)\]/.exec(read('src/core/steer.ts'))?.[1] ?? '';
+  const reasons = [...list.matchAll(/'([a-z-]+)'/g)].map(([, word]) => word!);
+  const alert = rules.find(({ what }) => what === 'DetourNeedsPerson');
+  const named = /reason=~"([^"]*)"/.exec(alert?.expr ?? '')?.[1]?.split('|') ?? [];
+  assert.ok(reasons.length > 5);
+  assert.deepEqual(named.toSorted(), reasons.toSorted());
+});
+
+test('every metric is shown on the dashboard or wakes somebody', () => {
+  const all = [...rules, ...shown].map(({ expr }) => expr).join('\n');
+  const unseen = metricNames.map((m) => m.name).filter((name) => !all.includes(name));
+  assert.deepEqual(unseen, []);
+});
+
+test('the dashboard has one panel a place, and every variable it uses', () => {
+  const ids = dashboard.panels.map((p: { id: number }) => p.id);
+  assert.equal(new Set(ids).size, ids.length);
+  const variables = dashboard.templating.list.map((v: { name: string }) => v.name);
+  const used = [...JSON.stringify(dashboard).matchAll(/\$\{?([a-z]\w*)/g)].map(([, name]) => name);
+  for (const name of new Set(used)) assert.ok(variables.includes(name), `$${name}`);
+  const taken = new Set<string>();
+  for (const { title, gridPos: at } of dashboard.panels) {
+    for (let x = at.x; x < at.x + at.w; x++) {
+      for (let y = at.y; y < at.y + at.h; y++) {
+        assert.ok(x < 24 && !taken.has(`${x},${y}`), `${title} lies on another panel`);
+        taken.add(`${x},${y}`);
+      }
+    }
+  }
+});
+
+test(
+  'promtool takes the alerts, and each fires when it should and only then',
+  needs('promtool'),
+  () => {
+    assert.match(run('promtool', 'check', 'rules', alertsPath), /SUCCESS/);
+    assert.match(run('promtool', 'test', 'rules', 'deploy/prometheus/alerts_test.yaml'), /SUCCESS/);
+  },
+);
+
+test('every alert is seen to fire in its test, and says what to do', () => {
+  const tested = read('deploy/prometheus/alerts_test.yaml');
+  for (const { what } of rules) {
+    assert.ok(tested.includes(`ALERTS{alertstate="firing",alertname="${what}"`), what);
+  }
+  const text = read(alertsPath);
+  for (const word of ['severity:', 'summary:', 'action:']) {
+    assert.equal(text.split(` ${word}`).length - 1, rules.length, `${word} at every alert`);
+  }
+});
+
+test('promtool takes every expression of the dashboard', needs('promtool'), () => {
+  inTemporary((directory) => {
+    const file = join(directory, 'dashboard.yaml');
+    const asRules = shown.map(({ expr }, i) => ({
+      record: `panel:${i}`,
+      expr: expr.replaceAll('$__rate_interval', '5m'),
+    }));
+    writeFileSync(file, JSON.stringify({ groups: [{ name: 'dashboard', rules: asRules }] }));
+    assert.match(run('promtool', 'check', 'rules', file), /SUCCESS/);
+  });
+});

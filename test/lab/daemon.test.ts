@@ -1,0 +1,148 @@
+// The built daemon in a lab with three ways out: what it must not take for an outage (its own
+// uplinks, one path, a control API) and what it must (valid keys refused where an origin needs
+// them, a dead origin), told apart by what is broken and nothing else. Times are bounds, never the
+// judge.
+
+import assert from 'node:assert/strict';
+import { get } from 'node:http';
+import { after, before, test } from 'node:test';
+import type { StatusView } from '../../src/core/view.ts';
+import { type RunningLab, socketOf, startLabProgram, until } from '../parts/program.ts';
+
+const intervalMs = 1000;
+const boundMs = 40_000;
+let lab: RunningLab;
+
+before(async () => {
+  lab = await startLabProgram('--paths', '3', '--needs', '--quotas', 'off');
+  await until('adopted everywhere, and every origin up', 60_000, async () => {
+    const view = await status();
+    const visible = view.records.every((r) => r.providers.every((p) => p.stage === 'visible'));
+    return visible && view.origins.every((o) => o.health === 'up');
+  });
+});
+after(() => lab?.stop());
+
+function status(): Promise<StatusView> {
+  return new Promise((resolve, reject) => {
+    const socketPath = socketOf(lab.directory);
+    const asked = get({ socketPath, path: '/v1/status', timeout: 5000 }, (response) => {
+      let text = '';
+      response.setEncoding('utf8').on('data', (part: string) => (text += part));
+      response.on('error', reject);
+      response.on('end', () => resolve(JSON.parse(text) as StatusView));
+    });
+    asked.on('timeout', () => asked.destroy(new Error('the daemon does not answer')));
+    asked.on('error', reject);
+  });
+}
+
+const recordOf = (view: StatusView, name: string) =>
+  view.records.find((r) => r.name === `${name}.gslb.example.net.`)!;
+const targets = (view: StatusView) =>
+  Object.fromEntries(view.records.map((r) => [r.name.split('.')[0], r.target]));
+const home = { www: 'hangzhou', api: 'beijing', img: 'hangzhou2' };
+const healthOf = (view: StatusView, name: string) =>
+  view.origins.find((o) => o.name === name)!.health;
+const switchesOf = (view: StatusView) => view.records.map((r) => r.switchId);
+
+/** Waits for a view that holds, then until every origin was probed so often again, still holding. */
+async function stays(what: string, holds: (view: StatusView) => boolean, probes = 5) {
+  await until(what, boundMs, async () => holds(await status()));
+  const from = (await status()).at;
+  await until(`${what}, for ${probes} probes more`, boundMs, async () => {
+    const view = await status();
+    assert.ok(holds(view), `no longer so: ${what}; ${JSON.stringify(view.origins.map(short))}`);
+    const ended = view.origins.flatMap((o) => o.checks.map((c) => c.last?.endedAt ?? 0));
+    return Math.min(...ended) > from + probes * intervalMs;
+  });
+}
+
+const short = (o: StatusView['origins'][number]) => `${o.name} ${o.health}`;
+
+test('all uplinks cut at once: nothing is called down, nothing moves, and no flap after it', async () => {
+  const before = await status();
+  lab.lab('break', 'uplink', 'all');
+  try {
+    await stays('no path can say anything', (view) =>
+      view.origins.every((o) => {
+        const blind = o.checks.every((c) => c.last?.outcome === 'blind');
+        assert.notEqual(o.health, 'down', `${o.name} must not be called down`);
+        return blind;
+      }),
+    );
+  } finally {
+    lab.lab('heal', 'uplink', 'all');
+  }
+  await stays('every origin is up', (view) => {
+    assert.ok(!view.origins.some((o) => o.health === 'down'), 'nothing flaps');
+    return view.origins.every((o) => o.health === 'up');
+  });
+  const after = await status();
+  assert.deepEqual(switchesOf(after), switchesOf(before));
+  assert.deepEqual(targets(after), home);
+});
+
+for (const [how, path] of [
+  ['cut', 'line-a'],
+  ['hang', 'line-b'],
+  ['loss', 'abroad'],
+] as const) {
+  test(`one path alone is nobody's outage: ${how} of ${path}`, async () => {
+    const before = switchesOf(await status());
+    lab.lab('break', 'path', path, '--how', how);
+    try {
+      await stays('every origin is up by the other paths', (view) => {
+        assert.ok(!view.origins.some((o) => o.health === 'down'));
+        return view.origins.every((o) => o.health === 'up');
+      });
+    } finally {
+      lab.lab('heal', 'path', path);
+    }
+    assert.deepEqual(switchesOf(await status()), before);
+  });
+}
+
+test('a control API that fails moves nothing', async () => {
+  const before = switchesOf(await status());
+  lab.lab('break', 'cloud', 'aliyun', '--how', 'control');
+  try {
+    await stays('every origin is up', (view) => view.origins.every((o) => o.health === 'up'));
+    assert.deepEqual(switchesOf(await status()), before);
+  } finally {
+    lab.lab('heal', 'cloud', 'aliyun');
+  }
+});
+
+test('valid keys refused: what needs them moves, machines that only run stay', async () => {
+  lab.lab('break', 'cloud', 'aliyun', '--how', 'auth');
+  try {
+    await until('www is on the other cloud', boundMs, async () => {
+      return recordOf(await status(), 'www').target === 'tokyo';
+    });
+    await stays('the others stay where they are', (view) => {
+      assert.deepEqual([healthOf(view, 'beijing'), healthOf(view, 'hangzhou2')], ['up', 'up']);
+      return healthOf(view, 'hangzhou') === 'down';
+    });
+    assert.deepEqual(targets(await status()), { ...home, www: 'tokyo' });
+  } finally {
+    lab.lab('heal', 'cloud', 'aliyun');
+  }
+  await until('hangzhou is up again', boundMs, async () => {
+    return healthOf(await status(), 'hangzhou') === 'up';
+  });
+});
+
+test('a region that dies takes its records along and leaves the other regions alone', async () => {
+  lab.lab('break', 'region', 'aliyun/cn-hangzhou', '--how', 'hang');
+  try {
+    await until('img is on the other cloud', boundMs, async () => {
+      return recordOf(await status(), 'img').target === 'tokyo';
+    });
+    const view = await status();
+    assert.equal(recordOf(view, 'api').target, 'beijing');
+    assert.equal(healthOf(view, 'beijing'), 'up');
+  } finally {
+    lab.lab('heal');
+  }
+});

@@ -1,0 +1,363 @@
+// The PowerDNS adapter: against a real PowerDNS with SQLite for what the server does, and against
+// a small server of its own for what a server must not be able to do to us.
+
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { after, before, beforeEach, describe, test } from 'node:test';
+import fc from 'fast-check';
+import { powerdns } from '../../providers/powerdns.ts';
+import type { Change, Fault, Result, Seen } from '../../src/core/model.ts';
+import type { Provider } from '../../src/kit/extend.ts';
+import { type PowerdnsPart, powerdnsAbsent, startPowerdns } from '../parts/powerdns.ts';
+
+const WWW = 'www.fo.test.';
+const KEY = 'the-key-of-this-test';
+
+function open(endpoint: string, settings: object = {}, callTimeoutMs = 2000): Provider {
+  const parsed = powerdns.settings.parse({
+    endpoint,
+    apiKey: { env: 'KEY' },
+    zone: 'fo.test',
+    ...settings,
+  });
+  const secrets: Record<string, string> = { KEY, WRONG: 'another-key' };
+  return powerdns.create('pdns', parsed, {
+    secret: (ref) => secrets[(ref as { env: string }).env]!,
+    callTimeoutMs,
+  });
+}
+
+const never = (): AbortSignal => new AbortController().signal;
+
+const marker = (epoch: number) =>
+  `detour=1 cluster=shop epoch=${epoch} id=id${epoch} term=1 kind=auto target=t pin=none`;
+
+async function see(provider: Provider, name = WWW): Promise<Seen> {
+  const read = await provider.read([name], never());
+  assert.ok(read.ok, JSON.stringify(read));
+  return read.value[name]!;
+}
+
+function change(from: Seen, cname: string, epoch: number, ttl = 60): Change {
+  return { name: WWW, from, to: { cname, ttl, marker: marker(epoch), epoch } };
+}
+
+async function put(provider: Provider, c: Change): Promise<Result<null>> {
+  return (await provider.write([c], never()))[0]!;
+}
+
+function faultOf(result: Result<unknown>): Fault {
+  assert.ok(!result.ok, 'it should have failed');
+  assert.ok(!JSON.stringify(result.fault).includes(KEY), 'the key is shown');
+  return result.fault;
+}
+
+const absent = powerdnsAbsent();
+const skip = absent !== null && !process.env.CI ? absent : false;
+
+describe('a real PowerDNS', { skip }, () => {
+  let server: PowerdnsPart;
+  let provider: Provider;
+
+  before(async () => {
+    server = await startPowerdns();
+    provider = open(server.api);
+  });
+  after(async () => {
+    provider?.close();
+    await server?.close();
+  });
+  beforeEach(() => {
+    server.sql("DELETE FROM records WHERE name NOT IN ('fo.test', 'ns1.fo.test')");
+  });
+
+  test('a name is created, moved and read back, marker and all', async () => {
+    const nothing = await see(provider);
+    assert.deepEqual(nothing, { cnames: [], markers: [], refusal: null, ref: null });
+    assert.deepEqual(await put(provider, change(nothing, 'a.example.com.', 1)), {
+      ok: true,
+      value: null,
+    });
+    const made = await see(provider);
+    assert.deepEqual(made.cnames, [{ value: 'a.example.com.', ttl: 60 }]);
+    assert.deepEqual(made.markers, [marker(1)]);
+    assert.ok((await put(provider, change(made, 'b.example.com.', 2, 30))).ok);
+    assert.deepEqual((await see(provider)).cnames, [{ value: 'b.example.com.', ttl: 30 }]);
+    assert.equal(faultOf(await put(provider, change(made, 'c.example.com.', 2))).kind, 'conflict');
+    assert.deepEqual((await see(provider)).cnames, [{ value: 'b.example.com.', ttl: 30 }]);
+    // Said again, it is a success and no second write.
+    assert.ok((await put(provider, change(made, 'b.example.com.', 2, 30))).ok);
+  });
+
+  test('an adoption leaves the CNAME alone', async () => {
+    server.util('add-record', 'fo.test', 'www', 'CNAME', '77', 'a.example.com.');
+    const id = server.sql("SELECT id FROM records WHERE type = 'CNAME'");
+    const from = await see(provider);
+    assert.ok((await put(provider, change(from, 'a.example.com.', 1, 77))).ok);
+    assert.equal(server.sql("SELECT id FROM records WHERE type = 'CNAME'"), id);
+    assert.deepEqual((await see(provider)).markers, [marker(1)]);
+  });
+
+  test('a disabled record is not there', async () => {
+    server.util('add-record', 'fo.test', 'www', 'CNAME', '60', 'a.example.com.');
+    server.sql("UPDATE records SET disabled = 1 WHERE type = 'CNAME'");
+    const from = await see(provider);
+    assert.deepEqual(from.cnames, []);
+    assert.ok((await put(provider, change(from, 'b.example.com.', 1))).ok);
+    assert.deepEqual((await see(provider)).cnames, [{ value: 'b.example.com.', ttl: 60 }]);
+  });
+
+  test('other types, at the name or at the marker, are refused', async () => {
+    server.util('add-record', 'fo.test', 'www', 'A', '60', '192.0.2.1');
+    const seen = await see(provider);
+    assert.equal(seen.refusal?.word, 'other-type');
+    assert.equal(faultOf(await put(provider, change(seen, 'a.example.com.', 1))).kind, 'rejected');
+    server.util('add-record', 'fo.test', '_detour.other', 'A', '60', '192.0.2.1');
+    assert.equal((await see(provider, 'other.fo.test.')).refusal?.word, 'other-type');
+  });
+
+  test('the apex is refused', async () => {
+    assert.equal((await see(provider, 'fo.test.')).refusal?.word, 'apex');
+  });
+
+  test('what the server will never take is rejected, in its own words', async () => {
+    const bad = change(await see(provider), `${'x'.repeat(70)}.example.com.`, 1);
+    const fault = faultOf(await put(provider, bad));
+    assert.equal(fault.kind, 'rejected');
+    assert.match(fault.detail, /refuses it \(.+\)/);
+    assert.deepEqual((await see(provider)).markers, [], 'nothing of the PATCH was applied');
+  });
+
+  test('two values at the marker are told, and not written over', async () => {
+    server.util('add-record', 'fo.test', '_detour.www', 'TXT', '60', '"one"');
+    server.util('add-record', 'fo.test', '_detour.www', 'TXT', '60', '"two" "parts"');
+    const seen = await see(provider);
+    assert.deepEqual([...seen.markers].sort(), ['one', 'twoparts']);
+    assert.equal(faultOf(await put(provider, change(seen, 'a.example.com.', 1))).kind, 'rejected');
+  });
+
+  test('the zone tells its servers, and warns of a serial that never moves', async () => {
+    const facts = await provider.zone(WWW, never());
+    assert.ok(facts.ok);
+    assert.deepEqual(facts.value, {
+      zone: 'fo.test.',
+      nameServers: ['ns1.fo.test.'],
+      ttlMin: null,
+      warnings: [],
+    });
+    server.util('set-kind', 'fo.test', 'primary');
+    const fresh = open(server.api);
+    const warned = await fresh.zone(WWW, never());
+    assert.ok(warned.ok);
+    assert.match(warned.value.warnings.join(), /SOA-EDIT-API/);
+    server.util('set-kind', 'fo.test', 'native');
+    fresh.close();
+  });
+
+  test('a copy of another server is refused', async () => {
+    server.util('set-kind', 'fo.test', 'secondary');
+    const fresh = open(server.api);
+    assert.equal((await see(fresh)).refusal?.word, 'secondary');
+    server.util('set-kind', 'fo.test', 'native');
+    fresh.close();
+  });
+
+  test('a wrong key is auth-suspect; a wrong zone or server is rejected with the cure', async () => {
+    for (const [settings, kind] of [
+      [{ apiKey: { env: 'WRONG' } }, 'auth-suspect'],
+      [{ zone: 'none.test' }, 'rejected'],
+      [{ server: 'other' }, 'rejected'],
+    ] as const) {
+      const wrong = open(server.api, settings);
+      const name = 'zone' in settings ? 'www.none.test.' : WWW;
+      const fault = faultOf(await wrong.read([name], never()));
+      assert.equal(fault.kind, kind);
+      assert.ok(fault.cure);
+      wrong.close();
+    }
+  });
+
+  test('a server that stands still is unavailable, and found again when it goes on', async () => {
+    const hasty = open(server.api, {}, 300);
+    const from = await see(provider);
+    for (let tries = 0; tries < 50 && !(await hasty.zone(WWW, never())).ok; tries++);
+    server.pause();
+    assert.equal(faultOf(await hasty.read([WWW], never())).kind, 'unavailable');
+    const held = await put(hasty, change(from, 'a.example.com.', 1));
+    assert.equal(faultOf(held).kind, 'unavailable', 'the reading before it stood in the way');
+    server.resume();
+    assert.ok((await put(provider, change(from, 'a.example.com.', 1))).ok);
+    hasty.close();
+  });
+});
+
+describe('a server that is up to something', () => {
+  interface Asked {
+    readonly method: string;
+    readonly body: string;
+  }
+  let asked: Asked[] = [];
+  let answer: (request: IncomingMessage, response: ServerResponse, body: string) => void;
+  let provider: Provider;
+  let base = '';
+  const server = createServer((request, response) => {
+    let body = '';
+    request.on('data', (chunk: Buffer) => (body += chunk.toString()));
+    request.on('end', () => {
+      asked.push({ method: request.method ?? '', body });
+      answer(request, response, body);
+    });
+  });
+  let rrsets: object[] = [];
+
+  const plain = (request: IncomingMessage, response: ServerResponse) => {
+    const status = request.method === 'PATCH' ? 204 : 200;
+    response.writeHead(status, { 'content-type': 'application/json' });
+    response.end(status === 204 ? '' : JSON.stringify({ kind: 'Native', rrsets }));
+  };
+  const cname = (value: string) => ({
+    name: WWW,
+    type: 'CNAME',
+    ttl: 60,
+    records: [{ content: value, disabled: false }],
+  });
+
+  before(async () => {
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    base = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  });
+  after(async () => {
+    provider.close();
+    server.closeAllConnections();
+    server.close();
+    await once(server, 'close');
+  });
+  beforeEach(async () => {
+    provider?.close();
+    provider = open(base);
+    rrsets = [cname('a.example.com.')];
+    answer = plain;
+    await provider.zone(WWW, never());
+    asked = [];
+  });
+
+  test('no PATCH ever has a set without a record, and both sets go in one', async () => {
+    await put(provider, change(await see(provider), 'b.example.com.', 1));
+    const patches = asked.filter((a) => a.method === 'PATCH').map((a) => JSON.parse(a.body));
+    assert.equal(patches.length, 1);
+    const sets = patches[0].rrsets as { changetype: string; records: unknown[]; name: string }[];
+    assert.deepEqual(
+      sets.map((s) => [s.name, s.changetype, s.records.length]),
+      [
+        [WWW, 'REPLACE', 1],
+        [`_detour.${WWW}`, 'REPLACE', 1],
+      ],
+    );
+  });
+
+  test('a PATCH that was answered well and did nothing is uncertain', async () => {
+    const fault = faultOf(await put(provider, change(await see(provider), 'b.example.com.', 1)));
+    assert.equal(fault.kind, 'uncertain');
+  });
+
+  test('an edit during the PATCH is a conflict', async () => {
+    answer = (request, response) => {
+      if (request.method === 'PATCH') rrsets = [cname('human.example.org.')];
+      plain(request, response);
+    };
+    const fault = faultOf(await put(provider, change(await see(provider), 'b.example.com.', 1)));
+    assert.equal(fault.kind, 'conflict');
+    assert.match(fault.detail, /human\.example\.org/);
+  });
+
+  test('a refusal because somebody came before us is a conflict, not a rejection', async () => {
+    answer = (request, response) => {
+      if (request.method !== 'PATCH') return plain(request, response);
+      rrsets = [{ ...cname('192.0.2.1'), type: 'A' }];
+      response.writeHead(422).end('{"error": "Conflicts with pre-existing RRset"}');
+    };
+    const fault = faultOf(await put(provider, change(await see(provider), 'b.example.com.', 1)));
+    assert.equal(fault.kind, 'conflict');
+  });
+
+  test('the reply to a PATCH is lost: uncertain, sent once', async () => {
+    const from = await see(provider);
+    asked = [];
+    answer = (request, response) => {
+      if (request.method === 'PATCH') request.socket.resetAndDestroy();
+      else plain(request, response);
+    };
+    assert.equal(faultOf(await put(provider, change(from, 'b.example.com.', 1))).kind, 'uncertain');
+    assert.equal(asked.filter((a) => a.method === 'PATCH').length, 1);
+  });
+
+  test('a server that ignores the filter gives the whole zone, and only the name is read', async () => {
+    rrsets = [cname('a.example.com.'), { ...cname('192.0.2.9'), name: 'x.fo.test.', type: 'A' }];
+    const seen = await see(provider);
+    assert.equal(seen.refusal, null);
+    assert.deepEqual(seen.cnames, [{ value: 'a.example.com.', ttl: 60 }]);
+  });
+
+  const faults: readonly [
+    what: string,
+    status: number,
+    body: string,
+    read: string,
+    write: string,
+  ][] = [
+    ['a page of a proxy', 502, '<html>bad gateway</html>', 'unavailable', 'uncertain'],
+    ['too many requests', 429, '', 'throttled', 'throttled'],
+    ['a refused key', 401, 'Unauthorized', 'auth-suspect', 'auth-suspect'],
+    ['a page with status 200', 200, '<html>hello</html>', 'unavailable', 'uncertain'],
+    ['an endless answer', 200, `"${'x'.repeat(9 << 20)}"`, 'unavailable', 'uncertain'],
+    ['a redirect', 302, '', 'unavailable', 'unavailable'],
+  ];
+  for (const [what, status, body, read, write] of faults) {
+    test(`${what}: a read is ${read}, a write ${write}`, async () => {
+      const from = await see(provider);
+      const bad = (response: ServerResponse) =>
+        void response.writeHead(status, { location: '/elsewhere' }).end(body);
+      answer = (request, response) =>
+        request.method === 'PATCH' ? bad(response) : plain(request, response);
+      assert.equal(faultOf(await put(provider, change(from, 'b.example.com.', 1))).kind, write);
+      answer = (_, response) => bad(response);
+      assert.equal(faultOf(await provider.read([WWW], never())).kind, read);
+    });
+  }
+
+  test('a server that hangs is left within the call', async () => {
+    answer = () => {};
+    const hasty = open(base, {}, 150);
+    assert.equal(faultOf(await hasty.read([WWW], never())).kind, 'unavailable');
+    hasty.close();
+  });
+
+  test('no JSON of any shape makes it throw or passes for a reading', async () => {
+    let body: unknown = null;
+    answer = (_, response) => void response.writeHead(200).end(JSON.stringify(body));
+    await fc.assert(
+      fc.asyncProperty(fc.jsonValue(), fc.boolean(), async (value, inside) => {
+        body = inside ? { kind: 'Native', rrsets: [value] } : value;
+        assert.equal((await provider.read([WWW], never())).ok, false);
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  test('settings: https unless this machine; endpoint, key and zone are needed', () => {
+    const good = { endpoint: 'https://pdns.example.net', apiKey: { env: 'K' }, zone: 'fo.test' };
+    assert.equal(powerdns.settings.parse(good).server, 'localhost');
+    for (const bad of [
+      { ...good, endpoint: 'http://192.0.2.1:8081' },
+      { ...good, endpoint: undefined },
+      { ...good, zone: undefined },
+      { ...good, apiKey: 'written out' },
+      { ...good, server: 'a/b' },
+    ]) {
+      assert.equal(powerdns.settings.safeParse(bad).success, false, JSON.stringify(bad));
+    }
+  });
+});

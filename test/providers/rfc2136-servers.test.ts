@@ -1,0 +1,317 @@
+// Dynamic update against three real servers that word the same refusals differently: BIND, Knot and
+// PowerDNS. Every algorithm of TSIG, every way to be refused, an update that is taken and ignored, a
+// clock that is off, and a primary that nobody is told of. What stands is looked up on the wire.
+
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
+import packet from 'dns-packet';
+import type { TsigKey } from '../../providers/kit/dns-update.ts';
+import { rfc2136 } from '../../providers/rfc2136.ts';
+import { markerName } from '../../src/core/marker.ts';
+import type { Change, FaultKind, Name, Result, Seen } from '../../src/core/model.ts';
+import { ask, exchangeTcp, type Server } from '../../src/dns/ask.ts';
+import { createResolver } from '../../src/dns/resolver.ts';
+import { createServers } from '../../src/dns/servers.ts';
+import { createVerifier } from '../../src/dns/verify.ts';
+import { joinText } from '../../src/dns/wire.ts';
+import type { Provider } from '../../src/kit/extend.ts';
+import { parseHostPort } from '../../src/kit/schema.ts';
+import { type BindKey, newKey, startBind, withoutBind } from '../parts/bind.ts';
+import { startKnot, withoutKnot } from '../parts/knot.ts';
+import { powerdnsAbsent, startPowerdns } from '../parts/powerdns.ts';
+
+const zone: Name = 'fo.test.';
+const algorithms: readonly TsigKey['algorithm'][] = ['hmac-sha256', 'hmac-sha384', 'hmac-sha512'];
+const writing = algorithms.map((algorithm) => newKey(`${algorithm.slice(5)}.`, algorithm));
+const key = writing[0]!;
+/** Known to the server, and not allowed to change anything. */
+const reader = newKey('reader.');
+const keys = [...writing, reader];
+const never = (): AbortSignal => AbortSignal.timeout(20_000);
+const opened: { close(): void }[] = [];
+
+interface Running extends Server {
+  stop(): Promise<void>;
+}
+
+/** What a refusal must say: its kind, and a word of its sentence and of its cure. */
+type Words = readonly [kind: FaultKind, detail: RegExp, cure?: RegExp];
+
+interface Row {
+  readonly title: string;
+  readonly skip: string | false;
+  start(): Promise<Running>;
+  readonly wrongSecret: Words;
+  readonly unknownKey: Words;
+  /** A key that the server knows and that may not update the zone. */
+  readonly readerOnly: Words;
+  readonly notServed: Words;
+  readonly skew: Words;
+  /** A marker where a CNAME stands in its way, which no server takes. */
+  readonly blocked: Words;
+}
+
+const records = ['_detour.busy 60 CNAME elsewhere.example.'];
+const updaters = writing.map((k) => k.name);
+const compare = /compare the name, algorithm and secret/;
+const compareAll = /name, algorithm and secret, and the clocks/;
+const grant = /grant the key/;
+const ignored: Words = ['rejected', /NOERROR and ignored the marker/, /is a CNAME/];
+const skewed: Words = ['auth-suspect', /clock skew.*BADTIME/, /NTP/];
+const unsigned: Words = ['auth-suspect', /\(REFUSED, unsigned\)/, compareAll];
+
+const servers: readonly Row[] = [
+  {
+    title: 'BIND',
+    skip: withoutBind,
+    start: () => {
+      const policy = updaters.map((name) => `grant ${name} zonesub ANY;`);
+      return startBind({ zones: [{ name: zone, policy, records }], keys });
+    },
+    wrongSecret: ['auth-suspect', /BADSIG: the secret differs/, compare],
+    unknownKey: ['auth-suspect', /BADKEY: no such key there/, compare],
+    readerOnly: ['rejected', /knows the key reader\..*\(REFUSED\)/, grant],
+    notServed: ['rejected', /not the primary server of example\.com\. \(NOTAUTH\)/],
+    skew: skewed,
+    blocked: ignored,
+  },
+  {
+    title: 'Knot',
+    skip: withoutKnot,
+    start: () => startKnot({ zones: [{ name: zone, updaters, records }], keys }),
+    wrongSecret: ['auth-suspect', /BADSIG: the secret differs/, compare],
+    unknownKey: ['auth-suspect', /BADKEY: no such key there/, compare],
+    // To Knot a key that no acl of the zone names is no key.
+    readerOnly: ['auth-suspect', /BADKEY: no such key there/, compare],
+    notServed: ['auth-suspect', /\(NOTAUTH, unsigned\)/, compareAll],
+    skew: skewed,
+    blocked: ignored,
+  },
+  {
+    title: 'PowerDNS',
+    skip: process.env['CI'] ? false : (powerdnsAbsent() ?? false),
+    start: async () => {
+      const server = await startPowerdns({ keys, updaters });
+      server.util('add-record', 'fo.test', '_detour.busy', 'CNAME', 'elsewhere.example.');
+      const { host, port } = parseHostPort(server.dns, null)!;
+      return { address: host, port, stop: server.close };
+    },
+    // It answers a signature that it does not accept with a REFUSED that it does not sign.
+    wrongSecret: unsigned,
+    unknownKey: unsigned,
+    readerOnly: ['rejected', /knows the key reader\..*\(REFUSED\)/, grant],
+    notServed: ['rejected', /not the primary server of example\.com\. \(NOTAUTH\)/],
+    skew: unsigned,
+    // It refuses what the others leave out in silence.
+    blocked: ['rejected', /\(REFUSED\)/, grant],
+  },
+];
+
+function account(server: Server, as: BindKey = key, over: { zone?: Name } = {}): Provider {
+  const settings = rfc2136.settings.parse({
+    server: `${server.address}:${server.port}`,
+    zone: over.zone ?? zone,
+    tsig: { name: as.name, algorithm: as.algorithm, secret: { env: 'KEY' } },
+  });
+  const provider = rfc2136.create('own', settings, {
+    secret: () => as.secret,
+    callTimeoutMs: 5000,
+  });
+  opened.push(provider);
+  return provider;
+}
+
+async function see(provider: Provider, name: Name): Promise<Seen> {
+  const read = await provider.read([name], never());
+  assert.ok(read.ok, JSON.stringify(read));
+  return read.value[name]!;
+}
+
+function change(name: Name, from: Seen, cname: Name, marker: string): Change {
+  return { name, from, to: { cname, ttl: 60, marker, epoch: 1 } };
+}
+
+async function put(provider: Provider, wanted: Change): Promise<Result<null>> {
+  return (await provider.write([wanted], never()))[0]!;
+}
+
+const nothing: Seen = { cnames: [], markers: [], refusal: null, ref: null };
+const intruder: Change = change(`intruder.${zone}`, nothing, 'a.example.com.', 'm');
+
+function says(result: Result<null>, [kind, detail, cure]: Words): void {
+  assert.ok(!result.ok, 'it was taken');
+  const { fault } = result;
+  assert.equal(fault.kind, kind, fault.detail);
+  assert.match(fault.detail, detail);
+  if (cure !== undefined) assert.match(fault.cure ?? '', cure);
+  for (const { secret } of keys) assert.ok(!JSON.stringify(fault).includes(secret), 'a secret');
+}
+
+/** CNAME and marker that a server gives, by the wire. */
+async function onWire(server: Server, name: Name): Promise<readonly (readonly string[])[]> {
+  const questions = [
+    { name, type: 'CNAME' },
+    { name: markerName(name), type: 'TXT' },
+  ];
+  return Promise.all(
+    questions.map(async (question) => {
+      const asked = await ask(server, question, { timeoutMs: 5000 });
+      assert.ok(asked.kind === 'reply', asked.kind);
+      return asked.message.answers.map((a) =>
+        a.type === 'CNAME' ? a.target : a.type === 'TXT' ? joinText(a.strings) : a.type,
+      );
+    }),
+  );
+}
+
+for (const row of servers) {
+  describe(`dynamic update on ${row.title}`, { skip: row.skip }, () => {
+    let server: Running;
+    before(async () => {
+      server = await row.start();
+    });
+    after(async () => {
+      for (const each of opened.splice(0)) each.close();
+      await server?.stop();
+    });
+
+    /** Refused with these words, and nothing of it stands. */
+    async function refused(by: Provider, words: Words): Promise<void> {
+      says(await put(by, intruder), words);
+      assert.deepEqual(await onWire(server, intruder.name), [[], []]);
+    }
+
+    for (const signing of writing) {
+      test(`${signing.algorithm}: creates, moves, and refuses what is stale`, async () => {
+        const provider = account(server, signing);
+        const name = `${signing.algorithm}.${zone}`;
+        const created = await put(provider, change(name, nothing, 'a.example.com.', 'm1'));
+        assert.ok(created.ok, JSON.stringify(created));
+        const from = await see(provider, name);
+        assert.ok((await put(provider, change(name, from, 'b.example.com.', 'm2'))).ok);
+        says(await put(provider, change(name, from, 'c.example.com.', 'm3')), [
+          'conflict',
+          /no longer stands there \(NXRRSET\)/,
+        ]);
+        assert.deepEqual(await onWire(server, name), [['b.example.com.'], ['m2']]);
+      });
+    }
+
+    test('a wrong secret is told, and changes nothing', () =>
+      refused(account(server, { ...key, secret: newKey('x.').secret }), row.wrongSecret));
+
+    test('a key of another algorithm is told as one that is not there', () =>
+      refused(account(server, { ...key, algorithm: 'hmac-sha512' }), row.unknownKey));
+
+    test('an unknown key is told, and changes nothing', () =>
+      refused(account(server, newKey('nobody.')), row.unknownKey));
+
+    test('a key that may not update the zone is told, and changes nothing', () =>
+      refused(account(server, reader), row.readerOnly));
+
+    test('a zone that is not served there: reading and writing say so', async () => {
+      const other = account(server, key, { zone: 'example.com.' });
+      const read = await other.read(['www.example.com.'], never());
+      assert.ok(!read.ok);
+      assert.equal(read.fault.kind, 'auth-suspect');
+      assert.match(read.fault.cure ?? '', /serve the zone there/);
+      says(
+        await put(other, change('www.example.com.', nothing, 'a.example.net.', 'm')),
+        row.notServed,
+      );
+    });
+
+    test('a clock that is off by an hour', async (context) => {
+      const provider = account(server);
+      const off = Date.now() - 3_600_000;
+      context.mock.method(Date, 'now', () => off);
+      const result = await put(provider, intruder);
+      context.mock.restoreAll();
+      says(result, row.skew);
+      assert.deepEqual(await onWire(server, intruder.name), [[], []]);
+    });
+
+    test('what the server leaves out, with a word or without, is never taken for done', async () => {
+      const provider = account(server);
+      const name = `busy.${zone}`;
+      const seen = await see(provider, name);
+      assert.equal(seen.refusal?.word, 'other-type');
+      says(await put(provider, change(name, seen, 'a.example.com.', 'm')), [
+        'rejected',
+        /no marker can stand there/,
+      ]);
+      assert.deepEqual(await onWire(server, name), [[], ['elsewhere.example.']]);
+      const blind = { ...seen, refusal: null };
+      says(await put(provider, change(name, blind, 'a.example.com.', 'm')), row.blocked);
+    });
+  });
+}
+
+/** Tells a secondary that its primary has something new (RFC 1996). */
+async function notify(secondary: Server): Promise<void> {
+  const message = packet.encode({
+    type: 'query',
+    id: 7,
+    flags: (4 << 11) | packet.AUTHORITATIVE_ANSWER,
+    questions: [{ name: zone, type: 'SOA', class: 'IN' }],
+  });
+  const to = { host: secondary.address, port: secondary.port };
+  const { replies } = await exchangeTcp(to, [Buffer.from(message)], { timeoutMs: 5000 });
+  assert.equal((replies[0]?.[3] ?? 15) & 15, 0, 'the notification was not taken');
+}
+
+describe('a primary that nobody is told of', { skip: withoutBind || withoutKnot }, () => {
+  test('visible is what the servers of the setting give, not what was written', async () => {
+    const bind = await startBind({ zones: [{ name: zone }], keys: [key] });
+    const knot = await startKnot({ zones: [{ name: zone, primary: bind }], keys: [] });
+    const provider = account(bind);
+    const resolver = createResolver({
+      roots: [`127.0.0.1:${bind.port}`],
+      port: bind.port,
+      timeoutMs: 2000,
+      clock: { now: () => performance.now() },
+    });
+    const verifier = createVerifier({
+      servers: createServers({
+        providers: { own: provider },
+        configured: { own: [`${knot.address}:${knot.port}`] },
+        clock: { now: () => performance.now() },
+        file: null,
+      }),
+      resolver,
+      port: 53,
+      timeoutMs: 2000,
+    });
+    try {
+      const name = `www.${zone}`;
+      const look = async () => {
+        const answers = await verifier.ask('own', name, { marker: true }, never());
+        assert.equal(answers.length, 1);
+        const [{ server, answer, markers }] = answers as [(typeof answers)[0]];
+        assert.equal(server, `${knot.address}:${knot.port}`, 'the primary is not asked');
+        return [answer.kind === 'cname' ? answer.value : answer.kind, markers];
+      };
+      const done = await put(provider, change(name, nothing, 'a.example.com.', 'm1'));
+      assert.ok(done.ok, JSON.stringify(done));
+      assert.deepEqual(await look(), ['nxdomain', []], 'not told of it yet');
+      await notify(knot);
+      const deadline = performance.now() + 10_000;
+      while ((await look())[0] !== 'a.example.com.') {
+        assert.ok(performance.now() < deadline, 'the secondary does not follow');
+        await pause(20);
+      }
+      assert.deepEqual(await look(), ['a.example.com.', ['m1']]);
+      says(
+        await put(account(knot), change(name, await see(provider, name), 'b.example.com.', 'm2')),
+        ['auth-suspect', /unsigned|BADKEY/],
+      );
+    } finally {
+      verifier.close();
+      resolver.close();
+      for (const each of opened.splice(0)) each.close();
+      await knot.stop();
+      await bind.stop();
+    }
+  });
+});

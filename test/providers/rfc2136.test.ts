@@ -1,0 +1,526 @@
+// Dynamic update against a real BIND: what is promised of a write (all or nothing, only against
+// what was read, never believed without a signature) is looked up on the wire afterwards.
+
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { writeFile } from 'node:fs/promises';
+import { connect, createServer, type Socket } from 'node:net';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { promisify } from 'node:util';
+import fc from 'fast-check';
+import { checkReply, encodeText, encodeUpdate, sign } from '../../providers/kit/dns-update.ts';
+import { type Rfc2136Settings, rfc2136 } from '../../providers/rfc2136.ts';
+import type { Change, Name, Result, Seen } from '../../src/core/model.ts';
+import { ask } from '../../src/dns/ask.ts';
+import { joinText } from '../../src/dns/wire.ts';
+import type { Provider } from '../../src/kit/extend.ts';
+import { SecretError } from '../../src/kit/secret.ts';
+import { type Bind, freePort, newKey, startBind, withoutBind } from '../parts/bind.ts';
+
+const zone = 'gslb.example.net.';
+const key = newKey('detour.');
+const narrow = newKey('narrow.', 'hmac-sha512');
+let bind: Bind;
+const open = new Set<{ close(): void }>();
+
+function account(
+  over: { port?: number; tsig?: Partial<Rfc2136Settings['tsig']>; zone?: Name | undefined } = {},
+  secret = key.secret,
+  callTimeoutMs = 2000,
+): Provider {
+  const provider = rfc2136.create(
+    'own',
+    {
+      server: `127.0.0.1:${over.port ?? bind.port}`,
+      ...('zone' in over ? { zone: over.zone } : { zone }),
+      tsig: { name: 'detour.', algorithm: 'hmac-sha256', secret: { env: 'KEY' }, ...over.tsig },
+    },
+    { secret: () => secret, callTimeoutMs },
+  );
+  open.add(provider);
+  return provider;
+}
+
+const signal = () => AbortSignal.timeout(10_000);
+
+function value<T>(result: Result<T>): T {
+  assert.ok(result.ok, result.ok ? '' : `${result.fault.kind}: ${result.fault.detail}`);
+  return result.value;
+}
+
+function faultOf(result: Result<unknown> | undefined) {
+  assert.ok(result && !result.ok, 'a fault was expected');
+  return result.fault;
+}
+
+async function seen(name: Name, provider = account()): Promise<Seen> {
+  return value(await provider.read([name], signal()))[name]!;
+}
+
+function change(name: Name, from: Seen, cname: Name, marker: string, ttl = 60): Change {
+  return { name, from, to: { cname, ttl, marker, epoch: 1 } };
+}
+
+/** What stands there by the wire, not by the adapter. */
+async function onWire(name: Name): Promise<{ cname: string | null; markers: string[] }> {
+  const server = { address: bind.address, port: bind.port };
+  const [c, t] = await Promise.all([
+    ask(server, { name, type: 'CNAME' }, { timeoutMs: 2000 }),
+    ask(server, { name: `_detour.${name}`, type: 'TXT' }, { timeoutMs: 2000 }),
+  ]);
+  assert.ok(c.kind === 'reply' && t.kind === 'reply');
+  const cname = c.message.answers.find((r) => r.type === 'CNAME');
+  return {
+    cname: cname?.type === 'CNAME' ? cname.target : null,
+    markers: t.message.answers.flatMap((r) => (r.type === 'TXT' ? joinText(r.strings) : [])),
+  };
+}
+
+async function serial(): Promise<number> {
+  const server = { address: bind.address, port: bind.port };
+  const reply = await ask(server, { name: zone, type: 'SOA' }, { timeoutMs: 2000 });
+  const soa = reply.kind === 'reply' ? reply.message.answers[0] : undefined;
+  assert.ok(soa?.type === 'SOA');
+  return soa.serial;
+}
+
+/** A relay in front of BIND whose `onRequest` may cut, keep back or alter what passes. */
+async function relay(
+  handle: (request: Buffer, forward: () => void, client: Socket, server: Socket) => void,
+  onReply: (reply: Buffer) => Buffer | null = (reply) => reply,
+): Promise<number> {
+  const sockets = new Set<Socket>();
+  const proxy = createServer((client) => {
+    const server = connect(bind.port, bind.address);
+    for (const socket of [client, server]) {
+      sockets.add(socket);
+      socket.on('error', () => {});
+    }
+    client.on('data', (chunk) => handle(chunk, () => server.write(chunk), client, server));
+    server.on('data', (chunk) => {
+      const reply = onReply(chunk);
+      if (reply === null) client.destroy();
+      else client.write(reply);
+    });
+    client.on('close', () => server.destroy());
+    server.on('close', () => client.destroy());
+  });
+  await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve));
+  open.add({
+    close: () => {
+      for (const socket of sockets) socket.destroy();
+      proxy.close();
+    },
+  });
+  return (proxy.address() as { port: number }).port;
+}
+
+const isUpdate = (framed: Buffer) => ((framed[4]! >> 3) & 0xf) === 5;
+
+describe('rfc2136 on a real BIND', { skip: withoutBind }, () => {
+  before(async () => {
+    bind = await startBind({
+      keys: [key, narrow],
+      zones: [
+        {
+          name: zone,
+          records: [
+            'www 60 CNAME a.target.example.',
+            'plain 60 A 192.0.2.1',
+            'held 60 CNAME a.target.example.',
+            '_detour.held 60 TXT "part one, " "part two"',
+            '_detour.busy 60 CNAME elsewhere.example.',
+            'child NS ns.child',
+            'ns.child A 127.0.0.1',
+            '*.wild 60 CNAME w.target.example.',
+            'old DNAME new.example.',
+            'only.below 60 A 192.0.2.9',
+            ...Array.from({ length: 12 }, (_, i) => `many${i} 60 CNAME a.target.example.`),
+          ],
+          policy: [
+            'grant detour. zonesub ANY;',
+            'grant narrow. name many0.gslb.example.net. CNAME;',
+            'grant narrow. name _detour.many0.gslb.example.net. TXT;',
+          ],
+        },
+        { name: 'slow.example.org.', minimum: 3600 },
+        { name: 'inner.gslb.example.net.', records: ['www 60 CNAME a.target.example.'] },
+      ],
+    });
+  });
+  after(async () => {
+    for (const each of open) each.close();
+    await bind?.stop();
+  });
+
+  test('reads the CNAME with its TTL, the marker joined, and absence', async () => {
+    const names = [`www.${zone}`, `held.${zone}`, `none.${zone}`, `below.${zone}`];
+    const read = value(await account().read(names, signal()));
+    assert.deepEqual(read[`www.${zone}`]?.cnames, [{ value: 'a.target.example.', ttl: 60 }]);
+    assert.deepEqual(read[`www.${zone}`]?.markers, []);
+    assert.deepEqual(read[`held.${zone}`]?.markers, ['part one, part two']);
+    for (const absent of [`none.${zone}`, `below.${zone}`]) {
+      assert.deepEqual(read[absent]?.cnames, []);
+      assert.equal(read[absent]?.refusal, null);
+    }
+  });
+
+  test('refuses the apex, other types, a child zone, a DNAME, a taken marker', async () => {
+    const names = [zone, ...['plain', 'child', 'x.old', 'busy'].map((l) => `${l}.${zone}`)];
+    const read = value(await account().read(names, signal()));
+    assert.deepEqual(
+      names.map((name) => read[name]?.refusal?.word),
+      ['apex', 'other-type', 'delegated', 'synthesized', 'other-type'],
+    );
+    const plain = read[`plain.${zone}`]!;
+    assert.match(plain.refusal!.sentence, /has A records/);
+    const [result] = await account().write(
+      [change(`plain.${zone}`, plain, 'b.target.example.', 'm1')],
+      signal(),
+    );
+    assert.equal(faultOf(result).kind, 'rejected');
+  });
+
+  test('finds the zone by itself, the nearest one, and says what is odd about it', async () => {
+    const provider = account({ zone: undefined });
+    const inner = value(await provider.zone(`a.b.inner.${zone}`, signal()));
+    assert.equal(inner.zone, `inner.${zone}`);
+    assert.deepEqual(inner.nameServers, [`ns1.inner.${zone}`]);
+    assert.deepEqual(inner.warnings, []);
+    const slow = value(await provider.zone('www.slow.example.org.', signal()));
+    assert.equal(slow.warnings.length, 1);
+    assert.match(slow.warnings[0]!, /negative TTL of 3600 s/);
+    const foreign = faultOf(await provider.zone('www.example.com.', signal()));
+    assert.equal(foreign.kind, 'rejected');
+    const outside = faultOf(await account().read(['www.example.com.'], signal()));
+    assert.match(outside.detail, /not within the configured zone/);
+  });
+
+  test('creates a record that is absent, and a second creator is a conflict', async () => {
+    const name = `create.${zone}`;
+    const from = await seen(name);
+    const provider = account();
+    const first = await provider.write([change(name, from, 'a.target.example.', 'm1')], signal());
+    assert.deepEqual(first, [{ ok: true, value: null }]);
+    assert.deepEqual(await onWire(name), { cname: 'a.target.example.', markers: ['m1'] });
+    const second = await provider.write([change(name, from, 'b.target.example.', 'm2')], signal());
+    assert.equal(faultOf(second[0]).kind, 'conflict');
+    assert.deepEqual(await onWire(name), { cname: 'a.target.example.', markers: ['m1'] });
+  });
+
+  test('moves CNAME and marker in one step of the serial', async () => {
+    const name = `held.${zone}`;
+    const from = await seen(name);
+    const before = await serial();
+    const marker = `detour=1 ${'x'.repeat(400)}`;
+    const provider = account();
+    value((await provider.write([change(name, from, 'b.target.example.', marker)], signal()))[0]!);
+    assert.deepEqual(await onWire(name), { cname: 'b.target.example.', markers: [marker] });
+    assert.equal(await serial(), before + 1);
+  });
+
+  test('a stale writer is a conflict and changes nothing, by value or marker', async () => {
+    const name = `stale.${zone}`;
+    const provider = account();
+    const absent = await seen(name);
+    value((await provider.write([change(name, absent, 'a.target.example.', 'm1')], signal()))[0]!);
+    const stale = await seen(name);
+    value((await provider.write([change(name, stale, 'a.target.example.', 'm2')], signal()))[0]!);
+    const [byMarker] = await provider.write(
+      [change(name, stale, 'b.target.example.', 'm3')],
+      signal(),
+    );
+    assert.equal(faultOf(byMarker).kind, 'conflict');
+    const other: Seen = { ...(await seen(name)), cnames: [{ value: 'z.example.', ttl: 60 }] };
+    const [byValue] = await provider.write(
+      [change(name, other, 'b.target.example.', 'm3')],
+      signal(),
+    );
+    assert.equal(faultOf(byValue).kind, 'conflict');
+    assert.deepEqual(await onWire(name), { cname: 'a.target.example.', markers: ['m2'] });
+  });
+
+  test('adoption writes the marker alone, also from a reading that DNS gave', async () => {
+    const name = `www.${zone}`;
+    const read = await seen(name);
+    const port = await relay((request, forward) => {
+      if (isUpdate(request)) updates.push(request.subarray(2));
+      forward();
+    });
+    const updates: Buffer[] = [];
+    const provider = account({ port });
+    const from: Seen = { ...read, ref: null };
+    value((await provider.write([change(name, from, 'a.target.example.', 'm1')], signal()))[0]!);
+    assert.deepEqual(await onWire(name), { cname: 'a.target.example.', markers: ['m1'] });
+    assert.equal(updates.length, 1);
+    assert.equal(updates[0]!.readUInt16BE(8), 1, 'one record in the update section: the TXT');
+    const texts: Seen = { ...(await seen(name)), ref: null };
+    value((await provider.write([change(name, texts, 'a.target.example.', 'm2')], signal()))[0]!);
+    assert.deepEqual((await onWire(name)).markers, ['m2']);
+  });
+
+  test('in a batch only the stale change is a conflict, and the others are made', async () => {
+    const provider = account();
+    const names = Array.from({ length: 12 }, (_, i) => `many${i}.${zone}`);
+    const read = value(await provider.read(names, signal()));
+    const before = await serial();
+    const ok = await provider.write(
+      names.map((n) => change(n, read[n]!, 'b.target.example.', 'm1')),
+      signal(),
+    );
+    assert.ok(ok.every((r) => r.ok));
+    assert.equal(await serial(), before + 1, 'the whole batch is one message');
+    const fresh = value(await provider.read(names, signal()));
+    const mixed = await provider.write(
+      names.map((n, i) => change(n, i === 5 ? read[n]! : fresh[n]!, 'c.target.example.', 'm2')),
+      signal(),
+    );
+    assert.deepEqual(
+      mixed.map((r) => (r.ok ? 'ok' : r.fault.kind)),
+      names.map((_, i) => (i === 5 ? 'conflict' : 'ok')),
+    );
+    assert.equal((await onWire(names[5]!)).cname, 'b.target.example.');
+    assert.equal((await onWire(names[6]!)).cname, 'c.target.example.');
+  });
+
+  test('a key that may change one name only is rejected for the others', async () => {
+    const tsig = { name: 'narrow.', algorithm: 'hmac-sha512' } as const;
+    const provider = account({ tsig }, narrow.secret);
+    const names = [`many0.${zone}`, `many1.${zone}`];
+    const read = value(await provider.read(names, signal()));
+    const results = await provider.write(
+      names.map((n) => change(n, read[n]!, 'n.target.example.', 'n1')),
+      signal(),
+    );
+    assert.ok(results[0]?.ok);
+    const fault = faultOf(results[1]);
+    assert.equal(fault.kind, 'rejected');
+    assert.match(fault.cure!, /grant the key/);
+  });
+
+  test('a wrong secret and an unknown key are auth-suspect, and change nothing', async () => {
+    const name = `www.${zone}`;
+    const from = await seen(name);
+    const before = await onWire(name);
+    const wanted = [change(name, from, 'b.target.example.', 'bad')];
+    const wrong = Buffer.alloc(32, 7).toString('base64');
+    const [badSig] = await account({}, wrong).write(wanted, signal());
+    assert.equal(faultOf(badSig).kind, 'auth-suspect');
+    assert.match(faultOf(badSig).detail, /BADSIG/);
+    assert.ok(!JSON.stringify(badSig).includes(wrong));
+    const [badKey] = await account({ tsig: { name: 'nobody.' } }).write(wanted, signal());
+    assert.match(faultOf(badKey).detail, /BADKEY/);
+    assert.deepEqual(await onWire(name), before);
+  });
+
+  test('a clock that is off is named with both times', async (context) => {
+    const name = `www.${zone}`;
+    const from = await seen(name);
+    const real = Date.now;
+    const ours = real() - 3_600_000;
+    context.mock.method(Date, 'now', () => ours);
+    const [result] = await account().write(
+      [change(name, from, 'b.target.example.', 'x')],
+      signal(),
+    );
+    context.mock.restoreAll();
+    const fault = faultOf(result);
+    assert.equal(fault.kind, 'auth-suspect');
+    assert.match(fault.detail, /clock skew/);
+    const dates = fault.detail.match(/\d{4}-\d\d-\d\dT[\d:.]+Z/g)!.map((d) => Date.parse(d));
+    assert.ok(Math.abs(dates[0]! - real()) < 60_000, 'the server time');
+    assert.ok(Math.abs(dates[1]! - ours) < 2000, 'our time');
+  });
+
+  test('a change that BIND takes with NOERROR and ignores is rejected, not done', async () => {
+    // The marker's name has a CNAME: BIND leaves a TXT beside it out without a word.
+    const name = `busy.${zone}`;
+    const from: Seen = { ...(await seen(name)), refusal: null };
+    const [result] = await account().write(
+      [change(name, from, 'b.target.example.', 'm')],
+      signal(),
+    );
+    const fault = faultOf(result);
+    assert.equal(fault.kind, 'rejected');
+    assert.match(fault.detail, /NOERROR and ignored the marker/);
+    assert.match(fault.cure!, /free it/);
+  });
+
+  test("a wildcard's answer is refused, and writing it anyway changes nothing", async () => {
+    const name = `any.wild.${zone}`;
+    const from = await seen(name);
+    assert.equal(from.cnames.length, 1);
+    assert.match(from.refusal!.sentence, /wildcard/);
+    const forced = { ...from, refusal: null };
+    const wanted = [change(name, forced, 'b.target.example.', 'm')];
+    const [result] = await account().write(wanted, signal());
+    assert.equal(faultOf(result).kind, 'conflict');
+    assert.equal((await onWire(name)).cname, 'w.target.example.');
+  });
+
+  test('a reply lost after the update was sent is uncertain, though it was applied', async () => {
+    const name = `lost.${zone}`;
+    const from = await seen(name);
+    let cut = false;
+    const port = await relay(
+      (request, forward) => {
+        cut = isUpdate(request);
+        forward();
+      },
+      (reply) => (cut ? null : reply),
+    );
+    const [result] = await account({ port }).write(
+      [change(name, from, 'a.target.example.', 'm1')],
+      signal(),
+    );
+    assert.equal(faultOf(result).kind, 'uncertain');
+    assert.deepEqual(await onWire(name), { cname: 'a.target.example.', markers: ['m1'] });
+  });
+
+  test('silence after the update was sent is uncertain within the time limit', async () => {
+    const name = `www.${zone}`;
+    const from = await seen(name);
+    const port = await relay((request, forward) => {
+      if (!isUpdate(request)) forward();
+    });
+    const provider = account({ port }, key.secret, 300);
+    const [result] = await provider.write([change(name, from, 'b.target.example.', 'm')], signal());
+    assert.equal(faultOf(result).kind, 'uncertain');
+  });
+
+  test('a reply that somebody altered is not believed', async () => {
+    const name = `forged.${zone}`;
+    const from = await seen(name);
+    const port = await relay(
+      (_request, forward) => forward(),
+      (reply) => {
+        // Turns NXRRSET, NOERROR or whatever the server said into NOERROR's neighbour.
+        if (isUpdate(reply)) reply[5] = (reply[5]! & 0xf0) | 8;
+        return reply;
+      },
+    );
+    const [result] = await account({ port }).write(
+      [change(name, from, 'a.target.example.', 'm1')],
+      signal(),
+    );
+    assert.equal(faultOf(result).kind, 'uncertain');
+  });
+
+  test('nobody listening is unavailable, for reading and for writing', async () => {
+    const from = await seen(`www.${zone}`);
+    const provider = account({ port: await freePort() });
+    assert.equal(faultOf(await provider.read([`www.${zone}`], signal())).kind, 'unavailable');
+    const [result] = await provider.write(
+      [change(`www.${zone}`, from, 'b.target.example.', 'm')],
+      signal(),
+    );
+    assert.equal(faultOf(result).kind, 'unavailable');
+  });
+
+  test('a server that is not the primary of the configured zone is a clear fault', async () => {
+    const provider = account({ zone: 'example.com.' });
+    const fault = faultOf(await provider.read(['www.example.com.'], signal()));
+    assert.equal(fault.kind, 'auth-suspect');
+    assert.match(fault.detail, /refuses to answer/);
+  });
+
+  async function nsupdate(...lines: string[]): Promise<void> {
+    const file = join(bind.directory, 'nsupdate.txt');
+    const all = [`server ${bind.address} ${bind.port}`, `zone ${zone}`, ...lines, 'send'];
+    await writeFile(file, `${all.join('\n')}\n`);
+    const auth = `${key.algorithm}:${key.name}:${key.secret}`;
+    await promisify(execFile)('nsupdate', ['-v', '-y', auth, file], { timeout: 5000 });
+  }
+
+  test('other records that came since the reading are a conflict, without a marker', async () => {
+    const name = `taken.${zone}`;
+    const from = await seen(name);
+    await nsupdate(`update add ${name} 60 A 192.0.2.7`);
+    const [result] = await account().write(
+      [change(name, from, 'b.target.example.', 'm')],
+      signal(),
+    );
+    assert.equal(faultOf(result).kind, 'conflict');
+    assert.deepEqual(await onWire(name), { cname: null, markers: [] });
+  });
+
+  test('nsupdate with the same key sees what we wrote as its prerequisite', async () => {
+    const name = `oracle.${zone}`;
+    const provider = account();
+    const wanted = [change(name, await seen(name), 'a.target.example.', 'it is "7" \\ here')];
+    value((await provider.write(wanted, signal()))[0]!);
+    await nsupdate(
+      `prereq yxrrset ${name} CNAME a.target.example.`,
+      `prereq yxrrset _detour.${name} TXT "it is \\"7\\" \\\\ here"`,
+      `update delete ${name} CNAME`,
+      `update add ${name} 60 CNAME by.nsupdate.example.`,
+    );
+    assert.equal((await seen(name)).cnames[0]?.value, 'by.nsupdate.example.');
+  });
+});
+
+describe('the settings of rfc2136', () => {
+  test('the example of the design is read, and the names get their dots', () => {
+    const read = rfc2136.settings.parse({
+      server: '192.0.2.53',
+      zone: 'GSLB.example.net',
+      tsig: { name: 'detour', secret: { file: '/etc/detour/tsig' } },
+    });
+    assert.equal(read.zone, zone);
+    assert.equal(read.tsig.name, 'detour.');
+    assert.equal(read.tsig.algorithm, 'hmac-sha256');
+  });
+
+  test('an unsigned account, a weak algorithm and a written-out secret are refused', () => {
+    const tsig = { name: 'detour', secret: { env: 'K' } };
+    const bad = [
+      { server: '192.0.2.53' },
+      { server: '192.0.2.53', tsig: { ...tsig, algorithm: 'hmac-md5' } },
+      { server: '192.0.2.53', tsig: { ...tsig, secret: 'c2VjcmV0' } },
+      { server: 'not a server', tsig },
+    ];
+    for (const each of bad) assert.equal(rfc2136.settings.safeParse(each).success, false);
+  });
+
+  test('a secret that is no base64 is refused without being shown', () => {
+    const settings = rfc2136.settings.parse({
+      server: '192.0.2.53',
+      tsig: { name: 'detour', secret: { env: 'K' } },
+    });
+    const context = { secret: () => 'not base64!', callTimeoutMs: 1000 };
+    assert.throws(
+      () => rfc2136.create('own', settings, context),
+      (error) => error instanceof SecretError && !error.message.includes('not base64!'),
+    );
+  });
+});
+
+describe('signatures', () => {
+  const secret = { name: 'k.', algorithm: 'hmac-sha256', secret: Buffer.alloc(32, 1) } as const;
+
+  test('no bytes make the check of a reply throw, and none pass it', () => {
+    const request = sign(encodeUpdate(77, zone, [], []), secret, 1_700_000_000_000);
+    const head = Buffer.from([0, 77, 0xa8, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 120 }), fc.boolean(), (noise, headed) => {
+        const bytes = Buffer.concat([headed ? head : Buffer.alloc(0), noise]);
+        assert.notEqual(checkReply(bytes, request, secret).kind, 'valid');
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  test('a long text is split into strings of at most 255 bytes and nothing is lost', () => {
+    for (const length of [0, 1, 127, 128, 254, 255, 256, 510, 511, 700]) {
+      const text = 'é'.repeat(length / 2) + 'x'.repeat(length % 2);
+      const data = encodeText(text);
+      const strings: Buffer[] = [];
+      for (let at = 0; at < data.length; at += 1 + data[at]!) {
+        strings.push(data.subarray(at + 1, at + 1 + data[at]!));
+      }
+      assert.equal(strings.length, Math.max(1, Math.ceil(length / 255)));
+      assert.equal(Buffer.concat(strings).toString(), text);
+    }
+  });
+});

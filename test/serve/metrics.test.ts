@@ -1,0 +1,249 @@
+// The metrics as Prometheus reads them: what one view and a few events become, that names keep the
+// naming rules, and that nothing from outside turns into a label.
+
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { test } from 'node:test';
+import type { Observation } from '../../src/core/model.ts';
+import { createMetrics, metricNames } from '../../src/serve/metrics.ts';
+import { at, provider, record, standIn, wall } from '../cli/desk.ts';
+
+/** Series to value, for lines such as `name{a="b"} 1`; throws on what is no exposition. */
+function parse(text: string): Map<string, number> {
+  const series = new Map<string, number>();
+  for (const line of text.split('\n')) {
+    if (line === '' || /^# (HELP|TYPE) [a-z_0-9]+ \S/.test(line)) continue;
+    const match = /^([a-z_][a-z0-9_]*(?:\{(?:[a-z_]+="(?:[^"\\\n]|\\["\\n])*",?)*\})?) (\S+)$/.exec(
+      line,
+    );
+    assert.ok(match, `not a line of the exposition: ${line}`);
+    assert.ok(!series.has(match[1]!), `twice: ${match[1]}`);
+    series.set(match[1]!, match[2] === 'Nan' ? Number.NaN : Number(match[2]));
+  }
+  return series;
+}
+
+function made() {
+  const desk = standIn();
+  const metrics = createMetrics({ desk, version: '0.1.0' });
+  return { desk, metrics, scrape: async () => parse(await metrics.text()) };
+}
+
+const seen = (more: Partial<Observation> = {}): Observation => ({
+  outcome: 'pass',
+  startedAt: 1000,
+  endedAt: 1040,
+  reason: 'ok',
+  detail: '',
+  phases: {},
+  ...more,
+});
+
+const www = 'record="www.gslb.example.net"';
+
+test('a view becomes gauges with the words of the configuration', async () => {
+  const series = await made().scrape();
+  const expected: Record<string, number> = {
+    'detour_build_info{version="0.1.0"}': 1,
+    detour_ready: 1,
+    detour_frozen: 0,
+    detour_last_reload_success: 1,
+    'detour_check_verdict{check="hangzhou/web",path="line-a",verdict="up"}': 1,
+    'detour_check_verdict{check="hangzhou/web",path="line-a",verdict="down"}': 0,
+    'detour_check_verdict{check="hangzhou/web",path="line-b",verdict="down"}': 1,
+    'detour_certificate_remaining_seconds{check="hangzhou/web"}': 39 * 86_400,
+    'detour_origin_health{origin="tokyo",health="up"}': 1,
+    'detour_origin_health{origin="tokyo",health="unknown"}': 0,
+    'detour_origin_drained{origin="tokyo"}': 1,
+    [`detour_record_target_info{${www},target="hangzhou"}`]: 1,
+    [`detour_record_switching{${www}}`]: 0,
+    [`detour_record_pinned{${www}}`]: 0,
+    [`detour_record_stay{${www},reason="target-up"}`]: 1,
+    [`detour_record_budget_remaining{${www}}`]: 2,
+    [`detour_record_left_behind_ratio{${www}}`]: 0,
+    [`detour_provider_serves{${www},provider="cf",target="hangzhou"}`]: 1,
+    [`detour_provider_serves{${www},provider="r53",target="tokyo"}`]: 1,
+    [`detour_provider_stage{${www},provider="r53",stage="lagging"}`]: 1,
+    [`detour_provider_stage{${www},provider="r53",stage="visible"}`]: 0,
+    [`detour_provider_epoch{${www},provider="r53"}`]: 6,
+    [`detour_switch_stage_seconds{${www},provider="cf",stage="written"}`]: 0.312,
+    [`detour_switch_stage_seconds{${www},provider="cf",stage="visible"}`]: 1.24,
+    'detour_lane_state{provider="r53",state="stuck"}': 1,
+    'detour_lane_state{provider="r53",state="ok"}': 0,
+    [`detour_switches_total{${www},kind="auto"}`]: 0,
+  };
+  for (const [name, value] of Object.entries(expected)) {
+    assert.equal(series.get(name), value, name);
+  }
+  assert.ok(!series.has(`detour_switch_stage_seconds{${www},provider="r53",stage="written"}`));
+  assert.ok([...series.keys()].some((name) => name.startsWith('process_cpu_seconds_total')));
+});
+
+test('a scrape shows the state of its moment: what is gone from the view is gone', async () => {
+  const { desk, scrape } = made();
+  await scrape();
+  desk.view = {
+    ...desk.view,
+    ready: { ok: false, reasons: ['store'] },
+    freeze: { reason: 'work', by: 'ann', sinceAt: at },
+    reload: { ok: false, at: at - 10_000, errors: 2 },
+    origins: [],
+    records: [
+      record({
+        target: null,
+        cname: null,
+        pin: { target: 'tokyo', reason: 'r', by: 'ann', sinceAt: at, untilAt: null },
+        stay: { reason: 'Not A Word', sentence: '' },
+        budget: { used: 4, limit: 3, spent: true },
+        leftBehind: { share: null, sentence: 's', cure: 'c' },
+        providers: [
+          provider('a', { cname: 'elsewhere.example.' }),
+          provider('b', { cname: null, epoch: undefined } as never),
+          provider('c', { cname: undefined } as never),
+        ],
+      }),
+    ],
+  };
+  const series = await scrape();
+  assert.equal(series.get('detour_ready'), 0);
+  assert.equal(series.get('detour_frozen'), 1);
+  assert.equal(series.get('detour_last_reload_success'), 0);
+  assert.equal(series.get('detour_last_reload_timestamp_seconds'), (wall - 10_000) / 1000);
+  assert.equal(series.get(`detour_record_target_info{${www},target="none"}`), 1);
+  assert.equal(series.get(`detour_record_pinned{${www}}`), 1);
+  assert.equal(series.get(`detour_record_stay{${www},reason="other"}`), 1);
+  assert.equal(series.get(`detour_record_budget_remaining{${www}}`), 0);
+  assert.equal(series.get(`detour_record_left_behind_ratio{${www}}`), Number.NaN);
+  assert.equal(series.get(`detour_provider_serves{${www},provider="a",target="other"}`), 1);
+  assert.equal(series.get(`detour_provider_serves{${www},provider="b",target="none"}`), 1);
+  const names = [...series.keys()];
+  assert.ok(!names.some((n) => n.startsWith('detour_provider_serves') && n.includes('"c"')));
+  assert.ok(!names.some((n) => n.includes('hangzhou')), 'nothing is left of the view before');
+});
+
+test('what the observer is told is counted', async () => {
+  const { metrics, scrape } = made();
+  const { observer } = metrics;
+  observer.probed('hangzhou/web', 'line-a', seen());
+  observer.probed('hangzhou/web', 'line-a', seen({ outcome: 'fail', endedAt: 3000 }));
+  observer.probed('tokyo/web', 'line-a', seen({ outcome: 'blind', reason: 'shed' }));
+  observer.called('cf', 'write', 'ok', 120);
+  observer.called('cf', 'write', 'throttled', 40);
+  const entry = { kind: 'switch', record: 'www.gslb.example.net.', sentence: '' };
+  observer.journalled({ ...entry, data: { kind: 'auto' } }, wall);
+  observer.journalled({ ...entry, data: { kind: 'operator' } }, wall);
+  observer.journalled({ ...entry, kind: 'pin', data: {} }, wall);
+  observer.trouble('commit', 'disk full');
+  const series = await scrape();
+  const labels = 'check="hangzhou/web",path="line-a"';
+  const expected: Record<string, number> = {
+    [`detour_probes_total{${labels},outcome="pass"}`]: 1,
+    [`detour_probes_total{${labels},outcome="fail"}`]: 1,
+    'detour_probe_duration_seconds_count{check="hangzhou/web"}': 2,
+    'detour_probe_duration_seconds_sum{check="hangzhou/web"}': 2.04,
+    'detour_probe_duration_seconds_bucket{le="0.05",check="hangzhou/web"}': 1,
+    'detour_api_calls_total{provider="cf",operation="write",result="ok"}': 1,
+    'detour_api_calls_total{provider="cf",operation="write",result="throttled"}': 1,
+    'detour_api_call_duration_seconds_count{provider="cf",operation="write"}': 2,
+    [`detour_switches_total{${www},kind="auto"}`]: 1,
+    [`detour_switches_total{${www},kind="operator"}`]: 1,
+    'detour_journal_entries_total{kind="switch"}': 2,
+    'detour_journal_entries_total{kind="pin"}': 1,
+    'detour_troubles_total{what="commit"}': 1,
+    detour_probes_shed_total: 1,
+  };
+  for (const [name, value] of Object.entries(expected)) {
+    assert.equal(series.get(name), value, name);
+  }
+});
+
+test('words from outside become `other`, and no flood of words becomes a flood of series', async () => {
+  const { metrics, scrape } = made();
+  const { observer } = metrics;
+  observer.called('cf', 'write', 'Bearer hunter2', 1);
+  observer.trouble('https://vendor.example/?key=hunter2', 'x');
+  for (let n = 0; n < 500; n += 1) {
+    observer.trouble(`trouble-${n}`, 'x');
+    observer.called('cf', `operation-${n}`, `result-${n}`, 1);
+    observer.journalled({ kind: `kind-${n}`, record: null, sentence: '', data: {} }, wall);
+  }
+  const names = [...(await scrape()).keys()];
+  assert.ok(!names.some((name) => name.includes('hunter2')));
+  assert.ok(names.some((name) => name.startsWith('detour_troubles_total{what="other"}')));
+  for (const family of ['troubles_total', 'journal_entries_total', 'api_calls_total']) {
+    const many = names.filter((name) => name.startsWith(`detour_${family}{`)).length;
+    assert.ok(many >= 60 && many <= 66, `${many} series of ${family}`);
+  }
+});
+
+test('counters of what a reload took away are forgotten', async () => {
+  const { desk, metrics, scrape } = made();
+  metrics.observer.probed('hangzhou/web', 'line-a', seen());
+  metrics.observer.probed('tokyo/web', 'line-a', seen());
+  metrics.observer.called('r53', 'read', 'ok', 1);
+  await scrape();
+  const { origins, lanes } = desk.view;
+  desk.view = { ...desk.view, origins: [origins[1]!], lanes: [lanes[0]!], records: [] };
+  const names = [...(await scrape()).keys()];
+  const gone = names.filter((name) => /hangzhou|r53|gslb/.test(name));
+  assert.deepEqual(gone, []);
+  assert.ok(names.includes('detour_probes_total{check="tokyo/web",path="line-a",outcome="pass"}'));
+});
+
+test('scrapes at one time share one reading of the state', async () => {
+  const { desk, metrics } = made();
+  let readings = 0;
+  const { status } = desk;
+  desk.status = () => {
+    readings += 1;
+    return status();
+  };
+  const texts = await Promise.all([metrics.text(), metrics.text(), metrics.text()]);
+  assert.equal(readings, 1);
+  assert.equal(new Set(texts).size, 1);
+  await metrics.text();
+  assert.equal(readings, 2);
+});
+
+test('a scrape that fails does not spoil the next one', async () => {
+  const { desk, metrics } = made();
+  const { status } = desk;
+  desk.status = () => {
+    throw new Error('broken');
+  };
+  await assert.rejects(metrics.text(), /broken/);
+  desk.status = status;
+  assert.match(await metrics.text(), /^detour_ready 1$/m);
+});
+
+test('every family is exposed under its own name, with its help and its type', async () => {
+  const { metrics } = made();
+  const text = await metrics.text();
+  const told = [...text.matchAll(/^# TYPE (detour_\S+) (\S+)$/gm)].map(([, name, kind]) => [
+    name,
+    kind,
+  ]);
+  assert.deepEqual(told.sort(), metricNames.map(({ name, kind }) => [name, kind]).sort());
+  for (const { name, kind, labels, help } of metricNames) {
+    assert.match(name, /^detour_[a-z]+(_[a-z]+)*$/);
+    assert.equal(name.endsWith('_total'), kind === 'counter', name);
+    assert.ok(help.endsWith('.') && help.length > 10, name);
+    for (const label of labels) assert.match(label, /^[a-z]+$/);
+    assert.ok(text.includes(`# HELP ${name} ${help}\n`), name);
+  }
+  assert.match(metrics.contentType, /^text\/plain; version=0\.0\.4/);
+});
+
+const promtool = spawnSync('promtool', ['--version']).error === undefined;
+
+test('promtool finds nothing to say about a full exposition', {
+  skip: promtool || process.env.CI ? false : 'promtool is not installed',
+}, async () => {
+  const { metrics } = made();
+  metrics.observer.probed('hangzhou/web', 'line-a', seen());
+  metrics.observer.called('cf', 'write', 'ok', 120);
+  metrics.observer.trouble('commit', 'disk full');
+  const text = await metrics.text();
+  const done = spawnSync('promtool', ['check', 'metrics'], { input: text, encoding: 'utf8' });
+  assert.deepEqual([done.status, done.stdout, done.stderr], [0, '', '']);
+});
