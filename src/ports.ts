@@ -1,6 +1,6 @@
-// The seams between the loop and the world: types only, no code. Every adapter implements one of these
-// or of kit/extend.ts. A port's method never throws for what the world does: it answers with a value.
-// It throws only where it says so here, or when Detour itself is wrong.
+// The seams between the loop and the world: types only, no code. Every adapter implements one of
+// these, or of kit/extend.ts. A port's method never throws for what the world does: it answers with a
+// value. It throws only where it says so here, or when Detour itself is wrong.
 
 import type {
   ChainAnswer,
