@@ -1,6 +1,7 @@
 // What is wanted against what is seen at one provider: a change, nothing to do, or a refusal. It
-// never proposes an empty record, never a value outside the record's configuration, and never a change
-// to what Detour does not own (design, rules 1, 2, 4 and 14).
+// never proposes an empty record, never a value outside the record's configuration, and never a
+// change to what Detour does not own (design, rules 1, 2, 4 and 14).
+
 import { formatMarker, markerName, parseMarker } from './marker.ts';
 import type { Change, Marker, Name, RecordConfig, Seen } from './model.ts';
 
