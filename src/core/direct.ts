@@ -45,6 +45,7 @@ const PROBE_AGAIN_MS = 250;
 /** What a probe may take beyond the check's own timeout. */
 const PROBE_MARGIN_MS = 1_000;
 const NAMED_MAX = 4;
+const ADOPT_HINT = ' (or give --adopt)';
 
 export interface Order {
   /** As it was typed. */
@@ -429,9 +430,11 @@ function ownership(state: State, places: readonly Place[]): string | null {
   if (places.some((p) => epochByDns(p) > 0)) return null;
   const a = adoption(record, Object.fromEntries(places.map((p) => [p.provider, p.standing])));
   if (a.kind !== 'wait') return null;
+  const isSeen = places.some((p) => p.seen !== null);
   // Of a record that nobody has seen no epoch is known: that is no question of whose it is.
-  if (places.every((p) => p.seen === null)) return `${record.name}: ${a.sentence}`;
-  return state.order.adopt ? null : `${record.name}: ${a.sentence} (or give --adopt)`;
+  if (state.order.adopt && isSeen) return null;
+  const canAdopt = a.reason === 'missing' || a.reason === 'disagreement';
+  return `${record.name}: ${a.sentence}${canAdopt ? ADOPT_HINT : ''}`;
 }
 
 function markerFor(state: State, places: readonly Place[]): Marker {
@@ -470,8 +473,9 @@ function converge(state: State, place: Place, out: Out): void {
   place.lost = null;
   if (p.kind === 'in-step') return written(state, place, out);
   const isHalfOurs = p.kind === 'drift' && lost !== null && isSameValue(lost, place.seen!);
-  if (isHalfOurs) place.isWritten = true;
-  else if (p.kind !== 'write') {
+  // Only our own marker is told from a value: that much of a write has come.
+  if (p.kind === 'drift') place.isWritten = true;
+  if (p.kind !== 'write' && !isHalfOurs) {
     const refused = `refused: ${refusalOf(p)}`;
     say(out, `${place.provider}: ${refused}`);
     return fallBehind(state, place, refused, out);
@@ -490,6 +494,7 @@ function isSameValue(before: Seen, after: Seen): boolean {
 }
 
 function refusalOf(p: Exclude<Plan, { kind: 'in-step' | 'write' }>): string {
+  if (p.kind === 'refuse' && p.word === 'unmarked') return p.sentence + ADOPT_HINT;
   if (p.kind !== 'yield') return p.sentence;
   const { epoch, kind, target } = p.marker;
   return `epoch ${epoch} (${kind}, ${target}) is ahead of this switch: look, and give it again`;
@@ -609,16 +614,17 @@ function endIfDone(state: State, out: Out): void {
     return end(state, out, { exit: 0, message, detail });
   }
   const follow = places.filter((p) => p.stage === 'visible').map((p) => p.provider);
-  const rest =
-    follow.length === 0
-      ? `no provider is seen on ${target.origin} everywhere`
-      : `${names.join(', ')} did not follow; ${follow.join(', ')} gave ${target.origin}`;
+  // Nothing has changed anywhere only where no write was taken, and none may have been.
+  const isUntouched = places.every((p) => !p.isWritten && p.lost === null);
+  const rest = isUntouched
+    ? 'no provider followed'
+    : follow.length === 0
+      ? `no provider gives ${target.origin} at all its servers`
+      : `${names.join(', ')} did not follow; ${target.origin} is given by ${follow.join(', ')}`;
   const message = [
     `${record.name}: ${rest}. Run the same command again, or let the daemon bring the rest along`,
     ...behind.map((p) => `${p.provider}: ${p.problem}`),
   ].join('\n');
-  // Nothing has changed anywhere only where no write was taken, and none may have been.
-  const isUntouched = places.every((p) => !p.isWritten && p.lost === null);
   end(state, out, { exit: isUntouched ? 1 : 3, message, detail });
 }
 
