@@ -21,6 +21,7 @@ const READ_MS = 20;
 const WRITE_MS = 30;
 const ASK_MS = 5;
 const SILENT_MS = 2000;
+const ASLEEP_MS = 90_000;
 
 const faults: Readonly<Record<string, Fault>> = {
   unavailable: { kind: 'unavailable', detail: '503' },
@@ -158,7 +159,7 @@ export class DirectWorld {
     });
   }
 
-  /** `lose-reply`: applied, as `hang-after` is. `lose-write`: not. `lose-half`: the marker alone. */
+  /** `asleep`: this machine is suspended meanwhile. `lose-reply`: applied, as `hang-after` is. `lose-write`: not. `lose-half`: the marker alone. */
   #write(
     v: Vendor,
     manner: string,
@@ -168,6 +169,7 @@ export class DirectWorld {
     const answer = (a: Written): Event => ({ kind: 'written', provider: v.name, answer: a });
     const lost: Fault = { kind: 'uncertain', detail: 'the reply was lost' };
     const fault = faults[manner];
+    if (manner === 'asleep') return done(ASLEEP_MS, () => answer({ kind: 'fault', fault: lost }));
     if (manner === 'hang') return done(e.ms, () => answer({ kind: 'fault', fault: lost }));
     done(manner === 'hang-after' ? e.ms : WRITE_MS, () => {
       this.meanwhile.get(v.name)?.();
