@@ -91,11 +91,9 @@ test('nothing is exported that nobody takes', () => {
 const functionLinesMost = 70;
 /** Still longer, with the lines that each may have at most: this list only ever gets shorter. */
 const stillLong: Readonly<Record<string, number>> = {
-  'src/config/text.ts convert': 77,
   'src/lab/shell/settings.ts configText': 83,
   'src/run/daemon.ts serve': 86,
   'src/serve/metrics.ts createCounters': 101,
-  'src/store/sqlite.ts makeStore': 79,
 };
 
 test('a function fits on a screen', () => {
