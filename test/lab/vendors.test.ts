@@ -125,7 +125,7 @@ const awsKeys = { accessKeyId: 'AKIDLAB', secretAccessKey: 'lab-secret' };
 function aws(vendor: LabVendor, extra: object = {}): Route53Client {
   return new Route53Client({
     endpoint: vendor.api,
-    region: 'eu-west-1',
+    region: 'us-east-1',
     credentials: awsKeys,
     maxAttempts: 1,
     requestHandler: { requestTimeout: patienceMs, throwOnRequestTimeout: true },

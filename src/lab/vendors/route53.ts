@@ -4,7 +4,7 @@
 // be kind, and it never logs or echoes a credential.
 // Sources: AWS API reference and DNSLimitations (read 2026-11), error texts from users' reports.
 
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes, randomInt } from 'node:crypto';
 import { isIPv4, isIPv6 } from 'node:net';
 import { signatureFlaw, stamp } from './sigv4.ts';
 import {
@@ -13,6 +13,7 @@ import {
   Busy,
   bareName,
   type Dialect,
+  isDenied,
   type LabRecord,
   type LabVendor,
   Ledger,
@@ -23,6 +24,7 @@ import {
   type VendorOptions,
   valuesOf,
   type ZoneSettings,
+  type ZoneSpec,
 } from './vendor.ts';
 import {
   normalName,
@@ -64,7 +66,7 @@ interface HostedZone {
   readonly id: string;
   readonly name: string;
   readonly callerReference: string;
-  readonly settings: ZoneSettings;
+  settings: ZoneSettings;
   /** Names and types that an operator has protected. */
   readonly protections: { name: string; type: string; comment: string }[];
   readonly sets: Ledger<Sets>;
@@ -99,6 +101,8 @@ const xmlns = `https://route53.amazonaws.com/doc/${version}/`;
 const changeMs = 30;
 const changesKept = 1000;
 const pageMax = 300;
+/** Hosted zones that a list gives at once; who asks for more gets as many (AWS API reference). */
+const zonePageMax = 100;
 const recordsMax = 1000;
 const charactersMax = 32_000;
 const valuesMax = 400;
@@ -106,8 +110,14 @@ const valuesMax = 400;
 const quota = { burst: 50, perSecond: 10 };
 
 class Route53 implements Dialect {
+  /** Route 53 pauses no zone: what comes near is the lock while its recovery is being enabled. */
+  readonly symptoms = {
+    paused: { acceleratedRecovery: 'ENABLING_HOSTED_ZONE_LOCKED' },
+    moved: { foreign: true },
+  };
   readonly #options: VendorOptions<Route53Credentials>;
   readonly #publish: Publish;
+  /** By id. */
   readonly #zones = new Map<string, HostedZone>();
   readonly #changes = new Map<string, ChangeRecord>();
   readonly #busy = new Busy();
@@ -118,31 +128,45 @@ class Route53 implements Dialect {
     this.#options = options;
     this.#publish = publish;
     this.#nameServers = serverNames('route53', options);
-    for (const spec of options.zones) {
-      const name = normalName(spec.name);
-      const soa = soaFrom(name, this.#nameServers[0]!, spec.soa ?? {});
-      const numbers = [1, soa.refresh, soa.retry, soa.expire, soa.minimum].join(' ');
-      const apex = [
-        simple(name, 'NS', 172_800, this.#nameServers),
-        simple(name, 'SOA', soa.ttl, [`${soa.mname} ${soa.rname} ${numbers}`]),
-      ];
-      const sets = new Map<string, RecordSet>();
-      for (const set of [...apex, ...spec.records.map(fromRecord)]) sets.set(keyOf(set), set);
-      const id = `Z${digest(`route53 ${name}`).slice(0, 20)}`;
-      const callerReference = digest(`reference ${name}`).slice(0, 32);
-      const settings = spec.settings ?? {};
-      const protections = [...(settings.protections ?? [])];
-      const ledger = new Ledger<Sets>(sets);
-      this.#zones.set(id, { id, name, callerReference, settings, protections, sets: ledger });
-    }
+  }
+
+  addZone(spec: ZoneSpec): void {
+    const name = normalName(spec.name);
+    const soa = soaFrom(name, this.#nameServers[0]!, spec.soa ?? {});
+    const numbers = [1, soa.refresh, soa.retry, soa.expire, soa.minimum].join(' ');
+    const apex = [
+      simple(name, 'NS', 172_800, this.#nameServers),
+      simple(name, 'SOA', soa.ttl, [`${soa.mname} ${soa.rname} ${numbers}`]),
+    ];
+    const sets = new Map<string, RecordSet>();
+    for (const set of [...apex, ...spec.records.map(fromRecord)]) sets.set(keyOf(set), set);
+    const settings = spec.settings ?? {};
+    const protections = [...(settings.protections ?? [])];
+    this.#take({ name, settings, protections, sets: new Ledger<Sets>(sets) });
+  }
+
+  removeZone(zone: string): () => void {
+    const { id, callerReference: _, ...state } = this.#named(zone);
+    this.#zones.delete(id);
+    return () => this.#take(state);
+  }
+
+  settle(zone: string, settings: ZoneSettings): void {
+    this.#named(zone).settings = settings;
+  }
+
+  zoneOf(request: ApiRequest): string | null {
+    return this.#zones.get(route(request)?.id ?? '')?.name ?? null;
   }
 
   zoneId(zone: string): string {
     return this.#named(zone).id;
   }
 
-  rrsets(zone: string): readonly RRset[] {
-    return served(this.#named(zone).sets.now);
+  /** A zone of another account has other name servers. */
+  rrsets(zone: string): readonly RRset[] | null {
+    const { sets, settings } = this.#named(zone);
+    return settings.foreign ? null : served(sets.now);
   }
 
   edit(zone: string, records: readonly LabRecord[], name: string, type: string): void {
@@ -214,6 +238,17 @@ class Route53 implements Dialect {
     }
   }
 
+  #take(state: Omit<HostedZone, 'id' | 'callerReference'>): void {
+    const id = `Z${randomWord(20)}`;
+    const callerReference = randomBytes(16).toString('hex');
+    this.#zones.set(id, { ...state, id, callerReference });
+  }
+
+  /** The zones that the account owns. */
+  #own(): HostedZone[] {
+    return [...this.#zones.values()].filter(({ settings }) => !settings.foreign);
+  }
+
   #named(name: string): HostedZone {
     for (const zone of this.#zones.values()) if (zone.name === name) return zone;
     throw new Error(`route53: no zone ${name} in the lab`);
@@ -235,7 +270,9 @@ class Route53 implements Dialect {
   }
 
   #permit(operation: string, id: string): void {
-    if (!this.#options.deny?.includes(operation)) return;
+    const settings = this.#zones.get(id)?.settings ?? {};
+    if (settings.foreign) throw new Refused(403, 'AccessDenied', notOurs);
+    if (!this.#options.deny?.includes(operation) && !isDenied(settings, operation)) return;
     const kind = operation === 'GetChange' ? 'change' : 'hostedzone';
     throw new Refused(
       403,
@@ -247,10 +284,10 @@ class Route53 implements Dialect {
   }
 
   #listByName(query: URLSearchParams): ApiReply {
-    const max = maxItems(query, 100);
+    const max = Math.min(zonePageMax, maxItems(query, zonePageMax));
     const from = query.get('dnsname');
     const fromId = query.get('hostedzoneid');
-    const sorted = [...this.#zones.values()].sort(
+    const sorted = this.#own().sort(
       (a, b) => compare(sortKey(a.name), sortKey(b.name)) || compare(a.id, b.id),
     );
     const start = from === null ? null : sortKey(parseName(from, 'dnsname'));
@@ -270,9 +307,9 @@ class Route53 implements Dialect {
   }
 
   #list(query: URLSearchParams): ApiReply {
-    const max = maxItems(query, 100);
+    const max = Math.min(zonePageMax, maxItems(query, zonePageMax));
     const marker = query.get('marker');
-    const sorted = [...this.#zones.values()].sort((a, b) => compare(a.id, b.id));
+    const sorted = this.#own().sort((a, b) => compare(a.id, b.id));
     const rest = sorted.filter((zone) => marker === null || zone.id >= marker);
     const next = rest[max];
     return reply('ListHostedZonesResponse', [
@@ -307,6 +344,7 @@ class Route53 implements Dialect {
     }
     const ms = this.#options.changeMs ?? changeMs;
     const made = await this.#busy.run(zone.id, ms, () => {
+      this.#zone(zone.id); // it may have been deleted meanwhile
       zone.sets.commit(applyBatch(zone, changes, this.#options.ttlMin ?? 0));
       return this.#record(zone, comment);
     });
@@ -687,6 +725,8 @@ function batchError(errors: readonly string[]): Refused {
   return new Refused(400, 'InvalidChangeBatch', `[${errors.join(', ')}]`);
 }
 
+const notOurs =
+  'User: arn:aws:iam::123456789012:user/lab is not authorized to access this resource';
 const badToken = 'The security token included in the request is invalid.';
 const priorRequest =
   'The request was rejected because Route 53 was still processing a prior request.';
@@ -768,8 +808,10 @@ function parseAwsStrings(value: string): readonly Buffer[] | null {
   });
 }
 
-function digest(of: string): string {
-  return createHash('sha256').update(of).digest('hex').toUpperCase();
+/** Capitals and digits, as the ids of hosted zones are made of. */
+function randomWord(length: number): string {
+  const digits = Array.from({ length }, () => randomInt(36).toString(36));
+  return digits.join('').toUpperCase();
 }
 
 function bareId(id: string): string {
