@@ -325,6 +325,10 @@ class Alidns implements Dialect {
     }
     if (params.get('SignatureMethod') !== 'HMAC-SHA1') throw invalid('SignatureMethod');
     if (keyId !== accessKeyId) throw new Refused(404, 'InvalidAccessKeyId.NotFound', keyNotFound);
+    // The account's key is no temporary one: no token was ever issued with it.
+    if (params.has('SecurityToken')) {
+      throw new Refused(400, 'InvalidSecurityToken.MismatchWithAccessKey', strayToken);
+    }
     checkClock(timestamp);
     const toSign = stringToSign(request.method, params);
     const right = createHmac('sha1', `${accessKeySecret}&`).update(toSign).digest('base64');
@@ -600,6 +604,7 @@ const temporaryFailure = 'The request has failed due to a temporary failure of t
 const duplicate = 'The DNS record already exists.';
 const conflict = 'The DNS record conflicts with other records.';
 const domainNotFound = 'The specified domain name does not exist. Refresh the page and try again.';
+const strayToken = 'Specified SecurityToken mismatch with the AccessKey.';
 const notOurs = 'The specified domain name does not belong to the current account.';
 const forbidden = 'The DNS operation is forbidden for this domain name.';
 const lastOperation = 'The last operation has not been completed. Please try again later.';

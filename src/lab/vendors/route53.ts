@@ -57,7 +57,17 @@ interface RecordSet {
   readonly setIdentifier: string | null;
   readonly weight: number | null;
   readonly healthCheckId: string | null;
-  readonly aliasTarget: string | null;
+  readonly alias: Alias | null;
+  /** How it is chosen among its siblings beside a weight, as XML; empty when it is not. */
+  readonly routing: string;
+}
+
+interface Alias {
+  /** Fully qualified. */
+  readonly target: string;
+  /** Of the zone that holds the target. */
+  readonly zoneId: string;
+  readonly evaluatesHealth: boolean;
 }
 
 type Sets = ReadonlyMap<string, RecordSet>;
@@ -571,9 +581,31 @@ function parseChange(node: XmlNode): Change {
       setIdentifier: identifier,
       weight: field('Weight') === null ? null : Number(field('Weight')),
       healthCheckId: field('HealthCheckId'),
-      aliasTarget: alias ? parseName(child(alias, 'DNSName')?.text ?? '', 'DNSName') : null,
+      alias: alias === null ? null : parseAlias(alias),
+      routing: routingElements.map((name) => printXml(child(set, name))).join(''),
     },
   };
+}
+
+/** By what a set is chosen among those of its name and type, beside its weight. */
+const routingElements = [
+  'Region',
+  'GeoLocation',
+  'Failover',
+  'MultiValueAnswer',
+  'CidrRoutingConfig',
+  'GeoProximityLocation',
+] as const;
+
+function parseAlias(node: XmlNode): Alias {
+  const zoneId = child(node, 'HostedZoneId')?.text ?? '';
+  const evaluates = child(node, 'EvaluateTargetHealth')?.text ?? '';
+  if (zoneId === '' || (evaluates !== 'true' && evaluates !== 'false')) {
+    const what = 'HostedZoneId and EvaluateTargetHealth';
+    throw new Refused(400, 'InvalidInput', `Invalid request: an AliasTarget needs ${what}`);
+  }
+  const target = parseName(child(node, 'DNSName')?.text ?? '', 'DNSName');
+  return { target, zoneId, evaluatesHealth: evaluates === 'true' };
 }
 
 /** The sets after the whole batch; throws InvalidChangeBatch with every error. */
@@ -623,9 +655,15 @@ function notDeletable(zone: HostedZone, set: RecordSet, found: RecordSet | undef
     found.ttl === set.ttl &&
     found.weight === set.weight &&
     found.healthCheckId === set.healthCheckId &&
-    found.aliasTarget === set.aliasTarget &&
+    found.routing === set.routing &&
+    sameAlias(found.alias, set.alias) &&
     [...found.values].sort().join('\n') === [...set.values].sort().join('\n');
   return same ? [] : [`${which} but the values provided do not match the current values`];
+}
+
+function sameAlias(a: Alias | null, b: Alias | null): boolean {
+  const isSame = a?.target === b?.target && a?.zoneId === b?.zoneId;
+  return isSame && a?.evaluatesHealth === b?.evaluatesHealth;
 }
 
 function notPutable(zone: HostedZone, set: RecordSet, ttlMin: number): string[] {
@@ -738,13 +776,17 @@ function keyOf(set: RecordSet): string {
 }
 
 function simple(name: string, type: string, ttl: number, values: readonly string[]): RecordSet {
-  const none = { setIdentifier: null, weight: null, healthCheckId: null, aliasTarget: null };
-  return { name, type, ttl, values, ...none };
+  const none = { setIdentifier: null, weight: null, healthCheckId: null, alias: null };
+  return { name, type, ttl, values, ...none, routing: '' };
 }
 
 function fromRecord(record: LabRecord): RecordSet {
   const { setIdentifier, weight, healthCheckId, aliasTarget } = record.extra ?? {};
-  const alias = aliasTarget === undefined ? null : normalName(aliasTarget);
+  const zoneId = 'Z2FDTNDATAQYW2'; // of every alias to CloudFront
+  const alias =
+    aliasTarget === undefined
+      ? null
+      : { target: normalName(aliasTarget), zoneId, evaluatesHealth: false };
   return {
     name: normalName(record.name),
     type: record.type.toUpperCase(),
@@ -753,7 +795,8 @@ function fromRecord(record: LabRecord): RecordSet {
     setIdentifier: setIdentifier ?? null,
     weight: weight ?? null,
     healthCheckId: healthCheckId ?? null,
-    aliasTarget: alias,
+    alias,
+    routing: '',
   };
 }
 
@@ -766,7 +809,7 @@ function served(sets: Sets): RRset[] {
     if (!rival || (set.weight ?? 0) > (rival.weight ?? 0)) chosen.set(key, set);
   }
   return [...chosen.values()].flatMap((set) => {
-    const source = set.aliasTarget === null ? set : chosen.get(`${set.aliasTarget} ${set.type}`);
+    const source = set.alias === null ? set : chosen.get(`${set.alias.target} ${set.type}`);
     if (set.type === 'SOA' || !source || source.values.length === 0) return [];
     const values = source.values.map((value) =>
       set.type === 'TXT' ? printStrings(parseAwsStrings(value) ?? [value]) : value,
@@ -822,9 +865,12 @@ function bareId(id: string): string {
 
 const skewMs = 5 * 60_000;
 
-/** Throws Refused unless the request is signed with these credentials, whatever the region. */
+/** Route 53 is one service for the whole world, and its signatures are for this region. */
+const region = 'us-east-1';
+
+/** Throws Refused unless the request is signed with these credentials, for this service. */
 function checkSignature(request: ApiRequest, credentials: Route53Credentials): void {
-  const rule = { service: 'route53', region: null, key: credentials, skewMs };
+  const rule = { service: 'route53', region, key: credentials, skewMs };
   const flaw = signatureFlaw(request, rule);
   if (flaw === null) return;
   const refused = (code: string, message: string) => new Refused(403, code, message);
@@ -832,11 +878,12 @@ function checkSignature(request: ApiRequest, credentials: Route53Credentials): v
     case 'missing':
       throw refused('MissingAuthenticationToken', 'Request is missing Authentication Token');
     case 'malformed':
-    case 'scope':
       throw refused(
         'IncompleteSignature',
         'The request signature does not conform to AWS standards.',
       );
+    case 'scope':
+      throw refused('SignatureDoesNotMatch', wrongScope(flaw.service, flaw.region));
     case 'unknown-key':
       throw refused('InvalidClientTokenId', badToken);
     case 'mismatch':
@@ -852,6 +899,12 @@ function checkSignature(request: ApiRequest, credentials: Route53Credentials): v
       throw refused('SignatureDoesNotMatch', text);
     }
   }
+}
+
+function wrongScope(service: string, signedFor: string): string {
+  const start = 'Credential should be scoped to';
+  if (service !== 'route53') return `${start} correct service: 'route53'.`;
+  return `${start} a valid region, not '${signedFor}'.`;
 }
 
 const wrongSignature =
@@ -909,20 +962,25 @@ function zoneElement(zone: HostedZone): string {
 
 function setElement(set: RecordSet): string {
   const values = set.values.map((v) => element('ResourceRecord', text('Value', v))).join('');
-  const alias =
-    text('HostedZoneId', 'Z2FDTNDATAQYW2') +
-    text('DNSName', set.aliasTarget ?? '') +
-    text('EvaluateTargetHealth', false);
   return element(
     'ResourceRecordSet',
     text('Name', escapeName(set.name)) +
       text('Type', set.type) +
       (set.setIdentifier === null ? '' : text('SetIdentifier', set.setIdentifier)) +
       (set.weight === null ? '' : text('Weight', set.weight)) +
+      set.routing +
       (set.ttl === null ? '' : text('TTL', set.ttl)) +
-      (set.aliasTarget === null ? element('ResourceRecords', values) : '') +
-      (set.aliasTarget === null ? '' : element('AliasTarget', alias)) +
+      (set.alias === null ? element('ResourceRecords', values) : aliasElement(set.alias)) +
       (set.healthCheckId === null ? '' : text('HealthCheckId', set.healthCheckId)),
+  );
+}
+
+function aliasElement({ target, zoneId, evaluatesHealth }: Alias): string {
+  return element(
+    'AliasTarget',
+    text('HostedZoneId', zoneId) +
+      text('DNSName', escapeName(target)) +
+      text('EvaluateTargetHealth', evaluatesHealth),
   );
 }
 
@@ -965,6 +1023,15 @@ const xmlTokens = [
 
 function child(node: XmlNode, name: string): XmlNode | null {
   return node.children.find((one) => one.name === name) ?? null;
+}
+
+/** An element as it came, without the space around its children; empty for none. */
+function printXml(node: XmlNode | null): string {
+  if (node === null) return '';
+  const isLeaf = node.children.length === 0;
+  return isLeaf
+    ? text(node.name, node.text)
+    : element(node.name, node.children.map(printXml).join(''));
 }
 
 /**
