@@ -16,7 +16,16 @@ import { sideBySide, unsent } from './kit/batch.ts';
 import { endpoint } from './kit/endpoint.ts';
 import { done, failed, fault, fieldsOf, garbled } from './kit/fault.ts';
 import { type Answer, isNoDomain, PopApi, shown } from './kit/pop.ts';
-import { bad, fromFault, fromProbe, fromSeen, good, ttlFloor, warn, zoneRead } from './kit/preflight.ts';
+import {
+  bad,
+  fromFault,
+  fromProbe,
+  fromSeen,
+  good,
+  ttlFloor,
+  warn,
+  zoneRead,
+} from './kit/preflight.ts';
 import { unquoteText } from './kit/zone.ts';
 
 export interface AlidnsSettings {

@@ -8,14 +8,52 @@
 
 import type Cloudflare from 'cloudflare';
 import { z } from 'zod';
-import type { Change, Fault, Finding, Json, Name, Refusal, Result, Seen } from '../src/core/model.ts';
+import type {
+  Change,
+  Fault,
+  Finding,
+  Json,
+  Name,
+  Refusal,
+  Result,
+  Seen,
+} from '../src/core/model.ts';
 import { isWithin } from '../src/core/name.ts';
-import type { AdapterContext, Capabilities, Provider, ProviderType, ZoneFacts } from '../src/kit/extend.ts';
+import type {
+  AdapterContext,
+  Capabilities,
+  Provider,
+  ProviderType,
+  ZoneFacts,
+} from '../src/kit/extend.ts';
 import { dnsName, secretRef } from '../src/kit/schema.ts';
 import { type Sent, sendHalving, sideBySide } from './kit/batch.ts';
 import { endpoint } from './kit/endpoint.ts';
-import { done, exchange, failed, fault, fieldsOf, garbled, loading, parseRetryAfter, scrub, statusFault } from './kit/fault.ts';
-import { bad, fromFault, fromProbe, good, lookAtRecord, mayTry, negativeTtl, never, ttlFloor, warn, zoneRead } from './kit/preflight.ts';
+import {
+  done,
+  exchange,
+  failed,
+  fault,
+  fieldsOf,
+  garbled,
+  loading,
+  parseRetryAfter,
+  scrub,
+  statusFault,
+} from './kit/fault.ts';
+import {
+  bad,
+  fromFault,
+  fromProbe,
+  good,
+  lookAtRecord,
+  mayTry,
+  negativeTtl,
+  never,
+  ttlFloor,
+  warn,
+  zoneRead,
+} from './kit/preflight.ts';
 import { nameFrom, quoteText, textMax, unquoteText, zoneFinder } from './kit/zone.ts';
 
 /**

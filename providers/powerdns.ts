@@ -15,8 +15,27 @@ import type { AdapterContext, Capabilities, Provider, ProviderType } from '../sr
 import { dnsName, type SecretRef, secretRef, toName } from '../src/kit/schema.ts';
 import { sideBySide } from './kit/batch.ts';
 import { endpoint } from './kit/endpoint.ts';
-import { done, exchange, failed, fault, fieldsOf, garbled, scrub, statusFault } from './kit/fault.ts';
-import { fromFault, fromProbe, good, lookAtRecord, mayTry, negativeTtl, ttlFloor, warn, zoneRead } from './kit/preflight.ts';
+import {
+  done,
+  exchange,
+  failed,
+  fault,
+  fieldsOf,
+  garbled,
+  scrub,
+  statusFault,
+} from './kit/fault.ts';
+import {
+  fromFault,
+  fromProbe,
+  good,
+  lookAtRecord,
+  mayTry,
+  negativeTtl,
+  ttlFloor,
+  warn,
+  zoneRead,
+} from './kit/preflight.ts';
 import { nameFrom, quoteText, unquoteText } from './kit/zone.ts';
 
 export interface PowerdnsSettings {

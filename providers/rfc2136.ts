@@ -8,15 +8,68 @@
 import { randomInt } from 'node:crypto';
 import { z } from 'zod';
 import { markerName } from '../src/core/marker.ts';
-import type { Change, Fault, FaultKind, Finding, Json, Name, Refusal, Result, Seen } from '../src/core/model.ts';
+import type {
+  Change,
+  Fault,
+  FaultKind,
+  Finding,
+  Json,
+  Name,
+  Refusal,
+  Result,
+  Seen,
+} from '../src/core/model.ts';
 import { ancestors, isWithin } from '../src/core/name.ts';
 import { askAll, exchangeTcp, type Failure } from '../src/dns/ask.ts';
 import { joinText, type Message, type Question } from '../src/dns/wire.ts';
-import type { AdapterContext, Capabilities, Provider, ProviderType, ZoneFacts } from '../src/kit/extend.ts';
-import { dnsName, type HostPort, hostPort, parseHostPort, type SecretRef, secretRef, toName } from '../src/kit/schema.ts';
+import type {
+  AdapterContext,
+  Capabilities,
+  Provider,
+  ProviderType,
+  ZoneFacts,
+} from '../src/kit/extend.ts';
+import {
+  dnsName,
+  type HostPort,
+  hostPort,
+  parseHostPort,
+  type SecretRef,
+  secretRef,
+  toName,
+} from '../src/kit/schema.ts';
 import { SecretError } from '../src/kit/secret.ts';
-import { addRecord, checkReply, deleteRecord, deleteSet, encodeName, encodeStrings, encodeText, encodeUpdate, nameIsUnused, recordSize, type SignedMessage, setIs, setIsAbsent, sign, type TsigKey, typeCname, typeTxt, type UpdateRecord } from './kit/dns-update.ts';
-import { bad, fromFault, fromProbe, good, lookAtRecord, mayTry, negativeTtl, never, ttlFloor } from './kit/preflight.ts';
+import {
+  addRecord,
+  checkReply,
+  deleteRecord,
+  deleteSet,
+  encodeName,
+  encodeStrings,
+  encodeText,
+  encodeUpdate,
+  nameIsUnused,
+  recordSize,
+  type SignedMessage,
+  setIs,
+  setIsAbsent,
+  sign,
+  type TsigKey,
+  typeCname,
+  typeTxt,
+  type UpdateRecord,
+} from './kit/dns-update.ts';
+import {
+  bad,
+  fromFault,
+  fromProbe,
+  good,
+  lookAtRecord,
+  mayTry,
+  negativeTtl,
+  never,
+  ttlFloor,
+} from './kit/preflight.ts';
 
 export interface Rfc2136Settings {
   /** The primary server, `HOST[:PORT]`. */

@@ -7,14 +7,52 @@
 import { pipeline, type Readable, Transform } from 'node:stream';
 import type * as sdk from '@aws-sdk/client-route-53';
 import { z } from 'zod';
-import type { Change, Fault, Finding, Json, Name, Refusal, Result, Seen } from '../src/core/model.ts';
-import type { AdapterContext, Capabilities, Provider, ProviderType, ZoneFacts } from '../src/kit/extend.ts';
+import type {
+  Change,
+  Fault,
+  Finding,
+  Json,
+  Name,
+  Refusal,
+  Result,
+  Seen,
+} from '../src/core/model.ts';
+import type {
+  AdapterContext,
+  Capabilities,
+  Provider,
+  ProviderType,
+  ZoneFacts,
+} from '../src/kit/extend.ts';
 import { dnsName, type SecretRef, secretRef } from '../src/kit/schema.ts';
 import { SecretError } from '../src/kit/secret.ts';
 import { type Sent, sendHalving, sideBySide } from './kit/batch.ts';
 import { endpoint } from './kit/endpoint.ts';
-import { done, exchange, failed, fault, fieldsOf, garbled, loading, parseRetryAfter, scrub, statusFault } from './kit/fault.ts';
-import { bad, fromFault, fromProbe, good, lookAtRecord, mayTry, negativeTtl, never, ttlFloor, warn, zoneRead } from './kit/preflight.ts';
+import {
+  done,
+  exchange,
+  failed,
+  fault,
+  fieldsOf,
+  garbled,
+  loading,
+  parseRetryAfter,
+  scrub,
+  statusFault,
+} from './kit/fault.ts';
+import {
+  bad,
+  fromFault,
+  fromProbe,
+  good,
+  lookAtRecord,
+  mayTry,
+  negativeTtl,
+  never,
+  ttlFloor,
+  warn,
+  zoneRead,
+} from './kit/preflight.ts';
 import { nameFrom, quoteText, textMax, unquoteText, zoneFinder } from './kit/zone.ts';
 
 /**
