@@ -52,8 +52,8 @@ function room(path: string): string {
 /** What every adapter may lean on. */
 const floor = ['core', 'kit', 'ports.ts', 'dns'];
 const adapters = ['probes', 'store', 'cluster', 'notify', 'providers', 'audit'];
-/** Which rooms a room may import, itself aside. */
-const mayImport: Readonly<Record<string, readonly string[]>> = {
+/** Which rooms a room may import, itself aside; CONTRIBUTING.md says the same. */
+export const mayImport: Readonly<Record<string, readonly string[]>> = {
   core: [],
   kit: ['core'],
   'ports.ts': ['core', 'kit'],
