@@ -15,7 +15,7 @@ import {
   type Step,
   tell,
 } from './state.ts';
-import { setTimer } from './timers.ts';
+import { deadline, setDeadline } from './timers.ts';
 
 /** A switch that is under way is retried at most so far apart (design, section 5). */
 export const SWITCH_RETRY_MS = 3_000;
@@ -48,7 +48,7 @@ const FIGHT_REPAIRS = 3;
 
 const FIGHT_MS = 600_000;
 
-export function newCell(provider: string, ttl: number): Cell {
+export function newCell(record: Name, provider: string, ttl: number): Cell {
   return {
     provider,
     ttl,
@@ -78,6 +78,10 @@ export function newCell(provider: string, ttl: number): Cell {
     asking: false,
     askAfterMs: WATCH_MS,
     fallback: false,
+    deadlines: {
+      ask: deadline({ kind: 'ask', provider, record }),
+      retry: deadline({ kind: 'retry', provider, record }),
+    },
   };
 }
 
@@ -109,7 +113,7 @@ export function fallBack(state: State, r: RecordState): void {
   for (const cell of r.cells.values()) {
     if (cell.reading !== 'pending') continue;
     cell.fallback = true;
-    askSoon(state, r, cell);
+    askSoon(state, cell);
   }
 }
 
@@ -162,15 +166,15 @@ function cachedFor(cell: Cell): number {
 }
 
 /** Asks DNS as soon as possible. */
-export function askSoon(state: State, r: RecordState, cell: Cell): void {
+export function askSoon(state: State, cell: Cell): void {
   cell.askAfterMs = ASK_FIRST_MS;
-  setTimer(state.timers, `a:${cell.provider}|${r.name}`, state.now);
+  setDeadline(state.timers, cell.deadlines.ask, state.now);
 }
 
 /** Begins the watch through DNS, spread so that many records do not ask all at once. */
-export function watchCell(state: State, r: RecordState, cell: Cell): void {
+export function watchCell(state: State, cell: Cell): void {
   const at = state.now + jitter(state, WATCH_MS / 10, 0.9);
-  setTimer(state.timers, `a:${cell.provider}|${r.name}`, at);
+  setDeadline(state.timers, cell.deadlines.ask, at);
 }
 
 export function absorb(
@@ -234,7 +238,7 @@ export function assess(state: State, r: RecordState, cell: Cell, seen: Seen, out
         const late = `${cell.lost!.value} arrived late: a write of our own that was given up`;
         return mend(state, r, cell, p.change, late, out);
       }
-      if (!isConfirmed(state, r, cell, seen)) return;
+      if (!isConfirmed(state, cell, seen)) return;
       return drifted(state, r, cell, p, out);
     case 'refuse':
       return hold(r, cell, { word: p.word, sentence: p.sentence }, out);
@@ -248,13 +252,13 @@ function isOurOwn(state: State, cell: Cell, seen: Seen): boolean {
 }
 
 /** One reading may have met somebody's write half way: a second later it must still stand there. */
-function isConfirmed(state: State, r: RecordState, cell: Cell, seen: Seen): boolean {
+function isConfirmed(state: State, cell: Cell, seen: Seen): boolean {
   const value = stands(seen);
   if (cell.odd?.value !== value) cell.odd = { value, at: state.now };
   if (state.now - cell.odd.at >= CONFIRM_EDIT_MS) return true;
   cell.work = 'read';
   cell.retryAt = cell.odd.at + CONFIRM_EDIT_MS;
-  setTimer(state.timers, `c:${cell.provider}|${r.name}`, cell.retryAt);
+  setDeadline(state.timers, cell.deadlines.retry, cell.retryAt);
   return false;
 }
 
@@ -333,7 +337,7 @@ function arrive(state: State, r: RecordState, cell: Cell, out: Step): void {
     cell.writtenAt = state.now;
     if (cell.wrote) progress(state, r, cell, 'written', '', out);
   }
-  if (cell.visibleAt === null) askSoon(state, r, cell);
+  if (cell.visibleAt === null) askSoon(state, cell);
 }
 
 export function readFromDns(
@@ -476,7 +480,7 @@ export function scheduleAsk(state: State, r: RecordState, cell: Cell): void {
   else if (waiting || cell.fallback) cell.askAfterMs = laggingAskMs(state, cell);
   else cell.askAfterMs = WATCH_MS;
   const at = state.now + jitter(state, cell.askAfterMs, 0.1);
-  setTimer(state.timers, `a:${cell.provider}|${r.name}`, at);
+  setDeadline(state.timers, cell.deadlines.ask, at);
 }
 
 /** Many records behind one lane are asked for less often: nothing moves before the lane does. */
@@ -518,7 +522,7 @@ export function notWritten(
     });
     cell.held = true;
     cell.retryAt = state.now + jitter(state, IDLE_RETRY_MS, 0.2);
-    setTimer(state.timers, `c:${cell.provider}|${r.name}`, cell.retryAt);
+    setDeadline(state.timers, cell.deadlines.retry, cell.retryAt);
     return;
   }
   if (isOfLane(fault)) enqueue(state, r, cell, isPending(r, cell));
@@ -531,7 +535,7 @@ export function retryCell(state: State, r: RecordState, cell: Cell): void {
   const waitMs = cell.attempts === 1 ? 0 : backoff(state, cell.attempts - 1, SWITCH_RETRY_MS);
   cell.retryAt = state.now + waitMs;
   if (waitMs === 0) enqueue(state, r, cell, isPending(r, cell));
-  else setTimer(state.timers, `c:${cell.provider}|${r.name}`, cell.retryAt);
+  else setDeadline(state.timers, cell.deadlines.retry, cell.retryAt);
 }
 
 export function enqueue(state: State, r: RecordState, cell: Cell, urgent: boolean): void {

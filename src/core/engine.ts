@@ -25,7 +25,7 @@ import {
 } from './state.ts';
 import { onChained, onChooseAgain, onReadDeadline, readAll, review } from './steer.ts';
 import { dropChoice, takeBack } from './switch.ts';
-import { nextTimer, popTimer, timers } from './timers.ts';
+import { clearAll, type Deadline, nextTimer, popTimer, timers, type Wake } from './timers.ts';
 import { forgetAll, onDeadline, onObservation } from './watch.ts';
 
 export type { Effect, Event, State, Step } from './state.ts';
@@ -91,10 +91,9 @@ export function step(state: State, event: Event, now: number, wall: number): Ste
   return out;
 }
 
-/** When the engine wants its next step, and the name of the deadline that asks for it. */
-export function nextDeadline(state: State): { at: number; why: string } | null {
-  const next = nextTimer(state.timers);
-  return next === null ? null : { at: next.at, why: next.key };
+/** When the engine wants its next step, and what for. */
+export function nextDeadline(state: State): Pick<Deadline, 'at' | 'wake'> | null {
+  return nextTimer(state.timers);
 }
 
 /** Why a new configuration cannot take over from the one in force; empty when it can (rule 2). */
@@ -158,39 +157,35 @@ function fold(state: State, event: Event, out: Step): void {
   }
 }
 
-/** Deadlines: of a check, or their name's first letter says whose they are. */
 function fire(state: State, out: Step): void {
-  let due = popTimer(state.timers, state.now);
-  for (; due !== null; due = popTimer(state.timers, state.now)) {
-    const { key, check } = due;
-    if (check !== null) {
-      reviewEach(state, onDeadline(state, check, due, out), out);
-      continue;
-    }
-    const rest = key.slice(2);
-    const bar = rest.indexOf('|');
-    switch (key[0]) {
-      case 'a':
-        onAskDue(state, rest.slice(0, bar), rest.slice(bar + 1), out);
-        break;
-      case 'c':
-        onCellRetry(state, rest.slice(0, bar), rest.slice(bar + 1), out);
-        break;
-      case 'l':
-        if (state.lanes.has(rest)) pump(state, state.lanes.get(rest)!, out);
-        break;
-      case 'd':
-        onReadDeadline(state, rest);
-        break;
-      case 'z':
-        reviewEach(state, rediagnose(state, rest, out), out);
-        break;
-      case 'q':
-        onChooseAgain(state, rest, out);
-        break;
-      default:
-        review(state, rest, out);
-    }
+  for (;;) {
+    const due = popTimer(state.timers, state.now);
+    if (due === null) return;
+    wakeUp(state, due.wake, out);
+  }
+}
+
+function wakeUp(state: State, wake: Wake, out: Step): void {
+  switch (wake.kind) {
+    case 'probe':
+    case 'confirm':
+    case 'overdue':
+      return reviewEach(state, onDeadline(state, wake.kind, wake.check, out), out);
+    case 'ask':
+      return onAskDue(state, wake.provider, wake.record, out);
+    case 'retry':
+      return onCellRetry(state, wake.provider, wake.record, out);
+    case 'lane':
+      return pump(state, state.lanes.get(wake.provider)!, out);
+    case 'diagnose':
+      return reviewEach(state, rediagnose(state, wake.cloud, out), out);
+    case 'choose':
+      return onChooseAgain(state, wake.origin, out);
+    case 'read-dns':
+      return onReadDeadline(state, wake.record);
+    case 'review':
+    case 'end-switch':
+      return review(state, wake.record, out);
   }
 }
 
@@ -203,7 +198,10 @@ function reviewEach(state: State, names: readonly Name[], out: Step): void {
 function configure(state: State, config: CoreConfig, out: Step): void {
   const gone = [...state.records.keys()].filter((name) => !(name in config.records));
   for (const name of gone) {
-    dropChoice(state, state.records.get(name)!);
+    const r = state.records.get(name)!;
+    dropChoice(state, r);
+    clearAll(state.timers, r.deadlines);
+    for (const cell of r.cells.values()) clearAll(state.timers, cell.deadlines);
     state.records.delete(name);
     out.docs.push([`record/${name}`, null]);
     note(out, 'release', name, `${name}: released; what stands at its providers is left alone`);

@@ -28,7 +28,7 @@ import {
   tell,
   type Voter,
 } from './state.ts';
-import { isSet, setTimer } from './timers.ts';
+import { isSet, setDeadline } from './timers.ts';
 
 export const NOBODY: readonly Name[] = [];
 
@@ -229,10 +229,10 @@ function penalize(state: State, origin: OriginState): void {
 
 /** A diagnosis looks at a whole cloud, so a storm of verdicts is diagnosed together. */
 export function diagnoseSoon(state: State, cloud: string): void {
-  const key = `z:${cloud}`;
   const known = state.clouds.get(cloud);
-  if (known === undefined || isSet(state.timers, key)) return;
-  setTimer(state.timers, key, state.now + 5 + Math.floor(known.origins.length / 50));
+  if (known === undefined || isSet(known.deadline)) return;
+  const waitMs = 5 + Math.floor(known.origins.length / 50);
+  setDeadline(state.timers, known.deadline, state.now + waitMs);
 }
 
 /** Reads a cloud's blast radius again; the records whose ranking it changes. */

@@ -40,7 +40,7 @@ import {
   takeTokens,
   tell,
 } from './state.ts';
-import { setTimer } from './timers.ts';
+import { deadline, setDeadline } from './timers.ts';
 
 const AUTH_RETRY_MS = 30_000;
 const THROTTLE_CAP_MS = 300_000;
@@ -61,6 +61,7 @@ export function newLane(provider: string, config: LaneConfig, now: number): Lane
     urgentAt: 0,
     tokens: config.quota.burst,
     refilledAt: now,
+    deadline: deadline({ kind: 'lane', provider }),
   };
 }
 
@@ -70,7 +71,7 @@ export function pump(state: State, lane: Lane, out: Step): void {
   // A switch does not wait out the pause that an idle lane was given.
   const mayAt = lane.urgent.size > 0 ? lane.urgentAt : lane.retryAt;
   if (mayAt > state.now) {
-    setTimer(state.timers, `l:${lane.provider}`, mayAt);
+    setDeadline(state.timers, lane.deadline, mayAt);
     return;
   }
   const config = state.config.lanes[lane.provider]!;
@@ -80,7 +81,7 @@ export function pump(state: State, lane: Lane, out: Step): void {
   const floor = fromUrgent !== null ? 0 : config.quota.reserve;
   if (!takeTokens(lane, config.quota, state.now, 1, floor)) {
     const waitMs = Math.ceil((1000 * (floor + 1 - lane.tokens)) / config.quota.perSecond);
-    setTimer(state.timers, `l:${lane.provider}`, state.now + waitMs);
+    setDeadline(state.timers, lane.deadline, state.now + waitMs);
     return;
   }
   send(state, lane, batch.kind, batch.names, config, out);
@@ -305,7 +306,7 @@ function laneFailed(state: State, lane: Lane, fault: Fault, startedAt: number, o
   lane.retryAt = Math.max(soonest, beganAt + waitMs);
   const urgentMs = fault.kind === 'auth-suspect' ? waitMs : Math.min(waitMs, SWITCH_RETRY_MS);
   lane.urgentAt = Math.max(soonest, beganAt + urgentMs);
-  setTimer(state.timers, `l:${lane.provider}`, lane.retryAt);
+  setDeadline(state.timers, lane.deadline, lane.retryAt);
 }
 
 function laneWorks(state: State, lane: Lane, out: Step): void {

@@ -30,7 +30,7 @@ import type {
 } from './model.ts';
 import type { Standing } from './plan.ts';
 import type { Reference } from './sight.ts';
-import type { Timers } from './timers.ts';
+import type { Deadline, Timers } from './timers.ts';
 
 export interface OriginState {
   readonly name: string;
@@ -62,6 +62,8 @@ export interface OriginState {
   flaps: number[];
   /** Until then it is taken only if nothing steadier is up. */
   trustedAt: number;
+  /** When it is asked again for the records that wait for it. */
+  readonly deadline: Deadline;
 }
 
 /** One check on one path, and that path. */
@@ -109,6 +111,8 @@ export interface CloudState {
   readonly origins: readonly string[];
   diagnosis: Diagnosed;
   sinceAt: number;
+  /** When it is diagnosed again. */
+  readonly deadline: Deadline;
 }
 
 /** One record at one provider. */
@@ -159,6 +163,7 @@ export interface Cell {
   askAfterMs: number;
   /** The ask under way also wants the marker, because the API cannot be read. */
   fallback: boolean;
+  readonly deadlines: { readonly ask: Deadline; readonly retry: Deadline };
 }
 
 export interface Choosing {
@@ -216,6 +221,11 @@ export interface RecordState {
   told: string | null;
   /** The last reason for staying that stands in the journal. */
   noted: string | null;
+  readonly deadlines: {
+    readonly readDns: Deadline;
+    readonly review: Deadline;
+    readonly endSwitch: Deadline;
+  };
 }
 
 export interface Lane {
@@ -242,6 +252,8 @@ export interface Lane {
   urgentAt: number;
   tokens: number;
   refilledAt: number;
+  /** When it may send again. */
+  readonly deadline: Deadline;
 }
 
 export interface Freeze {

@@ -17,7 +17,7 @@ import {
   tell,
 } from './state.ts';
 import { dropChoice, type Move, pumpAll, SWITCH_END_MS, situation, switchTo } from './switch.ts';
-import { clearTimer, isSet, setTimer } from './timers.ts';
+import { clearDeadline, isSet, setDeadline } from './timers.ts';
 import { hasFreshPasses, probeFresh, settleMs } from './watch.ts';
 
 /** Rule 8: after this, what an API has not said is asked of DNS. */
@@ -138,7 +138,7 @@ function stayPut(
     unresolvedUntil > state.now ? unresolvedUntil : Number.POSITIVE_INFINITY,
   );
   if (Number.isFinite(wakeAt)) {
-    setTimer(state.timers, `r:${r.name}`, Math.max(wakeAt, state.now + 1));
+    setDeadline(state.timers, r.deadlines.review, Math.max(wakeAt, state.now + 1));
   }
   setStay(state, r, d.reason, d.sentence, out);
 }
@@ -199,8 +199,8 @@ function askCandidate(state: State, r: RecordState, out: Step): void {
   const target = r.config.targets.find((t) => t.origin === to)!;
   probeFresh(state, to, out);
   out.effects.push({ kind: 'chain', record: r.name, target: to, name: target.cname });
-  const again = `q:${to}`;
-  if (!isSet(state.timers, again)) setTimer(state.timers, again, state.now + CHOOSE_AGAIN_MS);
+  const again = state.origins.get(to)!.deadline;
+  if (!isSet(again)) setDeadline(state.timers, again, state.now + CHOOSE_AGAIN_MS);
 }
 
 /** A candidate has been asked and some records still wait for it: ask again for each of them. */
@@ -236,7 +236,7 @@ function endSwitch(state: State, r: RecordState, out: Step): void {
   if (!late && behind.some((c) => !isOut(c))) return;
   r.doc = { ...r.doc, endedAt: state.now };
   keep(out, r);
-  clearTimer(state.timers, `e:${r.name}`);
+  clearDeadline(state.timers, r.deadlines.endSwitch);
   const ms = state.now - (r.doc.decidedAt ?? state.now);
   const names = behind.map((c) => c.provider);
   const tail = names.length === 0 ? 'visible everywhere' : `behind: ${names.join(', ')}`;
@@ -285,8 +285,8 @@ export function readAll(state: State, r: RecordState, out: Step): void {
   for (const cell of r.cells.values()) {
     cell.reading = 'pending';
     converge(state, r, cell, true);
-    watchCell(state, r, cell);
+    watchCell(state, cell);
   }
-  setTimer(state.timers, `d:${r.name}`, state.now + DNS_READ_AFTER_MS);
+  setDeadline(state.timers, r.deadlines.readDns, state.now + DNS_READ_AFTER_MS);
   pumpAll(state, r, out);
 }

@@ -17,7 +17,7 @@ import {
   type Step,
   tell,
 } from './state.ts';
-import { setTimer } from './timers.ts';
+import { setDeadline } from './timers.ts';
 import { settleMs } from './watch.ts';
 
 /** A switch ends when every lane in reach is visible, or after this (rule 16). */
@@ -115,7 +115,7 @@ export function startLanes(state: State, r: RecordState, out: Step): void {
   for (const cell of r.cells.values()) restartCell(state, r, cell);
   if (isSwitching(r)) {
     const endsAt = (r.doc.decidedAt ?? state.now) + SWITCH_END_MS;
-    setTimer(state.timers, `e:${r.name}`, Math.max(state.now, endsAt));
+    setDeadline(state.timers, r.deadlines.endSwitch, Math.max(state.now, endsAt));
   }
   pumpAll(state, r, out);
 }

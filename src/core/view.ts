@@ -9,6 +9,7 @@ import { isBlind } from './judge.ts';
 import type { Health, Name, Observation, Pin, Plane, Verdict } from './model.ts';
 import type { Cell, CloudState, Lane, OriginState, RecordState, State } from './state.ts';
 import { isDrained } from './switch.ts';
+import { nextTimer, type Wake } from './timers.ts';
 import { checkKey } from './watch.ts';
 
 /** Where one provider is with the record's current target. */
@@ -181,6 +182,8 @@ export interface StatusView {
   readonly clouds: readonly CloudView[];
   readonly paths: readonly PathView[];
   readonly lanes: readonly LaneView[];
+  /** When the engine acts next by itself, and what for; null: never, unless something happens. */
+  readonly next: { readonly at: number; readonly wake: Wake } | null;
   /** Answer of the last reload, or null. */
   readonly reload: { readonly ok: boolean; readonly at: number; readonly errors: number } | null;
 }
@@ -198,6 +201,7 @@ export function view(
   if (!state.storeOk) reasons.push('the store cannot commit');
   const unread = records.filter((r) => r.stay.reason === 'reading').length;
   if (unread > 0) reasons.push(`${unread} records have not been read yet`);
+  const next = nextTimer(state.timers);
   return {
     cluster: state.config.cluster,
     version: about.version,
@@ -217,6 +221,7 @@ export function view(
       loss: lossRate(p.loss),
     })),
     lanes: [...state.lanes.values()].map((l) => laneView(state, l)),
+    next: next === null ? null : { at: next.at, wake: next.wake },
     reload: about.reload,
   };
 }

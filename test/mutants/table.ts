@@ -590,7 +590,7 @@ export const mutants: readonly Mutant[] = [
     edits: [
       {
         file: lane,
-        find: `  setTimer(state.timers, \`l:\${lane.provider}\`, lane.retryAt);
+        find: `  setDeadline(state.timers, lane.deadline, lane.retryAt);
 }
 
 function laneWorks`,
@@ -598,7 +598,7 @@ function laneWorks`,
     other.retryAt = lane.retryAt;
     other.urgentAt = lane.urgentAt;
   }
-  setTimer(state.timers, \`l:\${lane.provider}\`, lane.retryAt);
+  setDeadline(state.timers, lane.deadline, lane.retryAt);
 }
 
 function laneWorks`,
@@ -755,7 +755,7 @@ function laneWorks`,
       {
         file: cell,
         find: `    cell.fallback = true;
-    askSoon(state, r, cell);`,
+    askSoon(state, cell);`,
         replace: "    cell.reading = 'unreadable';",
       },
     ],
