@@ -16,7 +16,7 @@ import {
   type State,
   type Step,
 } from './state.ts';
-import { dropChoice, nextMarker, startLanes, switchTo } from './switch.ts';
+import { dropChoice, type Move, nextMarker, startLanes, switchTo } from './switch.ts';
 
 /** How long an edit to a configured target is held. */
 const EDIT_PIN_MS = 3_600_000;
@@ -161,7 +161,7 @@ export function adopt(state: State, r: RecordState, out: Step): Situation['unown
 export function begin(state: State, r: RecordState, to: string, kind: MarkerKind, out: Step): void {
   const target = r.config.targets.find((t) => t.origin === to)!;
   const move = { to, kind, pinned: false, pinUntilAt: null };
-  const m = { ...move, sentence: '', why: 'adopt', spends: false, overspends: false };
+  const m: Move = { ...move, sentence: '', why: 'adopt', spends: false, overspends: false };
   const observed = r.config.mode === 'observe';
   // The very first marker of a record is the same text whoever writes it: of two first writers at a
   // vendor without compare-and-swap the second is then refused as a duplicate.

@@ -3,7 +3,16 @@
 // queues its work at its lane and sends nothing itself; it never decides a target.
 
 import { parseMarker } from './marker.ts';
-import type { Change, Fault, Marker, Name, Seen, ServerAnswer } from './model.ts';
+import type {
+  Change,
+  Fault,
+  FaultKind,
+  Marker,
+  Name,
+  Seen,
+  ServerAnswer,
+  ServerAnswerKind,
+} from './model.ts';
 import { type Plan, plan, standing } from './plan.ts';
 import {
   type Cell,
@@ -47,6 +56,8 @@ const LOST_MS = 300_000;
 const FIGHT_REPAIRS = 3;
 
 const FIGHT_MS = 600_000;
+
+type Problem = NonNullable<Cell['problem']>;
 
 export function newCell(record: Name, provider: string, ttl: number): Cell {
   return {
@@ -304,17 +315,12 @@ function mend(
   enqueue(state, r, cell, true);
 }
 
-const retiredSays = {
+const retiredSays: Problem = {
   word: 'retired',
   sentence: 'the target in force is no longer configured, so it is never written again',
 };
 
-function hold(
-  r: RecordState,
-  cell: Cell,
-  problem: { readonly word: string; readonly sentence: string },
-  out: Step,
-): void {
+function hold(r: RecordState, cell: Cell, problem: Problem, out: Step): void {
   if (cell.problem?.word !== problem.word) {
     const sentence = `${r.name} at ${cell.provider}: ${problem.sentence}`;
     note(out, 'hold', r.name, sentence, { provider: cell.provider, word: problem.word });
@@ -381,8 +387,20 @@ function seenByDns({ answer: a, markers }: ServerAnswer): Seen {
   return { cnames, markers: markers ?? [], refusal: null, ref: null };
 }
 
+/** Whether an answer says what stands there, or that nothing does. */
+const speaks = {
+  cname: true,
+  nxdomain: true,
+  nodata: true,
+  servfail: false,
+  refused: false,
+  'not-authoritative': false,
+  timeout: false,
+  error: false,
+} satisfies Readonly<Record<ServerAnswerKind, boolean>>;
+
 function isUsable(a: ServerAnswer): boolean {
-  return a.markers !== null && ['cname', 'nxdomain', 'nodata'].includes(a.answer.kind);
+  return a.markers !== null && speaks[a.answer.kind];
 }
 
 function epochOf(a: ServerAnswer): number {
@@ -396,7 +414,7 @@ export function lookAt(
   cell: Cell,
   answers: readonly ServerAnswer[],
 ): void {
-  const spoke = answers.filter((a) => ['cname', 'nxdomain', 'nodata'].includes(a.answer.kind));
+  const spoke = answers.filter((a) => speaks[a.answer.kind]);
   const odd = spoke.find((a) => a.answer.kind !== 'cname') ?? spoke[0];
   if (odd === undefined) return;
   const a = odd.answer;
@@ -546,8 +564,18 @@ export function enqueue(state: State, r: RecordState, cell: Cell, urgent: boolea
   (urgent ? lane.urgent : lane.routine).add(r.name);
 }
 
+/** Whether a fault is the lane's own, or one record's. */
+const laneOwns = {
+  'auth-suspect': true,
+  throttled: true,
+  conflict: false,
+  rejected: false,
+  unavailable: true,
+  uncertain: true,
+} satisfies Readonly<Record<FaultKind, boolean>>;
+
 export function isOfLane(fault: Fault): boolean {
-  return ['auth-suspect', 'throttled', 'unavailable', 'uncertain'].includes(fault.kind);
+  return laneOwns[fault.kind];
 }
 
 /** Full-jitter exponential back-off from 250 ms, never above the cap. */
@@ -556,7 +584,7 @@ export function backoff(state: State, failures: number, capMs: number): number {
   return jitter(state, ceiling * 0.75, 0.25);
 }
 
-export function problemOf(fault: Fault): { word: string; sentence: string } {
+export function problemOf(fault: Fault): Problem {
   return { word: fault.kind, sentence: sentenceOf(fault) };
 }
 

@@ -13,18 +13,23 @@ import type {
   Command,
   CoreConfig,
   Entry,
+  EntryKind,
+  FaultKind,
   Health,
   Json,
   Marker,
+  MoveReason,
   Name,
   Notice,
   Observation,
   Pin,
+  ProblemWord,
   RecordConfig,
   Reply,
   Result,
   Seen,
   ServerAnswer,
+  StayReason,
   Survey,
   Verdict,
 } from './model.ts';
@@ -136,8 +141,8 @@ export interface Cell {
   held: boolean;
   attempts: number;
   retryAt: number;
-  /** Why it is not in step: a closed word, and what to do. */
-  problem: { readonly word: string; readonly sentence: string } | null;
+  /** Why it is not in step, and what to do. */
+  problem: { readonly word: ProblemWord; readonly sentence: string } | null;
   /** A marker of ours that is ahead of the record, or won against it. */
   ahead: Marker | null;
   /** A configured target that somebody set here by hand, found under our own marker. */
@@ -168,7 +173,7 @@ export interface Cell {
 
 export interface Choosing {
   readonly to: string;
-  readonly why: 'target-down' | 'drained' | 'failback';
+  readonly why: MoveReason;
   readonly overspends: boolean;
   readonly sentence: string;
   readonly sinceAt: number;
@@ -207,7 +212,7 @@ export interface RecordState {
   doc: RecordDoc;
   /** The document before the switch of this very step, in case it cannot be committed. */
   prior: RecordDoc | null;
-  stay: { reason: string; sentence: string };
+  stay: { readonly reason: StayReason; readonly sentence: string };
   choosing: Choosing | null;
   /** Targets whose chain was broken or unanswered, and until when that is believed. */
   readonly unresolved: Map<string, number>;
@@ -218,9 +223,10 @@ export interface RecordState {
   readonly cells: Map<string, Cell>;
   /** Since when it is not known whether the target in force is still the right one; null: known. */
   unsureSinceAt: number | null;
-  told: string | null;
+  /** What a person has been told of, and was not told to be over. */
+  told: StayReason | 'pinned-down' | null;
   /** The last reason for staying that stands in the journal. */
-  noted: string | null;
+  noted: StayReason | null;
   readonly deadlines: {
     readonly readDns: Deadline;
     readonly review: Deadline;
@@ -245,7 +251,7 @@ export interface Lane {
   failures: number;
   /** None of its name servers has answered since; `told` once that has lasted. */
   silence: { readonly sinceAt: number; told: boolean } | null;
-  fault: { readonly kind: string; readonly sentence: string } | null;
+  fault: { readonly kind: FaultKind; readonly sentence: string } | null;
   faultSinceAt: number;
   retryAt: number;
   /** The same for a switch under way, which waits less. */
@@ -390,7 +396,7 @@ export function emptyStep(): Step {
 
 export function note(
   out: Step,
-  kind: string,
+  kind: EntryKind,
   record: Name | null,
   sentence: string,
   data: Json = {},

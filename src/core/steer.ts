@@ -5,7 +5,7 @@
 import { adopt, isChallenged, takeEdit, takeMarkers } from './adopt.ts';
 import { converge, fallBack, isOut, isSwitching, watchCell } from './cell.ts';
 import { type Decision, decide, type Situation } from './decide.ts';
-import type { ChainAnswer, Name } from './model.ts';
+import type { ChainAnswer, Name, StayReason } from './model.ts';
 import {
   type Choosing,
   keep,
@@ -29,35 +29,41 @@ const NOTE_AGAIN_MS = 60_000;
 /** A candidate that has given no fresh pass by then is asked again. */
 const CHOOSE_AGAIN_MS = 2_000;
 
-/** Reasons that want a person: told once when they begin. */
-const WANTS_PERSON: ReadonlySet<string> = new Set([
-  'deposed',
-  'missing',
-  'disagreement',
-  'foreign',
-  'unreadable',
-  'retired',
-  'no-target-up',
-  'blind',
-  'budget-spent',
-  'store-failed',
-]);
-/** Reasons that mean: nobody knows whether what is in force is still right. */
-const UNSURE: ReadonlySet<string> = new Set([
-  'no-lease',
-  'store-failed',
-  'reading',
-  'settling',
-  'blind',
-  'target-unknown',
-]);
-/** Reasons that come and go by themselves: not worth a line in the journal. */
-const PASSING: ReadonlySet<string> = new Set([
-  'reading',
-  'settling',
-  'confirming-target',
-  'target-up',
-]);
+/** What each reason for staying means for those who watch. */
+const stays = {
+  'no-lease': { wantsPerson: false, unsure: true, passing: false },
+  'store-failed': { wantsPerson: true, unsure: true, passing: false },
+  frozen: { wantsPerson: false, unsure: false, passing: false },
+  deposed: { wantsPerson: true, unsure: false, passing: false },
+  'not-adopted': { wantsPerson: false, unsure: false, passing: false },
+  missing: { wantsPerson: true, unsure: false, passing: false },
+  disagreement: { wantsPerson: true, unsure: false, passing: false },
+  foreign: { wantsPerson: true, unsure: false, passing: false },
+  unreadable: { wantsPerson: true, unsure: false, passing: false },
+  reading: { wantsPerson: false, unsure: true, passing: true },
+  pinned: { wantsPerson: false, unsure: false, passing: false },
+  retired: { wantsPerson: true, unsure: false, passing: false },
+  settling: { wantsPerson: false, unsure: true, passing: true },
+  'target-up': { wantsPerson: false, unsure: false, passing: true },
+  'failback-manual': { wantsPerson: false, unsure: false, passing: false },
+  'failback-waiting': { wantsPerson: false, unsure: false, passing: false },
+  'budget-kept': { wantsPerson: false, unsure: false, passing: false },
+  blind: { wantsPerson: true, unsure: true, passing: false },
+  'target-unknown': { wantsPerson: false, unsure: true, passing: false },
+  patience: { wantsPerson: false, unsure: false, passing: false },
+  'no-target-up': { wantsPerson: true, unsure: false, passing: false },
+  'budget-spent': { wantsPerson: true, unsure: false, passing: false },
+  'confirming-target': { wantsPerson: false, unsure: false, passing: true },
+} satisfies Readonly<Record<StayReason, Stays>>;
+
+interface Stays {
+  /** Somebody is told when it begins and when it is over. */
+  readonly wantsPerson: boolean;
+  /** Nobody knows whether what is in force is still right. */
+  readonly unsure: boolean;
+  /** It comes and goes by itself: not worth a line in the journal. */
+  readonly passing: boolean;
+}
 
 /** Looks at one record's whole situation again. Safe to call at any time, any number of times. */
 export function review(state: State, name: Name, out: Step): void {
@@ -143,10 +149,17 @@ function stayPut(
   setStay(state, r, d.reason, d.sentence, out);
 }
 
-function setStay(state: State, r: RecordState, reason: string, sentence: string, out: Step): void {
+function setStay(
+  state: State,
+  r: RecordState,
+  reason: StayReason,
+  sentence: string,
+  out: Step,
+): void {
+  const { wantsPerson, unsure, passing } = stays[reason];
   r.stay = { reason, sentence };
-  r.unsureSinceAt = UNSURE.has(reason) ? (r.unsureSinceAt ?? state.now) : null;
-  if (PASSING.has(reason)) {
+  r.unsureSinceAt = unsure ? (r.unsureSinceAt ?? state.now) : null;
+  if (passing) {
     if (reason !== 'target-up') return;
     r.noted = null;
   } else if (r.noted !== reason) {
@@ -154,7 +167,7 @@ function setStay(state: State, r: RecordState, reason: string, sentence: string,
     note(out, 'stay', r.name, `${r.name} stays: ${sentence}`, { reason });
   }
   const pinned = r.doc.pin !== null && state.origins.get(r.doc.pin.target)?.health === 'down';
-  const worry = pinned ? 'pinned-down' : WANTS_PERSON.has(reason) ? reason : null;
+  const worry = pinned ? 'pinned-down' : wantsPerson ? reason : null;
   if (worry !== null && worry !== r.told) {
     const says = pinned ? `pinned to ${r.doc.pin?.target}, which is down` : sentence;
     tell(out, 'needs-person', r.name, `${r.name}: ${says}`, { reason: worry });

@@ -6,7 +6,7 @@ import { isOut, isSwitching, restartCell } from './cell.ts';
 import { alternatives, HOUR_MS, type Situation, type TargetFacts } from './decide.ts';
 import { evidence, nobodySees } from './judge.ts';
 import { pump } from './lane.ts';
-import type { Marker, MarkerKind, Name } from './model.ts';
+import type { Marker, MarkerKind, Name, SwitchReason } from './model.ts';
 import {
   keep,
   note,
@@ -27,7 +27,7 @@ export interface Move {
   readonly to: string;
   readonly kind: MarkerKind;
   readonly sentence: string;
-  readonly why: string;
+  readonly why: SwitchReason;
   /** Counts against the budget of automatic switches. */
   readonly spends: boolean;
   readonly overspends: boolean;

@@ -72,7 +72,8 @@ class Memory implements Stand<Input> {
 
   constructor() {
     const store = openSqliteStore(this.#folder);
-    const entry = { kind: 'start', record: null, sentence: 'it began.', data: { a: [1, 'b'] } };
+    const data = { a: [1, 'b'] };
+    const entry = { kind: 'start', record: null, sentence: 'it began.', data } as const;
     const docs = documents.map(([key, value]) => [key, value as Json] as const);
     for (let i = 1; i < 30; i++) {
       store.commit({ at: i, wall: i, entries: [entry], docs: i === 1 ? docs : [] });

@@ -852,8 +852,8 @@ function laneWorks`,
     edits: [
       {
         file: steer,
-        find: "const worry = pinned ? 'pinned-down' : WANTS",
-        replace: 'const worry = WANTS',
+        find: "const worry = pinned ? 'pinned-down' : wants",
+        replace: 'const worry = wants',
       },
     ],
   },
