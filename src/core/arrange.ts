@@ -4,7 +4,7 @@
 import { newCell } from './cell.ts';
 import { newLane } from './lane.ts';
 import type { Json, RecordConfig } from './model.ts';
-import { keep, type RecordDoc, type RecordState, type State, type Step } from './state.ts';
+import { amend, keep, type RecordDoc, type RecordState, type State, type Step } from './state.ts';
 import { newDoc, readAll } from './steer.ts';
 import { startLanes } from './switch.ts';
 import { clearAll, clearDeadline, deadline } from './timers.ts';
@@ -128,8 +128,9 @@ function arrangeRecord(
     state.records.set(config.name, r);
   }
   // From observing to steering nothing of what was only imagined may be written.
-  if (r.config.mode === 'observe' && config.mode === 'steer') r.doc = newDoc();
-  if (r.doc.target !== null && r.doc.marker === null && config.mode === 'steer') r.doc = newDoc();
+  const imagined = r.doc.target !== null && r.doc.marker === null;
+  const steersNow = r.config.mode === 'observe' || imagined;
+  if (config.mode === 'steer' && steersNow) amend(out, r, newDoc());
   const turned = r.config.mode !== config.mode;
   r.config = config;
   r.origins = config.targets.map((t) => state.origins.get(t.origin)!);

@@ -15,9 +15,9 @@ import type {
 } from './model.ts';
 import { type Plan, plan, standing } from './plan.ts';
 import {
+  amend,
   type Cell,
   jitter,
-  keep,
   note,
   type RecordState,
   type State,
@@ -194,6 +194,7 @@ export function absorb(
   cell: Cell,
   seen: Seen,
   by: 'api' | 'dns',
+  out: Step,
 ): void {
   const s = standing(state.config.cluster, r.config, seen);
   cell.standing = s;
@@ -206,7 +207,8 @@ export function absorb(
     at: state.now,
     by,
   };
-  if (s.kind === 'ours' && s.marker.epoch > r.doc.epochMax) r.doc.epochMax = s.marker.epoch;
+  if (s.kind !== 'ours' || s.marker.epoch <= r.doc.epochMax) return;
+  amend(out, r, { epochMax: s.marker.epoch });
 }
 
 /** Plans one record at one provider against what was just read by its API. */
@@ -336,8 +338,7 @@ function arrive(state: State, r: RecordState, cell: Cell, out: Step): void {
   cell.attempts = 0;
   if (cell.provider in r.doc.claims) {
     const { [cell.provider]: _, ...claims } = r.doc.claims;
-    r.doc = { ...r.doc, claims };
-    keep(out, r);
+    amend(out, r, { claims });
   }
   if (cell.writtenAt === null) {
     cell.writtenAt = state.now;
@@ -368,7 +369,7 @@ export function readFromDns(
   }
   cell.fallback = false;
   const seen = seenByDns(best);
-  absorb(state, r, cell, seen, 'dns');
+  absorb(state, r, cell, seen, 'dns', out);
   const s = cell.standing;
   if (s?.kind !== 'ours' || r.doc.marker === null) return;
   // Only what forbids acting is taken from DNS; what to write is planned on the API's word.

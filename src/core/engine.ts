@@ -14,11 +14,13 @@ import type { CoreConfig, Json, Name } from './model.ts';
 import { onCommand } from './operate.ts';
 import {
   type Drain,
+  drop,
   type Event,
   emptyStep,
   type Freeze,
   keep,
   note,
+  put,
   type State,
   type Step,
   tell,
@@ -203,7 +205,7 @@ function configure(state: State, config: CoreConfig, out: Step): void {
     clearAll(state.timers, r.deadlines);
     for (const cell of r.cells.values()) clearAll(state.timers, cell.deadlines);
     state.records.delete(name);
-    out.docs.push([`record/${name}`, null]);
+    drop(out, `record/${name}`);
     note(out, 'release', name, `${name}: released; what stands at its providers is left alone`);
   }
   for (const r of state.records.values()) dropChoice(state, r);
@@ -256,8 +258,9 @@ function storeTurned(state: State, ok: boolean, out: Step): void {
     note(out, 'store', null, 'the store commits again');
     tell(out, 'recovered', null, 'the store commits again');
     for (const r of state.records.values()) keep(out, r);
-    for (const d of state.drains.values()) out.docs.push([`drain/${d.what}`, d as unknown as Json]);
-    out.docs.push(['freeze', state.freeze as unknown as Json]);
+    for (const d of state.drains.values()) put(out, `drain/${d.what}`, d);
+    if (state.freeze === null) drop(out, 'freeze');
+    else put(out, 'freeze', state.freeze);
   }
   if (was !== ok) for (const name of state.records.keys()) review(state, name, out);
 }

@@ -133,7 +133,7 @@ export function onRead(
       else enqueue(state, r, cell, isPending(r, cell));
       continue;
     }
-    absorb(state, r, cell, seen, 'api');
+    absorb(state, r, cell, seen, 'api', out);
     assess(state, r, cell, seen, out);
   }
   if (!result.ok) laneFailed(state, lane, result.fault, startedAt, out);

@@ -180,28 +180,28 @@ export interface Choosing {
   chain: ChainAnswer | null;
 }
 
-/** What of a record is durable: its document in the store. */
+/** What of a record is durable: its document in the store. Replaced by `amend`, never changed. */
 export interface RecordDoc {
-  target: string | null;
-  cname: Name | null;
-  marker: Marker | null;
+  readonly target: string | null;
+  readonly cname: Name | null;
+  readonly marker: Marker | null;
   /** Highest epoch ever stored or seen at any provider. */
-  epochMax: number;
-  decidedAt: number | null;
-  endedAt: number | null;
-  pin: Pin | null;
-  switches: readonly number[];
-  overspentAt: number | null;
-  quietSinceAt: number;
-  deposed: Marker | null;
-  freeze: Freeze | null;
+  readonly epochMax: number;
+  readonly decidedAt: number | null;
+  readonly endedAt: number | null;
+  readonly pin: Pin | null;
+  readonly switches: readonly number[];
+  readonly overspentAt: number | null;
+  readonly quietSinceAt: number;
+  readonly deposed: Marker | null;
+  readonly freeze: Freeze | null;
   /**
    * Providers where an unmarked value may be replaced: `any` by `detour adopt`, `configured` (only
    * a target of the record's own) where it was adopted as it stood.
    */
-  claims: Readonly<Record<string, 'any' | 'configured'>>;
+  readonly claims: Readonly<Record<string, 'any' | 'configured'>>;
   /** The marker in force came from adopting what stood there: its TTL is left alone. */
-  adopted: boolean;
+  readonly adopted: boolean;
 }
 
 export interface RecordState {
@@ -414,9 +414,30 @@ export function tell(
   out.effects.push({ kind: 'notify', notice: { kind, record, sentence, data } });
 }
 
-/** The record's document goes into this step's commit. */
+/** Replaces some of a record's document; the new one goes into this step's commit. */
+export function amend(out: Step, record: RecordState, change: Partial<RecordDoc>): void {
+  record.doc = { ...record.doc, ...change };
+  keep(out, record);
+}
+
+/** The record's document goes into this step's commit as it is. */
 export function keep(out: Step, record: RecordState): void {
-  out.docs.push([`record/${record.name}`, record.doc as unknown as Json]);
+  put(out, `record/${record.name}`, record.doc);
+}
+
+/** A document goes into this step's commit. The store may keep it as it is: nobody changes it. */
+export function put(out: Step, key: string, value: object | true): void {
+  out.docs.push([key, frozen(value) as Json]);
+}
+
+export function drop(out: Step, key: string): void {
+  out.docs.push([key, null]);
+}
+
+function frozen<T>(value: T): T {
+  if (typeof value !== 'object' || value === null || Object.isFrozen(value)) return value;
+  for (const one of Object.values(value)) frozen(one);
+  return Object.freeze(value);
 }
 
 /** A number in [0, 1) from the state's own seed (sfc32 by Chris Doty-Humphrey, PractRand). */

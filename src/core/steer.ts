@@ -7,8 +7,8 @@ import { converge, fallBack, isOut, isSwitching, watchCell } from './cell.ts';
 import { type Decision, decide, type Situation } from './decide.ts';
 import type { ChainAnswer, Name, StayReason } from './model.ts';
 import {
+  amend,
   type Choosing,
-  keep,
   note,
   type RecordDoc,
   type RecordState,
@@ -247,8 +247,7 @@ function endSwitch(state: State, r: RecordState, out: Step): void {
   const behind = cells.filter((c) => c.visibleAt === null);
   const late = state.now >= (r.doc.decidedAt ?? 0) + SWITCH_END_MS;
   if (!late && behind.some((c) => !isOut(c))) return;
-  r.doc = { ...r.doc, endedAt: state.now };
-  keep(out, r);
+  amend(out, r, { endedAt: state.now });
   clearDeadline(state.timers, r.deadlines.endSwitch);
   const ms = state.now - (r.doc.decidedAt ?? state.now);
   const names = behind.map((c) => c.provider);
@@ -270,8 +269,7 @@ function endPin(state: State, r: RecordState, out: Step): void {
 
 /** Rule 9: the end of a pin moves nothing by itself. */
 export function unpin(state: State, r: RecordState, out: Step): void {
-  r.doc = { ...r.doc, pin: null, quietSinceAt: state.now };
-  keep(out, r);
+  amend(out, r, { pin: null, quietSinceAt: state.now });
 }
 
 export function newDoc(): RecordDoc {

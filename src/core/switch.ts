@@ -8,7 +8,7 @@ import { evidence, nobodySees } from './judge.ts';
 import { pump } from './lane.ts';
 import type { Marker, MarkerKind, Name, SwitchReason } from './model.ts';
 import {
-  keep,
+  amend,
   note,
   type OriginState,
   type RecordState,
@@ -50,20 +50,18 @@ export function switchTo(state: State, r: RecordState, m: Move, out: Step): void
   // What is only imagined bears no marker: the one that stands belongs to another target.
   const lifted = r.config.mode === 'observe' ? null : nextMarker(state, r, m, id);
   const recent = r.doc.switches.filter((at) => state.now - at < HOUR_MS);
-  r.doc = {
-    ...r.doc,
+  amend(out, r, {
     target: m.to,
     cname: target.cname,
     marker: lifted,
     epochMax: Math.max(r.doc.epochMax, lifted?.epoch ?? 0),
     decidedAt: state.now,
-    endedAt: null,
+    endedAt: endOf(state, r),
     switches: m.spends ? [...recent, state.now] : recent,
     overspentAt: m.overspends ? state.now : r.doc.overspentAt,
     quietSinceAt: state.now,
     adopted: false,
-  };
-  keep(out, r);
+  });
   const word = r.config.mode === 'observe' ? 'would-switch' : 'switch';
   const data = {
     from,
@@ -76,11 +74,12 @@ export function switchTo(state: State, r: RecordState, m: Move, out: Step): void
   };
   note(out, word, r.name, `${r.name}: ${m.sentence}`, data);
   tell(out, 'switch', r.name, `${word === 'switch' ? '' : 'would switch: '}${m.sentence}`, data);
-  if (r.config.mode === 'observe') {
-    r.doc.endedAt = state.now;
-    return;
-  }
-  startLanes(state, r, out);
+  if (r.config.mode !== 'observe') startLanes(state, r, out);
+}
+
+/** What is only observed ends as it is decided: there is nothing to wait for. */
+export function endOf(state: State, r: RecordState): number | null {
+  return r.config.mode === 'observe' ? state.now : null;
 }
 
 /** What a decision rested on, for `detour explain`: bounded, and kept with it in the journal. */

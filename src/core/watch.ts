@@ -37,6 +37,7 @@ import {
   note,
   type OriginState,
   type PathState,
+  put,
   type State,
   type Step,
   takeTokens,
@@ -245,7 +246,7 @@ export function onObservation(
   const { cs, way } = voter;
   const at = cs.pending.indexOf(o.startedAt);
   if (at >= 0) cs.pending.splice(at, 1);
-  if (o.outcome === 'fail' && !cs.everFailed) out.docs.push([`red/${cs.key}`, true]);
+  if (o.outcome === 'fail' && !cs.everFailed) put(out, `red/${cs.key}`, true);
   const shaky = cs.missed > 0 || cs.fails > 0;
   hear(cs, o);
   let touched = lookAround(state, way, cs, o, out);

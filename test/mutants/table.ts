@@ -816,8 +816,8 @@ function laneWorks`,
     edits: [
       {
         file: steer,
-        find: 'r.doc = { ...r.doc, pin: null, quietSinceAt: state.now };',
-        replace: 'r.doc = { ...r.doc, pin: null };',
+        find: 'amend(out, r, { pin: null, quietSinceAt: state.now });',
+        replace: 'amend(out, r, { pin: null });',
       },
     ],
   },
@@ -989,8 +989,8 @@ function laneWorks`,
     edits: [
       {
         file: operate,
-        find: 'r.doc = { ...r.doc, switches: [], overspentAt: null, deposed: null };',
-        replace: 'r.doc = { ...r.doc, deposed: null };',
+        find: 'amend(out, r, { switches: [], overspentAt: null, deposed: null });',
+        replace: 'amend(out, r, { deposed: null });',
       },
     ],
   },
@@ -1579,8 +1579,7 @@ function laneWorks`,
       },
       {
         file: adopt,
-        find: `  if (r.config.mode === 'observe') r.doc.endedAt = state.now;
-  else startLanes`,
+        find: "  if (r.config.mode !== 'observe') startLanes",
         replace: '  startLanes',
       },
       {
@@ -1750,15 +1749,25 @@ function laneWorks`,
     edits: [
       {
         file: arrange,
-        find: `  if (r.config.mode === 'observe' && config.mode === 'steer') r.doc = newDoc();
-`,
-        replace: '',
+        find: "config.mode === 'steer' && steersNow",
+        replace: 'false && steersNow',
+      },
+    ],
+  },
+  {
+    name: 'a kept document is changed afterwards',
+    rule: 0,
+    by: 'core/kept.test.ts',
+    edits: [
+      {
+        file: 'src/core/state.ts',
+        find: '  record.doc = { ...record.doc, ...change };',
+        replace: '  Object.assign(record.doc, change);',
       },
       {
-        file: arrange,
-        find: `  if (r.doc.target !== null && r.doc.marker === null && config.mode === 'steer') r.doc = newDoc();
-`,
-        replace: '',
+        file: 'src/core/state.ts',
+        find: '  return Object.freeze(value);',
+        replace: '  return value;',
       },
     ],
   },
