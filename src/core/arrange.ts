@@ -4,6 +4,7 @@
 import { newCell } from './cell.ts';
 import { newLane } from './lane.ts';
 import type { Json, RecordConfig } from './model.ts';
+import { closeGone } from './notices.ts';
 import { amend, keep, type RecordDoc, type RecordState, type State, type Step } from './state.ts';
 import { newDoc, readAll } from './steer.ts';
 import { startLanes } from './switch.ts';
@@ -33,6 +34,7 @@ export function arrange(state: State, docs: Readonly<Record<string, Json>>, out:
     state.lanes.delete(name);
     clearDeadline(state.timers, gone.deadline);
   }
+  closeGone(state, out);
 }
 
 function arrangeOrigins(state: State): void {

@@ -13,6 +13,7 @@ import type {
   ServerAnswer,
   ServerAnswerKind,
 } from './model.ts';
+import { close, raise } from './notices.ts';
 import { type Plan, plan, standing } from './plan.ts';
 import {
   amend,
@@ -22,7 +23,6 @@ import {
   type RecordState,
   type State,
   type Step,
-  tell,
 } from './state.ts';
 import { deadline, setDeadline } from './timers.ts';
 
@@ -218,11 +218,11 @@ export function assess(state: State, r: RecordState, cell: Cell, seen: Seen, out
   const { marker, cname } = r.doc;
   if (marker === null || cname === null || r.config.mode === 'observe' || r.doc.deposed !== null) {
     cell.problem = null;
-    return;
+    return unhold(state, r, cell, 'nothing is to be written there', out);
   }
   const bar = cell.survey?.bar ?? null;
   if (bar !== null && !isInStep(r, cell)) {
-    return hold(r, cell, { word: 'barred', sentence: bar }, out);
+    return hold(state, r, cell, { word: 'barred', sentence: bar }, out);
   }
   const p = plan(r.config, seen, cell.standing!, {
     cname,
@@ -235,7 +235,8 @@ export function assess(state: State, r: RecordState, cell: Cell, seen: Seen, out
     case 'in-step':
       return arrive(state, r, cell, out);
     case 'write':
-      if (!r.config.targets.some((t) => t.cname === cname)) return hold(r, cell, retiredSays, out);
+      if (!r.config.targets.some((t) => t.cname === cname))
+        return hold(state, r, cell, retiredSays, out);
       cell.work = 'write';
       cell.change = p.change;
       enqueue(state, r, cell, isPending(r, cell));
@@ -245,7 +246,7 @@ export function assess(state: State, r: RecordState, cell: Cell, seen: Seen, out
       return;
     case 'rival':
       cell.ahead = p.marker;
-      return hold(r, cell, { word: 'rival', sentence: p.sentence }, out);
+      return hold(state, r, cell, { word: 'rival', sentence: p.sentence }, out);
     case 'drift':
       if (isOurOwn(state, cell, seen)) {
         const late = `${cell.lost!.value} arrived late: a write of our own that was given up`;
@@ -254,7 +255,7 @@ export function assess(state: State, r: RecordState, cell: Cell, seen: Seen, out
       if (!isConfirmed(state, cell, seen)) return;
       return drifted(state, r, cell, p, out);
     case 'refuse':
-      return hold(r, cell, { word: p.word, sentence: p.sentence }, out);
+      return hold(state, r, cell, { word: p.word, sentence: p.sentence }, out);
   }
 }
 
@@ -296,7 +297,7 @@ function drifted(
   const mends = r.config.drift === 'repair' && p.target === null;
   if (!mends || recent.length >= FIGHT_REPAIRS) {
     const tail = mends ? '; it was mended three times in ten minutes, so now it is only told' : '';
-    return hold(r, cell, { word: 'drift', sentence: p.sentence + tail }, out);
+    return hold(state, r, cell, { word: 'drift', sentence: p.sentence + tail }, out);
   }
   cell.repairs = [...recent, state.now];
   mend(state, r, cell, p.change, p.sentence, out);
@@ -322,18 +323,27 @@ const retiredSays: Problem = {
   sentence: 'the target in force is no longer configured, so it is never written again',
 };
 
-function hold(r: RecordState, cell: Cell, problem: Problem, out: Step): void {
+function hold(state: State, r: RecordState, cell: Cell, problem: Problem, out: Step): void {
+  const { provider } = cell;
+  const sentence = `${r.name} at ${provider}: ${problem.sentence}`;
   if (cell.problem?.word !== problem.word) {
-    const sentence = `${r.name} at ${cell.provider}: ${problem.sentence}`;
-    note(out, 'hold', r.name, sentence, { provider: cell.provider, word: problem.word });
-    tell(out, 'needs-person', r.name, sentence, { provider: cell.provider });
+    note(out, 'hold', r.name, sentence, { provider, word: problem.word });
   }
+  const about = { kind: 'hold', record: r.name, provider } as const;
+  raise(state, about, problem.word, { sentence, data: { provider } }, out);
   cell.problem = problem;
   cell.held = true;
 }
 
+function unhold(state: State, r: RecordState, cell: Cell, why: string, out: Step): void {
+  const { provider } = cell;
+  const sentence = `${r.name} at ${provider}: held no longer: ${why}`;
+  close(state, { kind: 'hold', record: r.name, provider }, sentence, out);
+}
+
 function arrive(state: State, r: RecordState, cell: Cell, out: Step): void {
   cell.problem = null;
+  unhold(state, r, cell, `it holds ${r.doc.target}`, out);
   cell.odd = null;
   cell.attempts = 0;
   if (cell.provider in r.doc.claims) {

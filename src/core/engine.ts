@@ -11,6 +11,7 @@ import { onAskDue } from './cell.ts';
 import { rediagnose } from './judge.ts';
 import { charge, onAsked, onCellRetry, onRead, onSurveyed, onWritten, pump } from './lane.ts';
 import type { CoreConfig, Json, Name } from './model.ts';
+import { close, keepNotices, notices, raise, restoreNotices } from './notices.ts';
 import { onCommand } from './operate.ts';
 import {
   type Drain,
@@ -23,7 +24,6 @@ import {
   put,
   type State,
   type Step,
-  tell,
 } from './state.ts';
 import { onChained, onChooseAgain, onReadDeadline, readAll, review } from './steer.ts';
 import { dropChoice, takeBack } from './switch.ts';
@@ -64,6 +64,7 @@ export function start(b: Beginning): { state: State; step: Step } {
     storeOk: true,
     confirm: { tokens: b.config.confirm.burst, refilledAt: b.now },
     timers: timers(),
+    notices: notices(),
     nextEffect: 1,
     tentative: [],
   };
@@ -72,7 +73,11 @@ export function start(b: Beginning): { state: State; step: Step } {
   }
   const step = emptyStep();
   note(step, 'start', null, `started with ${Object.keys(b.config.records).length} records`);
+  restoreNotices(state, b.docs, step);
   arrange(state, b.docs, step);
+  for (const { about } of state.notices.open.values()) {
+    if (about.kind === 'stay') state.records.get(about.record)!.told = about.reason;
+  }
   for (const key of Object.keys(b.docs)) {
     const check = key.startsWith('red/') ? state.checks.get(key.slice(4)) : undefined;
     if (check !== undefined) check.everFailed = true;
@@ -88,6 +93,7 @@ export function step(state: State, event: Event, now: number, wall: number): Ste
   state.now = Math.max(state.now, now);
   state.wall = wall;
   if (event.kind !== 'store') settleTentative(state);
+  if (event.kind !== 'store' && state.storeOk) state.notices.closed.clear();
   fold(state, event, out);
   fire(state, out);
   return out;
@@ -253,10 +259,12 @@ function storeTurned(state: State, ok: boolean, out: Step): void {
   if (!ok) {
     for (const name of state.tentative) takeBack(state, name, out);
     settleTentative(state);
-    if (was) tell(out, 'needs-person', null, 'the store cannot commit: no automatic switches');
+    const sentence = 'the store cannot commit: no automatic switches';
+    if (was) raise(state, { kind: 'store' }, 'store-failed', { sentence, data: {} }, out);
   } else if (!was) {
     note(out, 'store', null, 'the store commits again');
-    tell(out, 'recovered', null, 'the store commits again');
+    close(state, { kind: 'store' }, 'the store commits again', out);
+    keepNotices(state, out);
     for (const r of state.records.values()) keep(out, r);
     for (const d of state.drains.values()) put(out, `drain/${d.what}`, d);
     if (state.freeze === null) drop(out, 'freeze');

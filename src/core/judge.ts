@@ -16,8 +16,9 @@ import {
   weighAnew,
   weight,
 } from './detect.ts';
-import { type CloudFacts, diagnose } from './diagnose.ts';
+import { type CloudFacts, type Diagnosed, diagnose } from './diagnose.ts';
 import type { CheckConfig, Health, Name, QuorumRule, Verdict } from './model.ts';
+import { close, raise } from './notices.ts';
 import {
   type Judged,
   note,
@@ -25,7 +26,6 @@ import {
   type PathState,
   type State,
   type Step,
-  tell,
   type Voter,
 } from './state.ts';
 import { isSet, setDeadline } from './timers.ts';
@@ -245,6 +245,7 @@ export function rediagnose(state: State, cloud: string, out: Step): readonly Nam
   // While nothing is known of any of its origins, what was last said of it holds.
   const isKnown = facts.origins.length === 0 || facts.origins.some((o) => o.machine !== 'unknown');
   if (d.word === 'healthy' && !isKnown) return NOBODY;
+  warnOfDns(state, facts, d, out);
   if (d.word === was.word && d.regions.length === was.regions.length) {
     known.diagnosis = d;
     return NOBODY;
@@ -256,10 +257,6 @@ export function rediagnose(state: State, cloud: string, out: Step): readonly Nam
     was: was.word,
     diagnosis: d.word,
   });
-  if (d.word === 'control-plane-down' || d.word === 'auth-down') {
-    const warning = `${d.sentence}; its DNS may be unwritable`;
-    tell(out, 'needs-person', null, warning, { cloud, diagnosis: d.word });
-  }
   // It ranks what a record may move to; of the target in force its own health alone decides, and
   // whether anybody can see it.
   const isSight = d.word === 'blind' || was.word === 'blind';
@@ -270,6 +267,20 @@ export function rediagnose(state: State, cloud: string, out: Step): readonly Nam
     }
   }
   return [...names];
+}
+
+/** A cloud that may refuse its users may refuse changes of their DNS: a person should know. */
+function warnOfDns(state: State, facts: CloudFacts, d: Diagnosed, out: Step): void {
+  const { cloud } = facts;
+  const about = { kind: 'diagnosis', cloud } as const;
+  if (d.word === 'control-plane-down' || d.word === 'auth-down') {
+    const sentence = `${d.sentence}; its DNS may be unwritable`;
+    raise(state, about, d.word, { sentence, data: { cloud, diagnosis: d.word } }, out);
+    return;
+  }
+  // Nobody has seen it end while nobody sees, or while a service is not known yet.
+  if (d.word === 'blind' || facts.services.some((s) => s.verdict === 'unknown')) return;
+  close(state, about, `${d.word}: ${d.sentence}; its DNS should be writable again`, out);
 }
 
 function factsOf(state: State, cloud: string, origins: readonly string[]): CloudFacts {

@@ -30,16 +30,8 @@ import {
 } from './cell.ts';
 import { nobodySees } from './judge.ts';
 import type { Fault, LaneConfig, Name, Result, Seen, ServerAnswer, Survey } from './model.ts';
-import {
-  type Cell,
-  jitter,
-  type Lane,
-  note,
-  type State,
-  type Step,
-  takeTokens,
-  tell,
-} from './state.ts';
+import { close, raise } from './notices.ts';
+import { type Cell, jitter, type Lane, note, type State, type Step, takeTokens } from './state.ts';
 import { deadline, setDeadline } from './timers.ts';
 
 const AUTH_RETRY_MS = 30_000;
@@ -209,14 +201,14 @@ export function onAsked(
 function listen(state: State, provider: string, answers: readonly ServerAnswer[], out: Step): void {
   const lane = state.lanes.get(provider)!;
   const isHeard = answers.some(({ answer: { kind } }) => kind !== 'timeout' && kind !== 'error');
-  const about = `lane ${provider}: `;
+  const says = `lane ${provider}: `;
+  const about = { kind: 'silent', provider } as const;
   if (isHeard) {
-    if (lane.silence?.told) {
-      const sentence = `${about}its name servers answer again`;
-      note(out, 'lane', null, sentence, { provider, silent: false });
-      tell(out, 'recovered', null, sentence, { provider });
-    }
     lane.silence = null;
+    const sentence = `${says}its name servers answer again`;
+    if (close(state, about, sentence, out)) {
+      note(out, 'lane', null, sentence, { provider, silent: false });
+    }
     return;
   }
   // While we see nothing at all, it is ourselves who are cut off.
@@ -226,10 +218,10 @@ function listen(state: State, provider: string, answers: readonly ServerAnswer[]
   if (silence === null || silence.told || state.now - silence.sinceAt < SILENT_MS) return;
   silence.told = true;
   const seconds = Math.round((state.now - silence.sinceAt) / 1000);
-  const sentence = `${about}none of its name servers has answered for ${seconds} s`;
+  const sentence = `${says}none of its name servers has answered for ${seconds} s`;
   note(out, 'lane', null, sentence, { provider, silent: true });
   const cure = 'if it lasts, take its name servers out of the delegation at the parent';
-  tell(out, 'needs-person', null, `${sentence}: ${cure}`, { provider });
+  raise(state, about, 'silent', { sentence: `${sentence}: ${cure}`, data: { provider } }, out);
 }
 
 // ---------------------------------------------------------------- writes

@@ -537,6 +537,13 @@ export type NoticeKind = 'switch' | 'needs-person' | 'lagging' | 'recovered';
 /** What somebody should be told. */
 export interface Notice {
   readonly kind: NoticeKind;
+  /** What it is about: the same from when it opens until it closes, and when it opens anew. */
+  readonly key: string;
+  /**
+   * `open`: it wants somebody until it is `closed`, which is said once; `open` again before that: it
+   * has become something else. `news`: nothing follows.
+   */
+  readonly state: 'open' | 'closed' | 'news';
   readonly record: Name | null;
   readonly sentence: string;
   readonly data: Json;

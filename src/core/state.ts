@@ -33,6 +33,7 @@ import type {
   Survey,
   Verdict,
 } from './model.ts';
+import type { Notices } from './notices.ts';
 import type { Standing } from './plan.ts';
 import type { Reference } from './sight.ts';
 import type { Deadline, Timers } from './timers.ts';
@@ -295,6 +296,7 @@ export interface State {
   storeOk: boolean;
   confirm: { tokens: number; refilledAt: number };
   readonly timers: Timers;
+  readonly notices: Notices;
   nextEffect: number;
   /** Records switched in the step that has not been committed yet. */
   tentative: Name[];
@@ -402,16 +404,6 @@ export function note(
   data: Json = {},
 ): void {
   out.entries.push({ kind, record, sentence, data });
-}
-
-export function tell(
-  out: Step,
-  kind: Notice['kind'],
-  record: Name | null,
-  sentence: string,
-  data: Json = {},
-): void {
-  out.effects.push({ kind: 'notify', notice: { kind, record, sentence, data } });
 }
 
 /** Replaces some of a record's document; the new one goes into this step's commit. */

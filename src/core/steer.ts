@@ -6,6 +6,7 @@ import { adopt, isChallenged, takeEdit, takeMarkers } from './adopt.ts';
 import { converge, fallBack, isOut, isSwitching, watchCell } from './cell.ts';
 import { type Decision, decide, type Situation } from './decide.ts';
 import type { ChainAnswer, Name, StayReason } from './model.ts';
+import { close, raise } from './notices.ts';
 import {
   amend,
   type Choosing,
@@ -14,7 +15,6 @@ import {
   type RecordState,
   type State,
   type Step,
-  tell,
 } from './state.ts';
 import { dropChoice, type Move, pumpAll, SWITCH_END_MS, situation, switchTo } from './switch.ts';
 import { clearDeadline, isSet, setDeadline } from './timers.ts';
@@ -75,6 +75,7 @@ export function review(state: State, name: Name, out: Step): void {
   }
   const waits = r.doc.target === null ? adopt(state, r, out) : null;
   endSwitch(state, r, out);
+  catchUp(state, r, out);
   endPin(state, r, out);
   lookForDawn(state, r);
   const s = situation(state, r, waits);
@@ -168,9 +169,16 @@ function setStay(
   }
   const pinned = r.doc.pin !== null && state.origins.get(r.doc.pin.target)?.health === 'down';
   const worry = pinned ? 'pinned-down' : wantsPerson ? reason : null;
-  if (worry !== null && worry !== r.told) {
+  // Who does not hold the lease has no say about what is open.
+  if (worry === r.told || reason === 'no-lease') return;
+  const about = (told: NonNullable<RecordState['told']>) =>
+    ({ kind: 'stay', record: r.name, reason: told }) as const;
+  if (r.told !== null)
+    close(state, about(r.told), `${r.name}: ${r.told} is over: ${sentence}`, out);
+  if (worry !== null) {
     const says = pinned ? `pinned to ${r.doc.pin?.target}, which is down` : sentence;
-    tell(out, 'needs-person', r.name, `${r.name}: ${says}`, { reason: worry });
+    const data = { reason: worry };
+    raise(state, about(worry), worry, { sentence: `${r.name}: ${says}`, data }, out);
   }
   r.told = worry;
 }
@@ -256,8 +264,22 @@ function endSwitch(state: State, r: RecordState, out: Step): void {
   note(out, 'settled', r.name, sentence, { ms, behind: names });
   if (names.length > 0) {
     const causes = behind.map((c) => `${c.provider}: ${c.problem?.sentence ?? 'not visible yet'}`);
-    tell(out, 'lagging', r.name, `${sentence} (${causes.join('; ')})`, { behind: names });
+    const says = `${sentence} (${causes.join('; ')})`;
+    const about = { kind: 'lagging', record: r.name } as const;
+    // Of another switch it is told again.
+    const word = String(r.doc.marker?.epoch ?? 0);
+    raise(state, about, word, { kind: 'lagging', sentence: says, data: { behind: names } }, out);
   }
+}
+
+/** Whoever was behind after a switch has followed, or is to follow no longer. */
+function catchUp(state: State, r: RecordState, out: Step): void {
+  if (state.notices.open.size === 0 || isSwitching(r)) return;
+  const isObserved = r.config.mode === 'observe';
+  for (const cell of r.cells.values()) if (cell.visibleAt === null && !isObserved) return;
+  const sentence = `${r.name}: ${r.doc.target} is visible everywhere`;
+  const says = isObserved ? `${r.name}: only observed` : sentence;
+  close(state, { kind: 'lagging', record: r.name }, says, out);
 }
 
 function endPin(state: State, r: RecordState, out: Step): void {

@@ -7,6 +7,7 @@ import { alternatives, HOUR_MS, type Situation, type TargetFacts } from './decid
 import { evidence, nobodySees } from './judge.ts';
 import { pump } from './lane.ts';
 import type { Marker, MarkerKind, Name, SwitchReason } from './model.ts';
+import { news } from './notices.ts';
 import {
   amend,
   note,
@@ -15,7 +16,6 @@ import {
   randomId,
   type State,
   type Step,
-  tell,
 } from './state.ts';
 import { setDeadline } from './timers.ts';
 import { settleMs } from './watch.ts';
@@ -73,7 +73,7 @@ export function switchTo(state: State, r: RecordState, m: Move, out: Step): void
     ...grounds(state, s, from, m.to),
   };
   note(out, word, r.name, `${r.name}: ${m.sentence}`, data);
-  tell(out, 'switch', r.name, `${word === 'switch' ? '' : 'would switch: '}${m.sentence}`, data);
+  news(r.name, `${word === 'switch' ? '' : 'would switch: '}${m.sentence}`, data, out);
   if (r.config.mode !== 'observe') startLanes(state, r, out);
 }
 

@@ -141,6 +141,8 @@ function environment(notice: Notice): NodeJS.ProcessEnv {
   return {
     ...Object.fromEntries(kept),
     DETOUR_NOTICE_KIND: notice.kind,
+    DETOUR_NOTICE_KEY: notice.key,
+    DETOUR_NOTICE_STATE: notice.state,
     DETOUR_RECORD: notice.record ?? '',
   };
 }

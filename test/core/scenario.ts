@@ -170,6 +170,7 @@ class Player {
         }
         return w!.send({ kind: 'configured', config: w!.config });
       case 'show':
+        if (first === 'open') return this.#showOpen();
         return first === 'clouds' ? this.#showClouds() : this.#show();
       default:
         return this.#command(verb!, first, second, third, words);
@@ -198,6 +199,13 @@ class Player {
         this.#said.push(`  ${cell.provider}: ${value} ${marker || 'unmarked'}${problem}`);
       }
     }
+  }
+
+  /** The keys of the notices that are open. */
+  #showOpen(): void {
+    this.#collect();
+    const keys = [...this.#w.state.notices.open.keys()].sort();
+    this.#said.push(`open: ${keys.join(', ') || 'none'}`);
   }
 
   /** Each cloud's diagnosis with its evidence, each origin's health, and how often was switched. */

@@ -57,8 +57,8 @@ export const mutants: readonly Mutant[] = [
     edits: [
       {
         file: cell,
-        find: 'if (!r.config.targets.some((t) => t.cname === cname)) return',
-        replace: 'if (r.config.targets.length === 0) return',
+        find: 'if (!r.config.targets.some((t) => t.cname === cname))',
+        replace: 'if (r.config.targets.length === 0)',
       },
     ],
   },
@@ -1397,8 +1397,8 @@ function laneWorks`,
     edits: [
       {
         file: steer,
-        find: "    tell(out, 'lagging', r.name,",
-        replace: "    if (names.length > 99) tell(out, 'lagging', r.name,",
+        find: "    raise(state, about, word, { kind: 'lagging'",
+        replace: "    if (names.length > 99) raise(state, about, word, { kind: 'lagging'",
       },
     ],
   },
@@ -1751,6 +1751,54 @@ function laneWorks`,
         file: arrange,
         find: "config.mode === 'steer' && steersNow",
         replace: 'false && steersNow',
+      },
+    ],
+  },
+  {
+    name: 'what wanted a person never says that it is over',
+    rule: 0,
+    by: '91-notices',
+    edits: [
+      {
+        file: 'src/core/notices.ts',
+        find: '  if (was === undefined) return false;',
+        replace: "  if (was === undefined || was.word !== '') return false;",
+      },
+    ],
+  },
+  {
+    name: 'a notice is closed that was not open',
+    rule: 0,
+    by: 'core/notices.test.ts',
+    edits: [
+      {
+        file: 'src/core/notices.ts',
+        find: '  const was = open.get(key);\n  if (was === undefined) return false;',
+        replace: "  const was = open.get(key) ?? { word: '' };",
+      },
+    ],
+  },
+  {
+    name: 'a restart forgets what was open',
+    rule: 0,
+    by: '91-notices',
+    edits: [
+      {
+        file: 'src/core/notices.ts',
+        find: 'if (keyOf(one.about) === key) state',
+        replace: "if (keyOf(one.about) === '') state",
+      },
+    ],
+  },
+  {
+    name: 'what was closed while the store failed stays in it as open',
+    rule: 13,
+    by: 'core/notices.test.ts',
+    edits: [
+      {
+        file: 'src/core/notices.ts',
+        find: 'for (const key of closed) drop(',
+        replace: "for (const key of closed) if (key === '') drop(",
       },
     ],
   },
