@@ -27,12 +27,11 @@ import type {
 } from './core/model.ts';
 import type { State, Step } from './core/state.ts';
 import { type GateView, gateView, type StatusView, view } from './core/view.ts';
-import type { ProbeResult, Provider } from './kit/extend.ts';
+import type { Notifier, ProbeResult, Provider } from './kit/extend.ts';
 import type {
   CallResult,
   Clock,
   Coordinator,
-  Notifier,
   Observer,
   Operation,
   Prober,

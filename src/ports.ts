@@ -10,7 +10,6 @@ import type {
   FaultKind,
   Json,
   Name,
-  Notice,
   Observation,
   ServerAnswer,
   ServerAnswerKind,
@@ -89,11 +88,6 @@ export interface Coordinator {
   /** Starts competing; tells of every change. */
   start(tell: (event: LeaseEvent) => void): void;
   close(): void;
-}
-
-export interface Notifier {
-  /** Tells somebody, within the signal. Rejects when it could not. */
-  notify(notice: Notice, signal: AbortSignal): Promise<void>;
 }
 
 /** What is exchanged with a provider: by its API, or with its name servers. */
