@@ -3,14 +3,8 @@
 // its control characters here, so that no text can move the cursor or forge a line.
 
 import { styleText } from 'node:util';
-import {
-  type AuditFinding,
-  type AuditReport,
-  countOf,
-  type Severity,
-  severities,
-} from '../core/audit.ts';
-import type { Name, Verdict } from '../core/model.ts';
+import { type AuditFinding, type AuditReport, countOf } from '../core/audit.ts';
+import { type Name, type Severity, severities, type Verdict } from '../core/model.ts';
 import type {
   LaneStateWord,
   LaneView,

@@ -374,10 +374,14 @@ export type FindingWord =
   /** None of these: the sentence says it. */
   | 'other';
 
+/** The worst first. */
+export const severities = ['bad', 'warn', 'good'] as const;
+export type Severity = (typeof severities)[number];
+
 /** One thing that an audit looked at. */
 export interface Finding {
   readonly word: FindingWord;
-  readonly severity: 'good' | 'warn' | 'bad';
+  readonly severity: Severity;
   readonly sentence: string;
   readonly cure: string | null;
 }

@@ -11,7 +11,7 @@ import {
   type Metric,
   Registry,
 } from 'prom-client';
-import { type AuditReport, countOf, severities } from '../core/audit.ts';
+import { type AuditReport, countOf } from '../core/audit.ts';
 import {
   type CheckId,
   diagnoses,
@@ -23,6 +23,7 @@ import {
   type Outcome,
   outcomes,
   serverAnswerKinds,
+  severities,
   stayReasons,
   verdicts,
 } from '../core/model.ts';

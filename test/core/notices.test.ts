@@ -162,3 +162,29 @@ test('notices of another version are dropped at the start, and what is damaged i
   assert.deepEqual([...world.state.notices.open.keys()], []);
   assert.ok(!('open/weather/one' in world.docs));
 });
+
+test('a record that is released closes what was open about it', () => {
+  const world = new World(configOf(['cf', 'r53']));
+  world.hold(www, 'a.shop.test.');
+  world.start();
+  world.advance(10_000);
+  world.held('r53', www).cname = { value: 'x.other.test.', ttl: 60 };
+  world.advance(60_000);
+  world.command({ kind: 'pin', record: www, ...why, forMs: 600_000 });
+  world.origins.set('a', 'blind');
+  world.origins.set('b', 'blind');
+  world.paths.set('direct', 'blind');
+  world.vendors.get('cf')!.dns = 'silent';
+  world.advance(60_000);
+  assert.ok(world.state.notices.open.has(`hold/${www}/r53`));
+  const told = world.notices.length;
+  world.config = { ...world.config, records: {} };
+  world.send({ kind: 'configured', config: world.config });
+  assert.deepEqual([...world.state.notices.open.keys()], []);
+  const news = world.notices.slice(told).map(({ notice }) => `${notice.state} ${notice.key}`);
+  assert.ok(news.includes(`closed hold/${www}/r53`), news.join());
+  assert.deepEqual(
+    Object.keys(world.docs).filter((key) => key.startsWith('open/')),
+    [],
+  );
+});
