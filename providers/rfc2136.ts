@@ -16,6 +16,7 @@ import type {
   Json,
   Name,
   Refusal,
+  RefusalWord,
   Result,
   Seen,
 } from '../src/core/model.ts';
@@ -558,7 +559,7 @@ function whyNot(
   forMarker: Message,
   others: readonly string[],
 ): Refusal | null {
-  const refusal = (word: string, sentence: string) => ({ word, sentence });
+  const refusal = (word: RefusalWord, sentence: string) => ({ word, sentence });
   if (name === zone) {
     const why = `${name} is the top of its zone, where no CNAME can stand: use a name below it`;
     return refusal('apex', why);

@@ -27,15 +27,17 @@ import type {
 } from './core/model.ts';
 import type { State, Step } from './core/state.ts';
 import { type GateView, gateView, type StatusView, view } from './core/view.ts';
-import type { ProbeResult, Provider } from './kit/extend.ts';
+import type { Notifier, ProbeResult, Provider } from './kit/extend.ts';
 import type {
+  CallResult,
   Clock,
   Coordinator,
-  Notifier,
   Observer,
+  Operation,
   Prober,
   Store,
   StoredEntry,
+  TroubleWord,
   Verifier,
 } from './ports.ts';
 
@@ -178,7 +180,7 @@ export class Controller {
     for (const reply of this.#replies.values()) reply({ exit: 1, message: 'the daemon stopped' });
     this.#replies.clear();
     closeAll(this.#adapters);
-    const entry = { kind: 'stop', record: null, sentence: 'stopped', data: {} };
+    const entry = { kind: 'stop', record: null, sentence: 'stopped', data: {} } as const;
     this.#tryCommit({ effects: [], entries: [entry], docs: [] });
   }
 
@@ -433,11 +435,11 @@ export class Controller {
     this.#cancels.add(cancel);
   }
 
-  #called(provider: string, operation: string, result: string, ms: number): void {
+  #called(provider: string, operation: Operation, result: CallResult, ms: number): void {
     for (const o of this.#world.observers) o.called?.(provider, operation, result, ms);
   }
 
-  #trouble(what: string, detail: string): void {
+  #trouble(what: TroubleWord, detail: string): void {
     for (const o of this.#world.observers) o.trouble?.(what, detail);
   }
 }

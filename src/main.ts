@@ -2,9 +2,10 @@
 // From the command line to a command. What a command needs is loaded when it is called, so that
 // `detour --help` and `detour status` start at once. Imported by nothing.
 
+import about from '../package.json' with { type: 'json' };
 import { runCli } from './cli/index.ts';
 
-const version = '0.1.0';
+const { version } = about;
 
 /** A configuration that cannot be used is the operator's news, not a fault of Detour's. */
 async function orSay<T>(work: () => Promise<T>): Promise<T> {

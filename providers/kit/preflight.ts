@@ -3,18 +3,26 @@
 // must never reject, and never let a write be tried where the reading before it failed.
 
 import { randomBytes } from 'node:crypto';
-import type { Fault, Finding, Name, Result, Seen } from '../../src/core/model.ts';
+import type {
+  Fault,
+  Finding,
+  FindingWord,
+  Name,
+  RefusalWord,
+  Result,
+  Seen,
+} from '../../src/core/model.ts';
 import type { Provider } from '../../src/kit/extend.ts';
 
-export function good(word: string, sentence: string): Finding {
+export function good(word: FindingWord, sentence: string): Finding {
   return { word, severity: 'good', sentence, cure: null };
 }
 
-export function warn(word: string, sentence: string, cure: string | null = null): Finding {
+export function warn(word: FindingWord, sentence: string, cure: string | null = null): Finding {
   return { word, severity: 'warn', sentence, cure };
 }
 
-export function bad(word: string, sentence: string, cure: string | null = null): Finding {
+export function bad(word: FindingWord, sentence: string, cure: string | null = null): Finding {
   return { word, severity: 'bad', sentence, cure };
 }
 
@@ -27,7 +35,7 @@ export function never(): string {
  * A fault of a reading as a finding: keys refused are `credentials`, a vendor that was not reached
  * or does not serve is `reach`, whatever else it refuses is about `word`.
  */
-export function fromFault(word: string, { kind, detail, cure }: Fault): Finding {
+export function fromFault(word: FindingWord, { kind, detail, cure }: Fault): Finding {
   if (kind === 'auth-suspect') return bad('credentials', detail, cure ?? null);
   if (kind === 'throttled') return warn('reach', detail, cure ?? 'look again in a few minutes');
   if (kind === 'unavailable' || kind === 'uncertain') return bad('reach', detail, cure ?? null);
@@ -73,19 +81,31 @@ export function negativeTtl(zone: Name, seconds: number): Finding {
 }
 
 /** The finding that a refusal belongs to; the others are about the record as a whole. */
-const wordOf: Readonly<Record<string, string>> = {
-  locked: 'protection',
-  flattened: 'flattening',
-  proxied: 'proxied',
+const wordOf = {
+  alias: 'record',
+  apex: 'record',
   blocked: 'zone',
+  delegated: 'record',
+  disabled: 'record',
+  flattened: 'flattening',
+  'health-check': 'record',
+  line: 'record',
+  locked: 'protection',
+  'odd-value': 'record',
+  other: 'record',
+  'other-type': 'record',
+  proxied: 'proxied',
   secondary: 'zone',
-};
+  synthesized: 'record',
+  'traffic-policy': 'record',
+  weighted: 'record',
+} satisfies Readonly<Record<RefusalWord, FindingWord>>;
 
 /** Why a record may not be written, as its reading says; nothing where it may. */
 export function fromSeen(record: Name, read: Result<Readonly<Record<Name, Seen>>>): Finding[] {
   if (!read.ok) return [fromFault('record', read.fault)];
   const refusal = read.value[record]?.refusal ?? null;
-  return refusal === null ? [] : [bad(wordOf[refusal.word] ?? 'record', refusal.sentence)];
+  return refusal === null ? [] : [bad(wordOf[refusal.word], refusal.sentence)];
 }
 
 /** What stands at a record, read as any reading of it. */
@@ -99,7 +119,7 @@ export async function lookAtRecord(
 
 /** Whether a write may be tried at all after these findings. */
 export function mayTry(findings: readonly Finding[]): boolean {
-  const ends = ['zone', 'reach', 'credentials'];
+  const ends: readonly FindingWord[] = ['zone', 'reach', 'credentials'];
   return !findings.some((f) => f.severity === 'bad' && ends.includes(f.word));
 }
 

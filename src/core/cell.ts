@@ -3,19 +3,28 @@
 // queues its work at its lane and sends nothing itself; it never decides a target.
 
 import { parseMarker } from './marker.ts';
-import type { Change, Fault, Marker, Name, Seen, ServerAnswer } from './model.ts';
+import type {
+  Change,
+  Fault,
+  FaultKind,
+  Marker,
+  Name,
+  Seen,
+  ServerAnswer,
+  ServerAnswerKind,
+} from './model.ts';
+import { close, raise } from './notices.ts';
 import { type Plan, plan, standing } from './plan.ts';
 import {
+  amend,
   type Cell,
   jitter,
-  keep,
   note,
   type RecordState,
   type State,
   type Step,
-  tell,
 } from './state.ts';
-import { setTimer } from './timers.ts';
+import { deadline, setDeadline } from './timers.ts';
 
 /** A switch that is under way is retried at most so far apart (design, section 5). */
 export const SWITCH_RETRY_MS = 3_000;
@@ -48,7 +57,9 @@ const FIGHT_REPAIRS = 3;
 
 const FIGHT_MS = 600_000;
 
-export function newCell(provider: string, ttl: number): Cell {
+type Problem = NonNullable<Cell['problem']>;
+
+export function newCell(record: Name, provider: string, ttl: number): Cell {
   return {
     provider,
     ttl,
@@ -78,6 +89,10 @@ export function newCell(provider: string, ttl: number): Cell {
     asking: false,
     askAfterMs: WATCH_MS,
     fallback: false,
+    deadlines: {
+      ask: deadline({ kind: 'ask', provider, record }),
+      retry: deadline({ kind: 'retry', provider, record }),
+    },
   };
 }
 
@@ -109,7 +124,7 @@ export function fallBack(state: State, r: RecordState): void {
   for (const cell of r.cells.values()) {
     if (cell.reading !== 'pending') continue;
     cell.fallback = true;
-    askSoon(state, r, cell);
+    askSoon(state, cell);
   }
 }
 
@@ -162,15 +177,15 @@ function cachedFor(cell: Cell): number {
 }
 
 /** Asks DNS as soon as possible. */
-export function askSoon(state: State, r: RecordState, cell: Cell): void {
+export function askSoon(state: State, cell: Cell): void {
   cell.askAfterMs = ASK_FIRST_MS;
-  setTimer(state.timers, `a:${cell.provider}|${r.name}`, state.now);
+  setDeadline(state.timers, cell.deadlines.ask, state.now);
 }
 
 /** Begins the watch through DNS, spread so that many records do not ask all at once. */
-export function watchCell(state: State, r: RecordState, cell: Cell): void {
+export function watchCell(state: State, cell: Cell): void {
   const at = state.now + jitter(state, WATCH_MS / 10, 0.9);
-  setTimer(state.timers, `a:${cell.provider}|${r.name}`, at);
+  setDeadline(state.timers, cell.deadlines.ask, at);
 }
 
 export function absorb(
@@ -179,6 +194,7 @@ export function absorb(
   cell: Cell,
   seen: Seen,
   by: 'api' | 'dns',
+  out: Step,
 ): void {
   const s = standing(state.config.cluster, r.config, seen);
   cell.standing = s;
@@ -191,7 +207,8 @@ export function absorb(
     at: state.now,
     by,
   };
-  if (s.kind === 'ours' && s.marker.epoch > r.doc.epochMax) r.doc.epochMax = s.marker.epoch;
+  if (s.kind !== 'ours' || s.marker.epoch <= r.doc.epochMax) return;
+  amend(out, r, { epochMax: s.marker.epoch });
 }
 
 /** Plans one record at one provider against what was just read by its API. */
@@ -201,11 +218,11 @@ export function assess(state: State, r: RecordState, cell: Cell, seen: Seen, out
   const { marker, cname } = r.doc;
   if (marker === null || cname === null || r.config.mode === 'observe' || r.doc.deposed !== null) {
     cell.problem = null;
-    return;
+    return unhold(state, r, cell, 'nothing is to be written there', out);
   }
   const bar = cell.survey?.bar ?? null;
   if (bar !== null && !isInStep(r, cell)) {
-    return hold(r, cell, { word: 'barred', sentence: bar }, out);
+    return hold(state, r, cell, { word: 'barred', sentence: bar }, out);
   }
   const p = plan(r.config, seen, cell.standing!, {
     cname,
@@ -218,7 +235,8 @@ export function assess(state: State, r: RecordState, cell: Cell, seen: Seen, out
     case 'in-step':
       return arrive(state, r, cell, out);
     case 'write':
-      if (!r.config.targets.some((t) => t.cname === cname)) return hold(r, cell, retiredSays, out);
+      if (!r.config.targets.some((t) => t.cname === cname))
+        return hold(state, r, cell, retiredSays, out);
       cell.work = 'write';
       cell.change = p.change;
       enqueue(state, r, cell, isPending(r, cell));
@@ -228,16 +246,16 @@ export function assess(state: State, r: RecordState, cell: Cell, seen: Seen, out
       return;
     case 'rival':
       cell.ahead = p.marker;
-      return hold(r, cell, { word: 'rival', sentence: p.sentence }, out);
+      return hold(state, r, cell, { word: 'rival', sentence: p.sentence }, out);
     case 'drift':
       if (isOurOwn(state, cell, seen)) {
         const late = `${cell.lost!.value} arrived late: a write of our own that was given up`;
         return mend(state, r, cell, p.change, late, out);
       }
-      if (!isConfirmed(state, r, cell, seen)) return;
+      if (!isConfirmed(state, cell, seen)) return;
       return drifted(state, r, cell, p, out);
     case 'refuse':
-      return hold(r, cell, { word: p.word, sentence: p.sentence }, out);
+      return hold(state, r, cell, { word: p.word, sentence: p.sentence }, out);
   }
 }
 
@@ -248,13 +266,13 @@ function isOurOwn(state: State, cell: Cell, seen: Seen): boolean {
 }
 
 /** One reading may have met somebody's write half way: a second later it must still stand there. */
-function isConfirmed(state: State, r: RecordState, cell: Cell, seen: Seen): boolean {
+function isConfirmed(state: State, cell: Cell, seen: Seen): boolean {
   const value = stands(seen);
   if (cell.odd?.value !== value) cell.odd = { value, at: state.now };
   if (state.now - cell.odd.at >= CONFIRM_EDIT_MS) return true;
   cell.work = 'read';
   cell.retryAt = cell.odd.at + CONFIRM_EDIT_MS;
-  setTimer(state.timers, `c:${cell.provider}|${r.name}`, cell.retryAt);
+  setDeadline(state.timers, cell.deadlines.retry, cell.retryAt);
   return false;
 }
 
@@ -279,7 +297,7 @@ function drifted(
   const mends = r.config.drift === 'repair' && p.target === null;
   if (!mends || recent.length >= FIGHT_REPAIRS) {
     const tail = mends ? '; it was mended three times in ten minutes, so now it is only told' : '';
-    return hold(r, cell, { word: 'drift', sentence: p.sentence + tail }, out);
+    return hold(state, r, cell, { word: 'drift', sentence: p.sentence + tail }, out);
   }
   cell.repairs = [...recent, state.now];
   mend(state, r, cell, p.change, p.sentence, out);
@@ -300,40 +318,43 @@ function mend(
   enqueue(state, r, cell, true);
 }
 
-const retiredSays = {
+const retiredSays: Problem = {
   word: 'retired',
   sentence: 'the target in force is no longer configured, so it is never written again',
 };
 
-function hold(
-  r: RecordState,
-  cell: Cell,
-  problem: { readonly word: string; readonly sentence: string },
-  out: Step,
-): void {
+function hold(state: State, r: RecordState, cell: Cell, problem: Problem, out: Step): void {
+  const { provider } = cell;
+  const sentence = `${r.name} at ${provider}: ${problem.sentence}`;
   if (cell.problem?.word !== problem.word) {
-    const sentence = `${r.name} at ${cell.provider}: ${problem.sentence}`;
-    note(out, 'hold', r.name, sentence, { provider: cell.provider, word: problem.word });
-    tell(out, 'needs-person', r.name, sentence, { provider: cell.provider });
+    note(out, 'hold', r.name, sentence, { provider, word: problem.word });
   }
+  const about = { kind: 'hold', record: r.name, provider } as const;
+  raise(state, about, problem.word, { sentence, data: { provider } }, out);
   cell.problem = problem;
   cell.held = true;
 }
 
+function unhold(state: State, r: RecordState, cell: Cell, why: string, out: Step): void {
+  const { provider } = cell;
+  const sentence = `${r.name} at ${provider}: held no longer: ${why}`;
+  close(state, { kind: 'hold', record: r.name, provider }, sentence, out);
+}
+
 function arrive(state: State, r: RecordState, cell: Cell, out: Step): void {
   cell.problem = null;
+  unhold(state, r, cell, `it holds ${r.doc.target}`, out);
   cell.odd = null;
   cell.attempts = 0;
   if (cell.provider in r.doc.claims) {
     const { [cell.provider]: _, ...claims } = r.doc.claims;
-    r.doc = { ...r.doc, claims };
-    keep(out, r);
+    amend(out, r, { claims });
   }
   if (cell.writtenAt === null) {
     cell.writtenAt = state.now;
     if (cell.wrote) progress(state, r, cell, 'written', '', out);
   }
-  if (cell.visibleAt === null) askSoon(state, r, cell);
+  if (cell.visibleAt === null) askSoon(state, cell);
 }
 
 export function readFromDns(
@@ -358,7 +379,7 @@ export function readFromDns(
   }
   cell.fallback = false;
   const seen = seenByDns(best);
-  absorb(state, r, cell, seen, 'dns');
+  absorb(state, r, cell, seen, 'dns', out);
   const s = cell.standing;
   if (s?.kind !== 'ours' || r.doc.marker === null) return;
   // Only what forbids acting is taken from DNS; what to write is planned on the API's word.
@@ -377,8 +398,20 @@ function seenByDns({ answer: a, markers }: ServerAnswer): Seen {
   return { cnames, markers: markers ?? [], refusal: null, ref: null };
 }
 
+/** Whether an answer says what stands there, or that nothing does. */
+const speaks = {
+  cname: true,
+  nxdomain: true,
+  nodata: true,
+  servfail: false,
+  refused: false,
+  'not-authoritative': false,
+  timeout: false,
+  error: false,
+} satisfies Readonly<Record<ServerAnswerKind, boolean>>;
+
 function isUsable(a: ServerAnswer): boolean {
-  return a.markers !== null && ['cname', 'nxdomain', 'nodata'].includes(a.answer.kind);
+  return a.markers !== null && speaks[a.answer.kind];
 }
 
 function epochOf(a: ServerAnswer): number {
@@ -392,7 +425,7 @@ export function lookAt(
   cell: Cell,
   answers: readonly ServerAnswer[],
 ): void {
-  const spoke = answers.filter((a) => ['cname', 'nxdomain', 'nodata'].includes(a.answer.kind));
+  const spoke = answers.filter((a) => speaks[a.answer.kind]);
   const odd = spoke.find((a) => a.answer.kind !== 'cname') ?? spoke[0];
   if (odd === undefined) return;
   const a = odd.answer;
@@ -476,7 +509,7 @@ export function scheduleAsk(state: State, r: RecordState, cell: Cell): void {
   else if (waiting || cell.fallback) cell.askAfterMs = laggingAskMs(state, cell);
   else cell.askAfterMs = WATCH_MS;
   const at = state.now + jitter(state, cell.askAfterMs, 0.1);
-  setTimer(state.timers, `a:${cell.provider}|${r.name}`, at);
+  setDeadline(state.timers, cell.deadlines.ask, at);
 }
 
 /** Many records behind one lane are asked for less often: nothing moves before the lane does. */
@@ -518,7 +551,7 @@ export function notWritten(
     });
     cell.held = true;
     cell.retryAt = state.now + jitter(state, IDLE_RETRY_MS, 0.2);
-    setTimer(state.timers, `c:${cell.provider}|${r.name}`, cell.retryAt);
+    setDeadline(state.timers, cell.deadlines.retry, cell.retryAt);
     return;
   }
   if (isOfLane(fault)) enqueue(state, r, cell, isPending(r, cell));
@@ -531,7 +564,7 @@ export function retryCell(state: State, r: RecordState, cell: Cell): void {
   const waitMs = cell.attempts === 1 ? 0 : backoff(state, cell.attempts - 1, SWITCH_RETRY_MS);
   cell.retryAt = state.now + waitMs;
   if (waitMs === 0) enqueue(state, r, cell, isPending(r, cell));
-  else setTimer(state.timers, `c:${cell.provider}|${r.name}`, cell.retryAt);
+  else setDeadline(state.timers, cell.deadlines.retry, cell.retryAt);
 }
 
 export function enqueue(state: State, r: RecordState, cell: Cell, urgent: boolean): void {
@@ -542,8 +575,18 @@ export function enqueue(state: State, r: RecordState, cell: Cell, urgent: boolea
   (urgent ? lane.urgent : lane.routine).add(r.name);
 }
 
+/** Whether a fault is the lane's own, or one record's. */
+const laneOwns = {
+  'auth-suspect': true,
+  throttled: true,
+  conflict: false,
+  rejected: false,
+  unavailable: true,
+  uncertain: true,
+} satisfies Readonly<Record<FaultKind, boolean>>;
+
 export function isOfLane(fault: Fault): boolean {
-  return ['auth-suspect', 'throttled', 'unavailable', 'uncertain'].includes(fault.kind);
+  return laneOwns[fault.kind];
 }
 
 /** Full-jitter exponential back-off from 250 ms, never above the cap. */
@@ -552,7 +595,7 @@ export function backoff(state: State, failures: number, capMs: number): number {
   return jitter(state, ceiling * 0.75, 0.25);
 }
 
-export function problemOf(fault: Fault): { word: string; sentence: string } {
+export function problemOf(fault: Fault): Problem {
   return { word: fault.kind, sentence: sentenceOf(fault) };
 }
 

@@ -2,7 +2,7 @@
 // the order of the rules is the order of the lines. It never looks anything up, never writes, and
 // never treats `unknown` as `down` (design, rules 3, 5, 8 to 12).
 
-import type { Failback, Health } from './model.ts';
+import type { Failback, Health, MoveReason, StayReason } from './model.ts';
 
 export interface TargetFacts {
   readonly origin: string;
@@ -54,31 +54,6 @@ export interface Situation {
   readonly overspentAt: number | null;
 }
 
-export type StayReason =
-  | 'no-lease'
-  | 'store-failed'
-  | 'frozen'
-  | 'deposed'
-  | 'not-adopted'
-  | 'missing'
-  | 'disagreement'
-  | 'foreign'
-  | 'unreadable'
-  | 'reading'
-  | 'pinned'
-  | 'retired'
-  | 'settling'
-  | 'target-up'
-  | 'failback-manual'
-  | 'failback-waiting'
-  | 'budget-kept'
-  | 'blind'
-  | 'target-unknown'
-  | 'patience'
-  | 'no-target-up'
-  | 'budget-spent'
-  | 'confirming-target';
-
 export type Decision =
   | {
       readonly kind: 'stay';
@@ -90,7 +65,7 @@ export type Decision =
   | {
       readonly kind: 'move';
       readonly to: string;
-      readonly why: 'target-down' | 'drained' | 'failback';
+      readonly why: MoveReason;
       /** It goes beyond the budget, by the exception of rule 10. */
       readonly overspends: boolean;
       readonly sentence: string;
@@ -248,7 +223,7 @@ function nobodyUp(s: Situation, current: TargetFacts, unresolved: boolean): Deci
 function move(
   s: Situation,
   to: TargetFacts,
-  why: 'target-down' | 'drained' | 'failback',
+  why: MoveReason,
   because: string,
   overspends = false,
 ): Decision {

@@ -30,17 +30,9 @@ import {
 } from './cell.ts';
 import { nobodySees } from './judge.ts';
 import type { Fault, LaneConfig, Name, Result, Seen, ServerAnswer, Survey } from './model.ts';
-import {
-  type Cell,
-  jitter,
-  type Lane,
-  note,
-  type State,
-  type Step,
-  takeTokens,
-  tell,
-} from './state.ts';
-import { setTimer } from './timers.ts';
+import { close, raise } from './notices.ts';
+import { type Cell, jitter, type Lane, note, type State, type Step, takeTokens } from './state.ts';
+import { deadline, setDeadline } from './timers.ts';
 
 const AUTH_RETRY_MS = 30_000;
 const THROTTLE_CAP_MS = 300_000;
@@ -61,6 +53,7 @@ export function newLane(provider: string, config: LaneConfig, now: number): Lane
     urgentAt: 0,
     tokens: config.quota.burst,
     refilledAt: now,
+    deadline: deadline({ kind: 'lane', provider }),
   };
 }
 
@@ -70,7 +63,7 @@ export function pump(state: State, lane: Lane, out: Step): void {
   // A switch does not wait out the pause that an idle lane was given.
   const mayAt = lane.urgent.size > 0 ? lane.urgentAt : lane.retryAt;
   if (mayAt > state.now) {
-    setTimer(state.timers, `l:${lane.provider}`, mayAt);
+    setDeadline(state.timers, lane.deadline, mayAt);
     return;
   }
   const config = state.config.lanes[lane.provider]!;
@@ -80,7 +73,7 @@ export function pump(state: State, lane: Lane, out: Step): void {
   const floor = fromUrgent !== null ? 0 : config.quota.reserve;
   if (!takeTokens(lane, config.quota, state.now, 1, floor)) {
     const waitMs = Math.ceil((1000 * (floor + 1 - lane.tokens)) / config.quota.perSecond);
-    setTimer(state.timers, `l:${lane.provider}`, state.now + waitMs);
+    setDeadline(state.timers, lane.deadline, state.now + waitMs);
     return;
   }
   send(state, lane, batch.kind, batch.names, config, out);
@@ -132,7 +125,7 @@ export function onRead(
       else enqueue(state, r, cell, isPending(r, cell));
       continue;
     }
-    absorb(state, r, cell, seen, 'api');
+    absorb(state, r, cell, seen, 'api', out);
     assess(state, r, cell, seen, out);
   }
   if (!result.ok) laneFailed(state, lane, result.fault, startedAt, out);
@@ -208,14 +201,14 @@ export function onAsked(
 function listen(state: State, provider: string, answers: readonly ServerAnswer[], out: Step): void {
   const lane = state.lanes.get(provider)!;
   const isHeard = answers.some(({ answer: { kind } }) => kind !== 'timeout' && kind !== 'error');
-  const about = `lane ${provider}: `;
+  const says = `lane ${provider}: `;
+  const about = { kind: 'silent', provider } as const;
   if (isHeard) {
-    if (lane.silence?.told) {
-      const sentence = `${about}its name servers answer again`;
-      note(out, 'lane', null, sentence, { provider, silent: false });
-      tell(out, 'recovered', null, sentence, { provider });
-    }
     lane.silence = null;
+    const sentence = `${says}its name servers answer again`;
+    if (close(state, about, sentence, out)) {
+      note(out, 'lane', null, sentence, { provider, silent: false });
+    }
     return;
   }
   // While we see nothing at all, it is ourselves who are cut off.
@@ -225,10 +218,10 @@ function listen(state: State, provider: string, answers: readonly ServerAnswer[]
   if (silence === null || silence.told || state.now - silence.sinceAt < SILENT_MS) return;
   silence.told = true;
   const seconds = Math.round((state.now - silence.sinceAt) / 1000);
-  const sentence = `${about}none of its name servers has answered for ${seconds} s`;
+  const sentence = `${says}none of its name servers has answered for ${seconds} s`;
   note(out, 'lane', null, sentence, { provider, silent: true });
   const cure = 'if it lasts, take its name servers out of the delegation at the parent';
-  tell(out, 'needs-person', null, `${sentence}: ${cure}`, { provider });
+  raise(state, about, 'silent', { sentence: `${sentence}: ${cure}`, data: { provider } }, out);
 }
 
 // ---------------------------------------------------------------- writes
@@ -305,7 +298,7 @@ function laneFailed(state: State, lane: Lane, fault: Fault, startedAt: number, o
   lane.retryAt = Math.max(soonest, beganAt + waitMs);
   const urgentMs = fault.kind === 'auth-suspect' ? waitMs : Math.min(waitMs, SWITCH_RETRY_MS);
   lane.urgentAt = Math.max(soonest, beganAt + urgentMs);
-  setTimer(state.timers, `l:${lane.provider}`, lane.retryAt);
+  setDeadline(state.timers, lane.deadline, lane.retryAt);
 }
 
 function laneWorks(state: State, lane: Lane, out: Step): void {

@@ -5,7 +5,7 @@
 import { begin, force } from './adopt.ts';
 import type { Command, Json, Name, Reply } from './model.ts';
 import { adoption, type Standing } from './plan.ts';
-import { keep, note, type RecordState, type State, type Step } from './state.ts';
+import { amend, drop, note, put, type RecordState, type State, type Step } from './state.ts';
 import { readAll, review, unpin } from './steer.ts';
 import { isDrained, startLanes, switchTo } from './switch.ts';
 import { checkKey } from './watch.ts';
@@ -152,7 +152,7 @@ function adoptByHand(
   const moves = r.doc.target === null || r.doc.target === c.target;
   if (!moves) return refused(`${r.doc.target} is in force: adopt that, or use \`detour switch\``);
   const claims = [...r.cells.keys()].map((provider) => [provider, 'any'] as const);
-  r.doc = { ...r.doc, claims: Object.fromEntries(claims) };
+  amend(out, r, { claims: Object.fromEntries(claims) });
   begin(state, r, c.target, 'operator', out);
   note(out, 'adopt', r.name, `${r.name}: adopted on ${c.target} by ${c.by}`, { target: c.target });
   startLanes(state, r, out);
@@ -172,8 +172,7 @@ function setPin(
   p: { target: string; reason: string; by: string; untilAt: number | null },
   out: Step,
 ): void {
-  r.doc = { ...r.doc, pin: { ...p, sinceAt: state.now } };
-  keep(out, r);
+  amend(out, r, { pin: { ...p, sinceAt: state.now } });
   const how =
     p.untilAt === null
       ? 'until unpinned'
@@ -186,9 +185,8 @@ function setPin(
 
 function ack(state: State, r: RecordState, by: string, out: Step): Reply {
   const deposed = r.doc.deposed;
-  r.doc = { ...r.doc, switches: [], overspentAt: null, deposed: null };
+  amend(out, r, { switches: [], overspentAt: null, deposed: null });
   note(out, 'ack', r.name, `${r.name}: acknowledged by ${by}`);
-  keep(out, r);
   if (deposed === null) return done(`${r.name}: the switch budget is full again`);
   force(state, r, deposed, out);
   readAll(state, r, out);
@@ -204,11 +202,11 @@ function drain(state: State, c: Extract<Command, { kind: 'drain' | 'undrain' }>,
   if (c.kind === 'drain') {
     const drained = { what: c.what, reason: c.reason, by: c.by, sinceAt: state.now };
     state.drains.set(c.what, drained);
-    out.docs.push([`drain/${c.what}`, drained]);
+    put(out, `drain/${c.what}`, drained);
     note(out, 'drain', null, `${c.what} drained by ${c.by}: ${c.reason}`, { what: c.what });
   } else {
     if (!state.drains.delete(c.what)) return done(`${c.what} is not drained`);
-    out.docs.push([`drain/${c.what}`, null]);
+    drop(out, `drain/${c.what}`);
     note(out, 'undrain', null, `${c.what} undrained by ${c.by}`, { what: c.what });
   }
   reviewAll(state, out);
@@ -228,12 +226,12 @@ function freeze(
   const what = c.record ?? 'everything';
   if (c.record === null) {
     state.freeze = frozen;
-    out.docs.push(['freeze', frozen]);
+    if (frozen === null) drop(out, 'freeze');
+    else put(out, 'freeze', frozen);
   } else {
     const r = state.records.get(c.record);
     if (r === undefined) return wrong(unknownRecord(state, c.record));
-    r.doc = { ...r.doc, freeze: frozen };
-    keep(out, r);
+    amend(out, r, { freeze: frozen });
   }
   const why = c.kind === 'freeze' ? `: ${c.reason}` : '';
   note(out, c.kind, c.record, `${what}: ${c.kind} by ${c.by}${why}`);
@@ -249,7 +247,7 @@ function drilled(state: State, c: Extract<Command, { kind: 'drilled' }>, out: St
   for (const path of config.paths) {
     const key = checkKey(c.check, path);
     state.checks.get(key)!.everFailed = true;
-    out.docs.push([`red/${key}`, true]);
+    put(out, `red/${key}`, true);
   }
   note(out, 'drill', null, `${c.check}: made to fail on purpose by ${c.by}, and it did`, {
     check: c.check,

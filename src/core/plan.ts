@@ -3,7 +3,7 @@
 // change to what Detour does not own (design, rules 1, 2, 4 and 14).
 
 import { formatMarker, markerName, parseMarker } from './marker.ts';
-import type { Change, Marker, Name, RecordConfig, Seen } from './model.ts';
+import type { Change, Marker, Name, RecordConfig, RefusalWord, Seen, StayReason } from './model.ts';
 
 /** What stands at one provider, in the record's own terms. */
 export type Standing =
@@ -13,7 +13,7 @@ export type Standing =
   /** A marker of our cluster; `value` may have been edited since. */
   | { readonly kind: 'ours'; readonly marker: Marker; readonly value: Name | null }
   | { readonly kind: 'foreign'; readonly sentence: string }
-  | { readonly kind: 'refused'; readonly word: string; readonly sentence: string }
+  | { readonly kind: 'refused'; readonly word: RefusalWord; readonly sentence: string }
   | { readonly kind: 'double'; readonly sentence: string };
 
 export function standing(cluster: string, record: RecordConfig, seen: Seen): Standing {
@@ -71,7 +71,11 @@ export type Plan =
       /** What would mend it. */
       readonly change: Change;
     }
-  | { readonly kind: 'refuse'; readonly word: string; readonly sentence: string };
+  | {
+      readonly kind: 'refuse';
+      readonly word: RefusalWord | 'foreign' | 'double' | 'unmarked';
+      readonly sentence: string;
+    };
 
 /** Rules 4 and 14 for one record at one provider. */
 export function plan(record: RecordConfig, seen: Seen, s: Standing, wanted: Wanted): Plan {
@@ -152,7 +156,7 @@ export type Adoption =
   | { readonly kind: 'adopt'; readonly target: string }
   | {
       readonly kind: 'wait';
-      readonly reason: 'missing' | 'disagreement' | 'foreign' | 'unreadable';
+      readonly reason: Extract<StayReason, 'missing' | 'disagreement' | 'foreign' | 'unreadable'>;
       readonly sentence: string;
     };
 

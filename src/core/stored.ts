@@ -90,6 +90,9 @@ const recordFields: Fields = {
   adopted: isFlag,
 };
 
+/** Of any version: what another one told of is dropped at the start. */
+const isOpen = whole({ about: mapOf(isText), word: isText });
+
 /**
  * Names the first document that Detour cannot have written: `document record/www.example.net.: its
  * switches are not what Detour writes`. Null when all are sound. Quotes no value.
@@ -111,6 +114,7 @@ function problemOf(key: string, value: Json): string | null {
   }
   if (key === 'term') return isCount(value) ? null : strange;
   if (key === 'freeze') return whole(freezeFields)(value) ? null : strange;
+  if (key.startsWith('open/')) return isOpen(value) ? null : strange;
   if (!key.startsWith('drain/')) return null;
   return whole({ ...freezeFields, what: isText })(value) ? null : strange;
 }

@@ -6,18 +6,18 @@ import { isOut, isSwitching, restartCell } from './cell.ts';
 import { alternatives, HOUR_MS, type Situation, type TargetFacts } from './decide.ts';
 import { evidence, nobodySees } from './judge.ts';
 import { pump } from './lane.ts';
-import type { Marker, MarkerKind, Name } from './model.ts';
+import type { Marker, MarkerKind, Name, SwitchReason } from './model.ts';
+import { news } from './notices.ts';
 import {
-  keep,
+  amend,
   note,
   type OriginState,
   type RecordState,
   randomId,
   type State,
   type Step,
-  tell,
 } from './state.ts';
-import { setTimer } from './timers.ts';
+import { setDeadline } from './timers.ts';
 import { settleMs } from './watch.ts';
 
 /** A switch ends when every lane in reach is visible, or after this (rule 16). */
@@ -27,7 +27,7 @@ export interface Move {
   readonly to: string;
   readonly kind: MarkerKind;
   readonly sentence: string;
-  readonly why: string;
+  readonly why: SwitchReason;
   /** Counts against the budget of automatic switches. */
   readonly spends: boolean;
   readonly overspends: boolean;
@@ -50,20 +50,18 @@ export function switchTo(state: State, r: RecordState, m: Move, out: Step): void
   // What is only imagined bears no marker: the one that stands belongs to another target.
   const lifted = r.config.mode === 'observe' ? null : nextMarker(state, r, m, id);
   const recent = r.doc.switches.filter((at) => state.now - at < HOUR_MS);
-  r.doc = {
-    ...r.doc,
+  amend(out, r, {
     target: m.to,
     cname: target.cname,
     marker: lifted,
     epochMax: Math.max(r.doc.epochMax, lifted?.epoch ?? 0),
     decidedAt: state.now,
-    endedAt: null,
+    endedAt: endOf(state, r),
     switches: m.spends ? [...recent, state.now] : recent,
     overspentAt: m.overspends ? state.now : r.doc.overspentAt,
     quietSinceAt: state.now,
     adopted: false,
-  };
-  keep(out, r);
+  });
   const word = r.config.mode === 'observe' ? 'would-switch' : 'switch';
   const data = {
     from,
@@ -75,12 +73,13 @@ export function switchTo(state: State, r: RecordState, m: Move, out: Step): void
     ...grounds(state, s, from, m.to),
   };
   note(out, word, r.name, `${r.name}: ${m.sentence}`, data);
-  tell(out, 'switch', r.name, `${word === 'switch' ? '' : 'would switch: '}${m.sentence}`, data);
-  if (r.config.mode === 'observe') {
-    r.doc.endedAt = state.now;
-    return;
-  }
-  startLanes(state, r, out);
+  news(r.name, `${word === 'switch' ? '' : 'would switch: '}${m.sentence}`, data, out);
+  if (r.config.mode !== 'observe') startLanes(state, r, out);
+}
+
+/** What is only observed ends as it is decided: there is nothing to wait for. */
+export function endOf(state: State, r: RecordState): number | null {
+  return r.config.mode === 'observe' ? state.now : null;
 }
 
 /** What a decision rested on, for `detour explain`: bounded, and kept with it in the journal. */
@@ -115,7 +114,7 @@ export function startLanes(state: State, r: RecordState, out: Step): void {
   for (const cell of r.cells.values()) restartCell(state, r, cell);
   if (isSwitching(r)) {
     const endsAt = (r.doc.decidedAt ?? state.now) + SWITCH_END_MS;
-    setTimer(state.timers, `e:${r.name}`, Math.max(state.now, endsAt));
+    setDeadline(state.timers, r.deadlines.endSwitch, Math.max(state.now, endsAt));
   }
   pumpAll(state, r, out);
 }

@@ -4,38 +4,54 @@
 import { isInStep, isOut, isSwitching } from './cell.ts';
 import { HOUR_MS } from './decide.ts';
 import { lossRate } from './detect.ts';
-import type { Diagnosis } from './diagnose.ts';
 import { isBlind } from './judge.ts';
-import type { Health, Name, Observation, Pin, Plane, Verdict } from './model.ts';
+import type {
+  Diagnosis,
+  FaultKind,
+  Health,
+  Name,
+  Observation,
+  Pin,
+  Plane,
+  StayReason,
+  Verdict,
+} from './model.ts';
 import type { Cell, CloudState, Lane, OriginState, RecordState, State } from './state.ts';
 import { isDrained } from './switch.ts';
+import { nextTimer, type Wake } from './timers.ts';
 import { checkKey } from './watch.ts';
 
 /** Where one provider is with the record's current target. */
-export type Stage =
+export const stages = [
   /** Nothing has been read yet. */
-  | 'unread'
+  'unread',
   /** Decided; this provider still gives something else. */
-  | 'decided'
+  'decided',
   /** The vendor took the change. */
-  | 'written'
+  'written',
   /** Every authoritative server of the provider gives it. */
-  | 'visible'
+  'visible',
   /** Behind after the switch has ended; converging on its own. */
-  | 'lagging'
+  'lagging',
   /** Somebody else's value stands there. */
-  | 'diverged'
+  'diverged',
   /** Observed only, or refused: never written. */
-  | 'untouched';
+  'untouched',
+] as const;
+export type Stage = (typeof stages)[number];
 
-export type LaneStateWord =
-  | 'ok'
-  | 'throttled'
-  | 'stuck'
-  | 'auth-suspect'
-  | 'rejected'
-  | 'lagging'
-  | 'diverged';
+export const laneStates = [
+  'ok',
+  'throttled',
+  'stuck',
+  'auth-suspect',
+  'rejected',
+  'lagging',
+  'diverged',
+] as const;
+export type LaneStateWord = (typeof laneStates)[number];
+
+export const pathStates = ['sighted', 'blind', 'suspect'] as const;
 
 export interface ProviderView {
   readonly provider: string;
@@ -81,8 +97,8 @@ export interface RecordView {
   /** A switch is under way: decided, and neither visible everywhere nor given up on. */
   readonly switching: boolean;
   readonly pin: Pin | null;
-  /** Why it stays: a closed word, and the sentence for people. */
-  readonly stay: { readonly reason: string; readonly sentence: string };
+  /** Why it stays, and the sentence for people. */
+  readonly stay: { readonly reason: StayReason; readonly sentence: string };
   /** When a move away from a down target could help clients at the earliest; null if none is due. */
   readonly earliestBenefitAt: number | null;
   readonly targets: readonly TargetView[];
@@ -143,7 +159,7 @@ export interface PathView {
   /** Paths of one group are one vote. */
   readonly group: string;
   readonly cloud: string | null;
-  readonly state: 'sighted' | 'blind' | 'suspect';
+  readonly state: (typeof pathStates)[number];
   /** Share of probes it usually loses, 0.01 to 0.3. */
   readonly loss: number;
 }
@@ -181,6 +197,8 @@ export interface StatusView {
   readonly clouds: readonly CloudView[];
   readonly paths: readonly PathView[];
   readonly lanes: readonly LaneView[];
+  /** When the engine acts next by itself, and what for; null: never, unless something happens. */
+  readonly next: { readonly at: number; readonly wake: Wake } | null;
   /** Answer of the last reload, or null. */
   readonly reload: { readonly ok: boolean; readonly at: number; readonly errors: number } | null;
 }
@@ -198,6 +216,7 @@ export function view(
   if (!state.storeOk) reasons.push('the store cannot commit');
   const unread = records.filter((r) => r.stay.reason === 'reading').length;
   if (unread > 0) reasons.push(`${unread} records have not been read yet`);
+  const next = nextTimer(state.timers);
   return {
     cluster: state.config.cluster,
     version: about.version,
@@ -217,6 +236,7 @@ export function view(
       loss: lossRate(p.loss),
     })),
     lanes: [...state.lanes.values()].map((l) => laneView(state, l)),
+    next: next === null ? null : { at: next.at, wake: next.wake },
     reload: about.reload,
   };
 }
@@ -237,7 +257,7 @@ function recordView(state: State, r: RecordState): RecordView {
     decidedAt: doc.decidedAt,
     switching: isSwitching(r),
     pin: doc.pin,
-    stay: r.stay as RecordView['stay'],
+    stay: r.stay,
     earliestBenefitAt: earliestBenefit(state, r),
     targets: r.config.targets.map((t) => {
       const origin = state.origins.get(t.origin);
@@ -384,16 +404,19 @@ function cloudView(state: State, c: CloudState): CloudView {
   return { name: c.name, diagnosis: word, sentence, sinceAt: c.sinceAt, services };
 }
 
-const FAULT_STATE: Readonly<Record<string, LaneStateWord>> = {
+/** What a fault of the lane's own shows; null: it is one record's. */
+const stateOfFault = {
   throttled: 'throttled',
   'auth-suspect': 'auth-suspect',
   unavailable: 'stuck',
   uncertain: 'stuck',
-};
+  conflict: null,
+  rejected: null,
+} satisfies Readonly<Record<FaultKind, LaneStateWord | null>>;
 
 function laneView(state: State, lane: Lane): LaneView {
   let pending = 0;
-  let word: LaneStateWord = FAULT_STATE[lane.fault?.kind ?? ''] ?? 'ok';
+  let word: LaneStateWord = (lane.fault && stateOfFault[lane.fault.kind]) ?? 'ok';
   for (const r of state.records.values()) {
     const cell = r.cells.get(lane.provider);
     if (cell === undefined) continue;

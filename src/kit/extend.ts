@@ -3,7 +3,16 @@
 // it throws only where it says so here. Changing a shape here breaks other people's packages.
 
 import type { z } from 'zod';
-import type { Change, Finding, Name, Observation, Phases, Result, Seen } from '../core/model.ts';
+import type {
+  Change,
+  Finding,
+  Name,
+  Notice,
+  Observation,
+  Phases,
+  Result,
+  Seen,
+} from '../core/model.ts';
 import type { SecretRef } from './schema.ts';
 
 export interface ProbeResult {
@@ -129,4 +138,24 @@ export interface CheckType<Settings> {
     timeoutMs: number,
     context: Pick<AdapterContext, 'secret'>,
   ): { ask(signal: AbortSignal): Promise<ProbeResult>; close(): void };
+}
+
+/** One channel to people. */
+export interface Notifier {
+  /**
+   * Tells somebody, within the signal; rejects when it could not. A channel that groups what it is
+   * told goes by the notice's key: what is `open` under it wants somebody until it is `closed`.
+   */
+  notify(notice: Notice, signal: AbortSignal): Promise<void>;
+}
+
+/**
+ * One row of the table of notifiers: `key` is the word under `notify:` that chooses it, `settings`
+ * reads all that stands there, that word among it, `create` makes the channel.
+ */
+export interface NotifierType<Settings> {
+  readonly key: string;
+  readonly settings: z.ZodType<Settings>;
+  /** Opens nothing yet. Throws only SecretError. */
+  create(settings: Settings, context: Pick<AdapterContext, 'secret'>): Notifier;
 }

@@ -3,8 +3,22 @@
 // command or anything it started outlive its deadline, and never queue or read without a bound.
 
 import { type ChildProcess, spawn } from 'node:child_process';
+import { z } from 'zod';
 import type { Notice } from '../core/model.ts';
-import type { Notifier } from '../ports.ts';
+import type { Notifier, NotifierType } from '../kit/extend.ts';
+import { duration } from '../kit/schema.ts';
+
+/** `command: [PROGRAM, ARGUMENT, …]`, and how long one run may take. */
+const settings = z.strictObject({
+  command: z.array(z.string().min(1).max(4096)).min(1).max(64),
+  timeout: duration('100ms', '5m').default(10_000),
+});
+
+export const command: NotifierType<z.infer<typeof settings>> = {
+  key: 'command',
+  settings,
+  create: ({ command, timeout }) => createCommandNotifier({ command, timeoutMs: timeout }),
+};
 
 export interface CommandSettings {
   /** Program and arguments; no shell is involved. */
@@ -141,6 +155,8 @@ function environment(notice: Notice): NodeJS.ProcessEnv {
   return {
     ...Object.fromEntries(kept),
     DETOUR_NOTICE_KIND: notice.kind,
+    DETOUR_NOTICE_KEY: notice.key,
+    DETOUR_NOTICE_STATE: notice.state,
     DETOUR_RECORD: notice.record ?? '',
   };
 }

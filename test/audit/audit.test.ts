@@ -686,7 +686,11 @@ const report = (...findings: AuditFinding[]): AuditReport => ({
   findings,
   surveys: [],
 });
-const finding = (severity: Finding['severity'], word: string, sentence = word): AuditFinding => ({
+const finding = (
+  severity: Finding['severity'],
+  word: Finding['word'],
+  sentence: string = word,
+): AuditFinding => ({
   ...{ word, severity, sentence, cure: severity === 'good' ? null : 'mend it' },
   ...{ provider: 'cf', zone, record: null },
 });

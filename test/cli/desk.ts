@@ -154,6 +154,7 @@ export function sampleView(): StatusView {
     wall,
     ready: { ok: true, reasons: [] },
     freeze: null,
+    next: { at: at + 250, wake: { kind: 'probe', check: 'hangzhou/web@direct' } },
     drains: [{ what: 'tokyo', reason: 'kernel update', by: 'ann', sinceAt: at - 720_000 }],
     records: [record()],
     origins: [

@@ -3,7 +3,16 @@
 // like code. The words a scenario may use are the cases of `act` below.
 
 import { formatMarker } from '../../src/core/marker.ts';
-import type { CheckConfig, Command, Detector, Plane, QuorumRule } from '../../src/core/model.ts';
+import type {
+  CheckConfig,
+  Command,
+  Detector,
+  Entry,
+  EntryKind,
+  Plane,
+  QuorumRule,
+  RefusalWord,
+} from '../../src/core/model.ts';
 import { parseDuration } from '../../src/kit/schema.ts';
 import {
   coreConfig,
@@ -81,7 +90,7 @@ class Player {
   /** Journal lines and notices since the last look, in order, with the time since the block began. */
   #collect(): void {
     const w = this.#w;
-    const passing = new Set(['start', 'lease']);
+    const passing = new Set<EntryKind>(['start', 'lease']);
     const news = [
       ...w.journal.slice(this.#journalAt).map((j) => ({ text: j.entry.sentence, ...j })),
       ...w.notices
@@ -91,7 +100,7 @@ class Player {
     this.#journalAt = w.journal.length;
     this.#noticesAt = w.notices.length;
     for (const n of news.sort((a, b) => a.at - b.at)) {
-      if ('entry' in n && passing.has((n.entry as { kind: string }).kind)) continue;
+      if ('entry' in n && passing.has((n.entry as Entry).kind)) continue;
       this.#said.push(`+${n.at - this.#startedAt}ms ${n.text}`);
     }
   }
@@ -161,6 +170,7 @@ class Player {
         }
         return w!.send({ kind: 'configured', config: w!.config });
       case 'show':
+        if (first === 'open') return this.#showOpen();
         return first === 'clouds' ? this.#showClouds() : this.#show();
       default:
         return this.#command(verb!, first, second, third, words);
@@ -189,6 +199,13 @@ class Player {
         this.#said.push(`  ${cell.provider}: ${value} ${marker || 'unmarked'}${problem}`);
       }
     }
+  }
+
+  /** The keys of the notices that are open. */
+  #showOpen(): void {
+    this.#collect();
+    const keys = [...this.#w.state.notices.open.keys()].sort();
+    this.#said.push(`open: ${keys.join(', ') || 'none'}`);
   }
 
   /** Each cloud's diagnosis with its evidence, each origin's health, and how often was switched. */
@@ -275,7 +292,10 @@ export function hold(w: World, which: string, value: string, more: readonly stri
       cname: value === 'nothing' ? null : { value: cname, ttl },
       markers: [],
       refusal: options['refused']
-        ? { word: options['refused'], sentence: `${options['refused']} stands there` }
+        ? {
+            word: options['refused'] as RefusalWord,
+            sentence: `${options['refused']} stands there`,
+          }
         : null,
     };
     if (options['epoch'] !== undefined) {

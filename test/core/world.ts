@@ -100,6 +100,8 @@ export class World {
   probes = 0;
   /** Called after every step; a test may check what it likes. */
   onStep: (world: World) => void = () => {};
+  /** Called with what is committed, as the engine gave it. */
+  onCommit: (docs: Step['docs']) => void = () => {};
   #storeFailed = false;
   #queue: { at: number; seq: number; run: () => void }[] = [];
   #seq = 0;
@@ -205,6 +207,7 @@ export class World {
   #finish(out: Step): void {
     const failing = this.storeFails && (out.entries.length > 0 || out.docs.length > 0);
     if (!failing && !this.#storeFailed) {
+      this.onCommit(out.docs);
       for (const [key, value] of out.docs) {
         if (value === null) delete this.docs[key];
         else this.docs[key] = structuredClone(value);

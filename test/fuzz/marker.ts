@@ -13,6 +13,7 @@ import { formatMarker, parseMarker } from '../../src/core/marker.ts';
 import type { CoreConfig, Json, Marker } from '../../src/core/model.ts';
 import { storedProblem } from '../../src/core/stored.ts';
 import { view } from '../../src/core/view.ts';
+import { notifierTypes } from '../../src/notify/index.ts';
 import { checkTypes } from '../../src/probes/index.ts';
 import { openSqliteStore, StoreError } from '../../src/store/sqlite.ts';
 import { type Dice, mutate, mutateJson, mutateText } from './dice.ts';
@@ -72,7 +73,8 @@ class Memory implements Stand<Input> {
 
   constructor() {
     const store = openSqliteStore(this.#folder);
-    const entry = { kind: 'start', record: null, sentence: 'it began.', data: { a: [1, 'b'] } };
+    const data = { a: [1, 'b'] };
+    const entry = { kind: 'start', record: null, sentence: 'it began.', data } as const;
     const docs = documents.map(([key, value]) => [key, value as Json] as const);
     for (let i = 1; i < 30; i++) {
       store.commit({ at: i, wall: i, entries: [entry], docs: i === 1 ? docs : [] });
@@ -217,7 +219,8 @@ records:
     publish: [cf]
     targets: [ { origin: a, cname: a.example.com }, { origin: b, cname: b.example.com } ]
 `;
-  const parsed = parseConfig(text, 'x', { providers: providerTypes, checks: checkTypes });
+  const tables = { providers: providerTypes, checks: checkTypes, notifiers: notifierTypes };
+  const parsed = parseConfig(text, 'x', tables);
   if (!parsed.ok) throw new Error(parsed.problems[0]!.message);
   return parsed.config.core;
 }

@@ -452,8 +452,8 @@ test('alerts and dashboard name only metrics, labels and words that exist', () =
 });
 
 test('every reason for which Detour waits for a person wakes one', () => {
-  const list = /WANTS_PERSON[^[]*\[([^\]]*)\]/.exec(read('src/core/steer.ts'))?.[1] ?? '';
-  const reasons = [...list.matchAll(/'([a-z-]+)'/g)].map(([, word]) => word!);
+  const rows = read('src/core/steer.ts').matchAll(/'?([a-z-]+)'?: \{ wantsPerson: true/g);
+  const reasons = [...rows].map(([, word]) => word!);
   const alert = rules.find(({ what }) => what === 'DetourNeedsPerson');
   const named = /reason=~"([^"]*)"/.exec(alert?.expr ?? '')?.[1]?.split('|') ?? [];
   assert.ok(reasons.length > 5);

@@ -57,8 +57,8 @@ export const mutants: readonly Mutant[] = [
     edits: [
       {
         file: cell,
-        find: 'if (!r.config.targets.some((t) => t.cname === cname)) return',
-        replace: 'if (r.config.targets.length === 0) return',
+        find: 'if (!r.config.targets.some((t) => t.cname === cname))',
+        replace: 'if (r.config.targets.length === 0)',
       },
     ],
   },
@@ -590,7 +590,7 @@ export const mutants: readonly Mutant[] = [
     edits: [
       {
         file: lane,
-        find: `  setTimer(state.timers, \`l:\${lane.provider}\`, lane.retryAt);
+        find: `  setDeadline(state.timers, lane.deadline, lane.retryAt);
 }
 
 function laneWorks`,
@@ -598,7 +598,7 @@ function laneWorks`,
     other.retryAt = lane.retryAt;
     other.urgentAt = lane.urgentAt;
   }
-  setTimer(state.timers, \`l:\${lane.provider}\`, lane.retryAt);
+  setDeadline(state.timers, lane.deadline, lane.retryAt);
 }
 
 function laneWorks`,
@@ -755,7 +755,7 @@ function laneWorks`,
       {
         file: cell,
         find: `    cell.fallback = true;
-    askSoon(state, r, cell);`,
+    askSoon(state, cell);`,
         replace: "    cell.reading = 'unreadable';",
       },
     ],
@@ -816,8 +816,8 @@ function laneWorks`,
     edits: [
       {
         file: steer,
-        find: 'r.doc = { ...r.doc, pin: null, quietSinceAt: state.now };',
-        replace: 'r.doc = { ...r.doc, pin: null };',
+        find: 'amend(out, r, { pin: null, quietSinceAt: state.now });',
+        replace: 'amend(out, r, { pin: null });',
       },
     ],
   },
@@ -852,8 +852,8 @@ function laneWorks`,
     edits: [
       {
         file: steer,
-        find: "const worry = pinned ? 'pinned-down' : WANTS",
-        replace: 'const worry = WANTS',
+        find: "const worry = pinned ? 'pinned-down' : wants",
+        replace: 'const worry = wants',
       },
     ],
   },
@@ -989,8 +989,8 @@ function laneWorks`,
     edits: [
       {
         file: operate,
-        find: 'r.doc = { ...r.doc, switches: [], overspentAt: null, deposed: null };',
-        replace: 'r.doc = { ...r.doc, deposed: null };',
+        find: 'amend(out, r, { switches: [], overspentAt: null, deposed: null });',
+        replace: 'amend(out, r, { deposed: null });',
       },
     ],
   },
@@ -1397,8 +1397,8 @@ function laneWorks`,
     edits: [
       {
         file: steer,
-        find: "    tell(out, 'lagging', r.name,",
-        replace: "    if (names.length > 99) tell(out, 'lagging', r.name,",
+        find: "    raise(state, about, word, { kind: 'lagging'",
+        replace: "    if (names.length > 99) raise(state, about, word, { kind: 'lagging'",
       },
     ],
   },
@@ -1579,8 +1579,7 @@ function laneWorks`,
       },
       {
         file: adopt,
-        find: `  if (r.config.mode === 'observe') r.doc.endedAt = state.now;
-  else startLanes`,
+        find: "  if (r.config.mode !== 'observe') startLanes",
         replace: '  startLanes',
       },
       {
@@ -1750,15 +1749,73 @@ function laneWorks`,
     edits: [
       {
         file: arrange,
-        find: `  if (r.config.mode === 'observe' && config.mode === 'steer') r.doc = newDoc();
-`,
-        replace: '',
+        find: "config.mode === 'steer' && steersNow",
+        replace: 'false && steersNow',
+      },
+    ],
+  },
+  {
+    name: 'what wanted a person never says that it is over',
+    rule: 0,
+    by: '91-notices',
+    edits: [
+      {
+        file: 'src/core/notices.ts',
+        find: '  if (was === undefined) return false;',
+        replace: "  if (was === undefined || was.word !== '') return false;",
+      },
+    ],
+  },
+  {
+    name: 'a notice is closed that was not open',
+    rule: 0,
+    by: 'core/notices.test.ts',
+    edits: [
+      {
+        file: 'src/core/notices.ts',
+        find: '  const was = open.get(key);\n  if (was === undefined) return false;',
+        replace: "  const was = open.get(key) ?? { word: '' };",
+      },
+    ],
+  },
+  {
+    name: 'a restart forgets what was open',
+    rule: 0,
+    by: '91-notices',
+    edits: [
+      {
+        file: 'src/core/notices.ts',
+        find: 'if (keyOf(one.about) === key) state',
+        replace: "if (keyOf(one.about) === '') state",
+      },
+    ],
+  },
+  {
+    name: 'what was closed while the store failed stays in it as open',
+    rule: 13,
+    by: 'core/notices.test.ts',
+    edits: [
+      {
+        file: 'src/core/notices.ts',
+        find: 'for (const key of closed) drop(',
+        replace: "for (const key of closed) if (key === '') drop(",
+      },
+    ],
+  },
+  {
+    name: 'a kept document is changed afterwards',
+    rule: 0,
+    by: 'core/kept.test.ts',
+    edits: [
+      {
+        file: 'src/core/state.ts',
+        find: '  record.doc = { ...record.doc, ...change };',
+        replace: '  Object.assign(record.doc, change);',
       },
       {
-        file: arrange,
-        find: `  if (r.doc.target !== null && r.doc.marker === null && config.mode === 'steer') r.doc = newDoc();
-`,
-        replace: '',
+        file: 'src/core/state.ts',
+        find: '  return Object.freeze(value);',
+        replace: '  return value;',
       },
     ],
   },

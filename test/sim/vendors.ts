@@ -6,7 +6,7 @@
 // A request that has been sent is carried out even if its sender dies; only the reply is lost.
 
 import { markerName } from '../../src/core/marker.ts';
-import type { Change, Fault, Json, Name, Result, Seen } from '../../src/core/model.ts';
+import type { Change, Fault, Json, Name, Refusal, Result, Seen } from '../../src/core/model.ts';
 import type { Capabilities, Provider, ZoneFacts } from '../../src/kit/extend.ts';
 import type { Chance } from './chance.ts';
 
@@ -474,7 +474,7 @@ export class SimAccount implements Provider {
 
 function seenOf(name: Name, vendor: SimVendor, stand: Stand): Seen {
   const { cname, texts, other } = stand;
-  const refusal =
+  const refusal: Refusal | null =
     name === vendor.options.zone
       ? { word: 'apex', sentence: `no CNAME may stand at ${name}, the top of its zone` }
       : other === null
