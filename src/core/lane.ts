@@ -312,7 +312,10 @@ function beginHearing(
   if (account === null && !works && zones.size === 0) {
     account = { kind: 'unavailable', detail: 'it asked for nothing of what it was given' };
   }
-  if (account === null && works) laneWorks(state, lane, out);
+  if (account === null && works) {
+    if (lane.fault !== null) endRests(lane);
+    laneWorks(state, lane, out);
+  }
   for (const [zone, fault] of zones) sicken(state, lane, zone, fault, out);
   return { account, zones, works };
 }
@@ -511,7 +514,6 @@ function laneWorks(state: State, lane: Lane, out: Step): void {
   if (lane.fault !== null) {
     note(out, 'lane', null, `lane ${lane.provider}: works again`, { provider: lane.provider });
     lane.faultSinceAt = state.now;
-    endRests(lane);
   }
   lane.fault = null;
   lane.allSick = false;
