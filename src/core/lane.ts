@@ -437,6 +437,7 @@ function pick(
   how: { readonly urgent: boolean; readonly yields: boolean },
 ): Batch | null {
   const reads: Name[] = [];
+  const again: Name[] = [];
   const writes: Name[] = [];
   for (const queue of queues) {
     for (const name of queue) {
@@ -445,14 +446,19 @@ function pick(
         queue.delete(name);
         if (cell !== undefined) cell.queued = null;
       }
-      if (cell?.work === 'read' && reads.length < config.readMax) reads.push(name);
+      if (cell?.work === 'read') {
+        const list = cell.attempts > 0 ? again : reads;
+        if (list.length < config.readMax) list.push(name);
+      }
       if (cell?.work === 'write') writes.push(name);
       if (writes.length >= config.writeMax) return writing(writes, how);
     }
   }
   // Reading comes before writing a batch that is not full, so that the batch is as full as can be.
   if (reads.length > 0) return { kind: 'read', names: reads, ...how };
-  return writes.length > 0 ? writing(writes, how) : null;
+  if (writes.length > 0) return writing(writes, how);
+  // What has failed before goes last and by itself, and gives way: it may well do so again.
+  return again.length > 0 ? { kind: 'read', names: again, urgent: how.urgent, yields: true } : null;
 }
 
 /** A write is never cut off: nobody would know what has become of it. */
