@@ -26,8 +26,8 @@ export function arrange(state: State, docs: Readonly<Record<string, Json>>, out:
     for (const t of record.targets) state.origins.get(t.origin)?.records.add(record.name);
   }
   for (const r of fresh) {
-    readAll(state, r, out);
-    if (r.doc.marker !== null && r.doc.endedAt === null) startLanes(state, r, out);
+    readAll(state, r);
+    if (r.doc.marker !== null && r.doc.endedAt === null) startLanes(state, r);
   }
   for (const [name, gone] of state.lanes) {
     if (name in config.lanes) continue;

@@ -4,9 +4,9 @@
 
 import { parseMarker } from './marker.ts';
 import type {
+  Answer,
   Change,
   Fault,
-  FaultKind,
   Marker,
   Name,
   Seen,
@@ -14,6 +14,7 @@ import type {
   ServerAnswerKind,
 } from './model.ts';
 import { close, raise } from './notices.ts';
+import { askedMs, authRetryMs, backoff, IDLE_RETRY_MS, SWITCH_RETRY_MS } from './pace.ts';
 import { type Plan, plan, standing } from './plan.ts';
 import {
   amend,
@@ -25,11 +26,7 @@ import {
   type Step,
 } from './state.ts';
 import { deadline, setDeadline } from './timers.ts';
-
-/** A switch that is under way is retried at most so far apart (design, section 5). */
-export const SWITCH_RETRY_MS = 3_000;
-
-export const IDLE_RETRY_MS = 300_000;
+import { enqueue, placeIn, queueOf } from './zone.ts';
 
 /** Watching through DNS: at most so long until an edit is seen. */
 const WATCH_MS = 25_000;
@@ -68,6 +65,8 @@ export function newCell(record: Name, provider: string, ttl: number): Cell {
     seen: null,
     work: 'none',
     change: null,
+    zone: null,
+    answeredAt: 0,
     queued: null,
     held: false,
     attempts: 0,
@@ -199,6 +198,7 @@ export function absorb(
   const s = standing(state.config.cluster, r.config, seen);
   cell.standing = s;
   cell.reading = 'read';
+  if (by === 'api') cell.answeredAt = state.now;
   const stands = seen.cnames[0];
   cell.seen = {
     cname: stands?.value ?? null,
@@ -512,15 +512,16 @@ export function scheduleAsk(state: State, r: RecordState, cell: Cell): void {
   setDeadline(state.timers, cell.deadlines.ask, at);
 }
 
-/** Many records behind one lane are asked for less often: nothing moves before the lane does. */
+/** Many records in one queue are asked for less often: nothing moves before that does. */
 function laggingAskMs(state: State, cell: Cell): number {
-  const lane = state.lanes.get(cell.provider)!;
-  const crowd = (lane.urgent.size + lane.routine.size) * CROWD_ASK_MS;
+  const { urgent, routine } = queueOf(state.lanes.get(cell.provider)!, cell);
+  const crowd = (urgent.size + routine.size) * CROWD_ASK_MS;
   return Math.min(WATCH_MS, Math.max(LAGGING_ASK_MS, crowd));
 }
 
 export function written(state: State, r: RecordState, cell: Cell, change: Change, out: Step): void {
-  const marker = parseMarker(change.to.marker)!;
+  const { marker } = change.to;
+  cell.answeredAt = state.now;
   cell.standing = { kind: 'ours', marker, value: change.to.cname };
   cell.seen = {
     cname: change.to.cname,
@@ -535,64 +536,77 @@ export function written(state: State, r: RecordState, cell: Cell, change: Change
   else if (cell.work === 'none') converge(state, r, cell, true);
 }
 
-export function notWritten(
+/** Nothing was sent about it: that is no failure, and it is asked for next. */
+export function askNext(state: State, r: RecordState, cell: Cell, urgent: boolean): void {
+  if (cell.work !== 'none') return;
+  cell.work = 'read';
+  enqueue(state, r, cell, urgent || isPending(r, cell));
+}
+
+/** The same of a change; it is sent as it is, if that is still what is in force. */
+export function sendNext(
   state: State,
   r: RecordState,
   cell: Cell,
-  fault: Fault,
+  change: Change,
+  urgent: boolean,
+): void {
+  const { marker, cname, deposed } = r.doc;
+  const { to } = change;
+  const stands = to.cname === cname && to.marker.epoch === marker?.epoch && deposed === null;
+  if (!stands || to.marker.id !== marker?.id || r.config.mode !== 'steer') {
+    return askNext(state, r, cell, urgent);
+  }
+  if (cell.work !== 'none') return;
+  cell.work = 'write';
+  cell.change = change;
+  enqueue(state, r, cell, urgent || isPending(r, cell));
+}
+
+/** Nothing came of reading or writing it: it is read again once its fault's reach has had its rest. */
+export function failed(
+  state: State,
+  r: RecordState,
+  cell: Cell,
+  { fault, reach }: Extract<Answer<never>, { kind: 'fault' }>,
   out: Step,
 ): void {
   cell.work = 'read';
   cell.change = null;
   cell.problem = problemOf(fault);
-  if (fault.kind === 'rejected') {
-    note(out, 'rejected', r.name, `${r.name} at ${cell.provider}: ${cell.problem.sentence}`, {
-      provider: cell.provider,
-    });
-    cell.held = true;
-    cell.retryAt = state.now + jitter(state, IDLE_RETRY_MS, 0.2);
-    setDeadline(state.timers, cell.deadlines.retry, cell.retryAt);
+  if (reach.kind === 'record') {
+    if (fault.kind === 'rejected') rejected(state, r, cell, out);
+    else retryCell(state, r, cell, fault);
     return;
   }
-  if (isOfLane(fault)) enqueue(state, r, cell, isPending(r, cell));
-  else retryCell(state, r, cell);
+  if (reach.kind === 'zone') {
+    placeIn(state.lanes.get(cell.provider)!, r.name, cell, reach.zone);
+  }
+  enqueue(state, r, cell, isPending(r, cell));
 }
 
-/** At once the first time (what was read is old), then backing off. */
-export function retryCell(state: State, r: RecordState, cell: Cell): void {
+/** The vendor will never take it as it is: nothing waits for it, and it is looked at now and then. */
+function rejected(state: State, r: RecordState, cell: Cell, out: Step): void {
+  note(out, 'rejected', r.name, `${r.name} at ${cell.provider}: ${cell.problem?.sentence}`, {
+    provider: cell.provider,
+  });
+  cell.held = true;
+  cell.retryAt = state.now + jitter(state, IDLE_RETRY_MS, 0.2);
+  setDeadline(state.timers, cell.deadlines.retry, cell.retryAt);
+}
+
+/** At once the first time, where what was read is old or what became of it unknown; then less often. */
+function retryCell(state: State, r: RecordState, cell: Cell, fault: Fault): void {
   cell.attempts++;
-  const waitMs = cell.attempts === 1 ? 0 : backoff(state, cell.attempts - 1, SWITCH_RETRY_MS);
+  const cap = isPending(r, cell) ? SWITCH_RETRY_MS : IDLE_RETRY_MS;
+  const isOld = fault.kind === 'conflict' || fault.kind === 'uncertain';
+  let waitMs = backoff(state, cell.attempts - 1, cap);
+  if (isOld && cell.attempts === 1) waitMs = 0;
+  if (fault.kind === 'auth-suspect') waitMs = authRetryMs(state);
+  waitMs = Math.max(waitMs, askedMs(fault));
   cell.retryAt = state.now + waitMs;
   if (waitMs === 0) enqueue(state, r, cell, isPending(r, cell));
   else setDeadline(state.timers, cell.deadlines.retry, cell.retryAt);
-}
-
-export function enqueue(state: State, r: RecordState, cell: Cell, urgent: boolean): void {
-  const lane = state.lanes.get(cell.provider)!;
-  if (cell.queued === 'urgent' || (cell.queued === 'routine' && !urgent)) return;
-  lane.routine.delete(r.name);
-  cell.queued = urgent ? 'urgent' : 'routine';
-  (urgent ? lane.urgent : lane.routine).add(r.name);
-}
-
-/** Whether a fault is the lane's own, or one record's. */
-const laneOwns = {
-  'auth-suspect': true,
-  throttled: true,
-  conflict: false,
-  rejected: false,
-  unavailable: true,
-  uncertain: true,
-} satisfies Readonly<Record<FaultKind, boolean>>;
-
-export function isOfLane(fault: Fault): boolean {
-  return laneOwns[fault.kind];
-}
-
-/** Full-jitter exponential back-off from 250 ms, never above the cap. */
-export function backoff(state: State, failures: number, capMs: number): number {
-  const ceiling = Math.min(capMs, 250 * 2 ** Math.min(failures, 20));
-  return jitter(state, ceiling * 0.75, 0.25);
 }
 
 export function problemOf(fault: Fault): Problem {

@@ -29,6 +29,8 @@ export interface Situation {
   /** The reason given for a freeze; null when nothing is frozen. */
   readonly frozen: string | null;
   readonly deposed: boolean;
+  /** No epoch is left for another switch, and what to do about it; null when some are. */
+  readonly spent: string | null;
   /** Why the record is not Detour's to steer yet; null when it is. */
   readonly unowned: { readonly reason: StayReason; readonly sentence: string } | null;
   readonly retired: boolean;
@@ -85,6 +87,7 @@ function blockedBy(s: Situation): Decision | null {
   if (!s.leader) return stay('no-lease', 'another replica holds the lease');
   if (!s.storeOk) return stay('store-failed', 'the store cannot commit: no automatic switch');
   if (s.frozen !== null) return stay('frozen', `frozen: ${s.frozen}`);
+  if (s.spent !== null) return stay('epochs-spent', s.spent);
   if (s.deposed) return stay('deposed', 'somebody else wrote a higher epoch: run `detour ack`');
   if (s.reading) return stay('reading', 'not every provider has been read yet');
   if (s.unowned !== null) return stay(s.unowned.reason, s.unowned.sentence);

@@ -9,7 +9,15 @@ import { reconcile } from './adopt.ts';
 import { arrange } from './arrange.ts';
 import { onAskDue } from './cell.ts';
 import { rediagnose } from './judge.ts';
-import { charge, onAsked, onCellRetry, onRead, onSurveyed, onWritten, pump } from './lane.ts';
+import {
+  charge,
+  onAsked,
+  onCellRetry,
+  onRead,
+  onSurveyed,
+  onWritten,
+  pumpStirred,
+} from './lane.ts';
 import type { CoreConfig, Json, Name } from './model.ts';
 import { close, keepNotices, notices, raise, restoreNotices } from './notices.ts';
 import { onCommand } from './operate.ts';
@@ -58,6 +66,7 @@ export function start(b: Beginning): { state: State; step: Step } {
     origins: new Map(),
     records: new Map(),
     lanes: new Map(),
+    stirred: new Set(),
     drains: new Map(),
     freeze: (b.docs['freeze'] as Freeze | undefined) ?? null,
     lease: { held: false, term: 0, shared: false },
@@ -83,6 +92,7 @@ export function start(b: Beginning): { state: State; step: Step } {
     if (check !== undefined) check.everFailed = true;
   }
   fire(state, step);
+  pumpStirred(state, step);
   return { state, step };
 }
 
@@ -96,6 +106,7 @@ export function step(state: State, event: Event, now: number, wall: number): Ste
   if (event.kind !== 'store' && state.storeOk) state.notices.closed.clear();
   fold(state, event, out);
   fire(state, out);
+  pumpStirred(state, out);
   return out;
 }
 
@@ -134,11 +145,11 @@ function fold(state: State, event: Event, out: Step): void {
         out,
       );
     case 'read':
-      charge(state, event.provider, event.id, event.calls);
-      return reviewEach(state, onRead(state, event.provider, event.id, event.result, out), out);
+      charge(state, event.provider, event.calls);
+      return reviewEach(state, onRead(state, event.provider, event.id, event.answers, out), out);
     case 'written':
-      charge(state, event.provider, event.id, event.calls);
-      return reviewEach(state, onWritten(state, event.provider, event.id, event.results, out), out);
+      charge(state, event.provider, event.calls);
+      return reviewEach(state, onWritten(state, event.provider, event.id, event.answers, out), out);
     case 'asked':
       return reviewEach(
         state,
@@ -148,7 +159,7 @@ function fold(state: State, event: Event, out: Step): void {
     case 'chained':
       return onChained(state, event.record, event.target, event.answer, out);
     case 'surveyed':
-      return onSurveyed(state, event.surveys, out);
+      return onSurveyed(state, event.surveys);
     case 'command': {
       const reply = onCommand(state, event.command, out);
       out.effects.push({ kind: 'reply', request: event.request, reply });
@@ -182,9 +193,10 @@ function wakeUp(state: State, wake: Wake, out: Step): void {
     case 'ask':
       return onAskDue(state, wake.provider, wake.record, out);
     case 'retry':
-      return onCellRetry(state, wake.provider, wake.record, out);
+      return onCellRetry(state, wake.provider, wake.record);
     case 'lane':
-      return pump(state, state.lanes.get(wake.provider)!, out);
+      state.stirred.add(wake.provider);
+      return;
     case 'diagnose':
       return reviewEach(state, rediagnose(state, wake.cloud, out), out);
     case 'choose':
@@ -239,7 +251,7 @@ function lease(state: State, held: boolean, term: number, out: Step): void {
   for (const r of state.records.values()) {
     if (!held) dropChoice(state, r);
     reconcile(state, r, out);
-    if (takesOver) readAll(state, r, out);
+    if (takesOver) readAll(state, r);
     review(state, r.name, out);
   }
 }
@@ -257,7 +269,7 @@ function storeTurned(state: State, ok: boolean, out: Step): void {
   const was = state.storeOk;
   state.storeOk = ok;
   if (!ok) {
-    for (const name of state.tentative) takeBack(state, name, out);
+    for (const name of state.tentative) takeBack(state, name);
     settleTentative(state);
     const sentence = 'the store cannot commit: no automatic switches';
     if (was) raise(state, { kind: 'store' }, 'store-failed', { sentence, data: {} }, out);
@@ -310,7 +322,8 @@ export function violations(state: State): string[] {
     }
   }
   for (const lane of state.lanes.values()) {
-    if ([...lane.urgent].some((name) => lane.routine.has(name))) {
+    const queues = [lane, ...lane.zones.values()].flatMap((q) => [...q.urgent, ...q.routine]);
+    if (new Set(queues).size < queues.length) {
       found.push(`lane ${lane.provider}: a record is queued twice`);
     }
   }

@@ -197,9 +197,10 @@ export type Diagnosis = (typeof diagnoses)[number];
 export const markerKinds = ['auto', 'operator'] as const;
 export type MarkerKind = (typeof markerKinds)[number];
 
-/** The TXT record at `_detour.<record>`: public, so it never carries a person's name. */
+/** The TXT record at the record's `markerName`: public, so it never carries a person's name. */
 export interface Marker {
   readonly cluster: string;
+  /** At most `MARKER_NUMBER_MAX`, as all its numbers are. */
   readonly epoch: number;
   /** Random id of the switch that wrote it. */
   readonly id: string;
@@ -254,12 +255,8 @@ export interface Seen {
 export interface Change {
   readonly name: Name;
   readonly from: Seen;
-  readonly to: {
-    readonly cname: Name;
-    readonly ttl: number;
-    readonly marker: string;
-    readonly epoch: number;
-  };
+  /** The marker's text is `formatMarker`'s, and nobody else's. */
+  readonly to: { readonly cname: Name; readonly ttl: number; readonly marker: Marker };
 }
 
 export const faultKinds = [
@@ -315,6 +312,18 @@ export const serverAnswerKinds = [
   'error',
 ] as const;
 export type ServerAnswerKind = (typeof serverAnswerKinds)[number];
+/** How far a fault reaches: one record, every record of a zone, or everything in the account. */
+export type Reach =
+  | { readonly kind: 'record' }
+  | { readonly kind: 'zone'; readonly zone: Name }
+  | { readonly kind: 'account' };
+
+/** What a provider says of one record. */
+export type Answer<T> =
+  | { readonly kind: 'answered'; readonly value: T }
+  | { readonly kind: 'fault'; readonly fault: Fault; readonly reach: Reach }
+  /** Nothing was sent about it: no failure, not even an attempt; it is asked next. */
+  | { readonly kind: 'not-asked' };
 
 /** One authoritative server's answer for a record. */
 export interface ServerAnswer {
@@ -418,6 +427,7 @@ export const stayReasons = [
   'patience',
   'no-target-up',
   'budget-spent',
+  'epochs-spent',
   'confirming-target',
 ] as const;
 export type StayReason = (typeof stayReasons)[number];
@@ -525,6 +535,7 @@ export const entryKinds = [
   'visible',
   'would-switch',
   'written',
+  'zone',
 ] as const;
 export type EntryKind = (typeof entryKinds)[number];
 

@@ -4,10 +4,10 @@
 
 import { begin, force } from './adopt.ts';
 import type { Command, Json, Name, Reply } from './model.ts';
-import { adoption, type Standing } from './plan.ts';
+import { adoption, type Standing, spentSays } from './plan.ts';
 import { amend, drop, note, put, type RecordState, type State, type Step } from './state.ts';
 import { readAll, review, unpin } from './steer.ts';
-import { isDrained, startLanes, switchTo } from './switch.ts';
+import { isDrained, isSpent, startLanes, switchTo } from './switch.ts';
 import { checkKey } from './watch.ts';
 
 export function onCommand(state: State, command: Command, out: Step): Reply {
@@ -109,6 +109,7 @@ function switchRefusal(
     return refused(`${r.name} is only observed: set \`mode: steer\` to let it be written`);
   }
   if (!state.storeOk) return refused('the store cannot commit: use `detour switch --direct`');
+  if (isSpent(r)) return refused(spentSays(r.name));
   if (r.doc.deposed !== null) {
     return refused(`a higher epoch was written by somebody else: run \`detour ack ${r.name}\``);
   }
@@ -136,6 +137,7 @@ function adoptByHand(
     return refused(`${r.name} is only observed: set \`mode: steer\` to let it be written`);
   }
   if (!state.storeOk) return refused('the store cannot commit: nothing can be adopted now');
+  if (isSpent(r)) return refused(spentSays(r.name));
   if (r.doc.target !== null && ![...r.cells.values()].some((cell) => cell.held)) {
     return refused(`${r.name} is already in force on ${r.doc.target}: use \`detour switch\``);
   }
@@ -155,7 +157,7 @@ function adoptByHand(
   amend(out, r, { claims: Object.fromEntries(claims) });
   begin(state, r, c.target, 'operator', out);
   note(out, 'adopt', r.name, `${r.name}: adopted on ${c.target} by ${c.by}`, { target: c.target });
-  startLanes(state, r, out);
+  startLanes(state, r);
   return done(`${r.name} is adopted on ${c.target} (epoch ${r.doc.marker?.epoch ?? 0})`);
 }
 
@@ -189,8 +191,8 @@ function ack(state: State, r: RecordState, by: string, out: Step): Reply {
   note(out, 'ack', r.name, `${r.name}: acknowledged by ${by}`);
   if (deposed === null) return done(`${r.name}: the switch budget is full again`);
   force(state, r, deposed, out);
-  readAll(state, r, out);
-  startLanes(state, r, out);
+  readAll(state, r);
+  startLanes(state, r);
   return done(`${r.name}: epoch ${deposed.epoch} on ${deposed.target} is taken as ours`);
 }
 

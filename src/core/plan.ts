@@ -2,7 +2,7 @@
 // never proposes an empty record, never a value outside the record's configuration, and never a
 // change to what Detour does not own (design, rules 1, 2, 4 and 14).
 
-import { formatMarker, markerName, parseMarker } from './marker.ts';
+import { markerName, parseMarker } from './marker.ts';
 import type { Change, Marker, Name, RecordConfig, RefusalWord, Seen, StayReason } from './model.ts';
 
 /** What stands at one provider, in the record's own terms. */
@@ -140,8 +140,7 @@ function changeTo(record: RecordConfig, seen: Seen, wanted: Wanted): Change {
   const to = {
     cname: wanted.cname,
     ttl: keep ? stands.ttl : wanted.ttl,
-    marker: formatMarker(wanted.marker),
-    epoch: wanted.marker.epoch,
+    marker: wanted.marker,
   };
   return { name: record.name, from: seen, to };
 }
@@ -197,4 +196,12 @@ export function adoption(
 function winner(a: Marker, b: Marker): Marker {
   if (a.epoch !== b.epoch) return a.epoch > b.epoch ? a : b;
   return b.kind === 'operator' && a.kind !== 'operator' ? b : a;
+}
+
+/** What a person does about a record whose epochs are spent. */
+export function spentSays(name: Name): string {
+  return (
+    `a marker bears the highest epoch there is, so no switch can overrule it: remove it at every ` +
+    `provider, take ${name} out of the configuration and reload, then put it back`
+  );
 }

@@ -16,7 +16,7 @@ import {
   type State,
   type Step,
 } from './state.ts';
-import { dropChoice, type Move, pumpAll, SWITCH_END_MS, situation, switchTo } from './switch.ts';
+import { dropChoice, type Move, SWITCH_END_MS, situation, switchTo } from './switch.ts';
 import { clearDeadline, isSet, setDeadline } from './timers.ts';
 import { hasFreshPasses, probeFresh, settleMs } from './watch.ts';
 
@@ -53,6 +53,7 @@ const stays = {
   patience: { wantsPerson: false, unsure: false, passing: false },
   'no-target-up': { wantsPerson: true, unsure: false, passing: false },
   'budget-spent': { wantsPerson: true, unsure: false, passing: false },
+  'epochs-spent': { wantsPerson: true, unsure: false, passing: false },
   'confirming-target': { wantsPerson: false, unsure: false, passing: true },
 } satisfies Readonly<Record<StayReason, Stays>>;
 
@@ -314,12 +315,11 @@ export function newDoc(): RecordDoc {
 }
 
 /** Reads every provider of a record anew: at a start, or after it was told to look again. */
-export function readAll(state: State, r: RecordState, out: Step): void {
+export function readAll(state: State, r: RecordState): void {
   for (const cell of r.cells.values()) {
     cell.reading = 'pending';
     converge(state, r, cell, true);
     watchCell(state, cell);
   }
   setDeadline(state.timers, r.deadlines.readDns, state.now + DNS_READ_AFTER_MS);
-  pumpAll(state, r, out);
 }

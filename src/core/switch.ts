@@ -5,9 +5,10 @@
 import { isOut, isSwitching, restartCell } from './cell.ts';
 import { alternatives, HOUR_MS, type Situation, type TargetFacts } from './decide.ts';
 import { evidence, nobodySees } from './judge.ts';
-import { pump } from './lane.ts';
+import { markerNumber, nextEpoch } from './marker.ts';
 import type { Marker, MarkerKind, Name, SwitchReason } from './model.ts';
 import { news } from './notices.ts';
+import { spentSays } from './plan.ts';
 import {
   amend,
   note,
@@ -37,18 +38,22 @@ export interface Move {
   readonly situation?: Situation;
 }
 
-/** Makes a target the one in force, under the next epoch, and sends every lane there. */
+/**
+ * Makes a target the one in force, under the next epoch, and sends every lane there. Without a next
+ * epoch it does nothing: whoever decides or commands looks at `isSpent` first.
+ */
 export function switchTo(state: State, r: RecordState, m: Move, out: Step): void {
+  const id = randomId(state);
+  // What is only imagined bears no marker: the one that stands belongs to another target.
+  const lifted = r.config.mode === 'observe' ? null : nextMarker(state, r, m, id);
+  if (lifted === null && r.config.mode !== 'observe') return;
   const s = m.situation ?? situation(state, r, null);
   const target = r.config.targets.find((t) => t.origin === m.to)!;
   const from = r.doc.target;
-  const id = randomId(state);
   dropChoice(state, r);
   r.stay = { reason: 'target-up', sentence: `${m.to} was just taken` };
   r.prior = r.doc;
   state.tentative.push(r.name);
-  // What is only imagined bears no marker: the one that stands belongs to another target.
-  const lifted = r.config.mode === 'observe' ? null : nextMarker(state, r, m, id);
   const recent = r.doc.switches.filter((at) => state.now - at < HOUR_MS);
   amend(out, r, {
     target: m.to,
@@ -74,7 +79,7 @@ export function switchTo(state: State, r: RecordState, m: Move, out: Step): void
   };
   note(out, word, r.name, `${r.name}: ${m.sentence}`, data);
   news(r.name, `${word === 'switch' ? '' : 'would switch: '}${m.sentence}`, data, out);
-  if (r.config.mode !== 'observe') startLanes(state, r, out);
+  if (r.config.mode !== 'observe') startLanes(state, r);
 }
 
 /** What is only observed ends as it is decided: there is nothing to wait for. */
@@ -95,41 +100,44 @@ function grounds(state: State, s: Situation, from: string | null, to: string) {
   };
 }
 
-export function nextMarker(state: State, r: RecordState, m: Move, id: string): Marker {
-  const untilWall = m.pinUntilAt === null ? null : m.pinUntilAt - state.now + state.wall;
+/** The marker of a record's next switch; null when no epoch is left for it. */
+export function nextMarker(state: State, r: RecordState, m: Move, id: string): Marker | null {
+  const epoch = nextEpoch(r.doc.epochMax);
+  if (epoch === null) return null;
+  const until = m.pinUntilAt === null ? null : m.pinUntilAt - state.now + state.wall;
   return {
     cluster: state.config.cluster,
-    epoch: r.doc.epochMax + 1,
+    epoch,
     id,
-    term: state.lease.term,
+    term: markerNumber(state.lease.term),
     kind: m.kind,
     target: m.to,
     pinned: m.pinned,
-    untilWall,
+    untilWall: until === null ? null : markerNumber(until),
   };
 }
 
+/** Some marker bore the highest epoch there is: none is left that would overrule it. */
+export function isSpent(r: RecordState): boolean {
+  return r.config.mode === 'steer' && nextEpoch(r.doc.epochMax) === null;
+}
+
 /** Sends every lane of a record towards what is in force. */
-export function startLanes(state: State, r: RecordState, out: Step): void {
+export function startLanes(state: State, r: RecordState): void {
   for (const cell of r.cells.values()) restartCell(state, r, cell);
   if (isSwitching(r)) {
     const endsAt = (r.doc.decidedAt ?? state.now) + SWITCH_END_MS;
     setDeadline(state.timers, r.deadlines.endSwitch, Math.max(state.now, endsAt));
   }
-  pumpAll(state, r, out);
-}
-
-export function pumpAll(state: State, r: RecordState, out: Step): void {
-  for (const provider of r.cells.keys()) pump(state, state.lanes.get(provider)!, out);
 }
 
 /** The step that decided could not be committed: what was in force stays in force. */
-export function takeBack(state: State, name: Name, out: Step): void {
+export function takeBack(state: State, name: Name): void {
   const r = state.records.get(name);
   if (r === undefined || r.prior === null) return;
   r.doc = r.prior;
   r.prior = null;
-  startLanes(state, r, out);
+  startLanes(state, r);
 }
 
 export function situation(state: State, r: RecordState, waits: Situation['unowned']): Situation {
@@ -149,6 +157,7 @@ export function situation(state: State, r: RecordState, waits: Situation['unowne
     storeOk: state.storeOk,
     frozen: freeze?.reason ?? null,
     deposed: doc.deposed !== null,
+    spent: isSpent(r) ? spentSays(r.name) : null,
     unowned: waits ?? (doc.target === null ? unadopted : null),
     retired: !configured,
     blind: nobodySees(state),
