@@ -538,7 +538,7 @@ export function sendNext(
   enqueue(state, r, cell, urgent || isPending(r, cell));
 }
 
-/** Nothing came of reading or writing it: it is read again once its fault's reach has had its rest. */
+/** Nothing came of reading or writing it: it is read again after the rest its fault asks for. */
 export function failed(
   state: State,
   r: RecordState,
@@ -570,7 +570,7 @@ function rejected(state: State, r: RecordState, cell: Cell, out: Step): void {
   setTimer(state.timers, `c:${cell.provider}|${r.name}`, cell.retryAt);
 }
 
-/** At once the first time, where what was read is old or what became of it unknown; then less often. */
+/** At once the first time, where what was read is old or what was written unknown. */
 function retryCell(state: State, r: RecordState, cell: Cell, fault: Fault): void {
   cell.attempts++;
   const cap = isPending(r, cell) ? SWITCH_RETRY_MS : IDLE_RETRY_MS;
