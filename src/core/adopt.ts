@@ -6,7 +6,8 @@ import { markerAhead } from './cell.ts';
 import type { Situation } from './decide.ts';
 import { FIRST_ID } from './marker.ts';
 import type { Marker, MarkerKind } from './model.ts';
-import { adoption, spentSays } from './plan.ts';
+import { adoption } from './plan.ts';
+import { isSpent, spentSays } from './situation.ts';
 import {
   amend,
   type Cell,
@@ -16,15 +17,7 @@ import {
   type State,
   type Step,
 } from './state.ts';
-import {
-  dropChoice,
-  endOf,
-  isSpent,
-  type Move,
-  nextMarker,
-  startLanes,
-  switchTo,
-} from './switch.ts';
+import { dropChoice, endOf, type Move, nextMarker, startLanes, switchTo } from './switch.ts';
 
 /** How long an edit to a configured target is held. */
 const EDIT_PIN_MS = 3_600_000;

@@ -95,6 +95,8 @@ export function newCell(record: Name, provider: string, ttl: number): Cell {
   };
 }
 
+// ---------------------------------------------------------------- where it is, and its next step
+
 /** Starts (again) bringing one record into step at one provider: read, plan, write, see. */
 export function converge(state: State, r: RecordState, cell: Cell, urgent: boolean): void {
   cell.work = 'read';
@@ -186,6 +188,8 @@ export function watchCell(state: State, cell: Cell): void {
   const at = state.now + jitter(state, WATCH_MS / 10, 0.9);
   setDeadline(state.timers, cell.deadlines.ask, at);
 }
+
+// ---------------------------------------------------------------- what its API says
 
 export function absorb(
   state: State,
@@ -357,6 +361,8 @@ function arrive(state: State, r: RecordState, cell: Cell, out: Step): void {
   if (cell.visibleAt === null) askSoon(state, cell);
 }
 
+// ---------------------------------------------------------------- what its name servers say
+
 export function readFromDns(
   state: State,
   r: RecordState,
@@ -519,6 +525,8 @@ function laggingAskMs(state: State, cell: Cell): number {
   return Math.min(WATCH_MS, Math.max(LAGGING_ASK_MS, crowd));
 }
 
+// ---------------------------------------------------------------- what became of a change
+
 export function written(state: State, r: RecordState, cell: Cell, change: Change, out: Step): void {
   const { marker } = change.to;
   cell.answeredAt = state.now;
@@ -563,7 +571,7 @@ export function sendNext(
   enqueue(state, r, cell, urgent || isPending(r, cell));
 }
 
-/** Nothing came of reading or writing it: it is read again once its fault's reach has had its rest. */
+/** Nothing came of reading or writing it: it is read again after the rest its fault asks for. */
 export function failed(
   state: State,
   r: RecordState,
@@ -595,7 +603,7 @@ function rejected(state: State, r: RecordState, cell: Cell, out: Step): void {
   setDeadline(state.timers, cell.deadlines.retry, cell.retryAt);
 }
 
-/** At once the first time, where what was read is old or what became of it unknown; then less often. */
+/** At once the first time, where what was read is old or what was written unknown. */
 function retryCell(state: State, r: RecordState, cell: Cell, fault: Fault): void {
   cell.attempts++;
   const cap = isPending(r, cell) ? SWITCH_RETRY_MS : IDLE_RETRY_MS;

@@ -23,7 +23,8 @@ import type {
   ServerAnswer,
   TargetConfig,
 } from './model.ts';
-import { adoption, type Plan, plan, type Standing, spentSays, standing } from './plan.ts';
+import { adoption, type Plan, plan, type Standing, standing } from './plan.ts';
+import { spentSays } from './situation.ts';
 
 const READ_MS = 6_000;
 const WRITE_MS = 8_000;

@@ -4,10 +4,11 @@
 
 import { begin, force } from './adopt.ts';
 import type { Command, Json, Name, Reply } from './model.ts';
-import { adoption, type Standing, spentSays } from './plan.ts';
+import { adoption, type Standing } from './plan.ts';
+import { isDrained, isSpent, spentSays } from './situation.ts';
 import { amend, drop, note, put, type RecordState, type State, type Step } from './state.ts';
 import { readAll, review, unpin } from './steer.ts';
-import { isDrained, isSpent, startLanes, switchTo } from './switch.ts';
+import { startLanes, switchTo } from './switch.ts';
 import { checkKey } from './watch.ts';
 
 export function onCommand(state: State, command: Command, out: Step): Reply {

@@ -197,11 +197,3 @@ function winner(a: Marker, b: Marker): Marker {
   if (a.epoch !== b.epoch) return a.epoch > b.epoch ? a : b;
   return b.kind === 'operator' && a.kind !== 'operator' ? b : a;
 }
-
-/** What a person does about a record whose epochs are spent. */
-export function spentSays(name: Name): string {
-  return (
-    `a marker bears the highest epoch there is, so no switch can overrule it: remove it at every ` +
-    `provider, take ${name} out of the configuration and reload, then put it back`
-  );
-}

@@ -7,6 +7,7 @@ import { converge, fallBack, isOut, isSwitching, watchCell } from './cell.ts';
 import { type Decision, decide, type Situation } from './decide.ts';
 import type { ChainAnswer, Name, StayReason } from './model.ts';
 import { close, raise } from './notices.ts';
+import { situation } from './situation.ts';
 import {
   amend,
   type Choosing,
@@ -16,7 +17,7 @@ import {
   type State,
   type Step,
 } from './state.ts';
-import { dropChoice, type Move, SWITCH_END_MS, situation, switchTo } from './switch.ts';
+import { dropChoice, type Move, SWITCH_END_MS, switchTo } from './switch.ts';
 import { clearDeadline, isSet, setDeadline } from './timers.ts';
 import { hasFreshPasses, probeFresh, settleMs } from './watch.ts';
 
@@ -111,8 +112,6 @@ export function onReadDeadline(state: State, name: Name): void {
   const r = state.records.get(name);
   if (r !== undefined) fallBack(state, r);
 }
-
-// ---------------------------------------------------------------- taking over
 
 // ---------------------------------------------------------------- staying and moving
 

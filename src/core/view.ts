@@ -16,8 +16,8 @@ import type {
   StayReason,
   Verdict,
 } from './model.ts';
+import { isDrained } from './situation.ts';
 import type { Cell, CloudState, Lane, OriginState, RecordState, SickZone, State } from './state.ts';
-import { isDrained } from './switch.ts';
 import { nextTimer, type Wake } from './timers.ts';
 import { checkKey } from './watch.ts';
 import { zoneDueAt } from './zone.ts';

@@ -1,7 +1,7 @@
 // Zones in trouble at one lane. A provider says of a fault that it is one zone's; then that zone's
-// records wait here, in a rest of their own, and the lane goes on with all others as if they were not
-// there. A zone is tried by calls that carry nothing else, so that one which hangs takes nobody along.
-// Nothing here sends a call or looks at another lane.
+// records wait here, in a rest of their own, and the lane goes on with all others as if they were
+// not there. A zone is tried by calls that carry nothing else, so that one which hangs takes nobody
+// along. Nothing here sends a call or looks at another lane.
 
 import type { Fault, Name } from './model.ts';
 import { isWithin } from './name.ts';

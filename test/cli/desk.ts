@@ -219,6 +219,7 @@ export function sampleView(): StatusView {
         detail: null,
         retryAt: null,
         pending: 0,
+        zones: [],
       },
       {
         provider: 'r53',
@@ -228,6 +229,7 @@ export function sampleView(): StatusView {
         detail: 'status 503 from the API',
         retryAt: at + 2500,
         pending: 1,
+        zones: [],
       },
     ],
     reload: null,
