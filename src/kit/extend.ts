@@ -3,7 +3,17 @@
 // it throws only where it says so here. Changing a shape here breaks other people's packages.
 
 import type { z } from 'zod';
-import type { Change, Finding, Name, Observation, Phases, Result, Seen } from '../core/model.ts';
+import type {
+  Answer,
+  Change,
+  Finding,
+  Name,
+  Observation,
+  Phases,
+  Reach,
+  Result,
+  Seen,
+} from '../core/model.ts';
 import type { SecretRef } from './schema.ts';
 
 export interface ProbeResult {
