@@ -17,7 +17,6 @@ import type {
   Name,
   Reach,
   Refusal,
-  Result,
   Seen,
 } from '../src/core/model.ts';
 import { ancestors, isWithin } from '../src/core/name.ts';
@@ -62,15 +61,19 @@ import {
   typeTxt,
   type UpdateRecord,
 } from './kit/dns-update.ts';
+import { type Called, done, failed, fault } from './kit/fault.ts';
 import {
   bad,
-  fromFault,
   fromProbe,
+  fromTrouble,
   good,
   lookAtRecord,
   mayTry,
   negativeTtl,
   never,
+  ofAccount,
+  ofRecord,
+  ofZone,
   ttlFloor,
 } from './kit/preflight.ts';
 
@@ -196,11 +199,9 @@ function create(name: string, given: Rfc2136Settings, context: AdapterContext): 
     },
     async zone(record, signal) {
       const read = await readFacts(account, record, until(signal));
-      return read.kind === 'answered'
-        ? done(read.value.facts)
-        : { ok: false, fault: read.fault };
+      return read.kind === 'answered' ? done(read.value.facts) : { ok: false, fault: read.fault };
     },
-    read: (names, signal) => read(account, names, until(signal)),
+    read: (names, signal) => readNames(account, names, until(signal)),
     write: (changes, signal) => write(account, changes, until(signal)),
     preflight: (record, signal) => preflight(account, record, until(signal)),
     close: () => closing.abort(),
@@ -223,19 +224,33 @@ async function query(
   account: Account,
   questions: readonly Question[],
   signal: AbortSignal,
-): Promise<Result<readonly Message[]>> {
+): Promise<Called<readonly Message[]>> {
   if (questions.length === 0) return done([]);
   if (!signal.aborted) account.calls++;
   const { server, timeoutMs, place } = account;
   const result = await askAll(server, questions, { timeoutMs, signal });
   if (result.kind === 'replies') return done(result.messages);
-  return failed('unavailable', `${place}: ${result.detail}`, cureOf(result));
+  return failed('account', 'unavailable', `${place}: ${result.detail}`, cureOf(result));
 }
 
 function cureOf({ kind }: Failure): { readonly cure?: string } {
   if (kind === 'refused') return { cure: 'let the server listen on TCP, and check its port' };
   if (kind === 'timeout') return { cure: 'check the way to the server on TCP, and its firewall' };
   return {};
+}
+
+/** An answer that is not left for later. */
+type Said<T> = Exclude<Answer<T>, { readonly kind: 'not-asked' }>;
+type Faulty = Extract<Answer<never>, { readonly kind: 'fault' }>;
+
+const notAsked: Answer<never> = { kind: 'not-asked' };
+
+function answered<T>(value: T): Said<T> {
+  return { kind: 'answered', value };
+}
+
+function faulty(fault: Fault, reach: Reach): Faulty {
+  return { kind: 'fault', fault, reach };
 }
 
 // ---------------------------------------------------------------- zones
@@ -245,7 +260,7 @@ async function findZones(
   account: Account,
   names: readonly Name[],
   signal: AbortSignal,
-): Promise<ReadonlyMap<Name, Sure<Name>>> {
+): Promise<ReadonlyMap<Name, Said<Name>>> {
   const { zone, zones, place } = account;
   if (zone !== null) return new Map(names.map((name) => [name, pickConfigured(name, zone)]));
   const unknown = names.filter((name) => !zones.has(name));
@@ -253,10 +268,10 @@ async function findZones(
   const questions = wanted.map((name) => ({ name, type: 'SOA' }));
   const replies = await query(account, questions, signal);
   const byName = new Map(replies.ok ? wanted.map((name, i) => [name, replies.value[i]!]) : []);
-  const find = (name: Name): Sure<Name> => {
+  const find = (name: Name): Said<Name> => {
     const known = zones.get(name);
     if (known !== undefined) return answered(known);
-    return replies.ok ? pickServed(name, byName, place) : trouble(replies.fault, wholeAccount);
+    return replies.ok ? pickServed(name, byName, place) : faulty(replies.fault, ofAccount);
   };
   const found = new Map(names.map((name) => [name, find(name)]));
   if (zones.size + found.size > zonesMax) zones.clear();
@@ -264,32 +279,32 @@ async function findZones(
   return found;
 }
 
-function pickConfigured(name: Name, zone: Name): Sure<Name> {
+function pickConfigured(name: Name, zone: Name): Said<Name> {
   if (isWithin(name, zone)) return answered(zone);
   const detail = `${name} is not within the configured zone ${zone}`;
-  return trouble(fault('rejected', detail, { cure: 'correct `zone`' }), oneRecord);
+  return faulty(fault('rejected', detail, { cure: 'correct `zone`' }), ofRecord);
 }
 
-function pickServed(name: Name, replies: ReadonlyMap<Name, Message>, place: string): Sure<Name> {
+function pickServed(name: Name, replies: ReadonlyMap<Name, Message>, place: string): Said<Name> {
   for (const zone of ancestors(name)) {
     const reply = replies.get(zone);
     // A nearer zone that cannot be loaded would make a further one look like the right one.
     if (reply?.rcode === 'SERVFAIL') {
       const detail = `${place}: SERVFAIL for ${zone}`;
-      return trouble(fault('unavailable', detail), { kind: 'zone', zone });
+      return faulty(fault('unavailable', detail), ofZone(zone));
     }
     const apex = reply?.answers.some((r) => r.type === 'SOA' && r.name === zone);
     if (apex && reply?.authoritative) return answered(zone);
   }
   const detail = `${place} is authoritative for no zone that holds ${name}`;
   const cure = 'name the primary server of its zone as `server`';
-  return trouble(fault('rejected', detail, { cure }), oneRecord);
+  return faulty(fault('rejected', detail, { cure }), ofRecord);
 }
 
 /** What keeps the server from speaking for a zone, by its answer for the SOA; null: nothing. */
 function zoneFault(zone: Name, soa: Message, place: string): Fault | null {
-  const trouble = readFault(soa, place);
-  if (trouble !== null) return trouble;
+  const unread = readFault(soa, place);
+  if (unread !== null) return unread;
   if (soa.answers.some((r) => r.type === 'SOA' && r.name === zone)) return null;
   const cure = 'correct `zone` or `server`';
   return fault('rejected', `${place} holds no zone ${zone}`, { cure });
@@ -304,26 +319,26 @@ async function readFacts(
   account: Account,
   name: Name,
   signal: AbortSignal,
-): Promise<Sure<ZoneRead>> {
+): Promise<Said<ZoneRead>> {
   const { place } = account;
   const found = (await findZones(account, [name], signal)).get(name)!;
   if (found.kind === 'fault') return found;
   const zone = found.value;
   const questions = ['SOA', 'NS'].map((type) => ({ name: zone, type }));
   const replies = await query(account, questions, signal);
-  if (!replies.ok) return trouble(replies.fault, wholeAccount);
+  if (!replies.ok) return faulty(replies.fault, ofAccount);
   const [soa, ns] = replies.value as readonly [Message, Message];
-  const wrong = zoneFault(zone, soa, place) ?? readFault(ns, place);
-  const facts = wrong === null ? toFacts(zone, soa, ns, place) : { ok: false as const, fault: wrong };
-  if (facts.ok) return answered(facts.value);
+  const unread = zoneFault(zone, soa, place) ?? readFault(ns, place);
+  const facts = unread === null ? toFacts(zone, soa, ns, place) : null;
+  if (facts?.ok) return answered(facts.value);
   forget(account, zone);
-  return trouble(facts.fault, { kind: 'zone', zone });
+  return faulty(unread ?? facts!.fault, ofZone(zone));
 }
 
 // ---------------------------------------------------------------- reading
 
 /** Each name's own answer; what a zone or the server says of itself is said once for all in it. */
-async function read(
+async function readNames(
   account: Account,
   asked: readonly Name[],
   signal: AbortSignal,
@@ -341,9 +356,9 @@ async function read(
   return Object.fromEntries(answers);
 }
 
-function tooLong(name: Name): Sure<never> {
+function tooLong(name: Name): Said<never> {
   const detail = `${markerName(name)} is longer than a DNS name may be, so no marker can stand there`;
-  return trouble(fault('rejected', detail, { cure: `steer a shorter name than ${name}` }), oneRecord);
+  return faulty(fault('rejected', detail, { cure: `steer a shorter name than ${name}` }), ofRecord);
 }
 
 /** What the server gives at a record's name and at its marker's. */
@@ -371,7 +386,7 @@ async function readZones(
   ];
   const replies = await query(account, questions, signal);
   if (!replies.ok) {
-    return new Map(names.map((name) => [name, trouble(replies.fault, wholeAccount)]));
+    return new Map(names.map((name) => [name, faulty(replies.fault, ofAccount)]));
   }
   const [soas, rest] = [replies.value.slice(0, byZone.size), replies.value.slice(byZone.size)];
   const given = new Map(
@@ -387,8 +402,8 @@ async function readZones(
     for (const name of members) {
       const { forRecord, forMarker } = given.get(name)!;
       const own = readFault(forRecord, account.place) ?? readFault(forMarker, account.place);
-      if (sick !== null) answers.set(name, trouble(sick, { kind: 'zone', zone }));
-      else if (own !== null) answers.set(name, trouble(own, oneRecord));
+      if (sick !== null) answers.set(name, faulty(sick, ofZone(zone)));
+      else if (own !== null) answers.set(name, faulty(own, ofRecord));
       else sound.push([name, zone, { forRecord, forMarker }]);
     }
   }
@@ -399,7 +414,7 @@ async function readZones(
     const isUnsure = !others.ok && bare.includes(name);
     const types = others.ok ? (others.value.get(name) ?? []) : [];
     const seen = answered(toSeen(name, zone, given, types));
-    answers.set(name, isUnsure ? trouble(others.fault, wholeAccount) : seen);
+    answers.set(name, isUnsure ? faulty(others.fault, ofAccount) : seen);
   }
   return answers;
 }
@@ -409,7 +424,7 @@ async function findOthers(
   account: Account,
   names: readonly Name[],
   signal: AbortSignal,
-): Promise<Result<ReadonlyMap<Name, readonly string[]>>> {
+): Promise<Called<ReadonlyMap<Name, readonly string[]>>> {
   const questions = names.map((name) => ({ name, type: 'ANY' }));
   const any = await query(account, questions, signal);
   if (!any.ok) return any;
@@ -518,15 +533,14 @@ function whyNot(
   return refusal('odd-value', `${name} leads to ${odd.target}, which is no host name: correct it`);
 }
 
-function toFacts(zone: Name, soa: Message, ns: Message, place: string): Result<ZoneRead> {
+function toFacts(zone: Name, soa: Message, ns: Message, place: string): Called<ZoneRead> {
   const start = soa.answers.find((r) => r.type === 'SOA' && r.name === zone);
   const nameServers = ns.answers.flatMap((r) =>
     r.type === 'NS' && r.name === zone ? r.target : [],
   );
   if (start?.type !== 'SOA' || nameServers.length === 0) {
-    return failed('rejected', `${place} holds no zone ${zone}`, {
-      cure: 'correct `zone` or `server`',
-    });
+    const cure = 'correct `zone` or `server`';
+    return failed('zone', 'rejected', `${place} holds no zone ${zone}`, { cure });
   }
   // RFC 2308 5: how long resolvers remember that a name does not exist.
   const negative = Math.min(start.ttl, start.minimum);
@@ -574,7 +588,7 @@ async function write(
     signal,
   );
   for (const [i, { verdict, reach }] of rulings) {
-    if (!verdict.applied) answers[i] = trouble(verdict.fault, reach);
+    if (!verdict.applied) answers[i] = faulty(verdict.fault, reach);
   }
   const settled = await settle(account, changes, rulings, signal);
   return answers.map((answer, i) => settled.get(i) ?? answer ?? notAsked);
@@ -584,10 +598,10 @@ async function write(
 function objection(changes: readonly Change[], i: number): Answer<null> | null {
   const { name, from } = changes[i]!;
   if (i >= capabilities.writeMax) return notAsked;
-  if (from.refusal) return trouble(fault('rejected', from.refusal.sentence), oneRecord);
+  if (from.refusal) return faulty(fault('rejected', from.refusal.sentence), ofRecord);
   if (!fitsWire(markerName(name))) return tooLong(name);
   if (changes.findIndex((other) => other.name === name) === i) return null;
-  return trouble(fault('conflict', `${name} stands twice in one batch`), oneRecord);
+  return faulty(fault('conflict', `${name} stands twice in one batch`), ofRecord);
 }
 
 /** One message a zone; where one change of several spoils it, one message each. */
@@ -652,7 +666,7 @@ async function update(
   const signatures = replies.map((reply, i) => reply && checkReply(reply, signed[i]!, key));
   if (signatures.some((s) => s?.kind === 'valid')) account.isKeyKnown = true;
   return signatures.map((signature, i): Ruling => {
-    if (signature === null) return { verdict: unanswered(place, failure), reach: wholeAccount };
+    if (signature === null) return { verdict: unanswered(place, failure), reach: ofAccount };
     const zone = zones[i]!;
     const verdict = judge(signature, key, zone, place);
     return { verdict, reach: reachOf(signature, zone, account.isKeyKnown) };
@@ -673,7 +687,7 @@ async function settle(
   signal: AbortSignal,
 ): Promise<ReadonlyMap<number, Answer<null>>> {
   const open = [...rulings].filter(([, { verdict }]) => isOpen(verdict));
-  const now = await read(
+  const now = await readNames(
     account,
     open.map(([i]) => changes[i]!.name),
     signal,
@@ -683,7 +697,7 @@ async function settle(
     const change = changes[i]!;
     const seen = now[change.name]!;
     if (seen.kind === 'answered') answers.set(i, compare(change, verdict, seen.value, account));
-    else if (!verdict.applied) answers.set(i, trouble(verdict.fault, reach));
+    else if (!verdict.applied) answers.set(i, faulty(verdict.fault, reach));
     else answers.set(i, unseen(seen));
   }
   return answers;
@@ -692,11 +706,11 @@ async function settle(
 /** Taken with NOERROR, and then not read back. */
 function unseen(read: Exclude<Answer<Seen>, { readonly kind: 'answered' }>): Answer<null> {
   if (read.kind === 'not-asked') {
-    return trouble(fault('uncertain', 'taken with NOERROR, and not read back'), oneRecord);
+    return faulty(fault('uncertain', 'taken with NOERROR, and not read back'), ofRecord);
   }
   const { detail, cure } = read.fault;
   const why = `taken with NOERROR, but reading back failed: ${detail}`;
-  return trouble(fault('uncertain', why, cure === undefined ? {} : { cure }), read.reach);
+  return faulty(fault('uncertain', why, cure === undefined ? {} : { cure }), read.reach);
 }
 
 function refuse(kind: FaultKind, detail: string, cure?: string): Verdict {
@@ -853,21 +867,21 @@ function rcodeWord(rcode: number): string {
  * has signed with it, it is the zone's.
  */
 function reachOf(signature: Signature, zone: Name, isKeyKnown: boolean): Reach {
-  const inZone: Reach = { kind: 'zone', zone };
+  const inZone = ofZone(zone);
   switch (signature.kind) {
     case 'invalid':
     case 'bad-time':
-      return wholeAccount;
+      return ofAccount;
     case 'refused':
-      return signature.error === badKey && isKeyKnown ? inZone : wholeAccount;
+      return signature.error === badKey && isKeyKnown ? inZone : ofAccount;
     case 'unsigned': {
       if (rcodeWord(signature.rcode) === 'NOTAUTH') return inZone;
-      return rcodeWord(signature.rcode) === 'REFUSED' && isKeyKnown ? inZone : wholeAccount;
+      return rcodeWord(signature.rcode) === 'REFUSED' && isKeyKnown ? inZone : ofAccount;
     }
     case 'valid': {
       const said = rcodeWord(signature.rcode);
-      if (said === 'NOTIMP') return wholeAccount;
-      return ['SERVFAIL', 'NOTAUTH', 'NOTZONE'].includes(said) ? inZone : oneRecord;
+      if (said === 'NOTIMP') return ofAccount;
+      return ['SERVFAIL', 'NOTAUTH', 'NOTZONE'].includes(said) ? inZone : ofRecord;
     }
   }
 }
@@ -879,9 +893,9 @@ function reachOf(signature: Signature, zone: Name, isKeyKnown: boolean): Reach {
 function compare(change: Change, verdict: Verdict, seen: Seen, { place }: Account): Answer<null> {
   const { name, from, to } = change;
   const say = (kind: FaultKind, detail: string, cure?: string) =>
-    trouble(fault(kind, detail, cure === undefined ? {} : { cure }), oneRecord);
+    faulty(fault(kind, detail, cure === undefined ? {} : { cure }), ofRecord);
   if (!verdict.applied) {
-    if (!sameAsRead(from, seen)) return trouble(verdict.fault, oneRecord);
+    if (!sameAsRead(from, seen)) return faulty(verdict.fault, ofRecord);
     const detail =
       `${place} answers for ${name} what was read, yet says that it does not stand there: ` +
       'a wildcard, another view, or a hidden type makes up the answer';
@@ -931,5 +945,44 @@ async function preflight(
   record: Name,
   signal: AbortSignal,
 ): Promise<readonly ReachingFinding[]> {
-  PREFLIGHT
+  const read = await readFacts(account, record, signal);
+  if (read.kind === 'fault') {
+    const { fault, reach } = read;
+    return [
+      fromTrouble('zone', reach.kind === 'zone' ? reach.zone : null, { fault, scope: reach.kind }),
+    ];
+  }
+  const { facts, negativeTtlSeconds } = read.value;
+  const { zone } = facts;
+  const findings = [
+    good(ofZone(zone), 'zone', `${account.place} is authoritative for ${zone}`),
+    ttlFloor(zone, null),
+    negativeTtl(zone, negativeTtlSeconds),
+    ...(await lookAtRecord({ read: (names) => readNames(account, names, signal) }, record, signal)),
+  ];
+  if (!mayTry(findings)) return findings;
+  return [...findings, ...(await tryWriting(account, record, zone, signal))];
+}
+
+/**
+ * Deletes a text that nobody has ever written from the marker of the record: taken, it changes
+ * nothing. At that name and type, because a key may be granted no other.
+ */
+async function tryWriting(
+  account: Account,
+  record: Name,
+  zone: Name,
+  signal: AbortSignal,
+): Promise<readonly ReachingFinding[]> {
+  const { key, place } = account;
+  const nothing = deleteRecord(markerName(record), typeTxt, encodeText(`never ${never()}`));
+  const message = encodeUpdate(randomInt(65_536), zone, [], [nothing]);
+  const signed = [sign(message, key, Date.now())];
+  const [{ verdict, reach }] = (await update(account, signed, [zone], signal)) as [Ruling];
+  if (!verdict.applied && verdict.fault.kind === 'auth-suspect') {
+    return [bad(reach, 'credentials', verdict.fault.detail, verdict.fault.cure ?? null)];
+  }
+  if (!verdict.applied) return [fromProbe(zone, { fault: verdict.fault, scope: reach.kind })];
+  const known = good(ofAccount, 'credentials', `${place} knows the TSIG key ${key.name}`);
+  return [known, fromProbe(zone, null)];
 }

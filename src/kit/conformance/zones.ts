@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Answer, Name } from '../../core/model.ts';
+import type { Answer, Name, Seen } from '../../core/model.ts';
 import type { Provider } from '../extend.ts';
 import type { SecondZone } from './account.ts';
 import { eventually, marker, move, never, type Stage, valueOf } from './stage.ts';
@@ -52,7 +52,7 @@ async function readBoth(
   provider: Provider,
   one: Name,
   other: Name,
-): Promise<Readonly<Record<Name, Answer<unknown>>>> {
+): Promise<Readonly<Record<Name, Answer<Seen>>>> {
   if (provider.capabilities.readMax > 1) return provider.read([other, one], never());
   return { ...(await provider.read([other], never())), ...(await provider.read([one], never())) };
 }
@@ -68,7 +68,7 @@ async function sick(stage: Stage, second: SecondZone, how: string): Promise<void
   // A vendor may take a moment to refuse what it has just given.
   const changes = [ill, well].map(({ name, from }) => move(name, from, 'b.example.com.', 2));
   const read = await readBoth(provider, well.name, ill.name);
-  assert.equal(valueOf(read[well.name] as never)['cnames'][0]?.value, 'a.example.com.');
+  assert.equal(valueOf(read[well.name]).cnames[0]?.value, 'a.example.com.');
   ownTrouble(stage, read[ill.name], second.zone);
   const answers =
     stage.capabilities.writeMax > 1
