@@ -44,11 +44,16 @@ export interface PowerdnsPart {
 }
 
 /**
- * Starts one with a native zone `fo.test.` and resolves once it answers. With keys it takes dynamic
- * updates of that zone, signed with any of `updaters` (each of the keys unless given).
+ * Starts one with a native zone `fo.test.` and the others asked for, and resolves once it answers.
+ * With keys it takes dynamic updates of `fo.test.`, signed with any of `updaters` (each of the keys
+ * unless given), and of the other zones, signed with any of the keys.
  */
 export async function startPowerdns(
-  options: { readonly keys?: readonly BindKey[]; readonly updaters?: readonly string[] } = {},
+  options: {
+    readonly keys?: readonly BindKey[];
+    readonly updaters?: readonly string[];
+    readonly others?: readonly string[];
+  } = {},
 ): Promise<PowerdnsPart> {
   const keys = options.keys ?? [];
   const directory = mkdtempSync(join(tmpdir(), 'detour-pdns-'));
@@ -82,6 +87,12 @@ export async function startPowerdns(
     for (const key of keys) util('import-tsig-key', bare(key.name), key.algorithm, key.secret);
     const updaters = (options.updaters ?? keys.map((key) => key.name)).map(bare);
     if (updaters.length > 0) util('set-meta', 'fo.test', 'TSIG-ALLOW-DNSUPDATE', ...updaters);
+    for (const other of (options.others ?? []).map(bare)) {
+      util('create-zone', other, `ns1.${other}`);
+      if (keys.length > 0) {
+        util('set-meta', other, 'TSIG-ALLOW-DNSUPDATE', ...keys.map((key) => bare(key.name)));
+      }
+    }
     const args = ['-c', guard, 'sh', 'pdns_server', `--config-dir=${directory}`];
     const server = spawn('/bin/sh', args, {
       cwd: directory,
