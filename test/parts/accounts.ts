@@ -192,7 +192,7 @@ export const rows: readonly Row[] = [
           allow('detour');
         },
         deleted: async () => void server.util('delete-zone', second),
-        denied: async () => allow('somebody-else'),
+        denied: async () => void allow('somebody-else'),
       });
     },
   },

@@ -4,10 +4,9 @@
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { BindKey } from './bind.ts';
+import { type BindKey, freePort } from './bind.ts';
 
 const schema = '/usr/share/pdns-backend-sqlite3/schema/schema.sqlite3.sql';
 const startMs = 15_000;
@@ -48,13 +47,24 @@ export interface PowerdnsPart {
  * With keys it takes dynamic updates of `fo.test.`, signed with any of `updaters` (each of the keys
  * unless given), and of the other zones, signed with any of the keys.
  */
-export async function startPowerdns(
-  options: {
-    readonly keys?: readonly BindKey[];
-    readonly updaters?: readonly string[];
-    readonly others?: readonly string[];
-  } = {},
-): Promise<PowerdnsPart> {
+export async function startPowerdns(options: PowerdnsOptions = {}): Promise<PowerdnsPart> {
+  // Another process may take a port between the choice and the start: then once more.
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await startOnce(options);
+    } catch (error) {
+      if (attempt === 3 || !/address already in use/i.test(String(error))) throw error;
+    }
+  }
+}
+
+interface PowerdnsOptions {
+  readonly keys?: readonly BindKey[];
+  readonly updaters?: readonly string[];
+  readonly others?: readonly string[];
+}
+
+async function startOnce(options: PowerdnsOptions): Promise<PowerdnsPart> {
   const keys = options.keys ?? [];
   const directory = mkdtempSync(join(tmpdir(), 'detour-pdns-'));
   const database = join(directory, 'zones.db');
@@ -173,16 +183,6 @@ async function answers(url: string, key: string): Promise<void> {
     if (performance.now() > deadline) throw new Error(`PowerDNS does not answer at ${url}`);
     await new Promise((done) => setTimeout(done, 20));
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, 'close');
-  return port;
 }
 
 /** Name servers are kept where only the administrator's path leads. */

@@ -3,7 +3,7 @@
 
 import { MARKER_LABEL } from '../../src/core/marker.ts';
 import type { Name } from '../../src/core/model.ts';
-import { type Account, type Candidate, type Trouble } from '../../src/kit/conformance/index.ts';
+import type { Account, Candidate, Trouble } from '../../src/kit/conformance/index.ts';
 import { zone } from '../parts/accounts.ts';
 import { Chance } from './chance.ts';
 import {

@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import type { Answer, Name, Seen } from '../../core/model.ts';
 import type { Provider } from '../extend.ts';
 import type { SecondZone } from './account.ts';
-import { eventually, marker, move, never, type Stage, valueOf } from './stage.ts';
+import { eventually, marker, move, never, type Stage, told } from './stage.ts';
 
 /** Long enough for a busy machine, short enough to wait for a zone that hangs. */
 const hastyMs = 1000;
@@ -34,15 +34,13 @@ export function zoneStory(stage: Stage): void {
 /** Both records move in one reading and one write, or in two where a write takes one change. */
 async function both(stage: Stage, one: Name, other: Name, epoch: number): Promise<void> {
   const read = await readBoth(stage.provider, one, other);
-  const changes = [one, other].map((name) =>
-    move(name, valueOf(read[name]), 'b.example.com.', epoch),
-  );
+  const changes = [one, other].map((name) => move(name, told(read[name]), 'b.example.com.', epoch));
   const { writeMax } = stage.capabilities;
   const answers =
     writeMax > 1
       ? await stage.provider.write(changes, never())
       : [await stage.put(changes[0]!), await stage.put(changes[1]!)];
-  for (const answer of answers) valueOf(answer);
+  for (const answer of answers) told(answer);
   await stage.stands(one, 'b.example.com.', marker(epoch));
   await stage.stands(other, 'b.example.com.', marker(epoch));
 }
@@ -68,13 +66,13 @@ async function sick(stage: Stage, second: SecondZone, how: string): Promise<void
   // A vendor may take a moment to refuse what it has just given.
   const changes = [ill, well].map(({ name, from }) => move(name, from, 'b.example.com.', 2));
   const read = await readBoth(provider, well.name, ill.name);
-  assert.equal(valueOf(read[well.name]).cnames[0]?.value, 'a.example.com.');
+  assert.equal(told(read[well.name]).cnames[0]?.value, 'a.example.com.');
   ownTrouble(stage, read[ill.name], second.zone);
   const answers =
     stage.capabilities.writeMax > 1
       ? await provider.write(changes, never())
       : [await stage.put(changes[0]!, provider), await stage.put(changes[1]!, provider)];
-  valueOf(answers[1]);
+  told(answers[1]);
   assert.notEqual(answers[0]?.kind, 'answered', 'a sick zone takes a change');
   ownTrouble(stage, answers[0], second.zone);
   await stage.stands(well.name, 'b.example.com.', marker(2));
