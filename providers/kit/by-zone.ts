@@ -70,9 +70,13 @@ export class ByZone<Z extends ZoneKey> {
     const room = new Room(this.#callsMax, readingCalls * this.#callTimeoutMs);
     const finding = room.half();
     const find = (name: Name) => this.#zones.findWithin(name, signal, finding);
-    const answers = await this.#ask(names, signal, find, (zone, some) =>
-      readZone(zone, some, room),
-    );
+    const answers = await this.#ask(names, signal, find, async (zone, some) => {
+      const told = await readZone(zone, some, room);
+      if (!told.some((one) => one !== null && !one.ok && one.stale)) return told;
+      // Deleted and made anew it has another id: looked for again, it may be read at once.
+      const moved = await this.#movedTo(zone, some, room.half(), signal);
+      return moved === null ? told : readZone(moved, some, room);
+    });
     return Object.fromEntries(names.map((name, i) => [name, answers[i]!]));
   }
 
@@ -103,6 +107,24 @@ export class ByZone<Z extends ZoneKey> {
       if (one.stale && one.zone !== undefined) this.#zones.forget(one.zone);
       return { kind: 'fault', fault: one.fault, reach: reachOf(one, null) };
     });
+  }
+
+  /** Where these names of a zone lie by now; null where that is not one other zone. */
+  async #movedTo(
+    zone: Z,
+    names: readonly Name[],
+    room: Room,
+    signal: AbortSignal,
+  ): Promise<Z | null> {
+    this.#zones.forget(zone.name);
+    let moved: Z | null = null;
+    for (const name of names) {
+      const found = await this.#zones.findWithin(name, signal, room);
+      if (!found?.ok || found.value.id === zone.id) return null;
+      if (moved !== null && moved.id !== found.value.id) return null;
+      moved = found.value;
+    }
+    return moved;
   }
 
   async #ask<I, W extends ZoneKey, T>(

@@ -73,7 +73,8 @@ function moreStory(stage: Stage): void {
 
   for (const [what, bound] of Object.entries(bounds)) {
     test(`the ${what} marker that is ever written comes back whole`, async () => {
-      const { name, from } = await stage.begun();
+      const name = stage.fresh();
+      const from = await stage.see(name);
       await stage.make({ name, from, to: { cname: 'b.example.com.', ttl: 300, marker: bound } });
       await stage.stands(name, 'b.example.com.', bound);
     });

@@ -73,7 +73,7 @@ async function sick(stage: Stage, second: SecondZone, how: string): Promise<void
       ? await provider.write(changes, never())
       : [await stage.put(changes[0]!, provider), await stage.put(changes[1]!, provider)];
   told(answers[1]);
-  assert.notEqual(answers[0]?.kind, 'answered', 'a sick zone takes a change');
+  // A vendor may take what it will not serve: that is seen by reading, and by DNS.
   ownTrouble(stage, answers[0], second.zone);
   await stage.stands(well.name, 'b.example.com.', marker(2));
   await second.fault(null);
