@@ -63,29 +63,48 @@ async function sick(stage: Stage, second: SecondZone, how: string): Promise<void
     return [well, ill].every(({ name }) => read[name]!.kind === 'answered');
   });
   await second.fault(how);
-  // A vendor may take a moment to refuse what it has just given.
   const changes = [ill, well].map(({ name, from }) => move(name, from, 'b.example.com.', 2));
   const read = await readBoth(provider, well.name, ill.name);
   assert.equal(told(read[well.name]).cnames[0]?.value, 'a.example.com.');
-  ownTrouble(stage, read[ill.name], second.zone);
   const answers =
     stage.capabilities.writeMax > 1
       ? await provider.write(changes, never())
       : [await stage.put(changes[0]!, provider), await stage.put(changes[1]!, provider)];
   told(answers[1]);
-  assert.notEqual(answers[0]?.kind, 'answered', 'a sick zone takes a change');
-  ownTrouble(stage, answers[0], second.zone);
+  const isSeen = [read[ill.name], answers[0]].map((a) => isTrouble(stage, a, second.zone));
+  isSeen.push(await meets(stage, second.zone, well.name, ill.name));
+  assert.ok(isSeen.includes(true), 'nothing says that the zone is sick');
   await stage.stands(well.name, 'b.example.com.', marker(2));
   await second.fault(null);
   await stage.converge(ill.name, 'b.example.com.', 2, provider);
+  // Who has not met the sickness may still have to find the zone again.
+  await stage.converge(ill.name, 'b.example.com.', 2);
   await stage.stands(ill.name, 'b.example.com.', marker(2));
 }
 
-/** What is said of a sick zone's record reaches that zone at most. */
-function ownTrouble(stage: Stage, answer: Answer<unknown> | undefined, zone: Name): void {
+/** What a provider says that has known neither zone before one was sick: whether it notices. */
+async function meets(stage: Stage, zone: Name, well: Name, ill: Name): Promise<boolean> {
+  const provider = stage.open({ callTimeoutMs: hastyMs });
+  const read = await readBoth(provider, well, ill);
+  told(read[well]);
+  const bad = async (name: Name) =>
+    (await provider.preflight(name, never())).filter((f) => f.severity === 'bad');
+  assert.deepEqual(await bad(well), []);
+  const found = await bad(ill);
+  for (const { reach, sentence } of found) {
+    assert.notEqual(reach.kind, 'account', sentence);
+    if (reach.kind === 'zone') assert.equal(reach.zone, zone, sentence);
+  }
+  return isTrouble(stage, read[ill], zone) || found.length > 0;
+}
+
+/** Whether an answer says that a sick zone's record is in trouble, which reaches that zone at most. */
+function isTrouble(stage: Stage, answer: Answer<Seen | null> | undefined, zone: Name): boolean {
   assert.ok(answer, 'no answer');
-  if (answer.kind !== 'fault') return;
+  if (answer.kind === 'answered') return answer.value !== null && answer.value.refusal !== null;
+  if (answer.kind === 'not-asked') return false;
   const { fault, reach } = stage.faultOf(answer);
   assert.notEqual(reach.kind, 'account', fault.detail);
   if (reach.kind === 'zone') assert.equal(reach.zone, zone);
+  return true;
 }
