@@ -150,6 +150,11 @@ export function shareRest(lane: Lane): void {
 
 /** The lane works: whatever was wrong may have been wrong with all of it. */
 export function endRests(lane: Lane): void {
-  for (const zone of lane.zones.values())
-    Object.assign(zone, { failures: 0, retryAt: 0, urgentAt: 0 });
+  for (const zone of lane.zones.values()) {
+    // What a vendor asked for is kept all the same.
+    if (zone.fault.retryAfterMs !== undefined) continue;
+    zone.failures = 0;
+    zone.retryAt = 0;
+    zone.urgentAt = 0;
+  }
 }

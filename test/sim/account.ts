@@ -41,7 +41,7 @@ async function start(strength: Strength): Promise<Account> {
   const wire = { chance: new Chance(1), later };
   const now = () => performance.now();
   const vendor = new SimVendor('sim', strength, wire, now, {
-    zone,
+    zones: [zone],
     ttlMin: 60,
     lagMs: [1, 20],
     staleMs: 60_000,
