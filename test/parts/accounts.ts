@@ -42,7 +42,7 @@ import { powerdnsAbsent, startPowerdns } from './powerdns.ts';
 
 export const zone: Name = 'fo.test.';
 /** Another zone, wherever an account holds several. */
-const second: Name = 'second.example.';
+export const second: Name = 'second.example.';
 
 /** An account of the suite, with what other tests of the adapters want beside. */
 export interface Account extends SuiteAccount {

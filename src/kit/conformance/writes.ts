@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { MARKER_NUMBER_MAX } from '../../core/marker.ts';
 import type { Marker } from '../../core/model.ts';
 import { marker, move, never, type Stage, told } from './stage.ts';
 
@@ -73,8 +74,9 @@ function moreStory(stage: Stage): void {
 
   for (const [what, bound] of Object.entries(bounds)) {
     test(`the ${what} marker that is ever written comes back whole`, async () => {
-      const { name, from } = await stage.begun();
-      await stage.make({ name, from, to: { cname: 'b.example.com.', ttl: 300, marker: bound } });
+      const name = stage.fresh();
+      const to = { cname: 'b.example.com.', ttl: 300, marker: bound };
+      await stage.make({ name, from: await stage.see(name), to });
       await stage.stands(name, 'b.example.com.', bound);
     });
   }
@@ -91,13 +93,13 @@ function moreStory(stage: Stage): void {
   severalStory(stage);
 }
 
-/** A name in the configuration has at most 40 characters, a number at most 2^48. */
+/** A name in the configuration has at most 40 characters. */
 const bounds: Readonly<Record<string, Marker>> = {
   longest: {
     cluster: 'c'.repeat(40),
-    epoch: 2 ** 48,
+    epoch: MARKER_NUMBER_MAX,
     id: '9'.repeat(32),
-    term: 2 ** 48,
+    term: MARKER_NUMBER_MAX,
     kind: 'operator',
     target: 't'.repeat(40),
     pinned: true,
@@ -105,9 +107,9 @@ const bounds: Readonly<Record<string, Marker>> = {
   },
   shortest: {
     cluster: 'c',
-    epoch: 0,
+    epoch: 1,
     id: '0',
-    term: 0,
+    term: 1,
     kind: 'auto',
     target: 't',
     pinned: false,

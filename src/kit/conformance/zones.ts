@@ -76,8 +76,8 @@ async function sick(stage: Stage, second: SecondZone, how: string): Promise<void
   assert.ok(isSeen.includes(true), 'nothing says that the zone is sick');
   await stage.stands(well.name, 'b.example.com.', marker(2));
   await second.fault(null);
-  await stage.converge(ill.name, 'b.example.com.', 2, provider);
-  // Who has not met the sickness may still have to find the zone again.
+  // Who has met the sickness may believe for a minute that the zone is gone; nobody else may.
+  await stage.converge(ill.name, 'b.example.com.', 2, stage.open());
   await stage.converge(ill.name, 'b.example.com.', 2);
   await stage.stands(ill.name, 'b.example.com.', marker(2));
 }
