@@ -1,7 +1,7 @@
-// A made-up vendor: what stands there for each record, and a write that is made only if what was read
-// still stands, CNAME and marker together, as the strictest of the real ones do. The worlds of
-// `simulate` and of the scenarios are built on it, and it passes the providers' conformance suite. It
-// knows no time and no trouble: what becomes of a call is the world's to say. It never throws.
+// A made-up vendor: what stands there for each record, and a write that is made only if what was
+// read still stands, CNAME and marker together, as the strictest of the real ones do. The worlds of
+// `simulate` and of the scenarios are built on it, and it passes the providers' conformance suite.
+// It knows no time and no trouble: what becomes of a call is the world's to say. It never throws.
 
 import { formatMarker } from '../core/marker.ts';
 import type { Answer, Change, Fault, Name, Refusal, Seen } from '../core/model.ts';

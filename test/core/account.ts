@@ -1,7 +1,7 @@
 // An account at a vendor of the scenarios' world, for the providers' conformance suite: each call
 // becomes the world's own effect and event, and its virtual time runs while the call is under way.
-// The world's vendors know no zones but by a name's first label, and no keys: where a zone ends, and
-// that a key is refused, is said here.
+// The world's vendors know no zones but by a name's first label, and no keys: where a zone ends,
+// and that a key is refused, is said here.
 
 import { markerName } from '../../src/core/marker.ts';
 import type { Answer, Change, Fault, Name, Result, Seen } from '../../src/core/model.ts';

@@ -1,5 +1,5 @@
 // Of the suite: two zones at one account, one of them sick in each way the vendor has. What a
-// vendor says of one zone is that zone's, and the other's records are read and written all the same.
+// vendor says of one zone is that zone's: the other's records are read and written all the same.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';

@@ -1,4 +1,4 @@
-// Providers that break the contract in one way each, by the word in CARELESS, for suite.test.ts. Not a
+// Providers that break the contract in one way each, by the word in CARELESS, for suite.test.ts. No
 // test of its own: most of what runs here must fail.
 
 import type { Answer, Change, Marker, Name, Seen } from '../../../src/core/model.ts';

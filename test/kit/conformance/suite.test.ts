@@ -1,5 +1,5 @@
-// The conformance suite fails where the contract is broken: each careless provider of careless.ts is
-// caught by the test that is there for it, and the same provider with care passes them all.
+// The conformance suite fails where the contract is broken: each careless provider of careless.ts
+// is caught by the test that is there for it, and the same provider with care passes them all.
 
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
