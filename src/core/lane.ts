@@ -88,8 +88,17 @@ export function newLane(provider: string, config: LaneConfig, now: number): Lane
   };
 }
 
+/** At the end of a step, so that all which it put into a queue goes out together. */
+export function pumpStirred(state: State, out: Step): void {
+  if (state.stirred.size === 0) return;
+  for (const lane of state.lanes.values()) {
+    if (state.stirred.has(lane.provider)) pump(state, lane, out);
+  }
+  state.stirred.clear();
+}
+
 /** Sends the lane's next call, if it may send one at all. */
-export function pump(state: State, lane: Lane, out: Step): void {
+function pump(state: State, lane: Lane, out: Step): void {
   if (lane.busy !== null && !lane.busy.yields) return;
   // A switch does not wait out the pause that an idle lane was given.
   const mayAt = isUrgent(lane) ? lane.urgentAt : lane.retryAt;
@@ -125,13 +134,12 @@ export function charge(state: State, provider: string, calls = 1): void {
 }
 
 /** A cell's own back-off is over. */
-export function onCellRetry(state: State, provider: string, record: Name, out: Step): void {
+export function onCellRetry(state: State, provider: string, record: Name): void {
   const r = state.records.get(record);
   const cell = r?.cells.get(provider);
   if (r === undefined || cell === undefined || cell.work === 'none') return;
   cell.held = false;
   enqueue(state, r, cell, isPending(r, cell));
-  pump(state, state.lanes.get(provider)!, out);
 }
 
 export function onRead(
@@ -166,7 +174,7 @@ export function onRead(
     }
   }
   endHearing(state, lane, call, all, heard, out);
-  pump(state, lane, out);
+  state.stirred.add(provider);
   return touched;
 }
 
@@ -199,7 +207,7 @@ export function onWritten(
     }
   }
   endHearing(state, lane, call, all, heard, out);
-  pump(state, lane, out);
+  state.stirred.add(provider);
   return call.names;
 }
 
@@ -230,12 +238,11 @@ export function onAsked(
     doubt(state, r, cell);
   } else if (allRight && cell.problem?.word === 'drift') converge(state, r, cell, false);
   scheduleAsk(state, r, cell);
-  pump(state, state.lanes.get(provider)!, out);
   return [record];
 }
 
 /** Takes over what an audit found; a bar that has gone lets the record go on. */
-export function onSurveyed(state: State, surveys: readonly Survey[], out: Step): void {
+export function onSurveyed(state: State, surveys: readonly Survey[]): void {
   for (const survey of surveys) {
     const r = state.records.get(survey.record);
     const cell = r?.cells.get(survey.provider);
@@ -243,7 +250,6 @@ export function onSurveyed(state: State, surveys: readonly Survey[], out: Step):
     cell.survey = survey;
     if (cell.problem?.word !== 'barred' || survey.bar !== null) continue;
     converge(state, r, cell, true);
-    pump(state, state.lanes.get(survey.provider)!, out);
   }
 }
 
@@ -306,7 +312,10 @@ function beginHearing(
   if (account === null && !works && zones.size === 0) {
     account = { kind: 'unavailable', detail: 'it asked for nothing of what it was given' };
   }
-  if (account === null && works) laneWorks(state, lane, out);
+  if (account === null && works) {
+    if (lane.fault !== null) endRests(lane);
+    laneWorks(state, lane, out);
+  }
   for (const [zone, fault] of zones) sicken(state, lane, zone, fault, out);
   return { account, zones, works };
 }
@@ -428,6 +437,7 @@ function pick(
   how: { readonly urgent: boolean; readonly yields: boolean },
 ): Batch | null {
   const reads: Name[] = [];
+  const again: Name[] = [];
   const writes: Name[] = [];
   for (const queue of queues) {
     for (const name of queue) {
@@ -436,14 +446,19 @@ function pick(
         queue.delete(name);
         if (cell !== undefined) cell.queued = null;
       }
-      if (cell?.work === 'read' && reads.length < config.readMax) reads.push(name);
+      if (cell?.work === 'read') {
+        const list = cell.attempts > 0 ? again : reads;
+        if (list.length < config.readMax) list.push(name);
+      }
       if (cell?.work === 'write') writes.push(name);
       if (writes.length >= config.writeMax) return writing(writes, how);
     }
   }
   // Reading comes before writing a batch that is not full, so that the batch is as full as can be.
   if (reads.length > 0) return { kind: 'read', names: reads, ...how };
-  return writes.length > 0 ? writing(writes, how) : null;
+  if (writes.length > 0) return writing(writes, how);
+  // What has failed before goes last and by itself, and gives way: it may well do so again.
+  return again.length > 0 ? { kind: 'read', names: again, urgent: how.urgent, yields: true } : null;
 }
 
 /** A write is never cut off: nobody would know what has become of it. */
@@ -505,7 +520,6 @@ function laneWorks(state: State, lane: Lane, out: Step): void {
   if (lane.fault !== null) {
     note(out, 'lane', null, `lane ${lane.provider}: works again`, { provider: lane.provider });
     lane.faultSinceAt = state.now;
-    endRests(lane);
   }
   lane.fault = null;
   lane.allSick = false;

@@ -25,6 +25,7 @@ export function queueOf(lane: Lane, cell: Cell): Queue {
 /** Puts a record into its queue, or makes it urgent there. */
 export function enqueue(state: State, r: RecordState, cell: Cell, urgent: boolean): void {
   const queue = queueOf(state.lanes.get(cell.provider)!, cell);
+  state.stirred.add(cell.provider);
   if (cell.queued === 'urgent' || (cell.queued === 'routine' && !urgent)) return;
   queue.routine.delete(r.name);
   cell.queued = urgent ? 'urgent' : 'routine';
@@ -150,6 +151,11 @@ export function shareRest(lane: Lane): void {
 
 /** The lane works: whatever was wrong may have been wrong with all of it. */
 export function endRests(lane: Lane): void {
-  for (const zone of lane.zones.values())
-    Object.assign(zone, { failures: 0, retryAt: 0, urgentAt: 0 });
+  for (const zone of lane.zones.values()) {
+    // What a vendor asked for is kept all the same.
+    if (zone.fault.retryAfterMs !== undefined) continue;
+    zone.failures = 0;
+    zone.retryAt = 0;
+    zone.urgentAt = 0;
+  }
 }

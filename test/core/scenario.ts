@@ -15,9 +15,9 @@ import type {
 } from '../../src/core/model.ts';
 import { view } from '../../src/core/view.ts';
 import { parseDuration } from '../../src/kit/schema.ts';
+import type { Held } from '../../src/replay/vendor.ts';
 import {
   coreConfig,
-  type Held,
   type Manner,
   type Shape,
   type Vendor,
@@ -148,6 +148,7 @@ class Player {
         for (const v of vendors(w!, first)) v.api = second as Vendor['api'];
         return;
       case 'zone':
+      case 'name':
         for (const v of vendors(w!, first)) {
           if (third === 'ok') v.sick.delete(second);
           else v.sick.set(second, third as 'denied');

@@ -6,6 +6,7 @@ import { describe, test } from 'node:test';
 import type { Change } from '../../src/core/model.ts';
 import type { Provider } from '../../src/kit/extend.ts';
 import { type Row, rows } from '../parts/accounts.ts';
+import { readAll } from '../parts/answers.ts';
 import { described, rowsOf, writers } from './writers.ts';
 
 describe('two writers, one of them stale', { concurrency: 2 }, () => {
@@ -28,11 +29,12 @@ describe('two writers, one of them stale', { concurrency: 2 }, () => {
 function careless(provider: Provider): Provider {
   const write: Provider['write'] = async (changes, signal) => {
     const names = changes.map((change) => change.name);
-    const now = await provider.read(names, signal);
-    const blind = ({ name, to, from }: Change): Change => {
-      const answer = now[name];
-      return { name, to, from: answer?.kind === 'answered' ? answer.value : from };
-    };
+    const now = await readAll(provider, names, signal);
+    const blind = ({ name, to, from }: Change): Change => ({
+      name,
+      to,
+      from: now.ok ? now.value[name]! : from,
+    });
     return provider.write(changes.map(blind), signal);
   };
   return { ...provider, write };

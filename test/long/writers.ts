@@ -9,13 +9,7 @@
 import assert from 'node:assert/strict';
 import { setTimeout as pause } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import {
-  claimName,
-  FIRST_ID,
-  formatMarker,
-  markerName,
-  parseMarker,
-} from '../../src/core/marker.ts';
+import { formatMarker, markerName, parseMarker } from '../../src/core/marker.ts';
 import type { Fault, Marker, Name, RecordConfig } from '../../src/core/model.ts';
 import { plan, standing, type Wanted } from '../../src/core/plan.ts';
 import { ask } from '../../src/dns/ask.ts';
@@ -23,7 +17,7 @@ import { joinText } from '../../src/dns/wire.ts';
 import type { Provider } from '../../src/kit/extend.ts';
 import { parseHostPort } from '../../src/kit/schema.ts';
 import { type Account, type Row, rows, zone } from '../parts/accounts.ts';
-import { resultOf } from '../parts/answers.ts';
+import { readAll, writeAll } from '../parts/answers.ts';
 import { Gate, type Held, isWholeDns, isWholeHttp, type Late, type Way } from '../parts/gate.ts';
 
 export interface Window {
@@ -192,10 +186,9 @@ class Stage {
   /** Whether DNS gives what the API holds: asked of the API on a way of our own. */
   async #follows(name: Name): Promise<boolean> {
     const served = this.account.vendor!.zone(zone);
-    const read = await this.direct.read([name], AbortSignal.timeout(5000));
-    const answer = read[name];
-    if (answer?.kind !== 'answered') return false;
-    const seen = answer.value;
+    const read = await readAll(this.direct, [name], AbortSignal.timeout(5000));
+    if (!read.ok) return false;
+    const seen = read.value[name]!;
     assert.ok(seen.cnames.length <= 1, `${seen.cnames.length} CNAMEs stand at ${name}`);
     const cname = served.get(name, 'CNAME')?.values[0] ?? null;
     const texts = (served.get(markerName(name), 'TXT')?.values ?? []).map(unquoted);
@@ -263,13 +256,12 @@ async function write(
 ): Promise<End> {
   for (let attempt = 0; attempt < attemptsMax; attempt++) {
     // Whatever went before, `uncertain` above all: nothing is written that was not read anew.
-    const answers = await provider.read([record.name], AbortSignal.timeout(20_000));
-    const read = resultOf(answers[record.name]);
+    const read = await readAll(provider, [record.name], AbortSignal.timeout(20_000));
     if (!read.ok) {
       hooks.said(`read ${mayBe(read.fault, ['throttled', 'unavailable'])}`);
       continue;
     }
-    const seen = read.value;
+    const seen = read.value[record.name]!;
     const p = plan(record, seen, standing(cluster, record, seen), writer.wanted);
     if (p.kind === 'yield') return 'deposed';
     if (p.kind === 'rival') return 'rival';
@@ -287,12 +279,11 @@ async function write(
       hooks.said('read drift under our marker');
       if (hooks.isStrict) continue;
     }
-    const [answer] = await provider.write([p.change], AbortSignal.timeout(20_000));
-    const written = resultOf(answer);
-    if (written.ok) hooks.said('write ok');
+    const [result] = await writeAll(provider, [p.change], AbortSignal.timeout(20_000));
+    if (result!.ok) hooks.said('write ok');
     else {
       const allowed: Fault['kind'][] = ['conflict', 'uncertain', 'throttled', 'unavailable'];
-      hooks.said(`write ${mayBe(written.fault, allowed)}`);
+      hooks.said(`write ${mayBe(result!.fault, allowed)}`);
     }
   }
   return 'tired';
@@ -308,6 +299,8 @@ function mayBe(fault: Fault, allowed: readonly Fault['kind'][]): string {
 const cluster = 'shop';
 const ttl = 300;
 const base = 't0';
+/** The id of all first markers, by design. */
+const firstId = 'first';
 const cnameOf = (target: string): Name => `${target}.example.com.`;
 
 class Play {
@@ -353,7 +346,7 @@ class Play {
     for (const type of ['CNAME', 'TXT'] as const) {
       await account.edit(type === 'TXT' ? markerName(name) : name, type, null);
     }
-    if (account.vendor?.type === 'alidns') await account.edit(claimName(name), 'TXT', null);
+    if (account.vendor?.type === 'alidns') await account.edit(`_detour-epoch.${name}`, 'TXT', null);
   }
 
   /** What stood before either of them came. */
@@ -589,7 +582,7 @@ function castOf(kind: Kind, random: () => number): readonly [Writer, Writer] {
     end: null,
     won: false,
   });
-  const first = { epoch: 1, id: FIRST_ID, term: 0 };
+  const first = { epoch: 1, id: firstId, term: 0 };
   switch (kind) {
     case 'succession': {
       const gap = 1 + Math.floor(random() * 3);

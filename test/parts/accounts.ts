@@ -42,7 +42,7 @@ import { powerdnsAbsent, startPowerdns } from './powerdns.ts';
 
 export const zone: Name = 'fo.test.';
 /** Another zone, wherever an account holds several. */
-const second: Name = 'second.example.';
+export const second: Name = 'second.example.';
 
 /** An account of the suite, with what other tests of the adapters want beside. */
 export interface Account extends SuiteAccount {
@@ -248,8 +248,8 @@ async function inLab<C>(
     fault: async (how) => vendor.fault(how),
     secondZone: {
       zone: second,
-      // Throttling is of the account, whichever zone the call is for.
-      faults: vendor.zoneFaults.filter((word) => word !== 'throttle'),
+      // These vendors count an account's calls, whatever zone they are of.
+      faults: vendor.zoneFaults.filter((how) => how !== 'throttle'),
       fault: async (how) => vendor.zoneFault(second, how),
     },
     servers,

@@ -4,7 +4,7 @@
 import { MARKER_LABEL } from '../../src/core/marker.ts';
 import type { Name } from '../../src/core/model.ts';
 import type { Account, Candidate, Trouble } from '../../src/kit/conformance/index.ts';
-import { zone } from '../parts/accounts.ts';
+import { second, zone } from '../parts/accounts.ts';
 import { Chance } from './chance.ts';
 import {
   type ApiFault,
@@ -13,6 +13,7 @@ import {
   NOTHING,
   recordOf,
   type Seat,
+  type Sickness,
   SimAccount,
   SimVendor,
   type Strength,
@@ -29,6 +30,8 @@ const faults = {
   'stale-read': 'stale-read',
 } as const satisfies Partial<Record<Trouble, ApiFault['how']>>;
 
+const sicknesses: readonly Sickness[] = ['deleted', 'denied', 'unavailable', 'hang'];
+
 /** The simulated vendors as further rows of the suite. */
 export const simRows: readonly Candidate[] = strengths.map((strength) => {
   const capabilities = capabilitiesOf(strength);
@@ -41,7 +44,7 @@ async function start(strength: Strength): Promise<Account> {
   const wire = { chance: new Chance(1), later };
   const now = () => performance.now();
   const vendor = new SimVendor('sim', strength, wire, now, {
-    zone,
+    zones: [zone, second],
     ttlMin: 60,
     lagMs: [1, 20],
     staleMs: 60_000,
@@ -81,7 +84,11 @@ async function start(strength: Strength): Promise<Account> {
       }
     },
     oddities: [],
-    secondZone: null,
+    secondZone: {
+      zone: second,
+      faults: sicknesses,
+      fault: async (how) => vendor.turn(second, how as Sickness | null),
+    },
     async close() {},
   };
 }
