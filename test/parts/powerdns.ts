@@ -92,17 +92,7 @@ async function startOnce(options: PowerdnsOptions): Promise<PowerdnsPart> {
     const lines = configuration(directory, dnsPort, apiPort, apiKey);
     if (keys.length > 0) lines.push('dnsupdate=yes', 'allow-dnsupdate-from=127.0.0.0/8');
     writeFileSync(join(directory, 'pdns.conf'), `${lines.join('\n')}\n`);
-    util('create-zone', 'fo.test', 'ns1.fo.test');
-    util('add-record', 'fo.test', 'ns1', 'A', '127.0.0.1');
-    for (const key of keys) util('import-tsig-key', bare(key.name), key.algorithm, key.secret);
-    const updaters = (options.updaters ?? keys.map((key) => key.name)).map(bare);
-    if (updaters.length > 0) util('set-meta', 'fo.test', 'TSIG-ALLOW-DNSUPDATE', ...updaters);
-    for (const other of (options.others ?? []).map(bare)) {
-      util('create-zone', other, `ns1.${other}`);
-      if (keys.length > 0) {
-        util('set-meta', other, 'TSIG-ALLOW-DNSUPDATE', ...keys.map((key) => bare(key.name)));
-      }
-    }
+    makeZones(util, options);
     const args = ['-c', guard, 'sh', 'pdns_server', `--config-dir=${directory}`];
     const server = spawn('/bin/sh', args, {
       cwd: directory,
@@ -138,6 +128,19 @@ async function startOnce(options: PowerdnsOptions): Promise<PowerdnsPart> {
     await close();
     throw error;
   }
+}
+
+function makeZones(util: PowerdnsPart['util'], options: PowerdnsOptions): void {
+  const keys = options.keys ?? [];
+  for (const key of keys) util('import-tsig-key', bare(key.name), key.algorithm, key.secret);
+  const all = keys.map((key) => key.name);
+  const make = (zone: string, updaters: readonly string[]) => {
+    util('create-zone', zone, `ns1.${zone}`);
+    if (updaters.length > 0) util('set-meta', zone, 'TSIG-ALLOW-DNSUPDATE', ...updaters.map(bare));
+  };
+  make('fo.test', options.updaters ?? all);
+  util('add-record', 'fo.test', 'ns1', 'A', '127.0.0.1');
+  for (const other of options.others ?? []) make(bare(other), all);
 }
 
 function bare(name: string): string {
