@@ -196,9 +196,9 @@ async function byConfiguration<Z extends { readonly name: Name }>(
   }
   if (isWithin(name, value.name)) return done(value);
   const detail = `${name} is not within the configured zone ${value.name}`;
-  return failed('record', 'rejected', detail, {
-    cure: 'publish it at another provider, or correct zone and zoneId',
-  });
+  const settings = byId === null ? 'zone' : zone === null ? 'zoneId' : 'zone and zoneId';
+  const cure = `publish it at another provider, or correct ${settings}`;
+  return failed('record', 'rejected', detail, { cure });
 }
 
 async function byParents<Z extends { readonly name: Name }>(

@@ -312,6 +312,24 @@ describe('rfc2136 on a real BIND', { skip: withoutBind }, () => {
     assert.equal((await onWire(names[6]!)).cname, 'c.target.example.');
   });
 
+  test('two zones at one server are read down one connection, and written down one', async () => {
+    const provider = account({ zone: undefined });
+    const names = ['two.slow.example.org.', `two.${zone}`];
+    const read = await readAll(provider, names);
+    // Where the zones are, and what stands there.
+    assert.equal(provider.calls, 2);
+    const written = await provider.write(
+      names.map((n) => change(n, read[n]!, 'a.target.example.', 'm1')),
+      signal(),
+    );
+    for (const answer of written) told(answer);
+    // The updates of both, and what stands there afterwards.
+    assert.equal(provider.calls, 4);
+    for (const n of names) {
+      assert.deepEqual(await onWire(n), { cname: 'a.target.example.', markers: [text('m1')] });
+    }
+  });
+
   test('a key that may change one name only is rejected for the others', async () => {
     const tsig = { name: 'narrow.', algorithm: 'hmac-sha512' } as const;
     const provider = account({ tsig }, narrow.secret);
