@@ -7,6 +7,7 @@ import type { Situation } from './decide.ts';
 import { FIRST_ID } from './marker.ts';
 import type { Marker, MarkerKind } from './model.ts';
 import { adoption } from './plan.ts';
+import { isSpent, spentSays } from './situation.ts';
 import {
   type Cell,
   keep,
@@ -16,7 +17,7 @@ import {
   type State,
   type Step,
 } from './state.ts';
-import { dropChoice, isSpent, nextMarker, spentSays, startLanes, switchTo } from './switch.ts';
+import { dropChoice, nextMarker, startLanes, switchTo } from './switch.ts';
 
 /** How long an edit to a configured target is held. */
 const EDIT_PIN_MS = 3_600_000;

@@ -80,6 +80,8 @@ export function newCell(provider: string, ttl: number): Cell {
   };
 }
 
+// ---------------------------------------------------------------- where it is, and its next step
+
 /** Starts (again) bringing one record into step at one provider: read, plan, write, see. */
 export function converge(state: State, r: RecordState, cell: Cell, urgent: boolean): void {
   cell.work = 'read';
@@ -171,6 +173,8 @@ export function watchCell(state: State, r: RecordState, cell: Cell): void {
   const at = state.now + jitter(state, WATCH_MS / 10, 0.9);
   setTimer(state.timers, `a:${cell.provider}|${r.name}`, at);
 }
+
+// ---------------------------------------------------------------- what its API says
 
 export function absorb(
   state: State,
@@ -336,6 +340,8 @@ function arrive(state: State, r: RecordState, cell: Cell, out: Step): void {
   if (cell.visibleAt === null) askSoon(state, r, cell);
 }
 
+// ---------------------------------------------------------------- what its name servers say
+
 export function readFromDns(
   state: State,
   r: RecordState,
@@ -485,6 +491,8 @@ function laggingAskMs(state: State, cell: Cell): number {
   const crowd = (urgent.size + routine.size) * CROWD_ASK_MS;
   return Math.min(WATCH_MS, Math.max(LAGGING_ASK_MS, crowd));
 }
+
+// ---------------------------------------------------------------- what became of a change
 
 export function written(state: State, r: RecordState, cell: Cell, change: Change, out: Step): void {
   const { marker } = change.to;

@@ -5,9 +5,10 @@
 import { begin, force } from './adopt.ts';
 import type { Command, Json, Name, Reply } from './model.ts';
 import { adoption, type Standing } from './plan.ts';
+import { isDrained, isSpent, spentSays } from './situation.ts';
 import { keep, note, type RecordState, type State, type Step } from './state.ts';
 import { readAll, review, unpin } from './steer.ts';
-import { isDrained, isSpent, spentSays, startLanes, switchTo } from './switch.ts';
+import { startLanes, switchTo } from './switch.ts';
 import { checkKey } from './watch.ts';
 
 export function onCommand(state: State, command: Command, out: Step): Reply {

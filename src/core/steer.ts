@@ -6,6 +6,7 @@ import { adopt, isChallenged, takeEdit, takeMarkers } from './adopt.ts';
 import { converge, fallBack, isOut, isSwitching, watchCell } from './cell.ts';
 import { type Decision, decide, type Situation } from './decide.ts';
 import type { ChainAnswer, Name } from './model.ts';
+import { situation } from './situation.ts';
 import {
   type Choosing,
   keep,
@@ -16,7 +17,7 @@ import {
   type Step,
   tell,
 } from './state.ts';
-import { dropChoice, type Move, SWITCH_END_MS, situation, switchTo } from './switch.ts';
+import { dropChoice, type Move, SWITCH_END_MS, switchTo } from './switch.ts';
 import { clearTimer, isSet, setTimer } from './timers.ts';
 import { hasFreshPasses, probeFresh, settleMs } from './watch.ts';
 
@@ -104,8 +105,6 @@ export function onReadDeadline(state: State, name: Name): void {
   const r = state.records.get(name);
   if (r !== undefined) fallBack(state, r);
 }
-
-// ---------------------------------------------------------------- taking over
 
 // ---------------------------------------------------------------- staying and moving
 

@@ -7,8 +7,8 @@ import { lossRate } from './detect.ts';
 import type { Diagnosis } from './diagnose.ts';
 import { isBlind } from './judge.ts';
 import type { FaultKind, Health, Name, Observation, Pin, Plane, Verdict } from './model.ts';
+import { isDrained } from './situation.ts';
 import type { Cell, CloudState, Lane, OriginState, RecordState, SickZone, State } from './state.ts';
-import { isDrained } from './switch.ts';
 import { checkKey } from './watch.ts';
 import { zoneDueAt } from './zone.ts';
 

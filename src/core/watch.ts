@@ -461,7 +461,7 @@ export function forgetAll(state: State, out: Step): void {
   for (const judged of state.judged.values()) judge(state, judged, out);
 }
 
-// ---------------------------------------------------------------- judging
+// ---------------------------------------------------------------- looking at the path itself
 
 /** A failure must be put in its light at once: the path's reference points are asked. */
 function askReferences(state: State, cs: CheckState, config: CheckConfig, out: Step): void {
@@ -485,8 +485,6 @@ function askReferences(state: State, cs: CheckState, config: CheckConfig, out: S
 function askEveryMs(config: CheckConfig): number {
   return Math.max(config.confirmMs / 4, config.timeoutMs / 64);
 }
-
-// ---------------------------------------------------------------- clouds and paths
 
 // ---------------------------------------------------------------- probing
 

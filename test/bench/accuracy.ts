@@ -220,7 +220,7 @@ class Simulation {
           { value: `o${Number(name.slice(1, name.indexOf('.')))}.shop.test.`, ttl: 60 },
         ];
         const value = { cnames, markers: [], refusal: null, ref: null };
-        return [name, { kind: 'answered', value }] as const;
+        return [name, { kind: 'answered', value } as const] as const;
       });
       const answers = Object.fromEntries(seen);
       send({ kind: 'read', provider: e.provider, id: e.id, answers });

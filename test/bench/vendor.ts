@@ -24,6 +24,7 @@ export function standIn(hold: ReadonlyMap<Name, Name>): {
   const zone = { zone: 'gslb.test.', nameServers: ['127.0.0.1'], ttlMin: null, warnings: [] };
   const provider: Provider = {
     name: 'vendor',
+    calls: 0,
     capabilities: {
       type: 'test',
       title: 'a vendor in memory',
@@ -36,11 +37,10 @@ export function standIn(hold: ReadonlyMap<Name, Name>): {
       permissions: [],
       refuses: [],
     },
-    calls: 0,
     zone: () => Promise.resolve({ ok: true, value: zone }),
     read: (names) => {
-      const answer = (name: Name) => ({ kind: 'answered', value: seenOf(name) }) as const;
-      return Promise.resolve(Object.fromEntries(names.map((n) => [n, answer(n)])));
+      const answer = (n: Name) => ({ kind: 'answered', value: seenOf(n) }) as const;
+      return Promise.resolve(Object.fromEntries(names.map((n) => [n, answer(n)] as const)));
     },
     write: (changes) => Promise.resolve(changes.map(apply)),
     preflight: () => Promise.resolve([]),

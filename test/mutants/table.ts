@@ -34,6 +34,7 @@ const marker = 'src/core/marker.ts';
 const pace = 'src/core/pace.ts';
 const plan = 'src/core/plan.ts';
 const sight = 'src/core/sight.ts';
+const situation = 'src/core/situation.ts';
 const steer = 'src/core/steer.ts';
 const watch = 'src/core/watch.ts';
 const zone = 'src/core/zone.ts';
@@ -71,7 +72,7 @@ export const mutants: readonly Mutant[] = [
     by: '31-retired',
     edits: [
       {
-        file: switching,
+        file: situation,
         find: 'retired: !configured,',
         replace: 'retired: false,',
       },
@@ -614,7 +615,7 @@ function laneWorks`,
     by: '28-unreadable',
     edits: [
       {
-        file: switching,
+        file: situation,
         find: "if (cell.reading === 'pending') reading = true;",
         replace: "if (cell.reading !== 'read') reading = true;",
       },
@@ -638,7 +639,7 @@ function laneWorks`,
     by: '05-start',
     edits: [
       {
-        file: switching,
+        file: situation,
         find: 'settlesAt: settlesAt > state.now ? settlesAt : null,',
         replace: 'settlesAt: null,',
       },
@@ -938,7 +939,7 @@ function laneWorks`,
     by: '13-failback-budget',
     edits: [
       {
-        file: switching,
+        file: situation,
         find: '        : doc.switches.filter((at) => state.now - at < HOUR_MS),',
         replace: '        : doc.switches,',
       },
