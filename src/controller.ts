@@ -18,6 +18,7 @@ import type {
   Command,
   CoreConfig,
   Fault,
+  FaultKind,
   Name,
   Observation,
   Reply,
@@ -460,7 +461,7 @@ function noAnswer(kind: Fault['kind']): Extract<Answer<never>, { kind: 'fault' }
 }
 
 /** The result of one call in a word: the first fault's kind. */
-function wordOf(answers: readonly Answer<unknown>[]): string {
+function wordOf(answers: readonly Answer<unknown>[]): 'ok' | FaultKind {
   for (const answer of answers) if (answer.kind === 'fault') return answer.fault.kind;
   return 'ok';
 }

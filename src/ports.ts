@@ -92,7 +92,7 @@ export interface Coordinator {
 
 /** What is exchanged with a provider: by its API, or with its name servers. */
 export type Operation = 'read' | 'write' | 'ask';
-export type CallResult = 'ok' | FaultKind | ServerAnswerKind;
+export type CallResult = 'ok' | 'abandoned' | FaultKind | ServerAnswerKind;
 
 /** Which part of Detour itself went wrong. */
 export type TroubleWord =

@@ -605,6 +605,7 @@ const lineOf = {
   stay: 'stayed',
   settled: 'did',
   lane: 'lane',
+  zone: 'lane',
   unreadable: 'lane',
   rejected: 'lane',
   hold: 'lane',

@@ -57,6 +57,7 @@ const levelOf = {
   visible: 'info',
   'would-switch': 'info',
   written: 'info',
+  zone: 'info',
 } satisfies Readonly<Record<EntryKind, 'info' | 'warn'>>;
 
 /** Runs until SIGTERM or SIGINT; SIGHUP reloads. Resolves with the exit code. */

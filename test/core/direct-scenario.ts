@@ -13,8 +13,9 @@ import {
 import { formatMarker, parseMarker } from '../../src/core/marker.ts';
 import type { Change, Fault, Outcome, Reply, Seen, ServerAnswer } from '../../src/core/model.ts';
 import { parseDuration, toName } from '../../src/kit/schema.ts';
+import { seenOf } from '../../src/replay/vendor.ts';
 import { hold, type Played, parse, setDns, shapeOf, vendors, WWW } from './scenario.ts';
-import { coreConfig, type Shape, seenOf, type Vendor, WALL_0, World } from './world.ts';
+import { coreConfig, type Shape, type Vendor, WALL_0, World } from './world.ts';
 
 const PROBE_MS = 5;
 const READ_MS = 20;
