@@ -77,6 +77,7 @@ const operationsPerChange = 3;
  * the zone; zones of paid plans hold 3500 records, those of new free ones 200. So more names than
  * two are read by listing, as long as that takes no more than a call a name; a larger zone is read
  * by name.
+ * Either way the zone and its settings are looked at with two more.
  */
 const listAboveNames = 2;
 const listPage = 5000;

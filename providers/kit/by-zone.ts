@@ -25,6 +25,17 @@ export interface ZoneKey {
   readonly id: string;
 }
 
+/** The zone that an item lies in; null where that must be asked and there is no room to. */
+export type Find<I, Z> = (item: I, room: Room) => Promise<Told<Z>>;
+
+interface Search<I, Z> {
+  readonly find: Find<I, Z>;
+  /** For the questions where zones are. */
+  readonly room: Room;
+}
+
+const noRoom = new Room(0, Number.POSITIVE_INFINITY);
+
 /** How zones are found and forgotten; kit/zone.ts has one for vendors that hold many. */
 export interface Finder<Z> {
   /** The zone that holds a name; null where there is no room to ask. */
@@ -73,9 +84,9 @@ export class ByZone<Z extends ZoneKey> {
     readZone: InZone<Z, Name, Seen>,
   ): Promise<Readonly<Record<Name, Answer<Seen>>>> {
     const room = new Room(this.#callsMax, readingCalls * this.#callTimeoutMs);
-    const finding = room.half();
-    const find = (name: Name) => this.#zones.findWithin(name, signal, finding);
-    const answers = await this.#ask(names, signal, find, async (zone, some) => {
+    const find: Find<Name, Z> = (name, within) => this.#zones.findWithin(name, signal, within);
+    const search = { find, room: room.half() };
+    const answers = await this.#ask(names, signal, search, async (zone, some) => {
       const told = await readZone(zone, some, room);
       if (!told.some((one) => one !== null && !one.ok && one.stale)) return told;
       // Deleted and made anew it has another id: looked for again, it may be read at once.
@@ -95,15 +106,15 @@ export class ByZone<Z extends ZoneKey> {
     how: {
       prepare(change: Change): Called<P>;
       /** The zone that was read, where the change remembers it; found where it does not. */
-      zoneOf(item: P, room: Room): Promise<Told<W>>;
+      readonly zoneOf: Find<P, W>;
       readonly writeZone: InZone<W, P, null>;
     },
   ): Promise<readonly Answer<null>[]> {
     const prepared = changes.map((change) => how.prepare(change));
     const ready = prepared.flatMap((one) => (one.ok ? [one.value] : []));
     const room = new Room(this.#callsMax, Number.POSITIVE_INFINITY);
-    const find = (item: P): Promise<Told<W>> => how.zoneOf(item, room);
-    const sent = await this.#ask(ready, signal, find, (zone, some) =>
+    const search = { find: how.zoneOf, room };
+    const sent = await this.#ask(ready, signal, search, (zone, some) =>
       how.writeZone(zone, some, room),
     );
     const next = sent.values();
@@ -135,11 +146,11 @@ export class ByZone<Z extends ZoneKey> {
   async #ask<I, W extends ZoneKey, T>(
     items: readonly I[],
     signal: AbortSignal,
-    find: (item: I) => Promise<Told<W>>,
+    search: Search<I, W>,
     work: (zone: W, items: readonly I[]) => Promise<readonly Told<T>[]>,
   ): Promise<readonly Answer<T>[]> {
     const round = new Round<T>(items.length, signal);
-    const groups = await group(items, find, round);
+    const groups = await group(items, search, round);
     round.beginZones();
     const rank = ({ zone }: Group<W>) => (this.#silent.has(zone.name) ? 1 : 0);
     const inTurn = [...groups].sort((a, b) => rank(a) - rank(b));
@@ -166,22 +177,27 @@ interface Group<Z> {
 /** Which items lie in which zone. What has no zone is settled at once. */
 async function group<I, Z extends ZoneKey, T>(
   items: readonly I[],
-  find: (item: I) => Promise<Told<Z>>,
+  { find, room }: Search<I, Z>,
   round: Round<T>,
 ): Promise<readonly Group<Z>[]> {
   const groups = new Map<string, Group<Z>>();
-  await inParallel([...items.keys()], zonesAtOnce, async (i) => {
-    if (!round.mayBegin()) return;
-    const found = await find(items[i]!);
-    if (found === null) return;
-    if (!found.ok) {
-      round.settle(null, [i], [found]);
-      return;
+  const place = async (i: number, within: Room): Promise<boolean> => {
+    const found = await find(items[i]!, within);
+    if (found === null) return false;
+    if (!found.ok) round.settle(null, [i], [found]);
+    else {
+      const { id } = found.value;
+      const one = groups.get(id) ?? { zone: found.value, indexes: [] };
+      one.indexes.push(i);
+      groups.set(id, one);
     }
-    const { id } = found.value;
-    const one = groups.get(id) ?? { zone: found.value, indexes: [] };
-    one.indexes.push(i);
-    groups.set(id, one);
+    return true;
+  };
+  // What is known without a question does not wait for what must be asked, nor fail with it.
+  const unknown: number[] = [];
+  for (const i of items.keys()) if (!(await place(i, noRoom))) unknown.push(i);
+  await inParallel(unknown, zonesAtOnce, async (i) => {
+    if (round.mayBegin()) await place(i, room);
   });
   for (const { indexes } of groups.values()) indexes.sort((a, b) => a - b);
   return [...groups.values()];

@@ -9,7 +9,13 @@
 import assert from 'node:assert/strict';
 import { setTimeout as pause } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { formatMarker, markerName, parseMarker } from '../../src/core/marker.ts';
+import {
+  claimName,
+  FIRST_ID,
+  formatMarker,
+  markerName,
+  parseMarker,
+} from '../../src/core/marker.ts';
 import type { Fault, Marker, Name, RecordConfig } from '../../src/core/model.ts';
 import { plan, standing, type Wanted } from '../../src/core/plan.ts';
 import { ask } from '../../src/dns/ask.ts';
@@ -299,8 +305,6 @@ function mayBe(fault: Fault, allowed: readonly Fault['kind'][]): string {
 const cluster = 'shop';
 const ttl = 300;
 const base = 't0';
-/** The id of all first markers, by design. */
-const firstId = 'first';
 const cnameOf = (target: string): Name => `${target}.example.com.`;
 
 class Play {
@@ -346,7 +350,7 @@ class Play {
     for (const type of ['CNAME', 'TXT'] as const) {
       await account.edit(type === 'TXT' ? markerName(name) : name, type, null);
     }
-    if (account.vendor?.type === 'alidns') await account.edit(`_detour-epoch.${name}`, 'TXT', null);
+    if (account.vendor?.type === 'alidns') await account.edit(claimName(name), 'TXT', null);
   }
 
   /** What stood before either of them came. */
@@ -461,7 +465,7 @@ class Play {
     const { account } = this.#stage;
     // The claim of a writer that died holds up its equals for a minute, or until a person deletes it.
     if (account.vendor?.type === 'alidns') {
-      account.vendor.edit(`_detour-epoch.${this.#record.name}`, 'TXT', null);
+      account.vendor.edit(claimName(this.#record.name), 'TXT', null);
     }
     const end = await write(inForce, this.#stage.direct, this.#record, {
       isStrict: this.#stage.isStrict,
@@ -582,7 +586,7 @@ function castOf(kind: Kind, random: () => number): readonly [Writer, Writer] {
     end: null,
     won: false,
   });
-  const first = { epoch: 1, id: firstId, term: 0 };
+  const first = { epoch: 1, id: FIRST_ID, term: 0 };
   switch (kind) {
     case 'succession': {
       const gap = 1 + Math.floor(random() * 3);

@@ -125,6 +125,34 @@ test('a vendor that does not say where zones are is asked for those that are kno
   assert.deepEqual(reaches(await read(namesOf(3))), ['record', 'record', 'answered']);
 });
 
+test('zones that are known do not wait behind many that nobody says the place of', async () => {
+  const known = new Map<Name, Zone>();
+  const byZone = new ByZone<Zone>({
+    callsMax: 100,
+    callTimeoutMs: 1000,
+    zones: {
+      async findWithin(name, _, room) {
+        const zone = known.get(name);
+        if (zone !== undefined) return done(zone);
+        return room.take(1) ? failed('unheard', 'unavailable', 'no answer') : null;
+      },
+      forget: () => {},
+    },
+  });
+  const names = namesOf(30);
+  known.set(names[29]!, { id: 'it', name: 'z29.' });
+  const answers = await byZone.read(names, never(), async (_, some) =>
+    some.map(() => done(nothing)),
+  );
+  assert.equal(answers[names[29]!]?.kind, 'answered');
+  const others = names.slice(0, 29).map((name) => answers[name]!);
+  assert.ok(
+    others.every(
+      (a) => a.kind === 'not-asked' || (a.kind === 'fault' && a.reach.kind === 'record'),
+    ),
+  );
+});
+
 test('every name has one answer, whatever the zones do', async () => {
   const fate = fc.constantFrom<Fate>('well', 'record', 'zone', 'account', 'unheard');
   await fc.assert(

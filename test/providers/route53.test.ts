@@ -759,6 +759,28 @@ test('zones that must not be used are refused with the cure', async () => {
   assert.equal(faultOf(await provider.zone('www.elsewhere.org.', never)).kind, 'rejected');
 });
 
+test('of a server only what is used is demanded, and no permission for what it lacks', async () => {
+  const list = zones().replace(/<IsTruncated>.*<\/MaxItems>/, '');
+  const detail =
+    '<?xml version="1.0"?><GetHostedZoneResponse>' +
+    `${list.match(/<HostedZone>.*<\/HostedZone>/)![0]}<DelegationSet><NameServers>` +
+    '<NameServer>ns1.example.net</NameServer></NameServers></DelegationSet></GetHostedZoneResponse>';
+  const older = await serve(({ url, write }, response) => {
+    if (write) refuse(response, 400, 'InvalidChangeBatch');
+    else if (url.pathname.endsWith('/rrset')) {
+      xml(response, 200, page(set(WWW, 'CNAME', 'a.example.org')));
+    } else if (url.pathname.endsWith('/rrsetprotection')) xml(response, 404, '<html></html>');
+    else xml(response, 200, url.pathname.endsWith('/Z1') ? detail : list);
+  });
+  const findings = await account(older.url).preflight(WWW, never);
+  const locks = findings.filter(({ word }) => word === 'protection');
+  assert.deepEqual(
+    locks.map(({ severity, cure, reach }) => [severity, cure, reach.kind]),
+    [['warn', null, 'record']],
+  );
+  assert.equal(findings.at(-1)?.word, 'write-permission', JSON.stringify(findings));
+});
+
 test('two public zones of one name want an id, and the list is no filter', async () => {
   const one = zones().match(/<HostedZone>.*<\/HostedZone>/)![0];
   const twice = zones().replace(one, one + one.replace('Z1', 'Z2'));
