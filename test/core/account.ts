@@ -4,7 +4,7 @@
 // and that a key is refused, is said here.
 
 import { markerName } from '../../src/core/marker.ts';
-import type { Answer, Change, Fault, Name, Result, Seen } from '../../src/core/model.ts';
+import type { Answer, Change, Fault, Name, Refusal, Result, Seen } from '../../src/core/model.ts';
 import { isWithin } from '../../src/core/name.ts';
 import type { Event } from '../../src/core/state.ts';
 import type { Account, Candidate, Trouble } from '../../src/kit/conformance/index.ts';
@@ -126,7 +126,7 @@ function recordOf(name: Name): Name {
   return name.startsWith(label) ? name.slice(label.length) : name;
 }
 
-function otherType(name: Name) {
+function otherType(name: Name): Refusal {
   return { word: 'other-type', sentence: `${name} has records of type A` };
 }
 

@@ -10,6 +10,7 @@ import type {
   Entry,
   EntryKind,
   Name,
+  Notice,
   Plane,
   QuorumRule,
   RefusalWord,
