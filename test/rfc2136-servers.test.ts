@@ -3,6 +3,8 @@
 // clock that is off, and a primary that nobody is told of. What stands is looked up on the wire.
 
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { rmSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import packet from 'dns-packet';
@@ -315,6 +317,29 @@ describe('a primary that nobody is told of', { skip: withoutBind || withoutKnot 
       verifier.close();
       resolver.close();
       for (const each of opened.splice(0)) each.close();
+    }
+  });
+});
+
+describe('a server that nobody stops', { skip: withoutBind }, () => {
+  test('holds no process open, and ends with it', async () => {
+    const code = `
+      import { newKey, startBind } from '${new URL('parts/bind.ts', import.meta.url)}';
+      const bind = await startBind({ zones: [{ name: 'a.test.' }], keys: [newKey('k.')] });
+      console.log(bind.port, bind.directory);`;
+    const args = ['--input-type=module', '--eval', code];
+    const done = spawnSync(process.execPath, args, { encoding: 'utf8', timeout: 60_000 });
+    assert.equal(done.status, 0, done.stderr);
+    const [port, directory] = done.stdout.trim().split(' ');
+    rmSync(directory!, { recursive: true });
+    const question = { name: 'a.test.', type: 'SOA' };
+    const deadline = performance.now() + 10_000;
+    for (;;) {
+      const server = { address: '127.0.0.1', port: Number(port) };
+      const reply = await ask(server, question, { timeoutMs: 500, tcp: true });
+      if (reply.kind !== 'reply') return;
+      assert.ok(performance.now() < deadline, 'it answers still');
+      await pause(20);
     }
   });
 });

@@ -7,7 +7,7 @@ import { randomBytes } from 'node:crypto';
 import { createSocket } from 'node:dgram';
 import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { createServer, type Socket } from 'node:net';
+import { createServer, Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -171,10 +171,7 @@ export function launch(server: string, args: readonly string[], directory: strin
   // The guard may have ended before its input does.
   child.stdin.on('error', () => {});
   const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
-  // A test that fails before it can stop its server must not hold its file open for ever: the
-  // file ends, and the guard ends the server.
-  const held = [child, child.stdin as Socket, child.stdout as Socket, child.stderr as Socket];
-  for (const each of held) each.unref();
+  letGo(child);
   return {
     child,
     log: () => log,
@@ -185,6 +182,17 @@ export function launch(server: string, args: readonly string[], directory: strin
       await ended;
     },
   };
+}
+
+/**
+ * A test that fails before it can stop its server must not hold its file open for ever: the file
+ * ends, and with its end the guard ends the server. Before its end is awaited it is `ref`ed again.
+ */
+export function letGo(child: ChildProcess): void {
+  child.unref();
+  for (const stream of [child.stdin, child.stdout, child.stderr]) {
+    if (stream instanceof Socket) stream.unref();
+  }
 }
 
 /** Whether it answers for the zone with authority before it ends, within 10 s. */

@@ -7,7 +7,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { BindKey } from './bind.ts';
+import { type BindKey, letGo } from './bind.ts';
 
 const schema = '/usr/share/pdns-backend-sqlite3/schema/schema.sqlite3.sql';
 const startMs = 15_000;
@@ -66,6 +66,7 @@ export async function startPowerdns(
   const close = async (): Promise<void> => {
     if (child !== null && child.exitCode === null && child.signalCode === null) {
       const gone = once(child, 'exit');
+      child.ref();
       child.stdin?.end();
       await gone;
     }
@@ -89,6 +90,7 @@ export async function startPowerdns(
       stdio: ['pipe', 'ignore', 'pipe'],
     });
     child = server;
+    letGo(server);
     // The guard may have ended before its input does.
     server.stdin.on('error', () => {});
     let log = '';
