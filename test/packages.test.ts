@@ -175,7 +175,16 @@ test('a package that apt does not know keeps no other away', async (context) => 
   const machine = machineFor(context, { unknown: ['beta'] });
   assert.deepEqual(names(await prepare(wanted, machine)), ['beta']);
   assert.deepEqual(machine.calls, [['alpha', 'gamma']]);
-  assert.ok(machine.said.includes('apt cannot install beta: E: Unable to locate package beta'));
+  assert.ok(machine.said.includes('apt cannot install beta: E: Unable to locate package …'));
+});
+
+test('packages that apt does not know are one sentence', async (context) => {
+  const machine = machineFor(context, { unknown: ['alpha', 'beta', 'gamma'] });
+  assert.equal((await prepare(wanted, machine)).length, 3);
+  assert.deepEqual(machine.calls, []);
+  assert.deepEqual(machine.said.slice(2), [
+    'apt cannot install alpha, beta, gamma: E: Unable to locate package …',
+  ]);
 });
 
 test('a package that fails keeps no other away', async (context) => {

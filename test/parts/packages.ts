@@ -97,11 +97,12 @@ async function install(wanted: readonly Part[], machine: Machine): Promise<void>
   if (updated.status !== 0) machine.say(`apt-get update failed: ${trouble(updated.output)}`);
   const put = (packages: readonly string[]) =>
     apt(machine, 'install', '--no-install-recommends', ...packages);
-  const known = wanted.filter(({ pkg }) => {
-    const tried = apt(machine, 'install', '--simulate', '--no-install-recommends', pkg);
-    if (tried.status !== 0) machine.say(`apt cannot install ${pkg}: ${trouble(tried.output)}`);
-    return tried.status === 0;
-  });
+  const refusals = new Map(wanted.map(({ pkg }) => [pkg, refusal(pkg, machine)]));
+  // Without a network all have one reason, which is one sentence.
+  for (const [why, group] of Map.groupBy(wanted, ({ pkg }) => refusals.get(pkg))) {
+    if (why) machine.say(`apt cannot install ${group.map(({ pkg }) => pkg).join(', ')}: ${why}`);
+  }
+  const known = wanted.filter(({ pkg }) => !refusals.get(pkg));
   if (known.length === 0) return;
   await withoutServices(machine, () => {
     const all = put(known.map(({ pkg }) => pkg));
@@ -115,6 +116,12 @@ async function install(wanted: readonly Part[], machine: Machine): Promise<void>
       if (one.status !== 0) machine.say(`apt could not install ${pkg}: ${trouble(one.output)}`);
     }
   });
+}
+
+/** Why apt cannot install this one, by what it knows already; null: it can. */
+function refusal(pkg: string, machine: Machine): string | null {
+  const tried = apt(machine, 'install', '--simulate', '--no-install-recommends', pkg);
+  return tried.status === 0 ? null : trouble(tried.output).replaceAll(pkg, '…');
 }
 
 /** The line of apt's output that says what is wrong. */
