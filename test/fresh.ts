@@ -5,6 +5,7 @@
 // folder. Mirror and registry are this machine's own, and are told to the roots alone.
 
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import {
   chmodSync,
   copyFileSync,
@@ -86,8 +87,8 @@ function absent(): string | null {
   for (const program of ['debootstrap', 'unshare', 'pivot_root', 'apt-get', 'git', 'npm']) {
     if (ask('sh', '-c', `command -v ${program}`) === null) return `${program} is not installed`;
   }
-  const flags = ['--mount', '--pid', '--fork', '--kill-child', 'mount', '-t', 'tmpfs', 'x', '/mnt'];
-  return ask('unshare', ...flags) === null ? 'this machine allows no namespaces' : null;
+  const tried = ask('unshare', ...spaces, 'mount', '-t', 'tmpfs', 'none', '/mnt');
+  return tried === null ? 'this machine allows no namespaces' : null;
 }
 
 /** The mirror that apt uses here; null: apt uses none of Debian's. */
@@ -192,6 +193,9 @@ umount -l mnt
 exec "$@"
 `;
 
+/** They and all in them end with the program that makes them, also when that is killed. */
+const spaces = ['--mount', '--pid', '--fork', '--kill-child'];
+
 /** What still runs when a command is over is said behind this word, one a line. */
 const leftOver = 'left running: ';
 const andLook = `
@@ -229,7 +233,6 @@ class Fresh {
       HOME: how.as === 'user' ? '/home/user' : '/root',
       LANG: 'C.UTF-8',
     };
-    const spaces = ['--mount', '--pid', '--fork', '--kill-child'];
     const inside = ['sh', '-c', andLook, 'sh', ...who, ...argv];
     return run(['unshare', ...spaces, 'sh', '-c', enter, 'sh', ...inside], { ...how, env });
   }
@@ -249,7 +252,7 @@ class Fresh {
 async function makeBase(debian: string, root: string, settings: Settings): Promise<void> {
   const codename = codenames[debian]!;
   const argv = ['--variant=minbase', '--include=ca-certificates', codename, root, settings.mirror];
-  const done = await run(['unshare', '--mount', 'debootstrap', ...argv], {
+  const done = await run(['unshare', ...spaces, '--mount-proc', 'debootstrap', ...argv], {
     env: { ...process.env, ...settings.env },
     ms: endMs.make,
   });
@@ -381,22 +384,28 @@ async function main(): Promise<number> {
     say('what is not committed is not in the clones');
   }
   const folder = mkdtempSync(join(tmpdir(), 'detour-fresh-'));
-  const clean = () => {
-    for (const child of running) child.kill('SIGKILL');
+  const clean = async () => {
+    await Promise.all([...running].map(stop));
     if (options.keep) say(`kept: ${folder}`);
-    else rmSync(folder, { recursive: true, force: true });
+    // What was in the namespaces dies a moment after what has made them.
+    else rmSync(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
   };
   for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-    process.once(name, () => {
-      clean();
-      process.exit(1);
-    });
+    process.once(name, () => void clean().finally(() => process.exit(1)));
   }
   try {
     return await performAll(wanted, folder, settings);
   } finally {
-    clean();
+    await clean();
   }
+}
+
+/** Ends one that was started, and all that it has started. */
+async function stop(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const gone = once(child, 'exit');
+  child.kill('SIGKILL');
+  await gone;
 }
 
 async function performAll(wanted: readonly Plan[], folder: string, here: Settings) {
