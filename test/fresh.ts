@@ -299,7 +299,8 @@ async function perform(plan: Plan, machine: Fresh): Promise<readonly string[]> {
       ms,
       loud: true,
     });
-  const npm = (await inClone(endMs.short, 'npm', '--version')).output.trim();
+  const asked = await inClone(endMs.short, 'npm', '--version');
+  const npm = /^\d+\.\d+\.\d+$/m.exec(asked.output)?.[0] ?? 'of no version';
   const told = (what: string, done: Ended) => {
     const disk = machine.megabytes('/') - before;
     say(
