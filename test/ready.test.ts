@@ -27,6 +27,8 @@ interface Clone {
   readonly folder: string;
   /** Runs a task of tools/run.mjs on the Node of this test. */
   run(...task: readonly string[]): { readonly status: number | null; readonly said: string };
+  /** As `run`, with no program on the PATH but npm. */
+  runAlone(...task: readonly string[]): ReturnType<Clone['run']>;
   /** What npm, the compiler and the installed Node were asked, one call a line. */
   calls(): readonly string[];
 }
@@ -78,15 +80,17 @@ function cloneFor(
   ];
   mkdirSync(join(folder, 'path'));
   writeFileSync(join(folder, 'path', 'npm'), install.join('\n'), { mode: 0o755 });
+  const runOn = (PATH: string, task: readonly string[]) => {
+    const args = [join(folder, 'tools', 'run.mjs'), ...task];
+    const env = { ...process.env, PATH };
+    const done = spawnSync(process.execPath, args, { env, encoding: 'utf8', timeout: 60_000 });
+    return { status: done.status, said: `${done.stdout}${done.stderr}` };
+  };
+  const path = join(folder, 'path');
   return {
     folder,
-    run: (...task) => {
-      const PATH = `${join(folder, 'path')}${delimiter}${process.env['PATH']}`;
-      const args = [join(folder, 'tools', 'run.mjs'), ...task];
-      const env = { ...process.env, PATH };
-      const done = spawnSync(process.execPath, args, { env, encoding: 'utf8', timeout: 60_000 });
-      return { status: done.status, said: `${done.stdout}${done.stderr}` };
-    },
+    run: (...task) => runOn(`${path}${delimiter}${process.env['PATH']}`, task),
+    runAlone: (...task) => runOn(path, task),
     calls: () => (existsSync(said) ? readFileSync(said, 'utf8').trim().split('\n') : []),
   };
 }
@@ -168,4 +172,14 @@ test('an npm that leaves something out is told, with the cure', { skip }, (conte
   const done = clone.run(...talk);
   assert.equal(done.status, 1);
   assert.match(done.said, /npm ci did not install typescript; remove the folder node_modules/);
+});
+
+test('a program whose link is lost is named, with the cure', { skip }, (context) => {
+  const clone = cloneFor(context);
+  assert.equal(clone.run(...talk).status, 0);
+  rmSync(join(clone.folder, 'node_modules', '.bin'), { recursive: true });
+  // Whoever runs the tests has a compiler on the PATH, too.
+  const done = clone.runAlone('build');
+  assert.equal(done.status, 1);
+  assert.match(done.said, /tsc could not be started: .*; remove the folder node_modules/);
 });

@@ -110,12 +110,13 @@ function isOld(version) {
  * the package for the other processor. The link is made here then, for the README's commands.
  */
 function findNode() {
-  const own = join(`node-${process.platform}-${process.arch}`, 'bin', 'node');
+  const place = join(`node-${process.platform}-${process.arch}`, 'bin', 'node');
+  const own = join(modules, place);
   const tried = [];
-  for (const node of [join(modules, own), process.execPath]) {
+  for (const node of [own, process.execPath]) {
     const version = spawnSync(node, ['--version'], { encoding: 'utf8' }).stdout?.trim() ?? '';
     if (version && !isOld(version)) {
-      linkNode(node === process.execPath ? node : join('..', own));
+      linkNode(node === own ? join('..', place) : node);
       return node;
     }
     tried.push(`${node} is ${version || 'not runnable'}`);
@@ -130,6 +131,7 @@ function findNode() {
 function linkNode(target) {
   const link = join(bin, 'node');
   if (fs.existsSync(link)) return;
+  fs.mkdirSync(bin, { recursive: true });
   const made = `${link}.${process.pid}`;
   fs.symlinkSync(target, made);
   fs.renameSync(made, link);
