@@ -714,8 +714,8 @@ const report = (...findings: AuditFinding[]): AuditReport => ({
   surveys: [],
 });
 const finding = (
-  severity: Finding['severity'],
-  word: Finding['word'],
+  severity: AuditFinding['severity'],
+  word: AuditFinding['word'],
   sentence: string = word,
 ): AuditFinding => ({
   ...{ word, severity, sentence, cure: severity === 'good' ? null : 'mend it' },

@@ -6,7 +6,7 @@ import { once } from 'node:events';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type BindKey, freePort } from './bind.ts';
+import { type BindKey, freePort, letGo } from './bind.ts';
 
 const schema = '/usr/share/pdns-backend-sqlite3/schema/schema.sqlite3.sql';
 const startMs = 15_000;
@@ -81,6 +81,7 @@ async function startOnce(options: PowerdnsOptions): Promise<PowerdnsPart> {
   const close = async (): Promise<void> => {
     if (child !== null && child.exitCode === null && child.signalCode === null) {
       const gone = once(child, 'exit');
+      child.ref();
       child.stdin?.end();
       await gone;
     }
@@ -100,6 +101,7 @@ async function startOnce(options: PowerdnsOptions): Promise<PowerdnsPart> {
       stdio: ['pipe', 'ignore', 'pipe'],
     });
     child = server;
+    letGo(server);
     // The guard may have ended before its input does.
     server.stdin.on('error', () => {});
     let log = '';
