@@ -3,8 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Effect } from '../../src/core/engine.ts';
-import { start, step } from '../../src/core/engine.ts';
+import { type Effect, start, step } from '../../src/core/engine.ts';
 import type { Answer, Seen } from '../../src/core/model.ts';
 import { coreConfig } from './world.ts';
 

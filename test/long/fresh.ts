@@ -20,9 +20,9 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { startLinks } from './parts/packages.ts';
+import { startLinks } from '../parts/packages.ts';
 
-const repository = dirname(dirname(fileURLToPath(import.meta.url)));
+const repository = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 const codenames: Readonly<Record<string, string>> = { '12': 'bookworm', '13': 'trixie' };
 
 /** One machine: which Debian, who runs the commands, and an npm in place of Debian's own. */

@@ -19,7 +19,7 @@ import { delimiter, join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
-const root = fileURLToPath(new URL('..', import.meta.url));
+const root = fileURLToPath(new URL('../..', import.meta.url));
 const own = `node-linux-${process.arch}`;
 const other = process.arch === 'x64' ? 'arm64' : 'x64';
 

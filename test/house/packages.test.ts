@@ -17,7 +17,7 @@ import {
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { type Machine, type Part, prepare, startLinks } from './parts/packages.ts';
+import { type Machine, type Part, prepare, startLinks } from '../parts/packages.ts';
 
 const wanted: readonly Part[] = ['alpha', 'beta', 'gamma'].map((pkg) => ({
   pkg,
