@@ -234,7 +234,8 @@ test('the systemd unit keeps the daemon alive, shut in, and reloadable', () => {
   };
   const packageJson = JSON.parse(read('package.json'));
   assert.ok(one('ExecStart').includes(`/opt/detour/${packageJson.bin.detour} run -c /etc/detour/`));
-  assert.equal(one('ExecReload'), '/bin/kill -HUP $MAINPID');
+  // The shell has `kill`; /bin/kill is of a package that a machine may lack.
+  assert.equal(one('ExecReload'), "/bin/sh -c 'kill -HUP $MAINPID'");
   assert.equal(one('Restart'), 'always');
   assert.deepEqual(unit.get('Unit.StartLimitIntervalSec'), ['0']);
   assert.ok(Number(one('RestartSec')) > 0 && Number(one('TimeoutStopSec')) > 5);
