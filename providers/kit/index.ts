@@ -2,6 +2,7 @@
 // of settings, and what the adapters here share. Other people's packages import from here, so a
 // name that stands here stays.
 
+export { z } from 'zod';
 export { formatMarker, markerName, parseMarker } from '../../src/core/marker.ts';
 export type {
   Change,

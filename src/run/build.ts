@@ -2,10 +2,10 @@
 // no connection and decides nothing; what can be wrong here is a secret that cannot be had.
 
 import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { providerTypes } from '../../providers/index.ts';
 import { type Auditor, createAuditor } from '../audit/audit.ts';
-import { type Config, parseConfig, printProblem } from '../config/config.ts';
+import { type Config, parseConfig, printProblem, type Tables } from '../config/config.ts';
 import type { Adapters } from '../controller.ts';
 import { createResolver } from '../dns/resolver.ts';
 import { createServers } from '../dns/servers.ts';
@@ -16,6 +16,7 @@ import { readSecret, SecretError } from '../kit/secret.ts';
 import { createCommandNotifier } from '../notify/command.ts';
 import type { Clock, Notifier, Prober } from '../ports.ts';
 import { checkTypes, createProber, pathProblem, secretProblems } from '../probes/index.ts';
+import { withPackages } from './plugins.ts';
 
 /** The configuration cannot be used; every reason, one a line. */
 export class ConfigError extends Error {
@@ -26,10 +27,23 @@ export class ConfigError extends Error {
   }
 }
 
-export const tables = { providers: providerTypes, checks: checkTypes, pathProblem };
+/** Detour's own rows; what a configuration adds to them by packages stands in its `tables`. */
+export const tables: Tables = { providers: providerTypes, checks: checkTypes, pathProblem };
 
-/** Reads and checks a configuration file. Throws ConfigError with every problem at once. */
-export function loadConfig(path: string): { config: Config; warnings: readonly string[] } {
+export interface Loaded {
+  readonly config: Config;
+  readonly warnings: readonly string[];
+}
+
+/**
+ * Reads and checks a configuration file, and loads the packages that it names, each once in the life
+ * of this process; with `byName` none is loaded, and what comes can be looked at and not be built.
+ * Throws ConfigError with every problem at once.
+ */
+export async function loadConfig(
+  path: string,
+  options: { readonly byName: boolean } = { byName: false },
+): Promise<Loaded> {
   let text: string;
   try {
     text = readFileSync(path, 'utf8');
@@ -37,7 +51,11 @@ export function loadConfig(path: string): { config: Config; warnings: readonly s
     const code = (error as NodeJS.ErrnoException).code ?? 'unreadable';
     throw new ConfigError([`${path}: ${code}; name the configuration with -c FILE`]);
   }
-  const parsed = parseConfig(text, path, tables);
+  let parsed = parseConfig(text, path, tables);
+  if (parsed.wanted.size > 0 && !options.byName) {
+    const { wanted } = parsed;
+    parsed = parseConfig(text, path, await withPackages(tables, wanted, dirname(resolve(path))));
+  }
   if (!parsed.ok) throw new ConfigError(parsed.problems.map(printProblem));
   return { config: parsed.config, warnings: parsed.warnings.map(printProblem) };
 }
@@ -54,7 +72,7 @@ export function buildAdapters(
   options: { readonly remember: boolean },
 ): Built {
   // A check whose secret is missing would only ever be blind: that is said at once, not at 3 a.m.
-  const missing = secretProblems(config.probes, config.paths, { secret });
+  const missing = secretProblems(config.probes, config.paths, { secret }, config.tables.checks);
   if (missing.length > 0) throw new ConfigError(missing);
   const providers = buildProviders(config);
   const { dns } = config;
@@ -94,13 +112,17 @@ export function buildAdapters(
     port,
     timeoutMs,
   });
-  const prober = buildProber(config.probes, config.paths);
+  const prober = buildProber(config);
   return { prober, providers, verifier, notifier, auditor };
 }
 
 /** A prober that may read the secrets its checks and paths refer to. */
-export function buildProber(probes: Config['probes'], paths: Config['paths']): Prober {
-  return createProber(probes, paths, { secret });
+export function buildProber({
+  probes,
+  paths,
+  tables: { checks },
+}: Pick<Config, 'probes' | 'paths' | 'tables'>): Prober {
+  return createProber(probes, paths, { secret, types: checks });
 }
 
 const secret = (ref: SecretRef): string => readSecret(ref, process.env);
@@ -114,7 +136,7 @@ function buildProviders(config: Config): Record<string, Provider> {
       callTimeoutMs: p.callTimeoutMs,
     };
     try {
-      providers[name] = providerTypes[p.type]!.create(name, p.settings as never, context);
+      providers[name] = config.tables.providers[p.type]!.create(name, p.settings, context);
     } catch (error) {
       if (!(error instanceof SecretError)) throw error;
       problems.push(`providers.${name}: ${error.message}`);
