@@ -2,12 +2,12 @@
 // transaction that is split in halves when one change of many spoils it. It must never send a
 // change twice, and never go on sending after a vendor that does not follow.
 
-import type { Fault, Result } from '../../src/core/model.ts';
-import { done, failed, fault } from './fault.ts';
+import type { Fault } from '../../src/core/model.ts';
+import { type Called, done, fault, type Trouble } from './fault.ts';
 
 /** What came of sending some changes as one transaction. */
 export interface Sent {
-  readonly result: Result<null>;
+  readonly result: Called<null>;
   /** Nothing was applied, and one of the changes may be to blame: worth trying them apart. */
   readonly divisible: boolean;
 }
@@ -15,7 +15,8 @@ export interface Sent {
 /**
  * Sends every part, and halves what is `divisible` down to single changes, so that one stale
  * change does not hold up the others. Any other fault ends the sending: what was not sent yet is
- * answered with it. Results are in the order of `items`. At most `callsMax` calls.
+ * answered with it. Results are in the order of `items`; null is what there were no calls left for,
+ * of at most `callsMax`.
  */
 export async function sendHalving<T>(
   items: readonly T[],
@@ -25,17 +26,17 @@ export async function sendHalving<T>(
     fitting(items: readonly T[]): number;
     send(items: readonly T[]): Promise<Sent>;
   },
-): Promise<readonly Result<null>[]> {
-  const results = new Array<Result<null>>(items.length);
+): Promise<readonly (Called<null> | null)[]> {
+  const results = new Array<Called<null> | null>(items.length).fill(null);
   const waiting: [from: number, to: number][] = items.length > 0 ? [[0, items.length]] : [];
   let calls = 0;
-  let halt: Fault | null = null;
+  let halt: Trouble | null = null;
   for (let range = waiting.pop(); range !== undefined; range = waiting.pop()) {
     const [from, end] = range;
     const to = Math.min(end, from + Math.max(1, options.fitting(items.slice(from, end))));
     if (to < end) waiting.push([to, end]);
     if (halt !== null || calls >= options.callsMax) {
-      results.fill(halt === null ? tooMany() : { ok: false, fault: halt }, from, to);
+      if (halt !== null) results.fill({ ok: false, ...halt }, from, to);
       continue;
     }
     calls++;
@@ -46,7 +47,7 @@ export async function sendHalving<T>(
       continue;
     }
     results.fill(result, from, to);
-    if (!result.ok && !divisible) halt = unsent(result.fault);
+    if (!result.ok && !divisible) halt = { ...result, fault: unsent(result.fault) };
   }
   return results;
 }
@@ -58,11 +59,11 @@ export async function sendHalving<T>(
 export async function sideBySide<T, R>(
   items: readonly T[],
   limit: number,
-  work: (item: T) => Promise<Result<R>>,
-): Promise<Result<readonly R[]>> {
+  work: (item: T) => Promise<Called<R>>,
+): Promise<Called<readonly R[]>> {
   const values = new Array<R>(items.length);
   let next = 0;
-  let trouble: Result<never> | null = null;
+  let trouble: Called<never> | null = null;
   const worker = async (): Promise<void> => {
     while (trouble === null && next < items.length) {
       const i = next++;
@@ -79,8 +80,4 @@ export async function sideBySide<T, R>(
 export function unsent(cause: Fault): Fault {
   const kind = cause.kind === 'uncertain' ? 'unavailable' : cause.kind;
   return fault(kind, `not sent, after this: ${cause.detail}`, cause);
-}
-
-function tooMany(): Result<null> {
-  return failed('conflict', 'not sent: too many changes of this batch had to be tried apart');
 }

@@ -11,6 +11,14 @@ export function markerName(record: Name): Name {
   return `${MARKER_LABEL}.${record}`;
 }
 
+/** A claim of an epoch stands at this label below the record's own name. */
+export const CLAIM_LABEL = '_detour-epoch';
+
+/** Where the claims of a record's epochs stand, at a vendor that needs them. */
+export function claimName(record: Name): Name {
+  return `${CLAIM_LABEL}.${record}`;
+}
+
 /**
  * `detour=1 cluster=shop epoch=7 id=9f2c… term=1 kind=auto target=tokyo pin=none`: words and
  * digits only, so that no vendor's quoting can change it. At most 200 bytes by the limits that

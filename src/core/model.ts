@@ -217,12 +217,8 @@ export interface Seen {
 export interface Change {
   readonly name: Name;
   readonly from: Seen;
-  readonly to: {
-    readonly cname: Name;
-    readonly ttl: number;
-    readonly marker: string;
-    readonly epoch: number;
-  };
+  /** The marker's text is `formatMarker`'s, and nobody else's. */
+  readonly to: { readonly cname: Name; readonly ttl: number; readonly marker: Marker };
 }
 
 export type FaultKind =
@@ -250,6 +246,19 @@ export interface Fault {
 export type Result<T> =
   | { readonly ok: true; readonly value: T }
   | { readonly ok: false; readonly fault: Fault };
+
+/** How far a fault reaches: one record, every record of a zone, or everything in the account. */
+export type Reach =
+  | { readonly kind: 'record' }
+  | { readonly kind: 'zone'; readonly zone: Name }
+  | { readonly kind: 'account' };
+
+/** What a provider says of one record. */
+export type Answer<T> =
+  | { readonly kind: 'answered'; readonly value: T }
+  | { readonly kind: 'fault'; readonly fault: Fault; readonly reach: Reach }
+  /** Nothing was sent about it: no failure, not even an attempt; it is asked next. */
+  | { readonly kind: 'not-asked' };
 
 /** One authoritative server's answer for a record. */
 export interface ServerAnswer {

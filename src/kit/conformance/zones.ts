@@ -1,0 +1,93 @@
+// Of the suite: two zones at one account, one of them sick in each way the vendor has. What a vendor
+// says of one zone is that zone's, and the other's records are read and written in the same calls.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Answer, Name, Seen } from '../../core/model.ts';
+import type { Provider } from '../extend.ts';
+import type { SecondZone } from './account.ts';
+import { eventually, marker, move, never, type Stage, valueOf } from './stage.ts';
+
+/** Long enough for a busy machine, short enough to wait for a zone that hangs. */
+const hastyMs = 1000;
+
+export function zoneStory(stage: Stage): void {
+  test('two zones: the records of both are read and written together', async (t) => {
+    const second = stage.account.secondZone;
+    if (second === null) return t.skip('missing: a second zone');
+    const [ours, theirs] = [await stage.begun(), await stage.begun(second.zone)];
+    const facts = await stage.provider.zone(theirs.name, never());
+    assert.ok(facts.ok && facts.value.zone === second.zone, JSON.stringify(facts));
+    await both(stage, ours.name, theirs.name, 2);
+  });
+
+  test('one zone is sick: the other’s records are read and written as ever', async (t) => {
+    const second = stage.account.secondZone;
+    if (second === null) return t.skip('missing: a second zone');
+    if (second.faults.length === 0) return t.skip('missing: a zone that is sick alone');
+    for (const how of second.faults) {
+      await t.test(how, () => sick(stage, second, how));
+    }
+  });
+}
+
+/** Both records move in one reading and one write, or in two where a write takes one change. */
+async function both(stage: Stage, one: Name, other: Name, epoch: number): Promise<void> {
+  const read = await readBoth(stage.provider, one, other);
+  const changes = [one, other].map((name) =>
+    move(name, valueOf(read[name]), 'b.example.com.', epoch),
+  );
+  const { writeMax } = stage.capabilities;
+  const answers =
+    writeMax > 1
+      ? await stage.provider.write(changes, never())
+      : [await stage.put(changes[0]!), await stage.put(changes[1]!)];
+  for (const answer of answers) valueOf(answer);
+  await stage.stands(one, 'b.example.com.', marker(epoch));
+  await stage.stands(other, 'b.example.com.', marker(epoch));
+}
+
+/** One reading of both, where one reading takes two names. */
+async function readBoth(
+  provider: Provider,
+  one: Name,
+  other: Name,
+): Promise<Readonly<Record<Name, Answer<Seen>>>> {
+  if (provider.capabilities.readMax > 1) return provider.read([other, one], never());
+  return { ...(await provider.read([other], never())), ...(await provider.read([one], never())) };
+}
+
+async function sick(stage: Stage, second: SecondZone, how: string): Promise<void> {
+  const [well, ill] = [await stage.begun(), await stage.begun(second.zone)];
+  const provider = stage.open({ callTimeoutMs: hastyMs });
+  await eventually('both are read', async () => {
+    const read = await readBoth(provider, well.name, ill.name);
+    return [well, ill].every(({ name }) => read[name]!.kind === 'answered');
+  });
+  await second.fault(how);
+  // A vendor may take a moment to refuse what it has just given.
+  const changes = [ill, well].map(({ name, from }) => move(name, from, 'b.example.com.', 2));
+  const read = await readBoth(provider, well.name, ill.name);
+  assert.equal(valueOf(read[well.name]).cnames[0]?.value, 'a.example.com.');
+  ownTrouble(stage, read[ill.name], second.zone);
+  const answers =
+    stage.capabilities.writeMax > 1
+      ? await provider.write(changes, never())
+      : [await stage.put(changes[0]!, provider), await stage.put(changes[1]!, provider)];
+  valueOf(answers[1]);
+  assert.notEqual(answers[0]?.kind, 'answered', 'a sick zone takes a change');
+  ownTrouble(stage, answers[0], second.zone);
+  await stage.stands(well.name, 'b.example.com.', marker(2));
+  await second.fault(null);
+  await stage.converge(ill.name, 'b.example.com.', 2, provider);
+  await stage.stands(ill.name, 'b.example.com.', marker(2));
+}
+
+/** What is said of a sick zone's record reaches that zone at most. */
+function ownTrouble(stage: Stage, answer: Answer<unknown> | undefined, zone: Name): void {
+  assert.ok(answer, 'no answer');
+  if (answer.kind !== 'fault') return;
+  const { fault, reach } = stage.faultOf(answer);
+  assert.notEqual(reach.kind, 'account', fault.detail);
+  if (reach.kind === 'zone') assert.equal(reach.zone, zone);
+}
