@@ -4,52 +4,47 @@
 
 import type { Fault } from '../../src/core/model.ts';
 import { type Called, done, fault, type Trouble } from './fault.ts';
-
-/** What came of sending some changes as one transaction. */
-export interface Sent {
-  readonly result: Called<null>;
-  /** Nothing was applied, and one of the changes may be to blame: worth trying them apart. */
-  readonly divisible: boolean;
-}
+import type { Room, Told } from './room.ts';
 
 /**
- * Sends every part, and halves what is `divisible` down to single changes, so that one stale
- * change does not hold up the others. Any other fault ends the sending: what was not sent yet is
- * answered with it. Results are in the order of `items`; null is what there were no calls left for,
- * of at most `callsMax`.
+ * Sends every part as one transaction, and halves one that is refused for a single change down to
+ * single changes, so that one stale change does not hold up the others. Any other fault ends the
+ * sending: what was not sent yet is answered with it. Results are in the order of `items`; null is
+ * what there was no room for.
  */
 export async function sendHalving<T>(
   items: readonly T[],
   options: {
-    readonly callsMax: number;
+    readonly room: Room;
     /** How many of these, from the first, the vendor takes at once; at least 1. */
     fitting(items: readonly T[]): number;
-    send(items: readonly T[]): Promise<Sent>;
+    send(items: readonly T[]): Promise<Called<null>>;
   },
-): Promise<readonly (Called<null> | null)[]> {
-  const results = new Array<Called<null> | null>(items.length).fill(null);
+): Promise<readonly Told<null>[]> {
+  const results = new Array<Told<null>>(items.length).fill(null);
   const waiting: [from: number, to: number][] = items.length > 0 ? [[0, items.length]] : [];
-  let calls = 0;
-  let halt: Trouble | null = null;
+  let halt: ({ readonly ok: false } & Trouble) | null = null;
   for (let range = waiting.pop(); range !== undefined; range = waiting.pop()) {
     const [from, end] = range;
     const to = Math.min(end, from + Math.max(1, options.fitting(items.slice(from, end))));
     if (to < end) waiting.push([to, end]);
-    if (halt !== null || calls >= options.callsMax) {
-      if (halt !== null) results.fill({ ok: false, ...halt }, from, to);
-      continue;
-    }
-    calls++;
-    const { result, divisible } = await options.send(items.slice(from, to));
-    if (!result.ok && divisible && to - from > 1) {
+    if (halt !== null) results.fill(halt, from, to);
+    if (halt !== null || !options.room.take(1)) continue;
+    const result = await options.send(items.slice(from, to));
+    if (!result.ok && isOfOne(result) && to - from > 1) {
       const middle = from + Math.floor((to - from) / 2);
       waiting.push([middle, to], [from, middle]);
       continue;
     }
     results.fill(result, from, to);
-    if (!result.ok && !divisible) halt = { ...result, fault: unsent(result.fault) };
+    if (!result.ok && !isOfOne(result)) halt = { ...result, fault: unsent(result.fault) };
   }
   return results;
+}
+
+/** Nothing was applied, and one of the changes is to blame: the others may be tried apart. */
+function isOfOne({ scope, fault: { kind } }: Trouble): boolean {
+  return scope === 'record' && (kind === 'conflict' || kind === 'rejected');
 }
 
 /**

@@ -4,13 +4,16 @@
 // whole account stops the rest. It must never leave a thing without an answer, and never call the
 // unanswered answered.
 
-import type { Answer, Fault, Name, Reach, Seen } from '../../src/core/model.ts';
+import type { Answer, Change, Fault, Name, Reach, Seen } from '../../src/core/model.ts';
 import { unsent } from './batch.ts';
-import { type Called, done, type Trouble } from './fault.ts';
-import type { Room, Told } from './room.ts';
+import type { Called, Trouble } from './fault.ts';
+import { Room, type Told } from './room.ts';
 
 /** Zones that are asked at the same time: so many that hang cost one time-out, not one each. */
 const zonesAtOnce = 8;
+
+/** After the time of so many calls a reading begins nothing more. */
+const readingCalls = 3;
 
 /** What an adapter must know of a zone to tell it from others. */
 export interface ZoneKey {
@@ -19,15 +22,20 @@ export interface ZoneKey {
   readonly id: string;
 }
 
-export interface ZoneWork<I, Z extends ZoneKey, T> {
-  readonly signal: AbortSignal;
-  /** The zone that an item belongs to; null when there is no room to find it. */
-  find(item: I): Promise<Told<Z>>;
-  /** Does one zone's items, and tells of each, in order. Never rejects. */
-  work(zone: Z, items: readonly I[]): Promise<readonly Told<T>[]>;
-  /** Told of a zone of which what was remembered no longer holds. */
-  stale(zone: Name): void;
+/** How zones are found and forgotten; kit/zone.ts has one for vendors that hold many. */
+export interface Finder<Z> {
+  /** The zone that holds a name; null where there is no room to ask. */
+  findWithin(name: Name, signal: AbortSignal, room: Room): Promise<Told<Z>>;
+  /** What is remembered of a zone no longer holds. */
+  forget(zone: Name): void;
 }
+
+/** Does one zone's items and tells of each, in order. Never rejects. */
+export type InZone<Z, I, T> = (
+  zone: Z,
+  items: readonly I[],
+  room: Room,
+) => Promise<readonly Told<T>[]>;
 
 /**
  * One answer for each item, in order. A fault of the account (its key is unknown, it is throttled,
@@ -36,55 +44,119 @@ export interface ZoneWork<I, Z extends ZoneKey, T> {
  * does, silence is the silent zone's own.
  */
 export class ByZone<Z extends ZoneKey> {
+  readonly #zones: Finder<Z>;
+  readonly #callsMax: number;
+  readonly #callTimeoutMs: number;
   /** Zones that were silent when last asked come last, so that they keep nobody waiting. */
   readonly #silent = new Set<Name>();
 
-  async ask<I, T>(items: readonly I[], options: ZoneWork<I, Z, T>): Promise<readonly Answer<T>[]> {
-    const round = new Round<T>(items.length, options.signal);
-    const groups = await this.#group(items, options, round);
+  constructor(options: {
+    readonly zones: Finder<Z>;
+    /** Calls that one reading or one writing takes at most. */
+    readonly callsMax: number;
+    readonly callTimeoutMs: number;
+  }) {
+    this.#zones = options.zones;
+    this.#callsMax = options.callsMax;
+    this.#callTimeoutMs = options.callTimeoutMs;
+  }
+
+  /** A reading: one answer a name. Nothing more is begun after three calls' time. */
+  async read(
+    names: readonly Name[],
+    signal: AbortSignal,
+    readZone: InZone<Z, Name, Seen>,
+  ): Promise<Readonly<Record<Name, Answer<Seen>>>> {
+    const room = new Room(this.#callsMax, readingCalls * this.#callTimeoutMs);
+    const finding = room.half();
+    const find = (name: Name) => this.#zones.findWithin(name, signal, finding);
+    const answers = await this.#ask(names, signal, find, (zone, some) =>
+      readZone(zone, some, room),
+    );
+    return Object.fromEntries(names.map((name, i) => [name, answers[i]!]));
+  }
+
+  /**
+   * A writing: one answer a change, in order. `prepare` makes a change ready without asking the
+   * vendor; what it says is wrong is not sent.
+   */
+  async write<P, W extends ZoneKey>(
+    changes: readonly Change[],
+    signal: AbortSignal,
+    how: {
+      prepare(change: Change): Called<P>;
+      /** The zone that was read, where the change remembers it; found where it does not. */
+      zoneOf(item: P, room: Room): Promise<Told<W>>;
+      readonly writeZone: InZone<W, P, null>;
+    },
+  ): Promise<readonly Answer<null>[]> {
+    const prepared = changes.map((change) => how.prepare(change));
+    const ready = prepared.flatMap((one) => (one.ok ? [one.value] : []));
+    const room = new Room(this.#callsMax, Number.POSITIVE_INFINITY);
+    const find = (item: P): Promise<Told<W>> => how.zoneOf(item, room);
+    const sent = await this.#ask(ready, signal, find, (zone, some) =>
+      how.writeZone(zone, some, room),
+    );
+    const next = sent.values();
+    return prepared.map((one) => {
+      if (one.ok) return next.next().value!;
+      if (one.stale && one.zone !== undefined) this.#zones.forget(one.zone);
+      return { kind: 'fault', fault: one.fault, reach: reachOf(one, null) };
+    });
+  }
+
+  async #ask<I, W extends ZoneKey, T>(
+    items: readonly I[],
+    signal: AbortSignal,
+    find: (item: I) => Promise<Told<W>>,
+    work: (zone: W, items: readonly I[]) => Promise<readonly Told<T>[]>,
+  ): Promise<readonly Answer<T>[]> {
+    const round = new Round<T>(items.length, signal);
+    const groups = await group(items, find, round);
     round.beginZones();
-    const inTurn = [...groups].sort((a, b) => this.#rank(a.zone) - this.#rank(b.zone));
+    const rank = ({ zone }: Group<W>) => (this.#silent.has(zone.name) ? 1 : 0);
+    const inTurn = [...groups].sort((a, b) => rank(a) - rank(b));
     await inParallel(inTurn, zonesAtOnce, async ({ zone, indexes }) => {
       if (!round.mayBegin()) return;
-      const told = await options.work(
-        zone,
-        indexes.map((i) => items[i]!),
-      );
-      const isSilent = told.some((one) => one !== null && !one.ok && one.scope === 'unheard');
-      if (isSilent) this.#silent.add(zone.name);
+      const some = indexes.map((i) => items[i]!);
+      const told = await work(zone, some);
+      const wrong = told.flatMap((one) => (one === null || one.ok ? [] : [one]));
+      if (wrong.some(({ scope }) => scope === 'unheard')) this.#silent.add(zone.name);
       else this.#silent.delete(zone.name);
-      const isStale = told.some((one) => one !== null && !one.ok && one.stale);
-      if (isStale) options.stale(zone.name);
+      if (wrong.some(({ stale }) => stale)) this.#zones.forget(zone.name);
       round.settle(zone.name, indexes, told);
     });
     return round.answers();
   }
+}
 
-  #rank(zone: Z): number {
-    return this.#silent.has(zone.name) ? 1 : 0;
-  }
+interface Group<Z> {
+  readonly zone: Z;
+  readonly indexes: number[];
+}
 
-  async #group<I, T>(
-    items: readonly I[],
-    { find }: ZoneWork<I, Z, T>,
-    round: Round<T>,
-  ): Promise<readonly { readonly zone: Z; readonly indexes: number[] }[]> {
-    const groups = new Map<string, { readonly zone: Z; readonly indexes: number[] }>();
-    await inParallel([...items.keys()], zonesAtOnce, async (i) => {
-      if (!round.mayBegin()) return;
-      const found = await find(items[i]!);
-      if (found === null) return;
-      if (!found.ok) {
-        round.settle(null, [i], [found]);
-        return;
-      }
-      const group = groups.get(found.value.id) ?? { zone: found.value, indexes: [] };
-      group.indexes.push(i);
-      groups.set(found.value.id, group);
-    });
-    for (const { indexes } of groups.values()) indexes.sort((a, b) => a - b);
-    return [...groups.values()];
-  }
+/** Which items lie in which zone. What has no zone is settled at once. */
+async function group<I, Z extends ZoneKey, T>(
+  items: readonly I[],
+  find: (item: I) => Promise<Told<Z>>,
+  round: Round<T>,
+): Promise<readonly Group<Z>[]> {
+  const groups = new Map<string, Group<Z>>();
+  await inParallel([...items.keys()], zonesAtOnce, async (i) => {
+    if (!round.mayBegin()) return;
+    const found = await find(items[i]!);
+    if (found === null) return;
+    if (!found.ok) {
+      round.settle(null, [i], [found]);
+      return;
+    }
+    const { id } = found.value;
+    const one = groups.get(id) ?? { zone: found.value, indexes: [] };
+    one.indexes.push(i);
+    groups.set(id, one);
+  });
+  for (const { indexes } of groups.values()) indexes.sort((a, b) => a - b);
+  return [...groups.values()];
 }
 
 /** What has been told so far of one reading's or writing's items. */
@@ -108,6 +180,7 @@ class Round<T> {
   /** A vendor that does not say where zones are may still answer for those that are known. */
   beginZones(): void {
     this.#unheardBefore = this.#unheard.size;
+    this.#begun = 0;
   }
 
   /** Whether more may be begun; the first always may, so that there is something to tell. */
@@ -177,31 +250,17 @@ export async function oneByOne<I, T>(
   },
 ): Promise<readonly Told<T>[]> {
   const told = new Array<Told<T>>(items.length).fill(null);
-  let stopped: Trouble | null = null;
+  const stopped: ({ readonly ok: false } & Trouble)[] = [];
   const some = [...items.keys()].slice(0, options.atMost);
   await inParallel(some, options.atOnce, async (i) => {
-    if (stopped !== null || !options.room.takeName(options.callsEach)) return;
+    if (stopped.length > 0 || !options.room.takeName(options.callsEach)) return;
     const one = await options.work(items[i]!);
     told[i] = one;
-    if (!one.ok && one.scope !== 'record') stopped ??= one;
+    if (!one.ok && one.scope !== 'record') stopped.push(one);
   });
-  if (stopped === null) return told;
-  const rest: Called<T> = { ...(stopped as Trouble & { ok: false }) };
-  return told.map((one) => one ?? { ...rest, fault: unsent(rest.fault) });
-}
-
-/** A reading's answers by name, as the contract wants them. */
-export function byName(
-  names: readonly Name[],
-  answers: readonly Answer<Seen>[],
-): Readonly<Record<Name, Answer<Seen>>> {
-  return Object.fromEntries(names.map((name, i) => [name, answers[i]!]));
-}
-
-/** Two values that both must be had, or the trouble of the first that is not. */
-export function both<A, B>(a: Called<A>, b: Called<B>): Called<readonly [A, B]> {
-  if (!a.ok) return a;
-  return b.ok ? done([a.value, b.value]) : b;
+  const [first] = stopped;
+  if (first === undefined) return told;
+  return told.map((one) => one ?? { ...first, fault: unsent(first.fault) });
 }
 
 async function inParallel<I>(
