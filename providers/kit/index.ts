@@ -5,6 +5,7 @@
 export { z } from 'zod';
 export { formatMarker, markerName, parseMarker } from '../../src/core/marker.ts';
 export type {
+  Answer,
   Change,
   Fault,
   FaultKind,
@@ -12,6 +13,7 @@ export type {
   Json,
   Marker,
   Name,
+  Reach,
   Refusal,
   Result,
   Seen,
@@ -22,6 +24,7 @@ export type {
   Extension,
   Provider,
   ProviderType,
+  ReachingFinding,
   ZoneFacts,
 } from '../../src/kit/extend.ts';
 export {
@@ -32,8 +35,11 @@ export {
   type SecretRef,
   secretRef,
 } from '../../src/kit/schema.ts';
+export { sendHalving, sideBySide } from './batch.ts';
+export { ByZone, type Finder, oneByOne, reachOf, type ZoneKey } from './by-zone.ts';
 export { endpoint } from './endpoint.ts';
 export {
+  type Called,
   done,
   type Exchange,
   exchange,
@@ -41,23 +47,31 @@ export {
   fault,
   fieldsOf,
   garbled,
-  networkFault,
+  loading,
+  networkTrouble,
   parseRetryAfter,
+  type Scope,
   scrub,
-  statusFault,
+  statusTrouble,
+  type Trouble,
 } from './fault.ts';
+export { guarded, halfway, isCname, isSame, isWritten } from './guarded.ts';
 export {
   bad,
-  fromFault,
+  fromAnswer,
   fromProbe,
-  fromSeen,
+  fromTrouble,
   good,
   lookAtRecord,
   mayTry,
   negativeTtl,
   never,
+  ofAccount,
+  ofRecord,
+  ofZone,
   ttlFloor,
   warn,
   zoneRead,
 } from './preflight.ts';
+export { Room, type Told } from './room.ts';
 export { nameFrom, quoteText, unquoteText, type ZoneFinder, zoneFinder } from './zone.ts';
