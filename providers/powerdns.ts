@@ -9,18 +9,18 @@ import { Agent as HttpsAgent } from 'node:https';
 import fetch from 'node-fetch';
 import { z } from 'zod';
 import { formatMarker, markerName } from '../src/core/marker.ts';
-import type { Answer, Change, Name, Refusal, Seen } from '../src/core/model.ts';
-import { isWithin } from '../src/core/name.ts';
+import type { Answer, Change, Name, Refusal, Result, Seen } from '../src/core/model.ts';
 import type {
   AdapterContext,
   Capabilities,
   Provider,
   ProviderType,
   ReachingFinding,
+  ZoneFacts,
 } from '../src/kit/extend.ts';
 import { dnsName, type SecretRef, secretRef, toName } from '../src/kit/schema.ts';
 import { sideBySide } from './kit/batch.ts';
-import { ByZone, byName, oneByOne, type ZoneKey } from './kit/by-zone.ts';
+import { ByZone, oneByOne, type ZoneKey } from './kit/by-zone.ts';
 import { endpoint } from './kit/endpoint.ts';
 import {
   type Called,
@@ -46,8 +46,7 @@ import {
   warn,
   zoneRead,
 } from './kit/preflight.ts';
-import { Room, type Told } from './kit/room.ts';
-import { nameFrom, quoteText, unquoteText } from './kit/zone.ts';
+import { nameFrom, quoteText, unquoteText, type ZoneFinder, zoneFinder } from './kit/zone.ts';
 
 export interface PowerdnsSettings {
   readonly endpoint: string;
@@ -111,11 +110,17 @@ interface Rrset {
   readonly values: readonly string[];
 }
 
-interface Zone {
+interface Zone extends ZoneKey {
   /** `Native`, `Master`, `Slave`, … as the server says it. */
   readonly kind: string;
   readonly nameServers: readonly string[];
   readonly warnings: readonly string[];
+}
+
+/** A change that may be sent, and its marker as the API wants it. */
+interface Prepared {
+  readonly change: Change;
+  readonly quoted: string;
 }
 
 interface Reply {
@@ -132,8 +137,8 @@ class Powerdns implements Provider {
   readonly #key: string;
   readonly #timeoutMs: number;
   readonly #agent: HttpAgent;
-  readonly #zones = new ByZone<ZoneKey>();
-  #facts: Zone | null = null;
+  readonly #zones: ZoneFinder<Zone>;
+  readonly #byZone: ByZone<Zone>;
   #calls = 0;
 
   constructor(name: string, settings: PowerdnsSettings, context: AdapterContext) {
@@ -147,83 +152,57 @@ class Powerdns implements Provider {
     const options = { keepAlive: false, maxSockets: callsAtOnce };
     const tls = settings.endpoint.startsWith('https:');
     this.#agent = tls ? new HttpsAgent(options) : new HttpAgent(options);
+    this.#zones = zoneFinder<Zone>({
+      zone: settings.zone,
+      byId: null,
+      byName: (_, signal) => this.#fetch(signal),
+    });
+    const { callsMax } = capabilities;
+    this.#byZone = new ByZone({ zones: this.#zones, callsMax, callTimeoutMs: this.#timeoutMs });
   }
 
   get calls(): number {
     return this.#calls;
   }
 
-  async zone(name: Name, signal: AbortSignal) {
-    const facts = await this.#describe(name, signal);
-    if (!facts.ok) return { ok: false as const, fault: facts.fault };
-    const { nameServers, warnings } = facts.value;
-    return done({ zone: this.#zone, nameServers, ttlMin: null, warnings });
+  async zone(name: Name, signal: AbortSignal): Promise<Result<ZoneFacts>> {
+    const zone = await this.#zones.find(name, signal);
+    if (!zone.ok) return { ok: false, fault: zone.fault };
+    const { nameServers, warnings } = zone.value;
+    return done({ zone: zone.value.name, nameServers, ttlMin: null, warnings });
   }
 
-  async read(
-    names: readonly Name[],
-    signal: AbortSignal,
-  ): Promise<Readonly<Record<Name, Answer<Seen>>>> {
-    const asked = [...new Set(names)];
-    const answers = await this.#inZone(
-      asked,
-      (name) => name,
-      signal,
-      (some, room) =>
-        oneByOne(some, {
-          atOnce: callsAtOnce / 2,
-          atMost: capabilities.readMax,
-          room,
-          callsEach: 2,
-          work: (name) => this.#see(name, signal),
-        }),
+  read(names: readonly Name[], signal: AbortSignal): Promise<Readonly<Record<Name, Answer<Seen>>>> {
+    return this.#byZone.read([...new Set(names)], signal, (zone, some, room) =>
+      oneByOne(some, {
+        atOnce: callsAtOnce / 2,
+        atMost: capabilities.readMax,
+        room,
+        callsEach: 2,
+        work: (name) => this.#see(zone, name, signal),
+      }),
     );
-    return byName(asked, answers);
   }
 
   write(changes: readonly Change[], signal: AbortSignal): Promise<readonly Answer<null>[]> {
-    return this.#inZone(
-      changes,
-      ({ name }) => name,
-      signal,
-      (some, room) =>
+    return this.#byZone.write(changes, signal, {
+      prepare,
+      zoneOf: ({ change }, room) => this.#zones.findWithin(change.name, signal, room),
+      writeZone: (zone, some, room) =>
         oneByOne(some, {
           atOnce: 1,
           atMost: capabilities.writeMax,
           room,
           callsEach: callsOfWrite,
-          work: (change) => this.#write(change, signal),
+          work: (item) => this.#write(zone, item, signal),
         }),
-    );
-  }
-
-  /** Does what is within the zone, after looking once that it can be used. */
-  #inZone<I, T>(
-    items: readonly I[],
-    nameOf: (item: I) => Name,
-    signal: AbortSignal,
-    work: (items: readonly I[], room: Room) => Promise<readonly Told<T>[]>,
-  ): Promise<readonly Answer<T>[]> {
-    return this.#zones.ask<I, T>(items, {
-      signal,
-      find: async (item) => {
-        const within = this.#holds(nameOf(item));
-        return within.ok ? done({ name: this.#zone, id: this.#zone }) : within;
-      },
-      work: async (_, some) => {
-        const facts = this.#facts === null ? await this.#fetch(signal) : done(this.#facts);
-        if (!facts.ok) return some.map(() => facts);
-        return work(some, new Room(capabilities.callsMax - 1, this.#timeoutMs));
-      },
-      stale: () => {
-        this.#facts = null;
-      },
     });
   }
 
   async preflight(record: Name, signal: AbortSignal): Promise<readonly ReachingFinding[]> {
-    const within = this.#holds(record);
-    const read = within.ok ? await this.#fetch(signal) : within;
+    // What is remembered of the zone may be a day old: here it is looked at.
+    this.#zones.forget(this.#zone);
+    const read = await this.#zones.find(record, signal);
     if (!read.ok) return [fromTrouble('zone', this.#zone, read)];
     const { kind, warnings } = read.value;
     const ours = ofZone(this.#zone);
@@ -271,27 +250,18 @@ class Powerdns implements Provider {
     return fromProbe(this.#zone, this.#refusal(`PATCH of ${name}`, true, sent.value));
   }
 
-  async #write(change: Change, signal: AbortSignal): Promise<Called<null>> {
-    const { name, from, to } = change;
-    if (from.refusal !== null) return failed('record', 'rejected', from.refusal.sentence);
-    if (from.cnames.length > 1 || from.markers.length > 1) {
-      const detail = `more than one value stands at ${name} or its marker`;
-      return failed('record', 'rejected', detail, { cure: 'leave exactly one of each' });
-    }
-    const quoted = quoteText(formatMarker(to.marker), 10);
-    if (quoted === null) {
-      return failed('record', 'rejected', `the marker of ${name} is longer than 255 bytes`);
-    }
-    const now = await this.#see(name, signal);
+  async #write(zone: Zone, item: Prepared, signal: AbortSignal): Promise<Called<null>> {
+    const { name, from, to } = item.change;
+    const now = await this.#see(zone, name, signal);
     if (!now.ok) return now;
     if (isWritten(now.value, to)) return done(null);
     if (!same(now.value, from)) {
       const detail = `${name} is no longer what was read: ${describe(now.value)}`;
       return failed('record', 'conflict', detail);
     }
-    const sent = await this.#replace(change, quoted, now.value, signal);
+    const sent = await this.#replace(zone, item, now.value, signal);
     if (!sent.ok) return sent;
-    const after = await this.#see(name, signal);
+    const after = await this.#see(zone, name, signal);
     if (!after.ok) {
       const detail = `written, then not read back: ${after.fault.detail}`;
       return { ...after, fault: fault('uncertain', detail) };
@@ -312,8 +282,8 @@ class Powerdns implements Provider {
 
   /** Both record sets in one PATCH; the CNAME only if it is not what is wanted already. */
   async #replace(
-    { name, from, to }: Change,
-    quoted: string,
+    zone: Zone,
+    { change: { name, from, to }, quoted }: Prepared,
     now: Seen,
     signal: AbortSignal,
   ): Promise<Called<null>> {
@@ -334,7 +304,7 @@ class Powerdns implements Provider {
     if (status !== 422) return { ok: false, ...this.#refusal(doing, true, sent.value) };
     // The server has applied nothing. Whether it is the change itself that it will not have, or
     // somebody who came before us, is told by what stands there now.
-    const again = await this.#see(name, signal);
+    const again = await this.#see(zone, name, signal);
     if (again.ok && (again.value.refusal !== null || !same(again.value, from))) {
       const detail = `${name} is no longer what was read: ${describe(again.value)}`;
       return failed('record', 'conflict', detail);
@@ -343,7 +313,7 @@ class Powerdns implements Provider {
     return failed('record', 'rejected', `${doing}: the server refuses it (${said})`);
   }
 
-  async #see(name: Name, signal: AbortSignal): Promise<Called<Seen>> {
+  async #see(zone: Zone, name: Name, signal: AbortSignal): Promise<Called<Seen>> {
     const owners = [name, markerName(name)];
     const found = await sideBySide(owners, 2, (owner) => this.#rrsets(owner, signal));
     if (!found.ok) return found;
@@ -356,24 +326,12 @@ class Powerdns implements Provider {
       cnames: values(at, 'CNAME').map(({ value, ttl }) => ({ value: nameFrom(value), ttl })),
       markers: values(marker, 'TXT').map(({ value }) => unquoteText(value, 10)),
       refusal:
-        this.#standing(name) ??
+        standing(zone, name) ??
         otherType(name, at, 'CNAME') ??
         otherType(markerName(name), marker, 'TXT'),
       // A write reads again, and names nothing but names: there is nothing to remember.
       ref: null,
     });
-  }
-
-  /** What the zone itself forbids. */
-  #standing(name: Name): Refusal | null {
-    if (name === this.#zone) {
-      const sentence = `${name} is the apex of its zone, where no CNAME may stand`;
-      return { word: 'apex', sentence: `${sentence}; steer a name below it` };
-    }
-    const kind = this.#facts?.kind ?? '';
-    if (!/^(slave|secondary|consumer)$/i.test(kind)) return null;
-    const sentence = `zone ${this.#zone} is a copy (${kind}) that its primary overwrites`;
-    return { word: 'secondary', sentence: `${sentence}: name the primary's API as endpoint` };
   }
 
   /** Every enabled record set at exactly this name. */
@@ -385,25 +343,7 @@ class Powerdns implements Provider {
     return done(sets.filter((s) => s.name === name && s.values.length > 0));
   }
 
-  /** The zone's own facts and its NS set, asked for once. */
-  async #describe(name: Name, signal: AbortSignal): Promise<Called<Zone>> {
-    const within = this.#holds(name);
-    if (!within.ok || this.#facts === null) return within.ok ? this.#fetch(signal) : within;
-    return done(this.#facts);
-  }
-
-  #holds(name: Name): Called<null> {
-    if (isWithin(name, this.#zone)) return done(null);
-    return failed(
-      'record',
-      'rejected',
-      `${name} is not in the zone ${this.#zone} of ${this.name}`,
-      {
-        cure: 'publish it at another provider, or correct `zone`',
-      },
-    );
-  }
-
+  /** The zone's own facts and its NS set. */
   async #fetch(signal: AbortSignal): Promise<Called<Zone>> {
     const doing = `GET of ${this.#zone}`;
     const read = await this.#get(doing, `?rrset_name=${this.#zone}&rrset_type=NS`, signal);
@@ -427,8 +367,8 @@ class Powerdns implements Provider {
           'set API-RECTIFY to 1',
       );
     }
-    this.#facts = { kind, nameServers: ns.flatMap((s) => s.values.map(nameFrom)), warnings };
-    return done(this.#facts);
+    const nameServers = ns.flatMap((s) => s.values.map(nameFrom));
+    return done({ name: this.#zone, id: this.#zone, kind, nameServers, warnings });
   }
 
   async #get(doing: string, query: string, signal: AbortSignal): Promise<Called<unknown>> {
@@ -471,6 +411,29 @@ class Powerdns implements Provider {
       return { status: response.status, body: jsonOf(text, response.status === 200) };
     });
   }
+}
+
+function prepare(change: Change): Called<Prepared> {
+  const { name, from, to } = change;
+  if (from.refusal !== null) return failed('record', 'rejected', from.refusal.sentence);
+  if (from.cnames.length > 1 || from.markers.length > 1) {
+    const detail = `more than one value stands at ${name} or its marker`;
+    return failed('record', 'rejected', detail, { cure: 'leave exactly one of each' });
+  }
+  const quoted = quoteText(formatMarker(to.marker), 10);
+  if (quoted !== null) return done({ change, quoted });
+  return failed('record', 'rejected', `the marker of ${name} is longer than 255 bytes`);
+}
+
+/** What the zone itself forbids. */
+function standing(zone: Zone, name: Name): Refusal | null {
+  if (name === zone.name) {
+    const sentence = `${name} is the apex of its zone, where no CNAME may stand`;
+    return { word: 'apex', sentence: `${sentence}; steer a name below it` };
+  }
+  if (!/^(slave|secondary|consumer)$/i.test(zone.kind)) return null;
+  const sentence = `zone ${zone.name} is a copy (${zone.kind}) that its primary overwrites`;
+  return { word: 'secondary', sentence: `${sentence}: name the primary's API as endpoint` };
 }
 
 // ---------------------------------------------------------------- shapes

@@ -286,19 +286,30 @@ function pickConfigured(name: Name, zone: Name): Said<Name> {
 }
 
 function pickServed(name: Name, replies: ReadonlyMap<Name, Message>, place: string): Said<Name> {
-  for (const zone of ancestors(name)) {
+  const candidates = ancestors(name);
+  for (const [i, zone] of candidates.entries()) {
     const reply = replies.get(zone);
     // A nearer zone that cannot be loaded would make a further one look like the right one.
-    if (reply?.rcode === 'SERVFAIL') {
-      const detail = `${place}: SERVFAIL for ${zone}`;
-      return faulty(fault('unavailable', detail), ofZone(zone));
-    }
+    if (reply?.rcode === 'SERVFAIL') return unloaded(name, candidates.slice(i), replies, place);
     const apex = reply?.answers.some((r) => r.type === 'SOA' && r.name === zone);
     if (apex && reply?.authoritative) return answered(zone);
   }
   const detail = `${place} is authoritative for no zone that holds ${name}`;
   const cure = 'name the primary server of its zone as `server`';
   return faulty(fault('rejected', detail, { cure }), ofRecord);
+}
+
+/** A zone that cannot be loaded fails for all that is below it: the outermost that fails is it. */
+function unloaded(
+  name: Name,
+  candidates: readonly Name[],
+  replies: ReadonlyMap<Name, Message>,
+  place: string,
+): Said<never> {
+  const sound = candidates.findIndex((zone) => replies.get(zone)?.rcode !== 'SERVFAIL');
+  const zone = candidates.at(sound < 0 ? -1 : sound - 1)!;
+  const failing = fault('unavailable', `${place}: SERVFAIL for ${zone}`);
+  return faulty(failing, zone === name ? ofRecord : ofZone(zone));
 }
 
 /** What keeps the server from speaking for a zone, by its answer for the SOA; null: nothing. */

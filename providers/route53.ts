@@ -618,6 +618,7 @@ async function lookAtZone(
   if (!detail.ok && detail.stale) zones.forget(name);
   if (!detail.ok) return { zone: name, ...detail };
   const checked = usable(detail.value.HostedZone);
+  if (!checked.ok) zones.forget(name);
   return checked.ok ? done({ zone: checked.value, detail: detail.value }) : checked;
 }
 

@@ -5,8 +5,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type Adapters, Controller, type World } from '../src/controller.ts';
-import { parseMarker } from '../src/core/marker.ts';
+import { formatMarker, parseMarker } from '../src/core/marker.ts';
 import type {
+  Answer,
   Change,
   Command,
   CoreConfig,
@@ -15,7 +16,6 @@ import type {
   Name,
   Notice,
   Observation,
-  Result,
   Seen,
 } from '../src/core/model.ts';
 import type { ProbeResult, Provider } from '../src/kit/extend.ts';
@@ -93,6 +93,7 @@ class Vendor implements Provider {
   readonly capabilities = {} as Provider['capabilities'];
   readonly records = new Map<Name, { cname: Name; ttl: number; markers: string[] }>();
   api: ApiWay = 'ok';
+  calls = 0;
   asked: string[] = [];
   aborted = 0;
   closed = 0;
@@ -116,24 +117,28 @@ class Vendor implements Provider {
   async read(
     names: readonly Name[],
     signal: AbortSignal,
-  ): Promise<Result<Readonly<Record<Name, Seen>>>> {
+  ): Promise<Readonly<Record<Name, Answer<Seen>>>> {
     this.asked.push('read');
+    this.calls++;
     this.#lab.log.push(`read ${this.name}`);
     if (this.api === 'throws') throw new Error('a fault of the adapter');
     if (this.api === 'never') await this.#never(signal);
     await this.#lab.pause(20);
-    return { ok: true, value: Object.fromEntries(names.map((n) => [n, this.seen(n)])) };
+    const answer = (n: Name) => ({ kind: 'answered', value: this.seen(n) }) as const;
+    return Object.fromEntries(names.map((n) => [n, answer(n)] as const));
   }
 
-  async write(changes: readonly Change[], signal: AbortSignal): Promise<readonly Result<null>[]> {
+  async write(changes: readonly Change[], signal: AbortSignal): Promise<readonly Answer<null>[]> {
     this.asked.push('write');
-    for (const c of changes) this.#lab.log.push(`write ${this.name} epoch ${c.to.epoch}`);
+    this.calls++;
+    for (const c of changes) this.#lab.log.push(`write ${this.name} epoch ${c.to.marker.epoch}`);
     if (this.api !== 'ok') await this.#never(signal);
     await this.#lab.pause(20);
     for (const c of changes) {
-      this.records.set(c.name, { cname: c.to.cname, ttl: c.to.ttl, markers: [c.to.marker] });
+      const markers = [formatMarker(c.to.marker)];
+      this.records.set(c.name, { cname: c.to.cname, ttl: c.to.ttl, markers });
     }
-    return changes.map(() => ({ ok: true, value: null }));
+    return changes.map(() => ({ kind: 'answered', value: null }));
   }
 
   seen(name: Name): Seen {

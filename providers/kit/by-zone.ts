@@ -256,6 +256,7 @@ export async function oneByOne<I, T>(
     if (stopped.length > 0 || !options.room.takeName(options.callsEach)) return;
     const one = await options.work(items[i]!);
     told[i] = one;
+    options.room.told();
     if (!one.ok && one.scope !== 'record') stopped.push(one);
   });
   const [first] = stopped;

@@ -19,7 +19,7 @@ import {
   type Trouble,
 } from './fault.ts';
 
-export type Answer =
+export type PopReply =
   | { readonly ok: true; readonly value: Readonly<Record<string, unknown>> }
   | ({ readonly ok: false; readonly code: string | null } & Trouble);
 
@@ -98,7 +98,7 @@ export class PopApi {
     { action, about, write }: Asked,
     params: Readonly<Record<string, string | number | null | undefined>>,
     signal: AbortSignal,
-  ): Promise<Answer> {
+  ): Promise<PopReply> {
     const doing = `${action} of ${about}`;
     let code: string | null = null;
     const explain = (error: unknown): Trouble | null => {

@@ -11,7 +11,7 @@ export class Room {
   readonly #whole: Room | null;
   readonly #untilMs: number;
   #calls: number;
-  #named = false;
+  #isTold = false;
 
   /** `forMs` bounds when something may be begun, not when it ends. */
   constructor(calls: number, forMs: number, whole: Room | null = null) {
@@ -25,11 +25,14 @@ export class Room {
     return performance.now() < this.#untilMs && this.#takeCalls(calls);
   }
 
-  /** Room for one name. The first is not refused for time: one is always answered. */
+  /** Room for a name's calls: while none was answered, time refuses nothing. */
   takeName(calls: number): boolean {
-    const isFirst = !this.#named;
-    this.#named = true;
-    return isFirst ? this.#takeCalls(calls) : this.take(calls);
+    return this.#isTold ? this.take(calls) : this.#takeCalls(calls);
+  }
+
+  /** A name was answered, or has its fault. */
+  told(): void {
+    this.#isTold = true;
   }
 
   /** Half of what is left, for work that must leave room for what follows it. */

@@ -64,12 +64,12 @@ export function unquoteText(value: string, radix: 8 | 10): string {
 }
 
 export interface ZoneFinder<Z> {
-  /**
-   * The zone that holds a name, or what explains why it is not known. One signal stands for one
-   * piece of work: within it no question is asked twice, an unanswered one neither.
-   */
+  /** The zone that holds a name, or what explains why it is not known. */
   find(name: Name, signal: AbortSignal): Promise<Called<Z>>;
-  /** The same, if there is room for what must be asked; null where there is none. */
+  /**
+   * The same, if there is room for what must be asked; null where there is none. One room stands for
+   * one piece of work: within it no question is asked twice, not even one without an answer.
+   */
   findWithin(name: Name, signal: AbortSignal, room: Room): Promise<Told<Z>>;
   /** Drops what is remembered of this zone alone: it is looked for again. */
   forget(zone: Name): void;
@@ -102,13 +102,13 @@ export function zoneFinder<Z extends { readonly name: Name }>(options: {
 }): ZoneFinder<Z> {
   const nowMs = options.nowMs ?? (() => performance.now());
   const known = new Map<Name, Memory<Z>>();
-  const asked = new WeakMap<AbortSignal, Map<Name, Promise<Called<Z | null>>>>();
+  const asked = new WeakMap<Room, Map<Name, Promise<Called<Z | null>>>>();
 
   async function lookup(key: Name, { signal, room }: Asking): Promise<Told<Z | null>> {
     const memory = known.get(key);
     if (memory !== undefined && nowMs() < memory.untilMs) return memory.found;
-    const ours = asked.get(signal) ?? new Map<Name, Promise<Called<Z | null>>>();
-    asked.set(signal, ours);
+    const ours = asked.get(room) ?? new Map<Name, Promise<Called<Z | null>>>();
+    asked.set(room, ours);
     let pending = ours.get(key);
     if (pending === undefined) {
       if (!room.take(1)) return null;

@@ -5,6 +5,7 @@
 // unwise is a warning. It must never let a secret through that is written out, nor quote one.
 
 import { z } from 'zod';
+import { isMarkerName, markerName, RECORD_NAME_MAX } from '../core/marker.ts';
 import type {
   CheckConfig,
   CheckId,
@@ -155,9 +156,6 @@ type Policy = Read<typeof fields.policy>;
 
 /** Longest path that a Unix socket's address holds (unix(7), Linux: 108 bytes with the zero). */
 const socketBytesMax = 107;
-
-/** A record's name and its marker's, `_detour.<name>`, both fit into 253 characters. */
-const recordNameMax = 253 - '_detour.'.length;
 
 /** Above this TTL in seconds a warning says what it costs. */
 const ttlWarned = 300;
@@ -982,12 +980,13 @@ function readRecordName({ source }: Context, path: Path, word: string): Name {
     return '';
   }
   const name = read.data;
-  if (name.length - 1 > recordNameMax) {
-    const message = `the name is ${name.length - 1} characters long; at most ${recordNameMax}`;
-    source.problem(path, `${message} leave room for its marker at _detour.<name>`, 'key');
+  if (name.length - 1 > RECORD_NAME_MAX) {
+    const message = `the name is ${name.length - 1} characters long; at most ${RECORD_NAME_MAX}`;
+    source.problem(path, `${message} leave room for its marker at ${markerName('<name>')}`, 'key');
   }
-  if (name.startsWith('_detour.')) {
-    source.problem(path, 'names below _detour. are for markers: name the record itself', 'key');
+  if (isMarkerName(name)) {
+    const below = markerName('');
+    source.problem(path, `names below ${below} are for markers: name the record itself`, 'key');
   }
   return name;
 }

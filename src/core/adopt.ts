@@ -16,7 +16,7 @@ import {
   type State,
   type Step,
 } from './state.ts';
-import { dropChoice, nextMarker, startLanes, switchTo } from './switch.ts';
+import { dropChoice, isSpent, nextMarker, spentSays, startLanes, switchTo } from './switch.ts';
 
 /** How long an edit to a configured target is held. */
 const EDIT_PIN_MS = 3_600_000;
@@ -86,7 +86,8 @@ export function takeEdit(state: State, r: RecordState, out: Step): void {
   for (const c of r.cells.values()) {
     if (c.edited !== null && c.edited !== r.doc.target) cell ??= c;
   }
-  if (cell === null || r.doc.deposed !== null || !state.storeOk || !state.lease.held) return;
+  if (cell === null || r.doc.deposed !== null || isSpent(r)) return;
+  if (!state.storeOk || !state.lease.held) return;
   const to = cell.edited!;
   // Looked at once, when it is found: an edit left standing must not act hours later.
   cell.edited = null;
@@ -146,6 +147,7 @@ export function adopt(state: State, r: RecordState, out: Step): Situation['unown
     force(state, r, a.marker, out);
     note(out, 'adopt', r.name, `${r.name}: found at epoch ${a.marker.epoch} on ${a.marker.target}`);
   } else {
+    if (isSpent(r)) return { reason: 'epochs-spent', sentence: spentSays(r.name) };
     const claims = cells.map((c) => [c.provider, 'configured'] as const);
     r.doc = { ...r.doc, claims: Object.fromEntries(claims) };
     begin(state, r, a.target, 'auto', out);
@@ -157,7 +159,7 @@ export function adopt(state: State, r: RecordState, out: Step): Situation['unown
   return null;
 }
 
-/** The first marker of a record: nothing moves, the marker alone is written. */
+/** The first marker of a record: nothing moves, the marker alone is written. Not once `isSpent`. */
 export function begin(state: State, r: RecordState, to: string, kind: MarkerKind, out: Step): void {
   const target = r.config.targets.find((t) => t.origin === to)!;
   const move = { to, kind, pinned: false, pinUntilAt: null };
@@ -167,7 +169,9 @@ export function begin(state: State, r: RecordState, to: string, kind: MarkerKind
   // vendor without compare-and-swap the second is then refused as a duplicate.
   const isFirst = r.doc.epochMax === 0;
   const next = nextMarker(state, r, m, isFirst ? FIRST_ID : randomId(state));
-  const marker = observed ? null : isFirst ? { ...next, term: 0, kind: 'auto' as const } : next;
+  if (next === null && !observed) return;
+  const first = { term: 0, kind: 'auto' as const };
+  const marker = observed || next === null ? null : isFirst ? { ...next, ...first } : next;
   r.prior = { ...r.doc };
   state.tentative.push(r.name);
   r.doc = {

@@ -3,7 +3,8 @@
 // queues its work at its lane and sends nothing itself; it never decides a target.
 
 import { parseMarker } from './marker.ts';
-import type { Change, Fault, Marker, Name, Seen, ServerAnswer } from './model.ts';
+import type { Answer, Change, Fault, Marker, Name, Seen, ServerAnswer } from './model.ts';
+import { askedMs, authRetryMs, backoff, IDLE_RETRY_MS, SWITCH_RETRY_MS } from './pace.ts';
 import { type Plan, plan, standing } from './plan.ts';
 import {
   type Cell,
@@ -16,11 +17,7 @@ import {
   tell,
 } from './state.ts';
 import { setTimer } from './timers.ts';
-
-/** A switch that is under way is retried at most so far apart (design, section 5). */
-export const SWITCH_RETRY_MS = 3_000;
-
-export const IDLE_RETRY_MS = 300_000;
+import { enqueue, placeIn, queueOf } from './zone.ts';
 
 /** Watching through DNS: at most so long until an edit is seen. */
 const WATCH_MS = 25_000;
@@ -57,6 +54,8 @@ export function newCell(provider: string, ttl: number): Cell {
     seen: null,
     work: 'none',
     change: null,
+    zone: null,
+    answeredAt: 0,
     queued: null,
     held: false,
     attempts: 0,
@@ -183,6 +182,7 @@ export function absorb(
   const s = standing(state.config.cluster, r.config, seen);
   cell.standing = s;
   cell.reading = 'read';
+  if (by === 'api') cell.answeredAt = state.now;
   const stands = seen.cnames[0];
   cell.seen = {
     cname: stands?.value ?? null,
@@ -479,15 +479,16 @@ export function scheduleAsk(state: State, r: RecordState, cell: Cell): void {
   setTimer(state.timers, `a:${cell.provider}|${r.name}`, at);
 }
 
-/** Many records behind one lane are asked for less often: nothing moves before the lane does. */
+/** Many records in one queue are asked for less often: nothing moves before that does. */
 function laggingAskMs(state: State, cell: Cell): number {
-  const lane = state.lanes.get(cell.provider)!;
-  const crowd = (lane.urgent.size + lane.routine.size) * CROWD_ASK_MS;
+  const { urgent, routine } = queueOf(state.lanes.get(cell.provider)!, cell);
+  const crowd = (urgent.size + routine.size) * CROWD_ASK_MS;
   return Math.min(WATCH_MS, Math.max(LAGGING_ASK_MS, crowd));
 }
 
 export function written(state: State, r: RecordState, cell: Cell, change: Change, out: Step): void {
-  const marker = parseMarker(change.to.marker)!;
+  const { marker } = change.to;
+  cell.answeredAt = state.now;
   cell.standing = { kind: 'ours', marker, value: change.to.cname };
   cell.seen = {
     cname: change.to.cname,
@@ -502,54 +503,75 @@ export function written(state: State, r: RecordState, cell: Cell, change: Change
   else if (cell.work === 'none') converge(state, r, cell, true);
 }
 
-export function notWritten(
+/** Nothing was sent about it: that is no failure, and it is asked for next. */
+export function askNext(state: State, r: RecordState, cell: Cell, urgent: boolean): void {
+  if (cell.work !== 'none') return;
+  cell.work = 'read';
+  enqueue(state, r, cell, urgent || isPending(r, cell));
+}
+
+/** The same of a change; it is sent as it is, if that is still what is in force. */
+export function sendNext(
   state: State,
   r: RecordState,
   cell: Cell,
-  fault: Fault,
+  change: Change,
+  urgent: boolean,
+): void {
+  const { marker, cname, deposed } = r.doc;
+  const { to } = change;
+  const stands = to.cname === cname && to.marker.epoch === marker?.epoch && deposed === null;
+  if (!stands || to.marker.id !== marker?.id || r.config.mode !== 'steer') {
+    return askNext(state, r, cell, urgent);
+  }
+  if (cell.work !== 'none') return;
+  cell.work = 'write';
+  cell.change = change;
+  enqueue(state, r, cell, urgent || isPending(r, cell));
+}
+
+/** Nothing came of reading or writing it: it is read again once its fault's reach has had its rest. */
+export function failed(
+  state: State,
+  r: RecordState,
+  cell: Cell,
+  { fault, reach }: Extract<Answer<never>, { kind: 'fault' }>,
   out: Step,
 ): void {
   cell.work = 'read';
   cell.change = null;
   cell.problem = problemOf(fault);
-  if (fault.kind === 'rejected') {
-    note(out, 'rejected', r.name, `${r.name} at ${cell.provider}: ${cell.problem.sentence}`, {
-      provider: cell.provider,
-    });
-    cell.held = true;
-    cell.retryAt = state.now + jitter(state, IDLE_RETRY_MS, 0.2);
-    setTimer(state.timers, `c:${cell.provider}|${r.name}`, cell.retryAt);
+  if (reach.kind === 'record') {
+    if (fault.kind === 'rejected') rejected(state, r, cell, out);
+    else retryCell(state, r, cell, fault);
     return;
   }
-  if (isOfLane(fault)) enqueue(state, r, cell, isPending(r, cell));
-  else retryCell(state, r, cell);
+  if (reach.kind === 'zone') {
+    placeIn(state.lanes.get(cell.provider)!, r.name, cell, reach.zone);
+  }
+  enqueue(state, r, cell, isPending(r, cell));
+}
+
+/** The vendor will never take it as it is: nothing waits for it, and it is looked at now and then. */
+function rejected(state: State, r: RecordState, cell: Cell, out: Step): void {
+  note(out, 'rejected', r.name, `${r.name} at ${cell.provider}: ${cell.problem?.sentence}`, {
+    provider: cell.provider,
+  });
+  cell.held = true;
+  cell.retryAt = state.now + jitter(state, IDLE_RETRY_MS, 0.2);
+  setTimer(state.timers, `c:${cell.provider}|${r.name}`, cell.retryAt);
 }
 
 /** At once the first time (what was read is old), then backing off. */
-export function retryCell(state: State, r: RecordState, cell: Cell): void {
+function retryCell(state: State, r: RecordState, cell: Cell, fault: Fault): void {
   cell.attempts++;
-  const waitMs = cell.attempts === 1 ? 0 : backoff(state, cell.attempts - 1, SWITCH_RETRY_MS);
+  const cap = isPending(r, cell) ? SWITCH_RETRY_MS : IDLE_RETRY_MS;
+  let waitMs = cell.attempts === 1 ? 0 : backoff(state, cell.attempts - 1, cap);
+  if (fault.kind === 'auth-suspect') waitMs = authRetryMs(state);
+  waitMs = Math.max(waitMs, askedMs(fault));
   cell.retryAt = state.now + waitMs;
   if (waitMs === 0) enqueue(state, r, cell, isPending(r, cell));
   else setTimer(state.timers, `c:${cell.provider}|${r.name}`, cell.retryAt);
-}
-
-export function enqueue(state: State, r: RecordState, cell: Cell, urgent: boolean): void {
-  const lane = state.lanes.get(cell.provider)!;
-  if (cell.queued === 'urgent' || (cell.queued === 'routine' && !urgent)) return;
-  lane.routine.delete(r.name);
-  cell.queued = urgent ? 'urgent' : 'routine';
-  (urgent ? lane.urgent : lane.routine).add(r.name);
-}
-
-export function isOfLane(fault: Fault): boolean {
-  return ['auth-suspect', 'throttled', 'unavailable', 'uncertain'].includes(fault.kind);
-}
-
-/** Full-jitter exponential back-off from 250 ms, never above the cap. */
-export function backoff(state: State, failures: number, capMs: number): number {
-  const ceiling = Math.min(capMs, 250 * 2 ** Math.min(failures, 20));
-  return jitter(state, ceiling * 0.75, 0.25);
 }
 
 export function problemOf(fault: Fault): { word: string; sentence: string } {

@@ -29,6 +29,8 @@ export interface Situation {
   /** The reason given for a freeze; null when nothing is frozen. */
   readonly frozen: string | null;
   readonly deposed: boolean;
+  /** No epoch is left for another switch, and what to do about it; null when some are. */
+  readonly spent: string | null;
   /** Why the record is not Detour's to steer yet; null when it is. */
   readonly unowned: { readonly reason: StayReason; readonly sentence: string } | null;
   readonly retired: boolean;
@@ -77,6 +79,7 @@ export type StayReason =
   | 'patience'
   | 'no-target-up'
   | 'budget-spent'
+  | 'epochs-spent'
   | 'confirming-target';
 
 export type Decision =
@@ -113,6 +116,7 @@ function blockedBy(s: Situation): Decision | null {
   if (s.deposed) return stay('deposed', 'somebody else wrote a higher epoch: run `detour ack`');
   if (s.reading) return stay('reading', 'not every provider has been read yet');
   if (s.unowned !== null) return stay(s.unowned.reason, s.unowned.sentence);
+  if (s.spent !== null) return stay('epochs-spent', s.spent);
   if (s.pin !== null) return stay('pinned', `pinned to ${s.pin.target}: ${s.pin.reason}`);
   if (s.retired) {
     return stay(

@@ -127,11 +127,11 @@ function fold(state: State, event: Event, out: Step): void {
         out,
       );
     case 'read':
-      charge(state, event.provider, event.id, event.calls);
-      return reviewEach(state, onRead(state, event.provider, event.id, event.result, out), out);
+      charge(state, event.provider, event.calls);
+      return reviewEach(state, onRead(state, event.provider, event.id, event.answers, out), out);
     case 'written':
-      charge(state, event.provider, event.id, event.calls);
-      return reviewEach(state, onWritten(state, event.provider, event.id, event.results, out), out);
+      charge(state, event.provider, event.calls);
+      return reviewEach(state, onWritten(state, event.provider, event.id, event.answers, out), out);
     case 'asked':
       return reviewEach(
         state,
@@ -301,7 +301,8 @@ export function violations(state: State): string[] {
     }
   }
   for (const lane of state.lanes.values()) {
-    if ([...lane.urgent].some((name) => lane.routine.has(name))) {
+    const queues = [lane, ...lane.zones.values()].flatMap((q) => [...q.urgent, ...q.routine]);
+    if (new Set(queues).size < queues.length) {
       found.push(`lane ${lane.provider}: a record is queued twice`);
     }
   }

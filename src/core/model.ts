@@ -180,9 +180,10 @@ export type Health = Verdict;
 
 export type MarkerKind = 'auto' | 'operator';
 
-/** The TXT record at `_detour.<record>`: public, so it never carries a person's name. */
+/** The TXT record at the record's `markerName`: public, so it never carries a person's name. */
 export interface Marker {
   readonly cluster: string;
+  /** At most `MARKER_NUMBER_MAX`, as all its numbers are. */
   readonly epoch: number;
   /** Random id of the switch that wrote it. */
   readonly id: string;

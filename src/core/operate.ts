@@ -7,7 +7,7 @@ import type { Command, Json, Name, Reply } from './model.ts';
 import { adoption, type Standing } from './plan.ts';
 import { keep, note, type RecordState, type State, type Step } from './state.ts';
 import { readAll, review, unpin } from './steer.ts';
-import { isDrained, startLanes, switchTo } from './switch.ts';
+import { isDrained, isSpent, spentSays, startLanes, switchTo } from './switch.ts';
 import { checkKey } from './watch.ts';
 
 export function onCommand(state: State, command: Command, out: Step): Reply {
@@ -115,6 +115,7 @@ function switchRefusal(
   if (r.doc.target === null) {
     return refused(`${r.name} is not adopted yet: run \`detour adopt ${r.name} TARGET\``);
   }
+  if (isSpent(r)) return refused(spentSays(r.name));
   const health = state.origins.get(c.target)?.health ?? 'unknown';
   if (health !== 'up' && !c.force) {
     return refused(`${c.target} is ${health}: give --force to go there all the same`);
@@ -136,6 +137,7 @@ function adoptByHand(
     return refused(`${r.name} is only observed: set \`mode: steer\` to let it be written`);
   }
   if (!state.storeOk) return refused('the store cannot commit: nothing can be adopted now');
+  if (isSpent(r)) return refused(spentSays(r.name));
   if (r.doc.target !== null && ![...r.cells.values()].some((cell) => cell.held)) {
     return refused(`${r.name} is already in force on ${r.doc.target}: use \`detour switch\``);
   }

@@ -2,7 +2,7 @@
 // never proposes an empty record, never a value outside the record's configuration, and never a
 // change to what Detour does not own (design, rules 1, 2, 4 and 14).
 
-import { formatMarker, markerName, parseMarker } from './marker.ts';
+import { markerName, parseMarker } from './marker.ts';
 import type { Change, Marker, Name, RecordConfig, Seen } from './model.ts';
 
 /** What stands at one provider, in the record's own terms. */
@@ -136,8 +136,7 @@ function changeTo(record: RecordConfig, seen: Seen, wanted: Wanted): Change {
   const to = {
     cname: wanted.cname,
     ttl: keep ? stands.ttl : wanted.ttl,
-    marker: formatMarker(wanted.marker),
-    epoch: wanted.marker.epoch,
+    marker: wanted.marker,
   };
   return { name: record.name, from: seen, to };
 }

@@ -6,6 +6,7 @@
 import type { CheckState, Loss } from './detect.ts';
 import type { Diagnosed } from './diagnose.ts';
 import type {
+  Answer,
   ChainAnswer,
   Change,
   CheckConfig,
@@ -13,6 +14,7 @@ import type {
   Command,
   CoreConfig,
   Entry,
+  Fault,
   Health,
   Json,
   Marker,
@@ -22,7 +24,6 @@ import type {
   Pin,
   RecordConfig,
   Reply,
-  Result,
   Seen,
   ServerAnswer,
   Survey,
@@ -127,6 +128,10 @@ export interface Cell {
   } | null;
   work: 'none' | 'read' | 'write';
   change: Change | null;
+  /** The zone it was last said to be in; a provider says so where that zone is in trouble. */
+  zone: Name | null;
+  /** When its API last answered for it; 0: never. */
+  answeredAt: number;
   queued: 'urgent' | 'routine' | null;
   /** Refused or rejected: nothing is tried until something changes, and nothing waits for it. */
   held: boolean;
@@ -218,7 +223,31 @@ export interface RecordState {
   noted: string | null;
 }
 
-export interface Lane {
+/** Records with something to do, the oldest first. */
+export interface Queue {
+  readonly urgent: Set<Name>;
+  readonly routine: Set<Name>;
+}
+
+/** How long what has failed is left alone. */
+export interface Rest {
+  /** In a row. */
+  failures: number;
+  retryAt: number;
+  /** The same for a switch under way, which waits less. */
+  urgentAt: number;
+}
+
+/** A zone in trouble. Its records wait here, apart from the lane's others. */
+export interface SickZone extends Queue, Rest {
+  readonly zone: Name;
+  fault: Fault;
+  readonly sinceAt: number;
+  /** It is writing that fails: being read does not make it well. */
+  writing: boolean;
+}
+
+export interface Lane extends Queue, Rest {
   readonly provider: string;
   /** The one call under way. */
   busy: {
@@ -228,18 +257,18 @@ export interface Lane {
     /** Of a write: what was sent, in the order of the names. */
     readonly changes: readonly Change[];
     readonly startedAt: number;
+    readonly urgent: boolean;
+    /** A reading that gives way to urgent work. */
+    readonly yields: boolean;
   } | null;
-  /** Records with something to do, the oldest first. */
-  readonly urgent: Set<Name>;
-  readonly routine: Set<Name>;
-  failures: number;
+  /** Zones in trouble by name, the one tried longest ago first. */
+  readonly zones: Map<Name, SickZone>;
+  /** No zone of it can be read: they share one rest, and are tried one at a time. */
+  allSick: boolean;
   /** None of its name servers has answered since; `told` once that has lasted. */
   silence: { readonly sinceAt: number; told: boolean } | null;
   fault: { readonly kind: string; readonly sentence: string } | null;
   faultSinceAt: number;
-  retryAt: number;
-  /** The same for a switch under way, which waits less. */
-  urgentAt: number;
   tokens: number;
   refilledAt: number;
 }
@@ -294,7 +323,7 @@ export type Event =
       readonly kind: 'read';
       readonly provider: string;
       readonly id: number;
-      readonly result: Result<Readonly<Record<Name, Seen>>>;
+      readonly answers: Readonly<Record<Name, Answer<Seen>>>;
       /** API calls that were made for it; one where it is not said. */
       readonly calls?: number;
     }
@@ -302,7 +331,7 @@ export type Event =
       readonly kind: 'written';
       readonly provider: string;
       readonly id: number;
-      readonly results: readonly Result<null>[];
+      readonly answers: readonly Answer<null>[];
       readonly calls?: number;
     }
   | {
@@ -342,6 +371,8 @@ export type Effect =
       readonly names: readonly Name[];
       readonly deadlineMs: number;
     }
+  /** The reading of that id is not waited for any longer; its answers no longer count. */
+  | { readonly kind: 'abandon'; readonly provider: string; readonly id: number }
   | {
       readonly kind: 'write';
       readonly provider: string;

@@ -40,6 +40,7 @@ const WANTS_PERSON: ReadonlySet<string> = new Set([
   'no-target-up',
   'blind',
   'budget-spent',
+  'epochs-spent',
   'store-failed',
 ]);
 /** Reasons that mean: nobody knows whether what is in force is still right. */

@@ -6,6 +6,7 @@ import { isOut, isSwitching, restartCell } from './cell.ts';
 import { alternatives, HOUR_MS, type Situation, type TargetFacts } from './decide.ts';
 import { evidence, nobodySees } from './judge.ts';
 import { pump } from './lane.ts';
+import { markerNumber, nextEpoch } from './marker.ts';
 import type { Marker, MarkerKind, Name } from './model.ts';
 import {
   keep,
@@ -37,18 +38,22 @@ export interface Move {
   readonly situation?: Situation;
 }
 
-/** Makes a target the one in force, under the next epoch, and sends every lane there. */
+/**
+ * Makes a target the one in force, under the next epoch, and sends every lane there. Without a next
+ * epoch it does nothing: whoever decides or commands looks at `isSpent` first.
+ */
 export function switchTo(state: State, r: RecordState, m: Move, out: Step): void {
+  const id = randomId(state);
+  // What is only imagined bears no marker: the one that stands belongs to another target.
+  const lifted = r.config.mode === 'observe' ? null : nextMarker(state, r, m, id);
+  if (lifted === null && r.config.mode !== 'observe') return;
   const s = m.situation ?? situation(state, r, null);
   const target = r.config.targets.find((t) => t.origin === m.to)!;
   const from = r.doc.target;
-  const id = randomId(state);
   dropChoice(state, r);
   r.stay = { reason: 'target-up', sentence: `${m.to} was just taken` };
   r.prior = r.doc;
   state.tentative.push(r.name);
-  // What is only imagined bears no marker: the one that stands belongs to another target.
-  const lifted = r.config.mode === 'observe' ? null : nextMarker(state, r, m, id);
   const recent = r.doc.switches.filter((at) => state.now - at < HOUR_MS);
   r.doc = {
     ...r.doc,
@@ -96,18 +101,34 @@ function grounds(state: State, s: Situation, from: string | null, to: string) {
   };
 }
 
-export function nextMarker(state: State, r: RecordState, m: Move, id: string): Marker {
-  const untilWall = m.pinUntilAt === null ? null : m.pinUntilAt - state.now + state.wall;
+/** The marker of a record's next switch; null when no epoch is left for it. */
+export function nextMarker(state: State, r: RecordState, m: Move, id: string): Marker | null {
+  const epoch = nextEpoch(r.doc.epochMax);
+  if (epoch === null) return null;
+  const until = m.pinUntilAt === null ? null : m.pinUntilAt - state.now + state.wall;
   return {
     cluster: state.config.cluster,
-    epoch: r.doc.epochMax + 1,
+    epoch,
     id,
-    term: state.lease.term,
+    term: markerNumber(state.lease.term),
     kind: m.kind,
     target: m.to,
     pinned: m.pinned,
-    untilWall,
+    untilWall: until === null ? null : markerNumber(until),
   };
+}
+
+/** Some marker bore the highest epoch there is: none is left that would overrule it. */
+export function isSpent(r: RecordState): boolean {
+  return r.config.mode === 'steer' && nextEpoch(r.doc.epochMax) === null;
+}
+
+/** What a person does about a record whose epochs are spent. */
+export function spentSays(name: Name): string {
+  return (
+    `a marker bears the highest epoch there is, so no switch can overrule it: remove it at every ` +
+    `provider, take ${name} out of the configuration and reload, then put it back`
+  );
 }
 
 /** Sends every lane of a record towards what is in force. */
@@ -150,6 +171,7 @@ export function situation(state: State, r: RecordState, waits: Situation['unowne
     storeOk: state.storeOk,
     frozen: freeze?.reason ?? null,
     deposed: doc.deposed !== null,
+    spent: isSpent(r) ? spentSays(r.name) : null,
     unowned: waits ?? (doc.target === null ? unadopted : null),
     retired: !configured,
     blind: nobodySees(state),

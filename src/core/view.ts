@@ -1,15 +1,16 @@
 // What the state looks like from outside: one plain document for the status command, the API, the
 // status page and the metrics. Derived on request, never stored, never read back by a decision.
 
-import { isInStep, isOut, isSwitching } from './cell.ts';
+import { isInStep, isOut, isSwitching, sentenceOf } from './cell.ts';
 import { HOUR_MS } from './decide.ts';
 import { lossRate } from './detect.ts';
 import type { Diagnosis } from './diagnose.ts';
 import { isBlind } from './judge.ts';
-import type { Health, Name, Observation, Pin, Plane, Verdict } from './model.ts';
-import type { Cell, CloudState, Lane, OriginState, RecordState, State } from './state.ts';
+import type { FaultKind, Health, Name, Observation, Pin, Plane, Verdict } from './model.ts';
+import type { Cell, CloudState, Lane, OriginState, RecordState, SickZone, State } from './state.ts';
 import { isDrained } from './switch.ts';
 import { checkKey } from './watch.ts';
+import { zoneDueAt } from './zone.ts';
 
 /** Where one provider is with the record's current target. */
 export type Stage =
@@ -156,6 +157,18 @@ export interface LaneView {
   readonly detail: string | null;
   readonly retryAt: number | null;
   readonly pending: number;
+  /** Zones in trouble: that of their records alone, unless `state` says the same of the lane. */
+  readonly zones: readonly ZoneView[];
+}
+
+export interface ZoneView {
+  readonly zone: Name;
+  readonly fault: FaultKind;
+  /** What is the matter, with its cure where one is known. */
+  readonly detail: string;
+  readonly sinceAt: number;
+  /** null: it is being tried now, or as soon as the lane is free. */
+  readonly retryAt: number | null;
 }
 
 export interface StatusView {
@@ -326,8 +339,14 @@ function providerView(state: State, r: RecordState, c: Cell): ProviderView {
     writtenAfterMs: after(c.writtenAt),
     visibleAfterMs: after(c.visibleAt),
     share: c.survey?.share ?? null,
-    problem: c.problem?.sentence ?? (isInStep(r, c) ? null : (lane?.fault?.sentence ?? null)),
+    problem: c.problem?.sentence ?? (isInStep(r, c) ? null : troubleOf(lane, c)),
   };
+}
+
+/** What keeps a record that says nothing of itself from being brought into step. */
+function troubleOf(lane: Lane | undefined, c: Cell): string | null {
+  const zone = lane?.zones.get(c.zone ?? '');
+  return zone === undefined ? (lane?.fault?.sentence ?? null) : sentenceOf(zone.fault);
 }
 
 function stageOf(r: RecordState, c: Cell): Stage {
@@ -410,7 +429,28 @@ function laneView(state: State, lane: Lane): LaneView {
     sinceAt: lane.faultSinceAt,
     detail:
       lane.fault?.sentence ?? (lane.silence?.told ? 'none of its name servers answers' : null),
-    retryAt: lane.retryAt > state.now ? lane.retryAt : null,
+    retryAt: retryAtOf(state, lane),
     pending,
+    zones: [...lane.zones.values()].map((zone) => ({
+      zone: zone.zone,
+      fault: zone.fault.kind,
+      detail: sentenceOf(zone.fault),
+      sinceAt: zone.sinceAt,
+      retryAt: dueAt(state, zone),
+    })),
   };
+}
+
+/** The lane's own rest; where no zone of it can be read, that of the zone which is tried next. */
+function retryAtOf(state: State, lane: Lane): number | null {
+  if (!lane.allSick) return lane.retryAt > state.now ? lane.retryAt : null;
+  const all = [...lane.zones.values()].map((zone) => dueAt(state, zone));
+  return all.reduce((soonest, at) =>
+    at === null || soonest === null ? null : Math.min(soonest, at),
+  );
+}
+
+function dueAt(state: State, zone: SickZone): number | null {
+  const at = zoneDueAt(zone);
+  return at > state.now && at < Number.POSITIVE_INFINITY ? at : null;
 }

@@ -13,7 +13,9 @@ import {
   step,
   violations,
 } from '../core/engine.ts';
+import { formatMarker } from '../core/marker.ts';
 import type {
+  Answer,
   Change,
   Command,
   CoreConfig,
@@ -25,7 +27,6 @@ import type {
   Observation,
   Outcome,
   Reply,
-  Result,
   Seen,
   ServerAnswer,
 } from '../core/model.ts';
@@ -201,6 +202,9 @@ export class World {
         return this.#probe(e);
       case 'read':
         return this.#read(e);
+      case 'abandon':
+        // It runs on to its end, which the engine takes no notice of.
+        return;
       case 'write':
         return this.#write(e);
       case 'ask':
@@ -270,40 +274,43 @@ export class World {
   // -------------------------------------------------------------- vendors
 
   #read(e: Extract<Effect, { kind: 'read' }>): void {
-    const answer = (result: Result<Record<Name, Seen>>) =>
-      this.#send({ kind: 'read', provider: e.provider, id: e.id, result });
+    const answer = (say: (name: Name) => Answer<Seen>) => {
+      const answers = Object.fromEntries(e.names.map((name) => [name, say(name)] as const));
+      this.#send({ kind: 'read', provider: e.provider, id: e.id, answers });
+    };
     const struck = this.conditions.api.get(e.provider);
     if (struck !== undefined && this.#strikes(struck)) {
       const { fault, ms } = faultOf(struck.manner, this.#callMs(e.provider), 'unavailable');
-      return this.#later(ms, () => answer({ ok: false, fault }));
+      return this.#later(ms, () => answer(() => ofAccount(fault)));
     }
+    const { records } = this.#vendors.get(e.provider)!;
     this.#later(READ_MS, () => {
-      const held = (name: Name) => seenOf(this.#vendors.get(e.provider)!.records.get(name));
-      answer({ ok: true, value: Object.fromEntries(e.names.map((n) => [n, held(n)])) });
+      answer((name) => ({ kind: 'answered', value: seenOf(records.get(name)) }));
     });
   }
 
   #write(e: Extract<Effect, { kind: 'write' }>): void {
-    const answer = (results: readonly Result<null>[]) =>
-      this.#send({ kind: 'written', provider: e.provider, id: e.id, results });
+    const answer = (answers: readonly Answer<null>[]) =>
+      this.#send({ kind: 'written', provider: e.provider, id: e.id, answers });
     const struck = this.conditions.api.get(e.provider);
     if (struck !== undefined && this.#strikes(struck)) {
       const { fault, ms } = faultOf(struck.manner, this.#callMs(e.provider), 'uncertain');
-      return this.#later(ms, () => answer(e.changes.map(() => ({ ok: false, fault }))));
+      return this.#later(ms, () => answer(e.changes.map(() => ofAccount(fault))));
     }
     this.#later(WRITE_MS, () => answer(e.changes.map((c) => this.#apply(e.provider, c))));
   }
 
-  #apply(provider: string, c: Change): Result<null> {
+  #apply(provider: string, c: Change): Answer<null> {
     const { records } = this.#vendors.get(provider)!;
     if (JSON.stringify(seenOf(records.get(c.name))) !== JSON.stringify(c.from)) {
-      return { ok: false, fault: { kind: 'conflict', detail: 'it no longer stands there' } };
+      const fault: Fault = { kind: 'conflict', detail: 'it no longer stands there' };
+      return { kind: 'fault', fault, reach: { kind: 'record' } };
     }
     const { cname, ttl, marker } = c.to;
-    const held: Held = { cname: { value: cname, ttl }, markers: [marker] };
+    const held: Held = { cname: { value: cname, ttl }, markers: [formatMarker(marker)] };
     records.set(c.name, held);
     this.#later(PUBLISH_MS, () => this.#serve(provider, c.name, held));
-    return { ok: true, value: null };
+    return { kind: 'answered', value: null };
   }
 
   #serve(provider: string, record: Name, held: Held): void {
@@ -391,6 +398,11 @@ function faultOf(
     return { fault: { kind: 'auth-suspect', detail: 'the key is refused' }, ms: quick };
   }
   return { fault: { kind: 'unavailable', detail: fateOf(manner, callMs).detail }, ms: quick };
+}
+
+/** A vendor fails as a whole: what a zone of it does is not known of any outage on record. */
+function ofAccount(fault: Fault): Extract<Answer<never>, { kind: 'fault' }> {
+  return { kind: 'fault', fault, reach: { kind: 'account' } };
 }
 
 function failedAnswer(manner: Manner): ServerAnswer['answer'] {

@@ -13,8 +13,9 @@ import {
   step,
   violations,
 } from '../../src/core/engine.ts';
-import { parseMarker } from '../../src/core/marker.ts';
+import { formatMarker, parseMarker } from '../../src/core/marker.ts';
 import type {
+  Answer,
   Change,
   CheckConfig,
   Command,
@@ -26,7 +27,6 @@ import type {
   Notice,
   Outcome,
   Reply,
-  Result,
   Seen,
   ServerAnswer,
 } from '../../src/core/model.ts';
@@ -66,13 +66,21 @@ export interface Vendor {
     | 'auth'
     | 'reject'
     | 'lose-reply'
-    | 'lose-write';
+    | 'lose-write'
+    /** A reading takes so many milliseconds. */
+    | `slow=${number}`;
+  /** Zones of it that are in trouble: a record is in the zone that its name is a label of. */
+  readonly sick: Map<Name, 'deleted' | 'denied' | 'unavailable' | 'hang' | 'hang-write'>;
+  /** Records that one reading, or one writing, has room for. */
+  atOnce: number;
   /** What its name servers do. */
   dns: 'ok' | 'silent' | 'stale' | 'half-stale';
   /** What DNS gave when it went stale. */
   readonly stale: Map<Name, Held>;
   reads: number;
   writes: number;
+  /** Readings that were given up for something urgent. */
+  cutOff: number;
 }
 
 const PROBE_MS = 5;
@@ -118,8 +126,11 @@ export class World {
         api: 'ok',
         dns: 'ok',
         stale: new Map(),
+        sick: new Map(),
+        atOnce: Number.POSITIVE_INFINITY,
         reads: 0,
         writes: 0,
+        cutOff: 0,
       });
     }
     for (const origin of Object.keys(config.origins)) this.origins.set(origin, 'pass');
@@ -231,6 +242,10 @@ export class World {
         return this.#probe(e);
       case 'read':
         return this.#read(e);
+      case 'abandon':
+        // It runs on to its end, and its answers come late: the engine must take no notice.
+        this.vendors.get(e.provider)!.cutOff++;
+        return;
       case 'write':
         return this.#write(e);
       case 'ask':
@@ -319,55 +334,66 @@ export class World {
   #read(e: Extract<Effect, { kind: 'read' }>): void {
     const v = this.vendors.get(e.provider)!;
     v.reads++;
-    const answer = (result: Result<Record<Name, Seen>>) =>
-      this.send({ kind: 'read', provider: e.provider, id: e.id, result });
-    if (v.api === 'hang') {
-      const fault: Fault = { kind: 'unavailable', detail: 'no answer within 2 s' };
-      return this.#later(2000, () => answer({ ok: false, fault }));
-    }
-    this.#later(READ_MS, () => {
+    const answer = (say: (name: Name, i: number) => Answer<Seen>) => {
+      const answers = Object.fromEntries(e.names.map((name, i) => [name, say(name, i)] as const));
+      this.send({ kind: 'read', provider: e.provider, id: e.id, answers });
+    };
+    const lost: Fault = { kind: 'unavailable', detail: 'no answer within 2 s' };
+    if (v.api === 'hang') return this.#later(2000, () => answer(() => ofAccount(lost)));
+    const sent = e.names.slice(0, v.atOnce);
+    const hangs = sent.some((name) => v.sick.get(zoneOf(name)) === 'hang');
+    const ms = v.api.startsWith('slow=') ? Number(v.api.slice(5)) : READ_MS;
+    this.#later(hangs ? 2000 : ms, () => {
       const fault = this.#fault(v);
-      if (fault !== null) return answer({ ok: false, fault });
-      const value = Object.fromEntries(e.names.map((n) => [n, seenOf(this.held(v.name, n))]));
-      answer({ ok: true, value });
+      if (fault !== null) return answer(() => ofAccount(fault));
+      answer((name, i) => {
+        if (i >= v.atOnce) return { kind: 'not-asked' };
+        const value = seenOf(this.held(v.name, name));
+        return zoneFault(v, name, 'read') ?? { kind: 'answered', value };
+      });
     });
   }
 
   #write(e: Extract<Effect, { kind: 'write' }>): void {
     const v = this.vendors.get(e.provider)!;
     v.writes++;
-    const answer = (results: readonly Result<null>[]) =>
-      this.send({ kind: 'written', provider: e.provider, id: e.id, results });
-    const all = (fault: Fault) => e.changes.map(() => ({ ok: false, fault }) as const);
+    const answer = (answers: readonly Answer<null>[]) =>
+      this.send({ kind: 'written', provider: e.provider, id: e.id, answers });
+    const all = (fault: Fault) => e.changes.map(() => ofAccount(fault));
     const lost: Fault = { kind: 'uncertain', detail: 'the reply was lost' };
     if (v.api === 'hang') return this.#later(2000, () => answer(all(lost)));
-    this.#later(WRITE_MS, () => {
+    const sent = e.changes.slice(0, v.atOnce);
+    const hangs = sent.some(({ name }) => v.sick.get(zoneOf(name))?.startsWith('hang'));
+    this.#later(hangs ? 2000 : WRITE_MS, () => {
       const fault = this.#fault(v);
       if (fault !== null) return answer(all(fault));
       if (v.api === 'lose-write') {
         v.api = 'ok';
         return answer(all(lost));
       }
-      const results = e.changes.map((c) => this.#apply(v, c));
-      if (v.api !== 'lose-reply') return answer(results);
+      const answers = e.changes.map((c, i): Answer<null> => {
+        if (i >= v.atOnce) return { kind: 'not-asked' };
+        return zoneFault(v, c.name, 'write') ?? this.#apply(v, c);
+      });
+      if (v.api !== 'lose-reply') return answer(answers);
       v.api = 'ok';
       this.#later(500, () => answer(all(lost)));
     });
   }
 
-  #apply(v: Vendor, c: Change): Result<null> {
+  #apply(v: Vendor, c: Change): Answer<null> {
     if (v.api === 'reject') {
       const cure = 'publish takes a TTL per provider';
-      return { ok: false, fault: { kind: 'rejected', detail: 'TTL below the floor', cure } };
+      return ofRecord({ kind: 'rejected', detail: 'TTL below the floor', cure });
     }
     const held = this.held(v.name, c.name);
     if (JSON.stringify(seenOf(held)) !== JSON.stringify(c.from)) {
-      return { ok: false, fault: { kind: 'conflict', detail: 'it no longer stands there' } };
+      return ofRecord({ kind: 'conflict', detail: 'it no longer stands there' });
     }
     this.#judge(c);
     held.cname = { value: c.to.cname, ttl: c.to.ttl };
-    held.markers = [c.to.marker];
-    return { ok: true, value: null };
+    held.markers = [formatMarker(c.to.marker)];
+    return { kind: 'answered', value: null };
   }
 
   /** The world's own eyes: what must never be written, whatever the engine thinks of it. */
@@ -381,7 +407,7 @@ export class World {
     for (const text of c.from.markers) {
       const marker = parseMarker(text);
       if (marker?.cluster !== this.config.cluster) wrong(`over a marker not ours: ${text}`);
-      else if (marker.epoch > c.to.epoch) wrong(`over the higher epoch ${marker.epoch}`);
+      else if (marker.epoch > c.to.marker.epoch) wrong(`over the higher epoch ${marker.epoch}`);
     }
   }
 
@@ -425,6 +451,43 @@ function seenOf(held: Held): Seen {
   };
 }
 
+type Failed = Extract<Answer<never>, { kind: 'fault' }>;
+
+function ofAccount(fault: Fault): Failed {
+  return { kind: 'fault', fault, reach: { kind: 'account' } };
+}
+
+function ofRecord(fault: Fault): Failed {
+  return { kind: 'fault', fault, reach: { kind: 'record' } };
+}
+
+/** The zone that a name is in: the name without its first label. */
+function zoneOf(name: Name): Name {
+  return name.slice(name.indexOf('.') + 1);
+}
+
+/** What a vendor says of a record whose zone is in trouble; null when it is not. */
+function zoneFault(v: Vendor, name: Name, op: 'read' | 'write'): Failed | null {
+  const zone = zoneOf(name);
+  const reach = { kind: 'zone', zone } as const;
+  switch (v.sick.get(zone)) {
+    case undefined:
+      return null;
+    case 'deleted':
+      return { kind: 'fault', fault: { kind: 'rejected', detail: 'no such zone' }, reach };
+    case 'denied':
+      return { kind: 'fault', fault: { kind: 'auth-suspect', detail: 'no access to it' }, reach };
+    case 'unavailable':
+      return { kind: 'fault', fault: { kind: 'unavailable', detail: '503' }, reach };
+    case 'hang-write':
+      if (op === 'read') return null;
+      break;
+    case 'hang':
+  }
+  const kind = op === 'read' ? 'unavailable' : 'uncertain';
+  return { kind: 'fault', fault: { kind, detail: 'no answer within 2 s' }, reach };
+}
+
 export interface Shape {
   readonly origins?: Readonly<Record<string, { cloud?: string; region?: string }>>;
   /** `NAME[:GROUP[:CLOUD]]` each. */
@@ -438,6 +501,7 @@ export interface Shape {
   readonly records?: Readonly<Record<Name, Partial<CoreConfig['records'][string]>>>;
   readonly check?: Partial<CoreConfig['checks'][string]>;
   readonly record?: Partial<CoreConfig['records'][string]>;
+  readonly readMax?: number;
   readonly writeMax?: number;
   readonly detector?: CoreConfig['detector'];
 }
@@ -534,7 +598,7 @@ export function coreConfig(shape: Shape = {}): CoreConfig {
         {
           provider,
           type: 'test',
-          readMax: 100,
+          readMax: shape.readMax ?? 100,
           writeMax: shape.writeMax ?? 100,
           callTimeoutMs: 2000,
           callsMax: 1,

@@ -9,7 +9,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { providerTypes } from '../../providers/index.ts';
 import { parseConfig } from '../../src/config/config.ts';
 import { nextDeadline, start, step, violations } from '../../src/core/engine.ts';
-import { formatMarker, parseMarker } from '../../src/core/marker.ts';
+import { formatMarker, MARKER_NUMBER_MAX, parseMarker } from '../../src/core/marker.ts';
 import type { CoreConfig, Json, Marker } from '../../src/core/model.ts';
 import { storedProblem } from '../../src/core/stored.ts';
 import { view } from '../../src/core/view.ts';
@@ -28,7 +28,7 @@ type Input =
 const markers = [
   'detour=1 cluster=shop epoch=7 id=9f2c term=1 kind=auto target=tokyo pin=none',
   'detour=1 cluster=a-b epoch=0 id=0 term=0 kind=operator target=t pin=1700000000000',
-  'detour=1 cluster=shop epoch=999999999999999 id=ab term=9 kind=operator target=x pin=unlimited',
+  'detour=1 cluster=shop epoch=281474976710656 id=ab term=9 kind=operator target=x pin=unlimited',
 ];
 
 const documents: readonly (readonly [key: string, value: unknown])[] = [
@@ -190,7 +190,7 @@ class Memory implements Stand<Input> {
 
 function drawMarker(dice: Dice): Marker {
   const word = (most: number) => dice.list(1, most, () => dice.pick([...'abcxyz0189-'])).join('');
-  const count = () => (dice.is(0.3) ? dice.int(0, 9) : dice.spread(1, 999_999_999_999_999));
+  const count = () => (dice.is(0.3) ? dice.int(0, 9) : dice.spread(1, MARKER_NUMBER_MAX));
   const pinned = dice.is(0.5);
   return {
     cluster: word(63),

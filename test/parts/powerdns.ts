@@ -4,10 +4,9 @@
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { BindKey } from './bind.ts';
+import { type BindKey, freePort } from './bind.ts';
 
 const schema = '/usr/share/pdns-backend-sqlite3/schema/schema.sqlite3.sql';
 const startMs = 15_000;
@@ -44,12 +43,28 @@ export interface PowerdnsPart {
 }
 
 /**
- * Starts one with a native zone `fo.test.` and resolves once it answers. With keys it takes dynamic
- * updates of that zone, signed with any of `updaters` (each of the keys unless given).
+ * Starts one with a native zone `fo.test.` and the others asked for, and resolves once it answers.
+ * With keys it takes dynamic updates of `fo.test.`, signed with any of `updaters` (each of the keys
+ * unless given), and of the other zones, signed with any of the keys.
  */
-export async function startPowerdns(
-  options: { readonly keys?: readonly BindKey[]; readonly updaters?: readonly string[] } = {},
-): Promise<PowerdnsPart> {
+export async function startPowerdns(options: PowerdnsOptions = {}): Promise<PowerdnsPart> {
+  // Another process may take a port between the choice and the start: then once more.
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await startOnce(options);
+    } catch (error) {
+      if (attempt === 3 || !/address already in use/i.test(String(error))) throw error;
+    }
+  }
+}
+
+interface PowerdnsOptions {
+  readonly keys?: readonly BindKey[];
+  readonly updaters?: readonly string[];
+  readonly others?: readonly string[];
+}
+
+async function startOnce(options: PowerdnsOptions): Promise<PowerdnsPart> {
   const keys = options.keys ?? [];
   const directory = mkdtempSync(join(tmpdir(), 'detour-pdns-'));
   const database = join(directory, 'zones.db');
@@ -82,6 +97,12 @@ export async function startPowerdns(
     for (const key of keys) util('import-tsig-key', bare(key.name), key.algorithm, key.secret);
     const updaters = (options.updaters ?? keys.map((key) => key.name)).map(bare);
     if (updaters.length > 0) util('set-meta', 'fo.test', 'TSIG-ALLOW-DNSUPDATE', ...updaters);
+    for (const other of (options.others ?? []).map(bare)) {
+      util('create-zone', other, `ns1.${other}`);
+      if (keys.length > 0) {
+        util('set-meta', other, 'TSIG-ALLOW-DNSUPDATE', ...keys.map((key) => bare(key.name)));
+      }
+    }
     const args = ['-c', guard, 'sh', 'pdns_server', `--config-dir=${directory}`];
     const server = spawn('/bin/sh', args, {
       cwd: directory,
@@ -162,16 +183,6 @@ async function answers(url: string, key: string): Promise<void> {
     if (performance.now() > deadline) throw new Error(`PowerDNS does not answer at ${url}`);
     await new Promise((done) => setTimeout(done, 20));
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, 'close');
-  return port;
 }
 
 /** Name servers are kept where only the administrator's path leads. */

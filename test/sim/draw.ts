@@ -136,7 +136,8 @@ function drawRecords(c: Chance, origins: readonly string[], providers: readonly 
       const targets = order.slice(0, c.int(2, order.length));
       const publish = name === 'www' ? providers : providers.slice(0, c.int(1, providers.length));
       return [
-        `${name}.gslb.test.`,
+        // Two zones an account, wherever there are two records.
+        name === 'api' ? 'api.edge.test.' : `${name}.gslb.test.`,
         {
           mode: c.is(0.92) ? ('steer' as const) : ('observe' as const),
           targets: targets.map((origin) => ({ origin, cname: `${origin}.shop.test.` })),

@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type Trouble, troubles } from './account.ts';
-import { eventually, marker, move, never, type Stage, soon, valueOf } from './stage.ts';
+import { eventually, marker, move, never, type Stage, soon, told } from './stage.ts';
 
 export function faultStory(stage: Stage): void {
   const missing = (how: Trouble): string | null =>
@@ -103,7 +103,7 @@ function endStory(stage: Stage): void {
     if (!stage.account.faults.includes('hang')) return t.skip('missing: the fault hang');
     const { name } = await stage.begun();
     const patient = stage.open({ callTimeoutMs: 60_000 });
-    valueOf((await patient.read([name], never()))[name]);
+    told((await patient.read([name], never()))[name]);
     await stage.account.fault('hang');
     const calls = patient.calls;
     const stop = new AbortController();

@@ -48,6 +48,12 @@ export function fenceStory(stage: Stage): void {
     }
   });
 
+  editStory(stage);
+}
+
+/** A person at the vendor's console comes between a reading and a write. */
+function editStory(stage: Stage): void {
+  const fence = stage.capabilities.fence.kind;
   const blind = ['inferred', 'none'].includes(fence)
     ? 'missing: a fence against an edit of the CNAME alone'
     : false;

@@ -5,12 +5,12 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { formatMarker, markerName } from '../../core/marker.ts';
 import type { Name } from '../../core/model.ts';
-import { marker, move, never, type Stage, valueOf } from './stage.ts';
+import { marker, move, never, type Stage, told } from './stage.ts';
 
 const outside = 'www.elsewhere.example.';
 
 export function reachStory(stage: Stage): void {
-  const { readMax, writeMax, callsMax } = stage.capabilities;
+  const { readMax, writeMax } = stage.capabilities;
 
   test('one answer for every name, and what was not asked is asked in few rounds', async () => {
     const made = [await stage.begun(), await stage.begun()].map((b) => b.name);
@@ -23,7 +23,7 @@ export function reachStory(stage: Stage): void {
       assert.deepEqual(Object.keys(read).toSorted(), open.toSorted());
       const left = open.filter((name) => read[name]!.kind === 'not-asked');
       for (const name of open.filter((n) => !left.includes(n))) {
-        const values = valueOf(read[name]).cnames.map((c) => c.value);
+        const values = told(read[name]).cnames.map((c) => c.value);
         assert.deepEqual(values, made.includes(name) ? ['a.example.com.'] : []);
       }
       assert.ok(left.length < open.length, 'a reading that asks nothing');
@@ -43,7 +43,7 @@ export function reachStory(stage: Stage): void {
     assert.ok(fault.cure);
     const again =
       read[name]!.kind === 'not-asked' ? await stage.provider.read([name], never()) : read;
-    assert.equal(valueOf(again[name]).cnames[0]?.value, 'a.example.com.');
+    assert.equal(told(again[name]).cnames[0]?.value, 'a.example.com.');
   });
 
   test('a change in nobody’s zone is rejected, and holds up no other', async () => {
@@ -56,10 +56,19 @@ export function reachStory(stage: Stage): void {
         ? await stage.provider.write([bad, good], never())
         : [await stage.put(bad), await stage.put(good)];
     const { fault, reach } = stage.faultOf(answers[0]);
-    assert.deepEqual([fault.kind, reach], ['rejected', { kind: 'record' }]);
-    valueOf(answers[1]);
+    // Nobody can have read it here: some notice that first.
+    assert.ok(['rejected', 'conflict'].includes(fault.kind), fault.detail);
+    assert.deepEqual(reach, { kind: 'record' });
+    told(answers[1]);
     await stage.stands(name, 'b.example.com.', marker(2));
   });
+
+  callStory(stage);
+}
+
+/** What an account says of itself, and what a look at it changes: nothing. */
+function callStory(stage: Stage): void {
+  const { readMax, callsMax } = stage.capabilities;
 
   test('calls are counted: by the account as at the vendor, and never more than it says', async (t) => {
     const { name } = await stage.begun();
@@ -77,9 +86,9 @@ export function reachStory(stage: Stage): void {
     };
     const names = [name, ...Array.from({ length: readMax - 1 }, () => stage.fresh())];
     const read = await counted('a reading', () => provider.read(names, never()));
-    const change = move(name, valueOf(read[name]), 'b.example.com.', 2);
+    const change = move(name, told(read[name]), 'b.example.com.', 2);
     const [written] = await counted('a write', () => provider.write([change], never()));
-    valueOf(written);
+    told(written);
     if (requests === null) t.diagnostic('missing: the vendor’s own count of calls');
   });
 

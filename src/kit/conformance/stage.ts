@@ -42,7 +42,7 @@ export async function soon<T>(what: string, promise: Promise<T>): Promise<T> {
 }
 
 /** The value of an answer. */
-export function valueOf<T>(answer: Answer<T> | undefined): T {
+export function told<T>(answer: Answer<T> | undefined): T {
   assert.ok(answer?.kind === 'answered', JSON.stringify(answer));
   return answer.value;
 }
@@ -105,7 +105,7 @@ export class Stage {
   }
 
   async see(name: Name, by = this.provider): Promise<Seen> {
-    return valueOf((await by.read([name], never()))[name]);
+    return told((await by.read([name], never()))[name]);
   }
 
   async put(change: Change, by = this.provider): Promise<Answer<null>> {
@@ -116,7 +116,7 @@ export class Stage {
 
   /** A change that must be made. */
   async make(change: Change, by = this.provider): Promise<void> {
-    valueOf(await this.put(change, by));
+    told(await this.put(change, by));
   }
 
   /** A fault, fit to be shown. */

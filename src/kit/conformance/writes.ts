@@ -2,8 +2,9 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { MARKER_NUMBER_MAX } from '../../core/marker.ts';
 import type { Marker } from '../../core/model.ts';
-import { marker, move, never, type Stage, valueOf } from './stage.ts';
+import { marker, move, never, type Stage, told } from './stage.ts';
 
 export function writeStory(stage: Stage): void {
   test('the zone: its name and its servers', async () => {
@@ -59,6 +60,11 @@ export function writeStory(stage: Stage): void {
     assert.deepEqual([...answers], []);
   });
 
+  moreStory(stage);
+}
+
+/** What else a write may be of, and what may be written twice. */
+function moreStory(stage: Stage): void {
   test('a TTL alone is moved, too', async () => {
     const { name, from } = await stage.begun();
     const to = { cname: 'a.example.com.', ttl: 600, marker: marker(2) };
@@ -68,8 +74,9 @@ export function writeStory(stage: Stage): void {
 
   for (const [what, bound] of Object.entries(bounds)) {
     test(`the ${what} marker that is ever written comes back whole`, async () => {
-      const { name, from } = await stage.begun();
-      await stage.make({ name, from, to: { cname: 'b.example.com.', ttl: 300, marker: bound } });
+      const name = stage.fresh();
+      const to = { cname: 'b.example.com.', ttl: 300, marker: bound };
+      await stage.make({ name, from: await stage.see(name), to });
       await stage.stands(name, 'b.example.com.', bound);
     });
   }
@@ -86,13 +93,13 @@ export function writeStory(stage: Stage): void {
   severalStory(stage);
 }
 
-/** A name in the configuration has at most 40 characters, an epoch at most 48 bits. */
+/** A name in the configuration has at most 40 characters. */
 const bounds: Readonly<Record<string, Marker>> = {
   longest: {
     cluster: 'c'.repeat(40),
-    epoch: 2 ** 48 - 1,
+    epoch: MARKER_NUMBER_MAX,
     id: '9'.repeat(32),
-    term: 2 ** 48 - 1,
+    term: MARKER_NUMBER_MAX,
     kind: 'operator',
     target: 't'.repeat(40),
     pinned: true,
@@ -100,9 +107,9 @@ const bounds: Readonly<Record<string, Marker>> = {
   },
   shortest: {
     cluster: 'c',
-    epoch: 0,
+    epoch: 1,
     id: '0',
-    term: 0,
+    term: 1,
     kind: 'auto',
     target: 't',
     pinned: false,
@@ -143,7 +150,7 @@ function severalStory(stage: Stage): void {
       const changes = open.map((name, i) => move(name, seen[i]!, 'a.example.com.', 1));
       const answers = await stage.provider.write(changes, never());
       assert.equal(answers.length, open.length, 'one answer a change');
-      for (const answer of answers) if (answer.kind !== 'not-asked') valueOf(answer);
+      for (const answer of answers) if (answer.kind !== 'not-asked') told(answer);
       const left = open.filter((_, i) => answers[i]!.kind === 'not-asked');
       assert.ok(left.length < open.length, 'a write that sends nothing');
       for (const name of left) assert.deepEqual((await stage.see(name)).markers, []);

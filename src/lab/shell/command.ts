@@ -685,7 +685,7 @@ async function status(session: Session): Promise<ControlReply> {
   const world = { network: lab.network, daemon: running, origins, services, paths };
   const daemonWords = running === null ? 'not started' : running ? 'running' : 'ended';
   const row = (kind: string, name: string, state: string, more: string) =>
-    `${`${kind} ${name}`.padEnd(25)} ${state.padEnd(20)} ${more}`;
+    `${`${kind} ${name}`.padEnd(33)} ${state.padEnd(20)} ${more}`;
   const broken = (fault: string | null) => (fault === null ? 'serves' : `broken: ${fault}`);
   const message = [
     `network ${lab.network}.0/24, daemon ${daemonWords}`,

@@ -252,8 +252,8 @@ class Alidns implements Dialect {
 
   /** The domain that a request is about, by name, by a name in it or by a record's id. */
   #asked(params: Params): Domain | null {
-    const within = params.get('SubDomain') ?? params.get('InputString') ?? '';
-    const name = params.get('DomainName')?.toLowerCase() ?? this.#holding(bareOf(within)) ?? '';
+    const within = bareOf(params.get('SubDomain') ?? '');
+    const name = params.get('DomainName')?.toLowerCase() ?? this.#holding(within) ?? '';
     const id = params.get('RecordId') ?? '';
     const holder = [...this.#domains.values()].find(({ records }) => records.now.has(id));
     return this.#domains.get(name) ?? holder ?? null;

@@ -137,7 +137,7 @@ export interface LabVendor {
   readonly zones: readonly string[];
   /** What DNS serves of a zone now. Throws for a zone that is not here. */
   zone(name: string): LabZone;
-  /** The vendor's own id of a zone; it says nothing of its name. Throws for a zone that is not here. */
+  /** The vendor's own id of a zone, not made of its name. Throws for a zone that is not here. */
   zoneId(name: string): string;
   /**
    * Adds a zone to the account; API and name servers have it at once. Gives its id. Throws, and
