@@ -11,6 +11,7 @@ import {
   existsSync,
   mkdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   symlinkSync,
   writeFileSync,
@@ -20,6 +21,7 @@ import type { AddressInfo } from 'node:net';
 import { dirname, join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import type { Answer } from 'dns-packet';
 import { type Respond, rr, startNameservers } from '../parts/nameserver.ts';
 import { cnameAt, collect, stopChild, until } from '../parts/program.ts';
 import { safeFolder, unsafe } from '../parts/safe.ts';
@@ -30,6 +32,11 @@ const root = dirname(dirname(here));
 const tsc = join(root, 'node_modules', '.bin', 'tsc');
 /** Minutes that npm may take on a slow line. */
 const slowMs = 240_000;
+
+const npmOptions = [
+  ...['--no-audit', '--no-fund', '--no-save', '--prefer-offline', '--omit=optional'],
+  ...['--fetch-retries=1', '--fetch-timeout=60000'],
+];
 
 /** What a clone holds that a pack is made of; no build, no tests. */
 const cloned = [
@@ -43,7 +50,9 @@ interface Done {
 }
 
 function run(cwd: string, command: string, ...args: readonly string[]): Done {
-  const done = spawnSync(command, args, { cwd, encoding: 'utf8', timeout: slowMs });
+  // Else a test runner that is started here takes itself for a part of this one, and runs nothing.
+  const { NODE_TEST_CONTEXT: _, ...env } = process.env;
+  const done = spawnSync(command, args, { cwd, encoding: 'utf8', timeout: slowMs, env });
   if (done.error) throw done.error;
   return { status: done.status, out: done.stdout + done.stderr };
 }
@@ -61,6 +70,8 @@ after(() => {
 describe('a package of somebody else', { skip: folder === null && unsafe }, () => {
   const clone = join(folder!, 'clone');
   const theirs = join(folder!, 'detour-provider-dnsimple');
+  /** Who runs Detour: a folder with nothing in it but what npm installs and one configuration. */
+  const operators = join(folder!, 'operator');
   let tarball = '';
   /** Why there is no installation to go on with; null: there is one. */
   let missing: string | null = 'nothing was installed';
@@ -101,10 +112,8 @@ describe('a package of somebody else', { skip: folder === null && unsafe }, () =
   });
 
   test('npm installs it, and the provider compiles against the packed declarations', (t) => {
-    const quiet = ['--no-audit', '--no-fund', '--no-save', '--prefer-offline', '--omit=optional'];
-    const patience = ['--fetch-retries=1', '--fetch-timeout=60000'];
     const begun = performance.now();
-    const done = run(theirs, 'npm', 'install', ...quiet, ...patience, tarball);
+    const done = run(theirs, 'npm', 'install', ...npmOptions, tarball);
     const isAway = /E(NOTFOUND|CONNREFUSED|CONNRESET|AI_AGAIN|TIMEDOUT)|ENETUNREACH/.test(done.out);
     if (done.status !== 0 && isAway) {
       missing = "npm's registry is not reached";
@@ -158,20 +167,25 @@ describe('a package of somebody else', { skip: folder === null && unsafe }, () =
 
   test('a configuration that names it moves its record, and a reload takes one package more', async (t) => {
     if (missing !== null) return t.skip(missing);
+    well(run(theirs, 'npm', 'pack', '--pack-destination', folder!));
+    mkdirSync(operators);
+    renameSync(join(theirs, 'node_modules'), join(operators, 'node_modules'));
+    const packed = join(folder!, 'detour-provider-dnsimple-1.0.0.tgz');
+    well(run(operators, 'npm', 'install', ...npmOptions, packed, tarball));
     const world = await startWorld();
-    const config = join(theirs, 'detour.yaml');
-    const checkAt = join(theirs, 'node_modules', 'detour-check-y');
-    const write = (check?: string) => writeFileSync(config, world.configuration(theirs, check));
+    const config = join(operators, 'detour.yaml');
+    const checkAt = join(operators, 'node_modules', 'detour-check-y');
+    const write = (check?: string) => writeFileSync(config, world.configuration(operators, check));
     write();
-    const bin = join(theirs, 'node_modules', 'detour', 'bin', 'detour.cjs');
+    const bin = join(operators, 'node_modules', 'detour', 'bin', 'detour.cjs');
     const env = { ...process.env, DNSIMPLE_TOKEN: world.fake.token };
     const child = spawn(process.execPath, [bin, 'run', '-c', config, '--json'], {
       stdio: ['ignore', 'pipe', 'pipe'],
       env,
     });
     const said = collect(child);
-    const detour = (...words: readonly string[]) => run(theirs, process.execPath, bin, ...words);
-    const socket = ['-s', join(theirs, 'detour.sock')];
+    const detour = (...words: readonly string[]) => run(operators, process.execPath, bin, ...words);
+    const socket = ['--socket', join(operators, 'detour.sock')];
     try {
       await until('adopted, and both origins up', 60_000, () => {
         if (child.exitCode !== null) throw new Error(said.err() + said.out());
@@ -295,9 +309,9 @@ function serve(fake: FakeDnsimple): Respond {
     }
     if (!name.endsWith('example.com.')) return { answers: [] };
     const rows = fake.rowsAt(name).filter((row) => row.type === type || row.type === 'CNAME');
-    const answers = rows.map(({ type: own, ttl, content }) =>
+    const answers: Answer[] = rows.map(({ type: own, ttl, content }) =>
       own === 'TXT'
-        ? ({ name, ttl, type: 'TXT', data: [Buffer.from(content)] } as const)
+        ? { name, ttl, type: 'TXT', data: [Buffer.from(content)] }
         : rr(`${name} ${ttl} ${own} ${content}.`),
     );
     return { answers };

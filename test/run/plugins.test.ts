@@ -408,7 +408,7 @@ describe('packages that a configuration names', { skip }, () => {
     const { path, loaded } = telltale();
     const socket = join(dirname(path), 'no.sock');
     for (const argv of [
-      ...[['status'], ['history'], ['explain', 'e1'], ['reload']].map((c) => [...c, '-s', socket]),
+      ...[['status'], ['history'], ['explain', 'e1'], ['reload']].map((c) => [...c, '--socket', socket]),
       ['--help'],
       ['run', '--help'],
       ['validate', '--json-schema'],
