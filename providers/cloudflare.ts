@@ -507,7 +507,12 @@ async function zoneByName(
 function usable(found: ZoneShape): Called<FoundZone> {
   const name = nameFrom(found.name);
   const wrong = (what: string, cure: string, unserved: { readonly unserved?: true } = {}) =>
-    failed('zone', 'rejected', `zone ${name} ${what}`, { cure, zone: name, ...unserved });
+    failed('zone', 'rejected', `zone ${name} ${what}`, {
+      cure,
+      zone: name,
+      stale: true,
+      ...unserved,
+    });
   if (found.type !== 'full') {
     return wrong(`is of type ${scrub(found.type, [])}`, 'make it a full (primary) zone');
   }
@@ -721,16 +726,20 @@ async function readZone(
   room: Room,
   signal: AbortSignal,
 ): Promise<readonly Told<Seen>[]> {
-  if (!room.takeName(1)) return names.map(() => null);
-  const [dns, told] = await Promise.all([
+  if (!room.takeName(2)) return names.map(() => null);
+  // The zone itself is looked at each time: one that was paused or moved away still gives records.
+  const [found, dns, told] = await Promise.all([
+    getZone(account, zone.id, signal),
     settingsOf(account, zone, signal),
     recordsOf(account, zone, names, { ownersOf: pairOf, byNameMax }, room, signal),
   ]);
+  const today = found.ok ? usable(found.value) : found;
   return told.map((records, i) => {
     if (!records?.ok) return records;
+    if (!today.ok) return today;
     if (!dns.ok) return dns;
     const flattening = dns.value?.flatten_all_cnames === true;
-    return done(seenOf(zone, flattening, names[i]!, records.value));
+    return done(seenOf(today.value, flattening, names[i]!, records.value));
   });
 }
 

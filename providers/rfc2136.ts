@@ -368,7 +368,7 @@ async function readNames(
 }
 
 function tooLong(name: Name): Said<never> {
-  const detail = `${markerName(name)} is longer than a DNS name may be, so no marker can stand there`;
+  const detail = `no marker can stand at ${markerName(name)}: no DNS name is so long`;
   return faulty(fault('rejected', detail, { cure: `steer a shorter name than ${name}` }), ofRecord);
 }
 
@@ -874,9 +874,9 @@ function rcodeWord(rcode: number): string {
 }
 
 /**
- * How far it reaches that an update in a zone was refused. That the key is not known is said by Knot
- * of a key that only this zone does not name, and by PowerDNS without a signature: once the server
- * has signed with it, it is the zone's.
+ * How far it reaches that an update in a zone was refused. That the key is not known is said by
+ * Knot of a key that only this zone does not name, and by PowerDNS without a signature: once the
+ * server has signed with it, it is the zone's.
  */
 function reachOf(signature: Signature, zone: Name, isKeyKnown: boolean): Reach {
   const inZone = ofZone(zone);
@@ -932,8 +932,8 @@ function compare(change: Change, verdict: Verdict, seen: Seen, { place }: Accoun
   const what = cnameRight ? `the marker at ${markerName(name)}` : `${name} CNAME ${to.cname}`;
   const cure =
     seen.refusal?.sentence ?? 'look in the log of the server for why the update was left out';
-  const detail = `${place} took the update with NOERROR and ignored ${what}: there stands ${stands}`;
-  return say('rejected', detail, cure);
+  const ignoredIt = `${place} took the update with NOERROR and ignored ${what}`;
+  return say('rejected', `${ignoredIt}: there stands ${stands}`, cure);
 }
 
 function sameAsRead(from: Seen, seen: Seen): boolean {

@@ -12,6 +12,9 @@ import { Room, type Told } from './room.ts';
 /** Zones that are asked at the same time: so many that hang cost one time-out, not one each. */
 const zonesAtOnce = 8;
 
+/** For so long an account is well that has answered for one of its zones. */
+const wellForMs = 600_000;
+
 /** After the time of so many calls a reading begins nothing more. */
 const readingCalls = 3;
 
@@ -49,6 +52,8 @@ export class ByZone<Z extends ZoneKey> {
   readonly #callTimeoutMs: number;
   /** Zones that were silent when last asked come last, so that they keep nobody waiting. */
   readonly #silent = new Set<Name>();
+  /** When a zone last answered as it should; the monotonic clock, in milliseconds. */
+  #wellAt = Number.NEGATIVE_INFINITY;
 
   constructor(options: {
     readonly zones: Finder<Z>;
@@ -70,9 +75,13 @@ export class ByZone<Z extends ZoneKey> {
     const room = new Room(this.#callsMax, readingCalls * this.#callTimeoutMs);
     const finding = room.half();
     const find = (name: Name) => this.#zones.findWithin(name, signal, finding);
-    const answers = await this.#ask(names, signal, find, (zone, some) =>
-      readZone(zone, some, room),
-    );
+    const answers = await this.#ask(names, signal, find, async (zone, some) => {
+      const told = await readZone(zone, some, room);
+      if (!told.some((one) => one !== null && !one.ok && one.stale)) return told;
+      // Deleted and made anew it has another id: looked for again, it may be read at once.
+      const moved = await this.#movedTo(zone, some, room.half(), signal);
+      return moved === null ? told : readZone(moved, some, room);
+    });
     return Object.fromEntries(names.map((name, i) => [name, answers[i]!]));
   }
 
@@ -105,6 +114,24 @@ export class ByZone<Z extends ZoneKey> {
     });
   }
 
+  /** Where these names of a zone lie by now; null where that is not one other zone. */
+  async #movedTo(
+    zone: Z,
+    names: readonly Name[],
+    room: Room,
+    signal: AbortSignal,
+  ): Promise<Z | null> {
+    this.#zones.forget(zone.name);
+    let moved: Z | null = null;
+    for (const name of names) {
+      const found = await this.#zones.findWithin(name, signal, room);
+      if (!found?.ok || found.value.id === zone.id) return null;
+      if (moved !== null && moved.id !== found.value.id) return null;
+      moved = found.value;
+    }
+    return moved;
+  }
+
   async #ask<I, W extends ZoneKey, T>(
     items: readonly I[],
     signal: AbortSignal,
@@ -123,10 +150,11 @@ export class ByZone<Z extends ZoneKey> {
       const wrong = told.flatMap((one) => (one === null || one.ok ? [] : [one]));
       if (wrong.some(({ scope }) => scope === 'unheard')) this.#silent.add(zone.name);
       else this.#silent.delete(zone.name);
+      if (told.some((one) => one?.ok)) this.#wellAt = performance.now();
       if (wrong.some(({ stale }) => stale)) this.#zones.forget(zone.name);
       round.settle(zone.name, indexes, told);
     });
-    return round.answers();
+    return round.answers(performance.now() - this.#wellAt < wellForMs);
   }
 }
 
@@ -207,7 +235,11 @@ class Round<T> {
     if (silent !== null) this.#unheard.add(silent);
   }
 
-  answers(): readonly Answer<T>[] {
+  /**
+   * What is wrong while no zone is known is the record's where a zone of the account is well, and
+   * otherwise the account's: nobody there has answered for anything.
+   */
+  answers(isWell: boolean): readonly Answer<T>[] {
     const [first] = this.#heard ? [] : this.#unheard;
     const isSilent = first !== undefined && this.#unheard.size > 1;
     const stopped = this.#stopped ?? (isSilent ? first : null);
@@ -217,16 +249,23 @@ class Round<T> {
         return { kind: 'fault', fault: unsent(stopped!), reach: { kind: 'account' } };
       }
       if (one.ok) return { kind: 'answered', value: one.value };
-      return { kind: 'fault', fault: one.fault, reach: reachOf(one, this.#zones[i]!, isSilent) };
+      const zone = this.#zones[i]!;
+      const isSilence = isSilent && one.scope === 'unheard';
+      const isOfAll = isSilence || (zone === null && !isWell && isOfFinding(one));
+      const reach: Reach = isOfAll ? { kind: 'account' } : reachOf(one, zone);
+      return { kind: 'fault', fault: one.fault, reach };
     });
   }
 }
 
+/** Whether it says nothing of the name itself, only that its zone could not be looked for. */
+function isOfFinding({ zone, fault: { kind } }: Trouble): boolean {
+  return zone === undefined && kind !== 'rejected' && kind !== 'conflict';
+}
+
 /** How far a trouble reaches that was met in a zone, or while the zone was not known. */
-export function reachOf(trouble: Trouble, zone: Name | null, isSilent = false): Reach {
-  if (trouble.scope === 'account' || (trouble.scope === 'unheard' && isSilent)) {
-    return { kind: 'account' };
-  }
+export function reachOf(trouble: Trouble, zone: Name | null): Reach {
+  if (trouble.scope === 'account') return { kind: 'account' };
   const known = trouble.zone ?? zone;
   return trouble.scope === 'record' || known === null
     ? { kind: 'record' }

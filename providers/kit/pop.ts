@@ -256,8 +256,15 @@ const codes: readonly Row[] = [
 
 function codeTrouble(code: string, status: number, doing: string, write: boolean): Trouble {
   const row = codes.find((one) => one.code.test(code));
-  if (row === undefined && status >= 400) return statusTrouble(status, { doing, write }, code);
-  const { kind = 'rejected', scope = write ? 'record' : 'zone', code: _, ...more } = row ?? {};
+  if (row === undefined) {
+    // A code is a refusal, whatever status it comes with.
+    const isError = status >= 400;
+    const plain = statusTrouble(isError ? status : 400, { doing, write }, code);
+    // A write is of one record, and may be refused for an edition that is another by now.
+    const isRefused = write && plain.fault.kind === 'rejected';
+    return isRefused ? { ...plain, scope: 'record', stale: true } : plain;
+  }
+  const { kind, scope, code: _, ...more } = row;
   const lost = write ? 'uncertain' : 'unavailable';
   return failed(scope, kind ?? lost, `${doing}: the vendor answers ${code}`, more);
 }

@@ -102,6 +102,8 @@ export function zoneFinder<Z extends { readonly name: Name }>(options: {
 }): ZoneFinder<Z> {
   const nowMs = options.nowMs ?? (() => performance.now());
   const known = new Map<Name, Memory<Z>>();
+  /** What was a zone once: its absence is never believed for long. */
+  const once = new Set<Name>();
   const asked = new WeakMap<Room, Map<Name, Promise<Called<Z | null>>>>();
 
   async function lookup(key: Name, { signal, room }: Asking): Promise<Told<Z | null>> {
@@ -119,8 +121,12 @@ export function zoneFinder<Z extends { readonly name: Name }>(options: {
     // A zone once found stays known while it cannot be looked at again.
     const kept = !found.ok && found.zone === undefined && memory?.found.ok && memory.found.value;
     if (kept) return remember(key, memory.found, absentForMs);
-    if (found.ok) return remember(key, found, found.value === null ? absentForMs : factsForMs);
-    if (found.unserved) return remember(key, found, absentForMs);
+    if (found.ok && found.value !== null) {
+      once.add(key);
+      return remember(key, found, factsForMs);
+    }
+    if (found.ok && !once.has(key)) return remember(key, found, absentForMs);
+    if (!found.ok && found.unserved) return remember(key, found, absentForMs);
     known.delete(key);
     return found;
   }

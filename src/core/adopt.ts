@@ -55,7 +55,7 @@ function take(state: State, r: RecordState, m: Marker, out: Step): void {
     epoch: m.epoch,
     id: m.id,
   });
-  startLanes(state, r, out);
+  startLanes(state, r);
 }
 
 /** The lease has gone to others, or come from them: what they wrote no longer deposes. */
@@ -155,7 +155,7 @@ export function adopt(state: State, r: RecordState, out: Step): Situation['unown
     note(out, 'adopt', r.name, sentence, { target: a.target });
   }
   if (r.config.mode === 'observe') r.doc.endedAt = state.now;
-  else startLanes(state, r, out);
+  else startLanes(state, r);
   return null;
 }
 

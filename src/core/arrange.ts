@@ -24,8 +24,8 @@ export function arrange(state: State, docs: Readonly<Record<string, Json>>, out:
     for (const t of record.targets) state.origins.get(t.origin)?.records.add(record.name);
   }
   for (const r of fresh) {
-    readAll(state, r, out);
-    if (r.doc.marker !== null && r.doc.endedAt === null) startLanes(state, r, out);
+    readAll(state, r);
+    if (r.doc.marker !== null && r.doc.endedAt === null) startLanes(state, r);
   }
   for (const name of [...state.lanes.keys()]) {
     if (!(name in config.lanes)) state.lanes.delete(name);

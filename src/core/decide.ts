@@ -113,10 +113,10 @@ function blockedBy(s: Situation): Decision | null {
   if (!s.leader) return stay('no-lease', 'another replica holds the lease');
   if (!s.storeOk) return stay('store-failed', 'the store cannot commit: no automatic switch');
   if (s.frozen !== null) return stay('frozen', `frozen: ${s.frozen}`);
+  if (s.spent !== null) return stay('epochs-spent', s.spent);
   if (s.deposed) return stay('deposed', 'somebody else wrote a higher epoch: run `detour ack`');
   if (s.reading) return stay('reading', 'not every provider has been read yet');
   if (s.unowned !== null) return stay(s.unowned.reason, s.unowned.sentence);
-  if (s.spent !== null) return stay('epochs-spent', s.spent);
   if (s.pin !== null) return stay('pinned', `pinned to ${s.pin.target}: ${s.pin.reason}`);
   if (s.retired) {
     return stay(

@@ -9,7 +9,15 @@ import { reconcile } from './adopt.ts';
 import { arrange } from './arrange.ts';
 import { onAskDue } from './cell.ts';
 import { rediagnose } from './judge.ts';
-import { charge, onAsked, onCellRetry, onRead, onSurveyed, onWritten, pump } from './lane.ts';
+import {
+  charge,
+  onAsked,
+  onCellRetry,
+  onRead,
+  onSurveyed,
+  onWritten,
+  pumpStirred,
+} from './lane.ts';
 import type { CoreConfig, Json, Name } from './model.ts';
 import { onCommand } from './operate.ts';
 import {
@@ -56,6 +64,7 @@ export function start(b: Beginning): { state: State; step: Step } {
     origins: new Map(),
     records: new Map(),
     lanes: new Map(),
+    stirred: new Set(),
     drains: new Map(),
     freeze: (b.docs['freeze'] as Freeze | undefined) ?? null,
     lease: { held: false, term: 0, shared: false },
@@ -76,6 +85,7 @@ export function start(b: Beginning): { state: State; step: Step } {
     if (check !== undefined) check.everFailed = true;
   }
   fire(state, step);
+  pumpStirred(state, step);
   return { state, step };
 }
 
@@ -88,6 +98,7 @@ export function step(state: State, event: Event, now: number, wall: number): Ste
   if (event.kind !== 'store') settleTentative(state);
   fold(state, event, out);
   fire(state, out);
+  pumpStirred(state, out);
   return out;
 }
 
@@ -141,7 +152,7 @@ function fold(state: State, event: Event, out: Step): void {
     case 'chained':
       return onChained(state, event.record, event.target, event.answer, out);
     case 'surveyed':
-      return onSurveyed(state, event.surveys, out);
+      return onSurveyed(state, event.surveys);
     case 'command': {
       const reply = onCommand(state, event.command, out);
       out.effects.push({ kind: 'reply', request: event.request, reply });
@@ -174,10 +185,10 @@ function fire(state: State, out: Step): void {
         onAskDue(state, rest.slice(0, bar), rest.slice(bar + 1), out);
         break;
       case 'c':
-        onCellRetry(state, rest.slice(0, bar), rest.slice(bar + 1), out);
+        onCellRetry(state, rest.slice(0, bar), rest.slice(bar + 1));
         break;
       case 'l':
-        if (state.lanes.has(rest)) pump(state, state.lanes.get(rest)!, out);
+        state.stirred.add(rest);
         break;
       case 'd':
         onReadDeadline(state, rest);
@@ -233,7 +244,7 @@ function lease(state: State, held: boolean, term: number, out: Step): void {
   for (const r of state.records.values()) {
     if (!held) dropChoice(state, r);
     reconcile(state, r, out);
-    if (takesOver) readAll(state, r, out);
+    if (takesOver) readAll(state, r);
     review(state, r.name, out);
   }
 }
@@ -251,7 +262,7 @@ function storeTurned(state: State, ok: boolean, out: Step): void {
   const was = state.storeOk;
   state.storeOk = ok;
   if (!ok) {
-    for (const name of state.tentative) takeBack(state, name, out);
+    for (const name of state.tentative) takeBack(state, name);
     settleTentative(state);
     if (was) tell(out, 'needs-person', null, 'the store cannot commit: no automatic switches');
   } else if (!was) {

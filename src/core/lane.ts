@@ -88,8 +88,17 @@ export function newLane(provider: string, config: LaneConfig, now: number): Lane
   };
 }
 
+/** At the end of a step, so that all which it put into a queue goes out together. */
+export function pumpStirred(state: State, out: Step): void {
+  if (state.stirred.size === 0) return;
+  for (const lane of state.lanes.values()) {
+    if (state.stirred.has(lane.provider)) pump(state, lane, out);
+  }
+  state.stirred.clear();
+}
+
 /** Sends the lane's next call, if it may send one at all. */
-export function pump(state: State, lane: Lane, out: Step): void {
+function pump(state: State, lane: Lane, out: Step): void {
   if (lane.busy !== null && !lane.busy.yields) return;
   // A switch does not wait out the pause that an idle lane was given.
   const mayAt = isUrgent(lane) ? lane.urgentAt : lane.retryAt;
@@ -125,13 +134,12 @@ export function charge(state: State, provider: string, calls = 1): void {
 }
 
 /** A cell's own back-off is over. */
-export function onCellRetry(state: State, provider: string, record: Name, out: Step): void {
+export function onCellRetry(state: State, provider: string, record: Name): void {
   const r = state.records.get(record);
   const cell = r?.cells.get(provider);
   if (r === undefined || cell === undefined || cell.work === 'none') return;
   cell.held = false;
   enqueue(state, r, cell, isPending(r, cell));
-  pump(state, state.lanes.get(provider)!, out);
 }
 
 export function onRead(
@@ -166,7 +174,7 @@ export function onRead(
     }
   }
   endHearing(state, lane, call, all, heard, out);
-  pump(state, lane, out);
+  state.stirred.add(provider);
   return touched;
 }
 
@@ -199,7 +207,7 @@ export function onWritten(
     }
   }
   endHearing(state, lane, call, all, heard, out);
-  pump(state, lane, out);
+  state.stirred.add(provider);
   return call.names;
 }
 
@@ -230,12 +238,11 @@ export function onAsked(
     doubt(state, r, cell);
   } else if (allRight && cell.problem?.word === 'drift') converge(state, r, cell, false);
   scheduleAsk(state, r, cell);
-  pump(state, state.lanes.get(provider)!, out);
   return [record];
 }
 
 /** Takes over what an audit found; a bar that has gone lets the record go on. */
-export function onSurveyed(state: State, surveys: readonly Survey[], out: Step): void {
+export function onSurveyed(state: State, surveys: readonly Survey[]): void {
   for (const survey of surveys) {
     const r = state.records.get(survey.record);
     const cell = r?.cells.get(survey.provider);
@@ -243,7 +250,6 @@ export function onSurveyed(state: State, surveys: readonly Survey[], out: Step):
     cell.survey = survey;
     if (cell.problem?.word !== 'barred' || survey.bar !== null) continue;
     converge(state, r, cell, true);
-    pump(state, state.lanes.get(survey.provider)!, out);
   }
 }
 

@@ -109,13 +109,13 @@ function switchRefusal(
     return refused(`${r.name} is only observed: set \`mode: steer\` to let it be written`);
   }
   if (!state.storeOk) return refused('the store cannot commit: use `detour switch --direct`');
+  if (isSpent(r)) return refused(spentSays(r.name));
   if (r.doc.deposed !== null) {
     return refused(`a higher epoch was written by somebody else: run \`detour ack ${r.name}\``);
   }
   if (r.doc.target === null) {
     return refused(`${r.name} is not adopted yet: run \`detour adopt ${r.name} TARGET\``);
   }
-  if (isSpent(r)) return refused(spentSays(r.name));
   const health = state.origins.get(c.target)?.health ?? 'unknown';
   if (health !== 'up' && !c.force) {
     return refused(`${c.target} is ${health}: give --force to go there all the same`);
@@ -157,7 +157,7 @@ function adoptByHand(
   r.doc = { ...r.doc, claims: Object.fromEntries(claims) };
   begin(state, r, c.target, 'operator', out);
   note(out, 'adopt', r.name, `${r.name}: adopted on ${c.target} by ${c.by}`, { target: c.target });
-  startLanes(state, r, out);
+  startLanes(state, r);
   return done(`${r.name} is adopted on ${c.target} (epoch ${r.doc.marker?.epoch ?? 0})`);
 }
 
@@ -193,8 +193,8 @@ function ack(state: State, r: RecordState, by: string, out: Step): Reply {
   keep(out, r);
   if (deposed === null) return done(`${r.name}: the switch budget is full again`);
   force(state, r, deposed, out);
-  readAll(state, r, out);
-  startLanes(state, r, out);
+  readAll(state, r);
+  startLanes(state, r);
   return done(`${r.name}: epoch ${deposed.epoch} on ${deposed.target} is taken as ours`);
 }
 

@@ -299,6 +299,8 @@ export interface State {
   readonly origins: Map<string, OriginState>;
   readonly records: Map<Name, RecordState>;
   readonly lanes: Map<string, Lane>;
+  /** Lanes that may have something to send at the end of this step, by provider. */
+  readonly stirred: Set<string>;
   readonly drains: Map<string, Drain>;
   freeze: Freeze | null;
   /** `shared`: others compete for it, as is known once it was lost, or not had at first. */

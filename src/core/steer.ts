@@ -16,7 +16,7 @@ import {
   type Step,
   tell,
 } from './state.ts';
-import { dropChoice, type Move, pumpAll, SWITCH_END_MS, situation, switchTo } from './switch.ts';
+import { dropChoice, type Move, SWITCH_END_MS, situation, switchTo } from './switch.ts';
 import { clearTimer, isSet, setTimer } from './timers.ts';
 import { hasFreshPasses, probeFresh, settleMs } from './watch.ts';
 
@@ -282,12 +282,11 @@ export function newDoc(): RecordDoc {
 }
 
 /** Reads every provider of a record anew: at a start, or after it was told to look again. */
-export function readAll(state: State, r: RecordState, out: Step): void {
+export function readAll(state: State, r: RecordState): void {
   for (const cell of r.cells.values()) {
     cell.reading = 'pending';
     converge(state, r, cell, true);
     watchCell(state, r, cell);
   }
   setTimer(state.timers, `d:${r.name}`, state.now + DNS_READ_AFTER_MS);
-  pumpAll(state, r, out);
 }

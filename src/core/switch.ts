@@ -5,7 +5,6 @@
 import { isOut, isSwitching, restartCell } from './cell.ts';
 import { alternatives, HOUR_MS, type Situation, type TargetFacts } from './decide.ts';
 import { evidence, nobodySees } from './judge.ts';
-import { pump } from './lane.ts';
 import { markerNumber, nextEpoch } from './marker.ts';
 import type { Marker, MarkerKind, Name } from './model.ts';
 import {
@@ -85,7 +84,7 @@ export function switchTo(state: State, r: RecordState, m: Move, out: Step): void
     r.doc.endedAt = state.now;
     return;
   }
-  startLanes(state, r, out);
+  startLanes(state, r);
 }
 
 /** What a decision rested on, for `detour explain`: bounded, and kept with it in the journal. */
@@ -132,26 +131,21 @@ export function spentSays(name: Name): string {
 }
 
 /** Sends every lane of a record towards what is in force. */
-export function startLanes(state: State, r: RecordState, out: Step): void {
+export function startLanes(state: State, r: RecordState): void {
   for (const cell of r.cells.values()) restartCell(state, r, cell);
   if (isSwitching(r)) {
     const endsAt = (r.doc.decidedAt ?? state.now) + SWITCH_END_MS;
     setTimer(state.timers, `e:${r.name}`, Math.max(state.now, endsAt));
   }
-  pumpAll(state, r, out);
-}
-
-export function pumpAll(state: State, r: RecordState, out: Step): void {
-  for (const provider of r.cells.keys()) pump(state, state.lanes.get(provider)!, out);
 }
 
 /** The step that decided could not be committed: what was in force stays in force. */
-export function takeBack(state: State, name: Name, out: Step): void {
+export function takeBack(state: State, name: Name): void {
   const r = state.records.get(name);
   if (r === undefined || r.prior === null) return;
   r.doc = r.prior;
   r.prior = null;
-  startLanes(state, r, out);
+  startLanes(state, r);
 }
 
 export function situation(state: State, r: RecordState, waits: Situation['unowned']): Situation {

@@ -25,6 +25,7 @@ export function queueOf(lane: Lane, cell: Cell): Queue {
 /** Puts a record into its queue, or makes it urgent there. */
 export function enqueue(state: State, r: RecordState, cell: Cell, urgent: boolean): void {
   const queue = queueOf(state.lanes.get(cell.provider)!, cell);
+  state.stirred.add(cell.provider);
   if (cell.queued === 'urgent' || (cell.queued === 'routine' && !urgent)) return;
   queue.routine.delete(r.name);
   cell.queued = urgent ? 'urgent' : 'routine';

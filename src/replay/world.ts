@@ -13,7 +13,6 @@ import {
   step,
   violations,
 } from '../core/engine.ts';
-import { formatMarker } from '../core/marker.ts';
 import type {
   Answer,
   Change,
@@ -33,6 +32,7 @@ import type {
 import type { PathState } from '../core/state.ts';
 import type { Manner } from './outages.ts';
 import type { Affliction, Conditions } from './struck.ts';
+import { type Held, ofAccount, seenOf, writeTo } from './vendor.ts';
 
 /** What an API, a name server and a chain of names take, and how long a vendor takes to publish. */
 const READ_MS = 150;
@@ -51,11 +51,6 @@ export const calm: Conditions = {
   authority: new Map(),
   names: new Map(),
 };
-
-interface Held {
-  readonly cname: { readonly value: Name; readonly ttl: number } | null;
-  readonly markers: readonly string[];
-}
 
 interface Vendor {
   readonly name: string;
@@ -281,6 +276,7 @@ export class World {
     const struck = this.conditions.api.get(e.provider);
     if (struck !== undefined && this.#strikes(struck)) {
       const { fault, ms } = faultOf(struck.manner, this.#callMs(e.provider), 'unavailable');
+      // A vendor fails as a whole: what a zone of it does is not known of any outage on record.
       return this.#later(ms, () => answer(() => ofAccount(fault)));
     }
     const { records } = this.#vendors.get(e.provider)!;
@@ -302,15 +298,11 @@ export class World {
 
   #apply(provider: string, c: Change): Answer<null> {
     const { records } = this.#vendors.get(provider)!;
-    if (JSON.stringify(seenOf(records.get(c.name))) !== JSON.stringify(c.from)) {
-      const fault: Fault = { kind: 'conflict', detail: 'it no longer stands there' };
-      return { kind: 'fault', fault, reach: { kind: 'record' } };
-    }
-    const { cname, ttl, marker } = c.to;
-    const held: Held = { cname: { value: cname, ttl }, markers: [formatMarker(marker)] };
-    records.set(c.name, held);
+    const written = writeTo(records, c);
+    if (written.kind !== 'answered') return written;
+    const held = records.get(c.name)!;
     this.#later(PUBLISH_MS, () => this.#serve(provider, c.name, held));
-    return { kind: 'answered', value: null };
+    return written;
   }
 
   #serve(provider: string, record: Name, held: Held): void {
@@ -400,11 +392,6 @@ function faultOf(
   return { fault: { kind: 'unavailable', detail: fateOf(manner, callMs).detail }, ms: quick };
 }
 
-/** A vendor fails as a whole: what a zone of it does is not known of any outage on record. */
-function ofAccount(fault: Fault): Extract<Answer<never>, { kind: 'fault' }> {
-  return { kind: 'fault', fault, reach: { kind: 'account' } };
-}
-
 function failedAnswer(manner: Manner): ServerAnswer['answer'] {
   if (manner === 'servfail') return { kind: 'servfail', detail: 'SERVFAIL' };
   return { kind: 'timeout', detail: 'no answer' };
@@ -413,15 +400,6 @@ function failedAnswer(manner: Manner): ServerAnswer['answer'] {
 function answerOf(held: Held | undefined): ServerAnswer['answer'] {
   const cname = held?.cname ?? null;
   return cname === null ? { kind: 'nxdomain', detail: 'NXDOMAIN' } : { kind: 'cname', ...cname };
-}
-
-function seenOf(held: Held | undefined): Seen {
-  return {
-    cnames: held?.cname ? [{ ...held.cname }] : [],
-    markers: [...(held?.markers ?? [])],
-    refusal: null,
-    ref: null,
-  };
 }
 
 // ---------------------------------------------------------------- what is due, in order of time

@@ -15,9 +15,9 @@ import type {
 } from '../../src/core/model.ts';
 import { view } from '../../src/core/view.ts';
 import { parseDuration } from '../../src/kit/schema.ts';
+import type { Held } from '../../src/replay/vendor.ts';
 import {
   coreConfig,
-  type Held,
   type Manner,
   type Shape,
   type Vendor,

@@ -13,7 +13,7 @@ import {
   step,
   violations,
 } from '../../src/core/engine.ts';
-import { formatMarker, parseMarker } from '../../src/core/marker.ts';
+import { parseMarker } from '../../src/core/marker.ts';
 import type {
   Answer,
   Change,
@@ -30,6 +30,7 @@ import type {
   Seen,
   ServerAnswer,
 } from '../../src/core/model.ts';
+import { type Held, ofAccount, ofRecord, seenOf, writeTo } from '../../src/replay/vendor.ts';
 
 export const WALL_0 = Date.UTC(2026, 0, 1);
 
@@ -47,12 +48,6 @@ export type Manner =
   | 'half'
   | `slow=${number}`
   | `loss=${number}`;
-
-export interface Held {
-  cname: { value: Name; ttl: number } | null;
-  markers: string[];
-  refusal?: Seen['refusal'];
-}
 
 export interface Vendor {
   readonly name: string;
@@ -223,7 +218,7 @@ export class World {
       for (const entry of out.entries) this.journal.push({ at: this.now, entry });
     }
     const committed = !failing && !this.#storeFailed;
-    for (const effect of out.effects) this.#perform(effect, committed);
+    for (const effect of out.effects) this.perform(effect, committed);
     this.onStep(this);
     const wrong = violations(this.state);
     if (wrong.length > 0) throw new Error(`at ${this.now} ms: ${wrong.join('; ')}`);
@@ -236,7 +231,8 @@ export class World {
     }
   }
 
-  #perform(e: Effect, committed: boolean): void {
+  /** Does what an effect asks for, and answers with its event in a moment. */
+  perform(e: Effect, committed: boolean): void {
     switch (e.kind) {
       case 'probe':
         return this.#probe(e);
@@ -386,18 +382,13 @@ export class World {
       const cure = 'publish takes a TTL per provider';
       return ofRecord({ kind: 'rejected', detail: 'TTL below the floor', cure });
     }
-    const held = this.held(v.name, c.name);
-    if (JSON.stringify(seenOf(held)) !== JSON.stringify(c.from)) {
-      return ofRecord({ kind: 'conflict', detail: 'it no longer stands there' });
-    }
-    this.#judge(c);
-    held.cname = { value: c.to.cname, ttl: c.to.ttl };
-    held.markers = [formatMarker(c.to.marker)];
-    return { kind: 'answered', value: null };
+    const written = writeTo(v.records, c);
+    if (written.kind === 'answered') this.judge(c);
+    return written;
   }
 
   /** The world's own eyes: what must never be written, whatever the engine thinks of it. */
-  #judge(c: Change): void {
+  protected judge(c: Change): void {
     const wrong = (why: string) => {
       throw new Error(`at ${this.now} ms ${c.to.cname || 'nothing'} was written: ${why}`);
     };
@@ -442,32 +433,17 @@ export function mulberry32(a: number): number {
   return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296;
 }
 
-function seenOf(held: Held): Seen {
-  return {
-    cnames: held.cname === null ? [] : [{ ...held.cname }],
-    markers: [...held.markers],
-    refusal: held.refusal ?? null,
-    ref: null,
-  };
-}
-
-type Failed = Extract<Answer<never>, { kind: 'fault' }>;
-
-function ofAccount(fault: Fault): Failed {
-  return { kind: 'fault', fault, reach: { kind: 'account' } };
-}
-
-function ofRecord(fault: Fault): Failed {
-  return { kind: 'fault', fault, reach: { kind: 'record' } };
-}
-
 /** The zone that a name is in: the name without its first label. */
 function zoneOf(name: Name): Name {
   return name.slice(name.indexOf('.') + 1);
 }
 
 /** What a vendor says of a record whose zone is in trouble; null when it is not. */
-function zoneFault(v: Vendor, name: Name, op: 'read' | 'write'): Failed | null {
+function zoneFault(
+  v: Vendor,
+  name: Name,
+  op: 'read' | 'write',
+): ReturnType<typeof ofRecord> | null {
   const zone = zoneOf(name);
   const reach = { kind: 'zone', zone } as const;
   switch (v.sick.get(zone)) {

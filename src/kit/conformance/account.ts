@@ -28,7 +28,7 @@ export const troubles = {
  */
 export type Trouble = keyof typeof troubles | 'lost-reply' | 'stale-read';
 
-/** One account at a vendor. Where something is `null` or empty, what needs it is skipped by name. */
+/** One account at a vendor. What needs something that is `null` or empty is skipped by name. */
 export interface Account {
   /** A zone of the account, with its trailing dot. The suite makes names of its own in it. */
   readonly zone: Name;
@@ -42,8 +42,8 @@ export interface Account {
   /**
    * A person at the vendor's console: these values in the place of all that the name has of the
    * type, in place where one value replaces another; none removes them. Before: `www CNAME a.`
-   * Input: `edit('www.…', 'CNAME', ['b.'], 300)`. After: `www 300 CNAME b.` The vendor's API has it
-   * when this resolves. Texts are without quotes.
+   * Input: `edit('www.…', 'CNAME', ['b.'], 300)`. After: `www 300 CNAME b.` The vendor's API has
+   * it when this resolves. Texts are without quotes.
    */
   edit(
     name: Name,
@@ -53,8 +53,8 @@ export interface Account {
   ): Promise<void>;
   /**
    * What stands there, and not by the provider: one list of values for each of the vendor's name
-   * servers, or one list of what the fake holds. A name that does not exist has no values. Texts are
-   * without quotes, names in lower case with their trailing dot.
+   * servers, or one list of what the fake holds. A name that does not exist has no values. Texts
+   * are without quotes, names in lower case with their trailing dot.
    */
   look(name: Name, type: 'CNAME' | 'TXT'): Promise<readonly (readonly string[])[]>;
   /** API calls that have arrived from all its providers since the start; null: nobody counts. */

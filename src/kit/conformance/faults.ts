@@ -22,7 +22,7 @@ export function faultStory(stage: Stage): void {
   });
 
   for (const [how, kind] of Object.entries(troubles) as [keyof typeof troubles, string][]) {
-    test(`${how}: a reading is ${kind}, a write never claims to be done, and it mends`, async (t) => {
+    test(`${how}: a reading is ${kind}, a write is never done, and it mends`, async (t) => {
       const skip = missing(how);
       if (skip !== null) return t.skip(skip);
       const { name, from } = await stage.begun();
@@ -77,7 +77,7 @@ export function faultStory(stage: Stage): void {
   endStory(stage);
 }
 
-/** Told to stop by the signal. What was ended says nothing of the vendor but that it is not known. */
+/** Told to stop by the signal: of the vendor that says nothing but that it is not known. */
 function endStory(stage: Stage): void {
   const ended = (answer: Parameters<Stage['faultOf']>[0]): void => {
     if (answer?.kind === 'not-asked') return;

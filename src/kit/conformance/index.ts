@@ -4,7 +4,7 @@
 // up at the vendor.
 //
 // How to use it. Beside your provider make a fake of the vendor's API that refuses what the vendor
-// refuses, and an `Account` over it (account.ts says what each member must do). Then, in a test file:
+// refuses, and an `Account` over it (account.ts says what each member must do). Then, in a test:
 //
 //   import { providerConformance } from 'detour/conformance';
 //   import { myProvider } from './index.ts';
@@ -35,9 +35,9 @@ export { troubles } from './account.ts';
 
 /**
  * Registers the suite for one account with `node:test`, as one group of that title. It starts the
- * account once, uses it one test after the other, and closes it. Takes seconds; each wait ends after
- * 15 s. Before: a provider and a fake. Input: the candidate. After: the runner reports every test by
- * name, passed, failed, or skipped with what is missing.
+ * account once, uses it one test after the other, and closes it. Takes seconds; each wait ends
+ * after 15 s. Before: a provider and a fake. Input: the candidate. After: the runner reports every
+ * test by name, passed, failed, or skipped with what is missing.
  */
 export function providerConformance(candidate: Candidate): void {
   describe(candidate.title, { skip: candidate.skip, concurrency: 1 }, () => {

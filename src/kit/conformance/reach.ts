@@ -70,7 +70,7 @@ export function reachStory(stage: Stage): void {
 function callStory(stage: Stage): void {
   const { readMax, callsMax } = stage.capabilities;
 
-  test('calls are counted: by the account as at the vendor, and never more than it says', async (t) => {
+  test('calls are counted as the vendor counts them, and are never too many', async (t) => {
     const { name } = await stage.begun();
     const provider = stage.open();
     assert.equal(provider.calls, 0);
@@ -92,7 +92,7 @@ function callStory(stage: Stage): void {
     if (requests === null) t.diagnostic('missing: the vendor’s own count of calls');
   });
 
-  test('looking whether it could be written changes nothing, and each finding says its reach', async () => {
+  test('looking whether it could be written changes nothing, and says its reach', async () => {
     const { name } = await stage.begun();
     for (const finding of await stage.provider.preflight(name, never())) {
       assert.notEqual(finding.severity, 'bad', finding.sentence);

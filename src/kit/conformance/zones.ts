@@ -1,5 +1,5 @@
-// Of the suite: two zones at one account, one of them sick in each way the vendor has. What a vendor
-// says of one zone is that zone's, and the other's records are read and written in the same calls.
+// Of the suite: two zones at one account, one of them sick in each way the vendor has. What a
+// vendor says of one zone is that zone's: the other's records are read and written all the same.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -98,7 +98,7 @@ async function meets(stage: Stage, zone: Name, well: Name, ill: Name): Promise<b
   return isTrouble(stage, read[ill], zone) || found.length > 0;
 }
 
-/** Whether an answer says that a sick zone's record is in trouble, which reaches that zone at most. */
+/** Whether an answer tells of trouble at a sick zone's record: it reaches that zone at most. */
 function isTrouble(stage: Stage, answer: Answer<Seen | null> | undefined, zone: Name): boolean {
   assert.ok(answer, 'no answer');
   if (answer.kind === 'answered') return answer.value !== null && answer.value.refusal !== null;
