@@ -541,7 +541,9 @@ function explain(
   if (plain.fault.kind !== 'rejected') return plain;
   const detail = `${plain.fault.detail}${unknown ? '' : said}`;
   // InvalidInput, too, can be the fault of one value among many.
-  return failed(write && code === 'InvalidInput' ? 'record' : plain.scope, 'rejected', detail);
+  if (!write || code !== 'InvalidInput') return failed(plain.scope, 'rejected', detail);
+  const cure = 'correct the value; if nothing is wrong with it, see by `detour audit` for locks';
+  return failed('record', 'rejected', detail, { cure });
 }
 
 // ---------------------------------------------------------------- zones

@@ -172,6 +172,8 @@ class Lab {
   readonly entries: Entry[] = [];
   readonly observations: { readonly check: string; readonly o: Observation }[] = [];
   readonly troubles: string[] = [];
+  /** Calls that have ended: provider, operation and result. */
+  readonly calls: string[] = [];
   readonly vendors: Record<string, Vendor> = {};
   readonly origins = new Map<string, Ways>();
   readonly held: { readonly check: string; readonly end: (r: ProbeResult) => void }[] = [];
@@ -307,6 +309,7 @@ class Lab {
   #observer(): Observer {
     return {
       probed: (check, _path, o) => void this.observations.push({ check, o }),
+      called: (...call) => void this.calls.push(call.slice(0, 3).join(' ')),
       trouble: (what) => void this.troubles.push(what),
     };
   }
@@ -511,6 +514,33 @@ test('a reading that never ends is cut at its deadline and counts as unavailable
   cf.api = 'ok';
   await lab.clock.advance(5000);
   assert.equal(cf.epoch(), 2);
+  await lab.stop();
+});
+
+test('a routine reading is cut off by a switch, which is written at once; its end no longer counts', async () => {
+  const lab = new Lab();
+  await lab.start();
+  const cf = lab.vendors['cf']!;
+  // What is given by DNS is odd, so the API is asked: by a reading that never ends.
+  cf.api = 'never';
+  cf.asked = [];
+  cf.records.set(WWW, { ...cf.records.get(WWW)!, cname: 'x.example.' });
+  for (let i = 0; i < 300 && cf.asked.length === 0; i++) await lab.clock.advance(100);
+  assert.deepEqual([cf.asked, cf.aborted], [['read'], 0]);
+  cf.api = 'ok';
+  cf.records.set(WWW, { ...cf.records.get(WWW)!, cname: 'a.shop.test.' });
+  assert.equal((await lab.command('b')).exit, 0);
+  assert.equal(cf.aborted, 1);
+  await lab.clock.advance(100);
+  assert.deepEqual(cf.asked, ['read', 'read', 'write']);
+  assert.equal(cf.epoch(), 2);
+  assert.deepEqual(lab.calls.filter((c) => c.startsWith('cf read')).slice(-1), ['cf read ok']);
+  // It ends after all, with what stood there long ago.
+  for (const release of cf.releases) release();
+  await lab.clock.advance(1000);
+  assert.equal(lab.calls.filter((c) => c === 'cf read abandoned').length, 1);
+  assert.equal(cf.epoch(), 2);
+  assert.equal(problemAt(lab, 'cf'), null);
   await lab.stop();
 });
 

@@ -214,7 +214,8 @@ class Round<T> {
   /** Whether more may be begun; the first always may, so that there is something to tell. */
   mayBegin(): boolean {
     const isOver = this.#signal.aborted && this.#begun > 0;
-    const isSilent = !this.#heard && this.#unheard.size - this.#unheardBefore > 1;
+    // One silence, and no word from those asked beside it: no other waits for the same.
+    const isSilent = !this.#heard && this.#begun > 1 && this.#unheard.size > this.#unheardBefore;
     if (isOver || isSilent || this.#stopped !== null) return false;
     this.#begun++;
     return true;

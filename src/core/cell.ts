@@ -562,11 +562,13 @@ function rejected(state: State, r: RecordState, cell: Cell, out: Step): void {
   setTimer(state.timers, `c:${cell.provider}|${r.name}`, cell.retryAt);
 }
 
-/** At once the first time (what was read is old), then backing off. */
+/** At once the first time, where what was read is old or what became of it unknown; then less often. */
 function retryCell(state: State, r: RecordState, cell: Cell, fault: Fault): void {
   cell.attempts++;
   const cap = isPending(r, cell) ? SWITCH_RETRY_MS : IDLE_RETRY_MS;
-  let waitMs = cell.attempts === 1 ? 0 : backoff(state, cell.attempts - 1, cap);
+  const isOld = fault.kind === 'conflict' || fault.kind === 'uncertain';
+  let waitMs = backoff(state, cell.attempts - 1, cap);
+  if (isOld && cell.attempts === 1) waitMs = 0;
   if (fault.kind === 'auth-suspect') waitMs = authRetryMs(state);
   waitMs = Math.max(waitMs, askedMs(fault));
   cell.retryAt = state.now + waitMs;

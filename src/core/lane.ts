@@ -312,7 +312,10 @@ function beginHearing(
   if (account === null && !works && zones.size === 0) {
     account = { kind: 'unavailable', detail: 'it asked for nothing of what it was given' };
   }
-  if (account === null && works) laneWorks(state, lane, out);
+  if (account === null && works) {
+    if (lane.fault !== null) endRests(lane);
+    laneWorks(state, lane, out);
+  }
   for (const [zone, fault] of zones) sicken(state, lane, zone, fault, out);
   return { account, zones, works };
 }
@@ -434,6 +437,7 @@ function pick(
   how: { readonly urgent: boolean; readonly yields: boolean },
 ): Batch | null {
   const reads: Name[] = [];
+  const again: Name[] = [];
   const writes: Name[] = [];
   for (const queue of queues) {
     for (const name of queue) {
@@ -442,14 +446,19 @@ function pick(
         queue.delete(name);
         if (cell !== undefined) cell.queued = null;
       }
-      if (cell?.work === 'read' && reads.length < config.readMax) reads.push(name);
+      if (cell?.work === 'read') {
+        const list = cell.attempts > 0 ? again : reads;
+        if (list.length < config.readMax) list.push(name);
+      }
       if (cell?.work === 'write') writes.push(name);
       if (writes.length >= config.writeMax) return writing(writes, how);
     }
   }
   // Reading comes before writing a batch that is not full, so that the batch is as full as can be.
   if (reads.length > 0) return { kind: 'read', names: reads, ...how };
-  return writes.length > 0 ? writing(writes, how) : null;
+  if (writes.length > 0) return writing(writes, how);
+  // What has failed before goes last and by itself, and gives way: it may well do so again.
+  return again.length > 0 ? { kind: 'read', names: again, urgent: how.urgent, yields: true } : null;
 }
 
 /** A write is never cut off: nobody would know what has become of it. */
@@ -511,7 +520,6 @@ function laneWorks(state: State, lane: Lane, out: Step): void {
   if (lane.fault !== null) {
     note(out, 'lane', null, `lane ${lane.provider}: works again`, { provider: lane.provider });
     lane.faultSinceAt = state.now;
-    endRests(lane);
   }
   lane.fault = null;
   lane.allSick = false;

@@ -148,6 +148,7 @@ class Player {
         for (const v of vendors(w!, first)) v.api = second as Vendor['api'];
         return;
       case 'zone':
+      case 'name':
         for (const v of vendors(w!, first)) {
           if (third === 'ok') v.sick.delete(second);
           else v.sick.set(second, third as 'denied');

@@ -64,7 +64,7 @@ export interface Vendor {
     | 'lose-write'
     /** A reading takes so many milliseconds. */
     | `slow=${number}`;
-  /** Zones of it that are in trouble: a record is in the zone that its name is a label of. */
+  /** Zones of it that are in trouble, or single names; a zone is a name without its first label. */
   readonly sick: Map<Name, 'deleted' | 'denied' | 'unavailable' | 'hang' | 'hang-write'>;
   /** Records that one reading, or one writing, has room for. */
   atOnce: number;
@@ -337,7 +337,7 @@ export class World {
     const lost: Fault = { kind: 'unavailable', detail: 'no answer within 2 s' };
     if (v.api === 'hang') return this.#later(2000, () => answer(() => ofAccount(lost)));
     const sent = e.names.slice(0, v.atOnce);
-    const hangs = sent.some((name) => v.sick.get(zoneOf(name)) === 'hang');
+    const hangs = sent.some((name) => (v.sick.get(name) ?? v.sick.get(zoneOf(name))) === 'hang');
     const ms = v.api.startsWith('slow=') ? Number(v.api.slice(5)) : READ_MS;
     this.#later(hangs ? 2000 : ms, () => {
       const fault = this.#fault(v);
@@ -438,15 +438,16 @@ function zoneOf(name: Name): Name {
   return name.slice(name.indexOf('.') + 1);
 }
 
-/** What a vendor says of a record whose zone is in trouble; null when it is not. */
+/** What a vendor says of a record that is in trouble, or whose zone is; null when it is well. */
 function zoneFault(
   v: Vendor,
   name: Name,
   op: 'read' | 'write',
 ): ReturnType<typeof ofRecord> | null {
   const zone = zoneOf(name);
-  const reach = { kind: 'zone', zone } as const;
-  switch (v.sick.get(zone)) {
+  const own = v.sick.get(name);
+  const reach = own === undefined ? ({ kind: 'zone', zone } as const) : { kind: 'record' as const };
+  switch (own ?? v.sick.get(zone)) {
     case undefined:
       return null;
     case 'deleted':

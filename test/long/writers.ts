@@ -17,6 +17,7 @@ import { joinText } from '../../src/dns/wire.ts';
 import type { Provider } from '../../src/kit/extend.ts';
 import { parseHostPort } from '../../src/kit/schema.ts';
 import { type Account, type Row, rows, zone } from '../parts/accounts.ts';
+import { readAll, writeAll } from '../parts/answers.ts';
 import { Gate, type Held, isWholeDns, isWholeHttp, type Late, type Way } from '../parts/gate.ts';
 
 export interface Window {
@@ -123,7 +124,7 @@ class Stage {
 
   private constructor(row: Row, account: Account, gates: readonly [Gate, Gate]) {
     this.account = account;
-    this.isStrict = row.capabilities.fence !== 'weak';
+    this.isStrict = row.capabilities.fence.kind !== 'weak';
     this.gates = gates;
     const [left, right] = gates.map((gate) => account.open({ via: gate.place }));
     this.providers = [left!, right!];
@@ -185,7 +186,7 @@ class Stage {
   /** Whether DNS gives what the API holds: asked of the API on a way of our own. */
   async #follows(name: Name): Promise<boolean> {
     const served = this.account.vendor!.zone(zone);
-    const read = await this.direct.read([name], AbortSignal.timeout(5000));
+    const read = await readAll(this.direct, [name], AbortSignal.timeout(5000));
     if (!read.ok) return false;
     const seen = read.value[name]!;
     assert.ok(seen.cnames.length <= 1, `${seen.cnames.length} CNAMEs stand at ${name}`);
@@ -255,7 +256,7 @@ async function write(
 ): Promise<End> {
   for (let attempt = 0; attempt < attemptsMax; attempt++) {
     // Whatever went before, `uncertain` above all: nothing is written that was not read anew.
-    const read = await provider.read([record.name], AbortSignal.timeout(20_000));
+    const read = await readAll(provider, [record.name], AbortSignal.timeout(20_000));
     if (!read.ok) {
       hooks.said(`read ${mayBe(read.fault, ['throttled', 'unavailable'])}`);
       continue;
@@ -278,7 +279,7 @@ async function write(
       hooks.said('read drift under our marker');
       if (hooks.isStrict) continue;
     }
-    const [result] = await provider.write([p.change], AbortSignal.timeout(20_000));
+    const [result] = await writeAll(provider, [p.change], AbortSignal.timeout(20_000));
     if (result!.ok) hooks.said('write ok');
     else {
       const allowed: Fault['kind'][] = ['conflict', 'uncertain', 'throttled', 'unavailable'];

@@ -104,7 +104,7 @@ for (const row of rows) {
     });
 
     test('a vendor that cannot be reached is bad, in its own word', async () => {
-      for (const how of ['refuse', 'reset', 'hang']) {
+      for (const how of ['refuse', 'reset', 'hang'] as const) {
         const provider = account.open({ callTimeoutMs: 400 });
         await account.fault(how);
         try {
