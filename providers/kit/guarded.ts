@@ -4,6 +4,7 @@
 
 import { formatMarker } from '../../src/core/marker.ts';
 import type { Change, Seen } from '../../src/core/model.ts';
+import { toName } from '../../src/kit/schema.ts';
 import { type Called, done, failed, fault, type Trouble } from './fault.ts';
 
 /** Whether the CNAME is what is wanted: the one value, under the one TTL. */
@@ -24,6 +25,12 @@ export function isSame(a: Seen, b: Seen): boolean {
   return plain(a) === plain(b);
 }
 
+/** What stands, for a fault: values that are names, and how many markers. */
+export function printSeen({ cnames, markers }: Seen): string {
+  const values = cnames.map((c) => `${toName(c.value) ?? 'an odd name'} (TTL ${c.ttl})`);
+  return `now ${values.join(' and ') || 'nothing'}, ${markers.length} marker(s)`;
+}
+
 /** The trouble of what came after something was written: whether all of it stands is not known. */
 export function halfway(trouble: Trouble, what: string): { readonly ok: false } & Trouble {
   const { detail, ...rest } = trouble.fault;
@@ -36,7 +43,7 @@ export function halfway(trouble: Trouble, what: string): { readonly ok: false } 
  * was read. Input: to b. After: `www CNAME b.`, and read back; or a conflict, and nothing sent; or
  * `uncertain`, where what was sent is not what stands.
  */
-export async function guarded<S extends { readonly seen: Seen }>(
+export async function guarded<S extends Seen>(
   { name, from, to }: Change,
   { see, apply }: { see(): Promise<Called<S>>; apply(now: S): Promise<Called<null>> },
 ): Promise<Called<null>> {
@@ -47,21 +54,25 @@ export async function guarded<S extends { readonly seen: Seen }>(
   }
   const before = await see();
   if (!before.ok) return before;
-  const now = before.value.seen;
+  const now = before.value;
   if (isWritten(now, to)) return done(null);
   if (now.refusal !== null || !isSame(now, from)) {
-    return failed('record', 'conflict', `${name} is no longer what was read`);
+    return failed('record', 'conflict', `${name} is no longer what was read: ${printSeen(now)}`);
   }
-  const applied = await apply(before.value);
+  const applied = await apply(now);
   if (!applied.ok) return applied;
   const after = await see();
   if (!after.ok) return halfway(after, 'written, then not read back');
-  if (isWritten(after.value.seen, to)) return done(null);
-  return isSame(after.value.seen, from)
+  if (isWritten(after.value, to)) return done(null);
+  return isSame(after.value, from)
     ? failed(
         'record',
         'uncertain',
         `${name}: the change was taken, and the old value is still given`,
       )
-    : failed('record', 'conflict', `${name} was changed during the write`);
+    : failed(
+        'record',
+        'conflict',
+        `${name} was changed during the write: ${printSeen(after.value)}`,
+      );
 }

@@ -55,7 +55,7 @@ export {
   statusTrouble,
   type Trouble,
 } from './fault.ts';
-export { guarded, halfway, isCname, isSame, isWritten } from './guarded.ts';
+export { guarded, halfway, isCname, isSame, isWritten, printSeen } from './guarded.ts';
 export {
   bad,
   fromAnswer,

@@ -39,10 +39,9 @@ const zoneShape = z.looseObject({ id: number, name: word, active: flag, secondar
 const regions = z.array(word).default(['global']);
 const rowShape = z.looseObject({ id: number, type: word, content: word, ttl: number, regions });
 type Row = z.output<typeof rowShape>;
-const refShape = z.strictObject({ name: word, id: word });
-
-/** What stands at a record's name and at its marker's. */
-type Sight = { readonly seen: kit.Seen; readonly cname?: Row; readonly marker?: Row };
+/** What a reading remembers of where it read: the zone, and the vendor's numbers of both records. */
+const row = number.nullable();
+const refShape = z.strictObject({ name: word, id: word, cname: row, marker: row });
 
 /** An answer that is no success; the SDK keeps no header, and fails on a page of HTML. */
 class Refused extends Error {
@@ -86,10 +85,7 @@ class Dnsimple implements kit.Provider {
 
   read(names: readonly Name[], signal: AbortSignal) {
     return this.#byZone.read(names, signal, (zone, some, room) => {
-      const work = async (name: Name): Promise<Called<kit.Seen>> => {
-        const sight = await this.#see(zone, name, signal);
-        return sight.ok ? kit.done(sight.value.seen) : sight;
-      };
+      const work = (name: Name) => this.#see(zone, name, signal);
       return kit.oneByOne(some, { atOnce: 3, atMost: names.length, room, callsEach: 2, work });
     });
   }
@@ -122,9 +118,9 @@ class Dnsimple implements kit.Provider {
 
   close(): void {}
 
-  async #apply(zone: Zone, { name, to }: Change, now: Sight, s: AbortSignal) {
-    const { seen, cname, marker } = now;
-    const isMoved = !kit.isCname(seen, to);
+  async #apply(zone: Zone, { name, to }: Change, now: kit.Seen, s: AbortSignal) {
+    const { cname, marker } = refShape.parse(now.ref);
+    const isMoved = !kit.isCname(now, to);
     const value = ['CNAME', bare(to.cname), to.ttl] as const;
     const moved = isMoved ? await this.#put(zone, name, cname, value, s) : kit.done(null);
     if (!moved.ok) return moved;
@@ -137,35 +133,33 @@ class Dnsimple implements kit.Provider {
   #put(
     zone: Zone,
     owner: Name,
-    row: Row | undefined,
+    id: number | null,
     [type, content, ttl]: readonly ['CNAME' | 'TXT', string, number],
     signal: AbortSignal,
   ): Promise<Called<null>> {
-    const method = row === undefined ? 'POST' : 'PATCH';
+    const method = id === null ? 'POST' : 'PATCH';
     return this.#call(`${method} of ${owner}`, method, signal, async ({ zones }, account) => {
       const [at, name] = [bare(zone.name), labelOf(zone, owner)];
-      if (row === undefined)
-        await zones.createZoneRecord(account, at, { name, type, content, ttl });
-      else await zones.updateZoneRecord(account, at, row.id, { content, ttl });
+      if (id === null) await zones.createZoneRecord(account, at, { name, type, content, ttl });
+      else await zones.updateZoneRecord(account, at, id, { content, ttl });
       return null;
     });
   }
 
-  async #see(zone: Zone, name: Name, signal: AbortSignal): Promise<Called<Sight>> {
+  async #see(zone: Zone, name: Name, signal: AbortSignal): Promise<Called<kit.Seen>> {
     const owners = [name, kit.markerName(name)];
     const read = await kit.sideBySide(owners, 2, (owner) => this.#rows(zone, owner, signal));
     if (!read.ok) return read;
     const [at = [], below = []] = read.value;
     const cnames = at.filter(({ type }) => type === 'CNAME');
     const markers = below.filter(({ type }) => type === 'TXT');
-    const seen: kit.Seen = {
+    const [cname = null, marker = null] = [cnames[0]?.id, markers[0]?.id];
+    return kit.done({
       cnames: cnames.map(({ content, ttl }) => ({ value: kit.nameFrom(content), ttl })),
       markers: markers.map(({ content }) => kit.unquoteText(content, 10)),
       refusal: refusalOf(zone, name, at, 'CNAME') ?? refusalOf(zone, owners[1]!, below, 'TXT'),
-      ref: { name: zone.name, id: zone.id },
-    };
-    const [cname, marker] = [cnames[0], markers[0]];
-    return kit.done({ seen, ...(cname && { cname }), ...(marker && { marker }) });
+      ref: { name: zone.name, id: zone.id, cname, marker },
+    });
   }
 
   #rows(zone: Zone, owner: Name, signal: AbortSignal): Promise<Called<readonly Row[]>> {
