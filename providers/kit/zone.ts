@@ -71,24 +71,11 @@ export interface ZoneFinder<Z> {
    * one piece of work: within it no question is asked twice, not even one without an answer.
    */
   findWithin(name: Name, signal: AbortSignal, room: Room): Promise<Told<Z>>;
-  /** Drops what is remembered of this zone alone: it is looked for again. */
+  /** What is remembered of this zone alone no longer holds: it is looked for again. */
   forget(zone: Name): void;
 }
 
-/** What is remembered of one name that may be a zone. */
-interface Memory<Z> {
-  /** The zone, what is wrong with it, or null where the account holds none of that name. */
-  readonly found: Called<Z | null>;
-  readonly untilMs: number;
-}
-
-/**
- * Finds zones by asking for each parent of a name, the longest first. The name itself is no
- * candidate: a CNAME cannot stand at an apex, and one call a record would be spent to learn it.
- * A zone that the account may not see, or from which nobody is served, gives way to a parent that
- * can be used. A configured zone or id is taken at its word, and only checked to hold the name.
- */
-export function zoneFinder<Z extends { readonly name: Name }>(options: {
+export interface ZoneSearch<Z> {
   readonly zone: Name | null;
   /** The one zone of an id, where an id is configured. */
   readonly byId: ((signal: AbortSignal) => Promise<Called<Z>>) | null;
@@ -99,85 +86,23 @@ export function zoneFinder<Z extends { readonly name: Name }>(options: {
   byName(zone: Name, signal: AbortSignal): Promise<Called<Z | null>>;
   /** A monotonic clock in milliseconds; this process's own unless given. */
   readonly nowMs?: () => number;
-}): ZoneFinder<Z> {
-  const nowMs = options.nowMs ?? (() => performance.now());
-  const known = new Map<Name, Memory<Z>>();
-  /** What was a zone once: its absence is never believed for long. */
-  const once = new Set<Name>();
-  const asked = new WeakMap<Room, Map<Name, Promise<Called<Z | null>>>>();
+}
 
-  async function lookup(key: Name, { signal, room }: Asking): Promise<Told<Z | null>> {
-    const memory = known.get(key);
-    if (memory !== undefined && nowMs() < memory.untilMs) return memory.found;
-    const ours = asked.get(room) ?? new Map<Name, Promise<Called<Z | null>>>();
-    asked.set(room, ours);
-    let pending = ours.get(key);
-    if (pending === undefined) {
-      if (!room.take(1)) return null;
-      pending = key === byIdKey ? options.byId!(signal) : options.byName(key, signal);
-      ours.set(key, pending);
-    }
-    const found = await pending;
-    // A zone once found stays known while it cannot be looked at again.
-    const kept = !found.ok && found.zone === undefined && memory?.found.ok && memory.found.value;
-    if (kept) return remember(key, memory.found, absentForMs);
-    if (found.ok && found.value !== null) {
-      once.add(key);
-      return remember(key, found, factsForMs);
-    }
-    if (found.ok && !once.has(key)) return remember(key, found, absentForMs);
-    if (!found.ok && found.unserved) return remember(key, found, absentForMs);
-    known.delete(key);
-    return found;
-  }
-
-  function remember(key: Name, found: Called<Z | null>, forMs: number): Called<Z | null> {
-    known.set(key, { found, untilMs: nowMs() + forMs });
-    return found;
-  }
-
-  async function byConfiguration(name: Name, asking: Asking): Promise<Told<Z>> {
-    const { zone, byId } = options;
-    const found = await lookup(byId ? byIdKey : zone!, asking);
-    const where = zone === null ? {} : { zone };
-    if (found === null) return null;
-    if (!found.ok) return found.scope === 'zone' ? { ...where, ...found } : found;
-    const { value } = found;
-    if (value === null) return notThere(`no zone ${zone} in this account`, where);
-    if (zone !== null && value.name !== zone) {
-      return failed('zone', 'rejected', `zoneId is of ${value.name}, not of ${zone}`, {
-        cure: 'let zone and zoneId name the same zone, or leave one out',
-        zone,
-      });
-    }
-    if (isWithin(name, value.name)) return done(value);
-    const detail = `${name} is not within the configured zone ${value.name}`;
-    return failed('record', 'rejected', detail, {
-      cure: 'publish it at another provider, or correct zone and zoneId',
-    });
-  }
-
-  async function byParents(name: Name, asking: Asking): Promise<Told<Z>> {
-    const passed: [Name, { readonly ok: false } & Trouble][] = [];
-    for (const candidate of parentsOf(name)) {
-      const found = await lookup(candidate, asking);
-      if (found === null) return null;
-      if (!found.ok) {
-        const isDenied = found.scope === 'zone' && found.fault.kind === 'auth-suspect';
-        if (!isDenied && !found.unserved) return ofRecord(found);
-        passed.push([candidate, found]);
-      } else if (found.value !== null) {
-        for (const [above, refused] of passed) remember(above, refused, absentForMs);
-        return done(found.value);
-      }
-    }
-    const [first] = passed;
-    return first ? ofRecord(first[1]) : notThere(`no zone in this account holds ${name}`, {});
-  }
-
-  const isFixed = options.byId !== null || options.zone !== null;
-  const findWithin = (name: Name, signal: AbortSignal, room: Room): Promise<Told<Z>> =>
-    (isFixed ? byConfiguration : byParents)(name, { signal, room });
+/**
+ * Finds zones by asking for each parent of a name, the longest first. The name itself is no
+ * candidate: a CNAME cannot stand at an apex, and one call a record would be spent to learn it.
+ * A zone that the account may not see, or from which nobody is served, gives way to a parent that
+ * can be used. A configured zone or id is taken at its word, and only checked to hold the name.
+ */
+export function zoneFinder<Z extends { readonly name: Name }>(
+  search: ZoneSearch<Z>,
+): ZoneFinder<Z> {
+  const known = new KnownZones(search);
+  const findWithin = (name: Name, signal: AbortSignal, room: Room): Promise<Told<Z>> => {
+    const asking = { signal, room };
+    const isFixed = search.byId !== null || search.zone !== null;
+    return isFixed ? byConfiguration(known, search, name, asking) : byParents(known, name, asking);
+  };
   return {
     findWithin,
     async find(name, signal) {
@@ -185,12 +110,117 @@ export function zoneFinder<Z extends { readonly name: Name }>(options: {
       const found = await findWithin(name, signal, room);
       return found ?? failed('record', 'unavailable', `the zone of ${name} was not asked for`);
     },
-    forget(zone) {
-      known.delete(zone);
-      const fixed = known.get(byIdKey)?.found;
-      if (fixed?.ok && fixed.value?.name === zone) known.delete(byIdKey);
-    },
+    forget: (zone) => known.forget(zone),
   };
+}
+
+/** What is remembered of one name that may be a zone. */
+interface Memory<Z> {
+  /** The zone, what is wrong with it, or null where the account holds none of that name. */
+  readonly found: Called<Z | null>;
+  readonly untilMs: number;
+}
+
+class KnownZones<Z extends { readonly name: Name }> {
+  readonly #search: ZoneSearch<Z>;
+  readonly #nowMs: () => number;
+  readonly #known = new Map<Name, Memory<Z>>();
+  /** What was a zone once: its absence is never believed for long. */
+  readonly #once = new Set<Name>();
+  readonly #asked = new WeakMap<Room, Map<Name, Promise<Called<Z | null>>>>();
+
+  constructor(search: ZoneSearch<Z>) {
+    this.#search = search;
+    this.#nowMs = search.nowMs ?? (() => performance.now());
+  }
+
+  async lookUp(key: Name, { signal, room }: Asking): Promise<Told<Z | null>> {
+    const memory = this.#known.get(key);
+    if (memory !== undefined && this.#nowMs() < memory.untilMs) return memory.found;
+    const ours = this.#asked.get(room) ?? new Map<Name, Promise<Called<Z | null>>>();
+    this.#asked.set(room, ours);
+    let pending = ours.get(key);
+    if (pending === undefined) {
+      if (!room.take(1)) return null;
+      const { byId, byName } = this.#search;
+      pending = key === byIdKey ? byId!(signal) : byName(key, signal);
+      ours.set(key, pending);
+    }
+    const found = await pending;
+    // A zone once found stays known while it cannot be looked at again.
+    const isUntold = !found.ok && found.zone === undefined;
+    if (isUntold && memory?.found.ok && memory.found.value !== null) {
+      return this.remember(key, memory.found, absentForMs);
+    }
+    if (found.ok && found.value !== null) {
+      this.#once.add(key);
+      return this.remember(key, found, factsForMs);
+    }
+    if (found.ok && !this.#once.has(key)) return this.remember(key, found, absentForMs);
+    if (!found.ok && found.unserved) return this.remember(key, found, absentForMs);
+    this.#known.delete(key);
+    return found;
+  }
+
+  remember(key: Name, found: Called<Z | null>, forMs: number): Called<Z | null> {
+    this.#known.set(key, { found, untilMs: this.#nowMs() + forMs });
+    return found;
+  }
+
+  forget(zone: Name): void {
+    for (const key of [zone, byIdKey]) {
+      const memory = this.#known.get(key);
+      const isOther = key === byIdKey && memory?.found.ok && memory.found.value?.name !== zone;
+      if (memory !== undefined && !isOther) this.remember(key, memory.found, 0);
+    }
+  }
+}
+
+async function byConfiguration<Z extends { readonly name: Name }>(
+  known: KnownZones<Z>,
+  { zone, byId }: ZoneSearch<Z>,
+  name: Name,
+  asking: Asking,
+): Promise<Told<Z>> {
+  const found = await known.lookUp(byId ? byIdKey : zone!, asking);
+  const where = zone === null ? {} : { zone };
+  if (found === null) return null;
+  if (!found.ok) return found.scope === 'zone' ? { ...where, ...found } : found;
+  const { value } = found;
+  if (value === null) return notThere(`no zone ${zone} in this account`, where);
+  if (zone !== null && value.name !== zone) {
+    return failed('zone', 'rejected', `zoneId is of ${value.name}, not of ${zone}`, {
+      cure: 'let zone and zoneId name the same zone, or leave one out',
+      zone,
+    });
+  }
+  if (isWithin(name, value.name)) return done(value);
+  const detail = `${name} is not within the configured zone ${value.name}`;
+  return failed('record', 'rejected', detail, {
+    cure: 'publish it at another provider, or correct zone and zoneId',
+  });
+}
+
+async function byParents<Z extends { readonly name: Name }>(
+  known: KnownZones<Z>,
+  name: Name,
+  asking: Asking,
+): Promise<Told<Z>> {
+  const passed: [Name, { readonly ok: false } & Trouble][] = [];
+  for (const candidate of parentsOf(name)) {
+    const found = await known.lookUp(candidate, asking);
+    if (found === null) return null;
+    if (!found.ok) {
+      const isDenied = found.scope === 'zone' && found.fault.kind === 'auth-suspect';
+      if (!isDenied && !found.unserved) return ofRecord(found);
+      passed.push([candidate, found]);
+    } else if (found.value !== null) {
+      for (const [above, refused] of passed) known.remember(above, refused, absentForMs);
+      return done(found.value);
+    }
+  }
+  const [first] = passed;
+  return first ? ofRecord(first[1]) : notThere(`no zone in this account holds ${name}`, {});
 }
 
 /** On whose behalf a zone is looked for, and how many questions that may take. */

@@ -59,3 +59,27 @@ export async function writeAll(
   assert.equal(answers.length, changes.length, 'one answer for each change');
   return answers.map(resultOf);
 }
+
+/**
+ * Reads again what was not asked, until every name has its answer, as a lane does. In how many
+ * rounds; each name must be answered without a fault, and `seen` is given what was read of it.
+ */
+export async function roundsOf(
+  provider: Pick<Provider, 'read'>,
+  names: readonly Name[],
+  seen: (name: Name, what: Seen) => void,
+): Promise<number> {
+  let open = names;
+  for (let rounds = 1; ; rounds++) {
+    const answers = await provider.read(open, new AbortController().signal);
+    assert.deepEqual(Object.keys(answers).sort(), [...open].sort(), 'one answer for each name');
+    const left = open.filter((name) => answers[name]!.kind === 'not-asked');
+    for (const [name, answer] of Object.entries(answers)) {
+      assert.notEqual(answer.kind, 'fault', JSON.stringify(answer));
+      if (answer.kind === 'answered') seen(name, answer.value);
+    }
+    if (left.length === 0) return rounds;
+    assert.ok(left.length < open.length, 'a reading that answers for nobody');
+    open = left;
+  }
+}

@@ -12,7 +12,7 @@ import { alidns } from '../../providers/alidns.ts';
 import { FIRST_ID } from '../../src/core/marker.ts';
 import type { Change, Fault, Result, Seen } from '../../src/core/model.ts';
 import type { Provider } from '../../src/kit/extend.ts';
-import { marker, markerText, readAll, writeAll } from '../parts/answers.ts';
+import { marker, markerText, readAll, roundsOf, writeAll } from '../parts/answers.ts';
 
 const KEY = 'LTAIexampleKeyId';
 const SECRET = 'exampleSecret0123456789';
@@ -862,6 +862,35 @@ test('no answer of any shape is a success or makes it throw', async () => {
     }),
     { numRuns: 60 },
   );
+});
+
+test('100 names in a domain too long to list: read in as few rounds as go by name', async () => {
+  const names = Array.from({ length: 100 }, (_, i) => `r${i}.gslb.example.net.`);
+  for (const name of names) vendor.add(name.slice(0, -'.example.net.'.length), 'CNAME', 'a.cn');
+  vendor.hooks.set('DescribeDomainRecords', (_, response) =>
+    vendor.answer(response, 200, {
+      RequestId: 'R',
+      TotalCount: 1_000_000,
+      DomainRecords: { Record: [] },
+    }),
+  );
+  const read: string[] = [];
+  const rounds = await roundsOf(provider, names, (name, { cnames }) => {
+    assert.equal(cnames.length, 1);
+    read.push(name);
+  });
+  assert.deepEqual(read.toSorted(), names.toSorted(), 'each once');
+  assert.ok(rounds <= 2, `${rounds} rounds`);
+  const lists = vendor.actions().filter((action) => action === 'DescribeDomainRecords');
+  assert.equal(lists.length, 1, 'it is not listed in vain again');
+});
+
+test('an edition that was changed is known after the refusal of its floor', async () => {
+  stands();
+  const from = await see();
+  assert.equal(faultOf(await put(change(from, 'b.example.com.', 5, 'x', 30))).kind, 'rejected');
+  vendor.zones['example.net'] = { ...vendor.zones['example.net'], MinTtl: 1 };
+  assert.ok((await put(change(await see(), 'b.example.com.', 5, 'x', 30))).ok);
 });
 
 /** Four hundred names, each with a CNAME and a marker. */

@@ -13,7 +13,7 @@ import type { Change, Fault, Result, Seen } from '../../src/core/model.ts';
 import type { Provider } from '../../src/kit/extend.ts';
 import { startCloudflare } from '../../src/lab/vendors/cloudflare.ts';
 import type { LabRecord, LabVendor, ZoneSettings } from '../../src/lab/vendors/vendor.ts';
-import { marker, markerText, readAll, writeAll } from '../parts/answers.ts';
+import { marker, markerText, readAll, roundsOf, writeAll } from '../parts/answers.ts';
 
 const TOKEN = 'exampleToken_0123456789abcdefghijklmnopqrstuvwxyz';
 const ZONE = 'gslb.example.net.';
@@ -761,6 +761,60 @@ test('of many names in a zone too large to list, those that fit are read', async
     'and nothing else is told',
   );
   assert.ok(huge.asked.length <= cloudflare.capabilities.callsMax, `${huge.asked.length} calls`);
+});
+
+test('100 names in a zone too long to list: read in as few rounds as go by name', async () => {
+  const many = Array.from({ length: 100 }, (_, i) => `r${i}.${ZONE}`);
+  const huge = await serve(
+    vendor((asked, response) => {
+      if (!isList(asked)) return false;
+      const own = asked.url.searchParams.get('name.exact');
+      const size = Number(asked.url.searchParams.get('per_page'));
+      if (own === null) json(response, 200, pageOf([], 1, size, 1_000_000));
+      else json(response, 200, pageOf(own.startsWith('_') ? [] : [row(`c-${own}`, own)]));
+      return true;
+    }),
+  );
+  const provider = account(huge.url);
+  const read: string[] = [];
+  const rounds = await roundsOf(provider, many, (name, { cnames }) => {
+    assert.equal(cnames.length, 1);
+    read.push(name);
+  });
+  assert.deepEqual(read.toSorted(), many.toSorted(), 'each once');
+  assert.ok(rounds <= Math.ceil(100 / 32), `${rounds} rounds`);
+});
+
+test('a pending zone gives way to the active one above it; a paused one does not', async () => {
+  const child = (more: Record<string, unknown>) =>
+    vendor((asked, response) => {
+      if (!asked.url.pathname.endsWith('/zones')) return false;
+      const name = asked.url.searchParams.get('name');
+      const below = { ...zoneRow(), id: 'e'.repeat(32), name: `x.${ZONE.slice(0, -1)}`, ...more };
+      const own = name === `x.${ZONE.slice(0, -1)}` ? [below] : [];
+      json(response, 200, pageOf(name === ZONE.slice(0, -1) ? [zoneRow()] : own));
+      return true;
+    });
+  const name = `www.x.${ZONE}`;
+  for (const status of ['pending', 'moved', 'initializing', 'deactivated']) {
+    const raw = await serve(child({ status }));
+    const facts = await account(raw.url).zone(name, never);
+    assert.equal(valued(facts).zone, ZONE, status);
+  }
+  const raw = await serve(child({ paused: true }));
+  const answer = (await account(raw.url).read([name], never))[name];
+  assert.ok(answer?.kind === 'fault');
+  assert.deepEqual(answer.reach, { kind: 'zone', zone: `x.${ZONE}` });
+  assert.match(answer.fault.cure ?? '', /unpause/);
+});
+
+test('a plan that was changed is known at the next reading', async () => {
+  const { provider, vendor: started } = await lab([cname(WWW)]);
+  const before = await see(provider);
+  assert.equal(faultOf(await put(provider, before, 'b.example.org.', 1, 30)).kind, 'rejected');
+  started.setZone(ZONE, { plan: 'enterprise' });
+  valued(await put(provider, await see(provider), 'b.example.org.', 1, 30));
+  assert.equal((await see(provider)).cnames[0]?.ttl, 30);
 });
 
 test('first markers in a zone too large to list go in turns that the calls allow', async () => {

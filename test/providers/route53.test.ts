@@ -25,7 +25,7 @@ import type { Provider } from '../../src/kit/extend.ts';
 import { SecretError } from '../../src/kit/secret.ts';
 import { startRoute53 } from '../../src/lab/vendors/route53.ts';
 import type { LabRecord, LabVendor, ZoneSettings } from '../../src/lab/vendors/vendor.ts';
-import { marker, markerText, readAll, writeAll } from '../parts/answers.ts';
+import { marker, markerText, readAll, roundsOf, writeAll } from '../parts/answers.ts';
 
 const KEY_ID = 'AKIAEXAMPLEKEYID0001';
 const KEY = 'exampleSecret/Access+Key0123456789abcdef';
@@ -445,6 +445,39 @@ test('of many names in a zone too large to list, those that fit are read', async
   const more = Object.keys(valued(await readAll(provider, many, never)));
   assert.ok(endless.asked.length - before <= 2 * more.length, 'it is not listed in vain again');
 });
+
+for (const count of [null, 100_000]) {
+  const known = count === null ? 'as it turns out' : 'as the vendor says';
+  test(`100 names in a zone too long to list, ${known}: read in as few rounds as go by name`, async () => {
+    const many = Array.from({ length: 100 }, (_, i) => `r${i}.${ZONE}`);
+    const says = count === null ? '' : `<ResourceRecordSetCount>${count}</ResourceRecordSetCount>`;
+    let pages = 0;
+    let listings = 0;
+    const long = await serve((asked, response) => {
+      if (!asked.url.pathname.endsWith('/rrset')) {
+        return xml(response, 200, zones().replace('</HostedZone>', `${says}</HostedZone>`));
+      }
+      const own = asked.url.searchParams.get('name') ?? '';
+      if (own === '') listings++;
+      const name = own.startsWith('r') ? own : `n${pages++}.${ZONE}`;
+      const sets = set(name, 'CNAME', `${name.split('.')[0]}.example.org`);
+      xml(
+        response,
+        200,
+        page(sets + set(`zz${pages}.${ZONE}`, 'A', '192.0.2.1'), next(`n${pages}.${ZONE}`)),
+      );
+    });
+    const provider = account(long.url);
+    const read: string[] = [];
+    const rounds = await roundsOf(provider, many, (name, { cnames }) => {
+      assert.equal(cnames[0]?.value, `${name.split('.')[0]}.example.org.`);
+      read.push(name);
+    });
+    assert.deepEqual(read.toSorted(), many.toSorted(), 'each once');
+    assert.ok(rounds <= Math.ceil(100 / 16), `${rounds} rounds`);
+    assert.equal(listings, count === null ? 1 : 0, 'nothing is listed in vain');
+  });
+}
 
 test('many names are read from one listing, few names one by one', async () => {
   const handler = onList((asked, response) => {

@@ -80,7 +80,7 @@ export interface Oddity {
 /** Another zone of the same account, for every provider that `open` makes. */
 export interface SecondZone {
   readonly zone: Name;
-  /** In which ways it alone can be sick: `deleted`, `denied`, … */
+  /** In which ways it alone can be sick: `deleted`, `denied`, …; `hang` never answers for it. */
   readonly faults: readonly string[];
   /** Makes it sick; null heals. The first zone feels nothing of it. */
   fault(how: string | null): Promise<void>;

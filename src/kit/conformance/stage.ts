@@ -108,6 +108,19 @@ export class Stage {
     return told((await by.read([name], never()))[name]);
   }
 
+  /** What stands at many names, in as many readings as that takes. */
+  async seeAll(names: readonly Name[]): Promise<ReadonlyMap<Name, Seen>> {
+    const seen = new Map<Name, Seen>();
+    while (seen.size < names.length) {
+      const open = names.filter((name) => !seen.has(name)).slice(0, this.capabilities.readMax);
+      const read = await this.provider.read(open, never());
+      const said = open.filter((name) => read[name]?.kind !== 'not-asked');
+      assert.ok(said.length > 0, 'a reading that asks nothing');
+      for (const name of said) seen.set(name, told(read[name]));
+    }
+    return seen;
+  }
+
   async put(change: Change, by = this.provider): Promise<Answer<null>> {
     const answers = await by.write([change], never());
     assert.equal(answers.length, 1, 'one answer a change');

@@ -146,14 +146,14 @@ function severalStory(stage: Stage): void {
     const names = Array.from({ length: Math.min(writeMax, 30) }, () => stage.fresh());
     let open = names;
     while (open.length > 0) {
-      const seen = await Promise.all(open.map((name) => stage.see(name)));
-      const changes = open.map((name, i) => move(name, seen[i]!, 'a.example.com.', 1));
+      const seen = await stage.seeAll(open);
+      const changes = open.map((name) => move(name, seen.get(name)!, 'a.example.com.', 1));
       const answers = await stage.provider.write(changes, never());
       assert.equal(answers.length, open.length, 'one answer a change');
       for (const answer of answers) if (answer.kind !== 'not-asked') told(answer);
       const left = open.filter((_, i) => answers[i]!.kind === 'not-asked');
       assert.ok(left.length < open.length, 'a write that sends nothing');
-      for (const name of left) assert.deepEqual((await stage.see(name)).markers, []);
+      for (const [, { markers }] of await stage.seeAll(left)) assert.deepEqual(markers, []);
       open = left;
     }
     for (const name of names) await stage.stands(name, 'a.example.com.', marker(1));
