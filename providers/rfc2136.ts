@@ -727,12 +727,13 @@ function judge(
 }
 
 function judgeUnsigned(said: string, key: TsigKey, place: string): Verdict {
-  // PowerDNS says a bad key or a clock that is off so, Knot a key that no acl of the zone names,
-  // and both a zone that they do not serve.
+  // PowerDNS says a bad key or a clock that is off so, Knot a key that no acl of the zone names
+  // (3.4 says so where 3.2 signed a BADKEY), and both a zone that they do not serve.
   if (said === 'REFUSED' || said === 'NOTAUTH') {
+    const why = said === 'NOTAUTH' ? ': no such key there, or the zone is not served there' : '';
     return refuse(
       'auth-suspect',
-      `${place} refuses us and key ${key.name} (${said}, unsigned)`,
+      `${place} refuses us and key ${key.name} (${said}, unsigned${why})`,
       'let the key update the zone there; compare its name, algorithm and secret, and the clocks',
     );
   }

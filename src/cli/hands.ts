@@ -58,8 +58,14 @@ export interface Hands {
   readonly version: string;
   /** The daemon, until it is told to end. `json`: log lines as JSON even on a terminal. */
   run(configPath: string, options: { readonly json: boolean }): Promise<number>;
-  /** Reads a configuration and touches nothing else; each text names file, line and cure. */
-  validate(configPath: string): Promise<{
+  /**
+   * Reads a configuration and touches nothing else; each text names file, line and cure. Packages
+   * that it names are loaded, unless `byName`.
+   */
+  validate(
+    configPath: string,
+    options: { readonly byName: boolean },
+  ): Promise<{
     readonly problems: readonly string[];
     readonly warnings: readonly string[];
     /** Who has a vote on which origin, as lines for people; absent where there are problems. */

@@ -17,7 +17,7 @@ import type { AdapterContext, CheckType, PathSpec } from '../kit/extend.ts';
 import { type SecretRef, secretRef, toName } from '../kit/schema.ts';
 import { SecretError } from '../kit/secret.ts';
 import { AnswerReader } from './answer.ts';
-import { blackboxAsker } from './blackbox.ts';
+import { blackboxAsker, problemForBlackbox } from './blackbox.ts';
 import {
   type BodyExpectation,
   bodyExpectation,
@@ -185,6 +185,7 @@ export const http: CheckType<HttpSettings> = {
   key: 'http',
   settings,
   impossible: (s) => ({ ...s, expect: { ...s.expect, status: statusExpectation.parse(599) } }),
+  pathProblem: problemForBlackbox,
   create: (configured, path, timeoutMs, context) => {
     if (path.kind === 'blackbox') return fromElsewhere(configured, path, timeoutMs);
     const way = wayOf(path, context);

@@ -9,8 +9,7 @@ import type { CheckId } from '../core/model.ts';
 import type { AdapterContext, CheckType, PathSpec, ProbeResult } from '../kit/extend.ts';
 import { SecretError } from '../kit/secret.ts';
 import type { Prober } from '../ports.ts';
-import { problemForBlackbox } from './blackbox.ts';
-import { dns, problemForDns } from './dns.ts';
+import { dns } from './dns.ts';
 import { http } from './http.ts';
 import { isOver, problemOfPath, straight, wayOf } from './path.ts';
 import { Bag, type Stoppable, stoppedBy } from './signals.ts';
@@ -18,19 +17,23 @@ import { tcp } from './tcp.ts';
 import { tls } from './tls.ts';
 import { type Answer, blind, clause, messageOf, Told } from './words.ts';
 
+export type CheckTypes = Readonly<Record<string, CheckType<unknown>>>;
+
 /** Every kind of check, by its word in the configuration. */
-export const checkTypes: Readonly<Record<string, CheckType<unknown>>> = table(http, tcp, tls, dns);
+export const checkTypes: CheckTypes = table(http, tcp, tls, dns);
 
 /**
  * Why a kind of check cannot be asked by a path, as one sentence with its cure; null: it can.
  * `settings`, as the kind's own schema has read them, are looked at where they are given: whether
  * a path carries a check may depend on them (DNS over UDP, what only an exporter's module can say).
  */
-export function pathProblem(kind: string, path: PathSpec, settings?: unknown): string | null {
-  const problem = problemOfPath(path);
-  if (problem !== null) return problem;
-  if (path.kind === 'blackbox') return problemForBlackbox(kind, settings);
-  return kind === 'dns' ? problemForDns(path, settings) : null;
+export function pathProblem(
+  kind: string,
+  path: PathSpec,
+  settings?: unknown,
+  types: CheckTypes = checkTypes,
+): string | null {
+  return problemOfPath(path) ?? types[kind]?.pathProblem(path, settings) ?? null;
 }
 
 /**
@@ -41,6 +44,7 @@ export function secretProblems(
   probes: Readonly<Record<CheckId, ProbeSpec>>,
   paths: Readonly<Record<string, PathSpec>>,
   context: Pick<AdapterContext, 'secret'>,
+  types: CheckTypes = checkTypes,
 ): readonly string[] {
   const problems: string[] = [];
   const trying = (where: string, what: () => unknown) => {
@@ -56,7 +60,7 @@ export function secretProblems(
   }
   for (const [id, { kind, settings, timeoutMs }] of Object.entries(probes)) {
     trying(`check ${id}`, () =>
-      checkTypes[kind]?.create(settings, straight.spec, timeoutMs, context).close(),
+      types[kind]?.create(settings, straight.spec, timeoutMs, context).close(),
     );
   }
   return problems;
@@ -71,7 +75,7 @@ export interface ProbeSpec {
 
 export interface ProberOptions {
   /** Other kinds of checks than Detour's own. */
-  readonly types?: Readonly<Record<string, CheckType<unknown>>>;
+  readonly types?: CheckTypes;
   /** The secret behind a reference, as AdapterContext has it; without it, none can be had. */
   readonly secret?: AdapterContext['secret'];
   /** Probes under way at once, at most. */
@@ -133,7 +137,7 @@ export function createProber(
     const way = Object.hasOwn(paths, path) ? paths[path] : undefined;
     if (spec === undefined) throw new Error(`there is no check ${check}`);
     if (way === undefined) throw new Error(`there is no path ${path}`);
-    const problem = pathProblem(spec.kind, way, spec.settings);
+    const problem = pathProblem(spec.kind, way, spec.settings, types);
     if (problem !== null) throw new Told(blind('path', problem));
     const { kind, settings, timeoutMs } = spec;
     const asker = types[kind]!.create(settings, way, timeoutMs, { secret });
@@ -338,8 +342,6 @@ function bare(answer: Answer): ProbeResult {
   return { ...answer, phases: {} };
 }
 
-function table(
-  ...types: readonly CheckType<unknown>[]
-): Readonly<Record<string, CheckType<unknown>>> {
+function table(...types: readonly CheckType<unknown>[]): CheckTypes {
   return Object.fromEntries(types.map((type) => [type.key, type]));
 }

@@ -2,10 +2,10 @@
 // no connection and decides nothing; what can be wrong here is a secret that cannot be had.
 
 import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { providerTypes } from '../../providers/index.ts';
 import { type Auditor, createAuditor } from '../audit/audit.ts';
-import { type Config, parseConfig, printProblem } from '../config/config.ts';
+import { type Config, parseConfig, printProblem, type Tables } from '../config/config.ts';
 import type { Adapters } from '../controller.ts';
 import { createResolver } from '../dns/resolver.ts';
 import { createServers } from '../dns/servers.ts';
@@ -16,6 +16,7 @@ import { readSecret, SecretError } from '../kit/secret.ts';
 import { notifierTypes } from '../notify/index.ts';
 import type { Clock, Prober } from '../ports.ts';
 import { checkTypes, createProber, pathProblem, secretProblems } from '../probes/index.ts';
+import { withPackages } from './plugins.ts';
 
 /** The configuration cannot be used; every reason, one a line. */
 export class ConfigError extends Error {
@@ -26,15 +27,28 @@ export class ConfigError extends Error {
   }
 }
 
-export const tables = {
+/** Detour's own rows; what a configuration adds to them by packages stands in its `tables`. */
+export const tables: Tables = {
   providers: providerTypes,
   checks: checkTypes,
   notifiers: notifierTypes,
   pathProblem,
 };
 
-/** Reads and checks a configuration file. Throws ConfigError with every problem at once. */
-export function loadConfig(path: string): { config: Config; warnings: readonly string[] } {
+export interface Loaded {
+  readonly config: Config;
+  readonly warnings: readonly string[];
+}
+
+/**
+ * Reads and checks a configuration file, and loads the packages that it names, each once in the life
+ * of this process; with `byName` none is loaded, and what comes can be looked at and not be built.
+ * Throws ConfigError with every problem at once.
+ */
+export async function loadConfig(
+  path: string,
+  options: { readonly byName: boolean } = { byName: false },
+): Promise<Loaded> {
   let text: string;
   try {
     text = readFileSync(path, 'utf8');
@@ -42,7 +56,11 @@ export function loadConfig(path: string): { config: Config; warnings: readonly s
     const code = (error as NodeJS.ErrnoException).code ?? 'unreadable';
     throw new ConfigError([`${path}: ${code}; name the configuration with -c FILE`]);
   }
-  const parsed = parseConfig(text, path, tables);
+  let parsed = parseConfig(text, path, tables);
+  if (parsed.wanted.size > 0 && !options.byName) {
+    const { wanted } = parsed;
+    parsed = parseConfig(text, path, await withPackages(tables, wanted, dirname(resolve(path))));
+  }
   if (!parsed.ok) throw new ConfigError(parsed.problems.map(printProblem));
   return { config: parsed.config, warnings: parsed.warnings.map(printProblem) };
 }
@@ -59,7 +77,7 @@ export function buildAdapters(
   options: { readonly remember: boolean },
 ): Built {
   // A check whose secret is missing would only ever be blind: that is said at once, not at 3 a.m.
-  const missing = secretProblems(config.probes, config.paths, { secret });
+  const missing = secretProblems(config.probes, config.paths, { secret }, config.tables.checks);
   if (missing.length > 0) throw new ConfigError(missing);
   const notifier = buildNotifier(config);
   const providers = buildProviders(config);
@@ -98,21 +116,25 @@ export function buildAdapters(
     port,
     timeoutMs,
   });
-  const prober = buildProber(config.probes, config.paths);
+  const prober = buildProber(config);
   return { prober, providers, verifier, notifier, auditor };
 }
 
 /** A prober that may read the secrets its checks and paths refer to. */
-export function buildProber(probes: Config['probes'], paths: Config['paths']): Prober {
-  return createProber(probes, paths, { secret });
+export function buildProber({
+  probes,
+  paths,
+  tables: { checks },
+}: Pick<Config, 'probes' | 'paths' | 'tables'>): Prober {
+  return createProber(probes, paths, { secret, types: checks });
 }
 
 const secret = (ref: SecretRef): string => readSecret(ref, process.env);
 
-function buildNotifier({ notify }: Config): Notifier | null {
+function buildNotifier({ notify, tables }: Config): Notifier | null {
   if (notify === null) return null;
   try {
-    return notifierTypes[notify.type]!.create(notify.settings, { secret });
+    return tables.notifiers[notify.type]!.create(notify.settings, { secret });
   } catch (error) {
     if (!(error instanceof SecretError)) throw error;
     throw new ConfigError([`notify: ${error.message}`]);
@@ -128,7 +150,7 @@ function buildProviders(config: Config): Record<string, Provider> {
       callTimeoutMs: p.callTimeoutMs,
     };
     try {
-      providers[name] = providerTypes[p.type]!.create(name, p.settings as never, context);
+      providers[name] = config.tables.providers[p.type]!.create(name, p.settings, context);
     } catch (error) {
       if (!(error instanceof SecretError)) throw error;
       problems.push(`providers.${name}: ${error.message}`);

@@ -17,7 +17,7 @@ import { serveHttp } from '../serve/http.ts';
 import { createMetrics } from '../serve/metrics.ts';
 import { LockError, lockStateDirectory } from '../store/lock.ts';
 import { damaged, openSqliteStore, type SqliteStore } from '../store/sqlite.ts';
-import { type Built, buildAdapters, ConfigError, loadConfig } from './build.ts';
+import { type Built, buildAdapters, ConfigError, type Loaded, loadConfig } from './build.ts';
 import { createClock } from './clock.ts';
 import { createLog, type Log } from './log.ts';
 
@@ -64,9 +64,9 @@ export async function runDaemon(
   configPath: string,
   options: { readonly json: boolean; readonly version: string },
 ): Promise<number> {
-  let loaded: ReturnType<typeof loadConfig>;
+  let loaded: Loaded;
   try {
-    loaded = loadConfig(configPath);
+    loaded = await loadConfig(configPath);
   } catch (error) {
     return refuse(error);
   }
@@ -194,7 +194,7 @@ async function reload(
   taken: (built: Built) => void,
 ): Promise<Reply> {
   try {
-    const { config, warnings } = loadConfig(configPath);
+    const { config, warnings } = await loadConfig(configPath);
     const adapters = buildAdapters(config, clock, { remember: true });
     const problems = controller.reload(config.core, adapters);
     if (problems.length > 0) {

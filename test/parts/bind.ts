@@ -2,12 +2,12 @@
 // until it answers, and stops it for certain, also when the test process is killed. It must never
 // listen on anything but loopback, forward a question, or leave a process behind.
 
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { createSocket } from 'node:dgram';
 import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
+import { createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -95,6 +95,14 @@ export async function startBind(options: {
   }
 }
 
+/** BIND before 9.20 takes a lock in one place for all of a machine unless told; later it has none. */
+function withoutLock(): string {
+  const said = spawnSync(program!, ['-v'], { encoding: 'utf8', timeout: 10_000 }).stdout ?? '';
+  const [, major, minor] = /BIND (\d+)\.(\d+)/.exec(said) ?? [];
+  if (major === undefined) throw new Error(`${program} does not say its version: ${said}`);
+  return Number(major) === 9 && Number(minor) < 20 ? 'lock-file none;' : '';
+}
+
 async function configure(
   directory: string,
   address: string,
@@ -106,9 +114,11 @@ async function configure(
   const grants = keys.map((key) => `grant ${key.name} zonesub ANY;`);
   const lines = [
     'options {',
-    `  directory "${directory}"; pid-file none; session-keyfile none; lock-file none;`,
+    `  directory "${directory}"; pid-file none; session-keyfile none; ${withoutLock()}`,
     `  listen-on port ${port} { ${address}; }; listen-on-v6 { none; };`,
     '  recursion no; allow-query { any; }; notify no; dnssec-validation no;',
+    // Secondaries of the tests fetch the zone; BIND 9.20 lets nobody do so unless told.
+    '  allow-transfer { any; };',
     `  managed-keys-directory "${directory}"; max-journal-size 1M;`,
     '};',
     'controls { };',
@@ -161,11 +171,16 @@ export function launch(server: string, args: readonly string[], directory: strin
   // The guard may have ended before its input does.
   child.stdin.on('error', () => {});
   const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
+  // A test that fails before it can stop its server must not hold its file open for ever: the
+  // file ends, and the guard ends the server.
+  const held = [child, child.stdin as Socket, child.stdout as Socket, child.stderr as Socket];
+  for (const each of held) each.unref();
   return {
     child,
     log: () => log,
     exited: () => child.exitCode !== null || child.signalCode !== null,
     async stop() {
+      child.ref();
       child.stdin.end();
       await ended;
     },

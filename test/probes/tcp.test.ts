@@ -205,6 +205,7 @@ function kind(behave: (signal: AbortSignal) => unknown): Record<string, CheckTyp
       key: 'odd',
       settings: z.unknown(),
       impossible: (asked) => asked,
+      pathProblem: () => null,
       create: () => ({ ask: (signal) => behave(signal) as Promise<ProbeResult>, close: () => {} }),
     },
   };

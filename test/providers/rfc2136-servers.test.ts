@@ -60,6 +60,12 @@ const grant = /grant the key/;
 const ignored: Words = ['rejected', /NOERROR and ignored the marker/, /is a CNAME/];
 const skewed: Words = ['auth-suspect', /clock skew.*BADTIME/, /NTP/];
 const unsigned: Words = ['auth-suspect', /\(REFUSED, unsigned\)/, compareAll];
+/** Knot 3.2 signs a BADKEY, 3.4 signs nothing: the kind, the sentence and the cure are as good. */
+const noSuchKey: Words = [
+  'auth-suspect',
+  /\((BADKEY|NOTAUTH, unsigned): no such key there/,
+  /name, algorithm and secret/,
+];
 
 const servers: readonly Row[] = [
   {
@@ -81,10 +87,10 @@ const servers: readonly Row[] = [
     skip: withoutKnot,
     start: () => startKnot({ zones: [{ name: zone, updaters, records }], keys }),
     wrongSecret: ['auth-suspect', /BADSIG: the secret differs/, compare],
-    unknownKey: ['auth-suspect', /BADKEY: no such key there/, compare],
+    unknownKey: noSuchKey,
     // To Knot a key that no acl of the zone names is no key.
-    readerOnly: ['auth-suspect', /BADKEY: no such key there/, compare],
-    notServed: ['auth-suspect', /\(NOTAUTH, unsigned\)/, compareAll],
+    readerOnly: noSuchKey,
+    notServed: ['auth-suspect', /\(NOTAUTH, unsigned: .*the zone is not served/, compareAll],
     skew: skewed,
     blocked: ignored,
   },
@@ -262,9 +268,11 @@ async function notify(secondary: Server): Promise<void> {
 }
 
 describe('a primary that nobody is told of', { skip: withoutBind || withoutKnot }, () => {
-  test('visible is what the servers of the setting give, not what was written', async () => {
+  test('visible is what the servers of the setting give, not what was written', async (context) => {
     const bind = await startBind({ zones: [{ name: zone }], keys: [key] });
+    context.after(() => bind.stop());
     const knot = await startKnot({ zones: [{ name: zone, primary: bind }], keys: [] });
+    context.after(() => knot.stop());
     const provider = account(bind);
     const resolver = createResolver({
       roots: [`127.0.0.1:${bind.port}`],
@@ -310,8 +318,6 @@ describe('a primary that nobody is told of', { skip: withoutBind || withoutKnot 
       verifier.close();
       resolver.close();
       for (const each of opened.splice(0)) each.close();
-      await knot.stop();
-      await bind.stop();
     }
   });
 });
