@@ -5,22 +5,15 @@
 
 import type { Command } from 'commander';
 import type { AuditReport } from '../core/audit.ts';
+import type { Order } from '../core/direct.ts';
 import type { Reply } from '../core/model.ts';
 
 /** 0 done, 1 the world refused, 2 wrong input, 3 partly done. */
 export type Exit = Reply['exit'];
 
 /** A switch made from here, without the daemon. */
-export interface DirectOrder {
+export interface DirectOrder extends Order {
   readonly configPath: string;
-  readonly record: string;
-  readonly target: string;
-  readonly reason: string;
-  readonly by: string;
-  /** How long the pin holds; null: without end. */
-  readonly forMs: number | null;
-  readonly force: boolean;
-  readonly dryRun: boolean;
 }
 
 /** What one probe from here saw. */

@@ -18,6 +18,7 @@ interface Options extends DaemonOptions {
   readonly dryRun?: boolean;
   readonly force?: boolean;
   readonly direct?: boolean;
+  readonly adopt?: boolean;
   readonly config: string;
   readonly yes?: boolean;
 }
@@ -48,6 +49,7 @@ export function addSwitch(program: Command, cli: Cli): void {
     .option('--force', 'even to a target that is not up')
     .option('--yes', 'do not ask first (without a terminal nothing is asked)')
     .option('--direct', 'from here, without the daemon: reads and writes the vendors itself')
+    .option('--adopt', 'with --direct: even where the record bears no marker of this cluster')
     .option('-c, --config <file>', 'the configuration, for --direct', defaultConfig);
   examples(
     withDaemon(command),
@@ -69,6 +71,9 @@ export function addSwitch(program: Command, cli: Cli): void {
       dryRun: options.dryRun === true,
     };
     if (wanted.reason.trim() === '') throw new CliError(2, '--reason is empty: say why');
+    if (options.adopt && !options.direct) {
+      throw new CliError(2, '--adopt goes with --direct; the daemon has `detour adopt`');
+    }
     return options.direct ? direct(cli, wanted, options) : byDaemon(cli, wanted, options);
   });
 }
@@ -81,7 +86,8 @@ async function direct(cli: Cli, wanted: Wanted, options: Options): Promise<numbe
     if (!(await io.confirm(question))) throw new CliError(1, 'nothing was done');
   }
   const tell = (line: string) => (options.json ? io.err : io.out)(`${clean(line)}\n`);
-  const reply = await hands.direct({ ...wanted, configPath: options.config }, tell);
+  const order = { ...wanted, adopt: options.adopt === true, configPath: options.config };
+  const reply = await hands.direct(order, tell);
   const code = showReply(cli, reply, options);
   if (wanted.dryRun && !options.json) io.out(planLines(reply));
   return code;

@@ -136,8 +136,6 @@ export function parseConfig(text: string, file: string, tables: Tables): Parsed 
   return { ok: true, config, warnings: source.warnings(), wanted };
 }
 
-// ---------------------------------------------------------------- the notation
-
 const defaults = {
   intervalMs: 5000,
   timeoutMs: 2000,
@@ -1136,5 +1134,3 @@ function warnOfIdleParts(
     if (!used.has(name)) source.warning(['providers', name], 'no record is published here');
   }
 }
-
-// ---------------------------------------------------------------- for editors

@@ -214,25 +214,45 @@ function keyOf(node: ParsedNode): string | null {
 
 /** Aliases become the very tree of their anchor: shared, and counted wherever they are used. */
 function convert(contents: ParsedNode | null, complain: Complain): Tree | null {
-  const anchors = new Map<string, Tree>();
-  let sound = true;
-  const refuse = (offset: number, path: Path, message: string): Tree => {
-    sound = false;
-    complain(offset, path, message);
-    return { kind: 'scalar', value: null, offset, size: 1, depth: 0 };
-  };
+  const converter = new Converter(complain);
+  const root = contents ? converter.walk(contents, []) : null;
+  if (root === null) complain(0, [], 'the file is empty');
+  return converter.sound ? root : null;
+}
 
-  const bound = (tree: Tree, path: Path): Tree => {
-    if (tree.size > sizeMax) {
-      return refuse(tree.offset, path, `aliases expand to more than ${sizeMax} values`);
+class Converter {
+  /** Nothing was refused so far. */
+  sound = true;
+  readonly #complain: Complain;
+  readonly #anchors = new Map<string, Tree>();
+
+  constructor(complain: Complain) {
+    this.#complain = complain;
+  }
+
+  walk(node: ParsedNode, path: Path): Tree {
+    const offset = node.range[0];
+    if (isAlias(node)) {
+      const tree = this.#anchors.get(node.source);
+      return (
+        tree ?? this.#refuse(offset, path, 'there is no anchor of that name before this alias')
+      );
     }
-    if (tree.depth > depthMax) {
-      return refuse(tree.offset, path, `aliases nest deeper than ${depthMax} levels`);
+    if (node.tag) return this.#refuse(offset, path, 'YAML tags are not understood: leave it out');
+    let tree: Tree;
+    if (isScalar(node)) {
+      const { value } = node;
+      const isPlain = value === null || /^(string|number|boolean)$/.test(typeof value);
+      if (!isPlain) return this.#refuse(offset, path, 'expected a text, a number, true or false');
+      tree = { kind: 'scalar', value: value as ScalarTree['value'], offset, size: 1, depth: 0 };
+    } else {
+      tree = this.#collection(node, path);
     }
+    if (node.anchor) this.#anchors.set(node.anchor, tree);
     return tree;
-  };
+  }
 
-  const collection = (node: ParsedNode, path: Path): Tree => {
+  #collection(node: ParsedNode, path: Path): Tree {
     const offset = node.range[0];
     let [size, depth] = [1, 0];
     const count = (tree: Tree) => {
@@ -241,8 +261,8 @@ function convert(contents: ParsedNode | null, complain: Complain): Tree | null {
       return tree;
     };
     if (isSeq(node)) {
-      const items = node.items.map((item, i) => count(walk(item as ParsedNode, [...path, i])));
-      return bound({ kind: 'list', items, offset, size, depth }, path);
+      const items = node.items.map((item, i) => count(this.walk(item as ParsedNode, [...path, i])));
+      return this.#bound({ kind: 'list', items, offset, size, depth }, path);
     }
     const entries = new Map<string, { keyOffset: number; tree: Tree }>();
     for (const pair of isMap(node) ? node.items : []) {
@@ -250,45 +270,36 @@ function convert(contents: ParsedNode | null, complain: Complain): Tree | null {
       const keyOffset = keyNode.range[0];
       const key = keyOf(keyNode);
       if (key === null) {
-        refuse(keyOffset, path, 'expected a plain word as the key');
+        this.#refuse(keyOffset, path, 'expected a plain word as the key');
         continue;
       }
-      const twice = entries.get(key);
-      if (twice) {
-        complain(keyOffset, [...path, key], 'this key stands twice in its map: keep one');
+      if (entries.has(key)) {
+        this.#complain(keyOffset, [...path, key], 'this key stands twice in its map: keep one');
       }
       const value = pair.value as ParsedNode | null;
       const tree = value
-        ? walk(value, [...path, key])
+        ? this.walk(value, [...path, key])
         : ({ kind: 'scalar', value: null, offset: keyOffset, size: 1, depth: 0 } as const);
       entries.set(key, { keyOffset, tree: count(tree) });
     }
-    return bound({ kind: 'map', entries, offset, size, depth }, path);
-  };
+    return this.#bound({ kind: 'map', entries, offset, size, depth }, path);
+  }
 
-  const walk = (node: ParsedNode, path: Path): Tree => {
-    const offset = node.range[0];
-    if (isAlias(node)) {
-      const tree = anchors.get(node.source);
-      return tree ?? refuse(offset, path, 'there is no anchor of that name before this alias');
+  #bound(tree: Tree, path: Path): Tree {
+    if (tree.size > sizeMax) {
+      return this.#refuse(tree.offset, path, `aliases expand to more than ${sizeMax} values`);
     }
-    if (node.tag) return refuse(offset, path, 'YAML tags are not understood: leave it out');
-    let tree: Tree;
-    if (isScalar(node)) {
-      const { value } = node;
-      const isPlain = value === null || /^(string|number|boolean)$/.test(typeof value);
-      if (!isPlain) return refuse(offset, path, 'expected a text, a number, true or false');
-      tree = { kind: 'scalar', value: value as ScalarTree['value'], offset, size: 1, depth: 0 };
-    } else {
-      tree = collection(node, path);
+    if (tree.depth > depthMax) {
+      return this.#refuse(tree.offset, path, `aliases nest deeper than ${depthMax} levels`);
     }
-    if (node.anchor) anchors.set(node.anchor, tree);
     return tree;
-  };
+  }
 
-  const root = contents ? walk(contents, []) : null;
-  if (root === null) complain(0, [], 'the file is empty');
-  return sound ? root : null;
+  #refuse(offset: number, path: Path, message: string): Tree {
+    this.sound = false;
+    this.#complain(offset, path, message);
+    return { kind: 'scalar', value: null, offset, size: 1, depth: 0 };
+  }
 }
 
 /** The plain value of a tree; trees shared through aliases become shared values. */

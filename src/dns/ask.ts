@@ -272,15 +272,9 @@ function fromSocket(error: NodeJS.ErrnoException, sent: boolean): Failure {
   return lost('network', code, sent);
 }
 
-// ---------------------------------------------------------------- the wire
-
 /** `ADDRESS:PORT`, with brackets around IPv6. */
 export function printServer(server: Server): string {
   return isIP(server.address) === 6
     ? `[${server.address}]:${server.port}`
     : `${server.address}:${server.port}`;
 }
-
-// ---------------------------------------------------------------- a bound on what runs at once
-
-// ---------------------------------------------------------------- the resolver

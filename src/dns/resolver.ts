@@ -69,15 +69,10 @@ export interface Resolver {
 }
 
 const namesMax = 16;
-
 const referralsMax = 30;
-
 const exchangesMax = 300;
-
 const nestingMax = 4;
-
 const serversMax = 8;
-
 const cacheMax = 1000;
 
 interface Delegation {
@@ -110,30 +105,91 @@ interface HostEntry {
 
 /** A resolver of its own, with its own memory of where servers are. Opens nothing yet. */
 export function createResolver(options: ResolverOptions): Resolver {
-  const { clock, timeoutMs } = options;
-  const port = options.port ?? 53;
-  const closing = new AbortController();
-  const limit = createLimit(100, 5000);
-  const delegations = new Map<Name, Delegation>();
-  const hosts = new Map<Name, HostEntry>();
-  const lookups = new Map<Name, Promise<HostEntry>>();
-  const roots = (options.roots ?? ianaRoots).map((text) => toServer(text, port));
-  const resolvers = (options.resolvers ?? []).map(({ host, port }) => ({ address: host, port }));
+  return new WalkingResolver(options);
+}
 
-  const newWalk = (signal: AbortSignal): Walk => ({
-    signal: AbortSignal.any([signal, closing.signal, AbortSignal.timeout(5 * timeoutMs)]),
-    referralsLeft: referralsMax,
-    exchangesLeft: exchangesMax,
-  });
+class WalkingResolver implements Resolver {
+  readonly #clock: Pick<Clock, 'now'>;
+  readonly #timeoutMs: number;
+  readonly #port: number;
+  readonly #closing = new AbortController();
+  readonly #limit = createLimit(100, 5000);
+  readonly #delegations = new Map<Name, Delegation>();
+  readonly #hosts = new Map<Name, HostEntry>();
+  readonly #lookups = new Map<Name, Promise<HostEntry>>();
+  readonly #roots: readonly Server[];
+  readonly #resolvers: readonly Server[];
+
+  constructor(options: ResolverOptions) {
+    const port = options.port ?? 53;
+    this.#clock = options.clock;
+    this.#timeoutMs = options.timeoutMs;
+    this.#port = port;
+    this.#roots = (options.roots ?? ianaRoots).map((text) => toServer(text, port));
+    this.#resolvers = (options.resolvers ?? []).map((r) => ({ address: r.host, port: r.port }));
+  }
+
+  async chain(name: Name, signal: AbortSignal): Promise<ChainAnswer> {
+    const { answer } = await this.#follow(name, ['A', 'AAAA'], this.#newWalk(signal), 0);
+    return answer;
+  }
+
+  async addresses(host: Name, signal: AbortSignal): Promise<Addresses> {
+    const walk = this.#newWalk(signal);
+    const entry = await orAborted(this.#findHost(host, walk, 0), walk.signal);
+    if (!entry) return { kind: 'unknown', detail: 'stopped before it was looked up' };
+    const { addresses, failure } = entry;
+    if (addresses.length > 0) {
+      return { kind: 'found', addresses: v4First(addresses), stale: failure !== null };
+    }
+    return failure ?? { kind: 'broken', detail: 'it has no address' };
+  }
+
+  async nameServers(zone: Name, signal: AbortSignal): Promise<NameServers> {
+    const step = await this.#lookup({ name: zone, type: 'NS' }, this.#newWalk(signal), 0);
+    if (step.kind === 'cname') return { kind: 'broken', detail: `${zone} is a CNAME` };
+    if (step.kind !== 'records') return step;
+    const names = step.records.flatMap((r) => (r.type === 'NS' ? r.target : [])).sort();
+    if (names.length === 0) return { kind: 'broken', detail: `${zone} is no zone of its own` };
+    const delegated = this.#delegations.get(zone)?.hosts.toSorted() ?? null;
+    return { kind: 'found', names, delegated };
+  }
+
+  async delegation(zone: Name, signal: AbortSignal): Promise<Delegated> {
+    const walk = this.#newWalk(signal);
+    if (this.#resolvers.length === 0) return this.#askParent(zone, walk);
+    const ds = await this.#lookup({ name: zone, type: 'DS' }, walk, 0);
+    if (ds.kind !== 'records') {
+      return ds.kind === 'cname' ? { kind: 'broken', detail: `${zone} is a CNAME` } : ds;
+    }
+    const records = ds.records.filter((r) => r.type === 'DS');
+    return { kind: 'found', names: null, ttlSeconds: null, ds: records };
+  }
+
+  close(): void {
+    this.#closing.abort();
+  }
+
+  #newWalk(signal: AbortSignal): Walk {
+    return {
+      signal: AbortSignal.any([
+        signal,
+        this.#closing.signal,
+        AbortSignal.timeout(5 * this.#timeoutMs),
+      ]),
+      referralsLeft: referralsMax,
+      exchangesLeft: exchangesMax,
+    };
+  }
 
   /** The first usable reply of several servers, a slow one overtaken by the next. */
-  function askAny(
+  #askAny(
     servers: readonly Server[],
     question: Question,
     read: (message: Message) => Step | string,
     walk: Walk,
   ): Promise<Step> {
-    const overtakeMs = Math.min(250, timeoutMs / 4);
+    const overtakeMs = Math.min(250, this.#timeoutMs / 4);
     const stop = new AbortController();
     const signal = AbortSignal.any([walk.signal, stop.signal]);
     const failures: string[] = [];
@@ -149,8 +205,12 @@ export function createResolver(options: ResolverOptions): Resolver {
         resolve(step);
       };
       const one = async (server: Server) => {
-        const result = await limit(signal, () =>
-          ask(server, question, { timeoutMs, signal, recurse: resolvers.length > 0 }),
+        const result = await this.#limit(signal, () =>
+          ask(server, question, {
+            timeoutMs: this.#timeoutMs,
+            signal,
+            recurse: this.#resolvers.length > 0,
+          }),
         );
         underWay -= 1;
         if (stop.signal.aborted) return;
@@ -184,25 +244,30 @@ export function createResolver(options: ResolverOptions): Resolver {
   }
 
   /** One name and type, from the nearest known delegation through referrals to an answer. */
-  async function lookup(question: Question, walk: Walk, depth: number): Promise<Outcome> {
-    if (resolvers.length > 0) {
-      const step = await askAny(resolvers, question, (m) => readAnswer(m, question), walk);
+  async #lookup(question: Question, walk: Walk, depth: number): Promise<Outcome> {
+    if (this.#resolvers.length > 0) {
+      const step = await this.#askAny(
+        this.#resolvers,
+        question,
+        (m) => this.#readAnswer(m, question),
+        walk,
+      );
       return step.kind === 'referral' ? { kind: 'unknown', detail: 'unexpected referral' } : step;
     }
-    let at = nearest(question.name);
+    let at = this.#nearestOf(ancestors(question.name));
     let remembered = at !== null;
     for (;;) {
-      const step = await askZone(at, question, walk, depth);
+      const step = await this.#askZone(at, question, walk, depth);
       if (step.kind === 'referral') {
         if (walk.referralsLeft-- <= 0) {
           return { kind: 'unknown', detail: `gave up after ${referralsMax} referrals` };
         }
         at = step.to;
         remembered = false;
-        put(delegations, at.zone, at);
+        put(this.#delegations, at.zone, at);
       } else if (remembered && (step.kind === 'broken' || step.kind === 'unknown')) {
         // Servers move: what failed from memory is tried once more from the roots.
-        for (const zone of ancestors(question.name)) delegations.delete(zone);
+        for (const zone of ancestors(question.name)) this.#delegations.delete(zone);
         at = null;
         remembered = false;
       } else {
@@ -212,57 +277,59 @@ export function createResolver(options: ResolverOptions): Resolver {
   }
 
   /** Asks the servers of one delegation (null: the roots): first those whose address is known. */
-  async function askZone(
+  async #askZone(
     at: Delegation | null,
     question: Question,
     walk: Walk,
     depth: number,
   ): Promise<Step> {
     const zone = at?.zone ?? '.';
-    const read = (m: Message) => readReferral(m, question.name, zone) ?? readAnswer(m, question);
-    if (at === null) return askAny(arrange(roots), question, read, walk);
+    const read = (m: Message) =>
+      this.#readReferral(m, question.name, zone) ?? this.#readAnswer(m, question);
+    if (at === null) return this.#askAny(arrange(this.#roots), question, read, walk);
     const known: string[] = [];
     const others: Name[] = [];
     for (const host of at.hosts) {
-      const addresses = at.glue.get(host) ?? hosts.get(host)?.addresses ?? [];
+      const addresses = at.glue.get(host) ?? this.#hosts.get(host)?.addresses ?? [];
       known.push(...addresses);
       if (addresses.length === 0) others.push(host);
     }
     const first =
       known.length === 0
         ? null
-        : await askAny(arrange(known.map((a) => toServer(a, port))), question, read, walk);
+        : await this.#askAny(
+            arrange(known.map((a) => toServer(a, this.#port))),
+            question,
+            read,
+            walk,
+          );
     if (first && first.kind !== 'broken' && first.kind !== 'unknown') return first;
     if (first && others.length === 0) return at ? within(first, zone) : first;
     if (depth >= nestingMax) {
       return { kind: 'broken', detail: `${zone} has name servers nested too deep to be found` };
     }
     const found = await Promise.all(
-      others.slice(0, 4).map((host) => findHost(host, walk, depth + 1)),
+      others.slice(0, 4).map((host) => this.#findHost(host, walk, depth + 1)),
     );
-    const servers = found.flatMap((entry) => entry.addresses).map((a) => toServer(a, port));
+    const servers = found.flatMap((entry) => entry.addresses).map((a) => toServer(a, this.#port));
     if (servers.length > 0)
-      return within(await askAny(arrange(servers), question, read, walk), zone);
+      return within(await this.#askAny(arrange(servers), question, read, walk), zone);
     const failures = found.flatMap((entry) => entry.failure ?? []);
     const detail = failures[0]?.detail ?? 'it has no name server';
     const kind = failures.some((f) => f.kind === 'unknown') ? 'unknown' : 'broken';
     return first ?? { kind, detail: `no address for any name server of ${zone}: ${detail}` };
   }
 
-  function nearest(name: Name): Delegation | null {
-    return nearestOf(ancestors(name));
-  }
-
-  function nearestOf(zones: readonly Name[]): Delegation | null {
+  #nearestOf(zones: readonly Name[]): Delegation | null {
     for (const zone of zones) {
-      const known = delegations.get(zone);
-      if (known && known.expiresAt > clock.now()) return known;
+      const known = this.#delegations.get(zone);
+      if (known && known.expiresAt > this.#clock.now()) return known;
     }
     return null;
   }
 
   /** A referral of these servers: further down, and towards the name asked for. */
-  function readReferral(message: Message, name: Name, zone: Name): Step | null {
+  #readReferral(message: Message, name: Name, zone: Name): Step | null {
     if (message.rcode !== 'NOERROR' || message.answers.some((r) => r.name === name)) return null;
     const sets = message.authority.filter((r) => r.type === 'NS');
     const to = sets.find(
@@ -278,15 +345,15 @@ export function createResolver(options: ResolverOptions): Resolver {
       if (names.includes(r.name)) glue.set(r.name, [...(glue.get(r.name) ?? []), r.address]);
     }
     const ttlSeconds = Math.min(...mine.map((r) => r.ttl));
-    const expiresAt = clock.now() + Math.min(86_400, Math.max(1, ttlSeconds)) * 1000;
+    const expiresAt = this.#clock.now() + Math.min(86_400, Math.max(1, ttlSeconds)) * 1000;
     return { kind: 'referral', to: { zone: to.name, hosts: names, glue, ttlSeconds, expiresAt } };
   }
 
   /** What a reply says of a question; a word when it says nothing usable. */
-  function readAnswer(message: Message, question: Question): Outcome | string {
+  #readAnswer(message: Message, question: Question): Outcome | string {
     const { name, type } = question;
     if (message.rcode !== 'NOERROR' && message.rcode !== 'NXDOMAIN') return message.rcode;
-    if (resolvers.length === 0 && !message.authoritative) return 'not authoritative';
+    if (this.#resolvers.length === 0 && !message.authoritative) return 'not authoritative';
     const mine = message.answers.filter((r) => r.name === name);
     const cname = mine.find((r) => r.type === 'CNAME');
     // The rcode belongs to the end of the chain (RFC 6604): the name itself exists.
@@ -298,32 +365,32 @@ export function createResolver(options: ResolverOptions): Resolver {
   }
 
   /** From the nearest known delegation above a zone down to the cut, and the DS set beside it. */
-  async function askParent(zone: Name, walk: Walk): Promise<Delegated> {
+  async #askParent(zone: Name, walk: Walk): Promise<Delegated> {
     const above = ancestors(zone).slice(1);
-    let at = nearestOf(above);
+    let at = this.#nearestOf(above);
     let remembered = at !== null;
     let cut: Delegation | null = null;
     while (cut === null) {
-      const step = await askZone(at, { name: zone, type: 'NS' }, walk, 0);
+      const step = await this.#askZone(at, { name: zone, type: 'NS' }, walk, 0);
       if (step.kind === 'referral') {
         if (walk.referralsLeft-- <= 0) {
           return { kind: 'unknown', detail: `gave up after ${referralsMax} referrals` };
         }
-        put(delegations, step.to.zone, step.to);
+        put(this.#delegations, step.to.zone, step.to);
         if (step.to.zone === zone) cut = step.to;
         else at = step.to;
         remembered = false;
       } else if (step.kind === 'records') {
         break;
       } else if (remembered && step.kind !== 'cname') {
-        for (const name of above) delegations.delete(name);
+        for (const name of above) this.#delegations.delete(name);
         at = null;
         remembered = false;
       } else {
         return step.kind === 'cname' ? { kind: 'broken', detail: `${zone} is a CNAME` } : step;
       }
     }
-    const ds = await askZone(at, { name: zone, type: 'DS' }, walk, 0);
+    const ds = await this.#askZone(at, { name: zone, type: 'DS' }, walk, 0);
     return {
       kind: 'found',
       names: cut?.hosts.toSorted() ?? null,
@@ -333,7 +400,7 @@ export function createResolver(options: ResolverOptions): Resolver {
   }
 
   /** Follows CNAMEs from a name to the first that has an address of the wanted types. */
-  async function follow(
+  async #follow(
     name: Name,
     types: readonly ('A' | 'AAAA')[],
     walk: Walk,
@@ -355,7 +422,7 @@ export function createResolver(options: ResolverOptions): Resolver {
       chain.push(here);
       let next: Name | null = null;
       for (const type of types) {
-        const step: Outcome = await lookup({ name: here, type }, walk, depth);
+        const step: Outcome = await this.#lookup({ name: here, type }, walk, depth);
         if (step.kind === 'cname') {
           next = toName(step.target);
           if (next === null) return fail('broken', `${step.target} is no host name`);
@@ -373,75 +440,38 @@ export function createResolver(options: ResolverOptions): Resolver {
   }
 
   /** Addresses of a host, from memory or by a lookup shared by all who want it now. */
-  function findHost(host: Name, walk: Walk, depth: number): Promise<HostEntry> {
-    const known = hosts.get(host);
-    if (known && known.expiresAt > clock.now()) return Promise.resolve(known);
-    return depth === 0 ? shared(host) : lookUpHost(host, walk, depth);
+  #findHost(host: Name, walk: Walk, depth: number): Promise<HostEntry> {
+    const known = this.#hosts.get(host);
+    if (known && known.expiresAt > this.#clock.now()) return Promise.resolve(known);
+    return depth === 0 ? this.#shared(host) : this.#lookUpHost(host, walk, depth);
   }
 
-  function shared(host: Name): Promise<HostEntry> {
-    const running = lookups.get(host);
+  #shared(host: Name): Promise<HostEntry> {
+    const running = this.#lookups.get(host);
     if (running) return running;
     // On its own walk: the first who asks may leave, the others still want it.
-    const walk = newWalk(closing.signal);
-    const run = lookUpHost(host, walk, 1).finally(() => lookups.delete(host));
-    lookups.set(host, run);
+    const walk = this.#newWalk(this.#closing.signal);
+    const run = this.#lookUpHost(host, walk, 1).finally(() => this.#lookups.delete(host));
+    this.#lookups.set(host, run);
     return run;
   }
 
-  async function lookUpHost(host: Name, walk: Walk, depth: number): Promise<HostEntry> {
-    const { answer, records } = await follow(host, ['A', 'AAAA'], walk, depth);
+  async #lookUpHost(host: Name, walk: Walk, depth: number): Promise<HostEntry> {
+    const { answer, records } = await this.#follow(host, ['A', 'AAAA'], walk, depth);
     const addresses = records.flatMap((r) => ('address' in r ? r.address : []));
     const good = addresses.length > 0;
     const ttlSeconds = Math.min(3600, ...records.map((r) => Math.max(5, r.ttl)));
     const failure =
       good || answer.kind === 'answered' ? null : { kind: answer.kind, detail: answer.detail };
     const entry: HostEntry = {
-      addresses: good ? addresses : (hosts.get(host)?.addresses ?? []),
+      addresses: good ? addresses : (this.#hosts.get(host)?.addresses ?? []),
       // A failure is remembered for a moment, so that a poll does not become a storm.
-      expiresAt: clock.now() + (good ? ttlSeconds * 1000 : 2000),
+      expiresAt: this.#clock.now() + (good ? ttlSeconds * 1000 : 2000),
       failure,
     };
-    put(hosts, host, entry);
+    put(this.#hosts, host, entry);
     return entry;
   }
-
-  return {
-    async chain(name, signal) {
-      const { answer } = await follow(name, ['A', 'AAAA'], newWalk(signal), 0);
-      return answer;
-    },
-    async addresses(host, signal) {
-      const walk = newWalk(signal);
-      const entry = await orAborted(findHost(host, walk, 0), walk.signal);
-      if (!entry) return { kind: 'unknown', detail: 'stopped before it was looked up' };
-      const { addresses, failure } = entry;
-      if (addresses.length > 0) {
-        return { kind: 'found', addresses: v4First(addresses), stale: failure !== null };
-      }
-      return failure ?? { kind: 'broken', detail: 'it has no address' };
-    },
-    async nameServers(zone, signal) {
-      const step = await lookup({ name: zone, type: 'NS' }, newWalk(signal), 0);
-      if (step.kind === 'cname') return { kind: 'broken', detail: `${zone} is a CNAME` };
-      if (step.kind !== 'records') return step;
-      const names = step.records.flatMap((r) => (r.type === 'NS' ? r.target : [])).sort();
-      if (names.length === 0) return { kind: 'broken', detail: `${zone} is no zone of its own` };
-      const delegated = delegations.get(zone)?.hosts.toSorted() ?? null;
-      return { kind: 'found', names, delegated };
-    },
-    async delegation(zone, signal) {
-      const walk = newWalk(signal);
-      if (resolvers.length === 0) return askParent(zone, walk);
-      const ds = await lookup({ name: zone, type: 'DS' }, walk, 0);
-      if (ds.kind !== 'records') {
-        return ds.kind === 'cname' ? { kind: 'broken', detail: `${zone} is a CNAME` } : ds;
-      }
-      const records = ds.records.filter((r) => r.type === 'DS');
-      return { kind: 'found', names: null, ttlSeconds: null, ds: records };
-    },
-    close: () => closing.abort(),
-  };
 }
 
 export function within(step: Step, zone: Name): Step {

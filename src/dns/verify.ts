@@ -44,37 +44,93 @@ type Silence = Exclude<Answer, { kind: 'cname' }>;
 
 /** Opens nothing yet. `close` ends what is under way; the resolver stays its owner's to close. */
 export function createVerifier(options: VerifierOptions): Verifier {
-  const { resolver, port, timeoutMs } = options;
-  const limit = createLimit(exchangesMax, waitingMax);
-  const closing = new AbortController();
+  return new ServerVerifier(options);
+}
 
-  const walks = new Map<Name, Promise<ChainAnswer>>();
+class ServerVerifier implements Verifier {
+  readonly #resolver: VerifierOptions['resolver'];
+  readonly #servers: VerifierOptions['servers'];
+  readonly #port: number;
+  readonly #timeoutMs: number;
+  readonly #limit = createLimit(exchangesMax, waitingMax);
+  readonly #closing = new AbortController();
+  readonly #walks = new Map<Name, Promise<ChainAnswer>>();
 
-  function walk(name: Name): Promise<ChainAnswer> {
-    const signal = AbortSignal.any([AbortSignal.timeout(walkMs), closing.signal]);
-    return resolver.chain(name, signal).finally(() => walks.delete(name));
+  constructor({ resolver, servers, port, timeoutMs }: VerifierOptions) {
+    this.#resolver = resolver;
+    this.#servers = servers;
+    this.#port = port;
+    this.#timeoutMs = timeoutMs;
   }
 
-  async function question(
+  async ask(
+    provider: string,
+    record: Name,
+    { marker }: { readonly marker: boolean },
+    outer: AbortSignal,
+  ): Promise<readonly ServerAnswer[]> {
+    const signal = AbortSignal.any([outer, this.#closing.signal]);
+    let hosts: readonly string[];
+    try {
+      hosts = await this.#servers(provider, record, signal);
+    } catch (error) {
+      const why = error instanceof Error ? error.message : 'unknown reason';
+      return [silence(provider, 'error', `its name servers were not found: ${why}`)];
+    }
+    const unique = [...new Set(hosts)].slice(0, addressesMax);
+    const located = await Promise.all(unique.map((host) => this.#locate(host, signal)));
+    const places = new Map<string, Place>();
+    const lost: ServerAnswer[] = [];
+    for (const part of located) {
+      if ('answer' in part) lost.push(part);
+      else for (const place of part) places.set(printServer(place), place);
+    }
+    const asked = [...places.values()].slice(0, addressesMax);
+    const answers = await Promise.all(asked.map((p) => this.#askOne(p, record, marker, signal)));
+    const all = [...answers.filter((a) => a !== null), ...lost];
+    return all.length > 0 ? all : [silence(provider, 'error', 'it has no name server to ask')];
+  }
+
+  chain(name: Name, signal: AbortSignal): Promise<ChainAnswer> {
+    // When a cloud fails, many records ask for the same few targets at the same moment.
+    const running = this.#walks.get(name) ?? this.#walk(name);
+    this.#walks.set(name, running);
+    return unlessAborted(running, signal);
+  }
+
+  close(): void {
+    this.#closing.abort();
+  }
+
+  #walk(name: Name): Promise<ChainAnswer> {
+    const signal = AbortSignal.any([AbortSignal.timeout(walkMs), this.#closing.signal]);
+    return this.#resolver.chain(name, signal).finally(() => this.#walks.delete(name));
+  }
+
+  async #question(
     place: Place,
     name: Name,
     type: 'CNAME' | 'TXT',
     signal: AbortSignal,
   ): Promise<Exchange> {
     const none: Exchange = { kind: 'aborted', detail: 'stopped before it was asked', sent: false };
-    return (await limit(signal, () => ask(place, { name, type }, { timeoutMs, signal }))) ?? none;
+    return (
+      (await this.#limit(signal, () =>
+        ask(place, { name, type }, { timeoutMs: this.#timeoutMs, signal }),
+      )) ?? none
+    );
   }
 
   /** One server's answer; null where it may be left out. */
-  async function askOne(
+  async #askOne(
     place: Place,
     record: Name,
     marker: boolean,
     signal: AbortSignal,
   ): Promise<ServerAnswer | null> {
     const [forRecord, forMarker] = await Promise.all([
-      question(place, record, 'CNAME', signal),
-      marker ? question(place, markerName(record), 'TXT', signal) : null,
+      this.#question(place, record, 'CNAME', signal),
+      marker ? this.#question(place, markerName(record), 'TXT', signal) : null,
     ]);
     if (place.optional && forRecord.kind === 'no-route') return null;
     return {
@@ -85,16 +141,13 @@ export function createVerifier(options: VerifierOptions): Verifier {
   }
 
   /** The addresses behind one entry of the list of servers, or why there are none. */
-  async function locate(
-    text: string,
-    signal: AbortSignal,
-  ): Promise<readonly Place[] | ServerAnswer> {
-    const parsed = parseHostPort(text, port);
+  async #locate(text: string, signal: AbortSignal): Promise<readonly Place[] | ServerAnswer> {
+    const parsed = parseHostPort(text, this.#port);
     if (!parsed) return silence(text, 'error', 'it is no address and no host name');
     if (isIP(parsed.host) !== 0) {
       return [{ address: parsed.host, port: parsed.port, optional: false }];
     }
-    const found = await resolver.addresses(toName(parsed.host)!, signal);
+    const found = await this.#resolver.addresses(toName(parsed.host)!, signal);
     if (found.kind !== 'found') {
       const kind = found.kind === 'unknown' ? 'timeout' : 'error';
       return silence(text, kind, `its address was not found: ${found.detail}`);
@@ -106,38 +159,6 @@ export function createVerifier(options: VerifierOptions): Verifier {
       optional: hasV4 && isIP(address) === 6,
     }));
   }
-
-  return {
-    async ask(provider, record, { marker }, outer) {
-      const signal = AbortSignal.any([outer, closing.signal]);
-      let hosts: readonly string[];
-      try {
-        hosts = await options.servers(provider, record, signal);
-      } catch (error) {
-        const why = error instanceof Error ? error.message : 'unknown reason';
-        return [silence(provider, 'error', `its name servers were not found: ${why}`)];
-      }
-      const unique = [...new Set(hosts)].slice(0, addressesMax);
-      const located = await Promise.all(unique.map((host) => locate(host, signal)));
-      const places = new Map<string, Place>();
-      const lost: ServerAnswer[] = [];
-      for (const part of located) {
-        if ('answer' in part) lost.push(part);
-        else for (const place of part) places.set(printServer(place), place);
-      }
-      const asked = [...places.values()].slice(0, addressesMax);
-      const answers = await Promise.all(asked.map((p) => askOne(p, record, marker, signal)));
-      const all = [...answers.filter((a) => a !== null), ...lost];
-      return all.length > 0 ? all : [silence(provider, 'error', 'it has no name server to ask')];
-    },
-    chain(name, signal) {
-      // When a cloud fails, many records ask for the same few targets at the same moment.
-      const running = walks.get(name) ?? walk(name);
-      walks.set(name, running);
-      return unlessAborted(running, signal);
-    },
-    close: () => closing.abort(),
-  };
 }
 
 /** The work goes on for the others who wait for it. */

@@ -1,5 +1,5 @@
 // A small internet on loopback: a root with its registry, three DNS vendors that each hold the
-// steered zone, clouds with origins, object stores and control APIs, and, if wanted, several ways
+// steered zones, clouds with origins, object stores and control APIs, and, if wanted, several ways
 // out with reference points. It takes a network of its own inside 127.0.0.0/8, so that labs can
 // stand side by side. It knows nothing of the daemon that is pointed at it, and it must never listen
 // outside 127.0.0.0/8 nor leave a server behind, also when it fails to start.
@@ -31,7 +31,7 @@ import { type Rival, startRival } from './vendors/rival.ts';
 import { startRoute53 } from './vendors/route53.ts';
 import type { SigningKey } from './vendors/sigv4.ts';
 import type { LabVendor, VendorType } from './vendors/vendor.ts';
-import { LabZone, type RRset } from './vendors/zone.ts';
+import { LabZone } from './vendors/zone.ts';
 
 export const vendorTypes: readonly VendorType[] = ['route53', 'cloudflare', 'alidns'];
 
@@ -53,7 +53,23 @@ export interface LabOptions {
   readonly paths?: number;
   /** Clouds, 2 or 3; 2 unless set. The third has the last target of every record. */
   readonly clouds?: number;
+  /** More zones at every vendor, beside `gslb.example.net`; none unless set. */
+  readonly zones?: readonly ZoneWish[];
 }
+
+/** A zone to steer records in, at the accounts that hold `gslb.example.net` too. */
+export interface ZoneWish {
+  /** Such as `other.example`; neither inside nor above anything else that the lab serves. */
+  readonly name: string;
+  /** Its records by their first label, each with the origins it may lead to, the best first. */
+  readonly records: Readonly<Record<string, readonly string[]>>;
+}
+
+/** What `detour lab --zones 2` adds. */
+export const otherZone: ZoneWish = {
+  name: 'other.example',
+  records: { www: ['hangzhou', 'tokyo'], api: ['beijing', 'tokyo'] },
+};
 
 export interface LabRecord {
   readonly name: Name;
@@ -74,8 +90,10 @@ export interface LabCredentials {
 export interface Lab {
   /** First three octets of every address: `127.81.7`. */
   readonly network: string;
-  /** The zone that every vendor holds. */
+  /** The zone that every vendor holds in every lab; the first of `zones`. */
   readonly zone: Name;
+  /** Every zone that was asked for; each vendor holds all of them, delegated to all vendors. */
+  readonly zones: readonly Name[];
   /** Port of every name server, for UDP and TCP. */
   readonly dnsPort: number;
   /** Addresses of the root. */
@@ -93,6 +111,7 @@ export interface Lab {
   readonly paths: readonly LabPath[];
   /** Things that are up, outside every cloud; none where the lab has a single path. */
   readonly references: readonly Part[];
+  /** Of all zones; the numbered ones last. */
   readonly records: readonly LabRecord[];
   readonly credentials: LabCredentials;
   /** The host name whose address record is that of an origin, store, API or reference point. */
@@ -121,6 +140,8 @@ const freePlanMost = 200;
 
 const zoneName = 'gslb.example.net.';
 const registryHost = 'ns.registry.example.';
+/** Zones of the registry that hold the hosts of the lab's parts. */
+const hostZones: readonly Name[] = ['shop.example.', 'cloud.example.', 'reference.example.'];
 
 const sites = [
   { name: 'hangzhou', host: 'hz', cloud: 'aliyun', region: 'cn-hangzhou', octet: 21 },
@@ -159,6 +180,16 @@ const vendorOctet: Readonly<Record<VendorType, number>> = {
   alidns: 71,
 };
 
+function vendorHosts(type: VendorType): readonly Name[] {
+  return [1, 2].map((n) => `ns${n}.${type}.example.net.`);
+}
+
+/** Names that the registry needs, so that no zone may take them over. */
+const registryNames: readonly Name[] = [
+  ...['example.', 'net.', 'example.net.', registryHost],
+  ...vendorTypes.flatMap(vendorHosts),
+];
+
 const allOctets = [
   ...[1, 51, 52, 53, 61, 62, 63, 71, 72, 73],
   ...sites.map((s) => s.octet),
@@ -193,12 +224,14 @@ export async function startLab(options: LabOptions = {}): Promise<Lab> {
     quotas: options.quotas ?? 'real',
     paths: paths === 1 ? 0 : paths,
     clouds: clouds.slice(0, cloudCount),
+    zones: options.zones ?? [],
   };
+  const zones = labZones(wish);
   for (let attempt = 1; ; attempt++) {
     const place = await findPlace(attempt);
     const opened: (() => Promise<void>)[] = [];
     try {
-      return await build(place, wish, opened);
+      return await build(place, wish, zones, opened);
     } catch (error) {
       await Promise.all(opened.map((close) => close()));
       // Another lab may have taken the same network since it was looked at.
@@ -221,9 +254,21 @@ interface Wish {
   /** Ways out that can be broken; 0: none. */
   readonly paths: number;
   readonly clouds: readonly string[];
+  readonly zones: readonly ZoneWish[];
 }
 
-async function build(place: Place, wish: Wish, opened: (() => Promise<void>)[]): Promise<Lab> {
+/** A zone with the records that are steered in it. */
+interface SteeredZone {
+  readonly name: Name;
+  readonly records: readonly LabRecord[];
+}
+
+async function build(
+  place: Place,
+  wish: Wish,
+  zones: readonly SteeredZone[],
+  opened: (() => Promise<void>)[],
+): Promise<Lab> {
   const at = (octet: number) => `${place.network}.${octet}`;
   const keep = <T extends { close(): Promise<void> }>(part: T): T => {
     opened.push(() => part.close());
@@ -235,15 +280,17 @@ async function build(place: Place, wish: Wish, opened: (() => Promise<void>)[]):
   );
   const credentials = newCredentials();
   const servers = await startServers(place, wish, credentials.stores, keep);
-  const records = labRecords(wish);
-  const plan: 'free' | 'pro' = 2 * records.length <= freePlanMost ? 'free' : 'pro';
   const shared = (type: VendorType) => ({
     address: at(vendorOctet[type]),
     apiPort: place.httpPort,
     dnsAddresses: [at(vendorOctet[type] + 1), at(vendorOctet[type] + 2)],
     dnsPort: place.dnsPort,
-    nameServers: [1, 2].map((n) => `ns${n}.${type}.example.net.`),
-    zones: [{ name: zoneName, records: records.map(unmarked), settings: { plan } }],
+    nameServers: vendorHosts(type),
+    zones: zones.map(({ name, records }) => ({
+      name,
+      records: records.map(unmarked),
+      settings: { plan: planFor(records.length) },
+    })),
     quotas: wish.quotas,
     resolve: (name: string) => addressesOf(name, at),
     ...ttlMinOf(type, wish.ttl),
@@ -255,8 +302,13 @@ async function build(place: Place, wish: Wish, opened: (() => Promise<void>)[]):
     ),
     alidns: keep(await startAlidns({ ...shared('alidns'), credentials: credentials.alidns })),
   };
-  registry.push(...registryZones(at, vendors, servers));
-  return new LoopbackLab(place, { root, ...servers, records, credentials, vendors }, opened);
+  registry.push(...registryZones(at, vendors, servers, zones));
+  return new LoopbackLab(place, { root, ...servers, zones, credentials, vendors }, opened);
+}
+
+/** A plan of Cloudflare's that has room for so many records with their markers. */
+function planFor(records: number): 'free' | 'pro' {
+  return 2 * records <= freePlanMost ? 'free' : 'pro';
 }
 
 interface Servers {
@@ -316,7 +368,7 @@ async function startServers(
 
 interface Parts extends Servers {
   readonly root: Nameserver;
-  readonly records: readonly LabRecord[];
+  readonly zones: readonly SteeredZone[];
   readonly credentials: LabCredentials;
   readonly vendors: Readonly<Record<VendorType, LabVendor>>;
 }
@@ -324,6 +376,7 @@ interface Parts extends Servers {
 class LoopbackLab implements Lab {
   readonly network: string;
   readonly zone = zoneName;
+  readonly zones: readonly Name[];
   readonly dnsPort: number;
   readonly roots: readonly string[];
   readonly root: Nameserver;
@@ -352,7 +405,10 @@ class LoopbackLab implements Lab {
     this.references = parts.references;
     this.paths = parts.paths;
     this.clouds = [...new Set(parts.origins.map((o) => o.cloud))];
-    this.records = parts.records;
+    this.zones = parts.zones.map((zone) => zone.name);
+    const records = parts.zones.flatMap((zone) => zone.records);
+    const numbered = new Set(records.filter(isNumbered));
+    this.records = [...records.filter((r) => !numbered.has(r)), ...numbered];
     this.credentials = parts.credentials;
     this.#opened = opened;
   }
@@ -369,11 +425,12 @@ class LoopbackLab implements Lab {
     how: string,
     share: number | null = null,
   ): Promise<string> {
-    if (share !== null && (how !== 'loss' || scope === 'vendor')) {
+    if (share !== null && (how !== 'loss' || scope === 'vendor' || scope === 'zone')) {
       throw new LabError(`a share goes with loss alone, not with ${how} of a ${scope}`, 2);
     }
     const odds = share ?? usualShare;
     if (scope === 'vendor') return this.#breakVendor(this.#vendor(name), how);
+    if (scope === 'zone') return this.#breakZone(name, how);
     if (scope === 'path' || scope === 'uplink') {
       const struck = this.#ways(scope, name);
       if (!isPathFault(how)) throw unknownFault(scope, how, Object.keys(pathFaults));
@@ -401,6 +458,11 @@ class LoopbackLab implements Lab {
       const type = this.#vendor(name);
       this.#healVendor(type);
       return `vendor ${type} is healed`;
+    }
+    if (scope === 'zone') {
+      const { type, zone } = this.#zone(name);
+      this.vendors[type].zoneFault(zone, null);
+      return `zone ${zoneWord(type, zone)} is healed`;
     }
     const isWay = scope === 'path' || scope === 'uplink';
     const healed = isWay ? this.#ways(scope, name) : this.#parts(scope, name);
@@ -461,6 +523,14 @@ class LoopbackLab implements Lab {
     return `vendor ${type} is broken: ${how}, it ${vendorWords[how] ?? 'fails'}`;
   }
 
+  #breakZone(name: string, how: string): string {
+    const { type, zone } = this.#zone(name);
+    const vendor = this.vendors[type];
+    if (!vendor.zoneFaults.includes(how)) throw unknownFault('zone', how, vendor.zoneFaults);
+    vendor.zoneFault(zone, how);
+    return `zone ${zoneWord(type, zone)} is broken: ${how}, it ${zoneWords[how] ?? 'fails'}`;
+  }
+
   #protect(type: VendorType, name: Name): void {
     if (type === 'cloudflare') {
       throw new LabError('cloudflare protects no single record: choose route53 or alidns', 2);
@@ -471,6 +541,7 @@ class LoopbackLab implements Lab {
 
   #healVendor(type: VendorType): void {
     this.vendors[type].fault(null);
+    for (const zone of this.vendors[type].zones) this.vendors[type].zoneFault(zone, null);
     this.#rivals.get(type)?.close();
     this.#rivals.delete(type);
     for (const name of this.#protected.get(type) ?? []) this.vendors[type].protect(name, false);
@@ -511,6 +582,16 @@ class LoopbackLab implements Lab {
     throw new LabError(`there is no record ${name}: there are ${known.join(', ')}`, 2);
   }
 
+  /** One zone at one vendor, `VENDOR/ZONE`. */
+  #zone(name: string): { readonly type: VendorType; readonly zone: Name } {
+    const [vendor, zone = ''] = name.toLowerCase().split('/', 2) as [string, string?];
+    const type = this.#vendor(vendor);
+    const wanted = zone.replace(/\.?$/, '.');
+    if (this.vendors[type].zones.includes(wanted)) return { type, zone: wanted };
+    const known = this.vendors[type].zones.map((z) => zoneWord(type, z)).join(', ');
+    throw new LabError(`there is no zone ${name}: there are ${known}`, 2);
+  }
+
   /** By the vendor's name or by that of the account in the ready configuration. */
   #vendor(name: string): VendorType {
     const type = vendorTypes.find((t) => t === name || providerNames[t] === name);
@@ -519,7 +600,7 @@ class LoopbackLab implements Lab {
   }
 }
 
-type PartScope = Exclude<Scope, 'vendor' | 'path' | 'uplink'>;
+type PartScope = Exclude<Scope, 'vendor' | 'zone' | 'path' | 'uplink'>;
 
 function isMeant(part: Part, scope: PartScope, name: string): boolean {
   switch (scope) {
@@ -569,6 +650,21 @@ const vendorWords: Readonly<Record<string, string>> = {
   protected: 'refuses changes of the records that an operator has protected',
 };
 
+const zoneWords: Readonly<Record<string, string>> = {
+  deleted: 'is gone from the account, and its name servers refuse it',
+  paused: 'is paused, or locked where the vendor pauses no zone',
+  moved: 'has gone to another account, or its delegation to other servers',
+  denied: 'is closed to this key, which is good for the others',
+  hang: 'alone never gets an answer from the API',
+  error: 'alone is answered with 503',
+  throttle: 'alone is said to be called too fast',
+};
+
+/** What `break` and `status` call a zone at a vendor. */
+export function zoneWord(type: VendorType, zone: Name): string {
+  return `${type}/${zone.replace(/\.$/, '')}`;
+}
+
 const noPartialBatch =
   'partial-batch is nothing that these vendors can do: route53 and cloudflare apply a batch whole ' +
   'or not at all, and alidns has no batches; lost-reply at alidns falls between CNAME and marker';
@@ -608,13 +704,16 @@ function partHost(part: Part): Name {
   return `${part.name}.cloud.example.`;
 }
 
+function labRecord(name: Name, origins: readonly string[], wish: Wish): LabRecord {
+  const last = wish.clouds.length > 2 && !origins.includes('singapore') ? ['singapore'] : [];
+  const targets = [...origins, ...last].map((origin) => ({ origin, cname: cnameOf(origin) }));
+  return { name, ttl: wish.ttl, targets };
+}
+
+/** The records of the zone that every lab has. */
 function labRecords(wish: Wish): readonly LabRecord[] {
-  const last = wish.clouds.length > 2 ? ['singapore'] : [];
-  const record = (label: string, ...origins: readonly string[]): LabRecord => ({
-    name: `${label}.${zoneName}`,
-    ttl: wish.ttl,
-    targets: [...origins, ...last].map((origin) => ({ origin, cname: cnameOf(origin) })),
-  });
+  const record = (label: string, ...origins: readonly string[]) =>
+    labRecord(`${label}.${zoneName}`, origins, wish);
   const more = Array.from({ length: wish.count }, (_, i) =>
     record(`r${String(i + 1).padStart(4, '0')}`, 'hangzhou', 'tokyo'),
   );
@@ -622,6 +721,40 @@ function labRecords(wish: Wish): readonly LabRecord[] {
   // A second origin in a region tells the region's failure from the origin's.
   if (wish.paths > 0) named.push(record('img', 'hangzhou2', 'tokyo'));
   return [...named, ...more];
+}
+
+/** Whether a record is one of those that are there for their number alone. */
+export function isNumbered({ name }: LabRecord): boolean {
+  return name.endsWith(`.${zoneName}`) && /^r\d{4}\./.test(name);
+}
+
+/** The zones to steer in. Throws LabError for one that could not stand beside the others. */
+function labZones(wish: Wish): readonly SteeredZone[] {
+  const zones: SteeredZone[] = [{ name: zoneName, records: labRecords(wish) }];
+  for (const { name: given, records: wanted } of wish.zones) {
+    const name = toName(given);
+    if (name === null) throw new LabError(`zones: ${given} is no DNS name`, 2);
+    const inside = [...hostZones, ...zones.map((z) => z.name)];
+    const taken =
+      inside.find((other) => isWithin(name, other)) ??
+      [...inside, ...registryNames].find((other) => isWithin(other, name));
+    if (taken !== undefined) throw new LabError(`zones: ${name} is in the way of ${taken}`, 2);
+    const records = Object.entries(wanted).map(([label, origins]) => {
+      const owner = toName(`${label}.${name}`);
+      const stray = origins.find((o) => !sites.some((s) => s.name === o));
+      if (owner !== null && stray === undefined && origins.length > 0) {
+        return labRecord(owner, origins, wish);
+      }
+      const known = sites.map((s) => s.name).join(', ');
+      throw new LabError(`zones: ${label}.${name} needs a label and origins of ${known}`, 2);
+    });
+    zones.push({ name, records });
+  }
+  return zones;
+}
+
+function isWithin(name: Name, zone: Name): boolean {
+  return zone === '.' || name === zone || name.endsWith(`.${zone}`);
 }
 
 function unmarked({ name, ttl, targets }: LabRecord) {
@@ -638,39 +771,48 @@ function addressesOf(name: string, at: (octet: number) => string): readonly stri
   return sites.filter((p) => cnameOf(p.name) === name).map((p) => at(p.octet));
 }
 
-/** Everything above and beside the steered zone; one server is the root and every registry. */
+/** Everything above and beside the steered zones; one server is the root and every registry. */
 function registryZones(
   at: (octet: number) => string,
   vendors: Readonly<Record<VendorType, LabVendor>>,
   { origins, stores, apis, references }: Servers,
+  steered: readonly SteeredZone[],
 ): readonly LabZone[] {
   const ttl = 3600;
-  const zone = (name: string, ...rrsets: readonly RRset[]) =>
-    new LabZone({ name, nameServers: [registryHost], rrsets });
   const delegate = (name: string, values: readonly string[]) => ({ name, type: 'NS', ttl, values });
   const address = (name: string, value: string) => ({ name, type: 'A', ttl, values: [value] });
   const servers = vendorTypes.flatMap((type) =>
-    vendors[type].zone(zoneName).ns.map((host, i) => ({ host, at: vendors[type].servers[i]! })),
+    vendorHosts(type).map((host, i) => address(host, vendors[type].servers[i]!.address)),
   );
   const registry = address(registryHost, at(1));
-  const below = ['shop.example.', 'cloud.example.', 'reference.example.'];
   const hosts = [...origins, ...stores, ...apis, ...references].map((part) =>
     address(partHost(part), part.address),
   );
-  return [
-    zone('.', delegate('example.', [registryHost]), delegate('net.', [registryHost]), registry),
-    zone('example.', ...below.map((name) => delegate(name, [registryHost])), registry),
-    zone('net.', delegate('example.net.', [registryHost])),
-    zone(
-      'example.net.',
-      delegate(
-        zoneName,
-        servers.map((s) => s.host),
-      ),
-      ...servers.map((s) => address(s.host, s.at.address)),
+  const ours = ['example.', 'net.', 'example.net.', ...hostZones];
+  const toVendors = steered.map(({ name }) =>
+    delegate(
+      name,
+      servers.map((s) => s.name),
     ),
-    ...below.map((name) => zone(name, ...hosts.filter((host) => host.name.endsWith(`.${name}`)))),
+  );
+  const all = [
+    ...ours.map((name) => delegate(name, [registryHost])),
+    ...toVendors,
+    ...[registry, ...servers, ...hosts],
   ];
+  return ['.', ...ours].map((name) => {
+    // A zone holds what lies in no zone below it, and the delegations of those.
+    const below = ours.filter((other) => other !== name && isWithin(other, name));
+    const own = all.filter(
+      (set) =>
+        isWithin(set.name, name) &&
+        set.name !== name &&
+        !below.some((other) => set.name !== other && isWithin(set.name, other)),
+    );
+    const glue = name === '.' ? [registry, ...servers] : [];
+    const rrsets = [...own, ...glue];
+    return new LabZone({ name, nameServers: [registryHost], rrsets });
+  });
 }
 
 function newCredentials(): LabCredentials {

@@ -114,122 +114,150 @@ export function createProber(
   paths: Readonly<Record<string, PathSpec>>,
   options: ProberOptions = {},
 ): BoundedProber {
-  const { types = checkTypes, inFlightMax = 10_000, secret = noSecret } = options;
-  for (const [id, { kind }] of Object.entries(probes)) {
-    if (!Object.hasOwn(types, kind)) throw new Error(`check ${id}: there is no kind ${kind}`);
-  }
-  const askers = new Map<CheckId, Map<string, Ready>>();
-  const under = new Bag<Call>();
-  /** Of probes that ended by themselves: nobody listens to them, and to make one costs more. */
-  const spare: AbortController[] = [];
-  /** What was left with the signals that probes came with. */
-  const stops = new Map<AbortSignal, Stoppable>();
-  let look: NodeJS.Timeout | null = null;
-  const waiting = new Queue();
-  let isTurnComing = false;
-  let closed = false;
-  let shed = 0;
+  return new TurnTakingProber(probes, paths, options);
+}
 
-  function readyFor(check: CheckId, path: string): Ready {
-    const known = askers.get(check)?.get(path);
+class TurnTakingProber implements BoundedProber {
+  readonly #probes: Readonly<Record<CheckId, ProbeSpec>>;
+  readonly #paths: Readonly<Record<string, PathSpec>>;
+  readonly #types: Readonly<Record<string, CheckType<unknown>>>;
+  readonly #secret: AdapterContext['secret'];
+  readonly #inFlightMax: number;
+  readonly #askers = new Map<CheckId, Map<string, Ready>>();
+  readonly #under = new Bag<Call>();
+  /** Of probes that ended by themselves: nobody listens to them, and to make one costs more. */
+  readonly #spare: AbortController[] = [];
+  /** What was left with the signals that probes came with. */
+  readonly #stops = new Map<AbortSignal, Stoppable>();
+  readonly #waiting = new Queue();
+  #look: NodeJS.Timeout | null = null;
+  #isTurnComing = false;
+  #closed = false;
+  #shed = 0;
+
+  constructor(
+    probes: Readonly<Record<CheckId, ProbeSpec>>,
+    paths: Readonly<Record<string, PathSpec>>,
+    { types = checkTypes, inFlightMax = 10_000, secret = noSecret }: ProberOptions,
+  ) {
+    for (const [id, { kind }] of Object.entries(probes)) {
+      if (!Object.hasOwn(types, kind)) throw new Error(`check ${id}: there is no kind ${kind}`);
+    }
+    this.#probes = probes;
+    this.#paths = paths;
+    this.#types = types;
+    this.#secret = secret;
+    this.#inFlightMax = inFlightMax;
+  }
+
+  probe(check: CheckId, path: string, signal: AbortSignal): Promise<ProbeResult> {
+    if (signal.aborted || this.#closed) {
+      return Promise.resolve(bare(blind('aborted', 'the probe was called off')));
+    }
+    if (this.#under.all.length >= this.#inFlightMax) {
+      this.#shed++;
+      return Promise.resolve(
+        bare(blind('shed', `${this.#inFlightMax} probes were under way already`)),
+      );
+    }
+    try {
+      const { asker, timeoutMs } = this.#readyFor(check, path);
+      return new Promise((resolve) => {
+        const own = this.#spare.pop() ?? new AbortController();
+        const call = new Call(signal, own, asker, timeoutMs, (result) => {
+          this.#end(call, own);
+          resolve(result);
+        });
+        this.#admit(call);
+      });
+    } catch (error) {
+      if (error instanceof Told) return Promise.resolve(bare(error.answer));
+      const word = error instanceof SecretError ? 'secret' : 'internal';
+      return Promise.resolve(bare(blind(word, messageOf(error))));
+    }
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#under.stopAll();
+    for (const [signal, left] of this.#stops) stoppedBy(signal).remove(left);
+    this.#stops.clear();
+    for (const byPath of this.#askers.values())
+      for (const { asker } of byPath.values()) asker.close();
+    this.#askers.clear();
+  }
+
+  inFlight(): number {
+    return this.#under.all.length;
+  }
+
+  shed(): number {
+    return this.#shed;
+  }
+
+  #readyFor(check: CheckId, path: string): Ready {
+    const known = this.#askers.get(check)?.get(path);
     if (known !== undefined) return known;
-    const spec = Object.hasOwn(probes, check) ? probes[check] : undefined;
-    const way = Object.hasOwn(paths, path) ? paths[path] : undefined;
+    const spec = Object.hasOwn(this.#probes, check) ? this.#probes[check] : undefined;
+    const way = Object.hasOwn(this.#paths, path) ? this.#paths[path] : undefined;
     if (spec === undefined) throw new Error(`there is no check ${check}`);
     if (way === undefined) throw new Error(`there is no path ${path}`);
     const problem = pathProblem(spec.kind, way, spec.settings, types);
     if (problem !== null) throw new Told(blind('path', problem));
     const { kind, settings, timeoutMs } = spec;
-    const asker = types[kind]!.create(settings, way, timeoutMs, { secret });
+    const asker = this.#types[kind]!.create(settings, way, timeoutMs, { secret: this.#secret });
     const ready = { asker, timeoutMs };
-    askers.set(check, (askers.get(check) ?? new Map<string, Ready>()).set(path, ready));
+    this.#askers.set(check, (this.#askers.get(check) ?? new Map<string, Ready>()).set(path, ready));
     return ready;
   }
 
-  function admit(call: Call): void {
+  #admit(call: Call): void {
     const { signal } = call;
-    under.add(call);
-    waiting.push(call);
-    if (!isTurnComing) setImmediate(begin);
-    isTurnComing = true;
-    look ??= setInterval(guard, guardEveryMs);
-    if (stops.has(signal)) return;
+    this.#under.add(call);
+    this.#waiting.push(call);
+    if (!this.#isTurnComing) setImmediate(this.#begin);
+    this.#isTurnComing = true;
+    this.#look ??= setInterval(this.#guard, guardEveryMs);
+    if (this.#stops.has(signal)) return;
     const stop = () => {
-      stops.delete(signal);
-      for (const one of under.all.filter((other) => other.signal === signal)) one.stop();
+      this.#stops.delete(signal);
+      for (const one of this.#under.all.filter((other) => other.signal === signal)) one.stop();
     };
     const left = { place: -1, stop };
-    stops.set(signal, left);
+    this.#stops.set(signal, left);
     stoppedBy(signal).add(left);
   }
 
-  function begin(): void {
-    isTurnComing = false;
+  readonly #begin = (): void => {
+    this.#isTurnComing = false;
     for (let begun = 0; begun < turnMost; ) {
-      const call = waiting.shift();
+      const call = this.#waiting.shift();
       if (call === null) return;
       if (!call.isOpen) continue;
       const waitedMs = performance.now() - call.askedAt;
       if (waitedMs > waitMost) {
-        shed++;
+        this.#shed++;
         call.shed(waitedMs);
         continue;
       }
       call.ask();
       begun++;
     }
-    isTurnComing = true;
-    setImmediate(begin);
+    this.#isTurnComing = true;
+    setImmediate(this.#begin);
+  };
+
+  #end(call: Call, own: AbortController): void {
+    this.#under.remove(call);
+    if (!own.signal.aborted) this.#spare.push(own);
+    if (this.#under.all.length > 0 || this.#look === null) return;
+    clearInterval(this.#look);
+    this.#look = null;
   }
 
-  function end(call: Call, own: AbortController): void {
-    under.remove(call);
-    if (!own.signal.aborted) spare.push(own);
-    if (under.all.length > 0 || look === null) return;
-    clearInterval(look);
-    look = null;
-  }
-
-  function guard(): void {
+  readonly #guard = (): void => {
     const now = performance.now();
-    for (const call of under.all) if (call.guardAt <= now) call.guard();
-  }
-
-  return {
-    probe(check, path, signal) {
-      if (signal.aborted || closed) {
-        return Promise.resolve(bare(blind('aborted', 'the probe was called off')));
-      }
-      if (under.all.length >= inFlightMax) {
-        shed++;
-        return Promise.resolve(bare(blind('shed', `${inFlightMax} probes were under way already`)));
-      }
-      try {
-        const { asker, timeoutMs } = readyFor(check, path);
-        return new Promise((resolve) => {
-          const own = spare.pop() ?? new AbortController();
-          const call = new Call(signal, own, asker, timeoutMs, (result) => {
-            end(call, own);
-            resolve(result);
-          });
-          admit(call);
-        });
-      } catch (error) {
-        if (error instanceof Told) return Promise.resolve(bare(error.answer));
-        const word = error instanceof SecretError ? 'secret' : 'internal';
-        return Promise.resolve(bare(blind(word, messageOf(error))));
-      }
-    },
-    close() {
-      closed = true;
-      under.stopAll();
-      for (const [signal, left] of stops) stoppedBy(signal).remove(left);
-      stops.clear();
-      for (const byPath of askers.values()) for (const { asker } of byPath.values()) asker.close();
-      askers.clear();
-    },
-    inFlight: () => under.all.length,
-    shed: () => shed,
+    for (const call of this.#under.all) if (call.guardAt <= now) call.guard();
   };
 }
 

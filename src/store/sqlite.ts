@@ -141,49 +141,58 @@ function prepareDatabase(db: DatabaseSync, file: string): void {
   }
 }
 
+const columns = 'seq, at, wall, kind, record, sentence, data';
+
+function statementsOf(db: DatabaseSync) {
+  return {
+    documents: db.prepare('SELECT key, value FROM document'),
+    position: db.prepare('SELECT seq, at FROM position'),
+    oldest: db.prepare('SELECT seq, at FROM journal ORDER BY seq LIMIT 1'),
+    prune: db.prepare('DELETE FROM journal WHERE seq < ? AND (seq <= ? OR at < ?)'),
+    append: db.prepare(`INSERT INTO journal (${columns}) VALUES (?, ?, ?, ?, ?, ?, ?)`),
+    advance: db.prepare('UPDATE position SET seq = ?, at = ?, wall = ?'),
+    put: db.prepare('INSERT OR REPLACE INTO document (key, value) VALUES (?, ?)'),
+    drop: db.prepare('DELETE FROM document WHERE key = ?'),
+    newest: db.prepare(`SELECT ${columns} FROM journal ORDER BY seq DESC LIMIT ?`),
+    newestOf: db.prepare(
+      `SELECT ${columns} FROM journal WHERE record = ? ORDER BY seq DESC LIMIT ?`,
+    ),
+  };
+}
+
+type Statements = ReturnType<typeof statementsOf>;
+
+/** What one commit changes, inside its transaction. */
+function apply(on: Statements, { at, wall, entries, docs }: Commit, limits: JournalLimits): void {
+  if (!Number.isFinite(at) || !Number.isFinite(wall)) throw new Error('the commit has no time');
+  let { seq } = on.position.get() as { seq: number };
+  for (const entry of entries) {
+    seq++;
+    const { kind, record, sentence, data } = entry;
+    on.append.run(seq, at, wall, kind, record, sentence, JSON.stringify(data));
+  }
+  for (const [key, value] of docs) {
+    if (value === null) on.drop.run(key);
+    else on.put.run(key, JSON.stringify(value));
+  }
+  on.advance.run(seq, at, wall);
+  const first = on.oldest.get() as { seq: number; at: number } | undefined;
+  if (first && (first.seq <= seq - limits.entries || first.at < at - limits.ageMs)) {
+    const until = Math.min(first.seq + entries.length + pruneStep, seq + 1);
+    on.prune.run(until, seq - limits.entries, at - limits.ageMs);
+  }
+}
+
 function makeStore(db: DatabaseSync, file: string, limits: JournalLimits): SqliteStore {
-  const columns = 'seq, at, wall, kind, record, sentence, data';
-  const documents = db.prepare('SELECT key, value FROM document');
-  const position = db.prepare('SELECT seq, at FROM position');
-  const oldest = db.prepare('SELECT seq, at FROM journal ORDER BY seq LIMIT 1');
-  const prune = db.prepare('DELETE FROM journal WHERE seq < ? AND (seq <= ? OR at < ?)');
-  const append = db.prepare(`INSERT INTO journal (${columns}) VALUES (?, ?, ?, ?, ?, ?, ?)`);
-  const advance = db.prepare('UPDATE position SET seq = ?, at = ?, wall = ?');
-  const put = db.prepare('INSERT OR REPLACE INTO document (key, value) VALUES (?, ?)');
-  const drop = db.prepare('DELETE FROM document WHERE key = ?');
-  const newest = db.prepare(`SELECT ${columns} FROM journal ORDER BY seq DESC LIMIT ?`);
-  const newestOf = db.prepare(
-    `SELECT ${columns} FROM journal WHERE record = ? ORDER BY seq DESC LIMIT ?`,
-  );
+  const on = statementsOf(db);
   const files = [file, `${file}-wal`];
   const identities = files.map(identityOf);
-
-  const apply = ({ at, wall, entries, docs }: Commit) => {
-    if (!Number.isFinite(at) || !Number.isFinite(wall)) throw new Error('the commit has no time');
-    let { seq } = position.get() as { seq: number };
-    for (const entry of entries) {
-      seq++;
-      const { kind, record, sentence, data } = entry;
-      append.run(seq, at, wall, kind, record, sentence, JSON.stringify(data));
-    }
-    for (const [key, value] of docs) {
-      if (value === null) drop.run(key);
-      else put.run(key, JSON.stringify(value));
-    }
-    advance.run(seq, at, wall);
-    const first = oldest.get() as { seq: number; at: number } | undefined;
-    if (first && (first.seq <= seq - limits.entries || first.at < at - limits.ageMs)) {
-      const until = Math.min(first.seq + entries.length + pruneStep, seq + 1);
-      prune.run(until, seq - limits.entries, at - limits.ageMs);
-    }
-  };
-
   return {
     file,
     load() {
       try {
-        const docs = documents.all() as { key: string; value: string }[];
-        const { at } = position.get() as { at: number };
+        const docs = on.documents.all() as { key: string; value: string }[];
+        const { at } = on.position.get() as { at: number };
         return { docs: Object.fromEntries(docs.map((d) => [d.key, parse(d.value, file)])), at };
       } catch (error) {
         throw explain(error, file, 'cannot be read');
@@ -199,7 +208,7 @@ function makeStore(db: DatabaseSync, file: string, limits: JournalLimits): Sqlit
       });
       try {
         db.exec('BEGIN IMMEDIATE');
-        apply(commit);
+        apply(on, commit, limits);
         db.exec('COMMIT');
       } catch (error) {
         rollBack(db);
@@ -209,7 +218,7 @@ function makeStore(db: DatabaseSync, file: string, limits: JournalLimits): Sqlit
     history({ record, limit }) {
       const rows = Math.min(Math.max(Math.trunc(limit) || 1, 1), 10_000);
       try {
-        const found = record === undefined ? newest.all(rows) : newestOf.all(record, rows);
+        const found = record === undefined ? on.newest.all(rows) : on.newestOf.all(record, rows);
         return found.map((row) => toEntry(row, file));
       } catch (error) {
         throw explain(error, file, 'cannot be read');

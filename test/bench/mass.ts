@@ -26,7 +26,7 @@ import type { Call, LabVendor, VendorType } from '../../src/lab/vendors/vendor.t
 import { LabZone } from '../../src/lab/vendors/zone.ts';
 import { buildAdapters, tables } from '../../src/run/build.ts';
 import { createClock } from '../../src/run/clock.ts';
-import { newMemoryDisk, openMemoryStore } from '../../src/store/memory.ts';
+import { newMemoryDisk, openMemoryStore } from '../parts/memory-store.ts';
 
 /** How much slower than the least possible a lane may be. */
 const ratioMost = 1.25;

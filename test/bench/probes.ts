@@ -20,9 +20,9 @@ import { checkTypes, createProber } from '../../src/probes/index.ts';
 import { createClock } from '../../src/run/clock.ts';
 import { keepYoung } from '../../src/run/heap.ts';
 import { createMetrics } from '../../src/serve/metrics.ts';
-import { openMemoryStore } from '../../src/store/memory.ts';
 import { coreConfig } from '../core/world.ts';
 import { createCertificates } from '../parts/listening.ts';
+import { openMemoryStore } from '../parts/memory-store.ts';
 import {
   absent,
   calm,

@@ -578,6 +578,7 @@ test('switch --direct asks no daemon and ends as the hands say', async () => {
     by: 'ann',
     forMs: null,
     force: true,
+    adopt: false,
     dryRun: false,
     configPath: 'x.yaml',
   };
@@ -587,6 +588,11 @@ test('switch --direct asks no daemon and ends as the hands say', async () => {
   const no = await run(argv, { interactive: true, confirm: async () => false });
   assert.equal(no.exit, 1);
   assert.equal(asked.length, 2);
+  await run([...argv, '--adopt']);
+  assert.deepEqual(asked[2], ['direct', { ...order, adopt: true }]);
+  const alone = await run([...orderSwitch, '--adopt']);
+  assert.equal(alone.exit, 2);
+  assert.match(alone.err, /--adopt goes with --direct/);
 });
 
 // ---------------------------------------------------------------- the other orders

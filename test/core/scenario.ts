@@ -50,7 +50,7 @@ export function play(text: string): Played {
   return { text: out.join('\n'), failures };
 }
 
-function parse(text: string): Block[] {
+export function parse(text: string): Block[] {
   const blocks: Block[] = [];
   let lines: string[] = [];
   let expected: string[] | null = null;
@@ -269,11 +269,11 @@ function extraCheck(key: 'services' | 'references' | 'advisory', text: string): 
   return { ...base, id: `@${of}:${name}`, role: 'reference', cloud: null, paths: [of] };
 }
 
-function vendors(w: World, which: string): Vendor[] {
+export function vendors(w: World, which: string): Vendor[] {
   return which === 'all' ? [...w.vendors.values()] : [w.vendors.get(which)!];
 }
 
-function setDns(v: Vendor, how: Vendor['dns']): void {
+export function setDns(v: Vendor, how: Vendor['dns']): void {
   v.dns = how;
   v.stale.clear();
   for (const [name, held] of v.records) v.stale.set(name, structuredClone(held));
@@ -283,7 +283,7 @@ function setDns(v: Vendor, how: Vendor['dns']): void {
  * `hold all a`, `hold cf nothing`, `hold r53 x.other.test. epoch=7 kind=auto target=b id=ff`,
  * `hold cf a text=not-a-marker`.
  */
-function hold(w: World, which: string, value: string, more: readonly string[]): void {
+export function hold(w: World, which: string, value: string, more: readonly string[]): void {
   const options = Object.fromEntries(more.map((m) => m.split('=') as [string, string]));
   for (const v of vendors(w, which)) {
     const cname = value.includes('.') ? value : `${value}.shop.test.`;
@@ -325,7 +325,7 @@ function merge(a: Shape, b: Shape): Shape {
   return { ...a, ...b, record, check };
 }
 
-function shapeOf(words: readonly string[]): Shape {
+export function shapeOf(words: readonly string[]): Shape {
   const shape: { -readonly [K in keyof Shape]: Shape[K] } = {};
   const record: Record<string, unknown> = {};
   const check: Record<string, unknown> = {};

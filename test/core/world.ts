@@ -419,7 +419,7 @@ export function mulberry32(a: number): number {
   return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296;
 }
 
-function seenOf(held: Held): Seen {
+export function seenOf(held: Held): Seen {
   return {
     cnames: held.cname === null ? [] : [{ ...held.cname }],
     markers: [...held.markers],

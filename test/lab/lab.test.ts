@@ -21,18 +21,27 @@ import { Writable } from 'node:stream';
 import { test } from 'node:test';
 import { parse } from 'yaml';
 import { parseConfig } from '../../src/config/config.ts';
+import { markerName } from '../../src/core/marker.ts';
 import { ask } from '../../src/dns/ask.ts';
+import { createResolver } from '../../src/dns/resolver.ts';
 import type { Message } from '../../src/dns/wire.ts';
 import { parseHostPort } from '../../src/kit/schema.ts';
 import { originFaults, serviceFaults } from '../../src/lab/clouds/cloud.ts';
 import { pathFaults } from '../../src/lab/clouds/paths.ts';
-import { handFaults, type Lab, startLab, vendorTypes } from '../../src/lab/lab.ts';
+import {
+  handFaults,
+  type Lab,
+  type LabOptions,
+  otherZone,
+  startLab,
+  vendorTypes,
+} from '../../src/lab/lab.ts';
 import { type LabIo, labCommand } from '../../src/lab/shell/command.ts';
 import { LabError, scopes, socketPlace, startControl } from '../../src/lab/shell/control.ts';
 import { labSettings } from '../../src/lab/shell/settings.ts';
 import { askCname, Story, WireWatch } from '../../src/lab/shell/story.ts';
 import { startRival } from '../../src/lab/vendors/rival.ts';
-import { vendorFaults } from '../../src/lab/vendors/vendor.ts';
+import { vendorFaults, zoneFaults } from '../../src/lab/vendors/vendor.ts';
 import { tables } from '../../src/run/build.ts';
 
 // ---------------------------------------------------------------- hands
@@ -45,7 +54,7 @@ async function until(what: string, holds: () => boolean | Promise<boolean>, ms =
   }
 }
 
-async function withLab(work: (lab: Lab) => Promise<void>, options = {}) {
+async function withLab(work: (lab: Lab) => Promise<void>, options: LabOptions = {}) {
   const lab = await startLab(options);
   try {
     await work(lab);
@@ -250,6 +259,119 @@ test('what cannot be broken is refused with the names there are', () =>
     await assert.rejects(startLab({ ttl: 0 }), refused(/ttl/));
   }));
 
+// ---------------------------------------------------------------- several zones
+
+/** Beside `gslb.example.net`: one below a zone of the registry, one below the root alone. */
+const twoMore: LabOptions = {
+  zones: [otherZone, { name: 'steer.beispiel.org', records: { 'a.b': ['tokyo', 'beijing'] } }],
+};
+
+test('every zone that is asked for is held by every vendor and delegated to all of them', () =>
+  withLab(
+    async (lab) => {
+      assert.deepEqual(lab.zones, ['gslb.example.net.', 'other.example.', 'steer.beispiel.org.']);
+      assert.deepEqual(
+        lab.records.slice(2).map((r) => [r.name, r.targets.map((t) => t.origin)]),
+        [
+          ['www.other.example.', ['hangzhou', 'tokyo']],
+          ['api.other.example.', ['beijing', 'tokyo']],
+          ['a.b.steer.beispiel.org.', ['tokyo', 'beijing']],
+          ['r0001.gslb.example.net.', ['hangzhou', 'tokyo']],
+        ],
+      );
+      const clock = { now: () => performance.now() };
+      const options = { roots: lab.roots, port: lab.dnsPort, timeoutMs: 2000, clock };
+      const resolver = createResolver(options);
+      const { signal } = new AbortController();
+      const hosts = vendorTypes.flatMap((v) => lab.vendors[v].zone(lab.zone).ns);
+      try {
+        for (const zone of lab.zones) {
+          const found = await resolver.nameServers(zone, signal);
+          assert.ok(found.kind === 'found', JSON.stringify(found));
+          assert.deepEqual([...found.delegated!].sort(), [...hosts].sort());
+        }
+        for (const { name, targets } of lab.records) {
+          const answer = await resolver.chain(name, signal);
+          assert.deepEqual(answer, { kind: 'answered', chain: [name, targets[0]!.cname] });
+        }
+      } finally {
+        resolver.close();
+      }
+      for (const vendor of vendorTypes) {
+        for (const server of lab.vendors[vendor].dns) {
+          for (const { name, targets } of lab.records) {
+            assert.equal(await askCname(server, name), targets[0]!.cname);
+          }
+        }
+      }
+    },
+    { ...twoMore, records: 1 },
+  ));
+
+test('one zone at one vendor breaks and heals, and no other zone or vendor feels it', () =>
+  withLab(
+    async (lab) => {
+      const r53 = lab.vendors.route53;
+      const www = 'www.other.example.';
+      const said = await lab.break('zone', 'route53/other.example', 'deleted');
+      assert.equal(
+        said,
+        'zone route53/other.example is broken: deleted, it is gone from the account, and its name ' +
+          'servers refuse it',
+      );
+      assert.equal(r53.brokenZone('other.example'), 'deleted');
+      assert.equal(await askCname(r53.dns[0]!, www), 'REFUSED');
+      assert.equal(await askCname(r53.dns[0]!, 'www.gslb.example.net.'), 'hz.shop.example.');
+      assert.equal(await askCname(lab.vendors.alidns.dns[0]!, www), 'hz.shop.example.');
+      assert.equal(
+        await lab.heal('zone', 'R53/Other.Example.'),
+        'zone route53/other.example is healed',
+      );
+      await until('it is served again', async () => {
+        return (await askCname(r53.dns[1]!, www)) === 'hz.shop.example.';
+      });
+
+      for (const how of zoneFaults) {
+        assert.match(await lab.break('zone', 'cf/other.example', how), new RegExp(`: ${how}, it `));
+        assert.equal(lab.vendors.cloudflare.brokenZone('other.example'), how);
+      }
+      await lab.heal('vendor', 'cf');
+      assert.equal(lab.vendors.cloudflare.brokenZone('other.example'), null);
+      await lab.break('zone', 'ali/gslb.example.net', 'denied');
+      await lab.heal(null, '');
+      assert.equal(lab.vendors.alidns.brokenZone(lab.zone), null);
+
+      const refused = (pattern: RegExp) => (error: unknown) =>
+        error instanceof LabError && error.exit === 2 && pattern.test(error.message);
+      const zones = /there are route53\/gslb\.example\.net, route53\/other\.example$/;
+      await assert.rejects(lab.break('zone', 'route53/nope.example', 'hang'), refused(zones));
+      await assert.rejects(lab.break('zone', 'route53', 'hang'), refused(zones));
+      await assert.rejects(lab.heal('zone', 'dyn/other.example'), refused(/no vendor dyn/));
+      const words = refused(/no zone breaks like "flap".*deleted, paused/);
+      await assert.rejects(lab.break('zone', 'r53/other.example', 'flap'), words);
+      const share = refused(/a share goes with loss alone/);
+      await assert.rejects(lab.break('zone', 'r53/other.example', 'hang', 0.5), share);
+    },
+    { zones: [otherZone] },
+  ));
+
+test('a zone that could not stand beside the others is refused', async () => {
+  const wish = (name: string, records: Readonly<Record<string, readonly string[]>> = {}) =>
+    startLab({ zones: [{ name, records }] });
+  const refused = (pattern: RegExp) => (error: unknown) =>
+    error instanceof LabError && error.exit === 2 && pattern.test(error.message);
+  for (const name of ['example', 'net', 'a.gslb.example.net', 'gslb.example.net', 'example.net']) {
+    await assert.rejects(wish(name), refused(/is in the way of/), name);
+  }
+  await assert.rejects(wish('x.shop.example'), refused(/in the way of shop\.example/));
+  await assert.rejects(wish('route53.example.net'), refused(/in the way of ns1\.route53/));
+  await assert.rejects(wish('no name'), refused(/no name is no DNS name/));
+  await assert.rejects(wish('a.example', { www: ['paris'] }), refused(/hangzhou, hangzhou2/));
+  await assert.rejects(wish('a.example', { www: [] }), refused(/www\.a\.example\. needs/));
+  const twice = startLab({ zones: [otherZone, otherZone] });
+  await assert.rejects(twice, refused(/other\.example\. is in the way of other\.example/));
+});
+
 test('two labs stand side by side, and a fault in one is none in the other', () =>
   withLab(async (one) => {
     await withLab(
@@ -396,6 +518,25 @@ test('a second writer goes on, one epoch above the next time, until it is closed
     assert.equal(rival.writes, writes, 'it writes no more');
   }));
 
+test('a second writer waits for a zone that is away', () =>
+  withLab(async (lab) => {
+    const vendor = lab.vendors.route53;
+    vendor.edit(markerName(wwwName), 'TXT', `"${marked(7, 'ours')}"`, 60);
+    await until('the marker', async () => {
+      return servedAt(lab, 'route53', markerName(wwwName), 'TXT') !== null;
+    });
+    vendor.zoneFault(lab.zone, 'deleted');
+    const rival = startRival(vendor, lab.records[0]!, 10);
+    try {
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      assert.equal(rival.writes, 0);
+      vendor.zoneFault(lab.zone, null);
+      await until('it writes', () => rival.writes > 0);
+    } finally {
+      rival.close();
+    }
+  }));
+
 test('a protected record is refused by the vendor and free again when it is healed', () =>
   withLab(async (lab) => {
     assert.match(lab.protect('r53', 'www'), /protected at route53/);
@@ -512,13 +653,22 @@ test('with three paths and a need the configuration is one that Detour takes, wi
   ));
 
 test('the configuration of every kind of lab is one that Detour takes', async () => {
-  for (const options of [{}, { clouds: 3 }, { clouds: 3, paths: 3 }, { records: 3, paths: 3 }]) {
+  const kinds: readonly LabOptions[] = [
+    ...[{}, { clouds: 3 }, { clouds: 3, paths: 3 }, { records: 3, paths: 3 }],
+    twoMore,
+  ];
+  for (const options of kinds) {
     for (const needs of [false, true]) {
       await withLab(async (lab) => {
         const place = { directory: '/lab', socket: '/s/d.sock', listenPort: 9153, needs };
         const [config] = labSettings(lab, place);
         const parsed = parseConfig(config!.text, 'detour.yaml', tables);
         assert.ok(parsed.ok, JSON.stringify(parsed));
+        const names = Object.keys(parsed.config.core.records).sort();
+        assert.deepEqual(names, lab.records.map((r) => r.name).sort());
+        // One zone is named; of several each account finds the right one.
+        const isNamed = config!.text.includes('    zone: gslb.example.net\n');
+        assert.equal(isNamed, lab.zones.length === 1);
       }, options);
     }
   }
@@ -588,6 +738,40 @@ test('a second terminal sees, breaks, heals and stops the lab', () =>
       const after = await type(dir, 'status');
       assert.equal(after.exit, 1);
       assert.match(after.err, /no lab is running/);
+    }),
+  ));
+
+test('a second terminal breaks one zone of two, and status says which', () =>
+  withDir((dir) =>
+    withCommand(dir, ['--no-daemon', '--zones', '2'], async (ready) => {
+      assert.ok(ready.records.includes('www.other.example'));
+      const zone = ['zone', 'route53', 'other.example'];
+      const denied = await type(dir, 'break', ...zone);
+      assert.match(denied.out, /^zone route53\/other\.example is broken: denied/);
+      const gone = await type(dir, 'break', 'zone', 'cf/other.example', '--how', 'deleted');
+      assert.equal(gone.exit, 0, gone.err);
+      const { out } = await type(dir, 'status');
+      assert.match(out, /zone route53\/other\.example +broken: denied +Z[0-9A-Z]{20}\n/);
+      assert.match(out, /zone cloudflare\/other\.example +broken: deleted +no id\n/);
+      assert.match(out, /zone route53\/gslb\.example\.net +serves +Z/);
+      assert.match(out, /www\.other\.example at cloudflare: REFUSED\n/);
+      assert.match(out, /www\.other\.example at alidns: hz\.shop\.example\.\n/);
+      const { vendors } = JSON.parse((await type(dir, 'status', '--json')).out);
+      assert.deepEqual(
+        vendors.map((v: { zones: { name: string; fault: string | null }[] }) =>
+          v.zones.map((z) => z.fault),
+        ),
+        [
+          [null, 'denied'],
+          [null, 'deleted'],
+          [null, null],
+        ],
+      );
+      const healed = await type(dir, 'heal', ...zone);
+      assert.equal(healed.out, 'zone route53/other.example is healed\n');
+      const wrong = await type(dir, 'break', ...zone, '--how', 'melt');
+      assert.equal(wrong.exit, 2);
+      assert.match(wrong.err, /no zone breaks like "melt": choose one of deleted, paused/);
     }),
   ));
 
@@ -717,6 +901,8 @@ test('wrong words are exit 2 and say where the right ones are', () =>
       ['break', 'planet', 'mars'],
       ['--paths', '2'],
       ['--clouds', '4'],
+      ['--zones', '3'],
+      ['break', 'zone', 'route53', 'other.example', 'now'],
       ['break', 'origin', 'tokyo', '--how', 'loss', '--share', '30'],
       ['break', 'origin', 'tokyo', '--how', 'loss', '--share', '0'],
       ['heal', 'origin', 'tokyo', '--share', '0.5'],
@@ -737,7 +923,7 @@ test('wrong words are exit 2 and say where the right ones are', () =>
       assert.ok(help.out.includes(word), word);
     }
     const faults = [originFaults, serviceFaults, pathFaults].flatMap((f) => Object.keys(f));
-    for (const fault of [...faults, ...vendorFaults, ...handFaults, ...scopes]) {
+    for (const fault of [...faults, ...vendorFaults, ...zoneFaults, ...handFaults, ...scopes]) {
       assert.match(help.out, new RegExp(`\\b${fault}\\b`), 'every fault and scope is in the help');
     }
     const wide = help.out.split('\n').filter((line) => line.length > 100);

@@ -125,7 +125,7 @@ const awsKeys = { accessKeyId: 'AKIDLAB', secretAccessKey: 'lab-secret' };
 function aws(vendor: LabVendor, extra: object = {}): Route53Client {
   return new Route53Client({
     endpoint: vendor.api,
-    region: 'eu-west-1',
+    region: 'us-east-1',
     credentials: awsKeys,
     maxAttempts: 1,
     requestHandler: { requestTimeout: patienceMs, throwOnRequestTimeout: true },
@@ -430,6 +430,14 @@ test('Route 53 checks the signature, the key, the clock and the permission', asy
       assert.equal(await tried({ credentials: unknown }), '403 InvalidClientTokenId');
       const token = { ...awsKeys, sessionToken: 'none' };
       assert.equal(await tried({ credentials: token }), '403 InvalidClientTokenId');
+      assert.equal(await tried({ region: 'eu-west-1' }), '403 SignatureDoesNotMatch');
+      const elsewhere = aws(vendor, { region: 'eu-west-1' });
+      const scoped = await failure(elsewhere.send(get));
+      assert.equal(
+        scoped.message,
+        "Credential should be scoped to a valid region, not 'eu-west-1'.",
+      );
+      elsewhere.destroy();
       const late = { systemClockOffset: -10 * 60_000 };
       assert.equal(await tried(late), '403 SignatureDoesNotMatch');
       const bare = await fetch(`${vendor.api}/2013-04-01/hostedzone/${id}`);
@@ -443,6 +451,52 @@ test('Route 53 checks the signature, the key, the clock and the permission', asy
     },
     { deny: ['ChangeResourceRecordSets'] },
   );
+});
+
+test('Route 53 keeps what a set is routed by, and wants all of it for a DELETE', async () => {
+  const name = `geo.${zoneName}`;
+  const plain = set(name, 'A', 60, '192.0.2.1');
+  const AliasTarget = {
+    HostedZoneId: 'Z2FDTNDATAQYW2',
+    DNSName: `mail.${zoneName}.`,
+    EvaluateTargetHealth: true,
+  };
+  const { TTL: _ttl, ResourceRecords: _records, ...bare } = set(`al.${zoneName}`, 'A', 60);
+  const routed = [
+    { ...plain, SetIdentifier: 'a', Region: 'eu-west-1' as const },
+    { ...plain, SetIdentifier: 'b', GeoLocation: { CountryCode: 'CN', SubdivisionCode: 'ZJ' } },
+    { ...plain, SetIdentifier: 'c', Failover: 'PRIMARY' as const, HealthCheckId: 'abc' },
+    { ...plain, SetIdentifier: 'd', MultiValueAnswer: true },
+    {
+      ...plain,
+      SetIdentifier: 'e',
+      CidrRoutingConfig: { CollectionId: 'c-1', LocationName: 'a & b' },
+    },
+    { ...bare, AliasTarget },
+  ];
+  await route53(async (_vendor, client, id) => {
+    for (const ResourceRecordSet of routed) {
+      await change(client, id, { Action: 'CREATE', ResourceRecordSet });
+      const at = { StartRecordName: ResourceRecordSet.Name, MaxItems: 10 };
+      const page = await client.send(
+        new ListResourceRecordSetsCommand({ HostedZoneId: id, ...at }),
+      );
+      const identifier =
+        'SetIdentifier' in ResourceRecordSet ? ResourceRecordSet.SetIdentifier : '';
+      const found = page.ResourceRecordSets!.find((s) => (s.SetIdentifier ?? '') === identifier);
+      const Name = `${ResourceRecordSet.Name}.`;
+      assert.deepEqual(found, { ...ResourceRecordSet, Name });
+      const other =
+        'AliasTarget' in ResourceRecordSet
+          ? { ...ResourceRecordSet, AliasTarget: { ...AliasTarget, EvaluateTargetHealth: false } }
+          : { ...plain, SetIdentifier: identifier };
+      const refused = await failure(
+        change(client, id, { Action: 'DELETE', ResourceRecordSet: other }),
+      );
+      assert.match(refused.message, /do not match the current values\]$/);
+      await change(client, id, { Action: 'DELETE', ResourceRecordSet });
+    }
+  });
 });
 
 test('Route 53 takes one change of a zone at a time', async () => {
@@ -1025,6 +1079,17 @@ test('Alidns checks the signature of GET and POST, the key, the clock and the no
         const unknown = tried({ ...aliKeys, accessKeyId: 'LTAIOTHER' });
         assert.equal(await unknown, '404 InvalidAccessKeyId.NotFound');
       }
+      const invented = new RPCClient({
+        ...aliKeys,
+        securityToken: 'none',
+        endpoint: vendor.api,
+        apiVersion: '2015-01-09',
+        opts: { method: 'POST' },
+      });
+      assert.equal(
+        await aliRefusal(invented.request('DescribeDomains', {})),
+        '400 InvalidSecurityToken.MismatchWithAccessKey',
+      );
       const late = { Timestamp: '2020-01-01T00:00:00Z' };
       const expired = aliRefusal(client.request('DescribeDomains', late));
       assert.equal(await expired, '400 InvalidTimeStamp.Expired');

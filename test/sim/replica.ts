@@ -12,7 +12,7 @@ import type {
 } from '../../src/core/model.ts';
 import type { ProbeResult } from '../../src/kit/extend.ts';
 import type { Coordinator, Observer, Prober, Store, Verifier } from '../../src/ports.ts';
-import { type MemoryDisk, newMemoryDisk } from '../../src/store/memory.ts';
+import { type MemoryDisk, newMemoryDisk } from '../parts/memory-store.ts';
 import type { Chance } from './chance.ts';
 import type { Checkers } from './checkers.ts';
 import { Process, type Timeline } from './clock.ts';

@@ -3,7 +3,7 @@
 // what it does beyond them is asked for by the world through `StoreHooks`.
 
 import type { Commit, Store } from '../../src/ports.ts';
-import { type MemoryDisk, newMemoryDisk, openMemoryStore } from '../../src/store/memory.ts';
+import { type MemoryDisk, newMemoryDisk, openMemoryStore } from '../parts/memory-store.ts';
 
 /** What becomes of one commit. */
 export type CommitFate =

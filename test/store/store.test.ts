@@ -26,8 +26,8 @@ import { createSingleCoordinator } from '../../src/cluster/single.ts';
 import type { Entry, EntryKind, Json } from '../../src/core/model.ts';
 import type { Commit, LeaseEvent, Store } from '../../src/ports.ts';
 import { LockError, lockStateDirectory } from '../../src/store/lock.ts';
-import { newMemoryDisk, openMemoryStore } from '../../src/store/memory.ts';
 import { openSqliteStore, StoreError } from '../../src/store/sqlite.ts';
+import { newMemoryDisk, openMemoryStore } from '../parts/memory-store.ts';
 import { openSimStore } from '../sim/store.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'detour-store-'));

@@ -14,7 +14,18 @@ import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import type { Part } from '../clouds/cloud.ts';
-import { isScope, type Lab, type LabRecord, recordsMost, startLab, vendorTypes } from '../lab.ts';
+import {
+  isNumbered,
+  isScope,
+  type Lab,
+  type LabRecord,
+  otherZone,
+  recordsMost,
+  startLab,
+  vendorTypes,
+  zoneWord,
+} from '../lab.ts';
+import type { LabVendor } from '../vendors/vendor.ts';
 import {
   askControl,
   type ControlReply,
@@ -99,9 +110,11 @@ const usage = `detour lab: a small internet on loopback, with the daemon in fron
     --paths 1|3                     ways out: this machine's own, or three that can be broken,
                                     with reference points and checks of the clouds' services (1)
     --clouds 2|3                    clouds; a third one holds the last target of every record (2)
+    --zones 1|2                     zones at every vendor; the second one is other.example (1)
     --needs                         hangzhou needs the object store of its cloud
   detour lab break SCOPE NAME [--how FAULT] [--share 0.3]
-                                    break something (refuse; of a path or an uplink: cut)
+                                    break something (refuse; of a path or an uplink: cut; of a
+                                    zone: denied)
   detour lab heal [SCOPE NAME]      heal it, or everything
   detour lab edit VENDOR RECORD VALUE
                                     change a record by hand, as at the vendor's console: to a name,
@@ -125,6 +138,9 @@ What can be broken, and how:
                  stale-read, dns-lag (one name server stays behind), block (for five minutes),
                  second-writer (competing markers now and then), protected (its records cannot be
                  changed); partial-batch is nothing these vendors can do: batches are whole or none
+  zone           one zone at one vendor, VENDOR ZONE: deleted, paused (or locked, where the vendor
+                 pauses none), moved (to another account or other servers), denied (to this key),
+                 hang, error, throttle
   Regions are called cn-hangzhou or aliyun/cn-hangzhou.`;
 
 // ---------------------------------------------------------------- arguments
@@ -140,6 +156,7 @@ interface Flags {
   readonly ttl: number;
   readonly paths: number;
   readonly clouds: number;
+  readonly zones: number;
   readonly needs: boolean;
 }
 
@@ -150,7 +167,7 @@ type Call =
 const optionsOf: Readonly<Record<string, readonly string[]>> = {
   start: [
     ...['json', 'no-daemon', 'demo', 'dir', 'help'],
-    ...['records', 'quotas', 'ttl', 'paths', 'clouds', 'needs'],
+    ...['records', 'quotas', 'ttl', 'paths', 'clouds', 'zones', 'needs'],
   ],
   break: ['how', 'share', 'dir', 'help'],
   heal: ['dir', 'help'],
@@ -182,6 +199,7 @@ function readArguments(argv: readonly string[]): Call {
     ttl: wholeNumber('ttl', values.ttl ?? '60', 1, 86_400),
     paths: oneOf('paths', values.paths ?? '1', ['1', '3']),
     clouds: oneOf('clouds', values.clouds ?? '2', ['2', '3']),
+    zones: oneOf('zones', values.zones ?? '1', ['1', '2']),
     needs: values.needs ?? false,
   };
   if (flags.demo && !flags.daemon) throw wrong('--demo needs the daemon');
@@ -209,6 +227,7 @@ function parseWords(argv: readonly string[]) {
         ttl: text,
         paths: text,
         clouds: text,
+        zones: text,
         needs: yes,
         how: text,
         share: text,
@@ -226,7 +245,7 @@ function toRequest(
   how: string | undefined,
   shareText: string | undefined,
 ): ControlRequest {
-  const [scope, name] = rest;
+  const [scope, name] = scopeAndName(rest);
   switch (word) {
     case 'status':
     case 'stop':
@@ -240,20 +259,27 @@ function toRequest(
       return { kind: 'edit', vendor, record, value: value === 'none' ? null : value };
     }
     case 'protect':
-      if (scope === undefined || name === undefined || rest.length > 2) {
+      if (scope === undefined || name === undefined) {
         throw wrong('protect: say the vendor and the record');
       }
       return { kind: 'protect', vendor: scope, record: name };
     case 'heal':
       if (rest.length === 0) return { kind: 'heal', scope: null, name: '' };
   }
-  if (!isScope(scope) || name === undefined || rest.length > 2) {
+  if (!isScope(scope) || name === undefined) {
     throw wrong(`${word}: say one of ${scopes.join(', ')}, and its name`);
   }
   if (word === 'heal') return { kind: 'heal', scope, name };
   const share = shareText === undefined ? null : shareOf(shareText);
   const usual = scope === 'path' || scope === 'uplink' ? 'cut' : 'refuse';
-  return { kind: 'break', scope, name, how: how ?? usual, share };
+  return { kind: 'break', scope, name, how: how ?? (scope === 'zone' ? 'denied' : usual), share };
+}
+
+/** A zone may be said in two words, its vendor and its name; what is too long has no name. */
+function scopeAndName(rest: readonly string[]): readonly (string | undefined)[] {
+  const [scope, name, more] = rest;
+  if (scope === 'zone' && rest.length === 3) return [scope, `${name}/${more}`];
+  return rest.length > 2 ? [scope] : [scope, name];
 }
 
 function shareOf(text: string): number {
@@ -387,7 +413,8 @@ async function open(
   clearDirectory(place.lab);
 
   const { records, quotas, ttl, paths, needs } = flags;
-  const lab = await startLab({ records, quotas, ttl, paths, clouds: flags.clouds });
+  const zones = flags.zones === 1 ? [] : [otherZone];
+  const lab = await startLab({ records, quotas, ttl, paths, clouds: flags.clouds, zones });
   closers.push(() => lab.close());
   const listenPort = await freePort();
   const settings = labSettings(lab, { directory: place.lab, socket, listenPort, needs });
@@ -509,7 +536,7 @@ function hasMoved({ watch, lab }: Session, record: LabRecord): boolean {
 
 /** The records that are watched on the wire: those with names of their own. */
 function watchedRecords(lab: Lab) {
-  return lab.records.slice(0, lab.paths.length > 0 ? 3 : 2);
+  return lab.records.filter((record) => !isNumbered(record));
 }
 
 function newStory(lab: Lab, print: (line: string) => void, colour: boolean): Story {
@@ -641,6 +668,7 @@ async function status(session: Session): Promise<ControlReply> {
     fault: lab.vendorFault(type),
     mended: lab.vendors[type].mended,
     calls: lab.vendors[type].calls.length,
+    zones: zonesOf(lab.vendors[type]),
   }));
   const records = await Promise.all(
     watchedRecords(lab).map(async ({ name }) => ({
@@ -657,7 +685,7 @@ async function status(session: Session): Promise<ControlReply> {
   const world = { network: lab.network, daemon: running, origins, services, paths };
   const daemonWords = running === null ? 'not started' : running ? 'running' : 'ended';
   const row = (kind: string, name: string, state: string, more: string) =>
-    `${`${kind} ${name}`.padEnd(25)} ${state.padEnd(20)} ${more}`;
+    `${`${kind} ${name}`.padEnd(33)} ${state.padEnd(20)} ${more}`;
   const broken = (fault: string | null) => (fault === null ? 'serves' : `broken: ${fault}`);
   const message = [
     `network ${lab.network}.0/24, daemon ${daemonWords}`,
@@ -673,6 +701,11 @@ async function status(session: Session): Promise<ControlReply> {
       const state = v.fault === null && v.mended !== null ? `mended: ${v.mended}` : broken(v.fault);
       return row('vendor', v.name, state, v.api);
     }),
+    ...vendors.flatMap((v) =>
+      v.zones.map((zone) =>
+        row('zone', zoneWord(v.name, zone.name), broken(zone.fault), zone.id ?? 'no id'),
+      ),
+    ),
     ...records.flatMap((r) =>
       r.answers.map((a) => `${r.name} at ${a.vendor}: ${[...new Set(a.answers)].join(' and ')}`),
     ),
@@ -690,6 +723,13 @@ function printPart(part: Part) {
     fault: wordOf(part.fault, part.share),
     requests: part.requests,
   };
+}
+
+function zonesOf(vendor: LabVendor) {
+  return vendor.zones.map((zone) => {
+    const fault = vendor.brokenZone(zone);
+    return { name: bare(zone), id: fault === 'deleted' ? null : vendor.zoneId(zone), fault };
+  });
 }
 
 function wordOf(fault: string | null, share: number): string | null {

@@ -18,8 +18,9 @@ import type { Json } from '../../core/model.ts';
 
 /**
  * What can be broken: a cloud, one of its regions, origins, object stores (`store`) or its control
- * API (`api`); a DNS vendor's API or name servers (`vendor`); a way out (`path`), or all that share
- * a line or a site (`uplink`); a reference point (`reference`).
+ * API (`api`); a DNS vendor's API or name servers (`vendor`), or one zone at it (`zone`, by
+ * `VENDOR/ZONE`); a way out (`path`), or all that share a line or a site (`uplink`); a reference
+ * point (`reference`).
  */
 export const scopes = [
   'cloud',
@@ -28,6 +29,7 @@ export const scopes = [
   'store',
   'api',
   'vendor',
+  'zone',
   'path',
   'uplink',
   'reference',

@@ -97,14 +97,6 @@ function hasServices(lab: Lab, place: SettingsPlace): boolean {
 
 function configText(lab: Lab, place: SettingsPlace, secret: (name: string) => string): string {
   const file = (name: string) => `{ file: ${quote(secret(name))} }`;
-  const common = (type: 'cloudflare' | 'route53' | 'alidns') => {
-    const vendor = lab.vendors[type];
-    return [
-      `    zone: ${bare(lab.zone)}`,
-      `    endpoint: ${quote(vendor.api)}`,
-      `    nameservers: [${vendor.dns.map(quote).join(', ')}]`,
-    ];
-  };
   const led = new Set(lab.records.flatMap((r) => r.targets.map((t) => t.origin)));
   const probed = lab.origins.filter((origin) => led.has(origin.name));
   const needed = place.needs === true ? `    needs: [${checkNames.aliyun!.store}]` : null;
@@ -132,21 +124,7 @@ function configText(lab: Lab, place: SettingsPlace, secret: (name: string) => st
     '# Everything in it is on this machine: vendors, name servers and origins are the lab’s.',
     'cluster: lab',
     '',
-    '# Three accounts at three vendors; the same records are published at each of them.',
-    'providers:',
-    '  cf:',
-    '    type: cloudflare',
-    `    apiToken: ${file('cf-token')}`,
-    ...common('cloudflare'),
-    '  r53:',
-    '    type: route53',
-    `    credentials: ${file('aws.json')}`,
-    ...common('route53'),
-    '  ali:',
-    '    type: alidns',
-    `    accessKeyId: ${file('ali-key-id')}`,
-    `    accessKeySecret: ${file('ali-key-secret')}`,
-    ...common('alidns'),
+    ...providerLines(lab, file),
     '',
     '# The lab’s internet has a root of its own, on a port that needs no privileges.',
     `dns: { port: ${lab.dnsPort}, roots: [${lab.roots.map(quote).join(', ')}] }`,
@@ -177,6 +155,36 @@ function configText(lab: Lab, place: SettingsPlace, secret: (name: string) => st
     '  failback: manual',
     ...referenceLines(lab),
   ].join('\n')}\n`;
+}
+
+/** The accounts, each with its secrets by reference. */
+function providerLines(lab: Lab, file: (name: string) => string): readonly string[] {
+  const common = (type: 'cloudflare' | 'route53' | 'alidns') => {
+    const vendor = lab.vendors[type];
+    return [
+      // With several zones each account finds out by itself which of them holds a record.
+      ...(lab.zones.length === 1 ? [`    zone: ${bare(lab.zone)}`] : []),
+      `    endpoint: ${quote(vendor.api)}`,
+      `    nameservers: [${vendor.dns.map(quote).join(', ')}]`,
+    ];
+  };
+  return [
+    '# Three accounts at three vendors; the same records are published at each of them.',
+    'providers:',
+    '  cf:',
+    '    type: cloudflare',
+    `    apiToken: ${file('cf-token')}`,
+    ...common('cloudflare'),
+    '  r53:',
+    '    type: route53',
+    `    credentials: ${file('aws.json')}`,
+    ...common('route53'),
+    '  ali:',
+    '    type: alidns',
+    `    accessKeyId: ${file('ali-key-id')}`,
+    `    accessKeySecret: ${file('ali-key-secret')}`,
+    ...common('alidns'),
+  ];
 }
 
 /** The ways out, each by a proxy of its own so that it can be broken. */

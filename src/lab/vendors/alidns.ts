@@ -13,6 +13,7 @@ import {
   Busy,
   bareName,
   type Dialect,
+  isDenied,
   type LabRecord,
   type LabVendor,
   Ledger,
@@ -23,9 +24,10 @@ import {
   type VendorOptions,
   valuesOf,
   type ZoneSettings,
+  type ZoneSpec,
   zoneHolding,
 } from './vendor.ts';
-import { printStrings, type RRset, toAnswers } from './zone.ts';
+import { normalName, printStrings, type RRset, toAnswers, ZoneError } from './zone.ts';
 
 export interface AlidnsCredentials {
   readonly accessKeyId: string;
@@ -61,7 +63,7 @@ type Records = ReadonlyMap<string, DomainRecord>;
 interface Domain {
   readonly id: string;
   readonly name: string;
-  readonly settings: ZoneSettings;
+  settings: ZoneSettings;
   readonly records: Ledger<Records>;
 }
 
@@ -127,8 +129,11 @@ const actions = [
 type Action = (typeof actions)[number];
 
 class Alidns implements Dialect {
+  /** Alidns pauses records, no domains: what comes near is its lock of a domain. */
+  readonly symptoms = { paused: { forbidden: true }, moved: { foreign: true } };
   readonly #options: VendorOptions<AlidnsCredentials>;
   readonly #publish: Publish;
+  /** By name, without the trailing dot. */
   readonly #domains = new Map<string, Domain>();
   readonly #busy = new Busy();
   readonly #buckets = new Map<string, TokenBucket>();
@@ -140,20 +145,32 @@ class Alidns implements Dialect {
     this.#options = options;
     this.#publish = publish;
     this.#servers = serverNames('alidns', options).map(bareName);
-    for (const spec of options.zones) {
-      const name = bareName(spec.name);
-      const records = new Map<string, DomainRecord>();
-      for (const record of spec.records.flatMap((r) => this.#fromRecord(name, r))) {
-        records.set(record.RecordId, record);
-      }
-      const settings = spec.settings ?? {};
-      this.#domains.set(name, {
-        id: randomUUID(),
-        name,
-        settings,
-        records: new Ledger<Records>(records),
-      });
-    }
+  }
+
+  addZone(spec: ZoneSpec): void {
+    const name = bareName(spec.name);
+    const records = spec.records.flatMap((record) => this.#fromRecord(name, record));
+    this.#take(name, spec.settings ?? {}, records);
+  }
+
+  /** A domain that is added anew has the old records under other ids. */
+  removeZone(zone: string): () => void {
+    const { name, settings, records } = this.#named(zone);
+    this.#domains.delete(name);
+    const old = [...records.now.values()];
+    return () => {
+      const again = old.map((record) => ({ ...record, RecordId: this.#nextId() }));
+      this.#take(name, settings, again);
+    };
+  }
+
+  settle(zone: string, settings: ZoneSettings): void {
+    this.#named(zone).settings = settings;
+  }
+
+  zoneOf(request: ApiRequest): string | null {
+    const domain = this.#asked(paramsOf(request));
+    return domain === null ? null : normalName(domain.name);
   }
 
   zoneId(zone: string): string {
@@ -228,6 +245,29 @@ class Alidns implements Dialect {
     }
   }
 
+  #take(name: string, settings: ZoneSettings, all: readonly DomainRecord[]): void {
+    const records = new Ledger<Records>(new Map(all.map((record) => [record.RecordId, record])));
+    this.#domains.set(name, { id: randomUUID(), name, settings, records });
+  }
+
+  /** The domain that a request is about, by name, by a name in it or by a record's id. */
+  #asked(params: Params): Domain | null {
+    const within = bareOf(params.get('SubDomain') ?? '');
+    const name = params.get('DomainName')?.toLowerCase() ?? this.#holding(within) ?? '';
+    const id = params.get('RecordId') ?? '';
+    const holder = [...this.#domains.values()].find(({ records }) => records.now.has(id));
+    return this.#domains.get(name) ?? holder ?? null;
+  }
+
+  #holding(name: string): string | null {
+    return zoneHolding(this.#domains.keys(), name);
+  }
+
+  /** The domains that the account owns. */
+  #own(): Domain[] {
+    return [...this.#domains.values()].filter(({ settings }) => !settings.foreign);
+  }
+
   #dispatch(action: Action, params: Params, stale: boolean): ApiReply | Promise<ApiReply> {
     switch (action) {
       case 'DescribeDomainInfo':
@@ -285,6 +325,10 @@ class Alidns implements Dialect {
     }
     if (params.get('SignatureMethod') !== 'HMAC-SHA1') throw invalid('SignatureMethod');
     if (keyId !== accessKeyId) throw new Refused(404, 'InvalidAccessKeyId.NotFound', keyNotFound);
+    // The account's key is no temporary one: no token was ever issued with it.
+    if (params.has('SecurityToken')) {
+      throw new Refused(400, 'InvalidSecurityToken.MismatchWithAccessKey', strayToken);
+    }
     checkClock(timestamp);
     const toSign = stringToSign(request.method, params);
     const right = createHmac('sha1', `${accessKeySecret}&`).update(toSign).digest('base64');
@@ -295,7 +339,8 @@ class Alidns implements Dialect {
       throw new Refused(400, 'SignatureDoesNotMatch', message);
     }
     this.#useNonce(nonce);
-    if (this.#options.deny?.includes(action)) {
+    const settings = this.#asked(params)?.settings ?? {};
+    if (this.#options.deny?.includes(action) || isDenied(settings, action)) {
       throw new Refused(
         403,
         'Forbidden.RAM',
@@ -336,13 +381,14 @@ class Alidns implements Dialect {
 
   #domain(name: string): Domain {
     const domain = this.#domains.get(name.toLowerCase());
+    if (domain?.settings.foreign) throw new Refused(400, 'IncorrectDomainUser', notOurs);
     if (domain) return domain;
     throw new Refused(400, 'InvalidDomainName.NoExist', domainNotFound);
   }
 
   #found(params: Params, stale: boolean): { domain: Domain; record: DomainRecord } {
     const id = need(params, 'RecordId');
-    for (const domain of this.#domains.values()) {
+    for (const domain of this.#own()) {
       const record = domain.records.read(stale).get(id);
       if (record) return { domain, record };
     }
@@ -394,7 +440,7 @@ class Alidns implements Dialect {
   #listDomains(params: Params): ApiReply {
     const word = params.get('KeyWord')?.toLowerCase() ?? '';
     const exact = params.get('SearchMode')?.toUpperCase() === 'EXACT';
-    const found = [...this.#domains.values()].filter((domain) =>
+    const found = this.#own().filter((domain) =>
       exact ? domain.name === word : domain.name.includes(word),
     );
     const { slice, info } = page(found, params, 100);
@@ -423,16 +469,16 @@ class Alidns implements Dialect {
 
   #mainName(params: Params): ApiReply {
     const given = need(params, 'InputString').toLowerCase().replace(/\.$/, '');
-    const name = zoneHolding(this.#domains.keys(), given);
+    const name = this.#holding(given);
     if (name === null) throw new Refused(400, 'InvalidDomainName.NoExist', domainNotFound);
     const level = given.split('.').length - name.split('.').length;
     return succeeded({ DomainName: name, RR: relative(name, given), DomainLevel: level });
   }
 
   #subDomainRecords(params: Params, stale: boolean): ApiReply {
-    const sub = need(params, 'SubDomain').toLowerCase().replace(/^@\./, '').replace(/\.$/, '');
+    const sub = bareOf(need(params, 'SubDomain'));
     const given = params.get('DomainName')?.toLowerCase() ?? null;
-    const name = given ?? zoneHolding(this.#domains.keys(), sub) ?? sub;
+    const name = given ?? this.#holding(sub) ?? sub;
     const domain = this.#domain(name);
     if (zoneHolding([name], sub) === null) throw invalid('SubDomain');
     const rr = relative(name, sub);
@@ -470,7 +516,12 @@ class Alidns implements Dialect {
     if (domain.settings.inBlackHole) {
       throw new Refused(400, 'RecordForbidden.BlackHole', blackHole);
     }
-    const reply = await this.#busy.run(domain.name, this.#options.changeMs ?? changeMs, write);
+    if (domain.settings.forbidden) throw new Refused(400, 'DomainForbidden', forbidden);
+    const reply = await this.#busy.run(domain.name, this.#options.changeMs ?? changeMs, () => {
+      // It may have been deleted meanwhile, and perhaps added anew.
+      if (this.#domains.get(domain.name) === domain) return write();
+      throw new Refused(400, 'InvalidDomainName.NoExist', domainNotFound);
+    });
     if (reply === null) throw new Refused(400, 'LastOperationNotFinished', lastOperation);
     this.#publish(`${domain.name}.`);
     return { ...succeeded(reply), wrote: true };
@@ -518,6 +569,10 @@ class Alidns implements Dialect {
   #fromRecord(domain: string, record: LabRecord): DomainRecord[] {
     const type = record.type.toUpperCase();
     const { line, status, locked, remark, weight } = record.extra ?? {};
+    const name = bareName(record.name);
+    if (zoneHolding([domain], name) === null) {
+      throw new ZoneError(`${name} ${type}: the name is outside the zone ${domain}`);
+    }
     return valuesOf(record.value).map((value): DomainRecord => {
       const words = value.trim().split(/\s+/);
       const priority = type === 'MX' ? Number(words[0]) : null;
@@ -526,7 +581,7 @@ class Alidns implements Dialect {
       return {
         RecordId: this.#nextId(),
         DomainName: domain,
-        RR: relative(domain, bareName(record.name)),
+        RR: relative(domain, name),
         Type: type,
         Value: hostTypes.includes(type) ? plain.toLowerCase().replace(/\.$/, '') : plain,
         TTL: record.ttl,
@@ -549,6 +604,9 @@ const temporaryFailure = 'The request has failed due to a temporary failure of t
 const duplicate = 'The DNS record already exists.';
 const conflict = 'The DNS record conflicts with other records.';
 const domainNotFound = 'The specified domain name does not exist. Refresh the page and try again.';
+const strayToken = 'Specified SecurityToken mismatch with the AccessKey.';
+const notOurs = 'The specified domain name does not belong to the current account.';
+const forbidden = 'The DNS operation is forbidden for this domain name.';
 const lastOperation = 'The last operation has not been completed. Please try again later.';
 const blackHole =
   'The action could not be completed because there are some records have been into black hole.';
@@ -796,6 +854,11 @@ function statusSet(record: DomainRecord, params: Params): { record: DomainRecord
 /** The RR of a name in its domain: `@` for the domain itself. */
 function relative(domain: string, name: string): string {
   return name === domain ? '@' : name.slice(0, -domain.length - 1);
+}
+
+/** A name as `SubDomain` may say it: any case, `@.` for the domain itself, the last dot or not. */
+function bareOf(name: string): string {
+  return name.toLowerCase().replace(/^@\./, '').replace(/\.$/, '');
 }
 
 /** What everybody without a line of their own is given: enabled records of the default line. */

@@ -11,6 +11,7 @@ import {
   type ApiRequest,
   bareName,
   type Dialect,
+  isDenied,
   type LabRecord,
   type LabVendor,
   Ledger,
@@ -20,8 +21,9 @@ import {
   type VendorOptions,
   valuesOf,
   type ZoneSettings,
+  type ZoneSpec,
 } from './vendor.ts';
-import { parseStrings, printStrings, type RRset, toAnswers } from './zone.ts';
+import { normalName, parseStrings, printStrings, type RRset, toAnswers } from './zone.ts';
 
 export interface CloudflareCredentials {
   readonly apiToken: string;
@@ -57,7 +59,7 @@ type Records = ReadonlyMap<string, DnsRecord>;
 interface Zone {
   readonly id: string;
   readonly name: string;
-  readonly settings: ZoneSettings;
+  settings: ZoneSettings;
   readonly createdOn: string;
   readonly records: Ledger<Records>;
 }
@@ -100,8 +102,10 @@ const plans = {
 };
 
 class Cloudflare implements Dialect {
+  readonly symptoms = { paused: { paused: true }, moved: { status: 'moved' } };
   readonly #options: VendorOptions<CloudflareCredentials>;
   readonly #publish: Publish;
+  /** By id. */
   readonly #zones = new Map<string, Zone>();
   readonly #nameServers: readonly string[];
   #windowEndsAt = 0;
@@ -113,15 +117,28 @@ class Cloudflare implements Dialect {
     this.#options = options;
     this.#publish = publish;
     this.#nameServers = serverNames('cloudflare', options).map(bareName);
-    for (const spec of options.zones) {
-      const name = bareName(spec.name);
-      const id = hex32(`cloudflare ${name}`);
-      const records = new Map<string, DnsRecord>();
-      for (const record of spec.records.flatMap(fromRecord)) records.set(record.id, record);
-      const settings = spec.settings ?? {};
-      const createdOn = new Date().toISOString();
-      this.#zones.set(id, { id, name, settings, createdOn, records: new Ledger<Records>(records) });
-    }
+  }
+
+  addZone(spec: ZoneSpec): void {
+    const settings = spec.settings ?? {};
+    this.#take(bareName(spec.name), settings, spec.records.flatMap(fromRecord));
+  }
+
+  /** A zone that is made anew has the old records under other ids. */
+  removeZone(zone: string): () => void {
+    const { id, name, settings, records } = this.#named(zone);
+    this.#zones.delete(id);
+    const again = [...records.now.values()].map((record) => ({ ...record, id: randomId() }));
+    return () => this.#take(name, settings, again);
+  }
+
+  settle(zone: string, settings: ZoneSettings): void {
+    this.#named(zone).settings = settings;
+  }
+
+  zoneOf(request: ApiRequest): string | null {
+    const zone = this.#zones.get(route(request)?.zoneId ?? '');
+    return zone === undefined ? null : normalName(zone.name);
   }
 
   zoneId(zone: string): string {
@@ -188,6 +205,10 @@ class Cloudflare implements Dialect {
     const found = route(request);
     if (!found) return failed(400, { code: 7000, message: 'No route for that URI' });
     if (this.#options.deny?.includes(found.operation)) return denied(request);
+    const { settings = {} } = this.#zones.get(found.zoneId) ?? {};
+    if (isDenied(settings, found.operation)) {
+      return found.operation === 'zones.get' ? failed(403, unauthorized) : denied(request);
+    }
     const ms = this.#options.changeMs ?? 0;
     if (request.method !== 'GET' && ms > 0) await new Promise((done) => setTimeout(done, ms));
     try {
@@ -286,6 +307,12 @@ class Cloudflare implements Dialect {
     return { ...succeeded(pick({ deletes, patches, puts, posts })), wrote: true };
   }
 
+  #take(name: string, settings: ZoneSettings, all: readonly DnsRecord[]): void {
+    const [id, createdOn] = [randomId(), new Date().toISOString()];
+    const records = new Ledger<Records>(new Map(all.map((record) => [record.id, record])));
+    this.#zones.set(id, { id, name, settings, createdOn, records });
+  }
+
   #named(name: string): Zone {
     for (const zone of this.#zones.values()) if (`${zone.name}.` === name) return zone;
     throw new Error(`cloudflare: no zone ${name} in the lab`);
@@ -300,8 +327,10 @@ class Cloudflare implements Dialect {
   #listZones(query: URLSearchParams): ApiReply {
     const name = query.get('name')?.toLowerCase() ?? null;
     const status = query.get('status');
+    // A token sees the zones that it may read, and no others.
     const all = [...this.#zones.values()].filter(
       (zone) =>
+        !isDenied(zone.settings, 'zones.get') &&
         (name === null || zone.name === name.replace(/^equal:/, '')) &&
         (status === null || (zone.settings.status ?? 'active') === status),
     );
@@ -348,7 +377,8 @@ class Cloudflare implements Dialect {
     };
     for (const record of records.values()) {
       const ttl = record.ttl === 1 ? automaticTtl : record.ttl;
-      if (record.proxied) {
+      // The edge answers for nobody while the zone is paused: its DNS goes on.
+      if (record.proxied && !zone.settings.paused) {
         add(record.name, 'A', automaticTtl, edge['A']!);
         add(record.name, 'AAAA', automaticTtl, edge['AAAA']!);
       } else if (record.type === 'CNAME' && flattened(zone, record)) {
@@ -476,6 +506,9 @@ function denied(request: ApiRequest): ApiReply {
     ? failed(401, { code: 1000, message: 'Invalid API Token' })
     : failed(403, { code: 10_000, message: 'Authentication error' });
 }
+
+/** Of a zone that the token has no right to. */
+const unauthorized: ApiError = { code: 9109, message: 'Unauthorized to access requested resource' };
 
 function json(status: number, body: object, headers: Record<string, string> = {}): ApiReply {
   const ray = `${randomBytes(8).toString('hex')}-LAB`;
@@ -641,7 +674,7 @@ function build(zone: Zone, body: Body, old: DnsRecord | null, ttlMin: number): D
   if (!isBody(settings)) throw invalidBody('settings must be an object');
   const now = new Date().toISOString();
   return {
-    id: old?.id ?? randomBytes(16).toString('hex'),
+    id: old?.id ?? randomId(),
     name,
     type,
     ...contentOf(type, name, body),
@@ -806,18 +839,18 @@ function presentation(record: DnsRecord): string {
   }
 }
 
-/** The records of a lab record, one a value, with ids that are the same in every run. */
+/** The records of a lab record, one a value. */
 function fromRecord(record: LabRecord): DnsRecord[] {
   const name = bareName(record.name);
   const type = record.type.toUpperCase();
   const { proxied, flattenCname, comment } = record.extra ?? {};
-  return valuesOf(record.value).map((value, at) => {
+  return valuesOf(record.value).map((value) => {
     const words = value.trim().split(/\s+/);
     const priority = type === 'MX' || type === 'SRV' ? Number(words[0]) : null;
     const rest = priority === null ? value.trim() : words.slice(1).join(' ');
     const now = new Date().toISOString();
     return {
-      id: hex32(`record ${name} ${type} ${at}`),
+      id: randomId(),
       name,
       type,
       content: type === 'TXT' || type === 'CAA' ? rest : rest.toLowerCase().replace(/\.$/, ''),
@@ -857,6 +890,10 @@ function flattened(zone: Zone, record: DnsRecord): boolean {
     record.content === zone.name ||
     record.content.endsWith(`.${zone.name}`)
   );
+}
+
+function randomId(): string {
+  return randomBytes(16).toString('hex');
 }
 
 function hex32(of: string): string {

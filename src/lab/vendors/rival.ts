@@ -31,11 +31,12 @@ export function startRival(vendor: LabVendor, record: LabRecord, everyMs: number
   };
 }
 
-/** False when the record bears no marker that could be competed with. */
+/** False when there is no marker that could be competed with, or no zone any more. */
 function compete(vendor: LabVendor, { name, ttl, targets }: LabRecord, above: number): boolean {
   const at = markerName(name);
-  const zone = vendor.zone(name.slice(name.indexOf('.') + 1));
-  const standing = zone.get(at, 'TXT');
+  const zone = name.slice(name.indexOf('.') + 1);
+  if (!vendor.zones.includes(zone) || vendor.brokenZone(zone) === 'deleted') return false;
+  const standing = vendor.zone(zone).get(at, 'TXT');
   const text = Buffer.concat(parseStrings(standing?.values[0] ?? '') ?? []).toString();
   const marker = parseMarker(text);
   if (standing === null || marker === null) return false;

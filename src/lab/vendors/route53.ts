@@ -4,7 +4,7 @@
 // be kind, and it never logs or echoes a credential.
 // Sources: AWS API reference and DNSLimitations (read 2026-11), error texts from users' reports.
 
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes, randomInt } from 'node:crypto';
 import { isIPv4, isIPv6 } from 'node:net';
 import { signatureFlaw, stamp } from './sigv4.ts';
 import {
@@ -13,6 +13,7 @@ import {
   Busy,
   bareName,
   type Dialect,
+  isDenied,
   type LabRecord,
   type LabVendor,
   Ledger,
@@ -23,6 +24,7 @@ import {
   type VendorOptions,
   valuesOf,
   type ZoneSettings,
+  type ZoneSpec,
 } from './vendor.ts';
 import {
   normalName,
@@ -55,7 +57,17 @@ interface RecordSet {
   readonly setIdentifier: string | null;
   readonly weight: number | null;
   readonly healthCheckId: string | null;
-  readonly aliasTarget: string | null;
+  readonly alias: Alias | null;
+  /** How it is chosen among its siblings beside a weight, as XML; empty when it is not. */
+  readonly routing: string;
+}
+
+interface Alias {
+  /** Fully qualified. */
+  readonly target: string;
+  /** Of the zone that holds the target. */
+  readonly zoneId: string;
+  readonly evaluatesHealth: boolean;
 }
 
 type Sets = ReadonlyMap<string, RecordSet>;
@@ -64,7 +76,7 @@ interface HostedZone {
   readonly id: string;
   readonly name: string;
   readonly callerReference: string;
-  readonly settings: ZoneSettings;
+  settings: ZoneSettings;
   /** Names and types that an operator has protected. */
   readonly protections: { name: string; type: string; comment: string }[];
   readonly sets: Ledger<Sets>;
@@ -99,6 +111,8 @@ const xmlns = `https://route53.amazonaws.com/doc/${version}/`;
 const changeMs = 30;
 const changesKept = 1000;
 const pageMax = 300;
+/** Hosted zones that a list gives at once; who asks for more gets as many (AWS API reference). */
+const zonePageMax = 100;
 const recordsMax = 1000;
 const charactersMax = 32_000;
 const valuesMax = 400;
@@ -106,8 +120,14 @@ const valuesMax = 400;
 const quota = { burst: 50, perSecond: 10 };
 
 class Route53 implements Dialect {
+  /** Route 53 pauses no zone: what comes near is the lock while its recovery is being enabled. */
+  readonly symptoms = {
+    paused: { acceleratedRecovery: 'ENABLING_HOSTED_ZONE_LOCKED' },
+    moved: { foreign: true },
+  };
   readonly #options: VendorOptions<Route53Credentials>;
   readonly #publish: Publish;
+  /** By id. */
   readonly #zones = new Map<string, HostedZone>();
   readonly #changes = new Map<string, ChangeRecord>();
   readonly #busy = new Busy();
@@ -118,31 +138,45 @@ class Route53 implements Dialect {
     this.#options = options;
     this.#publish = publish;
     this.#nameServers = serverNames('route53', options);
-    for (const spec of options.zones) {
-      const name = normalName(spec.name);
-      const soa = soaFrom(name, this.#nameServers[0]!, spec.soa ?? {});
-      const numbers = [1, soa.refresh, soa.retry, soa.expire, soa.minimum].join(' ');
-      const apex = [
-        simple(name, 'NS', 172_800, this.#nameServers),
-        simple(name, 'SOA', soa.ttl, [`${soa.mname} ${soa.rname} ${numbers}`]),
-      ];
-      const sets = new Map<string, RecordSet>();
-      for (const set of [...apex, ...spec.records.map(fromRecord)]) sets.set(keyOf(set), set);
-      const id = `Z${digest(`route53 ${name}`).slice(0, 20)}`;
-      const callerReference = digest(`reference ${name}`).slice(0, 32);
-      const settings = spec.settings ?? {};
-      const protections = [...(settings.protections ?? [])];
-      const ledger = new Ledger<Sets>(sets);
-      this.#zones.set(id, { id, name, callerReference, settings, protections, sets: ledger });
-    }
+  }
+
+  addZone(spec: ZoneSpec): void {
+    const name = normalName(spec.name);
+    const soa = soaFrom(name, this.#nameServers[0]!, spec.soa ?? {});
+    const numbers = [1, soa.refresh, soa.retry, soa.expire, soa.minimum].join(' ');
+    const apex = [
+      simple(name, 'NS', 172_800, this.#nameServers),
+      simple(name, 'SOA', soa.ttl, [`${soa.mname} ${soa.rname} ${numbers}`]),
+    ];
+    const sets = new Map<string, RecordSet>();
+    for (const set of [...apex, ...spec.records.map(fromRecord)]) sets.set(keyOf(set), set);
+    const settings = spec.settings ?? {};
+    const protections = [...(settings.protections ?? [])];
+    this.#take({ name, settings, protections, sets: new Ledger<Sets>(sets) });
+  }
+
+  removeZone(zone: string): () => void {
+    const { id, callerReference: _, ...state } = this.#named(zone);
+    this.#zones.delete(id);
+    return () => this.#take(state);
+  }
+
+  settle(zone: string, settings: ZoneSettings): void {
+    this.#named(zone).settings = settings;
+  }
+
+  zoneOf(request: ApiRequest): string | null {
+    return this.#zones.get(route(request)?.id ?? '')?.name ?? null;
   }
 
   zoneId(zone: string): string {
     return this.#named(zone).id;
   }
 
-  rrsets(zone: string): readonly RRset[] {
-    return served(this.#named(zone).sets.now);
+  /** A zone of another account has other name servers. */
+  rrsets(zone: string): readonly RRset[] | null {
+    const { sets, settings } = this.#named(zone);
+    return settings.foreign ? null : served(sets.now);
   }
 
   edit(zone: string, records: readonly LabRecord[], name: string, type: string): void {
@@ -214,6 +248,17 @@ class Route53 implements Dialect {
     }
   }
 
+  #take(state: Omit<HostedZone, 'id' | 'callerReference'>): void {
+    const id = `Z${randomWord(20)}`;
+    const callerReference = randomBytes(16).toString('hex');
+    this.#zones.set(id, { ...state, id, callerReference });
+  }
+
+  /** The zones that the account owns. */
+  #own(): HostedZone[] {
+    return [...this.#zones.values()].filter(({ settings }) => !settings.foreign);
+  }
+
   #named(name: string): HostedZone {
     for (const zone of this.#zones.values()) if (zone.name === name) return zone;
     throw new Error(`route53: no zone ${name} in the lab`);
@@ -235,7 +280,9 @@ class Route53 implements Dialect {
   }
 
   #permit(operation: string, id: string): void {
-    if (!this.#options.deny?.includes(operation)) return;
+    const settings = this.#zones.get(id)?.settings ?? {};
+    if (settings.foreign) throw new Refused(403, 'AccessDenied', notOurs);
+    if (!this.#options.deny?.includes(operation) && !isDenied(settings, operation)) return;
     const kind = operation === 'GetChange' ? 'change' : 'hostedzone';
     throw new Refused(
       403,
@@ -247,10 +294,10 @@ class Route53 implements Dialect {
   }
 
   #listByName(query: URLSearchParams): ApiReply {
-    const max = maxItems(query, 100);
+    const max = Math.min(zonePageMax, maxItems(query, zonePageMax));
     const from = query.get('dnsname');
     const fromId = query.get('hostedzoneid');
-    const sorted = [...this.#zones.values()].sort(
+    const sorted = this.#own().sort(
       (a, b) => compare(sortKey(a.name), sortKey(b.name)) || compare(a.id, b.id),
     );
     const start = from === null ? null : sortKey(parseName(from, 'dnsname'));
@@ -270,9 +317,9 @@ class Route53 implements Dialect {
   }
 
   #list(query: URLSearchParams): ApiReply {
-    const max = maxItems(query, 100);
+    const max = Math.min(zonePageMax, maxItems(query, zonePageMax));
     const marker = query.get('marker');
-    const sorted = [...this.#zones.values()].sort((a, b) => compare(a.id, b.id));
+    const sorted = this.#own().sort((a, b) => compare(a.id, b.id));
     const rest = sorted.filter((zone) => marker === null || zone.id >= marker);
     const next = rest[max];
     return reply('ListHostedZonesResponse', [
@@ -307,6 +354,7 @@ class Route53 implements Dialect {
     }
     const ms = this.#options.changeMs ?? changeMs;
     const made = await this.#busy.run(zone.id, ms, () => {
+      this.#zone(zone.id); // it may have been deleted meanwhile
       zone.sets.commit(applyBatch(zone, changes, this.#options.ttlMin ?? 0));
       return this.#record(zone, comment);
     });
@@ -533,9 +581,31 @@ function parseChange(node: XmlNode): Change {
       setIdentifier: identifier,
       weight: field('Weight') === null ? null : Number(field('Weight')),
       healthCheckId: field('HealthCheckId'),
-      aliasTarget: alias ? parseName(child(alias, 'DNSName')?.text ?? '', 'DNSName') : null,
+      alias: alias === null ? null : parseAlias(alias),
+      routing: routingElements.map((name) => printXml(child(set, name))).join(''),
     },
   };
+}
+
+/** By what a set is chosen among those of its name and type, beside its weight. */
+const routingElements = [
+  'Region',
+  'GeoLocation',
+  'Failover',
+  'MultiValueAnswer',
+  'CidrRoutingConfig',
+  'GeoProximityLocation',
+] as const;
+
+function parseAlias(node: XmlNode): Alias {
+  const zoneId = child(node, 'HostedZoneId')?.text ?? '';
+  const evaluates = child(node, 'EvaluateTargetHealth')?.text ?? '';
+  if (zoneId === '' || (evaluates !== 'true' && evaluates !== 'false')) {
+    const what = 'HostedZoneId and EvaluateTargetHealth';
+    throw new Refused(400, 'InvalidInput', `Invalid request: an AliasTarget needs ${what}`);
+  }
+  const target = parseName(child(node, 'DNSName')?.text ?? '', 'DNSName');
+  return { target, zoneId, evaluatesHealth: evaluates === 'true' };
 }
 
 /** The sets after the whole batch; throws InvalidChangeBatch with every error. */
@@ -585,9 +655,15 @@ function notDeletable(zone: HostedZone, set: RecordSet, found: RecordSet | undef
     found.ttl === set.ttl &&
     found.weight === set.weight &&
     found.healthCheckId === set.healthCheckId &&
-    found.aliasTarget === set.aliasTarget &&
+    found.routing === set.routing &&
+    sameAlias(found.alias, set.alias) &&
     [...found.values].sort().join('\n') === [...set.values].sort().join('\n');
   return same ? [] : [`${which} but the values provided do not match the current values`];
+}
+
+function sameAlias(a: Alias | null, b: Alias | null): boolean {
+  const isSame = a?.target === b?.target && a?.zoneId === b?.zoneId;
+  return isSame && a?.evaluatesHealth === b?.evaluatesHealth;
 }
 
 function notPutable(zone: HostedZone, set: RecordSet, ttlMin: number): string[] {
@@ -687,6 +763,8 @@ function batchError(errors: readonly string[]): Refused {
   return new Refused(400, 'InvalidChangeBatch', `[${errors.join(', ')}]`);
 }
 
+const notOurs =
+  'User: arn:aws:iam::123456789012:user/lab is not authorized to access this resource';
 const badToken = 'The security token included in the request is invalid.';
 const priorRequest =
   'The request was rejected because Route 53 was still processing a prior request.';
@@ -698,13 +776,17 @@ function keyOf(set: RecordSet): string {
 }
 
 function simple(name: string, type: string, ttl: number, values: readonly string[]): RecordSet {
-  const none = { setIdentifier: null, weight: null, healthCheckId: null, aliasTarget: null };
-  return { name, type, ttl, values, ...none };
+  const none = { setIdentifier: null, weight: null, healthCheckId: null, alias: null };
+  return { name, type, ttl, values, ...none, routing: '' };
 }
 
 function fromRecord(record: LabRecord): RecordSet {
   const { setIdentifier, weight, healthCheckId, aliasTarget } = record.extra ?? {};
-  const alias = aliasTarget === undefined ? null : normalName(aliasTarget);
+  const zoneId = 'Z2FDTNDATAQYW2'; // of every alias to CloudFront
+  const alias =
+    aliasTarget === undefined
+      ? null
+      : { target: normalName(aliasTarget), zoneId, evaluatesHealth: false };
   return {
     name: normalName(record.name),
     type: record.type.toUpperCase(),
@@ -713,7 +795,8 @@ function fromRecord(record: LabRecord): RecordSet {
     setIdentifier: setIdentifier ?? null,
     weight: weight ?? null,
     healthCheckId: healthCheckId ?? null,
-    aliasTarget: alias,
+    alias,
+    routing: '',
   };
 }
 
@@ -726,7 +809,7 @@ function served(sets: Sets): RRset[] {
     if (!rival || (set.weight ?? 0) > (rival.weight ?? 0)) chosen.set(key, set);
   }
   return [...chosen.values()].flatMap((set) => {
-    const source = set.aliasTarget === null ? set : chosen.get(`${set.aliasTarget} ${set.type}`);
+    const source = set.alias === null ? set : chosen.get(`${set.alias.target} ${set.type}`);
     if (set.type === 'SOA' || !source || source.values.length === 0) return [];
     const values = source.values.map((value) =>
       set.type === 'TXT' ? printStrings(parseAwsStrings(value) ?? [value]) : value,
@@ -768,8 +851,10 @@ function parseAwsStrings(value: string): readonly Buffer[] | null {
   });
 }
 
-function digest(of: string): string {
-  return createHash('sha256').update(of).digest('hex').toUpperCase();
+/** Capitals and digits, as the ids of hosted zones are made of. */
+function randomWord(length: number): string {
+  const digits = Array.from({ length }, () => randomInt(36).toString(36));
+  return digits.join('').toUpperCase();
 }
 
 function bareId(id: string): string {
@@ -780,9 +865,12 @@ function bareId(id: string): string {
 
 const skewMs = 5 * 60_000;
 
-/** Throws Refused unless the request is signed with these credentials, whatever the region. */
+/** Route 53 is one service for the whole world, and its signatures are for this region. */
+const region = 'us-east-1';
+
+/** Throws Refused unless the request is signed with these credentials, for this service. */
 function checkSignature(request: ApiRequest, credentials: Route53Credentials): void {
-  const rule = { service: 'route53', region: null, key: credentials, skewMs };
+  const rule = { service: 'route53', region, key: credentials, skewMs };
   const flaw = signatureFlaw(request, rule);
   if (flaw === null) return;
   const refused = (code: string, message: string) => new Refused(403, code, message);
@@ -790,11 +878,12 @@ function checkSignature(request: ApiRequest, credentials: Route53Credentials): v
     case 'missing':
       throw refused('MissingAuthenticationToken', 'Request is missing Authentication Token');
     case 'malformed':
-    case 'scope':
       throw refused(
         'IncompleteSignature',
         'The request signature does not conform to AWS standards.',
       );
+    case 'scope':
+      throw refused('SignatureDoesNotMatch', wrongScope(flaw.service, flaw.region));
     case 'unknown-key':
       throw refused('InvalidClientTokenId', badToken);
     case 'mismatch':
@@ -810,6 +899,12 @@ function checkSignature(request: ApiRequest, credentials: Route53Credentials): v
       throw refused('SignatureDoesNotMatch', text);
     }
   }
+}
+
+function wrongScope(service: string, signedFor: string): string {
+  const start = 'Credential should be scoped to';
+  if (service !== 'route53') return `${start} correct service: 'route53'.`;
+  return `${start} a valid region, not '${signedFor}'.`;
 }
 
 const wrongSignature =
@@ -867,20 +962,25 @@ function zoneElement(zone: HostedZone): string {
 
 function setElement(set: RecordSet): string {
   const values = set.values.map((v) => element('ResourceRecord', text('Value', v))).join('');
-  const alias =
-    text('HostedZoneId', 'Z2FDTNDATAQYW2') +
-    text('DNSName', set.aliasTarget ?? '') +
-    text('EvaluateTargetHealth', false);
   return element(
     'ResourceRecordSet',
     text('Name', escapeName(set.name)) +
       text('Type', set.type) +
       (set.setIdentifier === null ? '' : text('SetIdentifier', set.setIdentifier)) +
       (set.weight === null ? '' : text('Weight', set.weight)) +
+      set.routing +
       (set.ttl === null ? '' : text('TTL', set.ttl)) +
-      (set.aliasTarget === null ? element('ResourceRecords', values) : '') +
-      (set.aliasTarget === null ? '' : element('AliasTarget', alias)) +
+      (set.alias === null ? element('ResourceRecords', values) : aliasElement(set.alias)) +
       (set.healthCheckId === null ? '' : text('HealthCheckId', set.healthCheckId)),
+  );
+}
+
+function aliasElement({ target, zoneId, evaluatesHealth }: Alias): string {
+  return element(
+    'AliasTarget',
+    text('HostedZoneId', zoneId) +
+      text('DNSName', escapeName(target)) +
+      text('EvaluateTargetHealth', evaluatesHealth),
   );
 }
 
@@ -923,6 +1023,15 @@ const xmlTokens = [
 
 function child(node: XmlNode, name: string): XmlNode | null {
   return node.children.find((one) => one.name === name) ?? null;
+}
+
+/** An element as it came, without the space around its children; empty for none. */
+function printXml(node: XmlNode | null): string {
+  if (node === null) return '';
+  const isLeaf = node.children.length === 0;
+  return isLeaf
+    ? text(node.name, node.text)
+    : element(node.name, node.children.map(printXml).join(''));
 }
 
 /**

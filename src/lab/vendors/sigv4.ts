@@ -24,8 +24,8 @@ export interface SigningKey {
 export interface SignatureRule {
   /** The service that the signature must be for, such as `route53` or `s3`. */
   readonly service: string;
-  /** The region that it must be for; null: whatever region. */
-  readonly region: string | null;
+  /** The region that it must be for. */
+  readonly region: string;
   readonly key: SigningKey;
   /** How far the signer's clock may be off, in milliseconds. */
   readonly skewMs: number;
@@ -61,8 +61,7 @@ export function signatureFlaw(request: SignedRequest, rule: SignatureRule): Sign
   const date = String(headers['x-amz-date'] ?? '');
   if (!match || !/^\d{8}T\d{6}Z$/.test(date)) return { kind: 'malformed' };
   const [, keyId, day, region, service, signedHeaders, signature] = match as unknown as string[];
-  const elsewhere = rule.region !== null && region !== rule.region;
-  if (service !== rule.service || elsewhere) {
+  if (service !== rule.service || region !== rule.region) {
     return { kind: 'scope', service: service!, region: region! };
   }
   if (keyId !== key.accessKeyId || headers['x-amz-security-token'] !== key.sessionToken) {

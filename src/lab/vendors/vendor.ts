@@ -1,8 +1,8 @@
 // What the lab's DNS vendors have in common: an HTTP API on loopback with bounded bodies, a log of
-// its calls and faults on request; name servers that serve what the API holds, a moment later; the
-// bookkeeping behind stale reads and quotas. It knows no vendor's wire format: that is the
-// dialect's business. It never contacts anybody, and its log never holds a header, a query or a
-// body.
+// its calls and faults on request, of all of it or of one zone; name servers that serve what the API
+// holds, a moment later; the bookkeeping behind stale reads and quotas. It knows no vendor's wire
+// format: that is the dialect's business. It never contacts anybody, its log never holds a header,
+// a query or a body, and trouble of one zone never reaches another one.
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
@@ -39,6 +39,10 @@ export interface RecordExtra {
 
 /** What a zone is at its vendor, beyond its records; each vendor reads its own words. */
 export interface ZoneSettings {
+  /** Operations that the key may not use on this zone, by the name in `calls`; true: none at all. */
+  readonly denied?: true | readonly string[];
+  /** Route 53 and Alidns: another account's by now. */
+  readonly foreign?: boolean;
   /** Route 53. */
   readonly privateZone?: boolean;
   readonly linkedService?: string;
@@ -57,6 +61,8 @@ export interface ZoneSettings {
   readonly versionCode?: string;
   readonly inBlackHole?: boolean;
   readonly inClean?: boolean;
+  /** Alidns: locked by the vendor, so that nothing in it can be changed. */
+  readonly forbidden?: boolean;
 }
 
 export interface ZoneSpec {
@@ -95,9 +101,12 @@ export interface VendorOptions<Credentials = unknown> {
   readonly resolve?: (name: string) => readonly string[];
 }
 
-export interface FaultOptions {
+export interface ZoneFaultOptions {
   /** Only these operations, by the name in `calls`; all unless given. */
   readonly operations?: readonly string[];
+}
+
+export interface FaultOptions extends ZoneFaultOptions {
   /** Heals by itself after so many calls. */
   readonly times?: number;
   /** `dns-lag`: which of the name servers lags; the last unless given. */
@@ -124,10 +133,33 @@ export interface LabVendor {
   readonly dns: readonly string[];
   /** The servers themselves, to break one of them. */
   readonly servers: readonly Nameserver[];
+  /** Names of its zones, oldest first; one that a fault has deleted is still among them. */
+  readonly zones: readonly string[];
   /** What DNS serves of a zone now. Throws for a zone that is not here. */
   zone(name: string): LabZone;
-  /** The vendor's own id of a zone. Throws for a zone that is not here. */
+  /** The vendor's own id of a zone, not made of its name. Throws for a zone that is not here. */
   zoneId(name: string): string;
+  /**
+   * Adds a zone to the account; API and name servers have it at once. Gives its id. Throws, and
+   * changes nothing, when the account has one of that name or a record cannot be served.
+   */
+  addZone(spec: ZoneSpec): string;
+  /** Takes a zone out of the account for good. Throws for a zone that is not here. */
+  removeZone(name: string): void;
+  /**
+   * Changes these settings of a zone and leaves the others; what a fault of the zone has set stays
+   * on top until that is healed. DNS follows as after any change. Throws for a zone that is not here.
+   */
+  setZone(name: string, settings: ZoneSettings): void;
+  /**
+   * Breaks one zone alone in one of the ways of `zoneFaults`, in the place of its last fault; null
+   * heals. A deleted zone comes back with its records and another id, as when a person makes it
+   * anew. Throws for another word, and for a zone that was never here.
+   */
+  zoneFault(name: string, how: string | null, options?: ZoneFaultOptions): void;
+  readonly zoneFaults: readonly string[];
+  /** The fault in force at one zone; null: none. Throws for a zone that was never here. */
+  brokenZone(name: string): string | null;
   /**
    * What a person at the console does: puts these values in the place of everything that the name
    * has for the type (at Alidns: on its line), or removes it (null). API and DNS follow as after
@@ -180,6 +212,23 @@ export const vendorFaults = [
 ] as const;
 type VendorFault = (typeof vendorFaults)[number];
 
+/**
+ * The ways to break one zone of an account. `deleted` takes it away, and its name servers refuse it;
+ * `paused` is the nearest thing that the vendor has: a pause, or a lock; `moved` is a zone that has
+ * gone elsewhere: to another account, or its delegation to other servers; `denied` is a key without
+ * permission for it; `hang`, `error` and `throttle` are those of `vendorFaults`, for it alone.
+ */
+export const zoneFaults = [
+  'deleted',
+  'paused',
+  'moved',
+  'denied',
+  'hang',
+  'error',
+  'throttle',
+] as const;
+type ZoneFault = (typeof zoneFaults)[number];
+
 // ---------------------------------------------------------------- for the dialects
 
 export interface ApiRequest {
@@ -213,9 +262,19 @@ export interface Dialect {
     how: 'error' | 'throttle' | 'auth' | 'block' | 'too-large',
     request: ApiRequest,
   ): ApiReply;
+  /** Takes a zone in, under an id of its own. */
+  addZone(spec: ZoneSpec): void;
+  /** Takes a zone out; what is returned puts it back as it was, under another id. */
+  removeZone(zone: string): () => void;
+  /** Puts these settings in the place of the zone's. */
+  settle(zone: string, settings: ZoneSettings): void;
+  /** What the settings of a zone are that is sick in one of these ways. */
+  readonly symptoms: Readonly<Record<'paused' | 'moved', ZoneSettings>>;
+  /** The name of the zone that is asked for; null when it is none, or none of this account. */
+  zoneOf(request: ApiRequest): string | null;
   zoneId(zone: string): string;
-  /** What DNS serves for the zone as it stands now. */
-  rrsets(zone: string): readonly RRset[];
+  /** What DNS serves for the zone as it stands now; null when its servers refuse it. */
+  rrsets(zone: string): readonly RRset[] | null;
   edit(zone: string, records: readonly LabRecord[], name: string, type: string): void;
   /** False where the vendor has no protection of single records, or no such record. */
   protect(zone: string, name: string, on: boolean): boolean;
@@ -291,6 +350,11 @@ export class Busy {
   }
 }
 
+/** Whether the key has no permission for an operation on a zone with these settings. */
+export function isDenied({ denied = [] }: ZoneSettings, operation: string): boolean {
+  return denied === true || denied.includes(operation);
+}
+
 /** The values of a record as a list. */
 export function valuesOf(value: string | readonly string[]): readonly string[] {
   return typeof value === 'string' ? [value] : value;
@@ -331,6 +395,25 @@ interface Fault {
   left: number;
 }
 
+/** One zone of the account, as the plumbing sees it. */
+interface Held {
+  readonly served: LabZone;
+  /** Whether the name servers know it. */
+  isServed: boolean;
+  /** Without what a fault adds. */
+  settings: ZoneSettings;
+  sickness: Sickness | null;
+}
+
+interface Sickness {
+  readonly how: ZoneFault;
+  readonly operations: readonly string[] | null;
+  /** Connections whose requests never get an answer. */
+  readonly hung: Set<Socket>;
+  /** Puts a deleted zone back; null where none is deleted. */
+  readonly restore: (() => void) | null;
+}
+
 /** Starts the API and the name servers of a vendor. Rejects when a port cannot be had. */
 export async function startVendor(
   type: VendorType,
@@ -351,9 +434,10 @@ class Running implements LabVendor {
   readonly name: string;
   readonly type: VendorType;
   readonly faults = vendorFaults;
+  readonly zoneFaults = zoneFaults;
   readonly #options: VendorOptions;
   readonly #dialect: Dialect;
-  readonly #zones = new Map<string, LabZone>();
+  readonly #zones = new Map<string, Held>();
   readonly #servers: Nameserver[] = [];
   readonly #http: Server;
   readonly #sockets = new Set<Socket>();
@@ -371,13 +455,7 @@ class Running implements LabVendor {
     this.type = type;
     this.#options = options;
     this.#dialect = speak((zone, published) => this.#publish(zone, published));
-    const nameServers = serverNames(type, options);
-    for (const spec of options.zones) {
-      const name = normalName(spec.name);
-      const zone = new LabZone({ name, nameServers, soa: spec.soa ?? {} });
-      zone.replace(this.#rrsets(name));
-      this.#zones.set(name, zone);
-    }
+    for (const spec of options.zones) this.addZone(spec);
     this.#http = createServer((request, response) => {
       void this.#serve(request, response);
     });
@@ -390,7 +468,7 @@ class Running implements LabVendor {
   }
 
   async start(): Promise<void> {
-    const zones = () => [...this.#zones.values()];
+    const zones = () => [...this.#zones.values()].filter((z) => z.isServed).map((z) => z.served);
     for (const address of this.#options.dnsAddresses) {
       const port = this.#options.dnsPort;
       this.#servers.push(await startNameserver({ address, port, zones }));
@@ -419,15 +497,74 @@ class Running implements LabVendor {
     return this.#calls;
   }
 
+  get zones(): readonly string[] {
+    return [...this.#zones.keys()];
+  }
+
   zone(name: string): LabZone {
-    const zone = this.#zones.get(normalName(name));
-    if (zone) return zone;
-    const known = [...this.#zones.keys()].join(', ') || 'none';
-    throw new Error(`${this.name}: no zone ${name} in the lab; there is ${known}`);
+    const held = this.#held(name);
+    if (held.sickness?.how !== 'deleted') return held.served;
+    throw new Error(`${this.name}: zone ${name} is deleted`);
   }
 
   zoneId(name: string): string {
     return this.#dialect.zoneId(this.zone(name).name);
+  }
+
+  addZone(spec: ZoneSpec): string {
+    const name = normalName(spec.name);
+    if (this.#zones.has(name)) throw new Error(`${this.name}: there is a zone ${name} already`);
+    const nameServers = serverNames(this.type, this.#options);
+    const served = new LabZone({ name, nameServers, soa: spec.soa ?? {} });
+    this.#dialect.addZone(spec);
+    try {
+      const rrsets = this.#rrsets(name);
+      served.replace(rrsets ?? []);
+      const settings = spec.settings ?? {};
+      this.#zones.set(name, { served, isServed: rrsets !== null, settings, sickness: null });
+    } catch (error) {
+      this.#dialect.removeZone(name);
+      throw error;
+    }
+    return this.#dialect.zoneId(name);
+  }
+
+  removeZone(name: string): void {
+    const held = this.#held(name);
+    if (held.sickness?.how !== 'deleted') this.#dialect.removeZone(held.served.name);
+    this.#release(held);
+    this.#zones.delete(held.served.name);
+  }
+
+  setZone(name: string, settings: ZoneSettings): void {
+    const held = this.#held(name);
+    held.settings = { ...held.settings, ...settings };
+    this.#settle(held);
+  }
+
+  zoneFault(name: string, how: string | null, options: ZoneFaultOptions = {}): void {
+    const held = this.#held(name);
+    const fault = zoneFaults.find((word) => word === how) ?? null;
+    if (how !== null && fault === null) {
+      throw new Error(
+        `${this.name}: no zone breaks like ${how}; there is ${zoneFaults.join(', ')}`,
+      );
+    }
+    this.#release(held);
+    held.sickness?.restore?.();
+    held.sickness = null;
+    if (fault !== null) {
+      const isGone = fault === 'deleted';
+      const restore = isGone ? this.#dialect.removeZone(held.served.name) : null;
+      const operations = options.operations ?? null;
+      held.sickness = { how: fault, operations, hung: new Set(), restore };
+      if (isGone) held.isServed = false;
+    }
+    this.#settle(held);
+  }
+
+  brokenZone(name: string): string | null {
+    return this.#held(name).sickness?.how ?? null;
   }
 
   edit(
@@ -438,8 +575,7 @@ class Running implements LabVendor {
     extra: RecordExtra = {},
   ): void {
     const owner = normalName(name);
-    const holder = zoneHolding(this.#zones.keys(), owner);
-    if (holder === null) throw new Error(`${this.name}: no zone in the lab holds ${owner}`);
+    const holder = this.#holding(owner);
     const kind = type.toUpperCase();
     const records = value === null ? [] : [{ name: owner, type: kind, value, ttl, extra }];
     this.#dialect.edit(holder, records, owner, kind);
@@ -447,8 +583,7 @@ class Running implements LabVendor {
 
   protect(name: string, on: boolean): void {
     const owner = normalName(name);
-    const holder = zoneHolding(this.#zones.keys(), owner);
-    if (holder === null) throw new Error(`${this.name}: no zone in the lab holds ${owner}`);
+    const holder = this.#holding(owner);
     if (this.#dialect.protect(holder, owner, on) || !on) return;
     throw new Error(`${this.name}: ${owner} cannot be protected: no such thing, or no such record`);
   }
@@ -497,6 +632,49 @@ class Running implements LabVendor {
     await Promise.all([closed, ...this.#servers.map((server) => server.close())]);
   }
 
+  /** Throws for a zone that was never here. */
+  #held(name: string): Held {
+    const held = this.#zones.get(normalName(name));
+    if (held) return held;
+    const known = this.zones.join(', ') || 'none';
+    throw new Error(`${this.name}: no zone ${name} in the lab; there is ${known}`);
+  }
+
+  /** The zone that holds a name; throws when there is none. */
+  #holding(owner: string): string {
+    const here = [...this.#zones].filter(([, held]) => held.sickness?.how !== 'deleted');
+    const holder = zoneHolding(
+      here.map(([name]) => name),
+      owner,
+    );
+    if (holder !== null) return holder;
+    throw new Error(`${this.name}: no zone in the lab holds ${owner}`);
+  }
+
+  /** Tells the vendor what a zone is by now, a fault of it counted in. */
+  #settle({ served, settings, sickness }: Held): void {
+    if (sickness?.how === 'deleted') return;
+    this.#dialect.settle(served.name, { ...settings, ...this.#symptom(sickness) });
+    this.#publish(served.name);
+  }
+
+  #symptom(sickness: Sickness | null): ZoneSettings {
+    switch (sickness?.how) {
+      case 'paused':
+      case 'moved':
+        return this.#dialect.symptoms[sickness.how];
+      case 'denied':
+        return { denied: sickness.operations ?? true };
+      default:
+        return {};
+    }
+  }
+
+  /** What hung must not be answered by the healed zone, nor hold its place for ever. */
+  #release({ sickness }: Held): void {
+    for (const socket of sickness?.hung ?? []) socket.destroy();
+  }
+
   #server(at = this.#servers.length - 1): Nameserver {
     const server = this.#servers[at];
     if (server) return server;
@@ -504,21 +682,25 @@ class Running implements LabVendor {
   }
 
   #publish(zone: string, published?: () => void): void {
-    const served = this.#zones.get(zone);
-    if (!served || this.#closed) return;
+    const held = this.#zones.get(zone);
+    if (!held || held.sickness?.how === 'deleted' || this.#closed) return;
     const rrsets = this.#rrsets(zone);
     this.#later(this.#options.propagationMs ?? 20, () => {
-      served.replace(rrsets);
+      // A zone that has been deleted meanwhile is not served again by what was under way.
+      const isGone = held.sickness?.how === 'deleted';
+      held.isServed = rrsets !== null && !isGone;
+      if (rrsets !== null && !isGone) held.served.replace(rrsets);
       published?.();
     });
   }
 
   /** What DNS can give: of several CNAMEs that a vendor lets stand, the first. */
-  #rrsets(zone: string): readonly RRset[] {
-    return this.#dialect.rrsets(zone).map((rrset) => {
+  #rrsets(zone: string): readonly RRset[] | null {
+    const rrsets = this.#dialect.rrsets(zone)?.map((rrset) => {
       const isTooMany = rrset.type === 'CNAME' && rrset.values.length > 1;
       return isTooMany ? { ...rrset, values: rrset.values.slice(0, 1) } : rrset;
     });
+    return rrsets ?? null;
   }
 
   #later(ms: number, then: () => void): void {
@@ -578,6 +760,16 @@ class Running implements LabVendor {
     return fault.how;
   }
 
+  /** The sickness of the zone that is asked for, if it shows on the wire. */
+  #suffers(request: ApiRequest, operation: string): Sickness | null {
+    const sick = [...this.#zones.values()].filter((held) => wireFault(held.sickness) !== null);
+    if (sick.length === 0) return null;
+    const zone = this.#dialect.zoneOf(request);
+    const sickness = sick.find(({ served }) => served.name === zone)?.sickness ?? null;
+    const isMeant = sickness?.operations?.includes(operation) ?? true;
+    return isMeant ? sickness : null;
+  }
+
   async #serve(message: IncomingMessage, response: ServerResponse): Promise<void> {
     const body = await readBody(message);
     if (body === 'cut') return;
@@ -593,7 +785,10 @@ class Running implements LabVendor {
       stale: false,
     };
     const operation = this.#dialect.operation(request);
-    const fault = this.#meets(operation);
+    const whole = this.#meets(operation);
+    const sickness = whole === null ? this.#suffers(request, operation) : null;
+    if (sickness?.how === 'hang') hold(message.socket, sickness.hung);
+    const fault = whole ?? wireFault(sickness);
     if (fault === 'hang') return this.#log(operation, 0);
     if (fault === 'reset') return this.#cut(operation, message);
     const reply =
@@ -648,6 +843,23 @@ class Running implements LabVendor {
   #log(operation: string, status: number): void {
     this.#calls.push({ at: Date.now(), operation, status });
     if (this.#calls.length > callsMax) this.#calls.shift();
+  }
+}
+
+function hold(socket: Socket, among: Set<Socket>): void {
+  among.add(socket);
+  socket.once('close', () => among.delete(socket));
+}
+
+/** The faults of a zone that are the plumbing's: the others are what the vendor says of it. */
+function wireFault(sickness: Sickness | null): 'hang' | 'error' | 'throttle' | null {
+  switch (sickness?.how) {
+    case 'hang':
+    case 'error':
+    case 'throttle':
+      return sickness.how;
+    default:
+      return null;
   }
 }
 

@@ -1,10 +1,10 @@
 // The store without a disk: the same promises within one process, nothing beyond it. For
-// rehearsals (`detour simulate`, the lab) and wherever a run must leave no trace. What is kept
+// the simulation and the benchmarks, which must leave no trace and wait for no disk. What is kept
 // lives in a `MemoryDisk`, so that closing a store and opening another on the same disk is a
 // restart. Values are kept as JSON text: what a caller changes afterwards never reaches the store.
 
-import type { Json } from '../core/model.ts';
-import type { Store, StoredEntry } from '../ports.ts';
+import type { Json } from '../../src/core/model.ts';
+import type { Store, StoredEntry } from '../../src/ports.ts';
 
 /** What outlives a store: documents and journal as JSON text. */
 export interface MemoryDisk {
