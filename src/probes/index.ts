@@ -120,7 +120,7 @@ export function createProber(
 class TurnTakingProber implements BoundedProber {
   readonly #probes: Readonly<Record<CheckId, ProbeSpec>>;
   readonly #paths: Readonly<Record<string, PathSpec>>;
-  readonly #types: Readonly<Record<string, CheckType<unknown>>>;
+  readonly #types: CheckTypes;
   readonly #secret: AdapterContext['secret'];
   readonly #inFlightMax: number;
   readonly #askers = new Map<CheckId, Map<string, Ready>>();
@@ -202,7 +202,7 @@ class TurnTakingProber implements BoundedProber {
     const way = Object.hasOwn(this.#paths, path) ? this.#paths[path] : undefined;
     if (spec === undefined) throw new Error(`there is no check ${check}`);
     if (way === undefined) throw new Error(`there is no path ${path}`);
-    const problem = pathProblem(spec.kind, way, spec.settings, types);
+    const problem = pathProblem(spec.kind, way, spec.settings, this.#types);
     if (problem !== null) throw new Told(blind('path', problem));
     const { kind, settings, timeoutMs } = spec;
     const asker = this.#types[kind]!.create(settings, way, timeoutMs, { secret: this.#secret });
