@@ -11,11 +11,10 @@ import {
   mkdirSync,
   mkdtempSync,
   rmSync,
-  statSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { homedir, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, describe, test } from 'node:test';
 import { stringify } from 'yaml';
@@ -23,28 +22,20 @@ import type { Notice } from '../../src/core/model.ts';
 import { buildAdapters, ConfigError, type Loaded, loadConfig } from '../../src/run/build.ts';
 import { createClock } from '../../src/run/clock.ts';
 import { main } from '../parts/program.ts';
+import { safeFolder, unsafe } from '../parts/safe.ts';
 
 const us = process.getuid!();
 const root = dirname(dirname(dirname(main)));
 
-/** A folder that no other user can change, nor any folder above it; null: there is none here. */
-const safe = [root, homedir(), '/var/lib'].find((place) => {
-  for (let at = place; ; at = dirname(at)) {
-    const { uid, mode } = statSync(at);
-    if ((uid !== 0 && uid !== us) || (mode & 0o022) !== 0) return false;
-    if (at === '/') return true;
-  }
-});
-const skip = safe === undefined && 'every folder here may be written by others';
+const first = safeFolder('plugins');
+const skip = first === null && unsafe;
 
-const made: string[] = [];
+const made: string[] = first === null ? [] : [first];
 after(() => {
   for (const folder of made) rmSync(folder, { recursive: true, force: true });
 });
 
-function folder(under = join(safe!, '.detour')): string {
-  mkdirSync(under, { recursive: true, mode: 0o755 });
-  const path = mkdtempSync(join(under, 'plugins-'));
+function folder(path = safeFolder('plugins')!): string {
   made.push(path);
   return path;
 }
@@ -325,7 +316,7 @@ describe('packages that a configuration names', { skip }, () => {
   }
 
   test('refused: others may write where a link leads, or where it lies on the way', async () => {
-    const open = folder(tmpdir());
+    const open = folder(mkdtempSync(join(tmpdir(), 'detour-plugins-')));
     chmodSync(open, 0o755);
     const far = install(open);
     const here = folder();
@@ -454,7 +445,7 @@ describe('packages that a configuration names', { skip }, () => {
     const { path, loaded } = telltale();
     const socket = join(dirname(path), 'no.sock');
     for (const argv of [
-      ...[['status'], ['history'], ['explain', 'e1'], ['reload']].map((c) => [...c, '-s', socket]),
+      ...[['status'], ['history'], ['explain', 'e1'], ['reload']].map((c) => [...c, '--socket', socket]),
       ['--help'],
       ['run', '--help'],
       ['validate', '--json-schema'],
