@@ -445,7 +445,11 @@ describe('packages that a configuration names', { skip }, () => {
     const { path, loaded } = telltale();
     const socket = join(dirname(path), 'no.sock');
     for (const argv of [
-      ...[['status'], ['history'], ['explain', 'e1'], ['reload']].map((c) => [...c, '--socket', socket]),
+      ...[['status'], ['history'], ['explain', 'e1'], ['reload']].map((c) => [
+        ...c,
+        '--socket',
+        socket,
+      ]),
       ['--help'],
       ['run', '--help'],
       ['validate', '--json-schema'],
