@@ -31,6 +31,7 @@ const lane = 'src/core/lane.ts';
 const lock = 'src/store/lock.ts';
 const operate = 'src/core/operate.ts';
 const plan = 'src/core/plan.ts';
+const plugins = 'src/run/plugins.ts';
 const sight = 'src/core/sight.ts';
 const steer = 'src/core/steer.ts';
 const watch = 'src/core/watch.ts';
@@ -1816,6 +1817,36 @@ function laneWorks`,
         file: 'src/core/state.ts',
         find: '  return Object.freeze(value);',
         replace: '  return value;',
+      },
+    ],
+  },
+  {
+    name: 'a package that its group may write is loaded',
+    rule: 0,
+    by: 'run/plugins.test.ts',
+    edits: [{ file: plugins, find: '(mode & 0o022) !== 0', replace: '(mode & 0o002) !== 0' }],
+  },
+  {
+    name: 'the folders on the way to a package are not looked at',
+    rule: 0,
+    by: 'run/plugins.test.ts',
+    edits: [
+      {
+        file: plugins,
+        find: '      refuseOthers(next, stat);',
+        replace: '      if (rest.length === 0) refuseOthers(next, stat);',
+      },
+    ],
+  },
+  {
+    name: 'what a package throws is shown',
+    rule: 20,
+    by: 'run/plugins.test.ts',
+    edits: [
+      {
+        file: plugins,
+        find: '  return word.replaceAll(',
+        replace: '  return String((error as Error)?.message ?? word).replaceAll(',
       },
     ],
   },

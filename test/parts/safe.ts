@@ -26,7 +26,8 @@ export function safeFolder(
   return mkdtempSync(join(place, `detour-${name}-`));
 }
 
-function isSafe(path: string): boolean {
+/** Whether nobody else can change this folder or one above it, and this user may write there. */
+export function isSafe(path: string): boolean {
   const us = process.getuid!();
   let nearest: string | null = null;
   for (let at = path; ; at = dirname(at)) {
