@@ -248,7 +248,6 @@ function readNotify(context: Context, tree: Tree): Config['notify'] {
   const path = ['notify'];
   const known = Object.keys(tables.notifiers);
   const keys = tree.kind === 'map' ? [...tree.entries.keys()] : [];
-  const isPackage = (key: string) => key.startsWith(packageMark);
   const found = keys.filter((key) => Object.hasOwn(tables.notifiers, key) || isPackage(key));
   if (found.length !== 1) {
     const close = keys.map((key) => closest(key, known)).find((word) => word !== null);
@@ -259,7 +258,7 @@ function readNotify(context: Context, tree: Tree): Config['notify'] {
   }
   const [type] = found as [string];
   if (isPackage(type)) wantPackage(context, 'notifier', type, [...path, type], 'key');
-  const schema = rowOf(tables.notifiers, type)?.settings ?? z.strictObject({ [type]: z.unknown() });
+  const schema = rowOf(tables.notifiers, type)?.settings ?? unread(type);
   return { type, settings: readPlain(source, path, plainOf(tree), schema, 'kind', []) };
 }
 
@@ -598,12 +597,12 @@ function readProvider(context: Context, path: Path, tree: Tree): ProviderConfig 
   const { nameservers, timeout } = readFields(source, path, shared, fields.provider);
   const type = plainOf(tree.entries.get('type')?.tree);
   const row = typeof type === 'string' ? rowOf(tables.providers, type) : undefined;
-  const isPackage = typeof type === 'string' && type.startsWith(packageMark);
-  if (isPackage) wantPackage(context, 'provider', type, [...path, 'type'], 'value');
+  const isNamed = typeof type === 'string' && isPackage(type);
+  if (isNamed) wantPackage(context, 'provider', type, [...path, 'type'], 'value');
   let settings: unknown = null;
   if (row !== undefined) {
     settings = readPlain(source, path, plainOf(own), row.settings, 'kind', [...common]);
-  } else if (isPackage) {
+  } else if (isNamed) {
     settings = plainOf(own);
   } else if (type === undefined) {
     source.problem([...path, 'type'], `is missing; expected ${listOf(known, 'or')}`);
@@ -611,12 +610,17 @@ function readProvider(context: Context, path: Path, tree: Tree): ProviderConfig 
     source.problem([...path, 'type'], notAmong('type of provider', type, known));
   }
   return {
-    type: row === undefined && !isPackage ? '' : String(type),
+    type: row === undefined && !isNamed ? '' : String(type),
     settings,
     nameservers: nameservers ?? null,
     callTimeoutMs: timeout ?? 0,
   };
 }
+
+const isPackage = (word: string) => word.startsWith(packageMark);
+
+/** Stands for the schema of a package that was not loaded, where its word is a key. */
+const unread = (word: string) => z.strictObject({ [word]: z.unknown() });
 
 /**
  * A package that stands where a row's word may stand. Without its row it is told why it has none, or
@@ -634,15 +638,12 @@ function wantPackage(
     return;
   }
   wanted.set(word, (wanted.get(word) ?? new Set<Role>()).add(role));
-  const rows: Readonly<Record<Role, Readonly<Record<string, unknown>>>> = {
-    provider: tables.providers,
-    check: tables.checks,
-    notifier: tables.notifiers,
-  };
+  const { providers: provider, checks: check, notifiers: notifier } = tables;
+  const rows: Readonly<Record<string, unknown>> = { provider, check, notifier }[role];
   const why = tables.unusable?.get(word);
   if (why !== undefined) {
     source.problem(path, `${word} ${why}`, at);
-  } else if (rowOf(rows[role], word) === undefined) {
+  } else if (rowOf(rows, word) === undefined) {
     const message = 'is known by its name alone: it was not loaded and its settings were not read';
     source.warning(path, `${word} ${message} (validate --plugins does)`);
   }
@@ -821,13 +822,12 @@ function readCheck(
   checkCadence(context, path, tree, given, policy);
   const rest = pick(tree, mine, false);
   const keys = [...rest.entries.keys()];
-  const isPackage = (key: string) => key.startsWith(packageMark);
   const found = keys.filter((key) => Object.hasOwn(tables.checks, key) || isPackage(key));
   const kind = found.length === 1 ? found[0]! : '';
   if (isPackage(kind)) wantPackage(context, 'check', kind, [...path, kind], 'key');
   let settings: unknown = null;
   if (kind !== '') {
-    const schema = rowOf(tables.checks, kind)?.settings ?? z.strictObject({ [kind]: z.unknown() });
+    const schema = rowOf(tables.checks, kind)?.settings ?? unread(kind);
     settings = readPlain(source, path, plainOf(rest), schema, 'kind', mine);
   } else {
     const known = Object.keys(tables.checks);

@@ -50,7 +50,7 @@ export function jsonSchema(tables: Tables): object {
   const kinds = (keys: Record<string, z.ZodType>) => ({
     anyOf: [
       ...Object.values(tables.checks).map((row) => withKeys(schemaOf(row.settings), keys)),
-      { ...withKeys(checkOfPackage, keys), additionalProperties: false },
+      { ...withKeys(keyedByPackage, keys), additionalProperties: false },
     ],
   });
   const rows: Readonly<Record<string, object>> = {
@@ -58,7 +58,12 @@ export function jsonSchema(tables: Tables): object {
     checks: kinds({ ...cadenceFields, ...fields.check }),
     services: kinds({ ...cadenceFields, ...fields.service }),
     references: kinds(cadenceFields),
-    notify: { anyOf: Object.values(tables.notifiers).map((row) => schemaOf(row.settings)) },
+    notify: {
+      anyOf: [
+        ...Object.values(tables.notifiers).map((row) => schemaOf(row.settings)),
+        { ...keyedByPackage, additionalProperties: false },
+      ],
+    },
   };
   const filled = JSON.stringify(schemaOf(shape), (_key, value) => rows[value?.['x-rows']] ?? value);
   return { title: 'Configuration of Detour', ...JSON.parse(filled) };
@@ -71,7 +76,7 @@ const providerOfPackage = {
 };
 
 /** The package's word is a key here, and there must be one: not every key is another. */
-const checkOfPackage = {
+const keyedByPackage = {
   type: 'object',
   patternProperties: { [packagePattern.source]: {} },
   not: { propertyNames: { not: { pattern: packagePattern.source } } },

@@ -179,8 +179,8 @@ export interface NotifierType<Settings> {
 
 /**
  * What a package exports as its default, so that a configuration may name it: `npm:NAME` as the
- * `type` of a provider, or in the place of a check's or a notifier's word. In the settings of these
- * two that word is left out: `"npm:NAME": { … }` gives them what stands in the braces.
+ * `type` of a provider, or in the place of the word of a check or a notifier. Settings of these two
+ * leave that word out: `"npm:NAME": { … }` gives them what stands in the braces.
  */
 export interface Extension {
   /** The version of this door that the package was written for: the number, written out. */

@@ -120,7 +120,7 @@ export function createProber(
 class TurnTakingProber implements BoundedProber {
   readonly #probes: Readonly<Record<CheckId, ProbeSpec>>;
   readonly #paths: Readonly<Record<string, PathSpec>>;
-  readonly #types: Readonly<Record<string, CheckType<unknown>>>;
+  readonly #types: CheckTypes;
   readonly #secret: AdapterContext['secret'];
   readonly #inFlightMax: number;
   readonly #askers = new Map<CheckId, Map<string, Ready>>();

@@ -14,7 +14,7 @@ import type { Notifier, Provider } from '../kit/extend.ts';
 import { parseHostPort, type SecretRef } from '../kit/schema.ts';
 import { readSecret, SecretError } from '../kit/secret.ts';
 import { notifierTypes } from '../notify/index.ts';
-import type { Clock, Prober } from '../ports.ts';
+import type { Clock, Prober, Verifier } from '../ports.ts';
 import { checkTypes, createProber, pathProblem, secretProblems } from '../probes/index.ts';
 import { withPackages } from './plugins.ts';
 
@@ -104,7 +104,11 @@ export function buildAdapters(
     asker.close();
     resolver.close();
   };
-  const verifier = { ask: asker.ask, chain: asker.chain, close };
+  const verifier: Verifier = {
+    ask: (...asked) => asker.ask(...asked),
+    chain: (...asked) => asker.chain(...asked),
+    close,
+  };
   const { records } = config.core;
   const auditor = createAuditor({
     records,

@@ -305,8 +305,6 @@ const opened = z.looseObject({
   close: method,
 });
 
-const told = z.looseObject({ notify: method });
-
 function providerRow(word: string, row: ProviderType<unknown>): ProviderType<unknown> {
   return {
     type: word,
@@ -323,25 +321,12 @@ function providerRow(word: string, row: ProviderType<unknown>): ProviderType<unk
   };
 }
 
-/** Its settings stand behind its word, where those of Detour's own stand around theirs. */
+/** Its settings stand behind its word, where those of Detour's own rows stand beside theirs. */
 function behind(word: string, own: z.ZodType): z.ZodType {
   return guarded(
     word,
     z.strictObject({ [word]: own }).transform((all) => all[word]),
   );
-}
-
-function notifierRow(word: string, row: NotifierType<unknown>): NotifierType<unknown> {
-  return {
-    key: word,
-    settings: behind(word, row.settings),
-    create: (settings, context) =>
-      held(word, 'create', () => {
-        const notifier = row.create(settings, context);
-        told.parse({ notify: notifier.notify });
-        return notifier;
-      }),
-  };
 }
 
 function checkRow(word: string, row: CheckType<unknown>): CheckType<unknown> {
@@ -358,5 +343,18 @@ function checkRow(word: string, row: CheckType<unknown>): CheckType<unknown> {
     },
     create: (asked, path, timeoutMs, context) =>
       held(word, 'create', () => row.create(asked, path, timeoutMs, context)),
+  };
+}
+
+function notifierRow(word: string, row: NotifierType<unknown>): NotifierType<unknown> {
+  return {
+    key: word,
+    settings: behind(word, row.settings),
+    create: (settings, context) =>
+      held(word, 'create', () => {
+        const notifier = row.create(settings, context);
+        z.looseObject({ notify: method }).parse({ notify: notifier.notify });
+        return notifier;
+      }),
   };
 }

@@ -231,6 +231,14 @@ test('the version stands in package.json alone', () => {
   assert.match(`detour ${version}`, literal);
 });
 
+test('no package runs a script when it is installed', () => {
+  const { packages } = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')) as {
+    packages: Readonly<Record<string, { readonly hasInstallScript?: boolean }>>;
+  };
+  const scripted = Object.entries(packages).filter(([, { hasInstallScript }]) => hasInstallScript);
+  assert.deepEqual(scripted, [], 'npm ci would run it: .npmrc lets scripts run, for prepack');
+});
+
 test('the repository holds no path of one machine', () => {
   const files = ['README.md', 'package.json', 'package-lock.json', '.npmrc'];
   const wrong = files.filter((name) => {
