@@ -8,7 +8,7 @@ import { Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
 import fetch from 'node-fetch';
 import { z } from 'zod';
-import { formatMarker, markerName } from '../src/core/marker.ts';
+import { formatMarker, MARKER_LABEL, markerName } from '../src/core/marker.ts';
 import type { Answer, Change, Name, Refusal, Result, Seen } from '../src/core/model.ts';
 import type {
   AdapterContext,
@@ -49,7 +49,7 @@ import {
 } from './kit/preflight.ts';
 import { nameFrom, quoteText, unquoteText, type ZoneFinder, zoneFinder } from './kit/zone.ts';
 
-export interface PowerdnsSettings {
+interface PowerdnsSettings {
   readonly endpoint: string;
   readonly apiKey: SecretRef;
   readonly zone: Name;
@@ -237,7 +237,7 @@ class Powerdns implements Provider {
    * it is looked at. A deletion of nothing would be taken, and raise the zone's serial (4.7).
    */
   async #tryWriting(signal: AbortSignal): Promise<ReachingFinding> {
-    const name = `_detour-probe.${this.#zone}`;
+    const name = `${MARKER_LABEL}-probe.${this.#zone}`;
     const records = [{ content: 'no-address', disabled: false }];
     const rrsets = [{ name, type: 'A', ttl: 60, changetype: 'REPLACE', records }];
     const sent = await this.#call(`PATCH of ${name}`, '', signal, { rrsets });

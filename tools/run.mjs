@@ -144,10 +144,12 @@ process.env.PATH = `${bin}${delimiter}${dirname(node)}${delimiter}${process.env.
 /** Removes what was built from sources that are gone: nobody may import it, nobody may pack it. */
 function sweep() {
   for (const folder of ['src', 'providers']) {
-    for (const name of fs.readdirSync(join(root, 'dist', folder), { recursive: true })) {
+    const built = join(root, 'dist', folder);
+    if (!fs.existsSync(built)) continue;
+    for (const name of fs.readdirSync(built, { recursive: true })) {
       const source = name.replace(/\.(d\.ts|js)$/, '.ts');
       if (source === name || fs.existsSync(join(root, folder, source))) continue;
-      fs.rmSync(join(root, 'dist', folder, name));
+      fs.rmSync(join(built, name));
     }
   }
 }

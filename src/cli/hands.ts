@@ -9,7 +9,7 @@ import type { Order } from '../core/direct.ts';
 import type { Reply } from '../core/model.ts';
 
 /** 0 done, 1 the world refused, 2 wrong input, 3 partly done. */
-export type Exit = Reply['exit'];
+type Exit = Reply['exit'];
 
 /** A switch made from here, without the daemon. */
 export interface DirectOrder extends Order {
@@ -39,7 +39,7 @@ export interface SimulateOrder {
   readonly back: boolean;
 }
 
-export interface Simulated {
+interface Simulated {
   readonly json: unknown;
   text(paper: { readonly columns: number; readonly colour: boolean }): string;
   /** One HTML page; null where there is nothing to draw. */

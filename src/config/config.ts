@@ -49,7 +49,7 @@ import {
 } from './text.ts';
 import { type Ballot, ballotsOf, groupPaths, neededOf, seatsOf, type Tie } from './votes.ts';
 
-export { type Problem, printProblem } from './text.ts';
+export { printProblem } from './text.ts';
 
 export interface Config {
   readonly core: CoreConfig;
@@ -81,7 +81,7 @@ export interface Config {
   };
 }
 
-export interface ProviderConfig {
+interface ProviderConfig {
   readonly type: string;
   /** As the row's own schema has read them. */
   readonly settings: unknown;
@@ -90,7 +90,7 @@ export interface ProviderConfig {
   readonly callTimeoutMs: number;
 }
 
-export interface ProbeConfig {
+interface ProbeConfig {
   /** A key of the table of checks. */
   readonly kind: string;
   readonly settings: unknown;
@@ -171,7 +171,7 @@ interface Context {
 }
 
 const nested = ['providers', 'paths', 'clouds', 'origins', 'records'];
-export const groups = ['policy', 'dns', 'notify', 'log'];
+const groups = ['policy', 'dns', 'notify', 'log'];
 
 /** The whole; what is wrong has been noted, and then the result is of no use. */
 function readConfig(context: Context, root: Tree): Config | null {

@@ -40,7 +40,7 @@ import { forgetAll, onDeadline, onObservation } from './watch.ts';
 
 export type { Effect, Event, State, Step } from './state.ts';
 
-export interface Beginning {
+interface Beginning {
   readonly config: CoreConfig;
   /** The store's documents. */
   readonly docs: Readonly<Record<string, Json>>;

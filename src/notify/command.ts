@@ -20,7 +20,7 @@ export const command: NotifierType<z.infer<typeof settings>> = {
   create: ({ command, timeout }) => createCommandNotifier({ command, timeoutMs: timeout }),
 };
 
-export interface CommandSettings {
+interface CommandSettings {
   /** Program and arguments; no shell is involved. */
   readonly command: readonly string[];
   /** Limit of one run, in milliseconds. */

@@ -13,7 +13,7 @@ import { printStatuses, type StatusRange } from './expect.ts';
 import { straight, type Trip, travel } from './path.ts';
 import { type Answer, blind, fail } from './words.ts';
 
-export interface Elsewhere {
+interface Elsewhere {
   /** What its module is to ask: a URL, or `HOST:PORT`. */
   readonly target: string | (() => string);
   /** Sent as Host and SNI in place of the target's host. */

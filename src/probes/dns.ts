@@ -17,7 +17,7 @@ const readableTypes = ['A', 'AAAA', 'CNAME', 'NS', 'TXT'] as const;
 const types = [...readableTypes, 'SOA', 'MX', 'SRV', 'CAA', 'PTR', 'DS', 'DNSKEY'] as const;
 const rcodes = ['NOERROR', 'NXDOMAIN', 'SERVFAIL', 'REFUSED', 'NOTAUTH', 'NOTIMP'] as const;
 
-export interface DnsSettings {
+interface DnsSettings {
   /** The server, `HOST` or `HOST:PORT`. */
   readonly dns: string;
   readonly name: Name;

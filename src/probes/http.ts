@@ -39,7 +39,7 @@ import {
 import { type Keys, sign, signable } from './sign.ts';
 import { type Answer, blind, fail } from './words.ts';
 
-export interface HttpSettings {
+interface HttpSettings {
   /** The URL, as `URL` writes it. */
   readonly http: string;
   readonly method: 'GET' | 'HEAD' | 'OPTIONS' | 'POST';
@@ -69,7 +69,7 @@ export interface HttpSettings {
 }
 
 /** How the request is signed: AWS Signature Version 4, in headers. */
-export interface Signature {
+interface Signature {
   readonly type: 'aws-sigv4';
   readonly region: string;
   readonly service: string;

@@ -17,7 +17,7 @@ import { tcp } from './tcp.ts';
 import { tls } from './tls.ts';
 import { type Answer, blind, clause, messageOf, Told } from './words.ts';
 
-export type CheckTypes = Readonly<Record<string, CheckType<unknown>>>;
+type CheckTypes = Readonly<Record<string, CheckType<unknown>>>;
 
 /** Every kind of check, by its word in the configuration. */
 export const checkTypes: CheckTypes = table(http, tcp, tls, dns);
@@ -67,13 +67,13 @@ export function secretProblems(
 }
 
 /** What one check asks: `settings` as its type's own schema has read them. */
-export interface ProbeSpec {
+interface ProbeSpec {
   readonly kind: string;
   readonly settings: unknown;
   readonly timeoutMs: number;
 }
 
-export interface ProberOptions {
+interface ProberOptions {
   /** Other kinds of checks than Detour's own. */
   readonly types?: CheckTypes;
   /** The secret behind a reference, as AdapterContext has it; without it, none can be had. */
@@ -82,7 +82,7 @@ export interface ProberOptions {
   readonly inFlightMax?: number;
 }
 
-export interface BoundedProber extends Prober {
+interface BoundedProber extends Prober {
   /** Probes under way. */
   inFlight(): number;
   /** Probes refused so far because too many were under way. */

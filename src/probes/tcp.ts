@@ -11,7 +11,7 @@ import { judgeBody, type TextExpectation, textExpectation } from './expect.ts';
 import { type Trip, travel, wayOf } from './path.ts';
 import { type Answer, blind, fail, printHostPort } from './words.ts';
 
-export interface TcpSettings {
+interface TcpSettings {
   /** `HOST:PORT`. */
   readonly tcp: string;
   /** Connect there; DNS is not asked. */

@@ -11,7 +11,7 @@ import { notByExporter } from './blackbox.ts';
 import { type Trip, travel, wayOf } from './path.ts';
 import { type Answer, fail } from './words.ts';
 
-export interface TlsSettings {
+interface TlsSettings {
   /** `HOST:PORT`. */
   readonly tls: string;
   /** Sent as SNI and verified in place of the host. */

@@ -7,7 +7,7 @@ import type { ProbeResult } from '../kit/extend.ts';
 import { turnMost } from '../probes/index.ts';
 import { buildProber, loadConfig } from './build.ts';
 
-export interface Looked extends ProbeResult {
+interface Looked extends ProbeResult {
   readonly check: CheckId;
   readonly path: string;
   readonly ms: number;

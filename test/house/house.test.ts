@@ -91,9 +91,7 @@ test('nothing is exported that nobody takes', () => {
 const functionLinesMost = 70;
 /** Still longer, with the lines that each may have at most: this list only ever gets shorter. */
 const stillLong: Readonly<Record<string, number>> = {
-  'src/lab/shell/settings.ts configText': 83,
   'src/run/daemon.ts serve': 86,
-  'src/serve/metrics.ts createCounters': 101,
 };
 
 test('a function fits on a screen', () => {
