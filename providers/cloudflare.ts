@@ -251,7 +251,9 @@ function create(name: string, chosen: CloudflareSettings, context: AdapterContex
   const { callsMax } = capabilities;
   const byZone = new ByZone({ zones, callsMax, callTimeoutMs: account.timeoutMs });
   const read: Provider['read'] = (names, signal) =>
-    byZone.read(names, signal, (zone, some, room) => readZone(account, zone, some, room, signal));
+    byZone.read(names, signal, (zone, some, room, stop) =>
+      readZone(account, zone, some, room, stop),
+    );
   return {
     name,
     capabilities,
@@ -264,7 +266,7 @@ function create(name: string, chosen: CloudflareSettings, context: AdapterContex
       byZone.write(changes, signal, {
         prepare,
         zoneOf: async ({ zone }) => done({ ...zone, listing: new Listing() }),
-        writeZone: (zone, some, room) => writeZone(account, zone, some, room, signal),
+        writeZone: (zone, some, room, stop) => writeZone(account, zone, some, room, stop),
       }),
     preflight: (record, signal) => preflight(account, zones, read, record, signal),
     // Node keeps the idle connections of fetch, and lets go of them by itself.
