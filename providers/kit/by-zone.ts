@@ -180,7 +180,8 @@ export class ByZone<Z extends ZoneKey> {
     await inParallel(inTurn, zonesAtOnce, async ({ zone, indexes }) => {
       if (!round.mayBegin()) return;
       const some = indexes.map((i) => items[i]!);
-      const waiting = patience.begin(this.#usualMs.get(zone.name) ?? 0);
+      const usualMs = this.#silent.has(zone.name) ? null : (this.#usualMs.get(zone.name) ?? 0);
+      const waiting = patience.begin(usualMs);
       const stop = givesUp ? waiting.signal : signal;
       const told = await work(zone, some, room.watched(waiting.goesOn), stop);
       const silenceMs = waiting.ends(isHeard(told));

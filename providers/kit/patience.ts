@@ -50,7 +50,7 @@ export interface Waiting {
 interface Silence {
   sinceMs: number;
   longestMs: number;
-  readonly usualMs: number;
+  readonly usualMs: number | null;
   readonly abort: AbortController;
 }
 
@@ -68,8 +68,11 @@ export class Patience {
     this.#clock = clock;
   }
 
-  /** Begins to wait for one more, which was as slow as `usualMs` when it last answered. */
-  begin(usualMs: number): Waiting {
+  /**
+   * Begins to wait for one more, which was as slow as `usualMs` when it last answered; null: it was
+   * silent when it was last asked, and has only as long as the others need.
+   */
+  begin(usualMs: number | null): Waiting {
     const abort = new AbortController();
     const one = { sinceMs: this.#clock.nowMs(), longestMs: 0, usualMs, abort };
     this.#waiting.add(one);
@@ -103,7 +106,8 @@ export class Patience {
     const slowestMs = this.#slowestMs;
     if (slowestMs === null || this.#waiting.size === 0) return;
     const dues = [...this.#waiting].map(({ sinceMs, usualMs }) => {
-      return sinceMs + Math.max(silenceLeastMs, silenceTimes * Math.max(slowestMs, usualMs));
+      const leastMs = usualMs === null ? 0 : Math.max(silenceLeastMs, silenceTimes * usualMs);
+      return sinceMs + Math.max(leastMs, silenceTimes * slowestMs);
     });
     this.#ring(Math.max(...dues));
   }

@@ -361,6 +361,11 @@ test('a zone that is slow as a rule is known to be, once it was read by itself',
   answers('z0.');
   await hand.pass(600);
   assert.deepEqual(reaches(await first.work), ['answered', 'zone'], 'nobody knew');
+  const beside = watch(read(namesOf(2)));
+  await hand.pass(10);
+  answers('z0.');
+  await hand.pass(30);
+  assert.deepEqual(reaches(await beside.work), ['answered', 'zone'], 'it was silent before');
   const alone = watch(read(['www.z1.']));
   await hand.pass(900);
   answers('z1.');
