@@ -265,7 +265,7 @@ function slowAccount({ unknown = false } = {}) {
       return some.map(() => told);
     });
   const write = (changes: readonly Change[]) =>
-    byZone.write(changes, never(), {
+    byZone.write<Change, Zone>(changes, never(), {
       prepare: done,
       zoneOf: async ({ name }) => done({ id: zoneName(name), name: zoneName(name) }),
       async writeZone(zone, some, _, signal) {
