@@ -38,7 +38,7 @@ export class Silent extends Error {
 }
 
 /** One that is waited for. */
-export interface Waiting {
+interface Waiting {
   /** Aborted, with `Silent` for the reason, when it is given up. */
   readonly signal: AbortSignal;
   /** It goes on: one call was answered, and another one begins. */
