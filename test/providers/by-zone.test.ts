@@ -232,7 +232,7 @@ function slowAccount({ unknown = false } = {}) {
   const asked: string[] = [];
   const call = async (what: string, signal: AbortSignal, write = false): Promise<Called<Seen>> => {
     asked.push(what);
-    const options = { doing: what, write, signal, timeoutMs: 600_000, explain: () => null };
+    const options = { doing: what, write, signal, timeoutMs: 20_000, explain: () => null };
     const answer = await exchange(options, (stop) => {
       stop.addEventListener('abort', () => stopped.push(what));
       return new Promise<Called<Seen>>((resolve) => open.set(what, resolve));
