@@ -2250,4 +2250,16 @@ function laneWorks`,
       },
     ],
   },
+  {
+    name: 'a zone that was silent takes others along once the lane works',
+    rule: 24,
+    by: '93-every-zone',
+    edits: [
+      {
+        file: zone,
+        find: "zone.failures = zone.fault.kind === 'unavailable' ? 1 : 0;",
+        replace: 'zone.failures = 0;',
+      },
+    ],
+  },
 ];
