@@ -1836,9 +1836,9 @@ function laneWorks`,
     edits: [
       {
         file: lane,
-        find: `    else if (answer.kind === 'fault' && answer.reach.kind === 'zone') {
+        find: `      const { zone } = answer.reach;
 `,
-        replace: `    else if (answer.kind === 'fault' && answer.reach.kind === 'zone') {
+        replace: `      const { zone } = answer.reach;
       account ??= answer.fault;
 `,
       },
