@@ -125,7 +125,12 @@ const capabilities: Capabilities = {
     { permission: 'DNS Write', note: null },
     { permission: 'Zone DNS Settings Read', note: 'to see flattening' },
   ],
-  refuses: ['proxied', 'flattened', 'other-type', 'apex'],
+  refuses: [
+    { word: 'proxied', note: null },
+    { word: 'flattened', note: null },
+    { word: 'other-type', note: null },
+    { word: 'apex', note: null },
+  ],
 };
 
 const settings = z

@@ -75,9 +75,9 @@ const capabilities: Capabilities = {
   quota: { burst: 420, perSecond: 300, reserve: 105 },
   permissions: [{ permission: 'api-key', note: 'of the server: PowerDNS has no narrower one' }],
   refuses: [
-    'apex: no CNAME may stand at the top of a zone',
-    'other-type: records of other types at the name or at the marker',
-    'secondary: a zone that is a copy of another server',
+    { word: 'apex', note: 'no CNAME may stand at the top of a zone' },
+    { word: 'other-type', note: 'records of other types at the name or at the marker' },
+    { word: 'secondary', note: 'a zone that is a copy of another server' },
   ],
 };
 

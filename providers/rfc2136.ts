@@ -137,11 +137,11 @@ const capabilities: Capabilities = {
     },
   ],
   refuses: [
-    'apex: a CNAME cannot stand at the top of a zone',
-    'other-type: records of other types at the name, or a CNAME at the marker',
-    'delegated: the name belongs to a child zone on other servers',
-    'synthesized: the CNAME comes from a DNAME above it',
-    'odd-value: the CNAME leads to something that is no host name',
+    { word: 'apex', note: 'a CNAME cannot stand at the top of a zone' },
+    { word: 'other-type', note: 'records of other types at the name, or a CNAME at the marker' },
+    { word: 'delegated', note: 'the name belongs to a child zone on other servers' },
+    { word: 'synthesized', note: 'the CNAME comes from a DNAME above it' },
+    { word: 'odd-value', note: 'the CNAME leads to something that is no host name' },
   ],
 };
 

@@ -113,7 +113,14 @@ const capabilities: Capabilities = {
     { permission: 'route53:ChangeResourceRecordSets', note: null },
     { permission: 'route53:ListResourceRecordSetProtections', note: 'audit: to see locks' },
   ],
-  refuses: ['alias', 'weighted', 'health-check', 'traffic-policy', 'other-type', 'apex'],
+  refuses: [
+    { word: 'alias', note: null },
+    { word: 'weighted', note: null },
+    { word: 'health-check', note: null },
+    { word: 'traffic-policy', note: null },
+    { word: 'other-type', note: null },
+    { word: 'apex', note: null },
+  ],
 };
 
 const keyPair = z.strictObject({

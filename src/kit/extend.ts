@@ -12,6 +12,7 @@ import type {
   Observation,
   Phases,
   Reach,
+  RefusalWord,
   Result,
   Seen,
 } from '../core/model.ts';
@@ -55,7 +56,8 @@ export interface Capabilities {
   readonly quota: { readonly burst: number; readonly perSecond: number; readonly reserve: number };
   /** The least permissions it needs, in the vendor's own words. */
   readonly permissions: readonly { readonly permission: string; readonly note: string | null }[];
-  readonly refuses: readonly string[];
+  /** What it never touches, by the word that a reading gives for it. */
+  readonly refuses: readonly { readonly word: RefusalWord; readonly note: string | null }[];
 }
 
 /** What a preflight found, and how far that reaches. */
