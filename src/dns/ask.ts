@@ -38,6 +38,8 @@ export interface AskOptions {
   readonly tcp?: boolean;
   /** RD: for recursive resolvers only. */
   readonly recurse?: boolean;
+  /** false: without EDNS from the start. */
+  readonly edns?: boolean;
   /** DO: send the signatures along (RFC 3225). */
   readonly dnssec?: boolean;
 }
@@ -66,7 +68,7 @@ export async function ask(
   const dnssec = options.dnssec ?? false;
   let viaUdp: Exchange | null = null;
   if (!options.tcp) {
-    const wire = encodeQuestion(question, recurse, true, dnssec);
+    const wire = encodeQuestion(question, recurse, options.edns ?? true, dnssec);
     viaUdp = await askUdp(server, question, wire, rest());
     if (noEdns(viaUdp)) {
       viaUdp = await askUdp(server, question, encodeQuestion(question, recurse, false), rest());

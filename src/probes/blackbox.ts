@@ -8,7 +8,7 @@
 
 import { request as plainRequest } from 'node:http';
 import type { Socket } from 'node:net';
-import type { CheckType, PathSpec } from '../kit/extend.ts';
+import type { AdapterContext, CheckType, PathSpec } from '../kit/extend.ts';
 import { printStatuses, type StatusRange } from './expect.ts';
 import { straight, type Trip, travel } from './path.ts';
 import { type Answer, blind, fail } from './words.ts';
@@ -20,6 +20,8 @@ export interface Elsewhere {
   readonly hostname?: string | undefined;
   readonly status?: readonly StatusRange[];
   readonly certificateDays?: number | undefined;
+  /** How the exporter's own name is looked up. */
+  readonly lookup: AdapterContext['lookup'];
 }
 
 type BlackboxPath = Extract<PathSpec, { kind: 'blackbox' }>;
@@ -57,7 +59,10 @@ export function blackboxAsker(
     if (trouble !== null) return blind('blackbox-error', `the exporter ${exporter} ${trouble}`);
     return judge(trip, readMetrics(reply.body.toString('utf8')), asked, timeoutMs);
   };
-  return { ask: (signal) => travel(straight, timeoutMs, signal, go), close: () => {} };
+  return {
+    ask: (signal) => travel(straight(asked.lookup), timeoutMs, signal, go),
+    close: () => {},
+  };
 }
 
 /**

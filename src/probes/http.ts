@@ -30,6 +30,7 @@ import {
   type Destination,
   isItself,
   itself,
+  type Means,
   type Take,
   type Trip,
   type Trust,
@@ -186,7 +187,7 @@ export const http: CheckType<HttpSettings> = {
   settings,
   impossible: (s) => ({ ...s, expect: { ...s.expect, status: statusExpectation.parse(599) } }),
   create: (configured, path, timeoutMs, context) => {
-    if (path.kind === 'blackbox') return fromElsewhere(configured, path, timeoutMs);
+    if (path.kind === 'blackbox') return fromElsewhere(configured, path, timeoutMs, context);
     const way = wayOf(path, context);
     const secrets = secretsOf(configured, context);
     const go = exchanger(configured, secrets);
@@ -367,6 +368,7 @@ function fromElsewhere(
   asked: HttpSettings,
   path: Extract<PathSpec, { kind: 'blackbox' }>,
   timeoutMs: number,
+  { lookup }: Means,
 ) {
   const target = () => {
     const url = asked.cacheBust ? freshUrl(asked.http) : new URL(asked.http);
@@ -378,7 +380,7 @@ function fromElsewhere(
   const named = asked.address === undefined ? undefined : bareHost(new URL(asked.http));
   const hostname = asked.host ?? named;
   const { status, certificateDays } = asked.expect;
-  return blackboxAsker(path, timeoutMs, { target, hostname, status, certificateDays });
+  return blackboxAsker(path, timeoutMs, { target, hostname, status, certificateDays, lookup });
 }
 
 /** With a parameter that nobody has seen before; S3 and its like leave `x-…` alone. */

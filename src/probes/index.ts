@@ -12,7 +12,7 @@ import type { Prober } from '../ports.ts';
 import { problemForBlackbox } from './blackbox.ts';
 import { dns, problemForDns } from './dns.ts';
 import { http } from './http.ts';
-import { isOver, problemOfPath, straight, wayOf } from './path.ts';
+import { isOver, type Means, problemOfPath, straight, wayOf } from './path.ts';
 import { Bag, type Stoppable, stoppedBy } from './signals.ts';
 import { tcp } from './tcp.ts';
 import { tls } from './tls.ts';
@@ -56,7 +56,7 @@ export function secretProblems(
   }
   for (const [id, { kind, settings, timeoutMs }] of Object.entries(probes)) {
     trying(`check ${id}`, () =>
-      checkTypes[kind]?.create(settings, straight.spec, timeoutMs, context).close(),
+      checkTypes[kind]?.create(settings, straight().spec, timeoutMs, context).close(),
     );
   }
   return problems;
@@ -74,6 +74,8 @@ export interface ProberOptions {
   readonly types?: Readonly<Record<string, CheckType<unknown>>>;
   /** The secret behind a reference, as AdapterContext has it; without it, none can be had. */
   readonly secret?: AdapterContext['secret'];
+  /** How names are looked up; without it, as this machine has it. */
+  readonly lookup?: AdapterContext['lookup'];
   /** Probes under way at once, at most. */
   readonly inFlightMax?: number;
 }
@@ -117,7 +119,7 @@ class TurnTakingProber implements BoundedProber {
   readonly #probes: Readonly<Record<CheckId, ProbeSpec>>;
   readonly #paths: Readonly<Record<string, PathSpec>>;
   readonly #types: Readonly<Record<string, CheckType<unknown>>>;
-  readonly #secret: AdapterContext['secret'];
+  readonly #means: Means;
   readonly #inFlightMax: number;
   readonly #askers = new Map<CheckId, Map<string, Ready>>();
   readonly #under = new Bag<Call>();
@@ -134,7 +136,7 @@ class TurnTakingProber implements BoundedProber {
   constructor(
     probes: Readonly<Record<CheckId, ProbeSpec>>,
     paths: Readonly<Record<string, PathSpec>>,
-    { types = checkTypes, inFlightMax = 10_000, secret = noSecret }: ProberOptions,
+    { types = checkTypes, inFlightMax = 10_000, secret = noSecret, lookup }: ProberOptions,
   ) {
     for (const [id, { kind }] of Object.entries(probes)) {
       if (!Object.hasOwn(types, kind)) throw new Error(`check ${id}: there is no kind ${kind}`);
@@ -142,7 +144,7 @@ class TurnTakingProber implements BoundedProber {
     this.#probes = probes;
     this.#paths = paths;
     this.#types = types;
-    this.#secret = secret;
+    this.#means = { secret, lookup };
     this.#inFlightMax = inFlightMax;
   }
 
@@ -201,7 +203,7 @@ class TurnTakingProber implements BoundedProber {
     const problem = pathProblem(spec.kind, way, spec.settings);
     if (problem !== null) throw new Told(blind('path', problem));
     const { kind, settings, timeoutMs } = spec;
-    const asker = this.#types[kind]!.create(settings, way, timeoutMs, { secret: this.#secret });
+    const asker = this.#types[kind]!.create(settings, way, timeoutMs, this.#means);
     const ready = { asker, timeoutMs };
     this.#askers.set(check, (this.#askers.get(check) ?? new Map<string, Ready>()).set(path, ready));
     return ready;

@@ -3,16 +3,24 @@
 // never reject, never outlive its deadline, never leave a socket behind, and never call a fault of
 // this machine, its resolver or a proxy a failure of the origin (design, rule 6): those are `blind`.
 
-import type { LookupAddress } from 'node:dns';
 import { readFileSync } from 'node:fs';
 import net from 'node:net';
 import tls from 'node:tls';
-import { ask, type Exchange } from '../dns/ask.ts';
+import { ask, type Exchange, type Server } from '../dns/ask.ts';
+import { systemLookup } from '../dns/lookup.ts';
+import { locate, OtherNames } from '../dns/recursive.ts';
 import type { Question } from '../dns/wire.ts';
-import type { AdapterContext, PathSpec, ProbeResult } from '../kit/extend.ts';
-import { type HostPort, parseHostPort, printDuration } from '../kit/schema.ts';
+import type {
+  AdapterContext,
+  HostAddress,
+  Located,
+  Lookup,
+  PathSpec,
+  ProbeResult,
+} from '../kit/extend.ts';
+import { parseHostPort, printDuration, toName } from '../kit/schema.ts';
 import { SecretError } from '../kit/secret.ts';
-import { askServers, askSystem } from './names.ts';
+import { addressesOf } from './names.ts';
 import { stoppedBy } from './signals.ts';
 import { askHttpProxy, askSocks, type Credentials, type FarEnd } from './tunnel.ts';
 import { exchangeOver } from './wire.ts';
@@ -32,6 +40,8 @@ import {
 export interface Way {
   readonly spec: PathSpec;
   readonly credentials: Credentials | null;
+  /** Where names are that the path does not ask servers of its own for; its proxy's is one. */
+  readonly lookup: Lookup;
 }
 
 export interface Destination {
@@ -64,10 +74,13 @@ const stallMs = 250;
 /** Of a name with more addresses the first so many are tried. */
 const addressesMax = 8;
 
+/** What a path is made with. */
+export type Means = Pick<AdapterContext, 'secret' | 'lookup'>;
+
 /** A path ready for use. Throws SecretError when its credentials cannot be had. */
-export function wayOf(spec: PathSpec, { secret }: Pick<AdapterContext, 'secret'>): Way {
+export function wayOf(spec: PathSpec, { secret, lookup = systemLookup }: Means): Way {
   if ((spec.kind !== 'proxy' && spec.kind !== 'socks5') || spec.credentials === null) {
-    return { spec, credentials: null };
+    return { spec, credentials: null, lookup };
   }
   const [, user, password] = /^([^:]+):(.+)$/s.exec(secret(spec.credentials)) ?? [];
   const fits = [user, password].every((part) => part && Buffer.byteLength(part) <= 255);
@@ -76,14 +89,14 @@ export function wayOf(spec: PathSpec, { secret }: Pick<AdapterContext, 'secret'>
       `credentials of path ${spec.name}: expected user:password, each of 1 to 255 bytes`,
     );
   }
-  return { spec, credentials: { user, password } };
+  return { spec, credentials: { user, password }, lookup };
 }
 
 /** Straight from here. */
-export const straight: Way = {
-  spec: { name: 'straight', kind: 'direct', resolver: null, localAddress: null },
-  credentials: null,
-};
+export function straight(lookup: Lookup = systemLookup): Way {
+  const spec = { name: 'straight', kind: 'direct', resolver: null, localAddress: null } as const;
+  return { spec, credentials: null, lookup };
+}
 
 /**
  * What makes a path unusable whatever it is asked, as one sentence with its cure; null: nothing.
@@ -193,6 +206,8 @@ export class Trip {
   /** The first thing that went wrong with the connection in use. */
   #fault: unknown = null;
   #peer = '';
+  /** The name that was looked up last. */
+  #sought = '';
 
   constructor(way: Way, timeoutMs: number) {
     this.#way = way;
@@ -254,10 +269,11 @@ export class Trip {
 
   /**
    * The addresses of a host as this path resolves them, those first that it can reach: by the
-   * path's own servers, else by the system's resolver. At least one. Rejects as names.ts says.
+   * path's own servers, else as this machine does it. At least one. Rejects as names.ts says.
    */
-  async resolve(host: string): Promise<readonly LookupAddress[]> {
+  async resolve(host: string): Promise<readonly HostAddress[]> {
     this.stage = 'resolve';
+    this.#sought = host;
     if (this.#peer === '') this.#peer = host;
     const { spec } = this.#way;
     const local = spec.kind === 'direct' ? net.isIP(spec.localAddress ?? '') : 0;
@@ -265,9 +281,7 @@ export class Trip {
     const all =
       family !== 0
         ? [{ address: host, family }]
-        : await this.time('dnsMs', () =>
-            spec.resolver === null ? askSystem(host) : this.#askOwn(host, spec.resolver, local),
-          );
+        : await this.time('dnsMs', async () => addressesOf(host, await this.#find(host, local)));
     const usable = local === 0 ? all : all.filter((one) => one.family === local);
     if (usable.length > 0) return usable;
     const lacking = `has no IPv${local} address, and the path leaves from one`;
@@ -327,9 +341,7 @@ export class Trip {
   overdue(): Answer {
     if (this.late !== null) return this.late;
     const within = `within ${printDuration(this.#timeoutMs)}`;
-    if (this.stage === 'resolve') {
-      return blind('resolver', `our resolver gave no answer for ${this.#peer} ${within}`);
-    }
+    if (this.stage === 'resolve') return this.#unresolved(within);
     if (this.stage === 'path') {
       const detail = `the proxy made no connection to ${this.#peer} ${within}`;
       return blind('proxy-timeout', detail);
@@ -353,37 +365,69 @@ export class Trip {
     return Math.max(0, this.startedAt + this.#timeoutMs - performance.now());
   }
 
-  #askOwn(
-    host: string,
-    servers: readonly string[],
-    local: number,
-  ): Promise<readonly LookupAddress[]> {
+  /** A name that was not answered in time: its own fault, if others are. */
+  #unresolved(within: string): Answer {
+    const { spec, lookup } = this.#way;
+    const host = this.#sought;
+    const name = toName(host);
+    const isTheName =
+      spec.resolver === null
+        ? lookup.othersAnswered(host)
+        : name !== null && othersOf(spec).answeredSince(name, this.startedAt);
+    if (!isTheName) return blind('resolver', `our resolver gave no answer for ${host} ${within}`);
+    return fail('dns', `${host} does not resolve ${within}, while other names are answered`);
+  }
+
+  async #find(host: string, local: number): Promise<Located> {
+    const { spec, lookup } = this.#way;
+    if (spec.resolver !== null) return this.#askOwn(host, spec.resolver, local);
+    return lookup.known(host) ?? lookup.find(host, this.signal);
+  }
+
+  #askOwn(host: string, servers: readonly string[], local: number): Promise<Located> {
+    const name = toName(host);
+    if (name === null) {
+      return Promise.resolve({ kind: 'none', detail: `${host} is no name that DNS could hold` });
+    }
     const types = local === 0 ? (['A', 'AAAA'] as const) : ([local === 4 ? 'A' : 'AAAA'] as const);
     const { spec } = this.#way;
     // Over UDP where the system may choose the source; else over a connection of this path's own.
     const isPlain = spec.kind === 'direct' && spec.localAddress === null;
-    const one = (server: HostPort, question: Question, timeoutMs: number): Promise<Exchange> => {
-      const to = { address: server.host, port: server.port };
-      if (isPlain) return ask(to, question, { timeoutMs, signal: this.signal, recurse: true });
-      return this.#askApart(server, question, timeoutMs);
-    };
-    return askServers(host, { servers, ask: one, types, timeoutMs: this.#restMs() });
+    return locate(name, {
+      servers: servers.flatMap((text) => {
+        const parsed = parseHostPort(text, 53);
+        return parsed === null ? [] : [{ address: parsed.host, port: parsed.port }];
+      }),
+      ask: (server, question, timeoutMs, signal) =>
+        isPlain
+          ? ask(server, question, { timeoutMs, signal, recurse: true })
+          : this.#askApart(server, question, timeoutMs, signal),
+      types,
+      timeoutMs: this.#restMs(),
+      signal: this.signal,
+      others: othersOf(spec),
+    });
   }
 
   /** Asks a resolver over a connection beside the trip's own. Never rejects. */
-  #askApart(server: HostPort, question: Question, timeoutMs: number): Promise<Exchange> {
+  #askApart(
+    { address, port }: Server,
+    question: Question,
+    timeoutMs: number,
+    signal: AbortSignal,
+  ): Promise<Exchange> {
     const failed = (error: unknown): Exchange => {
-      const { detail } = blame(error, 'resolve', printHostPort(server.host, server.port));
+      const { detail } = blame(error, 'resolve', printHostPort(address, port));
       return { kind: 'network', detail, sent: true };
     };
     const opened = new Sockets();
-    const work = this.#open({ host: server.host, port: server.port }, opened)
+    const work = this.#open({ host: address, port }, opened)
       .then((socket) => exchangeOver(socket, question, true))
       .catch(failed);
     return new Promise<Exchange>((resolve) => {
       const end = (result: Exchange) => {
         clearTimeout(timer);
-        this.signal.removeEventListener('abort', stop);
+        signal.removeEventListener('abort', stop);
         opened.end();
         resolve(result);
       };
@@ -391,8 +435,8 @@ export class Trip {
       const timer = setTimeout(() => {
         end({ kind: 'timeout', detail: `no reply within ${Math.round(timeoutMs)} ms`, sent: true });
       }, timeoutMs);
-      if (this.signal.aborted) return stop();
-      this.signal.addEventListener('abort', stop, { once: true });
+      if (signal.aborted) return stop();
+      signal.addEventListener('abort', stop, { once: true });
       void work.then(end);
     });
   }
@@ -416,7 +460,7 @@ export class Trip {
     const at = Number(port) || { 'http:': 80, 'https:': 443 }[protocol] || 1080;
     let isConnected = false;
     try {
-      const raw = await this.#dial(await askSystem(host), at, into);
+      const raw = await this.#dial(await this.#findProxy(host), at, into);
       isConnected = true;
       const trust = { name: host, ca: undefined, alpn: ['http/1.1'] };
       const socket = protocol === 'https:' ? await this.#shake(raw, trust, into) : raw;
@@ -428,9 +472,18 @@ export class Trip {
     }
   }
 
+  /** A proxy without an address is the path's trouble, never the origin's. */
+  async #findProxy(host: string): Promise<readonly HostAddress[]> {
+    const { lookup } = this.#way;
+    const found = lookup.known(host) ?? (await lookup.find(host, this.signal));
+    if (found.kind !== 'none') return addressesOf(host, found);
+    const detail = `the proxy ${host} does not resolve: ${found.detail}`;
+    throw new Told(blind('proxy-unreachable', detail));
+  }
+
   /** The trip's own connection straight from here, timed. */
   #dialFirst(
-    addresses: readonly LookupAddress[],
+    addresses: readonly HostAddress[],
     port: number,
     take: Take | undefined,
   ): Promise<net.Socket> {
@@ -445,7 +498,7 @@ export class Trip {
 
   /** `ended` is told how the dialling ended, with null for a connection, before anybody else is. */
   #dial(
-    addresses: readonly LookupAddress[],
+    addresses: readonly HostAddress[],
     port: number,
     into: Sockets,
     take?: Take,
@@ -554,6 +607,17 @@ function toldOfProxy(error: unknown, proxy: string, isConnected: boolean): Told 
   if (answer.outcome === 'blind') return new Told(answer);
   const reason = isConnected ? 'proxy-error' : 'proxy-unreachable';
   return new Told(blind(reason, `the proxy ${answer.detail}`));
+}
+
+/** What the servers of a path are known to answer; the path is one object for all its checks. */
+const othersByPath = new WeakMap<PathSpec, OtherNames>();
+
+function othersOf(spec: PathSpec): OtherNames {
+  const known = othersByPath.get(spec);
+  if (known !== undefined) return known;
+  const others = new OtherNames();
+  othersByPath.set(spec, others);
+  return others;
 }
 
 function stalled(lateMs: number): Answer {

@@ -47,7 +47,7 @@ export const tcp: CheckType<TcpSettings> = {
     if (path.kind === 'blackbox') {
       const { host, port } = parseHostPort(configured.tcp, null)!;
       const target = printHostPort(configured.address ?? host, port);
-      return blackboxAsker(path, timeoutMs, { target });
+      return blackboxAsker(path, timeoutMs, { target, lookup: context.lookup });
     }
     const way = wayOf(path, context);
     return {
