@@ -14,7 +14,7 @@ import { dns, problemForDns } from './dns.ts';
 import { http } from './http.ts';
 import { isOver, type Means, problemOfPath, straight, wayOf } from './path.ts';
 import { Bag, type Stoppable, stoppedBy } from './signals.ts';
-import { tcp } from './tcp.ts';
+import { problemForTcp, tcp } from './tcp.ts';
 import { tls } from './tls.ts';
 import { type Answer, blind, clause, messageOf, Told } from './words.ts';
 
@@ -30,6 +30,7 @@ export function pathProblem(kind: string, path: PathSpec, settings?: unknown): s
   const problem = problemOfPath(path);
   if (problem !== null) return problem;
   if (path.kind === 'blackbox') return problemForBlackbox(kind, settings);
+  if (kind === 'tcp') return problemForTcp(path, settings);
   return kind === 'dns' ? problemForDns(path, settings) : null;
 }
 

@@ -4,7 +4,7 @@
 
 import { isIP, type Socket } from 'node:net';
 import { z } from 'zod';
-import type { CheckType } from '../kit/extend.ts';
+import type { CheckType, PathSpec } from '../kit/extend.ts';
 import { hostPort, parseHostPort } from '../kit/schema.ts';
 import { blackboxAsker } from './blackbox.ts';
 import { judgeBody, type TextExpectation, textExpectation } from './expect.ts';
@@ -18,7 +18,7 @@ export interface TcpSettings {
   readonly address?: string | undefined;
   /** Sent as UTF-8 once connected. */
   readonly send?: string | undefined;
-  /** What must arrive; without it, being connected is enough. */
+  /** What must arrive; without it, being connected is enough (`problemForTcp`). */
   readonly expect?: TextExpectation | undefined;
   /** Bytes of the answer to look at. */
   readonly maxBytes: number;
@@ -56,6 +56,17 @@ export const tcp: CheckType<TcpSettings> = {
     };
   },
 };
+
+/** Why a path cannot carry a check; null: it can. */
+export function problemForTcp(path: PathSpec, settings: unknown): string | null {
+  if (path.kind !== 'proxy' && path.kind !== 'socks5') return null;
+  if (typeof settings !== 'object' || settings === null) return null;
+  if ((settings as Partial<TcpSettings>).expect !== undefined) return null;
+  return (
+    `a ${path.kind} may say that it is connected before it is, so being connected proves ` +
+    'nothing there: add expect, ask by http or tls, or give the check other paths'
+  );
+}
 
 /** Looking again at each byte of a drip would cost the square of its length. */
 const lookAgainMs = 10;

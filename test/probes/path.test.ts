@@ -139,7 +139,14 @@ const asks = (): [string, Record<string, unknown>][] => [
   ['http', { http: `http://www.shop.test:${target.http}/`, expect: { body: { text: 'well' } } }],
   ['http', { http: `https://www.shop.test:${target.https}/`, ca: good.ca }],
   ['tcp', { tcp: `www.shop.test:${target.banner}`, expect: { text: '220 ready' } }],
-  ['tcp', { tcp: `www.shop.test:${target.banner}`, address: '127.0.0.1' }],
+  [
+    'tcp',
+    {
+      tcp: `www.shop.test:${target.banner}`,
+      address: '127.0.0.1',
+      expect: { regex: '^220' },
+    },
+  ],
   ['tls', { tls: `www.shop.test:${target.https}`, ca: good.ca }],
   [
     'dns',
@@ -260,13 +267,41 @@ test('what the origin does behind a proxy is still its own', async () => {
       );
     }
     // The one word of a SOCKS proxy that is about the target beyond doubt.
-    const refused = await ask('tcp', { tcp: `127.0.0.1:${closed}` }, paths[1]!);
+    const nothing = { tcp: `127.0.0.1:${closed}`, expect: { text: 'well' } };
+    const refused = await ask('tcp', nothing, paths[1]!);
     assert.equal(words(refused), 'fail refused', refused.detail);
-    const byHttp = await ask('tcp', { tcp: `127.0.0.1:${closed}` }, paths[0]!);
+    const byHttp = await ask('tcp', nothing, paths[0]!);
     assert.equal(words(byHttp), 'blind proxy-error', byHttp.detail);
     for (const path of paths) {
-      const unknown = await ask('tcp', { tcp: 'nobody.test:80' }, path);
+      const nobody = { tcp: 'nobody.test:80', expect: { text: 'well' } };
+      const unknown = await ask('tcp', nobody, path);
       assert.equal(words(unknown), 'blind proxy-error', unknown.detail);
+    }
+  });
+});
+
+test('a proxy that says yes before it has connected passes nothing by that', async () => {
+  const closed = await closedPort();
+  // What some proxies do: they agree at once, dial later, and close when nobody is there.
+  const yes = [
+    startHttpProxy({ odd: () => 'HTTP/1.1 200 Yes\r\n\r\n', ends: true }),
+    startSocks({
+      odd: (_, turn) => Buffer.from(turn === 0 ? [5, 0] : [5, 0, 0, 1, 0, 0, 0, 0, 0, 0]),
+      ends: true,
+    }),
+  ];
+  await withParts(yes, async (proxy, socks) => {
+    for (const path of [httpPath(proxy!.port), socksPath(socks!.port)]) {
+      const bare = await ask('tcp', { tcp: `127.0.0.1:${closed}` }, path);
+      assert.equal(words(bare), 'blind path', bare.detail);
+      for (const [kind, settings] of [
+        ['tcp', { tcp: `127.0.0.1:${closed}`, expect: { regex: '.' } }],
+        ['http', { http: `http://127.0.0.1:${closed}/` }],
+        ['tls', { tls: `127.0.0.1:${closed}` }],
+      ] as const) {
+        const result = await ask(kind, settings, path);
+        assert.notEqual(result.outcome, 'pass', `${kind}: ${result.detail}`);
+      }
     }
   });
 });
@@ -627,6 +662,10 @@ test('what a path cannot carry is said beforehand, and is blind if it is asked n
     ['http', bb, web({ expect: { body: { text: 'a' } } }), /^expect\.body: /],
     ['tcp', bb, parse('tcp', { tcp: 'a.test:1' }), null],
     ['tcp', bb, parse('tcp', { tcp: 'a.test:1', expect: { text: 'a' } }), /^expect\.text: /],
+    ['tcp', httpPath(3128), parse('tcp', { tcp: 'a.test:1' }), /before it is, .*: add expect/],
+    ['tcp', socksPath(1080), parse('tcp', { tcp: 'a.test:1', send: 'hi' }), /add expect/],
+    ['tcp', socksPath(1080), parse('tcp', { tcp: 'a.test:1', expect: { text: 'a' } }), null],
+    ['tcp', direct, parse('tcp', { tcp: 'a.test:1' }), null],
     ['http', { ...bb, resolver: ['192.0.2.53'] }, undefined, /far end: leave resolver out/],
     [
       'http',
