@@ -3,7 +3,6 @@
 // never reject, never outlive its deadline, never leave a socket behind, and never call a fault of
 // this machine, its resolver or a proxy a failure of the origin (design, rule 6): those are `blind`.
 
-import { readFileSync } from 'node:fs';
 import net from 'node:net';
 import tls from 'node:tls';
 import { ask, type Exchange, type Server } from '../dns/ask.ts';
@@ -20,8 +19,10 @@ import type {
 } from '../kit/extend.ts';
 import { parseHostPort, printDuration, toName } from '../kit/schema.ts';
 import { SecretError } from '../kit/secret.ts';
+import { othersClock } from './clock.ts';
 import { addressesOf } from './names.ts';
 import { stoppedBy } from './signals.ts';
+import { chainEndsAt, secureContext } from './trust.ts';
 import { askHttpProxy, askSocks, type Credentials, type FarEnd } from './tunnel.ts';
 import { exchangeOver } from './wire.ts';
 import {
@@ -71,6 +72,8 @@ type Phase = 'dnsMs' | 'connectMs' | 'tlsMs' | 'firstByteMs';
 
 /** A timer later than this means that our own event loop stood still (design, rule 6). */
 const stallMs = 250;
+/** Before the next address is tried beside it (RFC 8305 section 5). */
+const headStartMost = 250;
 /** Of a name with more addresses the first so many are tried. */
 const addressesMax = 8;
 
@@ -189,15 +192,15 @@ export function travel(
 /** One asking under way: its sockets, how far it has come, and how long each phase took. */
 export class Trip {
   readonly phases: Partial<Record<Phase, number>> = {};
-  /** Fewest whole days left on any certificate met; null before the first. */
+  /** Fewest whole days left on any certificate of the chains met; null before the first. */
   certificateDays: number | null = null;
   stage: Stage = 'resolve';
   /** What a passed deadline means, where the stage does not say it. */
   late: Answer | null = null;
   /** By `performance.now()`. */
   readonly startedAt = performance.now();
+  readonly timeoutMs: number;
   readonly #way: Way;
-  readonly #timeoutMs: number;
   /** Made when somebody asks for it: to abort one costs a tenth of a plain probe. */
   #over: AbortController | null = null;
   #isOver = false;
@@ -211,7 +214,7 @@ export class Trip {
 
   constructor(way: Way, timeoutMs: number) {
     this.#way = way;
-    this.#timeoutMs = timeoutMs;
+    this.timeoutMs = timeoutMs;
   }
 
   /** Aborted when the trip is over, for whatever reason. */
@@ -226,6 +229,17 @@ export class Trip {
   /** The wall clock, in milliseconds since 1970, for dates that travel. */
   wall(): number {
     return Date.now();
+  }
+
+  /** What too few days left of a certificate mean; null: there are enough, or none are wanted. */
+  judgeDays(wanted: number | undefined): Answer | null {
+    const days = this.certificateDays;
+    if (wanted === undefined || days === null || days >= wanted) return null;
+    const detail = `the certificate has ${days} days left, expected ${wanted}`;
+    return (
+      othersClock.doubt('CERT_HAS_EXPIRED', 'the certificate', performance.now()) ??
+      fail('certificate-days', detail)
+    );
   }
 
   /** Whether nothing stands between this machine and the other end. */
@@ -293,8 +307,10 @@ export class Trip {
     return this.#noting(async () => {
       this.stage = 'handshake';
       const secured = await this.time('tlsMs', () => this.#shake(socket, trust));
-      const endsAt = secured.getPeerX509Certificate()?.validToDate.getTime() ?? Number.NaN;
-      const days = Math.floor((endsAt - Date.now()) / 86_400_000);
+      // Asked for once: Node hands out the chain that was sent only the first time.
+      const leaf = secured.getPeerX509Certificate();
+      const endsAt = leaf === undefined ? Number.NaN : chainEndsAt(leaf, trust.ca);
+      const days = Math.floor((endsAt - this.wall()) / 86_400_000);
       const fewest = Math.min(days, this.certificateDays ?? days);
       if (Number.isFinite(days)) this.certificateDays = fewest;
       return secured;
@@ -340,7 +356,7 @@ export class Trip {
   /** The answer when the deadline has passed. */
   overdue(): Answer {
     if (this.late !== null) return this.late;
-    const within = `within ${printDuration(this.#timeoutMs)}`;
+    const within = `within ${printDuration(this.timeoutMs)}`;
     if (this.stage === 'resolve') return this.#unresolved(within);
     if (this.stage === 'path') {
       const detail = `the proxy made no connection to ${this.#peer} ${within}`;
@@ -357,12 +373,16 @@ export class Trip {
 
   /** Whose fault an error is, in the closed words of a result. */
   blame(error: unknown): Answer {
-    return blame(this.#fault ?? error, this.stage, this.#peer);
+    const fault = this.#fault ?? error;
+    const { code } = fault as NodeJS.ErrnoException;
+    const isOutOfTime = code === 'CERT_HAS_EXPIRED' || code === 'CERT_NOT_YET_VALID';
+    const doubt = isOutOfTime ? othersClock.doubt(code, this.#peer, performance.now()) : null;
+    return doubt ?? blame(fault, this.stage, this.#peer);
   }
 
   /** Milliseconds left of the deadline. */
   #restMs(): number {
-    return Math.max(0, this.startedAt + this.#timeoutMs - performance.now());
+    return Math.max(0, this.startedAt + this.timeoutMs - performance.now());
   }
 
   /** A name that was not answered in time: its own fault, if others are. */
@@ -496,7 +516,11 @@ export class Trip {
     return this.#dial(addresses, port, this.#sockets, take, ended);
   }
 
-  /** `ended` is told how the dialling ended, with null for a connection, before anybody else is. */
+  /**
+   * Several addresses are tried side by side, each with a head start on the next (RFC 8305), and the
+   * first to answer is taken. `ended` is told how it ended, with null for a connection, before
+   * anybody else is.
+   */
   #dial(
     addresses: readonly HostAddress[],
     port: number,
@@ -506,31 +530,58 @@ export class Trip {
   ): Promise<net.Socket> {
     // The trip may have ended while the proxy's name was looked up.
     if (into.isOver) return Promise.reject(isOver);
+    const all = takingTurns(addresses).slice(0, addressesMax);
+    // All have begun by the middle of the time there is.
+    const headStartMs = Math.min(headStartMost, this.#restMs() / 2 / all.length);
+    return new Promise((resolve, reject) => {
+      const faults: Error[] = [];
+      const trying: net.Socket[] = [];
+      let isOpen = true;
+      let timer: NodeJS.Timeout | undefined;
+      const won = (socket: net.Socket) => {
+        isOpen = false;
+        clearTimeout(timer);
+        for (const other of trying) if (other !== socket) into.drop(other);
+        this.#watch(socket);
+        ended(null);
+        resolve(socket);
+      };
+      const lost = (fault: Error) => {
+        faults.push(fault);
+        if (faults.length < all.length) return next();
+        isOpen = false;
+        const error = faults.length === 1 ? fault : new AggregateError(faults);
+        ended(error);
+        reject(error);
+      };
+      const next = () => {
+        clearTimeout(timer);
+        const to = all[trying.length];
+        if (to === undefined || into.isOver) return;
+        if (trying.length + 1 < all.length) timer = setTimeout(next, headStartMs);
+        const socket = net.connect(this.#connectionTo(to.address, port, take));
+        into.add(socket);
+        trying.push(socket);
+        happens(socket, 'connect', (error) => {
+          if (!isOpen) return;
+          // Who takes bytes finds out by itself: its own words come back.
+          const fault = error ?? (take === undefined && isItself(socket) ? itself() : null);
+          if (fault === null) won(socket);
+          else lost(fault);
+        });
+      };
+      next();
+    });
+  }
+
+  #connectionTo(host: string, port: number, take: Take | undefined): net.TcpNetConnectOpts {
     const { spec } = this.#way;
-    const tried = addresses.slice(0, addressesMax);
-    const options: net.TcpNetConnectOpts = { host: tried[0]!.address, port };
-    if (tried.length > 1) {
-      options.host = 'several';
-      options.lookup = ((_host, _options, done) => done(null, tried)) as net.LookupFunction;
-      options.autoSelectFamily = true;
-      // The default of 250 ms gives up on distant origins that are well.
-      options.autoSelectFamilyAttemptTimeout = Math.max(250, Math.floor(this.#timeoutMs / 3));
-    }
+    const options: net.TcpNetConnectOpts = { host, port };
     if (spec.kind === 'direct' && spec.localAddress !== null) {
       options.localAddress = spec.localAddress;
     }
     if (take !== undefined) options.onread = handing(take);
-    const socket = net.connect(options);
-    this.#keep(socket, into);
-    return new Promise((resolve, reject) => {
-      happens(socket, 'connect', (error) => {
-        // Who takes bytes finds out by itself: its own words come back.
-        const fault = error ?? (take === undefined && isItself(socket) ? itself() : null);
-        ended(fault);
-        if (fault === null) resolve(socket);
-        else reject(fault);
-      });
-    });
+    return options;
   }
 
   async #shake(
@@ -548,7 +599,8 @@ export class Trip {
       rejectUnauthorized: true,
       ...(alpn.length === 0 ? {} : { ALPNProtocols: [...alpn] }),
     });
-    this.#keep(secured, into);
+    into.add(secured);
+    this.#watch(secured);
     await new Promise<void>((resolve, reject) => {
       happens(secured, 'secureConnect', (error) => (error === null ? resolve() : reject(error)));
     });
@@ -567,12 +619,20 @@ export class Trip {
     }
   }
 
-  #keep(socket: net.Socket, into: Sockets): void {
-    into.add(socket);
+  /** The first error of a connection in use says more than what follows from it. */
+  #watch(socket: net.Socket): void {
     socket.on('error', (error) => {
       if (this.#sockets.has(socket)) this.#fault ??= error;
     });
   }
+}
+
+/** IPv4 and IPv6 take turns, as far as there are both. */
+function takingTurns(addresses: readonly HostAddress[]): readonly HostAddress[] {
+  if (addresses.length < 3) return addresses;
+  const first = addresses.filter(({ family }) => family === addresses[0]!.family);
+  const second = addresses.filter(({ family }) => family !== addresses[0]!.family);
+  return addresses.flatMap((_, i) => [...first.slice(i, i + 1), ...second.slice(i, i + 1)]);
 }
 
 /** What was opened for one purpose; after its end nothing can be opened for it any more. */
@@ -586,6 +646,11 @@ class Sockets {
 
   has(socket: net.Socket): boolean {
     return this.#open.includes(socket);
+  }
+
+  drop(socket: net.Socket): void {
+    this.#open.splice(this.#open.indexOf(socket), 1);
+    socket.destroy();
   }
 
   hangUp(): void {
@@ -622,25 +687,6 @@ function othersOf(spec: PathSpec): OtherNames {
 
 function stalled(lateMs: number): Answer {
   return blind('stalled', `this process stood still for ${Math.round(lateMs)} ms or more`);
-}
-
-const contexts = new Map<string, tls.SecureContext>();
-const contextsMax = 100;
-
-/** One context a bundle: making one costs as much as a plain probe. Throws LocalError. */
-function secureContext(ca: string | undefined): tls.SecureContext {
-  const known = contexts.get(ca ?? '');
-  if (known) return known;
-  let made: tls.SecureContext;
-  try {
-    made = tls.createSecureContext(ca === undefined ? {} : { ca: readFileSync(ca) });
-  } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code ?? 'unreadable';
-    throw new LocalError(`ca ${ca}: ${code}; give a readable file of PEM certificates`);
-  }
-  if (contexts.size >= contextsMax) contexts.delete(contexts.keys().next().value!);
-  contexts.set(ca ?? '', made);
-  return made;
 }
 
 /**
