@@ -377,7 +377,9 @@ function fromElsewhere(
   const named = asked.address === undefined ? undefined : bareHost(new URL(asked.http));
   const hostname = asked.host ?? named;
   const { status, certificateDays } = asked.expect;
-  return blackboxAsker(path, timeoutMs, { target, hostname, status, certificateDays, lookup });
+  const { redirects } = asked;
+  const wanted = { status, certificateDays, redirects };
+  return blackboxAsker(path, timeoutMs, { target, hostname, ...wanted, lookup });
 }
 
 /** With a parameter that nobody has seen before; S3 and its like leave `x-…` alone. */
