@@ -28,12 +28,12 @@ process.exitCode = await runCli(process.argv.slice(2), {
     return runDaemon(configPath, { ...options, version });
   },
   validate: async (configPath) => {
-    const [{ ConfigError, loadConfig }, { voteTable }] = await Promise.all([
+    const [{ ConfigError, lookAtConfig }, { voteTable }] = await Promise.all([
       import('./run/build.ts'),
       import('./config/votes.ts'),
     ]);
     try {
-      const { config, warnings } = loadConfig(configPath);
+      const { config, warnings } = lookAtConfig(configPath);
       return { problems: [], warnings, votes: voteTable(config.core) };
     } catch (error) {
       if (error instanceof ConfigError) return { problems: error.problems, warnings: [] };

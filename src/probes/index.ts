@@ -16,7 +16,7 @@ import { isOver, type Means, problemOfPath, straight, wayOf } from './path.ts';
 import { Bag, type Stoppable, stoppedBy } from './signals.ts';
 import { problemForTcp, tcp } from './tcp.ts';
 import { tls } from './tls.ts';
-import { problemOfBundle } from './trust.ts';
+import { type FileProblem, problemOfBundle } from './trust.ts';
 import { type Answer, blind, clause, messageOf, Told } from './words.ts';
 
 /** Every kind of check, by its word in the configuration. */
@@ -64,12 +64,12 @@ export function secretProblems(
   return problems;
 }
 
-/** Every file of checks that cannot be used, one sentence each, by reading each once. */
-export function fileProblems(probes: Readonly<Record<CheckId, ProbeSpec>>): readonly string[] {
+/** Every file of checks that cannot be used, by reading each once. */
+export function fileProblems(probes: Readonly<Record<CheckId, ProbeSpec>>): readonly FileProblem[] {
   return Object.entries(probes).flatMap(([id, { settings }]) => {
     const { ca } = (settings ?? {}) as { readonly ca?: unknown };
     const problem = typeof ca === 'string' ? problemOfBundle(ca) : null;
-    return problem === null ? [] : `check ${id}: ${problem}`;
+    return problem === null ? [] : { ...problem, text: `check ${id}: ${problem.text}` };
   });
 }
 

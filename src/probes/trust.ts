@@ -3,12 +3,20 @@
 // anybody where a bundle cannot be used, and never blame an origin for a file of this machine.
 
 import { X509Certificate } from 'node:crypto';
-import { readFileSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import tls from 'node:tls';
 import { LocalError } from './words.ts';
 
 /** Certificates by their subject. */
 type Roots = ReadonlyMap<string, readonly X509Certificate[]>;
+
+/** What is wrong with a file that the configuration names. */
+export interface FileProblem {
+  /** One sentence with its cure. */
+  readonly text: string;
+  /** It may well be there on another machine. */
+  readonly isAbsent: boolean;
+}
 
 interface Trusted {
   readonly context: tls.SecureContext;
@@ -37,14 +45,14 @@ export function secureContext(ca: string | undefined): tls.SecureContext {
   return trustOf(ca).context;
 }
 
-/** Why a bundle cannot be used, as one sentence with its cure; null: it can. */
-export function problemOfBundle(ca: string): string | null {
+/** Why a bundle cannot be used; null: it can. */
+export function problemOfBundle(ca: string): FileProblem | null {
   try {
     readBundle(ca);
     return null;
   } catch (error) {
-    if (error instanceof LocalError) return error.message;
-    throw error;
+    if (!(error instanceof LocalError)) throw error;
+    return { text: error.message, isAbsent: !existsSync(ca) };
   }
 }
 

@@ -1,5 +1,5 @@
 // Makes adapters out of a configuration: the same for the daemon and for `switch --direct`. It opens
-// no connection and decides nothing; what can be wrong here is a secret that cannot be had.
+// no connection and decides nothing; what can be wrong here is a secret or file that cannot be had.
 
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -15,7 +15,13 @@ import { parseHostPort, type SecretRef } from '../kit/schema.ts';
 import { readSecret, SecretError } from '../kit/secret.ts';
 import { createCommandNotifier } from '../notify/command.ts';
 import type { Clock, Notifier, Prober } from '../ports.ts';
-import { checkTypes, createProber, pathProblem, secretProblems } from '../probes/index.ts';
+import {
+  checkTypes,
+  createProber,
+  fileProblems,
+  pathProblem,
+  secretProblems,
+} from '../probes/index.ts';
 
 /** The configuration cannot be used; every reason, one a line. */
 export class ConfigError extends Error {
@@ -42,6 +48,15 @@ export function loadConfig(path: string): { config: Config; warnings: readonly s
   return { config: parsed.config, warnings: parsed.warnings.map(printProblem) };
 }
 
+/** The same, and the files that it names. One that is absent may be there where it is used. */
+export function lookAtConfig(path: string): { config: Config; warnings: readonly string[] } {
+  const { config, warnings } = loadConfig(path);
+  const found = fileProblems(config.probes);
+  const damaged = found.filter(({ isAbsent }) => !isAbsent);
+  if (damaged.length > 0) throw new ConfigError(damaged.map(({ text }) => text));
+  return { config, warnings: [...warnings, ...found.map(({ text }) => text)] };
+}
+
 /** The adapters, and what audits them: both of one configuration, closed together. */
 export interface Built extends Adapters {
   readonly auditor: Auditor;
@@ -53,8 +68,11 @@ export function buildAdapters(
   clock: Clock,
   options: { readonly remember: boolean },
 ): Built {
-  // A check whose secret is missing would only ever be blind: that is said at once, not at 3 a.m.
-  const missing = secretProblems(config.probes, config.paths, { secret });
+  // A check whose secret or file is missing would only ever be blind: that is said at once, not at 3 a.m.
+  const missing = [
+    ...secretProblems(config.probes, config.paths, { secret }),
+    ...fileProblems(config.probes).map(({ text }) => text),
+  ];
   if (missing.length > 0) throw new ConfigError(missing);
   const providers = buildProviders(config);
   const { dns } = config;

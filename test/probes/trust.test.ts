@@ -164,9 +164,10 @@ test("a bundle that is not whole is refused beforehand, and is never the origin'
         for (const [kind, settings] of asks(port, ca, 1)) {
           const parsed = checkTypes[kind]!.settings.parse(settings);
           const spec = { kind, settings: parsed, timeoutMs: 100 };
-          const [found = 'none', ...more] = fileProblems({ 'o/web': spec });
-          assert.match(found, problem, what);
-          assert.match(found, /^check o\/web: ca .*; give a readable file of whole PEM/);
+          const [found, ...more] = fileProblems({ 'o/web': spec });
+          assert.match(found!.text, problem, what);
+          assert.equal(found!.isAbsent, what === 'absent');
+          assert.match(found!.text, /^check o\/web: ca .*; give a readable file of whole PEM/);
           assert.deepEqual(more, []);
           const result = await ask(kind, settings);
           assert.equal(result.outcome, 'blind', `${what}: ${result.detail}`);
