@@ -2,9 +2,10 @@
 // From the command line to a command. What a command needs is loaded when it is called, so that
 // `detour --help` and `detour status` start at once. Imported by nothing.
 
+import about from '../package.json' with { type: 'json' };
 import { runCli } from './cli/index.ts';
 
-const version = '0.1.0';
+const { version } = about;
 
 /** A configuration that cannot be used is the operator's news, not a fault of Detour's. */
 async function orSay<T>(work: () => Promise<T>): Promise<T> {
@@ -27,13 +28,13 @@ process.exitCode = await runCli(process.argv.slice(2), {
     keepYoung();
     return runDaemon(configPath, { ...options, version });
   },
-  validate: async (configPath) => {
+  validate: async (configPath, options) => {
     const [{ ConfigError, lookAtConfig }, { voteTable }] = await Promise.all([
       import('./run/build.ts'),
       import('./config/votes.ts'),
     ]);
     try {
-      const { config, warnings } = lookAtConfig(configPath);
+      const { config, warnings } = await lookAtConfig(configPath, options);
       return { problems: [], warnings, votes: voteTable(config.core) };
     } catch (error) {
       if (error instanceof ConfigError) return { problems: error.problems, warnings: [] };
@@ -70,8 +71,12 @@ process.exitCode = await runCli(process.argv.slice(2), {
         import('./replay/simulate.ts'),
         import('./cli/hands.ts'),
       ]);
-    const load = (path: string) => loadConfig(path).config;
-    return orSay(async () => simulate(order, { tables, load, defaultConfig })).catch((error) => {
+    const path = order.config ?? (order.journal === null ? null : defaultConfig);
+    return orSay(async () => {
+      // Before the order is read, because packages that it names are loaded in their own time.
+      const loaded = path === null ? null : await loadConfig(path);
+      return simulate(order, { tables, load: () => loaded!.config, defaultConfig });
+    }).catch((error) => {
       throw error instanceof InputError ? new CliError(2, error.message) : error;
     });
   },

@@ -4,10 +4,10 @@
 
 import { type AuditFinding, type AuditReport, newlyBad } from '../core/audit.ts';
 import type { StatusView } from '../core/view.ts';
-import type { Clock } from '../ports.ts';
+import type { Clock, TroubleWord } from '../ports.ts';
 import type { Auditor } from './audit.ts';
 
-export interface AuditingOptions {
+interface AuditingOptions {
   /** Of the configuration in force. */
   readonly auditor: () => Auditor;
   readonly status: () => StatusView;
@@ -16,10 +16,10 @@ export interface AuditingOptions {
   readonly chance: () => number;
   /** Told of each report, and of the bad findings that the one before did not have. */
   readonly done: (report: AuditReport, news: readonly AuditFinding[]) => void;
-  readonly trouble: (what: string, detail: string) => void;
+  readonly trouble: (what: TroubleWord, detail: string) => void;
 }
 
-export interface Auditing {
+interface Auditing {
   /** Begins: the first audit comes in 5 s. */
   start(): void;
   /** The last report, null before the first; and whether an audit is under way. */

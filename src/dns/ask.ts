@@ -4,7 +4,7 @@
 
 import { randomInt } from 'node:crypto';
 import { createSocket } from 'node:dgram';
-import { connect, isIP } from 'node:net';
+import { connect, isIP, type LookupFunction } from 'node:net';
 import { performance } from 'node:perf_hooks';
 import type { HostPort } from '../kit/schema.ts';
 import {
@@ -30,10 +30,12 @@ export interface Failure {
 
 export type Exchange = { readonly kind: 'reply'; readonly message: Message } | Failure;
 
-export interface AskOptions {
+interface AskOptions {
   /** Limit of the whole exchange, the fallback to TCP included. */
   readonly timeoutMs: number;
   readonly signal?: AbortSignal;
+  /** How the server's host is looked up, where it is a name. */
+  readonly lookup?: LookupFunction;
   /** TCP from the start. */
   readonly tcp?: boolean;
   /** RD: for recursive resolvers only. */
@@ -180,7 +182,7 @@ function askUdp(
   });
 }
 
-export interface Stream {
+interface Stream {
   /** One a message, in the order of the messages; null where none came. */
   readonly replies: readonly (Buffer | null)[];
   /** Why some are missing; null when none is. */
@@ -190,14 +192,14 @@ export interface Stream {
 /**
  * Sends whole messages down one TCP connection and collects the replies by their ids, which must
  * differ from one another (RFC 7766 6.2.1.1: replies come in any order). `host` is an address, or
- * a name for the system to look up. Never rejects; reads no more than one reply a message.
+ * a name that `lookup` finds. Never rejects; reads no more than one reply a message.
  */
 export function exchangeTcp(
   server: HostPort,
   messages: readonly Buffer[],
-  options: { readonly timeoutMs: number; readonly signal?: AbortSignal },
+  options: Pick<AskOptions, 'timeoutMs' | 'signal' | 'lookup'>,
 ): Promise<Stream> {
-  const { timeoutMs, signal } = options;
+  const { timeoutMs, signal, lookup } = options;
   const replies: (Buffer | null)[] = messages.map(() => null);
   const waiting = new Map(messages.map((message, i) => [message.readUInt16BE(0), i]));
   const early =
@@ -210,7 +212,12 @@ export function exchangeTcp(
           : undefined;
   if (early !== undefined) return Promise.resolve({ replies, failure: early });
   return new Promise((resolve) => {
-    const socket = connect({ host: server.host, port: server.port, noDelay: true });
+    const socket = connect({
+      host: server.host,
+      port: server.port,
+      noDelay: true,
+      ...(lookup === undefined ? {} : { lookup }),
+    });
     let sent = false;
     let ended = false;
     let buffer = Buffer.alloc(0);

@@ -15,7 +15,7 @@ import { createLimit, type Limit } from './limit.ts';
 import { locate, OtherNames } from './recursive.ts';
 import type { Question } from './wire.ts';
 
-export interface LookupOptions {
+interface LookupOptions {
   /** Path of the file in hosts(5) notation. */
   readonly hosts?: string;
   /** Path of the file in resolv.conf(5) notation; of it only `nameserver` is used. */

@@ -10,14 +10,14 @@ import { type Exchange, printServer, type Server } from './ask.ts';
 import type { Message, Question } from './wire.ts';
 
 /** Asks one server one question with RD set, within so many milliseconds. Never rejects. */
-export type Ask = (
+type Ask = (
   server: Server,
   question: Question,
   timeoutMs: number,
   signal: AbortSignal,
 ) => Promise<Exchange>;
 
-export interface Recursion {
+interface Recursion {
   /** In order; the next is asked beside one that is slow. */
   readonly servers: readonly Server[];
   readonly ask: Ask;

@@ -3,10 +3,24 @@
 // command or anything it started outlive its deadline, and never queue or read without a bound.
 
 import { type ChildProcess, spawn } from 'node:child_process';
+import { z } from 'zod';
 import type { Notice } from '../core/model.ts';
-import type { Notifier } from '../ports.ts';
+import type { Notifier, NotifierType } from '../kit/extend.ts';
+import { duration } from '../kit/schema.ts';
 
-export interface CommandSettings {
+/** `command: [PROGRAM, ARGUMENT, …]`, and how long one run may take. */
+const settings = z.strictObject({
+  command: z.array(z.string().min(1).max(4096)).min(1).max(64),
+  timeout: duration('100ms', '5m').default(10_000),
+});
+
+export const command: NotifierType<z.infer<typeof settings>> = {
+  key: 'command',
+  settings,
+  create: ({ command, timeout }) => createCommandNotifier({ command, timeoutMs: timeout }),
+};
+
+interface CommandSettings {
   /** Program and arguments; no shell is involved. */
   readonly command: readonly string[];
   /** Limit of one run, in milliseconds. */
@@ -141,6 +155,8 @@ function environment(notice: Notice): NodeJS.ProcessEnv {
   return {
     ...Object.fromEntries(kept),
     DETOUR_NOTICE_KIND: notice.kind,
+    DETOUR_NOTICE_KEY: notice.key,
+    DETOUR_NOTICE_STATE: notice.state,
     DETOUR_RECORD: notice.record ?? '',
   };
 }

@@ -5,12 +5,12 @@
 import zlib from 'node:zlib';
 
 /** `text` as far as it could be read; `unknown` names a charset that is not known here. */
-export interface Text {
+interface Text {
   readonly text: string;
   readonly unknown: string | null;
 }
 
-export type Unpacked =
+type Unpacked =
   | { readonly kind: 'bytes'; readonly bytes: Buffer; readonly cut: boolean }
   /** It is not what it says it is. */
   | { readonly kind: 'damaged'; readonly coding: string }

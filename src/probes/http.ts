@@ -12,7 +12,7 @@ import type { AdapterContext, CheckType, PathSpec } from '../kit/extend.ts';
 import { type SecretRef, secretRef, toName } from '../kit/schema.ts';
 import { SecretError } from '../kit/secret.ts';
 import { AnswerReader, type Head } from './answer.ts';
-import { blackboxAsker } from './blackbox.ts';
+import { blackboxAsker, problemForBlackbox } from './blackbox.ts';
 import { othersClock } from './clock.ts';
 import { unpack } from './decode.ts';
 import {
@@ -37,7 +37,7 @@ import {
 import { type Keys, sign, signable } from './sign.ts';
 import { type Answer, blind, clause, fail, printHostPort } from './words.ts';
 
-export interface HttpSettings {
+interface HttpSettings {
   /** The URL, as `URL` writes it. */
   readonly http: string;
   readonly method: 'GET' | 'HEAD' | 'OPTIONS' | 'POST';
@@ -67,7 +67,7 @@ export interface HttpSettings {
 }
 
 /** How the request is signed: AWS Signature Version 4, in headers. */
-export interface Signature {
+interface Signature {
   readonly type: 'aws-sigv4';
   readonly region: string;
   readonly service: string;
@@ -183,6 +183,7 @@ export const http: CheckType<HttpSettings> = {
   key: 'http',
   settings,
   impossible: (s) => ({ ...s, expect: { ...s.expect, status: statusExpectation.parse(599) } }),
+  pathProblem: problemForBlackbox,
   create: (configured, path, timeoutMs, context) => {
     if (path.kind === 'blackbox') return fromElsewhere(configured, path, timeoutMs, context);
     const way = wayOf(path, context);

@@ -38,7 +38,7 @@ import {
 } from './words.ts';
 
 /** A path with what it takes to use it. */
-export interface Way {
+interface Way {
   readonly spec: PathSpec;
   readonly credentials: Credentials | null;
   /** Where names are that the path does not ask servers of its own for; its proxy's is one. */
@@ -309,7 +309,7 @@ export class Trip {
       const secured = await this.time('tlsMs', () => this.#shake(socket, trust));
       // Asked for once: Node hands out the chain that was sent only the first time.
       const leaf = secured.getPeerX509Certificate();
-      const endsAt = leaf === undefined ? Number.NaN : chainEndsAt(leaf, trust.ca);
+      const endsAt = leaf === undefined ? Number.NaN : chainEndsAt(leaf, trust.ca, this.wall());
       const days = Math.floor((endsAt - this.wall()) / 86_400_000);
       const fewest = Math.min(days, this.certificateDays ?? days);
       if (Number.isFinite(days)) this.certificateDays = fewest;

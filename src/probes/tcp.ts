@@ -6,19 +6,19 @@ import { isIP, type Socket } from 'node:net';
 import { z } from 'zod';
 import type { CheckType, PathSpec } from '../kit/extend.ts';
 import { hostPort, parseHostPort } from '../kit/schema.ts';
-import { blackboxAsker } from './blackbox.ts';
+import { blackboxAsker, problemForBlackbox } from './blackbox.ts';
 import { judgeBody, type TextExpectation, textExpectation } from './expect.ts';
 import { type Trip, travel, wayOf } from './path.ts';
 import { type Answer, blind, fail, printHostPort } from './words.ts';
 
-export interface TcpSettings {
+interface TcpSettings {
   /** `HOST:PORT`. */
   readonly tcp: string;
   /** Connect there; DNS is not asked. */
   readonly address?: string | undefined;
   /** Sent as UTF-8 once connected. */
   readonly send?: string | undefined;
-  /** What must arrive; without it, being connected is enough (`problemForTcp`). */
+  /** What must arrive; without it, being connected is enough (`problemForProxied`). */
   readonly expect?: TextExpectation | undefined;
   /** Bytes of the answer to look at. */
   readonly maxBytes: number;
@@ -43,6 +43,7 @@ export const tcp: CheckType<TcpSettings> = {
   key: 'tcp',
   settings,
   impossible: (s) => ({ ...s, expect: { text: 'what no server says: 5d2c9e' } }),
+  pathProblem: (path, asked) => problemForBlackbox(path, asked) ?? problemForProxied(path, asked),
   create: (configured, path, timeoutMs, context) => {
     if (path.kind === 'blackbox') {
       const { host, port } = parseHostPort(configured.tcp, null)!;
@@ -57,11 +58,9 @@ export const tcp: CheckType<TcpSettings> = {
   },
 };
 
-/** Why a path cannot carry a check; null: it can. */
-export function problemForTcp(path: PathSpec, settings: unknown): string | null {
+function problemForProxied(path: PathSpec, settings: TcpSettings | undefined): string | null {
   if (path.kind !== 'proxy' && path.kind !== 'socks5') return null;
-  if (typeof settings !== 'object' || settings === null) return null;
-  if ((settings as Partial<TcpSettings>).expect !== undefined) return null;
+  if (settings === undefined || settings.expect !== undefined) return null;
   return (
     `a ${path.kind} may say that it is connected before it is, so being connected proves ` +
     'nothing there: add expect, ask by http or tls, or give the check other paths'

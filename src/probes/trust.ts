@@ -60,7 +60,7 @@ export function problemOfBundle(ca: string): FileProblem | null {
  * When the verified chain of a peer ends: the earliest end in it, in milliseconds since 1970. A
  * certificate that was sent and is no part of the chain (a cross-sign nobody needs) does not count.
  */
-export function chainEndsAt(leaf: X509Certificate, ca: string | undefined): number {
+export function chainEndsAt(leaf: X509Certificate, ca: string | undefined, now: number): number {
   const sent: X509Certificate[] = [];
   for (let at: X509Certificate | undefined = leaf; at && sent.length < chainMax; ) {
     sent.push(at);
@@ -70,7 +70,7 @@ export function chainEndsAt(leaf: X509Certificate, ca: string | undefined): numb
   const key = sent.map((one) => one.fingerprint256).join();
   const known = ends.get(key);
   if (known !== undefined) return known;
-  const endsAt = Math.min(...chainOf(sent, roots).map((one) => one.validToDate.getTime()));
+  const endsAt = Math.min(...chainOf(sent, roots, now).map((one) => one.validToDate.getTime()));
   const [oldest] = ends.keys();
   if (ends.size >= endsMax && oldest !== undefined) ends.delete(oldest);
   ends.set(key, endsAt);
@@ -78,7 +78,11 @@ export function chainEndsAt(leaf: X509Certificate, ca: string | undefined): numb
 }
 
 /** The chain as OpenSSL builds it: at each step a root that is trusted comes before what was sent. */
-function chainOf(sent: readonly X509Certificate[], roots: Roots): readonly X509Certificate[] {
+function chainOf(
+  sent: readonly X509Certificate[],
+  roots: Roots,
+  now: number,
+): readonly X509Certificate[] {
   const chain = [sent[0]!];
   while (chain.length < chainMax) {
     const here = chain.at(-1)!;
@@ -87,7 +91,6 @@ function chainOf(sent: readonly X509Certificate[], roots: Roots): readonly X509C
     const issuers = [...(roots.get(here.issuer) ?? []), ...offered].filter(
       (one) => here.checkIssued(one) && here.verify(one.publicKey),
     );
-    const now = Date.now();
     // The chain was verified, so none of it has ended.
     const next = issuers.find((one) => one.validToDate.getTime() >= now) ?? issuers[0];
     if (next === undefined) break;

@@ -6,11 +6,51 @@ import net from 'node:net';
 import type { Outcome } from '../core/model.ts';
 import { Malformed } from './answer.ts';
 
+/** Why, in one word. Checks from outside have words of their own: the kit takes any text. */
+export type Reason =
+  | 'aa'
+  | 'aborted'
+  | 'blackbox-error'
+  | 'blackbox-module'
+  | 'blackbox-timeout'
+  | 'blackbox-unreachable'
+  | 'body'
+  | 'certificate-days'
+  | 'clock'
+  | 'closed'
+  | 'descriptors'
+  | 'dns'
+  | 'elsewhere'
+  | 'encoding'
+  | 'internal'
+  | 'memory'
+  | 'no-route'
+  | 'ok'
+  | 'path'
+  | 'protocol'
+  | 'proxy-auth'
+  | 'proxy-error'
+  | 'proxy-refused'
+  | 'proxy-timeout'
+  | 'proxy-unreachable'
+  | 'rcode'
+  | 'refused'
+  | 'reset'
+  | 'resolver'
+  | 'secret'
+  | 'shed'
+  | 'stalled'
+  | 'status'
+  | 'timeout'
+  | 'tls'
+  | 'too-many-redirects'
+  | 'unreachable'
+  | 'values';
+
 /** What a check concluded; the trip adds phases and certificate. */
 export interface Answer {
   readonly outcome: Outcome;
-  /** A closed word: `ok`, `status`, `body`, `timeout`, `refused`, `no-route`, … */
-  readonly reason: string;
+  readonly reason: Reason;
   readonly detail: string;
 }
 
@@ -26,11 +66,11 @@ export class Told extends Error {
   }
 }
 
-export function fail(reason: string, detail: string): Answer {
+export function fail(reason: Reason, detail: string): Answer {
   return { outcome: 'fail', reason, detail };
 }
 
-export function blind(reason: string, detail: string): Answer {
+export function blind(reason: Reason, detail: string): Answer {
   return { outcome: 'blind', reason, detail };
 }
 
@@ -63,7 +103,7 @@ export function printHostPort(host: string, port: number): string {
 // says, or the last hop that found nobody there: a dead machine, a prefix that was withdrawn. A
 // gateway of our own says the same when it has lost its uplink; that condemns every origin at once,
 // which the path's reference points show. What this machine says by itself is in `isFromHere`.
-const systemWords: Readonly<Record<string, readonly [Outcome, reason: string, says: string]>> = {
+const systemWords: Readonly<Record<string, readonly [Outcome, reason: Reason, says: string]>> = {
   ECONNREFUSED: ['fail', 'refused', 'refused the connection'],
   ECONNRESET: ['fail', 'reset', 'reset the connection'],
   ECONNABORTED: ['fail', 'reset', 'reset the connection'],

@@ -43,7 +43,7 @@ export const falseMeans =
   'false: the origin that was left was up again within patience and a TTL (the shortest at a ' +
   'vendor) of the decision, so that the switch had hardly begun to help';
 
-export const cannotKnow: readonly string[] = [
+const cannotKnow: readonly string[] = [
   'a journal has no probes, only when an origin was judged down and up: each trouble is replayed ' +
     'as a refusal of every probe by every path, begun and ended as long before those moments as ' +
     'judging takes at the configured thresholds',
@@ -242,7 +242,7 @@ function judge(
 /** An edit at a vendor is held as a pin for an hour. */
 const EDIT_PIN_MS = 3_600_000;
 
-function giveAgain(world: World, { kind, record, at, data }: StoredEntry): void {
+function giveAgain(world: World, { kind, at, entry: { record, data } }: Order): void {
   const said = { reason: 'as recorded', by: 'the journal' } as const;
   const { target, untilAt, to, what } = (data ?? {}) as Record<string, string | undefined> & {
     untilAt?: number | null;
@@ -323,7 +323,7 @@ function runThrough(
     for (const at of turns.filter((t) => t >= from && t < to)) {
       world.runTo(at);
       world.conditions = conditionsAt(troubles, at);
-      for (const o of orders.filter((one) => one.at === at)) giveAgain(world, o.entry);
+      for (const o of orders.filter((one) => one.at === at)) giveAgain(world, o);
     }
     world.runTo(to);
   }

@@ -4,7 +4,7 @@
 // granted is a note.
 
 import type { Config } from '../config/config.ts';
-import type { CheckConfig, CheckId } from '../core/model.ts';
+import type { CheckConfig, CheckId, Plane } from '../core/model.ts';
 import {
   type Company,
   type Manner,
@@ -53,10 +53,6 @@ const companies: Readonly<
   azure: { title: 'Azure', names: ['azure', 'microsoft'], dns: [] },
   akamai: { title: 'Akamai', names: ['akamai', 'edgekey'], dns: [] },
 };
-
-export function titleOf(company: Company): string {
-  return companies[company].title;
-}
 
 /** The vendor behind a type of provider, as people call it; the type itself where it has none. */
 export function vendorTitle(type: string): string {
@@ -228,17 +224,17 @@ export function standIns(config: Config): readonly string[] {
   return [...clouds, ...Object.keys(config.providers), ...Object.keys(config.paths)];
 }
 
-const planeOf: Readonly<Record<string, Part>> = {
+const partOf = {
   resource: 'machines',
   service: 'services',
   control: 'control',
-};
+} satisfies Readonly<Record<Plane, Part>>;
 
 function isHit(config: Config, check: CheckConfig, strike: Strike, who: Struck): boolean {
   if (check.role === 'reference' || check.cloud === null || !who.clouds.has(check.cloud)) {
     return false;
   }
-  const part = check.role === 'origin' ? 'machines' : planeOf[check.plane ?? ''];
+  const part = check.role === 'origin' ? 'machines' : check.plane && partOf[check.plane];
   const region = check.origin === null ? check.region : config.core.origins[check.origin]!.region;
   return part === strike.what && isIn(region, strike, who);
 }

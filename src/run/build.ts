@@ -2,19 +2,19 @@
 // no connection and decides nothing; what can be wrong here is a secret or file that cannot be had.
 
 import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { providerTypes } from '../../providers/index.ts';
 import { type Auditor, createAuditor } from '../audit/audit.ts';
-import { type Config, parseConfig, printProblem } from '../config/config.ts';
+import { type Config, parseConfig, printProblem, type Tables } from '../config/config.ts';
 import type { Adapters } from '../controller.ts';
 import { createResolver } from '../dns/resolver.ts';
 import { createServers } from '../dns/servers.ts';
 import { createVerifier } from '../dns/verify.ts';
-import type { Provider } from '../kit/extend.ts';
+import type { Notifier, Provider } from '../kit/extend.ts';
 import { parseHostPort, type SecretRef } from '../kit/schema.ts';
 import { readSecret, SecretError } from '../kit/secret.ts';
-import { createCommandNotifier } from '../notify/command.ts';
-import type { Clock, Notifier, Prober } from '../ports.ts';
+import { notifierTypes } from '../notify/index.ts';
+import type { Clock, Prober, Verifier } from '../ports.ts';
 import {
   checkTypes,
   createProber,
@@ -22,6 +22,7 @@ import {
   pathProblem,
   secretProblems,
 } from '../probes/index.ts';
+import { withPackages } from './plugins.ts';
 
 /** The configuration cannot be used; every reason, one a line. */
 export class ConfigError extends Error {
@@ -32,10 +33,28 @@ export class ConfigError extends Error {
   }
 }
 
-export const tables = { providers: providerTypes, checks: checkTypes, pathProblem };
+/** Detour's own rows; what a configuration adds to them by packages stands in its `tables`. */
+export const tables: Tables = {
+  providers: providerTypes,
+  checks: checkTypes,
+  notifiers: notifierTypes,
+  pathProblem,
+};
 
-/** Reads and checks a configuration file. Throws ConfigError with every problem at once. */
-export function loadConfig(path: string): { config: Config; warnings: readonly string[] } {
+export interface Loaded {
+  readonly config: Config;
+  readonly warnings: readonly string[];
+}
+
+/**
+ * Reads and checks a configuration file, and loads the packages that it names, each once in the life
+ * of this process; with `byName` none is loaded, and what comes can be looked at and not be built.
+ * Throws ConfigError with every problem at once.
+ */
+export async function loadConfig(
+  path: string,
+  options: { readonly byName: boolean } = { byName: false },
+): Promise<Loaded> {
   let text: string;
   try {
     text = readFileSync(path, 'utf8');
@@ -43,14 +62,21 @@ export function loadConfig(path: string): { config: Config; warnings: readonly s
     const code = (error as NodeJS.ErrnoException).code ?? 'unreadable';
     throw new ConfigError([`${path}: ${code}; name the configuration with -c FILE`]);
   }
-  const parsed = parseConfig(text, path, tables);
+  let parsed = parseConfig(text, path, tables);
+  if (parsed.wanted.size > 0 && !options.byName) {
+    const { wanted } = parsed;
+    parsed = parseConfig(text, path, await withPackages(tables, wanted, dirname(resolve(path))));
+  }
   if (!parsed.ok) throw new ConfigError(parsed.problems.map(printProblem));
   return { config: parsed.config, warnings: parsed.warnings.map(printProblem) };
 }
 
 /** The same, and the files that it names. One that is absent may be there where it is used. */
-export function lookAtConfig(path: string): { config: Config; warnings: readonly string[] } {
-  const { config, warnings } = loadConfig(path);
+export async function lookAtConfig(
+  path: string,
+  options: { readonly byName: boolean },
+): Promise<Loaded> {
+  const { config, warnings } = await loadConfig(path, options);
   const found = fileProblems(config.probes);
   const damaged = found.filter(({ isAbsent }) => !isAbsent);
   if (damaged.length > 0) throw new ConfigError(damaged.map(({ text }) => text));
@@ -68,12 +94,13 @@ export function buildAdapters(
   clock: Clock,
   options: { readonly remember: boolean },
 ): Built {
-  // A check whose secret or file is missing would only ever be blind: that is said at once, not at 3 a.m.
+  // A check whose secret or file is missing would only ever be blind: said at once, not at 3 a.m.
   const missing = [
-    ...secretProblems(config.probes, config.paths, { secret }),
+    ...secretProblems(config.probes, config.paths, { secret }, config.tables.checks),
     ...fileProblems(config.probes).map(({ text }) => text),
   ];
   if (missing.length > 0) throw new ConfigError(missing);
+  const notifier = buildNotifier(config);
   const providers = buildProviders(config);
   const { dns } = config;
   const resolver = createResolver({
@@ -98,9 +125,11 @@ export function buildAdapters(
     asker.close();
     resolver.close();
   };
-  const verifier = { ask: asker.ask, chain: asker.chain, close };
-  const notifier: Notifier | null =
-    config.notify === null ? null : createCommandNotifier(config.notify);
+  const verifier: Verifier = {
+    ask: (...asked) => asker.ask(...asked),
+    chain: (...asked) => asker.chain(...asked),
+    close,
+  };
   const { records } = config.core;
   const auditor = createAuditor({
     records,
@@ -112,16 +141,30 @@ export function buildAdapters(
     port,
     timeoutMs,
   });
-  const prober = buildProber(config.probes, config.paths);
+  const prober = buildProber(config);
   return { prober, providers, verifier, notifier, auditor };
 }
 
 /** A prober that may read the secrets its checks and paths refer to. */
-export function buildProber(probes: Config['probes'], paths: Config['paths']): Prober {
-  return createProber(probes, paths, { secret });
+export function buildProber({
+  probes,
+  paths,
+  tables: { checks },
+}: Pick<Config, 'probes' | 'paths' | 'tables'>): Prober {
+  return createProber(probes, paths, { secret, types: checks });
 }
 
 const secret = (ref: SecretRef): string => readSecret(ref, process.env);
+
+function buildNotifier({ notify, tables }: Config): Notifier | null {
+  if (notify === null) return null;
+  try {
+    return tables.notifiers[notify.type]!.create(notify.settings, { secret });
+  } catch (error) {
+    if (!(error instanceof SecretError)) throw error;
+    throw new ConfigError([`notify: ${error.message}`]);
+  }
+}
 
 function buildProviders(config: Config): Record<string, Provider> {
   const problems: string[] = [];
@@ -132,7 +175,7 @@ function buildProviders(config: Config): Record<string, Provider> {
       callTimeoutMs: p.callTimeoutMs,
     };
     try {
-      providers[name] = providerTypes[p.type]!.create(name, p.settings as never, context);
+      providers[name] = config.tables.providers[p.type]!.create(name, p.settings, context);
     } catch (error) {
       if (!(error instanceof SecretError)) throw error;
       problems.push(`providers.${name}: ${error.message}`);

@@ -8,38 +8,66 @@ import { createSingleCoordinator } from '../cluster/single.ts';
 import type { Config } from '../config/config.ts';
 import { Controller, closeAll } from '../controller.ts';
 import { type AuditFinding, type AuditReport, countOf } from '../core/audit.ts';
-import type { Entry, Json, Reply } from '../core/model.ts';
+import type { Entry, EntryKind, Json, Reply } from '../core/model.ts';
 import { storedProblem } from '../core/stored.ts';
 import type { Observer } from '../ports.ts';
 import { serveControl } from '../serve/control.ts';
-import type { Desk, Served } from '../serve/desk.ts';
+import type { Desk, Served, Trouble } from '../serve/desk.ts';
 import { serveHttp } from '../serve/http.ts';
 import { createMetrics } from '../serve/metrics.ts';
 import { LockError, lockStateDirectory } from '../store/lock.ts';
 import { damaged, openSqliteStore, type SqliteStore } from '../store/sqlite.ts';
-import { type Built, buildAdapters, ConfigError, loadConfig } from './build.ts';
+import { type Built, buildAdapters, ConfigError, type Loaded, loadConfig } from './build.ts';
 import { createClock } from './clock.ts';
 import { createLog, type Log } from './log.ts';
 
-/** Journal words that a person should see as warnings. */
-const WARN: ReadonlySet<string> = new Set([
-  'deposed',
-  'hold',
-  'paused',
-  'rejected',
-  'stay',
-  'unreadable',
-  'unresolved',
-]);
+/** How each kind of entry is logged: what a person should see is a warning. */
+const levelOf = {
+  ack: 'info',
+  adopt: 'info',
+  deposed: 'warn',
+  diagnosis: 'info',
+  drain: 'info',
+  drill: 'info',
+  freeze: 'info',
+  health: 'info',
+  hold: 'warn',
+  lane: 'info',
+  lease: 'info',
+  path: 'info',
+  paused: 'warn',
+  pin: 'info',
+  rejected: 'warn',
+  release: 'info',
+  reload: 'info',
+  repair: 'info',
+  settled: 'info',
+  start: 'info',
+  stay: 'warn',
+  stop: 'info',
+  store: 'info',
+  switch: 'info',
+  taken: 'info',
+  undrain: 'info',
+  unfreeze: 'info',
+  unpin: 'info',
+  unreadable: 'warn',
+  unresolved: 'warn',
+  verdict: 'info',
+  visible: 'info',
+  'would-switch': 'info',
+  written: 'info',
+  zone: 'info',
+} satisfies Readonly<Record<EntryKind, 'info' | 'warn'>>;
 
 /** Runs until SIGTERM or SIGINT; SIGHUP reloads. Resolves with the exit code. */
 export async function runDaemon(
   configPath: string,
   options: { readonly json: boolean; readonly version: string },
 ): Promise<number> {
-  let loaded: ReturnType<typeof loadConfig>;
+  let loaded: Loaded;
   try {
-    loaded = loadConfig(configPath);
+    loaded = await loadConfig(configPath);
   } catch (error) {
     return refuse(error);
   }
@@ -96,7 +124,7 @@ async function serve(
     version,
   });
   let { auditor } = adapters;
-  const trouble = (what: string, detail: string) => {
+  const trouble: Trouble = (what, detail) => {
     for (const o of observers) o.trouble?.(what, detail);
   };
   const auditing = createAuditing({
@@ -167,7 +195,7 @@ async function reload(
   taken: (built: Built) => void,
 ): Promise<Reply> {
   try {
-    const { config, warnings } = loadConfig(configPath);
+    const { config, warnings } = await loadConfig(configPath);
     const adapters = buildAdapters(config, clock, { remember: true });
     const problems = controller.reload(config.core, adapters);
     if (problems.length > 0) {
@@ -201,8 +229,7 @@ function logObserver(log: Log): Observer {
     journalled(entry: Entry) {
       const record: Record<string, Json> = entry.record === null ? {} : { record: entry.record };
       const fields = { kind: entry.kind, ...record, data: entry.data };
-      if (WARN.has(entry.kind)) log.warn(entry.sentence, fields);
-      else log.info(entry.sentence, fields);
+      log[levelOf[entry.kind]](entry.sentence, fields);
     },
     trouble(what, detail) {
       log.error(`${what}: ${detail}`, { kind: 'trouble' });

@@ -11,30 +11,39 @@ import {
   type Metric,
   Registry,
 } from 'prom-client';
-import { type AuditReport, countOf, severities } from '../core/audit.ts';
-import type { CheckId, MarkerKind, Observation, Outcome, Verdict } from '../core/model.ts';
-import type { LaneStateWord, ProviderView, RecordView, Stage, StatusView } from '../core/view.ts';
-import type { Observer } from '../ports.ts';
+import { type AuditReport, countOf } from '../core/audit.ts';
+import {
+  type CheckId,
+  diagnoses,
+  entryKinds,
+  faultKinds,
+  type Json,
+  markerKinds,
+  type Observation,
+  type Outcome,
+  outcomes,
+  serverAnswerKinds,
+  severities,
+  stayReasons,
+  verdicts,
+} from '../core/model.ts';
+import {
+  laneStates,
+  type ProviderView,
+  pathStates,
+  type RecordView,
+  type StatusView,
+  stages,
+} from '../core/view.ts';
+import type { Observer, Operation, TroubleWord } from '../ports.ts';
 import type { Desk } from './desk.ts';
 
-export interface Metrics {
+interface Metrics {
   readonly observer: Required<Observer>;
   /** The whole exposition in Prometheus's text format. Scrapes at one time share one text. */
   text(): Promise<string>;
   readonly contentType: string;
 }
-
-const pathStates: readonly StatusView['paths'][number]['state'][] = ['sighted', 'blind', 'suspect'];
-const diagnoses: readonly StatusView['clouds'][number]['diagnosis'][] = [
-  'healthy',
-  'origin-down',
-  'region-down',
-  'cloud-down',
-  'auth-down',
-  'control-plane-down',
-  'paths-disagree',
-  'blind',
-];
 
 interface Family {
   readonly kind: 'gauge' | 'counter' | 'histogram';
@@ -216,26 +225,6 @@ function createGauges(registry: Registry): Map<FamilyName, Gauge> {
   return gauges;
 }
 
-const verdicts: readonly Verdict[] = ['up', 'down', 'unknown'];
-const stages: readonly Stage[] = [
-  'unread',
-  'decided',
-  'written',
-  'visible',
-  'lagging',
-  'diverged',
-  'untouched',
-];
-const laneStates: readonly LaneStateWord[] = [
-  'ok',
-  'throttled',
-  'stuck',
-  'auth-suspect',
-  'rejected',
-  'lagging',
-  'diverged',
-];
-
 function drawWhole(set: Setter, view: StatusView, startedWall: number): void {
   const { reload } = view;
   set('detour_ready', view.ready.ok ? 1 : 0);
@@ -295,12 +284,14 @@ function drawOrigins(set: Setter, view: StatusView): void {
   }
 }
 
+const stayWord = among(stayReasons);
+
 function drawRecord(set: Setter, view: RecordView): void {
   const record = printName(view.name);
   set('detour_record_target_info', 1, { record, target: view.target ?? 'none' });
   set('detour_record_switching', view.switching ? 1 : 0, { record });
   set('detour_record_pinned', view.pin === null ? 0 : 1, { record });
-  set('detour_record_stay', 1, { record, reason: closedWord(view.stay.reason) });
+  set('detour_record_stay', 1, { record, reason: stayWord(view.stay.reason) });
   const left = Math.max(0, view.budget.limit - view.budget.used);
   set('detour_record_budget_remaining', left, { record });
   // A share that is not known is not a number: neither all is well nor how bad it is.
@@ -338,62 +329,114 @@ function printName(name: string): string {
 
 // ---------------------------------------------------------------- counters, fed by the observer
 
-/** Different words one label may take before the rest are `other`. */
-const wordsMost = 64;
+const operations = { read: true, write: true, ask: true } satisfies Record<Operation, true>;
+const troubleWords = {
+  adapter: true,
+  audit: true,
+  'control-socket': true,
+  'http-listener': true,
+  notify: true,
+  prober: true,
+  serve: true,
+  store: true,
+} satisfies Record<TroubleWord, true>;
+
+function wordsOf<Word extends string>(table: Readonly<Record<Word, true>>): Word[] {
+  return Object.keys(table) as Word[];
+}
+
+/** Who decided a switch, from its facts in the journal. */
+function kindOf(data: Json): string {
+  const kind = typeof data === 'object' && data !== null && 'kind' in data ? data.kind : null;
+  return String(kind);
+}
+
 /** Series of one counter between two scrapes; names come from the configuration, which changes. */
 const seriesMost = 20_000;
 
 const probeBuckets = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10];
 const callBuckets = [0.01, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30];
 
-function createCounters(registry: Registry) {
-  function make(name: FamilyName): Counter {
+/** The families that count as things happen, registered. */
+function countersOf(registry: Registry) {
+  const make = (name: FamilyName): Counter => {
     const { help, labels } = families[name];
     return new Counter({ name, help, labelNames: [...labels], registers: [registry] });
-  }
-  function makeHistogram(name: FamilyName, buckets: number[]): Histogram {
-    const { help, labels } = families[name];
-    return new Histogram({ name, help, labelNames: [...labels], buckets, registers: [registry] });
-  }
-  const probes = make('detour_probes_total');
-  const shed = make('detour_probes_shed_total');
+  };
+  const { help, labels } = families.detour_api_call_duration_seconds;
   const probeSeconds = new ProbeDurations('detour_probe_duration_seconds');
   // The registry asks a metric for its values and for nothing else.
   registry.registerMetric(probeSeconds as unknown as Metric);
-  const switches = make('detour_switches_total');
-  const calls = make('detour_api_calls_total');
-  const callSeconds = makeHistogram('detour_api_call_duration_seconds', callBuckets);
-  const entries = make('detour_journal_entries_total');
-  const troubles = make('detour_troubles_total');
-  const operation = limited();
-  const result = limited();
-  const kind = limited();
-  const what = limited();
+  return {
+    probes: make('detour_probes_total'),
+    shed: make('detour_probes_shed_total'),
+    probeSeconds,
+    switches: make('detour_switches_total'),
+    calls: make('detour_api_calls_total'),
+    callSeconds: new Histogram({
+      name: 'detour_api_call_duration_seconds',
+      help,
+      labelNames: [...labels],
+      buckets: callBuckets,
+      registers: [registry],
+    }),
+    entries: make('detour_journal_entries_total'),
+    troubles: make('detour_troubles_total'),
+  };
+}
 
-  // What a reload takes out of the configuration must not be told of for ever.
-  const probed = series<{ check: CheckId; path: string }>((labels) => {
-    for (const outcome of outcomes) probes.remove({ ...labels, outcome });
-  });
+type Families = ReturnType<typeof countersOf>;
+
+/** What is told of; what a reload takes out of the configuration must not be told of for ever. */
+function seriesOf({ probes, probeSeconds, calls, callSeconds, switches }: Families) {
+  return {
+    probed: series<{ check: CheckId; path: string }>((labels) => {
+      for (const outcome of outcomes) probes.remove({ ...labels, outcome });
+    }),
+    timed: series<{ check: CheckId }>(({ check }) => probeSeconds.remove(check)),
+    called: series<Call>((labels) => {
+      calls.remove({ ...labels });
+      callSeconds.remove({ provider: labels.provider, operation: labels.operation });
+    }),
+    switched: series<{ record: string; kind: string }>((labels) => switches.remove(labels)),
+  };
+}
+
+function createCounters(registry: Registry) {
+  const counted = countersOf(registry);
+  const told = seriesOf(counted);
   const tallies = new Map<CheckId, Map<string, Tally>>();
-  const timed = series<{ check: CheckId }>(({ check }) => probeSeconds.remove(check));
-  const called = series<Call>((labels) => {
-    calls.remove({ ...labels });
-    callSeconds.remove({ provider: labels.provider, operation: labels.operation });
-  });
-  const switched = series<{ record: string; kind: string }>((labels) => switches.remove(labels));
+  return {
+    observer: observerOf(counted, told, tallies),
+    align: (view: StatusView) => {
+      settle(counted, tallies);
+      align(counted, told, view);
+    },
+  };
+}
 
-  const observer: Required<Observer> = {
+type Series = ReturnType<typeof seriesOf>;
+type Tallies = Map<CheckId, Map<string, Tally>>;
+
+function observerOf(counted: Families, told: Series, tallies: Tallies): Required<Observer> {
+  const operation = among(wordsOf(operations));
+  const result = among(['ok', 'abandoned', ...faultKinds, ...serverAnswerKinds]);
+  const kind = among(entryKinds);
+  const what = among(wordsOf(troubleWords));
+  const switchKind = among(markerKinds);
+  return {
     probed(check: CheckId, path: string, observation: Observation) {
       let tally = tallies.get(check)?.get(path);
       if (tally === undefined) {
-        if (!probed.admit({ check, path }) || !timed.admit({ check })) return;
+        if (!told.probed.admit({ check, path }) || !told.timed.admit({ check })) return;
         tally = { pass: 0, fail: 0, blind: 0 };
         const byPath = tallies.get(check) ?? new Map<string, Tally>();
         tallies.set(check, byPath.set(path, tally));
       }
       tally[observation.outcome]++;
-      if (observation.reason === 'shed') shed.inc();
-      probeSeconds.observe(check, Math.max(0, observation.endedAt - observation.startedAt));
+      if (observation.reason === 'shed') counted.shed.inc();
+      const ms = Math.max(0, observation.endedAt - observation.startedAt);
+      counted.probeSeconds.observe(check, ms);
     },
     called(provider, rawOperation, rawResult, ms) {
       const labels = {
@@ -401,51 +444,50 @@ function createCounters(registry: Registry) {
         operation: operation(rawOperation),
         result: result(rawResult),
       };
-      if (!called.admit(labels)) return;
-      calls.inc(labels);
-      callSeconds.observe({ provider, operation: labels.operation }, Math.max(0, ms) / 1000);
+      if (!told.called.admit(labels)) return;
+      counted.calls.inc(labels);
+      const by = { provider, operation: labels.operation };
+      counted.callSeconds.observe(by, Math.max(0, ms) / 1000);
     },
     journalled(entry) {
-      entries.inc({ kind: kind(entry.kind) });
+      counted.entries.inc({ kind: kind(entry.kind) });
       if (entry.kind !== 'switch' || entry.record === null) return;
-      const labels = { record: printName(entry.record), kind: switchKind(entry.data) };
-      if (switched.admit(labels)) switches.inc(labels);
+      const labels = { record: printName(entry.record), kind: switchKind(kindOf(entry.data)) };
+      if (told.switched.admit(labels)) counted.switches.inc(labels);
     },
     trouble(raw) {
-      troubles.inc({ what: what(raw) });
+      counted.troubles.inc({ what: what(raw) });
     },
   };
+}
 
-  /** Hands over what was tallied since the last scrape. */
-  function settle(): void {
-    for (const [check, byPath] of tallies) {
-      for (const [path, tally] of byPath) {
-        for (const outcome of outcomes) {
-          if (tally[outcome] > 0) probes.inc({ check, path, outcome }, tally[outcome]);
-        }
-      }
-    }
-    tallies.clear();
-  }
-
-  /** Forgets the series of what is configured no more; switches are counted from 0, not from 1. */
-  function align(view: StatusView): void {
-    settle();
-    const checks = new Set(view.origins.flatMap((o) => o.checks.map((c) => c.id)));
-    const probing = new Set(view.origins.flatMap((o) => o.checks.map((c) => `${c.id} ${c.path}`)));
-    const providers = new Set(view.lanes.map((lane) => lane.provider));
-    const records = new Set(view.records.map((record) => printName(record.name)));
-    probed.keep(({ check, path }) => probing.has(`${check} ${path}`));
-    timed.keep(({ check }) => checks.has(check));
-    called.keep(({ provider }) => providers.has(provider));
-    switched.keep(({ record }) => records.has(record));
-    for (const record of records) {
-      for (const kind of ['auto', 'operator'] satisfies MarkerKind[]) {
-        if (switched.admit({ record, kind })) switches.inc({ record, kind }, 0);
+/** Hands over what was tallied since the last scrape. */
+function settle({ probes }: Families, tallies: Tallies): void {
+  for (const [check, byPath] of tallies) {
+    for (const [path, tally] of byPath) {
+      for (const outcome of outcomes) {
+        if (tally[outcome] > 0) probes.inc({ check, path, outcome }, tally[outcome]);
       }
     }
   }
-  return { observer, align };
+  tallies.clear();
+}
+
+/** Forgets the series of what is configured no more; switches are counted from 0, not from 1. */
+function align({ switches }: Families, told: Series, view: StatusView): void {
+  const checks = new Set(view.origins.flatMap((o) => o.checks.map((c) => c.id)));
+  const probing = new Set(view.origins.flatMap((o) => o.checks.map((c) => `${c.id} ${c.path}`)));
+  const providers = new Set(view.lanes.map((lane) => lane.provider));
+  const records = new Set(view.records.map((record) => printName(record.name)));
+  told.probed.keep(({ check, path }) => probing.has(`${check} ${path}`));
+  told.timed.keep(({ check }) => checks.has(check));
+  told.called.keep(({ provider }) => providers.has(provider));
+  told.switched.keep(({ record }) => records.has(record));
+  for (const record of records) {
+    for (const kind of markerKinds) {
+      if (told.switched.admit({ record, kind })) switches.inc({ record, kind }, 0);
+    }
+  }
 }
 
 /**
@@ -500,8 +542,6 @@ class ProbeDurations {
 /** Thousands of probes a second are counted here, and told to the registry at a scrape. */
 type Tally = Record<Outcome, number>;
 
-const outcomes: readonly Outcome[] = ['pass', 'fail', 'blind'];
-
 interface Call {
   readonly provider: string;
   readonly operation: string;
@@ -529,24 +569,8 @@ function series<Labels extends object>(drop: (labels: Labels) => void) {
   };
 }
 
-/** `auto` or `operator`, from a switch's facts in the journal; else `other`. */
-function switchKind(data: unknown): string {
-  const kind = typeof data === 'object' && data !== null && 'kind' in data ? data.kind : null;
-  return kind === 'auto' || kind === 'operator' ? kind : 'other';
-}
-
-function closedWord(word: string): string {
-  return /^[a-z][a-z0-9-]{0,39}$/.test(word) ? word : 'other';
-}
-
-/** Lets through lower-case words, and of these only the first few different ones. */
-function limited(): (word: string) => string {
-  const known = new Set<string>();
-  return (raw) => {
-    const word = closedWord(raw);
-    if (known.has(word)) return word;
-    if (known.size >= wordsMost) return 'other';
-    known.add(word);
-    return word;
-  };
+/** Lets a word through that is one of these; anything else is `other`. */
+function among<Word extends string>(words: readonly Word[]): (word: string) => Word | 'other' {
+  const known = new Set<string>(words);
+  return (word) => (known.has(word) ? (word as Word) : 'other');
 }

@@ -13,7 +13,7 @@ import { DatabaseSync } from 'node:sqlite';
 /** The state directory is taken or cannot be locked; the message says by whom and what to do. */
 export class LockError extends Error {}
 
-export interface StateLock {
+interface StateLock {
   /** Lets go, once; later calls do nothing. */
   release(): void;
 }

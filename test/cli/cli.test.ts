@@ -12,6 +12,7 @@ import { stripVTControlCharacters } from 'node:util';
 import fc from 'fast-check';
 import { type DirectOrder, type Hands, type Io, type Looked, runCli } from '../../src/cli/index.ts';
 import { age, clean, printStatus, span } from '../../src/cli/print.ts';
+import type { StayReason } from '../../src/core/model.ts';
 import { serveControl } from '../../src/serve/control.ts';
 import type { Served } from '../../src/serve/desk.ts';
 import { at, provider, record, type StandIn, sampleView, standIn, wall } from './desk.ts';
@@ -41,8 +42,8 @@ const hands: Hands = {
     asked.push(['run', configPath, options]);
     return 0;
   },
-  async validate(configPath) {
-    asked.push(['validate', configPath]);
+  async validate(configPath, { byName }) {
+    asked.push(['validate', configPath, byName]);
     return { problems: [], warnings: [] };
   },
   async jsonSchema() {
@@ -254,7 +255,7 @@ test('no text from outside moves the cursor or forges a line', async () => {
     records: [
       {
         ...first!,
-        stay: { reason: evil, sentence: evil },
+        stay: { reason: evil as StayReason, sentence: evil },
         providers: [provider(evil, { problem: evil, cname: evil })],
       },
     ],
@@ -727,6 +728,7 @@ test('run, validate and lab go to the hands', async () => {
   await run(['run', '-c', 'a.yaml', '--json']);
   await run(['run']);
   const good = await run(['validate', '-c', 'a.yaml']);
+  await run(['validate', '-c', 'a.yaml', '--plugins']);
   assert.equal(good.out, 'a.yaml is good\n');
   const lab = await run(['lab', 'start', '--help', '--port', '0', '--version', '--', '-x']);
   assert.equal(lab.out, '');
@@ -734,7 +736,8 @@ test('run, validate and lab go to the hands', async () => {
   assert.deepEqual(asked, [
     ['run', 'a.yaml', { json: true }],
     ['run', '/etc/detour/detour.yaml', { json: false }],
-    ['validate', 'a.yaml'],
+    ['validate', 'a.yaml', true],
+    ['validate', 'a.yaml', false],
     ['lab', ['start', '--help', '--port', '0', '--version', '--', '-x']],
     ['lab', []],
   ]);

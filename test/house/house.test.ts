@@ -91,9 +91,7 @@ test('nothing is exported that nobody takes', () => {
 const functionLinesMost = 70;
 /** Still longer, with the lines that each may have at most: this list only ever gets shorter. */
 const stillLong: Readonly<Record<string, number>> = {
-  'src/lab/shell/settings.ts configText': 83,
   'src/run/daemon.ts serve': 86,
-  'src/serve/metrics.ts createCounters': 101,
 };
 
 test('a function fits on a screen', () => {
@@ -215,6 +213,28 @@ test('no line is longer than the formatter would leave it and no file is named f
   const vague = /(^|\/)(utils?|helpers?|common|manager|service|handler|misc|types)\.ts$/;
   const named = sources.filter(({ path }) => vague.test(path)).map(({ path }) => path);
   assert.deepEqual([...long, ...named], []);
+});
+
+test('the version stands in package.json alone', () => {
+  const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+  const others = ['deploy', 'tools'].flatMap((folder) =>
+    readdirSync(join(root, folder), { recursive: true, withFileTypes: true })
+      .filter((file) => file.isFile())
+      .map((file) => relative(root, join(file.parentPath, file.name))),
+  );
+  const files = [...sources.map(({ path }) => path), ...others, 'README.md'];
+  const literal = new RegExp(`(?<![\\d.])${version.replaceAll('.', '\\.')}(?![\\d.])`);
+  const wrong = files.filter((path) => literal.test(readFileSync(join(root, path), 'utf8')));
+  assert.deepEqual(wrong, []);
+  assert.match(`detour ${version}`, literal);
+});
+
+test('no package runs a script when it is installed', () => {
+  const { packages } = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')) as {
+    packages: Readonly<Record<string, { readonly hasInstallScript?: boolean }>>;
+  };
+  const scripted = Object.entries(packages).filter(([, { hasInstallScript }]) => hasInstallScript);
+  assert.deepEqual(scripted, [], 'npm ci would run it: .npmrc lets scripts run, for prepack');
 });
 
 test('the repository holds no path of one machine', () => {

@@ -15,6 +15,8 @@ after(() => rmSync(scratch, { recursive: true }));
 const calm = () => new AbortController().signal;
 const notice: Notice = {
   kind: 'switch',
+  key: 'switch/www.gslb.example.net.',
+  state: 'news',
   record: 'www.gslb.example.net.',
   sentence: 'moved to tokyo; "hangzhou" is down',
   data: { epoch: 7 },
@@ -57,9 +59,12 @@ test('the command gets the notice as a JSON line, and no secret', async () => {
   assert.equal(line.indexOf('\n'), line.length - 1);
   const env = readFileSync(seen, 'utf8');
   assert.match(env, /^DETOUR_NOTICE_KIND=switch$/m);
+  assert.match(env, /^DETOUR_NOTICE_KEY=switch\/www\.gslb\.example\.net\.$/m);
+  assert.match(env, /^DETOUR_NOTICE_STATE=news$/m);
   assert.match(env, /^DETOUR_RECORD=www\.gslb\.example\.net\.$/m);
   const names = env.match(/^\w+(?==)/gm)?.filter((name) => !/^(PWD|OLDPWD|SHLVL|_)$/.test(name));
-  const allowed = ['DETOUR_NOTICE_KIND', 'DETOUR_RECORD', 'HOME', 'LANG', 'PATH'];
+  const ours = ['KEY', 'KIND', 'STATE'].map((word) => `DETOUR_NOTICE_${word}`);
+  const allowed = [...ours, 'DETOUR_RECORD', 'HOME', 'LANG', 'PATH'];
   assert.deepEqual(
     names?.filter((name) => !allowed.includes(name)),
     [],

@@ -8,6 +8,7 @@ import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { providerTypes } from '../../providers/index.ts';
 import { createLookup } from '../../src/dns/lookup.ts';
 import type { PathSpec } from '../../src/kit/extend.ts';
 import { checkTypes, createProber } from '../../src/probes/index.ts';
@@ -24,6 +25,77 @@ const respond: Respond = ({ name, type }) => {
   // Never kept: each look-up asks.
   return type === 'A' ? { answers: [rr(`${name} 0 A 127.0.0.1`)] } : {};
 };
+
+/** An account at each vendor, at a host that has a name; nothing there is an answer. */
+const accounts = (port: number): Readonly<Record<string, Record<string, unknown>>> => {
+  const endpoint = (vendor: string) => `http://${vendor}.vendor.test:${port}`;
+  const secret = { env: 'SECRET' };
+  return {
+    cloudflare: { apiToken: secret, endpoint: endpoint('cloudflare'), zone: 'example.net.' },
+    route53: {
+      credentials: { accessKeyId: secret, secretAccessKey: secret },
+      region: 'us-east-1',
+      endpoint: endpoint('route53'),
+      zone: 'example.net.',
+    },
+    alidns: {
+      accessKeyId: secret,
+      accessKeySecret: secret,
+      endpoint: endpoint('alidns'),
+      zone: 'example.net.',
+    },
+    powerdns: {
+      apiKey: secret,
+      endpoint: endpoint('powerdns'),
+      server: 'localhost',
+      zone: 'example.net.',
+    },
+    rfc2136: {
+      server: `rfc2136.vendor.test:${port}`,
+      tsig: { name: 'detour.', algorithm: 'hmac-sha256', secret },
+      zone: 'example.net.',
+    },
+  };
+};
+
+test('six silent names at two name servers keep no vendor from being reached', async () => {
+  const { at, port: dnsPort } = await startNameservers({
+    '127.0.55.1': respond,
+    '127.0.55.2': respond,
+  });
+  const files = { hosts: join(scratch, 'hosts-v'), resolvConf: join(scratch, 'resolv-v.conf') };
+  writeFileSync(files.hosts, '');
+  writeFileSync(files.resolvConf, 'nameserver 127.0.55.1\nnameserver 127.0.55.2\n');
+  const lookup = createLookup({ ...files, port: dnsPort });
+  const calling = new AbortController();
+  const silent = silentNames.map((name) => lookup.find(name, calling.signal));
+  let connections = 0;
+  const web = createServer((_, response) => response.writeHead(400).end('{}'));
+  web.on('connection', () => {
+    connections += 1;
+  });
+  try {
+    await withServer(web, async (port) => {
+      for (const [type, settings] of Object.entries(accounts(port))) {
+        const before = connections;
+        const context = { secret: () => 'c2VjcmV0', callTimeoutMs: 20_000, lookup };
+        const provider = providerTypes[type]!.create('one', settings as never, context);
+        const found = await provider.zone('www.example.net.', AbortSignal.timeout(20_000));
+        assert.equal(found.ok, false);
+        assert.ok(connections > before, `${type} is reached: ${JSON.stringify(found)}`);
+        const asked = Object.values(at).flatMap((server) => server.asked.map(({ name }) => name));
+        assert.ok(asked.includes(`${type}.vendor.test.`), `${type} is looked up by Detour itself`);
+        provider.close();
+      }
+    });
+    // Every kind of provider there is.
+    assert.deepEqual(Object.keys(accounts(1)).sort(), Object.keys(providerTypes).sort());
+  } finally {
+    calling.abort();
+    await Promise.all(silent);
+    await Promise.all(Object.values(at).map((server) => server.close()));
+  }
+});
 
 test('six silent names at two name servers delay no probe, proxy, exporter or reference', async () => {
   const { at, port: dnsPort } = await startNameservers({

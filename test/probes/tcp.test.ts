@@ -4,11 +4,12 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import type { Socket } from 'node:net';
-import { test } from 'node:test';
+import { type TestContext, test } from 'node:test';
 import { z } from 'zod';
 import type { CheckType, ProbeResult } from '../../src/kit/extend.ts';
 import { checkTypes, createProber } from '../../src/probes/index.ts';
 import { tcp } from '../../src/probes/tcp.ts';
+import { ownNetwork, withoutIpv6, withoutOwnNetwork } from '../parts/limits.ts';
 import { quiet, until, withTcp, words } from '../parts/listening.ts';
 
 const direct = { name: 'line', kind: 'direct', resolver: null, localAddress: null } as const;
@@ -35,7 +36,7 @@ test('a connection alone passes, by address, by name, by pin, and is let go of',
     },
   ));
 
-test('a connection over IPv6 passes, in the notation with brackets', () =>
+test('a connection over IPv6 passes, in the notation with brackets', { skip: withoutIpv6 }, () =>
   withTcp(
     () => {},
     async (port) => {
@@ -43,7 +44,8 @@ test('a connection over IPv6 passes, in the notation with brackets', () =>
       assert.equal(words(result), 'pass ok', result.detail);
     },
     '::1',
-  ));
+  ),
+);
 
 test('what is sent arrives, and the answer is awaited over several packets', async () => {
   let heard = '';
@@ -150,10 +152,8 @@ test('a closed port is refused, by address and port', async () => {
   assert.ok(timers() <= before, 'no deadline outlives its probe');
 });
 
-const ownNetwork = spawnSync('unshare', ['-rn', 'ip', 'link'], { stdio: 'ignore' }).status === 0;
-
 test('a connection that the system makes to itself is refused, not a pass', {
-  skip: ownNetwork ? false : 'needs unshare -rn and ip',
+  skip: withoutOwnNetwork,
 }, () => {
   // With one port to choose from, the source is the destination.
   const setting = 'ip link set lo up; echo 40001 40001 > /proc/sys/net/ipv4/ip_local_port_range';
@@ -170,8 +170,9 @@ test('a connection that the system makes to itself is refused, not a pass', {
       const asked = type.create(type.settings.parse(${JSON.stringify(settings)}), path, 9000, {});
       const { outcome, reason } = await asked.ask(new AbortController().signal);
       console.log(outcome, reason);`;
-    const shell = ['-rn', 'sh', '-c', `${setting}; exec "$@"`, 'sh', process.execPath];
-    const done = spawnSync('unshare', [...shell, '--input-type=module', '-e', code], {
+    const [unshare, ...flags] = ownNetwork;
+    const shell = [...flags, 'sh', '-c', `${setting}; exec "$@"`, 'sh', process.execPath];
+    const done = spawnSync(unshare, [...shell, '--input-type=module', '-e', code], {
       encoding: 'utf8',
       timeout: 30_000,
     });
@@ -205,6 +206,7 @@ function kind(behave: (signal: AbortSignal) => unknown): Record<string, CheckTyp
       key: 'odd',
       settings: z.unknown(),
       impossible: (asked) => asked,
+      pathProblem: () => null,
       create: () => ({ ask: (signal) => behave(signal) as Promise<ProbeResult>, close: () => {} }),
     },
   };
@@ -307,14 +309,18 @@ test('probes beyond the bound are shed, counted, and room comes back', async () 
   prober.close();
 });
 
-/** A prober whose check keeps this process busy for so long, and how many it has begun. */
-function busy(ms: number) {
+/**
+ * A prober whose check keeps this process busy for so long, by a clock that nothing else moves: a
+ * machine with other work is no part of it. And how many probes it has begun.
+ */
+function busy(context: TestContext, ms: number) {
   const begun = { count: 0 };
+  let now = performance.now();
+  context.mock.method(performance, 'now', () => now);
   const prober = createProber({ 'o/odd': odd['o/odd'] }, paths, {
     types: kind(async () => {
       begun.count++;
-      const until = performance.now() + ms;
-      while (performance.now() < until);
+      now += ms;
       return { outcome: 'pass', reason: 'ok', detail: 'ok', phases: {} };
     }),
   });
@@ -323,8 +329,8 @@ function busy(ms: number) {
   return { prober, begun, ask };
 }
 
-test('probes take turns: what comes in between is not kept waiting for all of them', async () => {
-  const { prober, begun, ask } = busy(0.5);
+test('probes take turns: what comes in between is not kept waiting for all of them', async (context) => {
+  const { prober, begun, ask } = busy(context, 0.5);
   let before = 0;
   const all = ask(100);
   setImmediate(() => {
@@ -335,8 +341,8 @@ test('probes take turns: what comes in between is not kept waiting for all of th
   prober.close();
 });
 
-test('a probe that has waited too long for its turn is shed and counted, not late', async () => {
-  const { prober, begun, ask } = busy(20);
+test('a probe that has waited too long for its turn is shed and counted, not late', async (context) => {
+  const { prober, begun, ask } = busy(context, 20);
   const results = (await ask(100)).map(words);
   assert.deepEqual([...new Set(results)], ['pass ok', 'blind shed']);
   const shed = results.filter((word) => word === 'blind shed').length;

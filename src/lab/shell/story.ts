@@ -3,11 +3,11 @@
 // was made. It only listens and asks; it changes nothing. It must never print without a bound,
 // never trust a line to be well-formed, and never take the daemon's word for what DNS answers.
 
-import type { Name } from '../../core/model.ts';
+import type { EntryKind, Name } from '../../core/model.ts';
 import { ask } from '../../dns/ask.ts';
 import { parseHostPort } from '../../kit/schema.ts';
 
-export interface StoryOptions {
+interface StoryOptions {
   /** Prints one line; the line has no newline. */
   readonly print: (line: string) => void;
   readonly colour: boolean;
@@ -22,7 +22,7 @@ export interface StoryOptions {
 const linesPerSecond = 40;
 const lineMost = 300;
 /** Journal words that end a record's switch. */
-const endings = ['settled'];
+const endings: readonly string[] = ['settled'] satisfies EntryKind[];
 
 const colours: Readonly<Record<string, number>> = {
   fault: 35,
@@ -220,7 +220,7 @@ function printable(text: string): string {
 
 // ---------------------------------------------------------------- what DNS answers, on the wire
 
-export interface WatchOptions {
+interface WatchOptions {
   /** `HOST:PORT` of every authoritative server, by vendor. */
   readonly servers: Readonly<Record<string, readonly string[]>>;
   /** Few: each is asked at every server every time. */
