@@ -9,12 +9,15 @@ const hostsMax = 16;
 /** Fewer prove nothing: one host may have a wrong clock itself. */
 const hostsLeast = 2;
 const rememberedMs = 600_000;
+/** To read a date costs as much as to read the rest of a head. */
+const noteEveryMs = 100;
 /** Dates are whole seconds and travel; a clock closer than this is right. */
 const rightMs = 300_000;
 
 /** Dates by host. Times of `performance.now()` are passed in, so that nothing here has a clock. */
 export class OthersClock {
   readonly #heard = new Map<string, { readonly offMs: number; readonly at: number }>();
+  #dueAt = 0;
 
   /**
    * A host said so in its answer, when ours was `wall`, in milliseconds since 1970. `age`: seconds
@@ -27,6 +30,13 @@ export class OthersClock {
     this.#heard.set(host, { offMs: theirs - wall, at: now });
     const [oldest] = this.#heard.keys();
     if (this.#heard.size > hostsMax && oldest !== undefined) this.#heard.delete(oldest);
+  }
+
+  /** Whether another date is worth reading: the many that come tell no more than some. */
+  isDue(now: number): boolean {
+    if (now < this.#dueAt) return false;
+    this.#dueAt = now + noteEveryMs;
+    return true;
   }
 
   /** Milliseconds by which the others are ahead of us (the middle one); null: too few said so. */

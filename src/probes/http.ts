@@ -539,8 +539,9 @@ class Conversation {
   #headCame({ date, age }: Head): void {
     this.#trip.note('firstByteMs', this.#from);
     this.#trip.stage = 'body';
-    const { host, port } = this.#message.there.to;
     const now = performance.now();
+    if (!othersClock.isDue(now)) return;
+    const { host, port } = this.#message.there.to;
     othersClock.note(printHostPort(host, port), date, age, this.#trip.wall(), now);
   }
 
@@ -714,9 +715,9 @@ function isWanted({ expect }: HttpSettings, status: number): boolean {
   return expect.status.some(([least, most]) => status >= least && status <= most);
 }
 
-async function judge(trip: Trip, asked: HttpSettings, reply: Reply): Promise<Answer> {
-  const { status, date, length } = reply;
-  const { status: wanted, body: wantedBody, certificateDays: wantedDays } = asked.expect;
+function judge(trip: Trip, asked: HttpSettings, reply: Reply): Answer | Promise<Answer> {
+  const { status, date } = reply;
+  const { status: wanted, body: wantedBody } = asked.expect;
   if (!isWanted(asked, status)) {
     const offMs = Math.abs(trip.wall() - Date.parse(date ?? ''));
     if (asked.sign !== undefined && status === 403 && offMs > clockOffMs) {
@@ -725,9 +726,12 @@ async function judge(trip: Trip, asked: HttpSettings, reply: Reply): Promise<Ans
     }
     return fail('status', `status ${status}, expected ${printStatuses(wanted)}`);
   }
-  const wrong = wantedBody === undefined ? null : await judgeContent(asked, reply);
-  if (wrong !== null) return wrong;
-  const tooFew = trip.judgeDays(wantedDays);
+  if (wantedBody === undefined) return judgeRest(trip, asked, reply);
+  return judgeContent(asked, reply).then((wrong) => wrong ?? judgeRest(trip, asked, reply));
+}
+
+function judgeRest(trip: Trip, asked: HttpSettings, { status, length }: Reply): Answer {
+  const tooFew = trip.judgeDays(asked.expect.certificateDays);
   if (tooFew !== null) return tooFew;
   return { outcome: 'pass', reason: 'ok', detail: `status ${status}, ${length} bytes` };
 }

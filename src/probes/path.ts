@@ -530,6 +530,8 @@ export class Trip {
   ): Promise<net.Socket> {
     // The trip may have ended while the proxy's name was looked up.
     if (into.isOver) return Promise.reject(isOver);
+    if (addresses.length === 1)
+      return this.#dialOne(addresses[0]!.address, port, into, take, ended);
     const all = takingTurns(addresses).slice(0, addressesMax);
     // All have begun by the middle of the time there is.
     const headStartMs = Math.min(headStartMost, this.#restMs() / 2 / all.length);
@@ -564,13 +566,33 @@ export class Trip {
         trying.push(socket);
         happens(socket, 'connect', (error) => {
           if (!isOpen) return;
-          // Who takes bytes finds out by itself: its own words come back.
-          const fault = error ?? (take === undefined && isItself(socket) ? itself() : null);
+          const fault = error ?? faultOf(socket, take);
           if (fault === null) won(socket);
           else lost(fault);
         });
       };
       next();
+    });
+  }
+
+  /** The same for one address, as most probes have it: without what a race takes. */
+  #dialOne(
+    address: string,
+    port: number,
+    into: Sockets,
+    take: Take | undefined,
+    ended: (error: unknown) => void,
+  ): Promise<net.Socket> {
+    const socket = net.connect(this.#connectionTo(address, port, take));
+    into.add(socket);
+    this.#watch(socket);
+    return new Promise((resolve, reject) => {
+      happens(socket, 'connect', (error) => {
+        const fault = error ?? faultOf(socket, take);
+        ended(fault);
+        if (fault === null) resolve(socket);
+        else reject(fault);
+      });
     });
   }
 
@@ -702,6 +724,11 @@ export function isItself(socket: net.Socket): boolean {
 /** Nobody listens there. */
 export function itself(): Error {
   return Object.assign(new Error('connected to itself'), { code: 'ECONNREFUSED' });
+}
+
+/** Who takes bytes finds out by itself that it met itself: its own words come back. */
+function faultOf(socket: net.Socket, take: Take | undefined): Error | null {
+  return take === undefined && isItself(socket) ? itself() : null;
 }
 
 /** What every connection reads into: filled and handed on in one go, so one does for all. */

