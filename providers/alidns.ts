@@ -195,6 +195,7 @@ class Alidns implements Provider {
       accessKeyId: context.secret(settings.accessKeyId),
       accessKeySecret: context.secret(settings.accessKeySecret),
       timeoutMs: callTimeoutMs,
+      context,
     });
     const zones = zoneFinder<Zone>({
       zone: settings.zone ?? null,

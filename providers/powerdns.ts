@@ -4,8 +4,7 @@
 // RFC 2136 updates instead. It must never send a record set without a record (the server takes
 // that as a deletion, and answers 204), and never send the key over plain http beyond this machine.
 
-import { Agent as HttpAgent } from 'node:http';
-import { Agent as HttpsAgent } from 'node:https';
+import type { Agent } from 'node:http';
 import fetch from 'node-fetch';
 import { z } from 'zod';
 import { formatMarker, MARKER_LABEL, markerName } from '../src/core/marker.ts';
@@ -19,6 +18,7 @@ import type {
   ZoneFacts,
 } from '../src/kit/extend.ts';
 import { dnsName, type SecretRef, secretRef } from '../src/kit/schema.ts';
+import { agentFor } from './kit/agents.ts';
 import { sideBySide } from './kit/batch.ts';
 import { ByZone, oneByOne, type ZoneKey } from './kit/by-zone.ts';
 import { endpoint } from './kit/endpoint.ts';
@@ -137,7 +137,7 @@ class Powerdns implements Provider {
   readonly #url: string;
   readonly #key: string;
   readonly #timeoutMs: number;
-  readonly #agent: HttpAgent;
+  readonly #agent: Agent;
   readonly #zones: ZoneFinder<Zone>;
   readonly #byZone: ByZone<Zone>;
   #calls = 0;
@@ -151,8 +151,7 @@ class Powerdns implements Provider {
     this.#timeoutMs = context.callTimeoutMs;
     // A connection each: the server closes them anyway, and a stale one would lose a write.
     const options = { keepAlive: false, maxSockets: callsAtOnce };
-    const tls = settings.endpoint.startsWith('https:');
-    this.#agent = tls ? new HttpsAgent(options) : new HttpAgent(options);
+    this.#agent = agentFor(settings.endpoint, options, context);
     this.#zones = zoneFinder<Zone>({
       zone: settings.zone,
       byId: null,

@@ -11,10 +11,11 @@ import { SecretError } from '../kit/secret.ts';
 import type { Prober } from '../ports.ts';
 import { dns } from './dns.ts';
 import { http } from './http.ts';
-import { isOver, problemOfPath, straight, wayOf } from './path.ts';
+import { isOver, type Means, problemOfPath, straight, wayOf } from './path.ts';
 import { Bag, type Stoppable, stoppedBy } from './signals.ts';
 import { tcp } from './tcp.ts';
 import { tls } from './tls.ts';
+import { type FileProblem, problemOfBundle } from './trust.ts';
 import { type Answer, blind, clause, messageOf, Told } from './words.ts';
 
 type CheckTypes = Readonly<Record<string, CheckType<unknown>>>;
@@ -60,10 +61,19 @@ export function secretProblems(
   }
   for (const [id, { kind, settings, timeoutMs }] of Object.entries(probes)) {
     trying(`check ${id}`, () =>
-      types[kind]?.create(settings, straight.spec, timeoutMs, context).close(),
+      types[kind]?.create(settings, straight().spec, timeoutMs, context).close(),
     );
   }
   return problems;
+}
+
+/** Every file of checks that cannot be used, by reading each once. */
+export function fileProblems(probes: Readonly<Record<CheckId, ProbeSpec>>): readonly FileProblem[] {
+  return Object.entries(probes).flatMap(([id, { settings }]) => {
+    const { ca } = (settings ?? {}) as { readonly ca?: unknown };
+    const problem = typeof ca === 'string' ? problemOfBundle(ca) : null;
+    return problem === null ? [] : { ...problem, text: `check ${id}: ${problem.text}` };
+  });
 }
 
 /** What one check asks: `settings` as its type's own schema has read them. */
@@ -78,6 +88,8 @@ interface ProberOptions {
   readonly types?: CheckTypes;
   /** The secret behind a reference, as AdapterContext has it; without it, none can be had. */
   readonly secret?: AdapterContext['secret'];
+  /** How names are looked up; without it, as this machine has it. */
+  readonly lookup?: AdapterContext['lookup'];
   /** Probes under way at once, at most. */
   readonly inFlightMax?: number;
 }
@@ -121,7 +133,7 @@ class TurnTakingProber implements BoundedProber {
   readonly #probes: Readonly<Record<CheckId, ProbeSpec>>;
   readonly #paths: Readonly<Record<string, PathSpec>>;
   readonly #types: CheckTypes;
-  readonly #secret: AdapterContext['secret'];
+  readonly #means: Means;
   readonly #inFlightMax: number;
   readonly #askers = new Map<CheckId, Map<string, Ready>>();
   readonly #under = new Bag<Call>();
@@ -138,7 +150,7 @@ class TurnTakingProber implements BoundedProber {
   constructor(
     probes: Readonly<Record<CheckId, ProbeSpec>>,
     paths: Readonly<Record<string, PathSpec>>,
-    { types = checkTypes, inFlightMax = 10_000, secret = noSecret }: ProberOptions,
+    { types = checkTypes, inFlightMax = 10_000, secret = noSecret, lookup }: ProberOptions,
   ) {
     for (const [id, { kind }] of Object.entries(probes)) {
       if (!Object.hasOwn(types, kind)) throw new Error(`check ${id}: there is no kind ${kind}`);
@@ -146,7 +158,7 @@ class TurnTakingProber implements BoundedProber {
     this.#probes = probes;
     this.#paths = paths;
     this.#types = types;
-    this.#secret = secret;
+    this.#means = { secret, lookup };
     this.#inFlightMax = inFlightMax;
   }
 
@@ -205,7 +217,7 @@ class TurnTakingProber implements BoundedProber {
     const problem = pathProblem(spec.kind, way, spec.settings, this.#types);
     if (problem !== null) throw new Told(blind('path', problem));
     const { kind, settings, timeoutMs } = spec;
-    const asker = this.#types[kind]!.create(settings, way, timeoutMs, { secret: this.#secret });
+    const asker = this.#types[kind]!.create(settings, way, timeoutMs, this.#means);
     const ready = { asker, timeoutMs };
     this.#askers.set(check, (this.#askers.get(check) ?? new Map<string, Ready>()).set(path, ready));
     return ready;
