@@ -218,15 +218,15 @@ class Alidns implements Provider {
   }
 
   read: Provider['read'] = (names, signal) =>
-    this.#byZone.read(names, signal, (zone, some, room) =>
-      this.#readZone(zone, some, room, signal),
+    this.#byZone.read(names, signal, (zone, some, room, stop) =>
+      this.#readZone(zone, some, room, stop),
     );
 
   write: Provider['write'] = (changes, signal) =>
     this.#byZone.write(changes, signal, {
       prepare: done<Change>,
-      zoneOf: ({ name }, room) => this.#zones.findWithin(name, signal, room),
-      writeZone: (zone, some, room) => this.#writeZone(zone, some, room, signal),
+      zoneOf: ({ name }, room, stop) => this.#zones.findWithin(name, stop, room),
+      writeZone: (zone, some, room, stop) => this.#writeZone(zone, some, room, stop),
     });
 
   async preflight(record: Name, signal: AbortSignal): Promise<readonly ReachingFinding[]> {

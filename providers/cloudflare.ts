@@ -260,8 +260,13 @@ function create(name: string, chosen: CloudflareSettings, context: AdapterContex
   });
   const { callsMax } = capabilities;
   const byZone = new ByZone({ zones, callsMax, callTimeoutMs: account.timeoutMs });
+  // A change remembers its zone by what was read; how long that is to list is the account's to know.
+  const listings = new Map<string, Listing>();
   const read: Provider['read'] = (names, signal) =>
-    byZone.read(names, signal, (zone, some, room) => readZone(account, zone, some, room, signal));
+    byZone.read(names, signal, (zone, some, room, stop) => {
+      listings.set(zone.id, zone.listing);
+      return readZone(account, zone, some, room, stop);
+    });
   return {
     name,
     capabilities,
@@ -273,8 +278,9 @@ function create(name: string, chosen: CloudflareSettings, context: AdapterContex
     write: (changes, signal) =>
       byZone.write(changes, signal, {
         prepare,
-        zoneOf: async ({ zone }) => done({ ...zone, listing: new Listing() }),
-        writeZone: (zone, some, room) => writeZone(account, zone, some, room, signal),
+        zoneOf: async ({ zone }) =>
+          done({ ...zone, listing: listings.get(zone.id) ?? new Listing() }),
+        writeZone: (zone, some, room, stop) => writeZone(account, zone, some, room, stop),
       }),
     preflight: (record, signal) => preflight(account, zones, read, record, signal),
     close: () => account.agent.destroy(),

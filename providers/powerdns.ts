@@ -173,13 +173,13 @@ class Powerdns implements Provider {
   }
 
   read(names: readonly Name[], signal: AbortSignal): Promise<Readonly<Record<Name, Answer<Seen>>>> {
-    return this.#byZone.read([...new Set(names)], signal, (zone, some, room) =>
+    return this.#byZone.read([...new Set(names)], signal, (zone, some, room, stop) =>
       oneByOne(some, {
         atOnce: callsAtOnce / 2,
         atMost: capabilities.readMax,
         room,
         callsEach: 2,
-        work: (name) => this.#see(zone, name, signal),
+        work: (name) => this.#see(zone, name, stop),
       }),
     );
   }
@@ -187,14 +187,14 @@ class Powerdns implements Provider {
   write(changes: readonly Change[], signal: AbortSignal): Promise<readonly Answer<null>[]> {
     return this.#byZone.write(changes, signal, {
       prepare,
-      zoneOf: ({ change }, room) => this.#zones.findWithin(change.name, signal, room),
-      writeZone: (zone, some, room) =>
+      zoneOf: ({ change }, room, stop) => this.#zones.findWithin(change.name, stop, room),
+      writeZone: (zone, some, room, stop) =>
         oneByOne(some, {
           atOnce: 1,
           atMost: capabilities.writeMax,
           room,
           callsEach: callsOfWrite,
-          work: (item) => this.#write(zone, item, signal),
+          work: (item) => this.#write(zone, item, stop),
         }),
     });
   }

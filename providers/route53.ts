@@ -267,7 +267,9 @@ function create(name: string, chosen: Route53Settings, context: AdapterContext):
   const { callsMax } = capabilities;
   const byZone = new ByZone({ zones, callsMax, callTimeoutMs: account.timeoutMs });
   const read: Provider['read'] = (names, signal) =>
-    byZone.read(names, signal, (zone, some, room) => readZone(account, zone, some, room, signal));
+    byZone.read(names, signal, (zone, some, room, stop) =>
+      readZone(account, zone, some, room, stop),
+    );
   return {
     name,
     capabilities,
@@ -280,7 +282,7 @@ function create(name: string, chosen: Route53Settings, context: AdapterContext):
       byZone.write(changes, signal, {
         prepare,
         zoneOf: async ({ zone }) => done(zone),
-        writeZone: (zone, some, room) => writeZone(account, zone, some, room, signal),
+        writeZone: (zone, some, room, stop) => writeZone(account, zone, some, room, stop),
       }),
     preflight: (record, signal) => preflight(account, zones, read, record, signal),
     close: () => account.close(),

@@ -1,12 +1,13 @@
 // The zones of one account, each with its own fate: finds the zone of each thing asked for, works
 // zone by zone side by side, and gives one answer for each, which says how far its fault reaches.
 // What one zone says or does not say is never said of another; only what the vendor says of the
-// whole account stops the rest. It must never leave a thing without an answer, and never call the
-// unanswered answered.
+// whole account stops the rest. It must never leave a thing without an answer, never call the
+// unanswered answered, and never give up what was sent to be written before its time is over.
 
 import type { Answer, Change, Fault, Name, Reach, Seen } from '../../src/core/model.ts';
 import { unsent } from './batch.ts';
 import type { Called, Trouble } from './fault.ts';
+import { type Clock, ownClock, Patience } from './patience.ts';
 import { Room, type Told } from './room.ts';
 
 /** Zones that are asked at the same time: so many that hang cost one time-out, not one each. */
@@ -26,7 +27,7 @@ export interface ZoneKey {
 }
 
 /** The zone that an item lies in; null where that must be asked and there is no room to. */
-type Find<I, Z> = (item: I, room: Room) => Promise<Told<Z>>;
+type Find<I, Z> = (item: I, room: Room, signal: AbortSignal) => Promise<Told<Z>>;
 
 interface Search<I, Z> {
   readonly find: Find<I, Z>;
@@ -44,8 +45,26 @@ export interface Finder<Z> {
   forget(zone: Name): void;
 }
 
-/** Does one zone's items and tells of each, in order. Never rejects. */
-type InZone<Z, I, T> = (zone: Z, items: readonly I[], room: Room) => Promise<readonly Told<T>[]>;
+/**
+ * Does one zone's items and tells of each, in order. Never rejects. Its calls take their room and
+ * heed the signal, by which a zone is given up that is silent while others have answered.
+ */
+type InZone<Z, I, T> = (
+  zone: Z,
+  items: readonly I[],
+  room: Room,
+  signal: AbortSignal,
+) => Promise<readonly Told<T>[]>;
+
+/** How a round of questions, or of changes, is done. */
+interface Asking<I, W, T> {
+  readonly signal: AbortSignal;
+  readonly search: Search<I, W>;
+  readonly room: Room;
+  /** Whether a zone that is silent while others have answered is given up. */
+  readonly givesUp: boolean;
+  readonly work: InZone<W, I, T>;
+}
 
 /**
  * One answer for each item, in order. A fault of the account (its key is unknown, it is throttled,
@@ -57,6 +76,9 @@ export class ByZone<Z extends ZoneKey> {
   readonly #zones: Finder<Z>;
   readonly #callsMax: number;
   readonly #callTimeoutMs: number;
+  readonly #clock: Clock;
+  /** The longest silence of each zone in the last work that it answered, in milliseconds. */
+  readonly #usualMs = new Map<Name, number>();
   /** Zones that were silent when last asked come last, so that they keep nobody waiting. */
   readonly #silent = new Set<Name>();
   /** When a zone last answered as it should; the monotonic clock, in milliseconds. */
@@ -67,10 +89,13 @@ export class ByZone<Z extends ZoneKey> {
     /** Calls that one reading or one writing takes at most. */
     readonly callsMax: number;
     readonly callTimeoutMs: number;
+    /** Of the patience with silent zones; this process's own unless given. */
+    readonly clock?: Clock;
   }) {
     this.#zones = options.zones;
     this.#callsMax = options.callsMax;
     this.#callTimeoutMs = options.callTimeoutMs;
+    this.#clock = options.clock ?? ownClock;
   }
 
   /** A reading: one answer a name. Nothing more is begun after three calls' time. */
@@ -80,21 +105,25 @@ export class ByZone<Z extends ZoneKey> {
     readZone: InZone<Z, Name, Seen>,
   ): Promise<Readonly<Record<Name, Answer<Seen>>>> {
     const room = new Room(this.#callsMax, readingCalls * this.#callTimeoutMs);
-    const find: Find<Name, Z> = (name, within) => this.#zones.findWithin(name, signal, within);
+    const find: Find<Name, Z> = (name, within, stop) => {
+      return this.#zones.findWithin(name, stop, within);
+    };
     const search = { find, room: room.half() };
-    const answers = await this.#ask(names, signal, search, async (zone, some) => {
-      const told = await readZone(zone, some, room);
+    const work: InZone<Z, Name, Seen> = async (zone, some, within, stop) => {
+      const told = await readZone(zone, some, within, stop);
       if (!told.some((one) => one !== null && !one.ok && one.stale)) return told;
       // Deleted and made anew it has another id: looked for again, it may be read at once.
-      const moved = await this.#movedTo(zone, some, room.half(), signal);
-      return moved === null ? told : readZone(moved, some, room);
-    });
+      const moved = await this.#movedTo(zone, some, within.half(), stop);
+      return moved === null ? told : readZone(moved, some, within, stop);
+    };
+    const answers = await this.#ask(names, { signal, search, room, givesUp: true, work });
     return Object.fromEntries(names.map((name, i) => [name, answers[i]!]));
   }
 
   /**
    * A writing: one answer a change, in order. `prepare` makes a change ready without asking the
-   * vendor; what it says is wrong is not sent.
+   * vendor; what it says is wrong is not sent. What was sent has its whole time, though others wait
+   * for it: each one given up is a change of which nobody knows what became.
    */
   async write<P, W extends ZoneKey>(
     changes: readonly Change[],
@@ -110,9 +139,8 @@ export class ByZone<Z extends ZoneKey> {
     const ready = prepared.flatMap((one) => (one.ok ? [one.value] : []));
     const room = new Room(this.#callsMax, Number.POSITIVE_INFINITY);
     const search = { find: how.zoneOf, room };
-    const sent = await this.#ask(ready, signal, search, (zone, some) =>
-      how.writeZone(zone, some, room),
-    );
+    const work = how.writeZone;
+    const sent = await this.#ask(ready, { signal, search, room, givesUp: false, work });
     const next = sent.values();
     return prepared.map((one) => {
       if (one.ok) return next.next().value!;
@@ -141,28 +169,42 @@ export class ByZone<Z extends ZoneKey> {
 
   async #ask<I, W extends ZoneKey, T>(
     items: readonly I[],
-    signal: AbortSignal,
-    search: Search<I, W>,
-    work: (zone: W, items: readonly I[]) => Promise<readonly Told<T>[]>,
+    { signal, search, room, givesUp, work }: Asking<I, W, T>,
   ): Promise<readonly Answer<T>[]> {
     const round = new Round<T>(items.length, signal);
-    const groups = await group(items, search, round);
+    const groups = await group(items, search, round, { signal, clock: this.#clock });
     round.beginZones();
     const rank = ({ zone }: Group<W>) => (this.#silent.has(zone.name) ? 1 : 0);
     const inTurn = [...groups].sort((a, b) => rank(a) - rank(b));
+    const patience = new Patience(signal, this.#clock);
     await inParallel(inTurn, zonesAtOnce, async ({ zone, indexes }) => {
       if (!round.mayBegin()) return;
       const some = indexes.map((i) => items[i]!);
-      const told = await work(zone, some);
-      const wrong = told.flatMap((one) => (one === null || one.ok ? [] : [one]));
-      if (wrong.some(({ scope }) => scope === 'unheard')) this.#silent.add(zone.name);
-      else this.#silent.delete(zone.name);
-      if (told.some((one) => one?.ok)) this.#wellAt = performance.now();
-      if (wrong.some(({ stale }) => stale)) this.#zones.forget(zone.name);
+      const usualMs = this.#silent.has(zone.name) ? null : (this.#usualMs.get(zone.name) ?? 0);
+      const waiting = patience.begin(usualMs);
+      const stop = givesUp ? waiting.signal : signal;
+      const told = await work(zone, some, room.watched(waiting.goesOn), stop);
+      const silenceMs = waiting.ends(isHeard(told));
+      if (isHeard(told)) this.#usualMs.set(zone.name, silenceMs);
+      this.#remember(zone, told);
       round.settle(zone.name, indexes, told);
     });
     return round.answers(performance.now() - this.#wellAt < wellForMs);
   }
+
+  #remember<T>({ name }: ZoneKey, told: readonly Told<T>[]): void {
+    const wrong = told.flatMap((one) => (one === null || one.ok ? [] : [one]));
+    if (wrong.some(({ scope }) => scope === 'unheard')) this.#silent.add(name);
+    else this.#silent.delete(name);
+    if (told.some((one) => one?.ok)) this.#wellAt = performance.now();
+    if (wrong.some(({ stale }) => stale)) this.#zones.forget(name);
+  }
+}
+
+/** Whether the vendor has answered, and all that it was asked. */
+function isHeard(told: readonly Told<unknown>[]): boolean {
+  const isSilent = told.some((one) => one !== null && !one.ok && one.scope === 'unheard');
+  return !isSilent && told.some((one) => one !== null);
 }
 
 interface Group<Z> {
@@ -175,25 +217,31 @@ async function group<I, Z extends ZoneKey, T>(
   items: readonly I[],
   { find, room }: Search<I, Z>,
   round: Round<T>,
+  { signal, clock }: { readonly signal: AbortSignal; readonly clock: Clock },
 ): Promise<readonly Group<Z>[]> {
   const groups = new Map<string, Group<Z>>();
-  const place = async (i: number, within: Room): Promise<boolean> => {
-    const found = await find(items[i]!, within);
-    if (found === null) return false;
-    if (!found.ok) round.settle(null, [i], [found]);
-    else {
-      const { id } = found.value;
-      const one = groups.get(id) ?? { zone: found.value, indexes: [] };
-      one.indexes.push(i);
-      groups.set(id, one);
-    }
-    return true;
+  const place = (i: number, found: Told<Z>): void => {
+    if (found === null) return;
+    if (!found.ok) return round.settle(null, [i], [found]);
+    const { id } = found.value;
+    const one = groups.get(id) ?? { zone: found.value, indexes: [] };
+    one.indexes.push(i);
+    groups.set(id, one);
   };
   // What is known without a question does not wait for what must be asked, nor fail with it.
   const unknown: number[] = [];
-  for (const i of items.keys()) if (!(await place(i, noRoom))) unknown.push(i);
+  for (const [i, item] of items.entries()) {
+    const found = await find(item, noRoom, signal);
+    if (found === null) unknown.push(i);
+    place(i, found);
+  }
+  const patience = new Patience(signal, clock);
   await inParallel(unknown, zonesAtOnce, async (i) => {
-    if (round.mayBegin()) await place(i, room);
+    if (!round.mayBegin()) return;
+    const waiting = patience.begin(0);
+    const found = await find(items[i]!, room.watched(waiting.goesOn), waiting.signal);
+    waiting.ends(isHeard([found]));
+    place(i, found);
   });
   for (const { indexes } of groups.values()) indexes.sort((a, b) => a - b);
   return [...groups.values()];

@@ -6,6 +6,7 @@
 
 import pRetry from 'p-retry';
 import type { Fault, FaultKind, Name } from '../../src/core/model.ts';
+import { Silent } from './patience.ts';
 
 /** The longest a vendor may send us away for; Cloudflare's own block lasts five minutes. */
 export const retryAfterMaxMs = 300_000;
@@ -265,12 +266,14 @@ export function fieldsOf(value: unknown): Readonly<Record<string, unknown>> {
 
 // ---------------------------------------------------------------- deadlines
 
+type Why = 'timeout' | 'aborted' | 'silent';
+
 /** Ended by us: out of time, or told to stop. `sent` is false when the work had not begun. */
 class Stopped extends Error {
-  readonly why: 'timeout' | 'aborted';
+  readonly why: Why;
   readonly sent: boolean;
   readonly afterMs: number;
-  constructor(why: 'timeout' | 'aborted', sent: boolean, afterMs: number) {
+  constructor(why: Why, sent: boolean, afterMs: number) {
     super(why);
     this.why = why;
     this.sent = sent;
@@ -292,20 +295,25 @@ async function within<T>(
   timeoutMs: number,
   work: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
-  if (signal.aborted) throw new Stopped('aborted', false, 0);
+  const calledOff = (sent: boolean): Stopped => {
+    const { reason } = signal;
+    return reason instanceof Silent
+      ? new Stopped('silent', sent, Math.round(reason.forMs))
+      : new Stopped('aborted', sent, 0);
+  };
+  if (signal.aborted) throw calledOff(false);
   const controller = new AbortController();
   let onAbort = (): void => {};
   let timer: ReturnType<typeof setTimeout> | undefined;
   const stopped = new Promise<never>((_, reject) => {
-    const stop = (why: 'timeout' | 'aborted'): void => {
-      const reason = new Stopped(why, true, timeoutMs);
+    const stop = (reason: Stopped): void => {
       // Rejected before the SDK hears of it, so that its own AbortError never comes first.
       reject(reason);
       controller.abort(reason);
     };
-    onAbort = () => stop('aborted');
+    onAbort = () => stop(calledOff(true));
     signal.addEventListener('abort', onAbort, { once: true });
-    timer = setTimeout(() => stop('timeout'), timeoutMs);
+    timer = setTimeout(() => stop(new Stopped('timeout', true, timeoutMs)), timeoutMs);
   });
   try {
     return await Promise.race([stopped, work(controller.signal)]);
@@ -323,16 +331,20 @@ function troubleOf(error: unknown): Trouble | null {
   return error instanceof Failed ? error.trouble : null;
 }
 
+const whys: Readonly<Record<Why, (afterMs: number) => string>> = {
+  timeout: (afterMs) => `no answer within ${afterMs} ms`,
+  aborted: () => 'it was called off',
+  silent: (afterMs) => `no answer within ${afterMs} ms, while other zones have theirs`,
+};
+
 function stoppedTrouble(
   stopped: Stopped,
   options: { readonly doing: string; readonly write: boolean },
 ): Trouble {
   const kind = options.write && stopped.sent ? 'uncertain' : 'unavailable';
-  const why =
-    stopped.why === 'timeout' ? `no answer within ${stopped.afterMs} ms` : 'it was called off';
   // Called off by us, it says nothing of the vendor.
-  const scope = stopped.why === 'timeout' ? 'unheard' : 'zone';
-  return { fault: fault(kind, `${options.doing}: ${why}`), scope };
+  const scope = stopped.why === 'aborted' ? 'zone' : 'unheard';
+  return { fault: fault(kind, `${options.doing}: ${whys[stopped.why](stopped.afterMs)}`), scope };
 }
 
 // ---------------------------------------------------------------- the network's words

@@ -8,6 +8,8 @@ import type { Called } from './fault.ts';
 export type Told<T> = Called<T> | null;
 
 export class Room {
+  /** The piece of work that it is for: the same for a room and for what is watched of it. */
+  readonly work: object = this;
   readonly #whole: Room | null;
   readonly #untilMs: number;
   #calls: number;
@@ -35,6 +37,11 @@ export class Room {
     this.#isTold = true;
   }
 
+  /** The same room for the work of one zone: tells when something begins in it or was told. */
+  watched(goesOn: () => void): Room {
+    return new WatchedRoom(this, goesOn);
+  }
+
   /** Half of what is left, for work that must leave room for what follows it. */
   half(): Room {
     return new Room(Math.floor(this.#calls / 2), (this.#untilMs - performance.now()) / 2, this);
@@ -44,5 +51,37 @@ export class Room {
     if (this.#calls < calls || this.#whole?.take(calls) === false) return false;
     this.#calls -= calls;
     return true;
+  }
+}
+
+class WatchedRoom extends Room {
+  override readonly work: object;
+  readonly #room: Room;
+  readonly #goesOn: () => void;
+
+  constructor(room: Room, goesOn: () => void) {
+    super(0, 0);
+    this.work = room.work;
+    this.#room = room;
+    this.#goesOn = goesOn;
+  }
+
+  override take(calls: number): boolean {
+    this.#goesOn();
+    return this.#room.take(calls);
+  }
+
+  override takeName(calls: number): boolean {
+    this.#goesOn();
+    return this.#room.takeName(calls);
+  }
+
+  override told(): void {
+    this.#goesOn();
+    this.#room.told();
+  }
+
+  override half(): Room {
+    return new WatchedRoom(this.#room.half(), this.#goesOn);
   }
 }

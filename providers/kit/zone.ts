@@ -127,7 +127,7 @@ class KnownZones<Z extends { readonly name: Name }> {
   readonly #known = new Map<Name, Memory<Z>>();
   /** What was a zone once: its absence is never believed for long. */
   readonly #once = new Set<Name>();
-  readonly #asked = new WeakMap<Room, Map<Name, Promise<Called<Z | null>>>>();
+  readonly #asked = new WeakMap<object, Map<Name, Promise<Called<Z | null>>>>();
 
   constructor(search: ZoneSearch<Z>) {
     this.#search = search;
@@ -137,8 +137,8 @@ class KnownZones<Z extends { readonly name: Name }> {
   async lookUp(key: Name, { signal, room }: Asking): Promise<Told<Z | null>> {
     const memory = this.#known.get(key);
     if (memory !== undefined && this.#nowMs() < memory.untilMs) return memory.found;
-    const ours = this.#asked.get(room) ?? new Map<Name, Promise<Called<Z | null>>>();
-    this.#asked.set(room, ours);
+    const ours = this.#asked.get(room.work) ?? new Map<Name, Promise<Called<Z | null>>>();
+    this.#asked.set(room.work, ours);
     let pending = ours.get(key);
     if (pending === undefined) {
       if (!room.take(1)) return null;

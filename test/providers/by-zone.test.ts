@@ -5,8 +5,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { ByZone, oneByOne } from '../../providers/kit/by-zone.ts';
-import { type Called, done, failed, type Scope } from '../../providers/kit/fault.ts';
+import { type Called, done, exchange, failed, type Scope } from '../../providers/kit/fault.ts';
 import { Listing } from '../../providers/kit/listing.ts';
+import type { Clock } from '../../providers/kit/patience.ts';
 import { Room, type Told } from '../../providers/kit/room.ts';
 import { zoneFinder } from '../../providers/kit/zone.ts';
 import type { Answer, Change, FaultKind, Name, Seen } from '../../src/core/model.ts';
@@ -178,6 +179,249 @@ test('every name has one answer, whatever the zones do', async () => {
       },
     ),
   );
+});
+
+// ---------------------------------------------------------------- how long silence is waited for
+
+/** A clock that stands still until it is told to go on; alarms ring in their order. */
+function handClock() {
+  let now = 0;
+  const alarms = new Set<{ readonly at: number; readonly then: () => void }>();
+  const clock: Clock = {
+    nowMs: () => now,
+    after(ms, then) {
+      const alarm = { at: now + ms, then };
+      alarms.add(alarm);
+      return () => void alarms.delete(alarm);
+    },
+  };
+  const settled = async (): Promise<void> => {
+    for (let i = 0; i < 20; i++) await new Promise((resolve) => setImmediate(resolve));
+  };
+  return {
+    clock,
+    get pending() {
+      return alarms.size;
+    },
+    async pass(ms: number): Promise<void> {
+      const end = now + ms;
+      await settled();
+      for (;;) {
+        const [next] = [...alarms].filter(({ at }) => at <= end).sort((a, b) => a.at - b.at);
+        if (next === undefined) break;
+        alarms.delete(next);
+        now = Math.max(now, next.at);
+        next.then();
+        await settled();
+      }
+      now = end;
+      await settled();
+    },
+    /** Our own process stands still: the time is over before any alarm can ring. */
+    standStill(ms: number): void {
+      now += ms;
+    },
+  };
+}
+
+/** An account whose zones answer when a test lets them; `unknown`: each is looked for first. */
+function slowAccount({ unknown = false } = {}) {
+  const hand = handClock();
+  const open = new Map<string, (answer: Called<Seen>) => void>();
+  const stopped: string[] = [];
+  const asked: string[] = [];
+  const call = async (what: string, signal: AbortSignal, write = false): Promise<Called<Seen>> => {
+    asked.push(what);
+    const options = { doing: what, write, signal, timeoutMs: 600_000, explain: () => null };
+    const answer = await exchange(options, (stop) => {
+      stop.addEventListener('abort', () => stopped.push(what));
+      return new Promise<Called<Seen>>((resolve) => open.set(what, resolve));
+    });
+    open.delete(what);
+    return answer.ok ? answer.value : answer;
+  };
+  const zoneName = (name: Name): Name => name.slice(name.indexOf('.') + 1);
+  const byZone = new ByZone<Zone>({
+    callsMax: 100,
+    callTimeoutMs: 600_000,
+    clock: hand.clock,
+    zones: {
+      async findWithin(name, signal, room) {
+        const zone = zoneName(name);
+        if (unknown && !room.take(1)) return null;
+        const found = unknown ? await call(`find ${zone}`, signal) : done(nothing);
+        return found.ok ? done({ id: zone, name: zone }) : found;
+      },
+      forget: () => {},
+    },
+  });
+  /** `calls` of a zone are made one after the other, each with its room. */
+  const read = (names: readonly Name[], calls = 1) =>
+    byZone.read(names, never(), async (zone, some, room, signal) => {
+      let told: Told<Seen> = null;
+      for (let i = 1; i <= calls && told?.ok !== false; i++) {
+        if (room.take(1)) told = await call(zone.name, signal);
+      }
+      return some.map(() => told);
+    });
+  const write = (changes: readonly Change[]) =>
+    byZone.write<Change, Zone>(changes, never(), {
+      prepare: done,
+      zoneOf: async ({ name }) => done({ id: zoneName(name), name: zoneName(name) }),
+      async writeZone(zone, some, _, signal) {
+        const told = await call(zone.name, signal, true);
+        return some.map(() => (told.ok ? done(null) : told));
+      },
+    });
+  const answers = (what: string, answer: Called<Seen> = done(nothing)) => open.get(what)!(answer);
+  return { hand, read, write, answers, stopped, asked };
+}
+
+/** Whether a promise has settled, without waiting for it. */
+function watch<T>(work: Promise<T>) {
+  const state = { isOver: false, work };
+  void work.then(() => (state.isOver = true));
+  return state;
+}
+
+test('a zone that hangs keeps the others waiting half a second, and has its own fault', async () => {
+  const { hand, read, answers, stopped } = slowAccount();
+  const reading = watch(read(namesOf(3)));
+  await hand.pass(40);
+  answers('z0.');
+  answers('z2.');
+  await hand.pass(450);
+  assert.equal(reading.isOver, false, 'a usual call is never cut short');
+  await hand.pass(60);
+  assert.equal(reading.isOver, true);
+  const read3 = await reading.work;
+  assert.deepEqual(reaches(read3), ['answered', 'zone', 'answered']);
+  const silent = read3['www.z1.']!;
+  assert.ok(silent.kind === 'fault');
+  assert.deepEqual(silent.reach, { kind: 'zone', zone: 'z1.' });
+  assert.equal(silent.fault.kind, 'unavailable');
+  assert.match(silent.fault.detail, /no answer within 5\d\d ms, while other zones have theirs/);
+  assert.deepEqual(stopped, ['z1.'], 'its call is ended, and no other');
+  assert.equal(hand.pending, 0, 'no alarm is left behind');
+});
+
+test('while nobody has answered, it may be the vendor: nobody is given up', async () => {
+  const { hand, read, answers, stopped } = slowAccount();
+  const reading = watch(read(namesOf(2)));
+  await hand.pass(300_000);
+  assert.equal(reading.isOver, false);
+  answers('z0.');
+  answers('z1.');
+  await hand.pass(0);
+  assert.deepEqual(reaches(await reading.work), ['answered', 'answered']);
+  assert.deepEqual(stopped, []);
+});
+
+test('one zone alone has its whole time, however slow', async () => {
+  const { hand, read, answers } = slowAccount();
+  const reading = watch(read(namesOf(1)));
+  await hand.pass(500_000);
+  assert.equal(reading.isOver, false);
+  answers('z0.');
+  await hand.pass(0);
+  assert.deepEqual(reaches(await reading.work), ['answered']);
+});
+
+test('where a vendor is slow, the silent zone has three times as long as the slowest', async () => {
+  const { hand, read, answers } = slowAccount();
+  const reading = watch(read(namesOf(2)));
+  await hand.pass(1000);
+  answers('z0.');
+  await hand.pass(1900);
+  assert.equal(reading.isOver, false);
+  answers('z1.');
+  await hand.pass(0);
+  assert.deepEqual(reaches(await reading.work), ['answered', 'answered']);
+});
+
+test('a zone that goes on answering is not silent, however many calls it takes', async () => {
+  const { hand, read, answers } = slowAccount();
+  const reading = watch(read(namesOf(2), 10));
+  for (let i = 0; i < 10; i++) {
+    await hand.pass(5);
+    answers('z0.');
+  }
+  for (let i = 0; i < 10; i++) {
+    await hand.pass(400);
+    answers('z1.');
+  }
+  await hand.pass(0);
+  assert.deepEqual(reaches(await reading.work), ['answered', 'answered']);
+});
+
+test('a zone that is slow as a rule is known to be, once it was read by itself', async () => {
+  const { hand, read, answers } = slowAccount();
+  const first = watch(read(namesOf(2)));
+  await hand.pass(10);
+  answers('z0.');
+  await hand.pass(600);
+  assert.deepEqual(reaches(await first.work), ['answered', 'zone'], 'nobody knew');
+  const beside = watch(read(namesOf(2)));
+  await hand.pass(10);
+  answers('z0.');
+  await hand.pass(30);
+  assert.deepEqual(reaches(await beside.work), ['answered', 'zone'], 'it was silent before');
+  const alone = watch(read(['www.z1.']));
+  await hand.pass(900);
+  answers('z1.');
+  await hand.pass(0);
+  assert.deepEqual(reaches(await alone.work), ['answered']);
+  const again = watch(read(namesOf(2)));
+  await hand.pass(10);
+  answers('z0.');
+  await hand.pass(1500);
+  assert.equal(again.isOver, false);
+  answers('z1.');
+  await hand.pass(0);
+  assert.deepEqual(reaches(await again.work), ['answered', 'answered']);
+});
+
+test('when our own process stood still, answers are looked at before anybody is given up', async () => {
+  const { hand, read, answers } = slowAccount();
+  const reading = watch(read(namesOf(2)));
+  await hand.pass(10);
+  answers('z0.');
+  await hand.pass(100);
+  hand.standStill(5000);
+  await hand.pass(1);
+  assert.equal(reading.isOver, false);
+  answers('z1.');
+  await hand.pass(0);
+  assert.deepEqual(reaches(await reading.work), ['answered', 'answered']);
+});
+
+test('a zone that nobody says the place of keeps those that are found waiting no longer', async () => {
+  const { hand, read, answers, asked } = slowAccount({ unknown: true });
+  const reading = watch(read(namesOf(2)));
+  await hand.pass(10);
+  answers('find z0.');
+  await hand.pass(600);
+  assert.deepEqual(asked, ['find z0.', 'find z1.', 'z0.']);
+  answers('z0.');
+  await hand.pass(0);
+  assert.equal(reading.isOver, true);
+  assert.deepEqual(reaches(await reading.work), ['answered', 'record']);
+});
+
+test('what was sent to be written is never given up before its time', async () => {
+  const { hand, write, answers, stopped } = slowAccount();
+  const writing = watch(write(changesOf(namesOf(2))));
+  await hand.pass(10);
+  answers('z0.');
+  await hand.pass(500_000);
+  assert.equal(writing.isOver, false);
+  answers('z1.');
+  await hand.pass(0);
+  assert.deepEqual(
+    (await writing.work).map(({ kind }) => kind),
+    ['answered', 'answered'],
+  );
+  assert.deepEqual(stopped, []);
 });
 
 // ---------------------------------------------------------------- what there is no room for

@@ -84,8 +84,8 @@ class Dnsimple implements kit.Provider {
   }
 
   read(names: readonly Name[], signal: AbortSignal) {
-    return this.#byZone.read(names, signal, (zone, some, room) => {
-      const work = (name: Name) => this.#see(zone, name, signal);
+    return this.#byZone.read(names, signal, (zone, some, room, stop) => {
+      const work = (name: Name) => this.#see(zone, name, stop);
       return kit.oneByOne(some, { atOnce: 3, atMost: names.length, room, callsEach: 2, work });
     });
   }
@@ -93,15 +93,15 @@ class Dnsimple implements kit.Provider {
   write(changes: readonly Change[], signal: AbortSignal): Promise<readonly kit.Answer<null>[]> {
     return this.#byZone.write<Change, Zone>(changes, signal, {
       prepare: kit.done,
-      zoneOf: async ({ name, from }, room) => {
+      zoneOf: async ({ name, from }, room, stop) => {
         const { data } = refShape.safeParse(from.ref);
-        return data ? kit.done(data) : this.#zones.findWithin(name, signal, room);
+        return data ? kit.done(data) : this.#zones.findWithin(name, stop, room);
       },
-      writeZone: (zone, some, room) => {
+      writeZone: (zone, some, room, stop) => {
         const work = (change: Change) =>
           kit.guarded(change, {
-            see: () => this.#see(zone, change.name, signal),
-            apply: (now) => this.#apply(zone, change, now, signal),
+            see: () => this.#see(zone, change.name, stop),
+            apply: (now) => this.#apply(zone, change, now, stop),
           });
         return kit.oneByOne(some, { atOnce: 1, atMost: some.length, room, callsEach: 6, work });
       },
