@@ -30,9 +30,13 @@ interface Waiting {
  * A notifier over one command. At most 4 run at once and 100 wait; beyond that the one that has
  * waited longest is dropped, and its `notify` rejects. It also rejects when the command cannot be
  * started, ends with another status than 0 (with the first line of its output), or is killed at
- * its deadline. What a command leaves running is killed when it ends.
+ * its deadline. What a command leaves running is killed when it ends. Of `env` it gets PATH, HOME
+ * and LANG.
  */
-export function createCommandNotifier(settings: CommandSettings): Notifier {
+export function createCommandNotifier(
+  settings: CommandSettings,
+  env: Readonly<Record<string, string | undefined>> = process.env,
+): Notifier {
   const [program] = settings.command;
   if (program === undefined || program === '') throw new Error('notify: the command is empty');
   let running = 0;
@@ -76,7 +80,7 @@ export function createCommandNotifier(settings: CommandSettings): Notifier {
     async notify(notice, signal) {
       await turn(signal);
       try {
-        await run(settings, notice, signal);
+        await run(settings, environment(notice, env), notice, signal);
       } finally {
         running--;
         next();
@@ -86,14 +90,19 @@ export function createCommandNotifier(settings: CommandSettings): Notifier {
 }
 
 /** One run: resolves on status 0, rejects on everything else; nothing of it runs afterwards. */
-function run(settings: CommandSettings, notice: Notice, signal: AbortSignal): Promise<void> {
+function run(
+  settings: CommandSettings,
+  env: NodeJS.ProcessEnv,
+  notice: Notice,
+  signal: AbortSignal,
+): Promise<void> {
   const [program, ...args] = settings.command as [string, ...string[]];
   return new Promise((resolve, reject) => {
     // Of its own process group, so that its children can be ended with it.
     const child = spawn(program, args, {
       detached: true,
       stdio: ['pipe', 'pipe', 'pipe'],
-      env: environment(notice),
+      env,
     });
     const output = collect(child);
     const timers: NodeJS.Timeout[] = [];
@@ -133,9 +142,12 @@ function run(settings: CommandSettings, notice: Notice, signal: AbortSignal): Pr
   });
 }
 
-function environment(notice: Notice): NodeJS.ProcessEnv {
+function environment(
+  notice: Notice,
+  env: Readonly<Record<string, string | undefined>>,
+): NodeJS.ProcessEnv {
   const kept = passedOn.flatMap((name) => {
-    const value = process.env[name];
+    const value = env[name];
     return value === undefined ? [] : [[name, value] as const];
   });
   return {

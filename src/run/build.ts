@@ -16,6 +16,7 @@ import { readSecret, SecretError } from '../kit/secret.ts';
 import { createCommandNotifier } from '../notify/command.ts';
 import type { Clock, Notifier, Prober } from '../ports.ts';
 import { checkTypes, createProber, pathProblem, secretProblems } from '../probes/index.ts';
+import { environment } from './environment.ts';
 
 /** The configuration cannot be used; every reason, one a line. */
 export class ConfigError extends Error {
@@ -82,7 +83,7 @@ export function buildAdapters(
   };
   const verifier = { ask: asker.ask, chain: asker.chain, close };
   const notifier: Notifier | null =
-    config.notify === null ? null : createCommandNotifier(config.notify);
+    config.notify === null ? null : createCommandNotifier(config.notify, environment());
   const { records } = config.core;
   const auditor = createAuditor({
     records,
@@ -103,7 +104,7 @@ export function buildProber(probes: Config['probes'], paths: Config['paths']): P
   return createProber(probes, paths, { secret });
 }
 
-const secret = (ref: SecretRef): string => readSecret(ref, process.env);
+const secret = (ref: SecretRef): string => readSecret(ref, environment());
 
 function buildProviders(config: Config): Record<string, Provider> {
   const problems: string[] = [];

@@ -12,14 +12,15 @@ import type { Entry, Json, Reply } from '../core/model.ts';
 import { storedProblem } from '../core/stored.ts';
 import type { Observer } from '../ports.ts';
 import { serveControl } from '../serve/control.ts';
-import type { Desk, Served } from '../serve/desk.ts';
+import type { Desk, Served, Trouble } from '../serve/desk.ts';
 import { serveHttp } from '../serve/http.ts';
 import { createMetrics } from '../serve/metrics.ts';
 import { LockError, lockStateDirectory } from '../store/lock.ts';
 import { damaged, openSqliteStore, type SqliteStore } from '../store/sqlite.ts';
 import { type Built, buildAdapters, ConfigError, loadConfig } from './build.ts';
 import { createClock } from './clock.ts';
-import { createLog, type Log } from './log.ts';
+import { createLog, createRarely, type Log } from './log.ts';
+import type { Signals } from './signals.ts';
 
 /** Journal words that a person should see as warnings. */
 const WARN: ReadonlySet<string> = new Set([
@@ -32,11 +33,18 @@ const WARN: ReadonlySet<string> = new Set([
   'unresolved',
 ]);
 
+interface DaemonOptions {
+  readonly json: boolean;
+  readonly version: string;
+  /** Begins anew where the store is gone or damaged. */
+  readonly newState: boolean;
+  readonly signals: Signals;
+  /** What of the environment was taken away, as one sentence; null: nothing that matters. */
+  readonly overridden: string | null;
+}
+
 /** Runs until SIGTERM or SIGINT; SIGHUP reloads. Resolves with the exit code. */
-export async function runDaemon(
-  configPath: string,
-  options: { readonly json: boolean; readonly version: string },
-): Promise<number> {
+export async function runDaemon(configPath: string, options: DaemonOptions): Promise<number> {
   let loaded: ReturnType<typeof loadConfig>;
   try {
     loaded = loadConfig(configPath);
@@ -52,12 +60,13 @@ export async function runDaemon(
     stream: process.stdout,
   });
   for (const warning of warnings) log.warn(warning, { kind: 'config' });
+  if (options.overridden !== null) log.info(options.overridden, { kind: 'environment' });
   try {
     const lock = lockStateDirectory(config.stateDir);
     try {
-      const store = openSqliteStore(config.stateDir);
+      const store = openStore(config, log, options);
       try {
-        return await serve(configPath, config, store, log, options.version);
+        return await serve(assemble({ configPath, config, store, log, options }));
       } finally {
         store.close();
       }
@@ -71,13 +80,39 @@ export async function runDaemon(
   }
 }
 
-async function serve(
-  configPath: string,
-  config: Config,
-  store: SqliteStore,
-  log: Log,
-  version: string,
-): Promise<number> {
+function openStore(config: Config, log: Log, { newState }: DaemonOptions): SqliteStore {
+  const store = openSqliteStore(config.stateDir, { newState });
+  if (store.isNew) {
+    const sentence = 'the store is empty: no pin, drain, freeze or switch is remembered';
+    log.warn(sentence, { kind: 'store', file: store.file });
+  } else if (newState) {
+    const sentence = 'there is a sound store, and it is used: --new-state has changed nothing';
+    log.warn(sentence, { kind: 'store', file: store.file });
+  }
+  return store;
+}
+
+interface Parts {
+  readonly configPath: string;
+  readonly config: Config;
+  readonly store: SqliteStore;
+  readonly log: Log;
+  readonly options: DaemonOptions;
+}
+
+/** All that runs, put together and not yet started. */
+interface Daemon extends Parts {
+  readonly controller: Controller;
+  readonly auditing: ReturnType<typeof createAuditing>;
+  readonly desk: Desk;
+  readonly metrics: ReturnType<typeof createMetrics>;
+  readonly trouble: Trouble;
+  /** Lets go of what was put together and never started. */
+  drop(): void;
+}
+
+function assemble(parts: Parts): Daemon {
+  const { configPath, config, store, log, options } = parts;
   const { docs, at } = store.load();
   const problem = storedProblem(docs);
   if (problem !== null) throw damaged(store.file, problem);
@@ -93,10 +128,10 @@ async function serve(
     coordinator: createSingleCoordinator(term),
     observers,
     seed: [0, 4, 8, 12].map((i) => seed.readInt32LE(i)) as [number, number, number, number],
-    version,
+    version: options.version,
   });
   let { auditor } = adapters;
-  const trouble = (what: string, detail: string) => {
+  const trouble: Trouble = (what, detail) => {
     for (const o of observers) o.trouble?.(what, detail);
   };
   const auditing = createAuditing({
@@ -123,39 +158,47 @@ async function serve(
     audited: () => auditing.audited(),
     audit: () => auditing.now(),
   };
-  const metrics = createMetrics({ desk, version });
+  const metrics = createMetrics({ desk, version: options.version });
   observers.push(metrics.observer);
+  return { ...parts, controller, auditing, desk, metrics, trouble, drop: () => closeAll(adapters) };
+}
+
+/** Runs what was put together until it is told to end. */
+async function serve(daemon: Daemon): Promise<number> {
+  const { config, log, options, controller, auditing, desk } = daemon;
   const served: Served[] = [];
   try {
-    served.push(await serveControl({ path: config.socket, desk, trouble }));
-    if (config.listen !== null) {
-      served.push(
-        await serveHttp({
-          ...config.listen,
-          desk,
-          metrics,
-          gateHoldMs: config.gateHoldMs,
-          trouble,
-        }),
-      );
-    }
-    log.info(`detour ${version} runs: ${Object.keys(config.core.records).length} records`, {
+    await open(daemon, served);
+    log.info(`detour ${options.version} runs: ${Object.keys(config.core.records).length} records`, {
       kind: 'run',
       socket: config.socket,
     });
     controller.start();
     auditing.start();
-    await ended(() => void desk.reload());
+    const end = options.signals.ended();
+    options.signals.onHangup(() => void desk.reload());
+    await end;
+    // What comes now must neither kill nor reload.
+    options.signals.onHangup(() => {});
     log.info('stopping', { kind: 'stop' });
     auditing.close();
     await controller.stop();
   } catch (error) {
-    closeAll(adapters);
+    daemon.drop();
     throw error;
   } finally {
     await Promise.all(served.map((s) => s.close()));
   }
   return 0;
+}
+
+/** The doors. Without operators' nothing starts; without the one for readers it does. */
+async function open(daemon: Daemon, served: Served[]): Promise<void> {
+  const { config, desk, metrics, trouble } = daemon;
+  served.push(await serveControl({ path: config.socket, desk, trouble }));
+  if (config.listen === null) return;
+  const { gateHoldMs } = config;
+  served.push(await serveHttp({ ...config.listen, desk, metrics, gateHoldMs, trouble }));
 }
 
 /** A bad configuration is refused whole and the last good one stays in force (rule 19). */
@@ -197,6 +240,7 @@ function logAudit(log: Log, report: AuditReport, news: readonly AuditFinding[]):
 }
 
 function logObserver(log: Log): Observer {
+  const rarely = createRarely();
   return {
     journalled(entry: Entry) {
       const record: Record<string, Json> = entry.record === null ? {} : { record: entry.record };
@@ -205,22 +249,11 @@ function logObserver(log: Log): Observer {
       else log.info(entry.sentence, fields);
     },
     trouble(what, detail) {
-      log.error(`${what}: ${detail}`, { kind: 'trouble' });
+      const unsaid = rarely(what, detail);
+      if (unsaid === null) return;
+      log.error(`${what}: ${detail}`, { kind: 'trouble', ...(unsaid > 0 ? { unsaid } : {}) });
     },
   };
-}
-
-/** Resolves on SIGTERM or SIGINT. */
-function ended(hangup: () => void): Promise<void> {
-  return new Promise((resolve) => {
-    process.on('SIGHUP', hangup);
-    for (const name of ['SIGTERM', 'SIGINT'] as const) {
-      process.once(name, () => {
-        process.off('SIGHUP', hangup);
-        resolve();
-      });
-    }
-  });
 }
 
 /** Errors that are an answer to the operator; anything else is a fault of Detour's and goes on. */

@@ -406,7 +406,7 @@ done: every provider of www.gslb.example.net serves tokyo after 1.9 s
       record: `${www}.`,
       target: 'tokyo',
       reason: 'storage fails',
-      by: 'ann',
+      by: 'ann (unverified)',
       forMs: 7_200_000,
       force: false,
       dryRun: false,
@@ -597,7 +597,7 @@ test('switch --direct asks no daemon and ends as the hands say', async () => {
 // ---------------------------------------------------------------- the other orders
 
 test('every other order reaches the daemon as typed, by the user who gave it', async () => {
-  const by = 'ann';
+  const by = 'ann (unverified)';
   const name = `${www}.`;
   const cases: [string[], unknown][] = [
     [['adopt', www, 'tokyo'], { kind: 'adopt', record: name, target: 'tokyo', create: false, by }],
@@ -732,8 +732,8 @@ test('run, validate and lab go to the hands', async () => {
   assert.equal(lab.out, '');
   await run(['lab']);
   assert.deepEqual(asked, [
-    ['run', 'a.yaml', { json: true }],
-    ['run', '/etc/detour/detour.yaml', { json: false }],
+    ['run', 'a.yaml', { json: true, newState: false }],
+    ['run', '/etc/detour/detour.yaml', { json: false, newState: false }],
     ['validate', 'a.yaml'],
     ['lab', ['start', '--help', '--port', '0', '--version', '--', '-x']],
     ['lab', []],

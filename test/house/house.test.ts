@@ -92,7 +92,6 @@ const functionLinesMost = 70;
 /** Still longer, with the lines that each may have at most: this list only ever gets shorter. */
 const stillLong: Readonly<Record<string, number>> = {
   'src/lab/shell/settings.ts configText': 83,
-  'src/run/daemon.ts serve': 86,
   'src/serve/metrics.ts createCounters': 101,
 };
 
@@ -153,7 +152,7 @@ const reserved: readonly (readonly [word: RegExp, allowed: readonly RegExp[], in
     [
       /\bprocess\.env\b/,
       [
-        /^src\/run\/build\.ts$/,
+        /^src\/run\/environment\.ts$/,
         /^src\/cli\/process\.ts$/,
         /^src\/notify\/command\.ts$/,
         /^src\/lab\//,
@@ -166,7 +165,12 @@ const reserved: readonly (readonly [word: RegExp, allowed: readonly RegExp[], in
       'the marker has one home: take its name and its first id from core/marker.ts',
     ],
     [/\bconsole\./, [], 'write through the log or the io of a command'],
-    [/\brejectUnauthorized:\s*false|NODE_TLS_REJECT/, [], 'TLS is verified (rule 21)'],
+    [
+      /\brejectUnauthorized:\s*false|NODE_TLS_REJECT/,
+      // Where it is refused by name.
+      [/^src\/run\/environment\.ts$/],
+      'TLS is verified (rule 21)',
+    ],
     [/\b(FIXME|TODO|XXX)\b/, [], 'finish it, or say it in the closing note'],
     [/@ts-ignore|@ts-nocheck|@ts-expect-error/, [], 'mend the type'],
   ];
