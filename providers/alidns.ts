@@ -7,26 +7,37 @@
 
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
-import { markerName } from '../src/core/marker.ts';
-import type { Change, Fault, Finding, Name, Refusal, Result, Seen } from '../src/core/model.ts';
-import { isWithin } from '../src/core/name.ts';
-import type { AdapterContext, Capabilities, Provider, ProviderType } from '../src/kit/extend.ts';
+import { claimName, FIRST_ID, formatMarker, markerName, parseMarker } from '../src/core/marker.ts';
+import type { Change, Fault, Marker, Name, Refusal, Seen } from '../src/core/model.ts';
+import type {
+  AdapterContext,
+  Capabilities,
+  Provider,
+  ProviderType,
+  ReachingFinding,
+  ZoneFacts,
+} from '../src/kit/extend.ts';
 import { dnsName, type SecretRef, secretRef, toName } from '../src/kit/schema.ts';
-import { sideBySide, unsent } from './kit/batch.ts';
+import { sideBySide } from './kit/batch.ts';
+import { ByZone, oneByOne } from './kit/by-zone.ts';
 import { endpoint } from './kit/endpoint.ts';
-import { done, failed, fault, fieldsOf, garbled } from './kit/fault.ts';
-import { type Answer, isNoDomain, PopApi, shown } from './kit/pop.ts';
+import { type Called, done, failed, fault, fieldsOf, garbled } from './kit/fault.ts';
+import { Listing } from './kit/listing.ts';
+import { isNoDomain, PopApi, type PopReply, shown } from './kit/pop.ts';
 import {
   bad,
-  fromFault,
+  fromAnswer,
   fromProbe,
-  fromSeen,
+  fromTrouble,
   good,
+  ofRecord,
+  ofZone,
   ttlFloor,
   warn,
   zoneRead,
 } from './kit/preflight.ts';
-import { unquoteText } from './kit/zone.ts';
+import type { Room, Told } from './kit/room.ts';
+import { unquoteText, type ZoneFinder, zoneFinder } from './kit/zone.ts';
 
 export interface AlidnsSettings {
   readonly accessKeyId: SecretRef;
@@ -39,12 +50,14 @@ export interface AlidnsSettings {
 const capabilities: Capabilities = {
   type: 'alidns',
   title: 'Alibaba Cloud DNS',
-  fence: 'weak',
-  fenceNote:
-    'The vendor has no compare-and-set and changes one record at a time. Each epoch is claimed ' +
-    'with a text at `_detour-epoch.<record>`; CNAME, marker and claims are read just before and ' +
-    'just after the write. A writer that stalls between the two can still write late: it is ' +
-    'noticed and repaired, not prevented.',
+  fence: {
+    kind: 'weak',
+    note:
+      'The vendor has no compare-and-set and changes one record at a time. Each epoch is claimed ' +
+      `with a text at \`${claimName('<record>')}\`; CNAME, marker and claims are read just ` +
+      'before and just after the write. A writer that stalls between the two can still write ' +
+      'late: it is noticed and repaired, not prevented.',
+  },
   atomic: false,
   readMax: 1000,
   writeMax: 10,
@@ -55,13 +68,18 @@ const capabilities: Capabilities = {
   // look (API quota, 2026-11). Half of our calls look: this stays below half of each.
   quota: { burst: 200, perSecond: 200, reserve: 80 },
   permissions: [
-    'alidns:DescribeDomainInfo',
-    'alidns:DescribeSubDomainRecords',
-    'alidns:DescribeDomainRecords',
-    'alidns:AddDomainRecord',
-    'alidns:UpdateDomainRecord',
-    'alidns:DeleteDomainRecord (for claims of epochs that have passed; never a CNAME)',
-    'on acs:alidns::<account>:domain/<zone> alone',
+    {
+      permission: 'alidns:DescribeDomainInfo',
+      note: 'this and the others on acs:alidns::<account>:domain/<zone> alone',
+    },
+    { permission: 'alidns:DescribeSubDomainRecords', note: null },
+    { permission: 'alidns:DescribeDomainRecords', note: null },
+    { permission: 'alidns:AddDomainRecord', note: null },
+    { permission: 'alidns:UpdateDomainRecord', note: null },
+    {
+      permission: 'alidns:DeleteDomainRecord',
+      note: 'for claims of epochs that have passed; never a CNAME',
+    },
   ],
   refuses: [
     'apex: a CNAME at the top of a zone hides its mail and more',
@@ -101,10 +119,10 @@ const listPagesMax = 40;
 const byNameMax = 50;
 /** Changes at the same time: while one is written, others are read before and after. */
 const changesAtOnce = 4;
-/** Faults that say nothing of the other changes; any other one ends the sending. */
-const isOfOneRecord: ReadonlySet<Fault['kind']> = new Set(['conflict', 'rejected']);
-/** Levels asked for when a zone must be found, from the longest that are still likely. */
-const zoneLabelsMax = 6;
+/** Calls for each name read: its own, and its marker's. */
+const callsPerName = 2;
+/** Calls for each change: claim, three names read, two changes, three names read, the sweep. */
+const callsPerChange = 11;
 /** Claims of passed epochs deleted after one write; the rest waits for the next. */
 const sweepMax = 2;
 /**
@@ -113,17 +131,16 @@ const sweepMax = 2;
  */
 const abandonedMs = 60_000;
 
-const CLAIM_LABEL = '_detour-epoch';
-
 /** A domain of the account. */
 interface Zone {
-  /** As the vendor writes it: no trailing dot. */
-  readonly domain: string;
+  /** As the vendor writes its name: no trailing dot. */
+  readonly id: string;
   readonly name: Name;
   readonly nameServers: readonly string[];
   readonly ttlMin: number | null;
   readonly warnings: readonly string[];
   readonly refusal: Refusal | null;
+  readonly listing: Listing;
 }
 
 /** One record as the vendor tells of it. */
@@ -161,155 +178,69 @@ class Alidns implements Provider {
   readonly name: string;
   readonly capabilities = capabilities;
   readonly #api: PopApi;
-  readonly #zoneSetting: Name | null;
-  readonly #zones = new Map<Name, Zone>();
-  readonly #zoneOf = new Map<Name, Zone>();
+  readonly #zones: ZoneFinder<Zone>;
+  readonly #byZone: ByZone<Zone>;
   /** The last write of each domain: the vendor takes one at a time. */
   readonly #turns = new Map<string, Promise<void>>();
 
   constructor(name: string, settings: AlidnsSettings, context: AdapterContext) {
     this.name = name;
-    this.#zoneSetting = settings.zone ?? null;
+    const { callTimeoutMs } = context;
     this.#api = new PopApi({
       base: settings.endpoint,
       version: '2015-01-09',
       accessKeyId: context.secret(settings.accessKeyId),
       accessKeySecret: context.secret(settings.accessKeySecret),
-      timeoutMs: context.callTimeoutMs,
+      timeoutMs: callTimeoutMs,
     });
+    const zones = zoneFinder<Zone>({
+      zone: settings.zone ?? null,
+      byId: null,
+      byName: (zone, signal) => this.#zoneByName(zone, signal),
+    });
+    this.#zones = zones;
+    this.#byZone = new ByZone({ zones, callsMax: capabilities.callsMax, callTimeoutMs });
   }
 
   get calls(): number {
     return this.#api.calls;
   }
 
-  async zone(name: Name, signal: AbortSignal) {
-    const zone = await this.#find(name, signal);
-    if (!zone.ok) return zone;
-    const { nameServers, ttlMin, warnings } = zone.value;
-    return done({ zone: zone.value.name, nameServers, ttlMin, warnings });
-  }
-
-  async read(
-    names: readonly Name[],
-    signal: AbortSignal,
-  ): Promise<Result<Readonly<Record<Name, Seen>>>> {
-    const byZone = new Map<Zone, Name[]>();
-    for (const name of names) {
-      const zone = await this.#find(name, signal);
-      if (!zone.ok) return zone;
-      byZone.set(zone.value, [...(byZone.get(zone.value) ?? []), name]);
-    }
-    const seen: Record<Name, Seen> = {};
-    for (const [zone, wanted] of byZone) {
-      const listed =
-        wanted.length > listAboveNames ? await this.#list(zone, wanted.length, signal) : done(null);
-      if (!listed.ok) return listed;
-      const rest: Name[] = [];
-      for (const name of wanted) {
-        const [at, marker] = [name, markerName(name)].map((n) => listed.value?.(n) ?? []);
-        const isHalf = (at!.length === 0) !== (marker!.length === 0);
-        // The other half may have slipped from one page to another: that must not look like an
-        // edit. Where all is missing a write would create it, and looks again before it does.
-        if (listed.value === null || isHalf) rest.push(name);
-        else seen[name] = look(zone, name, at!, marker!);
-      }
-      const part = await this.#readByName(zone, rest.slice(0, byNameMax), signal);
-      if (!part.ok) return part;
-      for (const [name, at, marker] of part.value) seen[name] = look(zone, name, at, marker);
-    }
-    return done(seen);
-  }
-
-  async #readByName(
-    zone: Zone,
-    names: readonly Name[],
-    signal: AbortSignal,
-  ): Promise<Result<readonly (readonly [Name, Rows, Rows])[]>> {
-    const owners = names.flatMap((name) => [name, markerName(name)]);
-    const found = await sideBySide(owners, readsAtOnce, (name) =>
-      name === zone.name ? Promise.resolve(done([])) : this.#rows(zone, name, signal),
-    );
+  async zone(record: Name, signal: AbortSignal): Promise<Called<ZoneFacts>> {
+    const found = await this.#zones.find(record, signal);
     if (!found.ok) return found;
-    return done(names.map((name, i) => [name, found.value[2 * i]!, found.value[2 * i + 1]!]));
+    const { name, nameServers, ttlMin, warnings } = found.value;
+    return done({ zone: name, nameServers, ttlMin, warnings });
   }
 
-  /**
-   * The whole domain, by name; null when it is too long for so many names, or is seen to change
-   * while it is read.
-   */
-  async #list(
-    zone: Zone,
-    names: number,
-    signal: AbortSignal,
-  ): Promise<Result<((name: Name) => Rows) | null>> {
-    const action = 'DescribeDomainRecords';
-    const rows = new Map<string, RowAt>();
-    let total: number | null = null;
-    for (let page = 1; page === 1 || rows.size < total!; page++) {
-      const answer = await this.#api.call(
-        { action, about: zone.name, write: false },
-        { DomainName: zone.domain, PageNumber: page, PageSize: listPage },
-        signal,
-      );
-      if (!answer.ok) return answer;
-      const part = rowsOf(answer.value);
-      if (part === null) return garbled(`${action} of ${zone.name}`, false, listsNothing);
-      const before = rows.size;
-      for (const row of part) rows.set(row.id, row);
-      const count = Number(answer.value['TotalCount']);
-      total ??= count;
-      const isTooLong = !(count <= listPage * Math.min(listPagesMax, names));
-      const isMoving = count !== total || rows.size !== before + part.length;
-      if (isTooLong || isMoving || (part.length === 0 && count > 0)) return done(null);
-    }
-    const byLabel = Map.groupBy(rows.values(), (row) => row.rr);
-    return done((name) => byLabel.get(label(zone, name)) ?? []);
-  }
+  read: Provider['read'] = (names, signal) =>
+    this.#byZone.read(names, signal, (zone, some, room) =>
+      this.#readZone(zone, some, room, signal),
+    );
 
-  async write(changes: readonly Change[], signal: AbortSignal): Promise<readonly Result<null>[]> {
-    const results = new Array<Result<null>>(changes.length);
-    let halt: Fault | null = null;
-    let next = 0;
-    // Side by side, so that the vendor, who takes one write at a time, need not wait for our reading.
-    const worker = async (): Promise<void> => {
-      while (next < changes.length) {
-        const i = next++;
-        const stop: Fault | null = halt;
-        const result: Result<null> =
-          stop === null
-            ? await this.#write(changes[i]!, signal)
-            : { ok: false, fault: unsent(stop) };
-        results[i] = result;
-        if (!result.ok && !isOfOneRecord.has(result.fault.kind)) halt ??= result.fault;
-      }
-    };
-    await Promise.all(Array.from({ length: changesAtOnce }, worker));
-    return results;
-  }
+  write: Provider['write'] = (changes, signal) =>
+    this.#byZone.write(changes, signal, {
+      prepare: done<Change>,
+      zoneOf: ({ name }, room) => this.#zones.findWithin(name, signal, room),
+      writeZone: (zone, some, room) => this.#writeZone(zone, some, room, signal),
+    });
 
-  async preflight(record: Name, signal: AbortSignal): Promise<readonly Finding[]> {
-    const found = await this.#find(record, signal);
-    if (!found.ok) return [fromFault('zone', found.fault)];
-    // Asked for anew: what is remembered says nothing of today's keys and blocks.
-    const read = await this.#describe(found.value.name, signal);
-    if (!read.ok) return [fromFault('zone', read.fault)];
-    const zone = read.value;
-    if (zone === null) {
-      const gone = `the account of provider ${this.name} no longer holds ${found.value.name}`;
-      return [bad('zone', gone, 'check `zone` and whose access key it is')];
-    }
+  async preflight(record: Name, signal: AbortSignal): Promise<readonly ReachingFinding[]> {
+    const found = await this.#lookAtZone(record, signal);
+    if (!found.ok) return [fromTrouble('zone', null, found)];
+    const zone = found.value;
     const { name, refusal, ttlMin, nameServers } = zone;
+    const reach = ofZone(name);
     const findings = [zoneRead(name), ttlFloor(name, ttlMin)];
-    if (refusal !== null) return [...findings, bad('zone', refusal.sentence)];
-    findings.push(good('zone', `${name} is active`));
+    if (refusal !== null) return [...findings, bad(reach, 'zone', refusal.sentence)];
+    findings.push(good(reach, 'zone', `${name} is active`));
     if (nameServers.length === 0) {
       const cure = 'set `nameservers` of this provider';
-      findings.push(warn('zone', `the vendor names no servers for ${name}`, cure));
+      findings.push(warn(reach, 'zone', `the vendor names no servers for ${name}`, cure));
     }
     const now = await this.#sight(zone, record, signal);
-    if (!now.ok) return [...findings, fromFault('record', now.fault)];
-    const seen = fromSeen(record, done({ [record]: now.value.seen }));
+    if (!now.ok) return [...findings, fromTrouble('record', name, now)];
+    const seen = fromAnswer({ kind: 'answered', value: now.value.seen });
     return [...findings, ...seen, await this.#tryWriting(zone, record, now.value, signal)];
   }
 
@@ -317,15 +248,167 @@ class Alidns implements Provider {
     this.#api.close();
   }
 
-  async #write(change: Change, signal: AbortSignal): Promise<Result<null>> {
-    const zone = await this.#find(change.name, signal);
-    if (!zone.ok) return zone;
-    const objection = unwritable(zone.value, change);
-    if (objection !== null) return { ok: false, fault: objection };
+  // -------------------------------------------------------------- zones
+
+  /** One domain; null when the account does not hold it. */
+  async #zoneByName(name: Name, signal: AbortSignal): Promise<Called<Zone | null>> {
+    const domain = name.slice(0, -1);
+    const action = 'DescribeDomainInfo';
+    const answer = await this.#api.call(
+      { action, about: name, write: false },
+      { DomainName: domain },
+      signal,
+    );
+    if (answer.ok) return done(zoneFrom(domain, name, answer.value));
+    return isNoDomain(answer.code) ? done(null) : answer;
+  }
+
+  /** The zone of a record as it is today: what is remembered says nothing of keys and blocks. */
+  async #lookAtZone(record: Name, signal: AbortSignal): Promise<Called<Zone>> {
+    const known = await this.#zones.find(record, signal);
+    if (!known.ok) return known;
+    const { name } = known.value;
+    const read = await this.#zoneByName(name, signal);
+    if (!read.ok) return { zone: name, ...read };
+    this.#zones.forget(name);
+    if (read.value !== null) return done(read.value);
+    return failed('zone', 'rejected', `the account of ${this.name} no longer holds ${name}`, {
+      cure: 'check `zone` and whose access key it is',
+      zone: name,
+    });
+  }
+
+  // -------------------------------------------------------------- reading
+
+  async #readZone(
+    zone: Zone,
+    names: readonly Name[],
+    room: Room,
+    signal: AbortSignal,
+  ): Promise<readonly Told<Seen>[]> {
+    this.#askAgain(zone);
+    const listed =
+      names.length > listAboveNames
+        ? await this.#listZone(zone, names.length, room.half(), signal)
+        : done(null);
+    if (!listed.ok) return names.map(() => listed);
+    const told = new Map<Name, Told<Seen>>();
+    for (const name of names) {
+      const [at, marker] = [name, markerName(name)].map((n) => listed.value?.(n) ?? []);
+      const isHalf = (at!.length === 0) !== (marker!.length === 0);
+      // The other half may have slipped from one page to another: that must not look like an
+      // edit. Where all is missing a write would create it, and looks again before it does.
+      if (listed.value !== null && !isHalf) told.set(name, done(look(zone, name, at!, marker!)));
+    }
+    const rest = names.filter((name) => !told.has(name));
+    const each = await oneByOne(rest, {
+      atOnce: readsAtOnce / callsPerName,
+      atMost: byNameMax,
+      room,
+      callsEach: callsPerName,
+      work: (name) => this.#readName(zone, name, signal),
+    });
+    for (const [i, name] of rest.entries()) told.set(name, each[i]!);
+    return names.map((name) => told.get(name)!);
+  }
+
+  /** A blocked zone is asked for again each time: blocks are lifted. */
+  #askAgain(zone: Zone): void {
+    if (zone.refusal !== null) this.#zones.forget(zone.name);
+  }
+
+  async #readName(zone: Zone, name: Name, signal: AbortSignal): Promise<Called<Seen>> {
+    if (name === zone.name) return done(look(zone, name, [], []));
+    const owners = [name, markerName(name)];
+    const found = await sideBySide(owners, owners.length, (n) => this.#rows(zone, n, signal));
+    if (!found.ok) return found;
+    return done(look(zone, name, found.value[0]!, found.value[1]!));
+  }
+
+  /**
+   * The whole domain, by name; null when it is too long for so many names, or is seen to change
+   * while it is read.
+   */
+  async #listZone(
+    zone: Zone,
+    names: number,
+    room: Room,
+    signal: AbortSignal,
+  ): Promise<Called<((name: Name) => Rows) | null>> {
+    const action = 'DescribeDomainRecords';
+    const pagesMax = Math.min(listPagesMax, names);
+    if (!zone.listing.isWorth(pagesMax)) return done(null);
+    const rows = new Map<string, RowAt>();
+    let total: number | null = null;
+    for (let page = 1; page === 1 || rows.size < total!; page++) {
+      if (!room.take(1)) {
+        zone.listing.isSlow();
+        return done(null);
+      }
+      const answer = await this.#api.call(
+        { action, about: zone.name, write: false },
+        { DomainName: zone.id, PageNumber: page, PageSize: listPage },
+        signal,
+      );
+      if (!answer.ok) return answer;
+      const part = rowsFrom(answer.value);
+      if (part === null) return garbled(`${action} of ${zone.name}`, false, listsNothing);
+      const before = rows.size;
+      for (const row of part) rows.set(row.id, row);
+      const count = Number(answer.value['TotalCount']);
+      total ??= count;
+      const isTooLong = !(count <= listPage * pagesMax);
+      if (isTooLong) zone.listing.takes(pagesMax + 1);
+      const isMoving = count !== total || rows.size !== before + part.length;
+      if (isTooLong || isMoving || (part.length === 0 && count > 0)) return done(null);
+    }
+    const byLabel = Map.groupBy(rows.values(), (row) => row.rr);
+    return done((name) => byLabel.get(label(zone, name)) ?? []);
+  }
+
+  /** Every record at exactly this name: the vendor's own search is a fuzzy one. */
+  async #rows(zone: Zone, name: Name, signal: AbortSignal): Promise<Called<Rows>> {
+    const action = 'DescribeSubDomainRecords';
+    const answer = await this.#api.call(
+      { action, about: name, write: false },
+      { SubDomain: name.slice(0, -1), DomainName: zone.id, PageSize: pageSize },
+      signal,
+    );
+    if (!answer.ok) return answer;
+    const rows = rowsFrom(answer.value);
+    if (rows === null) return garbled(`${action} of ${name}`, false, listsNothing);
+    const here = rows.filter((r) => r.rr === label(zone, name));
+    const missed = Number(answer.value['TotalCount']) - rows.length;
+    // A page that does not hold them all must not be mistaken for the whole.
+    return done(missed > 0 ? [...here, crowd] : here);
+  }
+
+  // -------------------------------------------------------------- writing
+
+  /** Side by side, so that the vendor, who takes one write at a time, need not wait for readings. */
+  #writeZone(
+    zone: Zone,
+    changes: readonly Change[],
+    room: Room,
+    signal: AbortSignal,
+  ): Promise<readonly Told<null>[]> {
+    this.#askAgain(zone);
+    return oneByOne(changes, {
+      atOnce: changesAtOnce,
+      atMost: changes.length,
+      room,
+      callsEach: callsPerChange,
+      work: (change) => this.#writeOne(zone, change, signal),
+    });
+  }
+
+  async #writeOne(zone: Zone, change: Change, signal: AbortSignal): Promise<Called<null>> {
+    const objection = unwritable(zone, change);
+    if (objection !== null) return objection;
     const { name } = change;
     return (
-      (await this.#inTurn(name, signal, () => this.#change(zone.value, change, signal))) ??
-      failed('unavailable', `another change of ${name} was still under way`)
+      (await this.#inTurn(name, signal, () => this.#change(zone, change, signal))) ??
+      failed('record', 'unavailable', `another change of ${name} was still under way`)
     );
   }
 
@@ -352,22 +435,22 @@ class Alidns implements Provider {
     asked: { readonly action: string; readonly about: string },
     params: Readonly<Record<string, string | number>>,
     signal: AbortSignal,
-  ): Promise<Answer> {
+  ): Promise<PopReply> {
     const send = () => this.#api.call({ ...asked, write: true }, params, signal);
-    const late = `${asked.action} of ${asked.about}: another write of ${zone.domain} was under way`;
+    const late = `${asked.action} of ${asked.about}: another write of ${zone.id} was under way`;
     return (
-      (await this.#inTurn(zone.domain, signal, send)) ?? {
-        ...failed('unavailable', late),
+      (await this.#inTurn(zone.id, signal, send)) ?? {
+        ...failed('zone', 'unavailable', late),
         code: null,
       }
     );
   }
 
   /** The change itself, with the name to ourselves as far as this process goes. */
-  async #change(zone: Zone, change: Change, signal: AbortSignal): Promise<Result<null>> {
+  async #change(zone: Zone, change: Change, signal: AbortSignal): Promise<Called<null>> {
     const { name, to } = change;
-    const mine = claimOf(to);
-    const claimed = await this.#put(zone, `${CLAIM_LABEL}.${name}`, undefined, signal, {
+    const mine = claimOf(to.marker);
+    const claimed = await this.#put(zone, claimName(name), undefined, signal, {
       Type: 'TXT',
       Value: `epoch=${mine.epoch} id=${mine.id}`,
       TTL: textTtl(zone, to),
@@ -375,12 +458,12 @@ class Alidns implements Provider {
     if (!claimed.ok) return claimed;
     const now = await this.#sight(zone, name, signal);
     if (!now.ok) return now;
-    let after: Result<Sight> = now;
+    let after: Called<Sight> = now;
     if (!isWritten(now.value.seen, to)) {
       const objection = standsAgainst(now.value, change, mine);
       if (objection !== null) {
         await this.#withdraw(zone, now.value, mine, signal);
-        return { ok: false, fault: objection };
+        return { ok: false, scope: 'record', fault: objection };
       }
       const applied = await this.#apply(zone, change, now.value, signal);
       if (!applied.ok) return applied;
@@ -388,16 +471,17 @@ class Alidns implements Provider {
     }
     if (!after.ok) {
       const { detail, retryAfterMs } = after.fault;
-      return failed('uncertain', `written, then not read back: ${detail}`, { retryAfterMs });
+      const said = `written, then not read back: ${detail}`;
+      return failed(after.scope, 'uncertain', said, { retryAfterMs });
     }
     const doubt = judge(after.value, change, mine);
-    if (doubt !== null) return { ok: false, fault: doubt };
+    if (doubt !== null) return { ok: false, scope: 'record', fault: doubt };
     await this.#sweep(zone, after.value, mine, signal);
     return done(null);
   }
 
   /** CNAME, then marker; each in place, each only if it is not what is wanted already. */
-  async #apply(zone: Zone, change: Change, now: Sight, signal: AbortSignal): Promise<Result<null>> {
+  async #apply(zone: Zone, change: Change, now: Sight, signal: AbortSignal): Promise<Called<null>> {
     const { name, to } = change;
     let touched = false;
     const { seen, cname, marker } = now;
@@ -407,11 +491,12 @@ class Alidns implements Provider {
       if (!written.ok) return written;
       touched = true;
     }
-    const put = { Type: 'TXT', Value: to.marker, TTL: textTtl(zone, to) };
+    const put = { Type: 'TXT', Value: formatMarker(to.marker), TTL: textTtl(zone, to) };
     const written = await this.#put(zone, markerName(name), marker, signal, put);
     if (written.ok || !touched) return written;
     const { detail, retryAfterMs } = written.fault;
-    return failed('uncertain', `the CNAME is changed, its marker not: ${detail}`, { retryAfterMs });
+    const said = `the CNAME is changed, its marker not: ${detail}`;
+    return failed(written.scope, 'uncertain', said, { retryAfterMs });
   }
 
   /** Adds a record, or changes the one that stands there; already there is as good as done. */
@@ -421,9 +506,9 @@ class Alidns implements Provider {
     row: Row | undefined,
     signal: AbortSignal,
     values: { readonly Type: string; readonly Value: string; readonly TTL: number },
-  ): Promise<Result<null>> {
+  ): Promise<Called<null>> {
     const RR = label(zone, name);
-    const where = row === undefined ? { DomainName: zone.domain } : { RecordId: row.id };
+    const where = row === undefined ? { DomainName: zone.id } : { RecordId: row.id };
     const action = row === undefined ? 'AddDomainRecord' : 'UpdateDomainRecord';
     const about = `${values.Type} of ${name}`;
     const params = { ...where, RR, ...values, Line: 'default' };
@@ -432,7 +517,7 @@ class Alidns implements Provider {
       return garbled(`${action} of ${name}`, true, 'the answer names no record');
     }
     if (answer.ok || answer.code === 'DomainRecordDuplicate') return done(null);
-    return { ok: false, fault: answer.fault };
+    return answer;
   }
 
   /**
@@ -440,18 +525,24 @@ class Alidns implements Provider {
    * records a claim comes first: nobody ever changes one, so that nothing can be undone even if
    * another writer is at work between the reading and this.
    */
-  async #tryWriting(zone: Zone, record: Name, now: Sight, signal: AbortSignal): Promise<Finding> {
-    const { domain, name } = zone;
+  async #tryWriting(
+    zone: Zone,
+    record: Name,
+    now: Sight,
+    signal: AbortSignal,
+  ): Promise<ReachingFinding> {
+    const { id: domain, name } = zone;
     const claim = now.claims[0]?.row;
     const row = claim ?? now.marker ?? now.cname;
-    const untried = (why: string) => warn('write-permission', `writing was not tried: ${why}`);
+    const untried = (why: string) =>
+      warn(ofRecord, 'write-permission', `writing was not tried: ${why}`);
     if (row === undefined) return untried(`nothing stands at ${record} yet to be written as it is`);
     if (row.locked) return untried(`the record at ${record} is locked`);
     if (this.#turns.has(record) || this.#turns.has(domain)) {
       return untried(`a change of ${domain} is under way`);
     }
     const owner =
-      row === claim ? `${CLAIM_LABEL}.${record}` : row.type === 'TXT' ? markerName(record) : record;
+      row === claim ? claimName(record) : row.type === 'TXT' ? markerName(record) : record;
     const { id: RecordId, type: Type, value: Value, ttl: TTL, line: Line } = row;
     const about = `${Type} of ${owner} as it is`;
     const params = { RecordId, RR: label(zone, owner), Type, Value, TTL, Line };
@@ -462,12 +553,12 @@ class Alidns implements Provider {
     if (answer.ok || answer.code === 'DomainRecordDuplicate') return fromProbe(name, null);
     // Only a duplicate shows that the vendor looked at the change itself.
     if (answer.fault.kind === 'conflict') return untried(answer.fault.detail);
-    return fromProbe(name, answer.fault);
+    return fromProbe(name, answer);
   }
 
   /** Takes our claim back: nothing was written under it, and a rival may be waiting. */
   async #withdraw(zone: Zone, now: Sight, mine: Claim, signal: AbortSignal): Promise<void> {
-    if (now.seen.markers.some((text) => claimantOf(text) === mine.id)) return;
+    if (now.seen.markers.some((text) => claimantOf(parseMarker(text)) === mine.id)) return;
     const own = now.claims.find((c) => c.epoch === mine.epoch && c.id === mine.id);
     if (own !== undefined) await this.#forget(zone, own.row, signal);
   }
@@ -484,8 +575,8 @@ class Alidns implements Provider {
     return (await this.#send(zone, asked, { RecordId: claim.id }, signal)).ok;
   }
 
-  async #sight(zone: Zone, name: Name, signal: AbortSignal): Promise<Result<Sight>> {
-    const names = [name, markerName(name), `${CLAIM_LABEL}.${name}`];
+  async #sight(zone: Zone, name: Name, signal: AbortSignal): Promise<Called<Sight>> {
+    const names = [name, markerName(name), claimName(name)];
     const found = await sideBySide(names, names.length, (n) => this.#rows(zone, n, signal));
     if (!found.ok) return found;
     const [at, marker, claims] = found.value as [Rows, Rows, Rows];
@@ -499,69 +590,6 @@ class Alidns implements Provider {
         return match === null ? [] : [{ epoch: Number(match[1]), id: match[2]!, row }];
       }),
     });
-  }
-
-  /** Every record at exactly this name: the vendor's own search is a fuzzy one. */
-  async #rows(zone: Zone, name: Name, signal: AbortSignal): Promise<Result<Rows>> {
-    const action = 'DescribeSubDomainRecords';
-    const answer = await this.#api.call(
-      { action, about: name, write: false },
-      { SubDomain: name.slice(0, -1), DomainName: zone.domain, PageSize: pageSize },
-      signal,
-    );
-    if (!answer.ok) return answer;
-    const rows = rowsOf(answer.value);
-    if (rows === null) return garbled(`${action} of ${name}`, false, listsNothing);
-    const here = rows.filter((r) => r.rr === label(zone, name));
-    const missed = Number(answer.value['TotalCount']) - rows.length;
-    // A page that does not hold them all must not be mistaken for the whole.
-    return done(missed > 0 ? [...here, crowd] : here);
-  }
-
-  /** The zone that holds a name, by asking for each of its suffixes, the longest first. */
-  async #find(name: Name, signal: AbortSignal): Promise<Result<Zone>> {
-    const known = this.#zoneOf.get(name);
-    if (known !== undefined) return done(known);
-    const set = this.#zoneSetting;
-    if (set !== null && !isWithin(name, set)) {
-      return failed('rejected', `${name} is not in the zone ${set} of provider ${this.name}`, {
-        cure: 'publish it at another provider, or correct `zone`',
-      });
-    }
-    let refused: Fault | null = null;
-    for (const candidate of set === null ? suffixes(name) : [set]) {
-      const known = this.#zones.get(candidate);
-      const zone = known ? done(known) : await this.#describe(candidate, signal);
-      if (!zone.ok) {
-        // A key that may touch one domain alone is refused for every other.
-        if (zone.fault.kind !== 'auth-suspect' || set !== null) return zone;
-        refused ??= zone.fault;
-      } else if (zone.value !== null) {
-        // A blocked zone is asked for again each time: blocks are lifted.
-        if (zone.value.refusal === null) {
-          this.#zones.set(candidate, zone.value);
-          this.#zoneOf.set(name, zone.value);
-        }
-        return done(zone.value);
-      }
-    }
-    if (refused !== null) return { ok: false, fault: refused };
-    return failed('rejected', `the account of provider ${this.name} holds no zone of ${name}`, {
-      cure: 'check `zone` and whose access key it is',
-    });
-  }
-
-  /** One domain; null when the account does not hold it. */
-  async #describe(name: Name, signal: AbortSignal): Promise<Result<Zone | null>> {
-    const domain = name.slice(0, -1);
-    const action = 'DescribeDomainInfo';
-    const answer = await this.#api.call(
-      { action, about: name, write: false },
-      { DomainName: domain },
-      signal,
-    );
-    if (answer.ok) return done(zoneOf(domain, name, answer.value));
-    return isNoDomain(answer.code) ? done(null) : answer;
   }
 }
 
@@ -621,23 +649,24 @@ function refusalAt(name: Name, rows: Rows, wanted: 'CNAME' | 'TXT'): Refusal | n
 }
 
 /** Why a change cannot be made as it is, before anything is asked; null when it can. */
-function unwritable(zone: Zone, { name, from, to }: Change): Fault | null {
+function unwritable(zone: Zone, { name, from, to }: Change): Called<never> | null {
   const refusal = from.refusal ?? zone.refusal ?? apex(zone, name);
-  if (refusal !== null) return fault('rejected', refusal.sentence);
+  if (refusal !== null) return failed('record', 'rejected', refusal.sentence);
   if (from.cnames.length > 1 || from.markers.length > 1) {
-    return fault('rejected', `more than one value stands at ${name} or its marker`, {
-      cure: 'leave exactly one of each',
-    });
+    const detail = `more than one value stands at ${name} or its marker`;
+    return failed('record', 'rejected', detail, { cure: 'leave exactly one of each' });
   }
   const least = zone.ttlMin ?? 0;
   if (to.ttl < least && !isCname(from, to.cname, to.ttl)) {
     const detail = `${name}: the zone's edition takes no TTL under ${least} s, not ${to.ttl} s`;
     const cure = `publish there with a ttl of ${least}, or take an edition with a lower floor`;
-    return fault('rejected', detail, { cure });
+    // The edition that the floor follows from may be another by now.
+    return failed('record', 'rejected', detail, { cure, stale: true });
   }
   // The vendor alters quotes, backslashes and outer blanks in a text: it would never read back.
-  if (!/^[!#-[\]-~](?:[ !#-[\]-~]{0,509}[!#-[\]-~])?$/.test(to.marker)) {
-    return fault('rejected', `the marker of ${name} has characters the vendor does not keep`);
+  if (!/^[!#-[\]-~](?:[ !#-[\]-~]{0,509}[!#-[\]-~])?$/.test(formatMarker(to.marker))) {
+    const detail = `the marker of ${name} has characters the vendor does not keep`;
+    return failed('record', 'rejected', detail);
   }
   return null;
 }
@@ -655,8 +684,8 @@ function isCname({ cnames }: Seen, value: Name, ttl: number): boolean {
   return cnames.length === 1 && cnames[0]!.value === value && cnames[0]!.ttl === ttl;
 }
 
-function isMarker({ markers }: Seen, to: { readonly marker: string }): boolean {
-  return markers.length === 1 && markers[0] === to.marker;
+function isMarker({ markers }: Seen, to: Change['to']): boolean {
+  return markers.length === 1 && markers[0] === formatMarker(to.marker);
 }
 
 /** Whether what stood when the change was planned still stands, and nobody else is at work. */
@@ -676,13 +705,13 @@ function standsAgainst(now: Sight, change: Change, mine: Claim): Fault | null {
   );
   if (rival === undefined) return null;
   return fault('conflict', `another writer has claimed epoch ${rival.epoch} of ${name}`, {
-    cure: `if no other writer lives, delete its text at ${CLAIM_LABEL}.${name} or wait a minute`,
+    cure: `if no other writer lives, delete its text at ${claimName(name)} or wait a minute`,
   });
 }
 
 /** A claim whose write is complete, or whose writer died before it wrote. */
 function isOver(claim: Claimed, seen: Seen, own: Claimed | undefined): boolean {
-  if (seen.markers.some((text) => claimantOf(text) === claim.id)) return true;
+  if (seen.markers.some((text) => claimantOf(parseMarker(text)) === claim.id)) return true;
   const [theirs, ours] = [claim.row.createdWall, own?.row.createdWall ?? null];
   return theirs !== null && ours !== null && ours - theirs > abandonedMs;
 }
@@ -720,18 +749,19 @@ function describe({ cnames, markers }: Seen): string {
   return `now ${value === '' ? 'nothing' : value}, ${markers.length} marker(s)`;
 }
 
-function claimOf(to: Change['to']): Claim {
-  return { epoch: to.epoch, id: claimantOf(to.marker) };
+function claimOf(marker: Marker): Claim {
+  return { epoch: marker.epoch, id: claimantOf(marker)! };
 }
 
 /**
  * Who claims: the switch's own id, so that a retry knows its claim from a rival's. All first
- * markers of a record bear one id, so those are told apart by all that they say.
+ * markers of a record bear one id, so those are told apart by all that they say. Null for a text
+ * that is no marker: nobody claimed with it.
  */
-function claimantOf(marker: string): string {
-  const id = /(?:^| )id=(\w{1,64})(?: |$)/.exec(marker)?.[1] ?? 'first';
-  if (id !== 'first') return id;
-  return createHash('sha256').update(marker).digest('hex').slice(0, 32);
+function claimantOf(marker: Marker | null): string | null {
+  if (marker === null) return null;
+  if (marker.id !== FIRST_ID) return marker.id;
+  return createHash('sha256').update(formatMarker(marker)).digest('hex').slice(0, 32);
 }
 
 // ---------------------------------------------------------------- the vendor's shapes
@@ -751,7 +781,7 @@ const crowd: Row = {
 
 const listsNothing = 'the answer lists no records';
 
-function rowsOf(answer: Readonly<Record<string, unknown>>): readonly RowAt[] | null {
+function rowsFrom(answer: Readonly<Record<string, unknown>>): readonly RowAt[] | null {
   const listed = fieldsOf(answer['DomainRecords'])['Record'];
   const rows = Array.isArray(listed) ? listed.map(rowOf) : [null];
   return rows.includes(null) ? null : (rows as RowAt[]);
@@ -780,7 +810,7 @@ function rowOf(raw: unknown): RowAt | null {
   };
 }
 
-function zoneOf(domain: string, name: Name, info: Readonly<Record<string, unknown>>): Zone {
+function zoneFrom(domain: string, name: Name, info: Readonly<Record<string, unknown>>): Zone {
   const servers = strings(fieldsOf(info['DnsServers'])['DnsServer']);
   const least = Number(info['MinTtl'] ?? Number.NaN);
   const ttlMin = Number.isSafeInteger(least) && least > 0 ? least : null;
@@ -803,7 +833,8 @@ function zoneOf(domain: string, name: Name, info: Readonly<Record<string, unknow
     warnings.push(sentence);
     refusal = { word: 'blocked', sentence: `${sentence}; settle it with the vendor` };
   }
-  return { domain, name, nameServers: servers, ttlMin, warnings, refusal };
+  const listing = new Listing();
+  return { id: domain, name, nameServers: servers, ttlMin, warnings, refusal, listing };
 }
 
 /** RecordId: a string, or a number of any length (pop-core makes the long ones objects). */
@@ -833,14 +864,6 @@ function nameOf(value: string): Name {
 /** The vendor's RR: the name without its zone. */
 function label(zone: Zone, name: Name): string {
   return name.slice(0, -(zone.name.length + 1));
-}
-
-function suffixes(name: Name): Name[] {
-  const labels = name.slice(0, -1).split('.');
-  return labels
-    .map((_, i) => labels.slice(i))
-    .filter((rest) => rest.length >= 2 && rest.length <= zoneLabelsMax)
-    .map((rest) => `${rest.join('.')}.`);
 }
 
 // ---------------------------------------------------------------- waiting

@@ -8,53 +8,60 @@
 
 import type Cloudflare from 'cloudflare';
 import { z } from 'zod';
-import type {
-  Change,
-  Fault,
-  Finding,
-  Json,
-  Name,
-  Refusal,
-  Result,
-  Seen,
-} from '../src/core/model.ts';
+import { claimName, FIRST_ID, formatMarker, markerName } from '../src/core/marker.ts';
+import type { Change, FaultKind, Json, Name, Refusal, Seen } from '../src/core/model.ts';
 import { isWithin } from '../src/core/name.ts';
 import type {
   AdapterContext,
   Capabilities,
   Provider,
   ProviderType,
+  ReachingFinding,
   ZoneFacts,
 } from '../src/kit/extend.ts';
 import { dnsName, secretRef } from '../src/kit/schema.ts';
-import { type Sent, sendHalving, sideBySide } from './kit/batch.ts';
+import { sendHalving } from './kit/batch.ts';
+import { ByZone, oneByOne } from './kit/by-zone.ts';
 import { endpoint } from './kit/endpoint.ts';
 import {
+  type Called,
   done,
   exchange,
   failed,
-  fault,
   fieldsOf,
   garbled,
   loading,
   parseRetryAfter,
+  type Scope,
   scrub,
-  statusFault,
+  statusTrouble,
+  type Trouble,
 } from './kit/fault.ts';
+import { Listing } from './kit/listing.ts';
 import {
   bad,
-  fromFault,
   fromProbe,
+  fromTrouble,
   good,
   lookAtRecord,
   mayTry,
   negativeTtl,
   never,
+  ofAccount,
+  ofZone,
   ttlFloor,
   warn,
   zoneRead,
 } from './kit/preflight.ts';
-import { nameFrom, quoteText, textMax, unquoteText, zoneFinder } from './kit/zone.ts';
+import type { Room, Told } from './kit/room.ts';
+import {
+  nameFrom,
+  quoteText,
+  textMax,
+  unquoteText,
+  type ZoneFinder,
+  zoneFinder,
+} from './kit/zone.ts';
 
 /**
  * Operations in one batch ("Batch record changes", Cloudflare docs, 2026-11): 200 on the free plan,
@@ -70,6 +77,7 @@ const operationsPerChange = 3;
  * the zone; zones of paid plans hold 3500 records, those of new free ones 200. So more names than
  * two are read by listing, as long as that takes no more than a call a name; a larger zone is read
  * by name.
+ * Either way the zone and its settings are looked at with two more.
  */
 const listAboveNames = 2;
 const listPage = 5000;
@@ -79,6 +87,8 @@ const byNameMax = 32;
 /** Records given their first marker in one writing where names are read one by one. */
 const firstByNameMax = 10;
 const namePage = 100;
+/** Names that are under way at the same time. */
+const namesAtOnce = 2;
 
 /** What a record with TTL 1, "automatic", is served with ("Time to Live", Cloudflare docs). */
 const automaticTtl = 300;
@@ -93,12 +103,14 @@ const apiVersion = '2026-11-01';
 const capabilities: Capabilities = {
   type: 'cloudflare',
   title: 'Cloudflare DNS',
-  fence: 'inferred',
-  fenceNote:
-    'a batch deletes the marker that was read by its id, so a writer that is behind fails whole; ' +
-    'before the first marker a text at `_detour-epoch.<record>`, the same whoever writes it, is ' +
-    'deleted in its place, for the vendor takes only one of those; inferred from the documented ' +
-    'transaction, and blind to a person who edits the CNAME in place',
+  fence: {
+    kind: 'inferred',
+    note:
+      'a batch deletes the marker that was read by its id, so a writer that is behind fails ' +
+      `whole; before the first marker a text at \`${claimName('<record>')}\`, the same whoever ` +
+      'writes it, is deleted in its place, for the vendor takes only one of those; inferred from ' +
+      'the documented transaction, and blind to a person who edits the CNAME in place',
+  },
   atomic: true,
   // One listing serves as many names as there are, and one writing fills batch after batch.
   readMax: 1000,
@@ -108,7 +120,11 @@ const capabilities: Capabilities = {
   // everything is blocked for 5 minutes. This is 100 + 2/s × 300 s = 700 at the very most.
   // ("Rate limits", Cloudflare API fundamentals, 2026-04-20.)
   quota: { burst: 100, perSecond: 2, reserve: 40 },
-  permissions: ['Zone Read', 'DNS Write', 'Zone DNS Settings Read (to see flattening)'],
+  permissions: [
+    { permission: 'Zone Read', note: null },
+    { permission: 'DNS Write', note: null },
+    { permission: 'Zone DNS Settings Read', note: 'to see flattening' },
+  ],
   refuses: ['proxied', 'flattened', 'other-type', 'apex'],
 };
 
@@ -188,10 +204,12 @@ const batchResult = z.object({
 
 /** What `Seen.ref` holds. */
 const idsRef = z.object({
-  zone: z.string(),
-  zoneName: z.string(),
-  ttlMin: z.number(),
-  operationsMax: z.number().default(batchOperationsLeast),
+  zone: z.object({
+    id: z.string(),
+    name: z.string(),
+    ttlMin: z.number(),
+    operationsMax: z.number(),
+  }),
   cname: z.string().nullable(),
   marker: z.string().nullable(),
 });
@@ -204,29 +222,63 @@ interface Zone {
   readonly operationsMax: number;
 }
 
+interface FoundZone extends Zone {
+  readonly listing: Listing;
+}
+
 // ---------------------------------------------------------------- the account
 
 interface Account {
-  readonly client: (signal: AbortSignal, timeoutMs: number) => Promise<Result<Cloudflare>>;
+  readonly client: (signal: AbortSignal, timeoutMs: number) => Promise<Called<Cloudflare>>;
   readonly timeoutMs: number;
   readonly secrets: readonly string[];
-  /** Called for every request that is sent. */
-  count(): void;
-  /** The vendor says that a zone is gone: it must be looked for again. */
-  lostZone(): void;
+  /** Requests sent so far. */
+  calls: number;
 }
 
 function create(name: string, chosen: CloudflareSettings, context: AdapterContext): Provider {
+  const account = openAccount(chosen, context);
+  const zones = zoneFinder<FoundZone>({
+    zone: chosen.zone ?? null,
+    byId: chosen.zoneId
+      ? async (signal) => {
+          const found = await getZone(account, chosen.zoneId!, signal);
+          return found.ok ? usable(found.value) : found;
+        }
+      : null,
+    byName: (zone, signal) => zoneByName(account, zone, signal),
+  });
+  const { callsMax } = capabilities;
+  const byZone = new ByZone({ zones, callsMax, callTimeoutMs: account.timeoutMs });
+  const read: Provider['read'] = (names, signal) =>
+    byZone.read(names, signal, (zone, some, room) => readZone(account, zone, some, room, signal));
+  return {
+    name,
+    capabilities,
+    get calls() {
+      return account.calls;
+    },
+    zone: (record, signal) => zoneFacts(account, zones, record, signal),
+    read,
+    write: (changes, signal) =>
+      byZone.write(changes, signal, {
+        prepare,
+        zoneOf: async ({ zone }) => done({ ...zone, listing: new Listing() }),
+        writeZone: (zone, some, room) => writeZone(account, zone, some, room, signal),
+      }),
+    preflight: (record, signal) => preflight(account, zones, read, record, signal),
+    // Node keeps the idle connections of fetch, and lets go of them by itself.
+    close() {},
+  };
+}
+
+function openAccount(chosen: CloudflareSettings, context: AdapterContext): Account {
   const apiToken = context.secret(chosen.apiToken);
   const timeoutMs = context.callTimeoutMs;
-  let calls = 0;
-  const account: Account = {
+  return {
     timeoutMs,
     secrets: [apiToken],
-    count: () => {
-      calls++;
-    },
-    lostZone: () => zones.forget(),
+    calls: 0,
     client: loading('the SDK of Cloudflare', async () => {
       const { default: Client } = await import('cloudflare');
       return new Client({
@@ -245,65 +297,6 @@ function create(name: string, chosen: CloudflareSettings, context: AdapterContex
         fetchOptions: { redirect: 'manual' },
       });
     }),
-  };
-  const zones = zoneFinder<Zone>({
-    zone: chosen.zone ?? null,
-    byId: chosen.zoneId
-      ? async (signal) => {
-          const found = await getZone(account, chosen.zoneId!, signal);
-          return found.ok ? usable(found.value) : found;
-        }
-      : null,
-    byName: (zone, signal) => zoneByName(account, zone, signal),
-  });
-  return {
-    name,
-    capabilities,
-    get calls() {
-      return calls;
-    },
-    async zone(record, signal) {
-      const zone = await zones.find(record, signal);
-      return zone.ok ? zoneFacts(account, zone.value, signal) : zone;
-    },
-    async read(names, signal) {
-      const byZone = new Map<string, { zone: Zone; names: Name[] }>();
-      for (const record of names) {
-        const zone = await zones.find(record, signal);
-        if (!zone.ok) return zone;
-        const group = byZone.get(zone.value.id) ?? { zone: zone.value, names: [] };
-        group.names.push(record);
-        byZone.set(zone.value.id, group);
-      }
-      const seen: Record<Name, Seen> = {};
-      for (const group of byZone.values()) {
-        const part = await readZone(account, group.zone, group.names, signal);
-        if (!part.ok) return part;
-        Object.assign(seen, part.value);
-      }
-      return done(seen);
-    },
-    write: (changes, signal) => write(account, changes, signal),
-    async preflight(record, signal) {
-      const known = await zones.find(record, signal);
-      if (!known.ok) return [fromFault('zone', known.fault)];
-      const found = await getZone(account, known.value.id, signal);
-      if (!found.ok) return [fromFault('zone', found.fault)];
-      const zone = usable(found.value);
-      if (!zone.ok) return [zoneRead(known.value.name), fromFault('zone', zone.fault)];
-      const findings = [
-        zoneRead(zone.value.name),
-        ...(await lookAtToken(account, signal)),
-        good('zone', `${zone.value.name} is active, full and not paused`),
-        ttlFloor(zone.value.name, zone.value.ttlMin),
-        ...(await lookAtSettings(account, zone.value, signal)),
-        ...(await lookAtRecord(this, record, signal)),
-      ];
-      if (!mayTry(findings)) return findings;
-      return [...findings, await tryWriting(account, zone.value, signal)];
-    },
-    // Node keeps the idle connections of fetch, and lets go of them by itself.
-    close() {},
   };
 }
 
@@ -339,7 +332,7 @@ interface Asking {
   readonly signal: AbortSignal;
 }
 
-interface Answer<T> {
+interface Reply<T> {
   readonly result: T;
   readonly page: z.output<typeof pageInfo> | null;
 }
@@ -352,7 +345,7 @@ async function call<T>(
   account: Account,
   options: Asking & { readonly shape: z.ZodType<T> },
   send: (client: Cloudflare, signal: AbortSignal) => Promise<unknown>,
-): Promise<Result<Answer<T>>> {
+): Promise<Called<Reply<T>>> {
   const client = await account.client(options.signal, account.timeoutMs);
   if (!client.ok) return client;
   const answer = await exchange(
@@ -362,18 +355,19 @@ async function call<T>(
       explain: (error) => {
         const { status, errors, headers } = fieldsOf(error);
         if (typeof status !== 'number') return null;
-        return explain(account, options, { status, errors, headers });
+        return explain(options, { status, errors, headers }, account.secrets);
       },
     },
     (signal) => {
-      account.count();
+      account.calls++;
       return send(client.value, signal);
     },
   );
   if (!answer.ok) return answer;
   const { success, errors } = fieldsOf(answer.value);
   if (success === false) {
-    return { ok: false, fault: explain(account, options, { status: 200, errors, headers: null }) };
+    const said = { status: 200, errors, headers: null };
+    return { ok: false, ...explain(options, said, account.secrets) };
   }
   const whole = envelope.safeParse(answer.value);
   const result = options.shape.safeParse(whole.data?.result);
@@ -382,46 +376,84 @@ async function call<T>(
     : garbled(options.doing, options.write, 'success was answered, but without what it must say');
 }
 
-/** Errors about the token or its headers, whatever status they come with. */
-const refusingToken = new Set([6003, 6111, 9103, 9106, 9109, 10_000]);
+/** What a code of the vendor's means: how bad, how far, and what would cure it. */
+interface Row {
+  readonly kind: FaultKind;
+  readonly scope: Scope;
+  readonly cure?: string;
+  readonly stale?: true;
+  /** Of a write alone: a reading that meets it is judged by its status. */
+  readonly ofWrite?: true;
+}
 
-/** The zone in the path does not exist, or not for this token. */
-const unknownZone = new Set([1001, 7000, 7003]);
+function rows(codes: readonly number[], row: Row): readonly (readonly [number, Row])[] {
+  return codes.map((code) => [code, row]);
+}
 
 /**
- * What a batch meets when somebody else was faster: an id that is gone (81044), or a record that
- * now stands where one was to be made.
+ * The vendor's codes. A token that is malformed or unknown is everybody's trouble; one that is
+ * refused for a resource is so for that zone, and a token has its permissions zone by zone.
  */
-const overtaken = new Set([81_044, 81_053, 81_054, 81_056, 81_057, 81_058]);
+const codes: ReadonlyMap<number, Row> = new Map([
+  // Headers that are missing or malformed, and a token that nobody knows.
+  ...rows([1000, 6003, 6111, 9103, 9106], {
+    kind: 'auth-suspect',
+    scope: 'account',
+    cure: 'check the token',
+  }),
+  ...rows([9109, 10_000], {
+    kind: 'auth-suspect',
+    scope: 'zone',
+    cure: 'check the token, and its permissions for this zone',
+  }),
+  // The zone in the path does not exist, or not for this token.
+  ...rows([1001, 7000, 7003], {
+    kind: 'rejected',
+    scope: 'zone',
+    cure: 'the zone was deleted or is another account’s: check zone, zoneId and the token',
+    stale: true,
+  }),
+  // What a batch meets when somebody else was faster: an id that is gone (81044), or a record that
+  // now stands where one was to be made.
+  ...rows([81_044, 81_053, 81_054, 81_056, 81_057, 81_058], {
+    kind: 'conflict',
+    scope: 'record',
+    ofWrite: true,
+  }),
+]);
 
 /** The vendor's refusal, by its own code first and the HTTP status after it. Never by message. */
 function explain(
-  account: Account,
   { doing, write }: { readonly doing: string; readonly write: boolean },
   said: { readonly status: number; readonly errors: unknown; readonly headers: unknown },
-): Fault {
+  secrets: readonly string[],
+): Trouble {
   const { status } = said;
   const first = fieldsOf(Array.isArray(said.errors) ? said.errors[0] : null);
   const code = typeof first['code'] === 'number' ? first['code'] : null;
   const coded = code === null ? '' : `code ${code}`;
   const retryAfterMs = parseRetryAfter(headerOf(said.headers, 'retry-after'), Date.now());
-  const text = scrub(messageOf(first), account.secrets);
+  const text = scrub(messageOf(first), secrets);
   const detail = `${doing}: HTTP ${status}${coded && ` (${coded})`}${text && `: ${text}`}`;
-  if (status === 429) return fault('throttled', detail, { retryAfterMs });
-  if ((code !== null && refusingToken.has(code)) || status === 401 || status === 403) {
-    const cure = 'check the token and its permissions';
-    // Not its text: it may speak of the headers that were sent.
-    const short = `${doing}: HTTP ${status}${coded && ` (${coded})`}`;
-    return fault('auth-suspect', short, { cure });
+  const plain = statusTrouble(status, { doing, write }, coded, retryAfterMs);
+  // Without its text: it may speak of the headers that were sent.
+  if (status === 429 || status === 401) return plain;
+  const row = code === null ? undefined : codes.get(code);
+  if (row !== undefined && (write || !row.ofWrite)) {
+    const { kind, scope, ofWrite, ...more } = row;
+    return failed(scope, kind, kind === 'auth-suspect' ? plain.fault.detail : detail, more);
   }
-  if (code !== null && unknownZone.has(code)) account.lostZone();
-  if (write && code !== null && overtaken.has(code)) return fault('conflict', detail);
-  if (write && status === 404 && code === null) return fault('conflict', detail);
+  if (status === 403) return plain;
+  if (write && status === 404 && code === null) return failed('record', 'conflict', detail);
   // Its API itself says that it is failing, and a batch is made whole or not at all. Any other 5xx
   // may come from an edge that gave up waiting.
-  if (status === 503 && code !== null) return fault('unavailable', detail, { retryAfterMs });
-  const plain = statusFault(status, { doing, write }, coded, retryAfterMs);
-  return { ...plain, detail };
+  if (status === 503 && code !== null) {
+    return failed('zone', 'unavailable', detail, { retryAfterMs });
+  }
+  const { kind } = plain.fault;
+  const shown = { ...plain, fault: { ...plain.fault, detail } };
+  // One of many changes may be to blame, or what is remembered of the zone's plan.
+  return write && kind === 'rejected' ? { ...shown, scope: 'record', stale: true } : shown;
 }
 
 function messageOf(error: Readonly<Record<string, unknown>>): string {
@@ -443,7 +475,7 @@ async function getZone(
   account: Account,
   id: string,
   signal: AbortSignal,
-): Promise<Result<ZoneShape>> {
+): Promise<Called<ZoneShape>> {
   const asking = { doing: `reading zone ${id}`, write: false, shape: zoneShape, signal };
   const answer = await call(account, asking, (client, abort) =>
     client.get(`/zones/${id}`, { signal: abort }),
@@ -455,7 +487,7 @@ async function zoneByName(
   account: Account,
   zone: Name,
   signal: AbortSignal,
-): Promise<Result<Zone | null>> {
+): Promise<Called<FoundZone | null>> {
   const asking = { doing: `looking for zone ${zone}`, write: false, signal };
   const answer = await call(account, { ...asking, shape: z.array(zoneShape) }, (client, abort) =>
     client.get('/zones', { query: { name: bare(zone), per_page: 50 }, signal: abort }),
@@ -464,29 +496,54 @@ async function zoneByName(
   const same = answer.value.result.filter((found) => nameFrom(found.name) === zone);
   const active = same.filter((found) => found.status === 'active');
   if (active.length > 1) {
-    return failed('rejected', `${active.length} active zones are named ${zone}`, {
+    return failed('zone', 'rejected', `${active.length} active zones are named ${zone}`, {
       cure: 'set zoneId to the one that the parent zone delegates to',
+      zone,
     });
   }
   const found = active[0] ?? same[0];
   return found === undefined ? done(null) : usable(found);
 }
 
-function usable(found: ZoneShape): Result<Zone> {
+function usable(found: ZoneShape): Called<FoundZone> {
   const name = nameFrom(found.name);
-  const wrong = (what: string, cure: string) =>
-    failed('rejected', `zone ${name} ${what}`, { cure });
+  const wrong = (what: string, cure: string, unserved: { readonly unserved?: true } = {}) =>
+    failed('zone', 'rejected', `zone ${name} ${what}`, {
+      cure,
+      zone: name,
+      stale: true,
+      ...unserved,
+    });
   if (found.type !== 'full') {
     return wrong(`is of type ${scrub(found.type, [])}`, 'make it a full (primary) zone');
   }
   if (found.status !== 'active') {
-    return wrong(`is ${scrub(found.status, [])}, not active`, 'delegate it to its name servers');
+    const what = `is ${scrub(found.status, [])}, not active`;
+    return wrong(what, 'delegate it to its name servers', { unserved: true });
   }
   if (found.paused) return wrong('is paused', 'unpause it in the dashboard');
   const plan = found.plan?.legacy_id ?? '';
   const ttlMin = plan === 'enterprise' ? ttlMinEnterprise : ttlMinUsual;
   const operationsMax = paidPlans.includes(plan) ? batchOperationsPaid : batchOperationsLeast;
-  return done({ id: found.id, name, ttlMin, operationsMax });
+  return done({ id: found.id, name, ttlMin, operationsMax, listing: new Listing() });
+}
+
+/** The zone of a record as it is today, and what else is said of it. */
+async function lookAtZone(
+  account: Account,
+  zones: ZoneFinder<FoundZone>,
+  record: Name,
+  signal: AbortSignal,
+): Promise<Called<{ readonly zone: Zone; readonly detail: ZoneShape }>> {
+  const known = await zones.find(record, signal);
+  if (!known.ok) return known;
+  const { name, id } = known.value;
+  const detail = await getZone(account, id, signal);
+  if (!detail.ok && detail.stale) zones.forget(name);
+  if (!detail.ok) return { zone: name, ...detail };
+  const checked = usable(detail.value);
+  if (!checked.ok) zones.forget(name);
+  return checked.ok ? done({ zone: checked.value, detail: detail.value }) : checked;
 }
 
 /** DNS settings of a zone; null where the token may not see them. */
@@ -494,7 +551,7 @@ async function settingsOf(
   account: Account,
   zone: Zone,
   signal: AbortSignal,
-): Promise<Result<DnsSettings | null>> {
+): Promise<Called<DnsSettings | null>> {
   const doing = `reading DNS settings of ${zone.name}`;
   const answer = await call(
     account,
@@ -508,17 +565,17 @@ async function settingsOf(
 
 async function zoneFacts(
   account: Account,
-  known: Zone,
+  zones: ZoneFinder<FoundZone>,
+  record: Name,
   signal: AbortSignal,
-): Promise<Result<ZoneFacts>> {
-  const found = await getZone(account, known.id, signal);
+): Promise<Called<ZoneFacts>> {
+  const found = await lookAtZone(account, zones, record, signal);
   if (!found.ok) return found;
-  const zone = usable(found.value);
-  if (!zone.ok) return zone;
-  const { name, ttlMin } = zone.value;
-  const nameServers = (found.value.name_servers ?? []).map((host) => host.toLowerCase());
+  const { zone, detail } = found.value;
+  const { name, ttlMin } = zone;
+  const nameServers = (detail.name_servers ?? []).map((host) => host.toLowerCase());
   if (nameServers.length === 0) return garbled(`reading zone ${name}`, false, 'no name servers');
-  const dns = await settingsOf(account, zone.value, signal);
+  const dns = await settingsOf(account, zone, signal);
   if (!dns.ok) return dns;
   const warnings: string[] = [];
   if (dns.value === null) {
@@ -528,8 +585,9 @@ async function zoneFacts(
     );
   }
   if (dns.value?.zone_mode === 'cdn_only') {
-    return failed('rejected', `zone ${name} is CDN-only: its DNS is not served from here`, {
+    return failed('zone', 'rejected', `zone ${name} is CDN-only: its DNS is not served from here`, {
       cure: 'set its zone mode to standard or DNS-only',
+      zone: name,
     });
   }
   if (dns.value?.multi_provider === false) {
@@ -546,6 +604,28 @@ async function zoneFacts(
 
 // ---------------------------------------------------------------- looking before it is needed
 
+async function preflight(
+  account: Account,
+  zones: ZoneFinder<FoundZone>,
+  read: Provider['read'],
+  record: Name,
+  signal: AbortSignal,
+): Promise<readonly ReachingFinding[]> {
+  const found = await lookAtZone(account, zones, record, signal);
+  if (!found.ok) return [fromTrouble('zone', null, found)];
+  const { zone } = found.value;
+  const findings = [
+    zoneRead(zone.name),
+    ...(await lookAtToken(account, signal)),
+    good(ofZone(zone.name), 'zone', `${zone.name} is active, full and not paused`),
+    ttlFloor(zone.name, zone.ttlMin),
+    ...(await lookAtSettings(account, zone, signal)),
+    ...(await lookAtRecord({ read }, record, signal)),
+  ];
+  if (!mayTry(findings)) return findings;
+  return [...findings, await tryWriting(account, zone, signal)];
+}
+
 const tokenShape = z.object({
   status: z.string(),
   expires_on: z.string().nullish(),
@@ -555,7 +635,10 @@ const tokenShape = z.object({
 const tokenDaysMin = 30;
 
 /** How long the token still lives. A token of an account, unlike a user's, may not ask for this. */
-async function lookAtToken(account: Account, signal: AbortSignal): Promise<readonly Finding[]> {
+async function lookAtToken(
+  account: Account,
+  signal: AbortSignal,
+): Promise<readonly ReachingFinding[]> {
   const asking = { doing: 'verifying the token', write: false, shape: tokenShape, signal };
   const answer = await call(account, asking, (client, abort) =>
     client.get('/user/tokens/verify', { signal: abort }),
@@ -563,52 +646,68 @@ async function lookAtToken(account: Account, signal: AbortSignal): Promise<reado
   if (!answer.ok) return [];
   const { status, expires_on: end } = answer.value.result;
   const cure = 'make a new token now, while the dashboard can be reached';
-  if (status !== 'active') return [bad('credentials', `the token is ${scrub(status, [])}`, cure)];
+  if (status !== 'active')
+    return [bad(ofAccount, 'credentials', `the token is ${scrub(status, [])}`, cure)];
   const days = Math.floor((Date.parse(end ?? '') - Date.now()) / 86_400_000);
   if (Number.isNaN(days) || days >= tokenDaysMin) return [];
-  return [warn('credentials', `the token expires in ${Math.max(0, days)} days`, cure)];
+  return [warn(ofAccount, 'credentials', `the token expires in ${Math.max(0, days)} days`, cure)];
 }
 
 async function lookAtSettings(
   account: Account,
   zone: Zone,
   signal: AbortSignal,
-): Promise<readonly Finding[]> {
+): Promise<readonly ReachingFinding[]> {
   const { name } = zone;
+  const reach = ofZone(name);
   const dns = await settingsOf(account, zone, signal);
-  if (!dns.ok) return [fromFault('flattening', dns.fault)];
+  if (!dns.ok) return [fromTrouble('flattening', name, dns)];
   if (dns.value === null) {
     const unseen = `the token may not see the DNS settings of ${name}`;
     const cure = 'add Zone DNS Settings Read to it: whether CNAMEs are flattened is not known';
-    return [warn('flattening', unseen, cure)];
+    return [warn(reach, 'flattening', unseen, cure)];
   }
   const { flatten_all_cnames: flattens, multi_provider: several, zone_mode: mode, soa } = dns.value;
-  const findings: Finding[] = [];
+  const findings: ReachingFinding[] = [];
   if (mode === 'cdn_only') {
     const sentence = `zone ${name} is CDN-only: its DNS is not served from here`;
-    findings.push(bad('zone', sentence, 'set its zone mode to standard or DNS-only'));
+    findings.push(bad(reach, 'zone', sentence, 'set its zone mode to standard or DNS-only'));
   }
   findings.push(
     flattens
-      ? bad('flattening', `${name} flattens all CNAMEs: nothing can be steered`, 'turn that off')
-      : good('flattening', `${name} does not flatten all of its CNAMEs`),
+      ? bad(
+          reach,
+          'flattening',
+          `${name} flattens all CNAMEs: nothing can be steered`,
+          'turn that off',
+        )
+      : good(reach, 'flattening', `${name} does not flatten all of its CNAMEs`),
   );
   findings.push(
     several === false
       ? warn(
+          reach,
           'multi-provider',
           `multi-provider DNS is off for ${name}: with other vendors' name servers beside its own ` +
             'Cloudflare may take the zone for moved away',
           'turn it on in the DNS settings',
         )
-      : good('multi-provider', `${name} may have other vendors' name servers beside its own`),
+      : good(
+          reach,
+          'multi-provider',
+          `${name} may have other vendors' name servers beside its own`,
+        ),
   );
   if (soa) findings.push(negativeTtl(name, Math.min(soa.min_ttl, soa.ttl)));
   return findings;
 }
 
 /** Deletes a record that never was: without DNS Write that is a 403, with it the id is unknown. */
-async function tryWriting(account: Account, zone: Zone, signal: AbortSignal): Promise<Finding> {
+async function tryWriting(
+  account: Account,
+  zone: Zone,
+  signal: AbortSignal,
+): Promise<ReachingFinding> {
   const body = { deletes: [{ id: never() }] };
   const doing = `batch of nothing in ${zone.name}`;
   const answer = await call(
@@ -616,31 +715,33 @@ async function tryWriting(account: Account, zone: Zone, signal: AbortSignal): Pr
     { doing, write: true, shape: z.unknown(), signal },
     (client, abort) => client.post(`/zones/${zone.id}/dns_records/batch`, { body, signal: abort }),
   );
-  return fromProbe(zone.name, answer.ok ? null : answer.fault);
+  return fromProbe(zone.name, answer.ok ? null : answer);
 }
 
 // ---------------------------------------------------------------- reading
 
 async function readZone(
   account: Account,
-  zone: Zone,
+  zone: FoundZone,
   names: readonly Name[],
+  room: Room,
   signal: AbortSignal,
-): Promise<Result<Readonly<Record<Name, Seen>>>> {
-  const [dns, records] = await Promise.all([
+): Promise<readonly Told<Seen>[]> {
+  if (!room.takeName(2)) return names.map(() => null);
+  // The zone itself is looked at each time: one that was paused or moved away still gives records.
+  const [found, dns, told] = await Promise.all([
+    getZone(account, zone.id, signal),
     settingsOf(account, zone, signal),
-    recordsOf(account, zone, names, { ownersOf: pairOf, byNameMax }, signal),
+    recordsOf(account, zone, names, { ownersOf: pairOf, byNameMax }, room, signal),
   ]);
-  if (!records.ok) return records;
-  if (!dns.ok) return dns;
-  const flattening = dns.value?.flatten_all_cnames === true;
-  const at = Map.groupBy(records.value.records, (record) => nameFrom(record.name));
-  const seen: Record<Name, Seen> = {};
-  for (const name of records.value.names) {
-    const marker = at.get(markerOf(name)) ?? [];
-    seen[name] = seenOf(zone, flattening, name, at.get(name) ?? [], marker);
-  }
-  return done(seen);
+  const today = found.ok ? usable(found.value) : found;
+  return told.map((records, i) => {
+    if (!records?.ok) return records;
+    if (!today.ok) return today;
+    if (!dns.ok) return dns;
+    const flattening = dns.value?.flatten_all_cnames === true;
+    return done(seenOf(today.value, flattening, names[i]!, records.value));
+  });
 }
 
 /** Which names belong to a record, and of how many records they may be asked for one by one. */
@@ -649,49 +750,96 @@ interface Wanted {
   readonly byNameMax: number;
 }
 
-const pairOf = (name: Name): readonly Name[] => [name, markerOf(name)];
+const pairOf = (name: Name): readonly Name[] => [name, markerName(name)];
 
-/** What stands at these names' owners; in a zone too long to list, at those of the first of them. */
+/** Records by the name that they stand at. */
+type Records = ReadonlyMap<Name, readonly DnsRecord[]>;
+
+/** What stands at each name's owners; in a zone too long to list, at those of the first of them. */
 async function recordsOf(
   account: Account,
-  zone: Pick<Zone, 'id' | 'name'>,
+  zone: FoundZone,
   names: readonly Name[],
   { ownersOf, byNameMax }: Wanted,
+  room: Room,
   signal: AbortSignal,
-): Promise<Result<{ readonly names: readonly Name[]; readonly records: readonly DnsRecord[] }>> {
+): Promise<readonly Told<Records>[]> {
   if (names.length > listAboveNames) {
-    const size = { perPage: listPage, pagesMax: Math.min(listPagesMax, names.length) };
-    const all = await list(account, zone, {}, size, signal);
-    if (!all.ok) return all;
-    if (all.value !== null) return done({ names, records: all.value });
+    const pagesMax = Math.min(listPagesMax, names.length);
+    const all = await listZone(account, zone, pagesMax, room.half(), signal);
+    if (!all.ok) return names.map(() => all);
+    const records = all.value;
+    if (records !== null) return names.map(() => done(records));
   }
-  const first = names.slice(0, byNameMax);
-  const wanted = first.flatMap(ownersOf);
-  const size = { perPage: namePage, pagesMax: 1 };
-  const each = await sideBySide(wanted, 4, async (name) => {
-    const found = await list(account, zone, { 'name.exact': bare(name) }, size, signal);
-    if (!found.ok) return found;
-    return found.value === null
-      ? garbled(`reading ${name}`, false, 'more records than can stand at one name')
-      : done(found.value.filter((record) => nameFrom(record.name) === name));
+  return oneByOne(names, {
+    atOnce: namesAtOnce,
+    atMost: byNameMax,
+    room,
+    callsEach: Math.max(...names.map((name) => ownersOf(name).length)),
+    async work(name) {
+      const found = await Promise.all(
+        ownersOf(name).map((owner) => readName(account, zone, owner, signal)),
+      );
+      const records: DnsRecord[] = [];
+      for (const one of found) {
+        if (!one.ok) return one;
+        records.push(...one.value);
+      }
+      return done(Map.groupBy(records, (record) => nameFrom(record.name)));
+    },
   });
-  return each.ok ? done({ names: first, records: each.value.flat() }) : each;
+}
+
+/** The whole zone by name; null when it is too large to be worth it. */
+async function listZone(
+  account: Account,
+  zone: FoundZone,
+  pagesMax: number,
+  room: Room,
+  signal: AbortSignal,
+): Promise<Called<Records | null>> {
+  if (!zone.listing.isWorth(pagesMax)) return done(null);
+  const size = { perPage: listPage, pagesMax };
+  const all = await list(account, zone, {}, size, () => room.take(1), signal);
+  if (!all.ok) return all;
+  if (all.value === 'no room') zone.listing.isSlow();
+  else if (all.value === 'too many') zone.listing.takes(pagesMax + 1);
+  else return done(Map.groupBy(all.value, (record) => nameFrom(record.name)));
+  return done(null);
+}
+
+/** What stands at exactly this name. */
+async function readName(
+  account: Account,
+  zone: Zone,
+  name: Name,
+  signal: AbortSignal,
+): Promise<Called<readonly DnsRecord[]>> {
+  const size = { perPage: namePage, pagesMax: 1 };
+  const found = await list(account, zone, { 'name.exact': bare(name) }, size, () => true, signal);
+  if (!found.ok) return found;
+  return typeof found.value === 'string'
+    ? garbled(`reading ${name}`, false, 'more records than can stand at one name')
+    : done(found.value.filter((record) => nameFrom(record.name) === name));
 }
 
 /**
- * All records that a query finds, page by page; null when they are too many. The SDK's own
- * iterator is not used: it never ends against a server that ignores the page asked for.
+ * All records that a query finds, page by page, unless they are too many or there is no room for
+ * another page. The SDK's own iterator is not used: it never ends against a server that ignores the
+ * page asked for.
  */
 async function list(
   account: Account,
-  zone: Pick<Zone, 'id' | 'name'>,
+  zone: Zone,
   query: Readonly<Record<string, string>>,
   { perPage, pagesMax }: { readonly perPage: number; readonly pagesMax: number },
+  mayAsk: () => boolean,
   signal: AbortSignal,
-): Promise<Result<readonly DnsRecord[] | null>> {
+): Promise<Called<readonly DnsRecord[] | 'too many' | 'no room'>> {
   const doing = `listing records of ${zone.name}`;
   const found = new Map<string, DnsRecord>();
   for (let page = 1; page <= pagesMax; page++) {
+    if (!mayAsk()) return done('no room');
     const answer = await call(
       account,
       { doing, write: false, shape: z.array(recordShape), signal },
@@ -708,16 +856,12 @@ async function list(
     }
     for (const record of result) found.set(record.id, record);
     if (found.size >= info.total_count) return done([...found.values()]);
-    if (info.total_count > info.per_page * pagesMax) return done(null);
+    if (info.total_count > info.per_page * pagesMax) return done('too many');
     if (page * info.per_page >= info.total_count || result.length === 0) {
       return garbled(doing, false, `${found.size} of ${info.total_count} records were given`);
     }
   }
   return garbled(doing, false, 'its pages do not lead to an end');
-}
-
-function markerOf(name: Name): Name {
-  return `_detour.${name}`;
 }
 
 /** As Cloudflare writes names. */
@@ -729,20 +873,18 @@ function servedTtl({ ttl }: DnsRecord): number {
   return ttl === 1 ? automaticTtl : ttl;
 }
 
-function seenOf(
-  zone: Zone,
-  flattening: boolean,
-  name: Name,
-  at: readonly DnsRecord[],
-  atMarker: readonly DnsRecord[],
-): Seen {
+function seenOf(zone: Zone, flattening: boolean, name: Name, records: Records): Seen {
+  const at = records.get(name) ?? [];
+  const atMarker = records.get(markerName(name)) ?? [];
   const cnames = at.filter((record) => record.type === 'CNAME');
   const texts = atMarker.filter((record) => record.type === 'TXT');
   const ref: z.output<typeof idsRef> = {
-    zone: zone.id,
-    zoneName: zone.name,
-    ttlMin: zone.ttlMin,
-    operationsMax: zone.operationsMax,
+    zone: {
+      id: zone.id,
+      name: zone.name,
+      ttlMin: zone.ttlMin,
+      operationsMax: zone.operationsMax,
+    },
     cname: cnames.length === 1 ? cnames[0]!.id : null,
     marker: texts.length === 1 ? texts[0]!.id : null,
   };
@@ -791,9 +933,7 @@ function refusalOf(
 // ---------------------------------------------------------------- writing
 
 interface Prepared {
-  readonly zone: string;
-  readonly zoneName: Name;
-  readonly ttlMin: number;
+  readonly zone: Zone;
   readonly name: Name;
   /** What a first marker is planned against: nothing but this may stand there when it is written. */
   readonly unmarked: {
@@ -804,51 +944,38 @@ interface Prepared {
   readonly deletes: readonly { readonly id: string }[];
   readonly patches: readonly Readonly<Record<string, string | number>>[];
   readonly posts: readonly Readonly<Record<string, string | number | boolean>>[];
-  readonly operationsMax: number;
 }
 
-async function write(
+async function writeZone(
   account: Account,
-  changes: readonly Change[],
+  zone: FoundZone,
+  items: readonly Prepared[],
+  room: Room,
   signal: AbortSignal,
-): Promise<readonly Result<null>[]> {
-  const results = new Array<Result<null>>(changes.length);
-  const byZone = new Map<string, { index: number; prepared: Prepared }[]>();
-  changes.forEach((change, index) => {
-    const prepared = prepare(change);
-    if (!prepared.ok) {
-      results[index] = prepared;
-      return;
-    }
-    const group = byZone.get(prepared.value.zone) ?? [];
-    group.push({ index, prepared: prepared.value });
-    byZone.set(prepared.value.zone, group);
-  });
-  for (const group of byZone.values()) {
-    const first = group.flatMap(({ prepared }) => (prepared.unmarked === null ? [] : [prepared]));
-    const claims = await claimFirst(account, first, signal);
-    const ready: { index: number; prepared: Prepared }[] = [];
-    for (const { index, prepared } of group) {
-      const claim = claims.get(prepared.name);
-      if (claim === undefined) ready.push({ index, prepared });
-      else if (!claim.ok) results[index] = claim;
-      else ready.push({ index, prepared: { ...prepared, deletes: [{ id: claim.value }] } });
-    }
-    const sent = await sendHalving(ready, {
-      callsMax: capabilities.callsMax,
-      fitting: ([one]) => Math.floor(one!.prepared.operationsMax / operationsPerChange),
-      send: (items) =>
-        send(
-          account,
-          items.map((item) => item.prepared),
-          signal,
-        ),
-    });
-    ready.forEach(({ index }, i) => {
-      results[index] = sent[i]!;
-    });
+): Promise<readonly Told<null>[]> {
+  const first = items.filter((item) => item.unmarked !== null);
+  const claims = await claimFirst(account, zone, first, room, signal);
+  const told = new Array<Told<null>>(items.length).fill(null);
+  const ready: { readonly at: number; readonly item: Prepared }[] = [];
+  for (const [at, item] of items.entries()) {
+    const claim = claims.get(item.name);
+    if (claim === undefined) ready.push({ at, item });
+    else if (claim?.ok) ready.push({ at, item: { ...item, deletes: [{ id: claim.value }] } });
+    else told[at] = claim;
   }
-  return results;
+  const sent = await sendHalving(ready, {
+    room,
+    fitting: () => Math.floor(zone.operationsMax / operationsPerChange),
+    send: (some) =>
+      sendChanges(
+        account,
+        zone,
+        some.map(({ item }) => item),
+        signal,
+      ),
+  });
+  for (const [i, { at }] of ready.entries()) told[at] = sent[i]!;
+  return told;
 }
 
 // ---------------------------------------------------------------- the first marker
@@ -858,11 +985,10 @@ async function write(
  * whoever writes it: an identical record is refused (81058), so that two first writers get the id
  * of one text, and only one of them can delete it.
  */
-const claimText = '"first"';
+const claimText = `"${FIRST_ID}"`;
 
-function claimNameOf(name: Name): Name {
-  return `_detour-epoch.${name}`;
-}
+/** The id of each record's claim; null is what there was no room for. */
+type Claims = Map<Name, Told<string>>;
 
 /**
  * Puts the claim of each record where it does not stand yet, then reads once more: whoever sees
@@ -871,120 +997,119 @@ function claimNameOf(name: Name): Name {
  */
 async function claimFirst(
   account: Account,
+  zone: FoundZone,
   items: readonly Prepared[],
+  room: Room,
   signal: AbortSignal,
-): Promise<ReadonlyMap<Name, Result<string>>> {
-  const claims = new Map<Name, Result<string>>();
-  const [one] = items;
-  if (one === undefined) return claims;
-  const zone = { id: one.zone, name: one.zoneName };
+): Promise<Claims> {
+  const claims: Claims = new Map();
+  if (items.length === 0) return claims;
   const names = items.map((item) => item.name);
-  const wanted = { ownersOf: (name: Name) => [claimNameOf(name)], byNameMax: firstByNameMax };
-  const standing = await recordsOf(account, zone, names, wanted, signal);
-  if (!standing.ok) return new Map(names.map((name) => [name, standing]));
-  const left = 'not sent: so many first markers take several turns in a zone too large to list';
+  const wanted = { ownersOf: (name: Name) => [claimName(name)], byNameMax: firstByNameMax };
+  const standing = await recordsOf(account, zone, names, wanted, room, signal);
   const missing: Prepared[] = [];
-  for (const item of items) {
-    const { name } = item;
-    const claim = claimIn(standing.value.records, name);
-    if (!standing.value.names.includes(name)) claims.set(name, failed('conflict', left));
+  for (const [i, item] of items.entries()) {
+    const records = standing[i]!;
+    const claim = records?.ok ? claimIn(records.value, item.name) : null;
+    if (!records?.ok) claims.set(item.name, records);
     else if (claim === null) missing.push(item);
-    else claims.set(name, done(claim));
+    else claims.set(item.name, done(claim));
   }
   const posted = await sendHalving(missing, {
-    callsMax: capabilities.callsMax,
-    fitting: ([item]) => item!.operationsMax,
-    send: (some) => postClaims(account, some, claims, signal),
+    room,
+    fitting: () => zone.operationsMax,
+    send: (some) => postClaims(account, zone, some, claims, signal),
   });
-  missing.forEach(({ name }, i) => {
+  for (const [i, { name }] of missing.entries()) {
     const result = posted[i]!;
-    if (!result.ok) claims.set(name, result);
-  });
-  return lookAgain(account, zone, items, claims, signal);
+    if (!result?.ok) claims.set(name, result);
+  }
+  return lookAgain(account, zone, items, claims, room, signal);
 }
 
 async function postClaims(
   account: Account,
+  zone: Zone,
   items: readonly Prepared[],
-  claims: Map<Name, Result<string>>,
+  claims: Claims,
   signal: AbortSignal,
-): Promise<Sent> {
-  const posts = items.map(({ name, ttlMin }) => ({
-    name: bare(claimNameOf(name)),
+): Promise<Called<null>> {
+  const posts = items.map(({ name }) => ({
+    name: bare(claimName(name)),
     type: 'TXT',
-    ttl: ttlMin,
+    ttl: zone.ttlMin,
     content: claimText,
   }));
   const doing = `batch that claims ${items.length === 1 ? items[0]!.name : `${items.length} records`}`;
-  const sent = await batch(account, items[0]!.zone, doing, { posts }, signal);
-  if (!sent.ok) return { result: sent, divisible: isDivisible(sent.fault) };
+  const sent = await sendBatch(account, zone, doing, { posts }, signal);
+  if (!sent.ok) return sent;
   const made = new Map(
     (sent.value.posts ?? []).flatMap(({ id, name }) => (name ? [[nameFrom(name), id]] : [])),
   );
   for (const { name } of items) {
-    const id = made.get(claimNameOf(name));
-    if (id === undefined) {
-      const result = garbled(doing, true, 'not all of it was answered as made');
-      return { result, divisible: false };
-    }
+    const id = made.get(claimName(name));
+    if (id === undefined) return garbled(doing, true, 'not all of it was answered as made');
     claims.set(name, done(id));
   }
-  return { result: done(null), divisible: false };
+  return done(null);
 }
 
 /** Withdraws the claims that came too late; the others stand against what was read. */
 async function lookAgain(
   account: Account,
-  zone: Pick<Zone, 'id' | 'name'>,
+  zone: FoundZone,
   items: readonly Prepared[],
-  claims: ReadonlyMap<Name, Result<string>>,
+  claims: Claims,
+  room: Room,
   signal: AbortSignal,
-): Promise<ReadonlyMap<Name, Result<string>>> {
+): Promise<Claims> {
   const claimed = items.filter((item) => claims.get(item.name)?.ok === true);
   if (claimed.length === 0) return claims;
-  const checked = new Map(claims);
-  const read = await recordsOf(
-    account,
-    zone,
-    claimed.map((item) => item.name),
-    { ownersOf: (name) => [claimNameOf(name), ...pairOf(name)], byNameMax: firstByNameMax },
-    signal,
-  );
+  const names = claimed.map((item) => item.name);
+  const ownersOf = (name: Name) => [claimName(name), ...pairOf(name)];
+  const wanted = { ownersOf, byNameMax: firstByNameMax };
+  const read = await recordsOf(account, zone, names, wanted, room, signal);
   const late: { readonly id: string }[] = [];
-  for (const { name, unmarked } of claimed) {
-    const claim = claims.get(name)!;
-    if (!claim.ok) continue;
-    if (!read.ok) {
-      checked.set(name, read);
-      continue;
-    }
-    const at = read.value.records.filter((record) => nameFrom(record.name) === name);
-    const [cname] = at;
-    const isAsRead =
-      at.length === 1 &&
-      cname?.id === unmarked!.id &&
-      nameFrom(cname.content ?? '') === unmarked!.value &&
-      servedTtl(cname) === unmarked!.ttl;
-    const isMarked = read.value.records.some((record) => nameFrom(record.name) === markerOf(name));
-    if (!read.value.names.includes(name) || claimIn(read.value.records, name) !== claim.value) {
-      const detail = `${name}: its claim is not read back; somebody else took it, or reading lags`;
-      checked.set(name, failed('conflict', detail));
-    } else if (isMarked || !isAsRead) {
-      checked.set(name, failed('conflict', `${name} is no longer what was read`));
-      if (isMarked) late.push({ id: claim.value });
-    }
+  for (const [i, item] of claimed.entries()) {
+    const records = read[i]!;
+    const claim = claims.get(item.name);
+    if (!claim?.ok) continue;
+    const doubt = records?.ok ? doubtOf(item, claim.value, records.value) : null;
+    if (!records?.ok) claims.set(item.name, records);
+    else if (doubt !== null) claims.set(item.name, failed('record', 'conflict', doubt.detail));
+    if (doubt?.isMarked) late.push({ id: claim.value });
   }
   // One that is left behind does no harm: the next first writer takes it.
-  if (late.length > 0) {
-    await batch(account, zone.id, 'batch that withdraws claims', { deletes: late }, signal);
+  if (late.length > 0 && room.take(1)) {
+    await sendBatch(account, zone, 'batch that withdraws claims', { deletes: late }, signal);
   }
-  return checked;
+  return claims;
 }
 
-function claimIn(records: readonly DnsRecord[], name: Name): string | null {
-  const at = claimNameOf(name);
-  const claim = records.find(
-    (r) => r.type === 'TXT' && nameFrom(r.name) === at && quoted(r.content) === claimText,
+/** Why a claim does not hold after all; null when it does. */
+function doubtOf(
+  { name, unmarked }: Prepared,
+  claim: string,
+  records: Records,
+): { readonly detail: string; readonly isMarked: boolean } | null {
+  const at = records.get(name) ?? [];
+  const [cname] = at;
+  const isAsRead =
+    at.length === 1 &&
+    cname?.id === unmarked!.id &&
+    nameFrom(cname.content ?? '') === unmarked!.value &&
+    servedTtl(cname) === unmarked!.ttl;
+  if (claimIn(records, name) !== claim) {
+    const detail = `${name}: its claim is not read back; somebody else took it, or reading lags`;
+    return { detail, isMarked: false };
+  }
+  const isMarked = (records.get(markerName(name)) ?? []).length > 0;
+  return isAsRead && !isMarked ? null : { detail: `${name} is no longer what was read`, isMarked };
+}
+
+function claimIn(records: Records, name: Name): string | null {
+  const claim = (records.get(claimName(name)) ?? []).find(
+    (r) => r.type === 'TXT' && quoted(r.content) === claimText,
   );
   return claim?.id ?? null;
 }
@@ -995,105 +1120,86 @@ function quoted(content: string | null | undefined): string | null {
 
 // ---------------------------------------------------------------- one change, one batch
 
-function prepare({ name, from, to }: Change): Result<Prepared> {
+function prepare({ name, from, to }: Change): Called<Prepared> {
+  const rejected = (detail: string, cure?: string) =>
+    failed('record', 'rejected', detail, cure === undefined ? {} : { cure });
   const ref = idsRef.safeParse(from.ref);
   if (!ref.success) {
-    return failed('conflict', `${name} was not read through this account`, { cure: 'read again' });
+    const detail = `${name} was not read through this account`;
+    return failed('record', 'conflict', detail, { cure: 'read again' });
   }
-  if (from.refusal !== null) return failed('rejected', from.refusal.sentence);
-  const { zone, zoneName, ttlMin, operationsMax, cname, marker } = ref.data;
+  if (from.refusal !== null) return rejected(from.refusal.sentence);
+  const { zone, cname, marker } = ref.data;
   if ((from.cnames.length > 0 && cname === null) || (from.markers.length > 0 && marker === null)) {
-    return failed('rejected', `more than one CNAME or marker stands at ${name}`, {
-      cure: 'leave exactly one of each',
-    });
+    const detail = `more than one CNAME or marker stands at ${name}`;
+    return rejected(detail, 'leave exactly one of each');
   }
-  if (isWithin(to.cname, zoneName)) {
-    return failed('rejected', `${to.cname} is in the zone ${zoneName} itself`, {
-      cure: 'Cloudflare flattens a CNAME within one zone; keep targets in another zone',
-    });
+  if (isWithin(to.cname, zone.name)) {
+    const cure = 'Cloudflare flattens a CNAME within one zone; keep targets in another zone';
+    return rejected(`${to.cname} is in the zone ${zone.name} itself`, cure);
   }
-  const text = quoteText(to.marker, 10);
-  if (text === null) {
-    return failed('rejected', `the marker of ${name} is longer than ${textMax} bytes`);
-  }
+  const text = quoteText(formatMarker(to.marker), 10);
+  if (text === null) return rejected(`the marker of ${name} is longer than ${textMax} bytes`);
   const stands = from.cnames[0];
   const rewrite = stands?.value !== to.cname || stands.ttl !== to.ttl;
-  if (rewrite && to.ttl < ttlMin) {
-    return failed('rejected', `TTL ${to.ttl} of ${name} is below ${ttlMin}, the least here`, {
-      cure: `publish takes a TTL per provider: give this one ${ttlMin} or more`,
-    });
+  if (rewrite && to.ttl < zone.ttlMin) {
+    const detail = `TTL ${to.ttl} of ${name} is below ${zone.ttlMin}, the least here`;
+    const cure = `publish takes a TTL per provider: give this one ${zone.ttlMin} or more`;
+    // The plan that the floor follows from may be another by now.
+    return failed('record', 'rejected', detail, { cure, zone: zone.name, stale: true });
   }
   const wanted = { name: bare(name), type: 'CNAME', ttl: to.ttl, content: bare(to.cname) };
   const sign = {
-    name: bare(markerOf(name)),
+    name: bare(markerName(name)),
     type: 'TXT',
-    ttl: Math.max(to.ttl, ttlMin),
+    ttl: Math.max(to.ttl, zone.ttlMin),
     content: text,
   };
   const isFirst = marker === null && cname !== null && stands !== undefined;
   return done({
     zone,
-    zoneName,
-    ttlMin,
     name,
     unmarked: isFirst ? { id: cname, value: stands.value, ttl: stands.ttl } : null,
     deletes: marker === null ? [] : [{ id: marker }],
     patches: rewrite && cname !== null ? [{ id: cname, ...wanted }] : [],
     posts: rewrite && cname === null ? [{ ...wanted, proxied: false }, sign] : [sign],
-    operationsMax,
   });
 }
 
-async function send(
+async function sendChanges(
   account: Account,
+  zone: Zone,
   items: readonly Prepared[],
   signal: AbortSignal,
-): Promise<Sent> {
-  let zoneLost = false;
-  const watching = {
-    ...account,
-    lostZone: () => {
-      zoneLost = true;
-      account.lostZone();
-    },
-  };
-  const [first] = items;
-  const what = items.length === 1 ? first!.name : `${items.length} records`;
+): Promise<Called<null>> {
   const body = {
     deletes: items.flatMap((item) => item.deletes),
     patches: items.flatMap((item) => item.patches),
     posts: items.flatMap((item) => item.posts),
   };
-  const doing = `batch of ${what}`;
-  const answer = await batch(watching, first!.zone, doing, body, signal);
-  if (!answer.ok) {
-    // The first error is all that is answered: which change it is about is found by halving.
-    return { result: answer, divisible: !zoneLost && isDivisible(answer.fault) };
-  }
+  const doing = `batch of ${items.length === 1 ? items[0]!.name : `${items.length} records`}`;
+  // The first error is all that is answered: which change it is about is found by halving.
+  const answer = await sendBatch(account, zone, doing, body, signal);
+  if (!answer.ok) return answer;
   const { deletes, patches, posts } = answer.value;
   const whole =
     (deletes ?? []).length === body.deletes.length &&
     (patches ?? []).length === body.patches.length &&
     (posts ?? []).length === body.posts.length;
-  const result = whole ? done(null) : garbled(doing, true, 'not all of it was answered as made');
-  return { result, divisible: false };
-}
-
-function isDivisible({ kind }: Fault): boolean {
-  return kind === 'conflict' || kind === 'rejected';
+  return whole ? done(null) : garbled(doing, true, 'not all of it was answered as made');
 }
 
 /** One transaction: made whole or not at all. */
-async function batch(
+async function sendBatch(
   account: Account,
-  zone: string,
+  zone: Zone,
   doing: string,
   body: Readonly<Record<string, readonly object[]>>,
   signal: AbortSignal,
-): Promise<Result<z.output<typeof batchResult>>> {
+): Promise<Called<z.output<typeof batchResult>>> {
   const asking = { doing, write: true, shape: batchResult, signal };
   const answer = await call(account, asking, (client, abort) =>
-    client.post(`/zones/${zone}/dns_records/batch`, { body, signal: abort }),
+    client.post(`/zones/${zone.id}/dns_records/batch`, { body, signal: abort }),
   );
   return answer.ok ? done(answer.value.result) : answer;
 }

@@ -8,14 +8,22 @@ import { Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
 import fetch from 'node-fetch';
 import { z } from 'zod';
-import { markerName } from '../src/core/marker.ts';
-import type { Change, Fault, Finding, Name, Refusal, Result, Seen } from '../src/core/model.ts';
-import { isWithin } from '../src/core/name.ts';
-import type { AdapterContext, Capabilities, Provider, ProviderType } from '../src/kit/extend.ts';
+import { formatMarker, markerName } from '../src/core/marker.ts';
+import type { Answer, Change, Name, Refusal, Result, Seen } from '../src/core/model.ts';
+import type {
+  AdapterContext,
+  Capabilities,
+  Provider,
+  ProviderType,
+  ReachingFinding,
+  ZoneFacts,
+} from '../src/kit/extend.ts';
 import { dnsName, type SecretRef, secretRef, toName } from '../src/kit/schema.ts';
 import { sideBySide } from './kit/batch.ts';
+import { ByZone, oneByOne, type ZoneKey } from './kit/by-zone.ts';
 import { endpoint } from './kit/endpoint.ts';
 import {
+  type Called,
   done,
   exchange,
   failed,
@@ -23,20 +31,22 @@ import {
   fieldsOf,
   garbled,
   scrub,
-  statusFault,
+  statusTrouble,
+  type Trouble,
 } from './kit/fault.ts';
 import {
-  fromFault,
   fromProbe,
+  fromTrouble,
   good,
   lookAtRecord,
   mayTry,
   negativeTtl,
+  ofZone,
   ttlFloor,
   warn,
   zoneRead,
 } from './kit/preflight.ts';
-import { nameFrom, quoteText, unquoteText } from './kit/zone.ts';
+import { nameFrom, quoteText, unquoteText, type ZoneFinder, zoneFinder } from './kit/zone.ts';
 
 export interface PowerdnsSettings {
   readonly endpoint: string;
@@ -48,11 +58,13 @@ export interface PowerdnsSettings {
 const capabilities: Capabilities = {
   type: 'powerdns',
   title: 'PowerDNS HTTP API',
-  fence: 'weak',
-  fenceNote:
-    'The API has no compare-and-set. CNAME and marker change together, and are read just before ' +
-    'and just after the write; two writers between the same two readings are noticed, not ' +
-    'prevented. RFC 2136 updates to the same server are strict.',
+  fence: {
+    kind: 'weak',
+    note:
+      'The API has no compare-and-set. CNAME and marker change together, and are read just before ' +
+      'and just after the write; two writers between the same two readings are noticed, not ' +
+      'prevented. RFC 2136 updates to the same server are strict.',
+  },
   atomic: true,
   readMax: 10,
   writeMax: 1,
@@ -60,7 +72,7 @@ const capabilities: Capabilities = {
   callsMax: 21,
   // A server of one's own has no published quota; this keeps from being a nuisance to it.
   quota: { burst: 420, perSecond: 300, reserve: 105 },
-  permissions: ['the API key of the server (api-key): PowerDNS has no narrower one'],
+  permissions: [{ permission: 'api-key', note: 'of the server: PowerDNS has no narrower one' }],
   refuses: [
     'apex: no CNAME may stand at the top of a zone',
     'other-type: records of other types at the name or at the marker',
@@ -83,6 +95,8 @@ export const powerdns: ProviderType<PowerdnsSettings> = {
   create: (name, settings, context) => new Powerdns(name, settings, context),
 };
 
+/** Two readings before the change, and two after it. */
+const callsOfWrite = 5;
 /** Calls at the same time; the API serves a few dozen. */
 const callsAtOnce = 4;
 /** Bytes of one answer: a server before 4.6 ignores the filter and gives the whole zone. */
@@ -96,11 +110,17 @@ interface Rrset {
   readonly values: readonly string[];
 }
 
-interface Zone {
+interface Zone extends ZoneKey {
   /** `Native`, `Master`, `Slave`, … as the server says it. */
   readonly kind: string;
   readonly nameServers: readonly string[];
   readonly warnings: readonly string[];
+}
+
+/** A change that may be sent, and its marker as the API wants it. */
+interface Prepared {
+  readonly change: Change;
+  readonly quoted: string;
 }
 
 interface Reply {
@@ -117,7 +137,8 @@ class Powerdns implements Provider {
   readonly #key: string;
   readonly #timeoutMs: number;
   readonly #agent: HttpAgent;
-  #facts: Zone | null = null;
+  readonly #zones: ZoneFinder<Zone>;
+  readonly #byZone: ByZone<Zone>;
   #calls = 0;
 
   constructor(name: string, settings: PowerdnsSettings, context: AdapterContext) {
@@ -131,47 +152,64 @@ class Powerdns implements Provider {
     const options = { keepAlive: false, maxSockets: callsAtOnce };
     const tls = settings.endpoint.startsWith('https:');
     this.#agent = tls ? new HttpsAgent(options) : new HttpAgent(options);
+    this.#zones = zoneFinder<Zone>({
+      zone: settings.zone,
+      byId: null,
+      byName: (_, signal) => this.#fetch(signal),
+    });
+    const { callsMax } = capabilities;
+    this.#byZone = new ByZone({ zones: this.#zones, callsMax, callTimeoutMs: this.#timeoutMs });
   }
 
   get calls(): number {
     return this.#calls;
   }
 
-  async zone(name: Name, signal: AbortSignal) {
-    const facts = await this.#describe(name, signal);
-    if (!facts.ok) return facts;
-    const { nameServers, warnings } = facts.value;
-    return done({ zone: this.#zone, nameServers, ttlMin: null, warnings });
+  async zone(name: Name, signal: AbortSignal): Promise<Result<ZoneFacts>> {
+    const zone = await this.#zones.find(name, signal);
+    if (!zone.ok) return { ok: false, fault: zone.fault };
+    const { nameServers, warnings } = zone.value;
+    return done({ zone: zone.value.name, nameServers, ttlMin: null, warnings });
   }
 
-  async read(
-    names: readonly Name[],
-    signal: AbortSignal,
-  ): Promise<Result<Readonly<Record<Name, Seen>>>> {
-    for (const name of names) {
-      const facts = await this.#describe(name, signal);
-      if (!facts.ok) return facts;
-    }
-    const read = await sideBySide(names, callsAtOnce / 2, (name) => this.#see(name, signal));
-    if (!read.ok) return read;
-    return done(Object.fromEntries(names.map((name, i) => [name, read.value[i]!])));
+  read(names: readonly Name[], signal: AbortSignal): Promise<Readonly<Record<Name, Answer<Seen>>>> {
+    return this.#byZone.read([...new Set(names)], signal, (zone, some, room) =>
+      oneByOne(some, {
+        atOnce: callsAtOnce / 2,
+        atMost: capabilities.readMax,
+        room,
+        callsEach: 2,
+        work: (name) => this.#see(zone, name, signal),
+      }),
+    );
   }
 
-  async write(changes: readonly Change[], signal: AbortSignal): Promise<readonly Result<null>[]> {
-    const results: Result<null>[] = [];
-    for (const change of changes) results.push(await this.#write(change, signal));
-    return results;
+  write(changes: readonly Change[], signal: AbortSignal): Promise<readonly Answer<null>[]> {
+    return this.#byZone.write(changes, signal, {
+      prepare,
+      zoneOf: ({ change }, room) => this.#zones.findWithin(change.name, signal, room),
+      writeZone: (zone, some, room) =>
+        oneByOne(some, {
+          atOnce: 1,
+          atMost: capabilities.writeMax,
+          room,
+          callsEach: callsOfWrite,
+          work: (item) => this.#write(zone, item, signal),
+        }),
+    });
   }
 
-  async preflight(record: Name, signal: AbortSignal): Promise<readonly Finding[]> {
-    const within = this.#holds(record);
-    const read = within.ok ? await this.#fetch(signal) : within;
-    if (!read.ok) return [fromFault('zone', read.fault)];
+  async preflight(record: Name, signal: AbortSignal): Promise<readonly ReachingFinding[]> {
+    // What is remembered of the zone may be a day old: here it is looked at.
+    this.#zones.forget(this.#zone);
+    const read = await this.#zones.find(record, signal);
+    if (!read.ok) return [fromTrouble('zone', this.#zone, read)];
     const { kind, warnings } = read.value;
+    const ours = ofZone(this.#zone);
     const findings = [
       zoneRead(this.#zone),
-      good('zone', `${this.#zone} is served as ${kind}`),
-      ...warnings.map((sentence) => warn('zone', sentence)),
+      good(ours, 'zone', `${this.#zone} is served as ${kind}`),
+      ...warnings.map((sentence) => warn(ours, 'zone', sentence)),
       ttlFloor(this.#zone, null),
       ...(await this.#lookAtNegativeTtl(signal)),
     ];
@@ -183,10 +221,10 @@ class Powerdns implements Provider {
     this.#agent.destroy();
   }
 
-  async #lookAtNegativeTtl(signal: AbortSignal): Promise<readonly Finding[]> {
+  async #lookAtNegativeTtl(signal: AbortSignal): Promise<readonly ReachingFinding[]> {
     const doing = `GET of the SOA of ${this.#zone}`;
     const read = await this.#get(doing, `?rrset_name=${this.#zone}&rrset_type=SOA`, signal);
-    if (!read.ok) return [fromFault('negative-ttl', read.fault)];
+    if (!read.ok) return [fromTrouble('negative-ttl', this.#zone, read)];
     const soa = rrsetsOf(read.value)?.find((s) => s.name === this.#zone && s.type === 'SOA');
     const minimum = Number(soa?.values[0]?.split(/\s+/)[6] ?? Number.NaN);
     if (soa === undefined || !Number.isSafeInteger(minimum)) return [];
@@ -197,56 +235,58 @@ class Powerdns implements Provider {
    * A record that no server takes, at a name that nobody uses: who may not write is refused before
    * it is looked at. A deletion of nothing would be taken, and raise the zone's serial (4.7).
    */
-  async #tryWriting(signal: AbortSignal): Promise<Finding> {
+  async #tryWriting(signal: AbortSignal): Promise<ReachingFinding> {
     const name = `_detour-probe.${this.#zone}`;
     const records = [{ content: 'no-address', disabled: false }];
     const rrsets = [{ name, type: 'A', ttl: 60, changetype: 'REPLACE', records }];
     const sent = await this.#call(`PATCH of ${name}`, '', signal, { rrsets });
-    if (!sent.ok) return fromProbe(this.#zone, sent.fault);
+    if (!sent.ok) return fromProbe(this.#zone, sent);
     if (sent.value.status === 422) return fromProbe(this.#zone, null);
     if (sent.value.status === 204 || sent.value.status === 200) {
       const cure = `remove ${name}; what answers here is not PowerDNS as 4.7 is`;
-      return warn('write-permission', `the server took an address that is none, at ${name}`, cure);
+      const sentence = `the server took an address that is none, at ${name}`;
+      return warn(ofZone(this.#zone), 'write-permission', sentence, cure);
     }
     return fromProbe(this.#zone, this.#refusal(`PATCH of ${name}`, true, sent.value));
   }
 
-  async #write(change: Change, signal: AbortSignal): Promise<Result<null>> {
-    const { name, from, to } = change;
-    const facts = await this.#describe(name, signal);
-    if (!facts.ok) return facts;
-    if (from.refusal !== null) return failed('rejected', from.refusal.sentence);
-    if (from.cnames.length > 1 || from.markers.length > 1) {
-      return failed('rejected', `more than one value stands at ${name} or its marker`, {
-        cure: 'leave exactly one of each',
-      });
-    }
-    const quoted = quoteText(to.marker, 10);
-    if (quoted === null)
-      return failed('rejected', `the marker of ${name} is longer than 255 bytes`);
-    const now = await this.#see(name, signal);
+  async #write(zone: Zone, item: Prepared, signal: AbortSignal): Promise<Called<null>> {
+    const { name, from, to } = item.change;
+    const now = await this.#see(zone, name, signal);
     if (!now.ok) return now;
     if (isWritten(now.value, to)) return done(null);
     if (!same(now.value, from)) {
-      return failed('conflict', `${name} is no longer what was read: ${describe(now.value)}`);
+      const detail = `${name} is no longer what was read: ${describe(now.value)}`;
+      return failed('record', 'conflict', detail);
     }
-    const sent = await this.#replace(change, quoted, now.value, signal);
+    const sent = await this.#replace(zone, item, now.value, signal);
     if (!sent.ok) return sent;
-    const after = await this.#see(name, signal);
-    if (!after.ok) return failed('uncertain', `written, then not read back: ${after.fault.detail}`);
+    const after = await this.#see(zone, name, signal);
+    if (!after.ok) {
+      const detail = `written, then not read back: ${after.fault.detail}`;
+      return { ...after, fault: fault('uncertain', detail) };
+    }
     if (isWritten(after.value, to)) return done(null);
     return same(after.value, from)
-      ? failed('uncertain', `${name}: the server took the change and still gives the old one`)
-      : failed('conflict', `${name} was changed during the write: ${describe(after.value)}`);
+      ? failed(
+          'record',
+          'uncertain',
+          `${name}: the server took the change and still gives the old one`,
+        )
+      : failed(
+          'record',
+          'conflict',
+          `${name} was changed during the write: ${describe(after.value)}`,
+        );
   }
 
   /** Both record sets in one PATCH; the CNAME only if it is not what is wanted already. */
   async #replace(
-    { name, from, to }: Change,
-    quoted: string,
+    zone: Zone,
+    { change: { name, from, to }, quoted }: Prepared,
     now: Seen,
     signal: AbortSignal,
-  ): Promise<Result<null>> {
+  ): Promise<Called<null>> {
     const set = (owner: Name, type: string, content: string) => ({
       name: owner,
       type,
@@ -261,18 +301,19 @@ class Powerdns implements Provider {
     if (!sent.ok) return sent;
     const { status, body } = sent.value;
     if (status === 204 || status === 200) return done(null);
-    if (status !== 422) return { ok: false, fault: this.#refusal(doing, true, sent.value) };
+    if (status !== 422) return { ok: false, ...this.#refusal(doing, true, sent.value) };
     // The server has applied nothing. Whether it is the change itself that it will not have, or
     // somebody who came before us, is told by what stands there now.
-    const again = await this.#see(name, signal);
+    const again = await this.#see(zone, name, signal);
     if (again.ok && (again.value.refusal !== null || !same(again.value, from))) {
-      return failed('conflict', `${name} is no longer what was read: ${describe(again.value)}`);
+      const detail = `${name} is no longer what was read: ${describe(again.value)}`;
+      return failed('record', 'conflict', detail);
     }
     const said = scrub(fieldsOf(body)['error'], [this.#key]);
-    return failed('rejected', `${doing}: the server refuses it (${said})`);
+    return failed('record', 'rejected', `${doing}: the server refuses it (${said})`);
   }
 
-  async #see(name: Name, signal: AbortSignal): Promise<Result<Seen>> {
+  async #see(zone: Zone, name: Name, signal: AbortSignal): Promise<Called<Seen>> {
     const owners = [name, markerName(name)];
     const found = await sideBySide(owners, 2, (owner) => this.#rrsets(owner, signal));
     if (!found.ok) return found;
@@ -285,7 +326,7 @@ class Powerdns implements Provider {
       cnames: values(at, 'CNAME').map(({ value, ttl }) => ({ value: nameFrom(value), ttl })),
       markers: values(marker, 'TXT').map(({ value }) => unquoteText(value, 10)),
       refusal:
-        this.#standing(name) ??
+        standing(zone, name) ??
         otherType(name, at, 'CNAME') ??
         otherType(markerName(name), marker, 'TXT'),
       // A write reads again, and names nothing but names: there is nothing to remember.
@@ -293,20 +334,8 @@ class Powerdns implements Provider {
     });
   }
 
-  /** What the zone itself forbids. */
-  #standing(name: Name): Refusal | null {
-    if (name === this.#zone) {
-      const sentence = `${name} is the apex of its zone, where no CNAME may stand`;
-      return { word: 'apex', sentence: `${sentence}; steer a name below it` };
-    }
-    const kind = this.#facts?.kind ?? '';
-    if (!/^(slave|secondary|consumer)$/i.test(kind)) return null;
-    const sentence = `zone ${this.#zone} is a copy (${kind}) that its primary overwrites`;
-    return { word: 'secondary', sentence: `${sentence}: name the primary's API as endpoint` };
-  }
-
   /** Every enabled record set at exactly this name. */
-  async #rrsets(name: Name, signal: AbortSignal): Promise<Result<readonly Rrset[]>> {
+  async #rrsets(name: Name, signal: AbortSignal): Promise<Called<readonly Rrset[]>> {
     const read = await this.#get(`GET of ${name}`, `?rrset_name=${name}`, signal);
     if (!read.ok) return read;
     const sets = rrsetsOf(read.value);
@@ -314,21 +343,8 @@ class Powerdns implements Provider {
     return done(sets.filter((s) => s.name === name && s.values.length > 0));
   }
 
-  /** The zone's own facts and its NS set, asked for once. */
-  async #describe(name: Name, signal: AbortSignal): Promise<Result<Zone>> {
-    const within = this.#holds(name);
-    if (!within.ok || this.#facts === null) return within.ok ? this.#fetch(signal) : within;
-    return done(this.#facts);
-  }
-
-  #holds(name: Name): Result<null> {
-    if (isWithin(name, this.#zone)) return done(null);
-    return failed('rejected', `${name} is not in the zone ${this.#zone} of ${this.name}`, {
-      cure: 'publish it at another provider, or correct `zone`',
-    });
-  }
-
-  async #fetch(signal: AbortSignal): Promise<Result<Zone>> {
+  /** The zone's own facts and its NS set. */
+  async #fetch(signal: AbortSignal): Promise<Called<Zone>> {
     const doing = `GET of ${this.#zone}`;
     const read = await this.#get(doing, `?rrset_name=${this.#zone}&rrset_type=NS`, signal);
     if (!read.ok) return read;
@@ -351,24 +367,24 @@ class Powerdns implements Provider {
           'set API-RECTIFY to 1',
       );
     }
-    this.#facts = { kind, nameServers: ns.flatMap((s) => s.values.map(nameFrom)), warnings };
-    return done(this.#facts);
+    const nameServers = ns.flatMap((s) => s.values.map(nameFrom));
+    return done({ name: this.#zone, id: this.#zone, kind, nameServers, warnings });
   }
 
-  async #get(doing: string, query: string, signal: AbortSignal): Promise<Result<unknown>> {
+  async #get(doing: string, query: string, signal: AbortSignal): Promise<Called<unknown>> {
     const read = await this.#call(doing, query, signal, null);
     if (!read.ok) return read;
     if (read.value.status === 200) return done(read.value.body);
-    return { ok: false, fault: this.#refusal(doing, false, read.value) };
+    return { ok: false, ...this.#refusal(doing, false, read.value) };
   }
 
-  #refusal(doing: string, write: boolean, { status, body }: Reply): Fault {
+  #refusal(doing: string, write: boolean, { status, body }: Reply): Trouble {
     if (status === 404) {
-      return fault('rejected', `${doing}: the server has no zone ${this.#zone}`, {
-        cure: 'check `endpoint`, `server` and `zone`',
-      });
+      const cure = 'check `endpoint`, `server` and `zone`';
+      const detail = `${doing}: the server has no zone ${this.#zone}`;
+      return { fault: fault('rejected', detail, { cure }), scope: 'zone', stale: true };
     }
-    return statusFault(status, { doing, write }, scrub(fieldsOf(body)['error'], [this.#key]));
+    return statusTrouble(status, { doing, write }, scrub(fieldsOf(body)['error'], [this.#key]));
   }
 
   /** One call: a GET, or with `patch` a PATCH that is sent once. */
@@ -377,7 +393,7 @@ class Powerdns implements Provider {
     query: string,
     signal: AbortSignal,
     patch: object | null,
-  ): Promise<Result<Reply>> {
+  ): Promise<Called<Reply>> {
     const write = patch !== null;
     const options = { doing, write, signal, timeoutMs: this.#timeoutMs, explain: () => null };
     return exchange(options, async (stop) => {
@@ -395,6 +411,29 @@ class Powerdns implements Provider {
       return { status: response.status, body: jsonOf(text, response.status === 200) };
     });
   }
+}
+
+function prepare(change: Change): Called<Prepared> {
+  const { name, from, to } = change;
+  if (from.refusal !== null) return failed('record', 'rejected', from.refusal.sentence);
+  if (from.cnames.length > 1 || from.markers.length > 1) {
+    const detail = `more than one value stands at ${name} or its marker`;
+    return failed('record', 'rejected', detail, { cure: 'leave exactly one of each' });
+  }
+  const quoted = quoteText(formatMarker(to.marker), 10);
+  if (quoted !== null) return done({ change, quoted });
+  return failed('record', 'rejected', `the marker of ${name} is longer than 255 bytes`);
+}
+
+/** What the zone itself forbids. */
+function standing(zone: Zone, name: Name): Refusal | null {
+  if (name === zone.name) {
+    const sentence = `${name} is the apex of its zone, where no CNAME may stand`;
+    return { word: 'apex', sentence: `${sentence}; steer a name below it` };
+  }
+  if (!/^(slave|secondary|consumer)$/i.test(zone.kind)) return null;
+  const sentence = `zone ${zone.name} is a copy (${zone.kind}) that its primary overwrites`;
+  return { word: 'secondary', sentence: `${sentence}: name the primary's API as endpoint` };
 }
 
 // ---------------------------------------------------------------- shapes
@@ -438,7 +477,9 @@ function isCname({ cnames }: Seen, to: Change['to']): boolean {
 }
 
 function isWritten(seen: Seen, to: Change['to']): boolean {
-  return isCname(seen, to) && seen.markers.length === 1 && seen.markers[0] === to.marker;
+  return (
+    isCname(seen, to) && seen.markers.length === 1 && seen.markers[0] === formatMarker(to.marker)
+  );
 }
 
 function same(a: Seen, b: Seen): boolean {

@@ -7,26 +7,28 @@
 
 import { randomInt } from 'node:crypto';
 import { z } from 'zod';
-import { markerName } from '../src/core/marker.ts';
+import { formatMarker, markerName } from '../src/core/marker.ts';
 import type {
+  Answer,
   Change,
   Fault,
   FaultKind,
-  Finding,
   Json,
   Name,
+  Reach,
   Refusal,
-  Result,
+  RefusalWord,
   Seen,
 } from '../src/core/model.ts';
 import { ancestors, isWithin } from '../src/core/name.ts';
 import { askAll, exchangeTcp, type Failure } from '../src/dns/ask.ts';
-import { joinText, type Message, type Question } from '../src/dns/wire.ts';
+import { fitsWire, joinText, type Message, type Question } from '../src/dns/wire.ts';
 import type {
   AdapterContext,
   Capabilities,
   Provider,
   ProviderType,
+  ReachingFinding,
   ZoneFacts,
 } from '../src/kit/extend.ts';
 import {
@@ -50,6 +52,7 @@ import {
   encodeUpdate,
   nameIsUnused,
   recordSize,
+  type Signature,
   type SignedMessage,
   setIs,
   setIsAbsent,
@@ -59,15 +62,19 @@ import {
   typeTxt,
   type UpdateRecord,
 } from './kit/dns-update.ts';
+import { type Called, done, failed, fault } from './kit/fault.ts';
 import {
   bad,
-  fromFault,
   fromProbe,
+  fromTrouble,
   good,
   lookAtRecord,
   mayTry,
   negativeTtl,
   never,
+  ofAccount,
+  ofRecord,
+  ofZone,
   ttlFloor,
 } from './kit/preflight.ts';
 
@@ -105,10 +112,12 @@ const settings: z.ZodType<Rfc2136Settings> = z.strictObject({
 const capabilities: Capabilities = {
   type: 'rfc2136',
   title: 'Dynamic update with TSIG (BIND, Knot, PowerDNS)',
-  fence: 'transaction',
-  fenceNote:
-    'each UPDATE has the CNAME and the marker that were read as prerequisites (RFC 2136 2.4); ' +
-    'the server checks and applies it as one transaction, and what stands is read back',
+  fence: {
+    kind: 'transaction',
+    note:
+      'each UPDATE has the CNAME and the marker that were read as prerequisites (RFC 2136 2.4); ' +
+      'the server checks and applies it as one transaction, and what stands is read back',
+  },
   atomic: true,
   readMax: 50,
   writeMax: 50,
@@ -117,9 +126,15 @@ const capabilities: Capabilities = {
   // A server of one's own has no published quota; this keeps from being a nuisance to it.
   quota: { burst: 100, perSecond: 20, reserve: 20 },
   permissions: [
-    'BIND: update-policy { grant KEY zonesub CNAME TXT; }; queries from here by allow-query',
-    'Knot: an acl with action: update and the key, and a writable database.storage',
-    'PowerDNS: dnsupdate=yes, allow-dnsupdate-from, zone metadata TSIG-ALLOW-DNSUPDATE = KEY',
+    {
+      permission: 'update-policy { grant KEY zonesub CNAME TXT; };',
+      note: 'BIND; queries from here by allow-query',
+    },
+    { permission: 'acl: { key: KEY, action: update }', note: 'Knot; a writable database.storage' },
+    {
+      permission: 'TSIG-ALLOW-DNSUPDATE = KEY',
+      note: 'PowerDNS, zone metadata; dnsupdate=yes and allow-dnsupdate-from in its settings',
+    },
   ],
   refuses: [
     'apex: a CNAME cannot stand at the top of a zone',
@@ -130,12 +145,12 @@ const capabilities: Capabilities = {
   ],
 };
 
-/** See ports.ts: the row of the table of providers. */
+/** See kit/extend.ts: the row of the table of providers. */
 export const rfc2136: ProviderType<Rfc2136Settings> = {
   type: 'rfc2136',
   capabilities,
   settings,
-  create: (name, given, context) => createAccount(name, given, context),
+  create,
 };
 
 /** Room for the signature in a message of 65,535 bytes. */
@@ -146,296 +161,50 @@ const commonTypes = ['A', 'AAAA', 'NS', 'MX', 'TXT', 'SRV', 'CAA', 'UNKNOWN_64',
 /** Signatures, proofs and keys of DNSSEC stand beside a CNAME (RFC 4034, 5155). */
 const beside = new Set(['RRSIG', 'NSEC', 'NSEC3', 'KEY', 'SIG']);
 
-/** Changes of one zone that travel in one message. */
-interface Batch {
-  readonly zone: Name;
-  readonly indexes: readonly number[];
+// ---------------------------------------------------------------- the account
+
+interface Account {
+  /** The server, as faults name it. */
+  readonly place: string;
+  readonly server: HostPort;
+  readonly key: TsigKey;
+  /** The configured zone; null: found by name. */
+  readonly zone: Name | null;
+  readonly timeoutMs: number;
+  /** Where names were found to lie; forgotten with the first trouble of the zone. */
+  readonly zones: Map<Name, Name>;
+  /** Exchanges begun, each down a connection of its own. */
+  calls: number;
+  /** The server has signed something with our key: it is not unknown to it. */
+  isKeyKnown: boolean;
 }
 
-interface ZoneRead {
-  readonly facts: ZoneFacts;
-  readonly negativeTtlSeconds: number;
-}
-
-type Verdict = { readonly applied: true } | { readonly applied: false; readonly fault: Fault };
-
-function createAccount(account: string, given: Rfc2136Settings, context: AdapterContext): Provider {
-  const server: HostPort = parseHostPort(given.server, 53)!;
-  const key = readKey(given, context);
-  const timeoutMs = context.callTimeoutMs;
+function create(name: string, given: Rfc2136Settings, context: AdapterContext): Provider {
   const closing = new AbortController();
-  const zones = new Map<Name, Name>();
-  const place = `server ${given.server}`;
-
-  async function query(
-    questions: readonly Question[],
-    signal: AbortSignal,
-  ): Promise<Result<readonly Message[]>> {
-    const result = await askAll(server, questions, { timeoutMs, signal });
-    if (result.kind === 'replies') return { ok: true, value: result.messages };
-    return failed('unavailable', `${place}: ${result.detail}`, cureOf(result));
-  }
-
-  /** The zone of each name: the configured one, or the nearest that the server speaks for. */
-  async function findZones(
-    names: readonly Name[],
-    signal: AbortSignal,
-  ): Promise<Result<ReadonlyMap<Name, Name>>> {
-    const unknown = given.zone ? [] : names.filter((name) => !zones.has(name));
-    const wanted = [...new Set(unknown.flatMap(ancestors))];
-    const replies = await query(
-      wanted.map((name) => ({ name, type: 'SOA' })),
-      signal,
-    );
-    if (!replies.ok) return replies;
-    const byName = new Map(wanted.map((name, i) => [name, replies.value[i]!]));
-    const found = new Map<Name, Name>();
-    for (const name of names) {
-      const known = zones.get(name);
-      const zone: Result<Name> = given.zone
-        ? pickConfigured(name, given.zone)
-        : known !== undefined
-          ? { ok: true, value: known }
-          : pickServed(name, byName, place);
-      if (!zone.ok) return zone;
-      found.set(name, zone.value);
-    }
-    if (zones.size + found.size > zonesMax) zones.clear();
-    for (const [name, zone] of found) zones.set(name, zone);
-    return { ok: true, value: found };
-  }
-
-  async function readAll(
-    names: readonly Name[],
-    signal: AbortSignal,
-  ): Promise<Result<Readonly<Record<Name, Seen>>>> {
-    const found = await findZones(names, signal);
-    if (!found.ok) return found;
-    const first = await query(
-      names.flatMap((name) => [
-        { name, type: 'CNAME' },
-        { name: markerName(name), type: 'TXT' },
-      ]),
-      signal,
-    );
-    if (!first.ok) return first;
-    const fault = first.value.map((m) => readFault(m, place)).find((f) => f !== null);
-    if (fault) return { ok: false, fault };
-    const replies = new Map(
-      names.map((name, i) => [name, [first.value[2 * i]!, first.value[2 * i + 1]!] as const]),
-    );
-    // No CNAME but an existing name: either only names below it exist, or other types stand there.
-    const bare = names.filter((name) => isBare(replies.get(name)![0], name));
-    const others = await findOthers(bare, signal);
-    if (!others.ok) return others;
-    const seen: Record<Name, Seen> = {};
-    for (const [name, [forRecord, forMarker]] of replies) {
-      const types = others.value.get(name) ?? [];
-      seen[name] = toSeen(name, found.value.get(name)!, forRecord, forMarker, types);
-    }
-    return { ok: true, value: seen };
-  }
-
-  /** Types that stand at names without a CNAME. */
-  async function findOthers(
-    names: readonly Name[],
-    signal: AbortSignal,
-  ): Promise<Result<ReadonlyMap<Name, readonly string[]>>> {
-    const any = await query(
-      names.map((name) => ({ name, type: 'ANY' })),
-      signal,
-    );
-    if (!any.ok) return any;
-    const found = new Map(names.map((name, i) => [name, typesAt(any.value[i]!, name)]));
-    const evasive = names.filter((name, i) => {
-      const types = found.get(name)!;
-      const silent = any.value[i]!.rcode !== 'NOERROR' || types.every((t) => t === 'HINFO');
-      return silent || any.value[i]!.truncated;
-    });
-    const one = await query(
-      evasive.flatMap((name) => commonTypes.map((type) => ({ name, type }))),
-      signal,
-    );
-    if (!one.ok) return one;
-    for (const [i, name] of evasive.entries()) {
-      const part = one.value.slice(i * commonTypes.length, (i + 1) * commonTypes.length);
-      const types = [...new Set(part.flatMap((m) => typesAt(m, name)))];
-      // An HINFO that only says RFC8482 is made up; a real one beside nothing else is not worth it.
-      found.set(name, types);
-    }
-    return { ok: true, value: found };
-  }
-
-  /** Sends each batch as one signed UPDATE, all down one connection; once, whatever happens. */
-  async function send(
-    batches: readonly Batch[],
-    changes: readonly Change[],
-    signal: AbortSignal,
-  ): Promise<readonly Verdict[]> {
-    const firstId = randomInt(65_536 - batches.length);
-    const signed = batches.map(({ zone, indexes }, i): SignedMessage => {
-      const parts = indexes.map((index) => toUpdate(changes[index]!));
-      const message = encodeUpdate(
-        firstId + i,
-        zone,
-        parts.flatMap((p) => p.prerequisites),
-        parts.flatMap((p) => p.updates),
-      );
-      return sign(message, key, Date.now());
-    });
-    const { replies, failure } = await exchangeTcp(
-      server,
-      signed.map((s) => s.bytes),
-      { timeoutMs, signal },
-    );
-    return batches.map(({ zone }, i) => verdictOf(replies[i] ?? null, failure, signed[i]!, zone));
-  }
-
-  function verdictOf(
-    reply: Buffer | null,
-    failure: Failure | null,
-    request: SignedMessage,
-    zone: Name,
-  ): Verdict {
-    if (reply) return judge(reply, request, key, zone, place);
-    const detail = `${place}: ${failure?.detail ?? 'no reply'}`;
-    const cure = failure ? cureOf(failure) : undefined;
-    return refuse(failure?.sent === false ? 'unavailable' : 'uncertain', detail, cure);
-  }
-
-  /** What stands afterwards decides: for what was taken, and for what was said to be stale. */
-  async function settle(
-    changes: readonly Change[],
-    verdicts: readonly Verdict[],
-    signal: AbortSignal,
-  ): Promise<readonly Result<null>[]> {
-    const open = changes.filter((_, i) => isOpen(verdicts[i]!));
-    const now = await readAll(
-      open.map((change) => change.name),
-      signal,
-    );
-    return changes.map((change, i): Result<null> => {
-      const verdict = verdicts[i]!;
-      if (!isOpen(verdict)) return verdict.applied ? done : { ok: false, fault: verdict.fault };
-      if (!now.ok) {
-        if (!verdict.applied) return { ok: false, fault: verdict.fault };
-        const detail = `taken with NOERROR, but reading back failed: ${now.fault.detail}`;
-        return failed('uncertain', detail, now.fault.cure);
-      }
-      const seen = now.value[change.name]!;
-      if (verdict.applied) return compare(change, seen, place);
-      return sameAsRead(change.from, seen)
-        ? failed(
-            'rejected',
-            `${place} answers for ${change.name} what was read, yet says that it does not stand ` +
-              'there: a wildcard, another view, or a hidden type makes up the answer',
-            `give ${change.name} a record of its own, or query and update the same view`,
-          )
-        : { ok: false, fault: verdict.fault };
-    });
-  }
-
-  async function write(
-    changes: readonly Change[],
-    outer: AbortSignal,
-  ): Promise<readonly Result<null>[]> {
-    const signal = AbortSignal.any([outer, closing.signal]);
-    const verdicts: (Verdict | null)[] = changes.map((change, i) => {
-      if (change.from.refusal) return refuse('rejected', change.from.refusal.sentence);
-      const twice = changes.findIndex((other) => other.name === change.name) < i;
-      return twice ? refuse('conflict', `${change.name} stands twice in one batch`) : null;
-    });
-    const open = changes.flatMap((_, i) => (verdicts[i] === null ? [i] : []));
-    const zoned = await findZones(
-      open.map((i) => changes[i]!.name),
-      signal,
-    );
-    if (!zoned.ok) for (const i of open) verdicts[i] = { applied: false, fault: zoned.fault };
-    const batches = zoned.ok ? inBatches(changes, open, zoned.value) : [];
-    const alone: Batch[] = [];
-    for (const [b, verdict] of (await send(batches, changes, signal)).entries()) {
-      const { zone, indexes } = batches[b]!;
-      // One change spoils a whole message, and the reply does not say which one.
-      const divisible = !verdict.applied && ['conflict', 'rejected'].includes(verdict.fault.kind);
-      if (divisible && indexes.length > 1)
-        alone.push(...indexes.map((i) => ({ zone, indexes: [i] })));
-      else for (const i of indexes) verdicts[i] = verdict;
-    }
-    for (const [b, verdict] of (await send(alone, changes, signal)).entries()) {
-      verdicts[alone[b]!.indexes[0]!] = verdict;
-    }
-    return settle(
-      changes,
-      verdicts.map((v) => v ?? refuse('unavailable', 'it was not sent')),
-      signal,
-    );
-  }
-
-  function readAllOf(
-    names: readonly Name[],
-    signal: AbortSignal,
-  ): Promise<Result<Readonly<Record<Name, Seen>>>> {
-    return readAll([...new Set(names)], AbortSignal.any([signal, closing.signal]));
-  }
-
-  async function readZone(name: Name, signal: AbortSignal): Promise<Result<ZoneRead>> {
-    const found = await findZones([name], signal);
-    if (!found.ok) return found;
-    const zone = found.value.get(name)!;
-    const replies = await query(
-      [
-        { name: zone, type: 'SOA' },
-        { name: zone, type: 'NS' },
-      ],
-      signal,
-    );
-    if (!replies.ok) return replies;
-    const fault = replies.value.map((m) => readFault(m, place)).find((f) => f !== null);
-    if (fault) return { ok: false, fault };
-    return toFacts(zone, replies.value[0]!, replies.value[1]!, place);
-  }
-
-  async function preflight(record: Name, signal: AbortSignal): Promise<readonly Finding[]> {
-    const read = await readZone(record, signal);
-    if (!read.ok) return [fromFault('zone', read.fault)];
-    const { zone } = read.value.facts;
-    const findings = [
-      good('zone', `${place} is authoritative for ${zone}`),
-      ttlFloor(zone, null),
-      negativeTtl(zone, read.value.negativeTtlSeconds),
-      ...(await lookAtRecord({ read: readAllOf }, record, signal)),
-    ];
-    return mayTry(findings) ? [...findings, ...(await tryWriting(record, zone, signal))] : findings;
-  }
-
-  /**
-   * Deletes a text that nobody has ever written from the marker of the record: taken, it changes
-   * nothing. At that name and type, because a key may be granted no other.
-   */
-  async function tryWriting(record: Name, zone: Name, signal: AbortSignal): Promise<Finding[]> {
-    const nothing = deleteRecord(markerName(record), typeTxt, encodeText(`never ${never()}`));
-    const update = encodeUpdate(randomInt(65_536), zone, [], [nothing]);
-    const signed = sign(update, key, Date.now());
-    const sent = await exchangeTcp(server, [signed.bytes], { timeoutMs, signal });
-    const verdict = verdictOf(sent.replies[0] ?? null, sent.failure, signed, zone);
-    if (!verdict.applied && verdict.fault.kind === 'auth-suspect') {
-      return [bad('credentials', verdict.fault.detail, verdict.fault.cure ?? null)];
-    }
-    const known = good('credentials', `${place} knows the TSIG key ${key.name}`);
-    const written = fromProbe(zone, verdict.applied ? null : verdict.fault);
-    return verdict.applied ? [known, written] : [written];
-  }
-
+  const until = (signal: AbortSignal) => AbortSignal.any([signal, closing.signal]);
+  const account: Account = {
+    place: `server ${given.server}`,
+    server: parseHostPort(given.server, 53)!,
+    key: readKey(given, context),
+    zone: given.zone ?? null,
+    timeoutMs: context.callTimeoutMs,
+    zones: new Map(),
+    calls: 0,
+    isKeyKnown: false,
+  };
   return {
-    name: account,
+    name,
     capabilities,
-    read: readAllOf,
-    write,
-    async zone(name, outer) {
-      const read = await readZone(name, AbortSignal.any([outer, closing.signal]));
-      return read.ok ? { ok: true, value: read.value.facts } : read;
+    get calls() {
+      return account.calls;
     },
-    preflight: (record, outer) => preflight(record, AbortSignal.any([outer, closing.signal])),
+    async zone(record, signal) {
+      const read = await readFacts(account, record, until(signal));
+      return read.kind === 'answered' ? done(read.value.facts) : { ok: false, fault: read.fault };
+    },
+    read: (names, signal) => readNames(account, names, until(signal)),
+    write: (changes, signal) => write(account, changes, until(signal)),
+    preflight: (record, signal) => preflight(account, record, until(signal)),
     close: () => closing.abort(),
   };
 }
@@ -451,64 +220,260 @@ function readKey({ tsig }: Rfc2136Settings, context: AdapterContext): TsigKey {
   return { name: tsig.name, algorithm: tsig.algorithm, secret };
 }
 
-const done: Result<null> = { ok: true, value: null };
-
-function failed(kind: FaultKind, detail: string, cure?: string): { ok: false; fault: Fault } {
-  return { ok: false, fault: cure === undefined ? { kind, detail } : { kind, detail, cure } };
+/** Asks the server all of these down one connection. */
+async function query(
+  account: Account,
+  questions: readonly Question[],
+  signal: AbortSignal,
+): Promise<Called<readonly Message[]>> {
+  if (questions.length === 0) return done([]);
+  if (!signal.aborted) account.calls++;
+  const { server, timeoutMs, place } = account;
+  const result = await askAll(server, questions, { timeoutMs, signal });
+  if (result.kind === 'replies') return done(result.messages);
+  return failed('account', 'unavailable', `${place}: ${result.detail}`, cureOf(result));
 }
 
-function refuse(kind: FaultKind, detail: string, cure?: string): Verdict {
-  return { applied: false, fault: failed(kind, detail, cure).fault };
+function cureOf({ kind }: Failure): { readonly cure?: string } {
+  if (kind === 'refused') return { cure: 'let the server listen on TCP, and check its port' };
+  if (kind === 'timeout') return { cure: 'check the way to the server on TCP, and its firewall' };
+  return {};
 }
 
-function isOpen(verdict: Verdict): boolean {
-  return verdict.applied || verdict.fault.kind === 'conflict';
+/** An answer that is not left for later. */
+type Said<T> = Exclude<Answer<T>, { readonly kind: 'not-asked' }>;
+type Faulty = Extract<Answer<never>, { readonly kind: 'fault' }>;
+
+const notAsked: Answer<never> = { kind: 'not-asked' };
+
+function answered<T>(value: T): Said<T> {
+  return { kind: 'answered', value };
 }
 
-function cureOf(failure: Failure): string | undefined {
-  if (failure.kind === 'refused') return 'let the server listen on TCP, and check its port';
-  if (failure.kind === 'timeout') return 'check the way to the server on TCP, and its firewall';
-  return undefined;
+function faulty(fault: Fault, reach: Reach): Faulty {
+  return { kind: 'fault', fault, reach };
+}
+
+// ---------------------------------------------------------------- zones
+
+/** The zone of each name: the configured one, or the nearest that the server speaks for. */
+async function findZones(
+  account: Account,
+  names: readonly Name[],
+  signal: AbortSignal,
+): Promise<ReadonlyMap<Name, Said<Name>>> {
+  const { zone, zones, place } = account;
+  if (zone !== null) return new Map(names.map((name) => [name, pickConfigured(name, zone)]));
+  const unknown = names.filter((name) => !zones.has(name));
+  const wanted = [...new Set(unknown.flatMap(ancestors))];
+  const questions = wanted.map((name) => ({ name, type: 'SOA' }));
+  const replies = await query(account, questions, signal);
+  const byName = new Map(replies.ok ? wanted.map((name, i) => [name, replies.value[i]!]) : []);
+  const find = (name: Name): Said<Name> => {
+    const known = zones.get(name);
+    if (known !== undefined) return answered(known);
+    return replies.ok ? pickServed(name, byName, place) : faulty(replies.fault, ofAccount);
+  };
+  const found = new Map(names.map((name) => [name, find(name)]));
+  if (zones.size + found.size > zonesMax) zones.clear();
+  for (const [name, at] of found) if (at.kind === 'answered') zones.set(name, at.value);
+  return found;
+}
+
+function pickConfigured(name: Name, zone: Name): Said<Name> {
+  if (isWithin(name, zone)) return answered(zone);
+  const detail = `${name} is not within the configured zone ${zone}`;
+  return faulty(fault('rejected', detail, { cure: 'correct `zone`' }), ofRecord);
+}
+
+function pickServed(name: Name, replies: ReadonlyMap<Name, Message>, place: string): Said<Name> {
+  const candidates = ancestors(name);
+  for (const [i, zone] of candidates.entries()) {
+    const reply = replies.get(zone);
+    // A nearer zone that cannot be loaded would make a further one look like the right one.
+    if (reply?.rcode === 'SERVFAIL') return unloaded(name, candidates.slice(i), replies, place);
+    const apex = reply?.answers.some((r) => r.type === 'SOA' && r.name === zone);
+    if (apex && reply?.authoritative) return answered(zone);
+  }
+  const detail = `${place} is authoritative for no zone that holds ${name}`;
+  const cure = 'name the primary server of its zone as `server`';
+  return faulty(fault('rejected', detail, { cure }), ofRecord);
+}
+
+/** A zone that cannot be loaded fails for all that is below it: the outermost that fails is it. */
+function unloaded(
+  name: Name,
+  candidates: readonly Name[],
+  replies: ReadonlyMap<Name, Message>,
+  place: string,
+): Said<never> {
+  const sound = candidates.findIndex((zone) => replies.get(zone)?.rcode !== 'SERVFAIL');
+  const zone = candidates.at(sound < 0 ? -1 : sound - 1)!;
+  const failing = fault('unavailable', `${place}: SERVFAIL for ${zone}`);
+  return faulty(failing, zone === name ? ofRecord : ofZone(zone));
+}
+
+/** What keeps the server from speaking for a zone, by its answer for the SOA; null: nothing. */
+function zoneFault(zone: Name, soa: Message, place: string): Fault | null {
+  const unread = readFault(soa, place);
+  if (unread !== null) return unread;
+  if (soa.answers.some((r) => r.type === 'SOA' && r.name === zone)) return null;
+  const cure = 'correct `zone` or `server`';
+  return fault('rejected', `${place} holds no zone ${zone}`, { cure });
+}
+
+/** A zone is in trouble: where its names lie is looked up again. */
+function forget({ zones }: Account, lost: Name): void {
+  for (const [name, zone] of zones) if (zone === lost) zones.delete(name);
+}
+
+async function readFacts(
+  account: Account,
+  name: Name,
+  signal: AbortSignal,
+): Promise<Said<ZoneRead>> {
+  const { place } = account;
+  const found = (await findZones(account, [name], signal)).get(name)!;
+  if (found.kind === 'fault') return found;
+  const zone = found.value;
+  const questions = ['SOA', 'NS'].map((type) => ({ name: zone, type }));
+  const replies = await query(account, questions, signal);
+  if (!replies.ok) return faulty(replies.fault, ofAccount);
+  const [soa, ns] = replies.value as readonly [Message, Message];
+  const unread = zoneFault(zone, soa, place) ?? readFault(ns, place);
+  const facts = unread === null ? toFacts(zone, soa, ns, place) : null;
+  if (facts?.ok) return answered(facts.value);
+  forget(account, zone);
+  return faulty(unread ?? facts!.fault, ofZone(zone));
 }
 
 // ---------------------------------------------------------------- reading
 
-function pickConfigured(name: Name, zone: Name): Result<Name> {
-  if (isWithin(name, zone)) return { ok: true, value: zone };
-  return failed('rejected', `${name} is not within the configured zone ${zone}`, 'correct `zone`');
+/** Each name's own answer; what a zone or the server says of itself is said once for all in it. */
+async function readNames(
+  account: Account,
+  asked: readonly Name[],
+  signal: AbortSignal,
+): Promise<Readonly<Record<Name, Answer<Seen>>>> {
+  const all = [...new Set(asked)];
+  const names = all.slice(0, capabilities.readMax);
+  const answers = new Map<Name, Answer<Seen>>(all.map((name) => [name, notAsked]));
+  const byZone = new Map<Name, Name[]>();
+  for (const [name, found] of await findZones(account, names, signal)) {
+    if (found.kind === 'fault') answers.set(name, found);
+    else if (!fitsWire(markerName(name))) answers.set(name, tooLong(name));
+    else byZone.set(found.value, [...(byZone.get(found.value) ?? []), name]);
+  }
+  for (const [name, answer] of await readZones(account, byZone, signal)) answers.set(name, answer);
+  return Object.fromEntries(answers);
 }
 
-function pickServed(name: Name, replies: ReadonlyMap<Name, Message>, place: string): Result<Name> {
-  for (const zone of ancestors(name)) {
-    const reply = replies.get(zone);
-    // A nearer zone that cannot be loaded would make a further one look like the right one.
-    if (reply?.rcode === 'SERVFAIL') return failed('unavailable', `${place}: SERVFAIL for ${zone}`);
-    const apex = reply?.answers.some((r) => r.type === 'SOA' && r.name === zone);
-    if (apex && reply?.authoritative) return { ok: true, value: zone };
+function tooLong(name: Name): Said<never> {
+  const detail = `no marker can stand at ${markerName(name)}: no DNS name is so long`;
+  return faulty(fault('rejected', detail, { cure: `steer a shorter name than ${name}` }), ofRecord);
+}
+
+/** What the server gives at a record's name and at its marker's. */
+interface Given {
+  readonly forRecord: Message;
+  readonly forMarker: Message;
+}
+
+interface ZoneRead {
+  readonly facts: ZoneFacts;
+  readonly negativeTtlSeconds: number;
+}
+
+/** Reads the names of several zones down one connection, each zone's SOA before its names. */
+async function readZones(
+  account: Account,
+  byZone: ReadonlyMap<Name, readonly Name[]>,
+  signal: AbortSignal,
+): Promise<ReadonlyMap<Name, Answer<Seen>>> {
+  const names = [...byZone.values()].flat();
+  const questions = [
+    ...[...byZone.keys()].map((name) => ({ name, type: 'SOA' })),
+    ...names.map((name) => ({ name, type: 'CNAME' })),
+    ...names.map((name) => ({ name: markerName(name), type: 'TXT' })),
+  ];
+  const replies = await query(account, questions, signal);
+  if (!replies.ok) {
+    return new Map(names.map((name) => [name, faulty(replies.fault, ofAccount)]));
   }
-  return failed(
-    'rejected',
-    `${place} is authoritative for no zone that holds ${name}`,
-    'name the primary server of its zone as `server`',
+  const [soas, rest] = [replies.value.slice(0, byZone.size), replies.value.slice(byZone.size)];
+  const given = new Map(
+    names.map((name, i): [Name, Given] => {
+      return [name, { forRecord: rest[i]!, forMarker: rest[names.length + i]! }];
+    }),
   );
+  const answers = new Map<Name, Answer<Seen>>();
+  const sound: [Name, Name, Given][] = [];
+  for (const [i, [zone, members]] of [...byZone].entries()) {
+    const sick = zoneFault(zone, soas[i]!, account.place);
+    if (sick !== null) forget(account, zone);
+    for (const name of members) {
+      const { forRecord, forMarker } = given.get(name)!;
+      const own = readFault(forRecord, account.place) ?? readFault(forMarker, account.place);
+      if (sick !== null) answers.set(name, faulty(sick, ofZone(zone)));
+      else if (own !== null) answers.set(name, faulty(own, ofRecord));
+      else sound.push([name, zone, { forRecord, forMarker }]);
+    }
+  }
+  // No CNAME but an existing name: either only names below it exist, or other types stand there.
+  const bare = sound.flatMap(([name, , { forRecord }]) => (isBare(forRecord, name) ? [name] : []));
+  const others = await findOthers(account, bare, signal);
+  for (const [name, zone, given] of sound) {
+    const isUnsure = !others.ok && bare.includes(name);
+    const types = others.ok ? (others.value.get(name) ?? []) : [];
+    const seen = answered(toSeen(name, zone, given, types));
+    answers.set(name, isUnsure ? faulty(others.fault, ofAccount) : seen);
+  }
+  return answers;
+}
+
+/** Types that stand at names without a CNAME. */
+async function findOthers(
+  account: Account,
+  names: readonly Name[],
+  signal: AbortSignal,
+): Promise<Called<ReadonlyMap<Name, readonly string[]>>> {
+  const questions = names.map((name) => ({ name, type: 'ANY' }));
+  const any = await query(account, questions, signal);
+  if (!any.ok) return any;
+  const found = new Map(names.map((name, i) => [name, typesAt(any.value[i]!, name)]));
+  const evasive = names.filter((name, i) => {
+    const types = found.get(name)!;
+    const silent = any.value[i]!.rcode !== 'NOERROR' || types.every((t) => t === 'HINFO');
+    return silent || any.value[i]!.truncated;
+  });
+  const each = evasive.flatMap((name) => commonTypes.map((type) => ({ name, type })));
+  const one = await query(account, each, signal);
+  if (!one.ok) return one;
+  for (const [i, name] of evasive.entries()) {
+    const part = one.value.slice(i * commonTypes.length, (i + 1) * commonTypes.length);
+    const types = [...new Set(part.flatMap((m) => typesAt(m, name)))];
+    // An HINFO that only says RFC8482 is made up; a real one beside nothing else is not worth it.
+    found.set(name, types);
+  }
+  return done(found);
 }
 
 function readFault(message: Message, place: string): Fault | null {
   const asked = message.questions[0]?.name ?? 'a name';
   const { rcode } = message;
   if (rcode === 'SERVFAIL') {
-    return failed('unavailable', `${place} failed for ${asked} (SERVFAIL)`).fault;
+    return fault('unavailable', `${place} failed for ${asked} (SERVFAIL)`);
   }
   if (rcode === 'REFUSED') {
     const cure = 'serve the zone there, and let this machine query it (allow-query)';
-    return failed('auth-suspect', `${place} refuses to answer for ${asked}`, cure).fault;
+    return fault('auth-suspect', `${place} refuses to answer for ${asked}`, { cure });
   }
   if (rcode !== 'NOERROR' && rcode !== 'NXDOMAIN') {
-    return failed('rejected', `${place} answers ${rcode} for ${asked}`).fault;
+    return fault('rejected', `${place} answers ${rcode} for ${asked}`);
   }
   if (message.authoritative || isReferral(message)) return null;
   const cure = 'name the primary server of the zone as `server`';
-  return failed('rejected', `${place} is not authoritative for ${asked}`, cure).fault;
+  return fault('rejected', `${place} is not authoritative for ${asked}`, { cure });
 }
 
 function isReferral(message: Message): boolean {
@@ -529,13 +494,8 @@ function typesAt(message: Message, name: Name): string[] {
   return [...new Set(types)].filter((type) => type !== 'CNAME' && !beside.has(type));
 }
 
-function toSeen(
-  name: Name,
-  zone: Name,
-  forRecord: Message,
-  forMarker: Message,
-  others: readonly string[],
-): Seen {
+function toSeen(name: Name, zone: Name, given: Given, others: readonly string[]): Seen {
+  const { forRecord, forMarker } = given;
   const cnames = forRecord.answers.flatMap((r) =>
     r.type === 'CNAME' && r.name === name ? [{ value: r.target, ttl: r.ttl }] : [],
   );
@@ -545,7 +505,7 @@ function toSeen(
   return {
     cnames,
     markers: texts.map(joinText),
-    refusal: whyNot(name, zone, forRecord, forMarker, others),
+    refusal: whyNot(name, zone, given, others),
     ref: { texts: texts.map((strings) => encodeStrings(strings).toString('base64')) },
   };
 }
@@ -554,11 +514,10 @@ function toSeen(
 function whyNot(
   name: Name,
   zone: Name,
-  forRecord: Message,
-  forMarker: Message,
+  { forRecord, forMarker }: Given,
   others: readonly string[],
 ): Refusal | null {
-  const refusal = (word: string, sentence: string) => ({ word, sentence });
+  const refusal = (word: RefusalWord, sentence: string) => ({ word, sentence });
   if (name === zone) {
     const why = `${name} is the top of its zone, where no CNAME can stand: use a name below it`;
     return refusal('apex', why);
@@ -586,13 +545,14 @@ function whyNot(
   return refusal('odd-value', `${name} leads to ${odd.target}, which is no host name: correct it`);
 }
 
-function toFacts(zone: Name, soa: Message, ns: Message, place: string): Result<ZoneRead> {
+function toFacts(zone: Name, soa: Message, ns: Message, place: string): Called<ZoneRead> {
   const start = soa.answers.find((r) => r.type === 'SOA' && r.name === zone);
   const nameServers = ns.answers.flatMap((r) =>
     r.type === 'NS' && r.name === zone ? r.target : [],
   );
   if (start?.type !== 'SOA' || nameServers.length === 0) {
-    return failed('rejected', `${place} holds no zone ${zone}`, 'correct `zone` or `server`');
+    const cure = 'correct `zone` or `server`';
+    return failed('zone', 'rejected', `${place} holds no zone ${zone}`, { cure });
   }
   // RFC 2308 5: how long resolvers remember that a name does not exist.
   const negative = Math.min(start.ttl, start.minimum);
@@ -608,6 +568,170 @@ function toFacts(zone: Name, soa: Message, ns: Message, place: string): Result<Z
 }
 
 // ---------------------------------------------------------------- writing
+
+/** Changes of one zone that travel in one message, by their places among all. */
+interface Batch {
+  readonly zone: Name;
+  readonly indexes: readonly number[];
+}
+
+/** What a reply to an update says; the reach is of what was refused. */
+type Verdict = { readonly applied: true } | { readonly applied: false; readonly fault: Fault };
+type Ruling = { readonly verdict: Verdict; readonly reach: Reach };
+
+async function write(
+  account: Account,
+  changes: readonly Change[],
+  signal: AbortSignal,
+): Promise<readonly Answer<null>[]> {
+  const answers = changes.map((_, i): Answer<null> | null => objection(changes, i));
+  const open = changes.flatMap((_, i) => (answers[i] === null ? [i] : []));
+  const names = open.map((i) => changes[i]!.name);
+  const zones = new Map<Name, Name>();
+  for (const [i, found] of [...(await findZones(account, names, signal)).values()].entries()) {
+    if (found.kind === 'answered') zones.set(names[i]!, found.value);
+    else answers[open[i]!] = found;
+  }
+  const rulings = await writeZones(
+    account,
+    changes,
+    open.filter((i) => answers[i] === null),
+    zones,
+    signal,
+  );
+  for (const [i, { verdict, reach }] of rulings) {
+    if (!verdict.applied) answers[i] = faulty(verdict.fault, reach);
+  }
+  const settled = await settle(account, changes, rulings, signal);
+  return answers.map((answer, i) => settled.get(i) ?? answer ?? notAsked);
+}
+
+/** Why a change is not sent at all; null: it may be. */
+function objection(changes: readonly Change[], i: number): Answer<null> | null {
+  const { name, from } = changes[i]!;
+  if (i >= capabilities.writeMax) return notAsked;
+  if (from.refusal) return faulty(fault('rejected', from.refusal.sentence), ofRecord);
+  if (!fitsWire(markerName(name))) return tooLong(name);
+  if (changes.findIndex((other) => other.name === name) === i) return null;
+  return faulty(fault('conflict', `${name} stands twice in one batch`), ofRecord);
+}
+
+/** One message a zone; where one change of several spoils it, one message each. */
+async function writeZones(
+  account: Account,
+  changes: readonly Change[],
+  open: readonly number[],
+  zones: ReadonlyMap<Name, Name>,
+  signal: AbortSignal,
+): Promise<ReadonlyMap<number, Ruling>> {
+  const rulings = new Map<number, Ruling>();
+  const batches = inBatches(changes, open, zones);
+  const alone: Batch[] = [];
+  for (const [b, ruling] of (await send(account, batches, changes, signal)).entries()) {
+    const { zone, indexes } = batches[b]!;
+    // What is one record's spoils a whole message, and the reply does not say whose it is.
+    const isDivisible = !ruling.verdict.applied && ruling.reach.kind === 'record';
+    if (isDivisible && indexes.length > 1) {
+      alone.push(...indexes.map((i) => ({ zone, indexes: [i] })));
+    } else for (const i of indexes) rulings.set(i, ruling);
+  }
+  for (const [b, ruling] of (await send(account, alone, changes, signal)).entries()) {
+    rulings.set(alone[b]!.indexes[0]!, ruling);
+  }
+  return rulings;
+}
+
+/** Sends each batch as one signed UPDATE, all down one connection; once, whatever happens. */
+async function send(
+  account: Account,
+  batches: readonly Batch[],
+  changes: readonly Change[],
+  signal: AbortSignal,
+): Promise<readonly Ruling[]> {
+  const firstId = randomInt(65_536 - batches.length);
+  const signed = batches.map(({ zone, indexes }, i): SignedMessage => {
+    const parts = indexes.map((index) => toUpdate(changes[index]!));
+    const message = encodeUpdate(
+      firstId + i,
+      zone,
+      parts.flatMap((p) => p.prerequisites),
+      parts.flatMap((p) => p.updates),
+    );
+    return sign(message, account.key, Date.now());
+  });
+  const zones = batches.map(({ zone }) => zone);
+  return update(account, signed, zones, signal);
+}
+
+/** Sends signed updates down one connection, and says what the reply to each means. */
+async function update(
+  account: Account,
+  signed: readonly SignedMessage[],
+  zones: readonly Name[],
+  signal: AbortSignal,
+): Promise<readonly Ruling[]> {
+  if (signed.length === 0) return [];
+  if (!signal.aborted) account.calls++;
+  const { server, key, place, timeoutMs } = account;
+  const messages = signed.map((s) => s.bytes);
+  const { replies, failure } = await exchangeTcp(server, messages, { timeoutMs, signal });
+  const signatures = replies.map((reply, i) => reply && checkReply(reply, signed[i]!, key));
+  if (signatures.some((s) => s?.kind === 'valid')) account.isKeyKnown = true;
+  return signatures.map((signature, i): Ruling => {
+    if (signature === null) return { verdict: unanswered(place, failure), reach: ofAccount };
+    const zone = zones[i]!;
+    const verdict = judge(signature, key, zone, place);
+    return { verdict, reach: reachOf(signature, zone, account.isKeyKnown) };
+  });
+}
+
+function unanswered(place: string, failure: Failure | null): Verdict {
+  const detail = `${place}: ${failure?.detail ?? 'no reply'}`;
+  const cure = failure ? cureOf(failure).cure : undefined;
+  return refuse(failure?.sent === false ? 'unavailable' : 'uncertain', detail, cure);
+}
+
+/** What stands afterwards decides: for what was taken, and for what was said to be stale. */
+async function settle(
+  account: Account,
+  changes: readonly Change[],
+  rulings: ReadonlyMap<number, Ruling>,
+  signal: AbortSignal,
+): Promise<ReadonlyMap<number, Answer<null>>> {
+  const open = [...rulings].filter(([, { verdict }]) => isOpen(verdict));
+  const now = await readNames(
+    account,
+    open.map(([i]) => changes[i]!.name),
+    signal,
+  );
+  const answers = new Map<number, Answer<null>>();
+  for (const [i, { verdict, reach }] of open) {
+    const change = changes[i]!;
+    const seen = now[change.name]!;
+    if (seen.kind === 'answered') answers.set(i, compare(change, verdict, seen.value, account));
+    else if (!verdict.applied) answers.set(i, faulty(verdict.fault, reach));
+    else answers.set(i, unseen(seen));
+  }
+  return answers;
+}
+
+/** Taken with NOERROR, and then not read back. */
+function unseen(read: Exclude<Answer<Seen>, { readonly kind: 'answered' }>): Answer<null> {
+  if (read.kind === 'not-asked') {
+    return faulty(fault('uncertain', 'taken with NOERROR, and not read back'), ofRecord);
+  }
+  const { detail, cure } = read.fault;
+  const why = `taken with NOERROR, but reading back failed: ${detail}`;
+  return faulty(fault('uncertain', why, cure === undefined ? {} : { cure }), read.reach);
+}
+
+function refuse(kind: FaultKind, detail: string, cure?: string): Verdict {
+  return { applied: false, fault: fault(kind, detail, cure === undefined ? {} : { cure }) };
+}
+
+function isOpen(verdict: Verdict): boolean {
+  return verdict.applied || verdict.fault.kind === 'conflict';
+}
 
 /** What was read, as prerequisites; what is wanted, as deletions and additions. */
 function toUpdate(change: Change): {
@@ -627,15 +751,16 @@ function toUpdate(change: Change): {
       : [nameIsUnused(name)]),
     ...(texts.length > 0 ? setIs(marker, typeTxt, texts) : [setIsAbsent(marker, typeTxt)]),
   ];
+  const text = formatMarker(to.marker);
   const updates: UpdateRecord[] = [];
   const [cname, second] = from.cnames;
   if (second || cname?.value !== to.cname || cname.ttl !== to.ttl) {
     if (cname) updates.push(deleteSet(name, typeCname));
     updates.push(addRecord(name, typeCname, to.ttl, encodeName(to.cname)));
   }
-  if (from.markers.length !== 1 || from.markers[0] !== to.marker) {
+  if (from.markers.length !== 1 || from.markers[0] !== text) {
     if (texts.length > 0) updates.push(deleteSet(marker, typeTxt));
-    updates.push(addRecord(marker, typeTxt, to.ttl, encodeText(to.marker)));
+    updates.push(addRecord(marker, typeTxt, to.ttl, encodeText(text)));
   }
   return { prerequisites, updates };
 }
@@ -673,14 +798,7 @@ function inBatches(
 }
 
 /** What a reply to a signed UPDATE means (RFC 2136 2.2, RFC 8945 5). */
-function judge(
-  reply: Buffer,
-  request: SignedMessage,
-  key: TsigKey,
-  zone: Name,
-  place: string,
-): Verdict {
-  const signature = checkReply(reply, request, key);
+function judge(signature: Signature, key: TsigKey, zone: Name, place: string): Verdict {
   if (signature.kind === 'invalid') {
     return refuse('uncertain', `${place}: ${signature.detail}, so it is not believed`);
   }
@@ -726,12 +844,13 @@ function judge(
 }
 
 function judgeUnsigned(said: string, key: TsigKey, place: string): Verdict {
-  // PowerDNS says a bad key or a clock that is off so, Knot a key that no acl of the zone names,
-  // and both a zone that they do not serve.
+  // PowerDNS says a bad key or a clock that is off so, Knot a key that no acl of the zone names
+  // (3.4 says so where 3.2 signed a BADKEY), and both a zone that they do not serve.
   if (said === 'REFUSED' || said === 'NOTAUTH') {
+    const why = said === 'NOTAUTH' ? ': no such key there, or the zone is not served there' : '';
     return refuse(
       'auth-suspect',
-      `${place} refuses us and key ${key.name} (${said}, unsigned)`,
+      `${place} refuses us and key ${key.name} (${said}, unsigned${why})`,
       'let the key update the zone there; compare its name, algorithm and secret, and the clocks',
     );
   }
@@ -741,6 +860,7 @@ function judgeUnsigned(said: string, key: TsigKey, place: string): Verdict {
   return refuse('uncertain', `${place}: the reply ${said} is not signed, so it is not believed`);
 }
 
+const badKey = 17;
 const tsigErrors: Readonly<Record<number, string>> = {
   16: 'BADSIG: the secret differs',
   17: 'BADKEY: no such key there',
@@ -754,30 +874,67 @@ function rcodeWord(rcode: number): string {
   return words.split(' ')[rcode] ?? `RCODE_${rcode}`;
 }
 
-/** Whether what was taken with NOERROR stands there; servers ignore some updates in silence. */
-function compare(change: Change, seen: Seen, place: string): Result<null> {
+/**
+ * How far it reaches that an update in a zone was refused. That the key is not known is said by
+ * Knot of a key that only this zone does not name, and by PowerDNS without a signature: once the
+ * server has signed with it, it is the zone's.
+ */
+function reachOf(signature: Signature, zone: Name, isKeyKnown: boolean): Reach {
+  const inZone = ofZone(zone);
+  switch (signature.kind) {
+    case 'invalid':
+    case 'bad-time':
+      return ofAccount;
+    case 'refused':
+      return signature.error === badKey && isKeyKnown ? inZone : ofAccount;
+    case 'unsigned': {
+      if (rcodeWord(signature.rcode) === 'NOTAUTH') return inZone;
+      return rcodeWord(signature.rcode) === 'REFUSED' && isKeyKnown ? inZone : ofAccount;
+    }
+    case 'valid': {
+      const said = rcodeWord(signature.rcode);
+      if (said === 'NOTIMP') return ofAccount;
+      return ['SERVFAIL', 'NOTAUTH', 'NOTZONE'].includes(said) ? inZone : ofRecord;
+    }
+  }
+}
+
+/**
+ * What was taken with NOERROR, or is said to be stale, against what stands there: servers ignore
+ * some updates in silence, and answer from another view than they change.
+ */
+function compare(change: Change, verdict: Verdict, seen: Seen, { place }: Account): Answer<null> {
   const { name, from, to } = change;
+  const say = (kind: FaultKind, detail: string, cure?: string) =>
+    faulty(fault(kind, detail, cure === undefined ? {} : { cure }), ofRecord);
+  if (!verdict.applied) {
+    if (!sameAsRead(from, seen)) return faulty(verdict.fault, ofRecord);
+    const detail =
+      `${place} answers for ${name} what was read, yet says that it does not stand there: ` +
+      'a wildcard, another view, or a hidden type makes up the answer';
+    const cure = `give ${name} a record of its own, or query and update the same view`;
+    return say('rejected', detail, cure);
+  }
   const [cname, ...more] = seen.cnames;
   const cnameRight = cname?.value === to.cname && more.length === 0;
-  const markerRight = seen.markers.length === 1 && seen.markers[0] === to.marker;
-  if (cnameRight && markerRight && cname?.ttl === to.ttl) return done;
+  const markerRight = seen.markers.length === 1 && seen.markers[0] === formatMarker(to.marker);
+  if (cnameRight && markerRight && cname?.ttl === to.ttl) return answered(null);
   const stands = cname?.value ?? 'no CNAME';
   if (cnameRight && markerRight) {
     const detail = `${place} gives ${name} a TTL of ${cname?.ttl} s instead of ${to.ttl} s`;
-    return failed('rejected', detail, 'allow that TTL at the server, or configure another');
+    return say('rejected', detail, 'allow that TTL at the server, or configure another');
   }
   const ignored =
     (!cnameRight && cname?.value === from.cnames[0]?.value) ||
     (!markerRight && sameTexts(seen.markers, from.markers));
-  if (ignored) {
-    const what = cnameRight ? `the marker at ${markerName(name)}` : `${name} CNAME ${to.cname}`;
-    return failed(
-      'rejected',
-      `${place} took the update with NOERROR and ignored ${what}: there stands ${stands}`,
-      seen.refusal?.sentence ?? 'look in the log of the server for why the update was left out',
-    );
+  if (!ignored) {
+    return say('conflict', `${name} was changed by somebody else meanwhile: there is ${stands}`);
   }
-  return failed('conflict', `${name} was changed by somebody else meanwhile: there is ${stands}`);
+  const what = cnameRight ? `the marker at ${markerName(name)}` : `${name} CNAME ${to.cname}`;
+  const cure =
+    seen.refusal?.sentence ?? 'look in the log of the server for why the update was left out';
+  const ignoredIt = `${place} took the update with NOERROR and ignored ${what}`;
+  return say('rejected', `${ignoredIt}: there stands ${stands}`, cure);
 }
 
 function sameAsRead(from: Seen, seen: Seen): boolean {
@@ -792,4 +949,53 @@ function sameAsRead(from: Seen, seen: Seen): boolean {
 function sameTexts(a: readonly string[], b: readonly string[]): boolean {
   const [left, right] = [a.toSorted(), b.toSorted()];
   return left.length === right.length && left.every((text, i) => text === right[i]);
+}
+
+// ---------------------------------------------------------------- preflight
+
+async function preflight(
+  account: Account,
+  record: Name,
+  signal: AbortSignal,
+): Promise<readonly ReachingFinding[]> {
+  const read = await readFacts(account, record, signal);
+  if (read.kind === 'fault') {
+    const { fault, reach } = read;
+    return [
+      fromTrouble('zone', reach.kind === 'zone' ? reach.zone : null, { fault, scope: reach.kind }),
+    ];
+  }
+  const { facts, negativeTtlSeconds } = read.value;
+  const { zone } = facts;
+  const findings = [
+    good(ofZone(zone), 'zone', `${account.place} is authoritative for ${zone}`),
+    ttlFloor(zone, null),
+    negativeTtl(zone, negativeTtlSeconds),
+    ...(await lookAtRecord({ read: (names) => readNames(account, names, signal) }, record, signal)),
+  ];
+  if (!mayTry(findings)) return findings;
+  return [...findings, ...(await tryWriting(account, record, zone, signal))];
+}
+
+/**
+ * Deletes a text that nobody has ever written from the marker of the record: taken, it changes
+ * nothing. At that name and type, because a key may be granted no other.
+ */
+async function tryWriting(
+  account: Account,
+  record: Name,
+  zone: Name,
+  signal: AbortSignal,
+): Promise<readonly ReachingFinding[]> {
+  const { key, place } = account;
+  const nothing = deleteRecord(markerName(record), typeTxt, encodeText(`never ${never()}`));
+  const message = encodeUpdate(randomInt(65_536), zone, [], [nothing]);
+  const signed = [sign(message, key, Date.now())];
+  const [{ verdict, reach }] = (await update(account, signed, [zone], signal)) as [Ruling];
+  if (!verdict.applied && verdict.fault.kind === 'auth-suspect') {
+    return [bad(reach, 'credentials', verdict.fault.detail, verdict.fault.cure ?? null)];
+  }
+  if (!verdict.applied) return [fromProbe(zone, { fault: verdict.fault, scope: reach.kind })];
+  const known = good(ofAccount, 'credentials', `${place} knows the TSIG key ${key.name}`);
+  return [known, fromProbe(zone, null)];
 }

@@ -7,53 +7,60 @@
 import { pipeline, type Readable, Transform } from 'node:stream';
 import type * as sdk from '@aws-sdk/client-route-53';
 import { z } from 'zod';
-import type {
-  Change,
-  Fault,
-  Finding,
-  Json,
-  Name,
-  Refusal,
-  Result,
-  Seen,
-} from '../src/core/model.ts';
+import { formatMarker, markerName } from '../src/core/marker.ts';
+import type { Change, FaultKind, Json, Name, Refusal, Seen } from '../src/core/model.ts';
 import type {
   AdapterContext,
   Capabilities,
   Provider,
   ProviderType,
+  ReachingFinding,
   ZoneFacts,
 } from '../src/kit/extend.ts';
 import { dnsName, type SecretRef, secretRef } from '../src/kit/schema.ts';
 import { SecretError } from '../src/kit/secret.ts';
-import { type Sent, sendHalving, sideBySide } from './kit/batch.ts';
+import { sendHalving } from './kit/batch.ts';
+import { ByZone, oneByOne } from './kit/by-zone.ts';
 import { endpoint } from './kit/endpoint.ts';
 import {
+  type Called,
   done,
   exchange,
   failed,
-  fault,
   fieldsOf,
   garbled,
   loading,
   parseRetryAfter,
+  type Scope,
   scrub,
-  statusFault,
+  statusTrouble,
+  type Trouble,
 } from './kit/fault.ts';
+import { Listing } from './kit/listing.ts';
 import {
   bad,
-  fromFault,
   fromProbe,
+  fromTrouble,
   good,
   lookAtRecord,
   mayTry,
   negativeTtl,
   never,
+  ofRecord,
+  ofZone,
   ttlFloor,
   warn,
   zoneRead,
 } from './kit/preflight.ts';
-import { nameFrom, quoteText, textMax, unquoteText, zoneFinder } from './kit/zone.ts';
+import type { Room, Told } from './kit/room.ts';
+import {
+  nameFrom,
+  quoteText,
+  textMax,
+  unquoteText,
+  type ZoneFinder,
+  zoneFinder,
+} from './kit/zone.ts';
 
 /**
  * Limits of one ChangeResourceRecordSets ("Quotas on ChangeResourceRecordSets API requests",
@@ -79,12 +86,18 @@ const byNameMax = 16;
 /** Pages read at one name: more than two of them can only be routing variants, which we refuse. */
 const namePagesMax = 2;
 const namePage = 100;
+/** Those of the record, and those of its marker. */
+const callsPerName = 2 * namePagesMax;
+/** Names, or batches of different zones, that are under way at the same time. */
+const namesAtOnce = 4;
 
 const capabilities: Capabilities = {
   type: 'route53',
   title: 'AWS Route 53',
-  fence: 'transaction',
-  fenceNote: 'one batch deletes the exact values read, so a stale batch is refused whole',
+  fence: {
+    kind: 'transaction',
+    note: 'one batch deletes the exact values read, so a stale batch is refused whole',
+  },
   atomic: true,
   // One listing serves as many names as there are, and one writing fills batch after batch.
   readMax: 1000,
@@ -94,11 +107,11 @@ const capabilities: Capabilities = {
   // pages say 5/s. ("Throttling API requests", Route 53 developer guide, 2026-11.)
   quota: { burst: 50, perSecond: 5, reserve: 15 },
   permissions: [
-    'route53:GetHostedZone',
-    'route53:ListHostedZonesByName',
-    'route53:ListResourceRecordSets',
-    'route53:ChangeResourceRecordSets',
-    'route53:ListResourceRecordSetProtections (audit: to see locks)',
+    { permission: 'route53:GetHostedZone', note: null },
+    { permission: 'route53:ListHostedZonesByName', note: null },
+    { permission: 'route53:ListResourceRecordSets', note: null },
+    { permission: 'route53:ChangeResourceRecordSets', note: null },
+    { permission: 'route53:ListResourceRecordSetProtections', note: 'audit: to see locks' },
   ],
   refuses: ['alias', 'weighted', 'health-check', 'traffic-policy', 'other-type', 'apex'],
 };
@@ -177,12 +190,13 @@ const hostedZone = z.object({
   Id: z.string().min(1),
   Name: z.string().min(1),
   Config: z.object({ PrivateZone: z.boolean().optional() }).optional(),
+  ResourceRecordSetCount: z.number().optional(),
   LinkedService: z.object({ ServicePrincipal: z.string().optional() }).optional(),
   Features: z.object({ AcceleratedRecoveryStatus: z.string().optional() }).optional(),
 });
 type HostedZone = z.output<typeof hostedZone>;
 
-const zoneList = z.object({ HostedZones: z.array(hostedZone), IsTruncated: z.boolean() });
+const zoneList = z.object({ HostedZones: z.array(hostedZone) });
 
 const zoneDetail = z.object({
   HostedZone: hostedZone,
@@ -199,7 +213,7 @@ type ExactSet = z.output<typeof exactSet>;
 
 /** What `Seen.ref` holds. */
 const exactRef = z.object({
-  zone: z.string(),
+  zone: z.object({ id: z.string(), name: z.string() }),
   cname: exactSet.nullable(),
   marker: exactSet.nullable(),
 });
@@ -207,20 +221,21 @@ const exactRef = z.object({
 interface Zone {
   readonly id: string;
   readonly name: Name;
-  /** Pages that a listing of it takes, as far as one has come: more are not tried in vain again. */
-  pagesLeast: number;
+}
+
+interface FoundZone extends Zone {
+  readonly listing: Listing;
 }
 
 // ---------------------------------------------------------------- the account
 
 interface Account {
-  readonly client: (signal: AbortSignal, timeoutMs: number) => Promise<Result<Client>>;
+  readonly client: (signal: AbortSignal, timeoutMs: number) => Promise<Called<Client>>;
   readonly timeoutMs: number;
   readonly secrets: readonly string[];
-  /** Called for every request that is sent. */
-  count(): void;
-  /** The vendor says that a zone is gone: it must be looked for again. */
-  lostZone(): void;
+  /** Requests sent so far. */
+  calls: number;
+  close(): void;
 }
 
 interface Client {
@@ -229,26 +244,8 @@ interface Client {
 }
 
 function create(name: string, chosen: Route53Settings, context: AdapterContext): Provider {
-  const keys = readKeys(chosen.credentials, context);
-  const timeoutMs = context.callTimeoutMs;
-  const open: sdk.Route53Client[] = [];
-  let [calls, closed] = [0, false];
-  const account: Account = {
-    timeoutMs,
-    secrets: [keys.secretAccessKey, keys.accessKeyId, keys.sessionToken ?? ''],
-    count: () => {
-      calls++;
-    },
-    lostZone: () => zones.forget(),
-    client: loading('the SDK of Route 53', async () => {
-      const commands = await import('@aws-sdk/client-route-53');
-      const route53 = connect(commands, chosen, keys, timeoutMs);
-      if (closed) route53.destroy();
-      else open.push(route53);
-      return { commands, route53 };
-    }),
-  };
-  const zones = zoneFinder<Zone>({
+  const account = openAccount(chosen, context);
+  const zones = zoneFinder<FoundZone>({
     zone: chosen.zone ?? null,
     byId: chosen.zoneId
       ? async (signal) => {
@@ -258,53 +255,45 @@ function create(name: string, chosen: Route53Settings, context: AdapterContext):
       : null,
     byName: (zone, signal) => zoneByName(account, zone, signal),
   });
+  const { callsMax } = capabilities;
+  const byZone = new ByZone({ zones, callsMax, callTimeoutMs: account.timeoutMs });
+  const read: Provider['read'] = (names, signal) =>
+    byZone.read(names, signal, (zone, some, room) => readZone(account, zone, some, room, signal));
   return {
     name,
     capabilities,
     get calls() {
-      return calls;
+      return account.calls;
     },
-    async zone(record, signal) {
-      const zone = await zones.find(record, signal);
-      return zone.ok ? zoneFacts(account, zone.value, signal) : zone;
-    },
-    async read(names, signal) {
-      const byZone = new Map<string, { zone: Zone; names: Name[] }>();
-      for (const record of names) {
-        const zone = await zones.find(record, signal);
-        if (!zone.ok) return zone;
-        const group = byZone.get(zone.value.id) ?? { zone: zone.value, names: [] };
-        group.names.push(record);
-        byZone.set(zone.value.id, group);
-      }
-      const seen: Record<Name, Seen> = {};
-      for (const group of byZone.values()) {
-        const part = await readZone(account, group.zone, group.names, signal);
-        if (!part.ok) return part;
-        Object.assign(seen, part.value);
-      }
-      return done(seen);
-    },
-    write: (changes, signal) => write(account, changes, signal),
-    async preflight(record, signal) {
-      const zone = await zones.find(record, signal);
-      if (!zone.ok) return [fromFault('zone', zone.fault)];
-      const detail = await getZone(account, zone.value.id, signal);
-      if (!detail.ok) return [fromFault('zone', detail.fault)];
-      const checked = usable(detail.value.HostedZone);
-      if (!checked.ok) return [zoneRead(zone.value.name), fromFault('zone', checked.fault)];
-      const findings = [
-        zoneRead(zone.value.name),
-        good('zone', `${zone.value.name} is a public hosted zone of this account`),
-        recovery(zone.value.name, detail.value.HostedZone),
-        ttlFloor(zone.value.name, null),
-        ...(await lookAtSoa(account, zone.value, signal)),
-        ...(await lookAtProtections(account, zone.value, record, signal)),
-        ...(await lookAtRecord(this, record, signal)),
-      ];
-      if (!mayTry(findings)) return findings;
-      return [...findings, await tryWriting(account, zone.value, record, signal)];
-    },
+    zone: (record, signal) => zoneFacts(account, zones, record, signal),
+    read,
+    write: (changes, signal) =>
+      byZone.write(changes, signal, {
+        prepare,
+        zoneOf: async ({ zone }) => done(zone),
+        writeZone: (zone, some, room) => writeZone(account, zone, some, room, signal),
+      }),
+    preflight: (record, signal) => preflight(account, zones, read, record, signal),
+    close: () => account.close(),
+  };
+}
+
+function openAccount(chosen: Route53Settings, context: AdapterContext): Account {
+  const keys = readKeys(chosen.credentials, context);
+  const timeoutMs = context.callTimeoutMs;
+  const open: sdk.Route53Client[] = [];
+  let closed = false;
+  return {
+    timeoutMs,
+    secrets: [keys.secretAccessKey, keys.accessKeyId, keys.sessionToken ?? ''],
+    calls: 0,
+    client: loading('the SDK of Route 53', async () => {
+      const commands = await import('@aws-sdk/client-route-53');
+      const route53 = connect(commands, chosen, keys, timeoutMs);
+      if (closed) route53.destroy();
+      else open.push(route53);
+      return { commands, route53 };
+    }),
     close() {
       closed = true;
       for (const route53 of open) route53.destroy();
@@ -421,11 +410,9 @@ async function call<T>(
     readonly write: boolean;
     readonly shape: z.ZodType<T>;
     readonly signal: AbortSignal;
-    /** Told the vendor's code when it refuses. */
-    readonly refused?: (code: string) => void;
   },
   send: (client: Client, signal: AbortSignal) => Promise<unknown>,
-): Promise<Result<T>> {
+): Promise<Called<T>> {
   const client = await account.client(options.signal, account.timeoutMs);
   if (!client.ok) return client;
   const { doing } = options;
@@ -435,15 +422,10 @@ async function call<T>(
       write: options.write,
       signal: options.signal,
       timeoutMs: account.timeoutMs,
-      explain: (error) => {
-        const refusal = explain(error, doing, options.write, account.secrets);
-        if (refusal) options.refused?.(refusal.code);
-        if (refusal?.code === 'NoSuchHostedZone') account.lostZone();
-        return refusal?.fault ?? null;
-      },
+      explain: (error) => explain(error, options, account.secrets),
     },
     (signal) => {
-      account.count();
+      account.calls++;
       return send(client.value, signal);
     },
   );
@@ -455,40 +437,71 @@ async function call<T>(
     : garbled(doing, options.write, 'success was answered, but without what it must say');
 }
 
-const throttling = new Set([
-  'Throttling',
-  'ThrottlingException',
-  'ThrottledException',
-  'RequestThrottled',
-  'RequestThrottledException',
-  'RequestLimitExceeded',
-  'TooManyRequestsException',
-  'SlowDown',
-  'PriorRequestNotComplete',
-]);
+/** What a code of the vendor's means: how bad, how far, and what would cure it. */
+interface Row {
+  readonly kind: FaultKind;
+  readonly scope: Scope;
+  readonly cure?: string;
+  readonly stale?: true;
+}
 
-const refusingKeys = new Set([
-  'AccessDenied',
-  'AccessDeniedException',
-  'AuthFailure',
-  'ExpiredToken',
-  'ExpiredTokenException',
-  'IncompleteSignature',
-  'InvalidAccessKeyId',
-  'InvalidClientTokenId',
-  'InvalidSignatureException',
-  'MissingAuthenticationToken',
-  'MissingAuthenticationTokenException',
-  'NotAuthorized',
-  'OptInRequired',
-  'RequestExpired',
-  'RequestTimeTooSkewed',
-  'SignatureDoesNotMatch',
-  'UnrecognizedClientException',
-]);
+function rows(codes: readonly string[], row: Row): readonly (readonly [string, Row])[] {
+  return codes.map((code) => [code, row]);
+}
 
-/** Answers in the vendor's own form that promise that nothing was done. */
-const notDone = new Set(['ServiceUnavailable', 'ConcurrentModification']);
+/**
+ * The vendor's codes. A key that is unknown, expired or signs wrongly is everybody's trouble; a
+ * policy that does not allow something is written for one zone; another change under way is that
+ * zone's.
+ */
+const codes: ReadonlyMap<string, Row> = new Map([
+  ...rows(
+    [
+      'Throttling',
+      'ThrottlingException',
+      'ThrottledException',
+      'RequestThrottled',
+      'RequestThrottledException',
+      'RequestLimitExceeded',
+      'TooManyRequestsException',
+      'SlowDown',
+    ],
+    { kind: 'throttled', scope: 'account' },
+  ),
+  ...rows(['PriorRequestNotComplete'], { kind: 'throttled', scope: 'zone' }),
+  ...rows(
+    [
+      'AuthFailure',
+      'ExpiredToken',
+      'ExpiredTokenException',
+      'IncompleteSignature',
+      'InvalidAccessKeyId',
+      'InvalidClientTokenId',
+      'InvalidSignatureException',
+      'MissingAuthenticationToken',
+      'MissingAuthenticationTokenException',
+      'OptInRequired',
+      'RequestExpired',
+      'RequestTimeTooSkewed',
+      'SignatureDoesNotMatch',
+      'UnrecognizedClientException',
+    ],
+    { kind: 'auth-suspect', scope: 'account', cure: 'check the key and this machine’s clock' },
+  ),
+  ...rows(['AccessDenied', 'AccessDeniedException', 'NotAuthorized'], {
+    kind: 'auth-suspect',
+    scope: 'zone',
+    cure: 'check the key’s policy for this zone',
+  }),
+  // Answers in the vendor's own form that promise that nothing was done.
+  ...rows(['ServiceUnavailable', 'ConcurrentModification'], { kind: 'unavailable', scope: 'zone' }),
+  ...rows(['NoSuchHostedZone'], {
+    kind: 'rejected',
+    scope: 'zone',
+    cure: 'the zone was deleted or is another account’s: check zone, zoneId and the key',
+    stale: true,
+  }),
+]);
 
 /**
  * The vendor's refusal by its code and status (never by class: `Throttling` has none, and never by
@@ -496,10 +509,9 @@ const notDone = new Set(['ServiceUnavailable', 'ConcurrentModification']);
  */
 function explain(
   error: unknown,
-  doing: string,
-  write: boolean,
+  { doing, write }: { readonly doing: string; readonly write: boolean },
   secrets: readonly string[],
-): { readonly code: string; readonly fault: Fault } | null {
+): Trouble | null {
   const { name, message, $metadata, $response } = fieldsOf(error);
   const { httpStatusCode: status } = fieldsOf($metadata);
   if (typeof status !== 'number' || status < 300) return null;
@@ -509,32 +521,29 @@ function explain(
   const { headers } = fieldsOf($response);
   const { 'retry-after': after } = fieldsOf(headers);
   const retryAfterMs = parseRetryAfter(typeof after === 'string' ? after : null, Date.now());
-  const said = (): string => {
-    const text = scrub(message, secrets);
-    return text === '' ? '' : `: ${text}`;
-  };
-  if (throttling.has(code)) {
-    return { code, fault: fault('throttled', `${doing}: ${code}`, { retryAfterMs }) };
-  }
-  if (refusingKeys.has(code)) {
-    const cure = 'check the key, its policy and this machine’s clock';
+  const row = codes.get(code);
+  if (row !== undefined) {
+    const { kind, scope, ...more } = row;
     // Not its message: it may quote the signed request.
-    return { code, fault: fault('auth-suspect', `${doing}: HTTP ${status} (${code})`, { cure }) };
+    return failed(scope, kind, `${doing}: HTTP ${status} (${code})`, { ...more, retryAfterMs });
   }
-  if (notDone.has(code)) {
-    return { code, fault: fault('unavailable', `${doing}: ${code}`, { retryAfterMs }) };
-  }
+  const text = scrub(message, secrets);
+  const said = text === '' ? '' : `: ${text}`;
   // A body that is not the vendor's own error document leaves the code unknown; a 400 to a write
   // is then most likely the old form of InvalidChangeBatch, and surely nothing was done.
   const unknown = code === '' || code === 'Unknown' || code === 'UnknownError' || code === 'Error';
   if (write && status === 400 && (code === 'InvalidChangeBatch' || unknown)) {
     const cure =
       'read again; if it stays so, look for a resource record set protection or a clashing record';
-    return { code, fault: fault('conflict', `${doing}: ${code || 'HTTP 400'}${said()}`, { cure }) };
+    return failed('record', 'conflict', `${doing}: ${code || 'HTTP 400'}${said}`, { cure });
   }
-  const plain = statusFault(status, { doing, write }, unknown ? '' : code, retryAfterMs);
-  if (plain.kind !== 'rejected') return { code, fault: plain };
-  return { code, fault: { ...plain, detail: `${plain.detail}${unknown ? '' : said()}` } };
+  const plain = statusTrouble(status, { doing, write }, unknown ? '' : code, retryAfterMs);
+  if (plain.fault.kind !== 'rejected') return plain;
+  const detail = `${plain.fault.detail}${unknown ? '' : said}`;
+  // InvalidInput, too, can be the fault of one value among many.
+  if (!write || code !== 'InvalidInput') return failed(plain.scope, 'rejected', detail);
+  const cure = 'correct the value; if nothing is wrong with it, see by `detour audit` for locks';
+  return failed('record', 'rejected', detail, { cure });
 }
 
 // ---------------------------------------------------------------- zones
@@ -543,7 +552,7 @@ async function getZone(
   account: Account,
   id: string,
   signal: AbortSignal,
-): Promise<Result<z.output<typeof zoneDetail>>> {
+): Promise<Called<z.output<typeof zoneDetail>>> {
   const doing = `GetHostedZone of ${id}`;
   return call(account, { doing, write: false, shape: zoneDetail, signal }, (client, abortSignal) =>
     client.route53.send(new client.commands.GetHostedZoneCommand({ Id: id }), { abortSignal }),
@@ -554,7 +563,7 @@ async function zoneByName(
   account: Account,
   zone: Name,
   signal: AbortSignal,
-): Promise<Result<Zone | null>> {
+): Promise<Called<FoundZone | null>> {
   // The name is where the list starts, not a filter: what follows it must be sorted out.
   const list = await call(
     account,
@@ -569,45 +578,67 @@ async function zoneByName(
   const same = list.value.HostedZones.filter((found) => nameFrom(found.Name) === zone);
   const open = same.filter((found) => found.Config?.PrivateZone !== true);
   if (open.length > 1) {
-    return failed('rejected', `${open.length} public hosted zones are named ${zone}`, {
+    return failed('zone', 'rejected', `${open.length} public hosted zones are named ${zone}`, {
       cure: 'set zoneId to the one that the parent zone delegates to',
+      zone,
     });
   }
   const found = open[0];
   return found === undefined ? done(null) : usable(found);
 }
 
-function usable(found: HostedZone): Result<Zone> {
+function usable(found: HostedZone): Called<FoundZone> {
   const name = nameFrom(found.Name);
   const id = found.Id.replace(/^\/hostedzone\//, '');
   if (found.Config?.PrivateZone === true) {
-    return failed('rejected', `hosted zone ${id} (${name}) is private`, {
+    return failed('zone', 'rejected', `hosted zone ${id} (${name}) is private`, {
       cure: 'use the public hosted zone: only its answers reach the clients',
+      zone: name,
     });
   }
   if (found.LinkedService !== undefined) {
-    return failed('rejected', `hosted zone ${id} (${name}) belongs to another AWS service`, {
+    return failed('zone', 'rejected', `hosted zone ${id} (${name}) belongs to another service`, {
       cure: 'use a hosted zone of your own',
+      zone: name,
     });
   }
-  return done({ id, name, pagesLeast: 1 });
+  const pages = Math.ceil((found.ResourceRecordSetCount ?? 1) / listPage);
+  return done({ id, name, listing: new Listing(pages) });
+}
+
+/** The zone of a record as it is today, and what else is said of it. */
+async function lookAtZone(
+  account: Account,
+  zones: ZoneFinder<FoundZone>,
+  record: Name,
+  signal: AbortSignal,
+): Promise<Called<{ readonly zone: Zone; readonly detail: z.output<typeof zoneDetail> }>> {
+  const known = await zones.find(record, signal);
+  if (!known.ok) return known;
+  const { name, id } = known.value;
+  const detail = await getZone(account, id, signal);
+  if (!detail.ok && detail.stale) zones.forget(name);
+  if (!detail.ok) return { zone: name, ...detail };
+  const checked = usable(detail.value.HostedZone);
+  if (!checked.ok) zones.forget(name);
+  return checked.ok ? done({ zone: checked.value, detail: detail.value }) : checked;
 }
 
 async function zoneFacts(
   account: Account,
-  zone: Zone,
+  zones: ZoneFinder<FoundZone>,
+  record: Name,
   signal: AbortSignal,
-): Promise<Result<ZoneFacts>> {
-  const detail = await getZone(account, zone.id, signal);
-  if (!detail.ok) return detail;
-  const checked = usable(detail.value.HostedZone);
-  if (!checked.ok) return checked;
-  const nameServers = detail.value.DelegationSet?.NameServers.map((host) => host.toLowerCase());
+): Promise<Called<ZoneFacts>> {
+  const found = await lookAtZone(account, zones, record, signal);
+  if (!found.ok) return found;
+  const { zone, detail } = found.value;
+  const nameServers = detail.DelegationSet?.NameServers.map((host) => host.toLowerCase());
   if (nameServers === undefined) {
     return garbled(`GetHostedZone of ${zone.id}`, false, 'no name servers were given');
   }
   const warnings: string[] = [];
-  const recovery = detail.value.HostedZone.Features?.AcceleratedRecoveryStatus;
+  const recovery = detail.HostedZone.Features?.AcceleratedRecoveryStatus;
   if (recovery?.endsWith('_HOSTED_ZONE_LOCKED')) {
     warnings.push(`${zone.name} is locked by AWS (${recovery}): writes are refused until it ends.`);
   } else if (recovery !== 'ENABLED') {
@@ -621,15 +652,40 @@ async function zoneFacts(
 
 // ---------------------------------------------------------------- looking before it is needed
 
-function recovery(zone: Name, { Features }: HostedZone): Finding {
+async function preflight(
+  account: Account,
+  zones: ZoneFinder<FoundZone>,
+  read: Provider['read'],
+  record: Name,
+  signal: AbortSignal,
+): Promise<readonly ReachingFinding[]> {
+  const found = await lookAtZone(account, zones, record, signal);
+  if (!found.ok) return [fromTrouble('zone', null, found)];
+  const { zone, detail } = found.value;
+  const findings = [
+    zoneRead(zone.name),
+    good(ofZone(zone.name), 'zone', `${zone.name} is a public hosted zone of this account`),
+    recovery(zone.name, detail.HostedZone),
+    ttlFloor(zone.name, null),
+    ...(await lookAtSoa(account, zone, signal)),
+    ...(await lookAtProtections(account, zone, record, signal)),
+    ...(await lookAtRecord({ read }, record, signal)),
+  ];
+  if (!mayTry(findings)) return findings;
+  return [...findings, await tryWriting(account, zone, record, signal)];
+}
+
+function recovery(zone: Name, { Features }: HostedZone): ReachingFinding {
+  const reach = ofZone(zone);
   const word = 'accelerated-recovery';
   const status = Features?.AcceleratedRecoveryStatus;
-  if (status === 'ENABLED') return good(word, `accelerated recovery is enabled for ${zone}`);
+  if (status === 'ENABLED') return good(reach, word, `accelerated recovery is enabled for ${zone}`);
   if (status?.endsWith('_HOSTED_ZONE_LOCKED')) {
     const locked = `${zone} is locked by AWS (${scrub(status, [])}): writes are refused`;
-    return bad(word, locked, 'wait until AWS has finished, and look again');
+    return bad(reach, word, locked, 'wait until AWS has finished, and look again');
   }
   return warn(
+    reach,
     word,
     `accelerated recovery is not enabled for ${zone}: while us-east-1 is down, Route 53 takes no ` +
       'change of it',
@@ -641,10 +697,10 @@ async function lookAtSoa(
   account: Account,
   zone: Zone,
   signal: AbortSignal,
-): Promise<readonly Finding[]> {
+): Promise<readonly ReachingFinding[]> {
   const start: Start = { StartRecordName: zone.name, StartRecordType: 'SOA' };
   const page = await list(account, zone, start, 1, signal);
-  if (!page.ok) return [fromFault('negative-ttl', page.fault)];
+  if (!page.ok) return [fromTrouble('negative-ttl', zone.name, page)];
   const soa = page.value.ResourceRecordSets.find((set) => set.Type === 'SOA');
   const minimum = Number(valuesOf(soa ?? { Name: '', Type: '' })[0]?.split(/\s+/)[6] ?? Number.NaN);
   if (soa?.TTL === undefined || !Number.isSafeInteger(minimum)) return [];
@@ -663,7 +719,7 @@ async function lookAtProtections(
   zone: Zone,
   record: Name,
   signal: AbortSignal,
-): Promise<readonly Finding[]> {
+): Promise<readonly ReachingFinding[]> {
   const doing = `ListResourceRecordSetProtections of ${zone.name}`;
   const page = await call(
     account,
@@ -680,18 +736,21 @@ async function lookAtProtections(
   );
   if (!page.ok) {
     const unseen = `whether ${record} is protected is not known: ${page.fault.detail}`;
-    return [warn('protection', unseen, 'grant route53:ListResourceRecordSetProtections')];
+    const isDenied = page.fault.kind === 'auth-suspect';
+    const cure = isDenied ? 'grant route53:ListResourceRecordSetProtections' : null;
+    return [warn(ofRecord, 'protection', unseen, cure)];
   }
-  const names = [record, markerOf(record)];
+  const names = [record, markerName(record)];
   const locks = page.value.ResourceRecordSetProtections.filter((lock) =>
     names.includes(nameFrom(lock.RecordName)),
   );
-  if (locks.length === 0) return [good('protection', `${record} is not protected from changes`)];
+  if (locks.length === 0)
+    return [good(ofRecord, 'protection', `${record} is not protected from changes`)];
   return locks.map((lock) => {
     const comment = scrub(lock.Comment ?? '', account.secrets);
     const what = `${scrub(lock.RecordType, [])} at ${nameFrom(lock.RecordName)}`;
     const sentence = `an operator protected the ${what} from changes${comment && `: ${comment}`}`;
-    return bad('protection', sentence, 'let whoever protected it delete the protection');
+    return bad(ofRecord, 'protection', sentence, 'let whoever protected it delete the protection');
   });
 }
 
@@ -704,31 +763,12 @@ async function tryWriting(
   zone: Zone,
   record: Name,
   signal: AbortSignal,
-): Promise<Finding> {
-  let code = '';
-  const nothing = { name: markerOf(record), ttl: 60, values: [`"never ${never()}"`] };
-  const result = await call(
-    account,
-    {
-      doing: `ChangeResourceRecordSets of nothing in ${zone.name}`,
-      write: true,
-      shape: changed,
-      signal,
-      refused: (said) => {
-        code = said;
-      },
-    },
-    (client, abortSignal) =>
-      client.route53.send(
-        new client.commands.ChangeResourceRecordSetsCommand({
-          HostedZoneId: zone.id,
-          ChangeBatch: { Changes: [oneChange('DELETE', 'TXT', nothing)] },
-        }),
-        { abortSignal },
-      ),
-  );
-  if (code === 'InvalidChangeBatch') return fromProbe(zone.name, null);
-  return fromProbe(zone.name, result.ok ? null : result.fault);
+): Promise<ReachingFinding> {
+  const nothing = { name: markerName(record), ttl: 60, values: [`"never ${never()}"`] };
+  const doing = `ChangeResourceRecordSets of nothing in ${zone.name}`;
+  const changes = [oneChange('DELETE', 'TXT', nothing)];
+  const result = await sendBatch(account, zone, doing, changes, signal);
+  return fromProbe(zone.name, result.ok ? null : result);
 }
 
 // ---------------------------------------------------------------- reading
@@ -745,7 +785,7 @@ function list(
   start: Start,
   MaxItems: number,
   signal: AbortSignal,
-): Promise<Result<RecordPage>> {
+): Promise<Called<RecordPage>> {
   return call(
     account,
     { doing: `ListResourceRecordSets of ${zone.name}`, write: false, shape: recordPage, signal },
@@ -775,45 +815,51 @@ function following(page: RecordPage): Start | null {
   };
 }
 
+/** Record sets by the name that they stand at. */
+type RecordSets = ReadonlyMap<Name, readonly RecordSet[]>;
+
 async function readZone(
   account: Account,
-  zone: Zone,
+  zone: FoundZone,
   names: readonly Name[],
+  room: Room,
   signal: AbortSignal,
-): Promise<Result<Readonly<Record<Name, Seen>>>> {
-  let sets: ReadonlyMap<Name, readonly RecordSet[]> | null = null;
+): Promise<readonly Told<Seen>[]> {
   if (names.length > listAboveNames) {
     const pagesMax = Math.min(listPagesMax, Math.ceil(names.length / 2));
-    if (zone.pagesLeast <= pagesMax) {
-      const all = await listZone(account, zone, pagesMax, signal);
-      if (!all.ok) return all;
-      sets = all.value;
-      if (sets === null) zone.pagesLeast = pagesMax + 1;
-    }
+    const all = await listZone(account, zone, pagesMax, room.half(), signal);
+    if (!all.ok) return names.map(() => all);
+    const sets = all.value;
+    if (sets !== null) return names.map((name) => done(seenOf(zone, name, sets)));
   }
-  const found = sets === null ? names.slice(0, byNameMax) : names;
-  if (sets === null) {
-    const each = await sideBySide(found, 4, (name) => readName(account, zone, name, signal));
-    if (!each.ok) return each;
-    sets = new Map(each.value.flatMap((part) => [...part]));
-  }
-  const seen: Record<Name, Seen> = {};
-  for (const name of found) {
-    seen[name] = seenOf(zone, name, sets.get(name) ?? [], sets.get(markerOf(name)) ?? []);
-  }
-  return done(seen);
+  return oneByOne(names, {
+    atOnce: namesAtOnce,
+    atMost: byNameMax,
+    room,
+    callsEach: callsPerName,
+    work: async (name) => {
+      const sets = await readName(account, zone, name, signal);
+      return sets.ok ? done(seenOf(zone, name, sets.value)) : sets;
+    },
+  });
 }
 
 /** The whole zone by name; null when it is too large to be worth it. */
 async function listZone(
   account: Account,
-  zone: Zone,
+  zone: FoundZone,
   pagesMax: number,
+  room: Room,
   signal: AbortSignal,
-): Promise<Result<ReadonlyMap<Name, readonly RecordSet[]> | null>> {
+): Promise<Called<RecordSets | null>> {
   const sets = new Map<Name, RecordSet[]>();
   let start: Start = {};
+  if (!zone.listing.isWorth(pagesMax)) return done(null);
   for (let pages = 0; pages < pagesMax; pages++) {
+    if (!room.take(1)) {
+      zone.listing.isSlow();
+      return done(null);
+    }
     const page = await list(account, zone, start, listPage, signal);
     if (!page.ok) return page;
     for (const set of page.value.ResourceRecordSets) {
@@ -830,10 +876,11 @@ async function listZone(
     if (JSON.stringify(next) === JSON.stringify(start)) return endless(zone);
     start = next;
   }
+  zone.listing.takes(pagesMax + 1);
   return done(null);
 }
 
-function endless(zone: Zone): Result<never> {
+function endless(zone: Zone): Called<never> {
   const doing = `ListResourceRecordSets of ${zone.name}`;
   return garbled(doing, false, 'its pages do not lead to an end');
 }
@@ -844,8 +891,8 @@ async function readName(
   zone: Zone,
   name: Name,
   signal: AbortSignal,
-): Promise<Result<ReadonlyMap<Name, readonly RecordSet[]>>> {
-  const marker = markerOf(name);
+): Promise<Called<RecordSets>> {
+  const marker = markerName(name);
   const own = await readRun(account, zone, name, signal);
   if (!own.ok) return own;
   const { at, beyond, ended } = own.value;
@@ -854,22 +901,14 @@ async function readName(
   const along = ofName(beyond, marker);
   const last = beyond.at(-1);
   const whole = ended || (along.length > 0 && last !== undefined && nameFrom(last.Name) !== marker);
-  if (whole)
-    return done(
-      new Map([
-        [name, at],
-        [marker, along],
-      ]),
-    );
+  const of = (texts: readonly RecordSet[]): RecordSets =>
+    new Map([
+      [name, at],
+      [marker, texts],
+    ]);
+  if (whole) return done(of(along));
   const below = await readRun(account, zone, marker, signal);
-  return below.ok
-    ? done(
-        new Map([
-          [name, at],
-          [marker, below.value.at],
-        ]),
-      )
-    : below;
+  return below.ok ? done(of(below.value.at)) : below;
 }
 
 function ofName(sets: readonly RecordSet[], name: Name): readonly RecordSet[] {
@@ -885,7 +924,7 @@ async function readRun(
   zone: Zone,
   name: Name,
   signal: AbortSignal,
-): Promise<Result<{ at: readonly RecordSet[]; beyond: readonly RecordSet[]; ended: boolean }>> {
+): Promise<Called<{ at: readonly RecordSet[]; beyond: readonly RecordSet[]; ended: boolean }>> {
   const at: RecordSet[] = [];
   let start: Start = { StartRecordName: name };
   for (let pages = 0; pages < namePagesMax; pages++) {
@@ -906,16 +945,9 @@ async function readRun(
   return done({ at, beyond: [], ended: false });
 }
 
-function markerOf(name: Name): Name {
-  return `_detour.${name}`;
-}
-
-function seenOf(
-  zone: Zone,
-  name: Name,
-  at: readonly RecordSet[],
-  atMarker: readonly RecordSet[],
-): Seen {
+function seenOf(zone: Zone, name: Name, sets: RecordSets): Seen {
+  const at = sets.get(name) ?? [];
+  const atMarker = sets.get(markerName(name)) ?? [];
   const cnames = at.filter((set) => set.Type === 'CNAME');
   const texts = atMarker.filter((set) => set.Type === 'TXT');
   const apex: Refusal | null =
@@ -923,7 +955,7 @@ function seenOf(
       ? { word: 'apex', sentence: `${name} is the zone itself, where no CNAME may stand` }
       : null;
   const ref: z.output<typeof exactRef> = {
-    zone: zone.id,
+    zone: { id: zone.id, name: zone.name },
     cname: exactOf(cnames),
     marker: exactOf(texts),
   };
@@ -987,67 +1019,50 @@ function refusalOf(sets: readonly RecordSet[], type: 'CNAME' | 'TXT'): Refusal |
 // ---------------------------------------------------------------- writing
 
 interface Prepared {
-  readonly zone: string;
+  readonly zone: Zone;
   readonly name: Name;
   readonly changes: readonly sdk.Change[];
   readonly elements: number;
   readonly characters: number;
 }
 
-async function write(
+/** One batch at a time: a second one in flight is refused with PriorRequestNotComplete. */
+function writeZone(
   account: Account,
-  changes: readonly Change[],
+  zone: Zone,
+  items: readonly Prepared[],
+  room: Room,
   signal: AbortSignal,
-): Promise<readonly Result<null>[]> {
-  const results = new Array<Result<null>>(changes.length);
-  const byZone = new Map<string, { index: number; prepared: Prepared }[]>();
-  changes.forEach((change, index) => {
-    const prepared = prepare(change);
-    if (!prepared.ok) {
-      results[index] = prepared;
-      return;
-    }
-    const group = byZone.get(prepared.value.zone) ?? [];
-    group.push({ index, prepared: prepared.value });
-    byZone.set(prepared.value.zone, group);
+): Promise<readonly Told<null>[]> {
+  return sendHalving(items, {
+    room,
+    fitting,
+    send: (some) => {
+      const what = some.length === 1 ? some[0]!.name : `${some.length} records`;
+      const changes = some.flatMap((item) => item.changes);
+      return sendBatch(account, zone, `ChangeResourceRecordSets of ${what}`, changes, signal);
+    },
   });
-  // One zone after the other, one batch at a time: a second one in flight would be refused with
-  // PriorRequestNotComplete.
-  for (const [zone, group] of byZone) {
-    const sent = await sendHalving(group, {
-      callsMax: capabilities.callsMax,
-      fitting: (items) => fitting(items.map((item) => item.prepared)),
-      send: (items) =>
-        send(
-          account,
-          zone,
-          items.map((item) => item.prepared),
-          signal,
-        ),
-    });
-    group.forEach(({ index }, i) => {
-      results[index] = sent[i]!;
-    });
-  }
-  return results;
 }
 
-function prepare(change: Change): Result<Prepared> {
+function prepare(change: Change): Called<Prepared> {
   const { name, from, to } = change;
   const ref = exactRef.safeParse(from.ref);
   if (!ref.success) {
-    return failed('conflict', `${name} was not read through this account`, { cure: 'read again' });
+    return failed('record', 'conflict', `${name} was not read through this account`, {
+      cure: 'read again',
+    });
   }
-  if (from.refusal !== null) return failed('rejected', from.refusal.sentence);
+  if (from.refusal !== null) return failed('record', 'rejected', from.refusal.sentence);
   const { zone, cname, marker } = ref.data;
   if ((from.cnames.length > 0 && cname === null) || (from.markers.length > 0 && marker === null)) {
-    return failed('rejected', `what stands at ${name} cannot be replaced exactly`, {
+    return failed('record', 'rejected', `what stands at ${name} cannot be replaced exactly`, {
       cure: 'leave one plain CNAME and one plain TXT there',
     });
   }
-  const text = quoteText(to.marker, 8);
+  const text = quoteText(formatMarker(to.marker), 8);
   if (text === null) {
-    return failed('rejected', `the marker of ${name} is longer than ${textMax} bytes`);
+    return failed('record', 'rejected', `the marker of ${name} is longer than ${textMax} bytes`);
   }
   const parts: sdk.Change[] = [];
   const stands = from.cnames[0];
@@ -1056,7 +1071,7 @@ function prepare(change: Change): Result<Prepared> {
     parts.push(oneChange('CREATE', 'CNAME', { name, ttl: to.ttl, values: [to.cname] }));
   }
   if (marker !== null) parts.push(oneChange('DELETE', 'TXT', marker));
-  parts.push(oneChange('CREATE', 'TXT', { name: markerOf(name), ttl: to.ttl, values: [text] }));
+  parts.push(oneChange('CREATE', 'TXT', { name: markerName(name), ttl: to.ttl, values: [text] }));
   const values = parts.flatMap((part) => part.ResourceRecordSet?.ResourceRecords ?? []);
   const characters = values.reduce((sum, record) => sum + (record.Value?.length ?? 0), 0);
   return done({ zone, name, changes: parts, elements: values.length, characters });
@@ -1083,36 +1098,25 @@ function fitting(items: readonly Prepared[]): number {
   return count;
 }
 
-async function send(
+/** One transaction: made whole or not at all. */
+async function sendBatch(
   account: Account,
-  zone: string,
-  items: readonly Prepared[],
+  zone: Zone,
+  doing: string,
+  Changes: sdk.Change[],
   signal: AbortSignal,
-): Promise<Sent> {
-  let code = '';
-  const what = items.length === 1 ? items[0]!.name : `${items.length} records`;
-  const result = await call(
+): Promise<Called<null>> {
+  const answer = await call(
     account,
-    {
-      doing: `ChangeResourceRecordSets of ${what}`,
-      write: true,
-      shape: changed,
-      signal,
-      refused: (said) => {
-        code = said;
-      },
-    },
+    { doing, write: true, shape: changed, signal },
     (client, abortSignal) =>
       client.route53.send(
         new client.commands.ChangeResourceRecordSetsCommand({
-          HostedZoneId: zone,
-          ChangeBatch: { Changes: items.flatMap((item) => item.changes) },
+          HostedZoneId: zone.id,
+          ChangeBatch: { Changes },
         }),
         { abortSignal },
       ),
   );
-  if (result.ok) return { result: done(null), divisible: false };
-  // InvalidInput, too, can be the fault of one value among many.
-  const divisible = result.fault.kind === 'conflict' || code === 'InvalidInput';
-  return { result, divisible };
+  return answer.ok ? done(null) : answer;
 }

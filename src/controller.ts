@@ -13,29 +13,32 @@ import {
   violations,
 } from './core/engine.ts';
 import type {
+  Answer,
   ChainAnswer,
   Command,
   CoreConfig,
   Fault,
+  FaultKind,
   Name,
   Observation,
   Reply,
-  Result,
   Seen,
   ServerAnswer,
   Survey,
 } from './core/model.ts';
 import type { State, Step } from './core/state.ts';
 import { type GateView, gateView, type StatusView, view } from './core/view.ts';
-import type { ProbeResult, Provider } from './kit/extend.ts';
+import type { Notifier, ProbeResult, Provider } from './kit/extend.ts';
 import type {
+  CallResult,
   Clock,
   Coordinator,
-  Notifier,
   Observer,
+  Operation,
   Prober,
   Store,
   StoredEntry,
+  TroubleWord,
   Verifier,
 } from './ports.ts';
 
@@ -87,6 +90,8 @@ export class Controller {
   readonly #replies = new Map<number, (reply: Reply) => void>();
   #nextRequest = 1;
   #writing = 0;
+  /** Readings under way by id, to be cut off where something urgent comes. */
+  readonly #readings = new Map<number, AbortController>();
   readonly #cancels = new Set<() => void>();
   /** How many of a provider's calls its lane has been told of. */
   readonly #counted = new WeakMap<Provider, number>();
@@ -178,7 +183,7 @@ export class Controller {
     for (const reply of this.#replies.values()) reply({ exit: 1, message: 'the daemon stopped' });
     this.#replies.clear();
     closeAll(this.#adapters);
-    const entry = { kind: 'stop', record: null, sentence: 'stopped', data: {} };
+    const entry = { kind: 'stop', record: null, sentence: 'stopped', data: {} } as const;
     this.#tryCommit({ effects: [], entries: [entry], docs: [] });
   }
 
@@ -250,6 +255,10 @@ export class Controller {
         return this.#probe(effect);
       case 'read':
         return this.#read(effect);
+      case 'abandon':
+        this.#readings.get(effect.id)?.abort();
+        this.#readings.delete(effect.id);
+        return;
       case 'write':
         return this.#write(effect);
       case 'ask':
@@ -295,38 +304,41 @@ export class Controller {
 
   #read(e: Extract<Effect, { kind: 'read' }>): void {
     const provider = this.#adapters.providers[e.provider]!;
-    const late: Fault = { kind: 'unavailable', detail: 'no answer within the deadline' };
-    type Answer = Result<Readonly<Record<Name, Seen>>>;
-    const work = (signal: AbortSignal): Promise<Answer> => provider.read(e.names, signal);
-    void this.#bounded(work, e.deadlineMs, { ok: false, fault: late }).then(([result, ms]) => {
-      this.#called(e.provider, 'read', result.ok ? 'ok' : result.fault.kind, ms);
+    const none = noAnswer('unavailable');
+    const late = Object.fromEntries(e.names.map((name) => [name, none] as const));
+    const abort = new AbortController();
+    this.#readings.set(e.id, abort);
+    type Answers = Readonly<Record<Name, Answer<Seen>>>;
+    const work = (signal: AbortSignal): Promise<Answers> => provider.read(e.names, signal);
+    void this.#bounded(work, e.deadlineMs, late, abort).then(([answers, ms]) => {
+      const wasCutOff = !this.#readings.delete(e.id);
+      const word = wasCutOff ? 'abandoned' : wordOf(Object.values(answers));
+      this.#called(e.provider, 'read', word, ms);
       if (this.#stopped) return;
+      // What was cut off no longer counts, but its calls do.
       const calls = this.#callsOf(provider);
-      this.#step({ kind: 'read', provider: e.provider, id: e.id, result, calls });
+      this.#step({ kind: 'read', provider: e.provider, id: e.id, answers, calls });
     });
   }
 
   #write(e: Extract<Effect, { kind: 'write' }>): void {
     const provider = this.#adapters.providers[e.provider]!;
-    const fault: Fault = { kind: 'uncertain', detail: 'no answer within the deadline' };
-    const late = e.changes.map(() => ({ ok: false, fault }) as const);
+    const none = noAnswer('uncertain');
+    const late = e.changes.map(() => none);
     this.#writing++;
     const work = (signal: AbortSignal) => provider.write(e.changes, signal);
-    void this.#bounded<readonly Result<null>[]>(work, e.deadlineMs, late).then(([results, ms]) => {
+    void this.#bounded<readonly Answer<null>[]>(work, e.deadlineMs, late).then(([answers, ms]) => {
       this.#writing--;
-      const failed = results.find((r) => !r.ok);
-      const word = failed === undefined || failed.ok ? 'ok' : failed.fault.kind;
-      this.#called(e.provider, 'write', word, ms);
+      this.#called(e.provider, 'write', wordOf(answers), ms);
       if (this.#stopped) return;
       const calls = this.#callsOf(provider);
-      this.#step({ kind: 'written', provider: e.provider, id: e.id, results, calls });
+      this.#step({ kind: 'written', provider: e.provider, id: e.id, answers, calls });
     });
   }
 
-  /** API calls of a provider since the last time, an audit's among them; one where it counts none. */
+  /** API calls of a provider since the last time, an audit's among them. */
   #callsOf(provider: Provider): number {
     const { calls } = provider;
-    if (calls === undefined) return 1;
     const since = calls - (this.#counted.get(provider) ?? 0);
     this.#counted.set(provider, calls);
     return since;
@@ -377,10 +389,10 @@ export class Controller {
     work: (signal: AbortSignal) => Promise<T>,
     deadlineMs: number,
     late: T,
+    abort = new AbortController(),
   ): Promise<readonly [answer: T, ms: number]> {
     const { clock } = this.#world;
     const startedAt = clock.now();
-    const abort = new AbortController();
     const signal = AbortSignal.any([abort.signal, this.#abort.signal]);
     let cancel = () => {};
     const deadline = new Promise<T>((resolve) => {
@@ -433,13 +445,25 @@ export class Controller {
     this.#cancels.add(cancel);
   }
 
-  #called(provider: string, operation: string, result: string, ms: number): void {
+  #called(provider: string, operation: Operation, result: CallResult, ms: number): void {
     for (const o of this.#world.observers) o.called?.(provider, operation, result, ms);
   }
 
-  #trouble(what: string, detail: string): void {
+  #trouble(what: TroubleWord, detail: string): void {
     for (const o of this.#world.observers) o.trouble?.(what, detail);
   }
+}
+
+/** What stands for the answers of a call that has none; nobody knows how far that reaches. */
+function noAnswer(kind: Fault['kind']): Extract<Answer<never>, { kind: 'fault' }> {
+  const fault = { kind, detail: 'no answer within the deadline' };
+  return { kind: 'fault', fault, reach: { kind: 'account' } };
+}
+
+/** The result of one call in a word: the first fault's kind. */
+function wordOf(answers: readonly Answer<unknown>[]): 'ok' | FaultKind {
+  for (const answer of answers) if (answer.kind === 'fault') return answer.fault.kind;
+  return 'ok';
 }
 
 export function closeAll(adapters: Adapters): void {

@@ -2,13 +2,14 @@
 // From the command line to a command. What a command needs is loaded when it is called, so that
 // `detour --help` and `detour status` start at once. Imported by nothing.
 
+import about from '../package.json' with { type: 'json' };
 import { catchSignals } from './run/signals.ts';
 
 // Before anything that takes its time to load: a daemon's signals are caught from the first line on.
 const signals = process.argv[2] === 'run' ? catchSignals() : null;
 const { runCli } = await import('./cli/index.ts');
 
-const version = '0.1.0';
+const { version } = about;
 
 /**
  * The environment, for what speaks to vendors or origins: it is taken out of the process before

@@ -6,11 +6,13 @@ import type {
   ChainAnswer,
   CheckId,
   Entry,
+  EntryKind,
+  FaultKind,
   Json,
   Name,
-  Notice,
   Observation,
   ServerAnswer,
+  ServerAnswerKind,
 } from './core/model.ts';
 import type { ProbeResult } from './kit/extend.ts';
 
@@ -51,7 +53,9 @@ export interface Verifier {
   close(): void;
 }
 
-export interface StoredEntry extends Entry {
+/** A line as it stands in the store; an earlier version's kinds are shown as they are. */
+export interface StoredEntry extends Omit<Entry, 'kind'> {
+  readonly kind: EntryKind | (string & {});
   /** 1, 2, 3, … without a hole. */
   readonly seq: number;
   readonly at: number;
@@ -86,17 +90,27 @@ export interface Coordinator {
   close(): void;
 }
 
-export interface Notifier {
-  /** Tells somebody, within the signal. Rejects when it could not. */
-  notify(notice: Notice, signal: AbortSignal): Promise<void>;
-}
+/** What is exchanged with a provider: by its API, or with its name servers. */
+export type Operation = 'read' | 'write' | 'ask';
+export type CallResult = 'ok' | 'abandoned' | FaultKind | ServerAnswerKind;
+
+/** Which part of Detour itself went wrong. */
+export type TroubleWord =
+  | 'adapter'
+  | 'audit'
+  | 'control-socket'
+  | 'http-listener'
+  | 'notify'
+  | 'prober'
+  | 'serve'
+  | 'store';
 
 /** Listens to what happens, for metrics and logs. Must be quick and must not throw. */
 export interface Observer {
   probed?(check: CheckId, path: string, observation: Observation): void;
   /** One API or DNS exchange with a provider: its operation, `ok` or the fault's kind. */
-  called?(provider: string, operation: string, result: string, ms: number): void;
+  called?(provider: string, operation: Operation, result: CallResult, ms: number): void;
   journalled?(entry: Entry, wall: number): void;
   /** Something went wrong that is not the world's fault or could not be recorded. */
-  trouble?(what: string, detail: string): void;
+  trouble?(what: TroubleWord, detail: string): void;
 }

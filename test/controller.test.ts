@@ -5,8 +5,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type Adapters, Controller, type World } from '../src/controller.ts';
-import { parseMarker } from '../src/core/marker.ts';
+import { formatMarker, parseMarker } from '../src/core/marker.ts';
 import type {
+  Answer,
   Change,
   Command,
   CoreConfig,
@@ -15,7 +16,6 @@ import type {
   Name,
   Notice,
   Observation,
-  Result,
   Seen,
 } from '../src/core/model.ts';
 import type { ProbeResult, Provider } from '../src/kit/extend.ts';
@@ -93,6 +93,7 @@ class Vendor implements Provider {
   readonly capabilities = {} as Provider['capabilities'];
   readonly records = new Map<Name, { cname: Name; ttl: number; markers: string[] }>();
   api: ApiWay = 'ok';
+  calls = 0;
   asked: string[] = [];
   aborted = 0;
   closed = 0;
@@ -116,24 +117,28 @@ class Vendor implements Provider {
   async read(
     names: readonly Name[],
     signal: AbortSignal,
-  ): Promise<Result<Readonly<Record<Name, Seen>>>> {
+  ): Promise<Readonly<Record<Name, Answer<Seen>>>> {
     this.asked.push('read');
+    this.calls++;
     this.#lab.log.push(`read ${this.name}`);
     if (this.api === 'throws') throw new Error('a fault of the adapter');
     if (this.api === 'never') await this.#never(signal);
     await this.#lab.pause(20);
-    return { ok: true, value: Object.fromEntries(names.map((n) => [n, this.seen(n)])) };
+    const answer = (n: Name) => ({ kind: 'answered', value: this.seen(n) }) as const;
+    return Object.fromEntries(names.map((n) => [n, answer(n)] as const));
   }
 
-  async write(changes: readonly Change[], signal: AbortSignal): Promise<readonly Result<null>[]> {
+  async write(changes: readonly Change[], signal: AbortSignal): Promise<readonly Answer<null>[]> {
     this.asked.push('write');
-    for (const c of changes) this.#lab.log.push(`write ${this.name} epoch ${c.to.epoch}`);
+    this.calls++;
+    for (const c of changes) this.#lab.log.push(`write ${this.name} epoch ${c.to.marker.epoch}`);
     if (this.api !== 'ok') await this.#never(signal);
     await this.#lab.pause(20);
     for (const c of changes) {
-      this.records.set(c.name, { cname: c.to.cname, ttl: c.to.ttl, markers: [c.to.marker] });
+      const markers = [formatMarker(c.to.marker)];
+      this.records.set(c.name, { cname: c.to.cname, ttl: c.to.ttl, markers });
     }
-    return changes.map(() => ({ ok: true, value: null }));
+    return changes.map(() => ({ kind: 'answered', value: null }));
   }
 
   seen(name: Name): Seen {
@@ -167,6 +172,8 @@ class Lab {
   readonly entries: Entry[] = [];
   readonly observations: { readonly check: string; readonly o: Observation }[] = [];
   readonly troubles: string[] = [];
+  /** Calls that have ended: provider, operation and result. */
+  readonly calls: string[] = [];
   readonly vendors: Record<string, Vendor> = {};
   readonly origins = new Map<string, Ways>();
   readonly held: { readonly check: string; readonly end: (r: ProbeResult) => void }[] = [];
@@ -302,6 +309,7 @@ class Lab {
   #observer(): Observer {
     return {
       probed: (check, _path, o) => void this.observations.push({ check, o }),
+      called: (...call) => void this.calls.push(call.slice(0, 3).join(' ')),
       trouble: (what) => void this.troubles.push(what),
     };
   }
@@ -506,6 +514,33 @@ test('a reading that never ends is cut at its deadline and counts as unavailable
   cf.api = 'ok';
   await lab.clock.advance(5000);
   assert.equal(cf.epoch(), 2);
+  await lab.stop();
+});
+
+test('a routine reading is cut off by a switch, which is written at once; its end no longer counts', async () => {
+  const lab = new Lab();
+  await lab.start();
+  const cf = lab.vendors['cf']!;
+  // What is given by DNS is odd, so the API is asked: by a reading that never ends.
+  cf.api = 'never';
+  cf.asked = [];
+  cf.records.set(WWW, { ...cf.records.get(WWW)!, cname: 'x.example.' });
+  for (let i = 0; i < 300 && cf.asked.length === 0; i++) await lab.clock.advance(100);
+  assert.deepEqual([cf.asked, cf.aborted], [['read'], 0]);
+  cf.api = 'ok';
+  cf.records.set(WWW, { ...cf.records.get(WWW)!, cname: 'a.shop.test.' });
+  assert.equal((await lab.command('b')).exit, 0);
+  assert.equal(cf.aborted, 1);
+  await lab.clock.advance(100);
+  assert.deepEqual(cf.asked, ['read', 'read', 'write']);
+  assert.equal(cf.epoch(), 2);
+  assert.deepEqual(lab.calls.filter((c) => c.startsWith('cf read')).slice(-1), ['cf read ok']);
+  // It ends after all, with what stood there long ago.
+  for (const release of cf.releases) release();
+  await lab.clock.advance(1000);
+  assert.equal(lab.calls.filter((c) => c === 'cf read abandoned').length, 1);
+  assert.equal(cf.epoch(), 2);
+  assert.equal(problemAt(lab, 'cf'), null);
   await lab.stop();
 });
 

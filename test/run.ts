@@ -3,34 +3,19 @@
 // with apt); elsewhere those tests are skipped by name, and with CI set a skip is a failure.
 
 import { spawnSync } from 'node:child_process';
-import { existsSync, readdirSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { createInterface } from 'node:readline/promises';
 import { fileURLToPath } from 'node:url';
+import { list, type Machine, parts, prepare } from './parts/packages.ts';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const isCi = Boolean(process.env['CI']);
 
 /** Nothing that is run here takes longer: a test that leaves something open would wait for ever. */
 const endMs = 20 * 60_000;
-
-/** Program each package is needed for, and where Debian puts it. */
-const parts: readonly (readonly [program: string, pkg: string])[] = [
-  ['/usr/sbin/named', 'bind9'],
-  ['/usr/bin/dig', 'bind9-dnsutils'],
-  ['/usr/sbin/nginx', 'nginx-light'],
-  ['/usr/bin/promtool', 'prometheus'],
-  ['/usr/sbin/pdns_server', 'pdns-server'],
-  ['/usr/bin/sqlite3', 'sqlite3'],
-  ['/usr/lib/x86_64-linux-gnu/pdns/libgsqlite3backend.so', 'pdns-backend-sqlite3'],
-  ['/usr/sbin/knotd', 'knot'],
-  ['/usr/bin/openssl', 'openssl'],
-  ['/usr/bin/kdig', 'knot-dnsutils'],
-  ['/usr/bin/systemd-analyze', 'systemd'],
-  ['/usr/bin/prometheus-blackbox-exporter', 'prometheus-blackbox-exporter'],
-  ['/usr/sbin/ip', 'iproute2'],
-  ['/usr/sbin/nft', 'nftables'],
-  ['/usr/bin/strace', 'strace'],
-];
+/** How long a person has for an answer. */
+const answerMs = 2 * 60_000;
 
 function run(command: string, args: readonly string[], env: Record<string, string> = {}): number {
   const done = spawnSync(command, args, {
@@ -43,39 +28,49 @@ function run(command: string, args: readonly string[], env: Record<string, strin
   return done.status ?? 1;
 }
 
-function installParts(): void {
-  const missing = parts.filter(([program]) => !existsSync(program)).map(([, pkg]) => pkg);
-  if (missing.length === 0) return;
-  const isRoot = process.getuid?.() === 0;
-  if (!isRoot || !existsSync('/usr/bin/apt-get')) {
-    console.error(`detour: not installed, so their tests are skipped: ${missing.join(', ')}`);
-    return;
+const machine: Machine = {
+  root: '/',
+  mayInstall: process.getuid?.() === 0,
+  run: (program, args) => {
+    const done = spawnSync(program, args, {
+      encoding: 'utf8',
+      env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive', LC_ALL: 'C' },
+      maxBuffer: 64 * 1024 * 1024,
+      timeout: endMs,
+    });
+    return { status: done.status, output: `${done.stdout}${done.stderr}${done.error ?? ''}` };
+  },
+  say: (sentence) => console.error(`detour: ${sentence}`),
+  agree,
+};
+
+/** Asks where a person sits at a terminal; elsewhere, and in CI, nobody is there to say no. */
+async function agree(question: string): Promise<boolean> {
+  if (isCi || !process.stdin.isTTY || !process.stderr.isTTY) return true;
+  const terminal = createInterface({ input: process.stdin, output: process.stderr });
+  try {
+    const signal = AbortSignal.timeout(answerMs);
+    const answer = await terminal.question(`detour: ${question} [Y/n] `, { signal });
+    return /^(y|yes|)$/i.test(answer.trim());
+  } catch (error) {
+    if (!(error instanceof Error) || error.name !== 'AbortError') throw error;
+    console.error('\ndetour: no answer, so nothing is installed');
+    return false;
+  } finally {
+    terminal.close();
   }
-  console.error(`detour: installing Debian packages for the tests: ${missing.join(', ')}`);
-  const quiet = { DEBIAN_FRONTEND: 'noninteractive' };
-  const before = new Set(runningServices());
-  run('apt-get', ['update', '-qq'], quiet);
-  // A policy that forbids starting: the tests start their own servers, in folders of their own.
-  const install = ['install', '-y', '-qq', '--no-install-recommends', ...missing];
-  run('apt-get', install, { ...quiet, RUNLEVEL: '1' });
-  const started = runningServices().filter((name) => !before.has(name));
-  for (const name of started) spawnSync('service', [name, 'stop'], { stdio: 'ignore' });
 }
 
-/** Names of the services that these packages may start by themselves. */
-function runningServices(): string[] {
-  return [
-    'named',
-    'nginx',
-    'prometheus',
-    'prometheus-blackbox-exporter',
-    'prometheus-node-exporter',
-    'pdns',
-    'knot',
-  ].filter((name) => spawnSync('service', [name, 'status'], { stdio: 'ignore' }).status === 0);
+const missing = await prepare(parts, machine);
+if (missing.length > 0 && isCi) {
+  console.error(`detour: with CI set no test may be skipped for want of ${list(missing)}`);
+  process.exit(1);
 }
-
-installParts();
+if (missing.length > 0) {
+  console.error(
+    `detour: their tests are skipped, by name: ${missing.map((p) => p.pkg).join(', ')}`,
+  );
+}
 const chosen = process.argv.slice(2);
 if (chosen.length === 0) {
   for (const [what, command, args] of [

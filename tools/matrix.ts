@@ -1,13 +1,13 @@
 // What each vendor can promise, as a document: written from the capabilities that the adapters
 // themselves carry, so that the page cannot say more than the code. Pure: text in, text out.
 
-import type { Capabilities } from '../src/kit/extend.ts';
+import type { Capabilities, Fence } from '../src/kit/extend.ts';
 
 const begin = '<!-- From the capabilities in code; a test keeps it current. Do not edit. -->';
 const end = '<!-- End of the part from code. -->';
 
 /** How strong a fence is, in words; the order is from strong to none. */
-const strength: Readonly<Record<Capabilities['fence'], string>> = {
+const strength: Readonly<Record<Fence, string>> = {
   transaction: '**strict**: the vendor itself refuses a stale write',
   inferred: '**inferred**: follows from the documentation, unproven on the real API',
   weak: '**weak**: a stale write is noticed and mended, not prevented',
@@ -54,7 +54,7 @@ export function matrix(all: readonly Capabilities[]): string {
   const rows = all.map((c) => [
     `\`${c.type}\``,
     c.title,
-    strength[c.fence],
+    strength[c.fence.kind],
     c.atomic ? 'together or not at all' : 'one after the other',
     `${c.writeMax} at most`,
     `${c.readMax} at most`,
@@ -68,9 +68,9 @@ export function matrix(all: readonly Capabilities[]): string {
 function section(c: Capabilities): string {
   return [
     `### ${c.title} (\`${c.type}\`)`,
-    `Fence, ${strength[c.fence]}. ${sentence(c.fenceNote)}`,
+    `Fence, ${strength[c.fence.kind]}. ${sentence(c.fence.note)}`,
     ...(measured[c.type] === undefined ? [] : [twoWriters(c, measured[c.type]!)]),
-    `Least permissions:\n\n${list(c.permissions)}`,
+    `Least permissions:\n\n${list(c.permissions.map(permission))}`,
     `Refuses to touch:\n\n${list(c.refuses)}`,
   ].join('\n\n');
 }
@@ -93,6 +93,10 @@ function twoWriters({ type, atomic }: Capabilities, m: Measured): string {
     'run to run. The daemon looks by DNS every 25 s: add that, and the latency of each call.' +
     (atomic ? '' : alone)
   );
+}
+
+function permission(one: Capabilities['permissions'][number]): string {
+  return one.note === null ? one.permission : `${one.permission} (${one.note})`;
 }
 
 function list(items: readonly string[]): string {

@@ -1,11 +1,11 @@
 // What every adapter over a vendor's SDK needs to turn one exchange into a value: a deadline that
 // holds even where the SDK's own does not, the rule which losses are `unavailable` (surely not
-// applied) and which `uncertain` (perhaps applied), Retry-After with a cap, and text that is safe
-// to show. It must never retry a write, never read an error's message to decide anything, and
-// never let a secret or a URL's query through.
+// applied) and which `uncertain` (perhaps applied), how far a fault reaches, Retry-After with a
+// cap, and text that is safe to show. It must never retry a write, never read an error's message to
+// decide anything, and never let a secret or a URL's query through.
 
 import pRetry from 'p-retry';
-import type { Fault, FaultKind, Result } from '../../src/core/model.ts';
+import type { Fault, FaultKind, Name } from '../../src/core/model.ts';
 
 /** The longest a vendor may send us away for; Cloudflare's own block lasts five minutes. */
 export const retryAfterMaxMs = 300_000;
@@ -16,6 +16,35 @@ export const shownMax = 200;
 /** Short repeats of a read that failed on the way, all within the one call's time. */
 const readRetries = 2;
 
+/**
+ * How far the fault of one call reaches. `unheard`: no answer came to a call of one zone, which is
+ * the zone's trouble where the vendor answers for others, and otherwise the account's.
+ */
+export type Scope = 'record' | 'zone' | 'account' | 'unheard';
+
+/** What went wrong with one call, or with what it said. */
+export interface Trouble {
+  readonly fault: Fault;
+  readonly scope: Scope;
+  /** The zone that it is about, where the call that met it was not made for a zone already known. */
+  readonly zone?: Name;
+  /** What is remembered of the zone no longer holds: it is to be looked for again. */
+  readonly stale?: true;
+  /** Nobody is served from that zone: a parent of it may be the one that holds the name. */
+  readonly unserved?: true;
+}
+
+/** What one call gave. */
+export type Called<T> =
+  | { readonly ok: true; readonly value: T }
+  | ({ readonly ok: false } & Trouble);
+
+/** What a fault may say beside its kind and detail. */
+interface More {
+  readonly cure?: string;
+  readonly retryAfterMs?: number | undefined;
+}
+
 export interface Exchange {
   /** What is being done, for people: `ListResourceRecordSets of gslb.example.net.` */
   readonly doing: string;
@@ -25,7 +54,7 @@ export interface Exchange {
   /** Limit of the whole exchange, repeats and body included, in milliseconds. */
   readonly timeoutMs: number;
   /** The vendor's own errors, by code or status; null leaves it to the network's. */
-  explain(error: unknown): Fault | null;
+  explain(error: unknown): Trouble | null;
 }
 
 /**
@@ -36,9 +65,9 @@ export interface Exchange {
 export async function exchange<T>(
   options: Exchange,
   call: (signal: AbortSignal) => Promise<T>,
-): Promise<Result<T>> {
-  const explain = (error: unknown): Fault =>
-    options.explain(error) ?? networkFault(error, options) ?? strangeFault(error, options);
+): Promise<Called<T>> {
+  const explain = (error: unknown): Trouble =>
+    options.explain(error) ?? networkTrouble(error, options) ?? strange(error, options);
   const attempt = async (signal: AbortSignal): Promise<T> => {
     try {
       return await call(signal);
@@ -46,7 +75,7 @@ export async function exchange<T>(
       throw new Failed(signal.aborted ? null : explain(error));
     }
   };
-  let last: Fault | null = null;
+  let last: Trouble | null = null;
   const work = (signal: AbortSignal): Promise<T> =>
     pRetry(() => attempt(signal), {
       retries: options.write ? 0 : readRetries,
@@ -55,15 +84,15 @@ export async function exchange<T>(
       randomize: true,
       signal,
       shouldRetry: ({ error }) => {
-        last = faultOf(error);
-        return last?.kind === 'unavailable';
+        last = troubleOf(error);
+        return last?.fault.kind === 'unavailable';
       },
     });
   try {
     return { ok: true, value: await within(options.signal, options.timeoutMs, work) };
   } catch (error) {
     // Out of time between two repeats: why the first one failed says more than the clock.
-    return { ok: false, fault: faultOf(error) ?? last ?? explain(error) };
+    return { ok: false, ...(troubleOf(error) ?? last ?? explain(error)) };
   }
 }
 
@@ -71,7 +100,7 @@ export async function exchange<T>(
 export function loading<T>(
   what: string,
   load: () => Promise<T>,
-): (signal: AbortSignal, timeoutMs: number) => Promise<Result<T>> {
+): (signal: AbortSignal, timeoutMs: number) => Promise<Called<T>> {
   let pending: Promise<T> | null = null;
   const start = (): Promise<T> => {
     const started = load();
@@ -87,30 +116,29 @@ export function loading<T>(
       return { ok: true, value: await within(signal, timeoutMs, () => pending ?? start()) };
     } catch (error) {
       const why = isStopped(error) ? 'is still being loaded' : `cannot be loaded (${word(error)})`;
-      return failed('unavailable', `${what} ${why}; nothing was sent`, {
+      return failed('account', 'unavailable', `${what} ${why}; nothing was sent`, {
         cure: 'check that the installation is complete',
       });
     }
   };
 }
 
-export function done<T>(value: T): Result<T> {
+export function done<T>(value: T): { readonly ok: true; readonly value: T } {
   return { ok: true, value };
 }
 
 export function failed(
+  scope: Scope,
   kind: FaultKind,
   detail: string,
-  more: { readonly cure?: string; readonly retryAfterMs?: number | undefined } = {},
-): { readonly ok: false; readonly fault: Fault } {
-  return { ok: false, fault: fault(kind, detail, more) };
+  more: More & Omit<Trouble, 'fault' | 'scope'> = {},
+): { readonly ok: false } & Trouble {
+  const { cure, retryAfterMs, ...about } = more;
+  const said = fault(kind, detail, { ...(cure === undefined ? {} : { cure }), retryAfterMs });
+  return { ok: false, fault: said, scope, ...about };
 }
 
-export function fault(
-  kind: FaultKind,
-  detail: string,
-  more: { readonly cure?: string; readonly retryAfterMs?: number | undefined } = {},
-): Fault {
+export function fault(kind: FaultKind, detail: string, more: More = {}): Fault {
   return {
     kind,
     detail,
@@ -119,73 +147,82 @@ export function fault(
   };
 }
 
-/** An answer that arrived and cannot be believed: a write may nevertheless have been applied. */
+/**
+ * An answer that arrived and cannot be believed: a write may nevertheless have been applied. Said
+ * of the zone it was asked for: what answers in the vendor's place does so for every zone alike.
+ */
 export function garbled(
   doing: string,
   write: boolean,
   what: string,
-): { readonly ok: false; readonly fault: Fault } {
-  return failed(write ? 'uncertain' : 'unavailable', `${doing}: ${what}`, {
-    cure: 'something between here and the vendor may be answering in its place',
-  });
+): { readonly ok: false } & Trouble {
+  return { ok: false, ...unreadable(doing, write, what) };
+}
+
+function unreadable(doing: string, write: boolean, what: string): Trouble {
+  const cure = 'something between here and the vendor may be answering in its place';
+  const kind = write ? 'uncertain' : 'unavailable';
+  return { fault: fault(kind, `${doing}: ${what}`, { cure }), scope: 'zone' };
 }
 
 /**
  * What an HTTP status alone says, where the vendor's own code says nothing better. A 5xx to a
- * write is `uncertain`: a gateway that gave up waiting answers the same way.
+ * write is `uncertain`: a gateway that gave up waiting answers the same way. 401 is about who asks,
+ * 403 about what is asked for.
  */
-export function statusFault(
+export function statusTrouble(
   status: number,
   options: { readonly doing: string; readonly write: boolean },
   code: string,
   retryAfterMs?: number,
-): Fault {
+): Trouble {
   const detail = `${options.doing}: HTTP ${status}${code === '' ? '' : ` (${code})`}`;
-  if (status === 401 || status === 403) {
-    return fault('auth-suspect', detail, { cure: 'check the key and its permissions' });
-  }
-  if (status === 429) return fault('throttled', detail, { retryAfterMs });
-  if (status === 408) return fault('unavailable', detail);
+  const of = (scope: Scope, kind: FaultKind, more: More = {}): Trouble => ({
+    fault: fault(kind, detail, more),
+    scope,
+  });
+  if (status === 401) return of('account', 'auth-suspect', { cure: 'check the key' });
+  if (status === 403) return of('zone', 'auth-suspect', { cure: "check the key's permissions" });
+  if (status === 429) return of('account', 'throttled', { retryAfterMs });
+  if (status === 408) return of('zone', 'unavailable');
   if (status >= 500) {
-    return fault(options.write ? 'uncertain' : 'unavailable', detail, { retryAfterMs });
+    return of('zone', options.write ? 'uncertain' : 'unavailable', { retryAfterMs });
   }
-  if (status >= 400) return fault('rejected', detail);
+  if (status >= 400) return of('zone', 'rejected');
   if (status >= 300) {
-    return fault('unavailable', `${detail}: a redirect is not followed`, {
-      cure: 'check the endpoint',
-    });
+    const { fault, scope } = of('account', 'unavailable', { cure: 'check the endpoint' });
+    return { fault: { ...fault, detail: `${detail}: a redirect is not followed` }, scope };
   }
-  return garbled(options.doing, options.write, `HTTP ${status} with an answer nobody can read`)
-    .fault;
+  const what = `HTTP ${status} with an answer nobody can read`;
+  return unreadable(options.doing, options.write, what);
 }
 
 /**
  * Loss of the connection, as Node and undici name it; null when the error speaks of no connection.
  * `unavailable` only where the request surely never left: the name was not found, the connection
- * or its TLS was never made. Everything later is `uncertain` for a write.
+ * or its TLS was never made; that is no zone's doing. Everything later is `uncertain` for a write.
  */
-export function networkFault(
+export function networkTrouble(
   error: unknown,
   options: { readonly doing: string; readonly write: boolean },
-): Fault | null {
+): Trouble | null {
   const causes = [...causesOf(error)];
   const stopped = causes.find(isStopped);
-  if (stopped) return stoppedFault(stopped, options);
+  if (stopped) return stoppedTrouble(stopped, options);
   const lost = causes.find(isLost);
   const unsent = causes.find(isUnsent);
   if (lost) {
-    return fault(
-      options.write ? 'uncertain' : 'unavailable',
-      `${options.doing}: the connection was lost (${word(lost)})`,
-    );
+    const kind = options.write ? 'uncertain' : 'unavailable';
+    const detail = `${options.doing}: the connection was lost (${word(lost)})`;
+    return { fault: fault(kind, detail), scope: 'unheard' };
   }
   if (!unsent) return null;
   const tls = tlsCodes.test(codeOf(unsent));
-  return fault('unavailable', `${options.doing}: no connection (${word(unsent)})`, {
-    cure: tls
-      ? 'check the clock, the endpoint and who signed its certificate'
-      : 'check the network and the endpoint',
-  });
+  const detail = `${options.doing}: no connection (${word(unsent)})`;
+  const cure = tls
+    ? 'check the clock, the endpoint and who signed its certificate'
+    : 'check the network and the endpoint';
+  return { fault: fault('unavailable', detail, { cure }), scope: 'account' };
 }
 
 /**
@@ -241,12 +278,12 @@ class Stopped extends Error {
   }
 }
 
-/** Carries a fault through p-retry, which knows only thrown errors. */
+/** Carries what went wrong through p-retry, which knows only thrown errors. */
 class Failed extends Error {
-  readonly fault: Fault | null;
-  constructor(carried: Fault | null) {
+  readonly trouble: Trouble | null;
+  constructor(carried: Trouble | null) {
     super('failed');
-    this.fault = carried;
+    this.trouble = carried;
   }
 }
 
@@ -282,18 +319,20 @@ function isStopped(error: unknown): error is Stopped {
   return error instanceof Stopped;
 }
 
-function faultOf(error: unknown): Fault | null {
-  return error instanceof Failed ? error.fault : null;
+function troubleOf(error: unknown): Trouble | null {
+  return error instanceof Failed ? error.trouble : null;
 }
 
-function stoppedFault(
+function stoppedTrouble(
   stopped: Stopped,
   options: { readonly doing: string; readonly write: boolean },
-): Fault {
+): Trouble {
   const kind = options.write && stopped.sent ? 'uncertain' : 'unavailable';
   const why =
     stopped.why === 'timeout' ? `no answer within ${stopped.afterMs} ms` : 'it was called off';
-  return fault(kind, `${options.doing}: ${why}`);
+  // Called off by us, it says nothing of the vendor.
+  const scope = stopped.why === 'timeout' ? 'unheard' : 'zone';
+  return { fault: fault(kind, `${options.doing}: ${why}`), scope };
 }
 
 // ---------------------------------------------------------------- the network's words
@@ -331,11 +370,12 @@ function* causesOf(error: unknown): Generator<unknown> {
   }
 }
 
-function strangeFault(
+function strange(
   error: unknown,
   options: { readonly doing: string; readonly write: boolean },
-): Fault {
-  return garbled(options.doing, options.write, `an answer nobody can read (${word(error)})`).fault;
+): Trouble {
+  const what = `an answer nobody can read (${word(error)})`;
+  return unreadable(options.doing, options.write, what);
 }
 
 function codeOf(error: unknown): string {

@@ -8,12 +8,20 @@
 import { type ClientRequest, Agent as HttpAgent, type IncomingMessage } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
 import RPCClient from '@alicloud/pop-core';
-import type { Fault } from '../../src/core/model.ts';
-import { exchange, fault, fieldsOf, scrub, statusFault } from './fault.ts';
+import type { FaultKind } from '../../src/core/model.ts';
+import {
+  exchange,
+  failed,
+  fieldsOf,
+  type Scope,
+  scrub,
+  statusTrouble,
+  type Trouble,
+} from './fault.ts';
 
-export type Answer =
+export type PopReply =
   | { readonly ok: true; readonly value: Readonly<Record<string, unknown>> }
-  | { readonly ok: false; readonly code: string | null; readonly fault: Fault };
+  | ({ readonly ok: false; readonly code: string | null } & Trouble);
 
 export interface Asked {
   readonly action: string;
@@ -90,23 +98,23 @@ export class PopApi {
     { action, about, write }: Asked,
     params: Readonly<Record<string, string | number | null | undefined>>,
     signal: AbortSignal,
-  ): Promise<Answer> {
+  ): Promise<PopReply> {
     const doing = `${action} of ${about}`;
     let code: string | null = null;
-    const explain = (error: unknown): Fault | null => {
-      if (error instanceof Unmarked) return statusFault(error.status, { doing, write }, '');
+    const explain = (error: unknown): Trouble | null => {
+      if (error instanceof Unmarked) return statusTrouble(error.status, { doing, write }, '');
       const { data, entry } = fieldsOf(error);
       const said = fieldsOf(data)['Code'];
       if (said === undefined) return null;
       code = shown(scrub(String(said), this.#secrets));
       const status = Number(fieldsOf(fieldsOf(entry)['response'])['statusCode']);
-      return codeFault(code, status, doing, write);
+      return codeTrouble(code, status, doing, write);
     };
     const answer = await exchange(
       { doing, write, signal, timeoutMs: this.#timeoutMs, explain },
       (stop) => this.#send(action, params, stop),
     );
-    return answer.ok ? answer : { ok: false, code, fault: answer.fault };
+    return answer.ok ? answer : { ...answer, code };
   }
 
   async #send(
@@ -161,47 +169,105 @@ function bound(agent: HttpAgent): void {
   };
 }
 
+const noDomain = /^(InvalidDomainName|IncorrectDomainUser$|DomainNotExist)/;
+
 /** Whether a code says that the account does not hold the domain. */
 export function isNoDomain(code: string | null): boolean {
-  return code !== null && /^(InvalidDomainName|IncorrectDomainUser$|DomainNotExist)/.test(code);
+  return code !== null && noDomain.test(code);
 }
 
-/** The vendor's codes, from the API reference and users' reports (2026-11). */
-function codeFault(code: string, status: number, doing: string, write: boolean): Fault {
-  const detail = `${doing}: the vendor answers ${code}`;
-  if (/^InvalidTimeStamp/.test(code)) {
-    return fault('auth-suspect', detail, { cure: "check this machine's clock" });
-  }
-  if (authCodes.test(code)) {
-    return fault('auth-suspect', detail, {
-      cure: 'check the access key and its RAM policy; valid keys are refused in an outage, too',
-    });
-  }
-  if (code === 'LastOperationNotFinished') {
-    return fault('throttled', detail, { retryAfterMs: busyMs });
-  }
-  if (/^Throttling/.test(code)) return fault('throttled', detail);
-  if (/^DomainRecord(Conflict|NotBelongToUser|NotExist|Duplicate)/.test(code)) {
-    return fault('conflict', detail);
-  }
-  if (code === 'ServiceUnavailable') return fault('unavailable', detail);
-  if (/^(InternalError|UnKnownError)/i.test(code)) {
-    return fault(write ? 'uncertain' : 'unavailable', detail);
-  }
-  if (/TTL/i.test(code)) {
-    return fault('rejected', detail, { cure: "raise the record's ttl at this provider" });
-  }
-  if (/^(DomainRecordLocked|DomainForbidden|RecordForbidden|QuotaExceeded)/.test(code)) {
-    return fault('rejected', detail, { cure: 'lift the block or the quota at the vendor' });
-  }
-  if (isNoDomain(code)) {
-    return fault('rejected', detail, { cure: 'check `zone` and whose access key it is' });
-  }
-  return status >= 400 ? statusFault(status, { doing, write }, code) : fault('rejected', detail);
+/** What a code of the vendor's means: how bad, how far, and what would cure it. */
+interface Row {
+  readonly code: RegExp;
+  /** Null: `uncertain` for a write, `unavailable` for a reading. */
+  readonly kind: FaultKind | null;
+  readonly scope: Scope;
+  readonly cure?: string;
+  readonly retryAfterMs?: number;
+  readonly stale?: true;
 }
 
-const authCodes =
-  /^(\w*AccessKey|Signature|IncompleteSignature|InvalidSecurityToken|Forbidden(\.|$)|NoPermission)/;
+/**
+ * The vendor's codes, from the API reference and users' reports (2026-11); the first row that fits
+ * counts. A key that is unknown or signs wrongly is everybody's trouble; a policy of RAM is written
+ * for one domain; the domain's own lock is its own.
+ */
+const codes: readonly Row[] = [
+  {
+    code: /^InvalidTimeStamp/,
+    kind: 'auth-suspect',
+    scope: 'account',
+    cure: "check this machine's clock",
+  },
+  {
+    code: /^(\w*AccessKey|Signature|IncompleteSignature|InvalidSecurityToken)/,
+    kind: 'auth-suspect',
+    scope: 'account',
+    cure: 'check the access key; valid keys are refused in an outage, too',
+  },
+  {
+    code: /^(Forbidden(\.|$)|NoPermission)/,
+    kind: 'auth-suspect',
+    scope: 'zone',
+    cure: 'check its RAM policy; valid keys are refused in an outage, too',
+  },
+  {
+    code: /^LastOperationNotFinished$/,
+    kind: 'throttled',
+    scope: 'zone',
+    retryAfterMs: busyMs,
+  },
+  { code: /^Throttling/, kind: 'throttled', scope: 'account' },
+  {
+    code: /^DomainRecord(Conflict|NotBelongToUser|NotExist|Duplicate)/,
+    kind: 'conflict',
+    scope: 'record',
+  },
+  { code: /^ServiceUnavailable$/, kind: 'unavailable', scope: 'zone' },
+  { code: /^(InternalError|UnKnownError)/i, kind: null, scope: 'zone' },
+  {
+    code: /TTL/i,
+    kind: 'rejected',
+    scope: 'record',
+    cure: "raise the record's ttl at this provider",
+    stale: true,
+  },
+  {
+    code: /^(DomainRecordLocked|RecordForbidden|QuotaExceeded)/,
+    kind: 'rejected',
+    scope: 'record',
+    cure: 'lift the block or the quota at the vendor',
+  },
+  {
+    code: /^DomainForbidden/,
+    kind: 'rejected',
+    scope: 'zone',
+    cure: 'lift the block of the domain at the vendor',
+    stale: true,
+  },
+  {
+    code: noDomain,
+    kind: 'rejected',
+    scope: 'zone',
+    cure: 'check `zone` and whose access key it is',
+    stale: true,
+  },
+];
+
+function codeTrouble(code: string, status: number, doing: string, write: boolean): Trouble {
+  const row = codes.find((one) => one.code.test(code));
+  if (row === undefined) {
+    // A code is a refusal, whatever status it comes with.
+    const isError = status >= 400;
+    const plain = statusTrouble(isError ? status : 400, { doing, write }, code);
+    // A write is of one record, and may be refused for an edition that is another by now.
+    const isRefused = write && plain.fault.kind === 'rejected';
+    return isRefused ? { ...plain, scope: 'record', stale: true } : plain;
+  }
+  const { kind, scope, code: _, ...more } = row;
+  const lost = write ? 'uncertain' : 'unavailable';
+  return failed(scope, kind ?? lost, `${doing}: the vendor answers ${code}`, more);
+}
 
 /** Somebody else's word, fit to show. */
 export function shown(word: string): string {

@@ -1,21 +1,43 @@
 // What the adapters share when they look whether an account could be written right now: findings
-// in the house's words, and which fault speaks of the way there, of the keys, or of the zone. It
-// must never reject, and never let a write be tried where the reading before it failed.
+// in the house's words, each with how far it reaches, and which fault speaks of the way there, of
+// the keys, or of the zone. It must never reject, and never let a write be tried where the reading
+// before it failed.
 
 import { randomBytes } from 'node:crypto';
-import type { Fault, Finding, Name, Result, Seen } from '../../src/core/model.ts';
-import type { Provider } from '../../src/kit/extend.ts';
+import type { Answer, FindingWord, Name, Reach, RefusalWord, Seen } from '../../src/core/model.ts';
+import type { Provider, ReachingFinding } from '../../src/kit/extend.ts';
+import { reachOf } from './by-zone.ts';
+import type { Trouble } from './fault.ts';
 
-export function good(word: string, sentence: string): Finding {
-  return { word, severity: 'good', sentence, cure: null };
+/** What is found out about the record alone, or about everything in the account. */
+export const ofRecord: Reach = { kind: 'record' };
+export const ofAccount: Reach = { kind: 'account' };
+
+/** What is found out about a whole zone. */
+export function ofZone(zone: Name): Reach {
+  return { kind: 'zone', zone };
 }
 
-export function warn(word: string, sentence: string, cure: string | null = null): Finding {
-  return { word, severity: 'warn', sentence, cure };
+export function good(reach: Reach, word: FindingWord, sentence: string): ReachingFinding {
+  return { reach, word, severity: 'good', sentence, cure: null };
 }
 
-export function bad(word: string, sentence: string, cure: string | null = null): Finding {
-  return { word, severity: 'bad', sentence, cure };
+export function warn(
+  reach: Reach,
+  word: FindingWord,
+  sentence: string,
+  cure: string | null = null,
+): ReachingFinding {
+  return { reach, word, severity: 'warn', sentence, cure };
+}
+
+export function bad(
+  reach: Reach,
+  word: FindingWord,
+  sentence: string,
+  cure: string | null = null,
+): ReachingFinding {
+  return { reach, word, severity: 'bad', sentence, cure };
 }
 
 /** A word that nobody has used: what a harmless write may name without meeting anything. */
@@ -24,68 +46,106 @@ export function never(): string {
 }
 
 /**
- * A fault of a reading as a finding: keys refused are `credentials`, a vendor that was not reached
- * or does not serve is `reach`, whatever else it refuses is about `word`.
+ * The trouble of a reading as a finding: keys refused are `credentials`, a vendor that was not
+ * reached or does not serve is `reach`, whatever else it refuses is about `word`. `zone` is where it
+ * was met; null while no zone was known.
  */
-export function fromFault(word: string, { kind, detail, cure }: Fault): Finding {
-  if (kind === 'auth-suspect') return bad('credentials', detail, cure ?? null);
-  if (kind === 'throttled') return warn('reach', detail, cure ?? 'look again in a few minutes');
-  if (kind === 'unavailable' || kind === 'uncertain') return bad('reach', detail, cure ?? null);
-  return bad(word, detail, cure ?? null);
+export function fromTrouble(
+  word: FindingWord,
+  zone: Name | null,
+  trouble: Trouble,
+): ReachingFinding {
+  const { kind, detail, cure = null } = trouble.fault;
+  const reach = reachOf(trouble, zone);
+  if (kind === 'auth-suspect') return bad(reach, 'credentials', detail, cure);
+  if (kind === 'throttled') {
+    return warn(reach, 'reach', detail, cure ?? 'look again in a few minutes');
+  }
+  if (kind === 'unavailable' || kind === 'uncertain') return bad(reach, 'reach', detail, cure);
+  return bad(reach, word, detail, cure);
 }
 
 /**
- * A fault of a write that could change nothing. `conflict` is what such a write is meant to meet:
- * the vendor looked at the change itself, so the keys may write.
+ * The trouble of a write that could change nothing. `conflict` is what such a write is meant to
+ * meet: the vendor looked at the change itself, so the keys may write.
  */
-export function fromProbe(zone: Name, fault: Fault | null): Finding {
+export function fromProbe(zone: Name, trouble: Trouble | null): ReachingFinding {
   const word = 'write-permission';
-  if (fault === null || fault.kind === 'conflict') {
-    return good(word, `the keys may write in ${zone}: a write that changes nothing was looked at`);
+  if (trouble === null || trouble.fault.kind === 'conflict') {
+    const sentence = `the keys may write in ${zone}: a write that changes nothing was looked at`;
+    return good(ofZone(zone), word, sentence);
   }
-  const { kind, detail, cure } = fault;
-  if (kind === 'throttled')
-    return warn(word, `writing was not tried: ${detail}`, 'look again later');
+  const { kind, detail, cure = null } = trouble.fault;
+  const reach = reachOf(trouble, zone);
+  if (kind === 'throttled') {
+    return warn(reach, word, `writing was not tried: ${detail}`, 'look again later');
+  }
   if (kind === 'unavailable' || kind === 'uncertain') {
-    return bad('reach', `readings are answered, a write is not: ${detail}`, cure ?? null);
+    return bad(reach, 'reach', `readings are answered, a write is not: ${detail}`, cure);
   }
-  return bad(word, detail, cure ?? null);
+  return bad(reach, word, detail, cure);
 }
 
 /** How long a switch may be late because of the vendor's least TTL, in seconds; null: none. */
-export function ttlFloor(zone: Name, seconds: number | null): Finding {
-  if (seconds === null) return good('ttl-floor', `${zone} takes any TTL`);
+export function ttlFloor(zone: Name, seconds: number | null): ReachingFinding {
+  const reach = ofZone(zone);
+  if (seconds === null) return good(reach, 'ttl-floor', `${zone} takes any TTL`);
   const sentence = `${zone} takes no TTL under ${seconds} s`;
-  if (seconds <= 60) return good('ttl-floor', sentence);
+  if (seconds <= 60) return good(reach, 'ttl-floor', sentence);
   const cure = `take an edition with a lower floor, or publish there with a ttl of ${seconds}`;
-  return warn('ttl-floor', `${sentence}: resolvers may follow a switch that much later`, cure);
+  return warn(
+    reach,
+    'ttl-floor',
+    `${sentence}: resolvers may follow a switch that much later`,
+    cure,
+  );
 }
 
 /** Longest time, in seconds, for which a missing name should be remembered. */
 const negativeTtlMax = 300;
 
 /** `seconds`: the lesser of the SOA's TTL and its minimum (RFC 2308 5). */
-export function negativeTtl(zone: Name, seconds: number): Finding {
+export function negativeTtl(zone: Name, seconds: number): ReachingFinding {
+  const reach = ofZone(zone);
   const sentence = `resolvers remember for ${seconds} s that a name in ${zone} does not exist`;
-  if (seconds <= negativeTtlMax) return good('negative-ttl', sentence);
+  if (seconds <= negativeTtlMax) return good(reach, 'negative-ttl', sentence);
   const cure = `set the SOA's minimum to ${negativeTtlMax} or less: one empty answer lasts so long`;
-  return warn('negative-ttl', sentence, cure);
+  return warn(reach, 'negative-ttl', sentence, cure);
 }
 
 /** The finding that a refusal belongs to; the others are about the record as a whole. */
-const wordOf: Readonly<Record<string, string>> = {
-  locked: 'protection',
-  flattened: 'flattening',
-  proxied: 'proxied',
+const wordOf = {
+  alias: 'record',
+  apex: 'record',
   blocked: 'zone',
+  delegated: 'record',
+  disabled: 'record',
+  flattened: 'flattening',
+  'health-check': 'record',
+  line: 'record',
+  locked: 'protection',
+  'odd-value': 'record',
+  other: 'record',
+  'other-type': 'record',
+  proxied: 'proxied',
   secondary: 'zone',
-};
+  synthesized: 'record',
+  'traffic-policy': 'record',
+  weighted: 'record',
+} satisfies Readonly<Record<RefusalWord, FindingWord>>;
 
 /** Why a record may not be written, as its reading says; nothing where it may. */
-export function fromSeen(record: Name, read: Result<Readonly<Record<Name, Seen>>>): Finding[] {
-  if (!read.ok) return [fromFault('record', read.fault)];
-  const refusal = read.value[record]?.refusal ?? null;
-  return refusal === null ? [] : [bad(wordOf[refusal.word] ?? 'record', refusal.sentence)];
+export function fromAnswer(answer: Answer<Seen>): ReachingFinding[] {
+  if (answer.kind === 'not-asked') {
+    return [warn(ofRecord, 'record', 'there was no room to read it', 'look again')];
+  }
+  if (answer.kind === 'fault') {
+    const { fault, reach } = answer;
+    const zone = reach.kind === 'zone' ? reach.zone : null;
+    return [fromTrouble('record', zone, { fault, scope: reach.kind })];
+  }
+  const { refusal } = answer.value;
+  return refusal === null ? [] : [bad(ofRecord, wordOf[refusal.word], refusal.sentence)];
 }
 
 /** What stands at a record, read as any reading of it. */
@@ -93,17 +153,18 @@ export async function lookAtRecord(
   provider: Pick<Provider, 'read'>,
   record: Name,
   signal: AbortSignal,
-): Promise<readonly Finding[]> {
-  return fromSeen(record, await provider.read([record], signal));
+): Promise<readonly ReachingFinding[]> {
+  const { [record]: answer } = await provider.read([record], signal);
+  return fromAnswer(answer ?? { kind: 'not-asked' });
 }
 
 /** Whether a write may be tried at all after these findings. */
-export function mayTry(findings: readonly Finding[]): boolean {
-  const ends = ['zone', 'reach', 'credentials'];
+export function mayTry(findings: readonly ReachingFinding[]): boolean {
+  const ends: readonly FindingWord[] = ['zone', 'reach', 'credentials'];
   return !findings.some((f) => f.severity === 'bad' && ends.includes(f.word));
 }
 
 /** That the zone was read, which nobody can without the keys. */
-export function zoneRead(zone: Name): Finding {
-  return good('credentials', `the keys are taken: ${zone} was read with them`);
+export function zoneRead(zone: Name): ReachingFinding {
+  return good(ofZone(zone), 'credentials', `the keys are taken: ${zone} was read with them`);
 }

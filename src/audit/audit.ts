@@ -5,7 +5,14 @@
 // is down, keeps the value it had: the facts of yesterday are worth most during the outage.
 
 import { type AuditFinding, type AuditReport, worstFirst } from '../core/audit.ts';
-import type { Finding, Name, RecordConfig, ServerAnswer, Survey } from '../core/model.ts';
+import type {
+  Finding,
+  FindingWord,
+  Name,
+  RecordConfig,
+  ServerAnswer,
+  Survey,
+} from '../core/model.ts';
 import { isWithin } from '../core/name.ts';
 import type { StatusView } from '../core/view.ts';
 import { ask } from '../dns/ask.ts';
@@ -97,9 +104,9 @@ interface Run extends AuditorOptions {
   readonly findings: AuditFinding[];
   complete: boolean;
   say(place: Place, finding: Finding): void;
-  good(place: Place, word: string, sentence: string): void;
-  warn(place: Place, word: string, sentence: string, cure: string): void;
-  bad(place: Place, word: string, sentence: string, cure: string): void;
+  good(place: Place, word: FindingWord, sentence: string): void;
+  warn(place: Place, word: FindingWord, sentence: string, cure: string): void;
+  bad(place: Place, word: FindingWord, sentence: string, cure: string): void;
   /** Says that a bound was met. */
   cut(why: string): void;
 }
@@ -209,7 +216,8 @@ async function lookAtProvider(
   return held;
 }
 
-const aboutRecord = new Set(['record', 'protection', 'proxied']);
+/** Of what a vendor is asked, what is about the one record and not about its zone. */
+const aboutRecord: ReadonlySet<FindingWord> = new Set(['record', 'protection', 'proxied']);
 
 // ---------------------------------------------------------------- delegation and servers
 
@@ -537,7 +545,9 @@ function saySeen(
 ): Name | null {
   const at = { record: name, provider };
   const given = answers.flatMap(({ answer }) => (answer.kind === 'cname' ? [answer] : []));
-  const missing = answers.filter(({ answer }) => ['nxdomain', 'nodata'].includes(answer.kind));
+  const missing = answers.filter(
+    ({ answer }) => answer.kind === 'nxdomain' || answer.kind === 'nodata',
+  );
   for (const { server, answer } of answers) {
     if (answer.kind === 'cname' || missing.some((m) => m.server === server)) continue;
     const sentence = `${server} of ${provider} does not answer for ${name}: ${answer.detail}`;

@@ -4,7 +4,7 @@
 
 import { type AuditFinding, type AuditReport, newlyBad } from '../core/audit.ts';
 import type { StatusView } from '../core/view.ts';
-import type { Clock } from '../ports.ts';
+import type { Clock, TroubleWord } from '../ports.ts';
 import type { Auditor } from './audit.ts';
 
 export interface AuditingOptions {
@@ -16,7 +16,7 @@ export interface AuditingOptions {
   readonly chance: () => number;
   /** Told of each report, and of the bad findings that the one before did not have. */
   readonly done: (report: AuditReport, news: readonly AuditFinding[]) => void;
-  readonly trouble: (what: string, detail: string) => void;
+  readonly trouble: (what: TroubleWord, detail: string) => void;
 }
 
 export interface Auditing {

@@ -2,6 +2,7 @@
 // tables and change nothing but, after a drill, the note that a check has been seen to fail.
 
 import type { Command } from 'commander';
+import type { EntryKind } from '../core/model.ts';
 import type { StoredEntry } from '../ports.ts';
 import { daemon } from './client.ts';
 import { act, type Cli, CliError, defaultConfig, examples, type Looked } from './hands.ts';
@@ -71,6 +72,13 @@ export function addExplain(program: Command, cli: Cli): void {
   });
 }
 
+/** What becomes of a switch, in the journal. */
+const followsSwitch: ReadonlySet<StoredEntry['kind']> = new Set<EntryKind>([
+  'written',
+  'visible',
+  'settled',
+]);
+
 function explanation(entry: StoredEntry, entries: readonly StoredEntry[]): string[] {
   const data = dataOf(entry);
   const lines = [`${new Date(entry.wall).toISOString()}  ${entry.sentence}`];
@@ -87,7 +95,7 @@ function explanation(entry: StoredEntry, entries: readonly StoredEntry[]): strin
   for (const { origin, why } of others) lines.push(`  ${origin.padEnd(12)} ${why}`);
   const after = entries
     .filter((e) => e.seq > entry.seq && e.record === entry.record)
-    .filter((e) => ['written', 'visible', 'settled'].includes(e.kind))
+    .filter((e) => followsSwitch.has(e.kind))
     .filter((e) => e.kind === 'settled' || dataOf(e)['epoch'] === data['epoch'])
     .reverse();
   const end = after.findIndex((e) => e.kind === 'settled');

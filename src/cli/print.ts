@@ -3,13 +3,15 @@
 // its control characters here, so that no text can move the cursor or forge a line.
 
 import { styleText } from 'node:util';
-import { type AuditFinding, type AuditReport, countOf, severities } from '../core/audit.ts';
-import type { Name } from '../core/model.ts';
+import { type AuditFinding, type AuditReport, countOf } from '../core/audit.ts';
+import { type Name, type Severity, severities, type Verdict } from '../core/model.ts';
 import type {
+  LaneStateWord,
   LaneView,
   OriginView,
   ProviderView,
   RecordView,
+  Stage,
   StatusView,
   TargetView,
 } from '../core/view.ts';
@@ -58,7 +60,7 @@ export function printHistory(newestFirst: readonly StoredEntry[], paper: Paper):
 /** Findings as a table, the worst first; what is good only counted, unless `all`. */
 export function printAudit(report: AuditReport, paper: Paper, all: boolean): string {
   const page = paperOf(paper);
-  const styles: Readonly<Record<string, Style>> = { bad, warn: 'yellow', good: 'green' };
+  const styles = { bad, warn: 'yellow', good: 'green' } satisfies Record<Severity, Style>;
   const shown = report.findings.filter((f) => all || f.severity !== 'good');
   const rows = shown.map((f): Cell[] => [
     { text: f.severity, style: styles[f.severity]! },
@@ -332,7 +334,7 @@ function healthCell(what: Pick<TargetView, 'health' | 'drained'>): Cell {
 }
 
 const bad: Style = ['red', 'bold'];
-const styleOf: Readonly<Record<string, Style>> = {
+const styleOf = {
   up: 'green',
   down: bad,
   unknown: 'yellow',
@@ -348,10 +350,11 @@ const styleOf: Readonly<Record<string, Style>> = {
   stuck: bad,
   'auth-suspect': bad,
   rejected: bad,
-};
+} satisfies Readonly<Record<Verdict | Stage | LaneStateWord, Style>>;
 
-function styled(word: string): Cell {
-  const style = Object.hasOwn(styleOf, word) ? styleOf[word] : undefined;
+function styled(word: keyof typeof styleOf): Cell {
+  // A daemon of another version may say a word that is not in the table: it is shown as it is.
+  const style: Style | undefined = styleOf[word];
   return style === undefined ? { text: word } : { text: word, style };
 }
 

@@ -5,6 +5,7 @@
 // unwise is a warning. It must never let a secret through that is written out, nor quote one.
 
 import { z } from 'zod';
+import { isMarkerName, markerName, RECORD_NAME_MAX } from '../core/marker.ts';
 import type {
   CheckConfig,
   CheckId,
@@ -18,7 +19,7 @@ import type {
   RecordConfig,
   TargetConfig,
 } from '../core/model.ts';
-import type { CheckType, PathSpec, ProviderType } from '../kit/extend.ts';
+import type { CheckType, NotifierType, PathSpec, ProviderType } from '../kit/extend.ts';
 import { dnsName, type HostPort, parseHostPort, printDuration } from '../kit/schema.ts';
 import { cadenceFields, fields, namePattern, nameRule, yearMs } from './fields.ts';
 import {
@@ -61,7 +62,8 @@ export interface Config {
   readonly listen: HostPort | null;
   /** How long a gate holds the last decision while it cannot be known to be right. */
   readonly gateHoldMs: number;
-  readonly notify: { readonly command: readonly string[]; readonly timeoutMs: number } | null;
+  /** A row of the table of notifiers; null: nobody is told. */
+  readonly notify: { readonly type: string; readonly settings: unknown } | null;
   readonly log: {
     readonly format: 'json' | 'text' | 'auto';
     readonly level: 'debug' | 'info' | 'warn' | 'error';
@@ -84,12 +86,14 @@ export interface ProbeConfig {
   readonly timeoutMs: number;
 }
 
-/** What may stand in a configuration as the `type` of a provider and the kind of a check. */
+/** What may stand in a configuration as a provider's `type`, a kind of check, a way to tell. */
 export interface Tables {
   // biome-ignore lint/suspicious/noExplicitAny: each row has settings of its own.
   readonly providers: Readonly<Record<string, ProviderType<any>>>;
   // biome-ignore lint/suspicious/noExplicitAny: each row has settings of its own.
   readonly checks: Readonly<Record<string, CheckType<any>>>;
+  // biome-ignore lint/suspicious/noExplicitAny: each row has settings of its own.
+  readonly notifiers: Readonly<Record<string, NotifierType<any>>>;
   /** Why a check of a kind cannot be asked by a path, with the cure; null when it can. */
   readonly pathProblem?: (kind: string, path: PathSpec, settings?: unknown) => string | null;
 }
@@ -131,9 +135,6 @@ type Policy = Read<typeof fields.policy>;
 /** Longest path that a Unix socket's address holds (unix(7), Linux: 108 bytes with the zero). */
 const socketBytesMax = 107;
 
-/** A record's name and its marker's, `_detour.<name>`, both fit into 253 characters. */
-const recordNameMax = 253 - '_detour.'.length;
-
 /** Above this TTL in seconds a warning says what it costs. */
 const ttlWarned = 300;
 
@@ -165,9 +166,7 @@ function readConfig(context: Context, root: Tree): Config | null {
   const confirm = readFields(source, ['policy', 'confirmBudget'], budget, fields.confirmBudget);
   const dns = readFields(source, ['dns'], group('dns'), fields.dns);
   const log = readFields(source, ['log'], group('log'), fields.log);
-  const notify = root.entries.has('notify')
-    ? readFields(source, ['notify'], group('notify'), fields.notify)
-    : null;
+  const notify = root.entries.has('notify') ? readNotify(context, group('notify')) : null;
 
   const parts: Parts = { checks: {}, probes: {} };
   const paths = readPaths(context, root);
@@ -212,9 +211,27 @@ function readConfig(context: Context, root: Tree): Config | null {
     socket,
     listen: listen === undefined || listen === 'off' ? null : parseHostPort(listen, null),
     gateHoldMs: top.gateHold ?? 0,
-    notify: notify && { command: notify.command ?? [], timeoutMs: notify.timeout ?? 0 },
+    notify,
     log: { format: log.format ?? 'auto', level: log.level ?? 'info' },
   };
+}
+
+/** Who is told: one of its keys says how, and that row reads all of it. Values are not quoted. */
+function readNotify({ source, tables }: Context, tree: Tree): Config['notify'] {
+  const path = ['notify'];
+  const known = Object.keys(tables.notifiers);
+  const keys = tree.kind === 'map' ? [...tree.entries.keys()] : [];
+  const found = keys.filter((key) => Object.hasOwn(tables.notifiers, key));
+  if (found.length !== 1) {
+    const close = keys.map((key) => closest(key, known)).find((word) => word !== null);
+    const hint = close && found.length === 0 ? `; did you mean ${close}?` : '';
+    const got = found.length === 0 ? 'none' : listOf(found);
+    source.problem(path, `expected one way to tell, ${listOf(known, 'or')}, got ${got}${hint}`);
+    return null;
+  }
+  const [type] = found as [string];
+  const row = tables.notifiers[type]!;
+  return { type, settings: readPlain(source, path, plainOf(tree), row.settings, 'kind', []) };
 }
 
 const emptyMap: MapTree = { kind: 'map', entries: new Map(), offset: 0, size: 1, depth: 0 };
@@ -920,12 +937,13 @@ function readRecordName({ source }: Context, path: Path, word: string): Name {
     return '';
   }
   const name = read.data;
-  if (name.length - 1 > recordNameMax) {
-    const message = `the name is ${name.length - 1} characters long; at most ${recordNameMax}`;
-    source.problem(path, `${message} leave room for its marker at _detour.<name>`, 'key');
+  if (name.length - 1 > RECORD_NAME_MAX) {
+    const message = `the name is ${name.length - 1} characters long; at most ${RECORD_NAME_MAX}`;
+    source.problem(path, `${message} leave room for its marker at ${markerName('<name>')}`, 'key');
   }
-  if (name.startsWith('_detour.')) {
-    source.problem(path, 'names below _detour. are for markers: name the record itself', 'key');
+  if (isMarkerName(name)) {
+    const below = markerName('');
+    source.problem(path, `names below ${below} are for markers: name the record itself`, 'key');
   }
   return name;
 }

@@ -191,10 +191,6 @@ export const fields = {
     resolvers: hosts.optional(),
     timeout: duration('50ms', '30s').default(1000),
   },
-  notify: {
-    command: z.array(z.string().min(1).max(4096)).min(1).max(64),
-    timeout: duration('100ms', '5m').default(10_000),
-  },
   log: {
     format: z.enum(['json', 'text', 'auto']).default('auto'),
     level: z.enum(['debug', 'info', 'warn', 'error']).default('info'),

@@ -41,7 +41,7 @@ export function jsonSchema(tables: Tables): object {
       })
       .optional(),
     dns: z.strictObject(fields.dns).optional(),
-    notify: z.strictObject(fields.notify).optional(),
+    notify: hole('notify').optional(),
     log: z.strictObject(fields.log).optional(),
   });
   const providers = Object.entries(tables.providers).map(([type, row]) =>
@@ -55,6 +55,7 @@ export function jsonSchema(tables: Tables): object {
     checks: kinds({ ...cadenceFields, ...fields.check }),
     services: kinds({ ...cadenceFields, ...fields.service }),
     references: kinds(cadenceFields),
+    notify: { anyOf: Object.values(tables.notifiers).map((row) => schemaOf(row.settings)) },
   };
   const filled = JSON.stringify(schemaOf(shape), (_key, value) => rows[value?.['x-rows']] ?? value);
   return { title: 'Configuration of Detour', ...JSON.parse(filled) };

@@ -7,16 +7,17 @@ import type { Situation } from './decide.ts';
 import { FIRST_ID } from './marker.ts';
 import type { Marker, MarkerKind } from './model.ts';
 import { adoption } from './plan.ts';
+import { isSpent, spentSays } from './situation.ts';
 import {
+  amend,
   type Cell,
-  keep,
   note,
   type RecordState,
   randomId,
   type State,
   type Step,
 } from './state.ts';
-import { dropChoice, nextMarker, startLanes, switchTo } from './switch.ts';
+import { dropChoice, endOf, type Move, nextMarker, startLanes, switchTo } from './switch.ts';
 
 /** How long an edit to a configured target is held. */
 const EDIT_PIN_MS = 3_600_000;
@@ -37,13 +38,12 @@ export function takeMarkers(state: State, r: RecordState, out: Step): void {
   const isRival = own !== null && ahead.epoch === own.epoch && ahead.kind === own.kind;
   if (isRival || (own !== null && ahead.epoch < own.epoch)) return;
   for (const cell of r.cells.values()) cell.ahead = null;
-  if (isOfGroup(state, ahead)) r.doc.deposed = null;
+  if (isOfGroup(state, ahead)) amend(out, r, { deposed: null });
   if (ahead.kind === 'operator' || isOfGroup(state, ahead)) return take(state, r, ahead, out);
   if (r.doc.deposed !== null && r.doc.deposed.epoch >= ahead.epoch) return;
-  r.doc.deposed = ahead;
+  amend(out, r, { deposed: ahead });
   dropChoice(state, r);
   for (const cell of r.cells.values()) cell.work = 'none';
-  keep(out, r);
   const sentence = `${r.name}: somebody else of this cluster wrote epoch ${ahead.epoch}`;
   note(out, 'deposed', r.name, sentence, { epoch: ahead.epoch, id: ahead.id });
 }
@@ -55,14 +55,14 @@ function take(state: State, r: RecordState, m: Marker, out: Step): void {
     epoch: m.epoch,
     id: m.id,
   });
-  startLanes(state, r, out);
+  startLanes(state, r);
 }
 
 /** The lease has gone to others, or come from them: what they wrote no longer deposes. */
 export function reconcile(state: State, r: RecordState, out: Step): void {
   const { deposed } = r.doc;
   if (deposed === null || !isOfGroup(state, deposed)) return;
-  r.doc.deposed = null;
+  amend(out, r, { deposed: null });
   take(state, r, deposed, out);
 }
 
@@ -86,7 +86,8 @@ export function takeEdit(state: State, r: RecordState, out: Step): void {
   for (const c of r.cells.values()) {
     if (c.edited !== null && c.edited !== r.doc.target) cell ??= c;
   }
-  if (cell === null || r.doc.deposed !== null || !state.storeOk || !state.lease.held) return;
+  if (cell === null || r.doc.deposed !== null || isSpent(r)) return;
+  if (!state.storeOk || !state.lease.held) return;
   const to = cell.edited!;
   // Looked at once, when it is found: an edit left standing must not act hours later.
   cell.edited = null;
@@ -97,8 +98,7 @@ export function takeEdit(state: State, r: RecordState, out: Step): void {
   switchTo(state, r, { to, sentence, ...operator, pinned: true, pinUntilAt }, out);
   const by = `an edit at ${cell.provider}`;
   const pin = { target: to, reason: 'set by hand', by, sinceAt: state.now, untilAt: pinUntilAt };
-  r.doc = { ...r.doc, pin };
-  keep(out, r);
+  amend(out, r, { pin });
 }
 
 /** Makes a marker that was found the one in force, with its pin. */
@@ -109,14 +109,13 @@ export function force(state: State, r: RecordState, m: Marker, out: Step): void 
   const stands = [...r.cells.values()].find(
     (c) => c.standing?.kind === 'ours' && c.standing.marker.id === m.id,
   );
-  r.doc = {
-    ...r.doc,
+  amend(out, r, {
     target: m.target,
     cname: target?.cname ?? stands?.seen?.cname ?? r.doc.cname,
     marker: m,
     epochMax: Math.max(r.doc.epochMax, m.epoch),
     decidedAt: state.now,
-    endedAt: null,
+    endedAt: endOf(state, r),
     quietSinceAt: state.now,
     adopted: false,
     pin: pinned
@@ -128,8 +127,7 @@ export function force(state: State, r: RecordState, m: Marker, out: Step): void 
           untilAt,
         }
       : null,
-  };
-  keep(out, r);
+  });
 }
 
 /** Rule 4 for a record with nothing in force yet; why it waits, or null when it waits no more. */
@@ -146,40 +144,40 @@ export function adopt(state: State, r: RecordState, out: Step): Situation['unown
     force(state, r, a.marker, out);
     note(out, 'adopt', r.name, `${r.name}: found at epoch ${a.marker.epoch} on ${a.marker.target}`);
   } else {
+    if (isSpent(r)) return { reason: 'epochs-spent', sentence: spentSays(r.name) };
     const claims = cells.map((c) => [c.provider, 'configured'] as const);
-    r.doc = { ...r.doc, claims: Object.fromEntries(claims) };
+    amend(out, r, { claims: Object.fromEntries(claims) });
     begin(state, r, a.target, 'auto', out);
     const sentence = `${r.name}: adopted on ${a.target}, as it stood`;
     note(out, 'adopt', r.name, sentence, { target: a.target });
   }
-  if (r.config.mode === 'observe') r.doc.endedAt = state.now;
-  else startLanes(state, r, out);
+  if (r.config.mode !== 'observe') startLanes(state, r);
   return null;
 }
 
-/** The first marker of a record: nothing moves, the marker alone is written. */
+/** The first marker of a record: nothing moves, the marker alone is written. Not once `isSpent`. */
 export function begin(state: State, r: RecordState, to: string, kind: MarkerKind, out: Step): void {
   const target = r.config.targets.find((t) => t.origin === to)!;
   const move = { to, kind, pinned: false, pinUntilAt: null };
-  const m = { ...move, sentence: '', why: 'adopt', spends: false, overspends: false };
+  const m: Move = { ...move, sentence: '', why: 'adopt', spends: false, overspends: false };
   const observed = r.config.mode === 'observe';
   // The very first marker of a record is the same text whoever writes it: of two first writers at a
   // vendor without compare-and-swap the second is then refused as a duplicate.
   const isFirst = r.doc.epochMax === 0;
   const next = nextMarker(state, r, m, isFirst ? FIRST_ID : randomId(state));
-  const marker = observed ? null : isFirst ? { ...next, term: 0, kind: 'auto' as const } : next;
-  r.prior = { ...r.doc };
+  if (next === null && !observed) return;
+  const first = { term: 0, kind: 'auto' as const };
+  const marker = observed || next === null ? null : isFirst ? { ...next, ...first } : next;
+  r.prior = r.doc;
   state.tentative.push(r.name);
-  r.doc = {
-    ...r.doc,
+  amend(out, r, {
     target: to,
     cname: target.cname,
     marker,
     epochMax: Math.max(r.doc.epochMax, marker?.epoch ?? 0),
     decidedAt: state.now,
-    endedAt: null,
+    endedAt: endOf(state, r),
     quietSinceAt: state.now,
     adopted: true,
-  };
-  keep(out, r);
+  });
 }

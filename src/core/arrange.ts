@@ -4,9 +4,11 @@
 import { newCell } from './cell.ts';
 import { newLane } from './lane.ts';
 import type { Json, RecordConfig } from './model.ts';
-import { keep, type RecordDoc, type RecordState, type State, type Step } from './state.ts';
+import { closeGone } from './notices.ts';
+import { amend, keep, type RecordDoc, type RecordState, type State, type Step } from './state.ts';
 import { newDoc, readAll } from './steer.ts';
 import { startLanes } from './switch.ts';
+import { clearAll, clearDeadline, deadline } from './timers.ts';
 import { watchChecks } from './watch.ts';
 
 /** Brings origins, lanes, records and checks in line with the configuration. */
@@ -24,17 +26,22 @@ export function arrange(state: State, docs: Readonly<Record<string, Json>>, out:
     for (const t of record.targets) state.origins.get(t.origin)?.records.add(record.name);
   }
   for (const r of fresh) {
-    readAll(state, r, out);
-    if (r.doc.marker !== null && r.doc.endedAt === null) startLanes(state, r, out);
+    readAll(state, r);
+    if (r.doc.marker !== null && r.doc.endedAt === null) startLanes(state, r);
   }
-  for (const name of [...state.lanes.keys()]) {
-    if (!(name in config.lanes)) state.lanes.delete(name);
+  for (const [name, gone] of state.lanes) {
+    if (name in config.lanes) continue;
+    state.lanes.delete(name);
+    clearDeadline(state.timers, gone.deadline);
   }
+  closeGone(state, out);
 }
 
 function arrangeOrigins(state: State): void {
-  for (const name of [...state.origins.keys()]) {
-    if (!(name in state.config.origins)) state.origins.delete(name);
+  for (const [name, gone] of state.origins) {
+    if (name in state.config.origins) continue;
+    state.origins.delete(name);
+    clearDeadline(state.timers, gone.deadline);
   }
   for (const origin of Object.values(state.config.origins)) {
     const old = state.origins.get(origin.name);
@@ -56,6 +63,7 @@ function arrangeOrigins(state: State): void {
       words: null,
       flaps: old?.flaps ?? [],
       trustedAt: old?.trustedAt ?? 0,
+      deadline: old?.deadline ?? deadline({ kind: 'choose', origin: origin.name }),
     });
   }
   state.needing.clear();
@@ -81,8 +89,11 @@ function arrangeClouds(state: State): void {
       origins: origins.map((o) => o.name),
       diagnosis: old.get(name)?.diagnosis ?? unknown,
       sinceAt: old.get(name)?.sinceAt ?? state.now,
+      deadline: old.get(name)?.deadline ?? deadline({ kind: 'diagnose', cloud: name }),
     });
+    old.delete(name);
   }
+  for (const gone of old.values()) clearDeadline(state.timers, gone.deadline);
 }
 
 /** True when the record has providers that must be read before anything is decided. */
@@ -110,12 +121,18 @@ function arrangeRecord(
       unsureSinceAt: state.now,
       told: null,
       noted: null,
+      deadlines: {
+        readDns: deadline({ kind: 'read-dns', record: config.name }),
+        review: deadline({ kind: 'review', record: config.name }),
+        endSwitch: deadline({ kind: 'end-switch', record: config.name }),
+      },
     };
     state.records.set(config.name, r);
   }
   // From observing to steering nothing of what was only imagined may be written.
-  if (r.config.mode === 'observe' && config.mode === 'steer') r.doc = newDoc();
-  if (r.doc.target !== null && r.doc.marker === null && config.mode === 'steer') r.doc = newDoc();
+  const imagined = r.doc.target !== null && r.doc.marker === null;
+  const steersNow = r.config.mode === 'observe' || imagined;
+  if (config.mode === 'steer' && steersNow) amend(out, r, newDoc());
   const turned = r.config.mode !== config.mode;
   r.config = config;
   r.origins = config.targets.map((t) => state.origins.get(t.origin)!);
@@ -125,11 +142,15 @@ function arrangeRecord(
     const cell = r.cells.get(provider);
     if (cell !== undefined) cell.ttl = ttl;
     else {
-      r.cells.set(provider, newCell(provider, ttl));
+      r.cells.set(provider, newCell(config.name, provider, ttl));
       added = true;
     }
   }
-  for (const provider of [...r.cells.keys()]) if (!wanted.has(provider)) r.cells.delete(provider);
+  for (const [provider, gone] of r.cells) {
+    if (wanted.has(provider)) continue;
+    r.cells.delete(provider);
+    clearAll(state.timers, gone.deadlines);
+  }
   if (turned) keep(out, r);
   return added;
 }

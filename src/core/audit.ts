@@ -2,7 +2,7 @@
 // engine. Pure: how findings are ordered and which of them are news is said here; looking is done
 // elsewhere, and nothing here may decide what is done about a finding.
 
-import type { Finding, Name, Survey } from './model.ts';
+import { type Finding, type Name, type Severity, type Survey, severities } from './model.ts';
 
 /** One thing that was looked at, and where. null: it is not about one of them alone. */
 export interface AuditFinding extends Finding {
@@ -21,9 +21,6 @@ export interface AuditReport {
   readonly findings: readonly AuditFinding[];
   readonly surveys: readonly Survey[];
 }
-
-export type Severity = Finding['severity'];
-export const severities: readonly Severity[] = ['bad', 'warn', 'good'];
 
 /** The worst first, and within one severity by place; the order of equals is kept. */
 export function worstFirst(findings: readonly AuditFinding[]): readonly AuditFinding[] {

@@ -3,24 +3,30 @@
 // queues its work at its lane and sends nothing itself; it never decides a target.
 
 import { parseMarker } from './marker.ts';
-import type { Change, Fault, Marker, Name, Seen, ServerAnswer } from './model.ts';
+import type {
+  Answer,
+  Change,
+  Fault,
+  Marker,
+  Name,
+  Seen,
+  ServerAnswer,
+  ServerAnswerKind,
+} from './model.ts';
+import { close, raise } from './notices.ts';
+import { askedMs, authRetryMs, backoff, IDLE_RETRY_MS, SWITCH_RETRY_MS } from './pace.ts';
 import { type Plan, plan, standing } from './plan.ts';
 import {
+  amend,
   type Cell,
   jitter,
-  keep,
   note,
   type RecordState,
   type State,
   type Step,
-  tell,
 } from './state.ts';
-import { setTimer } from './timers.ts';
-
-/** A switch that is under way is retried at most so far apart (design, section 5). */
-export const SWITCH_RETRY_MS = 3_000;
-
-export const IDLE_RETRY_MS = 300_000;
+import { deadline, setDeadline } from './timers.ts';
+import { enqueue, placeIn, queueOf } from './zone.ts';
 
 /** Watching through DNS: at most so long until an edit is seen. */
 const WATCH_MS = 25_000;
@@ -48,7 +54,9 @@ const FIGHT_REPAIRS = 3;
 
 const FIGHT_MS = 600_000;
 
-export function newCell(provider: string, ttl: number): Cell {
+type Problem = NonNullable<Cell['problem']>;
+
+export function newCell(record: Name, provider: string, ttl: number): Cell {
   return {
     provider,
     ttl,
@@ -57,6 +65,8 @@ export function newCell(provider: string, ttl: number): Cell {
     seen: null,
     work: 'none',
     change: null,
+    zone: null,
+    answeredAt: 0,
     queued: null,
     held: false,
     attempts: 0,
@@ -78,8 +88,14 @@ export function newCell(provider: string, ttl: number): Cell {
     asking: false,
     askAfterMs: WATCH_MS,
     fallback: false,
+    deadlines: {
+      ask: deadline({ kind: 'ask', provider, record }),
+      retry: deadline({ kind: 'retry', provider, record }),
+    },
   };
 }
+
+// ---------------------------------------------------------------- where it is, and its next step
 
 /** Starts (again) bringing one record into step at one provider: read, plan, write, see. */
 export function converge(state: State, r: RecordState, cell: Cell, urgent: boolean): void {
@@ -109,7 +125,7 @@ export function fallBack(state: State, r: RecordState): void {
   for (const cell of r.cells.values()) {
     if (cell.reading !== 'pending') continue;
     cell.fallback = true;
-    askSoon(state, r, cell);
+    askSoon(state, cell);
   }
 }
 
@@ -162,16 +178,18 @@ function cachedFor(cell: Cell): number {
 }
 
 /** Asks DNS as soon as possible. */
-export function askSoon(state: State, r: RecordState, cell: Cell): void {
+export function askSoon(state: State, cell: Cell): void {
   cell.askAfterMs = ASK_FIRST_MS;
-  setTimer(state.timers, `a:${cell.provider}|${r.name}`, state.now);
+  setDeadline(state.timers, cell.deadlines.ask, state.now);
 }
 
 /** Begins the watch through DNS, spread so that many records do not ask all at once. */
-export function watchCell(state: State, r: RecordState, cell: Cell): void {
+export function watchCell(state: State, cell: Cell): void {
   const at = state.now + jitter(state, WATCH_MS / 10, 0.9);
-  setTimer(state.timers, `a:${cell.provider}|${r.name}`, at);
+  setDeadline(state.timers, cell.deadlines.ask, at);
 }
+
+// ---------------------------------------------------------------- what its API says
 
 export function absorb(
   state: State,
@@ -179,10 +197,12 @@ export function absorb(
   cell: Cell,
   seen: Seen,
   by: 'api' | 'dns',
+  out: Step,
 ): void {
   const s = standing(state.config.cluster, r.config, seen);
   cell.standing = s;
   cell.reading = 'read';
+  if (by === 'api') cell.answeredAt = state.now;
   const stands = seen.cnames[0];
   cell.seen = {
     cname: stands?.value ?? null,
@@ -191,7 +211,8 @@ export function absorb(
     at: state.now,
     by,
   };
-  if (s.kind === 'ours' && s.marker.epoch > r.doc.epochMax) r.doc.epochMax = s.marker.epoch;
+  if (s.kind !== 'ours' || s.marker.epoch <= r.doc.epochMax) return;
+  amend(out, r, { epochMax: s.marker.epoch });
 }
 
 /** Plans one record at one provider against what was just read by its API. */
@@ -201,11 +222,11 @@ export function assess(state: State, r: RecordState, cell: Cell, seen: Seen, out
   const { marker, cname } = r.doc;
   if (marker === null || cname === null || r.config.mode === 'observe' || r.doc.deposed !== null) {
     cell.problem = null;
-    return;
+    return unhold(state, r, cell, 'nothing is to be written there', out);
   }
   const bar = cell.survey?.bar ?? null;
   if (bar !== null && !isInStep(r, cell)) {
-    return hold(r, cell, { word: 'barred', sentence: bar }, out);
+    return hold(state, r, cell, { word: 'barred', sentence: bar }, out);
   }
   const p = plan(r.config, seen, cell.standing!, {
     cname,
@@ -218,7 +239,8 @@ export function assess(state: State, r: RecordState, cell: Cell, seen: Seen, out
     case 'in-step':
       return arrive(state, r, cell, out);
     case 'write':
-      if (!r.config.targets.some((t) => t.cname === cname)) return hold(r, cell, retiredSays, out);
+      if (!r.config.targets.some((t) => t.cname === cname))
+        return hold(state, r, cell, retiredSays, out);
       cell.work = 'write';
       cell.change = p.change;
       enqueue(state, r, cell, isPending(r, cell));
@@ -228,16 +250,16 @@ export function assess(state: State, r: RecordState, cell: Cell, seen: Seen, out
       return;
     case 'rival':
       cell.ahead = p.marker;
-      return hold(r, cell, { word: 'rival', sentence: p.sentence }, out);
+      return hold(state, r, cell, { word: 'rival', sentence: p.sentence }, out);
     case 'drift':
       if (isOurOwn(state, cell, seen)) {
         const late = `${cell.lost!.value} arrived late: a write of our own that was given up`;
         return mend(state, r, cell, p.change, late, out);
       }
-      if (!isConfirmed(state, r, cell, seen)) return;
+      if (!isConfirmed(state, cell, seen)) return;
       return drifted(state, r, cell, p, out);
     case 'refuse':
-      return hold(r, cell, { word: p.word, sentence: p.sentence }, out);
+      return hold(state, r, cell, { word: p.word, sentence: p.sentence }, out);
   }
 }
 
@@ -248,13 +270,13 @@ function isOurOwn(state: State, cell: Cell, seen: Seen): boolean {
 }
 
 /** One reading may have met somebody's write half way: a second later it must still stand there. */
-function isConfirmed(state: State, r: RecordState, cell: Cell, seen: Seen): boolean {
+function isConfirmed(state: State, cell: Cell, seen: Seen): boolean {
   const value = stands(seen);
   if (cell.odd?.value !== value) cell.odd = { value, at: state.now };
   if (state.now - cell.odd.at >= CONFIRM_EDIT_MS) return true;
   cell.work = 'read';
   cell.retryAt = cell.odd.at + CONFIRM_EDIT_MS;
-  setTimer(state.timers, `c:${cell.provider}|${r.name}`, cell.retryAt);
+  setDeadline(state.timers, cell.deadlines.retry, cell.retryAt);
   return false;
 }
 
@@ -279,7 +301,7 @@ function drifted(
   const mends = r.config.drift === 'repair' && p.target === null;
   if (!mends || recent.length >= FIGHT_REPAIRS) {
     const tail = mends ? '; it was mended three times in ten minutes, so now it is only told' : '';
-    return hold(r, cell, { word: 'drift', sentence: p.sentence + tail }, out);
+    return hold(state, r, cell, { word: 'drift', sentence: p.sentence + tail }, out);
   }
   cell.repairs = [...recent, state.now];
   mend(state, r, cell, p.change, p.sentence, out);
@@ -300,41 +322,46 @@ function mend(
   enqueue(state, r, cell, true);
 }
 
-const retiredSays = {
+const retiredSays: Problem = {
   word: 'retired',
   sentence: 'the target in force is no longer configured, so it is never written again',
 };
 
-function hold(
-  r: RecordState,
-  cell: Cell,
-  problem: { readonly word: string; readonly sentence: string },
-  out: Step,
-): void {
+function hold(state: State, r: RecordState, cell: Cell, problem: Problem, out: Step): void {
+  const { provider } = cell;
+  const sentence = `${r.name} at ${provider}: ${problem.sentence}`;
   if (cell.problem?.word !== problem.word) {
-    const sentence = `${r.name} at ${cell.provider}: ${problem.sentence}`;
-    note(out, 'hold', r.name, sentence, { provider: cell.provider, word: problem.word });
-    tell(out, 'needs-person', r.name, sentence, { provider: cell.provider });
+    note(out, 'hold', r.name, sentence, { provider, word: problem.word });
   }
+  const about = { kind: 'hold', record: r.name, provider } as const;
+  raise(state, about, problem.word, { sentence, data: { provider } }, out);
   cell.problem = problem;
   cell.held = true;
 }
 
+function unhold(state: State, r: RecordState, cell: Cell, why: string, out: Step): void {
+  const { provider } = cell;
+  const sentence = `${r.name} at ${provider}: held no longer: ${why}`;
+  close(state, { kind: 'hold', record: r.name, provider }, sentence, out);
+}
+
 function arrive(state: State, r: RecordState, cell: Cell, out: Step): void {
   cell.problem = null;
+  unhold(state, r, cell, `it holds ${r.doc.target}`, out);
   cell.odd = null;
   cell.attempts = 0;
   if (cell.provider in r.doc.claims) {
     const { [cell.provider]: _, ...claims } = r.doc.claims;
-    r.doc = { ...r.doc, claims };
-    keep(out, r);
+    amend(out, r, { claims });
   }
   if (cell.writtenAt === null) {
     cell.writtenAt = state.now;
     if (cell.wrote) progress(state, r, cell, 'written', '', out);
   }
-  if (cell.visibleAt === null) askSoon(state, r, cell);
+  if (cell.visibleAt === null) askSoon(state, cell);
 }
+
+// ---------------------------------------------------------------- what its name servers say
 
 export function readFromDns(
   state: State,
@@ -358,7 +385,7 @@ export function readFromDns(
   }
   cell.fallback = false;
   const seen = seenByDns(best);
-  absorb(state, r, cell, seen, 'dns');
+  absorb(state, r, cell, seen, 'dns', out);
   const s = cell.standing;
   if (s?.kind !== 'ours' || r.doc.marker === null) return;
   // Only what forbids acting is taken from DNS; what to write is planned on the API's word.
@@ -377,8 +404,20 @@ function seenByDns({ answer: a, markers }: ServerAnswer): Seen {
   return { cnames, markers: markers ?? [], refusal: null, ref: null };
 }
 
+/** Whether an answer says what stands there, or that nothing does. */
+const speaks = {
+  cname: true,
+  nxdomain: true,
+  nodata: true,
+  servfail: false,
+  refused: false,
+  'not-authoritative': false,
+  timeout: false,
+  error: false,
+} satisfies Readonly<Record<ServerAnswerKind, boolean>>;
+
 function isUsable(a: ServerAnswer): boolean {
-  return a.markers !== null && ['cname', 'nxdomain', 'nodata'].includes(a.answer.kind);
+  return a.markers !== null && speaks[a.answer.kind];
 }
 
 function epochOf(a: ServerAnswer): number {
@@ -392,7 +431,7 @@ export function lookAt(
   cell: Cell,
   answers: readonly ServerAnswer[],
 ): void {
-  const spoke = answers.filter((a) => ['cname', 'nxdomain', 'nodata'].includes(a.answer.kind));
+  const spoke = answers.filter((a) => speaks[a.answer.kind]);
   const odd = spoke.find((a) => a.answer.kind !== 'cname') ?? spoke[0];
   if (odd === undefined) return;
   const a = odd.answer;
@@ -476,18 +515,21 @@ export function scheduleAsk(state: State, r: RecordState, cell: Cell): void {
   else if (waiting || cell.fallback) cell.askAfterMs = laggingAskMs(state, cell);
   else cell.askAfterMs = WATCH_MS;
   const at = state.now + jitter(state, cell.askAfterMs, 0.1);
-  setTimer(state.timers, `a:${cell.provider}|${r.name}`, at);
+  setDeadline(state.timers, cell.deadlines.ask, at);
 }
 
-/** Many records behind one lane are asked for less often: nothing moves before the lane does. */
+/** Many records in one queue are asked for less often: nothing moves before that does. */
 function laggingAskMs(state: State, cell: Cell): number {
-  const lane = state.lanes.get(cell.provider)!;
-  const crowd = (lane.urgent.size + lane.routine.size) * CROWD_ASK_MS;
+  const { urgent, routine } = queueOf(state.lanes.get(cell.provider)!, cell);
+  const crowd = (urgent.size + routine.size) * CROWD_ASK_MS;
   return Math.min(WATCH_MS, Math.max(LAGGING_ASK_MS, crowd));
 }
 
+// ---------------------------------------------------------------- what became of a change
+
 export function written(state: State, r: RecordState, cell: Cell, change: Change, out: Step): void {
-  const marker = parseMarker(change.to.marker)!;
+  const { marker } = change.to;
+  cell.answeredAt = state.now;
   cell.standing = { kind: 'ours', marker, value: change.to.cname };
   cell.seen = {
     cname: change.to.cname,
@@ -502,57 +544,80 @@ export function written(state: State, r: RecordState, cell: Cell, change: Change
   else if (cell.work === 'none') converge(state, r, cell, true);
 }
 
-export function notWritten(
+/** Nothing was sent about it: that is no failure, and it is asked for next. */
+export function askNext(state: State, r: RecordState, cell: Cell, urgent: boolean): void {
+  if (cell.work !== 'none') return;
+  cell.work = 'read';
+  enqueue(state, r, cell, urgent || isPending(r, cell));
+}
+
+/** The same of a change; it is sent as it is, if that is still what is in force. */
+export function sendNext(
   state: State,
   r: RecordState,
   cell: Cell,
-  fault: Fault,
+  change: Change,
+  urgent: boolean,
+): void {
+  const { marker, cname, deposed } = r.doc;
+  const { to } = change;
+  const stands = to.cname === cname && to.marker.epoch === marker?.epoch && deposed === null;
+  if (!stands || to.marker.id !== marker?.id || r.config.mode !== 'steer') {
+    return askNext(state, r, cell, urgent);
+  }
+  if (cell.work !== 'none') return;
+  cell.work = 'write';
+  cell.change = change;
+  enqueue(state, r, cell, urgent || isPending(r, cell));
+}
+
+/** Nothing came of reading or writing it: it is read again after the rest its fault asks for. */
+export function failed(
+  state: State,
+  r: RecordState,
+  cell: Cell,
+  { fault, reach }: Extract<Answer<never>, { kind: 'fault' }>,
   out: Step,
 ): void {
   cell.work = 'read';
   cell.change = null;
   cell.problem = problemOf(fault);
-  if (fault.kind === 'rejected') {
-    note(out, 'rejected', r.name, `${r.name} at ${cell.provider}: ${cell.problem.sentence}`, {
-      provider: cell.provider,
-    });
-    cell.held = true;
-    cell.retryAt = state.now + jitter(state, IDLE_RETRY_MS, 0.2);
-    setTimer(state.timers, `c:${cell.provider}|${r.name}`, cell.retryAt);
+  if (reach.kind === 'record') {
+    if (fault.kind === 'rejected') rejected(state, r, cell, out);
+    else retryCell(state, r, cell, fault);
     return;
   }
-  if (isOfLane(fault)) enqueue(state, r, cell, isPending(r, cell));
-  else retryCell(state, r, cell);
+  if (reach.kind === 'zone') {
+    placeIn(state.lanes.get(cell.provider)!, r.name, cell, reach.zone);
+  }
+  enqueue(state, r, cell, isPending(r, cell));
 }
 
-/** At once the first time (what was read is old), then backing off. */
-export function retryCell(state: State, r: RecordState, cell: Cell): void {
+/** The vendor will never take it as it is: nothing waits for it, and it is looked at now and then. */
+function rejected(state: State, r: RecordState, cell: Cell, out: Step): void {
+  note(out, 'rejected', r.name, `${r.name} at ${cell.provider}: ${cell.problem?.sentence}`, {
+    provider: cell.provider,
+  });
+  cell.held = true;
+  cell.retryAt = state.now + jitter(state, IDLE_RETRY_MS, 0.2);
+  setDeadline(state.timers, cell.deadlines.retry, cell.retryAt);
+}
+
+/** At once the first time, where what was read is old or what was written unknown. */
+function retryCell(state: State, r: RecordState, cell: Cell, fault: Fault): void {
   cell.attempts++;
-  const waitMs = cell.attempts === 1 ? 0 : backoff(state, cell.attempts - 1, SWITCH_RETRY_MS);
+  const cap = isPending(r, cell) ? SWITCH_RETRY_MS : IDLE_RETRY_MS;
+  const isOld = fault.kind === 'conflict' || fault.kind === 'uncertain';
+  let waitMs = backoff(state, cell.attempts - 1, cap);
+  if (isOld && cell.attempts === 1) waitMs = 0;
+  if (fault.kind === 'auth-suspect') waitMs = authRetryMs(state);
+  waitMs = Math.max(waitMs, askedMs(fault));
   cell.retryAt = state.now + waitMs;
   if (waitMs === 0) enqueue(state, r, cell, isPending(r, cell));
-  else setTimer(state.timers, `c:${cell.provider}|${r.name}`, cell.retryAt);
+  else setDeadline(state.timers, cell.deadlines.retry, cell.retryAt);
 }
 
-export function enqueue(state: State, r: RecordState, cell: Cell, urgent: boolean): void {
-  const lane = state.lanes.get(cell.provider)!;
-  if (cell.queued === 'urgent' || (cell.queued === 'routine' && !urgent)) return;
-  lane.routine.delete(r.name);
-  cell.queued = urgent ? 'urgent' : 'routine';
-  (urgent ? lane.urgent : lane.routine).add(r.name);
-}
-
-export function isOfLane(fault: Fault): boolean {
-  return ['auth-suspect', 'throttled', 'unavailable', 'uncertain'].includes(fault.kind);
-}
-
-/** Full-jitter exponential back-off from 250 ms, never above the cap. */
-export function backoff(state: State, failures: number, capMs: number): number {
-  const ceiling = Math.min(capMs, 250 * 2 ** Math.min(failures, 20));
-  return jitter(state, ceiling * 0.75, 0.25);
-}
-
-export function problemOf(fault: Fault): { word: string; sentence: string } {
+export function problemOf(fault: Fault): Problem {
   return { word: fault.kind, sentence: sentenceOf(fault) };
 }
 

@@ -2,7 +2,7 @@
 // the order of the rules is the order of the lines. It never looks anything up, never writes, and
 // never treats `unknown` as `down` (design, rules 3, 5, 8 to 12).
 
-import type { Failback, Health } from './model.ts';
+import type { Failback, Health, MoveReason, StayReason } from './model.ts';
 
 export interface TargetFacts {
   readonly origin: string;
@@ -29,6 +29,8 @@ export interface Situation {
   /** The reason given for a freeze; null when nothing is frozen. */
   readonly frozen: string | null;
   readonly deposed: boolean;
+  /** No epoch is left for another switch, and what to do about it; null when some are. */
+  readonly spent: string | null;
   /** Why the record is not Detour's to steer yet; null when it is. */
   readonly unowned: { readonly reason: StayReason; readonly sentence: string } | null;
   readonly retired: boolean;
@@ -54,31 +56,6 @@ export interface Situation {
   readonly overspentAt: number | null;
 }
 
-export type StayReason =
-  | 'no-lease'
-  | 'store-failed'
-  | 'frozen'
-  | 'deposed'
-  | 'not-adopted'
-  | 'missing'
-  | 'disagreement'
-  | 'foreign'
-  | 'unreadable'
-  | 'reading'
-  | 'pinned'
-  | 'retired'
-  | 'settling'
-  | 'target-up'
-  | 'failback-manual'
-  | 'failback-waiting'
-  | 'budget-kept'
-  | 'blind'
-  | 'target-unknown'
-  | 'patience'
-  | 'no-target-up'
-  | 'budget-spent'
-  | 'confirming-target';
-
 export type Decision =
   | {
       readonly kind: 'stay';
@@ -90,7 +67,7 @@ export type Decision =
   | {
       readonly kind: 'move';
       readonly to: string;
-      readonly why: 'target-down' | 'drained' | 'failback';
+      readonly why: MoveReason;
       /** It goes beyond the budget, by the exception of rule 10. */
       readonly overspends: boolean;
       readonly sentence: string;
@@ -110,6 +87,7 @@ function blockedBy(s: Situation): Decision | null {
   if (!s.leader) return stay('no-lease', 'another replica holds the lease');
   if (!s.storeOk) return stay('store-failed', 'the store cannot commit: no automatic switch');
   if (s.frozen !== null) return stay('frozen', `frozen: ${s.frozen}`);
+  if (s.spent !== null) return stay('epochs-spent', s.spent);
   if (s.deposed) return stay('deposed', 'somebody else wrote a higher epoch: run `detour ack`');
   if (s.reading) return stay('reading', 'not every provider has been read yet');
   if (s.unowned !== null) return stay(s.unowned.reason, s.unowned.sentence);
@@ -248,7 +226,7 @@ function nobodyUp(s: Situation, current: TargetFacts, unresolved: boolean): Deci
 function move(
   s: Situation,
   to: TargetFacts,
-  why: 'target-down' | 'drained' | 'failback',
+  why: MoveReason,
   because: string,
   overspends = false,
 ): Decision {

@@ -41,7 +41,7 @@ export interface CheckState {
   readonly path: string;
   /** Its next probe by the clock, the next of a burst, and when the one under way is overdue. */
   readonly deadlines: {
-    readonly interval: Deadline;
+    readonly probe: Deadline;
     readonly confirm: Deadline;
     readonly overdue: Deadline;
   };
@@ -102,13 +102,15 @@ const FADE = 1 - 1 / LOSS_MEMORY;
 const LOSS_PRIOR = 100;
 
 export function checkState(key: string, check: string, path: string, now: number): CheckState {
-  const [interval, confirm, overdue] = [`p:${key}`, `f:${key}`, `h:${key}`].map(deadline);
-  const deadlines = { interval: interval!, confirm: confirm!, overdue: overdue! };
-  const state: CheckState = {
+  return {
     key,
     check,
     path,
-    deadlines,
+    deadlines: {
+      probe: deadline({ kind: 'probe', check: key }),
+      confirm: deadline({ kind: 'confirm', check: key }),
+      overdue: deadline({ kind: 'overdue', check: key }),
+    },
     dueAt: now,
     verdict: 'unknown',
     sinceAt: now,
@@ -131,8 +133,6 @@ export function checkState(key: string, check: string, path: string, now: number
     recovery: 0,
     excursion: { total: 0, failed: 0 },
   };
-  for (const d of Object.values(deadlines)) d.check = state;
-  return state;
 }
 
 /** Takes note of what came back, before anybody says whether it counts. */

@@ -2,17 +2,7 @@
 // services and APIs answer, in how many of its regions. One word of a closed list and one English
 // sentence with the evidence. It moves nothing: a diagnosis ranks targets and tells people.
 
-import type { Health, Plane, Verdict } from './model.ts';
-
-export type Diagnosis =
-  | 'healthy'
-  | 'origin-down'
-  | 'region-down'
-  | 'cloud-down'
-  | 'auth-down'
-  | 'control-plane-down'
-  | 'paths-disagree'
-  | 'blind';
+import type { Diagnosis, Health, Plane, Verdict } from './model.ts';
 
 export interface CloudFacts {
   readonly cloud: string;

@@ -5,8 +5,9 @@
 // wait for another.
 
 import { sentenceOf } from './cell.ts';
-import { parseMarker } from './marker.ts';
+import { markerNumber, nextEpoch, parseMarker } from './marker.ts';
 import type {
+  Answer,
   Change,
   CheckConfig,
   CheckId,
@@ -23,6 +24,7 @@ import type {
   TargetConfig,
 } from './model.ts';
 import { adoption, type Plan, plan, type Standing, standing } from './plan.ts';
+import { spentSays } from './situation.ts';
 
 const READ_MS = 6_000;
 const WRITE_MS = 8_000;
@@ -71,12 +73,6 @@ interface Beginning {
   readonly id: string;
   readonly now: number;
 }
-
-/** What came of one call about the one record at one provider. */
-type Answer<T> =
-  | { readonly kind: 'answered'; readonly value: T }
-  | { readonly kind: 'fault'; readonly fault: Fault }
-  | { readonly kind: 'not-asked' };
 
 /** Each but `say` and `end` is answered by one event, soon after its `ms` at the latest. */
 export type Effect =
@@ -412,6 +408,9 @@ function decide(state: State, out: Out): void {
   const refusal = ownership(state, places);
   if (refusal !== null) return end(state, out, { exit: 1, message: refusal });
   const marker = markerFor(state, places);
+  if (marker === null) {
+    return end(state, out, { exit: 1, message: spentSays(state.aim!.record.name) });
+  }
   state.marker = marker;
   if (state.order.dryRun) return end(state, out, dryRun(state, marker));
   state.phase = 'writing';
@@ -437,19 +436,21 @@ function ownership(state: State, places: readonly Place[]): string | null {
   return `${record.name}: ${a.sentence}${canAdopt ? ADOPT_HINT : ''}`;
 }
 
-function markerFor(state: State, places: readonly Place[]): Marker {
+/** null where a marker bears the highest epoch there is already. */
+function markerFor(state: State, places: readonly Place[]): Marker | null {
   const { order, wall } = state;
   const seen = places.map((p) => (p.standing?.kind === 'ours' ? p.standing.marker.epoch : 0));
-  const highest = Math.max(...seen, ...places.map(epochByDns));
+  const epoch = nextEpoch(Math.max(...seen, ...places.map(epochByDns)));
+  if (epoch === null) return null;
   return {
     cluster: state.cluster,
-    epoch: highest + 1,
+    epoch,
     id: state.id,
     term: 0,
     kind: 'operator',
     target: order.target,
     pinned: true,
-    untilWall: order.forMs === null ? null : wall + order.forMs,
+    untilWall: order.forMs === null ? null : markerNumber(wall + order.forMs),
   };
 }
 

@@ -9,23 +9,33 @@ import { reconcile } from './adopt.ts';
 import { arrange } from './arrange.ts';
 import { onAskDue } from './cell.ts';
 import { rediagnose } from './judge.ts';
-import { charge, onAsked, onCellRetry, onRead, onSurveyed, onWritten, pump } from './lane.ts';
+import {
+  charge,
+  onAsked,
+  onCellRetry,
+  onRead,
+  onSurveyed,
+  onWritten,
+  pumpStirred,
+} from './lane.ts';
 import type { CoreConfig, Json, Name } from './model.ts';
+import { close, keepNotices, notices, raise, restoreNotices } from './notices.ts';
 import { onCommand } from './operate.ts';
 import {
   type Drain,
+  drop,
   type Event,
   emptyStep,
   type Freeze,
   keep,
   note,
+  put,
   type State,
   type Step,
-  tell,
 } from './state.ts';
 import { onChained, onChooseAgain, onReadDeadline, readAll, review } from './steer.ts';
 import { dropChoice, takeBack } from './switch.ts';
-import { nextTimer, popTimer, timers } from './timers.ts';
+import { clearAll, type Deadline, nextTimer, popTimer, timers, type Wake } from './timers.ts';
 import { forgetAll, onDeadline, onObservation } from './watch.ts';
 
 export type { Effect, Event, State, Step } from './state.ts';
@@ -56,12 +66,14 @@ export function start(b: Beginning): { state: State; step: Step } {
     origins: new Map(),
     records: new Map(),
     lanes: new Map(),
+    stirred: new Set(),
     drains: new Map(),
     freeze: (b.docs['freeze'] as Freeze | undefined) ?? null,
     lease: { held: false, term: 0, shared: false },
     storeOk: true,
     confirm: { tokens: b.config.confirm.burst, refilledAt: b.now },
     timers: timers(),
+    notices: notices(),
     nextEffect: 1,
     tentative: [],
   };
@@ -70,12 +82,17 @@ export function start(b: Beginning): { state: State; step: Step } {
   }
   const step = emptyStep();
   note(step, 'start', null, `started with ${Object.keys(b.config.records).length} records`);
+  restoreNotices(state, b.docs, step);
   arrange(state, b.docs, step);
+  for (const { about } of state.notices.open.values()) {
+    if (about.kind === 'stay') state.records.get(about.record)!.told = about.reason;
+  }
   for (const key of Object.keys(b.docs)) {
     const check = key.startsWith('red/') ? state.checks.get(key.slice(4)) : undefined;
     if (check !== undefined) check.everFailed = true;
   }
   fire(state, step);
+  pumpStirred(state, step);
   return { state, step };
 }
 
@@ -86,15 +103,16 @@ export function step(state: State, event: Event, now: number, wall: number): Ste
   state.now = Math.max(state.now, now);
   state.wall = wall;
   if (event.kind !== 'store') settleTentative(state);
+  if (event.kind !== 'store' && state.storeOk) state.notices.closed.clear();
   fold(state, event, out);
   fire(state, out);
+  pumpStirred(state, out);
   return out;
 }
 
-/** When the engine wants its next step, and the name of the deadline that asks for it. */
-export function nextDeadline(state: State): { at: number; why: string } | null {
-  const next = nextTimer(state.timers);
-  return next === null ? null : { at: next.at, why: next.key };
+/** When the engine wants its next step, and what for. */
+export function nextDeadline(state: State): Pick<Deadline, 'at' | 'wake'> | null {
+  return nextTimer(state.timers);
 }
 
 /** Why a new configuration cannot take over from the one in force; empty when it can (rule 2). */
@@ -127,11 +145,11 @@ function fold(state: State, event: Event, out: Step): void {
         out,
       );
     case 'read':
-      charge(state, event.provider, event.id, event.calls);
-      return reviewEach(state, onRead(state, event.provider, event.id, event.result, out), out);
+      charge(state, event.provider, event.calls);
+      return reviewEach(state, onRead(state, event.provider, event.id, event.answers, out), out);
     case 'written':
-      charge(state, event.provider, event.id, event.calls);
-      return reviewEach(state, onWritten(state, event.provider, event.id, event.results, out), out);
+      charge(state, event.provider, event.calls);
+      return reviewEach(state, onWritten(state, event.provider, event.id, event.answers, out), out);
     case 'asked':
       return reviewEach(
         state,
@@ -141,7 +159,7 @@ function fold(state: State, event: Event, out: Step): void {
     case 'chained':
       return onChained(state, event.record, event.target, event.answer, out);
     case 'surveyed':
-      return onSurveyed(state, event.surveys, out);
+      return onSurveyed(state, event.surveys);
     case 'command': {
       const reply = onCommand(state, event.command, out);
       out.effects.push({ kind: 'reply', request: event.request, reply });
@@ -158,39 +176,36 @@ function fold(state: State, event: Event, out: Step): void {
   }
 }
 
-/** Deadlines: of a check, or their name's first letter says whose they are. */
 function fire(state: State, out: Step): void {
-  let due = popTimer(state.timers, state.now);
-  for (; due !== null; due = popTimer(state.timers, state.now)) {
-    const { key, check } = due;
-    if (check !== null) {
-      reviewEach(state, onDeadline(state, check, due, out), out);
-      continue;
-    }
-    const rest = key.slice(2);
-    const bar = rest.indexOf('|');
-    switch (key[0]) {
-      case 'a':
-        onAskDue(state, rest.slice(0, bar), rest.slice(bar + 1), out);
-        break;
-      case 'c':
-        onCellRetry(state, rest.slice(0, bar), rest.slice(bar + 1), out);
-        break;
-      case 'l':
-        if (state.lanes.has(rest)) pump(state, state.lanes.get(rest)!, out);
-        break;
-      case 'd':
-        onReadDeadline(state, rest);
-        break;
-      case 'z':
-        reviewEach(state, rediagnose(state, rest, out), out);
-        break;
-      case 'q':
-        onChooseAgain(state, rest, out);
-        break;
-      default:
-        review(state, rest, out);
-    }
+  for (;;) {
+    const due = popTimer(state.timers, state.now);
+    if (due === null) return;
+    wakeUp(state, due.wake, out);
+  }
+}
+
+function wakeUp(state: State, wake: Wake, out: Step): void {
+  switch (wake.kind) {
+    case 'probe':
+    case 'confirm':
+    case 'overdue':
+      return reviewEach(state, onDeadline(state, wake.kind, wake.check, out), out);
+    case 'ask':
+      return onAskDue(state, wake.provider, wake.record, out);
+    case 'retry':
+      return onCellRetry(state, wake.provider, wake.record);
+    case 'lane':
+      state.stirred.add(wake.provider);
+      return;
+    case 'diagnose':
+      return reviewEach(state, rediagnose(state, wake.cloud, out), out);
+    case 'choose':
+      return onChooseAgain(state, wake.origin, out);
+    case 'read-dns':
+      return onReadDeadline(state, wake.record);
+    case 'review':
+    case 'end-switch':
+      return review(state, wake.record, out);
   }
 }
 
@@ -203,9 +218,12 @@ function reviewEach(state: State, names: readonly Name[], out: Step): void {
 function configure(state: State, config: CoreConfig, out: Step): void {
   const gone = [...state.records.keys()].filter((name) => !(name in config.records));
   for (const name of gone) {
-    dropChoice(state, state.records.get(name)!);
+    const r = state.records.get(name)!;
+    dropChoice(state, r);
+    clearAll(state.timers, r.deadlines);
+    for (const cell of r.cells.values()) clearAll(state.timers, cell.deadlines);
     state.records.delete(name);
-    out.docs.push([`record/${name}`, null]);
+    drop(out, `record/${name}`);
     note(out, 'release', name, `${name}: released; what stands at its providers is left alone`);
   }
   for (const r of state.records.values()) dropChoice(state, r);
@@ -233,7 +251,7 @@ function lease(state: State, held: boolean, term: number, out: Step): void {
   for (const r of state.records.values()) {
     if (!held) dropChoice(state, r);
     reconcile(state, r, out);
-    if (takesOver) readAll(state, r, out);
+    if (takesOver) readAll(state, r);
     review(state, r.name, out);
   }
 }
@@ -251,15 +269,18 @@ function storeTurned(state: State, ok: boolean, out: Step): void {
   const was = state.storeOk;
   state.storeOk = ok;
   if (!ok) {
-    for (const name of state.tentative) takeBack(state, name, out);
+    for (const name of state.tentative) takeBack(state, name);
     settleTentative(state);
-    if (was) tell(out, 'needs-person', null, 'the store cannot commit: no automatic switches');
+    const sentence = 'the store cannot commit: no automatic switches';
+    if (was) raise(state, { kind: 'store' }, 'store-failed', { sentence, data: {} }, out);
   } else if (!was) {
     note(out, 'store', null, 'the store commits again');
-    tell(out, 'recovered', null, 'the store commits again');
+    close(state, { kind: 'store' }, 'the store commits again', out);
+    keepNotices(state, out);
     for (const r of state.records.values()) keep(out, r);
-    for (const d of state.drains.values()) out.docs.push([`drain/${d.what}`, d as unknown as Json]);
-    out.docs.push(['freeze', state.freeze as unknown as Json]);
+    for (const d of state.drains.values()) put(out, `drain/${d.what}`, d);
+    if (state.freeze === null) drop(out, 'freeze');
+    else put(out, 'freeze', state.freeze);
   }
   if (was !== ok) for (const name of state.records.keys()) review(state, name, out);
 }
@@ -301,7 +322,8 @@ export function violations(state: State): string[] {
     }
   }
   for (const lane of state.lanes.values()) {
-    if ([...lane.urgent].some((name) => lane.routine.has(name))) {
+    const queues = [lane, ...lane.zones.values()].flatMap((q) => [...q.urgent, ...q.routine]);
+    if (new Set(queues).size < queues.length) {
       found.push(`lane ${lane.provider}: a record is queued twice`);
     }
   }

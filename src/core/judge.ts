@@ -16,8 +16,9 @@ import {
   weighAnew,
   weight,
 } from './detect.ts';
-import { type CloudFacts, diagnose } from './diagnose.ts';
+import { type CloudFacts, type Diagnosed, diagnose } from './diagnose.ts';
 import type { CheckConfig, Health, Name, QuorumRule, Verdict } from './model.ts';
+import { close, raise } from './notices.ts';
 import {
   type Judged,
   note,
@@ -25,10 +26,9 @@ import {
   type PathState,
   type State,
   type Step,
-  tell,
   type Voter,
 } from './state.ts';
-import { isSet, setTimer } from './timers.ts';
+import { isSet, setDeadline } from './timers.ts';
 
 export const NOBODY: readonly Name[] = [];
 
@@ -229,10 +229,10 @@ function penalize(state: State, origin: OriginState): void {
 
 /** A diagnosis looks at a whole cloud, so a storm of verdicts is diagnosed together. */
 export function diagnoseSoon(state: State, cloud: string): void {
-  const key = `z:${cloud}`;
   const known = state.clouds.get(cloud);
-  if (known === undefined || isSet(state.timers, key)) return;
-  setTimer(state.timers, key, state.now + 5 + Math.floor(known.origins.length / 50));
+  if (known === undefined || isSet(known.deadline)) return;
+  const waitMs = 5 + Math.floor(known.origins.length / 50);
+  setDeadline(state.timers, known.deadline, state.now + waitMs);
 }
 
 /** Reads a cloud's blast radius again; the records whose ranking it changes. */
@@ -245,6 +245,7 @@ export function rediagnose(state: State, cloud: string, out: Step): readonly Nam
   // While nothing is known of any of its origins, what was last said of it holds.
   const isKnown = facts.origins.length === 0 || facts.origins.some((o) => o.machine !== 'unknown');
   if (d.word === 'healthy' && !isKnown) return NOBODY;
+  warnOfDns(state, facts, d, out);
   if (d.word === was.word && d.regions.length === was.regions.length) {
     known.diagnosis = d;
     return NOBODY;
@@ -256,10 +257,6 @@ export function rediagnose(state: State, cloud: string, out: Step): readonly Nam
     was: was.word,
     diagnosis: d.word,
   });
-  if (d.word === 'control-plane-down' || d.word === 'auth-down') {
-    const warning = `${d.sentence}; its DNS may be unwritable`;
-    tell(out, 'needs-person', null, warning, { cloud, diagnosis: d.word });
-  }
   // It ranks what a record may move to; of the target in force its own health alone decides, and
   // whether anybody can see it.
   const isSight = d.word === 'blind' || was.word === 'blind';
@@ -270,6 +267,20 @@ export function rediagnose(state: State, cloud: string, out: Step): readonly Nam
     }
   }
   return [...names];
+}
+
+/** A cloud that may refuse its users may refuse changes of their DNS: a person should know. */
+function warnOfDns(state: State, facts: CloudFacts, d: Diagnosed, out: Step): void {
+  const { cloud } = facts;
+  const about = { kind: 'diagnosis', cloud } as const;
+  if (d.word === 'control-plane-down' || d.word === 'auth-down') {
+    const sentence = `${d.sentence}; its DNS may be unwritable`;
+    raise(state, about, d.word, { sentence, data: { cloud, diagnosis: d.word } }, out);
+    return;
+  }
+  // Nobody has seen it end while nobody sees, or while a service is not known yet.
+  if (d.word === 'blind' || facts.services.some((s) => s.verdict === 'unknown')) return;
+  close(state, about, `${d.word}: ${d.sentence}; its DNS should be writable again`, out);
 }
 
 function factsOf(state: State, cloud: string, origins: readonly string[]): CloudFacts {

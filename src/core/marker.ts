@@ -1,6 +1,6 @@
-// The marker: the one home of its label, of the first marker's id, of its text and of reading it. A
-// text is read into a value or into nothing, and every value that is made can be read back: the
-// bounds are the same both ways. It must never throw on a text, whoever wrote it.
+// The marker: the one home of its label, of the claim's label, of the first marker's id, of its text
+// and of reading it. A text is read into a value or into nothing, and every value that is made can be
+// read back: the bounds are the same both ways. It must never throw on a text, whoever wrote it.
 
 import type { Marker, Name } from './model.ts';
 
@@ -9,6 +9,41 @@ export const MARKER_LABEL = '_detour';
 
 export function markerName(record: Name): Name {
   return `${MARKER_LABEL}.${record}`;
+}
+
+/** A claim of an epoch stands at this label below the record's own name. */
+export const CLAIM_LABEL = '_detour-epoch';
+
+/** Where the claims of a record's epochs stand, at a vendor that needs them. */
+export function claimName(record: Name): Name {
+  return `${CLAIM_LABEL}.${record}`;
+}
+
+/** Whether a name is one of those below which only markers stand. */
+export function isMarkerName(name: Name): boolean {
+  return name.startsWith(markerName(''));
+}
+
+/** Characters of a record's name, without its last dot: its marker's name fits into 253 as well. */
+export const RECORD_NAME_MAX = 253 - markerName('').length;
+
+/** The id in a record's first marker, a constant by design. */
+export const FIRST_ID = 'first';
+
+/**
+ * The highest number that a marker bears: its epoch, its term, and the end of its pin in wall-clock
+ * milliseconds. Far below what a double holds exactly, so that what comes after one can be told.
+ */
+export const MARKER_NUMBER_MAX = 2 ** 48;
+
+/** The epoch after this one; null where no marker may bear it. */
+export function nextEpoch(after: number): number | null {
+  return after < MARKER_NUMBER_MAX ? after + 1 : null;
+}
+
+/** A number as a marker may bear it: whole, not below 0, and at most `MARKER_NUMBER_MAX`. */
+export function markerNumber(n: number): number {
+  return Number.isFinite(n) ? Math.min(MARKER_NUMBER_MAX, Math.max(0, Math.round(n))) : 0;
 }
 
 /**
@@ -30,20 +65,19 @@ const MARKER =
 
 /** The marker a text says, or null when it is no marker of Detour's. */
 export function parseMarker(text: string): Marker | null {
-  const m = MARKER.exec(text);
-  if (m === null) return null;
-  const [, cluster, epoch, id, term, kind, target, pin] = m;
+  const [, cluster, epochs, id, terms, kind, target, pin] = MARKER.exec(text) ?? [];
+  if (cluster === undefined || id === undefined || target === undefined) return null;
+  const [epoch, term] = [Number(epochs), Number(terms)];
+  const untilWall = pin === 'none' || pin === 'unlimited' ? null : Number(pin);
+  if (Math.max(epoch, term, untilWall ?? 0) > MARKER_NUMBER_MAX) return null;
   return {
-    cluster: cluster!,
-    epoch: Number(epoch),
-    id: id!,
-    term: Number(term),
-    kind: kind as Marker['kind'],
-    target: target!,
+    cluster,
+    epoch,
+    id,
+    term,
+    kind: kind === 'operator' ? 'operator' : 'auto',
+    target,
     pinned: pin !== 'none',
-    untilWall: /^\d+$/.test(pin!) ? Number(pin) : null,
+    untilWall,
   };
 }
-
-/** The id in a record's first marker, a constant by design. */
-export const FIRST_ID = 'first';

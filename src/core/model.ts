@@ -1,6 +1,7 @@
 // The words of the design as types: what is configured, what is observed, what is seen at a
 // provider, what is decided. Plain JSON all the way down, so that it can be stored, printed,
 // compared and replayed. Nothing here does anything: no function with a side effect may live here.
+// Words that others list or count stand as one list, and their type comes from it.
 //
 // Time. Everything called `...At` is engine time: milliseconds on one axis that starts at the wall
 // clock of the first start, runs on the monotonic clock, and carries on across restarts without
@@ -151,7 +152,8 @@ export type Detector =
 // ---------------------------------------------------------------- what is observed
 
 /** `blind`: the path or the checker itself failed; it says nothing about the origin. */
-export type Outcome = 'pass' | 'fail' | 'blind';
+export const outcomes = ['pass', 'fail', 'blind'] as const;
+export type Outcome = (typeof outcomes)[number];
 
 export interface Phases {
   readonly dnsMs?: number;
@@ -173,16 +175,32 @@ export interface Observation {
   readonly certificateDays?: number;
 }
 
-export type Verdict = 'up' | 'down' | 'unknown';
+export const verdicts = ['up', 'down', 'unknown'] as const;
+export type Verdict = (typeof verdicts)[number];
 export type Health = Verdict;
+
+/** What fails of a cloud. */
+export const diagnoses = [
+  'healthy',
+  'origin-down',
+  'region-down',
+  'cloud-down',
+  'auth-down',
+  'control-plane-down',
+  'paths-disagree',
+  'blind',
+] as const;
+export type Diagnosis = (typeof diagnoses)[number];
 
 // ---------------------------------------------------------------- what is seen and written
 
-export type MarkerKind = 'auto' | 'operator';
+export const markerKinds = ['auto', 'operator'] as const;
+export type MarkerKind = (typeof markerKinds)[number];
 
-/** The TXT record at `_detour.<record>`: public, so it never carries a person's name. */
+/** The TXT record at the record's `markerName`: public, so it never carries a person's name. */
 export interface Marker {
   readonly cluster: string;
+  /** At most `MARKER_NUMBER_MAX`, as all its numbers are. */
   readonly epoch: number;
   /** Random id of the switch that wrote it. */
   readonly id: string;
@@ -194,10 +212,30 @@ export interface Marker {
   readonly pinned: boolean;
 }
 
+/** What stands in the way of a record at a vendor. */
+export type RefusalWord =
+  | 'alias'
+  | 'apex'
+  | 'blocked'
+  | 'delegated'
+  | 'disabled'
+  | 'flattened'
+  | 'health-check'
+  | 'line'
+  | 'locked'
+  | 'odd-value'
+  | 'other-type'
+  | 'proxied'
+  | 'secondary'
+  | 'synthesized'
+  | 'traffic-policy'
+  | 'weighted'
+  /** None of these: the sentence says it. */
+  | 'other';
+
 /** Why a provider may not be written for a record, whatever Detour wants. */
 export interface Refusal {
-  /** A closed word: `proxied`, `flattened`, `alias`, `weighted`, `line`, `apex`, `other-type`, … */
-  readonly word: string;
+  readonly word: RefusalWord;
   /** What stands there, why Detour will not touch it, and what would cure it. */
   readonly sentence: string;
 }
@@ -217,26 +255,38 @@ export interface Seen {
 export interface Change {
   readonly name: Name;
   readonly from: Seen;
-  readonly to: {
-    readonly cname: Name;
-    readonly ttl: number;
-    readonly marker: string;
-    readonly epoch: number;
-  };
+  /** The marker's text is `formatMarker`'s, and nobody else's. */
+  readonly to: { readonly cname: Name; readonly ttl: number; readonly marker: Marker };
 }
 
-export type FaultKind =
+export const faultKinds = [
   /** Credentials refused: perhaps wrong, perhaps the vendor's outage. Retried slowly for ever. */
-  | 'auth-suspect'
-  | 'throttled'
+  'auth-suspect',
+  'throttled',
   /** What was read no longer stands there: read again and plan anew. */
-  | 'conflict'
+  'conflict',
   /** The vendor will never take this change as it is. */
-  | 'rejected'
+  'rejected',
   /** Not applied: the vendor cannot be reached, or says it is failing. */
-  | 'unavailable'
+  'unavailable',
   /** The reply was lost: it may or may not be applied. Read back first. */
-  | 'uncertain';
+  'uncertain',
+] as const;
+export type FaultKind = (typeof faultKinds)[number];
+
+/** Why a record is not in step at a provider. */
+export type ProblemWord =
+  | FaultKind
+  | RefusalWord
+  /** Nothing may be published there until its zone is mended, an audit says. */
+  | 'barred'
+  | 'double'
+  | 'drift'
+  | 'foreign'
+  /** The target in force is no longer configured. */
+  | 'retired'
+  | 'rival'
+  | 'unmarked';
 
 export interface Fault {
   readonly kind: FaultKind;
@@ -251,6 +301,30 @@ export type Result<T> =
   | { readonly ok: true; readonly value: T }
   | { readonly ok: false; readonly fault: Fault };
 
+export const serverAnswerKinds = [
+  'cname',
+  'nxdomain',
+  'nodata',
+  'servfail',
+  'refused',
+  'not-authoritative',
+  'timeout',
+  'error',
+] as const;
+export type ServerAnswerKind = (typeof serverAnswerKinds)[number];
+/** How far a fault reaches: one record, every record of a zone, or everything in the account. */
+export type Reach =
+  | { readonly kind: 'record' }
+  | { readonly kind: 'zone'; readonly zone: Name }
+  | { readonly kind: 'account' };
+
+/** What a provider says of one record. */
+export type Answer<T> =
+  | { readonly kind: 'answered'; readonly value: T }
+  | { readonly kind: 'fault'; readonly fault: Fault; readonly reach: Reach }
+  /** Nothing was sent about it: no failure, not even an attempt; it is asked next. */
+  | { readonly kind: 'not-asked' };
+
 /** One authoritative server's answer for a record. */
 export interface ServerAnswer {
   /** `ADDRESS:PORT`, or the host name where no address was found. */
@@ -258,14 +332,7 @@ export interface ServerAnswer {
   readonly answer:
     | { readonly kind: 'cname'; readonly value: Name; readonly ttl: number }
     | {
-        readonly kind:
-          | 'nxdomain'
-          | 'nodata'
-          | 'servfail'
-          | 'refused'
-          | 'not-authoritative'
-          | 'timeout'
-          | 'error';
+        readonly kind: Exclude<ServerAnswerKind, 'cname'>;
         readonly detail: string;
       };
   /** Texts at the marker's name; null when they were not asked for or not answered. */
@@ -286,11 +353,44 @@ export interface Survey {
   readonly bar: string | null;
 }
 
+/** What an audit looked at. */
+export type FindingWord =
+  | 'accelerated-recovery'
+  | 'bounds'
+  | 'cname'
+  | 'credentials'
+  | 'delegation'
+  | 'dependence'
+  | 'dnssec'
+  | 'flattening'
+  | 'in-step'
+  | 'multi-provider'
+  | 'negative-ttl'
+  | 'never-red'
+  | 'ns-set'
+  | 'parent-ttl'
+  | 'protection'
+  | 'proxied'
+  | 'reach'
+  | 'record'
+  | 'serving'
+  | 'single-provider'
+  | 'target'
+  | 'ttl'
+  | 'ttl-floor'
+  | 'write-permission'
+  | 'zone'
+  /** None of these: the sentence says it. */
+  | 'other';
+
+/** The worst first. */
+export const severities = ['bad', 'warn', 'good'] as const;
+export type Severity = (typeof severities)[number];
+
 /** One thing that an audit looked at. */
 export interface Finding {
-  /** A closed word: `credentials`, `write-permission`, `delegation`, `dnssec`, `ttl-floor`, … */
-  readonly word: string;
-  readonly severity: 'good' | 'warn' | 'bad';
+  readonly word: FindingWord;
+  readonly severity: Severity;
   readonly sentence: string;
   readonly cure: string | null;
 }
@@ -300,6 +400,42 @@ export type ChainAnswer =
   | { readonly kind: 'answered'; readonly chain: readonly Name[] }
   | { readonly kind: 'broken'; readonly at: Name; readonly detail: string }
   | { readonly kind: 'unknown'; readonly detail: string };
+
+// ---------------------------------------------------------------- what is decided
+
+/** Why a record stays where it is. */
+export const stayReasons = [
+  'no-lease',
+  'store-failed',
+  'frozen',
+  'deposed',
+  'not-adopted',
+  'missing',
+  'disagreement',
+  'foreign',
+  'unreadable',
+  'reading',
+  'pinned',
+  'retired',
+  'settling',
+  'target-up',
+  'failback-manual',
+  'failback-waiting',
+  'budget-kept',
+  'blind',
+  'target-unknown',
+  'patience',
+  'no-target-up',
+  'budget-spent',
+  'epochs-spent',
+  'confirming-target',
+] as const;
+export type StayReason = (typeof stayReasons)[number];
+
+/** Why it moves by itself. */
+export type MoveReason = 'target-down' | 'drained' | 'failback';
+/** Why another target came to be in force. */
+export type SwitchReason = MoveReason | 'operator' | 'edited' | 'adopt';
 
 // ---------------------------------------------------------------- what an operator says
 
@@ -363,17 +499,66 @@ export interface Reply {
 
 // ---------------------------------------------------------------- what is remembered
 
-/** One line of the journal. `kind` is a closed word; `data` holds the facts behind the sentence. */
+/** What a line of the journal is about. */
+export const entryKinds = [
+  'ack',
+  'adopt',
+  'deposed',
+  'diagnosis',
+  'drain',
+  'drill',
+  'freeze',
+  'health',
+  'hold',
+  'lane',
+  'lease',
+  'path',
+  'paused',
+  'pin',
+  'rejected',
+  'release',
+  'reload',
+  'repair',
+  'settled',
+  'start',
+  'stay',
+  'stop',
+  'store',
+  'switch',
+  'taken',
+  'undrain',
+  'unfreeze',
+  'unpin',
+  'unreadable',
+  'unresolved',
+  'verdict',
+  'visible',
+  'would-switch',
+  'written',
+  'zone',
+] as const;
+export type EntryKind = (typeof entryKinds)[number];
+
+/** One line of the journal; `data` holds the facts behind the sentence. */
 export interface Entry {
-  readonly kind: string;
+  readonly kind: EntryKind;
   readonly record: Name | null;
   readonly sentence: string;
   readonly data: Json;
 }
 
+export type NoticeKind = 'switch' | 'needs-person' | 'lagging' | 'recovered';
+
 /** What somebody should be told. */
 export interface Notice {
-  readonly kind: 'switch' | 'needs-person' | 'lagging' | 'recovered';
+  readonly kind: NoticeKind;
+  /** What it is about: the same from when it opens until it closes, and when it opens anew. */
+  readonly key: string;
+  /**
+   * `open`: it wants somebody until it is `closed`, which is said once; `open` again before that: it
+   * has become something else. `news`: nothing follows.
+   */
+  readonly state: 'open' | 'closed' | 'news';
   readonly record: Name | null;
   readonly sentence: string;
   readonly data: Json;

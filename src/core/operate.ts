@@ -5,9 +5,10 @@
 import { begin, force } from './adopt.ts';
 import type { Command, Json, Name, Reply } from './model.ts';
 import { adoption, type Standing } from './plan.ts';
-import { keep, note, type RecordState, type State, type Step } from './state.ts';
+import { isDrained, isSpent, spentSays } from './situation.ts';
+import { amend, drop, note, put, type RecordState, type State, type Step } from './state.ts';
 import { readAll, review, unpin } from './steer.ts';
-import { isDrained, startLanes, switchTo } from './switch.ts';
+import { startLanes, switchTo } from './switch.ts';
 import { checkKey } from './watch.ts';
 
 export function onCommand(state: State, command: Command, out: Step): Reply {
@@ -109,6 +110,7 @@ function switchRefusal(
     return refused(`${r.name} is only observed: set \`mode: steer\` to let it be written`);
   }
   if (!state.storeOk) return refused('the store cannot commit: use `detour switch --direct`');
+  if (isSpent(r)) return refused(spentSays(r.name));
   if (r.doc.deposed !== null) {
     return refused(`a higher epoch was written by somebody else: run \`detour ack ${r.name}\``);
   }
@@ -136,6 +138,7 @@ function adoptByHand(
     return refused(`${r.name} is only observed: set \`mode: steer\` to let it be written`);
   }
   if (!state.storeOk) return refused('the store cannot commit: nothing can be adopted now');
+  if (isSpent(r)) return refused(spentSays(r.name));
   if (r.doc.target !== null && ![...r.cells.values()].some((cell) => cell.held)) {
     return refused(`${r.name} is already in force on ${r.doc.target}: use \`detour switch\``);
   }
@@ -152,10 +155,10 @@ function adoptByHand(
   const moves = r.doc.target === null || r.doc.target === c.target;
   if (!moves) return refused(`${r.doc.target} is in force: adopt that, or use \`detour switch\``);
   const claims = [...r.cells.keys()].map((provider) => [provider, 'any'] as const);
-  r.doc = { ...r.doc, claims: Object.fromEntries(claims) };
+  amend(out, r, { claims: Object.fromEntries(claims) });
   begin(state, r, c.target, 'operator', out);
   note(out, 'adopt', r.name, `${r.name}: adopted on ${c.target} by ${c.by}`, { target: c.target });
-  startLanes(state, r, out);
+  startLanes(state, r);
   return done(`${r.name} is adopted on ${c.target} (epoch ${r.doc.marker?.epoch ?? 0})`);
 }
 
@@ -172,8 +175,7 @@ function setPin(
   p: { target: string; reason: string; by: string; untilAt: number | null },
   out: Step,
 ): void {
-  r.doc = { ...r.doc, pin: { ...p, sinceAt: state.now } };
-  keep(out, r);
+  amend(out, r, { pin: { ...p, sinceAt: state.now } });
   const how =
     p.untilAt === null
       ? 'until unpinned'
@@ -186,13 +188,12 @@ function setPin(
 
 function ack(state: State, r: RecordState, by: string, out: Step): Reply {
   const deposed = r.doc.deposed;
-  r.doc = { ...r.doc, switches: [], overspentAt: null, deposed: null };
+  amend(out, r, { switches: [], overspentAt: null, deposed: null });
   note(out, 'ack', r.name, `${r.name}: acknowledged by ${by}`);
-  keep(out, r);
   if (deposed === null) return done(`${r.name}: the switch budget is full again`);
   force(state, r, deposed, out);
-  readAll(state, r, out);
-  startLanes(state, r, out);
+  readAll(state, r);
+  startLanes(state, r);
   return done(`${r.name}: epoch ${deposed.epoch} on ${deposed.target} is taken as ours`);
 }
 
@@ -204,11 +205,11 @@ function drain(state: State, c: Extract<Command, { kind: 'drain' | 'undrain' }>,
   if (c.kind === 'drain') {
     const drained = { what: c.what, reason: c.reason, by: c.by, sinceAt: state.now };
     state.drains.set(c.what, drained);
-    out.docs.push([`drain/${c.what}`, drained]);
+    put(out, `drain/${c.what}`, drained);
     note(out, 'drain', null, `${c.what} drained by ${c.by}: ${c.reason}`, { what: c.what });
   } else {
     if (!state.drains.delete(c.what)) return done(`${c.what} is not drained`);
-    out.docs.push([`drain/${c.what}`, null]);
+    drop(out, `drain/${c.what}`);
     note(out, 'undrain', null, `${c.what} undrained by ${c.by}`, { what: c.what });
   }
   reviewAll(state, out);
@@ -228,12 +229,12 @@ function freeze(
   const what = c.record ?? 'everything';
   if (c.record === null) {
     state.freeze = frozen;
-    out.docs.push(['freeze', frozen]);
+    if (frozen === null) drop(out, 'freeze');
+    else put(out, 'freeze', frozen);
   } else {
     const r = state.records.get(c.record);
     if (r === undefined) return wrong(unknownRecord(state, c.record));
-    r.doc = { ...r.doc, freeze: frozen };
-    keep(out, r);
+    amend(out, r, { freeze: frozen });
   }
   const why = c.kind === 'freeze' ? `: ${c.reason}` : '';
   note(out, c.kind, c.record, `${what}: ${c.kind} by ${c.by}${why}`);
@@ -249,7 +250,7 @@ function drilled(state: State, c: Extract<Command, { kind: 'drilled' }>, out: St
   for (const path of config.paths) {
     const key = checkKey(c.check, path);
     state.checks.get(key)!.everFailed = true;
-    out.docs.push([`red/${key}`, true]);
+    put(out, `red/${key}`, true);
   }
   note(out, 'drill', null, `${c.check}: made to fail on purpose by ${c.by}, and it did`, {
     check: c.check,

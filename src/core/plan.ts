@@ -2,8 +2,8 @@
 // never proposes an empty record, never a value outside the record's configuration, and never a
 // change to what Detour does not own (design, rules 1, 2, 4 and 14).
 
-import { formatMarker, markerName, parseMarker } from './marker.ts';
-import type { Change, Marker, Name, RecordConfig, Seen } from './model.ts';
+import { markerName, parseMarker } from './marker.ts';
+import type { Change, Marker, Name, RecordConfig, RefusalWord, Seen, StayReason } from './model.ts';
 
 /** What stands at one provider, in the record's own terms. */
 export type Standing =
@@ -13,7 +13,7 @@ export type Standing =
   /** A marker of our cluster; `value` may have been edited since. */
   | { readonly kind: 'ours'; readonly marker: Marker; readonly value: Name | null }
   | { readonly kind: 'foreign'; readonly sentence: string }
-  | { readonly kind: 'refused'; readonly word: string; readonly sentence: string }
+  | { readonly kind: 'refused'; readonly word: RefusalWord; readonly sentence: string }
   | { readonly kind: 'double'; readonly sentence: string };
 
 export function standing(cluster: string, record: RecordConfig, seen: Seen): Standing {
@@ -71,7 +71,11 @@ export type Plan =
       /** What would mend it. */
       readonly change: Change;
     }
-  | { readonly kind: 'refuse'; readonly word: string; readonly sentence: string };
+  | {
+      readonly kind: 'refuse';
+      readonly word: RefusalWord | 'foreign' | 'double' | 'unmarked';
+      readonly sentence: string;
+    };
 
 /** Rules 4 and 14 for one record at one provider. */
 export function plan(record: RecordConfig, seen: Seen, s: Standing, wanted: Wanted): Plan {
@@ -136,8 +140,7 @@ function changeTo(record: RecordConfig, seen: Seen, wanted: Wanted): Change {
   const to = {
     cname: wanted.cname,
     ttl: keep ? stands.ttl : wanted.ttl,
-    marker: formatMarker(wanted.marker),
-    epoch: wanted.marker.epoch,
+    marker: wanted.marker,
   };
   return { name: record.name, from: seen, to };
 }
@@ -152,7 +155,7 @@ export type Adoption =
   | { readonly kind: 'adopt'; readonly target: string }
   | {
       readonly kind: 'wait';
-      readonly reason: 'missing' | 'disagreement' | 'foreign' | 'unreadable';
+      readonly reason: Extract<StayReason, 'missing' | 'disagreement' | 'foreign' | 'unreadable'>;
       readonly sentence: string;
     };
 

@@ -6,6 +6,7 @@
 import type { CheckState, Loss } from './detect.ts';
 import type { Diagnosed } from './diagnose.ts';
 import type {
+  Answer,
   ChainAnswer,
   Change,
   CheckConfig,
@@ -13,24 +14,30 @@ import type {
   Command,
   CoreConfig,
   Entry,
+  EntryKind,
+  Fault,
+  FaultKind,
   Health,
   Json,
   Marker,
+  MoveReason,
   Name,
   Notice,
   Observation,
   Pin,
+  ProblemWord,
   RecordConfig,
   Reply,
-  Result,
   Seen,
   ServerAnswer,
+  StayReason,
   Survey,
   Verdict,
 } from './model.ts';
+import type { Notices } from './notices.ts';
 import type { Standing } from './plan.ts';
 import type { Reference } from './sight.ts';
-import type { Timers } from './timers.ts';
+import type { Deadline, Timers } from './timers.ts';
 
 export interface OriginState {
   readonly name: string;
@@ -62,6 +69,8 @@ export interface OriginState {
   flaps: number[];
   /** Until then it is taken only if nothing steadier is up. */
   trustedAt: number;
+  /** When it is asked again for the records that wait for it. */
+  readonly deadline: Deadline;
 }
 
 /** One check on one path, and that path. */
@@ -109,6 +118,8 @@ export interface CloudState {
   readonly origins: readonly string[];
   diagnosis: Diagnosed;
   sinceAt: number;
+  /** When it is diagnosed again. */
+  readonly deadline: Deadline;
 }
 
 /** One record at one provider. */
@@ -127,13 +138,17 @@ export interface Cell {
   } | null;
   work: 'none' | 'read' | 'write';
   change: Change | null;
+  /** The zone it was last said to be in; a provider says so where that zone is in trouble. */
+  zone: Name | null;
+  /** When its API last answered for it; 0: never. */
+  answeredAt: number;
   queued: 'urgent' | 'routine' | null;
   /** Refused or rejected: nothing is tried until something changes, and nothing waits for it. */
   held: boolean;
   attempts: number;
   retryAt: number;
-  /** Why it is not in step: a closed word, and what to do. */
-  problem: { readonly word: string; readonly sentence: string } | null;
+  /** Why it is not in step, and what to do. */
+  problem: { readonly word: ProblemWord; readonly sentence: string } | null;
   /** A marker of ours that is ahead of the record, or won against it. */
   ahead: Marker | null;
   /** A configured target that somebody set here by hand, found under our own marker. */
@@ -159,39 +174,40 @@ export interface Cell {
   askAfterMs: number;
   /** The ask under way also wants the marker, because the API cannot be read. */
   fallback: boolean;
+  readonly deadlines: { readonly ask: Deadline; readonly retry: Deadline };
 }
 
 export interface Choosing {
   readonly to: string;
-  readonly why: 'target-down' | 'drained' | 'failback';
+  readonly why: MoveReason;
   readonly overspends: boolean;
   readonly sentence: string;
   readonly sinceAt: number;
   chain: ChainAnswer | null;
 }
 
-/** What of a record is durable: its document in the store. */
+/** What of a record is durable: its document in the store. Replaced by `amend`, never changed. */
 export interface RecordDoc {
-  target: string | null;
-  cname: Name | null;
-  marker: Marker | null;
+  readonly target: string | null;
+  readonly cname: Name | null;
+  readonly marker: Marker | null;
   /** Highest epoch ever stored or seen at any provider. */
-  epochMax: number;
-  decidedAt: number | null;
-  endedAt: number | null;
-  pin: Pin | null;
-  switches: readonly number[];
-  overspentAt: number | null;
-  quietSinceAt: number;
-  deposed: Marker | null;
-  freeze: Freeze | null;
+  readonly epochMax: number;
+  readonly decidedAt: number | null;
+  readonly endedAt: number | null;
+  readonly pin: Pin | null;
+  readonly switches: readonly number[];
+  readonly overspentAt: number | null;
+  readonly quietSinceAt: number;
+  readonly deposed: Marker | null;
+  readonly freeze: Freeze | null;
   /**
    * Providers where an unmarked value may be replaced: `any` by `detour adopt`, `configured` (only
    * a target of the record's own) where it was adopted as it stood.
    */
-  claims: Readonly<Record<string, 'any' | 'configured'>>;
+  readonly claims: Readonly<Record<string, 'any' | 'configured'>>;
   /** The marker in force came from adopting what stood there: its TTL is left alone. */
-  adopted: boolean;
+  readonly adopted: boolean;
 }
 
 export interface RecordState {
@@ -202,7 +218,7 @@ export interface RecordState {
   doc: RecordDoc;
   /** The document before the switch of this very step, in case it cannot be committed. */
   prior: RecordDoc | null;
-  stay: { reason: string; sentence: string };
+  stay: { readonly reason: StayReason; readonly sentence: string };
   choosing: Choosing | null;
   /** Targets whose chain was broken or unanswered, and until when that is believed. */
   readonly unresolved: Map<string, number>;
@@ -213,12 +229,42 @@ export interface RecordState {
   readonly cells: Map<string, Cell>;
   /** Since when it is not known whether the target in force is still the right one; null: known. */
   unsureSinceAt: number | null;
-  told: string | null;
+  /** What a person has been told of, and was not told to be over. */
+  told: StayReason | 'pinned-down' | null;
   /** The last reason for staying that stands in the journal. */
-  noted: string | null;
+  noted: StayReason | null;
+  readonly deadlines: {
+    readonly readDns: Deadline;
+    readonly review: Deadline;
+    readonly endSwitch: Deadline;
+  };
 }
 
-export interface Lane {
+/** Records with something to do, the oldest first. */
+export interface Queue {
+  readonly urgent: Set<Name>;
+  readonly routine: Set<Name>;
+}
+
+/** How long what has failed is left alone. */
+export interface Rest {
+  /** In a row. */
+  failures: number;
+  retryAt: number;
+  /** The same for a switch under way, which waits less. */
+  urgentAt: number;
+}
+
+/** A zone in trouble. Its records wait here, apart from the lane's others. */
+export interface SickZone extends Queue, Rest {
+  readonly zone: Name;
+  fault: Fault;
+  readonly sinceAt: number;
+  /** It is writing that fails: being read does not make it well. */
+  writing: boolean;
+}
+
+export interface Lane extends Queue, Rest {
   readonly provider: string;
   /** The one call under way. */
   busy: {
@@ -228,20 +274,22 @@ export interface Lane {
     /** Of a write: what was sent, in the order of the names. */
     readonly changes: readonly Change[];
     readonly startedAt: number;
+    readonly urgent: boolean;
+    /** A reading that gives way to urgent work. */
+    readonly yields: boolean;
   } | null;
-  /** Records with something to do, the oldest first. */
-  readonly urgent: Set<Name>;
-  readonly routine: Set<Name>;
-  failures: number;
+  /** Zones in trouble by name, the one tried longest ago first. */
+  readonly zones: Map<Name, SickZone>;
+  /** No zone of it can be read: they share one rest, and are tried one at a time. */
+  allSick: boolean;
   /** None of its name servers has answered since; `told` once that has lasted. */
   silence: { readonly sinceAt: number; told: boolean } | null;
-  fault: { readonly kind: string; readonly sentence: string } | null;
+  fault: { readonly kind: FaultKind; readonly sentence: string } | null;
   faultSinceAt: number;
-  retryAt: number;
-  /** The same for a switch under way, which waits less. */
-  urgentAt: number;
   tokens: number;
   refilledAt: number;
+  /** When it may send again. */
+  readonly deadline: Deadline;
 }
 
 export interface Freeze {
@@ -270,6 +318,8 @@ export interface State {
   readonly origins: Map<string, OriginState>;
   readonly records: Map<Name, RecordState>;
   readonly lanes: Map<string, Lane>;
+  /** Lanes that may have something to send at the end of this step, by provider. */
+  readonly stirred: Set<string>;
   readonly drains: Map<string, Drain>;
   freeze: Freeze | null;
   /** `shared`: others compete for it, as is known once it was lost, or not had at first. */
@@ -277,6 +327,7 @@ export interface State {
   storeOk: boolean;
   confirm: { tokens: number; refilledAt: number };
   readonly timers: Timers;
+  readonly notices: Notices;
   nextEffect: number;
   /** Records switched in the step that has not been committed yet. */
   tentative: Name[];
@@ -294,7 +345,7 @@ export type Event =
       readonly kind: 'read';
       readonly provider: string;
       readonly id: number;
-      readonly result: Result<Readonly<Record<Name, Seen>>>;
+      readonly answers: Readonly<Record<Name, Answer<Seen>>>;
       /** API calls that were made for it; one where it is not said. */
       readonly calls?: number;
     }
@@ -302,7 +353,7 @@ export type Event =
       readonly kind: 'written';
       readonly provider: string;
       readonly id: number;
-      readonly results: readonly Result<null>[];
+      readonly answers: readonly Answer<null>[];
       readonly calls?: number;
     }
   | {
@@ -342,6 +393,8 @@ export type Effect =
       readonly names: readonly Name[];
       readonly deadlineMs: number;
     }
+  /** The reading of that id is not waited for any longer; its answers no longer count. */
+  | { readonly kind: 'abandon'; readonly provider: string; readonly id: number }
   | {
       readonly kind: 'write';
       readonly provider: string;
@@ -378,7 +431,7 @@ export function emptyStep(): Step {
 
 export function note(
   out: Step,
-  kind: string,
+  kind: EntryKind,
   record: Name | null,
   sentence: string,
   data: Json = {},
@@ -386,19 +439,30 @@ export function note(
   out.entries.push({ kind, record, sentence, data });
 }
 
-export function tell(
-  out: Step,
-  kind: Notice['kind'],
-  record: Name | null,
-  sentence: string,
-  data: Json = {},
-): void {
-  out.effects.push({ kind: 'notify', notice: { kind, record, sentence, data } });
+/** Replaces some of a record's document; the new one goes into this step's commit. */
+export function amend(out: Step, record: RecordState, change: Partial<RecordDoc>): void {
+  record.doc = { ...record.doc, ...change };
+  keep(out, record);
 }
 
-/** The record's document goes into this step's commit. */
+/** The record's document goes into this step's commit as it is. */
 export function keep(out: Step, record: RecordState): void {
-  out.docs.push([`record/${record.name}`, record.doc as unknown as Json]);
+  put(out, `record/${record.name}`, record.doc);
+}
+
+/** A document goes into this step's commit. The store may keep it as it is: nobody changes it. */
+export function put(out: Step, key: string, value: object | true): void {
+  out.docs.push([key, frozen(value) as Json]);
+}
+
+export function drop(out: Step, key: string): void {
+  out.docs.push([key, null]);
+}
+
+function frozen<T>(value: T): T {
+  if (typeof value !== 'object' || value === null || Object.isFrozen(value)) return value;
+  for (const one of Object.values(value)) frozen(one);
+  return Object.freeze(value);
 }
 
 /** A number in [0, 1) from the state's own seed (sfc32 by Chris Doty-Humphrey, PractRand). */

@@ -5,19 +5,20 @@
 import { adopt, isChallenged, takeEdit, takeMarkers } from './adopt.ts';
 import { converge, fallBack, isOut, isSwitching, watchCell } from './cell.ts';
 import { type Decision, decide, type Situation } from './decide.ts';
-import type { ChainAnswer, Name } from './model.ts';
+import type { ChainAnswer, Name, StayReason } from './model.ts';
+import { close, raise } from './notices.ts';
+import { situation } from './situation.ts';
 import {
+  amend,
   type Choosing,
-  keep,
   note,
   type RecordDoc,
   type RecordState,
   type State,
   type Step,
-  tell,
 } from './state.ts';
-import { dropChoice, type Move, pumpAll, SWITCH_END_MS, situation, switchTo } from './switch.ts';
-import { clearTimer, isSet, setTimer } from './timers.ts';
+import { dropChoice, type Move, SWITCH_END_MS, switchTo } from './switch.ts';
+import { clearDeadline, isSet, setDeadline } from './timers.ts';
 import { hasFreshPasses, probeFresh, settleMs } from './watch.ts';
 
 /** Rule 8: after this, what an API has not said is asked of DNS. */
@@ -29,35 +30,42 @@ const NOTE_AGAIN_MS = 60_000;
 /** A candidate that has given no fresh pass by then is asked again. */
 const CHOOSE_AGAIN_MS = 2_000;
 
-/** Reasons that want a person: told once when they begin. */
-const WANTS_PERSON: ReadonlySet<string> = new Set([
-  'deposed',
-  'missing',
-  'disagreement',
-  'foreign',
-  'unreadable',
-  'retired',
-  'no-target-up',
-  'blind',
-  'budget-spent',
-  'store-failed',
-]);
-/** Reasons that mean: nobody knows whether what is in force is still right. */
-const UNSURE: ReadonlySet<string> = new Set([
-  'no-lease',
-  'store-failed',
-  'reading',
-  'settling',
-  'blind',
-  'target-unknown',
-]);
-/** Reasons that come and go by themselves: not worth a line in the journal. */
-const PASSING: ReadonlySet<string> = new Set([
-  'reading',
-  'settling',
-  'confirming-target',
-  'target-up',
-]);
+/** What each reason for staying means for those who watch. */
+const stays = {
+  'no-lease': { wantsPerson: false, unsure: true, passing: false },
+  'store-failed': { wantsPerson: true, unsure: true, passing: false },
+  frozen: { wantsPerson: false, unsure: false, passing: false },
+  deposed: { wantsPerson: true, unsure: false, passing: false },
+  'not-adopted': { wantsPerson: false, unsure: false, passing: false },
+  missing: { wantsPerson: true, unsure: false, passing: false },
+  disagreement: { wantsPerson: true, unsure: false, passing: false },
+  foreign: { wantsPerson: true, unsure: false, passing: false },
+  unreadable: { wantsPerson: true, unsure: false, passing: false },
+  reading: { wantsPerson: false, unsure: true, passing: true },
+  pinned: { wantsPerson: false, unsure: false, passing: false },
+  retired: { wantsPerson: true, unsure: false, passing: false },
+  settling: { wantsPerson: false, unsure: true, passing: true },
+  'target-up': { wantsPerson: false, unsure: false, passing: true },
+  'failback-manual': { wantsPerson: false, unsure: false, passing: false },
+  'failback-waiting': { wantsPerson: false, unsure: false, passing: false },
+  'budget-kept': { wantsPerson: false, unsure: false, passing: false },
+  blind: { wantsPerson: true, unsure: true, passing: false },
+  'target-unknown': { wantsPerson: false, unsure: true, passing: false },
+  patience: { wantsPerson: false, unsure: false, passing: false },
+  'no-target-up': { wantsPerson: true, unsure: false, passing: false },
+  'budget-spent': { wantsPerson: true, unsure: false, passing: false },
+  'epochs-spent': { wantsPerson: true, unsure: false, passing: false },
+  'confirming-target': { wantsPerson: false, unsure: false, passing: true },
+} satisfies Readonly<Record<StayReason, Stays>>;
+
+interface Stays {
+  /** Somebody is told when it begins and when it is over. */
+  readonly wantsPerson: boolean;
+  /** Nobody knows whether what is in force is still right. */
+  readonly unsure: boolean;
+  /** It comes and goes by itself: not worth a line in the journal. */
+  readonly passing: boolean;
+}
 
 /** Looks at one record's whole situation again. Safe to call at any time, any number of times. */
 export function review(state: State, name: Name, out: Step): void {
@@ -69,6 +77,7 @@ export function review(state: State, name: Name, out: Step): void {
   }
   const waits = r.doc.target === null ? adopt(state, r, out) : null;
   endSwitch(state, r, out);
+  catchUp(state, r, out);
   endPin(state, r, out);
   lookForDawn(state, r);
   const s = situation(state, r, waits);
@@ -104,8 +113,6 @@ export function onReadDeadline(state: State, name: Name): void {
   if (r !== undefined) fallBack(state, r);
 }
 
-// ---------------------------------------------------------------- taking over
-
 // ---------------------------------------------------------------- staying and moving
 
 /**
@@ -138,15 +145,22 @@ function stayPut(
     unresolvedUntil > state.now ? unresolvedUntil : Number.POSITIVE_INFINITY,
   );
   if (Number.isFinite(wakeAt)) {
-    setTimer(state.timers, `r:${r.name}`, Math.max(wakeAt, state.now + 1));
+    setDeadline(state.timers, r.deadlines.review, Math.max(wakeAt, state.now + 1));
   }
   setStay(state, r, d.reason, d.sentence, out);
 }
 
-function setStay(state: State, r: RecordState, reason: string, sentence: string, out: Step): void {
+function setStay(
+  state: State,
+  r: RecordState,
+  reason: StayReason,
+  sentence: string,
+  out: Step,
+): void {
+  const { wantsPerson, unsure, passing } = stays[reason];
   r.stay = { reason, sentence };
-  r.unsureSinceAt = UNSURE.has(reason) ? (r.unsureSinceAt ?? state.now) : null;
-  if (PASSING.has(reason)) {
+  r.unsureSinceAt = unsure ? (r.unsureSinceAt ?? state.now) : null;
+  if (passing) {
     if (reason !== 'target-up') return;
     r.noted = null;
   } else if (r.noted !== reason) {
@@ -154,10 +168,17 @@ function setStay(state: State, r: RecordState, reason: string, sentence: string,
     note(out, 'stay', r.name, `${r.name} stays: ${sentence}`, { reason });
   }
   const pinned = r.doc.pin !== null && state.origins.get(r.doc.pin.target)?.health === 'down';
-  const worry = pinned ? 'pinned-down' : WANTS_PERSON.has(reason) ? reason : null;
-  if (worry !== null && worry !== r.told) {
+  const worry = pinned ? 'pinned-down' : wantsPerson ? reason : null;
+  // Who does not hold the lease has no say about what is open.
+  if (worry === r.told || reason === 'no-lease') return;
+  const about = (told: NonNullable<RecordState['told']>) =>
+    ({ kind: 'stay', record: r.name, reason: told }) as const;
+  if (r.told !== null)
+    close(state, about(r.told), `${r.name}: ${r.told} is over: ${sentence}`, out);
+  if (worry !== null) {
     const says = pinned ? `pinned to ${r.doc.pin?.target}, which is down` : sentence;
-    tell(out, 'needs-person', r.name, `${r.name}: ${says}`, { reason: worry });
+    const data = { reason: worry };
+    raise(state, about(worry), worry, { sentence: `${r.name}: ${says}`, data }, out);
   }
   r.told = worry;
 }
@@ -199,8 +220,8 @@ function askCandidate(state: State, r: RecordState, out: Step): void {
   const target = r.config.targets.find((t) => t.origin === to)!;
   probeFresh(state, to, out);
   out.effects.push({ kind: 'chain', record: r.name, target: to, name: target.cname });
-  const again = `q:${to}`;
-  if (!isSet(state.timers, again)) setTimer(state.timers, again, state.now + CHOOSE_AGAIN_MS);
+  const again = state.origins.get(to)!.deadline;
+  if (!isSet(again)) setDeadline(state.timers, again, state.now + CHOOSE_AGAIN_MS);
 }
 
 /** A candidate has been asked and some records still wait for it: ask again for each of them. */
@@ -234,9 +255,8 @@ function endSwitch(state: State, r: RecordState, out: Step): void {
   const behind = cells.filter((c) => c.visibleAt === null);
   const late = state.now >= (r.doc.decidedAt ?? 0) + SWITCH_END_MS;
   if (!late && behind.some((c) => !isOut(c))) return;
-  r.doc = { ...r.doc, endedAt: state.now };
-  keep(out, r);
-  clearTimer(state.timers, `e:${r.name}`);
+  amend(out, r, { endedAt: state.now });
+  clearDeadline(state.timers, r.deadlines.endSwitch);
   const ms = state.now - (r.doc.decidedAt ?? state.now);
   const names = behind.map((c) => c.provider);
   const tail = names.length === 0 ? 'visible everywhere' : `behind: ${names.join(', ')}`;
@@ -244,8 +264,22 @@ function endSwitch(state: State, r: RecordState, out: Step): void {
   note(out, 'settled', r.name, sentence, { ms, behind: names });
   if (names.length > 0) {
     const causes = behind.map((c) => `${c.provider}: ${c.problem?.sentence ?? 'not visible yet'}`);
-    tell(out, 'lagging', r.name, `${sentence} (${causes.join('; ')})`, { behind: names });
+    const says = `${sentence} (${causes.join('; ')})`;
+    const about = { kind: 'lagging', record: r.name } as const;
+    // Of another switch it is told again.
+    const word = String(r.doc.marker?.epoch ?? 0);
+    raise(state, about, word, { kind: 'lagging', sentence: says, data: { behind: names } }, out);
   }
+}
+
+/** Whoever was behind after a switch has followed, or is to follow no longer. */
+function catchUp(state: State, r: RecordState, out: Step): void {
+  if (state.notices.open.size === 0 || isSwitching(r)) return;
+  const isObserved = r.config.mode === 'observe';
+  for (const cell of r.cells.values()) if (cell.visibleAt === null && !isObserved) return;
+  const sentence = `${r.name}: ${r.doc.target} is visible everywhere`;
+  const says = isObserved ? `${r.name}: only observed` : sentence;
+  close(state, { kind: 'lagging', record: r.name }, says, out);
 }
 
 function endPin(state: State, r: RecordState, out: Step): void {
@@ -257,8 +291,7 @@ function endPin(state: State, r: RecordState, out: Step): void {
 
 /** Rule 9: the end of a pin moves nothing by itself. */
 export function unpin(state: State, r: RecordState, out: Step): void {
-  r.doc = { ...r.doc, pin: null, quietSinceAt: state.now };
-  keep(out, r);
+  amend(out, r, { pin: null, quietSinceAt: state.now });
 }
 
 export function newDoc(): RecordDoc {
@@ -281,12 +314,11 @@ export function newDoc(): RecordDoc {
 }
 
 /** Reads every provider of a record anew: at a start, or after it was told to look again. */
-export function readAll(state: State, r: RecordState, out: Step): void {
+export function readAll(state: State, r: RecordState): void {
   for (const cell of r.cells.values()) {
     cell.reading = 'pending';
     converge(state, r, cell, true);
-    watchCell(state, r, cell);
+    watchCell(state, cell);
   }
-  setTimer(state.timers, `d:${r.name}`, state.now + DNS_READ_AFTER_MS);
-  pumpAll(state, r, out);
+  setDeadline(state.timers, r.deadlines.readDns, state.now + DNS_READ_AFTER_MS);
 }

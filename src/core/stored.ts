@@ -3,6 +3,7 @@
 // again. This only looks: it must never mend a document, because what it would put in the place of
 // a pin or a budget is an invention. A field that is missing is the work of an earlier version.
 
+import { MARKER_NUMBER_MAX } from './marker.ts';
 import type { Json } from './model.ts';
 
 type Check = (value: unknown) => boolean;
@@ -12,6 +13,7 @@ const isText: Check = (value) => typeof value === 'string';
 const isTime: Check = (value) => typeof value === 'number' && Number.isFinite(value);
 const isFlag: Check = (value) => typeof value === 'boolean';
 const isCount: Check = (value) => Number.isSafeInteger(value) && (value as number) >= 0;
+const isMarkerNumber: Check = (value) => isCount(value) && (value as number) <= MARKER_NUMBER_MAX;
 
 const orNull =
   (check: Check): Check =>
@@ -56,12 +58,12 @@ const freezeFields: Fields = { reason: isText, by: isText, sinceAt: isTime };
 
 const isMarker = whole({
   cluster: isText,
-  epoch: isCount,
+  epoch: isMarkerNumber,
   id: isText,
-  term: isCount,
+  term: isMarkerNumber,
   kind: oneOf('auto', 'operator'),
   target: isText,
-  untilWall: orNull(isTime),
+  untilWall: orNull(isMarkerNumber),
   pinned: isFlag,
 });
 
@@ -77,7 +79,7 @@ const recordFields: Fields = {
   target: orNull(isText),
   cname: orNull(isText),
   marker: orNull(isMarker),
-  epochMax: isCount,
+  epochMax: isMarkerNumber,
   decidedAt: orNull(isTime),
   endedAt: orNull(isTime),
   pin: orNull(isPin),
@@ -89,6 +91,9 @@ const recordFields: Fields = {
   claims: mapOf(oneOf('any', 'configured')),
   adopted: isFlag,
 };
+
+/** Of any version: what another one told of is dropped at the start. */
+const isOpen = whole({ about: mapOf(isText), word: isText });
 
 /**
  * Names the first document that Detour cannot have written: `document record/www.example.net.: its
@@ -111,6 +116,7 @@ function problemOf(key: string, value: Json): string | null {
   }
   if (key === 'term') return isCount(value) ? null : strange;
   if (key === 'freeze') return whole(freezeFields)(value) ? null : strange;
+  if (key.startsWith('open/')) return isOpen(value) ? null : strange;
   if (!key.startsWith('drain/')) return null;
   return whole({ ...freezeFields, what: isText })(value) ? null : strange;
 }

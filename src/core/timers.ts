@@ -1,15 +1,27 @@
 // When to wake, and why: a binary heap of deadlines, each of which knows its place in it, so that
 // setting one again moves it in O(log n), taking one away costs no more, and nothing stale is ever
-// kept. What is set for every probe is a deadline that its check owns; all else is found by name. It
-// never acts: the engine pops what is due and does it.
+// kept. Each deadline is one object, made with what it is for and kept by that for good. It never
+// acts: the engine pops what is due and does it.
 
-import type { CheckState } from './detect.ts';
+import type { Name } from './model.ts';
+
+/** What a deadline is for. Plain JSON. */
+export type Wake =
+  /** A check on a path, by the key of its state: its regular probe, one of a burst, one overdue. */
+  | { readonly kind: 'probe' | 'confirm' | 'overdue'; readonly check: string }
+  /** A record at a provider: its name servers are to be asked, or its work is tried again. */
+  | { readonly kind: 'ask' | 'retry'; readonly provider: string; readonly record: Name }
+  /** A lane may send again. */
+  | { readonly kind: 'lane'; readonly provider: string }
+  /** A cloud's verdicts have changed: they are diagnosed together. */
+  | { readonly kind: 'diagnose'; readonly cloud: string }
+  /** A candidate has not been confirmed yet: it is asked again. */
+  | { readonly kind: 'choose'; readonly origin: string }
+  /** What no API has said is asked of DNS; a stay may be over by time; a switch may. */
+  | { readonly kind: 'read-dns' | 'review' | 'end-switch'; readonly record: Name };
 
 export interface Deadline {
-  /** What it is for; unique. */
-  readonly key: string;
-  /** The check that owns it, as `checkState` says; null for one that is found by its name. */
-  check: CheckState | null;
+  readonly wake: Wake;
   /** In engine milliseconds. */
   at: number;
   /** Its place in the heap; -1 while it is not set. */
@@ -17,19 +29,17 @@ export interface Deadline {
 }
 
 export interface Timers {
-  /** Those found by name, while they are set. */
-  readonly named: Map<string, Deadline>;
   /** Least time first. */
   readonly heap: Deadline[];
 }
 
 export function timers(): Timers {
-  return { named: new Map(), heap: [] };
+  return { heap: [] };
 }
 
 /** A deadline that is not set yet. */
-export function deadline(key: string): Deadline {
-  return { key, check: null, at: 0, place: -1 };
+export function deadline(wake: Wake): Deadline {
+  return { wake, at: 0, place: -1 };
 }
 
 /** Sets or moves one deadline. */
@@ -51,25 +61,13 @@ export function clearDeadline({ heap }: Timers, d: Deadline): void {
   sink(heap, last, last.place);
 }
 
-/** The same by name. */
-export function setTimer(t: Timers, key: string, at: number): void {
-  let d = t.named.get(key);
-  if (d === undefined) {
-    d = deadline(key);
-    t.named.set(key, d);
-  }
-  setDeadline(t, d, at);
+/** Those of one thing that is gone. */
+export function clearAll(t: Timers, all: Readonly<Record<string, Deadline>>): void {
+  for (const d of Object.values(all)) clearDeadline(t, d);
 }
 
-export function clearTimer(t: Timers, key: string): void {
-  const d = t.named.get(key);
-  if (d === undefined) return;
-  t.named.delete(key);
-  clearDeadline(t, d);
-}
-
-export function isSet(t: Timers, key: string): boolean {
-  return t.named.has(key);
+export function isSet(d: Deadline): boolean {
+  return d.place >= 0;
 }
 
 /** The earliest deadline; null when there is none. */
@@ -81,7 +79,6 @@ export function nextTimer({ heap }: Timers): Deadline | null {
 export function popTimer(t: Timers, now: number): Deadline | null {
   const top = t.heap[0];
   if (top === undefined || top.at > now) return null;
-  if (top.check === null) t.named.delete(top.key);
   clearDeadline(t, top);
   return top;
 }

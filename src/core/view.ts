@@ -1,41 +1,58 @@
 // What the state looks like from outside: one plain document for the status command, the API, the
 // status page and the metrics. Derived on request, never stored, never read back by a decision.
 
-import { isInStep, isOut, isSwitching } from './cell.ts';
+import { isInStep, isOut, isSwitching, sentenceOf } from './cell.ts';
 import { HOUR_MS } from './decide.ts';
 import { lossRate } from './detect.ts';
-import type { Diagnosis } from './diagnose.ts';
 import { isBlind } from './judge.ts';
-import type { Health, Name, Observation, Pin, Plane, Verdict } from './model.ts';
-import type { Cell, CloudState, Lane, OriginState, RecordState, State } from './state.ts';
-import { isDrained } from './switch.ts';
+import type {
+  Diagnosis,
+  FaultKind,
+  Health,
+  Name,
+  Observation,
+  Pin,
+  Plane,
+  StayReason,
+  Verdict,
+} from './model.ts';
+import { isDrained } from './situation.ts';
+import type { Cell, CloudState, Lane, OriginState, RecordState, SickZone, State } from './state.ts';
+import { nextTimer, type Wake } from './timers.ts';
 import { checkKey } from './watch.ts';
+import { zoneDueAt } from './zone.ts';
 
 /** Where one provider is with the record's current target. */
-export type Stage =
+export const stages = [
   /** Nothing has been read yet. */
-  | 'unread'
+  'unread',
   /** Decided; this provider still gives something else. */
-  | 'decided'
+  'decided',
   /** The vendor took the change. */
-  | 'written'
+  'written',
   /** Every authoritative server of the provider gives it. */
-  | 'visible'
+  'visible',
   /** Behind after the switch has ended; converging on its own. */
-  | 'lagging'
+  'lagging',
   /** Somebody else's value stands there. */
-  | 'diverged'
+  'diverged',
   /** Observed only, or refused: never written. */
-  | 'untouched';
+  'untouched',
+] as const;
+export type Stage = (typeof stages)[number];
 
-export type LaneStateWord =
-  | 'ok'
-  | 'throttled'
-  | 'stuck'
-  | 'auth-suspect'
-  | 'rejected'
-  | 'lagging'
-  | 'diverged';
+export const laneStates = [
+  'ok',
+  'throttled',
+  'stuck',
+  'auth-suspect',
+  'rejected',
+  'lagging',
+  'diverged',
+] as const;
+export type LaneStateWord = (typeof laneStates)[number];
+
+export const pathStates = ['sighted', 'blind', 'suspect'] as const;
 
 export interface ProviderView {
   readonly provider: string;
@@ -81,8 +98,8 @@ export interface RecordView {
   /** A switch is under way: decided, and neither visible everywhere nor given up on. */
   readonly switching: boolean;
   readonly pin: Pin | null;
-  /** Why it stays: a closed word, and the sentence for people. */
-  readonly stay: { readonly reason: string; readonly sentence: string };
+  /** Why it stays, and the sentence for people. */
+  readonly stay: { readonly reason: StayReason; readonly sentence: string };
   /** When a move away from a down target could help clients at the earliest; null if none is due. */
   readonly earliestBenefitAt: number | null;
   readonly targets: readonly TargetView[];
@@ -143,7 +160,7 @@ export interface PathView {
   /** Paths of one group are one vote. */
   readonly group: string;
   readonly cloud: string | null;
-  readonly state: 'sighted' | 'blind' | 'suspect';
+  readonly state: (typeof pathStates)[number];
   /** Share of probes it usually loses, 0.01 to 0.3. */
   readonly loss: number;
 }
@@ -156,6 +173,18 @@ export interface LaneView {
   readonly detail: string | null;
   readonly retryAt: number | null;
   readonly pending: number;
+  /** Zones in trouble: that of their records alone, unless `state` says the same of the lane. */
+  readonly zones: readonly ZoneView[];
+}
+
+export interface ZoneView {
+  readonly zone: Name;
+  readonly fault: FaultKind;
+  /** What is the matter, with its cure where one is known. */
+  readonly detail: string;
+  readonly sinceAt: number;
+  /** null: it is being tried now, or as soon as the lane is free. */
+  readonly retryAt: number | null;
 }
 
 export interface StatusView {
@@ -181,6 +210,8 @@ export interface StatusView {
   readonly clouds: readonly CloudView[];
   readonly paths: readonly PathView[];
   readonly lanes: readonly LaneView[];
+  /** When the engine acts next by itself, and what for; null: never, unless something happens. */
+  readonly next: { readonly at: number; readonly wake: Wake } | null;
   /** Answer of the last reload, or null. */
   readonly reload: { readonly ok: boolean; readonly at: number; readonly errors: number } | null;
 }
@@ -198,6 +229,7 @@ export function view(
   if (!state.storeOk) reasons.push('the store cannot commit');
   const unread = records.filter((r) => r.stay.reason === 'reading').length;
   if (unread > 0) reasons.push(`${unread} records have not been read yet`);
+  const next = nextTimer(state.timers);
   return {
     cluster: state.config.cluster,
     version: about.version,
@@ -217,6 +249,7 @@ export function view(
       loss: lossRate(p.loss),
     })),
     lanes: [...state.lanes.values()].map((l) => laneView(state, l)),
+    next: next === null ? null : { at: next.at, wake: next.wake },
     reload: about.reload,
   };
 }
@@ -237,7 +270,7 @@ function recordView(state: State, r: RecordState): RecordView {
     decidedAt: doc.decidedAt,
     switching: isSwitching(r),
     pin: doc.pin,
-    stay: r.stay as RecordView['stay'],
+    stay: r.stay,
     earliestBenefitAt: earliestBenefit(state, r),
     targets: r.config.targets.map((t) => {
       const origin = state.origins.get(t.origin);
@@ -326,8 +359,14 @@ function providerView(state: State, r: RecordState, c: Cell): ProviderView {
     writtenAfterMs: after(c.writtenAt),
     visibleAfterMs: after(c.visibleAt),
     share: c.survey?.share ?? null,
-    problem: c.problem?.sentence ?? (isInStep(r, c) ? null : (lane?.fault?.sentence ?? null)),
+    problem: c.problem?.sentence ?? (isInStep(r, c) ? null : troubleOf(lane, c)),
   };
+}
+
+/** What keeps a record that says nothing of itself from being brought into step. */
+function troubleOf(lane: Lane | undefined, c: Cell): string | null {
+  const zone = lane?.zones.get(c.zone ?? '');
+  return zone === undefined ? (lane?.fault?.sentence ?? null) : sentenceOf(zone.fault);
 }
 
 function stageOf(r: RecordState, c: Cell): Stage {
@@ -384,16 +423,19 @@ function cloudView(state: State, c: CloudState): CloudView {
   return { name: c.name, diagnosis: word, sentence, sinceAt: c.sinceAt, services };
 }
 
-const FAULT_STATE: Readonly<Record<string, LaneStateWord>> = {
+/** What a fault of the lane's own shows; null: it is one record's. */
+const stateOfFault = {
   throttled: 'throttled',
   'auth-suspect': 'auth-suspect',
   unavailable: 'stuck',
   uncertain: 'stuck',
-};
+  conflict: null,
+  rejected: null,
+} satisfies Readonly<Record<FaultKind, LaneStateWord | null>>;
 
 function laneView(state: State, lane: Lane): LaneView {
   let pending = 0;
-  let word: LaneStateWord = FAULT_STATE[lane.fault?.kind ?? ''] ?? 'ok';
+  let word: LaneStateWord = (lane.fault && stateOfFault[lane.fault.kind]) ?? 'ok';
   for (const r of state.records.values()) {
     const cell = r.cells.get(lane.provider);
     if (cell === undefined) continue;
@@ -410,7 +452,28 @@ function laneView(state: State, lane: Lane): LaneView {
     sinceAt: lane.faultSinceAt,
     detail:
       lane.fault?.sentence ?? (lane.silence?.told ? 'none of its name servers answers' : null),
-    retryAt: lane.retryAt > state.now ? lane.retryAt : null,
+    retryAt: retryAtOf(state, lane),
     pending,
+    zones: [...lane.zones.values()].map((zone) => ({
+      zone: zone.zone,
+      fault: zone.fault.kind,
+      detail: sentenceOf(zone.fault),
+      sinceAt: zone.sinceAt,
+      retryAt: dueAt(state, zone),
+    })),
   };
+}
+
+/** The lane's own rest; where no zone of it can be read, that of the zone which is tried next. */
+function retryAtOf(state: State, lane: Lane): number | null {
+  if (!lane.allSick) return lane.retryAt > state.now ? lane.retryAt : null;
+  const all = [...lane.zones.values()].map((zone) => dueAt(state, zone));
+  return all.reduce((soonest, at) =>
+    at === null || soonest === null ? null : Math.min(soonest, at),
+  );
+}
+
+function dueAt(state: State, zone: SickZone): number | null {
+  const at = zoneDueAt(zone);
+  return at > state.now && at < Number.POSITIVE_INFINITY ? at : null;
 }

@@ -37,12 +37,13 @@ import {
   note,
   type OriginState,
   type PathState,
+  put,
   type State,
   type Step,
   takeTokens,
   type Voter,
 } from './state.ts';
-import { clearDeadline, type Deadline, setDeadline } from './timers.ts';
+import { clearAll, setDeadline } from './timers.ts';
 
 /** Confirm probes of one burst at most: a verdict that will not settle goes back to its interval. */
 const BURST_MAX = 12;
@@ -85,13 +86,13 @@ export function watchChecks(state: State): void {
       const cs = checkState(key, check.id, path, state.now);
       cs.dueAt = at;
       state.checks.set(key, cs);
-      setDeadline(state.timers, cs.deadlines.interval, at);
+      setDeadline(state.timers, cs.deadlines.probe, at);
     });
   }
   for (const [key, gone] of state.checks) {
     if (wanted.has(key)) continue;
     state.checks.delete(key);
-    for (const d of Object.values(gone.deadlines)) clearDeadline(state.timers, d);
+    clearAll(state.timers, gone.deadlines);
   }
   for (const id of [...state.judged.keys()]) {
     if (!(id in state.config.checks)) state.judged.delete(id);
@@ -169,13 +170,15 @@ function referenceOf(state: State, c: CheckConfig, path: string): Reference {
 /** A deadline of a check's own is due. */
 export function onDeadline(
   state: State,
-  cs: CheckState,
-  due: Deadline,
+  what: 'probe' | 'confirm' | 'overdue',
+  key: string,
   out: Step,
 ): readonly Name[] {
+  const cs = state.checks.get(key);
+  if (cs === undefined) return NOBODY;
   const judged = state.judged.get(cs.check)!;
-  if (due === cs.deadlines.interval) return onInterval(state, cs, judged, out);
-  if (due === cs.deadlines.confirm) onConfirm(state, cs, judged, out);
+  if (what === 'probe') return onInterval(state, cs, judged, out);
+  if (what === 'confirm') onConfirm(state, cs, judged, out);
   else onOverdue(state, cs, judged, out);
   return NOBODY;
 }
@@ -186,7 +189,7 @@ function onInterval(state: State, cs: CheckState, judged: Judged, out: Step): re
   // From when it was due, so that being late does not add up; what was missed is not made up.
   const next = cs.dueAt + config.intervalMs;
   cs.dueAt = next > state.now ? next : state.now + config.intervalMs;
-  setDeadline(state.timers, cs.deadlines.interval, cs.dueAt);
+  setDeadline(state.timers, cs.deadlines.probe, cs.dueAt);
   launch(state, cs, config, out);
   if (!isStale(cs, config, state.now)) return NOBODY;
   cs.unvouched.length = 0;
@@ -243,7 +246,7 @@ export function onObservation(
   const { cs, way } = voter;
   const at = cs.pending.indexOf(o.startedAt);
   if (at >= 0) cs.pending.splice(at, 1);
-  if (o.outcome === 'fail' && !cs.everFailed) out.docs.push([`red/${cs.key}`, true]);
+  if (o.outcome === 'fail' && !cs.everFailed) put(out, `red/${cs.key}`, true);
   const shaky = cs.missed > 0 || cs.fails > 0;
   hear(cs, o);
   let touched = lookAround(state, way, cs, o, out);
@@ -461,7 +464,7 @@ export function forgetAll(state: State, out: Step): void {
   for (const judged of state.judged.values()) judge(state, judged, out);
 }
 
-// ---------------------------------------------------------------- judging
+// ---------------------------------------------------------------- looking at the path itself
 
 /** A failure must be put in its light at once: the path's reference points are asked. */
 function askReferences(state: State, cs: CheckState, config: CheckConfig, out: Step): void {
@@ -485,8 +488,6 @@ function askReferences(state: State, cs: CheckState, config: CheckConfig, out: S
 function askEveryMs(config: CheckConfig): number {
   return Math.max(config.confirmMs / 4, config.timeoutMs / 64);
 }
-
-// ---------------------------------------------------------------- clouds and paths
 
 // ---------------------------------------------------------------- probing
 

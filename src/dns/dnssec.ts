@@ -33,7 +33,7 @@ const secureEntryPoint = 0x0001;
 /** `ds`: the parent's; null when the parent did not say. */
 export function judge(zone: Name, ds: readonly Ds[] | null, all: readonly Served[]): Judgement {
   const about = (severity: Finding['severity'], sentence: string, cure: string | null = null) => ({
-    word: 'dnssec',
+    word: 'dnssec' as const,
     severity,
     sentence,
     cure,

@@ -3,7 +3,18 @@
 // it throws only where it says so here. Changing a shape here breaks other people's packages.
 
 import type { z } from 'zod';
-import type { Change, Finding, Name, Observation, Phases, Result, Seen } from '../core/model.ts';
+import type {
+  Answer,
+  Change,
+  Finding,
+  Name,
+  Notice,
+  Observation,
+  Phases,
+  Reach,
+  Result,
+  Seen,
+} from '../core/model.ts';
 import type { SecretRef } from './schema.ts';
 
 export interface ProbeResult {
@@ -25,23 +36,30 @@ export interface ZoneFacts {
   readonly warnings: readonly string[];
 }
 
+/** How a stale writer is stopped, from strong to none. */
+export type Fence = 'transaction' | 'inferred' | 'weak' | 'none';
+
 /** What a vendor's API can promise; providers/README.md is generated from these. */
 export interface Capabilities {
   readonly type: string;
   readonly title: string;
-  /** How a stale writer is stopped. */
-  readonly fence: 'transaction' | 'inferred' | 'weak' | 'none';
-  readonly fenceNote: string;
+  readonly fence: { readonly kind: Fence; readonly note: string };
   /** CNAME and marker change together or not at all. */
   readonly atomic: boolean;
+  /** Records that one reading takes, and really reads where the zones allow it; at least 1. */
   readonly readMax: number;
+  /** Changes that one writing takes; at least 1. */
   readonly writeMax: number;
+  /** API calls that one reading or one writing makes at most. */
   readonly callsMax: number;
   readonly quota: { readonly burst: number; readonly perSecond: number; readonly reserve: number };
   /** The least permissions it needs, in the vendor's own words. */
-  readonly permissions: readonly string[];
+  readonly permissions: readonly { readonly permission: string; readonly note: string | null }[];
   readonly refuses: readonly string[];
 }
+
+/** What a preflight found, and how far that reaches. */
+export type ReachingFinding = Finding & { readonly reach: Reach };
 
 /**
  * One account at a DNS vendor. Methods are safe to call at any time, hold no state that decides
@@ -50,32 +68,34 @@ export interface Capabilities {
 export interface Provider {
   readonly name: string;
   readonly capabilities: Capabilities;
-  /**
-   * API calls sent since it was opened, whatever became of them: what the quota is charged with. A
-   * provider that does not say is charged one call for each reading and each writing.
-   */
-  readonly calls?: number;
+  /** API calls sent since it was opened, whatever became of them: what the quota is charged with. */
+  readonly calls: number;
   /** The zone that holds a name: found once, remembered. Reads only. */
   zone(name: Name, signal: AbortSignal): Promise<Result<ZoneFacts>>;
   /**
-   * What stands at each record's name and at its marker's name, by the API. One fault for the
-   * whole reading; a record that is not there is a Seen with no cname.
+   * What stands at each record's name and at its marker's name, by the API: one answer for each name
+   * that was asked for. A record that is not there is a Seen with no cname. A fault reaches as far as
+   * it is known to and no further: what a vendor says of one zone is that zone's. `not-asked` is what
+   * one reading had no room for; at least one name is always answered or has a fault. A reading may
+   * be ended at any time by its signal, and changes nothing.
    */
-  read(names: readonly Name[], signal: AbortSignal): Promise<Result<Readonly<Record<Name, Seen>>>>;
+  read(names: readonly Name[], signal: AbortSignal): Promise<Readonly<Record<Name, Answer<Seen>>>>;
   /**
    * Makes each change if what was read (`from`) still stands, in place, CNAME and marker together
-   * as far as the vendor allows; one result a change, in order. Before: `www CNAME a.`, marker 4.
+   * as far as the vendor allows; one answer a change, in order; `not-asked` is what was surely never
+   * sent. Before: `www CNAME a.`, marker 4.
    * Input: to = b., marker 5. After: `www CNAME b.`, marker 5; or, on `conflict`, untouched. The
    * CNAME is left alone when it already is what is wanted. Never deletes a CNAME, never writes an
    * empty set.
    */
-  write(changes: readonly Change[], signal: AbortSignal): Promise<readonly Result<null>[]>;
+  write(changes: readonly Change[], signal: AbortSignal): Promise<readonly Answer<null>[]>;
   /**
    * Looks whether this account could be written for a record's zone right now: credentials (with a
    * write that changes nothing, where the vendor has one), permissions, the zone's state, the
-   * vendor's own locks. Every thing looked at is one finding; never rejects.
+   * vendor's own locks. Every thing looked at is one finding that says how far it reaches; never
+   * rejects.
    */
-  preflight(record: Name, signal: AbortSignal): Promise<readonly Finding[]>;
+  preflight(record: Name, signal: AbortSignal): Promise<readonly ReachingFinding[]>;
   close(): void;
 }
 
@@ -129,4 +149,24 @@ export interface CheckType<Settings> {
     timeoutMs: number,
     context: Pick<AdapterContext, 'secret'>,
   ): { ask(signal: AbortSignal): Promise<ProbeResult>; close(): void };
+}
+
+/** One channel to people. */
+export interface Notifier {
+  /**
+   * Tells somebody, within the signal; rejects when it could not. A channel that groups what it is
+   * told goes by the notice's key: what is `open` under it wants somebody until it is `closed`.
+   */
+  notify(notice: Notice, signal: AbortSignal): Promise<void>;
+}
+
+/**
+ * One row of the table of notifiers: `key` is the word under `notify:` that chooses it, `settings`
+ * reads all that stands there, that word among it, `create` makes the channel.
+ */
+export interface NotifierType<Settings> {
+  readonly key: string;
+  readonly settings: z.ZodType<Settings>;
+  /** Opens nothing yet. Throws only SecretError. */
+  create(settings: Settings, context: Pick<AdapterContext, 'secret'>): Notifier;
 }

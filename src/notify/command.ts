@@ -3,8 +3,37 @@
 // command or anything it started outlive its deadline, and never queue or read without a bound.
 
 import { type ChildProcess, spawn } from 'node:child_process';
+import { z } from 'zod';
 import type { Notice } from '../core/model.ts';
-import type { Notifier } from '../ports.ts';
+import type { Notifier, NotifierType } from '../kit/extend.ts';
+import { duration } from '../kit/schema.ts';
+import { SecretError } from '../kit/secret.ts';
+
+/** `command: [PROGRAM, ARGUMENT, …]`, and how long one run may take. */
+const settings = z.strictObject({
+  command: z.array(z.string().min(1).max(4096)).min(1).max(64),
+  timeout: duration('100ms', '5m').default(10_000),
+});
+
+export const command: NotifierType<z.infer<typeof settings>> = {
+  key: 'command',
+  settings,
+  create: ({ command, timeout }, { secret }) =>
+    createCommandNotifier({ command, timeoutMs: timeout }, givenTo(secret)),
+};
+
+/** Of what the daemon was started with: it has taken it out of its own environment by now. */
+function givenTo(secret: (ref: { readonly env: string }) => string): Record<string, string> {
+  const given = passedOn.flatMap((name) => {
+    try {
+      return [[name, secret({ env: name })] as const];
+    } catch (error) {
+      if (error instanceof SecretError) return [];
+      throw error;
+    }
+  });
+  return Object.fromEntries(given);
+}
 
 export interface CommandSettings {
   /** Program and arguments; no shell is involved. */
@@ -153,6 +182,8 @@ function environment(
   return {
     ...Object.fromEntries(kept),
     DETOUR_NOTICE_KIND: notice.kind,
+    DETOUR_NOTICE_KEY: notice.key,
+    DETOUR_NOTICE_STATE: notice.state,
     DETOUR_RECORD: notice.record ?? '',
   };
 }

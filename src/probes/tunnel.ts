@@ -4,7 +4,7 @@
 // is the origin's), and never say more of a proxy's words than a status or a code.
 
 import net from 'node:net';
-import { blind, fail, printHostPort, Told } from './words.ts';
+import { blind, fail, printHostPort, type Reason, Told } from './words.ts';
 
 /** Of a proxy. Never shown. */
 export interface Credentials {
@@ -60,7 +60,7 @@ export async function askHttpProxy(
 }
 
 /** Reply codes, RFC 1928 section 6. Only one of them is about the far end beyond doubt. */
-const socksReplies: Readonly<Record<number, readonly [reason: string, says: string]>> = {
+const socksReplies: Readonly<Record<number, readonly [reason: Reason, says: string]>> = {
   1: ['proxy-error', 'general failure'],
   2: ['proxy-refused', 'not allowed by its rules'],
   3: ['proxy-error', 'network unreachable, which may be its own'],

@@ -6,11 +6,49 @@ import net from 'node:net';
 import type { Outcome } from '../core/model.ts';
 import { Malformed } from './answer.ts';
 
+/** Why, in one word. Checks from outside have words of their own: the kit takes any text. */
+export type Reason =
+  | 'aa'
+  | 'aborted'
+  | 'blackbox-error'
+  | 'blackbox-timeout'
+  | 'blackbox-unreachable'
+  | 'body'
+  | 'certificate-days'
+  | 'clock'
+  | 'closed'
+  | 'descriptors'
+  | 'dns'
+  | 'elsewhere'
+  | 'internal'
+  | 'memory'
+  | 'no-route'
+  | 'ok'
+  | 'path'
+  | 'protocol'
+  | 'proxy-auth'
+  | 'proxy-error'
+  | 'proxy-refused'
+  | 'proxy-timeout'
+  | 'proxy-unreachable'
+  | 'rcode'
+  | 'refused'
+  | 'reset'
+  | 'resolver'
+  | 'secret'
+  | 'shed'
+  | 'stalled'
+  | 'status'
+  | 'timeout'
+  | 'tls'
+  | 'too-many-redirects'
+  | 'unreachable'
+  | 'values';
+
 /** What a check concluded; the trip adds phases and certificate. */
 export interface Answer {
   readonly outcome: Outcome;
-  /** A closed word: `ok`, `status`, `body`, `timeout`, `refused`, `no-route`, … */
-  readonly reason: string;
+  readonly reason: Reason;
   readonly detail: string;
 }
 
@@ -26,11 +64,11 @@ export class Told extends Error {
   }
 }
 
-export function fail(reason: string, detail: string): Answer {
+export function fail(reason: Reason, detail: string): Answer {
   return { outcome: 'fail', reason, detail };
 }
 
-export function blind(reason: string, detail: string): Answer {
+export function blind(reason: Reason, detail: string): Answer {
   return { outcome: 'blind', reason, detail };
 }
 
@@ -63,7 +101,7 @@ export function printHostPort(host: string, port: number): string {
 // nothing was learnt about the origin. EHOSTUNREACH means that the way exists and its last hop
 // found nobody there: that is what a dead machine looks like, so it is a vote. A dead gateway of
 // our own looks the same; it condemns every origin at once, which the path's reference points show.
-const systemWords: Readonly<Record<string, readonly [Outcome, reason: string, says: string]>> = {
+const systemWords: Readonly<Record<string, readonly [Outcome, reason: Reason, says: string]>> = {
   ECONNREFUSED: ['fail', 'refused', 'refused the connection'],
   ECONNRESET: ['fail', 'reset', 'reset the connection'],
   ECONNABORTED: ['fail', 'reset', 'reset the connection'],

@@ -242,7 +242,7 @@ function judge(
 /** An edit at a vendor is held as a pin for an hour. */
 const EDIT_PIN_MS = 3_600_000;
 
-function giveAgain(world: World, { kind, record, at, data }: StoredEntry): void {
+function giveAgain(world: World, { kind, at, entry: { record, data } }: Order): void {
   const said = { reason: 'as recorded', by: 'the journal' } as const;
   const { target, untilAt, to, what } = (data ?? {}) as Record<string, string | undefined> & {
     untilAt?: number | null;
@@ -323,7 +323,7 @@ function runThrough(
     for (const at of turns.filter((t) => t >= from && t < to)) {
       world.runTo(at);
       world.conditions = conditionsAt(troubles, at);
-      for (const o of orders.filter((one) => one.at === at)) giveAgain(world, o.entry);
+      for (const o of orders.filter((one) => one.at === at)) giveAgain(world, o);
     }
     world.runTo(to);
   }

@@ -5,7 +5,7 @@
 import { closeSync, existsSync, openSync, readFileSync, readSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import type { CheckId, CoreConfig, Name } from '../core/model.ts';
+import type { CheckId, CoreConfig, EntryKind, Name } from '../core/model.ts';
 import type { StoredEntry } from '../ports.ts';
 import { InputError } from './settings.ts';
 
@@ -23,6 +23,7 @@ export interface Trouble {
 
 export interface Order {
   readonly at: number;
+  readonly kind: (typeof orderKinds)[number] | 'switch';
   readonly entry: StoredEntry;
 }
 
@@ -123,7 +124,12 @@ export function troublesOf(entries: readonly StoredEntry[], core: CoreConfig): r
   return [...services, ...origins].toSorted((a, b) => a.downAt - b.downAt);
 }
 
-function spansOf(entries: readonly StoredEntry[], kind: string, nameKey: string, wordKey: string) {
+function spansOf(
+  entries: readonly StoredEntry[],
+  kind: EntryKind,
+  nameKey: string,
+  wordKey: string,
+) {
   const open = new Map<string, number>();
   const found: { name: string; downAt: number; upAt: number | null }[] = [];
   for (const { at, kind: is, data } of entries) {
@@ -140,7 +146,9 @@ function spansOf(entries: readonly StoredEntry[], kind: string, nameKey: string,
   return found;
 }
 
-const orderKinds = ['pin', 'unpin', 'drain', 'undrain', 'freeze', 'unfreeze', 'ack'];
+const orderKinds = [
+  ...(['pin', 'unpin', 'drain', 'undrain', 'freeze', 'unfreeze', 'ack'] as const),
+] satisfies EntryKind[];
 
 /** What people said, oldest first. A switch by hand stands in the journal as the pin that follows. */
 export function ordersOf(entries: readonly StoredEntry[], core: CoreConfig): Order[] {
@@ -149,7 +157,8 @@ export function ordersOf(entries: readonly StoredEntry[], core: CoreConfig): Ord
     if (record !== null && !Object.hasOwn(core.records, record)) return [];
     const { why } = (entry.data ?? {}) as { why?: string };
     const isEdit = kind === 'switch' && why === 'edited';
-    return orderKinds.includes(kind) || isEdit ? [{ at, entry }] : [];
+    const order = isEdit ? 'switch' : orderKinds.find((one) => one === kind);
+    return order === undefined ? [] : [{ at, kind: order, entry }];
   });
 }
 

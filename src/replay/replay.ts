@@ -4,7 +4,7 @@
 // nothing but what it is given, and it never moves a record but through the engine.
 
 import type { Config } from '../config/config.ts';
-import type { CoreConfig, Name, RecordConfig } from '../core/model.ts';
+import type { CoreConfig, EntryKind, Name, RecordConfig } from '../core/model.ts';
 import { minutesFailing } from './account.ts';
 import { type Company, type Manner, type Outage, spanOf } from './outages.ts';
 import {
@@ -595,7 +595,8 @@ function diagnosesOf(run: Run, cloud: string) {
   });
 }
 
-const lineOf: Readonly<Record<string, LineKind>> = {
+/** Where each kind of entry stands in the timeline; null: not in it. */
+const lineOf = {
   health: 'saw',
   verdict: 'saw',
   unresolved: 'saw',
@@ -604,10 +605,34 @@ const lineOf: Readonly<Record<string, LineKind>> = {
   stay: 'stayed',
   settled: 'did',
   lane: 'lane',
+  zone: 'lane',
   unreadable: 'lane',
   rejected: 'lane',
   hold: 'lane',
-};
+  ack: null,
+  adopt: null,
+  deposed: null,
+  drain: null,
+  drill: null,
+  freeze: null,
+  lease: null,
+  path: null,
+  paused: null,
+  pin: null,
+  release: null,
+  reload: null,
+  repair: null,
+  start: null,
+  stop: null,
+  store: null,
+  taken: null,
+  undrain: null,
+  unfreeze: null,
+  unpin: null,
+  visible: null,
+  'would-switch': null,
+  written: null,
+} satisfies Readonly<Record<EntryKind, LineKind | null>>;
 
 /** Of things of one moment, the world's come first and what was served comes last. */
 const order: readonly LineKind[] = [
@@ -630,7 +655,7 @@ function timelineOf(run: Run): Line[] {
   for (const p of run.options.outage.phases) add(Date.parse(p.at), 'world', null, p.says);
   for (const { at, entry } of run.world.entries) {
     const kind = lineOf[entry.kind];
-    if (kind === undefined) continue;
+    if (kind === null) continue;
     const about = entry.record === null ? null : bare(entry.record);
     const text = entry.record === null ? entry.sentence : withoutName(entry.sentence, entry.record);
     add(at, kind, about, text);
@@ -659,7 +684,7 @@ function conditionsAt(run: Run, at: number): Conditions {
   return run.moments.findLast((m) => m.at <= at)?.conditions ?? calm;
 }
 
-function entriesOf(run: Run, kind: string, record: Name) {
+function entriesOf(run: Run, kind: EntryKind, record: Name) {
   return run.world.entries.filter(
     ({ at, entry }) => entry.kind === kind && entry.record === record && at >= run.fromAt,
   );

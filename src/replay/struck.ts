@@ -4,7 +4,7 @@
 // granted is a note.
 
 import type { Config } from '../config/config.ts';
-import type { CheckConfig, CheckId } from '../core/model.ts';
+import type { CheckConfig, CheckId, Plane } from '../core/model.ts';
 import {
   type Company,
   type Manner,
@@ -228,17 +228,17 @@ export function standIns(config: Config): readonly string[] {
   return [...clouds, ...Object.keys(config.providers), ...Object.keys(config.paths)];
 }
 
-const planeOf: Readonly<Record<string, Part>> = {
+const partOf = {
   resource: 'machines',
   service: 'services',
   control: 'control',
-};
+} satisfies Readonly<Record<Plane, Part>>;
 
 function isHit(config: Config, check: CheckConfig, strike: Strike, who: Struck): boolean {
   if (check.role === 'reference' || check.cloud === null || !who.clouds.has(check.cloud)) {
     return false;
   }
-  const part = check.role === 'origin' ? 'machines' : planeOf[check.plane ?? ''];
+  const part = check.role === 'origin' ? 'machines' : check.plane && partOf[check.plane];
   const region = check.origin === null ? check.region : config.core.origins[check.origin]!.region;
   return part === strike.what && isIn(region, strike, who);
 }

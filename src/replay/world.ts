@@ -14,6 +14,7 @@ import {
   violations,
 } from '../core/engine.ts';
 import type {
+  Answer,
   Change,
   Command,
   CoreConfig,
@@ -25,13 +26,13 @@ import type {
   Observation,
   Outcome,
   Reply,
-  Result,
   Seen,
   ServerAnswer,
 } from '../core/model.ts';
 import type { PathState } from '../core/state.ts';
 import type { Manner } from './outages.ts';
 import type { Affliction, Conditions } from './struck.ts';
+import { type Held, ofAccount, seenOf, writeTo } from './vendor.ts';
 
 /** What an API, a name server and a chain of names take, and how long a vendor takes to publish. */
 const READ_MS = 150;
@@ -50,11 +51,6 @@ export const calm: Conditions = {
   authority: new Map(),
   names: new Map(),
 };
-
-interface Held {
-  readonly cname: { readonly value: Name; readonly ttl: number } | null;
-  readonly markers: readonly string[];
-}
 
 interface Vendor {
   readonly name: string;
@@ -201,6 +197,9 @@ export class World {
         return this.#probe(e);
       case 'read':
         return this.#read(e);
+      case 'abandon':
+        // It runs on to its end, which the engine takes no notice of.
+        return;
       case 'write':
         return this.#write(e);
       case 'ask':
@@ -270,40 +269,40 @@ export class World {
   // -------------------------------------------------------------- vendors
 
   #read(e: Extract<Effect, { kind: 'read' }>): void {
-    const answer = (result: Result<Record<Name, Seen>>) =>
-      this.#send({ kind: 'read', provider: e.provider, id: e.id, result });
+    const answer = (say: (name: Name) => Answer<Seen>) => {
+      const answers = Object.fromEntries(e.names.map((name) => [name, say(name)] as const));
+      this.#send({ kind: 'read', provider: e.provider, id: e.id, answers });
+    };
     const struck = this.conditions.api.get(e.provider);
     if (struck !== undefined && this.#strikes(struck)) {
       const { fault, ms } = faultOf(struck.manner, this.#callMs(e.provider), 'unavailable');
-      return this.#later(ms, () => answer({ ok: false, fault }));
+      // A vendor fails as a whole: what a zone of it does is not known of any outage on record.
+      return this.#later(ms, () => answer(() => ofAccount(fault)));
     }
+    const { records } = this.#vendors.get(e.provider)!;
     this.#later(READ_MS, () => {
-      const held = (name: Name) => seenOf(this.#vendors.get(e.provider)!.records.get(name));
-      answer({ ok: true, value: Object.fromEntries(e.names.map((n) => [n, held(n)])) });
+      answer((name) => ({ kind: 'answered', value: seenOf(records.get(name)) }));
     });
   }
 
   #write(e: Extract<Effect, { kind: 'write' }>): void {
-    const answer = (results: readonly Result<null>[]) =>
-      this.#send({ kind: 'written', provider: e.provider, id: e.id, results });
+    const answer = (answers: readonly Answer<null>[]) =>
+      this.#send({ kind: 'written', provider: e.provider, id: e.id, answers });
     const struck = this.conditions.api.get(e.provider);
     if (struck !== undefined && this.#strikes(struck)) {
       const { fault, ms } = faultOf(struck.manner, this.#callMs(e.provider), 'uncertain');
-      return this.#later(ms, () => answer(e.changes.map(() => ({ ok: false, fault }))));
+      return this.#later(ms, () => answer(e.changes.map(() => ofAccount(fault))));
     }
     this.#later(WRITE_MS, () => answer(e.changes.map((c) => this.#apply(e.provider, c))));
   }
 
-  #apply(provider: string, c: Change): Result<null> {
+  #apply(provider: string, c: Change): Answer<null> {
     const { records } = this.#vendors.get(provider)!;
-    if (JSON.stringify(seenOf(records.get(c.name))) !== JSON.stringify(c.from)) {
-      return { ok: false, fault: { kind: 'conflict', detail: 'it no longer stands there' } };
-    }
-    const { cname, ttl, marker } = c.to;
-    const held: Held = { cname: { value: cname, ttl }, markers: [marker] };
-    records.set(c.name, held);
+    const written = writeTo(records, c);
+    if (written.kind !== 'answered') return written;
+    const held = records.get(c.name)!;
     this.#later(PUBLISH_MS, () => this.#serve(provider, c.name, held));
-    return { ok: true, value: null };
+    return written;
   }
 
   #serve(provider: string, record: Name, held: Held): void {
@@ -401,15 +400,6 @@ function failedAnswer(manner: Manner): ServerAnswer['answer'] {
 function answerOf(held: Held | undefined): ServerAnswer['answer'] {
   const cname = held?.cname ?? null;
   return cname === null ? { kind: 'nxdomain', detail: 'NXDOMAIN' } : { kind: 'cname', ...cname };
-}
-
-function seenOf(held: Held | undefined): Seen {
-  return {
-    cnames: held?.cname ? [{ ...held.cname }] : [],
-    markers: [...(held?.markers ?? [])],
-    refusal: null,
-    ref: null,
-  };
 }
 
 // ---------------------------------------------------------------- what is due, in order of time

@@ -10,11 +10,11 @@ import type { Adapters } from '../controller.ts';
 import { createResolver } from '../dns/resolver.ts';
 import { createServers } from '../dns/servers.ts';
 import { createVerifier } from '../dns/verify.ts';
-import type { Provider } from '../kit/extend.ts';
+import type { Notifier, Provider } from '../kit/extend.ts';
 import { parseHostPort, type SecretRef } from '../kit/schema.ts';
 import { readSecret, SecretError } from '../kit/secret.ts';
-import { createCommandNotifier } from '../notify/command.ts';
-import type { Clock, Notifier, Prober } from '../ports.ts';
+import { notifierTypes } from '../notify/index.ts';
+import type { Clock, Prober } from '../ports.ts';
 import { checkTypes, createProber, pathProblem, secretProblems } from '../probes/index.ts';
 import { environment } from './environment.ts';
 
@@ -27,7 +27,12 @@ export class ConfigError extends Error {
   }
 }
 
-export const tables = { providers: providerTypes, checks: checkTypes, pathProblem };
+export const tables = {
+  providers: providerTypes,
+  checks: checkTypes,
+  notifiers: notifierTypes,
+  pathProblem,
+};
 
 /** Reads and checks a configuration file. Throws ConfigError with every problem at once. */
 export function loadConfig(path: string): { config: Config; warnings: readonly string[] } {
@@ -57,6 +62,7 @@ export function buildAdapters(
   // A check whose secret is missing would only ever be blind: that is said at once, not at 3 a.m.
   const missing = secretProblems(config.probes, config.paths, { secret });
   if (missing.length > 0) throw new ConfigError(missing);
+  const notifier = buildNotifier(config);
   const providers = buildProviders(config);
   const { dns } = config;
   const resolver = createResolver({
@@ -82,8 +88,6 @@ export function buildAdapters(
     resolver.close();
   };
   const verifier = { ask: asker.ask, chain: asker.chain, close };
-  const notifier: Notifier | null =
-    config.notify === null ? null : createCommandNotifier(config.notify, environment());
   const { records } = config.core;
   const auditor = createAuditor({
     records,
@@ -105,6 +109,16 @@ export function buildProber(probes: Config['probes'], paths: Config['paths']): P
 }
 
 const secret = (ref: SecretRef): string => readSecret(ref, environment());
+
+function buildNotifier({ notify }: Config): Notifier | null {
+  if (notify === null) return null;
+  try {
+    return notifierTypes[notify.type]!.create(notify.settings, { secret });
+  } catch (error) {
+    if (!(error instanceof SecretError)) throw error;
+    throw new ConfigError([`notify: ${error.message}`]);
+  }
+}
 
 function buildProviders(config: Config): Record<string, Provider> {
   const problems: string[] = [];

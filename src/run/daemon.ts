@@ -8,7 +8,7 @@ import { createSingleCoordinator } from '../cluster/single.ts';
 import type { Config } from '../config/config.ts';
 import { Controller, closeAll } from '../controller.ts';
 import { type AuditFinding, type AuditReport, countOf } from '../core/audit.ts';
-import type { Entry, Json, Reply } from '../core/model.ts';
+import type { Entry, EntryKind, Json, Reply } from '../core/model.ts';
 import { storedProblem } from '../core/stored.ts';
 import type { Observer } from '../ports.ts';
 import { serveControl } from '../serve/control.ts';
@@ -22,16 +22,44 @@ import { createClock } from './clock.ts';
 import { createLog, createRarely, type Log } from './log.ts';
 import type { Signals } from './signals.ts';
 
-/** Journal words that a person should see as warnings. */
-const WARN: ReadonlySet<string> = new Set([
-  'deposed',
-  'hold',
-  'paused',
-  'rejected',
-  'stay',
-  'unreadable',
-  'unresolved',
-]);
+/** How each kind of entry is logged: what a person should see is a warning. */
+const levelOf = {
+  ack: 'info',
+  adopt: 'info',
+  deposed: 'warn',
+  diagnosis: 'info',
+  drain: 'info',
+  drill: 'info',
+  freeze: 'info',
+  health: 'info',
+  hold: 'warn',
+  lane: 'info',
+  lease: 'info',
+  path: 'info',
+  paused: 'warn',
+  pin: 'info',
+  rejected: 'warn',
+  release: 'info',
+  reload: 'info',
+  repair: 'info',
+  settled: 'info',
+  start: 'info',
+  stay: 'warn',
+  stop: 'info',
+  store: 'info',
+  switch: 'info',
+  taken: 'info',
+  undrain: 'info',
+  unfreeze: 'info',
+  unpin: 'info',
+  unreadable: 'warn',
+  unresolved: 'warn',
+  verdict: 'info',
+  visible: 'info',
+  'would-switch': 'info',
+  written: 'info',
+  zone: 'info',
+} satisfies Readonly<Record<EntryKind, 'info' | 'warn'>>;
 
 interface DaemonOptions {
   readonly json: boolean;
@@ -245,8 +273,7 @@ function logObserver(log: Log): Observer {
     journalled(entry: Entry) {
       const record: Record<string, Json> = entry.record === null ? {} : { record: entry.record };
       const fields = { kind: entry.kind, ...record, data: entry.data };
-      if (WARN.has(entry.kind)) log.warn(entry.sentence, fields);
-      else log.info(entry.sentence, fields);
+      log[levelOf[entry.kind]](entry.sentence, fields);
     },
     trouble(what, detail) {
       const unsaid = rarely(what, detail);

@@ -145,12 +145,8 @@ async function read(
   adapters: Adapters,
   signal: AbortSignal,
 ): Promise<Event> {
-  const result = await adapters.providers[provider]!.read([record], signal);
-  if (!result.ok) return { kind: 'read', provider, answer: failed(result.fault) };
-  const value = result.value[record];
-  const answer =
-    value === undefined ? ({ kind: 'not-asked' } as const) : ({ kind: 'answered', value } as const);
-  return { kind: 'read', provider, answer };
+  const answers = await adapters.providers[provider]!.read([record], signal);
+  return { kind: 'read', provider, answer: answers[record] ?? { kind: 'not-asked' } };
 }
 
 async function write(
@@ -158,18 +154,13 @@ async function write(
   adapters: Adapters,
   signal: AbortSignal,
 ): Promise<Event> {
-  const [result] = await adapters.providers[provider]!.write([change], signal);
-  const answer =
-    result === undefined
-      ? failed({ kind: 'uncertain', detail: 'it said nothing of the change' })
-      : result.ok
-        ? ({ kind: 'answered', value: null } as const)
-        : failed(result.fault);
-  return { kind: 'written', provider, answer };
+  const [answer] = await adapters.providers[provider]!.write([change], signal);
+  const silent: Fault = { kind: 'uncertain', detail: 'it said nothing of the change' };
+  return { kind: 'written', provider, answer: answer ?? failed(silent) };
 }
 
 function failed(fault: Fault) {
-  return { kind: 'fault', fault } as const;
+  return { kind: 'fault', fault, reach: { kind: 'record' } } as const;
 }
 
 type Within = (

@@ -5,7 +5,7 @@
 import type { AuditReport } from '../core/audit.ts';
 import type { Command, Name, Reply } from '../core/model.ts';
 import type { GateView, StatusView } from '../core/view.ts';
-import type { StoredEntry } from '../ports.ts';
+import type { StoredEntry, TroubleWord } from '../ports.ts';
 
 export interface Desk {
   /** The state as it is now, derived on request. */
@@ -30,7 +30,7 @@ export interface Audited {
 }
 
 /** Told of what went wrong while serving; the texts never hold a secret. */
-export type Trouble = (what: string, detail: string) => void;
+export type Trouble = (what: TroubleWord, detail: string) => void;
 
 /** A listener that can be closed: resolves when its last connection is gone. */
 export interface Served {

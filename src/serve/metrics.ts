@@ -11,10 +11,31 @@ import {
   type Metric,
   Registry,
 } from 'prom-client';
-import { type AuditReport, countOf, severities } from '../core/audit.ts';
-import type { CheckId, MarkerKind, Observation, Outcome, Verdict } from '../core/model.ts';
-import type { LaneStateWord, ProviderView, RecordView, Stage, StatusView } from '../core/view.ts';
-import type { Observer } from '../ports.ts';
+import { type AuditReport, countOf } from '../core/audit.ts';
+import {
+  type CheckId,
+  diagnoses,
+  entryKinds,
+  faultKinds,
+  type Json,
+  markerKinds,
+  type Observation,
+  type Outcome,
+  outcomes,
+  serverAnswerKinds,
+  severities,
+  stayReasons,
+  verdicts,
+} from '../core/model.ts';
+import {
+  laneStates,
+  type ProviderView,
+  pathStates,
+  type RecordView,
+  type StatusView,
+  stages,
+} from '../core/view.ts';
+import type { Observer, Operation, TroubleWord } from '../ports.ts';
 import type { Desk } from './desk.ts';
 
 export interface Metrics {
@@ -23,18 +44,6 @@ export interface Metrics {
   text(): Promise<string>;
   readonly contentType: string;
 }
-
-const pathStates: readonly StatusView['paths'][number]['state'][] = ['sighted', 'blind', 'suspect'];
-const diagnoses: readonly StatusView['clouds'][number]['diagnosis'][] = [
-  'healthy',
-  'origin-down',
-  'region-down',
-  'cloud-down',
-  'auth-down',
-  'control-plane-down',
-  'paths-disagree',
-  'blind',
-];
 
 interface Family {
   readonly kind: 'gauge' | 'counter' | 'histogram';
@@ -216,26 +225,6 @@ function createGauges(registry: Registry): Map<FamilyName, Gauge> {
   return gauges;
 }
 
-const verdicts: readonly Verdict[] = ['up', 'down', 'unknown'];
-const stages: readonly Stage[] = [
-  'unread',
-  'decided',
-  'written',
-  'visible',
-  'lagging',
-  'diverged',
-  'untouched',
-];
-const laneStates: readonly LaneStateWord[] = [
-  'ok',
-  'throttled',
-  'stuck',
-  'auth-suspect',
-  'rejected',
-  'lagging',
-  'diverged',
-];
-
 function drawWhole(set: Setter, view: StatusView, startedWall: number): void {
   const { reload } = view;
   set('detour_ready', view.ready.ok ? 1 : 0);
@@ -295,12 +284,14 @@ function drawOrigins(set: Setter, view: StatusView): void {
   }
 }
 
+const stayWord = among(stayReasons);
+
 function drawRecord(set: Setter, view: RecordView): void {
   const record = printName(view.name);
   set('detour_record_target_info', 1, { record, target: view.target ?? 'none' });
   set('detour_record_switching', view.switching ? 1 : 0, { record });
   set('detour_record_pinned', view.pin === null ? 0 : 1, { record });
-  set('detour_record_stay', 1, { record, reason: closedWord(view.stay.reason) });
+  set('detour_record_stay', 1, { record, reason: stayWord(view.stay.reason) });
   const left = Math.max(0, view.budget.limit - view.budget.used);
   set('detour_record_budget_remaining', left, { record });
   // A share that is not known is not a number: neither all is well nor how bad it is.
@@ -338,8 +329,28 @@ function printName(name: string): string {
 
 // ---------------------------------------------------------------- counters, fed by the observer
 
-/** Different words one label may take before the rest are `other`. */
-const wordsMost = 64;
+const operations = { read: true, write: true, ask: true } satisfies Record<Operation, true>;
+const troubleWords = {
+  adapter: true,
+  audit: true,
+  'control-socket': true,
+  'http-listener': true,
+  notify: true,
+  prober: true,
+  serve: true,
+  store: true,
+} satisfies Record<TroubleWord, true>;
+
+function wordsOf<Word extends string>(table: Readonly<Record<Word, true>>): Word[] {
+  return Object.keys(table) as Word[];
+}
+
+/** Who decided a switch, from its facts in the journal. */
+function kindOf(data: Json): string {
+  const kind = typeof data === 'object' && data !== null && 'kind' in data ? data.kind : null;
+  return String(kind);
+}
+
 /** Series of one counter between two scrapes; names come from the configuration, which changes. */
 const seriesMost = 20_000;
 
@@ -365,10 +376,11 @@ function createCounters(registry: Registry) {
   const callSeconds = makeHistogram('detour_api_call_duration_seconds', callBuckets);
   const entries = make('detour_journal_entries_total');
   const troubles = make('detour_troubles_total');
-  const operation = limited();
-  const result = limited();
-  const kind = limited();
-  const what = limited();
+  const operation = among(wordsOf(operations));
+  const result = among(['ok', ...faultKinds, ...serverAnswerKinds]);
+  const kind = among(entryKinds);
+  const what = among(wordsOf(troubleWords));
+  const switchKind = among(markerKinds);
 
   // What a reload takes out of the configuration must not be told of for ever.
   const probed = series<{ check: CheckId; path: string }>((labels) => {
@@ -408,7 +420,7 @@ function createCounters(registry: Registry) {
     journalled(entry) {
       entries.inc({ kind: kind(entry.kind) });
       if (entry.kind !== 'switch' || entry.record === null) return;
-      const labels = { record: printName(entry.record), kind: switchKind(entry.data) };
+      const labels = { record: printName(entry.record), kind: switchKind(kindOf(entry.data)) };
       if (switched.admit(labels)) switches.inc(labels);
     },
     trouble(raw) {
@@ -440,7 +452,7 @@ function createCounters(registry: Registry) {
     called.keep(({ provider }) => providers.has(provider));
     switched.keep(({ record }) => records.has(record));
     for (const record of records) {
-      for (const kind of ['auto', 'operator'] satisfies MarkerKind[]) {
+      for (const kind of markerKinds) {
         if (switched.admit({ record, kind })) switches.inc({ record, kind }, 0);
       }
     }
@@ -500,8 +512,6 @@ class ProbeDurations {
 /** Thousands of probes a second are counted here, and told to the registry at a scrape. */
 type Tally = Record<Outcome, number>;
 
-const outcomes: readonly Outcome[] = ['pass', 'fail', 'blind'];
-
 interface Call {
   readonly provider: string;
   readonly operation: string;
@@ -529,24 +539,8 @@ function series<Labels extends object>(drop: (labels: Labels) => void) {
   };
 }
 
-/** `auto` or `operator`, from a switch's facts in the journal; else `other`. */
-function switchKind(data: unknown): string {
-  const kind = typeof data === 'object' && data !== null && 'kind' in data ? data.kind : null;
-  return kind === 'auto' || kind === 'operator' ? kind : 'other';
-}
-
-function closedWord(word: string): string {
-  return /^[a-z][a-z0-9-]{0,39}$/.test(word) ? word : 'other';
-}
-
-/** Lets through lower-case words, and of these only the first few different ones. */
-function limited(): (word: string) => string {
-  const known = new Set<string>();
-  return (raw) => {
-    const word = closedWord(raw);
-    if (known.has(word)) return word;
-    if (known.size >= wordsMost) return 'other';
-    known.add(word);
-    return word;
-  };
+/** Lets a word through that is one of these; anything else is `other`. */
+function among<Word extends string>(words: readonly Word[]): (word: string) => Word | 'other' {
+  const known = new Set<string>(words);
+  return (word) => (known.has(word) ? (word as Word) : 'other');
 }

@@ -13,13 +13,13 @@ import { createAuditing } from '../../src/audit/hourly.ts';
 import { runCli } from '../../src/cli/index.ts';
 import { printAudit } from '../../src/cli/print.ts';
 import type { AuditFinding, AuditReport } from '../../src/core/audit.ts';
-import type { Finding, Name, RecordConfig, Survey } from '../../src/core/model.ts';
+import type { Name, RecordConfig, Survey } from '../../src/core/model.ts';
 import type { StatusView } from '../../src/core/view.ts';
 import { judge, keyTag } from '../../src/dns/dnssec.ts';
 import { createResolver } from '../../src/dns/resolver.ts';
 import { createVerifier } from '../../src/dns/verify.ts';
 import type { Resource } from '../../src/dns/wire.ts';
-import type { Provider } from '../../src/kit/extend.ts';
+import type { Provider, ReachingFinding } from '../../src/kit/extend.ts';
 import { startLab } from '../../src/lab/lab.ts';
 import { labSettings, writeSettings } from '../../src/lab/shell/settings.ts';
 import type { Clock } from '../../src/ports.ts';
@@ -50,7 +50,7 @@ interface World {
   readonly negative: Readonly<Record<string, number>>;
   /** More of the root zone: hosts, other zones. */
   readonly root: readonly string[];
-  readonly preflights: Readonly<Record<string, readonly Finding[]>>;
+  readonly preflights: Readonly<Record<string, readonly ReachingFinding[]>>;
   /** Providers whose API is down. */
   readonly down: readonly string[];
   readonly hosts: Readonly<Record<string, readonly string[]>>;
@@ -144,7 +144,14 @@ function keyRecord({ flags, algorithm, key }: Key): Answer {
 function provider(name: string, world: World): Provider {
   const down = world.down.includes(name);
   const fault = { kind: 'unavailable', detail: `${name} does not answer` } as const;
-  const reach: Finding = { word: 'reach', severity: 'bad', sentence: fault.detail, cure: null };
+  const reach = { kind: 'account' } as const;
+  const unreached: ReachingFinding = {
+    reach,
+    word: 'reach',
+    severity: 'bad',
+    sentence: fault.detail,
+    cure: null,
+  };
   return {
     name,
     capabilities: {} as Provider['capabilities'],
@@ -155,9 +162,11 @@ function provider(name: string, world: World): Provider {
             ok: true,
             value: { zone, nameServers: world.hosts[name]!, ttlMin: null, warnings: [] },
           },
-    read: async () => ({ ok: false, fault }),
+    calls: 0,
+    read: async (names) =>
+      Object.fromEntries(names.map((one) => [one, { kind: 'fault', fault, reach } as const])),
     write: async () => [],
-    preflight: async () => (down ? [reach] : (world.preflights[name] ?? [])),
+    preflight: async () => (down ? [unreached] : (world.preflights[name] ?? [])),
     close: () => {},
   };
 }
@@ -304,7 +313,13 @@ describe('the audit', () => {
 
   test('a long negative TTL is told, once, whoever noticed it', async () => {
     const negative = { cf: 900, r53: 900 };
-    const told: Finding = { word: 'negative-ttl', severity: 'warn', sentence: 'x', cure: 'y' };
+    const told: ReachingFinding = {
+      reach: { kind: 'record' },
+      word: 'negative-ttl',
+      severity: 'warn',
+      sentence: 'x',
+      cure: 'y',
+    };
     const report = await audited({ negative, preflights: { cf: [told] } });
     const all = report.findings.filter((f) => f.word === 'negative-ttl');
     assert.deepEqual(all.map((f) => [f.provider, f.severity]).sort(), [
@@ -430,8 +445,20 @@ describe('the audit', () => {
   });
 
   test('findings of a preflight are told once a zone, with their place', async () => {
-    const locked: Finding = { word: 'protection', severity: 'bad', sentence: 'locked', cure: null };
-    const keys: Finding = { word: 'credentials', severity: 'bad', sentence: 'refused', cure: 'x' };
+    const locked: ReachingFinding = {
+      reach: { kind: 'record' },
+      word: 'protection',
+      severity: 'bad',
+      sentence: 'locked',
+      cure: null,
+    };
+    const keys: ReachingFinding = {
+      reach: { kind: 'record' },
+      word: 'credentials',
+      severity: 'bad',
+      sentence: 'refused',
+      cure: 'x',
+    };
     const records = [recordAt(www, ['cf', 'r53']), recordAt(`api.${zone}`, ['cf', 'r53'])];
     const report = await audited({ records, preflights: { cf: [locked, keys] } });
     const mine = report.findings.filter((f) => ['protection', 'credentials'].includes(f.word));
@@ -686,7 +713,11 @@ const report = (...findings: AuditFinding[]): AuditReport => ({
   findings,
   surveys: [],
 });
-const finding = (severity: Finding['severity'], word: string, sentence = word): AuditFinding => ({
+const finding = (
+  severity: AuditFinding['severity'],
+  word: AuditFinding['word'],
+  sentence: string = word,
+): AuditFinding => ({
   ...{ word, severity, sentence, cure: severity === 'good' ? null : 'mend it' },
   ...{ provider: 'cf', zone, record: null },
 });

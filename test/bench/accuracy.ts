@@ -219,10 +219,11 @@ class Simulation {
         const cnames = [
           { value: `o${Number(name.slice(1, name.indexOf('.')))}.shop.test.`, ttl: 60 },
         ];
-        return [name, { cnames, markers: [], refusal: null, ref: null }] as const;
+        const value = { cnames, markers: [], refusal: null, ref: null };
+        return [name, { kind: 'answered', value } as const] as const;
       });
-      const result = { ok: true, value: Object.fromEntries(seen) } as const;
-      send({ kind: 'read', provider: e.provider, id: e.id, result });
+      const answers = Object.fromEntries(seen);
+      send({ kind: 'read', provider: e.provider, id: e.id, answers });
     } else if (e.kind === 'chain') {
       const answer = { kind: 'answered', chain: [e.name] } as const;
       send({ kind: 'chained', record: e.record, target: e.target, answer });

@@ -1,6 +1,7 @@
 // A vendor in memory, and its name servers, for benches that measure what comes before a vendor: it
 // answers at once, refuses nothing and holds nothing but CNAMEs and their markers.
 
+import { formatMarker } from '../../src/core/marker.ts';
 import type { Change, Name, Seen } from '../../src/core/model.ts';
 import type { Provider } from '../../src/kit/extend.ts';
 import type { Verifier } from '../../src/ports.ts';
@@ -17,17 +18,17 @@ export function standIn(hold: ReadonlyMap<Name, Name>): {
     return { cnames: [{ value: cname, ttl }], markers, refusal: null, ref: null };
   };
   const apply = ({ name, to }: Change) => {
-    held.set(name, { cname: to.cname, ttl: to.ttl, marker: to.marker });
-    return { ok: true, value: null } as const;
+    held.set(name, { cname: to.cname, ttl: to.ttl, marker: formatMarker(to.marker) });
+    return { kind: 'answered', value: null } as const;
   };
   const zone = { zone: 'gslb.test.', nameServers: ['127.0.0.1'], ttlMin: null, warnings: [] };
   const provider: Provider = {
     name: 'vendor',
+    calls: 0,
     capabilities: {
       type: 'test',
       title: 'a vendor in memory',
-      fence: 'transaction',
-      fenceNote: '',
+      fence: { kind: 'transaction', note: '' },
       atomic: true,
       readMax: 100,
       writeMax: 100,
@@ -38,8 +39,8 @@ export function standIn(hold: ReadonlyMap<Name, Name>): {
     },
     zone: () => Promise.resolve({ ok: true, value: zone }),
     read: (names) => {
-      const value = Object.fromEntries(names.map((n) => [n, seenOf(n)]));
-      return Promise.resolve({ ok: true, value });
+      const answer = (n: Name) => ({ kind: 'answered', value: seenOf(n) }) as const;
+      return Promise.resolve(Object.fromEntries(names.map((n) => [n, answer(n)] as const)));
     },
     write: (changes) => Promise.resolve(changes.map(apply)),
     preflight: () => Promise.resolve([]),

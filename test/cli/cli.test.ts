@@ -12,6 +12,7 @@ import { stripVTControlCharacters } from 'node:util';
 import fc from 'fast-check';
 import { type DirectOrder, type Hands, type Io, type Looked, runCli } from '../../src/cli/index.ts';
 import { age, clean, printStatus, span } from '../../src/cli/print.ts';
+import type { StayReason } from '../../src/core/model.ts';
 import { serveControl } from '../../src/serve/control.ts';
 import type { Served } from '../../src/serve/desk.ts';
 import { at, provider, record, type StandIn, sampleView, standIn, wall } from './desk.ts';
@@ -254,7 +255,7 @@ test('no text from outside moves the cursor or forges a line', async () => {
     records: [
       {
         ...first!,
-        stay: { reason: evil, sentence: evil },
+        stay: { reason: evil as StayReason, sentence: evil },
         providers: [provider(evil, { problem: evil, cname: evil })],
       },
     ],

@@ -154,6 +154,7 @@ export function sampleView(): StatusView {
     wall,
     ready: { ok: true, reasons: [] },
     freeze: null,
+    next: { at: at + 250, wake: { kind: 'probe', check: 'hangzhou/web@direct' } },
     drains: [{ what: 'tokyo', reason: 'kernel update', by: 'ann', sinceAt: at - 720_000 }],
     records: [record()],
     origins: [
@@ -218,6 +219,7 @@ export function sampleView(): StatusView {
         detail: null,
         retryAt: null,
         pending: 0,
+        zones: [],
       },
       {
         provider: 'r53',
@@ -227,6 +229,7 @@ export function sampleView(): StatusView {
         detail: 'status 503 from the API',
         retryAt: at + 2500,
         pending: 1,
+        zones: [],
       },
     ],
     reload: null,

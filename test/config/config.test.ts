@@ -10,9 +10,15 @@ import { parse, stringify } from 'yaml';
 import { providerTypes } from '../../providers/index.ts';
 import { type Config, parseConfig, printProblem } from '../../src/config/config.ts';
 import { jsonSchema } from '../../src/config/json-schema.ts';
+import { notifierTypes } from '../../src/notify/index.ts';
 import { checkTypes, pathProblem } from '../../src/probes/index.ts';
 
-const tables = { providers: providerTypes, checks: checkTypes, pathProblem };
+const tables = {
+  providers: providerTypes,
+  checks: checkTypes,
+  notifiers: notifierTypes,
+  pathProblem,
+};
 const directory = new URL('./', import.meta.url);
 
 const good = {
@@ -237,7 +243,10 @@ test('paths, clouds, places, DNS, notices and logs are read as they stand', () =
   const dns = { port: 5353, roots: ['127.0.0.1:5300'], resolvers: ['::1'], timeoutMs: 250 };
   assert.deepEqual(config.dns, dns);
   assert.deepEqual([config.socket, config.listen], ['/srv/detour/control.sock', null]);
-  assert.deepEqual(config.notify, { command: ['/usr/bin/mail', '-s', 'Detour'], timeoutMs: 3000 });
+  assert.deepEqual(config.notify, {
+    type: 'command',
+    settings: { command: ['/usr/bin/mail', '-s', 'Detour'], timeout: 3000 },
+  });
   assert.deepEqual(config.log, { format: 'text', level: 'debug' });
 });
 
@@ -971,6 +980,27 @@ test('the JSON Schema knows every key, every provider and every check', () => {
 test('a notify or dns section gets its own defaults when it stands there in part', () => {
   const text = stringify({ ...good, notify: { command: ['true'] }, dns: { port: 54 } });
   const { notify, dns } = accepted(text).config;
-  assert.deepEqual(notify, { command: ['true'], timeoutMs: 10_000 });
+  assert.deepEqual(notify, {
+    type: 'command',
+    settings: { command: ['true'], timeout: 10_000 },
+  });
   assert.deepEqual(dns, { port: 54, roots: null, resolvers: null, timeoutMs: 1000 });
+});
+
+test('who is told is chosen by one word of the table, whose row reads the rest unquoted', () => {
+  const one = notifierTypes['command']!;
+  const two = { ...tables, notifiers: { command: one, page: { ...one, key: 'page' } } };
+  const problems = (notify: unknown) => {
+    const parsed = parseConfig(stringify({ ...good, notify }), 'c', two);
+    return parsed.ok ? [] : parsed.problems.map((p) => p.message);
+  };
+  assert.deepEqual(problems({ command: ['true'] }), []);
+  assert.deepEqual(problems({ comand: ['true'] }), [
+    'expected one way to tell, command or page, got none; did you mean command?',
+  ]);
+  assert.deepEqual(problems({ command: ['true'], page: ['false'] }), [
+    'expected one way to tell, command or page, got command and page',
+  ]);
+  assert.deepEqual(problems('mail'), ['expected one way to tell, command or page, got none']);
+  assert.ok(!problems({ command: 'hunter2' }).join().includes('hunter2'));
 });

@@ -16,9 +16,15 @@ import {
 } from '../../src/config/votes.ts';
 import { quorum } from '../../src/core/detect.ts';
 import type { CoreConfig, QuorumRule } from '../../src/core/model.ts';
+import { notifierTypes } from '../../src/notify/index.ts';
 import { checkTypes, pathProblem } from '../../src/probes/index.ts';
 
-const tables = { providers: providerTypes, checks: checkTypes, pathProblem };
+const tables = {
+  providers: providerTypes,
+  checks: checkTypes,
+  notifiers: notifierTypes,
+  pathProblem,
+};
 
 const web = { http: 'https://a.example.com/' };
 const base = {

@@ -10,11 +10,12 @@ import {
   start,
   step,
 } from '../../src/core/direct.ts';
-import { parseMarker } from '../../src/core/marker.ts';
+import { formatMarker, parseMarker } from '../../src/core/marker.ts';
 import type { Change, Fault, Outcome, Reply, Seen, ServerAnswer } from '../../src/core/model.ts';
 import { parseDuration, toName } from '../../src/kit/schema.ts';
+import { seenOf } from '../../src/replay/vendor.ts';
 import { hold, type Played, parse, setDns, shapeOf, vendors, WWW } from './scenario.ts';
-import { coreConfig, type Shape, seenOf, type Vendor, WALL_0, World } from './world.ts';
+import { coreConfig, type Shape, type Vendor, WALL_0, World } from './world.ts';
 
 const PROBE_MS = 5;
 const READ_MS = 20;
@@ -32,6 +33,7 @@ const faults: Readonly<Record<string, Fault>> = {
 
 type Asking = Exclude<Effect, { kind: 'say' | 'end' }>;
 type Answer = Extract<Event, { kind: 'read' }>['answer'];
+
 type Written = Extract<Event, { kind: 'written' }>['answer'];
 
 export interface Ended {
@@ -150,11 +152,11 @@ export class DirectWorld {
     if (word === 'hang' || ms > limitMs) {
       const detail = `no answer within ${limitMs} ms`;
       const late: Fault = { kind: 'unavailable', detail };
-      return done(limitMs, () => answer({ kind: 'fault', fault: late }));
+      return done(limitMs, () => answer(trouble(late)));
     }
     if (word === 'skip') return done(ms, () => answer({ kind: 'not-asked' }));
     done(ms, () => {
-      if (fault !== undefined) return answer({ kind: 'fault', fault });
+      if (fault !== undefined) return answer(trouble(fault));
       return answer({ kind: 'answered', value: seenOf(this.world.held(v.name, WWW)) });
     });
   }
@@ -169,18 +171,18 @@ export class DirectWorld {
     const answer = (a: Written): Event => ({ kind: 'written', provider: v.name, answer: a });
     const lost: Fault = { kind: 'uncertain', detail: 'the reply was lost' };
     const fault = faults[manner];
-    if (manner === 'asleep') return done(ASLEEP_MS, () => answer({ kind: 'fault', fault: lost }));
-    if (manner === 'hang') return done(e.ms, () => answer({ kind: 'fault', fault: lost }));
+    if (manner === 'asleep') return done(ASLEEP_MS, () => answer(trouble(lost)));
+    if (manner === 'hang') return done(e.ms, () => answer(trouble(lost)));
     done(manner === 'hang-after' ? e.ms : WRITE_MS, () => {
       this.meanwhile.get(v.name)?.();
       this.meanwhile.delete(v.name);
-      if (fault !== undefined) return answer({ kind: 'fault', fault });
-      if (manner === 'lose-write') return answer({ kind: 'fault', fault: lost });
+      if (fault !== undefined) return answer(trouble(fault));
+      if (manner === 'lose-write') return answer(trouble(lost));
       const refused = this.#apply(v, e.change, manner === 'lose-half');
       this.after.get(v.name)?.();
       this.after.delete(v.name);
-      if (refused !== null) return answer({ kind: 'fault', fault: refused });
-      if (/^lose|^hang/.test(manner)) return answer({ kind: 'fault', fault: lost });
+      if (refused !== null) return answer(trouble(refused));
+      if (/^lose|^hang/.test(manner)) return answer(trouble(lost));
       return answer({ kind: 'answered', value: null });
     });
   }
@@ -192,7 +194,7 @@ export class DirectWorld {
     }
     this.#judge(c);
     if (!half) held.cname = { value: c.to.cname, ttl: c.to.ttl };
-    held.markers = [c.to.marker];
+    held.markers = [formatMarker(c.to.marker)];
     return null;
   }
 
@@ -213,10 +215,14 @@ export class DirectWorld {
     for (const text of c.from.markers) {
       const marker = parseMarker(text);
       if (marker?.cluster !== cluster) wrong(`over a marker not ours: ${text}`);
-      else if (marker.epoch > c.to.epoch) wrong(`over the higher epoch ${marker.epoch}`);
+      else if (marker.epoch > c.to.marker.epoch) wrong(`over the higher epoch ${marker.epoch}`);
     }
-    if (c.from.markers.some((text) => text.includes(this.#order.reason))) wrong('with a reason');
+    if (formatMarker(c.to.marker).includes(this.#order.reason)) wrong('with a reason');
   }
+}
+
+function trouble(fault: Fault) {
+  return { kind: 'fault', fault, reach: { kind: 'record' } } as const;
 }
 
 function answersOf(v: Vendor): readonly ServerAnswer[] {

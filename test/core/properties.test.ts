@@ -6,7 +6,14 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { checkState, groupVote, observe, quorum, weight } from '../../src/core/detect.ts';
 import { nextDeadline, start, step } from '../../src/core/engine.ts';
-import { formatMarker, parseMarker } from '../../src/core/marker.ts';
+import {
+  FIRST_ID,
+  formatMarker,
+  MARKER_NUMBER_MAX,
+  markerNumber,
+  nextEpoch,
+  parseMarker,
+} from '../../src/core/marker.ts';
 import type {
   Change,
   Command,
@@ -18,7 +25,15 @@ import type {
   Verdict,
 } from '../../src/core/model.ts';
 import { type Plan, plan, standing, type Wanted } from '../../src/core/plan.ts';
-import { clearTimer, popTimer, setTimer, timers } from '../../src/core/timers.ts';
+import {
+  clearDeadline,
+  type Deadline,
+  deadline,
+  isSet,
+  popTimer,
+  setDeadline,
+  timers,
+} from '../../src/core/timers.ts';
 import { createClock } from '../../src/run/clock.ts';
 import { coreConfig, type Manner, WALL_0, World, webCheck } from './world.ts';
 
@@ -29,7 +44,7 @@ const record = config.records[WWW]!;
 // ---------------------------------------------------------------- markers
 
 const word = (max: number) => fc.stringMatching(new RegExp(`^[a-z0-9-]{1,${max}}$`));
-const number = fc.integer({ min: 0, max: 999_999_999_999_999 });
+const number = fc.integer({ min: 0, max: MARKER_NUMBER_MAX });
 
 function markers(cluster: fc.Arbitrary<string>): fc.Arbitrary<Marker> {
   const bare = { noNullPrototype: true };
@@ -49,6 +64,17 @@ function markers(cluster: fc.Arbitrary<string>): fc.Arbitrary<Marker> {
     )
     .map((m) => (m.pinned ? m : { ...m, untilWall: null }));
 }
+
+const FIRST: Marker = {
+  cluster: config.cluster,
+  epoch: 1,
+  id: FIRST_ID,
+  term: 0,
+  kind: 'auto',
+  target: 'a',
+  pinned: false,
+  untilWall: null,
+};
 
 test('a marker is read back as it was written', () => {
   fc.assert(
@@ -71,6 +97,46 @@ test('no text makes the reading of markers throw, and what is read stays what it
       if (m !== null) assert.deepEqual(parseMarker(formatMarker(m)), m);
     }),
   );
+});
+
+test('a marker above the bound is none, and what is made is always below it', () => {
+  const top = { ...FIRST, epoch: MARKER_NUMBER_MAX, term: MARKER_NUMBER_MAX };
+  assert.deepEqual(parseMarker(formatMarker(top)), top);
+  for (const over of [{ epoch: MARKER_NUMBER_MAX + 1 }, { term: MARKER_NUMBER_MAX + 1 }]) {
+    assert.equal(parseMarker(formatMarker({ ...top, ...over })), null);
+  }
+  const late = { ...top, pinned: true, untilWall: MARKER_NUMBER_MAX + 1 };
+  assert.equal(parseMarker(formatMarker(late)), null);
+  assert.equal(nextEpoch(MARKER_NUMBER_MAX), null);
+  fc.assert(
+    fc.property(fc.integer({ min: 0, max: MARKER_NUMBER_MAX - 1 }), fc.double(), (epoch, any) => {
+      const n = markerNumber(any);
+      const made = { ...FIRST, epoch: nextEpoch(epoch)!, term: n, pinned: true, untilWall: n };
+      assert.equal(made.epoch, epoch + 1);
+      assert.deepEqual(parseMarker(formatMarker(made)), made);
+    }),
+  );
+});
+
+test('a marker with the highest epoch neither throws nor is overruled, and that is said', () => {
+  const world = new World(coreConfig({ providers: ['cf', 'r53'] }));
+  world.hold(WWW, 'a.shop.test.');
+  world.start();
+  world.advance(5000);
+  const forged = { ...FIRST, epoch: MARKER_NUMBER_MAX, kind: 'operator' as const, target: 'b' };
+  const held = world.held('cf', WWW);
+  held.cname = { value: 'b.shop.test.', ttl: 60 };
+  held.markers = [formatMarker(forged)];
+  world.advance(60_000);
+  for (const origin of ['a', 'b', 'a']) {
+    world.origins.set('a', 'pass').set('b', 'pass').set(origin, 'fail');
+    world.advance(60_000);
+    const order = { forMs: null, force: true, dryRun: false, target: 'a' };
+    const reply = world.command({ ...say, ...order, kind: 'switch' });
+    assert.equal(reply.exit, 1);
+    assert.match(reply.message, /highest epoch/);
+  }
+  assert.equal(world.state.records.get(WWW)!.stay.reason, 'epochs-spent');
 });
 
 // ---------------------------------------------------------------- planning
@@ -131,7 +197,8 @@ test('a planned change, once applied, is in step', () => {
       const change = changeOf(planFor(s, w));
       if (change === null) return;
       const cnames = [{ value: change.to.cname, ttl: change.to.ttl }];
-      const after = { cnames, markers: [change.to.marker], refusal: null, ref: null };
+      const markers = [formatMarker(change.to.marker)];
+      const after = { cnames, markers, refusal: null, ref: null };
       assert.equal(planFor(after, w).kind, 'in-step');
     }),
     { numRuns: 1000 },
@@ -153,8 +220,8 @@ test('no change is planned to what is not ours, to nothing, or to a value outsid
       if (marker !== undefined) {
         const theirs = parseMarker(marker);
         assert.equal(theirs?.cluster, config.cluster);
-        assert.ok(theirs!.epoch <= change.to.epoch, 'never over a higher epoch');
-        if (theirs!.epoch === change.to.epoch && theirs!.id !== w.marker.id) {
+        assert.ok(theirs!.epoch <= change.to.marker.epoch, 'never over a higher epoch');
+        if (theirs!.epoch === change.to.marker.epoch && theirs!.id !== w.marker.id) {
           assert.equal(theirs!.kind, 'auto');
           assert.equal(w.marker.kind, 'operator');
         }
@@ -308,7 +375,8 @@ test('with two groups configured no single one decides by majority, however many
 // ---------------------------------------------------------------- deadlines
 
 test('the heap of deadlines agrees with a sorted list', () => {
-  const key = fc.constantFrom('a', 'b', 'c', 'd', 'e', 'f');
+  const keys = ['a', 'b', 'c', 'd', 'e', 'f'];
+  const key = fc.constantFrom(...keys);
   const action = fc.oneof(
     fc.record({ do: fc.constant('set' as const), key, at: fc.nat(50) }),
     fc.record({ do: fc.constant('clear' as const), key }),
@@ -317,23 +385,28 @@ test('the heap of deadlines agrees with a sorted list', () => {
   fc.assert(
     fc.property(fc.array(action, { maxLength: 400, size: 'max' }), (actions) => {
       const heap = timers();
+      const all = new Map(keys.map((name) => [name, deadline({ kind: 'lane', provider: name })]));
+      const nameOf = (d: Deadline | null) => keys.find((name) => all.get(name) === d)!;
       const list = new Map<string, number>();
       for (const a of actions) {
         if (a.do === 'set') {
-          setTimer(heap, a.key, a.at);
+          setDeadline(heap, all.get(a.key)!, a.at);
           list.set(a.key, a.at);
         } else if (a.do === 'clear') {
-          clearTimer(heap, a.key);
+          clearDeadline(heap, all.get(a.key)!);
           list.delete(a.key);
         } else {
           const earliest = Math.min(Number.POSITIVE_INFINITY, ...list.values());
           const popped = popTimer(heap, a.now);
           if (earliest > a.now) assert.equal(popped, null);
-          else assert.equal(list.get(popped!.key), earliest);
-          if (popped !== null) list.delete(popped.key);
+          else assert.equal(list.get(nameOf(popped)), earliest);
+          if (popped !== null) list.delete(nameOf(popped));
         }
-        assert.deepEqual(new Map(heap.heap.map((d) => [d.key, d.at])), list);
-        assert.deepEqual(new Set(heap.named.keys()), new Set(list.keys()));
+        assert.deepEqual(new Map(heap.heap.map((d) => [nameOf(d), d.at])), list);
+        assert.deepEqual(
+          new Set(keys.filter((name) => isSet(all.get(name)!))),
+          new Set(list.keys()),
+        );
         assert.ok(
           heap.heap.every((d, i) => d.place === i),
           'each knows its place',

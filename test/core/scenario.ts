@@ -3,11 +3,23 @@
 // like code. The words a scenario may use are the cases of `act` below.
 
 import { formatMarker } from '../../src/core/marker.ts';
-import type { CheckConfig, Command, Detector, Plane, QuorumRule } from '../../src/core/model.ts';
+import type {
+  CheckConfig,
+  Command,
+  Detector,
+  Entry,
+  EntryKind,
+  Name,
+  Notice,
+  Plane,
+  QuorumRule,
+  RefusalWord,
+} from '../../src/core/model.ts';
+import { view } from '../../src/core/view.ts';
 import { parseDuration } from '../../src/kit/schema.ts';
+import type { Held } from '../../src/replay/vendor.ts';
 import {
   coreConfig,
-  type Held,
   type Manner,
   type Shape,
   type Vendor,
@@ -64,6 +76,8 @@ class Player {
   #noticesAt = 0;
   #startedAt = 0;
   #said: string[] = [];
+  /** Entries of many records are counted by their kind. */
+  #tallies = false;
 
   block(lines: readonly string[]): string {
     this.#said = [];
@@ -81,17 +95,18 @@ class Player {
   /** Journal lines and notices since the last look, in order, with the time since the block began. */
   #collect(): void {
     const w = this.#w;
-    const passing = new Set(['start', 'lease']);
+    const passing = new Set<EntryKind>(['start', 'lease']);
     const news = [
       ...w.journal.slice(this.#journalAt).map((j) => ({ text: j.entry.sentence, ...j })),
       ...w.notices
         .slice(this.#noticesAt)
-        .map((n) => ({ at: n.at, text: `tell ${n.notice.kind}: ${n.notice.sentence}` })),
+        .map((n) => ({ text: `tell ${n.notice.kind}: ${n.notice.sentence}`, ...n })),
     ];
     this.#journalAt = w.journal.length;
     this.#noticesAt = w.notices.length;
-    for (const n of news.sort((a, b) => a.at - b.at)) {
-      if ('entry' in n && passing.has((n.entry as { kind: string }).kind)) continue;
+    news.sort((a, b) => a.at - b.at);
+    for (const n of this.#tallies ? tallied(news) : news) {
+      if ('entry' in n && passing.has((n.entry as Entry).kind)) continue;
       this.#said.push(`+${n.at - this.#startedAt}ms ${n.text}`);
     }
   }
@@ -106,13 +121,14 @@ class Player {
         this.#shape = shapeOf(words);
         this.#world = null;
         [this.#journalAt, this.#noticesAt, this.#startedAt] = [0, 0, 0];
+        this.#tallies = false;
         return;
       case 'hold':
         return hold(w!, first, second, words.slice(2));
       case 'edit': {
         // A human at the console: the value alone, the marker stays.
         const value = second.includes('.') ? second : `${second}.shop.test.`;
-        const held = w!.held(first, WWW);
+        const held = w!.held(first, third ?? WWW);
         held.cname = second === 'nothing' ? null : { value, ttl: 60 };
         return;
       }
@@ -132,6 +148,20 @@ class Player {
         return setManner(w!.checks, first, second);
       case 'api':
         for (const v of vendors(w!, first)) v.api = second as Vendor['api'];
+        return;
+      case 'zone':
+      case 'name':
+        for (const v of vendors(w!, first)) {
+          if (third === 'ok') v.sick.delete(second);
+          else v.sick.set(second, third as 'denied');
+        }
+        return;
+      case 'room':
+        // What one reading or one writing has room for.
+        for (const v of vendors(w!, first)) v.atOnce = Number(second);
+        return;
+      case 'tally':
+        this.#tallies = true;
         return;
       case 'dns':
         for (const v of vendors(w!, first)) setDns(v, second as Vendor['dns']);
@@ -161,6 +191,8 @@ class Player {
         }
         return w!.send({ kind: 'configured', config: w!.config });
       case 'show':
+        if (first === 'open') return this.#showOpen();
+        if (first === 'lanes') return this.#showLanes();
         return first === 'clouds' ? this.#showClouds() : this.#show();
       default:
         return this.#command(verb!, first, second, third, words);
@@ -191,6 +223,30 @@ class Player {
     }
   }
 
+  /** The keys of the notices that are open. */
+  #showOpen(): void {
+    this.#collect();
+    const keys = [...this.#w.state.notices.open.keys()].sort();
+    this.#said.push(`open: ${keys.join(', ') || 'none'}`);
+  }
+
+  /** Each lane as status shows it, and what it has been asked so far. */
+  #showLanes(): void {
+    const w = this.#w;
+    this.#collect();
+    const status = view(w.state, { version: 'test', reload: null });
+    for (const lane of status.lanes) {
+      const { reads, writes, cutOff } = w.vendors.get(lane.provider)!;
+      const troubled = [...w.state.records.values()].filter((r) => {
+        return (r.cells.get(lane.provider)?.problem ?? null) !== null;
+      });
+      const given = cutOff === 0 ? '' : `, ${cutOff} cut off`;
+      const calls = `${reads} readings${given}, ${writes} writings`;
+      this.#said.push(`${lane.provider} ${lane.state}: ${calls}, ${troubled.length} in trouble`);
+      for (const z of lane.zones) this.#said.push(`  ${z.zone} ${z.fault}: ${z.detail}`);
+    }
+  }
+
   /** Each cloud's diagnosis with its evidence, each origin's health, and how often was switched. */
   #showClouds(): void {
     const w = this.#w;
@@ -202,6 +258,32 @@ class Player {
     const switches = w.journal.filter((j) => j.entry.kind === 'switch').length;
     this.#said.push(`  ${health.join(', ')}; ${switches} switches so far`);
   }
+}
+
+interface News {
+  readonly at: number;
+  readonly text: string;
+}
+
+/** Entries and notices of records by kind, each at its first; those of no record stay. */
+function tallied(news: readonly News[]): News[] {
+  const kinds = new Map<string, { readonly at: number; count: number; last: number }>();
+  const rest: News[] = [];
+  for (const n of news) {
+    const about = n as Partial<{ entry: Entry; notice: Notice }>;
+    const one = about.entry ?? about.notice;
+    if (one === undefined || one.record === null) {
+      rest.push(n);
+      continue;
+    }
+    const kind = about.entry === undefined ? `tell ${one.kind}` : one.kind;
+    const known = kinds.get(kind) ?? { at: n.at, count: 0, last: n.at };
+    kinds.set(kind, { at: known.at, count: known.count + 1, last: n.at });
+  }
+  const tallies = [...kinds].map(([kind, { at, count, last }]) => {
+    return { at, text: `${count} times ${kind}, the last ${last - at} ms later` };
+  });
+  return [...rest, ...tallies].sort((a, b) => a.at - b.at);
 }
 
 function commandOf(verb: string, first: string, second: string, words: string[]): Command {
@@ -267,6 +349,16 @@ export function setDns(v: Vendor, how: Vendor['dns']): void {
  * `hold cf a text=not-a-marker`.
  */
 export function hold(w: World, which: string, value: string, more: readonly string[]): void {
+  for (const name of Object.keys(w.config.records)) holdOne(w, name, which, value, more);
+}
+
+function holdOne(
+  w: World,
+  name: Name,
+  which: string,
+  value: string,
+  more: readonly string[],
+): void {
   const options = Object.fromEntries(more.map((m) => m.split('=') as [string, string]));
   for (const v of vendors(w, which)) {
     const cname = value.includes('.') ? value : `${value}.shop.test.`;
@@ -275,7 +367,10 @@ export function hold(w: World, which: string, value: string, more: readonly stri
       cname: value === 'nothing' ? null : { value: cname, ttl },
       markers: [],
       refusal: options['refused']
-        ? { word: options['refused'], sentence: `${options['refused']} stands there` }
+        ? {
+            word: options['refused'] as RefusalWord,
+            sentence: `${options['refused']} stands there`,
+          }
         : null,
     };
     if (options['epoch'] !== undefined) {
@@ -295,7 +390,7 @@ export function hold(w: World, which: string, value: string, more: readonly stri
       held.markers.push(formatMarker(marker));
     }
     if (options['text'] !== undefined) held.markers.push(options['text']);
-    v.records.set(WWW, held);
+    v.records.set(name, held);
   }
 }
 
@@ -328,6 +423,7 @@ export function shapeOf(words: readonly string[]): Shape {
     else if (key === 'quorum') shape.quorum = quorumOf(value);
     else if (key === 'paths') shape.paths = value.split(',');
     else if (key === 'providers') shape.providers = value.split(',');
+    else if (key === 'records') shape.records = recordsOf(value);
     else if (key === 'patience') record['patienceMs'] = parseDuration(value);
     else if (key === 'failback') {
       record['failback'] =
@@ -341,6 +437,15 @@ export function shapeOf(words: readonly string[]): Shape {
     else throw new Error(`a scenario's config has no word ${key}`);
   }
   return { ...shape, record, check };
+}
+
+/** `www.gslb.test.,api.other.test.`, or how many: `100`. */
+function recordsOf(text: string): NonNullable<Shape['records']> {
+  const count = Number(text);
+  const names = Number.isNaN(count)
+    ? text.split(',')
+    : Array.from({ length: count }, (_, i) => `r${i}.gslb.test.`);
+  return Object.fromEntries(names.map((name) => [name, {}]));
 }
 
 /** `majority`, `all`, `2`, `60%`. */

@@ -15,6 +15,7 @@ import {
 } from '../../src/core/engine.ts';
 import { parseMarker } from '../../src/core/marker.ts';
 import type {
+  Answer,
   Change,
   CheckConfig,
   Command,
@@ -26,10 +27,10 @@ import type {
   Notice,
   Outcome,
   Reply,
-  Result,
   Seen,
   ServerAnswer,
 } from '../../src/core/model.ts';
+import { type Held, ofAccount, ofRecord, seenOf, writeTo } from '../../src/replay/vendor.ts';
 
 export const WALL_0 = Date.UTC(2026, 0, 1);
 
@@ -48,12 +49,6 @@ export type Manner =
   | `slow=${number}`
   | `loss=${number}`;
 
-export interface Held {
-  cname: { value: Name; ttl: number } | null;
-  markers: string[];
-  refusal?: Seen['refusal'];
-}
-
 export interface Vendor {
   readonly name: string;
   readonly records: Map<Name, Held>;
@@ -66,13 +61,21 @@ export interface Vendor {
     | 'auth'
     | 'reject'
     | 'lose-reply'
-    | 'lose-write';
+    | 'lose-write'
+    /** A reading takes so many milliseconds. */
+    | `slow=${number}`;
+  /** Zones of it that are in trouble, or single names; a zone is a name without its first label. */
+  readonly sick: Map<Name, 'deleted' | 'denied' | 'unavailable' | 'hang' | 'hang-write'>;
+  /** Records that one reading, or one writing, has room for. */
+  atOnce: number;
   /** What its name servers do. */
   dns: 'ok' | 'silent' | 'stale' | 'half-stale';
   /** What DNS gave when it went stale. */
   readonly stale: Map<Name, Held>;
   reads: number;
   writes: number;
+  /** Readings that were given up for something urgent. */
+  cutOff: number;
 }
 
 const PROBE_MS = 5;
@@ -100,6 +103,8 @@ export class World {
   probes = 0;
   /** Called after every step; a test may check what it likes. */
   onStep: (world: World) => void = () => {};
+  /** Called with what is committed, as the engine gave it. */
+  onCommit: (docs: Step['docs']) => void = () => {};
   #storeFailed = false;
   #queue: { at: number; seq: number; run: () => void }[] = [];
   #seq = 0;
@@ -118,8 +123,11 @@ export class World {
         api: 'ok',
         dns: 'ok',
         stale: new Map(),
+        sick: new Map(),
+        atOnce: Number.POSITIVE_INFINITY,
         reads: 0,
         writes: 0,
+        cutOff: 0,
       });
     }
     for (const origin of Object.keys(config.origins)) this.origins.set(origin, 'pass');
@@ -205,6 +213,7 @@ export class World {
   #finish(out: Step): void {
     const failing = this.storeFails && (out.entries.length > 0 || out.docs.length > 0);
     if (!failing && !this.#storeFailed) {
+      this.onCommit(out.docs);
       for (const [key, value] of out.docs) {
         if (value === null) delete this.docs[key];
         else this.docs[key] = structuredClone(value);
@@ -212,7 +221,7 @@ export class World {
       for (const entry of out.entries) this.journal.push({ at: this.now, entry });
     }
     const committed = !failing && !this.#storeFailed;
-    for (const effect of out.effects) this.#perform(effect, committed);
+    for (const effect of out.effects) this.perform(effect, committed);
     this.onStep(this);
     const wrong = violations(this.state);
     if (wrong.length > 0) throw new Error(`at ${this.now} ms: ${wrong.join('; ')}`);
@@ -225,12 +234,17 @@ export class World {
     }
   }
 
-  #perform(e: Effect, committed: boolean): void {
+  /** Does what an effect asks for, and answers with its event in a moment. */
+  perform(e: Effect, committed: boolean): void {
     switch (e.kind) {
       case 'probe':
         return this.#probe(e);
       case 'read':
         return this.#read(e);
+      case 'abandon':
+        // It runs on to its end, and its answers come late: the engine must take no notice.
+        this.vendors.get(e.provider)!.cutOff++;
+        return;
       case 'write':
         return this.#write(e);
       case 'ask':
@@ -319,59 +333,65 @@ export class World {
   #read(e: Extract<Effect, { kind: 'read' }>): void {
     const v = this.vendors.get(e.provider)!;
     v.reads++;
-    const answer = (result: Result<Record<Name, Seen>>) =>
-      this.send({ kind: 'read', provider: e.provider, id: e.id, result });
-    if (v.api === 'hang') {
-      const fault: Fault = { kind: 'unavailable', detail: 'no answer within 2 s' };
-      return this.#later(2000, () => answer({ ok: false, fault }));
-    }
-    this.#later(READ_MS, () => {
+    const answer = (say: (name: Name, i: number) => Answer<Seen>) => {
+      const answers = Object.fromEntries(e.names.map((name, i) => [name, say(name, i)] as const));
+      this.send({ kind: 'read', provider: e.provider, id: e.id, answers });
+    };
+    const lost: Fault = { kind: 'unavailable', detail: 'no answer within 2 s' };
+    if (v.api === 'hang') return this.#later(2000, () => answer(() => ofAccount(lost)));
+    const sent = e.names.slice(0, v.atOnce);
+    const hangs = sent.some((name) => (v.sick.get(name) ?? v.sick.get(zoneOf(name))) === 'hang');
+    const ms = v.api.startsWith('slow=') ? Number(v.api.slice(5)) : READ_MS;
+    this.#later(hangs ? 2000 : ms, () => {
       const fault = this.#fault(v);
-      if (fault !== null) return answer({ ok: false, fault });
-      const value = Object.fromEntries(e.names.map((n) => [n, seenOf(this.held(v.name, n))]));
-      answer({ ok: true, value });
+      if (fault !== null) return answer(() => ofAccount(fault));
+      answer((name, i) => {
+        if (i >= v.atOnce) return { kind: 'not-asked' };
+        const value = seenOf(this.held(v.name, name));
+        return zoneFault(v, name, 'read') ?? { kind: 'answered', value };
+      });
     });
   }
 
   #write(e: Extract<Effect, { kind: 'write' }>): void {
     const v = this.vendors.get(e.provider)!;
     v.writes++;
-    const answer = (results: readonly Result<null>[]) =>
-      this.send({ kind: 'written', provider: e.provider, id: e.id, results });
-    const all = (fault: Fault) => e.changes.map(() => ({ ok: false, fault }) as const);
+    const answer = (answers: readonly Answer<null>[]) =>
+      this.send({ kind: 'written', provider: e.provider, id: e.id, answers });
+    const all = (fault: Fault) => e.changes.map(() => ofAccount(fault));
     const lost: Fault = { kind: 'uncertain', detail: 'the reply was lost' };
     if (v.api === 'hang') return this.#later(2000, () => answer(all(lost)));
-    this.#later(WRITE_MS, () => {
+    const sent = e.changes.slice(0, v.atOnce);
+    const hangs = sent.some(({ name }) => v.sick.get(zoneOf(name))?.startsWith('hang'));
+    this.#later(hangs ? 2000 : WRITE_MS, () => {
       const fault = this.#fault(v);
       if (fault !== null) return answer(all(fault));
       if (v.api === 'lose-write') {
         v.api = 'ok';
         return answer(all(lost));
       }
-      const results = e.changes.map((c) => this.#apply(v, c));
-      if (v.api !== 'lose-reply') return answer(results);
+      const answers = e.changes.map((c, i): Answer<null> => {
+        if (i >= v.atOnce) return { kind: 'not-asked' };
+        return zoneFault(v, c.name, 'write') ?? this.#apply(v, c);
+      });
+      if (v.api !== 'lose-reply') return answer(answers);
       v.api = 'ok';
       this.#later(500, () => answer(all(lost)));
     });
   }
 
-  #apply(v: Vendor, c: Change): Result<null> {
+  #apply(v: Vendor, c: Change): Answer<null> {
     if (v.api === 'reject') {
       const cure = 'publish takes a TTL per provider';
-      return { ok: false, fault: { kind: 'rejected', detail: 'TTL below the floor', cure } };
+      return ofRecord({ kind: 'rejected', detail: 'TTL below the floor', cure });
     }
-    const held = this.held(v.name, c.name);
-    if (JSON.stringify(seenOf(held)) !== JSON.stringify(c.from)) {
-      return { ok: false, fault: { kind: 'conflict', detail: 'it no longer stands there' } };
-    }
-    this.#judge(c);
-    held.cname = { value: c.to.cname, ttl: c.to.ttl };
-    held.markers = [c.to.marker];
-    return { ok: true, value: null };
+    const written = writeTo(v.records, c);
+    if (written.kind === 'answered') this.judge(c);
+    return written;
   }
 
   /** The world's own eyes: what must never be written, whatever the engine thinks of it. */
-  #judge(c: Change): void {
+  protected judge(c: Change): void {
     const wrong = (why: string) => {
       throw new Error(`at ${this.now} ms ${c.to.cname || 'nothing'} was written: ${why}`);
     };
@@ -381,7 +401,7 @@ export class World {
     for (const text of c.from.markers) {
       const marker = parseMarker(text);
       if (marker?.cluster !== this.config.cluster) wrong(`over a marker not ours: ${text}`);
-      else if (marker.epoch > c.to.epoch) wrong(`over the higher epoch ${marker.epoch}`);
+      else if (marker.epoch > c.to.marker.epoch) wrong(`over the higher epoch ${marker.epoch}`);
     }
   }
 
@@ -416,13 +436,36 @@ export function mulberry32(a: number): number {
   return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296;
 }
 
-export function seenOf(held: Held): Seen {
-  return {
-    cnames: held.cname === null ? [] : [{ ...held.cname }],
-    markers: [...held.markers],
-    refusal: held.refusal ?? null,
-    ref: null,
-  };
+/** The zone that a name is in: the name without its first label. */
+function zoneOf(name: Name): Name {
+  return name.slice(name.indexOf('.') + 1);
+}
+
+/** What a vendor says of a record that is in trouble, or whose zone is; null when it is well. */
+function zoneFault(
+  v: Vendor,
+  name: Name,
+  op: 'read' | 'write',
+): ReturnType<typeof ofRecord> | null {
+  const zone = zoneOf(name);
+  const own = v.sick.get(name);
+  const reach = own === undefined ? ({ kind: 'zone', zone } as const) : { kind: 'record' as const };
+  switch (own ?? v.sick.get(zone)) {
+    case undefined:
+      return null;
+    case 'deleted':
+      return { kind: 'fault', fault: { kind: 'rejected', detail: 'no such zone' }, reach };
+    case 'denied':
+      return { kind: 'fault', fault: { kind: 'auth-suspect', detail: 'no access to it' }, reach };
+    case 'unavailable':
+      return { kind: 'fault', fault: { kind: 'unavailable', detail: '503' }, reach };
+    case 'hang-write':
+      if (op === 'read') return null;
+      break;
+    case 'hang':
+  }
+  const kind = op === 'read' ? 'unavailable' : 'uncertain';
+  return { kind: 'fault', fault: { kind, detail: 'no answer within 2 s' }, reach };
 }
 
 export interface Shape {
@@ -438,6 +481,7 @@ export interface Shape {
   readonly records?: Readonly<Record<Name, Partial<CoreConfig['records'][string]>>>;
   readonly check?: Partial<CoreConfig['checks'][string]>;
   readonly record?: Partial<CoreConfig['records'][string]>;
+  readonly readMax?: number;
   readonly writeMax?: number;
   readonly detector?: CoreConfig['detector'];
 }
@@ -534,7 +578,7 @@ export function coreConfig(shape: Shape = {}): CoreConfig {
         {
           provider,
           type: 'test',
-          readMax: 100,
+          readMax: shape.readMax ?? 100,
           writeMax: shape.writeMax ?? 100,
           callTimeoutMs: 2000,
           callsMax: 1,

@@ -6,6 +6,7 @@ import { stringify } from 'yaml';
 import { providerTypes } from '../../providers/index.ts';
 import { type Parsed, parseConfig, printProblem } from '../../src/config/config.ts';
 import { jsonSchema } from '../../src/config/json-schema.ts';
+import { notifierTypes } from '../../src/notify/index.ts';
 import { checkTypes, pathProblem } from '../../src/probes/index.ts';
 import { type Dice, mutateJson, mutateText, oddValue } from './dice.ts';
 import { demand, inTime, Reached, type Stand, target } from './harness.ts';
@@ -14,7 +15,12 @@ interface Input {
   readonly text: string;
 }
 
-const tables = { providers: providerTypes, checks: checkTypes, pathProblem };
+const tables = {
+  providers: providerTypes,
+  checks: checkTypes,
+  notifiers: notifierTypes,
+  pathProblem,
+};
 /** Stands in the place of secrets: no problem may quote it. */
 const secret = 'hunter2-the-secret-written-out';
 

@@ -15,11 +15,12 @@ import {
   type TsigKey,
 } from '../../providers/kit/dns-update.ts';
 import { rfc2136 } from '../../providers/rfc2136.ts';
-import { markerName } from '../../src/core/marker.ts';
+import { formatMarker, markerName } from '../../src/core/marker.ts';
 import type { Change, Result } from '../../src/core/model.ts';
 import { ask } from '../../src/dns/ask.ts';
 import { createResolver } from '../../src/dns/resolver.ts';
 import { decode, type Message, type Resource } from '../../src/dns/wire.ts';
+import { marker, markerText, resultOf } from '../parts/answers.ts';
 import { Dice, mutate } from './dice.ts';
 import { b64, demand, ends, inTime, Reached, type Stand, target, unb64 } from './harness.ts';
 
@@ -348,8 +349,9 @@ function drawRecord(dice: Dice): Buffer {
 
 // ---------------------------------------------------------------- an update
 
-const wanted = { cname: 'b.example.com.', marker: 'detour=1 the one that is wanted', ttl: 60 };
-const before = { cname: 'a.example.com.', marker: 'detour=1 the one before', ttl: 60 };
+const sought = marker(2);
+const wanted = { cname: 'b.example.com.', marker: formatMarker(sought), ttl: 60 };
+const before = { cname: 'a.example.com.', marker: markerText(1), ttl: 60 };
 
 /** A little name server with one record, whose replies are mutated as the input says. */
 async function runUpdate(
@@ -395,9 +397,10 @@ async function runUpdate(
     if (input.call === 'write') {
       const results = await ends(bound, 'write', provider.write([changeFrom(input.fresh)], signal));
       demand(results.length === 1, `one change has ${results.length} results`);
-      reached.note(results[0]!.ok ? 'written' : `not written: ${results[0]!.fault.kind}`);
-      checkResult(results[0]!, secretText);
-      if (!results[0]!.ok) return;
+      const written = resultOf(results[0]);
+      reached.note(written.ok ? 'written' : `not written: ${written.fault.kind}`);
+      checkResult(written, secretText);
+      if (!written.ok) return;
       demand(state.proven, 'a write is done without a signed reply that says so');
       demand(state.now === wanted || state.forgedAfter, 'a write is done that was not applied');
     } else if (input.call === 'preflight') {
@@ -405,7 +408,10 @@ async function runUpdate(
       demand(!JSON.stringify(findings).includes(secretText), 'a finding shows the key');
     } else if (input.call === 'zone') {
       checkResult(await ends(bound, 'zone', provider.zone(name, signal)), secretText);
-    } else checkResult(await ends(bound, 'read', provider.read([name], signal)), secretText);
+    } else {
+      const read = await ends(bound, 'read', provider.read([name], signal));
+      checkResult(resultOf(read[name]), secretText);
+    }
   } finally {
     provider.close();
     await server.close();
@@ -424,8 +430,8 @@ function checkResult(result: Result<unknown>, secret: string): void {
 function changeFrom(fresh: boolean): Change {
   const cnames = fresh ? [] : [{ value: before.cname, ttl: before.ttl }];
   const from = { cnames, markers: fresh ? [] : [before.marker], refusal: null, ref: null };
-  const { cname, marker, ttl } = wanted;
-  return { name, from, to: { cname, ttl, marker, epoch: 2 } };
+  const { cname, ttl } = wanted;
+  return { name, from, to: { cname, ttl, marker: sought } };
 }
 
 function answerOf(query: Buffer, now: typeof wanted | null): Buffer {

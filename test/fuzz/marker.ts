@@ -9,10 +9,11 @@ import { DatabaseSync } from 'node:sqlite';
 import { providerTypes } from '../../providers/index.ts';
 import { parseConfig } from '../../src/config/config.ts';
 import { nextDeadline, start, step, violations } from '../../src/core/engine.ts';
-import { formatMarker, parseMarker } from '../../src/core/marker.ts';
+import { formatMarker, MARKER_NUMBER_MAX, parseMarker } from '../../src/core/marker.ts';
 import type { CoreConfig, Json, Marker } from '../../src/core/model.ts';
 import { storedProblem } from '../../src/core/stored.ts';
 import { view } from '../../src/core/view.ts';
+import { notifierTypes } from '../../src/notify/index.ts';
 import { checkTypes } from '../../src/probes/index.ts';
 import { openSqliteStore, StoreError } from '../../src/store/sqlite.ts';
 import { type Dice, mutate, mutateJson, mutateText } from './dice.ts';
@@ -28,7 +29,7 @@ type Input =
 const markers = [
   'detour=1 cluster=shop epoch=7 id=9f2c term=1 kind=auto target=tokyo pin=none',
   'detour=1 cluster=a-b epoch=0 id=0 term=0 kind=operator target=t pin=1700000000000',
-  'detour=1 cluster=shop epoch=999999999999999 id=ab term=9 kind=operator target=x pin=unlimited',
+  'detour=1 cluster=shop epoch=281474976710656 id=ab term=9 kind=operator target=x pin=unlimited',
 ];
 
 const documents: readonly (readonly [key: string, value: unknown])[] = [
@@ -72,7 +73,8 @@ class Memory implements Stand<Input> {
 
   constructor() {
     const store = openSqliteStore(this.#folder);
-    const entry = { kind: 'start', record: null, sentence: 'it began.', data: { a: [1, 'b'] } };
+    const data = { a: [1, 'b'] };
+    const entry = { kind: 'start', record: null, sentence: 'it began.', data } as const;
     const docs = documents.map(([key, value]) => [key, value as Json] as const);
     for (let i = 1; i < 30; i++) {
       store.commit({ at: i, wall: i, entries: [entry], docs: i === 1 ? docs : [] });
@@ -190,7 +192,7 @@ class Memory implements Stand<Input> {
 
 function drawMarker(dice: Dice): Marker {
   const word = (most: number) => dice.list(1, most, () => dice.pick([...'abcxyz0189-'])).join('');
-  const count = () => (dice.is(0.3) ? dice.int(0, 9) : dice.spread(1, 999_999_999_999_999));
+  const count = () => (dice.is(0.3) ? dice.int(0, 9) : dice.spread(1, MARKER_NUMBER_MAX));
   const pinned = dice.is(0.5);
   return {
     cluster: word(63),
@@ -217,7 +219,8 @@ records:
     publish: [cf]
     targets: [ { origin: a, cname: a.example.com }, { origin: b, cname: b.example.com } ]
 `;
-  const parsed = parseConfig(text, 'x', { providers: providerTypes, checks: checkTypes });
+  const tables = { providers: providerTypes, checks: checkTypes, notifiers: notifierTypes };
+  const parsed = parseConfig(text, 'x', tables);
   if (!parsed.ok) throw new Error(parsed.problems[0]!.message);
   return parsed.config.core;
 }

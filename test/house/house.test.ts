@@ -221,6 +221,20 @@ test('no line is longer than the formatter would leave it and no file is named f
   assert.deepEqual([...long, ...named], []);
 });
 
+test('the version stands in package.json alone', () => {
+  const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+  const others = ['deploy', 'tools'].flatMap((folder) =>
+    readdirSync(join(root, folder), { recursive: true, withFileTypes: true })
+      .filter((file) => file.isFile())
+      .map((file) => relative(root, join(file.parentPath, file.name))),
+  );
+  const files = [...sources.map(({ path }) => path), ...others, 'README.md'];
+  const literal = new RegExp(`(?<![\\d.])${version.replaceAll('.', '\\.')}(?![\\d.])`);
+  const wrong = files.filter((path) => literal.test(readFileSync(join(root, path), 'utf8')));
+  assert.deepEqual(wrong, []);
+  assert.match(`detour ${version}`, literal);
+});
+
 test('the repository holds no path of one machine', () => {
   const files = ['README.md', 'package.json', 'package-lock.json', '.npmrc'];
   const wrong = files.filter((name) => {

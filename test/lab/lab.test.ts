@@ -868,6 +868,14 @@ test('a directory with files of somebody else is left alone', () =>
     assert.equal(readFileSync(join(dir, 'state', 'precious'), 'utf8'), 'do not lose me');
   }));
 
+test('a directory that cannot be made or written is named, with the cure', () =>
+  withDir(async (dir) => {
+    writeFileSync(join(dir, 'file'), '');
+    const done = await type(dir, '--no-daemon', '--dir', 'file/lab');
+    assert.equal(done.exit, 2);
+    assert.match(done.err, /file\/lab: cannot be written \(ENOTDIR\): choose another by --dir/);
+  }));
+
 test('a directory too deep for a Unix socket gets its sockets elsewhere, and says so', () =>
   withDir(async (dir) => {
     const deep = join('d'.repeat(60), 'e'.repeat(60));

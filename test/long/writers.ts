@@ -9,7 +9,13 @@
 import assert from 'node:assert/strict';
 import { setTimeout as pause } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { formatMarker, markerName, parseMarker } from '../../src/core/marker.ts';
+import {
+  claimName,
+  FIRST_ID,
+  formatMarker,
+  markerName,
+  parseMarker,
+} from '../../src/core/marker.ts';
 import type { Fault, Marker, Name, RecordConfig } from '../../src/core/model.ts';
 import { plan, standing, type Wanted } from '../../src/core/plan.ts';
 import { ask } from '../../src/dns/ask.ts';
@@ -17,6 +23,7 @@ import { joinText } from '../../src/dns/wire.ts';
 import type { Provider } from '../../src/kit/extend.ts';
 import { parseHostPort } from '../../src/kit/schema.ts';
 import { type Account, type Row, rows, zone } from '../parts/accounts.ts';
+import { readAll, writeAll } from '../parts/answers.ts';
 import { Gate, type Held, isWholeDns, isWholeHttp, type Late, type Way } from '../parts/gate.ts';
 
 export interface Window {
@@ -123,7 +130,7 @@ class Stage {
 
   private constructor(row: Row, account: Account, gates: readonly [Gate, Gate]) {
     this.account = account;
-    this.isStrict = row.capabilities.fence !== 'weak';
+    this.isStrict = row.capabilities.fence.kind !== 'weak';
     this.gates = gates;
     const [left, right] = gates.map((gate) => account.open({ via: gate.place }));
     this.providers = [left!, right!];
@@ -185,7 +192,7 @@ class Stage {
   /** Whether DNS gives what the API holds: asked of the API on a way of our own. */
   async #follows(name: Name): Promise<boolean> {
     const served = this.account.vendor!.zone(zone);
-    const read = await this.direct.read([name], AbortSignal.timeout(5000));
+    const read = await readAll(this.direct, [name], AbortSignal.timeout(5000));
     if (!read.ok) return false;
     const seen = read.value[name]!;
     assert.ok(seen.cnames.length <= 1, `${seen.cnames.length} CNAMEs stand at ${name}`);
@@ -255,7 +262,7 @@ async function write(
 ): Promise<End> {
   for (let attempt = 0; attempt < attemptsMax; attempt++) {
     // Whatever went before, `uncertain` above all: nothing is written that was not read anew.
-    const read = await provider.read([record.name], AbortSignal.timeout(20_000));
+    const read = await readAll(provider, [record.name], AbortSignal.timeout(20_000));
     if (!read.ok) {
       hooks.said(`read ${mayBe(read.fault, ['throttled', 'unavailable'])}`);
       continue;
@@ -278,7 +285,7 @@ async function write(
       hooks.said('read drift under our marker');
       if (hooks.isStrict) continue;
     }
-    const [result] = await provider.write([p.change], AbortSignal.timeout(20_000));
+    const [result] = await writeAll(provider, [p.change], AbortSignal.timeout(20_000));
     if (result!.ok) hooks.said('write ok');
     else {
       const allowed: Fault['kind'][] = ['conflict', 'uncertain', 'throttled', 'unavailable'];
@@ -298,8 +305,6 @@ function mayBe(fault: Fault, allowed: readonly Fault['kind'][]): string {
 const cluster = 'shop';
 const ttl = 300;
 const base = 't0';
-/** The id of all first markers, by design. */
-const firstId = 'first';
 const cnameOf = (target: string): Name => `${target}.example.com.`;
 
 class Play {
@@ -345,7 +350,7 @@ class Play {
     for (const type of ['CNAME', 'TXT'] as const) {
       await account.edit(type === 'TXT' ? markerName(name) : name, type, null);
     }
-    if (account.vendor?.type === 'alidns') await account.edit(`_detour-epoch.${name}`, 'TXT', null);
+    if (account.vendor?.type === 'alidns') await account.edit(claimName(name), 'TXT', null);
   }
 
   /** What stood before either of them came. */
@@ -460,7 +465,7 @@ class Play {
     const { account } = this.#stage;
     // The claim of a writer that died holds up its equals for a minute, or until a person deletes it.
     if (account.vendor?.type === 'alidns') {
-      account.vendor.edit(`_detour-epoch.${this.#record.name}`, 'TXT', null);
+      account.vendor.edit(claimName(this.#record.name), 'TXT', null);
     }
     const end = await write(inForce, this.#stage.direct, this.#record, {
       isStrict: this.#stage.isStrict,
@@ -581,7 +586,7 @@ function castOf(kind: Kind, random: () => number): readonly [Writer, Writer] {
     end: null,
     won: false,
   });
-  const first = { epoch: 1, id: firstId, term: 0 };
+  const first = { epoch: 1, id: FIRST_ID, term: 0 };
   switch (kind) {
     case 'succession': {
       const gap = 1 + Math.floor(random() * 3);

@@ -30,10 +30,14 @@ const engine = 'src/core/engine.ts';
 const lane = 'src/core/lane.ts';
 const lock = 'src/store/lock.ts';
 const operate = 'src/core/operate.ts';
+const marker = 'src/core/marker.ts';
+const pace = 'src/core/pace.ts';
 const plan = 'src/core/plan.ts';
 const sight = 'src/core/sight.ts';
+const situation = 'src/core/situation.ts';
 const steer = 'src/core/steer.ts';
 const watch = 'src/core/watch.ts';
+const zone = 'src/core/zone.ts';
 
 export const mutants: readonly Mutant[] = [
   {
@@ -57,8 +61,8 @@ export const mutants: readonly Mutant[] = [
     edits: [
       {
         file: cell,
-        find: 'if (!r.config.targets.some((t) => t.cname === cname)) return',
-        replace: 'if (r.config.targets.length === 0) return',
+        find: 'if (!r.config.targets.some((t) => t.cname === cname))',
+        replace: 'if (r.config.targets.length === 0)',
       },
     ],
   },
@@ -68,7 +72,7 @@ export const mutants: readonly Mutant[] = [
     by: '31-retired',
     edits: [
       {
-        file: switching,
+        file: situation,
         find: 'retired: !configured,',
         replace: 'retired: false,',
       },
@@ -590,7 +594,7 @@ export const mutants: readonly Mutant[] = [
     edits: [
       {
         file: lane,
-        find: `  setTimer(state.timers, \`l:\${lane.provider}\`, lane.retryAt);
+        find: `  setDeadline(state.timers, lane.deadline, lane.retryAt);
 }
 
 function laneWorks`,
@@ -598,7 +602,7 @@ function laneWorks`,
     other.retryAt = lane.retryAt;
     other.urgentAt = lane.urgentAt;
   }
-  setTimer(state.timers, \`l:\${lane.provider}\`, lane.retryAt);
+  setDeadline(state.timers, lane.deadline, lane.retryAt);
 }
 
 function laneWorks`,
@@ -611,7 +615,7 @@ function laneWorks`,
     by: '28-unreadable',
     edits: [
       {
-        file: switching,
+        file: situation,
         find: "if (cell.reading === 'pending') reading = true;",
         replace: "if (cell.reading !== 'read') reading = true;",
       },
@@ -635,7 +639,7 @@ function laneWorks`,
     by: '05-start',
     edits: [
       {
-        file: switching,
+        file: situation,
         find: 'settlesAt: settlesAt > state.now ? settlesAt : null,',
         replace: 'settlesAt: null,',
       },
@@ -755,7 +759,7 @@ function laneWorks`,
       {
         file: cell,
         find: `    cell.fallback = true;
-    askSoon(state, r, cell);`,
+    askSoon(state, cell);`,
         replace: "    cell.reading = 'unreadable';",
       },
     ],
@@ -816,8 +820,8 @@ function laneWorks`,
     edits: [
       {
         file: steer,
-        find: 'r.doc = { ...r.doc, pin: null, quietSinceAt: state.now };',
-        replace: 'r.doc = { ...r.doc, pin: null };',
+        find: 'amend(out, r, { pin: null, quietSinceAt: state.now });',
+        replace: 'amend(out, r, { pin: null });',
       },
     ],
   },
@@ -852,8 +856,8 @@ function laneWorks`,
     edits: [
       {
         file: steer,
-        find: "const worry = pinned ? 'pinned-down' : WANTS",
-        replace: 'const worry = WANTS',
+        find: "const worry = pinned ? 'pinned-down' : wants",
+        replace: 'const worry = wants',
       },
     ],
   },
@@ -935,7 +939,7 @@ function laneWorks`,
     by: '13-failback-budget',
     edits: [
       {
-        file: switching,
+        file: situation,
         find: '        : doc.switches.filter((at) => state.now - at < HOUR_MS),',
         replace: '        : doc.switches,',
       },
@@ -989,8 +993,8 @@ function laneWorks`,
     edits: [
       {
         file: operate,
-        find: 'r.doc = { ...r.doc, switches: [], overspentAt: null, deposed: null };',
-        replace: 'r.doc = { ...r.doc, deposed: null };',
+        find: 'amend(out, r, { switches: [], overspentAt: null, deposed: null });',
+        replace: 'amend(out, r, { deposed: null });',
       },
     ],
   },
@@ -1073,7 +1077,7 @@ function laneWorks`,
     edits: [
       {
         file: engine,
-        find: 'for (const name of state.tentative) takeBack(state, name, out);',
+        find: 'for (const name of state.tentative) takeBack(state, name);',
         replace: '',
       },
     ],
@@ -1295,8 +1299,8 @@ function laneWorks`,
     edits: [
       {
         file: switching,
-        find: '    epoch: r.doc.epochMax + 1,',
-        replace: "    epoch: r.doc.epochMax + (m.kind === 'operator' ? 0 : 1),",
+        find: '  const epoch = nextEpoch(r.doc.epochMax);',
+        replace: "  const epoch = nextEpoch(r.doc.epochMax - (m.kind === 'operator' ? 1 : 0));",
       },
     ],
   },
@@ -1344,9 +1348,10 @@ function laneWorks`,
     edits: [
       {
         file: lane,
-        find: 'if (answer.ok) written(state, r, cell, changes[i]!, out);',
-        replace:
-          "if (answer.ok || answer.fault.kind === 'uncertain') written(state, r, cell, changes[i]!, out);",
+        find: "if (answer.kind === 'answered') written(state, r, cell, change, out);",
+        replace: `if (answer.kind === 'fault' && answer.fault.kind === 'uncertain') {
+      written(state, r, cell, change, out);
+    } else if (answer.kind === 'answered') written(state, r, cell, change, out);`,
       },
     ],
   },
@@ -1357,12 +1362,16 @@ function laneWorks`,
     edits: [
       {
         file: lane,
-        find: '      notWritten(state, r, cell, answer.fault, out);',
-        replace: `      notWritten(state, r, cell, answer.fault, out);
+        find: `      failed(state, r, cell, answer, out);
+    }
+  }`,
+        replace: `      failed(state, r, cell, answer, out);
       if (answer.fault.kind === 'uncertain') {
         cell.work = 'write';
-        cell.change = changes[i]!;
-      }`,
+        cell.change = change;
+      }
+    }
+  }`,
       },
     ],
   },
@@ -1372,8 +1381,8 @@ function laneWorks`,
     by: '40-lost-write',
     edits: [
       {
-        file: lane,
-        find: "if (fault.kind === 'uncertain' && lane.failures === 1) waitMs = 0;",
+        file: pace,
+        find: "if (fault.kind === 'uncertain' && one.failures === 1) waitMs = 0;",
         replace: '',
       },
     ],
@@ -1397,8 +1406,8 @@ function laneWorks`,
     edits: [
       {
         file: steer,
-        find: "    tell(out, 'lagging', r.name,",
-        replace: "    if (names.length > 99) tell(out, 'lagging', r.name,",
+        find: "    raise(state, about, word, { kind: 'lagging'",
+        replace: "    if (names.length > 99) raise(state, about, word, { kind: 'lagging'",
       },
     ],
   },
@@ -1408,11 +1417,11 @@ function laneWorks`,
     by: '14-stuck-vendor',
     edits: [
       {
-        file: lane,
-        find: '  lane.urgentAt = Math.max(soonest, beganAt + urgentMs);',
-        replace: `  lane.urgentAt = Math.max(soonest, beganAt + urgentMs);
-  if (lane.failures > 20) lane.urgentAt = Number.POSITIVE_INFINITY;
-  if (lane.failures > 20) lane.retryAt = Number.POSITIVE_INFINITY;`,
+        file: pace,
+        find: '  one.urgentAt = Math.max(soonest, beganAt + urgentMs);',
+        replace: `  one.urgentAt = Math.max(soonest, beganAt + urgentMs);
+  if (one.failures > 20) one.urgentAt = Number.POSITIVE_INFINITY;
+  if (one.failures > 20) one.retryAt = Number.POSITIVE_INFINITY;`,
       },
     ],
   },
@@ -1459,8 +1468,8 @@ function laneWorks`,
     by: '16-auth',
     edits: [
       {
-        file: lane,
-        find: "if (fault.kind === 'auth-suspect') waitMs = jitter(state, AUTH_RETRY_MS * 0.85, 0.15);",
+        file: pace,
+        find: "if (fault.kind === 'auth-suspect') waitMs = authRetryMs(state);",
         replace: "if (fault.kind === 'auth-suspect') waitMs = 86_400_000;",
       },
     ],
@@ -1471,8 +1480,8 @@ function laneWorks`,
     by: '16-auth',
     edits: [
       {
-        file: lane,
-        find: `  if (fault.kind === 'auth-suspect') waitMs = jitter(state, AUTH_RETRY_MS * 0.85, 0.15);
+        file: pace,
+        find: `  if (fault.kind === 'auth-suspect') waitMs = authRetryMs(state);
 `,
         replace: '',
       },
@@ -1532,9 +1541,9 @@ function laneWorks`,
     by: '58-throttled',
     edits: [
       {
-        file: lane,
-        find: 'const asked = Math.min(fault.retryAfterMs ?? 0, THROTTLE_CAP_MS);',
-        replace: 'const asked = 0;',
+        file: pace,
+        find: 'return Math.min(fault.retryAfterMs ?? 0, ASKED_CAP_MS);',
+        replace: 'return 0;',
       },
     ],
   },
@@ -1579,8 +1588,7 @@ function laneWorks`,
       },
       {
         file: adopt,
-        find: `  if (r.config.mode === 'observe') r.doc.endedAt = state.now;
-  else startLanes`,
+        find: "  if (r.config.mode !== 'observe') startLanes",
         replace: '  startLanes',
       },
       {
@@ -1676,10 +1684,10 @@ function laneWorks`,
     edits: [
       {
         file: lane,
-        find: `  if (lane.busy !== null) return;
-  // A switch does not wait`,
-        replace: `  if (lane.busy !== null || state.freeze !== null) return;
-  // A switch does not wait`,
+        find: `  if (lane.busy !== null && !lane.busy.yields) return;
+`,
+        replace: `  if ((lane.busy !== null && !lane.busy.yields) || state.freeze !== null) return;
+`,
       },
     ],
   },
@@ -1750,15 +1758,464 @@ function laneWorks`,
     edits: [
       {
         file: arrange,
-        find: `  if (r.config.mode === 'observe' && config.mode === 'steer') r.doc = newDoc();
+        find: "config.mode === 'steer' && steersNow",
+        replace: 'false && steersNow',
+      },
+    ],
+  },
+  {
+    name: 'what wanted a person never says that it is over',
+    rule: 0,
+    by: '91-notices',
+    edits: [
+      {
+        file: 'src/core/notices.ts',
+        find: '  if (was === undefined) return false;',
+        replace: "  if (was === undefined || was.word !== '') return false;",
+      },
+    ],
+  },
+  {
+    name: 'a notice is closed that was not open',
+    rule: 0,
+    by: 'core/notices.test.ts',
+    edits: [
+      {
+        file: 'src/core/notices.ts',
+        find: '  const was = open.get(key);\n  if (was === undefined) return false;',
+        replace: "  const was = open.get(key) ?? { word: '' };",
+      },
+    ],
+  },
+  {
+    name: 'a restart forgets what was open',
+    rule: 0,
+    by: '91-notices',
+    edits: [
+      {
+        file: 'src/core/notices.ts',
+        find: 'if (keyOf(one.about) === key) state',
+        replace: "if (keyOf(one.about) === '') state",
+      },
+    ],
+  },
+  {
+    name: 'what was closed while the store failed stays in it as open',
+    rule: 13,
+    by: 'core/notices.test.ts',
+    edits: [
+      {
+        file: 'src/core/notices.ts',
+        find: 'for (const key of closed) drop(',
+        replace: "for (const key of closed) if (key === '') drop(",
+      },
+    ],
+  },
+  {
+    name: 'a kept document is changed afterwards',
+    rule: 0,
+    by: 'core/kept.test.ts',
+    edits: [
+      {
+        file: 'src/core/state.ts',
+        find: '  record.doc = { ...record.doc, ...change };',
+        replace: '  Object.assign(record.doc, change);',
+      },
+      {
+        file: 'src/core/state.ts',
+        find: '  return Object.freeze(value);',
+        replace: '  return value;',
+      },
+    ],
+  },
+  {
+    name: "a zone's trouble is the whole lane's",
+    rule: 24,
+    by: '91-sick-zone',
+    edits: [
+      {
+        file: lane,
+        find: `    else if (answer.kind === 'fault' && answer.reach.kind === 'zone') {
+`,
+        replace: `    else if (answer.kind === 'fault' && answer.reach.kind === 'zone') {
+      account ??= answer.fault;
+`,
+      },
+    ],
+  },
+  {
+    name: 'a zone in trouble is tried along with all others',
+    rule: 24,
+    by: '92-hanging-zone',
+    edits: [
+      {
+        file: lane,
+        find: 'if (zone.failures === 0) queues.push(zone[which]);',
+        replace: 'if (zoneDueAt(zone) <= state.now) queues.push(zone[which]);',
+      },
+    ],
+  },
+  {
+    name: 'the try of a zone in trouble gives way to nothing',
+    rule: 24,
+    by: '92-hanging-zone',
+    edits: [
+      {
+        file: lane,
+        find: 'pick(state, lane, [zone[which]], config, { urgent, yields: true });',
+        replace: 'pick(state, lane, [zone[which]], config, { urgent, yields: !urgent });',
+      },
+    ],
+  },
+  {
+    name: 'a zone in trouble is tried at the pace of the lane',
+    rule: 24,
+    by: '91-sick-zone',
+    edits: [
+      {
+        file: lane,
+        find: 'if (zone.failures === 0 || zoneDueAt(zone) > state.now) continue;',
+        replace: 'if (zone.failures === 0) continue;',
+      },
+    ],
+  },
+  {
+    name: 'a zone in trouble is told of at every try',
+    rule: 24,
+    by: '91-sick-zone',
+    edits: [
+      {
+        file: zone,
+        find: `  if (lane.zones.has(name)) return;
 `,
         replace: '',
       },
+    ],
+  },
+  {
+    name: 'a zone that can be read and not written is taken for well',
+    rule: 24,
+    by: '92-hanging-zone',
+    edits: [
       {
-        file: arrange,
-        find: `  if (r.doc.target !== null && r.doc.marker === null && config.mode === 'steer') r.doc = newDoc();
+        file: lane,
+        find: `    if (zone.writing && call.kind === 'read' && cell.work === 'write') unproven.add(zone);
 `,
         replace: '',
+      },
+    ],
+  },
+  {
+    name: 'a key that opens one zone is called refused',
+    rule: 17,
+    by: '91-sick-zone',
+    edits: [
+      {
+        file: zone,
+        find: `    if (cell !== undefined && !waitsForZone(lane, r.name, cell)) return null;
+`,
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'where no zone can be read, each is tried by itself',
+    rule: 17,
+    by: '93-every-zone',
+    edits: [
+      {
+        file: lane,
+        find: `  shareRest(lane);
+`,
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'the first zone that works again leaves the others resting',
+    rule: 17,
+    by: '93-every-zone',
+    edits: [
+      {
+        file: lane,
+        find: `    if (lane.fault !== null) endRests(lane);
+`,
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'a zone refused by a lane that was in trouble is tried again at once',
+    rule: 17,
+    by: '93-every-zone',
+    edits: [
+      {
+        file: lane,
+        find: `  if (fault === null) return laneWorks(state, lane, out);
+`,
+        replace: `  if (fault === null) {
+    endRests(lane);
+    return laneWorks(state, lane, out);
+  }
+`,
+      },
+    ],
+  },
+  {
+    name: 'what was not asked for has failed',
+    rule: 24,
+    by: '94-not-asked',
+    edits: [
+      {
+        file: lane,
+        find: `      askNext(state, r, cell, call.urgent);
+      continue;
+`,
+        replace: `      failed(state, r, cell, lacking, out);
+      continue;
+`,
+      },
+    ],
+  },
+  {
+    name: 'what was not asked for waits for its next time',
+    rule: 24,
+    by: '94-not-asked',
+    edits: [
+      {
+        file: cell,
+        find: `  if (cell.work !== 'none') return;
+  cell.work = 'read';
+  enqueue(state, r, cell, urgent || isPending(r, cell));
+`,
+        replace: `  if (cell.work !== 'none') return;
+  enqueue(state, r, cell, urgent || isPending(r, cell));
+`,
+      },
+    ],
+  },
+  {
+    name: 'a change that was not sent is read again first',
+    rule: 24,
+    by: '94-not-asked',
+    edits: [
+      {
+        file: lane,
+        find: "else if (answer.kind === 'not-asked') sendNext(state, r, cell, change, call.urgent);",
+        replace: "else if (answer.kind === 'not-asked') askNext(state, r, cell, call.urgent);",
+      },
+    ],
+  },
+  {
+    name: 'an adapter that never gets to anything is asked without end',
+    rule: 22,
+    by: '94-not-asked',
+    edits: [
+      {
+        file: lane,
+        find: `  if (account === null && !works && zones.size === 0) {
+`,
+        replace: `  if (account === null && !works && zones.size > 999) {
+`,
+      },
+    ],
+  },
+  {
+    name: 'urgent work waits for a routine reading',
+    rule: 24,
+    by: '95-overtaking',
+    edits: [
+      {
+        file: lane,
+        find: `  if (lane.busy !== null && !lane.busy.yields) return;
+`,
+        replace: `  if (lane.busy !== null) return;
+`,
+      },
+    ],
+  },
+  {
+    name: 'what was cut off is forgotten',
+    rule: 24,
+    by: '95-overtaking',
+    edits: [
+      {
+        file: lane,
+        find: `    if (r !== undefined && cell !== undefined) askNext(state, r, cell, call.urgent);
+`,
+        replace: `    if (r === undefined && cell !== undefined) askNext(state, r!, cell, call.urgent);
+`,
+      },
+    ],
+  },
+  {
+    name: 'a reading that is cut off runs on',
+    rule: 24,
+    by: 'controller.test.ts',
+    edits: [
+      {
+        file: controller,
+        find: `        this.#readings.get(effect.id)?.abort();
+`,
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'the answers of a reading that was cut off count',
+    rule: 24,
+    by: 'core/lane.test.ts',
+    edits: [
+      {
+        file: lane,
+        find: `  if (lane?.busy?.id !== id) return [];
+  const call = lane.busy;
+  lane.busy = null;
+  const lacking = faultOf({ kind: 'unavailable'`,
+        replace: `  if (lane?.busy == null) return [];
+  const call = lane.busy;
+  lane.busy = null;
+  const lacking = faultOf({ kind: 'unavailable'`,
+      },
+    ],
+  },
+  {
+    name: 'the calls of a reading that was cut off are free',
+    rule: 22,
+    by: 'core/lane.test.ts',
+    edits: [
+      {
+        file: engine,
+        find: `      charge(state, event.provider, event.calls);
+      return reviewEach(state, onRead(`,
+        replace: `      if (state.lanes.get(event.provider)?.busy?.id === event.id) {
+        charge(state, event.provider, event.calls);
+      }
+      return reviewEach(state, onRead(`,
+      },
+    ],
+  },
+  {
+    name: 'what cuts a reading off waits for the reserve',
+    rule: 24,
+    by: 'core/lane.test.ts',
+    edits: [
+      {
+        file: lane,
+        find: 'const floor = batch.urgent ? 0 : config.quota.reserve;',
+        replace: 'const floor = batch.urgent && lane.busy === null ? 0 : config.quota.reserve;',
+      },
+    ],
+  },
+  {
+    name: 'a write is cut off',
+    rule: 15,
+    by: '92-hanging-zone',
+    edits: [
+      {
+        file: lane,
+        find: "  return { kind: 'write', names, urgent, yields: false };",
+        replace: "  return { kind: 'write', names, urgent, yields: true };",
+      },
+    ],
+  },
+  {
+    name: "one record's retries cut off the reading of all others",
+    rule: 24,
+    by: '97-name-alone',
+    edits: [
+      {
+        file: lane,
+        find: '  return batch?.names.some((name) => cellOf(name).attempts === 0) ? batch : null;',
+        replace: '  return batch?.names.some((name) => cellOf(name).attempts >= 0) ? batch : null;',
+      },
+    ],
+  },
+  {
+    name: "a name's own refusal is retried as fast as anything",
+    rule: 17,
+    by: '97-name-alone',
+    edits: [
+      {
+        file: cell,
+        find: `  if (fault.kind === 'auth-suspect') waitMs = authRetryMs(state);
+`,
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'a marker is read whatever its epoch',
+    rule: 25,
+    by: '96-highest-epoch',
+    edits: [
+      {
+        file: marker,
+        find: `  if (Math.max(epoch, term, untilWall ?? 0) > MARKER_NUMBER_MAX) return null;
+`,
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'an epoch is made that nobody can read back',
+    rule: 25,
+    by: '96-highest-epoch',
+    edits: [
+      {
+        file: marker,
+        find: '  return after < MARKER_NUMBER_MAX ? after + 1 : null;',
+        replace: '  return after < 2 * MARKER_NUMBER_MAX ? after + 1 : null;',
+      },
+    ],
+  },
+  {
+    name: 'a record whose epochs are spent does not say so',
+    rule: 25,
+    by: '96-highest-epoch',
+    edits: [
+      {
+        file: decide,
+        find: `  if (s.spent !== null) return stay('epochs-spent', s.spent);
+`,
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'an operator is not told that epochs are spent',
+    rule: 25,
+    by: '96-highest-epoch',
+    edits: [
+      {
+        file: operate,
+        find: `  if (isSpent(r)) return refused(spentSays(r.name));
+  if (r.doc.deposed`,
+        replace: '  if (r.doc.deposed',
+      },
+    ],
+  },
+  {
+    name: 'a name that has failed is tried along with all others',
+    rule: 24,
+    by: '97-name-alone',
+    edits: [
+      {
+        file: lane,
+        find: 'const list = cell.attempts > 0 ? again : reads;',
+        replace: 'const list = reads;',
+      },
+    ],
+  },
+  {
+    name: 'the try of a name that has failed gives way to nothing',
+    rule: 24,
+    by: '97-name-alone',
+    edits: [
+      {
+        file: lane,
+        find: 'names: again, urgent: how.urgent, yields: true }',
+        replace: 'names: again, urgent: how.urgent, yields: false }',
       },
     ],
   },

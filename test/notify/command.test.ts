@@ -7,7 +7,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import type { Notice } from '../../src/core/model.ts';
-import { createCommandNotifier } from '../../src/notify/command.ts';
+import type { SecretRef } from '../../src/kit/schema.ts';
+import { SecretError } from '../../src/kit/secret.ts';
+import { command, createCommandNotifier } from '../../src/notify/command.ts';
 
 const scratch = mkdtempSync(join(tmpdir(), 'detour-notify-'));
 after(() => rmSync(scratch, { recursive: true }));
@@ -15,6 +17,8 @@ after(() => rmSync(scratch, { recursive: true }));
 const calm = () => new AbortController().signal;
 const notice: Notice = {
   kind: 'switch',
+  key: 'switch/www.gslb.example.net.',
+  state: 'news',
   record: 'www.gslb.example.net.',
   sentence: 'moved to tokyo; "hangzhou" is down',
   data: { epoch: 7 },
@@ -57,9 +61,12 @@ test('the command gets the notice as a JSON line, and no secret', async () => {
   assert.equal(line.indexOf('\n'), line.length - 1);
   const env = readFileSync(seen, 'utf8');
   assert.match(env, /^DETOUR_NOTICE_KIND=switch$/m);
+  assert.match(env, /^DETOUR_NOTICE_KEY=switch\/www\.gslb\.example\.net\.$/m);
+  assert.match(env, /^DETOUR_NOTICE_STATE=news$/m);
   assert.match(env, /^DETOUR_RECORD=www\.gslb\.example\.net\.$/m);
   const names = env.match(/^\w+(?==)/gm)?.filter((name) => !/^(PWD|OLDPWD|SHLVL|_)$/.test(name));
-  const allowed = ['DETOUR_NOTICE_KIND', 'DETOUR_RECORD', 'HOME', 'LANG', 'PATH'];
+  const ours = ['KEY', 'KIND', 'STATE'].map((word) => `DETOUR_NOTICE_${word}`);
+  const allowed = [...ours, 'DETOUR_RECORD', 'HOME', 'LANG', 'PATH'];
   assert.deepEqual(
     names?.filter((name) => !allowed.includes(name)),
     [],
@@ -160,4 +167,28 @@ test('four run at once, and of over a hundred waiting the oldest is dropped', as
   writeFileSync(gate, '');
   const outcomes = await Promise.all(results);
   assert.equal(outcomes.filter((outcome) => outcome === 'told').length, 104);
+});
+
+test('the command gets PATH, HOME and LANG as the daemon was given them, and nothing else', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'detour-notify-'));
+  const file = join(directory, 'env');
+  try {
+    const given: Readonly<Record<string, string>> = { PATH: process.env['PATH']!, HOME: '/home/d' };
+    const secret = (ref: SecretRef) => {
+      const value = 'env' in ref ? given[ref.env] : undefined;
+      if (value === undefined) throw new SecretError('not set');
+      return value;
+    };
+    const settings = { command: ['/bin/sh', '-c', `env > ${file}`], timeout: 10_000 };
+    await command.create(settings, { secret }).notify(notice, new AbortController().signal);
+    const seen = readFileSync(file, 'utf8')
+      .split('\n')
+      .map((line) => line.split('=')[0]!);
+    const ours = seen.filter((name) => !['', 'PWD', 'SHLVL', '_', 'OLDPWD'].includes(name));
+    const told = ['DETOUR_NOTICE_KIND', 'DETOUR_RECORD', 'HOME', 'PATH'];
+    assert.deepEqual(ours.toSorted(), told);
+    assert.match(readFileSync(file, 'utf8'), /^HOME=\/home\/d$/m);
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
 });

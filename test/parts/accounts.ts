@@ -21,8 +21,16 @@ import { powerdns } from '../../providers/powerdns.ts';
 import { rfc2136 } from '../../providers/rfc2136.ts';
 import { route53 } from '../../providers/route53.ts';
 import type { Name } from '../../src/core/model.ts';
-import { type Server as DnsServer, exchangeTcp } from '../../src/dns/ask.ts';
-import type { Capabilities, Provider, ProviderType } from '../../src/kit/extend.ts';
+import { isWithin } from '../../src/core/name.ts';
+import { ask, type Server as DnsServer, exchangeTcp } from '../../src/dns/ask.ts';
+import { joinText } from '../../src/dns/wire.ts';
+import {
+  type Candidate,
+  type Account as SuiteAccount,
+  type Trouble,
+  troubles,
+} from '../../src/kit/conformance/index.ts';
+import type { Provider, ProviderType } from '../../src/kit/extend.ts';
 import { parseHostPort } from '../../src/kit/schema.ts';
 import { startAlidns } from '../../src/lab/vendors/alidns.ts';
 import { startCloudflare } from '../../src/lab/vendors/cloudflare.ts';
@@ -33,8 +41,11 @@ import { startKnot, withoutKnot } from './knot.ts';
 import { powerdnsAbsent, startPowerdns } from './powerdns.ts';
 
 export const zone: Name = 'fo.test.';
+/** Another zone, wherever an account holds several. */
+export const second: Name = 'second.example.';
 
-export interface Account {
+/** An account of the suite, with what other tests of the adapters want beside. */
+export interface Account extends SuiteAccount {
   /**
    * The same account once more: another replica, one with a key that is refused, or one whose way
    * to the vendor leads through `HOST:PORT`.
@@ -55,25 +66,10 @@ export interface Account {
     values: string | readonly string[] | null,
     ttl?: number,
   ): Promise<void>;
-  readonly faults: readonly string[];
-  /** Breaks it in one of the ways of `faults`; null heals. */
-  fault(how: string | null): Promise<void>;
   readonly servers: readonly DnsServer[];
-  /** What only this vendor knows and Detour must leave alone. */
-  readonly oddities: readonly {
-    readonly word: string;
-    readonly what: string;
-    make(name: Name): void;
-  }[];
-  close(): Promise<void>;
 }
 
-export interface Row {
-  /** What it is called where one adapter has several servers. */
-  readonly title: string;
-  readonly capabilities: Capabilities;
-  /** Why it cannot be started here, or false. */
-  readonly skip: string | false;
+export interface Row extends Omit<Candidate, 'start'> {
   start(): Promise<Account>;
 }
 
@@ -93,7 +89,6 @@ export const rows: readonly Row[] = [
           {
             credentials: { accessKeyId: { env: 'A' }, secretAccessKey: { env: 'B' } },
             endpoint: vendor.api,
-            zone,
           },
           { A: credentials.accessKeyId, B: credentials.secretAccessKey },
         ],
@@ -113,7 +108,7 @@ export const rows: readonly Row[] = [
         { apiToken: 'the-token-of-this-test-0123456789abcdefg' },
         (vendor, credentials) => [
           cloudflare,
-          { apiToken: { env: 'A' }, endpoint: vendor.api, zone },
+          { apiToken: { env: 'A' }, endpoint: vendor.api },
           { A: credentials.apiToken },
         ],
         [
@@ -136,7 +131,6 @@ export const rows: readonly Row[] = [
             accessKeyId: { env: 'A' },
             accessKeySecret: { env: 'B' },
             endpoint: vendor.api,
-            zone,
           },
           { A: credentials.accessKeyId, B: credentials.accessKeySecret },
         ],
@@ -152,8 +146,19 @@ export const rows: readonly Row[] = [
     capabilities: rfc2136.capabilities,
     skip: withoutBind,
     start: async () => {
-      const bind = await startBind({ zones: [{ name: zone }], keys: [newKey('detour.')] });
-      return byUpdates(bind, bind.keys[0]!);
+      const [first, other] = [{ name: zone }, { name: second }];
+      const bind = await startBind({ zones: [first, other], keys: [newKey('detour.')] });
+      return byUpdates(bind, bind.keys[0]!, {
+        null: () => bind.reload([first, other]),
+        deleted: () => bind.reload([first]),
+        // A zone that BIND serves already it goes on serving when its file is gone.
+        unloaded: async () => {
+          await bind.reload([first]);
+          await bind.reload([first, { ...other, trouble: 'unloaded' }]);
+        },
+        hidden: () => bind.reload([first, { ...other, trouble: 'hidden' }]),
+        denied: () => bind.reload([first, { ...other, policy: ['grant nobody. zonesub ANY;'] }]),
+      });
     },
   },
   {
@@ -161,8 +166,13 @@ export const rows: readonly Row[] = [
     capabilities: rfc2136.capabilities,
     skip: withoutKnot,
     start: async () => {
-      const knot = await startKnot({ zones: [{ name: zone }], keys: [newKey('detour.')] });
-      return byUpdates(knot, knot.keys[0]!);
+      const [first, other] = [{ name: zone }, { name: second }];
+      const knot = await startKnot({ zones: [first, other], keys: [newKey('detour.')] });
+      return byUpdates(knot, knot.keys[0]!, {
+        null: () => knot.reload([first, other]),
+        deleted: () => knot.reload([first]),
+        denied: () => knot.reload([first, { ...other, updaters: [] }]),
+      });
     },
   },
   {
@@ -171,8 +181,19 @@ export const rows: readonly Row[] = [
     skip: inCi ? false : (powerdnsAbsent() ?? false),
     start: async () => {
       const key = newKey('detour.');
-      const server = await startPowerdns({ keys: [key] });
-      return byUpdates({ ...serverOf(server.dns), stop: server.close }, key);
+      const server = await startPowerdns({ keys: [key], others: [second] });
+      const allow = (...names: string[]) =>
+        server.util('set-meta', second, 'TSIG-ALLOW-DNSUPDATE', ...names);
+      return byUpdates({ ...serverOf(server.dns), stop: server.close }, key, {
+        null: async () => {
+          if (!server.util('list-all-zones').includes('second.example')) {
+            server.util('create-zone', second, `ns1.${second}`);
+          }
+          allow('detour');
+        },
+        deleted: async () => void server.util('delete-zone', second),
+        denied: async () => void allow('somebody-else'),
+      });
     },
   },
   {
@@ -201,7 +222,10 @@ async function inLab<C>(
     address: '127.0.0.1',
     dnsAddresses: ['127.0.0.1', '127.0.0.2'],
     dnsPort: 0,
-    zones: [{ name: zone, records: [] }],
+    zones: [
+      { name: zone, records: [] },
+      { name: second, records: [] },
+    ],
     credentials,
     quotas: 'off',
     ttlMin: 60,
@@ -210,14 +234,25 @@ async function inLab<C>(
   });
   const [row, settings, secrets] = opening(vendor, credentials);
   const { host } = new URL(vendor.api);
+  const servers = vendor.dns.map(serverOf);
   return {
+    zone,
+    secrets: Object.values(secrets),
     open: opener(row, (via) => rerouted(settings, host, via), secrets),
     place: host,
     vendor,
-    edit: async (name, type, values, ttl) => vendor.edit(name, type, values, ttl),
-    faults: vendor.faults,
+    edit: async (name, type, values, ttl) => vendor.edit(name, type, valuesOf(values), ttl),
+    look: (name, type) => look(servers, name, type),
+    requests: () => vendor.calls.length,
+    faults: vendor.faults.filter(isTrouble),
     fault: async (how) => vendor.fault(how),
-    servers: vendor.dns.map(serverOf),
+    secondZone: {
+      zone: second,
+      // These vendors count an account's calls, whatever zone they are of.
+      faults: vendor.zoneFaults.filter((how) => how !== 'throttle'),
+      fault: async (how) => vendor.zoneFault(second, how),
+    },
+    servers,
     oddities: oddities.map(([word, what, extra]) => ({
       word,
       what,
@@ -225,6 +260,39 @@ async function inLab<C>(
     })),
     close: () => vendor.close(),
   };
+}
+
+/** What every server gives, asked on the wire; none of them may be silent. */
+function look(
+  servers: readonly DnsServer[],
+  name: Name,
+  type: 'CNAME' | 'TXT',
+): Promise<readonly (readonly string[])[]> {
+  return Promise.all(
+    servers.map(async (server) => {
+      const asked = await ask(server, { name, type }, { timeoutMs: 2000 });
+      if (asked.kind !== 'reply') return [`no answer: ${asked.detail}`];
+      const { answers, authoritative, rcode } = asked.message;
+      if (!authoritative) return [`not authoritative: ${rcode}`];
+      return answers.flatMap((a) =>
+        a.type === 'CNAME' && type === 'CNAME'
+          ? [a.target]
+          : a.type === 'TXT' && type === 'TXT'
+            ? [joinText(a.strings)]
+            : [],
+      );
+    }),
+  );
+}
+
+function isTrouble(word: string): word is Trouble {
+  return word in troubles || word === 'lost-reply' || word === 'stale-read';
+}
+
+/** As the lab and the servers take it: null where nothing is to stand. */
+function valuesOf(values: string | readonly string[] | null): readonly string[] | null {
+  const list = values === null ? [] : [values].flat();
+  return list.length === 0 ? null : list;
 }
 
 /** The same settings with another host in the endpoint. */
@@ -256,10 +324,14 @@ function serverOf(text: string): DnsServer {
 
 // ---------------------------------------------------------------- the real servers
 
+/** What makes the second zone sick, by the word for it; `null` heals. */
+type ZoneStates = Readonly<Record<string, () => Promise<void>>> & { null(): Promise<void> };
+
 /** A running name server that takes updates signed with this key. */
 async function byUpdates(
   server: DnsServer & { stop(): Promise<void> },
   key: BindKey,
+  zones: ZoneStates,
 ): Promise<Account> {
   const direct = { address: server.address, port: server.port };
   // Opcode 5 in the header behind the two octets of the length (RFC 1035 4.1.1, 4.2.2).
@@ -276,12 +348,14 @@ async function byUpdates(
     secret: Buffer.from(key.secret, 'base64'),
   };
   let id = 1;
+  let sick = 'null';
   return {
+    zone,
+    secrets: [key.secret],
     open: opener(
       rfc2136,
       (via) => ({
         server: via ?? relay.place,
-        zone,
         tsig: { name: key.name, algorithm: key.algorithm, secret: { env: 'A' } },
       }),
       { A: key.secret },
@@ -289,21 +363,33 @@ async function byUpdates(
     place: `${direct.address}:${direct.port}`,
     vendor: null,
     async edit(name, type, values, ttl = 300) {
-      const list = values === null ? [] : typeof values === 'string' ? [values] : values;
+      const list = valuesOf(values) ?? [];
       const updates = [
         deleteSet(name, types[type]),
         ...list.map((value) => addRecord(name, types[type], ttl, data[type](value))),
       ];
-      const message = sign(encodeUpdate(id++, zone, [], updates), tsig, Date.now()).bytes;
-      const at = { host: direct.address, port: direct.port };
-      const { replies } = await exchangeTcp(at, [message], { timeoutMs: 5000 });
+      const at = isWithin(name, second) ? second : zone;
+      const message = sign(encodeUpdate(id++, at, [], updates), tsig, Date.now()).bytes;
+      const server = { host: direct.address, port: direct.port };
+      const { replies } = await exchangeTcp(server, [message], { timeoutMs: 5000 });
       const rcode = replies[0] ? replies[0][3]! & 15 : -1;
       if (rcode !== 0) throw new Error(`the edit was not taken: ${rcode}`);
     },
+    look: (name, type) => look([direct], name, type),
+    requests: () => relay.connections,
     faults: relay.faults,
     fault: (how) => relay.fault(how),
     servers: [direct],
     oddities: [],
+    secondZone: {
+      zone: second,
+      faults: Object.keys(zones).filter((word) => word !== 'null'),
+      async fault(how) {
+        const word = how ?? 'null';
+        if (word !== sick) await zones[word]!();
+        sick = word;
+      },
+    },
     async close() {
       await relay.close();
       await server.stop();
@@ -327,6 +413,8 @@ async function onPowerdns(): Promise<Account> {
     if (response.status !== 204) throw new Error(`PowerDNS: ${await response.text()}`);
   };
   return {
+    zone,
+    secrets: [server.apiKey],
     open: opener(
       powerdns,
       (via) => ({ endpoint: `http://${via ?? relay.place}`, zone, apiKey: { env: 'A' } }),
@@ -335,18 +423,22 @@ async function onPowerdns(): Promise<Account> {
     place: `${hostname}:${port}`,
     vendor: null,
     async edit(name, type, values, ttl = 300) {
-      const list = values === null ? [] : typeof values === 'string' ? [values] : values;
-      const records = list.map((value) => ({
+      const list = valuesOf(values);
+      const records = (list ?? []).map((value) => ({
         content: type === 'TXT' ? `"${value}"` : value,
         disabled: false,
       }));
-      const changetype = values === null ? 'DELETE' : 'REPLACE';
+      const changetype = list === null ? 'DELETE' : 'REPLACE';
       await atConsole({ rrsets: [{ name, type, ttl, changetype, records }] });
     },
+    look: (name, type) => look([serverOf(server.dns)], name, type),
+    requests: () => relay.connections,
     faults: relay.faults,
     fault: (how) => relay.fault(how),
     servers: [serverOf(server.dns)],
     oddities: [],
+    // One provider has the one zone of its configuration.
+    secondZone: null,
     async close() {
       await relay.close();
       await server.close();
@@ -354,11 +446,13 @@ async function onPowerdns(): Promise<Account> {
   };
 }
 
-type RelayFault = 'hang' | 'refuse' | 'reset' | 'lost-reply';
+type RelayFault = Extract<Trouble, 'hang' | 'refuse' | 'reset' | 'lost-reply'>;
 
 /** A wire between the adapter and a real server, on a port of its own. */
 class Relay {
-  readonly faults: readonly string[] = ['hang', 'refuse', 'reset', 'lost-reply'];
+  readonly faults: readonly RelayFault[] = ['hang', 'refuse', 'reset', 'lost-reply'];
+  /** Taken from whoever came, since the start. */
+  connections = 0;
   readonly #target: DnsServer;
   readonly #isWrite: (bytes: Buffer) => boolean;
   readonly #server: Server;
@@ -411,6 +505,7 @@ class Relay {
   }
 
   #serve(client: Socket): void {
+    this.connections++;
     this.#keep(client);
     if (this.#how === 'hang') return void client.resume();
     if (this.#how === 'reset') return void client.resetAndDestroy();

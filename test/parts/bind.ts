@@ -2,12 +2,12 @@
 // until it answers, and stops it for certain, also when the test process is killed. It must never
 // listen on anything but loopback, forward a question, or leave a process behind.
 
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { createSocket } from 'node:dgram';
 import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { createServer, Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -42,6 +42,8 @@ export interface BindZone {
   readonly policy?: readonly string[];
   /** SOA minimum in seconds, and its TTL from 60 s up. */
   readonly minimum?: number;
+  /** `unloaded`: its file cannot be read; `hidden`: nobody may query it. Served unless given. */
+  readonly trouble?: 'unloaded' | 'hidden';
 }
 
 export interface Bind {
@@ -51,6 +53,8 @@ export interface Bind {
   readonly directory: string;
   /** What it logged so far. */
   log(): string;
+  /** Serves these zones from now on; one that it has served before keeps its records. */
+  reload(zones: readonly BindZone[]): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -82,7 +86,11 @@ export async function startBind(options: {
           await run.stop();
           await rm(directory, { recursive: true, force: true });
         };
-        return { address, port, keys: options.keys, directory, log: run.log, stop };
+        const reload = async (zones: readonly BindZone[]) => {
+          await configure(directory, address, port, zones, options.keys);
+          await again(run, directory, /\brunning$/gm);
+        };
+        return { address, port, keys: options.keys, directory, log: run.log, reload, stop };
       }
       await run.stop();
       if (attempt === 3 || !run.log().includes('address in use')) {
@@ -93,6 +101,14 @@ export async function startBind(options: {
     await rm(directory, { recursive: true, force: true });
     throw error;
   }
+}
+
+/** BIND before 9.20 takes a lock in one place for all of a machine unless told; later it has none. */
+function withoutLock(): string {
+  const said = spawnSync(program!, ['-v'], { encoding: 'utf8', timeout: 10_000 }).stdout ?? '';
+  const [, major, minor] = /BIND (\d+)\.(\d+)/.exec(said) ?? [];
+  if (major === undefined) throw new Error(`${program} does not say its version: ${said}`);
+  return Number(major) === 9 && Number(minor) < 20 ? 'lock-file none;' : '';
 }
 
 async function configure(
@@ -106,9 +122,11 @@ async function configure(
   const grants = keys.map((key) => `grant ${key.name} zonesub ANY;`);
   const lines = [
     'options {',
-    `  directory "${directory}"; pid-file none; session-keyfile none; lock-file none;`,
+    `  directory "${directory}"; pid-file none; session-keyfile none; ${withoutLock()}`,
     `  listen-on port ${port} { ${address}; }; listen-on-v6 { none; };`,
     '  recursion no; allow-query { any; }; notify no; dnssec-validation no;',
+    // Secondaries of the tests fetch the zone; BIND 9.20 lets nobody do so unless told.
+    '  allow-transfer { any; };',
     `  managed-keys-directory "${directory}"; max-journal-size 1M;`,
     '};',
     'controls { };',
@@ -118,7 +136,11 @@ async function configure(
     const file = join(directory, 'zones', `${zone.name}db`);
     const policy = (zone.policy ?? grants).join(' ');
     const may = policy === '' ? '' : `update-policy { ${policy} };`;
-    lines.push(`zone "${zone.name}" { type primary; file "${file}"; ${may} };`);
+    const read = zone.trouble === 'unloaded' ? `${file}.missing` : file;
+    const asked = zone.trouble === 'hidden' ? 'allow-query { none; };' : '';
+    lines.push(`zone "${zone.name}" { type primary; file "${read}"; ${may} ${asked} };`);
+    // What it serves already it has in this file and its journal.
+    if (existsSync(file)) continue;
     const minimum = zone.minimum ?? 30;
     const text = [
       '$TTL 60',
@@ -127,7 +149,6 @@ async function configure(
       `ns1 IN A ${address}`,
       ...(zone.records ?? []),
     ];
-    await rm(`${file}.jnl`, { force: true });
     await writeFile(file, `${text.join('\n')}\n`);
   }
   await writeFile(join(directory, 'named.conf'), `${lines.join('\n')}\n`);
@@ -143,7 +164,7 @@ export interface Run {
 // The shell kills the server as soon as its own input ends, which also happens when this process
 // is killed without a chance to clean up.
 const guard =
-  'exec 3<&0; "$@" <&- & it=$!; ' +
+  'exec 3<&0; "$@" <&- & it=$!; echo "$it" > server.pid; ' +
   '(while read -r _ <&3; do :; done; kill -9 "$it" 2>/dev/null) >/dev/null 2>&1 & wait "$it"';
 
 /** Starts a server that ends with `stop`, and with this process whatever ends that. */
@@ -161,15 +182,40 @@ export function launch(server: string, args: readonly string[], directory: strin
   // The guard may have ended before its input does.
   child.stdin.on('error', () => {});
   const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
+  letGo(child);
   return {
     child,
     log: () => log,
     exited: () => child.exitCode !== null || child.signalCode !== null,
     async stop() {
+      child.ref();
       child.stdin.end();
       await ended;
     },
   };
+}
+
+/** Lets it read its configuration again, and waits until its log says once more that it has. */
+export async function again(run: Run, directory: string, said: RegExp): Promise<void> {
+  const times = () => run.log().match(said)?.length ?? 0;
+  const before = times();
+  process.kill(Number(await readFile(join(directory, 'server.pid'), 'utf8')), 'SIGHUP');
+  const giveUpAt = Date.now() + 10_000;
+  while (times() <= before) {
+    if (Date.now() > giveUpAt || run.exited()) throw new Error(`it does not reload:\n${run.log()}`);
+    await pause(10);
+  }
+}
+
+/**
+ * A test that fails before it can stop its server must not hold its file open for ever: the file
+ * ends, and with its end the guard ends the server. Before its end is awaited it is `ref`ed again.
+ */
+export function letGo(child: ChildProcess): void {
+  child.unref();
+  for (const stream of [child.stdin, child.stdout, child.stderr]) {
+    if (stream instanceof Socket) stream.unref();
+  }
 }
 
 /** Whether it answers for the zone with authority before it ends, within 10 s. */

@@ -7,7 +7,7 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createConnection } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { freePort } from './bind.ts';
+import { freePort, letGo } from './bind.ts';
 
 const program = '/usr/bin/prometheus-blackbox-exporter';
 const startMs = 20_000;
@@ -37,6 +37,7 @@ export async function startBlackbox(modules: string): Promise<BlackboxPart> {
   const listen = `--web.listen-address=127.0.0.1:${port}`;
   const args = ['-c', guard, 'sh', program, `--config.file=${config}`, listen];
   const child: ChildProcess = spawn('/bin/sh', args, { stdio: ['pipe', 'ignore', 'pipe'] });
+  letGo(child);
   // The guard may have ended before its input does.
   child.stdin!.on('error', () => {});
   let log = '';
@@ -46,6 +47,7 @@ export async function startBlackbox(modules: string): Promise<BlackboxPart> {
   const close = async (): Promise<void> => {
     if (child.exitCode === null && child.signalCode === null) {
       const gone = once(child, 'exit');
+      child.ref();
       child.stdin!.end();
       await gone;
     }

@@ -2,10 +2,11 @@
 // waits until it answers, and stops it for certain, also when the test process is killed. It must
 // never listen on anything but loopback, notify anybody, or leave a process behind.
 
+import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { answers, type BindKey, freePort, installed, launch } from './bind.ts';
+import { again, answers, type BindKey, freePort, installed, launch } from './bind.ts';
 
 const program = installed('/usr/sbin/knotd', '/usr/local/sbin/knotd', '/usr/bin/knotd');
 
@@ -32,6 +33,8 @@ export interface Knot {
   readonly keys: readonly BindKey[];
   /** What it logged so far. */
   log(): string;
+  /** Serves these zones from now on; one that it has served before keeps its records. */
+  reload(zones: readonly KnotZone[]): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -59,7 +62,11 @@ export async function startKnot(options: {
           await run.stop();
           await rm(directory, { recursive: true, force: true });
         };
-        return { address, port, keys: options.keys, log: run.log, stop };
+        const reload = async (zones: readonly KnotZone[]) => {
+          await configure(directory, address, port, zones, options.keys);
+          await again(run, directory, /configuration reloaded/g);
+        };
+        return { address, port, keys: options.keys, log: run.log, reload, stop };
       }
       await run.stop();
       if (attempt === 3 || !run.log().includes('address already in use')) {
@@ -127,6 +134,7 @@ async function configure(
       lines.push(`    master: primary${primaries.indexOf(zone.primary)}`);
       continue;
     }
+    if (existsSync(file)) continue;
     const text = [
       `$ORIGIN ${zone.name}`,
       '$TTL 60',

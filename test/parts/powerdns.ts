@@ -4,10 +4,9 @@
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { BindKey } from './bind.ts';
+import { type BindKey, freePort, letGo } from './bind.ts';
 
 const schema = '/usr/share/pdns-backend-sqlite3/schema/schema.sqlite3.sql';
 const startMs = 15_000;
@@ -44,12 +43,28 @@ export interface PowerdnsPart {
 }
 
 /**
- * Starts one with a native zone `fo.test.` and resolves once it answers. With keys it takes dynamic
- * updates of that zone, signed with any of `updaters` (each of the keys unless given).
+ * Starts one with a native zone `fo.test.` and the others asked for, and resolves once it answers.
+ * With keys it takes dynamic updates of `fo.test.`, signed with any of `updaters` (each of the keys
+ * unless given), and of the other zones, signed with any of the keys.
  */
-export async function startPowerdns(
-  options: { readonly keys?: readonly BindKey[]; readonly updaters?: readonly string[] } = {},
-): Promise<PowerdnsPart> {
+export async function startPowerdns(options: PowerdnsOptions = {}): Promise<PowerdnsPart> {
+  // Another process may take a port between the choice and the start: then once more.
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await startOnce(options);
+    } catch (error) {
+      if (attempt === 3 || !/address already in use/i.test(String(error))) throw error;
+    }
+  }
+}
+
+interface PowerdnsOptions {
+  readonly keys?: readonly BindKey[];
+  readonly updaters?: readonly string[];
+  readonly others?: readonly string[];
+}
+
+async function startOnce(options: PowerdnsOptions): Promise<PowerdnsPart> {
   const keys = options.keys ?? [];
   const directory = mkdtempSync(join(tmpdir(), 'detour-pdns-'));
   const database = join(directory, 'zones.db');
@@ -66,6 +81,7 @@ export async function startPowerdns(
   const close = async (): Promise<void> => {
     if (child !== null && child.exitCode === null && child.signalCode === null) {
       const gone = once(child, 'exit');
+      child.ref();
       child.stdin?.end();
       await gone;
     }
@@ -77,11 +93,7 @@ export async function startPowerdns(
     const lines = configuration(directory, dnsPort, apiPort, apiKey);
     if (keys.length > 0) lines.push('dnsupdate=yes', 'allow-dnsupdate-from=127.0.0.0/8');
     writeFileSync(join(directory, 'pdns.conf'), `${lines.join('\n')}\n`);
-    util('create-zone', 'fo.test', 'ns1.fo.test');
-    util('add-record', 'fo.test', 'ns1', 'A', '127.0.0.1');
-    for (const key of keys) util('import-tsig-key', bare(key.name), key.algorithm, key.secret);
-    const updaters = (options.updaters ?? keys.map((key) => key.name)).map(bare);
-    if (updaters.length > 0) util('set-meta', 'fo.test', 'TSIG-ALLOW-DNSUPDATE', ...updaters);
+    makeZones(util, options);
     const args = ['-c', guard, 'sh', 'pdns_server', `--config-dir=${directory}`];
     const server = spawn('/bin/sh', args, {
       cwd: directory,
@@ -89,6 +101,7 @@ export async function startPowerdns(
       stdio: ['pipe', 'ignore', 'pipe'],
     });
     child = server;
+    letGo(server);
     // The guard may have ended before its input does.
     server.stdin.on('error', () => {});
     let log = '';
@@ -117,6 +130,19 @@ export async function startPowerdns(
     await close();
     throw error;
   }
+}
+
+function makeZones(util: PowerdnsPart['util'], options: PowerdnsOptions): void {
+  const keys = options.keys ?? [];
+  for (const key of keys) util('import-tsig-key', bare(key.name), key.algorithm, key.secret);
+  const all = keys.map((key) => key.name);
+  const make = (zone: string, updaters: readonly string[]) => {
+    util('create-zone', zone, `ns1.${zone}`);
+    if (updaters.length > 0) util('set-meta', zone, 'TSIG-ALLOW-DNSUPDATE', ...updaters.map(bare));
+  };
+  make('fo.test', options.updaters ?? all);
+  util('add-record', 'fo.test', 'ns1', 'A', '127.0.0.1');
+  for (const other of options.others ?? []) make(bare(other), all);
 }
 
 function bare(name: string): string {
@@ -162,16 +188,6 @@ async function answers(url: string, key: string): Promise<void> {
     if (performance.now() > deadline) throw new Error(`PowerDNS does not answer at ${url}`);
     await new Promise((done) => setTimeout(done, 20));
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, 'close');
-  return port;
 }
 
 /** Name servers are kept where only the administrator's path leads. */

@@ -19,6 +19,7 @@ import { bodyExpectation, judgeBody } from '../../src/probes/expect.ts';
 import { http } from '../../src/probes/http.ts';
 import { createProber } from '../../src/probes/index.ts';
 import { clause } from '../../src/probes/words.ts';
+import { ownNetwork, withoutOwnNetwork } from '../parts/limits.ts';
 import {
   closedPort,
   createCertificates,
@@ -576,12 +577,10 @@ test('no descriptor left is blind, for the connection and for the resolver', () 
   assert.match(named[0] ?? '', /^blind /);
 });
 
-const ownNetwork = spawnSync('unshare', ['-rn', 'ip', 'link'], { stdio: 'ignore' }).status === 0;
-
 test('without a network everything is blind, and only an empty last hop is a failure', {
-  skip: ownNetwork ? false : 'needs unshare -rn and ip',
+  skip: withoutOwnNetwork,
 }, () => {
-  const cut = elsewhere('exec unshare -rn "$@"', [
+  const cut = elsewhere(`exec ${ownNetwork.join(' ')} "$@"`, [
     ['http://192.0.2.1/', 5000],
     ['http://[2001:db8::1]/', 5000],
     ['http://www.shop.test/', 20_000],
@@ -592,7 +591,7 @@ test('without a network everything is blind, and only an empty last hop is a fai
   const routes =
     'ip link set lo up; ip route add unreachable 192.0.2.0/24; ' +
     'ip route add prohibit 198.51.100.0/24; exec "$@"';
-  const odd = elsewhere(`exec unshare -rn sh -c '${routes}' sh "$@"`, [
+  const odd = elsewhere(`exec ${ownNetwork.join(' ')} sh -c '${routes}' sh "$@"`, [
     ['http://192.0.2.1/', 5000],
     ['http://198.51.100.1/', 5000],
   ]);
@@ -601,8 +600,8 @@ test('without a network everything is blind, and only an empty last hop is a fai
 });
 
 test('a resolver that does not answer in time is blind, not a failure of the origin', {
-  skip: ownNetwork ? false : 'needs unshare -rn and ip',
-}, () => {
+  skip: withoutOwnNetwork,
+}, (context) => {
   // The resolver's address exists and swallows what it is sent.
   const swallow = `
     import { createSocket } from 'node:dgram';
@@ -612,10 +611,10 @@ test('a resolver that does not answer in time is blind, not a failure of the ori
   const server = /nameserver\s+(\d+\.\d+\.\d+\.\d+)/.exec(
     readFileSync('/etc/resolv.conf', 'utf8'),
   )?.[1];
-  if (server === undefined) return;
+  if (server === undefined) return context.skip('resolv.conf names no server by IPv4');
   const address = `ip link set lo up; ip addr add ${server}/32 dev lo; exec "$@"`;
   const said = elsewhere(
-    `exec unshare -rn sh -c '${address}' sh "$@"`,
+    `exec ${ownNetwork.join(' ')} sh -c '${address}' sh "$@"`,
     [['http://www.shop.test/', 300]],
     swallow,
   );

@@ -9,6 +9,7 @@ import { z } from 'zod';
 import type { CheckType, ProbeResult } from '../../src/kit/extend.ts';
 import { checkTypes, createProber } from '../../src/probes/index.ts';
 import { tcp } from '../../src/probes/tcp.ts';
+import { ownNetwork, withoutIpv6, withoutOwnNetwork } from '../parts/limits.ts';
 import { quiet, until, withTcp, words } from '../parts/listening.ts';
 
 const direct = { name: 'line', kind: 'direct', resolver: null, localAddress: null } as const;
@@ -35,7 +36,7 @@ test('a connection alone passes, by address, by name, by pin, and is let go of',
     },
   ));
 
-test('a connection over IPv6 passes, in the notation with brackets', () =>
+test('a connection over IPv6 passes, in the notation with brackets', { skip: withoutIpv6 }, () =>
   withTcp(
     () => {},
     async (port) => {
@@ -43,7 +44,8 @@ test('a connection over IPv6 passes, in the notation with brackets', () =>
       assert.equal(words(result), 'pass ok', result.detail);
     },
     '::1',
-  ));
+  ),
+);
 
 test('what is sent arrives, and the answer is awaited over several packets', async () => {
   let heard = '';
@@ -150,10 +152,8 @@ test('a closed port is refused, by address and port', async () => {
   assert.ok(timers() <= before, 'no deadline outlives its probe');
 });
 
-const ownNetwork = spawnSync('unshare', ['-rn', 'ip', 'link'], { stdio: 'ignore' }).status === 0;
-
 test('a connection that the system makes to itself is refused, not a pass', {
-  skip: ownNetwork ? false : 'needs unshare -rn and ip',
+  skip: withoutOwnNetwork,
 }, () => {
   // With one port to choose from, the source is the destination.
   const setting = 'ip link set lo up; echo 40001 40001 > /proc/sys/net/ipv4/ip_local_port_range';
@@ -170,8 +170,9 @@ test('a connection that the system makes to itself is refused, not a pass', {
       const asked = type.create(type.settings.parse(${JSON.stringify(settings)}), path, 9000, {});
       const { outcome, reason } = await asked.ask(new AbortController().signal);
       console.log(outcome, reason);`;
-    const shell = ['-rn', 'sh', '-c', `${setting}; exec "$@"`, 'sh', process.execPath];
-    const done = spawnSync('unshare', [...shell, '--input-type=module', '-e', code], {
+    const [unshare, ...flags] = ownNetwork;
+    const shell = [...flags, 'sh', '-c', `${setting}; exec "$@"`, 'sh', process.execPath];
+    const done = spawnSync(unshare, [...shell, '--input-type=module', '-e', code], {
       encoding: 'utf8',
       timeout: 30_000,
     });

@@ -13,6 +13,7 @@ import type { Change, Fault, Result, Seen } from '../../src/core/model.ts';
 import type { Provider } from '../../src/kit/extend.ts';
 import { startCloudflare } from '../../src/lab/vendors/cloudflare.ts';
 import type { LabRecord, LabVendor, ZoneSettings } from '../../src/lab/vendors/vendor.ts';
+import { marker, markerText, readAll, roundsOf, writeAll } from '../parts/answers.ts';
 
 const TOKEN = 'exampleToken_0123456789abcdefghijklmnopqrstuvwxyz';
 const ZONE = 'gslb.example.net.';
@@ -88,15 +89,17 @@ function account(
   return provider;
 }
 
+const FOUND = { id: ID, name: ZONE, ttlMin: 60, operationsMax: 200 };
+
 /** As if read before: the zone need not be asked for. */
 function change(name = WWW): Change {
   const from: Seen = {
     cnames: [{ value: 'a.example.org.', ttl: 60 }],
     markers: ['epoch=1'],
     refusal: null,
-    ref: { zone: ID, zoneName: ZONE, ttlMin: 60, cname: 'c1', marker: 'm1' },
+    ref: { zone: FOUND, cname: 'c1', marker: 'm1' },
   };
-  return { name, from, to: { cname: 'b.example.org.', ttl: 60, marker: 'epoch=2', epoch: 2 } };
+  return { name, from, to: { cname: 'b.example.org.', ttl: 60, marker: marker(2) } };
 }
 
 function json(response: ServerResponse, status: number, body: unknown, headers = {}): void {
@@ -194,7 +197,7 @@ async function writeOnce(
       return asked.write;
     }),
   );
-  const [result] = await account(raw.url, { timeoutMs }).write([change()], never);
+  const [result] = await writeAll(account(raw.url, { timeoutMs }), [change()], never);
   return { fault: faultOf(result), raw };
 }
 
@@ -208,7 +211,7 @@ async function readOnce(
       return isList(asked);
     }),
   );
-  return { fault: faultOf(await account(raw.url, { timeoutMs }).read([WWW], never)), raw };
+  return { fault: faultOf(await readAll(account(raw.url, { timeoutMs }), [WWW], never)), raw };
 }
 
 const writes = (raw: Raw) => raw.asked.filter((asked) => asked.write).length;
@@ -351,20 +354,20 @@ test('a refused connection is surely not applied', async () => {
   const raw = await serve(() => {});
   const provider = account(raw.url);
   await closers.shift()!();
-  const fault = faultOf((await provider.write([change()], never))[0]);
+  const fault = faultOf((await writeAll(provider, [change()], never))[0]);
   assert.equal(fault.kind, 'unavailable');
   assert.match(fault.detail, /ECONNREFUSED/);
-  assert.equal(faultOf(await provider.read([WWW], never)).kind, 'unavailable');
+  assert.equal(faultOf(await readAll(provider, [WWW], never)).kind, 'unavailable');
 });
 
 test('a signal that was already raised sends nothing; one raised later ends the call', async () => {
   const raw = await serve(() => {});
   const provider = account(raw.url, { timeoutMs: 60_000 });
-  const early = await provider.write([change()], AbortSignal.abort());
+  const early = await writeAll(provider, [change()], AbortSignal.abort());
   assert.equal(faultOf(early[0]).kind, 'unavailable');
   assert.equal(raw.asked.length, 0);
   const controller = new AbortController();
-  const late = provider.write([change()], controller.signal);
+  const late = writeAll(provider, [change()], controller.signal);
   await until('the write is there', () => writes(raw) === 1);
   controller.abort();
   assert.equal(faultOf((await late)[0]).kind, 'uncertain');
@@ -382,17 +385,17 @@ test('the batch is exactly delete, patch and post, and never anything else', asy
     ...base.from,
     cnames: [],
     markers: [],
-    ref: { zone: ID, zoneName: ZONE, ttlMin: 60, cname: null, marker: null },
+    ref: { zone: FOUND, cname: null, marker: null },
   };
   const same = { ...base, to: { ...base.to, cname: 'a.example.org.' } };
   for (const one of [base, same, { ...base, from: nothing }]) {
-    valued((await provider.write([one], never))[0]!);
+    valued((await writeAll(provider, [one], never))[0]!);
   }
   const sign = {
     name: '_detour.www.gslb.example.net',
     type: 'TXT',
     ttl: 60,
-    content: '"epoch=2"',
+    content: `"${markerText(2)}"`,
   };
   const value = { name: 'www.gslb.example.net', type: 'CNAME', ttl: 60, content: 'b.example.org' };
   assert.deepEqual(
@@ -421,13 +424,13 @@ test('a zone that is gone spares the halving, and is looked for again', async ()
     }),
   );
   const provider = account(raw.url);
-  valued(await provider.read([WWW], never));
+  valued(await readAll(provider, [WWW], never));
   const changes = Array.from({ length: 8 }, (_, i) => change(`r${i}.${ZONE}`));
-  const results = await provider.write(changes, never);
+  const results = await writeAll(provider, changes, never);
   assert.ok(results.every((result) => faultOf(result).kind === 'rejected'));
   assert.equal(batches, 1);
   const before = searches;
-  valued(await provider.read([WWW], never));
+  valued(await readAll(provider, [WWW], never));
   assert.equal(searches, before + 1);
 });
 
@@ -499,7 +502,7 @@ test('a server that ignores the page does not keep the reader', async () => {
         return true;
       }),
     );
-    assert.equal(faultOf(await account(raw.url).read(names, never)).kind, 'unavailable');
+    assert.equal(faultOf(await readAll(account(raw.url), names, never)).kind, 'unavailable');
     assert.equal(raw.asked.filter(isList).length, calls);
   }
 });
@@ -518,11 +521,11 @@ test('many names come from the pages of one listing; a zone too large is read by
       return true;
     });
   const usual = await serve(answers(7000));
-  const seen = valued(await account(usual.url).read(names, never));
+  const seen = valued(await readAll(account(usual.url), names, never));
   assert.ok(names.every((name) => seen[name]?.cnames.length === 1));
   assert.equal(usual.asked.filter(isList).length, 2);
   const huge = await serve(answers(1_000_000));
-  const again = valued(await account(huge.url).read(names, never));
+  const again = valued(await readAll(account(huge.url), names, never));
   assert.ok(names.every((name) => again[name]?.cnames.length === 1));
   assert.equal(huge.asked.filter(isList).length, 1 + 2 * names.length);
   assert.ok(huge.asked.length <= cloudflare.capabilities.callsMax);
@@ -545,12 +548,12 @@ test('records of other names, odd spellings and automatic TTLs are read as what 
       return true;
     }),
   );
-  const seen = valued(await account(raw.url).read([WWW], never))[WWW]!;
+  const seen = valued(await readAll(account(raw.url), [WWW], never))[WWW]!;
   assert.deepEqual(seen.cnames, [{ value: 'a.example.org.', ttl: 300 }]);
   assert.deepEqual(seen.markers, ['epoch=1 id="A', 'epoch=2']);
   assert.equal(seen.refusal, null);
-  const to = { cname: 'b.example.org.', ttl: 60, marker: 'epoch=3', epoch: 3 };
-  const result = (await account(raw.url).write([{ name: WWW, from: seen, to }], never))[0];
+  const to = { cname: 'b.example.org.', ttl: 60, marker: marker(3) };
+  const result = (await writeAll(account(raw.url), [{ name: WWW, from: seen, to }], never))[0];
   assert.equal(faultOf(result).kind, 'rejected', 'two markers are for a person to settle');
   assert.equal(writes(raw), 0);
 });
@@ -597,12 +600,12 @@ async function lab(
 }
 
 async function see(provider: Provider, name = WWW): Promise<Seen> {
-  return valued(await provider.read([name], never))[name]!;
+  return valued(await readAll(provider, [name], never))[name]!;
 }
 
 async function put(provider: Provider, from: Seen, value: string, epoch: number, ttl = 60) {
-  const to = { cname: value, ttl, marker: `epoch=${epoch}`, epoch };
-  return (await provider.write([{ name: WWW, from, to }], never))[0]!;
+  const to = { cname: value, ttl, marker: marker(epoch) };
+  return (await writeAll(provider, [{ name: WWW, from, to }], never))[0]!;
 }
 
 test('a switch moves value and marker at once; a stale writer is refused and changes nothing', async () => {
@@ -616,7 +619,7 @@ test('a switch moves value and marker at once; a stale writer is refused and cha
   assert.equal(faultOf(await put(provider, adopted, 'c.example.org.', 2)).kind, 'conflict');
   const after = await see(provider);
   assert.deepEqual(after.cnames, [{ value: 'b.example.org.', ttl: 60 }]);
-  assert.deepEqual(after.markers, ['epoch=2']);
+  assert.deepEqual(after.markers, [markerText(2)]);
 });
 
 test('a record that stands nowhere is created, and only once', async () => {
@@ -645,7 +648,7 @@ test('of two first writers one is refused, whatever they mean to write', async (
   if (results.every((r) => !r.ok)) valued(await put(provider, nothing, 'a.example.org.', 1));
   const after = await see(provider);
   assert.equal(after.markers.length, 1, 'never two markers');
-  const value = after.markers[0] === 'epoch=1' ? 'a.example.org.' : 'b.example.org.';
+  const value = after.markers[0] === markerText(1) ? 'a.example.org.' : 'b.example.org.';
   assert.equal(after.cnames[0]?.value, value);
   await until('no claim is left', () => started.zone(ZONE).get(claim, 'TXT') === null);
 });
@@ -655,12 +658,12 @@ test('a claim whose writer died is taken by the next; one that somebody else too
   const nothing = await see(provider);
   assert.deepEqual(nothing.markers, []);
   valued(await put(provider, nothing, 'b.example.org.', 1));
-  assert.deepEqual((await see(provider)).markers, ['epoch=1']);
+  assert.deepEqual((await see(provider)).markers, [markerText(1)]);
   started.edit(claim, 'TXT', '"something else"');
   started.edit(`_detour.${WWW}`, 'TXT', null);
   const again = await see(provider);
   valued(await put(provider, again, 'c.example.org.', 2));
-  assert.deepEqual((await see(provider)).markers, ['epoch=2']);
+  assert.deepEqual((await see(provider)).markers, [markerText(2)]);
 });
 
 test('a first marker is not written over what came between: edited, marked or taken away', async () => {
@@ -685,15 +688,16 @@ test('of many changes only the stale one is refused, and the others are made', a
   const list = Array.from({ length: 10 }, (_, i) => `r${i}.${ZONE}`);
   const { provider, vendor: started } = await lab(list.map((name) => cname(name)));
   const write = async (from: Record<string, Seen>, value: string, which: readonly string[]) => {
-    const to = { cname: value, ttl: 60, marker: `epoch of ${value}`, epoch: 1 };
-    return provider.write(
+    const to = { cname: value, ttl: 60, marker: marker(1, { target: value.split('.')[0]! }) };
+    return writeAll(
+      provider,
       which.map((name) => ({ name, from: from[name]!, to })),
       never,
     );
   };
-  const first = valued(await provider.read(list, never));
+  const first = valued(await readAll(provider, list, never));
   assert.ok((await write(first, 'b.example.org.', list)).every((result) => result.ok));
-  const seen = valued(await provider.read(list, never));
+  const seen = valued(await readAll(provider, list, never));
   valued((await write(seen, 'faster.example.org.', [list[6]!]))[0]!);
   const before = started.calls.length;
   const results = await write(seen, 'c.example.org.', list);
@@ -705,7 +709,7 @@ test('of many changes only the stale one is refused, and the others are made', a
   const batches = started.calls.slice(before).map((call) => call.operation);
   assert.ok(batches.length <= 9, `${batches.length} calls`);
   assert.ok(batches.every((operation) => operation === 'dns.records.batch'));
-  const after = valued(await provider.read(list, never));
+  const after = valued(await readAll(provider, list, never));
   assert.equal(after[list[6]!]?.cnames[0]?.value, 'faster.example.org.');
   assert.equal(after[list[7]!]?.cnames[0]?.value, 'c.example.org.');
 });
@@ -718,14 +722,14 @@ for (const [plan, records, calls] of [
     const list = Array.from({ length: records }, (_, i) => `r${i}.${ZONE}`);
     const begun = list.map((name) => cname(name));
     const { provider, vendor: started } = await lab(begun, { settings: { plan } });
-    let seen = valued(await provider.read(list, never));
+    let seen = valued(await readAll(provider, list, never));
     let batches = 0;
     for (const [epoch, value] of ['b.example.org.', 'c.example.org.'].entries()) {
       const from = started.calls.length;
-      const to = { cname: value, ttl: 60, marker: `epoch=${epoch}`, epoch };
+      const to = { cname: value, ttl: 60, marker: marker(epoch) };
       const changes = list.map((name) => ({ name, from: seen[name]!, to }));
-      assert.ok((await provider.write(changes, never)).every((result) => result.ok));
-      seen = valued(await provider.read(list, never));
+      assert.ok((await writeAll(provider, changes, never)).every((result) => result.ok));
+      seen = valued(await readAll(provider, list, never));
       const sent = started.calls.slice(from).map((call) => call.operation);
       batches = sent.filter((operation) => operation === 'dns.records.batch').length;
       // The first markers are claimed beforehand, in a batch of that alone.
@@ -749,7 +753,7 @@ test('of many names in a zone too large to list, those that fit are read', async
       return true;
     }),
   );
-  const seen = valued(await account(huge.url).read(many, never));
+  const seen = valued(await readAll(account(huge.url), many, never));
   const read = Object.keys(seen);
   assert.ok(read.length > 0 && read.length < many.length);
   assert.ok(
@@ -757,6 +761,60 @@ test('of many names in a zone too large to list, those that fit are read', async
     'and nothing else is told',
   );
   assert.ok(huge.asked.length <= cloudflare.capabilities.callsMax, `${huge.asked.length} calls`);
+});
+
+test('100 names in a zone too long to list: read in as few rounds as go by name', async () => {
+  const many = Array.from({ length: 100 }, (_, i) => `r${i}.${ZONE}`);
+  const huge = await serve(
+    vendor((asked, response) => {
+      if (!isList(asked)) return false;
+      const own = asked.url.searchParams.get('name.exact');
+      const size = Number(asked.url.searchParams.get('per_page'));
+      if (own === null) json(response, 200, pageOf([], 1, size, 1_000_000));
+      else json(response, 200, pageOf(own.startsWith('_') ? [] : [row(`c-${own}`, own)]));
+      return true;
+    }),
+  );
+  const provider = account(huge.url);
+  const read: string[] = [];
+  const rounds = await roundsOf(provider, many, (name, { cnames }) => {
+    assert.equal(cnames.length, 1);
+    read.push(name);
+  });
+  assert.deepEqual(read.toSorted(), many.toSorted(), 'each once');
+  assert.ok(rounds <= Math.ceil(100 / 32), `${rounds} rounds`);
+});
+
+test('a pending zone gives way to the active one above it; a paused one does not', async () => {
+  const child = (more: Record<string, unknown>) =>
+    vendor((asked, response) => {
+      if (!asked.url.pathname.endsWith('/zones')) return false;
+      const name = asked.url.searchParams.get('name');
+      const below = { ...zoneRow(), id: 'e'.repeat(32), name: `x.${ZONE.slice(0, -1)}`, ...more };
+      const own = name === `x.${ZONE.slice(0, -1)}` ? [below] : [];
+      json(response, 200, pageOf(name === ZONE.slice(0, -1) ? [zoneRow()] : own));
+      return true;
+    });
+  const name = `www.x.${ZONE}`;
+  for (const status of ['pending', 'moved', 'initializing', 'deactivated']) {
+    const raw = await serve(child({ status }));
+    const facts = await account(raw.url).zone(name, never);
+    assert.equal(valued(facts).zone, ZONE, status);
+  }
+  const raw = await serve(child({ paused: true }));
+  const answer = (await account(raw.url).read([name], never))[name];
+  assert.ok(answer?.kind === 'fault');
+  assert.deepEqual(answer.reach, { kind: 'zone', zone: `x.${ZONE}` });
+  assert.match(answer.fault.cure ?? '', /unpause/);
+});
+
+test('a plan that was changed is known at the next reading', async () => {
+  const { provider, vendor: started } = await lab([cname(WWW)]);
+  const before = await see(provider);
+  assert.equal(faultOf(await put(provider, before, 'b.example.org.', 1, 30)).kind, 'rejected');
+  started.setZone(ZONE, { plan: 'enterprise' });
+  valued(await put(provider, await see(provider), 'b.example.org.', 1, 30));
+  assert.equal((await see(provider)).cnames[0]?.ttl, 30);
 });
 
 test('first markers in a zone too large to list go in turns that the calls allow', async () => {
@@ -788,16 +846,17 @@ test('first markers in a zone too large to list go in turns that the calls allow
     }),
   );
   const provider = account(huge.url);
-  const seen = valued(await provider.read(many, never));
+  const seen = valued(await readAll(provider, many, never));
   const before = huge.asked.length;
-  const to = { cname: 'a.example.org.', ttl: 60, marker: 'epoch=1', epoch: 1 };
+  const to = { cname: 'a.example.org.', ttl: 60, marker: marker(1) };
   const results = await provider.write(
     many.map((name) => ({ name, from: seen[name]!, to })),
     never,
   );
-  const made = many.filter((_, i) => results[i]!.ok);
+  const made = many.filter((_, i) => results[i]!.kind === 'answered');
   assert.ok(made.length >= 10 && made.length < many.length, `${made.length} were made`);
-  for (const result of results) if (!result.ok) assert.equal(result.fault.kind, 'conflict');
+  const rest = results.filter(({ kind }) => kind !== 'answered');
+  assert.ok(rest.every(({ kind }) => kind === 'not-asked'));
   assert.deepEqual(marked.sort(), made.map((name) => `_detour.${name.slice(0, -1)}`).sort());
   const calls = huge.asked.length - before;
   assert.ok(calls <= cloudflare.capabilities.callsMax, `${calls} calls`);
@@ -808,7 +867,7 @@ test('a lost reply is uncertain, and reading shows that it was applied', async (
   const from = await see(provider);
   started.fault('lost-reply');
   assert.equal(faultOf(await put(provider, from, 'b.example.org.', 1)).kind, 'uncertain');
-  assert.deepEqual((await see(provider)).markers, ['epoch=1']);
+  assert.deepEqual((await see(provider)).markers, [markerText(1)]);
 });
 
 test('every way the lab breaks is the fault it should be', async () => {
@@ -825,7 +884,7 @@ test('every way the lab breaks is the fault it should be', async () => {
   const from = await see(provider);
   for (const [how, read, write] of cases) {
     started.fault(how);
-    assert.equal(faultOf(await provider.read([WWW], never)).kind, read, `reading under ${how}`);
+    assert.equal(faultOf(await readAll(provider, [WWW], never)).kind, read, `reading under ${how}`);
     const fault = faultOf(await put(provider, from, 'b.example.org.', 1));
     assert.equal(fault.kind, write, `writing under ${how}`);
     if (how === 'block') assert.ok(Number(fault.retryAfterMs) > 60_000, 'the block is honoured');
@@ -867,11 +926,12 @@ test('a target in the zone itself, a marker too long, a reading of elsewhere: al
   const { provider, vendor: started } = await lab([cname(WWW)]);
   const from = await see(provider);
   const calls = started.calls.length;
-  const to = { cname: 'b.example.org.', ttl: 60, marker: 'm', epoch: 1 };
-  const results = await provider.write(
+  const to = { cname: 'b.example.org.', ttl: 60, marker: marker(1) };
+  const results = await writeAll(
+    provider,
     [
       { name: WWW, from, to: { ...to, cname: `hz.${ZONE}` } },
-      { name: WWW, from, to: { ...to, marker: 'm'.repeat(256) } },
+      { name: WWW, from, to: { ...to, marker: marker(1, { cluster: 'm'.repeat(256) }) } },
       { name: WWW, from: { ...from, ref: null }, to },
     ],
     never,
@@ -930,7 +990,7 @@ test('two active zones of one name want an id; a pending one beside it does not'
       return true;
     });
   const two = await serve(both('active'));
-  const fault = faultOf(await account(two.url).read([WWW], never));
+  const fault = faultOf(await readAll(account(two.url), [WWW], never));
   assert.equal(fault.kind, 'rejected');
   assert.match(fault.cure ?? '', /zoneId/);
   const one = await serve(both('pending'));
@@ -963,7 +1023,7 @@ test('a zone made later is found, once its absence is no longer believed', async
   now += 1_000_000;
   assert.equal(valued(await finder.find(`x.${WWW}`, never)), zone);
   zone = null;
-  finder.forget();
+  finder.forget('example.net.');
   assert.equal((await finder.find(WWW, never)).ok, false);
 });
 

@@ -8,7 +8,8 @@ import type { AddressInfo } from 'node:net';
 import { after, before, beforeEach, describe, test } from 'node:test';
 import fc from 'fast-check';
 import { powerdns } from '../../providers/powerdns.ts';
-import type { Change, Fault, Result, Seen } from '../../src/core/model.ts';
+import { formatMarker } from '../../src/core/marker.ts';
+import type { Answer, Change, Fault, Marker, Seen } from '../../src/core/model.ts';
 import type { Provider } from '../../src/kit/extend.ts';
 import { type PowerdnsPart, powerdnsAbsent, startPowerdns } from '../parts/powerdns.ts';
 
@@ -31,27 +32,41 @@ function open(endpoint: string, settings: object = {}, callTimeoutMs = 2000): Pr
 
 const never = (): AbortSignal => new AbortController().signal;
 
-const marker = (epoch: number) =>
-  `detour=1 cluster=shop epoch=${epoch} id=id${epoch} term=1 kind=auto target=t pin=none`;
+function marker(epoch: number): Marker {
+  const rest = { term: 1, kind: 'auto', target: 't', pinned: false, untilWall: null } as const;
+  return { cluster: 'shop', epoch, id: `id${epoch}`, ...rest };
+}
+
+async function look(provider: Provider, name = WWW): Promise<Answer<Seen>> {
+  return (await provider.read([name], never()))[name]!;
+}
 
 async function see(provider: Provider, name = WWW): Promise<Seen> {
-  const read = await provider.read([name], never());
-  assert.ok(read.ok, JSON.stringify(read));
-  return read.value[name]!;
+  const answer = await look(provider, name);
+  assert.ok(answer.kind === 'answered', JSON.stringify(answer));
+  return answer.value;
 }
 
 function change(from: Seen, cname: string, epoch: number, ttl = 60): Change {
-  return { name: WWW, from, to: { cname, ttl, marker: marker(epoch), epoch } };
+  return { name: WWW, from, to: { cname, ttl, marker: marker(epoch) } };
 }
 
-async function put(provider: Provider, c: Change): Promise<Result<null>> {
+async function put(provider: Provider, c: Change): Promise<Answer<null>> {
   return (await provider.write([c], never()))[0]!;
 }
 
-function faultOf(result: Result<unknown>): Fault {
-  assert.ok(!result.ok, 'it should have failed');
-  assert.ok(!JSON.stringify(result.fault).includes(KEY), 'the key is shown');
-  return result.fault;
+async function made(provider: Provider, c: Change): Promise<void> {
+  assert.deepEqual(await put(provider, c), { kind: 'answered', value: null });
+}
+
+function fellOf(answer: Answer<unknown> | undefined) {
+  assert.ok(answer?.kind === 'fault', `it should have failed: ${JSON.stringify(answer)}`);
+  assert.ok(!JSON.stringify(answer.fault).includes(KEY), 'the key is shown');
+  return answer;
+}
+
+function faultOf(answer: Answer<unknown> | undefined): Fault {
+  return fellOf(answer).fault;
 }
 
 const absent = powerdnsAbsent();
@@ -76,28 +91,25 @@ describe('a real PowerDNS', { skip }, () => {
   test('a name is created, moved and read back, marker and all', async () => {
     const nothing = await see(provider);
     assert.deepEqual(nothing, { cnames: [], markers: [], refusal: null, ref: null });
-    assert.deepEqual(await put(provider, change(nothing, 'a.example.com.', 1)), {
-      ok: true,
-      value: null,
-    });
-    const made = await see(provider);
-    assert.deepEqual(made.cnames, [{ value: 'a.example.com.', ttl: 60 }]);
-    assert.deepEqual(made.markers, [marker(1)]);
-    assert.ok((await put(provider, change(made, 'b.example.com.', 2, 30))).ok);
+    await made(provider, change(nothing, 'a.example.com.', 1));
+    const first = await see(provider);
+    assert.deepEqual(first.cnames, [{ value: 'a.example.com.', ttl: 60 }]);
+    assert.deepEqual(first.markers, [formatMarker(marker(1))]);
+    await made(provider, change(first, 'b.example.com.', 2, 30));
     assert.deepEqual((await see(provider)).cnames, [{ value: 'b.example.com.', ttl: 30 }]);
-    assert.equal(faultOf(await put(provider, change(made, 'c.example.com.', 2))).kind, 'conflict');
+    assert.equal(faultOf(await put(provider, change(first, 'c.example.com.', 2))).kind, 'conflict');
     assert.deepEqual((await see(provider)).cnames, [{ value: 'b.example.com.', ttl: 30 }]);
     // Said again, it is a success and no second write.
-    assert.ok((await put(provider, change(made, 'b.example.com.', 2, 30))).ok);
+    await made(provider, change(first, 'b.example.com.', 2, 30));
   });
 
   test('an adoption leaves the CNAME alone', async () => {
     server.util('add-record', 'fo.test', 'www', 'CNAME', '77', 'a.example.com.');
     const id = server.sql("SELECT id FROM records WHERE type = 'CNAME'");
     const from = await see(provider);
-    assert.ok((await put(provider, change(from, 'a.example.com.', 1, 77))).ok);
+    await made(provider, change(from, 'a.example.com.', 1, 77));
     assert.equal(server.sql("SELECT id FROM records WHERE type = 'CNAME'"), id);
-    assert.deepEqual((await see(provider)).markers, [marker(1)]);
+    assert.deepEqual((await see(provider)).markers, [formatMarker(marker(1))]);
   });
 
   test('a disabled record is not there', async () => {
@@ -105,7 +117,7 @@ describe('a real PowerDNS', { skip }, () => {
     server.sql("UPDATE records SET disabled = 1 WHERE type = 'CNAME'");
     const from = await see(provider);
     assert.deepEqual(from.cnames, []);
-    assert.ok((await put(provider, change(from, 'b.example.com.', 1))).ok);
+    await made(provider, change(from, 'b.example.com.', 1));
     assert.deepEqual((await see(provider)).cnames, [{ value: 'b.example.com.', ttl: 60 }]);
   });
 
@@ -165,15 +177,16 @@ describe('a real PowerDNS', { skip }, () => {
   });
 
   test('a wrong key is auth-suspect; a wrong zone or server is rejected with the cure', async () => {
-    for (const [settings, kind] of [
-      [{ apiKey: { env: 'WRONG' } }, 'auth-suspect'],
-      [{ zone: 'none.test' }, 'rejected'],
-      [{ server: 'other' }, 'rejected'],
+    for (const [settings, kind, far] of [
+      [{ apiKey: { env: 'WRONG' } }, 'auth-suspect', { kind: 'account' }],
+      [{ zone: 'none.test' }, 'rejected', { kind: 'zone', zone: 'none.test.' }],
+      [{ server: 'other' }, 'rejected', { kind: 'zone', zone: 'fo.test.' }],
     ] as const) {
       const wrong = open(server.api, settings);
       const name = 'zone' in settings ? 'www.none.test.' : WWW;
-      const fault = faultOf(await wrong.read([name], never()));
+      const { fault, reach } = fellOf(await look(wrong, name));
       assert.equal(fault.kind, kind);
+      assert.deepEqual(reach, far);
       assert.ok(fault.cure);
       wrong.close();
     }
@@ -184,11 +197,11 @@ describe('a real PowerDNS', { skip }, () => {
     const from = await see(provider);
     for (let tries = 0; tries < 50 && !(await hasty.zone(WWW, never())).ok; tries++);
     server.pause();
-    assert.equal(faultOf(await hasty.read([WWW], never())).kind, 'unavailable');
+    assert.equal(faultOf(await look(hasty)).kind, 'unavailable');
     const held = await put(hasty, change(from, 'a.example.com.', 1));
     assert.equal(faultOf(held).kind, 'unavailable', 'the reading before it stood in the way');
     server.resume();
-    assert.ok((await put(provider, change(from, 'a.example.com.', 1))).ok);
+    await made(provider, change(from, 'a.example.com.', 1));
     hasty.close();
   });
 });
@@ -324,14 +337,14 @@ describe('a server that is up to something', () => {
         request.method === 'PATCH' ? bad(response) : plain(request, response);
       assert.equal(faultOf(await put(provider, change(from, 'b.example.com.', 1))).kind, write);
       answer = (_, response) => bad(response);
-      assert.equal(faultOf(await provider.read([WWW], never())).kind, read);
+      assert.equal(faultOf(await look(provider)).kind, read);
     });
   }
 
   test('a server that hangs is left within the call', async () => {
     answer = () => {};
     const hasty = open(base, {}, 150);
-    assert.equal(faultOf(await hasty.read([WWW], never())).kind, 'unavailable');
+    assert.equal(faultOf(await look(hasty)).kind, 'unavailable');
     hasty.close();
   });
 
@@ -341,7 +354,7 @@ describe('a server that is up to something', () => {
     await fc.assert(
       fc.asyncProperty(fc.jsonValue(), fc.boolean(), async (value, inside) => {
         body = inside ? { kind: 'Native', rrsets: [value] } : value;
-        assert.equal((await provider.read([WWW], never())).ok, false);
+        assert.equal((await look(provider)).kind, 'fault');
       }),
       { numRuns: 60 },
     );

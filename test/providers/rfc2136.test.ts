@@ -11,7 +11,8 @@ import { promisify } from 'node:util';
 import fc from 'fast-check';
 import { checkReply, encodeText, encodeUpdate, sign } from '../../providers/kit/dns-update.ts';
 import { type Rfc2136Settings, rfc2136 } from '../../providers/rfc2136.ts';
-import type { Change, Name, Result, Seen } from '../../src/core/model.ts';
+import { formatMarker } from '../../src/core/marker.ts';
+import type { Answer, Change, Fault, Marker, Name, Result, Seen } from '../../src/core/model.ts';
 import { ask } from '../../src/dns/ask.ts';
 import { joinText } from '../../src/dns/wire.ts';
 import type { Provider } from '../../src/kit/extend.ts';
@@ -49,17 +50,41 @@ function value<T>(result: Result<T>): T {
   return result.value;
 }
 
-function faultOf(result: Result<unknown> | undefined) {
-  assert.ok(result && !result.ok, 'a fault was expected');
-  return result.fault;
+function told<T>(answer: Answer<T> | undefined): T {
+  assert.ok(answer?.kind === 'answered', JSON.stringify(answer));
+  return answer.value;
+}
+
+function faultOf(answer: Answer<unknown> | undefined): Fault {
+  return fellOf(answer).fault;
+}
+
+function fellOf(answer: Answer<unknown> | undefined) {
+  assert.ok(answer?.kind === 'fault', `a fault was expected: ${JSON.stringify(answer)}`);
+  return answer;
+}
+
+/** What was read of each name, all of it answered. */
+async function readAll(provider: Provider, names: readonly Name[]): Promise<Record<Name, Seen>> {
+  const read = await provider.read(names, signal());
+  return Object.fromEntries(names.map((name) => [name, told(read[name])]));
 }
 
 async function seen(name: Name, provider = account()): Promise<Seen> {
-  return value(await provider.read([name], signal()))[name]!;
+  return (await readAll(provider, [name]))[name]!;
 }
 
-function change(name: Name, from: Seen, cname: Name, marker: string, ttl = 60): Change {
-  return { name, from, to: { cname, ttl, marker, epoch: 1 } };
+function marker(id: string): Marker {
+  const rest = { term: 1, kind: 'auto', target: 't', pinned: false, untilWall: null } as const;
+  return { cluster: 'shop', epoch: 1, id, ...rest };
+}
+
+function text(id: string): string {
+  return formatMarker(marker(id));
+}
+
+function change(name: Name, from: Seen, cname: Name, id: string, ttl = 60): Change {
+  return { name, from, to: { cname, ttl, marker: marker(id) } };
 }
 
 /** What stands there by the wire, not by the adapter. */
@@ -156,7 +181,7 @@ describe('rfc2136 on a real BIND', { skip: withoutBind }, () => {
 
   test('reads the CNAME with its TTL, the marker joined, and absence', async () => {
     const names = [`www.${zone}`, `held.${zone}`, `none.${zone}`, `below.${zone}`];
-    const read = value(await account().read(names, signal()));
+    const read = await readAll(account(), names);
     assert.deepEqual(read[`www.${zone}`]?.cnames, [{ value: 'a.target.example.', ttl: 60 }]);
     assert.deepEqual(read[`www.${zone}`]?.markers, []);
     assert.deepEqual(read[`held.${zone}`]?.markers, ['part one, part two']);
@@ -168,7 +193,7 @@ describe('rfc2136 on a real BIND', { skip: withoutBind }, () => {
 
   test('refuses the apex, other types, a child zone, a DNAME, a taken marker', async () => {
     const names = [zone, ...['plain', 'child', 'x.old', 'busy'].map((l) => `${l}.${zone}`)];
-    const read = value(await account().read(names, signal()));
+    const read = await readAll(account(), names);
     assert.deepEqual(
       names.map((name) => read[name]?.refusal?.word),
       ['apex', 'other-type', 'delegated', 'synthesized', 'other-type'],
@@ -191,10 +216,14 @@ describe('rfc2136 on a real BIND', { skip: withoutBind }, () => {
     const slow = value(await provider.zone('www.slow.example.org.', signal()));
     assert.equal(slow.warnings.length, 1);
     assert.match(slow.warnings[0]!, /negative TTL of 3600 s/);
-    const foreign = faultOf(await provider.zone('www.example.com.', signal()));
-    assert.equal(foreign.kind, 'rejected');
-    const outside = faultOf(await account().read(['www.example.com.'], signal()));
-    assert.match(outside.detail, /not within the configured zone/);
+    const foreign = await provider.zone('www.example.com.', signal());
+    assert.equal(foreign.ok ? '' : foreign.fault.kind, 'rejected');
+    const name = `www.${zone}`;
+    const read = await account().read(['www.example.com.', name], signal());
+    const outside = fellOf(read['www.example.com.']);
+    assert.match(outside.fault.detail, /not within the configured zone/);
+    assert.deepEqual(outside.reach, { kind: 'record' });
+    assert.equal(told(read[name]).cnames.length, 1);
   });
 
   test('creates a record that is absent, and a second creator is a conflict', async () => {
@@ -202,21 +231,20 @@ describe('rfc2136 on a real BIND', { skip: withoutBind }, () => {
     const from = await seen(name);
     const provider = account();
     const first = await provider.write([change(name, from, 'a.target.example.', 'm1')], signal());
-    assert.deepEqual(first, [{ ok: true, value: null }]);
-    assert.deepEqual(await onWire(name), { cname: 'a.target.example.', markers: ['m1'] });
+    assert.deepEqual(first, [{ kind: 'answered', value: null }]);
+    assert.deepEqual(await onWire(name), { cname: 'a.target.example.', markers: [text('m1')] });
     const second = await provider.write([change(name, from, 'b.target.example.', 'm2')], signal());
     assert.equal(faultOf(second[0]).kind, 'conflict');
-    assert.deepEqual(await onWire(name), { cname: 'a.target.example.', markers: ['m1'] });
+    assert.deepEqual(await onWire(name), { cname: 'a.target.example.', markers: [text('m1')] });
   });
 
   test('moves CNAME and marker in one step of the serial', async () => {
     const name = `held.${zone}`;
     const from = await seen(name);
     const before = await serial();
-    const marker = `detour=1 ${'x'.repeat(400)}`;
     const provider = account();
-    value((await provider.write([change(name, from, 'b.target.example.', marker)], signal()))[0]!);
-    assert.deepEqual(await onWire(name), { cname: 'b.target.example.', markers: [marker] });
+    told((await provider.write([change(name, from, 'b.target.example.', 'm1')], signal()))[0]!);
+    assert.deepEqual(await onWire(name), { cname: 'b.target.example.', markers: [text('m1')] });
     assert.equal(await serial(), before + 1);
   });
 
@@ -224,9 +252,9 @@ describe('rfc2136 on a real BIND', { skip: withoutBind }, () => {
     const name = `stale.${zone}`;
     const provider = account();
     const absent = await seen(name);
-    value((await provider.write([change(name, absent, 'a.target.example.', 'm1')], signal()))[0]!);
+    told((await provider.write([change(name, absent, 'a.target.example.', 'm1')], signal()))[0]!);
     const stale = await seen(name);
-    value((await provider.write([change(name, stale, 'a.target.example.', 'm2')], signal()))[0]!);
+    told((await provider.write([change(name, stale, 'a.target.example.', 'm2')], signal()))[0]!);
     const [byMarker] = await provider.write(
       [change(name, stale, 'b.target.example.', 'm3')],
       signal(),
@@ -238,7 +266,7 @@ describe('rfc2136 on a real BIND', { skip: withoutBind }, () => {
       signal(),
     );
     assert.equal(faultOf(byValue).kind, 'conflict');
-    assert.deepEqual(await onWire(name), { cname: 'a.target.example.', markers: ['m2'] });
+    assert.deepEqual(await onWire(name), { cname: 'a.target.example.', markers: [text('m2')] });
   });
 
   test('adoption writes the marker alone, also from a reading that DNS gave', async () => {
@@ -251,51 +279,70 @@ describe('rfc2136 on a real BIND', { skip: withoutBind }, () => {
     const updates: Buffer[] = [];
     const provider = account({ port });
     const from: Seen = { ...read, ref: null };
-    value((await provider.write([change(name, from, 'a.target.example.', 'm1')], signal()))[0]!);
-    assert.deepEqual(await onWire(name), { cname: 'a.target.example.', markers: ['m1'] });
+    told((await provider.write([change(name, from, 'a.target.example.', 'm1')], signal()))[0]!);
+    assert.deepEqual(await onWire(name), { cname: 'a.target.example.', markers: [text('m1')] });
     assert.equal(updates.length, 1);
     assert.equal(updates[0]!.readUInt16BE(8), 1, 'one record in the update section: the TXT');
     const texts: Seen = { ...(await seen(name)), ref: null };
-    value((await provider.write([change(name, texts, 'a.target.example.', 'm2')], signal()))[0]!);
-    assert.deepEqual((await onWire(name)).markers, ['m2']);
+    told((await provider.write([change(name, texts, 'a.target.example.', 'm2')], signal()))[0]!);
+    assert.deepEqual((await onWire(name)).markers, [text('m2')]);
   });
 
   test('in a batch only the stale change is a conflict, and the others are made', async () => {
     const provider = account();
     const names = Array.from({ length: 12 }, (_, i) => `many${i}.${zone}`);
-    const read = value(await provider.read(names, signal()));
+    const read = await readAll(provider, names);
     const before = await serial();
     const ok = await provider.write(
       names.map((n) => change(n, read[n]!, 'b.target.example.', 'm1')),
       signal(),
     );
-    assert.ok(ok.every((r) => r.ok));
+    assert.ok(ok.every((a) => a.kind === 'answered'));
     assert.equal(await serial(), before + 1, 'the whole batch is one message');
-    const fresh = value(await provider.read(names, signal()));
+    const fresh = await readAll(provider, names);
     const mixed = await provider.write(
       names.map((n, i) => change(n, i === 5 ? read[n]! : fresh[n]!, 'c.target.example.', 'm2')),
       signal(),
     );
     assert.deepEqual(
-      mixed.map((r) => (r.ok ? 'ok' : r.fault.kind)),
-      names.map((_, i) => (i === 5 ? 'conflict' : 'ok')),
+      mixed.map((a) => (a.kind === 'fault' ? a.fault.kind : a.kind)),
+      names.map((_, i) => (i === 5 ? 'conflict' : 'answered')),
     );
     assert.equal((await onWire(names[5]!)).cname, 'b.target.example.');
     assert.equal((await onWire(names[6]!)).cname, 'c.target.example.');
+  });
+
+  test('two zones at one server are read down one connection, and written down one', async () => {
+    const provider = account({ zone: undefined });
+    const names = ['two.slow.example.org.', `two.${zone}`];
+    const read = await readAll(provider, names);
+    // Where the zones are, and what stands there.
+    assert.equal(provider.calls, 2);
+    const written = await provider.write(
+      names.map((n) => change(n, read[n]!, 'a.target.example.', 'm1')),
+      signal(),
+    );
+    for (const answer of written) told(answer);
+    // The updates of both, and what stands there afterwards.
+    assert.equal(provider.calls, 4);
+    for (const n of names) {
+      assert.deepEqual(await onWire(n), { cname: 'a.target.example.', markers: [text('m1')] });
+    }
   });
 
   test('a key that may change one name only is rejected for the others', async () => {
     const tsig = { name: 'narrow.', algorithm: 'hmac-sha512' } as const;
     const provider = account({ tsig }, narrow.secret);
     const names = [`many0.${zone}`, `many1.${zone}`];
-    const read = value(await provider.read(names, signal()));
+    const read = await readAll(provider, names);
     const results = await provider.write(
       names.map((n) => change(n, read[n]!, 'n.target.example.', 'n1')),
       signal(),
     );
-    assert.ok(results[0]?.ok);
-    const fault = faultOf(results[1]);
+    told(results[0]);
+    const { fault, reach } = fellOf(results[1]);
     assert.equal(fault.kind, 'rejected');
+    assert.deepEqual(reach, { kind: 'record' });
     assert.match(fault.cure!, /grant the key/);
   });
 
@@ -308,9 +355,11 @@ describe('rfc2136 on a real BIND', { skip: withoutBind }, () => {
     const [badSig] = await account({}, wrong).write(wanted, signal());
     assert.equal(faultOf(badSig).kind, 'auth-suspect');
     assert.match(faultOf(badSig).detail, /BADSIG/);
+    assert.deepEqual(fellOf(badSig).reach, { kind: 'account' });
     assert.ok(!JSON.stringify(badSig).includes(wrong));
     const [badKey] = await account({ tsig: { name: 'nobody.' } }).write(wanted, signal());
     assert.match(faultOf(badKey).detail, /BADKEY/);
+    assert.deepEqual(fellOf(badKey).reach, { kind: 'account' });
     assert.deepEqual(await onWire(name), before);
   });
 
@@ -375,7 +424,7 @@ describe('rfc2136 on a real BIND', { skip: withoutBind }, () => {
       signal(),
     );
     assert.equal(faultOf(result).kind, 'uncertain');
-    assert.deepEqual(await onWire(name), { cname: 'a.target.example.', markers: ['m1'] });
+    assert.deepEqual(await onWire(name), { cname: 'a.target.example.', markers: [text('m1')] });
   });
 
   test('silence after the update was sent is uncertain within the time limit', async () => {
@@ -410,7 +459,8 @@ describe('rfc2136 on a real BIND', { skip: withoutBind }, () => {
   test('nobody listening is unavailable, for reading and for writing', async () => {
     const from = await seen(`www.${zone}`);
     const provider = account({ port: await freePort() });
-    assert.equal(faultOf(await provider.read([`www.${zone}`], signal())).kind, 'unavailable');
+    const read = fellOf((await provider.read([`www.${zone}`], signal()))[`www.${zone}`]);
+    assert.deepEqual([read.fault.kind, read.reach], ['unavailable', { kind: 'account' }]);
     const [result] = await provider.write(
       [change(`www.${zone}`, from, 'b.target.example.', 'm')],
       signal(),
@@ -420,7 +470,9 @@ describe('rfc2136 on a real BIND', { skip: withoutBind }, () => {
 
   test('a server that is not the primary of the configured zone is a clear fault', async () => {
     const provider = account({ zone: 'example.com.' });
-    const fault = faultOf(await provider.read(['www.example.com.'], signal()));
+    const { 'www.example.com.': answer } = await provider.read(['www.example.com.'], signal());
+    const { fault, reach } = fellOf(answer);
+    assert.deepEqual(reach, { kind: 'zone', zone: 'example.com.' });
     assert.equal(fault.kind, 'auth-suspect');
     assert.match(fault.detail, /refuses to answer/);
   });
@@ -448,11 +500,11 @@ describe('rfc2136 on a real BIND', { skip: withoutBind }, () => {
   test('nsupdate with the same key sees what we wrote as its prerequisite', async () => {
     const name = `oracle.${zone}`;
     const provider = account();
-    const wanted = [change(name, await seen(name), 'a.target.example.', 'it is "7" \\ here')];
-    value((await provider.write(wanted, signal()))[0]!);
+    const wanted = [change(name, await seen(name), 'a.target.example.', 'm7')];
+    told((await provider.write(wanted, signal()))[0]!);
     await nsupdate(
       `prereq yxrrset ${name} CNAME a.target.example.`,
-      `prereq yxrrset _detour.${name} TXT "it is \\"7\\" \\\\ here"`,
+      `prereq yxrrset _detour.${name} TXT "${text('m7')}"`,
       `update delete ${name} CNAME`,
       `update add ${name} 60 CNAME by.nsupdate.example.`,
     );

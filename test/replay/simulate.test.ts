@@ -11,7 +11,7 @@ import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { type Config, parseConfig, printProblem } from '../../src/config/config.ts';
-import type { CoreConfig, Json } from '../../src/core/model.ts';
+import type { CoreConfig, EntryKind, Json } from '../../src/core/model.ts';
 import { minutesFailing } from '../../src/replay/account.ts';
 import { exampleText } from '../../src/replay/example.ts';
 import { replayJournal } from '../../src/replay/journal.ts';
@@ -680,7 +680,7 @@ test('an API that fails between a reading and the writing after it leaves the wr
 
 // ---------------------------------------------------------------- one's own journal
 
-type Told = readonly [second: number, kind: string, record: string | null, data: Json];
+type Told = readonly [second: number, kind: EntryKind, record: string | null, data: Json];
 
 const health = (second: number, origin: string, was: string, now: string): Told => [
   ...([second, 'health', null, { origin, was, health: now }] as const),

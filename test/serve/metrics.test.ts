@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { test } from 'node:test';
-import type { Observation } from '../../src/core/model.ts';
+import type { Observation, StayReason } from '../../src/core/model.ts';
 import { createMetrics, metricNames } from '../../src/serve/metrics.ts';
 import { at, provider, record, standIn, wall } from '../cli/desk.ts';
 
@@ -93,7 +93,7 @@ test('a scrape shows the state of its moment: what is gone from the view is gone
         target: null,
         cname: null,
         pin: { target: 'tokyo', reason: 'r', by: 'ann', sinceAt: at, untilAt: null },
-        stay: { reason: 'Not A Word', sentence: '' },
+        stay: { reason: 'Not A Word' as StayReason, sentence: '' },
         budget: { used: 4, limit: 3, spent: true },
         leftBehind: { share: null, sentence: 's', cure: 'c' },
         providers: [
@@ -129,11 +129,11 @@ test('what the observer is told is counted', async () => {
   observer.probed('tokyo/web', 'line-a', seen({ outcome: 'blind', reason: 'shed' }));
   observer.called('cf', 'write', 'ok', 120);
   observer.called('cf', 'write', 'throttled', 40);
-  const entry = { kind: 'switch', record: 'www.gslb.example.net.', sentence: '' };
+  const entry = { kind: 'switch', record: 'www.gslb.example.net.', sentence: '' } as const;
   observer.journalled({ ...entry, data: { kind: 'auto' } }, wall);
   observer.journalled({ ...entry, data: { kind: 'operator' } }, wall);
   observer.journalled({ ...entry, kind: 'pin', data: {} }, wall);
-  observer.trouble('commit', 'disk full');
+  observer.trouble('store', 'disk full');
   const series = await scrape();
   const labels = 'check="hangzhou/web",path="line-a"';
   const expected: Record<string, number> = {
@@ -149,7 +149,7 @@ test('what the observer is told is counted', async () => {
     [`detour_switches_total{${www},kind="operator"}`]: 1,
     'detour_journal_entries_total{kind="switch"}': 2,
     'detour_journal_entries_total{kind="pin"}': 1,
-    'detour_troubles_total{what="commit"}': 1,
+    'detour_troubles_total{what="store"}': 1,
     detour_probes_shed_total: 1,
   };
   for (const [name, value] of Object.entries(expected)) {
@@ -157,22 +157,29 @@ test('what the observer is told is counted', async () => {
   }
 });
 
-test('words from outside become `other`, and no flood of words becomes a flood of series', async () => {
+test('what is no word of a table is counted as `other`, however many of it there are', async () => {
   const { metrics, scrape } = made();
   const { observer } = metrics;
-  observer.called('cf', 'write', 'Bearer hunter2', 1);
-  observer.trouble('https://vendor.example/?key=hunter2', 'x');
+  // What is outside the types all the same: an adapter from elsewhere, a later mistake.
+  const strange = (word: string) => word as never;
+  observer.called('cf', 'write', strange('Bearer hunter2'), 1);
+  observer.trouble(strange('https://vendor.example/?key=hunter2'), 'x');
   for (let n = 0; n < 500; n += 1) {
-    observer.trouble(`trouble-${n}`, 'x');
-    observer.called('cf', `operation-${n}`, `result-${n}`, 1);
-    observer.journalled({ kind: `kind-${n}`, record: null, sentence: '', data: {} }, wall);
+    observer.trouble(strange(`trouble-${n}`), 'x');
+    observer.called('cf', strange(`operation-${n}`), strange(`result-${n}`), 1);
+    const kind = strange(`kind-${n}`);
+    observer.journalled({ kind, record: null, sentence: '', data: {} }, wall);
   }
   const names = [...(await scrape()).keys()];
   assert.ok(!names.some((name) => name.includes('hunter2')));
   assert.ok(names.some((name) => name.startsWith('detour_troubles_total{what="other"}')));
   for (const family of ['troubles_total', 'journal_entries_total', 'api_calls_total']) {
-    const many = names.filter((name) => name.startsWith(`detour_${family}{`)).length;
-    assert.ok(many >= 60 && many <= 66, `${many} series of ${family}`);
+    const many = names.filter((name) => name.startsWith(`detour_${family}{`));
+    assert.ok(many.length > 0, family);
+    assert.deepEqual(
+      many.filter((name) => !name.includes('"other"')),
+      [],
+    );
   }
 });
 
@@ -242,7 +249,7 @@ test('promtool finds nothing to say about a full exposition', {
   const { metrics } = made();
   metrics.observer.probed('hangzhou/web', 'line-a', seen());
   metrics.observer.called('cf', 'write', 'ok', 120);
-  metrics.observer.trouble('commit', 'disk full');
+  metrics.observer.trouble('store', 'disk full');
   const text = await metrics.text();
   const done = spawnSync('promtool', ['check', 'metrics'], { input: text, encoding: 'utf8' });
   assert.deepEqual([done.status, done.stdout, done.stderr], [0, '', '']);

@@ -1,17 +1,19 @@
-// An account at a simulated vendor outside its world, for the conformance suite: real milliseconds,
-// and real DNS on loopback for what the vendor's servers give.
+// An account at a simulated vendor outside its world, for the conformance suite, in real
+// milliseconds.
 
 import { MARKER_LABEL } from '../../src/core/marker.ts';
 import type { Name } from '../../src/core/model.ts';
-import { type Account, type Row, zone } from '../parts/accounts.ts';
-import { type Reply, rcode, startNameservers } from '../parts/nameserver.ts';
+import type { Account, Candidate, Trouble } from '../../src/kit/conformance/index.ts';
+import { second, zone } from '../parts/accounts.ts';
 import { Chance } from './chance.ts';
 import {
   type ApiFault,
   capabilitiesOf,
   type DnsServer,
   NOTHING,
+  recordOf,
   type Seat,
+  type Sickness,
   SimAccount,
   SimVendor,
   type Strength,
@@ -19,17 +21,19 @@ import {
 } from './vendors.ts';
 
 /** Faults of the suite, and what they are here. */
-const faults: Readonly<Record<string, ApiFault['how']>> = {
+const faults = {
   hang: 'hang',
   error: 'unavailable',
   throttle: 'throttle',
   auth: 'auth',
   'lost-reply': 'lost-reply',
   'stale-read': 'stale-read',
-};
+} as const satisfies Partial<Record<Trouble, ApiFault['how']>>;
+
+const sicknesses: readonly Sickness[] = ['deleted', 'denied', 'unavailable', 'hang'];
 
 /** The simulated vendors as further rows of the suite. */
-export const simRows: readonly Row[] = strengths.map((strength) => {
+export const simRows: readonly Candidate[] = strengths.map((strength) => {
   const capabilities = capabilitiesOf(strength);
   return { title: capabilities.title, capabilities, skip: false, start: () => start(strength) };
 });
@@ -40,7 +44,7 @@ async function start(strength: Strength): Promise<Account> {
   const wire = { chance: new Chance(1), later };
   const now = () => performance.now();
   const vendor = new SimVendor('sim', strength, wire, now, {
-    zone,
+    zones: [zone, second],
     ttlMin: 60,
     lagMs: [1, 20],
     staleMs: 60_000,
@@ -55,18 +59,12 @@ async function start(strength: Strength): Promise<Account> {
       return () => clearTimeout(timer);
     },
   };
-  const respond =
-    (server: DnsServer) => (asked: { readonly name: string; readonly type: string }) =>
-      answer(server, asked.name, asked.type);
-  const [first, second] = vendor.servers as readonly [DnsServer, DnsServer];
-  const dns = await startNameservers({ '127.0.0.1': respond(first), '127.0.0.2': respond(second) });
   return {
     open: ({ callTimeoutMs = 5000, wrongKey = false } = {}) =>
       new SimAccount(vendor, seat, { callTimeoutMs, wrongKey }),
-    place: 'nowhere',
-    vendor: null,
-    async edit(name, type, values, ttl = 300) {
-      const list = values === null ? [] : typeof values === 'string' ? [values] : values;
+    zone,
+    secrets: [],
+    async edit(name, type, list, ttl) {
       const record = name.startsWith(`${MARKER_LABEL}.`)
         ? name.slice(MARKER_LABEL.length + 1)
         : name;
@@ -76,36 +74,28 @@ async function start(strength: Strength): Promise<Account> {
       else if (type === 'TXT') vendor.edit(record, null, list);
       else vendor.edit(record, list.length === 0 ? 'none' : { value: list[0]!, ttl }, null);
     },
-    faults: Object.keys(faults),
+    look: async (name, type) => vendor.servers.map((server) => given(server, name, type)),
+    requests: null,
+    faults: Object.keys(faults) as (keyof typeof faults)[],
     async fault(how) {
       vendor.faults.splice(0);
-      if (how !== null) vendor.faults.push({ how: faults[how]!, share: 1, once: true });
+      if (how !== null) {
+        vendor.faults.push({ how: faults[how as keyof typeof faults], share: 1, once: true });
+      }
     },
-    servers: Object.keys(dns.at).map((address) => ({ address, port: dns.port })),
     oddities: [],
-    async close() {
-      await Promise.all(Object.values(dns.at).map((server) => server.close()));
+    secondZone: {
+      zone: second,
+      faults: sicknesses,
+      fault: async (how) => vendor.turn(second, how as Sickness | null),
     },
+    async close() {},
   };
 }
 
-function answer(server: DnsServer, name: Name, type: string): Reply {
-  const isMarker = name.startsWith(`${MARKER_LABEL}.`);
-  const stand = server.gives.get(isMarker ? name.slice(MARKER_LABEL.length + 1) : name) ?? NOTHING;
-  const base = { authoritative: true } as const;
-  const owner = name.slice(0, -1);
-  if (isMarker && type === 'TXT' && stand.texts.length > 0) {
-    const answers = stand.texts.map((t) => ({
-      type: 'TXT' as const,
-      name: owner,
-      ttl: 60,
-      data: t.value,
-    }));
-    return { ...base, answers };
-  }
-  if (!isMarker && stand.cname !== null) {
-    const { value, ttl } = stand.cname;
-    return { ...base, answers: [{ type: 'CNAME', name: owner, ttl, data: value.slice(0, -1) }] };
-  }
-  return { ...base, rcode: rcode.nxDomain };
+/** What a server of the vendor gives at a name. */
+function given(server: DnsServer, name: Name, type: 'CNAME' | 'TXT'): readonly string[] {
+  const { cname, texts } = server.gives.get(recordOf(name)) ?? NOTHING;
+  if (type === 'TXT') return texts.map((t) => t.value);
+  return cname === null ? [] : [cname.value.toLowerCase()];
 }

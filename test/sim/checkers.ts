@@ -2,8 +2,9 @@
 // They look at what vendors were sent and hold, at journals, at what probes said and at the truth
 // about origins and paths; never at the engine's state, and they call none of its predicates.
 
-import { parseMarker } from '../../src/core/marker.ts';
+import { formatMarker, parseMarker } from '../../src/core/marker.ts';
 import type {
+  Answer,
   ChainAnswer,
   Change,
   CheckConfig,
@@ -16,7 +17,6 @@ import type {
   Observation,
   RecordConfig,
   Reply,
-  Result,
   Seen,
 } from '../../src/core/model.ts';
 import type { Commit } from '../../src/ports.ts';
@@ -200,10 +200,11 @@ export class Checkers {
     changes: readonly Change[],
   ): void {
     const log = this.#log(r);
-    const block = log.blocked.get(vendor.name);
-    if (block !== undefined && r.process.now() < block.until) {
+    for (const key of placesOf(vendor, names)) {
+      const block = log.blocked.get(key);
+      if (block === undefined || r.process.now() >= block.until) continue;
       const early = block.until - r.process.now();
-      this.fail(block.rule, `${r.name} calls ${vendor.name} ${early} ms too early`);
+      this.fail(block.rule, `${r.name} calls ${key} ${early} ms too early`);
     }
     const lost = log.lost.get(vendor.name);
     for (const name of names) {
@@ -220,30 +221,41 @@ export class Checkers {
     vendor: SimVendor,
     op: 'read' | 'write',
     names: readonly Name[],
-    results: readonly Result<unknown>[],
+    answers: readonly Answer<unknown>[],
   ): void {
     const log = this.#log(r);
-    if (op === 'read' && results[0]?.ok === true)
-      for (const n of names) log.read.add(`${vendor.name} ${n}`);
+    const works = answers.some((a) => a.kind === 'answered');
+    if (op === 'read') {
+      names.forEach((name, i) => {
+        if (answers[i]?.kind === 'answered') log.read.add(`${vendor.name} ${name}`);
+      });
+    }
     if (op === 'write') {
       const lost = log.lost.get(vendor.name) ?? new Set<Name>();
       log.lost.set(vendor.name, lost);
       names.forEach((name, i) => {
-        const result = results[i];
-        if (result?.ok === false && result.fault.kind === 'uncertain') lost.add(name);
+        const answer = answers[i];
+        if (answer?.kind === 'fault' && answer.fault.kind === 'uncertain') lost.add(name);
       });
     }
-    log.blocked.delete(vendor.name);
-    const ofLane = ['auth-suspect', 'throttled', 'unavailable', 'uncertain'];
-    const bad = results.find((x) => !x.ok && ofLane.includes(x.fault.kind));
-    const fault: Fault | null = bad !== undefined && !bad.ok ? bad.fault : null;
-    const now = r.process.now();
-    if (fault?.kind === 'auth-suspect') {
-      const rule = 'rule-17-auth-retried-slowly';
-      log.blocked.set(vendor.name, { until: now + 15_000, rule });
-    } else if (fault?.retryAfterMs !== undefined) {
+    for (const key of placesOf(vendor, names)) log.blocked.delete(key);
+    // Where nothing could be read and something can again, everything is tried at once.
+    if (works)
+      for (const zone of vendor.options.zones) log.blocked.delete(`${vendor.name} ${zone}`);
+    for (const answer of answers) {
+      if (answer.kind !== 'fault' || answer.reach.kind === 'record') continue;
+      const { fault, reach } = answer;
+      const zone = reach.kind === 'zone' ? ` ${reach.zone}` : '';
+      this.#block(log, `${vendor.name}${zone}`, fault, r.process.now());
+    }
+  }
+
+  #block({ blocked }: ReplicaLog, key: string, fault: Fault, now: number): void {
+    if (fault.kind === 'auth-suspect') {
+      blocked.set(key, { until: now + 15_000, rule: 'rule-17-auth-retried-slowly' });
+    } else if (fault.retryAfterMs !== undefined) {
       const until = now + Math.min(fault.retryAfterMs, 300_000);
-      log.blocked.set(vendor.name, { until, rule: 'rule-22-blocks-honoured' });
+      blocked.set(key, { until, rule: 'rule-22-blocks-honoured' });
     }
   }
 
@@ -258,8 +270,9 @@ export class Checkers {
     if (!record.targets.some((t) => t.cname === c.to.cname)) {
       this.fail('rule-2-only-configured-targets', `${at} -> ${c.to.cname}`);
     }
-    const to = parseMarker(c.to.marker);
-    if (to === null) return this.fail('rule-14-every-write-has-its-epoch', `${at}: ${c.to.marker}`);
+    const text = formatMarker(c.to.marker);
+    const to = parseMarker(text);
+    if (to === null) return this.fail('rule-14-every-write-has-its-epoch', `${at}: ${text}`);
     if (!this.#committed.has(keyOf(c.name, to))) {
       this.fail('rule-13-only-what-is-committed', `${at}: epoch ${to.epoch} id ${to.id}`);
     }
@@ -604,12 +617,16 @@ export class Checkers {
       if ((this.#cleanSince.get(provider) ?? 0) > decidedAt || vendor.faults.length > 0) return;
       const editedAt = this.#humanAt.get(`${provider} ${name}`) ?? Number.NEGATIVE_INFINITY;
       if (editedAt >= decidedAt - MINUTE) return;
-      if (log.blocked.has(provider)) return;
+      if (placesOf(vendor, [name]).some((key) => log.blocked.has(key))) return;
+      const zone = vendor.zoneOf(name)!;
+      if (vendor.sick.has(zone) || (vendor.turnedAt.get(zone) ?? 0) > decidedAt) return;
       const stands = vendor.at(name);
       const marker = highest(stands.texts);
       if (marker === null || stands.texts.length > 1) return;
       if (marker.epoch < d.epoch) {
-        this.fail('rule-16-retried-in-seconds', `${what}: ${provider} is at epoch ${marker.epoch}`);
+        // Whatever is the matter with the others of this vendor, its zone is well.
+        const rule = vendor.sick.size > 0 ? 'rule-24-a-zone-alone' : 'rule-16-retried-in-seconds';
+        this.fail(rule, `${what}: ${provider} is at epoch ${marker.epoch}`);
       }
     });
   }
@@ -738,6 +755,12 @@ export class Checkers {
     const rule = this.#plan.config.origins[check.origin ?? '']?.quorum;
     return rule?.kind === 'all' ? groups : Math.min(2, groups);
   }
+}
+
+/** What may ask to be left alone: the vendor, and each zone that is asked about. */
+function placesOf(vendor: SimVendor, names: readonly Name[]): readonly string[] {
+  const zones = new Set(names.map((name) => vendor.zoneOf(name)));
+  return [vendor.name, ...[...zones].map((zone) => `${vendor.name} ${zone}`)];
 }
 
 function keyOf(name: Name, m: Marker): string {

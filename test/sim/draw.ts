@@ -32,21 +32,32 @@ export function drawPlan(c: Chance): Plan {
   const chosen = c.some(Object.keys(faultKinds) as FaultName[], c.pick([0.1, 0.25, 0.5]));
   const replicas = c.pick([1, 1, 2, 2, 3]);
   const usual = c.spread(30_000, 15 * MINUTE);
+  // A zone in trouble is met only when something is to be done there: it lasts, and there are others.
+  const sickly = c.is(0.25);
+  const kinds = sickly ? chosen.filter((k) => k !== 'zone-sick') : chosen;
   return {
-    config: drawConfig(c, providers, durationMs * replicas),
+    config: drawConfig(c, providers, durationMs * replicas, sickly),
     vendors: Object.fromEntries(providers.map((p) => [p, c.pick(strengths)])),
     replicas,
     leaseMs: c.spread(3000, 30_000),
     durationMs,
-    faults: chosen.map((kind) => ({
-      kind,
-      everyMs: Math.max(10_000, Math.round(usual * (0.3 + 2 * c.next()))),
-      lastsMs: c.spread(2000, 10 * MINUTE),
-    })),
+    faults: [
+      ...kinds.map((kind) => ({
+        kind,
+        everyMs: Math.max(10_000, Math.round(usual * (0.3 + 2 * c.next()))),
+        lastsMs: c.spread(2000, 10 * MINUTE),
+      })),
+      ...(sickly ? [{ kind: 'zone-sick' as const, everyMs: 8 * MINUTE, lastsMs: 5 * MINUTE }] : []),
+    ],
   };
 }
 
-function drawConfig(c: Chance, providers: readonly string[], watchedMs: number): CoreConfig {
+function drawConfig(
+  c: Chance,
+  providers: readonly string[],
+  watchedMs: number,
+  manyZones: boolean,
+): CoreConfig {
   const clouds = ['ca', 'cb', 'cc'].slice(0, c.int(2, 3));
   const names = ['oa', 'ob', 'oc', 'od'].slice(0, c.int(2, 4));
   const origins = Object.fromEntries(
@@ -84,7 +95,7 @@ function drawConfig(c: Chance, providers: readonly string[], watchedMs: number):
       fall: c.int(2, 4),
       rise: c.int(1, 3),
     },
-    records: drawRecords(c, names, providers),
+    records: drawRecords(c, names, providers, manyZones),
   });
   const perSecond = c.pick([1, 4, 20]);
   return { ...config, confirm: { burst: c.pick([20, 100, 400]), perSecond } };
@@ -127,16 +138,24 @@ function drawExtra(c: Chance, clouds: readonly string[], paths: readonly string[
 
 type Records = Readonly<Record<Name, Partial<CoreConfig['records'][string]>>>;
 
-function drawRecords(c: Chance, origins: readonly string[], providers: readonly string[]): Records {
-  const names = ['www', 'api', 'img'].slice(0, c.pick([1, 1, 2, 3]));
+function drawRecords(
+  c: Chance,
+  origins: readonly string[],
+  providers: readonly string[],
+  manyZones: boolean,
+): Records {
+  const many = c.pick([1, 1, 2, 3]);
+  const names = ['www', 'api', 'img'].slice(0, manyZones ? Math.max(2, many) : many);
   return Object.fromEntries(
     names.map((name) => {
       const rotate = c.int(0, origins.length - 1);
       const order = [...origins.slice(rotate), ...origins.slice(0, rotate)];
       const targets = order.slice(0, c.int(2, order.length));
-      const publish = name === 'www' ? providers : providers.slice(0, c.int(1, providers.length));
+      const everywhere = name === 'www' || (manyZones && name === 'api');
+      const publish = everywhere ? providers : providers.slice(0, c.int(1, providers.length));
       return [
-        `${name}.gslb.test.`,
+        // Two zones an account, wherever there are two records.
+        name === 'api' ? 'api.edge.test.' : `${name}.gslb.test.`,
         {
           mode: c.is(0.92) ? ('steer' as const) : ('observe' as const),
           targets: targets.map((origin) => ({ origin, cname: `${origin}.shop.test.` })),

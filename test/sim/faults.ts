@@ -250,6 +250,12 @@ export const faultKinds = {
   'api-lost-write': anApi((c) => ({ how: 'lost-write', share: share(c) })),
   'api-late-write': anApi((c) => ({ how: 'late-write', share: share(c) })),
   'api-stale-read': anApi((c) => ({ how: 'stale-read', share: share(c) })),
+  'zone-sick': (s, c) => {
+    const vendor = c.pick(s.vendors);
+    const zone = c.pick(vendor.options.zones);
+    vendor.turn(zone, c.pick(['deleted', 'denied', 'unavailable', 'hang'] as const));
+    return () => vendor.turn(zone, null);
+  },
   'dns-lag': (s, c) => {
     const vendor = c.pick(s.vendors);
     const lag = c.spread(1000, 60_000);

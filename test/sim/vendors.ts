@@ -5,9 +5,20 @@
 // again. They pass the providers' conformance suite (test/providers/conformance.test.ts), and fail on demand.
 // A request that has been sent is carried out even if its sender dies; only the reply is lost.
 
-import { markerName } from '../../src/core/marker.ts';
-import type { Change, Fault, Json, Name, Result, Seen } from '../../src/core/model.ts';
-import type { Capabilities, Provider, ZoneFacts } from '../../src/kit/extend.ts';
+import { formatMarker, isMarkerName, markerName } from '../../src/core/marker.ts';
+import type {
+  Answer,
+  Change,
+  Fault,
+  Json,
+  Name,
+  Reach,
+  Refusal,
+  Result,
+  Seen,
+} from '../../src/core/model.ts';
+import { isWithin } from '../../src/core/name.ts';
+import type { Capabilities, Fence, Provider, ZoneFacts } from '../../src/kit/extend.ts';
 import type { Chance } from './chance.ts';
 
 export type Strength = 'transaction' | 'batch' | 'weak';
@@ -43,6 +54,9 @@ export interface ApiFault {
   readonly once?: boolean;
 }
 
+/** How one zone of a vendor is in trouble, while its others are well. */
+export type Sickness = 'deleted' | 'denied' | 'unavailable' | 'hang';
+
 /** The network between accounts and vendors: it outlives every process. */
 export interface Wire {
   readonly chance: Chance;
@@ -76,7 +90,8 @@ export interface DnsServer {
 }
 
 export interface VendorOptions {
-  readonly zone: Name;
+  /** None within another. */
+  readonly zones: readonly Name[];
   readonly ttlMin: number | null;
   /** How long a server takes to give what was changed. */
   readonly lagMs: readonly [least: number, most: number];
@@ -94,6 +109,9 @@ export class SimVendor {
   readonly stands = new Map<Name, Stand>();
   /** In force now; the last one counts. */
   readonly faults: ApiFault[] = [];
+  /** Zones in trouble, and when each was last taken ill or made well. */
+  readonly sick = new Map<Name, Sickness>();
+  readonly turnedAt = new Map<Name, number>();
   /** Added to how long its servers take. */
   lagMs = 0;
   /** Reasons for which its servers answer nobody. */
@@ -174,6 +192,18 @@ export class SimVendor {
     this.put(name, { ...now, cname: kept, texts: written }, 'human');
   }
 
+  /** The zone that holds a name; null: none here. */
+  zoneOf(name: Name): Name | null {
+    return this.options.zones.find((zone) => isWithin(name, zone)) ?? null;
+  }
+
+  /** A zone falls ill, or is made well again. */
+  turn(zone: Name, how: Sickness | null): void {
+    if (how === null) this.sick.delete(zone);
+    else this.sick.set(zone, how);
+    this.turnedAt.set(zone, this.#now());
+  }
+
   /** What becomes of a call that arrives now. */
   fate(): ApiFault | null {
     const fault = this.faults.at(-1);
@@ -181,7 +211,7 @@ export class SimVendor {
   }
 }
 
-const FENCES: Readonly<Record<Strength, Capabilities['fence']>> = {
+const FENCES: Readonly<Record<Strength, Fence>> = {
   transaction: 'transaction',
   batch: 'inferred',
   weak: 'weak',
@@ -191,8 +221,7 @@ export function capabilitiesOf(strength: Strength): Capabilities {
   return {
     type: `sim-${strength}`,
     title: `Simulated vendor (${strength})`,
-    fence: FENCES[strength],
-    fenceNote: 'simulated',
+    fence: { kind: FENCES[strength], note: 'simulated' },
     atomic: strength !== 'weak',
     readMax: 100,
     writeMax: strength === 'weak' ? 10 : 100,
@@ -208,7 +237,7 @@ export interface AccountOptions {
   readonly wrongKey?: boolean;
   /** Told of every reading and writing as it begins and as it ends. */
   began?(op: 'read' | 'write', names: readonly Name[], changes: readonly Change[]): void;
-  ended?(op: 'read' | 'write', names: readonly Name[], results: readonly Result<unknown>[]): void;
+  ended?(op: 'read' | 'write', names: readonly Name[], answers: readonly Answer<unknown>[]): void;
 }
 
 /** One account at a simulated vendor, in one process. */
@@ -229,35 +258,49 @@ export class SimAccount implements Provider {
   }
 
   async zone(name: Name, signal: AbortSignal): Promise<Result<ZoneFacts>> {
-    const { zone, ttlMin } = this.#vendor.options;
-    const value = {
-      zone,
-      nameServers: this.#vendor.servers.map((s) => s.name),
-      ttlMin,
-      warnings: [],
-    };
-    return this.#call('read', signal, () => this.#outside([name]) ?? { ok: true, value });
+    const { ttlMin } = this.#vendor.options;
+    const nameServers = this.#vendor.servers.map((s) => s.name);
+    const zone = this.#vendor.zoneOf(name);
+    if (zone === null) return { ok: false, fault: outside(name) };
+    const value = { zone, nameServers, ttlMin, warnings: [] };
+    const answer = await this.#call('read', zone, signal, () => ({ kind: 'answered', value }));
+    if (answer.kind === 'answered') return { ok: true, value: answer.value };
+    const fault: Fault = { kind: 'unavailable', detail: 'not asked' };
+    return { ok: false, fault: answer.kind === 'fault' ? answer.fault : fault };
   }
 
   async read(
     names: readonly Name[],
     signal: AbortSignal,
-  ): Promise<Result<Readonly<Record<Name, Seen>>>> {
+  ): Promise<Readonly<Record<Name, Answer<Seen>>>> {
     this.#options.began?.('read', names, []);
-    const result = await this.#look(names, signal);
-    this.#options.ended?.('read', names, [result]);
-    return result;
+    const answers = new Map<Name, Answer<Seen>>();
+    const reading = [...this.#byZone(names)].map(async ([zone, all]) => {
+      const found = await this.#look(zone, all, signal);
+      for (const [i, name] of all.entries()) answers.set(name, found[i]!);
+    });
+    await Promise.all(reading);
+    const inOrder = names.map((name) => answers.get(name)!);
+    this.#options.ended?.('read', names, inOrder);
+    return Object.fromEntries(names.map((name, i) => [name, inOrder[i]!] as const));
   }
 
-  async write(changes: readonly Change[], signal: AbortSignal): Promise<readonly Result<null>[]> {
+  async write(changes: readonly Change[], signal: AbortSignal): Promise<readonly Answer<null>[]> {
     const names = changes.map((c) => c.name);
     this.#options.began?.('write', names, changes);
-    const results =
-      this.#vendor.strength === 'weak'
-        ? await this.#writeEach(changes, signal)
-        : await this.#writeAtOnce(changes, signal);
-    this.#options.ended?.('write', names, results);
-    return results;
+    const answers = new Map<Name, Answer<null>>();
+    const isWeak = this.#vendor.strength === 'weak';
+    const writing = [...this.#byZone(names)].map(async ([zone, all]) => {
+      const own = changes.filter((c) => all.includes(c.name));
+      const made = isWeak
+        ? await this.#writeEach(zone, own, signal)
+        : await this.#writeAtOnce(zone, own, signal);
+      for (const [i, { name }] of own.entries()) answers.set(name, made[i]!);
+    });
+    await Promise.all(writing);
+    const inOrder = names.map((name) => answers.get(name)!);
+    this.#options.ended?.('write', names, inOrder);
+    return inOrder;
   }
 
   async preflight(): Promise<[]> {
@@ -266,30 +309,45 @@ export class SimAccount implements Provider {
 
   close(): void {}
 
-  #look(
+  /** Names by their zone; '' holds those that are in none. */
+  #byZone(names: readonly Name[]): Map<Name, Name[]> {
+    const zones = new Map<Name, Name[]>();
+    for (const name of names) {
+      const zone = this.#vendor.zoneOf(name) ?? '';
+      zones.set(zone, [...(zones.get(zone) ?? []), name]);
+    }
+    return zones;
+  }
+
+  /** One request for all of them. */
+  async #look(
+    zone: Name,
     names: readonly Name[],
     signal: AbortSignal,
-  ): Promise<Result<Readonly<Record<Name, Seen>>>> {
-    return this.#call('read', signal, (stale) => {
-      const outside = this.#outside(names);
-      if (outside !== null) return outside;
-      const seen = names.map((n) => [n, seenOf(n, this.#vendor, this.#vendor.shown(n, stale))]);
-      return { ok: true, value: Object.fromEntries(seen) as Record<Name, Seen> };
-    });
+  ): Promise<readonly Answer<Seen>[]> {
+    if (zone === '') return names.map((name) => ofRecord(outside(name)));
+    const all = await this.#call('read', zone, signal, (stale) => ({
+      kind: 'answered',
+      value: names.map((n) => seenOf(n, this.#vendor, this.#vendor.shown(n, stale))),
+    }));
+    if (all.kind !== 'answered') return names.map(() => all);
+    return all.value.map((value) => ({ kind: 'answered', value }));
   }
 
   async #writeAtOnce(
+    zone: Name,
     changes: readonly Change[],
     signal: AbortSignal,
-  ): Promise<readonly Result<null>[]> {
-    const all = await this.#call('write', signal, () => ({
-      ok: true,
+  ): Promise<readonly Answer<null>[]> {
+    if (zone === '') return changes.map((c) => ofRecord(outside(c.name)));
+    const all = await this.#call('write', zone, signal, () => ({
+      kind: 'answered',
       value: changes.map((c) => this.#refusal(c) ?? this.#apply(c)),
     }));
-    return all.ok ? all.value : changes.map(() => all);
+    return all.kind === 'answered' ? all.value : changes.map(() => all);
   }
 
-  #apply(c: Change): Result<null> {
+  #apply(c: Change): Answer<null> {
     const vendor = this.#vendor;
     const now = vendor.at(c.name);
     const from = refOf(c.from);
@@ -297,7 +355,7 @@ export class SimAccount implements Provider {
     const stands =
       vendor.strength === 'transaction' ? isExactly(now, c.from) : isStillBatched(now, from);
     if (isFenced && !stands) return conflict('it no longer stands there');
-    const text = { id: vendor.newId(), value: c.to.marker };
+    const text = { id: vendor.newId(), value: formatMarker(c.to.marker) };
     // The same text twice is refused, and with it the whole batch.
     if (isFenced && from.text === null && now.texts.some((t) => t.value === text.value)) {
       return conflict('the marker stands there already');
@@ -305,50 +363,57 @@ export class SimAccount implements Provider {
     const rest = now.texts.filter((t) => isFenced && t.id !== from.text);
     const cname = { id: now.cname?.id ?? vendor.newId(), value: c.to.cname, ttl: c.to.ttl };
     vendor.put(c.name, { ...now, cname, texts: [...rest, text] }, this.#seat.name);
-    return { ok: true, value: null };
+    return DONE;
   }
 
   async #writeEach(
+    zone: Name,
     changes: readonly Change[],
     signal: AbortSignal,
-  ): Promise<readonly Result<null>[]> {
-    const results: Result<null>[] = [];
-    let fault: Fault | null = null;
+  ): Promise<readonly Answer<null>[]> {
+    if (zone === '') return changes.map((c) => ofRecord(outside(c.name)));
+    const answers: Answer<null>[] = [];
+    let isBroken = false;
     for (const c of changes) {
       // What one call has shown to be broken is not asked for nine more times.
-      const result: Result<null> = fault === null ? await this.#writeWeakly(c, signal) : bad(fault);
-      results.push(result);
-      const isOfAll = !result.ok && !['conflict', 'rejected'].includes(result.fault.kind);
-      if (isOfAll) fault = { kind: 'unavailable', detail: 'the change before it failed' };
+      const answer: Answer<null> = isBroken
+        ? { kind: 'not-asked' }
+        : await this.#writeWeakly(zone, c, signal);
+      answers.push(answer);
+      isBroken ||= answer.kind === 'fault' && answer.reach.kind !== 'record';
     }
-    return results;
+    return answers;
   }
 
   /** Reads, writes the CNAME, then the marker, and reads again. */
-  async #writeWeakly(c: Change, signal: AbortSignal): Promise<Result<null>> {
-    const before = await this.#look([c.name], signal);
-    if (!before.ok) return before;
-    const seen = before.value[c.name]!;
-    if (!isSame(seen, c.from)) return conflict('it no longer stands there');
+  async #writeWeakly(zone: Name, c: Change, signal: AbortSignal): Promise<Answer<null>> {
+    const [before] = await this.#look(zone, [c.name], signal);
+    if (before?.kind !== 'answered') return before!;
+    if (!isSame(before.value, c.from)) return conflict('it no longer stands there');
     let touched = false;
     for (const part of ['cname', 'text'] as const) {
-      const made = await this.#call('write', signal, () => this.#refusal(c) ?? this.#set(c, part));
-      if (!made.ok && touched) return bad({ kind: 'uncertain', detail: made.fault.detail });
-      if (!made.ok) return made;
+      const made = await this.#call(
+        'write',
+        zone,
+        signal,
+        () => this.#refusal(c) ?? this.#set(c, part),
+      );
+      if (made.kind === 'fault' && touched) return halfDone(made);
+      if (made.kind !== 'answered') return made;
       touched = true;
     }
-    const after = await this.#look([c.name], signal);
-    if (!after.ok) return bad({ kind: 'uncertain', detail: 'written, then not read back' });
-    const now = after.value[c.name]!;
-    const isThere = now.cnames[0]?.value === c.to.cname && now.markers[0] === c.to.marker;
-    return isThere && now.markers.length === 1
-      ? { ok: true, value: null }
-      : conflict('another writer was here');
+    const [after] = await this.#look(zone, [c.name], signal);
+    if (after?.kind === 'fault') return halfDone(after);
+    if (after?.kind !== 'answered') return conflict('it was not read back');
+    const text = formatMarker(c.to.marker);
+    const isThere = after.value.cnames[0]?.value === c.to.cname && after.value.markers[0] === text;
+    return isThere && after.value.markers.length === 1 ? DONE : conflict('another writer was here');
   }
 
   /** Changes one record by its id, or adds it; the last writer's word is taken. */
-  #set(c: Change, part: 'cname' | 'text'): Result<null> {
+  #set(c: Change, part: 'cname' | 'text'): Answer<null> {
     const vendor = this.#vendor;
+    const text = formatMarker(c.to.marker);
     const now = vendor.at(c.name);
     const from = refOf(c.from);
     if (part === 'cname') {
@@ -356,72 +421,62 @@ export class SimAccount implements Provider {
       if (from.cname !== null && now.cname?.id !== from.cname) return conflict('the CNAME is gone');
       const cname = { id: now.cname?.id ?? vendor.newId(), value: c.to.cname, ttl: c.to.ttl };
       vendor.put(c.name, { ...now, cname }, this.#seat.name);
-      return { ok: true, value: null };
+      return DONE;
     }
-    if (from.text === null && now.texts.some((t) => t.value === c.to.marker)) {
-      return { ok: true, value: null };
-    }
+    if (from.text === null && now.texts.some((t) => t.value === text)) return DONE;
     if (from.text !== null && !now.texts.some((t) => t.id === from.text)) {
       return conflict('the marker is gone');
     }
     const rest = now.texts.filter((t) => t.id !== from.text);
-    const texts = [...rest, { id: from.text ?? vendor.newId(), value: c.to.marker }];
+    const texts = [...rest, { id: from.text ?? vendor.newId(), value: text }];
     vendor.put(c.name, { ...now, texts }, this.#seat.name);
-    return { ok: true, value: null };
+    return DONE;
   }
 
   /** What no vendor takes, whatever stands there. */
-  #refusal(c: Change): Result<null> | null {
+  #refusal(c: Change): Answer<null> | null {
     const { ttlMin } = this.#vendor.options;
     if (c.from.markers.length > 1) return conflict('more than one text stands at the marker');
     const other = c.from.refusal ?? seenOf(c.name, this.#vendor, this.#vendor.at(c.name)).refusal;
-    if (other !== null) return bad({ kind: 'rejected', detail: other.sentence });
+    if (other !== null) return ofRecord({ kind: 'rejected', detail: other.sentence });
     if (ttlMin === null || c.to.ttl >= ttlMin) return null;
     const cure = 'publish takes a TTL per provider';
-    return bad({ kind: 'rejected', detail: `a TTL under ${ttlMin}`, cure });
+    return ofRecord({ kind: 'rejected', detail: `a TTL under ${ttlMin}`, cure });
   }
 
-  #outside(names: readonly Name[]): { readonly ok: false; readonly fault: Fault } | null {
-    const { zone } = this.#vendor.options;
-    const lost = names.find((n) => n !== zone && !n.endsWith(`.${zone}`));
-    if (lost === undefined) return null;
-    const cure = `publish only names under ${zone} here`;
-    return bad({ kind: 'rejected', detail: `${lost} is in no zone of this account`, cure });
-  }
-
-  /** One request over the network, and its reply. */
+  /** One request about a zone over the network, and its reply. */
   #call<T>(
     op: 'read' | 'write',
+    zone: Name,
     signal: AbortSignal,
-    carryOut: (stale: boolean) => Result<T>,
-  ): Promise<Result<T>> {
+    carryOut: (stale: boolean) => Answer<T>,
+  ): Promise<Answer<T>> {
     const [vendor, seat] = [this.#vendor, this.#seat];
     const { chance } = vendor.wire;
-    const lost: Fault =
-      op === 'write'
-        ? { kind: 'uncertain', detail: 'no reply came' }
-        : { kind: 'unavailable', detail: 'no reply came' };
+    // Silence is all that is known, and it was this zone that was asked about.
+    const kind = op === 'write' ? 'uncertain' : 'unavailable';
+    const lost = ofZone({ kind, detail: 'no reply came' }, zone);
     if (signal.aborted) {
-      return Promise.resolve(bad({ kind: 'unavailable', detail: 'told to stop' }));
+      return Promise.resolve(ofAccount({ kind: 'unavailable', detail: 'told to stop' }));
     }
     return new Promise((resolve) => {
       // A dead process sends nothing and hears nothing.
       if (!seat.alive) return;
       this.calls++;
       let cancel = () => {};
-      const finish = (result: Result<T>) => {
+      const finish = (answer: Answer<T>) => {
         cancel();
         signal.removeEventListener('abort', stop);
-        resolve(result);
+        resolve(answer);
       };
-      const stop = () => finish(bad(lost));
+      const stop = () => finish(lost);
       signal.addEventListener('abort', stop);
       cancel = seat.after(this.#options.callTimeoutMs, stop);
       const arrive = () => {
-        const reply = this.#carry(op, carryOut, lost);
+        const reply = this.#carry(op, zone, carryOut, lost);
         if (reply === null) return;
-        const [result, slowMs] = reply;
-        seat.io(slowMs + chance.spread(3, 60), () => finish(result));
+        const [answer, slowMs] = reply;
+        seat.io(slowMs + chance.spread(3, 60), () => finish(answer));
       };
       const send = () => vendor.wire.later(chance.spread(3, 60), arrive);
       // A process that stands still with a write in its hand sends it when it goes on.
@@ -433,25 +488,33 @@ export class SimAccount implements Provider {
   /** At the vendor: what is done, and what is said of it after how long; null: nothing is. */
   #carry<T>(
     op: 'read' | 'write',
-    carryOut: (stale: boolean) => Result<T>,
-    lost: Fault,
-  ): readonly [Result<T>, slowMs: number] | null {
+    zone: Name,
+    carryOut: (stale: boolean) => Answer<T>,
+    lost: Failed,
+  ): readonly [Answer<T>, slowMs: number] | null {
     const { chance, later } = this.#vendor.wire;
-    const say = (fault: Fault) => [bad(fault), 0] as const;
-    if (this.#options.wrongKey) return say({ kind: 'auth-suspect', detail: 'the key is refused' });
+    const say = (answer: Failed) => [answer, 0] as const;
+    if (this.#options.wrongKey) {
+      return say(ofAccount({ kind: 'auth-suspect', detail: 'the key is refused' }));
+    }
     const fault = this.#vendor.fate();
     switch (fault?.how) {
       case 'hang':
         return null;
       case 'unavailable':
-        return say({ kind: 'unavailable', detail: '503 from the vendor' });
+        return say(ofAccount({ kind: 'unavailable', detail: '503 from the vendor' }));
       case 'auth':
-        return say({ kind: 'auth-suspect', detail: 'the key is refused' });
+        return say(ofAccount({ kind: 'auth-suspect', detail: 'the key is refused' }));
       case 'throttle': {
         const { retryAfterMs } = fault;
         const asked = retryAfterMs === undefined ? {} : { retryAfterMs };
-        return say({ kind: 'throttled', detail: '429 from the vendor', ...asked });
+        return say(ofAccount({ kind: 'throttled', detail: '429 from the vendor', ...asked }));
       }
+    }
+    const sickness = this.#vendor.sick.get(zone);
+    if (sickness === 'hang') return null;
+    if (sickness !== undefined) return say(ofZone(SICK[sickness], zone));
+    switch (fault?.how) {
       case 'slow':
         return [carryOut(false), chance.spread(200, 5000)];
       case 'stale-read':
@@ -472,14 +535,20 @@ export class SimAccount implements Provider {
   }
 }
 
+/** What a vendor says of a zone in trouble. */
+const SICK: Readonly<Record<Exclude<Sickness, 'hang'>, Fault>> = {
+  deleted: { kind: 'rejected', detail: 'there is no such zone' },
+  denied: { kind: 'auth-suspect', detail: 'no access to this zone' },
+  unavailable: { kind: 'unavailable', detail: '503 for this zone' },
+};
+
 function seenOf(name: Name, vendor: SimVendor, stand: Stand): Seen {
   const { cname, texts, other } = stand;
-  const refusal =
-    name === vendor.options.zone
-      ? { word: 'apex', sentence: `no CNAME may stand at ${name}, the top of its zone` }
-      : other === null
-        ? null
-        : { word: 'other-type', sentence: `${name} has records of type ${other}` };
+  const refusal: Refusal | null = vendor.options.zones.includes(name)
+    ? { word: 'apex', sentence: `no CNAME may stand at ${name}, the top of its zone` }
+    : other === null
+      ? null
+      : { word: 'other-type', sentence: `${name} has records of type ${other}` };
   const ref: Json = { cname: cname?.id ?? null, texts: texts.map((t) => t.id) };
   return {
     cnames: cname === null ? [] : [{ value: cname.value.toLowerCase(), ttl: cname.ttl }],
@@ -523,15 +592,41 @@ function isSame(a: Seen, b: Seen): boolean {
   );
 }
 
-function conflict(detail: string): { readonly ok: false; readonly fault: Fault } {
-  return bad({ kind: 'conflict', detail });
+type Failed = Extract<Answer<never>, { kind: 'fault' }>;
+
+const DONE: Answer<null> = { kind: 'answered', value: null };
+
+function conflict(detail: string): Failed {
+  return ofRecord({ kind: 'conflict', detail });
 }
 
-function bad(fault: Fault): { readonly ok: false; readonly fault: Fault } {
-  return { ok: false, fault };
+/** The CNAME is written, and nothing is known of its marker. */
+function halfDone({ fault, reach }: Failed): Failed {
+  return { kind: 'fault', fault: { kind: 'uncertain', detail: fault.detail }, reach };
+}
+
+function outside(name: Name): Fault {
+  const cure = 'publish only names of its zones here';
+  return { kind: 'rejected', detail: `${name} is in no zone of this account`, cure };
+}
+
+function ofRecord(fault: Fault): Failed {
+  return failed(fault, { kind: 'record' });
+}
+
+function ofZone(fault: Fault, zone: Name): Failed {
+  return failed(fault, { kind: 'zone', zone });
+}
+
+function ofAccount(fault: Fault): Failed {
+  return failed(fault, { kind: 'account' });
+}
+
+function failed(fault: Fault, reach: Reach): Failed {
+  return { kind: 'fault', fault, reach };
 }
 
 /** The name whose CNAME or marker a DNS question is about. */
 export function recordOf(name: Name): Name {
-  return name.startsWith(markerName('')) ? name.slice(markerName('').length) : name;
+  return isMarkerName(name) ? name.slice(markerName('').length) : name;
 }

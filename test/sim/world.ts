@@ -83,7 +83,7 @@ class World {
     this.#vendors = new Map(
       Object.entries(this.#plan.vendors).map(([name, strength]) => {
         const vendor = new SimVendor(name, strength, wire, now, {
-          zone: 'gslb.test.',
+          zones: ['gslb.test.', 'edge.test.'],
           ttlMin: null,
           lagMs: [1, 300],
           staleMs: 20_000,

@@ -3,7 +3,15 @@
 // step of its own. It must never write a secret into the configuration, nor touch a file in a
 // directory that no lab has made.
 
-import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  accessSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import type { Lab } from '../lab.ts';
 import { LabError } from './control.ts';
@@ -43,11 +51,19 @@ const marker = 'lab.json';
 const leftovers = ['state', 'secrets', 'detour.yaml', 'daemon.log', 'daemon.log.1'];
 
 /**
- * Makes the directory the lab's. Throws LabError when there are files in it that no lab has put
- * there: a new lab removes the state of the last one, and would remove somebody's.
+ * Makes the directory the lab's. Throws LabError when it cannot be written, and when there are files
+ * in it that no lab has put there: a new lab removes the state of the last one, and would remove
+ * somebody's.
  */
 export function claimDirectory(directory: string): void {
-  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  try {
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    accessSync(directory, constants.W_OK | constants.X_OK);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === undefined) throw error;
+    throw new LabError(`${directory}: cannot be written (${code}): choose another by --dir`, 2);
+  }
   if (existsSync(join(directory, marker))) return;
   const found = readdirSync(directory);
   if (found.length > 0) {

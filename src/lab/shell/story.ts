@@ -3,7 +3,7 @@
 // was made. It only listens and asks; it changes nothing. It must never print without a bound,
 // never trust a line to be well-formed, and never take the daemon's word for what DNS answers.
 
-import type { Name } from '../../core/model.ts';
+import type { EntryKind, Name } from '../../core/model.ts';
 import { ask } from '../../dns/ask.ts';
 import { parseHostPort } from '../../kit/schema.ts';
 
@@ -22,7 +22,7 @@ export interface StoryOptions {
 const linesPerSecond = 40;
 const lineMost = 300;
 /** Journal words that end a record's switch. */
-const endings = ['settled'];
+const endings: readonly string[] = ['settled'] satisfies EntryKind[];
 
 const colours: Readonly<Record<string, number>> = {
   fault: 35,

@@ -1,0 +1,31 @@
+// What is remembered of listing one zone: how long it is at least, and that it took too long a while
+// ago. Reading name by name is always right; this only says when listing is worth trying. It must
+// never keep a zone from being listed for long because of one slow moment.
+
+/** How long a zone that could not be listed in time is read by name. */
+const slowForMs = 600_000;
+
+export class Listing {
+  #pagesLeast: number;
+  #slowUntilMs = 0;
+
+  /** `pagesLeast`: pages that a listing takes, as far as one knows. */
+  constructor(pagesLeast = 1) {
+    this.#pagesLeast = pagesLeast;
+  }
+
+  /** Whether a listing of at most so many pages may come to its end. */
+  isWorth(pagesMax: number): boolean {
+    return this.#pagesLeast <= pagesMax && performance.now() >= this.#slowUntilMs;
+  }
+
+  /** It was seen to take so many pages at least. */
+  takes(pages: number): void {
+    this.#pagesLeast = Math.max(this.#pagesLeast, pages);
+  }
+
+  /** It did not come to its end in its share of a reading. */
+  isSlow(): void {
+    this.#slowUntilMs = performance.now() + slowForMs;
+  }
+}

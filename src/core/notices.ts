@@ -1,0 +1,158 @@
+// What wants a person, from when it begins until it is over. Each such thing has a key of its own,
+// under which it is told once when it opens, again when it becomes something else, and once when it
+// closes; what is open survives a restart. The set is bounded by the configuration: what is no longer
+// configured is closed. It decides nothing: whoever finds a cause says when it begins and ends.
+
+import type { Json, Name, Notice, StayReason } from './model.ts';
+import { drop, put, type State, type Step } from './state.ts';
+
+/** What a notice is about: what it is told under, and what it ends with. Plain JSON. */
+export type About =
+  | { readonly kind: 'store' }
+  | {
+      readonly kind: 'stay';
+      readonly record: Name;
+      readonly reason: StayReason | 'pinned-down';
+    }
+  /** A switch has ended and not every provider has followed. */
+  | { readonly kind: 'lagging'; readonly record: Name }
+  /** What stands at a provider forbids writing there. */
+  | { readonly kind: 'hold'; readonly record: Name; readonly provider: string }
+  /** None of a provider's name servers answers. */
+  | { readonly kind: 'silent'; readonly provider: string }
+  | { readonly kind: 'diagnosis'; readonly cloud: string };
+
+export interface Open {
+  readonly about: About;
+  /** What it is just now; another word is told again under the same key. */
+  readonly word: string;
+}
+
+export interface Notices {
+  readonly open: Map<string, Open>;
+  /** Closed in steps whose commit is not known to stand. */
+  readonly closed: Set<string>;
+}
+
+export function notices(): Notices {
+  return { open: new Map(), closed: new Set() };
+}
+
+/** The same from when it opens until it closes, in every channel. */
+export function keyOf(about: About): string {
+  switch (about.kind) {
+    case 'store':
+      return 'store';
+    case 'stay':
+      return `stay/${about.record}/${about.reason}`;
+    case 'lagging':
+      return `lagging/${about.record}`;
+    case 'hold':
+      return `hold/${about.record}/${about.provider}`;
+    case 'silent':
+      return `lane/${about.provider}/silent`;
+    case 'diagnosis':
+      return `cloud/${about.cloud}/diagnosis`;
+  }
+}
+
+/** Opens it, or says that it has become something else; false when that was told already. */
+export function raise(
+  state: State,
+  about: About,
+  word: string,
+  says: Pick<Notice, 'sentence' | 'data'> & { readonly kind?: 'lagging' },
+  out: Step,
+): boolean {
+  const { open, closed } = state.notices;
+  const key = keyOf(about);
+  if (open.get(key)?.word === word) return false;
+  open.set(key, { about, word });
+  closed.delete(key);
+  put(out, `open/${key}`, { about, word });
+  const { kind = 'needs-person', sentence, data } = says;
+  tell(out, { kind, key, state: 'open', record: recordOf(about), sentence, data });
+  return true;
+}
+
+/** Its cause has ended: says so if it was open. */
+export function close(state: State, about: About, sentence: string, out: Step): boolean {
+  const { open, closed } = state.notices;
+  if (open.size === 0) return false;
+  const key = keyOf(about);
+  const was = open.get(key);
+  if (was === undefined) return false;
+  open.delete(key);
+  closed.add(key);
+  drop(out, `open/${key}`);
+  const data = { word: was.word };
+  tell(out, { kind: 'recovered', key, state: 'closed', record: recordOf(about), sentence, data });
+  return true;
+}
+
+/** Told once, and nothing follows. */
+export function news(record: Name, sentence: string, data: Json, out: Step): void {
+  tell(out, { kind: 'switch', key: `switch/${record}`, state: 'news', record, sentence, data });
+}
+
+/** Closes whatever is no longer configured. */
+export function closeGone(state: State, out: Step): void {
+  for (const { about } of [...state.notices.open.values()]) {
+    const gone = goneOf(state, about);
+    if (gone !== null) close(state, about, `${gone}: no longer configured`, out);
+  }
+}
+
+/** What was open when the store was last written; what another version made of it is dropped. */
+export function restoreNotices(
+  state: State,
+  docs: Readonly<Record<string, Json>>,
+  out: Step,
+): void {
+  for (const [name, doc] of Object.entries(docs)) {
+    if (!name.startsWith('open/')) continue;
+    const one = doc as unknown as Open;
+    const key = name.slice(5);
+    if (keyOf(one.about) === key) state.notices.open.set(key, one);
+    else drop(out, name);
+  }
+}
+
+/** The store commits again: what it missed. */
+export function keepNotices(state: State, out: Step): void {
+  const { open, closed } = state.notices;
+  for (const key of closed) drop(out, `open/${key}`);
+  closed.clear();
+  for (const [key, one] of open) put(out, `open/${key}`, one);
+}
+
+function tell(out: Step, notice: Notice): void {
+  out.effects.push({ kind: 'notify', notice });
+}
+
+function recordOf(about: About): Name | null {
+  return 'record' in about ? about.record : null;
+}
+
+/** The name of what is gone; null when all of it is there. */
+function goneOf(state: State, about: About): string | null {
+  switch (about.kind) {
+    case 'store':
+      return null;
+    case 'stay':
+    case 'lagging':
+      return state.records.has(about.record) ? null : about.record;
+    case 'hold': {
+      const { record, provider } = about;
+      const isThere = state.records.get(record)?.cells.has(provider) === true;
+      return isThere ? null : `${record} at ${provider}`;
+    }
+    case 'silent': {
+      // A provider without a record is asked by nobody, so nobody would hear it again.
+      const isAsked = [...state.records.values()].some((r) => r.cells.has(about.provider));
+      return isAsked ? null : `lane ${about.provider}`;
+    }
+    case 'diagnosis':
+      return state.clouds.has(about.cloud) ? null : about.cloud;
+  }
+}

@@ -1,0 +1,13 @@
+// Who can be told: the one table of notifiers. One more channel is one more file and row.
+
+import type { NotifierType } from '../kit/extend.ts';
+import { command } from './command.ts';
+
+/** Every kind of notifier, by its word in the configuration. */
+export const notifierTypes: Readonly<Record<string, NotifierType<unknown>>> = table(command);
+
+function table(
+  ...types: readonly NotifierType<unknown>[]
+): Readonly<Record<string, NotifierType<unknown>>> {
+  return Object.fromEntries(types.map((type) => [type.key, type]));
+}

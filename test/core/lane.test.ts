@@ -1,0 +1,102 @@
+// What a lane owes for a reading that was cut off, and what of it no longer counts. The engine alone,
+// with answers given by hand: what a scenario cannot show.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { type Effect, start, step } from '../../src/core/engine.ts';
+import type { Answer, Seen } from '../../src/core/model.ts';
+import { coreConfig } from './world.ts';
+
+const [WWW, API] = ['www.gslb.test.', 'api.gslb.test.'];
+const base = coreConfig({ providers: ['cf'], records: { [WWW]: {}, [API]: {} } });
+const quota = { burst: 20, perSecond: 1, reserve: 10 };
+const config = { ...base, lanes: { cf: { ...base.lanes['cf']!, quota } } };
+
+function stands(cname: string, markers: readonly string[]): Answer<Seen> {
+  const seen = { cnames: [{ value: cname, ttl: 60 }], markers, refusal: null, ref: null };
+  return { kind: 'answered', value: seen };
+}
+
+/** An engine whose records are in force on `a`, with a routine reading of one of them under way. */
+class Stand {
+  now = 1000;
+  readonly state;
+  readonly #effects: Effect[] = [];
+
+  constructor() {
+    const begun = start({ config, docs: {}, now: this.now, wall: this.now, seed: [1, 2, 3, 4] });
+    this.state = begun.state;
+    this.#effects.push(...begun.step.effects);
+    this.send({ kind: 'lease', held: true, term: 1 });
+    const standing = { [WWW]: stands('a.shop.test.', []), [API]: stands('a.shop.test.', []) };
+    for (let read = this.next('read'); read !== null; read = this.next('read')) {
+      this.send({ kind: 'read', provider: 'cf', id: read.id, answers: standing });
+      for (let write = this.next('write'); write !== null; write = this.next('write')) {
+        for (const { name, to } of write.changes) {
+          const { cluster, id, term } = to.marker;
+          const text = `detour=1 cluster=${cluster} epoch=1 id=${id} term=${term} kind=auto target=a pin=none`;
+          standing[name] = stands('a.shop.test.', [text]);
+        }
+        const answers = write.changes.map((): Answer<null> => ({ kind: 'answered', value: null }));
+        this.send({ kind: 'written', provider: 'cf', id: write.id, answers });
+      }
+    }
+    const answer = { kind: 'cname', value: 'a.shop.test.', ttl: 60 } as const;
+    const right = [{ server: 'ns1', answer, markers: null }];
+    for (const record of [WWW, API]) {
+      this.send({ kind: 'asked', provider: 'cf', record, answers: right });
+    }
+    // What DNS gives of one of them is odd, and its API is asked.
+    this.now += 60_000;
+    const odd = [{ server: 'ns1', answer: { ...answer, value: 'x.example.' }, markers: null }];
+    this.send({ kind: 'asked', provider: 'cf', record: API, answers: odd });
+  }
+
+  get tokens(): number {
+    return this.state.lanes.get('cf')!.tokens;
+  }
+
+  send(event: Parameters<typeof step>[1]): void {
+    this.#effects.push(...step(this.state, event, this.now, this.now).effects);
+  }
+
+  switchTo(target: string): void {
+    const flags = { force: true, dryRun: false, forMs: null, reason: 'because', by: 'ann' };
+    const command = { kind: 'switch', record: WWW, target, ...flags } as const;
+    this.send({ kind: 'command', request: 1, command });
+  }
+
+  /** Takes the next effect of a kind; null when there is none. */
+  next<K extends Effect['kind']>(kind: K): Extract<Effect, { kind: K }> | null {
+    const at = this.#effects.findIndex((e) => e.kind === kind);
+    return at < 0 ? null : (this.#effects.splice(at, 1)[0] as Extract<Effect, { kind: K }>);
+  }
+}
+
+test('the answers of a reading that was cut off no longer count, and its calls are paid for', () => {
+  const stand = new Stand();
+  const routine = stand.next('read')!;
+  assert.deepEqual(routine.names, [API]);
+  stand.switchTo('b');
+  assert.deepEqual(stand.next('abandon'), { kind: 'abandon', provider: 'cf', id: routine.id });
+  const urgent = stand.next('read')!;
+  assert.deepEqual(urgent.names, [WWW]);
+  const before = stand.tokens;
+  const answers = { [API]: stands('x.example.', []) };
+  stand.send({ kind: 'read', provider: 'cf', id: routine.id, answers, calls: 7 });
+  assert.equal(stand.tokens, before - 6);
+  const cell = stand.state.records.get(API)!.cells.get('cf')!;
+  assert.equal(cell.standing?.kind, 'ours', 'what it said is not taken');
+  assert.equal(cell.attempts, 0, 'it has not failed');
+  assert.equal(stand.state.lanes.get('cf')!.busy?.id, urgent.id, 'the urgent one is still awaited');
+});
+
+test('what cuts a reading off is paid for from the reserve', () => {
+  const stand = new Stand();
+  const routine = stand.next('read')!;
+  const lane = stand.state.lanes.get('cf')!;
+  lane.tokens = quota.reserve - 5;
+  stand.switchTo('b');
+  assert.equal(stand.next('abandon')?.id, routine.id);
+  assert.deepEqual(stand.next('read')?.names, [WWW]);
+});
