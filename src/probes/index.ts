@@ -7,6 +7,7 @@
 
 import type { CheckId } from '../core/model.ts';
 import type { AdapterContext, CheckType, PathSpec, ProbeResult } from '../kit/extend.ts';
+import { type Renewal, Renewed, type Secrets } from '../kit/renew.ts';
 import { SecretError } from '../kit/secret.ts';
 import type { Prober } from '../ports.ts';
 import { problemForBlackbox } from './blackbox.ts';
@@ -74,6 +75,10 @@ export interface ProberOptions {
   readonly types?: Readonly<Record<string, CheckType<unknown>>>;
   /** The secret behind a reference, as AdapterContext has it; without it, none can be had. */
   readonly secret?: AdapterContext['secret'];
+  /** What changes when a secret may have; without it, none is read again. */
+  readonly mark?: Secrets['mark'];
+  /** Told when a check was made again because its secrets have changed, or could not be. */
+  readonly told?: (check: CheckId, renewal: Renewal) => void;
   /** Probes under way at once, at most. */
   readonly inFlightMax?: number;
 }
@@ -89,7 +94,7 @@ type Asker = ReturnType<CheckType<unknown>['create']>;
 
 /** A check by a path, ready to be asked. */
 interface Ready {
-  readonly asker: Asker;
+  readonly asker: Renewed<Asker>;
   readonly timeoutMs: number;
 }
 
@@ -117,7 +122,8 @@ class TurnTakingProber implements BoundedProber {
   readonly #probes: Readonly<Record<CheckId, ProbeSpec>>;
   readonly #paths: Readonly<Record<string, PathSpec>>;
   readonly #types: Readonly<Record<string, CheckType<unknown>>>;
-  readonly #secret: AdapterContext['secret'];
+  readonly #secrets: Secrets;
+  readonly #told: NonNullable<ProberOptions['told']>;
   readonly #inFlightMax: number;
   readonly #askers = new Map<CheckId, Map<string, Ready>>();
   readonly #under = new Bag<Call>();
@@ -134,15 +140,18 @@ class TurnTakingProber implements BoundedProber {
   constructor(
     probes: Readonly<Record<CheckId, ProbeSpec>>,
     paths: Readonly<Record<string, PathSpec>>,
-    { types = checkTypes, inFlightMax = 10_000, secret = noSecret }: ProberOptions,
+    options: ProberOptions,
   ) {
+    const { types = checkTypes, inFlightMax = 10_000, secret = noSecret } = options;
+    const { mark = () => '', told = () => {} } = options;
     for (const [id, { kind }] of Object.entries(probes)) {
       if (!Object.hasOwn(types, kind)) throw new Error(`check ${id}: there is no kind ${kind}`);
     }
     this.#probes = probes;
     this.#paths = paths;
     this.#types = types;
-    this.#secret = secret;
+    this.#secrets = { read: secret, mark };
+    this.#told = told;
     this.#inFlightMax = inFlightMax;
   }
 
@@ -160,7 +169,7 @@ class TurnTakingProber implements BoundedProber {
       const { asker, timeoutMs } = this.#readyFor(check, path);
       return new Promise((resolve) => {
         const own = this.#spare.pop() ?? new AbortController();
-        const call = new Call(signal, own, asker, timeoutMs, (result) => {
+        const call = new Call(signal, own, asker.get(), timeoutMs, (result) => {
           this.#end(call, own);
           resolve(result);
         });
@@ -201,7 +210,12 @@ class TurnTakingProber implements BoundedProber {
     const problem = pathProblem(spec.kind, way, spec.settings);
     if (problem !== null) throw new Told(blind('path', problem));
     const { kind, settings, timeoutMs } = spec;
-    const asker = this.#types[kind]!.create(settings, way, timeoutMs, { secret: this.#secret });
+    const type = this.#types[kind]!;
+    const asker = new Renewed(
+      this.#secrets,
+      (secret) => type.create(settings, way, timeoutMs, { secret }),
+      { graceMs: timeoutMs + guardMs, told: (renewal) => this.#told(check, renewal) },
+    );
     const ready = { asker, timeoutMs };
     this.#askers.set(check, (this.#askers.get(check) ?? new Map<string, Ready>()).set(path, ready));
     return ready;

@@ -11,12 +11,14 @@ import { createResolver } from '../dns/resolver.ts';
 import { createServers } from '../dns/servers.ts';
 import { createVerifier } from '../dns/verify.ts';
 import type { Notifier, Provider } from '../kit/extend.ts';
+import type { Renewal, Secrets } from '../kit/renew.ts';
 import { parseHostPort, type SecretRef } from '../kit/schema.ts';
-import { readSecret, SecretError } from '../kit/secret.ts';
+import { markOfSecret, readSecret, SecretError } from '../kit/secret.ts';
 import { notifierTypes } from '../notify/index.ts';
 import type { Clock, Prober } from '../ports.ts';
 import { checkTypes, createProber, pathProblem, secretProblems } from '../probes/index.ts';
 import { environment } from './environment.ts';
+import { renewing } from './renew.ts';
 
 /** The configuration cannot be used; every reason, one a line. */
 export class ConfigError extends Error {
@@ -53,17 +55,20 @@ export interface Built extends Adapters {
   readonly auditor: Auditor;
 }
 
+/** Told when something was made again because its secrets have changed, or could not be. */
+type Told = (where: string, renewal: Renewal) => void;
+
 /** Throws ConfigError naming every secret that cannot be had. */
 export function buildAdapters(
   config: Config,
   clock: Clock,
-  options: { readonly remember: boolean },
+  options: { readonly remember: boolean; readonly told?: Told },
 ): Built {
   // A check whose secret is missing would only ever be blind: that is said at once, not at 3 a.m.
   const missing = secretProblems(config.probes, config.paths, { secret });
   if (missing.length > 0) throw new ConfigError(missing);
   const notifier = buildNotifier(config);
-  const providers = buildProviders(config);
+  const providers = buildProviders(config, options.told ?? (() => {}));
   const { dns } = config;
   const resolver = createResolver({
     roots: dns.roots,
@@ -99,16 +104,25 @@ export function buildAdapters(
     port,
     timeoutMs,
   });
-  const prober = buildProber(config.probes, config.paths);
+  const prober = buildProber(config.probes, config.paths, options.told);
   return { prober, providers, verifier, notifier, auditor };
 }
 
 /** A prober that may read the secrets its checks and paths refer to. */
-export function buildProber(probes: Config['probes'], paths: Config['paths']): Prober {
-  return createProber(probes, paths, { secret });
+export function buildProber(
+  probes: Config['probes'],
+  paths: Config['paths'],
+  told: Told = () => {},
+): Prober {
+  return createProber(probes, paths, {
+    secret,
+    mark: secrets.mark,
+    told: (check, renewal) => told(`check ${check}`, renewal),
+  });
 }
 
 const secret = (ref: SecretRef): string => readSecret(ref, environment());
+const secrets: Secrets = { read: secret, mark: (ref) => markOfSecret(ref, environment()) };
 
 function buildNotifier({ notify }: Config): Notifier | null {
   if (notify === null) return null;
@@ -120,16 +134,17 @@ function buildNotifier({ notify }: Config): Notifier | null {
   }
 }
 
-function buildProviders(config: Config): Record<string, Provider> {
+function buildProviders(config: Config, told: Told): Record<string, Provider> {
   const problems: string[] = [];
   const providers: Record<string, Provider> = {};
   for (const [name, p] of Object.entries(config.providers)) {
-    const context = {
-      secret,
-      callTimeoutMs: p.callTimeoutMs,
-    };
+    const { callTimeoutMs } = p;
+    const type = providerTypes[p.type]!;
     try {
-      providers[name] = providerTypes[p.type]!.create(name, p.settings as never, context);
+      providers[name] = renewing(secrets, {
+        make: (secret) => type.create(name, p.settings as never, { secret, callTimeoutMs }),
+        told: (renewal) => told(`providers.${name}`, renewal),
+      });
     } catch (error) {
       if (!(error instanceof SecretError)) throw error;
       problems.push(`providers.${name}: ${error.message}`);

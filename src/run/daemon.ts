@@ -149,7 +149,8 @@ function assemble(parts: Parts): Daemon {
   store.commit({ at: clock.now(), wall: clock.wall(), entries: [], docs: [['term', term]] });
   const seed = randomBytes(16);
   const observers: Observer[] = [logObserver(log)];
-  const adapters = buildAdapters(config, clock, { remember: true });
+  const told = logRenewals(log);
+  const adapters = buildAdapters(config, clock, { remember: true, told });
   const controller = new Controller(config.core, adapters, {
     clock,
     store,
@@ -239,7 +240,8 @@ async function reload(
 ): Promise<Reply> {
   try {
     const { config, warnings } = loadConfig(configPath);
-    const adapters = buildAdapters(config, clock, { remember: true });
+    const told = logRenewals(log);
+    const adapters = buildAdapters(config, clock, { remember: true, told });
     const problems = controller.reload(config.core, adapters);
     if (problems.length > 0) {
       closeAll(adapters);
@@ -265,6 +267,13 @@ function logAudit(log: Log, report: AuditReport, news: readonly AuditFinding[]):
   }
   const [bad, warn] = [countOf(report, 'bad'), countOf(report, 'warn')];
   log.info(`audited in ${report.tookMs} ms: ${bad} bad, ${warn} to look at`, { kind: 'audit' });
+}
+
+function logRenewals(log: Log): NonNullable<Parameters<typeof buildAdapters>[2]['told']> {
+  return (where, { kind, why }) => {
+    if (kind === 'renewed') log.info(`${where}: its secrets have changed and are in use`, { kind });
+    else log.error(`${where}: what was read before stays in use: ${why}`, { kind });
+  };
 }
 
 function logObserver(log: Log): Observer {

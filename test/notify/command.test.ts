@@ -185,8 +185,8 @@ test('the command gets PATH, HOME and LANG as the daemon was given them, and not
       .split('\n')
       .map((line) => line.split('=')[0]!);
     const ours = seen.filter((name) => !['', 'PWD', 'SHLVL', '_', 'OLDPWD'].includes(name));
-    const told = ['DETOUR_NOTICE_KIND', 'DETOUR_RECORD', 'HOME', 'PATH'];
-    assert.deepEqual(ours.toSorted(), told);
+    const told = ['KEY', 'KIND', 'STATE'].map((word) => `DETOUR_NOTICE_${word}`);
+    assert.deepEqual(ours.toSorted(), [...told, 'DETOUR_RECORD', 'HOME', 'PATH']);
     assert.match(readFileSync(file, 'utf8'), /^HOME=\/home\/d$/m);
   } finally {
     rmSync(directory, { recursive: true });

@@ -3,7 +3,16 @@
 
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { chmodSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
+import { createServer as createHttpServer } from 'node:http';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -223,4 +232,32 @@ test('a state directory that anybody may replace is refused in one sentence', as
   const one = start(file);
   assert.equal(await endOf(one.child), 1);
   assert.match(one.err(), /^state directory [^\n]* anybody may replace it[^\n]*\n$/);
+});
+
+test('a token that is rotated in its file is used without a reload', async (t) => {
+  const tokens = new Set<string>();
+  const vendor = createHttpServer((request, response) => {
+    tokens.add(request.headers.authorization ?? '');
+    response.writeHead(500).end();
+  });
+  await new Promise<void>((resolve) => vendor.listen(0, '127.0.0.1', resolve));
+  t.after(() => vendor.close());
+  t.after(() => vendor.closeAllConnections());
+  const { port } = vendor.address() as { port: number };
+  const file = config();
+  writeFileSync(
+    file,
+    readFileSync(file, 'utf8').replace('127.0.0.1:9/client', `127.0.0.1:${port}/client`),
+  );
+  const one = start(file);
+  await alive(one);
+  await until('the first token is used', 60_000, () => tokens.has('Bearer a-token'));
+  const token = join(directory, 'token');
+  writeFileSync(`${token}.new`, 'another-token');
+  renameSync(`${token}.new`, token);
+  await until('the second token is used', 60_000, () => tokens.has('Bearer another-token'));
+  await until('it is said', 30_000, () =>
+    /providers\.cf: its secrets have changed/.test(one.said()),
+  );
+  assert.doesNotMatch(one.said(), /another-token/);
 });
