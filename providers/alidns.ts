@@ -39,7 +39,7 @@ import {
 import type { Room, Told } from './kit/room.ts';
 import { unquoteText, type ZoneFinder, zoneFinder } from './kit/zone.ts';
 
-export interface AlidnsSettings {
+interface AlidnsSettings {
   readonly accessKeyId: SecretRef;
   readonly accessKeySecret: SecretRef;
   /** The domain as the account holds it; found by asking when absent. */

@@ -141,7 +141,7 @@ const settings = z
   })
   .describe('an account at Cloudflare');
 
-export type CloudflareSettings = z.output<typeof settings>;
+type CloudflareSettings = z.output<typeof settings>;
 
 export const cloudflare: ProviderType<CloudflareSettings> = {
   type: 'cloudflare',

@@ -8,7 +8,7 @@ import { Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
 import fetch from 'node-fetch';
 import { z } from 'zod';
-import { formatMarker, markerName } from '../src/core/marker.ts';
+import { formatMarker, MARKER_LABEL, markerName } from '../src/core/marker.ts';
 import type { Answer, Change, Name, Refusal, Result, Seen } from '../src/core/model.ts';
 import type {
   AdapterContext,
@@ -18,7 +18,7 @@ import type {
   ReachingFinding,
   ZoneFacts,
 } from '../src/kit/extend.ts';
-import { dnsName, type SecretRef, secretRef, toName } from '../src/kit/schema.ts';
+import { dnsName, type SecretRef, secretRef } from '../src/kit/schema.ts';
 import { sideBySide } from './kit/batch.ts';
 import { ByZone, oneByOne, type ZoneKey } from './kit/by-zone.ts';
 import { endpoint } from './kit/endpoint.ts';
@@ -34,6 +34,7 @@ import {
   statusTrouble,
   type Trouble,
 } from './kit/fault.ts';
+import { guarded, isCname, isSame, printSeen } from './kit/guarded.ts';
 import {
   fromProbe,
   fromTrouble,
@@ -48,7 +49,7 @@ import {
 } from './kit/preflight.ts';
 import { nameFrom, quoteText, unquoteText, type ZoneFinder, zoneFinder } from './kit/zone.ts';
 
-export interface PowerdnsSettings {
+interface PowerdnsSettings {
   readonly endpoint: string;
   readonly apiKey: SecretRef;
   readonly zone: Name;
@@ -236,7 +237,7 @@ class Powerdns implements Provider {
    * it is looked at. A deletion of nothing would be taken, and raise the zone's serial (4.7).
    */
   async #tryWriting(signal: AbortSignal): Promise<ReachingFinding> {
-    const name = `_detour-probe.${this.#zone}`;
+    const name = `${MARKER_LABEL}-probe.${this.#zone}`;
     const records = [{ content: 'no-address', disabled: false }];
     const rrsets = [{ name, type: 'A', ttl: 60, changetype: 'REPLACE', records }];
     const sent = await this.#call(`PATCH of ${name}`, '', signal, { rrsets });
@@ -250,34 +251,11 @@ class Powerdns implements Provider {
     return fromProbe(this.#zone, this.#refusal(`PATCH of ${name}`, true, sent.value));
   }
 
-  async #write(zone: Zone, item: Prepared, signal: AbortSignal): Promise<Called<null>> {
-    const { name, from, to } = item.change;
-    const now = await this.#see(zone, name, signal);
-    if (!now.ok) return now;
-    if (isWritten(now.value, to)) return done(null);
-    if (!same(now.value, from)) {
-      const detail = `${name} is no longer what was read: ${describe(now.value)}`;
-      return failed('record', 'conflict', detail);
-    }
-    const sent = await this.#replace(zone, item, now.value, signal);
-    if (!sent.ok) return sent;
-    const after = await this.#see(zone, name, signal);
-    if (!after.ok) {
-      const detail = `written, then not read back: ${after.fault.detail}`;
-      return { ...after, fault: fault('uncertain', detail) };
-    }
-    if (isWritten(after.value, to)) return done(null);
-    return same(after.value, from)
-      ? failed(
-          'record',
-          'uncertain',
-          `${name}: the server took the change and still gives the old one`,
-        )
-      : failed(
-          'record',
-          'conflict',
-          `${name} was changed during the write: ${describe(after.value)}`,
-        );
+  #write(zone: Zone, item: Prepared, signal: AbortSignal): Promise<Called<null>> {
+    return guarded(item.change, {
+      see: () => this.#see(zone, item.change.name, signal),
+      apply: (now) => this.#replace(zone, item, now, signal),
+    });
   }
 
   /** Both record sets in one PATCH; the CNAME only if it is not what is wanted already. */
@@ -305,8 +283,8 @@ class Powerdns implements Provider {
     // The server has applied nothing. Whether it is the change itself that it will not have, or
     // somebody who came before us, is told by what stands there now.
     const again = await this.#see(zone, name, signal);
-    if (again.ok && (again.value.refusal !== null || !same(again.value, from))) {
-      const detail = `${name} is no longer what was read: ${describe(again.value)}`;
+    if (again.ok && (again.value.refusal !== null || !isSame(again.value, from))) {
+      const detail = `${name} is no longer what was read: ${printSeen(again.value)}`;
       return failed('record', 'conflict', detail);
     }
     const said = scrub(fieldsOf(body)['error'], [this.#key]);
@@ -414,15 +392,9 @@ class Powerdns implements Provider {
 }
 
 function prepare(change: Change): Called<Prepared> {
-  const { name, from, to } = change;
-  if (from.refusal !== null) return failed('record', 'rejected', from.refusal.sentence);
-  if (from.cnames.length > 1 || from.markers.length > 1) {
-    const detail = `more than one value stands at ${name} or its marker`;
-    return failed('record', 'rejected', detail, { cure: 'leave exactly one of each' });
-  }
-  const quoted = quoteText(formatMarker(to.marker), 10);
+  const quoted = quoteText(formatMarker(change.to.marker), 10);
   if (quoted !== null) return done({ change, quoted });
-  return failed('record', 'rejected', `the marker of ${name} is longer than 255 bytes`);
+  return failed('record', 'rejected', `the marker of ${change.name} is longer than 255 bytes`);
 }
 
 /** What the zone itself forbids. */
@@ -470,27 +442,4 @@ function otherType(name: Name, sets: readonly Rrset[], wanted: string): Refusal 
   if (other === undefined) return null;
   const sentence = `a record of type ${other.type.replaceAll(/\W/g, '?')} stands at ${name}`;
   return { word: 'other-type', sentence: `${sentence}: remove it first` };
-}
-
-function isCname({ cnames }: Seen, to: Change['to']): boolean {
-  return cnames.length === 1 && cnames[0]!.value === to.cname && cnames[0]!.ttl === to.ttl;
-}
-
-function isWritten(seen: Seen, to: Change['to']): boolean {
-  return (
-    isCname(seen, to) && seen.markers.length === 1 && seen.markers[0] === formatMarker(to.marker)
-  );
-}
-
-function same(a: Seen, b: Seen): boolean {
-  const plain = (s: Seen) =>
-    JSON.stringify([s.cnames.map((c) => `${c.value} ${c.ttl}`).sort(), [...s.markers].sort()]);
-  return plain(a) === plain(b);
-}
-
-function describe({ cnames, markers }: Seen): string {
-  const value = cnames
-    .map((c) => `${toName(c.value) ?? 'an odd name'} (TTL ${c.ttl})`)
-    .join(' and ');
-  return `now ${value === '' ? 'nothing' : value}, ${markers.length} marker(s)`;
 }

@@ -147,7 +147,7 @@ const settings = z
   })
   .describe('an account at AWS Route 53');
 
-export type Route53Settings = z.output<typeof settings>;
+type Route53Settings = z.output<typeof settings>;
 
 export const route53: ProviderType<Route53Settings> = {
   type: 'route53',

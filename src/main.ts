@@ -58,13 +58,13 @@ process.exitCode = await runCli(process.argv.slice(2), {
       signals: signals ?? catchSignals(),
     });
   },
-  validate: async (configPath) => {
+  validate: async (configPath, options) => {
     const [{ ConfigError, loadConfig }, { voteTable }] = await Promise.all([
       import('./run/build.ts'),
       import('./config/votes.ts'),
     ]);
     try {
-      const { config, warnings } = loadConfig(configPath);
+      const { config, warnings } = await loadConfig(configPath, options);
       return { problems: [], warnings, votes: voteTable(config.core) };
     } catch (error) {
       if (error instanceof ConfigError) return { problems: error.problems, warnings: [] };
@@ -105,8 +105,12 @@ process.exitCode = await runCli(process.argv.slice(2), {
         import('./replay/simulate.ts'),
         import('./cli/hands.ts'),
       ]);
-    const load = (path: string) => loadConfig(path).config;
-    return orSay(async () => simulate(order, { tables, load, defaultConfig })).catch((error) => {
+    const path = order.config ?? (order.journal === null ? null : defaultConfig);
+    return orSay(async () => {
+      // Before the order is read, because packages that it names are loaded in their own time.
+      const loaded = path === null ? null : await loadConfig(path);
+      return simulate(order, { tables, load: () => loaded!.config, defaultConfig });
+    }).catch((error) => {
       throw error instanceof InputError ? new CliError(2, error.message) : error;
     });
   },

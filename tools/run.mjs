@@ -87,7 +87,7 @@ function install() {
   );
   // npm writes its progress to stdout, where a program may be waiting for one line of JSON. Its
   // warnings are about packages that want a newer Node than npm runs on; they get Node 24 here.
-  const all = ['--include=dev', '--include=optional'];
+  const all = ['--include=dev', '--include=optional', '--ignore-scripts'];
   const args = ['ci', ...all, '--no-audit', '--no-fund', '--loglevel=error'];
   run('npm', args, { stdio: ['ignore', 2, 2] });
   const after = wanting();
@@ -141,8 +141,22 @@ install();
 const node = findNode();
 process.env.PATH = `${bin}${delimiter}${dirname(node)}${delimiter}${process.env.PATH ?? ''}`;
 
+/** Removes what was built from sources that are gone: nobody may import it, nobody may pack it. */
+function sweep() {
+  for (const folder of ['src', 'providers']) {
+    const built = join(root, 'dist', folder);
+    if (!fs.existsSync(built)) continue;
+    for (const name of fs.readdirSync(built, { recursive: true })) {
+      const source = name.replace(/\.(d\.ts|js)$/, '.ts');
+      if (source === name || fs.existsSync(join(root, folder, source))) continue;
+      fs.rmSync(join(built, name));
+    }
+  }
+}
+
 const build = () => {
   run('tsc', ['-b', 'tsconfig.json']);
+  sweep();
   if (fs.existsSync(join(root, 'tools', 'assets.mjs'))) run(node, ['tools/assets.mjs']);
 };
 const [task, ...rest] = process.argv.slice(2);
@@ -152,7 +166,7 @@ switch (task) {
     break;
   case 'start':
     build();
-    become(node, ['dist/src/main.js', 'lab', ...rest]);
+    become(node, ['bin/detour.cjs', 'lab', ...rest]);
     break;
   case 'check':
     build();

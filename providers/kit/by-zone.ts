@@ -26,7 +26,7 @@ export interface ZoneKey {
 }
 
 /** The zone that an item lies in; null where that must be asked and there is no room to. */
-export type Find<I, Z> = (item: I, room: Room) => Promise<Told<Z>>;
+type Find<I, Z> = (item: I, room: Room) => Promise<Told<Z>>;
 
 interface Search<I, Z> {
   readonly find: Find<I, Z>;
@@ -45,11 +45,7 @@ export interface Finder<Z> {
 }
 
 /** Does one zone's items and tells of each, in order. Never rejects. */
-export type InZone<Z, I, T> = (
-  zone: Z,
-  items: readonly I[],
-  room: Room,
-) => Promise<readonly Told<T>[]>;
+type InZone<Z, I, T> = (zone: Z, items: readonly I[], room: Room) => Promise<readonly Told<T>[]>;
 
 /**
  * One answer for each item, in order. A fault of the account (its key is unknown, it is throttled,

@@ -11,7 +11,7 @@ import type { Fault, FaultKind, Name } from '../../src/core/model.ts';
 export const retryAfterMaxMs = 300_000;
 
 /** Longest text of somebody else's that a fault may carry, in characters. */
-export const shownMax = 200;
+const shownMax = 200;
 
 /** Short repeats of a read that failed on the way, all within the one call's time. */
 const readRetries = 2;

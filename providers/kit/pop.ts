@@ -23,7 +23,7 @@ export type PopReply =
   | { readonly ok: true; readonly value: Readonly<Record<string, unknown>> }
   | ({ readonly ok: false; readonly code: string | null } & Trouble);
 
-export interface Asked {
+interface Asked {
   readonly action: string;
   readonly about: string;
   readonly write: boolean;

@@ -75,7 +75,7 @@ export interface ZoneFinder<Z> {
   forget(zone: Name): void;
 }
 
-export interface ZoneSearch<Z> {
+interface ZoneSearch<Z> {
   readonly zone: Name | null;
   /** The one zone of an id, where an id is configured. */
   readonly byId: ((signal: AbortSignal) => Promise<Called<Z>>) | null;

@@ -23,7 +23,7 @@ import type { Provider, ZoneFacts } from '../kit/extend.ts';
 import { parseHostPort, toName } from '../kit/schema.ts';
 import type { Clock, Verifier } from '../ports.ts';
 
-export interface AuditorOptions {
+interface AuditorOptions {
   readonly records: Readonly<Record<Name, RecordConfig>>;
   readonly providers: Readonly<Record<string, Provider>>;
   /** `HOST` or `HOST:PORT` of a provider's authoritative servers for a record. */
@@ -42,7 +42,7 @@ export interface AuditorOptions {
   readonly limitMs?: number;
 }
 
-export interface Before {
+interface Before {
   /** The report before: what cannot be seen now is taken over from it. */
   readonly previous?: AuditReport | null;
   /** Of the daemon, where there is one: checks that were never red, switches under way. */

@@ -7,7 +7,7 @@ import type { StatusView } from '../core/view.ts';
 import type { Clock, TroubleWord } from '../ports.ts';
 import type { Auditor } from './audit.ts';
 
-export interface AuditingOptions {
+interface AuditingOptions {
   /** Of the configuration in force. */
   readonly auditor: () => Auditor;
   readonly status: () => StatusView;
@@ -19,7 +19,7 @@ export interface AuditingOptions {
   readonly trouble: (what: TroubleWord, detail: string) => void;
 }
 
-export interface Auditing {
+interface Auditing {
   /** Begins: the first audit comes in 5 s. */
   start(): void;
   /** The last report, null before the first; and whether an audit is under way. */

@@ -9,7 +9,7 @@ import type { Order } from '../core/direct.ts';
 import type { Reply } from '../core/model.ts';
 
 /** 0 done, 1 the world refused, 2 wrong input, 3 partly done. */
-export type Exit = Reply['exit'];
+type Exit = Reply['exit'];
 
 /** A switch made from here, without the daemon. */
 export interface DirectOrder extends Order {
@@ -39,7 +39,7 @@ export interface SimulateOrder {
   readonly back: boolean;
 }
 
-export interface Simulated {
+interface Simulated {
   readonly json: unknown;
   text(paper: { readonly columns: number; readonly colour: boolean }): string;
   /** One HTML page; null where there is nothing to draw. */
@@ -57,8 +57,14 @@ export interface Hands {
     configPath: string,
     options: { readonly json: boolean; readonly newState: boolean },
   ): Promise<number>;
-  /** Reads a configuration and touches nothing else; each text names file, line and cure. */
-  validate(configPath: string): Promise<{
+  /**
+   * Reads a configuration and touches nothing else; each text names file, line and cure. Packages
+   * that it names are loaded, unless `byName`.
+   */
+  validate(
+    configPath: string,
+    options: { readonly byName: boolean },
+  ): Promise<{
     readonly problems: readonly string[];
     readonly warnings: readonly string[];
     /** Who has a vote on which origin, as lines for people; absent where there are problems. */

@@ -17,7 +17,7 @@ import type {
 } from '../core/view.ts';
 import type { StoredEntry } from '../ports.ts';
 
-export interface Paper {
+interface Paper {
   readonly columns: number;
   readonly colour: boolean;
 }

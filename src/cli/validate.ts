@@ -9,6 +9,7 @@ interface Options {
   readonly config: string;
   readonly json?: boolean;
   readonly jsonSchema?: boolean;
+  readonly plugins?: boolean;
 }
 
 export function addValidate(program: Command, cli: Cli): void {
@@ -17,10 +18,12 @@ export function addValidate(program: Command, cli: Cli): void {
     .description('check the configuration, offline: every problem at once')
     .option('-c, --config <file>', 'the configuration', defaultConfig)
     .option('--json', 'the result as one JSON document')
+    .option('--plugins', 'load the packages that it names, and read their settings with them')
     .option('--json-schema', 'print the JSON Schema of the configuration, for editors');
   examples(
     command,
     '$ detour validate -c detour.yaml',
+    '$ detour validate -c detour.yaml --plugins',
     '$ detour validate --json-schema > detour.schema.json',
     'Then, as the first line of detour.yaml:',
     '# yaml-language-server: $schema=detour.schema.json',
@@ -30,7 +33,9 @@ export function addValidate(program: Command, cli: Cli): void {
       cli.io.out(`${JSON.stringify(await cli.hands.jsonSchema(), null, 2)}\n`);
       return 0;
     }
-    const { problems, warnings, votes } = await cli.hands.validate(options.config);
+    const { problems, warnings, votes } = await cli.hands.validate(options.config, {
+      byName: options.plugins !== true,
+    });
     const exit = problems.length > 0 ? 2 : 0;
     if (options.json) cli.io.out(`${JSON.stringify({ exit, problems, warnings, votes })}\n`);
     else cli.io.out(report(options.config, problems, warnings) + (votes ? `\n${votes}` : ''));

@@ -21,7 +21,16 @@ import type {
 } from '../core/model.ts';
 import type { CheckType, NotifierType, PathSpec, ProviderType } from '../kit/extend.ts';
 import { dnsName, type HostPort, parseHostPort, printDuration } from '../kit/schema.ts';
-import { cadenceFields, fields, namePattern, nameRule, yearMs } from './fields.ts';
+import {
+  cadenceFields,
+  fields,
+  namePattern,
+  nameRule,
+  packageMark,
+  packagePattern,
+  packageRule,
+  yearMs,
+} from './fields.ts';
 import {
   closest,
   listOf,
@@ -40,10 +49,12 @@ import {
 } from './text.ts';
 import { type Ballot, ballotsOf, groupPaths, neededOf, seatsOf, type Tie } from './votes.ts';
 
-export { type Problem, printProblem } from './text.ts';
+export { printProblem } from './text.ts';
 
 export interface Config {
   readonly core: CoreConfig;
+  /** What it was read with: whoever builds takes the rows of its providers and checks from here. */
+  readonly tables: Tables;
   readonly providers: Readonly<Record<string, ProviderConfig>>;
   readonly probes: Readonly<Record<CheckId, ProbeConfig>>;
   readonly paths: Readonly<Record<string, PathSpec>>;
@@ -70,7 +81,7 @@ export interface Config {
   };
 }
 
-export interface ProviderConfig {
+interface ProviderConfig {
   readonly type: string;
   /** As the row's own schema has read them. */
   readonly settings: unknown;
@@ -79,7 +90,7 @@ export interface ProviderConfig {
   readonly callTimeoutMs: number;
 }
 
-export interface ProbeConfig {
+interface ProbeConfig {
   /** A key of the table of checks. */
   readonly kind: string;
   readonly settings: unknown;
@@ -96,22 +107,34 @@ export interface Tables {
   readonly notifiers: Readonly<Record<string, NotifierType<any>>>;
   /** Why a check of a kind cannot be asked by a path, with the cure; null when it can. */
   readonly pathProblem?: (kind: string, path: PathSpec, settings?: unknown) => string | null;
+  /** Of packages without a row: why it cannot be used, in one clause with its cure. */
+  readonly unusable?: ReadonlyMap<string, string>;
 }
 
-export type Parsed =
+/** What a package is wanted for; the member of an `Extension` that must be there. */
+export type Role = 'provider' | 'check' | 'notifier';
+
+/** Packages that a text names, by their word `npm:NAME`. */
+export type Wanted = ReadonlyMap<string, ReadonlySet<Role>>;
+
+export type Parsed = { readonly wanted: Wanted } & (
   | { readonly ok: true; readonly config: Config; readonly warnings: readonly Problem[] }
-  | { readonly ok: false; readonly problems: readonly Problem[] };
+  | { readonly ok: false; readonly problems: readonly Problem[] }
+);
 
 /**
  * Reads a configuration (YAML 1.2, at most 1 MiB); `file` is the name to print. Never throws:
  * either a configuration and its warnings, or every problem, by line, at most 200 and a count.
+ * A package without a row is known by its name alone, with a warning; such a configuration can be
+ * looked at and not be built.
  */
 export function parseConfig(text: string, file: string, tables: Tables): Parsed {
   const source = readSource(text, file);
-  const config = source.root === null ? null : readConfig({ source, tables }, source.root);
+  const wanted = new Map<string, Set<Role>>();
+  const config = source.root === null ? null : readConfig({ source, tables, wanted }, source.root);
   const problems = source.problems();
-  if (problems.length > 0 || config === null) return { ok: false, problems };
-  return { ok: true, config, warnings: source.warnings() };
+  if (problems.length > 0 || config === null) return { ok: false, problems, wanted };
+  return { ok: true, config, warnings: source.warnings(), wanted };
 }
 
 const defaults = {
@@ -143,10 +166,12 @@ const ttlWarned = 300;
 interface Context {
   readonly source: Source;
   readonly tables: Tables;
+  /** Grows as packages are met. */
+  readonly wanted: Map<string, Set<Role>>;
 }
 
 const nested = ['providers', 'paths', 'clouds', 'origins', 'records'];
-export const groups = ['policy', 'dns', 'notify', 'log'];
+const groups = ['policy', 'dns', 'notify', 'log'];
 
 /** The whole; what is wrong has been noted, and then the result is of no use. */
 function readConfig(context: Context, root: Tree): Config | null {
@@ -198,6 +223,7 @@ function readConfig(context: Context, root: Tree): Config | null {
   checkQuorums(context, core, origins, policy);
   return {
     core,
+    tables: context.tables,
     providers: Object.fromEntries(providers),
     probes: parts.probes,
     paths: Object.fromEntries(paths.map((path) => [path.spec.name, path.spec])),
@@ -217,11 +243,12 @@ function readConfig(context: Context, root: Tree): Config | null {
 }
 
 /** Who is told: one of its keys says how, and that row reads all of it. Values are not quoted. */
-function readNotify({ source, tables }: Context, tree: Tree): Config['notify'] {
+function readNotify(context: Context, tree: Tree): Config['notify'] {
+  const { source, tables } = context;
   const path = ['notify'];
   const known = Object.keys(tables.notifiers);
   const keys = tree.kind === 'map' ? [...tree.entries.keys()] : [];
-  const found = keys.filter((key) => Object.hasOwn(tables.notifiers, key));
+  const found = keys.filter((key) => Object.hasOwn(tables.notifiers, key) || isPackage(key));
   if (found.length !== 1) {
     const close = keys.map((key) => closest(key, known)).find((word) => word !== null);
     const hint = close && found.length === 0 ? `; did you mean ${close}?` : '';
@@ -230,8 +257,9 @@ function readNotify({ source, tables }: Context, tree: Tree): Config['notify'] {
     return null;
   }
   const [type] = found as [string];
-  const row = tables.notifiers[type]!;
-  return { type, settings: readPlain(source, path, plainOf(tree), row.settings, 'kind', []) };
+  if (isPackage(type)) wantPackage(context, 'notifier', type, [...path, type], 'key');
+  const schema = rowOf(tables.notifiers, type)?.settings ?? unread(type);
+  return { type, settings: readPlain(source, path, plainOf(tree), schema, 'kind', []) };
 }
 
 const emptyMap: MapTree = { kind: 'map', entries: new Map(), offset: 0, size: 1, depth: 0 };
@@ -553,7 +581,8 @@ function readProviders(context: Context, root: MapTree): ReadProviders {
 }
 
 /** One provider. Its values are never quoted: any of them may be a secret in the wrong place. */
-function readProvider({ source, tables }: Context, path: Path, tree: Tree): ProviderConfig {
+function readProvider(context: Context, path: Path, tree: Tree): ProviderConfig {
+  const { source, tables } = context;
   const known = Object.keys(tables.providers);
   if (tree.kind !== 'map') {
     source.problem(path, 'expected a map with type and the settings of that type');
@@ -568,20 +597,56 @@ function readProvider({ source, tables }: Context, path: Path, tree: Tree): Prov
   const { nameservers, timeout } = readFields(source, path, shared, fields.provider);
   const type = plainOf(tree.entries.get('type')?.tree);
   const row = typeof type === 'string' ? rowOf(tables.providers, type) : undefined;
+  const isNamed = typeof type === 'string' && isPackage(type);
+  if (isNamed) wantPackage(context, 'provider', type, [...path, 'type'], 'value');
   let settings: unknown = null;
   if (row !== undefined) {
     settings = readPlain(source, path, plainOf(own), row.settings, 'kind', [...common]);
+  } else if (isNamed) {
+    settings = plainOf(own);
   } else if (type === undefined) {
     source.problem([...path, 'type'], `is missing; expected ${listOf(known, 'or')}`);
   } else {
     source.problem([...path, 'type'], notAmong('type of provider', type, known));
   }
   return {
-    type: row === undefined ? '' : String(type),
+    type: row === undefined && !isNamed ? '' : String(type),
     settings,
     nameservers: nameservers ?? null,
     callTimeoutMs: timeout ?? 0,
   };
+}
+
+const isPackage = (word: string) => word.startsWith(packageMark);
+
+/** Stands for the schema of a package that was not loaded, where its word is a key. */
+const unread = (word: string) => z.strictObject({ [word]: z.unknown() });
+
+/**
+ * A package that stands where a row's word may stand. Without its row it is told why it has none, or
+ * that nobody has looked at it.
+ */
+function wantPackage(
+  { source, tables, wanted }: Context,
+  role: Role,
+  word: string,
+  path: Path,
+  at: 'key' | 'value',
+): void {
+  if (!packagePattern.test(word)) {
+    source.problem(path, `${show(word)}: ${packageRule}`, at);
+    return;
+  }
+  wanted.set(word, (wanted.get(word) ?? new Set<Role>()).add(role));
+  const { providers: provider, checks: check, notifiers: notifier } = tables;
+  const rows: Readonly<Record<string, unknown>> = { provider, check, notifier }[role];
+  const why = tables.unusable?.get(word);
+  if (why !== undefined) {
+    source.problem(path, `${word} ${why}`, at);
+  } else if (rowOf(rows, word) === undefined) {
+    const message = 'is known by its name alone: it was not loaded and its settings were not read';
+    source.warning(path, `${word} ${message} (validate --plugins does)`);
+  }
 }
 
 export function rowOf<T>(table: Readonly<Record<string, T>>, key: string): T | undefined {
@@ -757,12 +822,13 @@ function readCheck(
   checkCadence(context, path, tree, given, policy);
   const rest = pick(tree, mine, false);
   const keys = [...rest.entries.keys()];
-  const found = keys.filter((key) => Object.hasOwn(tables.checks, key));
+  const found = keys.filter((key) => Object.hasOwn(tables.checks, key) || isPackage(key));
   const kind = found.length === 1 ? found[0]! : '';
+  if (isPackage(kind)) wantPackage(context, 'check', kind, [...path, kind], 'key');
   let settings: unknown = null;
   if (kind !== '') {
-    const row = tables.checks[kind]!;
-    settings = readPlain(source, path, plainOf(rest), row.settings, 'kind', mine);
+    const schema = rowOf(tables.checks, kind)?.settings ?? unread(kind);
+    settings = readPlain(source, path, plainOf(rest), schema, 'kind', mine);
   } else {
     const known = Object.keys(tables.checks);
     const close = keys.map((key) => [key, closest(key, known)]).find(([, word]) => word !== null);

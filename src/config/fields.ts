@@ -11,7 +11,16 @@ export const namePattern = /^[a-z0-9-]{1,40}$/;
 
 export const nameRule = '1 to 40 characters of a-z, 0-9 and -';
 
-export const whole = (least: number, most: number) => {
+/** What a package's name stands behind, where a word of Detour's own may stand. */
+export const packageMark = 'npm:';
+
+/** A name as npm takes it, of a scope or not: no path, no version, no address. */
+export const packagePattern =
+  /^npm:(?=.{1,214}$)(?:@[a-z0-9~-][a-z0-9._~-]*\/)?[a-z0-9~-][a-z0-9._~-]*$/;
+
+export const packageRule = 'expected npm: and the name of a package, such as npm:detour-provider-x';
+
+const whole = (least: number, most: number) => {
   const error = `expected a whole number from ${least} to ${most}`;
   return z.int({ error }).min(least, { error }).max(most, { error });
 };
@@ -23,7 +32,7 @@ const absolutePath = z
 
 const hosts = z.array(hostPort(53)).min(1).max(32);
 
-export const word = (what: string) => z.string().min(1).max(60).describe(what);
+const word = (what: string) => z.string().min(1).max(60).describe(what);
 
 const cloudName = (what: string) =>
   z
@@ -31,7 +40,7 @@ const cloudName = (what: string) =>
     .describe(what)
     .regex(namePattern, { error: `expected ${nameRule}` });
 
-export const region = z
+const region = z
   .string()
   .regex(/^[\w.-]{1,60}$/, { error: 'expected a region, such as eu-central-1' })
   .optional();
@@ -77,7 +86,7 @@ const blackboxUrl = z
     return z.NEVER;
   });
 
-export const labels = z
+const labels = z
   .record(z.string().regex(/^(?!(?:site|uplink|cloud)$)[\w.-]{1,60}$/), z.string().min(1).max(60), {
     error: ({ code }) =>
       code === 'invalid_key'
@@ -89,7 +98,7 @@ export const labels = z
 const quorumNotation =
   'expected majority, all, a whole number of groups such as 2, or a share such as 0.5 or 50%';
 
-export const quorum = z
+const quorum = z
   .union([z.string(), z.number()], { error: quorumNotation })
   .describe('groups of paths that must agree: majority, all, a number such as 2, or 50%')
   .transform((value, context): QuorumRule => {
@@ -157,7 +166,7 @@ const steeringFields = {
   drift: z.enum(['report', 'repair']).optional(),
 };
 
-export const ttl = whole(0, 604_800);
+const ttl = whole(0, 604_800);
 
 export const fields = {
   top: {

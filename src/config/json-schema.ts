@@ -3,7 +3,7 @@
 
 import { z } from 'zod';
 import type { Tables } from './config.ts';
-import { cadenceFields, fields, namePattern } from './fields.ts';
+import { cadenceFields, fields, namePattern, packagePattern, packageRule } from './fields.ts';
 
 /**
  * The shape of a configuration as a JSON Schema (draft 2020-12), for editors: it knows every key
@@ -48,18 +48,39 @@ export function jsonSchema(tables: Tables): object {
     withKeys(schemaOf(row.settings), { type: z.literal(type), ...fields.provider }),
   );
   const kinds = (keys: Record<string, z.ZodType>) => ({
-    anyOf: Object.values(tables.checks).map((row) => withKeys(schemaOf(row.settings), keys)),
+    anyOf: [
+      ...Object.values(tables.checks).map((row) => withKeys(schemaOf(row.settings), keys)),
+      { ...withKeys(keyedByPackage, keys), additionalProperties: false },
+    ],
   });
   const rows: Readonly<Record<string, object>> = {
-    providers: { anyOf: providers },
+    providers: { anyOf: [...providers, withKeys({ type: 'object' }, providerOfPackage)] },
     checks: kinds({ ...cadenceFields, ...fields.check }),
     services: kinds({ ...cadenceFields, ...fields.service }),
     references: kinds(cadenceFields),
-    notify: { anyOf: Object.values(tables.notifiers).map((row) => schemaOf(row.settings)) },
+    notify: {
+      anyOf: [
+        ...Object.values(tables.notifiers).map((row) => schemaOf(row.settings)),
+        { ...keyedByPackage, additionalProperties: false },
+      ],
+    },
   };
   const filled = JSON.stringify(schemaOf(shape), (_key, value) => rows[value?.['x-rows']] ?? value);
   return { title: 'Configuration of Detour', ...JSON.parse(filled) };
 }
+
+/** Of a package the name alone is known: its settings are whatever they are. */
+const providerOfPackage = {
+  type: z.string().regex(packagePattern).describe(packageRule),
+  ...fields.provider,
+};
+
+/** The package's word is a key here, and there must be one: not every key is another. */
+const keyedByPackage = {
+  type: 'object',
+  patternProperties: { [packagePattern.source]: {} },
+  not: { propertyNames: { not: { pattern: packagePattern.source } } },
+};
 
 function schemaOf(schema: z.ZodType): Record<string, unknown> {
   return z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' });

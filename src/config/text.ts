@@ -313,9 +313,9 @@ export function plainOf(tree: Tree | undefined): unknown {
 // ---------------------------------------------------------------- values by schema
 
 /** Whether a problem may quote the value that stood there. */
-export type Echo = 'value' | 'kind';
+type Echo = 'value' | 'kind';
 
-export type Fields = Readonly<Record<string, z.ZodType>>;
+type Fields = Readonly<Record<string, z.ZodType>>;
 export type Read<F extends Fields> = { readonly [K in keyof F]?: z.output<F[K]> };
 
 /**

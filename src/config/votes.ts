@@ -57,7 +57,7 @@ export function groupPaths(paths: readonly PlacedPath[]): {
 }
 
 /** One group's part in the verdict on a check. */
-export interface Seat {
+interface Seat {
   readonly group: string;
   /** Paths that speak for it; none: it has no vote. */
   readonly voters: readonly string[];
@@ -174,7 +174,7 @@ function printSeat({ voters, barred, idle }: Seat, { cloud }: Ballot): string {
 }
 
 /** `majority`, `all`, `2 groups`, `50%`. */
-export function printRule(rule: QuorumRule): string {
+function printRule(rule: QuorumRule): string {
   if (rule.kind === 'count') return `${rule.groups} group${rule.groups === 1 ? '' : 's'}`;
   return rule.kind === 'share' ? `${Number((rule.share * 100).toFixed(4))}%` : rule.kind;
 }

@@ -178,7 +178,7 @@ function cachedFor(cell: Cell): number {
 }
 
 /** Asks DNS as soon as possible. */
-export function askSoon(state: State, cell: Cell): void {
+function askSoon(state: State, cell: Cell): void {
   cell.askAfterMs = ASK_FIRST_MS;
   setDeadline(state.timers, cell.deadlines.ask, state.now);
 }
@@ -617,7 +617,7 @@ function retryCell(state: State, r: RecordState, cell: Cell, fault: Fault): void
   else setDeadline(state.timers, cell.deadlines.retry, cell.retryAt);
 }
 
-export function problemOf(fault: Fault): Problem {
+function problemOf(fault: Fault): Problem {
   return { word: fault.kind, sentence: sentenceOf(fault) };
 }
 

@@ -75,8 +75,8 @@ export type Decision =
 
 export const HOUR_MS = 3_600_000;
 /** Rule 10: once in 30 minutes, to a target that has been up for 5. */
-export const OVERSPEND_EVERY_MS = 1_800_000;
-export const OVERSPEND_UP_MS = 300_000;
+const OVERSPEND_EVERY_MS = 1_800_000;
+const OVERSPEND_UP_MS = 300_000;
 
 export function decide(s: Situation): Decision {
   return blockedBy(s) ?? moveOrStay(s);

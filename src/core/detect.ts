@@ -90,7 +90,7 @@ export interface Loss {
 
 export const FAIL_IF_DOWN = 0.9;
 /** What has to be ruled out before something counts as recovered: that half of it still fails. */
-export const FAIL_IF_GREY = 0.5;
+const FAIL_IF_GREY = 0.5;
 /** A recovery may be wrong this often: by itself it moves nothing. */
 export const FALSE_RECOVERY_EVERY_MS = 86_400_000;
 const LOSS_MIN = 0.01;
@@ -241,7 +241,7 @@ export function weighAnew(state: CheckState): void {
 }
 
 /** How long after its last vote a verdict is still worth something, in milliseconds. */
-export function staleAfterMs(config: CheckConfig): number {
+function staleAfterMs(config: CheckConfig): number {
   return 3 * config.intervalMs + config.timeoutMs;
 }
 

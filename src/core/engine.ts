@@ -40,7 +40,7 @@ import { forgetAll, onDeadline, onObservation } from './watch.ts';
 
 export type { Effect, Event, State, Step } from './state.ts';
 
-export interface Beginning {
+interface Beginning {
   readonly config: CoreConfig;
   /** The store's documents. */
   readonly docs: Readonly<Record<string, Json>>;
@@ -102,8 +102,12 @@ export function step(state: State, event: Event, now: number, wall: number): Ste
   state.steps++;
   state.now = Math.max(state.now, now);
   state.wall = wall;
-  if (event.kind !== 'store') settleTentative(state);
-  if (event.kind !== 'store' && state.storeOk) state.notices.closed.clear();
+  if (event.kind !== 'store') {
+    settleTentative(state);
+    // To clear a set costs something even when it is empty, and this is done for every probe.
+    const { closed } = state.notices;
+    if (closed.size > 0 && state.storeOk) closed.clear();
+  }
   fold(state, event, out);
   fire(state, out);
   pumpStirred(state, out);

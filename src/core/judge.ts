@@ -201,7 +201,7 @@ function rejudge(state: State, name: string, out: Step): readonly Name[] {
   return [...origin.records];
 }
 
-export function turn(state: State, origin: OriginState, health: Health, out: Step): void {
+function turn(state: State, origin: OriginState, health: Health, out: Step): void {
   const was = origin.health;
   origin.health = health;
   origin.sinceAt = state.now;

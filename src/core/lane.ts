@@ -5,10 +5,10 @@
 //
 // A switch never waits for a routine reading: it cuts it off. A second call at a time would do as
 // well, but then what a reading says of a record might be older than what was written meanwhile, and
-// two calls at once are what some vendors throttle. A reading changes nothing, so that cutting it off
-// costs its calls and no more; a write is never cut off. Only urgent work that has not failed before
-// cuts off, and of that there is no endless stream: switches have budgets, and people get tired. What
-// was cut off has not failed, and waits for no reserve of the quota but its own.
+// some vendors throttle two calls at once. A reading changes nothing, so that cutting it off costs
+// its calls and no more; a write is never cut off, for nobody would know what became of it. Only
+// urgent work that has not failed before cuts off: retries could keep routine reading from its end
+// for ever, while switches have budgets. What was cut off has not failed, and is read next.
 
 import {
   absorb,

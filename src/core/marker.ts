@@ -12,7 +12,7 @@ export function markerName(record: Name): Name {
 }
 
 /** A claim of an epoch stands at this label below the record's own name. */
-export const CLAIM_LABEL = '_detour-epoch';
+const CLAIM_LABEL = '_detour-epoch';
 
 /** Where the claims of a record's epochs stand, at a vendor that needs them. */
 export function claimName(record: Name): Name {

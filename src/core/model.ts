@@ -547,7 +547,7 @@ export interface Entry {
   readonly data: Json;
 }
 
-export type NoticeKind = 'switch' | 'needs-person' | 'lagging' | 'recovered';
+type NoticeKind = 'switch' | 'needs-person' | 'lagging' | 'recovered';
 
 /** What somebody should be told. */
 export interface Notice {

@@ -7,7 +7,7 @@ import type { Json, Name, Notice, StayReason } from './model.ts';
 import { drop, put, type State, type Step } from './state.ts';
 
 /** What a notice is about: what it is told under, and what it ends with. Plain JSON. */
-export type About =
+type About =
   | { readonly kind: 'store' }
   | {
       readonly kind: 'stay';
@@ -22,7 +22,7 @@ export type About =
   | { readonly kind: 'silent'; readonly provider: string }
   | { readonly kind: 'diagnosis'; readonly cloud: string };
 
-export interface Open {
+interface Open {
   readonly about: About;
   /** What it is just now; another word is told again under the same key. */
   readonly word: string;
@@ -39,7 +39,7 @@ export function notices(): Notices {
 }
 
 /** The same from when it opens until it closes, in every channel. */
-export function keyOf(about: About): string {
+function keyOf(about: About): string {
   switch (about.kind) {
     case 'store':
       return 'store';

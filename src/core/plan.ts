@@ -150,7 +150,7 @@ function double(sentence: string): Standing {
 }
 
 /** Rule 4 at first sight: what to do with a record that bears no marker of ours anywhere. */
-export type Adoption =
+type Adoption =
   | { readonly kind: 'take'; readonly marker: Marker }
   | { readonly kind: 'adopt'; readonly target: string }
   | {

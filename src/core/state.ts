@@ -466,7 +466,7 @@ function frozen<T>(value: T): T {
 }
 
 /** A number in [0, 1) from the state's own seed (sfc32 by Chris Doty-Humphrey, PractRand). */
-export function random(state: State): number {
+function random(state: State): number {
   const r = state.random;
   const t = (((r[0] + r[1]) | 0) + r[3]) | 0;
   r[3] = (r[3] + 1) | 0;

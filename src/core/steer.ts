@@ -22,7 +22,7 @@ import { clearDeadline, isSet, setDeadline } from './timers.ts';
 import { hasFreshPasses, probeFresh, settleMs } from './watch.ts';
 
 /** Rule 8: after this, what an API has not said is asked of DNS. */
-export const DNS_READ_AFTER_MS = 3_000;
+const DNS_READ_AFTER_MS = 3_000;
 /** How long a target whose chain was broken, or went unanswered, is passed over. */
 const UNRESOLVED_MS = 10_000;
 /** The same trouble is not journalled again while it lasts. */

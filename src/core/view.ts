@@ -116,7 +116,7 @@ export interface RecordView {
   readonly providers: readonly ProviderView[];
 }
 
-export interface CheckView {
+interface CheckView {
   readonly id: string;
   readonly path: string;
   readonly verdict: Verdict;
@@ -141,7 +141,7 @@ export interface OriginView {
   readonly checks: readonly CheckView[];
 }
 
-export interface CloudView {
+interface CloudView {
   readonly name: string;
   readonly diagnosis: Diagnosis;
   /** The evidence, in one sentence. */
@@ -155,7 +155,7 @@ export interface CloudView {
   }[];
 }
 
-export interface PathView {
+interface PathView {
   readonly name: string;
   /** Paths of one group are one vote. */
   readonly group: string;
@@ -177,7 +177,7 @@ export interface LaneView {
   readonly zones: readonly ZoneView[];
 }
 
-export interface ZoneView {
+interface ZoneView {
   readonly zone: Name;
   readonly fault: FaultKind;
   /** What is the matter, with its cure where one is known. */

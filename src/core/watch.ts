@@ -411,7 +411,7 @@ function checksBy(state: State, way: PathState): (readonly [Judged, Voter])[] {
 }
 
 /** Adds names to those already touched; a list of its own grows in place, so a storm stays linear. */
-export function join(a: readonly Name[], b: readonly Name[]): readonly Name[] {
+function join(a: readonly Name[], b: readonly Name[]): readonly Name[] {
   if (b.length === 0) return a;
   const all = a === NOBODY ? [] : (a as Name[]);
   for (const name of b) all.push(name);

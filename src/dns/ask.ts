@@ -30,7 +30,7 @@ export interface Failure {
 
 export type Exchange = { readonly kind: 'reply'; readonly message: Message } | Failure;
 
-export interface AskOptions {
+interface AskOptions {
   /** Limit of the whole exchange, the fallback to TCP included. */
   readonly timeoutMs: number;
   readonly signal?: AbortSignal;
@@ -178,7 +178,7 @@ function askUdp(
   });
 }
 
-export interface Stream {
+interface Stream {
   /** One a message, in the order of the messages; null where none came. */
   readonly replies: readonly (Buffer | null)[];
   /** Why some are missing; null when none is. */

@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto';
 import type { Finding, Name } from '../core/model.ts';
 import type { Resource } from './wire.ts';
 
-export type Ds = Extract<Resource, { type: 'DS' }>;
+type Ds = Extract<Resource, { type: 'DS' }>;
 export type Key = Extract<Resource, { type: 'DNSKEY' }>;
 
 /** How one provider serves a zone. */
@@ -20,7 +20,7 @@ export interface Served {
   readonly signers: readonly number[] | null;
 }
 
-export interface Judgement {
+interface Judgement {
   readonly findings: readonly (Finding & { readonly provider: string | null })[];
   /** Why nothing may be published at a provider. A provider that is not named was not judged. */
   readonly bars: ReadonlyMap<string, string | null>;

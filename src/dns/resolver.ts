@@ -11,7 +11,7 @@ import { ask, printServer, type Server } from './ask.ts';
 import { createLimit } from './limit.ts';
 import type { Message, Question, Resource } from './wire.ts';
 
-export interface ResolverOptions {
+interface ResolverOptions {
   /** `ADDRESS[:PORT]` of root servers; null: the IANA root servers. */
   readonly roots: readonly string[] | null;
   /** Of every server that has none of its own. */
@@ -32,7 +32,7 @@ export type Addresses =
     }
   | { readonly kind: 'broken' | 'unknown'; readonly detail: string };
 
-export type NameServers =
+type NameServers =
   | {
       readonly kind: 'found';
       /** What the zone says about itself. */
@@ -474,7 +474,7 @@ class WalkingResolver implements Resolver {
   }
 }
 
-export function within(step: Step, zone: Name): Step {
+function within(step: Step, zone: Name): Step {
   if (step.kind !== 'broken' && step.kind !== 'unknown') return step;
   return step.detail === 'NXDOMAIN'
     ? step

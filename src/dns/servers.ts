@@ -14,11 +14,7 @@ const KEPT_MAX = 10_000;
 
 const kept = z.record(z.string(), z.array(z.string()));
 
-export type Servers = (
-  provider: string,
-  record: Name,
-  signal: AbortSignal,
-) => Promise<readonly string[]>;
+type Servers = (provider: string, record: Name, signal: AbortSignal) => Promise<readonly string[]>;
 
 /** `file`: where they are kept; null: in memory alone. A file that cannot be read is made anew. */
 export function createServers(options: {

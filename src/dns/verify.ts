@@ -12,7 +12,7 @@ import { createLimit } from './limit.ts';
 import type { Resolver } from './resolver.ts';
 import { joinText, type Message } from './wire.ts';
 
-export interface VerifierOptions {
+interface VerifierOptions {
   /** Host names or `ADDRESS[:PORT]` of a provider's authoritative servers for a record. */
   readonly servers: (
     provider: string,

@@ -143,6 +143,12 @@ export interface CheckType<Settings> {
   readonly settings: z.ZodType<Settings>;
   /** The same question, wanting an answer that nobody gives: shows that the check can fail. */
   impossible(settings: Settings): Settings;
+  /**
+   * Why a path cannot carry this question, as one sentence with its cure; null: it can. A check that
+   * does not leave by the path that it is given must say so here: what it saw would count as that
+   * path's. Without settings, what no settings could change.
+   */
+  pathProblem(path: PathSpec, settings: Settings | undefined): string | null;
   create(
     settings: Settings,
     path: PathSpec,
@@ -169,4 +175,17 @@ export interface NotifierType<Settings> {
   readonly settings: z.ZodType<Settings>;
   /** Opens nothing yet. Throws only SecretError. */
   create(settings: Settings, context: Pick<AdapterContext, 'secret'>): Notifier;
+}
+
+/**
+ * What a package exports as its default, so that a configuration may name it: `npm:NAME` as the
+ * `type` of a provider, or in the place of the word of a check or a notifier. Settings of these two
+ * leave that word out: `"npm:NAME": { … }` gives them what stands in the braces.
+ */
+export interface Extension {
+  /** The version of this door that the package was written for: the number, written out. */
+  readonly contract: 1;
+  readonly provider?: ProviderType<unknown>;
+  readonly check?: CheckType<unknown>;
+  readonly notifier?: NotifierType<unknown>;
 }

@@ -36,7 +36,7 @@ import { LabZone } from './vendors/zone.ts';
 export const vendorTypes: readonly VendorType[] = ['route53', 'cloudflare', 'alidns'];
 
 /** The names that the ready configuration gives to the accounts at the vendors. */
-export const providerNames: Readonly<Record<VendorType, string>> = {
+const providerNames: Readonly<Record<VendorType, string>> = {
   route53: 'r53',
   cloudflare: 'cf',
   alidns: 'ali',
@@ -58,7 +58,7 @@ export interface LabOptions {
 }
 
 /** A zone to steer records in, at the accounts that hold `gslb.example.net` too. */
-export interface ZoneWish {
+interface ZoneWish {
   /** Such as `other.example`; neither inside nor above anything else that the lab serves. */
   readonly name: string;
   /** Its records by their first label, each with the origins it may lead to, the best first. */
@@ -79,7 +79,7 @@ export interface LabRecord {
   readonly targets: readonly { readonly origin: string; readonly cname: Name }[];
 }
 
-export interface LabCredentials {
+interface LabCredentials {
   readonly route53: { readonly accessKeyId: string; readonly secretAccessKey: string };
   readonly cloudflare: { readonly apiToken: string };
   readonly alidns: { readonly accessKeyId: string; readonly accessKeySecret: string };

@@ -35,7 +35,7 @@ function givenTo(secret: (ref: { readonly env: string }) => string): Record<stri
   return Object.fromEntries(given);
 }
 
-export interface CommandSettings {
+interface CommandSettings {
   /** Program and arguments; no shell is involved. */
   readonly command: readonly string[];
   /** Limit of one run, in milliseconds. */

@@ -4,7 +4,7 @@
 // broke off for a whole one.
 
 /** The head of the final answer; interim ones (1xx) are passed over. */
-export interface Head {
+interface Head {
   readonly status: number;
   /** As it stands there; null without one. */
   readonly date: string | null;

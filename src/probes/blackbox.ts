@@ -13,7 +13,7 @@ import { printStatuses, type StatusRange } from './expect.ts';
 import { straight, type Trip, travel } from './path.ts';
 import { type Answer, blind, fail } from './words.ts';
 
-export interface Elsewhere {
+interface Elsewhere {
   /** What its module is to ask: a URL, or `HOST:PORT`. */
   readonly target: string | (() => string);
   /** Sent as Host and SNI in place of the target's host. */
@@ -60,16 +60,18 @@ export function blackboxAsker(
   return { ask: (signal) => travel(straight, timeoutMs, signal, go), close: () => {} };
 }
 
+/** Why a kind of check that no exporter asks cannot go by a path; null: another one can carry it. */
+export function notByExporter(kind: string, path: PathSpec): string | null {
+  if (path.kind !== 'blackbox') return null;
+  return `a blackbox path asks http and tcp checks only: give the ${kind} check other paths`;
+}
+
 /**
- * Why a check cannot be asked by an exporter; null: it can. `settings` are as the kind's schema has
- * read them; without them only the kind is looked at. What only the module can say must not stand
- * in the check too: it would look as if it held on this path.
+ * Why an http or tcp check cannot be asked by an exporter; null: it can, or the path is another.
+ * What only the module can say must not stand in the check too: it would look as if it held here.
  */
-export function problemForBlackbox(kind: string, settings: unknown): string | null {
-  if (kind !== 'http' && kind !== 'tcp') {
-    return `a blackbox path asks http and tcp checks only: give the ${kind} check other paths`;
-  }
-  if (typeof settings !== 'object' || settings === null) return null;
+export function problemForBlackbox(path: PathSpec, settings: object | undefined): string | null {
+  if (path.kind !== 'blackbox' || settings === undefined) return null;
   const { method, headers, secretHeaders, expect, ...rest } = settings as Partial<
     Record<string, unknown>
   >;

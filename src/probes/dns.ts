@@ -9,6 +9,7 @@ import { ask, type Exchange } from '../dns/ask.ts';
 import { joinText, type Message, type Question, type Resource } from '../dns/wire.ts';
 import type { CheckType, PathSpec } from '../kit/extend.ts';
 import { dnsName, hostPort, parseHostPort, toName } from '../kit/schema.ts';
+import { notByExporter } from './blackbox.ts';
 import { type Trip, travel, wayOf } from './path.ts';
 import { type Answer, fail, printHostPort, Told } from './words.ts';
 
@@ -16,7 +17,7 @@ const readableTypes = ['A', 'AAAA', 'CNAME', 'NS', 'TXT'] as const;
 const types = [...readableTypes, 'SOA', 'MX', 'SRV', 'CAA', 'PTR', 'DS', 'DNSKEY'] as const;
 const rcodes = ['NOERROR', 'NXDOMAIN', 'SERVFAIL', 'REFUSED', 'NOTAUTH', 'NOTIMP'] as const;
 
-export interface DnsSettings {
+interface DnsSettings {
   /** The server, `HOST` or `HOST:PORT`. */
   readonly dns: string;
   readonly name: Name;
@@ -66,6 +67,7 @@ export const dns: CheckType<DnsSettings> = {
     ...s,
     expect: { ...s.expect, rcode: s.expect.rcode === 'NOTAUTH' ? 'NOTIMP' : 'NOTAUTH' },
   }),
+  pathProblem: (path, asked) => notByExporter('dns', path) ?? problemForUdp(path, asked),
   create: (configured, path, timeoutMs, context) => {
     const way = wayOf(path, context);
     const go = (trip: Trip) => exchange(trip, configured, timeoutMs);
@@ -73,10 +75,8 @@ export const dns: CheckType<DnsSettings> = {
   },
 };
 
-/** Why a path cannot carry a check's questions; null: it can. */
-export function problemForDns(path: PathSpec, settings: unknown): string | null {
-  const transport = (settings as Partial<DnsSettings> | undefined)?.transport;
-  if (transport !== 'udp' || path.kind === 'blackbox') return null;
+function problemForUdp(path: PathSpec, settings: DnsSettings | undefined): string | null {
+  if (settings?.transport !== 'udp') return null;
   if (path.kind !== 'direct') {
     return `a ${path.kind} path carries no UDP: set transport: tcp, or give the check other paths`;
   }

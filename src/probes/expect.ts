@@ -23,7 +23,7 @@ export interface BodyExpectation extends TextExpectation {
 }
 
 /** `unjudged`: the expectation itself could not be applied; that says nothing about the origin. */
-export type Match =
+type Match =
   | { readonly kind: 'match' }
   | { readonly kind: 'mismatch'; readonly detail: string }
   | { readonly kind: 'unjudged'; readonly detail: string };

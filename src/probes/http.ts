@@ -17,7 +17,7 @@ import type { AdapterContext, CheckType, PathSpec } from '../kit/extend.ts';
 import { type SecretRef, secretRef, toName } from '../kit/schema.ts';
 import { SecretError } from '../kit/secret.ts';
 import { AnswerReader } from './answer.ts';
-import { blackboxAsker } from './blackbox.ts';
+import { blackboxAsker, problemForBlackbox } from './blackbox.ts';
 import {
   type BodyExpectation,
   bodyExpectation,
@@ -39,7 +39,7 @@ import {
 import { type Keys, sign, signable } from './sign.ts';
 import { type Answer, blind, fail } from './words.ts';
 
-export interface HttpSettings {
+interface HttpSettings {
   /** The URL, as `URL` writes it. */
   readonly http: string;
   readonly method: 'GET' | 'HEAD' | 'OPTIONS' | 'POST';
@@ -69,7 +69,7 @@ export interface HttpSettings {
 }
 
 /** How the request is signed: AWS Signature Version 4, in headers. */
-export interface Signature {
+interface Signature {
   readonly type: 'aws-sigv4';
   readonly region: string;
   readonly service: string;
@@ -185,6 +185,7 @@ export const http: CheckType<HttpSettings> = {
   key: 'http',
   settings,
   impossible: (s) => ({ ...s, expect: { ...s.expect, status: statusExpectation.parse(599) } }),
+  pathProblem: problemForBlackbox,
   create: (configured, path, timeoutMs, context) => {
     if (path.kind === 'blackbox') return fromElsewhere(configured, path, timeoutMs);
     const way = wayOf(path, context);

@@ -10,8 +10,7 @@ import type { AdapterContext, CheckType, PathSpec, ProbeResult } from '../kit/ex
 import { type Renewal, Renewed, type Secrets } from '../kit/renew.ts';
 import { SecretError } from '../kit/secret.ts';
 import type { Prober } from '../ports.ts';
-import { problemForBlackbox } from './blackbox.ts';
-import { dns, problemForDns } from './dns.ts';
+import { dns } from './dns.ts';
 import { http } from './http.ts';
 import { isOver, problemOfPath, straight, wayOf } from './path.ts';
 import { Bag, type Stoppable, stoppedBy } from './signals.ts';
@@ -19,19 +18,23 @@ import { tcp } from './tcp.ts';
 import { tls } from './tls.ts';
 import { type Answer, blind, clause, messageOf, Told } from './words.ts';
 
+type CheckTypes = Readonly<Record<string, CheckType<unknown>>>;
+
 /** Every kind of check, by its word in the configuration. */
-export const checkTypes: Readonly<Record<string, CheckType<unknown>>> = table(http, tcp, tls, dns);
+export const checkTypes: CheckTypes = table(http, tcp, tls, dns);
 
 /**
  * Why a kind of check cannot be asked by a path, as one sentence with its cure; null: it can.
  * `settings`, as the kind's own schema has read them, are looked at where they are given: whether
  * a path carries a check may depend on them (DNS over UDP, what only an exporter's module can say).
  */
-export function pathProblem(kind: string, path: PathSpec, settings?: unknown): string | null {
-  const problem = problemOfPath(path);
-  if (problem !== null) return problem;
-  if (path.kind === 'blackbox') return problemForBlackbox(kind, settings);
-  return kind === 'dns' ? problemForDns(path, settings) : null;
+export function pathProblem(
+  kind: string,
+  path: PathSpec,
+  settings?: unknown,
+  types: CheckTypes = checkTypes,
+): string | null {
+  return problemOfPath(path) ?? types[kind]?.pathProblem(path, settings) ?? null;
 }
 
 /**
@@ -42,6 +45,7 @@ export function secretProblems(
   probes: Readonly<Record<CheckId, ProbeSpec>>,
   paths: Readonly<Record<string, PathSpec>>,
   context: Pick<AdapterContext, 'secret'>,
+  types: CheckTypes = checkTypes,
 ): readonly string[] {
   const problems: string[] = [];
   const trying = (where: string, what: () => unknown) => {
@@ -57,22 +61,22 @@ export function secretProblems(
   }
   for (const [id, { kind, settings, timeoutMs }] of Object.entries(probes)) {
     trying(`check ${id}`, () =>
-      checkTypes[kind]?.create(settings, straight.spec, timeoutMs, context).close(),
+      types[kind]?.create(settings, straight.spec, timeoutMs, context).close(),
     );
   }
   return problems;
 }
 
 /** What one check asks: `settings` as its type's own schema has read them. */
-export interface ProbeSpec {
+interface ProbeSpec {
   readonly kind: string;
   readonly settings: unknown;
   readonly timeoutMs: number;
 }
 
-export interface ProberOptions {
+interface ProberOptions {
   /** Other kinds of checks than Detour's own. */
-  readonly types?: Readonly<Record<string, CheckType<unknown>>>;
+  readonly types?: CheckTypes;
   /** The secret behind a reference, as AdapterContext has it; without it, none can be had. */
   readonly secret?: AdapterContext['secret'];
   /** What changes when a secret may have; without it, none is read again. */
@@ -83,7 +87,7 @@ export interface ProberOptions {
   readonly inFlightMax?: number;
 }
 
-export interface BoundedProber extends Prober {
+interface BoundedProber extends Prober {
   /** Probes under way. */
   inFlight(): number;
   /** Probes refused so far because too many were under way. */
@@ -121,7 +125,7 @@ export function createProber(
 class TurnTakingProber implements BoundedProber {
   readonly #probes: Readonly<Record<CheckId, ProbeSpec>>;
   readonly #paths: Readonly<Record<string, PathSpec>>;
-  readonly #types: Readonly<Record<string, CheckType<unknown>>>;
+  readonly #types: CheckTypes;
   readonly #secrets: Secrets;
   readonly #told: NonNullable<ProberOptions['told']>;
   readonly #inFlightMax: number;
@@ -207,7 +211,7 @@ class TurnTakingProber implements BoundedProber {
     const way = Object.hasOwn(this.#paths, path) ? this.#paths[path] : undefined;
     if (spec === undefined) throw new Error(`there is no check ${check}`);
     if (way === undefined) throw new Error(`there is no path ${path}`);
-    const problem = pathProblem(spec.kind, way, spec.settings);
+    const problem = pathProblem(spec.kind, way, spec.settings, this.#types);
     if (problem !== null) throw new Told(blind('path', problem));
     const { kind, settings, timeoutMs } = spec;
     const type = this.#types[kind]!;
@@ -380,8 +384,6 @@ function bare(answer: Answer): ProbeResult {
   return { ...answer, phases: {} };
 }
 
-function table(
-  ...types: readonly CheckType<unknown>[]
-): Readonly<Record<string, CheckType<unknown>>> {
+function table(...types: readonly CheckType<unknown>[]): CheckTypes {
   return Object.fromEntries(types.map((type) => [type.key, type]));
 }

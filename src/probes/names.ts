@@ -12,7 +12,7 @@ import { type HostPort, parseHostPort, toName } from '../kit/schema.ts';
 import { blind, fail, printHostPort, Told } from './words.ts';
 
 /** Asks one server one question with RD set, within so many milliseconds. Never rejects. */
-export type Ask = (server: HostPort, question: Question, timeoutMs: number) => Promise<Exchange>;
+type Ask = (server: HostPort, question: Question, timeoutMs: number) => Promise<Exchange>;
 
 /** Names in one chain of CNAMEs. */
 const namesMax = 16;
@@ -41,7 +41,7 @@ export function askSystem(host: string): Promise<readonly LookupAddress[]> {
   return started;
 }
 
-export interface Resolving {
+interface Resolving {
   /** `ADDRESS[:PORT]`, asked in this order. */
   readonly servers: readonly string[];
   readonly ask: Ask;

@@ -29,7 +29,7 @@ import {
 } from './words.ts';
 
 /** A path with what it takes to use it. */
-export interface Way {
+interface Way {
   readonly spec: PathSpec;
   readonly credentials: Credentials | null;
 }

@@ -13,7 +13,7 @@ export interface Keys {
   readonly sessionToken: string | null;
 }
 
-export interface Signing {
+interface Signing {
   readonly method: string;
   readonly url: URL;
   /** Lower-case names; every one is signed, and so is `host`, which must be among them. */

@@ -6,12 +6,12 @@ import { isIP, type Socket } from 'node:net';
 import { z } from 'zod';
 import type { CheckType } from '../kit/extend.ts';
 import { hostPort, parseHostPort } from '../kit/schema.ts';
-import { blackboxAsker } from './blackbox.ts';
+import { blackboxAsker, problemForBlackbox } from './blackbox.ts';
 import { judgeBody, type TextExpectation, textExpectation } from './expect.ts';
 import { type Trip, travel, wayOf } from './path.ts';
 import { type Answer, blind, fail, printHostPort } from './words.ts';
 
-export interface TcpSettings {
+interface TcpSettings {
   /** `HOST:PORT`. */
   readonly tcp: string;
   /** Connect there; DNS is not asked. */
@@ -43,6 +43,7 @@ export const tcp: CheckType<TcpSettings> = {
   key: 'tcp',
   settings,
   impossible: (s) => ({ ...s, expect: { text: 'what no server says: 5d2c9e' } }),
+  pathProblem: problemForBlackbox,
   create: (configured, path, timeoutMs, context) => {
     if (path.kind === 'blackbox') {
       const { host, port } = parseHostPort(configured.tcp, null)!;

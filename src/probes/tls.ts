@@ -7,10 +7,11 @@ import type { TLSSocket } from 'node:tls';
 import { z } from 'zod';
 import type { CheckType } from '../kit/extend.ts';
 import { hostPort, parseHostPort, toName } from '../kit/schema.ts';
+import { notByExporter } from './blackbox.ts';
 import { type Trip, travel, wayOf } from './path.ts';
 import { type Answer, fail } from './words.ts';
 
-export interface TlsSettings {
+interface TlsSettings {
   /** `HOST:PORT`. */
   readonly tls: string;
   /** Sent as SNI and verified in place of the host. */
@@ -58,6 +59,7 @@ export const tls: CheckType<TlsSettings> = {
   settings,
   // No certificate is valid for a million days.
   impossible: (s) => ({ ...s, expect: { certificateDays: 1_000_000 } }),
+  pathProblem: (path) => notByExporter('tls', path),
   create: (configured, path, timeoutMs, context) => {
     const way = wayOf(path, context);
     return {

@@ -4,7 +4,7 @@
 // the answers lead to what fails counts as half a minute, and so does one in which half of the
 // requests fail. Arithmetic alone: it knows neither the engine nor an outage.
 
-export interface Ledger {
+interface Ledger {
   readonly startsAt: number;
   readonly endsAt: number;
   readonly vendors: readonly {

@@ -43,7 +43,7 @@ export const falseMeans =
   'false: the origin that was left was up again within patience and a TTL (the shortest at a ' +
   'vendor) of the decision, so that the switch had hardly begun to help';
 
-export const cannotKnow: readonly string[] = [
+const cannotKnow: readonly string[] = [
   'a journal has no probes, only when an origin was judged down and up: each trouble is replayed ' +
     'as a refusal of every probe by every path, begun and ended as long before those moments as ' +
     'judging takes at the configured thresholds',

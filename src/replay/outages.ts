@@ -36,7 +36,7 @@ export interface Strike {
 }
 
 /** From `at` on exactly this fails, until the next phase. */
-export interface Phase {
+interface Phase {
   /** UTC, ISO 8601. */
   readonly at: string;
   readonly says: string;

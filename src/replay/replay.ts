@@ -20,7 +20,7 @@ import {
 } from './struck.ts';
 import { calm, World } from './world.ts';
 
-export interface ReplayOptions {
+interface ReplayOptions {
   readonly config: Config;
   readonly outage: Outage;
   /** Cloud, provider or path of the configuration in the place of the one struck. */
@@ -47,7 +47,7 @@ export type LineKind =
   | 'lane'
   | 'told';
 
-export interface Line {
+interface Line {
   readonly at: number;
   readonly utc: string;
   /** Milliseconds since the first strike; negative before. */
@@ -57,7 +57,7 @@ export interface Line {
   readonly text: string;
 }
 
-export interface Move {
+interface Move {
   readonly at: number;
   readonly sinceMs: number;
   readonly from: string;
@@ -68,7 +68,7 @@ export interface Move {
   readonly isFalse: boolean;
 }
 
-export interface Behind {
+interface Behind {
   readonly provider: string;
   readonly vendor: string;
   readonly target: string;
@@ -115,7 +115,7 @@ export interface RecordResult {
   readonly ends: { readonly reason: string; readonly text: string };
 }
 
-export interface VendorResult {
+interface VendorResult {
   readonly provider: string;
   readonly type: string;
   readonly vendor: string;
@@ -123,7 +123,7 @@ export interface VendorResult {
   readonly silent: readonly Stretch[];
 }
 
-export interface Stretch {
+interface Stretch {
   readonly from: number;
   readonly to: number;
   readonly minutes: number;
@@ -704,7 +704,7 @@ export function bare(name: Name): string {
 }
 
 /** `09:39`, in UTC. */
-export function clock(at: number): string {
+function clock(at: number): string {
   return new Date(at).toISOString().slice(11, 16);
 }
 

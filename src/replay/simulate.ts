@@ -44,7 +44,7 @@ export interface Simulated {
   readonly html: (() => string) | null;
 }
 
-export interface Surroundings {
+interface Surroundings {
   readonly tables: Tables;
   /** Reads a configuration from a file; throws what says why not. */
   load(path: string): Config;

@@ -54,10 +54,6 @@ const companies: Readonly<
   akamai: { title: 'Akamai', names: ['akamai', 'edgekey'], dns: [] },
 };
 
-export function titleOf(company: Company): string {
-  return companies[company].title;
-}
-
 /** The vendor behind a type of provider, as people call it; the type itself where it has none. */
 export function vendorTitle(type: string): string {
   const known = Object.values(companies).find((c) => c.dns.includes(type));

@@ -8,7 +8,7 @@ import type { Outage } from './outages.ts';
 import { failuresOf, type Replay, replay } from './replay.ts';
 import { type Setting, withSettings } from './settings.ts';
 
-export interface Row {
+interface Row {
   readonly settings: readonly Setting[];
   /** Switches away from what had failed, and those away from what had not. */
   readonly switches: number;
@@ -31,7 +31,7 @@ export interface Sweep {
   readonly calmMs: number;
 }
 
-export interface SweepOptions {
+interface SweepOptions {
   readonly config: Config;
   readonly outage: Outage;
   readonly as: string | null;

@@ -232,7 +232,7 @@ export function printJournal(j: JournalReplay, about: About, paper: Paper): stri
 }
 
 /** `3 times, 2 of them false`. */
-export function tally(moves: readonly JournalMove[]): string {
+function tally(moves: readonly JournalMove[]): string {
   const wrong = moves.filter((m) => m.isFalse === true).length;
   const unknown = moves.filter((m) => m.isFalse === null).length;
   const times = `${moves.length} time${moves.length === 1 ? '' : 's'}`;

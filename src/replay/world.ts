@@ -61,7 +61,7 @@ interface Vendor {
 }
 
 /** What one vendor's name servers gave for a record from a moment on. */
-export interface Served {
+interface Served {
   readonly at: number;
   readonly provider: string;
   readonly record: Name;
@@ -75,7 +75,7 @@ interface Due {
   readonly run: () => void;
 }
 
-export interface WorldOptions {
+interface WorldOptions {
   readonly config: CoreConfig;
   /** Wall-clock milliseconds; engine time runs on the same axis. */
   readonly startsAt: number;

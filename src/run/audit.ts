@@ -10,7 +10,7 @@ import { createClock } from './clock.ts';
 /** The report, or why the configuration cannot be used. Takes at most a minute. */
 export async function auditOnce(configPath: string): Promise<AuditReport | Reply> {
   try {
-    const { config } = loadConfig(configPath);
+    const { config } = await loadConfig(configPath);
     const adapters = buildAdapters(config, createClock(0), { remember: false });
     try {
       return await adapters.auditor.audit(new AbortController().signal);

@@ -2,10 +2,10 @@
 // no connection and decides nothing; what can be wrong here is a secret that cannot be had.
 
 import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { providerTypes } from '../../providers/index.ts';
 import { type Auditor, createAuditor } from '../audit/audit.ts';
-import { type Config, parseConfig, printProblem } from '../config/config.ts';
+import { type Config, parseConfig, printProblem, type Tables } from '../config/config.ts';
 import type { Adapters } from '../controller.ts';
 import { createResolver } from '../dns/resolver.ts';
 import { createServers } from '../dns/servers.ts';
@@ -15,9 +15,10 @@ import type { Renewal, Secrets } from '../kit/renew.ts';
 import { parseHostPort, type SecretRef } from '../kit/schema.ts';
 import { markOfSecret, readSecret, SecretError } from '../kit/secret.ts';
 import { notifierTypes } from '../notify/index.ts';
-import type { Clock, Prober } from '../ports.ts';
+import type { Clock, Prober, Verifier } from '../ports.ts';
 import { checkTypes, createProber, pathProblem, secretProblems } from '../probes/index.ts';
 import { environment } from './environment.ts';
+import { withPackages } from './plugins.ts';
 import { renewing } from './renew.ts';
 
 /** The configuration cannot be used; every reason, one a line. */
@@ -29,15 +30,28 @@ export class ConfigError extends Error {
   }
 }
 
-export const tables = {
+/** Detour's own rows; what a configuration adds to them by packages stands in its `tables`. */
+export const tables: Tables = {
   providers: providerTypes,
   checks: checkTypes,
   notifiers: notifierTypes,
   pathProblem,
 };
 
-/** Reads and checks a configuration file. Throws ConfigError with every problem at once. */
-export function loadConfig(path: string): { config: Config; warnings: readonly string[] } {
+export interface Loaded {
+  readonly config: Config;
+  readonly warnings: readonly string[];
+}
+
+/**
+ * Reads and checks a configuration file, and loads the packages that it names, each once in the life
+ * of this process; with `byName` none is loaded, and what comes can be looked at and not be built.
+ * Throws ConfigError with every problem at once.
+ */
+export async function loadConfig(
+  path: string,
+  options: { readonly byName: boolean } = { byName: false },
+): Promise<Loaded> {
   let text: string;
   try {
     text = readFileSync(path, 'utf8');
@@ -45,7 +59,11 @@ export function loadConfig(path: string): { config: Config; warnings: readonly s
     const code = (error as NodeJS.ErrnoException).code ?? 'unreadable';
     throw new ConfigError([`${path}: ${code}; name the configuration with -c FILE`]);
   }
-  const parsed = parseConfig(text, path, tables);
+  let parsed = parseConfig(text, path, tables);
+  if (parsed.wanted.size > 0 && !options.byName) {
+    const { wanted } = parsed;
+    parsed = parseConfig(text, path, await withPackages(tables, wanted, dirname(resolve(path))));
+  }
   if (!parsed.ok) throw new ConfigError(parsed.problems.map(printProblem));
   return { config: parsed.config, warnings: parsed.warnings.map(printProblem) };
 }
@@ -65,7 +83,7 @@ export function buildAdapters(
   options: { readonly remember: boolean; readonly told?: Told },
 ): Built {
   // A check whose secret is missing would only ever be blind: that is said at once, not at 3 a.m.
-  const missing = secretProblems(config.probes, config.paths, { secret });
+  const missing = secretProblems(config.probes, config.paths, { secret }, config.tables.checks);
   if (missing.length > 0) throw new ConfigError(missing);
   const notifier = buildNotifier(config);
   const providers = buildProviders(config, options.told ?? (() => {}));
@@ -92,7 +110,11 @@ export function buildAdapters(
     asker.close();
     resolver.close();
   };
-  const verifier = { ask: asker.ask, chain: asker.chain, close };
+  const verifier: Verifier = {
+    ask: (...asked) => asker.ask(...asked),
+    chain: (...asked) => asker.chain(...asked),
+    close,
+  };
   const { records } = config.core;
   const auditor = createAuditor({
     records,
@@ -104,30 +126,30 @@ export function buildAdapters(
     port,
     timeoutMs,
   });
-  const prober = buildProber(config.probes, config.paths, options.told);
+  const prober = buildProber(config, options.told);
   return { prober, providers, verifier, notifier, auditor };
 }
 
 /** A prober that may read the secrets its checks and paths refer to. */
 export function buildProber(
-  probes: Config['probes'],
-  paths: Config['paths'],
+  { probes, paths, tables: { checks } }: Pick<Config, 'probes' | 'paths' | 'tables'>,
   told: Told = () => {},
 ): Prober {
   return createProber(probes, paths, {
     secret,
     mark: secrets.mark,
     told: (check, renewal) => told(`check ${check}`, renewal),
+    types: checks,
   });
 }
 
 const secret = (ref: SecretRef): string => readSecret(ref, environment());
 const secrets: Secrets = { read: secret, mark: (ref) => markOfSecret(ref, environment()) };
 
-function buildNotifier({ notify }: Config): Notifier | null {
+function buildNotifier({ notify, tables }: Config): Notifier | null {
   if (notify === null) return null;
   try {
-    return notifierTypes[notify.type]!.create(notify.settings, { secret });
+    return tables.notifiers[notify.type]!.create(notify.settings, { secret });
   } catch (error) {
     if (!(error instanceof SecretError)) throw error;
     throw new ConfigError([`notify: ${error.message}`]);
@@ -139,10 +161,10 @@ function buildProviders(config: Config, told: Told): Record<string, Provider> {
   const providers: Record<string, Provider> = {};
   for (const [name, p] of Object.entries(config.providers)) {
     const { callTimeoutMs } = p;
-    const type = providerTypes[p.type]!;
+    const type = config.tables.providers[p.type]!;
     try {
       providers[name] = renewing(secrets, {
-        make: (secret) => type.create(name, p.settings as never, { secret, callTimeoutMs }),
+        make: (secret) => type.create(name, p.settings, { secret, callTimeoutMs }),
         told: (renewal) => told(`providers.${name}`, renewal),
       });
     } catch (error) {

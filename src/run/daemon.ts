@@ -17,7 +17,7 @@ import { serveHttp } from '../serve/http.ts';
 import { createMetrics } from '../serve/metrics.ts';
 import { LockError, lockStateDirectory } from '../store/lock.ts';
 import { damaged, openSqliteStore, type SqliteStore } from '../store/sqlite.ts';
-import { type Built, buildAdapters, ConfigError, loadConfig } from './build.ts';
+import { type Built, buildAdapters, ConfigError, type Loaded, loadConfig } from './build.ts';
 import { createClock } from './clock.ts';
 import { createLog, createRarely, type Log } from './log.ts';
 import type { Signals } from './signals.ts';
@@ -73,9 +73,9 @@ interface DaemonOptions {
 
 /** Runs until SIGTERM or SIGINT; SIGHUP reloads. Resolves with the exit code. */
 export async function runDaemon(configPath: string, options: DaemonOptions): Promise<number> {
-  let loaded: ReturnType<typeof loadConfig>;
+  let loaded: Loaded;
   try {
-    loaded = loadConfig(configPath);
+    loaded = await loadConfig(configPath);
   } catch (error) {
     return refuse(error);
   }
@@ -239,7 +239,7 @@ async function reload(
   taken: (built: Built) => void,
 ): Promise<Reply> {
   try {
-    const { config, warnings } = loadConfig(configPath);
+    const { config, warnings } = await loadConfig(configPath);
     const told = logRenewals(log);
     const adapters = buildAdapters(config, clock, { remember: true, told });
     const problems = controller.reload(config.core, adapters);

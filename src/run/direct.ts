@@ -25,7 +25,7 @@ export async function switchDirectly(
   let config: Config;
   let adapters: Adapters;
   try {
-    config = loadConfig(order.configPath).config;
+    ({ config } = await loadConfig(order.configPath));
     adapters = buildAdapters(config, clock, { remember: false });
   } catch (error) {
     if (error instanceof ConfigError) return { exit: 2, message: error.message };

@@ -8,7 +8,7 @@ import pino from 'pino';
 import type { Json } from '../core/model.ts';
 
 export type Level = 'debug' | 'info' | 'warn' | 'error';
-export type Fields = Readonly<Record<string, Json>>;
+type Fields = Readonly<Record<string, Json>>;
 
 export interface Log {
   debug(message: string, fields?: Fields): void;
@@ -19,7 +19,7 @@ export interface Log {
   flush(): void;
 }
 
-export interface LogOptions {
+interface LogOptions {
   readonly format: 'json' | 'text';
   /** The least level that is written. */
   readonly level: Level;

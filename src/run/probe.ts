@@ -4,10 +4,10 @@
 
 import type { CheckId } from '../core/model.ts';
 import type { ProbeResult } from '../kit/extend.ts';
-import { checkTypes, turnMost } from '../probes/index.ts';
+import { turnMost } from '../probes/index.ts';
 import { buildProber, loadConfig } from './build.ts';
 
-export interface Looked extends ProbeResult {
+interface Looked extends ProbeResult {
   readonly check: CheckId;
   readonly path: string;
   readonly ms: number;
@@ -18,11 +18,11 @@ const AT_ONCE = turnMost;
 
 /** Every check (of one origin, cloud or path, or of all) over every path of its own, once. */
 export async function probeAll(configPath: string, only: string | null): Promise<Looked[]> {
-  const { config } = loadConfig(configPath);
+  const { config } = await loadConfig(configPath);
   const wanted = Object.values(config.core.checks).filter(
     (c) => only === null || [c.origin, c.cloud, c.id].includes(only),
   );
-  const prober = buildProber(config.probes, config.paths);
+  const prober = buildProber(config);
   try {
     const asks = wanted.flatMap((c) => c.paths.map((path) => ({ id: c.id, path, c })));
     const looked: Looked[] = [];
@@ -43,12 +43,12 @@ export async function probeAll(configPath: string, only: string | null): Promise
 
 /** One check, asked for an answer that nobody gives: every path must say `fail`. */
 export async function drillCheck(configPath: string, check: CheckId): Promise<Looked[] | null> {
-  const { config } = loadConfig(configPath);
+  const { config } = await loadConfig(configPath);
   const spec = config.probes[check];
   const known = config.core.checks[check];
   if (spec === undefined || known === undefined) return null;
-  const settings = checkTypes[spec.kind]!.impossible(spec.settings);
-  const prober = buildProber({ [check]: { ...spec, settings } }, config.paths);
+  const settings = config.tables.checks[spec.kind]!.impossible(spec.settings);
+  const prober = buildProber({ ...config, probes: { [check]: { ...spec, settings } } });
   try {
     return await Promise.all(
       known.paths.map(async (path) => {

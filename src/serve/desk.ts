@@ -24,7 +24,7 @@ export interface Desk {
   audit(): Promise<void>;
 }
 
-export interface Audited {
+interface Audited {
   readonly running: boolean;
   readonly report: AuditReport | null;
 }

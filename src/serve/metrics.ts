@@ -38,7 +38,7 @@ import {
 import type { Observer, Operation, TroubleWord } from '../ports.ts';
 import type { Desk } from './desk.ts';
 
-export interface Metrics {
+interface Metrics {
   readonly observer: Required<Observer>;
   /** The whole exposition in Prometheus's text format. Scrapes at one time share one text. */
   text(): Promise<string>;
@@ -357,55 +357,86 @@ const seriesMost = 20_000;
 const probeBuckets = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10];
 const callBuckets = [0.01, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30];
 
-function createCounters(registry: Registry) {
-  function make(name: FamilyName): Counter {
+/** The families that count as things happen, registered. */
+function countersOf(registry: Registry) {
+  const make = (name: FamilyName): Counter => {
     const { help, labels } = families[name];
     return new Counter({ name, help, labelNames: [...labels], registers: [registry] });
-  }
-  function makeHistogram(name: FamilyName, buckets: number[]): Histogram {
-    const { help, labels } = families[name];
-    return new Histogram({ name, help, labelNames: [...labels], buckets, registers: [registry] });
-  }
-  const probes = make('detour_probes_total');
-  const shed = make('detour_probes_shed_total');
+  };
+  const { help, labels } = families.detour_api_call_duration_seconds;
   const probeSeconds = new ProbeDurations('detour_probe_duration_seconds');
   // The registry asks a metric for its values and for nothing else.
   registry.registerMetric(probeSeconds as unknown as Metric);
-  const switches = make('detour_switches_total');
-  const calls = make('detour_api_calls_total');
-  const callSeconds = makeHistogram('detour_api_call_duration_seconds', callBuckets);
-  const entries = make('detour_journal_entries_total');
-  const troubles = make('detour_troubles_total');
+  return {
+    probes: make('detour_probes_total'),
+    shed: make('detour_probes_shed_total'),
+    probeSeconds,
+    switches: make('detour_switches_total'),
+    calls: make('detour_api_calls_total'),
+    callSeconds: new Histogram({
+      name: 'detour_api_call_duration_seconds',
+      help,
+      labelNames: [...labels],
+      buckets: callBuckets,
+      registers: [registry],
+    }),
+    entries: make('detour_journal_entries_total'),
+    troubles: make('detour_troubles_total'),
+  };
+}
+
+type Families = ReturnType<typeof countersOf>;
+
+/** What is told of; what a reload takes out of the configuration must not be told of for ever. */
+function seriesOf({ probes, probeSeconds, calls, callSeconds, switches }: Families) {
+  return {
+    probed: series<{ check: CheckId; path: string }>((labels) => {
+      for (const outcome of outcomes) probes.remove({ ...labels, outcome });
+    }),
+    timed: series<{ check: CheckId }>(({ check }) => probeSeconds.remove(check)),
+    called: series<Call>((labels) => {
+      calls.remove({ ...labels });
+      callSeconds.remove({ provider: labels.provider, operation: labels.operation });
+    }),
+    switched: series<{ record: string; kind: string }>((labels) => switches.remove(labels)),
+  };
+}
+
+function createCounters(registry: Registry) {
+  const counted = countersOf(registry);
+  const told = seriesOf(counted);
+  const tallies = new Map<CheckId, Map<string, Tally>>();
+  return {
+    observer: observerOf(counted, told, tallies),
+    align: (view: StatusView) => {
+      settle(counted, tallies);
+      align(counted, told, view);
+    },
+  };
+}
+
+type Series = ReturnType<typeof seriesOf>;
+type Tallies = Map<CheckId, Map<string, Tally>>;
+
+function observerOf(counted: Families, told: Series, tallies: Tallies): Required<Observer> {
   const operation = among(wordsOf(operations));
-  const result = among(['ok', ...faultKinds, ...serverAnswerKinds]);
+  const result = among(['ok', 'abandoned', ...faultKinds, ...serverAnswerKinds]);
   const kind = among(entryKinds);
   const what = among(wordsOf(troubleWords));
   const switchKind = among(markerKinds);
-
-  // What a reload takes out of the configuration must not be told of for ever.
-  const probed = series<{ check: CheckId; path: string }>((labels) => {
-    for (const outcome of outcomes) probes.remove({ ...labels, outcome });
-  });
-  const tallies = new Map<CheckId, Map<string, Tally>>();
-  const timed = series<{ check: CheckId }>(({ check }) => probeSeconds.remove(check));
-  const called = series<Call>((labels) => {
-    calls.remove({ ...labels });
-    callSeconds.remove({ provider: labels.provider, operation: labels.operation });
-  });
-  const switched = series<{ record: string; kind: string }>((labels) => switches.remove(labels));
-
-  const observer: Required<Observer> = {
+  return {
     probed(check: CheckId, path: string, observation: Observation) {
       let tally = tallies.get(check)?.get(path);
       if (tally === undefined) {
-        if (!probed.admit({ check, path }) || !timed.admit({ check })) return;
+        if (!told.probed.admit({ check, path }) || !told.timed.admit({ check })) return;
         tally = { pass: 0, fail: 0, blind: 0 };
         const byPath = tallies.get(check) ?? new Map<string, Tally>();
         tallies.set(check, byPath.set(path, tally));
       }
       tally[observation.outcome]++;
-      if (observation.reason === 'shed') shed.inc();
-      probeSeconds.observe(check, Math.max(0, observation.endedAt - observation.startedAt));
+      if (observation.reason === 'shed') counted.shed.inc();
+      const ms = Math.max(0, observation.endedAt - observation.startedAt);
+      counted.probeSeconds.observe(check, ms);
     },
     called(provider, rawOperation, rawResult, ms) {
       const labels = {
@@ -413,51 +444,50 @@ function createCounters(registry: Registry) {
         operation: operation(rawOperation),
         result: result(rawResult),
       };
-      if (!called.admit(labels)) return;
-      calls.inc(labels);
-      callSeconds.observe({ provider, operation: labels.operation }, Math.max(0, ms) / 1000);
+      if (!told.called.admit(labels)) return;
+      counted.calls.inc(labels);
+      const by = { provider, operation: labels.operation };
+      counted.callSeconds.observe(by, Math.max(0, ms) / 1000);
     },
     journalled(entry) {
-      entries.inc({ kind: kind(entry.kind) });
+      counted.entries.inc({ kind: kind(entry.kind) });
       if (entry.kind !== 'switch' || entry.record === null) return;
       const labels = { record: printName(entry.record), kind: switchKind(kindOf(entry.data)) };
-      if (switched.admit(labels)) switches.inc(labels);
+      if (told.switched.admit(labels)) counted.switches.inc(labels);
     },
     trouble(raw) {
-      troubles.inc({ what: what(raw) });
+      counted.troubles.inc({ what: what(raw) });
     },
   };
+}
 
-  /** Hands over what was tallied since the last scrape. */
-  function settle(): void {
-    for (const [check, byPath] of tallies) {
-      for (const [path, tally] of byPath) {
-        for (const outcome of outcomes) {
-          if (tally[outcome] > 0) probes.inc({ check, path, outcome }, tally[outcome]);
-        }
-      }
-    }
-    tallies.clear();
-  }
-
-  /** Forgets the series of what is configured no more; switches are counted from 0, not from 1. */
-  function align(view: StatusView): void {
-    settle();
-    const checks = new Set(view.origins.flatMap((o) => o.checks.map((c) => c.id)));
-    const probing = new Set(view.origins.flatMap((o) => o.checks.map((c) => `${c.id} ${c.path}`)));
-    const providers = new Set(view.lanes.map((lane) => lane.provider));
-    const records = new Set(view.records.map((record) => printName(record.name)));
-    probed.keep(({ check, path }) => probing.has(`${check} ${path}`));
-    timed.keep(({ check }) => checks.has(check));
-    called.keep(({ provider }) => providers.has(provider));
-    switched.keep(({ record }) => records.has(record));
-    for (const record of records) {
-      for (const kind of markerKinds) {
-        if (switched.admit({ record, kind })) switches.inc({ record, kind }, 0);
+/** Hands over what was tallied since the last scrape. */
+function settle({ probes }: Families, tallies: Tallies): void {
+  for (const [check, byPath] of tallies) {
+    for (const [path, tally] of byPath) {
+      for (const outcome of outcomes) {
+        if (tally[outcome] > 0) probes.inc({ check, path, outcome }, tally[outcome]);
       }
     }
   }
-  return { observer, align };
+  tallies.clear();
+}
+
+/** Forgets the series of what is configured no more; switches are counted from 0, not from 1. */
+function align({ switches }: Families, told: Series, view: StatusView): void {
+  const checks = new Set(view.origins.flatMap((o) => o.checks.map((c) => c.id)));
+  const probing = new Set(view.origins.flatMap((o) => o.checks.map((c) => `${c.id} ${c.path}`)));
+  const providers = new Set(view.lanes.map((lane) => lane.provider));
+  const records = new Set(view.records.map((record) => printName(record.name)));
+  told.probed.keep(({ check, path }) => probing.has(`${check} ${path}`));
+  told.timed.keep(({ check }) => checks.has(check));
+  told.called.keep(({ provider }) => providers.has(provider));
+  told.switched.keep(({ record }) => records.has(record));
+  for (const record of records) {
+    for (const kind of markerKinds) {
+      if (told.switched.admit({ record, kind })) switches.inc({ record, kind }, 0);
+    }
+  }
 }
 
 /**

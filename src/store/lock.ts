@@ -17,7 +17,7 @@ export class LockError extends Error {}
 /** Kept here, because one that nobody refers to would be closed, and the lock with it. */
 const held = new Set<DatabaseSync>();
 
-export interface StateLock {
+interface StateLock {
   /** Lets go, once; later calls do nothing. */
   release(): void;
 }

@@ -17,7 +17,7 @@ import { hasNoRoom, PlaceError, securePlace } from './place.ts';
 export class StoreError extends Error {}
 
 /** How much journal is kept; the oldest entries go first, a few with each commit. */
-export interface JournalLimits {
+interface JournalLimits {
   readonly entries: number;
   /** Age on the engine's axis, so that a leap of the wall clock deletes nothing. */
   readonly ageMs: number;

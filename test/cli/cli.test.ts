@@ -42,8 +42,8 @@ const hands: Hands = {
     asked.push(['run', configPath, options]);
     return 0;
   },
-  async validate(configPath) {
-    asked.push(['validate', configPath]);
+  async validate(configPath, { byName }) {
+    asked.push(['validate', configPath, byName]);
     return { problems: [], warnings: [] };
   },
   async jsonSchema() {
@@ -728,6 +728,7 @@ test('run, validate and lab go to the hands', async () => {
   await run(['run', '-c', 'a.yaml', '--json']);
   await run(['run']);
   const good = await run(['validate', '-c', 'a.yaml']);
+  await run(['validate', '-c', 'a.yaml', '--plugins']);
   assert.equal(good.out, 'a.yaml is good\n');
   const lab = await run(['lab', 'start', '--help', '--port', '0', '--version', '--', '-x']);
   assert.equal(lab.out, '');
@@ -735,7 +736,8 @@ test('run, validate and lab go to the hands', async () => {
   assert.deepEqual(asked, [
     ['run', 'a.yaml', { json: true, newState: false }],
     ['run', '/etc/detour/detour.yaml', { json: false, newState: false }],
-    ['validate', 'a.yaml'],
+    ['validate', 'a.yaml', true],
+    ['validate', 'a.yaml', false],
     ['lab', ['start', '--help', '--port', '0', '--version', '--', '-x']],
     ['lab', []],
   ]);

@@ -927,6 +927,8 @@ interface Shape {
   anyOf?: Shape[];
   required?: string[];
   const?: unknown;
+  pattern?: string;
+  patternProperties?: object;
   items?: Shape;
 }
 
@@ -942,6 +944,10 @@ test('the JSON Schema knows every key, every provider and every check', () => {
   assert.deepEqual(schema.required!.toSorted(), ['cluster', 'origins', 'providers', 'records']);
   const below = (shape: Shape) => shape.additionalProperties as Shape;
   const rows = below(schema.properties!['providers']!).anyOf!;
+  const ofPackage = rows.pop()!;
+  const name = new RegExp(ofPackage.properties!['type']!.pattern!);
+  assert.ok(name.test('npm:detour-provider-x') && !name.test('npm:../x'));
+  assert.equal(ofPackage.additionalProperties, undefined, 'its settings are its own');
   assert.deepEqual(
     rows.map((row) => row.properties!['type']!.const),
     Object.keys(providerTypes),
@@ -952,6 +958,9 @@ test('the JSON Schema knows every key, every provider and every check', () => {
     assert.ok(row.properties!['nameservers'] && row.properties!['timeout']);
   }
   const checks = below(below(schema.properties!['origins']!).properties!['checks']!).anyOf!;
+  const checkOfPackage = checks.pop()!;
+  assert.deepEqual(Object.keys(checkOfPackage.patternProperties!), [name.source]);
+  assert.deepEqual(Object.keys(checkOfPackage.properties!), [...cadence, 'advisory', 'paths']);
   assert.equal(checks.length, Object.keys(checkTypes).length);
   for (const [i, kind] of Object.keys(checkTypes).entries()) {
     const { properties, required } = checks[i]!;

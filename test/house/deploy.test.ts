@@ -52,7 +52,10 @@ function inTemporary<T>(body: (directory: string) => T): T {
 // ---------------------------------------------------------------- example.yaml
 
 interface Schema {
-  readonly properties?: Readonly<Record<string, Schema & { readonly const?: string }>>;
+  readonly properties?: Readonly<
+    Record<string, Schema & { readonly const?: string; readonly pattern?: string }>
+  >;
+  readonly patternProperties?: object;
   readonly additionalProperties?: Schema | boolean;
   readonly items?: Schema;
   readonly anyOf?: readonly Schema[];
@@ -95,6 +98,8 @@ function optionsOf(schema: Schema, at: string): readonly string[] {
 function rowsOf(more: Schema, at: string): readonly string[] {
   if (at !== 'providers' && !ofChecks.includes(at)) return optionsOf(more, stepInto(at, '*', null));
   return (more.anyOf ?? []).flatMap((row) => {
+    // What a package's settings are is the package's business.
+    if (row.properties?.['type']?.pattern !== undefined || row.patternProperties) return [];
     const kind = kinds.find((k) => row.required?.includes(k));
     const type = row.properties?.['type']?.const ?? kind;
     assert.ok(type, `a row of ${at} says what it is`);

@@ -10,7 +10,13 @@ import { mayImport } from './rules.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const read = (path: string) => readFileSync(join(root, path), 'utf8');
-const { scripts, license, version } = JSON.parse(read('package.json')) as {
+const {
+  exports: doors,
+  scripts,
+  license,
+  version,
+} = JSON.parse(read('package.json')) as {
+  readonly exports: Readonly<Record<string, { readonly default: string }>>;
   readonly scripts: Readonly<Record<string, string>>;
   readonly license: string;
   readonly version: string;
@@ -45,12 +51,16 @@ const current = pages.filter(({ path }) => path !== 'CHANGELOG.md');
 
 /**
  * Paths that a page names, from the root: a page may leave out its own folder. `NAME` and `NN` stand
- * for what a reader chooses, so that only the folder must exist.
+ * for what a reader chooses, so that only the folder must exist. `detour/…` is a door of the package.
  */
 function pathsIn({ path: from, said }: Page): string[] {
   return said.flatMap((text) => {
     const isFile = /\.(ts|mjs|cjs|json|md|yaml|txt)$/.test(text);
     if (!/^[\w.-]+(\/[\w.-]+)*\/?$/.test(text) || !(text.includes('/') || isFile)) return [];
+    const door = text.startsWith('detour/')
+      ? doors[`./${text.slice('detour/'.length)}`]
+      : undefined;
+    if (door !== undefined) return [door.default.replace(/^\.\/dist\/(.+)\.js$/, '$1.ts')];
     const named = /\b(NAME|NN)\b/.test(text) ? dirname(text) : text;
     const near = join(dirname(from), named);
     return [existsSync(join(root, near)) ? near : named];

@@ -33,6 +33,7 @@ const operate = 'src/core/operate.ts';
 const marker = 'src/core/marker.ts';
 const pace = 'src/core/pace.ts';
 const plan = 'src/core/plan.ts';
+const plugins = 'src/run/plugins.ts';
 const sight = 'src/core/sight.ts';
 const situation = 'src/core/situation.ts';
 const steer = 'src/core/steer.ts';
@@ -2216,6 +2217,36 @@ function laneWorks`,
         file: lane,
         find: 'names: again, urgent: how.urgent, yields: true }',
         replace: 'names: again, urgent: how.urgent, yields: false }',
+      },
+    ],
+  },
+  {
+    name: 'a package that its group may write is loaded',
+    rule: 0,
+    by: 'run/plugins.test.ts',
+    edits: [{ file: plugins, find: '(mode & 0o022) !== 0', replace: '(mode & 0o002) !== 0' }],
+  },
+  {
+    name: 'the folders on the way to a package are not looked at',
+    rule: 0,
+    by: 'run/plugins.test.ts',
+    edits: [
+      {
+        file: plugins,
+        find: '      refuseOthers(next, stat);',
+        replace: '      if (rest.length === 0) refuseOthers(next, stat);',
+      },
+    ],
+  },
+  {
+    name: 'what a package throws is shown',
+    rule: 20,
+    by: 'run/plugins.test.ts',
+    edits: [
+      {
+        file: plugins,
+        find: '  return word.replaceAll(',
+        replace: '  return String((error as Error)?.message ?? word).replaceAll(',
       },
     ],
   },

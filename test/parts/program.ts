@@ -92,7 +92,7 @@ export function startDaemon(
   return { child, ...collect(child) };
 }
 
-function collect(child: ChildProcess): { out: () => string; err: () => string } {
+export function collect(child: ChildProcess): { out: () => string; err: () => string } {
   let [out, err] = ['', ''];
   child.stdout!.setEncoding('utf8').on('data', (text: string) => {
     out = (out + text).slice(-1_000_000);

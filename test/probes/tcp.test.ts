@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import type { Socket } from 'node:net';
-import { test } from 'node:test';
+import { type TestContext, test } from 'node:test';
 import { z } from 'zod';
 import type { CheckType, ProbeResult } from '../../src/kit/extend.ts';
 import { checkTypes, createProber } from '../../src/probes/index.ts';
@@ -206,6 +206,7 @@ function kind(behave: (signal: AbortSignal) => unknown): Record<string, CheckTyp
       key: 'odd',
       settings: z.unknown(),
       impossible: (asked) => asked,
+      pathProblem: () => null,
       create: () => ({ ask: (signal) => behave(signal) as Promise<ProbeResult>, close: () => {} }),
     },
   };
@@ -308,14 +309,18 @@ test('probes beyond the bound are shed, counted, and room comes back', async () 
   prober.close();
 });
 
-/** A prober whose check keeps this process busy for so long, and how many it has begun. */
-function busy(ms: number) {
+/**
+ * A prober whose check keeps this process busy for so long, by a clock that nothing else moves: a
+ * machine with other work is no part of it. And how many probes it has begun.
+ */
+function busy(context: TestContext, ms: number) {
   const begun = { count: 0 };
+  let now = performance.now();
+  context.mock.method(performance, 'now', () => now);
   const prober = createProber({ 'o/odd': odd['o/odd'] }, paths, {
     types: kind(async () => {
       begun.count++;
-      const until = performance.now() + ms;
-      while (performance.now() < until);
+      now += ms;
       return { outcome: 'pass', reason: 'ok', detail: 'ok', phases: {} };
     }),
   });
@@ -324,8 +329,8 @@ function busy(ms: number) {
   return { prober, begun, ask };
 }
 
-test('probes take turns: what comes in between is not kept waiting for all of them', async () => {
-  const { prober, begun, ask } = busy(0.5);
+test('probes take turns: what comes in between is not kept waiting for all of them', async (context) => {
+  const { prober, begun, ask } = busy(context, 0.5);
   let before = 0;
   const all = ask(100);
   setImmediate(() => {
@@ -336,8 +341,8 @@ test('probes take turns: what comes in between is not kept waiting for all of th
   prober.close();
 });
 
-test('a probe that has waited too long for its turn is shed and counted, not late', async () => {
-  const { prober, begun, ask } = busy(20);
+test('a probe that has waited too long for its turn is shed and counted, not late', async (context) => {
+  const { prober, begun, ask } = busy(context, 20);
   const results = (await ask(100)).map(words);
   assert.deepEqual([...new Set(results)], ['pass ok', 'blind shed']);
   const shed = results.filter((word) => word === 'blind shed').length;

@@ -29,15 +29,10 @@ export const serviceFaults = {
   control: 'answers 503 at the control API alone',
 } as const;
 
-export type OriginFault = keyof typeof originFaults;
-export type ServiceFault = keyof typeof serviceFaults;
+type OriginFault = keyof typeof originFaults;
+type ServiceFault = keyof typeof serviceFaults;
 export type PartFault = OriginFault | ServiceFault;
-export type PartKind = 'origin' | 'store' | 'api' | 'reference';
-
-/** Whether a word names a fault of a machine. */
-export function isOriginFault(word: string): word is OriginFault {
-  return Object.hasOwn(originFaults, word);
-}
+type PartKind = 'origin' | 'store' | 'api' | 'reference';
 
 /** The faults that a kind of part can have. */
 export function faultsOf(kind: PartKind): readonly PartFault[] {
@@ -53,7 +48,7 @@ interface Place {
   readonly port: number;
 }
 
-export interface OriginOptions extends Place {
+interface OriginOptions extends Place {
   readonly name: string;
   readonly cloud: string;
   readonly region: string;
@@ -61,7 +56,7 @@ export interface OriginOptions extends Place {
   readonly flapMs?: number;
 }
 
-export interface StoreOptions extends Place {
+interface StoreOptions extends Place {
   readonly name: string;
   readonly cloud: string;
   readonly region: string;
@@ -104,7 +99,7 @@ export interface Origin extends Part {
 }
 
 /** What one fault takes down: one origin, every origin of a region, or a whole cloud. */
-export type OriginScope = 'origin' | 'region' | 'cloud';
+type OriginScope = 'origin' | 'region' | 'cloud';
 
 /** Whether a part lies in a region, called `cn-hangzhou` or `aliyun/cn-hangzhou`. */
 export function isInRegion(part: Part, name: string): boolean {

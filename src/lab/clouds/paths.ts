@@ -26,7 +26,7 @@ export function isPathFault(word: string): word is PathFault {
   return Object.hasOwn(pathFaults, word);
 }
 
-export interface PathOptions {
+interface PathOptions {
   readonly name: string;
   readonly kind: 'http' | 'socks5';
   /** Where it is, and the line it leaves by: what it shares with other paths. */

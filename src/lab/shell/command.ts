@@ -48,7 +48,7 @@ import {
 import { askCname, Story, seconds, shortName, WireWatch } from './story.ts';
 
 /** A stream to write to, such as `process.stdout`. */
-export interface Out extends NodeJS.WritableStream {
+interface Out extends NodeJS.WritableStream {
   readonly isTTY?: boolean | undefined;
   readonly writableLength?: number;
 }

@@ -79,7 +79,7 @@ export class LabError extends Error {
   }
 }
 
-export interface Control {
+interface Control {
   readonly path: string;
   /** Ends every connection and removes the socket. */
   close(): Promise<void>;

@@ -16,7 +16,7 @@ import { join } from 'node:path';
 import type { Lab } from '../lab.ts';
 import { LabError } from './control.ts';
 
-export interface SettingsPlace {
+interface SettingsPlace {
   /** The lab's directory, absolute. */
   readonly directory: string;
   /** Path of the daemon's control socket. */
@@ -27,7 +27,7 @@ export interface SettingsPlace {
   readonly needs?: boolean;
 }
 
-export interface SettingsFile {
+interface SettingsFile {
   readonly path: string;
   readonly text: string;
   /** Permissions. */

@@ -7,7 +7,7 @@ import type { EntryKind, Name } from '../../core/model.ts';
 import { ask } from '../../dns/ask.ts';
 import { parseHostPort } from '../../kit/schema.ts';
 
-export interface StoryOptions {
+interface StoryOptions {
   /** Prints one line; the line has no newline. */
   readonly print: (line: string) => void;
   readonly colour: boolean;
@@ -220,7 +220,7 @@ function printable(text: string): string {
 
 // ---------------------------------------------------------------- what DNS answers, on the wire
 
-export interface WatchOptions {
+interface WatchOptions {
   /** `HOST:PORT` of every authoritative server, by vendor. */
   readonly servers: Readonly<Record<string, readonly string[]>>;
   /** Few: each is asked at every server every time. */

@@ -29,7 +29,7 @@ import {
 } from './vendor.ts';
 import { normalName, printStrings, type RRset, toAnswers, ZoneError } from './zone.ts';
 
-export interface AlidnsCredentials {
+interface AlidnsCredentials {
   readonly accessKeyId: string;
   readonly accessKeySecret: string;
 }

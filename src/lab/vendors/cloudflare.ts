@@ -25,7 +25,7 @@ import {
 } from './vendor.ts';
 import { normalName, parseStrings, printStrings, type RRset, toAnswers } from './zone.ts';
 
-export interface CloudflareCredentials {
+interface CloudflareCredentials {
   readonly apiToken: string;
 }
 

@@ -6,7 +6,7 @@
 import type { Server, Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-export interface ListenerOptions {
+interface ListenerOptions {
   /** A loopback address. */
   readonly address: string;
   /** 0: a free one, kept from then on. */

@@ -12,7 +12,7 @@ import { isDnsName, type LabZone } from './zone.ts';
  * How a name server misbehaves: `hang` reads and never answers, `servfail` and `refuse` answer with
  * that code, `stale` goes on serving what it served when the fault was set.
  */
-export type NameserverFault = null | 'hang' | 'servfail' | 'refuse' | 'stale';
+type NameserverFault = null | 'hang' | 'servfail' | 'refuse' | 'stale';
 
 export interface Nameserver {
   readonly address: string;
@@ -24,7 +24,7 @@ export interface Nameserver {
   close(): Promise<void>;
 }
 
-export interface NameserverOptions {
+interface NameserverOptions {
   readonly address: string;
   /** 0 takes one that is free for UDP and TCP. */
   readonly port: number;

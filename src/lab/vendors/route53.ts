@@ -36,7 +36,7 @@ import {
   ZoneError,
 } from './zone.ts';
 
-export interface Route53Credentials {
+interface Route53Credentials {
   readonly accessKeyId: string;
   readonly secretAccessKey: string;
   readonly sessionToken?: string;

@@ -101,12 +101,12 @@ export interface VendorOptions<Credentials = unknown> {
   readonly resolve?: (name: string) => readonly string[];
 }
 
-export interface ZoneFaultOptions {
+interface ZoneFaultOptions {
   /** Only these operations, by the name in `calls`; all unless given. */
   readonly operations?: readonly string[];
 }
 
-export interface FaultOptions extends ZoneFaultOptions {
+interface FaultOptions extends ZoneFaultOptions {
   /** Heals by itself after so many calls. */
   readonly times?: number;
   /** `dns-lag`: which of the name servers lags; the last unless given. */

@@ -26,12 +26,12 @@ export interface Soa {
   readonly ttl: number;
 }
 
-export interface ZoneQuestion {
+interface ZoneQuestion {
   readonly name: string;
   readonly type: string;
 }
 
-export interface ZoneAnswer {
+interface ZoneAnswer {
   readonly rcode: 'NOERROR' | 'NXDOMAIN';
   /** False for a referral to a delegated zone. */
   readonly authoritative: boolean;
@@ -40,7 +40,7 @@ export interface ZoneAnswer {
   readonly additionals: readonly Answer[];
 }
 
-export interface ZoneOptions {
+interface ZoneOptions {
   readonly name: string;
   readonly soa?: Partial<Soa>;
   /** Host names of its servers; they become the NS set of the apex. */

@@ -1,0 +1,19 @@
+#!/usr/bin/env node
+// What `detour` starts. It says in one sentence that a Node is too old, where the program itself
+// would end with a stack trace. Every Node must be able to read it: no syntax younger than import().
+
+'use strict';
+
+const wanted = require('../package.json').engines.node.slice(2);
+
+const order = (version) => version.split('.').reduce((sum, part) => sum * 1000 + Number(part), 0);
+
+if (order(process.versions.node) < order(wanted)) {
+  const [node, version] = [process.execPath, process.versions.node];
+  console.error(
+    `detour: Node ${wanted} or newer is needed, and ${node} is ${version}: install Node 24 (nodejs.org)`,
+  );
+  process.exitCode = 1;
+} else {
+  void import('../dist/src/main.js');
+}

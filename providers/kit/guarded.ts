@@ -1,0 +1,78 @@
+// A change at a vendor that has no compare-and-set: what stands is read just before and just after,
+// so that another writer is noticed, though not prevented. It must never call a change made that was
+// not read back, and never send one against something else than was read.
+
+import { formatMarker } from '../../src/core/marker.ts';
+import type { Change, Seen } from '../../src/core/model.ts';
+import { toName } from '../../src/kit/schema.ts';
+import { type Called, done, failed, fault, type Trouble } from './fault.ts';
+
+/** Whether the CNAME is what is wanted: the one value, under the one TTL. */
+export function isCname({ cnames }: Seen, { cname, ttl }: Change['to']): boolean {
+  return cnames.length === 1 && cnames[0]!.value === cname && cnames[0]!.ttl === ttl;
+}
+
+/** Whether CNAME and marker both are what is wanted. */
+export function isWritten(seen: Seen, to: Change['to']): boolean {
+  const { markers } = seen;
+  return isCname(seen, to) && markers.length === 1 && markers[0] === formatMarker(to.marker);
+}
+
+/** Whether two readings saw the same values, in whatever order. */
+export function isSame(a: Seen, b: Seen): boolean {
+  const plain = ({ cnames, markers }: Seen) =>
+    JSON.stringify([cnames.map((c) => `${c.value} ${c.ttl}`).sort(), [...markers].sort()]);
+  return plain(a) === plain(b);
+}
+
+/** What stands, for a fault: values that are names, and how many markers. */
+export function printSeen({ cnames, markers }: Seen): string {
+  const values = cnames.map((c) => `${toName(c.value) ?? 'an odd name'} (TTL ${c.ttl})`);
+  return `now ${values.join(' and ') || 'nothing'}, ${markers.length} marker(s)`;
+}
+
+/** The trouble of what came after something was written: whether all of it stands is not known. */
+export function halfway(trouble: Trouble, what: string): { readonly ok: false } & Trouble {
+  const { detail, ...rest } = trouble.fault;
+  const unsure = fault('uncertain', `${what}: ${detail}`, rest);
+  return { ok: false, ...trouble, fault: unsure };
+}
+
+/**
+ * Makes one change: `see` reads what stands, `apply` writes against it. Before: `www CNAME a.`, as it
+ * was read. Input: to b. After: `www CNAME b.`, and read back; or a conflict, and nothing sent; or
+ * `uncertain`, where what was sent is not what stands.
+ */
+export async function guarded<S extends Seen>(
+  { name, from, to }: Change,
+  { see, apply }: { see(): Promise<Called<S>>; apply(now: S): Promise<Called<null>> },
+): Promise<Called<null>> {
+  if (from.refusal !== null) return failed('record', 'rejected', from.refusal.sentence);
+  if (from.cnames.length > 1 || from.markers.length > 1) {
+    const detail = `more than one value stands at ${name} or its marker`;
+    return failed('record', 'rejected', detail, { cure: 'leave exactly one of each' });
+  }
+  const before = await see();
+  if (!before.ok) return before;
+  const now = before.value;
+  if (isWritten(now, to)) return done(null);
+  if (now.refusal !== null || !isSame(now, from)) {
+    return failed('record', 'conflict', `${name} is no longer what was read: ${printSeen(now)}`);
+  }
+  const applied = await apply(now);
+  if (!applied.ok) return applied;
+  const after = await see();
+  if (!after.ok) return halfway(after, 'written, then not read back');
+  if (isWritten(after.value, to)) return done(null);
+  return isSame(after.value, from)
+    ? failed(
+        'record',
+        'uncertain',
+        `${name}: the change was taken, and the old value is still given`,
+      )
+    : failed(
+        'record',
+        'conflict',
+        `${name} was changed during the write: ${printSeen(after.value)}`,
+      );
+}
