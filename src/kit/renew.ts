@@ -21,7 +21,7 @@ export interface Renewal {
   readonly why: string | null;
 }
 
-export interface RenewOptions {
+interface RenewOptions {
   /** Told of each renewal, and of each reason against one once. */
   readonly told?: (renewal: Renewal) => void;
   /** How long one that was replaced may still be used by what is under way, in milliseconds. */

@@ -13,9 +13,9 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { createServer as createHttpServer } from 'node:http';
-import { createServer } from 'node:net';
+import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { after, afterEach, beforeEach, test } from 'node:test';
 import { call } from '../parts/daemon.ts';
 import { main, startDaemon, stopChild, until } from '../parts/program.ts';
@@ -74,7 +74,7 @@ interface Started {
 }
 
 function start(file: string, env: Record<string, string> = {}): Started {
-  const child = spawn(process.execPath, [main, 'run', '-c', file, '--json'], {
+  const child = spawn(process.execPath, [program, 'run', '-c', file, '--json'], {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, ...env },
   });
@@ -105,6 +105,9 @@ async function endOf(child: ChildProcess): Promise<number | string | null> {
   return child.exitCode ?? child.signalCode;
 }
 
+/** The program as the unit starts it, which a Node that is too old must be able to read, too. */
+const program = join(dirname(dirname(dirname(main))), 'bin/detour.cjs');
+
 test('SIGHUP while the program is being loaded does not kill it, nor SIGUSR1 open the inspector', async () => {
   // It says that its handlers are there by having one in /proc: SigCgt, bit 0 for signal 1.
   const one = start(config());
@@ -127,9 +130,18 @@ test('SIGHUP while the program is being loaded does not kill it, nor SIGUSR1 ope
   assert.doesNotMatch(one.said(), /Debugger listening/);
 });
 
-test('a SIGHUP after SIGTERM, and SIGTERM twice, do not kill it: it ends in order', async () => {
+test('a SIGHUP after SIGTERM, and SIGTERM twice, do not kill it: it ends in order', async (t) => {
   const one = start(config());
   await alive(one);
+  // A request that is not whole yet: its end is waited for, for a second.
+  const held = connect(socket());
+  t.after(() => held.destroy());
+  held.on('error', () => {});
+  held.write('POST /v1/command HTTP/1.1\r\nhost: x\r\ncontent-length: 50\r\n\r\n{');
+  await until('it has come', 30_000, async () => {
+    // Whoever comes later was accepted later.
+    return (await call(socket(), 'GET', '/v1/alive')) !== null;
+  });
   one.child.kill('SIGTERM');
   await until('it stops', 30_000, () => one.said().includes('stopping'));
   for (const name of ['SIGHUP', 'SIGTERM', 'SIGINT'] as const) one.child.kill(name);
