@@ -15,6 +15,7 @@ export type {
   Name,
   Reach,
   Refusal,
+  RefusalWord,
   Result,
   Seen,
 } from '../../src/core/model.ts';

@@ -43,7 +43,7 @@ import type {
 } from './model.ts';
 import { close, raise } from './notices.ts';
 import { own } from './own.ts';
-import { layToRest } from './pace.ts';
+import { graver, layToRest } from './pace.ts';
 import {
   type Lane,
   note,
@@ -305,9 +305,11 @@ function beginHearing(
   let works = false;
   const zones = new Map<Name, Fault>();
   for (const answer of answers) {
-    if (answer.kind === 'fault' && answer.reach.kind === 'account') account ??= answer.fault;
-    else if (answer.kind === 'fault' && answer.reach.kind === 'zone') {
-      if (!zones.has(answer.reach.zone)) zones.set(answer.reach.zone, answer.fault);
+    if (answer.kind === 'fault' && answer.reach.kind === 'account') {
+      account = graver(account, answer.fault);
+    } else if (answer.kind === 'fault' && answer.reach.kind === 'zone') {
+      const { zone } = answer.reach;
+      zones.set(zone, graver(zones.get(zone) ?? null, answer.fault));
     } else if (answer.kind !== 'not-asked') works = true;
   }
   // Asking again at once is right only for as long as there is progress.

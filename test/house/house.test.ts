@@ -4,7 +4,9 @@
 // core's purity is the compiler's business as well (src/core has no Node types); here it is in words.
 
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
@@ -184,6 +186,36 @@ test('what belongs to one file stays in that file', () => {
     wordsOf([source('src/core/marker.ts', "const label = '_detour';\n")], reserved),
     [],
   );
+});
+
+test('one more word without its row does not compile', () => {
+  const copy = mkdtempSync(join(tmpdir(), 'detour-words-'));
+  try {
+    cpSync(join(root, 'src', 'core'), join(copy, 'src', 'core'), { recursive: true });
+    cpSync(join(root, 'package.json'), join(copy, 'package.json'));
+    const model = join(copy, 'src', 'core', 'model.ts');
+    const text = readFileSync(model, 'utf8');
+    const planted: readonly (readonly [list: string, table: string])[] = [
+      ['stayReasons', 'steer.ts'],
+      ['faultKinds', 'view.ts'],
+    ];
+    const compile = () => {
+      const tsc = join(root, 'node_modules', '.bin', 'tsc');
+      const core = join(copy, 'src', 'core', 'tsconfig.json');
+      return spawnSync(tsc, ['-p', core, '--noEmit'], { encoding: 'utf8' });
+    };
+    assert.equal(compile().status, 0);
+    for (const [list, table] of planted) {
+      const start = `export const ${list} = [\n`;
+      assert.ok(text.includes(start), list);
+      writeFileSync(model, text.replace(start, `${start}  'one-more-word',\n`));
+      const { status, stdout } = compile();
+      assert.notEqual(status, 0, list);
+      assert.match(stdout, new RegExp(`${table}.*[^]*one-more-word`), list);
+    }
+  } finally {
+    rmSync(copy, { recursive: true, force: true });
+  }
 });
 
 test('the core has no clock, no randomness, no promise and no Node', () => {

@@ -1836,9 +1836,9 @@ function laneWorks`,
     edits: [
       {
         file: lane,
-        find: `    else if (answer.kind === 'fault' && answer.reach.kind === 'zone') {
+        find: `      const { zone } = answer.reach;
 `,
-        replace: `    else if (answer.kind === 'fault' && answer.reach.kind === 'zone') {
+        replace: `      const { zone } = answer.reach;
       account ??= answer.fault;
 `,
       },
@@ -2247,6 +2247,18 @@ function laneWorks`,
         file: plugins,
         find: '  return word.replaceAll(',
         replace: '  return String((error as Error)?.message ?? word).replaceAll(',
+      },
+    ],
+  },
+  {
+    name: 'a zone that was silent takes others along once the lane works',
+    rule: 24,
+    by: '93-every-zone',
+    edits: [
+      {
+        file: zone,
+        find: "zone.failures = zone.fault.kind === 'unavailable' ? 1 : 0;",
+        replace: 'zone.failures = 0;',
       },
     ],
   },

@@ -339,7 +339,7 @@ describe('a primary that nobody is told of', { skip: withoutBind || withoutKnot 
 describe('a server that nobody stops', { skip: withoutBind }, () => {
   test('holds no process open, and ends with it', async () => {
     const code = `
-      import { newKey, startBind } from '${new URL('parts/bind.ts', import.meta.url)}';
+      import { newKey, startBind } from '${new URL('../parts/bind.ts', import.meta.url)}';
       const bind = await startBind({ zones: [{ name: 'a.test.' }], keys: [newKey('k.')] });
       console.log(bind.port, bind.directory);`;
     const args = ['--input-type=module', '--eval', code];

@@ -225,7 +225,7 @@ const labelOf = (zone: Zone, owner: Name): string =>
   owner === zone.name ? '' : owner.slice(0, -zone.name.length - 1);
 
 function refusalOf(zone: Zone, at: Name, rows: readonly Row[], type: string): kit.Refusal | null {
-  const no = (word: string, sentence: string) => ({ word, sentence: `${at} ${sentence}` });
+  const no = (word: kit.RefusalWord, sentence: string) => ({ word, sentence: `${at} ${sentence}` });
   if (at === zone.name) return no('apex', 'is the apex of its zone: steer a name below it');
   const other = rows.find((row) => row.type !== type);
   if (other !== undefined) return no('other-type', `has a record of type ${other.type}: remove it`);
