@@ -152,7 +152,9 @@ class Powerdns implements Provider {
     // A connection each: the server closes them anyway, and a stale one would lose a write.
     const options = { keepAlive: false, maxSockets: callsAtOnce };
     const tls = settings.endpoint.startsWith('https:');
-    this.#agent = tls ? new HttpsAgent(options) : new HttpAgent(options);
+    this.#agent = tls
+      ? new HttpsAgent({ ...options, rejectUnauthorized: true })
+      : new HttpAgent(options);
     this.#zones = zoneFinder<Zone>({
       zone: settings.zone,
       byId: null,

@@ -4,6 +4,7 @@
 // cloud), never let the SDK repeat a write, and never touch what Route 53 routes by weight, alias,
 // health check or policy.
 
+import { Agent as HttpsAgent } from 'node:https';
 import { pipeline, type Readable, Transform } from 'node:stream';
 import type * as sdk from '@aws-sdk/client-route-53';
 import { z } from 'zod';
@@ -309,12 +310,14 @@ function connect(
 ): sdk.Route53Client {
   // Ours ends a call first; these free the socket where the SDK would only print a warning.
   const backstopMs = timeoutMs + 500;
-  // Named outright, so that no AWS_ENDPOINT_URL in the environment can send keys elsewhere.
-  const standard = chosen.region === 'us-east-1' ? 'https://route53.amazonaws.com' : undefined;
-  const base = chosen.endpoint ?? standard;
+  // All that the SDK would otherwise look for in the environment and in a profile is said here.
   const client = new commands.Route53Client({
     region: chosen.region,
-    ...(base === undefined ? {} : { endpoint: base }),
+    ...(chosen.endpoint === undefined ? {} : { endpoint: chosen.endpoint }),
+    ignoreConfiguredEndpointUrls: true,
+    authSchemePreference: [],
+    userAgentAppId: async () => undefined,
+    disableClockSkewCorrection: false,
     credentials: keys,
     maxAttempts: 1,
     retryMode: 'standard',
@@ -327,6 +330,8 @@ function connect(
       requestTimeout: backstopMs,
       socketTimeout: backstopMs,
       throwOnRequestTimeout: true,
+      // Verified by the agent itself, whatever the process was told. The rest is the SDK's own habit.
+      httpsAgent: new HttpsAgent({ keepAlive: true, maxSockets: 50, rejectUnauthorized: true }),
     },
   });
   client.middlewareStack.add(

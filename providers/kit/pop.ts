@@ -76,7 +76,9 @@ export class PopApi {
     // An idle connection is let go soon: a reused one that the vendor has just closed would make
     // a write uncertain for nothing.
     const idle = { keepAlive: true, maxSockets: 8, maxFreeSockets: 4, timeout: 3000 };
-    this.#agent = base.startsWith('https:') ? new HttpsAgent(idle) : new HttpAgent(idle);
+    this.#agent = base.startsWith('https:')
+      ? new HttpsAgent({ ...idle, rejectUnauthorized: true })
+      : new HttpAgent(idle);
     bound(this.#agent);
     this.#client = new VerboseClient(
       { endpoint: base, apiVersion: version, accessKeyId, accessKeySecret },
