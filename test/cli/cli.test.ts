@@ -714,7 +714,8 @@ test('something else at the socket is told apart from a daemon', async () => {
       for (const argv of [['status'], ['ack', www], ['history']]) {
         const { exit, err } = await run([...argv, '--socket', path]);
         assert.equal(exit, 1);
-        assert.match(err, /no daemon of this version|broke off/);
+        assert.match(err, /no daemon of this version|is there and broke off/);
+        assert.doesNotMatch(err, /no daemon:/, 'who holds its socket is not called dead');
       }
     } finally {
       await new Promise((resolve) => other.close(resolve));
