@@ -10,6 +10,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { providerTypes } from '../../providers/index.ts';
+import { powerdns } from '../../providers/powerdns.ts';
+import type { SecretRef } from '../../src/kit/schema.ts';
+import { markOfSecret, readSecret, SecretError } from '../../src/kit/secret.ts';
+import { renewing } from '../../src/run/renew.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'detour-trust-'));
 after(() => rmSync(root, { recursive: true }));
@@ -28,17 +32,25 @@ function settings(type: string, endpoint: string): object {
   return { ...more, ...(accessKeyId === undefined ? {} : { accessKeyId }), endpoint };
 }
 
-test('every adapter over HTTPS refuses a certificate that nobody vouches for', async (t) => {
-  const [key, cert] = [join(root, 'key.pem'), join(root, 'cert.pem')];
+/** A certificate of its own for 127.0.0.1; null without openssl. */
+function certificate(name: string): { key: string; cert: string; file: string } | null {
+  const [key, file] = [join(root, `${name}.key`), join(root, `${name}.pem`)];
   const made = spawnSync(
     'openssl',
     ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes']
-      .concat(['-keyout', key, '-out', cert, '-days', '2', '-subj', '/CN=127.0.0.1'])
+      .concat(['-keyout', key, '-out', file, '-days', '2', '-subj', `/CN=${name}`])
       .concat(['-addext', 'subjectAltName=IP:127.0.0.1']),
     { encoding: 'utf8' },
   );
-  if (made.error) return t.skip('missing: openssl');
+  if (made.error) return null;
   assert.equal(made.status, 0, made.stderr);
+  return { key: readFileSync(key, 'utf8'), cert: readFileSync(file, 'utf8'), file };
+}
+
+test('every adapter over HTTPS refuses a certificate that nobody vouches for', async (t) => {
+  const made = certificate('one');
+  if (made === null) return t.skip('missing: openssl');
+  const { key, cert } = made;
   const asked: string[] = [];
   const server = createServer(
     { key: readFileSync(key), cert: readFileSync(cert) },
@@ -142,4 +154,46 @@ test('what the environment and a home directory say reaches no adapter', () => {
     'https://route53.amazonaws.com',
   ]);
   for (const { headers } of asked) assert.doesNotMatch(headers, /EVIL/);
+});
+
+test('a PowerDNS may be vouched for by a file, until the file says otherwise', async (t) => {
+  const one = certificate('first');
+  const other = certificate('second');
+  if (one === null || other === null) return t.skip('missing: openssl');
+  let answered = 0;
+  const server = createServer({ key: one.key, cert: one.cert }, (_, response) => {
+    answered++;
+    response.writeHead(401).end();
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  t.after(() => server.close());
+  t.after(() => server.closeAllConnections());
+  const endpoint = `https://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const ca = join(root, 'trusted.pem');
+  writeFileSync(ca, one.cert);
+  const chosen = powerdns.settings.parse({ ...settings('powerdns', endpoint), ca });
+  const env = { T: 'a-key' };
+  const secrets = {
+    read: (ref: SecretRef) => readSecret(ref, env),
+    mark: (ref: SecretRef) => markOfSecret(ref, env),
+  };
+  const provider = renewing(secrets, {
+    make: (secret) => powerdns.create('own', chosen, { secret, callTimeoutMs: 5000 }),
+    told: () => {},
+    lookMs: 0,
+  });
+  t.after(() => provider.close());
+  const ask = () => provider.read(['www.gslb.example.net.'], new AbortController().signal);
+  await ask();
+  assert.ok(answered > 0, 'it is trusted');
+  const before = answered;
+  writeFileSync(ca, other.cert);
+  await ask();
+  assert.equal(answered, before, 'its authority was withdrawn');
+  for (const bad of ['', 'hello', one.cert.slice(0, 200), one.key]) {
+    writeFileSync(ca, bad);
+    const make = () =>
+      powerdns.create('own', chosen, { secret: secrets.read, callTimeoutMs: 5000 });
+    assert.throws(make, SecretError);
+  }
 });
