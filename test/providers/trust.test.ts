@@ -52,13 +52,10 @@ test('every adapter over HTTPS refuses a certificate that nobody vouches for', a
   if (made === null) return t.skip('missing: openssl');
   const { key, cert } = made;
   const asked: string[] = [];
-  const server = createServer(
-    { key: readFileSync(key), cert: readFileSync(cert) },
-    (request, r) => {
-      asked.push(request.url ?? '');
-      r.writeHead(500).end();
-    },
-  );
+  const server = createServer({ key: key, cert: cert }, (request, r) => {
+    asked.push(request.url ?? '');
+    r.writeHead(500).end();
+  });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   t.after(() => server.close());
   t.after(() => server.closeAllConnections());
