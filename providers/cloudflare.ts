@@ -6,11 +6,10 @@
 // calls, never let the SDK repeat a write or wait out a Retry-After, and never believe a status
 // without the envelope that says success.
 
-import { Agent as HttpAgent } from 'node:http';
-import { Agent as HttpsAgent } from 'node:https';
+import type { Agent } from 'node:http';
 import { pipeline, Readable, Transform } from 'node:stream';
 import type Cloudflare from 'cloudflare';
-import fetch, { type Response as NodeResponse } from 'node-fetch';
+import fetch from 'node-fetch';
 import { z } from 'zod';
 import { claimName, FIRST_ID, formatMarker, markerName } from '../src/core/marker.ts';
 import type { Change, FaultKind, Json, Name, Refusal, Seen } from '../src/core/model.ts';
@@ -24,6 +23,7 @@ import type {
   ZoneFacts,
 } from '../src/kit/extend.ts';
 import { dnsName, secretRef } from '../src/kit/schema.ts';
+import { agentFor } from './kit/agents.ts';
 import { sendHalving } from './kit/batch.ts';
 import { ByZone, oneByOne } from './kit/by-zone.ts';
 import { endpoint } from './kit/endpoint.ts';
@@ -129,7 +129,12 @@ const capabilities: Capabilities = {
     { permission: 'DNS Write', note: null },
     { permission: 'Zone DNS Settings Read', note: 'to see flattening' },
   ],
-  refuses: ['proxied', 'flattened', 'other-type', 'apex'],
+  refuses: [
+    { word: 'proxied', note: null },
+    { word: 'flattened', note: null },
+    { word: 'other-type', note: null },
+    { word: 'apex', note: null },
+  ],
 };
 
 const settings = z
@@ -235,7 +240,7 @@ interface FoundZone extends Zone {
 interface Account {
   readonly client: (signal: AbortSignal, timeoutMs: number) => Promise<Called<Cloudflare>>;
   readonly timeoutMs: number;
-  readonly agent: HttpAgent;
+  readonly agent: Agent;
   readonly secrets: readonly string[];
   /** Requests sent so far. */
   calls: number;
@@ -280,11 +285,9 @@ function openAccount(chosen: CloudflareSettings, context: AdapterContext): Accou
   const apiToken = context.secret(chosen.apiToken);
   const timeoutMs = context.callTimeoutMs;
   // An idle connection is let go soon: a reused one that the vendor has just closed would make a
-  // write uncertain for nothing. Certificates are verified, whatever the process was told.
-  const idle = { keepAlive: true, maxSockets: 8, maxFreeSockets: 4, timeout: 3000 };
-  const agent = chosen.endpoint.startsWith('https:')
-    ? new HttpsAgent({ ...idle, rejectUnauthorized: true })
-    : new HttpAgent(idle);
+  // write uncertain for nothing.
+  const idle = { keepAlive: true, maxFreeSockets: 4, timeout: 3000 };
+  const agent = agentFor(chosen.endpoint, idle, context);
   return {
     timeoutMs,
     agent,
@@ -305,6 +308,7 @@ function openAccount(chosen: CloudflareSettings, context: AdapterContext): Accou
         timeout: timeoutMs + 500,
         logLevel: 'off',
         fetch: boundedFetch(agent),
+        fetchOptions: { redirect: 'manual' },
       });
     }),
   };
@@ -313,15 +317,16 @@ function openAccount(chosen: CloudflareSettings, context: AdapterContext): Accou
 /** Most bytes of one answer: 500 records are about 300 KB. */
 const bodyMax = 8 * 1024 * 1024;
 
-function boundedFetch(agent: HttpAgent): typeof globalThis.fetch {
-  return async (url, init) => {
-    const { method, headers, body, signal } = init ?? {};
-    let response: NodeResponse;
+/** What the SDK fetches with: node-fetch, whose agent looks names up and verifies as Detour does. */
+function boundedFetch(agent: Agent) {
+  return async (url: string | URL | Request, init: RequestInit = {}): Promise<Response> => {
+    const { method = 'GET', body, signal } = init;
+    let response: Awaited<ReturnType<typeof fetch>>;
     try {
-      response = await fetch(String(url), {
-        method: method ?? 'GET',
-        headers: [...new Headers(headers)],
-        body: (body ?? null) as string | null,
+      response = await fetch(url instanceof Request ? url.url : url, {
+        method,
+        headers: [...new Headers(init.headers)],
+        body: typeof body === 'string' ? body : null,
         signal: signal ?? null,
         redirect: 'manual',
         agent,
@@ -331,24 +336,25 @@ function boundedFetch(agent: HttpAgent): typeof globalThis.fetch {
       throw new Error('no answer', { cause: error });
     }
     const { status, statusText } = response;
-    const given = { status, statusText, headers: [...response.headers] };
-    if (response.body === null || status === 204 || status === 304)
-      return new Response(null, given);
-    return new Response(bounded(response.body), given);
+    const headers = [...response.headers];
+    const isBodiless = status === 204 || status === 304 || response.body === null;
+    if (isBodiless) return new Response(null, { status, statusText, headers });
+    return new Response(Readable.toWeb(bounded(response.body!)), { status, statusText, headers });
   };
 }
 
-function bounded(body: NodeJS.ReadableStream): ReadableStream<Uint8Array> {
+/** The same bytes, and an error beyond the bound. */
+function bounded(body: NodeJS.ReadableStream): Readable {
   let bytes = 0;
   const counter = new Transform({
-    transform(chunk: Buffer, _encoding, next) {
+    transform(chunk: Buffer, _, done) {
       bytes += chunk.length;
-      if (bytes <= bodyMax) next(null, chunk);
-      else next(Object.assign(new Error('body too long'), { code: 'BODY_TOO_LONG' }));
+      if (bytes <= bodyMax) done(null, chunk);
+      else done(Object.assign(new Error('body too long'), { code: 'BODY_TOO_LONG' }));
     },
   });
-  // The counter's own error event is what the SDK's reader sees; there is nothing left to do here.
-  return Readable.toWeb(pipeline(body, counter, () => {})) as ReadableStream<Uint8Array>;
+  // An error at either end ends both; whoever reads is told.
+  return pipeline(body, counter, () => {});
 }
 
 // ---------------------------------------------------------------- one call

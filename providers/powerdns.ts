@@ -5,8 +5,7 @@
 // that as a deletion, and answers 204), and never send the key over plain http beyond this machine.
 
 import { X509Certificate } from 'node:crypto';
-import { Agent as HttpAgent } from 'node:http';
-import { Agent as HttpsAgent } from 'node:https';
+import type { Agent } from 'node:http';
 import fetch from 'node-fetch';
 import { z } from 'zod';
 import { formatMarker, MARKER_LABEL, markerName } from '../src/core/marker.ts';
@@ -21,6 +20,7 @@ import type {
 } from '../src/kit/extend.ts';
 import { dnsName, type SecretRef, secretRef } from '../src/kit/schema.ts';
 import { SecretError } from '../src/kit/secret.ts';
+import { agentFor } from './kit/agents.ts';
 import { sideBySide } from './kit/batch.ts';
 import { ByZone, oneByOne, type ZoneKey } from './kit/by-zone.ts';
 import { endpoint } from './kit/endpoint.ts';
@@ -78,9 +78,9 @@ const capabilities: Capabilities = {
   quota: { burst: 420, perSecond: 300, reserve: 105 },
   permissions: [{ permission: 'api-key', note: 'of the server: PowerDNS has no narrower one' }],
   refuses: [
-    'apex: no CNAME may stand at the top of a zone',
-    'other-type: records of other types at the name or at the marker',
-    'secondary: a zone that is a copy of another server',
+    { word: 'apex', note: 'no CNAME may stand at the top of a zone' },
+    { word: 'other-type', note: 'records of other types at the name or at the marker' },
+    { word: 'secondary', note: 'a zone that is a copy of another server' },
   ],
 };
 
@@ -164,7 +164,7 @@ class Powerdns implements Provider {
   readonly #url: string;
   readonly #key: string;
   readonly #timeoutMs: number;
-  readonly #agent: HttpAgent;
+  readonly #agent: Agent;
   readonly #zones: ZoneFinder<Zone>;
   readonly #byZone: ByZone<Zone>;
   #calls = 0;
@@ -178,10 +178,8 @@ class Powerdns implements Provider {
     this.#timeoutMs = context.callTimeoutMs;
     // A connection each: the server closes them anyway, and a stale one would lose a write.
     const options = { keepAlive: false, maxSockets: callsAtOnce };
-    const tls = settings.endpoint.startsWith('https:');
-    this.#agent = tls
-      ? new HttpsAgent({ ...options, ...trustOf(settings.ca, context), rejectUnauthorized: true })
-      : new HttpAgent(options);
+    const trusted = { ...options, ...trustOf(settings.ca, context) };
+    this.#agent = agentFor(settings.endpoint, trusted, context);
     this.#zones = zoneFinder<Zone>({
       zone: settings.zone,
       byId: null,

@@ -59,12 +59,12 @@ process.exitCode = await runCli(process.argv.slice(2), {
     });
   },
   validate: async (configPath, options) => {
-    const [{ ConfigError, loadConfig }, { voteTable }] = await Promise.all([
+    const [{ ConfigError, lookAtConfig }, { voteTable }] = await Promise.all([
       import('./run/build.ts'),
       import('./config/votes.ts'),
     ]);
     try {
-      const { config, warnings } = await loadConfig(configPath, options);
+      const { config, warnings } = await lookAtConfig(configPath, options);
       return { problems: [], warnings, votes: voteTable(config.core) };
     } catch (error) {
       if (error instanceof ConfigError) return { problems: error.problems, warnings: [] };

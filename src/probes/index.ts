@@ -12,10 +12,11 @@ import { SecretError } from '../kit/secret.ts';
 import type { Prober } from '../ports.ts';
 import { dns } from './dns.ts';
 import { http } from './http.ts';
-import { isOver, problemOfPath, straight, wayOf } from './path.ts';
+import { isOver, type Means, problemOfPath, straight, wayOf } from './path.ts';
 import { Bag, type Stoppable, stoppedBy } from './signals.ts';
 import { tcp } from './tcp.ts';
 import { tls } from './tls.ts';
+import { type FileProblem, problemOfBundle } from './trust.ts';
 import { type Answer, blind, clause, messageOf, Told } from './words.ts';
 
 type CheckTypes = Readonly<Record<string, CheckType<unknown>>>;
@@ -61,10 +62,19 @@ export function secretProblems(
   }
   for (const [id, { kind, settings, timeoutMs }] of Object.entries(probes)) {
     trying(`check ${id}`, () =>
-      types[kind]?.create(settings, straight.spec, timeoutMs, context).close(),
+      types[kind]?.create(settings, straight().spec, timeoutMs, context).close(),
     );
   }
   return problems;
+}
+
+/** Every file of checks that cannot be used, by reading each once. */
+export function fileProblems(probes: Readonly<Record<CheckId, ProbeSpec>>): readonly FileProblem[] {
+  return Object.entries(probes).flatMap(([id, { settings }]) => {
+    const { ca } = (settings ?? {}) as { readonly ca?: unknown };
+    const problem = typeof ca === 'string' ? problemOfBundle(ca) : null;
+    return problem === null ? [] : { ...problem, text: `check ${id}: ${problem.text}` };
+  });
 }
 
 /** What one check asks: `settings` as its type's own schema has read them. */
@@ -79,6 +89,8 @@ interface ProberOptions {
   readonly types?: CheckTypes;
   /** The secret behind a reference, as AdapterContext has it; without it, none can be had. */
   readonly secret?: AdapterContext['secret'];
+  /** How names are looked up; without it, as this machine has it. */
+  readonly lookup?: AdapterContext['lookup'];
   /** What changes when a secret may have; without it, none is read again. */
   readonly mark?: Secrets['mark'];
   /** Told when a check was made again because its secrets have changed, or could not be. */
@@ -128,6 +140,7 @@ class TurnTakingProber implements BoundedProber {
   readonly #types: CheckTypes;
   readonly #secrets: Secrets;
   readonly #told: NonNullable<ProberOptions['told']>;
+  readonly #lookup: Means['lookup'];
   readonly #inFlightMax: number;
   readonly #askers = new Map<CheckId, Map<string, Ready>>();
   readonly #under = new Bag<Call>();
@@ -147,7 +160,7 @@ class TurnTakingProber implements BoundedProber {
     options: ProberOptions,
   ) {
     const { types = checkTypes, inFlightMax = 10_000, secret = noSecret } = options;
-    const { mark = () => '', told = () => {} } = options;
+    const { mark = () => '', told = () => {}, lookup } = options;
     for (const [id, { kind }] of Object.entries(probes)) {
       if (!Object.hasOwn(types, kind)) throw new Error(`check ${id}: there is no kind ${kind}`);
     }
@@ -156,6 +169,7 @@ class TurnTakingProber implements BoundedProber {
     this.#types = types;
     this.#secrets = { read: secret, mark };
     this.#told = told;
+    this.#lookup = lookup;
     this.#inFlightMax = inFlightMax;
   }
 
@@ -217,7 +231,7 @@ class TurnTakingProber implements BoundedProber {
     const type = this.#types[kind]!;
     const asker = new Renewed(
       this.#secrets,
-      (secret) => type.create(settings, way, timeoutMs, { secret }),
+      (secret) => type.create(settings, way, timeoutMs, { secret, lookup: this.#lookup }),
       { graceMs: timeoutMs + guardMs, told: (renewal) => this.#told(check, renewal) },
     );
     const ready = { asker, timeoutMs };

@@ -1,5 +1,5 @@
 // Makes adapters out of a configuration: the same for the daemon and for `switch --direct`. It opens
-// no connection and decides nothing; what can be wrong here is a secret that cannot be had.
+// no connection and decides nothing; what can be wrong here is a secret or file that cannot be had.
 
 import { readFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
@@ -16,7 +16,13 @@ import { parseHostPort, type SecretRef } from '../kit/schema.ts';
 import { markOfSecret, readSecret, SecretError } from '../kit/secret.ts';
 import { notifierTypes } from '../notify/index.ts';
 import type { Clock, Prober, Verifier } from '../ports.ts';
-import { checkTypes, createProber, pathProblem, secretProblems } from '../probes/index.ts';
+import {
+  checkTypes,
+  createProber,
+  fileProblems,
+  pathProblem,
+  secretProblems,
+} from '../probes/index.ts';
 import { environment } from './environment.ts';
 import { withPackages } from './plugins.ts';
 import { renewing } from './renew.ts';
@@ -68,6 +74,18 @@ export async function loadConfig(
   return { config: parsed.config, warnings: parsed.warnings.map(printProblem) };
 }
 
+/** The same, and the files that it names. One that is absent may be there where it is used. */
+export async function lookAtConfig(
+  path: string,
+  options: { readonly byName: boolean },
+): Promise<Loaded> {
+  const { config, warnings } = await loadConfig(path, options);
+  const found = fileProblems(config.probes);
+  const damaged = found.filter(({ isAbsent }) => !isAbsent);
+  if (damaged.length > 0) throw new ConfigError(damaged.map(({ text }) => text));
+  return { config, warnings: [...warnings, ...found.map(({ text }) => text)] };
+}
+
 /** The adapters, and what audits them: both of one configuration, closed together. */
 export interface Built extends Adapters {
   readonly auditor: Auditor;
@@ -82,8 +100,11 @@ export function buildAdapters(
   clock: Clock,
   options: { readonly remember: boolean; readonly told?: Told },
 ): Built {
-  // A check whose secret is missing would only ever be blind: that is said at once, not at 3 a.m.
-  const missing = secretProblems(config.probes, config.paths, { secret }, config.tables.checks);
+  // A check whose secret or file is missing would only ever be blind: said at once, not at 3 a.m.
+  const missing = [
+    ...secretProblems(config.probes, config.paths, { secret }, config.tables.checks),
+    ...fileProblems(config.probes).map(({ text }) => text),
+  ];
   if (missing.length > 0) throw new ConfigError(missing);
   const notifier = buildNotifier(config);
   const providers = buildProviders(config, options.told ?? (() => {}));

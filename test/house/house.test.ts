@@ -163,6 +163,12 @@ const reserved: readonly (readonly [word: RegExp, allowed: readonly RegExp[], in
       [/^src\/core\/marker\.ts$/],
       'the marker has one home: take its name and its first id from core/marker.ts',
     ],
+    [/from 'node:dns'/, [], 'look names up with dns/lookup.ts: a silent name delays no other'],
+    [
+      /\bnew Https?Agent\(/,
+      [/^providers\/kit\/agents\.ts$/],
+      'take an agent from providers/kit/agents.ts, which looks names up and verifies',
+    ],
     [/\bconsole\./, [], 'write through the log or the io of a command'],
     [
       /\brejectUnauthorized:\s*false|NODE_TLS_REJECT/,

@@ -2262,4 +2262,16 @@ function laneWorks`,
       },
     ],
   },
+  {
+    name: 'failures from before a silence go on counting after it',
+    rule: 6,
+    by: '98-old-failures',
+    edits: [
+      {
+        file: watch,
+        find: '    if (cs.fails > 0 || cs.passes > 0) forget(cs, state.now);\n',
+        replace: '',
+      },
+    ],
+  },
 ];
