@@ -321,12 +321,14 @@ function connect(
   // Ours ends a call first; these free the socket where the SDK would only print a warning.
   const backstopMs = context.callTimeoutMs + 500;
   const idle = { keepAlive: true, maxSockets: 50 };
-  // Named outright, so that no AWS_ENDPOINT_URL in the environment can send keys elsewhere.
-  const standard = chosen.region === 'us-east-1' ? 'https://route53.amazonaws.com' : undefined;
-  const base = chosen.endpoint ?? standard;
+  // All that the SDK would otherwise look for in the environment and in a profile is said here.
   const client = new commands.Route53Client({
     region: chosen.region,
-    ...(base === undefined ? {} : { endpoint: base }),
+    ...(chosen.endpoint === undefined ? {} : { endpoint: chosen.endpoint }),
+    ignoreConfiguredEndpointUrls: true,
+    authSchemePreference: [],
+    userAgentAppId: async () => undefined,
+    disableClockSkewCorrection: false,
     credentials: keys,
     maxAttempts: 1,
     retryMode: 'standard',

@@ -42,6 +42,7 @@ import type {
   Survey,
 } from './model.ts';
 import { close, raise } from './notices.ts';
+import { own } from './own.ts';
 import { graver, layToRest } from './pace.ts';
 import {
   type Lane,
@@ -155,7 +156,7 @@ export function onRead(
   const call = lane.busy;
   lane.busy = null;
   const lacking = faultOf({ kind: 'unavailable', detail: 'the reading lacks this record' });
-  const all = call.names.map((name) => answers[name] ?? lacking);
+  const all = call.names.map((name) => own(answers, name) ?? lacking);
   const heard = beginHearing(state, lane, all, out);
   const touched: Name[] = [];
   for (const [i, name] of call.names.entries()) {

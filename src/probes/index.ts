@@ -7,6 +7,7 @@
 
 import type { CheckId } from '../core/model.ts';
 import type { AdapterContext, CheckType, PathSpec, ProbeResult } from '../kit/extend.ts';
+import { type Renewal, Renewed, type Secrets } from '../kit/renew.ts';
 import { SecretError } from '../kit/secret.ts';
 import type { Prober } from '../ports.ts';
 import { dns } from './dns.ts';
@@ -90,6 +91,10 @@ interface ProberOptions {
   readonly secret?: AdapterContext['secret'];
   /** How names are looked up; without it, as this machine has it. */
   readonly lookup?: AdapterContext['lookup'];
+  /** What changes when a secret may have; without it, none is read again. */
+  readonly mark?: Secrets['mark'];
+  /** Told when a check was made again because its secrets have changed, or could not be. */
+  readonly told?: (check: CheckId, renewal: Renewal) => void;
   /** Probes under way at once, at most. */
   readonly inFlightMax?: number;
 }
@@ -105,7 +110,7 @@ type Asker = ReturnType<CheckType<unknown>['create']>;
 
 /** A check by a path, ready to be asked. */
 interface Ready {
-  readonly asker: Asker;
+  readonly asker: Renewed<Asker>;
   readonly timeoutMs: number;
 }
 
@@ -133,7 +138,9 @@ class TurnTakingProber implements BoundedProber {
   readonly #probes: Readonly<Record<CheckId, ProbeSpec>>;
   readonly #paths: Readonly<Record<string, PathSpec>>;
   readonly #types: CheckTypes;
-  readonly #means: Means;
+  readonly #secrets: Secrets;
+  readonly #told: NonNullable<ProberOptions['told']>;
+  readonly #lookup: Means['lookup'];
   readonly #inFlightMax: number;
   readonly #askers = new Map<CheckId, Map<string, Ready>>();
   readonly #under = new Bag<Call>();
@@ -150,15 +157,19 @@ class TurnTakingProber implements BoundedProber {
   constructor(
     probes: Readonly<Record<CheckId, ProbeSpec>>,
     paths: Readonly<Record<string, PathSpec>>,
-    { types = checkTypes, inFlightMax = 10_000, secret = noSecret, lookup }: ProberOptions,
+    options: ProberOptions,
   ) {
+    const { types = checkTypes, inFlightMax = 10_000, secret = noSecret } = options;
+    const { mark = () => '', told = () => {}, lookup } = options;
     for (const [id, { kind }] of Object.entries(probes)) {
       if (!Object.hasOwn(types, kind)) throw new Error(`check ${id}: there is no kind ${kind}`);
     }
     this.#probes = probes;
     this.#paths = paths;
     this.#types = types;
-    this.#means = { secret, lookup };
+    this.#secrets = { read: secret, mark };
+    this.#told = told;
+    this.#lookup = lookup;
     this.#inFlightMax = inFlightMax;
   }
 
@@ -176,7 +187,7 @@ class TurnTakingProber implements BoundedProber {
       const { asker, timeoutMs } = this.#readyFor(check, path);
       return new Promise((resolve) => {
         const own = this.#spare.pop() ?? new AbortController();
-        const call = new Call(signal, own, asker, timeoutMs, (result) => {
+        const call = new Call(signal, own, asker.get(), timeoutMs, (result) => {
           this.#end(call, own);
           resolve(result);
         });
@@ -217,7 +228,12 @@ class TurnTakingProber implements BoundedProber {
     const problem = pathProblem(spec.kind, way, spec.settings, this.#types);
     if (problem !== null) throw new Told(blind('path', problem));
     const { kind, settings, timeoutMs } = spec;
-    const asker = this.#types[kind]!.create(settings, way, timeoutMs, this.#means);
+    const type = this.#types[kind]!;
+    const asker = new Renewed(
+      this.#secrets,
+      (secret) => type.create(settings, way, timeoutMs, { secret, lookup: this.#lookup }),
+      { graceMs: timeoutMs + guardMs, told: (renewal) => this.#told(check, renewal) },
+    );
     const ready = { asker, timeoutMs };
     this.#askers.set(check, (this.#askers.get(check) ?? new Map<string, Ready>()).set(path, ready));
     return ready;

@@ -92,9 +92,7 @@ test('nothing is exported that nobody takes', () => {
 
 const functionLinesMost = 70;
 /** Still longer, with the lines that each may have at most: this list only ever gets shorter. */
-const stillLong: Readonly<Record<string, number>> = {
-  'src/run/daemon.ts serve': 86,
-};
+const stillLong: Readonly<Record<string, number>> = {};
 
 test('a function fits on a screen', () => {
   const long = sources.flatMap((one) => longFunctions(one, functionLinesMost));
@@ -153,7 +151,7 @@ const reserved: readonly (readonly [word: RegExp, allowed: readonly RegExp[], in
     [
       /\bprocess\.env\b/,
       [
-        /^src\/run\/build\.ts$/,
+        /^src\/run\/environment\.ts$/,
         /^src\/cli\/process\.ts$/,
         /^src\/notify\/command\.ts$/,
         /^src\/lab\//,
@@ -172,7 +170,12 @@ const reserved: readonly (readonly [word: RegExp, allowed: readonly RegExp[], in
       'take an agent from providers/kit/agents.ts, which looks names up and verifies',
     ],
     [/\bconsole\./, [], 'write through the log or the io of a command'],
-    [/\brejectUnauthorized:\s*false|NODE_TLS_REJECT/, [], 'TLS is verified (rule 21)'],
+    [
+      /\brejectUnauthorized:\s*false|NODE_TLS_REJECT/,
+      // Where it is refused by name.
+      [/^src\/run\/environment\.ts$/],
+      'TLS is verified (rule 21)',
+    ],
     [/\b(FIXME|TODO|XXX)\b/, [], 'finish it, or say it in the closing note'],
     [/@ts-ignore|@ts-nocheck|@ts-expect-error/, [], 'mend the type'],
   ];
