@@ -258,7 +258,7 @@ export const mutants: readonly Mutant[] = [
     edits: [
       {
         file: cell,
-        find: 'if (cell.provider in r.doc.claims) {',
+        find: 'if (Object.hasOwn(r.doc.claims, cell.provider)) {',
         replace: 'if (cell.provider in r.doc.claims && r.doc.epochMax > 99) {',
       },
     ],
@@ -1129,7 +1129,7 @@ function laneWorks`,
     edits: [
       {
         file: controller,
-        find: 'committed ? effect.reply : notCommitted(effect.reply)',
+        find: 'holds ? effect.reply : notCommitted(effect.reply)',
         replace: 'effect.reply',
       },
     ],
