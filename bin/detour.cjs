@@ -4,6 +4,10 @@
 
 'use strict';
 
+// Before all else: no signal kills a daemon that is being loaded, or opens Node's inspector. (An older
+// Node does not know its option against that, and would end with another sentence than the one below.)
+if (process.argv[2] === 'run') for (const name of ['SIGHUP', 'SIGUSR1']) process.on(name, () => {});
+
 const wanted = require('../package.json').engines.node.slice(2);
 
 const order = (version) => version.split('.').reduce((sum, part) => sum * 1000 + Number(part), 0);

@@ -82,13 +82,16 @@ const capabilities: Capabilities = {
     },
   ],
   refuses: [
-    'apex: a CNAME at the top of a zone hides its mail and more',
-    'line: a record on any line but `default`, which would go on serving the old target',
-    'weighted: weights, or more than one CNAME',
-    'disabled: a paused record',
-    'locked: a record that somebody locked',
-    'other-type: records of other types at the name or at the marker',
-    'blocked: a zone in the black hole or in traffic cleaning',
+    { word: 'apex', note: 'a CNAME at the top of a zone hides its mail and more' },
+    {
+      word: 'line',
+      note: 'a record on any line but `default`, which would go on serving the old target',
+    },
+    { word: 'weighted', note: 'weights, or more than one CNAME' },
+    { word: 'disabled', note: 'a paused record' },
+    { word: 'locked', note: 'a record that somebody locked' },
+    { word: 'other-type', note: 'records of other types at the name or at the marker' },
+    { word: 'blocked', note: 'a zone in the black hole or in traffic cleaning' },
   ],
 };
 
@@ -192,6 +195,7 @@ class Alidns implements Provider {
       accessKeyId: context.secret(settings.accessKeyId),
       accessKeySecret: context.secret(settings.accessKeySecret),
       timeoutMs: callTimeoutMs,
+      context,
     });
     const zones = zoneFinder<Zone>({
       zone: settings.zone ?? null,

@@ -6,7 +6,10 @@
 // calls, never let the SDK repeat a write or wait out a Retry-After, and never believe a status
 // without the envelope that says success.
 
+import type { Agent } from 'node:http';
+import { pipeline, Readable, Transform } from 'node:stream';
 import type Cloudflare from 'cloudflare';
+import fetch from 'node-fetch';
 import { z } from 'zod';
 import { claimName, FIRST_ID, formatMarker, markerName } from '../src/core/marker.ts';
 import type { Change, FaultKind, Json, Name, Refusal, Seen } from '../src/core/model.ts';
@@ -20,6 +23,7 @@ import type {
   ZoneFacts,
 } from '../src/kit/extend.ts';
 import { dnsName, secretRef } from '../src/kit/schema.ts';
+import { agentFor } from './kit/agents.ts';
 import { sendHalving } from './kit/batch.ts';
 import { ByZone, oneByOne } from './kit/by-zone.ts';
 import { endpoint } from './kit/endpoint.ts';
@@ -125,7 +129,12 @@ const capabilities: Capabilities = {
     { permission: 'DNS Write', note: null },
     { permission: 'Zone DNS Settings Read', note: 'to see flattening' },
   ],
-  refuses: ['proxied', 'flattened', 'other-type', 'apex'],
+  refuses: [
+    { word: 'proxied', note: null },
+    { word: 'flattened', note: null },
+    { word: 'other-type', note: null },
+    { word: 'apex', note: null },
+  ],
 };
 
 const settings = z
@@ -231,6 +240,7 @@ interface FoundZone extends Zone {
 interface Account {
   readonly client: (signal: AbortSignal, timeoutMs: number) => Promise<Called<Cloudflare>>;
   readonly timeoutMs: number;
+  readonly agent: Agent;
   readonly secrets: readonly string[];
   /** Requests sent so far. */
   calls: number;
@@ -273,16 +283,20 @@ function create(name: string, chosen: CloudflareSettings, context: AdapterContex
         writeZone: (zone, some, room, stop) => writeZone(account, zone, some, room, stop),
       }),
     preflight: (record, signal) => preflight(account, zones, read, record, signal),
-    // Node keeps the idle connections of fetch, and lets go of them by itself.
-    close() {},
+    close: () => account.agent.destroy(),
   };
 }
 
 function openAccount(chosen: CloudflareSettings, context: AdapterContext): Account {
   const apiToken = context.secret(chosen.apiToken);
   const timeoutMs = context.callTimeoutMs;
+  // An idle connection is let go soon: a reused one that the vendor has just closed would make a
+  // write uncertain for nothing.
+  const idle = { keepAlive: true, maxFreeSockets: 4, timeout: 3000 };
+  const agent = agentFor(chosen.endpoint, idle, context);
   return {
     timeoutMs,
+    agent,
     secrets: [apiToken],
     calls: 0,
     client: loading('the SDK of Cloudflare', async () => {
@@ -299,7 +313,7 @@ function openAccount(chosen: CloudflareSettings, context: AdapterContext): Accou
         // Ours ends a call first; this one would stop at the headers.
         timeout: timeoutMs + 500,
         logLevel: 'off',
-        fetch: boundedFetch,
+        fetch: boundedFetch(agent),
         fetchOptions: { redirect: 'manual' },
       });
     }),
@@ -309,25 +323,44 @@ function openAccount(chosen: CloudflareSettings, context: AdapterContext): Accou
 /** Most bytes of one answer: 500 records are about 300 KB. */
 const bodyMax = 8 * 1024 * 1024;
 
-async function boundedFetch(url: string | URL | Request, init?: RequestInit): Promise<Response> {
-  let response: Response;
-  try {
-    response = await fetch(url, init);
-  } catch (error) {
-    // The SDK reads the word "timeout" in a message as a timeout and drops the cause with its code.
-    throw new Error('no answer', { cause: error });
-  }
-  if (response.body === null) return response;
+/** What the SDK fetches with: node-fetch, whose agent looks names up and verifies as Detour does. */
+function boundedFetch(agent: Agent) {
+  return async (url: string | URL | Request, init: RequestInit = {}): Promise<Response> => {
+    const { method = 'GET', body, signal } = init;
+    let response: Awaited<ReturnType<typeof fetch>>;
+    try {
+      response = await fetch(url instanceof Request ? url.url : url, {
+        method,
+        headers: [...new Headers(init.headers)],
+        body: typeof body === 'string' ? body : null,
+        signal: signal ?? null,
+        redirect: 'manual',
+        agent,
+      });
+    } catch (error) {
+      // The SDK reads the word "timeout" in a message as a timeout and drops the cause with its code.
+      throw new Error('no answer', { cause: error });
+    }
+    const { status, statusText } = response;
+    const headers = [...response.headers];
+    const isBodiless = status === 204 || status === 304 || response.body === null;
+    if (isBodiless) return new Response(null, { status, statusText, headers });
+    return new Response(Readable.toWeb(bounded(response.body!)), { status, statusText, headers });
+  };
+}
+
+/** The same bytes, and an error beyond the bound. */
+function bounded(body: NodeJS.ReadableStream): Readable {
   let bytes = 0;
-  const counter = new TransformStream<Uint8Array, Uint8Array>({
-    transform(chunk, controller) {
-      bytes += chunk.byteLength;
-      if (bytes <= bodyMax) controller.enqueue(chunk);
-      else controller.error(Object.assign(new Error('body too long'), { code: 'BODY_TOO_LONG' }));
+  const counter = new Transform({
+    transform(chunk: Buffer, _, done) {
+      bytes += chunk.length;
+      if (bytes <= bodyMax) done(null, chunk);
+      else done(Object.assign(new Error('body too long'), { code: 'BODY_TOO_LONG' }));
     },
   });
-  const { status, statusText, headers } = response;
-  return new Response(response.body.pipeThrough(counter), { status, statusText, headers });
+  // An error at either end ends both; whoever reads is told.
+  return pipeline(body, counter, () => {});
 }
 
 // ---------------------------------------------------------------- one call

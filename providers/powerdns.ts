@@ -4,8 +4,8 @@
 // RFC 2136 updates instead. It must never send a record set without a record (the server takes
 // that as a deletion, and answers 204), and never send the key over plain http beyond this machine.
 
-import { Agent as HttpAgent } from 'node:http';
-import { Agent as HttpsAgent } from 'node:https';
+import { X509Certificate } from 'node:crypto';
+import type { Agent } from 'node:http';
 import fetch from 'node-fetch';
 import { z } from 'zod';
 import { formatMarker, MARKER_LABEL, markerName } from '../src/core/marker.ts';
@@ -19,6 +19,8 @@ import type {
   ZoneFacts,
 } from '../src/kit/extend.ts';
 import { dnsName, type SecretRef, secretRef } from '../src/kit/schema.ts';
+import { SecretError } from '../src/kit/secret.ts';
+import { agentFor } from './kit/agents.ts';
 import { sideBySide } from './kit/batch.ts';
 import { ByZone, oneByOne, type ZoneKey } from './kit/by-zone.ts';
 import { endpoint } from './kit/endpoint.ts';
@@ -54,6 +56,7 @@ interface PowerdnsSettings {
   readonly apiKey: SecretRef;
   readonly zone: Name;
   readonly server: string;
+  readonly ca?: string | undefined;
 }
 
 const capabilities: Capabilities = {
@@ -75,9 +78,9 @@ const capabilities: Capabilities = {
   quota: { burst: 420, perSecond: 300, reserve: 105 },
   permissions: [{ permission: 'api-key', note: 'of the server: PowerDNS has no narrower one' }],
   refuses: [
-    'apex: no CNAME may stand at the top of a zone',
-    'other-type: records of other types at the name or at the marker',
-    'secondary: a zone that is a copy of another server',
+    { word: 'apex', note: 'no CNAME may stand at the top of a zone' },
+    { word: 'other-type', note: 'records of other types at the name or at the marker' },
+    { word: 'secondary', note: 'a zone that is a copy of another server' },
   ],
 };
 
@@ -92,6 +95,11 @@ export const powerdns: ProviderType<PowerdnsSettings> = {
       .string()
       .regex(/^[\w.-]{1,64}$/, 'expected a server id, such as localhost')
       .default('localhost'),
+    ca: z
+      .string()
+      .regex(/^\/[^\0]{1,1000}$/, 'expected an absolute path, such as /etc/detour/pdns-ca.pem')
+      .optional()
+      .describe('PEM file of who may vouch for the server, in place of the well-known ones'),
   }),
   create: (name, settings, context) => new Powerdns(name, settings, context),
 };
@@ -130,6 +138,25 @@ interface Reply {
   readonly body: unknown;
 }
 
+/** Read like a secret, so that it is read again when its file changes. */
+function trustOf(ca: string | undefined, context: AdapterContext): { readonly ca?: string } {
+  if (ca === undefined) return {};
+  const pem = context.secret({ file: ca });
+  const blocks = pem.match(/-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g) ?? [];
+  const begun = pem.match(/-----BEGIN /g)?.length ?? 0;
+  const isWhole = blocks.length > 0 && blocks.length === begun && blocks.every(isCertificate);
+  if (isWhole) return { ca: pem };
+  throw new SecretError(`ca ${ca}: expected whole PEM certificates; put them there`);
+}
+
+function isCertificate(pem: string): boolean {
+  try {
+    return new X509Certificate(pem).ca !== undefined;
+  } catch {
+    return false;
+  }
+}
+
 class Powerdns implements Provider {
   readonly name: string;
   readonly capabilities = capabilities;
@@ -137,7 +164,7 @@ class Powerdns implements Provider {
   readonly #url: string;
   readonly #key: string;
   readonly #timeoutMs: number;
-  readonly #agent: HttpAgent;
+  readonly #agent: Agent;
   readonly #zones: ZoneFinder<Zone>;
   readonly #byZone: ByZone<Zone>;
   #calls = 0;
@@ -151,8 +178,8 @@ class Powerdns implements Provider {
     this.#timeoutMs = context.callTimeoutMs;
     // A connection each: the server closes them anyway, and a stale one would lose a write.
     const options = { keepAlive: false, maxSockets: callsAtOnce };
-    const tls = settings.endpoint.startsWith('https:');
-    this.#agent = tls ? new HttpsAgent(options) : new HttpAgent(options);
+    const trusted = { ...options, ...trustOf(settings.ca, context) };
+    this.#agent = agentFor(settings.endpoint, trusted, context);
     this.#zones = zoneFinder<Zone>({
       zone: settings.zone,
       byId: null,

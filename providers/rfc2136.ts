@@ -6,6 +6,7 @@
 // stands afterwards is read back.
 
 import { randomInt } from 'node:crypto';
+import type { LookupFunction } from 'node:net';
 import { z } from 'zod';
 import { formatMarker, markerName } from '../src/core/marker.ts';
 import type {
@@ -41,6 +42,7 @@ import {
   toName,
 } from '../src/kit/schema.ts';
 import { SecretError } from '../src/kit/secret.ts';
+import { lookupOf } from './kit/agents.ts';
 import {
   addRecord,
   checkReply,
@@ -137,11 +139,11 @@ const capabilities: Capabilities = {
     },
   ],
   refuses: [
-    'apex: a CNAME cannot stand at the top of a zone',
-    'other-type: records of other types at the name, or a CNAME at the marker',
-    'delegated: the name belongs to a child zone on other servers',
-    'synthesized: the CNAME comes from a DNAME above it',
-    'odd-value: the CNAME leads to something that is no host name',
+    { word: 'apex', note: 'a CNAME cannot stand at the top of a zone' },
+    { word: 'other-type', note: 'records of other types at the name, or a CNAME at the marker' },
+    { word: 'delegated', note: 'the name belongs to a child zone on other servers' },
+    { word: 'synthesized', note: 'the CNAME comes from a DNAME above it' },
+    { word: 'odd-value', note: 'the CNAME leads to something that is no host name' },
   ],
 };
 
@@ -171,6 +173,7 @@ interface Account {
   /** The configured zone; null: found by name. */
   readonly zone: Name | null;
   readonly timeoutMs: number;
+  readonly lookup: LookupFunction;
   /** Where names were found to lie; forgotten with the first trouble of the zone. */
   readonly zones: Map<Name, Name>;
   /** Exchanges begun, each down a connection of its own. */
@@ -188,6 +191,7 @@ function create(name: string, given: Rfc2136Settings, context: AdapterContext): 
     key: readKey(given, context),
     zone: given.zone ?? null,
     timeoutMs: context.callTimeoutMs,
+    lookup: lookupOf(context),
     zones: new Map(),
     calls: 0,
     isKeyKnown: false,
@@ -228,8 +232,8 @@ async function query(
 ): Promise<Called<readonly Message[]>> {
   if (questions.length === 0) return done([]);
   if (!signal.aborted) account.calls++;
-  const { server, timeoutMs, place } = account;
-  const result = await askAll(server, questions, { timeoutMs, signal });
+  const { server, timeoutMs, place, lookup } = account;
+  const result = await askAll(server, questions, { timeoutMs, signal, lookup });
   if (result.kind === 'replies') return done(result.messages);
   return failed('account', 'unavailable', `${place}: ${result.detail}`, cureOf(result));
 }
@@ -672,9 +676,13 @@ async function update(
 ): Promise<readonly Ruling[]> {
   if (signed.length === 0) return [];
   if (!signal.aborted) account.calls++;
-  const { server, key, place, timeoutMs } = account;
+  const { server, key, place, timeoutMs, lookup } = account;
   const messages = signed.map((s) => s.bytes);
-  const { replies, failure } = await exchangeTcp(server, messages, { timeoutMs, signal });
+  const { replies, failure } = await exchangeTcp(server, messages, {
+    timeoutMs,
+    signal,
+    lookup,
+  });
   const signatures = replies.map((reply, i) => reply && checkReply(reply, signed[i]!, key));
   if (signatures.some((s) => s?.kind === 'valid')) account.isKeyKnown = true;
   return signatures.map((signature, i): Ruling => {

@@ -4,6 +4,7 @@
 // cloud), never let the SDK repeat a write, and never touch what Route 53 routes by weight, alias,
 // health check or policy.
 
+import type { Agent as HttpsAgent } from 'node:https';
 import { pipeline, type Readable, Transform } from 'node:stream';
 import type * as sdk from '@aws-sdk/client-route-53';
 import { z } from 'zod';
@@ -19,6 +20,7 @@ import type {
 } from '../src/kit/extend.ts';
 import { dnsName, type SecretRef, secretRef } from '../src/kit/schema.ts';
 import { SecretError } from '../src/kit/secret.ts';
+import { agentFor } from './kit/agents.ts';
 import { sendHalving } from './kit/batch.ts';
 import { ByZone, oneByOne } from './kit/by-zone.ts';
 import { endpoint } from './kit/endpoint.ts';
@@ -113,7 +115,14 @@ const capabilities: Capabilities = {
     { permission: 'route53:ChangeResourceRecordSets', note: null },
     { permission: 'route53:ListResourceRecordSetProtections', note: 'audit: to see locks' },
   ],
-  refuses: ['alias', 'weighted', 'health-check', 'traffic-policy', 'other-type', 'apex'],
+  refuses: [
+    { word: 'alias', note: null },
+    { word: 'weighted', note: null },
+    { word: 'health-check', note: null },
+    { word: 'traffic-policy', note: null },
+    { word: 'other-type', note: null },
+    { word: 'apex', note: null },
+  ],
 };
 
 const keyPair = z.strictObject({
@@ -291,7 +300,7 @@ function openAccount(chosen: Route53Settings, context: AdapterContext): Account 
     calls: 0,
     client: loading('the SDK of Route 53', async () => {
       const commands = await import('@aws-sdk/client-route-53');
-      const route53 = connect(commands, chosen, keys, timeoutMs);
+      const route53 = connect(commands, chosen, keys, context);
       if (closed) route53.destroy();
       else open.push(route53);
       return { commands, route53 };
@@ -307,16 +316,19 @@ function connect(
   commands: typeof sdk,
   chosen: Route53Settings,
   keys: Keys,
-  timeoutMs: number,
+  context: AdapterContext,
 ): sdk.Route53Client {
   // Ours ends a call first; these free the socket where the SDK would only print a warning.
-  const backstopMs = timeoutMs + 500;
-  // Named outright, so that no AWS_ENDPOINT_URL in the environment can send keys elsewhere.
-  const standard = chosen.region === 'us-east-1' ? 'https://route53.amazonaws.com' : undefined;
-  const base = chosen.endpoint ?? standard;
+  const backstopMs = context.callTimeoutMs + 500;
+  const idle = { keepAlive: true, maxSockets: 50 };
+  // All that the SDK would otherwise look for in the environment and in a profile is said here.
   const client = new commands.Route53Client({
     region: chosen.region,
-    ...(base === undefined ? {} : { endpoint: base }),
+    ...(chosen.endpoint === undefined ? {} : { endpoint: chosen.endpoint }),
+    ignoreConfiguredEndpointUrls: true,
+    authSchemePreference: [],
+    userAgentAppId: async () => undefined,
+    disableClockSkewCorrection: false,
     credentials: keys,
     maxAttempts: 1,
     retryMode: 'standard',
@@ -325,6 +337,8 @@ function connect(
     useDualstackEndpoint: false,
     customUserAgent: 'detour',
     requestHandler: {
+      httpAgent: agentFor('http:', idle, context),
+      httpsAgent: agentFor('https:', idle, context) as HttpsAgent,
       connectionTimeout: backstopMs,
       requestTimeout: backstopMs,
       socketTimeout: backstopMs,

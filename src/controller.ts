@@ -87,7 +87,9 @@ export class Controller {
   /** The last stall of this process: whatever straddles it says nothing about an origin. */
   #stall = { from: 0, to: 0 };
   readonly #abort = new AbortController();
-  readonly #replies = new Map<number, (reply: Reply) => void>();
+  readonly #replies = new Map<number, Asked>();
+  /** Documents that were dropped and still stand in the store, because it could not commit. */
+  readonly #undropped = new Set<string>();
   #nextRequest = 1;
   #writing = 0;
   /** Readings under way by id, to be cut off where something urgent comes. */
@@ -140,7 +142,7 @@ export class Controller {
   command(command: Command): Promise<Reply> {
     if (this.#stopped) return Promise.resolve({ exit: 1, message: 'the daemon is stopping' });
     const request = this.#nextRequest++;
-    const reply = new Promise<Reply>((resolve) => this.#replies.set(request, resolve));
+    const reply = new Promise<Reply>((resolve) => this.#replies.set(request, { command, resolve }));
     this.#step({ kind: 'command', request, command });
     return reply;
   }
@@ -180,11 +182,13 @@ export class Controller {
     }
     this.#abort.abort();
     for (const cancel of this.#cancels) cancel();
-    for (const reply of this.#replies.values()) reply({ exit: 1, message: 'the daemon stopped' });
+    for (const { resolve } of this.#replies.values()) {
+      resolve({ exit: 1, message: 'the daemon stopped' });
+    }
     this.#replies.clear();
     closeAll(this.#adapters);
     const entry = { kind: 'stop', record: null, sentence: 'stopped', data: {} } as const;
-    this.#tryCommit({ effects: [], entries: [entry], docs: [] });
+    this.#tryCommit({ effects: [], entries: [entry], docs: this.#drops() });
   }
 
   // -------------------------------------------------------------- fold, commit, act
@@ -212,7 +216,19 @@ export class Controller {
   /** True when there was nothing to commit, or all of it is durable. */
   #commit(out: Step): boolean {
     if (out.entries.length === 0 && out.docs.length === 0) return true;
-    return !this.#storeFailed && this.#tryCommit(out);
+    const committed = !this.#storeFailed && this.#tryCommit(out);
+    if (!committed) {
+      for (const [key, value] of out.docs) {
+        if (value === null) this.#undropped.add(key);
+        else this.#undropped.delete(key);
+      }
+    }
+    return committed;
+  }
+
+  /** What the state no longer has and the store still does; what it has is put there by the core. */
+  #drops(): (readonly [string, null])[] {
+    return [...this.#undropped].map((key) => [key, null] as const);
   }
 
   #tryCommit(out: Step): boolean {
@@ -230,8 +246,13 @@ export class Controller {
 
   #retryStore(): void {
     if (this.#stopped) return;
-    const probe: Step = { effects: [], entries: [], docs: [['alive', this.#state.now]] };
+    const probe: Step = {
+      effects: [],
+      entries: [],
+      docs: [['alive', this.#state.now], ...this.#drops()],
+    };
     if (!this.#tryCommit(probe)) return this.#later(STORE_RETRY_MS, () => this.#retryStore());
+    this.#undropped.clear();
     this.#storeFailed = false;
     this.#step({ kind: 'store', ok: true });
   }
@@ -270,9 +291,11 @@ export class Controller {
         if (committed || effect.notice.kind !== 'switch') this.#notify(effect);
         return;
       case 'reply': {
-        const reply = committed ? effect.reply : notCommitted(effect.reply);
-        this.#replies.get(effect.request)?.(reply);
+        const asked = this.#replies.get(effect.request);
         this.#replies.delete(effect.request);
+        // What was ordered before and is not durable yet says so again, though nothing changes now.
+        const holds = committed && (!this.#storeFailed || isLook(asked?.command));
+        asked?.resolve(holds ? effect.reply : notCommitted(effect.reply));
         return;
       }
     }
@@ -472,11 +495,22 @@ export function closeAll(adapters: Adapters): void {
   for (const provider of Object.values(adapters.providers)) provider.close();
 }
 
+/** A command whose answer may be awaited. */
+interface Asked {
+  readonly command: Command;
+  readonly resolve: (reply: Reply) => void;
+}
+
+/** It changes nothing, so there is nothing to be durable. */
+function isLook(command: Command | undefined): boolean {
+  return command !== undefined && 'dryRun' in command && command.dryRun;
+}
+
 function notCommitted(reply: Reply): Reply {
   if (reply.exit !== 0) return reply;
   const message =
-    'the store cannot commit: a switch was not made (use `detour switch --direct`), and a freeze, ' +
-    'drain or pin holds only until a restart';
+    'the store cannot commit: a switch was not made (use `detour switch --direct`), and anything ' +
+    'else holds only until a restart, unless the store works again before it';
   return { exit: 1, message };
 }
 

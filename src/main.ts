@@ -3,9 +3,33 @@
 // `detour --help` and `detour status` start at once. Imported by nothing.
 
 import about from '../package.json' with { type: 'json' };
-import { runCli } from './cli/index.ts';
+import { catchSignals } from './run/signals.ts';
+
+// Before anything that takes its time to load: a daemon's signals are caught from the first line on.
+const signals = process.argv[2] === 'run' ? catchSignals() : null;
+const { runCli } = await import('./cli/index.ts');
 
 const { version } = about;
+
+/**
+ * The environment, for what speaks to vendors or origins: it is taken out of the process before
+ * anything that would read it is loaded. Throws a CliError where it cannot be started with it.
+ */
+async function sealed(): Promise<string | null> {
+  const [{ sealEnvironment }, { CliError }] = await Promise.all([
+    import('./run/environment.ts'),
+    import('./cli/hands.ts'),
+  ]);
+  const { problems, overridden } = sealEnvironment();
+  if (problems.length > 0) throw new CliError(2, problems.join('\n'));
+  return overridden;
+}
+
+/** The same for a command that ends by itself: what was taken away is said beside its output. */
+async function sealedHere(): Promise<void> {
+  const overridden = await sealed();
+  if (overridden !== null) process.stderr.write(`detour: ${overridden}\n`);
+}
 
 /** A configuration that cannot be used is the operator's news, not a fault of Detour's. */
 async function orSay<T>(work: () => Promise<T>): Promise<T> {
@@ -21,20 +45,26 @@ async function orSay<T>(work: () => Promise<T>): Promise<T> {
 process.exitCode = await runCli(process.argv.slice(2), {
   version,
   run: async (configPath, options) => {
+    const overridden = await sealed();
     const [{ runDaemon }, { keepYoung }] = await Promise.all([
       import('./run/daemon.ts'),
       import('./run/heap.ts'),
     ]);
     keepYoung();
-    return runDaemon(configPath, { ...options, version });
+    return runDaemon(configPath, {
+      ...options,
+      version,
+      overridden,
+      signals: signals ?? catchSignals(),
+    });
   },
   validate: async (configPath, options) => {
-    const [{ ConfigError, loadConfig }, { voteTable }] = await Promise.all([
+    const [{ ConfigError, lookAtConfig }, { voteTable }] = await Promise.all([
       import('./run/build.ts'),
       import('./config/votes.ts'),
     ]);
     try {
-      const { config, warnings } = await loadConfig(configPath, options);
+      const { config, warnings } = await lookAtConfig(configPath, options);
       return { problems: [], warnings, votes: voteTable(config.core) };
     } catch (error) {
       if (error instanceof ConfigError) return { problems: error.problems, warnings: [] };
@@ -49,18 +79,22 @@ process.exitCode = await runCli(process.argv.slice(2), {
     return jsonSchema(tables);
   },
   direct: async (order, tell) => {
+    await sealedHere();
     const { switchDirectly } = await import('./run/direct.ts');
     return switchDirectly(order, tell);
   },
   probe: async (configPath, what) => {
+    await sealedHere();
     const { probeAll } = await import('./run/probe.ts');
     return orSay(() => probeAll(configPath, what));
   },
   drill: async (configPath, check) => {
+    await sealedHere();
     const { drillCheck } = await import('./run/probe.ts');
     return orSay(() => drillCheck(configPath, check));
   },
   audit: async (configPath) => {
+    await sealedHere();
     const { auditOnce } = await import('./run/audit.ts');
     return auditOnce(configPath);
   },

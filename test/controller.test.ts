@@ -495,6 +495,87 @@ test('an operator whose command could not be committed is told so, and nothing h
   await lab.stop();
 });
 
+/** The state as a daemon finds it that starts on what the store holds now. */
+async function restarted(lab: Lab): Promise<Lab> {
+  const next = new Lab();
+  Object.assign(next.docs, structuredClone(lab.docs));
+  await next.start();
+  return next;
+}
+
+test('a release that was said while the store failed stands after a restart', async () => {
+  const by = 'ann';
+  const orders: readonly (readonly [Command, Command])[] = [
+    [
+      { kind: 'drain', what: 'b', reason: 'r', by },
+      { kind: 'undrain', what: 'b', by },
+    ],
+    [
+      { kind: 'freeze', record: null, reason: 'r', by },
+      { kind: 'unfreeze', record: null, by },
+    ],
+    [
+      { kind: 'freeze', record: WWW, reason: 'r', by },
+      { kind: 'unfreeze', record: WWW, by },
+    ],
+    [
+      { kind: 'pin', record: WWW, reason: 'r', by, forMs: null },
+      { kind: 'unpin', record: WWW, by },
+    ],
+  ];
+  for (const [hold, release] of orders) {
+    const lab = new Lab();
+    await lab.start();
+    assert.equal((await lab.controller.command(hold)).exit, 0);
+    lab.refuses = () => true;
+    for (const again of ['first', 'second']) {
+      const reply = await lab.controller.command(release);
+      assert.equal(reply.exit, 1, `${release.kind}, ${again}: ${reply.message}`);
+      assert.match(reply.message, /the store cannot commit/);
+    }
+    lab.refuses = () => false;
+    await lab.clock.advance(2000);
+    const after = await restarted(lab);
+    const { drains, freeze, records } = after.controller.status();
+    assert.deepEqual([drains, freeze, records[0]!.pin], [[], null, null]);
+    assert.equal((after.docs[`record/${WWW}`] as { freeze: Json }).freeze, null);
+    await after.stop();
+    await lab.stop();
+  }
+});
+
+test('a hold that came after a release, both while the store failed, stands after a restart', async () => {
+  const lab = new Lab();
+  await lab.start();
+  const drain: Command = { kind: 'drain', what: 'b', reason: 'r', by: 'ann' };
+  await lab.controller.command(drain);
+  lab.refuses = () => true;
+  await lab.controller.command({ kind: 'undrain', what: 'b', by: 'ann' });
+  await lab.controller.command(drain);
+  lab.refuses = () => false;
+  await lab.clock.advance(2000);
+  const after = await restarted(lab);
+  assert.deepEqual(
+    after.controller.status().drains.map((d) => d.what),
+    ['b'],
+  );
+  await after.stop();
+  await lab.stop();
+});
+
+test('a dry run tells what it would do while the store fails', async () => {
+  const lab = new Lab();
+  await lab.start();
+  const dry = { ...switchTo('b'), dryRun: true } as Command;
+  const before = await lab.controller.command(dry);
+  lab.refuses = () => true;
+  await lab.command('b');
+  const during = await lab.controller.command(dry);
+  assert.equal(before.exit, 0);
+  assert.doesNotMatch(during.message, /holds only until a restart/);
+  await lab.stop();
+});
+
 // ---------------------------------------------------------------- deadlines
 
 test('a reading that never ends is cut at its deadline and counts as unavailable', async () => {

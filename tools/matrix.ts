@@ -71,8 +71,12 @@ function section(c: Capabilities): string {
     `Fence, ${strength[c.fence.kind]}. ${sentence(c.fence.note)}`,
     ...(measured[c.type] === undefined ? [] : [twoWriters(c, measured[c.type]!)]),
     `Least permissions:\n\n${list(c.permissions.map(permission))}`,
-    `Refuses to touch:\n\n${list(c.refuses)}`,
+    `Refuses to touch:\n\n${list(c.refuses.map(refusal))}`,
   ].join('\n\n');
+}
+
+function refusal({ word, note }: Capabilities['refuses'][number]): string {
+  return note === null ? word : `${word}: ${note}`;
 }
 
 function twoWriters({ type, atomic }: Capabilities, m: Measured): string {

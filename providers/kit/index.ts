@@ -36,6 +36,7 @@ export {
   type SecretRef,
   secretRef,
 } from '../../src/kit/schema.ts';
+export { agentFor, lookupOf } from './agents.ts';
 export { sendHalving, sideBySide } from './batch.ts';
 export { ByZone, type Finder, oneByOne, reachOf, type ZoneKey } from './by-zone.ts';
 export { endpoint } from './endpoint.ts';

@@ -5,10 +5,11 @@
 // never decide by a message, and never show one: that of SignatureDoesNotMatch quotes the signed
 // request, access key and all.
 
-import { type ClientRequest, Agent as HttpAgent, type IncomingMessage } from 'node:http';
-import { Agent as HttpsAgent } from 'node:https';
+import type { ClientRequest, Agent as HttpAgent, IncomingMessage } from 'node:http';
 import RPCClient from '@alicloud/pop-core';
 import type { FaultKind } from '../../src/core/model.ts';
+import type { AdapterContext } from '../../src/kit/extend.ts';
+import { agentFor } from './agents.ts';
 import {
   exchange,
   failed,
@@ -69,14 +70,15 @@ export class PopApi {
     readonly accessKeySecret: string;
     /** Limit of one call, repeats of a read included, in milliseconds. */
     readonly timeoutMs: number;
+    readonly context: Pick<AdapterContext, 'lookup'>;
   }) {
-    const { base, version, accessKeyId, accessKeySecret, timeoutMs } = options;
+    const { base, version, accessKeyId, accessKeySecret, timeoutMs, context } = options;
     this.#timeoutMs = timeoutMs;
     this.#secrets = [accessKeySecret, accessKeyId];
     // An idle connection is let go soon: a reused one that the vendor has just closed would make
     // a write uncertain for nothing.
     const idle = { keepAlive: true, maxSockets: 8, maxFreeSockets: 4, timeout: 3000 };
-    this.#agent = base.startsWith('https:') ? new HttpsAgent(idle) : new HttpAgent(idle);
+    this.#agent = agentFor(base, idle, context);
     bound(this.#agent);
     this.#client = new VerboseClient(
       { endpoint: base, apiVersion: version, accessKeyId, accessKeySecret },

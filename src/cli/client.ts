@@ -122,7 +122,9 @@ async function ask(path: string, method: string, url: string, asking: Asking): P
   } catch (error) {
     if (error instanceof CliError) throw error;
     const late = deadline.aborted && !asking.signal?.aborted;
-    throw late ? silent(path, method, asking.ms) : absent(path, error as NodeJS.ErrnoException);
+    throw late
+      ? silent(path, method, asking.ms)
+      : absent(path, method, error as NodeJS.ErrnoException);
   }
 }
 
@@ -149,16 +151,19 @@ const wayOut =
   'With no daemon, `detour switch RECORD TARGET --reason TEXT --direct -c FILE` ' +
   'moves a record from here.';
 
+function doubt(method: string): string {
+  return method === 'POST' ? 'What was asked may still be carried out. ' : '';
+}
+
 function silent(path: string, method: string, ms: number): CliError {
-  const doubt = method === 'POST' ? 'What was asked may still be carried out. ' : '';
   return new CliError(
     1,
     `the daemon at ${path} took the connection and did not answer within ${ms / 1000} s. ` +
-      `${doubt}${wayOut}`,
+      `${doubt(method)}${wayOut}`,
   );
 }
 
-function absent(path: string, error: NodeJS.ErrnoException): CliError {
+function absent(path: string, method: string, error: NodeJS.ErrnoException): CliError {
   const elsewhere = 'Is its socket elsewhere? Say so with --socket or DETOUR_SOCKET.';
   switch (error.code) {
     case 'ENOENT':
@@ -174,10 +179,18 @@ function absent(path: string, error: NodeJS.ErrnoException): CliError {
         `the daemon's socket ${path} may not be opened by this user: ` +
           'join the group that owns it, or use sudo',
       );
+    case 'EAGAIN':
+      return new CliError(
+        1,
+        `the daemon at ${path} is there and does not accept: too many wait at its socket. Try again; ` +
+          `\`ss -xp\` shows who holds it. ${wayOut}`,
+      );
     default:
       return new CliError(
         1,
-        `the daemon at ${path} broke off (${error.code ?? error.message}). ${wayOut}`,
+        `the daemon at ${path} is there and broke off before it answered ` +
+          `(${error.code ?? error.message}): it is ending, or too many hold its socket. Try again; ` +
+          `\`ss -xp\` shows who holds it. ${doubt(method)}${wayOut}`,
       );
   }
 }

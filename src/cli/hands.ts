@@ -49,8 +49,14 @@ interface Simulated {
 /** The work behind commands that do not talk to the daemon. Each loads what it needs when called. */
 export interface Hands {
   readonly version: string;
-  /** The daemon, until it is told to end. `json`: log lines as JSON even on a terminal. */
-  run(configPath: string, options: { readonly json: boolean }): Promise<number>;
+  /**
+   * The daemon, until it is told to end. `json`: log lines as JSON even on a terminal. `newState`:
+   * begin anew where the store is gone or damaged.
+   */
+  run(
+    configPath: string,
+    options: { readonly json: boolean; readonly newState: boolean },
+  ): Promise<number>;
   /**
    * Reads a configuration and touches nothing else; each text names file, line and cure. Packages
    * that it names are loaded, unless `byName`.

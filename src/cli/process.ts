@@ -5,7 +5,9 @@ import { userInfo } from 'node:os';
 import type { Io } from './hands.ts';
 
 export function processIo(): Io {
-  const { stdout, stderr, stdin, env } = process;
+  const { stdout, stderr, stdin } = process;
+  // A copy: what a command needs of it must outlast what is taken out of the process later.
+  const env = { ...process.env };
   let guarded = false;
   return {
     out(text) {

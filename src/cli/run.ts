@@ -8,9 +8,13 @@ export function addRun(program: Command, cli: Cli): void {
     .command('run')
     .description('the daemon: probe, decide, write, prove, until it is told to end')
     .option('-c, --config <file>', 'the configuration', defaultConfig)
-    .option('--json', 'log lines as JSON even on a terminal');
+    .option('--json', 'log lines as JSON even on a terminal')
+    .option('--new-state', 'begin anew where the store is gone or damaged; by hand, once');
   examples(command, '$ detour run -c /etc/detour/detour.yaml');
-  act<{ config: string; json?: boolean }>(cli, command, (_, options) =>
-    cli.hands.run(options.config, { json: options.json === true }),
+  act<{ config: string; json?: boolean; newState?: boolean }>(cli, command, (_, options) =>
+    cli.hands.run(options.config, {
+      json: options.json === true,
+      newState: options.newState === true,
+    }),
   );
 }

@@ -14,6 +14,7 @@ import type {
   ServerAnswerKind,
 } from './model.ts';
 import { close, raise } from './notices.ts';
+import { own } from './own.ts';
 import { askedMs, authRetryMs, backoff, IDLE_RETRY_MS, SWITCH_RETRY_MS } from './pace.ts';
 import { type Plan, plan, standing } from './plan.ts';
 import {
@@ -232,7 +233,7 @@ export function assess(state: State, r: RecordState, cell: Cell, seen: Seen, out
     cname,
     ttl: cell.ttl,
     marker,
-    claim: r.doc.claims[cell.provider] ?? 'none',
+    claim: own(r.doc.claims, cell.provider) ?? 'none',
     keepTtl: r.doc.adopted,
   });
   switch (p.kind) {
@@ -350,7 +351,7 @@ function arrive(state: State, r: RecordState, cell: Cell, out: Step): void {
   unhold(state, r, cell, `it holds ${r.doc.target}`, out);
   cell.odd = null;
   cell.attempts = 0;
-  if (cell.provider in r.doc.claims) {
+  if (Object.hasOwn(r.doc.claims, cell.provider)) {
     const { [cell.provider]: _, ...claims } = r.doc.claims;
     amend(out, r, { claims });
   }

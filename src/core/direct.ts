@@ -23,6 +23,7 @@ import type {
   ServerAnswer,
   TargetConfig,
 } from './model.ts';
+import { bare } from './own.ts';
 import { adoption, type Plan, plan, type Standing, standing } from './plan.ts';
 import { spentSays } from './situation.ts';
 
@@ -183,7 +184,8 @@ interface State {
 type Out = Effect[];
 
 export function start(b: Beginning): { state: State; effects: readonly Effect[] } {
-  const { order, config } = b;
+  const { order } = b;
+  const config = bare(b.config);
   const out: Out = [];
   const record = b.name === null ? undefined : config.records[b.name];
   const target = record?.targets.find((t) => t.origin === order.target);

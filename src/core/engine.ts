@@ -21,6 +21,7 @@ import {
 import type { CoreConfig, Json, Name } from './model.ts';
 import { close, keepNotices, notices, raise, restoreNotices } from './notices.ts';
 import { onCommand } from './operate.ts';
+import { bare, own } from './own.ts';
 import {
   type Drain,
   drop,
@@ -53,7 +54,7 @@ interface Beginning {
 /** The state at a start, from what the store remembers, and the first step's results. */
 export function start(b: Beginning): { state: State; step: Step } {
   const state: State = {
-    config: b.config,
+    config: bare(b.config),
     steps: 0,
     now: b.now,
     wall: b.wall,
@@ -123,7 +124,7 @@ export function nextDeadline(state: State): Pick<Deadline, 'at' | 'wake'> | null
 export function reloadProblems(state: State, config: CoreConfig): string[] {
   const problems: string[] = [];
   for (const r of state.records.values()) {
-    const next = config.records[r.name];
+    const next = own(config.records, r.name);
     if (next === undefined || r.doc.target === null) continue;
     const kept = next.targets.some((t) => t.origin === r.doc.target && t.cname === r.doc.cname);
     if (kept || !r.config.targets.some((t) => t.origin === r.doc.target)) continue;
@@ -219,7 +220,8 @@ function reviewEach(state: State, names: readonly Name[], out: Step): void {
 
 // ---------------------------------------------------------------- configuration
 
-function configure(state: State, config: CoreConfig, out: Step): void {
+function configure(state: State, given: CoreConfig, out: Step): void {
+  const config = bare(given);
   const gone = [...state.records.keys()].filter((name) => !(name in config.records));
   for (const name of gone) {
     const r = state.records.get(name)!;

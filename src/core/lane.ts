@@ -42,7 +42,8 @@ import type {
   Survey,
 } from './model.ts';
 import { close, raise } from './notices.ts';
-import { layToRest } from './pace.ts';
+import { own } from './own.ts';
+import { graver, layToRest } from './pace.ts';
 import {
   type Lane,
   note,
@@ -155,7 +156,7 @@ export function onRead(
   const call = lane.busy;
   lane.busy = null;
   const lacking = faultOf({ kind: 'unavailable', detail: 'the reading lacks this record' });
-  const all = call.names.map((name) => answers[name] ?? lacking);
+  const all = call.names.map((name) => own(answers, name) ?? lacking);
   const heard = beginHearing(state, lane, all, out);
   const touched: Name[] = [];
   for (const [i, name] of call.names.entries()) {
@@ -304,9 +305,11 @@ function beginHearing(
   let works = false;
   const zones = new Map<Name, Fault>();
   for (const answer of answers) {
-    if (answer.kind === 'fault' && answer.reach.kind === 'account') account ??= answer.fault;
-    else if (answer.kind === 'fault' && answer.reach.kind === 'zone') {
-      if (!zones.has(answer.reach.zone)) zones.set(answer.reach.zone, answer.fault);
+    if (answer.kind === 'fault' && answer.reach.kind === 'account') {
+      account = graver(account, answer.fault);
+    } else if (answer.kind === 'fault' && answer.reach.kind === 'zone') {
+      const { zone } = answer.reach;
+      zones.set(zone, graver(zones.get(zone) ?? null, answer.fault));
     } else if (answer.kind !== 'not-asked') works = true;
   }
   // Asking again at once is right only for as long as there is progress.

@@ -1,7 +1,7 @@
 // How long whatever has failed is left alone: a record, a zone or a whole lane, all by one rule. It
 // only counts; what is tried, and when there is something to try, others say.
 
-import type { Fault } from './model.ts';
+import type { Fault, FaultKind } from './model.ts';
 import { jitter, type Rest, type State } from './state.ts';
 
 /** A switch that is under way is retried at most so far apart (design, section 5). */
@@ -23,6 +23,23 @@ export function backoff(state: State, failures: number, capMs: number): number {
 /** Slow, and the same for ever: refused keys may be the vendor's outage (rule 17). */
 export function authRetryMs(state: State): number {
   return jitter(state, AUTH_RETRY_MS * 0.85, 0.15);
+}
+
+/** What is left alone for longer, first. */
+const gravity = {
+  'auth-suspect': 5,
+  throttled: 4,
+  unavailable: 3,
+  uncertain: 2,
+  rejected: 1,
+  conflict: 0,
+} satisfies Readonly<Record<FaultKind, number>>;
+
+/** Of two faults met in one call at one place, the one that asks for more patience. */
+export function graver(known: Fault | null, other: Fault): Fault {
+  if (known === null) return other;
+  const more = gravity[other.kind] - gravity[known.kind] || askedMs(other) - askedMs(known);
+  return more > 0 ? other : known;
 }
 
 /** How long the vendor asked to be left alone, within reason. */

@@ -193,7 +193,11 @@ function onInterval(state: State, cs: CheckState, judged: Judged, out: Step): re
   launch(state, cs, config, out);
   if (!isStale(cs, config, state.now)) return NOBODY;
   cs.unvouched.length = 0;
-  if (cs.verdict === 'unknown') return NOBODY;
+  if (cs.verdict === 'unknown') {
+    // A run that was begun before the silence does not go on after it.
+    if (cs.fails > 0 || cs.passes > 0) forget(cs, state.now);
+    return NOBODY;
+  }
   countDown(state, cs, cs.verdict === 'down' ? -1 : 0);
   forget(cs, state.now);
   return judge(state, judged, out);

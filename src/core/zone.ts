@@ -154,7 +154,8 @@ export function endRests(lane: Lane): void {
   for (const zone of lane.zones.values()) {
     // What a vendor asked for is kept all the same.
     if (zone.fault.retryAfterMs !== undefined) continue;
-    zone.failures = 0;
+    // One that was silent may be so again: it goes at once, too, but takes nobody along.
+    zone.failures = zone.fault.kind === 'unavailable' ? 1 : 0;
     zone.retryAt = 0;
     zone.urgentAt = 0;
   }

@@ -4,7 +4,7 @@
 
 import { randomInt } from 'node:crypto';
 import { createSocket } from 'node:dgram';
-import { connect, isIP } from 'node:net';
+import { connect, isIP, type LookupFunction } from 'node:net';
 import { performance } from 'node:perf_hooks';
 import type { HostPort } from '../kit/schema.ts';
 import {
@@ -34,10 +34,14 @@ interface AskOptions {
   /** Limit of the whole exchange, the fallback to TCP included. */
   readonly timeoutMs: number;
   readonly signal?: AbortSignal;
+  /** How the server's host is looked up, where it is a name. */
+  readonly lookup?: LookupFunction;
   /** TCP from the start. */
   readonly tcp?: boolean;
   /** RD: for recursive resolvers only. */
   readonly recurse?: boolean;
+  /** false: without EDNS from the start. */
+  readonly edns?: boolean;
   /** DO: send the signatures along (RFC 3225). */
   readonly dnssec?: boolean;
 }
@@ -66,7 +70,7 @@ export async function ask(
   const dnssec = options.dnssec ?? false;
   let viaUdp: Exchange | null = null;
   if (!options.tcp) {
-    const wire = encodeQuestion(question, recurse, true, dnssec);
+    const wire = encodeQuestion(question, recurse, options.edns ?? true, dnssec);
     viaUdp = await askUdp(server, question, wire, rest());
     if (noEdns(viaUdp)) {
       viaUdp = await askUdp(server, question, encodeQuestion(question, recurse, false), rest());
@@ -188,14 +192,14 @@ interface Stream {
 /**
  * Sends whole messages down one TCP connection and collects the replies by their ids, which must
  * differ from one another (RFC 7766 6.2.1.1: replies come in any order). `host` is an address, or
- * a name for the system to look up. Never rejects; reads no more than one reply a message.
+ * a name that `lookup` finds. Never rejects; reads no more than one reply a message.
  */
 export function exchangeTcp(
   server: HostPort,
   messages: readonly Buffer[],
-  options: { readonly timeoutMs: number; readonly signal?: AbortSignal },
+  options: Pick<AskOptions, 'timeoutMs' | 'signal' | 'lookup'>,
 ): Promise<Stream> {
-  const { timeoutMs, signal } = options;
+  const { timeoutMs, signal, lookup } = options;
   const replies: (Buffer | null)[] = messages.map(() => null);
   const waiting = new Map(messages.map((message, i) => [message.readUInt16BE(0), i]));
   const early =
@@ -208,7 +212,12 @@ export function exchangeTcp(
           : undefined;
   if (early !== undefined) return Promise.resolve({ replies, failure: early });
   return new Promise((resolve) => {
-    const socket = connect({ host: server.host, port: server.port, noDelay: true });
+    const socket = connect({
+      host: server.host,
+      port: server.port,
+      noDelay: true,
+      ...(lookup === undefined ? {} : { lookup }),
+    });
     let sent = false;
     let ended = false;
     let buffer = Buffer.alloc(0);

@@ -2,7 +2,7 @@
 // nobody waits longer than its signal.
 
 /** Runs at most so many at once and keeps at most so many waiting. */
-type Limit = <T>(signal: AbortSignal, run: () => Promise<T>) => Promise<T | null>;
+export type Limit = <T>(signal: AbortSignal, run: () => Promise<T>) => Promise<T | null>;
 
 /** A queue: null when the signal ended the waiting or the queue is full. Order is kept. */
 export function createLimit(atOnce: number, waitingMax: number): Limit {

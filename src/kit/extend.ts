@@ -2,6 +2,7 @@
 // given. Types only, no code. A method never throws for what the world does: it answers with a value;
 // it throws only where it says so here. Changing a shape here breaks other people's packages.
 
+import type { LookupFunction } from 'node:net';
 import type { z } from 'zod';
 import type {
   Answer,
@@ -12,6 +13,7 @@ import type {
   Observation,
   Phases,
   Reach,
+  RefusalWord,
   Result,
   Seen,
 } from '../core/model.ts';
@@ -55,7 +57,8 @@ export interface Capabilities {
   readonly quota: { readonly burst: number; readonly perSecond: number; readonly reserve: number };
   /** The least permissions it needs, in the vendor's own words. */
   readonly permissions: readonly { readonly permission: string; readonly note: string | null }[];
-  readonly refuses: readonly string[];
+  /** What it never touches, by the word that a reading gives for it. */
+  readonly refuses: readonly { readonly word: RefusalWord; readonly note: string | null }[];
 }
 
 /** What a preflight found, and how far that reaches. */
@@ -99,10 +102,46 @@ export interface Provider {
   close(): void;
 }
 
+/** An address of a host; `family` is 4 or 6. */
+export interface HostAddress {
+  readonly address: string;
+  readonly family: number;
+}
+
+export type Located =
+  | {
+      readonly kind: 'addresses';
+      /** At least one; IPv4 before IPv6. */
+      readonly addresses: readonly HostAddress[];
+      /** Seconds, the least of all records on the way; 0 where no server was asked. */
+      readonly ttlSeconds: number;
+    }
+  /** The name's own trouble: whoever asks for it gets the same. */
+  | { readonly kind: 'none'; readonly detail: string }
+  /** Nobody could say; `code` where the system's word for it is this machine's own trouble. */
+  | { readonly kind: 'unknown'; readonly detail: string; readonly code: string | null };
+
+/** Where hosts are. A name whose servers are silent makes nobody wait who asks for another. */
+export interface Lookup {
+  /** What is known without asking: an address, a name of the hosts file, an answer of just now. */
+  known(host: string): Located | null;
+  /**
+   * All addresses of a host. Whoever asks for the same name meanwhile shares the asking; it ends
+   * when the last of them has left by its signal, or after 5 s. Never rejects.
+   */
+  find(host: string, signal?: AbortSignal): Promise<Located>;
+  /** Whether other names were answered while this one, being asked for, is not. */
+  othersAnswered(host: string): boolean;
+  /** For agents, sockets and clients that take a function like Node's `dns.lookup`. */
+  readonly lookup: LookupFunction;
+}
+
 /** What an adapter is given by the one place that builds everything. */
 export interface AdapterContext {
   /** The secret behind a reference. Throws SecretError, whose message is safe to show. */
   secret(ref: SecretRef): string;
+  /** How names are looked up; undefined: as this machine has it. */
+  readonly lookup?: Lookup | undefined;
   /** Limit of one call to a vendor, in milliseconds. */
   readonly callTimeoutMs: number;
 }
@@ -153,7 +192,7 @@ export interface CheckType<Settings> {
     settings: Settings,
     path: PathSpec,
     timeoutMs: number,
-    context: Pick<AdapterContext, 'secret'>,
+    context: Pick<AdapterContext, 'secret' | 'lookup'>,
   ): { ask(signal: AbortSignal): Promise<ProbeResult>; close(): void };
 }
 

@@ -114,10 +114,19 @@ export type SecretRef =
   | { readonly file: string }
   | { readonly credential: string };
 
+/** One part of a path, as systemd takes it (systemd.exec(5), LoadCredential=). */
+export function isCredentialName(text: string): boolean {
+  return /^[^/\0]{1,255}$/.test(text) && text !== '.' && text !== '..';
+}
+
 const oneSecret = z.strictObject({
   env: z.string().min(1).optional().describe('name of an environment variable'),
   file: z.string().min(1).optional().describe('path of a file; one trailing newline is cut'),
-  credential: z.string().min(1).optional().describe('name of a systemd credential'),
+  credential: z
+    .string()
+    .refine(isCredentialName, { error: 'expected the name of a credential, without a /' })
+    .optional()
+    .describe('name of a systemd credential'),
 });
 
 /** `{ env: NAME }`, `{ file: PATH }` or `{ credential: NAME }`. A secret written out is refused. */

@@ -7,6 +7,7 @@ import { z } from 'zod';
 import type { Notice } from '../core/model.ts';
 import type { Notifier, NotifierType } from '../kit/extend.ts';
 import { duration } from '../kit/schema.ts';
+import { SecretError } from '../kit/secret.ts';
 
 /** `command: [PROGRAM, ARGUMENT, …]`, and how long one run may take. */
 const settings = z.strictObject({
@@ -17,8 +18,22 @@ const settings = z.strictObject({
 export const command: NotifierType<z.infer<typeof settings>> = {
   key: 'command',
   settings,
-  create: ({ command, timeout }) => createCommandNotifier({ command, timeoutMs: timeout }),
+  create: ({ command, timeout }, { secret }) =>
+    createCommandNotifier({ command, timeoutMs: timeout }, givenTo(secret)),
 };
+
+/** Of what the daemon was started with: it has taken it out of its own environment by now. */
+function givenTo(secret: (ref: { readonly env: string }) => string): Record<string, string> {
+  const given = passedOn.flatMap((name) => {
+    try {
+      return [[name, secret({ env: name })] as const];
+    } catch (error) {
+      if (error instanceof SecretError) return [];
+      throw error;
+    }
+  });
+  return Object.fromEntries(given);
+}
 
 interface CommandSettings {
   /** Program and arguments; no shell is involved. */
@@ -44,9 +59,13 @@ interface Waiting {
  * A notifier over one command. At most 4 run at once and 100 wait; beyond that the one that has
  * waited longest is dropped, and its `notify` rejects. It also rejects when the command cannot be
  * started, ends with another status than 0 (with the first line of its output), or is killed at
- * its deadline. What a command leaves running is killed when it ends.
+ * its deadline. What a command leaves running is killed when it ends. Of `env` it gets PATH, HOME
+ * and LANG.
  */
-export function createCommandNotifier(settings: CommandSettings): Notifier {
+export function createCommandNotifier(
+  settings: CommandSettings,
+  env: Readonly<Record<string, string | undefined>> = process.env,
+): Notifier {
   const [program] = settings.command;
   if (program === undefined || program === '') throw new Error('notify: the command is empty');
   let running = 0;
@@ -90,7 +109,7 @@ export function createCommandNotifier(settings: CommandSettings): Notifier {
     async notify(notice, signal) {
       await turn(signal);
       try {
-        await run(settings, notice, signal);
+        await run(settings, environment(notice, env), notice, signal);
       } finally {
         running--;
         next();
@@ -100,14 +119,19 @@ export function createCommandNotifier(settings: CommandSettings): Notifier {
 }
 
 /** One run: resolves on status 0, rejects on everything else; nothing of it runs afterwards. */
-function run(settings: CommandSettings, notice: Notice, signal: AbortSignal): Promise<void> {
+function run(
+  settings: CommandSettings,
+  env: NodeJS.ProcessEnv,
+  notice: Notice,
+  signal: AbortSignal,
+): Promise<void> {
   const [program, ...args] = settings.command as [string, ...string[]];
   return new Promise((resolve, reject) => {
     // Of its own process group, so that its children can be ended with it.
     const child = spawn(program, args, {
       detached: true,
       stdio: ['pipe', 'pipe', 'pipe'],
-      env: environment(notice),
+      env,
     });
     const output = collect(child);
     const timers: NodeJS.Timeout[] = [];
@@ -147,9 +171,12 @@ function run(settings: CommandSettings, notice: Notice, signal: AbortSignal): Pr
   });
 }
 
-function environment(notice: Notice): NodeJS.ProcessEnv {
+function environment(
+  notice: Notice,
+  env: Readonly<Record<string, string | undefined>>,
+): NodeJS.ProcessEnv {
   const kept = passedOn.flatMap((name) => {
-    const value = process.env[name];
+    const value = env[name];
     return value === undefined ? [] : [[name, value] as const];
   });
   return {

@@ -1,16 +1,22 @@
 // One HTTP/1.1 answer, read from the bytes of a connection that carries nothing else (RFC 9110, RFC
-// 9112). Reads strictly: what two readers could understand in two ways is malformed. It must never
-// keep more than its bounds, never read on past the answer's end, and never take an answer that
-// broke off for a whole one.
+// 9112). It reads what clients read: with nothing behind this answer, nothing can be smuggled in by a
+// form that another reader would take otherwise. It must never keep more than its bounds, never read
+// on past the answer's end, and never take an answer that broke off for a whole one.
 
-/** The head of the final answer; interim ones (1xx) are passed over. */
-interface Head {
+/** The head of the final answer; interim ones (1xx) are passed over. Fields as they stand there. */
+export interface Head {
   readonly status: number;
-  /** As it stands there; null without one. */
   readonly date: string | null;
+  /** Seconds that a cache has kept it. */
+  readonly age: string | null;
+  readonly location: string | null;
+  /** Content-Type. */
+  readonly type: string | null;
+  /** What was done to the body, in this order, lower-case: of Content- and Transfer-Encoding. */
+  readonly encodings: readonly string[];
 }
 
-/** The other end speaks no HTTP/1.1 that could be trusted to mean one thing. */
+/** The other end speaks no HTTP/1.1 that a client could read. */
 export class Malformed extends Error {}
 
 type State =
@@ -23,8 +29,8 @@ type State =
   | 'trailer'
   | 'whole';
 
-/** Bytes of a head, and of all trailers; Node's own bound. */
-const headMax = 16_384;
+/** Bytes of a head, and of all trailers. */
+const headMax = 65_536;
 /** Bytes of the line that gives a chunk's size, extensions included. */
 const sizeLineMax = 1024;
 const nothing = Buffer.alloc(0);
@@ -37,6 +43,8 @@ export class AnswerReader {
   cut = false;
   /** Bytes of the body that were read. */
   length = 0;
+  /** The head does not say where the body ends: it may be one that never does. */
+  isOpenEnded = false;
   readonly #isBodiless: boolean;
   readonly #maxBytes: number;
   readonly #wants: 'bytes' | 'length';
@@ -110,39 +118,51 @@ export class AnswerReader {
   /** A head, or one line of what frames the chunks. */
   #takeText(bytes: Buffer): Buffer {
     const isHead = this.#state === 'head';
-    const end = isHead ? '\r\n\r\n' : '\r\n';
     const before = this.#held.length;
-    const all = before === 0 ? bytes : Buffer.concat([this.#held, bytes]);
-    const at = all.indexOf(end, Math.max(0, before - end.length), 'latin1');
+    let all = before === 0 ? bytes : Buffer.concat([this.#held, bytes]);
+    // RFC 9112 section 2.2: empty lines before it are passed over.
+    if (isHead) all = all.subarray(blanksOf(all));
+    const end = isHead ? endOfHead(all, before) : endOfLine(all);
     const max = isHead || this.#state === 'trailer' ? headMax : sizeLineMax;
-    if ((at < 0 ? all.length : at) > max) throw new Malformed(`more than ${max} bytes of head`);
-    if (at < 0) {
+    if ((end?.at ?? all.length) > max) throw new Malformed(`more than ${max} bytes of head`);
+    if (end === null) {
       // Who speaks another protocol may wait for us in turn; its first bytes are enough.
       if (isHead) checkBeginning(all);
+      // What was put together here is nobody else's.
       this.#held = before === 0 ? Buffer.from(all) : all;
       return nothing;
     }
     this.#held = nothing;
-    const text = all.toString('latin1', 0, at);
+    const text = all.toString('latin1', 0, end.at);
     if (isHead) this.#takeHead(text);
     else if (this.#state === 'chunk-size') this.#takeSize(text);
     else if (this.#state === 'chunk-end') this.#takeChunkEnd(text);
     else this.#takeTrailer(text);
-    return all.subarray(at + end.length);
+    return all.subarray(end.next);
   }
 
   #takeHead(text: string): void {
     const fields = parseHead(text);
-    const { status } = fields;
+    const { status, date, age, location, type } = fields;
     if (status === 101) throw new Malformed('status 101, and nobody had asked for a switch');
     if (status < 200) return;
-    this.head = { status, date: fields.date };
-    const { length } = fields;
+    const codings = codingsOf(fields.transferEncoding);
+    const isChunked = codings.at(-1) === 'chunked';
+    const encodings = [
+      ...codingsOf(fields.contentEncoding),
+      ...(isChunked ? codings.slice(0, -1) : codings),
+    ];
+    this.head = { status, date, age, location, type, encodings };
     // RFC 9112 section 6.3, in its order.
-    if (this.#isBodiless || status === 204 || status === 304) this.#state = 'whole';
-    else if (fields.codings !== null) {
-      this.#state = /(?:^|[\t ,])chunked$/i.test(fields.codings) ? 'chunk-size' : 'body-to-the-end';
-    } else if (length === null) this.#state = 'body-to-the-end';
+    if (this.#isBodiless || status === 204 || status === 304) {
+      this.#state = 'whole';
+      return;
+    }
+    // Of both, Transfer-Encoding counts: the connection ends with this answer.
+    const length = codings.length > 0 ? null : lengthOf(fields.lengths);
+    this.isOpenEnded = length === null;
+    if (isChunked) this.#state = 'chunk-size';
+    else if (length === null) this.#state = 'body-to-the-end';
     else {
       this.#bytesLeft = length;
       this.#state = length === 0 ? 'whole' : 'body';
@@ -150,7 +170,7 @@ export class AnswerReader {
   }
 
   #takeSize(line: string): void {
-    const [, size] = /^([0-9a-fA-F]{1,12})[\t ]*(?:;[\t\x20-\x7e\x80-\xff]*)?$/.exec(line) ?? [];
+    const [, size] = /^[\t ]*0*([0-9a-fA-F]{1,12})[\t ]*(?:;[^\0]*)?$/.exec(line) ?? [];
     if (size === undefined) throw new Malformed('a chunk without its size');
     this.#bytesLeft = Number.parseInt(size, 16);
     this.#state = this.#bytesLeft === 0 ? 'trailer' : 'chunk';
@@ -165,17 +185,20 @@ export class AnswerReader {
     this.#trailerBytes += line.length + 2;
     if (this.#trailerBytes > headMax) throw new Malformed(`more than ${headMax} bytes of trailers`);
     if (line === '') this.#state = 'whole';
-    else checkField(line);
+    else if (!/^[\t ]/.test(line)) fieldOf(line);
   }
 }
 
 interface Fields {
   readonly status: number;
   readonly date: string | null;
-  /** Content-Length in bytes. */
-  readonly length: number | null;
-  /** Transfer-Encoding, all of them. */
-  readonly codings: string | null;
+  readonly age: string | null;
+  readonly location: string | null;
+  readonly type: string | null;
+  readonly contentEncoding: string | null;
+  readonly transferEncoding: string | null;
+  /** Every Content-Length. */
+  readonly lengths: readonly string[];
 }
 
 function checkBeginning(bytes: Buffer): void {
@@ -183,56 +206,119 @@ function checkBeginning(bytes: Buffer): void {
   if (!'HTTP/'.startsWith(begin)) throw new Malformed('it does not begin like HTTP');
 }
 
+/** How many bytes at the front are line ends. */
+function blanksOf(bytes: Buffer): number {
+  let count = 0;
+  while (bytes[count] === 13 || bytes[count] === 10) count += 1;
+  return count;
+}
+
+/** Where a text ends, and where what follows it begins. */
+interface End {
+  readonly at: number;
+  readonly next: number;
+}
+
+/** The empty line behind a head. A line may end with LF alone (RFC 9112 section 2.2). */
+function endOfHead(bytes: Buffer, before: number): End | null {
+  const from = Math.max(0, before - 3);
+  const withReturn = bytes.indexOf('\n\r\n', from, 'latin1');
+  const within = withReturn < 0 ? bytes : bytes.subarray(0, withReturn + 1);
+  const bare = within.indexOf('\n\n', from, 'latin1');
+  if (bare >= 0) return { at: beforeReturn(bytes, bare), next: bare + 2 };
+  if (withReturn < 0) return null;
+  return { at: beforeReturn(bytes, withReturn), next: withReturn + 3 };
+}
+
+function endOfLine(bytes: Buffer): End | null {
+  const at = bytes.indexOf(10);
+  return at < 0 ? null : { at: beforeReturn(bytes, at), next: at + 1 };
+}
+
+function beforeReturn(bytes: Buffer, lineEnd: number): number {
+  return lineEnd > 0 && bytes[lineEnd - 1] === 13 ? lineEnd - 1 : lineEnd;
+}
+
 /**
- * A whole head: a status line (RFC 9112 section 4; the blank after the status is often left out with
- * the reason), then fields. One pass over all of it costs a fraction of one for each line.
+ * A whole head as nearly all are: a status line (RFC 9112 section 4; the blank after the status is
+ * often left out with the reason), then fields. One pass over all of it costs a fraction of one for
+ * each line.
  */
 const headLike =
   /^HTTP\/1\.[01] [1-9]\d\d(?: [\t\x20-\x7e\x80-\xff]*)?(?:\r\n[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e\x80-\xff]*)*$/;
 
-function parseHead(text: string): Fields {
-  if (!headLike.test(text)) throw new Malformed(problemOfHead(text));
-  let date: string | null = null;
-  let length: number | null = null;
-  let codings: string | null = null;
+/** Lengths of the names that are looked for, a bit for each. */
+const wantedLengths = [3, 4, 8, 12, 14, 16, 17].reduce((bits, length) => bits | (1 << length), 0);
+
+function parseHead(given: string): Fields {
+  const text = headLike.test(given) ? given : plainHead(given);
+  const found: Record<string, string> = {};
+  const lengths: string[] = [];
   for (let end = text.indexOf('\r\n'); end >= 0; ) {
     const begin = end + 2;
     end = text.indexOf('\r\n', begin);
     const colon = text.indexOf(':', begin);
     const nameLength = colon - begin;
-    // No other name of these lengths is looked for.
-    if (nameLength !== 4 && nameLength !== 14 && nameLength !== 17) continue;
+    if (nameLength > 17 || (wantedLengths & (1 << nameLength)) === 0) continue;
     const name = text.slice(begin, colon).toLowerCase();
     const value = text.slice(colon + 1, end < 0 ? text.length : end).trim();
-    if (name === 'date') date ??= value;
-    else if (name === 'content-length') length = lengthOf(value, length);
-    else if (name === 'transfer-encoding') {
-      codings = codings === null ? value : `${codings}, ${value}`;
-    }
+    if (name === 'content-length') lengths.push(value);
+    else if (!name.endsWith('-encoding')) found[name] ??= value;
+    else found[name] = found[name] === undefined ? value : `${found[name]}, ${value}`;
   }
-  // Both at once are how one answer is smuggled behind another (RFC 9112 section 6.1).
-  if (codings !== null && length !== null) throw new Malformed('two lengths for one body');
-  return { status: Number(text.slice(9, 12)), date, length, codings };
+  return {
+    status: Number(text.slice(9, 12)),
+    date: found['date'] ?? null,
+    age: found['age'] ?? null,
+    location: found['location'] ?? null,
+    type: found['content-type'] ?? null,
+    contentEncoding: found['content-encoding'] ?? null,
+    transferEncoding: found['transfer-encoding'] ?? null,
+    lengths,
+  };
 }
 
-/** What of a head is not as it must be. */
-function problemOfHead(text: string): string {
-  const [first = ''] = text.split('\r\n', 1);
-  return headLike.test(first) ? noField : 'no status line of HTTP/1.1';
-}
-
-const noField = 'a line in its head that is no field';
-
-/** A field line; blanks at its begin or before the colon are refused. */
-function checkField(line: string): void {
-  if (!/^[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e\x80-\xff]*$/.test(line)) {
-    throw new Malformed(noField);
+/**
+ * A head in another form that clients read, written as nearly all are: bare LF, more blanks in the
+ * status line, blanks before a colon, folded lines, CR within a value (RFC 9112 sections 2.2, 4, 5).
+ */
+function plainHead(text: string): string {
+  const [first = '', ...lines] = text.split(/\r?\n/);
+  const [, status] = /^HTTP\/1\.\d[\t ]+([1-9]\d\d)(?:[\t ][^\0]*)?$/.exec(first) ?? [];
+  if (status === undefined) throw new Malformed('no status line of HTTP/1.1');
+  const fields: string[] = [];
+  for (const line of lines) {
+    const isFolded = /^[\t ]/.test(line);
+    // Folded onto the status line, it belongs to nothing.
+    if (isFolded && fields.length === 0) continue;
+    const field = isFolded ? `${fields.pop()} ${line.trim()}` : line;
+    fields.push(fieldOf(field));
   }
+  return [`HTTP/1.1 ${status}`, ...fields].join('\r\n');
 }
 
-function lengthOf(value: string, before: number | null): number {
-  const length = /^\d{1,15}$/.test(value) ? Number(value) : null;
-  if (length === null) throw new Malformed('a Content-Length that is no number');
-  if (before !== null) throw new Malformed('two lengths for one body');
-  return length;
+/** A field line without blanks before its colon, and without CR. */
+function fieldOf(line: string): string {
+  const [, name, value] =
+    /^([\x21-\x39\x3b-\xff][\x20-\x39\x3b-\xff]*?)[\t ]*:([^\0]*)$/.exec(line) ?? [];
+  if (name === undefined) throw new Malformed('a line in its head that is no field');
+  return `${name}:${value!.replaceAll('\r', ' ')}`;
+}
+
+/** The codings of a field in lower case; those that change nothing are left out. */
+function codingsOf(value: string | null): readonly string[] {
+  if (value === null) return [];
+  const all = value.split(',').map((one) => one.trim().toLowerCase());
+  const codings = all.filter((one) => one !== '');
+  return codings.every((one) => one === 'identity') ? [] : codings;
+}
+
+/** One length, however often it is said (RFC 9110 section 8.6); null: none is said. */
+function lengthOf(lengths: readonly string[]): number | null {
+  if (lengths.length === 0) return null;
+  const all = new Set(lengths.flatMap((value) => value.split(',').map((one) => one.trim())));
+  const [first = ''] = all;
+  if (all.size > 1) throw new Malformed('two lengths for one body');
+  if (!/^\d{1,15}$/.test(first)) throw new Malformed('a Content-Length that is no number');
+  return Number(first);
 }

@@ -8,7 +8,7 @@
 
 import { request as plainRequest } from 'node:http';
 import type { Socket } from 'node:net';
-import type { CheckType, PathSpec } from '../kit/extend.ts';
+import type { AdapterContext, CheckType, PathSpec } from '../kit/extend.ts';
 import { printStatuses, type StatusRange } from './expect.ts';
 import { straight, type Trip, travel } from './path.ts';
 import { type Answer, blind, fail } from './words.ts';
@@ -18,8 +18,13 @@ interface Elsewhere {
   readonly target: string | (() => string);
   /** Sent as Host and SNI in place of the target's host. */
   readonly hostname?: string | undefined;
+  /** Undefined for what is no HTTP. */
   readonly status?: readonly StatusRange[];
+  /** Redirects that the check would follow. */
+  readonly redirects?: number;
   readonly certificateDays?: number | undefined;
+  /** How the exporter's own name is looked up. */
+  readonly lookup: AdapterContext['lookup'];
 }
 
 type BlackboxPath = Extract<PathSpec, { kind: 'blackbox' }>;
@@ -57,7 +62,10 @@ export function blackboxAsker(
     if (trouble !== null) return blind('blackbox-error', `the exporter ${exporter} ${trouble}`);
     return judge(trip, readMetrics(reply.body.toString('utf8')), asked, timeoutMs);
   };
-  return { ask: (signal) => travel(straight, timeoutMs, signal, go), close: () => {} };
+  return {
+    ask: (signal) => travel(straight(asked.lookup), timeoutMs, signal, go),
+    close: () => {},
+  };
 }
 
 /** Why a kind of check that no exporter asks cannot go by a path; null: another one can carry it. */
@@ -169,42 +177,110 @@ export function readMetrics(text: string): ReadonlyMap<string, number> {
   return metrics;
 }
 
+/**
+ * By the check's rules; where its module has judged by others, or asked otherwise, that is `blind`:
+ * an origin that does what the check wants has not failed.
+ */
 function judge(
   trip: Trip,
   metrics: ReadonlyMap<string, number>,
-  { status: wanted, certificateDays: wantedDays }: Elsewhere,
+  asked: Elsewhere,
   timeoutMs: number,
 ): Answer {
   note(trip, metrics);
   const status = metrics.get('probe_http_status_code') ?? 0;
-  const has = (name: string) => metrics.get(name) === 1;
-  if (!has('probe_success')) {
-    // It says 4 or 6 once it knows an address; 0 is a failed lookup, and it does not tell whether
-    // the name is gone or its own resolver.
-    if (metrics.get('probe_ip_protocol') === 0) {
-      return blind('resolver', 'the exporter could not resolve the target');
-    }
-    const tookMs = (metrics.get('probe_duration_seconds') ?? 0) * 1000;
-    if (has('probe_failed_due_to_regex'))
-      return fail('body', 'the body is not what its module wants');
-    if (status > 0) return fail('status', `status ${status}, or an answer its module refuses`);
-    if (tookMs >= timeoutMs * askingShare * 0.95) {
-      return fail('timeout', `no answer to the exporter within ${Math.round(tookMs)} ms`);
-    }
-    return fail('elsewhere', `the exporter's probe failed after ${Math.round(tookMs)} ms`);
+  const isSuccess = metrics.get('probe_success') === 1;
+  // It says 4 or 6 once it knows an address; 0 is a failed lookup, and it does not tell whether the
+  // name is gone or its own resolver.
+  if (!isSuccess && metrics.get('probe_ip_protocol') === 0) {
+    return blind('resolver', 'the exporter could not resolve the target');
   }
-  if (wanted !== undefined && status > 0) {
-    const isWanted = wanted.some(([least, most]) => status >= least && status <= most);
-    if (!isWanted) return fail('status', `status ${status}, expected ${printStatuses(wanted)}`);
-  }
-  const days = trip.certificateDays;
-  if (wantedDays !== undefined && days !== null && days < wantedDays) {
-    const detail = `the certificate has ${days} days left, expected ${wantedDays}`;
-    return fail('certificate-days', detail);
-  }
+  const elsewhere = asked.status === undefined ? null : judgeRedirects(metrics, asked, status);
+  if (elsewhere !== null) return elsewhere;
+  if (!isSuccess) return judgeFailure(metrics, asked, status, timeoutMs);
+  if (status > 0 && !isWanted(asked, status)) return unwanted(asked, `status ${status}`);
+  const tooFew = judgeDays(trip, metrics, asked.certificateDays);
+  if (tooFew !== null) return tooFew;
   const said = status > 0 ? `status ${status}, ` : '';
   return { outcome: 'pass', reason: 'ok', detail: `${said}asked by the exporter` };
 }
+
+function isWanted({ status: wanted = [] }: Elsewhere, status: number): boolean {
+  return wanted.some(([least, most]) => status >= least && status <= most);
+}
+
+function unwanted({ status: wanted = [] }: Elsewhere, what: string): Answer {
+  return fail('status', `${what}, expected ${printStatuses(wanted)}`);
+}
+
+const redirectStatuses = [301, 302, 303, 307, 308];
+
+/** What it means that a module follows redirects where the check does not, or the reverse. */
+function judgeRedirects(
+  metrics: ReadonlyMap<string, number>,
+  asked: Elsewhere,
+  status: number,
+): Answer | null {
+  // A redirect that it was told not to follow is counted, too; then it is the last answer.
+  const isAtOne = redirectStatuses.includes(status);
+  const followed = Math.max(0, (metrics.get('probe_http_redirects') ?? 0) - (isAtOne ? 1 : 0));
+  const { redirects: most = 0 } = asked;
+  if (followed > most && most > 0) {
+    return fail('too-many-redirects', `redirected more than ${most} times`);
+  }
+  if (followed > 0 && most === 0) {
+    if (!redirectStatuses.some((one) => isWanted(asked, one))) return unwanted(asked, 'a redirect');
+    const cure = 'set follow_redirects: false there';
+    return blind('blackbox-module', `its module follows redirects, the check does not: ${cure}`);
+  }
+  if (most > 0 && followed === 0 && isAtOne) {
+    const cure = 'set follow_redirects: true there';
+    return blind('blackbox-module', `the check follows redirects, its module does not: ${cure}`);
+  }
+  return null;
+}
+
+/** The exporter says that it failed: by whose rule? */
+function judgeFailure(
+  metrics: ReadonlyMap<string, number>,
+  asked: Elsewhere,
+  status: number,
+  timeoutMs: number,
+): Answer {
+  const tookMs = (metrics.get('probe_duration_seconds') ?? 0) * 1000;
+  if (metrics.get('probe_failed_due_to_regex') === 1) {
+    return fail('body', 'the body is not what its module wants');
+  }
+  if (status > 0 && !isWanted(asked, status)) return unwanted(asked, `status ${status}`);
+  if (tookMs >= timeoutMs * askingShare * 0.95) {
+    return fail('timeout', `no answer to the exporter within ${Math.round(tookMs)} ms`);
+  }
+  if (status === 0) {
+    return fail('elsewhere', `the exporter's probe failed after ${Math.round(tookMs)} ms`);
+  }
+  const length = metrics.get('probe_http_content_length') ?? -1;
+  const read = metrics.get('probe_http_uncompressed_body_length') ?? length;
+  if (length > read) return fail('closed', `the body broke off after ${read} of ${length} bytes`);
+  const cure = 'let valid_status_codes and its other rules allow it there';
+  const says = `its module refuses an answer of status ${status}, which the check wants`;
+  return blind('blackbox-module', `${says}: ${cure}`);
+}
+
+/** Old exporters tell the earliest end of all that was sent, also of what nobody needs. */
+function judgeDays(
+  trip: Trip,
+  metrics: ReadonlyMap<string, number>,
+  wanted: number | undefined,
+): Answer | null {
+  const tooFew = trip.judgeDays(wanted);
+  if (tooFew === null || (metrics.get(chainEnd) ?? 0) > 0) return tooFew;
+  const says = 'one of the certificates that were sent has too few days left';
+  const cure = 'needs an exporter of 0.19 or newer that verifies';
+  return blind('blackbox-module', `${says}; to tell whether it is needed ${cure}`);
+}
+
+/** The latest that a verified chain holds. */
+const chainEnd = 'probe_ssl_last_chain_expiry_timestamp_seconds';
 
 /** The phases and the certificate as the exporter saw them. */
 function note(trip: Trip, metrics: ReadonlyMap<string, number>): void {
@@ -219,6 +295,7 @@ function note(trip: Trip, metrics: ReadonlyMap<string, number>): void {
     if (seconds > 0) trip.phases[phase] = Math.round(seconds * 10_000) / 10;
   }
   // Without TLS it is absent or, in old ones, the year 1.
-  const endsAt = metrics.get('probe_ssl_earliest_cert_expiry') ?? 0;
+  const ofChain = metrics.get(chainEnd) ?? 0;
+  const endsAt = ofChain > 0 ? ofChain : (metrics.get('probe_ssl_earliest_cert_expiry') ?? 0);
   if (endsAt > 0) trip.certificateDays = Math.floor((endsAt * 1000 - trip.wall()) / 86_400_000);
 }

@@ -11,7 +11,7 @@ import type { CheckType, PathSpec } from '../kit/extend.ts';
 import { dnsName, hostPort, parseHostPort, toName } from '../kit/schema.ts';
 import { notByExporter } from './blackbox.ts';
 import { type Trip, travel, wayOf } from './path.ts';
-import { type Answer, fail, printHostPort, Told } from './words.ts';
+import { type Answer, blind, fail, printHostPort, Told } from './words.ts';
 
 const readableTypes = ['A', 'AAAA', 'CNAME', 'NS', 'TXT'] as const;
 const types = [...readableTypes, 'SOA', 'MX', 'SRV', 'CAA', 'PTR', 'DS', 'DNSKEY'] as const;
@@ -148,6 +148,10 @@ function errorOf(failure: Exclude<Exchange, { kind: 'reply' }>, who: string): Er
       : failure.kind === 'timeout'
         ? 'ETIMEDOUT'
         : (/\b(E[A-Z]{3,})\b/.exec(failure.detail)?.[1] ?? 'ECONNRESET');
+  // Of what happens to a datagram on its way nothing comes back: this is our own system's word.
+  if (failure.kind === 'no-route') {
+    return new Told(blind('no-route', `${who} cannot be reached from here: ${failure.detail}`));
+  }
   if (failure.kind === 'malformed') {
     return new Told(fail('protocol', `${who} sent something else: ${failure.detail}`));
   }

@@ -7,6 +7,7 @@ import { isDeepStrictEqual } from 'node:util';
 import vm from 'node:vm';
 import { z } from 'zod';
 import type { Json } from '../core/model.ts';
+import { textOf } from './decode.ts';
 
 /** Both ends included. */
 export type StatusRange = readonly [least: number, most: number];
@@ -26,7 +27,7 @@ export interface BodyExpectation extends TextExpectation {
 type Match =
   | { readonly kind: 'match' }
   | { readonly kind: 'mismatch'; readonly detail: string }
-  | { readonly kind: 'unjudged'; readonly detail: string };
+  | { readonly kind: 'unjudged'; readonly detail: string; readonly isOfEncoding?: boolean };
 
 /** What one pattern may take on one body; a linear one needs well under a millisecond. */
 const patternLimitMs = 50;
@@ -90,10 +91,25 @@ export function printStatuses(ranges: readonly StatusRange[]): string {
   return ranges.map(([least, most]) => (least === most ? least : `${least}-${most}`)).join(' or ');
 }
 
-/** Judges an answer's bytes, read as UTF-8. `cut`: more was sent than was read. Never throws. */
-export function judgeBody(body: Buffer, cut: boolean, expected: BodyExpectation): Match {
-  const answer = body.toString('utf8');
+/**
+ * Judges an answer's bytes, read by their Content-Type, as UTF-8 without one. `cut`: more was sent
+ * than was read. Never throws.
+ */
+export function judgeBody(
+  body: Buffer,
+  cut: boolean,
+  expected: BodyExpectation,
+  type: string | null = null,
+): Match {
+  const { text: answer, unknown } = textOf(body, type);
   const read = cut ? `the first ${body.length} bytes` : `${body.length} bytes`;
+  const match = judgeText(answer, read, cut, expected);
+  if (unknown === null || match.kind !== 'mismatch') return match;
+  const detail = `the charset ${unknown} is not read here, and ${match.detail}`;
+  return { kind: 'unjudged', detail, isOfEncoding: true };
+}
+
+function judgeText(answer: string, read: string, cut: boolean, expected: BodyExpectation): Match {
   if (expected.json) return judgeJson(answer, read, cut, expected.json);
   if (expected.text !== undefined) {
     if (answer.includes(expected.text)) return { kind: 'match' };

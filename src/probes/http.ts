@@ -1,23 +1,20 @@
 // The `http` check: one request over a fresh connection, judged by its status, its body and the
 // days its certificate has left; with keys, a password or secret headers where the origin wants
-// them. One request is written and its answer read here, for a third of what a client for all
-// purposes costs; where redirects are followed, node-fetch asks. Either way the connection is the
-// trip's and the answer comes to one judge. It must never reuse a connection or an answer, never
-// show a header's value, never read more than its bound, and never follow a redirect with what was
-// meant for the origin.
+// them. Requests are written and answers read here, for a third of what a client for all purposes
+// costs. It must never reuse a connection or an answer, never show a header's value, never read more
+// than its bound, and never follow a redirect with what was meant for the origin.
 
 import { randomBytes } from 'node:crypto';
-import http_ from 'node:http';
-import https from 'node:https';
 import net, { isIP, isIPv4 } from 'node:net';
 import type { Duplex } from 'node:stream';
-import fetch, { type Response } from 'node-fetch';
 import { z } from 'zod';
 import type { AdapterContext, CheckType, PathSpec } from '../kit/extend.ts';
 import { type SecretRef, secretRef, toName } from '../kit/schema.ts';
 import { SecretError } from '../kit/secret.ts';
-import { AnswerReader } from './answer.ts';
+import { AnswerReader, type Head } from './answer.ts';
 import { blackboxAsker, problemForBlackbox } from './blackbox.ts';
+import { othersClock } from './clock.ts';
+import { unpack } from './decode.ts';
 import {
   type BodyExpectation,
   bodyExpectation,
@@ -30,6 +27,7 @@ import {
   type Destination,
   isItself,
   itself,
+  type Means,
   type Take,
   type Trip,
   type Trust,
@@ -37,7 +35,7 @@ import {
   wayOf,
 } from './path.ts';
 import { type Keys, sign, signable } from './sign.ts';
-import { type Answer, blind, fail } from './words.ts';
+import { type Answer, blind, clause, fail, printHostPort } from './words.ts';
 
 interface HttpSettings {
   /** The URL, as `URL` writes it. */
@@ -187,7 +185,7 @@ export const http: CheckType<HttpSettings> = {
   impossible: (s) => ({ ...s, expect: { ...s.expect, status: statusExpectation.parse(599) } }),
   pathProblem: problemForBlackbox,
   create: (configured, path, timeoutMs, context) => {
-    if (path.kind === 'blackbox') return fromElsewhere(configured, path, timeoutMs);
+    if (path.kind === 'blackbox') return fromElsewhere(configured, path, timeoutMs, context);
     const way = wayOf(path, context);
     const secrets = secretsOf(configured, context);
     const go = exchanger(configured, secrets);
@@ -368,6 +366,7 @@ function fromElsewhere(
   asked: HttpSettings,
   path: Extract<PathSpec, { kind: 'blackbox' }>,
   timeoutMs: number,
+  { lookup }: Means,
 ) {
   const target = () => {
     const url = asked.cacheBust ? freshUrl(asked.http) : new URL(asked.http);
@@ -379,7 +378,9 @@ function fromElsewhere(
   const named = asked.address === undefined ? undefined : bareHost(new URL(asked.http));
   const hostname = asked.host ?? named;
   const { status, certificateDays } = asked.expect;
-  return blackboxAsker(path, timeoutMs, { target, hostname, status, certificateDays });
+  const { redirects } = asked;
+  const wanted = { status, certificateDays, redirects };
+  return blackboxAsker(path, timeoutMs, { target, hostname, ...wanted, lookup });
 }
 
 /** With a parameter that nobody has seen before; S3 and its like leave `x-…` alone. */
@@ -390,21 +391,20 @@ function freshUrl(text: string): URL {
   return url;
 }
 
-/** The answer as it is judged, whoever has read it. */
-interface Reply {
-  readonly status: number;
-  readonly date: string | null;
-  /** Empty where nobody looks at it. */
+/** An answer as it is judged. */
+interface Reply extends Head {
+  /** As it was sent; empty where nobody looks at it. */
   readonly body: Buffer;
   /** Bytes of it that were read. */
   readonly length: number;
-  /** More was sent than was read. */
+  /** More was sent than was read, or more may come. */
   readonly cut: boolean;
 }
 
 /** A request ready to be sent, and where to; `text` is all of it. */
 interface Message {
   readonly there: Place;
+  readonly method: string;
   readonly text: string;
 }
 
@@ -415,12 +415,7 @@ function urlOf(asked: HttpSettings): URL {
 
 /** What one asking does. A request that is the same each time is written out once. */
 function exchanger(asked: HttpSettings, secrets: Secrets): (trip: Trip) => Promise<Answer> {
-  if (asked.redirects > 0) {
-    return async (trip) => {
-      const last = await follow(trip, asked, secrets);
-      return 'outcome' in last ? last : judge(trip, asked, last);
-    };
-  }
+  if (asked.redirects > 0) return (trip) => follow(trip, asked, secrets);
   const url = urlOf(asked);
   const isSame = !asked.cacheBust && asked.sign === undefined;
   const same = isSame ? write(asked, { url, origin: url, method: asked.method }, secrets, 0) : null;
@@ -435,96 +430,187 @@ function writeAnew(asked: HttpSettings, secrets: Secrets, wall: number): Message
   return write(asked, { url, origin: url, method: asked.method }, secrets, wall);
 }
 
-/** Writes a request for the origin itself. */
+/** Writes the request of one hop. */
 function write(asked: HttpSettings, hop: Hop, secrets: Secrets, wall: number): Message {
   const { url, method } = hop;
+  const home = isHome(asked, hop);
   const headers = {
     host: url.host,
     ...headersOf(asked, secrets, hop, wall),
-    accept: asked.headers['accept'] ?? '*/*',
+    accept: (home ? asked.headers['accept'] : undefined) ?? '*/*',
     connection: 'close',
     ...(method === 'POST' ? { 'content-length': '0' } : {}),
   };
   const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
   const target = `${url.pathname}${url.search}`;
   const text = `${method} ${target} HTTP/1.1\r\n${lines.join('')}\r\n`;
-  return { there: placeOf(asked, hop, true), text };
+  return { there: placeOf(asked, hop, home), method, text };
 }
 
+/** How often what has come of a body without a length is looked at, as parts of the deadline. */
+const looks = 8;
+
 /**
- * Sends one request over a connection of its own and reads the answer. Most probes are this and
- * nothing else, so it takes one promise and few listeners.
+ * Sends one request over a connection of its own and reads the answer. `isEnough` says of which head
+ * no body is wanted.
  */
-function converse(trip: Trip, asked: HttpSettings, { there, text }: Message): Promise<Reply> {
+function converse(
+  trip: Trip,
+  asked: HttpSettings,
+  message: Message,
+  isEnough: (head: Head) => boolean = () => false,
+): Promise<Reply> {
   return new Promise((resolve, reject) => {
-    const wants = asked.expect.body === undefined ? 'length' : 'bytes';
-    const reader = new AnswerReader(asked.method, asked.maxBytes, wants);
-    let from = 0;
-    let isDone = false;
-    let connection: Duplex | null = null;
-    const broke = (error: unknown) => {
-      if (isDone) return;
-      isDone = true;
-      if (reader.head === null && from > 0) trip.note('firstByteMs', from);
-      reject(error);
-    };
-    const done = () => {
-      isDone = true;
-      const { status, date } = reader.head!;
-      const { length, cut } = reader;
-      resolve({ status, date, body: reader.body(), length, cut });
-    };
-    const take = (bytes: Buffer) => {
-      if (isDone) return;
-      try {
-        const isWhole = reader.take(bytes);
-        if (reader.head !== null && trip.stage !== 'body') {
-          trip.note('firstByteMs', from);
-          trip.stage = 'body';
-        }
-        if (isWhole) done();
-      } catch (error) {
-        const meetsItself = connection instanceof net.Socket && isItself(connection);
-        broke(meetsItself ? itself() : error);
-      }
-    };
-    const ended = () => {
-      if (isDone) return;
-      if (reader.finish()) return done();
-      const code = reader.head === null ? 'ECONNRESET' : 'ERR_STREAM_PREMATURE_CLOSE';
-      broke(Object.assign(new Error('the connection was closed'), { code }));
-    };
-    const connected = (socket: Duplex) => {
-      connection = socket;
-      trip.stage = 'answer';
-      from = performance.now();
-      if (there.trust !== null || !trip.isDirect) socket.on('data', take);
-      socket.on('end', ended);
-      socket.on('error', broke);
-      socket.on('close', ended);
-      socket.write(text, 'latin1');
-    };
-    open(trip, there, take).then(connected).catch(broke);
+    new Conversation(trip, asked, message, isEnough, resolve, reject).begin();
   });
 }
 
-/** Asks by node-fetch from hop to hop: the last one's answer, or why there is none. */
-async function follow(trip: Trip, asked: HttpSettings, secrets: Secrets): Promise<Reply | Answer> {
+/** Most probes are this and nothing else, so it takes one promise and few listeners. */
+class Conversation {
+  readonly #trip: Trip;
+  readonly #asked: HttpSettings;
+  readonly #message: Message;
+  readonly #isEnough: (head: Head) => boolean;
+  readonly #resolve: (reply: Reply) => void;
+  readonly #reject: (error: unknown) => void;
+  readonly #reader: AnswerReader;
+  /** When the request was sent, by `performance.now()`; 0 before that. */
+  #from = 0;
+  #isDone = false;
+  #connection: Duplex | null = null;
+  #looking: NodeJS.Timeout | null = null;
+
+  constructor(
+    trip: Trip,
+    asked: HttpSettings,
+    message: Message,
+    isEnough: (head: Head) => boolean,
+    resolve: (reply: Reply) => void,
+    reject: (error: unknown) => void,
+  ) {
+    const wants = asked.expect.body === undefined ? 'length' : 'bytes';
+    this.#trip = trip;
+    this.#asked = asked;
+    this.#message = message;
+    this.#isEnough = isEnough;
+    this.#resolve = resolve;
+    this.#reject = reject;
+    this.#reader = new AnswerReader(message.method, asked.maxBytes, wants);
+  }
+
+  begin(): void {
+    const { there } = this.#message;
+    open(this.#trip, there, this.#take)
+      .then((socket) => this.#connected(socket))
+      .catch(this.#broke);
+  }
+
+  #connected(socket: Duplex): void {
+    const { there, text } = this.#message;
+    this.#connection = socket;
+    this.#trip.stage = 'answer';
+    this.#from = performance.now();
+    if (there.trust !== null || !this.#trip.isDirect) socket.on('data', this.#take);
+    socket.on('end', this.#ended);
+    socket.on('error', this.#broke);
+    socket.on('close', this.#ended);
+    socket.write(text, 'latin1');
+  }
+
+  readonly #take = (bytes: Buffer): void => {
+    if (this.#isDone) return;
+    try {
+      const isWhole = this.#reader.take(bytes);
+      const { head } = this.#reader;
+      if (head === null) return;
+      if (this.#trip.stage !== 'body') this.#headCame(head);
+      if (isWhole || this.#isEnough(head)) this.#end(this.#reader.cut);
+      else if (this.#reader.isOpenEnded) {
+        const everyMs = this.#trip.timeoutMs / looks;
+        this.#looking ??= setInterval(() => void this.#look().catch(this.#broke), everyMs);
+      }
+    } catch (error) {
+      const own = this.#connection;
+      const meetsItself = own instanceof net.Socket && isItself(own);
+      this.#broke(meetsItself ? itself() : error);
+    }
+  };
+
+  #headCame({ date, age }: Head): void {
+    this.#trip.note('firstByteMs', this.#from);
+    this.#trip.stage = 'body';
+    const now = performance.now();
+    if (!othersClock.isDue(now)) return;
+    const { host, port } = this.#message.there.to;
+    othersClock.note(printHostPort(host, port), date, age, this.#trip.wall(), now);
+  }
+
+  /** What has come of an answer that may never end may be enough. */
+  async #look(): Promise<void> {
+    if (this.#isDone || !(await isJudgeable(this.#asked, this.#reply(true)))) return;
+    if (!this.#isDone) this.#end(true);
+  }
+
+  readonly #ended = (): void => {
+    if (this.#isDone) return;
+    if (this.#reader.finish()) return this.#end(this.#reader.cut);
+    const code = this.#reader.head === null ? 'ECONNRESET' : 'ERR_STREAM_PREMATURE_CLOSE';
+    this.#broke(Object.assign(new Error('the connection was closed'), { code }));
+  };
+
+  readonly #broke = (error: unknown): void => {
+    if (this.#isDone) return;
+    this.#over();
+    if (this.#reader.head === null && this.#from > 0) {
+      this.#trip.note('firstByteMs', this.#from);
+    }
+    this.#reject(error);
+  };
+
+  #end(cut: boolean): void {
+    this.#over();
+    this.#resolve(this.#reply(cut));
+  }
+
+  #over(): void {
+    this.#isDone = true;
+    if (this.#looking !== null) clearInterval(this.#looking);
+  }
+
+  #reply(cut: boolean): Reply {
+    const { head, length } = this.#reader;
+    return { ...head!, body: this.#reader.body(), length, cut };
+  }
+}
+
+/**
+ * Whether an answer that has not ended, and may never end, can be judged by what has come of it. One
+ * of a kind that never ends needs no more than its head; of any other a body that is awaited hangs.
+ */
+async function isJudgeable(asked: HttpSettings, reply: Reply): Promise<boolean> {
+  if (!isWanted(asked, reply.status)) return true;
+  if (asked.expect.body !== undefined) return (await judgeContent(asked, reply)) === null;
+  return /^(?:text\/event-stream|multipart\/x-mixed-replace)\b/i.test(reply.type ?? '');
+}
+
+/** Asks from hop to hop and judges the last one's answer. */
+async function follow(trip: Trip, asked: HttpSettings, secrets: Secrets): Promise<Answer> {
   const origin = urlOf(asked);
   let url = origin;
   let method: string = asked.method;
   for (let followed = 0; ; followed++) {
-    const response = await request(trip, asked, secrets, { origin, url, method });
-    const next = redirection(response, url);
-    if (next === null) return read(trip, response, asked.maxBytes);
-    if (next === 'malformed') {
-      return fail('protocol', `status ${response.status} with a Location that cannot be followed`);
+    const message = write(asked, { origin, url, method }, secrets, trip.wall());
+    const reply = await converse(trip, asked, message, isRedirect);
+    if (!isRedirect(reply)) return judge(trip, asked, reply);
+    const next = redirection(reply.location ?? '', url);
+    if (next === null) {
+      return fail('protocol', `status ${reply.status} with a Location that cannot be followed`);
     }
     if (followed >= asked.redirects) {
       return fail('too-many-redirects', `redirected more than ${asked.redirects} times`);
     }
     // RFC 9110 section 15.4: 303 by meaning, 301 and 302 by custom, turn a POST into a GET.
-    if (method === 'POST' && response.status <= 303) method = 'GET';
+    if (method === 'POST' && reply.status <= 303) method = 'GET';
     url = next;
   }
 }
@@ -535,40 +621,6 @@ interface Hop {
   /** The one to ask: the same, or where a redirect leads. */
   readonly url: URL;
   readonly method: string;
-}
-
-/** Sends one request over a connection of its own; resolves with the head of the answer. */
-async function request(
-  trip: Trip,
-  asked: HttpSettings,
-  secrets: Secrets,
-  hop: Hop,
-): Promise<Response> {
-  const { url, method } = hop;
-  const home = isHome(asked, hop);
-  const headers = headersOf(asked, secrets, hop, trip.wall());
-  const agent = url.protocol === 'https:' ? new SecureProbeAgent() : new ProbeAgent();
-  let connected = () => {};
-  const connection = new Promise<void>((resolve) => {
-    connected = resolve;
-  });
-  agent.open = async () => {
-    const socket = await open(trip, placeOf(asked, hop, home));
-    trip.stage = 'answer';
-    connected();
-    return socket;
-  };
-  const response = fetch(url.href, {
-    method,
-    headers,
-    agent,
-    signal: trip.signal,
-    redirect: 'manual',
-    compress: false,
-  });
-  // Whichever comes first: without a connection only the request can end, and it rejects.
-  await Promise.race([connection, response]);
-  return trip.time('firstByteMs', () => response);
 }
 
 /** What a hop is sent, but for what its client adds by itself. */
@@ -645,22 +697,28 @@ function bareHost(url: URL): string {
   return url.hostname.replace(/^\[|\]$/g, '');
 }
 
-function redirection(response: Response, from: URL): URL | 'malformed' | null {
-  if (![301, 302, 303, 307, 308].includes(response.status)) return null;
-  const location = response.headers.get('location');
-  if (location === null) return null;
+function isRedirect({ status, location }: Head): boolean {
+  return [301, 302, 303, 307, 308].includes(status) && location !== null;
+}
+
+/** null: nobody could follow it. */
+function redirection(location: string, from: URL): URL | null {
   const url = location.length <= 2048 ? URL.parse(location, from.href) : null;
-  if (url === null || !/^https?:$/.test(url.protocol) || url.port === '0') return 'malformed';
+  if (url === null || !/^https?:$/.test(url.protocol) || url.port === '0') return null;
   url.username = '';
   url.password = '';
   url.hash = '';
   return url;
 }
 
-function judge(trip: Trip, asked: HttpSettings, reply: Reply): Answer {
-  const { status, date, body, length, cut } = reply;
-  const { status: wanted, body: wantedBody, certificateDays: wantedDays } = asked.expect;
-  if (!wanted.some(([least, most]) => status >= least && status <= most)) {
+function isWanted({ expect }: HttpSettings, status: number): boolean {
+  return expect.status.some(([least, most]) => status >= least && status <= most);
+}
+
+function judge(trip: Trip, asked: HttpSettings, reply: Reply): Answer | Promise<Answer> {
+  const { status, date } = reply;
+  const { status: wanted, body: wantedBody } = asked.expect;
+  if (!isWanted(asked, status)) {
     const offMs = Math.abs(trip.wall() - Date.parse(date ?? ''));
     if (asked.sign !== undefined && status === 403 && offMs > clockOffMs) {
       const minutes = Math.round(offMs / 60_000);
@@ -668,71 +726,34 @@ function judge(trip: Trip, asked: HttpSettings, reply: Reply): Answer {
     }
     return fail('status', `status ${status}, expected ${printStatuses(wanted)}`);
   }
-  if (wantedBody !== undefined) {
-    const match = judgeBody(body, cut, wantedBody);
-    if (match.kind === 'mismatch') return fail('body', match.detail);
-    if (match.kind === 'unjudged') return blind('internal', match.detail);
-  }
-  const days = trip.certificateDays;
-  if (wantedDays !== undefined && days !== null && days < wantedDays) {
-    return fail(
-      'certificate-days',
-      `the certificate has ${days} days left, expected ${wantedDays}`,
-    );
-  }
+  if (wantedBody === undefined) return judgeRest(trip, asked, reply);
+  return judgeContent(asked, reply).then((wrong) => wrong ?? judgeRest(trip, asked, reply));
+}
+
+function judgeRest(trip: Trip, asked: HttpSettings, { status, length }: Reply): Answer {
+  const tooFew = trip.judgeDays(asked.expect.certificateDays);
+  if (tooFew !== null) return tooFew;
   return { outcome: 'pass', reason: 'ok', detail: `status ${status}, ${length} bytes` };
 }
 
-async function read(trip: Trip, response: Response, maxBytes: number): Promise<Reply> {
-  trip.stage = 'body';
-  const { status, headers } = response;
-  const whole = { status, date: headers.get('date') };
-  const chunks: Buffer[] = [];
-  let length = 0;
-  // Leaving the loop early destroys the stream, and with it the connection.
-  for await (const chunk of response.body ?? []) {
-    const bytes = Buffer.from(chunk as Buffer);
-    chunks.push(bytes.subarray(0, maxBytes - length));
-    length += bytes.length;
-    if (length > maxBytes) {
-      return { ...whole, body: Buffer.concat(chunks), length: maxBytes, cut: true };
+/** What is wrong with a body, or keeps us from saying so; null: it is as it is wanted. */
+async function judgeContent(asked: HttpSettings, reply: Reply): Promise<Answer | null> {
+  const { encodings, type } = reply;
+  const wanted = asked.expect.body!;
+  let { body, cut } = reply;
+  if (encodings.length > 0) {
+    const unpacked = await unpack(body, encodings, asked.maxBytes);
+    if (unpacked.kind === 'unknown') {
+      return blind('encoding', `the body is ${clause(unpacked.coding)}, which is not read here`);
     }
+    if (unpacked.kind === 'damaged') {
+      return fail('body', `the body cannot be unpacked: it is no ${unpacked.coding}`);
+    }
+    body = unpacked.bytes;
+    cut ||= unpacked.cut;
   }
-  return { ...whole, body: Buffer.concat(chunks), length, cut: false };
-}
-
-type Created = (error: Error | null, socket: Duplex) => void;
-
-function create(open: () => Promise<Duplex>, created: Created | undefined): undefined {
-  open().then(
-    (socket) => created?.(null, socket),
-    // The type wants a socket beside an error; Node's agent reads none (createSocket).
-    (error: Error) => created?.(error, undefined as unknown as Duplex),
-  );
-}
-
-/** Opens the one connection of one request; nothing is kept afterwards. */
-class ProbeAgent extends http_.Agent {
-  open: () => Promise<Duplex> = () => Promise.reject(new Error('opens nothing'));
-
-  constructor() {
-    super({ keepAlive: false });
-  }
-
-  override createConnection(_options: unknown, created?: Created): undefined {
-    return create(this.open, created);
-  }
-}
-
-/** The same for https; what it opens is already TLS. */
-class SecureProbeAgent extends https.Agent {
-  open: () => Promise<Duplex> = () => Promise.reject(new Error('opens nothing'));
-
-  constructor() {
-    super({ keepAlive: false });
-  }
-
-  override createConnection(_options: unknown, created?: Created): undefined {
-    return create(this.open, created);
-  }
+  const match = judgeBody(body, cut, wanted, type);
+  if (match.kind === 'match') return null;
+  if (match.kind === 'mismatch') return fail('body', match.detail);
+  return blind(match.isOfEncoding ? 'encoding' : 'internal', match.detail);
 }

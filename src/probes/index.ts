@@ -7,14 +7,16 @@
 
 import type { CheckId } from '../core/model.ts';
 import type { AdapterContext, CheckType, PathSpec, ProbeResult } from '../kit/extend.ts';
+import { type Renewal, Renewed, type Secrets } from '../kit/renew.ts';
 import { SecretError } from '../kit/secret.ts';
 import type { Prober } from '../ports.ts';
 import { dns } from './dns.ts';
 import { http } from './http.ts';
-import { isOver, problemOfPath, straight, wayOf } from './path.ts';
+import { isOver, type Means, problemOfPath, straight, wayOf } from './path.ts';
 import { Bag, type Stoppable, stoppedBy } from './signals.ts';
 import { tcp } from './tcp.ts';
 import { tls } from './tls.ts';
+import { type FileProblem, problemOfBundle } from './trust.ts';
 import { type Answer, blind, clause, messageOf, Told } from './words.ts';
 
 type CheckTypes = Readonly<Record<string, CheckType<unknown>>>;
@@ -60,10 +62,19 @@ export function secretProblems(
   }
   for (const [id, { kind, settings, timeoutMs }] of Object.entries(probes)) {
     trying(`check ${id}`, () =>
-      types[kind]?.create(settings, straight.spec, timeoutMs, context).close(),
+      types[kind]?.create(settings, straight().spec, timeoutMs, context).close(),
     );
   }
   return problems;
+}
+
+/** Every file of checks that cannot be used, by reading each once. */
+export function fileProblems(probes: Readonly<Record<CheckId, ProbeSpec>>): readonly FileProblem[] {
+  return Object.entries(probes).flatMap(([id, { settings }]) => {
+    const { ca } = (settings ?? {}) as { readonly ca?: unknown };
+    const problem = typeof ca === 'string' ? problemOfBundle(ca) : null;
+    return problem === null ? [] : { ...problem, text: `check ${id}: ${problem.text}` };
+  });
 }
 
 /** What one check asks: `settings` as its type's own schema has read them. */
@@ -78,6 +89,12 @@ interface ProberOptions {
   readonly types?: CheckTypes;
   /** The secret behind a reference, as AdapterContext has it; without it, none can be had. */
   readonly secret?: AdapterContext['secret'];
+  /** How names are looked up; without it, as this machine has it. */
+  readonly lookup?: AdapterContext['lookup'];
+  /** What changes when a secret may have; without it, none is read again. */
+  readonly mark?: Secrets['mark'];
+  /** Told when a check was made again because its secrets have changed, or could not be. */
+  readonly told?: (check: CheckId, renewal: Renewal) => void;
   /** Probes under way at once, at most. */
   readonly inFlightMax?: number;
 }
@@ -93,7 +110,7 @@ type Asker = ReturnType<CheckType<unknown>['create']>;
 
 /** A check by a path, ready to be asked. */
 interface Ready {
-  readonly asker: Asker;
+  readonly asker: Renewed<Asker>;
   readonly timeoutMs: number;
 }
 
@@ -121,7 +138,9 @@ class TurnTakingProber implements BoundedProber {
   readonly #probes: Readonly<Record<CheckId, ProbeSpec>>;
   readonly #paths: Readonly<Record<string, PathSpec>>;
   readonly #types: CheckTypes;
-  readonly #secret: AdapterContext['secret'];
+  readonly #secrets: Secrets;
+  readonly #told: NonNullable<ProberOptions['told']>;
+  readonly #lookup: Means['lookup'];
   readonly #inFlightMax: number;
   readonly #askers = new Map<CheckId, Map<string, Ready>>();
   readonly #under = new Bag<Call>();
@@ -138,15 +157,19 @@ class TurnTakingProber implements BoundedProber {
   constructor(
     probes: Readonly<Record<CheckId, ProbeSpec>>,
     paths: Readonly<Record<string, PathSpec>>,
-    { types = checkTypes, inFlightMax = 10_000, secret = noSecret }: ProberOptions,
+    options: ProberOptions,
   ) {
+    const { types = checkTypes, inFlightMax = 10_000, secret = noSecret } = options;
+    const { mark = () => '', told = () => {}, lookup } = options;
     for (const [id, { kind }] of Object.entries(probes)) {
       if (!Object.hasOwn(types, kind)) throw new Error(`check ${id}: there is no kind ${kind}`);
     }
     this.#probes = probes;
     this.#paths = paths;
     this.#types = types;
-    this.#secret = secret;
+    this.#secrets = { read: secret, mark };
+    this.#told = told;
+    this.#lookup = lookup;
     this.#inFlightMax = inFlightMax;
   }
 
@@ -164,7 +187,7 @@ class TurnTakingProber implements BoundedProber {
       const { asker, timeoutMs } = this.#readyFor(check, path);
       return new Promise((resolve) => {
         const own = this.#spare.pop() ?? new AbortController();
-        const call = new Call(signal, own, asker, timeoutMs, (result) => {
+        const call = new Call(signal, own, asker.get(), timeoutMs, (result) => {
           this.#end(call, own);
           resolve(result);
         });
@@ -205,7 +228,12 @@ class TurnTakingProber implements BoundedProber {
     const problem = pathProblem(spec.kind, way, spec.settings, this.#types);
     if (problem !== null) throw new Told(blind('path', problem));
     const { kind, settings, timeoutMs } = spec;
-    const asker = this.#types[kind]!.create(settings, way, timeoutMs, { secret: this.#secret });
+    const type = this.#types[kind]!;
+    const asker = new Renewed(
+      this.#secrets,
+      (secret) => type.create(settings, way, timeoutMs, { secret, lookup: this.#lookup }),
+      { graceMs: timeoutMs + guardMs, told: (renewal) => this.#told(check, renewal) },
+    );
     const ready = { asker, timeoutMs };
     this.#askers.set(check, (this.#askers.get(check) ?? new Map<string, Ready>()).set(path, ready));
     return ready;

@@ -3,17 +3,26 @@
 // never reject, never outlive its deadline, never leave a socket behind, and never call a fault of
 // this machine, its resolver or a proxy a failure of the origin (design, rule 6): those are `blind`.
 
-import type { LookupAddress } from 'node:dns';
-import { readFileSync } from 'node:fs';
 import net from 'node:net';
 import tls from 'node:tls';
-import { ask, type Exchange } from '../dns/ask.ts';
+import { ask, type Exchange, type Server } from '../dns/ask.ts';
+import { systemLookup } from '../dns/lookup.ts';
+import { locate, OtherNames } from '../dns/recursive.ts';
 import type { Question } from '../dns/wire.ts';
-import type { AdapterContext, PathSpec, ProbeResult } from '../kit/extend.ts';
-import { type HostPort, parseHostPort, printDuration } from '../kit/schema.ts';
+import type {
+  AdapterContext,
+  HostAddress,
+  Located,
+  Lookup,
+  PathSpec,
+  ProbeResult,
+} from '../kit/extend.ts';
+import { parseHostPort, printDuration, toName } from '../kit/schema.ts';
 import { SecretError } from '../kit/secret.ts';
-import { askServers, askSystem } from './names.ts';
+import { othersClock } from './clock.ts';
+import { addressesOf } from './names.ts';
 import { stoppedBy } from './signals.ts';
+import { chainEndsAt, secureContext } from './trust.ts';
 import { askHttpProxy, askSocks, type Credentials, type FarEnd } from './tunnel.ts';
 import { exchangeOver } from './wire.ts';
 import {
@@ -32,6 +41,8 @@ import {
 interface Way {
   readonly spec: PathSpec;
   readonly credentials: Credentials | null;
+  /** Where names are that the path does not ask servers of its own for; its proxy's is one. */
+  readonly lookup: Lookup;
 }
 
 export interface Destination {
@@ -61,13 +72,18 @@ type Phase = 'dnsMs' | 'connectMs' | 'tlsMs' | 'firstByteMs';
 
 /** A timer later than this means that our own event loop stood still (design, rule 6). */
 const stallMs = 250;
+/** Before the next address is tried beside it (RFC 8305 section 5). */
+const headStartMost = 250;
 /** Of a name with more addresses the first so many are tried. */
 const addressesMax = 8;
 
+/** What a path is made with. */
+export type Means = Pick<AdapterContext, 'secret' | 'lookup'>;
+
 /** A path ready for use. Throws SecretError when its credentials cannot be had. */
-export function wayOf(spec: PathSpec, { secret }: Pick<AdapterContext, 'secret'>): Way {
+export function wayOf(spec: PathSpec, { secret, lookup = systemLookup }: Means): Way {
   if ((spec.kind !== 'proxy' && spec.kind !== 'socks5') || spec.credentials === null) {
-    return { spec, credentials: null };
+    return { spec, credentials: null, lookup };
   }
   const [, user, password] = /^([^:]+):(.+)$/s.exec(secret(spec.credentials)) ?? [];
   const fits = [user, password].every((part) => part && Buffer.byteLength(part) <= 255);
@@ -76,14 +92,14 @@ export function wayOf(spec: PathSpec, { secret }: Pick<AdapterContext, 'secret'>
       `credentials of path ${spec.name}: expected user:password, each of 1 to 255 bytes`,
     );
   }
-  return { spec, credentials: { user, password } };
+  return { spec, credentials: { user, password }, lookup };
 }
 
 /** Straight from here. */
-export const straight: Way = {
-  spec: { name: 'straight', kind: 'direct', resolver: null, localAddress: null },
-  credentials: null,
-};
+export function straight(lookup: Lookup = systemLookup): Way {
+  const spec = { name: 'straight', kind: 'direct', resolver: null, localAddress: null } as const;
+  return { spec, credentials: null, lookup };
+}
 
 /**
  * What makes a path unusable whatever it is asked, as one sentence with its cure; null: nothing.
@@ -176,15 +192,15 @@ export function travel(
 /** One asking under way: its sockets, how far it has come, and how long each phase took. */
 export class Trip {
   readonly phases: Partial<Record<Phase, number>> = {};
-  /** Fewest whole days left on any certificate met; null before the first. */
+  /** Fewest whole days left on any certificate of the chains met; null before the first. */
   certificateDays: number | null = null;
   stage: Stage = 'resolve';
   /** What a passed deadline means, where the stage does not say it. */
   late: Answer | null = null;
   /** By `performance.now()`. */
   readonly startedAt = performance.now();
+  readonly timeoutMs: number;
   readonly #way: Way;
-  readonly #timeoutMs: number;
   /** Made when somebody asks for it: to abort one costs a tenth of a plain probe. */
   #over: AbortController | null = null;
   #isOver = false;
@@ -193,10 +209,12 @@ export class Trip {
   /** The first thing that went wrong with the connection in use. */
   #fault: unknown = null;
   #peer = '';
+  /** The name that was looked up last. */
+  #sought = '';
 
   constructor(way: Way, timeoutMs: number) {
     this.#way = way;
-    this.#timeoutMs = timeoutMs;
+    this.timeoutMs = timeoutMs;
   }
 
   /** Aborted when the trip is over, for whatever reason. */
@@ -211,6 +229,17 @@ export class Trip {
   /** The wall clock, in milliseconds since 1970, for dates that travel. */
   wall(): number {
     return Date.now();
+  }
+
+  /** What too few days left of a certificate mean; null: there are enough, or none are wanted. */
+  judgeDays(wanted: number | undefined): Answer | null {
+    const days = this.certificateDays;
+    if (wanted === undefined || days === null || days >= wanted) return null;
+    const detail = `the certificate has ${days} days left, expected ${wanted}`;
+    return (
+      othersClock.doubt('CERT_HAS_EXPIRED', 'the certificate', performance.now()) ??
+      fail('certificate-days', detail)
+    );
   }
 
   /** Whether nothing stands between this machine and the other end. */
@@ -254,10 +283,11 @@ export class Trip {
 
   /**
    * The addresses of a host as this path resolves them, those first that it can reach: by the
-   * path's own servers, else by the system's resolver. At least one. Rejects as names.ts says.
+   * path's own servers, else as this machine does it. At least one. Rejects as names.ts says.
    */
-  async resolve(host: string): Promise<readonly LookupAddress[]> {
+  async resolve(host: string): Promise<readonly HostAddress[]> {
     this.stage = 'resolve';
+    this.#sought = host;
     if (this.#peer === '') this.#peer = host;
     const { spec } = this.#way;
     const local = spec.kind === 'direct' ? net.isIP(spec.localAddress ?? '') : 0;
@@ -265,9 +295,7 @@ export class Trip {
     const all =
       family !== 0
         ? [{ address: host, family }]
-        : await this.time('dnsMs', () =>
-            spec.resolver === null ? askSystem(host) : this.#askOwn(host, spec.resolver, local),
-          );
+        : await this.time('dnsMs', async () => addressesOf(host, await this.#find(host, local)));
     const usable = local === 0 ? all : all.filter((one) => one.family === local);
     if (usable.length > 0) return usable;
     const lacking = `has no IPv${local} address, and the path leaves from one`;
@@ -279,8 +307,10 @@ export class Trip {
     return this.#noting(async () => {
       this.stage = 'handshake';
       const secured = await this.time('tlsMs', () => this.#shake(socket, trust));
-      const endsAt = secured.getPeerX509Certificate()?.validToDate.getTime() ?? Number.NaN;
-      const days = Math.floor((endsAt - Date.now()) / 86_400_000);
+      // Asked for once: Node hands out the chain that was sent only the first time.
+      const leaf = secured.getPeerX509Certificate();
+      const endsAt = leaf === undefined ? Number.NaN : chainEndsAt(leaf, trust.ca, this.wall());
+      const days = Math.floor((endsAt - this.wall()) / 86_400_000);
       const fewest = Math.min(days, this.certificateDays ?? days);
       if (Number.isFinite(days)) this.certificateDays = fewest;
       return secured;
@@ -326,10 +356,8 @@ export class Trip {
   /** The answer when the deadline has passed. */
   overdue(): Answer {
     if (this.late !== null) return this.late;
-    const within = `within ${printDuration(this.#timeoutMs)}`;
-    if (this.stage === 'resolve') {
-      return blind('resolver', `our resolver gave no answer for ${this.#peer} ${within}`);
-    }
+    const within = `within ${printDuration(this.timeoutMs)}`;
+    if (this.stage === 'resolve') return this.#unresolved(within);
     if (this.stage === 'path') {
       const detail = `the proxy made no connection to ${this.#peer} ${within}`;
       return blind('proxy-timeout', detail);
@@ -345,45 +373,81 @@ export class Trip {
 
   /** Whose fault an error is, in the closed words of a result. */
   blame(error: unknown): Answer {
-    return blame(this.#fault ?? error, this.stage, this.#peer);
+    const fault = this.#fault ?? error;
+    const { code } = fault as NodeJS.ErrnoException;
+    const isOutOfTime = code === 'CERT_HAS_EXPIRED' || code === 'CERT_NOT_YET_VALID';
+    const doubt = isOutOfTime ? othersClock.doubt(code, this.#peer, performance.now()) : null;
+    return doubt ?? blame(fault, this.stage, this.#peer);
   }
 
   /** Milliseconds left of the deadline. */
   #restMs(): number {
-    return Math.max(0, this.startedAt + this.#timeoutMs - performance.now());
+    return Math.max(0, this.startedAt + this.timeoutMs - performance.now());
   }
 
-  #askOwn(
-    host: string,
-    servers: readonly string[],
-    local: number,
-  ): Promise<readonly LookupAddress[]> {
+  /** A name that was not answered in time: its own fault, if others are. */
+  #unresolved(within: string): Answer {
+    const { spec, lookup } = this.#way;
+    const host = this.#sought;
+    const name = toName(host);
+    const isTheName =
+      spec.resolver === null
+        ? lookup.othersAnswered(host)
+        : name !== null && othersOf(spec).answeredSince(name, this.startedAt);
+    if (!isTheName) return blind('resolver', `our resolver gave no answer for ${host} ${within}`);
+    return fail('dns', `${host} does not resolve ${within}, while other names are answered`);
+  }
+
+  async #find(host: string, local: number): Promise<Located> {
+    const { spec, lookup } = this.#way;
+    if (spec.resolver !== null) return this.#askOwn(host, spec.resolver, local);
+    return lookup.known(host) ?? lookup.find(host, this.signal);
+  }
+
+  #askOwn(host: string, servers: readonly string[], local: number): Promise<Located> {
+    const name = toName(host);
+    if (name === null) {
+      return Promise.resolve({ kind: 'none', detail: `${host} is no name that DNS could hold` });
+    }
     const types = local === 0 ? (['A', 'AAAA'] as const) : ([local === 4 ? 'A' : 'AAAA'] as const);
     const { spec } = this.#way;
     // Over UDP where the system may choose the source; else over a connection of this path's own.
     const isPlain = spec.kind === 'direct' && spec.localAddress === null;
-    const one = (server: HostPort, question: Question, timeoutMs: number): Promise<Exchange> => {
-      const to = { address: server.host, port: server.port };
-      if (isPlain) return ask(to, question, { timeoutMs, signal: this.signal, recurse: true });
-      return this.#askApart(server, question, timeoutMs);
-    };
-    return askServers(host, { servers, ask: one, types, timeoutMs: this.#restMs() });
+    return locate(name, {
+      servers: servers.flatMap((text) => {
+        const parsed = parseHostPort(text, 53);
+        return parsed === null ? [] : [{ address: parsed.host, port: parsed.port }];
+      }),
+      ask: (server, question, timeoutMs, signal) =>
+        isPlain
+          ? ask(server, question, { timeoutMs, signal, recurse: true })
+          : this.#askApart(server, question, timeoutMs, signal),
+      types,
+      timeoutMs: this.#restMs(),
+      signal: this.signal,
+      others: othersOf(spec),
+    });
   }
 
   /** Asks a resolver over a connection beside the trip's own. Never rejects. */
-  #askApart(server: HostPort, question: Question, timeoutMs: number): Promise<Exchange> {
+  #askApart(
+    { address, port }: Server,
+    question: Question,
+    timeoutMs: number,
+    signal: AbortSignal,
+  ): Promise<Exchange> {
     const failed = (error: unknown): Exchange => {
-      const { detail } = blame(error, 'resolve', printHostPort(server.host, server.port));
+      const { detail } = blame(error, 'resolve', printHostPort(address, port));
       return { kind: 'network', detail, sent: true };
     };
     const opened = new Sockets();
-    const work = this.#open({ host: server.host, port: server.port }, opened)
+    const work = this.#open({ host: address, port }, opened)
       .then((socket) => exchangeOver(socket, question, true))
       .catch(failed);
     return new Promise<Exchange>((resolve) => {
       const end = (result: Exchange) => {
         clearTimeout(timer);
-        this.signal.removeEventListener('abort', stop);
+        signal.removeEventListener('abort', stop);
         opened.end();
         resolve(result);
       };
@@ -391,8 +455,8 @@ export class Trip {
       const timer = setTimeout(() => {
         end({ kind: 'timeout', detail: `no reply within ${Math.round(timeoutMs)} ms`, sent: true });
       }, timeoutMs);
-      if (this.signal.aborted) return stop();
-      this.signal.addEventListener('abort', stop, { once: true });
+      if (signal.aborted) return stop();
+      signal.addEventListener('abort', stop, { once: true });
       void work.then(end);
     });
   }
@@ -416,7 +480,7 @@ export class Trip {
     const at = Number(port) || { 'http:': 80, 'https:': 443 }[protocol] || 1080;
     let isConnected = false;
     try {
-      const raw = await this.#dial(await askSystem(host), at, into);
+      const raw = await this.#dial(await this.#findProxy(host), at, into);
       isConnected = true;
       const trust = { name: host, ca: undefined, alpn: ['http/1.1'] };
       const socket = protocol === 'https:' ? await this.#shake(raw, trust, into) : raw;
@@ -428,9 +492,18 @@ export class Trip {
     }
   }
 
+  /** A proxy without an address is the path's trouble, never the origin's. */
+  async #findProxy(host: string): Promise<readonly HostAddress[]> {
+    const { lookup } = this.#way;
+    const found = lookup.known(host) ?? (await lookup.find(host, this.signal));
+    if (found.kind !== 'none') return addressesOf(host, found);
+    const detail = `the proxy ${host} does not resolve: ${found.detail}`;
+    throw new Told(blind('proxy-unreachable', detail));
+  }
+
   /** The trip's own connection straight from here, timed. */
   #dialFirst(
-    addresses: readonly LookupAddress[],
+    addresses: readonly HostAddress[],
     port: number,
     take: Take | undefined,
   ): Promise<net.Socket> {
@@ -443,9 +516,13 @@ export class Trip {
     return this.#dial(addresses, port, this.#sockets, take, ended);
   }
 
-  /** `ended` is told how the dialling ended, with null for a connection, before anybody else is. */
+  /**
+   * Several addresses are tried side by side, each with a head start on the next (RFC 8305), and the
+   * first to answer is taken. `ended` is told how it ended, with null for a connection, before
+   * anybody else is.
+   */
   #dial(
-    addresses: readonly LookupAddress[],
+    addresses: readonly HostAddress[],
     port: number,
     into: Sockets,
     take?: Take,
@@ -453,31 +530,80 @@ export class Trip {
   ): Promise<net.Socket> {
     // The trip may have ended while the proxy's name was looked up.
     if (into.isOver) return Promise.reject(isOver);
-    const { spec } = this.#way;
-    const tried = addresses.slice(0, addressesMax);
-    const options: net.TcpNetConnectOpts = { host: tried[0]!.address, port };
-    if (tried.length > 1) {
-      options.host = 'several';
-      options.lookup = ((_host, _options, done) => done(null, tried)) as net.LookupFunction;
-      options.autoSelectFamily = true;
-      // The default of 250 ms gives up on distant origins that are well.
-      options.autoSelectFamilyAttemptTimeout = Math.max(250, Math.floor(this.#timeoutMs / 3));
-    }
-    if (spec.kind === 'direct' && spec.localAddress !== null) {
-      options.localAddress = spec.localAddress;
-    }
-    if (take !== undefined) options.onread = handing(take);
-    const socket = net.connect(options);
-    this.#keep(socket, into);
+    if (addresses.length === 1)
+      return this.#dialOne(addresses[0]!.address, port, into, take, ended);
+    const all = takingTurns(addresses).slice(0, addressesMax);
+    // All have begun by the middle of the time there is.
+    const headStartMs = Math.min(headStartMost, this.#restMs() / 2 / all.length);
+    return new Promise((resolve, reject) => {
+      const faults: Error[] = [];
+      const trying: net.Socket[] = [];
+      let isOpen = true;
+      let timer: NodeJS.Timeout | undefined;
+      const won = (socket: net.Socket) => {
+        isOpen = false;
+        clearTimeout(timer);
+        for (const other of trying) if (other !== socket) into.drop(other);
+        this.#watch(socket);
+        ended(null);
+        resolve(socket);
+      };
+      const lost = (fault: Error) => {
+        faults.push(fault);
+        if (faults.length < all.length) return next();
+        isOpen = false;
+        const error = faults.length === 1 ? fault : new AggregateError(faults);
+        ended(error);
+        reject(error);
+      };
+      const next = () => {
+        clearTimeout(timer);
+        const to = all[trying.length];
+        if (to === undefined || into.isOver) return;
+        if (trying.length + 1 < all.length) timer = setTimeout(next, headStartMs);
+        const socket = net.connect(this.#connectionTo(to.address, port, take));
+        into.add(socket);
+        trying.push(socket);
+        happens(socket, 'connect', (error) => {
+          if (!isOpen) return;
+          const fault = error ?? faultOf(socket, take);
+          if (fault === null) won(socket);
+          else lost(fault);
+        });
+      };
+      next();
+    });
+  }
+
+  /** The same for one address, as most probes have it: without what a race takes. */
+  #dialOne(
+    address: string,
+    port: number,
+    into: Sockets,
+    take: Take | undefined,
+    ended: (error: unknown) => void,
+  ): Promise<net.Socket> {
+    const socket = net.connect(this.#connectionTo(address, port, take));
+    into.add(socket);
+    this.#watch(socket);
     return new Promise((resolve, reject) => {
       happens(socket, 'connect', (error) => {
-        // Who takes bytes finds out by itself: its own words come back.
-        const fault = error ?? (take === undefined && isItself(socket) ? itself() : null);
+        const fault = error ?? faultOf(socket, take);
         ended(fault);
         if (fault === null) resolve(socket);
         else reject(fault);
       });
     });
+  }
+
+  #connectionTo(host: string, port: number, take: Take | undefined): net.TcpNetConnectOpts {
+    const { spec } = this.#way;
+    const options: net.TcpNetConnectOpts = { host, port };
+    if (spec.kind === 'direct' && spec.localAddress !== null) {
+      options.localAddress = spec.localAddress;
+    }
+    if (take !== undefined) options.onread = handing(take);
+    return options;
   }
 
   async #shake(
@@ -495,7 +621,8 @@ export class Trip {
       rejectUnauthorized: true,
       ...(alpn.length === 0 ? {} : { ALPNProtocols: [...alpn] }),
     });
-    this.#keep(secured, into);
+    into.add(secured);
+    this.#watch(secured);
     await new Promise<void>((resolve, reject) => {
       happens(secured, 'secureConnect', (error) => (error === null ? resolve() : reject(error)));
     });
@@ -514,12 +641,20 @@ export class Trip {
     }
   }
 
-  #keep(socket: net.Socket, into: Sockets): void {
-    into.add(socket);
+  /** The first error of a connection in use says more than what follows from it. */
+  #watch(socket: net.Socket): void {
     socket.on('error', (error) => {
       if (this.#sockets.has(socket)) this.#fault ??= error;
     });
   }
+}
+
+/** IPv4 and IPv6 take turns, as far as there are both. */
+function takingTurns(addresses: readonly HostAddress[]): readonly HostAddress[] {
+  if (addresses.length < 3) return addresses;
+  const first = addresses.filter(({ family }) => family === addresses[0]!.family);
+  const second = addresses.filter(({ family }) => family !== addresses[0]!.family);
+  return addresses.flatMap((_, i) => [...first.slice(i, i + 1), ...second.slice(i, i + 1)]);
 }
 
 /** What was opened for one purpose; after its end nothing can be opened for it any more. */
@@ -533,6 +668,11 @@ class Sockets {
 
   has(socket: net.Socket): boolean {
     return this.#open.includes(socket);
+  }
+
+  drop(socket: net.Socket): void {
+    this.#open.splice(this.#open.indexOf(socket), 1);
+    socket.destroy();
   }
 
   hangUp(): void {
@@ -556,27 +696,19 @@ function toldOfProxy(error: unknown, proxy: string, isConnected: boolean): Told 
   return new Told(blind(reason, `the proxy ${answer.detail}`));
 }
 
-function stalled(lateMs: number): Answer {
-  return blind('stalled', `this process stood still for ${Math.round(lateMs)} ms or more`);
+/** What the servers of a path are known to answer; the path is one object for all its checks. */
+const othersByPath = new WeakMap<PathSpec, OtherNames>();
+
+function othersOf(spec: PathSpec): OtherNames {
+  const known = othersByPath.get(spec);
+  if (known !== undefined) return known;
+  const others = new OtherNames();
+  othersByPath.set(spec, others);
+  return others;
 }
 
-const contexts = new Map<string, tls.SecureContext>();
-const contextsMax = 100;
-
-/** One context a bundle: making one costs as much as a plain probe. Throws LocalError. */
-function secureContext(ca: string | undefined): tls.SecureContext {
-  const known = contexts.get(ca ?? '');
-  if (known) return known;
-  let made: tls.SecureContext;
-  try {
-    made = tls.createSecureContext(ca === undefined ? {} : { ca: readFileSync(ca) });
-  } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code ?? 'unreadable';
-    throw new LocalError(`ca ${ca}: ${code}; give a readable file of PEM certificates`);
-  }
-  if (contexts.size >= contextsMax) contexts.delete(contexts.keys().next().value!);
-  contexts.set(ca ?? '', made);
-  return made;
+function stalled(lateMs: number): Answer {
+  return blind('stalled', `this process stood still for ${Math.round(lateMs)} ms or more`);
 }
 
 /**
@@ -592,6 +724,11 @@ export function isItself(socket: net.Socket): boolean {
 /** Nobody listens there. */
 export function itself(): Error {
   return Object.assign(new Error('connected to itself'), { code: 'ECONNREFUSED' });
+}
+
+/** Who takes bytes finds out by itself that it met itself: its own words come back. */
+function faultOf(socket: net.Socket, take: Take | undefined): Error | null {
+  return take === undefined && isItself(socket) ? itself() : null;
 }
 
 /** What every connection reads into: filled and handed on in one go, so one does for all. */

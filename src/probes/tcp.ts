@@ -4,7 +4,7 @@
 
 import { isIP, type Socket } from 'node:net';
 import { z } from 'zod';
-import type { CheckType } from '../kit/extend.ts';
+import type { CheckType, PathSpec } from '../kit/extend.ts';
 import { hostPort, parseHostPort } from '../kit/schema.ts';
 import { blackboxAsker, problemForBlackbox } from './blackbox.ts';
 import { judgeBody, type TextExpectation, textExpectation } from './expect.ts';
@@ -18,7 +18,7 @@ interface TcpSettings {
   readonly address?: string | undefined;
   /** Sent as UTF-8 once connected. */
   readonly send?: string | undefined;
-  /** What must arrive; without it, being connected is enough. */
+  /** What must arrive; without it, being connected is enough (`problemForProxied`). */
   readonly expect?: TextExpectation | undefined;
   /** Bytes of the answer to look at. */
   readonly maxBytes: number;
@@ -43,12 +43,12 @@ export const tcp: CheckType<TcpSettings> = {
   key: 'tcp',
   settings,
   impossible: (s) => ({ ...s, expect: { text: 'what no server says: 5d2c9e' } }),
-  pathProblem: problemForBlackbox,
+  pathProblem: (path, asked) => problemForBlackbox(path, asked) ?? problemForProxied(path, asked),
   create: (configured, path, timeoutMs, context) => {
     if (path.kind === 'blackbox') {
       const { host, port } = parseHostPort(configured.tcp, null)!;
       const target = printHostPort(configured.address ?? host, port);
-      return blackboxAsker(path, timeoutMs, { target });
+      return blackboxAsker(path, timeoutMs, { target, lookup: context.lookup });
     }
     const way = wayOf(path, context);
     return {
@@ -57,6 +57,15 @@ export const tcp: CheckType<TcpSettings> = {
     };
   },
 };
+
+function problemForProxied(path: PathSpec, settings: TcpSettings | undefined): string | null {
+  if (path.kind !== 'proxy' && path.kind !== 'socks5') return null;
+  if (settings === undefined || settings.expect !== undefined) return null;
+  return (
+    `a ${path.kind} may say that it is connected before it is, so being connected proves ` +
+    'nothing there: add expect, ask by http or tls, or give the check other paths'
+  );
+}
 
 /** Looking again at each byte of a drip would cost the square of its length. */
 const lookAgainMs = 10;

@@ -9,7 +9,7 @@ import type { CheckType } from '../kit/extend.ts';
 import { hostPort, parseHostPort, toName } from '../kit/schema.ts';
 import { notByExporter } from './blackbox.ts';
 import { type Trip, travel, wayOf } from './path.ts';
-import { type Answer, fail } from './words.ts';
+import type { Answer } from './words.ts';
 
 interface TlsSettings {
   /** `HOST:PORT`. */
@@ -76,12 +76,9 @@ async function exchange(trip: Trip, asked: TlsSettings): Promise<Answer> {
   // Nothing is offered: a mail server need not know a protocol that was made for the web.
   const secured = await trip.secure(socket, { name, ca: asked.ca, alpn: [] });
   await sayGoodbye(secured);
+  const tooFew = trip.judgeDays(asked.expect.certificateDays);
+  if (tooFew !== null) return tooFew;
   const days = trip.certificateDays;
-  const { certificateDays: wanted } = asked.expect;
-  if (days !== null && days < wanted) {
-    const detail = `the certificate has ${days} days left, expected ${wanted}`;
-    return fail('certificate-days', detail);
-  }
   return { outcome: 'pass', reason: 'ok', detail: `${secured.getProtocol()}, ${days} days left` };
 }
 

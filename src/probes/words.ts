@@ -11,6 +11,7 @@ export type Reason =
   | 'aa'
   | 'aborted'
   | 'blackbox-error'
+  | 'blackbox-module'
   | 'blackbox-timeout'
   | 'blackbox-unreachable'
   | 'body'
@@ -20,6 +21,7 @@ export type Reason =
   | 'descriptors'
   | 'dns'
   | 'elsewhere'
+  | 'encoding'
   | 'internal'
   | 'memory'
   | 'no-route'
@@ -97,10 +99,10 @@ export function printHostPort(host: string, port: number): string {
   return net.isIP(host) === 6 ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
-// ENETUNREACH and its like come from our own routing table or interface: the packet never left, so
-// nothing was learnt about the origin. EHOSTUNREACH means that the way exists and its last hop
-// found nobody there: that is what a dead machine looks like, so it is a vote. A dead gateway of
-// our own looks the same; it condemns every origin at once, which the path's reference points show.
+// Each as it came back from the network. EHOSTUNREACH and ENETUNREACH are what a router on the way
+// says, or the last hop that found nobody there: a dead machine, a prefix that was withdrawn. A
+// gateway of our own says the same when it has lost its uplink; that condemns every origin at once,
+// which the path's reference points show. What this machine says by itself is in `isFromHere`.
 const systemWords: Readonly<Record<string, readonly [Outcome, reason: Reason, says: string]>> = {
   ECONNREFUSED: ['fail', 'refused', 'refused the connection'],
   ECONNRESET: ['fail', 'reset', 'reset the connection'],
@@ -111,11 +113,11 @@ const systemWords: Readonly<Record<string, readonly [Outcome, reason: Reason, sa
   EHOSTUNREACH: ['fail', 'unreachable', 'is unreachable: nobody is there'],
   EHOSTDOWN: ['fail', 'unreachable', 'is unreachable: nobody is there'],
   ENOTFOUND: ['fail', 'dns', 'does not resolve: no such name, or no address at it'],
-  ENETUNREACH: ['blind', 'no-route', 'cannot be reached from here: no route'],
+  ENETUNREACH: ['fail', 'unreachable', 'is unreachable: no route leads there'],
   ENETDOWN: ['blind', 'no-route', 'cannot be reached from here: the network is down'],
   EADDRNOTAVAIL: ['blind', 'no-route', 'cannot be reached from here: no local address or port'],
   EAFNOSUPPORT: ['blind', 'no-route', 'cannot be reached from here: no such address family'],
-  EACCES: ['blind', 'no-route', 'cannot be reached from here: forbidden on this machine'],
+  EACCES: ['fail', 'unreachable', 'is unreachable: forbidden on the way'],
   EPERM: ['blind', 'no-route', 'cannot be reached from here: forbidden on this machine'],
   EMFILE: ['blind', 'descriptors', 'was not asked: too many open files; raise LimitNOFILE'],
   ENFILE: ['blind', 'descriptors', 'was not asked: too many open files on this machine'],
@@ -123,6 +125,26 @@ const systemWords: Readonly<Record<string, readonly [Outcome, reason: Reason, sa
   ENOMEM: ['blind', 'memory', 'was not asked: no memory on this machine'],
   EAI_MEMORY: ['blind', 'memory', 'was not asked: no memory on this machine'],
 };
+
+const localWords: Readonly<Record<string, string>> = {
+  ENETUNREACH: 'no route',
+  EHOSTUNREACH: 'its route is closed on this machine',
+  EACCES: 'forbidden on this machine',
+  EINVAL: 'its route leads nowhere on this machine',
+};
+
+/**
+ * Whether this machine refused by itself, by its own routes and rules, before anything left: then
+ * nothing was learnt about the origin. Node marks what the system says at once.
+ */
+function isFromHere(error: Error, word: (typeof systemWords)[string] | undefined): boolean {
+  const { code, syscall } = error as NodeJS.ErrnoException;
+  const isOfRoutes = word?.[1] === 'unreachable' || code === 'EINVAL';
+  if (!isOfRoutes) return false;
+  // A connection that stood is told by the last hop, or by our own routes.
+  if (syscall !== 'connect') return code !== 'EHOSTUNREACH';
+  return / - Local \(/.test(error.message);
+}
 
 /**
  * Whose fault an error is that came up while talking to `peer`. What is neither the network's nor
@@ -154,6 +176,10 @@ function blameOne(error: unknown, stage: Stage, peer: string): Answer {
     return fail('closed', `${who} closed the connection before it had answered`);
   }
   const word = code === undefined ? undefined : systemWords[code];
+  if (isFromHere(error, word)) {
+    const says = (code && localWords[code]) ?? `${code}`;
+    return blind('no-route', `${who} cannot be reached from here: ${says}`);
+  }
   if (word) return { outcome: word[0], reason: word[1], detail: `${who} ${word[2]}` };
   if (syscall === 'getaddrinfo') {
     return blind('resolver', `our resolver could not say where ${who} is: ${code}`);

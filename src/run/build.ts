@@ -1,5 +1,5 @@
 // Makes adapters out of a configuration: the same for the daemon and for `switch --direct`. It opens
-// no connection and decides nothing; what can be wrong here is a secret that cannot be had.
+// no connection and decides nothing; what can be wrong here is a secret or file that cannot be had.
 
 import { readFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
@@ -11,12 +11,21 @@ import { createResolver } from '../dns/resolver.ts';
 import { createServers } from '../dns/servers.ts';
 import { createVerifier } from '../dns/verify.ts';
 import type { Notifier, Provider } from '../kit/extend.ts';
+import type { Renewal, Secrets } from '../kit/renew.ts';
 import { parseHostPort, type SecretRef } from '../kit/schema.ts';
-import { readSecret, SecretError } from '../kit/secret.ts';
+import { markOfSecret, readSecret, SecretError } from '../kit/secret.ts';
 import { notifierTypes } from '../notify/index.ts';
 import type { Clock, Prober, Verifier } from '../ports.ts';
-import { checkTypes, createProber, pathProblem, secretProblems } from '../probes/index.ts';
+import {
+  checkTypes,
+  createProber,
+  fileProblems,
+  pathProblem,
+  secretProblems,
+} from '../probes/index.ts';
+import { environment } from './environment.ts';
 import { withPackages } from './plugins.ts';
+import { renewing } from './renew.ts';
 
 /** The configuration cannot be used; every reason, one a line. */
 export class ConfigError extends Error {
@@ -65,22 +74,40 @@ export async function loadConfig(
   return { config: parsed.config, warnings: parsed.warnings.map(printProblem) };
 }
 
+/** The same, and the files that it names. One that is absent may be there where it is used. */
+export async function lookAtConfig(
+  path: string,
+  options: { readonly byName: boolean },
+): Promise<Loaded> {
+  const { config, warnings } = await loadConfig(path, options);
+  const found = fileProblems(config.probes);
+  const damaged = found.filter(({ isAbsent }) => !isAbsent);
+  if (damaged.length > 0) throw new ConfigError(damaged.map(({ text }) => text));
+  return { config, warnings: [...warnings, ...found.map(({ text }) => text)] };
+}
+
 /** The adapters, and what audits them: both of one configuration, closed together. */
 export interface Built extends Adapters {
   readonly auditor: Auditor;
 }
 
+/** Told when something was made again because its secrets have changed, or could not be. */
+type Told = (where: string, renewal: Renewal) => void;
+
 /** Throws ConfigError naming every secret that cannot be had. */
 export function buildAdapters(
   config: Config,
   clock: Clock,
-  options: { readonly remember: boolean },
+  options: { readonly remember: boolean; readonly told?: Told },
 ): Built {
-  // A check whose secret is missing would only ever be blind: that is said at once, not at 3 a.m.
-  const missing = secretProblems(config.probes, config.paths, { secret }, config.tables.checks);
+  // A check whose secret or file is missing would only ever be blind: said at once, not at 3 a.m.
+  const missing = [
+    ...secretProblems(config.probes, config.paths, { secret }, config.tables.checks),
+    ...fileProblems(config.probes).map(({ text }) => text),
+  ];
   if (missing.length > 0) throw new ConfigError(missing);
   const notifier = buildNotifier(config);
-  const providers = buildProviders(config);
+  const providers = buildProviders(config, options.told ?? (() => {}));
   const { dns } = config;
   const resolver = createResolver({
     roots: dns.roots,
@@ -120,20 +147,25 @@ export function buildAdapters(
     port,
     timeoutMs,
   });
-  const prober = buildProber(config);
+  const prober = buildProber(config, options.told);
   return { prober, providers, verifier, notifier, auditor };
 }
 
 /** A prober that may read the secrets its checks and paths refer to. */
-export function buildProber({
-  probes,
-  paths,
-  tables: { checks },
-}: Pick<Config, 'probes' | 'paths' | 'tables'>): Prober {
-  return createProber(probes, paths, { secret, types: checks });
+export function buildProber(
+  { probes, paths, tables: { checks } }: Pick<Config, 'probes' | 'paths' | 'tables'>,
+  told: Told = () => {},
+): Prober {
+  return createProber(probes, paths, {
+    secret,
+    mark: secrets.mark,
+    told: (check, renewal) => told(`check ${check}`, renewal),
+    types: checks,
+  });
 }
 
-const secret = (ref: SecretRef): string => readSecret(ref, process.env);
+const secret = (ref: SecretRef): string => readSecret(ref, environment());
+const secrets: Secrets = { read: secret, mark: (ref) => markOfSecret(ref, environment()) };
 
 function buildNotifier({ notify, tables }: Config): Notifier | null {
   if (notify === null) return null;
@@ -145,16 +177,17 @@ function buildNotifier({ notify, tables }: Config): Notifier | null {
   }
 }
 
-function buildProviders(config: Config): Record<string, Provider> {
+function buildProviders(config: Config, told: Told): Record<string, Provider> {
   const problems: string[] = [];
   const providers: Record<string, Provider> = {};
   for (const [name, p] of Object.entries(config.providers)) {
-    const context = {
-      secret,
-      callTimeoutMs: p.callTimeoutMs,
-    };
+    const { callTimeoutMs } = p;
+    const type = config.tables.providers[p.type]!;
     try {
-      providers[name] = config.tables.providers[p.type]!.create(name, p.settings, context);
+      providers[name] = renewing(secrets, {
+        make: (secret) => type.create(name, p.settings, { secret, callTimeoutMs }),
+        told: (renewal) => told(`providers.${name}`, renewal),
+      });
     } catch (error) {
       if (!(error instanceof SecretError)) throw error;
       problems.push(`providers.${name}: ${error.message}`);

@@ -19,7 +19,8 @@ import { LockError, lockStateDirectory } from '../store/lock.ts';
 import { damaged, openSqliteStore, type SqliteStore } from '../store/sqlite.ts';
 import { type Built, buildAdapters, ConfigError, type Loaded, loadConfig } from './build.ts';
 import { createClock } from './clock.ts';
-import { createLog, type Log } from './log.ts';
+import { createLog, createRarely, type Log } from './log.ts';
+import type { Signals } from './signals.ts';
 
 /** How each kind of entry is logged: what a person should see is a warning. */
 const levelOf = {
@@ -60,11 +61,18 @@ const levelOf = {
   zone: 'info',
 } satisfies Readonly<Record<EntryKind, 'info' | 'warn'>>;
 
+interface DaemonOptions {
+  readonly json: boolean;
+  readonly version: string;
+  /** Begins anew where the store is gone or damaged. */
+  readonly newState: boolean;
+  readonly signals: Signals;
+  /** What of the environment was taken away, as one sentence; null: nothing that matters. */
+  readonly overridden: string | null;
+}
+
 /** Runs until SIGTERM or SIGINT; SIGHUP reloads. Resolves with the exit code. */
-export async function runDaemon(
-  configPath: string,
-  options: { readonly json: boolean; readonly version: string },
-): Promise<number> {
+export async function runDaemon(configPath: string, options: DaemonOptions): Promise<number> {
   let loaded: Loaded;
   try {
     loaded = await loadConfig(configPath);
@@ -80,12 +88,13 @@ export async function runDaemon(
     stream: process.stdout,
   });
   for (const warning of warnings) log.warn(warning, { kind: 'config' });
+  if (options.overridden !== null) log.info(options.overridden, { kind: 'environment' });
   try {
     const lock = lockStateDirectory(config.stateDir);
     try {
-      const store = openSqliteStore(config.stateDir);
+      const store = openStore(config, log, options);
       try {
-        return await serve(configPath, config, store, log, options.version);
+        return await serve(assemble({ configPath, config, store, log, options }));
       } finally {
         store.close();
       }
@@ -99,13 +108,39 @@ export async function runDaemon(
   }
 }
 
-async function serve(
-  configPath: string,
-  config: Config,
-  store: SqliteStore,
-  log: Log,
-  version: string,
-): Promise<number> {
+function openStore(config: Config, log: Log, { newState }: DaemonOptions): SqliteStore {
+  const store = openSqliteStore(config.stateDir, { newState });
+  if (store.isNew) {
+    const sentence = 'the store is empty: no pin, drain, freeze or switch is remembered';
+    log.warn(sentence, { kind: 'store', file: store.file });
+  } else if (newState) {
+    const sentence = 'there is a sound store, and it is used: --new-state has changed nothing';
+    log.warn(sentence, { kind: 'store', file: store.file });
+  }
+  return store;
+}
+
+interface Parts {
+  readonly configPath: string;
+  readonly config: Config;
+  readonly store: SqliteStore;
+  readonly log: Log;
+  readonly options: DaemonOptions;
+}
+
+/** All that runs, put together and not yet started. */
+interface Daemon extends Parts {
+  readonly controller: Controller;
+  readonly auditing: ReturnType<typeof createAuditing>;
+  readonly desk: Desk;
+  readonly metrics: ReturnType<typeof createMetrics>;
+  readonly trouble: Trouble;
+  /** Lets go of what was put together and never started. */
+  drop(): void;
+}
+
+function assemble(parts: Parts): Daemon {
+  const { configPath, config, store, log, options } = parts;
   const { docs, at } = store.load();
   const problem = storedProblem(docs);
   if (problem !== null) throw damaged(store.file, problem);
@@ -114,14 +149,15 @@ async function serve(
   store.commit({ at: clock.now(), wall: clock.wall(), entries: [], docs: [['term', term]] });
   const seed = randomBytes(16);
   const observers: Observer[] = [logObserver(log)];
-  const adapters = buildAdapters(config, clock, { remember: true });
+  const told = logRenewals(log);
+  const adapters = buildAdapters(config, clock, { remember: true, told });
   const controller = new Controller(config.core, adapters, {
     clock,
     store,
     coordinator: createSingleCoordinator(term),
     observers,
     seed: [0, 4, 8, 12].map((i) => seed.readInt32LE(i)) as [number, number, number, number],
-    version,
+    version: options.version,
   });
   let { auditor } = adapters;
   const trouble: Trouble = (what, detail) => {
@@ -151,39 +187,47 @@ async function serve(
     audited: () => auditing.audited(),
     audit: () => auditing.now(),
   };
-  const metrics = createMetrics({ desk, version });
+  const metrics = createMetrics({ desk, version: options.version });
   observers.push(metrics.observer);
+  return { ...parts, controller, auditing, desk, metrics, trouble, drop: () => closeAll(adapters) };
+}
+
+/** Runs what was put together until it is told to end. */
+async function serve(daemon: Daemon): Promise<number> {
+  const { config, log, options, controller, auditing, desk } = daemon;
   const served: Served[] = [];
   try {
-    served.push(await serveControl({ path: config.socket, desk, trouble }));
-    if (config.listen !== null) {
-      served.push(
-        await serveHttp({
-          ...config.listen,
-          desk,
-          metrics,
-          gateHoldMs: config.gateHoldMs,
-          trouble,
-        }),
-      );
-    }
-    log.info(`detour ${version} runs: ${Object.keys(config.core.records).length} records`, {
+    await open(daemon, served);
+    log.info(`detour ${options.version} runs: ${Object.keys(config.core.records).length} records`, {
       kind: 'run',
       socket: config.socket,
     });
     controller.start();
     auditing.start();
-    await ended(() => void desk.reload());
+    const end = options.signals.ended();
+    options.signals.onHangup(() => void desk.reload());
+    await end;
+    // What comes now must neither kill nor reload.
+    options.signals.onHangup(() => {});
     log.info('stopping', { kind: 'stop' });
     auditing.close();
     await controller.stop();
   } catch (error) {
-    closeAll(adapters);
+    daemon.drop();
     throw error;
   } finally {
     await Promise.all(served.map((s) => s.close()));
   }
   return 0;
+}
+
+/** The doors. Without operators' nothing starts; without the one for readers it does. */
+async function open(daemon: Daemon, served: Served[]): Promise<void> {
+  const { config, desk, metrics, trouble } = daemon;
+  served.push(await serveControl({ path: config.socket, desk, trouble }));
+  if (config.listen === null) return;
+  const { gateHoldMs } = config;
+  served.push(await serveHttp({ ...config.listen, desk, metrics, gateHoldMs, trouble }));
 }
 
 /** A bad configuration is refused whole and the last good one stays in force (rule 19). */
@@ -196,7 +240,8 @@ async function reload(
 ): Promise<Reply> {
   try {
     const { config, warnings } = await loadConfig(configPath);
-    const adapters = buildAdapters(config, clock, { remember: true });
+    const told = logRenewals(log);
+    const adapters = buildAdapters(config, clock, { remember: true, told });
     const problems = controller.reload(config.core, adapters);
     if (problems.length > 0) {
       closeAll(adapters);
@@ -224,7 +269,15 @@ function logAudit(log: Log, report: AuditReport, news: readonly AuditFinding[]):
   log.info(`audited in ${report.tookMs} ms: ${bad} bad, ${warn} to look at`, { kind: 'audit' });
 }
 
+function logRenewals(log: Log): NonNullable<Parameters<typeof buildAdapters>[2]['told']> {
+  return (where, { kind, why }) => {
+    if (kind === 'renewed') log.info(`${where}: its secrets have changed and are in use`, { kind });
+    else log.error(`${where}: what was read before stays in use: ${why}`, { kind });
+  };
+}
+
 function logObserver(log: Log): Observer {
+  const rarely = createRarely();
   return {
     journalled(entry: Entry) {
       const record: Record<string, Json> = entry.record === null ? {} : { record: entry.record };
@@ -232,22 +285,11 @@ function logObserver(log: Log): Observer {
       log[levelOf[entry.kind]](entry.sentence, fields);
     },
     trouble(what, detail) {
-      log.error(`${what}: ${detail}`, { kind: 'trouble' });
+      const unsaid = rarely(what, detail);
+      if (unsaid === null) return;
+      log.error(`${what}: ${detail}`, { kind: 'trouble', ...(unsaid > 0 ? { unsaid } : {}) });
     },
   };
-}
-
-/** Resolves on SIGTERM or SIGINT. */
-function ended(hangup: () => void): Promise<void> {
-  return new Promise((resolve) => {
-    process.on('SIGHUP', hangup);
-    for (const name of ['SIGTERM', 'SIGINT'] as const) {
-      process.once(name, () => {
-        process.off('SIGHUP', hangup);
-        resolve();
-      });
-    }
-  });
 }
 
 /** Errors that are an answer to the operator; anything else is a fault of Detour's and goes on. */

@@ -5,6 +5,7 @@
 import { randomBytes } from 'node:crypto';
 import type { DirectOrder } from '../cli/hands.ts';
 import type { Config } from '../config/config.ts';
+import { rowOf } from '../config/config.ts';
 import { type Adapters, closeAll } from '../controller.ts';
 import { type Effect, type Event, nextDeadline, start, step } from '../core/direct.ts';
 import type { Fault, Reply } from '../core/model.ts';
@@ -146,7 +147,7 @@ async function read(
   signal: AbortSignal,
 ): Promise<Event> {
   const answers = await adapters.providers[provider]!.read([record], signal);
-  return { kind: 'read', provider, answer: answers[record] ?? { kind: 'not-asked' } };
+  return { kind: 'read', provider, answer: rowOf(answers, record) ?? { kind: 'not-asked' } };
 }
 
 async function write(

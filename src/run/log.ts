@@ -56,6 +56,38 @@ export function createLog(options: LogOptions): Log {
   };
 }
 
+/** Troubles that are told apart; the one that came longest ago is forgotten first. */
+const troublesMost = 200;
+const nearestMs = 1000;
+const farthestMs = 600_000;
+
+/**
+ * For what comes again and again (a full disk at every commit): the same words are said at growing
+ * distances, from 1 s to 10 min. Gives how often they came unsaid since they were said last, or null:
+ * they need not be said now. Numbers in them make no difference.
+ */
+export function createRarely(
+  now: () => number = () => performance.now(),
+): (what: string, detail: string) => number | null {
+  const known = new Map<string, { nextAt: number; distanceMs: number; unsaid: number }>();
+  return (what, detail) => {
+    const key = `${what}: ${detail}`.replace(/\d+/g, '0');
+    const one = known.get(key);
+    const at = now();
+    known.delete(key);
+    if (known.size >= troublesMost) known.delete(known.keys().next().value!);
+    if (one !== undefined && at < one.nextAt) {
+      known.set(key, { ...one, unsaid: one.unsaid + 1 });
+      return null;
+    }
+    // Away for longer than it was silent: it is another occasion.
+    const isOver = one === undefined || at > one.nextAt + 2 * one.distanceMs;
+    const distanceMs = isOver ? nearestMs : Math.min(2 * one.distanceMs, farthestMs);
+    known.set(key, { nextAt: at + distanceMs, distanceMs, unsaid: 0 });
+    return one?.unsaid ?? 0;
+  };
+}
+
 type Write = (level: Level, message: string, fields: Fields) => void;
 
 interface Line {

@@ -2,6 +2,7 @@
 // drill that asks a check for an answer nobody gives, to see that it can fail. It writes nothing
 // anywhere and moves nothing.
 
+import { rowOf } from '../config/config.ts';
 import type { CheckId } from '../core/model.ts';
 import type { ProbeResult } from '../kit/extend.ts';
 import { turnMost } from '../probes/index.ts';
@@ -44,8 +45,8 @@ export async function probeAll(configPath: string, only: string | null): Promise
 /** One check, asked for an answer that nobody gives: every path must say `fail`. */
 export async function drillCheck(configPath: string, check: CheckId): Promise<Looked[] | null> {
   const { config } = await loadConfig(configPath);
-  const spec = config.probes[check];
-  const known = config.core.checks[check];
+  const spec = rowOf(config.probes, check);
+  const known = rowOf(config.core.checks, check);
   if (spec === undefined || known === undefined) return null;
   const settings = config.tables.checks[spec.kind]!.impossible(spec.settings);
   const prober = buildProber({ ...config, probes: { [check]: { ...spec, settings } } });

@@ -1,14 +1,18 @@
 // An HTTP server of node:http with a bound on everything: connections, header bytes, body bytes,
 // and the time a peer may take to send a request or to take an answer. Both listeners of the daemon
-// are built on it. It knows no path and no state, never looks at the Host header, and never lets a
-// handler's failure reach the process.
+// are built on it. Whoever comes is let in: of those that only hold a connection, the one that has
+// held it longest gives way. It knows no path and no state, never looks at the Host header, and never
+// lets a handler's failure reach the process.
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { ListenOptions } from 'node:net';
+import type { ListenOptions, Socket } from 'node:net';
 import type { Trouble } from './desk.ts';
 
 export interface Limits {
-  /** Connections at one time; one more is closed unanswered. */
+  /**
+   * Connections at one time. For one more an idle one is closed, or one whose peer is slow to ask or
+   * to read; where all are being answered, the one more is closed unanswered.
+   */
   readonly connections: number;
   /** From the connection, or the last answer's end, to the last byte of a request. */
   readonly requestMs: number;
@@ -20,6 +24,7 @@ type Handler = (request: IncomingMessage, response: ServerResponse) => Promise<v
 
 /** A server, not yet listening, that answers 500 with a sentence when the handler fails. */
 export function createBounded(limits: Limits, handle: Handler, trouble: Trouble): Server {
+  const seats = new Seats(limits.connections);
   const server = createServer(
     {
       maxHeaderSize: 8192,
@@ -30,6 +35,7 @@ export function createBounded(limits: Limits, handle: Handler, trouble: Trouble)
       requireHostHeader: false,
     },
     (request, response) => {
+      seats.asked(request, response);
       // A peer that resets the connection is the world's business, not an error of ours.
       request.on('error', () => response.destroy());
       void answer(request, response);
@@ -46,11 +52,59 @@ export function createBounded(limits: Limits, handle: Handler, trouble: Trouble)
       else send(request, response, 500, 'the daemon failed at this request: see its log\n');
     }
   }
-  server.maxConnections = limits.connections;
+  server.on('connection', (socket) => seats.take(socket));
   server.maxHeadersCount = 64;
   server.setTimeout(limits.idleMs, (socket) => socket.destroy());
   return server;
 }
+
+interface Exchange {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+}
+
+/** Who is connected: those that have waited longest in what they do stand first. */
+class Seats {
+  readonly #most: number;
+  readonly #taken = new Map<Socket, Exchange | null>();
+
+  constructor(most: number) {
+    this.#most = most;
+  }
+
+  take(socket: Socket): void {
+    if (this.#taken.size >= this.#most && !this.#freeOne()) return void socket.destroy();
+    this.#taken.set(socket, null);
+    socket.once('close', () => this.#taken.delete(socket));
+  }
+
+  asked(request: IncomingMessage, response: ServerResponse): void {
+    const { socket } = request;
+    this.#move(socket, { request, response });
+    response.once('close', () => this.#move(socket, null));
+  }
+
+  #move(socket: Socket, now: Exchange | null): void {
+    if (this.#taken.delete(socket)) this.#taken.set(socket, now);
+  }
+
+  /** False where nobody's connection can be closed without harm to a request. */
+  #freeOne(): boolean {
+    for (const patience of [isIdle, isSlowToAsk, isSlowToRead]) {
+      for (const [socket, exchange] of this.#taken) {
+        if (!patience(exchange)) continue;
+        this.#taken.delete(socket);
+        socket.destroy();
+        return true;
+      }
+    }
+    return false;
+  }
+}
+
+const isIdle = (exchange: Exchange | null) => exchange === null;
+const isSlowToAsk = (exchange: Exchange | null) => exchange?.request.complete === false;
+const isSlowToRead = (exchange: Exchange | null) => exchange?.response.headersSent === true;
 
 /** One whole answer with its length; a HEAD request gets the head of it. */
 export function send(
@@ -93,14 +147,20 @@ export async function readBody(request: IncomingMessage, most: number): Promise<
   return Buffer.concat(chunks).toString('utf8');
 }
 
-/** Resolves once the server listens; rejects with the system's error. */
+/** Resolves once the server listens; rejects with the system's error, and may then be asked again. */
 export function listen(server: Server, options: ListenOptions): Promise<void> {
   return new Promise((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(options, () => {
-      server.off('error', reject);
+    const failed = (error: Error) => {
+      server.off('listening', listening);
+      reject(error);
+    };
+    const listening = () => {
+      server.off('error', failed);
       resolve();
-    });
+    };
+    server.once('error', failed);
+    server.once('listening', listening);
+    server.listen(options);
   });
 }
 
@@ -108,6 +168,7 @@ export function listen(server: Server, options: ListenOptions): Promise<void> {
 export function close(server: Server, graceMs = 1000): Promise<void> {
   return new Promise((resolve) => {
     const cut = setTimeout(() => server.closeAllConnections(), graceMs);
+    // One that never listened is closed already, and says so by an error.
     server.close(() => {
       clearTimeout(cut);
       resolve();

@@ -1,7 +1,8 @@
 // The operators' door: HTTP over a Unix socket. Whoever may open the file may command (mode 0660:
 // owner and group), so the socket must never exist with a wider mode, not for a moment, and must
 // never be taken from a daemon that still answers. It checks the shape of a command and passes it
-// on; whether the command is wise is for the core to say.
+// on; whether the command is wise is for the core to say. Who says it is what the client says: Node
+// cannot ask the kernel for the peer's user, so the name is marked as unverified wherever it goes.
 
 import { lstatSync, unlinkSync } from 'node:fs';
 import type { IncomingMessage, ServerResponse } from 'node:http';
@@ -102,6 +103,8 @@ function handler(options: ControlOptions) {
   const commandMs = options.commandMs ?? 20_000;
   const audited = () => ({ status: 200, body: desk.audited() });
   const routes: Readonly<Record<string, Readonly<Record<string, Route>>>> = {
+    // For who asks whether the process lives: it costs nothing, whatever the state.
+    '/v1/alive': { GET: () => ({ status: 200, body: { alive: true } }) },
     '/v1/status': { GET: () => ({ status: 200, body: desk.status() }) },
     '/v1/history': { GET: (_, query) => history(desk, query) },
     '/v1/command': { POST: (request) => command(desk, request, commandMs) },
@@ -223,7 +226,7 @@ function line(what: string, most: number) {
 }
 
 const record = dnsName;
-const by = line('who says it', 64);
+const by = line('who says it', 64).transform((name) => `${name} (unverified)`);
 const reason = line('a reason', 500);
 const word = line('a name from the configuration', 128);
 const forMs = z

@@ -18,26 +18,56 @@ export interface HttpOptions {
   readonly gateHoldMs: number;
   readonly trouble: Trouble;
   readonly limits?: Partial<Limits>;
+  /** The first wait before an address that could not be had is tried again, in milliseconds. */
+  readonly retryMs?: number;
 }
 
-/** Listens; rejects with an error that names the address when it cannot. */
+/** Of the attempts to listen: the first wait, doubled to the longest. */
+const retryMs = 1000;
+const retryMostMs = 30_000;
+
+/**
+ * Listens. An address that cannot be had is told of as trouble and tried again, for ever: nothing but
+ * readers needs it. Resolves after the first attempt; `host` and `port` are those that were got, or
+ * those that are wanted.
+ */
 export async function serveHttp(
   options: HttpOptions,
 ): Promise<Served & { readonly host: string; readonly port: number }> {
-  const { host, port } = options;
+  const { host, port, trouble } = options;
   const limits: Limits = { connections: 256, requestMs: 5000, idleMs: 15_000, ...options.limits };
-  const server = createBounded(limits, handler(options), options.trouble);
-  try {
-    await listen(server, { host, port });
-  } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
-    throw new Error(`HTTP listener ${host}:${port}: ${code ?? message}; choose a free address`, {
-      cause: error,
-    });
-  }
-  server.on('error', (error) => options.trouble('http-listener', error.message));
-  const bound = server.address() as AddressInfo;
-  return { host: bound.address, port: bound.port, close: () => close(server) };
+  const server = createBounded(limits, handler(options), trouble);
+  let bound: AddressInfo | null = null;
+  let retry: NodeJS.Timeout | undefined;
+  let waitMs = options.retryMs ?? retryMs;
+  const attempt = async (): Promise<void> => {
+    try {
+      await listen(server, { host, port });
+      bound = server.address() as AddressInfo;
+      server.on('error', (error) => trouble('http-listener', error.message));
+    } catch (error) {
+      const { code, message } = error as NodeJS.ErrnoException;
+      const detail =
+        `${host}:${port}: ${code ?? message}; nobody can read metrics, health or gates there; ` +
+        'all else goes on, and it is tried again: free the address or change `listen`';
+      trouble('http-listener', detail);
+      retry = setTimeout(() => void attempt(), waitMs);
+      waitMs = Math.min(2 * waitMs, retryMostMs);
+    }
+  };
+  await attempt();
+  return {
+    get host() {
+      return bound?.address ?? host;
+    },
+    get port() {
+      return bound?.port ?? port;
+    },
+    close: () => {
+      clearTimeout(retry);
+      return close(server);
+    },
+  };
 }
 
 interface Answer {

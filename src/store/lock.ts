@@ -5,13 +5,17 @@
 // lock file must never be opened by anything but SQLite: closing any descriptor of it would drop
 // the kernel's lock (POSIX fcntl locks belong to the process, not the descriptor).
 
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
+import { hasNoRoom, PlaceError, securePlace } from './place.ts';
 
 /** The state directory is taken or cannot be locked; the message says by whom and what to do. */
 export class LockError extends Error {}
+
+/** Kept here, because one that nobody refers to would be closed, and the lock with it. */
+const held = new Set<DatabaseSync>();
 
 interface StateLock {
   /** Lets go, once; later calls do nothing. */
@@ -38,27 +42,33 @@ export function lockStateDirectory(directory: string): StateLock {
         'or give this Detour another stateDir',
     );
   }
-  let isHeld = true;
+  held.add(db);
   const release = () => {
-    if (!isHeld) return;
-    isHeld = false;
+    if (!held.delete(db)) return;
     rmSync(pidFile, { force: true });
     db.close();
   };
   try {
     writeFileSync(pidFile, `${process.pid} ${hostname()}\n`, { mode: 0o600 });
-  } catch (error) {
-    release();
-    throw cannotLock(directory, (error as Error).message);
+  } catch {
+    // A full disk, say: the lock is held all the same, and the store says what the disk's trouble is.
+    rmSync(pidFile, { force: true });
   }
   return { release };
 }
 
 function openLockFile(directory: string, file: string): DatabaseSync {
   try {
-    mkdirSync(directory, { recursive: true, mode: 0o700 });
-    return new DatabaseSync(file, { timeout: 0 });
+    securePlace(directory);
+    // SQLite makes the file, readable for all: whoever may read it may lock it.
+    const umask = process.umask(0o077);
+    try {
+      return new DatabaseSync(file, { timeout: 0 });
+    } finally {
+      process.umask(umask);
+    }
   } catch (error) {
+    if (error instanceof PlaceError) throw new LockError(error.message);
     throw cannotLock(directory, (error as Error).message);
   }
 }
@@ -78,8 +88,9 @@ function holder(pidFile: string): string {
 }
 
 function cannotLock(directory: string, why: string): LockError {
-  return new LockError(
-    `${directory} cannot be locked: ${why}; make the directory writable for the user Detour ` +
-      'runs as, on a local file system',
-  );
+  const isFull = /ENOSPC|EDQUOT/.test(why) || hasNoRoom(directory);
+  const cure = isFull
+    ? 'the disk is full: free some space'
+    : 'make the directory writable for the user Detour runs as, on a local file system';
+  return new LockError(`${directory} cannot be locked: ${why}; ${cure}`);
 }

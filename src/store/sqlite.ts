@@ -6,11 +6,12 @@
 // may it write into a file that is no longer the one at its path (removed, or replaced by a copy
 // from elsewhere): such a commit would be lost without a word.
 
-import { chmodSync, closeSync, mkdirSync, openSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { DatabaseSync, type SQLOutputValue } from 'node:sqlite';
 import type { Json } from '../core/model.ts';
 import type { Commit, Store, StoredEntry } from '../ports.ts';
+import { hasNoRoom, PlaceError, securePlace } from './place.ts';
 
 /** The store cannot be opened, read or written; the message names the file and the cure. */
 export class StoreError extends Error {}
@@ -25,6 +26,14 @@ interface JournalLimits {
 export interface SqliteStore extends Store {
   /** The database file, for messages. */
   readonly file: string;
+  /** It was made just now: nothing is remembered. */
+  readonly isNew: boolean;
+}
+
+interface OpenOptions {
+  /** Begins anew where a store was and is gone, or cannot be used; a sound one is left as it is. */
+  readonly newState?: boolean;
+  readonly limits?: JournalLimits;
 }
 
 const journalLimits: JournalLimits = { entries: 1_000_000, ageMs: 400 * 86_400_000 };
@@ -63,35 +72,96 @@ const schema = `
 `;
 
 /**
- * Opens `detour.sqlite` in the state directory, making both (modes 0700 and 0600) when absent.
- * Throws StoreError when the file cannot be used: damaged, foreign, newer, not writable, or on a
- * file system without WAL. Several may be open at once; their commits queue for half a second.
+ * Opens `detour.sqlite` in the state directory, making both (modes 0700 and 0600) when neither was
+ * ever there. Throws StoreError when the file cannot be used (damaged, foreign, newer, not writable,
+ * on a file system without WAL) and when a store was here before and is gone or empty. Several may
+ * be open at once; their commits queue for half a second.
  */
-export function openSqliteStore(
-  directory: string,
-  limits: JournalLimits = journalLimits,
-): SqliteStore {
+export function openSqliteStore(directory: string, options: OpenOptions = {}): SqliteStore {
   const file = join(directory, 'detour.sqlite');
-  const db = openDatabase(directory, file);
   try {
-    return makeStore(db, file, limits);
+    securePlace(directory);
+    let problem = options.newState === true ? unusable(file) : null;
+    if (problem !== null) moveAside(file);
+    else problem = lost(directory, file);
+    if (problem !== null && options.newState !== true) throw problem;
+    const isNew = !existsSync(file);
+    if (isNew) makeFile(file);
+    const db = openDatabase(file);
+    try {
+      remember(directory);
+      return makeStore(db, file, { isNew, limits: options.limits ?? journalLimits });
+    } catch (error) {
+      db.close();
+      throw error;
+    }
   } catch (error) {
-    db.close();
     throw explain(error, file, 'cannot be opened');
   }
 }
 
-function openDatabase(directory: string, file: string): DatabaseSync {
-  let db: DatabaseSync;
+/** Made after the store, and left there: whoever finds it alone knows that a store is gone. */
+const witness = 'detour.sqlite.was-here';
+
+function remember(directory: string): void {
+  const path = join(directory, witness);
+  if (existsSync(path)) return;
+  const text = 'detour.sqlite belongs beside this file. Without it, Detour has forgotten.\n';
+  writeFileSync(path, text, { mode: 0o600 });
+}
+
+/** Why the store that was here before is not here; null: it is, or none ever was. */
+function lost(directory: string, file: string): StoreError | null {
+  const size = statSync(file, { throwIfNoEntry: false })?.size;
+  const traces = [`${file}-wal`, join(directory, witness)].filter((path) => existsSync(path));
+  if (size !== 0 && !(size === undefined && traces.length > 0)) return null;
+  const what = size === 0 ? 'is empty' : `is gone, and ${traces[0]} is there`;
+  return new StoreError(
+    `${file} ${what}: restore it from a backup, or begin anew with \`detour run --new-state\`: ` +
+      forgotten,
+  );
+}
+
+/** Why no store can be opened here; null where one can. */
+function unusable(file: string): StoreError | null {
+  if (!existsSync(file)) return null;
+  if (statSync(file).size === 0) return new StoreError(`${file} is empty`);
   try {
-    mkdirSync(directory, { recursive: true, mode: 0o700 });
-    // Made here, because SQLite would make it readable for all; -wal and -shm follow its mode.
-    closeSync(openSync(file, 'a', 0o600));
-    if ((statSync(file).mode & 0o077) !== 0) chmodSync(file, 0o600);
-    db = new DatabaseSync(file, { timeout: busyTimeoutMs });
+    openDatabase(file).close();
+    return null;
   } catch (error) {
-    throw explain(error, file, 'cannot be opened');
+    if (error instanceof Damaged) return error;
+    throw error;
   }
+}
+
+/** Nothing is deleted: what can be read in it may be wanted later. */
+function moveAside(file: string): void {
+  let n = 1;
+  while (existsSync(`${file}.aside-${n}`)) n++;
+  for (const suffix of ['', '-wal', '-shm']) {
+    if (existsSync(file + suffix)) renameSync(file + suffix, `${file}.aside-${n}${suffix}`);
+  }
+}
+
+/** A file is there whole or not at all: an empty one was never made here. */
+function makeFile(file: string): void {
+  const fresh = `${file}.new`;
+  // What is left of a store that is gone would be taken for this one's.
+  const left = [`${file}-wal`, `${file}-shm`, fresh, `${fresh}-journal`];
+  for (const path of left) rmSync(path, { force: true });
+  writeFileSync(fresh, '', { mode: 0o600, flag: 'wx' });
+  const db = new DatabaseSync(fresh);
+  try {
+    db.exec(`PRAGMA synchronous = FULL; BEGIN IMMEDIATE; ${schema} COMMIT`);
+  } finally {
+    db.close();
+  }
+  renameSync(fresh, file);
+}
+
+function openDatabase(file: string): DatabaseSync {
+  const db = new DatabaseSync(file, { timeout: busyTimeoutMs });
   try {
     prepareDatabase(db, file);
     return db;
@@ -101,23 +171,23 @@ function openDatabase(directory: string, file: string): DatabaseSync {
   }
 }
 
-/** Makes the tables in an empty file; refuses whatever is not a sound store of this version. */
+/** Refuses whatever is not a sound store of this version. */
 function prepareDatabase(db: DatabaseSync, file: string): void {
   const id = pragma(db, 'application_id');
   const version = pragma(db, 'user_version');
   const isEmpty = db.prepare('SELECT 1 FROM sqlite_schema LIMIT 1').get() === undefined;
-  if (!(isEmpty && id === 0 && version === 0)) {
-    if (id !== applicationId) {
-      throw new StoreError(
-        `${file} is a database of some other program: give Detour a state directory of its own`,
-      );
-    }
-    if (Number(version) > schemaVersion) {
-      throw new StoreError(
-        `${file} was written by a newer Detour (schema ${version}, this one knows ` +
-          `${schemaVersion}): start that version again, or move the file aside to begin anew`,
-      );
-    }
+  if (isEmpty) throw damaged(file, 'it holds no table');
+  if (id !== applicationId) {
+    throw new StoreError(
+      `${file} is a database of some other program: give Detour a state directory of its own`,
+    );
+  }
+  if (Number(version) > schemaVersion) {
+    throw new StoreError(
+      `${file} was written by a newer Detour (schema ${version}, this one knows ` +
+        `${schemaVersion}): start that version again, or move the file aside and begin anew with ` +
+        '`detour run --new-state`',
+    );
   }
   const mode = pragma(db, 'journal_mode = WAL');
   if (mode !== 'wal') {
@@ -127,10 +197,6 @@ function prepareDatabase(db: DatabaseSync, file: string): void {
     );
   }
   db.exec('PRAGMA synchronous = FULL; PRAGMA journal_size_limit = 16777216');
-  // Another opener may have made the tables meanwhile: ask again inside the transaction.
-  db.exec('BEGIN IMMEDIATE');
-  if (pragma(db, 'user_version') === 0) db.exec(schema);
-  db.exec('COMMIT');
   const checked = pragma(db, 'quick_check(1)');
   if (checked !== 'ok') throw damaged(file, String(checked));
   const { seq, last } = db
@@ -183,12 +249,17 @@ function apply(on: Statements, { at, wall, entries, docs }: Commit, limits: Jour
   }
 }
 
-function makeStore(db: DatabaseSync, file: string, limits: JournalLimits): SqliteStore {
+function makeStore(
+  db: DatabaseSync,
+  file: string,
+  { isNew, limits }: { readonly isNew: boolean; readonly limits: JournalLimits },
+): SqliteStore {
   const on = statementsOf(db);
   const files = [file, `${file}-wal`];
   const identities = files.map(identityOf);
   return {
     file,
+    isNew,
     load() {
       try {
         const docs = on.documents.all() as { key: string; value: string }[];
@@ -268,31 +339,41 @@ function identityOf(path: string): string {
   return stat ? `${stat.dev}:${stat.ino}` : 'none';
 }
 
+const forgotten =
+  'targets and epochs are then read back from the providers, while pins, drains and the journal ' +
+  'are lost';
+
+class Damaged extends StoreError {}
+
 /** What to say of a file whose content cannot be believed, with the cure. */
 export function damaged(file: string, what: string): StoreError {
-  return new StoreError(
-    `${file} is damaged (${what}): restore it from a backup, or move it aside together with its ` +
-      '-wal and -shm files and start again; targets and epochs are then read back from the ' +
-      'providers, while pins, drains and the journal are lost',
+  return new Damaged(
+    `${file} is damaged (${what}): restore it from a backup, or begin anew with ` +
+      `\`detour run --new-state\`, which moves it aside: ${forgotten}`,
   );
 }
+
+const diskFull = 'the disk is full: free some space; Detour goes on by itself';
 
 /** SQLite's result codes (https://sqlite.org/rescode.html, read 2026-11) that have a cure. */
 const cures: Readonly<Record<number, string>> = {
   5: 'another process holds it; end that one, or run one Detour per state directory',
   8: 'make the file and its directory writable for the user Detour runs as',
   10: 'the disk refuses: look at its space, limits and health (kernel log), then restart Detour',
-  13: 'the disk is full: free some space; Detour goes on by itself',
+  13: diskFull,
   14: 'make the directory readable and writable for the user Detour runs as',
 };
 
 function explain(error: unknown, file: string, what: string): StoreError {
   if (error instanceof StoreError) return error;
+  if (error instanceof PlaceError) return new StoreError(error.message, { cause: error });
   const { errcode, code, message } = error as { errcode?: number; code?: string; message: string };
   const primary = (errcode ?? 0) & 0xff;
   // 11: SQLITE_CORRUPT, 26: SQLITE_NOTADB.
   if (primary === 11 || primary === 26) return damaged(file, message);
-  const cure =
-    cures[primary] ?? (errcode === undefined && code?.startsWith('E') ? cures[14] : null);
+  const isFull =
+    code === 'ENOSPC' || code === 'EDQUOT' || (primary !== 13 && hasNoRoom(dirname(file)));
+  const known = errcode === undefined && code?.startsWith('E') ? cures[14] : cures[primary];
+  const cure = isFull ? diskFull : known;
   return new StoreError(`${file} ${what}: ${message}${cure ? `; ${cure}` : ''}`, { cause: error });
 }

@@ -230,6 +230,7 @@ async function paceOf(api: string): Promise<number> {
     accessKeyId: keys.ALI_ID,
     accessKeySecret: keys.ALI_SECRET,
     timeoutMs: 5000,
+    context: {},
   });
   try {
     const signal = AbortSignal.timeout(30_000);

@@ -407,7 +407,7 @@ done: every provider of www.gslb.example.net serves tokyo after 1.9 s
       record: `${www}.`,
       target: 'tokyo',
       reason: 'storage fails',
-      by: 'ann',
+      by: 'ann (unverified)',
       forMs: 7_200_000,
       force: false,
       dryRun: false,
@@ -598,7 +598,7 @@ test('switch --direct asks no daemon and ends as the hands say', async () => {
 // ---------------------------------------------------------------- the other orders
 
 test('every other order reaches the daemon as typed, by the user who gave it', async () => {
-  const by = 'ann';
+  const by = 'ann (unverified)';
   const name = `${www}.`;
   const cases: [string[], unknown][] = [
     [['adopt', www, 'tokyo'], { kind: 'adopt', record: name, target: 'tokyo', create: false, by }],
@@ -714,7 +714,8 @@ test('something else at the socket is told apart from a daemon', async () => {
       for (const argv of [['status'], ['ack', www], ['history']]) {
         const { exit, err } = await run([...argv, '--socket', path]);
         assert.equal(exit, 1);
-        assert.match(err, /no daemon of this version|broke off/);
+        assert.match(err, /no daemon of this version|is there and broke off/);
+        assert.doesNotMatch(err, /no daemon:/, 'who holds its socket is not called dead');
       }
     } finally {
       await new Promise((resolve) => other.close(resolve));
@@ -734,8 +735,8 @@ test('run, validate and lab go to the hands', async () => {
   assert.equal(lab.out, '');
   await run(['lab']);
   assert.deepEqual(asked, [
-    ['run', 'a.yaml', { json: true }],
-    ['run', '/etc/detour/detour.yaml', { json: false }],
+    ['run', 'a.yaml', { json: true, newState: false }],
+    ['run', '/etc/detour/detour.yaml', { json: false, newState: false }],
     ['validate', 'a.yaml', true],
     ['validate', 'a.yaml', false],
     ['lab', ['start', '--help', '--port', '0', '--version', '--', '-x']],

@@ -26,7 +26,10 @@ const capabilities: Capabilities = {
   callsMax: 1,
   quota: { burst: 50, perSecond: 10, reserve: 10 },
   permissions: [],
-  refuses: ['apex', 'other-type'],
+  refuses: [
+    { word: 'apex', note: null },
+    { word: 'other-type', note: null },
+  ],
 };
 
 /** Faults of the suite, and what they are in this world. */

@@ -1,9 +1,10 @@
 // What is under deploy/ against what the program is: an example that names every option, files for
 // systemd, Kubernetes and Docker that agree with each other, alerts and a dashboard over metrics
-// that exist. Nothing here starts a daemon; promtool and systemd-analyze read files.
+// that exist. Nothing here starts a daemon; promtool and systemd-analyze read files, and what asks
+// whether a daemon lives asks a stand-in.
 
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -14,7 +15,9 @@ import { isPair, isScalar, isSeq, parse, parseAllDocuments, parseDocument, visit
 import { type Config, parseConfig, printProblem } from '../../src/config/config.ts';
 import { jsonSchema } from '../../src/config/json-schema.ts';
 import { tables } from '../../src/run/build.ts';
+import { serveControl } from '../../src/serve/control.ts';
 import { metricNames } from '../../src/serve/metrics.ts';
+import { standIn } from '../cli/desk.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const read = (path: string) => readFileSync(join(root, path), 'utf8');
@@ -246,6 +249,7 @@ test('the systemd unit keeps the daemon alive, shut in, and reloadable', () => {
   assert.ok(Number(one('RestartSec')) > 0 && Number(one('TimeoutStopSec')) > 5);
   assert.match(one('MemoryMax'), /^\d+M$/);
   assert.equal(one('UMask'), '0077');
+  assert.equal(one('LimitCORE'), '0');
   for (const key of ['NoNewPrivileges', 'ProtectHome', 'PrivateTmp', 'PrivateDevices']) {
     assert.equal(one(key), 'yes');
   }
@@ -309,12 +313,53 @@ test('in Kubernetes there is one daemon, never two, and it is shut in', () => {
     capabilities: { drop: ['ALL'] },
   });
   assert.equal(container.readinessProbe.httpGet.path, '/readyz');
-  assert.equal(container.livenessProbe.httpGet.path, '/healthz');
+  assert.equal(container.livenessProbe.httpGet, undefined, 'no door that strangers share');
+  const asking = container.livenessProbe.exec.command.join(' ');
+  assert.match(asking, /^node -e .*DETOUR_SOCKET.*\/v1\/alive/);
   assert.equal(container.resources.limits.cpu, undefined, 'throttled, it would be blind');
   assert.ok(container.resources.limits.memory && container.resources.requests.memory);
   const labels = spec.template.metadata.labels;
   assert.deepEqual(spec.selector.matchLabels, labels);
   assert.deepEqual(manifest('Service').spec.selector, labels);
+  const policy = manifest('NetworkPolicy').spec;
+  assert.deepEqual(policy.podSelector.matchLabels, labels);
+  assert.deepEqual(policy.policyTypes, ['Ingress']);
+  const [port] = container.ports;
+  for (const { from, ports } of policy.ingress) {
+    assert.ok(from.length > 0, 'from somebody in particular');
+    assert.deepEqual(ports, [{ protocol: 'TCP', port: port.containerPort }]);
+  }
+});
+
+test('in Kubernetes no secret is passed by the environment, and none is mounted so that it stays', () => {
+  const [container] = manifest('Deployment').spec.template.spec.containers;
+  for (const one of container.env) assert.equal(one.valueFrom, undefined, one.name);
+  assert.equal(container.envFrom, undefined);
+  for (const mount of container.volumeMounts) assert.equal(mount.subPath, undefined, mount.name);
+  assert.doesNotMatch(manifest('ConfigMap').data!['detour.yaml']!, /\{ env: /);
+});
+
+test('what asks whether the daemon lives gets its answer at a socket, and fails without one', async () => {
+  const dockerfile = read('deploy/docker/Dockerfile');
+  const asked = /^HEALTHCHECK [\s\S]*?CMD (\[.*\])$/m.exec(dockerfile)![1]!;
+  const [container] = manifest('Deployment').spec.template.spec.containers;
+  const directory = mkdtempSync(join(tmpdir(), 'detour-alive-'));
+  const path = join(directory, 'control.sock');
+  const served = await serveControl({ path, desk: standIn(), trouble: () => {} });
+  try {
+    for (const command of [JSON.parse(asked), container.livenessProbe.exec.command]) {
+      const ask = (socket: string) =>
+        new Promise((resolve) => {
+          const env = { ...process.env, DETOUR_SOCKET: socket };
+          spawn(process.execPath, command.slice(1), { env, stdio: 'ignore' }).on('close', resolve);
+        });
+      assert.equal(await ask(path), 0);
+      assert.equal(await ask(`${path}.none`), 1);
+    }
+  } finally {
+    await served.close();
+    rmSync(directory, { recursive: true });
+  }
 });
 
 test('in Kubernetes the configuration is good and finds its secrets, its state and its ports', () => {
@@ -378,8 +423,11 @@ test('the Dockerfile builds from files that exist and runs the program as nobody
   assert.match(text, /^RUN npm ci --omit=dev --omit=optional --ignore-scripts$/m);
   const last = text.slice(text.lastIndexOf('\nFROM '));
   assert.match(last, /^USER [1-9]\d*:[1-9]\d*$/m);
-  assert.match(last, /^HEALTHCHECK .*\/healthz/m);
-  assert.ok(last.includes(`ENTRYPOINT ["node", "--max-semi-space-size=16", "/app/${bin.detour}"]`));
+  assert.match(last, /^HEALTHCHECK .*\/v1\/alive/m);
+  const [shell, flag, script, name] = JSON.parse(/^ENTRYPOINT (\[.*\])$/m.exec(last)![1]!);
+  assert.deepEqual([shell, flag, name], ['/bin/sh', '-c', 'detour']);
+  const node = 'node --max-semi-space-size=16 --disable-sigusr1';
+  assert.equal(script, `ulimit -c 0; exec ${node} /app/${bin.detour} "$@"`);
   const user = manifest('Deployment').spec.template.spec.securityContext.runAsUser;
   assert.ok(last.includes(`USER ${user}:`), 'the same user as in Kubernetes');
 });

@@ -258,7 +258,7 @@ export const mutants: readonly Mutant[] = [
     edits: [
       {
         file: cell,
-        find: 'if (cell.provider in r.doc.claims) {',
+        find: 'if (Object.hasOwn(r.doc.claims, cell.provider)) {',
         replace: 'if (cell.provider in r.doc.claims && r.doc.epochMax > 99) {',
       },
     ],
@@ -1129,7 +1129,7 @@ function laneWorks`,
     edits: [
       {
         file: controller,
-        find: 'committed ? effect.reply : notCommitted(effect.reply)',
+        find: 'holds ? effect.reply : notCommitted(effect.reply)',
         replace: 'effect.reply',
       },
     ],
@@ -1836,9 +1836,9 @@ function laneWorks`,
     edits: [
       {
         file: lane,
-        find: `    else if (answer.kind === 'fault' && answer.reach.kind === 'zone') {
+        find: `      const { zone } = answer.reach;
 `,
-        replace: `    else if (answer.kind === 'fault' && answer.reach.kind === 'zone') {
+        replace: `      const { zone } = answer.reach;
       account ??= answer.fault;
 `,
       },
@@ -2247,6 +2247,30 @@ function laneWorks`,
         file: plugins,
         find: '  return word.replaceAll(',
         replace: '  return String((error as Error)?.message ?? word).replaceAll(',
+      },
+    ],
+  },
+  {
+    name: 'a zone that was silent takes others along once the lane works',
+    rule: 24,
+    by: '93-every-zone',
+    edits: [
+      {
+        file: zone,
+        find: "zone.failures = zone.fault.kind === 'unavailable' ? 1 : 0;",
+        replace: 'zone.failures = 0;',
+      },
+    ],
+  },
+  {
+    name: 'failures from before a silence go on counting after it',
+    rule: 6,
+    by: '98-old-failures',
+    edits: [
+      {
+        file: watch,
+        find: '    if (cs.fails > 0 || cs.passes > 0) forget(cs, state.now);\n',
+        replace: '',
       },
     ],
   },

@@ -7,7 +7,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import type { Notice } from '../../src/core/model.ts';
-import { createCommandNotifier } from '../../src/notify/command.ts';
+import type { SecretRef } from '../../src/kit/schema.ts';
+import { SecretError } from '../../src/kit/secret.ts';
+import { command, createCommandNotifier } from '../../src/notify/command.ts';
 
 const scratch = mkdtempSync(join(tmpdir(), 'detour-notify-'));
 after(() => rmSync(scratch, { recursive: true }));
@@ -165,4 +167,28 @@ test('four run at once, and of over a hundred waiting the oldest is dropped', as
   writeFileSync(gate, '');
   const outcomes = await Promise.all(results);
   assert.equal(outcomes.filter((outcome) => outcome === 'told').length, 104);
+});
+
+test('the command gets PATH, HOME and LANG as the daemon was given them, and nothing else', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'detour-notify-'));
+  const file = join(directory, 'env');
+  try {
+    const given: Readonly<Record<string, string>> = { PATH: process.env['PATH']!, HOME: '/home/d' };
+    const secret = (ref: SecretRef) => {
+      const value = 'env' in ref ? given[ref.env] : undefined;
+      if (value === undefined) throw new SecretError('not set');
+      return value;
+    };
+    const settings = { command: ['/bin/sh', '-c', `env > ${file}`], timeout: 10_000 };
+    await command.create(settings, { secret }).notify(notice, new AbortController().signal);
+    const seen = readFileSync(file, 'utf8')
+      .split('\n')
+      .map((line) => line.split('=')[0]!);
+    const ours = seen.filter((name) => !['', 'PWD', 'SHLVL', '_', 'OLDPWD'].includes(name));
+    const told = ['KEY', 'KIND', 'STATE'].map((word) => `DETOUR_NOTICE_${word}`);
+    assert.deepEqual(ours.toSorted(), [...told, 'DETOUR_RECORD', 'HOME', 'PATH']);
+    assert.match(readFileSync(file, 'utf8'), /^HOME=\/home\/d$/m);
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
 });

@@ -79,12 +79,15 @@ function nodeOptions(): readonly string[] {
 }
 
 /** A daemon on a configuration of the test's own, started as the unit starts it. */
-export function startDaemon(config: string): {
+export function startDaemon(
+  config: string,
+  ...more: readonly string[]
+): {
   readonly child: ChildProcess;
   readonly out: () => string;
   readonly err: () => string;
 } {
-  const args = [...nodeOptions(), main, 'run', '-c', config, '--json'];
+  const args = [...nodeOptions(), main, 'run', '-c', config, '--json', ...more];
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] });
   return { child, ...collect(child) };
 }

@@ -82,9 +82,27 @@ test('what the exporter found is what counts, with its phases and certificate', 
           'fail status',
         ],
         [
-          { probe_success: 1, probe_ssl_earliest_cert_expiry: now() + 10.5 * 86_400 },
+          {
+            probe_success: 1,
+            probe_ssl_earliest_cert_expiry: now() - 593 * 86_400,
+            probe_ssl_last_chain_expiry_timestamp_seconds: now() + 10.5 * 86_400,
+          },
           { ...web, expect: { certificateDays: 11 } },
           'fail certificate-days',
+        ],
+        [
+          {
+            probe_success: 1,
+            probe_ssl_earliest_cert_expiry: now() - 593 * 86_400,
+            probe_ssl_last_chain_expiry_timestamp_seconds: now() + 10.5 * 86_400,
+          },
+          { ...web, expect: { certificateDays: 10 } },
+          'pass ok',
+        ],
+        [
+          { probe_success: 1, probe_ssl_earliest_cert_expiry: now() + 10.5 * 86_400 },
+          { ...web, expect: { certificateDays: 11 } },
+          'blind blackbox-module',
         ],
         [
           { probe_success: 1, probe_ssl_earliest_cert_expiry: now() + 10.5 * 86_400 },
@@ -109,6 +127,83 @@ test('what the exporter found is what counts, with its phases and certificate', 
       });
       const { phases } = await ask('http', web, url);
       assert.deepEqual(phases, { dnsMs: 12.3, connectMs: 20, tlsMs: 30, firstByteMs: 40 });
+    },
+  );
+});
+
+test('where the module judges by other rules than the check, the origin has not failed', async () => {
+  let says = '';
+  await withExporter(
+    (_, response) => response.end(says),
+    async (url) => {
+      const [ok, redirected] = [{ probe_http_status_code: 200 }, { probe_http_redirects: 1 }];
+      const cases: [string, Record<string, number>, Record<string, unknown>, string][] = [
+        // The module follows redirects, the check does not.
+        ['to a page', { probe_success: 1, ...ok, ...redirected }, {}, 'fail status'],
+        [
+          'wanted',
+          { probe_success: 1, ...ok, ...redirected },
+          { expect: { status: 301 } },
+          'blind blackbox-module',
+        ],
+        [
+          'gone there',
+          { probe_success: 0, ...redirected },
+          { expect: { status: '<400' } },
+          'blind blackbox-module',
+        ],
+        ['both do', { probe_success: 1, ...ok, ...redirected }, { redirects: 1 }, 'pass ok'],
+        [
+          'too often',
+          { probe_success: 1, ...ok, probe_http_redirects: 3 },
+          { redirects: 2 },
+          'fail too-many-redirects',
+        ],
+        [
+          'the check alone',
+          { probe_success: 0, probe_http_status_code: 302 },
+          { redirects: 1 },
+          'blind blackbox-module',
+        ],
+        [
+          'neither, wanted',
+          { probe_success: 1, probe_http_status_code: 302, ...redirected },
+          { expect: { status: 302 } },
+          'pass ok',
+        ],
+        // Statuses that the check wants and the module refuses.
+        [
+          'refused',
+          { probe_success: 0, probe_http_status_code: 404 },
+          { expect: { status: 404 } },
+          'blind blackbox-module',
+        ],
+        ['refused, 200', { probe_success: 0, ...ok }, {}, 'blind blackbox-module'],
+        [
+          'unwanted',
+          { probe_success: 0, probe_http_status_code: 500 },
+          { expect: { status: 404 } },
+          'fail status',
+        ],
+        // What is the origin's own all the same.
+        [
+          'broke off',
+          {
+            probe_success: 0,
+            ...ok,
+            probe_http_content_length: 90,
+            probe_http_uncompressed_body_length: 8,
+          },
+          {},
+          'fail closed',
+        ],
+        ['too slow', { probe_success: 0, ...ok, probe_duration_seconds: 7.4 }, {}, 'fail timeout'],
+      ];
+      for (const [what, found, more, expected] of cases) {
+        says = metrics(found);
+        const result = await ask('http', { ...web, ...more }, url);
+        assert.equal(words(result), expected, `${what}: ${result.detail}`);
+      }
     },
   );
 });
@@ -217,6 +312,9 @@ const modules = `modules:
   http_regex:
     prober: http
     http: { preferred_ip_protocol: ip4, fail_if_body_not_matches_regexp: [ready] }
+  http_strict:
+    prober: http
+    http: { preferred_ip_protocol: ip4, follow_redirects: false, valid_status_codes: [200, 302] }
   tcp_connect: { prober: tcp, timeout: 5s }
 `;
 
@@ -231,6 +329,7 @@ test('a real blackbox exporter asks in our place', { skip }, async () => {
   try {
     const { url } = exporter;
     const plain = createServer((request, response) => {
+      if (request.url === '/moved') return void response.writeHead(302, { location: '/' }).end();
       response.writeHead(request.url === '/down' ? 503 : 200);
       response.end(request.url === '/ready' ? 'ready' : 'well');
     });
@@ -241,6 +340,17 @@ test('a real blackbox exporter asks in our place', { skip }, async () => {
       assert.equal(typeof up.phases.firstByteMs, 'number');
       const down = await ask('http', at('/down'), url);
       assert.equal(words(down), 'fail status', down.detail);
+      const wanted = await ask('http', { ...at('/down'), expect: { status: 503 } }, url);
+      assert.equal(words(wanted), 'blind blackbox-module', wanted.detail);
+      const moved = { ...at('/moved'), expect: { status: 302 } };
+      const followed = await ask('http', moved, url);
+      assert.equal(words(followed), 'blind blackbox-module', followed.detail);
+      const strictly = await ask('http', moved, url, { module: 'http_strict' });
+      assert.equal(words(strictly), 'pass ok', strictly.detail);
+      const unfollowed = await ask('http', { ...at('/moved'), redirects: 2 }, url, {
+        module: 'http_strict',
+      });
+      assert.equal(words(unfollowed), 'blind blackbox-module', unfollowed.detail);
       const body = await ask('http', at('/'), url, { module: 'http_regex' });
       assert.equal(words(body), 'fail body', body.detail);
       const ready = await ask('http', at('/ready'), url, { module: 'http_regex' });

@@ -3,13 +3,16 @@
 // loopback.
 
 import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { createServer as createSecureServer } from 'node:https';
 import net from 'node:net';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import tls from 'node:tls';
 import fc from 'fast-check';
-import type { PathSpec, ProbeResult } from '../../src/kit/extend.ts';
+import { createLookup } from '../../src/dns/lookup.ts';
+import type { Lookup, PathSpec, ProbeResult } from '../../src/kit/extend.ts';
 import type { SecretRef } from '../../src/kit/schema.ts';
 import { SecretError } from '../../src/kit/secret.ts';
 import { checkTypes, createProber, pathProblem, secretProblems } from '../../src/probes/index.ts';
@@ -25,7 +28,7 @@ import {
 import { type Nameserver, type Respond, rcode, rr, startNameserver } from '../parts/nameserver.ts';
 import { type ProxyPart, startHttpProxy, startSocks } from '../parts/proxy.ts';
 
-const { certificate, remove } = createCertificates();
+const { scratch, certificate, remove } = createCertificates();
 after(remove);
 const good = certificate('good', 'DNS:www.shop.test,IP:127.0.0.1', -1, 30.5);
 // Proxies are verified against Node's own roots; these two are among them for this process.
@@ -74,9 +77,11 @@ async function ask(
   path: PathSpec,
   timeoutMs = 10_000,
   signal = calm(),
+  lookup?: Lookup,
 ): Promise<ProbeResult> {
   const settings = checkTypes[kind]!.settings.parse(configured);
-  const prober = createProber({ 'o/c': { kind, settings, timeoutMs } }, { line: path }, { secret });
+  const means = { secret, lookup };
+  const prober = createProber({ 'o/c': { kind, settings, timeoutMs } }, { line: path }, means);
   try {
     let result = await prober.probe('o/c', 'line', signal);
     for (let i = 0; i < 20 && result.reason === 'stalled'; i++) {
@@ -134,7 +139,14 @@ const asks = (): [string, Record<string, unknown>][] => [
   ['http', { http: `http://www.shop.test:${target.http}/`, expect: { body: { text: 'well' } } }],
   ['http', { http: `https://www.shop.test:${target.https}/`, ca: good.ca }],
   ['tcp', { tcp: `www.shop.test:${target.banner}`, expect: { text: '220 ready' } }],
-  ['tcp', { tcp: `www.shop.test:${target.banner}`, address: '127.0.0.1' }],
+  [
+    'tcp',
+    {
+      tcp: `www.shop.test:${target.banner}`,
+      address: '127.0.0.1',
+      expect: { regex: '^220' },
+    },
+  ],
   ['tls', { tls: `www.shop.test:${target.https}`, ca: good.ca }],
   [
     'dns',
@@ -146,6 +158,14 @@ const asks = (): [string, Record<string, unknown>][] => [
     },
   ],
 ];
+
+/** A machine whose name server is that one; its files are in the folder of the certificates. */
+function machine(address: string, port: number, hostsText = '') {
+  const [hosts, resolvConf] = [join(scratch, 'hosts'), join(scratch, 'resolv.conf')];
+  writeFileSync(hosts, hostsText);
+  writeFileSync(resolvConf, `nameserver ${address}\n`);
+  return { hosts, resolvConf, port };
+}
 
 async function withParts(
   parts: readonly Promise<ProxyPart>[],
@@ -247,13 +267,41 @@ test('what the origin does behind a proxy is still its own', async () => {
       );
     }
     // The one word of a SOCKS proxy that is about the target beyond doubt.
-    const refused = await ask('tcp', { tcp: `127.0.0.1:${closed}` }, paths[1]!);
+    const nothing = { tcp: `127.0.0.1:${closed}`, expect: { text: 'well' } };
+    const refused = await ask('tcp', nothing, paths[1]!);
     assert.equal(words(refused), 'fail refused', refused.detail);
-    const byHttp = await ask('tcp', { tcp: `127.0.0.1:${closed}` }, paths[0]!);
+    const byHttp = await ask('tcp', nothing, paths[0]!);
     assert.equal(words(byHttp), 'blind proxy-error', byHttp.detail);
     for (const path of paths) {
-      const unknown = await ask('tcp', { tcp: 'nobody.test:80' }, path);
+      const nobody = { tcp: 'nobody.test:80', expect: { text: 'well' } };
+      const unknown = await ask('tcp', nobody, path);
       assert.equal(words(unknown), 'blind proxy-error', unknown.detail);
+    }
+  });
+});
+
+test('a proxy that says yes before it has connected passes nothing by that', async () => {
+  const closed = await closedPort();
+  // What some proxies do: they agree at once, dial later, and close when nobody is there.
+  const yes = [
+    startHttpProxy({ odd: () => 'HTTP/1.1 200 Yes\r\n\r\n', ends: true }),
+    startSocks({
+      odd: (_, turn) => Buffer.from(turn === 0 ? [5, 0] : [5, 0, 0, 1, 0, 0, 0, 0, 0, 0]),
+      ends: true,
+    }),
+  ];
+  await withParts(yes, async (proxy, socks) => {
+    for (const path of [httpPath(proxy!.port), socksPath(socks!.port)]) {
+      const bare = await ask('tcp', { tcp: `127.0.0.1:${closed}` }, path);
+      assert.equal(words(bare), 'blind path', bare.detail);
+      for (const [kind, settings] of [
+        ['tcp', { tcp: `127.0.0.1:${closed}`, expect: { regex: '.' } }],
+        ['http', { http: `http://127.0.0.1:${closed}/` }],
+        ['tls', { tls: `127.0.0.1:${closed}` }],
+      ] as const) {
+        const result = await ask(kind, settings, path);
+        assert.notEqual(result.outcome, 'pass', `${kind}: ${result.detail}`);
+      }
     }
   });
 });
@@ -476,7 +524,7 @@ test("a path's own resolver is asked anew each time, and what it says decides wh
       'fail dns',
     ],
     ['no address', () => ({ authorities: [soa] }), 'fail dns'],
-    ['SERVFAIL', () => ({ rcode: rcode.servFail }), 'fail dns'],
+    ['SERVFAIL', () => ({ rcode: rcode.servFail }), 'blind resolver'],
     [
       'a circle',
       (asked) => ({
@@ -541,13 +589,53 @@ test('of several resolvers the next is asked, and one family does not wait for t
         const failing: PathSpec = { ...path, resolver: [`127.0.0.1:${silent.port}`] };
         server.respond = () => ({ rcode: rcode.servFail });
         const one = { ...path, resolver: [`127.0.0.1:${silent.port}`, text] };
-        assert.equal(words(await ask('http', settings, one, 1000)), 'fail dns');
+        assert.equal(words(await ask('http', settings, one, 1000)), 'blind resolver');
         assert.equal(words(await ask('http', settings, failing, 300)), 'blind resolver');
       } finally {
         await silent.close();
       }
     },
   ));
+
+test("SERVFAIL and silence are the origin's own while its path resolves another name", async () => {
+  const web = (host: string) => ({ http: `http://${host}:${target.http}/` });
+  await withParts([startHttpProxy(), startSocks()], async (proxy, socks) => {
+    for (const trouble of ['SERVFAIL', 'silence']) {
+      const broken: Respond = () => (trouble === 'silence' ? null : { rcode: rcode.servFail });
+      const well = only('A', 'www.shop.test. 0 A 127.0.0.1');
+      const mixed: Respond = (asked, build) =>
+        (asked.name === 'www.shop.test.' ? well : broken)(asked, build);
+      await withResolver(mixed, async (server, text) => {
+        const resolver = [text];
+        const lookup = createLookup(
+          machine('127.0.0.1', server.port), // the same servers as the system's own
+        );
+        for (const path of [
+          direct,
+          { ...direct, kind: 'direct', localAddress: null, resolver } as const,
+          { ...direct, kind: 'direct', localAddress: '127.0.0.1', resolver } as const,
+          httpPath(proxy!.port, { resolver }),
+          socksPath(socks!.port, { resolver }),
+        ]) {
+          server.respond = mixed;
+          const say = async (host: string) =>
+            words(await ask('http', web(host), path, 1500, calm(), lookup));
+          /** A machine that is slow just then hears of the other name too late, and is blind. */
+          const patiently = async (host: string) => {
+            let said = await say(host);
+            for (let i = 0; i < 4 && said === 'blind resolver'; i += 1) said = await say(host);
+            return said;
+          };
+          const what = `${trouble} by ${path.kind}`;
+          assert.equal(await say('www.shop.test'), 'pass ok', what);
+          assert.equal(await patiently('bad.test'), 'fail dns', what);
+          server.respond = broken;
+          assert.equal(await say('bad.test'), 'blind resolver', `all names: ${what}`);
+        }
+      });
+    }
+  });
+});
 
 test('what a path cannot carry is said beforehand, and is blind if it is asked nevertheless', async () => {
   const bb: PathSpec = {
@@ -580,6 +668,10 @@ test('what a path cannot carry is said beforehand, and is blind if it is asked n
     ['http', bb, web({ expect: { body: { text: 'a' } } }), /^expect\.body: /],
     ['tcp', bb, parse('tcp', { tcp: 'a.test:1' }), null],
     ['tcp', bb, parse('tcp', { tcp: 'a.test:1', expect: { text: 'a' } }), /^expect\.text: /],
+    ['tcp', httpPath(3128), parse('tcp', { tcp: 'a.test:1' }), /before it is, .*: add expect/],
+    ['tcp', socksPath(1080), parse('tcp', { tcp: 'a.test:1', send: 'hi' }), /add expect/],
+    ['tcp', socksPath(1080), parse('tcp', { tcp: 'a.test:1', expect: { text: 'a' } }), null],
+    ['tcp', direct, parse('tcp', { tcp: 'a.test:1' }), null],
     ['http', { ...bb, resolver: ['192.0.2.53'] }, undefined, /far end: leave resolver out/],
     [
       'http',

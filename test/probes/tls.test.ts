@@ -23,7 +23,6 @@ const { certificate, remove } = createCertificates();
 after(remove);
 const good = certificate('good', 'DNS:mail.shop.test,IP:127.0.0.1', -1, 30.5);
 const expired = certificate('expired', 'DNS:mail.shop.test,IP:127.0.0.1', -30, -1.5);
-const future = certificate('future', 'DNS:mail.shop.test,IP:127.0.0.1', 2, 30.5);
 
 async function ask(configured: Record<string, unknown>, timeoutMs = 10_000): Promise<ProbeResult> {
   const check = tls.create(tls.settings.parse(configured), direct, timeoutMs, noSecrets);
@@ -78,7 +77,6 @@ test('a chain, name or date that is not right fails', async () => {
     [good, {}, /SELF_SIGNED/],
     [good, { ca: good.ca, servername: 'other.test' }, /ALTNAME/],
     [expired, { ca: expired.ca }, /EXPIRED/],
-    [future, { ca: future.ca }, /NOT_YET_VALID/],
   ] as const;
   for (const [served, settings, detail] of cases) {
     await withTls(served, async (port) => {
@@ -120,7 +118,7 @@ test('trips that end right after a handshake do not end the process', () =>
   withTls(good, async (port) => {
     const { signal } = new AbortController();
     for (let i = 0; i < 50; i++) {
-      const result = await travel(straight, 10_000, signal, async (trip) => {
+      const result = await travel(straight(), 10_000, signal, async (trip) => {
         const socket = await trip.connect({ host: '127.0.0.1', port });
         await trip.secure(socket, { name: '127.0.0.1', ca: good.ca, alpn: [] });
         return { outcome: 'pass', reason: 'ok', detail: 'at once' };

@@ -23,7 +23,8 @@ test('it says of every vendor how strong its fence is, what it needs and what it
   for (const c of all) {
     assert.ok(text.includes(`\`${c.type}\``), c.type);
     const needed = c.permissions.flatMap(({ permission, note }) => [permission, note ?? '']);
-    for (const said of [...needed, ...c.refuses]) assert.ok(text.includes(said), said);
+    const refused = c.refuses.flatMap(({ word, note }) => [word, note ?? '']);
+    for (const said of [...needed, ...refused]) assert.ok(text.includes(said), said);
     assert.ok(c.permissions.length > 0, `${c.type} needs at least one permission`);
     assert.ok(c.fence.note.length > 40, `${c.type} says how its fence works`);
   }

@@ -8,7 +8,7 @@ import { test } from 'node:test';
 import tty from 'node:tty';
 import { stripVTControlCharacters } from 'node:util';
 import fc from 'fast-check';
-import { createLog, type Level } from '../../src/run/log.ts';
+import { createLog, createRarely, type Level } from '../../src/run/log.ts';
 
 function memory(): { readonly stream: Writable; readonly lines: () => string[] } {
   let written = '';
@@ -165,7 +165,7 @@ test('a stream that fails or is closed does not throw at whoever logs', async ()
 
 test('a process whose reader goes away works on', async () => {
   const code = `
-    import { createLog } from '${new URL('../../src/run/log.ts', import.meta.url)}';
+    import { createLog, createRarely } from '${new URL('../../src/run/log.ts', import.meta.url)}';
     const log = createLog({ format: 'json', level: 'info', stream: process.stdout });
     for (let i = 0; i < 200; i++) {
       log.info('line', { i });
@@ -182,4 +182,37 @@ test('a process whose reader goes away works on', async () => {
   const status = await new Promise((resolve) => child.once('close', resolve));
   assert.equal(said, 'worked on');
   assert.equal(status, 0);
+});
+
+test('what comes again and again is said at growing distances, and how often it was not', () => {
+  let at = 0;
+  const rarely = createRarely(() => at);
+  const said: [number, number][] = [];
+  for (at = 0; at <= 3_600_000; at += 1000) {
+    const unsaid = rarely('store', `cannot be written ${at}: the disk is full`);
+    if (unsaid !== null) said.push([at / 1000, unsaid]);
+  }
+  assert.deepEqual(said.slice(0, 6), [
+    [0, 0],
+    [1, 0],
+    [3, 1],
+    [7, 3],
+    [15, 7],
+    [31, 15],
+  ]);
+  assert.ok(said.length < 20, `${said.length} lines an hour`);
+  assert.ok(said.at(-1)![0] - said.at(-2)![0] <= 600, 'never silent for longer than 10 min');
+  assert.equal(rarely('notify', 'another trouble is said at once'), 0);
+  at += 3_600_000;
+  assert.notEqual(rarely('store', 'cannot be written 7: the disk is full'), null);
+  at += 1000;
+  assert.equal(rarely('store', 'cannot be written 8: the disk is full'), 0, 'a new occasion');
+});
+
+test('of very many different troubles a bounded number is remembered', () => {
+  const rarely = createRarely(() => 0);
+  const word = (n: number) => String.fromCharCode(97 + (n % 26), 97 + Math.floor(n / 26));
+  for (let n = 0; n < 400; n++) assert.equal(rarely('x', word(n)), 0);
+  assert.equal(rarely('x', word(399)), null);
+  assert.equal(rarely('x', word(0)), 0, 'the one that came longest ago was forgotten');
 });

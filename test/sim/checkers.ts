@@ -67,6 +67,8 @@ interface ReplicaLog {
   lost: Map<string, Set<Name>>;
   /** Until when a vendor is to be left alone, and why. */
   blocked: Map<string, { readonly until: number; readonly rule: string }>;
+  /** `vendor record`: the vendor has said in which zone it is, when that was in trouble. */
+  readonly placed: Set<string>;
   disturbedAt: number;
   lastAt: number;
 }
@@ -139,6 +141,7 @@ export class Checkers {
       read: new Set(),
       lost: new Map(),
       blocked: new Map(),
+      placed: new Set(),
       disturbedAt: this.#timeline.now,
       lastAt: old?.lastAt ?? 0,
     });
@@ -200,7 +203,9 @@ export class Checkers {
     changes: readonly Change[],
   ): void {
     const log = this.#log(r);
-    for (const key of placesOf(vendor, names)) {
+    // A record that nobody has said to be in the zone may be asked about once to find that out.
+    const placed = names.filter((name) => log.placed.has(`${vendor.name} ${name}`));
+    for (const key of placesOf(vendor, placed)) {
       const block = log.blocked.get(key);
       if (block === undefined || r.process.now() >= block.until) continue;
       const early = block.until - r.process.now();
@@ -242,6 +247,11 @@ export class Checkers {
     // Where nothing could be read and something can again, everything is tried at once.
     if (works)
       for (const zone of vendor.options.zones) log.blocked.delete(`${vendor.name} ${zone}`);
+    answers.forEach((answer, i) => {
+      if (answer.kind === 'fault' && answer.reach.kind === 'zone') {
+        log.placed.add(`${vendor.name} ${names[i]}`);
+      }
+    });
     for (const answer of answers) {
       if (answer.kind !== 'fault' || answer.reach.kind === 'record') continue;
       const { fault, reach } = answer;

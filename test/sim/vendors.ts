@@ -228,7 +228,10 @@ export function capabilitiesOf(strength: Strength): Capabilities {
     callsMax: strength === 'weak' ? 8 : 1,
     quota: { burst: 50, perSecond: 10, reserve: 10 },
     permissions: [],
-    refuses: ['apex', 'other-type'],
+    refuses: [
+      { word: 'apex', note: null },
+      { word: 'other-type', note: null },
+    ],
   };
 }
 

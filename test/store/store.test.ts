@@ -7,13 +7,17 @@ import assert from 'node:assert/strict';
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import {
   chmodSync,
+  chownSync,
   existsSync,
+  linkSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   renameSync,
   rmSync,
   statSync,
+  symlinkSync,
   truncateSync,
   writeFileSync,
 } from 'node:fs';
@@ -32,6 +36,8 @@ import { openSimStore } from '../sim/store.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'detour-store-'));
 after(() => rmSync(root, { recursive: true, force: true }));
+
+const notRoot = process.getuid?.() === 0 ? false : 'missing: root, to give files to others';
 
 let directories = 0;
 /** A path below this test's own directory at which nothing stands. */
@@ -513,7 +519,7 @@ test('the journal drops its oldest entries in small steps, by number and by age'
     ),
   );
   store.close();
-  store = openSqliteStore(directory, { entries: 100, ageMs: 1_000 });
+  store = openSqliteStore(directory, { limits: { entries: 100, ageMs: 1_000 } });
   t.after(() => store.close());
   const span = () => {
     const seqs = store.history({ limit: 10_000 }).map((e) => e.seq);
@@ -559,7 +565,7 @@ test('a store written by a newer Detour is refused and left alone', () => {
   assert.throws(() => openSqliteStore(directory), {
     message:
       `${file} was written by a newer Detour (schema 2, this one knows 1): start that version ` +
-      'again, or move the file aside to begin anew',
+      'again, or move the file aside and begin anew with `detour run --new-state`',
   });
   editFile(directory, (db) => db.exec('PRAGMA user_version = 1'));
   assert.equal(openSqliteStore(directory).load().at, 1);
@@ -592,7 +598,10 @@ test('a damaged file is refused by name, with the cure', () => {
       (error: Error) => {
         assert.ok(error instanceof StoreError, name);
         assert.ok(error.message.startsWith(`${file} is damaged (`), error.message);
-        assert.match(error.message, /move it aside together with its -wal and -shm files/);
+        assert.match(
+          error.message,
+          /begin anew with `detour run --new-state`, which moves it aside/,
+        );
         return true;
       },
       name,
@@ -627,6 +636,195 @@ test('a state directory that cannot be made is an error with its name and the cu
   const expected = new RegExp(`${file}.*make the (directory|file)`);
   assert.throws(() => openSqliteStore(join(file, 'state')), expected);
   assert.throws(() => lockStateDirectory(join(file, 'state')), expected);
+});
+
+// ---------------------------------------------------------------- a store that is gone
+
+/** A state directory that a store has used, with one document in it. */
+function usedDirectory(): string {
+  const directory = freshDirectory();
+  const store = openSqliteStore(directory);
+  assert.equal(store.isNew, true);
+  store.commit(commit(1, [entry('a')], [['drains', ['aliyun']]]));
+  store.close();
+  return directory;
+}
+
+const goings: Readonly<Record<string, (file: string) => void>> = {
+  'cut to 0 bytes': (file) => truncateSync(file, 0),
+  'gone beside its log': (file) => {
+    writeFileSync(`${file}-wal`, 'left over');
+    rmSync(file);
+  },
+  'gone with its log': (file) => rmSync(file),
+};
+
+for (const [what, go] of Object.entries(goings)) {
+  test(`a store that is ${what} is told of and refused until somebody says --new-state`, () => {
+    const directory = usedDirectory();
+    go(join(directory, 'detour.sqlite'));
+    for (let n = 0; n < 2; n++) {
+      assert.throws(
+        () => openSqliteStore(directory),
+        (error: Error) => {
+          assert.ok(error instanceof StoreError);
+          assert.match(
+            error.message,
+            /detour\.sqlite is (empty|gone, and .* is there): restore it/,
+          );
+          assert.match(error.message, /begin anew with `detour run --new-state`: .*drains .* lost/);
+          return true;
+        },
+      );
+    }
+    const store = openSqliteStore(directory, { newState: true });
+    assert.deepEqual([store.isNew, store.load()], [true, { docs: {}, at: 0 }]);
+    store.close();
+    const again = openSqliteStore(directory);
+    assert.equal(again.isNew, false);
+    again.close();
+  });
+}
+
+test('--new-state moves a damaged store aside, and leaves a sound one as it is', () => {
+  const sound = usedDirectory();
+  const kept = openSqliteStore(sound, { newState: true });
+  assert.deepEqual([kept.isNew, kept.load().docs], [false, { drains: ['aliyun'] }]);
+  kept.close();
+  const directory = usedDirectory();
+  const file = join(directory, 'detour.sqlite');
+  writeFileSync(file, 'hello '.repeat(1000));
+  const store = openSqliteStore(directory, { newState: true });
+  assert.equal(store.isNew, true);
+  store.close();
+  assert.match(readFileSync(`${file}.aside-1`, 'utf8'), /^hello /);
+});
+
+test('a first start that was cut off in the middle is a first start again', () => {
+  const directory = freshDirectory();
+  mkdirSync(directory, { mode: 0o700 });
+  writeFileSync(join(directory, 'detour.sqlite.new'), 'half', { mode: 0o600 });
+  const store = openSqliteStore(directory);
+  assert.equal(store.isNew, true);
+  store.close();
+});
+
+// ---------------------------------------------------------------- the place
+
+test('files of ours that others could read or lock are made private', () => {
+  const directory = usedDirectory();
+  lockStateDirectory(directory).release();
+  const names = readdirSync(directory);
+  assert.ok(names.includes('lock.sqlite'));
+  for (const name of names) {
+    assert.equal(statSync(join(directory, name)).mode & 0o077, 0, name);
+    chmodSync(join(directory, name), 0o666);
+  }
+  chmodSync(directory, 0o777);
+  const lock = lockStateDirectory(directory);
+  assert.equal(statSync(directory).mode & 0o022, 0);
+  for (const name of names) {
+    const { mode } = statSync(join(directory, name));
+    assert.equal(mode & 0o077, 0, name);
+  }
+  lock.release();
+});
+
+test('a link planted in the state directory is refused, and what it leads to is left alone', () => {
+  const plants = ['detour.sqlite', 'detour.sqlite-wal', 'lock.sqlite', 'lock.pid'];
+  for (const name of [...plants, 'nameservers.json', 'nameservers.json.new']) {
+    for (const plant of [symlinkSync, linkSync]) {
+      const directory = freshDirectory();
+      mkdirSync(directory, { mode: 0o777 });
+      chmodSync(directory, 0o777);
+      const prey = `${directory}-prey`;
+      writeFileSync(prey, 'theirs');
+      chmodSync(prey, 0o644);
+      plant(prey, join(directory, name));
+      const refusal = new RegExp(`${name} (is a link|has 2 names)`);
+      assert.throws(() => lockStateDirectory(directory), refusal);
+      assert.throws(() => openSqliteStore(directory), refusal);
+      assert.equal(readFileSync(prey, 'utf8'), 'theirs');
+      assert.equal(statSync(prey).mode & 0o777, 0o644);
+    }
+  }
+});
+
+test('a state directory under one that is writable for all is refused', () => {
+  const above = freshDirectory();
+  mkdirSync(join(above, 'state'), { recursive: true, mode: 0o700 });
+  chmodSync(above, 0o777);
+  assert.throws(
+    () => lockStateDirectory(join(above, 'state')),
+    /anybody may replace it.*chmod o-w/,
+  );
+  chmodSync(above, 0o1777);
+  lockStateDirectory(join(above, 'state')).release();
+});
+
+test('what belongs to somebody else is refused by name', { skip: notRoot }, () => {
+  const directory = usedDirectory();
+  chownSync(join(directory, 'detour.sqlite'), 65_534, 65_534);
+  assert.throws(() => openSqliteStore(directory), /detour\.sqlite belongs to uid 65534 .*chown 0/);
+  const other = usedDirectory();
+  chownSync(other, 65_534, 65_534);
+  assert.throws(() => lockStateDirectory(other), /belongs to uid 65534 and Detour runs as uid 0/);
+  // What Kubernetes makes of a volume (fsGroup): root's, and a group's that is ours.
+  const shared = usedDirectory();
+  const script = `
+    process.setgroups([4711]);
+    process.setgid(4711);
+    process.setuid(4711);
+    lockStateDirectory(directory);
+    say('locked');
+  `;
+  chmodSync(root, 0o755);
+  for (const [gid, said] of [
+    [4711, 'locked\n'],
+    [4712, ''],
+  ] as const) {
+    rmSync(shared, { recursive: true });
+    mkdirSync(shared);
+    chownSync(shared, 0, gid);
+    chmodSync(shared, 0o2770);
+    const child = spawnSync(process.execPath, scriptArguments(script, shared), {
+      encoding: 'utf8',
+      timeout: 30_000,
+    });
+    assert.equal(child.stdout, said, child.stderr);
+  }
+});
+
+const notMounting =
+  notRoot || !existsSync('/usr/bin/unshare') ? 'missing: root and unshare' : false;
+
+test('a start on a full disk says so', { skip: notMounting }, () => {
+  const directory = freshDirectory();
+  mkdirSync(directory);
+  const script = `
+    try {
+      lockStateDirectory(directory);
+      openSqliteStore(directory);
+    } catch (error) {
+      say(error.message);
+    }
+  `;
+  const disk = join(directory, 'disk');
+  for (const [room, name] of [
+    ['size=4k', 'nothing at all'],
+    ['size=16k', 'too little for a store'],
+    ['size=1m,nr_inodes=2', 'no inode'],
+  ]) {
+    const steps =
+      `mkdir -p ${disk} && mount -t tmpfs -o ${room} tmpfs ${disk} && ` +
+      `{ dd if=/dev/zero of=${disk}/fill bs=1k 2>/dev/null; shift 0; exec "$0" "$@"; }`;
+    const child = spawnSync(
+      'unshare',
+      ['-m', 'bash', '-c', steps, process.execPath, ...scriptArguments(script, disk)],
+      { encoding: 'utf8', timeout: 30_000 },
+    );
+    assert.match(child.stdout, /the disk is full: free some space/, `${name}: ${child.stderr}`);
+  }
 });
 
 // ---------------------------------------------------------------- the lock

@@ -28,9 +28,9 @@ const capabilities: kit.Capabilities = {
   quota: { burst: 1200, perSecond: 0.33, reserve: 400 },
   permissions: [{ permission: 'zones:ZONE:read, zones:ZONE:write', note: 'of a scoped token' }],
   refuses: [
-    'apex: no CNAME may stand at the top of a zone',
-    'line: a record that is served to some regions only',
-    'other-type: records of other types at the name or at the marker',
+    { word: 'apex', note: 'no CNAME may stand at the top of a zone' },
+    { word: 'line', note: 'a record that is served to some regions only' },
+    { word: 'other-type', note: 'records of other types at the name or at the marker' },
   ],
 };
 

@@ -1,0 +1,175 @@
+// Whom a probe's TLS trusts, and until when what was verified holds. A bundle of the configuration is
+// read again when its file changes. It must never take part of a bundle for the whole, never trust
+// anybody where a bundle cannot be used, and never blame an origin for a file of this machine.
+
+import { X509Certificate } from 'node:crypto';
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import tls from 'node:tls';
+import { LocalError } from './words.ts';
+
+/** Certificates by their subject. */
+type Roots = ReadonlyMap<string, readonly X509Certificate[]>;
+
+/** What is wrong with a file that the configuration names. */
+export interface FileProblem {
+  /** One sentence with its cure. */
+  readonly text: string;
+  /** It may well be there on another machine. */
+  readonly isAbsent: boolean;
+}
+
+interface Trusted {
+  readonly context: tls.SecureContext;
+  readonly roots: Roots;
+  /** Of the file it was read from; empty for the well-known roots. */
+  readonly mark: string;
+  lookedAt: number;
+  /** When a chain ends, in milliseconds since 1970, by the certificates that were sent. */
+  readonly ends: Map<string, number>;
+}
+
+const trusted = new Map<string, Trusted>();
+const trustedMax = 100;
+const endsMax = 1000;
+/** A bundle's file is looked at this often at most. */
+const lookAgainMs = 1000;
+const bundleBytesMax = 16_777_216;
+/** Certificates of one chain; OpenSSL's own bound is 100, a browser's about ten. */
+const chainMax = 16;
+
+/**
+ * What to verify with: one context a bundle, for making one costs as much as a plain probe.
+ * `ca` is the path of a PEM bundle; undefined: the well-known roots. Throws LocalError.
+ */
+export function secureContext(ca: string | undefined): tls.SecureContext {
+  return trustOf(ca).context;
+}
+
+/** Why a bundle cannot be used; null: it can. */
+export function problemOfBundle(ca: string): FileProblem | null {
+  try {
+    readBundle(ca);
+    return null;
+  } catch (error) {
+    if (!(error instanceof LocalError)) throw error;
+    return { text: error.message, isAbsent: !existsSync(ca) };
+  }
+}
+
+/**
+ * When the verified chain of a peer ends: the earliest end in it, in milliseconds since 1970. A
+ * certificate that was sent and is no part of the chain (a cross-sign nobody needs) does not count.
+ */
+export function chainEndsAt(leaf: X509Certificate, ca: string | undefined, now: number): number {
+  const sent: X509Certificate[] = [];
+  for (let at: X509Certificate | undefined = leaf; at && sent.length < chainMax; ) {
+    sent.push(at);
+    at = at.issuerCertificate;
+  }
+  const { roots, ends } = trustOf(ca);
+  const key = sent.map((one) => one.fingerprint256).join();
+  const known = ends.get(key);
+  if (known !== undefined) return known;
+  const endsAt = Math.min(...chainOf(sent, roots, now).map((one) => one.validToDate.getTime()));
+  const [oldest] = ends.keys();
+  if (ends.size >= endsMax && oldest !== undefined) ends.delete(oldest);
+  ends.set(key, endsAt);
+  return endsAt;
+}
+
+/** The chain as OpenSSL builds it: at each step a root that is trusted comes before what was sent. */
+function chainOf(
+  sent: readonly X509Certificate[],
+  roots: Roots,
+  now: number,
+): readonly X509Certificate[] {
+  const chain = [sent[0]!];
+  while (chain.length < chainMax) {
+    const here = chain.at(-1)!;
+    if (here.checkIssued(here)) break;
+    const offered = sent.filter((one) => one.subject === here.issuer && !chain.includes(one));
+    const issuers = [...(roots.get(here.issuer) ?? []), ...offered].filter(
+      (one) => here.checkIssued(one) && here.verify(one.publicKey),
+    );
+    // The chain was verified, so none of it has ended.
+    const next = issuers.find((one) => one.validToDate.getTime() >= now) ?? issuers[0];
+    if (next === undefined) break;
+    chain.push(next);
+  }
+  return chain;
+}
+
+function trustOf(ca: string | undefined): Trusted {
+  const known = trusted.get(ca ?? '');
+  const now = performance.now();
+  if (known !== undefined) {
+    if (ca === undefined || now - known.lookedAt < lookAgainMs) return known;
+    if (markOf(ca) === known.mark) {
+      known.lookedAt = now;
+      return known;
+    }
+  }
+  const { certificates, mark } =
+    ca === undefined ? { certificates: null, mark: '' } : readBundle(ca);
+  const made: Trusted = {
+    context: tls.createSecureContext(certificates === null ? {} : { ca: [...certificates] }),
+    roots: rootsOf(certificates ?? tls.getCACertificates('default')),
+    mark,
+    lookedAt: now,
+    ends: new Map(),
+  };
+  if (trusted.size >= trustedMax) trusted.delete(trusted.keys().next().value!);
+  trusted.set(ca ?? '', made);
+  return made;
+}
+
+function markOf(ca: string): string {
+  try {
+    const { ino, size, mtimeMs, ctimeMs } = statSync(ca);
+    return [ino, size, mtimeMs, ctimeMs].join();
+  } catch {
+    // Whatever is wrong with it shows when it is read.
+    return '';
+  }
+}
+
+/** All certificates of a bundle as PEM. Throws LocalError when it is not whole. */
+function readBundle(ca: string): { certificates: readonly string[]; mark: string } {
+  const mark = markOf(ca);
+  const wrong = (what: string) =>
+    new LocalError(`ca ${ca}: ${what}; give a readable file of whole PEM certificates`);
+  let text: string;
+  try {
+    if (statSync(ca).size > bundleBytesMax) throw wrong(`more than ${bundleBytesMax} bytes`);
+    text = readFileSync(ca, 'latin1');
+  } catch (error) {
+    if (error instanceof LocalError) throw error;
+    throw wrong((error as NodeJS.ErrnoException).code ?? 'unreadable');
+  }
+  const begun = text.match(/-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----/g)?.length ?? 0;
+  const whole = /-----BEGIN ((?:X509 |TRUSTED )?CERTIFICATE)-----[^-]*-----END \1-----/g;
+  const certificates = text.match(whole) ?? [];
+  if (begun === 0) throw wrong('no PEM certificate in it');
+  if (certificates.length < begun) throw wrong('a certificate in it is cut off');
+  certificates.forEach((pem, i) => {
+    if (parse(pem) === null) throw wrong(`certificate ${i + 1} in it is damaged`);
+  });
+  return { certificates, mark };
+}
+
+function parse(pem: string): X509Certificate | null {
+  try {
+    return new X509Certificate(pem);
+  } catch {
+    return null;
+  }
+}
+
+function rootsOf(certificates: readonly string[]): Roots {
+  const roots = new Map<string, X509Certificate[]>();
+  for (const pem of certificates) {
+    const one = parse(pem);
+    if (one !== null) roots.set(one.subject, [...(roots.get(one.subject) ?? []), one]);
+  }
+  return roots;
+}

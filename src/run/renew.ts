@@ -1,0 +1,65 @@
+// A provider whose keys are read again when their files change and when the vendor refuses them. To
+// whoever uses it, it is one provider all the time: its calls are counted on, and what is under way
+// when keys change ends with the old ones. It must never judge a key by itself.
+
+import type { Answer, Fault } from '../core/model.ts';
+import type { Provider } from '../kit/extend.ts';
+import { type Renewal, Renewed, type Secrets } from '../kit/renew.ts';
+import type { SecretRef } from '../kit/schema.ts';
+
+/** How long what is under way may go on with the keys it began with, in milliseconds. */
+const GRACE_MS = 15_000;
+
+interface RenewingOptions {
+  make(secret: (ref: SecretRef) => string): Provider;
+  told(renewal: Renewal): void;
+  /** How often files are looked at, in milliseconds; 1 s unless given. */
+  readonly lookMs?: number;
+}
+
+/** Throws what `make` throws the first time. */
+export function renewing(secrets: Secrets, options: RenewingOptions): Provider {
+  const { told, lookMs = 1000 } = options;
+  let spent = 0;
+  const open = new Set<Provider>();
+  const make = (secret: (ref: SecretRef) => string) => {
+    const provider = options.make(secret);
+    open.add(provider);
+    const close = () => {
+      if (open.delete(provider)) spent += provider.calls;
+      provider.close();
+    };
+    return { provider, close };
+  };
+  const renewed = new Renewed(secrets, make, { told, graceMs: GRACE_MS, lookMs });
+  const { name, capabilities } = renewed.get().provider;
+  const noting = <T>(faults: readonly (Fault | null)[], answer: T): T => {
+    if (faults.some((fault) => fault?.kind === 'auth-suspect')) renewed.refused();
+    return answer;
+  };
+  return {
+    name,
+    capabilities,
+    get calls() {
+      return [...open].reduce((sum, one) => sum + one.calls, spent);
+    },
+    async zone(record, signal) {
+      const found = await renewed.get().provider.zone(record, signal);
+      return noting([found.ok ? null : found.fault], found);
+    },
+    async read(names, signal) {
+      const read = await renewed.get().provider.read(names, signal);
+      return noting(Object.values(read).map(faultOf), read);
+    },
+    async write(changes, signal) {
+      const written = await renewed.get().provider.write(changes, signal);
+      return noting(written.map(faultOf), written);
+    },
+    preflight: (record, signal) => renewed.get().provider.preflight(record, signal),
+    close: () => renewed.close(),
+  };
+}
+
+function faultOf(answer: Answer<unknown>): Fault | null {
+  return answer.kind === 'fault' ? answer.fault : null;
+}

@@ -1,0 +1,275 @@
+// The built daemon in a hostile machine: signals at any time, an environment that would weaken it,
+// a store that is gone, addresses that are taken. Nothing is steered here; the vendor never answers.
+
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import {
+  chmodSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
+import { createServer as createHttpServer } from 'node:http';
+import { connect, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { after, afterEach, beforeEach, test } from 'node:test';
+import { call } from '../parts/daemon.ts';
+import { main, startDaemon, stopChild, until } from '../parts/program.ts';
+
+const root = mkdtempSync(join(tmpdir(), 'detour-run-'));
+after(() => rmSync(root, { recursive: true, force: true }));
+
+let directory: string;
+let started: ChildProcess[];
+
+beforeEach(() => {
+  directory = mkdtempSync(join(root, 'one-'));
+  started = [];
+});
+afterEach(async () => {
+  for (const child of started) await stopChild(child, 'SIGKILL');
+});
+
+const stateDir = () => join(directory, 'state');
+const socket = () => join(stateDir(), 'control.sock');
+
+/** A configuration that reaches nobody: its vendor and its origins are closed ports of loopback. */
+function config(more = '', name = 'detour.yaml'): string {
+  const file = join(directory, name);
+  const token = join(directory, 'token');
+  writeFileSync(token, 'a-token', { mode: 0o600 });
+  writeFileSync(
+    file,
+    `
+cluster: shop
+stateDir: ${stateDir()}
+dns: { roots: ["127.0.0.1"], port: 9 }
+providers:
+  cf:
+    type: cloudflare
+    apiToken: { file: ${token} }
+    endpoint: http://127.0.0.1:9/client/v4
+    nameservers: ["127.0.0.1:9"]
+origins:
+  a: { cloud: east, checks: { web: { tcp: "127.0.0.1:9" } } }
+  b: { cloud: west, checks: { web: { tcp: "127.0.0.1:9" } } }
+records:
+  www.example.net:
+    publish: [cf]
+    targets: [{ origin: a, cname: a.example.com }, { origin: b, cname: b.example.com }]
+${more}`,
+  );
+  return file;
+}
+
+interface Started {
+  readonly child: ChildProcess;
+  said(): string;
+  /** What it said on stderr alone. */
+  err(): string;
+}
+
+function start(file: string, env: Record<string, string> = {}): Started {
+  const child = spawn(process.execPath, [program, 'run', '-c', file, '--json'], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, ...env },
+  });
+  started.push(child);
+  let [out, err] = ['', ''];
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    out += text;
+  });
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    err += text;
+  });
+  return { child, said: () => out + err, err: () => err };
+}
+
+/** Waits until it answers at its socket; fails with what it said when it ends instead. */
+async function alive(one: Started, at = socket()): Promise<void> {
+  await until('the daemon answers', 60_000, async () => {
+    const { exitCode, signalCode } = one.child;
+    assert.ok(exitCode === null && signalCode === null, `${exitCode ?? signalCode}: ${one.said()}`);
+    return (await call(at, 'GET', '/v1/alive')) !== null;
+  });
+}
+
+async function endOf(child: ChildProcess): Promise<number | string | null> {
+  if (child.exitCode === null && child.signalCode === null) {
+    await new Promise((resolve) => child.once('close', resolve));
+  }
+  return child.exitCode ?? child.signalCode;
+}
+
+/** The program as the unit starts it, which a Node that is too old must be able to read, too. */
+const program = join(dirname(dirname(dirname(main))), 'bin/detour.cjs');
+
+test('SIGHUP while the program is being loaded does not kill it, nor SIGUSR1 open the inspector', async () => {
+  // It says that its handlers are there by having one in /proc: SigCgt, bit 0 for signal 1.
+  const one = start(config());
+  const catches = () => {
+    const done = spawnSync('grep', ['SigCgt', `/proc/${one.child.pid}/status`], {
+      encoding: 'utf8',
+    });
+    const mask = BigInt(`0x${done.stdout.split(/\s+/)[1] || '0'}`);
+    return (mask & 1n) === 1n;
+  };
+  await until('SIGHUP is caught', 30_000, catches);
+  assert.equal(await call(socket(), 'GET', '/v1/alive'), null, 'before it serves anybody');
+  one.child.kill('SIGHUP');
+  one.child.kill('SIGUSR1');
+  await alive(one);
+  await until('the SIGHUP was not lost', 30_000, async () => {
+    const view = await call<{ reload: unknown }>(socket(), 'GET', '/v1/status');
+    return view?.reload != null;
+  });
+  assert.doesNotMatch(one.said(), /Debugger listening/);
+});
+
+test('a SIGHUP after SIGTERM, and SIGTERM twice, do not kill it: it ends in order', async (t) => {
+  const one = start(config());
+  await alive(one);
+  // A request that is not whole yet: its end is waited for, for a second.
+  const held = connect(socket());
+  t.after(() => held.destroy());
+  held.on('error', () => {});
+  held.write('POST /v1/command HTTP/1.1\r\nhost: x\r\ncontent-length: 50\r\n\r\n{');
+  await until('it has come', 30_000, async () => {
+    // Whoever comes later was accepted later.
+    return (await call(socket(), 'GET', '/v1/alive')) !== null;
+  });
+  one.child.kill('SIGTERM');
+  await until('it stops', 30_000, () => one.said().includes('stopping'));
+  for (const name of ['SIGHUP', 'SIGTERM', 'SIGINT'] as const) one.child.kill(name);
+  assert.equal(await endOf(one.child), 0, one.said());
+});
+
+const stops = {
+  NODE_TLS_REJECT_UNAUTHORIZED: '0',
+  NODE_USE_ENV_PROXY: '1',
+  NODE_OPTIONS: '--max-old-space-size=400 --tls-min-v1.0',
+  NODE_DEBUG: 'detour-nothing',
+  OPENSSL_CONF: '/dev/null',
+};
+
+for (const [name, value] of Object.entries(stops)) {
+  test(`${name} in the environment stops every command that speaks to vendors or origins`, () => {
+    const file = config();
+    const commands = [
+      ['run', '-c', file],
+      ['audit', '-c', file],
+      ['probe', '-c', file],
+      ['switch', 'www.example.net', 'b', '--reason', 'r', '--direct', '-c', file],
+    ];
+    for (const command of commands) {
+      const { status, stderr } = spawnSync(process.execPath, [main, ...command], {
+        encoding: 'utf8',
+        timeout: 60_000,
+        env: { ...process.env, [name]: value },
+      });
+      assert.equal(status, 2, stderr);
+      assert.match(stderr, new RegExp(`${name}.* in the environment .*env -u ${name} detour`));
+      if (name === 'NODE_OPTIONS') assert.match(stderr, /\(--tls-min-v1\.0\)/);
+    }
+  });
+}
+
+test('harmless words stop nothing, and what would redirect a vendor is named', async () => {
+  const one = start(config(), {
+    NODE_OPTIONS: '--max-old-space-size=400 --enable-source-maps',
+    NODE_TLS_REJECT_UNAUTHORIZED: '1',
+    AWS_ENDPOINT_URL: 'http://127.0.0.1:9/secret',
+    CLOUDFLARE_BASE_URL: 'http://127.0.0.1:9/secret',
+    https_proxy: 'http://127.0.0.1:9/secret',
+  });
+  await alive(one);
+  for (const name of ['AWS_ENDPOINT_URL', 'CLOUDFLARE_BASE_URL', 'https_proxy']) {
+    assert.match(one.said(), new RegExp(`not taken from the environment: .*${name}`));
+  }
+  assert.doesNotMatch(one.said(), /127\.0\.0\.1:9\/secret/, 'no value is quoted');
+});
+
+test('a store that was emptied is told of in one sentence, until --new-state', async () => {
+  const file = config();
+  const first = start(file);
+  await alive(first);
+  await stopChild(first.child);
+  truncateSync(join(stateDir(), 'detour.sqlite'), 0);
+  const refused = start(file);
+  assert.equal(await endOf(refused.child), 1);
+  const sentences = refused.err().trim().split('\n');
+  assert.equal(sentences.length, 1, refused.err());
+  assert.match(sentences[0]!, /detour\.sqlite is empty: .*detour run --new-state/);
+  const anew = startDaemon(file, '--new-state');
+  started.push(anew.child);
+  await alive({ ...anew, said: () => anew.out() + anew.err() });
+  assert.match(anew.out(), /the store is empty: no pin, drain, freeze or switch is remembered/);
+});
+
+test('an address of `listen` that is taken is told of; the daemon runs, and takes it when it can', async (t) => {
+  const taken = createServer();
+  t.after(() => taken.close());
+  await new Promise<void>((resolve) => taken.listen(0, '127.0.0.1', resolve));
+  const { port } = taken.address() as { port: number };
+  const one = start(config(`listen: 127.0.0.1:${port}\n`));
+  await alive(one);
+  assert.match(one.said(), new RegExp(`http-listener: 127\\.0\\.0\\.1:${port}: EADDRINUSE`));
+  await new Promise((resolve) => taken.close(resolve));
+  await until('it listens', 60_000, async () => {
+    const answer = await fetch(`http://127.0.0.1:${port}/healthz`).catch(() => null);
+    return answer?.status === 200;
+  });
+});
+
+test('a second daemon by mistake is refused in one sentence', async () => {
+  const file = config();
+  await alive(start(file));
+  for (const other of [file, config(`socket: ${directory}/other.sock\n`, 'other.yaml')]) {
+    const second = start(other);
+    assert.equal(await endOf(second.child), 1);
+    assert.match(
+      second.err(),
+      /^[^\n]*state is in use by the process with pid \d+: end that[^\n]*\n$/,
+    );
+  }
+});
+
+test('a state directory that anybody may replace is refused in one sentence', async () => {
+  const file = config();
+  chmodSync(directory, 0o777);
+  const one = start(file);
+  assert.equal(await endOf(one.child), 1);
+  assert.match(one.err(), /^state directory [^\n]* anybody may replace it[^\n]*\n$/);
+});
+
+test('a token that is rotated in its file is used without a reload', async (t) => {
+  const tokens = new Set<string>();
+  const vendor = createHttpServer((request, response) => {
+    tokens.add(request.headers.authorization ?? '');
+    response.writeHead(500).end();
+  });
+  await new Promise<void>((resolve) => vendor.listen(0, '127.0.0.1', resolve));
+  t.after(() => vendor.close());
+  t.after(() => vendor.closeAllConnections());
+  const { port } = vendor.address() as { port: number };
+  const file = config();
+  writeFileSync(
+    file,
+    readFileSync(file, 'utf8').replace('127.0.0.1:9/client', `127.0.0.1:${port}/client`),
+  );
+  const one = start(file);
+  await alive(one);
+  await until('the first token is used', 60_000, () => tokens.has('Bearer a-token'));
+  const token = join(directory, 'token');
+  writeFileSync(`${token}.new`, 'another-token');
+  renameSync(`${token}.new`, token);
+  await until('the second token is used', 60_000, () => tokens.has('Bearer another-token'));
+  await until('it is said', 30_000, () =>
+    /providers\.cf: its secrets have changed/.test(one.said()),
+  );
+  assert.doesNotMatch(one.said(), /another-token/);
+});
