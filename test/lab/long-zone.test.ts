@@ -178,7 +178,8 @@ function noting(provider: Provider, readings: Reading[]): Provider {
       const before = provider.calls;
       const answers = await provider.read(asked, signal);
       const read = asked.filter((name) => answers[name]?.kind === 'answered');
-      readings.push({ asked, read, calls: provider.calls - before });
+      // One that was cut off for urgent work has no say in how much a reading takes.
+      if (!signal.aborted) readings.push({ asked, read, calls: provider.calls - before });
       return answers;
     },
   };
@@ -246,6 +247,9 @@ async function watch(controller: Controller): Promise<number> {
 }
 
 test('100 names in a zone too long to list: few rounds, and nothing is shown as troubled', async (t) => {
+  t.after(() => {
+    for (const relay of relays.values()) relay.isTooLong = false;
+  });
   for (const relay of relays.values()) relay.isTooLong = true;
   const disk = newMemoryDisk();
   const first = await startLoop(disk);
@@ -287,7 +291,6 @@ test('100 names in a zone too long to list: few rounds, and nothing is shown as 
     }
   } finally {
     await controller.stop();
-    for (const relay of relays.values()) relay.isTooLong = false;
   }
 });
 
