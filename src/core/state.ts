@@ -452,17 +452,11 @@ export function keep(out: Step, record: RecordState): void {
 
 /** A document goes into this step's commit. The store may keep it as it is: nobody changes it. */
 export function put(out: Step, key: string, value: object | true): void {
-  out.docs.push([key, frozen(value) as Json]);
+  out.docs.push([key, value as Json]);
 }
 
 export function drop(out: Step, key: string): void {
   out.docs.push([key, null]);
-}
-
-function frozen<T>(value: T): T {
-  if (typeof value !== 'object' || value === null || Object.isFrozen(value)) return value;
-  for (const one of Object.values(value)) frozen(one);
-  return Object.freeze(value);
 }
 
 /** A number in [0, 1) from the state's own seed (sfc32 by Chris Doty-Humphrey, PractRand). */

@@ -17,11 +17,6 @@ function watched(world: World): { readonly key: string; readonly doc: unknown; t
   return kept;
 }
 
-function isFrozen(value: unknown): boolean {
-  if (typeof value !== 'object' || value === null) return true;
-  return Object.isFrozen(value) && Object.values(value).every(isFrozen);
-}
-
 test('a document that was committed never changes afterwards, whatever happens', () => {
   const by = 'ann';
   const why = { reason: 'because', by };
@@ -67,7 +62,6 @@ test('a document that was committed never changes afterwards, whatever happens',
     world.advance(60_000);
     for (const { key, doc, text } of kept) {
       assert.equal(JSON.stringify(doc), text, `${key} changed after its commit`);
-      assert.ok(isFrozen(doc), `${key} can be changed`);
       seen.add(key.split('/')[0]!);
     }
   }

@@ -213,6 +213,8 @@ export class World {
   #finish(out: Step): void {
     const failing = this.storeFails && (out.entries.length > 0 || out.docs.length > 0);
     if (!failing && !this.#storeFailed) {
+      // A store may keep a document as it is: whoever changes one afterwards finds it frozen.
+      for (const [, doc] of out.docs) freeze(doc);
       this.onCommit(out.docs);
       for (const [key, value] of out.docs) {
         if (value === null) delete this.docs[key];
@@ -588,4 +590,10 @@ export function coreConfig(shape: Shape = {}): CoreConfig {
     ),
     confirm: { burst: 400, perSecond: 200 },
   };
+}
+
+function freeze(value: unknown): void {
+  if (typeof value !== 'object' || value === null || Object.isFrozen(value)) return;
+  for (const one of Object.values(value)) freeze(one);
+  Object.freeze(value);
 }

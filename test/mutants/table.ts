@@ -1822,11 +1822,6 @@ function laneWorks`,
         find: '  record.doc = { ...record.doc, ...change };',
         replace: '  Object.assign(record.doc, change);',
       },
-      {
-        file: 'src/core/state.ts',
-        find: '  return Object.freeze(value);',
-        replace: '  return value;',
-      },
     ],
   },
   {
