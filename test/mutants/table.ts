@@ -1815,7 +1815,7 @@ function laneWorks`,
   {
     name: 'a kept document is changed afterwards',
     rule: 0,
-    by: 'core/kept.test.ts',
+    by: '01-outage',
     edits: [
       {
         file: 'src/core/state.ts',
