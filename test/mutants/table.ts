@@ -2269,4 +2269,33 @@ function laneWorks`,
       },
     ],
   },
+  {
+    name: 'a zone that hangs is waited for as long as a call may take',
+    rule: 24,
+    by: 'providers/by-zone.test.ts',
+    edits: [
+      {
+        file: 'providers/kit/patience.ts',
+        find: 'const silenceLeastMs = 500;',
+        replace: 'const silenceLeastMs = 50_000;',
+      },
+    ],
+  },
+  {
+    name: 'a zone is given up though nobody else has answered',
+    rule: 24,
+    by: 'providers/by-zone.test.ts',
+    edits: [
+      {
+        file: 'providers/kit/patience.ts',
+        find: 'if (slowestMs === null || this.#waiting.size === 0) return;',
+        replace: 'if (this.#waiting.size === 0) return;',
+      },
+      {
+        file: 'providers/kit/patience.ts',
+        find: 'const slowestMs = this.#slowestMs;',
+        replace: 'const slowestMs = this.#slowestMs ?? 1;',
+      },
+    ],
+  },
 ];
