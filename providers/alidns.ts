@@ -18,6 +18,7 @@ import type {
   ZoneFacts,
 } from '../src/kit/extend.ts';
 import { dnsName, type SecretRef, secretRef, toName } from '../src/kit/schema.ts';
+import { tunnelsOf } from './kit/agents.ts';
 import { sideBySide } from './kit/batch.ts';
 import { ByZone, oneByOne } from './kit/by-zone.ts';
 import { endpoint } from './kit/endpoint.ts';
@@ -36,6 +37,7 @@ import {
   warn,
   zoneRead,
 } from './kit/preflight.ts';
+import { type ProxySettings, proxy, refuseClearProxy } from './kit/proxy.ts';
 import type { Room, Told } from './kit/room.ts';
 import { unquoteText, type ZoneFinder, zoneFinder } from './kit/zone.ts';
 
@@ -45,6 +47,7 @@ interface AlidnsSettings {
   /** The domain as the account holds it; found by asking when absent. */
   readonly zone?: Name | undefined;
   readonly endpoint: string;
+  readonly proxy?: ProxySettings | undefined;
 }
 
 const capabilities: Capabilities = {
@@ -98,12 +101,15 @@ const capabilities: Capabilities = {
 export const alidns: ProviderType<AlidnsSettings> = {
   type: 'alidns',
   capabilities,
-  settings: z.strictObject({
-    accessKeyId: secretRef,
-    accessKeySecret: secretRef,
-    zone: dnsName.optional(),
-    endpoint: endpoint.default('https://alidns.aliyuncs.com'),
-  }),
+  settings: z
+    .strictObject({
+      accessKeyId: secretRef,
+      accessKeySecret: secretRef,
+      zone: dnsName.optional(),
+      endpoint: endpoint.default('https://alidns.aliyuncs.com'),
+      proxy: proxy.optional(),
+    })
+    .superRefine(refuseClearProxy),
   create: (name, settings, context) => new Alidns(name, settings, context),
 };
 
@@ -196,6 +202,7 @@ class Alidns implements Provider {
       accessKeySecret: context.secret(settings.accessKeySecret),
       timeoutMs: callTimeoutMs,
       context,
+      tunnels: tunnelsOf(settings.proxy, context),
     });
     const zones = zoneFinder<Zone>({
       zone: settings.zone ?? null,

@@ -23,7 +23,7 @@ import type {
   ZoneFacts,
 } from '../src/kit/extend.ts';
 import { dnsName, secretRef } from '../src/kit/schema.ts';
-import { agentFor } from './kit/agents.ts';
+import { agentFor, tunnelsOf } from './kit/agents.ts';
 import { sendHalving } from './kit/batch.ts';
 import { ByZone, oneByOne } from './kit/by-zone.ts';
 import { endpoint } from './kit/endpoint.ts';
@@ -57,6 +57,7 @@ import {
   warn,
   zoneRead,
 } from './kit/preflight.ts';
+import { proxy, refuseClearProxy } from './kit/proxy.ts';
 import type { Room, Told } from './kit/room.ts';
 import {
   nameFrom,
@@ -147,7 +148,9 @@ const settings = z
       .optional()
       .describe('zone id; needed when several accounts hold a zone of the same name'),
     endpoint: endpoint.default('https://api.cloudflare.com/client/v4'),
+    proxy: proxy.optional(),
   })
+  .superRefine(refuseClearProxy)
   .describe('an account at Cloudflare');
 
 type CloudflareSettings = z.output<typeof settings>;
@@ -293,7 +296,7 @@ function openAccount(chosen: CloudflareSettings, context: AdapterContext): Accou
   // An idle connection is let go soon: a reused one that the vendor has just closed would make a
   // write uncertain for nothing.
   const idle = { keepAlive: true, maxFreeSockets: 4, timeout: 3000 };
-  const agent = agentFor(chosen.endpoint, idle, context);
+  const agent = agentFor(chosen.endpoint, idle, context, tunnelsOf(chosen.proxy, context));
   return {
     timeoutMs,
     agent,

@@ -20,7 +20,7 @@ import type {
 } from '../src/kit/extend.ts';
 import { dnsName, type SecretRef, secretRef } from '../src/kit/schema.ts';
 import { SecretError } from '../src/kit/secret.ts';
-import { agentFor } from './kit/agents.ts';
+import { agentFor, tunnelsOf } from './kit/agents.ts';
 import { sideBySide } from './kit/batch.ts';
 import { ByZone, oneByOne, type ZoneKey } from './kit/by-zone.ts';
 import { endpoint } from './kit/endpoint.ts';
@@ -49,6 +49,7 @@ import {
   warn,
   zoneRead,
 } from './kit/preflight.ts';
+import { type ProxySettings, proxy, refuseClearProxy } from './kit/proxy.ts';
 import { nameFrom, quoteText, unquoteText, type ZoneFinder, zoneFinder } from './kit/zone.ts';
 
 interface PowerdnsSettings {
@@ -57,6 +58,7 @@ interface PowerdnsSettings {
   readonly zone: Name;
   readonly server: string;
   readonly ca?: string | undefined;
+  readonly proxy?: ProxySettings | undefined;
 }
 
 const capabilities: Capabilities = {
@@ -87,20 +89,23 @@ const capabilities: Capabilities = {
 export const powerdns: ProviderType<PowerdnsSettings> = {
   type: 'powerdns',
   capabilities,
-  settings: z.strictObject({
-    endpoint,
-    apiKey: secretRef,
-    zone: dnsName,
-    server: z
-      .string()
-      .regex(/^[\w.-]{1,64}$/, 'expected a server id, such as localhost')
-      .default('localhost'),
-    ca: z
-      .string()
-      .regex(/^\/[^\0]{1,1000}$/, 'expected an absolute path, such as /etc/detour/pdns-ca.pem')
-      .optional()
-      .describe('PEM file of who may vouch for the server, in place of the well-known ones'),
-  }),
+  settings: z
+    .strictObject({
+      endpoint,
+      apiKey: secretRef,
+      zone: dnsName,
+      server: z
+        .string()
+        .regex(/^[\w.-]{1,64}$/, 'expected a server id, such as localhost')
+        .default('localhost'),
+      ca: z
+        .string()
+        .regex(/^\/[^\0]{1,1000}$/, 'expected an absolute path, such as /etc/detour/pdns-ca.pem')
+        .optional()
+        .describe('PEM file of who may vouch for the server, in place of the well-known ones'),
+      proxy: proxy.optional(),
+    })
+    .superRefine(refuseClearProxy),
   create: (name, settings, context) => new Powerdns(name, settings, context),
 };
 
@@ -179,7 +184,7 @@ class Powerdns implements Provider {
     // A connection each: the server closes them anyway, and a stale one would lose a write.
     const options = { keepAlive: false, maxSockets: callsAtOnce };
     const trusted = { ...options, ...trustOf(settings.ca, context) };
-    this.#agent = agentFor(settings.endpoint, trusted, context);
+    this.#agent = agentFor(settings.endpoint, trusted, context, tunnelsOf(settings.proxy, context));
     this.#zones = zoneFinder<Zone>({
       zone: settings.zone,
       byId: null,

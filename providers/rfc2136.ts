@@ -93,23 +93,35 @@ export interface Rfc2136Settings {
   };
 }
 
-const settings: z.ZodType<Rfc2136Settings> = z.strictObject({
-  server: hostPort(53).describe('the primary server that takes updates, HOST or HOST:PORT'),
-  zone: dnsName.optional().describe('the zone on that server; found by itself when left out'),
-  tsig: z.strictObject({
-    name: z
-      .string()
-      .describe('the name of the TSIG key, as the server knows it')
-      .transform((text, context) => {
-        const name = toName(text);
-        if (name !== null) return name;
-        context.addIssue({ code: 'custom', message: 'expected a key name such as detour' });
-        return z.NEVER;
-      }),
-    algorithm: z.enum(['hmac-sha256', 'hmac-sha384', 'hmac-sha512']).default('hmac-sha256'),
-    secret: secretRef,
-  }),
-});
+/** A word on the one setting that other providers have and this one cannot. */
+function refusesProxy({ code, keys }: { readonly code: string; readonly keys?: unknown }) {
+  if (code !== 'unrecognized_keys' || String(keys) !== 'proxy') return undefined;
+  return (
+    'no HTTP proxy carries DNS updates: leave it out, and let this machine reach the server by TCP ' +
+    'and UDP'
+  );
+}
+
+const settings: z.ZodType<Rfc2136Settings> = z.strictObject(
+  {
+    server: hostPort(53).describe('the primary server that takes updates, HOST or HOST:PORT'),
+    zone: dnsName.optional().describe('the zone on that server; found by itself when left out'),
+    tsig: z.strictObject({
+      name: z
+        .string()
+        .describe('the name of the TSIG key, as the server knows it')
+        .transform((text, context) => {
+          const name = toName(text);
+          if (name !== null) return name;
+          context.addIssue({ code: 'custom', message: 'expected a key name such as detour' });
+          return z.NEVER;
+        }),
+      algorithm: z.enum(['hmac-sha256', 'hmac-sha384', 'hmac-sha512']).default('hmac-sha256'),
+      secret: secretRef,
+    }),
+  },
+  { error: refusesProxy },
+);
 
 const capabilities: Capabilities = {
   type: 'rfc2136',

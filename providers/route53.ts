@@ -20,7 +20,7 @@ import type {
 } from '../src/kit/extend.ts';
 import { dnsName, type SecretRef, secretRef } from '../src/kit/schema.ts';
 import { SecretError } from '../src/kit/secret.ts';
-import { agentFor } from './kit/agents.ts';
+import { agentFor, tunnelsOf } from './kit/agents.ts';
 import { sendHalving } from './kit/batch.ts';
 import { ByZone, oneByOne } from './kit/by-zone.ts';
 import { endpoint } from './kit/endpoint.ts';
@@ -54,6 +54,7 @@ import {
   warn,
   zoneRead,
 } from './kit/preflight.ts';
+import { proxy, refuseClearProxy, type Tunnels } from './kit/proxy.ts';
 import type { Room, Told } from './kit/room.ts';
 import {
   nameFrom,
@@ -153,7 +154,9 @@ const settings = z
       .regex(/^[a-z0-9-]{1,40}$/, 'expected a region, such as us-east-1')
       .default('us-east-1')
       .describe('region that requests are signed for'),
+    proxy: proxy.optional(),
   })
+  .superRefine(refuseClearProxy)
   .describe('an account at AWS Route 53');
 
 type Route53Settings = z.output<typeof settings>;
@@ -291,6 +294,7 @@ function create(name: string, chosen: Route53Settings, context: AdapterContext):
 
 function openAccount(chosen: Route53Settings, context: AdapterContext): Account {
   const keys = readKeys(chosen.credentials, context);
+  const tunnels = tunnelsOf(chosen.proxy, context);
   const timeoutMs = context.callTimeoutMs;
   const open: sdk.Route53Client[] = [];
   let closed = false;
@@ -300,7 +304,7 @@ function openAccount(chosen: Route53Settings, context: AdapterContext): Account 
     calls: 0,
     client: loading('the SDK of Route 53', async () => {
       const commands = await import('@aws-sdk/client-route-53');
-      const route53 = connect(commands, chosen, keys, context);
+      const route53 = connect(commands, chosen, { keys, tunnels }, context);
       if (closed) route53.destroy();
       else open.push(route53);
       return { commands, route53 };
@@ -315,7 +319,7 @@ function openAccount(chosen: Route53Settings, context: AdapterContext): Account 
 function connect(
   commands: typeof sdk,
   chosen: Route53Settings,
-  keys: Keys,
+  { keys, tunnels }: { readonly keys: Keys; readonly tunnels: Tunnels | null },
   context: AdapterContext,
 ): sdk.Route53Client {
   // Ours ends a call first; these free the socket where the SDK would only print a warning.
@@ -338,7 +342,7 @@ function connect(
     customUserAgent: 'detour',
     requestHandler: {
       httpAgent: agentFor('http:', idle, context),
-      httpsAgent: agentFor('https:', idle, context) as HttpsAgent,
+      httpsAgent: agentFor('https:', idle, context, tunnels) as HttpsAgent,
       connectionTimeout: backstopMs,
       requestTimeout: backstopMs,
       socketTimeout: backstopMs,

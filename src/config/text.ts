@@ -371,6 +371,8 @@ export function readPlain<S extends z.ZodType>(
     const definition = issue.inst?._zod.def as { shape?: object } | undefined;
     if (issue.code === 'unrecognized_keys' && definition?.shape) {
       shapes.set(JSON.stringify(issue.path ?? []), Object.keys(definition.shape));
+      // Said below, where all keys are known; a schema's own word comes before this.
+      return '';
     }
     return expectation(issue);
   };
@@ -386,7 +388,8 @@ export function readPlain<S extends z.ZodType>(
       for (const key of issue.keys) {
         // Below a setting, a secret without its reference may have become a key: `{ s3cret }`.
         const isShown = echo === 'value' || at.length === 0 || closest(key, known) !== null;
-        const message = isShown ? unknownKey(key, known) : `has an ${unknownKey('', known)}`;
+        const unknown = issue.message || unknownKey(isShown ? key : '', known);
+        const message = isShown ? unknown : `has an ${unknown}`;
         source.problem([...path, ...at, ...(isShown ? [key] : [])], message, 'key');
       }
       continue;
