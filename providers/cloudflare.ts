@@ -60,8 +60,12 @@ import {
 import { proxy, refuseClearProxy } from './kit/proxy.ts';
 import type { Room, Told } from './kit/room.ts';
 import {
+  Between,
+  delegatedAt,
   nameFrom,
+  namesBetween,
   quoteText,
+  spellings,
   textMax,
   unquoteText,
   type ZoneFinder,
@@ -135,6 +139,7 @@ const capabilities: Capabilities = {
     { word: 'flattened', note: null },
     { word: 'other-type', note: null },
     { word: 'apex', note: null },
+    { word: 'delegated', note: 'a name below NS records of a name between it and its zone' },
   ],
 };
 
@@ -260,6 +265,10 @@ function create(name: string, chosen: CloudflareSettings, context: AdapterContex
         }
       : null,
     byName: (zone, signal) => zoneByName(account, zone, signal),
+    delegates: async (zone, cut, signal) => {
+      const at = await readName(account, zone, cut, signal);
+      return at.ok ? done(at.value.some(isNs)) : at;
+    },
   });
   const { callsMax } = capabilities;
   const byZone = new ByZone({ zones, callsMax, callTimeoutMs: account.timeoutMs });
@@ -531,11 +540,16 @@ async function zoneByName(
   signal: AbortSignal,
 ): Promise<Called<FoundZone | null>> {
   const asking = { doing: `looking for zone ${zone}`, write: false, signal };
-  const answer = await call(account, { ...asking, shape: z.array(zoneShape) }, (client, abort) =>
-    client.get('/zones', { query: { name: bare(zone), per_page: 50 }, signal: abort }),
-  );
-  if (!answer.ok) return answer;
-  const same = answer.value.result.filter((found) => nameFrom(found.name) === zone);
+  let same: readonly ZoneShape[] = [];
+  // Zones have their names in their own script; records, in ASCII (cloudflare-docs #1991).
+  for (const name of spellings(zone)) {
+    const answer = await call(account, { ...asking, shape: z.array(zoneShape) }, (client, abort) =>
+      client.get('/zones', { query: { name, per_page: 50 }, signal: abort }),
+    );
+    if (!answer.ok) return answer;
+    same = answer.value.result.filter((found) => nameFrom(found.name) === zone);
+    if (same.length > 0) break;
+  }
   const active = same.filter((found) => found.status === 'active');
   if (active.length > 1) {
     return failed('zone', 'rejected', `${active.length} active zones are named ${zone}`, {
@@ -770,11 +784,12 @@ async function readZone(
   signal: AbortSignal,
 ): Promise<readonly Told<Seen>[]> {
   if (!room.takeName(2)) return names.map(() => null);
+  const between = new Between(zone.name, (name) => readName(account, zone, name, signal));
   // The zone itself is looked at each time: one that was paused or moved away still gives records.
   const [found, dns, told] = await Promise.all([
     getZone(account, zone.id, signal),
     settingsOf(account, zone, signal),
-    recordsOf(account, zone, names, { ownersOf: pairOf, byNameMax }, room, signal),
+    recordsOf(account, zone, names, { ownersOf: pairOf, byNameMax, between }, room, signal),
   ]);
   const today = found.ok ? usable(found.value) : found;
   return told.map((records, i) => {
@@ -790,19 +805,27 @@ async function readZone(
 interface Wanted {
   readonly ownersOf: (name: Name) => readonly Name[];
   readonly byNameMax: number;
+  /** Where what stands between zone and names is wanted, too. */
+  readonly between?: Between<Rows>;
 }
 
 const pairOf = (name: Name): readonly Name[] => [name, markerName(name)];
 
+type Rows = readonly DnsRecord[];
+
 /** Records by the name that they stand at. */
-type Records = ReadonlyMap<Name, readonly DnsRecord[]>;
+type Records = ReadonlyMap<Name, Rows>;
+
+function isNs({ type }: DnsRecord): boolean {
+  return type === 'NS';
+}
 
 /** What stands at each name's owners; in a zone too long to list, at those of the first of them. */
 async function recordsOf(
   account: Account,
   zone: FoundZone,
   names: readonly Name[],
-  { ownersOf, byNameMax }: Wanted,
+  { ownersOf, byNameMax, between }: Wanted,
   room: Room,
   signal: AbortSignal,
 ): Promise<readonly Told<Records>[]> {
@@ -817,12 +840,14 @@ async function recordsOf(
     atOnce: namesAtOnce,
     atMost: byNameMax,
     room,
-    callsEach: Math.max(...names.map((name) => ownersOf(name).length)),
+    callsEach: (name) => ownersOf(name).length + (between?.missing(name) ?? 0),
     async work(name) {
-      const found = await Promise.all(
-        ownersOf(name).map((owner) => readName(account, zone, owner, signal)),
-      );
-      const records: DnsRecord[] = [];
+      const [above, ...found] = await Promise.all([
+        between?.above(name) ?? done([]),
+        ...ownersOf(name).map((owner) => readName(account, zone, owner, signal)),
+      ]);
+      if (!above.ok) return above;
+      const records = above.value.flatMap(([, rows]) => rows);
       for (const one of found) {
         if (!one.ok) return one;
         records.push(...one.value);
@@ -936,22 +961,19 @@ function seenOf(zone: Zone, flattening: boolean, name: Name, records: Records): 
       ttl: servedTtl(record),
     })),
     markers: texts.map((record) => unquoteText(record.content ?? '', 10)),
-    refusal: refusalOf(zone, flattening, name, at, atMarker),
+    refusal: refusalOf(zone, flattening, name, records),
     ref: ref as Json,
   };
 }
 
-function refusalOf(
-  zone: Zone,
-  flattening: boolean,
-  name: Name,
-  at: readonly DnsRecord[],
-  atMarker: readonly DnsRecord[],
-): Refusal | null {
+function refusalOf(zone: Zone, flattening: boolean, name: Name, records: Records): Refusal | null {
+  const [at, atMarker] = pairOf(name).map((owner) => records.get(owner) ?? []) as [Rows, Rows];
   if (name === zone.name) {
     const sentence = `${name} is the zone itself, where Cloudflare flattens every CNAME`;
     return { word: 'apex', sentence };
   }
+  const cut = namesBetween(zone.name, name).find((above) => records.get(above)?.some(isNs));
+  if (cut !== undefined) return delegatedAt(cut, name);
   const proxied = [...at, ...atMarker].find((record) => record.proxied === true);
   if (proxied) {
     const sentence =

@@ -57,7 +57,10 @@ import {
 import { proxy, refuseClearProxy, type Tunnels } from './kit/proxy.ts';
 import type { Room, Told } from './kit/room.ts';
 import {
+  Between,
+  delegatedAt,
   nameFrom,
+  namesBetween,
   quoteText,
   textMax,
   unquoteText,
@@ -123,6 +126,7 @@ const capabilities: Capabilities = {
     { word: 'traffic-policy', note: null },
     { word: 'other-type', note: null },
     { word: 'apex', note: null },
+    { word: 'delegated', note: 'a name below NS records of a name between it and its zone' },
   ],
 };
 
@@ -266,6 +270,10 @@ function create(name: string, chosen: Route53Settings, context: AdapterContext):
         }
       : null,
     byName: (zone, signal) => zoneByName(account, zone, signal),
+    delegates: async (zone, cut, signal) => {
+      const at = await cutAt(account, zone, cut, signal);
+      return at.ok ? done(at.value.length > 0) : at;
+    },
   });
   const { callsMax } = capabilities;
   const byZone = new ByZone({ zones, callsMax, callTimeoutMs: account.timeoutMs });
@@ -852,14 +860,19 @@ async function readZone(
     const sets = all.value;
     if (sets !== null) return names.map((name) => done(seenOf(zone, name, sets)));
   }
+  const between = new Between(zone.name, (name) => cutAt(account, zone, name, signal));
   return oneByOne(names, {
     atOnce: namesAtOnce,
     atMost: byNameMax,
     room,
-    callsEach: callsPerName,
+    callsEach: (name) => callsPerName + between.missing(name),
     work: async (name) => {
-      const sets = await readName(account, zone, name, signal);
-      return sets.ok ? done(seenOf(zone, name, sets.value)) : sets;
+      const [above, sets] = await Promise.all([
+        between.above(name),
+        readName(account, zone, name, signal),
+      ]);
+      if (!above.ok) return above;
+      return sets.ok ? done(seenOf(zone, name, new Map([...above.value, ...sets.value]))) : sets;
     },
   });
 }
@@ -931,6 +944,22 @@ async function readName(
   return below.ok ? done(of(below.value.at)) : below;
 }
 
+/** The NS set at a name, if one stands there. */
+async function cutAt(
+  account: Account,
+  zone: Zone,
+  name: Name,
+  signal: AbortSignal,
+): Promise<Called<readonly RecordSet[]>> {
+  const start: Start = { StartRecordName: name, StartRecordType: 'NS' };
+  const page = await list(account, zone, start, 1, signal);
+  return page.ok ? done(ofName(page.value.ResourceRecordSets, name).filter(isNs)) : page;
+}
+
+function isNs({ Type }: RecordSet): boolean {
+  return Type === 'NS';
+}
+
 function ofName(sets: readonly RecordSet[], name: Name): readonly RecordSet[] {
   return sets.filter((set) => nameFrom(set.Name) === name);
 }
@@ -974,6 +1003,8 @@ function seenOf(zone: Zone, name: Name, sets: RecordSets): Seen {
     name === zone.name
       ? { word: 'apex', sentence: `${name} is the zone itself, where no CNAME may stand` }
       : null;
+  const cut = namesBetween(zone.name, name).find((above) => sets.get(above)?.some(isNs));
+  const below = cut === undefined ? null : delegatedAt(cut, name);
   const ref: z.output<typeof exactRef> = {
     zone: { id: zone.id, name: zone.name },
     cname: exactOf(cnames),
@@ -984,7 +1015,7 @@ function seenOf(zone: Zone, name: Name, sets: RecordSets): Seen {
       valuesOf(set).map((value) => ({ value: nameFrom(value), ttl: set.TTL ?? 0 })),
     ),
     markers: texts.flatMap((set) => valuesOf(set).map((value) => unquoteText(value, 8))),
-    refusal: apex ?? refusalOf(at, 'CNAME') ?? refusalOf(atMarker, 'TXT'),
+    refusal: apex ?? below ?? refusalOf(at, 'CNAME') ?? refusalOf(atMarker, 'TXT'),
     ref: ref as Json,
   };
 }

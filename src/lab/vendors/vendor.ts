@@ -6,6 +6,7 @@
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import { domainToASCII, domainToUnicode } from 'node:url';
 import { type Nameserver, startNameserver } from './nameserver.ts';
 import { LabZone, normalName, type RRset, type Soa } from './zone.ts';
 
@@ -363,6 +364,17 @@ export function valuesOf(value: string | readonly string[]): readonly string[] {
 /** Without the trailing dot, as most vendors print names. */
 export function bareName(name: string): string {
   return normalName(name).replace(/\.$/, '');
+}
+
+/** A name in ASCII, whatever script it is given in (RFC 5891); what is no name stays as it is. */
+export function inAscii(name: string): string {
+  const label = (l: string) => (/[^\p{ASCII}]/u.test(l) && domainToASCII(l)) || l;
+  return name.split('.').map(label).join('.');
+}
+
+/** A name in its own script, as its owner reads it. */
+export function inScript(name: string): string {
+  return /(^|\.)xn--/.test(name) ? domainToUnicode(name) || name : name;
 }
 
 /** Host names of a vendor's authoritative servers, fully qualified. */
