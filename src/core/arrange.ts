@@ -1,7 +1,7 @@
 // Brings the state in line with a configuration, at a start and at a reload: origins, clouds, lanes,
 // records and their cells. What goes on under the same name keeps what is known of it.
 
-import { newCell } from './cell.ts';
+import { newCell, retimed } from './cell.ts';
 import { newLane } from './lane.ts';
 import type { Json, RecordConfig } from './model.ts';
 import { closeGone } from './notices.ts';
@@ -140,8 +140,9 @@ function arrangeRecord(
   let added = turned;
   for (const { provider, ttl } of config.publish) {
     const cell = r.cells.get(provider);
-    if (cell !== undefined) cell.ttl = ttl;
-    else {
+    if (cell !== undefined) {
+      if (cell.ttl !== ttl) retimed(state, r, cell, ttl, out);
+    } else {
       r.cells.set(provider, newCell(config.name, provider, ttl));
       added = true;
     }

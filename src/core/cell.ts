@@ -2,7 +2,7 @@
 // and what name servers give is followed until it is visible, and what refuses is held and told. It
 // queues its work at its lane and sends nothing itself; it never decides a target.
 
-import { parseMarker } from './marker.ts';
+import { formatMarker, parseMarker } from './marker.ts';
 import type {
   Answer,
   Change,
@@ -234,11 +234,14 @@ export function assess(state: State, r: RecordState, cell: Cell, seen: Seen, out
     ttl: cell.ttl,
     marker,
     claim: own(r.doc.claims, cell.provider) ?? 'none',
-    keepTtl: r.doc.adopted,
+    keepTtl: r.doc.adopted || bar !== null,
   });
   switch (p.kind) {
     case 'in-step':
       return arrive(state, r, cell, out);
+    case 'ttl':
+      arrive(state, r, cell, out);
+      return retime(state, r, cell, p, out);
     case 'write':
       if (!r.config.targets.some((t) => t.cname === cname))
         return hold(state, r, cell, retiredSays, out);
@@ -321,6 +324,28 @@ function mend(
   cell.work = 'write';
   cell.change = change;
   enqueue(state, r, cell, true);
+}
+
+/** Puts the TTL right of what stands as it should; a vendor that keeps its own is left with that. */
+function retime(
+  state: State,
+  r: RecordState,
+  cell: Cell,
+  { change, sentence }: Extract<Plan, { kind: 'ttl' }>,
+  out: Step,
+): void {
+  const recent = cell.repairs.filter((at) => state.now - at < FIGHT_MS);
+  const isConfigured = r.config.targets.some((t) => t.cname === change.to.cname);
+  if (!isConfigured || recent.length >= FIGHT_REPAIRS) return;
+  cell.repairs = [...recent, state.now];
+  mend(state, r, cell, change, sentence, out);
+}
+
+/** The configuration has another TTL now: it is not left to the next switch, nor to who adopted. */
+export function retimed(state: State, r: RecordState, cell: Cell, ttl: number, out: Step): void {
+  cell.ttl = ttl;
+  if (r.doc.adopted) amend(out, r, { adopted: false });
+  if (r.doc.marker !== null && r.config.mode === 'steer') converge(state, r, cell, false);
 }
 
 const retiredSays: Problem = {
@@ -539,8 +564,12 @@ export function written(state: State, r: RecordState, cell: Cell, change: Change
     at: state.now,
     by: 'api',
   };
-  cell.wrote = isInStep(r, cell);
-  if (cell.wrote) arrive(state, r, cell, out);
+  const { cnames, markers } = change.from;
+  const isRetimed =
+    cnames[0]?.value === change.to.cname && markers[0] === formatMarker(change.to.marker);
+  const inStep = isInStep(r, cell);
+  cell.wrote = inStep && (cell.wrote || !isRetimed);
+  if (inStep) arrive(state, r, cell, out);
   // A later switch was decided while this write was under way: go on towards that one.
   else if (cell.work === 'none') converge(state, r, cell, true);
 }

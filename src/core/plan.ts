@@ -58,6 +58,8 @@ export interface Wanted {
 export type Plan =
   | { readonly kind: 'in-step' }
   | { readonly kind: 'write'; readonly change: Change; readonly because: string }
+  /** All is right but how long caches may keep it. */
+  | { readonly kind: 'ttl'; readonly change: Change; readonly sentence: string }
   /** Another writer of ours is ahead, or won at the same epoch. */
   | { readonly kind: 'yield'; readonly marker: Marker }
   /** Same epoch, other id, and no rule says who wins: a person must. */
@@ -123,7 +125,12 @@ function planOurs(
     if (theirs.kind === 'operator') return { kind: 'yield', marker: theirs };
     return write(record, seen, wanted, 'an operator wins at the same epoch');
   }
-  if (s.value === wanted.cname) return { kind: 'in-step' };
+  const ttl = seen.cnames[0]?.ttl;
+  if (s.value === wanted.cname) {
+    if (ttl === wanted.ttl || wanted.keepTtl) return { kind: 'in-step' };
+    const sentence = `its TTL is ${ttl} s and is to be ${wanted.ttl} s`;
+    return { kind: 'ttl', change: changeTo(record, seen, wanted), sentence };
+  }
   const stands = s.value ?? 'nothing';
   const sentence = `${stands} stands there instead of ${wanted.cname}: somebody edited it`;
   const target = record.targets.find((t) => t.cname === s.value)?.origin ?? null;

@@ -193,6 +193,7 @@ class Player {
       case 'show':
         if (first === 'open') return this.#showOpen();
         if (first === 'lanes') return this.#showLanes();
+        if (first === 'ttl') return this.#showTtl();
         return first === 'clouds' ? this.#showClouds() : this.#show();
       default:
         return this.#command(verb!, first, second, third, words);
@@ -220,6 +221,17 @@ class Player {
         const value = held.cname?.value ?? 'nothing';
         this.#said.push(`  ${cell.provider}: ${value} ${marker || 'unmarked'}${problem}`);
       }
+    }
+  }
+
+  /** How long what stands may be cached, in seconds. */
+  #showTtl(): void {
+    this.#collect();
+    for (const r of this.#w.state.records.values()) {
+      const ttls = [...r.cells.keys()].map(
+        (provider) => `${provider} ${this.#w.held(provider, r.name).cname?.ttl ?? 'nothing'}`,
+      );
+      this.#said.push(`ttl: ${ttls.join(', ')}`);
     }
   }
 
@@ -423,6 +435,7 @@ export function shapeOf(words: readonly string[]): Shape {
     else if (key === 'quorum') shape.quorum = quorumOf(value);
     else if (key === 'paths') shape.paths = value.split(',');
     else if (key === 'providers') shape.providers = value.split(',');
+    else if (key === 'ttl') shape.ttl = Number(value);
     else if (key === 'records') shape.records = recordsOf(value);
     else if (key === 'patience') record['patienceMs'] = parseDuration(value);
     else if (key === 'failback') {

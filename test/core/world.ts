@@ -480,6 +480,8 @@ export interface Shape {
   readonly needs?: Readonly<Record<string, readonly string[]>>;
   readonly quorum?: CoreConfig['origins'][string]['quorum'];
   readonly providers?: readonly string[];
+  /** Seconds; 60 unless given. */
+  readonly ttl?: number;
   readonly records?: Readonly<Record<Name, Partial<CoreConfig['records'][string]>>>;
   readonly check?: Partial<CoreConfig['checks'][string]>;
   readonly record?: Partial<CoreConfig['records'][string]>;
@@ -564,7 +566,7 @@ export function coreConfig(shape: Shape = {}): CoreConfig {
           mode: 'steer' as const,
           targets:
             more.targets ?? names.map((origin) => ({ origin, cname: `${origin}.shop.test.` })),
-          publish: providers.map((provider) => ({ provider, ttl: 60 })),
+          publish: providers.map((provider) => ({ provider, ttl: shape.ttl ?? 60 })),
           patienceMs: 0,
           failback: { kind: 'manual' as const },
           switchesPerHour: 3,

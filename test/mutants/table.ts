@@ -2359,4 +2359,28 @@ function laneWorks`,
       },
     ],
   },
+  {
+    name: 'a TTL that was changed waits for the next switch',
+    rule: 16,
+    by: '99-ttl',
+    edits: [
+      {
+        file: plan,
+        find: '    if (ttl === wanted.ttl || wanted.keepTtl) return',
+        replace: '    if (ttl !== undefined) return',
+      },
+    ],
+  },
+  {
+    name: 'a TTL that was changed is not looked at until something else is',
+    rule: 19,
+    by: '99-ttl',
+    edits: [
+      {
+        file: arrange,
+        find: 'if (cell.ttl !== ttl) retimed(state, r, cell, ttl, out);',
+        replace: 'cell.ttl = ttl + 0 * [retimed].length;',
+      },
+    ],
+  },
 ];
