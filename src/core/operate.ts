@@ -6,7 +6,16 @@ import { begin, force } from './adopt.ts';
 import type { Command, Json, Name, Reply } from './model.ts';
 import { adoption, type Standing } from './plan.ts';
 import { isDrained, isSpent, spentSays } from './situation.ts';
-import { amend, drop, note, put, type RecordState, type State, type Step } from './state.ts';
+import {
+  amend,
+  type Cell,
+  drop,
+  note,
+  put,
+  type RecordState,
+  type State,
+  type Step,
+} from './state.ts';
 import { readAll, review, unpin } from './steer.ts';
 import { startLanes, switchTo } from './switch.ts';
 import { checkKey } from './watch.ts';
@@ -145,11 +154,20 @@ function adoptByHand(
   const cells = [...r.cells.values()];
   const pending = cells.filter((cell) => cell.reading === 'pending');
   if (pending.length > 0) return refused('not every provider has been read yet: try again shortly');
+  // What DNS alone has said shows what clients are given, and nothing of what may be written.
+  const isRead = (cell: Cell) => cell.reading === 'read' && cell.answeredAt > 0;
   const found: Record<string, Standing | null> = Object.fromEntries(
-    cells.map((cell) => [cell.provider, cell.reading === 'read' ? cell.standing : null]),
+    cells.map((cell) => [cell.provider, isRead(cell) ? cell.standing : null]),
   );
   const a = adoption(r.config, found);
   if (a.kind === 'wait' && a.reason === 'foreign') return refused(a.sentence);
+  const troubles = cells.flatMap((cell) => {
+    const unread = isRead(cell) ? null : 'its API has not been read';
+    const trouble = troubleAt(state, cell) ?? unread;
+    return trouble === null ? [] : [`${cell.provider} (${trouble})`];
+  });
+  const where = troubles.join(', ');
+  if (troubles.length === cells.length) return refused(`no provider can be read: ${where}`);
   if (a.kind === 'wait' && a.reason === 'missing' && !c.create) return refused(a.sentence);
   if (a.kind === 'wait' && a.reason === 'unreadable') return refused(a.sentence);
   const moves = r.doc.target === null || r.doc.target === c.target;
@@ -159,7 +177,19 @@ function adoptByHand(
   begin(state, r, c.target, 'operator', out);
   note(out, 'adopt', r.name, `${r.name}: adopted on ${c.target} by ${c.by}`, { target: c.target });
   startLanes(state, r);
-  return done(`${r.name} is adopted on ${c.target} (epoch ${r.doc.marker?.epoch ?? 0})`);
+  const said = `${r.name} is adopted on ${c.target} (epoch ${r.doc.marker?.epoch ?? 0})`;
+  if (troubles.length === 0) return done(said);
+  return { exit: 3, message: `${said}, but not at ${where}, which follows when it can` };
+}
+
+/** What keeps a provider from being read or written for a record; null: nothing that is known. */
+function troubleAt(state: State, { provider, zone, problem }: Cell): string | null {
+  const lane = state.lanes.get(provider)!;
+  const sick = zone === null ? undefined : lane.zones.get(zone);
+  if (lane.fault !== null) return lane.fault.sentence;
+  if (sick !== undefined) return sick.fault.detail;
+  const isOfCall = ['auth-suspect', 'throttled', 'unavailable'].includes(problem?.word ?? '');
+  return isOfCall ? problem!.sentence : null;
 }
 
 function pin(state: State, r: RecordState, c: Extract<Command, { kind: 'pin' }>, out: Step): Reply {

@@ -2383,4 +2383,21 @@ function laneWorks`,
       },
     ],
   },
+  {
+    name: 'adopting by hand takes the word of DNS for a reading',
+    rule: 26,
+    by: '09-missing',
+    edits: [
+      {
+        file: operate,
+        find: "cell.reading === 'read' && cell.answeredAt > 0;",
+        replace: "cell.reading === 'read';",
+      },
+      {
+        file: operate,
+        find: 'const trouble = troubleAt(state, cell) ?? unread;',
+        replace: 'const trouble = [troubleAt, state, unread].length > 3 ? "" : null;',
+      },
+    ],
+  },
 ];
