@@ -178,7 +178,8 @@ const pageInfo = z.object({
 const envelope = z.object({
   success: z.literal(true),
   result: z.unknown(),
-  result_info: pageInfo.optional(),
+  // Lists have it in this form; of other answers it says whatever it likes.
+  result_info: pageInfo.optional().catch(undefined),
 });
 
 const zoneShape = z.object({
@@ -204,7 +205,7 @@ const recordShape = z.object({
 type DnsRecord = z.output<typeof recordShape>;
 
 const dnsSettings = z.object({
-  flatten_all_cnames: z.boolean(),
+  flatten_all_cnames: z.boolean().nullish(),
   multi_provider: z.boolean().nullish(),
   zone_mode: z.string().nullish(),
   // Only for the preflight: nothing in it may spoil a reading.
@@ -602,21 +603,40 @@ async function lookAtZone(
   return checked.ok ? done({ zone: checked.value, detail: detail.value }) : checked;
 }
 
-/** DNS settings of a zone; null where the token may not see them. */
+/** Why the settings of a zone are not known: the token may not see them, or the server has none. */
+type Unseen = 'denied' | 'absent';
+
+function sayUnseen(unseen: Unseen, zone: Name): { readonly says: string; readonly cure: string } {
+  return unseen === 'denied'
+    ? {
+        says: `the token may not see the DNS settings of ${zone}`,
+        cure: 'add Zone DNS Settings Read to it: whether CNAMEs are flattened is not known',
+      }
+    : {
+        says: `the API has no DNS settings of ${zone}: whether CNAMEs are flattened is not known`,
+        cure: 'look in the dashboard that CNAMEs are not flattened',
+      };
+}
+
+/** DNS settings of a zone, or why they are not known. */
 async function settingsOf(
   account: Account,
   zone: Zone,
   signal: AbortSignal,
-): Promise<Called<DnsSettings | null>> {
+): Promise<Called<DnsSettings | Unseen>> {
   const doing = `reading DNS settings of ${zone.name}`;
   const answer = await call(
     account,
     { doing, write: false, shape: dnsSettings, signal },
     (client, abort) => client.get(`/zones/${zone.id}/dns_settings`, { signal: abort }),
   );
-  if (answer.ok) return done(answer.value.result);
-  const hidden = answer.fault.kind === 'auth-suspect' || answer.fault.kind === 'rejected';
-  return hidden ? done(null) : answer;
+  if (answer.ok) {
+    const { flatten_all_cnames: flattens } = answer.value.result;
+    return done(typeof flattens === 'boolean' ? answer.value.result : 'absent');
+  }
+  const { kind } = answer.fault;
+  if (kind === 'auth-suspect') return done('denied');
+  return kind === 'rejected' ? done('absent') : answer;
 }
 
 async function zoneFacts(
@@ -634,25 +654,23 @@ async function zoneFacts(
   const dns = await settingsOf(account, zone, signal);
   if (!dns.ok) return dns;
   const warnings: string[] = [];
-  if (dns.value === null) {
-    warnings.push(
-      `The token may not see the DNS settings of ${name}: whether its CNAMEs are flattened is ` +
-        'unknown; add Zone DNS Settings Read to it.',
-    );
+  if (typeof dns.value === 'string') {
+    const { says, cure } = sayUnseen(dns.value, name);
+    return done({ zone: name, nameServers, ttlMin, warnings: [`${says}; ${cure}`] });
   }
-  if (dns.value?.zone_mode === 'cdn_only') {
+  if (dns.value.zone_mode === 'cdn_only') {
     return failed('zone', 'rejected', `zone ${name} is CDN-only: its DNS is not served from here`, {
       cure: 'set its zone mode to standard or DNS-only',
       zone: name,
     });
   }
-  if (dns.value?.multi_provider === false) {
+  if (dns.value.multi_provider === false) {
     warnings.push(
       `Multi-provider DNS is off for ${name}: with other vendors' name servers beside its own ` +
         'Cloudflare may take the zone for moved away; turn it on in the DNS settings.',
     );
   }
-  if (dns.value?.flatten_all_cnames === true) {
+  if (dns.value.flatten_all_cnames === true) {
     warnings.push(`${name} flattens all CNAMEs: nothing in it can be steered until that is off.`);
   }
   return done({ zone: name, nameServers, ttlMin, warnings });
@@ -718,10 +736,9 @@ async function lookAtSettings(
   const reach = ofZone(name);
   const dns = await settingsOf(account, zone, signal);
   if (!dns.ok) return [fromTrouble('flattening', name, dns)];
-  if (dns.value === null) {
-    const unseen = `the token may not see the DNS settings of ${name}`;
-    const cure = 'add Zone DNS Settings Read to it: whether CNAMEs are flattened is not known';
-    return [warn(reach, 'flattening', unseen, cure)];
+  if (typeof dns.value === 'string') {
+    const { says, cure } = sayUnseen(dns.value, name);
+    return [warn(reach, 'flattening', says, cure)];
   }
   const { flatten_all_cnames: flattens, multi_provider: several, zone_mode: mode, soa } = dns.value;
   const findings: ReachingFinding[] = [];
@@ -796,7 +813,7 @@ async function readZone(
     if (!records?.ok) return records;
     if (!today.ok) return today;
     if (!dns.ok) return dns;
-    const flattening = dns.value?.flatten_all_cnames === true;
+    const flattening = typeof dns.value !== 'string' && dns.value.flatten_all_cnames === true;
     return done(seenOf(today.value, flattening, names[i]!, records.value));
   });
 }
