@@ -39,7 +39,7 @@ function aLabels(text: string): string {
   return labels.map((l) => (/[^\p{ASCII}]/u.test(l) && domainToASCII(l)) || l).join('.');
 }
 
-/** How a vendor may spell a name, without the trailing dot: in its own script first, then in ASCII. */
+/** How a vendor may spell a name, without the trailing dot: in its own script, then in ASCII. */
 export function spellings(name: Name): readonly string[] {
   const ascii = name.slice(0, -1);
   return [...new Set([/(^|\.)xn--/.test(ascii) ? domainToUnicode(ascii) || ascii : ascii, ascii])];
@@ -165,7 +165,8 @@ interface ZoneSearch<Z> {
  * Finds zones by asking for each parent of a name, the longest first. The name itself is no
  * candidate: a CNAME cannot stand at an apex, and one call a record would be spent to learn it.
  * A zone that the account may not see, or from which nobody is served, gives way to a parent that
- * can be used; so does one that no parent in the account delegates to. A configured zone or id is taken at its word, and only checked to hold the name.
+ * can be used; so does one that no parent in the account delegates to. A configured zone or id is
+ * taken at its word, and only checked to hold the name.
  */
 export function zoneFinder<Z extends { readonly name: Name }>(
   search: ZoneSearch<Z>,

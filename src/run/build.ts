@@ -25,7 +25,7 @@ import {
 } from '../probes/index.ts';
 import { environment } from './environment.ts';
 import { withPackages } from './plugins.ts';
-import { renewing } from './renew.ts';
+import { renewing, renewingNotifier } from './renew.ts';
 
 /** The configuration cannot be used; every reason, one a line. */
 export class ConfigError extends Error {
@@ -106,7 +106,7 @@ export function buildAdapters(
     ...fileProblems(config.probes).map(({ text }) => text),
   ];
   if (missing.length > 0) throw new ConfigError(missing);
-  const notifier = buildNotifier(config);
+  const notifier = buildNotifier(config, options.told ?? (() => {}));
   const providers = buildProviders(config, options.told ?? (() => {}));
   const { dns } = config;
   const resolver = createResolver({
@@ -167,10 +167,13 @@ export function buildProber(
 const secret = (ref: SecretRef): string => readSecret(ref, environment());
 const secrets: Secrets = { read: secret, mark: (ref) => markOfSecret(ref, environment()) };
 
-function buildNotifier({ notify, tables }: Config): Notifier | null {
+function buildNotifier({ notify, tables }: Config, told: Told): Notifier | null {
   if (notify === null) return null;
   try {
-    return tables.notifiers[notify.type]!.create(notify.settings, { secret });
+    return renewingNotifier(secrets, {
+      make: (secret) => tables.notifiers[notify.type]!.create(notify.settings, { secret }),
+      told: (renewal) => told('notify', renewal),
+    });
   } catch (error) {
     if (!(error instanceof SecretError)) throw error;
     throw new ConfigError([`notify: ${error.message}`]);
