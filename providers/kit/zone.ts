@@ -252,11 +252,12 @@ class KnownZones<Z extends { readonly name: Name }> {
               delegates(above.value, zone, signal),
             );
     if (told === null) return null;
-    const before = this.#delegated.get(zone);
-    // What was seen of it stays so while it cannot be looked at again.
-    if (!told.ok && before === undefined) return told;
-    const isSo = told.ok ? told.value : before!.isSo;
-    const forMs = told.ok && isSo ? factsForMs : absentForMs;
+    // What was seen of it stays so while it cannot be looked at again. Where the key may not see the
+    // zone above, that was never to be judged by it.
+    const before = told.ok ? told.value : this.#delegated.get(zone)?.isSo;
+    if (before === undefined && !told.ok && !isPassed(told)) return told;
+    const isSo = before ?? true;
+    const forMs = isSo ? factsForMs : absentForMs;
     this.#delegated.set(zone, { isSo, untilMs: this.#nowMs() + forMs });
     return done(isSo);
   }
@@ -333,16 +334,14 @@ async function byParents<Z extends { readonly name: Name }>(
     if (known.delegated(zone) === true) break;
     const next = await nextZone(known, above, asking);
     if (next === null) return null;
-    // A zone above it that may not be seen delegates or not: that is for nobody here to judge.
-    const isHidden = next.found?.ok === false && isPassed(next.found);
-    const parent = isHidden ? null : next.found;
     const delegated =
-      known.delegated(zone) === null ? await known.isDelegated(zone, parent, asking) : done(false);
+      known.delegated(zone) === null
+        ? await known.isDelegated(zone, next.found, asking)
+        : done(false);
     if (delegated === null) return null;
     if (!delegated.ok) return ofRecord(delegated);
-    if (delegated.value || parent === null) break;
-    ({ above } = next);
-    found = parent;
+    if (delegated.value || next.found === null) break;
+    ({ found, above } = { found: next.found, above: next.above });
   }
   return found.ok ? found : ofRecord(found);
 }

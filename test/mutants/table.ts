@@ -2330,7 +2330,7 @@ function laneWorks`,
     edits: [
       {
         file: 'providers/kit/zone.ts',
-        find: '    if (delegated.value || parent === null) break;',
+        find: '    if (delegated.value || next.found === null) break;',
         replace: '    break;',
       },
     ],

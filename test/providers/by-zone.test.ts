@@ -644,13 +644,24 @@ test('a zone counts that the account’s zone above it delegates to, and that is
 });
 
 test('whether a zone is delegated to is never guessed, unless the zone above may not be seen', async () => {
-  const cuts = new Map([['a.example.net.', failed('zone', 'unavailable', 'HTTP 503')]]);
+  const silent = failed('zone', 'unavailable', 'HTTP 503');
+  const cuts = new Map<Name, Called<boolean>>([['a.example.net.', silent]]);
   const zones = new Map<Name, Called<Zone | null>>([here('example.net.'), here('a.example.net.')]);
   assert.equal(await finderOf(zones, null, cuts).find('www.a.example.net.'), 'record unavailable');
   zones.set('example.net.', failed('zone', 'unavailable', 'HTTP 503'));
   assert.equal(await finderOf(zones, null, cuts).find('www.a.example.net.'), 'record unavailable');
   zones.set('example.net.', failed('zone', 'auth-suspect', 'denied'));
   assert.equal(await finderOf(zones, null, cuts).find('www.a.example.net.'), 'a.example.net.');
+  zones.set(...here('example.net.'));
+  cuts.set('a.example.net.', failed('zone', 'auth-suspect', 'may not list it'));
+  assert.equal(await finderOf(zones, null, cuts).find('www.a.example.net.'), 'a.example.net.');
+  // A key that is refused in an outage takes nothing back that it has seen.
+  const seen = finderOf(zones, null, cuts);
+  cuts.set('a.example.net.', done(false));
+  assert.equal(await seen.find('www.a.example.net.'), 'example.net.');
+  cuts.set('a.example.net.', failed('zone', 'auth-suspect', 'may not list it'));
+  seen.clock.now += 120_000;
+  assert.equal(await seen.find('www.a.example.net.'), 'example.net.');
   zones.delete('example.net.');
   assert.equal(await finderOf(zones, null, cuts).find('www.a.example.net.'), 'a.example.net.');
 });

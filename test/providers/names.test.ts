@@ -9,6 +9,7 @@ import type { Provider } from '../../src/kit/extend.ts';
 import type { LabVendor } from '../../src/lab/vendors/vendor.ts';
 import { type Account, rows, zone } from '../parts/accounts.ts';
 import { marker } from '../parts/answers.ts';
+import { until } from '../parts/program.ts';
 
 const noSignal = new AbortController().signal;
 
@@ -98,13 +99,17 @@ for (const type of Object.keys(scripts)) {
       assert.equal(await zoneNow(open()), child);
       vendor.removeZone(child);
       vendor.edit(child, 'NS', null);
-      vendor.addZone({ name: child, records: [] });
+      vendor.addZone({ name: child, records: [], settings: { undelegated: true } });
       const provider = open();
       assert.equal(await zoneNow(provider), zone);
       const { calls } = provider;
       assert.equal((await see(provider, name)).refusal, null);
       // Who delegates is remembered, and what stands there is asked for alone.
       assert.ok(provider.calls - calls <= 5, `${provider.calls - calls} calls`);
+      assert.equal((await put(provider, name, 'a.example.com.', 1)).kind, 'answered');
+      const given = async () => (await account.look(name, 'CNAME')).map(([value]) => value);
+      const isGiven = async () => (await given()).every((value) => value === 'a.example.com.');
+      await until('every server gives it', 5000, isGiven);
       vendor.removeZone(child);
     });
 

@@ -9,7 +9,6 @@ import net, { type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, type TestContext, test } from 'node:test';
-import { setTimeout } from 'node:timers/promises';
 import tls from 'node:tls';
 import { providerTypes } from '../../providers/index.ts';
 import { networkTrouble } from '../../providers/kit/fault.ts';
@@ -22,6 +21,7 @@ import { startCloudflare } from '../../src/lab/vendors/cloudflare.ts';
 import { startRoute53 } from '../../src/lab/vendors/route53.ts';
 import type { LabVendor } from '../../src/lab/vendors/vendor.ts';
 import { tables } from '../../src/run/build.ts';
+import { until } from '../parts/program.ts';
 import { type Odd, type ProxyOptions, type ProxyPart, startHttpProxy } from '../parts/proxy.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'detour-proxy-'));
@@ -236,7 +236,7 @@ for (const type of overHttps) {
       assert.equal(places.length, 1);
       assert.match(places[0]!, /^api\.vendor\.test:\d+$/);
       it.provider.close();
-      while (it.proxy.open() > 0) await setTimeout(5);
+      await until('nothing is left open', 5000, () => it.proxy.open() === 0);
     });
   }
 
