@@ -49,6 +49,7 @@ type Opened = (error: Error | null, stream: Duplex) => void;
 /** TLS with the far end, inside a tunnel. */
 class TunnelAgent extends HttpsAgent {
   readonly #tunnels: Tunnels;
+  #isClosed = false;
 
   constructor(options: AgentOptions, tunnels: Tunnels) {
     super(options);
@@ -58,9 +59,18 @@ class TunnelAgent extends HttpsAgent {
   override createConnection(options: Opening, opened?: Opened): null {
     const { host, port } = options as { host?: string | null; port?: number | string | null };
     this.#tunnels.connect(host ?? '', Number(port ?? 443)).then(
-      (socket) => opened?.(null, super.createConnection({ ...options, socket } as Opening)!),
+      (socket) => {
+        // Whoever wanted it is gone: nothing would ever close it.
+        if (this.#isClosed) socket.destroy();
+        opened?.(null, super.createConnection({ ...options, socket } as Opening)!);
+      },
       (error: Error) => opened?.(error, null as unknown as Duplex),
     );
     return null;
+  }
+
+  override destroy(): void {
+    this.#isClosed = true;
+    super.destroy();
   }
 }

@@ -4,7 +4,7 @@
 
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import net, { type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -16,11 +16,13 @@ import { parseConfig, printProblem } from '../../src/config/config.ts';
 import type { Name } from '../../src/core/model.ts';
 import type { Provider } from '../../src/kit/extend.ts';
 import type { SecretRef } from '../../src/kit/schema.ts';
+import { markOfSecret, readSecret } from '../../src/kit/secret.ts';
 import { startAlidns } from '../../src/lab/vendors/alidns.ts';
 import { startCloudflare } from '../../src/lab/vendors/cloudflare.ts';
 import { startRoute53 } from '../../src/lab/vendors/route53.ts';
 import type { LabVendor } from '../../src/lab/vendors/vendor.ts';
 import { tables } from '../../src/run/build.ts';
+import { renewing } from '../../src/run/renew.ts';
 import { until } from '../parts/program.ts';
 import { type Odd, type ProxyOptions, type ProxyPart, startHttpProxy } from '../parts/proxy.ts';
 
@@ -166,6 +168,8 @@ interface How {
   readonly pair?: Pair;
   readonly scheme?: 'http' | 'https';
   readonly callTimeoutMs?: number;
+  /** How often files of secrets are looked at. */
+  readonly lookMs?: number;
 }
 
 async function world(t: TestContext, type: string, how: How): Promise<World> {
@@ -194,11 +198,17 @@ async function world(t: TestContext, type: string, how: How): Promise<World> {
       else then(null, '127.0.0.1', 4);
     }) as net.LookupFunction,
   };
-  const provider = row.create(type, chosen as never, {
-    secret: (ref) => secrets[(ref as { env: string }).env]!,
-    lookup,
-    callTimeoutMs,
-  });
+  const provider = renewing(
+    {
+      read: (ref) => readSecret(ref, secrets),
+      mark: (ref) => markOfSecret(ref, secrets),
+    },
+    {
+      lookMs: how.lookMs ?? 1000,
+      told: () => {},
+      make: (secret) => row.create(type, chosen as never, { secret, lookup, callTimeoutMs }),
+    },
+  );
   t.after(() => provider.close());
   return { vendor, proxy, provider, looked };
 }
@@ -273,6 +283,34 @@ for (const type of overHttps) {
     assert.ok(it.proxy.asked.length > 0);
   });
 }
+
+test('a password of the proxy that has changed is taken without a reload', { skip }, async (t) => {
+  const file = join(root, 'credentials');
+  writeFileSync(file, 'detour:old');
+  const it = await world(t, 'cloudflare', {
+    proxy: { credentials: 'detour:new' },
+    credentials: { file },
+    lookMs: 0,
+  });
+  assert.match((await faultOf(it)).detail, /HTTP 407/);
+  writeFileSync(file, 'detour:new');
+  assert.equal((await it.provider.read([record], noSignal))[record]!.kind, 'answered');
+  writeFileSync(file, 'no colon');
+  assert.equal((await it.provider.read([record], noSignal))[record]!.kind, 'answered');
+});
+
+test('a tunnel that is made when nobody wants it any more is closed', { skip }, async (t) => {
+  const it = await world(t, 'route53', {});
+  const { signal, abort } = ((c) => ({ signal: c.signal, abort: () => c.abort() }))(
+    new AbortController(),
+  );
+  const reading = it.provider.read([record], signal);
+  await until('the proxy is asked', 5000, () => it.proxy.asked.length > 0);
+  abort();
+  it.provider.close();
+  await reading;
+  await until('nothing is left open', 5000, () => it.proxy.open() === 0);
+});
 
 test('a write that the proxy lets nowhere was surely not made', () => {
   for (const code of ['PROXY_407', 'PROXY_502', 'PROXY_ECONNRESET', 'PROXY_TIMEOUT']) {
