@@ -2400,4 +2400,29 @@ function laneWorks`,
       },
     ],
   },
+  {
+    name: 'who could not be told is not asked for another key',
+    rule: 28,
+    by: 'run/renew.test.ts',
+    edits: [
+      {
+        file: 'src/run/renew.ts',
+        find: `        renewed.refused();
+        throw error;`,
+        replace: '        throw error;',
+      },
+    ],
+  },
+  {
+    name: 'a key refused in an outage takes back who delegates',
+    rule: 17,
+    by: 'providers/by-zone.test.ts',
+    edits: [
+      {
+        file: 'providers/kit/zone.ts',
+        find: 'const before = told.ok ? told.value : this.#delegated.get(zone)?.isSo;',
+        replace: 'const before = told.ok ? told.value : undefined;',
+      },
+    ],
+  },
 ];
