@@ -266,10 +266,7 @@ function create(name: string, chosen: CloudflareSettings, context: AdapterContex
         }
       : null,
     byName: (zone, signal) => zoneByName(account, zone, signal),
-    delegates: async (zone, cut, signal) => {
-      const at = await readName(account, zone, cut, signal);
-      return at.ok ? done(at.value.some(isNs)) : at;
-    },
+    // Whether a zone is delegated to, the vendor looks itself: one that is not is not active.
   });
   const { callsMax } = capabilities;
   const byZone = new ByZone({ zones, callsMax, callTimeoutMs: account.timeoutMs });
