@@ -19,29 +19,29 @@ export interface ProxySettings {
 }
 
 const notation = 'expected http://HOST:PORT or https://HOST:PORT';
-
-const url = z
-  .string()
-  .describe('HTTP proxy that leads to the API: http://HOST:PORT or https://HOST:PORT')
-  .transform((text, context) => {
-    const [, scheme = '', place = ''] = /^(https?):\/\/([^/?#@\s]+)\/?$/i.exec(text) ?? [];
-    if (parseHostPort(place, null) !== null) return `${scheme.toLowerCase()}://${place}`;
-    const hidden =
-      'no user and password may stand in it: give { url, credentials: { file: PATH } }';
-    context.addIssue({ code: 'custom', message: text.includes('@') ? hidden : notation });
-    return z.NEVER;
-  });
+const hidden = 'no user and password may stand in it: give { url, credentials: { file: PATH } }';
 
 /** `proxy:` of a provider: its URL, or that with a reference to `user:password`. */
 export const proxy = z
-  .union([
-    url.transform((url): ProxySettings => ({ url })),
-    z.strictObject({
-      url,
-      credentials: secretRef.optional().describe('user:password at the proxy'),
-    }),
-  ])
-  .describe("proxy through which the vendor's API is reached; the environment's is never used");
+  .union(
+    [
+      z.string(),
+      z.strictObject({
+        url: z.string().describe('http://HOST:PORT or https://HOST:PORT'),
+        credentials: secretRef.optional().describe('user:password at the proxy'),
+      }),
+    ],
+    { error: `${notation}, or { url, credentials: { file: PATH } }` },
+  )
+  .describe("HTTP proxy through which the vendor's API is reached; the environment's is never used")
+  .transform((given, context): ProxySettings => {
+    const { url: text, ...more } = typeof given === 'string' ? { url: given } : given;
+    const [, scheme = '', place = ''] = /^(https?):\/\/([^/?#@\s]+)\/?$/i.exec(text) ?? [];
+    const url = `${scheme.toLowerCase()}://${place}`;
+    if (parseHostPort(place, null) !== null && URL.canParse(url)) return { url, ...more };
+    context.addIssue({ code: 'custom', message: text.includes('@') ? hidden : notation });
+    return z.NEVER;
+  });
 
 /** For settings with both: plain http is spoken on this machine alone, where no proxy leads. */
 export function refuseClearProxy(
