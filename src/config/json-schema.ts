@@ -17,6 +17,7 @@ export function jsonSchema(tables: Tables): object {
   const references = () => byName(hole('references')).optional();
   const shape = z.strictObject({
     ...fields.top,
+    ...fields.secrets,
     providers: byName(hole('providers')),
     paths: byName(
       z.strictObject({ ...fields.path, ...fields.exit, references: references() }).nullable(),

@@ -46,6 +46,10 @@ const hands: Hands = {
     asked.push(['validate', configPath, byName]);
     return { problems: [], warnings: [] };
   },
+  async makeKey(path) {
+    asked.push(['makeKey', path]);
+    return { exit: 0, message: `${path} holds a key` };
+  },
   async jsonSchema() {
     return { type: 'object' };
   },

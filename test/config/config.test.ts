@@ -119,7 +119,7 @@ test('a configuration with nothing but what must stand gets the defaults of the 
         patienceMs: 10_000,
         failback: { kind: 'manual' },
         switchesPerHour: 3,
-        drift: 'report',
+        edits: 'hold',
       },
     },
     lanes: {
@@ -160,7 +160,7 @@ test('the policy is the default of every check and record, and each may say othe
     http: 'https://b.example.com/',
     ...{ interval: '2s', timeout: '1s', confirm: '100ms', fall: 1, rise: 20, advisory: true },
   };
-  const own = { patience: '1m', failback: 'manual', switchesPerHour: 1, drift: 'report' };
+  const own = { patience: '1m', failback: 'manual', switchesPerHour: 1, edits: 'hold' };
   const record = { ...good.records['WWW.example.net'], ...own, ttl: 30 };
   const text = stringify({
     ...good,
@@ -196,11 +196,11 @@ test('the policy is the default of every check and record, and each may say othe
     patienceMs,
     failback,
     switchesPerHour,
-    drift,
-  }: (typeof core.records)[string]) => [patienceMs, failback, switchesPerHour, drift];
+    edits,
+  }: (typeof core.records)[string]) => [patienceMs, failback, switchesPerHour, edits];
   const [usual, other] = ['www.example.net.', 'x.example.net.'].map((name) => core.records[name]!);
-  assert.deepEqual(steering(usual!), [0, { kind: 'after', ms: 1_800_000 }, 7, 'repair']);
-  assert.deepEqual(steering(other!), [60_000, { kind: 'manual' }, 1, 'report']);
+  assert.deepEqual(steering(usual!), [0, { kind: 'after', ms: 1_800_000 }, 7, 'mend']);
+  assert.deepEqual(steering(other!), [60_000, { kind: 'manual' }, 1, 'hold']);
   assert.deepEqual(other!.publish, [
     { provider: 'cf', ttl: 30 },
     { provider: 'r53', ttl: 300 },

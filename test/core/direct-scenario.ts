@@ -329,9 +329,7 @@ class Player {
 function shortOf(text: string): string {
   const m = parseMarker(text);
   if (m === null) return text;
-  const pin = !m.pinned
-    ? ''
-    : ` pin=${m.untilWall === null ? 'unlimited' : minutes(m.untilWall - WALL_0)}`;
+  const pin = !m.pinned ? '' : ` pin=${m.pinMs === null ? 'unlimited' : minutes(m.pinMs - WALL_0)}`;
   return `epoch=${m.epoch} id=${m.id} ${m.kind}${pin}`;
 }
 
