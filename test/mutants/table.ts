@@ -2743,8 +2743,8 @@ function laneWorks`,
     edits: [
       {
         file: plan,
-        find: '    if (ttl === wanted.ttl || wanted.keepTtl) return',
-        replace: '    if (ttl !== undefined) return',
+        find: 'if (ttl === wanted.ttl || wanted.keepTtl) return',
+        replace: 'if (ttl !== undefined) return',
       },
     ],
   },
