@@ -2,7 +2,8 @@
 // records and their cells. What goes on under the same name keeps what is known of it.
 
 import { newCell } from './cell.ts';
-import { newLane } from './lane.ts';
+import { judgeAnew } from './judge.ts';
+import { newLane, renewLane } from './lane.ts';
 import type { Json, RecordConfig } from './model.ts';
 import { closeGone } from './notices.ts';
 import { amend, keep, type RecordDoc, type RecordState, type State, type Step } from './state.ts';
@@ -15,7 +16,9 @@ import { watchChecks } from './watch.ts';
 export function arrange(state: State, docs: Readonly<Record<string, Json>>, out: Step): void {
   const { config } = state;
   for (const [name, lane] of Object.entries(config.lanes)) {
-    if (!state.lanes.has(name)) state.lanes.set(name, newLane(name, lane, state.now));
+    const known = state.lanes.get(name);
+    if (known === undefined) state.lanes.set(name, newLane(name, lane, state.now));
+    else renewLane(state, known);
   }
   arrangeClouds(state);
   arrangeOrigins(state);
@@ -25,6 +28,7 @@ export function arrange(state: State, docs: Readonly<Record<string, Json>>, out:
     if (arrangeRecord(state, record, docs, out)) fresh.push(state.records.get(record.name)!);
     for (const t of record.targets) state.origins.get(t.origin)?.records.add(record.name);
   }
+  judgeAnew(state, out);
   for (const r of fresh) {
     readAll(state, r);
     if (r.doc.marker !== null && r.doc.endedAt === null) startLanes(state, r);
