@@ -183,7 +183,8 @@ class Player {
         return w!.send({ kind: 'paused', forMs: parseDuration(first)! });
       case 'wall':
         // The machine's clock is set: so far from where it would be.
-        w!.wallOffMs = (first.startsWith('-') ? -1 : 1) * parseDuration(first.replace(/^[+-]/, ''))!;
+        w!.wallOffMs =
+          (first.startsWith('-') ? -1 : 1) * parseDuration(first.replace(/^[+-]/, ''))!;
         return;
       case 'lease':
         return w!.send({ kind: 'lease', held: first === 'held', term: Number(second ?? 1) });

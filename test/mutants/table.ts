@@ -2298,4 +2298,299 @@ function laneWorks`,
       },
     ],
   },
+  {
+    name: 'a reload leaves the TTL as it was',
+    rule: 0,
+    by: '111-reload',
+    edits: [
+      {
+        file: arrange,
+        find: `    if (cell !== undefined) cell.ttl = ttl;
+    else {`,
+        replace: '    if (cell === undefined) {',
+      },
+    ],
+  },
+  {
+    name: 'a shorter interval waits out the old one',
+    rule: 0,
+    by: '110-cadence',
+    edits: [
+      {
+        file: watch,
+        find: `    cs.dueAt = Math.min(cs.dueAt, at);
+`,
+        replace: `    if (at < 0) cs.dueAt = at;
+`,
+      },
+    ],
+  },
+  {
+    name: 'what is asked for more often is stale at once',
+    rule: 5,
+    by: '110-cadence',
+    edits: [
+      {
+        file: watch,
+        find: '    if (!isStale(cs, was, state.now)) cs.heardAt',
+        replace: '    if (isStale(cs, was, state.now)) cs.heardAt',
+      },
+    ],
+  },
+  {
+    name: 'a burst waits out the old pace',
+    rule: 0,
+    by: '110-cadence',
+    edits: [
+      {
+        file: watch,
+        find: 'Math.min(confirm.at, state.now + is.confirmMs)',
+        replace: 'confirm.at',
+      },
+    ],
+  },
+  {
+    name: 'patience waits out the old time after a reload',
+    rule: 0,
+    by: '110-cadence',
+    edits: [
+      {
+        file: engine,
+        find: `  for (const name of state.records.keys()) review(state, name, out);
+}
+
+// ---------------------------------------------------------------- the world around`,
+        replace: `}
+
+// ---------------------------------------------------------------- the world around`,
+      },
+    ],
+  },
+  {
+    name: 'a reload ends a freeze',
+    rule: 9,
+    by: '111-reload',
+    edits: [
+      {
+        file: engine,
+        find: `  state.config = config;
+  note(`,
+        replace: `  state.config = config;
+  state.freeze = null;
+  note(`,
+      },
+    ],
+  },
+  {
+    name: 'a reload ends drains',
+    rule: 9,
+    by: '111-reload',
+    edits: [
+      {
+        file: engine,
+        find: `  state.config = config;
+  note(`,
+        replace: `  state.config = config;
+  state.drains.clear();
+  note(`,
+      },
+    ],
+  },
+  {
+    name: 'a reload forgets what was said of a record',
+    rule: 9,
+    by: '111-reload',
+    edits: [
+      {
+        file: arrange,
+        find: `  r.config = config;
+`,
+        replace: `  if (r.config !== config) r.doc = { ...r.doc, pin: null, freeze: null };
+  r.config = config;
+`,
+      },
+    ],
+  },
+  {
+    name: 'a reload gives the budget back',
+    rule: 10,
+    by: '111-reload',
+    edits: [
+      {
+        file: arrange,
+        find: `  r.config = config;
+`,
+        replace: `  if (r.config !== config) r.doc = { ...r.doc, switches: [] };
+  r.config = config;
+`,
+      },
+    ],
+  },
+  {
+    name: 'a reload forgets what flaps',
+    rule: 0,
+    by: '111-reload',
+    edits: [
+      {
+        file: arrange,
+        find: 'trustedAt: old?.trustedAt ?? 0',
+        replace: 'trustedAt: 0',
+      },
+    ],
+  },
+  {
+    name: 'a record that was released is still decided',
+    rule: 4,
+    by: '111-reload',
+    edits: [
+      {
+        file: engine,
+        find: `    state.records.delete(name);
+`,
+        replace: `    if (name === '') state.records.delete(name);
+`,
+      },
+    ],
+  },
+  {
+    name: 'a drain of what is gone cannot be taken back',
+    rule: 9,
+    by: '111-reload',
+    edits: [
+      {
+        file: operate,
+        find: `c.kind === 'undrain' && state.drains.has(c.what)`,
+        replace: 'false',
+      },
+    ],
+  },
+  {
+    name: 'refused keys rest on after a reload',
+    rule: 17,
+    by: '111-reload',
+    edits: [
+      {
+        file: lane,
+        find: `    one.retryAt = 0;
+    one.urgentAt = 0;
+  }
+  for (const r of`,
+        replace: `  }
+  for (const r of`,
+      },
+    ],
+  },
+  {
+    name: 'a drain said while the store failed is not stored',
+    rule: 13,
+    by: '113-words',
+    edits: [
+      {
+        file: engine,
+        find: `    for (const d of state.drains.values()) put(out, \`drain/\${d.what}\`, d);
+`,
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'a freeze said while the store failed is not stored',
+    rule: 13,
+    by: '113-words',
+    edits: [
+      {
+        file: engine,
+        find: `    else put(out, 'freeze', state.freeze);
+`,
+        replace: `    else if (state.steps < 0) put(out, 'freeze', state.freeze);
+`,
+      },
+    ],
+  },
+  {
+    name: "a pin that a marker tells of ends by the engine's clock",
+    rule: 9,
+    by: '112-clocks',
+    edits: [
+      {
+        file: adopt,
+        find: 'm.untilWall - state.wall + state.now',
+        replace: 'm.untilWall',
+      },
+    ],
+  },
+  {
+    name: "a pin's marker bears the engine's time",
+    rule: 9,
+    by: '112-clocks',
+    edits: [
+      {
+        file: switching,
+        find: 'm.pinUntilAt - state.now + state.wall',
+        replace: 'm.pinUntilAt',
+      },
+    ],
+  },
+  {
+    name: 'the TTL of what was adopted stays for ever',
+    rule: 0,
+    by: '114-held',
+    edits: [
+      {
+        file: switching,
+        find: `    quietSinceAt: state.now,
+    adopted: false,`,
+        replace: `    quietSinceAt: state.now,
+    adopted: r.doc.adopted,`,
+      },
+    ],
+  },
+  {
+    name: 'a doubled marker is adopted',
+    rule: 4,
+    by: '114-held',
+    edits: [
+      {
+        file: plan,
+        find: `s.kind === 'foreign' || s.kind === 'double'`,
+        replace: `s.kind === 'foreign'`,
+      },
+    ],
+  },
+  {
+    name: 'nobody wakes for a budget that fills again',
+    rule: 10,
+    by: '114-held',
+    edits: [
+      {
+        file: decide,
+        find: 'Math.min(refillAt, Math.max(restedAt, steadyAt))',
+        replace: 'Math.max(restedAt, steadyAt)',
+      },
+    ],
+  },
+  {
+    name: 'nobody wakes for the exception of a spent budget',
+    rule: 10,
+    by: '114-held',
+    edits: [
+      {
+        file: decide,
+        find: 'Math.min(refillAt, Math.max(restedAt, steadyAt))',
+        replace: 'refillAt',
+      },
+    ],
+  },
+  {
+    name: 'a late write is excused for ever',
+    rule: 14,
+    by: '114-held',
+    edits: [
+      {
+        file: cell,
+        find: 'lost.value === stands(seen) && state.now - lost.at < LOST_MS',
+        replace: 'lost.value === stands(seen)',
+      },
+    ],
+  },
 ];
