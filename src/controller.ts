@@ -6,7 +6,9 @@
 import {
   type Effect,
   type Event,
+  holding,
   nextDeadline,
+  owed,
   reloadProblems,
   start,
   step,
@@ -17,6 +19,8 @@ import type {
   ChainAnswer,
   Command,
   CoreConfig,
+  Entry,
+  EntryKind,
   Fault,
   FaultKind,
   Name,
@@ -33,6 +37,7 @@ import type {
   CallResult,
   Clock,
   Coordinator,
+  Moment,
   Observer,
   Operation,
   Prober,
@@ -69,6 +74,9 @@ const ASK_DEADLINE_MS = 4_000;
 const CHAIN_DEADLINE_MS = 5_000;
 const NOTIFY_DEADLINE_MS = 30_000;
 const STORE_RETRY_MS = 1_000;
+/** Entries that wait for a store that cannot commit, and words of operators among them, at most. */
+const WAITING_MAX = 1_000;
+const WORDS_MAX = 100;
 /** How long adapters of an earlier configuration may finish what is under way. */
 const RETIRE_MS = 15_000;
 const STOP_GRACE_MS = 3_000;
@@ -90,6 +98,11 @@ export class Controller {
   readonly #replies = new Map<number, Asked>();
   /** Documents that were dropped and still stand in the store, because it could not commit. */
   readonly #undropped = new Set<string>();
+  /** Entries that could not be committed, oldest first, and how many more there was no room for. */
+  #waiting: { readonly at: number; readonly wall: number; readonly entry: Entry }[] = [];
+  #lost = 0;
+  /** What operators said that holds and is not durable. */
+  #words: readonly string[];
   #nextRequest = 1;
   #writing = 0;
   /** Readings under way by id, to be cut off where something urgent comes. */
@@ -102,8 +115,9 @@ export class Controller {
     this.#world = world;
     this.#adapters = adapters;
     const { clock, store, seed } = world;
-    const { docs } = store.load();
-    const begun = start({ config, docs, now: clock.now(), wall: clock.wall(), seed });
+    const { docs, unkept } = store.load();
+    const begun = start({ config, docs, unkept, now: clock.now(), wall: clock.wall(), seed });
+    this.#words = unkept;
     this.#state = begun.state;
     this.#first = begun.step;
     this.#beat = clock.now();
@@ -122,7 +136,8 @@ export class Controller {
   }
 
   status(): StatusView {
-    return view(this.#state, { version: this.#world.version, reload: this.#reload });
+    const { version } = this.#world;
+    return view(this.#state, { version, reload: this.#reload, unkept: this.#words });
   }
 
   /** What must hold after every step and does not; empty unless Detour itself is wrong. */
@@ -188,7 +203,9 @@ export class Controller {
     this.#replies.clear();
     closeAll(this.#adapters);
     const entry = { kind: 'stop', record: null, sentence: 'stopped', data: {} } as const;
-    this.#tryCommit({ effects: [], entries: [entry], docs: this.#drops() });
+    const owing = this.#storeFailed ? [...owed(this.#state), ...this.#drops()] : [];
+    const last: Step = { effects: [], entries: [...this.#hole(), entry], docs: owing };
+    if (this.#tryCommit(last, this.#arrears()) && this.#words.length > 0) this.#remind([]);
   }
 
   // -------------------------------------------------------------- fold, commit, act
@@ -198,11 +215,13 @@ export class Controller {
     const now = clock.now();
     // Whatever comes first after a pause, no decision outlives it (rules 8 and 16).
     this.#noticeStall(now);
-    this.#finish(step(this.#state, event, now, clock.wall()));
+    this.#finish(step(this.#state, event, now, clock.wall()), event.kind === 'command');
   }
 
-  #finish(out: Step): void {
+  #finish(out: Step, isOrder = false): void {
     const committed = this.#commit(out);
+    if (!committed) this.#await(out, isOrder);
+    else if (!this.#storeFailed && this.#words.length > 0) this.#remind([]);
     for (const effect of out.effects) this.#perform(effect, committed);
     if (!committed && !this.#storeFailed) {
       this.#storeFailed = true;
@@ -226,21 +245,70 @@ export class Controller {
     return committed;
   }
 
+  /** What happened without a store is written late, or at least counted. */
+  #await(out: Step, isOrder: boolean): void {
+    const { clock, observers } = this.#world;
+    const [at, wall] = [this.#state.now, clock.wall()];
+    const words: string[] = [];
+    for (const entry of holding(this.#state, out)) {
+      for (const o of observers) o.unstored?.(entry, wall);
+      this.#waiting.push({ at, wall, entry });
+      if (isOrder && isWord.has(entry.kind)) words.push(entry.sentence);
+      if (this.#waiting.length <= WAITING_MAX) continue;
+      // What a person said is worth more than what was seen.
+      const oldest = this.#waiting.findIndex((one) => !isWord.has(one.entry.kind));
+      this.#waiting.splice(Math.max(0, oldest), 1);
+      this.#lost++;
+    }
+    if (words.length > 0) this.#remind([...this.#words, ...words].slice(-WORDS_MAX));
+  }
+
+  #remind(words: readonly string[]): void {
+    this.#words = words;
+    try {
+      this.#world.store.remind(words);
+    } catch (error) {
+      this.#trouble('store', messageOf(error));
+    }
+  }
+
+  /** Says that entries are missing, where some are. */
+  #hole(): Entry[] {
+    const lost = this.#lost;
+    const sentence = `${lost} entries before this are missing: the store could not commit for long`;
+    return lost === 0 ? [] : [{ kind: 'store', record: null, sentence, data: { lost } }];
+  }
+
+  /** What waits, by moments. */
+  #arrears(): readonly Moment[] {
+    const moments: { at: number; wall: number; entries: Entry[] }[] = [];
+    for (const { at, wall, entry } of this.#waiting) {
+      const last = moments.at(-1);
+      if (last?.at === at && last.wall === wall) last.entries.push(entry);
+      else moments.push({ at, wall, entries: [entry] });
+    }
+    return moments;
+  }
+
   /** What the state no longer has and the store still does; what it has is put there by the core. */
   #drops(): (readonly [string, null])[] {
     return [...this.#undropped].map((key) => [key, null] as const);
   }
 
-  #tryCommit(out: Step): boolean {
+  #tryCommit(out: Step, earlier: readonly Moment[] = []): boolean {
     const { clock, store, observers } = this.#world;
     const wall = clock.wall();
+    const { entries, docs } = out;
     try {
-      store.commit({ at: this.#state.now, wall, entries: out.entries, docs: out.docs });
+      store.commit({ at: this.#state.now, wall, entries, docs, earlier });
     } catch (error) {
       this.#trouble('store', messageOf(error));
       return false;
     }
-    for (const o of observers) for (const entry of out.entries) o.journalled?.(entry, wall);
+    for (const o of observers) {
+      for (const one of earlier) for (const e of one.entries) o.journalled?.(e, one.wall, true);
+      for (const entry of entries) o.journalled?.(entry, wall, false);
+    }
     return true;
   }
 
@@ -248,11 +316,15 @@ export class Controller {
     if (this.#stopped) return;
     const probe: Step = {
       effects: [],
-      entries: [],
+      entries: this.#hole(),
       docs: [['alive', this.#state.now], ...this.#drops()],
     };
-    if (!this.#tryCommit(probe)) return this.#later(STORE_RETRY_MS, () => this.#retryStore());
+    if (!this.#tryCommit(probe, this.#arrears())) {
+      return this.#later(STORE_RETRY_MS, () => this.#retryStore());
+    }
     this.#undropped.clear();
+    this.#waiting = [];
+    this.#lost = 0;
     this.#storeFailed = false;
     this.#step({ kind: 'store', ok: true });
   }
@@ -505,6 +577,19 @@ interface Asked {
 function isLook(command: Command | undefined): boolean {
   return command !== undefined && 'dryRun' in command && command.dryRun;
 }
+
+/** Entries that are an operator's own words, where a command made them. */
+const isWord: ReadonlySet<EntryKind> = new Set([
+  'ack',
+  'adopt',
+  'drain',
+  'drill',
+  'freeze',
+  'pin',
+  'undrain',
+  'unfreeze',
+  'unpin',
+]);
 
 function notCommitted(reply: Reply): Reply {
   if (reply.exit !== 0) return reply;

@@ -18,8 +18,8 @@ import {
   onWritten,
   pumpStirred,
 } from './lane.ts';
-import type { CoreConfig, Json, Name } from './model.ts';
-import { close, keepNotices, notices, raise, restoreNotices } from './notices.ts';
+import type { CoreConfig, Entry, EntryKind, Json, Name } from './model.ts';
+import { close, keepNotices, notices, raise, restoreNotices, tellForgotten } from './notices.ts';
 import { onCommand } from './operate.ts';
 import { bare, own } from './own.ts';
 import {
@@ -45,6 +45,8 @@ interface Beginning {
   readonly config: CoreConfig;
   /** The store's documents. */
   readonly docs: Readonly<Record<string, Json>>;
+  /** What operators said in an earlier life and the store could not commit before it ended. */
+  readonly unkept?: readonly string[];
   readonly now: number;
   readonly wall: number;
   /** Four random 32-bit integers. */
@@ -83,6 +85,14 @@ export function start(b: Beginning): { state: State; step: Step } {
   }
   const step = emptyStep();
   note(step, 'start', null, `started with ${Object.keys(b.config.records).length} records`);
+  const unkept = b.unkept ?? [];
+  if (unkept.length > 0) {
+    const sentence =
+      'said before this start and not remembered, for the store could not commit: ' +
+      `${unkept.join('; ')}: say it again where it still holds`;
+    note(step, 'forgotten', null, sentence, { words: unkept });
+    tellForgotten(sentence, { words: unkept }, step);
+  }
   restoreNotices(state, b.docs, step);
   arrange(state, b.docs, step);
   for (const { about } of state.notices.open.values()) {
@@ -282,13 +292,32 @@ function storeTurned(state: State, ok: boolean, out: Step): void {
   } else if (!was) {
     note(out, 'store', null, 'the store commits again');
     close(state, { kind: 'store' }, 'the store commits again', out);
-    keepNotices(state, out);
-    for (const r of state.records.values()) keep(out, r);
-    for (const d of state.drains.values()) put(out, `drain/${d.what}`, d);
-    if (state.freeze === null) drop(out, 'freeze');
-    else put(out, 'freeze', state.freeze);
+    out.docs.push(...owed(state));
   }
   if (was !== ok) for (const name of state.records.keys()) review(state, name, out);
+}
+
+/** All that the state holds and a store that could not commit may lack. */
+export function owed(state: State): Step['docs'] {
+  const out = emptyStep();
+  keepNotices(state, out);
+  for (const r of state.records.values()) keep(out, r);
+  for (const d of state.drains.values()) put(out, `drain/${d.what}`, d);
+  if (state.freeze === null) drop(out, 'freeze');
+  else put(out, 'freeze', state.freeze);
+  return out.docs;
+}
+
+/** Undone with a switch that could not be committed. */
+const undone: ReadonlySet<EntryKind> = new Set(['adopt', 'pin', 'switch', 'would-switch']);
+
+/** Of the step just made, which could not be committed: the entries of what holds all the same. */
+export function holding(state: State, { entries }: Step): readonly Entry[] {
+  const { tentative } = state;
+  if (tentative.length === 0) return entries;
+  const isUndone = ({ kind, record }: Entry) =>
+    record !== null && undone.has(kind) && tentative.includes(record);
+  return entries.filter((entry) => !isUndone(entry));
 }
 
 function settleTentative(state: State): void {

@@ -507,6 +507,7 @@ export const entryKinds = [
   'diagnosis',
   'drain',
   'drill',
+  'forgotten',
   'freeze',
   'health',
   'hold',

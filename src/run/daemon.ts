@@ -30,6 +30,7 @@ const levelOf = {
   diagnosis: 'info',
   drain: 'info',
   drill: 'info',
+  forgotten: 'warn',
   freeze: 'info',
   health: 'info',
   hold: 'warn',
@@ -278,11 +279,17 @@ function logRenewals(log: Log): NonNullable<Parameters<typeof buildAdapters>[2][
 
 function logObserver(log: Log): Observer {
   const rarely = createRarely();
+  const say = (entry: Entry, more: Record<string, Json>) => {
+    const record: Record<string, Json> = entry.record === null ? {} : { record: entry.record };
+    const fields = { kind: entry.kind, ...record, ...more, data: entry.data };
+    log[levelOf[entry.kind]](entry.sentence, fields);
+  };
   return {
-    journalled(entry: Entry) {
-      const record: Record<string, Json> = entry.record === null ? {} : { record: entry.record };
-      const fields = { kind: entry.kind, ...record, data: entry.data };
-      log[levelOf[entry.kind]](entry.sentence, fields);
+    journalled(entry, _wall, late) {
+      if (!late) say(entry, {});
+    },
+    unstored(entry) {
+      say(entry, { stored: false });
     },
     trouble(what, detail) {
       const unsaid = rarely(what, detail);

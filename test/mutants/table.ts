@@ -1103,9 +1103,9 @@ function laneWorks`,
     edits: [
       {
         file: engine,
-        find: `    for (const r of state.records.values()) keep(out, r);
-    for (const d`,
-        replace: '    for (const d',
+        find: `  for (const r of state.records.values()) keep(out, r);
+  for (const d`,
+        replace: '  for (const d',
       },
     ],
   },
@@ -1169,9 +1169,10 @@ function laneWorks`,
       {
         file: controller,
         find: `    const committed = this.#commit(out);
-    for (const effect of out.effects) this.#perform(effect, committed);`,
-        replace: `    for (const effect of out.effects) this.#perform(effect, true);
-    const committed = this.#commit(out);`,
+`,
+        replace: `    for (const effect of out.effects.splice(0)) this.#perform(effect, true);
+    const committed = this.#commit(out);
+`,
       },
     ],
   },
@@ -2487,7 +2488,7 @@ function laneWorks`,
     edits: [
       {
         file: engine,
-        find: `    for (const d of state.drains.values()) put(out, \`drain/\${d.what}\`, d);
+        find: `  for (const d of state.drains.values()) put(out, \`drain/\${d.what}\`, d);
 `,
         replace: '',
       },
@@ -2500,10 +2501,8 @@ function laneWorks`,
     edits: [
       {
         file: engine,
-        find: `    else put(out, 'freeze', state.freeze);
-`,
-        replace: `    else if (state.steps < 0) put(out, 'freeze', state.freeze);
-`,
+        find: "  else put(out, 'freeze', state.freeze);",
+        replace: "  else if (state.steps < 0) put(out, 'freeze', state.freeze);",
       },
     ],
   },
@@ -2590,6 +2589,115 @@ function laneWorks`,
         file: cell,
         find: 'lost.value === stands(seen) && state.now - lost.at < LOST_MS',
         replace: 'lost.value === stands(seen)',
+      },
+    ],
+  },
+  {
+    name: 'what happened without a store is not told when it works again',
+    rule: 29,
+    by: 'controller.test.ts',
+    edits: [
+      {
+        file: controller,
+        find: 'this.#tryCommit(probe, this.#arrears())',
+        replace: 'this.#tryCommit(probe)',
+      },
+    ],
+  },
+  {
+    name: 'a hole in the journal is told to nobody',
+    rule: 29,
+    by: 'controller.test.ts',
+    edits: [
+      {
+        file: controller,
+        find: 'return lost === 0 ? []',
+        replace: 'return lost >= 0 ? []',
+      },
+    ],
+  },
+  {
+    name: "a person's word is the first to go where there is no room",
+    rule: 29,
+    by: 'controller.test.ts',
+    edits: [
+      {
+        file: controller,
+        find: 'findIndex((one) => !isWord.has(one.entry.kind))',
+        replace: 'findIndex(() => true)',
+      },
+    ],
+  },
+  {
+    name: 'a word that was not durable comes back without a word',
+    rule: 29,
+    by: 'controller.test.ts',
+    edits: [
+      {
+        file: engine,
+        find: '  if (unkept.length > 0) {',
+        replace: '  if (unkept.length > 1e9) {',
+      },
+    ],
+  },
+  {
+    name: 'a word that is durable is called forgotten',
+    rule: 29,
+    by: 'controller.test.ts',
+    edits: [
+      {
+        file: controller,
+        find: `    else if (!this.#storeFailed && this.#words.length > 0) this.#remind([]);
+`,
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'a switch that was taken back is written as made',
+    rule: 29,
+    by: 'controller.test.ts',
+    edits: [
+      {
+        file: engine,
+        find: '  return entries.filter((entry) => !isUndone(entry));',
+        replace: '  return entries.filter((entry) => !isUndone(entry) || true);',
+      },
+    ],
+  },
+  {
+    name: 'a release said while the store failed comes back',
+    rule: 29,
+    by: 'controller.test.ts',
+    edits: [
+      {
+        file: controller,
+        find: "['alive', this.#state.now], ...this.#drops()]",
+        replace: "['alive', this.#state.now]]",
+      },
+    ],
+  },
+  {
+    name: 'a second word says that nothing is to be done, though the first is not durable',
+    rule: 29,
+    by: 'controller.test.ts',
+    edits: [
+      {
+        file: controller,
+        find: 'committed && (!this.#storeFailed || isLook(asked?.command))',
+        replace: 'committed',
+      },
+    ],
+  },
+  {
+    name: 'at the end what is owed to the store is left out',
+    rule: 29,
+    by: 'controller.test.ts',
+    edits: [
+      {
+        file: controller,
+        find: '[...owed(this.#state), ...this.#drops()]',
+        replace: 'this.#drops()',
       },
     ],
   },

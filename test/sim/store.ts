@@ -31,6 +31,7 @@ export function openSimStore(disk: MemoryDisk = newMemoryDisk(), hooks = HONEST)
   const inner = openMemoryStore(disk);
   return {
     load: () => inner.load(),
+    remind: (words) => inner.remind(words),
     history: (query) => inner.history(query),
     close: () => inner.close(),
     commit(commit) {
