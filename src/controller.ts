@@ -167,15 +167,27 @@ export class Controller {
     if (!this.#stopped) this.#step({ kind: 'surveyed', surveys });
   }
 
-  /** Puts a new configuration in force, or says why not and keeps the old one (rules 2 and 19). */
-  reload(config: CoreConfig, adapters: Adapters): readonly string[] {
-    const problems = reloadProblems(this.#state, config);
+  /** Why a configuration cannot take over from the one in force; empty when it can. */
+  reloadProblems(config: CoreConfig): readonly string[] {
+    return this.#stopped ? ['the daemon is stopping'] : reloadProblems(this.#state, config);
+  }
+
+  /**
+   * Puts a new configuration in force, or says why not and keeps the old one (rules 2 and 19). What
+   * it changes, one line each, goes into the journal.
+   */
+  reload(
+    config: CoreConfig,
+    adapters: Adapters,
+    changes: readonly string[] = [],
+  ): readonly string[] {
+    const problems = this.reloadProblems(config);
     this.noteReload(problems.length);
     if (problems.length > 0) return problems;
     const old = this.#adapters;
     this.#adapters = adapters;
     this.#later(RETIRE_MS, () => closeAll(old));
-    this.#step({ kind: 'configured', config });
+    this.#step({ kind: 'configured', config, changes });
     return [];
   }
 

@@ -41,6 +41,9 @@ import { forgetAll, onDeadline, onObservation } from './watch.ts';
 
 export type { Effect, Event, State, Step } from './state.ts';
 
+/** Lines about one reload that its entry keeps. */
+const CHANGES_KEPT = 50;
+
 interface Beginning {
   readonly config: CoreConfig;
   /** The store's documents. */
@@ -181,7 +184,7 @@ function fold(state: State, event: Event, out: Step): void {
       return;
     }
     case 'configured':
-      return configure(state, event.config, out);
+      return configure(state, event.config, event.changes ?? [], out);
     case 'lease':
       return lease(state, event.held, event.term, out);
     case 'paused':
@@ -230,7 +233,7 @@ function reviewEach(state: State, names: readonly Name[], out: Step): void {
 
 // ---------------------------------------------------------------- configuration
 
-function configure(state: State, given: CoreConfig, out: Step): void {
+function configure(state: State, given: CoreConfig, changes: readonly string[], out: Step): void {
   const config = bare(given);
   const gone = [...state.records.keys()].filter((name) => !(name in config.records));
   for (const name of gone) {
@@ -249,6 +252,7 @@ function configure(state: State, given: CoreConfig, out: Step): void {
     'reload',
     null,
     `configuration reloaded: ${Object.keys(config.records).length} records`,
+    { changes: changes.slice(0, CHANGES_KEPT) },
   );
   arrange(state, {}, out);
   for (const name of state.records.keys()) review(state, name, out);

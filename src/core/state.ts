@@ -371,7 +371,12 @@ export type Event =
   /** An audit's facts about the zones behind the records. */
   | { readonly kind: 'surveyed'; readonly surveys: readonly Survey[] }
   | { readonly kind: 'command'; readonly request: number; readonly command: Command }
-  | { readonly kind: 'configured'; readonly config: CoreConfig }
+  /** `changes`: what is another, one line each, for the journal. */
+  | {
+      readonly kind: 'configured';
+      readonly config: CoreConfig;
+      readonly changes?: readonly string[];
+    }
   | { readonly kind: 'lease'; readonly held: boolean; readonly term: number }
   /** The process or the machine stood still for so long. */
   | { readonly kind: 'paused'; readonly forMs: number }
