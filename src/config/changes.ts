@@ -89,7 +89,7 @@ function pictureOf(config: Config): Picture {
 function probeOf(probes: Config['probes'], id: CheckId): Facts {
   const probe = probes[id];
   if (probe === undefined) return new Map();
-  return joined(facts({ kind: probe.kind }, ''), opaque(probe.settings, `${probe.kind}.`));
+  return joined(facts({ kind: probe.kind }, ''), opaque(probe.settings, ''));
 }
 
 function each<T>(all: Readonly<Record<string, T>>, of: (one: T) => Facts): Map<string, Facts> {

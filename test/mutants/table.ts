@@ -2701,4 +2701,40 @@ function laneWorks`,
       },
     ],
   },
+  {
+    name: 'a reload does not say what wants a restart',
+    rule: 29,
+    by: 'config/changes.test.ts',
+    edits: [
+      {
+        file: 'src/config/changes.ts',
+        find: 'was[key] === is[key] ? [] :',
+        replace: 'was !== is ? [] :',
+      },
+    ],
+  },
+  {
+    name: 'a reload builds in the other state directory',
+    rule: 29,
+    by: 'config/changes.test.ts',
+    edits: [
+      {
+        file: 'src/config/changes.ts',
+        find: 'return { ...is, ...kept };',
+        replace: 'return { ...kept, ...is };',
+      },
+    ],
+  },
+  {
+    name: 'what a reload changes of many is not told',
+    rule: 29,
+    by: 'config/changes.test.ts',
+    edits: [
+      {
+        file: 'src/config/changes.ts',
+        find: 'else if (names.length < TOGETHER) lines',
+        replace: 'else if (names.length <= TOGETHER) lines',
+      },
+    ],
+  },
 ];
