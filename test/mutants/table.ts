@@ -2725,16 +2725,6 @@ function laneWorks`,
       },
     ],
   },
-  {
-    name: 'what a reload changes of many is not told',
-    rule: 29,
-    by: 'config/changes.test.ts',
-    edits: [
-      {
-        file: 'src/config/changes.ts',
-        find: 'else if (names.length < TOGETHER) lines',
-        replace: 'else if (names.length <= TOGETHER) lines',
-      },
     ],
   },
 ];
