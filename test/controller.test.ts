@@ -473,6 +473,31 @@ test('a switch whose commit throws is taken back, nothing is written, and it is 
   await lab.stop();
 });
 
+test('a gate opens for what is in force and committed, not for what is being confirmed', async () => {
+  const lab = new Lab();
+  await lab.start();
+  const seen = new Set<string | null>();
+  lab.chains = [];
+  lab.origins.set('a', 'fail');
+  await lab.clock.advance(5000);
+  assert.equal(lab.stay(), 'confirming-target');
+  assert.equal(lab.controller.gate(WWW)?.target, 'a');
+  // The commit of the switch fails: whatever asks before and after gets the old target.
+  lab.refuses = (c) => {
+    seen.add(lab.controller.gate(WWW)?.target ?? null);
+    return c.entries.some((e) => e.kind === 'switch') || c.docs[0]?.[0] === 'alive';
+  };
+  for (const end of lab.chains.splice(0)) end();
+  await lab.clock.advance(500);
+  assert.equal(lab.stay(), 'store-failed');
+  assert.equal(lab.controller.gate(WWW)?.target, 'a');
+  lab.refuses = () => false;
+  lab.chains = null;
+  await lab.clock.advance(20_000);
+  assert.equal(lab.controller.gate(WWW)?.target, 'b');
+  await lab.stop();
+});
+
 test('a store that failed is tried once a second and by nothing else', async () => {
   const lab = new Lab();
   await lab.start();

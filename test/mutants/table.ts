@@ -2725,6 +2725,153 @@ function laneWorks`,
       },
     ],
   },
+  {
+    name: 'a zone takes in whatever ends like it',
+    rule: 24,
+    by: 'core/name.test.ts',
+    edits: [
+      {
+        file: 'src/core/name.ts',
+        find: `name.endsWith(\`.\${zone}\`)`,
+        replace: 'name.endsWith(zone)',
+      },
+    ],
+  },
+  {
+    name: 'a quorum by share is rounded down',
+    rule: 6,
+    by: 'core/detect.test.ts',
+    edits: [
+      {
+        file: detect,
+        find: 'Math.ceil(sighted * rule.share)',
+        replace: 'Math.floor(sighted * rule.share)',
+      },
+    ],
+  },
+  {
+    name: 'a quorum by share may be one of many',
+    rule: 6,
+    by: 'core/detect.test.ts',
+    edits: [
+      {
+        file: detect,
+        find: 'rule.share), least)',
+        replace: 'rule.share), 1)',
+      },
+    ],
+  },
+  {
+    name: 'routine calls are made from the reserve',
+    rule: 0,
+    by: 'core/lane.test.ts',
+    edits: [
+      {
+        file: lane,
+        find: 'batch.urgent ? 0 : config.quota.reserve',
+        replace: 'batch.urgent ? 0 : 0',
+      },
+    ],
+  },
+  {
+    name: 'the calls of a write beyond the first are free',
+    rule: 0,
+    by: 'core/lane.test.ts',
+    edits: [
+      {
+        file: engine,
+        find: `    case 'written':
+      charge(state, event.provider, event.calls);
+`,
+        replace: `    case 'written':
+`,
+      },
+    ],
+  },
+  {
+    name: 'a call is not paid for before it is sent',
+    rule: 0,
+    by: 'core/lane.test.ts',
+    edits: [
+      {
+        file: 'src/core/state.ts',
+        find: '  bucket.tokens -= cost;',
+        replace: '  bucket.tokens -= cost > 1 ? cost : 0;',
+      },
+    ],
+  },
+  {
+    name: 'secrets follow a redirect to another port',
+    rule: 20,
+    by: 'probes/sign.test.ts',
+    edits: [
+      {
+        file: 'src/probes/http.ts',
+        find: 'a.port === b.port && ',
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'a gate opens for what is only being confirmed',
+    rule: 0,
+    by: 'controller.test.ts',
+    edits: [
+      {
+        file: 'src/core/view.ts',
+        find: 'return { target: r.doc.target, targets: r.config',
+        replace: 'return { target: r.choosing?.to ?? r.doc.target, targets: r.config',
+      },
+    ],
+  },
+  {
+    name: 'an origin stays down for a check that a reload took away',
+    rule: 5,
+    by: 'core/reload.test.ts',
+    edits: [
+      {
+        file: arrange,
+        find: `  judgeAnew(state, out);
+`,
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'a new check makes unknown what is up',
+    rule: 5,
+    by: 'core/reload.test.ts',
+    edits: [
+      {
+        file: judge,
+        find: '    if (!isNew) rejudge(state, name, out);',
+        replace: '    if (isNew || !isNew) rejudge(state, name, out);',
+      },
+    ],
+  },
+  {
+    name: 'a new path makes unknown what is up',
+    rule: 5,
+    by: 'core/reload.test.ts',
+    edits: [
+      {
+        file: judge,
+        find: '    if (!isNew) judge(state, judged, out);',
+        replace: '    if (isNew || !isNew) judge(state, judged, out);',
+      },
+    ],
+  },
+  {
+    name: 'the document of a record that was released stays',
+    rule: 4,
+    by: 'core/reload.test.ts',
+    edits: [
+      {
+        file: engine,
+        find: `    drop(out, \`record/\${name}\`);
+`,
+        replace: '',
+      },
     ],
   },
 ];
