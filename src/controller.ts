@@ -215,7 +215,7 @@ export class Controller {
     this.#replies.clear();
     closeAll(this.#adapters);
     const entry = { kind: 'stop', record: null, sentence: 'stopped', data: {} } as const;
-    const owing = this.#storeFailed ? [...owed(this.#state), ...this.#drops()] : [];
+    const owing = this.#storeFailed ? this.#owing() : [];
     const last: Step = { effects: [], entries: [...this.#hole(), entry], docs: owing };
     if (this.#tryCommit(last, this.#arrears()) && this.#words.length > 0) this.#remind([]);
   }
@@ -302,9 +302,9 @@ export class Controller {
     return moments;
   }
 
-  /** What the state no longer has and the store still does; what it has is put there by the core. */
-  #drops(): (readonly [string, null])[] {
-    return [...this.#undropped].map((key) => [key, null] as const);
+  /** All that the state has, and what it no longer has and the store still does. */
+  #owing(): Step['docs'] {
+    return [...owed(this.#state), ...[...this.#undropped].map((key) => [key, null] as const)];
   }
 
   #tryCommit(out: Step, earlier: readonly Moment[] = []): boolean {
@@ -329,7 +329,7 @@ export class Controller {
     const probe: Step = {
       effects: [],
       entries: this.#hole(),
-      docs: [['alive', this.#state.now], ...this.#drops()],
+      docs: [['alive', this.#state.now], ...this.#owing()],
     };
     if (!this.#tryCommit(probe, this.#arrears())) {
       return this.#later(STORE_RETRY_MS, () => this.#retryStore());

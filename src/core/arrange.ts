@@ -9,8 +9,9 @@ import { closeGone } from './notices.ts';
 import { amend, keep, type RecordDoc, type RecordState, type State, type Step } from './state.ts';
 import { newDoc, readAll } from './steer.ts';
 import { startLanes } from './switch.ts';
-import { clearAll, clearDeadline, deadline } from './timers.ts';
+import { clearDeadline, deadline } from './timers.ts';
 import { watchChecks } from './watch.ts';
+import { letGo } from './zone.ts';
 
 /** Brings origins, lanes, records and checks in line with the configuration. */
 export function arrange(state: State, docs: Readonly<Record<string, Json>>, out: Step): void {
@@ -153,7 +154,7 @@ function arrangeRecord(
   for (const [provider, gone] of r.cells) {
     if (wanted.has(provider)) continue;
     r.cells.delete(provider);
-    clearAll(state.timers, gone.deadlines);
+    letGo(state, r.name, gone);
   }
   if (turned) keep(out, r);
   return added;

@@ -38,6 +38,7 @@ import { onChained, onChooseAgain, onReadDeadline, readAll, review } from './ste
 import { dropChoice, takeBack } from './switch.ts';
 import { clearAll, type Deadline, nextTimer, popTimer, timers, type Wake } from './timers.ts';
 import { forgetAll, onDeadline, onObservation } from './watch.ts';
+import { letGo } from './zone.ts';
 
 export type { Effect, Event, State, Step } from './state.ts';
 
@@ -60,6 +61,7 @@ interface Beginning {
 export function start(b: Beginning): { state: State; step: Step } {
   const state: State = {
     config: bare(b.config),
+    configuredAt: b.now,
     steps: 0,
     now: b.now,
     wall: b.wall,
@@ -240,13 +242,14 @@ function configure(state: State, given: CoreConfig, changes: readonly string[], 
     const r = state.records.get(name)!;
     dropChoice(state, r);
     clearAll(state.timers, r.deadlines);
-    for (const cell of r.cells.values()) clearAll(state.timers, cell.deadlines);
+    for (const cell of r.cells.values()) letGo(state, name, cell);
     state.records.delete(name);
     drop(out, `record/${name}`);
     note(out, 'release', name, `${name}: released; what stands at its providers is left alone`);
   }
   for (const r of state.records.values()) dropChoice(state, r);
   state.config = config;
+  state.configuredAt = state.now;
   note(
     out,
     'reload',
@@ -352,7 +355,9 @@ export function violations(state: State): string[] {
     if (r.choosing !== null && (doc.pin !== null || !state.storeOk || !state.lease.held)) {
       found.push(`${at}choosing although pinned, without a store or without the lease`);
     }
-    const lately = doc.switches.filter((t) => state.now - t < 3_600_000).length;
+    // Another budget may have held before.
+    const from = Math.max(state.now - 3_600_000, state.configuredAt);
+    const lately = doc.switches.filter((t) => t > from).length;
     if (lately > r.config.switchesPerHour + 2) found.push(`${at}${lately} switches in an hour`);
     for (const cell of r.cells.values()) {
       if (cell.change !== null && cell.change.to.cname !== doc.cname) {

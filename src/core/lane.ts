@@ -523,6 +523,7 @@ function wakeForZones(state: State, lane: Lane): void {
     if (zone.urgent.size + zone.routine.size === 0) lane.zones.delete(zone.zone);
     at = Math.min(at, zoneDueAt(zone));
   }
+  if (lane.zones.size === 0) lane.allSick = false;
   if (at < Number.POSITIVE_INFINITY) {
     setDeadline(state.timers, lane.deadline, Math.max(at, state.now + 1));
   }

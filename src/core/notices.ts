@@ -134,7 +134,6 @@ export function restoreNotices(
 export function keepNotices(state: State, out: Step): void {
   const { open, closed } = state.notices;
   for (const key of closed) drop(out, `open/${key}`);
-  closed.clear();
   for (const [key, one] of open) put(out, `open/${key}`, one);
 }
 

@@ -304,6 +304,8 @@ export interface Drain extends Freeze {
 
 export interface State {
   config: CoreConfig;
+  /** Since when that is in force. */
+  configuredAt: number;
   /** Steps taken so far. */
   steps: number;
   now: number;

@@ -2375,10 +2375,10 @@ function laneWorks`,
       {
         file: engine,
         find: `  state.config = config;
-  note(`,
+  state.configuredAt`,
         replace: `  state.config = config;
   state.freeze = null;
-  note(`,
+  state.configuredAt`,
       },
     ],
   },
@@ -2390,10 +2390,10 @@ function laneWorks`,
       {
         file: engine,
         find: `  state.config = config;
-  note(`,
+  state.configuredAt`,
         replace: `  state.config = config;
   state.drains.clear();
-  note(`,
+  state.configuredAt`,
       },
     ],
   },
@@ -2672,8 +2672,8 @@ function laneWorks`,
     edits: [
       {
         file: controller,
-        find: "['alive', this.#state.now], ...this.#drops()]",
-        replace: "['alive', this.#state.now]]",
+        find: "['alive', this.#state.now], ...this.#owing()]",
+        replace: "['alive', this.#state.now], ...owed(this.#state)]",
       },
     ],
   },
@@ -2696,8 +2696,8 @@ function laneWorks`,
     edits: [
       {
         file: controller,
-        find: '[...owed(this.#state), ...this.#drops()]',
-        replace: 'this.#drops()',
+        find: 'this.#storeFailed ? this.#owing() : []',
+        replace: 'this.#storeFailed ? [] : []',
       },
     ],
   },

@@ -179,6 +179,8 @@ export class Checkers {
   /** Rule 29: what was accepted is there, and what was not does not go without a word. */
   resumed(r: Replica): void {
     const { words, forgotten } = this.#log(r);
+    // It may have died of its first commit.
+    if (!r.process.alive) return;
     for (const [key, word] of words) {
       const holds = stands(r, key);
       if (holds === word.holds) continue;
@@ -186,7 +188,8 @@ export class Checkers {
       if (word.durable) this.fail('rule-29-what-was-accepted-is-durable', what);
       else if (!forgotten && !r.store.refuses) this.fail('rule-29-nothing-comes-back-unsaid', what);
     }
-    if (!r.store.refuses) words.clear();
+    // What it has now is what counts from now on.
+    words.clear();
   }
 
   /** The words that are not durable were noted, or could not be. */
