@@ -31,6 +31,7 @@ import {
   keep,
   note,
   put,
+  type RecordDoc,
   type State,
   type Step,
 } from './state.ts';
@@ -73,6 +74,7 @@ export function start(b: Beginning): { state: State; step: Step } {
     needing: new Map(),
     origins: new Map(),
     records: new Map(),
+    asleep: new Map(),
     lanes: new Map(),
     stirred: new Set(),
     drains: new Map(),
@@ -87,6 +89,7 @@ export function start(b: Beginning): { state: State; step: Step } {
   };
   for (const [key, value] of Object.entries(b.docs)) {
     if (key.startsWith('drain/')) state.drains.set(key.slice(6), value as unknown as Drain);
+    if (key.startsWith('record/')) state.asleep.set(key.slice(7), value as unknown as RecordDoc);
   }
   const step = emptyStep();
   note(step, 'start', null, `started with ${Object.keys(b.config.records).length} records`);
@@ -99,7 +102,7 @@ export function start(b: Beginning): { state: State; step: Step } {
     tellForgotten(sentence, { words: unkept }, step);
   }
   restoreNotices(state, b.docs, step);
-  arrange(state, b.docs, step);
+  arrange(state, step);
   for (const { about } of state.notices.open.values()) {
     if (about.kind === 'stay') state.records.get(about.record)!.told = about.reason;
   }
@@ -257,7 +260,7 @@ function configure(state: State, given: CoreConfig, changes: readonly string[], 
     `configuration reloaded: ${Object.keys(config.records).length} records`,
     { changes: changes.slice(0, CHANGES_KEPT) },
   );
-  arrange(state, {}, out);
+  arrange(state, out);
   for (const name of state.records.keys()) review(state, name, out);
 }
 

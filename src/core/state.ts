@@ -319,6 +319,8 @@ export interface State {
   readonly needing: Map<CheckId, readonly string[]>;
   readonly origins: Map<string, OriginState>;
   readonly records: Map<Name, RecordState>;
+  /** What the store held at the start of records that were not configured then; they may be again. */
+  readonly asleep: Map<Name, RecordDoc>;
   readonly lanes: Map<string, Lane>;
   /** Lanes that may have something to send at the end of this step, by provider. */
   readonly stirred: Set<string>;

@@ -4,6 +4,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { CheckConfig, Health } from '../../src/core/model.ts';
+import { view } from '../../src/core/view.ts';
 import { coreConfig, type Shape, World, webCheck } from './world.ts';
 
 const WWW = 'www.gslb.test.';
@@ -96,4 +97,64 @@ test('the changes of a reload stand in its entry, as many as are bearable', () =
   world.send({ kind: 'configured', config: world.config, changes });
   const { data } = world.journal.findLast(({ entry }) => entry.kind === 'reload')!.entry;
   assert.deepEqual(data, { changes: changes.slice(0, 50) });
+});
+
+test('what an operator said of a record outlives a start without it, also where a reload brings it back', () => {
+  const both: Shape = { records: { [WWW]: {}, 'api.gslb.test.': {} }, providers: ['cf'] };
+  const one: Shape = { records: { 'api.gslb.test.': {} }, providers: ['cf'] };
+  const world = begun(both);
+  world.command({ kind: 'freeze', record: WWW, reason: 'r', by: 'ann' });
+  world.command({ kind: 'pin', record: WWW, reason: 'r', by: 'ann', forMs: 3_600_000 });
+  const said = world.state.records.get(WWW)!.doc;
+  world.kill();
+  world.config = coreConfig(one);
+  world.start();
+  world.advance(5000);
+  assert.equal(world.state.records.get(WWW), undefined);
+  world.reload(coreConfig(both));
+  world.advance(5000);
+  const { freeze, pin, epochMax } = world.state.records.get(WWW)!.doc;
+  assert.deepEqual([freeze, pin, epochMax], [said.freeze, said.pin, said.epochMax]);
+});
+
+test('a name that waited in a queue when it was taken out waits in none when it comes back', () => {
+  const both: Shape = { providers: ['cf', 'r53'] };
+  const world = begun(both);
+  world.vendors.get('r53')!.api = 'unavailable';
+  // What DNS gives is odd, so that its API is asked, in vain: it waits with the routine work.
+  world.held('r53', WWW).cname = { value: 'x.example.', ttl: 60 };
+  world.advance(120_000);
+  const lane = world.state.lanes.get('r53')!;
+  assert.deepEqual([...lane.routine], [WWW]);
+  world.reload(coreConfig({ providers: ['cf'] }));
+  assert.deepEqual([...lane.routine, ...lane.urgent], []);
+  world.reload(coreConfig(both));
+  world.advance(30_000);
+});
+
+test('an account whose zones all failed can be shown when none of its records is left', () => {
+  const records = { [WWW]: {}, 'api.edge.test.': {} };
+  const world = begun({ records, providers: ['cf', 'r53'] });
+  world.command({ kind: 'adopt', record: 'api.edge.test.', target: 'a', create: true, by: 'ann' });
+  world.advance(5000);
+  const { sick } = world.vendors.get('cf')!;
+  for (const zone of ['gslb.test.', 'edge.test.']) sick.set(zone, 'unavailable');
+  const words = { reason: 'r', by: 'ann', forMs: null, force: true, dryRun: false };
+  for (const record of Object.keys(records)) {
+    world.command({ kind: 'switch', record, target: 'b', ...words });
+  }
+  world.advance(60_000);
+  assert.equal(world.state.lanes.get('cf')!.allSick, true);
+  const publish = [{ provider: 'r53', ttl: 60 }];
+  const away = { [WWW]: { publish }, 'api.edge.test.': { publish } };
+  world.reload(coreConfig({ records: away, providers: ['cf', 'r53'] }));
+  world.advance(600_000);
+  const { lanes } = view(world.state, { version: 'test', reload: null });
+  assert.deepEqual(
+    lanes.map((lane) => [lane.provider, lane.zones.length]),
+    [
+      ['cf', 0],
+      ['r53', 0],
+    ],
+  );
 });

@@ -2874,4 +2874,42 @@ function laneWorks`,
       },
     ],
   },
+  {
+    name: 'a name that was taken out waits on in its queue',
+    rule: 24,
+    by: 'core/reload.test.ts',
+    edits: [
+      {
+        file: zone,
+        find: `  if (lane !== undefined) dequeue(lane, name, cell);
+`,
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'an account whose last zone is gone cannot be shown',
+    rule: 24,
+    by: 'core/reload.test.ts',
+    edits: [
+      {
+        file: lane,
+        find: `  if (lane.zones.size === 0) lane.allSick = false;
+`,
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'what was said of a record is forgotten by a start without it',
+    rule: 9,
+    by: 'core/reload.test.ts',
+    edits: [
+      {
+        file: arrange,
+        find: '    const stored = state.asleep.get(config.name);',
+        replace: "    const stored = state.asleep.get('');",
+      },
+    ],
+  },
 ];
