@@ -236,12 +236,14 @@ export function assess(state: State, r: RecordState, cell: Cell, seen: Seen, out
     claim: own(r.doc.claims, cell.provider) ?? 'none',
     keepTtl: r.doc.adopted,
   });
+  const changes = p.kind === 'write' || p.kind === 'drift';
+  if (changes && !r.config.targets.some((t) => t.cname === cname)) {
+    return hold(state, r, cell, retiredSays, out);
+  }
   switch (p.kind) {
     case 'in-step':
       return arrive(state, r, cell, out);
     case 'write':
-      if (!r.config.targets.some((t) => t.cname === cname))
-        return hold(state, r, cell, retiredSays, out);
       cell.work = 'write';
       cell.change = p.change;
       enqueue(state, r, cell, isPending(r, cell));

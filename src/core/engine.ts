@@ -18,7 +18,7 @@ import {
   onWritten,
   pumpStirred,
 } from './lane.ts';
-import type { CoreConfig, Entry, EntryKind, Json, Name } from './model.ts';
+import type { CoreConfig, Entry, EntryKind, Json, Name, RecordConfig } from './model.ts';
 import { close, keepNotices, notices, raise, restoreNotices, tellForgotten } from './notices.ts';
 import { onCommand } from './operate.ts';
 import { bare, own } from './own.ts';
@@ -144,8 +144,10 @@ export function reloadProblems(state: State, config: CoreConfig): string[] {
   for (const r of state.records.values()) {
     const next = own(config.records, r.name);
     if (next === undefined || r.doc.target === null) continue;
-    const kept = next.targets.some((t) => t.origin === r.doc.target && t.cname === r.doc.cname);
-    if (kept || !r.config.targets.some((t) => t.origin === r.doc.target)) continue;
+    const has = ({ targets }: RecordConfig) =>
+      targets.some((t) => t.origin === r.doc.target && t.cname === r.doc.cname);
+    // What is not configured now either is not taken away.
+    if (has(next) || !has(r.config)) continue;
     problems.push(
       `${r.name}: target ${r.doc.target} (${r.doc.cname}) is in force and cannot be removed or ` +
         `given another name: run \`detour switch\` to another target first`,

@@ -3,6 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { reloadProblems } from '../../src/core/engine.ts';
 import type { CheckConfig, Health } from '../../src/core/model.ts';
 import { view } from '../../src/core/view.ts';
 import { coreConfig, type Shape, World, webCheck } from './world.ts';
@@ -156,5 +157,18 @@ test('an account whose zones all failed can be shown when none of its records is
       ['cf', 0],
       ['r53', 0],
     ],
+  );
+});
+
+test('a value in force that is not configured now either keeps no reload out', () => {
+  const world = begun({ providers: ['cf'] });
+  const r = world.state.records.get(WWW)!;
+  r.doc = { ...r.doc, cname: 'elsewhere.example.' };
+  assert.deepEqual(reloadProblems(world.state, coreConfig({ providers: ['cf'], ttl: 30 })), []);
+  const known = begun({ providers: ['cf'] });
+  const less = coreConfig({ origins: { b: { cloud: 'two' } }, providers: ['cf'] });
+  assert.match(
+    reloadProblems(known.state, less).join(),
+    /target a \(a\.shop\.test\.\) is in force/,
   );
 });

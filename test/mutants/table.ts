@@ -62,8 +62,8 @@ export const mutants: readonly Mutant[] = [
     edits: [
       {
         file: cell,
-        find: 'if (!r.config.targets.some((t) => t.cname === cname))',
-        replace: 'if (r.config.targets.length === 0)',
+        find: 'changes && !r.config.targets.some((t) => t.cname === cname)',
+        replace: 'changes && r.config.targets.length === 0',
       },
     ],
   },
@@ -92,8 +92,8 @@ export const mutants: readonly Mutant[] = [
     edits: [
       {
         file: engine,
-        find: 'if (kept || !r.config.targets',
-        replace: 'if (true || kept || !r.config.targets',
+        find: 'if (has(next) || !has(r.config)',
+        replace: 'if (has(next) || has(r.config)',
       },
     ],
   },
@@ -2909,6 +2909,30 @@ function laneWorks`,
         file: arrange,
         find: '    const stored = state.asleep.get(config.name);',
         replace: "    const stored = state.asleep.get('');",
+      },
+    ],
+  },
+  {
+    name: 'a retired target is written again to mend an edit',
+    rule: 2,
+    by: '115-retired-edit',
+    edits: [
+      {
+        file: cell,
+        find: "p.kind === 'write' || p.kind === 'drift'",
+        replace: "p.kind === 'write'",
+      },
+    ],
+  },
+  {
+    name: 'a value that is not configured keeps every reload out',
+    rule: 19,
+    by: 'core/reload.test.ts',
+    edits: [
+      {
+        file: engine,
+        find: 'if (has(next) || !has(r.config)',
+        replace: 'if (has(next) || (!has(r.config) && r.config.targets.length > 99)',
       },
     ],
   },

@@ -736,7 +736,8 @@ export class Checkers {
       if (vendor.sick.has(zone) || (vendor.turnedAt.get(zone) ?? 0) > decidedAt) return;
       const stands = vendor.at(name);
       const marker = highest(stands.texts);
-      if (marker === null || stands.texts.length > 1) return;
+      const isOurs = marker?.cluster === this.#plan.config.cluster;
+      if (marker === null || !isOurs || stands.texts.length > 1) return;
       if (marker.epoch < d.epoch) {
         // Whatever is the matter with the others of this vendor, its zone is well.
         const rule = vendor.sick.size > 0 ? 'rule-24-a-zone-alone' : 'rule-16-retried-in-seconds';
