@@ -14,7 +14,7 @@ export interface HttpOptions {
   readonly port: number;
   readonly desk: Desk;
   readonly metrics: { text(): Promise<string>; readonly contentType: string };
-  /** How long a gate holds the last decision while it cannot be known to be right; asked each time. */
+  /** How long a gate holds a decision that cannot be known to be right; asked at each gate. */
   readonly gateHoldMs: number;
   readonly trouble: Trouble;
   readonly limits?: Partial<Limits>;
