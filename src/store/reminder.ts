@@ -1,7 +1,7 @@
 // A few words beside the store, for when the store has no room: what operators have said and could
-// not be committed. The file is as long as it will ever be from the start and is overwritten in place, so
-// that a full disk does not refuse it (ext4, xfs, tmpfs; a file system that copies on write may). It
-// decides nothing and must never be taken for the store: it says what was said, not what holds.
+// not be committed. The file is as long as it will ever be from the start and is overwritten in
+// place, so that a full disk does not refuse it (ext4, xfs, tmpfs; a file system that copies on write
+// may). It must never be taken for the store: it says what was said, not what holds.
 
 import { closeSync, constants, fstatSync, fsyncSync, openSync, readSync, writeSync } from 'node:fs';
 
