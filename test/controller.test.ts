@@ -621,6 +621,20 @@ test('what happened while the store failed is written when it works, and what wa
   await lab.stop();
 });
 
+test('a check that was first red while the store failed is not called never red after a restart', async () => {
+  const lab = new Lab();
+  await lab.start();
+  lab.refuses = () => true;
+  await lab.command('b');
+  lab.origins.set('b', 'fail');
+  await lab.clock.advance(5000);
+  lab.refuses = () => false;
+  await lab.clock.advance(2000);
+  assert.equal(lab.docs['red/b/web@direct'], true);
+  assert.equal(lab.docs['red/a/web@direct'], undefined);
+  await lab.stop();
+});
+
 test('more than can wait for the store is a hole that is told of, and no word of a person is in it', async () => {
   const lab = new Lab();
   await lab.start();

@@ -315,6 +315,7 @@ export function owed(state: State): Step['docs'] {
   keepNotices(state, out);
   for (const r of state.records.values()) keep(out, r);
   for (const d of state.drains.values()) put(out, `drain/${d.what}`, d);
+  for (const cs of state.checks.values()) if (cs.everFailed) put(out, `red/${cs.key}`, true);
   if (state.freeze === null) drop(out, 'freeze');
   else put(out, 'freeze', state.freeze);
   return out.docs;

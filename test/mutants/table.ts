@@ -2936,4 +2936,17 @@ function laneWorks`,
       },
     ],
   },
+  {
+    name: 'a check that was red while the store failed is never red',
+    rule: 29,
+    by: 'controller.test.ts',
+    edits: [
+      {
+        file: engine,
+        find: `  for (const cs of state.checks.values()) if (cs.everFailed) put(out, \`red/\${cs.key}\`, true);
+`,
+        replace: '',
+      },
+    ],
+  },
 ];

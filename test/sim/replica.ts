@@ -35,6 +35,8 @@ export interface Shared {
   readonly figures: { crashes: number; probes: number };
   /** Broken on purpose: the store loses an entry now and then. */
   readonly lossyStore: boolean;
+  /** Broken on purpose: what is noted beside the store is gone with the process. */
+  readonly forgetfulStore: boolean;
 }
 
 export class Replica {
@@ -155,6 +157,7 @@ export class Replica {
   }
 
   #gone(): void {
+    if (this.#s.forgetfulStore) this.disk.unkept = [];
     this.process.die();
     this.controller = null;
     this.#s.checkers.died(this);

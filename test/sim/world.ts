@@ -32,6 +32,8 @@ export interface Report {
 export interface Sabotage {
   readonly unfenced?: boolean;
   readonly lossyStore?: boolean;
+  /** What is noted beside the store is gone with the process. */
+  readonly forgetfulStore?: boolean;
 }
 
 export interface RunOptions {
@@ -106,6 +108,7 @@ class World {
       checkers: this.#checkers,
       figures: this.#figures,
       lossyStore: options.sabotage?.lossyStore ?? false,
+      forgetfulStore: options.sabotage?.forgetfulStore ?? false,
     };
     this.#replicas = Array.from(
       { length: this.#plan.replicas },
