@@ -49,10 +49,18 @@ type Picture = ReadonlyMap<string, ReadonlyMap<string, Facts>>;
 function pictureOf(config: Config): Picture {
   const { core, tables: _, providers, probes, paths, stateDir: __, socket: ___, ...rest } = config;
   const { checks, clouds, origins, paths: places, records, lanes: ____, ...whole } = core;
+  const { cluster, detector, confirm, ...inner } = whole;
   const listen = rest.listen === null ? null : `${rest.listen.host}:${rest.listen.port}`;
-  const { dns, log, notify, ...top } = { ...rest, listen };
+  const { dns, log, notify, gateHoldMs, listen: _listen, ...top } = rest;
   const told = notify === null ? null : { type: notify.type };
-  const itself = [facts(whole, ''), facts(top, ''), facts(dns, 'dns.'), facts(log, 'log.')];
+  const known = facts({ cluster, detector, confirm, gateHoldMs, listen }, '');
+  const itself = [
+    opaque(inner, ''),
+    opaque(top, ''),
+    known,
+    facts(dns, 'dns.'),
+    facts(log, 'log.'),
+  ];
   const channel = [facts({ notify: told }, ''), opaque(notify?.settings, 'notify.')];
   return new Map([
     ['', new Map([['', joined(...itself, ...channel)]])],

@@ -143,14 +143,14 @@ interface Daemon extends Parts {
   readonly metrics: ReturnType<typeof createMetrics>;
   readonly trouble: Trouble;
   /** The configuration in force, and the door for readers that belongs to it. */
-  readonly now: { config: Config; readers: Readers | null };
+  readonly now: { config: Config; readers: Readers | null; ended: boolean };
   /** Lets go of what was put together and never started. */
   drop(): void;
 }
 
 function assemble(parts: Parts): Daemon {
   const { configPath, config, store, log, options } = parts;
-  const now: Daemon['now'] = { config, readers: null };
+  const now: Daemon['now'] = { config, readers: null, ended: false };
   const { docs, at } = store.load();
   const problem = storedProblem(docs);
   if (problem !== null) throw damaged(store.file, problem);
@@ -239,6 +239,7 @@ async function serve(daemon: Daemon): Promise<number> {
     daemon.drop();
     throw error;
   } finally {
+    daemon.now.ended = true;
     if (daemon.now.readers !== null) served.push(daemon.now.readers.served);
     await Promise.all(served.map((s) => s.close()));
   }
@@ -272,6 +273,8 @@ async function takeDoor({ now, desk, metrics, trouble }: Daemon): Promise<readon
       },
     });
     now.readers = { wanted: listen, served };
+    // A reload may still be under way while everything ends.
+    if (now.ended) await served.close();
   }
   if (now.readers?.served.listens !== false) return [];
   return [`listen: ${listen?.host}:${listen?.port} cannot be had yet, and is tried again`];
