@@ -226,7 +226,14 @@ export class Checkers {
       this.fail('rule-2-reload-keeps-the-target', `${r.name}: ${names}: ${problems.join('; ')}`);
     }
     if (problems.length > 0) return;
-    this.#log(r).disturbedAt = this.#timeline.now;
+    const log = this.#log(r);
+    log.disturbedAt = this.#timeline.now;
+    for (const key of log.placed) {
+      const [vendor, name] = key.split(' ') as [string, Name];
+      const isThere = is.records[name]?.publish.some((p) => p.provider === vendor) ?? false;
+      // Where it is was forgotten with it.
+      if (!isThere) log.placed.delete(key);
+    }
     [this.#slow, this.#fast] = [paces.at(-1)!, paces[0]];
   }
 
