@@ -37,6 +37,7 @@ export function createReload(parts: Reloading): Desk['reload'] {
 
 async function reload(parts: Reloading, dryRun: boolean): Promise<Reply> {
   const { path, inForce, controller, log, build, take } = parts;
+  let inForceNow = false;
   try {
     const loaded = await loadConfig(path);
     const was = inForce();
@@ -49,18 +50,30 @@ async function reload(parts: Reloading, dryRun: boolean): Promise<Reply> {
     if (dryRun || refused.length > 0) closeAll(built);
     if (refused.length > 0) throw new ConfigError(refused);
     if (dryRun) return replyOf(path, changes, [], true);
+    inForceNow = true;
     const missing = await take(config, built);
     for (const warning of loaded.warnings) log.warn(warning, { kind: 'config' });
     say(log, changes);
     return replyOf(path, changes, missing, false);
   } catch (error) {
-    if (!(error instanceof ConfigError)) throw error;
+    if (!(error instanceof ConfigError)) return fault(log, error, inForceNow);
     const message = `${error.message}\nthe configuration in force stays`;
     if (dryRun) return { exit: 2, message };
     controller.noteReload(error.problems.length);
     for (const problem of error.problems) log.error(problem, { kind: 'config' });
     return { exit: 2, message };
   }
+}
+
+/** Nobody's mistake in the file: it must not end the daemon, and its words may be a package's. */
+function fault(log: Log, error: unknown, inForceNow: boolean): Reply {
+  const what = error instanceof Error ? error.constructor.name : typeof error;
+  const then = inForceNow
+    ? 'the new configuration is in force'
+    : 'the configuration in force stays';
+  const message = `the reload met a fault in Detour itself or in a package (${what}): ${then}`;
+  log.error(message, { kind: 'reload' });
+  return { exit: 1, message };
 }
 
 function say(log: Log, { now, atRestart }: Changes): void {

@@ -2949,4 +2949,41 @@ function laneWorks`,
       },
     ],
   },
+  {
+    name: 'a fault in a reload ends the daemon',
+    rule: 19,
+    by: 'run/reload.test.ts',
+    edits: [
+      {
+        file: 'src/run/reload.ts',
+        find: 'return fault(log, error, inForceNow);',
+        replace: 'throw error;',
+      },
+    ],
+  },
+  {
+    name: 'a dry run of a reload is put in force',
+    rule: 29,
+    by: 'run/reload.test.ts',
+    edits: [
+      {
+        file: 'src/run/reload.ts',
+        find: `    if (dryRun) return replyOf(path, changes, [], true);
+`,
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'two reloads at once compare with the same',
+    rule: 29,
+    by: 'run/reload.test.ts',
+    edits: [
+      {
+        file: 'src/run/reload.ts',
+        find: 'last.then(() => reload(parts, how?.dryRun === true))',
+        replace: 'reload(parts, how?.dryRun === true)',
+      },
+    ],
+  },
 ];
