@@ -615,6 +615,7 @@ const lineOf = {
   drain: null,
   drill: null,
   forgotten: null,
+  fault: null,
   freeze: null,
   lease: null,
   path: null,

@@ -32,6 +32,7 @@ const levelOf = {
   drain: 'info',
   drill: 'info',
   forgotten: 'warn',
+  fault: 'warn',
   freeze: 'info',
   health: 'info',
   hold: 'warn',
