@@ -37,7 +37,7 @@ import {
   type Step,
 } from './state.ts';
 import { onChained, onChooseAgain, onReadDeadline, readAll, review } from './steer.ts';
-import { dropChoice, takeBack } from './switch.ts';
+import { dropChoice, reissue, takeBack } from './switch.ts';
 import { clearAll, type Deadline, nextTimer, popTimer, timers, type Wake } from './timers.ts';
 import { forgetAll, onDeadline, onObservation } from './watch.ts';
 import { letGo } from './zone.ts';
@@ -89,6 +89,7 @@ export function start(b: Beginning): { state: State; step: Step } {
     notices: notices(),
     nextEffect: b.nextEffect ?? 1,
     released: new Map(),
+    unmarked: new Set(),
     tentative: [],
   };
   for (const [key, value] of Object.entries(b.docs)) {
@@ -318,6 +319,12 @@ function storeTurned(state: State, ok: boolean, out: Step): void {
     note(out, 'store', null, 'the store commits again');
     close(state, { kind: 'store' }, 'the store commits again', out);
     out.docs.push(...owed(state));
+    const unmarked = [...state.unmarked];
+    state.unmarked.clear();
+    for (const name of unmarked) {
+      const r = state.records.get(name);
+      if (r !== undefined) reissue(state, r, 'operator', out);
+    }
   }
   if (was !== ok) for (const name of state.records.keys()) review(state, name, out);
 }
@@ -342,8 +349,9 @@ const undone: ReadonlySet<EntryKind> = new Set(['adopt', 'pin', 'switch', 'would
 export function holding(state: State, { entries }: Step): readonly Entry[] {
   const { tentative } = state;
   if (tentative.length === 0) return entries;
+  const moved = entries.filter((e) => e.kind !== 'pin' && undone.has(e.kind)).map((e) => e.record);
   const isUndone = ({ kind, record }: Entry) =>
-    record !== null && undone.has(kind) && tentative.includes(record);
+    undone.has(kind) && moved.includes(record) && tentative.includes(record ?? '');
   return entries.filter((entry) => !isUndone(entry));
 }
 

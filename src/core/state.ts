@@ -352,6 +352,8 @@ export interface State {
   nextEffect: number;
   /** Highest epochs of names that were released: theirs never begin again (rule 1). */
   readonly released: Map<Name, number>;
+  /** Records whose marker is to follow what was said while the store could not commit. */
+  readonly unmarked: Set<Name>;
   /** Records switched in the step that has not been committed yet. */
   tentative: Name[];
 }

@@ -100,6 +100,11 @@ export function reissue(
 ): boolean {
   const { target, pin } = r.doc;
   if (target === null || r.doc.marker === null || r.config.mode === 'observe') return false;
+  // No epoch is given out that is not committed: the marker follows when the store works again.
+  if (!state.storeOk) {
+    state.unmarked.add(r.name);
+    return false;
+  }
   const how = { to: target, kind, pinned: pin !== null, pinUntilAt: pin?.untilAt ?? null };
   const marker = nextMarker(state, r, how, randomId(state));
   if (marker === null) return false;

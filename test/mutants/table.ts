@@ -3351,4 +3351,33 @@ function laneWorks`,
       },
     ],
   },
+  {
+    name: 'an epoch is given out that is not committed',
+    rule: 13,
+    by: '113-words',
+    edits: [
+      {
+        file: switching,
+        find: `  if (!state.storeOk) {
+    state.unmarked.add(r.name);
+    return false;
+  }
+`,
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'a pin said while the store failed never reaches its marker',
+    rule: 9,
+    by: '113-words',
+    edits: [
+      {
+        file: switching,
+        find: `    state.unmarked.add(r.name);
+`,
+        replace: '',
+      },
+    ],
+  },
 ];
