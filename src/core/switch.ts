@@ -182,6 +182,8 @@ export function startLanes(state: State, r: RecordState): void {
 export function takeBack(state: State, name: Name): void {
   const r = state.records.get(name);
   if (r === undefined || r.prior === null) return;
+  // Nothing moved: what was said holds, and its marker follows.
+  if (r.prior.target === r.doc.target && r.prior.marker !== null) state.unmarked.add(name);
   r.doc = r.prior;
   r.prior = null;
   startLanes(state, r);
