@@ -556,6 +556,7 @@ export const entryKinds = [
   'diagnosis',
   'drain',
   'drill',
+  'forgotten',
   'fault',
   'freeze',
   'health',
