@@ -65,6 +65,7 @@ export function newCell(record: Name, provider: string, ttl: number): Cell {
     reading: 'pending',
     standing: null,
     seen: null,
+    company: [],
     work: 'none',
     change: null,
     zone: null,
@@ -200,7 +201,10 @@ export function absorb(
   const s = standing(knowledge(state, r, cell), r.config, seen);
   cell.standing = s;
   cell.reading = 'read';
-  if (by === 'api') cell.answeredAt = state.now;
+  if (by === 'api') {
+    cell.answeredAt = state.now;
+    cell.company = seen.company ?? [];
+  }
   const stands = seen.cnames[0];
   const epoch = s.kind === 'marked' ? s.by.marker.epoch : null;
   cell.seen = {

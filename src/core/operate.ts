@@ -2,7 +2,7 @@
 // a freeze stops deciding, never converging; nothing an operator says is written to a provider
 // without an epoch. Every refusal names the thing and the cure.
 
-import { begin, force, foundByApi } from './adopt.ts';
+import { begin, companySays, force, foundByApi } from './adopt.ts';
 import type { Command, Json, Name, Reply } from './model.ts';
 import { adoption } from './plan.ts';
 import { isDrained, isSpent, spentSays } from './situation.ts';
@@ -158,7 +158,9 @@ function adoptByHand(
   begin(state, r, c.target, 'operator', out);
   note(out, 'adopt', r.name, `${r.name}: adopted on ${c.target} by ${c.by}`, { target: c.target });
   startLanes(state, r);
-  return done(`${r.name} is adopted on ${c.target} (epoch ${r.doc.marker?.epoch ?? 0})`);
+  const company = companySays(r);
+  const tail = company === null ? '' : `; ${company}`;
+  return done(`${r.name} is adopted on ${c.target} (epoch ${r.doc.marker?.epoch ?? 0})${tail}`);
 }
 
 function pin(state: State, r: RecordState, c: Extract<Command, { kind: 'pin' }>, out: Step): Reply {

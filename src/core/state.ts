@@ -20,6 +20,7 @@ import type {
   Genuine,
   Health,
   Json,
+  Mark,
   Marker,
   MoveReason,
   Name,
@@ -137,6 +138,8 @@ export interface Cell {
     readonly at: number;
     readonly by: 'api' | 'dns';
   } | null;
+  /** Other tools' marks on it, by the API's last word. */
+  company: readonly Mark[];
   work: 'none' | 'read' | 'write';
   change: Change | null;
   /** The zone it was last said to be in; a provider says so where that zone is in trouble. */
