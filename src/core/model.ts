@@ -567,6 +567,7 @@ export const entryKinds = [
   'diagnosis',
   'drain',
   'drill',
+  'fault',
   'freeze',
   'health',
   'hold',
