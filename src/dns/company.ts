@@ -15,8 +15,8 @@ export type Texts = (
 ) => Promise<ReadonlyMap<Name, readonly string[]> | null>;
 
 /**
- * Where external-dns keeps what it owns, before the name: the type, with a prefix of the user's before
- * that (its docs/registry/txt.md, 2026-11; the prefixes are those of its own examples).
+ * Where external-dns keeps what it owns, before the name: the type, and a prefix of the user's before
+ * that (docs/registry/txt.md of 2026-11; the prefixes are those of its own examples).
  */
 const ownedBefore = [
   'cname-',

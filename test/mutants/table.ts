@@ -2270,6 +2270,30 @@ function laneWorks`,
     ],
   },
   {
+    name: 'a record that another tool manages is adopted by itself',
+    rule: 4,
+    by: '112-another-owner',
+    edits: [
+      {
+        file: adopt,
+        find: "if (company !== null && r.config.mode !== 'observe') {",
+        replace: 'if (company === undefined) {',
+      },
+    ],
+  },
+  {
+    name: 'nobody looks for the marks of other tools before an adoption',
+    rule: 4,
+    by: 'dns/company.test.ts',
+    edits: [
+      {
+        file: 'src/dns/company.ts',
+        find: 'return cnames.length > 0 && markers.length === 0;',
+        replace: 'return cnames.length > 0 && markers.length > 9;',
+      },
+    ],
+  },
+  {
     name: 'a zone that hangs is waited for as long as a call may take',
     rule: 24,
     by: 'providers/by-zone.test.ts',
