@@ -21,6 +21,7 @@ import {
   amend,
   type Cell,
   jitter,
+  type MendKind,
   note,
   type RecordState,
   type State,
@@ -56,6 +57,9 @@ const REMARKS_MAX = 3;
 /** After so long without an edit, what was mended before is forgotten. */
 const CALM_MS = 3_600_000;
 
+const never = { count: 0, lastAt: 0 };
+const noMends: Cell['mends'] = { marker: never, away: never, back: never };
+
 type Problem = NonNullable<Cell['problem']>;
 
 export function newCell(record: Name, provider: string, ttl: number): Cell {
@@ -79,7 +83,7 @@ export function newCell(record: Name, provider: string, ttl: number): Cell {
     edited: null,
     odd: null,
     lost: null,
-    mends: { count: 0, lastAt: 0 },
+    mends: noMends,
     wrote: false,
     writtenAt: null,
     visibleAt: null,
@@ -306,11 +310,12 @@ function remark(
   if (own(r.doc.placed, cell.provider) === undefined) {
     return toWrite(state, r, cell, p.change, isPending(r, cell), out);
   }
-  if (cell.mends.count >= REMARKS_MAX) {
-    const sentence = `${p.because}; it was written again ${cell.mends.count} times in a row`;
+  const { count } = cell.mends.marker;
+  if (count >= REMARKS_MAX) {
+    const sentence = `${p.because}; it was written again ${count} times in a row`;
     return hold(state, r, cell, { word: 'edited', sentence }, out);
   }
-  mend(state, r, cell, p.change, `${p.because}; it is written again`, out);
+  mend(state, r, cell, 'marker', p.change, `${p.because}; it is written again`, out);
 }
 
 /** Somebody edited what we wrote; what is done about it is weighed over all providers. */
@@ -357,11 +362,13 @@ export function mend(
   state: State,
   r: RecordState,
   cell: Cell,
+  kind: MendKind,
   change: Change,
   why: string,
   out: Step,
 ): void {
-  cell.mends = { count: cell.mends.count + 1, lastAt: state.now };
+  const count = cell.mends[kind].count + 1;
+  cell.mends = { ...cell.mends, [kind]: { count, lastAt: state.now } };
   cell.edited = null;
   toMend(state, r, cell, change, why, out);
 }
@@ -431,8 +438,9 @@ function place(r: RecordState, cell: Cell, out: Step): void {
 
 /** Nobody has edited it for long: what was mended before is forgotten. */
 export function calmDown(state: State, r: RecordState, cell: Cell, out: Step): void {
-  if (cell.mends.count === 0 || state.now - cell.mends.lastAt < CALM_MS) return;
-  cell.mends = { count: 0, lastAt: 0 };
+  const lastAt = Math.max(...Object.values(cell.mends).map((m) => m.lastAt));
+  if (lastAt === 0 || state.now - lastAt < CALM_MS) return;
+  cell.mends = noMends;
   const { provider } = cell;
   const sentence = `${r.name} at ${provider}: nobody has edited it for an hour`;
   close(state, { kind: 'edits', record: r.name, provider }, sentence, out);

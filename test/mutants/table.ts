@@ -2270,6 +2270,18 @@ function laneWorks`,
     ],
   },
   {
+    name: 'markers that were written again are held against the next outage',
+    rule: 14,
+    by: '113-a-tool-before-an-outage',
+    edits: [
+      {
+        file: cell,
+        find: "mend(state, r, cell, 'marker', p.change,",
+        replace: "mend(state, r, cell, 'away', p.change,",
+      },
+    ],
+  },
+  {
     name: 'a record that another tool manages is adopted by itself',
     rule: 4,
     by: '112-another-owner',
