@@ -2,7 +2,7 @@
 // a freeze stops deciding, never converging; nothing an operator says is written to a provider
 // without an epoch. Every refusal names the thing and the cure.
 
-import { begin, companySays, force, foundByApi } from './adopt.ts';
+import { begin, company, force, foundByApi } from './adopt.ts';
 import type { Command, Json, Name, Reply } from './model.ts';
 import { adoption } from './plan.ts';
 import { isDrained, isSpent, spentSays } from './situation.ts';
@@ -158,8 +158,8 @@ function adoptByHand(
   begin(state, r, c.target, 'operator', out);
   note(out, 'adopt', r.name, `${r.name}: adopted on ${c.target} by ${c.by}`, { target: c.target });
   startLanes(state, r);
-  const company = companySays(r);
-  const tail = company === null ? '' : `; ${company}`;
+  const others = company(r);
+  const tail = others === null ? '' : `; ${others}`;
   return done(`${r.name} is adopted on ${c.target} (epoch ${r.doc.marker?.epoch ?? 0})${tail}`);
 }
 

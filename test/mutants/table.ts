@@ -2288,8 +2288,20 @@ function laneWorks`,
     edits: [
       {
         file: adopt,
-        find: "if (company !== null && r.config.mode !== 'observe') {",
-        replace: 'if (company === undefined) {',
+        find: "if (others !== null && r.config.mode !== 'observe') {",
+        replace: 'if (others === undefined) {',
+      },
+    ],
+  },
+  {
+    name: 'the direct way out takes over what another tool manages',
+    rule: 4,
+    by: 'core/direct.test.ts',
+    edits: [
+      {
+        file: 'src/core/direct.ts',
+        find: 'if (others !== null && !state.order.adopt)',
+        replace: 'if (others === undefined)',
       },
     ],
   },
