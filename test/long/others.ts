@@ -32,7 +32,7 @@ type Vendor = keyof typeof names;
 const vendors = Object.keys(names) as Vendor[];
 const page = new URL('../../docs/other-tools.md', import.meta.url);
 
-/** A lab with a daemon whose markers are signed and whose notices go to a file. */
+/** A lab with a daemon whose notices go to a file. */
 interface Stage {
   readonly lab: RunningLab;
   readonly notices: () => readonly Notice[];
@@ -41,14 +41,10 @@ interface Stage {
 
 async function stage(): Promise<Stage> {
   const lab = await startLabProgram('--no-daemon', '--quotas', 'off');
-  const key = join(lab.directory, 'secrets', 'cluster.key');
-  assert.equal(lab.cli('init', '--key-only', key).status, 0);
   const told = join(lab.directory, 'told.jsonl');
   // One line a notice: `cat` alone would run them together.
   const command = ['sh', '-c', `{ cat; echo; } >> ${told}`];
-  const more = { clusterKey: { file: key }, notify: { command } };
-  const lines = Object.entries(more).map(([word, value]) => `${word}: ${JSON.stringify(value)}`);
-  appendFileSync(lab.ready.config, `\n${lines.join('\n')}\n`);
+  appendFileSync(lab.ready.config, `\nnotify: ${JSON.stringify({ command })}\n`);
   const daemon = startDaemon(lab.ready.config);
   const stop = async () => {
     await stopChild(daemon.child);
