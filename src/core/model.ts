@@ -567,6 +567,7 @@ export const entryKinds = [
   'diagnosis',
   'drain',
   'drill',
+  'forgotten',
   'fault',
   'freeze',
   'health',
