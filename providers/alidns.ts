@@ -9,6 +9,7 @@ import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { claimName, FIRST_ID, formatMarker, markerName, parseMarker } from '../src/core/marker.ts';
 import type { Change, Fault, Marker, Name, Refusal, Seen } from '../src/core/model.ts';
+import { companyIn } from '../src/dns/company.ts';
 import type {
   AdapterContext,
   Capabilities,
@@ -174,6 +175,8 @@ interface Row {
   readonly weighted: boolean;
   /** Vendor's clock, milliseconds; null when it does not say. */
   readonly createdWall: number | null;
+  /** For people; null: none. */
+  readonly remark: string | null;
 }
 
 interface Claim {
@@ -659,6 +662,10 @@ function look(zone: Zone, name: Name, { at, marker, cuts }: Found): Seen {
       (cut === undefined ? null : delegatedAt(cut, name)) ??
       refusalAt(name, at, 'CNAME') ??
       refusalAt(markerName(name), marker, 'TXT'),
+    ...companyIn(
+      'remark',
+      cnames.map((r) => r.remark),
+    ),
     // A write reads again and uses the ids of that moment: ids of an old reading prove nothing.
     ref: null,
   };
@@ -833,6 +840,7 @@ const crowd: Row = {
   locked: false,
   weighted: false,
   createdWall: null,
+  remark: null,
 };
 
 const listsNothing = 'the answer lists no records';
@@ -863,6 +871,7 @@ function rowOf(raw: unknown): RowAt | null {
     locked: isTrue(r['Locked']),
     weighted: isTrue(r['LbaStatus']) || weight > 1,
     createdWall: Number.isFinite(created) ? created : null,
+    remark: typeof r['Remark'] === 'string' ? r['Remark'] : null,
   };
 }
 

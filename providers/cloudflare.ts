@@ -14,6 +14,7 @@ import { z } from 'zod';
 import { claimName, FIRST_ID, formatMarker, markerName } from '../src/core/marker.ts';
 import type { Change, FaultKind, Json, Name, Refusal, Seen } from '../src/core/model.ts';
 import { isWithin } from '../src/core/name.ts';
+import { companyIn } from '../src/dns/company.ts';
 import type {
   AdapterContext,
   Capabilities,
@@ -201,6 +202,9 @@ const recordShape = z.object({
   ttl: z.number(),
   proxied: z.boolean().nullish(),
   settings: z.object({ flatten_cname: z.boolean().nullish() }).nullish(),
+  // For people: nothing in them may spoil a reading.
+  comment: z.string().nullish().catch(null),
+  tags: z.array(z.string()).nullish().catch(null),
 });
 type DnsRecord = z.output<typeof recordShape>;
 
@@ -976,6 +980,10 @@ function seenOf(zone: Zone, flattening: boolean, name: Name, records: Records): 
     })),
     markers: texts.map((record) => unquoteText(record.content ?? '', 10)),
     refusal: refusalOf(zone, flattening, name, records),
+    ...companyIn(
+      'comment or tags',
+      cnames.flatMap(({ comment, tags }) => [comment, ...(tags ?? [])]),
+    ),
     ref: ref as Json,
   };
 }

@@ -10,6 +10,7 @@ import fetch from 'node-fetch';
 import { z } from 'zod';
 import { formatMarker, MARKER_LABEL, markerName } from '../src/core/marker.ts';
 import type { Answer, Change, Name, Refusal, Result, Seen } from '../src/core/model.ts';
+import { companyIn } from '../src/dns/company.ts';
 import type {
   AdapterContext,
   Capabilities,
@@ -122,6 +123,7 @@ interface Rrset {
   readonly type: string;
   readonly ttl: number;
   readonly values: readonly string[];
+  readonly comments: readonly string[];
 }
 
 interface Zone extends ZoneKey {
@@ -339,6 +341,10 @@ class Powerdns implements Provider {
         standing(zone, name) ??
         otherType(name, at, 'CNAME') ??
         otherType(markerName(name), marker, 'TXT'),
+      ...companyIn(
+        'comments',
+        at.flatMap((s) => s.comments),
+      ),
       // A write reads again, and names nothing but names: there is nothing to remember.
       ref: null,
     });
@@ -460,13 +466,20 @@ function rrsetsOf(body: unknown): readonly Rrset[] | null {
 }
 
 function rrsetOf(raw: unknown): Rrset | null {
-  const { name, type, ttl, records } = fieldsOf(raw);
+  const { name, type, ttl, records, comments } = fieldsOf(raw);
   if (typeof name !== 'string' || typeof type !== 'string') return null;
   if (typeof ttl !== 'number' || !Array.isArray(records)) return null;
   const enabled = records.map(fieldsOf).filter((r) => r['disabled'] !== true);
   const values = enabled.map((r) => r['content']);
   if (!values.every((v) => typeof v === 'string')) return null;
-  return { name: nameFrom(name), type: type.toUpperCase(), ttl, values };
+  const words = (Array.isArray(comments) ? comments : []).map((c) => fieldsOf(c)['content']);
+  return {
+    name: nameFrom(name),
+    type: type.toUpperCase(),
+    ttl,
+    values,
+    comments: words.filter((word) => typeof word === 'string'),
+  };
 }
 
 function otherType(name: Name, sets: readonly Rrset[], wanted: string): Refusal | null {

@@ -5,6 +5,7 @@
 // is down, keeps the value it had: the facts of yesterday are worth most during the outage.
 
 import { type AuditFinding, type AuditReport, worstFirst } from '../core/audit.ts';
+import { markerName } from '../core/marker.ts';
 import type {
   Finding,
   FindingWord,
@@ -16,6 +17,7 @@ import type {
 import { isWithin } from '../core/name.ts';
 import type { StatusView } from '../core/view.ts';
 import { ask } from '../dns/ask.ts';
+import { lookForCompany, lookForMeta, type Texts } from '../dns/company.ts';
 import { judge, type Key, type Served } from '../dns/dnssec.ts';
 import type { Delegated, Resolver } from '../dns/resolver.ts';
 import type { Message } from '../dns/wire.ts';
@@ -34,6 +36,7 @@ interface AuditorOptions {
   ) => Promise<readonly string[]>;
   readonly resolver: Pick<Resolver, 'addresses' | 'delegation' | 'nameServers'>;
   readonly verifier: Pick<Verifier, 'ask' | 'chain'>;
+  readonly texts: Texts;
   readonly clock: Pick<Clock, 'now' | 'wall'>;
   /** Of every name server that has none of its own, and the limit of one exchange with it. */
   readonly port: number;
@@ -61,6 +64,8 @@ const limitMs = 60_000;
 const serversMax = 4;
 const asksAtOnce = 32;
 const zonesAtOnce = 8;
+/** Records at each of which six names are asked: gently, nothing waits for it. */
+const companyAtOnce = 4;
 /** Seconds. A delegation that is kept longer makes the last way out, taking one out, slow. */
 const parentTtlMax = 86_400;
 const negativeTtlMax = 300;
@@ -77,6 +82,7 @@ export function createAuditor(options: AuditorOptions): Auditor {
       const zones = await lookAtZones(run, held);
       await lookAtRecords(run);
       await lookAtTargets(run, zones);
+      await lookAtCompany(run, zones);
       lookAtChecks(run);
       if (limit.aborted) run.cut('it ran out of time, and what is missing was not looked at');
       const surveys = surveysOf(run, held, zones);
@@ -217,7 +223,12 @@ async function lookAtProvider(
 }
 
 /** Of what a vendor is asked, what is about the one record and not about its zone. */
-const aboutRecord: ReadonlySet<FindingWord> = new Set(['record', 'protection', 'proxied']);
+const aboutRecord: ReadonlySet<FindingWord> = new Set([
+  'company',
+  'record',
+  'protection',
+  'proxied',
+]);
 
 // ---------------------------------------------------------------- delegation and servers
 
@@ -624,6 +635,38 @@ function sayLeaning(run: Run, at: Place, name: Name, managed: readonly Name[], w
   const through = name === what.split(' ').at(-1) ? '' : ` (by ${name})`;
   const cure = 'give it a name in a zone that nothing here steers';
   run.warn(at, 'dependence', `${what} leans on ${on}${through}`, cure);
+}
+
+/** Other tools that manage a record, or its zone, by their own marks. */
+async function lookAtCompany(run: Run, zones: ReadonlyMap<Name, ZoneLook>): Promise<void> {
+  const asked = run.all.slice(0, recordsMax);
+  const silent = new Set<string>();
+  // Servers that were silent once would make every other name of their zone wait as long.
+  const texts: Texts = async (provider, name, ...more) => {
+    const where = `${provider} ${parentOf(name)}`;
+    const found = silent.has(where) ? null : await run.texts(provider, name, ...more);
+    if (found === null) silent.add(where);
+    return found;
+  };
+  await sideBySide(run, asked, companyAtOnce, async ({ name, publish }) => {
+    for (const { provider } of publish) {
+      const marks = await lookForCompany(texts, provider, name, run.signal);
+      for (const { tool, by } of marks) {
+        const cure = `exclude ${name} and ${markerName(name)} there (docs/other-tools.md), then remove ${by}`;
+        const sentence = `${tool} manages ${name} at ${provider} as well, by ${by}`;
+        run.warn({ record: name, provider }, 'company', sentence, cure);
+      }
+    }
+  });
+  await sideBySide(run, [...zones.values()], companyAtOnce, async ({ zone, spoken }) => {
+    for (const provider of spoken.keys()) {
+      const at = await lookForMeta(run.texts, provider, zone, run.signal);
+      if (at === null) continue;
+      const cure = 'see that it excludes the records and their markers (docs/other-tools.md)';
+      const sentence = `octoDNS manages records of ${zone} at ${provider}, by the text at ${at}`;
+      run.warn({ zone, provider }, 'company', sentence, cure);
+    }
+  });
 }
 
 function lookAtChecks(run: Run): void {

@@ -21,6 +21,7 @@ import {
   amend,
   type Cell,
   jitter,
+  type MendKind,
   note,
   type RecordState,
   type State,
@@ -59,6 +60,9 @@ const RETIMES_MAX = 3;
 /** After so long without an edit, what was mended before is forgotten. */
 const CALM_MS = 3_600_000;
 
+const never = { count: 0, lastAt: 0 };
+const noMends: Cell['mends'] = { marker: never, away: never, back: never };
+
 type Problem = NonNullable<Cell['problem']>;
 
 export function newCell(record: Name, provider: string, ttl: number): Cell {
@@ -68,6 +72,7 @@ export function newCell(record: Name, provider: string, ttl: number): Cell {
     reading: 'pending',
     standing: null,
     seen: null,
+    company: [],
     work: 'none',
     change: null,
     zone: null,
@@ -81,7 +86,7 @@ export function newCell(record: Name, provider: string, ttl: number): Cell {
     edited: null,
     odd: null,
     lost: null,
-    mends: { count: 0, lastAt: 0 },
+    mends: noMends,
     retimes: 0,
     wrote: false,
     writtenAt: null,
@@ -205,7 +210,10 @@ export function absorb(
   const s = standing(knowledge(state, r, cell), r.config, seen);
   cell.standing = s;
   cell.reading = 'read';
-  if (by === 'api') cell.answeredAt = state.now;
+  if (by === 'api') {
+    cell.answeredAt = state.now;
+    cell.company = seen.company ?? [];
+  }
   const stands = seen.cnames[0];
   const epoch = s.kind === 'marked' ? s.by.marker.epoch : null;
   cell.seen = {
@@ -281,7 +289,7 @@ export function assess(state: State, r: RecordState, cell: Cell, seen: Seen, out
   }
 }
 
-/** The one way to a write: rule 2 is looked at here, whatever wishes it. False: it is held instead. */
+/** The one way to a write: rule 2 is looked at here, whatever wishes it. False: it is held. */
 function toWrite(
   state: State,
   r: RecordState,
@@ -314,11 +322,12 @@ function remark(
     toWrite(state, r, cell, p.change, isPending(r, cell), out);
     return;
   }
-  if (cell.mends.count >= REMARKS_MAX) {
-    const sentence = `${p.because}; it was written again ${cell.mends.count} times in a row`;
+  const { count } = cell.mends.marker;
+  if (count >= REMARKS_MAX) {
+    const sentence = `${p.because}; it was written again ${count} times in a row`;
     return hold(state, r, cell, { word: 'edited', sentence }, out);
   }
-  mend(state, r, cell, p.change, `${p.because}; it is written again`, out);
+  mend(state, r, cell, 'marker', p.change, `${p.because}; it is written again`, out);
 }
 
 /** Somebody edited what we wrote; what is done about it is weighed over all providers. */
@@ -365,11 +374,13 @@ export function mend(
   state: State,
   r: RecordState,
   cell: Cell,
+  kind: MendKind,
   change: Change,
   why: string,
   out: Step,
 ): void {
-  cell.mends = { count: cell.mends.count + 1, lastAt: state.now };
+  const count = cell.mends[kind].count + 1;
+  cell.mends = { ...cell.mends, [kind]: { count, lastAt: state.now } };
   cell.edited = null;
   toMend(state, r, cell, change, why, out);
 }
@@ -461,8 +472,9 @@ function place(r: RecordState, cell: Cell, out: Step): void {
 
 /** Nobody has edited it for long: what was mended before is forgotten. */
 export function calmDown(state: State, r: RecordState, cell: Cell, out: Step): void {
-  if (cell.mends.count === 0 || state.now - cell.mends.lastAt < CALM_MS) return;
-  cell.mends = { count: 0, lastAt: 0 };
+  const lastAt = Math.max(...Object.values(cell.mends).map((m) => m.lastAt));
+  if (lastAt === 0 || state.now - lastAt < CALM_MS) return;
+  cell.mends = noMends;
   const { provider } = cell;
   const sentence = `${r.name} at ${provider}: nobody has edited it for an hour`;
   close(state, { kind: 'edits', record: r.name, provider }, sentence, out);

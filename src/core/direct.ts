@@ -24,7 +24,15 @@ import type {
   TargetConfig,
 } from './model.ts';
 import { bare } from './own.ts';
-import { adoption, type Knowledge, type Plan, plan, type Standing, standing } from './plan.ts';
+import {
+  adoption,
+  companySays,
+  type Knowledge,
+  type Plan,
+  plan,
+  type Standing,
+  standing,
+} from './plan.ts';
 import { spentSays } from './situation.ts';
 
 const READ_MS = 6_000;
@@ -443,6 +451,9 @@ function ownership(state: State, places: readonly Place[]): string | null {
   const isSeen = read.length > 0;
   if (!isSeen) return `${record.name}: no provider can be read`;
   const a = adoption(record, Object.fromEntries(read.map((p) => [p.provider, p.standing])));
+  const company = read.map(({ provider, seen }) => ({ provider, company: seen?.company ?? [] }));
+  const others = companySays(record.name, company);
+  if (others !== null && !state.order.adopt) return `${record.name}: ${others}${ADOPT_HINT}`;
   if (a.kind !== 'wait') return null;
   // Of a record that nobody has seen no epoch is known: that is no question of whose it is.
   if (state.order.adopt) return null;

@@ -279,6 +279,14 @@ export interface Refusal {
   readonly sentence: string;
 }
 
+/** The sign of another tool that it manages a record. */
+export interface Mark {
+  /** With its owner, where the mark names one: `external-dns (owner shop)`. */
+  readonly tool: string;
+  /** What says so: `the text at cname-www.gslb.example.net.`, `its comment`. */
+  readonly by: string;
+}
+
 /** What one provider holds for one record. */
 export interface Seen {
   /** CNAMEs at the record's name; more than one is a conflict. */
@@ -288,6 +296,8 @@ export interface Seen {
   /** What the edge found of each marker, in their order; absent where nobody looked. */
   readonly proofs?: readonly Proof[];
   readonly refusal: Refusal | null;
+  /** Of other tools that manage the record; absent where none was seen, or nobody looked. */
+  readonly company?: readonly Mark[];
   /** What the adapter needs to write exactly against this reading (ids, raw values). */
   readonly ref: Json;
 }
@@ -400,6 +410,7 @@ export type FindingWord =
   | 'accelerated-recovery'
   | 'bounds'
   | 'cname'
+  | 'company'
   | 'credentials'
   | 'delegation'
   | 'dependence'

@@ -2,7 +2,7 @@
 // a freeze stops deciding, never converging; nothing an operator says is written to a provider
 // without an epoch. Every refusal names the thing and the cure.
 
-import { begin, force, foundByApi } from './adopt.ts';
+import { begin, company, force, foundByApi } from './adopt.ts';
 import type { Command, Json, Name, Reply } from './model.ts';
 import { adoption } from './plan.ts';
 import { isDrained, isSpent, spentSays } from './situation.ts';
@@ -175,9 +175,11 @@ function adoptByHand(
   begin(state, r, c.target, 'operator', out);
   note(out, 'adopt', r.name, `${r.name}: adopted on ${c.target} by ${c.by}`, { target: c.target });
   startLanes(state, r);
+  const others = company(r);
+  const tail = others === null ? '' : `; ${others}`;
   const said = `${r.name} is adopted on ${c.target} (epoch ${r.doc.marker?.epoch ?? 0})`;
-  if (troubles.length === 0) return done(said);
-  return { exit: 3, message: `${said}, but not at ${where}, which follows when it can` };
+  if (troubles.length === 0) return done(`${said}${tail}`);
+  return { exit: 3, message: `${said}, but not at ${where}, which follows when it can${tail}` };
 }
 
 /** What keeps a provider from being read or written for a record; null: nothing that is known. */

@@ -7,6 +7,7 @@ import type {
   Change,
   Foreign,
   Genuine,
+  Mark,
   Marker,
   Name,
   Ours,
@@ -315,6 +316,19 @@ export function adoption(
     return wait('disagreement', `${not}: ${hint}`);
   }
   return byMajority(record, read, majority) ?? wait(...whyNot(record, read));
+}
+
+/** Which other tools manage a record by their marks, and what to do there; null: none. */
+export function companySays(
+  record: Name,
+  at: readonly { readonly provider: string; readonly company: readonly Mark[] }[],
+): string | null {
+  const all = at.flatMap(({ provider, company }) =>
+    company.map(({ tool, by }) => `${tool} manages it at ${provider}, by ${by}`),
+  );
+  if (all.length === 0) return null;
+  const names = `${record} and ${markerName(record)}`;
+  return `${all.join('; ')}: exclude ${names} there (docs/other-tools.md)`;
 }
 
 /** Its target is one of the record's own, under the same CNAME. */

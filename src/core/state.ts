@@ -20,6 +20,7 @@ import type {
   Genuine,
   Health,
   Json,
+  Mark,
   Marker,
   MoveReason,
   Name,
@@ -124,6 +125,12 @@ export interface CloudState {
 }
 
 /** One record at one provider. */
+/**
+ * What is mended: the marker alone; what serves nobody; or what the record says is to be put back.
+ * Each is counted for itself: what a tool does in calm times is not held against the next outage.
+ */
+export type MendKind = 'marker' | 'away' | 'back';
+
 export interface Cell {
   readonly provider: string;
   ttl: number;
@@ -137,6 +144,8 @@ export interface Cell {
     readonly at: number;
     readonly by: 'api' | 'dns';
   } | null;
+  /** Other tools' marks on it, by the API's last word. */
+  company: readonly Mark[];
   work: 'none' | 'read' | 'write';
   change: Change | null;
   /** The zone it was last said to be in; a provider says so where that zone is in trouble. */
@@ -159,7 +168,7 @@ export interface Cell {
   /** The last value that was sent here and never answered for: it may still arrive. */
   lost: Late | null;
   /** How often in a row this record was mended here after edits, and when last. */
-  mends: { readonly count: number; readonly lastAt: number };
+  mends: Readonly<Record<MendKind, { readonly count: number; readonly lastAt: number }>>;
   /** How often its TTL was put right since the last switch. */
   retimes: number;
   /** Detour itself wrote here since the target in force was decided. */

@@ -8,6 +8,7 @@ import { type Auditor, createAuditor } from '../audit/audit.ts';
 import { createKeyring, type Keyring, proving, signing } from '../cluster/keyring.ts';
 import { type Config, parseConfig, printProblem, type Tables } from '../config/config.ts';
 import type { Adapters } from '../controller.ts';
+import { accompanied, type Texts } from '../dns/company.ts';
 import { createResolver } from '../dns/resolver.ts';
 import { createServers } from '../dns/servers.ts';
 import { createVerifier } from '../dns/verify.ts';
@@ -110,14 +111,14 @@ export function buildAdapters(
   const told = options.told ?? (() => {});
   const notifier = buildNotifier(config, told);
   const keys = buildKeys(config, told);
-  const plain = buildProviders(config, told);
   const { records } = config.core;
-  const providers =
-    keys === null
-      ? plain
-      : Object.fromEntries(
-          Object.entries(plain).map(([name, p]) => [name, signing(p, () => keys.get(), records)]),
-        );
+  const texts: Texts = (...asked) => asker.texts(...asked);
+  const providers = Object.fromEntries(
+    Object.entries(buildProviders(config, told)).map(([name, plain]) => {
+      const provider = accompanied(plain, texts);
+      return [name, keys === null ? provider : signing(provider, () => keys.get(), records)];
+    }),
+  );
   const { dns } = config;
   const resolver = createResolver({
     roots: dns.roots,
@@ -154,6 +155,7 @@ export function buildAdapters(
     servers,
     resolver,
     verifier,
+    texts,
     clock,
     port,
     timeoutMs,

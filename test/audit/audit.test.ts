@@ -210,7 +210,7 @@ async function audited(
   const auditor: Auditor = createAuditor({
     records: Object.fromEntries(world.records.map((r) => [r.name, r])),
     providers: { cf: provider('cf', world), r53: provider('r53', world) },
-    ...{ servers, resolver, verifier, clock, port, timeoutMs },
+    ...{ servers, resolver, verifier, texts: verifier.texts, clock, port, timeoutMs },
     ...(options.limitMs === undefined ? {} : { limitMs: options.limitMs }),
   });
   try {
@@ -408,6 +408,26 @@ describe('the audit', () => {
     });
     assert.match(found(inside, 'dependence').sentence, /the name server ns\.gslb/);
     assert.equal(found(inside, 'dependence').severity, 'warn');
+  });
+
+  test('another tool that manages a record or its zone is told, with what to exclude', async () => {
+    const heritage = 'heritage=external-dns,external-dns/owner=shop';
+    const report = await audited({
+      served: {
+        cf: lines(`${www} 60 CNAME hz.shop.test.`, `cname-${www} 60 TXT ${heritage}`),
+        r53: lines(
+          `${www} 60 CNAME hz.shop.test.`,
+          `octodns-meta.${zone} 60 TXT octodns-version=1.22`,
+        ),
+      },
+    });
+    const owner = found(report, 'company', { provider: 'cf', record: www });
+    assert.equal(owner.severity, 'warn');
+    assert.match(owner.sentence, /^external-dns \(owner shop\) manages www/);
+    assert.match(owner.cure!, /exclude www\S+ and _detour\.www\S+ there \(docs\/other-tools\.md\)/);
+    const octodns = found(report, 'company', { provider: 'r53', record: null });
+    assert.match(octodns.sentence, /^octoDNS manages records of gslb/);
+    assert.equal(report.findings.filter((f) => f.word === 'company').length, 2);
   });
 
   test('a check that was never red on any path is told; one that was on one path is not', async () => {

@@ -420,6 +420,9 @@ function holdOne(
           }
         : null,
     };
+    if (options['tool'] !== undefined) {
+      held.company = [{ tool: options['tool'], by: `the text at cname-${name}` }];
+    }
     if (options['epoch'] !== undefined) {
       const marker = {
         cluster: options['cluster'] ?? 'shop',

@@ -2258,6 +2258,54 @@ function laneWorks`,
     ],
   },
   {
+    name: 'markers that were written again are held against the next outage',
+    rule: 14,
+    by: '113-a-tool-before-an-outage',
+    edits: [
+      {
+        file: cell,
+        find: "mend(state, r, cell, 'marker', p.change,",
+        replace: "mend(state, r, cell, 'away', p.change,",
+      },
+    ],
+  },
+  {
+    name: 'a record that another tool manages is adopted by itself',
+    rule: 4,
+    by: '112-another-owner',
+    edits: [
+      {
+        file: adopt,
+        find: "if (others !== null && r.config.mode !== 'observe') {",
+        replace: 'if (others === undefined) {',
+      },
+    ],
+  },
+  {
+    name: 'the direct way out takes over what another tool manages',
+    rule: 4,
+    by: 'core/direct.test.ts',
+    edits: [
+      {
+        file: 'src/core/direct.ts',
+        find: 'if (others !== null && !state.order.adopt)',
+        replace: 'if (others === undefined)',
+      },
+    ],
+  },
+  {
+    name: 'nobody looks for the marks of other tools before an adoption',
+    rule: 4,
+    by: 'dns/company.test.ts',
+    edits: [
+      {
+        file: 'src/dns/company.ts',
+        find: 'return cnames.length > 0 && markers.length === 0;',
+        replace: 'return cnames.length > 0 && markers.length > 9;',
+      },
+    ],
+  },
+  {
     name: 'a zone that hangs is waited for as long as a call may take',
     rule: 24,
     by: 'providers/by-zone.test.ts',

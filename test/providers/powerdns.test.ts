@@ -112,6 +112,23 @@ describe('a real PowerDNS', { skip }, () => {
     assert.deepEqual((await see(provider)).markers, [formatMarker(marker(1))]);
   });
 
+  test('comments that name another tool are told, and outlive our writes', async () => {
+    const comments = [{ content: 'managed by terraform', account: 'ann' }];
+    const records = [{ content: 'a.example.com.', disabled: false }];
+    const rrset = { name: 'www.fo.test.', type: 'CNAME', ttl: 60, changetype: 'REPLACE', records };
+    const patched = await fetch(`${server.api}/api/v1/servers/localhost/zones/fo.test.`, {
+      method: 'PATCH',
+      headers: { 'x-api-key': server.apiKey },
+      body: JSON.stringify({ rrsets: [{ ...rrset, comments }] }),
+    });
+    assert.equal(patched.status, 204);
+    const company = [{ tool: 'Terraform', by: 'its comments' }];
+    const from = await see(provider);
+    assert.deepEqual(from.company, company);
+    await made(provider, change(from, 'b.example.com.', 1));
+    assert.deepEqual((await see(provider)).company, company);
+  });
+
   test('a disabled record is not there', async () => {
     server.util('add-record', 'fo.test', 'www', 'CNAME', '60', 'a.example.com.');
     server.sql("UPDATE records SET disabled = 1 WHERE type = 'CNAME'");

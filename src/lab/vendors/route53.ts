@@ -243,6 +243,14 @@ class Route53 implements Dialect {
         return this.#change(this.#zone(found.id), request.body);
       case 'GetChange':
         return this.#getChange(found.id);
+      case 'ListHealthChecks':
+        // Nothing here needs one; other tools look for theirs before they change a record.
+        return reply('ListHealthChecksResponse', [
+          element('HealthChecks', ''),
+          text('Marker', ''),
+          text('IsTruncated', false),
+          text('MaxItems', zonePageMax),
+        ]);
       case 'ListResourceRecordSetProtections':
         return listProtections(this.#zone(found.id), request.query);
     }
@@ -391,6 +399,7 @@ const routes = [
   ['GET', /^\/hostedzone\/([^/]+)\/rrset$/, 'ListResourceRecordSets'],
   ['POST', /^\/hostedzone\/([^/]+)\/rrset$/, 'ChangeResourceRecordSets'],
   ['GET', /^\/hostedzone\/([^/]+)\/rrsetprotection$/, 'ListResourceRecordSetProtections'],
+  ['GET', /^\/healthcheck$/, 'ListHealthChecks'],
   ['GET', /^\/change\/([^/]+)$/, 'GetChange'],
 ] as const;
 
