@@ -19,6 +19,7 @@ import type {
   RecordConfig,
   TargetConfig,
 } from '../core/model.ts';
+import { closest, listOf, notAmong } from '../core/name.ts';
 import type { CheckType, NotifierType, PathSpec, ProviderType } from '../kit/extend.ts';
 import { dnsName, type HostPort, parseHostPort, printDuration } from '../kit/schema.ts';
 import {
@@ -32,8 +33,6 @@ import {
   yearMs,
 } from './fields.ts';
 import {
-  closest,
-  listOf,
   type MapTree,
   type Path,
   type Problem,
@@ -607,7 +606,11 @@ function readProvider(context: Context, path: Path, tree: Tree): ProviderConfig 
   } else if (type === undefined) {
     source.problem([...path, 'type'], `is missing; expected ${listOf(known, 'or')}`);
   } else {
-    source.problem([...path, 'type'], notAmong('type of provider', type, known));
+    const message =
+      typeof type === 'string'
+        ? notAmong('type of provider', type, known)
+        : `expected ${listOf(known, 'or')}, got ${show(type)}`;
+    source.problem([...path, 'type'], message);
   }
   return {
     type: row === undefined && !isNamed ? '' : String(type),
@@ -651,14 +654,6 @@ function wantPackage(
 
 export function rowOf<T>(table: Readonly<Record<string, T>>, key: string): T | undefined {
   return Object.hasOwn(table, key) ? table[key] : undefined;
-}
-
-/** `there is no origin "tokio"; did you mean tokyo? (there is hangzhou and tokyo)` */
-function notAmong(what: string, value: unknown, known: readonly string[]): string {
-  const close = typeof value === 'string' ? closest(value, known) : null;
-  const hint = close === null ? '' : `; did you mean ${close}?`;
-  const choice = known.length === 0 ? 'there is none' : `known: ${listOf(known)}`;
-  return `there is no ${what} ${show(value)}${hint} (${choice})`;
 }
 
 // ---------------------------------------------------------------- origins and checks
