@@ -10,7 +10,7 @@ export function addAck(program: Command, cli: Cli): void {
     .command('ack')
     .description('a person has looked: let a record that waits for one act again')
     .argument('<record>', 'the record');
-  giveOrder(cli, command, ([record], _, by) => ({ kind: 'ack', record: record!, by }));
+  giveOrder(cli, command, 'moves', ([record], _, by) => ({ kind: 'ack', record: record!, by }));
   examples(
     command,
     '`detour status` says what it waits for: a spent budget, or another writer.',

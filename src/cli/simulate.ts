@@ -5,6 +5,7 @@
 import { writeFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import { act, type Cli, CliError, examples, type SimulateOrder } from './hands.ts';
+import { printJson } from './json.ts';
 
 interface Options {
   readonly config?: string;
@@ -47,7 +48,9 @@ export function addSimulate(program: Command, cli: Cli): void {
     const result = await cli.hands.simulate(orderOf(outage, options));
     if (options.html !== undefined) writePage(options.html, result.html);
     const paper = { columns: cli.io.columns(), colour: cli.io.colour };
-    cli.io.out(options.json ? `${JSON.stringify(result.json)}\n` : result.text(paper));
+    if (options.json)
+      printJson(cli.io, Array.isArray(result.json) ? { outages: result.json } : result.json);
+    else cli.io.out(result.text(paper));
     return 0;
   });
 }

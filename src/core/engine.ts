@@ -20,7 +20,7 @@ import {
 } from './lane.ts';
 import type { CoreConfig, Json, Name } from './model.ts';
 import { close, keepNotices, notices, raise, restoreNotices } from './notices.ts';
-import { onCommand } from './operate.ts';
+import { endHolds, onCommand, watchHolds } from './operate.ts';
 import { bare, own } from './own.ts';
 import {
   type Drain,
@@ -36,7 +36,15 @@ import {
 } from './state.ts';
 import { onChained, onChooseAgain, onReadDeadline, readAll, review } from './steer.ts';
 import { dropChoice, takeBack } from './switch.ts';
-import { clearAll, type Deadline, nextTimer, popTimer, timers, type Wake } from './timers.ts';
+import {
+  clearAll,
+  type Deadline,
+  deadline,
+  nextTimer,
+  popTimer,
+  timers,
+  type Wake,
+} from './timers.ts';
 import { forgetAll, onDeadline, onObservation } from './watch.ts';
 
 export type { Effect, Event, State, Step } from './state.ts';
@@ -70,6 +78,7 @@ export function start(b: Beginning): { state: State; step: Step } {
     stirred: new Set(),
     drains: new Map(),
     freeze: (b.docs['freeze'] as Freeze | undefined) ?? null,
+    holds: deadline({ kind: 'holds' }),
     lease: { held: false, term: 0, shared: false },
     storeOk: true,
     confirm: { tokens: b.config.confirm.burst, refilledAt: b.now },
@@ -81,6 +90,7 @@ export function start(b: Beginning): { state: State; step: Step } {
   for (const [key, value] of Object.entries(b.docs)) {
     if (key.startsWith('drain/')) state.drains.set(key.slice(6), value as unknown as Drain);
   }
+  watchHolds(state);
   const step = emptyStep();
   note(step, 'start', null, `started with ${Object.keys(b.config.records).length} records`);
   restoreNotices(state, b.docs, step);
@@ -206,6 +216,8 @@ function wakeUp(state: State, wake: Wake, out: Step): void {
       return reviewEach(state, rediagnose(state, wake.cloud, out), out);
     case 'choose':
       return onChooseAgain(state, wake.origin, out);
+    case 'holds':
+      return endHolds(state, out);
     case 'read-dns':
       return onReadDeadline(state, wake.record);
     case 'review':

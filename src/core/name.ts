@@ -41,6 +41,14 @@ function plain(name: string): string {
   return name.endsWith('.') ? name.slice(0, -1) : name;
 }
 
+/** A name of at least two labels with its last dot, where no sentence ends with it. */
+const rooted = /((?:[a-z0-9_*-]+\.)+[a-z][a-z0-9-]+)\.(?=[:;,)\]}"'`]|\s+[^\sA-Z]|\s*$)/g;
+
+/** A text for people: the names in it without their last dot. */
+export function unrooted(text: string): string {
+  return text.includes('.') ? text.replace(rooted, '$1') : text;
+}
+
 /** `there is no origin "tokio"; did you mean tokyo? (known: hangzhou and tokyo)` */
 export function notAmong(what: string, typed: string, known: readonly string[]): string {
   const close = closest(typed, known);

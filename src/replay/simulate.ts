@@ -38,7 +38,7 @@ export interface Order {
 
 export interface Simulated {
   /** Plain JSON. */
-  readonly json: unknown;
+  readonly json: object;
   text(paper: Paper): string;
   /** One HTML page; null where there is nothing to draw. */
   readonly html: (() => string) | null;

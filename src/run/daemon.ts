@@ -10,6 +10,7 @@ import { Controller, closeAll } from '../controller.ts';
 import { type AuditFinding, type AuditReport, countOf } from '../core/audit.ts';
 import type { Entry, EntryKind, Json, Reply } from '../core/model.ts';
 import { storedProblem } from '../core/stored.ts';
+import { withAudit } from '../core/view.ts';
 import type { Observer } from '../ports.ts';
 import { serveControl } from '../serve/control.ts';
 import type { Desk, Served, Trouble } from '../serve/desk.ts';
@@ -179,7 +180,7 @@ function assemble(parts: Parts): Daemon {
     auditing.renew();
   };
   const desk: Desk = {
-    status: () => controller.status(),
+    status: () => withAudit(controller.status(), auditing.audited().report),
     command: (command) => controller.command(command),
     gate: (record) => controller.gate(record),
     history: (query) => controller.history(query),
