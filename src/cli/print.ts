@@ -181,9 +181,10 @@ const WORRIES_MOST = 12;
 /** What is wrong with what the records share: the diagnosis first of all. */
 function worriesPart(page: Page, view: StatusView, most: number): void {
   const worries = sharedWorries(view);
+  const broad = Math.max(9, ...worries.map(({ word }) => width(clean(word))));
   for (const { level, word, sentence } of worries.slice(0, most)) {
     const style = level === 'trouble' ? bad : 'yellow';
-    page.flow(`  ${clean(word).padEnd(9)}  `, [{ text: sentence, style }]);
+    page.flow(`  ${clean(word).padEnd(broad)}  `, [{ text: sentence, style }]);
   }
   const more = worries.length - most;
   if (more > 0) page.flow('  ', [{ text: `and ${more} more: -o full shows them` }]);

@@ -96,10 +96,32 @@ function readText(file: string): StoredEntry[] {
     const times = [seq, at, wall].every((n) => Number.isFinite(n));
     return times && typeof kind === 'string' && typeof sentence === 'string';
   };
-  if (!Array.isArray(parsed) || !parsed.every(isEntry)) {
+  const entries = isPrinted(parsed) ? parsed.entries.map(asStored) : parsed;
+  if (!Array.isArray(entries) || !entries.every(isEntry)) {
     throw new InputError(`${file} holds no journal: give what detour history --json printed`);
   }
-  return parsed.toSorted((a, b) => a.seq - b.seq);
+  return entries.toSorted((a, b) => a.seq - b.seq);
+}
+
+interface Printed {
+  readonly entries: readonly unknown[];
+}
+
+/** The document of today; before it had a version it was the bare list. */
+function isPrinted(value: unknown): value is Printed {
+  return Array.isArray((value as Partial<Printed> | null)?.entries);
+}
+
+/** An entry as the store has it: dates as milliseconds, the record with its last dot. */
+function asStored(entry: unknown): unknown {
+  const { time, record, data, ...rest } = (entry ?? {}) as Record<string, unknown>;
+  const at = typeof time === 'string' ? Date.parse(time) : Number.NaN;
+  const times = Object.entries(typeof data === 'object' ? (data ?? {}) : {}).map(([key, value]) => {
+    const isDate = key.endsWith('At') && typeof value === 'string';
+    return [key, isDate ? Date.parse(value) : value];
+  });
+  const name = typeof record === 'string' && !record.endsWith('.') ? `${record}.` : record;
+  return { ...rest, at, wall: at, record: name, data: Object.fromEntries(times) };
 }
 
 /** Within this of each other an origin and a service it needs failed together. */

@@ -721,6 +721,211 @@ test('history prints the newest last, and --json the newest first', async () => 
   assert.equal((await run(['history'])).out, 'nothing has happened yet\n');
 });
 
+// ---------------------------------------------------------------- a line a record, and one for monitors
+
+/** Sixty records of which two are in trouble and one is only observed. */
+function many(): void {
+  const quiet = [provider('cf'), provider('r53')];
+  const names = Array.from({ length: 60 }, (_, i) => `n${String(i).padStart(2, '0')}.example.net.`);
+  const records = names.map((name) => record({ name, providers: quiet }));
+  records[40] = record({ name: names[40]! });
+  records[50] = record({
+    name: names[50]!,
+    stay: { reason: 'no-target-up', sentence: 'hangzhou is down and no other target is up' },
+    providers: quiet,
+  });
+  records[7] = record({ name: names[7]!, mode: 'observe', target: 'tokyo', providers: quiet });
+  desk.view = { ...desk.view, records, drains: [] };
+}
+
+test('status is a line a record, trouble first, under what all of them share', async () => {
+  many();
+  desk.view = {
+    ...desk.view,
+    clouds: [{ ...desk.view.clouds[0]!, diagnosis: 'cloud-down', sentence: 'aliyun: all fail' }],
+    audit: {
+      at,
+      complete: true,
+      bad: [
+        {
+          ...{ word: 'delegation', severity: 'bad', cure: null, provider: 'cf', record: null },
+          ...{ zone: 'example.net.', sentence: 'the parent names others' },
+        },
+      ],
+    },
+    notices: [
+      { key: 'stay/n03', record: 'n03.example.net.', sentence: 'n03 wants you', sinceAt: at },
+      { key: 'stay/n50', record: 'n50.example.net.', sentence: 'said by its record', sinceAt: at },
+    ],
+  };
+  const { exit, out } = await run(['status']);
+  assert.equal(exit, 0, 'it could be read');
+  const lines = out.split('\n');
+  assert.deepEqual(lines.slice(0, 9), [
+    'cluster shop  detour 0.1.0  2026-01-02 03:04:05Z  ready  60 records, 2 in trouble',
+    '  cloud-down  aliyun: all fail',
+    '  stuck       lane r53: status 503 from the API',
+    '  audit       cf example.net: the parent names others',
+    '  notice      n03 wants you',
+    '',
+    '   RECORD           TARGET    HEALTH       SERVED  FOR     STATE         WHY',
+    '!  n40.example.net  hangzhou  up              1/2  3h 12m  lagging       r53: stuck for 5 minutes:…',
+    '!  n50.example.net  hangzhou  up              2/2  3h 12m  no-target-up  hangzhou is down and no ot…',
+  ]);
+  assert.equal(lines.length, 6 + 1 + 60 + 1, 'a line each, however many there are');
+  const observed = lines.find((line) => line.includes('n07'))!;
+  assert.match(observed, /n07\.example\.net +\(tokyo\) +up, drained +- .* observe/);
+  const trouble = await run(['status', '--trouble']);
+  assert.equal(trouble.out.split('\n').filter((l) => l.includes('example.net  ')).length, 2);
+  assert.match(trouble.out, /60 records, 2 in trouble/);
+  const wide = (await run(['status', '-o', 'wide'])).out;
+  assert.match(wide, /MODE +EPOCH +PIN +BUDGET +TARGETS +SERVES +WHY/);
+  assert.match(wide, /hangzhou:up tokyo:drained +cf:hangzhou r53:tokyo/);
+});
+
+test('in a pipe no line is wrapped or cut, and no name stands twice in one of history', async () => {
+  many();
+  const inPipe: More = { columns: () => Number.POSITIVE_INFINITY };
+  const { out } = await run(['status', '-t'], inPipe);
+  assert.match(out, /^! {2}n40.* the API answers 503; nothing to do but wait, or move the NS$/m);
+  const sentence = `${www}.: on tokyo after 55 ms, behind: r53 (${'and so on '.repeat(30)}it is)`;
+  desk.entries = [{ seq: 1, at, wall, kind: 'settled', record: `${www}.`, sentence, data: {} }];
+  const history = await run(['history'], inPipe);
+  assert.equal(history.out.split('\n').length, 2);
+  assert.equal(history.out.split(www).length, 2, 'once');
+  assert.ok(history.out.includes(`${www}: on tokyo`), 'without its last dot');
+});
+
+test('status --check is one line and a code for monitors', async () => {
+  const check = async (...argv: string[]) => {
+    const { exit, out, err } = await run(['status', '--check', ...argv]);
+    assert.equal(err, '');
+    assert.match(out, /^[^\n]+\n$/, 'exactly one line');
+    return [exit, out.trimEnd()];
+  };
+  const good = { ...desk.view.lanes[0]!, provider: 'r53' };
+  const well = record({ providers: [provider('cf'), provider('r53')] });
+  const calm = { ...desk.view, records: [well], lanes: [desk.view.lanes[0]!, good] };
+  desk.view = { ...calm, drains: [] };
+  assert.deepEqual(await check(), [0, 'well: 1 record']);
+  desk.view = { ...calm, freeze: { reason: 'r', by: 'b', sinceAt: at, untilAt: null } };
+  assert.deepEqual(await check(), [0, 'well: 1 record; everything is frozen; drained: tokyo']);
+  desk.view = { ...calm, records: [well, record({ name: 'api.example.net.' })] };
+  const [exit, line] = await check();
+  assert.equal(exit, 1);
+  assert.match(
+    String(line),
+    /^trouble: 1 of 2 records: api\.example\.net: lagging: r53: stuck for 5/,
+  );
+  assert.deepEqual((await check('www'))[0], 0, 'of one record its own alone');
+  // Nobody can tell: a blind daemon, unreadable providers, one that has just started, none at all.
+  const blind = calm.paths.map((p) => ({ ...p, state: 'blind' as const }));
+  desk.view = { ...calm, paths: blind, records: [record()] };
+  assert.deepEqual(await check(), [3, 'cannot tell: no path can see anything']);
+  const stuck = { state: 'auth-suspect', detail: 'the key is refused' } as const;
+  desk.view = { ...calm, lanes: calm.lanes.map((lane) => ({ ...lane, ...stuck })) };
+  const unreadable = 'cannot tell: no provider can be read (cf: the key is refused)';
+  assert.deepEqual(await check(), [3, unreadable]);
+  desk.view = { ...calm, records: [{ ...well, stay: { reason: 'reading', sentence: 'read' } }] };
+  assert.equal((await check())[0], 3);
+  const wrong = await run(['status', '--check', 'nobody.example.net']);
+  assert.deepEqual([wrong.exit, wrong.out], [2, '']);
+  await served.close();
+  const [away, sentence] = await check();
+  assert.equal(away, 3);
+  assert.match(String(sentence), /^cannot tell: no daemon/);
+  assert.equal((await run(['status'])).exit, 1);
+  assert.equal((await run(['status', '--check', '--watch'])).exit, 2);
+});
+
+// ---------------------------------------------------------------- shown and asked before it is done
+
+const order = {
+  adopt: ['adopt', www, 'tokyo', '--reason', 'r'],
+  drain: ['drain', 'aliyun', '--reason', 'r'],
+  undrain: ['undrain', 'aliyun'],
+  freeze: ['freeze', '--reason', 'r'],
+  unfreeze: ['unfreeze', www],
+  pin: ['pin', www, '--reason', 'r'],
+  unpin: ['unpin', www],
+  ack: ['ack', www],
+};
+
+const moving = {
+  exit: 0,
+  message: `would do it; ${www}. goes to tokyo`,
+  detail: {
+    plan: [
+      { record: `${www}.`, from: 'hangzhou', to: 'tokyo', why: 'hangzhou -> tokyo: drained' },
+      { record: 'api.example.net.', from: 'hangzhou', to: null, why: 'pinned to hangzhou' },
+    ],
+  },
+} as const;
+
+test('every order has --dry-run, which says what would be and does nothing', async () => {
+  desk.reply = () => moving;
+  for (const argv of Object.values(order)) {
+    const { exit, out } = await run([...argv, '--dry-run']);
+    assert.equal(exit, 0, argv[0]);
+    assert.equal(
+      out,
+      `would do it; ${www} goes to tokyo\n` +
+        `  ${www}  hangzhou -> tokyo  (hangzhou -> tokyo: drained)\n` +
+        '  api.example.net       stays: pinned to hangzhou\n',
+    );
+    assert.equal(desk.commands.pop()?.dryRun, true);
+    assert.deepEqual(desk.commands, []);
+  }
+});
+
+test('what moves or overwrites is shown and asked for on a terminal, and only there', async () => {
+  const asking = (answer: boolean, questions: string[] = []): [More, string[]] => [
+    {
+      interactive: true,
+      async confirm(question) {
+        questions.push(question);
+        return answer;
+      },
+    },
+    questions,
+  ];
+  for (const [kind, argv] of Object.entries(order)) {
+    desk.reply = ({ dryRun }) => (dryRun ? moving : { exit: 0, message: 'done' });
+    desk.commands.length = 0;
+    const asks = !['freeze', 'pin'].includes(kind);
+    const [no, questions] = asking(false);
+    const refused = await run(argv, no);
+    assert.deepEqual([refused.exit, questions.length], asks ? [1, 1] : [0, 0], kind);
+    assert.equal(
+      desk.commands.some((c) => !c.dryRun),
+      !asks,
+    );
+    const [yes] = asking(true);
+    assert.equal((await run(argv, yes)).exit, 0);
+    assert.equal(desk.commands.pop()?.dryRun, undefined);
+    if (!asks) continue;
+    assert.equal((await run([...argv, '--yes'], no)).exit, 0);
+    // Nothing would move: nobody is asked, but for what overwrites.
+    desk.reply = () => ({ exit: 0, message: 'nothing moves', detail: { plan: [] } });
+    const [still, more] = asking(false);
+    await run(argv, still);
+    assert.equal(more.length, kind === 'adopt' ? 1 : 0, kind);
+    desk.commands.length = 0;
+  }
+});
+
+test('adopt over a stranger wants a reason before it asks', async () => {
+  const detail = { plan: [], overwrites: ['cf gives old.other.test.'] };
+  desk.reply = () => ({ exit: 0, message: 'would adopt it; overwrites old.other.test.', detail });
+  const ran = await run(['adopt', www, 'tokyo'], { interactive: true });
+  assert.equal(ran.exit, 2);
+  assert.match(ran.err, /overwrites old\.other\.test: say why with --reason$/m);
+  assert.deepEqual(
+    desk.commands.map((c) => c.dryRun),
+    [true],
+  );
+});
+
 // ---------------------------------------------------------------- no daemon
 
 test('without a daemon every command says so, names the way out and ends with 1', async () => {

@@ -808,13 +808,20 @@ test('what `detour history --json` printed is a journal as well', () => {
     const at = t0 + second * 1000;
     return { seq: i + 1, at, wall: at, kind, record, sentence: kind, data };
   });
-  const file = join(folder, 'history.json');
-  writeFileSync(file, JSON.stringify(entries.toReversed()));
-  const { replayed: moves } = run({ journal: file, config: 'plain.yaml' }).json as Journalled;
-  assert.deepEqual(
-    moves.map((m) => m.isFalse),
-    [true, false],
-  );
+  // Today's document, and the bare list of before it had a version.
+  const today = entries.toReversed().map(({ at, wall: _, record, ...rest }) => {
+    const name = record?.replace(/\.$/, '') ?? null;
+    return { ...rest, time: new Date(at).toISOString(), record: name };
+  });
+  for (const document of [{ version: 1, entries: today }, entries.toReversed()]) {
+    const file = join(folder, 'history.json');
+    writeFileSync(file, JSON.stringify(document));
+    const { replayed: moves } = run({ journal: file, config: 'plain.yaml' }).json as Journalled;
+    assert.deepEqual(
+      moves.map((m) => m.isFalse),
+      [true, false],
+    );
+  }
 });
 
 test('a pin in the journal holds in the replay, too', () => {

@@ -45,7 +45,7 @@ function statusOf(lab: RunningLab): StatusView {
 
 function recordOf(lab: RunningLab) {
   const view = statusOf(lab);
-  return (view.records ?? [view]).find((r) => r.name === `${www}.`)!;
+  return (view.records ?? [view]).find((r) => r.name === www)!;
 }
 
 async function steady(lab: RunningLab, target: string): Promise<void> {
