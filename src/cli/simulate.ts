@@ -4,6 +4,7 @@
 
 import { writeFileSync } from 'node:fs';
 import type { Command } from 'commander';
+import { whyOfFile } from '../kit/errno.ts';
 import { act, type Cli, CliError, examples, type SimulateOrder } from './hands.ts';
 import { printJson } from './json.ts';
 
@@ -68,8 +69,7 @@ function writePage(file: string, page: (() => string) | null): void {
   try {
     writeFileSync(file, page());
   } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
-    if (code === undefined) throw error;
-    throw new CliError(1, `${file} cannot be written: ${message}`);
+    if ((error as NodeJS.ErrnoException).code === undefined) throw error;
+    throw new CliError(1, `--html ${file} ${whyOfFile(error)}: name a file that can be written`);
   }
 }

@@ -6,6 +6,7 @@ import { closeSync, existsSync, openSync, readFileSync, readSync, statSync } fro
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import type { CheckId, CoreConfig, EntryKind, Name } from '../core/model.ts';
+import { whyOfFile } from '../kit/errno.ts';
 import type { StoredEntry } from '../ports.ts';
 import { InputError } from './settings.ts';
 
@@ -48,7 +49,12 @@ export function readJournal(path: string): { file: string; entries: readonly Sto
 
 function isSqlite(file: string): boolean {
   const head = Buffer.alloc(15);
-  const handle = openSync(file, 'r');
+  let handle: number;
+  try {
+    handle = openSync(file, 'r');
+  } catch (error) {
+    throw new InputError(`${file} ${whyOfFile(error)}: run this as the user of the daemon`);
+  }
   try {
     readSync(handle, head, 0, head.length, 0);
   } finally {

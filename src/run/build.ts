@@ -10,9 +10,10 @@ import type { Adapters } from '../controller.ts';
 import { createResolver } from '../dns/resolver.ts';
 import { createServers } from '../dns/servers.ts';
 import { createVerifier } from '../dns/verify.ts';
+import { whyOfFile } from '../kit/errno.ts';
 import type { Notifier, Provider } from '../kit/extend.ts';
 import type { Renewal, Secrets } from '../kit/renew.ts';
-import { parseHostPort, type SecretRef } from '../kit/schema.ts';
+import { isCredentialName, parseHostPort, type SecretRef } from '../kit/schema.ts';
 import { markOfSecret, readSecret, SecretError } from '../kit/secret.ts';
 import { notifierTypes } from '../notify/index.ts';
 import type { Clock, Prober, Verifier } from '../ports.ts';
@@ -23,6 +24,7 @@ import {
   pathProblem,
   secretProblems,
 } from '../probes/index.ts';
+import { locateCredential } from './credentials.ts';
 import { environment } from './environment.ts';
 import { withPackages } from './plugins.ts';
 import { renewing } from './renew.ts';
@@ -62,8 +64,7 @@ export async function loadConfig(
   try {
     text = readFileSync(path, 'utf8');
   } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code ?? 'unreadable';
-    throw new ConfigError([`${path}: ${code}; name the configuration with -c FILE`]);
+    throw new ConfigError([`${path} ${whyOfFile(error)}: name the configuration with -c FILE`]);
   }
   let parsed = parseConfig(text, path, tables);
   if (parsed.wanted.size > 0 && !options.byName) {
@@ -164,8 +165,26 @@ export function buildProber(
   });
 }
 
-const secret = (ref: SecretRef): string => readSecret(ref, environment());
-const secrets: Secrets = { read: secret, mark: (ref) => markOfSecret(ref, environment()) };
+const secret = (ref: SecretRef): string => {
+  const found = located(ref);
+  if (typeof found === 'string') throw new SecretError(found);
+  return readSecret(found, environment());
+};
+const secrets: Secrets = {
+  read: secret,
+  mark: (ref) => {
+    const found = located(ref);
+    return markOfSecret(typeof found === 'string' ? ref : found, environment());
+  },
+};
+
+/** A credential of the unit's, where systemd has not handed it over; or why it cannot be had. */
+function located(ref: SecretRef): SecretRef | string {
+  const { CREDENTIALS_DIRECTORY: handed, DETOUR_UNIT: unit } = environment();
+  if (!('credential' in ref) || handed || !isCredentialName(ref.credential)) return ref;
+  const found = locateCredential(ref.credential, unit);
+  return found.ok ? { file: found.path } : `credential ${ref.credential}: ${found.sentence}`;
+}
 
 function buildNotifier({ notify, tables }: Config): Notifier | null {
   if (notify === null) return null;

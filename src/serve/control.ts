@@ -10,6 +10,7 @@ import { connect } from 'node:net';
 import { z } from 'zod';
 import type { Command, Reply } from '../core/model.ts';
 import { meant } from '../core/name.ts';
+import { whyOfFile } from '../kit/errno.ts';
 import { toName } from '../kit/schema.ts';
 import { close, createBounded, type Limits, listen, readBody, send, target } from './bounded.ts';
 import type { Desk, Served, Trouble } from './desk.ts';
@@ -52,9 +53,8 @@ export async function serveControl(options: ControlOptions): Promise<Served> {
   try {
     await listening;
   } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
     throw new ControlError(
-      `control socket ${path}: ${code ?? message}; its directory must exist and be writable`,
+      `control socket ${path} ${whyOfFile(error)}: its directory must exist and be writable`,
     );
   }
   server.on('error', (error) => options.trouble('control-socket', error.message));
