@@ -19,7 +19,7 @@ import type {
   RecordConfig,
   TargetConfig,
 } from '../core/model.ts';
-import { closest, listOf, notAmong } from '../core/name.ts';
+import { closest, isWithin, listOf, notAmong, unrooted } from '../core/name.ts';
 import type { CheckType, NotifierType, PathSpec, ProviderType } from '../kit/extend.ts';
 import { dnsName, type HostPort, parseHostPort, printDuration } from '../kit/schema.ts';
 import {
@@ -964,7 +964,7 @@ function readRecords(
       name,
       mode: given.mode ?? 'observe',
       targets: targets.map(({ origin, cname }) => ({ origin, cname })),
-      publish: readPublish(context, path, tree, recordTtl, providers),
+      publish: readPublish(context, path, tree, { name, ttl: recordTtl }, providers),
       patienceMs: given.patience ?? policy.patience ?? defaults.patienceMs,
       failback: given.failback ?? policy.failback ?? defaults.failback,
       switchesPerHour: given.switchesPerHour ?? policy.switchesPerHour ?? defaults.switchesPerHour,
@@ -1041,7 +1041,7 @@ function readPublish(
   context: Context,
   record: Path,
   tree: Tree,
-  recordTtl: number,
+  { name, ttl }: { readonly name: Name; readonly ttl: number },
   providers: ReadonlyMap<string, ProviderConfig>,
 ): RecordConfig['publish'] {
   const { source } = context;
@@ -1061,9 +1061,30 @@ function readPublish(
       source.problem(here, `${show(provider)} stands twice: keep one`);
     }
     if (override !== undefined) warnOfTtl(context, [...path, at, 'ttl'], override);
-    publish.push({ provider, ttl: override ?? recordTtl });
+    if (name !== '') checkZone(context, here, name, provider, providers);
+    publish.push({ provider, ttl: override ?? ttl });
   }
   return publish;
+}
+
+/** A record lies below the apex of the zone that its provider is told of. */
+function checkZone(
+  { source }: Context,
+  path: Path,
+  name: Name,
+  provider: string,
+  providers: ReadonlyMap<string, ProviderConfig>,
+): void {
+  const { zone } = (providers.get(provider)?.settings ?? {}) as { readonly zone?: unknown };
+  if (typeof zone !== 'string' || zone === '') return;
+  if (!isWithin(name, zone)) {
+    // The zone itself is not quoted: a secret may stand in its place.
+    const message = `${name} does not lie in the zone of ${provider}`;
+    source.problem(path, unrooted(`${message}: publish it where its zone is`));
+  } else if (name === zone) {
+    const message = `${name} is the apex of its zone at ${provider}, where no CNAME can stand`;
+    source.problem(path, unrooted(`${message} (RFC 1034, 3.6.2): name a record below it`));
+  }
 }
 
 function itemsOf(source: Source, path: Path, parent: Tree, what: string): readonly Tree[] {
@@ -1124,7 +1145,15 @@ function warnOfIdleParts(
     if (!led.has(name))
       source.warning(path, 'no record leads here: it is probed, and moves nothing');
   }
-  for (const name of providers.keys()) {
+  const seen = new Map<string, string>();
+  for (const [name, { type, settings }] of providers) {
     if (!used.has(name)) source.warning(['providers', name], 'no record is published here');
+    const account = JSON.stringify([type, settings]);
+    const twin = seen.get(account);
+    if (!used.has(name)) continue;
+    seen.set(account, name);
+    if (twin === undefined) continue;
+    const message = `has the type and the settings of ${twin}: one account fails as one`;
+    source.warning(['providers', name], `${message}, and both would write the same record`);
   }
 }

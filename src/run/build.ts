@@ -1,7 +1,7 @@
 // Makes adapters out of a configuration: the same for the daemon and for `switch --direct`. It opens
 // no connection and decides nothing; what can be wrong here is a secret or file that cannot be had.
 
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { providerTypes } from '../../providers/index.ts';
 import { type Auditor, createAuditor } from '../audit/audit.ts';
@@ -81,10 +81,52 @@ export async function lookAtConfig(
   options: { readonly byName: boolean },
 ): Promise<Loaded> {
   const { config, warnings } = await loadConfig(path, options);
-  const found = fileProblems(config.probes);
+  const found = [...fileProblems(config.probes), ...secretFiles(config)];
   const damaged = found.filter(({ isAbsent }) => !isAbsent);
   if (damaged.length > 0) throw new ConfigError(damaged.map(({ text }) => text));
   return { config, warnings: [...warnings, ...found.map(({ text }) => text)] };
+}
+
+/** The files of secrets and authorities that cannot be used, each once; none of them is read. */
+function secretFiles(
+  config: Config,
+): readonly { readonly text: string; readonly isAbsent: boolean }[] {
+  const seen = new Set<string>();
+  const places = [
+    ...Object.entries(config.providers).map(([name, p]) => [`providers.${name}`, p] as const),
+    ...Object.entries(config.paths).map(([name, p]) => [`paths.${name}`, p] as const),
+    ...Object.entries(config.probes).map(([id, p]) => [`check ${id}`, p] as const),
+    ['notify', config.notify] as const,
+  ];
+  return places.flatMap(([where, part]) =>
+    filesIn(part, 0).flatMap((file) => {
+      if (seen.has(file)) return [];
+      seen.add(file);
+      const wrong = problemOfFile(file);
+      return wrong === null ? [] : { ...wrong, text: `${where}: file ${file} ${wrong.text}` };
+    }),
+  );
+}
+
+function problemOfFile(file: string): { readonly text: string; readonly isAbsent: boolean } | null {
+  try {
+    const found = statSync(file);
+    const text = !found.isFile() ? 'is no plain file' : found.size === 0 ? 'is empty' : null;
+    return text === null ? null : { text, isAbsent: false };
+  } catch (error) {
+    // Keys lie where the daemon runs, and may be its user's alone.
+    return { text: `${whyOfFile(error)} (it must be, where the daemon runs)`, isAbsent: true };
+  }
+}
+
+/** Of all `{ file: PATH }` in some settings; they are parsed, so nothing else has that form. */
+function filesIn(value: unknown, depth: number): readonly string[] {
+  if (typeof value !== 'object' || value === null || depth > 8) return [];
+  const entries = Object.entries(value);
+  const [first] = entries;
+  const isRef = entries.length === 1 && first![0] === 'file' && typeof first![1] === 'string';
+  if (isRef) return [first![1] as string];
+  return entries.flatMap(([, inner]) => filesIn(inner, depth + 1));
 }
 
 /** The adapters, and what audits them: both of one configuration, closed together. */

@@ -1,11 +1,12 @@
-// The way out while the unit is dead: its credentials are found where systemd has them, or one line
-// says why not and what to do.
+// Keys as files: while the unit is dead its credentials are found where systemd has them, or one line
+// says why not and what to do; and what of them can be looked at offline is.
 
 import assert from 'node:assert/strict';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
+import { ConfigError, lookAtConfig } from '../../src/run/build.ts';
 import { locateCredential } from '../../src/run/credentials.ts';
 
 let root: string;
@@ -78,4 +79,41 @@ test('what cannot be had is said in one line, with what to do', () => {
     put(path, `LoadCredential=cf-token:${put('keys/other', 'x')}\n`);
     assert.equal(find('cf-token', 'shop.service'), 'keys/other');
   }
+});
+
+test('validate looks at the files of secrets: absent is a warning, useless is a problem', async () => {
+  const path = join(root, 'detour.yaml');
+  const secret = join(root, 'cf-token');
+  const text = `
+cluster: shop
+providers:
+  cf: { type: cloudflare, apiToken: { file: ${secret} }, zone: example.net }
+paths: { here: { site: a } }
+origins:
+  a: { cloud: x, checks: { web: { tcp: "a.example:443" } } }
+  b: { cloud: y, checks: { web: { tcp: "b.example:443" } } }
+records:
+  www.example.net:
+    publish: [cf]
+    ttl: 60
+    targets: [{ origin: a, cname: a.example }, { origin: b, cname: b.example }]
+`;
+  writeFileSync(path, text);
+  const look = async () => {
+    try {
+      return (await lookAtConfig(path, { byName: true })).warnings.filter((w) => w.includes('cf-'));
+    } catch (error) {
+      if (!(error instanceof ConfigError)) throw error;
+      return error.problems;
+    }
+  };
+  const absent = `providers.cf: file ${secret} is not there (it must be, where the daemon runs)`;
+  assert.deepEqual(await look(), [absent]);
+  writeFileSync(secret, '');
+  assert.deepEqual(await look(), [`providers.cf: file ${secret} is empty`]);
+  writeFileSync(secret, 'token');
+  assert.deepEqual(await look(), []);
+  rmSync(secret);
+  mkdirSync(secret);
+  assert.deepEqual(await look(), [`providers.cf: file ${secret} is no plain file`]);
 });
