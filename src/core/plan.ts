@@ -35,7 +35,8 @@ export function standing(cluster: string, record: RecordConfig, seen: Seen): Sta
     }
     if (marker.cluster !== cluster) {
       const owner = `cluster ${marker.cluster} owns ${record.name}`;
-      return { kind: 'foreign', sentence: `${owner}: release it there, then remove its marker` };
+      const cure = `take it out of that cluster's configuration, reload it, then remove its marker`;
+      return { kind: 'foreign', sentence: `${owner}: ${cure}` };
     }
     return { kind: 'ours', marker, value };
   }
