@@ -293,7 +293,7 @@ function endPin(state: State, r: RecordState, out: Step): void {
 
 function endFreeze(state: State, r: RecordState, out: Step): void {
   const until = r.doc.freeze?.untilAt ?? null;
-  if (until === null || until > state.now) return;
+  if (until === null || state.now < until) return;
   note(out, 'unfreeze', r.name, `${r.name}: its freeze is over`);
   amend(out, r, { freeze: null });
 }

@@ -2298,4 +2298,96 @@ function laneWorks`,
       },
     ],
   },
+  {
+    name: 'an `ack` that nobody waits for fills the budget',
+    rule: 10,
+    by: '37-truth',
+    edits: [
+      {
+        file: operate,
+        find: 'if (deposed === null && recent < r.config.switchesPerHour) {',
+        replace: 'if (deposed === null && recent < 0) {',
+      },
+    ],
+  },
+  {
+    name: 'a drain with an end never ends',
+    rule: 0,
+    by: '36-holds',
+    edits: [
+      {
+        file: operate,
+        find: 'if (!isOver(drained)) continue;',
+        replace: "if (drained.what !== '') continue;",
+      },
+    ],
+  },
+  {
+    name: 'the end of a drain is forgotten at a restart',
+    rule: 12,
+    by: '36-holds',
+    edits: [{ file: engine, find: '  watchHolds(state);\n  const step', replace: '  const step' }],
+  },
+  {
+    name: 'the freeze of a record never ends',
+    rule: 0,
+    by: '36-holds',
+    edits: [
+      {
+        file: steer,
+        find: 'if (until === null || state.now < until) return;',
+        replace: 'if (until === null || state.now > 0) return;',
+      },
+    ],
+  },
+  {
+    name: 'a dry run of a drain drains',
+    rule: 0,
+    by: '36-holds',
+    edits: [
+      {
+        file: operate,
+        find: 'if (was === undefined) state.drains.delete(what);\n    else',
+        replace: 'if (was !== undefined)',
+      },
+    ],
+  },
+  {
+    name: 'a live stranger is overwritten without a reason',
+    rule: 4,
+    by: '38-foreign-value',
+    edits: [
+      {
+        file: operate,
+        find: "if (strange.length > 0 && reason === '') {",
+        replace: "if (strange.length > 9 && reason === '') {",
+      },
+    ],
+  },
+  {
+    name: 'an unfreeze of everything gives back the freezes of records',
+    rule: 0,
+    by: '37-truth',
+    edits: [
+      {
+        file: operate,
+        find: '  const was = state.freeze;\n  state.freeze = null;',
+        replace:
+          '  const was = state.freeze;\n  for (const r of own) amend(out, r, { freeze: null });\n  state.freeze = null;',
+      },
+    ],
+  },
+  {
+    name: 'what a dry run is told of a pin it takes for good',
+    rule: 9,
+    by: '37-truth',
+    edits: [
+      {
+        file: operate,
+        find: '  const glance = outlook(state, [r]);\n  r.doc = kept;\n  if (c.dryRun === true) return foreseen(`would unpin',
+        replace:
+          '  const glance = outlook(state, [r]);\n  if (c.dryRun === true) return foreseen(`would unpin',
+      },
+    ],
+  },
 ];
