@@ -20,7 +20,7 @@ export function addHistory(program: Command, cli: Cli): void {
   examples(
     withDaemon(command),
     '$ detour history www.gslb.example.net --limit 20',
-    '$ detour history --json -n 1000 | jq \'.entries[] | select(.kind == "switch")\'   # newest first',
+    '$ detour history --json -n 1000 | jq \'.entries[] | select(.kind == "switch")\'',
   );
   act<Options>(cli, command, async ([record], options) => {
     const entries = await daemon(cli, options).history(record ?? null, options.limit);

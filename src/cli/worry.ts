@@ -1,6 +1,6 @@
-// What of a status wants a look, the worst first: of each record, and of what all records share. Pure,
-// and the one place that says what is trouble, what nobody can tell, and what is as it should be:
-// the list, `--trouble` and `--check` all ask here. It never calls unknown down.
+// What of a status wants a look, the worst first: of each record, and of what all records share.
+// Pure, and the one place that says what is trouble, what nobody can tell, and what is as it should
+// be: the list, `--trouble` and `--check` all ask here. It never calls unknown down.
 
 import type { Diagnosis, StayReason } from '../core/model.ts';
 import type {
@@ -180,7 +180,7 @@ export function worstFirst(records: readonly RecordView[]): readonly Listed[] {
 }
 
 /** What a monitor is told: exit code (0 well, 1 trouble, 3 nobody can tell) and one sentence. */
-export interface Verdict {
+interface Verdict {
   readonly exit: 0 | 1 | 3;
   readonly sentence: string;
 }

@@ -1,6 +1,6 @@
 // How names lie within each other, and which of the known ones somebody means. Names are lower-case
-// with their trailing dot; nothing here looks anything up. A mistake is never guessed away: what could
-// be two things is said to be, and what is none is answered with the closest.
+// with their trailing dot; nothing here looks anything up. A mistake is never guessed away: what
+// could be two things is said to be, and what is none is answered with the closest.
 
 import type { Name } from './model.ts';
 
@@ -15,7 +15,7 @@ export function ancestors(name: Name): Name[] {
   return labels.map((_, i) => `${labels.slice(i).join('.')}.`);
 }
 
-export type Meant =
+type Meant =
   | { readonly ok: true; readonly name: string }
   /** What was typed, and what it may have been meant to be. */
   | { readonly ok: false; readonly sentence: string };

@@ -1,7 +1,7 @@
 // Where systemd has the keys that a configuration names as `credential`, for a process that it did
 // not start: a person at a terminal while the daemon is dead. What the unit itself is given, or else
-// the files that it names (systemd.exec(5), LoadCredential=; systemd.unit(5), the load path). It reads
-// unit files alone, never a key, and believes only what lies where root alone may write.
+// the files that it names (systemd.exec(5), LoadCredential=; systemd.unit(5), the load path). It
+// reads unit files alone, never a key, and looks only where root alone may write.
 
 import { accessSync, constants, readdirSync, readFileSync } from 'node:fs';
 import { isAbsolute, join } from 'node:path';
@@ -19,7 +19,7 @@ const unitFolders = [
 /** The unit of `deploy/systemd`; DETOUR_UNIT names another. */
 const ownUnit = 'detour.service';
 
-export type Located =
+type Located =
   | { readonly ok: true; readonly path: string }
   /** One line: why there is none, and what to do. */
   | { readonly ok: false; readonly sentence: string };
