@@ -32,9 +32,14 @@ export function meant(what: string, typed: string, known: readonly string[]): Me
   const whole = begun.filter((name) => name.startsWith(`${word}.`));
   const fits = whole.length > 0 ? whole : begun;
   if (fits.length === 1) return { ok: true, name: fits[0]! };
-  if (fits.length === 0) return { ok: false, sentence: notAmong(what, typed, known.map(plain)) };
+  if (fits.length === 0) {
+    return { ok: false, sentence: notAmong(what, plain(typed), known.map(plain)) };
+  }
   const choice = listOf(fits.map(plain), 'or');
-  return { ok: false, sentence: `${quoted(typed)} could be ${choice}: give more of the name` };
+  return {
+    ok: false,
+    sentence: `${quoted(plain(typed))} could be ${choice}: give more of the name`,
+  };
 }
 
 function plain(name: string): string {

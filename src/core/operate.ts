@@ -218,7 +218,8 @@ function unpinned(state: State, r: RecordState, c: Of<'unpin'>, out: Step): Repl
   const still = move === undefined ? '; nothing moves by itself' : '';
   note(out, 'unpin', r.name, `${r.name}: unpinned by ${c.by}${still}`);
   unpin(state, r, out);
-  const then = move === undefined ? `stays on ${r.doc.target}` : `goes on by itself: ${move.why}`;
+  const then =
+    move === undefined ? `stays on ${r.doc.target}` : `goes to ${move.to} by itself: ${move.why}`;
   return done(`${r.name} is unpinned and ${then}`);
 }
 

@@ -31,8 +31,10 @@ export function outlook(state: State, records: readonly RecordState[]): Glance {
 }
 
 function rowOf(r: RecordState, d: Decision): Row {
-  const to = d.kind === 'move' ? d.to : null;
-  return { record: r.name, from: r.doc.target, to, why: d.sentence };
+  const base = { record: r.name, from: r.doc.target };
+  if (d.kind === 'stay') return { ...base, to: null, why: d.sentence };
+  // Its sentence begins with where from and where to.
+  return { ...base, to: d.to, why: d.sentence.slice(d.sentence.indexOf(': ') + 2) };
 }
 
 /** The same without those that stay. */
