@@ -859,7 +859,7 @@ test('wrong input is named, with what would be right', () => {
     [{ outage: 'alibabo' }, /no outage "alibabo"; the nearest are alibaba-2023-11-12/],
     [{ outage: 'fastly' }, /no outage "fastly"; the nearest are .*`detour simulate` lists them/],
     [{ outage: 'cloudflare' }, /could be cloudflare-2025-11-18, cloudflare-2023-11-02/],
-    [{ outage: 'azure', as: 'nimbus' }, /no cloud, provider or path "nimbus": there are aliyun/],
+    [{ outage: 'azure', as: 'nimbus' }, /no cloud, provider or path "nimbus" \(known: aliyun/],
     [{ outage: 'azure', set: ['fall'] }, /"fall" is no setting: write KEY=VALUE/],
     [{ outage: 'azure', set: ['fell=2'] }, /"fell" cannot be set: there are interval/],
     [{ outage: 'azure', set: ['fall=99'] }, /fall: expected a whole number from 1 to 20/],
