@@ -796,6 +796,18 @@ test('in a pipe no line is wrapped or cut, and no name stands twice in one of hi
   assert.ok(history.out.includes(`${www}: on tokyo`), 'without its last dot');
 });
 
+test('what is no terminal has no width', () => {
+  const script = `
+    import { processIo } from ${JSON.stringify(import.meta.resolve('../../src/cli/process.ts'))};
+    console.log(processIo().columns());
+  `;
+  const done = spawnSync(process.execPath, ['--input-type=module', '-e', script], {
+    encoding: 'utf8',
+    timeout: 20_000,
+  });
+  assert.equal(done.stdout.trim(), 'Infinity', done.stderr);
+});
+
 test('status --check is one line and a code for monitors', async () => {
   const check = async (...argv: string[]) => {
     const { exit, out, err } = await run(['status', '--check', ...argv]);
