@@ -948,7 +948,7 @@ test('without a daemon every command says so, names the way out and ends with 1'
     assert.match(err, /no daemon: there is no socket at .*control\.sock/);
     assert.match(err, /`detour switch RECORD TARGET --reason TEXT --direct -c FILE`/);
     const inJson = await run([...argv, '--json']);
-    assert.equal(JSON.parse(inJson.out).exit, 1);
+    assert.equal(documentOf(inJson.out).exit, 1);
   }
   const elsewhere = await run(['status', '--socket', join(directory, 'other.sock')]);
   assert.match(elsewhere.err, /other\.sock/);
