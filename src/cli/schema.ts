@@ -310,6 +310,7 @@ export const documents = {
   unfreeze: answer,
   ack: answer,
   reload: answer,
+  init: answer,
 } satisfies Readonly<Record<string, z.ZodType>>;
 
 /** The JSON Schema of one command's document; of all of them as `oneOf` by their names. */

@@ -3,12 +3,12 @@
 // without an epoch. Every refusal names the thing and the cure. A dry run changes nothing: what it
 // says comes from the same rules, asked as if the order had been given.
 
-import { begin, force } from './adopt.ts';
+import { begin, force, foundByApi } from './adopt.ts';
 import { HOUR_MS } from './decide.ts';
 import type { Command, Json, Reply } from './model.ts';
 import { listOf, meant, notAmong } from './name.ts';
 import { type Glance, movesOf, outlook, tellGlance } from './outlook.ts';
-import { adoption, type Standing } from './plan.ts';
+import { adoption } from './plan.ts';
 import { isSpent, spentSays } from './situation.ts';
 import {
   amend,
@@ -21,7 +21,7 @@ import {
   type Step,
 } from './state.ts';
 import { readAll, review, unpin } from './steer.ts';
-import { startLanes, switchTo } from './switch.ts';
+import { reissue, startLanes, switchTo } from './switch.ts';
 import { clearDeadline, setDeadline } from './timers.ts';
 import { checkKey } from './watch.ts';
 
@@ -151,11 +151,9 @@ function adoptByHand(state: State, r: RecordState, c: Of<'adopt'>, out: Step): R
   const cells = [...r.cells.values()];
   const pending = cells.filter((cell) => cell.reading === 'pending');
   if (pending.length > 0) return refused('not every provider has been read yet: try again shortly');
-  const found: Record<string, Standing | null> = Object.fromEntries(
-    cells.map((cell) => [cell.provider, cell.reading === 'read' ? cell.standing : null]),
-  );
-  const a = adoption(r.config, found);
-  if (a.kind === 'wait' && a.reason === 'foreign') return refused(a.sentence);
+  const a = adoption(r.config, foundByApi(r));
+  const isOpen = cells.some(({ standing }) => standing?.kind === 'unmarked');
+  if (a.kind === 'wait' && a.reason === 'foreign' && !isOpen) return refused(a.sentence);
   if (a.kind === 'wait' && a.reason === 'missing' && !c.create) return refused(a.sentence);
   if (a.kind === 'wait' && a.reason === 'unreadable') return refused(a.sentence);
   const moves = r.doc.target === null || r.doc.target === c.target;
@@ -204,6 +202,7 @@ function pin(state: State, r: RecordState, c: Of<'pin'>, out: Step): Reply {
   if (c.dryRun === true) return done(`would pin ${where}; nothing moves`);
   const untilAt = c.forMs === null ? null : state.now + c.forMs;
   setPin(state, r, { target, reason: c.reason, by: c.by, untilAt }, out);
+  reissue(state, r, 'operator', out);
   return done(`${r.name} is pinned to ${target}`);
 }
 
@@ -218,6 +217,7 @@ function unpinned(state: State, r: RecordState, c: Of<'unpin'>, out: Step): Repl
   const still = move === undefined ? '; nothing moves by itself' : '';
   note(out, 'unpin', r.name, `${r.name}: unpinned by ${c.by}${still}`);
   unpin(state, r, out);
+  reissue(state, r, 'operator', out);
   const then =
     move === undefined ? `stays on ${r.doc.target}` : `goes to ${move.to} by itself: ${move.why}`;
   return done(`${r.name} is unpinned and ${then}`);
@@ -240,25 +240,61 @@ function setPin(
   });
 }
 
-function ack(state: State, r: RecordState, { by, dryRun }: Of<'ack'>, out: Step): Reply {
-  const { deposed, switches } = r.doc;
-  const recent = switches.filter((at) => state.now - at < HOUR_MS).length;
+/**
+ * What somebody else wrote is taken, or overruled: said before it is done, where it is asked to be.
+ */
+function ack(state: State, r: RecordState, c: Of<'ack'>, out: Step): Reply {
+  const { deposed } = r.doc;
+  if (deposed === null && c.reject) return refused(`${r.name}: there is nothing to reject`);
+  const recent = r.doc.switches.filter((at) => state.now - at < HOUR_MS).length;
   // What nobody waits for is no budget to be had: an idle `ack` would make the limit none.
   if (deposed === null && recent < r.config.switchesPerHour) {
     return done(`${r.name} waits for nobody: nothing was changed`);
   }
-  if (dryRun === true) {
-    const { epoch, target } = deposed ?? {};
-    const taken = `would take epoch ${epoch} on ${target} as ours: ${r.name}`;
-    return done(deposed === null ? `would fill the switch budget of ${r.name} again` : taken);
+  const isKnown = r.config.targets.some((t) => t.origin === deposed?.target);
+  if (deposed !== null && !c.reject && !isKnown) {
+    const what = `epoch ${deposed.epoch} leads to ${deposed.target}`;
+    return refused(
+      `${r.name}: ${what}, which is not configured here: give --reject to overrule it`,
+    );
   }
+  if (c.dryRun === true) return wouldAck(state, r, c.reject);
+  if (c.reject && isSpent(r)) return refused(spentSays(r.name));
   amend(out, r, { switches: [], overspentAt: null, deposed: null });
-  note(out, 'ack', r.name, `${r.name}: acknowledged by ${by}`);
+  const how = c.reject ? 'rejected' : 'acknowledged';
+  note(out, 'ack', r.name, `${r.name}: ${how} by ${c.by}`);
   if (deposed === null) return done(`${r.name}: the switch budget is full again`);
+  if (c.reject) {
+    reissue(state, r, 'operator', out, 'anew');
+    const epoch = r.doc.marker?.epoch ?? 0;
+    return done(`${r.name} stays on ${r.doc.target}: epoch ${epoch} overrules ${deposed.epoch}`);
+  }
   force(state, r, deposed, out);
   readAll(state, r);
   startLanes(state, r);
   return done(`${r.name}: epoch ${deposed.epoch} on ${deposed.target} is taken as ours`);
+}
+
+function wouldAck(state: State, r: RecordState, reject: boolean): Reply {
+  const { deposed, target, switches } = r.doc;
+  const to = reject ? target : (deposed?.target ?? null);
+  const why = `epoch ${deposed?.epoch} is ${reject ? 'overruled' : 'taken as ours'}`;
+  const detail: Json = {
+    deposed: deposed === null ? null : { epoch: deposed.epoch, target: deposed.target },
+    target,
+    // What would be written at all providers: who is at a terminal is asked.
+    plan: deposed === null ? [] : [{ record: r.name, from: target, to, why }],
+  };
+  if (deposed === null) {
+    const message = `would forget ${switches.length} automatic switches of ${r.name}`;
+    return { exit: 0, message, detail };
+  }
+  const health = state.origins.get(deposed.target)?.health ?? 'unknown';
+  const message = reject
+    ? `would keep ${r.name} on ${target} and overrule epoch ${deposed.epoch} (${deposed.target})`
+    : `would move ${r.name} from ${target} to ${deposed.target}, which is ${health}, ` +
+      `at all providers: epoch ${deposed.epoch} of somebody else would be taken as ours`;
+  return { exit: 0, message, detail };
 }
 
 // ---------------------------------------------------------------- drains and freezes

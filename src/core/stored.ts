@@ -63,16 +63,26 @@ const isHeld =
     whole({ ...heldFields, ...more })(value) &&
     wrongField(value as Readonly<Record<string, unknown>>, { untilAt: orNull(isTime) }) === null;
 
-const isMarker = whole({
+const markerFields: Fields = {
   cluster: isText,
   epoch: isMarkerNumber,
   id: isText,
   term: isMarkerNumber,
   kind: oneOf('auto', 'operator'),
   target: isText,
-  untilWall: orNull(isMarkerNumber),
   pinned: isFlag,
-});
+};
+
+/** An earlier version has no length of the pin. */
+const isMarker: Check = (value) =>
+  whole(markerFields)(value) &&
+  wrongField(value as Readonly<Record<string, unknown>>, {
+    pinMs: orNull(isMarkerNumber),
+    mac: isText,
+  }) === null;
+
+const isPlaced = whole({ cname: isText, marker: isMarker });
+const isLate = whole({ value: isText, at: isTime });
 
 const isPin = whole({
   target: isText,
@@ -97,6 +107,11 @@ const recordFields: Fields = {
   freeze: orNull(isHeld({})),
   claims: mapOf(oneOf('any', 'configured')),
   adopted: isFlag,
+  placed: mapOf(isPlaced),
+  since: isMarkerNumber,
+  late: mapOf(isLate),
+  wishes: mapOf(isTime),
+  unheard: listOf(isText),
 };
 
 /** Of any version: what another one told of is dropped at the start. */
@@ -124,6 +139,7 @@ function problemOf(key: string, value: Json): string | null {
     const field = wrongField(value, recordFields);
     return field === null ? null : `its ${field} is not what Detour writes`;
   }
+  if (key.startsWith('epoch/')) return isMarkerNumber(value) ? null : strange;
   if (key === 'term') return isCount(value) ? null : strange;
   if (key === 'freeze') return isHeld({})(value) ? null : strange;
   if (key.startsWith('open/')) return isOpen(value) ? null : strange;

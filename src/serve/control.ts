@@ -293,7 +293,7 @@ const commandSchema: z.ZodType<Command> = z.discriminatedUnion(
       dryRun,
     }),
     z.strictObject({ kind: z.literal('unfreeze'), record: record.nullable(), by, dryRun }),
-    z.strictObject({ kind: z.literal('ack'), record, by, dryRun }),
+    z.strictObject({ kind: z.literal('ack'), record, by, reject: flag, dryRun }),
     z.strictObject({ kind: z.literal('drilled'), check: word, by }),
   ],
   {

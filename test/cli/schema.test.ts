@@ -68,6 +68,7 @@ const hands = {
   validate: async () => ({ problems: ['a:1:1: x'], warnings: [], votes: 'web  1 of 1\n' }),
   probe: async () => [answer],
   drill: async () => [answer],
+  makeKey: async () => ({ exit: 0, message: 'made' }),
   simulate: async () => ({ json: [{ id: 'a' }], text: () => '', html: null }),
 } as unknown as Hands;
 
@@ -160,6 +161,7 @@ test('the shapes hold what the program prints', async () => {
     ['unfreeze', []],
     ['ack', [www]],
     ['reload', []],
+    ['init', ['--key-only', 'x']],
   ];
   assert.deepEqual(
     new Set(asked.map(([name]) => name)),
