@@ -572,6 +572,7 @@ export const entryKinds = [
   'diagnosis',
   'drain',
   'drill',
+  'forgotten',
   'fault',
   'freeze',
   'health',

@@ -300,9 +300,14 @@ function wouldAck(state: State, r: RecordState, reject: boolean): Reply {
 // ---------------------------------------------------------------- drains and freezes
 
 /** The origin or cloud that was meant, or the answer that there is none. */
-function placeOf(state: State, typed: string): { readonly what: string } | Reply {
+function placeOf(
+  state: State,
+  typed: string,
+  left: readonly string[] = [],
+): { readonly what: string } | Reply {
   const known = [...Object.keys(state.config.origins), ...Object.keys(state.config.clouds)];
-  const found = meant('origin or cloud', typed, [...new Set(known)]);
+  // What was drained and then taken out of the configuration would be drained when it comes back.
+  const found = meant('origin or cloud', typed, [...new Set([...known, ...left])]);
   return found.ok ? { what: found.name } : wrong(found.sentence);
 }
 
@@ -339,7 +344,7 @@ function isOn(state: State, origin: string, what: string): boolean {
 }
 
 function undrain(state: State, c: Of<'undrain'>, out: Step): Reply {
-  const found = placeOf(state, c.what);
+  const found = placeOf(state, c.what, [...state.drains.keys()]);
   if ('exit' in found) return found;
   const { what } = found;
   const was = state.drains.get(what);

@@ -43,7 +43,7 @@ import {
   takeTokens,
   type Voter,
 } from './state.ts';
-import { clearAll, setDeadline } from './timers.ts';
+import { clearAll, isSet, setDeadline } from './timers.ts';
 
 /** Confirm probes of one burst at most: a verdict that will not settle goes back to its interval. */
 const BURST_MAX = 12;
@@ -70,6 +70,7 @@ export function watchChecks(state: State): void {
   let index = 0;
   for (const check of all) {
     const known = state.judged.get(check.id);
+    const was = known?.config;
     if (known !== undefined) known.config = check;
     else {
       const unknown = { verdict: 'unknown' as const, sinceAt: state.now, disputed: false };
@@ -82,7 +83,11 @@ export function watchChecks(state: State): void {
       // The paths of one check take turns, so that an outage is first seen the sooner.
       const turn = (i / check.paths.length) * check.intervalMs;
       const at = state.now + Math.floor(((index++ / count) * spread + turn) % check.intervalMs);
-      if (state.checks.has(key)) return;
+      const old = state.checks.get(key);
+      if (old !== undefined) {
+        if (was !== undefined) changeCadence(state, old, was, check, at);
+        return;
+      }
       const cs = checkState(key, check.id, path, state.now);
       cs.dueAt = at;
       state.checks.set(key, cs);
@@ -99,6 +104,26 @@ export function watchChecks(state: State): void {
   }
   watchOrigins(state);
   watchPaths(state);
+}
+
+/** A reload puts another cadence in force at once: nobody waits out the old one. */
+function changeCadence(
+  state: State,
+  cs: CheckState,
+  was: CheckConfig,
+  is: CheckConfig,
+  at: number,
+): void {
+  if (is.intervalMs !== was.intervalMs) {
+    // What was fresh a moment ago is not made old by being asked for more often from now on.
+    if (!isStale(cs, was, state.now)) cs.heardAt = Math.max(cs.heardAt, state.now - is.intervalMs);
+    cs.dueAt = Math.min(cs.dueAt, at);
+    setDeadline(state.timers, cs.deadlines.probe, cs.dueAt);
+  }
+  const { confirm } = cs.deadlines;
+  if (isSet(confirm)) {
+    setDeadline(state.timers, confirm, Math.min(confirm.at, state.now + is.confirmMs));
+  }
 }
 
 /** Finds the checks that move traffic away from each origin. */
