@@ -2780,8 +2780,8 @@ function laneWorks`,
     edits: [
       {
         file: operate,
-        find: `c.kind === 'undrain' && state.drains.has(c.what)`,
-        replace: 'false',
+        find: 'placeOf(state, c.what, [...state.drains.keys()])',
+        replace: 'placeOf(state, c.what, [])',
       },
     ],
   },
