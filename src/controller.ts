@@ -697,7 +697,7 @@ interface Asked {
 
 /** It changes nothing, so there is nothing to be durable. */
 function isLook(command: Command | undefined): boolean {
-  return command !== undefined && 'dryRun' in command && command.dryRun;
+  return command?.dryRun === true;
 }
 
 /** Entries that are an operator's own words, where a command made them. */

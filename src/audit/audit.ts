@@ -121,7 +121,10 @@ function newRun(options: AuditorOptions, signal: AbortSignal, before: Before): R
   const findings: AuditFinding[] = [];
   const say = (place: Place, finding: Finding): void => {
     const { provider = null, zone = null, record = null } = place;
-    if (findings.length < findingsMax) findings.push({ ...finding, provider, zone, record });
+    // These and no more: what an adapter adds for itself is no part of a report.
+    const { word, severity, sentence, cure } = finding;
+    const said = { word, severity, sentence, cure };
+    if (findings.length < findingsMax) findings.push({ ...said, provider, zone, record });
     else run.complete = false;
   };
   const run: Run = {

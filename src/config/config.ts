@@ -20,6 +20,7 @@ import type {
   RecordConfig,
   TargetConfig,
 } from '../core/model.ts';
+import { closest, isWithin, listOf, notAmong, unrooted } from '../core/name.ts';
 import type { CheckType, NotifierType, PathSpec, ProviderType } from '../kit/extend.ts';
 import {
   dnsName,
@@ -39,8 +40,6 @@ import {
   yearMs,
 } from './fields.ts';
 import {
-  closest,
-  listOf,
   type MapTree,
   type Path,
   type Problem,
@@ -633,7 +632,11 @@ function readProvider(context: Context, path: Path, tree: Tree): ProviderConfig 
   } else if (type === undefined) {
     source.problem([...path, 'type'], `is missing; expected ${listOf(known, 'or')}`);
   } else {
-    source.problem([...path, 'type'], notAmong('type of provider', type, known));
+    const message =
+      typeof type === 'string'
+        ? notAmong('type of provider', type, known)
+        : `expected ${listOf(known, 'or')}, got ${show(type)}`;
+    source.problem([...path, 'type'], message);
   }
   return {
     type: row === undefined && !isNamed ? '' : String(type),
@@ -677,14 +680,6 @@ function wantPackage(
 
 export function rowOf<T>(table: Readonly<Record<string, T>>, key: string): T | undefined {
   return Object.hasOwn(table, key) ? table[key] : undefined;
-}
-
-/** `there is no origin "tokio"; did you mean tokyo? (there is hangzhou and tokyo)` */
-function notAmong(what: string, value: unknown, known: readonly string[]): string {
-  const close = typeof value === 'string' ? closest(value, known) : null;
-  const hint = close === null ? '' : `; did you mean ${close}?`;
-  const choice = known.length === 0 ? 'there is none' : `known: ${listOf(known)}`;
-  return `there is no ${what} ${show(value)}${hint} (${choice})`;
 }
 
 // ---------------------------------------------------------------- origins and checks
@@ -996,7 +991,7 @@ function readRecords(
       name,
       mode: given.mode ?? 'observe',
       targets: targets.map(({ origin, cname }) => ({ origin, cname })),
-      publish: readPublish(context, path, tree, recordTtl, providers),
+      publish: readPublish(context, path, tree, { name, ttl: recordTtl }, providers),
       patienceMs: given.patience ?? policy.patience ?? defaults.patienceMs,
       failback: given.failback ?? policy.failback ?? defaults.failback,
       switchesPerHour: given.switchesPerHour ?? policy.switchesPerHour ?? defaults.switchesPerHour,
@@ -1107,7 +1102,7 @@ function readPublish(
   context: Context,
   record: Path,
   tree: Tree,
-  recordTtl: number,
+  { name, ttl }: { readonly name: Name; readonly ttl: number },
   providers: ReadonlyMap<string, ProviderConfig>,
 ): RecordConfig['publish'] {
   const { source } = context;
@@ -1127,9 +1122,30 @@ function readPublish(
       source.problem(here, `${show(provider)} stands twice: keep one`);
     }
     if (override !== undefined) warnOfTtl(context, [...path, at, 'ttl'], override);
-    publish.push({ provider, ttl: override ?? recordTtl });
+    if (name !== '') checkZone(context, here, name, provider, providers);
+    publish.push({ provider, ttl: override ?? ttl });
   }
   return publish;
+}
+
+/** A record lies below the apex of the zone that its provider is told of. */
+function checkZone(
+  { source }: Context,
+  path: Path,
+  name: Name,
+  provider: string,
+  providers: ReadonlyMap<string, ProviderConfig>,
+): void {
+  const { zone } = (providers.get(provider)?.settings ?? {}) as { readonly zone?: unknown };
+  if (typeof zone !== 'string' || zone === '') return;
+  if (!isWithin(name, zone)) {
+    // The zone itself is not quoted: a secret may stand in its place.
+    const message = `${name} does not lie in the zone of ${provider}`;
+    source.problem(path, unrooted(`${message}: publish it where its zone is`));
+  } else if (name === zone) {
+    const message = `${name} is the apex of its zone at ${provider}, where no CNAME can stand`;
+    source.problem(path, unrooted(`${message} (RFC 1034, 3.6.2): name a record below it`));
+  }
 }
 
 function itemsOf(source: Source, path: Path, parent: Tree, what: string): readonly Tree[] {
@@ -1190,7 +1206,15 @@ function warnOfIdleParts(
     if (!led.has(name))
       source.warning(path, 'no record leads here: it is probed, and moves nothing');
   }
-  for (const name of providers.keys()) {
+  const seen = new Map<string, string>();
+  for (const [name, { type, settings }] of providers) {
     if (!used.has(name)) source.warning(['providers', name], 'no record is published here');
+    const account = JSON.stringify([type, settings]);
+    const twin = seen.get(account);
+    if (!used.has(name)) continue;
+    seen.set(account, name);
+    if (twin === undefined) continue;
+    const message = `has the type and the settings of ${twin}: one account fails as one`;
+    source.warning(['providers', name], `${message}, and both would write the same record`);
   }
 }

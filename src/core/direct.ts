@@ -23,6 +23,7 @@ import type {
   ServerAnswer,
   TargetConfig,
 } from './model.ts';
+import { meant } from './name.ts';
 import { bare } from './own.ts';
 import {
   adoption,
@@ -78,8 +79,6 @@ export interface Order {
 interface Beginning {
   readonly config: CoreConfig;
   readonly order: Order;
-  /** The record's name as DNS has it; null when what was typed is none. */
-  readonly name: Name | null;
   /** By chance, 1 to 32 of `a` to `z` and digits: the switch's id. */
   readonly id: string;
   readonly now: number;
@@ -194,10 +193,13 @@ interface State {
 type Out = Effect[];
 
 export function start(b: Beginning): { state: State; effects: readonly Effect[] } {
-  const { order } = b;
   const config = bare(b.config);
   const out: Out = [];
-  const record = b.name === null ? undefined : config.records[b.name];
+  const named = meant('record', b.order.record, Object.keys(config.records));
+  const record = named.ok ? config.records[named.name] : undefined;
+  const origins = record?.targets.map((t) => t.origin) ?? [];
+  const aimed = meant('target', b.order.target, origins);
+  const order = aimed.ok ? { ...b.order, target: aimed.name } : b.order;
   const target = record?.targets.find((t) => t.origin === order.target);
   const state: State = {
     order,
@@ -219,14 +221,11 @@ export function start(b: Beginning): { state: State; effects: readonly Effect[] 
     marker: null,
     decidedAt: 0,
   };
-  if (record === undefined) {
-    const known = Object.keys(config.records).join(', ');
-    end(state, out, { exit: 2, message: `${order.record} is not configured: one of ${known}` });
-  } else if (target === undefined) {
-    const known = record.targets.map((t) => t.origin).join(', ');
-    const message = `${order.target} is no target of ${record.name}: one of ${known}`;
-    end(state, out, { exit: 2, message });
-  } else if (record.mode === 'observe') {
+  if (!named.ok) {
+    end(state, out, { exit: 2, message: named.sentence });
+  } else if (!aimed.ok) {
+    end(state, out, { exit: 2, message: aimed.sentence });
+  } else if (record?.mode === 'observe') {
     const message = `${record.name} is only observed: set \`mode: steer\` to let it be written`;
     end(state, out, { exit: 1, message });
   } else {

@@ -20,7 +20,7 @@ import {
 } from './lane.ts';
 import type { CoreConfig, Entry, EntryKind, Json, Name, RecordConfig } from './model.ts';
 import { close, keepNotices, notices, raise, restoreNotices, tellForgotten } from './notices.ts';
-import { onCommand } from './operate.ts';
+import { endHolds, onCommand, watchHolds } from './operate.ts';
 import { bare, own } from './own.ts';
 import {
   type Drain,
@@ -38,7 +38,15 @@ import {
 } from './state.ts';
 import { onChained, onChooseAgain, onReadDeadline, readAll, review } from './steer.ts';
 import { dropChoice, reissue, takeBack } from './switch.ts';
-import { clearAll, type Deadline, nextTimer, popTimer, timers, type Wake } from './timers.ts';
+import {
+  clearAll,
+  type Deadline,
+  deadline,
+  nextTimer,
+  popTimer,
+  timers,
+  type Wake,
+} from './timers.ts';
 import { forgetAll, onDeadline, onObservation } from './watch.ts';
 import { letGo } from './zone.ts';
 
@@ -82,6 +90,7 @@ export function start(b: Beginning): { state: State; step: Step } {
     stirred: new Set(),
     drains: new Map(),
     freeze: (b.docs['freeze'] as Freeze | undefined) ?? null,
+    holds: deadline({ kind: 'holds' }),
     lease: { held: false, term: 0, shared: false },
     storeOk: true,
     confirm: { tokens: b.config.confirm.burst, refilledAt: b.now },
@@ -97,6 +106,7 @@ export function start(b: Beginning): { state: State; step: Step } {
     if (key.startsWith('drain/')) state.drains.set(key.slice(6), value as unknown as Drain);
     if (key.startsWith('record/')) state.asleep.set(key.slice(7), value as unknown as RecordDoc);
   }
+  watchHolds(state);
   const step = emptyStep();
   note(step, 'start', null, `started with ${Object.keys(b.config.records).length} records`);
   const unkept = b.unkept ?? [];
@@ -232,6 +242,8 @@ function wakeUp(state: State, wake: Wake, out: Step): void {
       return reviewEach(state, rediagnose(state, wake.cloud, out), out);
     case 'choose':
       return onChooseAgain(state, wake.origin, out);
+    case 'holds':
+      return endHolds(state, out);
     case 'read-dns':
       return onReadDeadline(state, wake.record);
     case 'review':

@@ -320,10 +320,13 @@ export interface Lane extends Queue, Rest {
   readonly deadline: Deadline;
 }
 
+/** What an operator holds until it is given back, or ends by itself. */
 export interface Freeze {
   readonly reason: string;
   readonly by: string;
   readonly sinceAt: number;
+  /** null: until it is given back; left out by earlier versions. */
+  readonly untilAt?: number | null;
 }
 
 export interface Drain extends Freeze {
@@ -354,6 +357,8 @@ export interface State {
   readonly stirred: Set<string>;
   readonly drains: Map<string, Drain>;
   freeze: Freeze | null;
+  /** When the first drain, or the freeze of everything, ends by itself. */
+  readonly holds: Deadline;
   /** `shared`: others compete for it, as is known once it was lost, or not had at first. */
   lease: { held: boolean; term: number; shared: boolean };
   storeOk: boolean;

@@ -80,6 +80,7 @@ export function review(state: State, name: Name, out: Step): void {
   endSwitch(state, r, out);
   catchUp(state, r, out);
   endPin(state, r, out);
+  endFreeze(state, r, out);
   lookForDawn(state, r);
   const s = situation(state, r, waits);
   const decision = decide(s);
@@ -143,6 +144,7 @@ function stayPut(
   const wakeAt = Math.min(
     d.wakeAt ?? Number.POSITIVE_INFINITY,
     r.doc.pin?.untilAt ?? Number.POSITIVE_INFINITY,
+    r.doc.freeze?.untilAt ?? Number.POSITIVE_INFINITY,
     unresolvedUntil > state.now ? unresolvedUntil : Number.POSITIVE_INFINITY,
   );
   if (Number.isFinite(wakeAt)) {
@@ -286,8 +288,15 @@ function catchUp(state: State, r: RecordState, out: Step): void {
 function endPin(state: State, r: RecordState, out: Step): void {
   const until = r.doc.pin?.untilAt ?? null;
   if (until === null || until > state.now) return;
-  note(out, 'unpin', r.name, `${r.name}: the pin to ${r.doc.pin!.target} expired; nothing moves`);
+  note(out, 'unpin', r.name, `${r.name}: the pin to ${r.doc.pin!.target} expired`);
   unpin(state, r, out);
+}
+
+function endFreeze(state: State, r: RecordState, out: Step): void {
+  const until = r.doc.freeze?.untilAt ?? null;
+  if (until === null || state.now < until) return;
+  note(out, 'unfreeze', r.name, `${r.name}: its freeze is over`);
+  amend(out, r, { freeze: null });
 }
 
 /** Rule 9: the end of a pin moves nothing by itself. */

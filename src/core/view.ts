@@ -1,6 +1,7 @@
 // What the state looks like from outside: one plain document for the status command, the API, the
 // status page and the metrics. Derived on request, never stored, never read back by a decision.
 
+import type { AuditFinding, AuditReport } from './audit.ts';
 import { isInStep, isOut, isSwitching, sentenceOf } from './cell.ts';
 import { HOUR_MS } from './decide.ts';
 import { lossRate } from './detect.ts';
@@ -16,8 +17,18 @@ import type {
   StayReason,
   Verdict,
 } from './model.ts';
+import { type NoticeView, openNotices } from './notices.ts';
 import { isDrained } from './situation.ts';
-import type { Cell, CloudState, Lane, OriginState, RecordState, SickZone, State } from './state.ts';
+import type {
+  Cell,
+  CloudState,
+  Freeze,
+  Lane,
+  OriginState,
+  RecordState,
+  SickZone,
+  State,
+} from './state.ts';
 import { nextTimer, type Wake } from './timers.ts';
 import { checkKey } from './watch.ts';
 import { zoneDueAt } from './zone.ts';
@@ -86,7 +97,7 @@ export interface TargetView {
 export interface RecordView {
   readonly name: Name;
   readonly mode: 'observe' | 'steer';
-  /** The target in force; null before adoption. */
+  /** The target in force, or that would be where it is only observed; null before adoption. */
   readonly target: string | null;
   readonly cname: Name | null;
   /** In force but no longer configured. */
@@ -98,6 +109,8 @@ export interface RecordView {
   /** A switch is under way: decided, and neither visible everywhere nor given up on. */
   readonly switching: boolean;
   readonly pin: Pin | null;
+  /** A freeze of its own. */
+  readonly freeze: HeldView | null;
   /** Why it stays, and the sentence for people. */
   readonly stay: { readonly reason: StayReason; readonly sentence: string };
   /** When a move away from a down target could help clients at the earliest; null if none is due. */
@@ -187,6 +200,15 @@ interface ZoneView {
   readonly retryAt: number | null;
 }
 
+/** What an operator holds: a freeze, a drain. */
+interface HeldView {
+  readonly reason: string;
+  readonly by: string;
+  readonly sinceAt: number;
+  /** When it ends by itself; null: not before it is given back. */
+  readonly untilAt: number | null;
+}
+
 export interface StatusView {
   readonly cluster: string;
   readonly version: string;
@@ -194,17 +216,8 @@ export interface StatusView {
   readonly at: number;
   readonly wall: number;
   readonly ready: { readonly ok: boolean; readonly reasons: readonly string[] };
-  readonly freeze: {
-    readonly reason: string;
-    readonly by: string;
-    readonly sinceAt: number;
-  } | null;
-  readonly drains: readonly {
-    readonly what: string;
-    readonly reason: string;
-    readonly by: string;
-    readonly sinceAt: number;
-  }[];
+  readonly freeze: HeldView | null;
+  readonly drains: readonly (HeldView & { readonly what: string })[];
   readonly records: readonly RecordView[];
   readonly origins: readonly OriginView[];
   readonly clouds: readonly CloudView[];
@@ -212,6 +225,14 @@ export interface StatusView {
   readonly lanes: readonly LaneView[];
   /** When the engine acts next by itself, and what for; null: never, unless something happens. */
   readonly next: { readonly at: number; readonly wake: Wake } | null;
+  /** What wants a person and is not over, the longest first. */
+  readonly notices: readonly NoticeView[];
+  /** What the last audit found that is bad; null before the first, and where nobody audits. */
+  readonly audit: {
+    readonly at: number;
+    readonly complete: boolean;
+    readonly bad: readonly AuditFinding[];
+  } | null;
   /** Answer of the last reload, or null. */
   readonly reload: { readonly ok: boolean; readonly at: number; readonly errors: number } | null;
 }
@@ -242,8 +263,8 @@ export function view(
     at: state.now,
     wall: state.wall,
     ready: { ok: reasons.length === 0, reasons },
-    freeze: state.freeze,
-    drains: [...state.drains.values()],
+    freeze: heldView(state.freeze),
+    drains: [...state.drains.values()].map((d) => ({ ...heldView(d)!, what: d.what })),
     records,
     origins: [...state.origins.values()].map((o) => originView(state, o)),
     clouds: [...state.clouds.values()].map((c) => cloudView(state, c)),
@@ -256,8 +277,24 @@ export function view(
     })),
     lanes: [...state.lanes.values()].map((l) => laneView(state, l)),
     next: next === null ? null : { at: next.at, wake: next.wake },
+    notices: openNotices(state),
+    audit: null,
     reload: about.reload,
   };
+}
+
+function heldView(held: Freeze | null): HeldView | null {
+  if (held === null) return null;
+  const { reason, by, sinceAt, untilAt = null } = held;
+  return { reason, by, sinceAt, untilAt };
+}
+
+/** The same view with what the last audit found; `null`: there was none. */
+export function withAudit(view: StatusView, report: AuditReport | null): StatusView {
+  if (report === null) return view;
+  const { wall, complete, findings } = report;
+  const bad = findings.filter((f) => f.severity === 'bad');
+  return { ...view, audit: { at: view.at - view.wall + wall, complete, bad } };
 }
 
 function recordView(state: State, r: RecordState): RecordView {
@@ -276,6 +313,7 @@ function recordView(state: State, r: RecordState): RecordView {
     decidedAt: doc.decidedAt,
     switching: isSwitching(r),
     pin: doc.pin,
+    freeze: heldView(doc.freeze),
     stay: r.stay,
     earliestBenefitAt: earliestBenefit(state, r),
     targets: r.config.targets.map((t) => {

@@ -1,7 +1,7 @@
 // Makes adapters out of a configuration: the same for the daemon and for `switch --direct`. It opens
 // no connection and decides nothing; what can be wrong here is a secret or file that cannot be had.
 
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { providerTypes } from '../../providers/index.ts';
 import { type Auditor, createAuditor } from '../audit/audit.ts';
@@ -12,9 +12,10 @@ import { accompanied, type Texts } from '../dns/company.ts';
 import { createResolver } from '../dns/resolver.ts';
 import { createServers } from '../dns/servers.ts';
 import { createVerifier } from '../dns/verify.ts';
+import { whyOfFile } from '../kit/errno.ts';
 import type { Notifier, Provider } from '../kit/extend.ts';
 import { type Renewal, Renewed, type Secrets } from '../kit/renew.ts';
-import { parseHostPort, type SecretRef } from '../kit/schema.ts';
+import { isCredentialName, parseHostPort, type SecretRef } from '../kit/schema.ts';
 import { markOfSecret, readSecret, SecretError } from '../kit/secret.ts';
 import { notifierTypes } from '../notify/index.ts';
 import type { Clock, Prober, Verifier } from '../ports.ts';
@@ -25,6 +26,7 @@ import {
   pathProblem,
   secretProblems,
 } from '../probes/index.ts';
+import { locateCredential } from './credentials.ts';
 import { environment } from './environment.ts';
 import { withPackages } from './plugins.ts';
 import { renewing, renewingNotifier } from './renew.ts';
@@ -64,8 +66,7 @@ export async function loadConfig(
   try {
     text = readFileSync(path, 'utf8');
   } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code ?? 'unreadable';
-    throw new ConfigError([`${path}: ${code}; name the configuration with -c FILE`]);
+    throw new ConfigError([`${path} ${whyOfFile(error)}: name the configuration with -c FILE`]);
   }
   let parsed = parseConfig(text, path, tables);
   if (parsed.wanted.size > 0 && !options.byName) {
@@ -82,10 +83,52 @@ export async function lookAtConfig(
   options: { readonly byName: boolean },
 ): Promise<Loaded> {
   const { config, warnings } = await loadConfig(path, options);
-  const found = fileProblems(config.probes);
+  const found = [...fileProblems(config.probes), ...secretFiles(config)];
   const damaged = found.filter(({ isAbsent }) => !isAbsent);
   if (damaged.length > 0) throw new ConfigError(damaged.map(({ text }) => text));
   return { config, warnings: [...warnings, ...found.map(({ text }) => text)] };
+}
+
+/** The files of secrets and authorities that cannot be used, each once; none of them is read. */
+function secretFiles(
+  config: Config,
+): readonly { readonly text: string; readonly isAbsent: boolean }[] {
+  const seen = new Set<string>();
+  const places = [
+    ...Object.entries(config.providers).map(([name, p]) => [`providers.${name}`, p] as const),
+    ...Object.entries(config.paths).map(([name, p]) => [`paths.${name}`, p] as const),
+    ...Object.entries(config.probes).map(([id, p]) => [`check ${id}`, p] as const),
+    ['notify', config.notify] as const,
+  ];
+  return places.flatMap(([where, part]) =>
+    filesIn(part, 0).flatMap((file) => {
+      if (seen.has(file)) return [];
+      seen.add(file);
+      const wrong = problemOfFile(file);
+      return wrong === null ? [] : { ...wrong, text: `${where}: file ${file} ${wrong.text}` };
+    }),
+  );
+}
+
+function problemOfFile(file: string): { readonly text: string; readonly isAbsent: boolean } | null {
+  try {
+    const found = statSync(file);
+    const text = !found.isFile() ? 'is no plain file' : found.size === 0 ? 'is empty' : null;
+    return text === null ? null : { text, isAbsent: false };
+  } catch (error) {
+    // Keys lie where the daemon runs, and may be its user's alone.
+    return { text: `${whyOfFile(error)} (it must be, where the daemon runs)`, isAbsent: true };
+  }
+}
+
+/** Of all `{ file: PATH }` in some settings; they are parsed, so nothing else has that form. */
+function filesIn(value: unknown, depth: number): readonly string[] {
+  if (typeof value !== 'object' || value === null || depth > 8) return [];
+  const entries = Object.entries(value);
+  const [first] = entries;
+  const isRef = entries.length === 1 && first![0] === 'file' && typeof first![1] === 'string';
+  if (isRef) return [first![1] as string];
+  return entries.flatMap(([, inner]) => filesIn(inner, depth + 1));
 }
 
 /** The adapters, and what audits them: both of one configuration, closed together. */
@@ -177,8 +220,26 @@ export function buildProber(
   });
 }
 
-const secret = (ref: SecretRef): string => readSecret(ref, environment());
-const secrets: Secrets = { read: secret, mark: (ref) => markOfSecret(ref, environment()) };
+const secret = (ref: SecretRef): string => {
+  const found = located(ref);
+  if (typeof found === 'string') throw new SecretError(found);
+  return readSecret(found, environment());
+};
+const secrets: Secrets = {
+  read: secret,
+  mark: (ref) => {
+    const found = located(ref);
+    return markOfSecret(typeof found === 'string' ? ref : found, environment());
+  },
+};
+
+/** A credential of the unit's, where systemd has not handed it over; or why it cannot be had. */
+function located(ref: SecretRef): SecretRef | string {
+  const { CREDENTIALS_DIRECTORY: handed, DETOUR_UNIT: unit } = environment();
+  if (!('credential' in ref) || handed || !isCredentialName(ref.credential)) return ref;
+  const found = locateCredential(ref.credential, unit);
+  return found.ok ? { file: found.path } : `credential ${ref.credential}: ${found.sentence}`;
+}
 
 function buildNotifier({ notify, tables }: Config, told: Told): Notifier | null {
   if (notify === null) return null;

@@ -10,6 +10,8 @@ import { Controller, closeAll } from '../controller.ts';
 import { type AuditFinding, type AuditReport, countOf } from '../core/audit.ts';
 import type { Entry, EntryKind, Json } from '../core/model.ts';
 import { storedProblem } from '../core/stored.ts';
+import { withAudit } from '../core/view.ts';
+import { whyOfFile } from '../kit/errno.ts';
 import type { Observer } from '../ports.ts';
 import { serveControl } from '../serve/control.ts';
 import type { Desk, Served, Trouble } from '../serve/desk.ts';
@@ -194,7 +196,7 @@ function assemble(parts: Parts): Daemon {
     return takeDoor(daemon);
   };
   const desk: Desk = {
-    status: () => controller.status(),
+    status: () => withAudit(controller.status(), auditing.audited().report),
     command: (command) => controller.command(command),
     gate: (record) => controller.gate(record),
     history: (query) => controller.history(query),
@@ -328,6 +330,9 @@ function refuse(error: unknown): number {
     (error instanceof Error && ['ControlError', 'StoreError'].includes(error.constructor.name)) ||
     (error as NodeJS.ErrnoException).code !== undefined;
   if (!isInput && !isWorld) throw error;
-  process.stderr.write(`${(error as Error).message}\n`);
+  const { message, path, syscall } = error as NodeJS.ErrnoException;
+  // The system's own errors say what failed in codes.
+  const isRaw = path !== undefined && syscall !== undefined;
+  process.stderr.write(`${isRaw ? `${path} ${whyOfFile(error)} (${syscall})` : message}\n`);
   return isInput ? 2 : 1;
 }

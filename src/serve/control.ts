@@ -9,7 +9,9 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { connect } from 'node:net';
 import { z } from 'zod';
 import type { Command, Reply } from '../core/model.ts';
-import { dnsName } from '../kit/schema.ts';
+import { meant } from '../core/name.ts';
+import { whyOfFile } from '../kit/errno.ts';
+import { toName } from '../kit/schema.ts';
 import { close, createBounded, type Limits, listen, readBody, send, target } from './bounded.ts';
 import type { Desk, Served, Trouble } from './desk.ts';
 
@@ -51,9 +53,8 @@ export async function serveControl(options: ControlOptions): Promise<Served> {
   try {
     await listening;
   } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
     throw new ControlError(
-      `control socket ${path}: ${code ?? message}; its directory must exist and be writable`,
+      `control socket ${path} ${whyOfFile(error)}: its directory must exist and be writable`,
     );
   }
   server.on('error', (error) => options.trouble('control-socket', error.message));
@@ -198,7 +199,7 @@ async function command(desk: Desk, request: IncomingMessage, ms: number): Promis
     return refused(400, 'the body is not JSON');
   }
   const parsed = commandSchema.safeParse(document);
-  if (!parsed.success) return refused(400, `not a command: ${sentences(parsed.error)}`);
+  if (!parsed.success) return refused(400, sentences(parsed.error));
   return replied(await inTime(desk.command(parsed.data), ms));
 }
 
@@ -210,9 +211,19 @@ async function reload(desk: Desk, query: URLSearchParams, ms: number): Promise<A
 
 function history(desk: Desk, query: URLSearchParams): Answer {
   const parsed = historySchema.safeParse(Object.fromEntries(query));
-  if (!parsed.success) return refused(400, `not a query: ${sentences(parsed.error)}`);
-  const { record, limit } = parsed.data;
-  const entries = desk.history(record === undefined ? { limit } : { record, limit });
+  if (!parsed.success) return refused(400, sentences(parsed.error));
+  const { record: typed, limit } = parsed.data;
+  if (typed === undefined) return { status: 200, body: { entries: desk.history({ limit }) } };
+  const name = toName(typed);
+  if (name !== null && desk.gate(name) !== null) {
+    return { status: 200, body: { entries: desk.history({ record: name, limit }) } };
+  }
+  const known = desk.status().records.map((r) => r.name);
+  const found = meant('record', typed, known);
+  // One that is configured no longer has a past all the same.
+  const of = found.ok ? found.name : name;
+  const entries = of === null ? [] : desk.history({ record: of, limit });
+  if (!found.ok && entries.length === 0) return refused(400, found.sentence);
   return { status: 200, body: { entries } };
 }
 
@@ -231,7 +242,8 @@ function line(what: string, most: number) {
     .regex(/^\P{Cc}*$/u, 'expected one line without control characters');
 }
 
-const record = dnsName;
+/** As it was typed; which one is meant is for the core to say. */
+const record = line('a record', 255).transform((text) => toName(text) ?? text);
 const by = line('who says it', 64).transform((name) => `${name} (unverified)`);
 const reason = line('a reason', 500);
 const word = line('a name from the configuration', 128);
@@ -242,6 +254,7 @@ const forMs = z
   .max(366 * 86_400_000, 'expected at most 366 days')
   .nullable();
 const flag = z.boolean('expected true or false');
+const dryRun = flag.optional();
 
 /** The commands of core/model.ts as they come over the socket. */
 const commandSchema: z.ZodType<Command> = z.discriminatedUnion(
@@ -257,27 +270,43 @@ const commandSchema: z.ZodType<Command> = z.discriminatedUnion(
       force: flag,
       dryRun: flag,
     }),
-    z.strictObject({ kind: z.literal('adopt'), record, target: word, create: flag, by }),
-    z.strictObject({ kind: z.literal('pin'), record, reason, by, forMs }),
-    z.strictObject({ kind: z.literal('unpin'), record, by }),
-    z.strictObject({ kind: z.literal('drain'), what: word, reason, by }),
-    z.strictObject({ kind: z.literal('undrain'), what: word, by }),
-    z.strictObject({ kind: z.literal('freeze'), record: record.nullable(), reason, by }),
-    z.strictObject({ kind: z.literal('unfreeze'), record: record.nullable(), by }),
     z.strictObject({
-      kind: z.literal('ack'),
+      kind: z.literal('adopt'),
       record,
+      target: word,
+      create: flag,
+      reason: reason.optional(),
       by,
-      reject: z.boolean(),
-      dryRun: z.boolean(),
+      dryRun,
     }),
+    z.strictObject({ kind: z.literal('pin'), record, reason, by, forMs, dryRun }),
+    z.strictObject({ kind: z.literal('unpin'), record, by, dryRun }),
+    z.strictObject({
+      kind: z.literal('drain'),
+      what: word,
+      reason,
+      by,
+      forMs: forMs.optional(),
+      dryRun,
+    }),
+    z.strictObject({ kind: z.literal('undrain'), what: word, by, dryRun }),
+    z.strictObject({
+      kind: z.literal('freeze'),
+      record: record.nullable(),
+      reason,
+      by,
+      forMs: forMs.optional(),
+      dryRun,
+    }),
+    z.strictObject({ kind: z.literal('unfreeze'), record: record.nullable(), by, dryRun }),
+    z.strictObject({ kind: z.literal('ack'), record, by, reject: flag, dryRun }),
     z.strictObject({ kind: z.literal('drilled'), check: word, by }),
   ],
   {
     error: (issue) =>
       issue.code === 'invalid_union'
         ? 'expected switch, adopt, pin, unpin, drain, undrain, freeze, unfreeze or ack'
-        : 'expected an object',
+        : 'expected a command as an object',
   },
 );
 
@@ -286,7 +315,7 @@ const reloadSchema = z.strictObject({
 });
 
 const historySchema = z.strictObject({
-  record: dnsName.optional(),
+  record: line('a record', 255).optional(),
   limit: z
     .string()
     .regex(/^\d{1,5}$/, 'expected a whole number')

@@ -94,6 +94,7 @@ export function record(more: Partial<RecordView> = {}): RecordView {
     decidedAt: at - 11_520_000,
     switching: false,
     pin: null,
+    freeze: null,
     stay: { reason: 'target-up', sentence: 'hangzhou is up and preferred' },
     earliestBenefitAt: null,
     targets: [
@@ -156,7 +157,11 @@ export function sampleView(): StatusView {
     ready: { ok: true, reasons: [] },
     freeze: null,
     next: { at: at + 250, wake: { kind: 'probe', check: 'hangzhou/web@direct' } },
-    drains: [{ what: 'tokyo', reason: 'kernel update', by: 'ann', sinceAt: at - 720_000 }],
+    drains: [
+      { what: 'tokyo', reason: 'kernel update', by: 'ann', sinceAt: at - 720_000, untilAt: null },
+    ],
+    notices: [],
+    audit: null,
     records: [record()],
     origins: [
       {

@@ -327,27 +327,31 @@ function commandOf(verb: string, first: string, second: string, words: string[])
   const forWord = words.find((x) => x.startsWith('for='))?.slice(4);
   const forMs = forWord === 'unlimited' ? null : parseDuration(forWord ?? '2h')!;
   const has = (word: string) => words.includes(word);
+  const said = { by, ...(has('dry-run') ? { dryRun: true } : {}) };
+  const ends = forWord === undefined ? {} : { forMs };
   switch (verb) {
     case 'switch': {
       const flags = { force: has('force'), dryRun: has('dry-run') };
       return { kind: verb, record: WWW, target: first, reason, by, forMs, ...flags };
     }
-    case 'adopt':
-      return { kind: verb, record: WWW, target: first, create: has('create'), by };
+    case 'adopt': {
+      const why = has('because') ? { reason } : {};
+      return { kind: verb, record: WWW, target: first, create: has('create'), ...why, ...said };
+    }
     case 'pin':
-      return { kind: verb, record: WWW, reason, by, forMs };
+      return { kind: verb, record: WWW, reason, forMs, ...said };
     case 'unpin':
-      return { kind: verb, record: WWW, by };
+      return { kind: verb, record: WWW, ...said };
     case 'ack':
-      return { kind: verb, record: WWW, by, reject: has('reject'), dryRun: has('dry-run') };
+      return { kind: verb, record: WWW, reject: has('reject'), ...said };
     case 'drain':
-      return { kind: verb, what: first, reason, by };
+      return { kind: verb, what: first, reason, ...ends, ...said };
     case 'undrain':
-      return { kind: verb, what: first, by };
+      return { kind: verb, what: first, ...said };
     case 'freeze':
-      return { kind: verb, record: first === 'www' ? WWW : null, reason, by };
+      return { kind: verb, record: first === 'www' ? WWW : null, reason, ...ends, ...said };
     case 'unfreeze':
-      return { kind: verb, record: first === 'www' ? WWW : null, by };
+      return { kind: verb, record: first === 'www' ? WWW : null, ...said };
     default:
       throw new Error(`a scenario has no word ${verb} (${second})`);
   }

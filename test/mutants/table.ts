@@ -69,7 +69,6 @@ export const mutants: readonly Mutant[] = [
       },
     ],
   },
-
   {
     name: 'a retired target is left for another',
     rule: 2,
@@ -218,7 +217,6 @@ export const mutants: readonly Mutant[] = [
       },
     ],
   },
-
   {
     name: "an unmarked stranger's value is overwritten",
     rule: 4,
@@ -267,7 +265,6 @@ export const mutants: readonly Mutant[] = [
       },
     ],
   },
-
   {
     name: 'a text that is no marker is overwritten',
     rule: 4,
@@ -770,7 +767,6 @@ function laneWorks`,
       },
     ],
   },
-
   {
     name: 'patience is not waited out',
     rule: 8,
@@ -882,7 +878,6 @@ function laneWorks`,
       },
     ],
   },
-
   {
     name: 'a pin is forgotten by a restart',
     rule: 9,
@@ -896,7 +891,6 @@ function laneWorks`,
       },
     ],
   },
-
   {
     name: 'the budget is not counted',
     rule: 10,
@@ -934,7 +928,6 @@ function laneWorks`,
       },
     ],
   },
-
   {
     name: 'the budget never fills again',
     rule: 10,
@@ -1097,7 +1090,6 @@ function laneWorks`,
       },
     ],
   },
-
   {
     name: 'an operator is let through without a store',
     rule: 13,
@@ -1162,7 +1154,6 @@ function laneWorks`,
       },
     ],
   },
-
   {
     name: 'a higher epoch is written over',
     rule: 14,
@@ -1176,7 +1167,6 @@ function laneWorks`,
       },
     ],
   },
-
   {
     name: 'lag is not rewritten',
     rule: 14,
@@ -1192,7 +1182,6 @@ function laneWorks`,
       },
     ],
   },
-
   {
     name: 'at the same epoch the automatic switch wins',
     rule: 14,
@@ -1205,7 +1194,6 @@ function laneWorks`,
       },
     ],
   },
-
   {
     name: 'two rivals of a kind overwrite each other',
     rule: 14,
@@ -1219,7 +1207,6 @@ function laneWorks`,
       },
     ],
   },
-
   {
     name: 'deposed, it still writes',
     rule: 14,
@@ -1238,7 +1225,6 @@ function laneWorks`,
       },
     ],
   },
-
   {
     name: 'deposed, it still decides',
     rule: 14,
@@ -1264,7 +1250,6 @@ function laneWorks`,
       },
     ],
   },
-
   {
     name: "an operator's switch has no epoch of its own",
     rule: 14,
@@ -1290,7 +1275,6 @@ function laneWorks`,
       },
     ],
   },
-
   {
     name: 'a deposition is forgotten by a restart',
     rule: 14,
@@ -1304,7 +1288,6 @@ function laneWorks`,
       },
     ],
   },
-
   {
     name: 'who holds no lease decides',
     rule: 14,
@@ -1500,7 +1483,6 @@ function laneWorks`,
       },
     ],
   },
-
   {
     name: 'confirming has no budget',
     rule: 22,
@@ -1624,7 +1606,6 @@ function laneWorks`,
       },
     ],
   },
-
   {
     name: 'a late write of our own is taken for a wish',
     rule: 14,
@@ -1637,7 +1618,6 @@ function laneWorks`,
       },
     ],
   },
-
   {
     name: 'a stale edit drags to a dead origin',
     rule: 27,
@@ -1650,7 +1630,6 @@ function laneWorks`,
       },
     ],
   },
-
   {
     name: 'a freeze is ignored',
     rule: 0,
@@ -1988,7 +1967,6 @@ function laneWorks`,
       },
     ],
   },
-
   {
     name: 'an adapter that never gets to anything is asked without end',
     rule: 22,
@@ -2140,7 +2118,6 @@ function laneWorks`,
       },
     ],
   },
-
   {
     name: 'an epoch is made that nobody can read back',
     rule: 25,
@@ -2827,8 +2804,8 @@ function laneWorks`,
     edits: [
       {
         file: operate,
-        find: `c.kind === 'undrain' && state.drains.has(c.what)`,
-        replace: 'false',
+        find: 'placeOf(state, c.what, [...state.drains.keys()])',
+        replace: 'placeOf(state, c.what, [])',
       },
     ],
   },
@@ -3551,6 +3528,98 @@ function laneWorks`,
         file: 'providers/kit/zone.ts',
         find: 'const before = told.ok ? told.value : this.#delegated.get(zone)?.isSo;',
         replace: 'const before = told.ok ? told.value : undefined;',
+      },
+    ],
+  },
+  {
+    name: 'an `ack` that nobody waits for fills the budget',
+    rule: 10,
+    by: '37-truth',
+    edits: [
+      {
+        file: operate,
+        find: 'if (deposed === null && recent < r.config.switchesPerHour) {',
+        replace: 'if (deposed === null && recent < 0) {',
+      },
+    ],
+  },
+  {
+    name: 'a drain with an end never ends',
+    rule: 0,
+    by: '36-holds',
+    edits: [
+      {
+        file: operate,
+        find: 'if (!isOver(drained)) continue;',
+        replace: "if (drained.what !== '') continue;",
+      },
+    ],
+  },
+  {
+    name: 'the end of a drain is forgotten at a restart',
+    rule: 12,
+    by: '36-holds',
+    edits: [{ file: engine, find: '  watchHolds(state);\n  const step', replace: '  const step' }],
+  },
+  {
+    name: 'the freeze of a record never ends',
+    rule: 0,
+    by: '36-holds',
+    edits: [
+      {
+        file: steer,
+        find: 'if (until === null || state.now < until) return;',
+        replace: 'if (until === null || state.now > 0) return;',
+      },
+    ],
+  },
+  {
+    name: 'a dry run of a drain drains',
+    rule: 0,
+    by: '36-holds',
+    edits: [
+      {
+        file: operate,
+        find: 'if (was === undefined) state.drains.delete(what);\n    else',
+        replace: 'if (was !== undefined)',
+      },
+    ],
+  },
+  {
+    name: 'a live stranger is overwritten without a reason',
+    rule: 4,
+    by: '38-foreign-value',
+    edits: [
+      {
+        file: operate,
+        find: "if (strange.length > 0 && reason === '') {",
+        replace: "if (strange.length > 9 && reason === '') {",
+      },
+    ],
+  },
+  {
+    name: 'an unfreeze of everything gives back the freezes of records',
+    rule: 0,
+    by: '37-truth',
+    edits: [
+      {
+        file: operate,
+        find: '  const was = state.freeze;\n  state.freeze = null;',
+        replace:
+          '  const was = state.freeze;\n  for (const r of own) amend(out, r, { freeze: null });\n  state.freeze = null;',
+      },
+    ],
+  },
+  {
+    name: 'what a dry run is told of a pin it takes for good',
+    rule: 9,
+    by: '37-truth',
+    edits: [
+      {
+        file: operate,
+        find: '  const glance = outlook(state, [r]);\n  r.doc = kept;\n  if (c.dryRun === true) return foreseen(`would unpin',
+        replace:
+          '  const glance = outlook(state, [r]);\n  if (c.dryRun === true) return foreseen(`would unpin',
       },
     ],
   },

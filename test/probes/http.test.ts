@@ -611,7 +611,7 @@ test('a broken handshake has its own word, and a bad bundle is ours', () =>
       assert.equal(words(plain), 'fail tls', plain.detail);
       const bundle = await ask({ http: `https://127.0.0.1:${port}/`, ca: join(scratch, 'none') });
       assert.equal(words(bundle), 'blind internal');
-      assert.match(bundle.detail, /ENOENT; give a readable file/);
+      assert.match(bundle.detail, /it is not there; give a readable file/);
       await withTcp(
         (socket) => socket.once('data', () => socket.resetAndDestroy()),
         async (resetting) => {

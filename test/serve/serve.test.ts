@@ -138,7 +138,17 @@ const goodCommands: [unknown, Command][] = [
   { kind: 'undrain', what: 'aliyun', by: 'ann' } as const,
   { kind: 'freeze', record: null, reason: 'work', by: 'ann' } as const,
   { kind: 'unfreeze', ...a } as const,
-  { kind: 'ack', reject: false, dryRun: false, ...a } as const,
+  { kind: 'ack', reject: false, ...a } as const,
+  { kind: 'ack', reject: true, dryRun: true, ...a } as const,
+  {
+    kind: 'drain',
+    what: 'aliyun',
+    reason: 'work',
+    by: 'ann',
+    forMs: 60_000,
+    dryRun: true,
+  } as const,
+  { kind: 'adopt', ...a, target: 'tokyo', create: true, reason: 'moved', dryRun: false } as const,
 ]
   .map((c) => ['record' in c && c.record ? { ...c, record: `${c.record}.` } : c, c])
   .map(([wanted, given]) => [given, wanted as Command]);
@@ -231,8 +241,8 @@ test('a malformed command names every error and never reaches the desk', async (
   await control();
   const bad: [unknown, ...RegExp[]][] = [
     [
-      { kind: 'switch', record: 'x', target: '', by: 'a\nb', forMs: 5, force: 'no', dryRun: false },
-      /record: expected a DNS name/,
+      { kind: 'switch', record: ' ', target: '', by: 'a\nb', forMs: 5, force: 'no', dryRun: false },
+      /^record: expected a record, found nothing/,
       /target: expected a name/,
       /reason: expected a reason/,
       /by: expected one line without control/,

@@ -286,13 +286,13 @@ class World {
     const what = c.pick([...Object.keys(config.origins), ...Object.keys(config.clouds)]);
     switch (c.int(1, 14)) {
       case 1:
-        return { kind: 'drain', what, by: 'ann', reason: 'because' };
+        return { kind: 'drain', what, by: 'ann', reason: 'because', forMs };
       case 2:
       case 3:
         return { kind: 'undrain', what, by: 'ann' };
       case 4: {
         const whole = c.is(0.3) ? null : record.name;
-        return { kind: 'freeze', record: whole, by: 'ann', reason: 'because' };
+        return { kind: 'freeze', record: whole, by: 'ann', reason: 'because', forMs };
       }
       case 5:
       case 6:
