@@ -84,6 +84,8 @@ interface ZoneSearch<Z> {
    * the zone is there and cannot be used.
    */
   byName(zone: Name, signal: AbortSignal): Promise<Called<Z | null>>;
+  /** A name of one label is tried, too: a server of one's own may hold `corp.` */
+  readonly ofOneLabel?: boolean;
   /** A monotonic clock in milliseconds; this process's own unless given. */
   readonly nowMs?: () => number;
 }
@@ -101,7 +103,8 @@ export function zoneFinder<Z extends { readonly name: Name }>(
   const findWithin = (name: Name, signal: AbortSignal, room: Room): Promise<Told<Z>> => {
     const asking = { signal, room };
     const isFixed = search.byId !== null || search.zone !== null;
-    return isFixed ? byConfiguration(known, search, name, asking) : byParents(known, name, asking);
+    if (isFixed) return byConfiguration(known, search, name, asking);
+    return byParents(known, search, name, asking);
   };
   return {
     findWithin,
@@ -203,11 +206,12 @@ async function byConfiguration<Z extends { readonly name: Name }>(
 
 async function byParents<Z extends { readonly name: Name }>(
   known: KnownZones<Z>,
+  { ofOneLabel = false }: Pick<ZoneSearch<Z>, 'ofOneLabel'>,
   name: Name,
   asking: Asking,
 ): Promise<Told<Z>> {
   const passed: [Name, { readonly ok: false } & Trouble][] = [];
-  for (const candidate of parentsOf(name)) {
+  for (const candidate of parentsOf(name, ofOneLabel ? 1 : 2)) {
     const found = await known.lookUp(candidate, asking);
     if (found === null) return null;
     if (!found.ok) {
@@ -238,10 +242,11 @@ function ofRecord<T extends Trouble>(found: T): T {
   return { ...found, scope: 'record' };
 }
 
-function parentsOf(name: Name): readonly Name[] {
+function parentsOf(name: Name, labelsMin: number): readonly Name[] {
   const labels = name.replace(/\.$/, '').split('.');
   const parents: Name[] = [];
-  for (let i = 1; i <= labels.length - 2; i++) parents.push(`${labels.slice(i).join('.')}.`);
+  for (let i = 1; i <= labels.length - labelsMin; i++)
+    parents.push(`${labels.slice(i).join('.')}.`);
   return parents.slice(0, candidatesMax);
 }
 

@@ -499,12 +499,23 @@ const updates: readonly (readonly [Rcode, Signing, FaultKind])[] = [
   ['NOERROR', 'signed', 'conflict'],
 ];
 
-const queries: readonly (readonly [Rcode, FaultKind])[] = [
-  ['SERVFAIL', 'unavailable'],
-  ['REFUSED', 'auth-suspect'],
-  ['NOTAUTH', 'rejected'],
-  ['NOTIMP', 'rejected'],
-  ['FORMERR', 'rejected'],
+const queries: readonly (readonly [Rcode, Signing, FaultKind])[] = [
+  ['SERVFAIL', 'signed', 'unavailable'],
+  ['REFUSED', 'signed', 'auth-suspect'],
+  ['NOTAUTH', 'signed', 'rejected'],
+  ['NOTIMP', 'signed', 'rejected'],
+  ['FORMERR', 'signed', 'rejected'],
+  ['NOTAUTH', 'BADSIG', 'auth-suspect'],
+  ['NOTAUTH', 'BADKEY', 'auth-suspect'],
+  ['NOTAUTH', 'BADTIME', 'auth-suspect'],
+  ['REFUSED', 'unsigned', 'auth-suspect'],
+  ['NOTAUTH', 'unsigned', 'auth-suspect'],
+  ['NOTIMP', 'unsigned', 'rejected'],
+  ['FORMERR', 'unsigned', 'rejected'],
+  // What nobody has signed is no reading.
+  ['NOERROR', 'unsigned', 'unavailable'],
+  ['NXDOMAIN', 'unsigned', 'unavailable'],
+  ['SERVFAIL', 'unsigned', 'unavailable'],
 ];
 
 function numbers(...values: readonly number[]): Buffer {
@@ -513,16 +524,21 @@ function numbers(...values: readonly number[]): Buffer {
   return bytes;
 }
 
-/** The reply to an update, signed as RFC 8945 5.3 has it; written apart from the code under test. */
-function replyTo(update: Buffer, rcode: Rcode, signing: Signing): Buffer {
+/** The reply to an update: its header and its zone alone. */
+function plainReply(update: Buffer, rcode: Rcode): Buffer {
   const zoneEnd = 12 + encodeName(zone).length + 4;
   const bare = Buffer.from(update.subarray(0, zoneEnd));
   bare.writeUInt16BE(0x8000 | (5 << 11) | codes[rcode], 2);
   for (const at of [6, 8, 10]) bare.writeUInt16BE(0, at);
+  return bare;
+}
+
+/** A reply signed as RFC 8945 5.3 has it; written apart from the code under test. */
+function signedFor(request: Buffer, bare: Buffer, signing: Signing): Buffer {
   if (signing === 'unsigned') return bare;
   const error = tsigErrors[signing];
   // The request's own MAC: 32 bytes before the original id, the error and an empty other field.
-  const requestMac = update.subarray(update.length - 38, update.length - 6);
+  const requestMac = request.subarray(request.length - 38, request.length - 6);
   const at = (ms: number) => {
     const bytes = Buffer.alloc(6);
     bytes.writeUIntBE(Math.floor(ms / 1000), 0, 6);
@@ -535,7 +551,7 @@ function replyTo(update: Buffer, rcode: Rcode, signing: Signing): Buffer {
   const signed = [numbers(32), requestMac, bare, ...variables, numbers(other.length), other];
   const hmac = createHmac('sha256', secret).update(Buffer.concat(signed)).digest();
   const mac = signing === 'signed' || signing === 'BADTIME' ? hmac : Buffer.alloc(0);
-  const id = update.subarray(0, 2);
+  const id = request.subarray(0, 2);
   const data = [
     algorithm,
     time,
@@ -552,10 +568,9 @@ function replyTo(update: Buffer, rcode: Rcode, signing: Signing): Buffer {
 }
 
 describe('dynamic update: what a server says is what it means', () => {
-  const said: { update: readonly [Rcode, Signing] | 'cut' | 'silence'; query: Rcode } = {
-    update: ['NOERROR', 'signed'],
-    query: 'NOERROR',
-  };
+  const well = ['NOERROR', 'signed'] as const;
+  type Saying = readonly [Rcode, Signing];
+  const said: { update: Saying | 'cut' | 'silence'; query: Saying } = { update: well, query: well };
   const sockets = new Set<Socket>();
   const server = createServer((socket) => {
     sockets.add(socket);
@@ -571,9 +586,9 @@ describe('dynamic update: what a server says is what it means', () => {
         const isUpdate = ((message[2]! >> 3) & 15) === 5;
         if (isUpdate && said.update === 'silence') continue;
         if (isUpdate && said.update === 'cut') return void socket.resetAndDestroy();
-        const reply = isUpdate
-          ? replyTo(message, ...(said.update as readonly [Rcode, Signing]))
-          : answered(message, said.query);
+        const [rcode, signing] = isUpdate ? (said.update as Saying) : said.query;
+        const bare = isUpdate ? plainReply(message, rcode) : answered(message, rcode);
+        const reply = signedFor(message, bare, signing);
         socket.write(Buffer.concat([numbers(reply.length), reply]));
       }
     });
@@ -586,7 +601,7 @@ describe('dynamic update: what a server says is what it means', () => {
     ref: null,
   };
 
-  /** The zone's own SOA, and a CNAME of somebody else at every name. */
+  /** The zone's own SOA, and a CNAME of somebody else at every name but a wildcard's. */
   function answered(message: Buffer, rcode: Rcode): Buffer {
     const { id, questions } = packet.decode(message);
     const asked = questions![0]!;
@@ -645,11 +660,11 @@ describe('dynamic update: what a server says is what it means', () => {
     });
   }
 
-  for (const [rcode, kind] of queries) {
-    test(`a question is answered ${rcode}: ${kind}`, async () => {
-      said.query = rcode;
+  for (const [rcode, signing, kind] of queries) {
+    test(`a question is answered ${rcode}, ${signing}: ${kind}`, async () => {
+      said.query = [rcode, signing];
       const { fault } = faultOf(await readOne(provider));
-      said.query = 'NOERROR';
+      said.query = well;
       assert.equal(fault.kind, kind, fault.detail);
     });
   }
