@@ -865,7 +865,8 @@ function toUpdate(change: Change): {
   const updates: UpdateRecord[] = [];
   const [cname, second] = from.cnames;
   if (second || cname?.value !== to.cname || cname.ttl !== to.ttl) {
-    if (cname) updates.push(deleteSet(name, typeCname));
+    // What is added replaces the one that stands (RFC 2136 3.4.2.2). Where it is deleted before, a
+    // Knot that signs the zone (3.2.6) finds its signature there, adds nothing, and says NOERROR.
     updates.push(addRecord(name, typeCname, to.ttl, encodeName(to.cname)));
   }
   if (from.markers.length !== 1 || from.markers[0] !== text) {
@@ -980,7 +981,8 @@ function compare(change: Change, verdict: Verdict, seen: Seen, place: string): C
   const markerRight = seen.markers.length === 1 && seen.markers[0] === formatMarker(to.marker);
   // Said to be stale, it may have come by an earlier try of ours: no other writer has this marker.
   if (cnameRight && markerRight && cname?.ttl === to.ttl) return done(null);
-  if (isSameReading(from, seen)) return null;
+  const isOld = sameAsRead(from, seen) && cname?.ttl === from.cnames[0]?.ttl;
+  if (isOld) return null;
   if (verdict !== null) return { ok: false, ...verdict };
   const stands = cname?.value ?? 'no CNAME';
   if (cnameRight && markerRight) {
@@ -988,10 +990,12 @@ function compare(change: Change, verdict: Verdict, seen: Seen, place: string): C
     const cure = 'allow that TTL at the server, or configure another';
     return failed('record', 'rejected', detail, { cure });
   }
-  const ignored =
-    (!cnameRight && cname?.value === from.cnames[0]?.value) ||
-    (!markerRight && sameTexts(seen.markers, from.markers));
-  if (ignored) return leftOut(change, seen, place);
+  const isCnameOld = more.length === 0 && cname?.value === from.cnames[0]?.value;
+  const isMarkerOld = sameTexts(seen.markers, from.markers);
+  if ((cnameRight || isCnameOld) && (markerRight || isMarkerOld)) {
+    // Of two answers one may be of before and one of after, unless something stands in the way.
+    return seen.refusal === null ? null : leftOut(change, seen, place);
+  }
   const detail = `${name} was changed by somebody else meanwhile: there is ${stands}`;
   return failed('record', 'conflict', detail);
 }
@@ -1034,12 +1038,6 @@ function doubtful(
     'a wildcard, another view, or a hidden type makes up the answer';
   const cure = `give ${name} a record of its own, or query and update the same view`;
   return failed('record', isYoung ? 'conflict' : 'rejected', detail, { cure });
-}
-
-/** Nothing has changed, and nothing says why it could not. */
-function isSameReading(from: Seen, seen: Seen): boolean {
-  const ttls = ({ cnames }: Seen) => cnames.map((c) => `${c.ttl}`);
-  return sameAsRead(from, seen) && sameTexts(ttls(from), ttls(seen));
 }
 
 function sameAsRead(from: Seen, seen: Seen): boolean {
