@@ -101,6 +101,8 @@ export const powerdns: ProviderType<PowerdnsSettings> = {
       .optional()
       .describe('PEM file of who may vouch for the server, in place of the well-known ones'),
   }),
+  // Where its API is, its name server is: at the port of DNS, unless told otherwise.
+  ownServers: (settings) => [new URL(settings.endpoint).hostname],
   create: (name, settings, context) => new Powerdns(name, settings, context),
 };
 

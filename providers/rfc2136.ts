@@ -146,6 +146,7 @@ export const rfc2136: ProviderType<Rfc2136Settings> = {
   type: 'rfc2136',
   capabilities,
   settings,
+  ownServers: ({ server }) => [server],
   create,
 };
 

@@ -470,8 +470,16 @@ const codes = {
 type Rcode = keyof typeof codes;
 
 /** How the reply to an update is signed: by the key, not at all, or with a TSIG error in place. */
-type Signing = 'signed' | 'unsigned' | 'BADSIG' | 'BADKEY' | 'BADTRUNC' | 'BADTIME';
-const tsigErrors = { signed: 0, unsigned: 0, BADSIG: 16, BADKEY: 17, BADTIME: 18, BADTRUNC: 22 };
+type Signing = 'signed' | 'forged' | 'unsigned' | 'BADSIG' | 'BADKEY' | 'BADTRUNC' | 'BADTIME';
+const tsigErrors = {
+  signed: 0,
+  forged: 0,
+  unsigned: 0,
+  BADSIG: 16,
+  BADKEY: 17,
+  BADTIME: 18,
+  BADTRUNC: 22,
+};
 
 const updates: readonly (readonly [Rcode, Signing, FaultKind])[] = [
   ['NXRRSET', 'signed', 'conflict'],
@@ -495,6 +503,8 @@ const updates: readonly (readonly [Rcode, Signing, FaultKind])[] = [
   ['NOERROR', 'unsigned', 'uncertain'],
   ['SERVFAIL', 'unsigned', 'uncertain'],
   ['NXRRSET', 'unsigned', 'uncertain'],
+  ['NOERROR', 'forged', 'uncertain'],
+  ['NXRRSET', 'forged', 'uncertain'],
   // Taken, and what is read back is neither what was asked for nor what stood there.
   ['NOERROR', 'signed', 'conflict'],
 ];
@@ -516,6 +526,8 @@ const queries: readonly (readonly [Rcode, Signing, FaultKind])[] = [
   ['NOERROR', 'unsigned', 'unavailable'],
   ['NXDOMAIN', 'unsigned', 'unavailable'],
   ['SERVFAIL', 'unsigned', 'unavailable'],
+  // Or who has another key.
+  ['NOERROR', 'forged', 'unavailable'],
 ];
 
 function numbers(...values: readonly number[]): Buffer {
@@ -549,8 +561,10 @@ function signedFor(request: Buffer, bare: Buffer, signing: Signing): Buffer {
   const [keyName, algorithm] = [encodeName('detour.'), encodeName('hmac-sha256.')];
   const variables = [keyName, numbers(255, 0, 0), algorithm, time, numbers(300, error)];
   const signed = [numbers(32), requestMac, bare, ...variables, numbers(other.length), other];
-  const hmac = createHmac('sha256', secret).update(Buffer.concat(signed)).digest();
-  const mac = signing === 'signed' || signing === 'BADTIME' ? hmac : Buffer.alloc(0);
+  const ours = signing === 'forged' ? Buffer.alloc(32, 9) : secret;
+  const hmac = createHmac('sha256', ours).update(Buffer.concat(signed)).digest();
+  const bears = ['signed', 'forged', 'BADTIME'].includes(signing);
+  const mac = bears ? hmac : Buffer.alloc(0);
   const id = request.subarray(0, 2);
   const data = [
     algorithm,
