@@ -3,43 +3,53 @@
 // them, and nothing moves by what he says. Conditions decide, never times.
 
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, test } from 'node:test';
+import type { Answer } from 'dns-packet';
 import { formatMarker } from '../../src/core/marker.ts';
-import type { Reply } from '../../src/core/model.ts';
+import type { Marker, Reply } from '../../src/core/model.ts';
 import type { StatusView } from '../../src/core/view.ts';
 import { type Bind, freePort, newKey, startBind, withoutBind } from '../parts/bind.ts';
 import { status } from '../parts/daemon.ts';
-import { type Forger, startForger } from '../parts/forger.ts';
+import { type Forge, type Forger, startForger } from '../parts/forger.ts';
 import { rr } from '../parts/nameserver.ts';
-import { cnameAt, main, socketOf, startDaemon, stopChild, until } from '../parts/program.ts';
+import {
+  cnameAt,
+  collect,
+  main,
+  socketOf,
+  startDaemon,
+  stopChild,
+  until,
+} from '../parts/program.ts';
 
 const www = 'www.gslb.example.net';
 const key = newKey('detour');
-const [ownAt, farAt, behindAt] = ['127.0.0.1', '127.0.0.21', '127.0.0.22'];
+/** Where the NS set says that the second server is: nobody is there. */
+const elsewhere = '127.0.0.21';
 
 const zone = (target: string) => ({
   name: 'gslb.example.net.',
   // Both servers give the whole set, as they should.
-  records: ['@ IN NS ns2', `ns2 IN A ${farAt}`, `www 60 IN CNAME ${target}.shop.example.`],
+  records: ['@ IN NS ns2', `ns2 IN A ${elsewhere}`, `www 60 IN CNAME ${target}.shop.example.`],
 });
 const shop = {
   name: 'shop.example.',
   records: ['a 60 IN A 127.0.0.1', 'b 60 IN A 127.0.0.1'],
 };
 
-/** One world of a test: two servers on one port, and two origins. */
+/** One world of a test: two servers, and two origins. */
 interface World {
   readonly directory: string;
   readonly config: string;
-  readonly port: number;
   readonly own: Bind;
   readonly far: Bind;
+  readonly forger: Forger;
   readonly origins: Readonly<Record<string, { isUp: boolean; readonly server: Server }>>;
   readonly close: (() => Promise<void>)[];
 }
@@ -58,18 +68,19 @@ async function startOrigin(): Promise<{ isUp: boolean; readonly server: Server }
   return origin;
 }
 
-/** `behind`: where the second server really is, for somebody to sit in front of it. */
-async function build(behind: string): Promise<World> {
+/** Somebody sits in front of the second server, and lets pass what comes. */
+async function build(): Promise<World> {
   const directory = await mkdtemp(join(tmpdir(), 'detour-own-'));
-  const port = await freePort(ownAt);
   const keys = [key];
-  const own = await startBind({ keys, zones: [zone('a'), shop], address: ownAt, port });
-  const far = await startBind({ keys, zones: [zone('a')], address: behind, port });
+  const own = await startBind({ keys, zones: [zone('a'), shop] });
+  const far = await startBind({ keys, zones: [zone('a')] });
+  const between = { address: '127.0.0.1', port: await freePort() };
+  const forger = await startForger(between, far);
   const origins = { a: await startOrigin(), b: await startOrigin() };
   const at = (name: 'a' | 'b') => (origins[name].server.address() as AddressInfo).port;
   await writeFile(join(directory, 'tsig'), key.secret, { mode: 0o600 });
   const config = join(directory, 'detour.yaml');
-  const provider = (address: string) =>
+  const provider = ({ address, port }: { address: string; port: number }) =>
     `{ type: rfc2136, server: "${address}:${port}", tsig: { name: ${key.name}, ` +
     `algorithm: ${key.algorithm}, secret: { file: ${join(directory, 'tsig')} } } }`;
   await writeFile(
@@ -79,9 +90,9 @@ stateDir: ${join(directory, 'state')}
 socket: ${socketOf(directory)}
 listen: off
 providers:
-  own: ${provider(ownAt)}
-  far: ${provider(farAt)}
-dns: { port: ${port}, roots: ["${ownAt}:${port}"] }
+  own: ${provider(own)}
+  far: ${provider(between)}
+dns: { port: ${own.port}, roots: ["127.0.0.1:${own.port}"] }
 clouds: { one: {}, two: {} }
 origins:
   a: { cloud: one, checks: { web: { http: "http://127.0.0.1:${at('a')}/" } } }
@@ -99,22 +110,26 @@ policy: { interval: 1s, timeout: 1s, confirm: 250ms, fall: 3, rise: 2, patience:
     async () => void origins.a.server.close(),
     async () => void origins.b.server.close(),
     () => own.stop(),
+    () => far.stop(),
+    () => forger.close(),
     () => rm(directory, { recursive: true, force: true }),
   ];
-  return { directory, config, port, own, far, origins, close };
+  return { directory, config, own, far, forger, origins, close };
 }
 
-const gives = (address: string) => cnameAt(`${address}:${world.port}`, www);
+const gives = ({ address, port }: Bind) => cnameAt(`${address}:${port}`, www);
 
-function direct(target: string): { readonly exit: number | null; readonly reply: Reply } {
+/** The origins are of this process, which must go on meanwhile. */
+async function direct(
+  target: string,
+): Promise<{ readonly exit: number | null; readonly reply: Reply }> {
   const args = ['switch', www, target, '--direct', '-c', world.config, '--yes', '--json'];
   const all = [main, ...args, '--reason', 'a test', '--adopt'];
-  const { status, stdout, stderr } = spawnSync(process.execPath, all, {
-    encoding: 'utf8',
-    timeout: 90_000,
-  });
-  assert.match(stdout, /^\{/, stderr);
-  return { exit: status, reply: JSON.parse(stdout) as Reply };
+  const child = spawn(process.execPath, all, { stdio: ['ignore', 'pipe', 'pipe'] });
+  const said = collect(child);
+  await until('it ends', 90_000, () => child.exitCode !== null);
+  assert.match(said.out(), /^\{/, said.err());
+  return { exit: child.exitCode, reply: JSON.parse(said.out()) as Reply };
 }
 
 /** Runs the daemon until it is told to end, and whatever the work finds. */
@@ -144,7 +159,7 @@ afterEach(async () => {
 
 describe('two servers under one NS set, one of them dead', { skip: withoutBind }, () => {
   beforeEach(async () => {
-    world = await build(farAt);
+    world = await build();
     await world.far.stop();
   });
 
@@ -159,53 +174,47 @@ describe('two servers under one NS set, one of them dead', { skip: withoutBind }
       await until('own gives b, and it is seen', 60_000, async () => {
         view = await look();
         const place = placeOf(view, 'own');
-        return (await gives(ownAt)) === 'b.shop.example' && place.stage === 'visible';
+        return (await gives(world.own)) === 'b.shop.example' && place.stage === 'visible';
       });
       assert.equal(placeOf(view, 'own').problem, null);
       const dead = placeOf(view, 'far');
       assert.notEqual(dead.stage, 'visible');
-      assert.notEqual(dead.seen?.cname, 'b.shop.example.', 'it serves nothing of the other’s');
+      assert.notEqual(dead.cname, 'b.shop.example.', 'it serves nothing of the other’s');
     });
   });
 
   test('--direct: one has followed, the other not: partly done', async (t) => {
     const begin = performance.now();
-    const { exit, reply } = direct('b');
+    const { exit, reply } = await direct('b');
     t.diagnostic(`it took ${Math.round(performance.now() - begin)} ms`);
     assert.equal(exit, 3, reply.message);
     assert.match(reply.message, /far did not follow; b is given by own/);
-    assert.equal(await gives(ownAt), 'b.shop.example');
+    assert.equal(await gives(world.own), 'b.shop.example');
   });
 });
 
 describe('somebody without the key answers for one server', { skip: withoutBind }, () => {
-  let forger: Forger;
-  const high = {
-    ...{ cluster: 'own', epoch: 900, id: 'forged', term: 0, kind: 'operator', target: 'b' },
-    ...{ pinned: true, untilWall: null },
-  } as const;
+  const high: Marker = {
+    ...{ cluster: 'own', epoch: 900, id: 'forged', term: 0, target: 'b' },
+    ...{ kind: 'operator', pinned: true, untilWall: null },
+  };
   const lines = [
     'gslb.example.net. 60 NS ns1.gslb.example.net',
     `${www}. 60 CNAME b.shop.example`,
     `_detour.${www}. 60 TXT ${formatMarker(high)}`,
   ].map(rr);
-  const soa = {
-    ...{ name: 'gslb.example.net', ttl: 60, type: 'SOA' },
+  const soa: Answer = {
+    ...{ name: 'gslb.example.net', ttl: 60 },
+    type: 'SOA',
     data: { mname: 'ns1', rname: 'h', serial: 9, refresh: 1, retry: 1, expire: 1, minimum: 30 },
-  } as const;
-  const lie = (name: string, type: string) => [
+  };
+  const lie: Forge = (name, type) => [
     ...lines.filter((r) => `${r.name.replace(/\.$/, '')}.` === name && r.type === type),
     ...(name === 'gslb.example.net.' && type === 'SOA' ? [soa] : []),
   ];
 
   beforeEach(async () => {
-    world = await build(behindAt);
-    const at = { address: farAt, port: world.port };
-    forger = await startForger(at, { address: behindAt, port: world.port });
-    world.close.push(
-      () => world.far.stop(),
-      () => forger.close(),
-    );
+    world = await build();
   });
 
   const unmoved = (view: StatusView) => {
@@ -214,20 +223,22 @@ describe('somebody without the key answers for one server', { skip: withoutBind 
   };
 
   test('at a start: nothing moves, and he is named', async () => {
-    forger.forge = lie;
+    world.forger.forge = lie;
     await withDaemon(async (look) => {
       let view = await look();
       await until('both ways were tried', 60_000, async () => {
         view = await look();
         unmoved(view);
-        return forger.forged.tcp > 20 && forger.forged.udp > 4 && view.records.length > 0;
+        return (
+          world.forger.forged.tcp > 20 && world.forger.forged.udp > 4 && view.records.length > 0
+        );
       });
       await until('it is said why', 60_000, async () => {
         view = await look();
         return /not signed, so it is not believed/.test(JSON.stringify(view));
       });
       unmoved(view);
-      assert.equal(await gives(ownAt), 'a.shop.example');
+      assert.equal(await gives(world.own), 'a.shop.example');
     });
   });
 
@@ -243,33 +254,33 @@ describe('somebody without the key answers for one server', { skip: withoutBind 
       const held = { ...high, target: 'a' };
       const text = rr(`_detour.${www}. 60 TXT ${formatMarker(held)}`);
       const cname = rr(`${www}. 60 CNAME a.shop.example`);
-      forger.forge = (name, type) =>
+      world.forger.forge = (name, type) =>
         type === 'TXT' && name === `_detour.${www}.`
           ? [text]
           : type === 'CNAME' && name === `${www}.`
             ? [cname]
             : lie(name, type);
       world.origins['a']!.isUp = false;
-      await until('own gives b', 60_000, async () => (await gives(ownAt)) === 'b.shop.example');
-      const before = forger.forged.tcp;
-      await until('he was asked', 60_000, () => forger.forged.tcp > before + 10);
+      await until('own gives b', 60_000, async () => (await gives(world.own)) === 'b.shop.example');
+      const before = world.forger.forged.tcp;
+      await until('he was asked', 60_000, () => world.forger.forged.tcp > before + 10);
       const { target, pin } = (await look()).records[0]!;
       assert.deepEqual([target, pin], ['b', null]);
-      assert.equal(await gives(behindAt), 'a.shop.example', 'nothing was written past him');
-      forger.forge = null;
+      assert.equal(await gives(world.far), 'a.shop.example', 'nothing was written past him');
+      world.forger.forge = null;
       await until('the other follows', 60_000, async () => {
-        return (await gives(behindAt)) === 'b.shop.example';
+        return (await gives(world.far)) === 'b.shop.example';
       });
       assert.equal((await look()).records[0]!.epoch, epoch + 1, 'his epoch counts for nothing');
     });
   });
 
   test('--direct: what he says is no reading, and the rest is moved', async () => {
-    forger.forge = lie;
-    const { exit, reply } = direct('b');
+    world.forger.forge = lie;
+    const { exit, reply } = await direct('b');
     assert.equal(exit, 3, reply.message);
     assert.match(reply.message, /far: cannot be read: .*not signed, so it is not believed/);
-    assert.equal(await gives(ownAt), 'b.shop.example');
-    assert.equal(await gives(behindAt), 'a.shop.example');
+    assert.equal(await gives(world.own), 'b.shop.example');
+    assert.equal(await gives(world.far), 'a.shop.example');
   });
 });
