@@ -124,7 +124,7 @@ const capabilities: Capabilities = {
   permissions: [
     {
       permission: 'update-policy { grant KEY zonesub CNAME TXT; };',
-      note: 'BIND; queries from here by allow-query',
+      note: 'BIND; allow-query for the key, which signs queries, too',
     },
     { permission: 'acl: { key: KEY, action: update }', note: 'Knot; a writable database.storage' },
     {
