@@ -405,7 +405,7 @@ function overHttp(type: string, cases: readonly Case[], start: () => Promise<Acc
     account = await start();
     proxy = await between(account.place, isWrite[type]!);
     patient = account.open({ via: proxy.place });
-    hasty = account.open({ via: proxy.place, callTimeoutMs: 250 });
+    hasty = account.open({ via: proxy.place, callTimeoutMs: 1000 });
     await account.edit(name, 'CNAME', 'a.example.com.', 300);
     await account.edit(markerName(name), 'TXT', markerText(1), 300);
     // The SDK of a vendor may take its time to load, once.

@@ -334,6 +334,32 @@ describe('rfc2136 on a real BIND', { skip: withoutBind }, () => {
     }
   });
 
+  test('a zone that the server is silent about holds up no other', async () => {
+    let isSilent = false;
+    const port = await relay((request, forward) => {
+      if (!isSilent || !request.includes('slow')) forward();
+    });
+    // No call is over before the test is: only the patience with the silent one ends it.
+    const provider = account({ port, zone: undefined }, key.secret, 60_000);
+    const [ill, well] = ['ill.slow.example.org.', `well.${zone}`];
+    const before = await readAll(provider, [ill, well]);
+    isSilent = true;
+    const read = await provider.read([ill, well], signal());
+    assert.equal(told(read[well]).cnames.length, 0);
+    const { fault, reach } = fellOf(read[ill]);
+    assert.deepEqual(
+      [fault.kind, reach],
+      ['unavailable', { kind: 'zone', zone: 'slow.example.org.' }],
+    );
+    const wanted = change(well, before[well]!, 'a.target.example.', 'm1');
+    const other = change(ill, before[ill]!, 'a.target.example.', 'm1');
+    const over = AbortSignal.timeout(5000);
+    const [lost, made] = await provider.write([other, wanted], over);
+    told(made);
+    assert.equal(faultOf(lost).kind, 'uncertain');
+    assert.equal((await onWire(well)).cname, 'a.target.example.');
+  });
+
   test('a key that may change one name only is rejected for the others', async () => {
     const tsig = { name: 'narrow.', algorithm: 'hmac-sha512' } as const;
     const provider = account({ tsig }, narrow.secret);
