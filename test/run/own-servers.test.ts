@@ -196,7 +196,7 @@ describe('two servers under one NS set, one of them dead', { skip: withoutBind }
 describe('somebody without the key answers for one server', { skip: withoutBind }, () => {
   const high: Marker = {
     ...{ cluster: 'own', epoch: 900, id: 'forged', term: 0, target: 'b' },
-    ...{ kind: 'operator', pinned: true, untilWall: null },
+    ...{ kind: 'operator', pinned: true, pinMs: null, untilWall: null },
   };
   const lines = [
     'gslb.example.net. 60 NS ns1.gslb.example.net',
