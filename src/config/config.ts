@@ -213,8 +213,7 @@ function readConfig(context: Context, root: Tree): Config | null {
   const origins = readOrigins(context, root, policy, clouds, paths, parts);
   checkCloudsOfPaths(context, paths, clouds, origins);
   const records = readRecords(context, root, policy, origins, providers);
-  warnOfIdleParts(context, records, origins, providers);
-  warnOfSharedServers(context, records, providers, dns.port ?? 0);
+  warnOfParts(context, records, origins, providers);
 
   const { cluster, stateDir = '/', listen } = top;
   const socket = top.socket ?? `${stateDir.replace(/\/+$/, '')}/control.sock`;
@@ -1186,6 +1185,16 @@ function warnOfRecord(
   }
 }
 
+function warnOfParts(
+  context: Context,
+  records: ReadonlyMap<Name, RecordConfig>,
+  origins: ReadonlyMap<string, ReadOrigin>,
+  providers: ReadonlyMap<string, ProviderConfig>,
+): void {
+  warnOfIdleParts(context, records, origins, providers);
+  warnOfSharedServers(context, records, providers);
+}
+
 function warnOfIdleParts(
   { source }: Context,
   records: ReadonlyMap<Name, RecordConfig>,
@@ -1209,11 +1218,10 @@ function warnOfSharedServers(
   { source }: Context,
   records: ReadonlyMap<Name, RecordConfig>,
   providers: ReadonlyMap<string, ProviderConfig>,
-  port: number,
 ): void {
   const placesOf = (name: string) =>
     (providers.get(name)?.nameservers ?? []).flatMap((text) => {
-      const place = parseHostPort(text, port);
+      const place = parseHostPort(text, 53);
       return place === null ? [] : [`${place.host.toLowerCase()}:${place.port}`];
     });
   const told = new Set<string>();
