@@ -157,6 +157,8 @@ interface ZoneSearch<Z> {
    * own. Left out where zones lie within no other zone of the account.
    */
   readonly delegates?: (zone: Z, name: Name, signal: AbortSignal) => Promise<Called<boolean>>;
+  /** A name of one label is tried, too: a server of one's own may hold `corp.` */
+  readonly ofOneLabel?: boolean;
   /** A monotonic clock in milliseconds; this process's own unless given. */
   readonly nowMs?: () => number;
 }
@@ -175,7 +177,8 @@ export function zoneFinder<Z extends { readonly name: Name }>(
   const findWithin = (name: Name, signal: AbortSignal, room: Room): Promise<Told<Z>> => {
     const asking = { signal, room };
     const isFixed = search.byId !== null || search.zone !== null;
-    return isFixed ? byConfiguration(known, search, name, asking) : byParents(known, name, asking);
+    if (isFixed) return byConfiguration(known, search, name, asking);
+    return byParents(known, search, name, asking);
   };
   return {
     findWithin,
@@ -321,10 +324,11 @@ async function byConfiguration<Z extends { readonly name: Name }>(
 
 async function byParents<Z extends { readonly name: Name }>(
   known: KnownZones<Z>,
+  { ofOneLabel = false }: Pick<ZoneSearch<Z>, 'ofOneLabel'>,
   name: Name,
   asking: Asking,
 ): Promise<Told<Z>> {
-  const candidates = parentsOf(name);
+  const candidates = parentsOf(name, ofOneLabel ? 1 : 2);
   const nearest = await nextZone(known, candidates, asking);
   if (nearest === null) return null;
   if (nearest.found === null) return notThere(`no zone in this account holds ${name}`, {});
@@ -391,10 +395,11 @@ function ofRecord<T extends Trouble>(found: T): T {
   return { ...found, scope: 'record' };
 }
 
-function parentsOf(name: Name): readonly Name[] {
+function parentsOf(name: Name, labelsMin: number): readonly Name[] {
   const labels = name.replace(/\.$/, '').split('.');
   const parents: Name[] = [];
-  for (let i = 1; i <= labels.length - 2; i++) parents.push(`${labels.slice(i).join('.')}.`);
+  for (let i = 1; i <= labels.length - labelsMin; i++)
+    parents.push(`${labels.slice(i).join('.')}.`);
   return parents.slice(0, candidatesMax);
 }
 

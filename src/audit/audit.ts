@@ -305,6 +305,7 @@ async function lookAtZone(run: Run, zone: Name, holdings: readonly Holding[]): P
   );
   const parentTtl = parent.kind === 'found' ? parent.ttlSeconds : null;
   sayDelegation(run, zone, parent, names, claims, shares);
+  sayShared(run, zone, one, claims);
   sayParentTtl(run, zone, parentTtl);
   for (const s of spoken.values()) sayServed(run, zone, s, names);
   const ds = parent.kind === 'found' ? parent.ds : null;
@@ -405,6 +406,32 @@ function sayDelegation(
   const sentence = `the delegation of ${zone} lists ${list}, which no provider here has`;
   const cure = 'take them out at the parent, or add their vendor as a provider';
   run.bad({ zone }, word, `${sentence}: ${part} of resolvers ask servers nobody changes`, cure);
+}
+
+/** The NS set that several providers name as theirs, and whether each is judged by itself. */
+function sayShared(
+  run: Run,
+  zone: Name,
+  holdings: readonly Holding[],
+  claims: ReadonlyMap<string, readonly Name[] | null>,
+): void {
+  const names = new Set([...claims.values()].flatMap((mine) => mine ?? []));
+  const shared = [...names].filter(
+    (n) => holdings.filter((h) => claims.get(h.provider)?.includes(n)).length > 1,
+  );
+  if (shared.length === 0) return;
+  const among = holdings.filter((h) => shared.some((n) => claims.get(h.provider)?.includes(n)));
+  const who = among.map((h) => h.provider).join(', ');
+  const set = shared.slice(0, 8).join(', ');
+  const judged = among.map((h) => `${h.provider} by ${h.hosts.join(', ') || 'nobody'}`).join('; ');
+  const sentence = `the NS set of ${zone} is shared by ${who} (${set}); judged are ${judged}`;
+  const isMixed = among.some((h, i) =>
+    among.slice(0, i).some((other) => h.hosts.some((host) => other.hosts.includes(host))),
+  );
+  const word = 'ns-set';
+  if (!isMixed) return run.good({ zone }, word, sentence);
+  const cure = 'name under `nameservers` of each provider the servers that it alone answers with';
+  run.warn({ zone }, word, `${sentence}: what one serves is taken for another's`, cure);
 }
 
 function sayParentTtl(run: Run, zone: Name, seconds: number | null): void {

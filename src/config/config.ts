@@ -93,7 +93,10 @@ interface ProviderConfig {
   readonly type: string;
   /** As the row's own schema has read them. */
   readonly settings: unknown;
-  /** Its authoritative servers where they cannot be found out, `HOST` or `HOST:PORT`. */
+  /**
+   * What it is judged by, `HOST` or `HOST:PORT`: as configured, or itself where it is a server of
+   * the user's own; null: as its API says.
+   */
   readonly nameservers: readonly string[] | null;
   readonly callTimeoutMs: number;
 }
@@ -209,7 +212,7 @@ function readConfig(context: Context, root: Tree): Config | null {
   const origins = readOrigins(context, root, policy, clouds, paths, parts);
   checkCloudsOfPaths(context, paths, clouds, origins);
   const records = readRecords(context, root, policy, origins, providers);
-  warnOfIdleParts(context, records, origins, providers);
+  warnOfParts(context, records, origins, providers);
 
   const { cluster, stateDir = '/', listen } = top;
   const socket = top.socket ?? `${stateDir.replace(/\/+$/, '')}/control.sock`;
@@ -641,9 +644,14 @@ function readProvider(context: Context, path: Path, tree: Tree): ProviderConfig 
   return {
     type: row === undefined && !isNamed ? '' : String(type),
     settings,
-    nameservers: nameservers ?? null,
+    nameservers: nameservers ?? ownServersOf(row, settings),
     callTimeoutMs: timeout ?? 0,
   };
+}
+
+function ownServersOf(row: Tables['providers'][string] | undefined, settings: unknown) {
+  const isRead = settings !== null && settings !== undefined;
+  return isRead ? (row?.ownServers?.(settings) ?? null) : null;
 }
 
 const isPackage = (word: string) => word.startsWith(packageMark);
@@ -1193,6 +1201,16 @@ function warnOfRecord(
   }
 }
 
+function warnOfParts(
+  context: Context,
+  records: ReadonlyMap<Name, RecordConfig>,
+  origins: ReadonlyMap<string, ReadOrigin>,
+  providers: ReadonlyMap<string, ProviderConfig>,
+): void {
+  warnOfIdleParts(context, records, origins, providers);
+  warnOfSharedServers(context, records, providers);
+}
+
 function warnOfIdleParts(
   { source }: Context,
   records: ReadonlyMap<Name, RecordConfig>,
@@ -1216,5 +1234,34 @@ function warnOfIdleParts(
     if (twin === undefined) continue;
     const message = `has the type and the settings of ${twin}: one account fails as one`;
     source.warning(['providers', name], `${message}, and both would write the same record`);
+  }
+}
+
+/** Two providers of one record that are judged by one server: what one does is taken for both's. */
+function warnOfSharedServers(
+  { source }: Context,
+  records: ReadonlyMap<Name, RecordConfig>,
+  providers: ReadonlyMap<string, ProviderConfig>,
+): void {
+  const placesOf = (name: string) =>
+    (providers.get(name)?.nameservers ?? []).flatMap((text) => {
+      const place = parseHostPort(text, 53);
+      return place === null ? [] : [`${place.host.toLowerCase()}:${place.port}`];
+    });
+  const told = new Set<string>();
+  for (const { publish } of records.values()) {
+    const names = publish.map(({ provider }) => provider);
+    for (const [i, name] of names.entries()) {
+      for (const other of names.slice(0, i)) {
+        const theirs = placesOf(other);
+        const shared = placesOf(name).filter((place) => theirs.includes(place));
+        const pair = [name, other].sort().join(' ');
+        if (shared.length === 0 || told.has(pair)) continue;
+        told.add(pair);
+        const message = `${name} and ${other} are both judged by ${listOf(shared, 'and')}`;
+        const cure = 'name under `nameservers` of each the servers that it alone answers with';
+        source.warning(['providers', name], `${message}: one speaks for the other; ${cure}`);
+      }
+    }
   }
 }

@@ -258,7 +258,7 @@ export const fields = {
   provider: {
     nameservers: hosts
       .optional()
-      .describe('its authoritative servers, where they cannot be found out'),
+      .describe('the servers that it alone answers with, where its API does not say which'),
     timeout: duration('100ms', '1m').default(2000).describe('limit of one call to the API'),
   },
   origin: {

@@ -154,6 +154,12 @@ export interface ProviderType<Settings> {
   readonly type: string;
   readonly capabilities: Capabilities;
   readonly settings: z.ZodType<Settings>;
+  /**
+   * Where the provider is a server of the user's own: `HOST` or `HOST:PORT` of it as a name server.
+   * It is judged by what it gives itself, unless the configuration names others; the zone's whole NS
+   * set may be other providers', too.
+   */
+  ownServers?(settings: Settings): readonly string[];
   /** Opens nothing yet. Throws only SecretError. */
   create(name: string, settings: Settings, context: AdapterContext): Provider;
 }

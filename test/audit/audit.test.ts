@@ -55,6 +55,8 @@ interface World {
   /** Providers whose API is down. */
   readonly down: readonly string[];
   readonly hosts: Readonly<Record<string, readonly string[]>>;
+  /** Whom a provider is judged by, where that is not as its zone says. */
+  readonly judged: Readonly<Record<string, readonly string[]>>;
 }
 
 function recordAt(name: Name, providers: readonly string[], more: Partial<RecordConfig> = {}) {
@@ -93,6 +95,7 @@ const sound: World = {
   preflights: {},
   down: [],
   hosts: { cf: ['ns1.cf.test'], r53: ['ns1.r53.test'] },
+  judged: {},
 };
 
 const running: (() => Promise<void> | void)[] = [];
@@ -206,7 +209,7 @@ async function audited(
   const silent = Object.values(world.served).includes(null) || world.root.length > 0;
   const timeoutMs = silent || Object.values(world.keys).includes(null) ? 300 : 5000;
   const resolver = createResolver({ roots: [root], port, timeoutMs, clock });
-  const servers = async (name: string) => world.hosts[name] ?? [];
+  const servers = async (name: string) => world.judged[name] ?? world.hosts[name] ?? [];
   const verifier = createVerifier({ servers, resolver, port, timeoutMs });
   const auditor: Auditor = createAuditor({
     records: Object.fromEntries(world.records.map((r) => [r.name, r])),
@@ -290,6 +293,20 @@ describe('the audit', () => {
     const hosts = { cf: ['ns1.cf.test'], r53: ['ns1.r53.test', 'ns1.cf.test'] };
     const report = await audited({ hosts, delegated: ns });
     assert.deepEqual([survey(report, 'cf').share, survey(report, 'r53').share], [0.5, 0.5]);
+  });
+
+  test('an NS set that two providers share is told, and who is judged by whom', async () => {
+    const hosts = { cf: ['ns1.cf.test', 'ns1.r53.test'], r53: ['ns1.cf.test', 'ns1.r53.test'] };
+    const judged = { cf: [cfAt], r53: [r53At] };
+    const well = await audited({ hosts, judged });
+    const told = found(well, 'ns-set', { zone });
+    assert.equal(told.severity, 'good');
+    assert.match(told.sentence, /shared by cf, r53 \(ns1\.cf\.test\., ns1\.r53\.test\.\)/);
+    assert.match(told.sentence, /cf by 127\.0\.0\.42; r53 by 127\.0\.0\.43/);
+    assert.deepEqual([survey(well, 'cf').share, survey(well, 'r53').share], [0.5, 0.5]);
+    const mixed = found(await audited({ hosts }), 'ns-set', { zone });
+    assert.equal(mixed.severity, 'warn');
+    assert.match(mixed.cure!, /`nameservers`/);
   });
 
   test('a zone that nobody delegates is bad', async () => {

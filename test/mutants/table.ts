@@ -3623,4 +3623,114 @@ function laneWorks`,
       },
     ],
   },
+  {
+    name: 'a reading that nobody has signed is believed',
+    rule: 26,
+    by: 'providers/faults.test.ts',
+    edits: [
+      {
+        file: 'providers/kit/signed.ts',
+        find: "    if (signature.kind === 'unsigned') return this.#unsigned(signature.rcode, question);\n",
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'a reply signed with another key is believed',
+    rule: 26,
+    by: 'providers/faults.test.ts',
+    edits: [
+      {
+        file: 'providers/kit/dns-update.ts',
+        find: '  if (tsig.mac.length !== expected.length || !timingSafeEqual(tsig.mac, expected)) {',
+        replace:
+          '  if (tsig.mac.length !== expected.length && !timingSafeEqual(tsig.mac, tsig.mac)) {',
+      },
+    ],
+  },
+  {
+    name: 'an update that is not given yet is called refused',
+    rule: 15,
+    by: 'providers/rfc2136-servers.test.ts',
+    edits: [
+      {
+        file: 'providers/rfc2136.ts',
+        find: 'const doubtMs = 60_000;',
+        replace: 'const doubtMs = 0;',
+      },
+    ],
+  },
+  {
+    name: 'a CNAME is deleted before another is added',
+    rule: 1,
+    by: 'providers/rfc2136-servers.test.ts',
+    edits: [
+      {
+        file: 'providers/rfc2136.ts',
+        find: '    updates.push(addRecord(name, typeCname, to.ttl, encodeName(to.cname)));',
+        replace: `    updates.push(deleteSet(name, typeCname));
+    updates.push(addRecord(name, typeCname, to.ttl, encodeName(to.cname)));`,
+      },
+    ],
+  },
+  {
+    name: 'what a wildcard makes up is taken for a record',
+    rule: 4,
+    by: 'providers/rfc2136.test.ts',
+    edits: [
+      {
+        file: 'providers/rfc2136.ts',
+        find: '  const made = await madeUp(account, zone, doubtful, signal);',
+        replace: '  const made = await madeUp(account, zone, doubtful.slice(0, 0), signal);',
+      },
+    ],
+  },
+  {
+    name: 'a record of a nearer zone on the same server is written',
+    rule: 4,
+    by: 'providers/rfc2136.test.ts',
+    edits: [
+      {
+        file: 'providers/rfc2136.ts',
+        find: '    if (!isApex(soa.value, between)) continue;',
+        replace: '    if (soa.ok) continue;',
+      },
+    ],
+  },
+  {
+    name: 'a CNAME that a person has disabled is written over',
+    rule: 4,
+    by: 'providers/powerdns.test.ts',
+    edits: [
+      {
+        file: 'providers/powerdns.ts',
+        find: "        disabled(name, atHidden, 'CNAME') ??\n",
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'a record below an NS set is written at PowerDNS',
+    rule: 4,
+    by: 'providers/powerdns.test.ts',
+    edits: [
+      {
+        file: 'providers/powerdns.ts',
+        find: "  if (types.includes('NS')) {",
+        replace: "  if (types.includes('')) {",
+      },
+    ],
+  },
+  {
+    name: 'a server of one’s own is judged by the whole NS set',
+    rule: 24,
+    by: 'config/config.test.ts',
+    edits: [
+      {
+        file: 'providers/rfc2136.ts',
+        find: '  ownServers: ({ server }) => [server],\n',
+        replace: '',
+      },
+    ],
+  },
 ];

@@ -484,8 +484,16 @@ const codes = {
 type Rcode = keyof typeof codes;
 
 /** How the reply to an update is signed: by the key, not at all, or with a TSIG error in place. */
-type Signing = 'signed' | 'unsigned' | 'BADSIG' | 'BADKEY' | 'BADTRUNC' | 'BADTIME';
-const tsigErrors = { signed: 0, unsigned: 0, BADSIG: 16, BADKEY: 17, BADTIME: 18, BADTRUNC: 22 };
+type Signing = 'signed' | 'forged' | 'unsigned' | 'BADSIG' | 'BADKEY' | 'BADTRUNC' | 'BADTIME';
+const tsigErrors = {
+  signed: 0,
+  forged: 0,
+  unsigned: 0,
+  BADSIG: 16,
+  BADKEY: 17,
+  BADTIME: 18,
+  BADTRUNC: 22,
+};
 
 const updates: readonly (readonly [Rcode, Signing, FaultKind])[] = [
   ['NXRRSET', 'signed', 'conflict'],
@@ -509,16 +517,31 @@ const updates: readonly (readonly [Rcode, Signing, FaultKind])[] = [
   ['NOERROR', 'unsigned', 'uncertain'],
   ['SERVFAIL', 'unsigned', 'uncertain'],
   ['NXRRSET', 'unsigned', 'uncertain'],
+  ['NOERROR', 'forged', 'uncertain'],
+  ['NXRRSET', 'forged', 'uncertain'],
   // Taken, and what is read back is neither what was asked for nor what stood there.
   ['NOERROR', 'signed', 'conflict'],
 ];
 
-const queries: readonly (readonly [Rcode, FaultKind])[] = [
-  ['SERVFAIL', 'unavailable'],
-  ['REFUSED', 'auth-suspect'],
-  ['NOTAUTH', 'rejected'],
-  ['NOTIMP', 'rejected'],
-  ['FORMERR', 'rejected'],
+const queries: readonly (readonly [Rcode, Signing, FaultKind])[] = [
+  ['SERVFAIL', 'signed', 'unavailable'],
+  ['REFUSED', 'signed', 'auth-suspect'],
+  ['NOTAUTH', 'signed', 'rejected'],
+  ['NOTIMP', 'signed', 'rejected'],
+  ['FORMERR', 'signed', 'rejected'],
+  ['NOTAUTH', 'BADSIG', 'auth-suspect'],
+  ['NOTAUTH', 'BADKEY', 'auth-suspect'],
+  ['NOTAUTH', 'BADTIME', 'auth-suspect'],
+  ['REFUSED', 'unsigned', 'auth-suspect'],
+  ['NOTAUTH', 'unsigned', 'auth-suspect'],
+  ['NOTIMP', 'unsigned', 'rejected'],
+  ['FORMERR', 'unsigned', 'rejected'],
+  // What nobody has signed is no reading.
+  ['NOERROR', 'unsigned', 'unavailable'],
+  ['NXDOMAIN', 'unsigned', 'unavailable'],
+  ['SERVFAIL', 'unsigned', 'unavailable'],
+  // Or who has another key.
+  ['NOERROR', 'forged', 'unavailable'],
 ];
 
 function numbers(...values: readonly number[]): Buffer {
@@ -527,16 +550,21 @@ function numbers(...values: readonly number[]): Buffer {
   return bytes;
 }
 
-/** The reply to an update, signed as RFC 8945 5.3 has it; written apart from the code under test. */
-function replyTo(update: Buffer, rcode: Rcode, signing: Signing): Buffer {
+/** The reply to an update: its header and its zone alone. */
+function plainReply(update: Buffer, rcode: Rcode): Buffer {
   const zoneEnd = 12 + encodeName(zone).length + 4;
   const bare = Buffer.from(update.subarray(0, zoneEnd));
   bare.writeUInt16BE(0x8000 | (5 << 11) | codes[rcode], 2);
   for (const at of [6, 8, 10]) bare.writeUInt16BE(0, at);
+  return bare;
+}
+
+/** A reply signed as RFC 8945 5.3 has it; written apart from the code under test. */
+function signedFor(request: Buffer, bare: Buffer, signing: Signing): Buffer {
   if (signing === 'unsigned') return bare;
   const error = tsigErrors[signing];
   // The request's own MAC: 32 bytes before the original id, the error and an empty other field.
-  const requestMac = update.subarray(update.length - 38, update.length - 6);
+  const requestMac = request.subarray(request.length - 38, request.length - 6);
   const at = (ms: number) => {
     const bytes = Buffer.alloc(6);
     bytes.writeUIntBE(Math.floor(ms / 1000), 0, 6);
@@ -547,9 +575,11 @@ function replyTo(update: Buffer, rcode: Rcode, signing: Signing): Buffer {
   const [keyName, algorithm] = [encodeName('detour.'), encodeName('hmac-sha256.')];
   const variables = [keyName, numbers(255, 0, 0), algorithm, time, numbers(300, error)];
   const signed = [numbers(32), requestMac, bare, ...variables, numbers(other.length), other];
-  const hmac = createHmac('sha256', secret).update(Buffer.concat(signed)).digest();
-  const mac = signing === 'signed' || signing === 'BADTIME' ? hmac : Buffer.alloc(0);
-  const id = update.subarray(0, 2);
+  const ours = signing === 'forged' ? Buffer.alloc(32, 9) : secret;
+  const hmac = createHmac('sha256', ours).update(Buffer.concat(signed)).digest();
+  const bears = ['signed', 'forged', 'BADTIME'].includes(signing);
+  const mac = bears ? hmac : Buffer.alloc(0);
+  const id = request.subarray(0, 2);
   const data = [
     algorithm,
     time,
@@ -566,10 +596,9 @@ function replyTo(update: Buffer, rcode: Rcode, signing: Signing): Buffer {
 }
 
 describe('dynamic update: what a server says is what it means', () => {
-  const said: { update: readonly [Rcode, Signing] | 'cut' | 'silence'; query: Rcode } = {
-    update: ['NOERROR', 'signed'],
-    query: 'NOERROR',
-  };
+  const well = ['NOERROR', 'signed'] as const;
+  type Saying = readonly [Rcode, Signing];
+  const said: { update: Saying | 'cut' | 'silence'; query: Saying } = { update: well, query: well };
   let updatesMet = 0;
   const sockets = new Set<Socket>();
   const server = createServer((socket) => {
@@ -587,9 +616,9 @@ describe('dynamic update: what a server says is what it means', () => {
         if (isUpdate) updatesMet++;
         if (isUpdate && said.update === 'silence') continue;
         if (isUpdate && said.update === 'cut') return void socket.resetAndDestroy();
-        const reply = isUpdate
-          ? replyTo(message, ...(said.update as readonly [Rcode, Signing]))
-          : answered(message, said.query);
+        const [rcode, signing] = isUpdate ? (said.update as Saying) : said.query;
+        const bare = isUpdate ? plainReply(message, rcode) : answered(message, rcode);
+        const reply = signedFor(message, bare, signing);
         socket.write(Buffer.concat([numbers(reply.length), reply]));
       }
     });
@@ -603,7 +632,7 @@ describe('dynamic update: what a server says is what it means', () => {
     ref: null,
   };
 
-  /** The zone's own SOA, and a CNAME of somebody else at every name. */
+  /** The zone's own SOA, and a CNAME of somebody else at every name but a wildcard's. */
   function answered(message: Buffer, rcode: Rcode): Buffer {
     const { id, questions } = packet.decode(message);
     const asked = questions![0]!;
@@ -666,11 +695,11 @@ describe('dynamic update: what a server says is what it means', () => {
     });
   }
 
-  for (const [rcode, kind] of queries) {
-    test(`a question is answered ${rcode}: ${kind}`, async () => {
-      said.query = rcode;
+  for (const [rcode, signing, kind] of queries) {
+    test(`a question is answered ${rcode}, ${signing}: ${kind}`, async () => {
+      said.query = [rcode, signing];
       const { fault } = faultOf(await readOne(provider));
-      said.query = 'NOERROR';
+      said.query = well;
       assert.equal(fault.kind, kind, fault.detail);
     });
   }
