@@ -271,12 +271,29 @@ function originsPart(page: Page, view: StatusView, origins: readonly OriginView[
     ]),
   );
   for (const origin of origins) {
+    const limited = limitedSays(view, origin);
+    if (limited !== null) page.flow(`  ! ${origin.name}: `, [{ text: limited }], 4);
     for (const check of origin.checks) {
       if (check.last === null || check.last.outcome === 'pass') continue;
       const what = `  ! ${check.id} by ${check.path}: `;
       page.flow(what, [{ text: `${check.last.reason}, ${check.last.detail}` }], 4);
     }
   }
+}
+
+/** What it costs that an origin does not want to be asked so often; null where it takes it all. */
+function limitedSays(view: StatusView, { rate }: OriginView): string | null {
+  const { limited, perSecond, detectionMs, usualMs } = rate;
+  if (limited === null) return null;
+  const short = (n: number) => Number(n.toPrecision(2));
+  const seconds = (ms: number) => `${short(ms / 1000)} s`;
+  const until = limited.pausedUntil;
+  const asked =
+    until === null
+      ? `asked ${short(perSecond)} times a second, at most ${short(limited.perSecond)}`
+      : `left alone for ${seconds(until - view.at)}`;
+  const cost = `an outage is seen within ${seconds(detectionMs)} instead of ${seconds(usualMs)}`;
+  return `it says that it is asked too often: ${asked}; ${cost}`;
 }
 
 function checksCell(origin: OriginView): string {

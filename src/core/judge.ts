@@ -186,7 +186,7 @@ export function thresholdOf(state: State, config: CheckConfig): number {
 }
 
 /** The origins that are down when this check is. */
-function restingOn(state: State, config: CheckConfig): readonly string[] {
+export function restingOn(state: State, config: CheckConfig): readonly string[] {
   if (config.advisory) return [];
   if (config.origin !== null) return [config.origin];
   return state.needing.get(config.id) ?? [];

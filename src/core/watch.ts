@@ -10,6 +10,7 @@
 import {
   type CheckState,
   checkState,
+  FAIL_IF_DOWN,
   forget,
   hear,
   isStale,
@@ -26,10 +27,22 @@ import {
   judge,
   MAJORITY,
   NOBODY,
+  restingOn,
   thresholdOf,
   votes,
 } from './judge.ts';
 import type { CheckConfig, Name, Observation, Verdict } from './model.ts';
+import {
+  countPass,
+  countProbe,
+  countRefusal,
+  giveBack,
+  limitOf,
+  mayWitness,
+  newRate,
+  waitByClockMs,
+  waitForExtraMs,
+} from './rate.ts';
 import { isDark, lightAt, lossNow, newTrack, type Reference } from './sight.ts';
 import {
   type Judged,
@@ -67,6 +80,7 @@ export function watchChecks(state: State): void {
   const wanted = new Set<string>();
   const all = Object.values(state.config.checks);
   const count = all.reduce((sum, c) => sum + c.paths.length, 0);
+  arrangeRates(state, all);
   let index = 0;
   for (const check of all) {
     const known = state.judged.get(check.id);
@@ -83,7 +97,7 @@ export function watchChecks(state: State): void {
       const turn = (i / check.paths.length) * check.intervalMs;
       const at = state.now + Math.floor(((index++ / count) * spread + turn) % check.intervalMs);
       if (state.checks.has(key)) return;
-      const cs = checkState(key, check.id, path, state.now);
+      const cs = checkState(key, check.id, path, state.rates.get(placeOf(check))!, state.now);
       cs.dueAt = at;
       state.checks.set(key, cs);
       setDeadline(state.timers, cs.deadlines.probe, at);
@@ -99,6 +113,25 @@ export function watchChecks(state: State): void {
   }
   watchOrigins(state);
   watchPaths(state);
+}
+
+/** What a check asks, together with others: its origin; a service and a reference stand alone. */
+function placeOf(check: CheckConfig): string {
+  return check.origin ?? check.id;
+}
+
+/** What the clocks ask of each place; what is known of its limit is kept. */
+function arrangeRates(state: State, all: readonly CheckConfig[]): void {
+  for (const rate of state.rates.values()) [rate.plain, rate.ways] = [0, 0];
+  for (const check of all) {
+    const place = placeOf(check);
+    const rate = state.rates.get(place) ?? newRate(state.now);
+    state.rates.set(place, rate);
+    rate.ways += check.paths.length;
+    rate.plain += (1000 / check.intervalMs) * check.paths.length;
+    rate.set = state.config.origins[place]?.rate ?? null;
+  }
+  for (const [place, { ways }] of state.rates) if (ways === 0) state.rates.delete(place);
 }
 
 /** Finds the checks that move traffic away from each origin. */
@@ -178,8 +211,8 @@ export function onDeadline(
   if (cs === undefined) return NOBODY;
   const judged = state.judged.get(cs.check)!;
   if (what === 'probe') return onInterval(state, cs, judged, out);
-  if (what === 'confirm') onConfirm(state, cs, judged, out);
-  else onOverdue(state, cs, judged, out);
+  if (what === 'overdue') return onOverdue(state, cs, judged, out);
+  onConfirm(state, cs, judged, out);
   return NOBODY;
 }
 
@@ -187,10 +220,13 @@ export function onDeadline(
 function onInterval(state: State, cs: CheckState, judged: Judged, out: Step): readonly Name[] {
   const { config } = judged;
   // From when it was due, so that being late does not add up; what was missed is not made up.
-  const next = cs.dueAt + config.intervalMs;
+  const next = cs.dueAt > state.now ? cs.dueAt : cs.dueAt + config.intervalMs;
   cs.dueAt = next > state.now ? next : state.now + config.intervalMs;
-  setDeadline(state.timers, cs.deadlines.probe, cs.dueAt);
-  launch(state, cs, config, out);
+  const waitMs = waitByClockMs(cs.rate, config.intervalMs, cs.askedAt, state.now);
+  if (waitMs === 0) launch(state, cs, config, out);
+  // What has to wait looks at its silence all the same.
+  const soonest = waitMs === 0 ? cs.dueAt : Math.min(cs.dueAt, state.now + waitMs);
+  setDeadline(state.timers, cs.deadlines.probe, soonest);
   if (!isStale(cs, config, state.now)) return NOBODY;
   cs.unvouched.length = 0;
   if (cs.verdict === 'unknown') {
@@ -212,13 +248,45 @@ function onConfirm(state: State, cs: CheckState, judged: Judged, out: Step): voi
     return;
   }
   const counters = state.config.detector.kind === 'counters' || config.role === 'reference';
-  const enough = counters && couldSettle(cs, config);
-  if (!enough && takeTokens(state.confirm, state.config.confirm, state.now, 1)) {
-    cs.burst--;
-    launch(state, cs, config, out);
+  const enough = counters ? couldSettle(cs, config) : isFull(state, cs, judged);
+  let pauseMs = config.confirmMs;
+  if (!enough) {
+    // A burst thins out as the allowance runs out, and all that ask one place share what is left.
+    const waitMs = waitForExtraMs(cs.rate, keptFromDoubt(state, judged), state.now);
+    pauseMs = Math.max(pauseMs, waitMs);
+    if (waitMs === 0 && takeTokens(state.confirm, state.config.confirm, state.now, 1)) {
+      cs.burst--;
+      launch(state, cs, config, out);
+    } else if (waitMs === 0) giveBack(cs.rate);
   }
-  const nextAt = state.now + jitter(state, config.confirmMs, 0.1);
-  setDeadline(state.timers, cs.deadlines.confirm, nextAt);
+  setDeadline(state.timers, cs.deadlines.confirm, state.now + jitter(state, pauseMs, 0.1));
+}
+
+/**
+ * The share of its place's allowance that a doubt must leave: none once it is half way to a verdict.
+ * So a lossy path, of which there is always some doubt, cannot use up what a decision needs. What is
+ * overdue counts as what it is about to be.
+ */
+function keptFromDoubt(state: State, judged: Judged): number {
+  const h = thresholdOf(state, judged.config);
+  if (h === 0 || judged.verdict === 'unknown') return 0;
+  let [found, most] = [0, 0];
+  for (const { cs, way } of judged.all) {
+    let own = judged.verdict === 'down' ? cs.recovery : cs.evidence;
+    if (isOverdue(state, cs, judged.config)) own += Math.log(FAIL_IF_DOWN / lossRate(way.loss));
+    found += own;
+    most = Math.max(most, own);
+  }
+  // Where two must agree, one path alone is no serious doubt.
+  if (judged.groups.length > 1) found -= most;
+  return Math.max(0, 0.5 - found / h);
+}
+
+/** Whether one more failure by this path would add nothing to what is said against the check. */
+function isFull(state: State, cs: CheckState, judged: Judged): boolean {
+  if (state.config.detector.kind === 'counters') return cs.verdict === 'down';
+  if (judged.verdict === 'down') return cs.verdict === 'down' && cs.recovery === 0;
+  return cs.evidence >= 2 * thresholdOf(state, judged.config);
 }
 
 /** Whether the probes under way suffice to change the verdict if they end like the last ones. */
@@ -229,10 +297,12 @@ function couldSettle(cs: CheckState, config: CheckConfig): boolean {
 }
 
 /** A probe has been under way for far longer than usual: confirm already. */
-function onOverdue(state: State, cs: CheckState, judged: Judged, out: Step): void {
-  if (cs.pending.length === 0) return;
+function onOverdue(state: State, cs: CheckState, judged: Judged, out: Step): readonly Name[] {
+  if (cs.pending.length === 0) return NOBODY;
+  if (judged.verdict === 'down') return leavingFor(state, judged.config);
   burstEverywhere(state, cs, judged, 0);
   askReferences(state, cs, judged.config, out);
+  return NOBODY;
 }
 
 /** Folds one observation in; the records whose situation it changes. */
@@ -250,9 +320,11 @@ export function onObservation(
   const { cs, way } = voter;
   const at = cs.pending.indexOf(o.startedAt);
   if (at >= 0) cs.pending.splice(at, 1);
+  if (o.outcome === 'limited') return refused(state, cs, config, o, out);
   if (o.outcome === 'fail' && !cs.everFailed) put(out, `red/${cs.key}`, true);
   const shaky = cs.missed > 0 || cs.fails > 0;
   hear(cs, o);
+  if (o.outcome === 'pass') countPass(cs.rate, o.startedAt);
   let touched = lookAround(state, way, cs, o, out);
   if (o.outcome === 'fail' && config.role !== 'reference') {
     const isVoid = way.blind || o.startedAt < cs.forgotAt;
@@ -266,15 +338,48 @@ export function onObservation(
   if (cs.track !== null && way.waiting.size > 0) {
     touched = join(touched, vouchForWaiting(state, way, out));
   }
+  if (o.outcome === 'fail' && judged.verdict === 'down') {
+    return join(touched, leavingFor(state, config));
+  }
   if (o.outcome !== 'pass' || config.origin === null) return touched;
   const awaited = resolvedOf(state, config.origin);
   return awaited.length > 0 ? join(touched, awaited) : touched;
+}
+
+/** We ask too often: no vote, by nobody about nothing. The place is asked more slowly. */
+function refused(
+  state: State,
+  cs: CheckState,
+  config: CheckConfig,
+  o: Observation,
+  out: Step,
+): readonly Name[] {
+  hear(cs, o);
+  cs.burst = 0;
+  const isNews = countRefusal(cs.rate, o.startedAt, o.retryAfterMs ?? 0, state.now);
+  if (!isNews) return NOBODY;
+  const place = placeOf(config);
+  const perSecond = limitOf(cs.rate)!.perSecond;
+  const most = Number(perSecond.toPrecision(2));
+  const sentence = `${place} says that it is asked too often: at most ${most} times a second from now on`;
+  note(out, 'limit', null, sentence, { place, perSecond });
+  return NOBODY;
 }
 
 /** A check has few paths, and walking along them is quicker than a table. */
 function voterOf({ all }: Judged, path: string): Voter | undefined {
   for (const voter of all) if (voter.way.name === path) return voter;
   return undefined;
+}
+
+/** The records that wait to see once more that what they leave fails. */
+function leavingFor(state: State, config: CheckConfig): readonly Name[] {
+  let touched = NOBODY;
+  for (const name of restingOn(state, config)) {
+    const leaving = state.origins.get(name)?.leaving;
+    if (leaving !== undefined && leaving.size > 0) touched = join(touched, [...leaving]);
+  }
+  return touched;
 }
 
 /** The records that wait for a pass from an origin alone: where its name leads is known already. */
@@ -320,7 +425,9 @@ function doubt(
   if (cs.unvouched.length >= UNVOUCHED_MAX) cs.unvouched.shift();
   cs.unvouched.push(o);
   if (isInDoubt(state, voter, judged)) burstEverywhere(state, cs, judged, config.confirmMs / 2);
-  askReferences(state, cs, config, out);
+  const light = lightAt(voter.way.references, config.origin, o.startedAt);
+  // What is down already has time until somebody answers by the clock.
+  if (light !== 'clear' && !isFull(state, cs, judged)) askReferences(state, cs, config, out);
   return vouch(state, voter, judged, out);
 }
 
@@ -427,9 +534,50 @@ export function probeFresh(state: State, origin: string, out: Step): void {
   for (const { config, all } of state.origins.get(origin)!.own) {
     for (const { cs } of all) {
       // Many records may choose one target at once: one probe begun now serves them all.
-      if (cs.pending.at(-1) !== state.now) launch(state, cs, config, out);
+      if (cs.pending.at(-1) !== state.now) launchFresh(state, cs, config, out);
     }
   }
+}
+
+/** Probes at once what says that an origin is down: rule 3 wants a failure begun after a decision. */
+export function probeFailing(state: State, origin: string, out: Step): void {
+  for (const { config, all, verdict } of state.origins.get(origin)!.required) {
+    if (verdict !== 'down') continue;
+    for (const { cs } of all) {
+      if (cs.pending.at(-1) === state.now) continue;
+      launchFresh(state, cs, config, out);
+      setDeadline(state.timers, cs.deadlines.overdue, state.now + silentMs(cs, config));
+    }
+  }
+}
+
+/**
+ * Whether a quorum of failures of a check that says that an origin is down began at or after a
+ * moment; what takes far longer than a pass ever does fails. That the paths see just then, the passes
+ * of the candidate show.
+ */
+export function hasFreshFailure(state: State, origin: string, sinceAt: number): boolean {
+  const rule = state.config.origins[origin]?.quorum ?? MAJORITY;
+  const required = state.origins.get(origin)?.required ?? [];
+  return required.some(({ config, groups, verdict }) => {
+    const fresh = ({ cs, way }: Voter): Verdict => {
+      if (way.blind || way.suspect) return 'unknown';
+      const { brokeAt, passBeganAt, pending } = cs;
+      if (Math.max(brokeAt, passBeganAt) >= sinceAt) return brokeAt > passBeganAt ? 'down' : 'up';
+      const began = pending.find((at) => at >= sinceAt) ?? Number.POSITIVE_INFINITY;
+      return state.now - began >= silentMs(cs, config) ? 'down' : 'unknown';
+    };
+    return verdict === 'down' && quorum(votes(groups, fresh), rule) === 'down';
+  });
+}
+
+/** A decision may overdraw what its place allows; where that is asked at distances, it waits. */
+function launchFresh(state: State, cs: CheckState, config: CheckConfig, out: Step): void {
+  const waitMs = waitForExtraMs(cs.rate, -1, state.now);
+  if (waitMs === 0) return launch(state, cs, config, out);
+  cs.askedAt = 0;
+  const at = Math.min(cs.dueAt, state.now + waitMs);
+  setDeadline(state.timers, cs.deadlines.probe, at);
 }
 
 /** Whether a quorum of passes of every required check began at or after a moment. */
@@ -482,7 +630,9 @@ function askReferences(state: State, cs: CheckState, config: CheckConfig, out: S
     for (const { cs: reference, origin } of path.references) {
       const isOwn = origin !== null && origin === config.origin;
       if (isOwn || (reference.missed === 0) !== wanted) continue;
-      if (asked++ >= REFERENCES_ASKED) return;
+      if (asked >= REFERENCES_ASKED) return;
+      if (!mayWitness(reference.rate, state.now)) continue;
+      asked++;
       launch(state, reference, state.config.checks[reference.check]!, out);
     }
   }
@@ -524,6 +674,11 @@ function burst(state: State, cs: CheckState, afterMs: number): void {
   setDeadline(state.timers, cs.deadlines.confirm, state.now + jitter(state, afterMs, 0.1));
 }
 
+/** What has been asked for so long and not answered is failing still. */
+function silentMs(cs: CheckState, config: CheckConfig): number {
+  return Math.max(config.confirmMs / 2, OVERDUE_FACTOR * cs.usualMs);
+}
+
 function overdueMs(cs: CheckState, config: CheckConfig): number {
   return Math.max(config.confirmMs, OVERDUE_FACTOR * cs.usualMs);
 }
@@ -532,6 +687,11 @@ function launch(state: State, cs: CheckState, config: CheckConfig, out: Step): v
   // Probes of one check under way are bounded: more would say nothing that these will not.
   if (cs.pending.length >= config.fall + 5) return;
   cs.pending.push(state.now);
+  cs.askedAt = state.now;
+  if (countProbe(cs.rate, state.now)) {
+    const place = placeOf(config);
+    note(out, 'limit', null, `${place} is asked as ever again`, { place, perSecond: null });
+  }
   out.effects.push({ kind: 'probe', check: cs.check, path: cs.path, at: state.now });
   const overdue = overdueMs(cs, config);
   if (cs.verdict === 'up' && cs.burst === 0 && overdue < config.timeoutMs) {
