@@ -31,7 +31,7 @@
 // more (sight.ts). Only failures that a reference point vouches for come here at all.
 
 import type { CheckConfig, Health, Observation, QuorumRule, Verdict } from './model.ts';
-import { type Rate, slowedMs } from './rate.ts';
+import { isRefusing, type Rate, slowedMs } from './rate.ts';
 import { remember, type Track } from './sight.ts';
 import { type Deadline, deadline } from './timers.ts';
 
@@ -261,14 +261,20 @@ export function weighAnew(state: CheckState): void {
 
 /**
  * Whether a verdict is worth nothing any more, so long after its last vote. Where a place lets itself
- * be asked only slowly, silence counts by that; but what is said to be down and answers that there
- * are too many of us is not known to be down for so long.
+ * be asked only slowly, silence counts by that; but what is judged down, and now answers that it is
+ * asked too often, is not known to be down for so long.
  */
-export function isStale(state: CheckState, config: CheckConfig, now: number): boolean {
+export function isStale(
+  state: CheckState,
+  config: CheckConfig,
+  judged: Verdict,
+  now: number,
+): boolean {
   const { intervalMs, timeoutMs } = config;
   const silentMs = now - state.heardAt;
   if (silentMs <= 3 * intervalMs + timeoutMs) return false;
-  if (state.verdict === 'down' && state.last?.outcome === 'limited') return true;
+  const isUp = state.verdict === 'up' && judged !== 'down';
+  if (!isUp && isRefusing(state.rate)) return true;
   return silentMs > 3 * slowedMs(state.rate, intervalMs, now) + timeoutMs;
 }
 

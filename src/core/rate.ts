@@ -5,11 +5,11 @@
 // is from then on asked at even distances, below the rate it refused at, by the clock as in doubt.
 // It only counts: what is asked, and what an answer means, others say.
 
-/** Probes that one decision needs, at least; a place with many checks and paths needs more. */
+/** Probes that one decision needs, at least: more by many paths, and twice that where some are lost. */
 const ALLOWANCE_MIN = 12;
-const ALLOWANCE_PER_WAY = 4;
+const ALLOWANCE_PER_WAY = 8;
 /** What doubt about others may ask, beside what doubt about the place itself may. */
-const WITNESS_SHARE = 0.25;
+const WITNESS_SHARE = 0.5;
 /** Of the whole rate, what probes by the clock may take: the rest is for doubt. */
 const CLOCK_SHARE = 0.75;
 /** Below the rate that was refused. */
@@ -240,6 +240,11 @@ function lower(rate: Rate, limit: Limit, now: number): void {
   }
   limit.perSecond = Math.max(least, met * LOWERED);
   limit.raised = false;
+}
+
+/** Whether the last that it answered is that it is asked too often. */
+export function isRefusing({ limit }: Rate): boolean {
+  return limit !== null && limit.refusals > 0;
 }
 
 /** The limit that it is known to have; null where none was met. */

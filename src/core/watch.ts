@@ -68,6 +68,8 @@ const START_SPREAD_MS = 5;
 const NATURAL_REFERENCES = 6;
 /** Reference points asked at once when a failure must be put in its light. */
 const REFERENCES_ASKED = 2;
+/** Of a place's allowance, what doubt leaves that has found nothing yet. */
+const KEPT_SHARE = 2 / 3;
 /** Failures of one check by one path that may wait to be vouched for. */
 const UNVOUCHED_MAX = 16;
 
@@ -227,7 +229,7 @@ function onInterval(state: State, cs: CheckState, judged: Judged, out: Step): re
   // What has to wait looks at its silence all the same.
   const soonest = waitMs === 0 ? cs.dueAt : Math.min(cs.dueAt, state.now + waitMs);
   setDeadline(state.timers, cs.deadlines.probe, soonest);
-  if (!isStale(cs, config, state.now)) return NOBODY;
+  if (!isStale(cs, config, judged.verdict, state.now)) return NOBODY;
   cs.unvouched.length = 0;
   if (cs.verdict === 'unknown') {
     // A run that was begun before the silence does not go on after it.
@@ -263,7 +265,7 @@ function onConfirm(state: State, cs: CheckState, judged: Judged, out: Step): voi
 }
 
 /**
- * The share of its place's allowance that a doubt must leave: none once it is half way to a verdict.
+ * The share of its place's allowance that a doubt must leave: none once it is on its way to a verdict.
  * So a lossy path, of which there is always some doubt, cannot use up what a decision needs. What is
  * overdue counts as what it is about to be.
  */
@@ -279,7 +281,7 @@ function keptFromDoubt(state: State, judged: Judged): number {
   }
   // Where two must agree, one path alone is no serious doubt.
   if (judged.groups.length > 1) found -= most;
-  return Math.max(0, 0.5 - found / h);
+  return Math.max(0, KEPT_SHARE - found / h);
 }
 
 /** Whether one more failure by this path would add nothing to what is said against the check. */
