@@ -5,7 +5,7 @@
 // is from then on asked at even distances, below the rate it refused at, by the clock as in doubt.
 // It only counts: what is asked, and what an answer means, others say.
 
-/** Probes that one decision needs, at least: more by many paths, and twice that where some are lost. */
+/** Probes that one decision needs, at least; more by many paths, and twice where some are lost. */
 const ALLOWANCE_MIN = 12;
 const ALLOWANCE_PER_WAY = 8;
 /** What doubt about others may ask, beside what doubt about the place itself may. */
@@ -16,7 +16,7 @@ const CLOCK_SHARE = 0.75;
 const LOWERED = 0.5;
 /** However often it refuses, each check by each path is asked once in so long. */
 const LEAST_EVERY_MS = 300_000;
-/** Refused again with nothing answered in between, a place is left alone: so long, then twice that. */
+/** Refused again, nothing answered in between, a place is left alone: so long, then twice that. */
 const PAUSE_MS = 2_000;
 /** However long a place asks to be left alone, or goes on refusing. */
 const PAUSE_MAX_MS = 120_000;
@@ -75,7 +75,7 @@ export function newRate(now: number): Rate {
 }
 
 /** Probes that a calm place takes at once in doubt. */
-export function allowance({ ways }: Rate): number {
+function allowance({ ways }: Rate): number {
   return Math.max(ALLOWANCE_MIN, ALLOWANCE_PER_WAY * ways);
 }
 
@@ -253,8 +253,8 @@ export function limitOf(rate: Rate): Pick<Limit, 'perSecond' | 'sinceAt' | 'paus
 }
 
 /**
- * How long after an outage begins a check is judged down at the latest, in milliseconds, where nothing
- * is lost on the way; without the time that its probes take to fail.
+ * How long after an outage begins a check is judged down at the latest, in milliseconds, where
+ * nothing is lost on the way; without the time that its probes take to fail.
  */
 export function detectionMs(
   rate: Rate,
@@ -262,9 +262,9 @@ export function detectionMs(
   paths: number,
 ): { readonly plainMs: number; readonly slowedMs: number } {
   const wanted = check.fall * Math.max(1, paths);
-  const plainMs = check.intervalMs / Math.max(1, paths) + check.fall * check.confirmMs;
+  const firstMs = check.intervalMs / Math.max(1, paths);
+  const plainMs = Math.round(firstMs + check.fall * check.confirmMs);
   if (rate.limit === null && rate.set === null) return { plainMs, slowedMs: plainMs };
-  const firstMs = (check.intervalMs * slowness(rate)) / Math.max(1, paths);
   const confirmMs = Math.max(check.fall * check.confirmMs, wanted * gapMs(rate));
-  return { plainMs, slowedMs: Math.round(Math.max(plainMs, firstMs + confirmMs)) };
+  return { plainMs, slowedMs: Math.round(firstMs * slowness(rate) + confirmMs) };
 }

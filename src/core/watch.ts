@@ -40,6 +40,7 @@ import {
   limitOf,
   mayWitness,
   newRate,
+  slowness,
   waitByClockMs,
   waitForExtraMs,
 } from './rate.ts';
@@ -265,7 +266,7 @@ function onConfirm(state: State, cs: CheckState, judged: Judged, out: Step): voi
 }
 
 /**
- * The share of its place's allowance that a doubt must leave: none once it is on its way to a verdict.
+ * The share of its place's allowance that a doubt must leave: none once it is near a verdict.
  * So a lossy path, of which there is always some doubt, cannot use up what a decision needs. What is
  * overdue counts as what it is about to be.
  */
@@ -593,10 +594,10 @@ export function hasFreshPasses(state: State, origin: string, sinceAt: number): b
 
 /** The longest that the verdict of an origin may take to settle, in milliseconds (rule 8). */
 export function settleMs(origin: OriginState): number {
-  origin.settleMs ??= origin.required.reduce(
-    (most, { config: c }) => Math.max(most, c.fall * (c.intervalMs + c.timeoutMs)),
-    0,
-  );
+  origin.settleMs ??= origin.required.reduce((most, { config: c, all }) => {
+    const slow = all.length === 0 ? 1 : slowness(all[0]!.cs.rate);
+    return Math.max(most, c.fall * (c.intervalMs * slow + c.timeoutMs));
+  }, 0);
   return origin.settleMs;
 }
 
