@@ -48,6 +48,8 @@ export interface CheckState {
   };
   /** When its next probe by the clock is due. */
   dueAt: number;
+  /** A moment that is so many intervals away from each of its probes by the clock. */
+  phaseMs: number;
   /** When its latest probe began, of whatever kind; 0 before the first. */
   askedAt: number;
   /** How fast the place may be asked that it asks. */
@@ -125,6 +127,7 @@ export function checkState(
       overdue: deadline({ kind: 'overdue', check: key }),
     },
     dueAt: now,
+    phaseMs: 0,
     askedAt: 0,
     rate,
     verdict: 'unknown',

@@ -65,6 +65,8 @@ const BURST_MAX = 12;
 const OVERDUE_FACTOR = 4;
 /** Regular probes at a start are spread by this, up to the interval. */
 const START_SPREAD_MS = 5;
+/** More checks by paths than these are spread over their whole interval. */
+const CROWD = 50;
 /** Origins that serve as reference points of a path, at most, shared out among the clouds. */
 const NATURAL_REFERENCES = 6;
 /** Reference points asked at once when a failure must be put in its light. */
@@ -95,15 +97,11 @@ export function watchChecks(state: State): void {
     check.paths.forEach((path, i) => {
       const key = checkKey(check.id, path);
       wanted.add(key);
-      const spread = Math.min(check.intervalMs, count * START_SPREAD_MS);
-      // The paths of one check take turns, so that an outage is first seen the sooner.
-      const turn = (i / check.paths.length) * check.intervalMs;
-      const at = state.now + Math.floor(((index++ / count) * spread + turn) % check.intervalMs);
+      const share = index++ / count;
       if (state.checks.has(key)) return;
       const cs = checkState(key, check.id, path, state.rates.get(placeOf(check))!, state.now);
-      cs.dueAt = at;
       state.checks.set(key, cs);
-      setDeadline(state.timers, cs.deadlines.probe, at);
+      beginSoon(state, cs, check, { share, turn: i / check.paths.length, count });
     });
   }
   for (const [key, gone] of state.checks) {
@@ -116,6 +114,40 @@ export function watchChecks(state: State): void {
   }
   watchOrigins(state);
   watchPaths(state);
+}
+
+/**
+ * The first probe comes soon, so that a verdict settles soon. From then on each of many has its own
+ * place in the interval, by its name; few are no crowd. The paths of one check take turns, so that an
+ * outage is first seen the sooner.
+ */
+function beginSoon(
+  state: State,
+  cs: CheckState,
+  { id, intervalMs }: CheckConfig,
+  { share, turn, count }: Readonly<Record<'share' | 'turn' | 'count', number>>,
+): void {
+  const spread = Math.min(intervalMs, count * START_SPREAD_MS);
+  cs.dueAt = state.now + Math.floor((share * spread + turn * intervalMs) % intervalMs);
+  const isCrowd = count > CROWD;
+  cs.phaseMs = isCrowd ? Math.floor((hashOf(id) + turn) * intervalMs) : cs.dueAt;
+  setDeadline(state.timers, cs.deadlines.probe, cs.dueAt);
+}
+
+/** A number in [0, 1) for a name, the same every time (FNV-1a by Fowler, Noll and Vo). */
+function hashOf(name: string): number {
+  let h = 0x811c9dc5;
+  for (let i = 0; i < name.length; i++) h = Math.imul(h ^ name.charCodeAt(i), 0x01000193);
+  // Its last bits alone tell apart names that differ in their ends.
+  h = Math.imul(h ^ (h >>> 16), 0x85ebca6b);
+  return ((h ^ (h >>> 13)) >>> 0) / 4_294_967_296;
+}
+
+/** The next moment in the phase of a check, no sooner than half an interval from now. */
+function nextInPhase({ phaseMs }: CheckState, { intervalMs }: CheckConfig, now: number): number {
+  const since = (now - phaseMs) % intervalMs;
+  const next = now - since + (since < 0 ? 0 : intervalMs);
+  return next - now < intervalMs / 2 ? next + intervalMs : next;
 }
 
 /** What a check asks, together with others: its origin; a service and a reference stand alone. */
@@ -222,9 +254,8 @@ export function onDeadline(
 /** The regular probe of one check is due. */
 function onInterval(state: State, cs: CheckState, judged: Judged, out: Step): readonly Name[] {
   const { config } = judged;
-  // From when it was due, so that being late does not add up; what was missed is not made up.
-  const next = cs.dueAt > state.now ? cs.dueAt : cs.dueAt + config.intervalMs;
-  cs.dueAt = next > state.now ? next : state.now + config.intervalMs;
+  // By its phase, so that being late does not add up; what was missed is not made up.
+  if (cs.dueAt <= state.now) cs.dueAt = nextInPhase(cs, config, state.now);
   const waitMs = waitByClockMs(cs.rate, config.intervalMs, cs.askedAt, state.now);
   if (waitMs === 0) launch(state, cs, config, out);
   // What has to wait looks at its silence all the same.
@@ -603,11 +634,17 @@ export function settleMs(origin: OriginState): number {
 
 /** Everything is unknown again: the process stood still, so nothing counted is worth anything. */
 export function forgetAll(state: State, out: Step): void {
-  for (const cs of state.checks.values()) {
-    forget(cs, state.now);
-    cs.pending.length = 0;
-    cs.burst = 0;
-    burst(state, cs, 0);
+  const count = state.checks.size;
+  let index = 0;
+  for (const { config, all } of state.judged.values()) {
+    all.forEach(({ cs }, i) => {
+      forget(cs, state.now);
+      cs.pending.length = 0;
+      cs.burst = 0;
+      // As at a start: what was missed is not all asked in one moment.
+      const share = index++ / count;
+      beginSoon(state, cs, config, { share, turn: i / all.length, count });
+    });
   }
   for (const path of state.paths.values()) {
     path.down.clear();

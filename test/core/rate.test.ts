@@ -232,3 +232,43 @@ test('a witness that refuses to be asked makes nobody blind, and condemns nobody
   assert.equal(world.state.origins.get('a')!.health, 'up');
   assert.equal(world.state.origins.get('b')!.health, 'up');
 });
+
+test('many checks are spread over their interval, and stay so when the process stood still', () => {
+  const names = Array.from({ length: 120 }, (_, i) => `o${i}`);
+  const { world, asked } = worldOf(
+    coreConfig({
+      origins: Object.fromEntries(names.map((n, i) => [n, { cloud: `c${i % 3}` }])),
+      check: { intervalMs: 60_000, timeoutMs: 2000, confirmMs: 500 },
+    }),
+  );
+  world.advance(5_000);
+  const up = () => names.filter((name) => world.state.origins.get(name)!.health === 'up').length;
+  assert.equal(up(), names.length, 'the first verdicts do not wait for the interval');
+  const times = () => [...asked.values()].flat().sort((a, b) => a - b);
+  world.advance(300_000);
+  assert.ok(mostWithin(times(), 1000, 120_000) <= 8, 'two a second, by chance a few more');
+  const pausedAt = world.now + 600_000;
+  world.now = pausedAt;
+  world.send({ kind: 'paused', forMs: 600_000 });
+  world.advance(5_000);
+  assert.equal(up(), names.length);
+  assert.ok(mostWithin(times(), 10, pausedAt) <= 12, 'not all in one moment');
+  world.advance(600_000);
+  assert.ok(mostWithin(times(), 1000, pausedAt + 120_000) <= 8, 'nor in one moment from then on');
+});
+
+test('where many checks are spread, the paths of one still take turns', () => {
+  const origins = Object.fromEntries(
+    Array.from({ length: 40 }, (_, i) => [`o${i}`, { cloud: `c${i % 3}` }]),
+  );
+  const { world, asked } = worldOf(coreConfig({ ...shape, origins }));
+  world.advance(120_000);
+  for (const [origin, times] of asked) {
+    const late = times.filter((at) => at > 60_000);
+    const gaps = late.slice(1).map((at, i) => at - late[i]!);
+    assert.ok(
+      gaps.every((ms) => Math.abs(ms - 5000 / 3) <= 2),
+      `${origin}: ${gaps.join()}`,
+    );
+  }
+});
