@@ -8,6 +8,8 @@
 /** Probes that one decision needs, at least; more by many paths, and twice where some are lost. */
 const ALLOWANCE_MIN = 12;
 const ALLOWANCE_PER_WAY = 8;
+/** However rarely the clocks ask, doubt may ask so many times a second, or nothing would recover. */
+const DOUBT_LEAST = 0.2;
 /** What doubt about others may ask, beside what doubt about the place itself may. */
 const WITNESS_SHARE = 0.5;
 /** Of the whole rate, what probes by the clock may take: the rest is for doubt. */
@@ -81,7 +83,7 @@ function allowance({ ways }: Rate): number {
 
 /** Probes a second in the long run, however great the doubt. */
 function whole(rate: Rate): number {
-  const usual = rate.set ?? 2 * rate.plain;
+  const usual = rate.set ?? rate.plain + Math.max(rate.plain, DOUBT_LEAST);
   return rate.limit === null ? usual : Math.min(usual, rate.limit.perSecond);
 }
 

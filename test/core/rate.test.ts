@@ -84,6 +84,18 @@ test('whatever fails for however long, an origin is asked about twice as often a
   }
 });
 
+test('the doubt about many others asks no more of those that bear witness', () => {
+  const names = Array.from({ length: 20 }, (_, i) => `o${i}`);
+  const many = Object.fromEntries(names.map((name) => [name, { cloud: 'one' }]));
+  const origins = { a: { cloud: 'one' }, b: { cloud: 'two' }, ...many };
+  const { world, asked } = worldOf(coreConfig({ ...shape, origins }));
+  world.advance(60_000);
+  for (const name of names) world.origins.set(name, 'loss=0.4');
+  world.advance(1_200_000);
+  const most = mostWithin(asked.get('b')!, 600_000, 60_000);
+  assert.ok(most <= 600 * MOST + BURSTS, `b was asked ${most} times in 10 min`);
+});
+
 test('what one decision needs is there after hours of doubt about one path, and of loss', () => {
   for (const break_ of ['fail', 'loss=0.3'] as const) {
     const { world } = worldOf();
