@@ -73,6 +73,8 @@ const NATURAL_REFERENCES = 6;
 const REFERENCES_ASKED = 2;
 /** Of a place's allowance, what doubt leaves that has found nothing yet. */
 const KEPT_SHARE = 2 / 3;
+/** And by how much a recovery may overdraw it. */
+const OVERDRAWN_SHARE = 1 / 2;
 /** Failures of one check by one path that may wait to be vouched for. */
 const UNVOUCHED_MAX = 16;
 
@@ -304,9 +306,11 @@ function onConfirm(state: State, cs: CheckState, judged: Judged, out: Step): voi
 function keptFromDoubt(state: State, judged: Judged): number {
   const h = thresholdOf(state, judged.config);
   if (h === 0 || judged.verdict === 'unknown') return 0;
+  // What has just been spent on finding it down is no reason to call it down for longer.
+  if (judged.verdict === 'down') return -OVERDRAWN_SHARE;
   let [found, most] = [0, 0];
   for (const { cs, way } of judged.all) {
-    let own = judged.verdict === 'down' ? cs.recovery : cs.evidence;
+    let own = cs.evidence;
     if (isOverdue(state, cs, judged.config)) own += Math.log(FAIL_IF_DOWN / lossRate(way.loss));
     found += own;
     most = Math.max(most, own);
