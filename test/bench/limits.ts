@@ -1,6 +1,6 @@
-// Part of `npm run bench:accuracy`: origins that answer 429 above a rate, or ban whoever exceeds it for
-// a minute, with a hiccup of three seconds an hour on two of three paths, which doubt answers with more
-// probes. They are never down: every switch is false, every `down` after a hiccup is too long or not.
+// Part of `npm run bench:accuracy`: origins that answer 429 above a rate, or ban for a minute who
+// exceeds it, with a hiccup of three seconds an hour on two of three paths, which doubt answers with
+// more probes. They are never down: every switch is false, every `down` after a hiccup is too long or not.
 // Every request counts, refused or not; every second origin says Retry-After. Then how long the same
 // policies take to see a real outage of an origin that limits nobody. All in simulated time.
 
@@ -15,7 +15,7 @@ const MINUTE_MS = 60_000;
 const HICCUP_MS = 3_000;
 const BAN_MS = 60_000;
 const LIMITS = [1, 2, 3, 5, 10];
-/** Goals: how long an origin may stay down after its hiccup, and what it may be asked of its limit. */
+/** Goals: how long an origin may be down after its hiccup, and what it is asked of its limit. */
 const DOWN_MOST_MS = 30_000;
 const ASKED_MOST = 2;
 

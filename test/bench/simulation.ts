@@ -1,6 +1,6 @@
-// The engine over a trace, in simulated time, as the benches of accuracy want it: what it asks of vendors
-// and DNS is answered at once, and a probe meets what the trace says. It never sleeps, and the same trace
-// gives the same run.
+// The engine over a trace, in simulated time, as the benches of accuracy want it: what it asks of
+// vendors and DNS is answered at once, and a probe meets what the trace says. It never sleeps, and the
+// same trace gives the same run.
 
 import { type Effect, nextDeadline, type State, start, step } from '../../src/core/engine.ts';
 import type { CoreConfig, Observation, Outcome } from '../../src/core/model.ts';
