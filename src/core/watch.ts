@@ -40,6 +40,7 @@ import {
   limitOf,
   mayWitness,
   newRate,
+  slowedMs,
   slowness,
   waitByClockMs,
   waitForExtraMs,
@@ -75,6 +76,8 @@ const REFERENCES_ASKED = 2;
 const KEPT_SHARE = 2 / 3;
 /** And by how much a recovery may overdraw it. */
 const OVERDRAWN_SHARE = 1 / 2;
+/** What a decision rests on is no older than this. */
+const FRESH_MS = 15_000;
 /** Failures of one check by one path that may wait to be vouched for. */
 const UNVOUCHED_MAX = 16;
 
@@ -601,12 +604,24 @@ export function hasFreshFailure(state: State, origin: string, sinceAt: number): 
     const fresh = ({ cs, way }: Voter): Verdict => {
       if (way.blind || way.suspect) return 'unknown';
       const { brokeAt, passBeganAt, pending } = cs;
-      if (Math.max(brokeAt, passBeganAt) >= sinceAt) return brokeAt > passBeganAt ? 'down' : 'up';
+      if (Math.max(brokeAt, passBeganAt) >= freshFrom(state, cs, sinceAt)) {
+        return brokeAt > passBeganAt ? 'down' : 'up';
+      }
       const began = pending.find((at) => at >= sinceAt) ?? Number.POSITIVE_INFINITY;
       return state.now - began >= silentMs(cs, config) ? 'down' : 'unknown';
     };
     return verdict === 'down' && quorum(votes(groups, fresh), rule) === 'down';
   });
+}
+
+/**
+ * What a decision rests on began after it, and not long ago: one half of it may have had to wait for
+ * the other. What lets itself be asked only slowly may be as much older.
+ */
+function freshFrom(state: State, cs: CheckState, sinceAt: number): number {
+  const { config } = state.judged.get(cs.check)!;
+  const slowMs = slowness(cs.rate) > 1 ? 3 * slowedMs(cs.rate, config.intervalMs, state.now) : 0;
+  return Math.max(sinceAt, state.now - Math.max(FRESH_MS, slowMs));
 }
 
 /** A decision may overdraw what its place allows; where that is asked at distances, it waits. */
@@ -623,7 +638,7 @@ export function hasFreshPasses(state: State, origin: string, sinceAt: number): b
   const own = state.origins.get(origin)?.own ?? [];
   const rule = state.config.origins[origin]?.quorum ?? MAJORITY;
   const fresh = ({ cs }: Voter): Verdict =>
-    cs.missed === 0 && cs.passBeganAt >= sinceAt ? 'up' : 'unknown';
+    cs.missed === 0 && cs.passBeganAt >= freshFrom(state, cs, sinceAt) ? 'up' : 'unknown';
   return own.length > 0 && own.every((j) => quorum(votes(j.groups, fresh), rule) === 'up');
 }
 

@@ -525,7 +525,12 @@ export class Checkers {
     if (d.why === 'target-down' && from?.health !== 'down') {
       this.fail('rule-5-unknown-moves-nothing', `${what}: ${from?.health ?? 'unknown'}`);
     }
-    const freshSince = Math.max(at - 20_000, d.why === 'target-down' ? (from?.at ?? 0) : 0);
+    // What limits who asks passes more rarely.
+    const isSlow = this.#truth.limits.troubledAt(d.to) >= this.#timeline.now - HOUR;
+    const freshSince = Math.max(
+      at - (isSlow ? 10 * MINUTE : 20_000),
+      d.why === 'target-down' ? (from?.at ?? 0) : 0,
+    );
     for (const check of this.#own(d.to)) {
       const groups = this.#groups(
         check,
