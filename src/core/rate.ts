@@ -10,8 +10,8 @@ const ALLOWANCE_MIN = 12;
 const ALLOWANCE_PER_WAY = 8;
 /** However rarely the clocks ask, doubt may ask so many times a second, or nothing would recover. */
 const DOUBT_LEAST = 0.2;
-/** What doubt about others may ask, beside what doubt about the place itself may. */
-const WITNESS_SHARE = 0.5;
+/** What may be asked besides, of what doubt about the place itself may. */
+const ASIDE_SHARE = 0.5;
 /** Of the whole rate, what probes by the clock may take: the rest is for doubt. */
 const CLOCK_SHARE = 0.75;
 /** Below the rate that was refused. */
@@ -35,9 +35,11 @@ export interface Rate {
   set: number | null;
   /**
    * Probes that doubt about it may still make on top of those by the clock (below 0: a decision
-   * overdrew), and those that doubt about others may make, to whom it shows what a path can see.
+   * overdrew), those that find out whether it has recovered, and those that doubt about others may
+   * make, to whom it shows what a path can see. What one has spent delays no other.
    */
   tokens: number;
+  recovery: number;
   witness: number;
   refilledAt: number;
   /** Probes begun in the second that began then, and in the one before. */
@@ -71,7 +73,8 @@ interface Limit {
 export function newRate(now: number): Rate {
   return {
     ...{ plain: 0, ways: 0, set: null, refilledAt: now },
-    ...{ tokens: Number.POSITIVE_INFINITY, witness: Number.POSITIVE_INFINITY },
+    ...{ tokens: Number.POSITIVE_INFINITY, recovery: Number.POSITIVE_INFINITY },
+    witness: Number.POSITIVE_INFINITY,
     ...{ secondAt: now, begun: 0, before: 0, nextAt: 0, limit: null, holdMs: 0 },
   };
 }
@@ -132,7 +135,8 @@ function refill(rate: Rate, now: number): number {
   const perMs = (whole(rate) - rate.plain / slowness(rate)) / 1000;
   const more = (now - rate.refilledAt) * perMs;
   rate.tokens = Math.min(most, rate.tokens + more);
-  rate.witness = Math.min(most, rate.witness + more * WITNESS_SHARE);
+  rate.recovery = Math.min(most, rate.recovery + more * ASIDE_SHARE);
+  rate.witness = Math.min(most, rate.witness + more * ASIDE_SHARE);
   rate.refilledAt = now;
   return perMs;
 }
@@ -146,6 +150,15 @@ export function waitForExtraMs(rate: Rate, keep: number, now: number): number {
   const short = keep * allowance(rate) + 1 - rate.tokens;
   const waitMs = Math.ceil(Math.max(gapLeftMs(rate, now), short > 0 ? short / perMs : 0));
   if (waitMs <= 0) rate.tokens--;
+  return waitMs;
+}
+
+/** The same for a probe that may show that it has recovered; where that is spent, as in doubt. */
+export function waitForRecoveryMs(rate: Rate, now: number): number {
+  refill(rate, now);
+  if (rate.recovery < 1) return waitForExtraMs(rate, 0, now);
+  const waitMs = Math.ceil(gapLeftMs(rate, now));
+  if (waitMs <= 0) rate.recovery--;
   return waitMs;
 }
 

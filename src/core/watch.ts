@@ -44,6 +44,7 @@ import {
   slowness,
   waitByClockMs,
   waitForExtraMs,
+  waitForRecoveryMs,
 } from './rate.ts';
 import { isDark, lightAt, lossNow, newTrack, type Reference } from './sight.ts';
 import {
@@ -74,8 +75,6 @@ const NATURAL_REFERENCES = 6;
 const REFERENCES_ASKED = 2;
 /** Of a place's allowance, what doubt leaves that has found nothing yet. */
 const KEPT_SHARE = 2 / 3;
-/** And by how much a recovery may overdraw it. */
-const OVERDRAWN_SHARE = 1 / 2;
 /** What a decision rests on is no older than this. */
 const FRESH_MS = 15_000;
 /** Failures of one check by one path that may wait to be vouched for. */
@@ -291,7 +290,10 @@ function onConfirm(state: State, cs: CheckState, judged: Judged, out: Step): voi
   let pauseMs = config.confirmMs;
   if (!enough) {
     // A burst thins out as the allowance runs out, and all that ask one place share what is left.
-    const waitMs = waitForExtraMs(cs.rate, keptFromDoubt(state, judged), state.now);
+    const waitMs =
+      judged.verdict === 'down'
+        ? waitForRecoveryMs(cs.rate, state.now)
+        : waitForExtraMs(cs.rate, keptFromDoubt(state, judged), state.now);
     pauseMs = Math.max(pauseMs, waitMs);
     if (waitMs === 0 && takeTokens(state.confirm, state.config.confirm, state.now, 1)) {
       cs.burst--;
@@ -309,8 +311,6 @@ function onConfirm(state: State, cs: CheckState, judged: Judged, out: Step): voi
 function keptFromDoubt(state: State, judged: Judged): number {
   const h = thresholdOf(state, judged.config);
   if (h === 0 || judged.verdict === 'unknown') return 0;
-  // What has just been spent on finding it down is no reason to call it down for longer.
-  if (judged.verdict === 'down') return -OVERDRAWN_SHARE;
   let [found, most] = [0, 0];
   for (const { cs, way } of judged.all) {
     let own = cs.evidence;
