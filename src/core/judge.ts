@@ -203,6 +203,22 @@ function rejudge(state: State, name: string, out: Step): readonly Name[] {
   return [...origin.records];
 }
 
+/**
+ * After a reload, by what is configured now: nothing is down any longer for what is asked no more.
+ * What is up is not lost to checks and paths that have not spoken yet.
+ */
+export function judgeAnew(state: State, out: Step): void {
+  for (const judged of state.judged.values()) {
+    const { verdict } = judged;
+    const isNew = verdict === 'up' && verdictOf(state, judged) === 'unknown';
+    if (!isNew) judge(state, judged, out);
+  }
+  for (const { name, health, required } of state.origins.values()) {
+    const isNew = health === 'up' && healthOf(required.map((j) => j.verdict)) === 'unknown';
+    if (!isNew) rejudge(state, name, out);
+  }
+}
+
 function turn(state: State, origin: OriginState, health: Health, out: Step): void {
   const was = origin.health;
   origin.health = health;

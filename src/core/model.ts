@@ -563,6 +563,7 @@ export const entryKinds = [
   'diagnosis',
   'drain',
   'drill',
+  'forgotten',
   'fault',
   'freeze',
   'health',

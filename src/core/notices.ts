@@ -98,6 +98,18 @@ export function news(record: Name, sentence: string, data: Json, out: Step): voi
   tell(out, { kind: 'switch', key: `switch/${record}`, state: 'news', record, sentence, data });
 }
 
+/** What operators said before this start is not remembered: nobody can know when that is over. */
+export function tellForgotten(sentence: string, data: Json, out: Step): void {
+  tell(out, {
+    kind: 'needs-person',
+    key: 'store/forgotten',
+    state: 'news',
+    record: null,
+    sentence,
+    data,
+  });
+}
+
 /** Closes whatever is no longer configured. */
 export function closeGone(state: State, out: Step): void {
   for (const { about } of [...state.notices.open.values()]) {
@@ -125,7 +137,6 @@ export function restoreNotices(
 export function keepNotices(state: State, out: Step): void {
   const { open, closed } = state.notices;
   for (const key of closed) drop(out, `open/${key}`);
-  closed.clear();
   for (const [key, one] of open) put(out, `open/${key}`, one);
 }
 

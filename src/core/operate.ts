@@ -236,7 +236,9 @@ function wouldAck(state: State, r: RecordState, reject: boolean): Reply {
 
 function drain(state: State, c: Extract<Command, { kind: 'drain' | 'undrain' }>, out: Step): Reply {
   const known = [...Object.keys(state.config.origins), ...Object.keys(state.config.clouds)];
-  if (!known.includes(c.what)) {
+  // What was drained and then taken out of the configuration would be drained when it comes back.
+  const isLeft = c.kind === 'undrain' && state.drains.has(c.what);
+  if (!known.includes(c.what) && !isLeft) {
     return wrong(`${c.what} is neither an origin nor a cloud: one of ${known.join(', ')}`);
   }
   if (c.kind === 'drain') {

@@ -325,6 +325,8 @@ export interface Drain extends Freeze {
 
 export interface State {
   config: CoreConfig;
+  /** Since when that is in force. */
+  configuredAt: number;
   /** Steps taken so far. */
   steps: number;
   now: number;
@@ -340,6 +342,8 @@ export interface State {
   readonly needing: Map<CheckId, readonly string[]>;
   readonly origins: Map<string, OriginState>;
   readonly records: Map<Name, RecordState>;
+  /** What the store held at the start of records that were not configured then; they may be again. */
+  readonly asleep: Map<Name, RecordDoc>;
   readonly lanes: Map<string, Lane>;
   /** Lanes that may have something to send at the end of this step, by provider. */
   readonly stirred: Set<string>;
@@ -354,6 +358,8 @@ export interface State {
   nextEffect: number;
   /** Highest epochs of names that were released: theirs never begin again (rule 1). */
   readonly released: Map<Name, number>;
+  /** Records whose marker is to follow what was said while the store could not commit. */
+  readonly unmarked: Set<Name>;
   /** Records switched in the step that has not been committed yet. */
   tentative: Name[];
 }
@@ -396,7 +402,12 @@ export type Event =
   /** An audit's facts about the zones behind the records. */
   | { readonly kind: 'surveyed'; readonly surveys: readonly Survey[] }
   | { readonly kind: 'command'; readonly request: number; readonly command: Command }
-  | { readonly kind: 'configured'; readonly config: CoreConfig }
+  /** `changes`: what is another, one line each, for the journal. */
+  | {
+      readonly kind: 'configured';
+      readonly config: CoreConfig;
+      readonly changes?: readonly string[];
+    }
   | { readonly kind: 'lease'; readonly held: boolean; readonly term: number }
   /** The process or the machine stood still for so long. */
   | { readonly kind: 'paused'; readonly forMs: number }

@@ -100,6 +100,11 @@ export function reissue(
 ): boolean {
   const { target, pin } = r.doc;
   if (target === null || r.doc.marker === null || r.config.mode === 'observe') return false;
+  // No epoch is given out that is not committed: the marker follows when the store works again.
+  if (!state.storeOk) {
+    state.unmarked.add(r.name);
+    return false;
+  }
   const how = { to: target, kind, pinned: pin !== null, pinUntilAt: pin?.untilAt ?? null };
   const marker = nextMarker(state, r, how, randomId(state));
   if (marker === null) return false;
@@ -177,6 +182,8 @@ export function startLanes(state: State, r: RecordState): void {
 export function takeBack(state: State, name: Name): void {
   const r = state.records.get(name);
   if (r === undefined || r.prior === null) return;
+  // Nothing moved: what was said holds, and its marker follows.
+  if (r.prior.target === r.doc.target && r.prior.marker !== null) state.unmarked.add(name);
   r.doc = r.prior;
   r.prior = null;
   startLanes(state, r);

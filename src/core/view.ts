@@ -241,11 +241,17 @@ const LEFT_BEHIND_AFTER_MS = 3_000;
 /** The whole state as one plain document. O(everything): for people and scrapes, not for the loop. */
 export function view(
   state: State,
-  about: { readonly version: string; readonly reload: StatusView['reload'] },
+  about: {
+    readonly version: string;
+    readonly reload: StatusView['reload'];
+    /** Words of operators that hold and are not committed. */
+    readonly unkept?: readonly string[];
+  },
 ): StatusView {
   const records = [...state.records.values()].map((r) => recordView(state, r));
   const reasons: string[] = [];
   if (!state.storeOk) reasons.push('the store cannot commit');
+  for (const word of about.unkept ?? []) reasons.push(`only until a restart: ${word}`);
   const unread = records.filter((r) => r.stay.reason === 'reading').length;
   if (unread > 0) reasons.push(`${unread} records have not been read yet`);
   const next = nextTimer(state.timers);

@@ -59,7 +59,7 @@ import {
   takeTokens,
   type Voter,
 } from './state.ts';
-import { clearAll, setDeadline } from './timers.ts';
+import { clearAll, isSet, setDeadline } from './timers.ts';
 
 /** Confirm probes of one burst at most: a verdict that will not settle goes back to its interval. */
 const BURST_MAX = 12;
@@ -93,6 +93,7 @@ export function watchChecks(state: State): void {
   let index = 0;
   for (const check of all) {
     const known = state.judged.get(check.id);
+    const was = known?.config;
     if (known !== undefined) known.config = check;
     else {
       const unknown = { verdict: 'unknown' as const, sinceAt: state.now, disputed: false };
@@ -101,11 +102,15 @@ export function watchChecks(state: State): void {
     check.paths.forEach((path, i) => {
       const key = checkKey(check.id, path);
       wanted.add(key);
-      const share = index++ / count;
-      if (state.checks.has(key)) return;
+      const place = { share: index++ / count, turn: i / check.paths.length, count };
+      const old = state.checks.get(key);
+      if (old !== undefined) {
+        if (was !== undefined) changeCadence(state, old, was, check, place);
+        return;
+      }
       const cs = checkState(key, check.id, path, state.rates.get(placeOf(check))!, state.now);
       state.checks.set(key, cs);
-      beginSoon(state, cs, check, { share, turn: i / check.paths.length, count });
+      beginSoon(state, cs, check, place);
     });
   }
   for (const [key, gone] of state.checks) {
@@ -120,6 +125,9 @@ export function watchChecks(state: State): void {
   watchPaths(state);
 }
 
+/** Where a check by a path stands among all of them, and among the paths of its check. */
+type Place = Readonly<Record<'share' | 'turn' | 'count', number>>;
+
 /**
  * The first probe comes soon, so that a verdict settles soon. From then on each of many has its own
  * place in the interval, by its name; few are no crowd. The paths of one check take turns, so that an
@@ -129,7 +137,7 @@ function beginSoon(
   state: State,
   cs: CheckState,
   { id, intervalMs }: CheckConfig,
-  { share, turn, count }: Readonly<Record<'share' | 'turn' | 'count', number>>,
+  { share, turn, count }: Place,
 ): void {
   const spread = Math.min(intervalMs, count * START_SPREAD_MS);
   cs.dueAt = state.now + Math.floor((share * spread + turn * intervalMs) % intervalMs);
@@ -171,6 +179,29 @@ function arrangeRates(state: State, all: readonly CheckConfig[]): void {
     rate.set = state.config.origins[place]?.rate ?? null;
   }
   for (const [place, { ways }] of state.rates) if (ways === 0) state.rates.delete(place);
+}
+
+/** A reload puts another cadence in force at once: nobody waits out the old one. */
+function changeCadence(
+  state: State,
+  cs: CheckState,
+  was: CheckConfig,
+  is: CheckConfig,
+  place: Place,
+): void {
+  if (is.intervalMs !== was.intervalMs) {
+    // What was fresh a moment ago is not made old by being asked for more often from now on.
+    const isOld = isStale(cs, was, cs.verdict, state.now);
+    if (!isOld) cs.heardAt = Math.max(cs.heardAt, state.now - is.intervalMs);
+    const { dueAt } = cs;
+    beginSoon(state, cs, is, place);
+    cs.dueAt = Math.min(cs.dueAt, dueAt);
+    setDeadline(state.timers, cs.deadlines.probe, cs.dueAt);
+  }
+  const { confirm } = cs.deadlines;
+  if (isSet(confirm)) {
+    setDeadline(state.timers, confirm, Math.min(confirm.at, state.now + is.confirmMs));
+  }
 }
 
 /** Finds the checks that move traffic away from each origin. */

@@ -108,7 +108,7 @@ function handler(options: ControlOptions) {
     '/v1/status': { GET: () => ({ status: 200, body: desk.status() }) },
     '/v1/history': { GET: (_, query) => history(desk, query) },
     '/v1/command': { POST: (request) => command(desk, request, commandMs) },
-    '/v1/reload': { POST: async () => replied(await inTime(desk.reload(), commandMs)) },
+    '/v1/reload': { POST: (_, query) => reload(desk, query, commandMs) },
     '/v1/audit': {
       GET: audited,
       // Not waited for beyond a command's time: whoever asked sees it running, and asks again.
@@ -202,6 +202,12 @@ async function command(desk: Desk, request: IncomingMessage, ms: number): Promis
   return replied(await inTime(desk.command(parsed.data), ms));
 }
 
+async function reload(desk: Desk, query: URLSearchParams, ms: number): Promise<Answer> {
+  const parsed = reloadSchema.safeParse(Object.fromEntries(query));
+  if (!parsed.success) return refused(400, `not a reload: ${sentences(parsed.error)}`);
+  return replied(await inTime(desk.reload({ dryRun: parsed.data.dryRun === 'true' }), ms));
+}
+
 function history(desk: Desk, query: URLSearchParams): Answer {
   const parsed = historySchema.safeParse(Object.fromEntries(query));
   if (!parsed.success) return refused(400, `not a query: ${sentences(parsed.error)}`);
@@ -274,6 +280,10 @@ const commandSchema: z.ZodType<Command> = z.discriminatedUnion(
         : 'expected an object',
   },
 );
+
+const reloadSchema = z.strictObject({
+  dryRun: z.enum(['true', 'false'], 'expected true or false').default('false'),
+});
 
 const historySchema = z.strictObject({
   record: dnsName.optional(),

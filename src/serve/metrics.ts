@@ -39,7 +39,7 @@ import type { Observer, Operation, TroubleWord } from '../ports.ts';
 import type { Desk } from './desk.ts';
 
 interface Metrics {
-  readonly observer: Required<Observer>;
+  readonly observer: Required<Omit<Observer, 'unstored'>>;
   /** The whole exposition in Prometheus's text format. Scrapes at one time share one text. */
   text(): Promise<string>;
   readonly contentType: string;
@@ -430,7 +430,11 @@ function createCounters(registry: Registry) {
 type Series = ReturnType<typeof seriesOf>;
 type Tallies = Map<CheckId, Map<string, Tally>>;
 
-function observerOf(counted: Families, told: Series, tallies: Tallies): Required<Observer> {
+function observerOf(
+  counted: Families,
+  told: Series,
+  tallies: Tallies,
+): Required<Omit<Observer, 'unstored'>> {
   const operation = among(wordsOf(operations));
   const result = among(['ok', 'abandoned', ...faultKinds, ...serverAnswerKinds]);
   const kind = among(entryKinds);

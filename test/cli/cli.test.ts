@@ -677,6 +677,12 @@ test("reload shows the daemon's answer", async () => {
   assert.equal(desk.reloads, 1);
 });
 
+test('reload --dry-run asks for nothing but the answer', async () => {
+  const { exit, err } = await run(['reload', '--dry-run']);
+  assert.deepEqual([exit, err], [3, 'detour: it would change\n  at restart: socket\n']);
+  assert.equal(desk.reloads, 0);
+});
+
 test('history prints the newest last, and --json the newest first', async () => {
   desk.entries = [
     { seq: 12, at: 2, wall, kind: 'switch', record: `${www}.`, sentence: 'moved', data: {} },

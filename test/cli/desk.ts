@@ -53,7 +53,8 @@ export function standIn(): StandIn {
       desk.queries.push(query);
       return desk.entries.slice(0, query.limit);
     },
-    async reload() {
+    async reload(how) {
+      if (how?.dryRun === true) return { exit: 3, message: 'it would change\nat restart: socket' };
       desk.reloads += 1;
       return { exit: 2, message: 'detour.yaml:3:1: expected a mapping\nwhat was in force stays' };
     },

@@ -254,6 +254,19 @@ describe('the quorum', () => {
     );
   });
 
+  test('of a share is rounded up, and is two wherever two are configured', () => {
+    const size = (sighted: number, configured: number, share: number) =>
+      quorumSize(sighted, configured, { kind: 'share', share });
+    assert.deepEqual(
+      [size(3, 3, 0.6), size(3, 3, 0.67), size(5, 5, 0.5), size(5, 5, 0.61), size(5, 5, 1)],
+      [2, 3, 3, 4, 5],
+    );
+    assert.deepEqual(
+      [size(1, 1, 0.1), size(0, 1, 1), size(1, 3, 0.1), size(7, 7, 0.01)],
+      [1, 1, 2, 2],
+    );
+  });
+
   test('is never turned to `down` by one more group that says `up`', () => {
     fc.assert(
       fc.property(fc.array(verdict, { maxLength: 7 }), (votes) => {

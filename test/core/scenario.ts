@@ -19,7 +19,15 @@ import type {
 import { view } from '../../src/core/view.ts';
 import { parseDuration } from '../../src/kit/schema.ts';
 import type { Held } from '../../src/replay/vendor.ts';
-import { coreConfig, type Manner, type Shape, type Vendor, World, webCheck } from './world.ts';
+import {
+  coreConfig,
+  type Manner,
+  type Shape,
+  type Vendor,
+  WALL_0,
+  World,
+  webCheck,
+} from './world.ts';
 
 export const WWW = 'www.gslb.test.';
 
@@ -178,19 +186,21 @@ class Player {
       case 'pause':
         w!.now += parseDuration(first)!;
         return w!.send({ kind: 'paused', forMs: parseDuration(first)! });
+      case 'wall':
+        // The machine's clock is set: so far from where it would be.
+        w!.wallOffMs =
+          (first.startsWith('-') ? -1 : 1) * parseDuration(first.replace(/^[+-]/, ''))!;
+        return;
       case 'lease':
         return w!.send({ kind: 'lease', held: first === 'held', term: Number(second ?? 1) });
       case 'reload':
         this.#shape = merge(this.#shape, shapeOf(words));
-        w!.config = coreConfig(this.#shape);
-        for (const name of Object.keys(w!.config.origins)) {
-          if (!w!.origins.has(name)) w!.origins.set(name, 'pass');
-        }
-        return w!.send({ kind: 'configured', config: w!.config });
+        return w!.reload(coreConfig(this.#shape));
       case 'show':
         if (first === 'open') return this.#showOpen();
         if (first === 'lanes') return this.#showLanes();
         if (first === 'rates') return this.#showRates();
+        if (first === 'stands') return this.#showStands();
         return first === 'clouds' ? this.#showClouds() : this.#show();
       default:
         return this.#command(verb!, first, second, third, words);
@@ -217,6 +227,22 @@ class Player {
         const problem = cell.problem === null ? '' : ` (${cell.problem.word})`;
         const value = held.cname?.value ?? 'nothing';
         this.#said.push(`  ${cell.provider}: ${value} ${marker || 'unmarked'}${problem}`);
+      }
+    }
+  }
+
+  /** What each vendor holds to the letter, but for the random id. */
+  #showStands(): void {
+    const w = this.#w;
+    this.#collect();
+    for (const r of w.state.records.values()) {
+      const until = r.doc.pin?.untilAt ?? null;
+      const ends = until === null ? 'without end' : `for ${until - WALL_0 - w.now} ms`;
+      if (r.doc.pin !== null) this.#said.push(`pinned to ${r.doc.pin.target} ${ends}`);
+      for (const { provider } of r.cells.values()) {
+        const { cname, markers } = w.held(provider, r.name);
+        const texts = markers.map((m) => m.replace(/ id=\S+/, ''));
+        this.#said.push(`  ${provider}: ${cname?.value} ${cname?.ttl} s, ${texts.join(' + ')}`);
       }
     }
   }
@@ -449,6 +475,7 @@ export function shapeOf(words: readonly string[]): Shape {
     else if (key === 'quorum') shape.quorum = quorumOf(value);
     else if (key === 'paths') shape.paths = value.split(',');
     else if (key === 'providers') shape.providers = value.split(',');
+    else if (key === 'ttl') shape.ttl = Number(value);
     else if (key === 'records') shape.records = recordsOf(value);
     else if (key === 'patience') record['patienceMs'] = parseDuration(value);
     else if (key === 'failback') {

@@ -113,6 +113,8 @@ export class World {
   readonly journal: { at: number; entry: Entry }[] = [];
   readonly notices: { at: number; notice: Notice }[] = [];
   docs: Record<string, Json> = {};
+  /** How far the wall clock is off the engine's. */
+  wallOffMs = 0;
   /** Signs and proves markers, as the core's edge does; null: no cluster key. */
   keys: Keyring | null = null;
   /** The store refuses commits. */
@@ -135,7 +137,20 @@ export class World {
 
   constructor(config: CoreConfig) {
     this.config = config;
-    for (const provider of Object.keys(config.lanes)) {
+    this.#meet();
+  }
+
+  /** A new configuration, as a reload puts it in force. */
+  reload(config: CoreConfig): void {
+    this.config = config;
+    this.#meet();
+    this.send({ kind: 'configured', config });
+  }
+
+  /** Vendors and origins that have not been there before are well. */
+  #meet(): void {
+    for (const provider of Object.keys(this.config.lanes)) {
+      if (this.vendors.has(provider)) continue;
       this.vendors.set(provider, {
         name: provider,
         records: new Map(),
@@ -149,7 +164,13 @@ export class World {
         cutOff: 0,
       });
     }
-    for (const origin of Object.keys(config.origins)) this.origins.set(origin, 'pass');
+    for (const origin of Object.keys(this.config.origins)) {
+      if (!this.origins.has(origin)) this.origins.set(origin, 'pass');
+    }
+  }
+
+  get #wall(): number {
+    return WALL_0 + this.now + this.wallOffMs;
   }
 
   /** Puts a record at every provider of it, unmarked, as a user would have it. */
@@ -176,7 +197,7 @@ export class World {
       config,
       docs: structuredClone(docs),
       now: WALL_0 + this.now,
-      wall: WALL_0 + this.now,
+      wall: this.#wall,
       seed: [1, 2, 3, this.#alive],
     });
     this.state = begun.state;
@@ -191,7 +212,7 @@ export class World {
   }
 
   send(event: Event): void {
-    this.#finish(step(this.state, event, WALL_0 + this.now, WALL_0 + this.now));
+    this.#finish(step(this.state, event, WALL_0 + this.now, this.#wall));
   }
 
   command(command: Command): Reply {
@@ -540,6 +561,7 @@ export interface Shape {
   readonly records?: Readonly<Record<Name, Partial<CoreConfig['records'][string]>>>;
   readonly check?: Partial<CoreConfig['checks'][string]>;
   readonly record?: Partial<CoreConfig['records'][string]>;
+  readonly ttl?: number;
   readonly signed?: boolean;
   readonly readMax?: number;
   readonly writeMax?: number;
@@ -623,7 +645,7 @@ export function coreConfig(shape: Shape = {}): CoreConfig {
           mode: 'steer' as const,
           targets:
             more.targets ?? names.map((origin) => ({ origin, cname: `${origin}.shop.test.` })),
-          publish: providers.map((provider) => ({ provider, ttl: 60 })),
+          publish: providers.map((provider) => ({ provider, ttl: shape.ttl ?? 60 })),
           patienceMs: 0,
           failback: { kind: 'manual' as const },
           switchesPerHour: 3,

@@ -90,18 +90,6 @@ export const mutants: readonly Mutant[] = [
     ],
   },
   {
-    name: 'a reload may take away the target in force',
-    rule: 2,
-    by: 'controller.test.ts',
-    edits: [
-      {
-        file: engine,
-        find: 'if (kept || !r.config.targets',
-        replace: 'if (true || kept || !r.config.targets',
-      },
-    ],
-  },
-  {
     name: 'a drained target is chosen',
     rule: 3,
     by: '21-operator',
@@ -1110,19 +1098,6 @@ function laneWorks`,
       },
     ],
   },
-  {
-    name: 'what happened without a store is never stored',
-    rule: 13,
-    by: '54-store-at-the-switch',
-    edits: [
-      {
-        file: engine,
-        find: `    for (const r of state.records.values()) keep(out, r);
-    for (const [name, epoch]`,
-        replace: '    for (const [name, epoch]',
-      },
-    ],
-  },
 
   {
     name: 'an operator is let through without a store',
@@ -1173,20 +1148,6 @@ function laneWorks`,
       return false;`,
         replace: `      this.#trouble('store', messageOf(error));
       return true;`,
-      },
-    ],
-  },
-  {
-    name: 'effects are performed before the commit',
-    rule: 13,
-    by: 'controller.test.ts',
-    edits: [
-      {
-        file: controller,
-        find: `    const committed = this.#commit(out);
-    for (const effect of out.effects) this.#perform(effect, committed);`,
-        replace: `    for (const effect of out.effects) this.#perform(effect, true);
-    const committed = this.#commit(out);`,
       },
     ],
   },
@@ -2673,6 +2634,750 @@ function laneWorks`,
         file: marker,
         find: 'kind, target, cname, pinOf(m)]',
         replace: 'kind, target, cname.slice(0, 0), pinOf(m)]',
+      },
+    ],
+  },
+  {
+    name: 'a reload leaves the TTL as it was',
+    rule: 0,
+    by: '111-reload',
+    edits: [
+      {
+        file: arrange,
+        find: `    if (cell !== undefined) cell.ttl = ttl;
+    else {`,
+        replace: '    if (cell === undefined) {',
+      },
+    ],
+  },
+  {
+    name: 'a shorter interval waits out the old one',
+    rule: 0,
+    by: '110-cadence',
+    edits: [
+      {
+        file: watch,
+        find: `    cs.dueAt = Math.min(cs.dueAt, at);
+`,
+        replace: `    if (at < 0) cs.dueAt = at;
+`,
+      },
+    ],
+  },
+  {
+    name: 'what is asked for more often is stale at once',
+    rule: 5,
+    by: '110-cadence',
+    edits: [
+      {
+        file: watch,
+        find: '    if (!isStale(cs, was, state.now)) cs.heardAt',
+        replace: '    if (isStale(cs, was, state.now)) cs.heardAt',
+      },
+    ],
+  },
+  {
+    name: 'a burst waits out the old pace',
+    rule: 0,
+    by: '110-cadence',
+    edits: [
+      {
+        file: watch,
+        find: 'Math.min(confirm.at, state.now + is.confirmMs)',
+        replace: 'confirm.at',
+      },
+    ],
+  },
+  {
+    name: 'a reload ends a freeze',
+    rule: 9,
+    by: '111-reload',
+    edits: [
+      {
+        file: engine,
+        find: `  state.config = config;
+  state.configuredAt`,
+        replace: `  state.config = config;
+  state.freeze = null;
+  state.configuredAt`,
+      },
+    ],
+  },
+  {
+    name: 'a reload ends drains',
+    rule: 9,
+    by: '111-reload',
+    edits: [
+      {
+        file: engine,
+        find: `  state.config = config;
+  state.configuredAt`,
+        replace: `  state.config = config;
+  state.drains.clear();
+  state.configuredAt`,
+      },
+    ],
+  },
+  {
+    name: 'a reload forgets what was said of a record',
+    rule: 9,
+    by: '111-reload',
+    edits: [
+      {
+        file: arrange,
+        find: `  r.config = config;
+`,
+        replace: `  if (r.config !== config) r.doc = { ...r.doc, pin: null, freeze: null };
+  r.config = config;
+`,
+      },
+    ],
+  },
+  {
+    name: 'a reload gives the budget back',
+    rule: 10,
+    by: '111-reload',
+    edits: [
+      {
+        file: arrange,
+        find: `  r.config = config;
+`,
+        replace: `  if (r.config !== config) r.doc = { ...r.doc, switches: [] };
+  r.config = config;
+`,
+      },
+    ],
+  },
+  {
+    name: 'a reload forgets what flaps',
+    rule: 0,
+    by: '111-reload',
+    edits: [
+      {
+        file: arrange,
+        find: 'trustedAt: old?.trustedAt ?? 0',
+        replace: 'trustedAt: 0',
+      },
+    ],
+  },
+  {
+    name: 'a record that was released is still decided',
+    rule: 4,
+    by: '111-reload',
+    edits: [
+      {
+        file: engine,
+        find: `    state.records.delete(name);
+`,
+        replace: `    if (name === '') state.records.delete(name);
+`,
+      },
+    ],
+  },
+  {
+    name: 'a drain of what is gone cannot be taken back',
+    rule: 9,
+    by: '111-reload',
+    edits: [
+      {
+        file: operate,
+        find: `c.kind === 'undrain' && state.drains.has(c.what)`,
+        replace: 'false',
+      },
+    ],
+  },
+  {
+    name: 'refused keys rest on after a reload',
+    rule: 17,
+    by: '111-reload',
+    edits: [
+      {
+        file: lane,
+        find: `    one.retryAt = 0;
+    one.urgentAt = 0;
+  }
+  for (const r of`,
+        replace: `  }
+  for (const r of`,
+      },
+    ],
+  },
+  {
+    name: 'a drain said while the store failed is not stored',
+    rule: 13,
+    by: '113-words',
+    edits: [
+      {
+        file: engine,
+        find: `  for (const d of state.drains.values()) put(out, \`drain/\${d.what}\`, d);
+`,
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'a freeze said while the store failed is not stored',
+    rule: 13,
+    by: '113-words',
+    edits: [
+      {
+        file: engine,
+        find: "  else put(out, 'freeze', state.freeze);",
+        replace: "  else if (state.steps < 0) put(out, 'freeze', state.freeze);",
+      },
+    ],
+  },
+  {
+    name: 'the TTL of what was adopted stays for ever',
+    rule: 0,
+    by: '114-held',
+    edits: [
+      {
+        file: switching,
+        find: `    quietSinceAt: state.now,
+    adopted: false,`,
+        replace: `    quietSinceAt: state.now,
+    adopted: r.doc.adopted,`,
+      },
+    ],
+  },
+  {
+    name: 'nobody wakes for a budget that fills again',
+    rule: 10,
+    by: '114-held',
+    edits: [
+      {
+        file: decide,
+        find: 'Math.min(refillAt, Math.max(restedAt, steadyAt))',
+        replace: 'Math.max(restedAt, steadyAt)',
+      },
+    ],
+  },
+  {
+    name: 'nobody wakes for the exception of a spent budget',
+    rule: 10,
+    by: '114-held',
+    edits: [
+      {
+        file: decide,
+        find: 'Math.min(refillAt, Math.max(restedAt, steadyAt))',
+        replace: 'refillAt',
+      },
+    ],
+  },
+  {
+    name: 'what happened without a store is not told when it works again',
+    rule: 29,
+    by: 'controller.test.ts',
+    edits: [
+      {
+        file: controller,
+        find: 'this.#tryCommit(probe, this.#arrears())',
+        replace: 'this.#tryCommit(probe)',
+      },
+    ],
+  },
+  {
+    name: 'a hole in the journal is told to nobody',
+    rule: 29,
+    by: 'controller.test.ts',
+    edits: [
+      {
+        file: controller,
+        find: 'return lost === 0 ? []',
+        replace: 'return lost >= 0 ? []',
+      },
+    ],
+  },
+  {
+    name: "a person's word is the first to go where there is no room",
+    rule: 29,
+    by: 'controller.test.ts',
+    edits: [
+      {
+        file: controller,
+        find: 'findIndex((one) => !isWord.has(one.entry.kind))',
+        replace: 'findIndex(() => true)',
+      },
+    ],
+  },
+  {
+    name: 'a word that was not durable comes back without a word',
+    rule: 29,
+    by: 'controller.test.ts',
+    edits: [
+      {
+        file: engine,
+        find: '  if (unkept.length > 0) {',
+        replace: '  if (unkept.length > 1e9) {',
+      },
+    ],
+  },
+  {
+    name: 'a word that is durable is called forgotten',
+    rule: 29,
+    by: 'controller.test.ts',
+    edits: [
+      {
+        file: controller,
+        find: `    else if (!this.#storeFailed && this.#words.length > 0) this.#remind([]);
+`,
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'a switch that was taken back is written as made',
+    rule: 29,
+    by: 'controller.test.ts',
+    edits: [
+      {
+        file: engine,
+        find: '  return entries.filter((entry) => !isUndone(entry));',
+        replace: '  return entries.filter((entry) => !isUndone(entry) || true);',
+      },
+    ],
+  },
+  {
+    name: 'a release said while the store failed comes back',
+    rule: 29,
+    by: 'controller.test.ts',
+    edits: [
+      {
+        file: controller,
+        find: "['alive', this.#state.now], ...this.#owing()]",
+        replace: "['alive', this.#state.now], ...owed(this.#state)]",
+      },
+    ],
+  },
+  {
+    name: 'a second word says that nothing is to be done, though the first is not durable',
+    rule: 29,
+    by: 'controller.test.ts',
+    edits: [
+      {
+        file: controller,
+        find: 'committed && (!this.#storeFailed || isLook(asked?.command))',
+        replace: 'committed',
+      },
+    ],
+  },
+  {
+    name: 'at the end what is owed to the store is left out',
+    rule: 29,
+    by: 'controller.test.ts',
+    edits: [
+      {
+        file: controller,
+        find: 'this.#storeFailed ? this.#owing() : []',
+        replace: 'this.#storeFailed ? [] : []',
+      },
+    ],
+  },
+  {
+    name: 'a reload does not say what wants a restart',
+    rule: 29,
+    by: 'config/changes.test.ts',
+    edits: [
+      {
+        file: 'src/config/changes.ts',
+        find: 'was[key] === is[key] ? [] :',
+        replace: 'was !== is ? [] :',
+      },
+    ],
+  },
+  {
+    name: 'a reload builds in the other state directory',
+    rule: 29,
+    by: 'config/changes.test.ts',
+    edits: [
+      {
+        file: 'src/config/changes.ts',
+        find: 'return { ...is, ...kept };',
+        replace: 'return { ...kept, ...is };',
+      },
+    ],
+  },
+  {
+    name: 'a zone takes in whatever ends like it',
+    rule: 24,
+    by: 'core/name.test.ts',
+    edits: [
+      {
+        file: 'src/core/name.ts',
+        find: `name.endsWith(\`.\${zone}\`)`,
+        replace: 'name.endsWith(zone)',
+      },
+    ],
+  },
+  {
+    name: 'a quorum by share is rounded down',
+    rule: 6,
+    by: 'core/detect.test.ts',
+    edits: [
+      {
+        file: detect,
+        find: 'Math.ceil(sighted * rule.share)',
+        replace: 'Math.floor(sighted * rule.share)',
+      },
+    ],
+  },
+  {
+    name: 'a quorum by share may be one of many',
+    rule: 6,
+    by: 'core/detect.test.ts',
+    edits: [
+      {
+        file: detect,
+        find: 'rule.share), least)',
+        replace: 'rule.share), 1)',
+      },
+    ],
+  },
+  {
+    name: 'routine calls are made from the reserve',
+    rule: 0,
+    by: 'core/lane.test.ts',
+    edits: [
+      {
+        file: lane,
+        find: 'batch.urgent ? 0 : config.quota.reserve',
+        replace: 'batch.urgent ? 0 : 0',
+      },
+    ],
+  },
+  {
+    name: 'the calls of a write beyond the first are free',
+    rule: 0,
+    by: 'core/lane.test.ts',
+    edits: [
+      {
+        file: engine,
+        find: `    case 'written':
+      charge(state, event.provider, event.calls);
+`,
+        replace: `    case 'written':
+`,
+      },
+    ],
+  },
+  {
+    name: 'a call is not paid for before it is sent',
+    rule: 0,
+    by: 'core/lane.test.ts',
+    edits: [
+      {
+        file: 'src/core/state.ts',
+        find: '  bucket.tokens -= cost;',
+        replace: '  bucket.tokens -= cost > 1 ? cost : 0;',
+      },
+    ],
+  },
+  {
+    name: 'secrets follow a redirect to another port',
+    rule: 20,
+    by: 'probes/sign.test.ts',
+    edits: [
+      {
+        file: 'src/probes/http.ts',
+        find: 'a.port === b.port && ',
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'a gate opens for what is only being confirmed',
+    rule: 0,
+    by: 'controller.test.ts',
+    edits: [
+      {
+        file: 'src/core/view.ts',
+        find: 'return { target: r.doc.target, targets: r.config',
+        replace: 'return { target: r.choosing?.to ?? r.doc.target, targets: r.config',
+      },
+    ],
+  },
+  {
+    name: 'an origin stays down for a check that a reload took away',
+    rule: 5,
+    by: 'core/reload.test.ts',
+    edits: [
+      {
+        file: arrange,
+        find: `  judgeAnew(state, out);
+`,
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'a new check makes unknown what is up',
+    rule: 5,
+    by: 'core/reload.test.ts',
+    edits: [
+      {
+        file: judge,
+        find: '    if (!isNew) rejudge(state, name, out);',
+        replace: '    if (isNew || !isNew) rejudge(state, name, out);',
+      },
+    ],
+  },
+  {
+    name: 'a new path makes unknown what is up',
+    rule: 5,
+    by: 'core/reload.test.ts',
+    edits: [
+      {
+        file: judge,
+        find: '    if (!isNew) judge(state, judged, out);',
+        replace: '    if (isNew || !isNew) judge(state, judged, out);',
+      },
+    ],
+  },
+  {
+    name: 'the document of a record that was released stays',
+    rule: 4,
+    by: 'core/reload.test.ts',
+    edits: [
+      {
+        file: engine,
+        find: `    drop(out, \`record/\${name}\`);
+`,
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'a name that was taken out waits on in its queue',
+    rule: 24,
+    by: 'core/reload.test.ts',
+    edits: [
+      {
+        file: zone,
+        find: `  if (lane !== undefined) dequeue(lane, name, cell);
+`,
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'an account whose last zone is gone cannot be shown',
+    rule: 24,
+    by: 'core/reload.test.ts',
+    edits: [
+      {
+        file: lane,
+        find: `  if (lane.zones.size === 0) lane.allSick = false;
+`,
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'what was said of a record is forgotten by a start without it',
+    rule: 9,
+    by: 'core/reload.test.ts',
+    edits: [
+      {
+        file: arrange,
+        find: '    const stored = state.asleep.get(config.name);',
+        replace: "    const stored = state.asleep.get('');",
+      },
+    ],
+  },
+  {
+    name: 'a value that is not configured keeps every reload out',
+    rule: 19,
+    by: 'core/reload.test.ts',
+    edits: [
+      {
+        file: engine,
+        find: 'if (has(next) || !has(r.config)',
+        replace: 'if (has(next) || (!has(r.config) && r.config.targets.length > 99)',
+      },
+    ],
+  },
+  {
+    name: 'a check that was red while the store failed is never red',
+    rule: 29,
+    by: 'controller.test.ts',
+    edits: [
+      {
+        file: engine,
+        find: `  for (const cs of state.checks.values()) if (cs.everFailed) put(out, \`red/\${cs.key}\`, true);
+`,
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'a fault in a reload ends the daemon',
+    rule: 19,
+    by: 'run/reload.test.ts',
+    edits: [
+      {
+        file: 'src/run/reload.ts',
+        find: 'return fault(log, error, inForceNow);',
+        replace: 'throw error;',
+      },
+    ],
+  },
+  {
+    name: 'a dry run of a reload is put in force',
+    rule: 29,
+    by: 'run/reload.test.ts',
+    edits: [
+      {
+        file: 'src/run/reload.ts',
+        find: `    if (dryRun) return replyOf(path, changes, [], true);
+`,
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'two reloads at once compare with the same',
+    rule: 29,
+    by: 'run/reload.test.ts',
+    edits: [
+      {
+        file: 'src/run/reload.ts',
+        find: 'last.then(() => reload(parts, how?.dryRun === true))',
+        replace: 'reload(parts, how?.dryRun === true)',
+      },
+    ],
+  },
+  {
+    name: 'a reload may take away the target in force',
+    rule: 2,
+    by: 'controller.test.ts',
+    edits: [
+      {
+        file: engine,
+        find: 'if (has(next) || !has(r.config)',
+        replace: 'if (has(next) || has(r.config)',
+      },
+    ],
+  },
+  {
+    name: 'what happened without a store is never stored',
+    rule: 13,
+    by: '54-store-at-the-switch',
+    edits: [
+      {
+        file: engine,
+        find: `  for (const r of state.records.values()) keep(out, r);
+  for (const [name, epoch]`,
+        replace: '  for (const [name, epoch]',
+      },
+    ],
+  },
+  {
+    name: 'effects are performed before the commit',
+    rule: 13,
+    by: 'controller.test.ts',
+    edits: [
+      {
+        file: controller,
+        find: `    const committed = this.#commit(out);
+`,
+        replace: `    for (const effect of out.effects.splice(0)) this.#perform(effect, true);
+    const committed = this.#commit(out);
+`,
+      },
+    ],
+  },
+  {
+    name: 'patience waits out the old time after a reload',
+    rule: 0,
+    by: '110-cadence',
+    edits: [
+      {
+        file: engine,
+        find: `  for (const name of state.records.keys()) review(state, name, out);
+}
+
+/** Rule 1: the epochs`,
+        replace: `}
+
+/** Rule 1: the epochs`,
+      },
+    ],
+  },
+  {
+    name: "a pin that a marker tells of ends by the wall's clock",
+    rule: 9,
+    by: '112-clocks',
+    edits: [
+      {
+        file: adopt,
+        find: 'state.now + Math.min(m.pinMs',
+        replace: 'state.wall + Math.min(m.pinMs',
+      },
+    ],
+  },
+  {
+    name: "the length of a pin is counted from the wall's clock",
+    rule: 9,
+    by: '112-clocks',
+    edits: [
+      {
+        file: switching,
+        find: 'markerNumber(m.pinUntilAt - state.now)',
+        replace: 'markerNumber(m.pinUntilAt - state.wall)',
+      },
+    ],
+  },
+  {
+    name: 'a doubled marker is adopted',
+    rule: 4,
+    by: '114-held',
+    edits: [
+      {
+        file: plan,
+        find: `return s.kind === 'double' ? [\`\${p}: \${s.sentence}\`] : [];`,
+        replace: "return s.kind === 'double' ? [] : [];",
+      },
+    ],
+  },
+  {
+    name: 'a late write is excused for ever',
+    rule: 14,
+    by: '114-held',
+    edits: [
+      {
+        file: cell,
+        find: 'l.value === value && state.now - l.at < LOST_MS',
+        replace: 'l.value === value',
+      },
+    ],
+  },
+  {
+    name: 'an epoch is given out that is not committed',
+    rule: 13,
+    by: '113-words',
+    edits: [
+      {
+        file: switching,
+        find: `  if (!state.storeOk) {
+    state.unmarked.add(r.name);
+    return false;
+  }
+`,
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'a pin said while the store failed never reaches its marker',
+    rule: 9,
+    by: '113-words',
+    edits: [
+      {
+        file: switching,
+        find: `    state.unmarked.add(r.name);
+`,
+        replace: '',
       },
     ],
   },

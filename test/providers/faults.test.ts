@@ -360,7 +360,22 @@ async function between(
   };
 }
 
-const long = (): AbortSignal => AbortSignal.timeout(20_000);
+const long = (): AbortSignal => AbortSignal.timeout(60_000);
+
+/** Far longer than any answer takes on a busy machine: only silence may end by it. */
+const patientMs = 30_000;
+/** So short that a busy machine may end other calls by it: what has not met the silence is repeated. */
+const hastyMs = 500;
+
+/** Does it until it has met the reply that is meant, which on a busy machine may want more tries. */
+async function meeting<T>(met: () => number, work: () => Promise<T>): Promise<T> {
+  for (let tries = 1; ; tries++) {
+    const before = met();
+    const result = await work();
+    if (met() > before) return result;
+    assert.ok(tries < 50, 'it never met the reply');
+  }
+}
 
 interface Met {
   readonly kind: FaultKind;
@@ -404,8 +419,8 @@ function overHttp(type: string, cases: readonly Case[], start: () => Promise<Acc
   before(async () => {
     account = await start();
     proxy = await between(account.place, isWrite[type]!);
-    patient = account.open({ via: proxy.place });
-    hasty = account.open({ via: proxy.place, callTimeoutMs: 250 });
+    patient = account.open({ via: proxy.place, callTimeoutMs: patientMs });
+    hasty = account.open({ via: proxy.place, callTimeoutMs: hastyMs });
     await account.edit(name, 'CNAME', 'a.example.com.', 300);
     await account.edit(markerName(name), 'TXT', markerText(1), 300);
     // The SDK of a vendor may take its time to load, once.
@@ -428,17 +443,16 @@ function overHttp(type: string, cases: readonly Case[], start: () => Promise<Acc
         // What is refused for its zone makes that zone looked for again: here it is known.
         assert.equal((await readOne(patient))?.kind, 'answered');
         const provider = answer === 'silence' ? hasty : patient;
-        const met = proxy.state.met;
+        const met = () => proxy.state.met;
         proxy.state.armed = { writes: false, reply: answer };
-        const reading = faultOf(await readOne(provider));
+        const reading = faultOf(await meeting(met, () => readOne(provider)));
         proxy.state.armed = { writes: true, reply: answer };
-        const [written] = await provider.write([movedFrom(from)], long());
+        const [written] = await meeting(met, () => provider.write([movedFrom(from)], long()));
         proxy.state.armed = null;
         const writing = faultOf(written);
         assert.equal(reading.kind, read, `reading: ${reading.fault.detail}`);
         assert.equal(writing.kind, write, `writing: ${writing.fault.detail}`);
         assert.deepEqual([reading.reach.kind, writing.reach.kind], reach);
-        assert.ok(proxy.state.met >= met + 2, 'both met it');
         if (retryAfterMs !== undefined) {
           assert.equal(reading.fault.retryAfterMs, retryAfterMs);
           assert.equal(writing.fault.retryAfterMs, retryAfterMs);
@@ -556,6 +570,7 @@ describe('dynamic update: what a server says is what it means', () => {
     update: ['NOERROR', 'signed'],
     query: 'NOERROR',
   };
+  let updatesMet = 0;
   const sockets = new Set<Socket>();
   const server = createServer((socket) => {
     sockets.add(socket);
@@ -569,6 +584,7 @@ describe('dynamic update: what a server says is what it means', () => {
         const message = Buffer.from(buffer.subarray(2, end));
         buffer = buffer.subarray(end);
         const isUpdate = ((message[2]! >> 3) & 15) === 5;
+        if (isUpdate) updatesMet++;
         if (isUpdate && said.update === 'silence') continue;
         if (isUpdate && said.update === 'cut') return void socket.resetAndDestroy();
         const reply = isUpdate
@@ -579,6 +595,7 @@ describe('dynamic update: what a server says is what it means', () => {
     });
   });
   let provider: Provider;
+  let hasty: Provider;
   const from: Seen = {
     cnames: [{ value: 'a.example.com.', ttl: 300 }],
     markers: [markerText(1)],
@@ -610,18 +627,18 @@ describe('dynamic update: what a server says is what it means', () => {
   before(async () => {
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
-    provider = rfc2136.create(
-      'own',
-      rfc2136.settings.parse({
-        server: `127.0.0.1:${(server.address() as { port: number }).port}`,
-        zone,
-        tsig: { name: 'detour.', algorithm: 'hmac-sha256', secret: { env: 'KEY' } },
-      }),
-      { secret: () => secret.toString('base64'), callTimeoutMs: 1000 },
-    );
+    const settings = rfc2136.settings.parse({
+      server: `127.0.0.1:${(server.address() as { port: number }).port}`,
+      zone,
+      tsig: { name: 'detour.', algorithm: 'hmac-sha256', secret: { env: 'KEY' } },
+    });
+    const open = (callTimeoutMs: number) =>
+      rfc2136.create('own', settings, { secret: () => secret.toString('base64'), callTimeoutMs });
+    [provider, hasty] = [open(patientMs), open(hastyMs)];
   });
   after(async () => {
     provider?.close();
+    hasty?.close();
     for (const socket of sockets) socket.destroy();
     server.close();
     await once(server, 'close');
@@ -640,7 +657,11 @@ describe('dynamic update: what a server says is what it means', () => {
   for (const how of ['cut', 'silence'] as const) {
     test(`an update meets ${how === 'cut' ? 'a reset' : 'silence'}: uncertain`, async () => {
       said.update = how;
-      const [written] = await provider.write([movedFrom(from)], long());
+      const one = how === 'silence' ? hasty : provider;
+      const [written] = await meeting(
+        () => updatesMet,
+        () => one.write([movedFrom(from)], long()),
+      );
       assert.equal(faultOf(written).kind, 'uncertain');
     });
   }

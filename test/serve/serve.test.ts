@@ -297,6 +297,16 @@ test("reload answers with the desk's reply", async () => {
   const answer = await ask({ socketPath: path }, 'POST', '/v1/reload');
   assert.equal(answer.status, 400);
   assert.deepEqual([json(answer).exit, desk.reloads], [2, 1]);
+  const dry = await ask({ socketPath: path }, 'POST', '/v1/reload?dryRun=true');
+  assert.deepEqual([dry.status, json(dry).exit, desk.reloads], [200, 3, 1]);
+  for (const query of ['?dryRun=yes', '?dry-run=true', '?dryRun=']) {
+    const odd = await ask({ socketPath: path }, 'POST', `/v1/reload${query}`);
+    assert.deepEqual(
+      [odd.status, desk.reloads],
+      [400, 1],
+      'what is not understood changes nothing',
+    );
+  }
 });
 
 test('an unknown path is 404 with a sentence, a wrong method 405 with the right one', async () => {

@@ -3,6 +3,7 @@
 // but for what it has made others do. It knows nothing of Detour's state or decisions.
 
 import type { CheckConfig, CoreConfig, Name } from '../../src/core/model.ts';
+import { another } from './another.ts';
 import type { Chance } from './chance.ts';
 import type { ApiFault, SimVendor } from './vendors.ts';
 
@@ -74,7 +75,8 @@ export class Truth {
   readonly #asked = new Map<string, { at: readonly number[]; bannedUntil: number }>();
   /** By `REPLICA/PATH`. */
   readonly ways: Layers<WayFault>;
-  readonly chains: Layers<'broken' | 'unknown'>;
+  /** `silent`: whoever follows it is never answered. */
+  readonly chains: Layers<'broken' | 'unknown' | 'silent'>;
 
   constructor(now: () => number) {
     this.places = new Layers(now);
@@ -154,7 +156,7 @@ export interface Site {
   readonly vendors: readonly SimVendor[];
   readonly replicas: readonly {
     readonly name: string;
-    readonly store: { refuses: boolean; dies: 'before' | 'after' | null };
+    readonly store: { refuses: boolean; forgets: boolean; dies: 'before' | 'after' | null };
     readonly lease: { cutOff: boolean };
     readonly hand: { haltsMs: number };
     readonly notices: { fail: boolean };
@@ -162,6 +164,8 @@ export interface Site {
     stop(): void;
     pause(ms: number, asleep: boolean): void;
     jump(ms: number): void;
+    /** The file has changed, and it is told to read it; when it is dead it reads it at its start. */
+    reload(config: CoreConfig): void;
   }[];
   /** An operator says something at random. */
   operate(): void;
@@ -303,6 +307,13 @@ export const faultKinds = {
     server.stuck = true;
     return () => vendor.unstick(server);
   },
+  'dns-hang': (s, c) => {
+    const vendor = c.pick(s.vendors);
+    vendor.hanging++;
+    return () => {
+      vendor.hanging--;
+    };
+  },
   'dns-silent': (s, c) => {
     const vendor = c.pick(s.vendors);
     vendor.silent++;
@@ -312,7 +323,7 @@ export const faultKinds = {
   },
   'chain-broken': (s, c) => {
     const names = Object.values(s.config.records).flatMap((r) => r.targets.map((t) => t.cname));
-    return s.truth.chains.put(c.pick(names), c.pick(['broken', 'unknown'] as const));
+    return s.truth.chains.put(c.pick(names), c.pick(['broken', 'unknown', 'silent'] as const));
   },
   'human-edit': (s, c) => {
     const record = c.pick(Object.values(s.config.records));
@@ -341,6 +352,19 @@ export const faultKinds = {
     return () => {
       store.refuses = false;
     };
+  },
+  'store-full': (s, c) => {
+    const { store } = c.pick(s.replicas);
+    [store.refuses, store.forgets] = [true, true];
+    return () => {
+      [store.refuses, store.forgets] = [false, false];
+    };
+  },
+  // One file for all, read by most of them, at their own times.
+  reload: (s, c) => {
+    const config = c.is(0.3) ? s.config : another(s.config, c);
+    for (const r of s.replicas) if (c.is(0.8)) r.reload(config);
+    return over;
   },
   'wall-jump': (s, c) => {
     const ms = c.spread(500, 7_200_000);

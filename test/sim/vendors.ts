@@ -116,6 +116,8 @@ export class SimVendor {
   lagMs = 0;
   /** Reasons for which its servers answer nobody. */
   silent = 0;
+  /** Its name servers take the question and never end. */
+  hanging = 0;
   changed: (change: VendorChange) => void = () => {};
   readonly wire: Wire;
   readonly #now: () => number;

@@ -32,6 +32,8 @@ export interface Report {
 export interface Sabotage {
   readonly unfenced?: boolean;
   readonly lossyStore?: boolean;
+  /** What is noted beside the store is gone with the process. */
+  readonly forgetfulStore?: boolean;
 }
 
 export interface RunOptions {
@@ -106,12 +108,16 @@ class World {
       checkers: this.#checkers,
       figures: this.#figures,
       lossyStore: options.sabotage?.lossyStore ?? false,
+      forgetfulStore: options.sabotage?.forgetfulStore ?? false,
     };
     this.#replicas = Array.from(
       { length: this.#plan.replicas },
       (_, i) => new Replica(`n${i + 1}`, shared),
     );
-    for (const r of this.#replicas) this.#byProcess.set(r.process, r);
+    this.#replicas.forEach((r, i) => {
+      this.#byProcess.set(r.process, r);
+      r.process.wallOffMs = this.#plan.wallOffMs[i]!;
+    });
   }
 
   async run(): Promise<Report> {
@@ -197,10 +203,11 @@ class World {
   }
 
   #sayPlan(): void {
-    const { config, faults, replicas, durationMs, leaseMs } = this.#plan;
+    const { config, faults, replicas, durationMs, leaseMs, wallOffMs } = this.#plan;
     const { trace } = this.#checkers;
     const check = Object.values(config.checks)[0]!;
     trace(`${replicas} replicas, lease ${leaseMs} ms, ${durationMs} ms, ${config.detector.kind}`);
+    trace(`wall clocks off by ${wallOffMs.join(', ')} ms`);
     trace(`vendors ${JSON.stringify(this.#plan.vendors)}`);
     trace(`check ${JSON.stringify(check)}`);
     trace(`paths ${JSON.stringify(Object.values(config.paths))}`);
@@ -315,7 +322,10 @@ class World {
   /** All faults are over: alone first, then with a person who does what Detour asks for. */
   async #quiet(): Promise<[number | null, number]> {
     this.#faultsOver = true;
-    for (const r of this.#replicas) r.isQuiet = true;
+    for (const r of this.#replicas) {
+      r.isQuiet = true;
+      r.reload(this.#plan.config);
+    }
     this.#checkers.trace('all faults are over');
     const from = this.#timeline.now;
     if (await this.#converges(from + ALONE_MS)) return [this.#timeline.now - from, 0];
