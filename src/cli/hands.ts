@@ -6,7 +6,7 @@
 import type { Command } from 'commander';
 import type { AuditReport } from '../core/audit.ts';
 import type { Order } from '../core/direct.ts';
-import type { Reply } from '../core/model.ts';
+import type { Outcome, Reply } from '../core/model.ts';
 import { unrooted } from '../core/name.ts';
 import { printJson } from './json.ts';
 
@@ -22,7 +22,7 @@ export interface DirectOrder extends Order {
 export interface Looked {
   readonly check: string;
   readonly path: string;
-  readonly outcome: 'pass' | 'fail' | 'blind';
+  readonly outcome: Outcome;
   readonly reason: string;
   readonly detail: string;
   readonly ms: number;

@@ -188,6 +188,12 @@ function worriesPart(page: Page, view: StatusView, most: number): void {
   }
   const more = worries.length - most;
   if (more > 0) page.flow('  ', [{ text: `and ${more} more: -o full shows them` }]);
+  // The whole form has it beside each origin.
+  if (most === Number.POSITIVE_INFINITY) return;
+  for (const origin of view.origins.filter(({ rate }) => rate.limited !== null).slice(0, most)) {
+    const text = `${origin.name}: ${limitedSays(view, origin)}`;
+    page.flow(`  ${'limited'.padEnd(broad)}  `, [{ text, style: 'yellow' }]);
+  }
 }
 
 /** `, 2 in trouble, 1 of which nobody can tell` */
@@ -376,12 +382,29 @@ function originsPart(page: Page, view: StatusView, origins: readonly OriginView[
     ]),
   );
   for (const origin of origins) {
+    const limited = limitedSays(view, origin);
+    if (limited !== null) page.flow(`  ! ${origin.name}: `, [{ text: limited }], 4);
     for (const check of origin.checks) {
       if (check.last === null || check.last.outcome === 'pass') continue;
       const what = `  ! ${check.id} by ${check.path}: `;
       page.flow(what, [{ text: `${check.last.reason}, ${check.last.detail}` }], 4);
     }
   }
+}
+
+/** What it costs that an origin does not want to be asked so often; null where it takes it all. */
+function limitedSays(view: StatusView, { rate }: OriginView): string | null {
+  const { limited, perSecond, detectionMs, usualMs } = rate;
+  if (limited === null) return null;
+  const short = (n: number) => Number(n.toPrecision(2));
+  const seconds = (ms: number) => `${short(ms / 1000)} s`;
+  const until = limited.pausedUntil;
+  const asked =
+    until === null
+      ? `asked ${short(perSecond)} times a second, at most ${short(limited.perSecond)}`
+      : `left alone for ${seconds(until - view.at)}`;
+  const cost = `an outage is seen within ${seconds(detectionMs)} instead of ${seconds(usualMs)}`;
+  return `it says that it is asked too often: ${asked}; ${cost}`;
 }
 
 function checksCell(origin: OriginView): string {

@@ -718,6 +718,7 @@ function readOrigins(
       ...{ name, cloud, region, checks: [] as CheckId[] },
       needs: readNeeds(context, [...path, 'needs'], given.needs ?? [], cloud, clouds, parts),
       quorum: given.quorum ?? policy.quorum ?? ({ kind: 'majority' } as const),
+      ...rateOf(given, policy),
     };
     origins.set(name, { config, path, hasQuorum: given.quorum !== undefined });
     if (tree.kind !== 'map') continue;
@@ -738,12 +739,37 @@ function readOrigins(
       };
       parts.probes[id] = probe;
     }
+    warnOfRate(context, given.rate === undefined ? ['policy', 'rate'] : [...path, 'rate'], {
+      ...{ config, checks: config.checks.map((id) => parts.checks[id]!) },
+    });
     if (config.checks.length > 0 && config.checks.every((id) => parts.checks[id]!.advisory)) {
       const message = 'all checks are advisory, so nothing says whether this origin is up';
       source.problem([...path, 'checks'], `${message}: leave advisory out of one`);
     }
   }
   return origins;
+}
+
+function rateOf(given: { rate?: number | undefined }, policy: Policy): { readonly rate?: number } {
+  const rate = given.rate ?? policy.rate;
+  return rate === undefined ? {} : { rate };
+}
+
+/** A rate that its clocks alone would exceed slows them down, and with them all that is seen. */
+function warnOfRate(
+  { source }: Context,
+  at: Path,
+  of: { readonly config: OriginConfig; readonly checks: readonly CheckConfig[] },
+): void {
+  const { name, rate } = of.config;
+  const plain = of.checks.reduce((sum, c) => sum + (1000 / c.intervalMs) * c.paths.length, 0);
+  if (rate === undefined || rate > plain) return;
+  const asked = `${name} is asked ${Number(plain.toPrecision(2))} times a second by its intervals`;
+  const cure = 'raise it, or lengthen the intervals';
+  source.warning(
+    at,
+    `${asked}, and ${rate} leave its checks slower and no room for doubt: ${cure}`,
+  );
 }
 
 /** The cloud checks that an origin needs: `oss` of its own cloud, `east:oss` of another one. */

@@ -64,6 +64,7 @@ function arrangeOrigins(state: State): void {
       required: [],
       records: new Set(),
       waiting: new Set(),
+      leaving: new Set(),
       settleMs: null,
       words: null,
       flaps: old?.flaps ?? [],

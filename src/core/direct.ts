@@ -314,7 +314,8 @@ function onProbed(state: State, e: Extract<Event, { kind: 'probed' }>, out: Out)
   say(out, `${e.check}: ${e.outcome} (${e.detail})`);
   look.detail = e.detail;
   // With --force nothing hangs on the answer, so nobody waits for another.
-  if (e.outcome === 'blind' && look.asks < PROBES && !state.order.force) {
+  const isBlind = e.outcome === 'blind' || e.outcome === 'limited';
+  if (isBlind && look.asks < PROBES && !state.order.force) {
     look.dueAt = state.now + PROBE_AGAIN_MS;
     return;
   }
@@ -333,7 +334,7 @@ function illness(state: State): string | null {
   if (failed !== undefined) {
     return `${target} does not pass its check (${said(failed)}): give --force to go there`;
   }
-  const blind = state.looks.find((l) => l.outcome === 'blind');
+  const blind = state.looks.find((l) => l.outcome === 'blind' || l.outcome === 'limited');
   if (blind === undefined) return null;
   return (
     `${target} could not be looked at from here, asked ${blind.asks} times (${said(blind)}): ` +

@@ -80,6 +80,7 @@ export function start(b: Beginning): { state: State; step: Step } {
     random: [b.seed[0] | 0, b.seed[1] | 0, b.seed[2] | 0, b.seed[3] | 0],
     checks: new Map(),
     judged: new Map(),
+    rates: new Map(),
     paths: new Map(),
     clouds: new Map(),
     needing: new Map(),

@@ -86,6 +86,8 @@ export interface OriginConfig {
   /** Service checks of clouds without which it is down, whatever its own checks say. */
   readonly needs: readonly CheckId[];
   readonly quorum: QuorumRule;
+  /** Probes a second at most, of all its checks and paths; absent: twice what its clocks ask. */
+  readonly rate?: number;
 }
 
 export interface TargetConfig {
@@ -156,8 +158,11 @@ export type Detector =
 
 // ---------------------------------------------------------------- what is observed
 
-/** `blind`: the path or the checker itself failed; it says nothing about the origin. */
-export const outcomes = ['pass', 'fail', 'blind'] as const;
+/**
+ * `blind`: the path or the checker itself failed; it says nothing about the origin. `limited`: we were
+ * told that we ask too often; that is neither a vote about the origin nor about the path.
+ */
+export const outcomes = ['pass', 'fail', 'blind', 'limited'] as const;
 export type Outcome = (typeof outcomes)[number];
 
 export interface Phases {
@@ -178,6 +183,8 @@ export interface Observation {
   readonly phases: Phases;
   /** Whole days until the certificate ends; absent without TLS. */
   readonly certificateDays?: number;
+  /** How long we were asked to wait, where it was `limited` and said so. */
+  readonly retryAfterMs?: number;
 }
 
 export const verdicts = ['up', 'down', 'unknown'] as const;
@@ -590,6 +597,7 @@ export const entryKinds = [
   'hold',
   'lane',
   'lease',
+  'limit',
   'path',
   'paused',
   'pin',

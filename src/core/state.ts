@@ -38,6 +38,7 @@ import type {
 } from './model.ts';
 import type { Notices } from './notices.ts';
 import type { Edit, Placed, Standing } from './plan.ts';
+import type { Rate } from './rate.ts';
 import type { Reference } from './sight.ts';
 import type { Deadline, Timers } from './timers.ts';
 
@@ -63,6 +64,8 @@ export interface OriginState {
   readonly records: Set<Name>;
   /** Records that wait for a fresh pass from here (rule 3). */
   readonly waiting: Set<Name>;
+  /** Records that are about to leave it, and wait for a fresh failure of it (rule 3). */
+  readonly leaving: Set<Name>;
   /** How long its verdict may take to settle; worked out when first asked for. */
   settleMs: number | null;
   /** What its checks said, in words, when that was last asked for, and in which step. */
@@ -190,6 +193,7 @@ export interface Cell {
 }
 
 export interface Choosing {
+  readonly from: string;
   readonly to: string;
   readonly why: MoveReason;
   readonly overspends: boolean;
@@ -344,6 +348,8 @@ export interface State {
   readonly random: [number, number, number, number];
   readonly checks: Map<string, CheckState>;
   readonly judged: Map<CheckId, Judged>;
+  /** How fast each place may be asked: an origin by its name, else a check by its id. */
+  readonly rates: Map<string, Rate>;
   readonly paths: Map<string, PathState>;
   readonly clouds: Map<string, CloudState>;
   /** The origins that need a service check. */

@@ -193,5 +193,6 @@ export function takeBack(state: State, name: Name): void {
 export function dropChoice(state: State, r: RecordState): void {
   if (r.choosing === null) return;
   state.origins.get(r.choosing.to)?.waiting.delete(r.name);
+  state.origins.get(r.choosing.from)?.leaving.delete(r.name);
   r.choosing = null;
 }

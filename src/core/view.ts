@@ -18,6 +18,7 @@ import type {
   Verdict,
 } from './model.ts';
 import { type NoticeView, openNotices } from './notices.ts';
+import { detectionMs, limitOf, slowness } from './rate.ts';
 import { isDrained } from './situation.ts';
 import type {
   Cell,
@@ -151,7 +152,25 @@ export interface OriginView {
   readonly drained: boolean;
   /** It came and went of late: until then steadier targets go before it; null: trusted. */
   readonly trustedAt: number | null;
+  readonly rate: RateView;
   readonly checks: readonly CheckView[];
+}
+
+/** How fast an origin is asked, by all its checks and paths. */
+interface RateView {
+  /** Probes a second by the clock, now. */
+  readonly perSecond: number;
+  /** An outage is seen within so long, where nothing is lost; `usualMs` at the rate that is configured. */
+  readonly detectionMs: number;
+  readonly usualMs: number;
+  /** It has answered that it is asked too often. */
+  readonly limited: {
+    /** Probes a second that it is asked at most. */
+    readonly perSecond: number;
+    readonly sinceAt: number;
+    /** It is left alone until then; null: it is asked. */
+    readonly pausedUntil: number | null;
+  } | null;
 }
 
 interface CloudView {
@@ -434,6 +453,7 @@ function originView(state: State, o: OriginState): OriginView {
     sinceAt: o.sinceAt,
     drained: isDrained(state, o.name),
     trustedAt: o.trustedAt > state.now ? o.trustedAt : null,
+    rate: rateView(state, o),
     checks: o.checks.flatMap((id) => {
       const check = state.config.checks[id]!;
       return check.paths.map((path) => {
@@ -451,6 +471,26 @@ function originView(state: State, o: OriginState): OriginView {
         };
       });
     }),
+  };
+}
+
+/** What a limit costs: of its checks, the one that is quickest to see an outage. */
+function rateView(state: State, { name, own }: OriginState): RateView {
+  const rate = state.rates.get(name);
+  if (rate === undefined) return { perSecond: 0, detectionMs: 0, usualMs: 0, limited: null };
+  const times = own.map(({ config, all }) => detectionMs(rate, config, all.length));
+  const least = (of: (t: (typeof times)[number]) => number) =>
+    times.length === 0 ? 0 : Math.min(...times.map(of));
+  const limit = limitOf(rate);
+  return {
+    perSecond: rate.plain / slowness(rate),
+    detectionMs: least((t) => t.slowedMs),
+    usualMs: least((t) => t.plainMs),
+    limited: limit && {
+      perSecond: limit.perSecond,
+      sinceAt: limit.sinceAt,
+      pausedUntil: limit.pausedUntil > state.now ? limit.pausedUntil : null,
+    },
   };
 }
 

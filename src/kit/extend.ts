@@ -25,6 +25,8 @@ export interface ProbeResult {
   readonly detail: string;
   readonly phases: Phases;
   readonly certificateDays?: number;
+  /** Where it is `limited`: for how long the other end asked to be left alone, if it did. */
+  readonly retryAfterMs?: number;
 }
 
 /** What a zone at a provider says about itself. */

@@ -620,6 +620,7 @@ const lineOf = {
   lease: null,
   path: null,
   paused: null,
+  limit: 'saw',
   pin: null,
   release: null,
   reload: null,

@@ -40,6 +40,7 @@ const levelOf = {
   hold: 'warn',
   lane: 'info',
   lease: 'info',
+  limit: 'warn',
   path: 'info',
   paused: 'warn',
   pin: 'info',

@@ -226,6 +226,29 @@ www.gslb.example.net  observe: decided and journalled, never written  epoch 7  s
   );
 });
 
+test('an origin that answers 429 is named with what that costs', () => {
+  const view = sampleView();
+  const wide = { columns: 100, colour: false };
+  const limited = { perSecond: 1.5, sinceAt: view.at - 60_000, pausedUntil: null };
+  const [hangzhou, ...others] = view.origins;
+  const shown = (pausedUntil: number | null) => {
+    const rate = { perSecond: 0.6, detectionMs: 9_000, usualMs: 3_167 };
+    const slow = { ...hangzhou!, rate: { ...rate, limited: { ...limited, pausedUntil } } };
+    const seen = { ...view, origins: [slow, ...others] };
+    const forms = [full, { ...full, form: 'wide' as const }];
+    return forms.map((form) => printStatus(seen, wide, form).replace(/\s+/g, ' '));
+  };
+  const cost = 'an outage is seen within 9 s instead of 3.2 s';
+  const says = 'hangzhou: it says that it is asked too often:';
+  for (const text of shown(null)) {
+    assert.ok(text.includes(`${says} asked 0.6 times a second, at most 1.5; ${cost}`), text);
+  }
+  for (const text of shown(view.at + 45_000)) {
+    assert.ok(text.includes(`${says} left alone for 45 s; ${cost}`), text);
+  }
+  assert.ok(!printStatus(view, wide, full).includes('asked too often'));
+});
+
 test('status fits 80 columns and is the same text under its colours', () => {
   const view = sampleView();
   const plain = printStatus(view, { columns: 80, colour: false }, full);

@@ -149,6 +149,7 @@ export function sampleView(): StatusView {
     phases: {},
     certificateDays: 40,
   } as const;
+  const usual = { perSecond: 0.4, detectionMs: 4000, usualMs: 4000, limited: null };
   return {
     cluster: 'shop',
     version: '0.1.0',
@@ -172,6 +173,7 @@ export function sampleView(): StatusView {
         sinceAt: at - 7_500_000,
         drained: false,
         trustedAt: null,
+        rate: usual,
         checks: [
           { ...check, id: 'hangzhou/web', path: 'line-a', verdict: 'up', last: pass },
           {
@@ -197,6 +199,7 @@ export function sampleView(): StatusView {
         sinceAt: at - 95_000,
         drained: true,
         trustedAt: at + 60_000,
+        rate: usual,
         checks: [{ ...check, id: 'tokyo/web', path: 'line-a', verdict: 'up', last: null }],
       },
     ],

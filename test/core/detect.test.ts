@@ -20,6 +20,7 @@ import {
   weight,
 } from '../../src/core/detect.ts';
 import type { CheckConfig, Observation, Outcome, Verdict } from '../../src/core/model.ts';
+import { newRate } from '../../src/core/rate.ts';
 import { type Light, lightAt, newTrack, remember } from '../../src/core/sight.ts';
 import { coreConfig, type Manner, mulberry32, type Shape, World, webCheck } from './world.ts';
 
@@ -32,7 +33,7 @@ function seen(outcome: Outcome, at: number): Observation {
 }
 
 function fresh() {
-  return checkState('a/web@p', 'a/web', 'p', 0);
+  return checkState('a/web@p', 'a/web', 'p', newRate(0), 0);
 }
 
 /** A stream of numbers in [0, 1), the same for the same seed. */

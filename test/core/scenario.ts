@@ -200,6 +200,7 @@ class Player {
         if (first === 'open') return this.#showOpen();
         if (first === 'lanes') return this.#showLanes();
         if (first === 'ttl') return this.#showTtl();
+        if (first === 'rates') return this.#showRates();
         if (first === 'stands') return this.#showStands();
         return first === 'clouds' ? this.#showClouds() : this.#show();
       default:
@@ -279,6 +280,20 @@ class Player {
       const calls = `${reads} readings${given}, ${writes} writings`;
       this.#said.push(`${lane.provider} ${lane.state}: ${calls}, ${troubled.length} in trouble`);
       for (const z of lane.zones) this.#said.push(`  ${z.zone} ${z.fault}: ${z.detail}`);
+    }
+  }
+
+  /** How fast each origin is asked, and what its limit costs. */
+  #showRates(): void {
+    const w = this.#w;
+    this.#collect();
+    for (const { name, rate } of view(w.state, { version: 'test', reload: null }).origins) {
+      const { limited, perSecond, detectionMs, usualMs } = rate;
+      const most = limited === null ? '' : `, at most ${limited.perSecond.toFixed(2)}`;
+      const until = limited?.pausedUntil ?? null;
+      const rests = until === null ? '' : `, left alone for ${until - w.state.now} ms`;
+      const seen = `seen within ${detectionMs} ms, ${usualMs} usually`;
+      this.#said.push(`  ${name}: ${perSecond.toFixed(2)} a second${most}${rests}; ${seen}`);
     }
   }
 

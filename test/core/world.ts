@@ -39,16 +39,29 @@ export const WALL_0 = Date.UTC(2026, 0, 1);
  * `hang`: no answer until the deadline, which is a failure. `drip`: an answer that has not ended by
  * then. `slow=700`: a pass that takes so many milliseconds. `loss=0.3`: this share fails by chance,
  * half of it at once and half by hanging; a path lets the rest through to what the origin does.
+ * `limit=3`: who asks more often than that in a second is told so. `ban=3`: and for a minute, which
+ * `limited=60000` says at once.
  */
 export type Manner =
   | 'pass'
   | 'fail'
   | 'blind'
+  | 'limited'
   | 'hang'
   | 'drip'
   | 'half'
   | `slow=${number}`
-  | `loss=${number}`;
+  | `loss=${number}`
+  | `limit=${number}`
+  | `ban=${number}`
+  | `limited=${number}`;
+
+interface Fate {
+  readonly outcome: Outcome;
+  readonly ms: number;
+  readonly detail: string;
+  readonly retryAfterMs?: number;
+}
 
 export interface Vendor {
   readonly name: string;
@@ -80,6 +93,7 @@ export interface Vendor {
 }
 
 const PROBE_MS = 5;
+const limited = { outcome: 'limited', ms: PROBE_MS, detail: 'asked too often' } as const;
 const READ_MS = 20;
 const WRITE_MS = 30;
 const ASK_MS = 5;
@@ -117,6 +131,8 @@ export class World {
   #replies = new Map<number, Reply>();
   #request = 1;
   #tosses = 0;
+  /** When each origin that limits was asked, and until when it bans. */
+  readonly #asked = new Map<string, { at: number[]; bannedUntil: number }>();
   #seed = 1;
 
   constructor(config: CoreConfig) {
@@ -303,19 +319,21 @@ export class World {
     const onWay = this.paths.get(e.path);
     const there = this.checks.get(e.check) ?? this.origins.get(check.origin ?? '') ?? 'pass';
     const exact = this.checks.get(`${e.check}@${e.path}`);
-    let fate = this.#fate(exact ?? onWay ?? there, check.timeoutMs);
+    const origin = check.origin ?? check.id;
+    let fate = this.#fate(exact ?? onWay ?? there, check.timeoutMs, origin);
     const isThrough = exact === undefined && onWay?.startsWith('loss') && fate.outcome === 'pass';
-    if (isThrough) fate = this.#fate(there, check.timeoutMs);
+    if (isThrough) fate = this.#fate(there, check.timeoutMs, origin);
     this.#later(fate.ms, () => {
-      const { outcome, detail } = fate;
+      const { outcome, detail, retryAfterMs } = fate;
       const endedAt = WALL_0 + this.now;
-      const observation = { outcome, startedAt: e.at, endedAt, reason: detail, detail, phases: {} };
+      const seen = { outcome, startedAt: e.at, endedAt, reason: detail, detail, phases: {} };
+      const observation = retryAfterMs === undefined ? seen : { ...seen, retryAfterMs };
       this.send({ kind: 'probed', check: e.check, path: e.path, observation });
     });
   }
 
   /** What becomes of one probe that meets a manner. */
-  #fate(manner: Manner, timeoutMs: number): { outcome: Outcome; ms: number; detail: string } {
+  #fate(manner: Manner, timeoutMs: number, origin: string): Fate {
     const [word, value] = manner.split('=') as [string, string | undefined];
     switch (word) {
       case 'hang':
@@ -327,15 +345,32 @@ export class World {
       case 'loss': {
         const toss = this.#random();
         if (toss >= Number(value)) return { outcome: 'pass', ms: PROBE_MS, detail: 'pass' };
-        return this.#fate(toss < Number(value) / 2 ? 'fail' : 'hang', timeoutMs);
+        return this.#fate(toss < Number(value) / 2 ? 'fail' : 'hang', timeoutMs, origin);
       }
       case 'half': {
         const outcome = this.#tosses++ % 2 === 0 ? 'pass' : 'fail';
         return { outcome, ms: PROBE_MS, detail: outcome };
       }
+      case 'limited':
+        return { ...limited, ...(value === undefined ? {} : { retryAfterMs: Number(value) }) };
+      case 'limit':
+      case 'ban':
+        return this.#isTooOften(origin, Number(value), word === 'ban')
+          ? limited
+          : { outcome: 'pass', ms: PROBE_MS, detail: 'pass' };
       default:
         return { outcome: word as Outcome, ms: PROBE_MS, detail: word };
     }
+  }
+
+  #isTooOften(origin: string, most: number, bans: boolean): boolean {
+    const known = this.#asked.get(origin) ?? { at: [], bannedUntil: -1 };
+    this.#asked.set(origin, known);
+    known.at = [...known.at.filter((at) => at > this.now - 1000), this.now];
+    if (this.now < known.bannedUntil) return true;
+    const isOver = known.at.length > most;
+    if (isOver && bans) known.bannedUntil = this.now + 60_000;
+    return isOver;
   }
 
   #random(): number {

@@ -41,6 +41,7 @@ const situation = 'src/core/situation.ts';
 const steer = 'src/core/steer.ts';
 const watch = 'src/core/watch.ts';
 const zone = 'src/core/zone.ts';
+const rate = 'src/core/rate.ts';
 
 export const mutants: readonly Mutant[] = [
   {
@@ -3730,6 +3731,139 @@ function laneWorks`,
         file: 'providers/rfc2136.ts',
         find: '  ownServers: ({ server }) => [server],\n',
         replace: '',
+      },
+    ],
+  },
+  {
+    name: 'who is told that it asks too often takes that for a pass',
+    rule: 31,
+    by: '120-asked-too-often',
+    edits: [
+      {
+        file: watch,
+        find: "  if (o.outcome === 'limited') return refused(state, cs, config, o, out);\n",
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'nothing bounds what doubt asks of a place',
+    rule: 31,
+    by: 'core/rate.test.ts',
+    edits: [
+      {
+        file: rate,
+        find: '  if (waitMs <= 0) rate.tokens--;\n',
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'nothing bounds what doubt about others asks of a place',
+    rule: 31,
+    by: 'core/rate.test.ts',
+    edits: [
+      {
+        file: rate,
+        find: '  rate.witness--;\n',
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'doubt that lasts uses up what a decision needs',
+    rule: 31,
+    by: 'core/rate.test.ts',
+    edits: [
+      {
+        file: watch,
+        find: 'return Math.max(0, KEPT_SHARE - found / h);',
+        replace: 'return 0;',
+      },
+    ],
+  },
+  {
+    name: 'a place that says for how long it wants peace gets none',
+    rule: 31,
+    by: 'core/rate.test.ts',
+    edits: [
+      {
+        file: rate,
+        find: 'Math.max(askedForMs, ownMs)',
+        replace: 'ownMs',
+      },
+    ],
+  },
+  {
+    name: 'a place that refuses everything is asked on and on',
+    rule: 31,
+    by: '121-bans',
+    edits: [
+      {
+        file: rate,
+        find: 'const ownMs = refusals < 2 ? 0 :',
+        replace: 'const ownMs = refusals > 0 ? 0 :',
+      },
+    ],
+  },
+  {
+    name: 'what refuses us counts as silent by the interval that it does not allow',
+    rule: 31,
+    by: '121-bans',
+    edits: [
+      {
+        file: detect,
+        find: 'return silentMs > 3 * slowedMs(state.rate, intervalMs, now) + timeoutMs;',
+        replace: 'return silentMs > 0;',
+      },
+    ],
+  },
+  {
+    name: 'what was down and now refuses us stays down',
+    rule: 31,
+    by: '122-down-and-banned',
+    edits: [
+      {
+        file: detect,
+        find: '  if (!isUp && isRefusing(state.rate)) return true;\n',
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'a target is left that does not fail any more',
+    rule: 3,
+    by: '123-fresh-failure',
+    edits: [
+      {
+        file: steer,
+        find: "const isLeft = c.why !== 'target-down' || hasFreshFailure(state, c.from, c.sinceAt);",
+        replace: 'const isLeft = hasFreshFailure !== undefined;',
+      },
+    ],
+  },
+  {
+    name: 'one path that fails is enough to leave a target',
+    rule: 3,
+    by: '123-fresh-failure',
+    edits: [
+      {
+        file: watch,
+        find: "return verdict === 'down' && quorum(votes(groups, fresh), rule) === 'down';",
+        replace:
+          "return verdict === 'down' && votes(groups, fresh).includes('down') && rule !== null;",
+      },
+    ],
+  },
+  {
+    name: '429 is a failure of the origin',
+    rule: 31,
+    by: 'probes/http.test.ts',
+    edits: [
+      {
+        file: 'src/probes/http.ts',
+        find: 'if (status === 429) return limited(',
+        replace: 'if (status === 999) return limited(',
       },
     ],
   },

@@ -634,7 +634,12 @@ export class Checkers {
     if (d.why === 'target-down' && from?.health !== 'down') {
       this.fail('rule-5-unknown-moves-nothing', `${what}: ${from?.health ?? 'unknown'}`);
     }
-    const freshSince = Math.max(at - 20_000, d.why === 'target-down' ? (from?.at ?? 0) : 0);
+    // What limits who asks passes more rarely.
+    const isSlow = this.#truth.limits.troubledAt(d.to) >= this.#timeline.now - HOUR;
+    const freshSince = Math.max(
+      at - (isSlow ? 10 * MINUTE : 20_000),
+      d.why === 'target-down' ? (from?.at ?? 0) : 0,
+    );
     for (const check of this.#own(d.to)) {
       const groups = this.#groups(
         check,
@@ -777,14 +782,17 @@ export class Checkers {
       return isHard && now - this.#truth.places.since(origin) > longMs;
     };
     if (!Object.keys(origins).some(isDead) || now - this.#log(r).disturbedAt < longMs) return;
-    const isCalm = (layers: Truth['places' | 'ways' | 'chains'], key: string) =>
+    const isCalm = (layers: Truth['places' | 'limits' | 'ways' | 'chains'], key: string) =>
       now - layers.troubledAt(key) > longMs;
     if (!Object.keys(paths).every((p) => isCalm(this.#truth.ways, `${r.name}/${p}`))) return;
     const isWell = (origin: string) =>
-      [origin, ...origins[origin]!.needs].every((key) => isCalm(this.#truth.places, key));
+      [origin, ...origins[origin]!.needs].every((key) => isCalm(this.#truth.places, key)) &&
+      isCalm(this.#truth.limits, origin);
     for (const view of r.controller!.status().records) {
       const record = records[view.name]!;
       if (view.target === null || !isDead(view.target) || view.decidedAt === null) continue;
+      // Asked slowly, or left alone as it wished, its end is seen later.
+      if (view.target in origins && !isCalm(this.#truth.limits, view.target)) continue;
       const open = record.targets.filter((t) => {
         const isOpen = !view.targets.find((x) => x.origin === t.origin)!.drained;
         return isOpen && isWell(t.origin) && isCalm(this.#truth.chains, t.cname);

@@ -15,6 +15,13 @@ export type Manner =
   | { readonly kind: 'slow'; readonly ms: number }
   | { readonly kind: 'grey'; readonly share: number };
 
+/** More requests in a second than it wants are told so; for a minute, where it bans. */
+export interface Limit {
+  readonly perSecond: number;
+  readonly bans: boolean;
+  readonly retryAfterMs?: number;
+}
+
 /** What a path does to probes by it. */
 export type WayFault =
   | { readonly kind: 'cut' }
@@ -63,6 +70,9 @@ export class Layers<T> {
 export class Truth {
   /** By origin or service check. */
   readonly places: Layers<Manner>;
+  /** By origin. It is no trouble of the origin's: whoever is not served asks too often. */
+  readonly limits: Layers<Limit>;
+  readonly #asked = new Map<string, { at: readonly number[]; bannedUntil: number }>();
   /** By `REPLICA/PATH`. */
   readonly ways: Layers<WayFault>;
   /** `silent`: whoever follows it is never answered. */
@@ -70,15 +80,29 @@ export class Truth {
 
   constructor(now: () => number) {
     this.places = new Layers(now);
+    this.limits = new Layers(now);
     this.ways = new Layers(now);
     this.chains = new Layers(now);
+  }
+
+  /** One more request; what it is told if there are too many. */
+  refusal(place: string, now: number): Limit | null {
+    const limit = this.limits.top(place);
+    if (limit === null) return null;
+    const known = this.#asked.get(place) ?? { at: [], bannedUntil: 0 };
+    const at = [...known.at.filter((t) => t > now - 1000), now];
+    const isOver = at.length > limit.perSecond;
+    const bannedUntil = isOver && limit.bans ? now + 60_000 : known.bannedUntil;
+    this.#asked.set(place, { at, bannedUntil });
+    return isOver || now < bannedUntil ? limit : null;
   }
 }
 
 /** What becomes of one probe: an outcome after so long; `hang` lasts as long as it may. */
 export interface Fate {
-  readonly outcome: 'pass' | 'fail' | 'blind' | 'hang';
+  readonly outcome: 'pass' | 'fail' | 'blind' | 'hang' | 'limited';
   readonly ms: number;
+  readonly retryAfterMs?: number;
 }
 
 export function fateOf(
@@ -116,7 +140,10 @@ export function fateOf(
     case 'grey':
       if (c.is(manner.share)) return FAILS(usual);
   }
-  return { outcome: 'pass', ms: usual };
+  const limit = truth.refusal(check.origin ?? check.id, now);
+  if (limit === null) return { outcome: 'pass', ms: usual };
+  const { retryAfterMs } = limit;
+  return { outcome: 'limited', ms: usual, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) };
 }
 
 const FAILS = (ms: number): Fate => ({ outcome: 'fail', ms });
@@ -224,6 +251,12 @@ export const faultKinds = {
   'origin-flap': anOrigin((c) => ({ kind: 'flap', everyMs: c.spread(500, 120_000) })),
   'origin-slow': anOrigin((c) => ({ kind: 'slow', ms: c.spread(100, 6000) })),
   'origin-grey': anOrigin((c) => ({ kind: 'grey', share: 0.1 + 0.8 * c.next() })),
+  'origin-limits': (s, c) => {
+    const bans = c.is(0.3);
+    const asks = c.is(0.5) ? { retryAfterMs: c.spread(1000, 60_000) } : {};
+    const limit = { perSecond: c.int(1, 10), bans, ...asks };
+    return s.truth.limits.put(c.pick(Object.keys(s.config.origins)), limit);
+  },
   'region-down': manyOrigins('region'),
   'cloud-down': manyOrigins('cloud'),
   'service-down': (s, c) => {

@@ -16,7 +16,7 @@ import { type MemoryDisk, newMemoryDisk } from '../parts/memory-store.ts';
 import type { Chance } from './chance.ts';
 import type { Checkers } from './checkers.ts';
 import { Process, type Timeline } from './clock.ts';
-import { fateOf, type Truth } from './faults.ts';
+import { type Fate, fateOf, type Truth } from './faults.ts';
 import { type Lease, SimCoordinator } from './lease.ts';
 import { type CommitFate, openSimStore } from './store.ts';
 import { SimAccount, type SimVendor, type Wire } from './vendors.ts';
@@ -282,7 +282,7 @@ export class Replica {
           this.process.io(hangs ? check.timeoutMs : fate.ms, () => {
             checkers.probing(this, id, path, -1);
             const late = hangs || this.process.isLate(dueAt);
-            resolve(late ? result('fail', 'timeout') : result(fate.outcome, fate.outcome));
+            resolve(late ? result('fail', 'timeout') : result(fate.outcome, fate.outcome, fate));
           });
         });
       },
@@ -326,9 +326,14 @@ export class Replica {
   }
 }
 
-function result(outcome: 'pass' | 'fail' | 'blind' | 'hang', reason: string): ProbeResult {
+function result(
+  outcome: Fate['outcome'],
+  reason: string,
+  { retryAfterMs }: Partial<Fate> = {},
+): ProbeResult {
   const said = outcome === 'hang' ? 'fail' : outcome;
-  return { outcome: said, reason, detail: reason, phases: {} };
+  const limited = retryAfterMs === undefined ? {} : { retryAfterMs };
+  return { outcome: said, reason, detail: reason, phases: {}, ...limited };
 }
 
 function answers(
