@@ -10,11 +10,13 @@ import { Controller, closeAll } from '../controller.ts';
 import { type AuditFinding, type AuditReport, countOf } from '../core/audit.ts';
 import type { Entry, EntryKind, Json, Reply } from '../core/model.ts';
 import { storedProblem } from '../core/stored.ts';
+import type { StatusView } from '../core/view.ts';
 import type { Observer } from '../ports.ts';
 import { serveControl } from '../serve/control.ts';
 import type { Desk, Served, Trouble } from '../serve/desk.ts';
 import { serveHttp } from '../serve/http.ts';
 import { createMetrics } from '../serve/metrics.ts';
+import { Readers, together } from '../serve/readers.ts';
 import { LockError, lockStateDirectory } from '../store/lock.ts';
 import { damaged, openSqliteStore, type SqliteStore } from '../store/sqlite.ts';
 import { type Built, buildAdapters, ConfigError, type Loaded, loadConfig } from './build.ts';
@@ -134,6 +136,7 @@ interface Daemon extends Parts {
   readonly auditing: ReturnType<typeof createAuditing>;
   readonly desk: Desk;
   readonly metrics: ReturnType<typeof createMetrics>;
+  readonly readers: Readers;
   readonly trouble: Trouble;
   /** Lets go of what was put together and never started. */
   drop(): void;
@@ -160,12 +163,18 @@ function assemble(parts: Parts): Daemon {
     version: options.version,
   });
   let { auditor } = adapters;
+  const readers = new Readers();
+  let seen: StatusView | null = null;
+  const status = together(async () => {
+    seen = await readers.spend(controller.viewing(seen));
+    return seen;
+  });
   const trouble: Trouble = (what, detail) => {
     for (const o of observers) o.trouble?.(what, detail);
   };
   const auditing = createAuditing({
     auditor: () => auditor,
-    status: () => controller.status(),
+    status,
     clock,
     chance: () => randomInt(1000) / 1000,
     done(report, news) {
@@ -179,7 +188,8 @@ function assemble(parts: Parts): Daemon {
     auditing.renew();
   };
   const desk: Desk = {
-    status: () => controller.status(),
+    status,
+    ready: () => controller.ready(),
     command: (command) => controller.command(command),
     gate: (record) => controller.gate(record),
     history: (query) => controller.history(query),
@@ -187,9 +197,10 @@ function assemble(parts: Parts): Daemon {
     audited: () => auditing.audited(),
     audit: () => auditing.now(),
   };
-  const metrics = createMetrics({ desk, version: options.version });
+  const metrics = createMetrics({ desk, version: options.version, readers });
   observers.push(metrics.observer);
-  return { ...parts, controller, auditing, desk, metrics, trouble, drop: () => closeAll(adapters) };
+  const drop = () => closeAll(adapters);
+  return { ...parts, controller, auditing, desk, metrics, readers, trouble, drop };
 }
 
 /** Runs what was put together until it is told to end. */
@@ -223,11 +234,11 @@ async function serve(daemon: Daemon): Promise<number> {
 
 /** The doors. Without operators' nothing starts; without the one for readers it does. */
 async function open(daemon: Daemon, served: Served[]): Promise<void> {
-  const { config, desk, metrics, trouble } = daemon;
-  served.push(await serveControl({ path: config.socket, desk, trouble }));
+  const { config, desk, metrics, readers, trouble } = daemon;
+  served.push(await serveControl({ path: config.socket, desk, readers, trouble }));
   if (config.listen === null) return;
   const { gateHoldMs } = config;
-  served.push(await serveHttp({ ...config.listen, desk, metrics, gateHoldMs, trouble }));
+  served.push(await serveHttp({ ...config.listen, desk, metrics, readers, gateHoldMs, trouble }));
 }
 
 /** A bad configuration is refused whole and the last good one stays in force (rule 19). */

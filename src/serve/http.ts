@@ -7,13 +7,16 @@ import type { AddressInfo } from 'node:net';
 import { toName } from '../kit/schema.ts';
 import { close, createBounded, type Limits, listen, send, target } from './bounded.ts';
 import type { Desk, Served, Trouble } from './desk.ts';
+import type { Readers } from './readers.ts';
+import { sendText, type Text } from './text.ts';
 
 export interface HttpOptions {
   readonly host: string;
   /** 0 takes a free port. */
   readonly port: number;
   readonly desk: Desk;
-  readonly metrics: { text(): Promise<string>; readonly contentType: string };
+  readonly metrics: { text(): Promise<Text>; readonly contentType: string };
+  readonly readers: Readers;
   /** How long a gate holds the last decision while it cannot be known to be right. */
   readonly gateHoldMs: number;
   readonly trouble: Trouble;
@@ -73,29 +76,32 @@ export async function serveHttp(
 interface Answer {
   readonly status: number;
   readonly text: string;
-  readonly type?: string;
 }
 
 function handler(options: HttpOptions) {
+  const { metrics, readers } = options;
+  const exposed = readers.shelf().shared(() => metrics.text());
   return async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     if (request.method !== 'GET' && request.method !== 'HEAD') {
       const headers = { allow: 'GET, HEAD', connection: 'close' };
       return send(request, response, 405, 'this listener only reads: GET or HEAD\n', headers);
     }
-    const { status, text, type } = await answer(options, target(request).path);
-    send(request, response, status, text, type === undefined ? {} : { 'content-type': type });
+    const { path } = target(request);
+    if (path !== '/metrics') {
+      const { status, text } = answer(options, path);
+      return send(request, response, status, text);
+    }
+    const headers = { 'content-type': metrics.contentType };
+    await sendText({ request, response }, await exposed(response), headers, readers);
   };
 }
 
-async function answer(options: HttpOptions, path: string): Promise<Answer> {
-  const { desk, metrics } = options;
+function answer(options: HttpOptions, path: string): Answer {
   switch (path) {
-    case '/metrics':
-      return { status: 200, text: await metrics.text(), type: metrics.contentType };
     case '/healthz':
       return { status: 200, text: 'alive\n' };
     case '/readyz':
-      return readiness(desk);
+      return readiness(options.desk);
     default:
       return path.startsWith('/gates/') ? gate(options, path.slice('/gates/'.length)) : nothing;
   }
@@ -107,7 +113,7 @@ const nothing: Answer = {
 };
 
 function readiness(desk: Desk): Answer {
-  const { ok, reasons } = desk.status().ready;
+  const { ok, reasons } = desk.ready();
   if (ok) return { status: 200, text: 'ready\n' };
   return { status: 503, text: `not ready\n${reasons.map((reason) => `${reason}\n`).join('')}` };
 }

@@ -13,6 +13,8 @@ import type { Command } from '../../src/core/model.ts';
 import { ControlError, type ControlOptions, serveControl } from '../../src/serve/control.ts';
 import type { Served } from '../../src/serve/desk.ts';
 import { type HttpOptions, serveHttp } from '../../src/serve/http.ts';
+import { Readers } from '../../src/serve/readers.ts';
+import { Text } from '../../src/serve/text.ts';
 import { type StandIn, standIn } from '../cli/desk.ts';
 
 let directory: string;
@@ -34,9 +36,11 @@ afterEach(async () => {
   rmSync(directory, { recursive: true, force: true });
 });
 
+const textOf = (text: string) => new Text([Buffer.from(text)]);
+
 async function control(more: Partial<ControlOptions> = {}): Promise<Served> {
   const trouble = (what: string, detail: string) => void troubles.push(`${what}: ${detail}`);
-  const served = await serveControl({ path, desk, trouble, ...more });
+  const served = await serveControl({ path, desk, readers: new Readers(), trouble, ...more });
   open.push(() => served.close());
   return served;
 }
@@ -46,7 +50,11 @@ async function http(more: Partial<HttpOptions> = {}) {
     host: '127.0.0.1',
     port: 0,
     desk,
-    metrics: { text: async () => 'detour_ready 1\n', contentType: 'text/plain; version=0.0.4' },
+    metrics: {
+      text: async () => textOf('detour_ready 1\n'),
+      contentType: 'text/plain; version=0.0.4',
+    },
+    readers: new Readers(),
     gateHoldMs: 3_600_000,
     trouble: (what, detail) => void troubles.push(`${what}: ${detail}`),
     ...more,
@@ -272,7 +280,7 @@ test('no JSON whatever makes the control socket fail or reach the desk unchecked
 
 test('history passes its record and limit on, and refuses what is neither', async () => {
   await control();
-  desk.entries = [1, 2, 3].map((seq) => ({
+  desk.entries = [3, 2, 1].map((seq) => ({
     seq,
     at: 1,
     wall: 1,
@@ -464,7 +472,7 @@ test('a process that lives says so even when the desk fails; readiness does not'
   const to = await http({
     desk: {
       ...desk,
-      status: () => {
+      ready: () => {
         throw new Error('broken');
       },
     },
