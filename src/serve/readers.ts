@@ -94,7 +94,7 @@ export class Readers {
     }
     // What other processes took of this one meanwhile is not the readers' doing.
     const spentMs = used() - usedBefore + laterMs;
-    this.#restUntil = now() + spentMs * (1 / share - 1);
+    this.#restUntil = now() + laterMs + spentMs * (1 / share - 1);
   }
 
   /** A place for long texts of one door. */
