@@ -300,6 +300,28 @@ test('history passes its record and limit on, and refuses what is neither', asyn
   }
 });
 
+test('a long history is read a page at a time, whole and in order', async () => {
+  const line = { at: 1, wall: 1, kind: 'start', record: null, sentence: 's', data: {} } as const;
+  desk.entries = Array.from({ length: 1050 }, (_, i) => ({ ...line, seq: 1050 - i }));
+  await control();
+  const get = async (query: string): Promise<number[]> => {
+    const answer = await ask({ socketPath: path }, 'GET', `/v1/history${query}`);
+    return json(answer).entries.map(({ seq }: { seq: number }) => seq);
+  };
+  assert.deepEqual(
+    await get('?limit=10000'),
+    desk.entries.map(({ seq }) => seq),
+  );
+  assert.deepEqual(
+    await get('?limit=250'),
+    desk.entries.slice(0, 250).map(({ seq }) => seq),
+  );
+  const limits = desk.queries.map((query) => (query as { limit: number }).limit);
+  assert.ok(Math.max(...limits) <= 100, 'no page holds the loop for long');
+  desk.entries = desk.entries.slice(0, 200);
+  assert.equal((await get('?limit=10000')).length, 200);
+});
+
 test("reload answers with the desk's reply", async () => {
   await control();
   const answer = await ask({ socketPath: path }, 'POST', '/v1/reload');
