@@ -11,7 +11,7 @@ export type Work<T> = Generator<number | undefined, T, undefined>;
 interface ReadersOptions {
   /** Milliseconds after which a slice ends with the piece under way. */
   readonly sliceMs?: number;
-  /** Of the loop's time, what readers may have together: 0 to 1. */
+  /** Of the loop's time, what readers may have together: 0 to 1. Of a busy loop it is less. */
   readonly share?: number;
   /** Long texts that are made or taken by somebody at one time, of one kind. */
   readonly texts?: number;
@@ -21,6 +21,8 @@ interface ReadersOptions {
   readonly now?: () => number;
   /** Processor time that this thread has had, in milliseconds. */
   readonly used?: () => number;
+  /** The part of the loop's time in which it was not idle, since this was last asked: 0 to 1. */
+  readonly busy?: () => number;
   readonly after?: (ms: number, then: () => void) => unknown;
 }
 
@@ -34,6 +36,19 @@ function threadMs(): number {
   const { user, system } = process.threadCpuUsage();
   return (user + system) / 1000;
 }
+
+function busySince(): () => number {
+  let last = performance.eventLoopUtilization();
+  return () => {
+    const now = performance.eventLoopUtilization();
+    const { utilization } = performance.eventLoopUtilization(now, last);
+    last = now;
+    return utilization;
+  };
+}
+
+/** The part of their share that readers have when the loop is never idle. */
+const shareLeast = 0.25;
 
 /** One for the whole process: its bound is on all readers together. */
 export class Readers {
@@ -50,6 +65,7 @@ export class Readers {
       patienceMs: 3000,
       now: () => performance.now(),
       used: threadMs,
+      busy: busySince(),
       after: (ms, then) => (ms > 0 ? setTimeout(then, ms) : setImmediate(then)),
       ...options,
     };
@@ -75,7 +91,7 @@ export class Readers {
   }
 
   #slice(): void {
-    const { now, used, sliceMs, share } = this.#options;
+    const { now, used, busy, sliceMs, share } = this.#options;
     const [begin, usedBefore] = [now(), used()];
     let laterMs = 0;
     while (now() - begin + laterMs < sliceMs) {
@@ -94,7 +110,9 @@ export class Readers {
     }
     // What other processes took of this one meanwhile is not the readers' doing.
     const spentMs = used() - usedBefore + laterMs;
-    this.#restUntil = now() + laterMs + spentMs * (1 / share - 1);
+    // What decides goes first: the busier the loop is with it, the less is left for readers.
+    const part = share * Math.max(shareLeast, 1 - busy());
+    this.#restUntil = now() + laterMs + spentMs * (1 / part - 1);
   }
 
   /** A place for long texts of one door. */

@@ -2253,7 +2253,7 @@ function laneWorks`,
     edits: [
       {
         file: readers,
-        find: '    this.#restUntil = now() + laterMs + spentMs * (1 / share - 1);',
+        find: '    this.#restUntil = now() + laterMs + spentMs * (1 / part - 1);',
         replace: '    this.#restUntil = now();',
       },
     ],

@@ -8,12 +8,18 @@ import { test } from 'node:test';
 import { Readers, together, type Work } from '../../src/serve/readers.ts';
 
 /** A loop whose time is spent by the work alone. */
-function loop(options: { sliceMs?: number; share?: number; texts?: number } = {}) {
+function loop(options: { sliceMs?: number; texts?: number; busy?: () => number } = {}) {
   let now = 0;
   let used = 0;
   const due: { at: number; then: () => void }[] = [];
   const after = (ms: number, then: () => void) => void due.push({ at: now + ms, then });
-  const readers = new Readers({ now: () => now, used: () => used, after, ...options });
+  const readers = new Readers({
+    now: () => now,
+    used: () => used,
+    busy: () => 0,
+    after,
+    ...options,
+  });
   const turns: number[] = [];
   return {
     readers,
@@ -95,6 +101,23 @@ test('who comes often gets no more than who comes once', async () => {
     await l.go(2);
   }
   assert.ok(l.used() <= 0.1 * l.now() + 2, `${l.used()} of ${l.now()} ms`);
+});
+
+test('the busier the loop, the less readers have of it, and never nothing', async () => {
+  const used: number[] = [];
+  for (const busy of [0, 0.5, 0.75, 1]) {
+    const l = loop({ busy: () => busy });
+    const work = function* (): Work<void> {
+      for (let i = 0; i < 10_000; i++) {
+        l.spend(1);
+        yield;
+      }
+    };
+    void l.readers.spend(work());
+    await l.go(10_000);
+    used.push(Math.round(l.used() / 10));
+  }
+  assert.deepEqual(used, [100, 50, 25, 25], 'thousandths of the time');
 });
 
 test('what other processes took of this one is not charged, what a piece set going is', async () => {
