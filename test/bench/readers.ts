@@ -167,22 +167,38 @@ async function serveDaemon(place: string): Promise<void> {
   process.exit(code);
 }
 
-/** The longest turn since the last time it was asked: by the wall and by this thread's processor time. */
-function watchTurns(): () => { wallMs: number; ownMs: number } {
+/** Of the daemon's loop, since it was last asked. */
+interface Turns {
+  /** The longest turn: by the wall, and in processor time of this thread alone. */
+  readonly wallMs: number;
+  readonly ownMs: number;
+  /** The part of the time in which this thread had a processor. */
+  readonly busy: number;
+}
+
+function watchTurns(): () => Turns {
   const beatMs = 2;
   let longest = { wallMs: 0, ownMs: 0 };
-  let last = { at: performance.now(), cpu: process.threadCpuUsage() };
+  const here = () => ({ at: performance.now(), cpu: process.threadCpuUsage() });
+  const since = (then: ReturnType<typeof here>) => {
+    const { user, system } = process.threadCpuUsage(then.cpu);
+    return { wallMs: performance.now() - then.at, cpuMs: (user + system) / 1000 };
+  };
+  let begin = here();
+  let last = here();
   setInterval(() => {
-    const at = performance.now();
-    const used = process.threadCpuUsage(last.cpu);
-    const ownMs = Math.min(at - last.at, (used.user + used.system) / 1000);
-    const wallMs = Math.max(longest.wallMs, at - last.at - beatMs);
-    longest = { wallMs, ownMs: Math.max(longest.ownMs, ownMs) };
-    last = { at, cpu: process.threadCpuUsage() };
+    const { wallMs, cpuMs } = since(last);
+    longest = {
+      wallMs: Math.max(longest.wallMs, wallMs - beatMs),
+      ownMs: Math.max(longest.ownMs, Math.min(wallMs, cpuMs)),
+    };
+    last = here();
   }, beatMs);
   return () => {
-    const taken = longest;
+    const { wallMs, cpuMs } = since(begin);
+    const taken = { ...longest, busy: cpuMs / wallMs };
     longest = { wallMs: 0, ownMs: 0 };
+    begin = here();
     return taken;
   };
 }
@@ -231,11 +247,12 @@ async function read(what: string): Promise<void> {
 // ---------------------------------------------------------------- this process
 
 interface Measured {
-  readonly quiet: { readonly wallMs: number; readonly ownMs: number };
+  readonly quiet: Turns;
+  /** How much later than its interval each probe came. */
   readonly lateMs: readonly number[];
   readonly switchedMs: number;
   readonly visibleMs: number;
-  readonly outage: { readonly wallMs: number; readonly ownMs: number };
+  readonly outage: Turns;
   readonly taken: readonly (Taken & { readonly what: string })[];
 }
 
@@ -296,14 +313,14 @@ async function measure(withReaders: boolean): Promise<Measured> {
     await ask(daemon, 'turns');
     await ask(labProcess, 'late');
     await pause(quietMs);
-    const quiet = await ask<Measured['quiet']>(daemon, 'turns');
+    const quiet = await ask<Turns>(daemon, 'turns');
     const lateMs = await ask<number[]>(labProcess, 'late');
     const begin = Date.now();
     labProcess.send('outage');
     await until('all is switched', async () => seen.switch.length >= count);
     const after = () => seen.visible.filter((at) => at >= begin);
     await until('all is visible', async () => after().length >= 2 * count);
-    const outage = await ask<Measured['outage']>(daemon, 'turns');
+    const outage = await ask<Turns>(daemon, 'turns');
     const taken = await Promise.all(
       readers.map(async (one, i) => ({
         what: whats[i]!.split('=')[0]!,
@@ -361,19 +378,21 @@ const seconds = (ms: number) => `${(ms / 1000).toFixed(2)} s`;
 function print(what: string, m: Measured): void {
   const late = [...m.lateMs].sort((x, y) => x - y);
   const part = (share: number) => (late[Math.floor(late.length * share)] ?? Number.NaN).toFixed(1);
-  console.log(
-    `${what}: last switch after ${seconds(m.switchedMs)}, last answer ${seconds(m.visibleMs)}`,
-  );
-  console.log(
-    `  quiet: longest turn ${m.quiet.ownMs.toFixed(1)} ms of processor time (${m.quiet.wallMs.toFixed(1)} ms by the wall); ${late.length} probes, late by ${part(0.5)} ms, p99 ${part(0.99)}, p999 ${part(0.999)}`,
-  );
-  console.log(
-    `  outage: longest turn ${m.outage.ownMs.toFixed(1)} ms of processor time (${m.outage.wallMs.toFixed(1)} ms by the wall)`,
-  );
-  for (const t of m.taken)
+  const turns = ({ ownMs, wallMs, busy }: Turns) =>
+    `longest turn ${ownMs.toFixed(1)} ms of processor time (${wallMs.toFixed(1)} by the wall), ` +
+    `busy ${(100 * busy).toFixed(0)} %`;
+  const [last, answer] = [seconds(m.switchedMs), seconds(m.visibleMs)];
+  console.log(`${what}: last switch after ${last}, last answer after ${answer}`);
+  console.log(`  all well: ${turns(m.quiet)}`);
+  console.log(`  ${late.length} probes, late: p99 ${part(0.99)} ms, p999 ${part(0.999)} ms`);
+  console.log(`  the outage: ${turns(m.outage)}`);
+  for (const { what: kind, answers, bytes, failures, longestMs } of m.taken) {
+    const size = (bytes / 1e6).toFixed(2);
+    const slowest = seconds(longestMs);
     console.log(
-      `  ${t.what}: ${t.answers} answers of ${(t.bytes / 1e6).toFixed(2)} MB, ${t.failures} failures, the slowest ${seconds(t.longestMs)}`,
+      `  ${kind}: ${answers} answers of ${size} MB, ${failures} failed, slowest ${slowest}`,
     );
+  }
 }
 
 const median = (all: readonly number[]) =>
