@@ -7,8 +7,14 @@ import type { ServerResponse } from 'node:http';
 import { test } from 'node:test';
 import { Readers, together, type Work } from '../../src/serve/readers.ts';
 
+interface Loop {
+  readonly sliceMs?: number;
+  readonly texts?: number;
+  readonly busy?: () => number;
+}
+
 /** A loop whose time is spent by the work alone. */
-function loop(options: { sliceMs?: number; texts?: number; busy?: () => number } = {}) {
+function loop(options: Loop = {}) {
   let now = 0;
   let used = 0;
   const due: { at: number; then: () => void }[] = [];
@@ -17,6 +23,7 @@ function loop(options: { sliceMs?: number; texts?: number; busy?: () => number }
     now: () => now,
     used: () => used,
     busy: () => 0,
+    share: 0.1,
     after,
     ...options,
   });
