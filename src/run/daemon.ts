@@ -136,7 +136,7 @@ interface Daemon extends Parts {
   readonly auditing: ReturnType<typeof createAuditing>;
   readonly desk: Desk;
   readonly metrics: ReturnType<typeof createMetrics>;
-  readonly readers: Readers;
+  readonly readers: Readonly<Record<'listen' | 'socket', Readers>>;
   readonly trouble: Trouble;
   /** Lets go of what was put together and never started. */
   drop(): void;
@@ -163,12 +163,9 @@ function assemble(parts: Parts): Daemon {
     version: options.version,
   });
   let { auditor } = adapters;
-  const readers = new Readers();
-  let seen: StatusView | null = null;
-  const status = together(async () => {
-    seen = await readers.spend(controller.viewing(seen));
-    return seen;
-  });
+  // Strangers at `listen` and operators at the socket have a share each: none waits for the other.
+  const readers = { listen: new Readers(), socket: new Readers() };
+  const status = viewer(controller, readers.socket);
   const trouble: Trouble = (what, detail) => {
     for (const o of observers) o.trouble?.(what, detail);
   };
@@ -197,10 +194,23 @@ function assemble(parts: Parts): Daemon {
     audited: () => auditing.audited(),
     audit: () => auditing.now(),
   };
-  const metrics = createMetrics({ desk, version: options.version, readers });
+  const metrics = createMetrics({
+    desk: { status: viewer(controller, readers.listen), audited: desk.audited },
+    version: options.version,
+    readers: readers.listen,
+  });
   observers.push(metrics.observer);
   const drop = () => closeAll(adapters);
   return { ...parts, controller, auditing, desk, metrics, readers, trouble, drop };
+}
+
+/** The status for those who come by one door, in the time that they have. */
+function viewer(controller: Controller, readers: Readers): () => Promise<StatusView> {
+  let seen: StatusView | null = null;
+  return together(async () => {
+    seen = await readers.spend(controller.viewing(seen));
+    return seen;
+  });
 }
 
 /** Runs what was put together until it is told to end. */
@@ -235,10 +245,11 @@ async function serve(daemon: Daemon): Promise<number> {
 /** The doors. Without operators' nothing starts; without the one for readers it does. */
 async function open(daemon: Daemon, served: Served[]): Promise<void> {
   const { config, desk, metrics, readers, trouble } = daemon;
-  served.push(await serveControl({ path: config.socket, desk, readers, trouble }));
-  if (config.listen === null) return;
-  const { gateHoldMs } = config;
-  served.push(await serveHttp({ ...config.listen, desk, metrics, readers, gateHoldMs, trouble }));
+  const { socket: path, listen, gateHoldMs } = config;
+  served.push(await serveControl({ path, desk, readers: readers.socket, trouble }));
+  if (listen === null) return;
+  const at = { ...listen, readers: readers.listen };
+  served.push(await serveHttp({ ...at, desk, metrics, gateHoldMs, trouble }));
 }
 
 /** A bad configuration is refused whole and the last good one stays in force (rule 19). */
