@@ -505,6 +505,31 @@ test('a process that lives says so even when the desk fails; readiness does not'
   assert.equal((await ask(to, 'GET', '/gates/www.gslb.example.net/tokyo')).status, 503);
 });
 
+test('short answers count as reading, too: whoever asks for thousands of them waits', async () => {
+  const readers = new Readers();
+  let pieces = 0;
+  let charged = 0;
+  const spend = readers.spend.bind(readers);
+  readers.spend = (work) =>
+    spend(
+      (function* () {
+        for (;;) {
+          const { done, value } = work.next();
+          if (done) return value;
+          pieces++;
+          charged += value ?? 0;
+          yield value;
+        }
+      })(),
+    );
+  const to = await http({ readers });
+  const paths = ['/healthz', '/readyz', '/gates/www.gslb.example.net/tokyo', '/', '/none'];
+  for (const url of paths) await ask(to, 'GET', url);
+  assert.equal((await ask(to, 'POST', '/healthz')).status, 405);
+  assert.equal(pieces, paths.length + 1);
+  assert.ok(charged > 0.1, `${charged} ms for six requests`);
+});
+
 test('a gate is open for the target in force and closed for the others', async () => {
   const to = await http();
   const gate = async (rest: string) => (await ask(to, 'GET', `/gates/${rest}`)).status;
