@@ -136,7 +136,7 @@ interface Daemon extends Parts {
   readonly auditing: ReturnType<typeof createAuditing>;
   readonly desk: Desk;
   readonly metrics: ReturnType<typeof createMetrics>;
-  readonly readers: Readonly<Record<'listen' | 'socket', Readers>>;
+  readonly readers: Readonly<Record<'listen' | 'gates' | 'socket', Readers>>;
   readonly trouble: Trouble;
   /** Lets go of what was put together and never started. */
   drop(): void;
@@ -163,8 +163,8 @@ function assemble(parts: Parts): Daemon {
     version: options.version,
   });
   let { auditor } = adapters;
-  // Strangers at `listen` and operators at the socket have a share each: none waits for the other.
-  const readers = { listen: new Readers(), socket: new Readers() };
+  // Each has a share of its own: whoever wants a gate does not wait for a scrape, nor an operator.
+  const readers = { listen: new Readers(), gates: new Readers(), socket: new Readers() };
   const status = viewer(controller, readers.socket);
   const trouble: Trouble = (what, detail) => {
     for (const o of observers) o.trouble?.(what, detail);
@@ -248,7 +248,7 @@ async function open(daemon: Daemon, served: Served[]): Promise<void> {
   const { socket: path, listen, gateHoldMs } = config;
   served.push(await serveControl({ path, desk, readers: readers.socket, trouble }));
   if (listen === null) return;
-  const at = { ...listen, readers: readers.listen };
+  const at = { ...listen, readers: readers.listen, askers: readers.gates };
   served.push(await serveHttp({ ...at, desk, metrics, gateHoldMs, trouble }));
 }
 

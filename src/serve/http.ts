@@ -17,6 +17,8 @@ export interface HttpOptions {
   readonly desk: Desk;
   readonly metrics: { text(): Promise<Text>; readonly contentType: string };
   readonly readers: Readers;
+  /** Those who ask for health or a gate: they do not wait for who reads the metrics. */
+  readonly askers: Readers;
   /** How long a gate holds the last decision while it cannot be known to be right. */
   readonly gateHoldMs: number;
   readonly trouble: Trouble;
@@ -76,7 +78,7 @@ export async function serveHttp(
 /** What Node takes for one request and its answer, in milliseconds: seen 2026-11-30. */
 const requestMs = 0.05;
 
-/** A short answer is a reader's as well: thousands of them a second would hold the loop. */
+/** A short answer is charged as well: thousands of them a second would hold the loop. */
 function* small(make: () => Answer): Work<Answer> {
   const made = make();
   yield requestMs;
@@ -90,7 +92,7 @@ interface Answer {
 }
 
 function handler(options: HttpOptions) {
-  const { metrics, readers } = options;
+  const { metrics, readers, askers } = options;
   const exposed = readers.shelf().shared(() => metrics.text());
   return async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const reads = request.method === 'GET' || request.method === 'HEAD';
@@ -100,7 +102,7 @@ function handler(options: HttpOptions) {
       return sendText({ request, response }, await exposed(response), headers, readers);
     }
     const work = small(() => (reads ? answer(options, path) : onlyReads));
-    const { status, text, headers } = await readers.spend(work);
+    const { status, text, headers } = await askers.spend(work);
     send(request, response, status, text, headers);
   };
 }

@@ -50,7 +50,7 @@ function busySince(): () => number {
 /** The part of their share that readers have when the loop is never idle. */
 const shareLeast = 0.25;
 
-/** One for each door: its bound is on all who come by it together. */
+/** One for each sort of readers: its bound is on all of that sort together. */
 export class Readers {
   readonly #options: Required<ReadersOptions>;
   readonly #jobs: Job[] = [];

@@ -80,7 +80,15 @@ class Doors implements Stand<Input> {
     const metrics = { text: async () => text, contentType: 'text/plain' };
     this.#served.push(await serveControl({ path: this.#socket, desk, readers, trouble, limits }));
     const where = { host: '127.0.0.1', port: 0, gateHoldMs: 1000 };
-    const http = await serveHttp({ ...where, desk, metrics, readers, trouble, limits });
+    const http = await serveHttp({
+      ...where,
+      desk,
+      metrics,
+      readers,
+      askers: readers,
+      trouble,
+      limits,
+    });
     this.#served.push(http);
     this.#port = http.port;
   }

@@ -2349,8 +2349,20 @@ function laneWorks`,
     edits: [
       {
         file: 'src/serve/http.ts',
-        find: 'await readers.spend(work);',
+        find: 'await askers.spend(work);',
         replace: 'await Promise.resolve(reads ? answer(options, path) : onlyReads);',
+      },
+    ],
+  },
+  {
+    name: 'health and gates wait for scrapes',
+    rule: 24,
+    by: 'serve/serve.test.ts',
+    edits: [
+      {
+        file: 'src/serve/http.ts',
+        find: 'await askers.spend(work);',
+        replace: 'await readers.spend(work);',
       },
     ],
   },

@@ -55,6 +55,7 @@ async function http(more: Partial<HttpOptions> = {}) {
       contentType: 'text/plain; version=0.0.4',
     },
     readers: new Readers(),
+    askers: new Readers(),
     gateHoldMs: 3_600_000,
     trouble: (what, detail) => void troubles.push(`${what}: ${detail}`),
     ...more,
@@ -522,12 +523,25 @@ test('short answers count as reading, too: whoever asks for thousands of them wa
         }
       })(),
     );
-  const to = await http({ readers });
+  const to = await http({ askers: readers });
   const paths = ['/healthz', '/readyz', '/gates/www.gslb.example.net/tokyo', '/', '/none'];
   for (const url of paths) await ask(to, 'GET', url);
   assert.equal((await ask(to, 'POST', '/healthz')).status, 405);
   assert.equal(pieces, paths.length + 1);
   assert.ok(charged > 0.1, `${charged} ms for six requests`);
+});
+
+test('health and gates do not wait for who reads the metrics', async () => {
+  const readers = new Readers();
+  // Whoever reads the metrics has had more than enough.
+  readers.spend = () => new Promise(() => undefined);
+  const to = await http({ readers });
+  const scraping = peer(to);
+  await new Promise((resolve) => scraping.once('connect', resolve));
+  scraping.write('GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n');
+  for (const url of ['/healthz', '/readyz', '/gates/www.gslb.example.net/hangzhou']) {
+    assert.equal((await ask(to, 'GET', url)).status, 200, url);
+  }
 });
 
 test('a gate is open for the target in force and closed for the others', async () => {
