@@ -88,30 +88,26 @@ function* small(make: () => Answer): Work<Answer> {
 interface Answer {
   readonly status: number;
   readonly text: string;
-  readonly headers?: Readonly<Record<string, string>>;
 }
 
 function handler(options: HttpOptions) {
   const { metrics, readers, askers } = options;
   const exposed = readers.shelf().shared(() => metrics.text());
   return async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
-    const reads = request.method === 'GET' || request.method === 'HEAD';
+    // At once, and the connection ends: a body that is still coming must not be waited for.
+    if (request.method !== 'GET' && request.method !== 'HEAD') {
+      const headers = { allow: 'GET, HEAD', connection: 'close' };
+      return send(request, response, 405, 'this listener only reads: GET or HEAD\n', headers);
+    }
     const { path } = target(request);
-    if (reads && path === '/metrics') {
+    if (path === '/metrics') {
       const headers = { 'content-type': metrics.contentType };
       return sendText({ request, response }, await exposed(response), headers, readers);
     }
-    const work = small(() => (reads ? answer(options, path) : onlyReads));
-    const { status, text, headers } = await askers.spend(work);
-    send(request, response, status, text, headers);
+    const { status, text } = await askers.spend(small(() => answer(options, path)));
+    send(request, response, status, text);
   };
 }
-
-const onlyReads: Answer = {
-  status: 405,
-  text: 'this listener only reads: GET or HEAD\n',
-  headers: { allow: 'GET, HEAD', connection: 'close' },
-};
 
 function answer(options: HttpOptions, path: string): Answer {
   switch (path) {

@@ -2349,8 +2349,8 @@ function laneWorks`,
     edits: [
       {
         file: 'src/serve/http.ts',
-        find: 'await askers.spend(work);',
-        replace: 'await Promise.resolve(reads ? answer(options, path) : onlyReads);',
+        find: 'await askers.spend(small(() => answer(options, path)));',
+        replace: 'await Promise.resolve(answer(options, path));',
       },
     ],
   },
@@ -2361,8 +2361,8 @@ function laneWorks`,
     edits: [
       {
         file: 'src/serve/http.ts',
-        find: 'await askers.spend(work);',
-        replace: 'await readers.spend(work);',
+        find: 'await askers.spend(',
+        replace: 'await readers.spend(',
       },
     ],
   },

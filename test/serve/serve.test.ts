@@ -526,9 +526,8 @@ test('short answers count as reading, too: whoever asks for thousands of them wa
   const to = await http({ askers: readers });
   const paths = ['/healthz', '/readyz', '/gates/www.gslb.example.net/tokyo', '/', '/none'];
   for (const url of paths) await ask(to, 'GET', url);
-  assert.equal((await ask(to, 'POST', '/healthz')).status, 405);
-  assert.equal(pieces, paths.length + 1);
-  assert.ok(charged > 0.1, `${charged} ms for six requests`);
+  assert.equal(pieces, paths.length);
+  assert.ok(charged > 0.1, `${charged} ms for five requests`);
 });
 
 test('health and gates do not wait for who reads the metrics', async () => {
