@@ -71,6 +71,10 @@ process.exitCode = await runCli(process.argv.slice(2), {
       throw error;
     }
   },
+  makeKey: async (path) => {
+    const { makeKey } = await import('./run/key.ts');
+    return makeKey(path);
+  },
   jsonSchema: async () => {
     const [{ tables }, { jsonSchema }] = await Promise.all([
       import('./run/build.ts'),

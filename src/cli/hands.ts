@@ -70,6 +70,8 @@ export interface Hands {
     /** Who has a vote on which origin, as lines for people; absent where there are problems. */
     readonly votes?: string;
   }>;
+  /** Makes a cluster key in a new file of mode 0600; never over an existing one. */
+  makeKey(path: string): Promise<Reply>;
   /** The JSON Schema of the configuration, for editors. */
   jsonSchema(): Promise<unknown>;
   /** Switches at the vendors from this process; `tell` takes a line as each thing happens. */

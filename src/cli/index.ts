@@ -10,6 +10,7 @@ import { addDrain, addUndrain } from './drain.ts';
 import { addFreeze, addUnfreeze } from './freeze.ts';
 import { type Cli, examples, type Hands, type Io } from './hands.ts';
 import { addHistory } from './history.ts';
+import { addInit } from './init.ts';
 import { addLab } from './lab.ts';
 import { addDrill, addExplain, addProbe } from './look.ts';
 import { addPin, addUnpin } from './pin.ts';
@@ -55,7 +56,8 @@ export function buildProgram(hands: Hands, io: Io = processIo()): Command {
   }
   for (const add of [addFreeze, addUnfreeze, addAck]) add(program, cli);
   program.commandsGroup('To run it:');
-  for (const add of [addRun, addValidate, addReload, addSimulate, addLab]) add(program, cli);
+  for (const add of [addInit, addRun, addValidate, addReload, addSimulate, addLab])
+    add(program, cli);
   examples(
     program,
     '$ detour status --watch',

@@ -12,6 +12,7 @@ import type {
   CloudConfig,
   CoreConfig,
   Detector,
+  Edits,
   LaneConfig,
   Name,
   OriginConfig,
@@ -20,7 +21,13 @@ import type {
   TargetConfig,
 } from '../core/model.ts';
 import type { CheckType, NotifierType, PathSpec, ProviderType } from '../kit/extend.ts';
-import { dnsName, type HostPort, parseHostPort, printDuration } from '../kit/schema.ts';
+import {
+  dnsName,
+  type HostPort,
+  parseHostPort,
+  printDuration,
+  type SecretRef,
+} from '../kit/schema.ts';
 import {
   cadenceFields,
   fields,
@@ -66,6 +73,8 @@ export interface Config {
     readonly resolvers: readonly string[] | null;
     readonly timeoutMs: number;
   };
+  /** What signs markers: the first; the others are kept for what they signed. Empty: unsigned. */
+  readonly clusterKeys: readonly SecretRef[];
   readonly stateDir: string;
   /** Unix socket for operators. */
   readonly socket: string;
@@ -146,7 +155,7 @@ const defaults = {
   patienceMs: 10_000,
   failback: { kind: 'manual' },
   switchesPerHour: 3,
-  drift: 'report',
+  edits: 'hold',
 } as const;
 
 const DEFAULT_DETECTOR: Detector['kind'] = 'sequential';
@@ -176,7 +185,7 @@ const groups = ['policy', 'dns', 'notify', 'log'];
 /** The whole; what is wrong has been noted, and then the result is of no use. */
 function readConfig(context: Context, root: Tree): Config | null {
   const { source } = context;
-  const top = readFields(source, [], root, fields.top, [...nested, ...groups]);
+  const top = readFields(source, [], root, fields.top, [...nested, ...groups, 'clusterKey']);
   if (root.kind !== 'map') return null;
   const group = (key: string) => root.entries.get(key)?.tree ?? emptyMap;
   const policyTree = group('policy');
@@ -209,8 +218,10 @@ function readConfig(context: Context, root: Tree): Config | null {
     const message = `${show(socket)} is longer than the ${socketBytesMax} bytes a socket may have`;
     source.problem(['socket'], `${message}: give a shorter one`);
   }
+  const clusterKeys = readKeys(context, root);
   const core: CoreConfig = {
     cluster: cluster ?? '',
+    signed: clusterKeys.length > 0,
     paths: places,
     clouds: cloudsOf(clouds, origins),
     detector,
@@ -223,6 +234,7 @@ function readConfig(context: Context, root: Tree): Config | null {
   checkQuorums(context, core, origins, policy);
   return {
     core,
+    clusterKeys,
     tables: context.tables,
     providers: Object.fromEntries(providers),
     probes: parts.probes,
@@ -240,6 +252,20 @@ function readConfig(context: Context, root: Tree): Config | null {
     notify,
     log: { format: log.format ?? 'auto', level: log.level ?? 'info' },
   };
+}
+
+/** What signs markers, the first of them; none, and a warning, where nothing does. */
+function readKeys({ source }: Context, root: MapTree): readonly SecretRef[] {
+  const tree = root.entries.get('clusterKey')?.tree;
+  if (tree !== undefined) {
+    return readValue(source, ['clusterKey'], tree, fields.secrets.clusterKey, 'kind') ?? [];
+  }
+  source.warning(
+    ['cluster'],
+    'no clusterKey: markers prove nothing, so a switch made elsewhere (--direct) is not followed, ' +
+      'and with a lost store most vendors must agree; make one with `detour init --key-only FILE`',
+  );
+  return [];
 }
 
 /** Who is told: one of its keys says how, and that row reads all of it. Values are not quoted. */
@@ -958,6 +984,7 @@ function readRecords(
   providers: ReadonlyMap<string, ProviderConfig>,
 ): ReadonlyMap<Name, RecordConfig> {
   const { source } = context;
+  const policyEdits = editsOf(context, ['policy'], policy);
   const records = new Map<Name, RecordConfig>();
   const places: { record: RecordConfig; path: Path; targets: readonly ReadTarget[] }[] = [];
   for (const [word, tree, path] of entriesOf(context, ['records'], root, 'record', (key) => key)) {
@@ -973,7 +1000,7 @@ function readRecords(
       patienceMs: given.patience ?? policy.patience ?? defaults.patienceMs,
       failback: given.failback ?? policy.failback ?? defaults.failback,
       switchesPerHour: given.switchesPerHour ?? policy.switchesPerHour ?? defaults.switchesPerHour,
-      drift: given.drift ?? policy.drift ?? defaults.drift,
+      edits: editsOf(context, path, given) ?? policyEdits ?? defaults.edits,
     };
     if (name !== '' && records.has(name))
       source.problem(path, `${name} stands twice: keep one`, 'key');
@@ -981,6 +1008,7 @@ function readRecords(
     places.push({ record, path, targets });
     warnOfTtl(context, [...path, 'ttl'], recordTtl);
     warnOfRecord(context, path, record, origins);
+    warnOfFollowing(context, path, record);
   }
   for (const { record, path, targets } of places) {
     for (const { cname, at } of targets) {
@@ -993,6 +1021,39 @@ function readRecords(
     }
   }
   return records;
+}
+
+/** What is done about edits; `drift` is its old name, read for one version. */
+function editsOf(
+  { source }: Context,
+  path: Path,
+  given: { readonly edits?: Edits | undefined; readonly drift?: 'report' | 'repair' | undefined },
+): Edits | undefined {
+  if (given.drift === undefined) return given.edits;
+  const edits = given.drift === 'repair' ? 'mend' : 'hold';
+  const place = [...path, 'drift'];
+  if (given.edits !== undefined) {
+    source.problem(place, 'stands beside edits, which is its new name: keep edits alone', 'key');
+    return given.edits;
+  }
+  source.warning(
+    place,
+    `is read as \`edits: ${edits}\`: write it so, drift goes with the next version`,
+  );
+  return edits;
+}
+
+function warnOfFollowing({ source }: Context, path: Path, record: RecordConfig): void {
+  if (record.edits !== 'follow') return;
+  const vendors = listOf(
+    record.publish.map((p) => p.provider),
+    'or',
+  );
+  source.warning(
+    path,
+    `edits: follow: whoever can edit it at ${vendors} moves it everywhere, to any of its targets ` +
+      'that is up',
+  );
 }
 
 /** The record's name, or '' once it is noted what is wrong with it. */

@@ -3,7 +3,7 @@
 
 import { isIP } from 'node:net';
 import { z } from 'zod';
-import type { Failback, QuorumRule } from '../core/model.ts';
+import { editsWords, type Failback, type QuorumRule } from '../core/model.ts';
 import { dnsName, duration, hostPort, parseHostPort, secretRef } from '../kit/schema.ts';
 import { rowOf } from './config.ts';
 
@@ -163,7 +163,14 @@ const steeringFields = {
     )
     .optional(),
   switchesPerHour: whole(1, 60).optional(),
-  drift: z.enum(['report', 'repair']).optional(),
+  edits: z
+    .enum(editsWords)
+    .describe('what is done where somebody else edits a record at a vendor')
+    .optional(),
+  drift: z
+    .enum(['report', 'repair'])
+    .describe('the old name of edits: report is hold, repair is mend')
+    .optional(),
 };
 
 const ttl = whole(0, 604_800);
@@ -182,6 +189,16 @@ export const fields = {
       })
       .default('127.0.0.1:9353'),
     gateHold: duration('1m', '30d').prefault('1d'),
+  },
+  /** Where a secret may have been put by mistake: never quoted. */
+  secrets: {
+    clusterKey: z
+      .union([secretRef, z.array(secretRef).min(1).max(4)], {
+        error: 'expected { file: PATH }, { env: NAME }, { credential: NAME }, or a list of up to 4',
+      })
+      .describe('secret that signs markers; of a list the first signs')
+      .transform((given) => (Array.isArray(given) ? given : [given]))
+      .optional(),
   },
   policy: {
     ...cadenceFields,

@@ -1,26 +1,18 @@
-// Taking over what stands at the providers: a record that bears no marker yet, a marker of ours that
-// is ahead, a value that somebody set by hand. It never writes, and what is nobody's or somebody
-// else's it leaves alone (design, rules 4 and 14).
+// Taking over what stands at the providers: a record of which nothing is in force yet, and a genuine
+// marker that is ahead. It never writes, and what is nobody's or somebody else's it leaves alone; an
+// answer of DNS adopts nothing and moves nobody (design, rules 4, 14, 25 and 26).
 
-import { markerAhead } from './cell.ts';
+import { hold, markerAhead } from './cell.ts';
 import type { Situation } from './decide.ts';
-import { FIRST_ID } from './marker.ts';
+import { compareMarkers, FIRST_ID } from './marker.ts';
 import type { Marker, MarkerKind } from './model.ts';
-import { adoption } from './plan.ts';
+import { adoption, isConfigured, type Standing } from './plan.ts';
 import { isSpent, spentSays } from './situation.ts';
-import {
-  amend,
-  type Cell,
-  note,
-  type RecordState,
-  randomId,
-  type State,
-  type Step,
-} from './state.ts';
-import { dropChoice, endOf, type Move, nextMarker, startLanes, switchTo } from './switch.ts';
+import { amend, note, type RecordState, randomId, type State, type Step } from './state.ts';
+import { dropChoice, endOf, nextMarker, startLanes } from './switch.ts';
 
-/** How long an edit to a configured target is held. */
-const EDIT_PIN_MS = 3_600_000;
+/** A pin that only a marker tells of lasts at most so long. */
+const MARKER_PIN_MS = 7_200_000;
 
 /** Somebody else's marker or value was found at one of its providers. */
 export function isChallenged(r: RecordState): boolean {
@@ -30,22 +22,34 @@ export function isChallenged(r: RecordState): boolean {
   return false;
 }
 
-/** Rule 14: a marker of ours that is ahead is taken if an operator's, and deposes us if not. */
+/**
+ * Rule 14: a genuine marker that is ahead is followed if an operator's, and deposes us if not. To a
+ * target that is not configured here it leads nobody: its epoch counts, and that provider is held.
+ */
 export function takeMarkers(state: State, r: RecordState, out: Step): void {
   const ahead = r.doc.target === null ? null : markerAhead(r);
-  if (ahead === null) return;
   const own = r.doc.marker;
-  const isRival = own !== null && ahead.epoch === own.epoch && ahead.kind === own.kind;
-  if (isRival || (own !== null && ahead.epoch < own.epoch)) return;
-  for (const cell of r.cells.values()) cell.ahead = null;
-  if (isOfGroup(state, ahead)) amend(out, r, { deposed: null });
-  if (ahead.kind === 'operator' || isOfGroup(state, ahead)) return take(state, r, ahead, out);
-  if (r.doc.deposed !== null && r.doc.deposed.epoch >= ahead.epoch) return;
-  amend(out, r, { deposed: ahead });
+  if (ahead === null || (own !== null && compareMarkers(ahead.marker, own) <= 0)) return;
+  const { marker } = ahead;
+  const cells = [...r.cells.values()].filter((cell) => cell.ahead !== null);
+  for (const cell of cells) cell.ahead = null;
+  const ofGroup = isOfGroup(state, marker);
+  if (ofGroup) amend(out, r, { deposed: null });
+  const isLate = cells.some((cell) => r.doc.unheard.includes(cell.provider));
+  const isFollowed = marker.kind === 'operator' || ofGroup || isLate;
+  if (isFollowed && isConfigured(r.config, ahead)) return take(state, r, marker, out);
+  if (marker.kind === 'operator') {
+    const what = `epoch ${marker.epoch}, an operator's, leads to ${marker.target} (${ahead.cname})`;
+    const sentence = `${what}, which is not configured here: the next switch overrules it`;
+    for (const cell of cells) hold(state, r, cell, { word: 'rival', sentence }, out);
+    return;
+  }
+  if (r.doc.deposed !== null && r.doc.deposed.epoch >= marker.epoch) return;
+  amend(out, r, { deposed: marker });
   dropChoice(state, r);
   for (const cell of r.cells.values()) cell.work = 'none';
-  const sentence = `${r.name}: somebody else of this cluster wrote epoch ${ahead.epoch}`;
-  note(out, 'deposed', r.name, sentence, { epoch: ahead.epoch, id: ahead.id });
+  const sentence = `${r.name}: somebody else of this cluster wrote epoch ${marker.epoch}`;
+  note(out, 'deposed', r.name, sentence, { epoch: marker.epoch, id: marker.id });
 }
 
 function take(state: State, r: RecordState, m: Marker, out: Step): void {
@@ -75,50 +79,22 @@ function isOfGroup(state: State, m: Marker): boolean {
   return shared && (!held || m.term < term);
 }
 
-/**
- * A human set one of the record's own targets at one provider: that is an operator's switch made
- * elsewhere, so it is carried to all providers and held as a pin, if that target is up. To one
- * that is not up it stays what it is, an edit: a stale tool that puts back an old value must not
- * drag everybody to a dead origin.
- */
-export function takeEdit(state: State, r: RecordState, out: Step): void {
-  let cell: Cell | null = null;
-  for (const c of r.cells.values()) {
-    if (c.edited !== null && c.edited !== r.doc.target) cell ??= c;
-  }
-  if (cell === null || r.doc.deposed !== null || isSpent(r)) return;
-  if (!state.storeOk || !state.lease.held) return;
-  const to = cell.edited!;
-  // Looked at once, when it is found: an edit left standing must not act hours later.
-  cell.edited = null;
-  if (state.origins.get(to)?.health !== 'up') return;
-  const pinUntilAt = state.now + EDIT_PIN_MS;
-  const sentence = `${r.doc.target} -> ${to}: set by hand at ${cell.provider}`;
-  const operator = { kind: 'operator', why: 'edited', spends: false, overspends: false } as const;
-  switchTo(state, r, { to, sentence, ...operator, pinned: true, pinUntilAt }, out);
-  const by = `an edit at ${cell.provider}`;
-  const pin = { target: to, reason: 'set by hand', by, sinceAt: state.now, untilAt: pinUntilAt };
-  amend(out, r, { pin });
-}
-
 /** Makes a marker that was found the one in force, with its pin. */
 export function force(state: State, r: RecordState, m: Marker, out: Step): void {
   const target = r.config.targets.find((t) => t.origin === m.target);
-  const untilAt = m.untilWall === null ? null : m.untilWall - state.wall + state.now;
-  const pinned = m.pinned && (untilAt === null || untilAt > state.now);
-  const stands = [...r.cells.values()].find(
-    (c) => c.standing?.kind === 'ours' && c.standing.marker.id === m.id,
-  );
+  const untilAt = state.now + Math.min(m.pinMs ?? MARKER_PIN_MS, MARKER_PIN_MS);
   amend(out, r, {
     target: m.target,
-    cname: target?.cname ?? stands?.seen?.cname ?? r.doc.cname,
+    cname: target?.cname ?? r.doc.cname,
     marker: m,
+    since: m.epoch,
     epochMax: Math.max(r.doc.epochMax, m.epoch),
     decidedAt: state.now,
     endedAt: endOf(state, r),
     quietSinceAt: state.now,
     adopted: false,
-    pin: pinned
+    unheard: [...r.cells.values()].filter((c) => c.answeredAt === 0).map((c) => c.provider),
+    pin: m.pinned
       ? {
           target: m.target,
           reason: 'switched by hand',
@@ -130,22 +106,26 @@ export function force(state: State, r: RecordState, m: Marker, out: Step): void 
   });
 }
 
+/** What each provider's API has said; null where it has not. */
+export function foundByApi(r: RecordState): Readonly<Record<string, Standing | null>> {
+  const cells = [...r.cells.values()];
+  return Object.fromEntries(cells.map((c) => [c.provider, c.answeredAt > 0 ? c.standing : null]));
+}
+
 /** Rule 4 for a record with nothing in force yet; why it waits, or null when it waits no more. */
 export function adopt(state: State, r: RecordState, out: Step): Situation['unowned'] {
   const cells = [...r.cells.values()];
   if (cells.some((c) => c.reading === 'pending')) return null;
-  const found = Object.fromEntries(
-    cells.map((c) => [c.provider, c.reading === 'read' ? c.standing : null]),
-  );
   if (!state.storeOk) return null;
-  const a = adoption(r.config, found);
+  const a = adoption(r.config, foundByApi(r));
   if (a.kind === 'wait') return { reason: a.reason, sentence: a.sentence };
   if (a.kind === 'take') {
     force(state, r, a.marker, out);
     note(out, 'adopt', r.name, `${r.name}: found at epoch ${a.marker.epoch} on ${a.marker.target}`);
   } else {
     if (isSpent(r)) return { reason: 'epochs-spent', sentence: spentSays(r.name) };
-    const claims = cells.map((c) => [c.provider, 'configured'] as const);
+    // Rule 4: those that differ are held alone.
+    const claims = a.at.map((provider) => [provider, 'configured'] as const);
     amend(out, r, { claims: Object.fromEntries(claims) });
     begin(state, r, a.target, 'auto', out);
     const sentence = `${r.name}: adopted on ${a.target}, as it stood`;
@@ -159,12 +139,11 @@ export function adopt(state: State, r: RecordState, out: Step): Situation['unown
 export function begin(state: State, r: RecordState, to: string, kind: MarkerKind, out: Step): void {
   const target = r.config.targets.find((t) => t.origin === to)!;
   const move = { to, kind, pinned: false, pinUntilAt: null };
-  const m: Move = { ...move, sentence: '', why: 'adopt', spends: false, overspends: false };
   const observed = r.config.mode === 'observe';
   // The very first marker of a record is the same text whoever writes it: of two first writers at a
   // vendor without compare-and-swap the second is then refused as a duplicate.
   const isFirst = r.doc.epochMax === 0;
-  const next = nextMarker(state, r, m, isFirst ? FIRST_ID : randomId(state));
+  const next = nextMarker(state, r, move, isFirst ? FIRST_ID : randomId(state));
   if (next === null && !observed) return;
   const first = { term: 0, kind: 'auto' as const };
   const marker = observed || next === null ? null : isFirst ? { ...next, ...first } : next;
@@ -174,10 +153,12 @@ export function begin(state: State, r: RecordState, to: string, kind: MarkerKind
     target: to,
     cname: target.cname,
     marker,
+    since: marker?.epoch ?? 0,
     epochMax: Math.max(r.doc.epochMax, marker?.epoch ?? 0),
     decidedAt: state.now,
     endedAt: endOf(state, r),
     quietSinceAt: state.now,
     adopted: true,
+    unheard: [],
   });
 }

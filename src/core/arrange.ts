@@ -110,7 +110,7 @@ function arrangeRecord(
       name: config.name,
       config,
       origins: [],
-      doc: { ...newDoc(), ...stored },
+      doc: { ...newDoc(), epochMax: state.released.get(config.name) ?? 0, ...stored },
       prior: null,
       stay: { reason: 'reading', sentence: 'not every provider has been read yet' },
       choosing: null,
@@ -132,7 +132,9 @@ function arrangeRecord(
   // From observing to steering nothing of what was only imagined may be written.
   const imagined = r.doc.target !== null && r.doc.marker === null;
   const steersNow = r.config.mode === 'observe' || imagined;
-  if (config.mode === 'steer' && steersNow) amend(out, r, newDoc());
+  if (config.mode === 'steer' && steersNow) {
+    amend(out, r, { ...newDoc(), epochMax: r.doc.epochMax });
+  }
   const turned = r.config.mode !== config.mode;
   r.config = config;
   r.origins = config.targets.map((t) => state.origins.get(t.origin)!);

@@ -2,12 +2,12 @@
 // and what name servers give is followed until it is visible, and what refuses is held and told. It
 // queues its work at its lane and sends nothing itself; it never decides a target.
 
-import { parseMarker } from './marker.ts';
+import { compareMarkers, isSameMarker, parseMarker } from './marker.ts';
 import type {
   Answer,
   Change,
   Fault,
-  Marker,
+  Genuine,
   Name,
   Seen,
   ServerAnswer,
@@ -16,7 +16,7 @@ import type {
 import { close, raise } from './notices.ts';
 import { own } from './own.ts';
 import { askedMs, authRetryMs, backoff, IDLE_RETRY_MS, SWITCH_RETRY_MS } from './pace.ts';
-import { type Plan, plan, standing } from './plan.ts';
+import { type Edit, type Knowledge, plan, standing, type Wanted } from './plan.ts';
 import {
   amend,
   type Cell,
@@ -50,10 +50,11 @@ const CONFIRM_EDIT_MS = 1_000;
 /** A request that was given up may still arrive for so long: what proxies and vendors may queue. */
 const LOST_MS = 300_000;
 
-/** Never a fight: after so many repairs within so long, an edit is only told. */
-const FIGHT_REPAIRS = 3;
+/** Times in a row that a marker alone is written again; then it is told. */
+const REMARKS_MAX = 3;
 
-const FIGHT_MS = 600_000;
+/** After so long without an edit, what was mended before is forgotten. */
+const CALM_MS = 3_600_000;
 
 type Problem = NonNullable<Cell['problem']>;
 
@@ -77,7 +78,7 @@ export function newCell(record: Name, provider: string, ttl: number): Cell {
     edited: null,
     odd: null,
     lost: null,
-    repairs: [],
+    mends: { count: 0, lastAt: 0 },
     wrote: false,
     writtenAt: null,
     visibleAt: null,
@@ -140,11 +141,7 @@ export function isInStep(r: RecordState, cell: Cell): boolean {
   const s = cell.standing;
   const m = r.doc.marker;
   return (
-    s?.kind === 'ours' &&
-    m !== null &&
-    s.marker.epoch === m.epoch &&
-    s.marker.id === m.id &&
-    s.value === r.doc.cname
+    s?.kind === 'marked' && m !== null && isSameMarker(s.by.marker, m) && s.value === r.doc.cname
   );
 }
 
@@ -200,28 +197,54 @@ export function absorb(
   by: 'api' | 'dns',
   out: Step,
 ): void {
-  const s = standing(state.config.cluster, r.config, seen);
+  const s = standing(knowledge(state, r, cell), r.config, seen);
   cell.standing = s;
   cell.reading = 'read';
   if (by === 'api') cell.answeredAt = state.now;
   const stands = seen.cnames[0];
+  const epoch = s.kind === 'marked' ? s.by.marker.epoch : null;
   cell.seen = {
     cname: stands?.value ?? null,
     ttl: stands?.ttl ?? null,
-    epoch: s.kind === 'ours' ? s.marker.epoch : null,
+    epoch,
     at: state.now,
     by,
   };
-  if (s.kind !== 'ours' || s.marker.epoch <= r.doc.epochMax) return;
-  amend(out, r, { epochMax: s.marker.epoch });
+  if (s.kind !== 'marked' || (epoch ?? 0) <= r.doc.epochMax) return;
+  // Rule 26: of what DNS says only a marker that nobody can forge counts.
+  if (by === 'api' || s.by.whose === 'genuine') amend(out, r, { epochMax: s.by.marker.epoch });
+}
+
+/** What a marker found at one provider is judged by. */
+function knowledge(state: State, r: RecordState, cell: Cell): Knowledge {
+  const { marker, epochMax, placed } = r.doc;
+  const remembered = [marker, own(placed, cell.provider)?.marker].filter((m) => m != null);
+  const { cluster, signed } = state.config;
+  return { cluster, signed, remembered, epochMax };
+}
+
+/** What is to stand at one provider; null while nothing is in force. */
+function wantedAt(state: State, r: RecordState, cell: Cell): Wanted | null {
+  const { marker, cname } = r.doc;
+  if (marker === null || cname === null) return null;
+  return {
+    cname,
+    ttl: cell.ttl,
+    marker,
+    signed: state.config.signed,
+    claim: own(r.doc.claims, cell.provider) ?? 'none',
+    keepTtl: r.doc.adopted,
+    placed: own(r.doc.placed, cell.provider) ?? null,
+    since: r.doc.since,
+  };
 }
 
 /** Plans one record at one provider against what was just read by its API. */
 export function assess(state: State, r: RecordState, cell: Cell, seen: Seen, out: Step): void {
   cell.work = 'none';
   cell.change = null;
-  const { marker, cname } = r.doc;
-  if (marker === null || cname === null || r.config.mode === 'observe' || r.doc.deposed !== null) {
+  const wanted = wantedAt(state, r, cell);
+  if (wanted === null || r.config.mode === 'observe' || r.doc.deposed !== null) {
     cell.problem = null;
     return unhold(state, r, cell, 'nothing is to be written there', out);
   }
@@ -229,45 +252,89 @@ export function assess(state: State, r: RecordState, cell: Cell, seen: Seen, out
   if (bar !== null && !isInStep(r, cell)) {
     return hold(state, r, cell, { word: 'barred', sentence: bar }, out);
   }
-  const p = plan(r.config, seen, cell.standing!, {
-    cname,
-    ttl: cell.ttl,
-    marker,
-    claim: own(r.doc.claims, cell.provider) ?? 'none',
-    keepTtl: r.doc.adopted,
-  });
+  const p = plan(r.config, seen, cell.standing!, wanted);
   switch (p.kind) {
     case 'in-step':
       return arrive(state, r, cell, out);
     case 'write':
-      if (!r.config.targets.some((t) => t.cname === cname))
-        return hold(state, r, cell, retiredSays, out);
-      cell.work = 'write';
-      cell.change = p.change;
-      enqueue(state, r, cell, isPending(r, cell));
+      toWrite(state, r, cell, p.change, isPending(r, cell), out);
       return;
-    case 'yield':
-      cell.ahead = p.marker;
+    case 'remark':
+      return remark(state, r, cell, p, out);
+    case 'ahead':
+      cell.ahead = p.by;
       return;
     case 'rival':
-      cell.ahead = p.marker;
       return hold(state, r, cell, { word: 'rival', sentence: p.sentence }, out);
-    case 'drift':
-      if (isOurOwn(state, cell, seen)) {
-        const late = `${cell.lost!.value} arrived late: a write of our own that was given up`;
-        return mend(state, r, cell, p.change, late, out);
-      }
-      if (!isConfirmed(state, cell, seen)) return;
-      return drifted(state, r, cell, p, out);
+    case 'edit':
+      return seeEdit(state, r, cell, p.edit, seen, out);
     case 'refuse':
       return hold(state, r, cell, { word: p.word, sentence: p.sentence }, out);
   }
 }
 
+/** The one way to a write: rule 2 is looked at here, whatever wishes it. False: it is held instead. */
+function toWrite(
+  state: State,
+  r: RecordState,
+  cell: Cell,
+  change: Change,
+  urgent: boolean,
+  out: Step,
+): boolean {
+  if (!r.config.targets.some((t) => t.cname === change.to.cname)) {
+    hold(state, r, cell, retiredSays, out);
+    return false;
+  }
+  cell.held = false;
+  cell.work = 'write';
+  cell.change = change;
+  enqueue(state, r, cell, urgent);
+  return true;
+}
+
+/** The marker alone is written again: told, and never fought over. */
+function remark(
+  state: State,
+  r: RecordState,
+  cell: Cell,
+  p: { readonly change: Change; readonly because: string },
+  out: Step,
+): void {
+  // The first marker of all takes nothing back from anybody.
+  if (own(r.doc.placed, cell.provider) === undefined) {
+    toWrite(state, r, cell, p.change, isPending(r, cell), out);
+    return;
+  }
+  if (cell.mends.count >= REMARKS_MAX) {
+    const sentence = `${p.because}; it was written again ${cell.mends.count} times in a row`;
+    return hold(state, r, cell, { word: 'edited', sentence }, out);
+  }
+  mend(state, r, cell, p.change, `${p.because}; it is written again`, out);
+}
+
+/** Somebody edited what we wrote; what is done about it is weighed over all providers. */
+function seeEdit(
+  state: State,
+  r: RecordState,
+  cell: Cell,
+  edit: Edit,
+  seen: Seen,
+  out: Step,
+): void {
+  const late = lateWrite(state, r, cell, edit.value);
+  if (late !== null && !edit.above) {
+    const why = `${late} arrived late: a write of our own that was given up`;
+    return toMend(state, r, cell, edit.change, why, out);
+  }
+  if (isConfirmed(state, cell, seen)) cell.edited = { ...edit, at: cell.odd!.at };
+}
+
 /** A write that was given up as uncertain has arrived after all: lag of our own, nobody's wish. */
-function isOurOwn(state: State, cell: Cell, seen: Seen): boolean {
-  const { lost } = cell;
-  return lost !== null && lost.value === stands(seen) && state.now - lost.at < LOST_MS;
+function lateWrite(state: State, r: RecordState, cell: Cell, value: Name | null): Name | null {
+  const all = [cell.lost, own(r.doc.late, cell.provider)];
+  const late = all.find((l) => l != null && l.value === value && state.now - l.at < LOST_MS);
+  return late?.value ?? null;
 }
 
 /** One reading may have met somebody's write half way: a second later it must still stand there. */
@@ -285,30 +352,8 @@ function stands(seen: Seen): Name | null {
   return seen.cnames[0]?.value ?? null;
 }
 
-/**
- * Somebody edited what we wrote, and the API says so too. An edit to a target of the record's own
- * is an operator's wish, which steering looks at; anything else is told, or mended where the
- * record says so, and never fought over.
- */
-function drifted(
-  state: State,
-  r: RecordState,
-  cell: Cell,
-  p: Extract<Plan, { kind: 'drift' }>,
-  out: Step,
-): void {
-  cell.edited = p.target;
-  const recent = cell.repairs.filter((at) => state.now - at < FIGHT_MS);
-  const mends = r.config.drift === 'repair' && p.target === null;
-  if (!mends || recent.length >= FIGHT_REPAIRS) {
-    const tail = mends ? '; it was mended three times in ten minutes, so now it is only told' : '';
-    return hold(state, r, cell, { word: 'drift', sentence: p.sentence + tail }, out);
-  }
-  cell.repairs = [...recent, state.now];
-  mend(state, r, cell, p.change, p.sentence, out);
-}
-
-function mend(
+/** Mends what somebody else did, and counts it. */
+export function mend(
   state: State,
   r: RecordState,
   cell: Cell,
@@ -316,11 +361,22 @@ function mend(
   why: string,
   out: Step,
 ): void {
+  cell.mends = { count: cell.mends.count + 1, lastAt: state.now };
+  cell.edited = null;
+  toMend(state, r, cell, change, why, out);
+}
+
+function toMend(
+  state: State,
+  r: RecordState,
+  cell: Cell,
+  change: Change,
+  why: string,
+  out: Step,
+): void {
+  if (!toWrite(state, r, cell, change, true, out)) return;
   const sentence = `${r.name} at ${cell.provider}: mending: ${why}`;
   note(out, 'repair', r.name, sentence, { provider: cell.provider });
-  cell.work = 'write';
-  cell.change = change;
-  enqueue(state, r, cell, true);
 }
 
 const retiredSays: Problem = {
@@ -328,7 +384,7 @@ const retiredSays: Problem = {
   sentence: 'the target in force is no longer configured, so it is never written again',
 };
 
-function hold(state: State, r: RecordState, cell: Cell, problem: Problem, out: Step): void {
+export function hold(state: State, r: RecordState, cell: Cell, problem: Problem, out: Step): void {
   const { provider } = cell;
   const sentence = `${r.name} at ${provider}: ${problem.sentence}`;
   if (cell.problem?.word !== problem.word) {
@@ -350,7 +406,9 @@ function arrive(state: State, r: RecordState, cell: Cell, out: Step): void {
   cell.problem = null;
   unhold(state, r, cell, `it holds ${r.doc.target}`, out);
   cell.odd = null;
+  cell.edited = null;
   cell.attempts = 0;
+  place(r, cell, out);
   if (Object.hasOwn(r.doc.claims, cell.provider)) {
     const { [cell.provider]: _, ...claims } = r.doc.claims;
     amend(out, r, { claims });
@@ -360,6 +418,24 @@ function arrive(state: State, r: RecordState, cell: Cell, out: Step): void {
     if (cell.wrote) progress(state, r, cell, 'written', '', out);
   }
   if (cell.visibleAt === null) askSoon(state, cell);
+}
+
+/** What of ours stands there is remembered: it stays ours without its marker. */
+function place(r: RecordState, cell: Cell, out: Step): void {
+  const { marker, cname } = r.doc;
+  if (marker === null || cname === null) return;
+  const before = own(r.doc.placed, cell.provider);
+  const isSame = before?.cname === cname && isSameMarker(before.marker, marker);
+  if (!isSame) amend(out, r, { placed: { ...r.doc.placed, [cell.provider]: { cname, marker } } });
+}
+
+/** Nobody has edited it for long: what was mended before is forgotten. */
+export function calmDown(state: State, r: RecordState, cell: Cell, out: Step): void {
+  if (cell.mends.count === 0 || state.now - cell.mends.lastAt < CALM_MS) return;
+  cell.mends = { count: 0, lastAt: 0 };
+  const { provider } = cell;
+  const sentence = `${r.name} at ${provider}: nobody has edited it for an hour`;
+  close(state, { kind: 'edits', record: r.name, provider }, sentence, out);
 }
 
 // ---------------------------------------------------------------- what its name servers say
@@ -375,8 +451,15 @@ export function readFromDns(
     cell.fallback = false;
     return;
   }
-  const best = answers.filter(isUsable).sort((a, b) => epochOf(b) - epochOf(a))[0];
-  if (best === undefined) {
+  const usable = answers.filter(isUsable).map(seenByDns);
+  const judged = usable.map((seen) => {
+    const s = standing(knowledge(state, r, cell), r.config, seen);
+    return { seen, genuine: s.kind === 'marked' && s.by.whose === 'genuine' ? s.by : null };
+  });
+  const best = judged.reduce<(typeof judged)[number] | null>((a, b) => {
+    return a === null || (b.genuine?.marker.epoch ?? -1) > (a.genuine?.marker.epoch ?? -1) ? b : a;
+  }, null);
+  if (best === null) {
     if (cell.reading === 'pending') {
       const sentence = `${r.name} at ${cell.provider}: readable neither by API nor by DNS`;
       note(out, 'unreadable', r.name, sentence, { provider: cell.provider });
@@ -384,25 +467,20 @@ export function readFromDns(
     cell.reading = 'unreadable';
     return;
   }
+  absorb(state, r, cell, best.seen, 'dns', out);
+  // Rule 26: it makes us hold still until the API has said it, and moves nobody.
+  const { marker } = r.doc;
+  const ahead = best.genuine?.marker ?? null;
+  if (ahead !== null && marker !== null && compareMarkers(ahead, marker) > 0) {
+    cell.reading = 'pending';
+    return;
+  }
   cell.fallback = false;
-  const seen = seenByDns(best);
-  absorb(state, r, cell, seen, 'dns', out);
-  const s = cell.standing;
-  if (s?.kind !== 'ours' || r.doc.marker === null) return;
-  // Only what forbids acting is taken from DNS; what to write is planned on the API's word.
-  const p = plan(r.config, seen, s, {
-    cname: r.doc.cname!,
-    ttl: cell.ttl,
-    marker: r.doc.marker,
-    claim: 'none',
-    keepTtl: true,
-  });
-  if (p.kind === 'yield' || p.kind === 'rival') cell.ahead = p.marker;
 }
 
-function seenByDns({ answer: a, markers }: ServerAnswer): Seen {
+function seenByDns({ answer: a, markers, proofs = [] }: ServerAnswer): Seen {
   const cnames = a.kind === 'cname' ? [{ value: a.value, ttl: a.ttl }] : [];
-  return { cnames, markers: markers ?? [], refusal: null, ref: null };
+  return { cnames, markers: markers ?? [], proofs, refusal: null, ref: null };
 }
 
 /** Whether an answer says what stands there, or that nothing does. */
@@ -419,10 +497,6 @@ const speaks = {
 
 function isUsable(a: ServerAnswer): boolean {
   return a.markers !== null && speaks[a.answer.kind];
-}
-
-function epochOf(a: ServerAnswer): number {
-  return Math.max(-1, ...(a.markers ?? []).map((text) => parseMarker(text)?.epoch ?? -1));
 }
 
 /** What DNS gives goes into the view; the marker's epoch stays what the API last said. */
@@ -454,7 +528,7 @@ export function lookAgain(
 ): void {
   if (cell.work !== 'none') return;
   const others = answers.filter(isUsable).some((a) => {
-    const s = standing(state.config.cluster, r.config, seenByDns(a));
+    const s = standing(knowledge(state, r, cell), r.config, seenByDns(a));
     return JSON.stringify(s) !== JSON.stringify(cell.standing);
   });
   // What refuses us may be nothing that an answer shows, and is read at the pace of an idle lane.
@@ -531,7 +605,12 @@ function laggingAskMs(state: State, cell: Cell): number {
 export function written(state: State, r: RecordState, cell: Cell, change: Change, out: Step): void {
   const { marker } = change.to;
   cell.answeredAt = state.now;
-  cell.standing = { kind: 'ours', marker, value: change.to.cname };
+  const { signed } = state.config;
+  const by = signed
+    ? ({ whose: 'genuine', marker, cname: change.to.cname } as const)
+    : ({ whose: 'ours', marker } as const);
+  cell.standing = { kind: 'marked', by, value: change.to.cname };
+  cell.edited = null;
   cell.seen = {
     cname: change.to.cname,
     ttl: change.to.ttl,
@@ -559,6 +638,7 @@ export function sendNext(
   cell: Cell,
   change: Change,
   urgent: boolean,
+  out: Step,
 ): void {
   const { marker, cname, deposed } = r.doc;
   const { to } = change;
@@ -566,10 +646,7 @@ export function sendNext(
   if (!stands || to.marker.id !== marker?.id || r.config.mode !== 'steer') {
     return askNext(state, r, cell, urgent);
   }
-  if (cell.work !== 'none') return;
-  cell.work = 'write';
-  cell.change = change;
-  enqueue(state, r, cell, urgent || isPending(r, cell));
+  if (cell.work === 'none') toWrite(state, r, cell, change, urgent || isPending(r, cell), out);
 }
 
 /** Nothing came of reading or writing it: it is read again after the rest its fault asks for. */
@@ -626,12 +703,12 @@ export function sentenceOf(fault: Fault): string {
   return fault.cure === undefined ? fault.detail : `${fault.detail}: ${fault.cure}`;
 }
 
-/** The marker that is ahead of a record at any of its providers; the highest of them. */
-export function markerAhead(r: RecordState): Marker | null {
-  let best: Marker | null = null;
+/** The genuine marker that is ahead of a record at any of its providers; the highest of them. */
+export function markerAhead(r: RecordState): Genuine | null {
+  let best: Genuine | null = null;
   for (const cell of r.cells.values()) {
     const m = cell.ahead;
-    if (m !== null && (best === null || m.epoch > best.epoch)) best = m;
+    if (m !== null && (best === null || compareMarkers(m.marker, best.marker) > 0)) best = m;
   }
   return best;
 }

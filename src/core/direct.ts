@@ -5,7 +5,7 @@
 // wait for another.
 
 import { sentenceOf } from './cell.ts';
-import { markerNumber, nextEpoch, parseMarker } from './marker.ts';
+import { markerNumber, nextEpoch } from './marker.ts';
 import type {
   Answer,
   Change,
@@ -24,7 +24,7 @@ import type {
   TargetConfig,
 } from './model.ts';
 import { bare } from './own.ts';
-import { adoption, type Plan, plan, type Standing, standing } from './plan.ts';
+import { adoption, type Knowledge, type Plan, plan, type Standing, standing } from './plan.ts';
 import { spentSays } from './situation.ts';
 
 const READ_MS = 6_000;
@@ -47,6 +47,8 @@ const PROBES = 3;
 const PROBE_AGAIN_MS = 250;
 /** What a probe may take beyond the check's own timeout. */
 const PROBE_MARGIN_MS = 1_000;
+/** Epochs that are passed over where a vendor could not be read. */
+const UNREAD_LEAP = 1_000;
 const NAMED_MAX = 4;
 const ADOPT_HINT = ' (or give --adopt)';
 
@@ -166,7 +168,7 @@ interface Place {
 
 interface State {
   readonly order: Order;
-  readonly cluster: string;
+  readonly known: Knowledge;
   readonly id: string;
   /** Null where the order itself is wrong. */
   readonly aim: { readonly record: RecordConfig; readonly target: TargetConfig } | null;
@@ -191,7 +193,13 @@ export function start(b: Beginning): { state: State; effects: readonly Effect[] 
   const target = record?.targets.find((t) => t.origin === order.target);
   const state: State = {
     order,
-    cluster: config.cluster,
+    known: {
+      cluster: config.cluster,
+      signed: config.signed,
+      // The store is out of reach: nothing is remembered.
+      remembered: [],
+      epochMax: 0,
+    },
     id: b.id,
     aim: record === undefined || target === undefined ? null : { record, target },
     phase: 'probing',
@@ -369,7 +377,7 @@ function onRead(state: State, place: Place, answer: Answer<Seen>, out: Out): voi
   if (isFirst) place.stage = 'settled';
   if (answer.kind === 'answered') {
     place.seen = answer.value;
-    place.standing = standing(state.cluster, state.aim!.record, answer.value);
+    place.standing = standing(state.known, state.aim!.record, answer.value);
     if (!isFirst) converge(state, place, out);
   } else {
     place.seen = null;
@@ -385,10 +393,11 @@ function unread(place: Place): string {
 }
 
 function onMarkers(state: State, place: Place, answers: readonly ServerAnswer[]): void {
-  const texts = answers.flatMap((a) => a.markers ?? []);
-  const epochs = texts.map((text) => {
-    const marker = parseMarker(text);
-    return marker?.cluster === state.cluster ? marker.epoch : 0;
+  // Rule 26: of what DNS says only a marker that nobody can forge counts.
+  const epochs = answers.map(({ markers, proofs = [] }) => {
+    const seen = { cnames: [], markers: markers ?? [], proofs, refusal: null, ref: null };
+    const s = standing(state.known, state.aim!.record, seen);
+    return s.kind === 'marked' && s.by.whose === 'genuine' ? s.by.marker.epoch : 0;
   });
   place.dnsIsOver = true;
   place.dnsEpoch = Math.max(0, ...epochs);
@@ -403,7 +412,7 @@ function epochByDns(place: Place): number {
 function decide(state: State, out: Out): void {
   const places = [...state.places.values()];
   const isOpen = (p: Place) => p.stage === 'reading' || (p.seen === null && !p.dnsIsOver);
-  const isKnown = places.some((p) => p.standing?.kind === 'ours' || epochByDns(p) > 0);
+  const isKnown = places.some((p) => p.standing?.kind === 'marked' || epochByDns(p) > 0);
   if (places.some(isOpen)) {
     if (state.now < state.graceAt || !isKnown || state.order.dryRun) return;
   }
@@ -428,32 +437,43 @@ function decide(state: State, out: Out): void {
 /** Why this record is not ours to move; null when it is (rule 4). */
 function ownership(state: State, places: readonly Place[]): string | null {
   const { record } = state.aim!;
-  if (places.some((p) => epochByDns(p) > 0)) return null;
-  const a = adoption(record, Object.fromEntries(places.map((p) => [p.provider, p.standing])));
+  if (places.some((p) => p.standing?.kind === 'marked' || epochByDns(p) > 0)) return null;
+  // A person gives this order: whoever cannot be read has no say in whose the record is.
+  const read = places.filter((p) => p.seen !== null);
+  const isSeen = read.length > 0;
+  if (!isSeen) return `${record.name}: no provider can be read`;
+  const a = adoption(record, Object.fromEntries(read.map((p) => [p.provider, p.standing])));
   if (a.kind !== 'wait') return null;
-  const isSeen = places.some((p) => p.seen !== null);
   // Of a record that nobody has seen no epoch is known: that is no question of whose it is.
-  if (state.order.adopt && isSeen) return null;
+  if (state.order.adopt) return null;
   const canAdopt = a.reason === 'missing' || a.reason === 'disagreement';
   return `${record.name}: ${a.sentence}${canAdopt ? ADOPT_HINT : ''}`;
 }
 
 /** null where a marker bears the highest epoch there is already. */
 function markerFor(state: State, places: readonly Place[]): Marker | null {
-  const { order, wall } = state;
-  const seen = places.map((p) => (p.standing?.kind === 'ours' ? p.standing.marker.epoch : 0));
-  const epoch = nextEpoch(Math.max(...seen, ...places.map(epochByDns)));
+  const { order } = state;
+  const seen = places.map(epochByApi);
+  // What could not be read may bear a higher epoch than any that is known here (rule 26).
+  const leap = places.some((p) => p.seen === null) ? UNREAD_LEAP : 0;
+  const highest = Math.max(...seen, ...places.map(epochByDns));
+  const epoch = nextEpoch(highest + leap);
   if (epoch === null) return null;
   return {
-    cluster: state.cluster,
+    cluster: state.known.cluster,
     epoch,
     id: state.id,
     term: 0,
     kind: 'operator',
     target: order.target,
     pinned: true,
-    untilWall: order.forMs === null ? null : markerNumber(wall + order.forMs),
+    pinMs: order.forMs === null ? null : markerNumber(order.forMs),
   };
+}
+
+/** Of a marker that proves nothing the epoch counts as well: this switch has to overrule it. */
+function epochByApi({ standing: s }: Place): number {
+  return s?.kind === 'marked' ? s.by.marker.epoch : 0;
 }
 
 // ---------------------------------------------------------------- one provider's way
@@ -464,8 +484,11 @@ function planAt(state: State, place: Place): Plan {
     cname: target.cname,
     ttl: place.ttl,
     marker: state.marker!,
+    signed: state.known.signed,
     claim: state.order.adopt ? 'any' : 'configured',
     keepTtl: false,
+    placed: null,
+    since: 0,
   });
 }
 
@@ -475,10 +498,12 @@ function converge(state: State, place: Place, out: Out): void {
   const { lost } = place;
   place.lost = null;
   if (p.kind === 'in-step') return written(state, place, out);
-  const isHalfOurs = p.kind === 'drift' && lost !== null && isSameValue(lost, place.seen!);
   // Only our own marker is told from a value: that much of a write has come.
-  if (p.kind === 'drift') place.isWritten = true;
-  if (p.kind !== 'write' && !isHalfOurs) {
+  const isHalfWritten = p.kind === 'edit' && p.edit.marked;
+  const isHalfOurs = isHalfWritten && lost !== null && isSameValue(lost, place.seen!);
+  if (isHalfWritten) place.isWritten = true;
+  const change = isHalfOurs ? p.edit.change : 'change' in p ? p.change : null;
+  if (change === null) {
     const refused = `refused: ${refusalOf(p)}`;
     say(out, `${place.provider}: ${refused}`);
     return fallBehind(state, place, refused, out);
@@ -487,8 +512,8 @@ function converge(state: State, place: Place, out: Out): void {
     return fallBehind(state, place, 'its last write was lost on the way', out);
   }
   place.stage = 'writing';
-  place.change = p.change;
-  out.push({ kind: 'write', provider: place.provider, change: p.change, ms: WRITE_MS });
+  place.change = change;
+  out.push({ kind: 'write', provider: place.provider, change, ms: WRITE_MS });
 }
 
 /** Our marker has come and our value has not: the half of a write whose reply was lost. */
@@ -496,11 +521,23 @@ function isSameValue(before: Seen, after: Seen): boolean {
   return before.cnames[0]?.value === after.cnames[0]?.value;
 }
 
-function refusalOf(p: Exclude<Plan, { kind: 'in-step' | 'write' }>): string {
-  if (p.kind === 'refuse' && p.word === 'unmarked') return p.sentence + ADOPT_HINT;
-  if (p.kind !== 'yield') return p.sentence;
-  const { epoch, kind, target } = p.marker;
-  return `epoch ${epoch} (${kind}, ${target}) is ahead of this switch: look, and give it again`;
+function refusalOf(p: Plan): string {
+  switch (p.kind) {
+    case 'refuse':
+      return p.word === 'unmarked' ? p.sentence + ADOPT_HINT : p.sentence;
+    case 'ahead': {
+      const { epoch, kind, target } = p.by.marker;
+      return `epoch ${epoch} (${kind}, ${target}) is ahead of this switch: look, and give it again`;
+    }
+    case 'rival':
+      return p.sentence;
+    case 'edit':
+      return p.edit.sentence;
+    case 'in-step':
+    case 'write':
+    case 'remark':
+      return '';
+  }
 }
 
 function onWritten(state: State, place: Place, answer: Answer<null>, out: Out): void {
@@ -649,7 +686,8 @@ function dryRun(state: State, marker: Marker): Reply {
 /** What would keep a provider from being written; null when nothing would. */
 function problemAhead(state: State, place: Place): string | null {
   const p = planAt(state, place);
-  return p.kind === 'write' || p.kind === 'in-step' ? null : `refused: ${refusalOf(p)}`;
+  const refusal = refusalOf(p);
+  return refusal === '' ? null : `refused: ${refusal}`;
 }
 
 function end(state: State, out: Out, reply: Reply): void {

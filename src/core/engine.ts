@@ -31,6 +31,7 @@ import {
   keep,
   note,
   put,
+  type RecordState,
   type State,
   type Step,
 } from './state.ts';
@@ -49,6 +50,8 @@ interface Beginning {
   readonly wall: number;
   /** Four random 32-bit integers. */
   readonly seed: readonly [number, number, number, number];
+  /** The first effect's number, above those of an earlier state whose calls may still end; 1. */
+  readonly nextEffect?: number;
 }
 
 /** The state at a start, from what the store remembers, and the first step's results. */
@@ -75,10 +78,12 @@ export function start(b: Beginning): { state: State; step: Step } {
     confirm: { tokens: b.config.confirm.burst, refilledAt: b.now },
     timers: timers(),
     notices: notices(),
-    nextEffect: 1,
+    nextEffect: b.nextEffect ?? 1,
+    released: new Map(),
     tentative: [],
   };
   for (const [key, value] of Object.entries(b.docs)) {
+    if (key.startsWith('epoch/')) state.released.set(key.slice(6), value as number);
     if (key.startsWith('drain/')) state.drains.set(key.slice(6), value as unknown as Drain);
   }
   const step = emptyStep();
@@ -230,6 +235,7 @@ function configure(state: State, given: CoreConfig, out: Step): void {
     for (const cell of r.cells.values()) clearAll(state.timers, cell.deadlines);
     state.records.delete(name);
     drop(out, `record/${name}`);
+    release(state, r, out);
     note(out, 'release', name, `${name}: released; what stands at its providers is left alone`);
   }
   for (const r of state.records.values()) dropChoice(state, r);
@@ -242,6 +248,13 @@ function configure(state: State, given: CoreConfig, out: Step): void {
   );
   arrange(state, {}, out);
   for (const name of state.records.keys()) review(state, name, out);
+}
+
+/** Rule 1: the epochs of a name never begin again, so that what stands there never overrules us. */
+function release(state: State, r: RecordState, out: Step): void {
+  if (r.doc.epochMax === 0) return;
+  state.released.set(r.name, r.doc.epochMax);
+  put(out, `epoch/${r.name}`, r.doc.epochMax);
 }
 
 // ---------------------------------------------------------------- the world around
@@ -284,6 +297,7 @@ function storeTurned(state: State, ok: boolean, out: Step): void {
     close(state, { kind: 'store' }, 'the store commits again', out);
     keepNotices(state, out);
     for (const r of state.records.values()) keep(out, r);
+    for (const [name, epoch] of state.released) put(out, `epoch/${name}`, epoch);
     for (const d of state.drains.values()) put(out, `drain/${d.what}`, d);
     if (state.freeze === null) drop(out, 'freeze');
     else put(out, 'freeze', state.freeze);
@@ -324,6 +338,10 @@ export function violations(state: State): string[] {
     for (const cell of r.cells.values()) {
       if (cell.change !== null && cell.change.to.cname !== doc.cname) {
         found.push(`${at}about to write ${cell.change.to.cname} at ${cell.provider}`);
+      }
+      const to = cell.change?.to.cname;
+      if (to !== undefined && !r.config.targets.some((t) => t.cname === to)) {
+        found.push(`${at}about to write ${to} at ${cell.provider}, which is not configured`);
       }
     }
   }

@@ -15,6 +15,7 @@ import {
   askNext,
   assess,
   becomeVisible,
+  calmDown,
   converge,
   doubt,
   failed,
@@ -200,7 +201,7 @@ export function onWritten(
     if (r === undefined || cell === undefined) continue;
     const [answer, change] = [all[i]!, call.changes[i]!];
     if (answer.kind === 'answered') written(state, r, cell, change, out);
-    else if (answer.kind === 'not-asked') sendNext(state, r, cell, change, call.urgent);
+    else if (answer.kind === 'not-asked') sendNext(state, r, cell, change, call.urgent, out);
     else {
       if (answer.fault.kind === 'uncertain') {
         cell.lost = { value: change.to.cname, at: state.now };
@@ -238,7 +239,8 @@ export function onAsked(
   if (allRight && cell.visibleAt === null && isInStep(r, cell)) becomeVisible(state, r, cell, out);
   else if ((cell.visibleAt !== null || isLate(state, r, cell)) && isOdd(r, answers)) {
     doubt(state, r, cell);
-  } else if (allRight && cell.problem?.word === 'drift') converge(state, r, cell, false);
+  } else if (allRight && cell.problem?.word === 'edited') converge(state, r, cell, false);
+  calmDown(state, r, cell, out);
   scheduleAsk(state, r, cell);
   return [record];
 }

@@ -2,7 +2,7 @@
 // and of reading it. A text is read into a value or into nothing, and every value that is made can be
 // read back: the bounds are the same both ways. It must never throw on a text, whoever wrote it.
 
-import type { Marker, Name } from './model.ts';
+import type { Marker, MarkerKind, Name } from './model.ts';
 
 /** The marker stands at this label below the record's own name. */
 export const MARKER_LABEL = '_detour';
@@ -30,8 +30,11 @@ export const RECORD_NAME_MAX = 253 - markerName('').length;
 /** The id in a record's first marker, a constant by design. */
 export const FIRST_ID = 'first';
 
+/** Bytes of a text that may be a marker: what a later version adds has room, and no more. */
+const TEXT_MAX = 1_000;
+
 /**
- * The highest number that a marker bears: its epoch, its term, and the end of its pin in wall-clock
+ * The highest number that a marker bears: its epoch, its term, and the length of its pin in
  * milliseconds. Far below what a double holds exactly, so that what comes after one can be told.
  */
 export const MARKER_NUMBER_MAX = 2 ** 48;
@@ -47,37 +50,107 @@ export function markerNumber(n: number): number {
 }
 
 /**
- * `detour=1 cluster=shop epoch=7 id=9f2c… term=1 kind=auto target=tokyo pin=none`: words and
- * digits only, so that no vendor's quoting can change it. At most 200 bytes by the limits that
- * the configuration puts on cluster and origin names.
+ * How far above the highest epoch we know a marker may stand that nothing proves (design, rule 25).
+ * More is nobody's switching: such a marker would only use epochs up.
+ */
+export const EPOCH_LEAP_MAX = 1_000_000;
+
+/**
+ * `detour=1 cluster=shop epoch=7 id=9f2c… term=1 kind=auto target=tokyo pin=none mac=…`: words and
+ * digits only, so that no vendor's quoting can change it. At most 255 bytes, one string of a TXT
+ * record (RFC 1035, section 3.3), by the limits that the configuration puts on cluster and origin
+ * names. `pin` is a length in milliseconds.
  */
 export function formatMarker(m: Marker): string {
-  const pin = !m.pinned ? 'none' : m.untilWall === null ? 'unlimited' : String(m.untilWall);
+  const mac = m.mac === undefined ? '' : ` mac=${m.mac}`;
   return (
     `detour=1 cluster=${m.cluster} epoch=${m.epoch} id=${m.id} term=${m.term} ` +
-    `kind=${m.kind} target=${m.target} pin=${pin}`
+    `kind=${m.kind} target=${m.target} pin=${pinOf(m)}${mac}`
   );
 }
 
-// Each marker has one text: numbers have no leading zero.
-const MARKER =
-  /^detour=1 cluster=([a-z0-9-]{1,63}) epoch=(0|[1-9]\d{0,14}) id=([a-z0-9]{1,32}) term=(0|[1-9]\d{0,14}) kind=(auto|operator) target=([a-z0-9-]{1,63}) pin=(none|unlimited|0|[1-9]\d{0,14})$/;
+function pinOf(m: Marker): string {
+  return !m.pinned ? 'none' : m.pinMs === null ? 'unlimited' : String(m.pinMs);
+}
 
-/** The marker a text says, or null when it is no marker of Detour's. */
+/**
+ * What a marker's signature is made over: a word for its purpose and each field with its length, so
+ * that no two markers have the same (design, rule 25). `cname` is what its target leads to.
+ */
+export function signatureInput(record: Name, cname: Name, m: Marker): string {
+  const { cluster, epoch, id, term, kind, target } = m;
+  const fields = [cluster, record, epoch, id, term, kind, target, cname, pinOf(m)].map(String);
+  return ['detour-marker-1', ...fields].map((field) => `${field.length}:${field}`).join('');
+}
+
+/** The same marker, whatever signs it. */
+export function isSameMarker(a: Marker, b: Marker): boolean {
+  const fields = (m: Marker) => [m.cluster, m.epoch, m.id, m.term, m.kind, m.target, pinOf(m)];
+  return fields(a).join(' ') === fields(b).join(' ');
+}
+
+/**
+ * Which of two markers is in force (design, rule 14): the higher epoch; of one epoch the operator's,
+ * then the higher term, then the greater id. Above 0: `a` wins; 0: they are one. First markers share
+ * an id: of two, what they stand for tells them apart.
+ */
+export function compareMarkers(a: Marker, b: Marker): number {
+  const kinds = { auto: 0, operator: 1 } satisfies Record<MarkerKind, number>;
+  const byText = (x: string, y: string) => (x === y ? 0 : x > y ? 1 : -1);
+  return (
+    a.epoch - b.epoch ||
+    kinds[a.kind] - kinds[b.kind] ||
+    a.term - b.term ||
+    byText(a.id, b.id) ||
+    byText(a.target, b.target)
+  );
+}
+
+// Each value has one text: numbers have no leading zero.
+const NUMBER = /^(?:0|[1-9]\d{0,14})$/;
+const shapes = {
+  cluster: /^[a-z0-9-]{1,63}$/,
+  epoch: NUMBER,
+  id: /^[a-z0-9]{1,32}$/,
+  term: NUMBER,
+  kind: /^(?:auto|operator)$/,
+  target: /^[a-z0-9-]{1,63}$/,
+  pin: /^(?:none|unlimited|0|[1-9]\d{0,14})$/,
+} as const;
+const MAC = /^[A-Za-z0-9_-]{22}$/;
+
+/**
+ * The marker a text says, or null when it is no marker of Detour's. Words of a later version are
+ * skipped; none may stand twice.
+ */
 export function parseMarker(text: string): Marker | null {
-  const [, cluster, epochs, id, terms, kind, target, pin] = MARKER.exec(text) ?? [];
-  if (cluster === undefined || id === undefined || target === undefined) return null;
-  const [epoch, term] = [Number(epochs), Number(terms)];
-  const untilWall = pin === 'none' || pin === 'unlimited' ? null : Number(pin);
-  if (Math.max(epoch, term, untilWall ?? 0) > MARKER_NUMBER_MAX) return null;
+  if (text.length > TEXT_MAX) return null;
+  const [first, ...words] = text.split(' ');
+  if (first !== 'detour=1') return null;
+  const said = new Map<string, string>();
+  for (const word of words) {
+    const at = word.indexOf('=');
+    const key = word.slice(0, at);
+    if (at < 1 || said.has(key)) return null;
+    said.set(key, word.slice(at + 1));
+  }
+  for (const [key, shape] of Object.entries(shapes))
+    if (!shape.test(said.get(key) ?? '')) return null;
+  const mac = said.get('mac');
+  if (mac !== undefined && !MAC.test(mac)) return null;
+  const pin = said.get('pin')!;
+  const pinMs = pin === 'none' || pin === 'unlimited' ? null : Number(pin);
+  const [epoch, term] = [Number(said.get('epoch')), Number(said.get('term'))];
+  if (Math.max(epoch, term, pinMs ?? 0) > MARKER_NUMBER_MAX) return null;
   return {
-    cluster,
+    cluster: said.get('cluster')!,
     epoch,
-    id,
+    id: said.get('id')!,
     term,
-    kind: kind === 'operator' ? 'operator' : 'auto',
-    target,
+    kind: said.get('kind') === 'operator' ? 'operator' : 'auto',
+    target: said.get('target')!,
     pinned: pin !== 'none',
-    untilWall,
+    pinMs,
+    ...(mac === undefined ? {} : { mac }),
   };
 }

@@ -109,9 +109,12 @@ export interface RecordConfig {
   readonly failback: Failback;
   /** Automatic switches allowed in any one hour. */
   readonly switchesPerHour: number;
-  /** What is done about an edit by somebody else. */
-  readonly drift: 'report' | 'repair';
+  readonly edits: Edits;
 }
+
+/** What is done about an edit by somebody else: see the table in `edits.ts`. */
+export const editsWords = ['hold', 'follow', 'mend'] as const;
+export type Edits = (typeof editsWords)[number];
 
 /** What a lane must know of its provider; filled from the adapter's own table. */
 export interface LaneConfig {
@@ -131,6 +134,8 @@ export interface LaneConfig {
 
 export interface CoreConfig {
   readonly cluster: string;
+  /** Markers are signed with a cluster key: only then does a marker give orders. */
+  readonly signed: boolean;
   readonly paths: Readonly<Record<string, PathConfig>>;
   readonly clouds: Readonly<Record<string, CloudConfig>>;
   readonly detector: Detector;
@@ -207,9 +212,43 @@ export interface Marker {
   readonly term: number;
   readonly kind: MarkerKind;
   readonly target: string;
-  /** Wall-clock milliseconds at which a pin ends; null: no pin, or one without an end. */
-  readonly untilWall: number | null;
   readonly pinned: boolean;
+  /** How long its pin holds, in milliseconds from when it is first seen; null: no pin, or no end. */
+  readonly pinMs: number | null;
+  /** 128 bits of HMAC-SHA256 as 22 characters of base64url; absent: unsigned. Made at the edge. */
+  readonly mac?: string;
+}
+
+/** What the signature of a marker's text is worth, as found at the edge. */
+export type Proof =
+  /** By the current key, for a record that leads to `cname`. */
+  | { readonly word: 'genuine'; readonly cname: Name }
+  /** By a key that is kept only for what was signed before it was replaced. */
+  | { readonly word: 'retired'; readonly cname: Name }
+  | { readonly word: 'unsigned' }
+  /** By none of our keys, or for something else than what it says. */
+  | { readonly word: 'wrong' };
+
+/** Its signature is by the current key: it gives orders. */
+export interface Genuine {
+  readonly whose: 'genuine';
+  readonly marker: Marker;
+  /** The CNAME for which it was signed. */
+  readonly cname: Name;
+}
+
+/** It proves whose the record is, and its epoch. It gives no order and may be overwritten. */
+export interface Ours {
+  readonly whose: 'ours';
+  readonly marker: Marker;
+}
+
+/** Told, never followed, never overwritten unasked; it deposes nobody. */
+export interface Foreign {
+  readonly whose: 'foreign';
+  /** The marker of our cluster that it says to be; null for anything else. */
+  readonly claims: Marker | null;
+  readonly sentence: string;
 }
 
 /** What stands in the way of a record at a vendor. */
@@ -246,6 +285,8 @@ export interface Seen {
   readonly cnames: readonly { readonly value: Name; readonly ttl: number }[];
   /** Texts at the marker's name, unquoted and joined; more than one is a conflict. */
   readonly markers: readonly string[];
+  /** What the edge found of each marker, in their order; absent where nobody looked. */
+  readonly proofs?: readonly Proof[];
   readonly refusal: Refusal | null;
   /** What the adapter needs to write exactly against this reading (ids, raw values). */
   readonly ref: Json;
@@ -281,7 +322,7 @@ export type ProblemWord =
   /** Nothing may be published there until its zone is mended, an audit says. */
   | 'barred'
   | 'double'
-  | 'drift'
+  | 'edited'
   | 'foreign'
   /** The target in force is no longer configured. */
   | 'retired'
@@ -337,6 +378,7 @@ export interface ServerAnswer {
       };
   /** Texts at the marker's name; null when they were not asked for or not answered. */
   readonly markers: readonly string[] | null;
+  readonly proofs?: readonly Proof[];
 }
 
 /** What an audit found out about one record's zone at one provider. */
@@ -485,7 +527,14 @@ export type Command =
       readonly by: string;
     }
   | { readonly kind: 'unfreeze'; readonly record: Name | null; readonly by: string }
-  | { readonly kind: 'ack'; readonly record: Name; readonly by: string }
+  | {
+      readonly kind: 'ack';
+      readonly record: Name;
+      readonly by: string;
+      /** Overrule what somebody else wrote, instead of taking it. */
+      readonly reject: boolean;
+      readonly dryRun: boolean;
+    }
   /** A drill has shown that a check can fail. */
   | { readonly kind: 'drilled'; readonly check: CheckId; readonly by: string };
 
@@ -507,6 +556,7 @@ export const entryKinds = [
   'diagnosis',
   'drain',
   'drill',
+  'fault',
   'freeze',
   'health',
   'hold',

@@ -18,6 +18,8 @@ type About =
   | { readonly kind: 'lagging'; readonly record: Name }
   /** What stands at a provider forbids writing there. */
   | { readonly kind: 'hold'; readonly record: Name; readonly provider: string }
+  /** Somebody else edits it at a provider again and again. */
+  | { readonly kind: 'edits'; readonly record: Name; readonly provider: string }
   /** None of a provider's name servers answers. */
   | { readonly kind: 'silent'; readonly provider: string }
   | { readonly kind: 'diagnosis'; readonly cloud: string };
@@ -48,7 +50,8 @@ function keyOf(about: About): string {
     case 'lagging':
       return `lagging/${about.record}`;
     case 'hold':
-      return `hold/${about.record}/${about.provider}`;
+    case 'edits':
+      return `${about.kind}/${about.record}/${about.provider}`;
     case 'silent':
       return `lane/${about.provider}/silent`;
     case 'diagnosis':
@@ -142,7 +145,8 @@ function goneOf(state: State, about: About): string | null {
     case 'stay':
     case 'lagging':
       return state.records.has(about.record) ? null : about.record;
-    case 'hold': {
+    case 'hold':
+    case 'edits': {
       const { record, provider } = about;
       const isThere = state.records.get(record)?.cells.has(provider) === true;
       return isThere ? null : `${record} at ${provider}`;

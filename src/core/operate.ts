@@ -2,13 +2,13 @@
 // a freeze stops deciding, never converging; nothing an operator says is written to a provider
 // without an epoch. Every refusal names the thing and the cure.
 
-import { begin, force } from './adopt.ts';
+import { begin, force, foundByApi } from './adopt.ts';
 import type { Command, Json, Name, Reply } from './model.ts';
-import { adoption, type Standing } from './plan.ts';
+import { adoption } from './plan.ts';
 import { isDrained, isSpent, spentSays } from './situation.ts';
 import { amend, drop, note, put, type RecordState, type State, type Step } from './state.ts';
 import { readAll, review, unpin } from './steer.ts';
-import { startLanes, switchTo } from './switch.ts';
+import { reissue, startLanes, switchTo } from './switch.ts';
 import { checkKey } from './watch.ts';
 
 export function onCommand(state: State, command: Command, out: Step): Reply {
@@ -48,10 +48,11 @@ function onRecord(
       if (r.doc.pin === null) return done(`${r.name} is not pinned`);
       note(out, 'unpin', r.name, `${r.name}: unpinned by ${command.by}; nothing moves by itself`);
       unpin(state, r, out);
+      reissue(state, r, 'operator', out);
       return done(`${r.name} is unpinned and stays on ${r.doc.target}`);
     }
     case 'ack':
-      return ack(state, r, command.by, out);
+      return ack(state, r, command, out);
   }
 }
 
@@ -145,11 +146,9 @@ function adoptByHand(
   const cells = [...r.cells.values()];
   const pending = cells.filter((cell) => cell.reading === 'pending');
   if (pending.length > 0) return refused('not every provider has been read yet: try again shortly');
-  const found: Record<string, Standing | null> = Object.fromEntries(
-    cells.map((cell) => [cell.provider, cell.reading === 'read' ? cell.standing : null]),
-  );
-  const a = adoption(r.config, found);
-  if (a.kind === 'wait' && a.reason === 'foreign') return refused(a.sentence);
+  const a = adoption(r.config, foundByApi(r));
+  const isOpen = cells.some(({ standing }) => standing?.kind === 'unmarked');
+  if (a.kind === 'wait' && a.reason === 'foreign' && !isOpen) return refused(a.sentence);
   if (a.kind === 'wait' && a.reason === 'missing' && !c.create) return refused(a.sentence);
   if (a.kind === 'wait' && a.reason === 'unreadable') return refused(a.sentence);
   const moves = r.doc.target === null || r.doc.target === c.target;
@@ -166,6 +165,7 @@ function pin(state: State, r: RecordState, c: Extract<Command, { kind: 'pin' }>,
   if (r.doc.target === null) return refused(`${r.name} is not adopted yet`);
   const untilAt = c.forMs === null ? null : state.now + c.forMs;
   setPin(state, r, { target: r.doc.target, reason: c.reason, by: c.by, untilAt }, out);
+  reissue(state, r, 'operator', out);
   return done(`${r.name} is pinned to ${r.doc.target}`);
 }
 
@@ -186,15 +186,52 @@ function setPin(
   });
 }
 
-function ack(state: State, r: RecordState, by: string, out: Step): Reply {
-  const deposed = r.doc.deposed;
+/**
+ * What somebody else wrote is taken, or overruled: said before it is done, where it is asked to be.
+ */
+function ack(state: State, r: RecordState, c: Extract<Command, { kind: 'ack' }>, out: Step): Reply {
+  const { deposed } = r.doc;
+  if (deposed === null && c.reject) return refused(`${r.name}: there is nothing to reject`);
+  const isKnown = r.config.targets.some((t) => t.origin === deposed?.target);
+  if (deposed !== null && !c.reject && !isKnown) {
+    const what = `epoch ${deposed.epoch} leads to ${deposed.target}`;
+    return refused(
+      `${r.name}: ${what}, which is not configured here: give --reject to overrule it`,
+    );
+  }
+  if (c.dryRun) return wouldAck(state, r, c.reject);
+  if (c.reject && isSpent(r)) return refused(spentSays(r.name));
   amend(out, r, { switches: [], overspentAt: null, deposed: null });
-  note(out, 'ack', r.name, `${r.name}: acknowledged by ${by}`);
+  const how = c.reject ? 'rejected' : 'acknowledged';
+  note(out, 'ack', r.name, `${r.name}: ${how} by ${c.by}`);
   if (deposed === null) return done(`${r.name}: the switch budget is full again`);
+  if (c.reject) {
+    reissue(state, r, 'operator', out, 'anew');
+    const epoch = r.doc.marker?.epoch ?? 0;
+    return done(`${r.name} stays on ${r.doc.target}: epoch ${epoch} overrules ${deposed.epoch}`);
+  }
   force(state, r, deposed, out);
   readAll(state, r);
   startLanes(state, r);
   return done(`${r.name}: epoch ${deposed.epoch} on ${deposed.target} is taken as ours`);
+}
+
+function wouldAck(state: State, r: RecordState, reject: boolean): Reply {
+  const { deposed, target, switches } = r.doc;
+  const detail: Json = {
+    deposed: deposed === null ? null : { epoch: deposed.epoch, target: deposed.target },
+    target,
+  };
+  if (deposed === null) {
+    const message = `would forget ${switches.length} automatic switches of ${r.name}`;
+    return { exit: 0, message, detail };
+  }
+  const health = state.origins.get(deposed.target)?.health ?? 'unknown';
+  const message = reject
+    ? `would keep ${r.name} on ${target} and overrule epoch ${deposed.epoch} (${deposed.target})`
+    : `would move ${r.name} from ${target} to ${deposed.target}, which is ${health}, ` +
+      `at all providers: epoch ${deposed.epoch} of somebody else would be taken as ours`;
+  return { exit: 0, message, detail };
 }
 
 function drain(state: State, c: Extract<Command, { kind: 'drain' | 'undrain' }>, out: Step): Reply {

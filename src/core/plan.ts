@@ -1,9 +1,21 @@
-// What is wanted against what is seen at one provider: a change, nothing to do, or a refusal. It
-// never proposes an empty record, never a value outside the record's configuration, and never a
-// change to what Detour does not own (design, rules 1, 2, 4 and 14).
+// What is wanted against what is seen at one provider: a change, nothing to do, an edit by somebody
+// else, or a refusal. It never proposes an empty record, never a value outside the record's
+// configuration, and never a change to what Detour does not own (design, rules 1, 2, 4, 14 and 25).
 
-import { markerName, parseMarker } from './marker.ts';
-import type { Change, Marker, Name, RecordConfig, RefusalWord, Seen, StayReason } from './model.ts';
+import { compareMarkers, EPOCH_LEAP_MAX, isSameMarker, markerName, parseMarker } from './marker.ts';
+import type {
+  Change,
+  Foreign,
+  Genuine,
+  Marker,
+  Name,
+  Ours,
+  Proof,
+  RecordConfig,
+  RefusalWord,
+  Seen,
+  StayReason,
+} from './model.ts';
 
 /** What stands at one provider, in the record's own terms. */
 export type Standing =
@@ -11,12 +23,23 @@ export type Standing =
   /** No marker; `target` names the configured target it is, or null for a stranger's value. */
   | { readonly kind: 'unmarked'; readonly value: Name; readonly target: string | null }
   /** A marker of our cluster; `value` may have been edited since. */
-  | { readonly kind: 'ours'; readonly marker: Marker; readonly value: Name | null }
-  | { readonly kind: 'foreign'; readonly sentence: string }
+  | { readonly kind: 'marked'; readonly by: Genuine | Ours; readonly value: Name | null }
+  | { readonly kind: 'foreign'; readonly by: Foreign; readonly value: Name | null }
   | { readonly kind: 'refused'; readonly word: RefusalWord; readonly sentence: string }
   | { readonly kind: 'double'; readonly sentence: string };
 
-export function standing(cluster: string, record: RecordConfig, seen: Seen): Standing {
+/** What a marker is judged by, beside its own signature. */
+export interface Knowledge {
+  readonly cluster: string;
+  /** A cluster key is configured. */
+  readonly signed: boolean;
+  /** Markers that our store remembers: what equals one of them is ours, whoever signed it. */
+  readonly remembered: readonly Marker[];
+  /** The highest epoch known of this record. */
+  readonly epochMax: number;
+}
+
+export function standing(known: Knowledge, record: RecordConfig, seen: Seen): Standing {
   if (seen.refusal !== null) return { kind: 'refused', ...seen.refusal };
   if (seen.cnames.length > 1) {
     return double(`${seen.cnames.length} CNAMEs stand at ${record.name}: leave exactly one`);
@@ -28,20 +51,48 @@ export function standing(cluster: string, record: RecordConfig, seen: Seen): Sta
   const value = seen.cnames[0]?.value ?? null;
   const text = seen.markers[0];
   if (text !== undefined) {
-    const marker = parseMarker(text);
-    if (marker === null) {
-      const at = markerName(record.name);
-      return { kind: 'foreign', sentence: `the text at ${at} is no marker of Detour's: remove it` };
-    }
-    if (marker.cluster !== cluster) {
-      const owner = `cluster ${marker.cluster} owns ${record.name}`;
-      return { kind: 'foreign', sentence: `${owner}: release it there, then remove its marker` };
-    }
-    return { kind: 'ours', marker, value };
+    const by = whoseIs(known, record, text, seen.proofs?.[0] ?? { word: 'unsigned' });
+    return by.whose === 'foreign' ? { kind: 'foreign', by, value } : { kind: 'marked', by, value };
   }
   if (value === null) return { kind: 'missing' };
-  const target = record.targets.find((t) => t.cname === value)?.origin ?? null;
-  return { kind: 'unmarked', value, target };
+  return { kind: 'unmarked', value, target: targetOf(record, value) };
+}
+
+/** Rule 25: genuine, ours or foreign. */
+function whoseIs(
+  known: Knowledge,
+  record: RecordConfig,
+  text: string,
+  proof: Proof,
+): Genuine | Ours | Foreign {
+  const at = markerName(record.name);
+  const foreign = (claims: Marker | null, sentence: string): Foreign => {
+    return { whose: 'foreign', claims, sentence };
+  };
+  const marker = parseMarker(text);
+  if (marker === null)
+    return foreign(null, `the text at ${at} is no marker of Detour's: remove it`);
+  if (marker.cluster !== known.cluster) {
+    const owner = `cluster ${marker.cluster} owns ${record.name}`;
+    return foreign(null, `${owner}: take it out of the configuration there, then remove ${at}`);
+  }
+  if (known.remembered.some((own) => isSameMarker(own, marker)) && proof.word !== 'genuine') {
+    return { whose: 'ours', marker };
+  }
+  if (known.signed) {
+    if (proof.word === 'genuine') return { whose: 'genuine', marker, cname: proof.cname };
+    if (proof.word === 'retired') return { whose: 'ours', marker };
+    const flaw = proof.word === 'wrong' ? 'its signature is by no key of ours' : 'it is not signed';
+    return foreign(marker, `the marker at ${at} proves nothing: ${flaw}: remove it`);
+  }
+  if (marker.epoch <= known.epochMax + EPOCH_LEAP_MAX) return { whose: 'ours', marker };
+  const leap = `its epoch ${marker.epoch} is far above any that was given out`;
+  return foreign(marker, `the marker at ${at} proves nothing: ${leap}: remove it`);
+}
+
+/** The configured target that a value is; null for a stranger's. */
+function targetOf(record: RecordConfig, value: Name | null): string | null {
+  return record.targets.find((t) => t.cname === value)?.origin ?? null;
 }
 
 /** What Detour wants to stand there. */
@@ -49,89 +100,152 @@ export interface Wanted {
   readonly cname: Name;
   readonly ttl: number;
   readonly marker: Marker;
+  /** Markers bear a signature of the current key. */
+  readonly signed: boolean;
   /** Which unmarked values may be replaced at this provider; see RecordDoc.claims. */
   readonly claim: 'any' | 'configured' | 'none';
   /** Adoption writes the marker alone: what stands keeps its TTL. */
   readonly keepTtl: boolean;
+  /** What of ours was last seen to stand there; null: nothing yet. */
+  readonly placed: Placed | null;
+  /** The epoch of the last switch: what has differed since was edited, what was so before lags. */
+  readonly since: number;
+}
+
+/** What Detour wrote, or adopted, and has seen to stand at one provider. */
+export interface Placed {
+  readonly cname: Name;
+  readonly marker: Marker;
 }
 
 export type Plan =
   | { readonly kind: 'in-step' }
   | { readonly kind: 'write'; readonly change: Change; readonly because: string }
-  /** Another writer of ours is ahead, or won at the same epoch. */
-  | { readonly kind: 'yield'; readonly marker: Marker }
-  /** Same epoch, other id, and no rule says who wins: a person must. */
+  /** The right value, and its marker is gone, older, or not signed with the current key. */
+  | { readonly kind: 'remark'; readonly change: Change; readonly because: string }
+  /** Another writer with our key is ahead. */
+  | { readonly kind: 'ahead'; readonly by: Genuine }
+  /** The right value under a higher epoch than ours, by nobody who can prove it. */
   | { readonly kind: 'rival'; readonly marker: Marker; readonly sentence: string }
-  /** Our marker, somebody else's value. */
-  | {
-      readonly kind: 'drift';
-      /** The configured target that was set by hand, or null for anything else. */
-      readonly target: string | null;
-      readonly sentence: string;
-      /** What would mend it. */
-      readonly change: Change;
-    }
+  /** Something else stands where we have been. */
+  | { readonly kind: 'edit'; readonly edit: Edit }
   | {
       readonly kind: 'refuse';
       readonly word: RefusalWord | 'foreign' | 'double' | 'unmarked';
       readonly sentence: string;
     };
 
-/** Rules 4 and 14 for one record at one provider. */
+export interface Edit {
+  /** null: the record is gone. */
+  readonly value: Name | null;
+  /** The configured target that was set by hand; null for anything else. */
+  readonly target: string | null;
+  /** The marker in force was left standing, as a person at a console leaves it. */
+  readonly marked: boolean;
+  /** The marker there bears a higher epoch: what mends it needs a higher one yet. */
+  readonly above: boolean;
+  readonly sentence: string;
+  /** What would mend it. */
+  readonly change: Change;
+}
+
+/** Rules 4, 14 and 25 for one record at one provider. */
 export function plan(record: RecordConfig, seen: Seen, s: Standing, wanted: Wanted): Plan {
+  const write = (because: string): Plan => {
+    return { kind: 'write', change: changeTo(record, seen, wanted), because };
+  };
   switch (s.kind) {
     case 'refused':
       return { kind: 'refuse', word: s.word, sentence: s.sentence };
     case 'foreign':
-      return { kind: 'refuse', word: 'foreign', sentence: s.sentence };
+      return { kind: 'refuse', word: 'foreign', sentence: s.by.sentence };
     case 'double':
       return { kind: 'refuse', word: 'double', sentence: s.sentence };
     case 'missing':
-      return write(record, seen, wanted, 'nothing stands there');
+      if (wanted.placed === null) return write('nothing stands there');
+      return editOf(record, seen, wanted, { under: ', without our marker' });
     case 'unmarked':
-      if (s.value === wanted.cname) return write(record, seen, wanted, 'it bears no marker');
+      if (s.value === wanted.cname) return remark(record, seen, wanted, 'it bears no marker');
       if (wanted.claim === 'any' || (wanted.claim === 'configured' && s.target !== null)) {
-        return write(record, seen, wanted, 'it was claimed');
+        return write('it was claimed');
+      }
+      // Rule 4: what we wrote is ours though its marker is gone.
+      if (s.value === wanted.placed?.cname) return write('it was ours');
+      // A switch ends what was held before it, where it leads to one of the record's own targets.
+      if (wanted.placed !== null && !isPlaced(wanted) && s.target !== null) {
+        return write('it was held until this switch');
+      }
+      if (wanted.placed !== null) {
+        return editOf(record, seen, wanted, { under: ', without our marker' });
       }
       return {
         kind: 'refuse',
         word: 'unmarked',
         sentence: `${s.value} stands there without a marker: run \`detour adopt\` to take it over`,
       };
-    case 'ours':
-      return planOurs(record, seen, s, wanted);
+    case 'marked':
+      return planMarked(record, seen, s, wanted);
   }
 }
 
-function planOurs(
+/** It has been ours since the last switch. */
+function isPlaced({ placed, since }: Wanted): boolean {
+  return placed !== null && placed.marker.epoch >= since;
+}
+
+function planMarked(
   record: RecordConfig,
   seen: Seen,
-  s: Extract<Standing, { kind: 'ours' }>,
+  { by, value }: Extract<Standing, { kind: 'marked' }>,
   wanted: Wanted,
 ): Plan {
-  const [theirs, own] = [s.marker, wanted.marker];
-  if (theirs.epoch > own.epoch) return { kind: 'yield', marker: theirs };
-  if (theirs.epoch < own.epoch) {
-    return write(record, seen, wanted, `epoch ${theirs.epoch} is behind`);
-  }
-  // First markers share an id: of two, what they stand for tells them apart.
-  if (theirs.id !== own.id || theirs.target !== own.target) {
-    if (theirs.kind === own.kind) {
-      const sentence = `two switches bear epoch ${own.epoch}: run \`detour switch\` to settle it`;
-      return { kind: 'rival', marker: theirs, sentence };
+  const { epoch } = by.marker;
+  const order = compareMarkers(by.marker, wanted.marker);
+  const isRight = value === wanted.cname;
+  if (order > 0) {
+    if (by.whose === 'genuine') return { kind: 'ahead', by };
+    if (!isRight) {
+      const under = `, under epoch ${epoch}, which is ahead of ours`;
+      return editOf(record, seen, wanted, { above: true, under });
     }
-    if (theirs.kind === 'operator') return { kind: 'yield', marker: theirs };
-    return write(record, seen, wanted, 'an operator wins at the same epoch');
+    const sentence =
+      `it bears epoch ${epoch}, ahead of ours, and nothing proves who wrote that: ` +
+      'the next switch overrules it';
+    return { kind: 'rival', marker: by.marker, sentence };
   }
-  if (s.value === wanted.cname) return { kind: 'in-step' };
-  const stands = s.value ?? 'nothing';
-  const sentence = `${stands} stands there instead of ${wanted.cname}: somebody edited it`;
-  const target = record.targets.find((t) => t.cname === s.value)?.origin ?? null;
-  return { kind: 'drift', target, sentence, change: changeTo(record, seen, wanted) };
+  if (order < 0) {
+    // Where the value has been ours already, somebody has changed it since.
+    if (!isRight && isPlaced(wanted)) {
+      return editOf(record, seen, wanted, { under: `, under epoch ${epoch}` });
+    }
+    if (isRight && wanted.placed?.marker.epoch === wanted.marker.epoch) {
+      return remark(record, seen, wanted, `its marker went back to epoch ${epoch}`);
+    }
+    const because = `epoch ${epoch} is behind`;
+    return { kind: 'write', change: changeTo(record, seen, wanted), because };
+  }
+  if (!isRight) return editOf(record, seen, wanted, { marked: true });
+  if (!wanted.signed || by.whose === 'genuine') return { kind: 'in-step' };
+  return remark(record, seen, wanted, 'its marker is not signed with the current key');
 }
 
-function write(record: RecordConfig, seen: Seen, wanted: Wanted, because: string): Plan {
-  return { kind: 'write', change: changeTo(record, seen, wanted), because };
+function remark(record: RecordConfig, seen: Seen, wanted: Wanted, because: string): Plan {
+  return { kind: 'remark', change: changeTo(record, seen, wanted), because };
+}
+
+function editOf(
+  record: RecordConfig,
+  seen: Seen,
+  wanted: Wanted,
+  how: { readonly marked?: boolean; readonly above?: boolean; readonly under?: string },
+): Plan {
+  const value = seen.cnames[0]?.value ?? null;
+  const { marked = false, above = false, under = '' } = how;
+  const stands = value ?? 'nothing';
+  const sentence = `${stands} stands there instead of ${wanted.cname}${under}: somebody edited it`;
+  const change = changeTo(record, seen, wanted);
+  const edit = { value, target: targetOf(record, value), marked, above, sentence, change };
+  return { kind: 'edit', edit };
 }
 
 function changeTo(record: RecordConfig, seen: Seen, wanted: Wanted): Change {
@@ -149,51 +263,123 @@ function double(sentence: string): Standing {
   return { kind: 'double', sentence };
 }
 
-/** Rule 4 at first sight: what to do with a record that bears no marker of ours anywhere. */
+// ---------------------------------------------------------------- at first sight
+
+/** Rule 4: what to do with a record of which nothing is in force. */
 type Adoption =
+  /** A marker that stands there goes into force. */
   | { readonly kind: 'take'; readonly marker: Marker }
-  | { readonly kind: 'adopt'; readonly target: string }
+  /** What stands at these providers goes into force, under a new marker. */
+  | { readonly kind: 'adopt'; readonly target: string; readonly at: readonly string[] }
   | {
       readonly kind: 'wait';
       readonly reason: Extract<StayReason, 'missing' | 'disagreement' | 'foreign' | 'unreadable'>;
       readonly sentence: string;
     };
 
-/** `null` stands for a provider that cannot be read: the others go ahead without it. */
+type Found = readonly (readonly [provider: string, Standing])[];
+
+/**
+ * What was found by the providers' APIs; `null` stands for one whose API has not said. Nothing is
+ * taken before a majority was read, so that no one vendor says what all others are to serve; only a
+ * marker that is genuine needs no second one.
+ */
 export function adoption(
   record: RecordConfig,
   found: Readonly<Record<string, Standing | null>>,
 ): Adoption {
-  const all = Object.entries(found).filter((e): e is [string, Standing] => e[1] !== null);
-  const marked = all.flatMap(([, s]) => (s.kind === 'ours' ? [s.marker] : []));
-  if (marked.length > 0) return { kind: 'take', marker: marked.reduce(winner) };
-  const foreign = all.find(([, s]) => s.kind === 'foreign' || s.kind === 'double');
-  if (foreign !== undefined) {
-    const sentence = (foreign[1] as { sentence: string }).sentence;
-    return { kind: 'wait', reason: 'foreign', sentence: `${foreign[0]}: ${sentence}` };
+  const read: Found = Object.entries(found).flatMap(([p, s]) => (s === null ? [] : [[p, s]]));
+  const majority = Math.floor(Object.keys(found).length / 2) + 1;
+  const wait = (reason: Extract<Adoption, { kind: 'wait' }>['reason'], sentence: string) =>
+    ({ kind: 'wait', reason, sentence }) as const;
+  if (read.length < majority) {
+    const open = Object.keys(found).filter((p) => found[p] === null);
+    return wait('unreadable', `${open.join(', ')}: not read yet; most of its providers must be`);
   }
-  const open = all.filter(([, s]) => s.kind !== 'refused');
-  if (open.length === 0) {
-    const refused = all.map(([p, s]) => `${p}: ${(s as { sentence: string }).sentence}`).join('; ');
-    const sentence = refused === '' ? 'no provider can be read' : refused;
-    return { kind: 'wait', reason: 'unreadable', sentence };
+  const genuine = read.flatMap(([, s]) =>
+    s.kind === 'marked' && s.by.whose === 'genuine' ? [s.by] : [],
+  );
+  if (genuine.length > 0) {
+    const best = genuine.reduce((a, b) => (compareMarkers(a.marker, b.marker) >= 0 ? a : b));
+    if (isConfigured(record, best)) return { kind: 'take', marker: best.marker };
+    const { target, epoch } = best.marker;
+    const hint = `put it back, or run \`detour adopt ${record.name} TARGET\``;
+    const not = `epoch ${epoch} leads to ${target} (${best.cname}), which is not configured here`;
+    return wait('disagreement', `${not}: ${hint}`);
   }
-  const values = open.flatMap(([p, s]) => (s.kind === 'unmarked' ? [{ p, ...s }] : []));
-  const first = values[0];
-  if (first === undefined) {
-    const hint = `run \`detour adopt ${record.name} TARGET --create\``;
-    return { kind: 'wait', reason: 'missing', sentence: `it stands nowhere yet: ${hint}` };
-  }
-  if (first.target !== null && values.every((v) => v.target === first.target)) {
-    return { kind: 'adopt', target: first.target };
-  }
-  const list = values.map((v) => `${v.p} gives ${v.value}`).join(', ');
-  const hint = `run \`detour adopt ${record.name} TARGET\``;
-  return { kind: 'wait', reason: 'disagreement', sentence: `${list}: ${hint}` };
+  return byMajority(record, read, majority) ?? wait(...whyNot(record, read));
 }
 
-/** Of two markers of ours, the one in force: the higher epoch, then the operator's. */
-function winner(a: Marker, b: Marker): Marker {
-  if (a.epoch !== b.epoch) return a.epoch > b.epoch ? a : b;
-  return b.kind === 'operator' && a.kind !== 'operator' ? b : a;
+/** Its target is one of the record's own, under the same CNAME. */
+export function isConfigured(record: RecordConfig, { marker, cname }: Genuine): boolean {
+  return record.targets.some((t) => t.origin === marker.target && t.cname === cname);
+}
+
+/** What most of all providers stand for. */
+function byMajority(record: RecordConfig, read: Found, majority: number): Adoption | null {
+  const votes = read.map(([provider, s]) => ({ provider, target: voteOf(record, s) }));
+  for (const { origin } of record.targets) {
+    const at = votes.filter((v) => v.target === origin).map((v) => v.provider);
+    if (at.length < majority) continue;
+    const borne = read.filter(([p]) => at.includes(p)).flatMap(([, s]) => markersOf(s));
+    const best = highest(borne);
+    const top = highest(read.flatMap(([, s]) => (s.kind === 'marked' ? [s.by.marker] : [])));
+    // At the first start with a key, what most providers bear is ours though it is not signed.
+    const isBorne =
+      best !== null &&
+      (read.some(([, s]) => s.kind === 'marked' && s.by.marker === best) ||
+        borne.filter((m) => isSameMarker(m, best)).length >= majority);
+    if (isBorne && (top === null || compareMarkers(best, top) >= 0)) {
+      return { kind: 'take', marker: best };
+    }
+    return { kind: 'adopt', target: origin, at };
+  }
+  return null;
+}
+
+function highest(markers: readonly Marker[]): Marker | null {
+  return markers.reduce<Marker | null>(
+    (a, b) => (a === null || compareMarkers(b, a) > 0 ? b : a),
+    null,
+  );
+}
+
+/** The marker of our cluster that stands there, proven or not. */
+function markersOf(s: Standing): Marker[] {
+  if (s.kind === 'marked') return [s.by.marker];
+  return s.kind === 'foreign' && s.by.claims !== null ? [s.by.claims] : [];
+}
+
+/** The target that a provider stands for: the value it gives, whatever its marker says. */
+function voteOf(record: RecordConfig, s: Standing): string | null {
+  if (s.kind === 'unmarked') return s.target;
+  if (s.kind !== 'marked' && s.kind !== 'foreign') return null;
+  const target = targetOf(record, s.value);
+  return markersOf(s).some((m) => m.target === target) ? target : null;
+}
+
+function whyNot(
+  record: RecordConfig,
+  read: Found,
+): readonly [Extract<Adoption, { kind: 'wait' }>['reason'], string] {
+  const foreign = read.flatMap(([p, s]) => {
+    if (s.kind === 'foreign') return [`${p}: ${s.by.sentence}`];
+    return s.kind === 'double' ? [`${p}: ${s.sentence}`] : [];
+  });
+  if (foreign[0] !== undefined) return ['foreign', foreign[0]];
+  const open = read.filter(([, s]) => s.kind !== 'refused');
+  if (open.length === 0) {
+    const refused = read.map(([p, s]) => `${p}: ${(s as { sentence: string }).sentence}`);
+    return ['unreadable', refused.join('; ')];
+  }
+  const values = open.flatMap(([p, s]) => ('value' in s && s.value !== null ? [[p, s.value]] : []));
+  if (values.length === 0) {
+    const hint = `run \`detour adopt ${record.name} TARGET --create\``;
+    return ['missing', `it stands nowhere yet: ${hint}`];
+  }
+  const list = open.map(([p, s]) => {
+    return `${p} gives ${'value' in s && s.value !== null ? s.value : 'nothing'}`;
+  });
+  const hint = `run \`detour adopt ${record.name} TARGET\``;
+  return ['disagreement', `${list.join(', ')}: ${hint}`];
 }

@@ -17,6 +17,7 @@ import type {
   EntryKind,
   Fault,
   FaultKind,
+  Genuine,
   Health,
   Json,
   Marker,
@@ -35,7 +36,7 @@ import type {
   Verdict,
 } from './model.ts';
 import type { Notices } from './notices.ts';
-import type { Standing } from './plan.ts';
+import type { Edit, Placed, Standing } from './plan.ts';
 import type { Reference } from './sight.ts';
 import type { Deadline, Timers } from './timers.ts';
 
@@ -149,16 +150,16 @@ export interface Cell {
   retryAt: number;
   /** Why it is not in step, and what to do. */
   problem: { readonly word: ProblemWord; readonly sentence: string } | null;
-  /** A marker of ours that is ahead of the record, or won against it. */
-  ahead: Marker | null;
-  /** A configured target that somebody set here by hand, found under our own marker. */
-  edited: string | null;
-  /** What the API gave under our own marker instead of what we wrote, and since when. */
+  /** A marker that gives orders and is ahead of the record's. */
+  ahead: Genuine | null;
+  /** What somebody else put here, by the API's word a second apart, and since when it stands. */
+  edited: (Edit & { readonly at: number }) | null;
+  /** What the API gave instead of what we wrote, and since when. */
   odd: { readonly value: Name | null; readonly at: number } | null;
   /** The last value that was sent here and never answered for: it may still arrive. */
-  lost: { readonly value: Name; readonly at: number } | null;
-  /** When this record was mended here after an edit, of late. */
-  repairs: readonly number[];
+  lost: Late | null;
+  /** How often in a row this record was mended here after edits, and when last. */
+  mends: { readonly count: number; readonly lastAt: number };
   /** Detour itself wrote here since the target in force was decided. */
   wrote: boolean;
   writtenAt: number | null;
@@ -186,6 +187,12 @@ export interface Choosing {
   chain: ChainAnswer | null;
 }
 
+/** A value that was sent and not answered for, and when. */
+export interface Late {
+  readonly value: Name;
+  readonly at: number;
+}
+
 /** What of a record is durable: its document in the store. Replaced by `amend`, never changed. */
 export interface RecordDoc {
   readonly target: string | null;
@@ -206,6 +213,16 @@ export interface RecordDoc {
    * a target of the record's own) where it was adopted as it stood.
    */
   readonly claims: Readonly<Record<string, 'any' | 'configured'>>;
+  /** What of ours was last seen to stand, by provider: ours though its marker is taken away. */
+  readonly placed: Readonly<Record<string, Placed>>;
+  /** The epoch of the last switch; a marker that was only written anew has a higher one. */
+  readonly since: number;
+  /** By provider, what was sent before the target in force was decided and may still arrive. */
+  readonly late: Readonly<Record<string, Late>>;
+  /** Targets that were set by hand and mended away or taken, and when last. */
+  readonly wishes: Readonly<Record<string, number>>;
+  /** The marker in force was found while these had not been heard: what they bear goes before it. */
+  readonly unheard: readonly string[];
   /** The marker in force came from adopting what stood there: its TTL is left alone. */
   readonly adopted: boolean;
 }
@@ -329,6 +346,8 @@ export interface State {
   readonly timers: Timers;
   readonly notices: Notices;
   nextEffect: number;
+  /** Highest epochs of names that were released: theirs never begin again (rule 1). */
+  readonly released: Map<Name, number>;
   /** Records switched in the step that has not been committed yet. */
   tentative: Name[];
 }
@@ -451,7 +470,7 @@ export function keep(out: Step, record: RecordState): void {
 }
 
 /** A document goes into this step's commit. The store may keep it as it is: nobody changes it. */
-export function put(out: Step, key: string, value: object | true): void {
+export function put(out: Step, key: string, value: object | number | true): void {
   out.docs.push([key, value as Json]);
 }
 

@@ -2,9 +2,10 @@
 // `review`; every move of any kind passes through `switchTo`. It never writes: it says what is in
 // force, and the lanes bring the providers there.
 
-import { adopt, isChallenged, takeEdit, takeMarkers } from './adopt.ts';
+import { adopt, isChallenged, takeMarkers } from './adopt.ts';
 import { converge, fallBack, isOut, isSwitching, watchCell } from './cell.ts';
 import { type Decision, decide, type Situation } from './decide.ts';
+import { weighEdits } from './edits.ts';
 import type { ChainAnswer, Name, StayReason } from './model.ts';
 import { close, raise } from './notices.ts';
 import { situation } from './situation.ts';
@@ -73,7 +74,7 @@ export function review(state: State, name: Name, out: Step): void {
   if (r === undefined) return;
   if (isChallenged(r)) {
     takeMarkers(state, r, out);
-    takeEdit(state, r, out);
+    weighEdits(state, r, out);
   }
   const waits = r.doc.target === null ? adopt(state, r, out) : null;
   endSwitch(state, r, out);
@@ -310,6 +311,11 @@ export function newDoc(): RecordDoc {
     freeze: null,
     claims: {},
     adopted: false,
+    placed: {},
+    since: 0,
+    late: {},
+    wishes: {},
+    unheard: [],
   };
 }
 

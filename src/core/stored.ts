@@ -56,16 +56,26 @@ const whole =
 
 const freezeFields: Fields = { reason: isText, by: isText, sinceAt: isTime };
 
-const isMarker = whole({
+const markerFields: Fields = {
   cluster: isText,
   epoch: isMarkerNumber,
   id: isText,
   term: isMarkerNumber,
   kind: oneOf('auto', 'operator'),
   target: isText,
-  untilWall: orNull(isMarkerNumber),
   pinned: isFlag,
-});
+};
+
+/** An earlier version has no length of the pin. */
+const isMarker: Check = (value) =>
+  whole(markerFields)(value) &&
+  wrongField(value as Readonly<Record<string, unknown>>, {
+    pinMs: orNull(isMarkerNumber),
+    mac: isText,
+  }) === null;
+
+const isPlaced = whole({ cname: isText, marker: isMarker });
+const isLate = whole({ value: isText, at: isTime });
 
 const isPin = whole({
   target: isText,
@@ -90,6 +100,11 @@ const recordFields: Fields = {
   freeze: orNull(whole(freezeFields)),
   claims: mapOf(oneOf('any', 'configured')),
   adopted: isFlag,
+  placed: mapOf(isPlaced),
+  since: isMarkerNumber,
+  late: mapOf(isLate),
+  wishes: mapOf(isTime),
+  unheard: listOf(isText),
 };
 
 /** Of any version: what another one told of is dropped at the start. */
@@ -114,6 +129,7 @@ function problemOf(key: string, value: Json): string | null {
     const field = wrongField(value, recordFields);
     return field === null ? null : `its ${field} is not what Detour writes`;
   }
+  if (key.startsWith('epoch/')) return isMarkerNumber(value) ? null : strange;
   if (key === 'term') return isCount(value) ? null : strange;
   if (key === 'freeze') return whole(freezeFields)(value) ? null : strange;
   if (key.startsWith('open/')) return isOpen(value) ? null : strange;

@@ -9,7 +9,16 @@ import { markerNumber, nextEpoch } from './marker.ts';
 import type { Marker, MarkerKind, Name, SwitchReason } from './model.ts';
 import { news } from './notices.ts';
 import { situation } from './situation.ts';
-import { amend, note, type RecordState, randomId, type State, type Step } from './state.ts';
+import {
+  amend,
+  type Late,
+  note,
+  type RecordDoc,
+  type RecordState,
+  randomId,
+  type State,
+  type Step,
+} from './state.ts';
 import { setDeadline } from './timers.ts';
 
 /** A switch ends when every lane in reach is visible, or after this (rule 16). */
@@ -45,11 +54,13 @@ export function switchTo(state: State, r: RecordState, m: Move, out: Step): void
   r.stay = { reason: 'target-up', sentence: `${m.to} was just taken` };
   r.prior = r.doc;
   state.tentative.push(r.name);
+  const late = lateWrites(state, r);
   const recent = r.doc.switches.filter((at) => state.now - at < HOUR_MS);
   amend(out, r, {
     target: m.to,
     cname: target.cname,
     marker: lifted,
+    since: lifted?.epoch ?? 0,
     epochMax: Math.max(r.doc.epochMax, lifted?.epoch ?? 0),
     decidedAt: state.now,
     endedAt: endOf(state, r),
@@ -57,6 +68,8 @@ export function switchTo(state: State, r: RecordState, m: Move, out: Step): void
     overspentAt: m.overspends ? state.now : r.doc.overspentAt,
     quietSinceAt: state.now,
     adopted: false,
+    unheard: [],
+    late,
   });
   const word = r.config.mode === 'observe' ? 'would-switch' : 'switch';
   const data = {
@@ -71,6 +84,45 @@ export function switchTo(state: State, r: RecordState, m: Move, out: Step): void
   note(out, word, r.name, `${r.name}: ${m.sentence}`, data);
   news(r.name, `${word === 'switch' ? '' : 'would switch: '}${m.sentence}`, data, out);
   if (r.config.mode !== 'observe') startLanes(state, r);
+}
+
+/**
+ * The same target under a new epoch: a pin begins or ends, or a marker that gives no order stands
+ * above ours; with `anew`, what is held at a provider ends as with a switch. False where no epoch is
+ * left, or nothing is written for this record.
+ */
+export function reissue(
+  state: State,
+  r: RecordState,
+  kind: MarkerKind,
+  out: Step,
+  anew: 'anew' | null = null,
+): boolean {
+  const { target, pin } = r.doc;
+  if (target === null || r.doc.marker === null || r.config.mode === 'observe') return false;
+  const how = { to: target, kind, pinned: pin !== null, pinUntilAt: pin?.untilAt ?? null };
+  const marker = nextMarker(state, r, how, randomId(state));
+  if (marker === null) return false;
+  r.prior ??= r.doc;
+  state.tentative.push(r.name);
+  const epochMax = Math.max(r.doc.epochMax, marker.epoch);
+  const since = anew === null ? r.doc.since : marker.epoch;
+  const decidedAt = state.now;
+  amend(out, r, { marker, since, epochMax, decidedAt, endedAt: null, unheard: [] });
+  startLanes(state, r);
+  return true;
+}
+
+/** By provider: what was sent there, is not known to stand, and may still arrive (rule 15). */
+function lateWrites(state: State, r: RecordState): RecordDoc['late'] {
+  const late: Record<string, Late> = {};
+  for (const cell of r.cells.values()) {
+    const { cname } = r.doc;
+    const isOpen = cell.writtenAt === null && cname !== null && !cell.held;
+    const one = isOpen ? { value: cname, at: state.now } : cell.lost;
+    if (one !== null) late[cell.provider] = one;
+  }
+  return late;
 }
 
 /** What is only observed ends as it is decided: there is nothing to wait for. */
@@ -92,10 +144,14 @@ function grounds(state: State, s: Situation, from: string | null, to: string) {
 }
 
 /** The marker of a record's next switch; null when no epoch is left for it. */
-export function nextMarker(state: State, r: RecordState, m: Move, id: string): Marker | null {
+export function nextMarker(
+  state: State,
+  r: RecordState,
+  m: Pick<Move, 'to' | 'kind' | 'pinned' | 'pinUntilAt'>,
+  id: string,
+): Marker | null {
   const epoch = nextEpoch(r.doc.epochMax);
   if (epoch === null) return null;
-  const until = m.pinUntilAt === null ? null : m.pinUntilAt - state.now + state.wall;
   return {
     cluster: state.config.cluster,
     epoch,
@@ -104,7 +160,7 @@ export function nextMarker(state: State, r: RecordState, m: Move, id: string): M
     kind: m.kind,
     target: m.to,
     pinned: m.pinned,
-    untilWall: until === null ? null : markerNumber(until),
+    pinMs: m.pinUntilAt === null ? null : markerNumber(m.pinUntilAt - state.now),
   };
 }
 

@@ -396,8 +396,10 @@ function earliestBenefit(state: State, r: RecordState): number | null {
 /** Resolvers choose among a zone's name servers, so a provider's share of those is its share here. */
 function leftBehind(state: State, r: RecordState): RecordView['leftBehind'] {
   if (r.doc.marker === null || r.config.mode === 'observe') return null;
-  const behind = [...r.cells.values()].filter((c) => c.visibleAt === null && c.writtenAt === null);
-  const stale = behind.filter((c) => c.seen !== null && c.seen.cname !== r.doc.cname);
+  // What it serves counts, whatever was once written there and seen.
+  const stale = [...r.cells.values()].filter((c) => {
+    return c.seen !== null && c.seen.cname !== r.doc.cname;
+  });
   if (stale.length === 0 || state.now - (r.doc.decidedAt ?? 0) < LEFT_BEHIND_AFTER_MS) return null;
   const shares = stale.map((c) => c.survey?.share ?? null);
   const share = shares.includes(null) ? null : shares.reduce<number>((sum, s) => sum + s!, 0);
@@ -446,7 +448,7 @@ function troubleOf(lane: Lane | undefined, c: Cell): string | null {
 }
 
 function stageOf(r: RecordState, c: Cell): Stage {
-  if (c.problem?.word === 'drift' || c.problem?.word === 'rival') return 'diverged';
+  if (c.problem?.word === 'edited' || c.problem?.word === 'rival') return 'diverged';
   if (c.held || r.config.mode === 'observe') return 'untouched';
   if (r.doc.marker === null) return c.reading === 'pending' ? 'unread' : 'untouched';
   if (c.visibleAt !== null) return 'visible';

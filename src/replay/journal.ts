@@ -257,8 +257,9 @@ function giveAgain(world: World, { kind, at, entry: { record, data } }: Order): 
       world.order({ ...said, ...plain, kind: 'switch', record, target: wanted, forMs });
     }
   } else if (record !== null && kind === 'unpin') world.order({ kind, record, by: said.by });
-  else if (record !== null && kind === 'ack') world.order({ kind, record, by: said.by });
-  else if (kind === 'freeze') world.order({ ...said, kind, record });
+  else if (record !== null && kind === 'ack') {
+    world.order({ kind, record, by: said.by, reject: false, dryRun: false });
+  } else if (kind === 'freeze') world.order({ ...said, kind, record });
   else if (kind === 'unfreeze') world.order({ kind, record, by: said.by });
   else if (kind === 'drain' && what !== undefined) world.order({ ...said, kind, what });
   else if (kind === 'undrain' && what !== undefined) world.order({ kind, what, by: said.by });

@@ -5,13 +5,14 @@ import { readFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { providerTypes } from '../../providers/index.ts';
 import { type Auditor, createAuditor } from '../audit/audit.ts';
+import { createKeyring, type Keyring, proving, signing } from '../cluster/keyring.ts';
 import { type Config, parseConfig, printProblem, type Tables } from '../config/config.ts';
 import type { Adapters } from '../controller.ts';
 import { createResolver } from '../dns/resolver.ts';
 import { createServers } from '../dns/servers.ts';
 import { createVerifier } from '../dns/verify.ts';
 import type { Notifier, Provider } from '../kit/extend.ts';
-import type { Renewal, Secrets } from '../kit/renew.ts';
+import { type Renewal, Renewed, type Secrets } from '../kit/renew.ts';
 import { parseHostPort, type SecretRef } from '../kit/schema.ts';
 import { markOfSecret, readSecret, SecretError } from '../kit/secret.ts';
 import { notifierTypes } from '../notify/index.ts';
@@ -107,7 +108,16 @@ export function buildAdapters(
   ];
   if (missing.length > 0) throw new ConfigError(missing);
   const notifier = buildNotifier(config);
-  const providers = buildProviders(config, options.told ?? (() => {}));
+  const told = options.told ?? (() => {});
+  const keys = buildKeys(config, told);
+  const plain = buildProviders(config, told);
+  const { records } = config.core;
+  const providers =
+    keys === null
+      ? plain
+      : Object.fromEntries(
+          Object.entries(plain).map(([name, p]) => [name, signing(p, () => keys.get(), records)]),
+        );
   const { dns } = config;
   const resolver = createResolver({
     roots: dns.roots,
@@ -128,15 +138,16 @@ export function buildAdapters(
   const { port, timeoutMs } = dns;
   const asker = createVerifier({ servers, resolver, port, timeoutMs });
   const close = () => {
+    keys?.close();
     asker.close();
     resolver.close();
   };
-  const verifier: Verifier = {
+  const asking: Verifier = {
     ask: (...asked) => asker.ask(...asked),
     chain: (...asked) => asker.chain(...asked),
     close,
   };
-  const { records } = config.core;
+  const verifier = keys === null ? asking : proving(asking, () => keys.get(), records);
   const auditor = createAuditor({
     records,
     providers,
@@ -174,6 +185,21 @@ function buildNotifier({ notify, tables }: Config): Notifier | null {
   } catch (error) {
     if (!(error instanceof SecretError)) throw error;
     throw new ConfigError([`notify: ${error.message}`]);
+  }
+}
+
+/** What signs and proves markers; null without a cluster key. */
+function buildKeys({ clusterKeys }: Config, told: Told): Renewed<Keyring> | null {
+  if (clusterKeys.length === 0) return null;
+  const make = (secret: (ref: SecretRef) => string) => createKeyring(clusterKeys.map(secret));
+  try {
+    return new Renewed(secrets, make, {
+      told: (renewal) => told('clusterKey', renewal),
+      graceMs: 0,
+    });
+  } catch (error) {
+    if (!(error instanceof SecretError)) throw error;
+    throw new ConfigError([`clusterKey: ${error.message}`]);
   }
 }
 

@@ -32,6 +32,7 @@ const levelOf = {
   diagnosis: 'info',
   drain: 'info',
   drill: 'info',
+  fault: 'warn',
   freeze: 'info',
   health: 'info',
   hold: 'warn',

@@ -298,7 +298,13 @@ const commandSchema: z.ZodType<Command> = z.discriminatedUnion(
     z.strictObject({ kind: z.literal('undrain'), what: word, by }),
     z.strictObject({ kind: z.literal('freeze'), record: record.nullable(), reason, by }),
     z.strictObject({ kind: z.literal('unfreeze'), record: record.nullable(), by }),
-    z.strictObject({ kind: z.literal('ack'), record, by }),
+    z.strictObject({
+      kind: z.literal('ack'),
+      record,
+      by,
+      reject: z.boolean(),
+      dryRun: z.boolean(),
+    }),
     z.strictObject({ kind: z.literal('drilled'), check: word, by }),
   ],
   {

@@ -69,7 +69,7 @@ function recordAt(name: Name, providers: readonly string[], more: Partial<Record
     patienceMs: 0,
     failback: { kind: 'manual' },
     switchesPerHour: 3,
-    drift: 'report',
+    edits: 'hold',
     ...more,
   } satisfies RecordConfig;
 }

@@ -89,7 +89,7 @@ function docOf(target: { origin: string; cname: string }) {
   return {
     target: target.origin,
     cname: target.cname,
-    marker: { ...marker, pinned: false, untilWall: null },
+    marker: { ...marker, pinned: false, pinMs: null },
     epochMax: 1,
     decidedAt: 1,
     endedAt: 1,

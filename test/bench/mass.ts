@@ -68,7 +68,7 @@ function nameOf(i: number): string {
 }
 
 function markerOf(epoch: number, target: string): Marker {
-  const rest = { term: 1, kind: 'auto', target, untilWall: null, pinned: false } as const;
+  const rest = { term: 1, kind: 'auto', target, pinMs: null, pinned: false } as const;
   return { cluster: 'bench', epoch, id: 'b'.repeat(16), ...rest };
 }
 

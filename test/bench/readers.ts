@@ -67,7 +67,13 @@ interface Lab {
 /** Every record stands on its first origin; each cloud's origins are one listener, by path. */
 async function serveLab(): Promise<void> {
   const records = numbers.flatMap((i) => {
-    const rest = { term: 1, kind: 'auto', target: `a${i + 1}`, untilWall: null } as const;
+    const rest = {
+      term: 1,
+      kind: 'auto',
+      target: `a${i + 1}`,
+      untilWall: null,
+      pinMs: null,
+    } as const;
     const marker = { cluster: 'bench', epoch: 1, id: 'b'.repeat(16), pinned: false, ...rest };
     return [
       { name: nameOf(i), type: 'CNAME', ttl: 60, value: cnameOf(i, 'a') },

@@ -52,6 +52,10 @@ const hands: Hands = {
     asked.push(['validate', configPath, byName]);
     return { problems: [], warnings: [] };
   },
+  async makeKey(path) {
+    asked.push(['makeKey', path]);
+    return { exit: 0, message: `${path} holds a key` };
+  },
   async jsonSchema() {
     return { type: 'object' };
   },
@@ -627,7 +631,8 @@ test('every other order reaches the daemon as typed, by the user who gave it', a
     [['freeze', www, '--reason', 'r'], { kind: 'freeze', record: name, reason: 'r', by }],
     [['unfreeze'], { kind: 'unfreeze', record: null, by }],
     [['unfreeze', www], { kind: 'unfreeze', record: name, by }],
-    [['ack', www], { kind: 'ack', record: name, by }],
+    [['ack', www], { kind: 'ack', record: name, by, reject: false, dryRun: false }],
+    [['ack', www, '--reject'], { kind: 'ack', record: name, by, reject: true, dryRun: false }],
   ];
   for (const [argv, command] of cases) {
     const { kind } = command as { kind: string };

@@ -29,7 +29,7 @@ test('a document that was committed never changes afterwards, whatever happens',
     { kind: 'unfreeze', record: null, by },
     { kind: 'drain', what: 'a', ...why },
     { kind: 'undrain', what: 'a', by },
-    { kind: 'ack', record: www, by },
+    { kind: 'ack', reject: false, dryRun: false, record: www, by },
   ];
   const seen = new Set<string>();
   for (const mode of ['steer', 'observe'] as const) {
@@ -58,7 +58,7 @@ test('a document that was committed never changes afterwards, whatever happens',
     const held = world.held('r53', www);
     held.markers = held.markers.map((text) => text.replace(/epoch=\d+ id=\w+/, 'epoch=90 id=ff'));
     world.advance(60_000);
-    world.command({ kind: 'ack', record: www, by });
+    world.command({ kind: 'ack', reject: false, dryRun: false, record: www, by });
     world.advance(60_000);
     for (const { key, doc, text } of kept) {
       assert.equal(JSON.stringify(doc), text, `${key} changed after its commit`);

@@ -88,7 +88,7 @@ test('a word that names nothing is refused, though every object has it', () => {
         dryRun: false,
       },
       { kind: 'pin', record: word, reason: 'r', by, forMs: null },
-      { kind: 'ack', record: word, by },
+      { kind: 'ack', reject: false, dryRun: false, record: word, by },
       { kind: 'freeze', record: word, reason: 'r', by },
     ];
     for (const command of of) {

@@ -2,6 +2,7 @@
 // it, as an operator would read it. `UPDATE=1` writes the traces anew; the diff is then reviewed
 // like code. The words a scenario may use are the cases of `act` below.
 
+import { createKeyring } from '../../src/cluster/keyring.ts';
 import { formatMarker } from '../../src/core/marker.ts';
 import type {
   CheckConfig,
@@ -18,15 +19,7 @@ import type {
 import { view } from '../../src/core/view.ts';
 import { parseDuration } from '../../src/kit/schema.ts';
 import type { Held } from '../../src/replay/vendor.ts';
-import {
-  coreConfig,
-  type Manner,
-  type Shape,
-  type Vendor,
-  WALL_0,
-  World,
-  webCheck,
-} from './world.ts';
+import { coreConfig, type Manner, type Shape, type Vendor, World, webCheck } from './world.ts';
 
 export const WWW = 'www.gslb.test.';
 
@@ -132,6 +125,10 @@ class Player {
         held.cname = second === 'nothing' ? null : { value, ttl: 60 };
         return;
       }
+      case 'keys':
+        setKeys(w!, first);
+        this.#shape = { ...this.#shape, signed: w!.config.signed };
+        return;
       case 'start':
         return w!.start();
       case 'run':
@@ -302,8 +299,9 @@ function commandOf(verb: string, first: string, second: string, words: string[])
     case 'pin':
       return { kind: verb, record: WWW, reason, by, forMs };
     case 'unpin':
-    case 'ack':
       return { kind: verb, record: WWW, by };
+    case 'ack':
+      return { kind: verb, record: WWW, by, reject: has('reject'), dryRun: has('dry-run') };
     case 'drain':
       return { kind: verb, what: first, reason, by };
     case 'undrain':
@@ -315,6 +313,17 @@ function commandOf(verb: string, first: string, second: string, words: string[])
     default:
       throw new Error(`a scenario has no word ${verb} (${second})`);
   }
+}
+
+/** The first signs, the others are kept for what they signed; in force with the next start. */
+export function setKeys(w: World, names: string): void {
+  w.keys = names === 'none' ? null : createKeyring(names.split(',').map(keyOf));
+  w.config = { ...w.config, signed: w.keys !== null };
+}
+
+/** A key by its name, as long as a key must be. */
+function keyOf(name: string): string {
+  return name.padEnd(40, '.');
 }
 
 /** `path p1 ok` and `check a/web ok` give the word back to the origin. */
@@ -382,12 +391,14 @@ function holdOne(
         kind: (options['kind'] ?? 'auto') as 'auto' | 'operator',
         target: options['target'] ?? value,
         pinned: options['pin'] !== undefined,
-        untilWall:
+        pinMs:
           options['pin'] === undefined || options['pin'] === 'unlimited'
             ? null
-            : WALL_0 + w.now + parseDuration(options['pin'])!,
+            : parseDuration(options['pin'])!,
       };
-      held.markers.push(formatMarker(marker));
+      const by = options['by'];
+      const key = by === undefined ? w.keys : by === 'nobody' ? null : createKeyring([keyOf(by)]);
+      held.markers.push(formatMarker(key?.sign(name, options['for'] ?? cname, marker) ?? marker));
     }
     if (options['text'] !== undefined) held.markers.push(options['text']);
     v.records.set(name, held);
@@ -429,7 +440,8 @@ export function shapeOf(words: readonly string[]): Shape {
       record['failback'] =
         value === 'manual' ? { kind: 'manual' } : { kind: 'after', ms: parseDuration(value) };
     } else if (key === 'budget') record['switchesPerHour'] = Number(value);
-    else if (key === 'mode' || key === 'drift') record[key] = value;
+    else if (key === 'mode' || key === 'edits') record[key] = value;
+    else if (key === 'signed') shape.signed = value === 'yes';
     else if (key === 'interval') check['intervalMs'] = parseDuration(value);
     else if (key === 'timeout') check['timeoutMs'] = parseDuration(value);
     else if (key === 'confirm') check['confirmMs'] = parseDuration(value);

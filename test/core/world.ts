@@ -3,6 +3,7 @@
 // effect is answered a fixed moment later; nothing here sleeps, and the same script gives the same
 // trace. The vendors refuse what real ones refuse: a write against an old reading is a conflict.
 
+import type { Keyring } from '../../src/cluster/keyring.ts';
 import {
   type Effect,
   type Event,
@@ -98,6 +99,8 @@ export class World {
   readonly journal: { at: number; entry: Entry }[] = [];
   readonly notices: { at: number; notice: Notice }[] = [];
   docs: Record<string, Json> = {};
+  /** Signs and proves markers, as the core's edge does; null: no cluster key. */
+  keys: Keyring | null = null;
   /** The store refuses commits. */
   storeFails = false;
   probes = 0;
@@ -349,7 +352,9 @@ export class World {
       if (fault !== null) return answer(() => ofAccount(fault));
       answer((name, i) => {
         if (i >= v.atOnce) return { kind: 'not-asked' };
-        const value = seenOf(this.held(v.name, name));
+        const seen = seenOf(this.held(v.name, name));
+        const proofs = this.proofs(name, seen.markers, seen.cnames[0]?.value);
+        const value = { ...seen, ...proofs };
         return zoneFault(v, name, 'read') ?? { kind: 'answered', value };
       });
     });
@@ -387,7 +392,10 @@ export class World {
       const cure = 'publish takes a TTL per provider';
       return ofRecord({ kind: 'rejected', detail: 'TTL below the floor', cure });
     }
-    const written = writeTo(v.records, c);
+    const { proofs: _, ...from } = c.from;
+    const { marker, cname } = c.to;
+    const signed = this.keys?.sign(c.name, cname, marker) ?? marker;
+    const written = writeTo(v.records, { ...c, from, to: { ...c.to, marker: signed } });
     if (written.kind === 'answered') this.judge(c);
     return written;
   }
@@ -407,6 +415,18 @@ export class World {
     }
   }
 
+  proofs(name: Name, texts: readonly string[], value: Name | undefined) {
+    const { keys } = this;
+    if (keys === null) return {};
+    const proofs = texts.map((text) => {
+      const target = parseMarker(text)?.target;
+      const led = this.config.records[name]?.targets.filter((t) => t.origin === target) ?? [];
+      const names = [...led.map((t) => t.cname), ...(value === undefined ? [] : [value])];
+      return keys.prove(name, text, names);
+    });
+    return { proofs };
+  }
+
   #ask(e: Extract<Effect, { kind: 'ask' }>): void {
     const v = this.vendors.get(e.provider)!;
     const send = (a: readonly ServerAnswer[]) =>
@@ -424,7 +444,9 @@ export class World {
           held.cname === null
             ? { kind: 'nxdomain', detail: 'NXDOMAIN' }
             : { kind: 'cname', ...held.cname };
-        return { server, answer, markers: e.marker ? [...held.markers] : null };
+        if (!e.marker) return { server, answer, markers: null };
+        const proofs = this.proofs(e.record, held.markers, held.cname?.value);
+        return { server, answer, markers: [...held.markers], ...proofs };
       });
       send(answers);
     });
@@ -483,6 +505,7 @@ export interface Shape {
   readonly records?: Readonly<Record<Name, Partial<CoreConfig['records'][string]>>>;
   readonly check?: Partial<CoreConfig['checks'][string]>;
   readonly record?: Partial<CoreConfig['records'][string]>;
+  readonly signed?: boolean;
   readonly readMax?: number;
   readonly writeMax?: number;
   readonly detector?: CoreConfig['detector'];
@@ -529,6 +552,7 @@ export function coreConfig(shape: Shape = {}): CoreConfig {
   const records = Object.entries(shape.records ?? { 'www.gslb.test.': {} });
   return {
     cluster: 'shop',
+    signed: shape.signed ?? false,
     paths: Object.fromEntries(
       ways.map(([name, group, cloud]) => {
         const references = idsOf((c) => c.role === 'reference' && c.paths.includes(name));
@@ -568,7 +592,7 @@ export function coreConfig(shape: Shape = {}): CoreConfig {
           patienceMs: 0,
           failback: { kind: 'manual' as const },
           switchesPerHour: 3,
-          drift: 'report' as const,
+          edits: 'hold' as const,
           ...shape.record,
           ...more,
         },

@@ -48,7 +48,7 @@ const commands: readonly { readonly kind: string; readonly [field: string]: unkn
   { kind: 'undrain', what: 'tokyo', by: 'ann' },
   { kind: 'freeze', record: null, reason: 'a reason', by: 'ann' },
   { kind: 'unfreeze', record: 'www.gslb.example.net', by: 'ann' },
-  { kind: 'ack', record: 'www.gslb.example.net', by: 'ann' },
+  { kind: 'ack', reject: false, dryRun: false, record: 'www.gslb.example.net', by: 'ann' },
   { kind: 'drilled', check: 'tokyo/web', by: 'ann' },
 ];
 

@@ -202,7 +202,7 @@ function drawMarker(dice: Dice): Marker {
     kind: dice.pick(['auto', 'operator']),
     target: word(63),
     pinned,
-    untilWall: pinned && dice.is(0.5) ? count() : null,
+    pinMs: pinned && dice.is(0.5) ? count() : null,
   };
 }
 

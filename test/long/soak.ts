@@ -240,7 +240,7 @@ class Run {
       { kind: 'undrain', what, by: 'soak' },
       { kind: 'freeze', record, ...who },
       { kind: 'unfreeze', record, by: 'soak' },
-      { kind: 'ack', record, by: 'soak' },
+      { kind: 'ack', reject: false, dryRun: false, record, by: 'soak' },
     ];
     await this.#tell(this.#pick(doable));
   }
@@ -289,7 +289,8 @@ class Run {
   /** What wants a person by design gets one: a record deposed, frozen, or edited by hand. */
   async #settle(r: StatusView['records'][number]): Promise<void> {
     const by = 'soak';
-    if (r.stay.reason === 'deposed') await this.#tell({ kind: 'ack', record: r.name, by });
+    if (r.stay.reason === 'deposed')
+      await this.#tell({ kind: 'ack', reject: false, dryRun: false, record: r.name, by });
     if (r.stay.reason === 'frozen') await this.#tell({ kind: 'unfreeze', record: r.name, by });
     const isEdited = r.providers.some((p) => p.stage === 'diverged');
     if (!isEdited || r.target === null) return;

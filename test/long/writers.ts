@@ -17,7 +17,7 @@ import {
   parseMarker,
 } from '../../src/core/marker.ts';
 import type { Fault, Marker, Name, RecordConfig } from '../../src/core/model.ts';
-import { plan, standing, type Wanted } from '../../src/core/plan.ts';
+import { type Knowledge, plan, standing, type Wanted } from '../../src/core/plan.ts';
 import { ask } from '../../src/dns/ask.ts';
 import { joinText } from '../../src/dns/wire.ts';
 import type { Provider } from '../../src/kit/extend.ts';
@@ -268,8 +268,9 @@ async function write(
       continue;
     }
     const seen = read.value[record.name]!;
-    const p = plan(record, seen, standing(cluster, record, seen), writer.wanted);
-    if (p.kind === 'yield') return 'deposed';
+    const p = plan(record, seen, standing(known, record, seen), writer.wanted);
+    // Without a key nobody is deposed: what is ahead fences, whatever value stands under it.
+    if (p.kind === 'ahead' || (p.kind === 'edit' && p.edit.above)) return 'deposed';
     if (p.kind === 'rival') return 'rival';
     if (p.kind === 'refuse') throw new Error(`refused: ${p.sentence}`);
     const isOwn = seen.markers[0] === formatMarker(writer.wanted.marker);
@@ -279,13 +280,14 @@ async function write(
       return 'in-step';
     }
     // All first markers bear one id: to the one that came second this is the other's record.
-    if (p.kind === 'in-step' || (p.kind === 'drift' && !isOwn)) return 'drift';
-    if (p.kind === 'drift') {
+    if (p.kind === 'in-step' || (p.kind === 'edit' && !isOwn)) return 'drift';
+    if (p.kind === 'edit') {
       // Where value and marker change together this was read half before and half after a change.
       hooks.said('read drift under our marker');
       if (hooks.isStrict) continue;
     }
-    const [result] = await writeAll(provider, [p.change], AbortSignal.timeout(20_000));
+    const change = p.kind === 'edit' ? p.edit.change : p.change;
+    const [result] = await writeAll(provider, [change], AbortSignal.timeout(20_000));
     if (result!.ok) hooks.said('write ok');
     else {
       const allowed: Fault['kind'][] = ['conflict', 'uncertain', 'throttled', 'unavailable'];
@@ -303,6 +305,7 @@ function mayBe(fault: Fault, allowed: readonly Fault['kind'][]): string {
 // ---------------------------------------------------------------- one interleaving
 
 const cluster = 'shop';
+const known: Knowledge = { cluster, signed: false, remembered: [], epochMax: 1000 };
 const ttl = 300;
 const base = 't0';
 const cnameOf = (target: string): Name => `${target}.example.com.`;
@@ -568,7 +571,7 @@ function rankOf(marker: Marker): number {
 }
 
 function markerOf(of: Partial<Marker> & { epoch: number; target: string }): Marker {
-  const rest = { cluster, id: 'x', term: 1, kind: 'auto', pinned: false, untilWall: null } as const;
+  const rest = { cluster, id: 'x', term: 1, kind: 'auto', pinned: false, pinMs: null } as const;
   return { ...rest, ...of };
 }
 
@@ -580,6 +583,9 @@ function castOf(kind: Kind, random: () => number): readonly [Writer, Writer] {
       cname: cnameOf(of.target),
       ttl,
       marker: markerOf({ id: `id${who}`, ...of }),
+      signed: false,
+      placed: null,
+      since: 0,
       claim: 'any',
       keepTtl: of.target === base,
     },
@@ -621,7 +627,7 @@ function recordOf(name: Name): RecordConfig {
     patienceMs: 0,
     failback: { kind: 'manual' },
     switchesPerHour: 3,
-    drift: 'repair',
+    edits: 'mend',
   };
 }
 

@@ -15,7 +15,7 @@ export function marker(epoch: number, more: Partial<Marker> = {}): Marker {
     term: 1,
     kind: 'auto',
     target: 't',
-    untilWall: null,
+    pinMs: null,
     pinned: false,
     ...more,
   };

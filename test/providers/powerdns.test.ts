@@ -33,7 +33,7 @@ function open(endpoint: string, settings: object = {}, callTimeoutMs = 2000): Pr
 const never = (): AbortSignal => new AbortController().signal;
 
 function marker(epoch: number): Marker {
-  const rest = { term: 1, kind: 'auto', target: 't', pinned: false, untilWall: null } as const;
+  const rest = { term: 1, kind: 'auto', target: 't', pinned: false, pinMs: null } as const;
   return { cluster: 'shop', epoch, id: `id${epoch}`, ...rest };
 }
 

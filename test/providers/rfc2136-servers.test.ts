@@ -141,7 +141,7 @@ function change(name: Name, from: Seen, cname: Name, id: string): Change {
 }
 
 function marker(id: string): Marker {
-  const rest = { term: 1, kind: 'auto', target: 't', pinned: false, untilWall: null } as const;
+  const rest = { term: 1, kind: 'auto', target: 't', pinned: false, pinMs: null } as const;
   return { cluster: 'shop', epoch: 1, id, ...rest };
 }
 

@@ -75,7 +75,7 @@ async function seen(name: Name, provider = account()): Promise<Seen> {
 }
 
 function marker(id: string): Marker {
-  const rest = { term: 1, kind: 'auto', target: 't', pinned: false, untilWall: null } as const;
+  const rest = { term: 1, kind: 'auto', target: 't', pinned: false, pinMs: null } as const;
   return { cluster: 'shop', epoch: 1, id, ...rest };
 }
 

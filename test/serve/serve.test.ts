@@ -147,7 +147,7 @@ const goodCommands: [unknown, Command][] = [
   { kind: 'undrain', what: 'aliyun', by: 'ann' } as const,
   { kind: 'freeze', record: null, reason: 'work', by: 'ann' } as const,
   { kind: 'unfreeze', ...a } as const,
-  { kind: 'ack', ...a } as const,
+  { kind: 'ack', reject: false, dryRun: false, ...a } as const,
 ]
   .map((c) => ['record' in c && c.record ? { ...c, record: `${c.record}.` } : c, c])
   .map(([wanted, given]) => [given, wanted as Command]);
@@ -249,7 +249,7 @@ test('a malformed command names every error and never reaches the desk', async (
       /force: expected true or false/,
     ],
     [{ kind: 'explode', by: 'ann' }, /kind: expected switch, adopt, pin/],
-    [{ kind: 'ack', ...a, extra: 1 }, /extra/],
+    [{ kind: 'ack', reject: false, dryRun: false, ...a, extra: 1 }, /extra/],
     [{ kind: 'freeze', record: null, by: 'a', reason: 'x'.repeat(501) }, /at most 500/],
     [[], /expected/],
     [null, /expected/],

@@ -319,7 +319,7 @@ export class Checkers {
     if (was.epoch === to.epoch && was.id === to.id && stands !== cname) {
       // Its own earlier value may have come late: that is no edit, and is mended.
       const isOwn = this.#sent.has(`${at} ${stands}`);
-      const mends = isOwn || (record.drift === 'repair' && !isTarget);
+      const mends = isOwn || (record.edits === 'mend' && !isTarget);
       if (!mends) no(`over an edit to ${stands ?? 'nothing'}`);
     }
   }

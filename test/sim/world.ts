@@ -184,7 +184,7 @@ class World {
           kind: c.is(0.5) ? 'auto' : 'operator',
           target: first.origin,
           pinned: false,
-          untilWall: null,
+          pinMs: null,
         });
         const texts = [{ id: vendor.newId(), value: how < 0.85 && odd ? 'a text' : marker }];
         vendor.put(
@@ -296,7 +296,7 @@ class World {
       case 9:
         return { kind: 'unpin', ...base };
       case 10:
-        return { kind: 'ack', ...base };
+        return { kind: 'ack', reject: false, dryRun: false, ...base };
       case 11:
         return { kind: 'adopt', ...base, target, create: c.is(0.5) };
       default:
@@ -403,7 +403,8 @@ class World {
       const base = { record: r.name, by: 'ann', reason: 'to help' };
       const target = r.target ?? record.targets[0]!.origin;
       this.#clean(r.name);
-      if (r.stay.reason === 'deposed') leader.command({ kind: 'ack', ...base });
+      if (r.stay.reason === 'deposed')
+        leader.command({ kind: 'ack', reject: false, dryRun: false, ...base });
       else if (r.target === null) leader.command({ kind: 'adopt', ...base, target, create: true });
       else if (r.providers.some((p) => p.problem?.includes('without a marker'))) {
         leader.command({ kind: 'adopt', ...base, target, create: true });

@@ -14,7 +14,7 @@ const patienceMs = 15_000;
 export const never = (): AbortSignal => new AbortController().signal;
 
 export function marker(epoch: number, id = `id${epoch}`): Marker {
-  const rest = { term: 1, kind: 'auto', target: 't', pinned: false, untilWall: null } as const;
+  const rest = { term: 1, kind: 'auto', target: 't', pinned: false, pinMs: null } as const;
   return { cluster: 'shop', epoch, id, ...rest };
 }
 

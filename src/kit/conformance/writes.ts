@@ -103,7 +103,7 @@ const bounds: Readonly<Record<string, Marker>> = {
     kind: 'operator',
     target: 't'.repeat(40),
     pinned: true,
-    untilWall: 9_999_999_999_999,
+    pinMs: 9_999_999_999_999,
   },
   shortest: {
     cluster: 'c',
@@ -113,7 +113,7 @@ const bounds: Readonly<Record<string, Marker>> = {
     kind: 'auto',
     target: 't',
     pinned: false,
-    untilWall: null,
+    pinMs: null,
   },
 };
 

@@ -48,7 +48,7 @@ function compete(vendor: LabVendor, { name, ttl, targets }: LabRecord, above: nu
     kind: 'auto',
     target: other.origin,
     pinned: false,
-    untilWall: null,
+    pinMs: null,
   });
   vendor.edit(name, 'CNAME', other.cname, ttl);
   vendor.edit(at, 'TXT', printStrings([rival]), standing.ttl);

@@ -104,7 +104,7 @@ const looking: Marker = {
   kind: 'auto',
   target: 't',
   pinned: false,
-  untilWall: null,
+  pinMs: null,
 };
 
 function each(names: readonly Name[], say: (name: Name) => Answer<Seen>): Read {

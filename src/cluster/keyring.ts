@@ -1,0 +1,131 @@
+// The cluster key at the core's edge: it signs the markers that go out and says of those that come
+// in what their signature is worth (design, rule 25). The core never sees a key. It must never say
+// that a marker is genuine which the current key did not sign, for this record and what it leads to.
+
+import { createHmac, timingSafeEqual } from 'node:crypto';
+import { parseMarker, signatureInput } from '../core/marker.ts';
+import type { Answer, Change, Marker, Name, Proof, RecordConfig, Seen } from '../core/model.ts';
+import type { Provider } from '../kit/extend.ts';
+import { SecretError } from '../kit/secret.ts';
+import type { Verifier } from '../ports.ts';
+
+/** Characters of a key's text: 32 of base64 are 192 bits. `detour init --key-only` makes 43. */
+const KEY_MIN = 32;
+
+/** 128 bits (RFC 2104, section 5: at least half of the hash's length). */
+const MAC_BYTES = 16;
+
+export interface Keyring {
+  /** The marker with its signature by the current key. */
+  sign(record: Name, cname: Name, marker: Marker): Marker;
+  /** What a text's signature is worth, where it may have been signed for any of these names. */
+  prove(record: Name, text: string, cnames: readonly Name[]): Proof;
+  close(): void;
+}
+
+/** The first key signs; the others are kept for what they signed. Throws SecretError. */
+export function createKeyring(keys: readonly string[]): Keyring {
+  for (const key of keys) {
+    if (key.length >= KEY_MIN) continue;
+    const cure = 'make one with `detour init --key-only FILE`';
+    throw new SecretError(`a cluster key has at least ${KEY_MIN} characters: ${cure}`);
+  }
+  const [current, ...retired] = keys as [string, ...string[]];
+  const isBy = (key: string, record: Name, cname: Name, marker: Marker, mac: Buffer) =>
+    timingSafeEqual(macOf(key, record, cname, marker), mac);
+  return {
+    sign(record, cname, marker) {
+      return { ...marker, mac: macOf(current, record, cname, marker).toString('base64url') };
+    },
+    prove(record, text, cnames) {
+      const marker = parseMarker(text);
+      if (marker?.mac === undefined) return { word: 'unsigned' };
+      const mac = Buffer.from(marker.mac, 'base64url');
+      for (const cname of cnames) {
+        if (isBy(current, record, cname, marker, mac)) return { word: 'genuine', cname };
+      }
+      for (const cname of cnames) {
+        const isOld = retired.some((key) => isBy(key, record, cname, marker, mac));
+        if (isOld) return { word: 'retired', cname };
+      }
+      return { word: 'wrong' };
+    },
+    close() {},
+  };
+}
+
+function macOf(key: string, record: Name, cname: Name, marker: Marker): Buffer {
+  const text = signatureInput(record, cname, marker);
+  return createHmac('sha256', key).update(text).digest().subarray(0, MAC_BYTES);
+}
+
+type Records = Readonly<Record<Name, RecordConfig>>;
+
+/** What a marker may have been signed for: what stands beside it, what its target leads to here. */
+function candidates(records: Records, name: Name, text: string, value: Name | undefined): Name[] {
+  const target = parseMarker(text)?.target;
+  const own = Object.hasOwn(records, name) ? records[name]!.targets : [];
+  const led = own.filter((t) => t.origin === target).map((t) => t.cname);
+  return [...new Set(value === undefined ? led : [...led, value])];
+}
+
+/** A provider whose markers are signed on their way out, and looked at on their way in. */
+export function signing(inner: Provider, keys: () => Keyring, records: Records): Provider {
+  const looked = (name: Name, answer: Answer<Seen>): Answer<Seen> => {
+    if (answer.kind !== 'answered') return answer;
+    const seen = answer.value;
+    const proofs = prove(keys(), records, name, seen.markers, seen.cnames[0]?.value);
+    return { kind: 'answered', value: { ...seen, proofs } };
+  };
+  return {
+    name: inner.name,
+    capabilities: inner.capabilities,
+    get calls() {
+      return inner.calls;
+    },
+    zone: (name, signal) => inner.zone(name, signal),
+    async read(names, signal) {
+      const answers = await inner.read(names, signal);
+      const all = Object.entries(answers).map(([name, answer]) => [name, looked(name, answer)]);
+      return Object.fromEntries(all);
+    },
+    write: (changes, signal) =>
+      inner.write(
+        changes.map((c) => signed(keys(), c)),
+        signal,
+      ),
+    preflight: (record, signal) => inner.preflight(record, signal),
+    close: () => inner.close(),
+  };
+}
+
+function signed(keyring: Keyring, { name, from, to }: Change): Change {
+  const { proofs: _, ...stood } = from;
+  return { name, from: stood, to: { ...to, marker: keyring.sign(name, to.cname, to.marker) } };
+}
+
+function prove(
+  keyring: Keyring,
+  records: Records,
+  name: Name,
+  texts: readonly string[],
+  value: Name | undefined,
+): readonly Proof[] {
+  return texts.map((text) => keyring.prove(name, text, candidates(records, name, text, value)));
+}
+
+/** The same for what name servers answer. */
+export function proving(inner: Verifier, keys: () => Keyring, records: Records): Verifier {
+  return {
+    async ask(provider, record, options, signal) {
+      const answers = await inner.ask(provider, record, options, signal);
+      return answers.map((a) => {
+        if (a.markers === null) return a;
+        const value = a.answer.kind === 'cname' ? a.answer.value : undefined;
+        return { ...a, proofs: prove(keys(), records, record, a.markers, value) };
+      });
+    },
+    chain: (name, signal) => inner.chain(name, signal),
+    close: () => inner.close(),
+  };
+}
