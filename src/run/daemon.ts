@@ -163,19 +163,14 @@ function assemble(parts: Parts): Daemon {
   const clock = createClock(at);
   const term = Number(docs['term'] ?? 0) + 1;
   store.commit({ at: clock.now(), wall: clock.wall(), entries: [], docs: [['term', term]] });
-  const seed = randomBytes(16);
   const observers: Observer[] = [logObserver(log)];
   const told = logRenewals(log);
   const build = (wanted: Config) => buildAdapters(wanted, clock, { remember: true, told });
   const adapters = build(config);
-  const controller = new Controller(config.core, adapters, {
-    clock,
-    store,
-    coordinator: createSingleCoordinator(term),
-    observers,
-    seed: [0, 4, 8, 12].map((i) => seed.readInt32LE(i)) as [number, number, number, number],
-    version: options.version,
-  });
+  const coordinator = createSingleCoordinator(term);
+  const { version } = options;
+  const world = { clock, store, coordinator, observers, seed: drawSeed(), version };
+  const controller = new Controller(config.core, adapters, world);
   let { auditor } = adapters;
   // Each has a share of its own: whoever wants a gate does not wait for a scrape, nor an operator.
   const readers = { listen: new Readers(), gates: new Readers(), socket: new Readers() };
@@ -202,26 +197,20 @@ function assemble(parts: Parts): Daemon {
     now.config = wanted;
     return takeDoor(daemon);
   };
+  const inForce = () => now.config;
   const desk: Desk = {
     status,
     ready: () => controller.ready(),
     command: (command) => controller.command(command),
     gate: (record) => controller.gate(record),
     history: (query) => controller.history(query),
-    reload: createReload({
-      path: configPath,
-      inForce: () => now.config,
-      controller,
-      log,
-      build,
-      take,
-    }),
+    reload: createReload({ path: configPath, inForce, controller, log, build, take }),
     audited: () => auditing.audited(),
     audit: () => auditing.now(),
   };
   const metrics = createMetrics({
     desk: { status: viewer(controller, readers.listen), audited: desk.audited },
-    version: options.version,
+    version,
     readers: readers.listen,
   });
   observers.push(metrics.observer);
@@ -229,6 +218,11 @@ function assemble(parts: Parts): Daemon {
   const shown = { controller, auditing, desk, metrics, readers, trouble, now, drop };
   const daemon: Daemon = { ...parts, ...shown };
   return daemon;
+}
+
+function drawSeed(): [number, number, number, number] {
+  const seed = randomBytes(16);
+  return [0, 4, 8, 12].map((i) => seed.readInt32LE(i)) as [number, number, number, number];
 }
 
 /** The status for those who come by one door, in the time that they have. */

@@ -310,11 +310,9 @@ function makeStore(
     },
     history({ record, before = Number.MAX_SAFE_INTEGER, limit }) {
       const rows = Math.min(Math.max(Math.trunc(limit) || 1, 1), 10_000);
+      const of = record === undefined ? [] : [record];
       try {
-        const found =
-          record === undefined
-            ? on.newest.all(before, rows)
-            : on.newestOf.all(record, before, rows);
+        const found = (record === undefined ? on.newest : on.newestOf).all(...of, before, rows);
         return found.map((row) => toEntry(row, file));
       } catch (error) {
         throw explain(error, file, 'cannot be read');
