@@ -2510,6 +2510,18 @@ function laneWorks`,
     ],
   },
   {
+    name: 'without a key a signature is left standing',
+    rule: 25,
+    by: '102-keys',
+    edits: [
+      {
+        file: plan,
+        find: 'if (!wanted.signed && by.marker.mac !== undefined) {',
+        replace: "if (!wanted.signed && by.marker.mac === '') {",
+      },
+    ],
+  },
+  {
     name: 'an enormous epoch uses epochs up',
     rule: 25,
     by: '96-highest-epoch',
