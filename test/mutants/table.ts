@@ -36,6 +36,7 @@ const marker = 'src/core/marker.ts';
 const pace = 'src/core/pace.ts';
 const plan = 'src/core/plan.ts';
 const plugins = 'src/run/plugins.ts';
+const readers = 'src/serve/readers.ts';
 const sight = 'src/core/sight.ts';
 const situation = 'src/core/situation.ts';
 const steer = 'src/core/steer.ts';
@@ -2212,6 +2213,138 @@ function laneWorks`,
     ],
   },
   {
+    name: 'readers do not rest between two slices',
+    rule: 24,
+    by: 'serve/readers.test.ts',
+    edits: [
+      {
+        file: readers,
+        find: '    this.#restUntil = now() + laterMs + spentMs * (1 / part - 1);',
+        replace: '    this.#restUntil = now();',
+      },
+    ],
+  },
+  {
+    name: 'a slice ends only when nothing is left to do',
+    rule: 24,
+    by: 'serve/readers.test.ts',
+    edits: [
+      {
+        file: readers,
+        find: 'while (now() - begin + laterMs < sliceMs) {',
+        replace: 'while (now() >= begin) {',
+      },
+    ],
+  },
+  {
+    name: 'one work of a reader is finished before the next begins',
+    rule: 24,
+    by: 'serve/readers.test.ts',
+    edits: [
+      {
+        file: readers,
+        find: '          this.#jobs.push(job);\n',
+        replace: '          this.#jobs.unshift(job);\n',
+      },
+    ],
+  },
+  {
+    name: 'who asks while a view is made gets one that was begun before',
+    rule: 29,
+    by: 'serve/readers.test.ts',
+    edits: [
+      {
+        file: readers,
+        find: '    next = null;\n    return make();',
+        replace: '    return make();',
+      },
+    ],
+  },
+  {
+    name: 'texts are held without a bound',
+    rule: 24,
+    by: 'serve/readers.test.ts',
+    edits: [
+      {
+        file: readers,
+        find: 'while (this.#held.size >= texts) {',
+        replace: 'while (this.#held.size > 1_000_000 + texts) {',
+      },
+    ],
+  },
+  {
+    name: 'a part of the view stays as it was',
+    rule: 29,
+    by: 'core/view.test.ts',
+    edits: [
+      {
+        file: 'src/core/view.ts',
+        find: 'was !== undefined && isAlike(was, now) ? was : now',
+        replace: 'was ?? now',
+      },
+    ],
+  },
+  {
+    name: 'a scrape tells the counts of the scrape before',
+    rule: 29,
+    by: 'serve/metrics.test.ts',
+    edits: [
+      {
+        file: 'src/serve/metrics.ts',
+        find: '    known.sumMs += ms;\n    known.drawn = null;',
+        replace: '    known.sumMs += ms;',
+      },
+    ],
+  },
+  {
+    name: 'a scrape draws everything anew',
+    rule: 24,
+    by: 'serve/metrics.test.ts',
+    edits: [
+      {
+        file: 'src/serve/metrics.ts',
+        find: 'const made = known.get(part) ?? drawn(',
+        replace: 'const made = drawn(',
+      },
+    ],
+  },
+  {
+    name: 'short answers are given as fast as they are asked for',
+    rule: 24,
+    by: 'serve/serve.test.ts',
+    edits: [
+      {
+        file: 'src/serve/http.ts',
+        find: 'await askers.spend(small(() => answer(options, path)));',
+        replace: 'await Promise.resolve(answer(options, path));',
+      },
+    ],
+  },
+  {
+    name: 'health and gates wait for scrapes',
+    rule: 24,
+    by: 'serve/serve.test.ts',
+    edits: [
+      {
+        file: 'src/serve/http.ts',
+        find: 'await askers.spend(',
+        replace: 'await readers.spend(',
+      },
+    ],
+  },
+  {
+    name: 'a history is read in one go',
+    rule: 24,
+    by: 'serve/serve.test.ts',
+    edits: [
+      {
+        file: 'src/serve/control.ts',
+        find: 'const pageMost = 100;',
+        replace: 'const pageMost = 10_000;',
+      },
+    ],
+  },
+  {
     name: 'a zone that was silent takes others along once the lane works',
     rule: 24,
     by: '93-every-zone',
@@ -2373,6 +2506,18 @@ function laneWorks`,
         file: plan,
         find: "  if (wanted.signed && by.whose !== 'genuine') {",
         replace: '  if (by.whose === null) {',
+      },
+    ],
+  },
+  {
+    name: 'without a key a signature is left standing',
+    rule: 25,
+    by: '102-keys',
+    edits: [
+      {
+        file: plan,
+        find: 'if (!wanted.signed && by.marker.mac !== undefined) {',
+        replace: "if (!wanted.signed && by.marker.mac === '') {",
       },
     ],
   },
