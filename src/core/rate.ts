@@ -5,10 +5,7 @@
 // is from then on asked at even distances, below the rate it refused at, by the clock as in doubt.
 // It only counts: what is asked, and what an answer means, others say.
 
-/**
- * Probes that one decision needs where some are lost: few paths have to say as much as three, and more
- * by many.
- */
+/** Probes that one decision needs where some are lost: few paths have to say as much as three. */
 const ALLOWANCE_MIN = 24;
 const ALLOWANCE_PER_WAY = 8;
 /** However rarely the clocks ask, doubt may ask so many times a second, or nothing would recover. */

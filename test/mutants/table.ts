@@ -166,8 +166,8 @@ export const mutants: readonly Mutant[] = [
     edits: [
       {
         file: watch,
-        find: 'cs.missed === 0 && cs.passBeganAt >= sinceAt',
-        replace: 'cs.missed === 0 && cs.passBeganAt >= sinceAt - 5000',
+        find: 'cs.missed === 0 && cs.passBeganAt >= freshFrom(state, cs, sinceAt)',
+        replace: 'cs.missed === 0 && cs.passBeganAt >= freshFrom(state, cs, sinceAt - 5000)',
       },
     ],
   },
@@ -354,8 +354,8 @@ export const mutants: readonly Mutant[] = [
     edits: [
       {
         file: detect,
-        find: 'return now - state.heardAt > staleAfterMs(config);',
-        replace: 'return now - state.heardAt > 1000 * staleAfterMs(config);',
+        find: 'if (silentMs <= 3 * intervalMs + timeoutMs) return false;',
+        replace: 'if (silentMs <= 1000 * (3 * intervalMs + timeoutMs)) return false;',
       },
     ],
   },
@@ -645,8 +645,8 @@ function laneWorks`,
     edits: [
       {
         file: watch,
-        find: 'c.fall * (c.intervalMs + c.timeoutMs)',
-        replace: '(c.fall - 1) * (c.intervalMs + c.timeoutMs)',
+        find: 'c.fall * (c.intervalMs * slow + c.timeoutMs)',
+        replace: '(c.fall - 1) * (c.intervalMs * slow + c.timeoutMs)',
       },
     ],
   },
@@ -1492,8 +1492,8 @@ function laneWorks`,
     edits: [
       {
         file: watch,
-        find: '!enough && takeTokens(state.confirm, state.config.confirm, state.now, 1)',
-        replace: '!enough',
+        find: 'waitMs === 0 && takeTokens(state.confirm, state.config.confirm, state.now, 1)',
+        replace: 'waitMs === 0',
       },
     ],
   },
@@ -2689,8 +2689,8 @@ function laneWorks`,
     edits: [
       {
         file: edits,
-        find: '  if (cell.mends.count >= AT_ONCE) page',
-        replace: '  if (cell.mends.count < 0) page',
+        find: '  if (cell.mends[why].count >= AT_ONCE) page',
+        replace: '  if (cell.mends[why].count < 0) page',
       },
     ],
   },
@@ -2826,10 +2826,8 @@ function laneWorks`,
     edits: [
       {
         file: watch,
-        find: `    cs.dueAt = Math.min(cs.dueAt, at);
-`,
-        replace: `    if (at < 0) cs.dueAt = at;
-`,
+        find: '    cs.dueAt = Math.min(cs.dueAt, dueAt);',
+        replace: '    cs.dueAt = dueAt;',
       },
     ],
   },
@@ -2840,8 +2838,8 @@ function laneWorks`,
     edits: [
       {
         file: watch,
-        find: '    if (!isStale(cs, was, state.now)) cs.heardAt',
-        replace: '    if (isStale(cs, was, state.now)) cs.heardAt',
+        find: '    if (!isOld) cs.heardAt',
+        replace: '    if (isOld) cs.heardAt',
       },
     ],
   },
@@ -3890,6 +3888,24 @@ function laneWorks`,
         replace: '',
       },
     ],
+  },
+  {
+    name: 'what passes again by one path waits for the clocks of the others',
+    rule: 31,
+    by: 'core/rate.test.ts',
+    edits: [
+      {
+        file: watch,
+        find: "if (judged.verdict === 'down') return judged.all.every(isSame);",
+        replace: "if (judged.verdict === 'down') return cs.recovery === 0;",
+      },
+    ],
+  },
+  {
+    name: 'few paths have less to decide by',
+    rule: 31,
+    by: 'core/rate.test.ts',
+    edits: [{ file: rate, find: 'ALLOWANCE_MIN = 24;', replace: 'ALLOWANCE_MIN = 12;' }],
   },
   {
     name: 'nothing bounds what doubt asks of a place',
