@@ -1,7 +1,9 @@
 // The loop: fold an event into the state, commit what it says, then perform it; results come back as
 // new events. It owns no policy and no adapter: it decides nothing, retries nothing, and performs
 // nothing before the commit. It knows three things the engine cannot: that a result is missing past
-// its deadline, that this process stood still, and that a commit failed.
+// its deadline, that this process stood still, and that a commit failed. A fault of our own, thrown while
+// an event is folded in, never ends it: the event is refused, the engine begins anew from what is
+// committed, and what was refused is shut out for a while.
 
 import {
   type Effect,
@@ -72,11 +74,18 @@ const STORE_RETRY_MS = 1_000;
 /** How long adapters of an earlier configuration may finish what is under way. */
 const RETIRE_MS = 15_000;
 const STOP_GRACE_MS = 3_000;
+/** How long an event that could not be folded in is shut out: at first, at most, and of how many. */
+const SHUT_OUT_MS = 60_000;
+const SHUT_OUT_MOST_MS = 3_600_000;
+const SHUT_OUT_COUNT = 100;
+const OWN_FAULT = 'a fault in Detour itself';
 
 export class Controller {
   readonly #world: World;
-  readonly #state: State;
+  #state: State;
   readonly #first: Step;
+  /** What threw when it was folded in: shut out until then, for ever longer. */
+  readonly #shutOut = new Map<string, { readonly untilAt: number; readonly forMs: number }>();
   #adapters: Adapters;
   #reload: StatusView['reload'] = null;
   #wake: { readonly at: number; readonly cancel: () => void } | null = null;
@@ -159,8 +168,12 @@ export class Controller {
     if (problems.length > 0) return problems;
     const old = this.#adapters;
     this.#adapters = adapters;
+    if (!this.#step({ kind: 'configured', config })) {
+      this.#adapters = old;
+      this.noteReload(1);
+      return [`${OWN_FAULT}: the log says which`];
+    }
     this.#later(RETIRE_MS, () => closeAll(old));
-    this.#step({ kind: 'configured', config });
     return [];
   }
 
@@ -193,12 +206,54 @@ export class Controller {
 
   // -------------------------------------------------------------- fold, commit, act
 
-  #step(event: Event): void {
+  /** False where the event was refused, because folding it in failed by a fault of our own. */
+  #step(event: Event): boolean {
     const { clock } = this.#world;
     const now = clock.now();
     // Whatever comes first after a pause, no decision outlives it (rules 8 and 16).
     this.#noticeStall(now);
-    this.#finish(step(this.#state, event, now, clock.wall()));
+    const { config, lease } = this.#state;
+    const shutOut = (this.#shutOut.get(keyOf(event))?.untilAt ?? 0) > now;
+    let out: Step;
+    try {
+      out = step(this.#state, shutOut ? withoutContent(event) : event, now, clock.wall());
+    } catch (error) {
+      this.#beginAnew(event, error, config, lease);
+      return false;
+    }
+    this.#finish(out);
+    return true;
+  }
+
+  /** Nothing of the refused step was committed or performed: what is committed goes on. */
+  #beginAnew(event: Event, error: unknown, config: CoreConfig, lease: State['lease']): void {
+    const { clock, store } = this.#world;
+    const now = clock.now();
+    const key = keyOf(event);
+    const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    this.#trouble('fold', `${key}: ${text}`);
+    const before = this.#shutOut.get(key)?.forMs ?? SHUT_OUT_MS / 2;
+    const forMs = Math.min(SHUT_OUT_MOST_MS, before * 2);
+    this.#shutOut.delete(key);
+    this.#shutOut.set(key, { untilAt: now + forMs, forMs });
+    if (this.#shutOut.size > SHUT_OUT_COUNT) {
+      this.#shutOut.delete(this.#shutOut.keys().next().value!);
+    }
+    // What is under way is of the engine before: its answers no longer count.
+    for (const reading of this.#readings.values()) reading.abort();
+    this.#readings.clear();
+    const { docs } = store.load();
+    const { nextEffect, random: seed } = this.#state;
+    const begun = start({ config, docs, now, wall: clock.wall(), seed, nextEffect });
+    this.#state = begun.state;
+    const sentence = `${OWN_FAULT} (${key}): it was refused, and everything is looked at anew`;
+    begun.step.entries.unshift({ kind: 'fault', record: null, sentence, data: { event: key } });
+    this.#finish(begun.step);
+    this.#step({ kind: 'lease', held: lease.held, term: lease.term });
+    if (event.kind !== 'command') return;
+    const asked = this.#replies.get(event.request);
+    this.#replies.delete(event.request);
+    asked?.resolve({ exit: 1, message: `${OWN_FAULT}: nothing was done; the log says which` });
   }
 
   #finish(out: Step): void {
@@ -474,6 +529,57 @@ export class Controller {
 
   #trouble(what: TroubleWord, detail: string): void {
     for (const o of this.#world.observers) o.trouble?.(what, detail);
+  }
+}
+
+/** What an event is about, whatever it says of it. */
+function keyOf(event: Event): string {
+  switch (event.kind) {
+    case 'probed':
+      return `probed ${event.check} by ${event.path}`;
+    case 'read':
+    case 'written':
+      return `${event.kind} at ${event.provider}`;
+    case 'asked':
+      return `asked ${event.provider} for ${event.record}`;
+    case 'chained':
+      return `chained ${event.record} to ${event.target}`;
+    case 'command':
+      return `command ${event.command.kind}`;
+    default:
+      return event.kind;
+  }
+}
+
+/** The same event, ended without a word of what came: whoever waits for it goes on. */
+function withoutContent(event: Event): Event {
+  const fault = { kind: 'unavailable' as const, detail: `${OWN_FAULT}: what it says is shut out` };
+  const own = { kind: 'fault', fault, reach: { kind: 'record' } } as const;
+  switch (event.kind) {
+    case 'probed': {
+      const { detail } = fault;
+      const said = { outcome: 'blind', reason: 'internal', detail } as const;
+      return { ...event, observation: { ...event.observation, ...said } };
+    }
+    case 'read': {
+      const names = Object.keys(event.answers);
+      return { ...event, answers: Object.fromEntries(names.map((name) => [name, own])) };
+    }
+    case 'written': {
+      const lost = { ...own, fault: { ...fault, kind: 'uncertain' as const } };
+      return { ...event, answers: event.answers.map(() => lost) };
+    }
+    case 'asked': {
+      const answer = { kind: 'error', detail: fault.detail } as const;
+      return { ...event, answers: [{ server: event.provider, answer, markers: null }] };
+    }
+    case 'chained':
+      return { ...event, answer: { kind: 'unknown', detail: fault.detail } };
+    case 'surveyed':
+      return { kind: 'tick' };
+    // A person's word, the configuration and our own clock are tried again each time.
+    default:
+      return event;
   }
 }
 

@@ -96,6 +96,8 @@ export type CallResult = 'ok' | 'abandoned' | FaultKind | ServerAnswerKind;
 
 /** Which part of Detour itself went wrong. */
 export type TroubleWord =
+  /** A fault of Detour's own: an event that could not be folded in. */
+  | 'fold'
   | 'adapter'
   | 'audit'
   | 'control-socket'

@@ -750,3 +750,75 @@ function problemAt(lab: Lab, provider: string): string | null {
   const { providers } = lab.controller.status().records[0]!;
   return providers.find((p) => p.provider === provider)!.problem;
 }
+
+// ---------------------------------------------------------------- a fault of our own
+
+/** An adapter whose answers have not the shape that the port promises. */
+function garble(vendor: Vendor): void {
+  vendor.seen = () => ({ cnames: null, markers: [], refusal: null, ref: null }) as unknown as Seen;
+}
+
+test('what cannot be folded in is refused and shut out, and the daemon goes on without it', async () => {
+  const lab = new Lab();
+  await lab.start();
+  garble(lab.vendors['r53']!);
+  // Somebody takes the marker away, so that its API is asked.
+  lab.vendors['r53']!.records.get(WWW)!.markers = [];
+  await lab.clock.advance(40_000);
+  assert.deepEqual(lab.troubles, ['fold']);
+  const faults = lab.entries.filter((e) => e.kind === 'fault');
+  assert.match(faults[0]!.sentence, /a fault in Detour itself \(read at r53\)/);
+  // Its word is shut out: the others move, at the pace of a restart.
+  lab.origins.set('a', 'fail');
+  await lab.clock.advance(15_000);
+  assert.equal(lab.target(), 'b');
+  assert.equal(lab.vendors['cf']!.records.get(WWW)!.cname, 'b.shop.test.');
+  assert.equal(lab.vendors['cf']!.epoch(), 2, 'no epoch was given out twice or lost');
+  assert.deepEqual(lab.controller.violations(), []);
+  // Tried again in a minute, then later and later; never a fault for each answer.
+  await lab.clock.advance(3_600_000);
+  assert.ok(lab.troubles.length > 1 && lab.troubles.length <= 8, `${lab.troubles.length} faults`);
+  assert.equal(lab.target(), 'b');
+  // Mended, it is brought along.
+  delete (lab.vendors['r53'] as { seen?: unknown }).seen;
+  await lab.clock.advance(3_700_000);
+  assert.equal(lab.vendors['r53']!.records.get(WWW)!.cname, 'b.shop.test.');
+  await lab.stop();
+});
+
+test('an order that cannot be folded in is answered, and nothing of it stays', async () => {
+  const lab = new Lab();
+  await lab.start();
+  const broken = {
+    kind: 'freeze',
+    record: null,
+    get reason() {
+      throw new Error('broken');
+    },
+  };
+  const reply = await lab.controller.command(broken as unknown as Command);
+  assert.equal(reply.exit, 1);
+  assert.match(reply.message, /a fault in Detour itself/);
+  assert.equal(lab.controller.status().freeze, null);
+  await lab.clock.advance(5000);
+  const next = await lab.command('b');
+  assert.equal(next.exit, 0, next.message);
+  await lab.clock.advance(1000);
+  assert.equal(lab.vendors['cf']!.records.get(WWW)!.cname, 'b.shop.test.');
+  await lab.stop();
+});
+
+test('a configuration that cannot be folded in leaves the old one in force', async () => {
+  const lab = new Lab();
+  await lab.start();
+  const broken = {
+    ...lab.config,
+    records: { [WWW]: { ...lab.config.records[WWW]!, publish: null } },
+  };
+  const problems = lab.controller.reload(broken as unknown as CoreConfig, lab.adapters());
+  assert.ok(problems.length > 0);
+  lab.origins.set('a', 'fail');
+  await lab.clock.advance(15_000);
+  assert.equal(lab.target(), 'b');
+  await lab.stop();
+});

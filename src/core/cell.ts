@@ -235,6 +235,7 @@ function wantedAt(state: State, r: RecordState, cell: Cell): Wanted | null {
     claim: own(r.doc.claims, cell.provider) ?? 'none',
     keepTtl: r.doc.adopted,
     placed: own(r.doc.placed, cell.provider) ?? null,
+    since: r.doc.since,
   };
 }
 

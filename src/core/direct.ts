@@ -437,12 +437,15 @@ function decide(state: State, out: Out): void {
 /** Why this record is not ours to move; null when it is (rule 4). */
 function ownership(state: State, places: readonly Place[]): string | null {
   const { record } = state.aim!;
-  if (places.some((p) => epochByDns(p) > 0)) return null;
-  const a = adoption(record, Object.fromEntries(places.map((p) => [p.provider, p.standing])));
+  if (places.some((p) => p.standing?.kind === 'marked' || epochByDns(p) > 0)) return null;
+  // A person gives this order: whoever cannot be read has no say in whose the record is.
+  const read = places.filter((p) => p.seen !== null);
+  const isSeen = read.length > 0;
+  if (!isSeen) return `${record.name}: no provider can be read`;
+  const a = adoption(record, Object.fromEntries(read.map((p) => [p.provider, p.standing])));
   if (a.kind !== 'wait') return null;
-  const isSeen = places.some((p) => p.seen !== null);
   // Of a record that nobody has seen no epoch is known: that is no question of whose it is.
-  if (state.order.adopt && isSeen) return null;
+  if (state.order.adopt) return null;
   const canAdopt = a.reason === 'missing' || a.reason === 'disagreement';
   return `${record.name}: ${a.sentence}${canAdopt ? ADOPT_HINT : ''}`;
 }
@@ -485,6 +488,7 @@ function planAt(state: State, place: Place): Plan {
     claim: state.order.adopt ? 'any' : 'configured',
     keepTtl: false,
     placed: null,
+    since: 0,
   });
 }
 

@@ -174,11 +174,9 @@ function putBack(
     return readAt(state, cell, state.now + FRESH_MS);
   }
   if (edit.target !== null) wish(state, r, edit.target, out);
+  // A marker that proves nothing stands above ours: from now on it is below, and is mended as such.
+  if (edit.above && reissue(state, r, r.doc.marker!.kind, out)) return;
   mend(state, r, cell, edit.change, edit.sentence, out);
-  if (edit.above) {
-    // A marker that proves nothing stands above ours: overruled by a higher one, at all providers.
-    reissue(state, r, r.doc.marker!.kind, out);
-  }
   if (cell.mends.count >= AT_ONCE) page(state, r, cell, edit, out);
 }
 

@@ -556,6 +556,7 @@ export const entryKinds = [
   'diagnosis',
   'drain',
   'drill',
+  'fault',
   'freeze',
   'health',
   'hold',

@@ -206,7 +206,7 @@ function ack(state: State, r: RecordState, c: Extract<Command, { kind: 'ack' }>,
   note(out, 'ack', r.name, `${r.name}: ${how} by ${c.by}`);
   if (deposed === null) return done(`${r.name}: the switch budget is full again`);
   if (c.reject) {
-    reissue(state, r, 'operator', out);
+    reissue(state, r, 'operator', out, 'anew');
     const epoch = r.doc.marker?.epoch ?? 0;
     return done(`${r.name} stays on ${r.doc.target}: epoch ${epoch} overrules ${deposed.epoch}`);
   }

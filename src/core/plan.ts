@@ -108,6 +108,8 @@ export interface Wanted {
   readonly keepTtl: boolean;
   /** What of ours was last seen to stand there; null: nothing yet. */
   readonly placed: Placed | null;
+  /** The epoch of the last switch: what differs there since then was edited, what was there before lags. */
+  readonly since: number;
 }
 
 /** What Detour wrote, or adopted, and has seen to stand at one provider. */
@@ -168,7 +170,11 @@ export function plan(record: RecordConfig, seen: Seen, s: Standing, wanted: Want
         return write('it was claimed');
       }
       // Rule 4: what we wrote is ours though its marker is gone.
-      if (s.value === wanted.placed?.cname && !isPlaced(wanted)) return write('it was ours');
+      if (s.value === wanted.placed?.cname) return write('it was ours');
+      // A switch ends what was held before it, where it leads to one of the record's own targets.
+      if (wanted.placed !== null && !isPlaced(wanted) && s.target !== null) {
+        return write('it was held until this switch');
+      }
       if (wanted.placed !== null) {
         return editOf(record, seen, wanted, { under: ', without our marker' });
       }
@@ -182,9 +188,9 @@ export function plan(record: RecordConfig, seen: Seen, s: Standing, wanted: Want
   }
 }
 
-/** What is wanted has already been seen to stand there. */
-function isPlaced({ placed, marker, cname }: Wanted): boolean {
-  return placed !== null && placed.cname === cname && isSameMarker(placed.marker, marker);
+/** It has been ours since the last switch. */
+function isPlaced({ placed, since }: Wanted): boolean {
+  return placed !== null && placed.marker.epoch >= since;
 }
 
 function planMarked(
@@ -193,24 +199,30 @@ function planMarked(
   { by, value }: Extract<Standing, { kind: 'marked' }>,
   wanted: Wanted,
 ): Plan {
+  const { epoch } = by.marker;
   const order = compareMarkers(by.marker, wanted.marker);
   const isRight = value === wanted.cname;
   if (order > 0) {
     if (by.whose === 'genuine') return { kind: 'ahead', by };
-    if (!isRight)
-      return editOf(record, seen, wanted, { above: true, under: ', under a higher epoch' });
+    if (!isRight) {
+      const under = `, under epoch ${epoch}, which is ahead of ours`;
+      return editOf(record, seen, wanted, { above: true, under });
+    }
     const sentence =
-      `it bears epoch ${by.marker.epoch}, ahead of ours, and nothing proves who wrote that: ` +
+      `it bears epoch ${epoch}, ahead of ours, and nothing proves who wrote that: ` +
       'the next switch overrules it';
     return { kind: 'rival', marker: by.marker, sentence };
   }
   if (order < 0) {
-    if (!isPlaced(wanted)) {
-      const because = `epoch ${by.marker.epoch} is behind`;
-      return { kind: 'write', change: changeTo(record, seen, wanted), because };
+    // Where the value has been ours already, somebody has changed it since.
+    if (!isRight && isPlaced(wanted)) {
+      return editOf(record, seen, wanted, { under: `, under epoch ${epoch}` });
     }
-    if (!isRight) return editOf(record, seen, wanted, { under: ', under an older marker' });
-    return remark(record, seen, wanted, `its marker went back to epoch ${by.marker.epoch}`);
+    if (isRight && wanted.placed?.marker.epoch === wanted.marker.epoch) {
+      return remark(record, seen, wanted, `its marker went back to epoch ${epoch}`);
+    }
+    const because = `epoch ${epoch} is behind`;
+    return { kind: 'write', change: changeTo(record, seen, wanted), because };
   }
   if (!isRight) return editOf(record, seen, wanted, { marked: true });
   if (!wanted.signed || by.whose === 'genuine') return { kind: 'in-step' };
@@ -228,9 +240,9 @@ function editOf(
   how: { readonly marked?: boolean; readonly above?: boolean; readonly under?: string },
 ): Plan {
   const value = seen.cnames[0]?.value ?? null;
-  const { marked = false, above = false } = how;
-  const tail = marked || above ? '' : ', without our marker';
-  const sentence = `${value ?? 'nothing'} stands there instead of ${wanted.cname}${tail}: somebody edited it`;
+  const { marked = false, above = false, under = '' } = how;
+  const stands = value ?? 'nothing';
+  const sentence = `${stands} stands there instead of ${wanted.cname}${under}: somebody edited it`;
   const change = changeTo(record, seen, wanted);
   const edit = { value, target: targetOf(record, value), marked, above, sentence, change };
   return { kind: 'edit', edit };

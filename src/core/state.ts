@@ -215,6 +215,8 @@ export interface RecordDoc {
   readonly claims: Readonly<Record<string, 'any' | 'configured'>>;
   /** What of ours was last seen to stand, by provider: ours though its marker is taken away. */
   readonly placed: Readonly<Record<string, Placed>>;
+  /** The epoch of the last switch; a marker that was only written anew has a higher one. */
+  readonly since: number;
   /** By provider, what was sent before the target in force was decided and may still arrive. */
   readonly late: Readonly<Record<string, Late>>;
   /** Targets that were set by hand and mended away or taken, and when last. */

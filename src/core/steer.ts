@@ -312,6 +312,7 @@ export function newDoc(): RecordDoc {
     claims: {},
     adopted: false,
     placed: {},
+    since: 0,
     late: {},
     wishes: {},
     unheard: [],

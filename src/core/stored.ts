@@ -101,6 +101,7 @@ const recordFields: Fields = {
   claims: mapOf(oneOf('any', 'configured')),
   adopted: isFlag,
   placed: mapOf(isPlaced),
+  since: isMarkerNumber,
   late: mapOf(isLate),
   wishes: mapOf(isTime),
   unheard: listOf(isText),

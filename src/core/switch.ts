@@ -60,6 +60,7 @@ export function switchTo(state: State, r: RecordState, m: Move, out: Step): void
     target: m.to,
     cname: target.cname,
     marker: lifted,
+    since: lifted?.epoch ?? 0,
     epochMax: Math.max(r.doc.epochMax, lifted?.epoch ?? 0),
     decidedAt: state.now,
     endedAt: endOf(state, r),
@@ -87,9 +88,16 @@ export function switchTo(state: State, r: RecordState, m: Move, out: Step): void
 
 /**
  * The same target under a new epoch: a pin begins or ends, or a marker that gives no order stands
- * above ours. False where no epoch is left, or nothing is written for this record.
+ * above ours; with `anew`, what is held at a provider ends as with a switch. False where no epoch is
+ * left, or nothing is written for this record.
  */
-export function reissue(state: State, r: RecordState, kind: MarkerKind, out: Step): boolean {
+export function reissue(
+  state: State,
+  r: RecordState,
+  kind: MarkerKind,
+  out: Step,
+  anew: 'anew' | null = null,
+): boolean {
   const { target, pin } = r.doc;
   if (target === null || r.doc.marker === null || r.config.mode === 'observe') return false;
   const how = { to: target, kind, pinned: pin !== null, pinUntilAt: pin?.untilAt ?? null };
@@ -98,7 +106,9 @@ export function reissue(state: State, r: RecordState, kind: MarkerKind, out: Ste
   r.prior ??= r.doc;
   state.tentative.push(r.name);
   const epochMax = Math.max(r.doc.epochMax, marker.epoch);
-  amend(out, r, { marker, epochMax, decidedAt: state.now, endedAt: null, unheard: [] });
+  const since = anew === null ? r.doc.since : marker.epoch;
+  const decidedAt = state.now;
+  amend(out, r, { marker, since, epochMax, decidedAt, endedAt: null, unheard: [] });
   startLanes(state, r);
   return true;
 }

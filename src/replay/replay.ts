@@ -614,6 +614,7 @@ const lineOf = {
   deposed: null,
   drain: null,
   drill: null,
+  fault: null,
   freeze: null,
   lease: null,
   path: null,

@@ -30,6 +30,7 @@ const levelOf = {
   diagnosis: 'info',
   drain: 'info',
   drill: 'info',
+  fault: 'warn',
   freeze: 'info',
   health: 'info',
   hold: 'warn',

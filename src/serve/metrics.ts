@@ -331,6 +331,7 @@ function printName(name: string): string {
 
 const operations = { read: true, write: true, ask: true } satisfies Record<Operation, true>;
 const troubleWords = {
+  fold: true,
   adapter: true,
   audit: true,
   'control-socket': true,

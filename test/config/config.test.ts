@@ -87,6 +87,7 @@ test('a configuration with nothing but what must stand gets the defaults of the 
   const common = { ...place, advisory: false, ...check };
   assert.deepEqual(config.core, {
     cluster: 'shop',
+    signed: false,
     paths: { direct: { name: 'direct', group: 'direct', cloud: null, references: [] } },
     clouds: { east: { name: 'east', checks: [] }, west: { name: 'west', checks: [] } },
     detector: { kind: 'sequential', falseSwitchEveryMs: 315_576_000_000 },
@@ -252,6 +253,7 @@ test('paths, clouds, places, DNS, notices and logs are read as they stand', () =
 
 test('what is lawful but unwise is told as a warning with its line', () => {
   const { warnings } = accepted(`cluster: shop
+clusterKey: { file: /etc/detour/cluster.key }
 providers:
   cf: { type: cloudflare, apiToken: { env: CF } }
   idle: { type: cloudflare, apiToken: { env: CF } }
@@ -271,28 +273,28 @@ records:
     targets: [{ origin: a, cname: a.example.com }]
 `);
   assert.deepEqual(warnings, [
-    'detour.yaml:4:3  providers.idle: no record is published here',
-    'detour.yaml:5:1  paths: one group of paths alone decides; a second, independent one would ' +
+    'detour.yaml:5:3  providers.idle: no record is published here',
+    'detour.yaml:6:1  paths: one group of paths alone decides; a second, independent one would ' +
       'have to agree',
-    "detour.yaml:5:18  paths.there: here and there leave by this machine's own route: they are " +
+    "detour.yaml:6:18  paths.there: here and there leave by this machine's own route: they are " +
       'one group, here+there, and one vote',
-    'detour.yaml:9:3  origins.c: no record leads here: it is probed, and moves nothing',
-    'detour.yaml:12:10  records."www.example.net".ttl: after a switch, clients may keep the old ' +
+    'detour.yaml:10:3  origins.c: no record leads here: it is probed, and moves nothing',
+    'detour.yaml:13:10  records."www.example.net".ttl: after a switch, clients may keep the old ' +
       'answer for another 1h',
-    'detour.yaml:14:5  records."www.example.net".publish: one provider alone: while its API ' +
+    'detour.yaml:15:5  records."www.example.net".publish: one provider alone: while its API ' +
       'fails, this record cannot be moved',
-    'detour.yaml:14:36  records."www.example.net".publish[0].ttl: after a switch, clients may ' +
+    'detour.yaml:15:36  records."www.example.net".publish[0].ttl: after a switch, clients may ' +
       'keep the old answer for another 10m',
-    'detour.yaml:15:5  records."www.example.net".targets: all targets are in the cloud east: ' +
+    'detour.yaml:16:5  records."www.example.net".targets: all targets are in the cloud east: ' +
       'when it fails as a whole, none is left',
-    'detour.yaml:16:3  records."api.example.net": observed only: decided and journalled, never ' +
+    'detour.yaml:17:3  records."api.example.net": observed only: decided and journalled, never ' +
       'written (mode: steer writes)',
-    'detour.yaml:17:5  records."api.example.net".publish: one provider alone: while its API ' +
+    'detour.yaml:18:5  records."api.example.net".publish: one provider alone: while its API ' +
       'fails, this record cannot be moved',
-    'detour.yaml:18:5  records."api.example.net".targets: one target alone leaves nowhere to ' +
+    'detour.yaml:19:5  records."api.example.net".targets: one target alone leaves nowhere to ' +
       'move to',
   ]);
-  assert.deepEqual(accepted(stringify(good)).warnings, [
+  assert.deepEqual(accepted(withKey('{ file: /k }')).warnings, [
     'detour.yaml:1:1  one path alone decides; a second, independent one would have to agree',
   ]);
 });
@@ -582,6 +584,7 @@ test('the detector is sequential with one false switch in ten years unless said 
 
 test('where one group decides alone, a path is left out or forgeable, a warning says so', () => {
   const lines = `cluster: shop
+clusterKey: { file: /etc/detour/cluster.key }
 providers:
   cf: { type: cloudflare, apiToken: { env: CF } }
   r53: { type: route53, credentials: { file: /etc/detour/aws.json } }
@@ -610,19 +613,19 @@ records:
       - { origin: c, cname: c.example.com }
 `;
   assert.deepEqual(accepted(lines).warnings, [
-    'detour.yaml:5:11  policy.references: one reference point alone: while it is down, the path ' +
+    'detour.yaml:6:11  policy.references: one reference point alone: while it is down, the path ' +
       'counts as blind; name a second one',
-    'detour.yaml:8:3  paths.b: a and b share site "x\\ny" and b and c share rack r 7: they are ' +
+    'detour.yaml:9:3  paths.b: a and b share site "x\\ny" and b and c share rack r 7: they are ' +
       'one group, a+b+c, and one vote',
-    'detour.yaml:9:41  paths.c.blackbox: what it saw comes back in the clear, where anybody on ' +
+    'detour.yaml:10:41  paths.c.blackbox: what it saw comes back in the clear, where anybody on ' +
       'the way may forge it: use https',
-    'detour.yaml:15:7  clouds.east.checks.oss: all its paths sit in east: nobody has a vote on it',
-    "detour.yaml:17:29  origins.a.needs[0]: east:api is about the cloud's API: when it fails " +
+    'detour.yaml:16:7  clouds.east.checks.oss: all its paths sit in east: nobody has a vote on it',
+    "detour.yaml:18:29  origins.a.needs[0]: east:api is about the cloud's API: when it fails " +
       'alone, what runs keeps running, and this would move off it all the same',
-    'detour.yaml:17:43  origins.a.quorum: with a quorum of 1 any one of 2 groups alone decides on ' +
+    'detour.yaml:18:43  origins.a.quorum: with a quorum of 1 any one of 2 groups alone decides on ' +
       'a/web',
-    'detour.yaml:18:3  origins.b: a+b+c alone decides on b/web (d sits in its cloud west)',
-    'detour.yaml:19:32  origins.c.checks.up: is not asked by the path c: expect.body: on a ' +
+    'detour.yaml:19:3  origins.b: a+b+c alone decides on b/web (d sits in its cloud west)',
+    'detour.yaml:20:32  origins.c.checks.up: is not asked by the path c: expect.body: on a ' +
       "blackbox path the exporter's module decides that; write it there, and give this path a " +
       'check without it',
   ]);
@@ -938,7 +941,7 @@ test('the JSON Schema knows every key, every provider and every check', () => {
   const schema = jsonSchema(tables) as Shape;
   assert.deepEqual(JSON.parse(JSON.stringify(schema)), schema, 'it is plain JSON');
   assert.deepEqual(Object.keys(schema.properties!).toSorted(), [
-    ...['clouds', 'cluster', 'dns', 'gateHold', 'listen', 'log', 'notify', 'origins', 'paths'],
+    ...['clouds', 'cluster', 'clusterKey', 'dns', 'gateHold', 'listen', 'log', 'notify', 'origins', 'paths'],
     ...['policy', 'providers', 'records', 'socket', 'stateDir'],
   ]);
   assert.deepEqual(schema.required!.toSorted(), ['cluster', 'origins', 'providers', 'records']);
@@ -1012,4 +1015,48 @@ test('who is told is chosen by one word of the table, whose row reads the rest u
   ]);
   assert.deepEqual(problems('mail'), ['expected one way to tell, command or page, got none']);
   assert.ok(!problems({ command: 'hunter2' }).join().includes('hunter2'));
+});
+
+// ---------------------------------------------------------------- the cluster key, and edits
+
+const withKey = (text: string) => `clusterKey: ${text}\n${stringify(good)}`;
+
+test('a cluster key is a reference, or a list of them while it is rotated', () => {
+  const one = accepted(withKey('{ file: /k }'));
+  assert.deepEqual([one.config.core.signed, one.config.clusterKeys], [true, [{ file: '/k' }]]);
+  const two = accepted(withKey('[{ credential: new }, { env: OLD }]'));
+  assert.deepEqual(two.config.clusterKeys, [{ credential: 'new' }, { env: 'OLD' }]);
+  for (const text of ['a-key-written-out', '[]', '[a-key-written-out]', '{ file: /k, env: K }']) {
+    const said = refused(withKey(text)).join('\n');
+    assert.match(said, /clusterKey/);
+    assert.doesNotMatch(said, /a-key-written-out/, 'what may be a key is never quoted');
+  }
+});
+
+test('without a cluster key a warning says what is lost', () => {
+  const { config, warnings } = accepted(stringify(good));
+  assert.equal(config.core.signed, false);
+  assert.ok(warnings.some((w) => /no clusterKey: .*init --key-only/.test(w)), warnings.join());
+  assert.ok(!accepted(withKey('{ file: /k }')).warnings.some((w) => w.includes('clusterKey')));
+});
+
+test('drift is read as edits for one version, with a warning, and not beside it', () => {
+  const of = (line: string) => stringify(good).replace('mode: steer', `mode: steer\n    ${line}`);
+  for (const [old, now] of [
+    ['report', 'hold'],
+    ['repair', 'mend'],
+  ] as const) {
+    const { config, warnings } = accepted(of(`drift: ${old}`));
+    assert.equal(config.core.records['www.example.net.']!.edits, now);
+    assert.ok(warnings.some((w) => w.includes(`is read as \`edits: ${now}\``)), warnings.join());
+  }
+  assert.match(refused(of('drift: report\n    edits: mend')).join(), /its new name/);
+  assert.match(refused(of('edits: repair')).join(), /edits/);
+});
+
+test('edits: follow is warned of each time, with the vendors that it trusts', () => {
+  const of = (line: string) => stringify(good).replace('mode: steer', `mode: steer\n    ${line}`);
+  const { warnings } = accepted(of('edits: follow'));
+  assert.ok(warnings.some((w) => /edits: follow: whoever can edit it at cf or r53/.test(w)));
+  assert.ok(!accepted(of('edits: mend')).warnings.some((w) => w.includes('edits: follow')));
 });

@@ -14,7 +14,7 @@ import { formatMarker, parseMarker } from '../../src/core/marker.ts';
 import type { Change, Fault, Outcome, Reply, Seen, ServerAnswer } from '../../src/core/model.ts';
 import { parseDuration, toName } from '../../src/kit/schema.ts';
 import { seenOf } from '../../src/replay/vendor.ts';
-import { hold, type Played, parse, setDns, shapeOf, vendors, WWW } from './scenario.ts';
+import { hold, type Played, parse, setDns, setKeys, shapeOf, vendors, WWW } from './scenario.ts';
 import { coreConfig, type Shape, type Vendor, WALL_0, World } from './world.ts';
 
 const PROBE_MS = 5;
@@ -112,7 +112,10 @@ export class DirectWorld {
     const v = this.world.vendors.get(e.provider)!;
     if (e.kind === 'ask') {
       const { provider, marker } = e;
-      const answers = answersOf(v);
+      const answers = answersOf(v).map((a) => {
+        const value = a.answer.kind === 'cname' ? a.answer.value : undefined;
+        return { ...a, ...this.world.proofs(WWW, a.markers ?? [], value) };
+      });
       return this.#later(v.dns === 'silent' ? SILENT_MS : ASK_MS, () => ({
         kind: 'asked',
         provider,
@@ -157,7 +160,9 @@ export class DirectWorld {
     if (word === 'skip') return done(ms, () => answer({ kind: 'not-asked' }));
     done(ms, () => {
       if (fault !== undefined) return answer(trouble(fault));
-      return answer({ kind: 'answered', value: seenOf(this.world.held(v.name, WWW)) });
+      const seen = seenOf(this.world.held(v.name, WWW));
+      const proofs = this.world.proofs(WWW, seen.markers, seen.cnames[0]?.value);
+      return answer({ kind: 'answered', value: { ...seen, ...proofs } });
     });
   }
 
@@ -189,12 +194,14 @@ export class DirectWorld {
 
   #apply(v: Vendor, c: Change, half: boolean): Fault | null {
     const held = this.world.held(v.name, WWW);
-    if (JSON.stringify(seenOf(held)) !== JSON.stringify(c.from)) {
+    const { proofs: _, ...from } = c.from;
+    if (JSON.stringify(seenOf(held)) !== JSON.stringify(from)) {
       return { kind: 'conflict', detail: 'it no longer stands there' };
     }
     this.#judge(c);
     if (!half) held.cname = { value: c.to.cname, ttl: c.to.ttl };
-    held.markers = [formatMarker(c.to.marker)];
+    const { marker, cname } = c.to;
+    held.markers = [formatMarker(this.world.keys?.sign(WWW, cname, marker) ?? marker)];
     return null;
   }
 
@@ -274,6 +281,9 @@ class Player {
       case 'config':
         this.#world = new DirectWorld(shapeOf(words));
         return;
+      case 'keys':
+        setKeys(world, first!);
+        return;
       case 'hold':
         return hold(world, first!, second!, words.slice(2));
       case 'meanwhile':
@@ -329,7 +339,7 @@ class Player {
 function shortOf(text: string): string {
   const m = parseMarker(text);
   if (m === null) return text;
-  const pin = !m.pinned ? '' : ` pin=${m.pinMs === null ? 'unlimited' : minutes(m.pinMs - WALL_0)}`;
+  const pin = !m.pinned ? '' : ` pin=${m.pinMs === null ? 'unlimited' : minutes(m.pinMs)}`;
   return `epoch=${m.epoch} id=${m.id} ${m.kind}${pin}`;
 }
 

@@ -86,7 +86,7 @@ test('the answers of a reading that was cut off no longer count, and its calls a
   stand.send({ kind: 'read', provider: 'cf', id: routine.id, answers, calls: 7 });
   assert.equal(stand.tokens, before - 6);
   const cell = stand.state.records.get(API)!.cells.get('cf')!;
-  assert.equal(cell.standing?.kind, 'ours', 'what it said is not taken');
+  assert.equal(cell.standing?.kind, 'marked', 'what it said is not taken');
   assert.equal(cell.attempts, 0, 'it has not failed');
   assert.equal(stand.state.lanes.get('cf')!.busy?.id, urgent.id, 'the urgent one is still awaited');
 });

@@ -126,9 +126,7 @@ class Player {
         return;
       }
       case 'keys':
-        // The first signs, the others are kept for what they signed; in force with the next start.
-        w!.keys = first === 'none' ? null : createKeyring(first.split(',').map(keyOf));
-        w!.config = { ...w!.config, signed: w!.keys !== null };
+        setKeys(w!, first);
         this.#shape = { ...this.#shape, signed: w!.config.signed };
         return;
       case 'start':
@@ -315,6 +313,12 @@ function commandOf(verb: string, first: string, second: string, words: string[])
     default:
       throw new Error(`a scenario has no word ${verb} (${second})`);
   }
+}
+
+/** The first signs, the others are kept for what they signed; in force with the next start. */
+export function setKeys(w: World, names: string): void {
+  w.keys = names === 'none' ? null : createKeyring(names.split(',').map(keyOf));
+  w.config = { ...w.config, signed: w.keys !== null };
 }
 
 /** A key by its name, as long as a key must be. */

@@ -353,7 +353,7 @@ export class World {
       answer((name, i) => {
         if (i >= v.atOnce) return { kind: 'not-asked' };
         const seen = seenOf(this.held(v.name, name));
-        const proofs = this.#prove(name, seen.markers, seen.cnames[0]?.value);
+        const proofs = this.proofs(name, seen.markers, seen.cnames[0]?.value);
         const value = { ...seen, ...proofs };
         return zoneFault(v, name, 'read') ?? { kind: 'answered', value };
       });
@@ -415,7 +415,7 @@ export class World {
     }
   }
 
-  #prove(name: Name, texts: readonly string[], value: Name | undefined) {
+  proofs(name: Name, texts: readonly string[], value: Name | undefined) {
     const { keys } = this;
     if (keys === null) return {};
     const proofs = texts.map((text) => {
@@ -445,7 +445,7 @@ export class World {
             ? { kind: 'nxdomain', detail: 'NXDOMAIN' }
             : { kind: 'cname', ...held.cname };
         if (!e.marker) return { server, answer, markers: null };
-        const proofs = this.#prove(e.record, held.markers, held.cname?.value);
+        const proofs = this.proofs(e.record, held.markers, held.cname?.value);
         return { server, answer, markers: [...held.markers], ...proofs };
       });
       send(answers);

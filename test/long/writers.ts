@@ -585,6 +585,7 @@ function castOf(kind: Kind, random: () => number): readonly [Writer, Writer] {
       marker: markerOf({ id: `id${who}`, ...of }),
       signed: false,
       placed: null,
+      since: 0,
       claim: 'any',
       keepTtl: of.target === base,
     },
