@@ -243,6 +243,9 @@ function wantedAt(state: State, r: RecordState, cell: Cell): Wanted | null {
 export function assess(state: State, r: RecordState, cell: Cell, seen: Seen, out: Step): void {
   cell.work = 'none';
   cell.change = null;
+  // What an earlier reading showed there is weighed no more.
+  cell.ahead = null;
+  cell.edited = null;
   const wanted = wantedAt(state, r, cell);
   if (wanted === null || r.config.mode === 'observe' || r.doc.deposed !== null) {
     cell.problem = null;
@@ -253,6 +256,8 @@ export function assess(state: State, r: RecordState, cell: Cell, seen: Seen, out
     return hold(state, r, cell, { word: 'barred', sentence: bar }, out);
   }
   const p = plan(r.config, seen, cell.standing!, wanted);
+  // What is to be confirmed must stand there at each reading.
+  if (p.kind !== 'edit') cell.odd = null;
   switch (p.kind) {
     case 'in-step':
       return arrive(state, r, cell, out);
@@ -336,7 +341,7 @@ function lateWrite(state: State, r: RecordState, cell: Cell, value: Name | null)
 /** One reading may have met somebody's write half way: a second later it must still stand there. */
 function isConfirmed(state: State, cell: Cell, seen: Seen): boolean {
   const value = stands(seen);
-  if (cell.odd?.value !== value) cell.odd = { value, at: state.now };
+  if (cell.odd?.value !== value) cell.odd = { value, at: state.now, backAt: state.now };
   if (state.now - cell.odd.at >= CONFIRM_EDIT_MS) return true;
   cell.work = 'read';
   cell.retryAt = cell.odd.at + CONFIRM_EDIT_MS;
@@ -359,6 +364,8 @@ export function mend(
 ): void {
   cell.mends = { count: cell.mends.count + 1, lastAt: state.now };
   cell.edited = null;
+  // Should it fail, it is decided anew.
+  if (cell.odd !== null) cell.odd = { ...cell.odd, backAt: null };
   toMend(state, r, cell, change, why, out);
 }
 

@@ -152,7 +152,7 @@ function putBack(
   why: 'away' | 'back',
   out: Step,
 ): void {
-  if (cell.work === 'write') return;
+  if (cell.work !== 'none') return;
   const { target } = r.doc;
   if (!state.storeOk || !state.lease.held || target === null) {
     return leave(state, r, cell, edit, '', out);
@@ -169,15 +169,27 @@ function putBack(
       return readAt(state, cell, dueAt);
     }
   }
-  if (healthOf(state, target) === 'up' && !hasFreshPasses(state, target, edit.at)) {
-    probeFresh(state, target, out);
-    return readAt(state, cell, state.now + FRESH_MS);
-  }
+  if (!isReady(state, cell, target, out)) return;
   if (edit.target !== null) wish(state, r, edit.target, out);
   // A marker that proves nothing stands above ours: from now on it is below, and is mended as such.
   if (edit.above && reissue(state, r, r.doc.marker!.kind, out)) return;
   mend(state, r, cell, edit.change, edit.sentence, out);
   if (cell.mends.count >= AT_ONCE) page(state, r, cell, edit, out);
+}
+
+/**
+ * Rule 3: what is put back has been seen to be up, and what stands there has been read, since it was
+ * decided: an edit that was left for hours may have gone meanwhile.
+ */
+function isReady(state: State, cell: Cell, target: string, out: Step): boolean {
+  const since = cell.odd?.backAt ?? state.now;
+  if (cell.odd !== null) cell.odd = { ...cell.odd, backAt: since };
+  const isUp = healthOf(state, target) === 'up';
+  const isSeen = !isUp || hasFreshPasses(state, target, since);
+  if (isSeen && cell.answeredAt >= since) return true;
+  if (isUp) probeFresh(state, target, out);
+  readAt(state, cell, state.now + FRESH_MS);
+  return false;
 }
 
 /** Reads it again then: what was put there may have gone, or changed. */
@@ -195,6 +207,7 @@ function leave(
   tail: string,
   out: Step,
 ): void {
+  if (cell.odd !== null) cell.odd = { ...cell.odd, backAt: null };
   hold(state, r, cell, { word: 'edited', sentence: `${edit.sentence}${tail}` }, out);
 }
 

@@ -165,7 +165,12 @@ export function plan(record: RecordConfig, seen: Seen, s: Standing, wanted: Want
       if (wanted.placed === null) return write('nothing stands there');
       return editOf(record, seen, wanted, { under: ', without our marker' });
     case 'unmarked':
-      if (s.value === wanted.cname) return remark(record, seen, wanted, 'it bears no marker');
+      if (s.value === wanted.cname) {
+        // A switch ends what was held before it.
+        const isHeld = wanted.placed !== null && !isPlaced(wanted);
+        const because = 'it bears no marker';
+        return isHeld ? write(because) : remark(record, seen, wanted, because);
+      }
       if (wanted.claim === 'any' || (wanted.claim === 'configured' && s.target !== null)) {
         return write('it was claimed');
       }

@@ -58,6 +58,8 @@ interface RecordLog {
   readonly placed: Map<string, Placed>;
   /** Vendors at which it was adopted: as it stood, or whatever stands there. */
   readonly claims: Map<string, 'any' | 'configured'>;
+  /** By vendor and value, what left force unseen there, and when. */
+  readonly unseen: Map<string, number>;
   /** Targets that were mended away or taken, and when last. */
   readonly wishes: Map<string, number>;
 }
@@ -66,7 +68,6 @@ interface RecordLog {
 interface Placed {
   readonly cname: Name;
   readonly epoch: number;
-  readonly at: number;
   /** Some commit has come after it. */
   readonly kept: boolean;
 }
@@ -75,6 +76,9 @@ interface Placed {
 interface Reading {
   readonly seen: Seen;
   readonly sinceAt: number;
+  readonly at: number;
+  /** When it was read before that. */
+  readonly beforeAt: number;
 }
 
 /** What was mended at one vendor of late. */
@@ -368,7 +372,9 @@ export class Checkers {
     const value = givenBy(seen);
     const last = log.readings.get(key);
     const isSame = last !== undefined && givenBy(last.seen) === value;
-    log.readings.set(key, { seen, sinceAt: isSame ? last.sinceAt : r.process.now() });
+    const at = r.process.now();
+    const sinceAt = isSame ? last.sinceAt : at;
+    log.readings.set(key, { seen, sinceAt, at, beforeAt: last?.at ?? at });
     const [text] = seen.markers;
     if (text === undefined || seen.markers.length > 1) return;
     const m = parseMarker(text);
@@ -382,7 +388,9 @@ export class Checkers {
 
   #place(r: Replica, vendor: SimVendor, name: Name, cname: Name, epoch: number): void {
     const rec = this.#recordLog(r, name);
-    rec.placed.set(vendor.name, { cname, epoch, at: this.#timeline.now, kept: false });
+    const known = rec.placed.get(vendor.name);
+    const kept = known?.kept === true && known.cname === cname && known.epoch === epoch;
+    rec.placed.set(vendor.name, { cname, epoch, kept });
     rec.claims.delete(vendor.name);
   }
 
@@ -432,8 +440,8 @@ export class Checkers {
     const text = formatMarker(c.to.marker);
     const to = parseMarker(text);
     if (to === null) return this.fail('rule-14-every-write-has-its-epoch', `${at}: ${text}`);
-    const isSigned = to.mac !== undefined;
-    if (isSigned !== this.#plan.config.signed) this.fail('rule-25-signed', `${at}: ${text}`);
+    if (this.#plan.config.signed && to.mac === undefined)
+      this.fail('rule-25-signed', `${at}: ${text}`);
     if (!this.#committed.has(keyOf(c.name, to))) {
       this.fail('rule-13-only-what-is-committed', `${at}: epoch ${to.epoch} id ${to.id}`);
     }
@@ -491,16 +499,21 @@ export class Checkers {
 
   /** A write that takes an edit back: said in the journal first, but for a late write of one's own. */
   #mayMend(r: Replica, vendor: SimVendor, name: Name, stands: Name | null, at: string): void {
-    if (this.#isLate(vendor.name, name, stands)) return;
+    if (this.#isLate(this.#recordLog(r, name), vendor.name, name, stands)) return;
     const mends = this.#log(r).mends.get(`${vendor.name} ${name}`);
     if (mends?.open) mends.open = false;
-    else this.fail('rule-27-edits-left', `${at}: over an edit to ${stands ?? 'nothing'}`);
+    // Until its first commit fails, nobody knows that the store cannot take the entry.
+    else if (!r.store.refuses)
+      this.fail('rule-27-edits-left', `${at}: over an edit to ${stands ?? 'nothing'}`);
   }
 
   /** What was sent there, and not answered for, may arrive yet. */
-  #isLate(vendor: string, name: Name, value: Name | null): boolean {
+  #isLate(rec: RecordLog, vendor: string, name: Name, value: Name | null): boolean {
+    const now = this.#timeline.now;
+    const doubted = rec.unseen.get(`${vendor} ${value}`) ?? Number.NEGATIVE_INFINITY;
+    if (now - doubted < 6 * MINUTE) return true;
     const sent = this.#sent.get(`${vendor} ${name} ${value}`);
-    return sent !== undefined && sent.open > 0 && this.#timeline.now - sent.at < 10 * MINUTE;
+    return sent !== undefined && sent.open > 0 && now - sent.at < 10 * MINUTE;
   }
 
   /** Rule 27: what is mended, by the table of the design's section 5. */
@@ -514,7 +527,7 @@ export class Checkers {
     }
     const value = givenBy(reading.seen);
     const inForce = rec.marker.target;
-    if (this.#isLate(provider, name, value)) return;
+    if (this.#isLate(rec, provider, name, value)) return;
     const known = log.mends.get(`${provider} ${name}`);
     const mends =
       known !== undefined && at - known.lastAt < HOUR ? known : { count: 0, lastAt: at };
@@ -534,7 +547,7 @@ export class Checkers {
     const isBack = record.edits === 'mend' && (isUp || isPinned);
     const what = `${where}: ${value ?? 'nothing'} (${health(origin)}) by \`${record.edits}\``;
     if (!isAway && !isBack) this.fail('rule-27-the-table', what);
-    if (isUp) this.#freshly(log, inForce, at - 20_000, what);
+    if (isUp) this.#freshly(log, inForce, Math.min(at - 20_000, reading.beforeAt), what);
     const paceMs = Math.min(15, 2 ** (mends.count - 3)) * MINUTE;
     if (mends.count >= 3 && (!isAway || restMs < paceMs)) this.fail('rule-27-mends-end', what);
     if (origin !== null) rec.wishes.set(origin, at);
@@ -699,12 +712,23 @@ export class Checkers {
       this.fail('rule-27-a-move-has-its-reason', `${at}: ${was.target} -> ${marker.target}`);
     }
     if (isNew && (hasReason || isMoved)) rec.since = marker.epoch;
+    if (isMoved && was !== null) this.#leaves(rec, name, was);
     rec.marker = marker;
     rec.top = Math.max(rec.top, epochMax);
     const placed = Object.values(doc.placed ?? {}).map((p) => p.marker);
     const own = new Set([...(marker === null ? [] : [marker]), ...placed].map(bare));
     for (const text of rec.own) if (!own.has(text)) rec.left.set(text, this.#timeline.now);
     rec.own = own;
+  }
+
+  /** What was in force, and never seen to stand at a vendor, may have been sent there by anybody. */
+  #leaves(rec: RecordLog, name: Name, was: Marker): void {
+    const cname = this.#cnameOf(name, was.target);
+    for (const { provider } of this.#plan.config.records[name]!.publish) {
+      const placed = rec.placed.get(provider);
+      const isSeen = placed?.cname === cname && placed!.epoch >= was.epoch;
+      if (!isSeen) rec.unseen.set(`${provider} ${cname}`, this.#timeline.now);
+    }
   }
 
   #entry(r: Replica, entry: Entry, at: number, docs: ReadonlyMap<Name, RecordDoc>): void {
@@ -1106,6 +1130,7 @@ export class Checkers {
       heard: new Set(),
       placed: new Map(),
       claims: new Map(),
+      unseen: new Map(),
       wishes: new Map(),
     };
     records.set(name, made);
