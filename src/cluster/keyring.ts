@@ -1,6 +1,6 @@
-// The cluster key at the core's edge: it signs the markers that go out and says of those that come in
-// what their signature is worth (design, rule 25). The core never sees a key. It must never say that a
-// marker is genuine which the current key did not sign, for this record and for what it leads to.
+// The cluster key at the core's edge: it signs the markers that go out and says of those that come
+// in what their signature is worth (design, rule 25). The core never sees a key. It must never say
+// that a marker is genuine which the current key did not sign, for this record and what it leads to.
 
 import { createHmac, timingSafeEqual } from 'node:crypto';
 import { parseMarker, signatureInput } from '../core/marker.ts';
@@ -61,7 +61,7 @@ function macOf(key: string, record: Name, cname: Name, marker: Marker): Buffer {
 
 type Records = Readonly<Record<Name, RecordConfig>>;
 
-/** What a marker may have been signed for: what stands beside it, and what its target leads to here. */
+/** What a marker may have been signed for: what stands beside it, what its target leads to here. */
 function candidates(records: Records, name: Name, text: string, value: Name | undefined): Name[] {
   const target = parseMarker(text)?.target;
   const own = Object.hasOwn(records, name) ? records[name]!.targets : [];

@@ -218,10 +218,7 @@ function readConfig(context: Context, root: Tree): Config | null {
     const message = `${show(socket)} is longer than the ${socketBytesMax} bytes a socket may have`;
     source.problem(['socket'], `${message}: give a shorter one`);
   }
-  const keyTree = root.entries.get('clusterKey')?.tree;
-  const keys = readValue(source, ['clusterKey'], keyTree, fields.secrets.clusterKey, 'kind');
-  const clusterKeys = keys ?? [];
-  if (keyTree === undefined) warnOfNoKey(context);
+  const clusterKeys = readKeys(context, root);
   const core: CoreConfig = {
     cluster: cluster ?? '',
     signed: clusterKeys.length > 0,
@@ -257,12 +254,18 @@ function readConfig(context: Context, root: Tree): Config | null {
   };
 }
 
-function warnOfNoKey({ source }: Context): void {
+/** What signs markers, the first of them; none, and a warning, where nothing does. */
+function readKeys({ source }: Context, root: MapTree): readonly SecretRef[] {
+  const tree = root.entries.get('clusterKey')?.tree;
+  if (tree !== undefined) {
+    return readValue(source, ['clusterKey'], tree, fields.secrets.clusterKey, 'kind') ?? [];
+  }
   source.warning(
     ['cluster'],
-    'no clusterKey: markers prove nothing, so a switch made elsewhere (--direct) is not followed, and ' +
-      'with a lost store most vendors must agree; make one with `detour init --key-only FILE`',
+    'no clusterKey: markers prove nothing, so a switch made elsewhere (--direct) is not followed, ' +
+      'and with a lost store most vendors must agree; make one with `detour init --key-only FILE`',
   );
+  return [];
 }
 
 /** Who is told: one of its keys says how, and that row reads all of it. Values are not quoted. */

@@ -15,6 +15,9 @@ export function jsonSchema(tables: Tables): object {
   /** Stands for the settings of a row until they are put in its place. */
   const hole = (of: string) => z.unknown().meta({ 'x-rows': of });
   const references = () => byName(hole('references')).optional();
+  // What is only read for one version is not offered.
+  const { drift: _policy, ...policy } = fields.policy;
+  const { drift: _record, ...record } = fields.record;
   const shape = z.strictObject({
     ...fields.top,
     ...fields.secrets,
@@ -29,14 +32,14 @@ export function jsonSchema(tables: Tables): object {
     records: z.record(
       z.string(),
       z.strictObject({
-        ...fields.record,
+        ...record,
         publish: z.array(z.union([name, z.strictObject(fields.publish)])).min(1),
         targets: z.array(z.strictObject(fields.target)).min(1),
       }),
     ),
     policy: z
       .strictObject({
-        ...fields.policy,
+        ...policy,
         confirmBudget: z.strictObject(fields.confirmBudget).optional(),
         references: references(),
       })

@@ -278,7 +278,7 @@ export function assess(state: State, r: RecordState, cell: Cell, seen: Seen, out
 }
 
 /** The one way to a write: rule 2 is looked at here, whatever wishes it. */
-export function toWrite(
+function toWrite(
   state: State,
   r: RecordState,
   cell: Cell,

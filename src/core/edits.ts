@@ -1,6 +1,6 @@
 // What somebody else put in the place of what Detour wrote, weighed over all providers of a record
-// (design, rule 27 and section 5). One vendor's key reaches that vendor's answers and nothing else: an
-// edit at one provider is held, or mended, there. Only what a person did at most of them is a word
+// (design, rule 27 and section 5). One vendor's key reaches that vendor's answers and nothing else:
+// an edit at one provider is held, or mended, there. Only what a person did at most of them is a word
 // that all follow, and `edits: follow` says otherwise. It never beats a pin or a freeze, and never
 // puts back what is not known to be up.
 //

@@ -108,7 +108,7 @@ export interface Wanted {
   readonly keepTtl: boolean;
   /** What of ours was last seen to stand there; null: nothing yet. */
   readonly placed: Placed | null;
-  /** The epoch of the last switch: what differs there since then was edited, what was there before lags. */
+  /** The epoch of the last switch: what has differed since was edited, what was so before lags. */
   readonly since: number;
 }
 

@@ -626,10 +626,7 @@ test('every other order reaches the daemon as typed, by the user who gave it', a
     [['unfreeze'], { kind: 'unfreeze', record: null, by }],
     [['unfreeze', www], { kind: 'unfreeze', record: name, by }],
     [['ack', www], { kind: 'ack', record: name, by, reject: false, dryRun: false }],
-    [
-      ['ack', www, '--reject'],
-      { kind: 'ack', record: name, by, reject: true, dryRun: false },
-    ],
+    [['ack', www, '--reject'], { kind: 'ack', record: name, by, reject: true, dryRun: false }],
   ];
   for (const [argv, command] of cases) {
     const { kind } = command as { kind: string };

@@ -941,7 +941,18 @@ test('the JSON Schema knows every key, every provider and every check', () => {
   const schema = jsonSchema(tables) as Shape;
   assert.deepEqual(JSON.parse(JSON.stringify(schema)), schema, 'it is plain JSON');
   assert.deepEqual(Object.keys(schema.properties!).toSorted(), [
-    ...['clouds', 'cluster', 'clusterKey', 'dns', 'gateHold', 'listen', 'log', 'notify', 'origins', 'paths'],
+    ...[
+      'clouds',
+      'cluster',
+      'clusterKey',
+      'dns',
+      'gateHold',
+      'listen',
+      'log',
+      'notify',
+      'origins',
+      'paths',
+    ],
     ...['policy', 'providers', 'records', 'socket', 'stateDir'],
   ]);
   assert.deepEqual(schema.required!.toSorted(), ['cluster', 'origins', 'providers', 'records']);
@@ -1036,7 +1047,10 @@ test('a cluster key is a reference, or a list of them while it is rotated', () =
 test('without a cluster key a warning says what is lost', () => {
   const { config, warnings } = accepted(stringify(good));
   assert.equal(config.core.signed, false);
-  assert.ok(warnings.some((w) => /no clusterKey: .*init --key-only/.test(w)), warnings.join());
+  assert.ok(
+    warnings.some((w) => /no clusterKey: .*init --key-only/.test(w)),
+    warnings.join(),
+  );
   assert.ok(!accepted(withKey('{ file: /k }')).warnings.some((w) => w.includes('clusterKey')));
 });
 
@@ -1048,7 +1062,10 @@ test('drift is read as edits for one version, with a warning, and not beside it'
   ] as const) {
     const { config, warnings } = accepted(of(`drift: ${old}`));
     assert.equal(config.core.records['www.example.net.']!.edits, now);
-    assert.ok(warnings.some((w) => w.includes(`is read as \`edits: ${now}\``)), warnings.join());
+    assert.ok(
+      warnings.some((w) => w.includes(`is read as \`edits: ${now}\``)),
+      warnings.join(),
+    );
   }
   assert.match(refused(of('drift: report\n    edits: mend')).join(), /its new name/);
   assert.match(refused(of('edits: repair')).join(), /edits/);

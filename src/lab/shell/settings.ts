@@ -3,6 +3,7 @@
 // step of its own. It must never write a secret into the configuration, nor touch a file in a
 // directory that no lab has made.
 
+import { randomBytes } from 'node:crypto';
 import {
   accessSync,
   constants,
@@ -92,6 +93,7 @@ export function labSettings(lab: Lab, place: SettingsPlace): readonly SettingsFi
   const secret = (name: string) => join(place.directory, 'secrets', name);
   const { cloudflare, route53, alidns } = lab.credentials;
   const secrets = [
+    { path: secret('cluster.key'), text: `${randomBytes(32).toString('base64url')}\n` },
     { path: secret('cf-token'), text: `${cloudflare.apiToken}\n` },
     { path: secret('aws.json'), text: `${JSON.stringify(route53)}\n` },
     { path: secret('ali-key-id'), text: `${alidns.accessKeyId}\n` },
@@ -139,6 +141,7 @@ function configText(lab: Lab, place: SettingsPlace, secret: (name: string) => st
     '# Written by `detour lab` for the lab that is running now; the next one writes it anew.',
     '# Everything in it is on this machine: vendors, name servers and origins are the lab’s.',
     'cluster: lab',
+    `clusterKey: ${file('cluster.key')}`,
     '',
     ...providerLines(lab, file),
     '',
