@@ -26,6 +26,7 @@ const clock = 'src/run/clock.ts';
 const controller = 'src/controller.ts';
 const decide = 'src/core/decide.ts';
 const detect = 'src/core/detect.ts';
+const edits = 'src/core/edits.ts';
 const engine = 'src/core/engine.ts';
 const lane = 'src/core/lane.ts';
 const lock = 'src/store/lock.ts';
@@ -2297,5 +2298,65 @@ function laneWorks`,
         replace: 'const slowestMs = this.#slowestMs ?? 1;',
       },
     ],
+  },
+  {
+    name: 'a pin takes an epoch while the store cannot commit',
+    rule: 13,
+    by: '110-pin-without-store',
+    edits: [
+      {
+        file: switching,
+        find: `  if (!state.storeOk) return false;
+`,
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'an edit that an earlier reading showed is mended',
+    rule: 25,
+    by: '111-overtaken-edit',
+    edits: [
+      {
+        file: cell,
+        find: `  cell.ahead = null;
+  cell.edited = null;
+  const wanted`,
+        replace: '  const wanted',
+      },
+      { file: edits, find: 'isSeen && cell.answeredAt >= since', replace: 'isSeen' },
+    ],
+  },
+  {
+    name: 'an edit is confirmed by two readings with another between',
+    rule: 27,
+    by: '111-overtaken-edit',
+    edits: [{ file: cell, find: "  if (p.kind !== 'edit') cell.odd = null;\n", replace: '' }],
+  },
+  {
+    name: 'a switch does not end what was held for its marker',
+    rule: 27,
+    by: '112-a-switch-ends-it',
+    edits: [
+      { file: plan, find: 'return isHeld ? write(because) : remark', replace: 'return remark' },
+    ],
+  },
+  {
+    name: 'an edit that was left for an hour is mended with passes and a reading of then',
+    rule: 3,
+    by: '113-fresh-before-mending',
+    edits: [
+      {
+        file: edits,
+        find: '  const since = cell.odd?.backAt ?? state.now;',
+        replace: '  const since = cell.odd?.at ?? state.now;',
+      },
+    ],
+  },
+  {
+    name: 'what was answered for is called a late write',
+    rule: 15,
+    by: '114-not-late',
+    edits: [{ file: switching, find: ' && !cell.held && !hasStood', replace: ' && !cell.held' }],
   },
 ];

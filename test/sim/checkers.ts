@@ -54,8 +54,9 @@ interface RecordLog {
   readonly left: Map<string, number>;
   /** Proven markers that a vendor's API has shown. */
   readonly heard: Set<string>;
-  /** By vendor, what of ours was seen to stand there. */
-  readonly placed: Map<string, Placed>;
+  /** By vendor, what of ours was seen to stand there, and what of it the store has. */
+  placed: Map<string, Placed>;
+  kept: ReadonlyMap<string, Placed>;
   /** Vendors at which it was adopted: as it stood, or whatever stands there. */
   readonly claims: Map<string, 'any' | 'configured'>;
   /** By vendor and value, what left force unseen there, and when. */
@@ -68,8 +69,6 @@ interface RecordLog {
 interface Placed {
   readonly cname: Name;
   readonly epoch: number;
-  /** Some commit has come after it. */
-  readonly kept: boolean;
 }
 
 /** What a vendor's API last said of a record, and since when it has said so. */
@@ -99,6 +98,7 @@ interface RecordDoc {
   readonly target: string | null;
   readonly marker: Marker | null;
   readonly epochMax: number;
+  readonly since?: number;
   readonly placed?: Readonly<Record<string, { readonly marker: Marker }>>;
 }
 
@@ -215,9 +215,7 @@ export class Checkers {
     const log = this.#log(r);
     log.disturbedAt = this.#timeline.now;
     // What was not kept is not known in the next life.
-    for (const { placed } of log.records.values()) {
-      for (const [vendor, one] of placed) if (!one.kept) placed.delete(vendor);
-    }
+    for (const rec of log.records.values()) rec.placed = new Map(rec.kept);
     this.trace(`${r.name}: is gone`);
   }
 
@@ -388,9 +386,7 @@ export class Checkers {
 
   #place(r: Replica, vendor: SimVendor, name: Name, cname: Name, epoch: number): void {
     const rec = this.#recordLog(r, name);
-    const known = rec.placed.get(vendor.name);
-    const kept = known?.kept === true && known.cname === cname && known.epoch === epoch;
-    rec.placed.set(vendor.name, { cname, epoch, kept });
+    rec.placed.set(vendor.name, { cname, epoch });
     rec.claims.delete(vendor.name);
   }
 
@@ -681,11 +677,7 @@ export class Checkers {
     }
     for (const entry of commit.entries) this.#entry(r, entry, commit.at, docs);
     for (const [name, doc] of docs) this.#remembers(r, name, doc, commit.entries);
-    for (const { placed } of log.records.values()) {
-      for (const [vendor, one] of placed) {
-        if (!one.kept) placed.set(vendor, { ...one, kept: true });
-      }
-    }
+    for (const rec of log.records.values()) rec.kept = new Map(rec.placed);
   }
 
   /** What the store holds of a record from now on. */
@@ -712,6 +704,8 @@ export class Checkers {
       this.fail('rule-27-a-move-has-its-reason', `${at}: ${was.target} -> ${marker.target}`);
     }
     if (isNew && (hasReason || isMoved)) rec.since = marker.epoch;
+    // Why it changed could not be told while the store was away.
+    else if (isNew && isAway) rec.since = doc.since ?? marker.epoch;
     if (isMoved && was !== null) this.#leaves(rec, name, was);
     rec.marker = marker;
     rec.top = Math.max(rec.top, epochMax);
@@ -1085,8 +1079,9 @@ export class Checkers {
     // What could not be committed holds until a restart all the same.
     if (c.kind === 'ack') {
       rec.spends = [];
+      // What deposed it is taken, with its pin.
+      if (rec.deposed) rec.pinnedUntil = 'none';
       rec.deposed = false;
-      rec.pinnedUntil = 'none';
     }
     if (c.kind === 'unpin') rec.pinnedUntil = 'none';
     if (c.kind === 'switch' && !c.dryRun) this.#log(r).orders.add(`${c.record} switch ${c.target}`);
@@ -1129,6 +1124,7 @@ export class Checkers {
       left: new Map(),
       heard: new Set(),
       placed: new Map(),
+      kept: new Map(),
       claims: new Map(),
       unseen: new Map(),
       wishes: new Map(),
