@@ -26,6 +26,7 @@ const clock = 'src/run/clock.ts';
 const controller = 'src/controller.ts';
 const decide = 'src/core/decide.ts';
 const detect = 'src/core/detect.ts';
+const direct = 'src/core/direct.ts';
 const edits = 'src/core/edits.ts';
 const engine = 'src/core/engine.ts';
 const lane = 'src/core/lane.ts';
@@ -63,11 +64,12 @@ export const mutants: readonly Mutant[] = [
     edits: [
       {
         file: cell,
-        find: 'if (!r.config.targets.some((t) => t.cname === cname))',
-        replace: 'if (r.config.targets.length === 0)',
+        find: 'if (!r.config.targets.some((t) => t.cname === change.to.cname)) {',
+        replace: 'if (r.config.targets.length === 0) {',
       },
     ],
   },
+
   {
     name: 'a retired target is left for another',
     rule: 2,
@@ -219,15 +221,16 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'disagreement is adopted',
     rule: 4,
-    by: '07-disagreement',
+    by: '82-done-by-hand',
     edits: [
       {
         file: plan,
-        find: 'values.every((v) => v.target === first.target)',
-        replace: 'values.some((v) => v.target === first.target)',
+        find: '    if (at.length < majority) continue;',
+        replace: '    if (at.length === 0) continue;',
       },
     ],
   },
+
   {
     name: "an unmarked stranger's value is overwritten",
     rule: 4,
@@ -271,11 +274,12 @@ export const mutants: readonly Mutant[] = [
     edits: [
       {
         file: plan,
-        find: 'if (marker.cluster !== cluster) {',
-        replace: "if (marker.cluster === '') {",
+        find: '  if (marker.cluster !== known.cluster) {',
+        replace: "  if (marker.cluster === '') {",
       },
     ],
   },
+
   {
     name: 'a text that is no marker is overwritten',
     rule: 4,
@@ -773,11 +777,12 @@ function laneWorks`,
     edits: [
       {
         file: cell,
-        find: "if (p.kind === 'yield' || p.kind === 'rival') cell.ahead = p.marker;",
-        replace: "if (p.kind === 'rival') cell.ahead = p.marker;",
+        find: '  if (ahead !== null && marker !== null && compareMarkers(ahead, marker) > 0) {',
+        replace: '  if (ahead !== null && marker === null) {',
       },
     ],
   },
+
   {
     name: 'patience is not waited out',
     rule: 8,
@@ -882,11 +887,14 @@ function laneWorks`,
     edits: [
       {
         file: adopt,
-        find: 'const pinned = m.pinned && (untilAt === null || untilAt > state.now);',
-        replace: 'const pinned = false;',
+        find: `    pin: m.pinned
+`,
+        replace: `    pin: m.pinned && m.epoch === 0
+`,
       },
     ],
   },
+
   {
     name: 'a pin is forgotten by a restart',
     rule: 9,
@@ -894,11 +902,13 @@ function laneWorks`,
     edits: [
       {
         file: arrange,
-        find: 'doc: { ...newDoc(), ...stored },',
-        replace: 'doc: { ...newDoc(), ...stored, pin: null },',
+        find: 'doc: { ...newDoc(), epochMax: state.released.get(config.name) ?? 0, ...stored },',
+        replace:
+          'doc: { ...newDoc(), epochMax: state.released.get(config.name) ?? 0, ...stored, pin: null },',
       },
     ],
   },
+
   {
     name: 'the budget is not counted',
     rule: 10,
@@ -930,11 +940,13 @@ function laneWorks`,
     edits: [
       {
         file: arrange,
-        find: 'doc: { ...newDoc(), ...stored },',
-        replace: 'doc: { ...newDoc(), ...stored, switches: [] },',
+        find: 'doc: { ...newDoc(), epochMax: state.released.get(config.name) ?? 0, ...stored },',
+        replace:
+          'doc: { ...newDoc(), epochMax: state.released.get(config.name) ?? 0, ...stored, switches: [] },',
       },
     ],
   },
+
   {
     name: 'the budget never fills again',
     rule: 10,
@@ -1105,11 +1117,12 @@ function laneWorks`,
       {
         file: engine,
         find: `    for (const r of state.records.values()) keep(out, r);
-    for (const d`,
-        replace: '    for (const d',
+    for (const [name, epoch]`,
+        replace: '    for (const [name, epoch]',
       },
     ],
   },
+
   {
     name: 'an operator is let through without a store',
     rule: 13,
@@ -1183,12 +1196,12 @@ function laneWorks`,
     edits: [
       {
         file: plan,
-        find: `  if (theirs.epoch > own.epoch) return { kind: 'yield', marker: theirs };
-`,
-        replace: '',
+        find: '  const order = compareMarkers(by.marker, wanted.marker);',
+        replace: '  const order = Math.min(0, compareMarkers(by.marker, wanted.marker));',
       },
     ],
   },
+
   {
     name: 'a higher epoch is written over',
     rule: 14,
@@ -1196,11 +1209,13 @@ function laneWorks`,
     edits: [
       {
         file: plan,
-        find: "if (theirs.epoch > own.epoch) return { kind: 'yield', marker: theirs };",
-        replace: "if (theirs.epoch > own.epoch) return write(record, seen, wanted, 'it is ahead');",
+        find: "    if (by.whose === 'genuine') return { kind: 'ahead', by };",
+        replace:
+          "    if (by.whose === 'genuine') return remark(record, seen, wanted, 'it is ahead');",
       },
     ],
   },
+
   {
     name: 'lag is not rewritten',
     rule: 14,
@@ -1208,50 +1223,42 @@ function laneWorks`,
     edits: [
       {
         file: plan,
-        find: `  if (theirs.epoch < own.epoch) {
-    return write`,
-        replace: `  if (theirs.epoch < own.epoch) {
-    if (own.epoch > 0) return { kind: 'in-step' };
-    return write`,
+        find: `    const because = \`epoch \${epoch} is behind\`;
+`,
+        replace: `    const because = \`epoch \${epoch} is behind\`;
+    if (epoch > 0) return { kind: 'in-step' };
+`,
       },
     ],
   },
+
   {
     name: 'at the same epoch the automatic switch wins',
     rule: 14,
     by: '18-same-epoch',
     edits: [
       {
-        file: plan,
-        find: "if (theirs.kind === 'operator') return { kind: 'yield', marker: theirs };",
-        replace: "if (theirs.kind === 'auto') return { kind: 'yield', marker: theirs };",
+        file: marker,
+        find: '    kinds[a.kind] - kinds[b.kind] ||',
+        replace: '    kinds[b.kind] - kinds[a.kind] ||',
       },
     ],
   },
-  {
-    name: 'of two first finds the automatic one wins',
-    rule: 14,
-    by: '18-same-epoch',
-    edits: [
-      {
-        file: plan,
-        find: "return b.kind === 'operator' && a.kind !== 'operator' ? b : a;",
-        replace: "return b.kind === 'auto' && a.kind !== 'auto' ? b : a;",
-      },
-    ],
-  },
+
   {
     name: 'two rivals of a kind overwrite each other',
     rule: 14,
     by: '18-same-epoch',
     edits: [
       {
-        file: plan,
-        find: '    if (theirs.kind === own.kind) {',
-        replace: '    if (theirs.kind === own.kind && theirs.kind !== wanted.marker.kind) {',
+        file: marker,
+        find: `    byText(a.id, b.id) ||
+    byText(a.target, b.target)`,
+        replace: '    0 * byText(a.id, b.id)',
       },
     ],
   },
+
   {
     name: 'deposed, it still writes',
     rule: 14,
@@ -1264,11 +1271,13 @@ function laneWorks`,
       },
       {
         file: plan,
-        find: "if (theirs.epoch > own.epoch) return { kind: 'yield', marker: theirs };",
+        find: `    if (by.whose === 'genuine') return { kind: 'ahead', by };
+`,
         replace: '',
       },
     ],
   },
+
   {
     name: 'deposed, it still decides',
     rule: 14,
@@ -1289,11 +1298,12 @@ function laneWorks`,
     edits: [
       {
         file: adopt,
-        find: `  if (ahead.kind === 'operator' || isOfGroup(state, ahead)) return`,
-        replace: `  if (ahead.kind !== null) return`,
+        find: "  const isFollowed = marker.kind === 'operator' || ofGroup || isLate;",
+        replace: '  const isFollowed = marker.kind !== null || ofGroup || isLate;',
       },
     ],
   },
+
   {
     name: "an operator's switch has no epoch of its own",
     rule: 14,
@@ -1313,23 +1323,27 @@ function laneWorks`,
     edits: [
       {
         file: arrange,
-        find: 'doc: { ...newDoc(), ...stored },',
-        replace: 'doc: { ...newDoc(), ...stored, epochMax: 0 },',
+        find: 'doc: { ...newDoc(), epochMax: state.released.get(config.name) ?? 0, ...stored },',
+        replace:
+          'doc: { ...newDoc(), epochMax: state.released.get(config.name) ?? 0, ...stored, epochMax: 0 },',
       },
     ],
   },
+
   {
     name: 'a deposition is forgotten by a restart',
     rule: 14,
-    by: '55-epoch-after-restart',
+    by: '107-reject',
     edits: [
       {
         file: arrange,
-        find: 'doc: { ...newDoc(), ...stored },',
-        replace: 'doc: { ...newDoc(), ...stored, deposed: null },',
+        find: 'doc: { ...newDoc(), epochMax: state.released.get(config.name) ?? 0, ...stored },',
+        replace:
+          'doc: { ...newDoc(), epochMax: state.released.get(config.name) ?? 0, ...stored, deposed: null },',
       },
     ],
   },
+
   {
     name: 'who holds no lease decides',
     rule: 14,
@@ -1516,15 +1530,16 @@ function laneWorks`,
   {
     name: 'drift is fought for ever',
     rule: 22,
-    by: '32-repair',
+    by: '32-mend',
     edits: [
       {
-        file: cell,
-        find: '!mends || recent.length >= FIGHT_REPAIRS',
-        replace: '!mends',
+        file: edits,
+        find: "  if (why === 'back' && count >= AT_ONCE) {",
+        replace: "  if (why === 'back' && count >= 1000) {",
       },
     ],
   },
+
   {
     name: 'confirming has no budget',
     rule: 22,
@@ -1585,8 +1600,8 @@ function laneWorks`,
       },
       {
         file: cell,
-        find: "cname === null || r.config.mode === 'observe' || r.doc",
-        replace: 'cname === null || r.doc',
+        find: "wanted === null || r.config.mode === 'observe' || r.doc",
+        replace: 'wanted === null || r.doc',
       },
       {
         file: adopt,
@@ -1639,33 +1654,42 @@ function laneWorks`,
     name: 'first markers are told apart by their id alone',
     rule: 14,
     by: '90-first-markers',
-    edits: [{ file: plan, find: ' || theirs.target !== own.target', replace: '' }],
+    edits: [
+      {
+        file: marker,
+        find: `    byText(a.id, b.id) ||
+    byText(a.target, b.target)`,
+        replace: '    byText(a.id, b.id)',
+      },
+    ],
   },
+
   {
     name: 'a late write of our own is taken for a wish',
     rule: 14,
-    by: '33-edit',
+    by: '109-late-value',
     edits: [
       {
         file: cell,
-        find: 'lost !== null && lost.value === stands(seen)',
-        replace: 'lost !== null && lost.value === null',
+        find: 'l != null && l.value === value &&',
+        replace: 'l != null && l.value === null &&',
       },
     ],
   },
+
   {
     name: 'a stale edit drags to a dead origin',
-    rule: 0,
+    rule: 27,
     by: '33-edit',
     edits: [
       {
-        file: adopt,
-        find: `  if (state.origins.get(to)?.health !== 'up') return;
-`,
-        replace: '',
+        file: edits,
+        find: "  if (inForce === 'up' && (edit.value === null || there === 'down')) return 'away';",
+        replace: "  if (inForce === 'up' && edit.value === null) return 'away';",
       },
     ],
   },
+
   {
     name: 'a freeze is ignored',
     rule: 0,
@@ -1998,11 +2022,12 @@ function laneWorks`,
     edits: [
       {
         file: lane,
-        find: "else if (answer.kind === 'not-asked') sendNext(state, r, cell, change, call.urgent);",
-        replace: "else if (answer.kind === 'not-asked') askNext(state, r, cell, call.urgent);",
+        find: "    else if (answer.kind === 'not-asked') sendNext(state, r, cell, change, call.urgent, out);",
+        replace: "    else if (answer.kind === 'not-asked') askNext(state, r, cell, call.urgent);",
       },
     ],
   },
+
   {
     name: 'an adapter that never gets to anything is asked without end',
     rule: 22,
@@ -2148,12 +2173,13 @@ function laneWorks`,
     edits: [
       {
         file: marker,
-        find: `  if (Math.max(epoch, term, untilWall ?? 0) > MARKER_NUMBER_MAX) return null;
+        find: `  if (Math.max(epoch, term, pinMs ?? 0) > MARKER_NUMBER_MAX) return null;
 `,
         replace: '',
       },
     ],
   },
+
   {
     name: 'an epoch is made that nobody can read back',
     rule: 25,
@@ -2296,6 +2322,356 @@ function laneWorks`,
         file: 'providers/kit/patience.ts',
         find: 'const slowestMs = this.#slowestMs;',
         replace: 'const slowestMs = this.#slowestMs ?? 1;',
+      },
+    ],
+  },
+  {
+    name: 'an unsigned marker gives orders',
+    rule: 25,
+    by: '100-whose-marker',
+    edits: [
+      {
+        file: plan,
+        find: `  if (known.signed) {
+`,
+        replace: `  if (known.signed && proof.word !== 'unsigned' && proof.word !== 'wrong') {
+`,
+      },
+    ],
+  },
+  {
+    name: 'a marker by a key that was replaced gives orders',
+    rule: 25,
+    by: '102-keys',
+    edits: [
+      {
+        file: plan,
+        find: "    if (proof.word === 'retired') return { whose: 'ours', marker };",
+        replace:
+          "    if (proof.word === 'retired') return { whose: 'genuine', marker, cname: proof.cname };",
+      },
+    ],
+  },
+  {
+    name: 'what the store remembers is foreign after an upgrade',
+    rule: 25,
+    by: '101-upgrade',
+    edits: [
+      {
+        file: plan,
+        find: "if (known.remembered.some((own) => isSameMarker(own, marker)) && proof.word !== 'genuine') {",
+        replace: 'if (known.remembered.length > 9) {',
+      },
+    ],
+  },
+  {
+    name: 'what was placed is not remembered',
+    rule: 25,
+    by: '101-upgrade',
+    edits: [
+      {
+        file: cell,
+        find: 'const remembered = [marker, own(placed, cell.provider)?.marker].filter((m) => m != null);',
+        replace:
+          'const remembered = [own(placed, cell.provider)?.marker].filter((m) => m !== undefined && marker === null);',
+      },
+    ],
+  },
+  {
+    name: 'a replaced key stays in use',
+    rule: 25,
+    by: '102-keys',
+    edits: [
+      {
+        file: plan,
+        find: "  if (!wanted.signed || by.whose === 'genuine') return { kind: 'in-step' };",
+        replace: "  if (by.whose !== null) return { kind: 'in-step' };",
+      },
+    ],
+  },
+  {
+    name: 'an enormous epoch uses epochs up',
+    rule: 25,
+    by: '96-highest-epoch',
+    edits: [
+      {
+        file: plan,
+        find: '  if (marker.epoch <= known.epochMax + EPOCH_LEAP_MAX)',
+        replace: '  if (marker.epoch <= Number.MAX_SAFE_INTEGER)',
+      },
+    ],
+  },
+  {
+    name: "an operator's marker leads to what is not configured",
+    rule: 14,
+    by: '100-whose-marker',
+    edits: [
+      {
+        file: plan,
+        find: 't.origin === marker.target && t.cname === cname',
+        replace: 't.origin === marker.target && cname !== null',
+      },
+    ],
+  },
+  {
+    name: 'a lost store follows the first vendor that answers',
+    rule: 4,
+    by: '103-lost-store',
+    edits: [
+      {
+        file: plan,
+        find: '  if (read.length < majority) {',
+        replace: '  if (read.length === 0) {',
+      },
+    ],
+  },
+  {
+    name: 'an answer of DNS adopts',
+    rule: 26,
+    by: '108-forged-dns',
+    edits: [
+      {
+        file: adopt,
+        find: 'c.answeredAt > 0 ? c.standing : null',
+        replace: 'c.standing',
+      },
+    ],
+  },
+  {
+    name: 'an unsigned epoch of DNS is believed',
+    rule: 26,
+    by: '108-forged-dns',
+    edits: [
+      {
+        file: cell,
+        find: "  if (by === 'api' || s.by.whose === 'genuine') amend",
+        replace: '  if (by !== null) amend',
+      },
+    ],
+  },
+  {
+    name: 'one edit moves all',
+    rule: 27,
+    by: '105-a-word',
+    edits: [
+      {
+        file: edits,
+        find: '  const needed = Math.max(2, Math.floor(r.cells.size / 2) + 1);',
+        replace: '  const needed = 1;',
+      },
+      {
+        file: edits,
+        find: '  if (edits.length < 2 || !mayMove(state, r)) return false;',
+        replace: '  if (!mayMove(state, r)) return false;',
+      },
+    ],
+  },
+  {
+    name: 'an edit beats a pin',
+    rule: 27,
+    by: '105-a-word',
+    edits: [
+      {
+        file: edits,
+        find: ' && r.doc.pin === null && !isFrozen',
+        replace: ' && !isFrozen',
+      },
+    ],
+  },
+  {
+    name: 'two edits of one day are one word',
+    rule: 27,
+    by: '105-a-word',
+    edits: [
+      {
+        file: edits,
+        find: 'e.marked && state.now - e.at <= WORD_MS',
+        replace: 'e.marked',
+      },
+    ],
+  },
+  {
+    name: "a tool's second word is taken",
+    rule: 27,
+    by: '105-a-word',
+    edits: [
+      {
+        file: edits,
+        find: "healthOf(state, origin) === 'down' || isToolsWork(state, r, origin)",
+        replace: "healthOf(state, origin) === 'down'",
+      },
+    ],
+  },
+  {
+    name: 'markers that went make a word',
+    rule: 27,
+    by: '105-a-word',
+    edits: [
+      {
+        file: edits,
+        find: 'e.target === origin && e.marked &&',
+        replace: 'e.target === origin &&',
+      },
+    ],
+  },
+  {
+    name: 'following takes the last switch of the budget',
+    rule: 27,
+    by: '104-the-table',
+    edits: [
+      {
+        file: edits,
+        find: 'if (used >= r.config.switchesPerHour - 1) return false;',
+        replace: 'if (used >= r.config.switchesPerHour) return false;',
+      },
+    ],
+  },
+  {
+    name: 'what is not up is put back',
+    rule: 3,
+    by: '104-the-table',
+    edits: [
+      {
+        file: edits,
+        find: "  return inForce === 'up' || isWanted ? 'back' : 'leave';",
+        replace: "  return isWanted || inForce !== null ? 'back' : 'leave';",
+      },
+    ],
+  },
+  {
+    name: 'a fight goes on at full speed',
+    rule: 27,
+    by: '106-a-tool',
+    edits: [
+      {
+        file: edits,
+        find: '    if (state.now < dueAt) {',
+        replace: '    if (state.now < lastAt) {',
+      },
+    ],
+  },
+  {
+    name: 'a fight pages nobody',
+    rule: 27,
+    by: '106-a-tool',
+    edits: [
+      {
+        file: edits,
+        find: '  if (cell.mends.count >= AT_ONCE) page',
+        replace: '  if (cell.mends.count < 0) page',
+      },
+    ],
+  },
+  {
+    name: 'a pin ends a hold',
+    rule: 27,
+    by: '105-a-word',
+    edits: [
+      {
+        file: switching,
+        find: 'const since = anew === null ? r.doc.since : marker.epoch;',
+        replace: 'const since = marker.epoch;',
+      },
+    ],
+  },
+  {
+    name: 'a rejected switch stays where it is',
+    rule: 14,
+    by: '107-reject',
+    edits: [
+      {
+        file: operate,
+        find: "reissue(state, r, 'operator', out, 'anew');",
+        replace: "reissue(state, r, 'operator', out);",
+      },
+    ],
+  },
+  {
+    name: 'epochs begin again after a release',
+    rule: 1,
+    by: '96-highest-epoch',
+    edits: [
+      {
+        file: engine,
+        find: `    release(state, r, out);
+`,
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'what was lost is forgotten by a restart',
+    rule: 15,
+    by: '109-late-value',
+    edits: [
+      {
+        file: arrange,
+        find: 'doc: { ...newDoc(), epochMax: state.released.get(config.name) ?? 0, ...stored },',
+        replace:
+          'doc: { ...newDoc(), epochMax: state.released.get(config.name) ?? 0, ...stored, late: {} },',
+      },
+    ],
+  },
+  {
+    name: 'the direct way out counts on by one past a vendor that is mute',
+    rule: 26,
+    by: 'core/direct.test.ts',
+    edits: [
+      {
+        file: direct,
+        find: 'places.some((p) => p.seen === null) ? UNREAD_LEAP : 0',
+        replace: 'places.some((p) => p.seen === null) ? 0 : 0',
+      },
+    ],
+  },
+  {
+    name: 'a fault in a fold ends the daemon',
+    rule: 25,
+    by: 'controller.test.ts',
+    edits: [
+      {
+        file: controller,
+        find: `      this.#beginAnew(event, error, config, lease);
+      return false;`,
+        replace: `      if (lease.term >= 0) throw error;
+      this.#beginAnew(event, error, config, lease);
+      return false;`,
+      },
+    ],
+  },
+  {
+    name: 'what cannot be folded in is tried at once again',
+    rule: 25,
+    by: 'controller.test.ts',
+    edits: [
+      {
+        file: controller,
+        find: 'shutOut ? withoutContent(event) : event',
+        replace: 'event',
+      },
+    ],
+  },
+  {
+    name: 'a signature covers no record',
+    rule: 25,
+    by: 'cluster/keyring.test.ts',
+    edits: [
+      {
+        file: marker,
+        find: 'const fields = [cluster, record, epoch,',
+        replace: 'const fields = [cluster, record.slice(0, 0), epoch,',
+      },
+    ],
+  },
+  {
+    name: 'a signature covers no CNAME',
+    rule: 25,
+    by: 'cluster/keyring.test.ts',
+    edits: [
+      {
+        file: marker,
+        find: 'kind, target, cname, pinOf(m)]',
+        replace: 'kind, target, cname.slice(0, 0), pinOf(m)]',
       },
     ],
   },
