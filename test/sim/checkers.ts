@@ -645,7 +645,8 @@ export class Checkers {
     for (const { value: text } of before.texts) {
       // Where the value went first, the marker still stands beside it.
       const value = this.#signed.get(`${name} ${text}`) ?? before.cname?.value ?? null;
-      const isOurs = rec !== undefined && this.#whose(rec, name, text, value) !== 'foreign';
+      // Whoever has lost its store since it sent this was looked at when it sent it.
+      const isOurs = rec === undefined || this.#whose(rec, name, text, value) !== 'foreign';
       if (!isOurs && !kept.has(text)) {
         this.fail('rule-25-foreign-untouched', `${at}: ${text.slice(0, 200)} is gone`);
       }
@@ -675,7 +676,7 @@ export class Checkers {
       this.#committed.add(keyOf(key.slice(7), doc.marker));
       this.gives(key.slice(7), doc.marker.epoch);
     }
-    for (const entry of commit.entries) this.#entry(r, entry, commit.at, docs);
+    for (const entry of commit.entries) this.#entry(r, entry, commit, docs);
     for (const [name, doc] of docs) this.#remembers(r, name, doc, commit.entries);
     for (const rec of log.records.values()) rec.kept = new Map(rec.placed);
   }
@@ -725,12 +726,17 @@ export class Checkers {
     }
   }
 
-  #entry(r: Replica, entry: Entry, at: number, docs: ReadonlyMap<Name, RecordDoc>): void {
+  #entry(
+    r: Replica,
+    entry: Entry,
+    { at, entries }: Commit,
+    docs: ReadonlyMap<Name, RecordDoc>,
+  ): void {
     const log = this.#log(r);
     this.trace(`${r.name}| ${entry.kind}: ${entry.sentence}`);
     if (entry.kind === 'health') return this.#health(r, entry.data as never, at);
     if (entry.record === null) {
-      if (entry.kind === 'store') this.#catchUp(r, log);
+      if (entry.kind === 'store') this.#catchUp(r, log, entries);
       if (entry.kind === 'freeze') log.frozen = true;
       if (entry.kind === 'unfreeze') log.frozen = false;
       return;
@@ -783,14 +789,16 @@ export class Checkers {
   }
 
   /** What the journal could not be told while the store was away is asked of the status. */
-  #catchUp(r: Replica, log: ReplicaLog): void {
+  #catchUp(r: Replica, log: ReplicaLog, entries: readonly Entry[]): void {
     const status = r.controller?.status();
     for (const o of status?.origins ?? []) {
       log.health.set(o.name, { health: o.health, at: o.sinceAt });
     }
     for (const record of status?.records ?? []) {
       const rec = this.#recordLog(r, record.name);
-      rec.pinnedUntil = record.pin === null ? 'none' : record.pin.untilAt;
+      // What moves in this very step has its own pin by now, and had none before.
+      const moves = entries.some((e) => e.record === record.name && e.kind === 'switch');
+      rec.pinnedUntil = record.pin === null || moves ? 'none' : record.pin.untilAt;
     }
   }
 
