@@ -2396,8 +2396,8 @@ function laneWorks`,
     edits: [
       {
         file: plan,
-        find: '  if (marker.epoch <= known.epochMax + EPOCH_LEAP_MAX)',
-        replace: '  if (marker.epoch <= Number.MAX_SAFE_INTEGER)',
+        find: 'marker.epoch > known.epochMax + EPOCH_LEAP_MAX',
+        replace: 'marker.epoch > Number.MAX_SAFE_INTEGER',
       },
     ],
   },
@@ -2734,5 +2734,17 @@ function laneWorks`,
     rule: 15,
     by: '114-not-late',
     edits: [{ file: switching, find: ' && !cell.held && !hasStood', replace: ' && !cell.held' }],
+  },
+  {
+    name: 'an enormous epoch that most providers bear is adopted with a lost store',
+    rule: 25,
+    by: '115-enormous-and-alone',
+    edits: [
+      {
+        file: plan,
+        find: 'const claims = isLeap ? null : marker;',
+        replace: 'const claims = marker;',
+      },
+    ],
   },
 ];
