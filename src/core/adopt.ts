@@ -8,7 +8,15 @@ import { compareMarkers, FIRST_ID } from './marker.ts';
 import type { Marker, MarkerKind } from './model.ts';
 import { adoption, isConfigured, type Standing } from './plan.ts';
 import { isSpent, spentSays } from './situation.ts';
-import { amend, note, type RecordState, randomId, type State, type Step } from './state.ts';
+import {
+  amend,
+  type Cell,
+  note,
+  type RecordState,
+  randomId,
+  type State,
+  type Step,
+} from './state.ts';
 import { dropChoice, endOf, nextMarker, startLanes } from './switch.ts';
 
 /** A pin that only a marker tells of lasts at most so long. */
@@ -109,7 +117,9 @@ export function force(state: State, r: RecordState, m: Marker, out: Step): void 
 /** What each provider's API has said; null where it has not. */
 export function foundByApi(r: RecordState): Readonly<Record<string, Standing | null>> {
   const cells = [...r.cells.values()];
-  return Object.fromEntries(cells.map((c) => [c.provider, c.answeredAt > 0 ? c.standing : null]));
+  // Whoever was read by its API before and by DNS since has not said what DNS says.
+  const isByApi = (c: Cell) => c.answeredAt > 0 && c.standingBy === 'api';
+  return Object.fromEntries(cells.map((c) => [c.provider, isByApi(c) ? c.standing : null]));
 }
 
 /** Rule 4 for a record with nothing in force yet; why it waits, or null when it waits no more. */

@@ -64,6 +64,7 @@ export function newCell(record: Name, provider: string, ttl: number): Cell {
     ttl,
     reading: 'pending',
     standing: null,
+    standingBy: 'api',
     seen: null,
     work: 'none',
     change: null,
@@ -199,6 +200,7 @@ export function absorb(
 ): void {
   const s = standing(knowledge(state, r, cell), r.config, seen);
   cell.standing = s;
+  cell.standingBy = by;
   cell.reading = 'read';
   if (by === 'api') cell.answeredAt = state.now;
   const stands = seen.cnames[0];
@@ -613,6 +615,7 @@ export function written(state: State, r: RecordState, cell: Cell, change: Change
     ? ({ whose: 'genuine', marker, cname: change.to.cname } as const)
     : ({ whose: 'ours', marker } as const);
   cell.standing = { kind: 'marked', by, value: change.to.cname };
+  cell.standingBy = 'api';
   cell.edited = null;
   cell.seen = {
     cname: change.to.cname,

@@ -130,6 +130,8 @@ export interface Cell {
   /** Rule 8: whether target and marker are known, or known to be out of reach. */
   reading: 'pending' | 'read' | 'unreadable';
   standing: Standing | null;
+  /** Whose word that is. */
+  standingBy: 'api' | 'dns';
   seen: {
     readonly cname: Name | null;
     readonly ttl: number | null;

@@ -2747,4 +2747,10 @@ function laneWorks`,
       },
     ],
   },
+  {
+    name: 'what DNS has said since counts as said by the API',
+    rule: 26,
+    by: '116-adopted-by-its-api',
+    edits: [{ file: adopt, find: " && c.standingBy === 'api'", replace: '' }],
+  },
 ];

@@ -117,7 +117,7 @@ interface ReplicaLog {
   /** Names at a vendor whose last write was lost. */
   lost: Map<string, Set<Name>>;
   /** Until when a vendor is to be left alone, and why. */
-  blocked: Map<string, { readonly until: number; readonly rule: string }>;
+  blocked: Map<string, { readonly from: number; readonly until: number; readonly rule: string }>;
   /** `vendor record`: the vendor has said in which zone it is, when that was in trouble. */
   readonly placed: Set<string>;
   /** By `vendor record`. */
@@ -296,8 +296,10 @@ export class Checkers {
     const placed = names.filter((name) => log.placed.has(`${vendor.name} ${name}`));
     for (const key of placesOf(vendor, placed)) {
       const block = log.blocked.get(key);
-      if (block === undefined || r.process.now() >= block.until) continue;
-      const early = block.until - r.process.now();
+      const now = r.process.now();
+      // What came in at this very moment may not have reached the core yet.
+      if (block === undefined || now >= block.until || now === block.from) continue;
+      const early = block.until - now;
       this.fail(block.rule, `${r.name} calls ${key} ${early} ms too early`);
     }
     const lost = log.lost.get(vendor.name);
@@ -354,10 +356,10 @@ export class Checkers {
 
   #block({ blocked }: ReplicaLog, key: string, fault: Fault, now: number): void {
     if (fault.kind === 'auth-suspect') {
-      blocked.set(key, { until: now + 15_000, rule: 'rule-17-auth-retried-slowly' });
+      blocked.set(key, { from: now, until: now + 15_000, rule: 'rule-17-auth-retried-slowly' });
     } else if (fault.retryAfterMs !== undefined) {
       const until = now + Math.min(fault.retryAfterMs, 300_000);
-      blocked.set(key, { until, rule: 'rule-22-blocks-honoured' });
+      blocked.set(key, { from: now, until, rule: 'rule-22-blocks-honoured' });
     }
   }
 
