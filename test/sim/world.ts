@@ -34,6 +34,8 @@ export interface Report {
 export interface Sabotage {
   readonly unfenced?: boolean;
   readonly lossyStore?: boolean;
+  /** Every signature proves something. */
+  readonly credulous?: boolean;
 }
 
 export interface RunOptions {
@@ -82,7 +84,8 @@ class World {
     this.#chance = chance;
     this.#other = new Chance(seed ^ OTHER);
     this.#plan = drawPlan(chance, this.#other, options.thief ?? false);
-    this.#keys = this.#plan.key === null ? null : createKeyring([this.#plan.key]);
+    const keys = this.#plan.key === null ? null : createKeyring([this.#plan.key]);
+    this.#keys = keys !== null && options.sabotage?.credulous ? credulous(keys) : keys;
     const timeline = this.#timeline;
     const now = () => timeline.now;
     this.#truth = new Truth(now);
@@ -515,6 +518,18 @@ class World {
     for (const v of this.#vendors.values()) hash.update(JSON.stringify([...v.stands]));
     return hash.digest('hex').slice(0, 16);
   }
+}
+
+/** Believes whatever bears a signature. */
+function credulous(keys: Keyring): Keyring {
+  return {
+    ...keys,
+    prove: (record, text, cnames) => {
+      const proof = keys.prove(record, text, cnames);
+      const [cname] = cnames;
+      return proof.word !== 'wrong' || cname === undefined ? proof : { word: 'genuine', cname };
+    },
+  };
 }
 
 function stamp(ms: number): string {
