@@ -148,7 +148,9 @@ export function adopt(state: State, r: RecordState, out: Step): Situation['unown
 /** The first marker of a record: nothing moves, the marker alone is written. Not once `isSpent`. */
 export function begin(state: State, r: RecordState, to: string, kind: MarkerKind, out: Step): void {
   const target = r.config.targets.find((t) => t.origin === to)!;
-  const move = { to, kind, pinned: false, pinUntilAt: null };
+  // What is taken over again may be pinned meanwhile.
+  const { pin } = r.doc;
+  const move = { to, kind, pinned: pin !== null, pinUntilAt: pin?.untilAt ?? null };
   const observed = r.config.mode === 'observe';
   // The very first marker of a record is the same text whoever writes it: of two first writers at a
   // vendor without compare-and-swap the second is then refused as a duplicate.

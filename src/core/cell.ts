@@ -551,13 +551,19 @@ export function isLate(state: State, r: RecordState, cell: Cell): boolean {
 
 /** A server gives another answer, or another marker, after all gave the right one. */
 export function isOdd(r: RecordState, answers: readonly ServerAnswer[]): boolean {
-  return answers.some(({ answer, markers }) => {
+  const inForce = r.doc.marker;
+  return answers.some(({ answer, markers, proofs }) => {
     if (answer.kind === 'nxdomain' || answer.kind === 'nodata') return true;
     if (answer.kind !== 'cname') return false;
     if (answer.value !== r.doc.cname) return true;
     // Without its marker the record is not ours to move when it must be moved.
     if (markers !== null && markers.length === 0) return true;
-    return (markers ?? []).some((text) => parseMarker(text)?.id !== r.doc.marker?.id);
+    // A forger may leave its id, and all else that a glance would see.
+    if (proofs?.some((p) => p.word !== 'genuine')) return true;
+    return (markers ?? []).some((text) => {
+      const m = parseMarker(text);
+      return m === null || inForce === null || !isSameMarker(m, inForce);
+    });
   });
 }
 

@@ -172,7 +172,7 @@ function putBack(
   if (!isReady(state, cell, target, out)) return;
   if (edit.target !== null) wish(state, r, edit.target, out);
   // A marker that proves nothing stands above ours: from now on it is below, and is mended as such.
-  if (edit.above && reissue(state, r, r.doc.marker!.kind, out)) return;
+  if (edit.above && reissue(state, r, r.doc.marker!.kind, out)) return decideAnew(cell);
   mend(state, r, cell, edit.change, edit.sentence, out);
   if (cell.mends.count >= AT_ONCE) page(state, r, cell, edit, out);
 }
@@ -192,6 +192,11 @@ function isReady(state: State, cell: Cell, target: string, out: Step): boolean {
   return false;
 }
 
+/** What was decided about putting it back counts no longer. */
+function decideAnew(cell: Cell): void {
+  if (cell.odd !== null) cell.odd = { ...cell.odd, backAt: null };
+}
+
 /** Reads it again then: what was put there may have gone, or changed. */
 function readAt(state: State, cell: Cell, at: number): void {
   cell.work = 'read';
@@ -207,7 +212,7 @@ function leave(
   tail: string,
   out: Step,
 ): void {
-  if (cell.odd !== null) cell.odd = { ...cell.odd, backAt: null };
+  decideAnew(cell);
   hold(state, r, cell, { word: 'edited', sentence: `${edit.sentence}${tail}` }, out);
 }
 

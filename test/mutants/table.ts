@@ -2753,4 +2753,13 @@ function laneWorks`,
     by: '116-adopted-by-its-api',
     edits: [{ file: adopt, find: " && c.standingBy === 'api'", replace: '' }],
   },
+  {
+    name: 'a forged marker under the same id is not seen through DNS',
+    rule: 25,
+    by: '117-forged-under-its-id',
+    edits: [
+      { file: cell, find: "proofs?.some((p) => p.word !== 'genuine')", replace: 'proofs === null' },
+      { file: cell, find: '!isSameMarker(m, inForce);', replace: 'm.id !== inForce.id;' },
+    ],
+  },
 ];

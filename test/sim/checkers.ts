@@ -126,6 +126,8 @@ interface ReplicaLog {
   /** Commands of this life, as `record target`. */
   readonly orders: Set<string>;
   disturbedAt: number;
+  /** When it got, or lost, the lease. */
+  ledAt: number;
   lastAt: number;
 }
 
@@ -206,6 +208,7 @@ export class Checkers {
       mends: new Map(),
       orders: new Set(),
       disturbedAt: this.#timeline.now,
+      ledAt: this.#timeline.now,
       lastAt: old?.lastAt ?? 0,
     });
     this.trace(`${r.name}: starts`);
@@ -738,6 +741,7 @@ export class Checkers {
     this.trace(`${r.name}| ${entry.kind}: ${entry.sentence}`);
     if (entry.kind === 'health') return this.#health(r, entry.data as never, at);
     if (entry.record === null) {
+      if (entry.kind === 'lease') log.ledAt = this.#timeline.now;
       if (entry.kind === 'store') this.#catchUp(r, log, entries);
       if (entry.kind === 'freeze') log.frozen = true;
       if (entry.kind === 'unfreeze') log.frozen = false;
@@ -1005,6 +1009,7 @@ export class Checkers {
       const isSame = log === this.#logs.get(r.name) && log.disturbedAt === disturbedAt;
       if (!isSame || !r.isLive || rec.deposed || r.store.refuses) return;
       if ((this.#cleanSince.get(provider) ?? 0) > decidedAt || vendor.faults.length > 0) return;
+      if (vendor.lies.size > 0) return;
       const editedAt = this.#humanAt.get(`${provider} ${name}`) ?? Number.NEGATIVE_INFINITY;
       if (editedAt >= decidedAt - MINUTE) return;
       if (placesOf(vendor, [name]).some((key) => log.blocked.has(key))) return;
@@ -1057,6 +1062,8 @@ export class Checkers {
       return isHard && now - this.#truth.places.since(origin) > longMs;
     };
     if (!Object.keys(origins).some(isDead) || now - this.#log(r).disturbedAt < longMs) return;
+    // Whoever has just taken over reads everything first.
+    if (now - this.#log(r).ledAt < MINUTE) return;
     const isCalm = (layers: Truth['places' | 'ways' | 'chains'], key: string) =>
       now - layers.troubledAt(key) > longMs;
     if (!Object.keys(paths).every((p) => isCalm(this.#truth.ways, `${r.name}/${p}`))) return;
