@@ -593,8 +593,11 @@ export class Checkers {
     );
   }
 
-  /** Rule 4: what stands at most of its providers, or a proven marker once most were read. */
-  #adopts(r: Replica, rec: RecordLog, record: RecordConfig, doc: RecordDoc | undefined): void {
+  /**
+   * Rule 4: what stands at most of its providers, or a proven marker once most were read. True where
+   * an operator said so, which leaves its pin alone.
+   */
+  #adopts(r: Replica, rec: RecordLog, record: RecordConfig, doc: RecordDoc | undefined): boolean {
     const log = this.#log(r);
     const { name } = record;
     const cname = this.#cnameOf(name, doc?.target ?? '');
@@ -605,7 +608,7 @@ export class Checkers {
     const agree = read.filter(({ value }) => value === cname);
     if (log.orders.delete(`${name} adopt ${doc?.target}`)) {
       for (const { provider } of record.publish) rec.claims.set(provider, 'any');
-      return;
+      return true;
     }
     for (const { provider } of agree) rec.claims.set(provider, 'configured');
     const most = Math.floor(record.publish.length / 2) + 1;
@@ -614,6 +617,7 @@ export class Checkers {
     const what = `${r.name}: ${name} on ${doc?.target}: ${agree.length} of ${read.length} say so`;
     if (read.length < most || (!isProven && agree.length < most))
       this.fail('rule-4-majority', what);
+    return false;
   }
 
   #isPinned({ pinnedUntil }: RecordLog, at: number): boolean {
@@ -783,7 +787,7 @@ export class Checkers {
         const record = this.#plan.config.records[entry.record]!;
         if (entry.kind === 'taken') {
           this.#obeys(r, rec, entry.record, entry.data as never, 'taken');
-        } else this.#adopts(r, rec, record, doc);
+        } else if (this.#adopts(r, rec, record, doc)) return;
         const marker = doc?.marker ?? null;
         const pinMs = Math.min(marker?.pinMs ?? 2 * HOUR, 2 * HOUR);
         rec.pinnedUntil = marker?.pinned ? at + pinMs : 'none';
