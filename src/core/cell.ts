@@ -264,7 +264,8 @@ export function assess(state: State, r: RecordState, cell: Cell, seen: Seen, out
     case 'in-step':
       return arrive(state, r, cell, out);
     case 'write':
-      return toWrite(state, r, cell, p.change, isPending(r, cell), out);
+      toWrite(state, r, cell, p.change, isPending(r, cell), out);
+      return;
     case 'remark':
       return remark(state, r, cell, p, out);
     case 'ahead':
@@ -279,7 +280,7 @@ export function assess(state: State, r: RecordState, cell: Cell, seen: Seen, out
   }
 }
 
-/** The one way to a write: rule 2 is looked at here, whatever wishes it. */
+/** The one way to a write: rule 2 is looked at here, whatever wishes it. False: it is held instead. */
 function toWrite(
   state: State,
   r: RecordState,
@@ -287,14 +288,16 @@ function toWrite(
   change: Change,
   urgent: boolean,
   out: Step,
-): void {
+): boolean {
   if (!r.config.targets.some((t) => t.cname === change.to.cname)) {
-    return hold(state, r, cell, retiredSays, out);
+    hold(state, r, cell, retiredSays, out);
+    return false;
   }
   cell.held = false;
   cell.work = 'write';
   cell.change = change;
   enqueue(state, r, cell, urgent);
+  return true;
 }
 
 /** The marker alone is written again: told, and never fought over. */
@@ -307,7 +310,8 @@ function remark(
 ): void {
   // The first marker of all takes nothing back from anybody.
   if (own(r.doc.placed, cell.provider) === undefined) {
-    return toWrite(state, r, cell, p.change, isPending(r, cell), out);
+    toWrite(state, r, cell, p.change, isPending(r, cell), out);
+    return;
   }
   if (cell.mends.count >= REMARKS_MAX) {
     const sentence = `${p.because}; it was written again ${cell.mends.count} times in a row`;
@@ -379,9 +383,9 @@ function toMend(
   why: string,
   out: Step,
 ): void {
+  if (!toWrite(state, r, cell, change, true, out)) return;
   const sentence = `${r.name} at ${cell.provider}: mending: ${why}`;
   note(out, 'repair', r.name, sentence, { provider: cell.provider });
-  toWrite(state, r, cell, change, true, out);
 }
 
 const retiredSays: Problem = {

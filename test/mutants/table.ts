@@ -2565,7 +2565,7 @@ function laneWorks`,
   {
     name: 'a pin ends a hold',
     rule: 27,
-    by: '105-a-word',
+    by: '104-the-table',
     edits: [
       {
         file: switching,
