@@ -280,7 +280,7 @@ export function assess(state: State, r: RecordState, cell: Cell, seen: Seen, out
   }
 }
 
-/** The one way to a write: rule 2 is looked at here, whatever wishes it. False: it is held instead. */
+/** The one way to a write: rule 2 is looked at here, whatever wishes it. False: it is held. */
 function toWrite(
   state: State,
   r: RecordState,
