@@ -2762,4 +2762,16 @@ function laneWorks`,
       { file: cell, find: '!isSameMarker(m, inForce);', replace: 'm.id !== inForce.id;' },
     ],
   },
+  {
+    name: 'a record adopted again loses its pin in the marker',
+    rule: 9,
+    by: '118-adopted-under-a-pin',
+    edits: [
+      {
+        file: adopt,
+        find: 'pinned: pin !== null, pinUntilAt: pin?.untilAt ?? null',
+        replace: 'pinned: pin === undefined, pinUntilAt: null',
+      },
+    ],
+  },
 ];
