@@ -9,6 +9,7 @@ import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { claimName, FIRST_ID, formatMarker, markerName, parseMarker } from '../src/core/marker.ts';
 import type { Change, Fault, Marker, Name, Refusal, Seen } from '../src/core/model.ts';
+import { companyIn } from '../src/dns/company.ts';
 import type {
   AdapterContext,
   Capabilities,
@@ -17,7 +18,8 @@ import type {
   ReachingFinding,
   ZoneFacts,
 } from '../src/kit/extend.ts';
-import { dnsName, type SecretRef, secretRef, toName } from '../src/kit/schema.ts';
+import { dnsName, type SecretRef, secretRef } from '../src/kit/schema.ts';
+import { tunnelsOf } from './kit/agents.ts';
 import { sideBySide } from './kit/batch.ts';
 import { ByZone, oneByOne } from './kit/by-zone.ts';
 import { endpoint } from './kit/endpoint.ts';
@@ -36,8 +38,18 @@ import {
   warn,
   zoneRead,
 } from './kit/preflight.ts';
+import { type ProxySettings, proxy, refuseClearProxy } from './kit/proxy.ts';
 import type { Room, Told } from './kit/room.ts';
-import { unquoteText, type ZoneFinder, zoneFinder } from './kit/zone.ts';
+import {
+  Between,
+  delegatedAt,
+  nameFrom,
+  namesBetween,
+  spellings,
+  unquoteText,
+  type ZoneFinder,
+  zoneFinder,
+} from './kit/zone.ts';
 
 interface AlidnsSettings {
   readonly accessKeyId: SecretRef;
@@ -45,6 +57,7 @@ interface AlidnsSettings {
   /** The domain as the account holds it; found by asking when absent. */
   readonly zone?: Name | undefined;
   readonly endpoint: string;
+  readonly proxy?: ProxySettings | undefined;
 }
 
 const capabilities: Capabilities = {
@@ -91,6 +104,7 @@ const capabilities: Capabilities = {
     { word: 'disabled', note: 'a paused record' },
     { word: 'locked', note: 'a record that somebody locked' },
     { word: 'other-type', note: 'records of other types at the name or at the marker' },
+    { word: 'delegated', note: 'a name below NS records of a name between it and its zone' },
     { word: 'blocked', note: 'a zone in the black hole or in traffic cleaning' },
   ],
 };
@@ -98,12 +112,15 @@ const capabilities: Capabilities = {
 export const alidns: ProviderType<AlidnsSettings> = {
   type: 'alidns',
   capabilities,
-  settings: z.strictObject({
-    accessKeyId: secretRef,
-    accessKeySecret: secretRef,
-    zone: dnsName.optional(),
-    endpoint: endpoint.default('https://alidns.aliyuncs.com'),
-  }),
+  settings: z
+    .strictObject({
+      accessKeyId: secretRef,
+      accessKeySecret: secretRef,
+      zone: dnsName.optional(),
+      endpoint: endpoint.default('https://alidns.aliyuncs.com'),
+      proxy: proxy.optional(),
+    })
+    .superRefine(refuseClearProxy),
   create: (name, settings, context) => new Alidns(name, settings, context),
 };
 
@@ -158,6 +175,8 @@ interface Row {
   readonly weighted: boolean;
   /** Vendor's clock, milliseconds; null when it does not say. */
   readonly createdWall: number | null;
+  /** For people; null: none. */
+  readonly remark: string | null;
 }
 
 interface Claim {
@@ -196,11 +215,14 @@ class Alidns implements Provider {
       accessKeySecret: context.secret(settings.accessKeySecret),
       timeoutMs: callTimeoutMs,
       context,
+      tunnels: tunnelsOf(settings.proxy, context),
     });
     const zones = zoneFinder<Zone>({
       zone: settings.zone ?? null,
       byId: null,
       byName: (zone, signal) => this.#zoneByName(zone, signal),
+      // A sub-domain of its own answers from when it is added, whatever stands in the domain above
+      // ("Subdomain management", Alibaba Cloud DNS, 2026-02): the longest one counts.
     });
     this.#zones = zones;
     this.#byZone = new ByZone({ zones, callsMax: capabilities.callsMax, callTimeoutMs });
@@ -256,15 +278,19 @@ class Alidns implements Provider {
 
   /** One domain; null when the account does not hold it. */
   async #zoneByName(name: Name, signal: AbortSignal): Promise<Called<Zone | null>> {
-    const domain = name.slice(0, -1);
     const action = 'DescribeDomainInfo';
-    const answer = await this.#api.call(
-      { action, about: name, write: false },
-      { DomainName: domain },
-      signal,
-    );
-    if (answer.ok) return done(zoneFrom(domain, name, answer.value));
-    return isNoDomain(answer.code) ? done(null) : answer;
+    // Domains have their names in their own script: their A-labels are unknown to the vendor
+    // (external-dns #6141).
+    for (const domain of spellings(name)) {
+      const answer = await this.#api.call(
+        { action, about: name, write: false },
+        { DomainName: domain },
+        signal,
+      );
+      if (answer.ok) return done(zoneFrom(domain, name, answer.value));
+      if (!isNoDomain(answer.code)) return answer;
+    }
+    return done(null);
   }
 
   /** The zone of a record as it is today: what is remembered says nothing of keys and blocks. */
@@ -302,15 +328,18 @@ class Alidns implements Provider {
       const isHalf = (at!.length === 0) !== (marker!.length === 0);
       // The other half may have slipped from one page to another: that must not look like an
       // edit. Where all is missing a write would create it, and looks again before it does.
-      if (listed.value !== null && !isHalf) told.set(name, done(look(zone, name, at!, marker!)));
+      const cuts = namesBetween(zone.name, name).filter((n) => listed.value?.(n).some(isCut));
+      const found = { at: at!, marker: marker!, cuts };
+      if (listed.value !== null && !isHalf) told.set(name, done(look(zone, name, found)));
     }
     const rest = names.filter((name) => !told.has(name));
+    const between = new Between(zone.name, (name) => this.#rows(zone, name, signal));
     const each = await oneByOne(rest, {
       atOnce: readsAtOnce / callsPerName,
       atMost: byNameMax,
       room,
-      callsEach: callsPerName,
-      work: (name) => this.#readName(zone, name, signal),
+      callsEach: (name) => callsPerName + between.missing(name),
+      work: (name) => this.#readName(zone, name, between, signal),
     });
     for (const [i, name] of rest.entries()) told.set(name, each[i]!);
     return names.map((name) => told.get(name)!);
@@ -321,12 +350,23 @@ class Alidns implements Provider {
     if (zone.refusal !== null) this.#zones.forget(zone.name);
   }
 
-  async #readName(zone: Zone, name: Name, signal: AbortSignal): Promise<Called<Seen>> {
-    if (name === zone.name) return done(look(zone, name, [], []));
+  async #readName(
+    zone: Zone,
+    name: Name,
+    between: Between<Rows>,
+    signal: AbortSignal,
+  ): Promise<Called<Seen>> {
+    if (name === zone.name) return done(look(zone, name, { at: [], marker: [], cuts: [] }));
     const owners = [name, markerName(name)];
-    const found = await sideBySide(owners, owners.length, (n) => this.#rows(zone, n, signal));
+    const [above, found] = await Promise.all([
+      between.above(name),
+      sideBySide(owners, owners.length, (n) => this.#rows(zone, n, signal)),
+    ]);
+    if (!above.ok) return above;
     if (!found.ok) return found;
-    return done(look(zone, name, found.value[0]!, found.value[1]!));
+    const [at, marker] = found.value as [Rows, Rows];
+    const cuts = above.value.flatMap(([owner, rows]) => (rows.some(isCut) ? [owner] : []));
+    return done(look(zone, name, { at, marker, cuts }));
   }
 
   /**
@@ -375,7 +415,7 @@ class Alidns implements Provider {
     const action = 'DescribeSubDomainRecords';
     const answer = await this.#api.call(
       { action, about: name, write: false },
-      { SubDomain: name.slice(0, -1), DomainName: zone.id, PageSize: pageSize },
+      { SubDomain: `${label(zone, name)}.${zone.id}`, DomainName: zone.id, PageSize: pageSize },
       signal,
     );
     if (!answer.ok) return answer;
@@ -585,7 +625,7 @@ class Alidns implements Provider {
     if (!found.ok) return found;
     const [at, marker, claims] = found.value as [Rows, Rows, Rows];
     return done({
-      seen: look(zone, name, at, marker),
+      seen: look(zone, name, { at, marker, cuts: [] }),
       cname: at.find((r) => r.type === 'CNAME'),
       marker: marker.find((r) => r.type === 'TXT'),
       claims: claims.flatMap((row) => {
@@ -602,7 +642,16 @@ type RowAt = Row & { readonly rr: string };
 
 // ---------------------------------------------------------------- what stands, what may be written
 
-function look(zone: Zone, name: Name, at: Rows, marker: Rows): Seen {
+/** What stands at a name and at its marker's. */
+interface Found {
+  readonly at: Rows;
+  readonly marker: Rows;
+  /** The names between it and its zone at which a zone of others begins. */
+  readonly cuts: readonly Name[];
+}
+
+function look(zone: Zone, name: Name, { at, marker, cuts }: Found): Seen {
+  const [cut] = cuts;
   const cnames = at.filter((r) => r.type === 'CNAME');
   return {
     cnames: cnames.map((r) => ({ value: nameOf(r.value), ttl: r.ttl })),
@@ -610,11 +659,21 @@ function look(zone: Zone, name: Name, at: Rows, marker: Rows): Seen {
     refusal:
       zone.refusal ??
       apex(zone, name) ??
+      (cut === undefined ? null : delegatedAt(cut, name)) ??
       refusalAt(name, at, 'CNAME') ??
       refusalAt(markerName(name), marker, 'TXT'),
+    ...companyIn(
+      'remark',
+      cnames.map((r) => r.remark),
+    ),
     // A write reads again and uses the ids of that moment: ids of an old reading prove nothing.
     ref: null,
   };
+}
+
+/** Of what stands above a name: a paused one gives nothing to anybody. */
+function isCut({ type, enabled }: Row): boolean {
+  return type === 'NS' && enabled;
 }
 
 function apex(zone: Zone, name: Name): Refusal | null {
@@ -781,6 +840,7 @@ const crowd: Row = {
   locked: false,
   weighted: false,
   createdWall: null,
+  remark: null,
 };
 
 const listsNothing = 'the answer lists no records';
@@ -802,7 +862,7 @@ function rowOf(raw: unknown): RowAt | null {
   const created = Number(r['CreateTimestamp'] ?? Number.NaN);
   return {
     id,
-    rr: (rr as string).toLowerCase(),
+    rr: nameFrom(rr as string).slice(0, -1),
     type: (type as string).toUpperCase(),
     value: value as string,
     ttl,
@@ -811,6 +871,7 @@ function rowOf(raw: unknown): RowAt | null {
     locked: isTrue(r['Locked']),
     weighted: isTrue(r['LbaStatus']) || weight > 1,
     createdWall: Number.isFinite(created) ? created : null,
+    remark: typeof r['Remark'] === 'string' ? r['Remark'] : null,
   };
 }
 
@@ -862,7 +923,7 @@ function text({ value }: Row): string {
 }
 
 function nameOf(value: string): Name {
-  return toName(value) ?? `${value.toLowerCase().replace(/\.$/, '')}.`;
+  return nameFrom(value);
 }
 
 /** The vendor's RR: the name without its zone. */

@@ -14,6 +14,7 @@ import { z } from 'zod';
 import { claimName, FIRST_ID, formatMarker, markerName } from '../src/core/marker.ts';
 import type { Change, FaultKind, Json, Name, Refusal, Seen } from '../src/core/model.ts';
 import { isWithin } from '../src/core/name.ts';
+import { companyIn } from '../src/dns/company.ts';
 import type {
   AdapterContext,
   Capabilities,
@@ -23,7 +24,7 @@ import type {
   ZoneFacts,
 } from '../src/kit/extend.ts';
 import { dnsName, secretRef } from '../src/kit/schema.ts';
-import { agentFor } from './kit/agents.ts';
+import { agentFor, tunnelsOf } from './kit/agents.ts';
 import { sendHalving } from './kit/batch.ts';
 import { ByZone, oneByOne } from './kit/by-zone.ts';
 import { endpoint } from './kit/endpoint.ts';
@@ -57,10 +58,15 @@ import {
   warn,
   zoneRead,
 } from './kit/preflight.ts';
+import { proxy, refuseClearProxy } from './kit/proxy.ts';
 import type { Room, Told } from './kit/room.ts';
 import {
+  Between,
+  delegatedAt,
   nameFrom,
+  namesBetween,
   quoteText,
+  spellings,
   textMax,
   unquoteText,
   type ZoneFinder,
@@ -134,6 +140,7 @@ const capabilities: Capabilities = {
     { word: 'flattened', note: null },
     { word: 'other-type', note: null },
     { word: 'apex', note: null },
+    { word: 'delegated', note: 'a name below NS records of a name between it and its zone' },
   ],
 };
 
@@ -147,7 +154,9 @@ const settings = z
       .optional()
       .describe('zone id; needed when several accounts hold a zone of the same name'),
     endpoint: endpoint.default('https://api.cloudflare.com/client/v4'),
+    proxy: proxy.optional(),
   })
+  .superRefine(refuseClearProxy)
   .describe('an account at Cloudflare');
 
 type CloudflareSettings = z.output<typeof settings>;
@@ -170,7 +179,8 @@ const pageInfo = z.object({
 const envelope = z.object({
   success: z.literal(true),
   result: z.unknown(),
-  result_info: pageInfo.optional(),
+  // Lists have it in this form; of other answers it says whatever it likes.
+  result_info: pageInfo.optional().catch(undefined),
 });
 
 const zoneShape = z.object({
@@ -192,11 +202,14 @@ const recordShape = z.object({
   ttl: z.number(),
   proxied: z.boolean().nullish(),
   settings: z.object({ flatten_cname: z.boolean().nullish() }).nullish(),
+  // For people: nothing in them may spoil a reading.
+  comment: z.string().nullish().catch(null),
+  tags: z.array(z.string()).nullish().catch(null),
 });
 type DnsRecord = z.output<typeof recordShape>;
 
 const dnsSettings = z.object({
-  flatten_all_cnames: z.boolean(),
+  flatten_all_cnames: z.boolean().nullish(),
   multi_provider: z.boolean().nullish(),
   zone_mode: z.string().nullish(),
   // Only for the preflight: nothing in it may spoil a reading.
@@ -257,6 +270,7 @@ function create(name: string, chosen: CloudflareSettings, context: AdapterContex
         }
       : null,
     byName: (zone, signal) => zoneByName(account, zone, signal),
+    // Whether a zone is delegated to, the vendor looks itself: one that is not is not active.
   });
   const { callsMax } = capabilities;
   const byZone = new ByZone({ zones, callsMax, callTimeoutMs: account.timeoutMs });
@@ -293,7 +307,7 @@ function openAccount(chosen: CloudflareSettings, context: AdapterContext): Accou
   // An idle connection is let go soon: a reused one that the vendor has just closed would make a
   // write uncertain for nothing.
   const idle = { keepAlive: true, maxFreeSockets: 4, timeout: 3000 };
-  const agent = agentFor(chosen.endpoint, idle, context);
+  const agent = agentFor(chosen.endpoint, idle, context, tunnelsOf(chosen.proxy, context));
   return {
     timeoutMs,
     agent,
@@ -528,11 +542,16 @@ async function zoneByName(
   signal: AbortSignal,
 ): Promise<Called<FoundZone | null>> {
   const asking = { doing: `looking for zone ${zone}`, write: false, signal };
-  const answer = await call(account, { ...asking, shape: z.array(zoneShape) }, (client, abort) =>
-    client.get('/zones', { query: { name: bare(zone), per_page: 50 }, signal: abort }),
-  );
-  if (!answer.ok) return answer;
-  const same = answer.value.result.filter((found) => nameFrom(found.name) === zone);
+  let same: readonly ZoneShape[] = [];
+  // Zones have their names in their own script; records, in ASCII (cloudflare-docs #1991).
+  for (const name of spellings(zone)) {
+    const answer = await call(account, { ...asking, shape: z.array(zoneShape) }, (client, abort) =>
+      client.get('/zones', { query: { name, per_page: 50 }, signal: abort }),
+    );
+    if (!answer.ok) return answer;
+    same = answer.value.result.filter((found) => nameFrom(found.name) === zone);
+    if (same.length > 0) break;
+  }
   const active = same.filter((found) => found.status === 'active');
   if (active.length > 1) {
     return failed('zone', 'rejected', `${active.length} active zones are named ${zone}`, {
@@ -585,21 +604,40 @@ async function lookAtZone(
   return checked.ok ? done({ zone: checked.value, detail: detail.value }) : checked;
 }
 
-/** DNS settings of a zone; null where the token may not see them. */
+/** Why the settings of a zone are not known: the token may not see them, or the server has none. */
+type Unseen = 'denied' | 'absent';
+
+function sayUnseen(unseen: Unseen, zone: Name): { readonly says: string; readonly cure: string } {
+  return unseen === 'denied'
+    ? {
+        says: `the token may not see the DNS settings of ${zone}`,
+        cure: 'add Zone DNS Settings Read to it: whether CNAMEs are flattened is not known',
+      }
+    : {
+        says: `the API has no DNS settings of ${zone}: whether CNAMEs are flattened is not known`,
+        cure: 'look in the dashboard that CNAMEs are not flattened',
+      };
+}
+
+/** DNS settings of a zone, or why they are not known. */
 async function settingsOf(
   account: Account,
   zone: Zone,
   signal: AbortSignal,
-): Promise<Called<DnsSettings | null>> {
+): Promise<Called<DnsSettings | Unseen>> {
   const doing = `reading DNS settings of ${zone.name}`;
   const answer = await call(
     account,
     { doing, write: false, shape: dnsSettings, signal },
     (client, abort) => client.get(`/zones/${zone.id}/dns_settings`, { signal: abort }),
   );
-  if (answer.ok) return done(answer.value.result);
-  const hidden = answer.fault.kind === 'auth-suspect' || answer.fault.kind === 'rejected';
-  return hidden ? done(null) : answer;
+  if (answer.ok) {
+    const { flatten_all_cnames: flattens } = answer.value.result;
+    return done(typeof flattens === 'boolean' ? answer.value.result : 'absent');
+  }
+  const { kind } = answer.fault;
+  if (kind === 'auth-suspect') return done('denied');
+  return kind === 'rejected' ? done('absent') : answer;
 }
 
 async function zoneFacts(
@@ -617,25 +655,23 @@ async function zoneFacts(
   const dns = await settingsOf(account, zone, signal);
   if (!dns.ok) return dns;
   const warnings: string[] = [];
-  if (dns.value === null) {
-    warnings.push(
-      `The token may not see the DNS settings of ${name}: whether its CNAMEs are flattened is ` +
-        'unknown; add Zone DNS Settings Read to it.',
-    );
+  if (typeof dns.value === 'string') {
+    const { says, cure } = sayUnseen(dns.value, name);
+    return done({ zone: name, nameServers, ttlMin, warnings: [`${says}; ${cure}`] });
   }
-  if (dns.value?.zone_mode === 'cdn_only') {
+  if (dns.value.zone_mode === 'cdn_only') {
     return failed('zone', 'rejected', `zone ${name} is CDN-only: its DNS is not served from here`, {
       cure: 'set its zone mode to standard or DNS-only',
       zone: name,
     });
   }
-  if (dns.value?.multi_provider === false) {
+  if (dns.value.multi_provider === false) {
     warnings.push(
       `Multi-provider DNS is off for ${name}: with other vendors' name servers beside its own ` +
         'Cloudflare may take the zone for moved away; turn it on in the DNS settings.',
     );
   }
-  if (dns.value?.flatten_all_cnames === true) {
+  if (dns.value.flatten_all_cnames === true) {
     warnings.push(`${name} flattens all CNAMEs: nothing in it can be steered until that is off.`);
   }
   return done({ zone: name, nameServers, ttlMin, warnings });
@@ -701,10 +737,9 @@ async function lookAtSettings(
   const reach = ofZone(name);
   const dns = await settingsOf(account, zone, signal);
   if (!dns.ok) return [fromTrouble('flattening', name, dns)];
-  if (dns.value === null) {
-    const unseen = `the token may not see the DNS settings of ${name}`;
-    const cure = 'add Zone DNS Settings Read to it: whether CNAMEs are flattened is not known';
-    return [warn(reach, 'flattening', unseen, cure)];
+  if (typeof dns.value === 'string') {
+    const { says, cure } = sayUnseen(dns.value, name);
+    return [warn(reach, 'flattening', says, cure)];
   }
   const { flatten_all_cnames: flattens, multi_provider: several, zone_mode: mode, soa } = dns.value;
   const findings: ReachingFinding[] = [];
@@ -767,18 +802,19 @@ async function readZone(
   signal: AbortSignal,
 ): Promise<readonly Told<Seen>[]> {
   if (!room.takeName(2)) return names.map(() => null);
+  const between = new Between(zone.name, (name) => readName(account, zone, name, signal));
   // The zone itself is looked at each time: one that was paused or moved away still gives records.
   const [found, dns, told] = await Promise.all([
     getZone(account, zone.id, signal),
     settingsOf(account, zone, signal),
-    recordsOf(account, zone, names, { ownersOf: pairOf, byNameMax }, room, signal),
+    recordsOf(account, zone, names, { ownersOf: pairOf, byNameMax, between }, room, signal),
   ]);
   const today = found.ok ? usable(found.value) : found;
   return told.map((records, i) => {
     if (!records?.ok) return records;
     if (!today.ok) return today;
     if (!dns.ok) return dns;
-    const flattening = dns.value?.flatten_all_cnames === true;
+    const flattening = typeof dns.value !== 'string' && dns.value.flatten_all_cnames === true;
     return done(seenOf(today.value, flattening, names[i]!, records.value));
   });
 }
@@ -787,19 +823,27 @@ async function readZone(
 interface Wanted {
   readonly ownersOf: (name: Name) => readonly Name[];
   readonly byNameMax: number;
+  /** Where what stands between zone and names is wanted, too. */
+  readonly between?: Between<Rows>;
 }
 
 const pairOf = (name: Name): readonly Name[] => [name, markerName(name)];
 
+type Rows = readonly DnsRecord[];
+
 /** Records by the name that they stand at. */
-type Records = ReadonlyMap<Name, readonly DnsRecord[]>;
+type Records = ReadonlyMap<Name, Rows>;
+
+function isNs({ type }: DnsRecord): boolean {
+  return type === 'NS';
+}
 
 /** What stands at each name's owners; in a zone too long to list, at those of the first of them. */
 async function recordsOf(
   account: Account,
   zone: FoundZone,
   names: readonly Name[],
-  { ownersOf, byNameMax }: Wanted,
+  { ownersOf, byNameMax, between }: Wanted,
   room: Room,
   signal: AbortSignal,
 ): Promise<readonly Told<Records>[]> {
@@ -814,12 +858,14 @@ async function recordsOf(
     atOnce: namesAtOnce,
     atMost: byNameMax,
     room,
-    callsEach: Math.max(...names.map((name) => ownersOf(name).length)),
+    callsEach: (name) => ownersOf(name).length + (between?.missing(name) ?? 0),
     async work(name) {
-      const found = await Promise.all(
-        ownersOf(name).map((owner) => readName(account, zone, owner, signal)),
-      );
-      const records: DnsRecord[] = [];
+      const [above, ...found] = await Promise.all([
+        between?.above(name) ?? done([]),
+        ...ownersOf(name).map((owner) => readName(account, zone, owner, signal)),
+      ]);
+      if (!above.ok) return above;
+      const records = above.value.flatMap(([, rows]) => rows);
       for (const one of found) {
         if (!one.ok) return one;
         records.push(...one.value);
@@ -933,22 +979,23 @@ function seenOf(zone: Zone, flattening: boolean, name: Name, records: Records): 
       ttl: servedTtl(record),
     })),
     markers: texts.map((record) => unquoteText(record.content ?? '', 10)),
-    refusal: refusalOf(zone, flattening, name, at, atMarker),
+    refusal: refusalOf(zone, flattening, name, records),
+    ...companyIn(
+      'comment or tags',
+      cnames.flatMap(({ comment, tags }) => [comment, ...(tags ?? [])]),
+    ),
     ref: ref as Json,
   };
 }
 
-function refusalOf(
-  zone: Zone,
-  flattening: boolean,
-  name: Name,
-  at: readonly DnsRecord[],
-  atMarker: readonly DnsRecord[],
-): Refusal | null {
+function refusalOf(zone: Zone, flattening: boolean, name: Name, records: Records): Refusal | null {
+  const [at, atMarker] = pairOf(name).map((owner) => records.get(owner) ?? []) as [Rows, Rows];
   if (name === zone.name) {
     const sentence = `${name} is the zone itself, where Cloudflare flattens every CNAME`;
     return { word: 'apex', sentence };
   }
+  const cut = namesBetween(zone.name, name).find((above) => records.get(above)?.some(isNs));
+  if (cut !== undefined) return delegatedAt(cut, name);
   const proxied = [...at, ...atMarker].find((record) => record.proxied === true);
   if (proxied) {
     const sentence =

@@ -10,6 +10,8 @@ import fetch from 'node-fetch';
 import { z } from 'zod';
 import { formatMarker, MARKER_LABEL, markerName } from '../src/core/marker.ts';
 import type { Answer, Change, Name, Refusal, Result, Seen } from '../src/core/model.ts';
+import { ancestors, isWithin } from '../src/core/name.ts';
+import { companyIn } from '../src/dns/company.ts';
 import type {
   AdapterContext,
   Capabilities,
@@ -20,7 +22,7 @@ import type {
 } from '../src/kit/extend.ts';
 import { dnsName, type SecretRef, secretRef } from '../src/kit/schema.ts';
 import { SecretError } from '../src/kit/secret.ts';
-import { agentFor } from './kit/agents.ts';
+import { agentFor, tunnelsOf } from './kit/agents.ts';
 import { sideBySide } from './kit/batch.ts';
 import { ByZone, oneByOne, type ZoneKey } from './kit/by-zone.ts';
 import { endpoint } from './kit/endpoint.ts';
@@ -49,6 +51,7 @@ import {
   warn,
   zoneRead,
 } from './kit/preflight.ts';
+import { type ProxySettings, proxy, refuseClearProxy } from './kit/proxy.ts';
 import { nameFrom, quoteText, unquoteText, type ZoneFinder, zoneFinder } from './kit/zone.ts';
 
 interface PowerdnsSettings {
@@ -57,6 +60,7 @@ interface PowerdnsSettings {
   readonly zone: Name;
   readonly server: string;
   readonly ca?: string | undefined;
+  readonly proxy?: ProxySettings | undefined;
 }
 
 const capabilities: Capabilities = {
@@ -72,14 +76,17 @@ const capabilities: Capabilities = {
   atomic: true,
   readMax: 10,
   writeMax: 1,
-  // The zone and two readings a name; a write needs six.
-  callsMax: 21,
+  // The zone and four readings a name; a write needs ten.
+  callsMax: 41,
   // A server of one's own has no published quota; this keeps from being a nuisance to it.
-  quota: { burst: 420, perSecond: 300, reserve: 105 },
+  quota: { burst: 820, perSecond: 300, reserve: 205 },
   permissions: [{ permission: 'api-key', note: 'of the server: PowerDNS has no narrower one' }],
   refuses: [
     { word: 'apex', note: 'no CNAME may stand at the top of a zone' },
     { word: 'other-type', note: 'records of other types at the name or at the marker' },
+    { word: 'disabled', note: 'a CNAME or a marker that somebody has disabled' },
+    { word: 'delegated', note: 'an NS set, or a zone of its own, between the zone and the name' },
+    { word: 'synthesized', note: 'a DNAME between the zone and the name' },
     { word: 'secondary', note: 'a zone that is a copy of another server' },
   ],
 };
@@ -87,25 +94,36 @@ const capabilities: Capabilities = {
 export const powerdns: ProviderType<PowerdnsSettings> = {
   type: 'powerdns',
   capabilities,
-  settings: z.strictObject({
-    endpoint,
-    apiKey: secretRef,
-    zone: dnsName,
-    server: z
-      .string()
-      .regex(/^[\w.-]{1,64}$/, 'expected a server id, such as localhost')
-      .default('localhost'),
-    ca: z
-      .string()
-      .regex(/^\/[^\0]{1,1000}$/, 'expected an absolute path, such as /etc/detour/pdns-ca.pem')
-      .optional()
-      .describe('PEM file of who may vouch for the server, in place of the well-known ones'),
-  }),
+  settings: z
+    .strictObject({
+      endpoint,
+      apiKey: secretRef,
+      zone: dnsName,
+      server: z
+        .string()
+        .regex(/^[\w.-]{1,64}$/, 'expected a server id, such as localhost')
+        .default('localhost'),
+      ca: z
+        .string()
+        .regex(/^\/[^\0]{1,1000}$/, 'expected an absolute path, such as /etc/detour/pdns-ca.pem')
+        .optional()
+        .describe('PEM file of who may vouch for the server, in place of the well-known ones'),
+      proxy: proxy.optional(),
+    })
+    .superRefine(refuseClearProxy),
+  // Where its API is, its name server is: at the port of DNS, unless told otherwise.
+  ownServers: (settings) => [new URL(settings.endpoint).hostname],
   create: (name, settings, context) => new Powerdns(name, settings, context),
 };
 
-/** Two readings before the change, and two after it. */
-const callsOfWrite = 5;
+/** Names between a zone and a record that are looked at for what cuts it off. */
+const betweenMax = 8;
+/** Two readings of what is there, and where something is not, two of what is disabled. */
+const callsOfSeeing = 4;
+/** What is seen before the change, and after it. */
+const callsOfWrite = 2 * callsOfSeeing + 1;
+/** Records of one answer of the search; what it says no more of is not known. */
+const searchMax = 100;
 /** Calls at the same time; the API serves a few dozen. */
 const callsAtOnce = 4;
 /** Bytes of one answer: a server before 4.6 ignores the filter and gives the whole zone. */
@@ -117,6 +135,7 @@ interface Rrset {
   readonly type: string;
   readonly ttl: number;
   readonly values: readonly string[];
+  readonly comments: readonly string[];
 }
 
 interface Zone extends ZoneKey {
@@ -161,6 +180,9 @@ class Powerdns implements Provider {
   readonly name: string;
   readonly capabilities = capabilities;
   readonly #zone: Name;
+  /** Of the server's search, of all its zones, and of ours. */
+  readonly #searchUrl: string;
+  readonly #zonesUrl: string;
   readonly #url: string;
   readonly #key: string;
   readonly #timeoutMs: number;
@@ -173,13 +195,16 @@ class Powerdns implements Provider {
     this.name = name;
     this.#zone = settings.zone;
     const server = encodeURIComponent(settings.server);
-    this.#url = `${settings.endpoint}/api/v1/servers/${server}/zones/${settings.zone}`;
+    const base = `${settings.endpoint}/api/v1/servers/${server}`;
+    this.#searchUrl = `${base}/search-data`;
+    this.#zonesUrl = `${base}/zones`;
+    this.#url = `${this.#zonesUrl}/${settings.zone}`;
     this.#key = context.secret(settings.apiKey);
     this.#timeoutMs = context.callTimeoutMs;
     // A connection each: the server closes them anyway, and a stale one would lose a write.
     const options = { keepAlive: false, maxSockets: callsAtOnce };
     const trusted = { ...options, ...trustOf(settings.ca, context) };
-    this.#agent = agentFor(settings.endpoint, trusted, context);
+    this.#agent = agentFor(settings.endpoint, trusted, context, tunnelsOf(settings.proxy, context));
     this.#zones = zoneFinder<Zone>({
       zone: settings.zone,
       byId: null,
@@ -201,15 +226,16 @@ class Powerdns implements Provider {
   }
 
   read(names: readonly Name[], signal: AbortSignal): Promise<Readonly<Record<Name, Answer<Seen>>>> {
-    return this.#byZone.read([...new Set(names)], signal, (zone, some, room, stop) =>
-      oneByOne(some, {
+    return this.#byZone.read([...new Set(names)], signal, (zone, some, room, stop) => {
+      const above = Math.max(...some.map((name) => namesBetween(name, zone.name).length));
+      return oneByOne(some, {
         atOnce: callsAtOnce / 2,
         atMost: capabilities.readMax,
         room,
-        callsEach: 2,
-        work: (name) => this.#see(zone, name, stop),
-      }),
-    );
+        callsEach: callsOfSeeing + 2 * above,
+        work: (name) => this.#look(zone, name, stop),
+      });
+    });
   }
 
   write(changes: readonly Change[], signal: AbortSignal): Promise<readonly Answer<null>[]> {
@@ -267,7 +293,7 @@ class Powerdns implements Provider {
     const name = `${MARKER_LABEL}-probe.${this.#zone}`;
     const records = [{ content: 'no-address', disabled: false }];
     const rrsets = [{ name, type: 'A', ttl: 60, changetype: 'REPLACE', records }];
-    const sent = await this.#call(`PATCH of ${name}`, '', signal, { rrsets });
+    const sent = await this.#call(`PATCH of ${name}`, this.#url, signal, { rrsets });
     if (!sent.ok) return fromProbe(this.#zone, sent);
     if (sent.value.status === 422) return fromProbe(this.#zone, null);
     if (sent.value.status === 204 || sent.value.status === 200) {
@@ -302,7 +328,7 @@ class Powerdns implements Provider {
     const rrsets = [set(markerName(name), 'TXT', quoted)];
     if (!isCname(now, to)) rrsets.unshift(set(name, 'CNAME', to.cname));
     const doing = `PATCH of ${name}`;
-    const sent = await this.#call(doing, '', signal, { rrsets });
+    const sent = await this.#call(doing, this.#url, signal, { rrsets });
     if (!sent.ok) return sent;
     const { status, body } = sent.value;
     if (status === 204 || status === 200) return done(null);
@@ -315,7 +341,24 @@ class Powerdns implements Provider {
       return failed('record', 'conflict', detail);
     }
     const said = scrub(fieldsOf(body)['error'], [this.#key]);
-    return failed('record', 'rejected', `${doing}: the server refuses it (${said})`);
+    // What is known of the zone may have changed: a copy takes no change.
+    const detail = `${doing}: the server refuses it (${said})`;
+    return failed('record', 'rejected', detail, { stale: true });
+  }
+
+  /** What stands there, and whether the zone is asked for it at all. */
+  async #look(zone: Zone, name: Name, signal: AbortSignal): Promise<Called<Seen>> {
+    const seen = await this.#see(zone, name, signal);
+    if (!seen.ok) return seen;
+    for (const between of namesBetween(name, zone.name)) {
+      const sets = await this.#rrsets(between, signal);
+      if (!sets.ok) return sets;
+      const listed = await this.#get(`GET of zones`, `?zone=${between}`, signal, this.#zonesUrl);
+      if (!listed.ok) return listed;
+      const refusal = cutBy(between, name, sets.value, listed.value);
+      if (refusal !== null) return done({ ...seen.value, refusal });
+    }
+    return seen;
   }
 
   async #see(zone: Zone, name: Name, signal: AbortSignal): Promise<Called<Seen>> {
@@ -323,6 +366,13 @@ class Powerdns implements Provider {
     const found = await sideBySide(owners, 2, (owner) => this.#rrsets(owner, signal));
     if (!found.ok) return found;
     const [at, marker] = found.value as [readonly Rrset[], readonly Rrset[]];
+    // Only where nothing is given may something be there that is not.
+    const isGiven = [at.some((s) => s.type === 'CNAME'), marker.some((s) => s.type === 'TXT')];
+    const absent = owners.filter((_, i) => !isGiven[i]);
+    const hidden = await sideBySide(absent, 2, (owner) => this.#disabled(owner, signal));
+    if (!hidden.ok) return hidden;
+    const hiddenAt = new Map(absent.map((owner, i) => [owner, hidden.value[i]!]));
+    const [atHidden = [], markerHidden = []] = owners.map((owner) => hiddenAt.get(owner));
     const values = (sets: readonly Rrset[], type: string) =>
       sets.flatMap((s) =>
         s.type === type ? s.values.map((value) => ({ value, ttl: s.ttl })) : [],
@@ -332,8 +382,14 @@ class Powerdns implements Provider {
       markers: values(marker, 'TXT').map(({ value }) => unquoteText(value, 10)),
       refusal:
         standing(zone, name) ??
+        disabled(name, atHidden, 'CNAME') ??
+        disabled(markerName(name), markerHidden, 'TXT') ??
         otherType(name, at, 'CNAME') ??
         otherType(markerName(name), marker, 'TXT'),
+      ...companyIn(
+        'comments',
+        at.flatMap((s) => s.comments),
+      ),
       // A write reads again, and names nothing but names: there is nothing to remember.
       ref: null,
     });
@@ -346,6 +402,21 @@ class Powerdns implements Provider {
     const sets = rrsetsOf(read.value);
     if (sets === null) return garbled(`GET of ${name}`, false, 'the answer lists no record sets');
     return done(sets.filter((s) => s.name === name && s.values.length > 0));
+  }
+
+  /** Types of the disabled records at a name: a reading of its sets leaves them out (4.7). */
+  async #disabled(name: Name, signal: AbortSignal): Promise<Called<readonly string[]>> {
+    const query = `?q=${name.slice(0, -1)}&max=${searchMax}&object_type=record`;
+    const read = await this.#get(`search for ${name}`, query, signal, this.#searchUrl);
+    if (!read.ok) return read;
+    if (!Array.isArray(read.value)) {
+      return garbled(`search for ${name}`, false, 'the answer is no list');
+    }
+    const own = read.value.map(fieldsOf).filter((r) => nameOf(r) === name);
+    const hidden = own.flatMap((r) => (r['disabled'] === true ? [String(r['type'])] : []));
+    if (hidden.length > 0 || read.value.length < searchMax) return done(hidden);
+    const detail = `what is disabled at ${name} is not known: too much names it`;
+    return failed('record', 'rejected', detail);
   }
 
   /** The zone's own facts and its NS set. */
@@ -376,8 +447,13 @@ class Powerdns implements Provider {
     return done({ name: this.#zone, id: this.#zone, kind, nameServers, warnings });
   }
 
-  async #get(doing: string, query: string, signal: AbortSignal): Promise<Called<unknown>> {
-    const read = await this.#call(doing, query, signal, null);
+  async #get(
+    doing: string,
+    query: string,
+    signal: AbortSignal,
+    base = this.#url,
+  ): Promise<Called<unknown>> {
+    const read = await this.#call(doing, base + query, signal, null);
     if (!read.ok) return read;
     if (read.value.status === 200) return done(read.value.body);
     return { ok: false, ...this.#refusal(doing, false, read.value) };
@@ -395,7 +471,7 @@ class Powerdns implements Provider {
   /** One call: a GET, or with `patch` a PATCH that is sent once. */
   #call(
     doing: string,
-    query: string,
+    url: string,
     signal: AbortSignal,
     patch: object | null,
   ): Promise<Called<Reply>> {
@@ -403,7 +479,7 @@ class Powerdns implements Provider {
     const options = { doing, write, signal, timeoutMs: this.#timeoutMs, explain: () => null };
     return exchange(options, async (stop) => {
       this.#calls++;
-      const response = await fetch(`${this.#url}${query}`, {
+      const response = await fetch(url, {
         method: write ? 'PATCH' : 'GET',
         headers: { 'x-api-key': this.#key, accept: 'application/json' },
         ...(write ? { body: JSON.stringify(patch) } : {}),
@@ -435,6 +511,34 @@ function standing(zone: Zone, name: Name): Refusal | null {
   return { word: 'secondary', sentence: `${sentence}: name the primary's API as endpoint` };
 }
 
+/** Names above one and below its zone, the nearest to the zone first. */
+function namesBetween(name: Name, zone: Name): readonly Name[] {
+  const above = ancestors(name).filter((a) => a !== name && a !== zone && isWithin(a, zone));
+  return above.reverse().slice(0, betweenMax);
+}
+
+/** Why the server answers for a name otherwise than by what its zone has at it; null: it does not. */
+function cutBy(between: Name, name: Name, sets: readonly Rrset[], zones: unknown): Refusal | null {
+  const types = sets.map((s) => s.type);
+  const isZone = Array.isArray(zones) && zones.some((z) => nameOf(z) === between);
+  if (isZone) {
+    const sentence = `${name} lies in ${between}, a zone of its own at this server`;
+    return { word: 'delegated', sentence: `${sentence}: name that as the zone of a provider` };
+  }
+  if (types.includes('NS')) {
+    const sentence = `${between} is delegated to other servers, and ${name} with it`;
+    return { word: 'delegated', sentence: `${sentence}: give those as a provider of their own` };
+  }
+  if (!types.includes('DNAME')) return null;
+  const sentence = `${name} is made up by a DNAME at ${between}`;
+  return { word: 'synthesized', sentence: `${sentence}: remove that first` };
+}
+
+function nameOf(said: unknown): Name | null {
+  const { name } = fieldsOf(said);
+  return typeof name === 'string' ? nameFrom(name) : null;
+}
+
 // ---------------------------------------------------------------- shapes
 
 /** Refusals come as plain text, so only an answer that must be JSON may fail for not being it. */
@@ -455,13 +559,27 @@ function rrsetsOf(body: unknown): readonly Rrset[] | null {
 }
 
 function rrsetOf(raw: unknown): Rrset | null {
-  const { name, type, ttl, records } = fieldsOf(raw);
+  const { name, type, ttl, records, comments } = fieldsOf(raw);
   if (typeof name !== 'string' || typeof type !== 'string') return null;
   if (typeof ttl !== 'number' || !Array.isArray(records)) return null;
   const enabled = records.map(fieldsOf).filter((r) => r['disabled'] !== true);
   const values = enabled.map((r) => r['content']);
   if (!values.every((v) => typeof v === 'string')) return null;
-  return { name: nameFrom(name), type: type.toUpperCase(), ttl, values };
+  const words = (Array.isArray(comments) ? comments : []).map((c) => fieldsOf(c)['content']);
+  return {
+    name: nameFrom(name),
+    type: type.toUpperCase(),
+    ttl,
+    values,
+    comments: words.filter((word) => typeof word === 'string'),
+  };
+}
+
+/** What a person has put out of service is not ours to put back, nor to write over. */
+function disabled(name: Name, hidden: readonly string[], type: string): Refusal | null {
+  if (!hidden.includes(type)) return null;
+  const sentence = `a ${type} at ${name} is disabled`;
+  return { word: 'disabled', sentence: `${sentence}: enable it, or delete it` };
 }
 
 function otherType(name: Name, sets: readonly Rrset[], wanted: string): Refusal | null {

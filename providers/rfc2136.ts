@@ -1,29 +1,16 @@
 // Records on a name server of one's own, by dynamic update (RFC 2136) signed with TSIG (RFC 8945):
 // BIND, Knot, PowerDNS and their like. One UPDATE message states what was read as prerequisites and
-// makes the change, so a stale writer changes nothing. It must never send an unsigned update, nor
-// an unguarded one that could change something, never believe an unsigned reply, never send one
-// update twice, and never take NOERROR for done: servers ignore some updates silently, so what
-// stands afterwards is read back.
+// makes the change, so a stale writer changes nothing. Readings are signed like updates, so that both
+// are of one view of the server, and nobody without the key can make one up. It must never send an
+// unguarded update that could change something, never believe an unsigned reply, and never take
+// NOERROR for done: servers ignore some updates silently, so what stands afterwards is read back.
 
 import { randomInt } from 'node:crypto';
-import type { LookupFunction } from 'node:net';
 import { z } from 'zod';
 import { formatMarker, markerName } from '../src/core/marker.ts';
-import type {
-  Answer,
-  Change,
-  Fault,
-  FaultKind,
-  Json,
-  Name,
-  Reach,
-  Refusal,
-  RefusalWord,
-  Seen,
-} from '../src/core/model.ts';
+import type { Change, Json, Name, Refusal, RefusalWord, Result, Seen } from '../src/core/model.ts';
 import { ancestors, isWithin } from '../src/core/name.ts';
-import { askAll, exchangeTcp, type Failure } from '../src/dns/ask.ts';
-import { fitsWire, joinText, type Message, type Question } from '../src/dns/wire.ts';
+import { fitsWire, joinText, type Message } from '../src/dns/wire.ts';
 import type {
   AdapterContext,
   Capabilities,
@@ -34,7 +21,6 @@ import type {
 } from '../src/kit/extend.ts';
 import {
   dnsName,
-  type HostPort,
   hostPort,
   parseHostPort,
   type SecretRef,
@@ -43,9 +29,9 @@ import {
 } from '../src/kit/schema.ts';
 import { SecretError } from '../src/kit/secret.ts';
 import { lookupOf } from './kit/agents.ts';
+import { ByZone, reachOf, type ZoneKey } from './kit/by-zone.ts';
 import {
   addRecord,
-  checkReply,
   deleteRecord,
   deleteSet,
   encodeName,
@@ -54,17 +40,16 @@ import {
   encodeUpdate,
   nameIsUnused,
   recordSize,
-  type Signature,
-  type SignedMessage,
   setIs,
   setIsAbsent,
-  sign,
   type TsigKey,
   typeCname,
   typeTxt,
   type UpdateRecord,
 } from './kit/dns-update.ts';
-import { type Called, done, failed, fault } from './kit/fault.ts';
+import { type Called, done, failed, type Trouble } from './kit/fault.ts';
+import { halfway } from './kit/guarded.ts';
+import { ownClock } from './kit/patience.ts';
 import {
   bad,
   fromProbe,
@@ -75,10 +60,19 @@ import {
   negativeTtl,
   never,
   ofAccount,
-  ofRecord,
   ofZone,
   ttlFloor,
 } from './kit/preflight.ts';
+import { Room, type Told } from './kit/room.ts';
+import {
+  cureOf,
+  type Heard,
+  rcodeWord,
+  SignedServer,
+  scopeOf,
+  signatureTrouble,
+} from './kit/signed.ts';
+import { type ZoneFinder, zoneFinder } from './kit/zone.ts';
 
 export interface Rfc2136Settings {
   /** The primary server, `HOST[:PORT]`. */
@@ -93,23 +87,35 @@ export interface Rfc2136Settings {
   };
 }
 
-const settings: z.ZodType<Rfc2136Settings> = z.strictObject({
-  server: hostPort(53).describe('the primary server that takes updates, HOST or HOST:PORT'),
-  zone: dnsName.optional().describe('the zone on that server; found by itself when left out'),
-  tsig: z.strictObject({
-    name: z
-      .string()
-      .describe('the name of the TSIG key, as the server knows it')
-      .transform((text, context) => {
-        const name = toName(text);
-        if (name !== null) return name;
-        context.addIssue({ code: 'custom', message: 'expected a key name such as detour' });
-        return z.NEVER;
-      }),
-    algorithm: z.enum(['hmac-sha256', 'hmac-sha384', 'hmac-sha512']).default('hmac-sha256'),
-    secret: secretRef,
-  }),
-});
+/** A word on the one setting that other providers have and this one cannot. */
+function refusesProxy({ code, keys }: { readonly code: string; readonly keys?: unknown }) {
+  if (code !== 'unrecognized_keys' || String(keys) !== 'proxy') return undefined;
+  return (
+    'no HTTP proxy carries DNS updates: leave it out, and let this machine reach the server by TCP ' +
+    'and UDP'
+  );
+}
+
+const settings: z.ZodType<Rfc2136Settings> = z.strictObject(
+  {
+    server: hostPort(53).describe('the primary server that takes updates, HOST or HOST:PORT'),
+    zone: dnsName.optional().describe('the zone on that server; found by itself when left out'),
+    tsig: z.strictObject({
+      name: z
+        .string()
+        .describe('the name of the TSIG key, as the server knows it')
+        .transform((text, context) => {
+          const name = toName(text);
+          if (name !== null) return name;
+          context.addIssue({ code: 'custom', message: 'expected a key name such as detour' });
+          return z.NEVER;
+        }),
+      algorithm: z.enum(['hmac-sha256', 'hmac-sha384', 'hmac-sha512']).default('hmac-sha256'),
+      secret: secretRef,
+    }),
+  },
+  { error: refusesProxy },
+);
 
 const capabilities: Capabilities = {
   type: 'rfc2136',
@@ -123,14 +129,14 @@ const capabilities: Capabilities = {
   atomic: true,
   readMax: 50,
   writeMax: 50,
-  // Finding the zone, the batch, its changes one by one when one spoils it, reading back (three).
-  callsMax: 6,
+  // A zone's reading takes four connections, its writing twelve with all looks at what stands.
+  callsMax: 24,
   // A server of one's own has no published quota; this keeps from being a nuisance to it.
-  quota: { burst: 100, perSecond: 20, reserve: 20 },
+  quota: { burst: 240, perSecond: 60, reserve: 48 },
   permissions: [
     {
       permission: 'update-policy { grant KEY zonesub CNAME TXT; };',
-      note: 'BIND; queries from here by allow-query',
+      note: 'BIND; allow-query for the key, which signs queries, too',
     },
     { permission: 'acl: { key: KEY, action: update }', note: 'Knot; a writable database.storage' },
     {
@@ -152,12 +158,12 @@ export const rfc2136: ProviderType<Rfc2136Settings> = {
   type: 'rfc2136',
   capabilities,
   settings,
+  ownServers: ({ server }) => [server],
   create,
 };
 
 /** Room for the signature in a message of 65,535 bytes. */
 const updateBytesMax = 60_000;
-const zonesMax = 10_000;
 /** What could stand where a server answers ANY with next to nothing (RFC 8482). */
 const commonTypes = ['A', 'AAAA', 'NS', 'MX', 'TXT', 'SRV', 'CAA', 'UNKNOWN_64', 'UNKNOWN_65'];
 /** Signatures, proofs and keys of DNSSEC stand beside a CNAME (RFC 4034, 5155). */
@@ -165,50 +171,74 @@ const beside = new Set(['RRSIG', 'NSEC', 'NSEC3', 'KEY', 'SIG']);
 
 // ---------------------------------------------------------------- the account
 
+type Failed = { readonly ok: false } & Trouble;
+
+/** A zone that the server speaks for; it has no name but its own. */
+type Zone = ZoneKey;
+
+/** A change that was taken with NOERROR, or said to be stale, and is not given yet. */
+interface Doubt {
+  /** The marker that it bears. */
+  readonly text: string;
+  /** The monotonic clock, in milliseconds. */
+  readonly sinceMs: number;
+}
+
 interface Account {
-  /** The server, as faults name it. */
-  readonly place: string;
-  readonly server: HostPort;
-  readonly key: TsigKey;
-  /** The configured zone; null: found by name. */
-  readonly zone: Name | null;
+  readonly server: SignedServer;
+  readonly zones: ZoneFinder<Zone>;
+  /** The zone was named, not found. */
+  readonly isConfigured: boolean;
   readonly timeoutMs: number;
-  readonly lookup: LookupFunction;
-  /** Where names were found to lie; forgotten with the first trouble of the zone. */
-  readonly zones: Map<Name, Name>;
-  /** Exchanges begun, each down a connection of its own. */
-  calls: number;
-  /** The server has signed something with our key: it is not unknown to it. */
-  isKeyKnown: boolean;
+  readonly doubts: Map<Name, Doubt>;
 }
 
 function create(name: string, given: Rfc2136Settings, context: AdapterContext): Provider {
   const closing = new AbortController();
   const until = (signal: AbortSignal) => AbortSignal.any([signal, closing.signal]);
-  const account: Account = {
+  const timeoutMs = context.callTimeoutMs;
+  const server = new SignedServer({
     place: `server ${given.server}`,
     server: parseHostPort(given.server, 53)!,
     key: readKey(given, context),
-    zone: given.zone ?? null,
-    timeoutMs: context.callTimeoutMs,
+    timeoutMs,
     lookup: lookupOf(context),
-    zones: new Map(),
-    calls: 0,
-    isKeyKnown: false,
+  });
+  const zone = given.zone ?? null;
+  const isConfigured = zone !== null;
+  const zones = zoneFinder<Zone>({
+    zone,
+    byId: null,
+    byName: async (name, signal) => {
+      // A configured one is taken at its word: every reading asks for its SOA.
+      return isConfigured ? done({ name, id: name }) : findZone(server, name, signal);
+    },
+    ofOneLabel: true,
+  });
+  const byZone = new ByZone({ zones, callsMax: capabilities.callsMax, callTimeoutMs: timeoutMs });
+  const account: Account = { server, zones, isConfigured, timeoutMs, doubts: new Map() };
+  const read: Provider['read'] = (asked, signal) => {
+    const names = [...new Set(asked)];
+    return byZone.read(names, until(signal), (zone, some, room, stop) =>
+      readZone(account, zone.name, some, room, stop),
+    );
   };
   return {
     name,
     capabilities,
     get calls() {
-      return account.calls;
+      return server.calls;
     },
-    async zone(record, signal) {
-      const read = await readFacts(account, record, until(signal));
-      return read.kind === 'answered' ? done(read.value.facts) : { ok: false, fault: read.fault };
+    zone: (record, signal) => factsOf(account, record, until(signal)),
+    read,
+    write(changes, signal) {
+      return byZone.write(changes, until(signal), {
+        prepare: preparer(),
+        zoneOf: (change, room, stop) => zones.findWithin(change.name, stop, room),
+        writeZone: (zone, some, room, stop) => writeZone(account, zone.name, some, room, stop),
+      });
     },
-    read: (names, signal) => readNames(account, names, until(signal)),
-    write: (changes, signal) => write(account, changes, until(signal)),
-    preflight: (record, signal) => preflight(account, record, until(signal)),
+    preflight: (record, signal) => preflight(account, read, record, until(signal)),
     close: () => closing.abort(),
   };
 }
@@ -224,163 +254,39 @@ function readKey({ tsig }: Rfc2136Settings, context: AdapterContext): TsigKey {
   return { name: tsig.name, algorithm: tsig.algorithm, secret };
 }
 
-/** Asks the server all of these down one connection. */
-async function query(
-  account: Account,
-  questions: readonly Question[],
-  signal: AbortSignal,
-): Promise<Called<readonly Message[]>> {
-  if (questions.length === 0) return done([]);
-  if (!signal.aborted) account.calls++;
-  const { server, timeoutMs, place, lookup } = account;
-  const result = await askAll(server, questions, { timeoutMs, signal, lookup });
-  if (result.kind === 'replies') return done(result.messages);
-  return failed('account', 'unavailable', `${place}: ${result.detail}`, cureOf(result));
-}
-
-function cureOf({ kind }: Failure): { readonly cure?: string } {
-  if (kind === 'refused') return { cure: 'let the server listen on TCP, and check its port' };
-  if (kind === 'timeout') return { cure: 'check the way to the server on TCP, and its firewall' };
-  return {};
-}
-
-/** An answer that is not left for later. */
-type Said<T> = Exclude<Answer<T>, { readonly kind: 'not-asked' }>;
-type Faulty = Extract<Answer<never>, { readonly kind: 'fault' }>;
-
-const notAsked: Answer<never> = { kind: 'not-asked' };
-
-function answered<T>(value: T): Said<T> {
-  return { kind: 'answered', value };
-}
-
-function faulty(fault: Fault, reach: Reach): Faulty {
-  return { kind: 'fault', fault, reach };
-}
-
 // ---------------------------------------------------------------- zones
 
-/** The zone of each name: the configured one, or the nearest that the server speaks for. */
-async function findZones(
-  account: Account,
-  names: readonly Name[],
+/**
+ * The zone of exactly this name, or null where the server speaks for none. What is above it is asked
+ * for, too: a zone that cannot be loaded, or lets us not ask, fails for all that is below it.
+ */
+async function findZone(
+  server: SignedServer,
+  zone: Name,
   signal: AbortSignal,
-): Promise<ReadonlyMap<Name, Said<Name>>> {
-  const { zone, zones, place } = account;
-  if (zone !== null) return new Map(names.map((name) => [name, pickConfigured(name, zone)]));
-  const unknown = names.filter((name) => !zones.has(name));
-  const wanted = [...new Set(unknown.flatMap(ancestors))];
-  const questions = wanted.map((name) => ({ name, type: 'SOA' }));
-  const replies = await query(account, questions, signal);
-  const byName = new Map(replies.ok ? wanted.map((name, i) => [name, replies.value[i]!]) : []);
-  const find = (name: Name): Said<Name> => {
-    const known = zones.get(name);
-    if (known !== undefined) return answered(known);
-    return replies.ok ? pickServed(name, byName, place) : faulty(replies.fault, ofAccount);
-  };
-  const found = new Map(names.map((name) => [name, find(name)]));
-  if (zones.size + found.size > zonesMax) zones.clear();
-  for (const [name, at] of found) if (at.kind === 'answered') zones.set(name, at.value);
-  return found;
+): Promise<Called<Zone | null>> {
+  const candidates = ancestors(zone);
+  const questions = candidates.map((name) => ({ name, type: 'SOA' }));
+  const replies = await server.query(questions, signal);
+  const looks = replies.map((reply, i) => apexAt(reply, candidates[i]!, server.place));
+  const [own] = looks;
+  if (own === undefined || own === 'none') return done(null);
+  if (own === 'apex') return done({ name: zone, id: zone });
+  if (own.scope !== 'zone') return { ok: false, ...own };
+  const sound = looks.findIndex((l) => typeof l === 'string' || l.scope !== 'zone');
+  return { ok: false, ...own, zone: candidates.at(sound < 0 ? -1 : sound - 1)! };
 }
 
-function pickConfigured(name: Name, zone: Name): Said<Name> {
-  if (isWithin(name, zone)) return answered(zone);
-  const detail = `${name} is not within the configured zone ${zone}`;
-  return faulty(fault('rejected', detail, { cure: 'correct `zone`' }), ofRecord);
+/** Whether the server speaks for a zone of this name, or what keeps it from saying so. */
+function apexAt(reply: Called<Message>, zone: Name, place: string): Trouble | 'apex' | 'none' {
+  // Where no zone is served, nothing can be signed for it (Knot): a parent of it may be.
+  if (!reply.ok) return reply.unserved ? 'none' : reply;
+  if (reply.value.rcode === 'SERVFAIL') return servfail(place, zone);
+  return isApex(reply.value, zone) ? 'apex' : 'none';
 }
 
-function pickServed(name: Name, replies: ReadonlyMap<Name, Message>, place: string): Said<Name> {
-  const candidates = ancestors(name);
-  for (const [i, zone] of candidates.entries()) {
-    const reply = replies.get(zone);
-    // A nearer zone that cannot be loaded would make a further one look like the right one.
-    if (reply?.rcode === 'SERVFAIL') return unloaded(name, candidates.slice(i), replies, place);
-    const apex = reply?.answers.some((r) => r.type === 'SOA' && r.name === zone);
-    if (apex && reply?.authoritative) return answered(zone);
-  }
-  const detail = `${place} is authoritative for no zone that holds ${name}`;
-  const cure = 'name the primary server of its zone as `server`';
-  return faulty(fault('rejected', detail, { cure }), ofRecord);
-}
-
-/** A zone that cannot be loaded fails for all that is below it: the outermost that fails is it. */
-function unloaded(
-  name: Name,
-  candidates: readonly Name[],
-  replies: ReadonlyMap<Name, Message>,
-  place: string,
-): Said<never> {
-  const sound = candidates.findIndex((zone) => replies.get(zone)?.rcode !== 'SERVFAIL');
-  const zone = candidates.at(sound < 0 ? -1 : sound - 1)!;
-  const failing = fault('unavailable', `${place}: SERVFAIL for ${zone}`);
-  return faulty(failing, zone === name ? ofRecord : ofZone(zone));
-}
-
-/** What keeps the server from speaking for a zone, by its answer for the SOA; null: nothing. */
-function zoneFault(zone: Name, soa: Message, place: string): Fault | null {
-  const unread = readFault(soa, place);
-  if (unread !== null) return unread;
-  if (soa.answers.some((r) => r.type === 'SOA' && r.name === zone)) return null;
-  const cure = 'correct `zone` or `server`';
-  return fault('rejected', `${place} holds no zone ${zone}`, { cure });
-}
-
-/** A zone is in trouble: where its names lie is looked up again. */
-function forget({ zones }: Account, lost: Name): void {
-  for (const [name, zone] of zones) if (zone === lost) zones.delete(name);
-}
-
-async function readFacts(
-  account: Account,
-  name: Name,
-  signal: AbortSignal,
-): Promise<Said<ZoneRead>> {
-  const { place } = account;
-  const found = (await findZones(account, [name], signal)).get(name)!;
-  if (found.kind === 'fault') return found;
-  const zone = found.value;
-  const questions = ['SOA', 'NS'].map((type) => ({ name: zone, type }));
-  const replies = await query(account, questions, signal);
-  if (!replies.ok) return faulty(replies.fault, ofAccount);
-  const [soa, ns] = replies.value as readonly [Message, Message];
-  const unread = zoneFault(zone, soa, place) ?? readFault(ns, place);
-  const facts = unread === null ? toFacts(zone, soa, ns, place) : null;
-  if (facts?.ok) return answered(facts.value);
-  forget(account, zone);
-  return faulty(unread ?? facts!.fault, ofZone(zone));
-}
-
-// ---------------------------------------------------------------- reading
-
-/** Each name's own answer; what a zone or the server says of itself is said once for all in it. */
-async function readNames(
-  account: Account,
-  asked: readonly Name[],
-  signal: AbortSignal,
-): Promise<Readonly<Record<Name, Answer<Seen>>>> {
-  const all = [...new Set(asked)];
-  const names = all.slice(0, capabilities.readMax);
-  const answers = new Map<Name, Answer<Seen>>(all.map((name) => [name, notAsked]));
-  const byZone = new Map<Name, Name[]>();
-  for (const [name, found] of await findZones(account, names, signal)) {
-    if (found.kind === 'fault') answers.set(name, found);
-    else if (!fitsWire(markerName(name))) answers.set(name, tooLong(name));
-    else byZone.set(found.value, [...(byZone.get(found.value) ?? []), name]);
-  }
-  for (const [name, answer] of await readZones(account, byZone, signal)) answers.set(name, answer);
-  return Object.fromEntries(answers);
-}
-
-function tooLong(name: Name): Said<never> {
-  const detail = `no marker can stand at ${markerName(name)}: no DNS name is so long`;
-  return faulty(fault('rejected', detail, { cure: `steer a shorter name than ${name}` }), ofRecord);
-}
-
-/** What the server gives at a record's name and at its marker's. */
-interface Given {
-  readonly forRecord: Message;
-  readonly forMarker: Message;
+function isApex(soa: Message, zone: Name): boolean {
+  return soa.authoritative && soa.answers.some((r) => r.type === 'SOA' && r.name === zone);
 }
 
 interface ZoneRead {
@@ -388,96 +294,275 @@ interface ZoneRead {
   readonly negativeTtlSeconds: number;
 }
 
-/** Reads the names of several zones down one connection, each zone's SOA before its names. */
-async function readZones(
-  account: Account,
-  byZone: ReadonlyMap<Name, readonly Name[]>,
+async function readFacts(
+  { server, zones }: Account,
+  name: Name,
   signal: AbortSignal,
-): Promise<ReadonlyMap<Name, Answer<Seen>>> {
-  const names = [...byZone.values()].flat();
-  const questions = [
-    ...[...byZone.keys()].map((name) => ({ name, type: 'SOA' })),
-    ...names.map((name) => ({ name, type: 'CNAME' })),
-    ...names.map((name) => ({ name: markerName(name), type: 'TXT' })),
-  ];
-  const replies = await query(account, questions, signal);
-  if (!replies.ok) {
-    return new Map(names.map((name) => [name, faulty(replies.fault, ofAccount)]));
+): Promise<Called<ZoneRead>> {
+  const found = await zones.find(name, signal);
+  if (!found.ok) return found;
+  const zone = found.value.name;
+  const questions = ['SOA', 'NS'].map((type) => ({ name: zone, type }));
+  const [soa, ns] = (await server.query(questions, signal)) as [Called<Message>, Called<Message>];
+  const start = checkApex(soa, zone, server.place);
+  if (!start.ok) return { ...start, zone };
+  if (!ns.ok) return { ...ns, zone };
+  const unread = replyTrouble(ns.value, server.place);
+  if (unread !== null) return { ok: false, ...unread, scope: 'zone', zone };
+  return toFacts(zone, start.value, ns.value, server.place);
+}
+
+async function factsOf(
+  account: Account,
+  record: Name,
+  signal: AbortSignal,
+): Promise<Result<ZoneFacts>> {
+  const read = await readFacts(account, record, signal);
+  if (read.ok) return done(read.value.facts);
+  if (read.stale && read.zone !== undefined) account.zones.forget(read.zone);
+  return { ok: false, fault: read.fault };
+}
+
+/** The SOA of a zone that the server was taken to speak for, or what is wrong with the zone. */
+function checkApex(soa: Called<Message>, zone: Name, place: string): Called<Message> {
+  if (!soa.ok) return soa.unserved ? { ...soa, scope: 'zone', stale: true } : soa;
+  const unread = replyTrouble(soa.value, place);
+  if (unread !== null) {
+    const isSick = soa.value.rcode === 'SERVFAIL';
+    return { ok: false, ...unread, scope: 'zone', ...(isSick ? {} : { stale: true }) };
   }
-  const [soas, rest] = [replies.value.slice(0, byZone.size), replies.value.slice(byZone.size)];
-  const given = new Map(
-    names.map((name, i): [Name, Given] => {
-      return [name, { forRecord: rest[i]!, forMarker: rest[names.length + i]! }];
-    }),
-  );
-  const answers = new Map<Name, Answer<Seen>>();
-  const sound: [Name, Name, Given][] = [];
-  for (const [i, [zone, members]] of [...byZone].entries()) {
-    const sick = zoneFault(zone, soas[i]!, account.place);
-    if (sick !== null) forget(account, zone);
-    for (const name of members) {
-      const { forRecord, forMarker } = given.get(name)!;
-      const own = readFault(forRecord, account.place) ?? readFault(forMarker, account.place);
-      if (sick !== null) answers.set(name, faulty(sick, ofZone(zone)));
-      else if (own !== null) answers.set(name, faulty(own, ofRecord));
-      else sound.push([name, zone, { forRecord, forMarker }]);
-    }
+  if (isApex(soa.value, zone)) return soa;
+  const cure = 'correct `zone` or `server`';
+  return failed('zone', 'rejected', `${place} holds no zone ${zone}`, { cure, stale: true });
+}
+
+// ---------------------------------------------------------------- reading
+
+/** Connections that the reading of one zone takes at most. */
+const callsOfReading = 4;
+
+/** What the server gives at a record's name and at its marker's. */
+interface Given {
+  readonly forRecord: Message;
+  readonly forMarker: Message;
+}
+
+/** What is asked in one zone, and where its answer stands. */
+class Questions {
+  readonly list: { readonly name: Name; readonly type: string }[] = [];
+  readonly #places = new Map<string, number>();
+
+  add(name: Name, type: string): void {
+    const key = `${type} ${name}`;
+    if (this.#places.has(key)) return;
+    this.#places.set(key, this.list.length);
+    this.list.push({ name, type });
   }
+
+  from(replies: readonly Called<Message>[]): (name: Name, type: string) => Called<Message> {
+    return (name, type) => replies[this.#places.get(`${type} ${name}`)!]!;
+  }
+}
+
+/** Reads names of one zone: its SOA before them, and what lies or stands between it and them. */
+async function readZone(
+  account: Account,
+  zone: Name,
+  asked: readonly Name[],
+  room: Room,
+  signal: AbortSignal,
+): Promise<readonly Told<Seen>[]> {
+  const names = asked.filter((name) => fitsWire(markerName(name))).slice(0, capabilities.readMax);
+  if (names.length > 0 && !room.takeName(callsOfReading)) return asked.map(() => null);
+  room.told();
+  const questions = new Questions();
+  questions.add(zone, 'SOA');
+  for (const name of names) {
+    questions.add(name, 'CNAME');
+    questions.add(markerName(name), 'TXT');
+    for (const between of namesBetween(name, zone)) questions.add(between, 'SOA');
+    for (const owner of [name, markerName(name)]) questions.add(wildcardOver(owner), 'CNAME');
+  }
+  const { server } = account;
+  const reply = questions.from(await server.query(questions.list, signal));
+  const apex = names.length > 0 ? checkApex(reply(zone, 'SOA'), zone, server.place) : null;
+  const told = new Map<Name, Called<Seen>>();
+  const sound = new Map<Name, Given>();
+  for (const name of names) {
+    const sick = apex?.ok === false ? apex : troubleBetween(account, name, zone, reply);
+    const given = sick ?? givenFor(name, reply, server.place);
+    if (given.ok) sound.set(name, given.value);
+    else told.set(name, given);
+  }
+  const seen = await seeAll(account, zone, sound, reply, signal);
+  return asked.map((name) => {
+    if (!fitsWire(markerName(name))) return tooLong(name);
+    return told.get(name) ?? seen.get(name) ?? null;
+  });
+}
+
+/** What stands at each name that was answered for. */
+async function seeAll(
+  account: Account,
+  zone: Name,
+  sound: ReadonlyMap<Name, Given>,
+  reply: (name: Name, type: string) => Called<Message>,
+  signal: AbortSignal,
+): Promise<ReadonlyMap<Name, Called<Seen>>> {
+  const doubtful = [...sound].flatMap(([name, { forRecord, forMarker }]) => [
+    ...(isGiven(forRecord) && isCovered(reply(wildcardOver(name), 'CNAME')) ? [name] : []),
+    ...(isGiven(forMarker) && isCovered(reply(wildcardOver(markerName(name)), 'CNAME'))
+      ? [markerName(name)]
+      : []),
+  ]);
+  const made = await madeUp(account, zone, doubtful, signal);
   // No CNAME but an existing name: either only names below it exist, or other types stand there.
-  const bare = sound.flatMap(([name, , { forRecord }]) => (isBare(forRecord, name) ? [name] : []));
-  const others = await findOthers(account, bare, signal);
-  for (const [name, zone, given] of sound) {
-    const isUnsure = !others.ok && bare.includes(name);
-    const types = others.ok ? (others.value.get(name) ?? []) : [];
-    const seen = answered(toSeen(name, zone, given, types));
-    answers.set(name, isUnsure ? faulty(others.fault, ofAccount) : seen);
+  const bare = [...sound].flatMap(([name, { forRecord }]) =>
+    isBare(forRecord, name) && !made.has(name) ? [name] : [],
+  );
+  const others = await findOthers(account.server, bare, signal);
+  const seen = new Map<Name, Called<Seen>>();
+  for (const [name, given] of sound) {
+    const types = others.get(name) ?? done([]);
+    if (!types.ok) seen.set(name, types);
+    else seen.set(name, done(toSeen(name, zone, given, types.value, made)));
   }
-  return answers;
+  return seen;
+}
+
+function tooLong(name: Name): Called<never> {
+  const detail = `no marker can stand at ${markerName(name)}: no DNS name is so long`;
+  return failed('record', 'rejected', detail, { cure: `steer a shorter name than ${name}` });
+}
+
+/** Names above one and below its zone, the nearest first. */
+function namesBetween(name: Name, zone: Name): readonly Name[] {
+  return ancestors(name).filter((a) => a !== name && a !== zone && isWithin(a, zone));
+}
+
+/** A zone on the same server that is nearer than the one that was taken. */
+function troubleBetween(
+  { server: { place }, isConfigured }: Account,
+  name: Name,
+  zone: Name,
+  reply: (name: Name, type: string) => Called<Message>,
+): Failed | null {
+  for (const between of namesBetween(name, zone)) {
+    const soa = reply(between, 'SOA');
+    if (!soa.ok) return soa;
+    if (soa.value.rcode === 'SERVFAIL') {
+      return { ok: false, ...servfail(place, between), zone: between };
+    }
+    if (!isApex(soa.value, between)) continue;
+    const detail = `${name} lies in ${between}, a zone of its own at ${place}`;
+    const cure = `name ${between} as \`zone\`, or leave that out`;
+    if (isConfigured) return failed('record', 'rejected', detail, { cure });
+    return failed('record', 'unavailable', `${detail}: it is looked for`, { zone, stale: true });
+  }
+  return null;
+}
+
+function givenFor(
+  name: Name,
+  reply: (name: Name, type: string) => Called<Message>,
+  place: string,
+): Called<Given> {
+  const forRecord = reply(name, 'CNAME');
+  const forMarker = reply(markerName(name), 'TXT');
+  if (!forRecord.ok) return forRecord;
+  if (!forMarker.ok) return forMarker;
+  const given = { forRecord: forRecord.value, forMarker: forMarker.value };
+  const unread = replyTrouble(given.forRecord, place) ?? replyTrouble(given.forMarker, place);
+  return unread === null ? done(given) : { ok: false, ...unread };
+}
+
+// ---------------------------------------------------------------- wildcards
+
+/** What the wildcard that covers a name's siblings is asked by; it is made up by one further up. */
+function wildcardOver(name: Name): Name {
+  return `*.${name.slice(name.indexOf('.') + 1)}`;
+}
+
+function isGiven({ rcode, authoritative }: Message): boolean {
+  return rcode === 'NOERROR' && authoritative;
+}
+
+/** Whether an answer beside it may come from a wildcard (RFC 4592 2.1.1). */
+function isCovered(reply: Called<Message>): boolean {
+  return !reply.ok || reply.value.rcode !== 'NXDOMAIN';
+}
+
+/**
+ * Of names that are answered for where a wildcard covers them, those at which nothing stands. Asked
+ * with an UPDATE of one prerequisite that changes nothing (RFC 2136 2.4.5): it looks at the zone, and
+ * not at what wildcards make of it. What the server does not say stays as it was read.
+ */
+async function madeUp(
+  { server }: Account,
+  zone: Name,
+  names: readonly Name[],
+  signal: AbortSignal,
+): Promise<ReadonlySet<Name>> {
+  const firstId = randomInt(65_536 - names.length);
+  const messages = names.map((name, i) =>
+    encodeUpdate(firstId + i, zone, [nameIsUnused(name)], []),
+  );
+  const heard = await server.update(messages, signal);
+  const isUnused = (one: Heard) =>
+    one.kind === 'signature' && one.signature.kind === 'valid' && one.signature.rcode === 0;
+  return new Set(names.filter((_, i) => isUnused(heard[i]!)));
 }
 
 /** Types that stand at names without a CNAME. */
 async function findOthers(
-  account: Account,
+  server: SignedServer,
   names: readonly Name[],
   signal: AbortSignal,
-): Promise<Called<ReadonlyMap<Name, readonly string[]>>> {
-  const questions = names.map((name) => ({ name, type: 'ANY' }));
-  const any = await query(account, questions, signal);
-  if (!any.ok) return any;
-  const found = new Map(names.map((name, i) => [name, typesAt(any.value[i]!, name)]));
-  const evasive = names.filter((name, i) => {
-    const types = found.get(name)!;
-    const silent = any.value[i]!.rcode !== 'NOERROR' || types.every((t) => t === 'HINFO');
-    return silent || any.value[i]!.truncated;
-  });
-  const each = evasive.flatMap((name) => commonTypes.map((type) => ({ name, type })));
-  const one = await query(account, each, signal);
-  if (!one.ok) return one;
-  for (const [i, name] of evasive.entries()) {
-    const part = one.value.slice(i * commonTypes.length, (i + 1) * commonTypes.length);
-    const types = [...new Set(part.flatMap((m) => typesAt(m, name)))];
-    // An HINFO that only says RFC8482 is made up; a real one beside nothing else is not worth it.
-    found.set(name, types);
+): Promise<ReadonlyMap<Name, Called<readonly string[]>>> {
+  const any = await server.query(
+    names.map((name) => ({ name, type: 'ANY' })),
+    signal,
+  );
+  const found = new Map<Name, Called<readonly string[]>>();
+  const evasive: Name[] = [];
+  for (const [i, name] of names.entries()) {
+    const reply = any[i]!;
+    found.set(name, reply.ok ? done(typesAt(reply.value, name)) : reply);
+    if (!reply.ok) continue;
+    const isSilent = typesAt(reply.value, name).every((t) => t === 'HINFO');
+    if (reply.value.rcode !== 'NOERROR' || isSilent || reply.value.truncated) evasive.push(name);
   }
-  return done(found);
+  const each = evasive.flatMap((name) => commonTypes.map((type) => ({ name, type })));
+  const one = await server.query(each, signal);
+  for (const [i, name] of evasive.entries()) {
+    const part = one.slice(i * commonTypes.length, (i + 1) * commonTypes.length);
+    const lost = part.find((m) => !m.ok);
+    const types = part.flatMap((m) => (m.ok ? typesAt(m.value, name) : []));
+    // An HINFO that only says RFC8482 is made up; a real one beside nothing else is not worth it.
+    found.set(name, lost !== undefined && !lost.ok ? lost : done([...new Set(types)]));
+  }
+  return found;
 }
 
-function readFault(message: Message, place: string): Fault | null {
+/** What an answer's rcode or want of authority says against it; null: it may be looked into. */
+function replyTrouble(message: Message, place: string): Trouble | null {
   const asked = message.questions[0]?.name ?? 'a name';
   const { rcode } = message;
-  if (rcode === 'SERVFAIL') {
-    return fault('unavailable', `${place} failed for ${asked} (SERVFAIL)`);
-  }
+  if (rcode === 'SERVFAIL') return { ...servfail(place, asked), scope: 'record' };
   if (rcode === 'REFUSED') {
-    const cure = 'serve the zone there, and let this machine query it (allow-query)';
-    return fault('auth-suspect', `${place} refuses to answer for ${asked}`, { cure });
+    const cure = 'serve the zone there, and let the key query it (allow-query)';
+    return failed('record', 'auth-suspect', `${place} refuses to answer for ${asked}`, { cure });
   }
   if (rcode !== 'NOERROR' && rcode !== 'NXDOMAIN') {
-    return fault('rejected', `${place} answers ${rcode} for ${asked}`);
+    return failed('record', 'rejected', `${place} answers ${rcode} for ${asked}`);
   }
   if (message.authoritative || isReferral(message)) return null;
   const cure = 'name the primary server of the zone as `server`';
-  return fault('rejected', `${place} is not authoritative for ${asked}`, { cure });
+  return failed('record', 'rejected', `${place} is not authoritative for ${asked}`, { cure });
+}
+
+function servfail(place: string, name: Name): Trouble {
+  return failed('zone', 'unavailable', `${place} failed for ${name} (SERVFAIL)`);
 }
 
 function isReferral(message: Message): boolean {
@@ -498,18 +583,26 @@ function typesAt(message: Message, name: Name): string[] {
   return [...new Set(types)].filter((type) => type !== 'CNAME' && !beside.has(type));
 }
 
-function toSeen(name: Name, zone: Name, given: Given, others: readonly string[]): Seen {
+function toSeen(
+  name: Name,
+  zone: Name,
+  given: Given,
+  others: readonly string[],
+  made: ReadonlySet<Name>,
+): Seen {
   const { forRecord, forMarker } = given;
+  const marker = markerName(name);
+  const isMade = made.has(name);
   const cnames = forRecord.answers.flatMap((r) =>
-    r.type === 'CNAME' && r.name === name ? [{ value: r.target, ttl: r.ttl }] : [],
+    r.type === 'CNAME' && r.name === name && !isMade ? [{ value: r.target, ttl: r.ttl }] : [],
   );
   const texts = forMarker.answers.flatMap((r) =>
-    r.type === 'TXT' && r.name === markerName(name) ? [r.strings] : [],
+    r.type === 'TXT' && r.name === marker && !isMade && !made.has(marker) ? [r.strings] : [],
   );
   return {
     cnames,
     markers: texts.map(joinText),
-    refusal: whyNot(name, zone, given, others),
+    refusal: whyNot(name, zone, given, others, made),
     ref: { texts: texts.map((strings) => encodeStrings(strings).toString('base64')) },
   };
 }
@@ -520,6 +613,7 @@ function whyNot(
   zone: Name,
   { forRecord, forMarker }: Given,
   others: readonly string[],
+  made: ReadonlySet<Name>,
 ): Refusal | null {
   const refusal = (word: RefusalWord, sentence: string) => ({ word, sentence });
   if (name === zone) {
@@ -538,7 +632,10 @@ function whyNot(
     const why = `${name} has ${types} records, and a CNAME bears no others: remove them`;
     return refusal('other-type', why);
   }
-  if (isReferral(forMarker) || forMarker.answers.some((r) => r.type === 'CNAME')) {
+  // Where nothing stands, there is nothing below it either.
+  if (made.has(name)) return null;
+  const isTaken = forMarker.answers.some((r) => r.type === 'CNAME') && !made.has(markerName(name));
+  if (isReferral(forMarker) || isTaken) {
     const why =
       `${markerName(name)} is a CNAME (perhaps by a wildcard) or delegated, so that no marker ` +
       `can stand there: free it, or take ${name} out of the wildcard`;
@@ -573,172 +670,190 @@ function toFacts(zone: Name, soa: Message, ns: Message, place: string): Called<Z
 
 // ---------------------------------------------------------------- writing
 
-/** Changes of one zone that travel in one message, by their places among all. */
-interface Batch {
-  readonly zone: Name;
-  readonly indexes: readonly number[];
+/** How often, at most, is looked again whether what was taken is given: 1.3 s in all. */
+const looksMax = 6;
+const firstPauseMs = 20;
+
+/** So long, at most, is what was taken and is not given yet in doubt; then it was left out. */
+const doubtMs = 60_000;
+const doubtsMax = 10_000;
+
+/** The batch, its changes one by one where one spoils it, and what stands afterwards. */
+const callsOfWriting = 2 + callsOfReading + looksMax;
+
+/** Why an update was not taken; null: it was, with NOERROR. */
+type Verdict = Trouble | null;
+
+/** Says of each change of one writing whether it may be sent at all. */
+function preparer(): (change: Change) => Called<Change> {
+  const before = new Set<Name>();
+  return (change) => {
+    const { name, from } = change;
+    if (from.refusal) return failed('record', 'rejected', from.refusal.sentence);
+    if (!fitsWire(markerName(name))) return tooLong(name);
+    if (before.has(name)) return failed('record', 'conflict', `${name} stands twice in one batch`);
+    before.add(name);
+    return done(change);
+  };
 }
 
-/** What a reply to an update says; the reach is of what was refused. */
-type Verdict = { readonly applied: true } | { readonly applied: false; readonly fault: Fault };
-type Ruling = { readonly verdict: Verdict; readonly reach: Reach };
-
-async function write(
+async function writeZone(
   account: Account,
+  zone: Name,
+  asked: readonly Change[],
+  room: Room,
+  signal: AbortSignal,
+): Promise<readonly Told<null>[]> {
+  if (!room.takeName(callsOfWriting)) return asked.map(() => null);
+  room.told();
+  const changes = asked.slice(0, capabilities.writeMax);
+  const verdicts = await sendAll(account.server, zone, changes, signal);
+  const told = verdicts.map((verdict): Called<null> => {
+    return verdict === null ? done(null) : { ok: false, ...verdict };
+  });
+  const open = [...verdicts.keys()].filter((i) => isOpen(verdicts[i]!));
+  const settled = await settle(account, zone, open, { changes, verdicts }, signal);
+  return asked.map((_, i) => settled.get(i) ?? told[i] ?? null);
+}
+
+/** One message, or as many as the wire wants; where one change of several spoils it, one each. */
+async function sendAll(
+  server: SignedServer,
+  zone: Name,
   changes: readonly Change[],
   signal: AbortSignal,
-): Promise<readonly Answer<null>[]> {
-  const answers = changes.map((_, i): Answer<null> | null => objection(changes, i));
-  const open = changes.flatMap((_, i) => (answers[i] === null ? [i] : []));
-  const names = open.map((i) => changes[i]!.name);
-  const zones = new Map<Name, Name>();
-  for (const [i, found] of [...(await findZones(account, names, signal)).values()].entries()) {
-    if (found.kind === 'answered') zones.set(names[i]!, found.value);
-    else answers[open[i]!] = found;
-  }
-  const rulings = await writeZones(
-    account,
-    changes,
-    open.filter((i) => answers[i] === null),
-    zones,
-    signal,
-  );
-  for (const [i, { verdict, reach }] of rulings) {
-    if (!verdict.applied) answers[i] = faulty(verdict.fault, reach);
-  }
-  const settled = await settle(account, changes, rulings, signal);
-  return answers.map((answer, i) => settled.get(i) ?? answer ?? notAsked);
-}
-
-/** Why a change is not sent at all; null: it may be. */
-function objection(changes: readonly Change[], i: number): Answer<null> | null {
-  const { name, from } = changes[i]!;
-  if (i >= capabilities.writeMax) return notAsked;
-  if (from.refusal) return faulty(fault('rejected', from.refusal.sentence), ofRecord);
-  if (!fitsWire(markerName(name))) return tooLong(name);
-  if (changes.findIndex((other) => other.name === name) === i) return null;
-  return faulty(fault('conflict', `${name} stands twice in one batch`), ofRecord);
-}
-
-/** One message a zone; where one change of several spoils it, one message each. */
-async function writeZones(
-  account: Account,
-  changes: readonly Change[],
-  open: readonly number[],
-  zones: ReadonlyMap<Name, Name>,
-  signal: AbortSignal,
-): Promise<ReadonlyMap<number, Ruling>> {
-  const rulings = new Map<number, Ruling>();
-  const batches = inBatches(changes, open, zones);
-  const alone: Batch[] = [];
-  for (const [b, ruling] of (await send(account, batches, changes, signal)).entries()) {
-    const { zone, indexes } = batches[b]!;
+): Promise<readonly Verdict[]> {
+  const verdicts: Verdict[] = changes.map(() => null);
+  const batches = inBatches(changes);
+  const alone: number[] = [];
+  for (const [b, verdict] of (await send(server, zone, batches, changes, signal)).entries()) {
+    const indexes = batches[b]!;
     // What is one record's spoils a whole message, and the reply does not say whose it is.
-    const isDivisible = !ruling.verdict.applied && ruling.reach.kind === 'record';
-    if (isDivisible && indexes.length > 1) {
-      alone.push(...indexes.map((i) => ({ zone, indexes: [i] })));
-    } else for (const i of indexes) rulings.set(i, ruling);
+    if (verdict?.scope === 'record' && indexes.length > 1) alone.push(...indexes);
+    else for (const i of indexes) verdicts[i] = verdict;
   }
-  for (const [b, ruling] of (await send(account, alone, changes, signal)).entries()) {
-    rulings.set(alone[b]!.indexes[0]!, ruling);
+  const single = alone.map((i) => [i]);
+  for (const [b, verdict] of (await send(server, zone, single, changes, signal)).entries()) {
+    verdicts[alone[b]!] = verdict;
   }
-  return rulings;
+  return verdicts;
 }
 
 /** Sends each batch as one signed UPDATE, all down one connection; once, whatever happens. */
 async function send(
-  account: Account,
-  batches: readonly Batch[],
+  server: SignedServer,
+  zone: Name,
+  batches: readonly (readonly number[])[],
   changes: readonly Change[],
   signal: AbortSignal,
-): Promise<readonly Ruling[]> {
+): Promise<readonly Verdict[]> {
   const firstId = randomInt(65_536 - batches.length);
-  const signed = batches.map(({ zone, indexes }, i): SignedMessage => {
+  const messages = batches.map((indexes, i) => {
     const parts = indexes.map((index) => toUpdate(changes[index]!));
-    const message = encodeUpdate(
+    return encodeUpdate(
       firstId + i,
       zone,
       parts.flatMap((p) => p.prerequisites),
       parts.flatMap((p) => p.updates),
     );
-    return sign(message, account.key, Date.now());
   });
-  const zones = batches.map(({ zone }) => zone);
-  return update(account, signed, zones, signal);
+  const heard = await server.update(messages, signal);
+  return heard.map((one) => judge(one, zone, server));
 }
 
-/** Sends signed updates down one connection, and says what the reply to each means. */
-async function update(
-  account: Account,
-  signed: readonly SignedMessage[],
-  zones: readonly Name[],
-  signal: AbortSignal,
-): Promise<readonly Ruling[]> {
-  if (signed.length === 0) return [];
-  if (!signal.aborted) account.calls++;
-  const { server, key, place, timeoutMs, lookup } = account;
-  const messages = signed.map((s) => s.bytes);
-  const { replies, failure } = await exchangeTcp(server, messages, {
-    timeoutMs,
-    signal,
-    lookup,
-  });
-  const signatures = replies.map((reply, i) => reply && checkReply(reply, signed[i]!, key));
-  if (signatures.some((s) => s?.kind === 'valid')) account.isKeyKnown = true;
-  return signatures.map((signature, i): Ruling => {
-    if (signature === null) return { verdict: unanswered(place, failure), reach: ofAccount };
-    const zone = zones[i]!;
-    const verdict = judge(signature, key, zone, place);
-    return { verdict, reach: reachOf(signature, zone, account.isKeyKnown) };
-  });
+function isOpen(verdict: Verdict): boolean {
+  return verdict === null || verdict.fault.kind === 'conflict';
 }
 
-function unanswered(place: string, failure: Failure | null): Verdict {
-  const detail = `${place}: ${failure?.detail ?? 'no reply'}`;
-  const cure = failure ? cureOf(failure).cure : undefined;
-  return refuse(failure?.sent === false ? 'unavailable' : 'uncertain', detail, cure);
+interface Sent {
+  readonly changes: readonly Change[];
+  readonly verdicts: readonly Verdict[];
 }
 
-/** What stands afterwards decides: for what was taken, and for what was said to be stale. */
+/**
+ * What stands afterwards decides: for what was taken, and for what was said to be stale. A server
+ * that signs its zone by itself gives what it took a while later: it is looked at again.
+ */
 async function settle(
   account: Account,
-  changes: readonly Change[],
-  rulings: ReadonlyMap<number, Ruling>,
+  zone: Name,
+  open: readonly number[],
+  { changes, verdicts }: Sent,
   signal: AbortSignal,
-): Promise<ReadonlyMap<number, Answer<null>>> {
-  const open = [...rulings].filter(([, { verdict }]) => isOpen(verdict));
-  const now = await readNames(
-    account,
-    open.map(([i]) => changes[i]!.name),
-    signal,
-  );
-  const answers = new Map<number, Answer<null>>();
-  for (const [i, { verdict, reach }] of open) {
-    const change = changes[i]!;
-    const seen = now[change.name]!;
-    if (seen.kind === 'answered') answers.set(i, compare(change, verdict, seen.value, account));
-    else if (!verdict.applied) answers.set(i, faulty(verdict.fault, reach));
-    else answers.set(i, unseen(seen));
+): Promise<ReadonlyMap<number, Called<null>>> {
+  const answers = new Map<number, Called<null>>();
+  const waiting = new Map<number, Seen>();
+  const endsAt = performance.now() + account.timeoutMs;
+  const note = (i: number, seen: Seen): void => {
+    const answer = compare(changes[i]!, verdicts[i]!, seen, account.server.place);
+    if (answer === null) return void waiting.set(i, seen);
+    waiting.delete(i);
+    account.doubts.delete(changes[i]!.name);
+    answers.set(i, answer);
+  };
+  const names = open.map((i) => changes[i]!.name);
+  const room = new Room(callsOfReading, Number.POSITIVE_INFINITY);
+  const read = await readZone(account, zone, names, room, signal);
+  for (const [at, i] of open.entries()) {
+    const seen = read[at] ?? null;
+    if (seen?.ok) note(i, seen.value);
+    else if (verdicts[i] === null) answers.set(i, unseen(seen));
+  }
+  for (let look = 0; look < looksMax && waiting.size > 0; look++) {
+    const pauseMs = firstPauseMs * 2 ** look;
+    if (signal.aborted || performance.now() + pauseMs > endsAt) break;
+    await rest(pauseMs, signal);
+    const again = [...waiting.keys()];
+    const glances = await glance(
+      account.server,
+      zone,
+      again.map((i) => changes[i]!.name),
+      signal,
+    );
+    for (const [at, i] of again.entries()) if (glances[at]) note(i, glances[at]);
+  }
+  for (const [i, seen] of waiting) {
+    answers.set(i, doubtful(account, changes[i]!, verdicts[i]!, seen));
   }
   return answers;
 }
 
-/** Taken with NOERROR, and then not read back. */
-function unseen(read: Exclude<Answer<Seen>, { readonly kind: 'answered' }>): Answer<null> {
-  if (read.kind === 'not-asked') {
-    return faulty(fault('uncertain', 'taken with NOERROR, and not read back'), ofRecord);
+function rest(ms: number, signal: AbortSignal): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const cancel = ownClock.after(ms, resolve);
+  const stop = () => resolve();
+  signal.addEventListener('abort', stop, { once: true });
+  return promise.finally(() => {
+    cancel();
+    signal.removeEventListener('abort', stop);
+  });
+}
+
+/** CNAME and marker alone, as they are given by now; null where that was not heard. */
+async function glance(
+  server: SignedServer,
+  zone: Name,
+  names: readonly Name[],
+  signal: AbortSignal,
+): Promise<readonly (Seen | null)[]> {
+  const questions = new Questions();
+  for (const name of names) {
+    questions.add(name, 'CNAME');
+    questions.add(markerName(name), 'TXT');
   }
-  const { detail, cure } = read.fault;
-  const why = `taken with NOERROR, but reading back failed: ${detail}`;
-  return faulty(fault('uncertain', why, cure === undefined ? {} : { cure }), read.reach);
+  const reply = questions.from(await server.query(questions.list, signal));
+  return names.map((name) => {
+    const given = givenFor(name, reply, server.place);
+    return given.ok ? toSeen(name, zone, given.value, [], new Set()) : null;
+  });
 }
 
-function refuse(kind: FaultKind, detail: string, cure?: string): Verdict {
-  return { applied: false, fault: fault(kind, detail, cure === undefined ? {} : { cure }) };
-}
-
-function isOpen(verdict: Verdict): boolean {
-  return verdict.applied || verdict.fault.kind === 'conflict';
+/** Taken with NOERROR, and then not read back. */
+function unseen(read: Told<Seen>): Called<null> {
+  if (read === null || read.ok) {
+    return failed('record', 'uncertain', 'taken with NOERROR, and not read back');
+  }
+  return halfway(read, 'taken with NOERROR, but reading back failed');
 }
 
 /** What was read, as prerequisites; what is wanted, as deletions and additions. */
@@ -763,7 +878,8 @@ function toUpdate(change: Change): {
   const updates: UpdateRecord[] = [];
   const [cname, second] = from.cnames;
   if (second || cname?.value !== to.cname || cname.ttl !== to.ttl) {
-    if (cname) updates.push(deleteSet(name, typeCname));
+    // What is added replaces the one that stands (RFC 2136 3.4.2.2). Where it is deleted before, a
+    // Knot that signs the zone (3.2.6) finds its signature there, adds nothing, and says NOERROR.
     updates.push(addRecord(name, typeCname, to.ttl, encodeName(to.cname)));
   }
   if (from.markers.length !== 1 || from.markers[0] !== text) {
@@ -785,164 +901,156 @@ function isTexts(ref: Json): ref is { readonly texts: readonly string[] } {
   return Array.isArray(ref.texts) && ref.texts.every((text) => typeof text === 'string');
 }
 
-/** Changes by zone, in messages that stay within the wire's 65,535 bytes. */
-function inBatches(
-  changes: readonly Change[],
-  indexes: readonly number[],
-  zones: ReadonlyMap<Name, Name>,
-): Batch[] {
-  const batches: { zone: Name; indexes: number[]; bytes: number }[] = [];
-  for (const i of indexes) {
-    const zone = zones.get(changes[i]!.name)!;
-    const { prerequisites, updates } = toUpdate(changes[i]!);
+/** Changes of one zone by their places, in messages that stay within the wire's 65,535 bytes. */
+function inBatches(changes: readonly Change[]): readonly (readonly number[])[] {
+  const batches: { indexes: number[]; bytes: number }[] = [];
+  for (const [i, change] of changes.entries()) {
+    const { prerequisites, updates } = toUpdate(change);
     const bytes = [...prerequisites, ...updates].reduce((sum, r) => sum + recordSize(r), 0);
-    const room = batches.find((b) => b.zone === zone && b.bytes + bytes <= updateBytesMax);
+    const room = batches.find((b) => b.bytes + bytes <= updateBytesMax);
     if (room) {
       room.indexes.push(i);
       room.bytes += bytes;
-    } else batches.push({ zone, indexes: [i], bytes });
+    } else batches.push({ indexes: [i], bytes });
   }
-  return batches;
+  return batches.map((b) => b.indexes);
 }
 
-/** What a reply to a signed UPDATE means (RFC 2136 2.2, RFC 8945 5). */
-function judge(signature: Signature, key: TsigKey, zone: Name, place: string): Verdict {
-  if (signature.kind === 'invalid') {
-    return refuse('uncertain', `${place}: ${signature.detail}, so it is not believed`);
+/** What came back for a signed UPDATE means (RFC 2136 2.2, RFC 8945 5). */
+function judge(heard: Heard, zone: Name, server: SignedServer): Verdict {
+  const { place, key } = server;
+  if (heard.kind === 'silence') {
+    const { failure } = heard;
+    const kind = failure.sent ? 'uncertain' : 'unavailable';
+    const scope = failure.kind === 'aborted' ? 'zone' : scopeOf(failure);
+    return failed(scope, kind, `${place}: ${failure.detail}`, cureOf(failure));
   }
-  if (signature.kind === 'bad-time') {
-    const { oursSeconds, serverSeconds } = signature;
-    const date = (seconds: number) =>
-      seconds <= 8.64e12 ? new Date(seconds * 1000).toISOString() : `${seconds} s`;
-    return refuse(
-      'auth-suspect',
-      `clock skew: ${place} refuses the signature's time (BADTIME); it is ` +
-        `${date(serverSeconds)} there and ${date(oursSeconds)} here`,
-      'set both clocks by NTP; they may differ by 300 s',
-    );
+  const { signature } = heard;
+  const doubt = signatureTrouble(signature, server);
+  // What was sent may have been applied, whoever it is that answers.
+  if (doubt !== null && signature.kind === 'invalid') {
+    return failed('zone', 'uncertain', `${place}: ${signature.detail}, so it is not believed`);
   }
+  if (doubt !== null) return doubt;
+  if (signature.kind === 'unsigned') return judgeUnsigned(rcodeWord(signature.rcode), server);
+  if (signature.kind !== 'valid') return null;
   const said = rcodeWord(signature.rcode);
-  if (signature.kind === 'refused') {
-    const why = tsigErrors[signature.error] ?? `error ${signature.error}`;
-    const cure = 'compare the name, algorithm and secret of the key with the server';
-    return refuse('auth-suspect', `${place} refuses TSIG key ${key.name} (${why})`, cure);
-  }
-  if (signature.kind === 'unsigned') return judgeUnsigned(said, key, place);
   switch (said) {
     case 'NOERROR':
-      return { applied: true };
+      return null;
     case 'NXDOMAIN':
     case 'YXDOMAIN':
     case 'YXRRSET':
-    case 'NXRRSET':
-      return refuse('conflict', `${place}: what was read no longer stands there (${said})`);
+    case 'NXRRSET': {
+      const detail = `${place}: what was read no longer stands there (${said})`;
+      return failed('record', 'conflict', detail);
+    }
     case 'SERVFAIL':
-      return refuse('unavailable', `${place} could not apply the update (SERVFAIL)`);
-    case 'REFUSED':
-      return refuse(
-        'rejected',
-        `${place} knows the key ${key.name} but does not let it change this in ${zone} (REFUSED)`,
-        'grant the key CNAME and TXT at the record and its marker (update-policy, acl)',
-      );
-    case 'NOTAUTH':
-      return refuse('rejected', `${place} is not the primary server of ${zone} (NOTAUTH)`);
-    default:
-      return refuse('rejected', `${place} refuses the update in ${zone} (${said})`);
+      return failed('zone', 'unavailable', `${place} could not apply the update (SERVFAIL)`);
+    case 'REFUSED': {
+      const what = `knows the key ${key.name} but does not let it change this in ${zone}`;
+      const cure = 'grant the key CNAME and TXT at the record and its marker (update-policy, acl)';
+      return failed('record', 'rejected', `${place} ${what} (REFUSED)`, { cure });
+    }
+    case 'NOTAUTH': {
+      const detail = `${place} is not the primary server of ${zone} (NOTAUTH)`;
+      return failed('zone', 'rejected', detail, { stale: true });
+    }
+    default: {
+      const scope = said === 'NOTIMP' ? 'account' : said === 'NOTZONE' ? 'zone' : 'record';
+      const about = said === 'NOTZONE' ? { stale: true as const } : {};
+      return failed(scope, 'rejected', `${place} refuses the update in ${zone} (${said})`, about);
+    }
   }
 }
 
-function judgeUnsigned(said: string, key: TsigKey, place: string): Verdict {
+function judgeUnsigned(said: string, { place, key }: SignedServer): Trouble {
   // PowerDNS says a bad key or a clock that is off so, Knot a key that no acl of the zone names
   // (3.4 says so where 3.2 signed a BADKEY), and both a zone that they do not serve.
   if (said === 'REFUSED' || said === 'NOTAUTH') {
     const why = said === 'NOTAUTH' ? ': no such key there, or the zone is not served there' : '';
-    return refuse(
-      'auth-suspect',
-      `${place} refuses us and key ${key.name} (${said}, unsigned${why})`,
-      'let the key update the zone there; compare its name, algorithm and secret, and the clocks',
-    );
+    const detail = `${place} refuses us and key ${key.name} (${said}, unsigned${why})`;
+    const cure =
+      'let the key update the zone there; compare its name, algorithm and secret, and the clocks';
+    return failed('zone', 'auth-suspect', detail, { cure });
   }
   if (said === 'NOTIMP' || said === 'FORMERR') {
-    return refuse('rejected', `${place} does not take signed updates (${said}, unsigned)`);
+    const detail = `${place} does not take signed updates (${said}, unsigned)`;
+    return failed('account', 'rejected', detail);
   }
-  return refuse('uncertain', `${place}: the reply ${said} is not signed, so it is not believed`);
-}
-
-const badKey = 17;
-const tsigErrors: Readonly<Record<number, string>> = {
-  16: 'BADSIG: the secret differs',
-  17: 'BADKEY: no such key there',
-  18: 'BADTIME: the clocks differ',
-  22: 'BADTRUNC: it wants another length of signature',
-};
-
-function rcodeWord(rcode: number): string {
-  const words =
-    'NOERROR FORMERR SERVFAIL NXDOMAIN NOTIMP REFUSED YXDOMAIN YXRRSET NXRRSET NOTAUTH NOTZONE';
-  return words.split(' ')[rcode] ?? `RCODE_${rcode}`;
-}
-
-/**
- * How far it reaches that an update in a zone was refused. That the key is not known is said by
- * Knot of a key that only this zone does not name, and by PowerDNS without a signature: once the
- * server has signed with it, it is the zone's.
- */
-function reachOf(signature: Signature, zone: Name, isKeyKnown: boolean): Reach {
-  const inZone = ofZone(zone);
-  switch (signature.kind) {
-    case 'invalid':
-    case 'bad-time':
-      return ofAccount;
-    case 'refused':
-      return signature.error === badKey && isKeyKnown ? inZone : ofAccount;
-    case 'unsigned': {
-      if (rcodeWord(signature.rcode) === 'NOTAUTH') return inZone;
-      return rcodeWord(signature.rcode) === 'REFUSED' && isKeyKnown ? inZone : ofAccount;
-    }
-    case 'valid': {
-      const said = rcodeWord(signature.rcode);
-      if (said === 'NOTIMP') return ofAccount;
-      return ['SERVFAIL', 'NOTAUTH', 'NOTZONE'].includes(said) ? inZone : ofRecord;
-    }
-  }
+  const detail = `${place}: the reply ${said} is not signed, so it is not believed`;
+  return failed('zone', 'uncertain', detail);
 }
 
 /**
  * What was taken with NOERROR, or is said to be stale, against what stands there: servers ignore
- * some updates in silence, and answer from another view than they change.
+ * some updates in silence, and answer from another view than they change. Null: nothing of it is to
+ * be seen yet.
  */
-function compare(change: Change, verdict: Verdict, seen: Seen, { place }: Account): Answer<null> {
+function compare(change: Change, verdict: Verdict, seen: Seen, place: string): Called<null> | null {
   const { name, from, to } = change;
-  const say = (kind: FaultKind, detail: string, cure?: string) =>
-    faulty(fault(kind, detail, cure === undefined ? {} : { cure }), ofRecord);
-  if (!verdict.applied) {
-    if (!sameAsRead(from, seen)) return faulty(verdict.fault, ofRecord);
-    const detail =
-      `${place} answers for ${name} what was read, yet says that it does not stand there: ` +
-      'a wildcard, another view, or a hidden type makes up the answer';
-    const cure = `give ${name} a record of its own, or query and update the same view`;
-    return say('rejected', detail, cure);
-  }
   const [cname, ...more] = seen.cnames;
   const cnameRight = cname?.value === to.cname && more.length === 0;
   const markerRight = seen.markers.length === 1 && seen.markers[0] === formatMarker(to.marker);
-  if (cnameRight && markerRight && cname?.ttl === to.ttl) return answered(null);
+  // Said to be stale, it may have come by an earlier try of ours: no other writer has this marker.
+  if (cnameRight && markerRight && cname?.ttl === to.ttl) return done(null);
+  const isOld = sameAsRead(from, seen) && cname?.ttl === from.cnames[0]?.ttl;
+  if (isOld) return null;
+  if (verdict !== null) return { ok: false, ...verdict };
   const stands = cname?.value ?? 'no CNAME';
   if (cnameRight && markerRight) {
     const detail = `${place} gives ${name} a TTL of ${cname?.ttl} s instead of ${to.ttl} s`;
-    return say('rejected', detail, 'allow that TTL at the server, or configure another');
+    const cure = 'allow that TTL at the server, or configure another';
+    return failed('record', 'rejected', detail, { cure });
   }
-  const ignored =
-    (!cnameRight && cname?.value === from.cnames[0]?.value) ||
-    (!markerRight && sameTexts(seen.markers, from.markers));
-  if (!ignored) {
-    return say('conflict', `${name} was changed by somebody else meanwhile: there is ${stands}`);
+  const isCnameOld = more.length === 0 && cname?.value === from.cnames[0]?.value;
+  const isMarkerOld = sameTexts(seen.markers, from.markers);
+  if ((cnameRight || isCnameOld) && (markerRight || isMarkerOld)) {
+    // Of two answers one may be of before and one of after, unless something stands in the way.
+    return seen.refusal === null ? null : leftOut(change, seen, place);
   }
-  const what = cnameRight ? `the marker at ${markerName(name)}` : `${name} CNAME ${to.cname}`;
+  const detail = `${name} was changed by somebody else meanwhile: there is ${stands}`;
+  return failed('record', 'conflict', detail);
+}
+
+/** Taken with NOERROR and not done, or not done whole. */
+function leftOut({ name, to }: Change, seen: Seen, place: string): Called<null> {
+  const [cname] = seen.cnames;
+  const stands = cname?.value ?? 'no CNAME';
+  const isMarker = cname?.value === to.cname;
+  const what = isMarker ? `the marker at ${markerName(name)}` : `${name} CNAME ${to.cname}`;
   const cure =
     seen.refusal?.sentence ?? 'look in the log of the server for why the update was left out';
-  const ignoredIt = `${place} took the update with NOERROR and ignored ${what}`;
-  return say('rejected', `${ignoredIt}: there stands ${stands}`, cure);
+  const detail = `${place} took the update with NOERROR and ignored ${what}: there stands ${stands}`;
+  return failed('record', 'rejected', detail, { cure });
+}
+
+/** What is still given as it was read, after all looks at it: for a while that proves nothing. */
+function doubtful(
+  { doubts, server: { place } }: Account,
+  change: Change,
+  verdict: Verdict,
+  seen: Seen,
+): Called<null> {
+  const { name, to } = change;
+  const text = formatMarker(to.marker);
+  const known = doubts.get(name);
+  const doubt = known?.text === text ? known : { text, sinceMs: performance.now() };
+  if (doubts.size >= doubtsMax) doubts.clear();
+  doubts.set(name, doubt);
+  const isYoung = performance.now() - doubt.sinceMs < doubtMs;
+  const stands = seen.cnames[0]?.value ?? 'no CNAME';
+  if (verdict === null) {
+    if (!isYoung) return leftOut(change, seen, place);
+    const detail = `${place} took the update of ${name} and gives ${stands} still`;
+    const cure = 'a server that signs its zone by itself gives it a moment later';
+    return failed('record', 'uncertain', detail, { cure });
+  }
+  const detail =
+    `${place} answers for ${name} what was read, yet says that it does not stand there: ` +
+    'a wildcard, another view, or a hidden type makes up the answer';
+  const cure = `give ${name} a record of its own, or query and update the same view`;
+  return failed('record', isYoung ? 'conflict' : 'rejected', detail, { cure });
 }
 
 function sameAsRead(from: Seen, seen: Seen): boolean {
@@ -963,26 +1071,26 @@ function sameTexts(a: readonly string[], b: readonly string[]): boolean {
 
 async function preflight(
   account: Account,
+  read: Provider['read'],
   record: Name,
   signal: AbortSignal,
 ): Promise<readonly ReachingFinding[]> {
-  const read = await readFacts(account, record, signal);
-  if (read.kind === 'fault') {
-    const { fault, reach } = read;
-    return [
-      fromTrouble('zone', reach.kind === 'zone' ? reach.zone : null, { fault, scope: reach.kind }),
-    ];
+  const { server, zones } = account;
+  const found = await readFacts(account, record, signal);
+  if (!found.ok) {
+    if (found.stale && found.zone !== undefined) zones.forget(found.zone);
+    return [fromTrouble('zone', found.zone ?? null, found)];
   }
-  const { facts, negativeTtlSeconds } = read.value;
+  const { facts, negativeTtlSeconds } = found.value;
   const { zone } = facts;
   const findings = [
-    good(ofZone(zone), 'zone', `${account.place} is authoritative for ${zone}`),
+    good(ofZone(zone), 'zone', `${server.place} is authoritative for ${zone}`),
     ttlFloor(zone, null),
     negativeTtl(zone, negativeTtlSeconds),
-    ...(await lookAtRecord({ read: (names) => readNames(account, names, signal) }, record, signal)),
+    ...(await lookAtRecord({ read }, record, signal)),
   ];
   if (!mayTry(findings)) return findings;
-  return [...findings, ...(await tryWriting(account, record, zone, signal))];
+  return [...findings, ...(await tryWriting(server, record, zone, signal))];
 }
 
 /**
@@ -990,20 +1098,24 @@ async function preflight(
  * nothing. At that name and type, because a key may be granted no other.
  */
 async function tryWriting(
-  account: Account,
+  server: SignedServer,
   record: Name,
   zone: Name,
   signal: AbortSignal,
 ): Promise<readonly ReachingFinding[]> {
-  const { key, place } = account;
   const nothing = deleteRecord(markerName(record), typeTxt, encodeText(`never ${never()}`));
   const message = encodeUpdate(randomInt(65_536), zone, [], [nothing]);
-  const signed = [sign(message, key, Date.now())];
-  const [{ verdict, reach }] = (await update(account, signed, [zone], signal)) as [Ruling];
-  if (!verdict.applied && verdict.fault.kind === 'auth-suspect') {
-    return [bad(reach, 'credentials', verdict.fault.detail, verdict.fault.cure ?? null)];
+  const [heard] = await server.update([message], signal);
+  const verdict = judge(heard!, zone, server);
+  if (verdict?.fault.kind === 'auth-suspect') {
+    const { detail, cure = null } = verdict.fault;
+    return [bad(reachOf(verdict, zone), 'credentials', detail, cure)];
   }
-  if (!verdict.applied) return [fromProbe(zone, { fault: verdict.fault, scope: reach.kind })];
-  const known = good(ofAccount, 'credentials', `${place} knows the TSIG key ${key.name}`);
+  if (verdict !== null) return [fromProbe(zone, verdict)];
+  const known = good(
+    ofAccount,
+    'credentials',
+    `${server.place} knows the TSIG key ${server.key.name}`,
+  );
   return [known, fromProbe(zone, null)];
 }

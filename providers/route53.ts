@@ -20,7 +20,7 @@ import type {
 } from '../src/kit/extend.ts';
 import { dnsName, type SecretRef, secretRef } from '../src/kit/schema.ts';
 import { SecretError } from '../src/kit/secret.ts';
-import { agentFor } from './kit/agents.ts';
+import { agentFor, tunnelsOf } from './kit/agents.ts';
 import { sendHalving } from './kit/batch.ts';
 import { ByZone, oneByOne } from './kit/by-zone.ts';
 import { endpoint } from './kit/endpoint.ts';
@@ -54,9 +54,13 @@ import {
   warn,
   zoneRead,
 } from './kit/preflight.ts';
+import { proxy, refuseClearProxy, type Tunnels } from './kit/proxy.ts';
 import type { Room, Told } from './kit/room.ts';
 import {
+  Between,
+  delegatedAt,
   nameFrom,
+  namesBetween,
   quoteText,
   textMax,
   unquoteText,
@@ -122,6 +126,7 @@ const capabilities: Capabilities = {
     { word: 'traffic-policy', note: null },
     { word: 'other-type', note: null },
     { word: 'apex', note: null },
+    { word: 'delegated', note: 'a name below NS records of a name between it and its zone' },
   ],
 };
 
@@ -153,7 +158,9 @@ const settings = z
       .regex(/^[a-z0-9-]{1,40}$/, 'expected a region, such as us-east-1')
       .default('us-east-1')
       .describe('region that requests are signed for'),
+    proxy: proxy.optional(),
   })
+  .superRefine(refuseClearProxy)
   .describe('an account at AWS Route 53');
 
 type Route53Settings = z.output<typeof settings>;
@@ -188,7 +195,7 @@ type RecordSet = z.output<typeof recordSet>;
 
 const recordPage = z.object({
   ResourceRecordSets: z.array(recordSet),
-  IsTruncated: z.boolean(),
+  IsTruncated: z.boolean().optional(),
   NextRecordName: z.string().optional(),
   NextRecordType: z.string().optional(),
   NextRecordIdentifier: z.string().optional(),
@@ -209,11 +216,15 @@ const zoneList = z.object({ HostedZones: z.array(hostedZone) });
 
 const zoneDetail = z.object({
   HostedZone: hostedZone,
-  DelegationSet: z.object({ NameServers: z.array(z.string().min(1)).min(1) }).optional(),
+  // Only for the facts of a zone: nothing in it may spoil finding one.
+  DelegationSet: z
+    .object({ NameServers: z.array(z.string().min(1)).min(1) })
+    .optional()
+    .catch(undefined),
 });
 
 const changed = z.object({
-  ChangeInfo: z.object({ Id: z.string().min(1), Status: z.enum(['PENDING', 'INSYNC']) }),
+  ChangeInfo: z.object({ Id: z.string().min(1) }),
 });
 
 /** A record set to delete: its name, TTL and values exactly as the vendor wrote them. */
@@ -263,6 +274,10 @@ function create(name: string, chosen: Route53Settings, context: AdapterContext):
         }
       : null,
     byName: (zone, signal) => zoneByName(account, zone, signal),
+    delegates: async (zone, cut, signal) => {
+      const at = await cutAt(account, zone, cut, signal);
+      return at.ok ? done(at.value.length > 0) : at;
+    },
   });
   const { callsMax } = capabilities;
   const byZone = new ByZone({ zones, callsMax, callTimeoutMs: account.timeoutMs });
@@ -291,6 +306,7 @@ function create(name: string, chosen: Route53Settings, context: AdapterContext):
 
 function openAccount(chosen: Route53Settings, context: AdapterContext): Account {
   const keys = readKeys(chosen.credentials, context);
+  const tunnels = tunnelsOf(chosen.proxy, context);
   const timeoutMs = context.callTimeoutMs;
   const open: sdk.Route53Client[] = [];
   let closed = false;
@@ -300,7 +316,7 @@ function openAccount(chosen: Route53Settings, context: AdapterContext): Account 
     calls: 0,
     client: loading('the SDK of Route 53', async () => {
       const commands = await import('@aws-sdk/client-route-53');
-      const route53 = connect(commands, chosen, keys, context);
+      const route53 = connect(commands, chosen, { keys, tunnels }, context);
       if (closed) route53.destroy();
       else open.push(route53);
       return { commands, route53 };
@@ -315,7 +331,7 @@ function openAccount(chosen: Route53Settings, context: AdapterContext): Account 
 function connect(
   commands: typeof sdk,
   chosen: Route53Settings,
-  keys: Keys,
+  { keys, tunnels }: { readonly keys: Keys; readonly tunnels: Tunnels | null },
   context: AdapterContext,
 ): sdk.Route53Client {
   // Ours ends a call first; these free the socket where the SDK would only print a warning.
@@ -338,7 +354,7 @@ function connect(
     customUserAgent: 'detour',
     requestHandler: {
       httpAgent: agentFor('http:', idle, context),
-      httpsAgent: agentFor('https:', idle, context) as HttpsAgent,
+      httpsAgent: agentFor('https:', idle, context, tunnels) as HttpsAgent,
       connectionTimeout: backstopMs,
       requestTimeout: backstopMs,
       socketTimeout: backstopMs,
@@ -819,7 +835,7 @@ function list(
 
 /** Where the next page starts: all three fields; null at the end, or where the vendor says none. */
 function following(page: RecordPage): Start | null {
-  if (!page.IsTruncated || page.NextRecordName === undefined) return null;
+  if (page.IsTruncated === false || page.NextRecordName === undefined) return null;
   return {
     StartRecordName: page.NextRecordName,
     ...(page.NextRecordType === undefined
@@ -848,14 +864,19 @@ async function readZone(
     const sets = all.value;
     if (sets !== null) return names.map((name) => done(seenOf(zone, name, sets)));
   }
+  const between = new Between(zone.name, (name) => cutAt(account, zone, name, signal));
   return oneByOne(names, {
     atOnce: namesAtOnce,
     atMost: byNameMax,
     room,
-    callsEach: callsPerName,
+    callsEach: (name) => callsPerName + between.missing(name),
     work: async (name) => {
-      const sets = await readName(account, zone, name, signal);
-      return sets.ok ? done(seenOf(zone, name, sets.value)) : sets;
+      const [above, sets] = await Promise.all([
+        between.above(name),
+        readName(account, zone, name, signal),
+      ]);
+      if (!above.ok) return above;
+      return sets.ok ? done(seenOf(zone, name, new Map([...above.value, ...sets.value]))) : sets;
     },
   });
 }
@@ -927,6 +948,22 @@ async function readName(
   return below.ok ? done(of(below.value.at)) : below;
 }
 
+/** The NS set at a name, if one stands there. */
+async function cutAt(
+  account: Account,
+  zone: Zone,
+  name: Name,
+  signal: AbortSignal,
+): Promise<Called<readonly RecordSet[]>> {
+  const start: Start = { StartRecordName: name, StartRecordType: 'NS' };
+  const page = await list(account, zone, start, 1, signal);
+  return page.ok ? done(ofName(page.value.ResourceRecordSets, name).filter(isNs)) : page;
+}
+
+function isNs({ Type }: RecordSet): boolean {
+  return Type === 'NS';
+}
+
 function ofName(sets: readonly RecordSet[], name: Name): readonly RecordSet[] {
   return sets.filter((set) => nameFrom(set.Name) === name);
 }
@@ -970,6 +1007,8 @@ function seenOf(zone: Zone, name: Name, sets: RecordSets): Seen {
     name === zone.name
       ? { word: 'apex', sentence: `${name} is the zone itself, where no CNAME may stand` }
       : null;
+  const cut = namesBetween(zone.name, name).find((above) => sets.get(above)?.some(isNs));
+  const below = cut === undefined ? null : delegatedAt(cut, name);
   const ref: z.output<typeof exactRef> = {
     zone: { id: zone.id, name: zone.name },
     cname: exactOf(cnames),
@@ -980,7 +1019,7 @@ function seenOf(zone: Zone, name: Name, sets: RecordSets): Seen {
       valuesOf(set).map((value) => ({ value: nameFrom(value), ttl: set.TTL ?? 0 })),
     ),
     markers: texts.flatMap((set) => valuesOf(set).map((value) => unquoteText(value, 8))),
-    refusal: apex ?? refusalOf(at, 'CNAME') ?? refusalOf(atMarker, 'TXT'),
+    refusal: apex ?? below ?? refusalOf(at, 'CNAME') ?? refusalOf(atMarker, 'TXT'),
     ref: ref as Json,
   };
 }

@@ -8,7 +8,9 @@
 import {
   type Effect,
   type Event,
+  holding,
   nextDeadline,
+  owed,
   reloadProblems,
   start,
   step,
@@ -19,6 +21,8 @@ import type {
   ChainAnswer,
   Command,
   CoreConfig,
+  Entry,
+  EntryKind,
   Fault,
   FaultKind,
   Name,
@@ -35,6 +39,7 @@ import type {
   CallResult,
   Clock,
   Coordinator,
+  Moment,
   Observer,
   Operation,
   Prober,
@@ -71,6 +76,9 @@ const ASK_DEADLINE_MS = 4_000;
 const CHAIN_DEADLINE_MS = 5_000;
 const NOTIFY_DEADLINE_MS = 30_000;
 const STORE_RETRY_MS = 1_000;
+/** Entries that wait for a store that cannot commit, and words of operators among them, at most. */
+const WAITING_MAX = 1_000;
+const WORDS_MAX = 100;
 /** How long adapters of an earlier configuration may finish what is under way. */
 const RETIRE_MS = 15_000;
 const STOP_GRACE_MS = 3_000;
@@ -99,6 +107,11 @@ export class Controller {
   readonly #replies = new Map<number, Asked>();
   /** Documents that were dropped and still stand in the store, because it could not commit. */
   readonly #undropped = new Set<string>();
+  /** Entries that could not be committed, oldest first, and how many more there was no room for. */
+  #waiting: { readonly at: number; readonly wall: number; readonly entry: Entry }[] = [];
+  #lost = 0;
+  /** What operators said that holds and is not durable. */
+  #words: readonly string[];
   #nextRequest = 1;
   #writing = 0;
   /** Readings under way by id, to be cut off where something urgent comes. */
@@ -111,8 +124,9 @@ export class Controller {
     this.#world = world;
     this.#adapters = adapters;
     const { clock, store, seed } = world;
-    const { docs } = store.load();
-    const begun = start({ config, docs, now: clock.now(), wall: clock.wall(), seed });
+    const { docs, unkept } = store.load();
+    const begun = start({ config, docs, unkept, now: clock.now(), wall: clock.wall(), seed });
+    this.#words = unkept;
     this.#state = begun.state;
     this.#first = begun.step;
     this.#beat = clock.now();
@@ -131,7 +145,8 @@ export class Controller {
   }
 
   status(): StatusView {
-    return view(this.#state, { version: this.#world.version, reload: this.#reload });
+    const { version } = this.#world;
+    return view(this.#state, { version, reload: this.#reload, unkept: this.#words });
   }
 
   /** What must hold after every step and does not; empty unless Detour itself is wrong. */
@@ -161,14 +176,26 @@ export class Controller {
     if (!this.#stopped) this.#step({ kind: 'surveyed', surveys });
   }
 
-  /** Puts a new configuration in force, or says why not and keeps the old one (rules 2 and 19). */
-  reload(config: CoreConfig, adapters: Adapters): readonly string[] {
-    const problems = reloadProblems(this.#state, config);
+  /** Why a configuration cannot take over from the one in force; empty when it can. */
+  reloadProblems(config: CoreConfig): readonly string[] {
+    return this.#stopped ? ['the daemon is stopping'] : reloadProblems(this.#state, config);
+  }
+
+  /**
+   * Puts a new configuration in force, or says why not and keeps the old one (rules 2 and 19). What
+   * it changes, one line each, goes into the journal.
+   */
+  reload(
+    config: CoreConfig,
+    adapters: Adapters,
+    changes: readonly string[] = [],
+  ): readonly string[] {
+    const problems = this.reloadProblems(config);
     this.noteReload(problems.length);
     if (problems.length > 0) return problems;
     const old = this.#adapters;
     this.#adapters = adapters;
-    if (!this.#step({ kind: 'configured', config })) {
+    if (!this.#step({ kind: 'configured', config, changes })) {
       this.#adapters = old;
       this.noteReload(1);
       return [`${OWN_FAULT}: the log says which`];
@@ -201,7 +228,9 @@ export class Controller {
     this.#replies.clear();
     closeAll(this.#adapters);
     const entry = { kind: 'stop', record: null, sentence: 'stopped', data: {} } as const;
-    this.#tryCommit({ effects: [], entries: [entry], docs: this.#drops() });
+    const owing = this.#storeFailed ? this.#owing() : [];
+    const last: Step = { effects: [], entries: [...this.#hole(), entry], docs: owing };
+    if (this.#tryCommit(last, this.#arrears()) && this.#words.length > 0) this.#remind([]);
   }
 
   // -------------------------------------------------------------- fold, commit, act
@@ -221,7 +250,7 @@ export class Controller {
       this.#beginAnew(event, error, config, lease);
       return false;
     }
-    this.#finish(out);
+    this.#finish(out, event.kind === 'command');
     return true;
   }
 
@@ -244,20 +273,26 @@ export class Controller {
     this.#readings.clear();
     const { docs } = store.load();
     const { nextEffect, random: seed } = this.#state;
-    const begun = start({ config, docs, now, wall: clock.wall(), seed, nextEffect });
+    // What was said and is not in the store is gone with that engine.
+    const unkept = this.#words;
+    const wall = clock.wall();
+    const begun = start({ config, docs, unkept, now, wall, seed, nextEffect });
     this.#state = begun.state;
     const sentence = `${OWN_FAULT} (${key}): it was refused, and everything is looked at anew`;
     begun.step.entries.unshift({ kind: 'fault', record: null, sentence, data: { event: key } });
     this.#finish(begun.step);
     this.#step({ kind: 'lease', held: lease.held, term: lease.term });
+    if (this.#storeFailed) this.#step({ kind: 'store', ok: false });
     if (event.kind !== 'command') return;
     const asked = this.#replies.get(event.request);
     this.#replies.delete(event.request);
     asked?.resolve({ exit: 1, message: `${OWN_FAULT}: nothing was done; the log says which` });
   }
 
-  #finish(out: Step): void {
+  #finish(out: Step, isOrder = false): void {
     const committed = this.#commit(out);
+    if (!committed) this.#await(out, isOrder);
+    else if (!this.#storeFailed && this.#words.length > 0) this.#remind([]);
     for (const effect of out.effects) this.#perform(effect, committed);
     if (!committed && !this.#storeFailed) {
       this.#storeFailed = true;
@@ -281,21 +316,70 @@ export class Controller {
     return committed;
   }
 
-  /** What the state no longer has and the store still does; what it has is put there by the core. */
-  #drops(): (readonly [string, null])[] {
-    return [...this.#undropped].map((key) => [key, null] as const);
+  /** What happened without a store is written late, or at least counted. */
+  #await(out: Step, isOrder: boolean): void {
+    const { clock, observers } = this.#world;
+    const [at, wall] = [this.#state.now, clock.wall()];
+    const words: string[] = [];
+    for (const entry of holding(this.#state, out)) {
+      for (const o of observers) o.unstored?.(entry, wall);
+      this.#waiting.push({ at, wall, entry });
+      if (isOrder && isWord.has(entry.kind)) words.push(entry.sentence);
+      if (this.#waiting.length <= WAITING_MAX) continue;
+      // What a person said is worth more than what was seen.
+      const oldest = this.#waiting.findIndex((one) => !isWord.has(one.entry.kind));
+      this.#waiting.splice(Math.max(0, oldest), 1);
+      this.#lost++;
+    }
+    if (words.length > 0) this.#remind([...this.#words, ...words].slice(-WORDS_MAX));
   }
 
-  #tryCommit(out: Step): boolean {
+  #remind(words: readonly string[]): void {
+    this.#words = words;
+    try {
+      this.#world.store.remind(words);
+    } catch (error) {
+      this.#trouble('store', messageOf(error));
+    }
+  }
+
+  /** Says that entries are missing, where some are. */
+  #hole(): Entry[] {
+    const lost = this.#lost;
+    const sentence = `${lost} entries before this are missing: the store could not commit for long`;
+    return lost === 0 ? [] : [{ kind: 'store', record: null, sentence, data: { lost } }];
+  }
+
+  /** What waits, by moments. */
+  #arrears(): readonly Moment[] {
+    const moments: { at: number; wall: number; entries: Entry[] }[] = [];
+    for (const { at, wall, entry } of this.#waiting) {
+      const last = moments.at(-1);
+      if (last?.at === at && last.wall === wall) last.entries.push(entry);
+      else moments.push({ at, wall, entries: [entry] });
+    }
+    return moments;
+  }
+
+  /** All that the state has, and what it no longer has and the store still does. */
+  #owing(): Step['docs'] {
+    return [...owed(this.#state), ...[...this.#undropped].map((key) => [key, null] as const)];
+  }
+
+  #tryCommit(out: Step, earlier: readonly Moment[] = []): boolean {
     const { clock, store, observers } = this.#world;
     const wall = clock.wall();
+    const { entries, docs } = out;
     try {
-      store.commit({ at: this.#state.now, wall, entries: out.entries, docs: out.docs });
+      store.commit({ at: this.#state.now, wall, entries, docs, earlier });
     } catch (error) {
       this.#trouble('store', messageOf(error));
       return false;
     }
-    for (const o of observers) for (const entry of out.entries) o.journalled?.(entry, wall);
+    for (const o of observers) {
+      for (const one of earlier) for (const e of one.entries) o.journalled?.(e, one.wall, true);
+      for (const entry of entries) o.journalled?.(entry, wall, false);
+    }
     return true;
   }
 
@@ -303,11 +387,15 @@ export class Controller {
     if (this.#stopped) return;
     const probe: Step = {
       effects: [],
-      entries: [],
-      docs: [['alive', this.#state.now], ...this.#drops()],
+      entries: this.#hole(),
+      docs: [['alive', this.#state.now], ...this.#owing()],
     };
-    if (!this.#tryCommit(probe)) return this.#later(STORE_RETRY_MS, () => this.#retryStore());
+    if (!this.#tryCommit(probe, this.#arrears())) {
+      return this.#later(STORE_RETRY_MS, () => this.#retryStore());
+    }
     this.#undropped.clear();
+    this.#waiting = [];
+    this.#lost = 0;
     this.#storeFailed = false;
     this.#step({ kind: 'store', ok: true });
   }
@@ -609,8 +697,21 @@ interface Asked {
 
 /** It changes nothing, so there is nothing to be durable. */
 function isLook(command: Command | undefined): boolean {
-  return command !== undefined && 'dryRun' in command && command.dryRun;
+  return command?.dryRun === true;
 }
+
+/** Entries that are an operator's own words, where a command made them. */
+const isWord: ReadonlySet<EntryKind> = new Set([
+  'ack',
+  'adopt',
+  'drain',
+  'drill',
+  'freeze',
+  'pin',
+  'undrain',
+  'unfreeze',
+  'unpin',
+]);
 
 function notCommitted(reply: Reply): Reply {
   if (reply.exit !== 0) return reply;

@@ -62,19 +62,36 @@ export interface StoredEntry extends Omit<Entry, 'kind'> {
   readonly wall: number;
 }
 
-export interface Commit {
+/** What happened at one moment. */
+export interface Moment {
   readonly at: number;
   readonly wall: number;
   readonly entries: readonly Entry[];
+}
+
+export interface Commit extends Moment {
+  /** What could not be committed when it happened, oldest first. */
+  readonly earlier?: readonly Moment[];
   /** Documents of the snapshot to replace; null removes one. */
   readonly docs: readonly (readonly [key: string, value: Json | null])[];
 }
 
 export interface Store {
   /** The snapshot: every document, and the engine time of the last commit (0 for a new store). */
-  load(): { readonly docs: Readonly<Record<string, Json>>; readonly at: number };
+  load(): {
+    readonly docs: Readonly<Record<string, Json>>;
+    readonly at: number;
+    /** Of `remind`: what an earlier life was told and could not commit before it ended. */
+    readonly unkept: readonly string[];
+  };
   /** Entries and documents in one durable transaction. Throws when it cannot be made durable. */
   commit(commit: Commit): void;
+  /**
+   * Notes the words of operators that hold and could not be committed, all of them each time, in a
+   * place that outlives the process and has room where the store has none. None: all are committed.
+   * Throws where not even that can be written.
+   */
+  remind(words: readonly string[]): void;
   /** The newest entries first, at most `limit` (1 to 10,000). */
   history(query: { readonly record?: Name; readonly limit: number }): readonly StoredEntry[];
   close(): void;
@@ -112,7 +129,10 @@ export interface Observer {
   probed?(check: CheckId, path: string, observation: Observation): void;
   /** One API or DNS exchange with a provider: its operation, `ok` or the fault's kind. */
   called?(provider: string, operation: Operation, result: CallResult, ms: number): void;
-  journalled?(entry: Entry, wall: number): void;
+  /** It is durable. `late`: it was told of before, as `unstored`. */
+  journalled?(entry: Entry, wall: number, late?: boolean): void;
+  /** It happened and cannot be committed now; it is later, where there is room for it. */
+  unstored?(entry: Entry, wall: number): void;
   /** Something went wrong that is not the world's fault or could not be recorded. */
   trouble?(what: TroubleWord, detail: string): void;
 }

@@ -183,6 +183,11 @@ class Lab {
   controller!: Controller;
   /** Whether this commit fails. */
   refuses: (commit: Commit) => boolean = () => false;
+  /** What the store was asked to remember beside itself; it may not be able to. */
+  unkept: readonly string[] = [];
+  forgets = false;
+  /** Kinds of entries that were told of and not stored yet. */
+  readonly unstored: string[] = [];
   attempts = 0;
   docs: Record<string, Json> = {};
   proberClosed = 0;
@@ -287,7 +292,11 @@ class Lab {
 
   #store(): Store {
     return {
-      load: () => ({ docs: this.docs, at: 0 }),
+      load: () => ({ docs: this.docs, at: 0, unkept: this.unkept }),
+      remind: (words) => {
+        if (this.forgets) throw new Error('disk full');
+        this.unkept = [...words];
+      },
       commit: (commit) => {
         this.attempts++;
         if (this.refuses(commit)) throw new Error('disk full');
@@ -295,7 +304,8 @@ class Lab {
           if (value === null) delete this.docs[key];
           else this.docs[key] = structuredClone(value);
         }
-        for (const entry of commit.entries) {
+        const moments = [...(commit.earlier ?? []), commit];
+        for (const entry of moments.flatMap((m) => m.entries)) {
           this.entries.push(entry);
           this.log.push(`commit ${entry.kind}`);
         }
@@ -310,6 +320,7 @@ class Lab {
     return {
       probed: (check, _path, o) => void this.observations.push({ check, o }),
       called: (...call) => void this.calls.push(call.slice(0, 3).join(' ')),
+      unstored: (e) => void this.unstored.push(e.kind),
       trouble: (what) => void this.troubles.push(what),
     };
   }
@@ -462,6 +473,31 @@ test('a switch whose commit throws is taken back, nothing is written, and it is 
   await lab.stop();
 });
 
+test('a gate opens for what is in force and committed, not for what is being confirmed', async () => {
+  const lab = new Lab();
+  await lab.start();
+  const seen = new Set<string | null>();
+  lab.chains = [];
+  lab.origins.set('a', 'fail');
+  await lab.clock.advance(5000);
+  assert.equal(lab.stay(), 'confirming-target');
+  assert.equal(lab.controller.gate(WWW)?.target, 'a');
+  // The commit of the switch fails: whatever asks before and after gets the old target.
+  lab.refuses = (c) => {
+    seen.add(lab.controller.gate(WWW)?.target ?? null);
+    return c.entries.some((e) => e.kind === 'switch') || c.docs[0]?.[0] === 'alive';
+  };
+  for (const end of lab.chains.splice(0)) end();
+  await lab.clock.advance(500);
+  assert.equal(lab.stay(), 'store-failed');
+  assert.equal(lab.controller.gate(WWW)?.target, 'a');
+  lab.refuses = () => false;
+  lab.chains = null;
+  await lab.clock.advance(20_000);
+  assert.equal(lab.controller.gate(WWW)?.target, 'b');
+  await lab.stop();
+});
+
 test('a store that failed is tried once a second and by nothing else', async () => {
   const lab = new Lab();
   await lab.start();
@@ -499,6 +535,7 @@ test('an operator whose command could not be committed is told so, and nothing h
 async function restarted(lab: Lab): Promise<Lab> {
   const next = new Lab();
   Object.assign(next.docs, structuredClone(lab.docs));
+  next.unkept = lab.unkept;
   await next.start();
   return next;
 }
@@ -560,6 +597,127 @@ test('a hold that came after a release, both while the store failed, stands afte
     ['b'],
   );
   await after.stop();
+  await lab.stop();
+});
+
+test('what happened while the store failed is written when it works, and what was undone is not', async () => {
+  const lab = new Lab();
+  await lab.start();
+  lab.refuses = () => true;
+  await lab.command('b');
+  await lab.controller.command({ kind: 'drain', what: 'b', reason: 'r', by: 'ann' });
+  lab.origins.set('a', 'fail');
+  await lab.clock.advance(10_000);
+  const before = lab.entries.length;
+  assert.ok(lab.unstored.includes('drain') && lab.unstored.includes('health'), `${lab.unstored}`);
+  lab.refuses = () => false;
+  await lab.clock.advance(2000);
+  const late = lab.entries.slice(before).map((e) => e.kind);
+  assert.deepEqual(
+    late.filter((kind) => ['drain', 'health', 'switch', 'pin', 'store'].includes(kind)),
+    ['drain', 'health', 'store'],
+  );
+  assert.ok(!lab.unstored.includes('switch') && !lab.unstored.includes('pin'), `${lab.unstored}`);
+  await lab.stop();
+});
+
+test('a check that was first red while the store failed is not called never red after a restart', async () => {
+  const lab = new Lab();
+  await lab.start();
+  lab.refuses = () => true;
+  await lab.command('b');
+  lab.origins.set('b', 'fail');
+  await lab.clock.advance(5000);
+  lab.refuses = () => false;
+  await lab.clock.advance(2000);
+  assert.equal(lab.docs['red/b/web@direct'], true);
+  assert.equal(lab.docs['red/a/web@direct'], undefined);
+  await lab.stop();
+});
+
+test('more than can wait for the store is a hole that is told of, and no word of a person is in it', async () => {
+  const lab = new Lab();
+  await lab.start();
+  lab.refuses = () => true;
+  await lab.controller.command({ kind: 'undrain', what: 'b', by: 'ann' });
+  await lab.controller.command({ kind: 'drain', what: 'b', reason: 'r', by: 'ann' });
+  for (let n = 0; n < 600; n++) {
+    lab.origins.set('a', n % 2 === 0 ? 'fail' : 'pass');
+    await lab.clock.advance(4000);
+  }
+  const before = lab.entries.length;
+  lab.refuses = () => false;
+  await lab.clock.advance(2000);
+  const late = lab.entries.slice(before);
+  const hole = late.find((e) => /are missing/.test(e.sentence));
+  assert.ok(hole !== undefined);
+  const { lost } = hole.data as { lost: number };
+  assert.match(hole.sentence, /^\d+ entries before this are missing: the store could not commit/);
+  assert.equal(late.indexOf(hole), 1000);
+  assert.equal(lost, lab.unstored.length - 1000);
+  assert.equal(late[0]!.kind, 'drain');
+  await lab.stop();
+});
+
+test('a word that was not durable before a crash is told of at the next start, once', async () => {
+  const lab = new Lab();
+  await lab.start();
+  await lab.controller.command({ kind: 'drain', what: 'b', reason: 'r', by: 'ann' });
+  lab.refuses = () => true;
+  const release: Command = { kind: 'undrain', what: 'b', by: 'ann' };
+  assert.equal((await lab.controller.command(release)).exit, 1);
+  const { reasons } = lab.controller.status().ready;
+  assert.ok(reasons.includes('only until a restart: b undrained by ann'), reasons.join(', '));
+  const next = await restarted(lab);
+  const told = next.entries.filter((e) => e.kind === 'forgotten');
+  assert.equal(told.length, 1);
+  assert.match(told[0]!.sentence, /b undrained by ann: say it again where it still holds/);
+  assert.ok(next.log.includes('tell needs-person'));
+  assert.deepEqual(
+    next.controller.status().drains.map((d) => d.what),
+    ['b'],
+  );
+  assert.deepEqual(next.controller.status().ready.reasons, []);
+  const last = await restarted(next);
+  assert.equal(last.entries.filter((e) => e.kind === 'forgotten').length, 0);
+  for (const one of [lab, next, last]) await one.stop();
+});
+
+test('a word that was not durable is told of no longer once it is', async () => {
+  for (const end of ['works', 'stops'] as const) {
+    const lab = new Lab();
+    await lab.start();
+    lab.refuses = () => true;
+    await lab.controller.command({ kind: 'drain', what: 'b', reason: 'r', by: 'ann' });
+    await lab.clock.advance(1500);
+    assert.equal(lab.unkept.length, 1);
+    lab.refuses = () => false;
+    if (end === 'works') await lab.clock.advance(2000);
+    else await lab.stop();
+    assert.deepEqual(lab.unkept, []);
+    assert.ok(lab.entries.some((e) => e.kind === 'drain'));
+    const next = await restarted(lab);
+    assert.deepEqual(
+      next.controller.status().drains.map((d) => d.what),
+      ['b'],
+    );
+    await next.stop();
+    if (end === 'works') await lab.stop();
+  }
+});
+
+test('where not even a word can be remembered, that is trouble, and nothing ends', async () => {
+  const lab = new Lab();
+  await lab.start();
+  lab.refuses = () => true;
+  lab.forgets = true;
+  const reply = await lab.controller.command({ kind: 'drain', what: 'b', reason: 'r', by: 'ann' });
+  assert.equal(reply.exit, 1);
+  assert.ok(lab.troubles.filter((what) => what === 'store').length >= 2);
+  lab.forgets = false;
+  lab.refuses = () => false;
+  await lab.clock.advance(2000);
+  assert.deepEqual(lab.controller.status().ready.reasons, []);
   await lab.stop();
 });
 

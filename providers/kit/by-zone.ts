@@ -344,8 +344,8 @@ export async function oneByOne<I, T>(
     /** The most that are done; the others wait for their turn. */
     readonly atMost: number;
     readonly room: Room;
-    /** The most calls that one takes. */
-    readonly callsEach: number;
+    /** The most calls that one takes, or that it takes by now. */
+    readonly callsEach: number | ((item: I) => number);
     work(item: I): Promise<Called<T>>;
   },
 ): Promise<readonly Told<T>[]> {
@@ -353,7 +353,9 @@ export async function oneByOne<I, T>(
   const stopped: ({ readonly ok: false } & Trouble)[] = [];
   const some = [...items.keys()].slice(0, options.atMost);
   await inParallel(some, options.atOnce, async (i) => {
-    if (stopped.length > 0 || !options.room.takeName(options.callsEach)) return;
+    const { callsEach } = options;
+    const calls = typeof callsEach === 'number' ? callsEach : callsEach(items[i]!);
+    if (stopped.length > 0 || !options.room.takeName(calls)) return;
     const one = await options.work(items[i]!);
     told[i] = one;
     options.room.told();

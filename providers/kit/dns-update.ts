@@ -174,7 +174,9 @@ export function checkReply(reply: Buffer, request: SignedMessage, key: TsigKey):
   if (reply.length < 12) return invalid('the reply is no DNS message');
   const flags = reply.readUInt16BE(2);
   const sameId = reply.readUInt16BE(0) === request.bytes.readUInt16BE(0);
-  if (!sameId || flags >> 11 !== (0x10 | opcodeUpdate)) {
+  // A reply, to the kind of thing that was asked: its own opcode (RFC 1035 4.1.1).
+  const opcode = (request.bytes.readUInt16BE(2) >> 11) & 0xf;
+  if (!sameId || flags >> 11 !== (0x10 | opcode)) {
     return invalid('the reply answers nothing that was asked');
   }
   const rcode = flags & 0xf;

@@ -7,6 +7,7 @@
 import pRetry from 'p-retry';
 import type { Fault, FaultKind, Name } from '../../src/core/model.ts';
 import { Silent } from './patience.ts';
+import { proxyTrouble } from './proxy.ts';
 
 /** The longest a vendor may send us away for; Cloudflare's own block lasts five minutes. */
 export const retryAfterMaxMs = 300_000;
@@ -210,6 +211,11 @@ export function networkTrouble(
   const causes = [...causesOf(error)];
   const stopped = causes.find(isStopped);
   if (stopped) return stoppedTrouble(stopped, options);
+  const [byProxy] = causes.flatMap((cause) => proxyTrouble(codeOf(cause)) ?? []);
+  if (byProxy) {
+    const detail = `${options.doing}: no connection through the proxy: ${byProxy.says}`;
+    return { fault: fault('unavailable', detail, { cure: byProxy.cure }), scope: 'account' };
+  }
   const lost = causes.find(isLost);
   const unsent = causes.find(isUnsent);
   if (lost) {

@@ -36,7 +36,7 @@ export {
   type SecretRef,
   secretRef,
 } from '../../src/kit/schema.ts';
-export { agentFor, lookupOf } from './agents.ts';
+export { agentFor, lookupOf, tunnelsOf } from './agents.ts';
 export { sendHalving, sideBySide } from './batch.ts';
 export { ByZone, type Finder, oneByOne, reachOf, type ZoneKey } from './by-zone.ts';
 export { endpoint } from './endpoint.ts';
@@ -75,5 +75,16 @@ export {
   warn,
   zoneRead,
 } from './preflight.ts';
+export { type ProxySettings, proxy, refuseClearProxy, type Tunnels } from './proxy.ts';
 export { Room, type Told } from './room.ts';
-export { nameFrom, quoteText, unquoteText, type ZoneFinder, zoneFinder } from './zone.ts';
+export {
+  Between,
+  delegatedAt,
+  nameFrom,
+  namesBetween,
+  quoteText,
+  spellings,
+  unquoteText,
+  type ZoneFinder,
+  zoneFinder,
+} from './zone.ts';

@@ -19,6 +19,7 @@ import {
   statusTrouble,
   type Trouble,
 } from './fault.ts';
+import type { Tunnels } from './proxy.ts';
 
 export type PopReply =
   | { readonly ok: true; readonly value: Readonly<Record<string, unknown>> }
@@ -71,14 +72,15 @@ export class PopApi {
     /** Limit of one call, repeats of a read included, in milliseconds. */
     readonly timeoutMs: number;
     readonly context: Pick<AdapterContext, 'lookup'>;
+    readonly tunnels?: Tunnels | null;
   }) {
-    const { base, version, accessKeyId, accessKeySecret, timeoutMs, context } = options;
+    const { base, version, accessKeyId, accessKeySecret, timeoutMs, context, tunnels } = options;
     this.#timeoutMs = timeoutMs;
     this.#secrets = [accessKeySecret, accessKeyId];
     // An idle connection is let go soon: a reused one that the vendor has just closed would make
     // a write uncertain for nothing.
     const idle = { keepAlive: true, maxSockets: 8, maxFreeSockets: 4, timeout: 3000 };
-    this.#agent = agentFor(base, idle, context);
+    this.#agent = agentFor(base, idle, context, tunnels);
     bound(this.#agent);
     this.#client = new VerboseClient(
       { endpoint: base, apiVersion: version, accessKeyId, accessKeySecret },

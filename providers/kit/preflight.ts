@@ -134,7 +134,7 @@ const wordOf = {
   weighted: 'record',
 } satisfies Readonly<Record<RefusalWord, FindingWord>>;
 
-/** Why a record may not be written, as its reading says; nothing where it may. */
+/** Why a record may not be written, or who else writes it, as its reading says; often nothing. */
 export function fromAnswer(answer: Answer<Seen>): ReachingFinding[] {
   if (answer.kind === 'not-asked') {
     return [warn(ofRecord, 'record', 'there was no room to read it', 'look again')];
@@ -144,8 +144,14 @@ export function fromAnswer(answer: Answer<Seen>): ReachingFinding[] {
     const zone = reach.kind === 'zone' ? reach.zone : null;
     return [fromTrouble('record', zone, { fault, scope: reach.kind })];
   }
-  const { refusal } = answer.value;
-  return refusal === null ? [] : [bad(ofRecord, wordOf[refusal.word], refusal.sentence)];
+  const { refusal, company = [] } = answer.value;
+  const others = company.map(({ tool, by }) => {
+    const cure =
+      'exclude the record and its marker there, then take that away (docs/other-tools.md)';
+    return warn(ofRecord, 'company', `${tool} manages it as well, by ${by}`, cure);
+  });
+  if (refusal === null) return others;
+  return [bad(ofRecord, wordOf[refusal.word], refusal.sentence), ...others];
 }
 
 /** What stands at a record, read as any reading of it. */

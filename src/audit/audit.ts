@@ -5,6 +5,7 @@
 // is down, keeps the value it had: the facts of yesterday are worth most during the outage.
 
 import { type AuditFinding, type AuditReport, worstFirst } from '../core/audit.ts';
+import { markerName } from '../core/marker.ts';
 import type {
   Finding,
   FindingWord,
@@ -16,6 +17,7 @@ import type {
 import { isWithin } from '../core/name.ts';
 import type { StatusView } from '../core/view.ts';
 import { ask } from '../dns/ask.ts';
+import { lookForCompany, lookForMeta, type Texts } from '../dns/company.ts';
 import { judge, type Key, type Served } from '../dns/dnssec.ts';
 import type { Delegated, Resolver } from '../dns/resolver.ts';
 import type { Message } from '../dns/wire.ts';
@@ -34,6 +36,7 @@ interface AuditorOptions {
   ) => Promise<readonly string[]>;
   readonly resolver: Pick<Resolver, 'addresses' | 'delegation' | 'nameServers'>;
   readonly verifier: Pick<Verifier, 'ask' | 'chain'>;
+  readonly texts: Texts;
   readonly clock: Pick<Clock, 'now' | 'wall'>;
   /** Of every name server that has none of its own, and the limit of one exchange with it. */
   readonly port: number;
@@ -61,6 +64,8 @@ const limitMs = 60_000;
 const serversMax = 4;
 const asksAtOnce = 32;
 const zonesAtOnce = 8;
+/** Records at each of which six names are asked: gently, nothing waits for it. */
+const companyAtOnce = 4;
 /** Seconds. A delegation that is kept longer makes the last way out, taking one out, slow. */
 const parentTtlMax = 86_400;
 const negativeTtlMax = 300;
@@ -77,6 +82,7 @@ export function createAuditor(options: AuditorOptions): Auditor {
       const zones = await lookAtZones(run, held);
       await lookAtRecords(run);
       await lookAtTargets(run, zones);
+      await lookAtCompany(run, zones);
       lookAtChecks(run);
       if (limit.aborted) run.cut('it ran out of time, and what is missing was not looked at');
       const surveys = surveysOf(run, held, zones);
@@ -115,7 +121,10 @@ function newRun(options: AuditorOptions, signal: AbortSignal, before: Before): R
   const findings: AuditFinding[] = [];
   const say = (place: Place, finding: Finding): void => {
     const { provider = null, zone = null, record = null } = place;
-    if (findings.length < findingsMax) findings.push({ ...finding, provider, zone, record });
+    // These and no more: what an adapter adds for itself is no part of a report.
+    const { word, severity, sentence, cure } = finding;
+    const said = { word, severity, sentence, cure };
+    if (findings.length < findingsMax) findings.push({ ...said, provider, zone, record });
     else run.complete = false;
   };
   const run: Run = {
@@ -217,7 +226,12 @@ async function lookAtProvider(
 }
 
 /** Of what a vendor is asked, what is about the one record and not about its zone. */
-const aboutRecord: ReadonlySet<FindingWord> = new Set(['record', 'protection', 'proxied']);
+const aboutRecord: ReadonlySet<FindingWord> = new Set([
+  'company',
+  'record',
+  'protection',
+  'proxied',
+]);
 
 // ---------------------------------------------------------------- delegation and servers
 
@@ -291,6 +305,7 @@ async function lookAtZone(run: Run, zone: Name, holdings: readonly Holding[]): P
   );
   const parentTtl = parent.kind === 'found' ? parent.ttlSeconds : null;
   sayDelegation(run, zone, parent, names, claims, shares);
+  sayShared(run, zone, one, claims);
   sayParentTtl(run, zone, parentTtl);
   for (const s of spoken.values()) sayServed(run, zone, s, names);
   const ds = parent.kind === 'found' ? parent.ds : null;
@@ -391,6 +406,32 @@ function sayDelegation(
   const sentence = `the delegation of ${zone} lists ${list}, which no provider here has`;
   const cure = 'take them out at the parent, or add their vendor as a provider';
   run.bad({ zone }, word, `${sentence}: ${part} of resolvers ask servers nobody changes`, cure);
+}
+
+/** The NS set that several providers name as theirs, and whether each is judged by itself. */
+function sayShared(
+  run: Run,
+  zone: Name,
+  holdings: readonly Holding[],
+  claims: ReadonlyMap<string, readonly Name[] | null>,
+): void {
+  const names = new Set([...claims.values()].flatMap((mine) => mine ?? []));
+  const shared = [...names].filter(
+    (n) => holdings.filter((h) => claims.get(h.provider)?.includes(n)).length > 1,
+  );
+  if (shared.length === 0) return;
+  const among = holdings.filter((h) => shared.some((n) => claims.get(h.provider)?.includes(n)));
+  const who = among.map((h) => h.provider).join(', ');
+  const set = shared.slice(0, 8).join(', ');
+  const judged = among.map((h) => `${h.provider} by ${h.hosts.join(', ') || 'nobody'}`).join('; ');
+  const sentence = `the NS set of ${zone} is shared by ${who} (${set}); judged are ${judged}`;
+  const isMixed = among.some((h, i) =>
+    among.slice(0, i).some((other) => h.hosts.some((host) => other.hosts.includes(host))),
+  );
+  const word = 'ns-set';
+  if (!isMixed) return run.good({ zone }, word, sentence);
+  const cure = 'name under `nameservers` of each provider the servers that it alone answers with';
+  run.warn({ zone }, word, `${sentence}: what one serves is taken for another's`, cure);
 }
 
 function sayParentTtl(run: Run, zone: Name, seconds: number | null): void {
@@ -624,6 +665,38 @@ function sayLeaning(run: Run, at: Place, name: Name, managed: readonly Name[], w
   const through = name === what.split(' ').at(-1) ? '' : ` (by ${name})`;
   const cure = 'give it a name in a zone that nothing here steers';
   run.warn(at, 'dependence', `${what} leans on ${on}${through}`, cure);
+}
+
+/** Other tools that manage a record, or its zone, by their own marks. */
+async function lookAtCompany(run: Run, zones: ReadonlyMap<Name, ZoneLook>): Promise<void> {
+  const asked = run.all.slice(0, recordsMax);
+  const silent = new Set<string>();
+  // Servers that were silent once would make every other name of their zone wait as long.
+  const texts: Texts = async (provider, name, ...more) => {
+    const where = `${provider} ${parentOf(name)}`;
+    const found = silent.has(where) ? null : await run.texts(provider, name, ...more);
+    if (found === null) silent.add(where);
+    return found;
+  };
+  await sideBySide(run, asked, companyAtOnce, async ({ name, publish }) => {
+    for (const { provider } of publish) {
+      const marks = await lookForCompany(texts, provider, name, run.signal);
+      for (const { tool, by } of marks) {
+        const cure = `exclude ${name} and ${markerName(name)} there (docs/other-tools.md), then remove ${by}`;
+        const sentence = `${tool} manages ${name} at ${provider} as well, by ${by}`;
+        run.warn({ record: name, provider }, 'company', sentence, cure);
+      }
+    }
+  });
+  await sideBySide(run, [...zones.values()], companyAtOnce, async ({ zone, spoken }) => {
+    for (const provider of spoken.keys()) {
+      const at = await lookForMeta(run.texts, provider, zone, run.signal);
+      if (at === null) continue;
+      const cure = 'see that it excludes the records and their markers (docs/other-tools.md)';
+      const sentence = `octoDNS manages records of ${zone} at ${provider}, by the text at ${at}`;
+      run.warn({ zone, provider }, 'company', sentence, cure);
+    }
+  });
 }
 
 function lookAtChecks(run: Run): void {

@@ -5,6 +5,7 @@ import type { Command } from 'commander';
 import type { AuditReport } from '../core/audit.ts';
 import { daemon } from './client.ts';
 import { act, type Cli, CliError, examples } from './hands.ts';
+import { dateOf, printJson } from './json.ts';
 import { type DaemonOptions, withDaemon } from './order.ts';
 import { printAudit } from './print.ts';
 
@@ -29,10 +30,14 @@ export function addAudit(program: Command, cli: Cli): void {
   act<Options>(cli, command, async (_, options) => {
     const report = await made(cli, options);
     const paper = { columns: cli.io.columns(), colour: cli.io.colour };
-    if (options.json) cli.io.out(`${JSON.stringify(report)}\n`);
+    if (options.json) printJson(cli.io, outward(report));
     else cli.io.out(printAudit(report, paper, options.all === true));
     return report.findings.some((f) => f.severity === 'bad') ? 1 : 0;
   });
+}
+
+function outward({ wall, ...report }: AuditReport): object {
+  return { time: dateOf(wall), ...report };
 }
 
 async function made(cli: Cli, options: Options): Promise<AuditReport> {

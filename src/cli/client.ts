@@ -14,7 +14,8 @@ export interface Client {
   /** The newest first; a null record asks for all. */
   history(record: string | null, limit: number): Promise<readonly StoredEntry[]>;
   command(order: Order): Promise<Reply>;
-  reload(): Promise<Reply>;
+  /** Has the configuration read again; in a dry run nothing is put in force. */
+  reload(dryRun: boolean): Promise<Reply>;
   /** Has the daemon audit now, and waits for the report; at most `auditMs`. */
   audit(): Promise<AuditReport>;
 }
@@ -50,8 +51,9 @@ export function daemon(cli: Cli, options: { readonly socket?: string }): Client 
       const body = JSON.stringify(order);
       return reply(path, await ask(path, 'POST', '/v1/command', { ms: orderMs, body }));
     },
-    async reload() {
-      return reply(path, await ask(path, 'POST', '/v1/reload', { ms: orderMs }));
+    async reload(dryRun) {
+      const query = dryRun ? '?dryRun=true' : '';
+      return reply(path, await ask(path, 'POST', `/v1/reload${query}`, { ms: orderMs }));
     },
     async audit() {
       const until = performance.now() + auditMs;

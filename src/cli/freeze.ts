@@ -3,23 +3,30 @@
 
 import type { Command } from 'commander';
 import { type Cli, examples } from './hands.ts';
-import { type DaemonOptions, giveOrder } from './order.ts';
+import { giveOrder, holdMs, type OrderOptions, withReason } from './order.ts';
 
 export function addFreeze(program: Command, cli: Cli): void {
-  const command = program
-    .command('freeze')
-    .description('stop automatic decisions; what was decided still converges')
-    .argument('[record]', 'one record; without it, all of them')
-    .requiredOption('--reason <text>', 'why, for the journal');
-  giveOrder<DaemonOptions & { reason: string }>(cli, command, ([record], { reason }, by) => ({
-    kind: 'freeze',
-    record: record ?? null,
-    reason,
-    by,
-  }));
+  const command = withReason(
+    program
+      .command('freeze')
+      .description('stop automatic decisions; what was decided still converges')
+      .argument('[record]', 'one record; without it, all of them'),
+  ).option('--for <duration>', 'how long: 30m, 2h, or unlimited', 'unlimited');
+  giveOrder<OrderOptions & { reason: string; for: string }>(
+    cli,
+    command,
+    'never',
+    async ([record], { reason, for: hold }, by) => ({
+      kind: 'freeze',
+      record: record ?? null,
+      reason,
+      by,
+      forMs: await holdMs(hold),
+    }),
+  );
   examples(
     command,
-    '$ detour freeze --reason "moving the DNS zone between accounts"',
+    '$ detour freeze --reason "moving the DNS zone between accounts" --for 1h',
     'An operator can still switch while it is frozen.',
   );
 }
@@ -29,6 +36,10 @@ export function addUnfreeze(program: Command, cli: Cli): void {
     .command('unfreeze')
     .description('let automatic decisions go on')
     .argument('[record]', 'one record; without it, the freeze of all of them');
-  giveOrder(cli, command, ([record], _, by) => ({ kind: 'unfreeze', record: record ?? null, by }));
+  giveOrder(cli, command, 'moves', ([record], _, by) => ({
+    kind: 'unfreeze',
+    record: record ?? null,
+    by,
+  }));
   examples(command, '$ detour unfreeze', '$ detour unfreeze www.gslb.example.net');
 }

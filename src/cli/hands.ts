@@ -6,7 +6,9 @@
 import type { Command } from 'commander';
 import type { AuditReport } from '../core/audit.ts';
 import type { Order } from '../core/direct.ts';
-import type { Reply } from '../core/model.ts';
+import type { Outcome, Reply } from '../core/model.ts';
+import { unrooted } from '../core/name.ts';
+import { printJson } from './json.ts';
 
 /** 0 done, 1 the world refused, 2 wrong input, 3 partly done. */
 type Exit = Reply['exit'];
@@ -20,7 +22,7 @@ export interface DirectOrder extends Order {
 export interface Looked {
   readonly check: string;
   readonly path: string;
-  readonly outcome: 'pass' | 'fail' | 'blind';
+  readonly outcome: Outcome;
   readonly reason: string;
   readonly detail: string;
   readonly ms: number;
@@ -40,7 +42,7 @@ export interface SimulateOrder {
 }
 
 interface Simulated {
-  readonly json: unknown;
+  readonly json: object;
   text(paper: { readonly columns: number; readonly colour: boolean }): string;
   /** One HTML page; null where there is nothing to draw. */
   readonly html: (() => string) | null;
@@ -76,10 +78,10 @@ export interface Hands {
   jsonSchema(): Promise<unknown>;
   /** Switches at the vendors from this process; `tell` takes a line as each thing happens. */
   direct(order: DirectOrder, tell: (line: string) => void): Promise<Reply>;
-  /** Every check of an origin, a cloud or all (null), once over every path. */
+  /** Every check of an origin, a cloud or all (null), once over every path. Throws CliError. */
   probe(configPath: string, what: string | null): Promise<readonly Looked[]>;
-  /** One check, asked for an answer nobody gives; null when there is no such check. */
-  drill(configPath: string, check: string): Promise<readonly Looked[] | null>;
+  /** One check, asked for an answer nobody gives. Throws CliError. */
+  drill(configPath: string, check: string): Promise<readonly Looked[]>;
   /** One audit from this process; a reply says why there is none. */
   audit(configPath: string): Promise<AuditReport | Reply>;
   /** Replays an outage or a journal in virtual time; touches no network. */
@@ -142,8 +144,8 @@ export function act<Options extends object>(
     } catch (error) {
       if (!(error instanceof CliError)) throw error;
       const { exit, message } = error;
-      if (options.json) cli.io.out(`${JSON.stringify({ exit, message })}\n`);
-      else cli.io.err(`detour: ${message}\n`);
+      if (options.json) printJson(cli.io, { exit, message });
+      else cli.io.err(`detour: ${unrooted(message)}\n`);
       cli.io.exit(exit);
     }
   });

@@ -3,6 +3,7 @@
 import { type Command, InvalidArgumentError } from 'commander';
 import { daemon } from './client.ts';
 import { act, type Cli, examples } from './hands.ts';
+import { dated, printJson } from './json.ts';
 import { type DaemonOptions, withDaemon } from './order.ts';
 import { printHistory } from './print.ts';
 
@@ -19,12 +20,12 @@ export function addHistory(program: Command, cli: Cli): void {
   examples(
     withDaemon(command),
     '$ detour history www.gslb.example.net --limit 20',
-    '$ detour history --json -n 1000 | jq \'.[] | select(.kind == "switch")\'   # newest first',
+    '$ detour history --json -n 1000 | jq \'.entries[] | select(.kind == "switch")\'',
   );
   act<Options>(cli, command, async ([record], options) => {
     const entries = await daemon(cli, options).history(record ?? null, options.limit);
     const paper = { columns: cli.io.columns(), colour: cli.io.colour };
-    if (options.json) cli.io.out(`${JSON.stringify(entries)}\n`);
+    if (options.json) printJson(cli.io, { entries: entries.map(dated) });
     else if (entries.length === 0) cli.io.out('nothing has happened yet\n');
     else cli.io.out(printHistory(entries, paper));
     return 0;

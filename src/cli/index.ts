@@ -17,6 +17,7 @@ import { addPin, addUnpin } from './pin.ts';
 import { processIo } from './process.ts';
 import { addReload } from './reload.ts';
 import { addRun } from './run.ts';
+import { addSchema } from './shapes.ts';
 import { addSimulate } from './simulate.ts';
 import { addStatus } from './status.ts';
 import { addSwitch } from './switch.ts';
@@ -56,8 +57,9 @@ export function buildProgram(hands: Hands, io: Io = processIo()): Command {
   }
   for (const add of [addFreeze, addUnfreeze, addAck]) add(program, cli);
   program.commandsGroup('To run it:');
-  for (const add of [addInit, addRun, addValidate, addReload, addSimulate, addLab])
+  for (const add of [addInit, addRun, addValidate, addReload, addSimulate, addSchema, addLab]) {
     add(program, cli);
+  }
   examples(
     program,
     '$ detour status --watch',

@@ -2,10 +2,11 @@
 // tables and change nothing but, after a drill, the note that a check has been seen to fail.
 
 import type { Command } from 'commander';
-import type { EntryKind } from '../core/model.ts';
+import type { EntryKind, Reply } from '../core/model.ts';
 import type { StoredEntry } from '../ports.ts';
 import { daemon } from './client.ts';
 import { act, type Cli, CliError, defaultConfig, examples, type Looked } from './hands.ts';
+import { dated, printJson } from './json.ts';
 import { type DaemonOptions, showReply, who, withDaemon } from './order.ts';
 import { clean } from './print.ts';
 
@@ -25,7 +26,6 @@ export function addProbe(program: Command, cli: Cli): void {
   examples(command, '$ detour probe hangzhou -c detour.yaml');
   act<ConfigOptions>(cli, command, async ([what], options) => {
     const looked = await cli.hands.probe(options.config, what ?? null);
-    if (looked.length === 0) throw new CliError(2, `${what} has no checks`);
     show(cli, looked, options);
     return looked.every((l) => l.outcome === 'pass') ? 0 : 1;
   });
@@ -41,16 +41,20 @@ export function addDrill(program: Command, cli: Cli): void {
   examples(withDaemon(command), '$ detour drill check hangzhou/web -c detour.yaml');
   act<ConfigOptions>(cli, command, async ([check], options) => {
     const looked = await cli.hands.drill(options.config, check!);
-    if (looked === null) throw new CliError(2, `${check} is not a configured check`);
-    show(cli, looked, options);
+    const id = looked[0]?.check ?? check!;
+    if (!options.json) show(cli, looked, options);
+    const end = (reply: Reply) => {
+      if (!options.json) return showReply(cli, reply, options);
+      printJson(cli.io, { ...reply, answers: looked });
+      return reply.exit;
+    };
     const silent = looked.filter((l) => l.outcome !== 'fail');
     if (silent.length > 0) {
       const paths = silent.map((l) => `${l.path}: ${l.outcome}`).join(', ');
-      throw new CliError(1, `${check} did not fail when it had to (${paths}): do not trust it`);
+      const message = `${id} did not fail when it had to (${paths}): do not trust it`;
+      return end({ exit: 1, message });
     }
-    const by = who(cli);
-    const reply = await daemon(cli, options).command({ kind: 'drilled', check: check!, by });
-    return showReply(cli, reply, options);
+    return end(await daemon(cli, options).command({ kind: 'drilled', check: id, by: who(cli) }));
   });
 }
 
@@ -66,7 +70,7 @@ export function addExplain(program: Command, cli: Cli): void {
     if (entry === undefined) {
       throw new CliError(1, `${id}: not among the newest ${HISTORY_MAX} entries of the journal`);
     }
-    if (options.json) cli.io.out(`${JSON.stringify(entry)}\n`);
+    if (options.json) printJson(cli.io, dated(entry));
     else cli.io.out(`${explanation(entry, entries).map(clean).join('\n')}\n`);
     return 0;
   });
@@ -108,7 +112,7 @@ function dataOf(entry: StoredEntry): Readonly<Record<string, unknown>> {
 }
 
 function show(cli: Cli, looked: readonly Looked[], options: { readonly json?: boolean }): void {
-  if (options.json) return cli.io.out(`${JSON.stringify(looked)}\n`);
+  if (options.json) return printJson(cli.io, { answers: looked });
   const width = Math.max(...looked.map((l) => l.check.length));
   const paths = Math.max(...looked.map((l) => l.path.length));
   for (const l of looked) {

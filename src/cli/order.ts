@@ -1,15 +1,22 @@
 // What the commands that give the daemon one order have in common: who gives it, the notation of its
-// arguments, and how the reply is shown. It never decides whether an order is wise.
+// arguments, what is shown and asked before it, and how the reply is shown. It never decides whether
+// an order is wise.
 
-import type { Command } from 'commander';
-import type { Command as Order, Reply } from '../core/model.ts';
+import { type Command, InvalidArgumentError } from 'commander';
+import type { Json, Command as Order, Reply } from '../core/model.ts';
 import { daemon } from './client.ts';
 import { act, type Cli, CliError } from './hands.ts';
-import { clean } from './print.ts';
+import { printJson } from './json.ts';
+import { clean, printName } from './print.ts';
 
 export interface DaemonOptions {
   readonly socket?: string;
   readonly json?: boolean;
+}
+
+export interface OrderOptions extends DaemonOptions {
+  readonly dryRun?: boolean;
+  readonly yes?: boolean;
 }
 
 /** The options of every command that talks to the daemon. */
@@ -19,30 +26,124 @@ export function withDaemon(command: Command): Command {
     .option('--json', 'the answer as one JSON document');
 }
 
-/** A command that is one order: builds it, gives it, shows the reply, ends with its code. */
-export function giveOrder<Options extends DaemonOptions>(
+/** A reason that must be given. */
+export function withReason(command: Command): Command {
+  return command.requiredOption('--reason <text>', 'why, for the journal', readReason);
+}
+
+export function readReason(text: string): string {
+  const reason = text.trim();
+  if (reason === '') throw new InvalidArgumentError('It is empty: say why.');
+  if (reason.length > 500) throw new InvalidArgumentError('It is longer than 500 characters.');
+  return reason;
+}
+
+/**
+ * When a person is asked first, at a terminal: `always` for what overwrites, `moves` where the order
+ * would make something move, `never` for what moves nothing.
+ */
+type Asks = 'always' | 'moves' | 'never';
+
+/** A command that is one order: shows what it would do, asks, gives it, shows the reply. */
+export function giveOrder<Options extends OrderOptions>(
   cli: Cli,
   command: Command,
+  asks: Asks,
   order: (args: readonly string[], options: Options, by: string) => Order | Promise<Order>,
 ): Command {
-  act<Options>(cli, withDaemon(command), async (args, options) => {
-    const reply = await daemon(cli, options).command(await order(args, options, who(cli)));
-    return showReply(cli, reply, options);
+  withDaemon(command).option('--dry-run', 'say what it would do, and do nothing');
+  if (asks !== 'never') command.option('--yes', 'do not ask first (nothing is asked in a pipe)');
+  act<Options>(cli, command, async (args, options) => {
+    const given = await order(args, options, who(cli));
+    const client = daemon(cli, options);
+    const look = { ...given, dryRun: true };
+    if (options.dryRun) return showPlan(cli, await client.command(look), options);
+    if (asks !== 'never' && mustAsk(cli, options)) {
+      const plan = await client.command(look);
+      if (plan.exit !== 0) return showReply(cli, plan, options);
+      if (asks === 'always' || rowsOf(plan).some(({ to }) => to !== null)) {
+        wantReason(given, plan);
+        cli.io.out(`${said(plan)}\n${planLines(plan)}`);
+        await confirm(cli);
+      }
+    }
+    return showReply(cli, await client.command(given), options);
   });
   return command;
 }
 
+/** Said before anybody is asked: what overwrites a stranger's value wants a reason. */
+function wantReason(given: Order, plan: Reply): void {
+  const { overwrites } = detailOf(plan);
+  if (given.kind !== 'adopt' || given.reason !== undefined) return;
+  if (!Array.isArray(overwrites) || overwrites.length === 0) return;
+  throw new CliError(2, `${clean(plan.message)}: say why with --reason`);
+}
+
+/** Somebody is there to be asked, and has not said that nothing is to be. */
+export function mustAsk({ io }: Cli, { dryRun, yes, json }: OrderOptions): boolean {
+  return io.interactive && !dryRun && !yes && !json;
+}
+
+/** Throws CliError where the answer is no. */
+export async function confirm({ io }: Cli, question = 'Do it?'): Promise<void> {
+  if (!(await io.confirm(`${question} [y/N] `))) throw new CliError(1, 'nothing was done');
+}
+
 /** Prints a reply and returns its code: refusals go to stderr. */
-export function showReply(cli: Cli, reply: Reply, options: { readonly json?: boolean }): number {
-  if (options.json) cli.io.out(`${JSON.stringify(reply)}\n`);
-  else if (reply.exit === 0) cli.io.out(`${said(reply)}\n`);
-  else cli.io.err(`detour: ${said(reply)}\n`);
+export function showReply(
+  { io }: Cli,
+  reply: Reply,
+  { json }: { readonly json?: boolean },
+): number {
+  if (json) printJson(io, reply);
+  else if (reply.exit === 0) io.out(`${said(reply)}\n`);
+  else io.err(`detour: ${said(reply)}\n`);
   return reply.exit;
+}
+
+/** A reply, and a line for each provider or record that it is about. */
+export function showPlan(cli: Cli, reply: Reply, options: { readonly json?: boolean }): number {
+  const code = showReply(cli, reply, options);
+  if (!options.json) cli.io.out(planLines(reply));
+  return code;
 }
 
 /** A reply's lines; all but the first are set in, so that none can pass for a line of its own. */
 export function said(reply: Reply): string {
   return reply.message.split('\n').map(clean).join('\n  ').trimEnd();
+}
+
+/** What of a plan there is to show: at each provider what it writes, of each record where it goes. */
+export function planLines(reply: Reply): string {
+  const rows = rowsOf(reply);
+  const nameOf = (row: Row) => printName(String(row.provider ?? row.record));
+  const broad = Math.max(0, ...rows.map((row) => nameOf(row).length));
+  return rows
+    .map((row) => `  ${clean(`${nameOf(row).padEnd(broad)}  ${changeOf(row)}`)}\n`)
+    .join('');
+}
+
+type Row = Readonly<Record<string, Json>>;
+
+function rowsOf(reply: Reply): readonly Row[] {
+  const { plan } = detailOf(reply);
+  if (!Array.isArray(plan)) return [];
+  return plan.filter((row): row is Row => isRow(row) && ('provider' in row || 'record' in row));
+}
+
+function isRow(value: Json | undefined): value is Row {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function changeOf({ record, from, to, ttl, problem, why }: Row): string {
+  const change = `${printName(String(from ?? 'nothing known'))} -> ${printName(String(to ?? '?'))}`;
+  if (record !== undefined) return to === null ? `stays: ${why}` : `${change}  (${why})`;
+  return `${change}, ttl ${ttl}${problem ? `  ! ${problem}` : ''}`;
+}
+
+export function detailOf({ detail }: Reply): Row {
+  return isRow(detail) ? detail : {};
 }
 
 /** The person who gives the order, for the journal: at most 64 characters. */

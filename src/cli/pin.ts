@@ -3,18 +3,19 @@
 
 import type { Command } from 'commander';
 import { type Cli, examples } from './hands.ts';
-import { type DaemonOptions, giveOrder, holdMs } from './order.ts';
+import { giveOrder, holdMs, type OrderOptions, withReason } from './order.ts';
 
 export function addPin(program: Command, cli: Cli): void {
-  const command = program
-    .command('pin')
-    .description('hold a record on the target it has, whatever its health')
-    .argument('<record>', 'the record')
-    .requiredOption('--reason <text>', 'why, for the journal')
-    .option('--for <duration>', 'how long: 30m, 2h, or unlimited', '2h');
-  giveOrder<DaemonOptions & { reason: string; for: string }>(
+  const command = withReason(
+    program
+      .command('pin')
+      .description('hold a record on the target it has, whatever its health')
+      .argument('<record>', 'the record'),
+  ).option('--for <duration>', 'how long: 30m, 2h, or unlimited', '2h');
+  giveOrder<OrderOptions & { reason: string; for: string }>(
     cli,
     command,
+    'never',
     async ([record], { reason, for: hold }, by) => ({
       kind: 'pin',
       record: record!,
@@ -35,6 +36,6 @@ export function addUnpin(program: Command, cli: Cli): void {
     .command('unpin')
     .description('end a pin; moves nothing by itself')
     .argument('<record>', 'the record');
-  giveOrder(cli, command, ([record], _, by) => ({ kind: 'unpin', record: record!, by }));
+  giveOrder(cli, command, 'moves', ([record], _, by) => ({ kind: 'unpin', record: record!, by }));
   examples(command, '$ detour unpin www.gslb.example.net');
 }

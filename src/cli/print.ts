@@ -5,6 +5,7 @@
 import { styleText } from 'node:util';
 import { type AuditFinding, type AuditReport, countOf } from '../core/audit.ts';
 import { type Name, type Severity, severities, type Verdict } from '../core/model.ts';
+import { unrooted } from '../core/name.ts';
 import type {
   LaneStateWord,
   LaneView,
@@ -16,6 +17,7 @@ import type {
   TargetView,
 } from '../core/view.ts';
 import type { StoredEntry } from '../ports.ts';
+import { type Listed, sharedWorries, type Worry, worstFirst } from './worry.ts';
 
 interface Paper {
   readonly columns: number;
@@ -30,19 +32,34 @@ interface Cell {
   readonly right?: boolean;
 }
 
-/** The whole status, or that of one record with the origins and lanes it depends on. */
-export function printStatus(view: StatusView, paper: Paper, only: Name | null = null): string {
+/** How much of each record is shown: a line, a longer line, all of it. */
+export const forms = ['short', 'wide', 'full'] as const;
+export type Form = (typeof forms)[number];
+
+/** What is shown of a view: `of` records there are, whether or not all of them are in it. */
+interface Shown {
+  readonly form: Form;
+  readonly of: number;
+}
+
+/** The status, what all records share first, then the records, trouble first. */
+export function printStatus(view: StatusView, paper: Paper, { form, of }: Shown): string {
   const page = paperOf(paper);
-  const records = view.records.filter((record) => only === null || record.name === only);
-  const origins = new Set(records.flatMap((r) => r.targets.map((t) => t.origin)));
-  const providers = new Set(records.flatMap((r) => r.providers.map((p) => p.provider)));
-  head(page, view);
-  for (const record of records) recordPart(page, view, record);
-  const shown = view.origins.filter((o) => only === null || origins.has(o.name));
-  if (shown.length > 0) originsPart(page, view, shown);
-  const lanes = view.lanes.filter((lane) => only === null || providers.has(lane.provider));
-  if (lanes.length > 0) lanesPart(page, view, lanes);
-  if (only === null) sightPart(page, view);
+  const listed = worstFirst(view.records);
+  head(
+    page,
+    view,
+    form === 'full' ? null : `${of} ${of === 1 ? 'record' : 'records'}${sick(listed)}`,
+  );
+  worriesPart(page, view, form === 'full' ? Number.POSITIVE_INFINITY : WORRIES_MOST);
+  if (form !== 'full') {
+    if (listed.length > 0) listPart(page, view, listed, form === 'wide');
+    return page.text();
+  }
+  for (const { record } of listed) recordPart(page, view, record);
+  if (view.origins.length > 0) originsPart(page, view, view.origins);
+  if (view.lanes.length > 0) lanesPart(page, view, view.lanes);
+  if (of > 1) neverFailedPart(page, view);
   return page.text();
 }
 
@@ -50,7 +67,10 @@ export function printStatus(view: StatusView, paper: Paper, only: Name | null = 
 export function printHistory(newestFirst: readonly StoredEntry[], paper: Paper): string {
   const page = paperOf(paper);
   for (const entry of newestFirst.toReversed()) {
-    const about = entry.record === null ? '' : `${printName(entry.record)}: `;
+    // Most sentences begin with the record's name.
+    const isNamed =
+      entry.record === null || unrooted(entry.sentence).includes(printName(entry.record));
+    const about = isNamed ? '' : `${printName(entry.record!)}: `;
     const start = `${date(entry.wall)}  ${String(entry.seq).padStart(5)}  `;
     page.flow(start, [{ text: entry.kind }, { text: about + entry.sentence }]);
   }
@@ -115,7 +135,9 @@ export function clean(text: string): string {
 }
 
 function strip(text: string): string {
-  return text.replace(/[\t\n\v\f\r\u2028\u2029]+/g, ' ').replace(/[\p{Cc}\p{Cf}\p{Cs}]/gu, '');
+  return unrooted(text)
+    .replace(/[\t\n\v\f\r\u2028\u2029]+/g, ' ')
+    .replace(/[\p{Cc}\p{Cf}\p{Cs}]/gu, '');
 }
 
 function date(wall: number): string {
@@ -129,33 +151,117 @@ function date(wall: number): string {
 
 // ---------------------------------------------------------------- the parts of the status
 
-function head(page: Page, view: StatusView): void {
+function head(page: Page, view: StatusView, count: string | null): void {
   page.flow('', [
     { text: `cluster ${view.cluster}`, style: 'bold' },
     { text: `detour ${view.version}` },
     { text: date(view.wall) },
     view.ready.ok ? { text: 'ready', style: 'green' } : { text: 'NOT READY', style: bad },
+    ...(count === null ? [] : [{ text: count }]),
   ]);
-  for (const reason of view.ready.reasons) page.flow('  not ready  ', [{ text: reason }]);
   if (view.freeze !== null) {
-    const { by, reason, sinceAt } = view.freeze;
-    page.flow('  frozen     ', [
-      { text: `by ${by} for ${age(view.at - sinceAt)}: ${reason}`, style: 'yellow' },
-    ]);
+    page.flow('  frozen     ', [{ text: heldLine(view, view.freeze), style: 'yellow' }]);
   }
-  for (const { what, by, reason, sinceAt } of view.drains) {
-    page.flow('  drained    ', [
-      { text: `${what} by ${by} for ${age(view.at - sinceAt)}: ${reason}`, style: 'yellow' },
-    ]);
-  }
-  if (view.reload !== null && !view.reload.ok) {
-    const count = view.reload.errors === 1 ? '1 error' : `${view.reload.errors} errors`;
-    const when = age(view.at - view.reload.at);
-    page.flow('  reload     ', [
-      { text: `refused ${when} ago, ${count}; the configuration before it holds`, style: 'yellow' },
-    ]);
+  for (const drain of view.drains) {
+    const text = `${drain.what} ${heldLine(view, drain)}`;
+    page.flow('  drained    ', [{ text, style: 'yellow' }]);
   }
 }
+
+/** `by ann for 12m, 48m left: kernel update` */
+function heldLine(view: StatusView, { by, reason, sinceAt, untilAt }: Held): string {
+  const left = untilAt === null ? '' : `, ${age(untilAt - view.at)} left`;
+  return `by ${by} for ${age(view.at - sinceAt)}${left}: ${reason}`;
+}
+
+type Held = NonNullable<StatusView['freeze']>;
+
+const WORRIES_MOST = 12;
+
+/** What is wrong with what the records share: the diagnosis first of all. */
+function worriesPart(page: Page, view: StatusView, most: number): void {
+  const worries = sharedWorries(view);
+  const broad = Math.max(9, ...worries.map(({ word }) => width(clean(word))));
+  for (const { level, word, sentence } of worries.slice(0, most)) {
+    const style = level === 'trouble' ? bad : 'yellow';
+    page.flow(`  ${clean(word).padEnd(broad)}  `, [{ text: sentence, style }]);
+  }
+  const more = worries.length - most;
+  if (more > 0) page.flow('  ', [{ text: `and ${more} more: -o full shows them` }]);
+  // The whole form has it beside each origin.
+  if (most === Number.POSITIVE_INFINITY) return;
+  for (const origin of view.origins.filter(({ rate }) => rate.limited !== null).slice(0, most)) {
+    const text = `${origin.name}: ${limitedSays(view, origin)}`;
+    page.flow(`  ${'limited'.padEnd(broad)}  `, [{ text, style: 'yellow' }]);
+  }
+}
+
+/** `, 2 in trouble, 1 of which nobody can tell` */
+function sick(listed: readonly Listed[]): string {
+  const count = (level: string) => listed.filter(({ worry }) => worry.level === level).length;
+  const [wrong, unsure] = [count('trouble'), count('unknown')];
+  return [
+    wrong === 0 ? '' : `, ${wrong} in trouble`,
+    unsure === 0 ? '' : `, ${unsure} of which nobody can tell`,
+  ].join('');
+}
+
+// ---------------------------------------------------------------- a line a record
+
+const heads = ['', 'RECORD', 'TARGET', 'HEALTH', 'SERVED', 'FOR', 'STATE'];
+const wideHeads = ['MODE', 'EPOCH', 'PIN', 'BUDGET', 'TARGETS', 'SERVES'];
+
+function listPart(page: Page, view: StatusView, listed: readonly Listed[], wide: boolean): void {
+  page.blank();
+  const rows = listed.map(({ record, worry }) => [
+    ...listRow(view, record, worry),
+    ...(wide ? wideCells(view, record) : []),
+    { text: worry.sentence },
+  ]);
+  page.table([...heads, ...(wide ? wideHeads : []), 'WHY'], rows, { cut: true });
+}
+
+function listRow(view: StatusView, record: RecordView, { level, word }: Worry): Cell[] {
+  const { target, mode, providers, decidedAt } = record;
+  const isObserved = mode === 'observe';
+  const on = record.targets.find((t) => t.origin === target);
+  const right = providers.filter(({ stage }) => stage === 'visible').length;
+  const style = { trouble: bad, unknown: 'yellow', note: 'cyan', well: 'green' } as const;
+  return [
+    { text: { trouble: '!', unknown: '?', note: '', well: '' }[level], style: style[level] },
+    { text: printName(record.name) },
+    // What is only imagined does not read as what is.
+    { text: target === null ? '-' : isObserved ? `(${target})` : target },
+    on === undefined ? { text: '-' } : healthCell(on),
+    { text: isObserved ? '-' : `${right}/${providers.length}`, right: true },
+    { text: decidedAt === null ? '-' : age(view.at - decidedAt) },
+    { text: isObserved && level !== 'trouble' ? 'observe' : word, style: style[level] },
+  ];
+}
+
+function wideCells(view: StatusView, record: RecordView): Cell[] {
+  const { pin, budget, targets, providers } = record;
+  const left = pin === null ? '-' : pin.untilAt === null ? 'no end' : age(pin.untilAt - view.at);
+  const healths = targets.map((t) => `${t.origin}:${t.drained ? 'drained' : t.health}`);
+  const serves = providers.map((p) => `${p.provider}:${servesOf(record, p)}`);
+  return [
+    { text: record.mode },
+    { text: String(record.epoch), right: true },
+    { text: left },
+    { text: `${budget.used}/${budget.limit}`, right: true },
+    { text: healths.join(' ') },
+    { text: serves.join(' ') },
+  ];
+}
+
+/** The target that a provider gives, or the name that is none. */
+function servesOf(record: RecordView, { cname }: ProviderView): string {
+  if (cname === undefined) return '?';
+  if (cname === null) return 'nothing';
+  return record.targets.find((t) => t.cname === cname)?.origin ?? printName(cname);
+}
+
+// ---------------------------------------------------------------- one record in detail
 
 function recordPart(page: Page, view: StatusView, record: RecordView): void {
   page.blank();
@@ -170,6 +276,9 @@ function recordPart(page: Page, view: StatusView, record: RecordView): void {
   page.flow('  target   ', [targetLine(view, record)]);
   page.flow('  stays    ', [{ text: `${record.stay.reason}: ${record.stay.sentence}` }]);
   if (record.pin !== null) page.flow('  pin      ', pinLine(view, record));
+  if (record.freeze !== null) {
+    page.flow('  frozen   ', [{ text: heldLine(view, record.freeze), style: 'yellow' }]);
+  }
   if (record.earliestBenefitAt !== null) {
     const wait = record.earliestBenefitAt - view.at;
     const when = date(view.wall + wait);
@@ -193,7 +302,8 @@ function recordPart(page: Page, view: StatusView, record: RecordView): void {
   page.table(
     ['', 'TARGET', 'HEALTH', 'FOR', 'CNAME'],
     record.targets.map((target) => [
-      { text: target.origin === record.target ? '>' : '' },
+      // What is only observed stands where it stood.
+      { text: target.origin !== record.target ? '' : record.mode === 'steer' ? '>' : '?' },
       { text: target.origin },
       healthCell(target),
       { text: age(view.at - target.sinceAt) },
@@ -217,6 +327,10 @@ function targetLine(view: StatusView, record: RecordView): Cell {
       ? ''
       : `, decided ${age(view.at - record.decidedAt)} ago` +
         (record.switchKind === null ? '' : ` (${record.switchKind})`);
+  if (record.mode === 'observe') {
+    const text = `would be ${record.target}${cname}${decided}; nothing is written: see SERVES`;
+    return { text, style: 'yellow' };
+  }
   const retired = record.retired ? ', RETIRED: no longer configured, never written again' : '';
   return {
     text: `${record.target}${cname}${decided}${retired}`,
@@ -239,16 +353,13 @@ function pinLine(view: StatusView, record: RecordView): Cell[] {
 }
 
 function providerRow(view: StatusView, record: RecordView, provider: ProviderView): Cell[] {
-  const { stage, cname, epoch, seenAt, seenBy, writtenAfterMs, visibleAfterMs } = provider;
-  const target = record.targets.find((t) => t.cname === cname)?.origin;
-  const serves =
-    cname === undefined ? '?' : cname === null ? 'nothing' : (target ?? printName(cname));
+  const { stage, epoch, seenAt, seenBy, writtenAfterMs, visibleAfterMs } = provider;
   const after = (ms: number | null): Cell => ({ text: ms === null ? '-' : span(ms), right: true });
   return [
     { text: '' },
     { text: provider.provider },
     styled(stage),
-    { text: serves },
+    { text: servesOf(record, provider) },
     { text: epoch === undefined ? '-' : String(epoch), right: true },
     { text: `${provider.serversRight}/${provider.serversAsked}`, right: true },
     after(writtenAfterMs),
@@ -271,12 +382,29 @@ function originsPart(page: Page, view: StatusView, origins: readonly OriginView[
     ]),
   );
   for (const origin of origins) {
+    const limited = limitedSays(view, origin);
+    if (limited !== null) page.flow(`  ! ${origin.name}: `, [{ text: limited }], 4);
     for (const check of origin.checks) {
       if (check.last === null || check.last.outcome === 'pass') continue;
       const what = `  ! ${check.id} by ${check.path}: `;
       page.flow(what, [{ text: `${check.last.reason}, ${check.last.detail}` }], 4);
     }
   }
+}
+
+/** What it costs that an origin does not want to be asked so often; null where it takes it all. */
+function limitedSays(view: StatusView, { rate }: OriginView): string | null {
+  const { limited, perSecond, detectionMs, usualMs } = rate;
+  if (limited === null) return null;
+  const short = (n: number) => Number(n.toPrecision(2));
+  const seconds = (ms: number) => `${short(ms / 1000)} s`;
+  const until = limited.pausedUntil;
+  const asked =
+    until === null
+      ? `asked ${short(perSecond)} times a second, at most ${short(limited.perSecond)}`
+      : `left alone for ${seconds(until - view.at)}`;
+  const cost = `an outage is seen within ${seconds(detectionMs)} instead of ${seconds(usualMs)}`;
+  return `it says that it is asked too often: ${asked}; ${cost}`;
 }
 
 function checksCell(origin: OriginView): string {
@@ -290,17 +418,8 @@ function checksCell(origin: OriginView): string {
     .join('; ');
 }
 
-/** What the clouds are diagnosed with, and which paths can be believed. */
-function sightPart(page: Page, view: StatusView): void {
-  const sick = view.clouds.filter((c) => c.diagnosis !== 'healthy');
-  for (const cloud of sick) {
-    const style = cloud.diagnosis === 'blind' ? 'yellow' : bad;
-    page.flow('', [{ text: cloud.diagnosis, style }, { text: cloud.sentence }]);
-  }
-  for (const path of view.paths.filter((p) => p.state !== 'sighted')) {
-    const text = `path ${path.name} is ${path.state}: it has no vote until it can be believed`;
-    page.flow('', [{ text: path.state, style: 'yellow' }, { text }]);
-  }
+/** Checks that nobody has seen fail prove little. */
+function neverFailedPart(page: Page, view: StatusView): void {
   const checks = [
     ...view.origins.flatMap((o) => o.checks.map((c) => ({ id: c.id, red: c.everFailed }))),
     ...view.clouds.flatMap((c) => c.services.map((s) => ({ id: s.id, red: s.everFailed }))),
@@ -364,8 +483,12 @@ interface Page {
   blank(): void;
   /** Words after a start, wrapped under it; parts are two spaces apart. */
   flow(start: string, parts: readonly Cell[], indent?: number): void;
-  /** Columns two spaces apart; the last one takes what is left of the line and wraps. */
-  table(heads: readonly string[], rows: readonly (readonly Cell[])[]): void;
+  /** Columns two spaces apart; the last one takes what is left of the line, and wraps or is cut. */
+  table(
+    heads: readonly string[],
+    rows: readonly (readonly Cell[])[],
+    how?: { readonly cut: boolean },
+  ): void;
   text(): string;
 }
 
@@ -399,7 +522,11 @@ function paperOf(paper: Paper): Page {
     lines.push(line.trimEnd());
   }
 
-  function table(heads: readonly string[], rows: readonly (readonly Cell[])[]): void {
+  function table(
+    heads: readonly string[],
+    rows: readonly (readonly Cell[])[],
+    { cut } = { cut: false },
+  ): void {
     const last = heads.length - 1;
     const widths = heads.map((title, column) =>
       Math.max(width(title), ...rows.map((row) => width(clean(row[column]!.text)))),
@@ -417,7 +544,8 @@ function paperOf(paper: Paper): Page {
         return right ? pad + paint(shown, style) : paint(shown, style) + pad;
       });
       const { text, style } = row[last]!;
-      const wrapped = wrap(clean(text), room);
+      const whole = clean(text);
+      const wrapped = cut ? [cutTo(whole, room)] : wrap(whole, room);
       lines.push([...cells, paint(wrapped[0] ?? '', style)].join('  ').trimEnd());
       for (const more of wrapped.slice(1)) lines.push(' '.repeat(start) + paint(more, style));
     }
@@ -429,6 +557,19 @@ function paperOf(paper: Paper): Page {
     table,
     text: () => lines.map((line) => `${line}\n`).join(''),
   };
+}
+
+/** A text of at most `room` columns; what is cut off is marked. */
+function cutTo(text: string, room: number): string {
+  if (width(text) <= room) return text;
+  let kept = '';
+  let left = room - 1;
+  for (const { segment } of graphemes.segment(text)) {
+    left -= width(segment);
+    if (left < 0) break;
+    kept += segment;
+  }
+  return `${kept.trimEnd()}…`;
 }
 
 /** Lines of at most `room` columns, broken at spaces. */

@@ -28,7 +28,8 @@ export function processIo(): Io {
     interactive: stdout.isTTY === true && stdin.isTTY === true,
     // NO_COLOR: https://no-color.org, present and not empty.
     colour: stdout.isTTY === true && !env.NO_COLOR && env.TERM !== 'dumb',
-    columns: () => stdout.columns ?? 100,
+    // In a pipe nothing is wrapped: what reads it goes by lines.
+    columns: () => (stdout.isTTY ? stdout.columns || 100 : Number.POSITIVE_INFINITY),
     rows: () => stdout.rows ?? 40,
     async confirm(question) {
       const { createInterface } = await import('node:readline/promises');

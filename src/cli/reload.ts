@@ -1,5 +1,5 @@
-// `detour reload`: has the daemon read its configuration again. A bad one is refused there and the
-// good one kept.
+// `detour reload`: has the daemon read its configuration again, and says what that changes. A bad one
+// is refused there and the good one kept; it must never say that something is in force that is not.
 
 import type { Command } from 'commander';
 import { daemon } from './client.ts';
@@ -9,9 +9,10 @@ import { type DaemonOptions, showReply, withDaemon } from './order.ts';
 export function addReload(program: Command, cli: Cli): void {
   const command = program
     .command('reload')
-    .description('have the daemon read its configuration again; a bad one is refused');
-  examples(withDaemon(command), '$ detour validate -c /etc/detour/detour.yaml && detour reload');
-  act<DaemonOptions>(cli, command, async (_, options) =>
-    showReply(cli, await daemon(cli, options).reload(), options),
+    .description('have the daemon read its configuration again; a bad one is refused whole');
+  command.option('--dry-run', 'say what would change, and put nothing in force');
+  examples(withDaemon(command), '$ detour reload --dry-run', '$ detour reload');
+  act<DaemonOptions & { readonly dryRun?: boolean }>(cli, command, async (_, options) =>
+    showReply(cli, await daemon(cli, options).reload(options.dryRun === true), options),
   );
 }

@@ -4,7 +4,9 @@
 
 import { writeFileSync } from 'node:fs';
 import type { Command } from 'commander';
+import { whyOfFile } from '../kit/errno.ts';
 import { act, type Cli, CliError, examples, type SimulateOrder } from './hands.ts';
+import { printJson } from './json.ts';
 
 interface Options {
   readonly config?: string;
@@ -47,7 +49,9 @@ export function addSimulate(program: Command, cli: Cli): void {
     const result = await cli.hands.simulate(orderOf(outage, options));
     if (options.html !== undefined) writePage(options.html, result.html);
     const paper = { columns: cli.io.columns(), colour: cli.io.colour };
-    cli.io.out(options.json ? `${JSON.stringify(result.json)}\n` : result.text(paper));
+    if (options.json)
+      printJson(cli.io, Array.isArray(result.json) ? { outages: result.json } : result.json);
+    else cli.io.out(result.text(paper));
     return 0;
   });
 }
@@ -65,8 +69,7 @@ function writePage(file: string, page: (() => string) | null): void {
   try {
     writeFileSync(file, page());
   } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
-    if (code === undefined) throw error;
-    throw new CliError(1, `${file} cannot be written: ${message}`);
+    if ((error as NodeJS.ErrnoException).code === undefined) throw error;
+    throw new CliError(1, `--html ${file} ${whyOfFile(error)}: name a file that can be written`);
   }
 }

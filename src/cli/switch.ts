@@ -4,23 +4,35 @@
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
-import type { Json, Reply } from '../core/model.ts';
+import type { Reply } from '../core/model.ts';
 import type { RecordView, Stage, StatusView } from '../core/view.ts';
 import { type Client, daemon } from './client.ts';
 import { act, type Cli, CliError, defaultConfig, examples } from './hands.ts';
-import { type DaemonOptions, holdMs, said, showReply, who, withDaemon } from './order.ts';
+import { printJson } from './json.ts';
+import {
+  confirm,
+  detailOf,
+  holdMs,
+  mustAsk,
+  type OrderOptions,
+  planLines,
+  said,
+  showPlan,
+  showReply,
+  who,
+  withDaemon,
+  withReason,
+} from './order.ts';
 import { clean, printName, span } from './print.ts';
 import { findRecord } from './status.ts';
 
-interface Options extends DaemonOptions {
+interface Options extends OrderOptions {
   readonly reason: string;
   readonly for: string;
-  readonly dryRun?: boolean;
   readonly force?: boolean;
   readonly direct?: boolean;
   readonly adopt?: boolean;
   readonly config: string;
-  readonly yes?: boolean;
 }
 
 interface Wanted {
@@ -38,16 +50,14 @@ const pollMs = 200;
 const followMs = 35_000;
 
 export function addSwitch(program: Command, cli: Cli): void {
-  const command = program
-    .command('switch')
+  const command = withReason(program.command('switch'))
     .description('move a record to a target and pin it there')
     .argument('<record>', 'the record, such as www.gslb.example.net')
     .argument('<target>', 'the origin it is to lead to')
-    .requiredOption('--reason <text>', 'why, for the journal')
     .option('--for <duration>', 'how long the pin holds: 30m, 2h, or unlimited', '2h')
     .option('--dry-run', 'say what would be done at each provider, and do nothing')
     .option('--force', 'even to a target that is not up')
-    .option('--yes', 'do not ask first (without a terminal nothing is asked)')
+    .option('--yes', 'do not ask first (nothing is asked in a pipe)')
     .option('--direct', 'from here, without the daemon: reads and writes the vendors itself')
     .option('--adopt', 'with --direct: even where the record bears no marker of this cluster')
     .option('-c, --config <file>', 'the configuration, for --direct', defaultConfig);
@@ -70,7 +80,6 @@ export function addSwitch(program: Command, cli: Cli): void {
       force: options.force === true,
       dryRun: options.dryRun === true,
     };
-    if (wanted.reason.trim() === '') throw new CliError(2, '--reason is empty: say why');
     if (options.adopt && !options.direct) {
       throw new CliError(2, '--adopt goes with --direct; the daemon has `detour adopt`');
     }
@@ -81,68 +90,49 @@ export function addSwitch(program: Command, cli: Cli): void {
 async function direct(cli: Cli, wanted: Wanted, options: Options): Promise<number> {
   const { io, hands } = cli;
   const what = `${wanted.record} to ${wanted.target}`;
-  if (mustAsk(cli, wanted, options)) {
-    const question = `Move ${what} at its vendors now, past any daemon? [y/N] `;
-    if (!(await io.confirm(question))) throw new CliError(1, 'nothing was done');
-  }
+  if (mustAsk(cli, options))
+    await confirm(cli, `Move ${what} at its vendors now, past any daemon?`);
   const tell = (line: string) => (options.json ? io.err : io.out)(`${clean(line)}\n`);
   const order = { ...wanted, adopt: options.adopt === true, configPath: options.config };
   const reply = await hands.direct(order, tell);
-  const code = showReply(cli, reply, options);
-  if (wanted.dryRun && !options.json) io.out(planLines(reply));
-  return code;
+  return wanted.dryRun ? showPlan(cli, reply, options) : showReply(cli, reply, options);
 }
 
 async function byDaemon(cli: Cli, wanted: Wanted, options: Options): Promise<number> {
   const { io } = cli;
   const client = daemon(cli, options);
-  if (mustAsk(cli, wanted, options)) {
+  if (mustAsk(cli, options)) {
     const plan = await client.command({ kind: 'switch', ...wanted, dryRun: true });
     if (plan.exit !== 0) return showReply(cli, plan, options);
     io.out(`${said(plan)}\n${planLines(plan)}`);
-    if (!(await io.confirm('Do it? [y/N] '))) throw new CliError(1, 'nothing was done');
+    await confirm(cli);
   }
   const startedAt = performance.now();
   const reply = await client.command({ kind: 'switch', ...wanted });
   if (wanted.dryRun || reply.exit === 1 || reply.exit === 2) {
-    const code = showReply(cli, reply, options);
-    if (!options.json) io.out(planLines(reply));
-    return code;
+    return showPlan(cli, reply, options);
   }
   if (!options.json) io.out(`${said(reply)}\n`);
-  const end = await follow(cli, client, wanted, reply, startedAt, options);
+  // What was meant, where it was typed shorter.
+  const { target } = detailOf(reply);
+  const meant = typeof target === 'string' ? { ...wanted, target } : wanted;
+  let seen: StatusView | null = null;
+  const watched = {
+    ...client,
+    status: async (signal?: AbortSignal) => {
+      seen = await client.status(signal);
+      return seen;
+    },
+  };
+  const end = await follow(cli, watched, meant, reply, startedAt, options);
   const exit = end.exit === 0 ? reply.exit : end.exit;
   if (options.json) {
-    io.out(`${JSON.stringify({ ...reply, exit, outcome: end.message, record: end.record })}\n`);
+    const { message: outcome, record } = end;
+    printJson(io, { ...reply, exit, outcome, record }, seen);
   } else {
     (exit === 0 ? io.out : io.err)(`${end.message}\n`);
   }
   return exit;
-}
-
-function mustAsk(cli: Cli, wanted: Wanted, options: Options): boolean {
-  return cli.io.interactive && !wanted.dryRun && !options.yes && !options.json;
-}
-
-/** What a dry run would do, a line for each provider. */
-function planLines(reply: Reply): string {
-  const plan = detailOf(reply).plan;
-  if (!Array.isArray(plan)) return '';
-  const rows = plan.filter((row) => typeof row === 'object' && row !== null && 'provider' in row);
-  const broad = Math.max(0, ...rows.map((row) => String(row.provider).length));
-  return rows
-    .map(({ provider, from, to, ttl, problem }) => {
-      const change = `${printName(String(from ?? 'nothing known'))} -> ${printName(String(to ?? '?'))}`;
-      const trouble = problem ? `  ! ${problem}` : '';
-      return `  ${clean(`${String(provider).padEnd(broad)}  ${change}, ttl ${ttl}${trouble}`)}\n`;
-    })
-    .join('');
-}
-
-function detailOf(reply: Reply): Readonly<Record<string, Json>> {
-  const { detail } = reply;
-  const isObject = typeof detail === 'object' && detail !== null && !Array.isArray(detail);
-  return isObject ? (detail as Readonly<Record<string, Json>>) : {};
 }
 
 // ---------------------------------------------------------------- following

@@ -3,6 +3,7 @@
 
 import type { Command } from 'commander';
 import { act, type Cli, defaultConfig, examples } from './hands.ts';
+import { printJson } from './json.ts';
 import { clean } from './print.ts';
 
 interface Options {
@@ -37,7 +38,7 @@ export function addValidate(program: Command, cli: Cli): void {
       byName: options.plugins !== true,
     });
     const exit = problems.length > 0 ? 2 : 0;
-    if (options.json) cli.io.out(`${JSON.stringify({ exit, problems, warnings, votes })}\n`);
+    if (options.json) printJson(cli.io, { exit, problems, warnings, votes });
     else cli.io.out(report(options.config, problems, warnings) + (votes ? `\n${votes}` : ''));
     return exit;
   });

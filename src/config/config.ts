@@ -20,6 +20,7 @@ import type {
   RecordConfig,
   TargetConfig,
 } from '../core/model.ts';
+import { closest, isWithin, listOf, notAmong, unrooted } from '../core/name.ts';
 import type { CheckType, NotifierType, PathSpec, ProviderType } from '../kit/extend.ts';
 import {
   dnsName,
@@ -39,8 +40,6 @@ import {
   yearMs,
 } from './fields.ts';
 import {
-  closest,
-  listOf,
   type MapTree,
   type Path,
   type Problem,
@@ -94,7 +93,10 @@ interface ProviderConfig {
   readonly type: string;
   /** As the row's own schema has read them. */
   readonly settings: unknown;
-  /** Its authoritative servers where they cannot be found out, `HOST` or `HOST:PORT`. */
+  /**
+   * What it is judged by, `HOST` or `HOST:PORT`: as configured, or itself where it is a server of
+   * the user's own; null: as its API says.
+   */
   readonly nameservers: readonly string[] | null;
   readonly callTimeoutMs: number;
 }
@@ -210,7 +212,7 @@ function readConfig(context: Context, root: Tree): Config | null {
   const origins = readOrigins(context, root, policy, clouds, paths, parts);
   checkCloudsOfPaths(context, paths, clouds, origins);
   const records = readRecords(context, root, policy, origins, providers);
-  warnOfIdleParts(context, records, origins, providers);
+  warnOfParts(context, records, origins, providers);
 
   const { cluster, stateDir = '/', listen } = top;
   const socket = top.socket ?? `${stateDir.replace(/\/+$/, '')}/control.sock`;
@@ -633,14 +635,23 @@ function readProvider(context: Context, path: Path, tree: Tree): ProviderConfig 
   } else if (type === undefined) {
     source.problem([...path, 'type'], `is missing; expected ${listOf(known, 'or')}`);
   } else {
-    source.problem([...path, 'type'], notAmong('type of provider', type, known));
+    const message =
+      typeof type === 'string'
+        ? notAmong('type of provider', type, known)
+        : `expected ${listOf(known, 'or')}, got ${show(type)}`;
+    source.problem([...path, 'type'], message);
   }
   return {
     type: row === undefined && !isNamed ? '' : String(type),
     settings,
-    nameservers: nameservers ?? null,
+    nameservers: nameservers ?? ownServersOf(row, settings),
     callTimeoutMs: timeout ?? 0,
   };
+}
+
+function ownServersOf(row: Tables['providers'][string] | undefined, settings: unknown) {
+  const isRead = settings !== null && settings !== undefined;
+  return isRead ? (row?.ownServers?.(settings) ?? null) : null;
 }
 
 const isPackage = (word: string) => word.startsWith(packageMark);
@@ -679,14 +690,6 @@ export function rowOf<T>(table: Readonly<Record<string, T>>, key: string): T | u
   return Object.hasOwn(table, key) ? table[key] : undefined;
 }
 
-/** `there is no origin "tokio"; did you mean tokyo? (there is hangzhou and tokyo)` */
-function notAmong(what: string, value: unknown, known: readonly string[]): string {
-  const close = typeof value === 'string' ? closest(value, known) : null;
-  const hint = close === null ? '' : `; did you mean ${close}?`;
-  const choice = known.length === 0 ? 'there is none' : `known: ${listOf(known)}`;
-  return `there is no ${what} ${show(value)}${hint} (${choice})`;
-}
-
 // ---------------------------------------------------------------- origins and checks
 
 interface ReadOrigin {
@@ -715,6 +718,7 @@ function readOrigins(
       ...{ name, cloud, region, checks: [] as CheckId[] },
       needs: readNeeds(context, [...path, 'needs'], given.needs ?? [], cloud, clouds, parts),
       quorum: given.quorum ?? policy.quorum ?? ({ kind: 'majority' } as const),
+      ...rateOf(given, policy),
     };
     origins.set(name, { config, path, hasQuorum: given.quorum !== undefined });
     if (tree.kind !== 'map') continue;
@@ -735,12 +739,37 @@ function readOrigins(
       };
       parts.probes[id] = probe;
     }
+    warnOfRate(context, given.rate === undefined ? ['policy', 'rate'] : [...path, 'rate'], {
+      ...{ config, checks: config.checks.map((id) => parts.checks[id]!) },
+    });
     if (config.checks.length > 0 && config.checks.every((id) => parts.checks[id]!.advisory)) {
       const message = 'all checks are advisory, so nothing says whether this origin is up';
       source.problem([...path, 'checks'], `${message}: leave advisory out of one`);
     }
   }
   return origins;
+}
+
+function rateOf(given: { rate?: number | undefined }, policy: Policy): { readonly rate?: number } {
+  const rate = given.rate ?? policy.rate;
+  return rate === undefined ? {} : { rate };
+}
+
+/** A rate that its clocks alone would exceed slows them down, and with them all that is seen. */
+function warnOfRate(
+  { source }: Context,
+  at: Path,
+  of: { readonly config: OriginConfig; readonly checks: readonly CheckConfig[] },
+): void {
+  const { name, rate } = of.config;
+  const plain = of.checks.reduce((sum, c) => sum + (1000 / c.intervalMs) * c.paths.length, 0);
+  if (rate === undefined || rate > plain) return;
+  const asked = `${name} is asked ${Number(plain.toPrecision(2))} times a second by its intervals`;
+  const cure = 'raise it, or lengthen the intervals';
+  source.warning(
+    at,
+    `${asked}, and ${rate} leave its checks slower and no room for doubt: ${cure}`,
+  );
 }
 
 /** The cloud checks that an origin needs: `oss` of its own cloud, `east:oss` of another one. */
@@ -996,7 +1025,7 @@ function readRecords(
       name,
       mode: given.mode ?? 'observe',
       targets: targets.map(({ origin, cname }) => ({ origin, cname })),
-      publish: readPublish(context, path, tree, recordTtl, providers),
+      publish: readPublish(context, path, tree, { name, ttl: recordTtl }, providers),
       patienceMs: given.patience ?? policy.patience ?? defaults.patienceMs,
       failback: given.failback ?? policy.failback ?? defaults.failback,
       switchesPerHour: given.switchesPerHour ?? policy.switchesPerHour ?? defaults.switchesPerHour,
@@ -1107,7 +1136,7 @@ function readPublish(
   context: Context,
   record: Path,
   tree: Tree,
-  recordTtl: number,
+  { name, ttl }: { readonly name: Name; readonly ttl: number },
   providers: ReadonlyMap<string, ProviderConfig>,
 ): RecordConfig['publish'] {
   const { source } = context;
@@ -1127,9 +1156,30 @@ function readPublish(
       source.problem(here, `${show(provider)} stands twice: keep one`);
     }
     if (override !== undefined) warnOfTtl(context, [...path, at, 'ttl'], override);
-    publish.push({ provider, ttl: override ?? recordTtl });
+    if (name !== '') checkZone(context, here, name, provider, providers);
+    publish.push({ provider, ttl: override ?? ttl });
   }
   return publish;
+}
+
+/** A record lies below the apex of the zone that its provider is told of. */
+function checkZone(
+  { source }: Context,
+  path: Path,
+  name: Name,
+  provider: string,
+  providers: ReadonlyMap<string, ProviderConfig>,
+): void {
+  const { zone } = (providers.get(provider)?.settings ?? {}) as { readonly zone?: unknown };
+  if (typeof zone !== 'string' || zone === '') return;
+  if (!isWithin(name, zone)) {
+    // The zone itself is not quoted: a secret may stand in its place.
+    const message = `${name} does not lie in the zone of ${provider}`;
+    source.problem(path, unrooted(`${message}: publish it where its zone is`));
+  } else if (name === zone) {
+    const message = `${name} is the apex of its zone at ${provider}, where no CNAME can stand`;
+    source.problem(path, unrooted(`${message} (RFC 1034, 3.6.2): name a record below it`));
+  }
 }
 
 function itemsOf(source: Source, path: Path, parent: Tree, what: string): readonly Tree[] {
@@ -1177,6 +1227,16 @@ function warnOfRecord(
   }
 }
 
+function warnOfParts(
+  context: Context,
+  records: ReadonlyMap<Name, RecordConfig>,
+  origins: ReadonlyMap<string, ReadOrigin>,
+  providers: ReadonlyMap<string, ProviderConfig>,
+): void {
+  warnOfIdleParts(context, records, origins, providers);
+  warnOfSharedServers(context, records, providers);
+}
+
 function warnOfIdleParts(
   { source }: Context,
   records: ReadonlyMap<Name, RecordConfig>,
@@ -1190,7 +1250,44 @@ function warnOfIdleParts(
     if (!led.has(name))
       source.warning(path, 'no record leads here: it is probed, and moves nothing');
   }
-  for (const name of providers.keys()) {
+  const seen = new Map<string, string>();
+  for (const [name, { type, settings }] of providers) {
     if (!used.has(name)) source.warning(['providers', name], 'no record is published here');
+    const account = JSON.stringify([type, settings]);
+    const twin = seen.get(account);
+    if (!used.has(name)) continue;
+    seen.set(account, name);
+    if (twin === undefined) continue;
+    const message = `has the type and the settings of ${twin}: one account fails as one`;
+    source.warning(['providers', name], `${message}, and both would write the same record`);
+  }
+}
+
+/** Two providers of one record that are judged by one server: what one does is taken for both's. */
+function warnOfSharedServers(
+  { source }: Context,
+  records: ReadonlyMap<Name, RecordConfig>,
+  providers: ReadonlyMap<string, ProviderConfig>,
+): void {
+  const placesOf = (name: string) =>
+    (providers.get(name)?.nameservers ?? []).flatMap((text) => {
+      const place = parseHostPort(text, 53);
+      return place === null ? [] : [`${place.host.toLowerCase()}:${place.port}`];
+    });
+  const told = new Set<string>();
+  for (const { publish } of records.values()) {
+    const names = publish.map(({ provider }) => provider);
+    for (const [i, name] of names.entries()) {
+      for (const other of names.slice(0, i)) {
+        const theirs = placesOf(other);
+        const shared = placesOf(name).filter((place) => theirs.includes(place));
+        const pair = [name, other].sort().join(' ');
+        if (shared.length === 0 || told.has(pair)) continue;
+        told.add(pair);
+        const message = `${name} and ${other} are both judged by ${listOf(shared, 'and')}`;
+        const cure = 'name under `nameservers` of each the servers that it alone answers with';
+        source.warning(['providers', name], `${message}: one speaks for the other; ${cure}`);
+      }
+    }
   }
 }

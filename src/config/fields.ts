@@ -141,6 +141,15 @@ const rarity = z
   })
   .optional();
 
+const rateNotation = 'expected probes a second, a number from 0.01 to 1000';
+
+const rate = z
+  .number({ error: rateNotation })
+  .min(0.01, { error: rateNotation })
+  .max(1000, { error: rateNotation })
+  .describe('probes a second at most, of one origin by all its checks and paths')
+  .optional();
+
 export const cadenceFields = {
   interval: duration('100ms', '1h').optional(),
   timeout: duration('50ms', '1m').optional(),
@@ -204,6 +213,7 @@ export const fields = {
     ...cadenceFields,
     ...steeringFields,
     quorum,
+    rate,
     detector: z.enum(['counters', 'sequential']).optional(),
     falseSwitches: rarity,
   },
@@ -258,7 +268,7 @@ export const fields = {
   provider: {
     nameservers: hosts
       .optional()
-      .describe('its authoritative servers, where they cannot be found out'),
+      .describe('the servers that it alone answers with, where its API does not say which'),
     timeout: duration('100ms', '1m').default(2000).describe('limit of one call to the API'),
   },
   origin: {
@@ -270,6 +280,7 @@ export const fields = {
       .describe('checks of clouds without which it is down: CHECK of its own, or CLOUD:CHECK')
       .optional(),
     quorum,
+    rate,
     paths: pathNames,
   },
   check: { advisory: z.boolean().default(false), paths: pathNames },

@@ -7,6 +7,7 @@
 import type { ParsedNode } from 'yaml';
 import { Composer, isAlias, isMap, isScalar, isSeq, Lexer, LineCounter, Parser } from 'yaml';
 import { z } from 'zod';
+import { closest, listOf, quoted } from '../core/name.ts';
 
 /** One thing wrong in a file: what was expected, what stood there, what to do. */
 export interface Problem {
@@ -371,6 +372,8 @@ export function readPlain<S extends z.ZodType>(
     const definition = issue.inst?._zod.def as { shape?: object } | undefined;
     if (issue.code === 'unrecognized_keys' && definition?.shape) {
       shapes.set(JSON.stringify(issue.path ?? []), Object.keys(definition.shape));
+      // Said below, where all keys are known; a schema's own word comes before this.
+      return '';
     }
     return expectation(issue);
   };
@@ -386,7 +389,8 @@ export function readPlain<S extends z.ZodType>(
       for (const key of issue.keys) {
         // Below a setting, a secret without its reference may have become a key: `{ s3cret }`.
         const isShown = echo === 'value' || at.length === 0 || closest(key, known) !== null;
-        const message = isShown ? unknownKey(key, known) : `has an ${unknownKey('', known)}`;
+        const unknown = issue.message || unknownKey(isShown ? key : '', known);
+        const message = isShown ? unknown : `has an ${unknown}`;
         source.problem([...path, ...at, ...(isShown ? [key] : [])], message, 'key');
       }
       continue;
@@ -465,7 +469,7 @@ function unknownKey(key: string, known: readonly string[]): string {
 /** A value as it may stand in a message: short, on one line. */
 export function show(value: unknown): string {
   if (typeof value === 'string') {
-    return JSON.stringify(value.length <= 60 ? value : `${value.slice(0, 57)}...`);
+    return quoted(value);
   }
   return typeof value === 'number' ? String(value) : kindOf(value);
 }
@@ -478,46 +482,4 @@ function kindOf(value: unknown): string {
   if (Array.isArray(value)) return value.length === 0 ? 'an empty list' : 'a list';
   if (typeof value !== 'object') return String(value);
   return Object.keys(value).length === 0 ? 'an empty map' : 'a map';
-}
-
-/** `a, b and c`; the first eight of many. */
-export function listOf(words: readonly string[], last: 'and' | 'or' = 'and'): string {
-  if (words.length === 0) return 'nothing';
-  if (words.length > 8) return `${words.slice(0, 8).join(', ')}, … (${words.length} in all)`;
-  return words.length === 1
-    ? words[0]!
-    : `${words.slice(0, -1).join(', ')} ${last} ${words.at(-1)}`;
-}
-
-/** The candidate that a word was probably meant to be; null when none is near enough. */
-export function closest(word: string, candidates: readonly string[]): string | null {
-  if (word.length > 100) return null;
-  const nearEnough = Math.floor((word.length + 1) / 3);
-  let [best, least] = [null as string | null, nearEnough + 1];
-  for (const candidate of candidates) {
-    if (Math.abs(candidate.length - word.length) >= least) continue;
-    const far = distance(word.toLowerCase(), candidate.toLowerCase());
-    if (far < least) [best, least] = [candidate, far];
-  }
-  return best;
-}
-
-/** Edits between two words: insertions, deletions, replacements and swaps of neighbours. */
-function distance(a: string, b: string): number {
-  let [before, last]: [number[], number[]] = [
-    [],
-    Array.from({ length: b.length + 1 }, (_, i) => i),
-  ];
-  for (let i = 1; i <= a.length; i++) {
-    const row = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const same = a[i - 1] === b[j - 1] ? 0 : 1;
-      let least = Math.min(row[j - 1]! + 1, last[j]! + 1, last[j - 1]! + same);
-      const isSwap = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1];
-      if (isSwap) least = Math.min(least, before[j - 2]! + 1);
-      row.push(least);
-    }
-    [before, last] = [last, row];
-  }
-  return last[b.length]!;
 }

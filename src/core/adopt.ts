@@ -6,7 +6,7 @@ import { hold, markerAhead } from './cell.ts';
 import type { Situation } from './decide.ts';
 import { compareMarkers, FIRST_ID } from './marker.ts';
 import type { Marker, MarkerKind } from './model.ts';
-import { adoption, isConfigured, type Standing } from './plan.ts';
+import { adoption, companySays, isConfigured, type Standing } from './plan.ts';
 import { isSpent, spentSays } from './situation.ts';
 import {
   amend,
@@ -134,6 +134,11 @@ export function adopt(state: State, r: RecordState, out: Step): Situation['unown
     note(out, 'adopt', r.name, `${r.name}: found at epoch ${a.marker.epoch} on ${a.marker.target}`);
   } else {
     if (isSpent(r)) return { reason: 'epochs-spent', sentence: spentSays(r.name) };
+    const others = company(r);
+    if (others !== null && r.config.mode !== 'observe') {
+      const cure = `then run \`detour adopt ${r.name} ${a.target}\``;
+      return { reason: 'foreign', sentence: `${others}, ${cure}` };
+    }
     // Rule 4: those that differ are held alone.
     const claims = a.at.map((provider) => [provider, 'configured'] as const);
     amend(out, r, { claims: Object.fromEntries(claims) });
@@ -143,6 +148,11 @@ export function adopt(state: State, r: RecordState, out: Step): Situation['unown
   }
   if (r.config.mode !== 'observe') startLanes(state, r);
   return null;
+}
+
+/** Which other tools manage the record, and what to do there; null: none that was seen. */
+export function company(r: RecordState): string | null {
+  return companySays(r.name, [...r.cells.values()]);
 }
 
 /** The first marker of a record: nothing moves, the marker alone is written. Not once `isSpent`. */

@@ -1,30 +1,35 @@
 // Brings the state in line with a configuration, at a start and at a reload: origins, clouds, lanes,
 // records and their cells. What goes on under the same name keeps what is known of it.
 
-import { newCell } from './cell.ts';
-import { newLane } from './lane.ts';
-import type { Json, RecordConfig } from './model.ts';
+import { newCell, retimed } from './cell.ts';
+import { judgeAnew } from './judge.ts';
+import { newLane, renewLane } from './lane.ts';
+import type { RecordConfig } from './model.ts';
 import { closeGone } from './notices.ts';
-import { amend, keep, type RecordDoc, type RecordState, type State, type Step } from './state.ts';
+import { amend, keep, type RecordState, type State, type Step } from './state.ts';
 import { newDoc, readAll } from './steer.ts';
 import { startLanes } from './switch.ts';
-import { clearAll, clearDeadline, deadline } from './timers.ts';
+import { clearDeadline, deadline } from './timers.ts';
 import { watchChecks } from './watch.ts';
+import { letGo } from './zone.ts';
 
 /** Brings origins, lanes, records and checks in line with the configuration. */
-export function arrange(state: State, docs: Readonly<Record<string, Json>>, out: Step): void {
+export function arrange(state: State, out: Step): void {
   const { config } = state;
   for (const [name, lane] of Object.entries(config.lanes)) {
-    if (!state.lanes.has(name)) state.lanes.set(name, newLane(name, lane, state.now));
+    const known = state.lanes.get(name);
+    if (known === undefined) state.lanes.set(name, newLane(name, lane, state.now));
+    else renewLane(state, known);
   }
   arrangeClouds(state);
   arrangeOrigins(state);
   watchChecks(state);
   const fresh: RecordState[] = [];
   for (const record of Object.values(config.records)) {
-    if (arrangeRecord(state, record, docs, out)) fresh.push(state.records.get(record.name)!);
+    if (arrangeRecord(state, record, out)) fresh.push(state.records.get(record.name)!);
     for (const t of record.targets) state.origins.get(t.origin)?.records.add(record.name);
   }
+  judgeAnew(state, out);
   for (const r of fresh) {
     readAll(state, r);
     if (r.doc.marker !== null && r.doc.endedAt === null) startLanes(state, r);
@@ -59,6 +64,7 @@ function arrangeOrigins(state: State): void {
       required: [],
       records: new Set(),
       waiting: new Set(),
+      leaving: new Set(),
       settleMs: null,
       words: null,
       flaps: old?.flaps ?? [],
@@ -97,15 +103,11 @@ function arrangeClouds(state: State): void {
 }
 
 /** True when the record has providers that must be read before anything is decided. */
-function arrangeRecord(
-  state: State,
-  config: RecordConfig,
-  docs: Readonly<Record<string, Json>>,
-  out: Step,
-): boolean {
+function arrangeRecord(state: State, config: RecordConfig, out: Step): boolean {
   let r = state.records.get(config.name);
   if (r === undefined) {
-    const stored = docs[`record/${config.name}`] as unknown as RecordDoc | undefined;
+    const stored = state.asleep.get(config.name);
+    state.asleep.delete(config.name);
     r = {
       name: config.name,
       config,
@@ -142,8 +144,9 @@ function arrangeRecord(
   let added = turned;
   for (const { provider, ttl } of config.publish) {
     const cell = r.cells.get(provider);
-    if (cell !== undefined) cell.ttl = ttl;
-    else {
+    if (cell !== undefined) {
+      if (cell.ttl !== ttl) retimed(state, r, cell, ttl, out);
+    } else {
       r.cells.set(provider, newCell(config.name, provider, ttl));
       added = true;
     }
@@ -151,7 +154,7 @@ function arrangeRecord(
   for (const [provider, gone] of r.cells) {
     if (wanted.has(provider)) continue;
     r.cells.delete(provider);
-    clearAll(state.timers, gone.deadlines);
+    letGo(state, r.name, gone);
   }
   if (turned) keep(out, r);
   return added;

@@ -16,11 +16,12 @@ import type {
 import { close, raise } from './notices.ts';
 import { own } from './own.ts';
 import { askedMs, authRetryMs, backoff, IDLE_RETRY_MS, SWITCH_RETRY_MS } from './pace.ts';
-import { type Edit, type Knowledge, plan, standing, type Wanted } from './plan.ts';
+import { type Edit, type Knowledge, type Plan, plan, standing, type Wanted } from './plan.ts';
 import {
   amend,
   type Cell,
   jitter,
+  type MendKind,
   note,
   type RecordState,
   type State,
@@ -53,8 +54,14 @@ const LOST_MS = 300_000;
 /** Times in a row that a marker alone is written again; then it is told. */
 const REMARKS_MAX = 3;
 
+/** A vendor that keeps its own TTL is asked for ours so often, until the next switch. */
+const RETIMES_MAX = 3;
+
 /** After so long without an edit, what was mended before is forgotten. */
 const CALM_MS = 3_600_000;
+
+const never = { count: 0, lastAt: 0 };
+const noMends: Cell['mends'] = { marker: never, away: never, back: never };
 
 type Problem = NonNullable<Cell['problem']>;
 
@@ -66,6 +73,7 @@ export function newCell(record: Name, provider: string, ttl: number): Cell {
     standing: null,
     standingBy: 'api',
     seen: null,
+    company: [],
     work: 'none',
     change: null,
     zone: null,
@@ -79,7 +87,8 @@ export function newCell(record: Name, provider: string, ttl: number): Cell {
     edited: null,
     odd: null,
     lost: null,
-    mends: { count: 0, lastAt: 0 },
+    mends: noMends,
+    retimes: 0,
     wrote: false,
     writtenAt: null,
     visibleAt: null,
@@ -161,6 +170,7 @@ export function isPending(r: RecordState, cell: Cell): boolean {
 export function restartCell(state: State, r: RecordState, cell: Cell): void {
   cell.oldTtl = cachedFor(cell);
   cell.wrote = false;
+  cell.retimes = 0;
   cell.writtenAt = null;
   cell.visibleAt = null;
   cell.right = 0;
@@ -202,7 +212,10 @@ export function absorb(
   cell.standing = s;
   cell.standingBy = by;
   cell.reading = 'read';
-  if (by === 'api') cell.answeredAt = state.now;
+  if (by === 'api') {
+    cell.answeredAt = state.now;
+    cell.company = seen.company ?? [];
+  }
   const stands = seen.cnames[0];
   const epoch = s.kind === 'marked' ? s.by.marker.epoch : null;
   cell.seen = {
@@ -235,7 +248,7 @@ function wantedAt(state: State, r: RecordState, cell: Cell): Wanted | null {
     marker,
     signed: state.config.signed,
     claim: own(r.doc.claims, cell.provider) ?? 'none',
-    keepTtl: r.doc.adopted,
+    keepTtl: r.doc.adopted || (cell.survey?.bar ?? null) !== null,
     placed: own(r.doc.placed, cell.provider) ?? null,
     since: r.doc.since,
   };
@@ -263,6 +276,9 @@ export function assess(state: State, r: RecordState, cell: Cell, seen: Seen, out
   switch (p.kind) {
     case 'in-step':
       return arrive(state, r, cell, out);
+    case 'ttl':
+      arrive(state, r, cell, out);
+      return retime(state, r, cell, p, out);
     case 'write':
       toWrite(state, r, cell, p.change, isPending(r, cell), out);
       return;
@@ -313,11 +329,12 @@ function remark(
     toWrite(state, r, cell, p.change, isPending(r, cell), out);
     return;
   }
-  if (cell.mends.count >= REMARKS_MAX) {
-    const sentence = `${p.because}; it was written again ${cell.mends.count} times in a row`;
+  const { count } = cell.mends.marker;
+  if (count >= REMARKS_MAX) {
+    const sentence = `${p.because}; it was written again ${count} times in a row`;
     return hold(state, r, cell, { word: 'edited', sentence }, out);
   }
-  mend(state, r, cell, p.change, `${p.because}; it is written again`, out);
+  mend(state, r, cell, 'marker', p.change, `${p.because}; it is written again`, out);
 }
 
 /** Somebody edited what we wrote; what is done about it is weighed over all providers. */
@@ -364,11 +381,13 @@ export function mend(
   state: State,
   r: RecordState,
   cell: Cell,
+  kind: MendKind,
   change: Change,
   why: string,
   out: Step,
 ): void {
-  cell.mends = { count: cell.mends.count + 1, lastAt: state.now };
+  const count = cell.mends[kind].count + 1;
+  cell.mends = { ...cell.mends, [kind]: { count, lastAt: state.now } };
   cell.edited = null;
   // Should it fail, it is decided anew.
   if (cell.odd !== null) cell.odd = { ...cell.odd, backAt: null };
@@ -386,6 +405,28 @@ function toMend(
   if (!toWrite(state, r, cell, change, true, out)) return;
   const sentence = `${r.name} at ${cell.provider}: mending: ${why}`;
   note(out, 'repair', r.name, sentence, { provider: cell.provider });
+}
+
+/** Puts the TTL right of what stands as it should; a vendor that keeps its own is left with that. */
+function retime(
+  state: State,
+  r: RecordState,
+  cell: Cell,
+  { change, sentence }: Extract<Plan, { kind: 'ttl' }>,
+  out: Step,
+): void {
+  const isConfigured = r.config.targets.some((t) => t.cname === change.to.cname);
+  if (!isConfigured || cell.retimes >= RETIMES_MAX) return;
+  cell.retimes++;
+  toMend(state, r, cell, change, sentence, out);
+}
+
+/** The configuration has another TTL now: it is not left to the next switch, nor to who adopted. */
+export function retimed(state: State, r: RecordState, cell: Cell, ttl: number, out: Step): void {
+  cell.ttl = ttl;
+  cell.retimes = 0;
+  if (r.doc.adopted) amend(out, r, { adopted: false });
+  if (r.doc.marker !== null && r.config.mode === 'steer') converge(state, r, cell, false);
 }
 
 const retiredSays: Problem = {
@@ -440,8 +481,9 @@ function place(r: RecordState, cell: Cell, out: Step): void {
 
 /** Nobody has edited it for long: what was mended before is forgotten. */
 export function calmDown(state: State, r: RecordState, cell: Cell, out: Step): void {
-  if (cell.mends.count === 0 || state.now - cell.mends.lastAt < CALM_MS) return;
-  cell.mends = { count: 0, lastAt: 0 };
+  const lastAt = Math.max(...Object.values(cell.mends).map((m) => m.lastAt));
+  if (lastAt === 0 || state.now - lastAt < CALM_MS) return;
+  cell.mends = noMends;
   const { provider } = cell;
   const sentence = `${r.name} at ${provider}: nobody has edited it for an hour`;
   close(state, { kind: 'edits', record: r.name, provider }, sentence, out);

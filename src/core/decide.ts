@@ -121,7 +121,11 @@ function moveOrStay(s: Situation): Decision {
   if (current.health === 'unknown') {
     return stay('target-unknown', `${current.origin} is unknown, and unknown is not down`);
   }
-  if (current.health === 'up') return failback(s, current);
+  if (current.health === 'up') {
+    // It is drained, and nothing else can be taken.
+    const none = others.length > 0 ? 'no other target resolves' : 'no other target is up';
+    return stay('target-up', `${current.origin} is drained and up, and ${none}`);
+  }
   const patientUntil = (current.downSinceAt ?? s.now) + s.patienceMs;
   if (s.now < patientUntil) {
     return stay('patience', `${current.origin} is down; waiting out patience`, patientUntil);

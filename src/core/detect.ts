@@ -31,6 +31,7 @@
 // more (sight.ts). Only failures that a reference point vouches for come here at all.
 
 import type { CheckConfig, Health, Observation, QuorumRule, Verdict } from './model.ts';
+import { isRefusing, type Rate, slowedMs } from './rate.ts';
 import { remember, type Track } from './sight.ts';
 import { type Deadline, deadline } from './timers.ts';
 
@@ -47,6 +48,12 @@ export interface CheckState {
   };
   /** When its next probe by the clock is due. */
   dueAt: number;
+  /** A moment that is so many intervals away from each of its probes by the clock. */
+  phaseMs: number;
+  /** When its latest probe began, of whatever kind; 0 before the first. */
+  askedAt: number;
+  /** How fast the place may be asked that it asks. */
+  readonly rate: Rate;
   verdict: Verdict;
   sinceAt: number;
   /** Failures and passes in a row; one of the two is 0. */
@@ -55,6 +62,8 @@ export interface CheckState {
   /** When the latest pass and the latest failure began; -1 before the first. */
   passBeganAt: number;
   failBeganAt: number;
+  /** When the latest probe began that failed, whether that counts or not; -1 before the first. */
+  brokeAt: number;
   /** Probes in a row that did not pass, whether their failures count or not, and since when. */
   missed: number;
   missedSinceAt: number;
@@ -101,7 +110,13 @@ const FADE = 1 - 1 / LOSS_MEMORY;
 /** Weight of the first guess, 1 %, in observations. */
 const LOSS_PRIOR = 100;
 
-export function checkState(key: string, check: string, path: string, now: number): CheckState {
+export function checkState(
+  key: string,
+  check: string,
+  path: string,
+  rate: Rate,
+  now: number,
+): CheckState {
   return {
     key,
     check,
@@ -112,12 +127,16 @@ export function checkState(key: string, check: string, path: string, now: number
       overdue: deadline({ kind: 'overdue', check: key }),
     },
     dueAt: now,
+    phaseMs: 0,
+    askedAt: 0,
+    rate,
     verdict: 'unknown',
     sinceAt: now,
     fails: 0,
     passes: 0,
     passBeganAt: -1,
     failBeganAt: -1,
+    brokeAt: -1,
     missed: 0,
     missedSinceAt: -1,
     forgotAt: -1,
@@ -138,6 +157,9 @@ export function checkState(key: string, check: string, path: string, now: number
 /** Takes note of what came back, before anybody says whether it counts. */
 export function hear(state: CheckState, o: Observation): void {
   state.last = o;
+  // It was asked too often: that is about us alone.
+  if (o.outcome === 'limited') return;
+  if (o.outcome === 'fail') state.brokeAt = Math.max(state.brokeAt, o.startedAt);
   if (state.track !== null) remember(state.track, o.startedAt, o.outcome);
   if (o.outcome === 'fail') state.everFailed = true;
   if (o.outcome === 'pass') state.missed = 0;
@@ -240,13 +262,23 @@ export function weighAnew(state: CheckState): void {
   state.excursion.failed = 0;
 }
 
-/** How long after its last vote a verdict is still worth something, in milliseconds. */
-function staleAfterMs(config: CheckConfig): number {
-  return 3 * config.intervalMs + config.timeoutMs;
-}
-
-export function isStale(state: CheckState, config: CheckConfig, now: number): boolean {
-  return now - state.heardAt > staleAfterMs(config);
+/**
+ * Whether a verdict is worth nothing any more, so long after its last vote. Where a place lets itself
+ * be asked only slowly, silence counts by that; but what is judged down, and now answers that it is
+ * asked too often, is not known to be down for so long.
+ */
+export function isStale(
+  state: CheckState,
+  config: CheckConfig,
+  judged: Verdict,
+  now: number,
+): boolean {
+  const { intervalMs, timeoutMs } = config;
+  const silentMs = now - state.heardAt;
+  if (silentMs <= 3 * intervalMs + timeoutMs) return false;
+  const isUp = state.verdict === 'up' && judged !== 'down';
+  if (!isUp && isRefusing(state.rate)) return true;
+  return silentMs > 3 * slowedMs(state.rate, intervalMs, now) + timeoutMs;
 }
 
 /** Back to `unknown`, with no run counted: after a pause, silence, or failures seen while blind. */

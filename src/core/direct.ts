@@ -23,8 +23,17 @@ import type {
   ServerAnswer,
   TargetConfig,
 } from './model.ts';
+import { meant } from './name.ts';
 import { bare } from './own.ts';
-import { adoption, type Knowledge, type Plan, plan, type Standing, standing } from './plan.ts';
+import {
+  adoption,
+  companySays,
+  type Knowledge,
+  type Plan,
+  plan,
+  type Standing,
+  standing,
+} from './plan.ts';
 import { spentSays } from './situation.ts';
 
 const READ_MS = 6_000;
@@ -70,8 +79,6 @@ export interface Order {
 interface Beginning {
   readonly config: CoreConfig;
   readonly order: Order;
-  /** The record's name as DNS has it; null when what was typed is none. */
-  readonly name: Name | null;
   /** By chance, 1 to 32 of `a` to `z` and digits: the switch's id. */
   readonly id: string;
   readonly now: number;
@@ -186,10 +193,13 @@ interface State {
 type Out = Effect[];
 
 export function start(b: Beginning): { state: State; effects: readonly Effect[] } {
-  const { order } = b;
   const config = bare(b.config);
   const out: Out = [];
-  const record = b.name === null ? undefined : config.records[b.name];
+  const named = meant('record', b.order.record, Object.keys(config.records));
+  const record = named.ok ? config.records[named.name] : undefined;
+  const origins = record?.targets.map((t) => t.origin) ?? [];
+  const aimed = meant('target', b.order.target, origins);
+  const order = aimed.ok ? { ...b.order, target: aimed.name } : b.order;
   const target = record?.targets.find((t) => t.origin === order.target);
   const state: State = {
     order,
@@ -211,14 +221,11 @@ export function start(b: Beginning): { state: State; effects: readonly Effect[] 
     marker: null,
     decidedAt: 0,
   };
-  if (record === undefined) {
-    const known = Object.keys(config.records).join(', ');
-    end(state, out, { exit: 2, message: `${order.record} is not configured: one of ${known}` });
-  } else if (target === undefined) {
-    const known = record.targets.map((t) => t.origin).join(', ');
-    const message = `${order.target} is no target of ${record.name}: one of ${known}`;
-    end(state, out, { exit: 2, message });
-  } else if (record.mode === 'observe') {
+  if (!named.ok) {
+    end(state, out, { exit: 2, message: named.sentence });
+  } else if (!aimed.ok) {
+    end(state, out, { exit: 2, message: aimed.sentence });
+  } else if (record?.mode === 'observe') {
     const message = `${record.name} is only observed: set \`mode: steer\` to let it be written`;
     end(state, out, { exit: 1, message });
   } else {
@@ -307,7 +314,8 @@ function onProbed(state: State, e: Extract<Event, { kind: 'probed' }>, out: Out)
   say(out, `${e.check}: ${e.outcome} (${e.detail})`);
   look.detail = e.detail;
   // With --force nothing hangs on the answer, so nobody waits for another.
-  if (e.outcome === 'blind' && look.asks < PROBES && !state.order.force) {
+  const isBlind = e.outcome === 'blind' || e.outcome === 'limited';
+  if (isBlind && look.asks < PROBES && !state.order.force) {
     look.dueAt = state.now + PROBE_AGAIN_MS;
     return;
   }
@@ -326,7 +334,7 @@ function illness(state: State): string | null {
   if (failed !== undefined) {
     return `${target} does not pass its check (${said(failed)}): give --force to go there`;
   }
-  const blind = state.looks.find((l) => l.outcome === 'blind');
+  const blind = state.looks.find((l) => l.outcome === 'blind' || l.outcome === 'limited');
   if (blind === undefined) return null;
   return (
     `${target} could not be looked at from here, asked ${blind.asks} times (${said(blind)}): ` +
@@ -443,6 +451,9 @@ function ownership(state: State, places: readonly Place[]): string | null {
   const isSeen = read.length > 0;
   if (!isSeen) return `${record.name}: no provider can be read`;
   const a = adoption(record, Object.fromEntries(read.map((p) => [p.provider, p.standing])));
+  const company = read.map(({ provider, seen }) => ({ provider, company: seen?.company ?? [] }));
+  const others = companySays(record.name, company);
+  if (others !== null && !state.order.adopt) return `${record.name}: ${others}${ADOPT_HINT}`;
   if (a.kind !== 'wait') return null;
   // Of a record that nobody has seen no epoch is known: that is no question of whose it is.
   if (state.order.adopt) return null;
@@ -497,7 +508,7 @@ function converge(state: State, place: Place, out: Out): void {
   const p = planAt(state, place);
   const { lost } = place;
   place.lost = null;
-  if (p.kind === 'in-step') return written(state, place, out);
+  if (p.kind === 'in-step' || p.kind === 'ttl') return written(state, place, out);
   // Only our own marker is told from a value: that much of a write has come.
   const isHalfWritten = p.kind === 'edit' && p.edit.marked;
   const isHalfOurs = isHalfWritten && lost !== null && isSameValue(lost, place.seen!);
@@ -534,6 +545,7 @@ function refusalOf(p: Plan): string {
     case 'edit':
       return p.edit.sentence;
     case 'in-step':
+    case 'ttl':
     case 'write':
     case 'remark':
       return '';

@@ -157,7 +157,7 @@ function putBack(
   if (!state.storeOk || !state.lease.held || target === null) {
     return leave(state, r, cell, edit, '', out);
   }
-  const { count, lastAt } = cell.mends;
+  const { count, lastAt } = cell.mends[why];
   if (why === 'back' && count >= AT_ONCE) {
     return leave(state, r, cell, edit, `; it was mended ${count} times and comes again`, out);
   }
@@ -173,8 +173,8 @@ function putBack(
   if (edit.target !== null) wish(state, r, edit.target, out);
   // A marker that proves nothing stands above ours: from now on it is below, and is mended as such.
   if (edit.above && reissue(state, r, r.doc.marker!.kind, out)) return decideAnew(cell);
-  mend(state, r, cell, edit.change, edit.sentence, out);
-  if (cell.mends.count >= AT_ONCE) page(state, r, cell, edit, out);
+  mend(state, r, cell, why, edit.change, edit.sentence, out);
+  if (cell.mends[why].count >= AT_ONCE) page(state, r, cell, edit, out);
 }
 
 /**

@@ -18,9 +18,9 @@ import {
   onWritten,
   pumpStirred,
 } from './lane.ts';
-import type { CoreConfig, Json, Name } from './model.ts';
-import { close, keepNotices, notices, raise, restoreNotices } from './notices.ts';
-import { onCommand } from './operate.ts';
+import type { CoreConfig, Entry, EntryKind, Json, Name, RecordConfig } from './model.ts';
+import { close, keepNotices, notices, raise, restoreNotices, tellForgotten } from './notices.ts';
+import { endHolds, onCommand, watchHolds } from './operate.ts';
 import { bare, own } from './own.ts';
 import {
   type Drain,
@@ -31,21 +31,36 @@ import {
   keep,
   note,
   put,
+  type RecordDoc,
   type RecordState,
   type State,
   type Step,
 } from './state.ts';
 import { onChained, onChooseAgain, onReadDeadline, readAll, review } from './steer.ts';
-import { dropChoice, takeBack } from './switch.ts';
-import { clearAll, type Deadline, nextTimer, popTimer, timers, type Wake } from './timers.ts';
+import { dropChoice, reissue, takeBack } from './switch.ts';
+import {
+  clearAll,
+  type Deadline,
+  deadline,
+  nextTimer,
+  popTimer,
+  timers,
+  type Wake,
+} from './timers.ts';
 import { forgetAll, onDeadline, onObservation } from './watch.ts';
+import { letGo } from './zone.ts';
 
 export type { Effect, Event, State, Step } from './state.ts';
+
+/** Lines about one reload that its entry keeps. */
+const CHANGES_KEPT = 50;
 
 interface Beginning {
   readonly config: CoreConfig;
   /** The store's documents. */
   readonly docs: Readonly<Record<string, Json>>;
+  /** What operators said in an earlier life and the store could not commit before it ended. */
+  readonly unkept?: readonly string[];
   readonly now: number;
   readonly wall: number;
   /** Four random 32-bit integers. */
@@ -58,21 +73,25 @@ interface Beginning {
 export function start(b: Beginning): { state: State; step: Step } {
   const state: State = {
     config: bare(b.config),
+    configuredAt: b.now,
     steps: 0,
     now: b.now,
     wall: b.wall,
     random: [b.seed[0] | 0, b.seed[1] | 0, b.seed[2] | 0, b.seed[3] | 0],
     checks: new Map(),
     judged: new Map(),
+    rates: new Map(),
     paths: new Map(),
     clouds: new Map(),
     needing: new Map(),
     origins: new Map(),
     records: new Map(),
+    asleep: new Map(),
     lanes: new Map(),
     stirred: new Set(),
     drains: new Map(),
     freeze: (b.docs['freeze'] as Freeze | undefined) ?? null,
+    holds: deadline({ kind: 'holds' }),
     lease: { held: false, term: 0, shared: false },
     storeOk: true,
     confirm: { tokens: b.config.confirm.burst, refilledAt: b.now },
@@ -80,16 +99,27 @@ export function start(b: Beginning): { state: State; step: Step } {
     notices: notices(),
     nextEffect: b.nextEffect ?? 1,
     released: new Map(),
+    unmarked: new Set(),
     tentative: [],
   };
   for (const [key, value] of Object.entries(b.docs)) {
     if (key.startsWith('epoch/')) state.released.set(key.slice(6), value as number);
     if (key.startsWith('drain/')) state.drains.set(key.slice(6), value as unknown as Drain);
+    if (key.startsWith('record/')) state.asleep.set(key.slice(7), value as unknown as RecordDoc);
   }
+  watchHolds(state);
   const step = emptyStep();
   note(step, 'start', null, `started with ${Object.keys(b.config.records).length} records`);
+  const unkept = b.unkept ?? [];
+  if (unkept.length > 0) {
+    const sentence =
+      'said before this start and not remembered, for the store could not commit: ' +
+      `${unkept.join('; ')}: say it again where it still holds`;
+    note(step, 'forgotten', null, sentence, { words: unkept });
+    tellForgotten(sentence, { words: unkept }, step);
+  }
   restoreNotices(state, b.docs, step);
-  arrange(state, b.docs, step);
+  arrange(state, step);
   for (const { about } of state.notices.open.values()) {
     if (about.kind === 'stay') state.records.get(about.record)!.told = about.reason;
   }
@@ -131,8 +161,10 @@ export function reloadProblems(state: State, config: CoreConfig): string[] {
   for (const r of state.records.values()) {
     const next = own(config.records, r.name);
     if (next === undefined || r.doc.target === null) continue;
-    const kept = next.targets.some((t) => t.origin === r.doc.target && t.cname === r.doc.cname);
-    if (kept || !r.config.targets.some((t) => t.origin === r.doc.target)) continue;
+    const has = ({ targets }: RecordConfig) =>
+      targets.some((t) => t.origin === r.doc.target && t.cname === r.doc.cname);
+    // What is not configured now either is not taken away.
+    if (has(next) || !has(r.config)) continue;
     problems.push(
       `${r.name}: target ${r.doc.target} (${r.doc.cname}) is in force and cannot be removed or ` +
         `given another name: run \`detour switch\` to another target first`,
@@ -176,7 +208,7 @@ function fold(state: State, event: Event, out: Step): void {
       return;
     }
     case 'configured':
-      return configure(state, event.config, out);
+      return configure(state, event.config, event.changes ?? [], out);
     case 'lease':
       return lease(state, event.held, event.term, out);
     case 'paused':
@@ -211,6 +243,8 @@ function wakeUp(state: State, wake: Wake, out: Step): void {
       return reviewEach(state, rediagnose(state, wake.cloud, out), out);
     case 'choose':
       return onChooseAgain(state, wake.origin, out);
+    case 'holds':
+      return endHolds(state, out);
     case 'read-dns':
       return onReadDeadline(state, wake.record);
     case 'review':
@@ -225,14 +259,14 @@ function reviewEach(state: State, names: readonly Name[], out: Step): void {
 
 // ---------------------------------------------------------------- configuration
 
-function configure(state: State, given: CoreConfig, out: Step): void {
+function configure(state: State, given: CoreConfig, changes: readonly string[], out: Step): void {
   const config = bare(given);
   const gone = [...state.records.keys()].filter((name) => !(name in config.records));
   for (const name of gone) {
     const r = state.records.get(name)!;
     dropChoice(state, r);
     clearAll(state.timers, r.deadlines);
-    for (const cell of r.cells.values()) clearAll(state.timers, cell.deadlines);
+    for (const cell of r.cells.values()) letGo(state, name, cell);
     state.records.delete(name);
     drop(out, `record/${name}`);
     release(state, r, out);
@@ -240,13 +274,15 @@ function configure(state: State, given: CoreConfig, out: Step): void {
   }
   for (const r of state.records.values()) dropChoice(state, r);
   state.config = config;
+  state.configuredAt = state.now;
   note(
     out,
     'reload',
     null,
     `configuration reloaded: ${Object.keys(config.records).length} records`,
+    { changes: changes.slice(0, CHANGES_KEPT) },
   );
-  arrange(state, {}, out);
+  arrange(state, out);
   for (const name of state.records.keys()) review(state, name, out);
 }
 
@@ -295,14 +331,41 @@ function storeTurned(state: State, ok: boolean, out: Step): void {
   } else if (!was) {
     note(out, 'store', null, 'the store commits again');
     close(state, { kind: 'store' }, 'the store commits again', out);
-    keepNotices(state, out);
-    for (const r of state.records.values()) keep(out, r);
-    for (const [name, epoch] of state.released) put(out, `epoch/${name}`, epoch);
-    for (const d of state.drains.values()) put(out, `drain/${d.what}`, d);
-    if (state.freeze === null) drop(out, 'freeze');
-    else put(out, 'freeze', state.freeze);
+    out.docs.push(...owed(state));
+    const unmarked = [...state.unmarked];
+    state.unmarked.clear();
+    for (const name of unmarked) {
+      const r = state.records.get(name);
+      if (r !== undefined) reissue(state, r, 'operator', out);
+    }
   }
   if (was !== ok) for (const name of state.records.keys()) review(state, name, out);
+}
+
+/** All that the state holds and a store that could not commit may lack. */
+export function owed(state: State): Step['docs'] {
+  const out = emptyStep();
+  keepNotices(state, out);
+  for (const r of state.records.values()) keep(out, r);
+  for (const [name, epoch] of state.released) put(out, `epoch/${name}`, epoch);
+  for (const d of state.drains.values()) put(out, `drain/${d.what}`, d);
+  for (const cs of state.checks.values()) if (cs.everFailed) put(out, `red/${cs.key}`, true);
+  if (state.freeze === null) drop(out, 'freeze');
+  else put(out, 'freeze', state.freeze);
+  return out.docs;
+}
+
+/** Undone with a switch that could not be committed. */
+const undone: ReadonlySet<EntryKind> = new Set(['adopt', 'pin', 'switch', 'would-switch']);
+
+/** Of the step just made, which could not be committed: the entries of what holds all the same. */
+export function holding(state: State, { entries }: Step): readonly Entry[] {
+  const { tentative } = state;
+  if (tentative.length === 0) return entries;
+  const moved = entries.filter((e) => e.kind !== 'pin' && undone.has(e.kind)).map((e) => e.record);
+  const isUndone = ({ kind, record }: Entry) =>
+    undone.has(kind) && moved.includes(record) && tentative.includes(record ?? '');
+  return entries.filter((entry) => !isUndone(entry));
 }
 
 function settleTentative(state: State): void {
@@ -333,7 +396,9 @@ export function violations(state: State): string[] {
     if (r.choosing !== null && (doc.pin !== null || !state.storeOk || !state.lease.held)) {
       found.push(`${at}choosing although pinned, without a store or without the lease`);
     }
-    const lately = doc.switches.filter((t) => state.now - t < 3_600_000).length;
+    // Another budget may have held before.
+    const from = Math.max(state.now - 3_600_000, state.configuredAt);
+    const lately = doc.switches.filter((t) => t > from).length;
     if (lately > r.config.switchesPerHour + 2) found.push(`${at}${lately} switches in an hour`);
     for (const cell of r.cells.values()) {
       if (cell.change !== null && cell.change.to.cname !== doc.cname) {

@@ -83,7 +83,7 @@ export function nobodySees(state: State): boolean {
 export function judge(state: State, judged: Judged, out: Step): readonly Name[] {
   const { config } = judged;
   if (config.role === 'reference') return NOBODY;
-  const verdict = verdictOf(state, config, judged);
+  const verdict = verdictOf(state, judged);
   const disputed = isDisputed(state, config, judged);
   if (verdict === judged.verdict && disputed === judged.disputed) return NOBODY;
   const changed = verdict !== judged.verdict;
@@ -105,38 +105,39 @@ export function judge(state: State, judged: Judged, out: Step): readonly Name[] 
   return touched;
 }
 
-function verdictOf(state: State, config: CheckConfig, { groups, verdict: was }: Judged): Verdict {
+function verdictOf(state: State, judged: Judged): Verdict {
+  const { config, groups, verdict: was } = judged;
   const rule = ruleOf(state, config);
   const byCount = quorum(votes(groups, voteOf), rule);
   if (state.config.detector.kind === 'counters') {
     if (byCount !== 'unknown') return byCount;
   } else if (was === 'down') {
     const h = threshold(FALSE_RECOVERY_EVERY_MS, config.intervalMs, config.paths.length);
-    if (byCount === 'up' && isProven(state, config, groups, (cs) => cs.recovery, h)) return 'up';
+    if (byCount === 'up' && isProven(state, judged, (cs) => cs.recovery, h)) return 'up';
   } else {
     const h = thresholdOf(state, config);
-    if (isProven(state, config, groups, (cs) => cs.evidence, h)) return 'down';
+    if (isProven(state, judged, (cs) => cs.evidence, h)) return 'down';
     if (byCount === 'up') return 'up';
   }
   // Not enough for another verdict: what was known holds, unless too few see any more.
-  const heard = votes(groups, (v) => (canSee(state, config, v) ? 'up' : 'unknown'));
+  const heard = votes(groups, (v) => (canSee(state, judged, v) ? 'up' : 'unknown'));
   return quorum(heard, rule) === 'up' ? was : 'unknown';
 }
 
 /** Whether the groups' sums of evidence together reach a threshold, in nats. */
 function isProven(
   state: State,
-  config: CheckConfig,
-  groups: readonly (readonly Voter[])[],
+  judged: Judged,
   of: (cs: CheckState) => number,
   h: number,
 ): boolean {
+  const { config, groups } = judged;
   let sighted = 0;
   const each: number[] = [];
   for (const group of groups) {
     // Within a group the least counts: its paths share their failures.
     let least = Number.POSITIVE_INFINITY;
-    for (const v of group) if (canSee(state, config, v)) least = Math.min(least, of(v.cs));
+    for (const v of group) if (canSee(state, judged, v)) least = Math.min(least, of(v.cs));
     if (least === Number.POSITIVE_INFINITY) continue;
     sighted++;
     if (least > 0) each.push(least);
@@ -146,8 +147,9 @@ function isProven(
   return each.length >= need && weight(each, need) >= h;
 }
 
-function canSee(state: State, config: CheckConfig, { cs, way }: Voter): boolean {
-  return !way.blind && !way.suspect && cs.last !== null && !isStale(cs, config, state.now);
+function canSee(state: State, { config, verdict }: Judged, { cs, way }: Voter): boolean {
+  if (way.blind || way.suspect || cs.last === null) return false;
+  return !isStale(cs, config, verdict, state.now);
 }
 
 /** A path's vote about one check: its own verdict, unless it is blind or not to be believed. */
@@ -186,7 +188,7 @@ export function thresholdOf(state: State, config: CheckConfig): number {
 }
 
 /** The origins that are down when this check is. */
-function restingOn(state: State, config: CheckConfig): readonly string[] {
+export function restingOn(state: State, config: CheckConfig): readonly string[] {
   if (config.advisory) return [];
   if (config.origin !== null) return [config.origin];
   return state.needing.get(config.id) ?? [];
@@ -199,6 +201,22 @@ function rejudge(state: State, name: string, out: Step): readonly Name[] {
   if (health === origin.health) return NOBODY;
   turn(state, origin, health, out);
   return [...origin.records];
+}
+
+/**
+ * After a reload, by what is configured now: nothing is down any longer for what is asked no more.
+ * What is up is not lost to checks and paths that have not spoken yet.
+ */
+export function judgeAnew(state: State, out: Step): void {
+  for (const judged of state.judged.values()) {
+    const { verdict } = judged;
+    const isNew = verdict === 'up' && verdictOf(state, judged) === 'unknown';
+    if (!isNew) judge(state, judged, out);
+  }
+  for (const { name, health, required } of state.origins.values()) {
+    const isNew = health === 'up' && healthOf(required.map((j) => j.verdict)) === 'unknown';
+    if (!isNew) rejudge(state, name, out);
+  }
 }
 
 function turn(state: State, origin: OriginState, health: Health, out: Step): void {

@@ -35,6 +35,7 @@ import { nobodySees } from './judge.ts';
 import type {
   Answer,
   Fault,
+  FaultKind,
   LaneConfig,
   Name,
   Reach,
@@ -54,7 +55,7 @@ import {
   type Step,
   takeTokens,
 } from './state.ts';
-import { deadline, setDeadline } from './timers.ts';
+import { deadline, isSet, setDeadline } from './timers.ts';
 import {
   dequeue,
   endRests,
@@ -89,6 +90,23 @@ export function newLane(provider: string, config: LaneConfig, now: number): Lane
     refilledAt: now,
     deadline: deadline({ kind: 'lane', provider }),
   };
+}
+
+/** A reload may have brought other keys and another quota: nobody waits out the old ones. */
+export function renewLane(state: State, lane: Lane): void {
+  const isRefused = (fault: { readonly kind: FaultKind } | null) => fault?.kind === 'auth-suspect';
+  for (const one of [lane, ...lane.zones.values()]) {
+    if (!isRefused(one.fault)) continue;
+    one.retryAt = 0;
+    one.urgentAt = 0;
+  }
+  for (const r of state.records.values()) {
+    const cell = r.cells.get(lane.provider);
+    if (cell?.problem?.word !== 'auth-suspect' || !isSet(cell.deadlines.retry)) continue;
+    cell.retryAt = state.now;
+    setDeadline(state.timers, cell.deadlines.retry, state.now);
+  }
+  state.stirred.add(lane.provider);
 }
 
 /** At the end of a step, so that all which it put into a queue goes out together. */
@@ -507,6 +525,7 @@ function wakeForZones(state: State, lane: Lane): void {
     if (zone.urgent.size + zone.routine.size === 0) lane.zones.delete(zone.zone);
     at = Math.min(at, zoneDueAt(zone));
   }
+  if (lane.zones.size === 0) lane.allSick = false;
   if (at < Number.POSITIVE_INFINITY) {
     setDeadline(state.timers, lane.deadline, Math.max(at, state.now + 1));
   }

@@ -86,6 +86,8 @@ export interface OriginConfig {
   /** Service checks of clouds without which it is down, whatever its own checks say. */
   readonly needs: readonly CheckId[];
   readonly quorum: QuorumRule;
+  /** Probes a second at most, of all its checks and paths; absent: twice what its clocks ask. */
+  readonly rate?: number;
 }
 
 export interface TargetConfig {
@@ -156,8 +158,11 @@ export type Detector =
 
 // ---------------------------------------------------------------- what is observed
 
-/** `blind`: the path or the checker itself failed; it says nothing about the origin. */
-export const outcomes = ['pass', 'fail', 'blind'] as const;
+/**
+ * `blind`: the path or the checker itself failed; it says nothing about the origin. `limited`: we were
+ * told that we ask too often; that is neither a vote about the origin nor about the path.
+ */
+export const outcomes = ['pass', 'fail', 'blind', 'limited'] as const;
 export type Outcome = (typeof outcomes)[number];
 
 export interface Phases {
@@ -178,6 +183,8 @@ export interface Observation {
   readonly phases: Phases;
   /** Whole days until the certificate ends; absent without TLS. */
   readonly certificateDays?: number;
+  /** How long we were asked to wait, where it was `limited` and said so. */
+  readonly retryAfterMs?: number;
 }
 
 export const verdicts = ['up', 'down', 'unknown'] as const;
@@ -279,6 +286,14 @@ export interface Refusal {
   readonly sentence: string;
 }
 
+/** The sign of another tool that it manages a record. */
+export interface Mark {
+  /** With its owner, where the mark names one: `external-dns (owner shop)`. */
+  readonly tool: string;
+  /** What says so: `the text at cname-www.gslb.example.net.`, `its comment`. */
+  readonly by: string;
+}
+
 /** What one provider holds for one record. */
 export interface Seen {
   /** CNAMEs at the record's name; more than one is a conflict. */
@@ -288,6 +303,8 @@ export interface Seen {
   /** What the edge found of each marker, in their order; absent where nobody looked. */
   readonly proofs?: readonly Proof[];
   readonly refusal: Refusal | null;
+  /** Of other tools that manage the record; absent where none was seen, or nobody looked. */
+  readonly company?: readonly Mark[];
   /** What the adapter needs to write exactly against this reading (ids, raw values). */
   readonly ref: Json;
 }
@@ -400,6 +417,7 @@ export type FindingWord =
   | 'accelerated-recovery'
   | 'bounds'
   | 'cname'
+  | 'company'
   | 'credentials'
   | 'delegation'
   | 'dependence'
@@ -490,59 +508,75 @@ export interface Pin {
   readonly untilAt: number | null;
 }
 
-/** `by` is who said it, for the journal; it never leaves the machine in a marker. */
-export type Command =
-  | {
-      readonly kind: 'switch';
-      readonly record: Name;
-      readonly target: string;
-      readonly reason: string;
-      readonly by: string;
-      /** How long the pin holds; null: without end. */
-      readonly forMs: number | null;
-      readonly force: boolean;
-      readonly dryRun: boolean;
-    }
-  | {
-      readonly kind: 'adopt';
-      readonly record: Name;
-      readonly target: string;
-      readonly create: boolean;
-      readonly by: string;
-    }
-  | {
-      readonly kind: 'pin';
-      readonly record: Name;
-      readonly reason: string;
-      readonly by: string;
-      readonly forMs: number | null;
-    }
-  | { readonly kind: 'unpin'; readonly record: Name; readonly by: string }
-  | { readonly kind: 'drain'; readonly what: string; readonly reason: string; readonly by: string }
-  | { readonly kind: 'undrain'; readonly what: string; readonly by: string }
-  | {
-      readonly kind: 'freeze';
-      readonly record: Name | null;
-      readonly reason: string;
-      readonly by: string;
-    }
-  | { readonly kind: 'unfreeze'; readonly record: Name | null; readonly by: string }
-  | {
-      readonly kind: 'ack';
-      readonly record: Name;
-      readonly by: string;
-      /** Overrule what somebody else wrote, instead of taking it. */
-      readonly reject: boolean;
-      readonly dryRun: boolean;
-    }
-  /** A drill has shown that a check can fail. */
-  | { readonly kind: 'drilled'; readonly check: CheckId; readonly by: string };
+/** What every order bears. */
+interface Said {
+  /** Who said it, for the journal; it never leaves the machine in a marker. */
+  readonly by: string;
+  /** Only to say what it would do; false where it is left out. */
+  readonly dryRun?: boolean | undefined;
+}
+
+/** A record as it was typed: its name, or what is enough of it to be the only one. */
+type Typed = string;
+
+export type Command = Said &
+  (
+    | {
+        readonly kind: 'switch';
+        readonly record: Typed;
+        readonly target: string;
+        readonly reason: string;
+        /** How long the pin holds; null: without end. */
+        readonly forMs: number | null;
+        readonly force: boolean;
+      }
+    | {
+        readonly kind: 'adopt';
+        readonly record: Typed;
+        readonly target: string;
+        readonly create: boolean;
+        /** Why; wanted where it overwrites what is no target of the record's. */
+        readonly reason?: string | undefined;
+      }
+    | {
+        readonly kind: 'pin';
+        readonly record: Typed;
+        readonly reason: string;
+        readonly forMs: number | null;
+      }
+    | { readonly kind: 'unpin'; readonly record: Typed }
+    | {
+        readonly kind: 'drain';
+        readonly what: string;
+        readonly reason: string;
+        /** How long; null or left out: until it is undrained. */
+        readonly forMs?: number | null | undefined;
+      }
+    | { readonly kind: 'undrain'; readonly what: string }
+    | {
+        readonly kind: 'freeze';
+        /** null: all of them. */
+        readonly record: Typed | null;
+        readonly reason: string;
+        /** How long; null or left out: until it is unfrozen. */
+        readonly forMs?: number | null | undefined;
+      }
+    | { readonly kind: 'unfreeze'; readonly record: Typed | null }
+    | {
+        readonly kind: 'ack';
+        readonly record: Typed;
+        /** Overrule what somebody else wrote, instead of taking it. */
+        readonly reject: boolean;
+      }
+    /** A drill has shown that a check can fail. */
+    | { readonly kind: 'drilled'; readonly check: CheckId }
+  );
 
 export interface Reply {
   /** The exit code of the design: 0 done, 1 the world refused, 2 wrong input, 3 partly done. */
   readonly exit: 0 | 1 | 2 | 3;
   readonly message: string;
-  /** For `switch`: the id and epoch to follow, or the plan of a dry run. */
+  /** Of a `switch` the id and epoch to follow; of a dry run the plan, a row a record or provider. */
   readonly detail?: Json;
 }
 
@@ -556,12 +590,14 @@ export const entryKinds = [
   'diagnosis',
   'drain',
   'drill',
+  'forgotten',
   'fault',
   'freeze',
   'health',
   'hold',
   'lane',
   'lease',
+  'limit',
   'path',
   'paused',
   'pin',

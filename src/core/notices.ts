@@ -28,6 +28,17 @@ interface Open {
   readonly about: About;
   /** What it is just now; another word is told again under the same key. */
   readonly word: string;
+  /** What was told when it became that, and when it opened; left out by earlier versions. */
+  readonly sentence?: string;
+  readonly sinceAt?: number;
+}
+
+export interface NoticeView {
+  readonly key: string;
+  readonly record: Name | null;
+  readonly sentence: string;
+  /** null: an earlier version opened it. */
+  readonly sinceAt: number | null;
 }
 
 export interface Notices {
@@ -69,11 +80,13 @@ export function raise(
 ): boolean {
   const { open, closed } = state.notices;
   const key = keyOf(about);
-  if (open.get(key)?.word === word) return false;
-  open.set(key, { about, word });
-  closed.delete(key);
-  put(out, `open/${key}`, { about, word });
+  const was = open.get(key);
+  if (was?.word === word) return false;
   const { kind = 'needs-person', sentence, data } = says;
+  const one: Open = { about, word, sentence, sinceAt: was?.sinceAt ?? state.now };
+  open.set(key, one);
+  closed.delete(key);
+  put(out, `open/${key}`, one);
   tell(out, { kind, key, state: 'open', record: recordOf(about), sentence, data });
   return true;
 }
@@ -96,6 +109,18 @@ export function close(state: State, about: About, sentence: string, out: Step): 
 /** Told once, and nothing follows. */
 export function news(record: Name, sentence: string, data: Json, out: Step): void {
   tell(out, { kind: 'switch', key: `switch/${record}`, state: 'news', record, sentence, data });
+}
+
+/** What operators said before this start is not remembered: nobody can know when that is over. */
+export function tellForgotten(sentence: string, data: Json, out: Step): void {
+  tell(out, {
+    kind: 'needs-person',
+    key: 'store/forgotten',
+    state: 'news',
+    record: null,
+    sentence,
+    data,
+  });
 }
 
 /** Closes whatever is no longer configured. */
@@ -125,8 +150,18 @@ export function restoreNotices(
 export function keepNotices(state: State, out: Step): void {
   const { open, closed } = state.notices;
   for (const key of closed) drop(out, `open/${key}`);
-  closed.clear();
   for (const [key, one] of open) put(out, `open/${key}`, one);
+}
+
+/** What is open, as it was told, the longest first. */
+export function openNotices({ notices: { open } }: State): readonly NoticeView[] {
+  const all = [...open].map(([key, { about, word, sentence, sinceAt }]) => ({
+    key,
+    record: recordOf(about),
+    sentence: sentence ?? word,
+    sinceAt: sinceAt ?? null,
+  }));
+  return all.sort((a, b) => (a.sinceAt ?? 0) - (b.sinceAt ?? 0));
 }
 
 function tell(out: Step, notice: Notice): void {

@@ -1,67 +1,90 @@
 // What an operator may do, and what each command is answered. A pin beats every automatic decision;
 // a freeze stops deciding, never converging; nothing an operator says is written to a provider
-// without an epoch. Every refusal names the thing and the cure.
+// without an epoch. Every refusal names the thing and the cure. A dry run changes nothing: what it
+// says comes from the same rules, asked as if the order had been given.
 
-import { begin, force, foundByApi } from './adopt.ts';
-import type { Command, Json, Name, Reply } from './model.ts';
+import { begin, company, force, foundByApi } from './adopt.ts';
+import { HOUR_MS } from './decide.ts';
+import type { Command, Json, Reply } from './model.ts';
+import { listOf, meant, notAmong } from './name.ts';
+import { type Glance, movesOf, outlook, tellGlance } from './outlook.ts';
 import { adoption } from './plan.ts';
-import { isDrained, isSpent, spentSays } from './situation.ts';
-import { amend, drop, note, put, type RecordState, type State, type Step } from './state.ts';
+import { isSpent, spentSays } from './situation.ts';
+import {
+  amend,
+  type Cell,
+  drop,
+  type Freeze,
+  note,
+  put,
+  type RecordState,
+  type State,
+  type Step,
+} from './state.ts';
 import { readAll, review, unpin } from './steer.ts';
 import { reissue, startLanes, switchTo } from './switch.ts';
+import { clearDeadline, setDeadline } from './timers.ts';
 import { checkKey } from './watch.ts';
+
+type Of<K extends Command['kind']> = Extract<Command, { kind: K }>;
 
 export function onCommand(state: State, command: Command, out: Step): Reply {
   switch (command.kind) {
     case 'drain':
-    case 'undrain':
       return drain(state, command, out);
+    case 'undrain':
+      return undrain(state, command, out);
     case 'freeze':
-    case 'unfreeze':
-      return freeze(state, command, out);
+    case 'unfreeze': {
+      if (command.record === null) return freezeAll(state, command, out);
+      const found = recordOf(state, command.record);
+      return 'exit' in found ? found : freezeOne(state, found, command, out);
+    }
     case 'drilled':
       return drilled(state, command, out);
     default: {
-      const r = state.records.get(command.record);
-      if (r === undefined) return wrong(unknownRecord(state, command.record));
-      const reply = onRecord(state, r, command, out);
-      review(state, r.name, out);
+      const found = recordOf(state, command.record);
+      if ('exit' in found) return found;
+      const reply = onRecord(state, found, command, out);
+      if (command.dryRun !== true) review(state, found.name, out);
       return reply;
     }
   }
 }
 
+/** The record that was meant, or the answer that there is none. */
+function recordOf(state: State, typed: string): RecordState | Reply {
+  const found = meant('record', typed, [...state.records.keys()]);
+  return found.ok ? state.records.get(found.name)! : wrong(found.sentence);
+}
+
 function onRecord(
   state: State,
   r: RecordState,
-  command: Exclude<Command, { kind: 'drain' | 'undrain' | 'freeze' | 'unfreeze' | 'drilled' }>,
+  command: Of<'switch' | 'adopt' | 'pin' | 'unpin' | 'ack'>,
   out: Step,
 ): Reply {
   switch (command.kind) {
     case 'switch':
-      return manualSwitch(state, r, command, out);
-    case 'adopt':
-      return adoptByHand(state, r, command, out);
+    case 'adopt': {
+      const targets = r.config.targets.map((t) => t.origin);
+      const found = meant('target', command.target, targets);
+      if (!found.ok) return wrong(found.sentence);
+      const order = { ...command, target: found.name };
+      return order.kind === 'switch'
+        ? manualSwitch(state, r, order, out)
+        : adoptByHand(state, r, order, out);
+    }
     case 'pin':
       return pin(state, r, command, out);
-    case 'unpin': {
-      if (r.doc.pin === null) return done(`${r.name} is not pinned`);
-      note(out, 'unpin', r.name, `${r.name}: unpinned by ${command.by}; nothing moves by itself`);
-      unpin(state, r, out);
-      reissue(state, r, 'operator', out);
-      return done(`${r.name} is unpinned and stays on ${r.doc.target}`);
-    }
+    case 'unpin':
+      return unpinned(state, r, command, out);
     case 'ack':
       return ack(state, r, command, out);
   }
 }
 
-function manualSwitch(
-  state: State,
-  r: RecordState,
-  c: Extract<Command, { kind: 'switch' }>,
-  out: Step,
-): Reply {
+function manualSwitch(state: State, r: RecordState, c: Of<'switch'>, out: Step): Reply {
   const refusal = switchRefusal(state, r, c);
   if (refusal !== null) return refusal;
   const untilAt = c.forMs === null ? null : state.now + c.forMs;
@@ -94,19 +117,11 @@ function manualSwitch(
   );
   setPin(state, r, { target: c.target, reason: c.reason, by: c.by, untilAt }, out);
   const epoch = r.doc.marker?.epoch ?? 0;
-  const detail = { epoch, id: r.doc.marker?.id ?? '' };
+  const detail = { epoch, id: r.doc.marker?.id ?? '', target: c.target };
   return { exit: 0, message: `${r.name} goes to ${c.target} (epoch ${epoch})`, detail };
 }
 
-function switchRefusal(
-  state: State,
-  r: RecordState,
-  c: Extract<Command, { kind: 'switch' }>,
-): Reply | null {
-  const known = r.config.targets.map((t) => t.origin);
-  if (!known.includes(c.target)) {
-    return wrong(`${c.target} is no target of ${r.name}: one of ${known.join(', ')}`);
-  }
+function switchRefusal(state: State, r: RecordState, c: Of<'switch'>): Reply | null {
   if (r.config.mode === 'observe') {
     return refused(`${r.name} is only observed: set \`mode: steer\` to let it be written`);
   }
@@ -125,16 +140,7 @@ function switchRefusal(
   return null;
 }
 
-function adoptByHand(
-  state: State,
-  r: RecordState,
-  c: Extract<Command, { kind: 'adopt' }>,
-  out: Step,
-): Reply {
-  const known = r.config.targets.map((t) => t.origin);
-  if (!known.includes(c.target)) {
-    return wrong(`${c.target} is no target of ${r.name}: one of ${known.join(', ')}`);
-  }
+function adoptByHand(state: State, r: RecordState, c: Of<'adopt'>, out: Step): Reply {
   if (r.config.mode === 'observe') {
     return refused(`${r.name} is only observed: set \`mode: steer\` to let it be written`);
   }
@@ -149,24 +155,101 @@ function adoptByHand(
   const a = adoption(r.config, foundByApi(r));
   const isOpen = cells.some(({ standing }) => standing?.kind === 'unmarked');
   if (a.kind === 'wait' && a.reason === 'foreign' && !isOpen) return refused(a.sentence);
+  const isRead = (cell: Cell) => cell.answeredAt > 0;
+  const troubles = cells.flatMap((cell) => {
+    const unread = isRead(cell) ? null : 'its API has not been read';
+    const trouble = troubleAt(state, cell) ?? unread;
+    return trouble === null ? [] : [`${cell.provider} (${trouble})`];
+  });
+  const where = troubles.join(', ');
+  if (troubles.length === cells.length) return refused(`no provider can be read: ${where}`);
   if (a.kind === 'wait' && a.reason === 'missing' && !c.create) return refused(a.sentence);
   if (a.kind === 'wait' && a.reason === 'unreadable') return refused(a.sentence);
   const moves = r.doc.target === null || r.doc.target === c.target;
   if (!moves) return refused(`${r.doc.target} is in force: adopt that, or use \`detour switch\``);
+  const strange = cells.flatMap(({ provider, standing: s, reading }) =>
+    reading === 'read' && s?.kind === 'unmarked' && s.target === null
+      ? [`${provider} gives ${s.value}`]
+      : [],
+  );
+  const others = company(r);
+  if (c.dryRun === true) return adoptPlan(r, c.target, strange, others);
+  const reason = c.reason?.trim() ?? '';
+  if (strange.length > 0 && reason === '') {
+    const what = `${listOf(strange)}, which is no target of ${r.name}`;
+    return wrong(`${what}: it would be overwritten; say why with --reason`);
+  }
   const claims = [...r.cells.keys()].map((provider) => [provider, 'any'] as const);
   amend(out, r, { claims: Object.fromEntries(claims) });
   begin(state, r, c.target, 'operator', out);
-  note(out, 'adopt', r.name, `${r.name}: adopted on ${c.target} by ${c.by}`, { target: c.target });
+  const why = reason === '' ? '' : `: ${reason}`;
+  const data = { target: c.target, overwritten: strange };
+  note(out, 'adopt', r.name, `${r.name}: adopted on ${c.target} by ${c.by}${why}`, data);
   startLanes(state, r);
-  return done(`${r.name} is adopted on ${c.target} (epoch ${r.doc.marker?.epoch ?? 0})`);
+  const tail = others === null ? '' : `; ${others}`;
+  const said = `${r.name} is adopted on ${c.target} (epoch ${r.doc.marker?.epoch ?? 0})`;
+  if (troubles.length === 0) return done(`${said}${tail}`);
+  return { exit: 3, message: `${said}, but not at ${where}, which follows when it can${tail}` };
 }
 
-function pin(state: State, r: RecordState, c: Extract<Command, { kind: 'pin' }>, out: Step): Reply {
-  if (r.doc.target === null) return refused(`${r.name} is not adopted yet`);
+/** What keeps a provider from being read or written for a record; null: nothing that is known. */
+function troubleAt(state: State, { provider, zone, problem }: Cell): string | null {
+  const lane = state.lanes.get(provider)!;
+  const sick = zone === null ? undefined : lane.zones.get(zone);
+  if (lane.fault !== null) return lane.fault.sentence;
+  if (sick !== undefined) return sick.fault.detail;
+  const isOfCall = ['auth-suspect', 'throttled', 'unavailable'].includes(problem?.word ?? '');
+  return isOfCall ? problem!.sentence : null;
+}
+
+/** What `adopt` would write where; `strange` is what it overwrites and knows nothing of. */
+function adoptPlan(
+  r: RecordState,
+  to: string,
+  strange: readonly string[],
+  others: string | null,
+): Reply {
+  const { cname } = r.config.targets.find((t) => t.origin === to)!;
+  const plan = [...r.cells.values()].map((cell) => ({
+    provider: cell.provider,
+    from: cell.reading === 'read' ? (cell.seen?.cname ?? null) : null,
+    to: cname,
+    ttl: cell.ttl,
+    problem: cell.reading === 'read' ? (cell.problem?.sentence ?? null) : 'it cannot be read',
+  }));
+  const detail = { epoch: r.doc.epochMax + 1, plan, overwrites: strange };
+  const what =
+    strange.length === 0 ? '' : `; overwrites what is no target of it: ${listOf(strange)}`;
+  const tail = others === null ? '' : `; ${others}`;
+  return { exit: 0, message: `would adopt ${r.name} on ${to}${what}${tail}`, detail };
+}
+
+function pin(state: State, r: RecordState, c: Of<'pin'>, out: Step): Reply {
+  const { target } = r.doc;
+  if (target === null) return refused(`${r.name} is not adopted yet`);
+  const where = `${r.name} to ${target} ${lasts(c.forMs)}`;
+  if (c.dryRun === true) return done(`would pin ${where}; nothing moves`);
   const untilAt = c.forMs === null ? null : state.now + c.forMs;
-  setPin(state, r, { target: r.doc.target, reason: c.reason, by: c.by, untilAt }, out);
+  setPin(state, r, { target, reason: c.reason, by: c.by, untilAt }, out);
   reissue(state, r, 'operator', out);
-  return done(`${r.name} is pinned to ${r.doc.target}`);
+  return done(`${r.name} is pinned to ${target}`);
+}
+
+function unpinned(state: State, r: RecordState, c: Of<'unpin'>, out: Step): Reply {
+  if (r.doc.pin === null) return done(`${r.name} is not pinned`);
+  const kept = r.doc;
+  r.doc = { ...kept, pin: null };
+  const glance = outlook(state, [r]);
+  r.doc = kept;
+  if (c.dryRun === true) return foreseen(`would unpin ${r.name}`, glance);
+  const [move] = glance.moves;
+  const still = move === undefined ? '; nothing moves by itself' : '';
+  note(out, 'unpin', r.name, `${r.name}: unpinned by ${c.by}${still}`);
+  unpin(state, r, out);
+  reissue(state, r, 'operator', out);
+  const then =
+    move === undefined ? `stays on ${r.doc.target}` : `goes to ${move.to} by itself: ${move.why}`;
+  return done(`${r.name} is unpinned and ${then}`);
 }
 
 function setPin(
@@ -189,9 +272,14 @@ function setPin(
 /**
  * What somebody else wrote is taken, or overruled: said before it is done, where it is asked to be.
  */
-function ack(state: State, r: RecordState, c: Extract<Command, { kind: 'ack' }>, out: Step): Reply {
+function ack(state: State, r: RecordState, c: Of<'ack'>, out: Step): Reply {
   const { deposed } = r.doc;
   if (deposed === null && c.reject) return refused(`${r.name}: there is nothing to reject`);
+  const recent = r.doc.switches.filter((at) => state.now - at < HOUR_MS).length;
+  // What nobody waits for is no budget to be had: an idle `ack` would make the limit none.
+  if (deposed === null && recent < r.config.switchesPerHour) {
+    return done(`${r.name} waits for nobody: nothing was changed`);
+  }
   const isKnown = r.config.targets.some((t) => t.origin === deposed?.target);
   if (deposed !== null && !c.reject && !isKnown) {
     const what = `epoch ${deposed.epoch} leads to ${deposed.target}`;
@@ -199,7 +287,7 @@ function ack(state: State, r: RecordState, c: Extract<Command, { kind: 'ack' }>,
       `${r.name}: ${what}, which is not configured here: give --reject to overrule it`,
     );
   }
-  if (c.dryRun) return wouldAck(state, r, c.reject);
+  if (c.dryRun === true) return wouldAck(state, r, c.reject);
   if (c.reject && isSpent(r)) return refused(spentSays(r.name));
   amend(out, r, { switches: [], overspentAt: null, deposed: null });
   const how = c.reject ? 'rejected' : 'acknowledged';
@@ -218,9 +306,13 @@ function ack(state: State, r: RecordState, c: Extract<Command, { kind: 'ack' }>,
 
 function wouldAck(state: State, r: RecordState, reject: boolean): Reply {
   const { deposed, target, switches } = r.doc;
+  const to = reject ? target : (deposed?.target ?? null);
+  const why = `epoch ${deposed?.epoch} is ${reject ? 'overruled' : 'taken as ours'}`;
   const detail: Json = {
     deposed: deposed === null ? null : { epoch: deposed.epoch, target: deposed.target },
     target,
+    // What would be written at all providers: who is at a terminal is asked.
+    plan: deposed === null ? [] : [{ record: r.name, from: target, to, why }],
   };
   if (deposed === null) {
     const message = `would forget ${switches.length} automatic switches of ${r.name}`;
@@ -234,56 +326,179 @@ function wouldAck(state: State, r: RecordState, reject: boolean): Reply {
   return { exit: 0, message, detail };
 }
 
-function drain(state: State, c: Extract<Command, { kind: 'drain' | 'undrain' }>, out: Step): Reply {
+// ---------------------------------------------------------------- drains and freezes
+
+/** The origin or cloud that was meant, or the answer that there is none. */
+function placeOf(
+  state: State,
+  typed: string,
+  left: readonly string[] = [],
+): { readonly what: string } | Reply {
   const known = [...Object.keys(state.config.origins), ...Object.keys(state.config.clouds)];
-  if (!known.includes(c.what)) {
-    return wrong(`${c.what} is neither an origin nor a cloud: one of ${known.join(', ')}`);
-  }
-  if (c.kind === 'drain') {
-    const drained = { what: c.what, reason: c.reason, by: c.by, sinceAt: state.now };
-    state.drains.set(c.what, drained);
-    put(out, `drain/${c.what}`, drained);
-    note(out, 'drain', null, `${c.what} drained by ${c.by}: ${c.reason}`, { what: c.what });
-  } else {
-    if (!state.drains.delete(c.what)) return done(`${c.what} is not drained`);
-    drop(out, `drain/${c.what}`);
-    note(out, 'undrain', null, `${c.what} undrained by ${c.by}`, { what: c.what });
-  }
-  reviewAll(state, out);
-  const on = [...state.records.values()].filter(
-    (r) => r.doc.target !== null && isDrained(state, r.doc.target),
-  );
-  const left = on.length === 0 ? '' : `; ${on.length} records are on it and wait for a target`;
-  return done(`${c.what} is ${c.kind === 'drain' ? `drained${left}` : 'in choice again'}`);
+  // What was drained and then taken out of the configuration would be drained when it comes back.
+  const found = meant('origin or cloud', typed, [...new Set([...known, ...left])]);
+  return found.ok ? { what: found.name } : wrong(found.sentence);
 }
 
-function freeze(
-  state: State,
-  c: Extract<Command, { kind: 'freeze' | 'unfreeze' }>,
-  out: Step,
-): Reply {
-  const frozen = c.kind === 'freeze' ? { reason: c.reason, by: c.by, sinceAt: state.now } : null;
-  const what = c.record ?? 'everything';
-  if (c.record === null) {
-    state.freeze = frozen;
-    if (frozen === null) drop(out, 'freeze');
-    else put(out, 'freeze', frozen);
-  } else {
-    const r = state.records.get(c.record);
-    if (r === undefined) return wrong(unknownRecord(state, c.record));
-    amend(out, r, { freeze: frozen });
+function drain(state: State, c: Of<'drain'>, out: Step): Reply {
+  const found = placeOf(state, c.what);
+  if ('exit' in found) return found;
+  const { what } = found;
+  const was = state.drains.get(what);
+  const held = heldBy(state, c);
+  const drained = { what, ...held };
+  state.drains.set(what, drained);
+  const on = [...state.records.values()].filter(
+    (r) => r.doc.target !== null && isOn(state, r.doc.target, what),
+  );
+  const glance = outlook(state, on);
+  if (c.dryRun === true) {
+    if (was === undefined) state.drains.delete(what);
+    else state.drains.set(what, was);
+    return foreseen(`would drain ${what} ${lasts(c.forMs)}`, glance);
   }
-  const why = c.kind === 'freeze' ? `: ${c.reason}` : '';
-  note(out, c.kind, c.record, `${what}: ${c.kind} by ${c.by}${why}`);
+  put(out, `drain/${what}`, drained);
+  const until = held.untilAt === null ? '' : ` ${lasts(c.forMs)}`;
+  note(out, 'drain', null, `${what} drained${until} by ${c.by}: ${c.reason}`, { what });
+  watchHolds(state);
   reviewAll(state, out);
-  const rest = c.kind === 'freeze' ? 'decided changes still converge' : 'decisions are automatic';
-  return done(`${what}: ${c.kind === 'freeze' ? 'frozen' : 'unfrozen'}; ${rest}`);
+  return {
+    ...done(`${what} is drained${until}${tellGlance(glance)}`),
+    detail: { plan: glance.rows },
+  };
+}
+
+function isOn(state: State, origin: string, what: string): boolean {
+  return origin === what || state.config.origins[origin]?.cloud === what;
+}
+
+function undrain(state: State, c: Of<'undrain'>, out: Step): Reply {
+  const found = placeOf(state, c.what, [...state.drains.keys()]);
+  if ('exit' in found) return found;
+  const { what } = found;
+  const was = state.drains.get(what);
+  if (was === undefined) return done(`${what} is not drained`);
+  state.drains.delete(what);
+  const glance = movesOf(outlook(state, [...state.records.values()]));
+  if (c.dryRun === true) {
+    state.drains.set(what, was);
+    return foreseen(`would put ${what} in choice again`, glance);
+  }
+  drop(out, `drain/${what}`);
+  note(out, 'undrain', null, `${what} undrained by ${c.by}`, { what });
+  watchHolds(state);
+  reviewAll(state, out);
+  const by = what in state.config.origins ? state.config.origins[what]!.cloud : null;
+  const still = by !== null && state.drains.has(by) ? `, but its cloud ${by} is drained` : '';
+  return done(`${what} is in choice again${still}`);
+}
+
+function freezeAll(state: State, c: Of<'freeze' | 'unfreeze'>, out: Step): Reply {
+  if (c.kind === 'freeze') {
+    const held = heldBy(state, c);
+    const until = held.untilAt === null ? '' : ` ${lasts(c.forMs)}`;
+    if (c.dryRun === true) return done(`would freeze everything${until}; nothing moves`);
+    state.freeze = held;
+    put(out, 'freeze', held);
+    note(out, 'freeze', null, `everything: freeze${until} by ${c.by}: ${c.reason}`);
+    watchHolds(state);
+    reviewAll(state, out);
+    return done(`everything: frozen${until}; decided changes still converge`);
+  }
+  const own = [...state.records.values()].filter((r) => r.doc.freeze !== null);
+  const names = listOf(own.map((r) => r.name));
+  const rest = own.length === 0 ? '' : `, but ${names} stays frozen by a freeze of its own`;
+  if (state.freeze === null) return done(`everything is not frozen${rest}`);
+  const was = state.freeze;
+  state.freeze = null;
+  const glance = movesOf(outlook(state, [...state.records.values()]));
+  if (c.dryRun === true) {
+    state.freeze = was;
+    return foreseen('would unfreeze everything', glance);
+  }
+  drop(out, 'freeze');
+  note(out, 'unfreeze', null, `everything: unfreeze by ${c.by}`);
+  watchHolds(state);
+  reviewAll(state, out);
+  return done(`everything: unfrozen; decisions are automatic${rest}`);
+}
+
+function freezeOne(state: State, r: RecordState, c: Of<'freeze' | 'unfreeze'>, out: Step): Reply {
+  const all = state.freeze === null ? '' : '; everything is frozen, and it with that';
+  if (c.kind === 'freeze') {
+    const held = heldBy(state, c);
+    const until = held.untilAt === null ? '' : ` ${lasts(c.forMs)}`;
+    if (c.dryRun === true) return done(`would freeze ${r.name}${until}; nothing moves`);
+    amend(out, r, { freeze: held });
+    note(out, 'freeze', r.name, `${r.name}: freeze${until} by ${c.by}: ${c.reason}`);
+    review(state, r.name, out);
+    return done(`${r.name}: frozen${until}; decided changes still converge`);
+  }
+  if (r.doc.freeze === null) return done(`${r.name} has no freeze of its own${all}`);
+  const kept = r.doc;
+  r.doc = { ...kept, freeze: null };
+  const glance = outlook(state, [r]);
+  r.doc = kept;
+  if (c.dryRun === true) return foreseen(`would unfreeze ${r.name}`, glance);
+  amend(out, r, { freeze: null });
+  note(out, 'unfreeze', r.name, `${r.name}: unfreeze by ${c.by}`);
+  review(state, r.name, out);
+  return done(`${r.name}: unfrozen${all === '' ? '; decisions are automatic' : all}`);
+}
+
+function heldBy(
+  state: State,
+  c: Of<'drain' | 'freeze'>,
+): Freeze & { readonly untilAt: number | null } {
+  const untilAt = c.forMs === null || c.forMs === undefined ? null : state.now + c.forMs;
+  return { reason: c.reason, by: c.by, sinceAt: state.now, untilAt };
+}
+
+/** Sets the time at which the first of them ends, after any of them has changed. */
+export function watchHolds(state: State): void {
+  const held = [...state.drains.values(), ...(state.freeze === null ? [] : [state.freeze])];
+  const ends = held.flatMap(({ untilAt }) => untilAt ?? []);
+  if (ends.length === 0) clearDeadline(state.timers, state.holds);
+  else setDeadline(state.timers, state.holds, Math.min(...ends));
+}
+
+/** Gives back what was held until now. */
+export function endHolds(state: State, out: Step): void {
+  const isOver = ({ untilAt }: Freeze) => (untilAt ?? null) !== null && untilAt! <= state.now;
+  for (const [what, drained] of [...state.drains]) {
+    if (!isOver(drained)) continue;
+    state.drains.delete(what);
+    drop(out, `drain/${what}`);
+    note(out, 'undrain', null, `${what}: its drain is over`, { what });
+  }
+  if (state.freeze !== null && isOver(state.freeze)) {
+    state.freeze = null;
+    drop(out, 'freeze');
+    note(out, 'unfreeze', null, 'everything: the freeze is over');
+  }
+  watchHolds(state);
+  reviewAll(state, out);
+}
+
+/** `for 30 s`, `for 120 min`. */
+function lasts(forMs: number | null | undefined): string {
+  if (forMs === null || forMs === undefined) return 'without an end';
+  return forMs < 120_000
+    ? `for ${Math.round(forMs / 1000)} s`
+    : `for ${Math.round(forMs / 60_000)} min`;
+}
+
+/** The answer of a dry run: what would move, and what would stay and why. */
+function foreseen(message: string, glance: Glance): Reply {
+  const then = tellGlance(glance) || '; nothing moves';
+  return { exit: 0, message: `${message}${then}`, detail: { plan: glance.rows } };
 }
 
 /** A check that was made to fail on purpose is no longer one that never failed. */
-function drilled(state: State, c: Extract<Command, { kind: 'drilled' }>, out: Step): Reply {
+function drilled(state: State, c: Of<'drilled'>, out: Step): Reply {
   const config = state.config.checks[c.check];
-  if (config === undefined) return wrong(`${c.check} is not a configured check`);
+  if (config === undefined)
+    return wrong(notAmong('check', c.check, Object.keys(state.config.checks)));
   for (const path of config.paths) {
     const key = checkKey(c.check, path);
     state.checks.get(key)!.everFailed = true;
@@ -297,11 +512,6 @@ function drilled(state: State, c: Extract<Command, { kind: 'drilled' }>, out: St
 
 function reviewAll(state: State, out: Step): void {
   for (const name of state.records.keys()) review(state, name, out);
-}
-
-function unknownRecord(state: State, name: Name): string {
-  const known = [...state.records.keys()].slice(0, 10).join(', ');
-  return `${name} is not configured: one of ${known}`;
 }
 
 function done(message: string): Reply {

@@ -7,6 +7,7 @@ import type {
   Change,
   Foreign,
   Genuine,
+  Mark,
   Marker,
   Name,
   Ours,
@@ -124,6 +125,8 @@ export interface Placed {
 export type Plan =
   | { readonly kind: 'in-step' }
   | { readonly kind: 'write'; readonly change: Change; readonly because: string }
+  /** All is right but how long caches may keep it. */
+  | { readonly kind: 'ttl'; readonly change: Change; readonly sentence: string }
   /** The right value, and its marker is gone, older, or not signed with the current key. */
   | { readonly kind: 'remark'; readonly change: Change; readonly because: string }
   /** Another writer with our key is ahead. */
@@ -233,8 +236,13 @@ function planMarked(
     return { kind: 'write', change: changeTo(record, seen, wanted), because };
   }
   if (!isRight) return editOf(record, seen, wanted, { marked: true });
-  if (!wanted.signed || by.whose === 'genuine') return { kind: 'in-step' };
-  return remark(record, seen, wanted, 'its marker is not signed with the current key');
+  if (wanted.signed && by.whose !== 'genuine') {
+    return remark(record, seen, wanted, 'its marker is not signed with the current key');
+  }
+  const ttl = seen.cnames[0]?.ttl;
+  if (ttl === wanted.ttl || wanted.keepTtl) return { kind: 'in-step' };
+  const sentence = `its TTL is ${ttl} s and is to be ${wanted.ttl} s`;
+  return { kind: 'ttl', change: changeTo(record, seen, wanted), sentence };
 }
 
 function remark(record: RecordConfig, seen: Seen, wanted: Wanted, because: string): Plan {
@@ -316,6 +324,19 @@ export function adoption(
     return wait('disagreement', `${not}: ${hint}`);
   }
   return byMajority(record, read, majority) ?? wait(...whyNot(record, read));
+}
+
+/** Which other tools manage a record by their marks, and what to do there; null: none. */
+export function companySays(
+  record: Name,
+  at: readonly { readonly provider: string; readonly company: readonly Mark[] }[],
+): string | null {
+  const all = at.flatMap(({ provider, company }) =>
+    company.map(({ tool, by }) => `${tool} manages it at ${provider}, by ${by}`),
+  );
+  if (all.length === 0) return null;
+  const names = `${record} and ${markerName(record)}`;
+  return `${all.join('; ')}: exclude ${names} there (docs/other-tools.md)`;
 }
 
 /** Its target is one of the record's own, under the same CNAME. */

@@ -20,6 +20,7 @@ import type {
   Genuine,
   Health,
   Json,
+  Mark,
   Marker,
   MoveReason,
   Name,
@@ -37,6 +38,7 @@ import type {
 } from './model.ts';
 import type { Notices } from './notices.ts';
 import type { Edit, Placed, Standing } from './plan.ts';
+import type { Rate } from './rate.ts';
 import type { Reference } from './sight.ts';
 import type { Deadline, Timers } from './timers.ts';
 
@@ -62,6 +64,8 @@ export interface OriginState {
   readonly records: Set<Name>;
   /** Records that wait for a fresh pass from here (rule 3). */
   readonly waiting: Set<Name>;
+  /** Records that are about to leave it, and wait for a fresh failure of it (rule 3). */
+  readonly leaving: Set<Name>;
   /** How long its verdict may take to settle; worked out when first asked for. */
   settleMs: number | null;
   /** What its checks said, in words, when that was last asked for, and in which step. */
@@ -124,6 +128,12 @@ export interface CloudState {
 }
 
 /** One record at one provider. */
+/**
+ * What is mended: the marker alone; what serves nobody; or what the record says is to be put back.
+ * Each is counted for itself: what a tool does in calm times is not held against the next outage.
+ */
+export type MendKind = 'marker' | 'away' | 'back';
+
 export interface Cell {
   readonly provider: string;
   ttl: number;
@@ -139,6 +149,8 @@ export interface Cell {
     readonly at: number;
     readonly by: 'api' | 'dns';
   } | null;
+  /** Other tools' marks on it, by the API's last word. */
+  company: readonly Mark[];
   work: 'none' | 'read' | 'write';
   change: Change | null;
   /** The zone it was last said to be in; a provider says so where that zone is in trouble. */
@@ -161,7 +173,9 @@ export interface Cell {
   /** The last value that was sent here and never answered for: it may still arrive. */
   lost: Late | null;
   /** How often in a row this record was mended here after edits, and when last. */
-  mends: { readonly count: number; readonly lastAt: number };
+  mends: Readonly<Record<MendKind, { readonly count: number; readonly lastAt: number }>>;
+  /** How often its TTL was put right since the last switch. */
+  retimes: number;
   /** Detour itself wrote here since the target in force was decided. */
   wrote: boolean;
   writtenAt: number | null;
@@ -181,6 +195,7 @@ export interface Cell {
 }
 
 export interface Choosing {
+  readonly from: string;
   readonly to: string;
   readonly why: MoveReason;
   readonly overspends: boolean;
@@ -311,10 +326,13 @@ export interface Lane extends Queue, Rest {
   readonly deadline: Deadline;
 }
 
+/** What an operator holds until it is given back, or ends by itself. */
 export interface Freeze {
   readonly reason: string;
   readonly by: string;
   readonly sinceAt: number;
+  /** null: until it is given back; left out by earlier versions. */
+  readonly untilAt?: number | null;
 }
 
 export interface Drain extends Freeze {
@@ -323,6 +341,8 @@ export interface Drain extends Freeze {
 
 export interface State {
   config: CoreConfig;
+  /** Since when that is in force. */
+  configuredAt: number;
   /** Steps taken so far. */
   steps: number;
   now: number;
@@ -330,17 +350,23 @@ export interface State {
   readonly random: [number, number, number, number];
   readonly checks: Map<string, CheckState>;
   readonly judged: Map<CheckId, Judged>;
+  /** How fast each place may be asked: an origin by its name, else a check by its id. */
+  readonly rates: Map<string, Rate>;
   readonly paths: Map<string, PathState>;
   readonly clouds: Map<string, CloudState>;
   /** The origins that need a service check. */
   readonly needing: Map<CheckId, readonly string[]>;
   readonly origins: Map<string, OriginState>;
   readonly records: Map<Name, RecordState>;
+  /** What the store held at the start of records that were not configured then; they may be again. */
+  readonly asleep: Map<Name, RecordDoc>;
   readonly lanes: Map<string, Lane>;
   /** Lanes that may have something to send at the end of this step, by provider. */
   readonly stirred: Set<string>;
   readonly drains: Map<string, Drain>;
   freeze: Freeze | null;
+  /** When the first drain, or the freeze of everything, ends by itself. */
+  readonly holds: Deadline;
   /** `shared`: others compete for it, as is known once it was lost, or not had at first. */
   lease: { held: boolean; term: number; shared: boolean };
   storeOk: boolean;
@@ -350,6 +376,8 @@ export interface State {
   nextEffect: number;
   /** Highest epochs of names that were released: theirs never begin again (rule 1). */
   readonly released: Map<Name, number>;
+  /** Records whose marker is to follow what was said while the store could not commit. */
+  readonly unmarked: Set<Name>;
   /** Records switched in the step that has not been committed yet. */
   tentative: Name[];
 }
@@ -392,7 +420,12 @@ export type Event =
   /** An audit's facts about the zones behind the records. */
   | { readonly kind: 'surveyed'; readonly surveys: readonly Survey[] }
   | { readonly kind: 'command'; readonly request: number; readonly command: Command }
-  | { readonly kind: 'configured'; readonly config: CoreConfig }
+  /** `changes`: what is another, one line each, for the journal. */
+  | {
+      readonly kind: 'configured';
+      readonly config: CoreConfig;
+      readonly changes?: readonly string[];
+    }
   | { readonly kind: 'lease'; readonly held: boolean; readonly term: number }
   /** The process or the machine stood still for so long. */
   | { readonly kind: 'paused'; readonly forMs: number }

@@ -20,7 +20,7 @@ import {
 } from './state.ts';
 import { dropChoice, type Move, SWITCH_END_MS, switchTo } from './switch.ts';
 import { clearDeadline, isSet, setDeadline } from './timers.ts';
-import { hasFreshPasses, probeFresh, settleMs } from './watch.ts';
+import { hasFreshFailure, hasFreshPasses, probeFailing, probeFresh, settleMs } from './watch.ts';
 
 /** Rule 8: after this, what an API has not said is asked of DNS. */
 const DNS_READ_AFTER_MS = 3_000;
@@ -80,6 +80,7 @@ export function review(state: State, name: Name, out: Step): void {
   endSwitch(state, r, out);
   catchUp(state, r, out);
   endPin(state, r, out);
+  endFreeze(state, r, out);
   lookForDawn(state, r);
   const s = situation(state, r, waits);
   const decision = decide(s);
@@ -143,6 +144,7 @@ function stayPut(
   const wakeAt = Math.min(
     d.wakeAt ?? Number.POSITIVE_INFINITY,
     r.doc.pin?.untilAt ?? Number.POSITIVE_INFINITY,
+    r.doc.freeze?.untilAt ?? Number.POSITIVE_INFINITY,
     unresolvedUntil > state.now ? unresolvedUntil : Number.POSITIVE_INFINITY,
   );
   if (Number.isFinite(wakeAt)) {
@@ -196,7 +198,8 @@ function choose(
   const goesOn = r.choosing?.to === d.to && r.choosing.why === d.why;
   if (!goesOn || r.choosing?.overspends !== d.overspends) startChoosing(state, r, d, out);
   const c = r.choosing!;
-  if (c.chain?.kind === 'answered' && hasFreshPasses(state, c.to, c.sinceAt)) {
+  const isLeft = c.why !== 'target-down' || hasFreshFailure(state, c.from, c.sinceAt);
+  if (isLeft && c.chain?.kind === 'answered' && hasFreshPasses(state, c.to, c.sinceAt)) {
     dropChoice(state, r);
     return switchTo(state, r, { ...moveOf(c), situation: s }, out);
   }
@@ -211,15 +214,18 @@ function startChoosing(
 ): void {
   dropChoice(state, r);
   const { to, why, overspends, sentence } = d;
-  r.choosing = { to, why, overspends, sentence, sinceAt: state.now, chain: null };
+  const from = r.doc.target!;
+  r.choosing = { from, to, why, overspends, sentence, sinceAt: state.now, chain: null };
   state.origins.get(to)!.waiting.add(r.name);
+  if (why === 'target-down') state.origins.get(from)!.leaving.add(r.name);
   askCandidate(state, r, out);
 }
 
 function askCandidate(state: State, r: RecordState, out: Step): void {
-  const { to } = r.choosing!;
+  const { from, to, why } = r.choosing!;
   const target = r.config.targets.find((t) => t.origin === to)!;
   probeFresh(state, to, out);
+  if (why === 'target-down') probeFailing(state, from, out);
   out.effects.push({ kind: 'chain', record: r.name, target: to, name: target.cname });
   const again = state.origins.get(to)!.deadline;
   if (!isSet(again)) setDeadline(state.timers, again, state.now + CHOOSE_AGAIN_MS);
@@ -286,8 +292,15 @@ function catchUp(state: State, r: RecordState, out: Step): void {
 function endPin(state: State, r: RecordState, out: Step): void {
   const until = r.doc.pin?.untilAt ?? null;
   if (until === null || until > state.now) return;
-  note(out, 'unpin', r.name, `${r.name}: the pin to ${r.doc.pin!.target} expired; nothing moves`);
+  note(out, 'unpin', r.name, `${r.name}: the pin to ${r.doc.pin!.target} expired`);
   unpin(state, r, out);
+}
+
+function endFreeze(state: State, r: RecordState, out: Step): void {
+  const until = r.doc.freeze?.untilAt ?? null;
+  if (until === null || state.now < until) return;
+  note(out, 'unfreeze', r.name, `${r.name}: its freeze is over`);
+  amend(out, r, { freeze: null });
 }
 
 /** Rule 9: the end of a pin moves nothing by itself. */

@@ -54,7 +54,14 @@ const whole =
     Object.keys(fields).every((name) => Object.hasOwn(value, name)) &&
     wrongField(value, fields) === null;
 
-const freezeFields: Fields = { reason: isText, by: isText, sinceAt: isTime };
+const heldFields: Fields = { reason: isText, by: isText, sinceAt: isTime };
+
+/** One that may end by itself; without a word of it, it does not. */
+const isHeld =
+  (more: Fields): Check =>
+  (value) =>
+    whole({ ...heldFields, ...more })(value) &&
+    wrongField(value as Readonly<Record<string, unknown>>, { untilAt: orNull(isTime) }) === null;
 
 const markerFields: Fields = {
   cluster: isText,
@@ -97,7 +104,7 @@ const recordFields: Fields = {
   overspentAt: orNull(isTime),
   quietSinceAt: isTime,
   deposed: orNull(isMarker),
-  freeze: orNull(whole(freezeFields)),
+  freeze: orNull(isHeld({})),
   claims: mapOf(oneOf('any', 'configured')),
   adopted: isFlag,
   placed: mapOf(isPlaced),
@@ -108,7 +115,10 @@ const recordFields: Fields = {
 };
 
 /** Of any version: what another one told of is dropped at the start. */
-const isOpen = whole({ about: mapOf(isText), word: isText });
+const isOpen: Check = (value) =>
+  whole({ about: mapOf(isText), word: isText })(value) &&
+  wrongField(value as Readonly<Record<string, unknown>>, { sentence: isText, sinceAt: isTime }) ===
+    null;
 
 /**
  * Names the first document that Detour cannot have written: `document record/www.example.net.: its
@@ -131,8 +141,8 @@ function problemOf(key: string, value: Json): string | null {
   }
   if (key.startsWith('epoch/')) return isMarkerNumber(value) ? null : strange;
   if (key === 'term') return isCount(value) ? null : strange;
-  if (key === 'freeze') return whole(freezeFields)(value) ? null : strange;
+  if (key === 'freeze') return isHeld({})(value) ? null : strange;
   if (key.startsWith('open/')) return isOpen(value) ? null : strange;
   if (!key.startsWith('drain/')) return null;
-  return whole({ ...freezeFields, what: isText })(value) ? null : strange;
+  return isHeld({ what: isText })(value) ? null : strange;
 }

@@ -101,8 +101,11 @@ export function reissue(
 ): boolean {
   const { target, pin } = r.doc;
   if (target === null || r.doc.marker === null || r.config.mode === 'observe') return false;
-  // Rule 13: what cannot be committed is not written; an epoch least of all.
-  if (!state.storeOk) return false;
+  // No epoch is given out that is not committed: the marker follows when the store works again.
+  if (!state.storeOk) {
+    state.unmarked.add(r.name);
+    return false;
+  }
   const how = { to: target, kind, pinned: pin !== null, pinUntilAt: pin?.untilAt ?? null };
   const marker = nextMarker(state, r, how, randomId(state));
   if (marker === null) return false;
@@ -183,6 +186,8 @@ export function startLanes(state: State, r: RecordState): void {
 export function takeBack(state: State, name: Name): void {
   const r = state.records.get(name);
   if (r === undefined || r.prior === null) return;
+  // Nothing moved: what was said holds, and its marker follows.
+  if (r.prior.target === r.doc.target && r.prior.marker !== null) state.unmarked.add(name);
   r.doc = r.prior;
   r.prior = null;
   startLanes(state, r);
@@ -192,5 +197,6 @@ export function takeBack(state: State, name: Name): void {
 export function dropChoice(state: State, r: RecordState): void {
   if (r.choosing === null) return;
   state.origins.get(r.choosing.to)?.waiting.delete(r.name);
+  state.origins.get(r.choosing.from)?.leaving.delete(r.name);
   r.choosing = null;
 }

@@ -17,6 +17,8 @@ export type Wake =
   | { readonly kind: 'diagnose'; readonly cloud: string }
   /** A candidate has not been confirmed yet: it is asked again. */
   | { readonly kind: 'choose'; readonly origin: string }
+  /** A drain, or the freeze of everything, is over. */
+  | { readonly kind: 'holds' }
   /** What no API has said is asked of DNS; a stay may be over by time; a switch may. */
   | { readonly kind: 'read-dns' | 'review' | 'end-switch'; readonly record: Name };
 

@@ -1,6 +1,7 @@
 // What the state looks like from outside: one plain document for the status command, the API, the
 // status page and the metrics. Derived on request, never stored, never read back by a decision.
 
+import type { AuditFinding, AuditReport } from './audit.ts';
 import { isInStep, isOut, isSwitching, sentenceOf } from './cell.ts';
 import { HOUR_MS } from './decide.ts';
 import { lossRate } from './detect.ts';
@@ -16,8 +17,19 @@ import type {
   StayReason,
   Verdict,
 } from './model.ts';
+import { type NoticeView, openNotices } from './notices.ts';
+import { detectionMs, limitOf, slowness } from './rate.ts';
 import { isDrained } from './situation.ts';
-import type { Cell, CloudState, Lane, OriginState, RecordState, SickZone, State } from './state.ts';
+import type {
+  Cell,
+  CloudState,
+  Freeze,
+  Lane,
+  OriginState,
+  RecordState,
+  SickZone,
+  State,
+} from './state.ts';
 import { nextTimer, type Wake } from './timers.ts';
 import { checkKey } from './watch.ts';
 import { zoneDueAt } from './zone.ts';
@@ -86,7 +98,7 @@ export interface TargetView {
 export interface RecordView {
   readonly name: Name;
   readonly mode: 'observe' | 'steer';
-  /** The target in force; null before adoption. */
+  /** The target in force, or that would be where it is only observed; null before adoption. */
   readonly target: string | null;
   readonly cname: Name | null;
   /** In force but no longer configured. */
@@ -98,6 +110,8 @@ export interface RecordView {
   /** A switch is under way: decided, and neither visible everywhere nor given up on. */
   readonly switching: boolean;
   readonly pin: Pin | null;
+  /** A freeze of its own. */
+  readonly freeze: HeldView | null;
   /** Why it stays, and the sentence for people. */
   readonly stay: { readonly reason: StayReason; readonly sentence: string };
   /** When a move away from a down target could help clients at the earliest; null if none is due. */
@@ -138,7 +152,25 @@ export interface OriginView {
   readonly drained: boolean;
   /** It came and went of late: until then steadier targets go before it; null: trusted. */
   readonly trustedAt: number | null;
+  readonly rate: RateView;
   readonly checks: readonly CheckView[];
+}
+
+/** How fast an origin is asked, by all its checks and paths. */
+interface RateView {
+  /** Probes a second by the clock, now. */
+  readonly perSecond: number;
+  /** An outage is seen within so long, where nothing is lost; `usualMs` at the rate that is configured. */
+  readonly detectionMs: number;
+  readonly usualMs: number;
+  /** It has answered that it is asked too often. */
+  readonly limited: {
+    /** Probes a second that it is asked at most. */
+    readonly perSecond: number;
+    readonly sinceAt: number;
+    /** It is left alone until then; null: it is asked. */
+    readonly pausedUntil: number | null;
+  } | null;
 }
 
 interface CloudView {
@@ -187,6 +219,15 @@ interface ZoneView {
   readonly retryAt: number | null;
 }
 
+/** What an operator holds: a freeze, a drain. */
+interface HeldView {
+  readonly reason: string;
+  readonly by: string;
+  readonly sinceAt: number;
+  /** When it ends by itself; null: not before it is given back. */
+  readonly untilAt: number | null;
+}
+
 export interface StatusView {
   readonly cluster: string;
   readonly version: string;
@@ -194,17 +235,8 @@ export interface StatusView {
   readonly at: number;
   readonly wall: number;
   readonly ready: { readonly ok: boolean; readonly reasons: readonly string[] };
-  readonly freeze: {
-    readonly reason: string;
-    readonly by: string;
-    readonly sinceAt: number;
-  } | null;
-  readonly drains: readonly {
-    readonly what: string;
-    readonly reason: string;
-    readonly by: string;
-    readonly sinceAt: number;
-  }[];
+  readonly freeze: HeldView | null;
+  readonly drains: readonly (HeldView & { readonly what: string })[];
   readonly records: readonly RecordView[];
   readonly origins: readonly OriginView[];
   readonly clouds: readonly CloudView[];
@@ -212,6 +244,14 @@ export interface StatusView {
   readonly lanes: readonly LaneView[];
   /** When the engine acts next by itself, and what for; null: never, unless something happens. */
   readonly next: { readonly at: number; readonly wake: Wake } | null;
+  /** What wants a person and is not over, the longest first. */
+  readonly notices: readonly NoticeView[];
+  /** What the last audit found that is bad; null before the first, and where nobody audits. */
+  readonly audit: {
+    readonly at: number;
+    readonly complete: boolean;
+    readonly bad: readonly AuditFinding[];
+  } | null;
   /** Answer of the last reload, or null. */
   readonly reload: { readonly ok: boolean; readonly at: number; readonly errors: number } | null;
 }
@@ -222,11 +262,17 @@ const LEFT_BEHIND_AFTER_MS = 3_000;
 /** The whole state as one plain document. O(everything): for people and scrapes, not for the loop. */
 export function view(
   state: State,
-  about: { readonly version: string; readonly reload: StatusView['reload'] },
+  about: {
+    readonly version: string;
+    readonly reload: StatusView['reload'];
+    /** Words of operators that hold and are not committed. */
+    readonly unkept?: readonly string[];
+  },
 ): StatusView {
   const records = [...state.records.values()].map((r) => recordView(state, r));
   const reasons: string[] = [];
   if (!state.storeOk) reasons.push('the store cannot commit');
+  for (const word of about.unkept ?? []) reasons.push(`only until a restart: ${word}`);
   const unread = records.filter((r) => r.stay.reason === 'reading').length;
   if (unread > 0) reasons.push(`${unread} records have not been read yet`);
   const next = nextTimer(state.timers);
@@ -236,8 +282,8 @@ export function view(
     at: state.now,
     wall: state.wall,
     ready: { ok: reasons.length === 0, reasons },
-    freeze: state.freeze,
-    drains: [...state.drains.values()],
+    freeze: heldView(state.freeze),
+    drains: [...state.drains.values()].map((d) => ({ ...heldView(d)!, what: d.what })),
     records,
     origins: [...state.origins.values()].map((o) => originView(state, o)),
     clouds: [...state.clouds.values()].map((c) => cloudView(state, c)),
@@ -250,8 +296,24 @@ export function view(
     })),
     lanes: [...state.lanes.values()].map((l) => laneView(state, l)),
     next: next === null ? null : { at: next.at, wake: next.wake },
+    notices: openNotices(state),
+    audit: null,
     reload: about.reload,
   };
+}
+
+function heldView(held: Freeze | null): HeldView | null {
+  if (held === null) return null;
+  const { reason, by, sinceAt, untilAt = null } = held;
+  return { reason, by, sinceAt, untilAt };
+}
+
+/** The same view with what the last audit found; `null`: there was none. */
+export function withAudit(view: StatusView, report: AuditReport | null): StatusView {
+  if (report === null) return view;
+  const { wall, complete, findings } = report;
+  const bad = findings.filter((f) => f.severity === 'bad');
+  return { ...view, audit: { at: view.at - view.wall + wall, complete, bad } };
 }
 
 function recordView(state: State, r: RecordState): RecordView {
@@ -270,6 +332,7 @@ function recordView(state: State, r: RecordState): RecordView {
     decidedAt: doc.decidedAt,
     switching: isSwitching(r),
     pin: doc.pin,
+    freeze: heldView(doc.freeze),
     stay: r.stay,
     earliestBenefitAt: earliestBenefit(state, r),
     targets: r.config.targets.map((t) => {
@@ -390,6 +453,7 @@ function originView(state: State, o: OriginState): OriginView {
     sinceAt: o.sinceAt,
     drained: isDrained(state, o.name),
     trustedAt: o.trustedAt > state.now ? o.trustedAt : null,
+    rate: rateView(state, o),
     checks: o.checks.flatMap((id) => {
       const check = state.config.checks[id]!;
       return check.paths.map((path) => {
@@ -407,6 +471,26 @@ function originView(state: State, o: OriginState): OriginView {
         };
       });
     }),
+  };
+}
+
+/** What a limit costs: of its checks, the one that is quickest to see an outage. */
+function rateView(state: State, { name, own }: OriginState): RateView {
+  const rate = state.rates.get(name);
+  if (rate === undefined) return { perSecond: 0, detectionMs: 0, usualMs: 0, limited: null };
+  const times = own.map(({ config, all }) => detectionMs(rate, config, all.length));
+  const least = (of: (t: (typeof times)[number]) => number) =>
+    times.length === 0 ? 0 : Math.min(...times.map(of));
+  const limit = limitOf(rate);
+  return {
+    perSecond: rate.plain / slowness(rate),
+    detectionMs: least((t) => t.slowedMs),
+    usualMs: least((t) => t.plainMs),
+    limited: limit && {
+      perSecond: limit.perSecond,
+      sinceAt: limit.sinceAt,
+      pausedUntil: limit.pausedUntil > state.now ? limit.pausedUntil : null,
+    },
   };
 }
 

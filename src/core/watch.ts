@@ -10,6 +10,7 @@
 import {
   type CheckState,
   checkState,
+  FAIL_IF_DOWN,
   forget,
   hear,
   isStale,
@@ -26,10 +27,25 @@ import {
   judge,
   MAJORITY,
   NOBODY,
+  restingOn,
   thresholdOf,
   votes,
 } from './judge.ts';
 import type { CheckConfig, Name, Observation, Verdict } from './model.ts';
+import {
+  countPass,
+  countProbe,
+  countRefusal,
+  giveBack,
+  limitOf,
+  mayWitness,
+  newRate,
+  slowedMs,
+  slowness,
+  waitByClockMs,
+  waitForExtraMs,
+  waitForRecoveryMs,
+} from './rate.ts';
 import { isDark, lightAt, lossNow, newTrack, type Reference } from './sight.ts';
 import {
   type Judged,
@@ -43,7 +59,7 @@ import {
   takeTokens,
   type Voter,
 } from './state.ts';
-import { clearAll, setDeadline } from './timers.ts';
+import { clearAll, isSet, setDeadline } from './timers.ts';
 
 /** Confirm probes of one burst at most: a verdict that will not settle goes back to its interval. */
 const BURST_MAX = 12;
@@ -51,10 +67,16 @@ const BURST_MAX = 12;
 const OVERDUE_FACTOR = 4;
 /** Regular probes at a start are spread by this, up to the interval. */
 const START_SPREAD_MS = 5;
+/** More checks by paths than these are spread over their whole interval. */
+const CROWD = 50;
 /** Origins that serve as reference points of a path, at most, shared out among the clouds. */
 const NATURAL_REFERENCES = 6;
 /** Reference points asked at once when a failure must be put in its light. */
 const REFERENCES_ASKED = 2;
+/** Of a place's allowance, what doubt leaves that has found nothing yet. */
+const KEPT_SHARE = 2 / 3;
+/** What a decision rests on is no older than this. */
+const FRESH_MS = 15_000;
 /** Failures of one check by one path that may wait to be vouched for. */
 const UNVOUCHED_MAX = 16;
 
@@ -67,9 +89,11 @@ export function watchChecks(state: State): void {
   const wanted = new Set<string>();
   const all = Object.values(state.config.checks);
   const count = all.reduce((sum, c) => sum + c.paths.length, 0);
+  arrangeRates(state, all);
   let index = 0;
   for (const check of all) {
     const known = state.judged.get(check.id);
+    const was = known?.config;
     if (known !== undefined) known.config = check;
     else {
       const unknown = { verdict: 'unknown' as const, sinceAt: state.now, disputed: false };
@@ -78,15 +102,15 @@ export function watchChecks(state: State): void {
     check.paths.forEach((path, i) => {
       const key = checkKey(check.id, path);
       wanted.add(key);
-      const spread = Math.min(check.intervalMs, count * START_SPREAD_MS);
-      // The paths of one check take turns, so that an outage is first seen the sooner.
-      const turn = (i / check.paths.length) * check.intervalMs;
-      const at = state.now + Math.floor(((index++ / count) * spread + turn) % check.intervalMs);
-      if (state.checks.has(key)) return;
-      const cs = checkState(key, check.id, path, state.now);
-      cs.dueAt = at;
+      const place = { share: index++ / count, turn: i / check.paths.length, count };
+      const old = state.checks.get(key);
+      if (old !== undefined) {
+        if (was !== undefined) changeCadence(state, old, was, check, place);
+        return;
+      }
+      const cs = checkState(key, check.id, path, state.rates.get(placeOf(check))!, state.now);
       state.checks.set(key, cs);
-      setDeadline(state.timers, cs.deadlines.probe, at);
+      beginSoon(state, cs, check, place);
     });
   }
   for (const [key, gone] of state.checks) {
@@ -99,6 +123,85 @@ export function watchChecks(state: State): void {
   }
   watchOrigins(state);
   watchPaths(state);
+}
+
+/** Where a check by a path stands among all of them, and among the paths of its check. */
+type Place = Readonly<Record<'share' | 'turn' | 'count', number>>;
+
+/**
+ * The first probe comes soon, so that a verdict settles soon. From then on each of many has its own
+ * place in the interval, by its name; few are no crowd. The paths of one check take turns, so that an
+ * outage is first seen the sooner.
+ */
+function beginSoon(
+  state: State,
+  cs: CheckState,
+  { id, intervalMs }: CheckConfig,
+  { share, turn, count }: Place,
+): void {
+  const spread = Math.min(intervalMs, count * START_SPREAD_MS);
+  cs.dueAt = state.now + Math.floor((share * spread + turn * intervalMs) % intervalMs);
+  const isCrowd = count > CROWD;
+  cs.phaseMs = isCrowd ? Math.floor((hashOf(id) + turn) * intervalMs) : cs.dueAt;
+  setDeadline(state.timers, cs.deadlines.probe, cs.dueAt);
+}
+
+/** A number in [0, 1) for a name, the same every time (FNV-1a by Fowler, Noll and Vo). */
+function hashOf(name: string): number {
+  let h = 0x811c9dc5;
+  for (let i = 0; i < name.length; i++) h = Math.imul(h ^ name.charCodeAt(i), 0x01000193);
+  // Its last bits alone tell apart names that differ in their ends.
+  h = Math.imul(h ^ (h >>> 16), 0x85ebca6b);
+  return ((h ^ (h >>> 13)) >>> 0) / 4_294_967_296;
+}
+
+/** The next moment in the phase of a check, no sooner than half an interval from now. */
+function nextInPhase({ phaseMs }: CheckState, { intervalMs }: CheckConfig, now: number): number {
+  const since = (now - phaseMs) % intervalMs;
+  const next = now - since + (since < 0 ? 0 : intervalMs);
+  return next - now < intervalMs / 2 ? next + intervalMs : next;
+}
+
+/** What a check asks, together with others: its origin; a service and a reference stand alone. */
+function placeOf(check: CheckConfig): string {
+  return check.origin ?? check.id;
+}
+
+/** What the clocks ask of each place; what is known of its limit is kept. */
+function arrangeRates(state: State, all: readonly CheckConfig[]): void {
+  for (const rate of state.rates.values()) [rate.plain, rate.ways] = [0, 0];
+  for (const check of all) {
+    const place = placeOf(check);
+    const rate = state.rates.get(place) ?? newRate(state.now);
+    state.rates.set(place, rate);
+    rate.ways += check.paths.length;
+    rate.plain += (1000 / check.intervalMs) * check.paths.length;
+    rate.set = state.config.origins[place]?.rate ?? null;
+  }
+  for (const [place, { ways }] of state.rates) if (ways === 0) state.rates.delete(place);
+}
+
+/** A reload puts another cadence in force at once: nobody waits out the old one. */
+function changeCadence(
+  state: State,
+  cs: CheckState,
+  was: CheckConfig,
+  is: CheckConfig,
+  place: Place,
+): void {
+  if (is.intervalMs !== was.intervalMs) {
+    // What was fresh a moment ago is not made old by being asked for more often from now on.
+    const isOld = isStale(cs, was, cs.verdict, state.now);
+    if (!isOld) cs.heardAt = Math.max(cs.heardAt, state.now - is.intervalMs);
+    const { dueAt } = cs;
+    beginSoon(state, cs, is, place);
+    cs.dueAt = Math.min(cs.dueAt, dueAt);
+    setDeadline(state.timers, cs.deadlines.probe, cs.dueAt);
+  }
+  const { confirm } = cs.deadlines;
+  if (isSet(confirm)) {
+    setDeadline(state.timers, confirm, Math.min(confirm.at, state.now + is.confirmMs));
+  }
 }
 
 /** Finds the checks that move traffic away from each origin. */
@@ -178,20 +281,22 @@ export function onDeadline(
   if (cs === undefined) return NOBODY;
   const judged = state.judged.get(cs.check)!;
   if (what === 'probe') return onInterval(state, cs, judged, out);
-  if (what === 'confirm') onConfirm(state, cs, judged, out);
-  else onOverdue(state, cs, judged, out);
+  if (what === 'overdue') return onOverdue(state, cs, judged, out);
+  onConfirm(state, cs, judged, out);
   return NOBODY;
 }
 
 /** The regular probe of one check is due. */
 function onInterval(state: State, cs: CheckState, judged: Judged, out: Step): readonly Name[] {
   const { config } = judged;
-  // From when it was due, so that being late does not add up; what was missed is not made up.
-  const next = cs.dueAt + config.intervalMs;
-  cs.dueAt = next > state.now ? next : state.now + config.intervalMs;
-  setDeadline(state.timers, cs.deadlines.probe, cs.dueAt);
-  launch(state, cs, config, out);
-  if (!isStale(cs, config, state.now)) return NOBODY;
+  // By its phase, so that being late does not add up; what was missed is not made up.
+  if (cs.dueAt <= state.now) cs.dueAt = nextInPhase(cs, config, state.now);
+  const waitMs = waitByClockMs(cs.rate, config.intervalMs, cs.askedAt, state.now);
+  if (waitMs === 0) launch(state, cs, config, out);
+  // What has to wait looks at its silence all the same.
+  const soonest = waitMs === 0 ? cs.dueAt : Math.min(cs.dueAt, state.now + waitMs);
+  setDeadline(state.timers, cs.deadlines.probe, soonest);
+  if (!isStale(cs, config, judged.verdict, state.now)) return NOBODY;
   cs.unvouched.length = 0;
   if (cs.verdict === 'unknown') {
     // A run that was begun before the silence does not go on after it.
@@ -212,13 +317,48 @@ function onConfirm(state: State, cs: CheckState, judged: Judged, out: Step): voi
     return;
   }
   const counters = state.config.detector.kind === 'counters' || config.role === 'reference';
-  const enough = counters && couldSettle(cs, config);
-  if (!enough && takeTokens(state.confirm, state.config.confirm, state.now, 1)) {
-    cs.burst--;
-    launch(state, cs, config, out);
+  const enough = counters ? couldSettle(cs, config) : isFull(state, cs, judged);
+  let pauseMs = config.confirmMs;
+  if (!enough) {
+    // A burst thins out as the allowance runs out, and all that ask one place share what is left.
+    const waitMs =
+      judged.verdict === 'down'
+        ? waitForRecoveryMs(cs.rate, state.now)
+        : waitForExtraMs(cs.rate, keptFromDoubt(state, judged), state.now);
+    pauseMs = Math.max(pauseMs, waitMs);
+    if (waitMs === 0 && takeTokens(state.confirm, state.config.confirm, state.now, 1)) {
+      cs.burst--;
+      launch(state, cs, config, out);
+    } else if (waitMs === 0) giveBack(cs.rate);
   }
-  const nextAt = state.now + jitter(state, config.confirmMs, 0.1);
-  setDeadline(state.timers, cs.deadlines.confirm, nextAt);
+  setDeadline(state.timers, cs.deadlines.confirm, state.now + jitter(state, pauseMs, 0.1));
+}
+
+/**
+ * The share of its place's allowance that a doubt must leave: none once it is near a verdict.
+ * So a lossy path, of which there is always some doubt, cannot use up what a decision needs. What is
+ * overdue counts as what it is about to be.
+ */
+function keptFromDoubt(state: State, judged: Judged): number {
+  const h = thresholdOf(state, judged.config);
+  if (h === 0 || judged.verdict === 'unknown') return 0;
+  let [found, most] = [0, 0];
+  for (const { cs, way } of judged.all) {
+    let own = cs.evidence;
+    if (isOverdue(state, cs, judged.config)) own += Math.log(FAIL_IF_DOWN / lossRate(way.loss));
+    found += own;
+    most = Math.max(most, own);
+  }
+  // Where two must agree, one path alone is no serious doubt.
+  if (judged.groups.length > 1) found -= most;
+  return Math.max(0, KEPT_SHARE - found / h);
+}
+
+/** Whether one more failure by this path would add nothing to what is said against the check. */
+function isFull(state: State, cs: CheckState, judged: Judged): boolean {
+  if (state.config.detector.kind === 'counters') return cs.verdict === 'down';
+  if (judged.verdict === 'down') return cs.verdict === 'down' && cs.recovery === 0;
+  return cs.evidence >= 2 * thresholdOf(state, judged.config);
 }
 
 /** Whether the probes under way suffice to change the verdict if they end like the last ones. */
@@ -229,10 +369,12 @@ function couldSettle(cs: CheckState, config: CheckConfig): boolean {
 }
 
 /** A probe has been under way for far longer than usual: confirm already. */
-function onOverdue(state: State, cs: CheckState, judged: Judged, out: Step): void {
-  if (cs.pending.length === 0) return;
+function onOverdue(state: State, cs: CheckState, judged: Judged, out: Step): readonly Name[] {
+  if (cs.pending.length === 0) return NOBODY;
+  if (judged.verdict === 'down') return leavingFor(state, judged.config);
   burstEverywhere(state, cs, judged, 0);
   askReferences(state, cs, judged.config, out);
+  return NOBODY;
 }
 
 /** Folds one observation in; the records whose situation it changes. */
@@ -250,9 +392,11 @@ export function onObservation(
   const { cs, way } = voter;
   const at = cs.pending.indexOf(o.startedAt);
   if (at >= 0) cs.pending.splice(at, 1);
+  if (o.outcome === 'limited') return refused(state, cs, config, o, out);
   if (o.outcome === 'fail' && !cs.everFailed) put(out, `red/${cs.key}`, true);
   const shaky = cs.missed > 0 || cs.fails > 0;
   hear(cs, o);
+  if (o.outcome === 'pass') countPass(cs.rate, o.startedAt);
   let touched = lookAround(state, way, cs, o, out);
   if (o.outcome === 'fail' && config.role !== 'reference') {
     const isVoid = way.blind || o.startedAt < cs.forgotAt;
@@ -266,15 +410,48 @@ export function onObservation(
   if (cs.track !== null && way.waiting.size > 0) {
     touched = join(touched, vouchForWaiting(state, way, out));
   }
+  if (o.outcome === 'fail' && judged.verdict === 'down') {
+    return join(touched, leavingFor(state, config));
+  }
   if (o.outcome !== 'pass' || config.origin === null) return touched;
   const awaited = resolvedOf(state, config.origin);
   return awaited.length > 0 ? join(touched, awaited) : touched;
+}
+
+/** We ask too often: no vote, by nobody about nothing. The place is asked more slowly. */
+function refused(
+  state: State,
+  cs: CheckState,
+  config: CheckConfig,
+  o: Observation,
+  out: Step,
+): readonly Name[] {
+  hear(cs, o);
+  cs.burst = 0;
+  const isNews = countRefusal(cs.rate, o.startedAt, o.retryAfterMs ?? 0, state.now);
+  if (!isNews) return NOBODY;
+  const place = placeOf(config);
+  const perSecond = limitOf(cs.rate)!.perSecond;
+  const most = Number(perSecond.toPrecision(2));
+  const sentence = `${place} says that it is asked too often: at most ${most} times a second from now on`;
+  note(out, 'limit', null, sentence, { place, perSecond });
+  return NOBODY;
 }
 
 /** A check has few paths, and walking along them is quicker than a table. */
 function voterOf({ all }: Judged, path: string): Voter | undefined {
   for (const voter of all) if (voter.way.name === path) return voter;
   return undefined;
+}
+
+/** The records that wait to see once more that what they leave fails. */
+function leavingFor(state: State, config: CheckConfig): readonly Name[] {
+  let touched = NOBODY;
+  for (const name of restingOn(state, config)) {
+    const leaving = state.origins.get(name)?.leaving;
+    if (leaving !== undefined && leaving.size > 0) touched = join(touched, [...leaving]);
+  }
+  return touched;
 }
 
 /** The records that wait for a pass from an origin alone: where its name leads is known already. */
@@ -320,7 +497,9 @@ function doubt(
   if (cs.unvouched.length >= UNVOUCHED_MAX) cs.unvouched.shift();
   cs.unvouched.push(o);
   if (isInDoubt(state, voter, judged)) burstEverywhere(state, cs, judged, config.confirmMs / 2);
-  askReferences(state, cs, config, out);
+  const light = lightAt(voter.way.references, config.origin, o.startedAt);
+  // What is down already has time until somebody answers by the clock.
+  if (light !== 'clear' && !isFull(state, cs, judged)) askReferences(state, cs, config, out);
   return vouch(state, voter, judged, out);
 }
 
@@ -427,9 +606,62 @@ export function probeFresh(state: State, origin: string, out: Step): void {
   for (const { config, all } of state.origins.get(origin)!.own) {
     for (const { cs } of all) {
       // Many records may choose one target at once: one probe begun now serves them all.
-      if (cs.pending.at(-1) !== state.now) launch(state, cs, config, out);
+      if (cs.pending.at(-1) !== state.now) launchFresh(state, cs, config, out);
     }
   }
+}
+
+/** Probes at once what says that an origin is down: rule 3 wants a failure begun after a decision. */
+export function probeFailing(state: State, origin: string, out: Step): void {
+  for (const { config, all, verdict } of state.origins.get(origin)!.required) {
+    if (verdict !== 'down') continue;
+    for (const { cs } of all) {
+      if (cs.pending.at(-1) === state.now) continue;
+      launchFresh(state, cs, config, out);
+      setDeadline(state.timers, cs.deadlines.overdue, state.now + silentMs(cs, config));
+    }
+  }
+}
+
+/**
+ * Whether a quorum of failures of a check that says that an origin is down began at or after a
+ * moment; what takes far longer than a pass ever does fails. That the paths see just then, the passes
+ * of the candidate show.
+ */
+export function hasFreshFailure(state: State, origin: string, sinceAt: number): boolean {
+  const rule = state.config.origins[origin]?.quorum ?? MAJORITY;
+  const required = state.origins.get(origin)?.required ?? [];
+  return required.some(({ config, groups, verdict }) => {
+    const fresh = ({ cs, way }: Voter): Verdict => {
+      if (way.blind || way.suspect) return 'unknown';
+      const { brokeAt, passBeganAt, pending } = cs;
+      if (Math.max(brokeAt, passBeganAt) >= freshFrom(state, cs, sinceAt)) {
+        return brokeAt > passBeganAt ? 'down' : 'up';
+      }
+      const began = pending.find((at) => at >= sinceAt) ?? Number.POSITIVE_INFINITY;
+      return state.now - began >= silentMs(cs, config) ? 'down' : 'unknown';
+    };
+    return verdict === 'down' && quorum(votes(groups, fresh), rule) === 'down';
+  });
+}
+
+/**
+ * What a decision rests on began after it, and not long ago: one half of it may have had to wait for
+ * the other. What lets itself be asked only slowly may be as much older.
+ */
+function freshFrom(state: State, cs: CheckState, sinceAt: number): number {
+  const { config } = state.judged.get(cs.check)!;
+  const slowMs = slowness(cs.rate) > 1 ? 3 * slowedMs(cs.rate, config.intervalMs, state.now) : 0;
+  return Math.max(sinceAt, state.now - Math.max(FRESH_MS, slowMs));
+}
+
+/** A decision may overdraw what its place allows; where that is asked at distances, it waits. */
+function launchFresh(state: State, cs: CheckState, config: CheckConfig, out: Step): void {
+  const waitMs = waitForExtraMs(cs.rate, -1, state.now);
+  if (waitMs === 0) return launch(state, cs, config, out);
+  cs.askedAt = 0;
+  const at = Math.min(cs.dueAt, state.now + waitMs);
+  setDeadline(state.timers, cs.deadlines.probe, at);
 }
 
 /** Whether a quorum of passes of every required check began at or after a moment. */
@@ -437,26 +669,32 @@ export function hasFreshPasses(state: State, origin: string, sinceAt: number): b
   const own = state.origins.get(origin)?.own ?? [];
   const rule = state.config.origins[origin]?.quorum ?? MAJORITY;
   const fresh = ({ cs }: Voter): Verdict =>
-    cs.missed === 0 && cs.passBeganAt >= sinceAt ? 'up' : 'unknown';
+    cs.missed === 0 && cs.passBeganAt >= freshFrom(state, cs, sinceAt) ? 'up' : 'unknown';
   return own.length > 0 && own.every((j) => quorum(votes(j.groups, fresh), rule) === 'up');
 }
 
 /** The longest that the verdict of an origin may take to settle, in milliseconds (rule 8). */
 export function settleMs(origin: OriginState): number {
-  origin.settleMs ??= origin.required.reduce(
-    (most, { config: c }) => Math.max(most, c.fall * (c.intervalMs + c.timeoutMs)),
-    0,
-  );
+  origin.settleMs ??= origin.required.reduce((most, { config: c, all }) => {
+    const slow = all.length === 0 ? 1 : slowness(all[0]!.cs.rate);
+    return Math.max(most, c.fall * (c.intervalMs * slow + c.timeoutMs));
+  }, 0);
   return origin.settleMs;
 }
 
 /** Everything is unknown again: the process stood still, so nothing counted is worth anything. */
 export function forgetAll(state: State, out: Step): void {
-  for (const cs of state.checks.values()) {
-    forget(cs, state.now);
-    cs.pending.length = 0;
-    cs.burst = 0;
-    burst(state, cs, 0);
+  const count = state.checks.size;
+  let index = 0;
+  for (const { config, all } of state.judged.values()) {
+    all.forEach(({ cs }, i) => {
+      forget(cs, state.now);
+      cs.pending.length = 0;
+      cs.burst = 0;
+      // As at a start: what was missed is not all asked in one moment.
+      const share = index++ / count;
+      beginSoon(state, cs, config, { share, turn: i / all.length, count });
+    });
   }
   for (const path of state.paths.values()) {
     path.down.clear();
@@ -482,7 +720,9 @@ function askReferences(state: State, cs: CheckState, config: CheckConfig, out: S
     for (const { cs: reference, origin } of path.references) {
       const isOwn = origin !== null && origin === config.origin;
       if (isOwn || (reference.missed === 0) !== wanted) continue;
-      if (asked++ >= REFERENCES_ASKED) return;
+      if (asked >= REFERENCES_ASKED) return;
+      if (!mayWitness(reference.rate, state.now)) continue;
+      asked++;
       launch(state, reference, state.config.checks[reference.check]!, out);
     }
   }
@@ -524,6 +764,11 @@ function burst(state: State, cs: CheckState, afterMs: number): void {
   setDeadline(state.timers, cs.deadlines.confirm, state.now + jitter(state, afterMs, 0.1));
 }
 
+/** What has been asked for so long and not answered is failing still. */
+function silentMs(cs: CheckState, config: CheckConfig): number {
+  return Math.max(config.confirmMs / 2, OVERDUE_FACTOR * cs.usualMs);
+}
+
 function overdueMs(cs: CheckState, config: CheckConfig): number {
   return Math.max(config.confirmMs, OVERDUE_FACTOR * cs.usualMs);
 }
@@ -532,6 +777,11 @@ function launch(state: State, cs: CheckState, config: CheckConfig, out: Step): v
   // Probes of one check under way are bounded: more would say nothing that these will not.
   if (cs.pending.length >= config.fall + 5) return;
   cs.pending.push(state.now);
+  cs.askedAt = state.now;
+  if (countProbe(cs.rate, state.now)) {
+    const place = placeOf(config);
+    note(out, 'limit', null, `${place} is asked as ever again`, { place, perSecond: null });
+  }
   out.effects.push({ kind: 'probe', check: cs.check, path: cs.path, at: state.now });
   const overdue = overdueMs(cs, config);
   if (cs.verdict === 'up' && cs.burst === 0 && overdue < config.timeoutMs) {

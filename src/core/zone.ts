@@ -16,6 +16,7 @@ import {
   type State,
   type Step,
 } from './state.ts';
+import { clearAll } from './timers.ts';
 
 /** Where a record at a lane waits for its turn. */
 export function queueOf(lane: Lane, cell: Cell): Queue {
@@ -36,6 +37,13 @@ export function dequeue(lane: Lane, name: Name, cell: Cell): void {
   if (cell.queued === null) return;
   queueOf(lane, cell)[cell.queued].delete(name);
   cell.queued = null;
+}
+
+/** A record is no longer to be brought into step at a provider: nothing of it waits or wakes. */
+export function letGo(state: State, name: Name, cell: Cell): void {
+  clearAll(state.timers, cell.deadlines);
+  const lane = state.lanes.get(cell.provider);
+  if (lane !== undefined) dequeue(lane, name, cell);
 }
 
 /** Whether a switch under way waits for this lane, in whatever zone. */

@@ -8,6 +8,7 @@ import type { ChainAnswer, Name, ServerAnswer } from '../core/model.ts';
 import { parseHostPort, toName } from '../kit/schema.ts';
 import type { Verifier } from '../ports.ts';
 import { ask, type Exchange, printServer, type Server } from './ask.ts';
+import type { Texts } from './company.ts';
 import { createLimit } from './limit.ts';
 import type { Resolver } from './resolver.ts';
 import { joinText, type Message } from './wire.ts';
@@ -31,6 +32,8 @@ const addressesMax = 64;
 /** Exchanges under way at once, over all records and providers; as many records may wait. */
 const exchangesMax = 200;
 const waitingMax = 20_000;
+/** Of a provider's servers those that are asked for other tools' texts, one after the other. */
+const textServersMax = 2;
 /** A walk down a chain serves everybody who asks for it meanwhile, so it has an end of its own. */
 const walkMs = 5_000;
 
@@ -42,12 +45,17 @@ interface Place extends Server {
 type Answer = ServerAnswer['answer'];
 type Silence = Exclude<Answer, { kind: 'cname' }>;
 
+/** The port, and what else this asks of the same servers. */
+interface DnsVerifier extends Verifier {
+  readonly texts: Texts;
+}
+
 /** Opens nothing yet. `close` ends what is under way; the resolver stays its owner's to close. */
-export function createVerifier(options: VerifierOptions): Verifier {
+export function createVerifier(options: VerifierOptions): DnsVerifier {
   return new ServerVerifier(options);
 }
 
-class ServerVerifier implements Verifier {
+class ServerVerifier implements DnsVerifier {
   readonly #resolver: VerifierOptions['resolver'];
   readonly #servers: VerifierOptions['servers'];
   readonly #port: number;
@@ -70,12 +78,40 @@ class ServerVerifier implements Verifier {
     outer: AbortSignal,
   ): Promise<readonly ServerAnswer[]> {
     const signal = AbortSignal.any([outer, this.#closing.signal]);
+    const { places, lost } = await this.#places(provider, record, signal);
+    const answers = await Promise.all(places.map((p) => this.#askOne(p, record, marker, signal)));
+    const all = [...answers.filter((a) => a !== null), ...lost];
+    return all.length > 0 ? all : [silence(provider, 'error', 'it has no name server to ask')];
+  }
+
+  readonly texts: Texts = async (provider, record, names, outer) => {
+    const signal = AbortSignal.any([outer, this.#closing.signal]);
+    const { places } = await this.#places(provider, record, signal);
+    for (const place of places.slice(0, textServersMax)) {
+      const found = await Promise.all(
+        names.map(async (name) => {
+          return readMarkers(await this.#question(place, name, 'TXT', signal), name);
+        }),
+      );
+      if (found.every((texts) => texts === null)) continue;
+      return new Map(names.map((name, i) => [name, found[i] ?? []]));
+    }
+    return null;
+  };
+
+  /** Where a provider's servers for a record are, and which of them were not found. */
+  async #places(
+    provider: string,
+    record: Name,
+    signal: AbortSignal,
+  ): Promise<{ readonly places: readonly Place[]; readonly lost: readonly ServerAnswer[] }> {
     let hosts: readonly string[];
     try {
       hosts = await this.#servers(provider, record, signal);
     } catch (error) {
       const why = error instanceof Error ? error.message : 'unknown reason';
-      return [silence(provider, 'error', `its name servers were not found: ${why}`)];
+      const lost = [silence(provider, 'error', `its name servers were not found: ${why}`)];
+      return { places: [], lost };
     }
     const unique = [...new Set(hosts)].slice(0, addressesMax);
     const located = await Promise.all(unique.map((host) => this.#locate(host, signal)));
@@ -85,10 +121,7 @@ class ServerVerifier implements Verifier {
       if ('answer' in part) lost.push(part);
       else for (const place of part) places.set(printServer(place), place);
     }
-    const asked = [...places.values()].slice(0, addressesMax);
-    const answers = await Promise.all(asked.map((p) => this.#askOne(p, record, marker, signal)));
-    const all = [...answers.filter((a) => a !== null), ...lost];
-    return all.length > 0 ? all : [silence(provider, 'error', 'it has no name server to ask')];
+    return { places: [...places.values()].slice(0, addressesMax), lost };
   }
 
   chain(name: Name, signal: AbortSignal): Promise<ChainAnswer> {

@@ -25,6 +25,8 @@ export interface ProbeResult {
   readonly detail: string;
   readonly phases: Phases;
   readonly certificateDays?: number;
+  /** Where it is `limited`: for how long the other end asked to be left alone, if it did. */
+  readonly retryAfterMs?: number;
 }
 
 /** What a zone at a provider says about itself. */
@@ -154,6 +156,12 @@ export interface ProviderType<Settings> {
   readonly type: string;
   readonly capabilities: Capabilities;
   readonly settings: z.ZodType<Settings>;
+  /**
+   * Where the provider is a server of the user's own: `HOST` or `HOST:PORT` of it as a name server.
+   * It is judged by what it gives itself, unless the configuration names others; the zone's whole NS
+   * set may be other providers', too.
+   */
+  ownServers?(settings: Settings): readonly string[];
   /** Opens nothing yet. Throws only SecretError. */
   create(name: string, settings: Settings, context: AdapterContext): Provider;
 }

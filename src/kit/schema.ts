@@ -74,12 +74,32 @@ export const dnsName = z
   .transform((text, context) => {
     const name = toName(text);
     if (name !== null && name.split('.').length > 2) return name;
-    context.addIssue({
-      code: 'custom',
-      message: 'expected a DNS name of at least two labels, such as www.example.net',
-    });
+    context.addIssue({ code: 'custom', message: whyNoName(text) });
     return z.NEVER;
   });
+
+/** What is wrong with a text that is no name, and what to write; never the text itself. */
+function whyNoName(text: string): string {
+  if (isIP(text.replace(/^\[|\]$/g, '')) !== 0) {
+    return 'expected a DNS name, not an address: give the address a name, and write that';
+  }
+  if (/^[a-z][a-z0-9+.-]*:\/\/|\/|:\d*$/i.test(text)) {
+    return 'expected a DNS name alone, without a scheme, a port or a path';
+  }
+  if (/(^|\.)\*(\.|$)/.test(text)) {
+    return 'expected one DNS name, not a wildcard: each name is written out';
+  }
+  if (/[^\0-\x7f]/.test(text)) {
+    return 'expected a DNS name in ASCII: an international name is written in its xn-- form';
+  }
+  if (toName(text) !== null || /^[a-z0-9-]*$/i.test(text)) {
+    return 'expected a DNS name of at least two labels, such as www.example.net';
+  }
+  return (
+    'expected a DNS name: labels of a-z, 0-9, - and _ with a dot between, at most 63 characters ' +
+    'each and 253 in all'
+  );
+}
 
 export interface HostPort {
   readonly host: string;

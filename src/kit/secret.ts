@@ -5,6 +5,7 @@
 
 import { closeSync, constants, fstatSync, openSync, readSync, statSync } from 'node:fs';
 import { isAbsolute, join } from 'node:path';
+import { whyOfFile } from './errno.ts';
 import { isCredentialName, type SecretRef } from './schema.ts';
 
 /** A secret that cannot be had; the message names the reference and the cure. */
@@ -28,8 +29,8 @@ export function readSecret(ref: SecretRef, env: Environment): string {
     text = readBounded(path, what);
   } catch (error) {
     if (error instanceof SecretError) throw error;
-    const code = (error as NodeJS.ErrnoException).code ?? 'unreadable';
-    throw new SecretError(`${what}: ${code}; make it readable for the user the daemon runs as`);
+    const why = whyOfFile(error);
+    throw new SecretError(`${what} ${why}: make it readable for the user the daemon runs as`);
   }
   const value = text.replace(/\r?\n$/, '');
   if (value.length === 0) throw new SecretError(`${what} is empty`);

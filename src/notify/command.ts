@@ -5,6 +5,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { z } from 'zod';
 import type { Notice } from '../core/model.ts';
+import { whyOfFile } from '../kit/errno.ts';
 import type { Notifier, NotifierType } from '../kit/extend.ts';
 import { duration } from '../kit/schema.ts';
 import { SecretError } from '../kit/secret.ts';
@@ -154,7 +155,7 @@ function run(
     timers.push(setTimeout(stop, settings.timeoutMs, late));
     signal.addEventListener('abort', abort, { once: true });
     child.once('error', (error: NodeJS.ErrnoException) =>
-      finish(`cannot be started (${error.code ?? error.message}); give an executable's path`),
+      finish(`cannot be started: it ${whyOfFile(error)}; give an executable's path`),
     );
     child.once('exit', (status, killer) => {
       endGroup(child);

@@ -10,6 +10,8 @@ export interface Head {
   /** Seconds that a cache has kept it. */
   readonly age: string | null;
   readonly location: string | null;
+  /** Retry-After. */
+  readonly retryAfter: string | null;
   /** Content-Type. */
   readonly type: string | null;
   /** What was done to the body, in this order, lower-case: of Content- and Transfer-Encoding. */
@@ -143,7 +145,7 @@ export class AnswerReader {
 
   #takeHead(text: string): void {
     const fields = parseHead(text);
-    const { status, date, age, location, type } = fields;
+    const { status, date, age, location, retryAfter, type } = fields;
     if (status === 101) throw new Malformed('status 101, and nobody had asked for a switch');
     if (status < 200) return;
     const codings = codingsOf(fields.transferEncoding);
@@ -152,7 +154,7 @@ export class AnswerReader {
       ...codingsOf(fields.contentEncoding),
       ...(isChunked ? codings.slice(0, -1) : codings),
     ];
-    this.head = { status, date, age, location, type, encodings };
+    this.head = { status, date, age, location, retryAfter, type, encodings };
     // RFC 9112 section 6.3, in its order.
     if (this.#isBodiless || status === 204 || status === 304) {
       this.#state = 'whole';
@@ -194,6 +196,7 @@ interface Fields {
   readonly date: string | null;
   readonly age: string | null;
   readonly location: string | null;
+  readonly retryAfter: string | null;
   readonly type: string | null;
   readonly contentEncoding: string | null;
   readonly transferEncoding: string | null;
@@ -248,7 +251,10 @@ const headLike =
   /^HTTP\/1\.[01] [1-9]\d\d(?: [\t\x20-\x7e\x80-\xff]*)?(?:\r\n[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e\x80-\xff]*)*$/;
 
 /** Lengths of the names that are looked for, a bit for each. */
-const wantedLengths = [3, 4, 8, 12, 14, 16, 17].reduce((bits, length) => bits | (1 << length), 0);
+const wantedLengths = [3, 4, 8, 11, 12, 14, 16, 17].reduce(
+  (bits, length) => bits | (1 << length),
+  0,
+);
 
 function parseHead(given: string): Fields {
   const text = headLike.test(given) ? given : plainHead(given);
@@ -271,6 +277,7 @@ function parseHead(given: string): Fields {
     date: found['date'] ?? null,
     age: found['age'] ?? null,
     location: found['location'] ?? null,
+    retryAfter: found['retry-after'] ?? null,
     type: found['content-type'] ?? null,
     contentEncoding: found['content-encoding'] ?? null,
     transferEncoding: found['transfer-encoding'] ?? null,

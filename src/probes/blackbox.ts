@@ -11,7 +11,7 @@ import type { Socket } from 'node:net';
 import type { AdapterContext, CheckType, PathSpec } from '../kit/extend.ts';
 import { printStatuses, type StatusRange } from './expect.ts';
 import { straight, type Trip, travel } from './path.ts';
-import { type Answer, blind, fail } from './words.ts';
+import { type Answer, blind, fail, limited } from './words.ts';
 
 interface Elsewhere {
   /** What its module is to ask: a URL, or `HOST:PORT`. */
@@ -195,6 +195,9 @@ function judge(
   if (!isSuccess && metrics.get('probe_ip_protocol') === 0) {
     return blind('resolver', 'the exporter could not resolve the target');
   }
+  // The exporter does not tell for how long.
+  const isTooOften = status === 429 && asked.status !== undefined && !isWanted(asked, status);
+  if (isTooOften) return limited('status 429: asked too often', null, trip.wall());
   const elsewhere = asked.status === undefined ? null : judgeRedirects(metrics, asked, status);
   if (elsewhere !== null) return elsewhere;
   if (!isSuccess) return judgeFailure(metrics, asked, status, timeoutMs);

@@ -35,7 +35,7 @@ import {
   wayOf,
 } from './path.ts';
 import { type Keys, sign, signable } from './sign.ts';
-import { type Answer, blind, clause, fail, printHostPort } from './words.ts';
+import { type Answer, blind, clause, fail, limited, printHostPort } from './words.ts';
 
 interface HttpSettings {
   /** The URL, as `URL` writes it. */
@@ -716,7 +716,7 @@ function isWanted({ expect }: HttpSettings, status: number): boolean {
 }
 
 function judge(trip: Trip, asked: HttpSettings, reply: Reply): Answer | Promise<Answer> {
-  const { status, date } = reply;
+  const { status, date, retryAfter } = reply;
   const { status: wanted, body: wantedBody } = asked.expect;
   if (!isWanted(asked, status)) {
     const offMs = Math.abs(trip.wall() - Date.parse(date ?? ''));
@@ -724,6 +724,7 @@ function judge(trip: Trip, asked: HttpSettings, reply: Reply): Answer | Promise<
       const minutes = Math.round(offMs / 60_000);
       return blind('clock', `status 403, and our clock is ${minutes} minutes off theirs`);
     }
+    if (status === 429) return limited('status 429: asked too often', retryAfter, trip.wall());
     return fail('status', `status ${status}, expected ${printStatuses(wanted)}`);
   }
   if (wantedBody === undefined) return judgeRest(trip, asked, reply);

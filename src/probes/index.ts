@@ -5,7 +5,7 @@
 // and not our own queue. What has waited too long is shed and counted, because a loop that is
 // overloaded and does not shed collapses: everything is late, times out, and is asked again.
 
-import type { CheckId } from '../core/model.ts';
+import { type CheckId, outcomes } from '../core/model.ts';
 import type { AdapterContext, CheckType, PathSpec, ProbeResult } from '../kit/extend.ts';
 import { type Renewal, Renewed, type Secrets } from '../kit/renew.ts';
 import { SecretError } from '../kit/secret.ts';
@@ -359,7 +359,7 @@ class Call implements Stoppable {
 
   #answered(result: ProbeResult): void {
     if (!this.isOpen) return;
-    const known = ['pass', 'fail', 'blind'].includes(result?.outcome);
+    const known = outcomes.includes(result?.outcome);
     if (!known || typeof result.reason !== 'string' || typeof result.detail !== 'string') {
       return this.#giveUp(blind('internal', 'the check answered with something that is no result'));
     }

@@ -168,6 +168,7 @@ export function travel(
         detail: clause(answer.detail),
         phases: { ...trip.phases },
         ...(days === null ? {} : { certificateDays: days }),
+        ...(answer.retryAfterMs === undefined ? {} : { retryAfterMs: answer.retryAfterMs }),
       });
     };
     const stop = {

@@ -5,6 +5,7 @@
 import { X509Certificate } from 'node:crypto';
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import tls from 'node:tls';
+import { whyOfFile } from '../kit/errno.ts';
 import { LocalError } from './words.ts';
 
 /** Certificates by their subject. */
@@ -144,7 +145,7 @@ function readBundle(ca: string): { certificates: readonly string[]; mark: string
     text = readFileSync(ca, 'latin1');
   } catch (error) {
     if (error instanceof LocalError) throw error;
-    throw wrong((error as NodeJS.ErrnoException).code ?? 'unreadable');
+    throw wrong(`it ${whyOfFile(error)}`);
   }
   const begun = text.match(/-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----/g)?.length ?? 0;
   const whole = /-----BEGIN ((?:X509 |TRUSTED )?CERTIFICATE)-----[^-]*-----END \1-----/g;

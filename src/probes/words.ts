@@ -23,6 +23,7 @@ export type Reason =
   | 'elsewhere'
   | 'encoding'
   | 'internal'
+  | 'limited'
   | 'memory'
   | 'no-route'
   | 'ok'
@@ -52,6 +53,7 @@ export interface Answer {
   readonly outcome: Outcome;
   readonly reason: Reason;
   readonly detail: string;
+  readonly retryAfterMs?: number;
 }
 
 /** How far a trip has come. `path`: still on its way to and through a proxy. */
@@ -72,6 +74,28 @@ export function fail(reason: Reason, detail: string): Answer {
 
 export function blind(reason: Reason, detail: string): Answer {
   return { outcome: 'blind', reason, detail };
+}
+
+/**
+ * We were told that we ask too often (RFC 6585, 429): it says nothing about what others get. What
+ * fails for everybody is 503, with Retry-After or without (RFC 9110, 15.6.4).
+ */
+export function limited(detail: string, retryAfter: string | null, wall: number): Answer {
+  const ms = retryAfterMs(retryAfter, wall);
+  const asked = ms === null ? '' : `, to come back after ${Math.ceil(ms / 1000)} s`;
+  const says: Answer = { outcome: 'limited', reason: 'limited', detail: `${detail}${asked}` };
+  return ms === null ? says : { ...says, retryAfterMs: ms };
+}
+
+/** Longer than this is not waited, whoever asks for it. */
+const retryAfterMaxMs = 3_600_000;
+
+/** Retry-After (RFC 9110, 10.2.3): seconds, or a date; null where it is absent or neither. */
+function retryAfterMs(text: string | null, wall: number): number | null {
+  if (text === null) return null;
+  if (/^\d{1,12}$/.test(text)) return Math.min(Number(text) * 1000, retryAfterMaxMs);
+  const at = /^[A-Z][a-z]+,? /.test(text) ? Date.parse(text) : Number.NaN;
+  return Number.isNaN(at) ? null : Math.min(Math.max(0, at - wall), retryAfterMaxMs);
 }
 
 /**

@@ -6,6 +6,7 @@ import { closeSync, existsSync, openSync, readFileSync, readSync, statSync } fro
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import type { CheckId, CoreConfig, EntryKind, Name } from '../core/model.ts';
+import { whyOfFile } from '../kit/errno.ts';
 import type { StoredEntry } from '../ports.ts';
 import { InputError } from './settings.ts';
 
@@ -48,7 +49,12 @@ export function readJournal(path: string): { file: string; entries: readonly Sto
 
 function isSqlite(file: string): boolean {
   const head = Buffer.alloc(15);
-  const handle = openSync(file, 'r');
+  let handle: number;
+  try {
+    handle = openSync(file, 'r');
+  } catch (error) {
+    throw new InputError(`${file} ${whyOfFile(error)}: run this as the user of the daemon`);
+  }
   try {
     readSync(handle, head, 0, head.length, 0);
   } finally {
@@ -96,10 +102,32 @@ function readText(file: string): StoredEntry[] {
     const times = [seq, at, wall].every((n) => Number.isFinite(n));
     return times && typeof kind === 'string' && typeof sentence === 'string';
   };
-  if (!Array.isArray(parsed) || !parsed.every(isEntry)) {
+  const entries = isPrinted(parsed) ? parsed.entries.map(asStored) : parsed;
+  if (!Array.isArray(entries) || !entries.every(isEntry)) {
     throw new InputError(`${file} holds no journal: give what detour history --json printed`);
   }
-  return parsed.toSorted((a, b) => a.seq - b.seq);
+  return entries.toSorted((a, b) => a.seq - b.seq);
+}
+
+interface Printed {
+  readonly entries: readonly unknown[];
+}
+
+/** The document of today; before it had a version it was the bare list. */
+function isPrinted(value: unknown): value is Printed {
+  return Array.isArray((value as Partial<Printed> | null)?.entries);
+}
+
+/** An entry as the store has it: dates as milliseconds, the record with its last dot. */
+function asStored(entry: unknown): unknown {
+  const { time, record, data, ...rest } = (entry ?? {}) as Record<string, unknown>;
+  const at = typeof time === 'string' ? Date.parse(time) : Number.NaN;
+  const times = Object.entries(typeof data === 'object' ? (data ?? {}) : {}).map(([key, value]) => {
+    const isDate = key.endsWith('At') && typeof value === 'string';
+    return [key, isDate ? Date.parse(value) : value];
+  });
+  const name = typeof record === 'string' && !record.endsWith('.') ? `${record}.` : record;
+  return { ...rest, at, wall: at, record: name, data: Object.fromEntries(times) };
 }
 
 /** Within this of each other an origin and a service it needs failed together. */

@@ -3,6 +3,7 @@
 // with any of it. It opens no connection and writes no file.
 
 import { type Config, parseConfig, type Tables } from '../config/config.ts';
+import { notAmong } from '../core/name.ts';
 import { exampleName, exampleText } from './example.ts';
 import { replayJournal } from './journal.ts';
 import { findOutage, type Outage, outages, spanOf } from './outages.ts';
@@ -38,7 +39,7 @@ export interface Order {
 
 export interface Simulated {
   /** Plain JSON. */
-  readonly json: unknown;
+  readonly json: object;
   text(paper: Paper): string;
   /** One HTML page; null where there is nothing to draw. */
   readonly html: (() => string) | null;
@@ -168,10 +169,7 @@ function outageOf(word: string): Outage {
 }
 
 function noStandIn(config: Config, as: string, through: string): InputError {
-  return new InputError(
-    `${through} has no cloud, provider or path ${JSON.stringify(as.slice(0, 60))}: there are ` +
-      standIns(config).join(', '),
-  );
+  return new InputError(`${through}: ${notAmong('cloud, provider or path', as, standIns(config))}`);
 }
 
 function settingsOf(texts: readonly string[]): readonly Setting[] {

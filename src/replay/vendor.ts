@@ -4,7 +4,7 @@
 // It knows no time and no trouble: what becomes of a call is the world's to say. It never throws.
 
 import { formatMarker } from '../core/marker.ts';
-import type { Answer, Change, Fault, Name, Refusal, Seen } from '../core/model.ts';
+import type { Answer, Change, Fault, Mark, Name, Refusal, Seen } from '../core/model.ts';
 
 /** What stands at a record's name and at its marker's name. */
 export interface Held {
@@ -12,6 +12,8 @@ export interface Held {
   markers: string[];
   /** What else stands there and forbids a write. */
   refusal?: Refusal | null;
+  /** Marks of other tools. */
+  company?: readonly Mark[];
 }
 
 export function seenOf(held: Held | undefined): Seen {
@@ -19,6 +21,7 @@ export function seenOf(held: Held | undefined): Seen {
     cnames: held?.cname ? [{ ...held.cname }] : [],
     markers: [...(held?.markers ?? [])],
     refusal: held?.refusal ?? null,
+    ...(held?.company === undefined ? {} : { company: held.company }),
     ref: null,
   };
 }

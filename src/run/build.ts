@@ -1,19 +1,21 @@
 // Makes adapters out of a configuration: the same for the daemon and for `switch --direct`. It opens
 // no connection and decides nothing; what can be wrong here is a secret or file that cannot be had.
 
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { providerTypes } from '../../providers/index.ts';
 import { type Auditor, createAuditor } from '../audit/audit.ts';
 import { createKeyring, type Keyring, proving, signing } from '../cluster/keyring.ts';
 import { type Config, parseConfig, printProblem, type Tables } from '../config/config.ts';
 import type { Adapters } from '../controller.ts';
+import { accompanied, type Texts } from '../dns/company.ts';
 import { createResolver } from '../dns/resolver.ts';
 import { createServers } from '../dns/servers.ts';
 import { createVerifier } from '../dns/verify.ts';
+import { whyOfFile } from '../kit/errno.ts';
 import type { Notifier, Provider } from '../kit/extend.ts';
 import { type Renewal, Renewed, type Secrets } from '../kit/renew.ts';
-import { parseHostPort, type SecretRef } from '../kit/schema.ts';
+import { isCredentialName, parseHostPort, type SecretRef } from '../kit/schema.ts';
 import { markOfSecret, readSecret, SecretError } from '../kit/secret.ts';
 import { notifierTypes } from '../notify/index.ts';
 import type { Clock, Prober, Verifier } from '../ports.ts';
@@ -24,9 +26,10 @@ import {
   pathProblem,
   secretProblems,
 } from '../probes/index.ts';
+import { locateCredential } from './credentials.ts';
 import { environment } from './environment.ts';
 import { withPackages } from './plugins.ts';
-import { renewing } from './renew.ts';
+import { renewing, renewingNotifier } from './renew.ts';
 
 /** The configuration cannot be used; every reason, one a line. */
 export class ConfigError extends Error {
@@ -63,8 +66,7 @@ export async function loadConfig(
   try {
     text = readFileSync(path, 'utf8');
   } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code ?? 'unreadable';
-    throw new ConfigError([`${path}: ${code}; name the configuration with -c FILE`]);
+    throw new ConfigError([`${path} ${whyOfFile(error)}: name the configuration with -c FILE`]);
   }
   let parsed = parseConfig(text, path, tables);
   if (parsed.wanted.size > 0 && !options.byName) {
@@ -81,10 +83,52 @@ export async function lookAtConfig(
   options: { readonly byName: boolean },
 ): Promise<Loaded> {
   const { config, warnings } = await loadConfig(path, options);
-  const found = fileProblems(config.probes);
+  const found = [...fileProblems(config.probes), ...secretFiles(config)];
   const damaged = found.filter(({ isAbsent }) => !isAbsent);
   if (damaged.length > 0) throw new ConfigError(damaged.map(({ text }) => text));
   return { config, warnings: [...warnings, ...found.map(({ text }) => text)] };
+}
+
+/** The files of secrets and authorities that cannot be used, each once; none of them is read. */
+function secretFiles(
+  config: Config,
+): readonly { readonly text: string; readonly isAbsent: boolean }[] {
+  const seen = new Set<string>();
+  const places = [
+    ...Object.entries(config.providers).map(([name, p]) => [`providers.${name}`, p] as const),
+    ...Object.entries(config.paths).map(([name, p]) => [`paths.${name}`, p] as const),
+    ...Object.entries(config.probes).map(([id, p]) => [`check ${id}`, p] as const),
+    ['notify', config.notify] as const,
+  ];
+  return places.flatMap(([where, part]) =>
+    filesIn(part, 0).flatMap((file) => {
+      if (seen.has(file)) return [];
+      seen.add(file);
+      const wrong = problemOfFile(file);
+      return wrong === null ? [] : { ...wrong, text: `${where}: file ${file} ${wrong.text}` };
+    }),
+  );
+}
+
+function problemOfFile(file: string): { readonly text: string; readonly isAbsent: boolean } | null {
+  try {
+    const found = statSync(file);
+    const text = !found.isFile() ? 'is no plain file' : found.size === 0 ? 'is empty' : null;
+    return text === null ? null : { text, isAbsent: false };
+  } catch (error) {
+    // Keys lie where the daemon runs, and may be its user's alone.
+    return { text: `${whyOfFile(error)} (it must be, where the daemon runs)`, isAbsent: true };
+  }
+}
+
+/** Of all `{ file: PATH }` in some settings; they are parsed, so nothing else has that form. */
+function filesIn(value: unknown, depth: number): readonly string[] {
+  if (typeof value !== 'object' || value === null || depth > 8) return [];
+  const entries = Object.entries(value);
+  const [first] = entries;
+  const isRef = entries.length === 1 && first![0] === 'file' && typeof first![1] === 'string';
+  if (isRef) return [first![1] as string];
+  return entries.flatMap(([, inner]) => filesIn(inner, depth + 1));
 }
 
 /** The adapters, and what audits them: both of one configuration, closed together. */
@@ -107,17 +151,17 @@ export function buildAdapters(
     ...fileProblems(config.probes).map(({ text }) => text),
   ];
   if (missing.length > 0) throw new ConfigError(missing);
-  const notifier = buildNotifier(config);
   const told = options.told ?? (() => {});
+  const notifier = buildNotifier(config, told);
   const keys = buildKeys(config, told);
-  const plain = buildProviders(config, told);
   const { records } = config.core;
-  const providers =
-    keys === null
-      ? plain
-      : Object.fromEntries(
-          Object.entries(plain).map(([name, p]) => [name, signing(p, () => keys.get(), records)]),
-        );
+  const texts: Texts = (...asked) => asker.texts(...asked);
+  const providers = Object.fromEntries(
+    Object.entries(buildProviders(config, told)).map(([name, plain]) => {
+      const provider = accompanied(plain, texts);
+      return [name, keys === null ? provider : signing(provider, () => keys.get(), records)];
+    }),
+  );
   const { dns } = config;
   const resolver = createResolver({
     roots: dns.roots,
@@ -154,6 +198,7 @@ export function buildAdapters(
     servers,
     resolver,
     verifier,
+    texts,
     clock,
     port,
     timeoutMs,
@@ -175,13 +220,34 @@ export function buildProber(
   });
 }
 
-const secret = (ref: SecretRef): string => readSecret(ref, environment());
-const secrets: Secrets = { read: secret, mark: (ref) => markOfSecret(ref, environment()) };
+const secret = (ref: SecretRef): string => {
+  const found = located(ref);
+  if (typeof found === 'string') throw new SecretError(found);
+  return readSecret(found, environment());
+};
+const secrets: Secrets = {
+  read: secret,
+  mark: (ref) => {
+    const found = located(ref);
+    return markOfSecret(typeof found === 'string' ? ref : found, environment());
+  },
+};
 
-function buildNotifier({ notify, tables }: Config): Notifier | null {
+/** A credential of the unit's, where systemd has not handed it over; or why it cannot be had. */
+function located(ref: SecretRef): SecretRef | string {
+  const { CREDENTIALS_DIRECTORY: handed, DETOUR_UNIT: unit } = environment();
+  if (!('credential' in ref) || handed || !isCredentialName(ref.credential)) return ref;
+  const found = locateCredential(ref.credential, unit);
+  return found.ok ? { file: found.path } : `credential ${ref.credential}: ${found.sentence}`;
+}
+
+function buildNotifier({ notify, tables }: Config, told: Told): Notifier | null {
   if (notify === null) return null;
   try {
-    return tables.notifiers[notify.type]!.create(notify.settings, { secret });
+    return renewingNotifier(secrets, {
+      make: (secret) => tables.notifiers[notify.type]!.create(notify.settings, { secret }),
+      told: (renewal) => told('notify', renewal),
+    });
   } catch (error) {
     if (!(error instanceof SecretError)) throw error;
     throw new ConfigError([`notify: ${error.message}`]);

@@ -8,8 +8,10 @@ import { createSingleCoordinator } from '../cluster/single.ts';
 import type { Config } from '../config/config.ts';
 import { Controller, closeAll } from '../controller.ts';
 import { type AuditFinding, type AuditReport, countOf } from '../core/audit.ts';
-import type { Entry, EntryKind, Json, Reply } from '../core/model.ts';
+import type { Entry, EntryKind, Json } from '../core/model.ts';
 import { storedProblem } from '../core/stored.ts';
+import { withAudit } from '../core/view.ts';
+import { whyOfFile } from '../kit/errno.ts';
 import type { Observer } from '../ports.ts';
 import { serveControl } from '../serve/control.ts';
 import type { Desk, Served, Trouble } from '../serve/desk.ts';
@@ -20,6 +22,7 @@ import { damaged, openSqliteStore, type SqliteStore } from '../store/sqlite.ts';
 import { type Built, buildAdapters, ConfigError, type Loaded, loadConfig } from './build.ts';
 import { createClock } from './clock.ts';
 import { createLog, createRarely, type Log } from './log.ts';
+import { createReload } from './reload.ts';
 import type { Signals } from './signals.ts';
 
 /** How each kind of entry is logged: what a person should see is a warning. */
@@ -30,12 +33,14 @@ const levelOf = {
   diagnosis: 'info',
   drain: 'info',
   drill: 'info',
+  forgotten: 'warn',
   fault: 'warn',
   freeze: 'info',
   health: 'info',
   hold: 'warn',
   lane: 'info',
   lease: 'info',
+  limit: 'warn',
   path: 'info',
   paused: 'warn',
   pin: 'info',
@@ -81,13 +86,7 @@ export async function runDaemon(configPath: string, options: DaemonOptions): Pro
     return refuse(error);
   }
   const { config, warnings } = loaded;
-  const json = options.json || config.log.format === 'json';
-  const text = !json && (config.log.format === 'text' || process.stdout.isTTY === true);
-  const log = createLog({
-    format: text ? 'text' : 'json',
-    level: config.log.level,
-    stream: process.stdout,
-  });
+  const log = createLog({ ...logOptions(config, options), stream: process.stdout });
   for (const warning of warnings) log.warn(warning, { kind: 'config' });
   if (options.overridden !== null) log.info(options.overridden, { kind: 'environment' });
   try {
@@ -107,6 +106,12 @@ export async function runDaemon(configPath: string, options: DaemonOptions): Pro
   } finally {
     log.flush();
   }
+}
+
+function logOptions({ log }: Config, options: DaemonOptions): Parameters<Log['become']>[0] {
+  const json = options.json || log.format === 'json';
+  const text = !json && (log.format === 'text' || process.stdout.isTTY === true);
+  return { format: text ? 'text' : 'json', level: log.level };
 }
 
 function openStore(config: Config, log: Log, { newState }: DaemonOptions): SqliteStore {
@@ -129,6 +134,11 @@ interface Parts {
   readonly options: DaemonOptions;
 }
 
+interface Readers {
+  readonly wanted: NonNullable<Config['listen']>;
+  readonly served: Awaited<ReturnType<typeof serveHttp>>;
+}
+
 /** All that runs, put together and not yet started. */
 interface Daemon extends Parts {
   readonly controller: Controller;
@@ -136,12 +146,15 @@ interface Daemon extends Parts {
   readonly desk: Desk;
   readonly metrics: ReturnType<typeof createMetrics>;
   readonly trouble: Trouble;
+  /** The configuration in force, and the door for readers that belongs to it. */
+  readonly now: { config: Config; readers: Readers | null; ended: boolean };
   /** Lets go of what was put together and never started. */
   drop(): void;
 }
 
 function assemble(parts: Parts): Daemon {
   const { configPath, config, store, log, options } = parts;
+  const now: Daemon['now'] = { config, readers: null, ended: false };
   const { docs, at } = store.load();
   const problem = storedProblem(docs);
   if (problem !== null) throw damaged(store.file, problem);
@@ -151,7 +164,8 @@ function assemble(parts: Parts): Daemon {
   const seed = randomBytes(16);
   const observers: Observer[] = [logObserver(log)];
   const told = logRenewals(log);
-  const adapters = buildAdapters(config, clock, { remember: true, told });
+  const build = (wanted: Config) => buildAdapters(wanted, clock, { remember: true, told });
+  const adapters = build(config);
   const controller = new Controller(config.core, adapters, {
     clock,
     store,
@@ -175,22 +189,34 @@ function assemble(parts: Parts): Daemon {
     },
     trouble,
   });
-  const taken = (built: Built) => {
+  const take = async (wanted: Config, built: Built) => {
     ({ auditor } = built);
     auditing.renew();
+    log.become(logOptions(wanted, options));
+    now.config = wanted;
+    return takeDoor(daemon);
   };
   const desk: Desk = {
-    status: () => controller.status(),
+    status: () => withAudit(controller.status(), auditing.audited().report),
     command: (command) => controller.command(command),
     gate: (record) => controller.gate(record),
     history: (query) => controller.history(query),
-    reload: () => reload(configPath, controller, clock, log, taken),
+    reload: createReload({
+      path: configPath,
+      inForce: () => now.config,
+      controller,
+      log,
+      build,
+      take,
+    }),
     audited: () => auditing.audited(),
     audit: () => auditing.now(),
   };
   const metrics = createMetrics({ desk, version: options.version });
   observers.push(metrics.observer);
-  return { ...parts, controller, auditing, desk, metrics, trouble, drop: () => closeAll(adapters) };
+  const drop = () => closeAll(adapters);
+  const daemon: Daemon = { ...parts, controller, auditing, desk, metrics, trouble, now, drop };
+  return daemon;
 }
 
 /** Runs what was put together until it is told to end. */
@@ -217,6 +243,8 @@ async function serve(daemon: Daemon): Promise<number> {
     daemon.drop();
     throw error;
   } finally {
+    daemon.now.ended = true;
+    if (daemon.now.readers !== null) served.push(daemon.now.readers.served);
     await Promise.all(served.map((s) => s.close()));
   }
   return 0;
@@ -224,40 +252,36 @@ async function serve(daemon: Daemon): Promise<number> {
 
 /** The doors. Without operators' nothing starts; without the one for readers it does. */
 async function open(daemon: Daemon, served: Served[]): Promise<void> {
-  const { config, desk, metrics, trouble } = daemon;
+  const { config, desk, trouble } = daemon;
   served.push(await serveControl({ path: config.socket, desk, trouble }));
-  if (config.listen === null) return;
-  const { gateHoldMs } = config;
-  served.push(await serveHttp({ ...config.listen, desk, metrics, gateHoldMs, trouble }));
+  await takeDoor(daemon);
 }
 
-/** A bad configuration is refused whole and the last good one stays in force (rule 19). */
-async function reload(
-  configPath: string,
-  controller: Controller,
-  clock: ReturnType<typeof createClock>,
-  log: Log,
-  taken: (built: Built) => void,
-): Promise<Reply> {
-  try {
-    const { config, warnings } = await loadConfig(configPath);
-    const told = logRenewals(log);
-    const adapters = buildAdapters(config, clock, { remember: true, told });
-    const problems = controller.reload(config.core, adapters);
-    if (problems.length > 0) {
-      closeAll(adapters);
-      throw new ConfigError(problems);
-    }
-    taken(adapters);
-    for (const warning of warnings) log.warn(warning, { kind: 'config' });
-    return { exit: 0, message: `${configPath} is in force` };
-  } catch (error) {
-    if (!(error instanceof ConfigError)) throw error;
-    controller.noteReload(error.problems.length);
-    for (const problem of error.problems) log.error(problem, { kind: 'config' });
-    const message = `${error.message}\nthe configuration in force stays`;
-    return { exit: 2, message };
+/** The door for readers where the configuration in force has it; says so if that cannot be had. */
+async function takeDoor({ now, desk, metrics, trouble }: Daemon): Promise<readonly string[]> {
+  const { readers: old } = now;
+  const { listen } = now.config;
+  const isSame =
+    old !== null && listen?.host === old.wanted.host && listen.port === old.wanted.port;
+  if (!isSame) {
+    await old?.served.close();
+    now.readers = null;
+    if (listen === null) return [];
+    const served = await serveHttp({
+      ...listen,
+      desk,
+      metrics,
+      trouble,
+      get gateHoldMs() {
+        return now.config.gateHoldMs;
+      },
+    });
+    now.readers = { wanted: listen, served };
+    // A reload may still be under way while everything ends.
+    if (now.ended) await served.close();
   }
+  if (now.readers?.served.listens !== false) return [];
+  return [`listen: ${listen?.host}:${listen?.port} cannot be had yet, and is tried again`];
 }
 
 /** Findings that are new and bad, each once; the rest is for whoever asks. */
@@ -279,11 +303,17 @@ function logRenewals(log: Log): NonNullable<Parameters<typeof buildAdapters>[2][
 
 function logObserver(log: Log): Observer {
   const rarely = createRarely();
+  const say = (entry: Entry, more: Record<string, Json>) => {
+    const record: Record<string, Json> = entry.record === null ? {} : { record: entry.record };
+    const fields = { kind: entry.kind, ...record, ...more, data: entry.data };
+    log[levelOf[entry.kind]](entry.sentence, fields);
+  };
   return {
-    journalled(entry: Entry) {
-      const record: Record<string, Json> = entry.record === null ? {} : { record: entry.record };
-      const fields = { kind: entry.kind, ...record, data: entry.data };
-      log[levelOf[entry.kind]](entry.sentence, fields);
+    journalled(entry, _wall, late) {
+      if (!late) say(entry, {});
+    },
+    unstored(entry) {
+      say(entry, { stored: false });
     },
     trouble(what, detail) {
       const unsaid = rarely(what, detail);
@@ -301,6 +331,9 @@ function refuse(error: unknown): number {
     (error instanceof Error && ['ControlError', 'StoreError'].includes(error.constructor.name)) ||
     (error as NodeJS.ErrnoException).code !== undefined;
   if (!isInput && !isWorld) throw error;
-  process.stderr.write(`${(error as Error).message}\n`);
+  const { message, path, syscall } = error as NodeJS.ErrnoException;
+  // The system's own errors say what failed in codes.
+  const isRaw = path !== undefined && syscall !== undefined;
+  process.stderr.write(`${isRaw ? `${path} ${whyOfFile(error)} (${syscall})` : message}\n`);
   return isInput ? 2 : 1;
 }

@@ -9,7 +9,6 @@ import { rowOf } from '../config/config.ts';
 import { type Adapters, closeAll } from '../controller.ts';
 import { type Effect, type Event, nextDeadline, start, step } from '../core/direct.ts';
 import type { Fault, Reply } from '../core/model.ts';
-import { toName } from '../kit/schema.ts';
 import type { Clock } from '../ports.ts';
 import { buildAdapters, ConfigError, loadConfig } from './build.ts';
 import { createClock } from './clock.ts';
@@ -48,9 +47,8 @@ async function carryOut(
 ): Promise<Reply> {
   const deadlines = createDeadlines();
   const arrivals = createArrivals(clock);
-  const name = toName(order.record);
   const id = randomBytes(8).toString('hex');
-  const begun = start({ config: config.core, order, name, id, now: clock.now() });
+  const begun = start({ config: config.core, order, id, now: clock.now() });
   let { effects } = begun;
   try {
     for (;;) {

@@ -15,6 +15,8 @@ export interface Log {
   info(message: string, fields?: Fields): void;
   warn(message: string, fields?: Fields): void;
   error(message: string, fields?: Fields): void;
+  /** From now on in this format, from this level on. */
+  become(options: Pick<LogOptions, 'format' | 'level'>): void;
   /** Says how many lines were lost, if any were. */
   flush(): void;
 }
@@ -36,7 +38,8 @@ const colours = { debug: 'dim', info: 'green', warn: 'yellow', error: 'red' } as
 /** A log on a stream. JSON lines carry `time` (ISO 8601, UTC), `level`, `msg` and the fields. */
 export function createLog(options: LogOptions): Log {
   const line = bounded(options.stream);
-  const write = options.format === 'json' ? json(options, line) : text(options, line);
+  const writer = (o: LogOptions) => (o.format === 'json' ? json(o, line) : text(o, line));
+  let write = writer(options);
   const tell = () => {
     const lost = line.hasRoom() ? line.takeLost() : 0;
     if (lost > 0) write('warn', 'log lines were lost: their reader did not keep up', { lost });
@@ -52,6 +55,9 @@ export function createLog(options: LogOptions): Log {
     info: at('info'),
     warn: at('warn'),
     error: at('error'),
+    become(more) {
+      write = writer({ ...options, ...more });
+    },
     flush: tell,
   };
 }

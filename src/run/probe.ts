@@ -2,8 +2,9 @@
 // drill that asks a check for an answer nobody gives, to see that it can fail. It writes nothing
 // anywhere and moves nothing.
 
-import { rowOf } from '../config/config.ts';
+import { CliError } from '../cli/hands.ts';
 import type { CheckId } from '../core/model.ts';
+import { meant } from '../core/name.ts';
 import type { ProbeResult } from '../kit/extend.ts';
 import { turnMost } from '../probes/index.ts';
 import { buildProber, loadConfig } from './build.ts';
@@ -20,9 +21,13 @@ const AT_ONCE = turnMost;
 /** Every check (of one origin, cloud or path, or of all) over every path of its own, once. */
 export async function probeAll(configPath: string, only: string | null): Promise<Looked[]> {
   const { config } = await loadConfig(configPath);
-  const wanted = Object.values(config.core.checks).filter(
-    (c) => only === null || [c.origin, c.cloud, c.id].includes(only),
+  const { checks, origins, clouds } = config.core;
+  const known = [origins, clouds, checks].flatMap((table) => Object.keys(table));
+  const what = only === null ? null : named('origin, cloud or check', only, known);
+  const wanted = Object.values(checks).filter(
+    (c) => what === null || [c.origin, c.cloud, c.id].includes(what),
   );
+  if (what !== null && wanted.length === 0) throw new CliError(2, `${what} has no checks`);
   const prober = buildProber(config);
   try {
     const asks = wanted.flatMap((c) => c.paths.map((path) => ({ id: c.id, path, c })));
@@ -43,11 +48,11 @@ export async function probeAll(configPath: string, only: string | null): Promise
 }
 
 /** One check, asked for an answer that nobody gives: every path must say `fail`. */
-export async function drillCheck(configPath: string, check: CheckId): Promise<Looked[] | null> {
+export async function drillCheck(configPath: string, typed: string): Promise<Looked[]> {
   const { config } = await loadConfig(configPath);
-  const spec = rowOf(config.probes, check);
-  const known = rowOf(config.core.checks, check);
-  if (spec === undefined || known === undefined) return null;
+  const check = named('check', typed, Object.keys(config.core.checks));
+  const spec = config.probes[check]!;
+  const known = config.core.checks[check]!;
   const settings = config.tables.checks[spec.kind]!.impossible(spec.settings);
   const prober = buildProber({ ...config, probes: { [check]: { ...spec, settings } } });
   try {
@@ -61,4 +66,10 @@ export async function drillCheck(configPath: string, check: CheckId): Promise<Lo
   } finally {
     prober.close();
   }
+}
+
+function named(what: string, typed: string, known: readonly string[]): string {
+  const found = meant(what, typed, [...new Set(known)]);
+  if (found.ok) return found.name;
+  throw new CliError(2, found.sentence);
 }

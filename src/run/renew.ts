@@ -1,24 +1,25 @@
-// A provider whose keys are read again when their files change and when the vendor refuses them. To
-// whoever uses it, it is one provider all the time: its calls are counted on, and what is under way
-// when keys change ends with the old ones. It must never judge a key by itself.
+// A provider whose keys are read again when their files change and when the vendor refuses them, and
+// a notifier of which the same is so. To whoever uses it, each is one all the time: a provider's
+// calls are counted on, and what is under way when keys change ends with the old ones. It must never
+// judge a key by itself.
 
 import type { Answer, Fault } from '../core/model.ts';
-import type { Provider } from '../kit/extend.ts';
+import type { Notifier, Provider } from '../kit/extend.ts';
 import { type Renewal, Renewed, type Secrets } from '../kit/renew.ts';
 import type { SecretRef } from '../kit/schema.ts';
 
 /** How long what is under way may go on with the keys it began with, in milliseconds. */
 const GRACE_MS = 15_000;
 
-interface RenewingOptions {
-  make(secret: (ref: SecretRef) => string): Provider;
+interface RenewingOptions<T> {
+  make(secret: (ref: SecretRef) => string): T;
   told(renewal: Renewal): void;
   /** How often files are looked at, in milliseconds; 1 s unless given. */
   readonly lookMs?: number;
 }
 
 /** Throws what `make` throws the first time. */
-export function renewing(secrets: Secrets, options: RenewingOptions): Provider {
+export function renewing(secrets: Secrets, options: RenewingOptions<Provider>): Provider {
   const { told, lookMs = 1000 } = options;
   let spent = 0;
   const open = new Set<Provider>();
@@ -57,6 +58,26 @@ export function renewing(secrets: Secrets, options: RenewingOptions): Provider {
     },
     preflight: (record, signal) => renewed.get().provider.preflight(record, signal),
     close: () => renewed.close(),
+  };
+}
+
+/** Who could not be told may have refused the key. Throws what `make` throws the first time. */
+export function renewingNotifier(secrets: Secrets, options: RenewingOptions<Notifier>): Notifier {
+  const { told, lookMs = 1000 } = options;
+  const make = (secret: (ref: SecretRef) => string) => ({
+    notifier: options.make(secret),
+    close: () => {},
+  });
+  const renewed = new Renewed(secrets, make, { told, graceMs: GRACE_MS, lookMs });
+  return {
+    async notify(notice, signal) {
+      try {
+        await renewed.get().notifier.notify(notice, signal);
+      } catch (error) {
+        renewed.refused();
+        throw error;
+      }
+    },
   };
 }
 

@@ -9,7 +9,9 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { connect } from 'node:net';
 import { z } from 'zod';
 import type { Command, Reply } from '../core/model.ts';
-import { dnsName } from '../kit/schema.ts';
+import { meant } from '../core/name.ts';
+import { whyOfFile } from '../kit/errno.ts';
+import { toName } from '../kit/schema.ts';
 import { close, createBounded, type Limits, listen, readBody, send, target } from './bounded.ts';
 import type { Desk, Served, Trouble } from './desk.ts';
 
@@ -51,9 +53,8 @@ export async function serveControl(options: ControlOptions): Promise<Served> {
   try {
     await listening;
   } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
     throw new ControlError(
-      `control socket ${path}: ${code ?? message}; its directory must exist and be writable`,
+      `control socket ${path} ${whyOfFile(error)}: its directory must exist and be writable`,
     );
   }
   server.on('error', (error) => options.trouble('control-socket', error.message));
@@ -108,7 +109,7 @@ function handler(options: ControlOptions) {
     '/v1/status': { GET: () => ({ status: 200, body: desk.status() }) },
     '/v1/history': { GET: (_, query) => history(desk, query) },
     '/v1/command': { POST: (request) => command(desk, request, commandMs) },
-    '/v1/reload': { POST: async () => replied(await inTime(desk.reload(), commandMs)) },
+    '/v1/reload': { POST: (_, query) => reload(desk, query, commandMs) },
     '/v1/audit': {
       GET: audited,
       // Not waited for beyond a command's time: whoever asked sees it running, and asks again.
@@ -198,15 +199,31 @@ async function command(desk: Desk, request: IncomingMessage, ms: number): Promis
     return refused(400, 'the body is not JSON');
   }
   const parsed = commandSchema.safeParse(document);
-  if (!parsed.success) return refused(400, `not a command: ${sentences(parsed.error)}`);
+  if (!parsed.success) return refused(400, sentences(parsed.error));
   return replied(await inTime(desk.command(parsed.data), ms));
+}
+
+async function reload(desk: Desk, query: URLSearchParams, ms: number): Promise<Answer> {
+  const parsed = reloadSchema.safeParse(Object.fromEntries(query));
+  if (!parsed.success) return refused(400, `not a reload: ${sentences(parsed.error)}`);
+  return replied(await inTime(desk.reload({ dryRun: parsed.data.dryRun === 'true' }), ms));
 }
 
 function history(desk: Desk, query: URLSearchParams): Answer {
   const parsed = historySchema.safeParse(Object.fromEntries(query));
-  if (!parsed.success) return refused(400, `not a query: ${sentences(parsed.error)}`);
-  const { record, limit } = parsed.data;
-  const entries = desk.history(record === undefined ? { limit } : { record, limit });
+  if (!parsed.success) return refused(400, sentences(parsed.error));
+  const { record: typed, limit } = parsed.data;
+  if (typed === undefined) return { status: 200, body: { entries: desk.history({ limit }) } };
+  const name = toName(typed);
+  if (name !== null && desk.gate(name) !== null) {
+    return { status: 200, body: { entries: desk.history({ record: name, limit }) } };
+  }
+  const known = desk.status().records.map((r) => r.name);
+  const found = meant('record', typed, known);
+  // One that is configured no longer has a past all the same.
+  const of = found.ok ? found.name : name;
+  const entries = of === null ? [] : desk.history({ record: of, limit });
+  if (!found.ok && entries.length === 0) return refused(400, found.sentence);
   return { status: 200, body: { entries } };
 }
 
@@ -225,7 +242,8 @@ function line(what: string, most: number) {
     .regex(/^\P{Cc}*$/u, 'expected one line without control characters');
 }
 
-const record = dnsName;
+/** As it was typed; which one is meant is for the core to say. */
+const record = line('a record', 255).transform((text) => toName(text) ?? text);
 const by = line('who says it', 64).transform((name) => `${name} (unverified)`);
 const reason = line('a reason', 500);
 const word = line('a name from the configuration', 128);
@@ -236,6 +254,7 @@ const forMs = z
   .max(366 * 86_400_000, 'expected at most 366 days')
   .nullable();
 const flag = z.boolean('expected true or false');
+const dryRun = flag.optional();
 
 /** The commands of core/model.ts as they come over the socket. */
 const commandSchema: z.ZodType<Command> = z.discriminatedUnion(
@@ -251,32 +270,52 @@ const commandSchema: z.ZodType<Command> = z.discriminatedUnion(
       force: flag,
       dryRun: flag,
     }),
-    z.strictObject({ kind: z.literal('adopt'), record, target: word, create: flag, by }),
-    z.strictObject({ kind: z.literal('pin'), record, reason, by, forMs }),
-    z.strictObject({ kind: z.literal('unpin'), record, by }),
-    z.strictObject({ kind: z.literal('drain'), what: word, reason, by }),
-    z.strictObject({ kind: z.literal('undrain'), what: word, by }),
-    z.strictObject({ kind: z.literal('freeze'), record: record.nullable(), reason, by }),
-    z.strictObject({ kind: z.literal('unfreeze'), record: record.nullable(), by }),
     z.strictObject({
-      kind: z.literal('ack'),
+      kind: z.literal('adopt'),
       record,
+      target: word,
+      create: flag,
+      reason: reason.optional(),
       by,
-      reject: z.boolean(),
-      dryRun: z.boolean(),
+      dryRun,
     }),
+    z.strictObject({ kind: z.literal('pin'), record, reason, by, forMs, dryRun }),
+    z.strictObject({ kind: z.literal('unpin'), record, by, dryRun }),
+    z.strictObject({
+      kind: z.literal('drain'),
+      what: word,
+      reason,
+      by,
+      forMs: forMs.optional(),
+      dryRun,
+    }),
+    z.strictObject({ kind: z.literal('undrain'), what: word, by, dryRun }),
+    z.strictObject({
+      kind: z.literal('freeze'),
+      record: record.nullable(),
+      reason,
+      by,
+      forMs: forMs.optional(),
+      dryRun,
+    }),
+    z.strictObject({ kind: z.literal('unfreeze'), record: record.nullable(), by, dryRun }),
+    z.strictObject({ kind: z.literal('ack'), record, by, reject: flag, dryRun }),
     z.strictObject({ kind: z.literal('drilled'), check: word, by }),
   ],
   {
     error: (issue) =>
       issue.code === 'invalid_union'
         ? 'expected switch, adopt, pin, unpin, drain, undrain, freeze, unfreeze or ack'
-        : 'expected an object',
+        : 'expected a command as an object',
   },
 );
 
+const reloadSchema = z.strictObject({
+  dryRun: z.enum(['true', 'false'], 'expected true or false').default('false'),
+});
+
 const historySchema = z.strictObject({
-  record: dnsName.optional(),
+  record: line('a record', 255).optional(),
   limit: z
     .string()
     .regex(/^\d{1,5}$/, 'expected a whole number')

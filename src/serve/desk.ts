@@ -16,8 +16,11 @@ export interface Desk {
   command(command: Command): Promise<Reply>;
   /** The newest entries of the journal first, at most `limit` (1 to 10,000). */
   history(query: { readonly record?: Name; readonly limit: number }): readonly StoredEntry[];
-  /** Reads the configuration again; a bad one is refused and the good one kept (rule 19). */
-  reload(): Promise<Reply>;
+  /**
+   * Reads the configuration again and says what it changes; a bad one is refused and the good one
+   * kept (rule 19). In a dry run that is all. Code 3: some of it wants a restart.
+   */
+  reload(how?: { readonly dryRun: boolean }): Promise<Reply>;
   /** The last audit, null before the first; and whether one is under way. */
   audited(): Audited;
   /** Audits now, or joins the audit under way; resolves when that one has ended. */

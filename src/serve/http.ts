@@ -14,7 +14,7 @@ export interface HttpOptions {
   readonly port: number;
   readonly desk: Desk;
   readonly metrics: { text(): Promise<string>; readonly contentType: string };
-  /** How long a gate holds the last decision while it cannot be known to be right. */
+  /** How long a gate holds a decision that cannot be known to be right; asked at each gate. */
   readonly gateHoldMs: number;
   readonly trouble: Trouble;
   readonly limits?: Partial<Limits>;
@@ -29,11 +29,11 @@ const retryMostMs = 30_000;
 /**
  * Listens. An address that cannot be had is told of as trouble and tried again, for ever: nothing but
  * readers needs it. Resolves after the first attempt; `host` and `port` are those that were got, or
- * those that are wanted.
+ * those that are wanted, and `listens` says which.
  */
 export async function serveHttp(
   options: HttpOptions,
-): Promise<Served & { readonly host: string; readonly port: number }> {
+): Promise<Served & { readonly host: string; readonly port: number; readonly listens: boolean }> {
   const { host, port, trouble } = options;
   const limits: Limits = { connections: 256, requestMs: 5000, idleMs: 15_000, ...options.limits };
   const server = createBounded(limits, handler(options), trouble);
@@ -62,6 +62,9 @@ export async function serveHttp(
     },
     get port() {
       return bound?.port ?? port;
+    },
+    get listens() {
+      return bound !== null;
     },
     close: () => {
       clearTimeout(retry);

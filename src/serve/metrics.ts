@@ -39,7 +39,7 @@ import type { Observer, Operation, TroubleWord } from '../ports.ts';
 import type { Desk } from './desk.ts';
 
 interface Metrics {
-  readonly observer: Required<Observer>;
+  readonly observer: Required<Omit<Observer, 'unstored'>>;
   /** The whole exposition in Prometheus's text format. Scrapes at one time share one text. */
   text(): Promise<string>;
   readonly contentType: string;
@@ -79,6 +79,14 @@ const families = {
     'check',
   ),
   detour_origin_health: gauge('State set: 1 for the health of an origin.', 'origin', 'health'),
+  detour_origin_limited: gauge(
+    '1 for an origin that has answered that it is asked too often, and is asked more slowly since.',
+    'origin',
+  ),
+  detour_origin_detection_seconds: gauge(
+    'Within so long an outage of an origin is seen at the rate it is asked, nothing being lost.',
+    'origin',
+  ),
   detour_path_state: gauge('State set: 1 for what a path can see.', 'path', 'state'),
   detour_cloud_diagnosis: gauge('State set: 1 for the diagnosis of a cloud.', 'cloud', 'diagnosis'),
   detour_origin_drained: gauge('1 while an operator keeps an origin out of choice.', 'origin'),
@@ -268,6 +276,9 @@ function drawOrigins(set: Setter, view: StatusView): void {
       set('detour_origin_health', is, { origin: origin.name, health });
     }
     set('detour_origin_drained', origin.drained ? 1 : 0, { origin: origin.name });
+    const { limited, detectionMs } = origin.rate;
+    set('detour_origin_limited', limited === null ? 0 : 1, { origin: origin.name });
+    set('detour_origin_detection_seconds', detectionMs / 1000, { origin: origin.name });
     for (const check of origin.checks) {
       for (const verdict of verdicts) {
         const labels = { check: check.id, path: check.path, verdict };
@@ -419,7 +430,11 @@ function createCounters(registry: Registry) {
 type Series = ReturnType<typeof seriesOf>;
 type Tallies = Map<CheckId, Map<string, Tally>>;
 
-function observerOf(counted: Families, told: Series, tallies: Tallies): Required<Observer> {
+function observerOf(
+  counted: Families,
+  told: Series,
+  tallies: Tallies,
+): Required<Omit<Observer, 'unstored'>> {
   const operation = among(wordsOf(operations));
   const result = among(['ok', 'abandoned', ...faultKinds, ...serverAnswerKinds]);
   const kind = among(entryKinds);
@@ -430,7 +445,7 @@ function observerOf(counted: Families, told: Series, tallies: Tallies): Required
       let tally = tallies.get(check)?.get(path);
       if (tally === undefined) {
         if (!told.probed.admit({ check, path }) || !told.timed.admit({ check })) return;
-        tally = { pass: 0, fail: 0, blind: 0 };
+        tally = { pass: 0, fail: 0, blind: 0, limited: 0 };
         const byPath = tallies.get(check) ?? new Map<string, Tally>();
         tallies.set(check, byPath.set(path, tally));
       }

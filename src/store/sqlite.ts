@@ -12,6 +12,7 @@ import { DatabaseSync, type SQLOutputValue } from 'node:sqlite';
 import type { Json } from '../core/model.ts';
 import type { Commit, Store, StoredEntry } from '../ports.ts';
 import { hasNoRoom, PlaceError, securePlace } from './place.ts';
+import { openReminder, type Reminder } from './reminder.ts';
 
 /** The store cannot be opened, read or written; the message names the file and the cure. */
 export class StoreError extends Error {}
@@ -90,7 +91,8 @@ export function openSqliteStore(directory: string, options: OpenOptions = {}): S
     const db = openDatabase(file);
     try {
       remember(directory);
-      return makeStore(db, file, { isNew, limits: options.limits ?? journalLimits });
+      const reminder = openReminder(`${file}.unkept`);
+      return makeStore(db, file, { isNew, reminder, limits: options.limits ?? journalLimits });
     } catch (error) {
       db.close();
       throw error;
@@ -229,13 +231,18 @@ function statementsOf(db: DatabaseSync) {
 type Statements = ReturnType<typeof statementsOf>;
 
 /** What one commit changes, inside its transaction. */
-function apply(on: Statements, { at, wall, entries, docs }: Commit, limits: JournalLimits): void {
-  if (!Number.isFinite(at) || !Number.isFinite(wall)) throw new Error('the commit has no time');
+function apply(on: Statements, commit: Commit, limits: JournalLimits): void {
+  const { at, wall, docs, earlier = [] } = commit;
   let { seq } = on.position.get() as { seq: number };
-  for (const entry of entries) {
-    seq++;
-    const { kind, record, sentence, data } = entry;
-    on.append.run(seq, at, wall, kind, record, sentence, JSON.stringify(data));
+  const before = seq;
+  for (const moment of [...earlier, commit]) {
+    if (!Number.isFinite(moment.at) || !Number.isFinite(moment.wall)) {
+      throw new Error('the commit has no time');
+    }
+    for (const { kind, record, sentence, data } of moment.entries) {
+      seq++;
+      on.append.run(seq, moment.at, moment.wall, kind, record, sentence, JSON.stringify(data));
+    }
   }
   for (const [key, value] of docs) {
     if (value === null) on.drop.run(key);
@@ -244,7 +251,7 @@ function apply(on: Statements, { at, wall, entries, docs }: Commit, limits: Jour
   on.advance.run(seq, at, wall);
   const first = on.oldest.get() as { seq: number; at: number } | undefined;
   if (first && (first.seq <= seq - limits.entries || first.at < at - limits.ageMs)) {
-    const until = Math.min(first.seq + entries.length + pruneStep, seq + 1);
+    const until = Math.min(first.seq + (seq - before) + pruneStep, seq + 1);
     on.prune.run(until, seq - limits.entries, at - limits.ageMs);
   }
 }
@@ -252,7 +259,14 @@ function apply(on: Statements, { at, wall, entries, docs }: Commit, limits: Jour
 function makeStore(
   db: DatabaseSync,
   file: string,
-  { isNew, limits }: { readonly isNew: boolean; readonly limits: JournalLimits },
+  {
+    isNew,
+    reminder,
+    limits,
+  }: Pick<SqliteStore, 'isNew'> & {
+    readonly reminder: Reminder;
+    readonly limits: JournalLimits;
+  },
 ): SqliteStore {
   const on = statementsOf(db);
   const files = [file, `${file}-wal`];
@@ -264,7 +278,8 @@ function makeStore(
       try {
         const docs = on.documents.all() as { key: string; value: string }[];
         const { at } = on.position.get() as { at: number };
-        return { docs: Object.fromEntries(docs.map((d) => [d.key, parse(d.value, file)])), at };
+        const found = docs.map((d) => [d.key, parse(d.value, file)] as const);
+        return { docs: Object.fromEntries(found), at, unkept: reminder.words() };
       } catch (error) {
         throw explain(error, file, 'cannot be read');
       }
@@ -286,6 +301,13 @@ function makeStore(
         throw explain(error, file, 'cannot be written');
       }
     },
+    remind(words) {
+      try {
+        reminder.write(words);
+      } catch (error) {
+        throw explain(error, reminder.file, 'cannot be written');
+      }
+    },
     history({ record, limit }) {
       const rows = Math.min(Math.max(Math.trunc(limit) || 1, 1), 10_000);
       try {
@@ -296,7 +318,9 @@ function makeStore(
       }
     },
     close() {
-      if (db.isOpen) db.close();
+      if (!db.isOpen) return;
+      db.close();
+      reminder.close();
     },
   };
 }

@@ -12,6 +12,7 @@ import { type Auditor, createAuditor } from '../../src/audit/audit.ts';
 import { createAuditing } from '../../src/audit/hourly.ts';
 import { runCli } from '../../src/cli/index.ts';
 import { printAudit } from '../../src/cli/print.ts';
+import { documents } from '../../src/cli/schema.ts';
 import type { AuditFinding, AuditReport } from '../../src/core/audit.ts';
 import type { Name, RecordConfig, Survey } from '../../src/core/model.ts';
 import type { StatusView } from '../../src/core/view.ts';
@@ -54,6 +55,8 @@ interface World {
   /** Providers whose API is down. */
   readonly down: readonly string[];
   readonly hosts: Readonly<Record<string, readonly string[]>>;
+  /** Whom a provider is judged by, where that is not as its zone says. */
+  readonly judged: Readonly<Record<string, readonly string[]>>;
 }
 
 function recordAt(name: Name, providers: readonly string[], more: Partial<RecordConfig> = {}) {
@@ -92,6 +95,7 @@ const sound: World = {
   preflights: {},
   down: [],
   hosts: { cf: ['ns1.cf.test'], r53: ['ns1.r53.test'] },
+  judged: {},
 };
 
 const running: (() => Promise<void> | void)[] = [];
@@ -205,12 +209,12 @@ async function audited(
   const silent = Object.values(world.served).includes(null) || world.root.length > 0;
   const timeoutMs = silent || Object.values(world.keys).includes(null) ? 300 : 5000;
   const resolver = createResolver({ roots: [root], port, timeoutMs, clock });
-  const servers = async (name: string) => world.hosts[name] ?? [];
+  const servers = async (name: string) => world.judged[name] ?? world.hosts[name] ?? [];
   const verifier = createVerifier({ servers, resolver, port, timeoutMs });
   const auditor: Auditor = createAuditor({
     records: Object.fromEntries(world.records.map((r) => [r.name, r])),
     providers: { cf: provider('cf', world), r53: provider('r53', world) },
-    ...{ servers, resolver, verifier, clock, port, timeoutMs },
+    ...{ servers, resolver, verifier, texts: verifier.texts, clock, port, timeoutMs },
     ...(options.limitMs === undefined ? {} : { limitMs: options.limitMs }),
   });
   try {
@@ -289,6 +293,20 @@ describe('the audit', () => {
     const hosts = { cf: ['ns1.cf.test'], r53: ['ns1.r53.test', 'ns1.cf.test'] };
     const report = await audited({ hosts, delegated: ns });
     assert.deepEqual([survey(report, 'cf').share, survey(report, 'r53').share], [0.5, 0.5]);
+  });
+
+  test('an NS set that two providers share is told, and who is judged by whom', async () => {
+    const hosts = { cf: ['ns1.cf.test', 'ns1.r53.test'], r53: ['ns1.cf.test', 'ns1.r53.test'] };
+    const judged = { cf: [cfAt], r53: [r53At] };
+    const well = await audited({ hosts, judged });
+    const told = found(well, 'ns-set', { zone });
+    assert.equal(told.severity, 'good');
+    assert.match(told.sentence, /shared by cf, r53 \(ns1\.cf\.test\., ns1\.r53\.test\.\)/);
+    assert.match(told.sentence, /cf by 127\.0\.0\.42; r53 by 127\.0\.0\.43/);
+    assert.deepEqual([survey(well, 'cf').share, survey(well, 'r53').share], [0.5, 0.5]);
+    const mixed = found(await audited({ hosts }), 'ns-set', { zone });
+    assert.equal(mixed.severity, 'warn');
+    assert.match(mixed.cure!, /`nameservers`/);
   });
 
   test('a zone that nobody delegates is bad', async () => {
@@ -408,6 +426,26 @@ describe('the audit', () => {
     });
     assert.match(found(inside, 'dependence').sentence, /the name server ns\.gslb/);
     assert.equal(found(inside, 'dependence').severity, 'warn');
+  });
+
+  test('another tool that manages a record or its zone is told, with what to exclude', async () => {
+    const heritage = 'heritage=external-dns,external-dns/owner=shop';
+    const report = await audited({
+      served: {
+        cf: lines(`${www} 60 CNAME hz.shop.test.`, `cname-${www} 60 TXT ${heritage}`),
+        r53: lines(
+          `${www} 60 CNAME hz.shop.test.`,
+          `octodns-meta.${zone} 60 TXT octodns-version=1.22`,
+        ),
+      },
+    });
+    const owner = found(report, 'company', { provider: 'cf', record: www });
+    assert.equal(owner.severity, 'warn');
+    assert.match(owner.sentence, /^external-dns \(owner shop\) manages www/);
+    assert.match(owner.cure!, /exclude www\S+ and _detour\.www\S+ there \(docs\/other-tools\.md\)/);
+    const octodns = found(report, 'company', { provider: 'r53', record: null });
+    assert.match(octodns.sentence, /^octoDNS manages records of gslb/);
+    assert.equal(report.findings.filter((f) => f.word === 'company').length, 2);
   });
 
   test('a check that was never red on any path is told; one that was on one path is not', async () => {
@@ -851,7 +889,11 @@ describe('who is told', () => {
     const bad = report(finding('bad', 'zone'));
     out!.length = 0;
     assert.equal(await runCli(['audit', '-c', 'x', '--json'], hands(bad), io(out!, err!)), 1);
-    assert.deepEqual(JSON.parse(out!.join('')), bad);
+    const shaped = documents.audit.parse(JSON.parse(out!.join('')));
+    assert.deepEqual(
+      shaped.findings.map((f) => f.word),
+      ['zone'],
+    );
     const refused = { exit: 2, message: 'x: ENOENT' } as unknown as AuditReport;
     assert.equal(await runCli(['audit', '-c', 'x'], hands(refused), io(out!, err!)), 2);
     assert.match(err!.join(''), /x: ENOENT/);

@@ -125,11 +125,11 @@ function cloudFailure(checks: number): { ms: number; moved: number } {
     }
     for (const entry of out.entries) if (entry.kind === 'switch') chosen++;
   };
-  /** Every probe that the engine asked of an origin that is up passes. */
+  /** Every probe that the engine asked of an origin that is up passes, and what is left still fails. */
   const answer = (at: number) => {
     for (const p of probed.splice(0)) {
-      if (Number(p.check.slice(1, -4)) < half) continue;
-      take(passes(state, p.check, at, 'pass', p.at));
+      const isLeft = Number(p.check.slice(1, -4)) < half;
+      take(passes(state, p.check, at, isLeft ? 'fail' : 'pass', p.at));
     }
   };
   const fail = (at: number) => {

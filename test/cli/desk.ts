@@ -53,7 +53,8 @@ export function standIn(): StandIn {
       desk.queries.push(query);
       return desk.entries.slice(0, query.limit);
     },
-    async reload() {
+    async reload(how) {
+      if (how?.dryRun === true) return { exit: 3, message: 'it would change\nat restart: socket' };
       desk.reloads += 1;
       return { exit: 2, message: 'detour.yaml:3:1: expected a mapping\nwhat was in force stays' };
     },
@@ -93,6 +94,7 @@ export function record(more: Partial<RecordView> = {}): RecordView {
     decidedAt: at - 11_520_000,
     switching: false,
     pin: null,
+    freeze: null,
     stay: { reason: 'target-up', sentence: 'hangzhou is up and preferred' },
     earliestBenefitAt: null,
     targets: [
@@ -147,6 +149,7 @@ export function sampleView(): StatusView {
     phases: {},
     certificateDays: 40,
   } as const;
+  const usual = { perSecond: 0.4, detectionMs: 4000, usualMs: 4000, limited: null };
   return {
     cluster: 'shop',
     version: '0.1.0',
@@ -155,7 +158,11 @@ export function sampleView(): StatusView {
     ready: { ok: true, reasons: [] },
     freeze: null,
     next: { at: at + 250, wake: { kind: 'probe', check: 'hangzhou/web@direct' } },
-    drains: [{ what: 'tokyo', reason: 'kernel update', by: 'ann', sinceAt: at - 720_000 }],
+    drains: [
+      { what: 'tokyo', reason: 'kernel update', by: 'ann', sinceAt: at - 720_000, untilAt: null },
+    ],
+    notices: [],
+    audit: null,
     records: [record()],
     origins: [
       {
@@ -166,6 +173,7 @@ export function sampleView(): StatusView {
         sinceAt: at - 7_500_000,
         drained: false,
         trustedAt: null,
+        rate: usual,
         checks: [
           { ...check, id: 'hangzhou/web', path: 'line-a', verdict: 'up', last: pass },
           {
@@ -191,6 +199,7 @@ export function sampleView(): StatusView {
         sinceAt: at - 95_000,
         drained: true,
         trustedAt: at + 60_000,
+        rate: usual,
         checks: [{ ...check, id: 'tokyo/web', path: 'line-a', verdict: 'up', last: null }],
       },
     ],

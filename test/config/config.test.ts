@@ -146,6 +146,41 @@ test('a configuration with nothing but what must stand gets the defaults of the 
   assert.deepEqual((account as { apiToken: unknown }).apiToken, { env: 'CF_API_TOKEN' });
 });
 
+test('a server of one’s own is judged by itself, unless it is told otherwise', () => {
+  const tsig = { name: 'detour', secret: { env: 'K' } };
+  const own = (more: object) => ({ type: 'rfc2136', tsig, ...more });
+  const pdns = {
+    type: 'powerdns',
+    endpoint: 'https://pdns.example.net:8443',
+    apiKey: { env: 'K' },
+  };
+  const [record] = Object.entries(good.records);
+  const read = (providers: object) => {
+    const records = { [record![0]]: { ...record![1], publish: Object.keys(providers) } };
+    const { config, warnings } = accepted(stringify({ ...good, providers, records }));
+    const judged = Object.values(config.providers).map((p) => p.nameservers);
+    return { judged, shared: warnings.filter((w) => w.includes('both judged by')) };
+  };
+  const apart = read({
+    one: own({ server: '192.0.2.1:5353' }),
+    two: own({ server: '192.0.2.2', nameservers: ['ns.example.net', '192.0.2.2'] }),
+    three: { ...pdns, zone: 'example.net' },
+  });
+  assert.deepEqual(apart.judged, [
+    ['192.0.2.1:5353'],
+    ['ns.example.net', '192.0.2.2'],
+    ['pdns.example.net'],
+  ]);
+  assert.deepEqual(apart.shared, []);
+  const both = ['ns1.example.net', '192.0.2.2:53'];
+  const mixed = read({
+    one: own({ server: '192.0.2.1', nameservers: both }),
+    two: own({ server: '192.0.2.2' }),
+  });
+  assert.equal(mixed.shared.length, 1);
+  assert.match(mixed.shared[0]!, /two and one are both judged by 192\.0\.2\.2:53: one speaks for/);
+});
+
 function laneOf(provider: string, type: string, callTimeoutMs: number) {
   const { readMax, writeMax, callsMax, quota } = providerTypes[type]!.capabilities;
   return { provider, type, callTimeoutMs, readMax, writeMax, callsMax, quota };

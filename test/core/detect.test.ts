@@ -20,6 +20,7 @@ import {
   weight,
 } from '../../src/core/detect.ts';
 import type { CheckConfig, Observation, Outcome, Verdict } from '../../src/core/model.ts';
+import { newRate } from '../../src/core/rate.ts';
 import { type Light, lightAt, newTrack, remember } from '../../src/core/sight.ts';
 import { coreConfig, type Manner, mulberry32, type Shape, World, webCheck } from './world.ts';
 
@@ -32,7 +33,7 @@ function seen(outcome: Outcome, at: number): Observation {
 }
 
 function fresh() {
-  return checkState('a/web@p', 'a/web', 'p', 0);
+  return checkState('a/web@p', 'a/web', 'p', newRate(0), 0);
 }
 
 /** A stream of numbers in [0, 1), the same for the same seed. */
@@ -250,6 +251,19 @@ describe('the quorum', () => {
         if (rule.kind !== 'count' && votes.length > 1) assert.ok(down >= 2);
       }),
       { numRuns: 1000 },
+    );
+  });
+
+  test('of a share is rounded up, and is two wherever two are configured', () => {
+    const size = (sighted: number, configured: number, share: number) =>
+      quorumSize(sighted, configured, { kind: 'share', share });
+    assert.deepEqual(
+      [size(3, 3, 0.6), size(3, 3, 0.67), size(5, 5, 0.5), size(5, 5, 0.61), size(5, 5, 1)],
+      [2, 3, 3, 4, 5],
+    );
+    assert.deepEqual(
+      [size(1, 1, 0.1), size(0, 1, 1), size(1, 3, 0.1), size(7, 7, 0.01)],
+      [1, 1, 2, 2],
     );
   });
 

@@ -12,7 +12,7 @@ import {
 } from '../../src/core/direct.ts';
 import { formatMarker, parseMarker } from '../../src/core/marker.ts';
 import type { Change, Fault, Outcome, Reply, Seen, ServerAnswer } from '../../src/core/model.ts';
-import { parseDuration, toName } from '../../src/kit/schema.ts';
+import { parseDuration } from '../../src/kit/schema.ts';
 import { seenOf } from '../../src/replay/vendor.ts';
 import { hold, type Played, parse, setDns, setKeys, shapeOf, vendors, WWW } from './scenario.ts';
 import { coreConfig, type Shape, type Vendor, WALL_0, World } from './world.ts';
@@ -70,8 +70,7 @@ export class DirectWorld {
     this.#order = order;
     for (const count of this.calls.values()) Object.assign(count, { reads: 0, writes: 0, open: 0 });
     const began = this.#now;
-    const name = toName(order.record);
-    const begun = start({ config, order, name, id: 'd1ec7', now: began });
+    const begun = start({ config, order, id: 'd1ec7', now: began });
     const lines: string[] = [];
     let ended: Ended | null = null;
     let { effects } = begun;

@@ -21,6 +21,8 @@ function stands(cname: string, markers: readonly string[]): Answer<Seen> {
 class Stand {
   now = 1000;
   readonly state;
+  /** What its vendor holds. */
+  readonly standing = { [WWW]: stands('a.shop.test.', []), [API]: stands('a.shop.test.', []) };
   readonly #effects: Effect[] = [];
 
   constructor() {
@@ -28,7 +30,7 @@ class Stand {
     this.state = begun.state;
     this.#effects.push(...begun.step.effects);
     this.send({ kind: 'lease', held: true, term: 1 });
-    const standing = { [WWW]: stands('a.shop.test.', []), [API]: stands('a.shop.test.', []) };
+    const { standing } = this;
     for (let read = this.next('read'); read !== null; read = this.next('read')) {
       this.send({ kind: 'read', provider: 'cf', id: read.id, answers: standing });
       for (let write = this.next('write'); write !== null; write = this.next('write')) {
@@ -48,8 +50,19 @@ class Stand {
     }
     // What DNS gives of one of them is odd, and its API is asked.
     this.now += 60_000;
-    const odd = [{ server: 'ns1', answer: { ...answer, value: 'x.example.' }, markers: null }];
-    this.send({ kind: 'asked', provider: 'cf', record: API, answers: odd });
+    this.look('x.example.');
+  }
+
+  /** DNS gives this for one of them. */
+  look(value: string): void {
+    const answer = { kind: 'cname', value, ttl: 60 } as const;
+    const answers = [{ server: 'ns1', answer, markers: null }];
+    this.send({ kind: 'asked', provider: 'cf', record: API, answers });
+  }
+
+  /** The reading of one of them gives what stands, and has cost so many calls. */
+  answer(id: number, calls: number): void {
+    this.send({ kind: 'read', provider: 'cf', id, answers: this.standing, calls });
   }
 
   get tokens(): number {
@@ -99,4 +112,38 @@ test('what cuts a reading off is paid for from the reserve', () => {
   stand.switchTo('b');
   assert.equal(stand.next('abandon')?.id, routine.id);
   assert.deepEqual(stand.next('read')?.names, [WWW]);
+});
+
+test('routine work leaves the reserve alone, and goes on when there is more than that', () => {
+  const stand = new Stand();
+  const first = stand.next('read')!;
+  stand.answer(first.id, 1);
+  const lane = stand.state.lanes.get('cf')!;
+  stand.now += 60_000;
+  [lane.tokens, lane.refilledAt] = [quota.reserve + 0.5, stand.now];
+  stand.look('x.example.');
+  assert.equal(stand.next('read'), null, 'it waits');
+  stand.now += 501;
+  stand.send({ kind: 'tick' });
+  assert.deepEqual(stand.next('read')?.names, [API]);
+  assert.ok(lane.tokens >= quota.reserve, `${lane.tokens}`);
+});
+
+test('every call is paid for, also those that a reading was not known to need', () => {
+  const stand = new Stand();
+  const first = stand.next('read')!;
+  const before = stand.tokens;
+  stand.answer(first.id, 5);
+  assert.equal(stand.tokens, before - 4);
+  const lane = stand.state.lanes.get('cf')!;
+  [lane.tokens, lane.refilledAt] = [8, stand.now];
+  stand.switchTo('b');
+  const read = stand.next('read')!;
+  assert.equal(stand.tokens, 7, 'one before it is sent');
+  stand.send({ kind: 'read', provider: 'cf', id: read.id, answers: stand.standing, calls: 3 });
+  assert.equal(stand.tokens, 4, 'two after it has ended, and one for the write');
+  const write = stand.next('write')!;
+  const done: Answer<null> = { kind: 'answered', value: null };
+  stand.send({ kind: 'written', provider: 'cf', id: write.id, answers: [done], calls: 9 });
+  assert.equal(stand.tokens, -4, 'a debt is a debt');
 });

@@ -106,7 +106,7 @@ test('a direct switch to a word that names nothing is wrong input', () => {
     ] as const) {
       const order = { record: name, target, reason: 'r', by: 'ann', forMs: null } as const;
       const more = { force: false, adopt: false, dryRun: false } as const;
-      const begun = startDirect({ config, order: { ...order, ...more }, name, id: '1', now: 1 });
+      const begun = startDirect({ config, order: { ...order, ...more }, id: '1', now: 1 });
       const [end] = begun.effects.filter((e) => e.kind === 'end');
       assert.ok(end?.kind === 'end' && end.reply.exit === 2, `${name} ${target}`);
     }

@@ -27,6 +27,7 @@ import type {
   Verdict,
 } from '../../src/core/model.ts';
 import { type Knowledge, type Plan, plan, standing, type Wanted } from '../../src/core/plan.ts';
+import { newRate } from '../../src/core/rate.ts';
 import {
   clearDeadline,
   type Deadline,
@@ -280,7 +281,7 @@ function observation(outcome: Outcome, i: number): Observation {
 
 function detect(all: readonly Outcome[], { fall, rise }: { fall: number; rise: number }): Verdict {
   const check = { ...webCheck('a', 'one', null), fall, rise };
-  const state = checkState('k', check.id, 'p', 0);
+  const state = checkState('k', check.id, 'p', newRate(0), 0);
   all.forEach((outcome, i) => {
     const was = state.verdict;
     const changed = observe(state, check, observation(outcome, i));

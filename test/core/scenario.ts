@@ -19,7 +19,15 @@ import type {
 import { view } from '../../src/core/view.ts';
 import { parseDuration } from '../../src/kit/schema.ts';
 import type { Held } from '../../src/replay/vendor.ts';
-import { coreConfig, type Manner, type Shape, type Vendor, World, webCheck } from './world.ts';
+import {
+  coreConfig,
+  type Manner,
+  type Shape,
+  type Vendor,
+  WALL_0,
+  World,
+  webCheck,
+} from './world.ts';
 
 export const WWW = 'www.gslb.test.';
 
@@ -178,18 +186,22 @@ class Player {
       case 'pause':
         w!.now += parseDuration(first)!;
         return w!.send({ kind: 'paused', forMs: parseDuration(first)! });
+      case 'wall':
+        // The machine's clock is set: so far from where it would be.
+        w!.wallOffMs =
+          (first.startsWith('-') ? -1 : 1) * parseDuration(first.replace(/^[+-]/, ''))!;
+        return;
       case 'lease':
         return w!.send({ kind: 'lease', held: first === 'held', term: Number(second ?? 1) });
       case 'reload':
         this.#shape = merge(this.#shape, shapeOf(words));
-        w!.config = coreConfig(this.#shape);
-        for (const name of Object.keys(w!.config.origins)) {
-          if (!w!.origins.has(name)) w!.origins.set(name, 'pass');
-        }
-        return w!.send({ kind: 'configured', config: w!.config });
+        return w!.reload(coreConfig(this.#shape));
       case 'show':
         if (first === 'open') return this.#showOpen();
         if (first === 'lanes') return this.#showLanes();
+        if (first === 'ttl') return this.#showTtl();
+        if (first === 'rates') return this.#showRates();
+        if (first === 'stands') return this.#showStands();
         return first === 'clouds' ? this.#showClouds() : this.#show();
       default:
         return this.#command(verb!, first, second, third, words);
@@ -220,6 +232,33 @@ class Player {
     }
   }
 
+  /** What each vendor holds to the letter, but for the random id. */
+  #showStands(): void {
+    const w = this.#w;
+    this.#collect();
+    for (const r of w.state.records.values()) {
+      const until = r.doc.pin?.untilAt ?? null;
+      const ends = until === null ? 'without end' : `for ${until - WALL_0 - w.now} ms`;
+      if (r.doc.pin !== null) this.#said.push(`pinned to ${r.doc.pin.target} ${ends}`);
+      for (const { provider } of r.cells.values()) {
+        const { cname, markers } = w.held(provider, r.name);
+        const texts = markers.map((m) => m.replace(/ id=\S+/, ''));
+        this.#said.push(`  ${provider}: ${cname?.value} ${cname?.ttl} s, ${texts.join(' + ')}`);
+      }
+    }
+  }
+
+  /** How long what stands may be cached, in seconds. */
+  #showTtl(): void {
+    this.#collect();
+    for (const r of this.#w.state.records.values()) {
+      const ttls = [...r.cells.keys()].map(
+        (provider) => `${provider} ${this.#w.held(provider, r.name).cname?.ttl ?? 'nothing'}`,
+      );
+      this.#said.push(`ttl: ${ttls.join(', ')}`);
+    }
+  }
+
   /** The keys of the notices that are open. */
   #showOpen(): void {
     this.#collect();
@@ -241,6 +280,20 @@ class Player {
       const calls = `${reads} readings${given}, ${writes} writings`;
       this.#said.push(`${lane.provider} ${lane.state}: ${calls}, ${troubled.length} in trouble`);
       for (const z of lane.zones) this.#said.push(`  ${z.zone} ${z.fault}: ${z.detail}`);
+    }
+  }
+
+  /** How fast each origin is asked, and what its limit costs. */
+  #showRates(): void {
+    const w = this.#w;
+    this.#collect();
+    for (const { name, rate } of view(w.state, { version: 'test', reload: null }).origins) {
+      const { limited, perSecond, detectionMs, usualMs } = rate;
+      const most = limited === null ? '' : `, at most ${limited.perSecond.toFixed(2)}`;
+      const until = limited?.pausedUntil ?? null;
+      const rests = until === null ? '' : `, left alone for ${until - w.state.now} ms`;
+      const seen = `seen within ${detectionMs} ms, ${usualMs} usually`;
+      this.#said.push(`  ${name}: ${perSecond.toFixed(2)} a second${most}${rests}; ${seen}`);
     }
   }
 
@@ -289,27 +342,31 @@ function commandOf(verb: string, first: string, second: string, words: string[])
   const forWord = words.find((x) => x.startsWith('for='))?.slice(4);
   const forMs = forWord === 'unlimited' ? null : parseDuration(forWord ?? '2h')!;
   const has = (word: string) => words.includes(word);
+  const said = { by, ...(has('dry-run') ? { dryRun: true } : {}) };
+  const ends = forWord === undefined ? {} : { forMs };
   switch (verb) {
     case 'switch': {
       const flags = { force: has('force'), dryRun: has('dry-run') };
       return { kind: verb, record: WWW, target: first, reason, by, forMs, ...flags };
     }
-    case 'adopt':
-      return { kind: verb, record: WWW, target: first, create: has('create'), by };
+    case 'adopt': {
+      const why = has('because') ? { reason } : {};
+      return { kind: verb, record: WWW, target: first, create: has('create'), ...why, ...said };
+    }
     case 'pin':
-      return { kind: verb, record: WWW, reason, by, forMs };
+      return { kind: verb, record: WWW, reason, forMs, ...said };
     case 'unpin':
-      return { kind: verb, record: WWW, by };
+      return { kind: verb, record: WWW, ...said };
     case 'ack':
-      return { kind: verb, record: WWW, by, reject: has('reject'), dryRun: has('dry-run') };
+      return { kind: verb, record: WWW, reject: has('reject'), ...said };
     case 'drain':
-      return { kind: verb, what: first, reason, by };
+      return { kind: verb, what: first, reason, ...ends, ...said };
     case 'undrain':
-      return { kind: verb, what: first, by };
+      return { kind: verb, what: first, ...said };
     case 'freeze':
-      return { kind: verb, record: first === 'www' ? WWW : null, reason, by };
+      return { kind: verb, record: first === 'www' ? WWW : null, reason, ...ends, ...said };
     case 'unfreeze':
-      return { kind: verb, record: first === 'www' ? WWW : null, by };
+      return { kind: verb, record: first === 'www' ? WWW : null, ...said };
     default:
       throw new Error(`a scenario has no word ${verb} (${second})`);
   }
@@ -382,6 +439,9 @@ function holdOne(
           }
         : null,
     };
+    if (options['tool'] !== undefined) {
+      held.company = [{ tool: options['tool'], by: `the text at cname-${name}` }];
+    }
     if (options['epoch'] !== undefined) {
       const marker = {
         cluster: options['cluster'] ?? 'shop',
@@ -434,6 +494,7 @@ export function shapeOf(words: readonly string[]): Shape {
     else if (key === 'quorum') shape.quorum = quorumOf(value);
     else if (key === 'paths') shape.paths = value.split(',');
     else if (key === 'providers') shape.providers = value.split(',');
+    else if (key === 'ttl') shape.ttl = Number(value);
     else if (key === 'records') shape.records = recordsOf(value);
     else if (key === 'patience') record['patienceMs'] = parseDuration(value);
     else if (key === 'failback') {

@@ -39,16 +39,29 @@ export const WALL_0 = Date.UTC(2026, 0, 1);
  * `hang`: no answer until the deadline, which is a failure. `drip`: an answer that has not ended by
  * then. `slow=700`: a pass that takes so many milliseconds. `loss=0.3`: this share fails by chance,
  * half of it at once and half by hanging; a path lets the rest through to what the origin does.
+ * `limit=3`: who asks more often than that in a second is told so. `ban=3`: and for a minute, which
+ * `limited=60000` says at once.
  */
 export type Manner =
   | 'pass'
   | 'fail'
   | 'blind'
+  | 'limited'
   | 'hang'
   | 'drip'
   | 'half'
   | `slow=${number}`
-  | `loss=${number}`;
+  | `loss=${number}`
+  | `limit=${number}`
+  | `ban=${number}`
+  | `limited=${number}`;
+
+interface Fate {
+  readonly outcome: Outcome;
+  readonly ms: number;
+  readonly detail: string;
+  readonly retryAfterMs?: number;
+}
 
 export interface Vendor {
   readonly name: string;
@@ -80,6 +93,7 @@ export interface Vendor {
 }
 
 const PROBE_MS = 5;
+const limited = { outcome: 'limited', ms: PROBE_MS, detail: 'asked too often' } as const;
 const READ_MS = 20;
 const WRITE_MS = 30;
 const ASK_MS = 5;
@@ -99,6 +113,8 @@ export class World {
   readonly journal: { at: number; entry: Entry }[] = [];
   readonly notices: { at: number; notice: Notice }[] = [];
   docs: Record<string, Json> = {};
+  /** How far the wall clock is off the engine's. */
+  wallOffMs = 0;
   /** Signs and proves markers, as the core's edge does; null: no cluster key. */
   keys: Keyring | null = null;
   /** The store refuses commits. */
@@ -115,11 +131,26 @@ export class World {
   #replies = new Map<number, Reply>();
   #request = 1;
   #tosses = 0;
+  /** When each origin that limits was asked, and until when it bans. */
+  readonly #asked = new Map<string, { at: number[]; bannedUntil: number }>();
   #seed = 1;
 
   constructor(config: CoreConfig) {
     this.config = config;
-    for (const provider of Object.keys(config.lanes)) {
+    this.#meet();
+  }
+
+  /** A new configuration, as a reload puts it in force. */
+  reload(config: CoreConfig): void {
+    this.config = config;
+    this.#meet();
+    this.send({ kind: 'configured', config });
+  }
+
+  /** Vendors and origins that have not been there before are well. */
+  #meet(): void {
+    for (const provider of Object.keys(this.config.lanes)) {
+      if (this.vendors.has(provider)) continue;
       this.vendors.set(provider, {
         name: provider,
         records: new Map(),
@@ -133,7 +164,13 @@ export class World {
         cutOff: 0,
       });
     }
-    for (const origin of Object.keys(config.origins)) this.origins.set(origin, 'pass');
+    for (const origin of Object.keys(this.config.origins)) {
+      if (!this.origins.has(origin)) this.origins.set(origin, 'pass');
+    }
+  }
+
+  get #wall(): number {
+    return WALL_0 + this.now + this.wallOffMs;
   }
 
   /** Puts a record at every provider of it, unmarked, as a user would have it. */
@@ -160,7 +197,7 @@ export class World {
       config,
       docs: structuredClone(docs),
       now: WALL_0 + this.now,
-      wall: WALL_0 + this.now,
+      wall: this.#wall,
       seed: [1, 2, 3, this.#alive],
     });
     this.state = begun.state;
@@ -175,7 +212,7 @@ export class World {
   }
 
   send(event: Event): void {
-    this.#finish(step(this.state, event, WALL_0 + this.now, WALL_0 + this.now));
+    this.#finish(step(this.state, event, WALL_0 + this.now, this.#wall));
   }
 
   command(command: Command): Reply {
@@ -282,19 +319,21 @@ export class World {
     const onWay = this.paths.get(e.path);
     const there = this.checks.get(e.check) ?? this.origins.get(check.origin ?? '') ?? 'pass';
     const exact = this.checks.get(`${e.check}@${e.path}`);
-    let fate = this.#fate(exact ?? onWay ?? there, check.timeoutMs);
+    const origin = check.origin ?? check.id;
+    let fate = this.#fate(exact ?? onWay ?? there, check.timeoutMs, origin);
     const isThrough = exact === undefined && onWay?.startsWith('loss') && fate.outcome === 'pass';
-    if (isThrough) fate = this.#fate(there, check.timeoutMs);
+    if (isThrough) fate = this.#fate(there, check.timeoutMs, origin);
     this.#later(fate.ms, () => {
-      const { outcome, detail } = fate;
+      const { outcome, detail, retryAfterMs } = fate;
       const endedAt = WALL_0 + this.now;
-      const observation = { outcome, startedAt: e.at, endedAt, reason: detail, detail, phases: {} };
+      const seen = { outcome, startedAt: e.at, endedAt, reason: detail, detail, phases: {} };
+      const observation = retryAfterMs === undefined ? seen : { ...seen, retryAfterMs };
       this.send({ kind: 'probed', check: e.check, path: e.path, observation });
     });
   }
 
   /** What becomes of one probe that meets a manner. */
-  #fate(manner: Manner, timeoutMs: number): { outcome: Outcome; ms: number; detail: string } {
+  #fate(manner: Manner, timeoutMs: number, origin: string): Fate {
     const [word, value] = manner.split('=') as [string, string | undefined];
     switch (word) {
       case 'hang':
@@ -306,15 +345,32 @@ export class World {
       case 'loss': {
         const toss = this.#random();
         if (toss >= Number(value)) return { outcome: 'pass', ms: PROBE_MS, detail: 'pass' };
-        return this.#fate(toss < Number(value) / 2 ? 'fail' : 'hang', timeoutMs);
+        return this.#fate(toss < Number(value) / 2 ? 'fail' : 'hang', timeoutMs, origin);
       }
       case 'half': {
         const outcome = this.#tosses++ % 2 === 0 ? 'pass' : 'fail';
         return { outcome, ms: PROBE_MS, detail: outcome };
       }
+      case 'limited':
+        return { ...limited, ...(value === undefined ? {} : { retryAfterMs: Number(value) }) };
+      case 'limit':
+      case 'ban':
+        return this.#isTooOften(origin, Number(value), word === 'ban')
+          ? limited
+          : { outcome: 'pass', ms: PROBE_MS, detail: 'pass' };
       default:
         return { outcome: word as Outcome, ms: PROBE_MS, detail: word };
     }
+  }
+
+  #isTooOften(origin: string, most: number, bans: boolean): boolean {
+    const known = this.#asked.get(origin) ?? { at: [], bannedUntil: -1 };
+    this.#asked.set(origin, known);
+    known.at = [...known.at.filter((at) => at > this.now - 1000), this.now];
+    if (this.now < known.bannedUntil) return true;
+    const isOver = known.at.length > most;
+    if (isOver && bans) known.bannedUntil = this.now + 60_000;
+    return isOver;
   }
 
   #random(): number {
@@ -505,6 +561,7 @@ export interface Shape {
   readonly records?: Readonly<Record<Name, Partial<CoreConfig['records'][string]>>>;
   readonly check?: Partial<CoreConfig['checks'][string]>;
   readonly record?: Partial<CoreConfig['records'][string]>;
+  readonly ttl?: number;
   readonly signed?: boolean;
   readonly readMax?: number;
   readonly writeMax?: number;
@@ -588,7 +645,7 @@ export function coreConfig(shape: Shape = {}): CoreConfig {
           mode: 'steer' as const,
           targets:
             more.targets ?? names.map((origin) => ({ origin, cname: `${origin}.shop.test.` })),
-          publish: providers.map((provider) => ({ provider, ttl: 60 })),
+          publish: providers.map((provider) => ({ provider, ttl: shape.ttl ?? 60 })),
           patienceMs: 0,
           failback: { kind: 'manual' as const },
           switchesPerHour: 3,

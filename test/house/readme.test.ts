@@ -107,6 +107,32 @@ test('every command takes --json, as the page says', () => {
   );
 });
 
+test('every command that the program itself names exists, with the options it gives', () => {
+  const texts = ['src', 'providers', 'deploy'].flatMap((folder) =>
+    readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
+      .filter((name) => /\.(ts|yaml|service)$/.test(name) && !/^lab/.test(name))
+      .map((name) => ({
+        path: `${folder}/${name}`,
+        text: readFileSync(join(root, folder, name), 'utf8'),
+      })),
+  );
+  let count = 0;
+  for (const { path, text } of texts) {
+    // In the sources the backquotes of a sentence in a template are escaped.
+    for (const [, name, rest] of text.matchAll(/`detour ([a-z][a-z-]*)\b([^`\\]*)\\?`/g)) {
+      const command = commandOf(name!);
+      assert.ok(command, `${path} names detour ${name}, and there is no such command`);
+      count++;
+      if (name === 'lab' || command.commands.length > 0) continue;
+      const known = command.options.flatMap((o) => [o.long, o.short]);
+      for (const option of rest!.match(/(?<=\s)--?[a-z][a-z-]*/g) ?? []) {
+        assert.ok(known.includes(option), `${path}: detour ${name} ${option}`);
+      }
+    }
+  }
+  assert.ok(count > 40, `${count} are named`);
+});
+
 test('every metric that the page names exists', () => {
   const known = metricNames.map(({ name }) => name);
   const named = [...page.matchAll(/\bdetour_[a-z_]+/g)].map(([name]) => name);

@@ -112,7 +112,7 @@ test('a file that is gone, empty or endless keeps what was made, and says why on
   rmSync(path);
   for (let n = 0; n < 3; n++) assert.equal(renewed.get().text, 'first');
   assert.equal(told.length, 1);
-  assert.match(told[0]!.why!, /fragile: ENOENT/);
+  assert.match(told[0]!.why!, /fragile is not there: make it readable/);
   writeFileSync(path, '');
   renewed.get();
   assert.match(told[1]!.why!, /fragile is empty/);

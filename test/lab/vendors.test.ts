@@ -499,6 +499,24 @@ test('Route 53 keeps what a set is routed by, and wants all of it for a DELETE',
   });
 });
 
+test('Route 53 refuses a set that is one of several and does not say by what, and a second policy', async () => {
+  const plain = set(`geo.${zoneName}`, 'A', 60, '192.0.2.1');
+  const create = (client: Route53Client, id: string, more: object) =>
+    change(client, id, { Action: 'CREATE', ResourceRecordSet: { ...plain, ...more } });
+  await route53(async (_vendor, client, id) => {
+    const none = await failure(create(client, id, { Weight: 1 }));
+    assert.match(none.message, /Missing field 'SetIdentifier'/);
+    const by = await failure(create(client, id, { SetIdentifier: 'a' }));
+    assert.match(by.message, /Expected exactly one of \[Weight, .* found none/);
+    const both = { SetIdentifier: 'a', Weight: 1, Region: 'eu-west-1' };
+    assert.match((await failure(create(client, id, both))).message, /found more than one/);
+    await create(client, id, { SetIdentifier: 'a', Weight: 1 });
+    const other = await failure(create(client, id, { SetIdentifier: 'b', Failover: 'PRIMARY' }));
+    assert.match(other.message, /a different routing policy exists/);
+    await create(client, id, { SetIdentifier: 'b', Weight: 0 });
+  });
+});
+
 test('Route 53 takes one change of a zone at a time', async () => {
   await route53(
     async (_vendor, client, id) => {
@@ -799,6 +817,37 @@ test('Cloudflare pages its lists, and the SDK comes to an end', async () => {
   );
 });
 
+test('Cloudflare tells zones in their own script and records in ASCII, and finds them so', async () => {
+  const [ascii, own] = ['xn--bcher-kva.example', 'bücher.example'];
+  await cloudflare(
+    async (vendor, client) => {
+      const zone_id = vendor.zoneId(ascii);
+      for (const name of [ascii, own]) {
+        const { result } = await client.zones.list({ name });
+        assert.deepEqual(
+          result.map((z) => [z.id, z.name]),
+          [[zone_id, own]],
+        );
+      }
+      const given = { zone_id, type: 'CNAME', ttl: 60 } as const;
+      await client.dns.records.create({ ...given, name: `a.${own}`, content: `x.${own}.test` });
+      const found = async (exact: string) =>
+        (await client.dns.records.list({ zone_id, name: { exact } })).result as Listed[];
+      assert.deepEqual(
+        (await found(`a.${ascii}`)).map((r) => [r.name, r.content]),
+        [[`a.${ascii}`, `x.${ascii}.test`]],
+      );
+      assert.deepEqual(await found(`a.${own}`), []);
+    },
+    { zones: [...zones, { name: ascii, records: [] }] },
+  );
+});
+
+interface Listed {
+  readonly name: string;
+  readonly content: string;
+}
+
 test('Cloudflare shows its zones and their settings, and checks the token', async () => {
   const settings = { flattenAllCnames: true, multiProvider: false, status: 'pending' };
   const more = { name: 'other.example', records: [], settings };
@@ -983,6 +1032,31 @@ test('Alidns refuses conflicts, floors and values by its codes', async () => {
       );
     },
     { ttlMin: undefined },
+  );
+});
+
+test('Alidns knows domains in their own script alone, and takes no script but Chinese', async () => {
+  const [ascii, own] = ['xn--fsqu00a.example', '例子.example'];
+  const other = { name: 'xn--bcher-kva.example', records: [] };
+  await alidns(
+    async (_vendor, client) => {
+      const info = (DomainName: string) =>
+        client.request<Record<string, unknown>>('DescribeDomainInfo', { DomainName });
+      assert.equal(await aliRefusal(info(ascii)), '400 InvalidDomainName.NoExist');
+      const { DomainName, PunyCode } = await info(own);
+      assert.deepEqual([DomainName, PunyCode], [own, ascii]);
+      const add = (RR: string, Value: string) =>
+        client.request('AddDomainRecord', {
+          ...{ DomainName: own, Type: 'CNAME', TTL: 600 },
+          ...{ RR, Value },
+        });
+      await add('xn--fsqu00a', 'xn--fsqu00a.test');
+      const [record] = await aliRecords(client, `例子.${own}`);
+      assert.deepEqual([record?.RR, record?.Value], ['例子', '例子.test']);
+      assert.equal(await aliRefusal(add('xn--bcher-kva', 'a.test')), '400 SubDomainInvalid.RR');
+      assert.equal(await aliRefusal(add('b', 'bücher.test')), '400 SubDomainInvalid.Value');
+    },
+    { zones: [...zones, { name: ascii, records: [] }, other] },
   );
 });
 

@@ -57,8 +57,10 @@ export interface WritersReport {
 
 /** The rows that a word of the command line means: part of the type or the title. */
 export function rowsOf(word: string | null): readonly Row[] {
+  // What is served is looked at in two questions, which must be of one moment.
+  const all = rows.filter((r) => !r.givesLater);
   const fits = (text: string) => text.toLowerCase().includes(word!.toLowerCase());
-  return word === null ? rows : rows.filter((r) => fits(r.title) || fits(r.capabilities.type));
+  return word === null ? all : all.filter((r) => fits(r.title) || fits(r.capabilities.type));
 }
 
 /** Plays so many interleavings at one provider. Throws at the first thing that must never be. */

@@ -41,6 +41,7 @@ const situation = 'src/core/situation.ts';
 const steer = 'src/core/steer.ts';
 const watch = 'src/core/watch.ts';
 const zone = 'src/core/zone.ts';
+const rate = 'src/core/rate.ts';
 
 export const mutants: readonly Mutant[] = [
   {
@@ -69,7 +70,6 @@ export const mutants: readonly Mutant[] = [
       },
     ],
   },
-
   {
     name: 'a retired target is left for another',
     rule: 2,
@@ -95,8 +95,8 @@ export const mutants: readonly Mutant[] = [
     edits: [
       {
         file: engine,
-        find: 'if (kept || !r.config.targets',
-        replace: 'if (true || kept || !r.config.targets',
+        find: 'if (has(next) || !has(r.config)',
+        replace: 'if (has(next) || has(r.config)',
       },
     ],
   },
@@ -230,7 +230,6 @@ export const mutants: readonly Mutant[] = [
       },
     ],
   },
-
   {
     name: "an unmarked stranger's value is overwritten",
     rule: 4,
@@ -279,7 +278,6 @@ export const mutants: readonly Mutant[] = [
       },
     ],
   },
-
   {
     name: 'a text that is no marker is overwritten',
     rule: 4,
@@ -782,7 +780,6 @@ function laneWorks`,
       },
     ],
   },
-
   {
     name: 'patience is not waited out',
     rule: 8,
@@ -894,7 +891,6 @@ function laneWorks`,
       },
     ],
   },
-
   {
     name: 'a pin is forgotten by a restart',
     rule: 9,
@@ -908,7 +904,6 @@ function laneWorks`,
       },
     ],
   },
-
   {
     name: 'the budget is not counted',
     rule: 10,
@@ -946,7 +941,6 @@ function laneWorks`,
       },
     ],
   },
-
   {
     name: 'the budget never fills again',
     rule: 10,
@@ -1116,13 +1110,12 @@ function laneWorks`,
     edits: [
       {
         file: engine,
-        find: `    for (const r of state.records.values()) keep(out, r);
-    for (const [name, epoch]`,
-        replace: '    for (const [name, epoch]',
+        find: `  for (const r of state.records.values()) keep(out, r);
+  for (const [name, epoch]`,
+        replace: '  for (const [name, epoch]',
       },
     ],
   },
-
   {
     name: 'an operator is let through without a store',
     rule: 13,
@@ -1183,9 +1176,10 @@ function laneWorks`,
       {
         file: controller,
         find: `    const committed = this.#commit(out);
-    for (const effect of out.effects) this.#perform(effect, committed);`,
-        replace: `    for (const effect of out.effects) this.#perform(effect, true);
-    const committed = this.#commit(out);`,
+`,
+        replace: `    for (const effect of out.effects.splice(0)) this.#perform(effect, true);
+    const committed = this.#commit(out);
+`,
       },
     ],
   },
@@ -1201,7 +1195,6 @@ function laneWorks`,
       },
     ],
   },
-
   {
     name: 'a higher epoch is written over',
     rule: 14,
@@ -1215,7 +1208,6 @@ function laneWorks`,
       },
     ],
   },
-
   {
     name: 'lag is not rewritten',
     rule: 14,
@@ -1231,7 +1223,6 @@ function laneWorks`,
       },
     ],
   },
-
   {
     name: 'at the same epoch the automatic switch wins',
     rule: 14,
@@ -1244,7 +1235,6 @@ function laneWorks`,
       },
     ],
   },
-
   {
     name: 'two rivals of a kind overwrite each other',
     rule: 14,
@@ -1258,7 +1248,6 @@ function laneWorks`,
       },
     ],
   },
-
   {
     name: 'deposed, it still writes',
     rule: 14,
@@ -1277,7 +1266,6 @@ function laneWorks`,
       },
     ],
   },
-
   {
     name: 'deposed, it still decides',
     rule: 14,
@@ -1303,7 +1291,6 @@ function laneWorks`,
       },
     ],
   },
-
   {
     name: "an operator's switch has no epoch of its own",
     rule: 14,
@@ -1329,7 +1316,6 @@ function laneWorks`,
       },
     ],
   },
-
   {
     name: 'a deposition is forgotten by a restart',
     rule: 14,
@@ -1343,7 +1329,6 @@ function laneWorks`,
       },
     ],
   },
-
   {
     name: 'who holds no lease decides',
     rule: 14,
@@ -1539,7 +1524,6 @@ function laneWorks`,
       },
     ],
   },
-
   {
     name: 'confirming has no budget',
     rule: 22,
@@ -1663,7 +1647,6 @@ function laneWorks`,
       },
     ],
   },
-
   {
     name: 'a late write of our own is taken for a wish',
     rule: 14,
@@ -1676,7 +1659,6 @@ function laneWorks`,
       },
     ],
   },
-
   {
     name: 'a stale edit drags to a dead origin',
     rule: 27,
@@ -1689,7 +1671,6 @@ function laneWorks`,
       },
     ],
   },
-
   {
     name: 'a freeze is ignored',
     rule: 0,
@@ -2027,7 +2008,6 @@ function laneWorks`,
       },
     ],
   },
-
   {
     name: 'an adapter that never gets to anything is asked without end',
     rule: 22,
@@ -2179,7 +2159,6 @@ function laneWorks`,
       },
     ],
   },
-
   {
     name: 'an epoch is made that nobody can read back',
     rule: 25,
@@ -2384,8 +2363,8 @@ function laneWorks`,
     edits: [
       {
         file: plan,
-        find: "  if (!wanted.signed || by.whose === 'genuine') return { kind: 'in-step' };",
-        replace: "  if (by.whose !== null) return { kind: 'in-step' };",
+        find: "  if (wanted.signed && by.whose !== 'genuine') {",
+        replace: '  if (by.whose === null) {',
       },
     ],
   },
@@ -2676,19 +2655,6 @@ function laneWorks`,
     ],
   },
   {
-    name: 'a pin takes an epoch while the store cannot commit',
-    rule: 13,
-    by: '110-pin-without-store',
-    edits: [
-      {
-        file: switching,
-        find: `  if (!state.storeOk) return false;
-`,
-        replace: '',
-      },
-    ],
-  },
-  {
     name: 'an edit that an earlier reading showed is mended',
     rule: 25,
     by: '111-overtaken-edit',
@@ -2771,6 +2737,1219 @@ function laneWorks`,
         file: adopt,
         find: 'pinned: pin !== null, pinUntilAt: pin?.untilAt ?? null',
         replace: 'pinned: pin === undefined, pinUntilAt: null',
+      },
+    ],
+  },
+  {
+    name: 'markers that were written again are held against the next outage',
+    rule: 14,
+    by: '113-a-tool-before-an-outage',
+    edits: [
+      {
+        file: cell,
+        find: "mend(state, r, cell, 'marker', p.change,",
+        replace: "mend(state, r, cell, 'away', p.change,",
+      },
+    ],
+  },
+  {
+    name: 'a record that another tool manages is adopted by itself',
+    rule: 4,
+    by: '112-another-owner',
+    edits: [
+      {
+        file: adopt,
+        find: "if (others !== null && r.config.mode !== 'observe') {",
+        replace: 'if (others === undefined) {',
+      },
+    ],
+  },
+  {
+    name: 'the direct way out takes over what another tool manages',
+    rule: 4,
+    by: 'core/direct.test.ts',
+    edits: [
+      {
+        file: 'src/core/direct.ts',
+        find: 'if (others !== null && !state.order.adopt)',
+        replace: 'if (others === undefined)',
+      },
+    ],
+  },
+  {
+    name: 'nobody looks for the marks of other tools before an adoption',
+    rule: 4,
+    by: 'dns/company.test.ts',
+    edits: [
+      {
+        file: 'src/dns/company.ts',
+        find: 'return cnames.length > 0 && markers.length === 0;',
+        replace: 'return cnames.length > 0 && markers.length > 9;',
+      },
+    ],
+  },
+  {
+    name: 'a reload leaves the TTL as it was',
+    rule: 0,
+    by: '111-reload',
+    edits: [
+      {
+        file: arrange,
+        find: 'if (cell.ttl !== ttl) retimed(state, r, cell, ttl, out);',
+        replace: 'if (cell.ttl < 0) retimed(state, r, cell, ttl, out);',
+      },
+    ],
+  },
+  {
+    name: 'a shorter interval waits out the old one',
+    rule: 0,
+    by: '110-cadence',
+    edits: [
+      {
+        file: watch,
+        find: `    cs.dueAt = Math.min(cs.dueAt, at);
+`,
+        replace: `    if (at < 0) cs.dueAt = at;
+`,
+      },
+    ],
+  },
+  {
+    name: 'what is asked for more often is stale at once',
+    rule: 5,
+    by: '110-cadence',
+    edits: [
+      {
+        file: watch,
+        find: '    if (!isStale(cs, was, state.now)) cs.heardAt',
+        replace: '    if (isStale(cs, was, state.now)) cs.heardAt',
+      },
+    ],
+  },
+  {
+    name: 'a burst waits out the old pace',
+    rule: 0,
+    by: '110-cadence',
+    edits: [
+      {
+        file: watch,
+        find: 'Math.min(confirm.at, state.now + is.confirmMs)',
+        replace: 'confirm.at',
+      },
+    ],
+  },
+  {
+    name: 'a reload ends a freeze',
+    rule: 9,
+    by: '111-reload',
+    edits: [
+      {
+        file: engine,
+        find: `  state.config = config;
+  state.configuredAt`,
+        replace: `  state.config = config;
+  state.freeze = null;
+  state.configuredAt`,
+      },
+    ],
+  },
+  {
+    name: 'a reload ends drains',
+    rule: 9,
+    by: '111-reload',
+    edits: [
+      {
+        file: engine,
+        find: `  state.config = config;
+  state.configuredAt`,
+        replace: `  state.config = config;
+  state.drains.clear();
+  state.configuredAt`,
+      },
+    ],
+  },
+  {
+    name: 'a reload forgets what was said of a record',
+    rule: 9,
+    by: '111-reload',
+    edits: [
+      {
+        file: arrange,
+        find: `  r.config = config;
+`,
+        replace: `  if (r.config !== config) r.doc = { ...r.doc, pin: null, freeze: null };
+  r.config = config;
+`,
+      },
+    ],
+  },
+  {
+    name: 'a reload gives the budget back',
+    rule: 10,
+    by: '111-reload',
+    edits: [
+      {
+        file: arrange,
+        find: `  r.config = config;
+`,
+        replace: `  if (r.config !== config) r.doc = { ...r.doc, switches: [] };
+  r.config = config;
+`,
+      },
+    ],
+  },
+  {
+    name: 'a reload forgets what flaps',
+    rule: 0,
+    by: '111-reload',
+    edits: [
+      {
+        file: arrange,
+        find: 'trustedAt: old?.trustedAt ?? 0',
+        replace: 'trustedAt: 0',
+      },
+    ],
+  },
+  {
+    name: 'a record that was released is still decided',
+    rule: 4,
+    by: '111-reload',
+    edits: [
+      {
+        file: engine,
+        find: `    state.records.delete(name);
+`,
+        replace: `    if (name === '') state.records.delete(name);
+`,
+      },
+    ],
+  },
+  {
+    name: 'a drain of what is gone cannot be taken back',
+    rule: 9,
+    by: '111-reload',
+    edits: [
+      {
+        file: operate,
+        find: 'placeOf(state, c.what, [...state.drains.keys()])',
+        replace: 'placeOf(state, c.what, [])',
+      },
+    ],
+  },
+  {
+    name: 'refused keys rest on after a reload',
+    rule: 17,
+    by: '111-reload',
+    edits: [
+      {
+        file: lane,
+        find: `    one.retryAt = 0;
+    one.urgentAt = 0;
+  }
+  for (const r of`,
+        replace: `  }
+  for (const r of`,
+      },
+    ],
+  },
+  {
+    name: 'a drain said while the store failed is not stored',
+    rule: 13,
+    by: '113-words',
+    edits: [
+      {
+        file: engine,
+        find: `  for (const d of state.drains.values()) put(out, \`drain/\${d.what}\`, d);
+`,
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'a freeze said while the store failed is not stored',
+    rule: 13,
+    by: '113-words',
+    edits: [
+      {
+        file: engine,
+        find: "  else put(out, 'freeze', state.freeze);",
+        replace: "  else if (state.steps < 0) put(out, 'freeze', state.freeze);",
+      },
+    ],
+  },
+  {
+    name: 'the TTL of what was adopted stays for ever',
+    rule: 0,
+    by: '114-held',
+    edits: [
+      {
+        file: switching,
+        find: `    quietSinceAt: state.now,
+    adopted: false,`,
+        replace: `    quietSinceAt: state.now,
+    adopted: r.doc.adopted,`,
+      },
+    ],
+  },
+  {
+    name: 'nobody wakes for a budget that fills again',
+    rule: 10,
+    by: '114-held',
+    edits: [
+      {
+        file: decide,
+        find: 'Math.min(refillAt, Math.max(restedAt, steadyAt))',
+        replace: 'Math.max(restedAt, steadyAt)',
+      },
+    ],
+  },
+  {
+    name: 'nobody wakes for the exception of a spent budget',
+    rule: 10,
+    by: '114-held',
+    edits: [
+      {
+        file: decide,
+        find: 'Math.min(refillAt, Math.max(restedAt, steadyAt))',
+        replace: 'refillAt',
+      },
+    ],
+  },
+  {
+    name: 'what happened without a store is not told when it works again',
+    rule: 29,
+    by: 'controller.test.ts',
+    edits: [
+      {
+        file: controller,
+        find: 'this.#tryCommit(probe, this.#arrears())',
+        replace: 'this.#tryCommit(probe)',
+      },
+    ],
+  },
+  {
+    name: 'a hole in the journal is told to nobody',
+    rule: 29,
+    by: 'controller.test.ts',
+    edits: [
+      {
+        file: controller,
+        find: 'return lost === 0 ? []',
+        replace: 'return lost >= 0 ? []',
+      },
+    ],
+  },
+  {
+    name: "a person's word is the first to go where there is no room",
+    rule: 29,
+    by: 'controller.test.ts',
+    edits: [
+      {
+        file: controller,
+        find: 'findIndex((one) => !isWord.has(one.entry.kind))',
+        replace: 'findIndex(() => true)',
+      },
+    ],
+  },
+  {
+    name: 'a word that was not durable comes back without a word',
+    rule: 29,
+    by: 'controller.test.ts',
+    edits: [
+      {
+        file: engine,
+        find: '  if (unkept.length > 0) {',
+        replace: '  if (unkept.length > 1e9) {',
+      },
+    ],
+  },
+  {
+    name: 'a word that is durable is called forgotten',
+    rule: 29,
+    by: 'controller.test.ts',
+    edits: [
+      {
+        file: controller,
+        find: `    else if (!this.#storeFailed && this.#words.length > 0) this.#remind([]);
+`,
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'a switch that was taken back is written as made',
+    rule: 29,
+    by: 'controller.test.ts',
+    edits: [
+      {
+        file: engine,
+        find: '  return entries.filter((entry) => !isUndone(entry));',
+        replace: '  return entries.filter((entry) => !isUndone(entry) || true);',
+      },
+    ],
+  },
+  {
+    name: 'a release said while the store failed comes back',
+    rule: 29,
+    by: 'controller.test.ts',
+    edits: [
+      {
+        file: controller,
+        find: "['alive', this.#state.now], ...this.#owing()]",
+        replace: "['alive', this.#state.now], ...owed(this.#state)]",
+      },
+    ],
+  },
+  {
+    name: 'a second word says that nothing is to be done, though the first is not durable',
+    rule: 29,
+    by: 'controller.test.ts',
+    edits: [
+      {
+        file: controller,
+        find: 'committed && (!this.#storeFailed || isLook(asked?.command))',
+        replace: 'committed',
+      },
+    ],
+  },
+  {
+    name: 'at the end what is owed to the store is left out',
+    rule: 29,
+    by: 'controller.test.ts',
+    edits: [
+      {
+        file: controller,
+        find: 'this.#storeFailed ? this.#owing() : []',
+        replace: 'this.#storeFailed ? [] : []',
+      },
+    ],
+  },
+  {
+    name: 'a reload does not say what wants a restart',
+    rule: 29,
+    by: 'config/changes.test.ts',
+    edits: [
+      {
+        file: 'src/config/changes.ts',
+        find: 'was[key] === is[key] ? [] :',
+        replace: 'was !== is ? [] :',
+      },
+    ],
+  },
+  {
+    name: 'a reload builds in the other state directory',
+    rule: 29,
+    by: 'config/changes.test.ts',
+    edits: [
+      {
+        file: 'src/config/changes.ts',
+        find: 'return { ...is, ...kept };',
+        replace: 'return { ...kept, ...is };',
+      },
+    ],
+  },
+  {
+    name: 'a zone takes in whatever ends like it',
+    rule: 24,
+    by: 'core/name.test.ts',
+    edits: [
+      {
+        file: 'src/core/name.ts',
+        find: `name.endsWith(\`.\${zone}\`)`,
+        replace: 'name.endsWith(zone)',
+      },
+    ],
+  },
+  {
+    name: 'a quorum by share is rounded down',
+    rule: 6,
+    by: 'core/detect.test.ts',
+    edits: [
+      {
+        file: detect,
+        find: 'Math.ceil(sighted * rule.share)',
+        replace: 'Math.floor(sighted * rule.share)',
+      },
+    ],
+  },
+  {
+    name: 'a quorum by share may be one of many',
+    rule: 6,
+    by: 'core/detect.test.ts',
+    edits: [
+      {
+        file: detect,
+        find: 'rule.share), least)',
+        replace: 'rule.share), 1)',
+      },
+    ],
+  },
+  {
+    name: 'routine calls are made from the reserve',
+    rule: 0,
+    by: 'core/lane.test.ts',
+    edits: [
+      {
+        file: lane,
+        find: 'batch.urgent ? 0 : config.quota.reserve',
+        replace: 'batch.urgent ? 0 : 0',
+      },
+    ],
+  },
+  {
+    name: 'the calls of a write beyond the first are free',
+    rule: 0,
+    by: 'core/lane.test.ts',
+    edits: [
+      {
+        file: engine,
+        find: `    case 'written':
+      charge(state, event.provider, event.calls);
+`,
+        replace: `    case 'written':
+`,
+      },
+    ],
+  },
+  {
+    name: 'a call is not paid for before it is sent',
+    rule: 0,
+    by: 'core/lane.test.ts',
+    edits: [
+      {
+        file: 'src/core/state.ts',
+        find: '  bucket.tokens -= cost;',
+        replace: '  bucket.tokens -= cost > 1 ? cost : 0;',
+      },
+    ],
+  },
+  {
+    name: 'secrets follow a redirect to another port',
+    rule: 20,
+    by: 'probes/sign.test.ts',
+    edits: [
+      {
+        file: 'src/probes/http.ts',
+        find: 'a.port === b.port && ',
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'a gate opens for what is only being confirmed',
+    rule: 0,
+    by: 'controller.test.ts',
+    edits: [
+      {
+        file: 'src/core/view.ts',
+        find: 'return { target: r.doc.target, targets: r.config',
+        replace: 'return { target: r.choosing?.to ?? r.doc.target, targets: r.config',
+      },
+    ],
+  },
+  {
+    name: 'an origin stays down for a check that a reload took away',
+    rule: 5,
+    by: 'core/reload.test.ts',
+    edits: [
+      {
+        file: arrange,
+        find: `  judgeAnew(state, out);
+`,
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'a new check makes unknown what is up',
+    rule: 5,
+    by: 'core/reload.test.ts',
+    edits: [
+      {
+        file: judge,
+        find: '    if (!isNew) rejudge(state, name, out);',
+        replace: '    if (isNew || !isNew) rejudge(state, name, out);',
+      },
+    ],
+  },
+  {
+    name: 'a new path makes unknown what is up',
+    rule: 5,
+    by: 'core/reload.test.ts',
+    edits: [
+      {
+        file: judge,
+        find: '    if (!isNew) judge(state, judged, out);',
+        replace: '    if (isNew || !isNew) judge(state, judged, out);',
+      },
+    ],
+  },
+  {
+    name: 'the document of a record that was released stays',
+    rule: 4,
+    by: 'core/reload.test.ts',
+    edits: [
+      {
+        file: engine,
+        find: `    drop(out, \`record/\${name}\`);
+`,
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'a name that was taken out waits on in its queue',
+    rule: 24,
+    by: 'core/reload.test.ts',
+    edits: [
+      {
+        file: zone,
+        find: `  if (lane !== undefined) dequeue(lane, name, cell);
+`,
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'an account whose last zone is gone cannot be shown',
+    rule: 24,
+    by: 'core/reload.test.ts',
+    edits: [
+      {
+        file: lane,
+        find: `  if (lane.zones.size === 0) lane.allSick = false;
+`,
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'what was said of a record is forgotten by a start without it',
+    rule: 9,
+    by: 'core/reload.test.ts',
+    edits: [
+      {
+        file: arrange,
+        find: '    const stored = state.asleep.get(config.name);',
+        replace: "    const stored = state.asleep.get('');",
+      },
+    ],
+  },
+  {
+    name: 'a value that is not configured keeps every reload out',
+    rule: 19,
+    by: 'core/reload.test.ts',
+    edits: [
+      {
+        file: engine,
+        find: 'if (has(next) || !has(r.config)',
+        replace: 'if (has(next) || (!has(r.config) && r.config.targets.length > 99)',
+      },
+    ],
+  },
+  {
+    name: 'a check that was red while the store failed is never red',
+    rule: 29,
+    by: 'controller.test.ts',
+    edits: [
+      {
+        file: engine,
+        find: `  for (const cs of state.checks.values()) if (cs.everFailed) put(out, \`red/\${cs.key}\`, true);
+`,
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'a fault in a reload ends the daemon',
+    rule: 19,
+    by: 'run/reload.test.ts',
+    edits: [
+      {
+        file: 'src/run/reload.ts',
+        find: 'return fault(log, error, inForceNow);',
+        replace: 'throw error;',
+      },
+    ],
+  },
+  {
+    name: 'a dry run of a reload is put in force',
+    rule: 29,
+    by: 'run/reload.test.ts',
+    edits: [
+      {
+        file: 'src/run/reload.ts',
+        find: `    if (dryRun) return replyOf(path, changes, [], true);
+`,
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'two reloads at once compare with the same',
+    rule: 29,
+    by: 'run/reload.test.ts',
+    edits: [
+      {
+        file: 'src/run/reload.ts',
+        find: 'last.then(() => reload(parts, how?.dryRun === true))',
+        replace: 'reload(parts, how?.dryRun === true)',
+      },
+    ],
+  },
+  {
+    name: 'patience waits out the old time after a reload',
+    rule: 0,
+    by: '110-cadence',
+    edits: [
+      {
+        file: engine,
+        find: `  for (const name of state.records.keys()) review(state, name, out);
+}
+
+/** Rule 1: the epochs`,
+        replace: `}
+
+/** Rule 1: the epochs`,
+      },
+    ],
+  },
+  {
+    name: "a pin that a marker tells of ends by the wall's clock",
+    rule: 9,
+    by: '112-clocks',
+    edits: [
+      {
+        file: adopt,
+        find: 'state.now + Math.min(m.pinMs',
+        replace: 'state.wall + Math.min(m.pinMs',
+      },
+    ],
+  },
+  {
+    name: "the length of a pin is counted from the wall's clock",
+    rule: 9,
+    by: '112-clocks',
+    edits: [
+      {
+        file: switching,
+        find: 'markerNumber(m.pinUntilAt - state.now)',
+        replace: 'markerNumber(m.pinUntilAt - state.wall)',
+      },
+    ],
+  },
+  {
+    name: 'a doubled marker is adopted',
+    rule: 4,
+    by: '114-held',
+    edits: [
+      {
+        file: plan,
+        find: `return s.kind === 'double' ? [\`\${p}: \${s.sentence}\`] : [];`,
+        replace: "return s.kind === 'double' ? [] : [];",
+      },
+    ],
+  },
+  {
+    name: 'a late write is excused for ever',
+    rule: 14,
+    by: '114-held',
+    edits: [
+      {
+        file: cell,
+        find: 'l.value === value && state.now - l.at < LOST_MS',
+        replace: 'l.value === value',
+      },
+    ],
+  },
+  {
+    name: 'an epoch is given out that is not committed',
+    rule: 13,
+    by: '113-words',
+    edits: [
+      {
+        file: switching,
+        find: `  if (!state.storeOk) {
+    state.unmarked.add(r.name);
+    return false;
+  }
+`,
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'a pin said while the store failed never reaches its marker',
+    rule: 9,
+    by: '113-words',
+    edits: [
+      {
+        file: switching,
+        find: `    state.unmarked.add(r.name);
+`,
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'what a proxy refuses is taken for a lost write',
+    rule: 15,
+    by: 'providers/proxy.test.ts',
+    edits: [
+      {
+        file: 'providers/kit/fault.ts',
+        find: 'const [byProxy] = causes.flatMap((cause) => proxyTrouble(codeOf(cause)) ?? []);',
+        replace: 'const [byProxy] = causes.flatMap(() => proxyTrouble("") ?? []);',
+      },
+    ],
+  },
+  {
+    name: 'in a tunnel the vendor is not the one that is verified',
+    rule: 21,
+    by: 'providers/proxy.test.ts',
+    edits: [
+      {
+        file: 'providers/kit/agents.ts',
+        find: 'super.createConnection({ ...options, socket } as Opening)!',
+        replace:
+          'super.createConnection({ ...options, socket, checkServerIdentity: () => undefined } as Opening)!',
+      },
+    ],
+  },
+  {
+    name: 'a zone that nobody delegates to is taken for the one that serves',
+    rule: 24,
+    by: 'providers/names.test.ts',
+    edits: [
+      {
+        file: 'providers/kit/zone.ts',
+        find: '    if (delegated.value || next.found === null) break;',
+        replace: '    break;',
+      },
+    ],
+  },
+  {
+    name: 'a name is written below name server records above it',
+    rule: 4,
+    by: 'providers/names.test.ts',
+    edits: [
+      {
+        file: 'providers/route53.ts',
+        find: '  const below = cut === undefined ? null : delegatedAt(cut, name);',
+        replace: '  const below = cut === "" ? delegatedAt(cut, name) : null;',
+      },
+    ],
+  },
+  {
+    name: 'a zone in a script of its own is not known by its name in DNS',
+    rule: 0,
+    by: 'providers/names.test.ts',
+    edits: [
+      {
+        file: 'providers/kit/zone.ts',
+        find: '  const plain = aLabels(text).replaceAll(',
+        replace: '  const plain = text.replaceAll(',
+      },
+    ],
+  },
+  {
+    name: 'a TTL that was changed waits for the next switch',
+    rule: 16,
+    by: '99-ttl',
+    edits: [
+      {
+        file: plan,
+        find: 'if (ttl === wanted.ttl || wanted.keepTtl) return',
+        replace: 'if (ttl !== undefined) return',
+      },
+    ],
+  },
+  {
+    name: 'a TTL that was changed is not looked at until something else is',
+    rule: 19,
+    by: '99-ttl',
+    edits: [
+      {
+        file: arrange,
+        find: 'if (cell.ttl !== ttl) retimed(state, r, cell, ttl, out);',
+        replace: 'cell.ttl = ttl + 0 * [retimed].length;',
+      },
+    ],
+  },
+  {
+    name: 'adopting by hand takes the word of DNS for a reading',
+    rule: 26,
+    by: '09-missing',
+    edits: [
+      {
+        file: operate,
+        find: 'const isRead = (cell: Cell) => cell.answeredAt > 0;',
+        replace: 'const isRead = (cell: Cell) => cell !== null;',
+      },
+      {
+        file: operate,
+        find: 'const trouble = troubleAt(state, cell) ?? unread;',
+        replace: 'const trouble = [troubleAt, state, unread].length > 3 ? "" : null;',
+      },
+    ],
+  },
+  {
+    name: 'who could not be told is not asked for another key',
+    rule: 28,
+    by: 'run/renew.test.ts',
+    edits: [
+      {
+        file: 'src/run/renew.ts',
+        find: `        renewed.refused();
+        throw error;`,
+        replace: '        throw error;',
+      },
+    ],
+  },
+  {
+    name: 'a key refused in an outage takes back who delegates',
+    rule: 17,
+    by: 'providers/by-zone.test.ts',
+    edits: [
+      {
+        file: 'providers/kit/zone.ts',
+        find: 'const before = told.ok ? told.value : this.#delegated.get(zone)?.isSo;',
+        replace: 'const before = told.ok ? told.value : undefined;',
+      },
+    ],
+  },
+  {
+    name: 'an `ack` that nobody waits for fills the budget',
+    rule: 10,
+    by: '37-truth',
+    edits: [
+      {
+        file: operate,
+        find: 'if (deposed === null && recent < r.config.switchesPerHour) {',
+        replace: 'if (deposed === null && recent < 0) {',
+      },
+    ],
+  },
+  {
+    name: 'a drain with an end never ends',
+    rule: 0,
+    by: '36-holds',
+    edits: [
+      {
+        file: operate,
+        find: 'if (!isOver(drained)) continue;',
+        replace: "if (drained.what !== '') continue;",
+      },
+    ],
+  },
+  {
+    name: 'the end of a drain is forgotten at a restart',
+    rule: 12,
+    by: '36-holds',
+    edits: [{ file: engine, find: '  watchHolds(state);\n  const step', replace: '  const step' }],
+  },
+  {
+    name: 'the freeze of a record never ends',
+    rule: 0,
+    by: '36-holds',
+    edits: [
+      {
+        file: steer,
+        find: 'if (until === null || state.now < until) return;',
+        replace: 'if (until === null || state.now > 0) return;',
+      },
+    ],
+  },
+  {
+    name: 'a dry run of a drain drains',
+    rule: 0,
+    by: '36-holds',
+    edits: [
+      {
+        file: operate,
+        find: 'if (was === undefined) state.drains.delete(what);\n    else',
+        replace: 'if (was !== undefined)',
+      },
+    ],
+  },
+  {
+    name: 'a live stranger is overwritten without a reason',
+    rule: 4,
+    by: '38-foreign-value',
+    edits: [
+      {
+        file: operate,
+        find: "if (strange.length > 0 && reason === '') {",
+        replace: "if (strange.length > 9 && reason === '') {",
+      },
+    ],
+  },
+  {
+    name: 'an unfreeze of everything gives back the freezes of records',
+    rule: 0,
+    by: '37-truth',
+    edits: [
+      {
+        file: operate,
+        find: '  const was = state.freeze;\n  state.freeze = null;',
+        replace:
+          '  const was = state.freeze;\n  for (const r of own) amend(out, r, { freeze: null });\n  state.freeze = null;',
+      },
+    ],
+  },
+  {
+    name: 'what a dry run is told of a pin it takes for good',
+    rule: 9,
+    by: '37-truth',
+    edits: [
+      {
+        file: operate,
+        find: '  const glance = outlook(state, [r]);\n  r.doc = kept;\n  if (c.dryRun === true) return foreseen(`would unpin',
+        replace:
+          '  const glance = outlook(state, [r]);\n  if (c.dryRun === true) return foreseen(`would unpin',
+      },
+    ],
+  },
+  {
+    name: 'a reading that nobody has signed is believed',
+    rule: 26,
+    by: 'providers/faults.test.ts',
+    edits: [
+      {
+        file: 'providers/kit/signed.ts',
+        find: "    if (signature.kind === 'unsigned') return this.#unsigned(signature.rcode, question);\n",
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'a reply signed with another key is believed',
+    rule: 26,
+    by: 'providers/faults.test.ts',
+    edits: [
+      {
+        file: 'providers/kit/dns-update.ts',
+        find: '  if (tsig.mac.length !== expected.length || !timingSafeEqual(tsig.mac, expected)) {',
+        replace:
+          '  if (tsig.mac.length !== expected.length && !timingSafeEqual(tsig.mac, tsig.mac)) {',
+      },
+    ],
+  },
+  {
+    name: 'an update that is not given yet is called refused',
+    rule: 15,
+    by: 'providers/rfc2136-servers.test.ts',
+    edits: [
+      {
+        file: 'providers/rfc2136.ts',
+        find: 'const doubtMs = 60_000;',
+        replace: 'const doubtMs = 0;',
+      },
+    ],
+  },
+  {
+    name: 'a CNAME is deleted before another is added',
+    rule: 1,
+    by: 'providers/rfc2136-servers.test.ts',
+    edits: [
+      {
+        file: 'providers/rfc2136.ts',
+        find: '    updates.push(addRecord(name, typeCname, to.ttl, encodeName(to.cname)));',
+        replace: `    updates.push(deleteSet(name, typeCname));
+    updates.push(addRecord(name, typeCname, to.ttl, encodeName(to.cname)));`,
+      },
+    ],
+  },
+  {
+    name: 'what a wildcard makes up is taken for a record',
+    rule: 4,
+    by: 'providers/rfc2136.test.ts',
+    edits: [
+      {
+        file: 'providers/rfc2136.ts',
+        find: '  const made = await madeUp(account, zone, doubtful, signal);',
+        replace: '  const made = await madeUp(account, zone, doubtful.slice(0, 0), signal);',
+      },
+    ],
+  },
+  {
+    name: 'a record of a nearer zone on the same server is written',
+    rule: 4,
+    by: 'providers/rfc2136.test.ts',
+    edits: [
+      {
+        file: 'providers/rfc2136.ts',
+        find: '    if (!isApex(soa.value, between)) continue;',
+        replace: '    if (soa.ok) continue;',
+      },
+    ],
+  },
+  {
+    name: 'a CNAME that a person has disabled is written over',
+    rule: 4,
+    by: 'providers/powerdns.test.ts',
+    edits: [
+      {
+        file: 'providers/powerdns.ts',
+        find: "        disabled(name, atHidden, 'CNAME') ??\n",
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'a record below an NS set is written at PowerDNS',
+    rule: 4,
+    by: 'providers/powerdns.test.ts',
+    edits: [
+      {
+        file: 'providers/powerdns.ts',
+        find: "  if (types.includes('NS')) {",
+        replace: "  if (types.includes('')) {",
+      },
+    ],
+  },
+  {
+    name: 'a server of one’s own is judged by the whole NS set',
+    rule: 24,
+    by: 'config/config.test.ts',
+    edits: [
+      {
+        file: 'providers/rfc2136.ts',
+        find: '  ownServers: ({ server }) => [server],\n',
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'who is told that it asks too often takes that for a pass',
+    rule: 31,
+    by: '120-asked-too-often',
+    edits: [
+      {
+        file: watch,
+        find: "  if (o.outcome === 'limited') return refused(state, cs, config, o, out);\n",
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'nothing bounds what doubt asks of a place',
+    rule: 31,
+    by: 'core/rate.test.ts',
+    edits: [
+      {
+        file: rate,
+        find: '  if (waitMs <= 0) rate.tokens--;\n',
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'nothing bounds what doubt about others asks of a place',
+    rule: 31,
+    by: 'core/rate.test.ts',
+    edits: [
+      {
+        file: rate,
+        find: '  rate.witness--;\n',
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'doubt that lasts uses up what a decision needs',
+    rule: 31,
+    by: 'core/rate.test.ts',
+    edits: [
+      {
+        file: watch,
+        find: 'return Math.max(0, KEPT_SHARE - found / h);',
+        replace: 'return 0;',
+      },
+    ],
+  },
+  {
+    name: 'a place that says for how long it wants peace gets none',
+    rule: 31,
+    by: 'core/rate.test.ts',
+    edits: [
+      {
+        file: rate,
+        find: 'Math.max(askedForMs, ownMs)',
+        replace: 'ownMs',
+      },
+    ],
+  },
+  {
+    name: 'a place that refuses everything is asked on and on',
+    rule: 31,
+    by: '121-bans',
+    edits: [
+      {
+        file: rate,
+        find: 'const ownMs = refusals < 2 ? 0 :',
+        replace: 'const ownMs = refusals > 0 ? 0 :',
+      },
+    ],
+  },
+  {
+    name: 'what refuses us counts as silent by the interval that it does not allow',
+    rule: 31,
+    by: '121-bans',
+    edits: [
+      {
+        file: detect,
+        find: 'return silentMs > 3 * slowedMs(state.rate, intervalMs, now) + timeoutMs;',
+        replace: 'return silentMs > 0;',
+      },
+    ],
+  },
+  {
+    name: 'what was down and now refuses us stays down',
+    rule: 31,
+    by: '122-down-and-banned',
+    edits: [
+      {
+        file: detect,
+        find: '  if (!isUp && isRefusing(state.rate)) return true;\n',
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'a target is left that does not fail any more',
+    rule: 3,
+    by: '123-fresh-failure',
+    edits: [
+      {
+        file: steer,
+        find: "const isLeft = c.why !== 'target-down' || hasFreshFailure(state, c.from, c.sinceAt);",
+        replace: 'const isLeft = hasFreshFailure !== undefined;',
+      },
+    ],
+  },
+  {
+    name: 'one path that fails is enough to leave a target',
+    rule: 3,
+    by: '123-fresh-failure',
+    edits: [
+      {
+        file: watch,
+        find: "return verdict === 'down' && quorum(votes(groups, fresh), rule) === 'down';",
+        replace:
+          "return verdict === 'down' && votes(groups, fresh).includes('down') && rule !== null;",
+      },
+    ],
+  },
+  {
+    name: '429 is a failure of the origin',
+    rule: 31,
+    by: 'probes/http.test.ts',
+    edits: [
+      {
+        file: 'src/probes/http.ts',
+        find: 'if (status === 429) return limited(',
+        replace: 'if (status === 999) return limited(',
       },
     ],
   },

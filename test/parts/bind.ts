@@ -44,6 +44,16 @@ export interface BindZone {
   readonly minimum?: number;
   /** `unloaded`: its file cannot be read; `hidden`: nobody may query it. Served unless given. */
   readonly trouble?: 'unloaded' | 'hidden';
+  /** BIND signs it by itself: what was taken is given a while later, from a copy that is signed. */
+  readonly signed?: true;
+}
+
+/** One world of several on one server (RFC 8499 has the word), chosen by who asks. */
+export interface BindView {
+  readonly name: string;
+  /** Whose queries and updates it is for; null: everybody's whom no view before it is for. */
+  readonly key: BindKey | null;
+  readonly zones: readonly BindZone[];
 }
 
 export interface Bind {
@@ -63,9 +73,14 @@ export function newKey(name: string, algorithm: BindKey['algorithm'] = 'hmac-sha
   return { name, algorithm, secret: randomBytes(32).toString('base64') };
 }
 
-/** Starts BIND with these zones. Rejects, with its log, when it does not answer within 10 s. */
+/**
+ * Starts BIND with four threads and these zones. Rejects, with its log, when it does not answer
+ * within 10 s.
+ */
 export async function startBind(options: {
   readonly zones: readonly BindZone[];
+  /** In place of the zones, which are then those of the last view. */
+  readonly views?: readonly BindView[];
   readonly keys: readonly BindKey[];
   /** An address in 127.0.0.0/8. */
   readonly address?: string;
@@ -78,8 +93,9 @@ export async function startBind(options: {
     // Another process may take the port between the choice and the start: then once more.
     for (let attempt = 1; ; attempt += 1) {
       const port = options.port ?? (await freePort(address));
-      await configure(directory, address, port, options.zones, options.keys);
-      const args = ['-g', '-n', '1', '-c', join(directory, 'named.conf')];
+      const worlds = options.views ?? [{ name: '', key: null, zones: options.zones }];
+      await configure(directory, address, port, worlds, options.keys);
+      const args = ['-g', '-n', '4', '-c', join(directory, 'named.conf')];
       const run = launch(program, args, directory);
       if (await answers(address, port, options.zones[0]!.name, run)) {
         const stop = async () => {
@@ -87,7 +103,8 @@ export async function startBind(options: {
           await rm(directory, { recursive: true, force: true });
         };
         const reload = async (zones: readonly BindZone[]) => {
-          await configure(directory, address, port, zones, options.keys);
+          const world = { name: '', key: null, zones };
+          await configure(directory, address, port, [world], options.keys);
           await again(run, directory, /\brunning$/gm);
         };
         return { address, port, keys: options.keys, directory, log: run.log, reload, stop };
@@ -115,11 +132,9 @@ async function configure(
   directory: string,
   address: string,
   port: number,
-  zones: readonly BindZone[],
+  views: readonly BindView[],
   keys: readonly BindKey[],
 ): Promise<void> {
-  await mkdir(join(directory, 'zones'), { recursive: true });
-  const grants = keys.map((key) => `grant ${key.name} zonesub ANY;`);
   const lines = [
     'options {',
     `  directory "${directory}"; pid-file none; session-keyfile none; ${withoutLock()}`,
@@ -132,26 +147,47 @@ async function configure(
     'controls { };',
     ...keys.map((k) => `key "${k.name}" { algorithm ${k.algorithm}; secret "${k.secret}"; };`),
   ];
-  for (const zone of zones) {
-    const file = join(directory, 'zones', `${zone.name}db`);
-    const policy = (zone.policy ?? grants).join(' ');
-    const may = policy === '' ? '' : `update-policy { ${policy} };`;
-    const read = zone.trouble === 'unloaded' ? `${file}.missing` : file;
-    const asked = zone.trouble === 'hidden' ? 'allow-query { none; };' : '';
-    lines.push(`zone "${zone.name}" { type primary; file "${read}"; ${may} ${asked} };`);
-    // What it serves already it has in this file and its journal.
-    if (existsSync(file)) continue;
-    const minimum = zone.minimum ?? 30;
-    const text = [
-      '$TTL 60',
-      `@ ${Math.max(60, minimum)} IN SOA ns1 hostmaster ( 1 3600 600 86400 ${minimum} )`,
-      '@ IN NS ns1',
-      `ns1 IN A ${address}`,
-      ...(zone.records ?? []),
-    ];
-    await writeFile(file, `${text.join('\n')}\n`);
+  for (const { name, key, zones } of views) {
+    const folder = join(directory, 'zones', name);
+    await mkdir(folder, { recursive: true });
+    const written = zones.map((zone) => zoneAt(folder, address, zone, keys));
+    const statements = (await Promise.all(written)).join('\n');
+    const whose = key === null ? 'any;' : `key "${key.name}";`;
+    lines.push(
+      name === '' ? statements : `view ${name} { match-clients { ${whose} }; ${statements} };`,
+    );
   }
   await writeFile(join(directory, 'named.conf'), `${lines.join('\n')}\n`);
+}
+
+/** A zone's statement; its file is written where there is none yet. */
+async function zoneAt(
+  folder: string,
+  address: string,
+  zone: BindZone,
+  keys: readonly BindKey[],
+): Promise<string> {
+  const file = join(folder, `${zone.name}db`);
+  const grants = keys.map((key) => `grant ${key.name} zonesub ANY;`);
+  const policy = (zone.policy ?? grants).join(' ');
+  const may = policy === '' ? '' : `update-policy { ${policy} };`;
+  const read = zone.trouble === 'unloaded' ? `${file}.missing` : file;
+  const asked = zone.trouble === 'hidden' ? 'allow-query { none; };' : '';
+  const signing = `dnssec-policy default; inline-signing yes; key-directory "${folder}";`;
+  const more = `${may} ${asked} ${zone.signed ? signing : ''}`;
+  const statement = `zone "${zone.name}" { type primary; file "${read}"; ${more} };`;
+  // What it serves already it has in this file and its journal.
+  if (existsSync(file)) return statement;
+  const minimum = zone.minimum ?? 30;
+  const text = [
+    '$TTL 60',
+    `@ ${Math.max(60, minimum)} IN SOA ns1 hostmaster ( 1 3600 600 86400 ${minimum} )`,
+    '@ IN NS ns1',
+    `ns1 IN A ${address}`,
+    ...(zone.records ?? []),
+  ];
+  await writeFile(file, `${text.join('\n')}\n`);
+  return statement;
 }
 
 export interface Run {

@@ -25,6 +25,8 @@ export interface KnotZone {
   readonly updaters?: readonly string[];
   /** Fetched from this primary in place of a file; it then takes no updates of its own. */
   readonly primary?: { readonly address: string; readonly port: number };
+  /** Knot signs it by itself. */
+  readonly signed?: true;
 }
 
 export interface Knot {
@@ -92,9 +94,9 @@ async function configure(
     'server:',
     `  listen: ${address}@${port}`,
     `  rundir: "${directory}"`,
-    '  background-workers: 1',
-    '  udp-workers: 1',
-    '  tcp-workers: 1',
+    '  background-workers: 2',
+    '  udp-workers: 2',
+    '  tcp-workers: 4',
     'database:',
     `  storage: "${join(directory, 'db')}"`,
     '  journal-db-max-size: 20M',
@@ -129,6 +131,7 @@ async function configure(
       `    file: "${file}"`,
       `    acl: [ ${updates ? `update${i}, copy` : 'copy'} ]`,
       '    zonefile-sync: -1',
+      ...(zone.signed ? ['    dnssec-signing: on'] : []),
     );
     if (zone.primary !== undefined) {
       lines.push(`    master: primary${primaries.indexOf(zone.primary)}`);

@@ -13,10 +13,11 @@ export interface MemoryDisk {
   journal: { readonly head: Omit<StoredEntry, 'data'>; readonly data: string }[];
   seq: number;
   at: number;
+  unkept: readonly string[];
 }
 
 export function newMemoryDisk(): MemoryDisk {
-  return { docs: new Map(), journal: [], seq: 0, at: 0 };
+  return { docs: new Map(), journal: [], seq: 0, at: 0, unkept: [] };
 }
 
 /** Opens a store on a disk, a fresh one by default; keeps the newest `entries` of the journal. */
@@ -29,17 +30,27 @@ export function openMemoryStore(disk: MemoryDisk = newMemoryDisk(), entries = 1_
     load() {
       mustBeOpen();
       const docs = [...disk.docs].map(([key, text]) => [key, JSON.parse(text) as Json]);
-      return { docs: Object.fromEntries(docs) as Record<string, Json>, at: disk.at };
+      const { at, unkept } = disk;
+      return { docs: Object.fromEntries(docs) as Record<string, Json>, at, unkept };
     },
-    commit({ at, wall, entries: added, docs }) {
+    remind(words) {
       mustBeOpen();
-      if (!Number.isFinite(at) || !Number.isFinite(wall)) throw new Error('a commit has no time');
+      disk.unkept = [...words];
+    },
+    commit(commit) {
+      mustBeOpen();
+      const { at, docs, earlier = [] } = commit;
+      const added = [...earlier, commit].flatMap((m) => {
+        const isTimed = Number.isFinite(m.at) && Number.isFinite(m.wall);
+        if (!isTimed) throw new Error('a commit has no time');
+        return m.entries.map((entry) => ({ at: m.at, wall: m.wall, ...entry }));
+      });
       // Everything that can throw comes first, so that a refused commit changes nothing.
       const texts = docs.map(
         ([key, value]) => [key, value === null ? null : toText(value)] as const,
       );
-      const lines = added.map(({ kind, record, sentence, data }, i) => ({
-        head: { seq: disk.seq + i + 1, at, wall, kind, record, sentence },
+      const lines = added.map(({ data, ...head }, i) => ({
+        head: { seq: disk.seq + i + 1, ...head },
         data: toText(data),
       }));
       for (const [key, text] of texts) {

@@ -62,6 +62,8 @@ interface PowerdnsOptions {
   readonly keys?: readonly BindKey[];
   readonly updaters?: readonly string[];
   readonly others?: readonly string[];
+  /** Its zones are signed. */
+  readonly signed?: true;
 }
 
 async function startOnce(options: PowerdnsOptions): Promise<PowerdnsPart> {
@@ -116,12 +118,17 @@ async function startOnce(options: PowerdnsOptions): Promise<PowerdnsPart> {
     const api = `http://127.0.0.1:${apiPort}`;
     await Promise.race([failure, answers(`${api}/api/v1/servers/localhost`, apiKey)]);
     const pid = Number(readFileSync(join(directory, 'server.pid'), 'utf8'));
+    // Its caches are as it has them by default; what is changed past it, it is told of.
+    const told = (done: string): string => {
+      run('pdns_control', [`--config-dir=${directory}`, `--socket-dir=${directory}`, 'purge']);
+      return done;
+    };
     return {
       api,
       apiKey,
       dns: `127.0.0.1:${dnsPort}`,
-      util,
-      sql: (statement) => run('sqlite3', ['-cmd', '.timeout 5000', database, statement]),
+      util: (...args) => told(util(...args)),
+      sql: (statement) => told(run('sqlite3', ['-cmd', '.timeout 5000', database, statement])),
       pause: () => void process.kill(pid, 'SIGSTOP'),
       resume: () => void process.kill(pid, 'SIGCONT'),
       close,
@@ -138,6 +145,10 @@ function makeZones(util: PowerdnsPart['util'], options: PowerdnsOptions): void {
   const all = keys.map((key) => key.name);
   const make = (zone: string, updaters: readonly string[]) => {
     util('create-zone', zone, `ns1.${zone}`);
+    if (options.signed) {
+      util('secure-zone', zone);
+      util('set-meta', zone, 'API-RECTIFY', '1');
+    }
     if (updaters.length > 0) util('set-meta', zone, 'TSIG-ALLOW-DNSUPDATE', ...updaters.map(bare));
   };
   make('fo.test', options.updaters ?? all);
@@ -167,12 +178,7 @@ function configuration(directory: string, dnsPort: number, apiPort: number, key:
     'setgid=',
     'daemon=no',
     'guardian=no',
-    'distributor-threads=1',
-    'receiver-threads=1',
-    'cache-ttl=0',
-    'query-cache-ttl=0',
-    'negquery-cache-ttl=0',
-    'zone-cache-refresh-interval=0',
+    'gsqlite3-dnssec=yes',
   ];
 }
 

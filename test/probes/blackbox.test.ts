@@ -68,6 +68,17 @@ test('what the exporter found is what counts, with its phases and certificate', 
       const cases: [Record<string, number>, Record<string, unknown>, string][] = [
         [{ probe_success: 1, probe_http_status_code: 200 }, web, 'pass ok'],
         [{ probe_success: 0, probe_http_status_code: 503 }, web, 'fail status'],
+        [{ probe_success: 0, probe_http_status_code: 429 }, web, 'limited limited'],
+        [
+          { probe_success: 0, probe_http_status_code: 429, probe_failed_due_to_regex: 1 },
+          web,
+          'limited limited',
+        ],
+        [
+          { probe_success: 1, probe_http_status_code: 429 },
+          { ...web, expect: { status: 429 } },
+          'pass ok',
+        ],
         [
           { probe_success: 0, probe_http_status_code: 200, probe_failed_due_to_regex: 1 },
           web,

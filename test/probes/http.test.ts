@@ -64,6 +64,45 @@ const good = certificate('good', 'DNS:www.shop.test,IP:127.0.0.1', -1, 30.5);
 const other = certificate('other', 'DNS:other.test', -1, 30.5);
 const expired = certificate('expired', 'DNS:www.shop.test', -30, -1.5);
 
+test('429 is no vote, unless it is wanted: it says how long to wait, if it does, and no more', () => {
+  const inAMinute = new Date(Date.now() + 60_000).toUTCString();
+  const cases: readonly (readonly [number, string | null, string, number | null])[] = [
+    [429, null, 'limited limited', null],
+    [429, '17', 'limited limited', 17_000],
+    [429, '0', 'limited limited', 0],
+    [429, inAMinute, 'limited limited', 60_000],
+    [429, 'Wed, 21 Oct 2015 07:28:00 GMT', 'limited limited', 0],
+    [429, '999999999999', 'limited limited', 3_600_000],
+    [429, 'soon', 'limited limited', null],
+    [429, '-1', 'limited limited', null],
+    [429, '', 'limited limited', null],
+    // Clients get it as well: that is an outage.
+    [503, '120', 'fail status', null],
+  ];
+  let [status, retryAfter]: [number, string | null] = [429, null];
+  return withHttp(
+    (_, response) => {
+      const headers = retryAfter === null ? {} : { 'retry-after': retryAfter };
+      response.writeHead(status, headers).end('slow down');
+    },
+    async (port) => {
+      const url = `http://127.0.0.1:${port}/`;
+      for (const [code, header, expected, ms] of cases) {
+        [status, retryAfter] = [code, header];
+        const result = await ask({ http: url, expect: { body: { text: 'well' } } });
+        assert.equal(words(result), expected, `${header}: ${result.detail}`);
+        const { retryAfterMs = null } = result;
+        const isClose = ms === null ? retryAfterMs === null : Math.abs(retryAfterMs! - ms) < 30_000;
+        assert.ok(isClose, `${header}: ${retryAfterMs}`);
+      }
+      [status, retryAfter] = [429, '17'];
+      const wanted = await ask({ http: url, expect: { status: [200, 429] } });
+      assert.equal(words(wanted), 'pass ok');
+      assert.equal(wanted.retryAfterMs, undefined);
+    },
+  );
+});
+
 test('an answer with the expected status passes, with its phases timed to 0.1 ms', () =>
   withHttp(
     (_, response) => response.end('well'),
@@ -611,7 +650,7 @@ test('a broken handshake has its own word, and a bad bundle is ours', () =>
       assert.equal(words(plain), 'fail tls', plain.detail);
       const bundle = await ask({ http: `https://127.0.0.1:${port}/`, ca: join(scratch, 'none') });
       assert.equal(words(bundle), 'blind internal');
-      assert.match(bundle.detail, /ENOENT; give a readable file/);
+      assert.match(bundle.detail, /it is not there; give a readable file/);
       await withTcp(
         (socket) => socket.once('data', () => socket.resetAndDestroy()),
         async (resetting) => {

@@ -227,6 +227,20 @@ test('a password and secret headers are sent, and to nobody else', async () => {
     });
     assert.equal(seen[0]!.headers.authorization, undefined);
     assert.equal(seen[0]!.headers['x-token'], undefined);
+    // Another port of the same host is another service, which somebody else may run.
+    seen.length = 0;
+    const elsewhere: RequestListener = (_, response) =>
+      response.writeHead(302, { location: at('/end') }).end();
+    await withHttp(elsewhere, async (otherPort) => {
+      const http = `http://127.0.0.1:${otherPort}/`;
+      assert.equal(words(await ask({ http, ...both })), 'pass ok');
+      await ask({ http, sign: signing, redirects: 1 });
+    });
+    assert.equal(seen.length, 2);
+    for (const { headers } of seen) {
+      assert.equal(headers.authorization, undefined);
+      assert.equal(headers['x-token'], undefined);
+    }
     seen.length = 0;
     await ask({ http: at('/other'), sign: signing, redirects: 1 });
     assert.match(seen[0]!.headers.authorization ?? '', /^AWS4/);

@@ -559,12 +559,21 @@ test('a change that cannot be sent has its own fault; an unsent one is never unc
 // ---------------------------------------------------------------- finding zones
 
 /** A finder over an account of these zones, with a clock of its own and a count of its questions. */
-function finderOf(zones: Map<Name, Called<Zone | null>>, zone: Name | null = null) {
+function finderOf(
+  zones: Map<Name, Called<Zone | null>>,
+  zone: Name | null = null,
+  cuts: Map<Name, Called<boolean>> | null = null,
+) {
   const clock = { now: 0 };
   const asked: Name[] = [];
+  const delegates = async (above: Zone, name: Name) => {
+    asked.push(`${name} in ${above.name}`);
+    return cuts?.get(name) ?? done(false);
+  };
   const finder = zoneFinder<Zone>({
     zone,
     byId: null,
+    ...(cuts === null ? {} : { delegates }),
     nowMs: () => clock.now,
     async byName(name) {
       asked.push(name);
@@ -606,6 +615,55 @@ test('a nearer zone that cannot be asked for is never guessed past', async () =>
   const { find } = finderOf(zones);
   assert.equal(await find('www.a.example.net.'), 'record unavailable');
   assert.equal(await find('www.b.example.net.'), 'example.net.');
+});
+
+test('a zone counts that the account’s zone above it delegates to, and that is looked at daily', async () => {
+  const zones = new Map<Name, Called<Zone | null>>([here('example.net.'), here('a.example.net.')]);
+  const cuts = new Map<Name, Called<boolean>>();
+  const { finder, find, asked, clock } = finderOf(zones, null, cuts);
+  const [name, cut] = ['www.a.example.net.', 'a.example.net. in example.net.'];
+  assert.equal(await find(name), 'example.net.');
+  assert.deepEqual(asked, ['a.example.net.', 'example.net.', cut]);
+  asked.length = 0;
+  assert.equal(await find(name), 'example.net.');
+  assert.deepEqual(asked, []);
+  cuts.set('a.example.net.', done(true));
+  clock.now += 60_000;
+  assert.equal(await find(name), 'a.example.net.', 'what is missing is looked for soon again');
+  asked.length = 0;
+  cuts.set('a.example.net.', done(false));
+  clock.now += 23 * 3_600_000;
+  assert.equal(await find(name), 'a.example.net.');
+  assert.deepEqual(asked, []);
+  cuts.set('a.example.net.', failed('zone', 'unavailable', 'HTTP 503'));
+  clock.now += 2 * 3_600_000;
+  assert.equal(await find(name), 'a.example.net.', 'what was seen is kept where nobody answers');
+  cuts.set('a.example.net.', done(false));
+  finder.forget('a.example.net.');
+  assert.equal(await find(name), 'example.net.');
+});
+
+test('whether a zone is delegated to is never guessed, unless the zone above may not be seen', async () => {
+  const silent = failed('zone', 'unavailable', 'HTTP 503');
+  const cuts = new Map<Name, Called<boolean>>([['a.example.net.', silent]]);
+  const zones = new Map<Name, Called<Zone | null>>([here('example.net.'), here('a.example.net.')]);
+  assert.equal(await finderOf(zones, null, cuts).find('www.a.example.net.'), 'record unavailable');
+  zones.set('example.net.', failed('zone', 'unavailable', 'HTTP 503'));
+  assert.equal(await finderOf(zones, null, cuts).find('www.a.example.net.'), 'record unavailable');
+  zones.set('example.net.', failed('zone', 'auth-suspect', 'denied'));
+  assert.equal(await finderOf(zones, null, cuts).find('www.a.example.net.'), 'a.example.net.');
+  zones.set(...here('example.net.'));
+  cuts.set('a.example.net.', failed('zone', 'auth-suspect', 'may not list it'));
+  assert.equal(await finderOf(zones, null, cuts).find('www.a.example.net.'), 'a.example.net.');
+  // A key that is refused in an outage takes nothing back that it has seen.
+  const seen = finderOf(zones, null, cuts);
+  cuts.set('a.example.net.', done(false));
+  assert.equal(await seen.find('www.a.example.net.'), 'example.net.');
+  cuts.set('a.example.net.', failed('zone', 'auth-suspect', 'may not list it'));
+  seen.clock.now += 120_000;
+  assert.equal(await seen.find('www.a.example.net.'), 'example.net.');
+  zones.delete('example.net.');
+  assert.equal(await finderOf(zones, null, cuts).find('www.a.example.net.'), 'a.example.net.');
 });
 
 test('one zone is forgotten alone, and found again under another id', async () => {

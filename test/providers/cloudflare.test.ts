@@ -465,6 +465,38 @@ test('a read is believed only when it is whole', async () => {
   }
 });
 
+test('what nobody needs may be left out, and settings that are not there want no permission', async () => {
+  const absent = (response: ServerResponse) => json(response, 404, bad(7000, 'No route'));
+  const silent = (response: ServerResponse) => json(response, 200, good({ zone_mode: 'standard' }));
+  const denied = (response: ServerResponse) => json(response, 403, bad(10_000));
+  for (const [answer, says] of [
+    [absent, /has no DNS settings.*is not known/],
+    [silent, /has no DNS settings.*is not known/],
+    [denied, /add Zone DNS Settings Read/],
+  ] as const) {
+    const raw = await serve(
+      vendor((asked, response) => {
+        const path = asked.url.pathname;
+        if (path.endsWith('/dns_settings')) answer(response);
+        // Not every answer has pages, and what it says of them then is its own.
+        else if (path.endsWith('/zones')) {
+          json(response, 200, good([zoneRow({ plan: null })], { result_info: { cursors: {} } }));
+        } else return false;
+        return true;
+      }),
+    );
+    const provider = account(raw.url);
+    const { [WWW]: seen } = valued(await readAll(provider, [WWW], never));
+    assert.equal(seen?.cnames[0]?.value, 'a.example.org.');
+    const { warnings } = valued(await provider.zone(WWW, never));
+    assert.match(warnings.join(), says);
+    const findings = await provider.preflight(WWW, never);
+    const { sentence, cure } = findings.find(({ word }) => word === 'flattening')!;
+    assert.match(`${sentence}; ${cure}`, says);
+    if (answer !== denied) assert.doesNotMatch(`${warnings} ${cure}`, /Read|token/);
+  }
+});
+
 test('a stalled body does not outlast the call, and one without end is cut off', async () => {
   const stalled = await readOnce((response) => {
     response.writeHead(200, { 'content-type': 'application/json' });

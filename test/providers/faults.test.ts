@@ -360,7 +360,22 @@ async function between(
   };
 }
 
-const long = (): AbortSignal => AbortSignal.timeout(20_000);
+const long = (): AbortSignal => AbortSignal.timeout(60_000);
+
+/** Far longer than any answer takes on a busy machine: only silence may end by it. */
+const patientMs = 30_000;
+/** So short that a busy machine may end other calls by it: what has not met the silence is repeated. */
+const hastyMs = 500;
+
+/** Does it until it has met the reply that is meant, which on a busy machine may want more tries. */
+async function meeting<T>(met: () => number, work: () => Promise<T>): Promise<T> {
+  for (let tries = 1; ; tries++) {
+    const before = met();
+    const result = await work();
+    if (met() > before) return result;
+    assert.ok(tries < 50, 'it never met the reply');
+  }
+}
 
 interface Met {
   readonly kind: FaultKind;
@@ -404,8 +419,8 @@ function overHttp(type: string, cases: readonly Case[], start: () => Promise<Acc
   before(async () => {
     account = await start();
     proxy = await between(account.place, isWrite[type]!);
-    patient = account.open({ via: proxy.place });
-    hasty = account.open({ via: proxy.place, callTimeoutMs: 250 });
+    patient = account.open({ via: proxy.place, callTimeoutMs: patientMs });
+    hasty = account.open({ via: proxy.place, callTimeoutMs: hastyMs });
     await account.edit(name, 'CNAME', 'a.example.com.', 300);
     await account.edit(markerName(name), 'TXT', markerText(1), 300);
     // The SDK of a vendor may take its time to load, once.
@@ -428,17 +443,16 @@ function overHttp(type: string, cases: readonly Case[], start: () => Promise<Acc
         // What is refused for its zone makes that zone looked for again: here it is known.
         assert.equal((await readOne(patient))?.kind, 'answered');
         const provider = answer === 'silence' ? hasty : patient;
-        const met = proxy.state.met;
+        const met = () => proxy.state.met;
         proxy.state.armed = { writes: false, reply: answer };
-        const reading = faultOf(await readOne(provider));
+        const reading = faultOf(await meeting(met, () => readOne(provider)));
         proxy.state.armed = { writes: true, reply: answer };
-        const [written] = await provider.write([movedFrom(from)], long());
+        const [written] = await meeting(met, () => provider.write([movedFrom(from)], long()));
         proxy.state.armed = null;
         const writing = faultOf(written);
         assert.equal(reading.kind, read, `reading: ${reading.fault.detail}`);
         assert.equal(writing.kind, write, `writing: ${writing.fault.detail}`);
         assert.deepEqual([reading.reach.kind, writing.reach.kind], reach);
-        assert.ok(proxy.state.met >= met + 2, 'both met it');
         if (retryAfterMs !== undefined) {
           assert.equal(reading.fault.retryAfterMs, retryAfterMs);
           assert.equal(writing.fault.retryAfterMs, retryAfterMs);
@@ -470,8 +484,16 @@ const codes = {
 type Rcode = keyof typeof codes;
 
 /** How the reply to an update is signed: by the key, not at all, or with a TSIG error in place. */
-type Signing = 'signed' | 'unsigned' | 'BADSIG' | 'BADKEY' | 'BADTRUNC' | 'BADTIME';
-const tsigErrors = { signed: 0, unsigned: 0, BADSIG: 16, BADKEY: 17, BADTIME: 18, BADTRUNC: 22 };
+type Signing = 'signed' | 'forged' | 'unsigned' | 'BADSIG' | 'BADKEY' | 'BADTRUNC' | 'BADTIME';
+const tsigErrors = {
+  signed: 0,
+  forged: 0,
+  unsigned: 0,
+  BADSIG: 16,
+  BADKEY: 17,
+  BADTIME: 18,
+  BADTRUNC: 22,
+};
 
 const updates: readonly (readonly [Rcode, Signing, FaultKind])[] = [
   ['NXRRSET', 'signed', 'conflict'],
@@ -495,16 +517,31 @@ const updates: readonly (readonly [Rcode, Signing, FaultKind])[] = [
   ['NOERROR', 'unsigned', 'uncertain'],
   ['SERVFAIL', 'unsigned', 'uncertain'],
   ['NXRRSET', 'unsigned', 'uncertain'],
+  ['NOERROR', 'forged', 'uncertain'],
+  ['NXRRSET', 'forged', 'uncertain'],
   // Taken, and what is read back is neither what was asked for nor what stood there.
   ['NOERROR', 'signed', 'conflict'],
 ];
 
-const queries: readonly (readonly [Rcode, FaultKind])[] = [
-  ['SERVFAIL', 'unavailable'],
-  ['REFUSED', 'auth-suspect'],
-  ['NOTAUTH', 'rejected'],
-  ['NOTIMP', 'rejected'],
-  ['FORMERR', 'rejected'],
+const queries: readonly (readonly [Rcode, Signing, FaultKind])[] = [
+  ['SERVFAIL', 'signed', 'unavailable'],
+  ['REFUSED', 'signed', 'auth-suspect'],
+  ['NOTAUTH', 'signed', 'rejected'],
+  ['NOTIMP', 'signed', 'rejected'],
+  ['FORMERR', 'signed', 'rejected'],
+  ['NOTAUTH', 'BADSIG', 'auth-suspect'],
+  ['NOTAUTH', 'BADKEY', 'auth-suspect'],
+  ['NOTAUTH', 'BADTIME', 'auth-suspect'],
+  ['REFUSED', 'unsigned', 'auth-suspect'],
+  ['NOTAUTH', 'unsigned', 'auth-suspect'],
+  ['NOTIMP', 'unsigned', 'rejected'],
+  ['FORMERR', 'unsigned', 'rejected'],
+  // What nobody has signed is no reading.
+  ['NOERROR', 'unsigned', 'unavailable'],
+  ['NXDOMAIN', 'unsigned', 'unavailable'],
+  ['SERVFAIL', 'unsigned', 'unavailable'],
+  // Or who has another key.
+  ['NOERROR', 'forged', 'unavailable'],
 ];
 
 function numbers(...values: readonly number[]): Buffer {
@@ -513,16 +550,21 @@ function numbers(...values: readonly number[]): Buffer {
   return bytes;
 }
 
-/** The reply to an update, signed as RFC 8945 5.3 has it; written apart from the code under test. */
-function replyTo(update: Buffer, rcode: Rcode, signing: Signing): Buffer {
+/** The reply to an update: its header and its zone alone. */
+function plainReply(update: Buffer, rcode: Rcode): Buffer {
   const zoneEnd = 12 + encodeName(zone).length + 4;
   const bare = Buffer.from(update.subarray(0, zoneEnd));
   bare.writeUInt16BE(0x8000 | (5 << 11) | codes[rcode], 2);
   for (const at of [6, 8, 10]) bare.writeUInt16BE(0, at);
+  return bare;
+}
+
+/** A reply signed as RFC 8945 5.3 has it; written apart from the code under test. */
+function signedFor(request: Buffer, bare: Buffer, signing: Signing): Buffer {
   if (signing === 'unsigned') return bare;
   const error = tsigErrors[signing];
   // The request's own MAC: 32 bytes before the original id, the error and an empty other field.
-  const requestMac = update.subarray(update.length - 38, update.length - 6);
+  const requestMac = request.subarray(request.length - 38, request.length - 6);
   const at = (ms: number) => {
     const bytes = Buffer.alloc(6);
     bytes.writeUIntBE(Math.floor(ms / 1000), 0, 6);
@@ -533,9 +575,11 @@ function replyTo(update: Buffer, rcode: Rcode, signing: Signing): Buffer {
   const [keyName, algorithm] = [encodeName('detour.'), encodeName('hmac-sha256.')];
   const variables = [keyName, numbers(255, 0, 0), algorithm, time, numbers(300, error)];
   const signed = [numbers(32), requestMac, bare, ...variables, numbers(other.length), other];
-  const hmac = createHmac('sha256', secret).update(Buffer.concat(signed)).digest();
-  const mac = signing === 'signed' || signing === 'BADTIME' ? hmac : Buffer.alloc(0);
-  const id = update.subarray(0, 2);
+  const ours = signing === 'forged' ? Buffer.alloc(32, 9) : secret;
+  const hmac = createHmac('sha256', ours).update(Buffer.concat(signed)).digest();
+  const bears = ['signed', 'forged', 'BADTIME'].includes(signing);
+  const mac = bears ? hmac : Buffer.alloc(0);
+  const id = request.subarray(0, 2);
   const data = [
     algorithm,
     time,
@@ -552,10 +596,10 @@ function replyTo(update: Buffer, rcode: Rcode, signing: Signing): Buffer {
 }
 
 describe('dynamic update: what a server says is what it means', () => {
-  const said: { update: readonly [Rcode, Signing] | 'cut' | 'silence'; query: Rcode } = {
-    update: ['NOERROR', 'signed'],
-    query: 'NOERROR',
-  };
+  const well = ['NOERROR', 'signed'] as const;
+  type Saying = readonly [Rcode, Signing];
+  const said: { update: Saying | 'cut' | 'silence'; query: Saying } = { update: well, query: well };
+  let updatesMet = 0;
   const sockets = new Set<Socket>();
   const server = createServer((socket) => {
     sockets.add(socket);
@@ -569,16 +613,18 @@ describe('dynamic update: what a server says is what it means', () => {
         const message = Buffer.from(buffer.subarray(2, end));
         buffer = buffer.subarray(end);
         const isUpdate = ((message[2]! >> 3) & 15) === 5;
+        if (isUpdate) updatesMet++;
         if (isUpdate && said.update === 'silence') continue;
         if (isUpdate && said.update === 'cut') return void socket.resetAndDestroy();
-        const reply = isUpdate
-          ? replyTo(message, ...(said.update as readonly [Rcode, Signing]))
-          : answered(message, said.query);
+        const [rcode, signing] = isUpdate ? (said.update as Saying) : said.query;
+        const bare = isUpdate ? plainReply(message, rcode) : answered(message, rcode);
+        const reply = signedFor(message, bare, signing);
         socket.write(Buffer.concat([numbers(reply.length), reply]));
       }
     });
   });
   let provider: Provider;
+  let hasty: Provider;
   const from: Seen = {
     cnames: [{ value: 'a.example.com.', ttl: 300 }],
     markers: [markerText(1)],
@@ -586,7 +632,7 @@ describe('dynamic update: what a server says is what it means', () => {
     ref: null,
   };
 
-  /** The zone's own SOA, and a CNAME of somebody else at every name. */
+  /** The zone's own SOA, and a CNAME of somebody else at every name but a wildcard's. */
   function answered(message: Buffer, rcode: Rcode): Buffer {
     const { id, questions } = packet.decode(message);
     const asked = questions![0]!;
@@ -610,18 +656,18 @@ describe('dynamic update: what a server says is what it means', () => {
   before(async () => {
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
-    provider = rfc2136.create(
-      'own',
-      rfc2136.settings.parse({
-        server: `127.0.0.1:${(server.address() as { port: number }).port}`,
-        zone,
-        tsig: { name: 'detour.', algorithm: 'hmac-sha256', secret: { env: 'KEY' } },
-      }),
-      { secret: () => secret.toString('base64'), callTimeoutMs: 1000 },
-    );
+    const settings = rfc2136.settings.parse({
+      server: `127.0.0.1:${(server.address() as { port: number }).port}`,
+      zone,
+      tsig: { name: 'detour.', algorithm: 'hmac-sha256', secret: { env: 'KEY' } },
+    });
+    const open = (callTimeoutMs: number) =>
+      rfc2136.create('own', settings, { secret: () => secret.toString('base64'), callTimeoutMs });
+    [provider, hasty] = [open(patientMs), open(hastyMs)];
   });
   after(async () => {
     provider?.close();
+    hasty?.close();
     for (const socket of sockets) socket.destroy();
     server.close();
     await once(server, 'close');
@@ -640,16 +686,20 @@ describe('dynamic update: what a server says is what it means', () => {
   for (const how of ['cut', 'silence'] as const) {
     test(`an update meets ${how === 'cut' ? 'a reset' : 'silence'}: uncertain`, async () => {
       said.update = how;
-      const [written] = await provider.write([movedFrom(from)], long());
+      const one = how === 'silence' ? hasty : provider;
+      const [written] = await meeting(
+        () => updatesMet,
+        () => one.write([movedFrom(from)], long()),
+      );
       assert.equal(faultOf(written).kind, 'uncertain');
     });
   }
 
-  for (const [rcode, kind] of queries) {
-    test(`a question is answered ${rcode}: ${kind}`, async () => {
-      said.query = rcode;
+  for (const [rcode, signing, kind] of queries) {
+    test(`a question is answered ${rcode}, ${signing}: ${kind}`, async () => {
+      said.query = [rcode, signing];
       const { fault } = faultOf(await readOne(provider));
-      said.query = 'NOERROR';
+      said.query = well;
       assert.equal(fault.kind, kind, fault.detail);
     });
   }

@@ -112,13 +112,60 @@ describe('a real PowerDNS', { skip }, () => {
     assert.deepEqual((await see(provider)).markers, [formatMarker(marker(1))]);
   });
 
-  test('a disabled record is not there', async () => {
-    server.util('add-record', 'fo.test', 'www', 'CNAME', '60', 'a.example.com.');
-    server.sql("UPDATE records SET disabled = 1 WHERE type = 'CNAME'");
+  test('comments that name another tool are told, and outlive our writes', async () => {
+    const comments = [{ content: 'managed by terraform', account: 'ann' }];
+    const records = [{ content: 'a.example.com.', disabled: false }];
+    const rrset = { name: 'www.fo.test.', type: 'CNAME', ttl: 60, changetype: 'REPLACE', records };
+    const patched = await fetch(`${server.api}/api/v1/servers/localhost/zones/fo.test.`, {
+      method: 'PATCH',
+      headers: { 'x-api-key': server.apiKey },
+      body: JSON.stringify({ rrsets: [{ ...rrset, comments }] }),
+    });
+    assert.equal(patched.status, 204);
+    const company = [{ tool: 'Terraform', by: 'its comments' }];
     const from = await see(provider);
-    assert.deepEqual(from.cnames, []);
+    assert.deepEqual(from.company, company);
     await made(provider, change(from, 'b.example.com.', 1));
-    assert.deepEqual((await see(provider)).cnames, [{ value: 'b.example.com.', ttl: 60 }]);
+    assert.deepEqual((await see(provider)).company, company);
+  });
+
+  test('what a person has disabled is refused, and stays as it is', async () => {
+    for (const [type, name, value] of [
+      ['CNAME', 'www', 'a.example.com.'],
+      ['TXT', '_detour.www', '"one"'],
+    ] as const) {
+      server.sql("DELETE FROM records WHERE name NOT IN ('fo.test', 'ns1.fo.test')");
+      server.util('add-record', 'fo.test', name, type, '60', value);
+      server.sql(`UPDATE records SET disabled = 1 WHERE type = '${type}' AND name != 'fo.test'`);
+      const from = await see(provider);
+      assert.deepEqual([from.cnames, from.markers, from.refusal?.word], [[], [], 'disabled']);
+      assert.equal(
+        faultOf(await put(provider, change(from, 'b.example.com.', 1))).kind,
+        'rejected',
+      );
+      // Disabled since the reading: the one before the write notices.
+      const late = { ...from, refusal: null };
+      const refused = await put(provider, change(late, 'b.example.com.', 1));
+      assert.equal(faultOf(refused).kind, 'conflict');
+      const rows = server.sql(
+        "SELECT content, disabled FROM records WHERE type IN ('CNAME', 'TXT')",
+      );
+      assert.equal(rows.trim(), `${value.replace(/\.$/, '')}|1`);
+    }
+  });
+
+  test('a cut between the zone and the record is refused: NS, DNAME, a zone of its own', async () => {
+    assert.equal((await see(provider, 'a.b.fo.test.')).refusal, null);
+    server.util('add-record', 'fo.test', 'cut', 'NS', '60', 'ns1.elsewhere.example.');
+    assert.equal((await see(provider, 'www.cut.fo.test.')).refusal?.word, 'delegated');
+    assert.equal((await see(provider, 'a.b.cut.fo.test.')).refusal?.word, 'delegated');
+    server.util('add-record', 'fo.test', 'old', 'DNAME', '60', 'new.example.');
+    assert.equal((await see(provider, 'www.old.fo.test.')).refusal?.word, 'synthesized');
+    server.util('create-zone', 'inner.fo.test', 'ns1.fo.test');
+    const inner = (await see(provider, 'www.inner.fo.test.')).refusal;
+    server.util('delete-zone', 'inner.fo.test');
+    assert.equal(inner?.word, 'delegated');
+    assert.match(inner.sentence, /inner\.fo\.test\., a zone of its own/);
   });
 
   test('other types, at the name or at the marker, are refused', async () => {
@@ -164,6 +211,19 @@ describe('a real PowerDNS', { skip }, () => {
     const warned = await fresh.zone(WWW, never());
     assert.ok(warned.ok);
     assert.match(warned.value.warnings.join(), /SOA-EDIT-API/);
+    server.util('set-kind', 'fo.test', 'native');
+    fresh.close();
+  });
+
+  test('a zone that became a copy is looked at again once it is refused', async () => {
+    const fresh = open(server.api);
+    const from = await see(fresh);
+    // 4.7 lets its own API change a copy; what refuses is the change itself, and the look is the same.
+    server.util('set-kind', 'fo.test', 'secondary');
+    assert.equal((await see(fresh)).refusal, null, 'its facts are of before');
+    const bad = change(from, `${'x'.repeat(70)}.example.com.`, 1);
+    assert.equal(faultOf(await put(fresh, bad)).kind, 'rejected');
+    assert.equal((await see(fresh)).refusal?.word, 'secondary');
     server.util('set-kind', 'fo.test', 'native');
     fresh.close();
   });
@@ -228,7 +288,10 @@ describe('a server that is up to something', () => {
   const plain = (request: IncomingMessage, response: ServerResponse) => {
     const status = request.method === 'PATCH' ? 204 : 200;
     response.writeHead(status, { 'content-type': 'application/json' });
-    response.end(status === 204 ? '' : JSON.stringify({ kind: 'Native', rrsets }));
+    // Its search is for what is disabled: nothing is.
+    const isSearch = request.url?.includes('/search-data') === true;
+    const body = isSearch ? [] : { kind: 'Native', rrsets };
+    response.end(status === 204 ? '' : JSON.stringify(body));
   };
   const cname = (value: string) => ({
     name: WWW,

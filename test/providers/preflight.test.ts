@@ -16,7 +16,12 @@ import type { Provider } from '../../src/kit/extend.ts';
 import { startAlidns } from '../../src/lab/vendors/alidns.ts';
 import { startCloudflare } from '../../src/lab/vendors/cloudflare.ts';
 import { startRoute53 } from '../../src/lab/vendors/route53.ts';
-import type { LabVendor, VendorOptions, ZoneSettings } from '../../src/lab/vendors/vendor.ts';
+import type {
+  LabVendor,
+  RecordExtra,
+  VendorOptions,
+  ZoneSettings,
+} from '../../src/lab/vendors/vendor.ts';
 import { type Account, rows, zone } from '../parts/accounts.ts';
 import { resultOf } from '../parts/answers.ts';
 import { newKey, startBind, withoutBind } from '../parts/bind.ts';
@@ -173,6 +178,8 @@ function odditiesOf(type: string): { word: string; what: string; make: string }[
 type Told = {
   readonly settings?: ZoneSettings;
   readonly deny?: readonly string[];
+  /** Of the record. */
+  readonly extra?: RecordExtra;
   ttlMin?: number;
 };
 
@@ -203,7 +210,15 @@ async function openVendor(type: string, told: Told): Promise<[LabVendor, Provide
     zones: [
       {
         name: zone,
-        records: [{ name: record, type: 'CNAME', value: 'a.example.com.', ttl: 600 }],
+        records: [
+          {
+            name: record,
+            type: 'CNAME',
+            value: 'a.example.com.',
+            ttl: 600,
+            extra: told.extra ?? {},
+          },
+        ],
         ...(told.settings === undefined ? {} : { settings: told.settings }),
       },
     ],
@@ -371,6 +386,14 @@ const zoneCases: Readonly<Record<string, readonly VendorCase[]>> = {
       tried: true,
     },
     {
+      title: 'a comment that names another tool',
+      told: { extra: { comment: 'managed by terraform, ask ann' } },
+      word: 'company',
+      severity: 'warn',
+      says: /^Terraform manages it as well, by its comment or tags$/,
+      tried: true,
+    },
+    {
       title: 'the negative TTL of its settings',
       told: {},
       word: 'negative-ttl',
@@ -386,6 +409,14 @@ const zoneCases: Readonly<Record<string, readonly VendorCase[]>> = {
       word: 'write-permission',
       severity: 'bad',
       says: /Forbidden\.RAM/,
+      tried: true,
+    },
+    {
+      title: 'a remark that names another tool',
+      told: { extra: { remark: 'octodns' } },
+      word: 'company',
+      severity: 'warn',
+      says: /^octoDNS manages it as well, by its remark$/,
       tried: true,
     },
     {

@@ -9,6 +9,7 @@ import { after, before, describe, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import packet from 'dns-packet';
 import type { TsigKey } from '../../providers/kit/dns-update.ts';
+import { SignedServer } from '../../providers/kit/signed.ts';
 import { rfc2136 } from '../../providers/rfc2136.ts';
 import { formatMarker, markerName } from '../../src/core/marker.ts';
 import type { Answer, Change, FaultKind, Marker, Name, Seen } from '../../src/core/model.ts';
@@ -333,6 +334,96 @@ describe('a primary that nobody is told of', { skip: withoutBind || withoutKnot 
       resolver.close();
       for (const each of opened.splice(0)) each.close();
     }
+  });
+});
+
+describe('a BIND that signs its zone by itself', { skip: withoutBind }, () => {
+  test('what it takes is given a while later, and is no refusal', async (context) => {
+    const bind = await startBind({ zones: [{ name: zone, signed: true }], keys: [key] });
+    context.after(() => bind.stop());
+    const provider = account(bind);
+    context.after(() => provider.close());
+    const name = `www.${zone}`;
+    await made(provider, change(name, nothing, 'a.example.com.', 'm0'));
+    for (let i = 1; i <= 20; i++) {
+      const from = await see(provider, name);
+      await made(provider, change(name, from, `${i % 2 ? 'b' : 'a'}.example.com.`, `m${i}`));
+    }
+    assert.deepEqual(await onWire(bind, name), [['a.example.com.'], [formatMarker(marker('m20'))]]);
+  });
+});
+
+describe('a Knot that signs its zone by itself', { skip: withoutKnot }, () => {
+  test('a CNAME is never taken away on its way to another', async (context) => {
+    const knot = await startKnot({ zones: [{ name: zone, signed: true }], keys: [key] });
+    context.after(() => knot.stop());
+    const provider = account(knot);
+    context.after(() => provider.close());
+    const name = `www.${zone}`;
+    await made(provider, change(name, nothing, 'a.example.com.', 'm1'));
+    const from = await see(provider, name);
+    await made(provider, change(name, from, 'b.example.com.', 'm2'));
+    assert.deepEqual(await onWire(knot, name), [['b.example.com.'], [formatMarker(marker('m2'))]]);
+  });
+});
+
+describe('a server that takes and gives nothing of it', { skip: withoutBind }, () => {
+  test('is uncertain for a minute, and then it was left out', async (context) => {
+    const bind = await startBind({ zones: [{ name: zone }], keys: [key] });
+    context.after(() => bind.stop());
+    const provider = account(bind);
+    context.after(() => provider.close());
+    const name = `www.${zone}`;
+    await made(provider, change(name, nothing, 'a.example.com.', 'm1'));
+    const from = await see(provider, name);
+    // Each update is taken as if it were one that changes nothing.
+    const isTaken = context.mock.method(SignedServer.prototype, 'update', async () => [
+      { kind: 'signature', signature: { kind: 'valid', rcode: 0 }, bytes: Buffer.alloc(0) },
+    ]);
+    let now = performance.now();
+    context.mock.method(performance, 'now', () => now);
+    const wanted = change(name, from, 'b.example.com.', 'm2');
+    const first = await put(provider, wanted);
+    says(first, [
+      'uncertain',
+      /took the update of www\.fo\.test\. and gives a\.example\.com\. still/,
+    ]);
+    assert.deepEqual(first.kind === 'fault' && first.reach, { kind: 'record' });
+    now += 59_000;
+    says(await put(provider, wanted), ['uncertain', /gives a\.example\.com\. still/]);
+    now += 2_000;
+    says(await put(provider, wanted), [
+      'rejected',
+      /took the update with NOERROR and ignored/,
+      /log/,
+    ]);
+    // Another switch is another question.
+    const next = change(name, from, 'b.example.com.', 'm3');
+    says(await put(provider, next), ['uncertain', /gives a\.example\.com\. still/]);
+    assert.ok(isTaken.mock.callCount() >= 4);
+  });
+});
+
+describe('a BIND whose views are chosen by key', { skip: withoutBind }, () => {
+  test('what is written is what is read: one identity for both', async (context) => {
+    const records = (target: string) => [`www 60 CNAME ${target}.example.com.`];
+    const views = [
+      { name: 'ours', key, zones: [{ name: zone, records: records('a') }] },
+      { name: 'others', key: null, zones: [{ name: zone, records: records('other'), policy: [] }] },
+    ];
+    const bind = await startBind({ zones: views[1]!.zones, views, keys: [key] });
+    context.after(() => bind.stop());
+    const provider = account(bind);
+    context.after(() => provider.close());
+    const name = `www.${zone}`;
+    const from = await see(provider, name);
+    assert.deepEqual(from.cnames, [{ value: 'a.example.com.', ttl: 60 }]);
+    await made(provider, change(name, from, 'b.example.com.', 'm1'));
+    const after = await see(provider, name);
+    assert.deepEqual(after.cnames, [{ value: 'b.example.com.', ttl: 60 }]);
+    assert.deepEqual(after.markers, [formatMarker(marker('m1'))]);
+    // Whoever has no key is answered from the other one.
+    assert.deepEqual(await onWire(bind, name), [['other.example.com.'], []]);
   });
 });
 

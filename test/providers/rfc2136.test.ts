@@ -159,6 +159,10 @@ describe('rfc2136 on a real BIND', { skip: withoutBind }, () => {
             'child NS ns.child',
             'ns.child A 127.0.0.1',
             '*.wild 60 CNAME w.target.example.',
+            'known.wild 60 CNAME w.target.example.',
+            '*.addr 60 A 192.0.2.8',
+            'starred 60 CNAME a.target.example.',
+            '*.starred 60 CNAME w.target.example.',
             'old DNAME new.example.',
             'only.below 60 A 192.0.2.9',
             ...Array.from({ length: 12 }, (_, i) => `many${i} 60 CNAME a.target.example.`),
@@ -312,22 +316,48 @@ describe('rfc2136 on a real BIND', { skip: withoutBind }, () => {
     assert.equal((await onWire(names[6]!)).cname, 'c.target.example.');
   });
 
-  test('two zones at one server are read down one connection, and written down one', async () => {
+  test('two zones at one server have a connection each, for reading and for writing', async () => {
     const provider = account({ zone: undefined });
     const names = ['two.slow.example.org.', `two.${zone}`];
     const read = await readAll(provider, names);
     // Where the zones are, and what stands there.
-    assert.equal(provider.calls, 2);
+    assert.equal(provider.calls, 4);
     const written = await provider.write(
       names.map((n) => change(n, read[n]!, 'a.target.example.', 'm1')),
       signal(),
     );
     for (const answer of written) told(answer);
     // The updates of both, and what stands there afterwards.
-    assert.equal(provider.calls, 4);
+    assert.equal(provider.calls, 8);
     for (const n of names) {
       assert.deepEqual(await onWire(n), { cname: 'a.target.example.', markers: [text('m1')] });
     }
+  });
+
+  test('a zone that the server is silent about holds up no other', async () => {
+    let isSilent = false;
+    const port = await relay((request, forward) => {
+      if (!isSilent || !request.includes('slow')) forward();
+    });
+    // No call is over before the test is: only the patience with the silent one ends it.
+    const provider = account({ port, zone: undefined }, key.secret, 60_000);
+    const [ill, well] = ['ill.slow.example.org.', `well.${zone}`];
+    const before = await readAll(provider, [ill, well]);
+    isSilent = true;
+    const read = await provider.read([ill, well], signal());
+    assert.equal(told(read[well]).cnames.length, 0);
+    const { fault, reach } = fellOf(read[ill]);
+    assert.deepEqual(
+      [fault.kind, reach],
+      ['unavailable', { kind: 'zone', zone: 'slow.example.org.' }],
+    );
+    const wanted = change(well, before[well]!, 'a.target.example.', 'm1');
+    const other = change(ill, before[ill]!, 'a.target.example.', 'm1');
+    const over = AbortSignal.timeout(5000);
+    const [lost, made] = await provider.write([other, wanted], over);
+    told(made);
+    assert.equal(faultOf(lost).kind, 'uncertain');
+    assert.equal((await onWire(well)).cname, 'a.target.example.');
   });
 
   test('a key that may change one name only is rejected for the others', async () => {
@@ -359,7 +389,8 @@ describe('rfc2136 on a real BIND', { skip: withoutBind }, () => {
     assert.ok(!JSON.stringify(badSig).includes(wrong));
     const [badKey] = await account({ tsig: { name: 'nobody.' } }).write(wanted, signal());
     assert.match(faultOf(badKey).detail, /BADKEY/);
-    assert.deepEqual(fellOf(badKey).reach, { kind: 'account' });
+    // Some servers say so of a key that only this zone does not name.
+    assert.deepEqual(fellOf(badKey).reach, { kind: 'zone', zone });
     assert.deepEqual(await onWire(name), before);
   });
 
@@ -396,16 +427,39 @@ describe('rfc2136 on a real BIND', { skip: withoutBind }, () => {
     assert.match(fault.cure!, /free it/);
   });
 
-  test("a wildcard's answer is refused, and writing it anyway changes nothing", async () => {
-    const name = `any.wild.${zone}`;
-    const from = await seen(name);
-    assert.equal(from.cnames.length, 1);
-    assert.match(from.refusal!.sentence, /wildcard/);
-    const forced = { ...from, refusal: null };
-    const wanted = [change(name, forced, 'b.target.example.', 'm')];
-    const [result] = await account().write(wanted, signal());
-    assert.equal(faultOf(result).kind, 'conflict');
-    assert.equal((await onWire(name)).cname, 'w.target.example.');
+  test('what a wildcard makes up is told from a record: it can be created beside it', async () => {
+    const [made, known] = [`any.wild.${zone}`, `known.wild.${zone}`];
+    assert.equal((await onWire(made)).cname, 'w.target.example.', 'the wildcard answers for it');
+    const read = await readAll(account(), [made, known, `a.b.wild.${zone}`, `x.addr.${zone}`]);
+    const nothing: Seen = { cnames: [], markers: [], refusal: null, ref: { texts: [] } };
+    assert.deepEqual(read[made], nothing);
+    assert.deepEqual(read[`a.b.wild.${zone}`], nothing, 'by a wildcard further up');
+    assert.deepEqual(read[`x.addr.${zone}`], nothing, 'by a wildcard of addresses');
+    // A record of its own, though it is what the wildcard says.
+    assert.deepEqual(read[known]!.cnames, [{ value: 'w.target.example.', ttl: 60 }]);
+    const wanted = change(made, nothing, 'b.target.example.', 'm');
+    told((await account().write([wanted], signal()))[0]!);
+    assert.deepEqual(await onWire(made), { cname: 'b.target.example.', markers: [text('m')] });
+    const marked = await seen(made);
+    assert.deepEqual([marked.markers, marked.refusal], [[text('m')], null]);
+  });
+
+  test('a wildcard below the record is told from its marker', async () => {
+    const name = `starred.${zone}`;
+    const read = await seen(name);
+    assert.deepEqual([read.markers, read.refusal], [[], null]);
+    told((await account().write([change(name, read, 'b.target.example.', 'm')], signal()))[0]!);
+    assert.deepEqual(await onWire(name), { cname: 'b.target.example.', markers: [text('m')] });
+  });
+
+  test('a zone between the configured one and the record is refused', async () => {
+    const name = `www.inner.${zone}`;
+    const { [name]: answer } = await account().read([name], signal());
+    const { fault, reach } = fellOf(answer);
+    assert.deepEqual([fault.kind, reach], ['rejected', { kind: 'record' }]);
+    assert.match(fault.detail, /lies in inner\.gslb\.example\.net\., a zone of its own/);
+    const below = `a.b.child.${zone}`;
+    assert.equal((await seen(below)).refusal?.word, 'delegated');
   });
 
   test('a reply lost after the update was sent is uncertain, though it was applied', async () => {

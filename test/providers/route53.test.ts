@@ -369,6 +369,39 @@ test('a read is believed only when it is whole', async () => {
   }
 });
 
+test('what nobody needs may be left out, and an API that is not there wants no permission', async () => {
+  const less = (text: string) => text.replace(/<(IsTruncated|MaxItems)>.*?<\/\1>/g, '');
+  const detail =
+    '<?xml version="1.0"?><GetHostedZoneResponse><HostedZone><Id>/hostedzone/Z1</Id>' +
+    `<Name>${ZONE}</Name><CallerReference>c</CallerReference></HostedZone></GetHostedZoneResponse>`;
+  const changed =
+    '<?xml version="1.0"?><ChangeResourceRecordSetsResponse><ChangeInfo><Id>/change/C1</Id>' +
+    '</ChangeInfo></ChangeResourceRecordSetsResponse>';
+  const raw = await serve((asked, response) => {
+    const path = asked.url.pathname;
+    if (asked.write) xml(response, 200, changed);
+    else if (path.endsWith('/rrset')) {
+      xml(response, 200, less(page(set(WWW, 'CNAME', 'a.example.org'))));
+    } else if (path.endsWith('/Z1')) xml(response, 200, detail);
+    else if (path.endsWith('/rrsetprotection')) refuse(response, 404, 'UnknownOperationException');
+    else xml(response, 200, less(zones()));
+  });
+  const provider = account(raw.url);
+  const { [WWW]: seen } = valued(await readAll(provider, [WWW], never));
+  assert.equal(seen?.cnames[0]?.value, 'a.example.org.');
+  const many = ['a', 'b', 'c', 'd'].map((label) => `${label}.${ZONE}`);
+  valued(await readAll(provider, many, never));
+  const [written] = await writeAll(provider, [change()], never);
+  valued(written!);
+  const findings = await provider.preflight(WWW, never);
+  const protection = findings.filter(({ word }) => word === 'protection');
+  assert.match(protection.map(({ sentence }) => sentence).join(), /is not known/);
+  assert.deepEqual(
+    protection.map(({ cure }) => cure),
+    [null],
+  );
+});
+
 test('a stalled body does not outlast the call', async () => {
   const { fault, raw } = await readOnce((_, response) => {
     response.writeHead(200, { 'content-type': 'text/xml' });

@@ -808,13 +808,20 @@ test('what `detour history --json` printed is a journal as well', () => {
     const at = t0 + second * 1000;
     return { seq: i + 1, at, wall: at, kind, record, sentence: kind, data };
   });
-  const file = join(folder, 'history.json');
-  writeFileSync(file, JSON.stringify(entries.toReversed()));
-  const { replayed: moves } = run({ journal: file, config: 'plain.yaml' }).json as Journalled;
-  assert.deepEqual(
-    moves.map((m) => m.isFalse),
-    [true, false],
-  );
+  // Today's document, and the bare list of before it had a version.
+  const today = entries.toReversed().map(({ at, wall: _, record, ...rest }) => {
+    const name = record?.replace(/\.$/, '') ?? null;
+    return { ...rest, time: new Date(at).toISOString(), record: name };
+  });
+  for (const document of [{ version: 1, entries: today }, entries.toReversed()]) {
+    const file = join(folder, 'history.json');
+    writeFileSync(file, JSON.stringify(document));
+    const { replayed: moves } = run({ journal: file, config: 'plain.yaml' }).json as Journalled;
+    assert.deepEqual(
+      moves.map((m) => m.isFalse),
+      [true, false],
+    );
+  }
 });
 
 test('a pin in the journal holds in the replay, too', () => {
@@ -852,7 +859,7 @@ test('wrong input is named, with what would be right', () => {
     [{ outage: 'alibabo' }, /no outage "alibabo"; the nearest are alibaba-2023-11-12/],
     [{ outage: 'fastly' }, /no outage "fastly"; the nearest are .*`detour simulate` lists them/],
     [{ outage: 'cloudflare' }, /could be cloudflare-2025-11-18, cloudflare-2023-11-02/],
-    [{ outage: 'azure', as: 'nimbus' }, /no cloud, provider or path "nimbus": there are aliyun/],
+    [{ outage: 'azure', as: 'nimbus' }, /no cloud, provider or path "nimbus" \(known: aliyun/],
     [{ outage: 'azure', set: ['fall'] }, /"fall" is no setting: write KEY=VALUE/],
     [{ outage: 'azure', set: ['fell=2'] }, /"fell" cannot be set: there are interval/],
     [{ outage: 'azure', set: ['fall=99'] }, /fall: expected a whole number from 1 to 20/],

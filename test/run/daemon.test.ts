@@ -5,6 +5,7 @@ import assert from 'node:assert/strict';
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import {
   chmodSync,
+  existsSync,
   mkdtempSync,
   readFileSync,
   renameSync,
@@ -223,6 +224,113 @@ test('an address of `listen` that is taken is told of; the daemon runs, and take
     const answer = await fetch(`http://127.0.0.1:${port}/healthz`).catch(() => null);
     return answer?.status === 200;
   });
+});
+
+interface ReloadReply {
+  readonly exit: number;
+  readonly message: string;
+  readonly detail: { readonly changes: string[]; readonly atRestart: string[] };
+}
+
+const reload = (dry = false) =>
+  call<ReloadReply>(socket(), 'POST', `/v1/reload${dry ? '?dryRun=true' : ''}`);
+
+/** A port of loopback that nobody has just now. */
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as { port: number };
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+test('a reload says what it changes; a dry run says it and changes nothing', async () => {
+  const one = start(config());
+  await alive(one);
+  assert.match(
+    (await reload())!.message,
+    /^[^\n]*detour\.yaml is in force, and has changed nothing$/,
+  );
+  config('policy: { interval: 1s, patience: 3s }\n');
+  const expected = [
+    'check a/web: interval 5s -> 1s',
+    'check b/web: interval 5s -> 1s',
+    'record www.example.net: patience 10s -> 3s',
+  ];
+  const dry = await reload(true);
+  assert.deepEqual([dry!.exit, dry!.detail.changes], [0, expected]);
+  assert.match(dry!.message, /^[^\n]*can be put in force, with 3 changes\n/);
+  assert.deepEqual((await reload(true))!.detail.changes, expected, 'it has changed nothing');
+  assert.doesNotMatch(one.said(), /configuration reloaded: 1 records.*interval/);
+  one.child.kill('SIGHUP');
+  await until('the log says it', 30_000, () =>
+    expected.every((line) => one.said().includes(`reload: ${line}`)),
+  );
+  assert.deepEqual((await reload())!.detail.changes, []);
+  writeFileSync(join(directory, 'detour.yaml'), 'cluster: [');
+  for (const isDry of [true, false]) {
+    const bad = await reload(isDry);
+    assert.equal(bad!.exit, 2);
+    assert.match(bad!.message, /the configuration in force stays$/);
+  }
+});
+
+test('what a reload cannot put in force is named, and it says so at each reload', async () => {
+  const one = start(config());
+  await alive(one);
+  const other = join(directory, 'other');
+  const file = config(`socket: ${other}.sock\ngateHold: 2h\n`);
+  writeFileSync(file, readFileSync(file, 'utf8').replace(stateDir(), other));
+  const wanted = [`stateDir: ${stateDir()} -> ${other}`, `socket: ${socket()} -> ${other}.sock`];
+  const dry = await reload(true);
+  assert.deepEqual([dry!.exit, dry!.detail.atRestart], [3, wanted]);
+  for (const changes of [['gateHold 1d -> 2h'], []]) {
+    const reply = await reload();
+    assert.deepEqual(
+      [reply!.exit, reply!.detail],
+      [3, { changes, atRestart: wanted, missing: [] }],
+    );
+    assert.match(reply!.message, /but not all of it\n/);
+    for (const line of wanted) assert.ok(reply!.message.includes(`at restart, not now: ${line}`));
+  }
+  assert.equal(existsSync(other), false, 'nothing was made in the other place');
+  // What an operator says goes into the store that is in force.
+  const drain = { kind: 'drain', what: 'a', reason: 'r', by: 'ann' };
+  assert.equal((await call<ReloadReply>(socket(), 'POST', '/v1/command', drain))!.exit, 0);
+  await stopChild(one.child);
+  const again = start(config());
+  await alive(again);
+  const view = await call<{ drains: unknown[] }>(socket(), 'GET', '/v1/status');
+  assert.equal(view!.drains.length, 1);
+});
+
+test('a reload moves the door for readers, and changes the log', async (t) => {
+  const [first, second] = [await freePort(), await freePort()];
+  const one = start(config(`listen: 127.0.0.1:${first}\n`));
+  await alive(one);
+  const answers = (port: number) =>
+    fetch(`http://127.0.0.1:${port}/healthz`).then(
+      (answer) => answer.status,
+      () => null,
+    );
+  assert.equal(await answers(first), 200);
+  config(`listen: 127.0.0.1:${second}\nlog: { level: error }\n`);
+  assert.equal((await reload())!.exit, 0);
+  assert.deepEqual([await answers(first), await answers(second)], [null, 200]);
+  const before = one.said();
+  assert.equal((await reload())!.exit, 0);
+  assert.equal(one.said(), before, 'what is no error is logged no longer');
+  // An address that is taken is not in force, and is not said to be.
+  const taken = createServer();
+  t.after(() => taken.close());
+  await new Promise<void>((resolve) => taken.listen(first, '127.0.0.1', resolve));
+  config(`listen: 127.0.0.1:${first}\n`);
+  const reply = await reload();
+  assert.equal(reply!.exit, 3);
+  assert.match(reply!.message, new RegExp(`listen: 127\\.0\\.0\\.1:${first} cannot be had yet`));
+  config('listen: off\n');
+  assert.equal((await reload())!.exit, 0);
+  assert.equal(await answers(second), null);
 });
 
 test('a second daemon by mistake is refused in one sentence', async () => {

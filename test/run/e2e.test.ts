@@ -10,6 +10,8 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { z } from 'zod';
+import { documents } from '../../src/cli/schema.ts';
 import type { StatusView } from '../../src/core/view.ts';
 import { newKey, startBind, withoutBind } from '../parts/bind.ts';
 import {
@@ -45,7 +47,7 @@ function statusOf(lab: RunningLab): StatusView {
 
 function recordOf(lab: RunningLab) {
   const view = statusOf(lab);
-  return (view.records ?? [view]).find((r) => r.name === `${www}.`)!;
+  return (view.records ?? [view]).find((r) => r.name === www)!;
 }
 
 async function steady(lab: RunningLab, target: string): Promise<void> {
@@ -67,6 +69,11 @@ for (const how of ['refuse', 'hang'] as const) {
       await steady(lab, 'tokyo');
       const history = lab.cli('history', '--json').stdout;
       assert.match(history, /hangzhou is down/);
+      for (const name of ['status', 'history', 'audit', 'reload'] as const) {
+        const document = JSON.parse(lab.cli(name, '--json').stdout);
+        const shaped = documents[name].safeParse(document);
+        assert.ok(shaped.success, `${name}: ${shaped.error && z.prettifyError(shaped.error)}`);
+      }
       const metrics = await (await fetch(lab.ready.metrics)).text();
       assert.match(metrics, /detour_switches_total\{[^}]*www[^}]*kind="auto"[^}]*\} 1/);
     } finally {

@@ -3,9 +3,9 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Fault } from '../../src/core/model.ts';
+import type { Fault, Notice } from '../../src/core/model.ts';
 import type { Provider } from '../../src/kit/extend.ts';
-import { renewing } from '../../src/run/renew.ts';
+import { renewing, renewingNotifier } from '../../src/run/renew.ts';
 
 const never = new AbortController().signal;
 const refused: Fault = { kind: 'auth-suspect', detail: 'refused' };
@@ -88,4 +88,35 @@ test('a key that was refused is compared, though its file seems the same', async
     assert.deepEqual(vendor.opened, ['first', 'second']);
     provider.close();
   }
+});
+
+test('a notice goes out with the key as it is now: when its file changed, or it was refused', async () => {
+  const store = { key: 'first', mark: '1', takes: 'first', told: [] as string[] };
+  const renewals: string[] = [];
+  const notifier = renewingNotifier(
+    { read: () => store.key, mark: () => store.mark },
+    {
+      lookMs: 0,
+      told: ({ kind }) => renewals.push(kind),
+      make: (secret) => {
+        const key = secret({ file: '/key' });
+        return {
+          async notify() {
+            if (key !== store.takes) throw new Error('refused');
+            store.told.push(key);
+          },
+        };
+      },
+    },
+  );
+  const notify = () => notifier.notify({} as Notice, never);
+  await notify();
+  Object.assign(store, { key: 'second', takes: 'second', mark: '2' });
+  await notify();
+  // The file seems the same: only after a refusal is it compared.
+  Object.assign(store, { key: 'third', takes: 'third' });
+  await assert.rejects(notify, /refused/);
+  await notify();
+  assert.deepEqual(store.told, ['first', 'second', 'third']);
+  assert.deepEqual(renewals, ['renewed', 'renewed']);
 });

@@ -85,7 +85,7 @@ test('a scrape shows the state of its moment: what is gone from the view is gone
   desk.view = {
     ...desk.view,
     ready: { ok: false, reasons: ['store'] },
-    freeze: { reason: 'work', by: 'ann', sinceAt: at },
+    freeze: { reason: 'work', by: 'ann', sinceAt: at, untilAt: null },
     reload: { ok: false, at: at - 10_000, errors: 2 },
     origins: [],
     records: [

@@ -138,7 +138,17 @@ const goodCommands: [unknown, Command][] = [
   { kind: 'undrain', what: 'aliyun', by: 'ann' } as const,
   { kind: 'freeze', record: null, reason: 'work', by: 'ann' } as const,
   { kind: 'unfreeze', ...a } as const,
-  { kind: 'ack', reject: false, dryRun: false, ...a } as const,
+  { kind: 'ack', reject: false, ...a } as const,
+  { kind: 'ack', reject: true, dryRun: true, ...a } as const,
+  {
+    kind: 'drain',
+    what: 'aliyun',
+    reason: 'work',
+    by: 'ann',
+    forMs: 60_000,
+    dryRun: true,
+  } as const,
+  { kind: 'adopt', ...a, target: 'tokyo', create: true, reason: 'moved', dryRun: false } as const,
 ]
   .map((c) => ['record' in c && c.record ? { ...c, record: `${c.record}.` } : c, c])
   .map(([wanted, given]) => [given, wanted as Command]);
@@ -231,8 +241,8 @@ test('a malformed command names every error and never reaches the desk', async (
   await control();
   const bad: [unknown, ...RegExp[]][] = [
     [
-      { kind: 'switch', record: 'x', target: '', by: 'a\nb', forMs: 5, force: 'no', dryRun: false },
-      /record: expected a DNS name/,
+      { kind: 'switch', record: ' ', target: '', by: 'a\nb', forMs: 5, force: 'no', dryRun: false },
+      /^record: expected a record, found nothing/,
       /target: expected a name/,
       /reason: expected a reason/,
       /by: expected one line without control/,
@@ -297,6 +307,16 @@ test("reload answers with the desk's reply", async () => {
   const answer = await ask({ socketPath: path }, 'POST', '/v1/reload');
   assert.equal(answer.status, 400);
   assert.deepEqual([json(answer).exit, desk.reloads], [2, 1]);
+  const dry = await ask({ socketPath: path }, 'POST', '/v1/reload?dryRun=true');
+  assert.deepEqual([dry.status, json(dry).exit, desk.reloads], [200, 3, 1]);
+  for (const query of ['?dryRun=yes', '?dry-run=true', '?dryRun=']) {
+    const odd = await ask({ socketPath: path }, 'POST', `/v1/reload${query}`);
+    assert.deepEqual(
+      [odd.status, desk.reloads],
+      [400, 1],
+      'what is not understood changes nothing',
+    );
+  }
 });
 
 test('an unknown path is 404 with a sentence, a wrong method 405 with the right one', async () => {

@@ -10,6 +10,7 @@ import type {
   CheckConfig,
   CheckId,
   Command,
+  CoreConfig,
   Entry,
   Fault,
   Marker,
@@ -19,7 +20,9 @@ import type {
   Reply,
   Seen,
 } from '../../src/core/model.ts';
+import type { StatusView } from '../../src/core/view.ts';
 import type { Commit } from '../../src/ports.ts';
+import { paces } from './another.ts';
 import type { Timeline } from './clock.ts';
 import type { Plan } from './draw.ts';
 import type { Truth } from './faults.ts';
@@ -129,6 +132,17 @@ interface ReplicaLog {
   /** When it got, or lost, the lease. */
   ledAt: number;
   lastAt: number;
+  /** What operators said of drains and freezes: what must then be so, and whether that is durable. */
+  readonly words: Map<string, Word>;
+  /** This life has told of words that are not remembered. */
+  forgotten: boolean;
+  /** Words could not even be noted since the store failed. */
+  unnoted: boolean;
+}
+
+interface Word {
+  readonly holds: boolean;
+  durable: boolean;
 }
 
 /** Reasons that keep a record where it is, however dead its target. */
@@ -141,6 +155,14 @@ const MAY_STAY = new Set([
   'no-lease',
   'retired',
 ]);
+
+/** What became of one reload, and what was seen before it. */
+interface Reload {
+  readonly was: CoreConfig;
+  readonly is: CoreConfig;
+  readonly before: StatusView;
+  readonly problems: readonly string[];
+}
 
 interface SwitchData {
   readonly from: string | null;
@@ -173,6 +195,9 @@ export class Checkers {
   #lostStores = 0;
   readonly #humanAt = new Map<string, number>();
   readonly #cleanSince = new Map<string, number>();
+  /** By how much checks may have been slower and faster than planned, so far. */
+  #slow = 1;
+  #fast = 1;
 
   constructor(timeline: Timeline, plan: Plan, truth: Truth) {
     this.#timeline = timeline;
@@ -210,8 +235,72 @@ export class Checkers {
       disturbedAt: this.#timeline.now,
       ledAt: this.#timeline.now,
       lastAt: old?.lastAt ?? 0,
+      words: old?.words ?? new Map(),
+      forgotten: false,
+      unnoted: false,
     });
     this.trace(`${r.name}: starts`);
+  }
+
+  /** Rule 29: what was accepted is there, and what was not does not go without a word. */
+  resumed(r: Replica): void {
+    const { words, forgotten } = this.#log(r);
+    // It may have died of its first commit.
+    if (!r.process.alive) return;
+    for (const [key, word] of words) {
+      const holds = stands(r, key);
+      if (holds === word.holds) continue;
+      const what = `${r.name}: ${key} ${word.holds ? 'is gone' : 'has come back'} at a start`;
+      if (word.durable) this.fail('rule-29-what-was-accepted-is-durable', what);
+      else if (!forgotten && !r.store.refuses) this.fail('rule-29-nothing-comes-back-unsaid', what);
+    }
+    // What it has now is what counts from now on.
+    words.clear();
+  }
+
+  /** The words that are not durable were noted, or could not be. */
+  noted(r: Replica, could: boolean, words: readonly string[]): void {
+    this.trace(`${r.name}: ${could ? 'notes' : 'cannot note'} ${words.join('; ') || 'nothing'}`);
+    if (could) return;
+    const log = this.#log(r);
+    // What could not be noted may go unsaid, and it is not known which word this is about.
+    for (const [key, word] of log.words) if (!word.durable) log.words.delete(key);
+    log.unnoted = true;
+  }
+
+  /** A reload may bring other keys: those that were refused are tried again at once. */
+  reloading(r: Replica): void {
+    const { blocked } = this.#log(r);
+    for (const [key, { rule }] of blocked) {
+      if (rule === 'rule-17-auth-retried-slowly') blocked.delete(key);
+    }
+  }
+
+  /** Rules 2 and 19: a reload is refused exactly where it takes away a target in force. */
+  reloaded(r: Replica, reload: Reload): void {
+    const { was, is, before, problems } = reload;
+    const taken = before.records.filter((view) => {
+      const [old, next] = [was.records[view.name], is.records[view.name]];
+      const has = (record: RecordConfig) => record.targets.some((t) => t.origin === view.target);
+      return old !== undefined && next !== undefined && has(old) && !has(next);
+    });
+    this.trace(
+      `${r.name}: reloads${problems.length > 0 ? `: refused: ${problems.join('; ')}` : ''}`,
+    );
+    if (problems.length > 0 !== taken.length > 0) {
+      const names = taken.map(({ name, target }) => `${name} on ${target}`).join(', ');
+      this.fail('rule-2-reload-keeps-the-target', `${r.name}: ${names}: ${problems.join('; ')}`);
+    }
+    if (problems.length > 0) return;
+    const log = this.#log(r);
+    log.disturbedAt = this.#timeline.now;
+    for (const key of log.placed) {
+      const [vendor, name] = key.split(' ') as [string, Name];
+      const isThere = is.records[name]?.publish.some((p) => p.provider === vendor) ?? false;
+      // Where it is was forgotten with it.
+      if (!isThere) log.placed.delete(key);
+    }
+    [this.#slow, this.#fast] = [paces.at(-1)!, paces[0]];
   }
 
   died(r: Replica): void {
@@ -429,7 +518,7 @@ export class Checkers {
 
   /** One change as it is sent: what was read against what is wanted. */
   #wants(r: Replica, vendor: SimVendor, c: Change): void {
-    const record = this.#plan.config.records[c.name];
+    const record = r.config.records[c.name];
     const at = `${r.name} at ${vendor.name}: ${c.name}`;
     if (record === undefined || !record.publish.some((p) => p.provider === vendor.name)) {
       return this.fail('rule-4-not-owned-untouched', `${at} is not published there`);
@@ -685,6 +774,9 @@ export class Checkers {
       this.#committed.add(keyOf(key.slice(7), doc.marker));
       this.gives(key.slice(7), doc.marker.epoch);
     }
+    for (const moment of commit.earlier ?? []) {
+      for (const entry of moment.entries) this.#late(r, entry, moment.at, docs);
+    }
     for (const entry of commit.entries) this.#entry(r, entry, commit, docs);
     for (const [name, doc] of docs) this.#remembers(r, name, doc, commit.entries);
     for (const rec of log.records.values()) rec.kept = new Map(rec.placed);
@@ -735,6 +827,15 @@ export class Checkers {
     }
   }
 
+  /** What happened while the store failed: no decision, and what was seen may be long over. */
+  #late(r: Replica, entry: Entry, at: number, docs: ReadonlyMap<Name, RecordDoc>): void {
+    if (entry.kind === 'switch') {
+      this.fail('rule-13-no-switch-without-a-store', `${r.name}: ${entry.sentence}`);
+    }
+    if (entry.kind === 'health') return this.trace(`${r.name}| late: ${entry.sentence}`);
+    this.#entry(r, entry, { at, docs: [], entries: [] } as never, docs);
+  }
+
   #entry(
     r: Replica,
     entry: Entry,
@@ -747,8 +848,14 @@ export class Checkers {
     if (entry.record === null) {
       if (entry.kind === 'lease') log.ledAt = this.#timeline.now;
       if (entry.kind === 'store') this.#catchUp(r, log, entries);
+      if (entry.kind === 'forgotten') log.forgotten = true;
       if (entry.kind === 'freeze') log.frozen = true;
       if (entry.kind === 'unfreeze') log.frozen = false;
+      return;
+    }
+    if (entry.kind === 'release') {
+      log.records.delete(entry.record);
+      log.words.delete(`freeze ${entry.record}`);
       return;
     }
     const rec = this.#recordLog(r, entry.record);
@@ -800,6 +907,8 @@ export class Checkers {
 
   /** What the journal could not be told while the store was away is asked of the status. */
   #catchUp(r: Replica, log: ReplicaLog, entries: readonly Entry[]): void {
+    log.unnoted = false;
+    for (const word of log.words.values()) word.durable = true;
     const status = r.controller?.status();
     for (const o of status?.origins ?? []) {
       log.health.set(o.name, { health: o.health, at: o.sinceAt });
@@ -835,7 +944,7 @@ export class Checkers {
     const log = this.#log(r);
     const { detector } = this.#plan.config;
     const least = detector.kind === 'counters' ? check.fall : 1;
-    const from = at - 20 * check.intervalMs - MINUTE;
+    const from = at - 20 * this.#slow * check.intervalMs - MINUTE;
     const groups = this.#groups(check, (path) => {
       const fails = log.fails.get(`${check.id}@${path}`) ?? [];
       return fails.filter((t) => t >= from).length >= least;
@@ -845,7 +954,7 @@ export class Checkers {
 
   /** It has been well for long, and so have all but a minority of the ways to it. */
   #isSound(r: Replica, check: CheckConfig): boolean {
-    const since = this.#timeline.now - 20 * check.intervalMs - 3 * MINUTE;
+    const since = this.#timeline.now - 20 * this.#slow * check.intervalMs - 3 * MINUTE;
     if (this.#truth.places.troubledAt(check.origin ?? check.id) >= since) return false;
     const groups = this.#groups(check, (path) => {
       const { group } = this.#plan.config.paths[path]!;
@@ -867,7 +976,7 @@ export class Checkers {
   ): void {
     const log = this.#log(r);
     if (isReal) this.switches++;
-    const record = this.#plan.config.records[name]!;
+    const record = r.config.records[name]!;
     const what = `${r.name}: ${name} ${d.from} -> ${d.to} (${d.why})`;
     if (d.kind === 'auto') this.#automatic(r, rec, record, d, at, what);
     else if (d.why === 'edited') this.#byHand(r, rec, record, d, at);
@@ -908,7 +1017,12 @@ export class Checkers {
     if (d.why === 'target-down' && from?.health !== 'down') {
       this.fail('rule-5-unknown-moves-nothing', `${what}: ${from?.health ?? 'unknown'}`);
     }
-    const freshSince = Math.max(at - 20_000, d.why === 'target-down' ? (from?.at ?? 0) : 0);
+    // What limits who asks passes more rarely.
+    const isSlow = this.#truth.limits.troubledAt(d.to) >= this.#timeline.now - HOUR;
+    const freshSince = Math.max(
+      at - (isSlow ? 10 * MINUTE : 20_000),
+      d.why === 'target-down' ? (from?.at ?? 0) : 0,
+    );
     this.#freshly(log, d.to, freshSince, what);
     const cname = record.targets.find((t) => t.origin === d.to)!.cname;
     if ((log.chains.get(cname) ?? -1) < freshSince) this.fail('rule-3-chain-answered', what);
@@ -938,7 +1052,9 @@ export class Checkers {
     for (const { origin } of record.targets) {
       const known = log.health.get(origin);
       if (known !== undefined && known.health !== 'unknown') continue;
-      const bounds = this.#required(origin).map((c) => c.fall * (c.intervalMs + c.timeoutMs));
+      const bounds = this.#required(origin).map(
+        (c) => c.fall * (this.#fast * c.intervalMs + c.timeoutMs),
+      );
       const since = known?.at ?? log.bootAt;
       if (at - since < Math.max(0, ...bounds)) {
         this.fail('rule-8-settled', `${what}: ${origin} unknown for ${at - since} ms`);
@@ -1056,10 +1172,11 @@ export class Checkers {
    * another has been well for as long. Called now and then with whoever leads.
    */
   mustHaveMoved(r: Replica): void {
-    const { origins, records, paths } = this.#plan.config;
+    const { origins, paths } = this.#plan.config;
+    const { records } = r.config;
     const now = this.#timeline.now;
     const check = Object.values(this.#plan.config.checks)[0]!;
-    const longMs = 8 * check.intervalMs + MINUTE;
+    const longMs = 8 * this.#slow * check.intervalMs + MINUTE;
     const isDead = (origin: string) => {
       const kind = this.#truth.places.top(origin)?.kind;
       const isHard = kind === 'refuse' || kind === 'hang';
@@ -1068,14 +1185,17 @@ export class Checkers {
     if (!Object.keys(origins).some(isDead) || now - this.#log(r).disturbedAt < longMs) return;
     // Whoever has just taken over reads everything first.
     if (now - this.#log(r).ledAt < MINUTE) return;
-    const isCalm = (layers: Truth['places' | 'ways' | 'chains'], key: string) =>
+    const isCalm = (layers: Truth['places' | 'limits' | 'ways' | 'chains'], key: string) =>
       now - layers.troubledAt(key) > longMs;
     if (!Object.keys(paths).every((p) => isCalm(this.#truth.ways, `${r.name}/${p}`))) return;
     const isWell = (origin: string) =>
-      [origin, ...origins[origin]!.needs].every((key) => isCalm(this.#truth.places, key));
+      [origin, ...origins[origin]!.needs].every((key) => isCalm(this.#truth.places, key)) &&
+      isCalm(this.#truth.limits, origin);
     for (const view of r.controller!.status().records) {
       const record = records[view.name]!;
       if (view.target === null || !isDead(view.target) || view.decidedAt === null) continue;
+      // Asked slowly, or left alone as it wished, its end is seen later.
+      if (view.target in origins && !isCalm(this.#truth.limits, view.target)) continue;
       const open = record.targets.filter((t) => {
         const isOpen = !view.targets.find((x) => x.origin === t.origin)!.drained;
         return isOpen && isWell(t.origin) && isCalm(this.#truth.chains, t.cname);
@@ -1095,6 +1215,9 @@ export class Checkers {
       if (c.record === null) this.#log(r).frozen = false;
       else this.#recordLog(r, c.record).frozen = false;
     }
+    const key = keyOfWord(c);
+    // Until it is answered nobody knows what must be so.
+    if (key !== null) this.#log(r).words.delete(key);
     if (!('record' in c) || c.record === null) return;
     const rec = this.#recordLog(r, c.record);
     // What could not be committed holds until a restart all the same.
@@ -1114,6 +1237,13 @@ export class Checkers {
 
   replied(r: Replica, c: Command, reply: Reply): void {
     this.trace(`${r.name}: replies ${reply.exit}: ${reply.message}`);
+    const key = keyOfWord(c);
+    const isHeld = reply.exit === 1 && reply.message.includes('until a restart');
+    const log = this.#log(r);
+    if (key !== null && (reply.exit === 0 || (isHeld && !log.unnoted))) {
+      const holds = c.kind === 'drain' || c.kind === 'freeze';
+      log.words.set(key, { holds, durable: reply.exit === 0 });
+    }
     if (c.kind !== 'switch' || reply.exit !== 0 || c.dryRun || c.force) return;
     const health = this.#log(r).health.get(c.target);
     if (health?.health !== 'up') {
@@ -1182,6 +1312,23 @@ export class Checkers {
     const rule = this.#plan.config.origins[check.origin ?? '']?.quorum;
     return rule?.kind === 'all' ? groups : Math.min(2, groups);
   }
+}
+
+/** What a word is about, where a restart must not change it: `drain oa`, `freeze`, `freeze NAME`. */
+function keyOfWord(c: Command): string | null {
+  if (c.kind === 'drain' || c.kind === 'undrain') return `drain ${c.what}`;
+  if (c.kind !== 'freeze' && c.kind !== 'unfreeze') return null;
+  return c.record === null ? 'freeze' : `freeze ${c.record}`;
+}
+
+/** Whether it is so by what the replica's disk holds. */
+function stands(r: Replica, key: string): boolean {
+  const { docs } = r.disk;
+  const [kind, what] = key.split(' ') as [string, string | undefined];
+  if (kind === 'drain') return docs.has(`drain/${what}`);
+  if (what === undefined) return docs.has('freeze');
+  const doc = JSON.parse(docs.get(`record/${what}`) ?? '{}') as { freeze?: object | null };
+  return (doc.freeze ?? null) !== null;
 }
 
 /** What may ask to be left alone: the vendor, and each zone that is asked about. */

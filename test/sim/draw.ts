@@ -18,6 +18,8 @@ export interface Plan {
   readonly vendors: Readonly<Record<string, Strength>>;
   readonly replicas: number;
   readonly leaseMs: number;
+  /** How far each replica's wall clock is off from the beginning. */
+  readonly wallOffMs: readonly number[];
   readonly durationMs: number;
   readonly faults: readonly {
     readonly kind: FaultName;
@@ -91,6 +93,9 @@ function drawWorld(c: Chance): Omit<Plan, 'key' | 'stolen' | 'others'> {
     vendors: Object.fromEntries(providers.map((p) => [p, c.pick(strengths)])),
     replicas,
     leaseMs: c.spread(3000, 30_000),
+    wallOffMs: Array.from({ length: replicas }, () =>
+      c.is(0.5) ? 0 : (c.is(0.5) ? -1 : 1) * c.spread(500, 7_200_000),
+    ),
     durationMs,
     faults: [
       ...kinds.map((kind) => ({

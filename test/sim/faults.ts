@@ -3,6 +3,7 @@
 // but for what it has made others do. It knows nothing of Detour's state or decisions.
 
 import type { CheckConfig, CoreConfig, Marker, Name } from '../../src/core/model.ts';
+import { another } from './another.ts';
 import type { Chance } from './chance.ts';
 import type { ApiFault, SimVendor } from './vendors.ts';
 
@@ -13,6 +14,13 @@ export type Manner =
   | { readonly kind: 'flap'; readonly everyMs: number }
   | { readonly kind: 'slow'; readonly ms: number }
   | { readonly kind: 'grey'; readonly share: number };
+
+/** More requests in a second than it wants are told so; for a minute, where it bans. */
+export interface Limit {
+  readonly perSecond: number;
+  readonly bans: boolean;
+  readonly retryAfterMs?: number;
+}
 
 /** What a path does to probes by it. */
 export type WayFault =
@@ -62,21 +70,39 @@ export class Layers<T> {
 export class Truth {
   /** By origin or service check. */
   readonly places: Layers<Manner>;
+  /** By origin. It is no trouble of the origin's: whoever is not served asks too often. */
+  readonly limits: Layers<Limit>;
+  readonly #asked = new Map<string, { at: readonly number[]; bannedUntil: number }>();
   /** By `REPLICA/PATH`. */
   readonly ways: Layers<WayFault>;
-  readonly chains: Layers<'broken' | 'unknown'>;
+  /** `silent`: whoever follows it is never answered. */
+  readonly chains: Layers<'broken' | 'unknown' | 'silent'>;
 
   constructor(now: () => number) {
     this.places = new Layers(now);
+    this.limits = new Layers(now);
     this.ways = new Layers(now);
     this.chains = new Layers(now);
+  }
+
+  /** One more request; what it is told if there are too many. */
+  refusal(place: string, now: number): Limit | null {
+    const limit = this.limits.top(place);
+    if (limit === null) return null;
+    const known = this.#asked.get(place) ?? { at: [], bannedUntil: 0 };
+    const at = [...known.at.filter((t) => t > now - 1000), now];
+    const isOver = at.length > limit.perSecond;
+    const bannedUntil = isOver && limit.bans ? now + 60_000 : known.bannedUntil;
+    this.#asked.set(place, { at, bannedUntil });
+    return isOver || now < bannedUntil ? limit : null;
   }
 }
 
 /** What becomes of one probe: an outcome after so long; `hang` lasts as long as it may. */
 export interface Fate {
-  readonly outcome: 'pass' | 'fail' | 'blind' | 'hang';
+  readonly outcome: 'pass' | 'fail' | 'blind' | 'hang' | 'limited';
   readonly ms: number;
+  readonly retryAfterMs?: number;
 }
 
 export function fateOf(
@@ -114,7 +140,10 @@ export function fateOf(
     case 'grey':
       if (c.is(manner.share)) return FAILS(usual);
   }
-  return { outcome: 'pass', ms: usual };
+  const limit = truth.refusal(check.origin ?? check.id, now);
+  if (limit === null) return { outcome: 'pass', ms: usual };
+  const { retryAfterMs } = limit;
+  return { outcome: 'limited', ms: usual, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) };
 }
 
 const FAILS = (ms: number): Fate => ({ outcome: 'fail', ms });
@@ -129,7 +158,7 @@ export interface Site {
   readonly vendors: readonly SimVendor[];
   readonly replicas: readonly {
     readonly name: string;
-    readonly store: { refuses: boolean; dies: 'before' | 'after' | null };
+    readonly store: { refuses: boolean; forgets: boolean; dies: 'before' | 'after' | null };
     readonly lease: { cutOff: boolean };
     readonly hand: { haltsMs: number };
     readonly notices: { fail: boolean };
@@ -138,6 +167,8 @@ export interface Site {
     stop(): void;
     pause(ms: number, asleep: boolean): void;
     jump(ms: number): void;
+    /** The file has changed, and it is told to read it; when it is dead it reads it at its start. */
+    reload(config: CoreConfig): void;
   }[];
   /** An operator says something at random. */
   operate(): void;
@@ -229,6 +260,12 @@ export const faultKinds = {
   'origin-flap': anOrigin((c) => ({ kind: 'flap', everyMs: c.spread(500, 120_000) })),
   'origin-slow': anOrigin((c) => ({ kind: 'slow', ms: c.spread(100, 6000) })),
   'origin-grey': anOrigin((c) => ({ kind: 'grey', share: 0.1 + 0.8 * c.next() })),
+  'origin-limits': (s, c) => {
+    const bans = c.is(0.3);
+    const asks = c.is(0.5) ? { retryAfterMs: c.spread(1000, 60_000) } : {};
+    const limit = { perSecond: c.int(1, 10), bans, ...asks };
+    return s.truth.limits.put(c.pick(Object.keys(s.config.origins)), limit);
+  },
   'region-down': manyOrigins('region'),
   'cloud-down': manyOrigins('cloud'),
   'service-down': (s, c) => {
@@ -279,6 +316,13 @@ export const faultKinds = {
     server.stuck = true;
     return () => vendor.unstick(server);
   },
+  'dns-hang': (s, c) => {
+    const vendor = c.pick(s.vendors);
+    vendor.hanging++;
+    return () => {
+      vendor.hanging--;
+    };
+  },
   'dns-silent': (s, c) => {
     const vendor = c.pick(s.vendors);
     vendor.silent++;
@@ -288,7 +332,7 @@ export const faultKinds = {
   },
   'chain-broken': (s, c) => {
     const names = Object.values(s.config.records).flatMap((r) => r.targets.map((t) => t.cname));
-    return s.truth.chains.put(c.pick(names), c.pick(['broken', 'unknown'] as const));
+    return s.truth.chains.put(c.pick(names), c.pick(['broken', 'unknown', 'silent'] as const));
   },
   'human-edit': (s, c) => {
     const record = c.pick(Object.values(s.config.records));
@@ -317,6 +361,19 @@ export const faultKinds = {
     return () => {
       store.refuses = false;
     };
+  },
+  'store-full': (s, c) => {
+    const { store } = c.pick(s.replicas);
+    [store.refuses, store.forgets] = [true, true];
+    return () => {
+      [store.refuses, store.forgets] = [false, false];
+    };
+  },
+  // One file for all, read by most of them, at their own times.
+  reload: (s, c) => {
+    const config = c.is(0.3) ? s.config : another(s.config, c);
+    for (const r of s.replicas) if (c.is(0.8)) r.reload(config);
+    return over;
   },
   'wall-jump': (s, c) => {
     const ms = c.spread(500, 7_200_000);

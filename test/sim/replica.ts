@@ -17,7 +17,7 @@ import { type MemoryDisk, newMemoryDisk } from '../parts/memory-store.ts';
 import type { Chance } from './chance.ts';
 import type { Checkers } from './checkers.ts';
 import { Process, type Timeline } from './clock.ts';
-import { fateOf, type Truth } from './faults.ts';
+import { type Fate, fateOf, type Truth } from './faults.ts';
 import { type Lease, SimCoordinator } from './lease.ts';
 import { type CommitFate, openSimStore } from './store.ts';
 import { SimAccount, type SimVendor, type Wire } from './vendors.ts';
@@ -38,14 +38,17 @@ export interface Shared {
   readonly keys: Keyring | null;
   /** Broken on purpose: the store loses an entry now and then. */
   readonly lossyStore: boolean;
+  /** Broken on purpose: what is noted beside the store is gone with the process. */
+  readonly forgetfulStore: boolean;
 }
 
 export class Replica {
   readonly name: string;
   readonly process: Process;
   disk: MemoryDisk = newMemoryDisk();
-  readonly store: { refuses: boolean; dies: 'before' | 'after' | null } = {
+  readonly store: { refuses: boolean; forgets: boolean; dies: 'before' | 'after' | null } = {
     refuses: false,
+    forgets: false,
     dies: null,
   };
   readonly lease = { cutOff: false };
@@ -53,6 +56,9 @@ export class Replica {
   readonly hand = { haltsMs: 0 };
   readonly notices = { fail: false };
   controller: Controller | null = null;
+  /** What is in force here, and what stands in its file. */
+  config: CoreConfig;
+  #file: CoreConfig;
   /** Entries of the journal that the controller was told are durable, over all its lives. */
   journalled = 0;
   /** Faults are over: whatever dies now comes back at once. */
@@ -64,6 +70,8 @@ export class Replica {
   constructor(name: string, shared: Shared) {
     this.name = name;
     this.#s = shared;
+    this.config = shared.config;
+    this.#file = shared.config;
     this.process = new Process(name, shared.timeline, shared.chance);
   }
 
@@ -85,9 +93,11 @@ export class Replica {
       seed: this.#s.chance.words(),
       version: 'sim',
     };
+    this.config = this.#file;
     this.#s.checkers.started(this);
-    this.controller = new Controller(this.#s.config, this.#adapters(), world);
+    this.controller = new Controller(this.config, this.#adapters(), world);
     this.controller.start();
+    this.#s.checkers.resumed(this);
     this.#s.timeline.stirred = true;
   }
 
@@ -126,6 +136,26 @@ export class Replica {
     this.process.wallOffMs += ms;
   }
 
+  reload(config: CoreConfig): void {
+    this.#file = config;
+    this.#readFile();
+  }
+
+  #readFile(): void {
+    const { controller } = this;
+    const [was, is] = [this.config, this.#file];
+    if (!this.isLive || controller === null || was === is) return;
+    if (this.process.isPaused) return this.#s.timeline.later(500, () => this.#readFile());
+    this.#s.timeline.stirred = true;
+    const before = controller.status();
+    // What the reload does in its own step it does by the new one.
+    this.config = is;
+    this.#s.checkers.reloading(this);
+    const problems = controller.reload(is, this.#adapters());
+    if (problems.length > 0) this.config = was;
+    this.#s.checkers.reloaded(this, { was, is, before, problems });
+  }
+
   command(command: Command): void {
     const { controller } = this;
     if (!this.isLive || controller === null || this.process.isPaused) return;
@@ -138,6 +168,7 @@ export class Replica {
   }
 
   #gone(): void {
+    if (this.#s.forgetfulStore) this.disk.unkept = [];
     this.process.die();
     this.controller = null;
     this.#s.checkers.died(this);
@@ -164,6 +195,11 @@ export class Replica {
       fate,
       die: () => this.crash(),
       kept: (commit) => this.#s.checkers.committed(this, commit),
+      notes: (words) => {
+        const can = isMine() && !this.store.forgets;
+        if (isMine()) this.#s.checkers.noted(this, can, words);
+        return can;
+      },
     });
   }
 
@@ -245,7 +281,7 @@ export class Replica {
   }
 
   #prober(): Prober {
-    const { truth, chance, timeline, config, figures, checkers } = this.#s;
+    const { truth, chance, timeline, figures, checkers } = this.#s;
     return {
       close: () => {},
       probe: (id: CheckId, path: string): Promise<ProbeResult> => {
@@ -253,7 +289,7 @@ export class Replica {
         return new Promise((resolve) => {
           if (!this.process.alive) return;
           figures.probes++;
-          const check = config.checks[id]!;
+          const check = this.config.checks[id]!;
           const fate = fateOf(truth, chance, check, `${this.name}/${path}`, timeline.now);
           const hangs = fate.outcome === 'hang' || fate.ms > check.timeoutMs;
           const dueAt = timeline.now + check.timeoutMs;
@@ -261,7 +297,7 @@ export class Replica {
           this.process.io(hangs ? check.timeoutMs : fate.ms, () => {
             checkers.probing(this, id, path, -1);
             const late = hangs || this.process.isLate(dueAt);
-            resolve(late ? result('fail', 'timeout') : result(fate.outcome, fate.outcome));
+            resolve(late ? result('fail', 'timeout') : result(fate.outcome, fate.outcome, fate));
           });
         });
       },
@@ -277,6 +313,7 @@ export class Replica {
         return new Promise((resolve) => {
           if (!this.process.alive) return;
           const vendor = vendors.get(provider)!;
+          if (vendor.hanging > 0) return;
           const isSilent = vendor.silent > 0;
           const ms = isSilent ? 2000 : chance.spread(2, 50);
           this.process.io(ms, () => resolve(answers(vendor, record, marker, isSilent)));
@@ -287,6 +324,7 @@ export class Replica {
         return new Promise((resolve) => {
           if (!this.process.alive) return;
           const how = truth.chains.top(name);
+          if (how === 'silent') return;
           const answer: ChainAnswer =
             how === 'broken'
               ? { kind: 'broken', at: name, detail: 'NXDOMAIN' }
@@ -303,9 +341,14 @@ export class Replica {
   }
 }
 
-function result(outcome: 'pass' | 'fail' | 'blind' | 'hang', reason: string): ProbeResult {
+function result(
+  outcome: Fate['outcome'],
+  reason: string,
+  { retryAfterMs }: Partial<Fate> = {},
+): ProbeResult {
   const said = outcome === 'hang' ? 'fail' : outcome;
-  return { outcome: said, reason, detail: reason, phases: {} };
+  const limited = retryAfterMs === undefined ? {} : { retryAfterMs };
+  return { outcome: said, reason, detail: reason, phases: {}, ...limited };
 }
 
 function answers(

@@ -74,6 +74,11 @@ describe('the simulation', () => {
     ['vendors that drop the fence', { unfenced: true }, 'rule-14-no-lower-epoch'],
     ['a store that loses an entry', { lossyStore: true }, 'journal-without-hole'],
     ['signatures that are not looked at', { credulous: true }, 'rule-25-only-genuine-orders'],
+    [
+      'words that are gone with the process',
+      { forgetfulStore: true },
+      'rule-29-nothing-comes-back-unsaid',
+    ],
   ] as const) {
     test(`${what} are caught by ${rule}`, async () => {
       const rules = await caughtBy(sabotage, rule);

@@ -22,15 +22,26 @@ export interface StoreHooks {
   die(): void;
   /** What is now on the disk. */
   kept(commit: Commit): void;
+  /** Whether these words can be noted beside the store. */
+  notes(words: readonly string[]): boolean;
 }
 
-const HONEST: StoreHooks = { fate: () => 'kept', die: () => {}, kept: () => {} };
+const HONEST: StoreHooks = {
+  fate: () => 'kept',
+  die: () => {},
+  kept: () => {},
+  notes: () => true,
+};
 
 /** Opens the store on a disk, a fresh one by default. */
 export function openSimStore(disk: MemoryDisk = newMemoryDisk(), hooks = HONEST): Store {
   const inner = openMemoryStore(disk);
   return {
     load: () => inner.load(),
+    remind(words) {
+      if (!hooks.notes(words)) throw new Error('the disk is full');
+      inner.remind(words);
+    },
     history: (query) => inner.history(query),
     close: () => inner.close(),
     commit(commit) {

@@ -129,6 +129,8 @@ export class SimVendor {
   readonly lies = new Map<Name, Stand>();
   /** What ever stood at each name, the newest last, so that it can be put there again. */
   readonly history = new Map<Name, Stand[]>();
+  /** Its name servers take the question and never end. */
+  hanging = 0;
   changed: (change: VendorChange) => void = () => {};
   readonly wire: Wire;
   readonly #now: () => number;

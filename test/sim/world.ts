@@ -36,6 +36,8 @@ export interface Sabotage {
   readonly lossyStore?: boolean;
   /** Every signature proves something. */
   readonly credulous?: boolean;
+  /** What is noted beside the store is gone with the process. */
+  readonly forgetfulStore?: boolean;
 }
 
 export interface RunOptions {
@@ -125,12 +127,16 @@ class World {
       figures: this.#figures,
       keys: this.#keys,
       lossyStore: options.sabotage?.lossyStore ?? false,
+      forgetfulStore: options.sabotage?.forgetfulStore ?? false,
     };
     this.#replicas = Array.from(
       { length: this.#plan.replicas },
       (_, i) => new Replica(`n${i + 1}`, shared),
     );
-    for (const r of this.#replicas) this.#byProcess.set(r.process, r);
+    this.#replicas.forEach((r, i) => {
+      this.#byProcess.set(r.process, r);
+      r.process.wallOffMs = this.#plan.wallOffMs[i]!;
+    });
   }
 
   async run(): Promise<Report> {
@@ -232,10 +238,11 @@ class World {
   }
 
   #sayPlan(): void {
-    const { config, faults, replicas, durationMs, leaseMs } = this.#plan;
+    const { config, faults, replicas, durationMs, leaseMs, wallOffMs } = this.#plan;
     const { trace } = this.#checkers;
     const check = Object.values(config.checks)[0]!;
     trace(`${replicas} replicas, lease ${leaseMs} ms, ${durationMs} ms, ${config.detector.kind}`);
+    trace(`wall clocks off by ${wallOffMs.join(', ')} ms`);
     trace(`vendors ${JSON.stringify(this.#plan.vendors)}`);
     trace(`check ${JSON.stringify(check)}`);
     trace(`paths ${JSON.stringify(Object.values(config.paths))}`);
@@ -341,13 +348,13 @@ class World {
     const what = c.pick([...Object.keys(config.origins), ...Object.keys(config.clouds)]);
     switch (c.int(1, 14)) {
       case 1:
-        return { kind: 'drain', what, by: 'ann', reason: 'because' };
+        return { kind: 'drain', what, by: 'ann', reason: 'because', forMs };
       case 2:
       case 3:
         return { kind: 'undrain', what, by: 'ann' };
       case 4: {
         const whole = c.is(0.3) ? null : record.name;
-        return { kind: 'freeze', record: whole, by: 'ann', reason: 'because' };
+        return { kind: 'freeze', record: whole, by: 'ann', reason: 'because', forMs };
       }
       case 5:
       case 6:
@@ -377,7 +384,10 @@ class World {
   /** All faults are over: alone first, then with a person who does what Detour asks for. */
   async #quiet(): Promise<[number | null, number]> {
     this.#faultsOver = true;
-    for (const r of this.#replicas) r.isQuiet = true;
+    for (const r of this.#replicas) {
+      r.isQuiet = true;
+      r.reload(this.#plan.config);
+    }
     this.#checkers.trace('all faults are over');
     const from = this.#timeline.now;
     if (await this.#converges(from + ALONE_MS)) return [this.#timeline.now - from, 0];

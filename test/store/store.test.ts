@@ -82,8 +82,48 @@ function conformance(newPlace: () => Place): void {
   test('a new store is empty and stands at engine time 0', (t) => {
     const store = newPlace().open();
     t.after(() => store.close());
-    assert.deepEqual(store.load(), { docs: {}, at: 0 });
+    assert.deepEqual(store.load(), { docs: {}, at: 0, unkept: [] });
     assert.deepEqual(store.history({ limit: 10 }), []);
+  });
+
+  test('what happened earlier goes before, with its own time, in the same commit', (t) => {
+    const store = newPlace().open();
+    t.after(() => store.close());
+    store.commit(commit(1, [entry('start')], []));
+    store.commit({
+      ...commit(9, [entry('store')], [['a', 1]]),
+      earlier: [
+        { at: 3, wall: 33, entries: [entry('health'), entry('undrain')] },
+        { at: 4, wall: 44, entries: [entry('stay')] },
+      ],
+    });
+    const seen = store.history({ limit: 10 }).map((e) => [e.seq, e.at, e.wall, e.kind]);
+    assert.deepEqual(seen, [
+      [5, 9, 1_000_009, 'store'],
+      [4, 4, 44, 'stay'],
+      [3, 3, 33, 'undrain'],
+      [2, 3, 33, 'health'],
+      [1, 1, 1_000_001, 'start'],
+    ]);
+    assert.equal(store.load().at, 9);
+    const wrong = { at: 1, wall: Number.NaN, entries: [entry('x')] };
+    assert.throws(() => store.commit({ ...commit(10, [], []), earlier: [wrong] }));
+    assert.equal(store.history({ limit: 1 })[0]!.seq, 5);
+  });
+
+  test('words that could not be committed are there after a restart, until they are withdrawn', () => {
+    const place = newPlace();
+    const store = place.open();
+    store.remind(['oss: undrained by ann', 'é: 解冻']);
+    assert.deepEqual(store.load().unkept, ['oss: undrained by ann', 'é: 解冻']);
+    store.close();
+    const again = place.open();
+    assert.deepEqual(again.load().unkept, ['oss: undrained by ann', 'é: 解冻']);
+    again.remind([]);
+    again.close();
+    const last = place.open();
+    assert.deepEqual(last.load().unkept, []);
+    last.close();
   });
 
   test('a commit replaces documents, removes those set to null, and appends its entries', (t) => {
@@ -100,7 +140,7 @@ function conformance(newPlace: () => Place): void {
       ),
     );
     store.commit(commit(7, [entry('switch', 'www.example.net.', { to: 'b' })], [['b', null]]));
-    assert.deepEqual(store.load(), { docs: { a: { x: [1, 'é', null] } }, at: 7 });
+    assert.deepEqual(store.load(), { docs: { a: { x: [1, 'é', null] } }, at: 7, unkept: [] });
     assert.deepEqual(store.history({ limit: 10 }), [
       {
         seq: 2,
@@ -127,7 +167,7 @@ function conformance(newPlace: () => Place): void {
     const store = newPlace().open();
     t.after(() => store.close());
     store.commit(commit(42, []));
-    assert.deepEqual(store.load(), { docs: {}, at: 42 });
+    assert.deepEqual(store.load(), { docs: {}, at: 42, unkept: [] });
   });
 
   test('history gives the newest first, of one record if asked, never more than the limit', (t) => {
@@ -159,7 +199,7 @@ function conformance(newPlace: () => Place): void {
     first.commit(commit(3, [entry('a')], [['k', { v: 1 }]]));
     first.close();
     const second = place.open();
-    assert.deepEqual(second.load(), { docs: { k: { v: 1 } }, at: 3 });
+    assert.deepEqual(second.load(), { docs: { k: { v: 1 } }, at: 3, unkept: [] });
     second.commit(commit(4, [entry('b')]));
     assert.deepEqual(
       second.history({ limit: 5 }).map((e) => [e.seq, e.kind]),
@@ -199,7 +239,7 @@ function conformance(newPlace: () => Place): void {
       commit(Number.NaN, [entry('lost')], [['k', 2]]),
     ];
     for (const one of bad) assert.throws(() => store.commit(one));
-    assert.deepEqual(store.load(), { docs: { k: 1 }, at: 1 });
+    assert.deepEqual(store.load(), { docs: { k: 1 }, at: 1, unkept: [] });
     store.commit(commit(3, [entry('next')]));
     assert.deepEqual(
       store.history({ limit: 5 }).map((e) => [e.seq, e.kind]),
@@ -231,7 +271,7 @@ function conformance(newPlace: () => Place): void {
       one.commit(commit(2 * i, [entry('one')], [['one', i]]));
       two.commit(commit(2 * i + 1, [entry('two')], [['two', i]]));
     }
-    assert.deepEqual(one.load(), { docs: { one: 4, two: 4 }, at: 9 });
+    assert.deepEqual(one.load(), { docs: { one: 4, two: 4 }, at: 9, unkept: [] });
     const seqs = one.history({ limit: 100 }).map((e) => e.seq);
     assert.deepEqual(seqs, [10, 9, 8, 7, 6, 5, 4, 3, 2, 1]);
   });
@@ -422,7 +462,7 @@ test('a disk that refuses to take more: the commit throws, what stood before sta
   assert.match(String(seen.message), /the disk (refuses|is full)/);
   assert.deepEqual([seen.docs, seen.at, seen.seq], [{ n }, n, n]);
   const store = openSqliteStore(directory);
-  assert.deepEqual(store.load(), { docs: { n }, at: n });
+  assert.deepEqual(store.load(), { docs: { n }, at: n, unkept: [] });
   store.commit(commit(n + 1, [entry('goes on')], [['n', n + 1]]));
   assert.equal(store.history({ limit: 1 })[0]!.seq, n + 1);
   store.close();
@@ -678,7 +718,7 @@ for (const [what, go] of Object.entries(goings)) {
       );
     }
     const store = openSqliteStore(directory, { newState: true });
-    assert.deepEqual([store.isNew, store.load()], [true, { docs: {}, at: 0 }]);
+    assert.deepEqual([store.isNew, store.load()], [true, { docs: {}, at: 0, unkept: [] }]);
     store.close();
     const again = openSqliteStore(directory);
     assert.equal(again.isNew, false);
@@ -825,6 +865,65 @@ test('a start on a full disk says so', { skip: notMounting }, () => {
     );
     assert.match(child.stdout, /the disk is full: free some space/, `${name}: ${child.stderr}`);
   }
+});
+
+test('on a full disk no commit is made, and words are remembered all the same', {
+  skip: notMounting,
+}, () => {
+  const directory = freshDirectory();
+  mkdirSync(directory);
+  const disk = join(directory, 'disk');
+  const script = `
+    const { writeFileSync } = await import('node:fs');
+    const store = openSqliteStore(directory);
+    store.commit({ at: 1, wall: 1, entries: [], docs: [['drain/oss', 1]] });
+    let size = 65536;
+    for (let n = 0; size > 0; n++) {
+      try {
+        writeFileSync(directory + '/fill' + n, 'x'.repeat(size));
+      } catch {
+        size = size >> 1;
+      }
+    }
+    let message = null;
+    for (let n = 0; message === null && n < 100; n++) {
+      try {
+        store.commit({ at: 2 + n, wall: 2, entries: [], docs: [['more', 'x'.repeat(5000 + n)]] });
+      } catch (error) {
+        message = error.message;
+      }
+    }
+    store.remind(['oss: undrained by ann']);
+    store.close();
+    say(JSON.stringify([message, openSqliteStore(directory).load().unkept]));
+  `;
+  const steps = `mkdir -p ${disk} && mount -t tmpfs -o size=400k tmpfs ${disk} && exec "$0" "$@"`;
+  const child = spawnSync(
+    'unshare',
+    ['-m', 'bash', '-c', steps, process.execPath, ...scriptArguments(script, disk)],
+    { encoding: 'utf8', timeout: 30_000 },
+  );
+  const [message, words] = JSON.parse(child.stdout || 'null') as [string, string[]];
+  assert.match(message, /the disk is full/, child.stderr);
+  assert.deepEqual(words, ['oss: undrained by ann']);
+});
+
+test('more words than there is room for are counted, and a cut file is no store that is damaged', () => {
+  const directory = freshDirectory();
+  const store = openSqliteStore(directory);
+  const said = Array.from({ length: 500 }, (_, i) => `${i} ${'解'.repeat(400)}`);
+  store.remind(said);
+  const { unkept } = store.load();
+  assert.ok(unkept.length > 5 && unkept.length < 100, `${unkept.length}`);
+  assert.match(unkept.at(-1)!, /^499 /);
+  const file = join(directory, 'detour.sqlite.unkept');
+  assert.equal(statSync(file).size, 16_384);
+  assert.equal(statSync(file).mode & 0o777, 0o600);
+  store.close();
+  writeFileSync(file, '["half a wor');
+  const again = openSqliteStore(directory);
+  assert.deepEqual(again.load().unkept, ['something that cannot be read any more']);
+  again.close();
 });
 
 // ---------------------------------------------------------------- the lock

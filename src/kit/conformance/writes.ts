@@ -72,6 +72,15 @@ function moreStory(stage: Stage): void {
     await stage.stands(name, 'a.example.com.', marker(2), 600);
   });
 
+  test('a TTL alone is moved under the marker that stands', async () => {
+    const { name, from } = await stage.begun();
+    await stage.make({ name, from, to: { cname: 'a.example.com.', ttl: 600, marker: marker(1) } });
+    await stage.stands(name, 'a.example.com.', marker(1), 600);
+    const again = { cname: 'b.example.com.', ttl: 600, marker: marker(2) };
+    await stage.make({ name, from: await stage.see(name), to: again });
+    await stage.stands(name, 'b.example.com.', marker(2), 600);
+  });
+
   for (const [what, bound] of Object.entries(bounds)) {
     test(`the ${what} marker that is ever written comes back whole`, async () => {
       const name = stage.fresh();

@@ -13,6 +13,8 @@ import {
   Busy,
   bareName,
   type Dialect,
+  inAscii,
+  inScript,
   isDenied,
   type LabRecord,
   type LabVendor,
@@ -253,7 +255,8 @@ class Alidns implements Dialect {
   /** The domain that a request is about, by name, by a name in it or by a record's id. */
   #asked(params: Params): Domain | null {
     const within = bareOf(params.get('SubDomain') ?? '');
-    const name = params.get('DomainName')?.toLowerCase() ?? this.#holding(within) ?? '';
+    const given = params.get('DomainName')?.toLowerCase();
+    const name = given === undefined ? (this.#holding(within) ?? '') : inAscii(given);
     const id = params.get('RecordId') ?? '';
     const holder = [...this.#domains.values()].find(({ records }) => records.now.has(id));
     return this.#domains.get(name) ?? holder ?? null;
@@ -283,7 +286,7 @@ class Alidns implements Dialect {
       case 'DescribeDomainRecords':
         return listRecords(this.#domain(need(params, 'DomainName')), params, stale);
       case 'DescribeDomainRecordInfo':
-        return succeeded({ ...this.#found(params, stale).record });
+        return succeeded({ ...printed(this.#found(params, stale).record) });
       case 'AddDomainRecord': {
         const domain = this.#domain(need(params, 'DomainName'));
         return this.#write(domain, () => this.#added(domain, params));
@@ -380,7 +383,8 @@ class Alidns implements Dialect {
   }
 
   #domain(name: string): Domain {
-    const domain = this.#domains.get(name.toLowerCase());
+    // By its A-labels no domain is known (external-dns #6141).
+    const domain = isInALabels(name) ? undefined : this.#domains.get(inAscii(name.toLowerCase()));
     if (domain?.settings.foreign) throw new Refused(400, 'IncorrectDomainUser', notOurs);
     if (domain) return domain;
     throw new Refused(400, 'InvalidDomainName.NoExist', domainNotFound);
@@ -413,7 +417,7 @@ class Alidns implements Dialect {
     const detailed = params.get('NeedDetailAttributes') === 'true';
     return succeeded({
       DomainId: domain.id,
-      DomainName: domain.name,
+      DomainName: inScript(domain.name),
       PunyCode: domain.name,
       AliDomain: true,
       DnsServers: { DnsServer: this.#servers },
@@ -441,12 +445,12 @@ class Alidns implements Dialect {
     const word = params.get('KeyWord')?.toLowerCase() ?? '';
     const exact = params.get('SearchMode')?.toUpperCase() === 'EXACT';
     const found = this.#own().filter((domain) =>
-      exact ? domain.name === word : domain.name.includes(word),
+      exact ? inScript(domain.name) === word : inScript(domain.name).includes(word),
     );
     const { slice, info } = page(found, params, 100);
     const Domain = slice.map((domain) => ({
       DomainId: domain.id,
-      DomainName: domain.name,
+      DomainName: inScript(domain.name),
       PunyCode: domain.name,
       AliDomain: true,
       VersionCode: this.#edition(domain),
@@ -468,18 +472,22 @@ class Alidns implements Dialect {
   }
 
   #mainName(params: Params): ApiReply {
-    const given = need(params, 'InputString').toLowerCase().replace(/\.$/, '');
+    const given = inAscii(need(params, 'InputString').toLowerCase()).replace(/\.$/, '');
     const name = this.#holding(given);
     if (name === null) throw new Refused(400, 'InvalidDomainName.NoExist', domainNotFound);
     const level = given.split('.').length - name.split('.').length;
-    return succeeded({ DomainName: name, RR: relative(name, given), DomainLevel: level });
+    return succeeded({
+      DomainName: inScript(name),
+      RR: inScript(relative(name, given)),
+      DomainLevel: level,
+    });
   }
 
   #subDomainRecords(params: Params, stale: boolean): ApiReply {
     const sub = bareOf(need(params, 'SubDomain'));
     const given = params.get('DomainName')?.toLowerCase() ?? null;
-    const name = given ?? this.#holding(sub) ?? sub;
-    const domain = this.#domain(name);
+    const domain = this.#domain(given ?? inScript(this.#holding(sub) ?? sub));
+    const { name } = domain;
     if (zoneHolding([name], sub) === null) throw invalid('SubDomain');
     const rr = relative(name, sub);
     const found: DomainRecord[] = [];
@@ -489,7 +497,7 @@ class Alidns implements Dialect {
       if (isType && (params.get('Line') ?? record.Line) === record.Line) found.push(record);
     }
     const { slice, info } = page(found.reverse(), params, 100);
-    return succeeded({ ...info, DomainRecords: { Record: slice } });
+    return succeeded({ ...info, DomainRecords: { Record: slice.map(printed) } });
   }
 
   /** Finds the record, and changes it when no other write of its domain is under way. */
@@ -729,7 +737,7 @@ function listRecords(domain: Domain, params: Params, stale: boolean): ApiReply {
   });
   if (params.get('Direction')?.toUpperCase() !== 'ASC') found.reverse();
   const { slice, info } = page(found, params, 500);
-  return succeeded({ ...info, DomainRecords: { Record: slice } });
+  return succeeded({ ...info, DomainRecords: { Record: slice.map(printed) } });
 }
 
 // ---------------------------------------------------------------- writing
@@ -747,7 +755,7 @@ const hostTypes = ['CNAME', 'MX', 'NS', 'SRV'];
 
 /** What AddDomainRecord and UpdateDomainRecord say of a record. Throws Refused. */
 function readFields(domain: Domain, params: Params, ttlMin: number): Fields {
-  const RR = need(params, 'RR').toLowerCase();
+  const RR = chinese(need(params, 'RR').toLowerCase(), 'RR');
   const Type = need(params, 'Type').toUpperCase();
   const given = need(params, 'Value');
   const Line = params.get('Line') ?? 'default';
@@ -764,7 +772,8 @@ function readFields(domain: Domain, params: Params, ttlMin: number): Fields {
     throw new Refused(400, 'QuotaExceeded.TTL', text);
   }
   const Value = Type === 'TXT' ? given.replaceAll('"', '').trimEnd() : given.trim();
-  const bare = hostTypes.includes(Type) ? Value.toLowerCase().replace(/\.$/, '') : Value;
+  const host = () => chinese(Value.toLowerCase().replace(/\.$/, ''), 'Value');
+  const bare = hostTypes.includes(Type) ? host() : Value;
   const priority = Type === 'MX' ? Number(need(params, 'Priority')) : null;
   if (priority !== null && !(priority >= 1 && priority <= 99)) throw invalid('Priority');
   if (!valueFits(Type, bare)) {
@@ -856,9 +865,27 @@ function relative(domain: string, name: string): string {
   return name === domain ? '@' : name.slice(0, -domain.length - 1);
 }
 
+/** A record as the API tells of it: names in their own script. */
+function printed(record: DomainRecord): DomainRecord {
+  const { DomainName, RR, Type, Value } = record;
+  const told = hostTypes.includes(Type) ? inScript(Value) : Value;
+  return { ...record, DomainName: inScript(DomainName), RR: inScript(RR), Value: told };
+}
+
+function isInALabels(name: string): boolean {
+  return /(^|\.)xn--/i.test(name);
+}
+
+/** A name in ASCII; of other scripts the vendor takes the Chinese one alone (dnscontrol #4424). */
+function chinese(name: string, field: 'RR' | 'Value'): string {
+  if (/^[\p{ASCII}\p{Script=Han}]*$/u.test(inScript(name))) return inAscii(name);
+  const text = `The DNS record is invalid: ${field} has characters that are not taken.`;
+  throw new Refused(400, `SubDomainInvalid.${field}`, text);
+}
+
 /** A name as `SubDomain` may say it: any case, `@.` for the domain itself, the last dot or not. */
 function bareOf(name: string): string {
-  return name.toLowerCase().replace(/^@\./, '').replace(/\.$/, '');
+  return inAscii(name.toLowerCase()).replace(/^@\./, '').replace(/\.$/, '');
 }
 
 /** What everybody without a line of their own is given: enabled records of the default line. */

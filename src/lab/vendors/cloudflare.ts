@@ -11,6 +11,8 @@ import {
   type ApiRequest,
   bareName,
   type Dialect,
+  inAscii,
+  inScript,
   isDenied,
   type LabRecord,
   type LabVendor,
@@ -331,7 +333,7 @@ class Cloudflare implements Dialect {
     const all = [...this.#zones.values()].filter(
       (zone) =>
         !isDenied(zone.settings, 'zones.get') &&
-        (name === null || zone.name === name.replace(/^equal:/, '')) &&
+        (name === null || zone.name === inAscii(name.replace(/^equal:/, ''))) &&
         (status === null || (zone.settings.status ?? 'active') === status),
     );
     return page(
@@ -341,11 +343,12 @@ class Cloudflare implements Dialect {
     );
   }
 
+  /** Zones are told in their own script, records in ASCII (cloudflare-docs #1991). */
   #printZone({ id, name, settings, createdOn }: Zone): object {
     const plan = settings.plan ?? 'free';
     return {
       id,
-      name,
+      name: inScript(name),
       status: settings.status ?? 'active',
       paused: settings.paused ?? false,
       type: settings.type ?? 'full',
@@ -712,7 +715,7 @@ function notes(zone: Zone, body: Body): { comment: string | null; tags: readonly
 /** Cloudflare appends the zone to a name that does not end with it. */
 function fullName(zone: Zone, given: unknown): string {
   if (typeof given !== 'string' || given === '') throw invalid(9000, 'DNS name is invalid.');
-  const bare = given.toLowerCase().replace(/\.$/, '');
+  const bare = inAscii(given.toLowerCase()).replace(/\.$/, '');
   if (bare === '@') return zone.name;
   const full = bare === zone.name || bare.endsWith(`.${zone.name}`) ? bare : `${bare}.${zone.name}`;
   if (full.length > 253 || !isHost(full.replace(/^\*\./, '')))
@@ -748,7 +751,7 @@ function contentOf(
     throw invalid(9006, 'Content for AAAA record must be a valid IPv6 address.');
   }
   if (type === 'A' || type === 'AAAA') return { content: given };
-  const content = given.toLowerCase().replace(/\.$/, '');
+  const content = inAscii(given.toLowerCase()).replace(/\.$/, '');
   if (!isHost(content) || isIPv4(content)) {
     throw invalid(9007, `Content for ${type} record is invalid.`);
   }

@@ -243,6 +243,14 @@ class Route53 implements Dialect {
         return this.#change(this.#zone(found.id), request.body);
       case 'GetChange':
         return this.#getChange(found.id);
+      case 'ListHealthChecks':
+        // Nothing here needs one; other tools look for theirs before they change a record.
+        return reply('ListHealthChecksResponse', [
+          element('HealthChecks', ''),
+          text('Marker', ''),
+          text('IsTruncated', false),
+          text('MaxItems', zonePageMax),
+        ]);
       case 'ListResourceRecordSetProtections':
         return listProtections(this.#zone(found.id), request.query);
     }
@@ -391,6 +399,7 @@ const routes = [
   ['GET', /^\/hostedzone\/([^/]+)\/rrset$/, 'ListResourceRecordSets'],
   ['POST', /^\/hostedzone\/([^/]+)\/rrset$/, 'ChangeResourceRecordSets'],
   ['GET', /^\/hostedzone\/([^/]+)\/rrsetprotection$/, 'ListResourceRecordSetProtections'],
+  ['GET', /^\/healthcheck$/, 'ListHealthChecks'],
   ['GET', /^\/change\/([^/]+)$/, 'GetChange'],
 ] as const;
 
@@ -568,6 +577,8 @@ function parseChange(node: XmlNode): Change {
         `ResourceRecords], or TrafficPolicyInstanceId], but found ${found} in Change with ${which}`,
     );
   }
+  const policies = ['Weight', ...routingElements].filter((policy) => child(set, policy) !== null);
+  if (action !== 'DELETE') checkPolicies(policies, identifier, which);
   if (ttl !== null && !(/^\d{1,10}$/.test(ttl) && Number(ttl) <= 0x7fffffff)) {
     throw new Refused(400, 'InvalidInput', `Invalid TTL '${ttl}' in Change with ${which}`);
   }
@@ -585,6 +596,18 @@ function parseChange(node: XmlNode): Change {
       routing: routingElements.map((name) => printXml(child(set, name))).join(''),
     },
   };
+}
+
+/** A set that is one of several says by what it is chosen, by one thing, and which it is. */
+function checkPolicies(policies: readonly string[], identifier: string | null, which: string) {
+  const wrong =
+    identifier === null && policies.length > 0
+      ? `Missing field 'SetIdentifier' in Change with ${which}`
+      : identifier !== null && policies.length !== 1
+        ? `Expected exactly one of [${['Weight', ...routingElements].join(', ')}], but found ` +
+          `${policies.length === 0 ? 'none' : 'more than one'} in Change with ${which}`
+        : null;
+  if (wrong !== null) throw new Refused(400, 'InvalidInput', `Invalid request: ${wrong}`);
 }
 
 /** By what a set is chosen among those of its name and type, beside its weight. */
@@ -746,7 +769,13 @@ function conflicts(zone: HostedZone, sets: Sets, changes: readonly Change[]): st
             `exists in zone ${zone.name}`;
     }
     const siblings = [...sets.values()].filter((s) => s.name === name && s.type === type);
-    if (siblings.every((s) => (s.setIdentifier === null) === (setIdentifier === null))) return [];
+    const policyOf = (s: RecordSet) => (s.weight === null ? s.routing.split('>', 1)[0] : 'weight');
+    const isMixed = new Set(siblings.map(policyOf)).size > 1;
+    if (siblings.every((s) => (s.setIdentifier === null) === (setIdentifier === null))) {
+      return isMixed && setIdentifier !== null
+        ? [`${start.replace('is not permitted', 'cannot be created')}: ${otherPolicy}`]
+        : [];
+    }
     return (
       `RRSet with DNS name ${escapeName(name)}, type ${type}, SetIdentifier ${setIdentifier} ` +
       'cannot be created because a non-weighted rrset exists with the same name and type.'
@@ -763,6 +792,7 @@ function batchError(errors: readonly string[]): Refused {
   return new Refused(400, 'InvalidChangeBatch', `[${errors.join(', ')}]`);
 }
 
+const otherPolicy = 'a different routing policy exists with the same name and type.';
 const notOurs =
   'User: arn:aws:iam::123456789012:user/lab is not authorized to access this resource';
 const badToken = 'The security token included in the request is invalid.';

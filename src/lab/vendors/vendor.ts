@@ -6,6 +6,7 @@
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import { domainToASCII, domainToUnicode } from 'node:url';
 import { type Nameserver, startNameserver } from './nameserver.ts';
 import { LabZone, normalName, type RRset, type Soa } from './zone.ts';
 
@@ -39,6 +40,8 @@ export interface RecordExtra {
 
 /** What a zone is at its vendor, beyond its records; each vendor reads its own words. */
 export interface ZoneSettings {
+  /** No parent leads to it, so nobody is served from it: its names are those of a zone above. */
+  readonly undelegated?: boolean;
   /** Operations that the key may not use on this zone, by the name in `calls`; true: none at all. */
   readonly denied?: true | readonly string[];
   /** Route 53 and Alidns: another account's by now. */
@@ -365,6 +368,17 @@ export function bareName(name: string): string {
   return normalName(name).replace(/\.$/, '');
 }
 
+/** A name in ASCII, whatever script it is given in (RFC 5891); what is no name stays as it is. */
+export function inAscii(name: string): string {
+  const label = (l: string) => (/[^\p{ASCII}]/u.test(l) && domainToASCII(l)) || l;
+  return name.split('.').map(label).join('.');
+}
+
+/** A name in its own script, as its owner reads it. */
+export function inScript(name: string): string {
+  return /(^|\.)xn--/.test(name) ? domainToUnicode(name) || name : name;
+}
+
 /** Host names of a vendor's authoritative servers, fully qualified. */
 export function serverNames(type: VendorType, options: VendorOptions): readonly string[] {
   const given = options.nameServers?.map(normalName);
@@ -518,9 +532,9 @@ class Running implements LabVendor {
     const served = new LabZone({ name, nameServers, soa: spec.soa ?? {} });
     this.#dialect.addZone(spec);
     try {
-      const rrsets = this.#rrsets(name);
-      served.replace(rrsets ?? []);
       const settings = spec.settings ?? {};
+      const rrsets = this.#rrsets(name, settings);
+      served.replace(rrsets ?? []);
       this.#zones.set(name, { served, isServed: rrsets !== null, settings, sickness: null });
     } catch (error) {
       this.#dialect.removeZone(name);
@@ -684,7 +698,7 @@ class Running implements LabVendor {
   #publish(zone: string, published?: () => void): void {
     const held = this.#zones.get(zone);
     if (!held || held.sickness?.how === 'deleted' || this.#closed) return;
-    const rrsets = this.#rrsets(zone);
+    const rrsets = this.#rrsets(zone, held.settings);
     this.#later(this.#options.propagationMs ?? 20, () => {
       // A zone that has been deleted meanwhile is not served again by what was under way.
       const isGone = held.sickness?.how === 'deleted';
@@ -695,7 +709,8 @@ class Running implements LabVendor {
   }
 
   /** What DNS can give: of several CNAMEs that a vendor lets stand, the first. */
-  #rrsets(zone: string): readonly RRset[] | null {
+  #rrsets(zone: string, { undelegated }: ZoneSettings): readonly RRset[] | null {
+    if (undelegated) return null;
     const rrsets = this.#dialect.rrsets(zone)?.map((rrset) => {
       const isTooMany = rrset.type === 'CNAME' && rrset.values.length > 1;
       return isTooMany ? { ...rrset, values: rrset.values.slice(0, 1) } : rrset;

@@ -1,0 +1,334 @@
+// The shapes of what commands print with --json. Loaded when somebody asks for them: no other command
+// may wait for it. What is added to a document later leaves its version as it is, so what is exported
+// allows keys it does not name; what the tests hold against the program does not.
+
+import { z } from 'zod';
+import {
+  diagnoses,
+  entryKinds,
+  markerKinds,
+  outcomes,
+  severities,
+  stayReasons,
+  verdicts,
+} from '../core/model.ts';
+import { laneStates, pathStates, stages } from '../core/view.ts';
+import { jsonVersion } from './json.ts';
+
+const time = z.iso.datetime().describe('a date in UTC, such as 2026-01-02T03:04:05.000Z');
+const name = z.string().describe('a DNS name without its last dot');
+const text = z.string();
+const count = z.int().nonnegative();
+const ms = z.number().nonnegative().describe('milliseconds');
+const share = z.number().min(0).max(1);
+const json = z.unknown();
+const exit = z
+  .union([z.literal(0), z.literal(1), z.literal(2), z.literal(3)])
+  .describe('0 done, 1 the world refused, 2 wrong input, 3 partly done');
+
+/** One document: the version of its shape stands first. */
+function document<S extends z.ZodRawShape>(shape: S, about: string) {
+  return z.strictObject({ version: z.literal(jsonVersion), ...shape }).describe(about);
+}
+
+// ---------------------------------------------------------------- status
+
+const held = {
+  reason: text,
+  by: text,
+  sinceAt: time,
+  untilAt: time.nullable().describe('when it ends by itself; null: not before it is given back'),
+};
+
+const provider = z.strictObject({
+  provider: text,
+  stage: z.enum(stages),
+  cname: name.nullable().optional().describe('null: nothing stands there; left out: not known'),
+  ttl: count.optional(),
+  epoch: count.optional(),
+  seenAt: time.nullable(),
+  seenBy: z.enum(['api', 'dns']).nullable(),
+  serversRight: count,
+  serversAsked: count,
+  writtenAfterMs: ms.nullable(),
+  visibleAfterMs: ms.nullable(),
+  share: share.nullable().describe('of the name servers that resolvers are told of'),
+  problem: text.nullable(),
+});
+
+const record = z.strictObject({
+  name,
+  mode: z.enum(['observe', 'steer']),
+  target: text.nullable().describe('in force; with mode observe what would be'),
+  cname: name.nullable(),
+  retired: z.boolean(),
+  epoch: count,
+  switchId: text.nullable(),
+  switchKind: z.enum(markerKinds).nullable(),
+  decidedAt: time.nullable(),
+  switching: z.boolean(),
+  pin: z.strictObject({ target: text, ...held }).nullable(),
+  freeze: z.strictObject(held).nullable().describe('one of its own'),
+  stay: z.strictObject({ reason: z.enum(stayReasons), sentence: text }),
+  earliestBenefitAt: time.nullable(),
+  targets: z.array(
+    z.strictObject({
+      origin: text,
+      cname: name,
+      health: z.enum(verdicts),
+      drained: z.boolean(),
+      sinceAt: time,
+    }),
+  ),
+  leftBehind: z.strictObject({ share: share.nullable(), sentence: text, cure: text }).nullable(),
+  cachesExpiredAt: time.nullable(),
+  budget: z.strictObject({ used: count, limit: count, spent: z.boolean() }),
+  providers: z.array(provider),
+});
+
+const observation = z.strictObject({
+  outcome: z.enum(outcomes),
+  startedAt: time,
+  endedAt: time,
+  reason: text,
+  detail: text,
+  phases: z.strictObject({
+    dnsMs: ms.optional(),
+    connectMs: ms.optional(),
+    tlsMs: ms.optional(),
+    firstByteMs: ms.optional(),
+  }),
+  certificateDays: z.int().optional(),
+});
+
+const origin = z.strictObject({
+  name: text,
+  cloud: text,
+  region: text.nullable(),
+  health: z.enum(verdicts),
+  sinceAt: time,
+  drained: z.boolean(),
+  trustedAt: time.nullable(),
+  checks: z.array(
+    z.strictObject({
+      id: text,
+      path: text,
+      verdict: z.enum(verdicts),
+      fails: count,
+      passes: count,
+      sinceAt: time,
+      advisory: z.boolean(),
+      last: observation.nullable(),
+      everFailed: z.boolean(),
+    }),
+  ),
+});
+
+const cloud = z.strictObject({
+  name: text,
+  diagnosis: z.enum(diagnoses),
+  sentence: text,
+  sinceAt: time,
+  services: z.array(
+    z.strictObject({
+      id: text,
+      plane: z.enum(['resource', 'service', 'control']),
+      verdict: z.enum(verdicts),
+      everFailed: z.boolean(),
+    }),
+  ),
+});
+
+const lane = z.strictObject({
+  provider: text,
+  type: text,
+  state: z.enum(laneStates),
+  sinceAt: time,
+  detail: text.nullable(),
+  retryAt: time.nullable(),
+  pending: count,
+  zones: z.array(
+    z.strictObject({
+      zone: name,
+      fault: text,
+      detail: text,
+      sinceAt: time,
+      retryAt: time.nullable(),
+    }),
+  ),
+});
+
+const finding = z.strictObject({
+  word: text,
+  severity: z.enum(severities),
+  sentence: text,
+  cure: text.nullable(),
+  provider: text.nullable(),
+  zone: name.nullable(),
+  record: name.nullable(),
+});
+
+const status = document(
+  {
+    time: time.describe('of this view'),
+    detour: text.describe('the version of the daemon'),
+    cluster: text,
+    ready: z.strictObject({ ok: z.boolean(), reasons: z.array(text) }),
+    freeze: z.strictObject(held).nullable().describe('of everything'),
+    drains: z.array(z.strictObject({ what: text, ...held })),
+    records: z.array(record),
+    origins: z.array(origin),
+    clouds: z.array(cloud),
+    paths: z.array(
+      z.strictObject({
+        name: text,
+        group: text,
+        cloud: text.nullable(),
+        state: z.enum(pathStates),
+        loss: share,
+      }),
+    ),
+    lanes: z.array(lane),
+    next: z
+      .strictObject({ at: time, wake: z.looseObject({ kind: text }) })
+      .nullable()
+      .describe('when the engine acts next by itself, and what for'),
+    notices: z
+      .array(
+        z.strictObject({
+          key: text,
+          record: name.nullable(),
+          sentence: text,
+          sinceAt: time.nullable(),
+        }),
+      )
+      .describe('what wants a person and is not over'),
+    audit: z
+      .strictObject({ at: time, complete: z.boolean(), bad: z.array(finding) })
+      .nullable()
+      .describe('what the last audit found that is bad; null: there was none'),
+    reload: z.strictObject({ ok: z.boolean(), at: time, errors: count }).nullable(),
+  },
+  '`detour status --json`; with RECORD that record and what it depends on',
+);
+
+// ---------------------------------------------------------------- the others
+
+const entry = {
+  seq: count,
+  time,
+  kind: z.enum(entryKinds),
+  record: name.nullable(),
+  sentence: text,
+  data: json.describe('the facts behind the sentence; they differ by kind'),
+};
+
+const looked = z.strictObject({
+  check: text,
+  path: text,
+  outcome: z.enum(outcomes),
+  reason: text,
+  detail: text,
+  ms,
+  phases: observation.shape.phases.optional(),
+  certificateDays: z.int().optional(),
+});
+
+const row = z.strictObject({
+  provider: text.optional(),
+  record: name.optional(),
+  from: text.nullable(),
+  to: text.nullable().describe('null: it stays'),
+  ttl: count.optional(),
+  problem: text.nullable().optional(),
+  why: text.optional(),
+});
+
+const reply = {
+  exit,
+  message: text,
+  detail: z
+    .looseObject({ plan: z.array(row).optional() })
+    .optional()
+    .describe('of a dry run the plan; of a switch its id, epoch and target'),
+};
+
+const answer = document(reply, 'an order that was given, or its --dry-run; any refusal');
+
+/** By command; whatever goes wrong is an `answer`. */
+export const documents = {
+  status,
+  history: document({ entries: z.array(z.strictObject(entry)) }, 'the newest first'),
+  explain: document(entry, 'the entry itself'),
+  audit: document(
+    {
+      time,
+      tookMs: ms,
+      complete: z.boolean(),
+      findings: z.array(finding),
+      surveys: z.array(
+        z.strictObject({
+          provider: text,
+          record: name,
+          share: share.nullable(),
+          parentTtl: count.nullable(),
+          negativeTtl: count.nullable(),
+          bar: text.nullable(),
+        }),
+      ),
+    },
+    'the worst finding first',
+  ),
+  probe: document({ answers: z.array(looked) }, 'every check by every path'),
+  drill: document({ ...reply, answers: z.array(looked) }, '`detour drill check`'),
+  validate: document(
+    {
+      exit,
+      problems: z.array(text),
+      warnings: z.array(text),
+      votes: text.optional().describe('lines for people'),
+    },
+    'every problem at once',
+  ),
+  simulate: z
+    .looseObject({ version: z.literal(jsonVersion) })
+    .describe('a replay; its keys are not promised'),
+  switch: document(
+    {
+      ...reply,
+      outcome: text.optional().describe('how it ended; left out where nothing was followed'),
+      record: record.nullable().optional().describe('as it was last seen'),
+    },
+    '`detour switch`',
+  ),
+  adopt: answer,
+  pin: answer,
+  unpin: answer,
+  drain: answer,
+  undrain: answer,
+  freeze: answer,
+  unfreeze: answer,
+  ack: answer,
+  reload: answer,
+  init: answer,
+} satisfies Readonly<Record<string, z.ZodType>>;
+
+/** The JSON Schema of one command's document; of all of them as `oneOf` by their names. */
+export function schemaOf(command: keyof typeof documents | null): object {
+  if (command !== null) return exported(documents[command]);
+  const all = Object.entries(documents).map(([title, one]) => [title, exported(one)]);
+  return {
+    $schema: 'https://json-schema.org/draft/2020-12/schema',
+    title: 'what commands of Detour print with --json',
+    $defs: Object.fromEntries(all),
+  };
+}
+
+/** Keys that are added later are no mistake of the program that reads. */
+function exported(type: z.ZodType): object {
+  return z.toJSONSchema(type, {
+    override({ jsonSchema }) {
+      delete jsonSchema.additionalProperties;
+    },
+  });
+}

@@ -1,0 +1,55 @@
+// What records would do by themselves as things stand now: for whoever asks before an order is given.
+// It asks the same rules as the loop does, decides nothing and changes nothing.
+
+import { type Decision, decide } from './decide.ts';
+import type { Name } from './model.ts';
+import { listOf } from './name.ts';
+import { situation } from './situation.ts';
+import type { RecordState, State } from './state.ts';
+
+/** Plain JSON. */
+type Row = {
+  readonly record: Name;
+  /** The target in force; null before adoption. */
+  readonly from: string | null;
+  /** Where it would go; null: it stays. */
+  readonly to: string | null;
+  readonly why: string;
+};
+
+export interface Glance {
+  readonly rows: readonly Row[];
+  readonly moves: readonly Row[];
+  readonly stays: readonly Row[];
+}
+
+/** Of each record where it would go, once what a move needs has been confirmed, or why it stays. */
+export function outlook(state: State, records: readonly RecordState[]): Glance {
+  const rows = records.map((r) => rowOf(r, decide(situation(state, r, null))));
+  const moves = rows.filter(({ to }) => to !== null);
+  return { rows, moves, stays: rows.filter(({ to }) => to === null) };
+}
+
+function rowOf(r: RecordState, d: Decision): Row {
+  const base = { record: r.name, from: r.doc.target };
+  if (d.kind === 'stay') return { ...base, to: null, why: d.sentence };
+  // Its sentence begins with where from and where to.
+  return { ...base, to: d.to, why: d.sentence.slice(d.sentence.indexOf(': ') + 2) };
+}
+
+/** The same without those that stay. */
+export function movesOf({ moves }: Glance): Glance {
+  return { rows: moves, moves, stays: [] };
+}
+
+/** `; www.example.net. goes to tokyo; 2 records stay: …`: after what was, or would be, done. */
+export function tellGlance({ moves, stays }: Glance): string {
+  const [move, stay] = [moves[0], stays[0]];
+  const named = (rows: readonly Row[]) => listOf(rows.map(({ record }) => record));
+  const parts: string[] = [];
+  if (moves.length === 1) parts.push(`${move!.record} goes to ${move!.to}`);
+  else if (moves.length > 1) parts.push(`${moves.length} records move: ${named(moves)}`);
+  if (stays.length === 1) parts.push(`${stay!.record} stays: ${stay!.why}`);
+  else if (stays.length > 1) parts.push(`${stays.length} records stay: ${named(stays)}`);
+  return parts.map((part) => `; ${part}`).join('');
+}
