@@ -83,13 +83,18 @@ interface Reading {
   readonly beforeAt: number;
 }
 
+/** A marker alone; away from a target that is down; back to what is in force. */
+const mendKinds = ['marker', 'away', 'back'] as const;
+type MendKind = (typeof mendKinds)[number];
+
 /** What was mended at one vendor of late. */
-interface Mends {
-  count: number;
-  lastAt: number;
+interface Mends extends Record<MendKind, { readonly count: number; readonly lastAt: number }> {
   /** What is still to be sent for the last of them. */
   open: boolean;
 }
+
+const never = { count: 0, lastAt: 0 };
+const noMends: Mends = { marker: never, away: never, back: never, open: false };
 
 interface Health {
   readonly health: string;
@@ -317,6 +322,7 @@ export class Checkers {
     this.#lostStores++;
     if (log === undefined) return;
     log.records = new Map();
+    log.words.clear();
     log.frozen = false;
     log.lastAt = 0;
     this.trace(`${r.name}: has lost its store`);
@@ -618,15 +624,10 @@ export class Checkers {
     const value = givenBy(reading.seen);
     const inForce = rec.marker.target;
     if (this.#isLate(rec, provider, name, value)) return;
-    const known = log.mends.get(`${provider} ${name}`);
-    const mends =
-      known !== undefined && at - known.lastAt < HOUR ? known : { count: 0, lastAt: at };
-    const restMs = at - mends.lastAt;
-    const isRight = value === this.#cnameOf(name, inForce);
-    const entry = { count: mends.count + 1, lastAt: at, open: !isRight };
-    log.mends.set(`${provider} ${name}`, entry);
-    if (isRight) {
-      if (mends.count >= 3) this.fail('rule-27-mends-end', `${where}: its marker, again`);
+    if (value === this.#cnameOf(name, inForce)) {
+      if (this.#isMarked(rec, name, reading.seen)) return this.#retimes(r, name, provider, reading);
+      const { count } = this.#mends(log, `${provider} ${name}`, 'marker', at);
+      if (count >= 3) this.fail('rule-27-mends-end', `${where}: its marker, again`);
       return;
     }
     const origin = record.targets.find((t) => t.cname === value)?.origin ?? null;
@@ -638,9 +639,41 @@ export class Checkers {
     const what = `${where}: ${value ?? 'nothing'} (${health(origin)}) by \`${record.edits}\``;
     if (!isAway && !isBack) this.fail('rule-27-the-table', what);
     if (isUp) this.#freshly(log, inForce, Math.min(at - 20_000, reading.beforeAt), what);
-    const paceMs = Math.min(15, 2 ** (mends.count - 3)) * MINUTE;
-    if (mends.count >= 3 && (!isAway || restMs < paceMs)) this.fail('rule-27-mends-end', what);
+    const kind = isAway ? 'away' : 'back';
+    const { count, lastAt } = this.#mends(log, `${provider} ${name}`, kind, at);
+    const paceMs = Math.min(15, 2 ** (count - 3)) * MINUTE;
+    if (count >= 3 && (!isAway || at - lastAt < paceMs)) this.fail('rule-27-mends-end', what);
     if (origin !== null) rec.wishes.set(origin, at);
+  }
+
+  /** One more mend of a kind; what there was of that kind before, forgotten after an hour of calm. */
+  #mends(log: ReplicaLog, key: string, kind: MendKind, at: number): Mends[MendKind] {
+    const known = log.mends.get(key);
+    const lastAt = Math.max(
+      0,
+      ...(known === undefined ? [] : mendKinds.map((k) => known[k].lastAt)),
+    );
+    const mends = known !== undefined && at - lastAt < HOUR ? known : noMends;
+    const one = { count: mends[kind].count + 1, lastAt: at };
+    log.mends.set(key, { ...mends, [kind]: one, open: kind !== 'marker' });
+    return mends[kind];
+  }
+
+  /** The marker that it wants stands there, proven where markers are signed. */
+  #isMarked(rec: RecordLog, name: Name, seen: Seen): boolean {
+    const [text] = seen.markers;
+    const m = parseMarker(text ?? '');
+    if (m === null || rec.marker === null || seen.markers.length > 1) return false;
+    const whose = this.#whose(rec, name, text!, givenBy(seen));
+    return bare(m) === bare(rec.marker) && (whose === 'genuine' || !this.#plan.config.signed);
+  }
+
+  /** Nothing but the TTL is put right: then it differs from what is configured. */
+  #retimes(r: Replica, name: Name, provider: string, { seen }: Reading): void {
+    const publish = r.config.records[name]?.publish.find((p) => p.provider === provider);
+    const ttl = seen.cnames[0]?.ttl;
+    if (publish === undefined || publish.ttl !== ttl) return;
+    this.fail('rule-27-mends-end', `${r.name} at ${provider}: ${name} is as it should be`);
   }
 
   /** Rule 27: an operator's word at most providers, or what one vendor says where it is followed. */
@@ -778,7 +811,8 @@ export class Checkers {
       for (const entry of moment.entries) this.#late(r, entry, moment.at, docs);
     }
     for (const entry of commit.entries) this.#entry(r, entry, commit, docs);
-    for (const [name, doc] of docs) this.#remembers(r, name, doc, commit.entries);
+    const all = [...(commit.earlier ?? []).flatMap((m) => m.entries), ...commit.entries];
+    for (const [name, doc] of docs) this.#remembers(r, name, doc, all);
     for (const rec of log.records.values()) rec.kept = new Map(rec.placed);
   }
 
@@ -832,7 +866,8 @@ export class Checkers {
     if (entry.kind === 'switch') {
       this.fail('rule-13-no-switch-without-a-store', `${r.name}: ${entry.sentence}`);
     }
-    if (entry.kind === 'health') return this.trace(`${r.name}| late: ${entry.sentence}`);
+    const isOver = entry.kind === 'health' || entry.kind === 'repair';
+    if (isOver) return this.trace(`${r.name}| late: ${entry.sentence}`);
     this.#entry(r, entry, { at, docs: [], entries: [] } as never, docs);
   }
 
