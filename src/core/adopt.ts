@@ -70,10 +70,14 @@ function take(state: State, r: RecordState, m: Marker, out: Step): void {
   startLanes(state, r);
 }
 
-/** The lease has gone to others, or come from them: what they wrote no longer deposes. */
+/**
+ * The lease has gone to others, or come from them: what they wrote no longer deposes. While it leads
+ * to what is not configured here, it does (rule 2).
+ */
 export function reconcile(state: State, r: RecordState, out: Step): void {
   const { deposed } = r.doc;
   if (deposed === null || !isOfGroup(state, deposed)) return;
+  if (!r.config.targets.some((t) => t.origin === deposed.target)) return;
   amend(out, r, { deposed: null });
   take(state, r, deposed, out);
 }

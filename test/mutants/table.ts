@@ -3953,4 +3953,17 @@ function laneWorks`,
       },
     ],
   },
+  {
+    name: "a replica's switch to what is not configured here is taken with the lease",
+    rule: 2,
+    by: '119-deposed-elsewhere',
+    edits: [
+      {
+        file: adopt,
+        find: `  if (!r.config.targets.some((t) => t.origin === deposed.target)) return;
+`,
+        replace: '',
+      },
+    ],
+  },
 ];

@@ -299,11 +299,13 @@ export class Checkers {
     if (problems.length > 0) return;
     const log = this.#log(r);
     log.disturbedAt = this.#timeline.now;
-    for (const key of log.placed) {
-      const [vendor, name] = key.split(' ') as [string, Name];
-      const isThere = is.records[name]?.publish.some((p) => p.provider === vendor) ?? false;
-      // Where it is was forgotten with it.
-      if (!isThere) log.placed.delete(key);
+    for (const known of [log.placed, log.readings, log.mends]) {
+      for (const key of known.keys()) {
+        const [vendor, name] = key.split(' ') as [string, Name];
+        const isThere = is.records[name]?.publish.some((p) => p.provider === vendor) ?? false;
+        // Where it is, and what was seen and done there, was forgotten with it.
+        if (!isThere) known.delete(key);
+      }
     }
     [this.#slow, this.#fast] = [paces.at(-1)!, paces[0]];
   }
@@ -557,7 +559,7 @@ export class Checkers {
     const { from } = c;
     const { cname } = c.to;
     const rec = this.#recordLog(r, c.name);
-    const record = this.#plan.config.records[c.name]!;
+    const record = r.config.records[c.name]!;
     if (from.refusal !== null) no(from.refusal.sentence);
     if (from.markers.length > 1) return no('two markers');
     if (from.cnames.length > 1) return no('two CNAMEs');
@@ -615,7 +617,7 @@ export class Checkers {
   /** Rule 27: what is mended, by the table of the design's section 5. */
   #repaired(r: Replica, rec: RecordLog, name: Name, provider: string, at: number): void {
     const log = this.#log(r);
-    const record = this.#plan.config.records[name]!;
+    const record = r.config.records[name]!;
     const where = `${r.name} at ${provider}: ${name}`;
     const reading = log.readings.get(`${provider} ${name}`);
     if (reading === undefined || rec.marker === null) {
@@ -886,6 +888,7 @@ export class Checkers {
       if (entry.kind === 'forgotten') log.forgotten = true;
       if (entry.kind === 'freeze') log.frozen = true;
       if (entry.kind === 'unfreeze') log.frozen = false;
+      this.#isOver(log, entry);
       return;
     }
     if (entry.kind === 'release') {
@@ -914,7 +917,7 @@ export class Checkers {
       case 'freeze':
       case 'unfreeze':
         rec.frozen = entry.kind === 'freeze';
-        return;
+        return this.#isOver(log, entry);
       case 'deposed':
         this.#obeys(r, rec, entry.record, entry.data as never, 'deposed');
         rec.deposed = true;
@@ -926,7 +929,7 @@ export class Checkers {
       case 'taken':
       case 'adopt': {
         const doc = docs.get(entry.record);
-        const record = this.#plan.config.records[entry.record]!;
+        const record = r.config.records[entry.record] ?? this.#plan.config.records[entry.record]!;
         if (entry.kind === 'taken') {
           this.#obeys(r, rec, entry.record, entry.data as never, 'taken');
         } else if (this.#adopts(r, rec, record, doc)) return;
@@ -938,6 +941,14 @@ export class Checkers {
         return;
       }
     }
+  }
+
+  /** What was said to last for so long ends by itself: what is given back by a word, its reply tells. */
+  #isOver(log: ReplicaLog, { kind, record, data }: Entry): void {
+    const what = (data as { readonly what?: string } | null)?.what;
+    const over = record === null ? 'freeze' : `freeze ${record}`;
+    const key = kind === 'undrain' ? `drain ${what}` : kind === 'unfreeze' ? over : null;
+    if (key !== null && log.words.get(key)?.holds) log.words.delete(key);
   }
 
   /** What the journal could not be told while the store was away is asked of the status. */
