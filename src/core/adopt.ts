@@ -143,10 +143,10 @@ export function adopt(state: State, r: RecordState, out: Step): Situation['unown
       const cure = `then run \`detour adopt ${r.name} ${a.target}\``;
       return { reason: 'foreign', sentence: `${others}, ${cure}` };
     }
-    // Rule 4: those that differ are held alone.
+    begin(state, r, a.target, 'auto', out);
+    // Rule 4: those that differ are held alone. What cannot be committed goes with its marker.
     const claims = a.at.map((provider) => [provider, 'configured'] as const);
     amend(out, r, { claims: Object.fromEntries(claims) });
-    begin(state, r, a.target, 'auto', out);
     const sentence = `${r.name}: adopted on ${a.target}, as it stood`;
     note(out, 'adopt', r.name, sentence, { target: a.target });
   }

@@ -129,9 +129,10 @@ function take(
 ): void {
   const untilAt = state.now + EDIT_PIN_MS;
   const sentence = `${r.doc.target} -> ${to}: set by hand at ${where}`;
-  wish(state, r, to, out);
   const how = { kind: 'operator', why: 'edited', spends, overspends: false, pinned: true } as const;
   switchTo(state, r, { to, sentence, ...how, pinUntilAt: untilAt }, out);
+  // What cannot be committed is no word that was taken.
+  wish(state, r, to, out);
   const by = `an edit at ${where}`;
   const pin = { target: to, reason: 'set by hand', by, sinceAt: state.now, untilAt };
   amend(out, r, { pin });

@@ -3966,4 +3966,34 @@ function laneWorks`,
       },
     ],
   },
+  {
+    name: 'an adoption that could not be committed has claimed what stands there',
+    rule: 4,
+    by: '124-adopted-without-store',
+    edits: [
+      {
+        file: operate,
+        find: `  begin(state, r, c.target, 'operator', out);
+`,
+        replace: `  amend(out, r, { claims: Object.fromEntries([...r.cells.keys()].map((p) => [p, 'any'])) });
+  begin(state, r, c.target, 'operator', out);
+`,
+      },
+    ],
+  },
+  {
+    name: 'a word that could not be committed is a tool that comes again',
+    rule: 27,
+    by: '125-a-word-without-store',
+    edits: [
+      {
+        file: edits,
+        find: `  switchTo(state, r, { to, sentence, ...how, pinUntilAt: untilAt }, out);
+`,
+        replace: `  wish(state, r, to, out);
+  switchTo(state, r, { to, sentence, ...how, pinUntilAt: untilAt }, out);
+`,
+      },
+    ],
+  },
 ];

@@ -57,11 +57,12 @@ interface RecordLog {
   readonly left: Map<string, number>;
   /** Proven markers that a vendor's API has shown. */
   readonly heard: Set<string>;
-  /** By vendor, what of ours was seen to stand there, and what of it the store has. */
+  /** By vendor, what of ours was seen to stand there. */
   placed: Map<string, Placed>;
-  kept: ReadonlyMap<string, Placed>;
   /** Vendors at which it was adopted: as it stood, or whatever stands there. */
-  readonly claims: Map<string, 'any' | 'configured'>;
+  claims: Map<string, 'any' | 'configured'>;
+  /** What of this the store has. */
+  kept: Pick<RecordLog, 'placed' | 'claims' | 'pinnedUntil'>;
   /** By vendor and value, what left force unseen there, and when. */
   readonly unseen: Map<string, number>;
   /** Targets that were mended away or taken, and when last. */
@@ -108,6 +109,15 @@ interface RecordDoc {
   readonly epochMax: number;
   readonly since?: number;
   readonly placed?: Readonly<Record<string, { readonly marker: Marker }>>;
+}
+
+/** When an entry was made, and what was committed with it. */
+interface Told {
+  readonly at: number;
+  readonly docs: ReadonlyMap<Name, RecordDoc>;
+  readonly entries: readonly Entry[];
+  /** Of what happened while the store failed. */
+  readonly isLate: boolean;
 }
 
 /** One replica, as far as it can be seen from outside. */
@@ -314,7 +324,11 @@ export class Checkers {
     const log = this.#log(r);
     log.disturbedAt = this.#timeline.now;
     // What was not kept is not known in the next life.
-    for (const rec of log.records.values()) rec.placed = new Map(rec.kept);
+    for (const rec of log.records.values()) {
+      rec.placed = new Map(rec.kept.placed);
+      rec.claims = new Map(rec.kept.claims);
+      rec.pinnedUntil = rec.kept.pinnedUntil;
+    }
     this.trace(`${r.name}: is gone`);
   }
 
@@ -481,9 +495,9 @@ export class Checkers {
     const whose = this.#whose(rec, name, text, value);
     if (whose === 'genuine') rec.heard.add(`${m!.epoch} ${m!.id}`);
     if (whose !== 'foreign') rec.top = Math.max(rec.top, this.#plan.config.signed ? 0 : m!.epoch);
-    const isOurs = rec.marker !== null && m !== null && bare(m) === bare(rec.marker);
-    const isRight = isOurs && value === this.#cnameOf(name, rec.marker!.target);
-    if (isRight) this.#place(r, vendor, name, value!, rec.marker!.epoch);
+    const isRight = value !== null && value === this.#cnameOf(name, rec.marker?.target ?? '');
+    if (!isRight || !this.#isMarked(rec, name, seen)) return;
+    this.#place(r, vendor, name, value, rec.marker!.epoch);
   }
 
   #place(r: Replica, vendor: SimVendor, name: Name, cname: Name, epoch: number): void {
@@ -721,7 +735,13 @@ export class Checkers {
    * Rule 4: what stands at most of its providers, or a proven marker once most were read. True where
    * an operator said so, which leaves its pin alone.
    */
-  #adopts(r: Replica, rec: RecordLog, record: RecordConfig, doc: RecordDoc | undefined): boolean {
+  #adopts(
+    r: Replica,
+    rec: RecordLog,
+    record: RecordConfig,
+    doc: RecordDoc | undefined,
+    isLate: boolean,
+  ): boolean {
     const log = this.#log(r);
     const { name } = record;
     const cname = this.#cnameOf(name, doc?.target ?? '');
@@ -734,7 +754,10 @@ export class Checkers {
       for (const { provider } of record.publish) rec.claims.set(provider, 'any');
       return true;
     }
-    for (const { provider } of agree) rec.claims.set(provider, 'configured');
+    // What it rested on, where it is told late, has changed since.
+    const at = isLate ? record.publish : agree;
+    for (const { provider } of at) rec.claims.set(provider, 'configured');
+    if (isLate) return false;
     const most = Math.floor(record.publish.length / 2) + 1;
     const { marker } = doc ?? {};
     const isProven = marker != null && rec.heard.has(`${marker.epoch} ${marker.id}`);
@@ -812,10 +835,14 @@ export class Checkers {
     for (const moment of commit.earlier ?? []) {
       for (const entry of moment.entries) this.#late(r, entry, moment.at, docs);
     }
-    for (const entry of commit.entries) this.#entry(r, entry, commit, docs);
+    const { at, entries } = commit;
+    for (const entry of entries) this.#entry(r, entry, { at, docs, entries, isLate: false });
     const all = [...(commit.earlier ?? []).flatMap((m) => m.entries), ...commit.entries];
     for (const [name, doc] of docs) this.#remembers(r, name, doc, all);
-    for (const rec of log.records.values()) rec.kept = new Map(rec.placed);
+    for (const rec of log.records.values()) {
+      const { placed, claims, pinnedUntil } = rec;
+      rec.kept = { placed: new Map(placed), claims: new Map(claims), pinnedUntil };
+    }
   }
 
   /** What the store holds of a record from now on. */
@@ -870,15 +897,10 @@ export class Checkers {
     }
     const isOver = entry.kind === 'health' || entry.kind === 'repair';
     if (isOver) return this.trace(`${r.name}| late: ${entry.sentence}`);
-    this.#entry(r, entry, { at, docs: [], entries: [] } as never, docs);
+    this.#entry(r, entry, { at, docs, entries: [], isLate: true });
   }
 
-  #entry(
-    r: Replica,
-    entry: Entry,
-    { at, entries }: Commit,
-    docs: ReadonlyMap<Name, RecordDoc>,
-  ): void {
+  #entry(r: Replica, entry: Entry, { at, docs, entries, isLate }: Told): void {
     const log = this.#log(r);
     this.trace(`${r.name}| ${entry.kind}: ${entry.sentence}`);
     if (entry.kind === 'health') return this.#health(r, entry.data as never, at);
@@ -892,7 +914,10 @@ export class Checkers {
       return;
     }
     if (entry.kind === 'release') {
+      const heard = isLate ? (log.records.get(entry.record)?.heard ?? []) : [];
       log.records.delete(entry.record);
+      // Where it is told late, what was heard since is what it goes by when it has come back.
+      for (const marker of heard) this.#recordLog(r, entry.record).heard.add(marker);
       log.words.delete(`freeze ${entry.record}`);
       return;
     }
@@ -932,7 +957,7 @@ export class Checkers {
         const record = r.config.records[entry.record] ?? this.#plan.config.records[entry.record]!;
         if (entry.kind === 'taken') {
           this.#obeys(r, rec, entry.record, entry.data as never, 'taken');
-        } else if (this.#adopts(r, rec, record, doc)) return;
+        } else if (this.#adopts(r, rec, record, doc, isLate)) return;
         const marker = doc?.marker ?? null;
         const pinMs = Math.min(marker?.pinMs ?? 2 * HOUR, 2 * HOUR);
         rec.pinnedUntil = marker?.pinned ? at + pinMs : 'none';
@@ -1321,8 +1346,8 @@ export class Checkers {
       left: new Map(),
       heard: new Set(),
       placed: new Map(),
-      kept: new Map(),
       claims: new Map(),
+      kept: { placed: new Map(), claims: new Map(), pinnedUntil: 'none' },
       unseen: new Map(),
       wishes: new Map(),
     };
