@@ -5,7 +5,6 @@
 // One step: the event is folded in, then every deadline that is due; what comes back is first to be
 // committed (entries, documents) and only then performed (effects).
 
-import { reconcile } from './adopt.ts';
 import { arrange } from './arrange.ts';
 import { onAskDue } from './cell.ts';
 import { rediagnose } from './judge.ts';
@@ -315,7 +314,6 @@ function lease(state: State, held: boolean, term: number, out: Step): void {
   note(out, 'lease', null, sentence, { held, term });
   for (const r of state.records.values()) {
     if (!held) dropChoice(state, r);
-    reconcile(state, r, out);
     if (takesOver) readAll(state, r);
     review(state, r.name, out);
   }

@@ -90,6 +90,18 @@ export const mutants: readonly Mutant[] = [
     ],
   },
   {
+    name: 'a reload may take away the target in force',
+    rule: 2,
+    by: 'controller.test.ts',
+    edits: [
+      {
+        file: engine,
+        find: 'if (has(next) || !has(r.config)',
+        replace: 'if (has(next) || has(r.config)',
+      },
+    ],
+  },
+  {
     name: 'a drained target is chosen',
     rule: 3,
     by: '21-operator',
@@ -1093,6 +1105,19 @@ function laneWorks`,
     ],
   },
   {
+    name: 'what happened without a store is never stored',
+    rule: 13,
+    by: '54-store-at-the-switch',
+    edits: [
+      {
+        file: engine,
+        find: `  for (const r of state.records.values()) keep(out, r);
+  for (const [name, epoch]`,
+        replace: '  for (const [name, epoch]',
+      },
+    ],
+  },
+  {
     name: 'an operator is let through without a store',
     rule: 13,
     by: '20-store',
@@ -1141,6 +1166,21 @@ function laneWorks`,
       return false;`,
         replace: `      this.#trouble('store', messageOf(error));
       return true;`,
+      },
+    ],
+  },
+  {
+    name: 'effects are performed before the commit',
+    rule: 13,
+    by: 'controller.test.ts',
+    edits: [
+      {
+        file: controller,
+        find: `    const committed = this.#commit(out);
+`,
+        replace: `    for (const effect of out.effects.splice(0)) this.#perform(effect, true);
+    const committed = this.#commit(out);
+`,
       },
     ],
   },
@@ -2381,54 +2421,6 @@ function laneWorks`,
     ],
   },
   {
-    name: 'markers that were written again are held against the next outage',
-    rule: 14,
-    by: '113-a-tool-before-an-outage',
-    edits: [
-      {
-        file: cell,
-        find: "mend(state, r, cell, 'marker', p.change,",
-        replace: "mend(state, r, cell, 'away', p.change,",
-      },
-    ],
-  },
-  {
-    name: 'a record that another tool manages is adopted by itself',
-    rule: 4,
-    by: '112-another-owner',
-    edits: [
-      {
-        file: adopt,
-        find: "if (others !== null && r.config.mode !== 'observe') {",
-        replace: 'if (others === undefined) {',
-      },
-    ],
-  },
-  {
-    name: 'the direct way out takes over what another tool manages',
-    rule: 4,
-    by: 'core/direct.test.ts',
-    edits: [
-      {
-        file: 'src/core/direct.ts',
-        find: 'if (others !== null && !state.order.adopt)',
-        replace: 'if (others === undefined)',
-      },
-    ],
-  },
-  {
-    name: 'nobody looks for the marks of other tools before an adoption',
-    rule: 4,
-    by: 'dns/company.test.ts',
-    edits: [
-      {
-        file: 'src/dns/company.ts',
-        find: 'return cnames.length > 0 && markers.length === 0;',
-        replace: 'return cnames.length > 0 && markers.length > 9;',
-      },
-    ],
-  },
-  {
     name: 'a zone that hangs is waited for as long as a call may take',
     rule: 24,
     by: 'providers/by-zone.test.ts',
@@ -2540,8 +2532,8 @@ function laneWorks`,
     edits: [
       {
         file: plan,
-        find: '  if (marker.epoch <= known.epochMax + EPOCH_LEAP_MAX)',
-        replace: '  if (marker.epoch <= Number.MAX_SAFE_INTEGER)',
+        find: 'marker.epoch > known.epochMax + EPOCH_LEAP_MAX',
+        replace: 'marker.epoch > Number.MAX_SAFE_INTEGER',
       },
     ],
   },
@@ -2816,6 +2808,140 @@ function laneWorks`,
         file: marker,
         find: 'kind, target, cname, pinOf(m)]',
         replace: 'kind, target, cname.slice(0, 0), pinOf(m)]',
+      },
+    ],
+  },
+  {
+    name: 'an edit that an earlier reading showed is mended',
+    rule: 25,
+    by: '111-overtaken-edit',
+    edits: [
+      {
+        file: cell,
+        find: `  cell.ahead = null;
+  cell.edited = null;
+  const wanted`,
+        replace: '  const wanted',
+      },
+      { file: edits, find: 'isSeen && cell.answeredAt >= since', replace: 'isSeen' },
+    ],
+  },
+  {
+    name: 'an edit is confirmed by two readings with another between',
+    rule: 27,
+    by: '111-overtaken-edit',
+    edits: [{ file: cell, find: "  if (p.kind !== 'edit') cell.odd = null;\n", replace: '' }],
+  },
+  {
+    name: 'a switch does not end what was held for its marker',
+    rule: 27,
+    by: '112-a-switch-ends-it',
+    edits: [
+      { file: plan, find: 'return isHeld ? write(because) : remark', replace: 'return remark' },
+    ],
+  },
+  {
+    name: 'an edit that was left for an hour is mended with passes and a reading of then',
+    rule: 3,
+    by: '113-fresh-before-mending',
+    edits: [
+      {
+        file: edits,
+        find: '  const since = cell.odd?.backAt ?? state.now;',
+        replace: '  const since = cell.odd?.at ?? state.now;',
+      },
+    ],
+  },
+  {
+    name: 'what was answered for is called a late write',
+    rule: 15,
+    by: '114-not-late',
+    edits: [{ file: switching, find: ' && !cell.held && !hasStood', replace: ' && !cell.held' }],
+  },
+  {
+    name: 'an enormous epoch that most providers bear is adopted with a lost store',
+    rule: 25,
+    by: '115-enormous-and-alone',
+    edits: [
+      {
+        file: plan,
+        find: 'const claims = isLeap ? null : marker;',
+        replace: 'const claims = marker;',
+      },
+    ],
+  },
+  {
+    name: 'what DNS has said since counts as said by the API',
+    rule: 26,
+    by: '116-adopted-by-its-api',
+    edits: [{ file: adopt, find: " && c.standingBy === 'api'", replace: '' }],
+  },
+  {
+    name: 'a forged marker under the same id is not seen through DNS',
+    rule: 25,
+    by: '117-forged-under-its-id',
+    edits: [
+      { file: cell, find: "proofs?.some((p) => p.word !== 'genuine')", replace: 'proofs === null' },
+      { file: cell, find: '!isSameMarker(m, inForce);', replace: 'm.id !== inForce.id;' },
+    ],
+  },
+  {
+    name: 'a record adopted again loses its pin in the marker',
+    rule: 9,
+    by: '118-adopted-under-a-pin',
+    edits: [
+      {
+        file: adopt,
+        find: 'pinned: pin !== null, pinUntilAt: pin?.untilAt ?? null',
+        replace: 'pinned: pin === undefined, pinUntilAt: null',
+      },
+    ],
+  },
+  {
+    name: 'markers that were written again are held against the next outage',
+    rule: 14,
+    by: '113-a-tool-before-an-outage',
+    edits: [
+      {
+        file: cell,
+        find: "mend(state, r, cell, 'marker', p.change,",
+        replace: "mend(state, r, cell, 'away', p.change,",
+      },
+    ],
+  },
+  {
+    name: 'a record that another tool manages is adopted by itself',
+    rule: 4,
+    by: '112-another-owner',
+    edits: [
+      {
+        file: adopt,
+        find: "if (others !== null && r.config.mode !== 'observe') {",
+        replace: 'if (others === undefined) {',
+      },
+    ],
+  },
+  {
+    name: 'the direct way out takes over what another tool manages',
+    rule: 4,
+    by: 'core/direct.test.ts',
+    edits: [
+      {
+        file: 'src/core/direct.ts',
+        find: 'if (others !== null && !state.order.adopt)',
+        replace: 'if (others === undefined)',
+      },
+    ],
+  },
+  {
+    name: 'nobody looks for the marks of other tools before an adoption',
+    rule: 4,
+    by: 'dns/company.test.ts',
+    edits: [
+      {
+        file: 'src/dns/company.ts',
+        find: 'return cnames.length > 0 && markers.length === 0;',
+        replace: 'return cnames.length > 0 && markers.length > 9;',
       },
     ],
   },
@@ -3427,46 +3553,6 @@ function laneWorks`,
     ],
   },
   {
-    name: 'a reload may take away the target in force',
-    rule: 2,
-    by: 'controller.test.ts',
-    edits: [
-      {
-        file: engine,
-        find: 'if (has(next) || !has(r.config)',
-        replace: 'if (has(next) || has(r.config)',
-      },
-    ],
-  },
-  {
-    name: 'what happened without a store is never stored',
-    rule: 13,
-    by: '54-store-at-the-switch',
-    edits: [
-      {
-        file: engine,
-        find: `  for (const r of state.records.values()) keep(out, r);
-  for (const [name, epoch]`,
-        replace: '  for (const [name, epoch]',
-      },
-    ],
-  },
-  {
-    name: 'effects are performed before the commit',
-    rule: 13,
-    by: 'controller.test.ts',
-    edits: [
-      {
-        file: controller,
-        find: `    const committed = this.#commit(out);
-`,
-        replace: `    for (const effect of out.effects.splice(0)) this.#perform(effect, true);
-    const committed = this.#commit(out);
-`,
-      },
-    ],
-  },
-  {
     name: 'patience waits out the old time after a reload',
     rule: 0,
     by: '110-cadence',
@@ -4033,6 +4119,49 @@ function laneWorks`,
         file: 'src/probes/http.ts',
         find: 'if (status === 429) return limited(',
         replace: 'if (status === 999) return limited(',
+      },
+    ],
+  },
+  {
+    name: "a replica's switch to what is not configured here is taken with the lease",
+    rule: 2,
+    by: '119-deposed-elsewhere',
+    edits: [
+      {
+        file: adopt,
+        find: `  if (!r.config.targets.some((t) => t.origin === deposed.target)) return;
+`,
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'an adoption that could not be committed has claimed what stands there',
+    rule: 4,
+    by: '124-adopted-without-store',
+    edits: [
+      {
+        file: operate,
+        find: `  begin(state, r, c.target, 'operator', out);
+`,
+        replace: `  amend(out, r, { claims: Object.fromEntries([...r.cells.keys()].map((p) => [p, 'any'])) });
+  begin(state, r, c.target, 'operator', out);
+`,
+      },
+    ],
+  },
+  {
+    name: 'a word that could not be committed is a tool that comes again',
+    rule: 27,
+    by: '125-a-word-without-store',
+    edits: [
+      {
+        file: edits,
+        find: `  switchTo(state, r, { to, sentence, ...how, pinUntilAt: untilAt }, out);
+`,
+        replace: `  wish(state, r, to, out);
+  switchTo(state, r, { to, sentence, ...how, pinUntilAt: untilAt }, out);
+`,
       },
     ],
   },
