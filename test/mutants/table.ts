@@ -2568,8 +2568,8 @@ function laneWorks`,
     edits: [
       {
         file: adopt,
-        find: 'c.answeredAt > 0 ? c.standing : null',
-        replace: 'c.standing',
+        find: "const isByApi = (c: Cell) => c.answeredAt > 0 && c.standingBy === 'api';",
+        replace: 'const isByApi = (_: Cell) => true;',
       },
     ],
   },
