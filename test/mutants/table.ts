@@ -2175,7 +2175,7 @@ function laneWorks`,
   {
     name: 'a record whose epochs are spent does not say so',
     rule: 25,
-    by: '96-highest-epoch',
+    by: '115-epochs-spent',
     edits: [
       {
         file: decide,
@@ -2188,13 +2188,25 @@ function laneWorks`,
   {
     name: 'an operator is not told that epochs are spent',
     rule: 25,
-    by: '96-highest-epoch',
+    by: '115-epochs-spent',
     edits: [
       {
         file: operate,
         find: `  if (isSpent(r)) return refused(spentSays(r.name));
   if (r.doc.deposed`,
         replace: '  if (r.doc.deposed',
+      },
+    ],
+  },
+  {
+    name: 'a record whose epochs are spent can never be freed',
+    rule: 25,
+    by: '115-epochs-spent',
+    edits: [
+      {
+        file: engine,
+        find: '  if (nextEpoch(r.doc.epochMax) === null) {',
+        replace: '  if (r.doc.epochMax < 0) {',
       },
     ],
   },
@@ -2556,8 +2568,8 @@ function laneWorks`,
     edits: [
       {
         file: adopt,
-        find: 'c.answeredAt > 0 ? c.standing : null',
-        replace: 'c.standing',
+        find: "const isByApi = (c: Cell) => c.answeredAt > 0 && c.standingBy === 'api';",
+        replace: 'const isByApi = (_: Cell) => true;',
       },
     ],
   },
@@ -3547,13 +3559,9 @@ function laneWorks`,
     edits: [
       {
         file: engine,
-        find: `  for (const name of state.records.keys()) review(state, name, out);
-}
-
-/** Rule 1: the epochs`,
-        replace: `}
-
-/** Rule 1: the epochs`,
+        find: `  arrange(state, out);
+  for (const name of state.records.keys()) review(state, name, out);`,
+        replace: '  arrange(state, out);',
       },
     ],
   },
