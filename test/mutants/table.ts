@@ -4165,4 +4165,16 @@ function laneWorks`,
       },
     ],
   },
+  {
+    name: 'the same marker twice is not noticed by DNS',
+    rule: 14,
+    by: '126-one-marker-twice',
+    edits: [
+      {
+        file: cell,
+        find: 'markers !== null && markers.length !== 1',
+        replace: 'markers !== null && markers.length === 0',
+      },
+    ],
+  },
 ];

@@ -615,7 +615,7 @@ export class Checkers {
     const mends = this.#log(r).mends.get(`${vendor.name} ${name}`);
     if (mends?.open) mends.open = false;
     // Until its first commit fails, nobody knows that the store cannot take the entry.
-    else if (!r.store.refuses)
+    else if (!r.store.refuses && !r.store.owed)
       this.fail('rule-27-edits-left', `${at}: over an edit to ${stands ?? 'nothing'}`);
   }
 

@@ -46,11 +46,13 @@ export class Replica {
   readonly name: string;
   readonly process: Process;
   disk: MemoryDisk = newMemoryDisk();
-  readonly store: { refuses: boolean; forgets: boolean; dies: 'before' | 'after' | null } = {
-    refuses: false,
-    forgets: false,
-    dies: null,
-  };
+  readonly store: {
+    refuses: boolean;
+    forgets: boolean;
+    dies: 'before' | 'after' | null;
+    /** It has refused something, and taken nothing since. */
+    owed: boolean;
+  } = { refuses: false, forgets: false, dies: null, owed: false };
   readonly lease = { cutOff: false };
   /** How long it stands still before its next write is sent; 0: it does not. */
   readonly hand = { haltsMs: 0 };
@@ -84,6 +86,7 @@ export class Replica {
     process.boot(this.disk.at);
     this.#stopping = false;
     const store = this.#openStore();
+    this.store.owed = false;
     const term = ++this.#starts;
     const world = {
       clock: process.clock(),
@@ -189,6 +192,7 @@ export class Replica {
         return dies === 'before' ? 'dies-before' : 'dies-after';
       }
       if (this.#s.lossyStore && this.#s.chance.is(0.02)) return 'loses';
+      this.store.owed = refuses;
       return refuses ? 'refused' : 'kept';
     };
     return openSimStore(this.disk, {
