@@ -2163,7 +2163,7 @@ function laneWorks`,
   {
     name: 'an epoch is made that nobody can read back',
     rule: 25,
-    by: '96-highest-epoch',
+    by: '115-epochs-spent',
     edits: [
       {
         file: marker,
