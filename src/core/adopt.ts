@@ -8,7 +8,15 @@ import { compareMarkers, FIRST_ID } from './marker.ts';
 import type { Marker, MarkerKind } from './model.ts';
 import { adoption, companySays, isConfigured, type Standing } from './plan.ts';
 import { isSpent, spentSays } from './situation.ts';
-import { amend, note, type RecordState, randomId, type State, type Step } from './state.ts';
+import {
+  amend,
+  type Cell,
+  note,
+  type RecordState,
+  randomId,
+  type State,
+  type Step,
+} from './state.ts';
 import { dropChoice, endOf, nextMarker, startLanes } from './switch.ts';
 
 /** A pin that only a marker tells of lasts at most so long. */
@@ -62,10 +70,14 @@ function take(state: State, r: RecordState, m: Marker, out: Step): void {
   startLanes(state, r);
 }
 
-/** The lease has gone to others, or come from them: what they wrote no longer deposes. */
+/**
+ * The lease has gone to others, or come from them: what they wrote no longer deposes. While it leads
+ * to what is not configured here, it does (rule 2).
+ */
 export function reconcile(state: State, r: RecordState, out: Step): void {
   const { deposed } = r.doc;
   if (deposed === null || !isOfGroup(state, deposed)) return;
+  if (!r.config.targets.some((t) => t.origin === deposed.target)) return;
   amend(out, r, { deposed: null });
   take(state, r, deposed, out);
 }
@@ -109,7 +121,9 @@ export function force(state: State, r: RecordState, m: Marker, out: Step): void 
 /** What each provider's API has said; null where it has not. */
 export function foundByApi(r: RecordState): Readonly<Record<string, Standing | null>> {
   const cells = [...r.cells.values()];
-  return Object.fromEntries(cells.map((c) => [c.provider, c.answeredAt > 0 ? c.standing : null]));
+  // Whoever was read by its API before and by DNS since has not said what DNS says.
+  const isByApi = (c: Cell) => c.answeredAt > 0 && c.standingBy === 'api';
+  return Object.fromEntries(cells.map((c) => [c.provider, isByApi(c) ? c.standing : null]));
 }
 
 /** Rule 4 for a record with nothing in force yet; why it waits, or null when it waits no more. */
@@ -129,10 +143,10 @@ export function adopt(state: State, r: RecordState, out: Step): Situation['unown
       const cure = `then run \`detour adopt ${r.name} ${a.target}\``;
       return { reason: 'foreign', sentence: `${others}, ${cure}` };
     }
-    // Rule 4: those that differ are held alone.
+    begin(state, r, a.target, 'auto', out);
+    // Rule 4: those that differ are held alone. What cannot be committed goes with its marker.
     const claims = a.at.map((provider) => [provider, 'configured'] as const);
     amend(out, r, { claims: Object.fromEntries(claims) });
-    begin(state, r, a.target, 'auto', out);
     const sentence = `${r.name}: adopted on ${a.target}, as it stood`;
     note(out, 'adopt', r.name, sentence, { target: a.target });
   }
@@ -148,7 +162,9 @@ export function company(r: RecordState): string | null {
 /** The first marker of a record: nothing moves, the marker alone is written. Not once `isSpent`. */
 export function begin(state: State, r: RecordState, to: string, kind: MarkerKind, out: Step): void {
   const target = r.config.targets.find((t) => t.origin === to)!;
-  const move = { to, kind, pinned: false, pinUntilAt: null };
+  // What is taken over again may be pinned meanwhile.
+  const { pin } = r.doc;
+  const move = { to, kind, pinned: pin !== null, pinUntilAt: pin?.untilAt ?? null };
   const observed = r.config.mode === 'observe';
   // The very first marker of a record is the same text whoever writes it: of two first writers at a
   // vendor without compare-and-swap the second is then refused as a duplicate.

@@ -71,6 +71,7 @@ export function newCell(record: Name, provider: string, ttl: number): Cell {
     ttl,
     reading: 'pending',
     standing: null,
+    standingBy: 'api',
     seen: null,
     company: [],
     work: 'none',
@@ -209,6 +210,7 @@ export function absorb(
 ): void {
   const s = standing(knowledge(state, r, cell), r.config, seen);
   cell.standing = s;
+  cell.standingBy = by;
   cell.reading = 'read';
   if (by === 'api') {
     cell.answeredAt = state.now;
@@ -256,6 +258,9 @@ function wantedAt(state: State, r: RecordState, cell: Cell): Wanted | null {
 export function assess(state: State, r: RecordState, cell: Cell, seen: Seen, out: Step): void {
   cell.work = 'none';
   cell.change = null;
+  // What an earlier reading showed there is weighed no more.
+  cell.ahead = null;
+  cell.edited = null;
   const wanted = wantedAt(state, r, cell);
   if (wanted === null || r.config.mode === 'observe' || r.doc.deposed !== null) {
     cell.problem = null;
@@ -266,6 +271,8 @@ export function assess(state: State, r: RecordState, cell: Cell, seen: Seen, out
     return hold(state, r, cell, { word: 'barred', sentence: bar }, out);
   }
   const p = plan(r.config, seen, cell.standing!, wanted);
+  // What is to be confirmed must stand there at each reading.
+  if (p.kind !== 'edit') cell.odd = null;
   switch (p.kind) {
     case 'in-step':
       return arrive(state, r, cell, out);
@@ -357,7 +364,7 @@ function lateWrite(state: State, r: RecordState, cell: Cell, value: Name | null)
 /** One reading may have met somebody's write half way: a second later it must still stand there. */
 function isConfirmed(state: State, cell: Cell, seen: Seen): boolean {
   const value = stands(seen);
-  if (cell.odd?.value !== value) cell.odd = { value, at: state.now };
+  if (cell.odd?.value !== value) cell.odd = { value, at: state.now, backAt: state.now };
   if (state.now - cell.odd.at >= CONFIRM_EDIT_MS) return true;
   cell.work = 'read';
   cell.retryAt = cell.odd.at + CONFIRM_EDIT_MS;
@@ -382,6 +389,8 @@ export function mend(
   const count = cell.mends[kind].count + 1;
   cell.mends = { ...cell.mends, [kind]: { count, lastAt: state.now } };
   cell.edited = null;
+  // Should it fail, it is decided anew.
+  if (cell.odd !== null) cell.odd = { ...cell.odd, backAt: null };
   toMend(state, r, cell, change, why, out);
 }
 
@@ -588,13 +597,19 @@ export function isLate(state: State, r: RecordState, cell: Cell): boolean {
 
 /** A server gives another answer, or another marker, after all gave the right one. */
 export function isOdd(r: RecordState, answers: readonly ServerAnswer[]): boolean {
-  return answers.some(({ answer, markers }) => {
+  const inForce = r.doc.marker;
+  return answers.some(({ answer, markers, proofs }) => {
     if (answer.kind === 'nxdomain' || answer.kind === 'nodata') return true;
     if (answer.kind !== 'cname') return false;
     if (answer.value !== r.doc.cname) return true;
-    // Without its marker the record is not ours to move when it must be moved.
-    if (markers !== null && markers.length === 0) return true;
-    return (markers ?? []).some((text) => parseMarker(text)?.id !== r.doc.marker?.id);
+    // Without its one marker the record is not ours to move when it must be moved; two are none.
+    if (markers !== null && markers.length !== 1) return true;
+    // A forger may leave its id, and all else that a glance would see.
+    if (proofs?.some((p) => p.word !== 'genuine')) return true;
+    return (markers ?? []).some((text) => {
+      const m = parseMarker(text);
+      return m === null || inForce === null || !isSameMarker(m, inForce);
+    });
   });
 }
 
@@ -652,6 +667,7 @@ export function written(state: State, r: RecordState, cell: Cell, change: Change
     ? ({ whose: 'genuine', marker, cname: change.to.cname } as const)
     : ({ whose: 'ours', marker } as const);
   cell.standing = { kind: 'marked', by, value: change.to.cname };
+  cell.standingBy = 'api';
   cell.edited = null;
   cell.seen = {
     cname: change.to.cname,

@@ -129,9 +129,10 @@ function take(
 ): void {
   const untilAt = state.now + EDIT_PIN_MS;
   const sentence = `${r.doc.target} -> ${to}: set by hand at ${where}`;
-  wish(state, r, to, out);
   const how = { kind: 'operator', why: 'edited', spends, overspends: false, pinned: true } as const;
   switchTo(state, r, { to, sentence, ...how, pinUntilAt: untilAt }, out);
+  // What cannot be committed is no word that was taken.
+  wish(state, r, to, out);
   const by = `an edit at ${where}`;
   const pin = { target: to, reason: 'set by hand', by, sinceAt: state.now, untilAt };
   amend(out, r, { pin });
@@ -152,7 +153,7 @@ function putBack(
   why: 'away' | 'back',
   out: Step,
 ): void {
-  if (cell.work === 'write') return;
+  if (cell.work !== 'none') return;
   const { target } = r.doc;
   if (!state.storeOk || !state.lease.held || target === null) {
     return leave(state, r, cell, edit, '', out);
@@ -169,15 +170,32 @@ function putBack(
       return readAt(state, cell, dueAt);
     }
   }
-  if (healthOf(state, target) === 'up' && !hasFreshPasses(state, target, edit.at)) {
-    probeFresh(state, target, out);
-    return readAt(state, cell, state.now + FRESH_MS);
-  }
+  if (!isReady(state, cell, target, out)) return;
   if (edit.target !== null) wish(state, r, edit.target, out);
   // A marker that proves nothing stands above ours: from now on it is below, and is mended as such.
-  if (edit.above && reissue(state, r, r.doc.marker!.kind, out)) return;
+  if (edit.above && reissue(state, r, r.doc.marker!.kind, out)) return decideAnew(cell);
   mend(state, r, cell, why, edit.change, edit.sentence, out);
   if (cell.mends[why].count >= AT_ONCE) page(state, r, cell, edit, out);
+}
+
+/**
+ * Rule 3: what is put back has been seen to be up, and what stands there has been read, since it was
+ * decided: an edit that was left for hours may have gone meanwhile.
+ */
+function isReady(state: State, cell: Cell, target: string, out: Step): boolean {
+  const since = cell.odd?.backAt ?? state.now;
+  if (cell.odd !== null) cell.odd = { ...cell.odd, backAt: since };
+  const isUp = healthOf(state, target) === 'up';
+  const isSeen = !isUp || hasFreshPasses(state, target, since);
+  if (isSeen && cell.answeredAt >= since) return true;
+  if (isUp) probeFresh(state, target, out);
+  readAt(state, cell, state.now + FRESH_MS);
+  return false;
+}
+
+/** What was decided about putting it back counts no longer. */
+function decideAnew(cell: Cell): void {
+  if (cell.odd !== null) cell.odd = { ...cell.odd, backAt: null };
 }
 
 /** Reads it again then: what was put there may have gone, or changed. */
@@ -195,6 +213,7 @@ function leave(
   tail: string,
   out: Step,
 ): void {
+  decideAnew(cell);
   hold(state, r, cell, { word: 'edited', sentence: `${edit.sentence}${tail}` }, out);
 }
 

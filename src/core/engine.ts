@@ -5,7 +5,6 @@
 // One step: the event is folded in, then every deadline that is due; what comes back is first to be
 // committed (entries, documents) and only then performed (effects).
 
-import { reconcile } from './adopt.ts';
 import { arrange } from './arrange.ts';
 import { onAskDue } from './cell.ts';
 import { rediagnose } from './judge.ts';
@@ -18,6 +17,7 @@ import {
   onWritten,
   pumpStirred,
 } from './lane.ts';
+import { nextEpoch } from './marker.ts';
 import type { CoreConfig, Entry, EntryKind, Json, Name, RecordConfig } from './model.ts';
 import { close, keepNotices, notices, raise, restoreNotices, tellForgotten } from './notices.ts';
 import { endHolds, onCommand, watchHolds } from './operate.ts';
@@ -286,8 +286,17 @@ function configure(state: State, given: CoreConfig, changes: readonly string[], 
   for (const name of state.records.keys()) review(state, name, out);
 }
 
-/** Rule 1: the epochs of a name never begin again, so that what stands there never overrules us. */
+/**
+ * Rule 1: the epochs of a name never begin again, so that what stands there never overrules us. Only
+ * where none is left do they, once a person has removed every marker and taken the name out: the cure
+ * that `spentSays` tells. Where a marker was forgotten, reading it says the same again.
+ */
 function release(state: State, r: RecordState, out: Step): void {
+  if (nextEpoch(r.doc.epochMax) === null) {
+    state.released.delete(r.name);
+    drop(out, `epoch/${r.name}`);
+    return;
+  }
   if (r.doc.epochMax === 0) return;
   state.released.set(r.name, r.doc.epochMax);
   put(out, `epoch/${r.name}`, r.doc.epochMax);
@@ -305,7 +314,6 @@ function lease(state: State, held: boolean, term: number, out: Step): void {
   note(out, 'lease', null, sentence, { held, term });
   for (const r of state.records.values()) {
     if (!held) dropChoice(state, r);
-    reconcile(state, r, out);
     if (takesOver) readAll(state, r);
     review(state, r.name, out);
   }

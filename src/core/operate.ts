@@ -179,9 +179,10 @@ function adoptByHand(state: State, r: RecordState, c: Of<'adopt'>, out: Step): R
     const what = `${listOf(strange)}, which is no target of ${r.name}`;
     return wrong(`${what}: it would be overwritten; say why with --reason`);
   }
+  begin(state, r, c.target, 'operator', out);
+  // What cannot be committed goes with its marker: nothing is claimed then.
   const claims = [...r.cells.keys()].map((provider) => [provider, 'any'] as const);
   amend(out, r, { claims: Object.fromEntries(claims) });
-  begin(state, r, c.target, 'operator', out);
   const why = reason === '' ? '' : `: ${reason}`;
   const data = { target: c.target, overwritten: strange };
   note(out, 'adopt', r.name, `${r.name}: adopted on ${c.target} by ${c.by}${why}`, data);

@@ -80,15 +80,18 @@ function whoseIs(
   if (known.remembered.some((own) => isSameMarker(own, marker)) && proof.word !== 'genuine') {
     return { whose: 'ours', marker };
   }
+  const isLeap = marker.epoch > known.epochMax + EPOCH_LEAP_MAX;
   if (known.signed) {
     if (proof.word === 'genuine') return { whose: 'genuine', marker, cname: proof.cname };
     if (proof.word === 'retired') return { whose: 'ours', marker };
+    // Far above any that was given out it is nobody's epoch, however many bear it.
+    const claims = isLeap ? null : marker;
     const flaw = proof.word === 'wrong' ? 'its signature is by no key of ours' : 'it is not signed';
-    return foreign(marker, `the marker at ${at} proves nothing: ${flaw}: remove it`);
+    return foreign(claims, `the marker at ${at} proves nothing: ${flaw}: remove it`);
   }
-  if (marker.epoch <= known.epochMax + EPOCH_LEAP_MAX) return { whose: 'ours', marker };
+  if (!isLeap) return { whose: 'ours', marker };
   const leap = `its epoch ${marker.epoch} is far above any that was given out`;
-  return foreign(marker, `the marker at ${at} proves nothing: ${leap}: remove it`);
+  return foreign(null, `the marker at ${at} proves nothing: ${leap}: remove it`);
 }
 
 /** The configured target that a value is; null for a stranger's. */
@@ -168,7 +171,12 @@ export function plan(record: RecordConfig, seen: Seen, s: Standing, wanted: Want
       if (wanted.placed === null) return write('nothing stands there');
       return editOf(record, seen, wanted, { under: ', without our marker' });
     case 'unmarked':
-      if (s.value === wanted.cname) return remark(record, seen, wanted, 'it bears no marker');
+      if (s.value === wanted.cname) {
+        // A switch ends what was held before it.
+        const isHeld = wanted.placed !== null && !isPlaced(wanted);
+        const because = 'it bears no marker';
+        return isHeld ? write(because) : remark(record, seen, wanted, because);
+      }
       if (wanted.claim === 'any' || (wanted.claim === 'configured' && s.target !== null)) {
         return write('it was claimed');
       }
@@ -231,6 +239,10 @@ function planMarked(
   if (wanted.signed && by.whose !== 'genuine') {
     return remark(record, seen, wanted, 'its marker is not signed with the current key');
   }
+  // Whoever gives the key up gets the markers that an earlier version reads.
+  if (!wanted.signed && by.marker.mac !== undefined) {
+    return remark(record, seen, wanted, 'its marker bears a signature, and there is no key');
+  }
   const ttl = seen.cnames[0]?.ttl;
   if (ttl === wanted.ttl || wanted.keepTtl) return { kind: 'in-step' };
   const sentence = `its TTL is ${ttl} s and is to be ${wanted.ttl} s`;
@@ -259,10 +271,12 @@ function editOf(
 function changeTo(record: RecordConfig, seen: Seen, wanted: Wanted): Change {
   const stands = seen.cnames[0];
   const keep = wanted.keepTtl && stands?.value === wanted.cname;
+  // The signature is the edge's: what a found marker bore may be by a key that is gone.
+  const { mac: _, ...marker } = wanted.marker;
   const to = {
     cname: wanted.cname,
     ttl: keep ? stands.ttl : wanted.ttl,
-    marker: wanted.marker,
+    marker,
   };
   return { name: record.name, from: seen, to };
 }

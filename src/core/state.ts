@@ -140,6 +140,8 @@ export interface Cell {
   /** Rule 8: whether target and marker are known, or known to be out of reach. */
   reading: 'pending' | 'read' | 'unreadable';
   standing: Standing | null;
+  /** Whose word that is. */
+  standingBy: 'api' | 'dns';
   seen: {
     readonly cname: Name | null;
     readonly ttl: number | null;
@@ -167,7 +169,7 @@ export interface Cell {
   /** What somebody else put here, by the API's word a second apart, and since when it stands. */
   edited: (Edit & { readonly at: number }) | null;
   /** What the API gave instead of what we wrote, and since when. */
-  odd: { readonly value: Name | null; readonly at: number } | null;
+  odd: { readonly value: Name | null; readonly at: number; readonly backAt: number | null } | null;
   /** The last value that was sent here and never answered for: it may still arrive. */
   lost: Late | null;
   /** How often in a row this record was mended here after edits, and when last. */

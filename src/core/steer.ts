@@ -2,7 +2,7 @@
 // `review`; every move of any kind passes through `switchTo`. It never writes: it says what is in
 // force, and the lanes bring the providers there.
 
-import { adopt, isChallenged, takeMarkers } from './adopt.ts';
+import { adopt, isChallenged, reconcile, takeMarkers } from './adopt.ts';
 import { converge, fallBack, isOut, isSwitching, watchCell } from './cell.ts';
 import { type Decision, decide, type Situation } from './decide.ts';
 import { weighEdits } from './edits.ts';
@@ -72,6 +72,7 @@ interface Stays {
 export function review(state: State, name: Name, out: Step): void {
   const r = state.records.get(name);
   if (r === undefined) return;
+  reconcile(state, r, out);
   if (isChallenged(r)) {
     takeMarkers(state, r, out);
     weighEdits(state, r, out);

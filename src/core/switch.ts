@@ -5,9 +5,10 @@
 import { isSwitching, restartCell } from './cell.ts';
 import { alternatives, HOUR_MS, type Situation } from './decide.ts';
 import { evidence } from './judge.ts';
-import { markerNumber, nextEpoch } from './marker.ts';
+import { isSameMarker, markerNumber, nextEpoch } from './marker.ts';
 import type { Marker, MarkerKind, Name, SwitchReason } from './model.ts';
 import { news } from './notices.ts';
+import { own } from './own.ts';
 import { situation } from './situation.ts';
 import {
   amend,
@@ -122,8 +123,11 @@ export function reissue(
 function lateWrites(state: State, r: RecordState): RecordDoc['late'] {
   const late: Record<string, Late> = {};
   for (const cell of r.cells.values()) {
-    const { cname } = r.doc;
-    const isOpen = cell.writtenAt === null && cname !== null && !cell.held;
+    const { cname, marker } = r.doc;
+    // What has been seen to stand there was answered for, whoever has changed it since.
+    const placed = own(r.doc.placed, cell.provider);
+    const hasStood = placed !== undefined && marker !== null && isSameMarker(placed.marker, marker);
+    const isOpen = cell.writtenAt === null && cname !== null && !cell.held && !hasStood;
     const one = isOpen ? { value: cname, at: state.now } : cell.lost;
     if (one !== null) late[cell.provider] = one;
   }

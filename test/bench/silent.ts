@@ -1,5 +1,5 @@
 // `npm run bench:silent`: six origins behind names that both name servers never answer, beside thirty
-// healthy ones, for a little more than a minute by the default policy; and the same with the six names
+// healthy ones, for a little more than a minute by the default policy; beside it the same with the names
 // answered and nobody listening there. The daemon is the real one. It finds origins, a proxy and the
 // APIs of three vendors by name alone, with the machine's own resolver: all stands in a network and
 // behind an /etc/resolv.conf of its own, where no answer may be kept. It prints how many probes of the

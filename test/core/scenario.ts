@@ -458,7 +458,8 @@ function holdOne(
       };
       const by = options['by'];
       const key = by === undefined ? w.keys : by === 'nobody' ? null : createKeyring([keyOf(by)]);
-      held.markers.push(formatMarker(key?.sign(name, options['for'] ?? cname, marker) ?? marker));
+      const text = formatMarker(key?.sign(name, options['for'] ?? cname, marker) ?? marker);
+      held.markers.push(...Array.from({ length: Number(options['times'] ?? 1) }, () => text));
     }
     if (options['text'] !== undefined) held.markers.push(options['text']);
     v.records.set(name, held);

@@ -90,6 +90,18 @@ export const mutants: readonly Mutant[] = [
     ],
   },
   {
+    name: 'a reload may take away the target in force',
+    rule: 2,
+    by: 'controller.test.ts',
+    edits: [
+      {
+        file: engine,
+        find: 'if (has(next) || !has(r.config)',
+        replace: 'if (has(next) || has(r.config)',
+      },
+    ],
+  },
+  {
     name: 'a drained target is chosen',
     rule: 3,
     by: '21-operator',
@@ -166,8 +178,8 @@ export const mutants: readonly Mutant[] = [
     edits: [
       {
         file: watch,
-        find: 'cs.missed === 0 && cs.passBeganAt >= sinceAt',
-        replace: 'cs.missed === 0 && cs.passBeganAt >= sinceAt - 5000',
+        find: 'cs.missed === 0 && cs.passBeganAt >= freshFrom(state, cs, sinceAt)',
+        replace: 'cs.missed === 0 && cs.passBeganAt >= freshFrom(state, cs, sinceAt - 5000)',
       },
     ],
   },
@@ -354,8 +366,8 @@ export const mutants: readonly Mutant[] = [
     edits: [
       {
         file: detect,
-        find: 'return now - state.heardAt > staleAfterMs(config);',
-        replace: 'return now - state.heardAt > 1000 * staleAfterMs(config);',
+        find: 'if (silentMs <= 3 * intervalMs + timeoutMs) return false;',
+        replace: 'if (silentMs <= 1000 * (3 * intervalMs + timeoutMs)) return false;',
       },
     ],
   },
@@ -645,8 +657,8 @@ function laneWorks`,
     edits: [
       {
         file: watch,
-        find: 'c.fall * (c.intervalMs + c.timeoutMs)',
-        replace: '(c.fall - 1) * (c.intervalMs + c.timeoutMs)',
+        find: 'c.fall * (c.intervalMs * slow + c.timeoutMs)',
+        replace: '(c.fall - 1) * (c.intervalMs * slow + c.timeoutMs)',
       },
     ],
   },
@@ -1093,6 +1105,19 @@ function laneWorks`,
     ],
   },
   {
+    name: 'what happened without a store is never stored',
+    rule: 13,
+    by: '54-store-at-the-switch',
+    edits: [
+      {
+        file: engine,
+        find: `  for (const r of state.records.values()) keep(out, r);
+  for (const [name, epoch]`,
+        replace: '  for (const [name, epoch]',
+      },
+    ],
+  },
+  {
     name: 'an operator is let through without a store',
     rule: 13,
     by: '20-store',
@@ -1141,6 +1166,21 @@ function laneWorks`,
       return false;`,
         replace: `      this.#trouble('store', messageOf(error));
       return true;`,
+      },
+    ],
+  },
+  {
+    name: 'effects are performed before the commit',
+    rule: 13,
+    by: 'controller.test.ts',
+    edits: [
+      {
+        file: controller,
+        find: `    const committed = this.#commit(out);
+`,
+        replace: `    for (const effect of out.effects.splice(0)) this.#perform(effect, true);
+    const committed = this.#commit(out);
+`,
       },
     ],
   },
@@ -1492,8 +1532,8 @@ function laneWorks`,
     edits: [
       {
         file: watch,
-        find: '!enough && takeTokens(state.confirm, state.config.confirm, state.now, 1)',
-        replace: '!enough',
+        find: 'waitMs === 0 && takeTokens(state.confirm, state.config.confirm, state.now, 1)',
+        replace: 'waitMs === 0',
       },
     ],
   },
@@ -2135,7 +2175,7 @@ function laneWorks`,
   {
     name: 'a record whose epochs are spent does not say so',
     rule: 25,
-    by: '96-highest-epoch',
+    by: '115-epochs-spent',
     edits: [
       {
         file: decide,
@@ -2148,13 +2188,25 @@ function laneWorks`,
   {
     name: 'an operator is not told that epochs are spent',
     rule: 25,
-    by: '96-highest-epoch',
+    by: '115-epochs-spent',
     edits: [
       {
         file: operate,
         find: `  if (isSpent(r)) return refused(spentSays(r.name));
   if (r.doc.deposed`,
         replace: '  if (r.doc.deposed',
+      },
+    ],
+  },
+  {
+    name: 'a record whose epochs are spent can never be freed',
+    rule: 25,
+    by: '115-epochs-spent',
+    edits: [
+      {
+        file: engine,
+        find: '  if (nextEpoch(r.doc.epochMax) === null) {',
+        replace: '  if (r.doc.epochMax < 0) {',
       },
     ],
   },
@@ -2369,54 +2421,6 @@ function laneWorks`,
     ],
   },
   {
-    name: 'markers that were written again are held against the next outage',
-    rule: 14,
-    by: '113-a-tool-before-an-outage',
-    edits: [
-      {
-        file: cell,
-        find: "mend(state, r, cell, 'marker', p.change,",
-        replace: "mend(state, r, cell, 'away', p.change,",
-      },
-    ],
-  },
-  {
-    name: 'a record that another tool manages is adopted by itself',
-    rule: 4,
-    by: '112-another-owner',
-    edits: [
-      {
-        file: adopt,
-        find: "if (others !== null && r.config.mode !== 'observe') {",
-        replace: 'if (others === undefined) {',
-      },
-    ],
-  },
-  {
-    name: 'the direct way out takes over what another tool manages',
-    rule: 4,
-    by: 'core/direct.test.ts',
-    edits: [
-      {
-        file: 'src/core/direct.ts',
-        find: 'if (others !== null && !state.order.adopt)',
-        replace: 'if (others === undefined)',
-      },
-    ],
-  },
-  {
-    name: 'nobody looks for the marks of other tools before an adoption',
-    rule: 4,
-    by: 'dns/company.test.ts',
-    edits: [
-      {
-        file: 'src/dns/company.ts',
-        find: 'return cnames.length > 0 && markers.length === 0;',
-        replace: 'return cnames.length > 0 && markers.length > 9;',
-      },
-    ],
-  },
-  {
     name: 'names that are answered wait in one line with names that are silent',
     rule: 24,
     by: 'dns/lookup.test.ts',
@@ -2534,14 +2538,26 @@ function laneWorks`,
     ],
   },
   {
+    name: 'without a key a signature is left standing',
+    rule: 25,
+    by: '102-keys',
+    edits: [
+      {
+        file: plan,
+        find: 'if (!wanted.signed && by.marker.mac !== undefined) {',
+        replace: "if (!wanted.signed && by.marker.mac === '') {",
+      },
+    ],
+  },
+  {
     name: 'an enormous epoch uses epochs up',
     rule: 25,
     by: '96-highest-epoch',
     edits: [
       {
         file: plan,
-        find: '  if (marker.epoch <= known.epochMax + EPOCH_LEAP_MAX)',
-        replace: '  if (marker.epoch <= Number.MAX_SAFE_INTEGER)',
+        find: 'marker.epoch > known.epochMax + EPOCH_LEAP_MAX',
+        replace: 'marker.epoch > Number.MAX_SAFE_INTEGER',
       },
     ],
   },
@@ -2576,8 +2592,8 @@ function laneWorks`,
     edits: [
       {
         file: adopt,
-        find: 'c.answeredAt > 0 ? c.standing : null',
-        replace: 'c.standing',
+        find: "const isByApi = (c: Cell) => c.answeredAt > 0 && c.standingBy === 'api';",
+        replace: 'const isByApi = (_: Cell) => true;',
       },
     ],
   },
@@ -2701,8 +2717,8 @@ function laneWorks`,
     edits: [
       {
         file: edits,
-        find: '  if (cell.mends.count >= AT_ONCE) page',
-        replace: '  if (cell.mends.count < 0) page',
+        find: '  if (cell.mends[why].count >= AT_ONCE) page',
+        replace: '  if (cell.mends[why].count < 0) page',
       },
     ],
   },
@@ -2820,6 +2836,140 @@ function laneWorks`,
     ],
   },
   {
+    name: 'an edit that an earlier reading showed is mended',
+    rule: 25,
+    by: '111-overtaken-edit',
+    edits: [
+      {
+        file: cell,
+        find: `  cell.ahead = null;
+  cell.edited = null;
+  const wanted`,
+        replace: '  const wanted',
+      },
+      { file: edits, find: 'isSeen && cell.answeredAt >= since', replace: 'isSeen' },
+    ],
+  },
+  {
+    name: 'an edit is confirmed by two readings with another between',
+    rule: 27,
+    by: '111-overtaken-edit',
+    edits: [{ file: cell, find: "  if (p.kind !== 'edit') cell.odd = null;\n", replace: '' }],
+  },
+  {
+    name: 'a switch does not end what was held for its marker',
+    rule: 27,
+    by: '112-a-switch-ends-it',
+    edits: [
+      { file: plan, find: 'return isHeld ? write(because) : remark', replace: 'return remark' },
+    ],
+  },
+  {
+    name: 'an edit that was left for an hour is mended with passes and a reading of then',
+    rule: 3,
+    by: '113-fresh-before-mending',
+    edits: [
+      {
+        file: edits,
+        find: '  const since = cell.odd?.backAt ?? state.now;',
+        replace: '  const since = cell.odd?.at ?? state.now;',
+      },
+    ],
+  },
+  {
+    name: 'what was answered for is called a late write',
+    rule: 15,
+    by: '114-not-late',
+    edits: [{ file: switching, find: ' && !cell.held && !hasStood', replace: ' && !cell.held' }],
+  },
+  {
+    name: 'an enormous epoch that most providers bear is adopted with a lost store',
+    rule: 25,
+    by: '115-enormous-and-alone',
+    edits: [
+      {
+        file: plan,
+        find: 'const claims = isLeap ? null : marker;',
+        replace: 'const claims = marker;',
+      },
+    ],
+  },
+  {
+    name: 'what DNS has said since counts as said by the API',
+    rule: 26,
+    by: '116-adopted-by-its-api',
+    edits: [{ file: adopt, find: " && c.standingBy === 'api'", replace: '' }],
+  },
+  {
+    name: 'a forged marker under the same id is not seen through DNS',
+    rule: 25,
+    by: '117-forged-under-its-id',
+    edits: [
+      { file: cell, find: "proofs?.some((p) => p.word !== 'genuine')", replace: 'proofs === null' },
+      { file: cell, find: '!isSameMarker(m, inForce);', replace: 'm.id !== inForce.id;' },
+    ],
+  },
+  {
+    name: 'a record adopted again loses its pin in the marker',
+    rule: 9,
+    by: '118-adopted-under-a-pin',
+    edits: [
+      {
+        file: adopt,
+        find: 'pinned: pin !== null, pinUntilAt: pin?.untilAt ?? null',
+        replace: 'pinned: pin === undefined, pinUntilAt: null',
+      },
+    ],
+  },
+  {
+    name: 'markers that were written again are held against the next outage',
+    rule: 14,
+    by: '113-a-tool-before-an-outage',
+    edits: [
+      {
+        file: cell,
+        find: "mend(state, r, cell, 'marker', p.change,",
+        replace: "mend(state, r, cell, 'away', p.change,",
+      },
+    ],
+  },
+  {
+    name: 'a record that another tool manages is adopted by itself',
+    rule: 4,
+    by: '112-another-owner',
+    edits: [
+      {
+        file: adopt,
+        find: "if (others !== null && r.config.mode !== 'observe') {",
+        replace: 'if (others === undefined) {',
+      },
+    ],
+  },
+  {
+    name: 'the direct way out takes over what another tool manages',
+    rule: 4,
+    by: 'core/direct.test.ts',
+    edits: [
+      {
+        file: 'src/core/direct.ts',
+        find: 'if (others !== null && !state.order.adopt)',
+        replace: 'if (others === undefined)',
+      },
+    ],
+  },
+  {
+    name: 'nobody looks for the marks of other tools before an adoption',
+    rule: 4,
+    by: 'dns/company.test.ts',
+    edits: [
+      {
+        file: 'src/dns/company.ts',
+        find: 'return cnames.length > 0 && markers.length === 0;',
+        replace: 'return cnames.length > 0 && markers.length > 9;',
+      },
+    ],
+  },
+  {
     name: 'a reload leaves the TTL as it was',
     rule: 0,
     by: '111-reload',
@@ -2838,10 +2988,8 @@ function laneWorks`,
     edits: [
       {
         file: watch,
-        find: `    cs.dueAt = Math.min(cs.dueAt, at);
-`,
-        replace: `    if (at < 0) cs.dueAt = at;
-`,
+        find: '    cs.dueAt = Math.min(cs.dueAt, dueAt);',
+        replace: '    cs.dueAt = dueAt;',
       },
     ],
   },
@@ -2852,8 +3000,8 @@ function laneWorks`,
     edits: [
       {
         file: watch,
-        find: '    if (!isStale(cs, was, state.now)) cs.heardAt',
-        replace: '    if (isStale(cs, was, state.now)) cs.heardAt',
+        find: '    if (!isOld) cs.heardAt',
+        replace: '    if (isOld) cs.heardAt',
       },
     ],
   },
@@ -3429,59 +3577,15 @@ function laneWorks`,
     ],
   },
   {
-    name: 'a reload may take away the target in force',
-    rule: 2,
-    by: 'controller.test.ts',
-    edits: [
-      {
-        file: engine,
-        find: 'if (has(next) || !has(r.config)',
-        replace: 'if (has(next) || has(r.config)',
-      },
-    ],
-  },
-  {
-    name: 'what happened without a store is never stored',
-    rule: 13,
-    by: '54-store-at-the-switch',
-    edits: [
-      {
-        file: engine,
-        find: `  for (const r of state.records.values()) keep(out, r);
-  for (const [name, epoch]`,
-        replace: '  for (const [name, epoch]',
-      },
-    ],
-  },
-  {
-    name: 'effects are performed before the commit',
-    rule: 13,
-    by: 'controller.test.ts',
-    edits: [
-      {
-        file: controller,
-        find: `    const committed = this.#commit(out);
-`,
-        replace: `    for (const effect of out.effects.splice(0)) this.#perform(effect, true);
-    const committed = this.#commit(out);
-`,
-      },
-    ],
-  },
-  {
     name: 'patience waits out the old time after a reload',
     rule: 0,
     by: '110-cadence',
     edits: [
       {
         file: engine,
-        find: `  for (const name of state.records.keys()) review(state, name, out);
-}
-
-/** Rule 1: the epochs`,
-        replace: `}
-
-/** Rule 1: the epochs`,
+        find: `  arrange(state, out);
+  for (const name of state.records.keys()) review(state, name, out);`,
+        replace: '  arrange(state, out);',
       },
     ],
   },
@@ -3904,6 +4008,24 @@ function laneWorks`,
     ],
   },
   {
+    name: 'what passes again by one path waits for the clocks of the others',
+    rule: 31,
+    by: 'core/rate.test.ts',
+    edits: [
+      {
+        file: watch,
+        find: "if (judged.verdict === 'down') return judged.all.every(isSame);",
+        replace: "if (judged.verdict === 'down') return cs.recovery === 0;",
+      },
+    ],
+  },
+  {
+    name: 'few paths have less to decide by',
+    rule: 31,
+    by: 'core/rate.test.ts',
+    edits: [{ file: rate, find: 'ALLOWANCE_MIN = 24;', replace: 'ALLOWANCE_MIN = 12;' }],
+  },
+  {
     name: 'nothing bounds what doubt asks of a place',
     rule: 31,
     by: 'core/rate.test.ts',
@@ -4021,6 +4143,61 @@ function laneWorks`,
         file: 'src/probes/http.ts',
         find: 'if (status === 429) return limited(',
         replace: 'if (status === 999) return limited(',
+      },
+    ],
+  },
+  {
+    name: "a replica's switch to what is not configured here is taken with the lease",
+    rule: 2,
+    by: '119-deposed-elsewhere',
+    edits: [
+      {
+        file: adopt,
+        find: `  if (!r.config.targets.some((t) => t.origin === deposed.target)) return;
+`,
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'an adoption that could not be committed has claimed what stands there',
+    rule: 4,
+    by: '124-adopted-without-store',
+    edits: [
+      {
+        file: operate,
+        find: `  begin(state, r, c.target, 'operator', out);
+`,
+        replace: `  amend(out, r, { claims: Object.fromEntries([...r.cells.keys()].map((p) => [p, 'any'])) });
+  begin(state, r, c.target, 'operator', out);
+`,
+      },
+    ],
+  },
+  {
+    name: 'a word that could not be committed is a tool that comes again',
+    rule: 27,
+    by: '125-a-word-without-store',
+    edits: [
+      {
+        file: edits,
+        find: `  switchTo(state, r, { to, sentence, ...how, pinUntilAt: untilAt }, out);
+`,
+        replace: `  wish(state, r, to, out);
+  switchTo(state, r, { to, sentence, ...how, pinUntilAt: untilAt }, out);
+`,
+      },
+    ],
+  },
+  {
+    name: 'the same marker twice is not noticed by DNS',
+    rule: 14,
+    by: '126-one-marker-twice',
+    edits: [
+      {
+        file: cell,
+        find: 'markers !== null && markers.length !== 1',
+        replace: 'markers !== null && markers.length === 0',
       },
     ],
   },

@@ -47,11 +47,77 @@ interface RecordLog {
   /** Automatic switches that spend the budget, since the last `ack`. */
   spends: { readonly at: number; readonly over: boolean }[];
   lastSwitchAt: number;
+  /** The marker that the store remembers as in force, and the epoch since the last switch. */
+  marker: Marker | null;
+  since: number;
+  /** The highest epoch that this store has held. */
+  top: number;
+  /** Markers that this store holds, as their text without a signature, and those it held of late. */
+  own: ReadonlySet<string>;
+  readonly left: Map<string, number>;
+  /** Proven markers that a vendor's API has shown. */
+  readonly heard: Set<string>;
+  /** By vendor, what of ours was seen to stand there. */
+  placed: Map<string, Placed>;
+  /** Vendors at which it was adopted: as it stood, or whatever stands there. */
+  claims: Map<string, 'any' | 'configured'>;
+  /** What of this the store has. */
+  kept: Pick<RecordLog, 'placed' | 'claims' | 'pinnedUntil'>;
+  /** By vendor and value, what left force unseen there, and when. */
+  readonly unseen: Map<string, number>;
+  /** Targets that were mended away or taken, and when last. */
+  readonly wishes: Map<string, number>;
 }
+
+/** Of ours, at one vendor. */
+interface Placed {
+  readonly cname: Name;
+  readonly epoch: number;
+}
+
+/** What a vendor's API last said of a record, and since when it has said so. */
+interface Reading {
+  readonly seen: Seen;
+  readonly sinceAt: number;
+  readonly at: number;
+  /** When it was read before that. */
+  readonly beforeAt: number;
+}
+
+/** A marker alone; away from a target that is down; back to what is in force. */
+const mendKinds = ['marker', 'away', 'back'] as const;
+type MendKind = (typeof mendKinds)[number];
+
+/** What was mended at one vendor of late. */
+interface Mends extends Record<MendKind, { readonly count: number; readonly lastAt: number }> {
+  /** What is still to be sent for the last of them. */
+  open: boolean;
+}
+
+const never = { count: 0, lastAt: 0 };
+const noMends: Mends = { marker: never, away: never, back: never, open: false };
 
 interface Health {
   readonly health: string;
   readonly at: number;
+}
+
+/** What a store's document says of a record, as far as it is looked at. */
+interface RecordDoc {
+  readonly target: string | null;
+  readonly marker: Marker | null;
+  readonly epochMax: number;
+  readonly since?: number;
+  readonly placed?: Readonly<Record<string, { readonly marker: Marker }>>;
+}
+
+/** When an entry was made, and what was committed with it. */
+interface Told {
+  readonly at: number;
+  readonly docs: ReadonlyMap<Name, RecordDoc>;
+  readonly entries: readonly Entry[];
+  /** Of what happened while the store failed. */
+  readonly isLate: boolean;
 }
 
 /** One replica, as far as it can be seen from outside. */
@@ -69,10 +135,17 @@ interface ReplicaLog {
   /** Names at a vendor whose last write was lost. */
   lost: Map<string, Set<Name>>;
   /** Until when a vendor is to be left alone, and why. */
-  blocked: Map<string, { readonly until: number; readonly rule: string }>;
+  blocked: Map<string, { readonly from: number; readonly until: number; readonly rule: string }>;
   /** `vendor record`: the vendor has said in which zone it is, when that was in trouble. */
   readonly placed: Set<string>;
+  /** By `vendor record`. */
+  readonly readings: Map<string, Reading>;
+  readonly mends: Map<string, Mends>;
+  /** Commands of this life, as `record target`. */
+  readonly orders: Set<string>;
   disturbedAt: number;
+  /** When it got, or lost, the lease. */
+  ledAt: number;
   lastAt: number;
   /** What operators said of drains and freezes: what must then be so, and whether that is durable. */
   readonly words: Map<string, Word>;
@@ -126,11 +199,15 @@ export class Checkers {
   readonly #logs = new Map<string, ReplicaLog>();
   /** Markers that some disk holds, as `NAME EPOCH ID`. */
   readonly #committed = new Set<string>();
-  readonly #adopted = new Set<Name>();
   readonly #created = new Set<Name>();
   readonly #everHeld = new Set<Name>();
-  /** Values that were sent to a vendor, by whichever replica. */
-  readonly #sent = new Set<string>();
+  /** By `vendor record value`: what was sent, not answered for, by whichever replica, and when last. */
+  readonly #sent = new Map<string, { open: number; at: number }>();
+  /** By record and text, what a marker was signed for by whoever has the key. */
+  readonly #signed = new Map<string, Name>();
+  /** The highest epoch of each record that anybody of the cluster has given out. */
+  readonly #given = new Map<Name, number>();
+  #lostStores = 0;
   readonly #humanAt = new Map<string, number>();
   readonly #cleanSince = new Map<string, number>();
   /** By how much checks may have been slower and faster than planned, so far. */
@@ -167,7 +244,11 @@ export class Checkers {
       lost: new Map(),
       blocked: new Map(),
       placed: new Set(),
+      readings: new Map(),
+      mends: new Map(),
+      orders: new Set(),
       disturbedAt: this.#timeline.now,
+      ledAt: this.#timeline.now,
       lastAt: old?.lastAt ?? 0,
       words: old?.words ?? new Map(),
       forgotten: false,
@@ -228,18 +309,51 @@ export class Checkers {
     if (problems.length > 0) return;
     const log = this.#log(r);
     log.disturbedAt = this.#timeline.now;
-    for (const key of log.placed) {
-      const [vendor, name] = key.split(' ') as [string, Name];
-      const isThere = is.records[name]?.publish.some((p) => p.provider === vendor) ?? false;
-      // Where it is was forgotten with it.
-      if (!isThere) log.placed.delete(key);
+    for (const known of [log.placed, log.readings, log.mends]) {
+      for (const key of known.keys()) {
+        const [vendor, name] = key.split(' ') as [string, Name];
+        const isThere = is.records[name]?.publish.some((p) => p.provider === vendor) ?? false;
+        // Where it is, and what was seen and done there, was forgotten with it.
+        if (!isThere) known.delete(key);
+      }
     }
     [this.#slow, this.#fast] = [paces.at(-1)!, paces[0]];
   }
 
   died(r: Replica): void {
-    this.#log(r).disturbedAt = this.#timeline.now;
+    const log = this.#log(r);
+    log.disturbedAt = this.#timeline.now;
+    // What was not kept is not known in the next life.
+    for (const rec of log.records.values()) {
+      rec.placed = new Map(rec.kept.placed);
+      rec.claims = new Map(rec.kept.claims);
+      rec.pinnedUntil = rec.kept.pinnedUntil;
+    }
     this.trace(`${r.name}: is gone`);
+  }
+
+  /** Its disk is gone: it knows nothing of what it did. */
+  lost(r: Replica): void {
+    const log = this.#logs.get(r.name);
+    this.#lostStores++;
+    if (log === undefined) return;
+    log.records = new Map();
+    log.words.clear();
+    log.frozen = false;
+    log.lastAt = 0;
+    this.trace(`${r.name}: has lost its store`);
+  }
+
+  /** What somebody with the cluster's key has signed, or written plainly where there is none. */
+  signs(name: Name, cname: Name, marker: Marker): void {
+    this.#signed.set(`${name} ${formatMarker(marker)}`, cname);
+    this.#committed.add(keyOf(name, marker));
+    this.gives(name, marker.epoch);
+  }
+
+  /** An epoch that somebody of the cluster has given out. */
+  gives(name: Name, epoch: number): void {
+    this.#given.set(name, Math.max(this.#given.get(name) ?? 0, epoch));
   }
 
   paused(r: Replica, ms: number): void {
@@ -296,8 +410,10 @@ export class Checkers {
     const placed = names.filter((name) => log.placed.has(`${vendor.name} ${name}`));
     for (const key of placesOf(vendor, placed)) {
       const block = log.blocked.get(key);
-      if (block === undefined || r.process.now() >= block.until) continue;
-      const early = block.until - r.process.now();
+      const now = r.process.now();
+      // What came in at this very moment may not have reached the core yet.
+      if (block === undefined || now >= block.until || now === block.from) continue;
+      const early = block.until - now;
       this.fail(block.rule, `${r.name} calls ${key} ${early} ms too early`);
     }
     const lost = log.lost.get(vendor.name);
@@ -316,15 +432,18 @@ export class Checkers {
     op: 'read' | 'write',
     names: readonly Name[],
     answers: readonly Answer<unknown>[],
+    changes: readonly Change[],
   ): void {
     const log = this.#log(r);
     const works = answers.some((a) => a.kind === 'answered');
     if (op === 'read') {
       names.forEach((name, i) => {
-        if (answers[i]?.kind === 'answered') log.read.add(`${vendor.name} ${name}`);
+        const answer = answers[i];
+        if (answer?.kind === 'answered') this.#hears(r, vendor, name, answer.value as Seen);
       });
     }
     if (op === 'write') {
+      for (const [i, c] of changes.entries()) this.#answered(r, vendor, c, answers[i]!);
       const lost = log.lost.get(vendor.name) ?? new Set<Name>();
       log.lost.set(vendor.name, lost);
       names.forEach((name, i) => {
@@ -351,11 +470,72 @@ export class Checkers {
 
   #block({ blocked }: ReplicaLog, key: string, fault: Fault, now: number): void {
     if (fault.kind === 'auth-suspect') {
-      blocked.set(key, { until: now + 15_000, rule: 'rule-17-auth-retried-slowly' });
+      blocked.set(key, { from: now, until: now + 15_000, rule: 'rule-17-auth-retried-slowly' });
     } else if (fault.retryAfterMs !== undefined) {
       const until = now + Math.min(fault.retryAfterMs, 300_000);
-      blocked.set(key, { until, rule: 'rule-22-blocks-honoured' });
+      blocked.set(key, { from: now, until, rule: 'rule-22-blocks-honoured' });
     }
+  }
+
+  /** What a vendor's API says of a record. */
+  #hears(r: Replica, vendor: SimVendor, name: Name, seen: Seen): void {
+    const log = this.#log(r);
+    const key = `${vendor.name} ${name}`;
+    log.read.add(key);
+    const rec = this.#recordLog(r, name);
+    const value = givenBy(seen);
+    const last = log.readings.get(key);
+    const isSame = last !== undefined && givenBy(last.seen) === value;
+    const at = r.process.now();
+    const sinceAt = isSame ? last.sinceAt : at;
+    log.readings.set(key, { seen, sinceAt, at, beforeAt: last?.at ?? at });
+    const [text] = seen.markers;
+    if (text === undefined || seen.markers.length > 1) return;
+    const m = parseMarker(text);
+    const whose = this.#whose(rec, name, text, value);
+    if (whose === 'genuine') rec.heard.add(`${m!.epoch} ${m!.id}`);
+    if (whose !== 'foreign') rec.top = Math.max(rec.top, this.#plan.config.signed ? 0 : m!.epoch);
+    const isRight = value !== null && value === this.#cnameOf(name, rec.marker?.target ?? '');
+    if (!isRight || !this.#isMarked(rec, name, seen)) return;
+    this.#place(r, vendor, name, value, rec.marker!.epoch);
+  }
+
+  #place(r: Replica, vendor: SimVendor, name: Name, cname: Name, epoch: number): void {
+    const rec = this.#recordLog(r, name);
+    rec.placed.set(vendor.name, { cname, epoch });
+    rec.claims.delete(vendor.name);
+  }
+
+  #answered(r: Replica, vendor: SimVendor, c: Change, answer: Answer<unknown>): void {
+    const sent = this.#sent.get(`${vendor.name} ${c.name} ${c.to.cname}`);
+    const isOpen = answer.kind === 'fault' && answer.fault.kind === 'uncertain';
+    if (sent !== undefined && !isOpen) sent.open--;
+    const mends = this.#log(r).mends.get(`${vendor.name} ${c.name}`);
+    if (answer.kind === 'not-asked' && mends !== undefined) mends.open = true;
+    if (answer.kind !== 'answered') return;
+    this.#place(r, vendor, c.name, c.to.cname, c.to.marker.epoch);
+  }
+
+  #cnameOf(name: Name, origin: string): Name | undefined {
+    return this.#plan.config.records[name]!.targets.find((t) => t.origin === origin)?.cname;
+  }
+
+  /** Rule 25, by what the world knows of who wrote it. */
+  #whose(
+    rec: RecordLog,
+    name: Name,
+    text: string,
+    value: Name | null,
+  ): 'genuine' | 'ours' | 'foreign' {
+    const m = parseMarker(text);
+    const { cluster, signed } = this.#plan.config;
+    if (m === null || m.cluster !== cluster) return 'foreign';
+    const cname = this.#signed.get(`${name} ${text}`);
+    const isLed = cname === value || cname === this.#cnameOf(name, m.target);
+    if (signed && cname !== undefined && isLed) return 'genuine';
+    const leftAt = rec.left.get(bare(m)) ?? Number.NEGATIVE_INFINITY;
+    if (rec.own.has(bare(m)) || this.#timeline.now - leftAt < MINUTE) return 'ours';
+    return !signed && m.epoch <= rec.top + 1_000_000 ? 'ours' : 'foreign';
   }
 
   /** One change as it is sent: what was read against what is wanted. */
@@ -372,50 +552,232 @@ export class Checkers {
     const text = formatMarker(c.to.marker);
     const to = parseMarker(text);
     if (to === null) return this.fail('rule-14-every-write-has-its-epoch', `${at}: ${text}`);
+    if (this.#plan.config.signed && to.mac === undefined)
+      this.fail('rule-25-signed', `${at}: ${text}`);
     if (!this.#committed.has(keyOf(c.name, to))) {
       this.fail('rule-13-only-what-is-committed', `${at}: epoch ${to.epoch} id ${to.id}`);
     }
     if (this.#recordLog(r, c.name).deposed) {
       this.fail('rule-14-deposed-writes-nothing', `${at}: epoch ${to.epoch}`);
     }
-    this.#owns(record, c.from, to, c.to.cname, at);
-    for (const one of this.#logs.keys()) {
-      this.#sent.add(`${one} at ${vendor.name}: ${c.name} ${c.to.cname}`);
-    }
+    this.signs(c.name, c.to.cname, to);
+    this.#owns(r, vendor, c, to, at);
+    const key = `${vendor.name} ${c.name} ${c.to.cname}`;
+    const open = (this.#sent.get(key)?.open ?? 0) + 1;
+    this.#sent.set(key, { open, at: this.#timeline.now });
   }
 
-  /** Rules 4 and 14 for one change, by what had been read. */
-  #owns(record: RecordConfig, from: Seen, to: Marker, cname: Name, at: string): void {
+  /** Rules 4, 14, 25 and 27 for one change, by what had been read. */
+  #owns(r: Replica, vendor: SimVendor, c: Change, to: Marker, at: string): void {
     const no = (what: string) => this.fail('rule-4-not-owned-untouched', `${at}: ${what}`);
+    const { from } = c;
+    const { cname } = c.to;
+    const rec = this.#recordLog(r, c.name);
+    const record = r.config.records[c.name]!;
     if (from.refusal !== null) no(from.refusal.sentence);
-    if (from.markers.length > 1) no('two markers');
-    const stands = from.cnames[0]?.value ?? null;
-    const isTarget = record.targets.some((t) => t.cname === stands);
+    if (from.markers.length > 1) return no('two markers');
+    if (from.cnames.length > 1) return no('two CNAMEs');
+    const stands = givenBy(from);
+    const placed = rec.placed.get(vendor.name);
+    const isHere = placed !== undefined && placed.epoch >= rec.since;
     const text = from.markers[0];
-    if (text === undefined) {
-      if (stands === null && !this.#everHeld.has(record.name) && !this.#created.has(record.name)) {
-        no('created although it stood nowhere and nobody said --create');
+    if (text !== undefined) {
+      if (this.#whose(rec, c.name, text, stands) === 'foreign') {
+        return this.fail('rule-25-foreign-untouched', `${at}: over ${text}`);
       }
-      if (stands !== null && !isTarget && !this.#adopted.has(record.name)) no(`over ${stands}`);
+      const was = parseMarker(text)!;
+      if (was.epoch > to.epoch) {
+        this.fail('rule-14-no-lower-epoch', `${at}: ${to.epoch} over ${was.epoch}, as it had read`);
+      }
+      if (was.epoch === to.epoch && was.id !== to.id) this.#equal(was, to, at);
+      // What was there before the last switch lags; what differs since then was edited.
+      if (stands !== cname && isHere) this.#mayMend(r, vendor, c.name, stands, at);
       return;
     }
-    const was = parseMarker(text);
-    if (was === null || was.cluster !== this.#plan.config.cluster) return no(`over ${text}`);
-    if (was.epoch > to.epoch) {
-      this.fail('rule-14-no-lower-epoch', `${at}: ${to.epoch} over ${was.epoch}, as it had read`);
+    if (stands === cname) return;
+    const isTarget = record.targets.some((t) => t.cname === stands);
+    const claim = rec.claims.get(vendor.name);
+    if (claim === 'any' || (claim === 'configured' && isTarget)) return;
+    if (placed === undefined) {
+      if (stands !== null) return no(`over ${stands}`);
+      if (!this.#everHeld.has(c.name) && !this.#created.has(c.name)) {
+        no('created although it stood nowhere and nobody said --create');
+      }
+      return;
     }
-    if (was.epoch === to.epoch && was.id !== to.id) this.#equal(was, to, at);
-    if (was.epoch === to.epoch && was.id === to.id && stands !== cname) {
-      // Its own earlier value may have come late: that is no edit, and is mended.
-      const isOwn = this.#sent.has(`${at} ${stands}`);
-      const mends = isOwn || (record.edits === 'mend' && !isTarget);
-      if (!mends) no(`over an edit to ${stands ?? 'nothing'}`);
-    }
+    if (stands === placed.cname || (isTarget && !isHere)) return;
+    this.#mayMend(r, vendor, c.name, stands, at);
   }
 
+  /** A write that takes an edit back: said in the journal first, but for a late write of one's own. */
+  #mayMend(r: Replica, vendor: SimVendor, name: Name, stands: Name | null, at: string): void {
+    if (this.#isLate(this.#recordLog(r, name), vendor.name, name, stands)) return;
+    const mends = this.#log(r).mends.get(`${vendor.name} ${name}`);
+    if (mends?.open) mends.open = false;
+    // Until its first commit fails, nobody knows that the store cannot take the entry.
+    else if (!r.store.refuses && !r.store.owed)
+      this.fail('rule-27-edits-left', `${at}: over an edit to ${stands ?? 'nothing'}`);
+  }
+
+  /** What was sent there, and not answered for, may arrive yet. */
+  #isLate(rec: RecordLog, vendor: string, name: Name, value: Name | null): boolean {
+    const now = this.#timeline.now;
+    const doubted = rec.unseen.get(`${vendor} ${value}`) ?? Number.NEGATIVE_INFINITY;
+    if (now - doubted < 6 * MINUTE) return true;
+    const sent = this.#sent.get(`${vendor} ${name} ${value}`);
+    return sent !== undefined && sent.open > 0 && now - sent.at < 10 * MINUTE;
+  }
+
+  /** Rule 27: what is mended, by the table of the design's section 5. */
+  #repaired(r: Replica, rec: RecordLog, name: Name, provider: string, at: number): void {
+    const log = this.#log(r);
+    const record = r.config.records[name]!;
+    const where = `${r.name} at ${provider}: ${name}`;
+    const reading = log.readings.get(`${provider} ${name}`);
+    if (reading === undefined || rec.marker === null) {
+      return this.fail('rule-26-mended-by-its-api', `${where} was never read`);
+    }
+    const value = givenBy(reading.seen);
+    const inForce = rec.marker.target;
+    if (this.#isLate(rec, provider, name, value)) return;
+    if (value === this.#cnameOf(name, inForce)) {
+      if (this.#isMarked(rec, name, reading.seen)) return this.#retimes(r, name, provider, reading);
+      const { count } = this.#mends(log, `${provider} ${name}`, 'marker', at);
+      if (count >= 3) this.fail('rule-27-mends-end', `${where}: its marker, again`);
+      return;
+    }
+    const origin = record.targets.find((t) => t.cname === value)?.origin ?? null;
+    const health = (name: string | null) => log.health.get(name ?? '')?.health ?? 'unknown';
+    const isUp = health(inForce) === 'up';
+    const isAway = isUp && (value === null || health(origin) === 'down');
+    const isPinned = this.#isPinned(rec, at) && health(origin) !== 'up';
+    const isBack = record.edits === 'mend' && (isUp || isPinned);
+    const what = `${where}: ${value ?? 'nothing'} (${health(origin)}) by \`${record.edits}\``;
+    if (!isAway && !isBack) this.fail('rule-27-the-table', what);
+    if (isUp) this.#freshly(log, inForce, Math.min(at - 20_000, reading.beforeAt), what);
+    const kind = isAway ? 'away' : 'back';
+    const { count, lastAt } = this.#mends(log, `${provider} ${name}`, kind, at);
+    const paceMs = Math.min(15, 2 ** (count - 3)) * MINUTE;
+    if (count >= 3 && (!isAway || at - lastAt < paceMs)) this.fail('rule-27-mends-end', what);
+    if (origin !== null) rec.wishes.set(origin, at);
+  }
+
+  /** One more mend of a kind; what there was of that kind before, forgotten after an hour of calm. */
+  #mends(log: ReplicaLog, key: string, kind: MendKind, at: number): Mends[MendKind] {
+    const known = log.mends.get(key);
+    const lastAt = Math.max(
+      0,
+      ...(known === undefined ? [] : mendKinds.map((k) => known[k].lastAt)),
+    );
+    const mends = known !== undefined && at - lastAt < HOUR ? known : noMends;
+    const one = { count: mends[kind].count + 1, lastAt: at };
+    log.mends.set(key, { ...mends, [kind]: one, open: kind !== 'marker' });
+    return mends[kind];
+  }
+
+  /** The marker that it wants stands there, proven where markers are signed. */
+  #isMarked(rec: RecordLog, name: Name, seen: Seen): boolean {
+    const [text] = seen.markers;
+    const m = parseMarker(text ?? '');
+    if (m === null || rec.marker === null || seen.markers.length > 1) return false;
+    const whose = this.#whose(rec, name, text!, givenBy(seen));
+    return bare(m) === bare(rec.marker) && (whose === 'genuine' || !this.#plan.config.signed);
+  }
+
+  /** Nothing but the TTL is put right: then it differs from what is configured. */
+  #retimes(r: Replica, name: Name, provider: string, { seen }: Reading): void {
+    const publish = r.config.records[name]?.publish.find((p) => p.provider === provider);
+    const ttl = seen.cnames[0]?.ttl;
+    if (publish === undefined || publish.ttl !== ttl) return;
+    this.fail('rule-27-mends-end', `${r.name} at ${provider}: ${name} is as it should be`);
+  }
+
+  /** Rule 27: an operator's word at most providers, or what one vendor says where it is followed. */
+  #byHand(r: Replica, rec: RecordLog, record: RecordConfig, d: SwitchData, at: number): void {
+    const log = this.#log(r);
+    const what = `${r.name}: ${record.name} ${d.from} -> ${d.to} (edited)`;
+    const no = (why: string) => this.fail('rule-27-a-word', `${what}: ${why}`);
+    if (this.#isPinned(rec, at)) no('it was pinned');
+    if (rec.frozen || log.frozen) no('it was frozen');
+    if (rec.deposed) no('it was deposed');
+    const cname = this.#cnameOf(record.name, d.to);
+    const said = record.publish.flatMap(({ provider }) => {
+      const reading = log.readings.get(`${provider} ${record.name}`);
+      return reading !== undefined && givenBy(reading.seen) === cname ? [reading] : [];
+    });
+    const words = said.filter(({ seen, sinceAt }) => {
+      const m = parseMarker(seen.markers[0] ?? '');
+      const isLeft = m !== null && rec.marker !== null && bare(m) === bare(rec.marker);
+      return isLeft && at - sinceAt <= 15 * MINUTE;
+    });
+    const health = log.health.get(d.to)?.health ?? 'unknown';
+    const most = Math.max(2, Math.floor(record.publish.length / 2) + 1);
+    const isTool = at - (rec.wishes.get(d.to) ?? Number.NEGATIVE_INFINITY) < 24 * HOUR;
+    rec.wishes.set(d.to, at);
+    if (words.length >= most && health !== 'down' && !isTool) return;
+    if (record.edits !== 'follow') return no(`${words.length} of ${most} say so, ${health}`);
+    const recent = rec.spends.filter((s) => at - s.at < HOUR).length;
+    if (said.length === 0 || health !== 'up') no(`${said.length} say so, ${health}`);
+    if (recent > record.switchesPerHour - 2) no('it takes the last of the budget');
+    rec.spends = [...rec.spends, { at, over: false }];
+  }
+
+  /** Rules 14 and 25: who is followed, and who deposes, has the key, and was read by an API. */
+  #obeys(r: Replica, rec: RecordLog, name: Name, d: { epoch: number; id: string }, word: string) {
+    if (rec.heard.has(`${d.epoch} ${d.id}`)) return;
+    this.fail(
+      'rule-25-only-genuine-orders',
+      `${r.name}: ${name} ${word} by epoch ${d.epoch} ${d.id}`,
+    );
+  }
+
+  /**
+   * Rule 4: what stands at most of its providers, or a proven marker once most were read. True where
+   * an operator said so, which leaves its pin alone.
+   */
+  #adopts(
+    r: Replica,
+    rec: RecordLog,
+    record: RecordConfig,
+    doc: RecordDoc | undefined,
+    isLate: boolean,
+  ): boolean {
+    const log = this.#log(r);
+    const { name } = record;
+    const cname = this.#cnameOf(name, doc?.target ?? '');
+    const read = record.publish.flatMap(({ provider }) => {
+      const reading = log.readings.get(`${provider} ${name}`);
+      return reading === undefined ? [] : [{ provider, value: givenBy(reading.seen) }];
+    });
+    const agree = read.filter(({ value }) => value === cname);
+    if (log.orders.delete(`${name} adopt ${doc?.target}`)) {
+      for (const { provider } of record.publish) rec.claims.set(provider, 'any');
+      return true;
+    }
+    // What it rested on, where it is told late, has changed since.
+    const at = isLate ? record.publish : agree;
+    for (const { provider } of at) rec.claims.set(provider, 'configured');
+    if (isLate) return false;
+    const most = Math.floor(record.publish.length / 2) + 1;
+    const { marker } = doc ?? {};
+    const isProven = marker != null && rec.heard.has(`${marker.epoch} ${marker.id}`);
+    const what = `${r.name}: ${name} on ${doc?.target}: ${agree.length} of ${read.length} say so`;
+    if (read.length < most || (!isProven && agree.length < most))
+      this.fail('rule-4-majority', what);
+    return false;
+  }
+
+  #isPinned({ pinnedUntil }: RecordLog, at: number): boolean {
+    return pinnedUntil === null || (pinnedUntil !== 'none' && at < pinnedUntil);
+  }
+
+  /** Of one epoch the operator's comes first, then the higher term, then the greater id. */
   #equal(was: Marker, to: Marker, at: string): void {
-    if (to.kind === 'operator' && was.kind === 'auto') return;
-    this.fail('rule-14-no-lower-epoch', `${at}: two ids at epoch ${to.epoch}, ${to.kind} wins`);
+    const rank = (m: Marker) => [m.kind === 'operator' ? 1 : 0, m.term, m.id] as const;
+    const [a, b] = [rank(was), rank(to)];
+    const differs = a.findIndex((x, i) => x !== b[i]);
+    if (b[differs]! > a[differs]!) return;
+    this.fail('rule-14-no-lower-epoch', `${at}: ${to.id} over ${was.id} at epoch ${to.epoch}`);
   }
 
   /** What has really become of a vendor's records. */
@@ -426,7 +788,8 @@ export class Checkers {
       `${vendor.name}: ${name} ${after.cname?.value ?? 'nothing'} ` +
         `[${after.texts.map((t) => t.value.slice(9)).join('; ')}] by ${by}`,
     );
-    if (by === 'human') {
+    const actor = this.#logs.get(by);
+    if (actor === undefined) {
       this.#humanAt.set(`${vendor.name} ${name}`, this.#timeline.now);
       return;
     }
@@ -434,10 +797,15 @@ export class Checkers {
     if (before.cname !== null && after.cname === null) this.fail('rule-1-never-empty', at);
     if (before.other !== null) this.fail('rule-4-not-owned-untouched', `${at} has ${before.other}`);
     const kept = new Set(after.texts.map((t) => t.value));
-    const cluster = this.#plan.config.cluster;
-    const strange = before.texts.find((t) => parseMarker(t.value)?.cluster !== cluster);
-    if (strange !== undefined && !kept.has(strange.value)) {
-      this.fail('rule-4-not-owned-untouched', `${at}: ${strange.value} is gone`);
+    const rec = actor.records.get(name);
+    for (const { value: text } of before.texts) {
+      // Where the value went first, the marker still stands beside it.
+      const value = this.#signed.get(`${name} ${text}`) ?? before.cname?.value ?? null;
+      // Whoever has lost its store since it sent this was looked at when it sent it.
+      const isOurs = rec === undefined || this.#whose(rec, name, text, value) !== 'foreign';
+      if (!isOurs && !kept.has(text)) {
+        this.fail('rule-25-foreign-untouched', `${at}: ${text.slice(0, 200)} is gone`);
+      }
     }
     if (vendor.strength === 'weak') return;
     const [was, is] = [highest(before.texts), highest(after.texts)];
@@ -455,38 +823,101 @@ export class Checkers {
       this.fail('rule-12-time-never-goes-back', `${r.name}: ${commit.at} after ${log.lastAt}`);
     }
     log.lastAt = commit.at;
+    const docs = new Map<Name, RecordDoc>();
     for (const [key, value] of commit.docs) {
-      const marker = (value as { marker?: Marker | null } | null)?.marker;
-      if (key.startsWith('record/') && marker) this.#committed.add(keyOf(key.slice(7), marker));
+      if (!key.startsWith('record/') || value === null) continue;
+      const doc = value as unknown as RecordDoc;
+      docs.set(key.slice(7), doc);
+      if (doc.marker === null) continue;
+      this.#committed.add(keyOf(key.slice(7), doc.marker));
+      this.gives(key.slice(7), doc.marker.epoch);
     }
     for (const moment of commit.earlier ?? []) {
-      for (const entry of moment.entries) this.#late(r, entry, moment.at);
+      for (const entry of moment.entries) this.#late(r, entry, moment.at, docs);
     }
-    for (const entry of commit.entries) this.#entry(r, entry, commit.at);
+    const { at, entries } = commit;
+    for (const entry of entries) this.#entry(r, entry, { at, docs, entries, isLate: false });
+    const all = [...(commit.earlier ?? []).flatMap((m) => m.entries), ...commit.entries];
+    for (const [name, doc] of docs) this.#remembers(r, name, doc, all);
+    for (const rec of log.records.values()) {
+      const { placed, claims, pinnedUntil } = rec;
+      rec.kept = { placed: new Map(placed), claims: new Map(claims), pinnedUntil };
+    }
+  }
+
+  /** What the store holds of a record from now on. */
+  #remembers(r: Replica, name: Name, doc: RecordDoc, entries: readonly Entry[]): void {
+    const rec = this.#recordLog(r, name);
+    const at = `${r.name}: ${name}`;
+    const kinds = new Set(entries.flatMap((e) => (e.record === name ? [e.kind] : [])));
+    const isAway = entries.some((e) => e.kind === 'store');
+    const { marker, epochMax } = doc;
+    if (epochMax < rec.top && this.#plan.config.signed) {
+      this.fail('rule-1-epochs-never-go-back', `${at}: ${epochMax} after ${rec.top}`);
+    }
+    if (this.#plan.config.signed && epochMax > (this.#given.get(name) ?? 0)) {
+      this.fail('rule-25-foreign-counts-not', `${at}: ${epochMax} was given out by nobody`);
+    }
+    const was = rec.marker;
+    const isNew = marker !== null && (was === null || bare(marker) !== bare(was));
+    if (isNew && (kinds.has('switch') || kinds.has('pin')) && marker.epoch <= rec.top) {
+      this.fail('rule-15-epochs-given-out-once', `${at}: ${marker.epoch} after ${rec.top}`);
+    }
+    const isMoved = isNew && marker.target !== was?.target;
+    const hasReason = ['switch', 'taken', 'adopt', 'ack'].some((kind) => kinds.has(kind as never));
+    if (isMoved && was !== null && !hasReason && !isAway) {
+      this.fail('rule-27-a-move-has-its-reason', `${at}: ${was.target} -> ${marker.target}`);
+    }
+    if (isNew && (hasReason || isMoved)) rec.since = marker.epoch;
+    // Why it changed could not be told while the store was away.
+    else if (isNew && isAway) rec.since = doc.since ?? marker.epoch;
+    if (isMoved && was !== null) this.#leaves(rec, name, was);
+    rec.marker = marker;
+    rec.top = Math.max(rec.top, epochMax);
+    const placed = Object.values(doc.placed ?? {}).map((p) => p.marker);
+    const own = new Set([...(marker === null ? [] : [marker]), ...placed].map(bare));
+    for (const text of rec.own) if (!own.has(text)) rec.left.set(text, this.#timeline.now);
+    rec.own = own;
+  }
+
+  /** What was in force, and never seen to stand at a vendor, may have been sent there by anybody. */
+  #leaves(rec: RecordLog, name: Name, was: Marker): void {
+    const cname = this.#cnameOf(name, was.target);
+    for (const { provider } of this.#plan.config.records[name]!.publish) {
+      const placed = rec.placed.get(provider);
+      const isSeen = placed?.cname === cname && placed!.epoch >= was.epoch;
+      if (!isSeen) rec.unseen.set(`${provider} ${cname}`, this.#timeline.now);
+    }
   }
 
   /** What happened while the store failed: no decision, and what was seen may be long over. */
-  #late(r: Replica, entry: Entry, at: number): void {
+  #late(r: Replica, entry: Entry, at: number, docs: ReadonlyMap<Name, RecordDoc>): void {
     if (entry.kind === 'switch') {
       this.fail('rule-13-no-switch-without-a-store', `${r.name}: ${entry.sentence}`);
     }
-    if (entry.kind === 'health') return this.trace(`${r.name}| late: ${entry.sentence}`);
-    this.#entry(r, entry, at);
+    const isOver = entry.kind === 'health' || entry.kind === 'repair';
+    if (isOver) return this.trace(`${r.name}| late: ${entry.sentence}`);
+    this.#entry(r, entry, { at, docs, entries: [], isLate: true });
   }
 
-  #entry(r: Replica, entry: Entry, at: number): void {
+  #entry(r: Replica, entry: Entry, { at, docs, entries, isLate }: Told): void {
     const log = this.#log(r);
     this.trace(`${r.name}| ${entry.kind}: ${entry.sentence}`);
     if (entry.kind === 'health') return this.#health(r, entry.data as never, at);
     if (entry.record === null) {
-      if (entry.kind === 'store') this.#catchUp(r, log);
+      if (entry.kind === 'lease') log.ledAt = this.#timeline.now;
+      if (entry.kind === 'store') this.#catchUp(r, log, entries);
       if (entry.kind === 'forgotten') log.forgotten = true;
       if (entry.kind === 'freeze') log.frozen = true;
       if (entry.kind === 'unfreeze') log.frozen = false;
+      this.#isOver(log, entry);
       return;
     }
     if (entry.kind === 'release') {
+      const heard = isLate ? (log.records.get(entry.record)?.heard ?? []) : [];
       log.records.delete(entry.record);
+      // Where it is told late, what was heard since is what it goes by when it has come back.
+      for (const marker of heard) this.#recordLog(r, entry.record).heard.add(marker);
       log.words.delete(`freeze ${entry.record}`);
       return;
     }
@@ -511,21 +942,42 @@ export class Checkers {
       case 'freeze':
       case 'unfreeze':
         rec.frozen = entry.kind === 'freeze';
-        return;
+        return this.#isOver(log, entry);
       case 'deposed':
+        this.#obeys(r, rec, entry.record, entry.data as never, 'deposed');
         rec.deposed = true;
         return;
+      case 'repair': {
+        const { provider } = entry.data as { readonly provider: string };
+        return this.#repaired(r, rec, entry.record, provider, at);
+      }
       case 'taken':
-      case 'adopt':
-        rec.pinnedUntil = 'none';
+      case 'adopt': {
+        const doc = docs.get(entry.record);
+        const record = r.config.records[entry.record] ?? this.#plan.config.records[entry.record]!;
+        if (entry.kind === 'taken') {
+          this.#obeys(r, rec, entry.record, entry.data as never, 'taken');
+        } else if (this.#adopts(r, rec, record, doc, isLate)) return;
+        const marker = doc?.marker ?? null;
+        const pinMs = Math.min(marker?.pinMs ?? 2 * HOUR, 2 * HOUR);
+        rec.pinnedUntil = marker?.pinned ? at + pinMs : 'none';
         rec.deposed = false;
         rec.lastSwitchAt = at;
         return;
+      }
     }
   }
 
+  /** What was said to last for so long ends by itself: what is given back by a word, its reply tells. */
+  #isOver(log: ReplicaLog, { kind, record, data }: Entry): void {
+    const what = (data as { readonly what?: string } | null)?.what;
+    const over = record === null ? 'freeze' : `freeze ${record}`;
+    const key = kind === 'undrain' ? `drain ${what}` : kind === 'unfreeze' ? over : null;
+    if (key !== null && log.words.get(key)?.holds) log.words.delete(key);
+  }
+
   /** What the journal could not be told while the store was away is asked of the status. */
-  #catchUp(r: Replica, log: ReplicaLog): void {
+  #catchUp(r: Replica, log: ReplicaLog, entries: readonly Entry[]): void {
     log.unnoted = false;
     for (const word of log.words.values()) word.durable = true;
     const status = r.controller?.status();
@@ -534,7 +986,9 @@ export class Checkers {
     }
     for (const record of status?.records ?? []) {
       const rec = this.#recordLog(r, record.name);
-      rec.pinnedUntil = record.pin === null ? 'none' : record.pin.untilAt;
+      // What moves in this very step has its own pin by now, and had none before.
+      const moves = entries.some((e) => e.record === record.name && e.kind === 'switch');
+      rec.pinnedUntil = record.pin === null || moves ? 'none' : record.pin.untilAt;
     }
   }
 
@@ -596,6 +1050,8 @@ export class Checkers {
     const record = r.config.records[name]!;
     const what = `${r.name}: ${name} ${d.from} -> ${d.to} (${d.why})`;
     if (d.kind === 'auto') this.#automatic(r, rec, record, d, at, what);
+    else if (d.why === 'edited') this.#byHand(r, rec, record, d, at);
+    else if (!log.orders.delete(`${name} switch ${d.to}`)) this.fail('rule-27-a-word', what);
     const spends = d.kind === 'auto' && d.why !== 'drained';
     if (spends) this.#spend(r, rec, record, d, at, what);
     if (d.why === 'edited') rec.pinnedUntil = at + HOUR;
@@ -624,9 +1080,7 @@ export class Checkers {
     what: string,
   ): void {
     const log = this.#log(r);
-    const isPinned =
-      rec.pinnedUntil === null || (rec.pinnedUntil !== 'none' && at < rec.pinnedUntil);
-    if (isPinned) this.fail('rule-9-pin-holds', what);
+    if (this.#isPinned(rec, at)) this.fail('rule-9-pin-holds', what);
     if (rec.frozen || log.frozen) this.fail('freeze-holds', what);
     if (rec.deposed) this.fail('rule-14-deposed-decides-nothing', what);
     if (log.health.get(d.to)?.health !== 'up') this.fail('rule-3-only-to-up', what);
@@ -640,15 +1094,7 @@ export class Checkers {
       at - (isSlow ? 10 * MINUTE : 20_000),
       d.why === 'target-down' ? (from?.at ?? 0) : 0,
     );
-    for (const check of this.#own(d.to)) {
-      const groups = this.#groups(
-        check,
-        (path) => (log.passBegan.get(`${check.id}@${path}`) ?? -1) >= freshSince,
-      );
-      if (groups.yes < this.#quorum(check, groups.all)) {
-        this.fail('rule-3-fresh-passes', `${what}: ${check.id} by ${groups.yes} groups`);
-      }
-    }
+    this.#freshly(log, d.to, freshSince, what);
     const cname = record.targets.find((t) => t.origin === d.to)!.cname;
     if ((log.chains.get(cname) ?? -1) < freshSince) this.fail('rule-3-chain-answered', what);
     this.#settled(r, record, at, what);
@@ -656,6 +1102,19 @@ export class Checkers {
       this.fail('rule-8-settled', what);
     }
     if (d.why === 'failback') this.#failback(r, rec, record, d, at, what);
+  }
+
+  /** Rule 3: passes of each of its checks, begun since then, by a quorum. */
+  #freshly(log: ReplicaLog, origin: string, since: number, what: string): void {
+    for (const check of this.#own(origin)) {
+      const groups = this.#groups(
+        check,
+        (path) => (log.passBegan.get(`${check.id}@${path}`) ?? -1) >= since,
+      );
+      if (groups.yes < this.#quorum(check, groups.all)) {
+        this.fail('rule-3-fresh-passes', `${what}: ${check.id} by ${groups.yes} groups`);
+      }
+    }
   }
 
   /** Rule 8: every verdict has settled, and every provider was read or given three seconds. */
@@ -741,6 +1200,7 @@ export class Checkers {
       const isSame = log === this.#logs.get(r.name) && log.disturbedAt === disturbedAt;
       if (!isSame || !r.isLive || rec.deposed || r.store.refuses) return;
       if ((this.#cleanSince.get(provider) ?? 0) > decidedAt || vendor.faults.length > 0) return;
+      if (vendor.lies.size > 0) return;
       const editedAt = this.#humanAt.get(`${provider} ${name}`) ?? Number.NEGATIVE_INFINITY;
       if (editedAt >= decidedAt - MINUTE) return;
       if (placesOf(vendor, [name]).some((key) => log.blocked.has(key))) return;
@@ -748,14 +1208,26 @@ export class Checkers {
       if (vendor.sick.has(zone) || (vendor.turnedAt.get(zone) ?? 0) > decidedAt) return;
       const stands = vendor.at(name);
       const marker = highest(stands.texts);
-      const isOurs = marker?.cluster === this.#plan.config.cluster;
-      if (marker === null || !isOurs || stands.texts.length > 1) return;
+      if (marker === null || stands.texts.length > 1) return;
+      const value = stands.cname?.value ?? null;
+      if (this.#whose(rec, name, stands.texts[0]!.value, value) === 'foreign') return;
       if (marker.epoch < d.epoch) {
         // Whatever is the matter with the others of this vendor, its zone is well.
         const rule = vendor.sick.size > 0 ? 'rule-24-a-zone-alone' : 'rule-16-retried-in-seconds';
         this.fail(rule, `${what}: ${provider} is at epoch ${marker.epoch}`);
       }
     });
+  }
+
+  /** A store was lost: whoever is alone may meet markers that it does not know to be its own. */
+  get hasLostStores(): boolean {
+    return this.#lostStores > 0;
+  }
+
+  /** Rule 25: a text at a vendor that a person who knows would leave there. */
+  isOurs(name: Name, text: string, value: Name | null): boolean {
+    const all = [...this.#logs.values()].flatMap((log) => log.records.get(name) ?? []);
+    return all.some((rec) => this.#whose(rec, name, text, value) !== 'foreign');
   }
 
   /** Set by the world once they exist. */
@@ -782,6 +1254,8 @@ export class Checkers {
       return isHard && now - this.#truth.places.since(origin) > longMs;
     };
     if (!Object.keys(origins).some(isDead) || now - this.#log(r).disturbedAt < longMs) return;
+    // Whoever has just taken over reads everything first.
+    if (now - this.#log(r).ledAt < MINUTE) return;
     const isCalm = (layers: Truth['places' | 'limits' | 'ways' | 'chains'], key: string) =>
       now - layers.troubledAt(key) > longMs;
     if (!Object.keys(paths).every((p) => isCalm(this.#truth.ways, `${r.name}/${p}`))) return;
@@ -820,12 +1294,14 @@ export class Checkers {
     // What could not be committed holds until a restart all the same.
     if (c.kind === 'ack') {
       rec.spends = [];
+      // What deposed it is taken, with its pin.
+      if (rec.deposed) rec.pinnedUntil = 'none';
       rec.deposed = false;
-      rec.pinnedUntil = 'none';
     }
     if (c.kind === 'unpin') rec.pinnedUntil = 'none';
+    if (c.kind === 'switch' && !c.dryRun) this.#log(r).orders.add(`${c.record} switch ${c.target}`);
     if (c.kind === 'adopt') {
-      this.#adopted.add(c.record);
+      this.#log(r).orders.add(`${c.record} adopt ${c.target}`);
       if (c.create) this.#created.add(c.record);
     }
   }
@@ -863,6 +1339,17 @@ export class Checkers {
       deposed: false,
       spends: [],
       lastSwitchAt: Number.NEGATIVE_INFINITY,
+      marker: null,
+      since: 0,
+      top: 0,
+      own: new Set(),
+      left: new Map(),
+      heard: new Set(),
+      placed: new Map(),
+      claims: new Map(),
+      kept: { placed: new Map(), claims: new Map(), pinnedUntil: 'none' },
+      unseen: new Map(),
+      wishes: new Map(),
     };
     records.set(name, made);
     return made;
@@ -919,6 +1406,15 @@ function stands(r: Replica, key: string): boolean {
 function placesOf(vendor: SimVendor, names: readonly Name[]): readonly string[] {
   const zones = new Set(names.map((name) => vendor.zoneOf(name)));
   return [vendor.name, ...[...zones].map((zone) => `${vendor.name} ${zone}`)];
+}
+
+function givenBy(seen: Seen): Name | null {
+  return seen.cnames[0]?.value ?? null;
+}
+
+/** A marker's text without its signature. */
+function bare({ mac: _, ...m }: Marker): string {
+  return formatMarker(m);
 }
 
 function keyOf(name: Name, m: Marker): string {

@@ -6,10 +6,15 @@ import type { CheckConfig, CoreConfig, Name } from '../../src/core/model.ts';
 import { coreConfig, webCheck } from '../core/world.ts';
 import type { Chance } from './chance.ts';
 import { type FaultName, faultKinds } from './faults.ts';
+import { type HandName, handKinds } from './hands.ts';
 import { type Strength, strengths } from './vendors.ts';
 
 export interface Plan {
   readonly config: CoreConfig;
+  /** The key that signs this world's markers; null: none. */
+  readonly key: string | null;
+  /** Whose key somebody has stolen, wherever a thief comes. */
+  readonly stolen: string;
   readonly vendors: Readonly<Record<string, Strength>>;
   readonly replicas: number;
   readonly leaseMs: number;
@@ -21,13 +26,59 @@ export interface Plan {
     readonly everyMs: number;
     readonly lastsMs: number;
   }[];
+  /** What other hands do, drawn and timed from a chance of their own. */
+  readonly others: readonly {
+    readonly kind: HandName;
+    readonly everyMs: number;
+    readonly lastsMs: number;
+  }[];
 }
 
 const MINUTE = 60_000;
 /** Regular probes of one world, about. */
 const PROBES = 3_000;
 
-export function drawPlan(c: Chance): Plan {
+/**
+ * `other` is a stream of its own, for whatever came later than the worlds that once failed: those keep
+ * their configuration and their faults. With `thief` every world has one.
+ */
+export function drawPlan(c: Chance, other: Chance, thief: boolean): Plan {
+  const { config, ...rest } = drawWorld(c);
+  const providers = Object.keys(rest.vendors);
+  const signed = rest.replicas > 1 || other.is(0.4);
+  return {
+    ...rest,
+    config: { ...config, signed, records: withFollowers(config.records, other) },
+    key: signed ? 'the-key-of-the-simulated-cluster' : null,
+    stolen: other.pick(providers),
+    others: drawOthers(other, thief),
+  };
+}
+
+/** Some records follow what is set by hand at one vendor. */
+function withFollowers(records: CoreConfig['records'], c: Chance): CoreConfig['records'] {
+  return Object.fromEntries(
+    Object.entries(records).map(([name, r]) => {
+      return [name, c.is(0.15) ? { ...r, edits: 'follow' as const } : r];
+    }),
+  );
+}
+
+function drawOthers(c: Chance, thief: boolean): Plan['others'] {
+  const usual = c.spread(MINUTE, 10 * MINUTE);
+  const share = { thief: 0.15, tool: 0.15, stale: 0.15, word: 0.15, 'lost-store': 0.1 };
+  const often = { thief: 1, tool: 0.1, stale: 0.1, word: 0.1, 'lost-store': 0.4 };
+  const kinds = (Object.keys(handKinds) as HandName[]).filter((kind) => {
+    return c.is((thief ? often : share)[kind]);
+  });
+  return kinds.map((kind) => ({
+    kind,
+    everyMs: Math.round(usual * (0.3 + 2 * c.next()) * (kind === 'lost-store' ? 3 : 1)),
+    lastsMs: c.spread(30_000, 30 * MINUTE),
+  }));
+}
+
+function drawWorld(c: Chance): Omit<Plan, 'key' | 'stolen' | 'others'> {
   // Ten minutes to six hours, most of them short: faults come in minutes.
   const durationMs = Math.round(10 * MINUTE * 36 ** (c.next() * c.next()));
   const providers = ['va', 'vb', 'vc'].slice(0, c.int(1, 3));
@@ -170,7 +221,7 @@ function drawRecords(
             ? { kind: 'manual' as const }
             : { kind: 'after' as const, ms: c.spread(10_000, 900_000) },
           switchesPerHour: c.int(1, 4),
-          drift: c.pick(['report', 'repair'] as const),
+          edits: c.pick(['hold', 'mend'] as const),
         },
       ];
     }),

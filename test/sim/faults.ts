@@ -2,7 +2,7 @@
 // service, path and name really is at every moment. A fault begins, lasts, and ends without a trace
 // but for what it has made others do. It knows nothing of Detour's state or decisions.
 
-import type { CheckConfig, CoreConfig, Name } from '../../src/core/model.ts';
+import type { CheckConfig, CoreConfig, Marker, Name } from '../../src/core/model.ts';
 import { another } from './another.ts';
 import type { Chance } from './chance.ts';
 import type { ApiFault, SimVendor } from './vendors.ts';
@@ -151,6 +151,8 @@ const FAILS = (ms: number): Fate => ({ outcome: 'fail', ms });
 /** What faults may lay hands on. */
 export interface Site {
   readonly chance: Chance;
+  readonly now: () => number;
+  later(ms: number, run: () => void): void;
   readonly config: CoreConfig;
   readonly truth: Truth;
   readonly vendors: readonly SimVendor[];
@@ -161,6 +163,7 @@ export interface Site {
     readonly hand: { haltsMs: number };
     readonly notices: { fail: boolean };
     crash(): void;
+    loseStore(): void;
     stop(): void;
     pause(ms: number, asleep: boolean): void;
     jump(ms: number): void;
@@ -169,12 +172,18 @@ export interface Site {
   }[];
   /** An operator says something at random. */
   operate(): void;
+  /** The vendor whose key is stolen, wherever a thief comes. */
+  readonly stolen: SimVendor;
+  /** A vendor is in somebody's hand from now on, or no longer. */
+  stirred(vendor: SimVendor): void;
+  /** Signs as whoever has the cluster's key; plainly where there is none. */
+  sign(record: Name, cname: Name, marker: Marker): string;
 }
 
 /** Begins one fault; what it gives back ends it. */
-type Begin = (s: Site, c: Chance, lastsMs: number) => () => void;
+export type Begin = (s: Site, c: Chance, lastsMs: number) => () => void;
 
-const over = () => {};
+export const over = () => {};
 
 function anOrigin(manner: (c: Chance) => Manner): Begin {
   return (s, c) => s.truth.places.put(c.pick(Object.keys(s.config.origins)), manner(c));

@@ -3,6 +3,7 @@
 //   node test/sim/main.ts --seeds 1000 [--from 1]   so many worlds, one after the other
 //   node test/sim/main.ts --seed 42                 one world, with everything that happened in it
 //   node test/sim/main.ts --for 10m                 random seeds; those that fail go into seeds.txt
+//   ... --thief                                     in each of them somebody has one vendor's key
 //
 // A failure prints one line to paste. Exit code 1 when anything failed.
 
@@ -13,10 +14,11 @@ import { type Report, runSeed } from './world.ts';
 
 const list = new URL('seeds.txt', import.meta.url);
 
-/** Seeds that once failed: they always run. */
-export function keptSeeds(): number[] {
+/** Seeds that once failed, with a thief in each or not: they always run. */
+export function keptSeeds(thief = false): number[] {
   const lines = readFileSync(list, 'utf8').split('\n');
-  return lines.flatMap((line) => (/^\d+/.test(line) ? [Number.parseInt(line, 10)] : []));
+  const shape = thief ? /^thief (\d+) / : /^(\d+) /;
+  return lines.flatMap((line) => shape.exec(line)?.slice(1).map(Number) ?? []);
 }
 
 /** What many worlds came to. */
@@ -60,9 +62,10 @@ export class Tally {
 }
 
 /** The line to paste, and why. */
-export function failureText(report: Report): string {
+export function failureText(report: Report, thief = false): string {
   const first = report.violations[0]!;
-  return `npm run sim -- --seed ${report.seed}   # ${first.rule} at ${first.at} ms: ${first.what}`;
+  const how = thief ? '--thief ' : '';
+  return `npm run sim -- ${how}--seed ${report.seed}   # ${first.rule} at ${first.at} ms: ${first.what}`;
 }
 
 async function main(): Promise<number> {
@@ -72,14 +75,16 @@ async function main(): Promise<number> {
       from: { type: 'string', default: '1' },
       seed: { type: 'string' },
       for: { type: 'string' },
+      thief: { type: 'boolean', default: false },
     },
   });
-  if (values.seed !== undefined) return one(Number(values.seed));
+  const { thief } = values;
+  if (values.seed !== undefined) return one(Number(values.seed), thief);
   const tally = new Tally();
   const go = async (seed: number) => {
-    const report = await runSeed(seed);
+    const report = await runSeed(seed, { thief });
     tally.add(report);
-    if (report.violations.length > 0) console.log(failureText(report));
+    if (report.violations.length > 0) console.log(failureText(report, thief));
     return report;
   };
   if (values.for !== undefined) {
@@ -92,10 +97,12 @@ async function main(): Promise<number> {
     while (performance.now() < until) {
       const report = await go(Math.floor(Math.random() * 2 ** 31));
       const first = report.violations[0];
-      if (first !== undefined) appendFileSync(list, `${report.seed} ${first.rule}\n`);
+      if (first !== undefined) {
+        appendFileSync(list, `${thief ? 'thief ' : ''}${report.seed} ${first.rule}\n`);
+      }
     }
   } else {
-    for (const seed of keptSeeds()) await go(seed);
+    for (const seed of keptSeeds(thief)) await go(seed);
     const from = Number(values.from);
     const count = Number(values.seeds ?? '200');
     for (let i = 0; i < count; i++) {
@@ -107,8 +114,11 @@ async function main(): Promise<number> {
   return tally.failed.length > 0 ? 1 : 0;
 }
 
-async function one(seed: number): Promise<number> {
-  const report = await runSeed(seed, { trace: (line) => console.log(line) });
+async function one(seed: number, thief: boolean): Promise<number> {
+  const report = await runSeed(seed, {
+    thief,
+    trace: (line) => console.log(line),
+  });
   for (const v of report.violations) console.log(`${v.rule} at ${v.at} ms: ${v.what}`);
   console.log(JSON.stringify({ ...report, violations: report.violations.length }));
   return report.violations.length > 0 ? 1 : 0;

@@ -1,6 +1,7 @@
 // One replica: a process with the real controller in it, on simulated ports. It can be crashed,
 // stopped, started again, paused; its disk stays. Everything it does passes the checkers' eyes.
 
+import { type Keyring, proving, signing } from '../../src/cluster/keyring.ts';
 import { type Adapters, Controller } from '../../src/controller.ts';
 import type {
   ChainAnswer,
@@ -33,6 +34,8 @@ export interface Shared {
   readonly lease: Lease | null;
   readonly checkers: Checkers;
   readonly figures: { crashes: number; probes: number };
+  /** Null: markers are not signed. */
+  readonly keys: Keyring | null;
   /** Broken on purpose: the store loses an entry now and then. */
   readonly lossyStore: boolean;
   /** Broken on purpose: what is noted beside the store is gone with the process. */
@@ -42,12 +45,14 @@ export interface Shared {
 export class Replica {
   readonly name: string;
   readonly process: Process;
-  readonly disk: MemoryDisk = newMemoryDisk();
-  readonly store: { refuses: boolean; forgets: boolean; dies: 'before' | 'after' | null } = {
-    refuses: false,
-    forgets: false,
-    dies: null,
-  };
+  disk: MemoryDisk = newMemoryDisk();
+  readonly store: {
+    refuses: boolean;
+    forgets: boolean;
+    dies: 'before' | 'after' | null;
+    /** It has refused something, and taken nothing since. */
+    owed: boolean;
+  } = { refuses: false, forgets: false, dies: null, owed: false };
   readonly lease = { cutOff: false };
   /** How long it stands still before its next write is sent; 0: it does not. */
   readonly hand = { haltsMs: 0 };
@@ -81,6 +86,7 @@ export class Replica {
     process.boot(this.disk.at);
     this.#stopping = false;
     const store = this.#openStore();
+    this.store.owed = false;
     const term = ++this.#starts;
     const world = {
       clock: process.clock(),
@@ -102,6 +108,14 @@ export class Replica {
     if (!this.process.alive) return;
     this.#s.figures.crashes++;
     this.#gone();
+  }
+
+  /** Its disk is gone, and an empty one is put in its place. */
+  loseStore(): void {
+    this.crash();
+    this.disk = newMemoryDisk();
+    this.journalled = 0;
+    this.#s.checkers.lost(this);
   }
 
   /** SIGTERM: it ends in good order, and is started again. */
@@ -178,6 +192,7 @@ export class Replica {
         return dies === 'before' ? 'dies-before' : 'dies-after';
       }
       if (this.#s.lossyStore && this.#s.chance.is(0.02)) return 'loses';
+      this.store.owed = refuses;
       return refuses ? 'refused' : 'kept';
     };
     return openSimStore(this.disk, {
@@ -220,26 +235,30 @@ export class Replica {
   #adapters(): Adapters {
     const { checkers } = this.#s;
     const { life } = this.process;
-    const providers = Object.fromEntries(
-      [...this.#s.vendors].map(([name, vendor]) => [
-        name,
-        new SimAccount(vendor, this.#seat(), {
-          callTimeoutMs: 2000,
-          began: (op, names, changes) => {
-            this.#s.timeline.stirred = true;
-            if (life === this.process.life) checkers.began(this, vendor, op, names, changes);
-          },
-          ended: (op, names, results) => {
-            if (life === this.process.life) checkers.ended(this, vendor, op, names, results);
-          },
-        }),
-      ]),
-    );
+    const { keys } = this.#s;
+    const { records } = this.#s.config;
+    const accounts = [...this.#s.vendors].map(([name, vendor]) => {
+      const account = new SimAccount(vendor, this.#seat(), {
+        callTimeoutMs: 2000,
+        began: (op, names, changes) => {
+          this.#s.timeline.stirred = true;
+          if (life === this.process.life) checkers.began(this, vendor, op, names, changes);
+        },
+        ended: (op, names, results, changes) => {
+          if (life !== this.process.life) return;
+          checkers.ended(this, vendor, op, names, results, changes);
+        },
+      });
+      return [name, keys === null ? account : signing(account, () => keys, records)] as const;
+    });
+    const providers = Object.fromEntries(accounts);
+    const asking = this.#verifier();
+    const verifier = keys === null ? asking : proving(asking, () => keys, records);
     const notifier = {
       notify: () =>
         this.notices.fail ? Promise.reject(new Error('nobody listens')) : Promise.resolve(),
     };
-    return { prober: this.#prober(), providers, verifier: this.#verifier(), notifier };
+    return { prober: this.#prober(), providers, verifier, notifier };
   }
 
   /** The process in this life only: what an earlier one had begun must not go on in a later one. */

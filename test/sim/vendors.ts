@@ -32,6 +32,9 @@ export interface Stand {
   readonly other: string | null;
 }
 
+/** How much of what stood at a name is remembered for those who would put it back. */
+const HISTORY_MAX = 40;
+
 export const NOTHING: Stand = { cname: null, texts: [], other: null };
 
 /** How an API treats a share of its calls. */
@@ -47,12 +50,18 @@ export interface ApiFault {
     | 'lost-write'
     /** Applied long after whoever asked has given up. */
     | 'late-write'
-    | 'stale-read';
+    | 'stale-read'
+    /** Said to be done, and not done: by whoever has the vendor in hand. */
+    | 'swallow';
   readonly share: number;
   readonly retryAfterMs?: number;
   /** It befalls one write, and is over. */
   readonly once?: boolean;
 }
+
+/** Whoever changes what stands at a vendor and is no replica. */
+export const hands = ['human', 'thief', 'tool', 'direct'] as const;
+export type Hand = (typeof hands)[number];
 
 /** How one zone of a vendor is in trouble, while its others are well. */
 export type Sickness = 'deleted' | 'denied' | 'unavailable' | 'hang';
@@ -75,7 +84,7 @@ export interface Seat {
 
 export interface VendorChange {
   readonly name: Name;
-  /** A replica's name, or `human`. */
+  /** A replica's name, or whose hand it was: `human`, `thief`, `tool` or `direct`. */
   readonly by: string;
   readonly before: Stand;
   readonly after: Stand;
@@ -116,6 +125,10 @@ export class SimVendor {
   lagMs = 0;
   /** Reasons for which its servers answer nobody. */
   silent = 0;
+  /** What its API says of a name, whatever stands there: the lies of whoever has it in hand. */
+  readonly lies = new Map<Name, Stand>();
+  /** What ever stood at each name, the newest last, so that it can be put there again. */
+  readonly history = new Map<Name, Stand[]>();
   /** Its name servers take the question and never end. */
   hanging = 0;
   changed: (change: VendorChange) => void = () => {};
@@ -149,6 +162,8 @@ export class SimVendor {
 
   /** What an API reading shows: the past, where readings are stale. */
   shown(name: Name, stale: boolean): Stand {
+    const lie = this.lies.get(name);
+    if (lie !== undefined) return lie;
     const past = this.#past.get(name);
     const isPast = stale && past !== undefined && this.#now() - past.at < this.options.staleMs;
     return isPast ? past.stand : this.at(name);
@@ -162,6 +177,8 @@ export class SimVendor {
     const before = this.at(name);
     this.#past.set(name, { stand: before, at: this.#now() });
     this.stands.set(name, after);
+    const history = this.history.get(name) ?? [];
+    this.history.set(name, [...history.slice(1 - HISTORY_MAX), after]);
     this.changed({ name, by, before, after });
     const [least, most] = this.options.lagMs;
     for (const server of this.servers) {
@@ -178,11 +195,12 @@ export class SimVendor {
     for (const [name, stand] of this.stands) server.gives.set(name, stand);
   }
 
-  /** A person at the console; `null` leaves that part as it is. */
+  /** A person at the console, or another hand; `null` leaves that part as it is. */
   edit(
     name: Name,
     cname: { readonly value: Name; readonly ttl: number } | 'none' | null,
     texts: readonly string[] | null,
+    by: Hand = 'human',
   ): void {
     const now = this.at(name);
     const made =
@@ -191,7 +209,7 @@ export class SimVendor {
     const kept = made !== null && now.cname !== null ? { ...made, id: now.cname.id } : made;
     const written =
       texts === null ? now.texts : texts.map((value) => ({ id: this.newId(), value }));
-    this.put(name, { ...now, cname: kept, texts: written }, 'human');
+    this.put(name, { ...now, cname: kept, texts: written }, by);
   }
 
   /** The zone that holds a name; null: none here. */
@@ -242,8 +260,16 @@ export interface AccountOptions {
   readonly wrongKey?: boolean;
   /** Told of every reading and writing as it begins and as it ends. */
   began?(op: 'read' | 'write', names: readonly Name[], changes: readonly Change[]): void;
-  ended?(op: 'read' | 'write', names: readonly Name[], answers: readonly Answer<unknown>[]): void;
+  ended?(
+    op: 'read' | 'write',
+    names: readonly Name[],
+    answers: readonly Answer<unknown>[],
+    changes: readonly Change[],
+  ): void;
 }
+
+/** How a request is carried out: as it was asked, on what stood before, or not at all. */
+type Manner = 'plain' | 'stale' | 'hollow';
 
 /** One account at a simulated vendor, in one process. */
 export class SimAccount implements Provider {
@@ -286,7 +312,7 @@ export class SimAccount implements Provider {
     });
     await Promise.all(reading);
     const inOrder = names.map((name) => answers.get(name)!);
-    this.#options.ended?.('read', names, inOrder);
+    this.#options.ended?.('read', names, inOrder, []);
     return Object.fromEntries(names.map((name, i) => [name, inOrder[i]!] as const));
   }
 
@@ -304,7 +330,7 @@ export class SimAccount implements Provider {
     });
     await Promise.all(writing);
     const inOrder = names.map((name) => answers.get(name)!);
-    this.#options.ended?.('write', names, inOrder);
+    this.#options.ended?.('write', names, inOrder, changes);
     return inOrder;
   }
 
@@ -331,9 +357,9 @@ export class SimAccount implements Provider {
     signal: AbortSignal,
   ): Promise<readonly Answer<Seen>[]> {
     if (zone === '') return names.map((name) => ofRecord(outside(name)));
-    const all = await this.#call('read', zone, signal, (stale) => ({
+    const all = await this.#call('read', zone, signal, (how) => ({
       kind: 'answered',
-      value: names.map((n) => seenOf(n, this.#vendor, this.#vendor.shown(n, stale))),
+      value: names.map((n) => seenOf(n, this.#vendor, this.#vendor.shown(n, how === 'stale'))),
     }));
     if (all.kind !== 'answered') return names.map(() => all);
     return all.value.map((value) => ({ kind: 'answered', value }));
@@ -345,9 +371,9 @@ export class SimAccount implements Provider {
     signal: AbortSignal,
   ): Promise<readonly Answer<null>[]> {
     if (zone === '') return changes.map((c) => ofRecord(outside(c.name)));
-    const all = await this.#call('write', zone, signal, () => ({
+    const all = await this.#call('write', zone, signal, (how) => ({
       kind: 'answered',
-      value: changes.map((c) => this.#refusal(c) ?? this.#apply(c)),
+      value: changes.map((c) => this.#refusal(c) ?? (how === 'hollow' ? DONE : this.#apply(c))),
     }));
     return all.kind === 'answered' ? all.value : changes.map(() => all);
   }
@@ -401,7 +427,7 @@ export class SimAccount implements Provider {
         'write',
         zone,
         signal,
-        () => this.#refusal(c) ?? this.#set(c, part),
+        (how) => this.#refusal(c) ?? (how === 'hollow' ? DONE : this.#set(c, part)),
       );
       if (made.kind === 'fault' && touched) return halfDone(made);
       if (made.kind !== 'answered') return made;
@@ -454,7 +480,7 @@ export class SimAccount implements Provider {
     op: 'read' | 'write',
     zone: Name,
     signal: AbortSignal,
-    carryOut: (stale: boolean) => Answer<T>,
+    carryOut: (how: Manner) => Answer<T>,
   ): Promise<Answer<T>> {
     const [vendor, seat] = [this.#vendor, this.#seat];
     const { chance } = vendor.wire;
@@ -494,7 +520,7 @@ export class SimAccount implements Provider {
   #carry<T>(
     op: 'read' | 'write',
     zone: Name,
-    carryOut: (stale: boolean) => Answer<T>,
+    carryOut: (how: Manner) => Answer<T>,
     lost: Failed,
   ): readonly [Answer<T>, slowMs: number] | null {
     const { chance, later } = this.#vendor.wire;
@@ -521,21 +547,23 @@ export class SimAccount implements Provider {
     if (sickness !== undefined) return say(ofZone(SICK[sickness], zone));
     switch (fault?.how) {
       case 'slow':
-        return [carryOut(false), chance.spread(200, 5000)];
+        return [carryOut('plain'), chance.spread(200, 5000)];
       case 'stale-read':
-        return [carryOut(true), 0];
+        return [carryOut('stale'), 0];
       case 'lost-reply':
       case 'lost-write':
-        if (op === 'read') return [carryOut(false), 0];
+        if (op === 'read') return [carryOut('plain'), 0];
         if (fault.once) this.#vendor.faults.pop();
-        if (fault.how === 'lost-reply') carryOut(false);
+        if (fault.how === 'lost-reply') carryOut('plain');
         return chance.is(0.5) ? say(lost) : null;
+      case 'swallow':
+        return [carryOut('hollow'), 0];
       case 'late-write':
-        if (op === 'read') return [carryOut(false), 0];
-        later(chance.spread(3000, 120_000), () => void carryOut(false));
+        if (op === 'read') return [carryOut('plain'), 0];
+        later(chance.spread(3000, 120_000), () => void carryOut('plain'));
         return null;
       default:
-        return [carryOut(false), 0];
+        return [carryOut('plain'), 0];
     }
   }
 }

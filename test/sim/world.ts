@@ -2,13 +2,15 @@
 // time, and then left in peace until everything has converged. Same seed, same world, same journal.
 
 import { createHash } from 'node:crypto';
-import { formatMarker } from '../../src/core/marker.ts';
-import type { Command, Name } from '../../src/core/model.ts';
+import { createKeyring, type Keyring } from '../../src/cluster/keyring.ts';
+import { formatMarker, parseMarker } from '../../src/core/marker.ts';
+import type { Command, Marker, Name } from '../../src/core/model.ts';
 import { Chance } from './chance.ts';
 import { Checkers, type Violation } from './checkers.ts';
 import { type Process, Timeline } from './clock.ts';
 import { drawPlan, type Plan } from './draw.ts';
 import { beginFault, type Site, Truth } from './faults.ts';
+import { beginHand } from './hands.ts';
 import { Lease } from './lease.ts';
 import { Replica, type Shared } from './replica.ts';
 import { NOTHING, SimVendor } from './vendors.ts';
@@ -32,11 +34,15 @@ export interface Report {
 export interface Sabotage {
   readonly unfenced?: boolean;
   readonly lossyStore?: boolean;
+  /** Every signature proves something. */
+  readonly credulous?: boolean;
   /** What is noted beside the store is gone with the process. */
   readonly forgetfulStore?: boolean;
 }
 
 export interface RunOptions {
+  /** A thief in every world. */
+  readonly thief?: boolean;
   readonly sabotage?: Sabotage;
   readonly trace?: (line: string) => void;
 }
@@ -46,6 +52,12 @@ const ALONE_MS = 420_000;
 const HELP_EVERY_MS = 30_000;
 const HELPED_MS = 600_000;
 
+/** Tells the second stream of a seed from the first. */
+const OTHER = 0x5bd1e995;
+
+/** The key of nobody in these worlds. */
+const STRANGER = createKeyring(['a-key-that-is-of-no-cluster-in-here']);
+
 export async function runSeed(seed: number, options: RunOptions = {}): Promise<Report> {
   const world = new World(seed, options);
   return world.run();
@@ -54,6 +66,9 @@ export async function runSeed(seed: number, options: RunOptions = {}): Promise<R
 class World {
   readonly #seed: number;
   readonly #chance: Chance;
+  /** For what came later than the seeds that once failed. */
+  readonly #other: Chance;
+  readonly #keys: Keyring | null;
   readonly #plan: Plan;
   readonly #timeline = new Timeline();
   readonly #truth: Truth;
@@ -69,7 +84,10 @@ class World {
     this.#seed = seed;
     const chance = new Chance(seed);
     this.#chance = chance;
-    this.#plan = drawPlan(chance);
+    this.#other = new Chance(seed ^ OTHER);
+    this.#plan = drawPlan(chance, this.#other, options.thief ?? false);
+    const keys = this.#plan.key === null ? null : createKeyring([this.#plan.key]);
+    this.#keys = keys !== null && options.sabotage?.credulous ? credulous(keys) : keys;
     const timeline = this.#timeline;
     const now = () => timeline.now;
     this.#truth = new Truth(now);
@@ -107,6 +125,7 @@ class World {
       lease: this.#lease,
       checkers: this.#checkers,
       figures: this.#figures,
+      keys: this.#keys,
       lossyStore: options.sabotage?.lossyStore ?? false,
       forgetfulStore: options.sabotage?.forgetfulStore ?? false,
     };
@@ -182,7 +201,7 @@ class World {
           vendor.put(record.name, { ...NOTHING, cname }, 'human');
           continue;
         }
-        const marker = formatMarker({
+        const marker = {
           cluster: how < 0.83 ? 'other' : this.#plan.config.cluster,
           epoch: odd ? Math.max(1, epoch - 1) : epoch,
           id: 'before',
@@ -191,8 +210,9 @@ class World {
           target: first.origin,
           pinned: false,
           pinMs: null,
-        });
-        const texts = [{ id: vendor.newId(), value: how < 0.85 && odd ? 'a text' : marker }];
+        } as const;
+        const text = how < 0.85 && odd ? 'a text' : this.#before(record.name, first.cname, marker);
+        const texts = [{ id: vendor.newId(), value: text }];
         vendor.put(
           record.name,
           { ...NOTHING, cname: { ...cname, value: first.cname }, texts },
@@ -200,6 +220,21 @@ class World {
         );
       }
     }
+  }
+
+  /** A marker of earlier: by the key of this cluster, by another, or by none. */
+  #before(name: Name, cname: Name, marker: Marker): string {
+    const how = this.#other.next();
+    if (marker.cluster === this.#plan.config.cluster) this.#checkers.gives(name, marker.epoch);
+    if (how < 0.25) return formatMarker(marker);
+    if (how < 0.4) return formatMarker(STRANGER.sign(name, cname, marker));
+    return this.#sign(name, cname, marker);
+  }
+
+  #sign(name: Name, cname: Name, marker: Marker): string {
+    const signed = this.#keys?.sign(name, cname, marker) ?? marker;
+    this.#checkers.signs(name, cname, signed);
+    return formatMarker(signed);
   }
 
   #sayPlan(): void {
@@ -214,6 +249,10 @@ class World {
     trace(`origins ${JSON.stringify(Object.values(config.origins))}`);
     trace(`records ${JSON.stringify(Object.values(config.records))}`);
     trace(`faults ${JSON.stringify(faults)}`);
+    const { key, stolen, others } = this.#plan;
+    trace(
+      `${key === null ? 'no key' : 'signed'}; stolen ${stolen}; others ${JSON.stringify(others)}`,
+    );
   }
 
   // ------------------------------------------------------------ while it lasts
@@ -221,31 +260,45 @@ class World {
   /** Begins each kind again and again; what comes back ends those that last. */
   #scheduleFaults(): Set<() => void> {
     const going = new Set<() => void>();
-    const site = this.#site();
-    for (const { kind, everyMs, lastsMs } of this.#plan.faults) {
-      const again = () => {
-        if (this.#faultsOver) return;
-        const ms = this.#chance.wait(lastsMs) + 1;
-        const before = new Map([...this.#vendors].map(([name, v]) => [name, v.faults.length]));
-        const undo = beginFault(kind, site, ms);
-        this.#checkers.trace(`fault ${kind} for ${ms} ms`);
-        const touched = [...this.#vendors].filter(
-          ([name, v]) => v.faults.length !== before.get(name),
-        );
-        for (const [name] of touched) this.#checkers.stirred(name);
-        const end = () => {
-          if (!going.delete(end)) return;
-          undo();
-          for (const [name] of touched) this.#checkers.stirred(name);
-          this.#checkers.trace(`fault ${kind} is over`);
-        };
-        going.add(end);
-        this.#timeline.later(ms, end);
-        this.#timeline.later(this.#chance.wait(everyMs), again);
-      };
-      this.#timeline.later(this.#chance.wait(everyMs), again);
+    const { faults, others } = this.#plan;
+    const usual = this.#site(this.#chance);
+    for (const f of faults) {
+      this.#repeat(going, f, this.#chance, (ms) => beginFault(f.kind, usual, ms));
+    }
+    const other = this.#site(this.#other);
+    for (const f of others) {
+      this.#repeat(going, f, this.#other, (ms) => beginHand(f.kind, other, ms));
     }
     return going;
+  }
+
+  #repeat(
+    going: Set<() => void>,
+    { kind, everyMs, lastsMs }: Plan['faults' | 'others'][number],
+    chance: Chance,
+    begin: (ms: number) => () => void,
+  ): void {
+    const again = () => {
+      if (this.#faultsOver) return;
+      const ms = chance.wait(lastsMs) + 1;
+      const before = new Map([...this.#vendors].map(([name, v]) => [name, v.faults.length]));
+      const undo = begin(ms);
+      this.#checkers.trace(`fault ${kind} for ${ms} ms`);
+      const touched = [...this.#vendors].filter(
+        ([name, v]) => v.faults.length !== before.get(name),
+      );
+      for (const [name] of touched) this.#checkers.stirred(name);
+      const end = () => {
+        if (!going.delete(end)) return;
+        undo();
+        for (const [name] of touched) this.#checkers.stirred(name);
+        this.#checkers.trace(`fault ${kind} is over`);
+      };
+      going.add(end);
+      this.#timeline.later(ms, end);
+      this.#timeline.later(chance.wait(everyMs), again);
+    };
+    this.#timeline.later(chance.wait(everyMs), again);
   }
 
   /** Looks now and then whether whoever leads has done what was to be done. */
@@ -257,9 +310,18 @@ class World {
     this.#timeline.later(5000, () => this.#watch());
   }
 
-  #site(): Site {
+  #site(chance: Chance): Site {
     return {
-      chance: this.#chance,
+      chance,
+      now: () => this.#timeline.now,
+      later: (ms, run) => {
+        this.#timeline.later(ms, () => {
+          if (!this.#faultsOver) run();
+        });
+      },
+      stolen: this.#vendors.get(this.#plan.stolen)!,
+      stirred: (vendor) => this.#checkers.stirred(vendor.name),
+      sign: (name, cname, marker) => this.#sign(name, cname, marker),
       config: this.#plan.config,
       truth: this.#truth,
       vendors: [...this.#vendors.values()],
@@ -391,7 +453,12 @@ class World {
     const waits = new Set(['missing', 'disagreement', 'foreign', 'unreadable']);
     for (const r of leader.controller!.status().records) {
       if (r.mode === 'observe' || waits.has(r.stay.reason)) continue;
+      if (r.stay.reason === 'epochs-spent') {
+        this.#checkers.fail('rule-25-never-unmovable', `${leader.name}: ${r.name}`);
+      }
       if (r.stay.reason === 'deposed') {
+        // Whoever has lost its store may meet its own later marker, and does not know it.
+        if (this.#checkers.hasLostStores) continue;
         this.#checkers.fail('rule-14-its-own-group-deposes-nobody', `${leader.name}: ${r.name}`);
       }
       for (const p of r.providers) {
@@ -416,7 +483,7 @@ class World {
       if (r.stay.reason === 'deposed')
         leader.command({ kind: 'ack', reject: false, dryRun: false, ...base });
       else if (r.target === null) leader.command({ kind: 'adopt', ...base, target, create: true });
-      else if (r.providers.some((p) => p.problem?.includes('without a marker'))) {
+      else if (r.providers.some((p) => /without (a|our) marker/.test(p.problem ?? ''))) {
         leader.command({ kind: 'adopt', ...base, target, create: true });
       } else if (r.providers.some((p) => p.problem !== null || p.stage === 'untouched')) {
         const order = { forMs: 60_000, force: true, dryRun: false };
@@ -427,12 +494,16 @@ class World {
 
   /** Texts that are not Detour's are removed by whoever put them there, and so are doubles. */
   #clean(name: Name): void {
-    const cluster = `cluster=${this.#plan.config.cluster} `;
     for (const { provider } of this.#plan.config.records[name]!.publish) {
       const vendor = this.#vendors.get(provider)!;
-      const { texts } = vendor.at(name);
-      const ours = texts.filter((t) => t.value.includes(cluster)).map((t) => t.value);
-      const kept = ours.sort().slice(-1);
+      const { texts, cname } = vendor.at(name);
+      const value = cname?.value ?? null;
+      const ours = texts.filter((t) => this.#checkers.isOurs(name, t.value, value));
+      const epochOf = (text: string) => parseMarker(text)!.epoch;
+      const kept = ours
+        .map((t) => t.value)
+        .sort((a, b) => epochOf(a) - epochOf(b))
+        .slice(-1);
       if (texts.length !== kept.length) vendor.edit(name, null, kept);
     }
   }
@@ -457,6 +528,18 @@ class World {
     for (const v of this.#vendors.values()) hash.update(JSON.stringify([...v.stands]));
     return hash.digest('hex').slice(0, 16);
   }
+}
+
+/** Believes whatever bears a signature. */
+function credulous(keys: Keyring): Keyring {
+  return {
+    ...keys,
+    prove: (record, text, cnames) => {
+      const proof = keys.prove(record, text, cnames);
+      const [cname] = cnames;
+      return proof.word !== 'wrong' || cname === undefined ? proof : { word: 'genuine', cname };
+    },
+  };
 }
 
 function stamp(ms: number): string {
