@@ -78,6 +78,8 @@ const secrets = {
 
 const own = ['--net', '--mount', '--fork', '--kill-child'];
 
+const stop = new AbortController();
+
 const { values } = parseArgs({
   options: {
     seconds: { type: 'string', default: '75' },
@@ -371,7 +373,7 @@ type Said = { readonly kind?: string; readonly msg: string; readonly data?: Data
 type Data = Readonly<Record<string, unknown>>;
 
 async function measure(how: How): Promise<Measured> {
-  const place = mkdtempSync(join(tmpdir(), 'detour-silent-'));
+  const place = mkdtempSync(join(values.place, 'run-'));
   const running: ChildProcess[] = [];
   try {
     mkdirSync(join(place, 'state'), { mode: 0o700 });
@@ -600,6 +602,7 @@ async function main(): Promise<number> {
     return 1;
   }
   const place = mkdtempSync(join(tmpdir(), 'detour-silent-'));
+  for (const name of ['SIGINT', 'SIGTERM']) process.once(name, () => stop.abort());
   try {
     // Side by side: what else this machine does is the same for both.
     const [without, withSilent] = await Promise.all([
@@ -620,7 +623,7 @@ async function main(): Promise<number> {
     console.log(goals.length === 0 ? 'goals: met' : 'goals: MISSED');
     return goals.length === 0 ? 0 : 1;
   } finally {
-    rmSync(place, { recursive: true, force: true });
+    rmSync(place, { recursive: true, force: true, maxRetries: 10 });
   }
 }
 
@@ -636,7 +639,8 @@ async function inOwnNetwork(place: string, how: How): Promise<Measured> {
     'mount --bind "$0/resolv.conf" /etc/resolv.conf && exec "$@"';
   const role = ['--role', how, '--place', place, '--seconds', values.seconds];
   const inside = ['sh', '-c', script, place, process.execPath, import.meta.filename, ...role];
-  const measuring = spawn('unshare', [...own, ...inside], { stdio: 'inherit' });
+  const stopping = { signal: stop.signal, killSignal: 'SIGKILL' } as const;
+  const measuring = spawn('unshare', [...own, ...inside], { stdio: 'inherit', ...stopping });
   const [status] = await once(measuring, 'exit');
   if (status !== 0) throw new Error(`${how}: nothing was measured`);
   return JSON.parse(readFileSync(join(place, `${how}.json`), 'utf8')) as Measured;
