@@ -2421,6 +2421,30 @@ function laneWorks`,
     ],
   },
   {
+    name: 'names that are answered wait in one line with names that are silent',
+    rule: 24,
+    by: 'dns/lookup.test.ts',
+    edits: [
+      {
+        file: 'src/dns/lookup.ts',
+        find: "this.#limits[this.#standings.get(name) ?? 'unknown'];",
+        replace: 'this.#limits.unanswered;',
+      },
+    ],
+  },
+  {
+    name: "vendors' APIs are looked up in the threads that silent names fill",
+    rule: 24,
+    by: 'probes/names.test.ts',
+    edits: [
+      {
+        file: 'providers/kit/agents.ts',
+        find: 'const own = { ...options, lookup: lookupOf(context) };',
+        replace: 'const own = { ...options };',
+      },
+    ],
+  },
+  {
     name: 'a zone that hangs is waited for as long as a call may take',
     rule: 24,
     by: 'providers/by-zone.test.ts',
