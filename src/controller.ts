@@ -33,12 +33,13 @@ import type {
   Survey,
 } from './core/model.ts';
 import type { State, Step } from './core/state.ts';
-import { type GateView, gateView, type StatusView, view } from './core/view.ts';
+import { type GateView, gateView, readyView, type StatusView, view, viewing } from './core/view.ts';
 import type { Notifier, ProbeResult, Provider } from './kit/extend.ts';
 import type {
   CallResult,
   Clock,
   Coordinator,
+  HistoryQuery,
   Moment,
   Observer,
   Operation,
@@ -144,9 +145,22 @@ export class Controller {
     });
   }
 
+  /** The whole state at once; whoever may not hold the loop takes it in pieces. */
   status(): StatusView {
-    const { version } = this.#world;
-    return view(this.#state, { version, reload: this.#reload, unkept: this.#words });
+    return view(this.#state, this.#about());
+  }
+
+  /** The same in pieces, as core/view.ts says. */
+  viewing(before: StatusView | null): ReturnType<typeof viewing> {
+    return viewing(this.#state, () => this.#about(), before);
+  }
+
+  ready(): StatusView['ready'] {
+    return readyView(this.#state, this.#words);
+  }
+
+  #about() {
+    return { version: this.#world.version, reload: this.#reload, unkept: this.#words };
   }
 
   /** What must hold after every step and does not; empty unless Detour itself is wrong. */
@@ -158,7 +172,7 @@ export class Controller {
     return gateView(this.#state, record, this.#world.clock.now());
   }
 
-  history(query: { record?: Name; limit: number }): readonly StoredEntry[] {
+  history(query: HistoryQuery): readonly StoredEntry[] {
     return this.#world.store.history(query);
   }
 

@@ -76,6 +76,14 @@ export interface Commit extends Moment {
   readonly docs: readonly (readonly [key: string, value: Json | null])[];
 }
 
+export interface HistoryQuery {
+  readonly record?: Name;
+  /** Only those whose `seq` is less. */
+  readonly before?: number;
+  /** At most so many: 1 to 10,000. Many at once hold the loop. */
+  readonly limit: number;
+}
+
 export interface Store {
   /** The snapshot: every document, and the engine time of the last commit (0 for a new store). */
   load(): {
@@ -92,8 +100,8 @@ export interface Store {
    * Throws where not even that can be written.
    */
   remind(words: readonly string[]): void;
-  /** The newest entries first, at most `limit` (1 to 10,000). */
-  history(query: { readonly record?: Name; readonly limit: number }): readonly StoredEntry[];
+  /** The newest entries first. */
+  history(query: HistoryQuery): readonly StoredEntry[];
   close(): void;
 }
 

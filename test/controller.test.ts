@@ -191,6 +191,8 @@ class Lab {
   attempts = 0;
   docs: Record<string, Json> = {};
   proberClosed = 0;
+  /** Whoever is told of something never ends, and heeds no signal. */
+  deaf = false;
 
   constructor(config: CoreConfig = coreConfig({ providers: ['cf', 'r53'] })) {
     this.config = config;
@@ -233,6 +235,7 @@ class Lab {
     const notifier = {
       notify: async (notice: Notice) => {
         this.log.push(`tell ${notice.kind}`);
+        if (this.deaf) await new Promise(() => {});
       },
     };
     return { prober, providers: this.vendors, verifier, notifier };
@@ -820,6 +823,44 @@ test('a provider that hangs delays no other lane', async () => {
   await lab.clock.advance(100);
   assert.equal(lab.vendors['cf']!.epoch(), 2);
   assert.equal(lab.vendors['r53']!.epoch(), 1);
+  await lab.stop();
+});
+
+test('whoever is told and never ends delays no decision and no lane', async () => {
+  const lab = new Lab();
+  await lab.start();
+  lab.deaf = true;
+  for (const target of ['b', 'a', 'b']) {
+    assert.equal((await lab.command(target)).exit, 0);
+    await lab.clock.advance(100);
+    assert.equal(lab.target(), target);
+  }
+  const [told, epochs] = [lab.log.filter((line) => line.startsWith('tell')).length, [4, 4]];
+  assert.ok(told >= 3, `told ${told} times`);
+  assert.deepEqual([lab.vendors['cf']!.epoch(), lab.vendors['r53']!.epoch()], epochs);
+  await lab.clock.advance(31_000);
+  assert.equal(lab.troubles.filter((what) => what === 'notify').length, told, 'and is given up on');
+  await lab.stop();
+});
+
+test('with a full disk what was decided before is still published, everywhere', async () => {
+  const lab = new Lab();
+  await lab.start();
+  const r53 = lab.vendors['r53']!;
+  r53.api = 'never';
+  assert.equal((await lab.command('b')).exit, 0);
+  await lab.clock.advance(1000);
+  lab.refuses = () => true;
+  await lab.clock.advance(60_000);
+  assert.deepEqual([lab.vendors['cf']!.epoch(), r53.epoch()], [2, 1]);
+  assert.equal(lab.controller.ready().ok, false);
+  r53.api = 'ok';
+  await lab.clock.advance(10_000);
+  assert.deepEqual([r53.epoch(), r53.records.get(WWW)!.cname], [2, 'b.shop.test.']);
+  assert.equal(lab.controller.ready().ok, false, 'the disk is still full');
+  lab.refuses = () => false;
+  await lab.clock.advance(2000);
+  assert.equal(lab.controller.ready().ok, true);
   await lab.stop();
 });
 

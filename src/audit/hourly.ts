@@ -10,7 +10,7 @@ import type { Auditor } from './audit.ts';
 interface AuditingOptions {
   /** Of the configuration in force. */
   readonly auditor: () => Auditor;
-  readonly status: () => StatusView;
+  readonly status: () => Promise<StatusView>;
   readonly clock: Clock;
   /** From 0 to 1, anew each time. */
   readonly chance: () => number;
@@ -52,7 +52,9 @@ export function createAuditing(options: AuditingOptions): Auditing {
 
   async function audit(stop: AbortController): Promise<void> {
     try {
-      const before = { previous: report, status: options.status() };
+      const status = await options.status();
+      if (stop.signal.aborted) return;
+      const before = { previous: report, status };
       const made = await options.auditor().audit(stop.signal, before);
       if (stop.signal.aborted) return;
       const news = newlyBad(made, report);

@@ -101,6 +101,24 @@ const observation = z.strictObject({
   certificateDays: z.int().optional(),
 });
 
+const perSecond = z.number().nonnegative();
+
+const rate = z
+  .strictObject({
+    perSecond: perSecond.describe('probes a second by the clock, now'),
+    detectionMs: ms.describe('milliseconds until an outage is seen, where nothing is lost'),
+    usualMs: ms.describe('the same at the rate that is configured'),
+    limited: z
+      .strictObject({
+        perSecond: perSecond.describe('probes a second that it is asked at most'),
+        sinceAt: time,
+        pausedUntil: time.nullable().describe('it is left alone until then; null: it is asked'),
+      })
+      .nullable()
+      .describe('it has answered that it is asked too often; null: it has not'),
+  })
+  .describe('how fast it is asked, by all its checks and paths');
+
 const origin = z.strictObject({
   name: text,
   cloud: text,
@@ -109,6 +127,7 @@ const origin = z.strictObject({
   sinceAt: time,
   drained: z.boolean(),
   trustedAt: time.nullable(),
+  rate,
   checks: z.array(
     z.strictObject({
       id: text,

@@ -602,7 +602,7 @@ export function isOdd(r: RecordState, answers: readonly ServerAnswer[]): boolean
     if (answer.kind === 'nxdomain' || answer.kind === 'nodata') return true;
     if (answer.kind !== 'cname') return false;
     if (answer.value !== r.doc.cname) return true;
-    // Without its one marker, be it there twice, the record is not ours to move when it must be moved.
+    // Without its one marker the record is not ours to move when it must be moved; two are none.
     if (markers !== null && markers.length !== 1) return true;
     // A forger may leave its id, and all else that a glance would see.
     if (proofs?.some((p) => p.word !== 'genuine')) return true;

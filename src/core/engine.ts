@@ -17,6 +17,7 @@ import {
   onWritten,
   pumpStirred,
 } from './lane.ts';
+import { nextEpoch } from './marker.ts';
 import type { CoreConfig, Entry, EntryKind, Json, Name, RecordConfig } from './model.ts';
 import { close, keepNotices, notices, raise, restoreNotices, tellForgotten } from './notices.ts';
 import { endHolds, onCommand, watchHolds } from './operate.ts';
@@ -285,8 +286,17 @@ function configure(state: State, given: CoreConfig, changes: readonly string[], 
   for (const name of state.records.keys()) review(state, name, out);
 }
 
-/** Rule 1: the epochs of a name never begin again, so that what stands there never overrules us. */
+/**
+ * Rule 1: the epochs of a name never begin again, so that what stands there never overrules us. Only
+ * where none is left do they, once a person has removed every marker and taken the name out: the cure
+ * that `spentSays` tells. Where a marker was forgotten, reading it says the same again.
+ */
 function release(state: State, r: RecordState, out: Step): void {
+  if (nextEpoch(r.doc.epochMax) === null) {
+    state.released.delete(r.name);
+    drop(out, `epoch/${r.name}`);
+    return;
+  }
   if (r.doc.epochMax === 0) return;
   state.released.set(r.name, r.doc.epochMax);
   put(out, `epoch/${r.name}`, r.doc.epochMax);

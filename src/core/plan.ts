@@ -239,6 +239,10 @@ function planMarked(
   if (wanted.signed && by.whose !== 'genuine') {
     return remark(record, seen, wanted, 'its marker is not signed with the current key');
   }
+  // Whoever gives the key up gets the markers that an earlier version reads.
+  if (!wanted.signed && by.marker.mac !== undefined) {
+    return remark(record, seen, wanted, 'its marker bears a signature, and there is no key');
+  }
   const ttl = seen.cnames[0]?.ttl;
   if (ttl === wanted.ttl || wanted.keepTtl) return { kind: 'in-step' };
   const sentence = `its TTL is ${ttl} s and is to be ${wanted.ttl} s`;
@@ -267,10 +271,12 @@ function editOf(
 function changeTo(record: RecordConfig, seen: Seen, wanted: Wanted): Change {
   const stands = seen.cnames[0];
   const keep = wanted.keepTtl && stands?.value === wanted.cname;
+  // The signature is the edge's: what a found marker bore may be by a key that is gone.
+  const { mac: _, ...marker } = wanted.marker;
   const to = {
     cname: wanted.cname,
     ttl: keep ? stands.ttl : wanted.ttl,
-    marker: wanted.marker,
+    marker,
   };
   return { name: record.name, from: seen, to };
 }

@@ -5,8 +5,8 @@
 // is from then on asked at even distances, below the rate it refused at, by the clock as in doubt.
 // It only counts: what is asked, and what an answer means, others say.
 
-/** Probes that one decision needs, at least; more by many paths, and twice where some are lost. */
-const ALLOWANCE_MIN = 12;
+/** Probes that one decision needs where some are lost: few paths have to say as much as three. */
+const ALLOWANCE_MIN = 24;
 const ALLOWANCE_PER_WAY = 8;
 /** However rarely the clocks ask, doubt may ask so many times a second, or nothing would recover. */
 const DOUBT_LEAST = 0.2;

@@ -1,5 +1,6 @@
 // What the state looks like from outside: one plain document for the status command, the API, the
-// status page and the metrics. Derived on request, never stored, never read back by a decision.
+// status page and the metrics. Derived on request, at once or in pieces, never stored, never read
+// back by a decision.
 
 import type { AuditFinding, AuditReport } from './audit.ts';
 import { isInStep, isOut, isSwitching, sentenceOf } from './cell.ts';
@@ -26,6 +27,7 @@ import type {
   Freeze,
   Lane,
   OriginState,
+  PathState,
   RecordState,
   SickZone,
   State,
@@ -259,46 +261,62 @@ export interface StatusView {
 /** A provider is given this long to follow before anybody is told of what it leaves behind. */
 const LEFT_BEHIND_AFTER_MS = 3_000;
 
-/** The whole state as one plain document. O(everything): for people and scrapes, not for the loop. */
-export function view(
+interface About {
+  readonly version: string;
+  readonly reload: StatusView['reload'];
+  /** Words of operators that hold and are not committed. */
+  readonly unkept?: readonly string[];
+}
+
+/** The whole state as one plain document, made at once. O(everything): for people and tools. */
+export function view(state: State, about: About): StatusView {
+  const making = viewing(state, () => about, null);
+  for (;;) {
+    const made = making.next();
+    if (made.done) return made.value;
+  }
+}
+
+/**
+ * The same in pieces, for whoever may not hold the loop for all of it: steps may be taken between
+ * two pieces. Each piece (a record, an origin, …) is whole, and as it was at one moment of the
+ * making; `at` is the end of it, so that nothing in the document is later. A piece that is as it was
+ * in the document `before` is that very object: what was made of it still holds.
+ */
+export function* viewing(
   state: State,
-  about: {
-    readonly version: string;
-    readonly reload: StatusView['reload'];
-    /** Words of operators that hold and are not committed. */
-    readonly unkept?: readonly string[];
-  },
-): StatusView {
-  const records = [...state.records.values()].map((r) => recordView(state, r));
-  const reasons: string[] = [];
-  if (!state.storeOk) reasons.push('the store cannot commit');
-  for (const word of about.unkept ?? []) reasons.push(`only until a restart: ${word}`);
-  const unread = records.filter((r) => r.stay.reason === 'reading').length;
-  if (unread > 0) reasons.push(`${unread} records have not been read yet`);
+  about: () => About,
+  before: StatusView | null,
+): Generator<undefined, StatusView, undefined> {
+  const tallies = new Map<string, Tally>();
+  const records = yield* pieces(state.records, before?.records, (r) => {
+    count(tallies, r);
+    return recordView(state, r);
+  });
+  const origins = yield* pieces(state.origins, before?.origins, (o) => originView(state, o));
+  const clouds = yield* pieces(state.clouds, before?.clouds, (c) => cloudView(state, c));
+  const paths = yield* pieces(state.paths, before?.paths, pathView);
+  const lanes = yield* pieces(state.lanes, before?.lanes, (lane) => {
+    return laneView(state, lane, tallies.get(lane.provider) ?? { pending: 0, word: 'ok' });
+  });
   const next = nextTimer(state.timers);
   return {
     cluster: state.config.cluster,
-    version: about.version,
+    version: about().version,
     at: state.now,
     wall: state.wall,
-    ready: { ok: reasons.length === 0, reasons },
+    ready: readyView(state, about().unkept),
     freeze: heldView(state.freeze),
     drains: [...state.drains.values()].map((d) => ({ ...heldView(d)!, what: d.what })),
     records,
-    origins: [...state.origins.values()].map((o) => originView(state, o)),
-    clouds: [...state.clouds.values()].map((c) => cloudView(state, c)),
-    paths: [...state.paths.values()].map((p) => ({
-      name: p.name,
-      group: p.group,
-      cloud: p.cloud,
-      state: p.suspect ? 'suspect' : isBlind(p) ? 'blind' : 'sighted',
-      loss: lossRate(p.loss),
-    })),
-    lanes: [...state.lanes.values()].map((l) => laneView(state, l)),
+    origins,
+    clouds,
+    paths,
+    lanes,
     next: next === null ? null : { at: next.at, wake: next.wake },
     notices: openNotices(state),
     audit: null,
-    reload: about.reload,
+    reload: about().reload,
   };
 }
 
@@ -314,6 +332,53 @@ export function withAudit(view: StatusView, report: AuditReport | null): StatusV
   const { wall, complete, findings } = report;
   const bad = findings.filter((f) => f.severity === 'bad');
   return { ...view, audit: { at: view.at - view.wall + wall, complete, bad } };
+}
+
+/** A view of each, in order; the one before where nothing of it has changed. */
+function* pieces<Part, View>(
+  of: ReadonlyMap<string, Part>,
+  before: readonly View[] | undefined,
+  make: (part: Part) => View,
+): Generator<undefined, View[], undefined> {
+  const made: View[] = [];
+  for (const part of of.values()) {
+    const now = make(part);
+    const was = before?.[made.length];
+    made.push(was !== undefined && isAlike(was, now) ? was : now);
+    yield;
+  }
+  return made;
+}
+
+/** Whether two plain documents say the same. */
+function isAlike(a: unknown, b: unknown): boolean {
+  if (a === b) return true;
+  if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return false;
+  if (Array.isArray(a)) {
+    if (!Array.isArray(b) || a.length !== b.length) return false;
+    for (let i = 0; i < a.length; i++) if (!isAlike(a[i], b[i])) return false;
+    return true;
+  }
+  const [left, right] = [a, b] as Readonly<Record<string, unknown>>[];
+  // Without a list of the keys: this is done for everything that readers are shown.
+  let more = 0;
+  for (const key in left) {
+    if (!isAlike(left[key], right![key])) return false;
+    more++;
+  }
+  for (const _ in right) more--;
+  return more === 0;
+}
+
+/** What /readyz is asked: cheap, because an orchestrator asks it all day. */
+export function readyView(state: State, unkept: readonly string[] = []): StatusView['ready'] {
+  const reasons: string[] = [];
+  if (!state.storeOk) reasons.push('the store cannot commit');
+  for (const word of unkept) reasons.push(`only until a restart: ${word}`);
+  let unread = 0;
+  for (const r of state.records.values()) if (r.stay.reason === 'reading') unread++;
+  if (unread > 0) reasons.push(`${unread} records have not been read yet`);
+  return { ok: reasons.length === 0, reasons };
 }
 
 function recordView(state: State, r: RecordState): RecordView {
@@ -519,22 +584,39 @@ const stateOfFault = {
   rejected: null,
 } satisfies Readonly<Record<FaultKind, LaneStateWord | null>>;
 
-function laneView(state: State, lane: Lane): LaneView {
-  let pending = 0;
-  let word: LaneStateWord = (lane.fault && stateOfFault[lane.fault.kind]) ?? 'ok';
-  for (const r of state.records.values()) {
-    const cell = r.cells.get(lane.provider);
-    if (cell === undefined) continue;
+/** What the records that are published by a lane come to. */
+interface Tally {
+  pending: number;
+  word: LaneStateWord;
+}
+
+function count(tallies: Map<string, Tally>, r: RecordState): void {
+  for (const cell of r.cells.values()) {
+    const tally = tallies.get(cell.provider) ?? { pending: 0, word: 'ok' };
+    tallies.set(cell.provider, tally);
     const stage = stageOf(r, cell);
-    if (stage === 'decided' || stage === 'lagging') pending++;
-    if (word !== 'ok') continue;
-    if (stage === 'diverged' || stage === 'lagging') word = stage;
-    else if (cell.held) word = 'rejected';
+    if (stage === 'decided' || stage === 'lagging') tally.pending++;
+    if (tally.word !== 'ok') continue;
+    if (stage === 'diverged' || stage === 'lagging') tally.word = stage;
+    else if (cell.held) tally.word = 'rejected';
   }
+}
+
+function pathView(path: PathState): PathView {
+  return {
+    name: path.name,
+    group: path.group,
+    cloud: path.cloud,
+    state: path.suspect ? 'suspect' : isBlind(path) ? 'blind' : 'sighted',
+    loss: lossRate(path.loss),
+  };
+}
+
+function laneView(state: State, lane: Lane, { pending, word }: Tally): LaneView {
   return {
     provider: lane.provider,
     type: state.config.lanes[lane.provider]!.type,
-    state: word,
+    state: (lane.fault && stateOfFault[lane.fault.kind]) ?? word,
     sinceAt: lane.faultSinceAt,
     detail:
       lane.fault?.sentence ?? (lane.silence?.told ? 'none of its name servers answers' : null),

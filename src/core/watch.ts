@@ -357,7 +357,9 @@ function keptFromDoubt(state: State, judged: Judged): number {
 /** Whether one more failure by this path would add nothing to what is said against the check. */
 function isFull(state: State, cs: CheckState, judged: Judged): boolean {
   if (state.config.detector.kind === 'counters') return cs.verdict === 'down';
-  if (judged.verdict === 'down') return cs.verdict === 'down' && cs.recovery === 0;
+  // Once it passes by one path, the others are asked whether it does by theirs.
+  const isSame = ({ cs: one }: Voter) => one.verdict === 'down' && one.recovery === 0;
+  if (judged.verdict === 'down') return judged.all.every(isSame);
   return cs.evidence >= 2 * thresholdOf(state, judged.config);
 }
 

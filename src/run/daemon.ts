@@ -10,13 +10,14 @@ import { Controller, closeAll } from '../controller.ts';
 import { type AuditFinding, type AuditReport, countOf } from '../core/audit.ts';
 import type { Entry, EntryKind, Json } from '../core/model.ts';
 import { storedProblem } from '../core/stored.ts';
-import { withAudit } from '../core/view.ts';
+import { type StatusView, withAudit } from '../core/view.ts';
 import { whyOfFile } from '../kit/errno.ts';
 import type { Observer } from '../ports.ts';
 import { serveControl } from '../serve/control.ts';
 import type { Desk, Served, Trouble } from '../serve/desk.ts';
 import { serveHttp } from '../serve/http.ts';
 import { createMetrics } from '../serve/metrics.ts';
+import { Readers, together } from '../serve/readers.ts';
 import { LockError, lockStateDirectory } from '../store/lock.ts';
 import { damaged, openSqliteStore, type SqliteStore } from '../store/sqlite.ts';
 import { type Built, buildAdapters, ConfigError, type Loaded, loadConfig } from './build.ts';
@@ -134,7 +135,7 @@ interface Parts {
   readonly options: DaemonOptions;
 }
 
-interface Readers {
+interface Door {
   readonly wanted: NonNullable<Config['listen']>;
   readonly served: Awaited<ReturnType<typeof serveHttp>>;
 }
@@ -145,42 +146,42 @@ interface Daemon extends Parts {
   readonly auditing: ReturnType<typeof createAuditing>;
   readonly desk: Desk;
   readonly metrics: ReturnType<typeof createMetrics>;
+  readonly readers: Readonly<Record<'listen' | 'gates' | 'socket', Readers>>;
   readonly trouble: Trouble;
   /** The configuration in force, and the door for readers that belongs to it. */
-  readonly now: { config: Config; readers: Readers | null; ended: boolean };
+  readonly now: { config: Config; door: Door | null; ended: boolean };
   /** Lets go of what was put together and never started. */
   drop(): void;
 }
 
 function assemble(parts: Parts): Daemon {
   const { configPath, config, store, log, options } = parts;
-  const now: Daemon['now'] = { config, readers: null, ended: false };
+  const now: Daemon['now'] = { config, door: null, ended: false };
   const { docs, at } = store.load();
   const problem = storedProblem(docs);
   if (problem !== null) throw damaged(store.file, problem);
   const clock = createClock(at);
   const term = Number(docs['term'] ?? 0) + 1;
   store.commit({ at: clock.now(), wall: clock.wall(), entries: [], docs: [['term', term]] });
-  const seed = randomBytes(16);
   const observers: Observer[] = [logObserver(log)];
   const told = logRenewals(log);
   const build = (wanted: Config) => buildAdapters(wanted, clock, { remember: true, told });
   const adapters = build(config);
-  const controller = new Controller(config.core, adapters, {
-    clock,
-    store,
-    coordinator: createSingleCoordinator(term),
-    observers,
-    seed: [0, 4, 8, 12].map((i) => seed.readInt32LE(i)) as [number, number, number, number],
-    version: options.version,
-  });
+  const coordinator = createSingleCoordinator(term);
+  const { version } = options;
+  const world = { clock, store, coordinator, observers, seed: drawSeed(), version };
+  const controller = new Controller(config.core, adapters, world);
   let { auditor } = adapters;
+  // Each has a share of its own: whoever wants a gate does not wait for a scrape, nor an operator.
+  const readers = { listen: new Readers(), gates: new Readers(), socket: new Readers() };
+  const seen = viewer(controller, readers.socket);
+  const status = async () => withAudit(await seen(), auditing.audited().report);
   const trouble: Trouble = (what, detail) => {
     for (const o of observers) o.trouble?.(what, detail);
   };
   const auditing = createAuditing({
     auditor: () => auditor,
-    status: () => controller.status(),
+    status: seen,
     clock,
     chance: () => randomInt(1000) / 1000,
     done(report, news) {
@@ -196,27 +197,41 @@ function assemble(parts: Parts): Daemon {
     now.config = wanted;
     return takeDoor(daemon);
   };
+  const inForce = () => now.config;
   const desk: Desk = {
-    status: () => withAudit(controller.status(), auditing.audited().report),
+    status,
+    ready: () => controller.ready(),
     command: (command) => controller.command(command),
     gate: (record) => controller.gate(record),
     history: (query) => controller.history(query),
-    reload: createReload({
-      path: configPath,
-      inForce: () => now.config,
-      controller,
-      log,
-      build,
-      take,
-    }),
+    reload: createReload({ path: configPath, inForce, controller, log, build, take }),
     audited: () => auditing.audited(),
     audit: () => auditing.now(),
   };
-  const metrics = createMetrics({ desk, version: options.version });
+  const metrics = createMetrics({
+    desk: { status: viewer(controller, readers.listen), audited: desk.audited },
+    version,
+    readers: readers.listen,
+  });
   observers.push(metrics.observer);
   const drop = () => closeAll(adapters);
-  const daemon: Daemon = { ...parts, controller, auditing, desk, metrics, trouble, now, drop };
+  const shown = { controller, auditing, desk, metrics, readers, trouble, now, drop };
+  const daemon: Daemon = { ...parts, ...shown };
   return daemon;
+}
+
+function drawSeed(): [number, number, number, number] {
+  const seed = randomBytes(16);
+  return [0, 4, 8, 12].map((i) => seed.readInt32LE(i)) as [number, number, number, number];
+}
+
+/** The status for those who come by one door, in the time that they have. */
+function viewer(controller: Controller, readers: Readers): () => Promise<StatusView> {
+  let seen: StatusView | null = null;
+  return together(async () => {
+    seen = await readers.spend(controller.viewing(seen));
+    return seen;
+  });
 }
 
 /** Runs what was put together until it is told to end. */
@@ -244,7 +259,7 @@ async function serve(daemon: Daemon): Promise<number> {
     throw error;
   } finally {
     daemon.now.ended = true;
-    if (daemon.now.readers !== null) served.push(daemon.now.readers.served);
+    if (daemon.now.door !== null) served.push(daemon.now.door.served);
     await Promise.all(served.map((s) => s.close()));
   }
   return 0;
@@ -252,23 +267,31 @@ async function serve(daemon: Daemon): Promise<number> {
 
 /** The doors. Without operators' nothing starts; without the one for readers it does. */
 async function open(daemon: Daemon, served: Served[]): Promise<void> {
-  const { config, desk, trouble } = daemon;
-  served.push(await serveControl({ path: config.socket, desk, trouble }));
+  const { config, desk, readers, trouble } = daemon;
+  served.push(await serveControl({ path: config.socket, desk, readers: readers.socket, trouble }));
   await takeDoor(daemon);
 }
 
 /** The door for readers where the configuration in force has it; says so if that cannot be had. */
-async function takeDoor({ now, desk, metrics, trouble }: Daemon): Promise<readonly string[]> {
-  const { readers: old } = now;
+async function takeDoor({
+  now,
+  desk,
+  metrics,
+  readers,
+  trouble,
+}: Daemon): Promise<readonly string[]> {
+  const { door: old } = now;
   const { listen } = now.config;
   const isSame =
     old !== null && listen?.host === old.wanted.host && listen.port === old.wanted.port;
   if (!isSame) {
     await old?.served.close();
-    now.readers = null;
+    now.door = null;
     if (listen === null) return [];
     const served = await serveHttp({
       ...listen,
+      readers: readers.listen,
+      askers: readers.gates,
       desk,
       metrics,
       trouble,
@@ -276,11 +299,11 @@ async function takeDoor({ now, desk, metrics, trouble }: Daemon): Promise<readon
         return now.config.gateHoldMs;
       },
     });
-    now.readers = { wanted: listen, served };
+    now.door = { wanted: listen, served };
     // A reload may still be under way while everything ends.
     if (now.ended) await served.close();
   }
-  if (now.readers?.served.listens !== false) return [];
+  if (now.door?.served.listens !== false) return [];
   return [`listen: ${listen?.host}:${listen?.port} cannot be had yet, and is tried again`];
 }
 

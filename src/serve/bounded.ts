@@ -54,6 +54,9 @@ export function createBounded(limits: Limits, handle: Handler, trouble: Trouble)
   }
   server.on('connection', (socket) => seats.take(socket));
   server.maxHeadersCount = 64;
+  // Whoever has said all he has to say still gets an answer that takes a moment (RFC 9112, 9.6). Node
+  // has this as a field of its servers since 0.8, and not in its types.
+  Object.assign(server, { httpAllowHalfOpen: true });
   server.setTimeout(limits.idleMs, (socket) => socket.destroy());
   return server;
 }

@@ -12,13 +12,17 @@ import type { Command, Reply } from '../core/model.ts';
 import { meant } from '../core/name.ts';
 import { whyOfFile } from '../kit/errno.ts';
 import { toName } from '../kit/schema.ts';
+import type { StoredEntry } from '../ports.ts';
 import { close, createBounded, type Limits, listen, readBody, send, target } from './bounded.ts';
 import type { Desk, Served, Trouble } from './desk.ts';
+import type { Readers, Work } from './readers.ts';
+import { jsonOf, sendText, type Text } from './text.ts';
 
 export interface ControlOptions {
   /** Path of the socket file, at most 107 bytes. */
   readonly path: string;
   readonly desk: Desk;
+  readonly readers: Readers;
   readonly trouble: Trouble;
   readonly limits?: Partial<Limits>;
   /** How long a command may take before its asker is told to look at the status instead. */
@@ -29,6 +33,8 @@ export interface ControlOptions {
 export class ControlError extends Error {}
 
 const bodyMost = 65_536;
+/** Entries of the journal that are read in one go. */
+const pageMost = 100;
 
 /**
  * Listens on the socket. Replaces a socket file that nobody answers at; throws ControlError when
@@ -93,21 +99,36 @@ function knock(path: string): Promise<string | null> {
   });
 }
 
-type Route = (request: IncomingMessage, query: URLSearchParams) => Promise<Answer> | Answer;
+type Route = (
+  request: IncomingMessage,
+  query: URLSearchParams,
+) => Promise<Answer | Long> | Answer | Long;
+
 interface Answer {
   readonly status: number;
   readonly body: unknown;
 }
 
+/** A document that may be long: made and sent as readers may; null when its asker has gone. */
+interface Long {
+  readonly text: (asker: ServerResponse) => Promise<Text | null>;
+}
+
 function handler(options: ControlOptions) {
-  const { desk } = options;
+  const { desk, readers } = options;
   const commandMs = options.commandMs ?? 20_000;
-  const audited = () => ({ status: 200, body: desk.audited() });
+  const shelf = readers.shelf();
+  const known = new WeakMap<object, string>();
+  const status = shelf.shared(async () => readers.spend(jsonOf(await desk.status(), known)));
+  const own = (work: () => Work<Text>): Long => ({
+    text: (asker) => shelf.own(asker, () => readers.spend(work())),
+  });
+  const audited = () => own(() => jsonOf(desk.audited()));
   const routes: Readonly<Record<string, Readonly<Record<string, Route>>>> = {
     // For who asks whether the process lives: it costs nothing, whatever the state.
     '/v1/alive': { GET: () => ({ status: 200, body: { alive: true } }) },
-    '/v1/status': { GET: () => ({ status: 200, body: desk.status() }) },
-    '/v1/history': { GET: (_, query) => history(desk, query) },
+    '/v1/status': { GET: () => ({ text: status }) },
+    '/v1/history': { GET: (_, query) => history(desk, query, own) },
     '/v1/command': { POST: (request) => command(desk, request, commandMs) },
     '/v1/reload': { POST: (_, query) => reload(desk, query, commandMs) },
     '/v1/audit': {
@@ -130,7 +151,10 @@ function handler(options: ControlOptions) {
       const sentence = `${path} takes ${allow}, not ${method}`;
       return json(request, response, refused(405, sentence), { allow });
     }
-    json(request, response, await answer(request, query));
+    const made = await answer(request, query);
+    if ('body' in made) return json(request, response, made);
+    const text = await made.text(response);
+    if (text !== null) await sendText({ request, response }, text, headersFor(request), readers);
   };
 }
 
@@ -140,13 +164,13 @@ function json(
   { status, body }: Answer,
   headers: Readonly<Record<string, string>> = {},
 ): void {
+  send(request, response, status, JSON.stringify(body), { ...headersFor(request), ...headers });
+}
+
+function headersFor(request: IncomingMessage): Readonly<Record<string, string>> {
   // An unread body must not be taken for the next request.
   const closing: Record<string, string> = request.complete ? {} : { connection: 'close' };
-  send(request, response, status, JSON.stringify(body), {
-    'content-type': 'application/json',
-    ...closing,
-    ...headers,
-  });
+  return { 'content-type': 'application/json', ...closing };
 }
 
 function refused(status: number, message: string): Answer {
@@ -209,22 +233,44 @@ async function reload(desk: Desk, query: URLSearchParams, ms: number): Promise<A
   return replied(await inTime(desk.reload({ dryRun: parsed.data.dryRun === 'true' }), ms));
 }
 
-function history(desk: Desk, query: URLSearchParams): Answer {
+async function history(
+  desk: Desk,
+  query: URLSearchParams,
+  own: (work: () => Work<Text>) => Long,
+): Promise<Answer | Long> {
   const parsed = historySchema.safeParse(Object.fromEntries(query));
   if (!parsed.success) return refused(400, sentences(parsed.error));
   const { record: typed, limit } = parsed.data;
-  if (typed === undefined) return { status: 200, body: { entries: desk.history({ limit }) } };
+  const record = typed === undefined ? undefined : await recordOf(desk, typed);
+  if (record !== undefined && typeof record !== 'string') return refused(400, record.sentence);
+  return own(function* () {
+    const entries: StoredEntry[] = [];
+    for (let page = pageMost; page === pageMost && entries.length < limit; yield) {
+      const oldest = entries.at(-1)?.seq;
+      const found = desk.history({
+        ...(record === undefined ? {} : { record }),
+        ...(oldest === undefined ? {} : { before: oldest }),
+        limit: Math.min(pageMost, limit - entries.length),
+      });
+      entries.push(...found);
+      page = found.length;
+    }
+    return yield* jsonOf({ entries });
+  });
+}
+
+/** The record that is meant by what was typed, or what is wrong with it. */
+async function recordOf(
+  desk: Desk,
+  typed: string,
+): Promise<string | { readonly sentence: string }> {
   const name = toName(typed);
-  if (name !== null && desk.gate(name) !== null) {
-    return { status: 200, body: { entries: desk.history({ record: name, limit }) } };
-  }
-  const known = desk.status().records.map((r) => r.name);
+  if (name !== null && desk.gate(name) !== null) return name;
+  const known = (await desk.status()).records.map((r) => r.name);
   const found = meant('record', typed, known);
+  if (found.ok) return found.name;
   // One that is configured no longer has a past all the same.
-  const of = found.ok ? found.name : name;
-  const entries = of === null ? [] : desk.history({ record: of, limit });
-  if (!found.ok && entries.length === 0) return refused(400, found.sentence);
-  return { status: 200, body: { entries } };
+  return name !== null && desk.history({ record: name, limit: 1 }).length > 0 ? name : found;
 }
 
 function sentences(error: z.ZodError): string {

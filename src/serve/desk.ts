@@ -5,17 +5,19 @@
 import type { AuditReport } from '../core/audit.ts';
 import type { Command, Name, Reply } from '../core/model.ts';
 import type { GateView, StatusView } from '../core/view.ts';
-import type { StoredEntry, TroubleWord } from '../ports.ts';
+import type { HistoryQuery, StoredEntry, TroubleWord } from '../ports.ts';
 
 export interface Desk {
-  /** The state as it is now, derived on request. */
-  status(): StatusView;
+  /** The state as it is once this is asked, made in pieces: see `viewing` of core/view.ts. */
+  status(): Promise<StatusView>;
+  /** Whether it is ready, as the status says it. */
+  ready(): StatusView['ready'];
   /** One record's gate; null when it is not configured. */
   gate(record: Name): GateView | null;
   /** Carries one operator's command through a commit. Refusals are replies, not rejections. */
   command(command: Command): Promise<Reply>;
-  /** The newest entries of the journal first, at most `limit` (1 to 10,000). */
-  history(query: { readonly record?: Name; readonly limit: number }): readonly StoredEntry[];
+  /** The newest entries of the journal first; see the Store port. */
+  history(query: HistoryQuery): readonly StoredEntry[];
   /**
    * Reads the configuration again and says what it changes; a bad one is refused and the good one
    * kept (rule 19). In a dry run that is all. Code 3: some of it wants a restart.

@@ -7,13 +7,18 @@ import type { AddressInfo } from 'node:net';
 import { toName } from '../kit/schema.ts';
 import { close, createBounded, type Limits, listen, send, target } from './bounded.ts';
 import type { Desk, Served, Trouble } from './desk.ts';
+import type { Readers, Work } from './readers.ts';
+import { sendText, type Text } from './text.ts';
 
 export interface HttpOptions {
   readonly host: string;
   /** 0 takes a free port. */
   readonly port: number;
   readonly desk: Desk;
-  readonly metrics: { text(): Promise<string>; readonly contentType: string };
+  readonly metrics: { text(): Promise<Text>; readonly contentType: string };
+  readonly readers: Readers;
+  /** Those who ask for health or a gate: they do not wait for who reads the metrics. */
+  readonly askers: Readers;
   /** How long a gate holds a decision that cannot be known to be right; asked at each gate. */
   readonly gateHoldMs: number;
   readonly trouble: Trouble;
@@ -73,32 +78,46 @@ export async function serveHttp(
   };
 }
 
+/** What Node takes for one request and its answer, in milliseconds: seen 2026-11-30. */
+const requestMs = 0.05;
+
+/** A short answer is charged as well: thousands of them a second would hold the loop. */
+function* small(make: () => Answer): Work<Answer> {
+  const made = make();
+  yield requestMs;
+  return made;
+}
+
 interface Answer {
   readonly status: number;
   readonly text: string;
-  readonly type?: string;
 }
 
 function handler(options: HttpOptions) {
+  const { metrics, readers, askers } = options;
+  const exposed = readers.shelf().shared(() => metrics.text());
   return async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+    // At once, and the connection ends: a body that is still coming must not be waited for.
     if (request.method !== 'GET' && request.method !== 'HEAD') {
       const headers = { allow: 'GET, HEAD', connection: 'close' };
       return send(request, response, 405, 'this listener only reads: GET or HEAD\n', headers);
     }
-    const { status, text, type } = await answer(options, target(request).path);
-    send(request, response, status, text, type === undefined ? {} : { 'content-type': type });
+    const { path } = target(request);
+    if (path === '/metrics') {
+      const headers = { 'content-type': metrics.contentType };
+      return sendText({ request, response }, await exposed(response), headers, readers);
+    }
+    const { status, text } = await askers.spend(small(() => answer(options, path)));
+    send(request, response, status, text);
   };
 }
 
-async function answer(options: HttpOptions, path: string): Promise<Answer> {
-  const { desk, metrics } = options;
+function answer(options: HttpOptions, path: string): Answer {
   switch (path) {
-    case '/metrics':
-      return { status: 200, text: await metrics.text(), type: metrics.contentType };
     case '/healthz':
       return { status: 200, text: 'alive\n' };
     case '/readyz':
-      return readiness(desk);
+      return readiness(options.desk);
     default:
       return path.startsWith('/gates/') ? gate(options, path.slice('/gates/'.length)) : nothing;
   }
@@ -110,7 +129,7 @@ const nothing: Answer = {
 };
 
 function readiness(desk: Desk): Answer {
-  const { ok, reasons } = desk.status().ready;
+  const { ok, reasons } = desk.ready();
   if (ok) return { status: 200, text: 'ready\n' };
   return { status: 503, text: `not ready\n${reasons.map((reason) => `${reason}\n`).join('')}` };
 }

@@ -1,16 +1,11 @@
-// The state in numbers, for Prometheus. Gauges are drawn anew from one status view at each scrape,
-// so they cannot drift from it; counters and histograms are fed by an observer. Label values come
-// only from the configuration or from closed words: what somebody else can choose (a vendor's
-// message, a DNS answer, an unknown path) never becomes a label, and no secret is ever near one.
+// The state in numbers, for Prometheus. Gauges are drawn from one status view at each scrape, so they
+// cannot drift from it; counters and histograms are fed by an observer. What grows with the records
+// is drawn in pieces, each kept until what it shows has changed; prom-client has what stays small.
+// Label values come only from the configuration or from closed words: what somebody else can choose
+// (a vendor's message, a DNS answer, an unknown path) never becomes a label, and no secret is ever
+// near one.
 
-import {
-  Counter,
-  collectDefaultMetrics,
-  Gauge,
-  Histogram,
-  type Metric,
-  Registry,
-} from 'prom-client';
+import { Counter, collectDefaultMetrics, Histogram, Registry } from 'prom-client';
 import { type AuditReport, countOf } from '../core/audit.ts';
 import {
   type CheckId,
@@ -19,7 +14,6 @@ import {
   faultKinds,
   type Json,
   markerKinds,
-  type Observation,
   type Outcome,
   outcomes,
   serverAnswerKinds,
@@ -29,6 +23,7 @@ import {
 } from '../core/model.ts';
 import {
   laneStates,
+  type OriginView,
   type ProviderView,
   pathStates,
   type RecordView,
@@ -37,11 +32,13 @@ import {
 } from '../core/view.ts';
 import type { Observer, Operation, TroubleWord } from '../ports.ts';
 import type { Desk } from './desk.ts';
+import type { Readers, Work } from './readers.ts';
+import { type Text, Writer } from './text.ts';
 
 interface Metrics {
   readonly observer: Required<Omit<Observer, 'unstored'>>;
-  /** The whole exposition in Prometheus's text format. Scrapes at one time share one text. */
-  text(): Promise<string>;
+  /** The whole exposition in Prometheus's text format, of a moment after it was asked for. */
+  text(): Promise<Text>;
   readonly contentType: string;
 }
 
@@ -176,12 +173,13 @@ export const metricNames: readonly {
   readonly help: string;
 }[] = Object.entries(families).map(([name, family]) => ({ name, ...family }));
 
-/** Builds the registry; nothing is read from the desk before the first scrape. */
+/** Nothing is read from the desk before the first scrape. */
 export function createMetrics(options: {
   readonly desk: Pick<Desk, 'status' | 'audited'>;
   readonly version: string;
+  readonly readers: Readers;
 }): Metrics {
-  const { desk, version } = options;
+  const { desk, version, readers } = options;
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   // Gauges under names that Prometheus keeps for counters; the same counts stand in
@@ -189,49 +187,112 @@ export function createMetrics(options: {
   for (const what of ['handles', 'requests', 'resources']) {
     registry.removeSingleMetric(`nodejs_active_${what}_total`);
   }
-  const gauges = createGauges(registry);
   const startedWall = Date.now();
   const counted = createCounters(registry);
-  let running: Promise<string> | null = null;
-
-  async function scrape(): Promise<string> {
-    const view = desk.status();
-    for (const one of gauges.values()) one.reset();
-    const set: Setter = (name, value, labels = {}) => gauges.get(name)!.set(labels, value);
-    set('detour_build_info', 1, { version });
-    drawWhole(set, view, startedWall);
-    drawOrigins(set, view);
-    for (const record of view.records) drawRecord(set, record);
-    drawAudit(set, desk.audited().report);
-    counted.align(view);
-    return registry.metrics();
-  }
+  const kept = keeper();
 
   return {
     observer: counted.observer,
     contentType: registry.contentType,
-    text() {
-      running ??= scrape().finally(() => {
-        running = null;
+    async text() {
+      const view = await desk.status();
+      const whole = drawn((set) => {
+        set('detour_build_info', 1, { version });
+        drawWhole(set, view, startedWall);
+        drawAudit(set, desk.audited().report);
       });
-      return running;
+      counted.align(view);
+      const rest = await registry.metrics();
+      const parts = function* () {
+        yield whole;
+        for (const origin of view.origins) yield kept(origin, drawOrigin);
+        for (const record of view.records) yield kept(record, drawRecord);
+        yield* counted.probes.draw(view);
+        yield* counted.switches.draw(view);
+      };
+      return readers.spend(exposition(parts(), rest));
     },
   };
 }
 
+/** Draws a part, or takes what was drawn of this very object. */
+function keeper() {
+  const known = new WeakMap<object, Drawn>();
+  return <Part extends object>(part: Part, draw: (set: Setter, part: Part) => void): Drawn => {
+    const made = known.get(part) ?? drawn((set) => draw(set, part));
+    known.set(part, made);
+    return made;
+  };
+}
+
+/** Series of one part of what is shown, by family. */
+type Drawn = Map<FamilyName, string>;
+
+/** What prom-client has: its number does not grow with the records. */
+const small: ReadonlySet<string> = new Set<FamilyName>([
+  'detour_probes_shed_total',
+  'detour_api_calls_total',
+  'detour_api_call_duration_seconds',
+  'detour_journal_entries_total',
+  'detour_troubles_total',
+]);
+
+/** Every family once, with the series of all parts: Prometheus wants a family's lines together. */
+function* exposition(parts: Iterable<Drawn>, rest: string): Work<Text> {
+  const lines = new Map<string, string[]>();
+  for (const name of Object.keys(families)) if (!small.has(name)) lines.set(name, []);
+  for (const part of parts) {
+    for (const [name, text] of part) lines.get(name)!.push(text);
+    yield;
+  }
+  const to = new Writer();
+  for (const [name, texts] of lines) {
+    const { help, kind } = families[name as FamilyName];
+    to.write(`# HELP ${name} ${help}\n# TYPE ${name} ${kind}\n`);
+    for (const text of texts) if (to.write(text)) yield;
+    yield;
+  }
+  to.write(rest);
+  return to.end();
+}
+
+function drawn(how: (set: Setter) => void): Drawn {
+  const lines = new Map<FamilyName, string[]>();
+  how((name, value, labels = {}, part) => {
+    const line = lineOf(name + (part ?? ''), labels, value);
+    const known = lines.get(name);
+    if (known === undefined) lines.set(name, [line]);
+    else known.push(line);
+  });
+  // Joined once, or every scrape would put together again what a line was made of.
+  return new Map([...lines].map(([name, all]) => [name, all.join('')]));
+}
+
+function lineOf(name: string, labels: Readonly<Record<string, string>>, value: number): string {
+  let list = '';
+  for (const label in labels) {
+    list += `${list === '' ? '{' : ','}${label}="${escaped(labels[label]!)}"`;
+  }
+  const text =
+    Number.isFinite(value) || Number.isNaN(value) ? String(value) : value > 0 ? '+Inf' : '-Inf';
+  return `${name}${list === '' ? '' : `${list}}`} ${text}\n`;
+}
+
+/** The text format, version 0.0.4: backslash, line feed and quote are escaped in a label's value. */
+function escaped(value: string): string {
+  if (!/[\\\n"]/.test(value)) return value;
+  return value.replaceAll('\\', '\\\\').replaceAll('\n', '\\n').replaceAll('"', '\\"');
+}
+
 // ---------------------------------------------------------------- gauges, drawn from the view
 
-type Setter = (name: FamilyName, value: number, labels?: Record<string, string>) => void;
-
-function createGauges(registry: Registry): Map<FamilyName, Gauge> {
-  const gauges = new Map<FamilyName, Gauge>();
-  for (const [name, { kind, labels, help }] of Object.entries(families)) {
-    if (kind !== 'gauge') continue;
-    const made = new Gauge({ name, help, labelNames: [...labels], registers: [registry] });
-    gauges.set(name as FamilyName, made);
-  }
-  return gauges;
-}
+type Setter = (
+  name: FamilyName,
+  value: number,
+  labels?: Readonly<Record<string, string>>,
+  /** Of a histogram: which of its series. */
+  part?: '_bucket' | '_sum' | '_count',
+) => void;
 
 function drawWhole(set: Setter, view: StatusView, startedWall: number): void {
   const { reload } = view;
@@ -268,26 +329,24 @@ function drawAudit(set: Setter, report: AuditReport | null): void {
   }
 }
 
-function drawOrigins(set: Setter, view: StatusView): void {
+function drawOrigin(set: Setter, origin: OriginView): void {
+  for (const health of verdicts) {
+    const is = origin.health === health ? 1 : 0;
+    set('detour_origin_health', is, { origin: origin.name, health });
+  }
+  set('detour_origin_drained', origin.drained ? 1 : 0, { origin: origin.name });
+  const { limited, detectionMs } = origin.rate;
+  set('detour_origin_limited', limited === null ? 0 : 1, { origin: origin.name });
+  set('detour_origin_detection_seconds', detectionMs / 1000, { origin: origin.name });
   const days = new Map<CheckId, number>();
-  for (const origin of view.origins) {
-    for (const health of verdicts) {
-      const is = origin.health === health ? 1 : 0;
-      set('detour_origin_health', is, { origin: origin.name, health });
+  for (const check of origin.checks) {
+    for (const verdict of verdicts) {
+      const labels = { check: check.id, path: check.path, verdict };
+      set('detour_check_verdict', check.verdict === verdict ? 1 : 0, labels);
     }
-    set('detour_origin_drained', origin.drained ? 1 : 0, { origin: origin.name });
-    const { limited, detectionMs } = origin.rate;
-    set('detour_origin_limited', limited === null ? 0 : 1, { origin: origin.name });
-    set('detour_origin_detection_seconds', detectionMs / 1000, { origin: origin.name });
-    for (const check of origin.checks) {
-      for (const verdict of verdicts) {
-        const labels = { check: check.id, path: check.path, verdict };
-        set('detour_check_verdict', check.verdict === verdict ? 1 : 0, labels);
-      }
-      const left = check.last?.certificateDays;
-      if (left !== undefined) {
-        days.set(check.id, Math.min(left, days.get(check.id) ?? Number.POSITIVE_INFINITY));
-      }
+    const left = check.last?.certificateDays;
+    if (left !== undefined) {
+      days.set(check.id, Math.min(left, days.get(check.id) ?? Number.POSITIVE_INFINITY));
     }
   }
   for (const [check, left] of days) {
@@ -363,96 +422,73 @@ function kindOf(data: Json): string {
   return String(kind);
 }
 
-/** Series of one counter between two scrapes; names come from the configuration, which changes. */
+const switchKind = among(markerKinds);
+
+/** Of what is counted between two scrapes; names come from the configuration, which changes. */
 const seriesMost = 20_000;
 
 const probeBuckets = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10];
 const callBuckets = [0.01, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30];
 
-/** The families that count as things happen, registered. */
-function countersOf(registry: Registry) {
+/** What counts as things happen. */
+function createCounters(registry: Registry) {
   const make = (name: FamilyName): Counter => {
     const { help, labels } = families[name];
     return new Counter({ name, help, labelNames: [...labels], registers: [registry] });
   };
-  const { help, labels } = families.detour_api_call_duration_seconds;
-  const probeSeconds = new ProbeDurations('detour_probe_duration_seconds');
-  // The registry asks a metric for its values and for nothing else.
-  registry.registerMetric(probeSeconds as unknown as Metric);
-  return {
-    probes: make('detour_probes_total'),
+  const name = 'detour_api_call_duration_seconds';
+  const { help, labels } = families[name];
+  const labelNames = [...labels];
+  const registers = [registry];
+  const counted = {
+    probes: new ProbeCounts(),
     shed: make('detour_probes_shed_total'),
-    probeSeconds,
-    switches: make('detour_switches_total'),
+    switches: new SwitchCounts(),
     calls: make('detour_api_calls_total'),
-    callSeconds: new Histogram({
-      name: 'detour_api_call_duration_seconds',
-      help,
-      labelNames: [...labels],
-      buckets: callBuckets,
-      registers: [registry],
-    }),
+    callSeconds: new Histogram({ name, help, labelNames, buckets: callBuckets, registers }),
     entries: make('detour_journal_entries_total'),
     troubles: make('detour_troubles_total'),
   };
-}
-
-type Families = ReturnType<typeof countersOf>;
-
-/** What is told of; what a reload takes out of the configuration must not be told of for ever. */
-function seriesOf({ probes, probeSeconds, calls, callSeconds, switches }: Families) {
+  const { probes, switches, calls, callSeconds } = counted;
+  const called = series<Call>((of) => {
+    calls.remove({ ...of });
+    callSeconds.remove({ provider: of.provider, operation: of.operation });
+  });
   return {
-    probed: series<{ check: CheckId; path: string }>((labels) => {
-      for (const outcome of outcomes) probes.remove({ ...labels, outcome });
-    }),
-    timed: series<{ check: CheckId }>(({ check }) => probeSeconds.remove(check)),
-    called: series<Call>((labels) => {
-      calls.remove({ ...labels });
-      callSeconds.remove({ provider: labels.provider, operation: labels.operation });
-    }),
-    switched: series<{ record: string; kind: string }>((labels) => switches.remove(labels)),
-  };
-}
-
-function createCounters(registry: Registry) {
-  const counted = countersOf(registry);
-  const told = seriesOf(counted);
-  const tallies = new Map<CheckId, Map<string, Tally>>();
-  return {
-    observer: observerOf(counted, told, tallies),
-    align: (view: StatusView) => {
-      settle(counted, tallies);
-      align(counted, told, view);
+    probes,
+    switches,
+    observer: observerOf(counted, called),
+    /** Forgets the calls to providers that are configured no more. */
+    align(view: StatusView): void {
+      const providers = new Set(view.lanes.map((lane) => lane.provider));
+      called.keep(({ provider }) => providers.has(provider));
     },
   };
 }
 
-type Series = ReturnType<typeof seriesOf>;
-type Tallies = Map<CheckId, Map<string, Tally>>;
+interface Families {
+  readonly probes: ProbeCounts;
+  readonly shed: Counter;
+  readonly switches: SwitchCounts;
+  readonly calls: Counter;
+  readonly callSeconds: Histogram;
+  readonly entries: Counter;
+  readonly troubles: Counter;
+}
 
 function observerOf(
   counted: Families,
-  told: Series,
-  tallies: Tallies,
+  called: ReturnType<typeof series<Call>>,
 ): Required<Omit<Observer, 'unstored'>> {
   const operation = among(wordsOf(operations));
   const result = among(['ok', 'abandoned', ...faultKinds, ...serverAnswerKinds]);
   const kind = among(entryKinds);
   const what = among(wordsOf(troubleWords));
-  const switchKind = among(markerKinds);
   return {
-    probed(check: CheckId, path: string, observation: Observation) {
-      let tally = tallies.get(check)?.get(path);
-      if (tally === undefined) {
-        if (!told.probed.admit({ check, path }) || !told.timed.admit({ check })) return;
-        tally = { pass: 0, fail: 0, blind: 0, limited: 0 };
-        const byPath = tallies.get(check) ?? new Map<string, Tally>();
-        tallies.set(check, byPath.set(path, tally));
-      }
-      tally[observation.outcome]++;
-      if (observation.reason === 'shed') counted.shed.inc();
+    probed(check, path, observation) {
       const ms = Math.max(0, observation.endedAt - observation.startedAt);
-      counted.probeSeconds.observe(check, ms);
+      counted.probes.count(check, path, observation.outcome, ms);
+      if (observation.reason === 'shed') counted.shed.inc();
     },
     called(provider, rawOperation, rawResult, ms) {
       const labels = {
@@ -460,7 +496,7 @@ function observerOf(
         operation: operation(rawOperation),
         result: result(rawResult),
       };
-      if (!told.called.admit(labels)) return;
+      if (!called.admit(labels)) return;
       counted.calls.inc(labels);
       const by = { provider, operation: labels.operation };
       counted.callSeconds.observe(by, Math.max(0, ms) / 1000);
@@ -468,8 +504,7 @@ function observerOf(
     journalled(entry) {
       counted.entries.inc({ kind: kind(entry.kind) });
       if (entry.kind !== 'switch' || entry.record === null) return;
-      const labels = { record: printName(entry.record), kind: switchKind(kindOf(entry.data)) };
-      if (told.switched.admit(labels)) counted.switches.inc(labels);
+      counted.switches.count(printName(entry.record), kindOf(entry.data));
     },
     trouble(raw) {
       counted.troubles.inc({ what: what(raw) });
@@ -477,86 +512,150 @@ function observerOf(
   };
 }
 
-/** Hands over what was tallied since the last scrape. */
-function settle({ probes }: Families, tallies: Tallies): void {
-  for (const [check, byPath] of tallies) {
-    for (const [path, tally] of byPath) {
-      for (const outcome of outcomes) {
-        if (tally[outcome] > 0) probes.inc({ check, path, outcome }, tally[outcome]);
-      }
-    }
-  }
-  tallies.clear();
-}
-
-/** Forgets the series of what is configured no more; switches are counted from 0, not from 1. */
-function align({ switches }: Families, told: Series, view: StatusView): void {
-  const checks = new Set(view.origins.flatMap((o) => o.checks.map((c) => c.id)));
-  const probing = new Set(view.origins.flatMap((o) => o.checks.map((c) => `${c.id} ${c.path}`)));
-  const providers = new Set(view.lanes.map((lane) => lane.provider));
-  const records = new Set(view.records.map((record) => printName(record.name)));
-  told.probed.keep(({ check, path }) => probing.has(`${check} ${path}`));
-  told.timed.keep(({ check }) => checks.has(check));
-  told.called.keep(({ provider }) => providers.has(provider));
-  told.switched.keep(({ record }) => records.has(record));
-  for (const record of records) {
-    for (const kind of markerKinds) {
-      if (told.switched.admit({ record, kind })) switches.inc({ record, kind }, 0);
-    }
-  }
+/** Counts of one check; what was drawn of them holds until they change. */
+interface Checked {
+  readonly paths: Map<string, Record<Outcome, number>>;
+  /** Probes by how long they took: the buckets, and those that took longer. */
+  readonly took: number[];
+  sumMs: number;
+  drawn: Drawn | null;
+  drawnIn: number;
 }
 
 /**
- * A histogram of how long probes took, by check. prom-client's own looks its labels up by a text made
- * anew for every observation, which costs more than the engine does for the same probe.
+ * How many probes there were, and how long they took. prom-client looks labels up by a text made anew
+ * for every observation, which costs more than the engine does for the same probe.
  */
-class ProbeDurations {
-  readonly type = 'histogram';
-  readonly aggregator = 'sum';
-  readonly name: FamilyName;
-  readonly help: string;
-  readonly #byCheck = new Map<CheckId, { readonly counts: number[]; sumMs: number }>();
+class ProbeCounts {
+  readonly #checks = new Map<CheckId, Checked>();
+  #scrapes = 0;
+  /** Checks by path, as of the last scrape and since. */
+  #series = 0;
 
-  constructor(name: FamilyName) {
-    this.name = name;
-    this.help = families[name].help;
-  }
-
-  observe(check: CheckId, ms: number): void {
-    let known = this.#byCheck.get(check);
+  count(check: CheckId, path: string, outcome: Outcome, ms: number): void {
+    let known = this.#checks.get(check);
     if (known === undefined) {
-      known = { counts: new Array<number>(probeBuckets.length + 1).fill(0), sumMs: 0 };
-      this.#byCheck.set(check, known);
+      if (this.#series >= seriesMost) return;
+      const took = new Array<number>(probeBuckets.length + 1).fill(0);
+      known = { paths: new Map(), took, sumMs: 0, drawn: null, drawnIn: 0 };
+      this.#checks.set(check, known);
     }
+    let counts = known.paths.get(path);
+    if (counts === undefined) {
+      if (this.#series >= seriesMost) return;
+      this.#series++;
+      counts = { pass: 0, fail: 0, blind: 0, limited: 0 };
+      known.paths.set(path, counts);
+    }
+    counts[outcome]++;
     let at = 0;
     while (at < probeBuckets.length && ms > probeBuckets[at]! * 1000) at++;
-    known.counts[at]!++;
+    known.took[at]!++;
     known.sumMs += ms;
+    known.drawn = null;
   }
 
-  remove(check: CheckId): void {
-    this.#byCheck.delete(check);
-  }
-
-  /** Every bucket counts what is in the ones below it, too. */
-  async get() {
-    const { name, help, type, aggregator } = this;
-    const values = [...this.#byCheck].flatMap(([check, { counts, sumMs }]) => {
-      let count = 0;
-      const buckets = counts.map((n, i) => {
-        count += n;
-        const labels = { le: probeBuckets[i] ?? '+Inf', check };
-        return { metricName: `${name}_bucket`, labels, value: count };
-      });
-      const sum = { metricName: `${name}_sum`, labels: { check }, value: sumMs / 1000 };
-      return [...buckets, sum, { metricName: `${name}_count`, labels: { check }, value: count }];
-    });
-    return { name, help, type, values, aggregator };
+  /** What is in the view; the rest is forgotten. */
+  *draw({ origins }: StatusView): Generator<Drawn, void, undefined> {
+    this.#scrapes++;
+    this.#series = 0;
+    for (const origin of origins) {
+      const asked = Map.groupBy(origin.checks, ({ id }) => id);
+      for (const [id, views] of asked) {
+        const known = this.#checks.get(id);
+        if (known === undefined) continue;
+        known.drawnIn = this.#scrapes;
+        for (const path of known.paths.keys()) {
+          if (views.some((view) => view.path === path)) continue;
+          known.paths.delete(path);
+          known.drawn = null;
+        }
+        this.#series += known.paths.size;
+        known.drawn ??= drawn((set) => drawChecked(set, id, known));
+        yield known.drawn;
+      }
+    }
+    yield* forgetUndrawn(this.#checks, this.#scrapes);
   }
 }
 
-/** Thousands of probes a second are counted here, and told to the registry at a scrape. */
-type Tally = Record<Outcome, number>;
+/** Every bucket counts what is in the ones below it, too. */
+function drawChecked(set: Setter, check: CheckId, { paths, took, sumMs }: Checked): void {
+  for (const [path, counts] of paths) {
+    for (const outcome of outcomes) {
+      if (counts[outcome] > 0)
+        set('detour_probes_total', counts[outcome], { check, path, outcome });
+    }
+  }
+  const name = 'detour_probe_duration_seconds';
+  let count = 0;
+  for (const [i, n] of took.entries()) {
+    count += n;
+    set(name, count, { le: String(probeBuckets[i] ?? '+Inf'), check }, '_bucket');
+  }
+  set(name, sumMs / 1000, { check }, '_sum');
+  set(name, count, { check }, '_count');
+}
+
+/** Switches of one record by who decided them. */
+interface Switched {
+  readonly counts: Record<string, number>;
+  drawn: Drawn | null;
+  drawnIn: number;
+}
+
+/** Switches are counted from 0, not from 1: a rate sees the first. */
+class SwitchCounts {
+  readonly #records = new Map<string, Switched>();
+  #scrapes = 0;
+
+  count(record: string, rawKind: string): void {
+    const kind = switchKind(rawKind);
+    const known = this.#of(record);
+    known.counts[kind] = (known.counts[kind] ?? 0) + 1;
+    known.drawn = null;
+  }
+
+  /** What is in the view; the rest is forgotten. */
+  *draw({ records }: StatusView): Generator<Drawn, void, undefined> {
+    this.#scrapes++;
+    for (const { name } of records) {
+      const record = printName(name);
+      const known = this.#of(record);
+      known.drawnIn = this.#scrapes;
+      known.drawn ??= drawn((set) => {
+        for (const [kind, n] of Object.entries(known.counts)) {
+          set('detour_switches_total', n, { record, kind });
+        }
+      });
+      yield known.drawn;
+    }
+    yield* forgetUndrawn(this.#records, this.#scrapes);
+  }
+
+  #of(record: string): Switched {
+    const known = this.#records.get(record) ?? {
+      counts: Object.fromEntries(markerKinds.map((kind) => [kind, 0])),
+      drawn: null,
+      drawnIn: 0,
+    };
+    this.#records.set(record, known);
+    return known;
+  }
+}
+
+const nothing: Drawn = new Map();
+
+/** What a reload took out of the configuration must not be told of for ever. */
+function* forgetUndrawn(
+  known: Map<string, { readonly drawnIn: number }>,
+  scrape: number,
+): Generator<Drawn, void, undefined> {
+  for (const [key, { drawnIn }] of known) {
+    if (drawnIn !== scrape) known.delete(key);
+    yield nothing;
+  }
+}
 
 interface Call {
   readonly provider: string;

@@ -221,9 +221,9 @@ function statementsOf(db: DatabaseSync) {
     advance: db.prepare('UPDATE position SET seq = ?, at = ?, wall = ?'),
     put: db.prepare('INSERT OR REPLACE INTO document (key, value) VALUES (?, ?)'),
     drop: db.prepare('DELETE FROM document WHERE key = ?'),
-    newest: db.prepare(`SELECT ${columns} FROM journal ORDER BY seq DESC LIMIT ?`),
+    newest: db.prepare(`SELECT ${columns} FROM journal WHERE seq < ? ORDER BY seq DESC LIMIT ?`),
     newestOf: db.prepare(
-      `SELECT ${columns} FROM journal WHERE record = ? ORDER BY seq DESC LIMIT ?`,
+      `SELECT ${columns} FROM journal WHERE record = ? AND seq < ? ORDER BY seq DESC LIMIT ?`,
     ),
   };
 }
@@ -308,10 +308,11 @@ function makeStore(
         throw explain(error, reminder.file, 'cannot be written');
       }
     },
-    history({ record, limit }) {
+    history({ record, before = Number.MAX_SAFE_INTEGER, limit }) {
       const rows = Math.min(Math.max(Math.trunc(limit) || 1, 1), 10_000);
+      const of = record === undefined ? [] : [record];
       try {
-        const found = record === undefined ? on.newest.all(rows) : on.newestOf.all(record, rows);
+        const found = (record === undefined ? on.newest : on.newestOf).all(...of, before, rows);
         return found.map((row) => toEntry(row, file));
       } catch (error) {
         throw explain(error, file, 'cannot be read');

@@ -27,6 +27,7 @@ import type { Clock } from '../../src/ports.ts';
 import { auditOnce } from '../../src/run/audit.ts';
 import { serveControl } from '../../src/serve/control.ts';
 import { createMetrics } from '../../src/serve/metrics.ts';
+import { Readers } from '../../src/serve/readers.ts';
 import { record as recordView, sampleView, standIn } from '../cli/desk.ts';
 import { type Asked, type Reply, rr, serveZones, startNameservers } from '../parts/nameserver.ts';
 
@@ -767,7 +768,7 @@ describe('when audits are made', () => {
     const troubles: string[] = [];
     const it = createAuditing({
       auditor: () => ({ audit: (signal) => make(signal) }),
-      status: sampleView,
+      status: async () => sampleView(),
       clock: hand.clock,
       chance: () => 0.25,
       done: (_, fresh) => void news.push(fresh.map((f) => f.sentence)),
@@ -802,6 +803,7 @@ describe('when audits are made', () => {
       (signal) => new Promise((resolve) => void under.push({ resolve, signal })),
     );
     const [a, b] = [it.now(), it.now()];
+    await new Promise((done) => setImmediate(done));
     assert.equal(under.length, 1);
     assert.equal(it.audited().running, true);
     it.renew();
@@ -862,7 +864,13 @@ describe('who is told', () => {
       desk.report = report(finding('bad', 'reach', 'cf is silent'), finding('good', 'ttl'));
       return now;
     };
-    const served = await serveControl({ path, desk, trouble: () => {}, commandMs: 50 });
+    const served = await serveControl({
+      path,
+      desk,
+      readers: new Readers(),
+      trouble: () => {},
+      commandMs: 50,
+    });
     try {
       const [out, err]: string[][] = [[], []];
       const code = await runCli(
@@ -908,11 +916,12 @@ describe('who is told', () => {
 
   test('the numbers are in the metrics', async () => {
     const desk = standIn();
-    const metrics = createMetrics({ desk, version: '1' });
-    assert.match(await metrics.text(), /^detour_audit_timestamp_seconds 0$/m);
-    assert.doesNotMatch(await metrics.text(), /^detour_audit_findings\{/m);
+    const metrics = createMetrics({ desk, version: '1', readers: new Readers() });
+    const none = String(await metrics.text());
+    assert.match(none, /^detour_audit_timestamp_seconds 0$/m);
+    assert.doesNotMatch(none, /^detour_audit_findings\{/m);
     desk.report = report(finding('bad', 'zone'), finding('warn', 'ttl'), finding('warn', 'zone'));
-    const text = await metrics.text();
+    const text = String(await metrics.text());
     assert.match(text, /^detour_audit_timestamp_seconds 1$/m);
     assert.match(text, /^detour_audit_findings\{severity="bad"\} 1$/m);
     assert.match(text, /^detour_audit_findings\{severity="warn"\} 2$/m);

@@ -20,6 +20,7 @@ import { checkTypes, createProber } from '../../src/probes/index.ts';
 import { createClock } from '../../src/run/clock.ts';
 import { keepYoung } from '../../src/run/heap.ts';
 import { createMetrics } from '../../src/serve/metrics.ts';
+import { Readers } from '../../src/serve/readers.ts';
 import { coreConfig } from '../core/world.ts';
 import { createCertificates } from '../parts/listening.ts';
 import { openMemoryStore } from '../parts/memory-store.ts';
@@ -126,10 +127,11 @@ function runDetour(count: number, port: number, ca: string): void {
   const adapters = { prober, providers: { vendor: provider }, verifier, notifier: null };
   const metrics = createMetrics({
     desk: {
-      status: () => controller.status(),
+      status: async () => controller.status(),
       audited: () => ({ running: false, report: null }),
     },
     version: 'bench',
+    readers: new Readers(),
   });
   const controller = new Controller(config, adapters, {
     clock: createClock(0),

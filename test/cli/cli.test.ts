@@ -15,6 +15,7 @@ import { age, clean, printStatus, span } from '../../src/cli/print.ts';
 import type { StayReason } from '../../src/core/model.ts';
 import { serveControl } from '../../src/serve/control.ts';
 import type { Served } from '../../src/serve/desk.ts';
+import { Readers } from '../../src/serve/readers.ts';
 import { at, provider, record, type StandIn, sampleView, standIn, wall } from './desk.ts';
 
 let directory: string;
@@ -28,7 +29,12 @@ beforeEach(async () => {
   socket = join(directory, 'control.sock');
   desk = standIn();
   asked = [];
-  served = await serveControl({ path: socket, desk, trouble: () => undefined });
+  served = await serveControl({
+    path: socket,
+    desk,
+    readers: new Readers(),
+    trouble: () => undefined,
+  });
 });
 
 afterEach(async () => {
@@ -411,7 +417,7 @@ function stages(...views: ReturnType<typeof record>[]): void {
   const later = [...views];
   desk.reply = (command) => {
     if (command.kind === 'switch' && !command.dryRun) {
-      desk.status = () => {
+      desk.status = async () => {
         const next = later.length > 1 ? later.shift()! : later[0]!;
         return { ...desk.view, records: [next] };
       };

@@ -44,14 +44,16 @@ export function standIn(): StandIn {
       return { target: record.target, targets, unsureMs: desk.unsureMs };
     },
     reply: (command) => ({ exit: 0, message: `done: ${command.kind}` }),
-    status: () => desk.view,
+    status: async () => desk.view,
+    ready: () => desk.view.ready,
     async command(command) {
       desk.commands.push(command);
       return desk.reply(command);
     },
     history(query) {
       desk.queries.push(query);
-      return desk.entries.slice(0, query.limit);
+      const { before = Number.POSITIVE_INFINITY, limit } = query;
+      return desk.entries.filter(({ seq }) => seq < before).slice(0, limit);
     },
     async reload(how) {
       if (how?.dryRun === true) return { exit: 3, message: 'it would change\nat restart: socket' };

@@ -15,6 +15,7 @@ import type { AuditReport } from '../../src/core/audit.ts';
 import { view, withAudit } from '../../src/core/view.ts';
 import { serveControl } from '../../src/serve/control.ts';
 import type { Served } from '../../src/serve/desk.ts';
+import { Readers } from '../../src/serve/readers.ts';
 import { coreConfig, World } from '../core/world.ts';
 import { at, provider, record, type StandIn, standIn, wall } from './desk.ts';
 
@@ -27,7 +28,12 @@ beforeEach(async () => {
   directory = mkdtempSync(join(tmpdir(), 'detour-'));
   socket = join(directory, 'control.sock');
   desk = standIn();
-  served = await serveControl({ path: socket, desk, trouble: () => undefined });
+  served = await serveControl({
+    path: socket,
+    desk,
+    readers: new Readers(),
+    trouble: () => undefined,
+  });
 });
 
 afterEach(async () => {

@@ -4,7 +4,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { CoreConfig } from '../../src/core/model.ts';
-import { countPass, countProbe, countRefusal, limitOf, newRate } from '../../src/core/rate.ts';
+import {
+  countPass,
+  countProbe,
+  countRefusal,
+  limitOf,
+  newRate,
+  waitForExtraMs,
+} from '../../src/core/rate.ts';
 import { coreConfig, type Manner, type Shape, WALL_0, World } from './world.ts';
 
 const WWW = 'www.gslb.test.';
@@ -109,6 +116,35 @@ test('what one decision needs is there after hours of doubt about one path, and 
     const down = world.journal.find((j) => j.at >= at && healthOf(j.entry.data) === 'a down');
     assert.ok(down !== undefined && down.at - at < 5_000, `${break_}: ${(down?.at ?? 0) - at} ms`);
   }
+});
+
+test('what passes again by one path is asked by all of them at once: a recovery is seen as soon', () => {
+  const tooks: number[] = [];
+  for (let i = 0; i < 20; i++) {
+    const { world } = worldOf();
+    world.advance(60_000);
+    world.origins.set('a', 'fail');
+    world.advance(600_000 + i * 251);
+    const at = world.now;
+    world.origins.set('a', 'pass');
+    world.advance(30_000);
+    const up = world.journal.find((j) => j.at >= at && healthOf(j.entry.data) === 'a up');
+    tooks.push((up?.at ?? Number.POSITIVE_INFINITY) - at);
+  }
+  // An interval at most until it is first seen to pass by any, and each in its own time: over 6 s.
+  const most = policy.intervalMs + policy.confirmMs;
+  assert.ok(Math.max(...tooks) <= most, `up again after ${tooks.join(', ')} ms`);
+});
+
+test('what few paths may ask in doubt is no less than what three may', () => {
+  const most = [1, 2, 3].map((ways) => {
+    const rate = newRate(0);
+    [rate.plain, rate.ways] = [ways / 5, ways];
+    let many = 0;
+    while (many < 100 && waitForExtraMs(rate, 0, 0) === 0) many++;
+    return many;
+  });
+  assert.deepEqual(most, [24, 24, 24]);
 });
 
 function healthOf(data: unknown): string {

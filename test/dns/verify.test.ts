@@ -47,7 +47,7 @@ async function world(
   responders: Readonly<Record<string, Respond>>,
   servers: readonly string[] | (() => Promise<readonly string[]>),
   hosts: Readonly<Record<string, Addresses>> = {},
-  timeoutMs = 300,
+  timeoutMs = 1500,
 ): Promise<{ verifier: Verifier; port: number; at: Readonly<Record<string, Nameserver>> }> {
   const { port, at } = await startNameservers(responders);
   running.push(...Object.values(at));

@@ -12,6 +12,8 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { serveControl } from '../../src/serve/control.ts';
 import type { Served } from '../../src/serve/desk.ts';
 import { serveHttp } from '../../src/serve/http.ts';
+import { Readers } from '../../src/serve/readers.ts';
+import { Text } from '../../src/serve/text.ts';
 import { type StandIn, standIn } from '../cli/desk.ts';
 import { type Dice, mutate, mutateJson, oddValue } from './dice.ts';
 import { b64, demand, ends, Reached, type Stand, target, unb64 } from './harness.ts';
@@ -73,10 +75,20 @@ class Doors implements Stand<Input> {
   async start(): Promise<void> {
     const trouble = (what: string, detail: string) => void this.#troubles.push(`${what} ${detail}`);
     const desk = this.#desk;
-    const metrics = { text: async () => 'detour_ready 1\n', contentType: 'text/plain' };
-    this.#served.push(await serveControl({ path: this.#socket, desk, trouble, limits }));
+    const readers = new Readers();
+    const text = new Text([Buffer.from('detour_ready 1\n')]);
+    const metrics = { text: async () => text, contentType: 'text/plain' };
+    this.#served.push(await serveControl({ path: this.#socket, desk, readers, trouble, limits }));
     const where = { host: '127.0.0.1', port: 0, gateHoldMs: 1000 };
-    const http = await serveHttp({ ...where, desk, metrics, trouble, limits });
+    const http = await serveHttp({
+      ...where,
+      desk,
+      metrics,
+      readers,
+      askers: readers,
+      trouble,
+      limits,
+    });
     this.#served.push(http);
     this.#port = http.port;
   }

@@ -361,20 +361,19 @@ async function runUpdate(
   const state = { now: input.fresh ? null : before, proven: false, forgedAfter: false, turn: 0 };
   const answer = (query: Buffer): Buffer => {
     const seed = input.seeds[state.turn++] ?? 0;
-    if (((query[2]! >> 3) & 15) !== 5) {
-      if (seed !== 0 && state.proven) state.forgedAfter = true;
-      const honest = answerOf(query, state.now);
-      return seed === 0 ? honest : withId(mutate(new Dice(seed), honest, []), query, 0);
-    }
-    if (input.applies && input.rcode === 0) state.now = wanted;
-    const said = updateReply(query, input.rcode);
+    const isUpdate = ((query[2]! >> 3) & 15) === 5;
+    if (isUpdate && input.applies && input.rcode === 0) state.now = wanted;
+    const said = isUpdate ? updateReply(query, input.rcode) : answerOf(query, state.now);
     const before = seed % 2 === 1 ? withId(mutate(new Dice(seed), said), query, 0) : said;
     const mac = macOf(query);
     if (mac === null || before.length < 12) return before;
     const signed = signReply(before, mac, Math.floor(Date.now() / 1000));
     const given =
       seed !== 0 && seed % 2 === 0 ? withId(mutate(new Dice(seed), signed), query, 0) : signed;
-    if (sameCovered(signed, given) && (given[3]! & 15) === 0) state.proven = true;
+    if (!sameCovered(signed, given)) return given.subarray(0, 65_535);
+    if (isUpdate && (given[3]! & 15) === 0) state.proven = true;
+    // Only who has the key can make a reading up.
+    if (!isUpdate && seed % 2 === 1 && state.proven) state.forgedAfter = true;
     return given.subarray(0, 65_535);
   };
   const server = await serve({

@@ -17,6 +17,7 @@ import { jsonSchema } from '../../src/config/json-schema.ts';
 import { tables } from '../../src/run/build.ts';
 import { serveControl } from '../../src/serve/control.ts';
 import { metricNames } from '../../src/serve/metrics.ts';
+import { Readers } from '../../src/serve/readers.ts';
 import { standIn } from '../cli/desk.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -345,7 +346,12 @@ test('what asks whether the daemon lives gets its answer at a socket, and fails 
   const [container] = manifest('Deployment').spec.template.spec.containers;
   const directory = mkdtempSync(join(tmpdir(), 'detour-alive-'));
   const path = join(directory, 'control.sock');
-  const served = await serveControl({ path, desk: standIn(), trouble: () => {} });
+  const served = await serveControl({
+    path,
+    desk: standIn(),
+    readers: new Readers(),
+    trouble: () => {},
+  });
   try {
     for (const command of [JSON.parse(asked), container.livenessProbe.exec.command]) {
       const ask = (socket: string) =>

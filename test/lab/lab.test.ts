@@ -606,10 +606,14 @@ test('the ready configuration says where everything is and holds no secret', () 
       mode: 'steer',
     });
     const secrets = files.filter((f) => f !== config);
-    assert.equal(secrets.length, 4);
+    // The cluster key, one of Cloudflare, one of Route 53, two of Alibaba.
+    assert.equal(secrets.length, 5);
+    const key = secrets.find((f) => f.path === doc.clusterKey.file)!;
+    assert.match(key.text, /^[\w-]{43}\n$/);
     for (const file of files) assert.equal(file.mode, 0o600);
     const { cloudflare, route53, alidns } = lab.credentials;
     for (const secret of [
+      key.text.trim(),
       cloudflare.apiToken,
       ...Object.values(route53),
       ...Object.values(alidns),

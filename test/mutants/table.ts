@@ -36,6 +36,7 @@ const marker = 'src/core/marker.ts';
 const pace = 'src/core/pace.ts';
 const plan = 'src/core/plan.ts';
 const plugins = 'src/run/plugins.ts';
+const readers = 'src/serve/readers.ts';
 const sight = 'src/core/sight.ts';
 const situation = 'src/core/situation.ts';
 const steer = 'src/core/steer.ts';
@@ -177,8 +178,8 @@ export const mutants: readonly Mutant[] = [
     edits: [
       {
         file: watch,
-        find: 'cs.missed === 0 && cs.passBeganAt >= sinceAt',
-        replace: 'cs.missed === 0 && cs.passBeganAt >= sinceAt - 5000',
+        find: 'cs.missed === 0 && cs.passBeganAt >= freshFrom(state, cs, sinceAt)',
+        replace: 'cs.missed === 0 && cs.passBeganAt >= freshFrom(state, cs, sinceAt - 5000)',
       },
     ],
   },
@@ -365,8 +366,8 @@ export const mutants: readonly Mutant[] = [
     edits: [
       {
         file: detect,
-        find: 'return now - state.heardAt > staleAfterMs(config);',
-        replace: 'return now - state.heardAt > 1000 * staleAfterMs(config);',
+        find: 'if (silentMs <= 3 * intervalMs + timeoutMs) return false;',
+        replace: 'if (silentMs <= 1000 * (3 * intervalMs + timeoutMs)) return false;',
       },
     ],
   },
@@ -656,8 +657,8 @@ function laneWorks`,
     edits: [
       {
         file: watch,
-        find: 'c.fall * (c.intervalMs + c.timeoutMs)',
-        replace: '(c.fall - 1) * (c.intervalMs + c.timeoutMs)',
+        find: 'c.fall * (c.intervalMs * slow + c.timeoutMs)',
+        replace: '(c.fall - 1) * (c.intervalMs * slow + c.timeoutMs)',
       },
     ],
   },
@@ -1531,8 +1532,8 @@ function laneWorks`,
     edits: [
       {
         file: watch,
-        find: '!enough && takeTokens(state.confirm, state.config.confirm, state.now, 1)',
-        replace: '!enough',
+        find: 'waitMs === 0 && takeTokens(state.confirm, state.config.confirm, state.now, 1)',
+        replace: 'waitMs === 0',
       },
     ],
   },
@@ -2162,7 +2163,7 @@ function laneWorks`,
   {
     name: 'an epoch is made that nobody can read back',
     rule: 25,
-    by: '96-highest-epoch',
+    by: '115-epochs-spent',
     edits: [
       {
         file: marker,
@@ -2174,7 +2175,7 @@ function laneWorks`,
   {
     name: 'a record whose epochs are spent does not say so',
     rule: 25,
-    by: '96-highest-epoch',
+    by: '115-epochs-spent',
     edits: [
       {
         file: decide,
@@ -2187,13 +2188,25 @@ function laneWorks`,
   {
     name: 'an operator is not told that epochs are spent',
     rule: 25,
-    by: '96-highest-epoch',
+    by: '115-epochs-spent',
     edits: [
       {
         file: operate,
         find: `  if (isSpent(r)) return refused(spentSays(r.name));
   if (r.doc.deposed`,
         replace: '  if (r.doc.deposed',
+      },
+    ],
+  },
+  {
+    name: 'a record whose epochs are spent can never be freed',
+    rule: 25,
+    by: '115-epochs-spent',
+    edits: [
+      {
+        file: engine,
+        find: '  if (nextEpoch(r.doc.epochMax) === null) {',
+        replace: '  if (r.doc.epochMax < 0) {',
       },
     ],
   },
@@ -2248,6 +2261,138 @@ function laneWorks`,
         file: plugins,
         find: '  return word.replaceAll(',
         replace: '  return String((error as Error)?.message ?? word).replaceAll(',
+      },
+    ],
+  },
+  {
+    name: 'readers do not rest between two slices',
+    rule: 24,
+    by: 'serve/readers.test.ts',
+    edits: [
+      {
+        file: readers,
+        find: '    this.#restUntil = now() + laterMs + spentMs * (1 / part - 1);',
+        replace: '    this.#restUntil = now();',
+      },
+    ],
+  },
+  {
+    name: 'a slice ends only when nothing is left to do',
+    rule: 24,
+    by: 'serve/readers.test.ts',
+    edits: [
+      {
+        file: readers,
+        find: 'while (now() - begin + laterMs < sliceMs) {',
+        replace: 'while (now() >= begin) {',
+      },
+    ],
+  },
+  {
+    name: 'one work of a reader is finished before the next begins',
+    rule: 24,
+    by: 'serve/readers.test.ts',
+    edits: [
+      {
+        file: readers,
+        find: '          this.#jobs.push(job);\n',
+        replace: '          this.#jobs.unshift(job);\n',
+      },
+    ],
+  },
+  {
+    name: 'who asks while a view is made gets one that was begun before',
+    rule: 29,
+    by: 'serve/readers.test.ts',
+    edits: [
+      {
+        file: readers,
+        find: '    next = null;\n    return make();',
+        replace: '    return make();',
+      },
+    ],
+  },
+  {
+    name: 'texts are held without a bound',
+    rule: 24,
+    by: 'serve/readers.test.ts',
+    edits: [
+      {
+        file: readers,
+        find: 'while (this.#held.size >= texts) {',
+        replace: 'while (this.#held.size > 1_000_000 + texts) {',
+      },
+    ],
+  },
+  {
+    name: 'a part of the view stays as it was',
+    rule: 29,
+    by: 'core/view.test.ts',
+    edits: [
+      {
+        file: 'src/core/view.ts',
+        find: 'was !== undefined && isAlike(was, now) ? was : now',
+        replace: 'was ?? now',
+      },
+    ],
+  },
+  {
+    name: 'a scrape tells the counts of the scrape before',
+    rule: 29,
+    by: 'serve/metrics.test.ts',
+    edits: [
+      {
+        file: 'src/serve/metrics.ts',
+        find: '    known.sumMs += ms;\n    known.drawn = null;',
+        replace: '    known.sumMs += ms;',
+      },
+    ],
+  },
+  {
+    name: 'a scrape draws everything anew',
+    rule: 24,
+    by: 'serve/metrics.test.ts',
+    edits: [
+      {
+        file: 'src/serve/metrics.ts',
+        find: 'const made = known.get(part) ?? drawn(',
+        replace: 'const made = drawn(',
+      },
+    ],
+  },
+  {
+    name: 'short answers are given as fast as they are asked for',
+    rule: 24,
+    by: 'serve/serve.test.ts',
+    edits: [
+      {
+        file: 'src/serve/http.ts',
+        find: 'await askers.spend(small(() => answer(options, path)));',
+        replace: 'await Promise.resolve(answer(options, path));',
+      },
+    ],
+  },
+  {
+    name: 'health and gates wait for scrapes',
+    rule: 24,
+    by: 'serve/serve.test.ts',
+    edits: [
+      {
+        file: 'src/serve/http.ts',
+        find: 'await askers.spend(',
+        replace: 'await readers.spend(',
+      },
+    ],
+  },
+  {
+    name: 'a history is read in one go',
+    rule: 24,
+    by: 'serve/serve.test.ts',
+    edits: [
+      {
+        file: 'src/serve/control.ts',
+        find: 'const pageMost = 100;',
+        replace: 'const pageMost = 10_000;',
       },
     ],
   },
@@ -2369,6 +2514,18 @@ function laneWorks`,
     ],
   },
   {
+    name: 'without a key a signature is left standing',
+    rule: 25,
+    by: '102-keys',
+    edits: [
+      {
+        file: plan,
+        find: 'if (!wanted.signed && by.marker.mac !== undefined) {',
+        replace: "if (!wanted.signed && by.marker.mac === '') {",
+      },
+    ],
+  },
+  {
     name: 'an enormous epoch uses epochs up',
     rule: 25,
     by: '96-highest-epoch',
@@ -2411,8 +2568,8 @@ function laneWorks`,
     edits: [
       {
         file: adopt,
-        find: 'c.answeredAt > 0 ? c.standing : null',
-        replace: 'c.standing',
+        find: "const isByApi = (c: Cell) => c.answeredAt > 0 && c.standingBy === 'api';",
+        replace: 'const isByApi = (_: Cell) => true;',
       },
     ],
   },
@@ -2536,8 +2693,8 @@ function laneWorks`,
     edits: [
       {
         file: edits,
-        find: '  if (cell.mends.count >= AT_ONCE) page',
-        replace: '  if (cell.mends.count < 0) page',
+        find: '  if (cell.mends[why].count >= AT_ONCE) page',
+        replace: '  if (cell.mends[why].count < 0) page',
       },
     ],
   },
@@ -2807,10 +2964,8 @@ function laneWorks`,
     edits: [
       {
         file: watch,
-        find: `    cs.dueAt = Math.min(cs.dueAt, at);
-`,
-        replace: `    if (at < 0) cs.dueAt = at;
-`,
+        find: '    cs.dueAt = Math.min(cs.dueAt, dueAt);',
+        replace: '    cs.dueAt = dueAt;',
       },
     ],
   },
@@ -2821,8 +2976,8 @@ function laneWorks`,
     edits: [
       {
         file: watch,
-        find: '    if (!isStale(cs, was, state.now)) cs.heardAt',
-        replace: '    if (isStale(cs, was, state.now)) cs.heardAt',
+        find: '    if (!isOld) cs.heardAt',
+        replace: '    if (isOld) cs.heardAt',
       },
     ],
   },
@@ -3404,13 +3559,9 @@ function laneWorks`,
     edits: [
       {
         file: engine,
-        find: `  for (const name of state.records.keys()) review(state, name, out);
-}
-
-/** Rule 1: the epochs`,
-        replace: `}
-
-/** Rule 1: the epochs`,
+        find: `  arrange(state, out);
+  for (const name of state.records.keys()) review(state, name, out);`,
+        replace: '  arrange(state, out);',
       },
     ],
   },
@@ -3831,6 +3982,24 @@ function laneWorks`,
         replace: '',
       },
     ],
+  },
+  {
+    name: 'what passes again by one path waits for the clocks of the others',
+    rule: 31,
+    by: 'core/rate.test.ts',
+    edits: [
+      {
+        file: watch,
+        find: "if (judged.verdict === 'down') return judged.all.every(isSame);",
+        replace: "if (judged.verdict === 'down') return cs.recovery === 0;",
+      },
+    ],
+  },
+  {
+    name: 'few paths have less to decide by',
+    rule: 31,
+    by: 'core/rate.test.ts',
+    edits: [{ file: rate, find: 'ALLOWANCE_MIN = 24;', replace: 'ALLOWANCE_MIN = 12;' }],
   },
   {
     name: 'nothing bounds what doubt asks of a place',

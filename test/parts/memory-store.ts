@@ -63,13 +63,14 @@ export function openMemoryStore(disk: MemoryDisk = newMemoryDisk(), entries = 1_
       // Cut in large steps, so that a full journal does not cost a copy a commit.
       if (disk.journal.length > entries * 1.1) disk.journal = disk.journal.slice(-entries);
     },
-    history({ record, limit }) {
+    history({ record, before = Number.POSITIVE_INFINITY, limit }) {
       mustBeOpen();
       const most = Math.min(Math.max(Math.trunc(limit) || 1, 1), 10_000);
       const found: StoredEntry[] = [];
       for (let i = disk.journal.length - 1; i >= 0 && found.length < most; i--) {
         const line = disk.journal[i]!;
         if (record !== undefined && line.head.record !== record) continue;
+        if (line.head.seq >= before) continue;
         found.push({ ...line.head, data: JSON.parse(line.data) as Json });
       }
       return found;

@@ -112,7 +112,7 @@ function ofLab(vendor: LabVendor): Started {
   return { api: vendor.api, calls: () => vendor.calls.length, close: () => vendor.close() };
 }
 
-/** As much of a PowerDNS as it takes to find a zone with nothing in it. */
+/** As much of a PowerDNS as it takes to find a zone with nothing in it, shown or hidden. */
 async function startOwn(): Promise<Started> {
   const { createServer } = await import('node:http');
   let calls = 0;
@@ -120,7 +120,8 @@ async function startOwn(): Promise<Started> {
     calls++;
     assert.equal(request.headers['x-api-key'], secrets['KEY']);
     response.setHeader('content-type', 'application/json');
-    response.end(JSON.stringify({ name: zone, kind: 'Native', rrsets: [] }));
+    const isSearch = /\/search-data\?/.test(request.url!);
+    response.end(JSON.stringify(isSearch ? [] : { name: zone, kind: 'Native', rrsets: [] }));
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const close = () =>

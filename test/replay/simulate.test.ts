@@ -752,7 +752,9 @@ test('a journal as configured switches as it did; with more patience only where 
     [false],
   );
   const after = patient.replayed[0]!.at - (t0 + 172_800_000);
-  assert.ok(after >= 60_000 && after < 75_000, `decided after ${after} ms`);
+  // When it began is measured over several moments of the interval: a confirm may lie between.
+  const confirmMs = 500;
+  assert.ok(after >= 60_000 - confirmMs && after < 75_000, `decided after ${after} ms`);
   const hasty = run({ journal, set: ['patience=0s'] }).json as Journalled;
   assert.equal(hasty.replayed[0]!.isFalse, true, 'the shortest of them moves it, too');
 });

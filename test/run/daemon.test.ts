@@ -74,8 +74,9 @@ interface Started {
   err(): string;
 }
 
-function start(file: string, env: Record<string, string> = {}): Started {
-  const child = spawn(process.execPath, [program, 'run', '-c', file, '--json'], {
+function start(file: string, env: Record<string, string> = {}, before: string[] = []): Started {
+  const [command, ...args] = [...before, process.execPath, program, 'run', '-c', file, '--json'];
+  const child = spawn(command!, args, {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, ...env },
   });
@@ -236,6 +237,45 @@ const reload = (dry = false) =>
   call<ReloadReply>(socket(), 'POST', `/v1/reload${dry ? '?dryRun=true' : ''}`);
 
 /** A port of loopback that nobody has just now. */
+const notMounting =
+  process.getuid?.() !== 0 || !existsSync('/usr/bin/unshare') ? 'missing: root and unshare' : false;
+
+test('on a full disk it lives and answers at every door, says so, and works on when there is room', {
+  skip: notMounting,
+}, async () => {
+  const at = join(directory, 's');
+  const port = await freePort();
+  const file = config(`socket: ${at}\nlisten: 127.0.0.1:${port}\n`);
+  const mount = `mkdir -p ${stateDir()} && mount -t tmpfs -o size=2m,mode=700 tmpfs ${stateDir()}`;
+  const one = start(file, {}, ['unshare', '-m', 'sh', '-c', `${mount} && exec "$0" "$@"`]);
+  await alive(one, at);
+  // Its disk is in a mount namespace of its own, which is seen from here through its root.
+  const filler = `/proc/${one.child.pid}/root${stateDir()}/filler`;
+  assert.throws(() => writeFileSync(filler, Buffer.alloc(4_000_000)), { code: 'ENOSPC' });
+  const freeze = { kind: 'freeze', record: null, reason: 'work', by: 'ann' };
+  const order = (body: object) =>
+    call<{ exit: number; message: string }>(at, 'POST', '/v1/command', body);
+  await until('an order is not durable', 60_000, async () => {
+    const reply = await order(freeze);
+    await order({ kind: 'unfreeze', record: null, by: 'ann' });
+    return reply?.exit === 1 && /the store cannot commit/.test(reply.message);
+  });
+  const get = async (path: string) => {
+    const answer = await fetch(`http://127.0.0.1:${port}${path}`);
+    return `${answer.status} ${await answer.text()}`;
+  };
+  assert.match(await get('/readyz'), /^503 not ready\nthe store cannot commit\n/);
+  assert.match(await get('/metrics'), /^detour_troubles_total\{what="store"\} [1-9]/m);
+  assert.match(await get('/healthz'), /^200 alive/);
+  const status = await call<{ ready: { ok: boolean } }>(at, 'GET', '/v1/status');
+  assert.equal(status?.ready.ok, false);
+  assert.ok(Array.isArray((await call<{ entries: [] }>(at, 'GET', '/v1/history'))?.entries));
+  assert.match(one.said(), /store: [^"]*the disk is full/);
+  rmSync(filler);
+  await until('it commits again', 60_000, async () => (await order(freeze))?.exit === 0);
+  assert.doesNotMatch(await get('/readyz'), /the store cannot commit/);
+});
+
 async function freePort(): Promise<number> {
   const server = createServer();
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));

@@ -141,7 +141,10 @@ describe('the prober', { skip: withoutNetns }, () => {
       Array.from({ length: 60 }, () => places.tokyo),
     );
     wan.lose(0);
-    const seen = new Set(words(probed));
+    // What a busy machine let wait for its turn was not asked: it says nothing of the way there.
+    const asked = words(probed).filter((one) => one !== 'blind shed');
+    const seen = new Set(asked);
+    assert.ok(asked.length > probed.length / 2, `${asked.length} of ${probed.length} were asked`);
     assert.ok(seen.has('fail timeout') && seen.has('pass ok'), [...seen].join(', '));
     assert.equal(seen.size, 2, [...seen].join(', '));
     assert.deepEqual(words(await probe(wan, [places.tokyo])), ['pass ok']);

@@ -6,6 +6,7 @@ import { spawnSync } from 'node:child_process';
 import { test } from 'node:test';
 import type { Observation, StayReason } from '../../src/core/model.ts';
 import { createMetrics, metricNames } from '../../src/serve/metrics.ts';
+import { Readers } from '../../src/serve/readers.ts';
 import { at, provider, record, standIn, wall } from '../cli/desk.ts';
 
 /** Series to value, for lines such as `name{a="b"} 1`; throws on what is no exposition. */
@@ -25,8 +26,8 @@ function parse(text: string): Map<string, number> {
 
 function made() {
   const desk = standIn();
-  const metrics = createMetrics({ desk, version: '0.1.0' });
-  return { desk, metrics, scrape: async () => parse(await metrics.text()) };
+  const metrics = createMetrics({ desk, version: '0.1.0', readers: new Readers() });
+  return { desk, metrics, scrape: async () => parse(String(await metrics.text())) };
 }
 
 const seen = (more: Partial<Observation> = {}): Observation => ({
@@ -197,19 +198,74 @@ test('counters of what a reload took away are forgotten', async () => {
   assert.ok(names.includes('detour_probes_total{check="tokyo/web",path="line-a",outcome="pass"}'));
 });
 
-test('scrapes at one time share one reading of the state', async () => {
-  const { desk, metrics } = made();
-  let readings = 0;
-  const { status } = desk;
-  desk.status = () => {
-    readings += 1;
-    return status();
+test('a scrape draws nothing anew that has not changed, and pauses after each thing', async () => {
+  const { desk } = made();
+  const drawings: string[] = [];
+  /** Says so when a scrape looks into it: a drawing reads every field there is. */
+  const watched = <T extends object>(name: string, one: T, field: keyof T & string): T => {
+    const value = one[field];
+    const get = () => {
+      drawings.push(name);
+      return value;
+    };
+    return Object.defineProperty(one, field, { get });
   };
-  const texts = await Promise.all([metrics.text(), metrics.text(), metrics.text()]);
-  assert.equal(readings, 1);
-  assert.equal(new Set(texts).size, 1);
+  const numbers = Array.from({ length: 300 }, (_, n) => n);
+  const [origin] = desk.view.origins;
+  const recordOf = (n: number) => watched(`r${n}`, record({ name: `r${n}.gslb.test.` }), 'budget');
+  desk.view = {
+    ...desk.view,
+    records: numbers.map(recordOf),
+    origins: numbers.map((n) => watched(`o${n}`, { ...origin!, name: `o${n}` }, 'health')),
+  };
+  let pieces = 0;
+  const readers = new Readers();
+  readers.spend = async (work) => {
+    for (;;) {
+      const { done, value } = work.next();
+      if (done) return value;
+      pieces++;
+    }
+  };
+  const metrics = createMetrics({ desk, version: '0.1.0', readers });
+  const first = String(await metrics.text());
+  assert.deepEqual(new Set(drawings).size, 600, 'all were drawn');
+  assert.ok(pieces >= 600, `${pieces} pauses`);
+  drawings.length = 0;
+  assert.deepEqual(own(String(await metrics.text())), own(first));
+  assert.deepEqual(drawings, [], 'nothing was drawn anew');
+  desk.view = { ...desk.view, records: desk.view.records.with(7, recordOf(7)) };
   await metrics.text();
-  assert.equal(readings, 2);
+  assert.deepEqual(new Set(drawings), new Set(['r7']), 'only what has changed');
+});
+
+/** Detour's own lines, without those of the process. */
+const own = (text: string) => text.split('\n').filter((line) => line.startsWith('detour_'));
+
+test('counts of probes and switches are drawn as they stand, from scrape to scrape', async () => {
+  const { metrics, scrape } = made();
+  const probes = 'detour_probes_total{check="hangzhou/web",path="line-a",outcome="pass"}';
+  const took = 'detour_probe_duration_seconds_count{check="hangzhou/web"}';
+  const switches = `detour_switches_total{${www},kind="operator"}`;
+  const data = { kind: 'operator' };
+  const entry = { kind: 'switch', record: 'www.gslb.example.net.', sentence: '', data } as const;
+  for (let n = 1; n <= 3; n++) {
+    metrics.observer.probed('hangzhou/web', 'line-a', seen());
+    metrics.observer.journalled(entry, wall);
+    const series = await scrape();
+    assert.deepEqual(
+      [probes, took, switches].map((name) => series.get(name)),
+      [n, n, n],
+    );
+  }
+});
+
+test('a label is escaped as the format says', async () => {
+  const { desk, metrics } = made();
+  desk.view = { ...desk.view, records: [record({ name: 'a\\b"c\nd.' })] };
+  const text = String(await metrics.text());
+  assert.ok(text.includes('detour_record_pinned{record="a\\\\b\\"c\\nd"} 0\n'));
+  parse(text);
 });
 
 test('a scrape that fails does not spoil the next one', async () => {
@@ -220,12 +276,12 @@ test('a scrape that fails does not spoil the next one', async () => {
   };
   await assert.rejects(metrics.text(), /broken/);
   desk.status = status;
-  assert.match(await metrics.text(), /^detour_ready 1$/m);
+  assert.match(String(await metrics.text()), /^detour_ready 1$/m);
 });
 
 test('every family is exposed under its own name, with its help and its type', async () => {
   const { metrics } = made();
-  const text = await metrics.text();
+  const text = String(await metrics.text());
   const told = [...text.matchAll(/^# TYPE (detour_\S+) (\S+)$/gm)].map(([, name, kind]) => [
     name,
     kind,
@@ -250,7 +306,7 @@ test('promtool finds nothing to say about a full exposition', {
   metrics.observer.probed('hangzhou/web', 'line-a', seen());
   metrics.observer.called('cf', 'write', 'ok', 120);
   metrics.observer.trouble('store', 'disk full');
-  const text = await metrics.text();
+  const text = String(await metrics.text());
   const done = spawnSync('promtool', ['check', 'metrics'], { input: text, encoding: 'utf8' });
   assert.deepEqual([done.status, done.stdout, done.stderr], [0, '', '']);
 });

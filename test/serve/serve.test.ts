@@ -13,6 +13,8 @@ import type { Command } from '../../src/core/model.ts';
 import { ControlError, type ControlOptions, serveControl } from '../../src/serve/control.ts';
 import type { Served } from '../../src/serve/desk.ts';
 import { type HttpOptions, serveHttp } from '../../src/serve/http.ts';
+import { Readers } from '../../src/serve/readers.ts';
+import { Text } from '../../src/serve/text.ts';
 import { type StandIn, standIn } from '../cli/desk.ts';
 
 let directory: string;
@@ -34,9 +36,11 @@ afterEach(async () => {
   rmSync(directory, { recursive: true, force: true });
 });
 
+const textOf = (text: string) => new Text([Buffer.from(text)]);
+
 async function control(more: Partial<ControlOptions> = {}): Promise<Served> {
   const trouble = (what: string, detail: string) => void troubles.push(`${what}: ${detail}`);
-  const served = await serveControl({ path, desk, trouble, ...more });
+  const served = await serveControl({ path, desk, readers: new Readers(), trouble, ...more });
   open.push(() => served.close());
   return served;
 }
@@ -46,7 +50,12 @@ async function http(more: Partial<HttpOptions> = {}) {
     host: '127.0.0.1',
     port: 0,
     desk,
-    metrics: { text: async () => 'detour_ready 1\n', contentType: 'text/plain; version=0.0.4' },
+    metrics: {
+      text: async () => textOf('detour_ready 1\n'),
+      contentType: 'text/plain; version=0.0.4',
+    },
+    readers: new Readers(),
+    askers: new Readers(),
     gateHoldMs: 3_600_000,
     trouble: (what, detail) => void troubles.push(`${what}: ${detail}`),
     ...more,
@@ -282,7 +291,7 @@ test('no JSON whatever makes the control socket fail or reach the desk unchecked
 
 test('history passes its record and limit on, and refuses what is neither', async () => {
   await control();
-  desk.entries = [1, 2, 3].map((seq) => ({
+  desk.entries = [3, 2, 1].map((seq) => ({
     seq,
     at: 1,
     wall: 1,
@@ -300,6 +309,28 @@ test('history passes its record and limit on, and refuses what is neither', asyn
     assert.equal(answer.status, 400, query);
     assert.match(json(answer).message, /limit|record|colour/);
   }
+});
+
+test('a long history is read a page at a time, whole and in order', async () => {
+  const line = { at: 1, wall: 1, kind: 'start', record: null, sentence: 's', data: {} } as const;
+  desk.entries = Array.from({ length: 1050 }, (_, i) => ({ ...line, seq: 1050 - i }));
+  await control();
+  const get = async (query: string): Promise<number[]> => {
+    const answer = await ask({ socketPath: path }, 'GET', `/v1/history${query}`);
+    return json(answer).entries.map(({ seq }: { seq: number }) => seq);
+  };
+  assert.deepEqual(
+    await get('?limit=10000'),
+    desk.entries.map(({ seq }) => seq),
+  );
+  assert.deepEqual(
+    await get('?limit=250'),
+    desk.entries.slice(0, 250).map(({ seq }) => seq),
+  );
+  const limits = desk.queries.map((query) => (query as { limit: number }).limit);
+  assert.ok(Math.max(...limits) <= 100, 'no page holds the loop for long');
+  desk.entries = desk.entries.slice(0, 200);
+  assert.equal((await get('?limit=10000')).length, 200);
 });
 
 test("reload answers with the desk's reply", async () => {
@@ -484,7 +515,7 @@ test('a process that lives says so even when the desk fails; readiness does not'
   const to = await http({
     desk: {
       ...desk,
-      status: () => {
+      ready: () => {
         throw new Error('broken');
       },
     },
@@ -493,6 +524,43 @@ test('a process that lives says so even when the desk fails; readiness does not'
   assert.equal((await ask(to, 'GET', '/readyz')).status, 500);
   // A gate does without the whole view: load balancers keep getting their answer.
   assert.equal((await ask(to, 'GET', '/gates/www.gslb.example.net/tokyo')).status, 503);
+});
+
+test('short answers count as reading, too: whoever asks for thousands of them waits', async () => {
+  const readers = new Readers();
+  let pieces = 0;
+  let charged = 0;
+  const spend = readers.spend.bind(readers);
+  readers.spend = (work) =>
+    spend(
+      (function* () {
+        for (;;) {
+          const { done, value } = work.next();
+          if (done) return value;
+          pieces++;
+          charged += value ?? 0;
+          yield value;
+        }
+      })(),
+    );
+  const to = await http({ askers: readers });
+  const paths = ['/healthz', '/readyz', '/gates/www.gslb.example.net/tokyo', '/', '/none'];
+  for (const url of paths) await ask(to, 'GET', url);
+  assert.equal(pieces, paths.length);
+  assert.ok(charged > 0.1, `${charged} ms for five requests`);
+});
+
+test('health and gates do not wait for who reads the metrics', async () => {
+  const readers = new Readers();
+  // Whoever reads the metrics has had more than enough.
+  readers.spend = () => new Promise(() => undefined);
+  const to = await http({ readers });
+  const scraping = peer(to);
+  await new Promise((resolve) => scraping.once('connect', resolve));
+  scraping.write('GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n');
+  for (const url of ['/healthz', '/readyz', '/gates/www.gslb.example.net/hangzhou']) {
+    assert.equal((await ask(to, 'GET', url)).status, 200, url);
+  }
 });
 
 test('a gate is open for the target in force and closed for the others', async () => {

@@ -181,6 +181,9 @@ function conformance(newPlace: () => Place): void {
     assert.deepEqual(seqs({ limit: 10_000 }).length, 20);
     assert.deepEqual(seqs({ record: 'a.net.', limit: 3 }), [17, 13, 9]);
     assert.deepEqual(seqs({ record: 'c.net.', limit: 3 }), []);
+    assert.deepEqual(seqs({ before: 18, limit: 2 }), [17, 16]);
+    assert.deepEqual(seqs({ record: 'a.net.', before: 13, limit: 3 }), [9, 5, 1]);
+    assert.deepEqual(seqs({ before: 1, limit: 3 }), []);
     assert.deepEqual(seqs({ limit: 0 }), [20], 'a limit below 1 counts as 1');
     assert.deepEqual(seqs({ limit: Number.NaN }), [20]);
   });
