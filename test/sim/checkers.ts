@@ -82,6 +82,8 @@ interface Reading {
   readonly at: number;
   /** When it was read before that. */
   readonly beforeAt: number;
+  /** It was written over since. */
+  readonly isOver: boolean;
 }
 
 /** A marker alone; away from a target that is down; back to what is in force. */
@@ -485,10 +487,10 @@ export class Checkers {
     const rec = this.#recordLog(r, name);
     const value = givenBy(seen);
     const last = log.readings.get(key);
-    const isSame = last !== undefined && givenBy(last.seen) === value;
+    const isSame = last !== undefined && !last.isOver && givenBy(last.seen) === value;
     const at = r.process.now();
     const sinceAt = isSame ? last.sinceAt : at;
-    log.readings.set(key, { seen, sinceAt, at, beforeAt: last?.at ?? at });
+    log.readings.set(key, { seen, sinceAt, at, beforeAt: last?.at ?? at, isOver: false });
     const [text] = seen.markers;
     if (text === undefined || seen.markers.length > 1) return;
     const m = parseMarker(text);
@@ -513,6 +515,10 @@ export class Checkers {
     const mends = this.#log(r).mends.get(`${vendor.name} ${c.name}`);
     if (answer.kind === 'not-asked' && mends !== undefined) mends.open = true;
     if (answer.kind !== 'answered') return;
+    const { readings } = this.#log(r);
+    const last = readings.get(`${vendor.name} ${c.name}`);
+    // Whatever is read there next has come since.
+    if (last !== undefined) readings.set(`${vendor.name} ${c.name}`, { ...last, isOver: true });
     this.#place(r, vendor, c.name, c.to.cname, c.to.marker.epoch);
   }
 

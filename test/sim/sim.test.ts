@@ -30,7 +30,7 @@ async function clean(seeds: readonly number[], thief = false): Promise<Tally> {
 /** The rules that broken worlds were caught by, until one of them is the one that is looked for. */
 async function caughtBy(sabotage: Sabotage, rule: string): Promise<string[]> {
   const rules: string[] = [];
-  for (let seed = 1; seed <= 100 && !rules.includes(rule); seed++) {
+  for (let seed = 1; seed <= 200 && !rules.includes(rule); seed++) {
     const { violations } = await runSeed(seed, { sabotage, thief: sabotage.credulous ?? false });
     rules.push(...violations.map((v) => v.rule));
   }
