@@ -11,6 +11,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import {
   claimName,
+  compareMarkers,
   FIRST_ID,
   formatMarker,
   markerName,
@@ -483,8 +484,8 @@ class Play {
   /** Whose switch must stand at the end; null where both have the same right to. */
   #inForce(): Writer | null {
     const [left, right] = this.#writers;
-    const [l, r] = [rankOf(left.wanted.marker), rankOf(right.wanted.marker)];
-    return l === r ? null : l > r ? left : right;
+    const order = compareMarkers(left.wanted.marker, right.wanted.marker);
+    return order === 0 ? null : order > 0 ? left : right;
   }
 
   #judge(states: readonly Served[]): void {
@@ -502,7 +503,7 @@ class Play {
     const story = states.map((s) => `${s.cname} ${s.markers.join(' & ')}`).join('\n');
     const never = (holds: boolean, what: string): void =>
       assert.ok(holds, `${what} (${this.#kind}):\n${story}`);
-    const rank = (s: Served) => rankOf(known.get(s.cname) ?? start);
+    const standsFor = (s: Served) => known.get(s.cname) ?? start;
     for (const state of states) {
       never(state.cname !== null || best === null, 'the record was served empty');
       if (state.cname === null) continue;
@@ -513,10 +514,11 @@ class Play {
       if (isStrict && marker) {
         never(cnameOf(marker.target) === state.cname, 'marker and CNAME are of two switches');
       }
-      const isBehind = best !== null && rank(state) < rank(best);
+      const order = best === null ? 1 : compareMarkers(standsFor(state), standsFor(best));
+      const isBehind = order < 0;
       const isFlip =
         best !== null &&
-        rank(state) === rank(best) &&
+        order === 0 &&
         state.cname !== best.cname &&
         !(this.#isFirst() && best.markers.length === 0);
       if (isStrict) never(!isBehind, 'what had been overtaken was served again');
@@ -524,7 +526,8 @@ class Play {
       flipped ||= isFlip;
       if (isBehind) {
         relapsed = true;
-        isAlone = (since === null || isAlone) && marker != null && rankOf(marker) >= rank(best!);
+        const isAhead = marker != null && compareMarkers(marker, standsFor(best!)) >= 0;
+        isAlone = (since === null || isAlone) && isAhead;
         since ??= state;
       } else {
         if (since !== null) {
@@ -565,11 +568,6 @@ class Play {
     const counts = this.#stage.tally[what];
     counts[word] = (counts[word] ?? 0) + 1;
   }
-}
-
-/** A higher epoch, then the operator's. */
-function rankOf(marker: Marker): number {
-  return 2 * marker.epoch + (marker.kind === 'operator' ? 1 : 0);
 }
 
 function markerOf(of: Partial<Marker> & { epoch: number; target: string }): Marker {
