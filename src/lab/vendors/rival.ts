@@ -1,7 +1,7 @@
-// A second writer of the same cluster, as after a split brain: now and then it puts a marker of its
-// own and another target at one vendor, at the same epoch or one above. It writes as a person at
-// the console would, so that no quota and no fault of the API holds it up. It must never touch a
-// record that bears no marker yet, and never write again after close().
+// A second writer of the same cluster, without its key: now and then it puts a marker of its own and
+// another target at one vendor, at the same epoch or one above. It writes as a person at the console
+// would, so that no quota and no fault of the API holds it up. It must never touch a record that
+// bears no marker yet, and after close(), which takes its last marker away, never write again.
 
 import { randomBytes } from 'node:crypto';
 import { formatMarker, markerName, parseMarker } from '../../core/marker.ts';
@@ -18,8 +18,12 @@ export interface Rival {
 /** Starts a second writer of one record at one vendor: at once, then every so many milliseconds. */
 export function startRival(vendor: LabVendor, record: LabRecord, everyMs: number): Rival {
   let writes = 0;
+  let last: string | null = null;
   const write = () => {
-    if (compete(vendor, record, writes % 2)) writes++;
+    const written = compete(vendor, record, writes % 2);
+    if (written === null) return;
+    last = written;
+    writes++;
   };
   write();
   const timer = setInterval(write, everyMs);
@@ -27,22 +31,38 @@ export function startRival(vendor: LabVendor, record: LabRecord, everyMs: number
     get writes() {
       return writes;
     },
-    close: () => clearInterval(timer),
+    close: () => {
+      clearInterval(timer);
+      const at = markerName(record.name);
+      if (last !== null && standsAt(vendor, record.name)?.text === last)
+        vendor.edit(at, 'TXT', null);
+    },
   };
 }
 
-/** False when there is no marker that could be competed with, or no zone any more. */
-function compete(vendor: LabVendor, { name, ttl, targets }: LabRecord, above: number): boolean {
-  const at = markerName(name);
+/** The text at a record's marker; null when there is none, or no zone any more. */
+function standsAt(vendor: LabVendor, name: string): { readonly text: string; ttl: number } | null {
   const zone = name.slice(name.indexOf('.') + 1);
-  if (!vendor.zones.includes(zone) || vendor.brokenZone(zone) === 'deleted') return false;
-  const standing = vendor.zone(zone).get(at, 'TXT');
-  const text = Buffer.concat(parseStrings(standing?.values[0] ?? '') ?? []).toString();
-  const marker = parseMarker(text);
-  if (standing === null || marker === null) return false;
+  if (!vendor.zones.includes(zone) || vendor.brokenZone(zone) === 'deleted') return null;
+  const standing = vendor.zone(zone).get(markerName(name), 'TXT');
+  if (standing === null) return null;
+  const text = Buffer.concat(parseStrings(standing.values[0] ?? '') ?? []).toString();
+  return { text, ttl: standing.ttl };
+}
+
+/** The marker that it has written; null when there is none that could be competed with. */
+function compete(
+  vendor: LabVendor,
+  { name, ttl, targets }: LabRecord,
+  above: number,
+): string | null {
+  const standing = standsAt(vendor, name);
+  const marker = standing === null ? null : parseMarker(standing.text);
+  if (standing === null || marker === null) return null;
   const other = targets.find((t) => t.origin !== marker.target) ?? targets[0]!;
+  const { mac: _, ...bare } = marker;
   const rival = formatMarker({
-    ...marker,
+    ...bare,
     epoch: marker.epoch + above,
     id: randomBytes(8).toString('hex'),
     kind: 'auto',
@@ -51,6 +71,6 @@ function compete(vendor: LabVendor, { name, ttl, targets }: LabRecord, above: nu
     pinMs: null,
   });
   vendor.edit(name, 'CNAME', other.cname, ttl);
-  vendor.edit(at, 'TXT', printStrings([rival]), standing.ttl);
-  return true;
+  vendor.edit(markerName(name), 'TXT', printStrings([rival]), standing.ttl);
+  return rival;
 }
