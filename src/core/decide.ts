@@ -74,6 +74,12 @@ export type Decision =
     };
 
 export const HOUR_MS = 3_600_000;
+/** Those of the last hour: what counts against the budget of automatic switches. */
+export function ofLastHour(switches: readonly number[], now: number): readonly number[] {
+  // Most records have not moved for long, and this is asked at every look at one.
+  return switches.length === 0 ? switches : switches.filter((at) => now - at < HOUR_MS);
+}
+
 /** Rule 10: once in 30 minutes, to a target that has been up for 5. */
 const OVERSPEND_EVERY_MS = 1_800_000;
 const OVERSPEND_UP_MS = 300_000;

@@ -11,11 +11,12 @@
 // | anything else                            | left, told   | left, told            | put back |
 
 import { hold, mend } from './cell.ts';
-import { HOUR_MS } from './decide.ts';
+import { HOUR_MS, ofLastHour } from './decide.ts';
 import { markerName } from './marker.ts';
 import type { Health } from './model.ts';
 import { raise } from './notices.ts';
 import { own } from './own.ts';
+import { majorityOf } from './plan.ts';
 import { isSpent } from './situation.ts';
 import { amend, type Cell, type RecordState, type State, type Step } from './state.ts';
 import { reissue, switchTo } from './switch.ts';
@@ -82,7 +83,7 @@ function takeWord(
   out: Step,
 ): boolean {
   if (edits.length < 2 || !mayMove(state, r)) return false;
-  const needed = Math.max(2, Math.floor(r.cells.size / 2) + 1);
+  const needed = Math.max(2, majorityOf(r.cells.size));
   for (const { origin } of r.config.targets) {
     const said = edits.filter(
       ([, e]) => e.target === origin && e.marked && state.now - e.at <= WORD_MS,
@@ -109,7 +110,7 @@ function follow(
   out: Step,
 ): boolean {
   if (r.config.edits !== 'follow' || !mayMove(state, r)) return false;
-  const used = r.doc.switches.filter((at) => state.now - at < HOUR_MS).length;
+  const used = ofLastHour(r.doc.switches, state.now).length;
   if (used >= r.config.switchesPerHour - 1) return false;
   const one = edits.find(
     ([, e]) => e.target !== r.doc.target && healthOf(state, e.target) === 'up',

@@ -4,7 +4,7 @@
 // says comes from the same rules, asked as if the order had been given.
 
 import { begin, company, force, foundByApi } from './adopt.ts';
-import { HOUR_MS } from './decide.ts';
+import { ofLastHour } from './decide.ts';
 import type { Command, Json, Reply } from './model.ts';
 import { listOf, meant, notAmong } from './name.ts';
 import { type Glance, movesOf, outlook, tellGlance } from './outlook.ts';
@@ -276,7 +276,7 @@ function setPin(
 function ack(state: State, r: RecordState, c: Of<'ack'>, out: Step): Reply {
   const { deposed } = r.doc;
   if (deposed === null && c.reject) return refused(`${r.name}: there is nothing to reject`);
-  const recent = r.doc.switches.filter((at) => state.now - at < HOUR_MS).length;
+  const recent = ofLastHour(r.doc.switches, state.now).length;
   // What nobody waits for is no budget to be had: an idle `ack` would make the limit none.
   if (deposed === null && recent < r.config.switchesPerHour) {
     return done(`${r.name} waits for nobody: nothing was changed`);

@@ -301,6 +301,11 @@ type Adoption =
 
 type Found = readonly (readonly [provider: string, Standing])[];
 
+/** Most of a record's providers: of two both (rule 4). */
+export function majorityOf(providers: number): number {
+  return Math.floor(providers / 2) + 1;
+}
+
 /**
  * What was found by the providers' APIs; `null` stands for one whose API has not said. Nothing is
  * taken before a majority was read, so that no one vendor says what all others are to serve; only a
@@ -311,7 +316,7 @@ export function adoption(
   found: Readonly<Record<string, Standing | null>>,
 ): Adoption {
   const read: Found = Object.entries(found).flatMap(([p, s]) => (s === null ? [] : [[p, s]]));
-  const majority = Math.floor(Object.keys(found).length / 2) + 1;
+  const majority = majorityOf(Object.keys(found).length);
   const wait = (reason: Extract<Adoption, { kind: 'wait' }>['reason'], sentence: string) =>
     ({ kind: 'wait', reason, sentence }) as const;
   if (read.length < majority) {

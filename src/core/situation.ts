@@ -2,7 +2,7 @@
 // decides nothing and changes nothing.
 
 import { isOut } from './cell.ts';
-import { HOUR_MS, type Situation, type TargetFacts } from './decide.ts';
+import { ofLastHour, type Situation, type TargetFacts } from './decide.ts';
 import { nobodySees } from './judge.ts';
 import { nextEpoch } from './marker.ts';
 import type { Name } from './model.ts';
@@ -40,10 +40,7 @@ export function situation(state: State, r: RecordState, waits: Situation['unowne
     failback: r.config.failback,
     quietSinceAt: doc.quietSinceAt,
     lanesInStep,
-    switches:
-      doc.switches.length === 0
-        ? doc.switches
-        : doc.switches.filter((at) => state.now - at < HOUR_MS),
+    switches: ofLastHour(doc.switches, state.now),
     switchesPerHour: r.config.switchesPerHour,
     overspentAt: doc.overspentAt,
   };

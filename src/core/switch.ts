@@ -3,7 +3,7 @@
 // never decides whether to move.
 
 import { isSwitching, restartCell } from './cell.ts';
-import { alternatives, HOUR_MS, type Situation } from './decide.ts';
+import { alternatives, ofLastHour, type Situation } from './decide.ts';
 import { evidence } from './judge.ts';
 import { isSameMarker, markerNumber, nextEpoch } from './marker.ts';
 import type { Marker, MarkerKind, Name, SwitchReason } from './model.ts';
@@ -56,7 +56,7 @@ export function switchTo(state: State, r: RecordState, m: Move, out: Step): void
   r.prior = r.doc;
   state.tentative.push(r.name);
   const late = lateWrites(state, r);
-  const recent = r.doc.switches.filter((at) => state.now - at < HOUR_MS);
+  const recent = ofLastHour(r.doc.switches, state.now);
   amend(out, r, {
     target: m.to,
     cname: target.cname,

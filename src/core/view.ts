@@ -4,7 +4,7 @@
 
 import type { AuditFinding, AuditReport } from './audit.ts';
 import { isInStep, isOut, isSwitching, sentenceOf } from './cell.ts';
-import { HOUR_MS } from './decide.ts';
+import { ofLastHour } from './decide.ts';
 import { lossRate } from './detect.ts';
 import { isBlind } from './judge.ts';
 import type {
@@ -384,7 +384,7 @@ export function readyView(state: State, unkept: readonly string[] = []): StatusV
 function recordView(state: State, r: RecordState): RecordView {
   const { doc } = r;
   const cells = [...r.cells.values()];
-  const used = doc.switches.filter((at) => state.now - at < HOUR_MS).length;
+  const used = ofLastHour(doc.switches, state.now).length;
   return {
     name: r.name,
     mode: r.config.mode,

@@ -948,14 +948,9 @@ function laneWorks`,
     by: '13-failback-budget',
     edits: [
       {
-        file: situation,
-        find: '        : doc.switches.filter((at) => state.now - at < HOUR_MS),',
-        replace: '        : doc.switches,',
-      },
-      {
-        file: switching,
-        find: 'const recent = r.doc.switches.filter((at) => state.now - at < HOUR_MS);',
-        replace: 'const recent = r.doc.switches;',
+        file: decide,
+        find: 'switches.filter((at) => now - at < HOUR_MS)',
+        replace: 'switches',
       },
     ],
   },
@@ -2616,7 +2611,7 @@ function laneWorks`,
     edits: [
       {
         file: edits,
-        find: '  const needed = Math.max(2, Math.floor(r.cells.size / 2) + 1);',
+        find: '  const needed = Math.max(2, majorityOf(r.cells.size));',
         replace: '  const needed = 1;',
       },
       {
