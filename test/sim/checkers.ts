@@ -611,7 +611,8 @@ export class Checkers {
       }
       return;
     }
-    if (stands === placed.cname || (isTarget && !isHere)) return;
+    // What was emptied before the last switch is made again by it.
+    if (stands === placed.cname || ((isTarget || stands === null) && !isHere)) return;
     this.#mayMend(r, vendor, c.name, stands, at);
   }
 
@@ -896,6 +897,12 @@ export class Checkers {
       const isSeen = placed?.cname === cname && placed!.epoch >= was.epoch;
       if (!isSeen) rec.unseen.set(`${provider} ${cname}`, this.#timeline.now);
     }
+  }
+
+  /** What it goes by though its store cannot take it: the journal tells of it late. */
+  unstored(r: Replica, { kind, record }: Entry): void {
+    const isTaken = kind === 'taken' || kind === 'adopt';
+    if (isTaken && record !== null) this.#recordLog(r, record).deposed = false;
   }
 
   /** What happened while the store failed: no decision, and what was seen may be long over. */

@@ -225,6 +225,7 @@ export class Replica {
       journalled: () => {
         this.journalled++;
       },
+      unstored: (entry) => this.#s.checkers.unstored(this, entry),
       trouble: (what, detail) => {
         const isWorld = what === 'store' || what === 'notify';
         if (!isWorld) this.#s.checkers.fail('no-internal-fault', `${what}: ${detail}`);
