@@ -60,6 +60,18 @@ export const mutants: readonly Mutant[] = [
     ],
   },
   {
+    name: 'what was emptied before a switch stays held after it',
+    rule: 16,
+    by: '127-emptied',
+    edits: [
+      {
+        file: plan,
+        find: `if (!isPlaced(wanted)) return write('nothing stands there');`,
+        replace: `if (wanted.placed === null) return write('nothing stands there');`,
+      },
+    ],
+  },
+  {
     name: 'a retired target is written again',
     rule: 2,
     by: '31-retired',
