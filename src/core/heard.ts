@@ -208,6 +208,7 @@ export function onHeard(
   const at = Math.min(state.now, saidAt);
   one.saidAt = Math.max(one.saidAt, at);
   [one.head, one.acts, one.config] = [telling.head, telling.acts, telling.config];
+  one.blind = telling.blind;
   if (telling.records !== null) {
     one.records = telling.records;
     eyes.isAgreed = false;

@@ -160,6 +160,7 @@ export function sampleView(): StatusView {
     ready: { ok: true, reasons: [] },
     freeze: null,
     next: { at: at + 250, wake: { kind: 'probe', check: 'hangzhou/web@direct' } },
+    group: null,
     drains: [
       { what: 'tokyo', reason: 'kernel update', by: 'ann', sinceAt: at - 720_000, untilAt: null },
     ],
