@@ -28,15 +28,15 @@ export function agree(state: State, out: Step): readonly Name[] {
   const all = electorate(eyes);
   const touched: Name[] = [];
   for (const r of state.records.values()) {
-    const differs = differsIn(r.name, all);
-    if (differs === r.differs) continue;
+    const sentence = differsIn(r.name, all);
     const was = r.differs;
-    r.differs = differs;
+    if (sentence === (was?.sentence ?? null)) continue;
+    r.differs = sentence === null ? null : { sentence, sinceAt: was?.sinceAt ?? state.now };
     touched.push(r.name);
     // What waits to be written is looked at again: it is not written, or may be now.
+    if (was !== null && sentence !== null) continue;
     for (const cell of r.cells.values()) {
-      const isNews = (was === null) !== (differs === null);
-      if (isNews && (differs === null || cell.work === 'write')) converge(state, r, cell, false);
+      if (sentence === null || cell.work === 'write') converge(state, r, cell, false);
     }
   }
   eyes.minority = minorityOf(all);

@@ -171,6 +171,7 @@ export function arrangeHearsay(state: State, eyes: Eyes): void {
       }
       const was = cs.hearsay?.of === way.replica ? cs.hearsay : null;
       cs.hearsay = was ?? newHearsay(way.replica);
+      if (was === null) cs.heardAt = -1;
       cs.told = null;
       way.replica.checks.push(cs);
       // By the definition that is in force now.
