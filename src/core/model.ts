@@ -163,8 +163,6 @@ export interface CoreConfig {
   readonly lanes: Readonly<Record<string, LaneConfig>>;
   /** Confirm probes allowed: a token bucket over all checks. */
   readonly confirm: { readonly burst: number; readonly perSecond: number };
-  /** The replica that this is, and all there are; absent: alone. */
-  readonly group?: { readonly self: string; readonly replicas: readonly string[] };
 }
 
 /** How observations become a verdict. */
