@@ -148,15 +148,16 @@ export type Parsed = { readonly wanted: Wanted } & (
 
 /**
  * Reads a configuration (YAML 1.2, at most 1 MiB); `file` is the name to print, `named` the replica
- * that the command line or the environment says this is. Never throws: either a configuration and
- * its warnings, or every problem, by line, at most 200 and a count. A package without a row is known
- * by its name alone, with a warning; such a configuration can be looked at and not be built.
+ * that the command line or the environment says this is, or `all`: to be looked at as if one daemon
+ * alone had every path of theirs. Never throws: either a configuration and its warnings, or every
+ * problem, by line, at most 200 and a count. A package without a row is known by its name alone, with
+ * a warning; such a configuration can be looked at and not be built.
  */
 export function parseConfig(
   text: string,
   file: string,
   tables: Tables,
-  named: Named | null = null,
+  named: Named | 'all' | null = null,
 ): Parsed {
   const source = readSource(text, file);
   const wanted = new Map<string, Set<Role>>();
@@ -199,7 +200,7 @@ interface Context {
   readonly tables: Tables;
   /** Grows as packages are met. */
   readonly wanted: Map<string, Set<Role>>;
-  readonly named: Named | null;
+  readonly named: Named | 'all' | null;
   /** What each check asks, as it was written. */
   readonly asked: Map<ProbeConfig, unknown>;
 }
@@ -384,7 +385,7 @@ function readReferences(
       parts.probes[id] = probe;
     }
     const group = groupOf.get(spec.name)!;
-    const whose = replica === null ? {} : { replica };
+    const whose = replica === null || context.named === 'all' ? {} : { replica };
     const { name } = spec;
     places[name] = { name, ...whose, group, cloud: given.cloud ?? null, references };
   }

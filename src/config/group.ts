@@ -94,7 +94,13 @@ interface Top {
 }
 
 /** Who the replicas are and what elects among them; a text without any is for one daemon. */
-export function readGroup(source: Source, root: MapTree, top: Top, named: Named | null): ReadGroup {
+export function readGroup(
+  source: Source,
+  root: MapTree,
+  top: Top,
+  given: Named | 'all' | null,
+): ReadGroup {
+  const named = given === 'all' ? null : given;
   const word = named ?? (top.replica === undefined ? null : { name: top.replica, by: 'replica' });
   const has = (key: string) => root.entries.has(key);
   const at = named === null ? ['replica'] : [];
@@ -114,7 +120,7 @@ export function readGroup(source: Source, root: MapTree, top: Top, named: Named 
     source.problem(['group'], `${message}; make one with \`detour init --key-only FILE\``, 'key');
   }
   const replicas = readReplicas(source, root);
-  const self = selfOf(source, at, word, replicas);
+  const self = given === 'all' ? null : selfOf(source, at, word, replicas);
   const group = readEngine(source, root, top, replicas, self);
   warnOfCount(source, ['replicas'], replicas.length, 'replica');
   return { replicas, group };
