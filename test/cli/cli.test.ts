@@ -48,8 +48,8 @@ const hands: Hands = {
     asked.push(['run', configPath, options]);
     return 0;
   },
-  async validate(configPath, { byName }) {
-    asked.push(['validate', configPath, byName]);
+  async validate(configPath, { byName, replica }) {
+    asked.push(['validate', configPath, byName, ...named(replica)]);
     return { problems: [], warnings: [] };
   },
   async makeKey(path) {
@@ -68,16 +68,16 @@ const hands: Hands = {
     asked.push(['simulate', order]);
     return { json: [], text: () => 'replayed\n', html: null };
   },
-  async audit(configPath) {
-    asked.push(['audit', configPath]);
+  async audit(configPath, replica) {
+    asked.push(['audit', configPath, ...named(replica)]);
     return { exit: 2, message: `${configPath}: ENOENT` };
   },
-  async probe(configPath, what) {
-    asked.push(['probe', configPath, what]);
+  async probe(configPath, what, replica) {
+    asked.push(['probe', configPath, what, ...named(replica)]);
     return [looked('pass'), looked('fail')];
   },
-  async drill(configPath, check) {
-    asked.push(['drill', configPath, check]);
+  async drill(configPath, check, replica) {
+    asked.push(['drill', configPath, check, ...named(replica)]);
     return [{ ...looked(check.startsWith('tame') ? 'pass' : 'fail'), check }];
   },
   async lab(argv) {
@@ -85,6 +85,8 @@ const hands: Hands = {
     return 0;
   },
 };
+
+const named = (replica: string | null) => (replica === null ? [] : [replica]);
 
 function looked(outcome: Looked['outcome']): Looked {
   const [reason, detail] = ['status', 'status 503\u001b[31m'];
@@ -1059,6 +1061,25 @@ test('something else at the socket is told apart from a daemon', async () => {
 });
 
 // ---------------------------------------------------------------- hands, help, usage
+
+test('whatever reads a configuration takes which replica it is', async () => {
+  const is = ['--replica', 'fra-1', '-c', 'x.yaml'];
+  await run(['run', ...is]);
+  await run(['validate', ...is]);
+  await run(['audit', ...is]);
+  await run(['probe', ...is]);
+  await run(['drill', 'check', 'hangzhou/web', ...is, '--socket', socket]);
+  await run(['switch', www, 'tokyo', '--reason', 'x', '--direct', ...is]);
+  const direct = asked.pop() as [string, DirectOrder];
+  assert.deepEqual([direct[0], direct[1].replica], ['direct', 'fra-1']);
+  assert.deepEqual(asked, [
+    ['run', 'x.yaml', { json: false, newState: false, replica: 'fra-1' }],
+    ['validate', 'x.yaml', true, 'fra-1'],
+    ['audit', 'x.yaml', 'fra-1'],
+    ['probe', 'x.yaml', null, 'fra-1'],
+    ['drill', 'x.yaml', 'hangzhou/web', 'fra-1'],
+  ]);
+});
 
 test('run, validate and lab go to the hands', async () => {
   await run(['run', '-c', 'a.yaml', '--json']);

@@ -169,6 +169,7 @@ export function sampleView(): StatusView {
     group: null,
     freeze: null,
     next: { at: at + 250, wake: { kind: 'probe', check: 'hangzhou/web@direct' } },
+    group: null,
     drains: [
       { what: 'tokyo', reason: 'kernel update', by: 'ann', sinceAt: at - 720_000, untilAt: null },
     ],
