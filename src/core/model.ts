@@ -40,7 +40,10 @@ export type QuorumRule =
   | { readonly kind: 'share'; readonly share: number };
 
 export interface PathConfig {
+  /** In a group `REPLICA/PATH`. */
   readonly name: string;
+  /** Whose probes leave by it; absent: alone. The others only hear of it. */
+  readonly replica?: string;
   /** Paths of one group share a failure domain, and are one vote. */
   readonly group: string;
   /** The cloud it sits in, about which it has no vote. */
@@ -76,6 +79,8 @@ export interface CheckConfig {
   readonly rise: number;
   /** An advisory check is shown and never moves traffic. */
   readonly advisory: boolean;
+  /** Of its definition, the same on every replica: 16 hex digits of SHA-256. Absent: alone. */
+  readonly hash?: string;
 }
 
 export interface OriginConfig {
@@ -112,6 +117,8 @@ export interface RecordConfig {
   /** Automatic switches allowed in any one hour. */
   readonly switchesPerHour: number;
   readonly edits: Edits;
+  /** Of its definition, the same on every replica: 16 hex digits of SHA-256. Absent: alone. */
+  readonly hash?: string;
 }
 
 /** What is done about an edit by somebody else: see the table in `edits.ts`. */
@@ -136,6 +143,15 @@ export interface LaneConfig {
 
 export interface CoreConfig {
   readonly cluster: string;
+  /** The replicas that share eyes and hands; absent: alone. */
+  readonly group?: {
+    /** This one. */
+    readonly self: string;
+    /** All of them, this one too, sorted. */
+    readonly replicas: readonly string[];
+    /** Of the whole configuration, the same on every replica: 16 hex digits of SHA-256. */
+    readonly hash?: string;
+  };
   /** Markers are signed with a cluster key: only then does a marker give orders. */
   readonly signed: boolean;
   readonly paths: Readonly<Record<string, PathConfig>>;

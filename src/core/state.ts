@@ -5,6 +5,7 @@
 
 import type { CheckState, Loss } from './detect.ts';
 import type { Diagnosed } from './diagnose.ts';
+import type { Telling } from './heard.ts';
 import type {
   Answer,
   ChainAnswer,
@@ -430,7 +431,21 @@ export type Event =
   /** The process or the machine stood still for so long. */
   | { readonly kind: 'paused'; readonly forMs: number }
   /** The last step's commit failed, or commits work again. */
-  | { readonly kind: 'store'; readonly ok: boolean };
+  | { readonly kind: 'store'; readonly ok: boolean }
+  /** Another replica tells; `saidAt`: in own engine time, no later than when it was said. */
+  | { readonly kind: 'heard'; readonly telling: Telling; readonly saidAt: number }
+  /** It is heard no longer: its votes are gone. */
+  | { readonly kind: 'unheard'; readonly replica: string; readonly why: string }
+  /** It asks for these to be probed here too, as far as the rates allow. */
+  | {
+      readonly kind: 'called';
+      readonly replica: string;
+      readonly checks: readonly CheckId[];
+      readonly why: CallReason;
+    };
+
+/** `confirm`: somebody saw a failure. `fresh`: a decision needs what began after it (rule 3). */
+export type CallReason = 'confirm' | 'fresh';
 
 export type Effect =
   /** `at` comes back as the observation's `startedAt`. */
@@ -469,6 +484,10 @@ export type Effect =
       readonly name: Name;
     }
   | { readonly kind: 'notify'; readonly notice: Notice }
+  /** To all other replicas: probe these too. */
+  | { readonly kind: 'call'; readonly checks: readonly CheckId[]; readonly why: CallReason }
+  /** The definition of some record here is not most replicas': another is to act. */
+  | { readonly kind: 'yield'; readonly why: string }
   | { readonly kind: 'reply'; readonly request: number; readonly reply: Reply };
 
 /** What one step gives back: first commit entries and documents, then perform the effects. */
