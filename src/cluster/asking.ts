@@ -14,6 +14,8 @@ const ASKED_MOST = 8;
 const ANSWERED_MOST = 2;
 const BYTES_MAX = 67_108_864;
 const PIECE_BYTES = 32_768;
+/** With a piece before it, far less than a letter takes. */
+const ROW_CHARACTERS = 250_000;
 const KEY_MAX = 1000;
 
 /** What this replica answers from. Either may throw: then it is not answered. */
@@ -125,15 +127,21 @@ export class Replies {
 
   #rows(query: Query): readonly Json[] | null {
     try {
-      if (query.kind === 'documents') return Object.entries(this.#answers.documents());
-      const { kind: _, ...of } = query;
-      return this.#answers
-        .history(of)
-        .map((e) => [e.seq, e.at, e.wall, e.kind, e.record, e.sentence, e.data]);
+      const rows = this.#known(query);
+      if (rows.every((row) => JSON.stringify(row).length <= ROW_CHARACTERS)) return rows;
+      this.#trouble("a replica's question was not answered: one row of it is too long");
     } catch (error) {
       this.#trouble(`a replica's question was not answered: ${String(error)}`);
-      return null;
     }
+    return null;
+  }
+
+  #known(query: Query): readonly Json[] {
+    if (query.kind === 'documents') return Object.entries(this.#answers.documents());
+    const { kind: _, ...of } = query;
+    return this.#answers
+      .history(of)
+      .map((e) => [e.seq, e.at, e.wall, e.kind, e.record, e.sentence, e.data]);
   }
 
   #say(id: number, rows: readonly Json[], from: number): void {

@@ -5,7 +5,9 @@
 // never act, never take another's clock for its own, and one replica's trouble must reach no other.
 
 import { randomBytes, randomInt } from 'node:crypto';
+import type { Sighting, Telling } from '../core/heard.ts';
 import type { CheckId, Json } from '../core/model.ts';
+import type { CallReason } from '../core/state.ts';
 import type { Clock, HistoryQuery, StoredEntry } from '../ports.ts';
 import {
   type Answers,
@@ -24,11 +26,9 @@ import {
   Names,
   type Piece,
   tellingLetters,
-  type Why,
 } from './letter.ts';
 import type { Line } from './line.ts';
 import { PURPOSE, type Refusal } from './session.ts';
-import type { Sighting, Telling } from './telling.ts';
 
 /** Told so often at least, and at most. */
 const BEAT_MS = 500;
@@ -46,6 +46,7 @@ const AGAIN_MS = { first: 100, most: 5000 };
 const GOOD_MS = 2000;
 /** So late, a timer says that this process stood still: then nobody's silence is judged. */
 const STALL_MS = 250;
+const TROUBLE_MS = 10_000;
 /** A call beyond so many bytes that the kernel has not taken would come late: it is left out. */
 const CALL_WAITING_BYTES = 65_536;
 
@@ -57,7 +58,7 @@ export type EyesEvent =
       readonly kind: 'called';
       readonly replica: string;
       readonly checks: readonly CheckId[];
-      readonly why: Why;
+      readonly why: CallReason;
     };
 
 export interface EyesOptions extends DoorOptions {
@@ -92,7 +93,7 @@ export interface Eyes {
   /** Something changed that the others should know at once. */
   changed(): void;
   /** To all that are reached just now; whoever is not never hears of it. */
-  call(checks: readonly CheckId[], why: Why): void;
+  call(checks: readonly CheckId[], why: CallReason): void;
   history(replica: string, query: HistoryQuery): Promise<readonly StoredEntry[] | Unanswered>;
   documents(replica: string): Promise<Readonly<Record<string, Json>> | Unanswered>;
   peers(): readonly PeerView[];
@@ -106,23 +107,23 @@ export function createEyes(options: EyesOptions): Eyes {
 }
 
 class OwnEyes implements Eyes {
-  readonly #options: EyesOptions;
   readonly #door: Door;
   readonly #peers: ReadonlyMap<string, Peer>;
 
   constructor(options: EyesOptions) {
-    this.#options = options;
+    const said = throttled(options);
     const peerOf = (replica: string) => this.#peers.get(replica)!;
     this.#door = new Door(options, randomBytes(12).toString('base64url'), {
       may: (from, instance) => peerOf(from).may(instance),
       met: (line, instance) => peerOf(line.replica).met(line, instance),
       refused: (why, from) => {
         if (from !== null) peerOf(from).troubled(why);
-        options.trouble(`${from ?? 'somebody'} was refused: ${why}`);
+        said(`${from ?? 'somebody'} was refused: ${why}`);
       },
     });
     const names = Object.keys(options.peers);
-    this.#peers = new Map(names.map((name) => [name, new Peer(name, options, this.#door)]));
+    const of = { ...options, trouble: said };
+    this.#peers = new Map(names.map((name) => [name, new Peer(name, of, this.#door)]));
   }
 
   async start(tell: (event: EyesEvent) => void): Promise<string | null> {
@@ -138,7 +139,7 @@ class OwnEyes implements Eyes {
     for (const peer of this.#peers.values()) peer.teller?.changed();
   }
 
-  call(checks: readonly CheckId[], why: Why): void {
+  call(checks: readonly CheckId[], why: CallReason): void {
     if (checks.length === 0) return;
     const letter = callLetter(checks, why);
     for (const peer of this.#peers.values()) peer.teller?.call(letter);
@@ -164,6 +165,17 @@ class OwnEyes implements Eyes {
     this.#door.close();
     for (const peer of this.#peers.values()) peer.close();
   }
+}
+
+/** Troubles of strangers and of what goes on: one in so long, with how many were left out. */
+function throttled({ clock, trouble }: EyesOptions): (detail: string) => void {
+  let [saidAt, unsaid] = [Number.NEGATIVE_INFINITY, 0];
+  return (detail) => {
+    const now = clock.now();
+    if (now - saidAt < TROUBLE_MS) return void unsaid++;
+    trouble(unsaid === 0 ? detail : `${detail} (and ${unsaid} more since the last one)`);
+    [saidAt, unsaid] = [now, 0];
+  };
 }
 
 /** One other replica: the line on which it is told, and the one on which it is heard. */
@@ -238,7 +250,9 @@ class Peer {
 
   /** The newer connection of one daemon takes the place of the older. */
   met(line: Line, instance: string): void {
-    this.#listener?.line.close('it has made a new connection');
+    const older = this.#listener;
+    this.#listener = null;
+    older?.line.close('it has made a new connection');
     this.#instance = instance;
     this.#listener = new Listener(line, this.#options, {
       letter: () => this.#alive(),
@@ -248,7 +262,8 @@ class Peer {
       },
       closed: (listener, why) => {
         this.#count(line, listener.tellings, 0);
-        if (this.#listener === listener) this.#listener = null;
+        if (this.#listener !== listener) return;
+        this.#listener = null;
         this.troubled(why);
       },
     });
@@ -387,15 +402,16 @@ class Teller {
     this.#dueAt = at;
     this.#cancel = this.#clock.after(at - this.#clock.now(), () => {
       this.#dueAt = Number.POSITIVE_INFINITY;
-      this.#turn();
+      this.#turn(this.#clock.now() - at > STALL_MS);
     });
   }
 
-  #turn(): void {
+  /** What came while this process stood still is read before the other is judged. */
+  #turn(isLate: boolean): void {
     const now = this.#clock.now();
     const patienceMs = BEATS_MISSED * BEAT_MS;
     const roundTripMs = Math.min(this.line.roundTripMs ?? ROUND_TRIP_MOST_MS, ROUND_TRIP_MOST_MS);
-    if (now - this.line.heardAt > patienceMs + roundTripMs + STALL_MS) {
+    if (!isLate && now - this.line.heardAt > patienceMs + roundTripMs) {
       return this.line.close('it answers no more');
     }
     if (!isCurrent(this.line, this.#options)) return this.line.close('its key is used no more');

@@ -4,8 +4,9 @@
 // path that is not the teller's own, or text that could do something on a terminal.
 
 import { deflateRawSync, inflateRawSync } from 'node:zlib';
-import type { CheckId, Json, Name } from '../core/model.ts';
-import type { Sighting, Telling } from './telling.ts';
+import type { Sighting, Telling } from '../core/heard.ts';
+import type { CheckId, Json, Name, Outcome, Verdict } from '../core/model.ts';
+import type { CallReason } from '../core/state.ts';
 
 /** Bytes of a letter: as it goes over the wire, and unpacked. */
 export const LETTER_BYTES_MAX = 1_048_576;
@@ -20,6 +21,7 @@ const RECORDS_MAX = 100_000;
 const PATHS_MAX = 1000;
 const CHECKS_OF_CALL_MAX = 10_000;
 const TEXT_MAX = 300;
+/** As in core/heard.ts. */
 const DETAIL_MAX = 200;
 const HASH_MAX = 64;
 /** Ages and waits: about 24 days; what is older is told as that. */
@@ -27,11 +29,11 @@ const AGE_MAX = 2_147_483_647;
 const COUNT_MAX = 1_000_000_000;
 const EVIDENCE_MAX = 1_000_000;
 
-const verdicts = ['up', 'down', 'unknown'] as const;
-const outcomes = ['pass', 'fail', 'blind', 'limited'] as const;
-const whys = ['confirm', 'fresh'] as const;
+/** By their places: a word more goes to the end, so that versions can be mixed. */
+const verdicts: readonly Verdict[] = ['up', 'down', 'unknown'];
+const outcomes: readonly Outcome[] = ['pass', 'fail', 'blind', 'limited'];
+const reasons: readonly CallReason[] = ['confirm', 'fresh'];
 
-export type Why = (typeof whys)[number];
 export type Query =
   | {
       readonly kind: 'history';
@@ -67,7 +69,7 @@ export interface Piece {
 export type Letter =
   | Piece
   | { readonly kind: 'beat' }
-  | { readonly kind: 'call'; readonly checks: readonly CheckId[]; readonly why: Why }
+  | { readonly kind: 'call'; readonly checks: readonly CheckId[]; readonly why: CallReason }
   | { readonly kind: 'ask'; readonly id: number; readonly query: Query }
   /** `state`: `more` follows, this was the `last`, or it `failed`. */
   | {
@@ -162,7 +164,9 @@ function headOf(telling: Telling): Json {
 function rowOf(s: Sighting, names: Names, said: Json[]): Json {
   const [number, isNew] = names.number(s.check, s.path, s.hash);
   if (isNew) said.push([s.check, s.path, s.hash]);
-  const ages = [s.passAgeMs, s.failAgeMs].map((age) => (age === null ? null : ageOf(age)));
+  const ages = [s.passAgeMs, s.failAgeMs, s.openAgeMs].map((age) =>
+    age === null ? null : ageOf(age),
+  );
   const row: Json[] = [
     number,
     verdicts.indexOf(s.verdict),
@@ -199,8 +203,8 @@ function plain(text: string): string {
 export const beatLetter: Json[] = ['b'];
 
 /** What is beyond the bound is left out: a call is a wish, and the next one comes soon. */
-export function callLetter(checks: readonly CheckId[], why: Why): Json[] {
-  return ['c', whys.indexOf(why), checks.slice(0, CHECKS_OF_CALL_MAX)];
+export function callLetter(checks: readonly CheckId[], why: CallReason): Json[] {
+  return ['c', reasons.indexOf(why), checks.slice(0, CHECKS_OF_CALL_MAX)];
 }
 
 export function askLetter(id: number, query: Query): Json[] {
@@ -351,7 +355,7 @@ function headFrom(value: unknown, replica: string): Head | string {
 function sightingFrom(row: unknown, names: Names): Sighting | string {
   if (!isList(row, 24)) return 'a sighting that is none';
   const [number, verdict, evidence, recovery, fails, passes, missed, ...rest] = row;
-  const [passAgeMs, failAgeMs, heardAgeMs, outcome, detail = ''] = rest;
+  const [passAgeMs, failAgeMs, openAgeMs, heardAgeMs, outcome, detail = ''] = rest;
   const named = isCount(number, ROWS_MAX) ? names.row(number) : undefined;
   if (named === undefined) return 'a sighting of what was never named';
   const judged = wordAt(verdicts, verdict);
@@ -361,13 +365,15 @@ function sightingFrom(row: unknown, names: Names): Sighting | string {
   if (!isCount(fails, COUNT_MAX) || !isCount(passes, COUNT_MAX) || !isCount(missed, COUNT_MAX)) {
     return 'a count out of bounds';
   }
-  if (!isAge(passAgeMs) || !isAge(failAgeMs) || !isCount(heardAgeMs, AGE_MAX)) {
+  if (!isAge(passAgeMs) || !isAge(failAgeMs) || !isAge(openAgeMs)) return 'an age out of bounds';
+  if (!isCount(heardAgeMs, AGE_MAX)) {
     return 'an age out of bounds';
   }
   if (typeof detail !== 'string' || detail.length > DETAIL_MAX) return 'a detail that is too long';
   const [check, path, hash] = named;
-  const counts = { evidence, recovery, fails, passes, missed, passAgeMs, failAgeMs, heardAgeMs };
-  return { check, path, hash, verdict: judged, ...counts, outcome: ended, detail: plain(detail) };
+  const counts = { evidence, recovery, fails, passes, missed };
+  const told = { ...counts, passAgeMs, failAgeMs, openAgeMs, heardAgeMs, outcome: ended };
+  return { check, path, hash, verdict: judged, ...told, detail: plain(detail) };
 }
 
 function recordsFrom(value: unknown): readonly (readonly [Name, string])[] | string {
@@ -383,7 +389,7 @@ function recordsFrom(value: unknown): readonly (readonly [Name, string])[] | str
 }
 
 function callOf([why, checks]: readonly unknown[]): Letter | string {
-  const word = wordAt(whys, why);
+  const word = wordAt(reasons, why);
   if (word === undefined) return { kind: 'other' };
   if (!isList(checks, CHECKS_OF_CALL_MAX)) return 'a call for too much';
   if (!checks.every((check) => isText(check))) return 'a call for no check';
