@@ -148,11 +148,9 @@ export class Replies {
     let [to, bytes] = [from, 0];
     while (to < rows.length && bytes < PIECE_BYTES) bytes += JSON.stringify(rows[to++]).length;
     const isLast = to === rows.length;
-    this.#line.send(replyLetter(id, isLast ? 'last' : 'more', rows.slice(from, to)));
-    if (isLast || this.#line.isClosed) {
-      this.#underWay--;
-      return;
-    }
-    this.#line.drained(() => this.#say(id, rows, to));
+    this.#line.send(replyLetter(id, isLast ? 'last' : 'more', rows.slice(from, to)), () => {
+      if (isLast || this.#line.isClosed) this.#underWay--;
+      else this.#say(id, rows, to);
+    });
   }
 }

@@ -133,9 +133,12 @@ export class Line {
     });
   }
 
-  /** Its number. On a line that is closed nothing happens. */
-  send(letter: readonly Json[]): number {
-    if (this.#closed !== null) return this.session.sent;
+  /**
+   * On a line that is closed nothing is sent. `taken`: once the kernel has taken it, or the line is
+   * closed.
+   */
+  send(letter: readonly Json[], taken: () => void = () => {}): void {
+    if (this.#closed !== null) return taken();
     const now = this.#options.clock.now();
     // One less: either end of the span may be off by what the clock leaves out.
     const heldMs = Math.max(0, now - this.#heardAt - 1);
@@ -153,8 +156,7 @@ export class Line {
         this.#options.socket.uncork();
       });
     }
-    this.#options.socket.write(frame);
-    return number;
+    this.#options.socket.write(frame, () => taken());
   }
 
   /** Letters and bytes that were sent and not echoed. */
@@ -168,17 +170,6 @@ export class Line {
   /** Bytes that the kernel has not taken. */
   get waiting(): number {
     return this.#options.socket.writableLength;
-  }
-
-  /** Once the kernel has taken what waits, or the line is closed. */
-  drained(then: () => void): void {
-    if (this.waiting === 0 || this.#closed !== null) return then();
-    const { socket } = this.#options;
-    const once = () => {
-      socket.off('drain', once).off('close', once);
-      then();
-    };
-    socket.on('drain', once).on('close', once);
   }
 
   get heardAt(): number {

@@ -106,7 +106,10 @@ test('while a key is rotated each order of the two finds the one that both have'
   for (const [ours, theirs] of [
     [['new', 'old'], ['old']],
     [['old'], ['new', 'old']],
-    [['new', 'old'], ['old', 'new']],
+    [
+      ['new', 'old'],
+      ['old', 'new'],
+    ],
     [['old', 'new'], ['new']],
   ] as const) {
     const [a, b] = pair(keysOf(...ours), keysOf(...theirs));
@@ -131,9 +134,11 @@ test('no bytes make a hello or a frame throw', () => {
     fc.uint8Array({ maxLength: 300 }).map((a) => Buffer.from(a)),
     fc.json().map((text) => Buffer.from(text)),
     fc.array(fc.jsonValue(), { maxLength: 9 }).map((v) => Buffer.from(JSON.stringify(v))),
-    fc.constantFrom(...[['1', 'shop', 'a', 'b', 'i', 'A'.repeat(43)]]).chain((said) =>
-      fc.array(fc.jsonValue()).map((tags) => Buffer.from(JSON.stringify([...said, tags]))),
-    ),
+    fc
+      .constantFrom(...[['1', 'shop', 'a', 'b', 'i', 'A'.repeat(43)]])
+      .chain((said) =>
+        fc.array(fc.jsonValue()).map((tags) => Buffer.from(JSON.stringify([...said, tags]))),
+      ),
   );
   fc.assert(
     fc.property(some, (bytes) => {

@@ -47,7 +47,9 @@ export class StandingClock implements Clock {
   advance(ms: number): void {
     const end = this.#now + ms;
     for (;;) {
-      const due = [...this.#timers].filter(({ at }) => at <= end).toSorted((a, b) => a.at - b.at)[0];
+      const due = [...this.#timers]
+        .filter(({ at }) => at <= end)
+        .toSorted((a, b) => a.at - b.at)[0];
       if (due === undefined) break;
       this.#timers.delete(due);
       this.#now = Math.max(this.#now, due.at);
@@ -204,20 +206,24 @@ export async function started(
   }
 }
 
-/** Replicas by these names that all know each other. */
+type Address = { readonly host: string; readonly port: number };
+
+/** Replicas by these names that all know each other; `via` may put a relay on the way to an address. */
 export async function group(
   names: readonly string[],
   making: (name: string) => Making = () => ({}),
+  via: (from: string, to: string, address: Address) => Promise<Address> | Address = (_, __, to) =>
+    to,
 ): Promise<readonly Replica[]> {
   const ports = new Map<string, number>();
   for (const name of names) ports.set(name, await closedPort());
-  const address = (name: string) => ({ host: '127.0.0.1', port: ports.get(name)! });
-  return Promise.all(
-    names.map((name) => {
-      const others = names.filter((n) => n !== name).map((n) => [n, address(n)] as const);
-      const own = making(name);
-      const peers = { ...Object.fromEntries(others), ...own.peers };
-      return replicaOf(name, { port: ports.get(name)!, ...own, peers });
-    }),
-  );
+  const replicas: Replica[] = [];
+  for (const name of names) {
+    const peers: Record<string, Address> = {};
+    for (const other of names.filter((n) => n !== name)) {
+      peers[other] = await via(name, other, { host: '127.0.0.1', port: ports.get(other)! });
+    }
+    replicas.push(await replicaOf(name, { port: ports.get(name)!, peers, ...making(name) }));
+  }
+  return replicas;
 }
