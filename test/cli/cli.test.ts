@@ -698,6 +698,8 @@ test('every other order reaches the daemon as typed, by the user who gave it', a
     [['unfreeze', www], { kind: 'unfreeze', record: name, by }],
     [['ack', www], { kind: 'ack', record: name, by, reject: false }],
     [['ack', www, '--reject'], { kind: 'ack', record: name, by, reject: true }],
+    [['ack', '--restored'], { kind: 'restored', by }],
+    [['yield'], { kind: 'yield', by }],
   ];
   for (const [argv, command] of cases) {
     const { kind } = command as { kind: string };
@@ -716,6 +718,38 @@ test('a reason is wanted where the design wants one', async () => {
     assert.match(err, /required option '--reason <text>'/);
   }
   assert.deepEqual(desk.commands, []);
+});
+
+test('each order bears an id of its own', async () => {
+  await run(['ack', www]);
+  await run(['ack', www]);
+  const [first, second] = desk.ids.splice(0);
+  assert.match(first!, /^[0-9a-f-]{36}$/);
+  assert.notEqual(first, second);
+});
+
+test('ack is about one record, or with --restored about the group', async () => {
+  for (const argv of [['ack'], ['ack', www, '--restored'], ['ack', '--restored', '--reject']]) {
+    assert.equal((await run(argv)).exit, 2, argv.join(' '));
+  }
+  assert.deepEqual(desk.commands, []);
+});
+
+test('history --all shows whose entry each is, and who has not answered', async () => {
+  assert.match((await run(['history', '--all'])).err, /there is no group of replicas/);
+  const entry = { at: 2, kind: 'switch', record: `${www}.`, sentence: 'moved', data: {} } as const;
+  const entries = [
+    { ...entry, seq: 12, wall, replica: 'hz-1' },
+    { ...entry, seq: 7, wall: wall - 1000, replica: 'nrt-1', sentence: 'seen' },
+  ];
+  desk.group = () => ({ entries, silent: [{ replica: 'syd-1', why: 'it is not reached' }] });
+  const { exit, out, err } = await run(['history', '--all', '-n', '2']);
+  assert.equal(exit, 3);
+  assert.match(out, /nrt-1 {6}7 {2}switch .*seen\n.*hz-1 {6}12 {2}switch .*moved\n/);
+  assert.match(err, /syd-1 has not answered: it is not reached/);
+  const inJson = JSON.parse((await run(['history', '--all', '--json'])).out);
+  assert.equal(inJson.entries[0].replica, 'hz-1');
+  assert.deepEqual(inJson.silent, [{ replica: 'syd-1', why: 'it is not reached' }]);
 });
 
 test('what the daemon finds malformed is wrong input here too', async () => {
@@ -904,6 +938,8 @@ const order = {
   pin: ['pin', www, '--reason', 'r'],
   unpin: ['unpin', www],
   ack: ['ack', www],
+  yield: ['yield'],
+  restored: ['ack', '--restored'],
 };
 
 const moving = {
@@ -947,7 +983,7 @@ test('what moves or overwrites is shown and asked for on a terminal, and only th
   for (const [kind, argv] of Object.entries(order)) {
     desk.reply = ({ dryRun }) => (dryRun ? moving : { exit: 0, message: 'done' });
     desk.commands.length = 0;
-    const asks = !['freeze', 'pin'].includes(kind);
+    const asks = !['freeze', 'pin', 'yield'].includes(kind);
     const [no, questions] = asking(false);
     const refused = await run(argv, no);
     assert.deepEqual([refused.exit, questions.length], asks ? [1, 1] : [0, 0], kind);
@@ -1115,7 +1151,7 @@ test('every command has help with an example, and --json where it answers', asyn
   const commands = [...main.out.matchAll(/^ {2}([a-z]+) .*/gm)].map(([, name]) => name!);
   for (const wanted of [
     ...['status', 'switch', 'adopt', 'pin', 'unpin', 'drain', 'undrain', 'freeze', 'unfreeze'],
-    ...['ack', 'history', 'reload', 'run', 'validate', 'lab'],
+    ...['ack', 'yield', 'history', 'reload', 'run', 'validate', 'lab'],
   ]) {
     assert.ok(commands.includes(wanted), wanted);
     if (wanted === 'lab') continue;
