@@ -6,8 +6,9 @@
 // committed (entries, documents) and only then performed (effects).
 
 import { agree, release } from './agree.ts';
-import { arrange } from './arrange.ts';
+import { arrange, forgetImagined } from './arrange.ts';
 import { onAskDue } from './cell.ts';
+import { learn, onGroup, stepBack, stepUp } from './follow.ts';
 import { onHeard, onReplicaDue, onUnheard } from './heard.ts';
 import { rediagnose } from './judge.ts';
 import {
@@ -16,6 +17,7 @@ import {
   onCellRetry,
   onRead,
   onSurveyed,
+  onUnsent,
   onWritten,
   pumpStirred,
 } from './lane.ts';
@@ -29,6 +31,8 @@ import {
   type Event,
   emptyStep,
   type Freeze,
+  follows,
+  isShared,
   keep,
   note,
   put,
@@ -50,7 +54,8 @@ import {
 import { forgetAll, onCalled, onDeadline, onObservation } from './watch.ts';
 import { letGo } from './zone.ts';
 
-export type { Effect, Event, State, Step } from './state.ts';
+export { Ledger } from './ledger.ts';
+export { type Effect, type Event, isShared, type State, type Step } from './state.ts';
 export { telling, toldVersion } from './tell.ts';
 
 /** Lines about one reload that its entry keeps. */
@@ -68,6 +73,8 @@ interface Beginning {
   readonly seed: readonly [number, number, number, number];
   /** The first effect's number, above those of an earlier state whose calls may still end; 1. */
   readonly nextEffect?: number;
+  /** There are other replicas, with which what decides is shared; not acting until the lease is held. */
+  readonly grouped?: boolean;
 }
 
 /** The state at a start, from what the store remembers, and the first step's results. */
@@ -93,7 +100,8 @@ export function start(b: Beginning): { state: State; step: Step } {
     drains: new Map(),
     freeze: (b.docs['freeze'] as Freeze | undefined) ?? null,
     holds: deadline({ kind: 'holds' }),
-    lease: { held: false, term: 0, shared: false },
+    lease: { held: false, term: 0, shared: b.grouped === true },
+    group: b.grouped ? { acts: null, term: 0, word: null, sentence: '' } : null,
     storeOk: true,
     confirm: { tokens: b.config.confirm.burst, refilledAt: b.now },
     timers: timers(),
@@ -103,13 +111,14 @@ export function start(b: Beginning): { state: State; step: Step } {
     eyes: null,
     unmarked: new Set(),
     tentative: [],
+    strays: new Set(),
   };
   for (const [key, value] of Object.entries(b.docs)) {
     if (key.startsWith('epoch/')) state.released.set(key.slice(6), value as number);
     if (key.startsWith('drain/')) state.drains.set(key.slice(6), value as unknown as Drain);
     if (key.startsWith('record/')) state.asleep.set(key.slice(7), value as unknown as RecordDoc);
   }
-  watchHolds(state);
+  if (!follows(state)) watchHolds(state);
   const step = emptyStep();
   note(step, 'start', null, `started with ${Object.keys(b.config.records).length} records`);
   const unkept = b.unkept ?? [];
@@ -149,6 +158,10 @@ export function step(state: State, event: Event, now: number, wall: number): Ste
   fold(state, event, out);
   fire(state, out);
   pumpStirred(state, out);
+  // The store's copy may be owed; what is told by the group is the group's.
+  if (event.kind !== 'learnt' && event.kind !== 'store' && follows(state)) {
+    for (const [key] of out.docs) if (isShared(key)) state.strays.add(key);
+  }
   return out;
 }
 
@@ -192,6 +205,9 @@ function fold(state: State, event: Event, out: Step): void {
       charge(state, event.provider, event.calls);
       return reviewEach(state, onRead(state, event.provider, event.id, event.answers, out), out);
     case 'written':
+      if (event.unsent !== undefined) {
+        return reviewEach(state, onUnsent(state, event.provider, event.id), out);
+      }
       charge(state, event.provider, event.calls);
       return reviewEach(state, onWritten(state, event.provider, event.id, event.answers, out), out);
     case 'asked':
@@ -213,10 +229,14 @@ function fold(state: State, event: Event, out: Step): void {
       return configure(state, event.config, event.changes ?? [], out);
     case 'lease':
       return lease(state, event.held, event.term, out);
+    case 'learnt':
+      return learn(state, event.docs, event.whole, out);
+    case 'group':
+      return onGroup(state, event.group, out);
     case 'paused':
       return paused(state, event.forMs, out);
     case 'store':
-      return storeTurned(state, event.ok, out);
+      return storeTurned(state, event.ok, event.what ?? 'the store', out);
     case 'heard':
       reviewEach(state, onHeard(state, event.telling, event.saidAt, out), out);
       return reviewEach(state, agree(state, out), out);
@@ -281,11 +301,11 @@ function configure(state: State, given: CoreConfig, changes: readonly string[], 
     clearAll(state.timers, r.deadlines);
     for (const cell of r.cells.values()) letGo(state, name, cell);
     state.records.delete(name);
-    if (state.eyes === null) release(state, name, r.doc, out);
+    if (state.eyes === null && !follows(state)) release(state, name, r.doc, out);
     else {
       // Another replica may act on it still.
       state.asleep.set(name, r.doc);
-      state.eyes.leaving.add(name);
+      state.eyes?.leaving.add(name);
     }
     note(out, 'release', name, `${name}: released; what stands at its providers is left alone`);
   }
@@ -310,13 +330,17 @@ function lease(state: State, held: boolean, term: number, out: Step): void {
   const shared = was.shared || !held;
   // What others wrote meanwhile must be read before anything is decided (rule 8).
   const takesOver = held && !was.held && shared;
+  const grouped = state.group !== null;
   state.lease = { held, term, shared };
   const sentence = held ? `the lease is held, term ${term}` : 'the lease is lost';
   note(out, 'lease', null, sentence, { held, term });
+  if (grouped && !held) stepBack(state);
+  if (grouped && takesOver) stepUp(state);
   agree(state, out);
   for (const r of state.records.values()) {
     if (!held) dropChoice(state, r);
     if (takesOver) readAll(state, r);
+    if (takesOver && grouped) forgetImagined(state, r, false, out);
     review(state, r.name, out);
   }
 }
@@ -330,17 +354,17 @@ function paused(state: State, forMs: number, out: Step): void {
 }
 
 /** Rule 13: what could not be committed is taken back, and nothing automatic is decided. */
-function storeTurned(state: State, ok: boolean, out: Step): void {
+function storeTurned(state: State, ok: boolean, what: string, out: Step): void {
   const was = state.storeOk;
   state.storeOk = ok;
   if (!ok) {
     for (const name of state.tentative) takeBack(state, name);
     settleTentative(state);
-    const sentence = 'the store cannot commit: no automatic switches';
+    const sentence = `${what} cannot commit: no automatic switches`;
     if (was) raise(state, { kind: 'store' }, 'store-failed', { sentence, data: {} }, out);
   } else if (!was) {
-    note(out, 'store', null, 'the store commits again');
-    close(state, { kind: 'store' }, 'the store commits again', out);
+    note(out, 'store', null, `${what} commits again`);
+    close(state, { kind: 'store' }, `${what} commits again`, out);
     out.docs.push(...owed(state));
     const unmarked = [...state.unmarked];
     state.unmarked.clear();
@@ -420,10 +444,23 @@ export function violations(state: State): string[] {
       }
     }
   }
+  if (follows(state)) found.push(...strays(state));
   for (const lane of state.lanes.values()) {
     const queues = [lane, ...lane.zones.values()].flatMap((q) => [...q.urgent, ...q.routine]);
     if (new Set(queues).size < queues.length) {
       found.push(`lane ${lane.provider}: a record is queued twice`);
+    }
+  }
+  return found;
+}
+
+/** What a replica that does not act is about to do all the same. */
+function strays(state: State): string[] {
+  const found = [...state.strays].map((key) => `${key} was changed by a replica that does not act`);
+  for (const r of state.records.values()) {
+    for (const cell of r.cells.values()) {
+      const at = `${r.name} at ${cell.provider}`;
+      if (cell.work === 'write') found.push(`${at}: about to write without the lease`);
     }
   }
   return found;

@@ -12,6 +12,7 @@ import type {
   CheckConfig,
   Diagnosis,
   FaultKind,
+  GroupState,
   Health,
   Name,
   Observation,
@@ -238,10 +239,12 @@ interface ReplicaView {
   readonly differs: readonly Name[];
 }
 
-export interface GroupView {
+/** The group of replicas, as the one that is asked knows it. */
+interface GroupView extends GroupState {
+  /** Who is asked. */
   readonly self: string;
-  /** Who acts, as far as anybody says so; null: nobody does. */
-  readonly acts: string | null;
+  /** Whether it acts itself; else it follows. */
+  readonly role: 'acts' | 'follows';
   /** Why this replica would hand over; null: it would not. */
   readonly minority: string | null;
   /** All of them, this one too, in the order of the configuration. */
@@ -705,9 +708,12 @@ function groupView(state: State): GroupView | null {
     ...{ sameDefinition: true, differs: [] },
   };
   const others = [...eyes.others.values()].filter(({ heard, acts }) => heard && acts);
+  const known = state.group ?? { acts: null, term: lease.term, word: null, sentence: '' };
   return {
+    ...known,
     self: eyes.self,
-    acts: lease.held ? eyes.self : (others[0]?.name ?? null),
+    role: lease.held ? 'acts' : 'follows',
+    acts: lease.held ? eyes.self : (known.acts ?? others[0]?.name ?? null),
     minority: eyes.minority,
     replicas: config.group.replicas.map((name) => {
       const one = eyes.others.get(name);
