@@ -85,6 +85,7 @@ const record = z.strictObject({
   cachesExpiredAt: time.nullable(),
   budget: z.strictObject({ used: count, limit: count, spent: z.boolean() }),
   providers: z.array(provider),
+  would: text.optional().describe('in a group: what a replica that does not act would decide'),
 });
 
 const observation = z.strictObject({
@@ -133,6 +134,7 @@ const origin = z.strictObject({
     z.strictObject({
       id: text,
       path: text,
+      void: text.optional().describe("why another replica's word on it is no vote"),
       verdict: z.enum(verdicts),
       fails: count,
       passes: count,
@@ -229,6 +231,7 @@ const status = document(
     paths: z.array(
       z.strictObject({
         name: text,
+        replica: text.optional().describe('whose probes leave by it; absent: there is no group'),
         group: text,
         cloud: text.nullable(),
         state: z.enum(pathStates),
