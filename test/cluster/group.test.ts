@@ -14,7 +14,8 @@ import { createGateway, type Gateway, type Got } from '../../src/cluster/gateway
 import { createSeal } from '../../src/cluster/sealed.ts';
 import type { Command, Json, Reply } from '../../src/core/model.ts';
 import type { Batch, GroupWord, LeaseEvent } from '../../src/ports.ts';
-import { createClock, createElapsed } from '../../src/run/clock.ts';
+import { createClock } from '../../src/run/clock.ts';
+import { createElapsed } from '../../src/run/elapsed.ts';
 import { type Etcd, startEtcd, withoutEtcd } from '../parts/etcd.ts';
 import { until } from '../parts/listening.ts';
 

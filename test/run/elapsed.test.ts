@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createElapsed } from '../../src/run/clock.ts';
+import { createElapsed } from '../../src/run/elapsed.ts';
 
 function clocks() {
   const at = { monotonic: 1000, wall: 5_000_000, uptime: 90_000 };
