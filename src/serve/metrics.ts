@@ -323,10 +323,10 @@ function drawGroup(set: Setter, group: StatusView['group']): void {
   for (const { name: replica, self, heard, ageMs, sameDefinition } of group.replicas) {
     if (self) continue;
     set('detour_replica_heard', heard ? 1 : 0, { replica });
-    // What was never told is not a number: neither young nor old, neither the same nor another.
-    set('detour_replica_age_seconds', ageMs === null ? Number.NaN : ageMs / 1000, { replica });
-    const isSame = sameDefinition === null ? Number.NaN : sameDefinition ? 1 : 0;
-    set('detour_replica_same_definition', isSame, { replica });
+    // What it has not told yet is not a number.
+    if (ageMs !== null) set('detour_replica_age_seconds', ageMs / 1000, { replica });
+    if (sameDefinition === null) continue;
+    set('detour_replica_same_definition', sameDefinition ? 1 : 0, { replica });
   }
 }
 
