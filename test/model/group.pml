@@ -18,7 +18,7 @@
 #define TICKS 4          /* so much time goes by in all */
 #endif
 #ifndef LOSSES
-#define LOSSES 2         /* messages that are lost, or late beyond their deadline */
+#define LOSSES 2         /* commits and writes whose reply does not come within the deadline */
 #endif
 #ifndef DECISIONS
 #define DECISIONS 2      /* automatic switches */
@@ -34,61 +34,70 @@
 #endif
 
 #define NONE N
-#define BY_HAND 15       /* id of an operator's direct switch */
 
 /* ---------------------------------------------------------------- etcd */
 
 byte holder = NONE, leaseTerm = 0, ttl = 0;
 byte rev = 0, base = 0;
-byte head = 0, docEpoch = 1, docTerm = 0, docId = 0;
-bit done = 0, order = 0;
+byte head = 0, docEpoch = 1, docTerm = 0;
+bit docHand = 0, done = 0, order = 0;
 byte inc = 0, ackedInc = 0;   /* the cluster's id; and the newest one that a person has acked */
 
 bit kept = 0;                 /* a backup was made: */
-byte bHolder, bLeaseTerm, bRev, bHead, bEpoch, bTerm, bId;
-bit bDone, bOrder;
+byte bHolder, bLeaseTerm, bRev, bHead, bEpoch, bTerm;
+bit bHand, bDone, bOrder;
 byte sinceRestore = 0;
 
 /* ---------------------------------------------------------------- the vendor */
 
-byte vEpoch = 1, vTerm = 0, vId = 0;
+/* A marker: epoch, term, and whether an operator signed it past the group. Of ids there are none here:
+   one holder under one term commits an epoch once. */
+byte vEpoch = 1, vTerm = 0;
+bit vHand = 0;
 
 /* ---------------------------------------------------------------- replicas */
 
 typedef Replica_t {
-  byte own;                   /* ticks for which it may act, as it believes */
-  byte asking, age;           /* 1: asked for the lease, 2: granted, the reply is under way; since when */
-  byte gotTerm, gotInc;
-  byte term, inc;
+  unsigned own : 2;           /* ticks for which it may act, as it believes */
+  unsigned asking : 2;        /* 1: asked for the lease, 2: granted, the reply is under way */
+  unsigned age : 2;           /* ticks since it asked */
+  unsigned gotTerm : 3, gotInc : 1;
+  unsigned term : 3, inc : 1;
   bit restored;               /* it knows that etcd was put back: it does nothing */
-  byte num, epoch, mterm, id; /* the documents as it knows them; they outlive a restart */
-  bit done;
-  byte waiting, att;          /* of a commit: 1 sent, 2 done, 3 refused, the reply under way */
+  unsigned num : 3, epoch : 3, mterm : 3;
+  bit hand, done;             /* the documents as it knows them; they outlive a restart */
+  unsigned waiting : 2;       /* of a commit: 1 sent, 2 done, 3 refused, the reply under way */
   bit fresh, writing;         /* what stands at the vendor was read and holds; a write is under way */
-  byte sEpoch, sTerm, sId;
+  unsigned sEpoch : 3, sTerm : 3;
+  bit sHand;
 #ifdef UNKNOWN_IS_DONE_MUTANT
-  byte pEpoch, pId;
+  unsigned pEpoch : 3;
 #endif
 }
 Replica_t r[N];
 
-typedef Txn_t { bit used; byte by, term, num, epoch, mterm, id, att; bit order }
-Txn_t txn[2];                 /* under way to etcd; they land in any order */
-
-typedef Write_t { bit used; byte by, epoch, mterm, id, xEpoch, xTerm, xId }
-Write_t wr[2];                /* under way to the vendor; they land in any order */
+/* Under way to etcd, and to the vendor: they land in any order. `due`: the sender waits for a reply. */
+typedef Txn_t {
+  bit used, due, order, hand;
+  unsigned by : 2, term : 3, num : 3, epoch : 3, mterm : 3;
+}
+typedef Write_t {
+  bit used, due, hand, xHand;
+  unsigned by : 2, epoch : 3, mterm : 3, xEpoch : 3, xTerm : 3;
+}
+Txn_t txn[2];
+Write_t wr[2];
 
 byte ticks = TICKS, losses = LOSSES, decisions = DECISIONS, saying = ORDERS;
 byte directs = DIRECTS, restores = RESTORES;
-byte attempt = 0, hand = 0;
+byte handEpoch = 0;
 
 /* ---------------------------------------------------------------- what must never happen */
 
 short taken = 1;              /* numbers of the head that were committed */
-short known = 1;              /* markers that were committed, by id */
+short known = 2;              /* epochs that were committed */
 bit wasDone = 0;              /* the order's effect has happened */
 byte acted = 0;               /* the highest term under which anybody has acted */
-bit wentBack = 0;             /* the vendor has shown an older marker after a newer one */
 
 /* Whoever acts is alone in it, and has its right from an etcd that a person stands behind. */
 inline acts(WHO) {
@@ -102,22 +111,22 @@ inline acts(WHO) {
   if :: r[WHO].term > acted -> acted = r[WHO].term :: else fi
 }
 
-#define isFree(s) (!s[0].used || !s[1].used)
+#define isFree(SLOTS) (!SLOTS[0].used || !SLOTS[1].used)
 #define may(i) (r[i].own > 0 && !r[i].restored)
 /* The order of markers: epoch, then an operator's before a machine's, then the term. */
-#define below(e1, t1, d1, e2, t2, d2) \
-  (e1 < e2 || (e1 == e2 && d1 != BY_HAND && (d2 == BY_HAND || t1 < t2)))
-#define sameMarker(e1, t1, d1, e2, t2, d2) (e1 == e2 && t1 == t2 && d1 == d2)
+#define below(e1, t1, h1, e2, t2, h2) \
+  (e1 < e2 || (e1 == e2 && !h1 && (h2 || t1 < t2)))
+#define sameMarker(e1, t1, h1, e2, t2, h2) (e1 == e2 && t1 == t2 && h1 == h2)
 /* A genuine order by hand that it does not know of yet. */
-#define byHand(i) (r[i].sId == BY_HAND && \
-  below(r[i].epoch, r[i].mterm, r[i].id, r[i].sEpoch, r[i].sTerm, r[i].sId))
+#define byHand(i) (r[i].sHand && \
+  below(r[i].epoch, r[i].mterm, r[i].hand, r[i].sEpoch, r[i].sTerm, r[i].sHand))
 
 #ifdef NO_FENCE_MUTANT
 #define mayWrite(i) \
-  !sameMarker(r[i].sEpoch, r[i].sTerm, r[i].sId, r[i].epoch, r[i].mterm, r[i].id)
+  !sameMarker(r[i].sEpoch, r[i].sTerm, r[i].sHand, r[i].epoch, r[i].mterm, r[i].hand)
 #else
 #define mayWrite(i) \
-  below(r[i].sEpoch, r[i].sTerm, r[i].sId, r[i].epoch, r[i].mterm, r[i].id)
+  below(r[i].sEpoch, r[i].sTerm, r[i].sHand, r[i].epoch, r[i].mterm, r[i].hand)
 #endif
 
 #ifdef NO_DONE_MUTANT
@@ -127,21 +136,33 @@ inline acts(WHO) {
 #endif
 
 inline learn(WHO) {
-  r[WHO].num = head; r[WHO].epoch = docEpoch; r[WHO].mterm = docTerm; r[WHO].id = docId;
+  r[WHO].num = head; r[WHO].epoch = docEpoch; r[WHO].mterm = docTerm; r[WHO].hand = docHand;
   r[WHO].done = done
 }
 
-inline send(WHO, EPOCH, TERM, ID, ORDER) {
+inline send(WHO, EPOCH, TERM, HAND, ORDER) {
   acts(WHO);
+  assert(EPOCH < 8);
   if :: !txn[0].used -> k = 0 :: else -> k = 1 fi;
-  attempt++;
-  txn[k].used = 1; txn[k].by = WHO; txn[k].term = r[WHO].term; txn[k].num = r[WHO].num;
-  txn[k].epoch = EPOCH; txn[k].mterm = TERM; txn[k].id = ID; txn[k].att = attempt; txn[k].order = ORDER;
-  r[WHO].waiting = 1; r[WHO].att = attempt;
+  txn[k].used = 1; txn[k].due = 1; txn[k].order = ORDER; txn[k].hand = HAND;
+  txn[k].by = WHO; txn[k].term = r[WHO].term; txn[k].num = r[WHO].num;
+  txn[k].epoch = EPOCH; txn[k].mterm = TERM;
+  r[WHO].waiting = 1;
 #ifdef UNKNOWN_IS_DONE_MUTANT
-  r[WHO].pEpoch = EPOCH; r[WHO].pId = ID;
+  r[WHO].pEpoch = EPOCH;
 #endif
   k = 0
+}
+
+/* Its awaited commit, or write, is awaited no more; it may land still. */
+inline giveUpTxn(WHO) {
+  if :: txn[0].used && txn[0].by == WHO -> txn[0].due = 0 :: else fi;
+  if :: txn[1].used && txn[1].by == WHO -> txn[1].due = 0 :: else fi
+}
+
+inline giveUpWrite(WHO) {
+  if :: wr[0].used && wr[0].by == WHO -> wr[0].due = 0 :: else fi;
+  if :: wr[1].used && wr[1].by == WHO -> wr[1].due = 0 :: else fi
 }
 
 inline next(WHO) {
@@ -195,27 +216,33 @@ end:
       r[i].restored = 0; r[i].inc = inc; r[i].term = 0; r[i].fresh = 0; r[i].own = 0; learn(i) }
 #endif
 
+  /* The watch: what was committed is heard of, in time, or when it is asked for the lease. */
+  :: atomic { r[i].inc == inc && !r[i].restored && r[i].waiting == 0 && r[i].num != head &&
+      (r[i].own > 0 || RESTORES > 0) ->
+      learn(i) }
+
   /* What stands at the vendor is read before acting, after a write, and now and then. */
   :: atomic { may(i) && !r[i].writing && (!r[i].fresh ||
-      !sameMarker(r[i].sEpoch, r[i].sTerm, r[i].sId, vEpoch, vTerm, vId)) ->
-      r[i].sEpoch = vEpoch; r[i].sTerm = vTerm; r[i].sId = vId; r[i].fresh = 1 }
+      !sameMarker(r[i].sEpoch, r[i].sTerm, r[i].sHand, vEpoch, vTerm, vHand)) ->
+      r[i].sEpoch = vEpoch; r[i].sTerm = vTerm; r[i].sHand = vHand; r[i].fresh = 1 }
 
   /* A commit: what was switched by hand is followed; an order; a decision of its own. */
   :: atomic { may(i) && r[i].fresh && r[i].waiting == 0 && isFree(txn) && byHand(i) ->
-      send(i, r[i].sEpoch, r[i].sTerm, r[i].sId, 0) }
+      send(i, r[i].sEpoch, r[i].sTerm, 1, 0) }
   :: atomic { may(i) && r[i].fresh && r[i].waiting == 0 && isFree(txn) && !byHand(i) && owes(i) ->
-      next(i); e = k; send(i, e, r[i].term, attempt + 1, 1); e = 0 }
+      next(i); e = k; send(i, e, r[i].term, 0, 1); e = 0 }
   :: atomic { may(i) && r[i].fresh && r[i].waiting == 0 && isFree(txn) && !byHand(i) &&
       decisions > 0 -> decisions--;
-      next(i); e = k; send(i, e, r[i].term, attempt + 1, 0); e = 0 }
+      next(i); e = k; send(i, e, r[i].term, 0, 0); e = 0 }
 
-  :: atomic { r[i].waiting == 2 -> r[i].waiting = 0; r[i].att = 0;
+  :: atomic { r[i].waiting == 2 -> r[i].waiting = 0;
       if :: r[i].inc == inc && !r[i].restored -> learn(i) :: else fi }
-  :: atomic { r[i].waiting == 3 -> r[i].waiting = 0; r[i].att = 0; r[i].own = 0 }
+  :: atomic { r[i].waiting == 3 -> r[i].waiting = 0; r[i].own = 0 }
   /* No reply within the deadline: it is read back, or the right to act is given up. */
-  :: atomic { r[i].waiting != 0 && losses > 0 -> losses--; r[i].waiting = 0; r[i].att = 0;
+  :: atomic { r[i].waiting != 0 && losses > 0 -> losses--; r[i].waiting = 0;
+      giveUpTxn(i);
 #ifdef UNKNOWN_IS_DONE_MUTANT
-      r[i].epoch = r[i].pEpoch; r[i].mterm = r[i].term; r[i].id = r[i].pId
+      r[i].epoch = r[i].pEpoch; r[i].mterm = r[i].term; r[i].hand = 0
 #else
       if
       :: r[i].inc == inc && !r[i].restored -> learn(i)
@@ -228,14 +255,15 @@ end:
   :: atomic { may(i) && r[i].fresh && !r[i].writing && r[i].waiting == 0 && isFree(wr) &&
       mayWrite(i) ->
       acts(i);
-      assert((known >> r[i].id) & 1);
+      assert((known >> r[i].epoch) & 1);
       if :: !wr[0].used -> k = 0 :: else -> k = 1 fi;
-      wr[k].used = 1; wr[k].by = i;
-      wr[k].epoch = r[i].epoch; wr[k].mterm = r[i].mterm; wr[k].id = r[i].id;
-      wr[k].xEpoch = r[i].sEpoch; wr[k].xTerm = r[i].sTerm; wr[k].xId = r[i].sId;
+      wr[k].used = 1; wr[k].due = 1; wr[k].by = i;
+      wr[k].epoch = r[i].epoch; wr[k].mterm = r[i].mterm; wr[k].hand = r[i].hand;
+      wr[k].xEpoch = r[i].sEpoch; wr[k].xTerm = r[i].sTerm; wr[k].xHand = r[i].sHand;
       r[i].writing = 1; k = 0 }
   /* No reply within the deadline: it may land still. */
-  :: atomic { r[i].writing && losses > 0 -> losses--; r[i].writing = 0; r[i].fresh = 0 }
+  :: atomic { r[i].writing && losses > 0 -> losses--; r[i].writing = 0; r[i].fresh = 0;
+      giveUpWrite(i) }
 
   /* An order that was said again and is done is answered for, not done. */
   :: atomic { may(i) && order && r[i].done && holder == i && leaseTerm == r[i].term -> order = 0 }
@@ -245,21 +273,18 @@ end:
 /* ---------------------------------------------------------------- what lands */
 
 #ifdef NO_LEASE_COMPARE_MUTANT
-#define holds(t) true
+#define holds(SLOT) true
 #else
-#define holds(t) (holder == txn[t].by && leaseTerm == txn[t].term)
+#define holds(SLOT) (holder == txn[SLOT].by && leaseTerm == txn[SLOT].term)
 #endif
 #ifdef NO_HEAD_COMPARE_MUTANT
-#define follows(t) true
+#define follows(SLOT) true
 #else
-#define follows(t) (head == txn[t].num)
+#define follows(SLOT) (head == txn[SLOT].num)
 #endif
 
 inline answered(SLOT, WORD) {
-  if
-  :: r[txn[SLOT].by].waiting == 1 && r[txn[SLOT].by].att == txn[SLOT].att -> r[txn[SLOT].by].waiting = WORD
-  :: else
-  fi
+  if :: txn[SLOT].due -> r[txn[SLOT].by].waiting = WORD :: else fi
 }
 
 inline landTxn(SLOT) {
@@ -269,9 +294,9 @@ inline landTxn(SLOT) {
     assert(holder == txn[SLOT].by && leaseTerm == txn[SLOT].term);
     assert(!((taken >> (txn[SLOT].num + 1)) & 1));
     taken = taken | (1 << (txn[SLOT].num + 1));
-    known = known | (1 << txn[SLOT].id);
+    known = known | (1 << txn[SLOT].epoch);
     head = txn[SLOT].num + 1;
-    docEpoch = txn[SLOT].epoch; docTerm = txn[SLOT].mterm; docId = txn[SLOT].id;
+    docEpoch = txn[SLOT].epoch; docTerm = txn[SLOT].mterm; docHand = txn[SLOT].hand;
     if
     :: txn[SLOT].order -> assert(!wasDone); wasDone = 1; done = 1; order = 0
     :: else
@@ -283,46 +308,64 @@ inline landTxn(SLOT) {
 }
 
 inline clearTxn(SLOT) {
-  txn[SLOT].used = 0; txn[SLOT].by = 0; txn[SLOT].term = 0; txn[SLOT].num = 0; txn[SLOT].epoch = 0;
-  txn[SLOT].mterm = 0; txn[SLOT].id = 0; txn[SLOT].att = 0; txn[SLOT].order = 0
+  if :: SLOT == 0 && txn[1].used -> moveTxn() :: else ->
+    txn[SLOT].used = 0; txn[SLOT].due = 0; txn[SLOT].order = 0; txn[SLOT].hand = 0;
+    txn[SLOT].by = 0; txn[SLOT].term = 0; txn[SLOT].num = 0; txn[SLOT].epoch = 0;
+    txn[SLOT].mterm = 0
+  fi
+}
+
+inline moveTxn() {
+  txn[0].due = txn[1].due; txn[0].order = txn[1].order; txn[0].hand = txn[1].hand;
+  txn[0].by = txn[1].by; txn[0].term = txn[1].term; txn[0].num = txn[1].num;
+  txn[0].epoch = txn[1].epoch; txn[0].mterm = txn[1].mterm;
+  txn[1].used = 0; txn[1].due = 0; txn[1].order = 0; txn[1].hand = 0;
+  txn[1].by = 0; txn[1].term = 0; txn[1].num = 0; txn[1].epoch = 0; txn[1].mterm = 0
 }
 
 #if defined(WEAK) || defined(BLIND_WRITE_MUTANT)
-#define takes(w) true
+#define takes(SLOT) true
 #else
-#define takes(w) \
-  sameMarker(vEpoch, vTerm, vId, wr[w].xEpoch, wr[w].xTerm, wr[w].xId)
+#define takes(SLOT) \
+  sameMarker(vEpoch, vTerm, vHand, wr[SLOT].xEpoch, wr[SLOT].xTerm, wr[SLOT].xHand)
 #endif
 
-inline put(EPOCH, TERM, ID) {
+inline put(EPOCH, TERM, HAND) {
   if
-  :: below(EPOCH, TERM, ID, vEpoch, vTerm, vId) ->
-#ifdef WEAK
-    wentBack = 1;
-#ifdef NEVER_BACK
-    assert(false);
-#endif
+  :: below(EPOCH, TERM, HAND, vEpoch, vTerm, vHand) ->
+#if !defined(WEAK) || defined(NEVER_BACK)
+    assert(false)
 #else
-    assert(false);
+    skip
 #endif
   :: else
   fi;
-  vEpoch = EPOCH; vTerm = TERM; vId = ID
+  vEpoch = EPOCH; vTerm = TERM; vHand = HAND
 }
 
 inline landWrite(SLOT) {
-  if :: takes(SLOT) -> put(wr[SLOT].epoch, wr[SLOT].mterm, wr[SLOT].id) :: else fi;
+  if :: takes(SLOT) -> put(wr[SLOT].epoch, wr[SLOT].mterm, wr[SLOT].hand) :: else fi;
   endWrite(SLOT)
 }
 
 inline endWrite(SLOT) {
   if
-  :: r[wr[SLOT].by].writing && (!wr[1 - SLOT].used || wr[1 - SLOT].by != wr[SLOT].by) ->
-    r[wr[SLOT].by].writing = 0; r[wr[SLOT].by].fresh = 0
+  :: wr[SLOT].due -> r[wr[SLOT].by].writing = 0; r[wr[SLOT].by].fresh = 0
   :: else
   fi;
-  wr[SLOT].used = 0; wr[SLOT].by = 0; wr[SLOT].epoch = 0; wr[SLOT].mterm = 0; wr[SLOT].id = 0;
-  wr[SLOT].xEpoch = 0; wr[SLOT].xTerm = 0; wr[SLOT].xId = 0
+  if :: SLOT == 0 && wr[1].used -> moveWrite() :: else ->
+    wr[SLOT].used = 0; wr[SLOT].due = 0; wr[SLOT].hand = 0; wr[SLOT].xHand = 0;
+    wr[SLOT].by = 0; wr[SLOT].epoch = 0; wr[SLOT].mterm = 0; wr[SLOT].xEpoch = 0;
+    wr[SLOT].xTerm = 0
+  fi
+}
+
+inline moveWrite() {
+  wr[0].due = wr[1].due; wr[0].hand = wr[1].hand; wr[0].xHand = wr[1].xHand;
+  wr[0].by = wr[1].by; wr[0].epoch = wr[1].epoch; wr[0].mterm = wr[1].mterm;
+  wr[0].xEpoch = wr[1].xEpoch; wr[0].xTerm = wr[1].xTerm;
+  wr[1].used = 0; wr[1].due = 0; wr[1].hand = 0; wr[1].xHand = 0;
+  wr[1].by = 0; wr[1].epoch = 0; wr[1].mterm = 0; wr[1].xEpoch = 0; wr[1].xTerm = 0
 }
 
 /* ---------------------------------------------------------------- the world */
@@ -374,7 +417,7 @@ inline ack() {
     k++
   :: else -> break
   od;
-  head = r[best].num; docEpoch = r[best].epoch; docTerm = r[best].mterm; docId = r[best].id;
+  head = r[best].num; docEpoch = r[best].epoch; docTerm = r[best].mterm; docHand = r[best].hand;
   done = r[best].done; wasDone = done;
 #ifndef KEEP_BASE_MUTANT
   base = top;
@@ -389,10 +432,10 @@ inline restore() {
   restores--; kept = 0;
   holder = bHolder; leaseTerm = bLeaseTerm; rev = bRev;
   ttl = (bHolder == NONE -> 0 : TTL);
-  head = bHead; docEpoch = bEpoch; docTerm = bTerm; docId = bId; done = bDone; order = bOrder;
+  head = bHead; docEpoch = bEpoch; docTerm = bTerm; docHand = bHand; done = bDone; order = bOrder;
   taken = (1 << (head + 1)) - 1; wasDone = done;
   inc++; sinceRestore = 0;
-  bHolder = 0; bLeaseTerm = 0; bRev = 0; bHead = 0; bEpoch = 0; bTerm = 0; bId = 0;
+  bHolder = 0; bLeaseTerm = 0; bRev = 0; bHead = 0; bEpoch = 0; bTerm = 0; bHand = 0;
   bDone = 0; bOrder = 0
 }
 
@@ -406,40 +449,32 @@ end:
 #if N > 2
   :: atomic { r[2].asking == 1 -> asked(2) }
 #endif
-  :: atomic { losses > 0 && r[0].asking != 0 -> losses--; r[0].asking = 0; r[0].age = 0 }
-  :: atomic { losses > 0 && r[1].asking != 0 -> losses--; r[1].asking = 0; r[1].age = 0 }
-#if N > 2
-  :: atomic { losses > 0 && r[2].asking != 0 -> losses--; r[2].asking = 0; r[2].age = 0 }
-#endif
   :: atomic { txn[0].used -> landTxn(0) }
   :: atomic { txn[1].used -> landTxn(1) }
-  :: atomic { losses > 0 && txn[0].used -> losses--; answered(0, 3); clearTxn(0) }
-  :: atomic { losses > 0 && txn[1].used -> losses--; answered(1, 3); clearTxn(1) }
   :: atomic { wr[0].used -> landWrite(0) }
   :: atomic { wr[1].used -> landWrite(1) }
-  :: atomic { losses > 0 && wr[0].used -> losses--; endWrite(0) }
-  :: atomic { losses > 0 && wr[1].used -> losses--; endWrite(1) }
 #if ORDERS > 0
   :: atomic { saying > 0 && !order -> saying--; order = 1 }
 #endif
 #if DIRECTS > 0
-  :: atomic { directs > 0 -> directs--; k = vEpoch + 1; hand = k;
-      put(k, 0, BY_HAND); known = known | (1 << BY_HAND); k = 0 }
+  :: atomic { directs > 0 -> directs--; handEpoch = vEpoch + 1;
+      put(handEpoch, 0, 1) }
 #endif
 #if RESTORES > 0
-  :: atomic { restores > 0 && !kept -> kept = 1;
+  /* The backup is of just after the first commit, with whatever lease there is by then. */
+  :: atomic { restores > 0 && !kept && head == 1 -> kept = 1;
       bHolder = holder; bLeaseTerm = leaseTerm; bRev = rev; bHead = head;
-      bEpoch = docEpoch; bTerm = docTerm; bId = docId; bDone = done; bOrder = order }
+      bEpoch = docEpoch; bTerm = docTerm; bHand = docHand; bDone = done; bOrder = order }
   :: atomic { kept -> restore() }
   :: atomic { inc > ackedInc && isOver -> ack() }
 #endif
   /* Nothing can happen any more: what the head says stands at the vendor. */
 #if RESTORES == 0
   :: timeout ->
-    assert(sameMarker(vEpoch, vTerm, vId, docEpoch, docTerm, docId));
+    assert(sameMarker(vEpoch, vTerm, vHand, docEpoch, docTerm, docHand));
 #ifdef HAND_KEPT
     /* What was switched by hand was followed, or is behind what came after it. */
-    assert(docEpoch >= hand);
+    assert(docEpoch >= handEpoch);
 #endif
     break
 #endif
