@@ -5,7 +5,7 @@
 import { styleText } from 'node:util';
 import { type AuditFinding, type AuditReport, countOf } from '../core/audit.ts';
 import { type Name, type Severity, severities, type Verdict } from '../core/model.ts';
-import { unrooted } from '../core/name.ts';
+import { listOf, unrooted } from '../core/name.ts';
 import type {
   LaneStateWord,
   LaneView,
@@ -64,14 +64,19 @@ export function printStatus(view: StatusView, paper: Paper, { form, of }: Shown)
 }
 
 /** Journal entries, the oldest first, so that the newest stands beside the prompt. */
-export function printHistory(newestFirst: readonly StoredEntry[], paper: Paper): string {
+export function printHistory(
+  newestFirst: readonly (StoredEntry & { readonly replica?: string })[],
+  paper: Paper,
+): string {
   const page = paperOf(paper);
+  const broad = Math.max(0, ...newestFirst.map(({ replica }) => width(clean(replica ?? ''))));
   for (const entry of newestFirst.toReversed()) {
     // Most sentences begin with the record's name.
     const isNamed =
       entry.record === null || unrooted(entry.sentence).includes(printName(entry.record));
     const about = isNamed ? '' : `${printName(entry.record!)}: `;
-    const start = `${date(entry.wall)}  ${String(entry.seq).padStart(5)}  `;
+    const who = broad === 0 ? '' : `${clean(entry.replica ?? '').padEnd(broad)}  `;
+    const start = `${date(entry.wall)}  ${who}${String(entry.seq).padStart(5)}  `;
     page.flow(start, [{ text: entry.kind }, { text: about + entry.sentence }]);
   }
   return page.text();
@@ -159,6 +164,7 @@ function head(page: Page, view: StatusView, count: string | null): void {
     view.ready.ok ? { text: 'ready', style: 'green' } : { text: 'NOT READY', style: bad },
     ...(count === null ? [] : [{ text: count }]),
   ]);
+  if (view.group !== null) groupLines(page, view.at, view.group);
   if (view.freeze !== null) {
     page.flow('  frozen     ', [{ text: heldLine(view, view.freeze), style: 'yellow' }]);
   }
@@ -167,6 +173,37 @@ function head(page: Page, view: StatusView, count: string | null): void {
     page.flow('  drained    ', [{ text, style: 'yellow' }]);
   }
 }
+
+/** `hz-1 acts (term 7); this is nrt-1, which follows` */
+function groupLines(page: Page, at: number, group: Group): void {
+  const { self, role, acts, term, word, sentence, replicas, minority } = group;
+  const who = acts === null ? 'no replica acts' : `${acts} acts (term ${term})`;
+  const here = role === 'acts' ? 'this is that one' : `this is ${self}, which follows`;
+  const style = word !== null ? bad : acts === null ? 'yellow' : undefined;
+  const says = word === null ? '' : `; ${word}: ${sentence}`;
+  const text = `${who}; ${here}${says}`;
+  page.flow('  group      ', [style === undefined ? { text } : { text, style }]);
+  for (const one of replicas) if (!one.self) replicaLine(page, at, one);
+  if (minority !== null) page.flow('             ', [{ text: minority, style: bad }]);
+}
+
+/** `nrt-1: heard 0.2 s ago; another definition of www.gslb.example.net` */
+function replicaLine(page: Page, at: number, one: Group['replicas'][number]): void {
+  const { name, heard, sinceAt, why, ageMs, blind, sameConfig, differs } = one;
+  const said = ageMs === null ? '' : ` ${span(ageMs)} ago`;
+  const parts = [
+    heard ? `heard${said}` : `NOT HEARD for ${age(at - sinceAt)}, so it has no vote: ${why}`,
+    ...(heard && blind ? ['blind: it does not vote'] : []),
+    ...(differs.length > 0 ? [`another definition of ${listOf(differs.map(printName))}`] : []),
+    ...(sameConfig === false && differs.length === 0 ? ['another configuration'] : []),
+  ];
+  const isWell = heard && !blind && sameConfig !== false;
+  const style = isWell ? undefined : heard ? ('yellow' as const) : bad;
+  const text = parts.join('; ');
+  page.flow(`    ${name}: `, [style === undefined ? { text } : { text, style }]);
+}
+
+type Group = NonNullable<StatusView['group']>;
 
 /** `by ann for 12m, 48m left: kernel update` */
 function heldLine(view: StatusView, { by, reason, sinceAt, untilAt }: Held): string {
@@ -274,7 +311,8 @@ function recordPart(page: Page, view: StatusView, record: RecordView): void {
     ...(record.switching ? [{ text: 'switching', style: 'yellow' as const }] : []),
   ]);
   page.flow('  target   ', [targetLine(view, record)]);
-  page.flow('  stays    ', [{ text: `${record.stay.reason}: ${record.stay.sentence}` }]);
+  const would = record.would === undefined ? '' : `; ${record.would}`;
+  page.flow('  stays    ', [{ text: `${record.stay.reason}: ${record.stay.sentence}${would}` }]);
   if (record.pin !== null) page.flow('  pin      ', pinLine(view, record));
   if (record.freeze !== null) {
     page.flow('  frozen   ', [{ text: heldLine(view, record.freeze), style: 'yellow' }]);
@@ -385,11 +423,19 @@ function originsPart(page: Page, view: StatusView, origins: readonly OriginView[
     const limited = limitedSays(view, origin);
     if (limited !== null) page.flow(`  ! ${origin.name}: `, [{ text: limited }], 4);
     for (const check of origin.checks) {
+      if (check.void !== undefined && isHeard(view, check.path)) {
+        page.flow(`  ! ${check.id} by ${check.path}: `, [{ text: `no vote: ${check.void}` }], 4);
+      }
       if (check.last === null || check.last.outcome === 'pass') continue;
       const what = `  ! ${check.id} by ${check.path}: `;
       page.flow(what, [{ text: `${check.last.reason}, ${check.last.detail}` }], 4);
     }
   }
+}
+
+/** Of a replica that is not heard at all it is said once, at the head. */
+function isHeard(view: StatusView, path: string): boolean {
+  return view.paths.some(({ name, state }) => name === path && state !== 'unheard');
 }
 
 /** What it costs that an origin does not want to be asked so often; null where it takes it all. */

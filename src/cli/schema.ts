@@ -6,6 +6,7 @@ import { z } from 'zod';
 import {
   diagnoses,
   entryKinds,
+  groupWords,
   markerKinds,
   outcomes,
   severities,
@@ -84,6 +85,7 @@ const record = z.strictObject({
   cachesExpiredAt: time.nullable(),
   budget: z.strictObject({ used: count, limit: count, spent: z.boolean() }),
   providers: z.array(provider),
+  would: text.optional().describe('in a group: what a replica that does not act would decide'),
 });
 
 const observation = z.strictObject({
@@ -132,6 +134,7 @@ const origin = z.strictObject({
     z.strictObject({
       id: text,
       path: text,
+      void: text.optional().describe("why another replica's word on it is no vote"),
       verdict: z.enum(verdicts),
       fails: count,
       passes: count,
@@ -193,6 +196,33 @@ const status = document(
     detour: text.describe('the version of the daemon'),
     cluster: text,
     ready: z.strictObject({ ok: z.boolean(), reasons: z.array(text) }),
+    group: z
+      .strictObject({
+        self: text.describe('the replica that was asked'),
+        role: z.enum(['acts', 'follows']),
+        acts: text.nullable().describe('the replica that acts; null: none, or not known'),
+        term: count,
+        word: z.enum(groupWords).nullable().describe('what is wrong with the group; null: nothing'),
+        sentence: text,
+        minority: text.nullable().describe('why this replica would hand over; null: it would not'),
+        replicas: z.array(
+          z.strictObject({
+            name: text,
+            self: z.boolean(),
+            heard: z.boolean(),
+            sinceAt: time,
+            why: text.describe('why it is not heard; empty while it is'),
+            ageMs: ms.nullable(),
+            blind: z.boolean(),
+            acts: z.boolean(),
+            sameConfig: z.boolean().nullable(),
+            sameDefinition: z.boolean().nullable(),
+            differs: z.array(name),
+          }),
+        ),
+      })
+      .nullable()
+      .describe('the group of replicas; null: there is none'),
     freeze: z.strictObject(held).nullable().describe('of everything'),
     drains: z.array(z.strictObject({ what: text, ...held })),
     records: z.array(record),
@@ -201,6 +231,7 @@ const status = document(
     paths: z.array(
       z.strictObject({
         name: text,
+        replica: text.optional().describe('whose probes leave by it; absent: there is no group'),
         group: text,
         cloud: text.nullable(),
         state: z.enum(pathStates),
@@ -277,7 +308,18 @@ const answer = document(reply, 'an order that was given, or its --dry-run; any r
 /** By command; whatever goes wrong is an `answer`. */
 export const documents = {
   status,
-  history: document({ entries: z.array(z.strictObject(entry)) }, 'the newest first'),
+  history: document(
+    {
+      entries: z.array(
+        z.strictObject({ ...entry, replica: text.optional().describe('with --all: whose entry') }),
+      ),
+      silent: z
+        .array(z.strictObject({ replica: text, why: text }))
+        .optional()
+        .describe('with --all: who has not answered'),
+    },
+    'the newest first',
+  ),
   explain: document(entry, 'the entry itself'),
   audit: document(
     {
@@ -328,6 +370,7 @@ export const documents = {
   freeze: answer,
   unfreeze: answer,
   ack: answer,
+  yield: answer,
   reload: answer,
   init: answer,
 } satisfies Readonly<Record<string, z.ZodType>>;
