@@ -50,6 +50,11 @@ const mirror = 'src/cluster/mirror.ts';
 const restore = 'src/cluster/restore.ts';
 const sealed = 'src/cluster/sealed.ts';
 const overEtcd = 'cluster/etcd.test.ts';
+const session = 'src/cluster/session.ts';
+const line = 'src/cluster/line.ts';
+const eyes = 'src/cluster/eyes.ts';
+const letter = 'src/cluster/letter.ts';
+const door = 'src/cluster/door.ts';
 
 export const mutants: readonly Mutant[] = [
   {
@@ -4414,6 +4419,136 @@ function laneWorks`,
         file: coordinator,
         find: '  if (head === null) return memory.number > 0;',
         replace: '  if (memory.number >= 0) return false;\n  if (head === null) return true;',
+      },
+    ],
+  },
+  {
+    name: 'what a replica says is believed without its MAC',
+    rule: 30,
+    by: 'cluster/session.test.ts',
+    edits: [
+      {
+        file: session,
+        find: 'if (!isMac(frame.subarray(0, MAC_BYTES), mac)) return null;',
+        replace: 'if (!isMac(frame.subarray(0, MAC_BYTES), mac)) this.#heard += 0;',
+      },
+    ],
+  },
+  {
+    name: 'the MAC between replicas leaves the number out',
+    rule: 30,
+    by: 'cluster/session.test.ts',
+    edits: [
+      {
+        file: session,
+        find: 'const mac = macOf(this.#out, numbered(++this.#sent), body);',
+        replace: 'const mac = macOf(this.#out, numbered(++this.#sent * 0), body);',
+      },
+      {
+        file: session,
+        find: 'const mac = macOf(this.#in, numbered(this.#heard + 1), body);',
+        replace: 'const mac = macOf(this.#in, numbered(0), body);',
+      },
+    ],
+  },
+  {
+    name: 'a session between replicas has no nonce of the listener in its keys',
+    rule: 30,
+    by: 'cluster/session.test.ts',
+    edits: [
+      {
+        file: session,
+        find: 'const transcript = fields([...said, ours]);\n  const tag',
+        replace: "const transcript = fields([...said, '']);\n  const tag",
+      },
+      {
+        file: session,
+        find: 'const transcript = fields([...said, theirs]);',
+        replace: "const transcript = fields([...said, '']);",
+      },
+    ],
+  },
+  {
+    name: 'both directions between replicas have one key',
+    rule: 30,
+    by: 'cluster/session.test.ts',
+    edits: [
+      {
+        file: session,
+        find: 'const of = (from: string) =>',
+        replace: "const of = (_: string, from = '') =>",
+      },
+    ],
+  },
+  {
+    name: 'what is told between replicas counts as said when it came',
+    rule: 30,
+    by: 'cluster/eyes.test.ts',
+    edits: [
+      {
+        file: line,
+        find: 'this.#hearing?.letter(letter, Math.min(now, sentAt + heldMs));',
+        replace: 'this.#hearing?.letter(letter, now);',
+      },
+    ],
+  },
+  {
+    name: 'a replica makes what it says younger by a lie about the holding',
+    rule: 30,
+    by: 'cluster/eyes.test.ts',
+    edits: [
+      {
+        file: line,
+        find: 'this.#hearing?.letter(letter, Math.min(now, sentAt + heldMs));',
+        replace: 'this.#hearing?.letter(letter, sentAt + heldMs);',
+      },
+    ],
+  },
+  {
+    name: 'a replica that is cut off keeps its votes',
+    rule: 30,
+    by: 'cluster/eyes.test.ts',
+    edits: [
+      {
+        file: eyes,
+        find: 'if (!this.#isUnheard) this.#silent();',
+        replace: 'this.#isUnheard = true;',
+      },
+    ],
+  },
+  {
+    name: 'tellings queue up for a slow reader',
+    rule: 22,
+    by: 'cluster/eyes.test.ts',
+    edits: [
+      {
+        file: eyes,
+        find: 'if (letters >= UNANSWERED_LETTERS || bytes >= UNANSWERED_BYTES) this.#isOwed = true;',
+        replace: 'if (letters >= 1e9 || bytes >= 1e9) this.#isOwed = true;',
+      },
+    ],
+  },
+  {
+    name: "a replica speaks for another's path",
+    rule: 30,
+    by: 'cluster/letter.test.ts',
+    edits: [
+      {
+        file: letter,
+        find: 'return isText(value) && value.startsWith(',
+        replace: 'return isText(value) && isText(',
+      },
+    ],
+  },
+  {
+    name: 'strangers sit where replicas come in, as many as like',
+    rule: 22,
+    by: 'cluster/eyes.test.ts',
+    edits: [
+      {
+        file: door,
+        find: 'if (this.#guests.size > SEATS) this.#longest().socket.destroy();',
+        replace: 'if (this.#guests.size > SEATS * 1000) this.#longest().socket.destroy();',
       },
     ],
   },
