@@ -28,6 +28,9 @@ const decide = 'src/core/decide.ts';
 const detect = 'src/core/detect.ts';
 const direct = 'src/core/direct.ts';
 const edits = 'src/core/edits.ts';
+const follow = 'src/core/follow.ts';
+const ledgerFile = 'src/core/ledger.ts';
+const notices = 'src/core/notices.ts';
 const engine = 'src/core/engine.ts';
 const lane = 'src/core/lane.ts';
 const lock = 'src/store/lock.ts';
@@ -4193,6 +4196,236 @@ function laneWorks`,
         file: cell,
         find: 'markers !== null && markers.length !== 1',
         replace: 'markers !== null && markers.length === 0',
+      },
+    ],
+  },
+  {
+    name: 'a write goes out before the group has what it rests on',
+    rule: 30,
+    by: 'controller-group.test.ts',
+    edits: [
+      {
+        file: controller,
+        find: `    if (stands.includes('waits')) return false;
+`,
+        replace: ``,
+      },
+    ],
+  },
+  {
+    name: 'a write goes out that another decision has overtaken in the group',
+    rule: 30,
+    by: 'controller-group.test.ts',
+    edits: [
+      {
+        file: controller,
+        find: `    if (stands.includes('stale')) return this.#unsent(e, 'another marker is in force by now');
+`,
+        replace: ``,
+      },
+    ],
+  },
+  {
+    name: 'a switch is told of before the group has it',
+    rule: 29,
+    by: 'controller-group.test.ts',
+    edits: [
+      {
+        file: controller,
+        find: `(effect.kind === 'notify' && committed && changed)`,
+        replace: `(effect.kind === 'notify' && committed && changed && false)`,
+      },
+    ],
+  },
+  {
+    name: 'a write is begun with too little of the lease left',
+    rule: 30,
+    by: 'controller-group.test.ts',
+    edits: [
+      {
+        file: controller,
+        find: `    if (leftMs >= Math.min(AUTHORITY_MS, e.deadlineMs)) {`,
+        replace: `    if (leftMs > 0) {`,
+      },
+    ],
+  },
+  {
+    name: 'the deadline of a write outlasts the lease',
+    rule: 30,
+    by: 'controller-group.test.ts',
+    edits: [
+      {
+        file: controller,
+        find: `      this.#write(e, Math.min(e.deadlineMs, leftMs));`,
+        replace: `      this.#write(e, e.deadlineMs);`,
+      },
+    ],
+  },
+  {
+    name: 'what a deposed replica had not committed stays in force there',
+    rule: 30,
+    by: 'controller-group.test.ts',
+    edits: [
+      {
+        file: controller,
+        find: `    this.#step({ kind: 'learnt', docs: hands.ledger.docs(), whole: true });
+`,
+        replace: ``,
+      },
+    ],
+  },
+  {
+    name: 'what the group refused stays in force',
+    rule: 13,
+    by: 'controller-group.test.ts',
+    edits: [
+      {
+        file: controller,
+        find: `    this.#step({ kind: 'learnt', docs, whole: false });
+    this.#letGo(hands, why, true);`,
+        replace: `    this.#letGo(hands, why, true);`,
+      },
+    ],
+  },
+  {
+    name: 'an order that is told twice is done twice',
+    rule: 30,
+    by: 'controller-group.test.ts',
+    edits: [
+      {
+        file: controller,
+        find: `    const known = hands.orders.get(id);
+    if (known !== undefined) {`,
+        replace: `    const known = hands.orders.get(id);
+    if (known !== undefined && id === '') {`,
+      },
+    ],
+  },
+  {
+    name: 'a group in which nothing was shared yet takes everything away',
+    rule: 30,
+    by: 'controller-group.test.ts',
+    edits: [
+      {
+        file: controller,
+        find: `    if (docs.length === 0) {
+      if (whole) hands.isNew = true;
+      return;
+    }
+`,
+        replace: ``,
+      },
+    ],
+  },
+  {
+    name: 'whoever hands over does not wait for its own writes',
+    rule: 30,
+    by: 'controller-group.test.ts',
+    edits: [
+      {
+        file: controller,
+        find: `(this.#writing > 0 || !hands.ledger.isIdle)`,
+        replace: `!hands.ledger.isIdle`,
+      },
+    ],
+  },
+  {
+    name: 'a write that was never sent is a failure of its lane',
+    rule: 24,
+    by: 'controller-group.test.ts',
+    edits: [
+      {
+        file: engine,
+        find: `      if (event.unsent !== undefined) {`,
+        replace: `      if (event.unsent === '') {`,
+      },
+    ],
+  },
+  {
+    name: 'a replica that does not act plans writes',
+    rule: 30,
+    by: 'controller-group.test.ts',
+    edits: [
+      {
+        file: cell,
+        find: `  if (follows(state)) return watched(state, r, cell);
+  const wanted`,
+        replace: `  const wanted`,
+      },
+    ],
+  },
+  {
+    name: 'a replica that does not act tells of records',
+    rule: 30,
+    by: 'controller-group.test.ts',
+    edits: [
+      {
+        file: notices,
+        find: `  return follows(state) && about.kind !== 'store' && about.kind !== 'group';`,
+        replace: `  return state.steps < 0 && about.kind !== 'store' && about.kind !== 'group';`,
+      },
+    ],
+  },
+  {
+    name: 'what the group no longer has comes back with a replica that was away',
+    rule: 30,
+    by: 'controller-group.test.ts',
+    edits: [
+      {
+        file: follow,
+        find: `  if (whole) for (const key of known(state)) if (!said.has(key)) said.set(key, null);
+`,
+        replace: `  if (whole) known(state);
+`,
+      },
+    ],
+  },
+  {
+    name: 'more goes into one transaction than the group takes',
+    rule: 22,
+    by: 'controller-group.test.ts',
+    edits: [
+      {
+        file: ledgerFile,
+        find: `const DOCS_MAX = 100;`,
+        replace: `const DOCS_MAX = 1_000;`,
+      },
+    ],
+  },
+  {
+    name: 'what is under way counts as committed',
+    rule: 30,
+    by: 'controller-group.test.ts',
+    edits: [
+      {
+        file: ledgerFile,
+        find: `    for (const { first } of this.#sent?.docs.values() ?? []) if (first <= count) return false;
+`,
+        replace: ``,
+      },
+    ],
+  },
+  {
+    name: "an order is answered before all that it did is the group's",
+    rule: 29,
+    by: 'core/ledger.test.ts',
+    edits: [
+      {
+        file: ledgerFile,
+        find: `this.#done.filter(({ after }) => after < oldest)`,
+        replace: `this.#done.filter(({ after }) => after < oldest || after > 0)`,
+      },
+    ],
+  },
+  {
+    name: "a released name's epoch and its record go apart",
+    rule: 1,
+    by: 'core/ledger.test.ts',
+    edits: [
+      {
+        file: ledgerFile,
+        find: `  return name === undefined ? [key] : [\`record/\${name}\`, \`epoch/\${name}\`];`,
+        replace: `  return name === undefined ? [key] : [key];`,
       },
     ],
   },
