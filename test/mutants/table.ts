@@ -21,6 +21,7 @@ const cell = 'src/core/cell.ts';
 const switching = 'src/core/switch.ts';
 const judge = 'src/core/judge.ts';
 const adopt = 'src/core/adopt.ts';
+const agreeing = 'src/core/agree.ts';
 const arrange = 'src/core/arrange.ts';
 const clock = 'src/run/clock.ts';
 const controller = 'src/controller.ts';
@@ -29,6 +30,7 @@ const detect = 'src/core/detect.ts';
 const direct = 'src/core/direct.ts';
 const edits = 'src/core/edits.ts';
 const engine = 'src/core/engine.ts';
+const heard = 'src/core/heard.ts';
 const lane = 'src/core/lane.ts';
 const lock = 'src/store/lock.ts';
 const operate = 'src/core/operate.ts';
@@ -40,10 +42,10 @@ const readers = 'src/serve/readers.ts';
 const sight = 'src/core/sight.ts';
 const situation = 'src/core/situation.ts';
 const steer = 'src/core/steer.ts';
+const tell = 'src/core/tell.ts';
 const watch = 'src/core/watch.ts';
 const zone = 'src/core/zone.ts';
 const rate = 'src/core/rate.ts';
-
 const coordinator = 'src/cluster/etcd.ts';
 const groupLedger = 'src/cluster/ledger.ts';
 const mirror = 'src/cluster/mirror.ts';
@@ -4203,6 +4205,179 @@ function laneWorks`,
         file: cell,
         find: 'markers !== null && markers.length !== 1',
         replace: 'markers !== null && markers.length === 0',
+      },
+    ],
+  },
+  {
+    name: 'a group of paths votes once for each replica that goes by it',
+    rule: 30,
+    by: '133-one-says',
+    edits: [
+      {
+        file: watch,
+        find: '    const { group } = voter.way;\n',
+        replace: "    const group = `${voter.way.replica?.name ?? ''}/${voter.way.group}`;\n",
+      },
+    ],
+  },
+  {
+    name: 'what another replica said counts however old it is',
+    rule: 30,
+    by: '133-one-says',
+    edits: [
+      {
+        file: heard,
+        find: '  return isStale(cs, config, verdict, state.now);',
+        replace: '  return isStale(cs, config, verdict, -1);',
+      },
+    ],
+  },
+  {
+    name: 'the votes of a replica that vanished stay',
+    rule: 30,
+    by: '132-vanishing',
+    edits: [
+      {
+        file: heard,
+        find: '  if (!isSame || !of.heard) mute(cs);',
+        replace: '  if (!isSame) mute(cs);',
+      },
+      {
+        file: judge,
+        find: 'return !suspect && !blind && (replica === null || replica.heard);',
+        replace: 'return !suspect && !blind && replica !== undefined;',
+      },
+    ],
+  },
+  {
+    name: 'the age of what another replica said runs from when it was received',
+    rule: 30,
+    by: '133-one-says',
+    edits: [
+      {
+        file: heard,
+        find: 'Number.isFinite(saidAt) ? Math.min(state.now, saidAt) : -1',
+        replace: 'Number.isFinite(saidAt) ? state.now : -1',
+      },
+    ],
+  },
+  {
+    name: 'a replica that says that it is blind votes',
+    rule: 30,
+    by: '133-one-says',
+    edits: [
+      {
+        file: heard,
+        find: 'said === undefined || said.blind || telling.blind',
+        replace: 'said === undefined || said.blind',
+      },
+    ],
+  },
+  {
+    name: 'a check that another replica defines otherwise has its vote',
+    rule: 30,
+    by: '133-one-says',
+    edits: [
+      { file: heard, find: '  return s.hash === hash;', replace: '  return hash !== s.check;' },
+    ],
+  },
+  {
+    name: "a replica speaks for another's path",
+    rule: 30,
+    by: '133-one-says',
+    edits: [
+      {
+        file: heard,
+        find: 'if (cs === undefined || cs.hearsay?.of !== one) continue;',
+        replace: 'if (cs === undefined || cs.hearsay === null) continue;',
+      },
+    ],
+  },
+  {
+    name: 'what was heard before a pause counts after it',
+    rule: 8,
+    by: '132-vanishing',
+    edits: [{ file: watch, find: '  forgetOthers(state, out);\n', replace: '' }],
+  },
+  {
+    name: 'a call makes a call',
+    rule: 31,
+    by: '135-take-over',
+    edits: [
+      {
+        file: watch,
+        find: '  const called = isForOthers(cs, o) ? null : out;',
+        replace: '  const called = isForOthers(cs, o) && false ? null : out;',
+      },
+      {
+        file: watch,
+        find: '  if (state.eyes === null || called === null || !isNew) return;',
+        replace: '  if (state.eyes === null || called === null) return;',
+      },
+    ],
+  },
+  {
+    name: 'whoever calls without end is answered without end',
+    rule: 31,
+    by: 'test/core/liar.test.ts',
+    edits: [
+      {
+        file: watch,
+        find: '  if (waitForExtraMs(cs.rate, keep, state.now) > 0) return;\n',
+        replace: '  waitForExtraMs(cs.rate, keep, state.now);\n',
+      },
+    ],
+  },
+  {
+    name: 'each replica asks an origin as often as all together may',
+    rule: 31,
+    by: 'test/core/shared.test.ts',
+    edits: [
+      {
+        file: watch,
+        find: 'set === undefined ? null : set / sharers',
+        replace: 'set === undefined ? null : set',
+      },
+    ],
+  },
+  {
+    name: 'a definition that is not most replicas’ is acted on',
+    rule: 30,
+    by: '134-definitions',
+    edits: [
+      {
+        file: agreeing,
+        find: '  if (2 * same.length > all.length) return null;',
+        replace: '  if (same.length > 0) return null;',
+      },
+    ],
+  },
+  {
+    name: 'whoever acts by a definition that most have not does not hand over',
+    rule: 30,
+    by: '134-definitions',
+    edits: [
+      {
+        file: agreeing,
+        find: '  if (eyes.minority === null || !state.lease.held) return;',
+        replace: '  if (eyes.minority !== null || !state.lease.held) return;',
+      },
+    ],
+  },
+  {
+    name: 'evidence of the other turn is told as if it were this one’s',
+    rule: 30,
+    by: 'test/core/shared.test.ts',
+    edits: [
+      {
+        file: tell,
+        find: "    evidence: verdict === 'down' && isOver ? 0 : round(cs.evidence),",
+        replace: "    evidence: verdict === 'down' ? 0 : round(cs.evidence),",
+      },
+      {
+        file: tell,
+        find: "    recovery: verdict !== 'down' && isOver ? 0 : round(cs.recovery),",
+        replace: "    recovery: verdict !== 'down' ? 0 : round(cs.recovery),",
       },
     ],
   },
