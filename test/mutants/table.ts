@@ -21,7 +21,6 @@ const cell = 'src/core/cell.ts';
 const switching = 'src/core/switch.ts';
 const judge = 'src/core/judge.ts';
 const adopt = 'src/core/adopt.ts';
-const agreeing = 'src/core/agree.ts';
 const arrange = 'src/core/arrange.ts';
 const clock = 'src/run/clock.ts';
 const controller = 'src/controller.ts';
@@ -30,7 +29,6 @@ const detect = 'src/core/detect.ts';
 const direct = 'src/core/direct.ts';
 const edits = 'src/core/edits.ts';
 const engine = 'src/core/engine.ts';
-const heard = 'src/core/heard.ts';
 const lane = 'src/core/lane.ts';
 const lock = 'src/store/lock.ts';
 const operate = 'src/core/operate.ts';
@@ -42,10 +40,17 @@ const readers = 'src/serve/readers.ts';
 const sight = 'src/core/sight.ts';
 const situation = 'src/core/situation.ts';
 const steer = 'src/core/steer.ts';
-const tell = 'src/core/tell.ts';
 const watch = 'src/core/watch.ts';
 const zone = 'src/core/zone.ts';
+const session = 'src/cluster/session.ts';
+const line = 'src/cluster/line.ts';
+const eyes = 'src/cluster/eyes.ts';
+const letter = 'src/cluster/letter.ts';
+const door = 'src/cluster/door.ts';
 const rate = 'src/core/rate.ts';
+const agreeing = 'src/core/agree.ts';
+const heard = 'src/core/heard.ts';
+const tell = 'src/core/tell.ts';
 const coordinator = 'src/cluster/etcd.ts';
 const groupLedger = 'src/cluster/ledger.ts';
 const mirror = 'src/cluster/mirror.ts';
@@ -4205,6 +4210,136 @@ function laneWorks`,
         file: cell,
         find: 'markers !== null && markers.length !== 1',
         replace: 'markers !== null && markers.length === 0',
+      },
+    ],
+  },
+  {
+    name: 'what a replica says is believed without its MAC',
+    rule: 30,
+    by: 'cluster/session.test.ts',
+    edits: [
+      {
+        file: session,
+        find: 'if (!isMac(frame.subarray(0, MAC_BYTES), mac)) return null;',
+        replace: 'if (!isMac(frame.subarray(0, MAC_BYTES), mac)) this.#heard += 0;',
+      },
+    ],
+  },
+  {
+    name: 'the MAC between replicas leaves the number out',
+    rule: 30,
+    by: 'cluster/session.test.ts',
+    edits: [
+      {
+        file: session,
+        find: 'const mac = macOf(this.#out, numbered(++this.#sent), body);',
+        replace: 'const mac = macOf(this.#out, numbered(++this.#sent * 0), body);',
+      },
+      {
+        file: session,
+        find: 'const mac = macOf(this.#in, numbered(this.#heard + 1), body);',
+        replace: 'const mac = macOf(this.#in, numbered(0), body);',
+      },
+    ],
+  },
+  {
+    name: 'a session between replicas has no nonce of the listener in its keys',
+    rule: 30,
+    by: 'cluster/session.test.ts',
+    edits: [
+      {
+        file: session,
+        find: 'const transcript = fields([...said, ours]);\n  const tag',
+        replace: "const transcript = fields([...said, '']);\n  const tag",
+      },
+      {
+        file: session,
+        find: 'const transcript = fields([...said, theirs]);',
+        replace: "const transcript = fields([...said, '']);",
+      },
+    ],
+  },
+  {
+    name: 'both directions between replicas have one key',
+    rule: 30,
+    by: 'cluster/session.test.ts',
+    edits: [
+      {
+        file: session,
+        find: 'const of = (from: string) =>',
+        replace: "const of = (_: string, from = '') =>",
+      },
+    ],
+  },
+  {
+    name: 'what is told between replicas counts as said when it came',
+    rule: 30,
+    by: 'cluster/eyes.test.ts',
+    edits: [
+      {
+        file: line,
+        find: 'this.#hearing?.letter(letter, Math.min(now, sentAt + heldMs));',
+        replace: 'this.#hearing?.letter(letter, now);',
+      },
+    ],
+  },
+  {
+    name: 'a replica makes what it says younger by a lie about the holding',
+    rule: 30,
+    by: 'cluster/eyes.test.ts',
+    edits: [
+      {
+        file: line,
+        find: 'this.#hearing?.letter(letter, Math.min(now, sentAt + heldMs));',
+        replace: 'this.#hearing?.letter(letter, sentAt + heldMs);',
+      },
+    ],
+  },
+  {
+    name: 'a replica that is cut off keeps its votes',
+    rule: 30,
+    by: 'cluster/eyes.test.ts',
+    edits: [
+      {
+        file: eyes,
+        find: 'if (!this.#isUnheard) this.#silent();',
+        replace: 'this.#isUnheard = true;',
+      },
+    ],
+  },
+  {
+    name: 'tellings queue up for a slow reader',
+    rule: 22,
+    by: 'cluster/eyes.test.ts',
+    edits: [
+      {
+        file: eyes,
+        find: 'if (letters >= UNANSWERED_LETTERS || bytes >= UNANSWERED_BYTES) this.#isOwed = true;',
+        replace: 'if (letters >= 1e9 || bytes >= 1e9) this.#isOwed = true;',
+      },
+    ],
+  },
+  {
+    name: "a replica speaks for another's path",
+    rule: 30,
+    by: 'cluster/letter.test.ts',
+    edits: [
+      {
+        file: letter,
+        find: 'return isText(value) && value.startsWith(',
+        replace: 'return isText(value) && isText(',
+      },
+    ],
+  },
+  {
+    name: 'strangers sit where replicas come in, as many as like',
+    rule: 22,
+    by: 'cluster/eyes.test.ts',
+    edits: [
+      {
+        file: door,
+        find: 'if (this.#guests.size > SEATS) this.#longest().socket.destroy();',
+        replace: 'if (this.#guests.size > SEATS * 1000) this.#longest().socket.destroy();',
       },
     ],
   },
