@@ -4310,7 +4310,7 @@ function laneWorks`,
   {
     name: 'whoever calls without end is answered without end',
     rule: 31,
-    by: 'test/core/liar.test.ts',
+    by: 'core/liar.test.ts',
     edits: [
       {
         file: watch,
@@ -4322,7 +4322,7 @@ function laneWorks`,
   {
     name: 'each replica asks an origin as often as all together may',
     rule: 31,
-    by: 'test/core/shared.test.ts',
+    by: 'core/shared.test.ts',
     edits: [
       {
         file: watch,
@@ -4358,7 +4358,7 @@ function laneWorks`,
   {
     name: 'evidence of the other turn is told as if it were this one’s',
     rule: 30,
-    by: 'test/core/shared.test.ts',
+    by: 'core/shared.test.ts',
     edits: [
       {
         file: tell,
