@@ -247,6 +247,22 @@ test('its members serve whom they should, and come back from a backup as another
   assert.equal(await grant(5), 5, 'granted as asked');
   assert.equal(await grant(2), 4, 'one and a half elections are the least');
 
+  // A member whose disk was lost: taken out and added anew, as docs/replicas.md has it.
+  const root = { ...ctl, ETCDCTL_USER: 'root', ETCDCTL_PASSWORD: secrets.root };
+  await stopChild(running.get('nrt-1')!);
+  rmSync(join(folderOf('nrt-1'), 'data'), { recursive: true });
+  const peer = `https://127.0.0.1:${ports['nrt-1'].peer}`;
+  const others = { ...root, ETCDCTL_ENDPOINTS: endpoints.split(',').slice(0, 2).join() };
+  const listed = well(run(['etcdctl', 'member', 'list'], others));
+  const lost = /^([0-9a-f]+), \w+, nrt-1,/m.exec(listed)![1]!;
+  well(run(['etcdctl', 'member', 'remove', lost], others));
+  well(run(['etcdctl', 'member', 'add', 'nrt-1', `--peer-urls=${peer}`], others));
+  const common = join(folderOf('nrt-1'), 'etcd.env');
+  const state = readFileSync(common, 'utf8').replace('CLUSTER_STATE=new', 'CLUSTER_STATE=existing');
+  writeFileSync(common, state);
+  launch('nrt-1');
+  await healthy(detour);
+
   // A backup, and what was decided after it.
   const backups = join(home, 'backups');
   const one = { ...ctl, ETCDCTL_ENDPOINTS: `https://127.0.0.1:${port}` };
