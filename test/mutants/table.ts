@@ -4657,7 +4657,7 @@ function laneWorks`,
   {
     name: 'whoever calls without end is answered without end',
     rule: 31,
-    by: 'test/core/liar.test.ts',
+    by: 'core/liar.test.ts',
     edits: [
       {
         file: watch,
@@ -4669,7 +4669,7 @@ function laneWorks`,
   {
     name: 'each replica asks an origin as often as all together may',
     rule: 31,
-    by: 'test/core/shared.test.ts',
+    by: 'core/shared.test.ts',
     edits: [
       {
         file: watch,
@@ -4705,7 +4705,7 @@ function laneWorks`,
   {
     name: 'evidence of the other turn is told as if it were this one’s',
     rule: 30,
-    by: 'test/core/shared.test.ts',
+    by: 'core/shared.test.ts',
     edits: [
       {
         file: tell,
@@ -4946,6 +4946,139 @@ function laneWorks`,
         file: ledgerFile,
         find: `  return name === undefined ? [key] : [\`record/\${name}\`, \`epoch/\${name}\`];`,
         replace: `  return name === undefined ? [key] : [key];`,
+      },
+    ],
+  },
+  {
+    name: 'a way out that every replica has for itself is one vote of all',
+    rule: 30,
+    by: 'config/config.test.ts',
+    edits: [
+      {
+        file: 'src/config/paths.ts',
+        find: `  if (spec.kind !== 'direct') return;
+  const message = "leaves`,
+        replace: `  if (spec.name !== '') return;
+  const message = "leaves`,
+      },
+    ],
+  },
+  {
+    name: 'a replica votes about the cloud it sits in',
+    rule: 30,
+    by: 'config/group.test.ts',
+    edits: [
+      {
+        file: 'src/config/paths.ts',
+        find: 'cloud = own.cloud } = given;',
+        replace: 'cloud } = given;',
+      },
+    ],
+  },
+  {
+    name: 'replicas that share a site are two votes',
+    rule: 30,
+    by: 'config/group.test.ts',
+    edits: [
+      {
+        file: 'src/config/paths.ts',
+        find: 'const { site = own.site, uplink',
+        replace: 'const { site, uplink',
+      },
+    ],
+  },
+  {
+    name: 'a group signs nothing and is taken all the same',
+    rule: 25,
+    by: 'config/config.test.ts',
+    edits: [
+      {
+        file: 'src/config/group.ts',
+        find: "if (has('group') && !has('clusterKey')) {",
+        replace: "if (has('group') && has('clusterKey') && false) {",
+      },
+    ],
+  },
+  {
+    name: 'two replicas may have one address',
+    rule: 30,
+    by: 'config/config.test.ts',
+    edits: [
+      {
+        file: 'src/config/group.ts',
+        find: 'if (twin === undefined) taken.set(key, name);',
+        replace: 'if (twin !== null) taken.set(key, name);',
+      },
+    ],
+  },
+  {
+    name: 'a reload may change who the replicas are',
+    rule: 30,
+    by: 'config/group.test.ts',
+    edits: [
+      {
+        file: 'src/config/changes.ts',
+        find: `  if (changed.length === 0) return null;
+  const cure`,
+        replace: `  if (changed.length < 9) return null;
+  const cure`,
+      },
+    ],
+  },
+  {
+    name: 'what a check asks is no part of its definition',
+    rule: 30,
+    by: 'config/group.test.ts',
+    edits: [
+      {
+        file: 'src/config/hash.ts',
+        find: '{ ...is, detector, asked: asked(id) }',
+        replace: '{ ...is, detector }',
+      },
+    ],
+  },
+  {
+    name: "a record's definition leaves out what decides on it",
+    rule: 30,
+    by: 'config/group.test.ts',
+    edits: [
+      {
+        file: 'src/config/hash.ts',
+        find: 'is: originOf(origins[t.origin]!, checks) }',
+        replace: 'is: null }',
+      },
+    ],
+  },
+  {
+    name: 'where a secret lies makes another definition',
+    rule: 30,
+    by: 'config/group.test.ts',
+    edits: [
+      {
+        file: 'src/config/hash.ts',
+        find: `if (isSecret && typeof first![1] === 'string') return '"a secret"';
+`,
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'the order of keys makes another definition',
+    rule: 30,
+    by: 'config/group.test.ts',
+    edits: [
+      { file: 'src/config/hash.ts', find: 'pairs.toSorted().join()', replace: 'pairs.join()' },
+    ],
+  },
+  {
+    name: 'a replica leaves by the paths of the others',
+    rule: 30,
+    by: 'config/group.test.ts',
+    edits: [
+      {
+        file: 'src/config/config.ts',
+        find: '({ replica }) => group === null || replica === group.self);',
+        replace: '({ replica }) => group === null || replica !== null);',
       },
     ],
   },
