@@ -83,6 +83,8 @@ export interface Link {
   readonly cut: Set<number>;
   /** Added to every way, in milliseconds. */
   delayMs: number;
+  /** Added to the way back alone. */
+  replyDelayMs: number;
   /** So many replies from now on are lost. */
   loseReplies: number;
   /** Connections are refused at once. */
@@ -111,6 +113,8 @@ export class SimEtcd {
   slowMs = 0;
   /** NOSPACE is raised. */
   isFull = false;
+  /** Told of every revision, once it stands. */
+  applied: () => void = () => {};
   readonly members: SimMember[];
   readonly #timeline: Timeline;
   readonly #random: () => number;
@@ -346,6 +350,7 @@ export class SimEtcd {
     if (changes.length === 0) return;
     this.#data.revision = mod;
     history.push({ revision: mod, changes });
+    this.applied();
     // As deploy/etcd has it: so many revisions are kept.
     if (history.length > HISTORY_MOST) this.compact(mod - HISTORY_MOST / 2);
     this.#pump();
@@ -600,7 +605,7 @@ export class SimEtcd {
 
   link(): Link {
     const whole = { isRefused: false, dropsWrites: false, isDeaf: false };
-    return { cut: new Set(), delayMs: 0, loseReplies: 0, ...whole };
+    return { cut: new Set(), delayMs: 0, replyDelayMs: 0, loseReplies: 0, ...whole };
   }
 
   /** A client on a process, by a link. */
@@ -673,7 +678,8 @@ export class SimEtcd {
             link.loseReplies--;
             return;
           }
-          process.io(this.#spread(this.#wayMs) + link.delayMs, () => {
+          const backMs = this.#spread(this.#wayMs) + link.delayMs + link.replyDelayMs;
+          process.io(backMs, () => {
             if (isGone || link.cut.has(member)) return;
             if ('value' in outcome) {
               done({ answer: { ok: true, value: outcome.value, header } });
