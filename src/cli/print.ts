@@ -159,6 +159,7 @@ function head(page: Page, view: StatusView, count: string | null): void {
     view.ready.ok ? { text: 'ready', style: 'green' } : { text: 'NOT READY', style: bad },
     ...(count === null ? [] : [{ text: count }]),
   ]);
+  if (view.group !== null) groupLine(page, view.group);
   if (view.freeze !== null) {
     page.flow('  frozen     ', [{ text: heldLine(view, view.freeze), style: 'yellow' }]);
   }
@@ -167,6 +168,18 @@ function head(page: Page, view: StatusView, count: string | null): void {
     page.flow('  drained    ', [{ text, style: 'yellow' }]);
   }
 }
+
+/** `hz-1 acts (term 7); this is nrt-1, which follows` */
+function groupLine(page: Page, { self, role, acts, term, word, sentence }: Group): void {
+  const who = acts === null ? 'no replica acts' : `${acts} acts (term ${term})`;
+  const here = role === 'acts' ? 'this is that one' : `this is ${self}, which follows`;
+  const style = word !== null ? bad : acts === null ? 'yellow' : undefined;
+  const says = word === null ? '' : `; ${word}: ${sentence}`;
+  const text = `${who}; ${here}${says}`;
+  page.flow('  group      ', [style === undefined ? { text } : { text, style }]);
+}
+
+type Group = NonNullable<StatusView['group']>;
 
 /** `by ann for 12m, 48m left: kernel update` */
 function heldLine(view: StatusView, { by, reason, sinceAt, untilAt }: Held): string {

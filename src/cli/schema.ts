@@ -6,6 +6,7 @@ import { z } from 'zod';
 import {
   diagnoses,
   entryKinds,
+  groupWords,
   markerKinds,
   outcomes,
   severities,
@@ -193,6 +194,17 @@ const status = document(
     detour: text.describe('the version of the daemon'),
     cluster: text,
     ready: z.strictObject({ ok: z.boolean(), reasons: z.array(text) }),
+    group: z
+      .strictObject({
+        self: text.describe('the replica that was asked'),
+        role: z.enum(['acts', 'follows']),
+        acts: text.nullable().describe('the replica that acts; null: none, or not known'),
+        term: count,
+        word: z.enum(groupWords).nullable().describe('what is wrong with the group; null: nothing'),
+        sentence: text,
+      })
+      .nullable()
+      .describe('the group of replicas; null: there is none'),
     freeze: z.strictObject(held).nullable().describe('of everything'),
     drains: z.array(z.strictObject({ what: text, ...held })),
     records: z.array(record),
@@ -328,6 +340,7 @@ export const documents = {
   freeze: answer,
   unfreeze: answer,
   ack: answer,
+  yield: answer,
   reload: answer,
   init: answer,
 } satisfies Readonly<Record<string, z.ZodType>>;

@@ -6,7 +6,7 @@ import { judgeAnew } from './judge.ts';
 import { newLane, renewLane } from './lane.ts';
 import type { RecordConfig } from './model.ts';
 import { closeGone } from './notices.ts';
-import { amend, keep, type RecordState, type State, type Step } from './state.ts';
+import { amend, follows, keep, type RecordState, type State, type Step } from './state.ts';
 import { newDoc, readAll } from './steer.ts';
 import { startLanes } from './switch.ts';
 import { clearDeadline, deadline } from './timers.ts';
@@ -131,14 +131,10 @@ function arrangeRecord(state: State, config: RecordConfig, out: Step): boolean {
     };
     state.records.set(config.name, r);
   }
-  // From observing to steering nothing of what was only imagined may be written.
-  const imagined = r.doc.target !== null && r.doc.marker === null;
-  const steersNow = r.config.mode === 'observe' || imagined;
-  if (config.mode === 'steer' && steersNow) {
-    amend(out, r, { ...newDoc(), epochMax: r.doc.epochMax });
-  }
+  const observed = r.config.mode === 'observe';
   const turned = r.config.mode !== config.mode;
   r.config = config;
+  forgetImagined(state, r, observed, out);
   r.origins = config.targets.map((t) => state.origins.get(t.origin)!);
   const wanted = new Set(config.publish.map((p) => p.provider));
   let added = turned;
@@ -156,6 +152,13 @@ function arrangeRecord(state: State, config: RecordConfig, out: Step): boolean {
     r.cells.delete(provider);
     letGo(state, r.name, gone);
   }
-  if (turned) keep(out, r);
+  if (turned && !follows(state)) keep(out, r);
   return added;
+}
+
+/** From observing to steering nothing of what was only imagined may be written. */
+export function forgetImagined(state: State, r: RecordState, observed: boolean, out: Step): void {
+  const imagined = r.doc.target !== null && r.doc.marker === null;
+  if (r.config.mode !== 'steer' || !(observed || imagined) || follows(state)) return;
+  amend(out, r, { ...newDoc(), epochMax: r.doc.epochMax });
 }

@@ -5,8 +5,9 @@
 // One step: the event is folded in, then every deadline that is due; what comes back is first to be
 // committed (entries, documents) and only then performed (effects).
 
-import { arrange } from './arrange.ts';
+import { arrange, forgetImagined } from './arrange.ts';
 import { onAskDue } from './cell.ts';
+import { learn, onGroup, stepBack, stepUp } from './follow.ts';
 import { rediagnose } from './judge.ts';
 import {
   charge,
@@ -14,6 +15,7 @@ import {
   onCellRetry,
   onRead,
   onSurveyed,
+  onUnsent,
   onWritten,
   pumpStirred,
 } from './lane.ts';
@@ -28,6 +30,8 @@ import {
   type Event,
   emptyStep,
   type Freeze,
+  follows,
+  isShared,
   keep,
   note,
   put,
@@ -50,7 +54,8 @@ import {
 import { forgetAll, onDeadline, onObservation } from './watch.ts';
 import { letGo } from './zone.ts';
 
-export type { Effect, Event, State, Step } from './state.ts';
+export { Ledger } from './ledger.ts';
+export { type Effect, type Event, isShared, type State, type Step } from './state.ts';
 
 /** Lines about one reload that its entry keeps. */
 const CHANGES_KEPT = 50;
@@ -67,6 +72,8 @@ interface Beginning {
   readonly seed: readonly [number, number, number, number];
   /** The first effect's number, above those of an earlier state whose calls may still end; 1. */
   readonly nextEffect?: number;
+  /** There are other replicas, with which what decides is shared; not acting until the lease is held. */
+  readonly grouped?: boolean;
 }
 
 /** The state at a start, from what the store remembers, and the first step's results. */
@@ -92,7 +99,8 @@ export function start(b: Beginning): { state: State; step: Step } {
     drains: new Map(),
     freeze: (b.docs['freeze'] as Freeze | undefined) ?? null,
     holds: deadline({ kind: 'holds' }),
-    lease: { held: false, term: 0, shared: false },
+    lease: { held: false, term: 0, shared: b.grouped === true },
+    group: b.grouped ? { acts: null, term: 0, word: null, sentence: '' } : null,
     storeOk: true,
     confirm: { tokens: b.config.confirm.burst, refilledAt: b.now },
     timers: timers(),
@@ -101,13 +109,14 @@ export function start(b: Beginning): { state: State; step: Step } {
     released: new Map(),
     unmarked: new Set(),
     tentative: [],
+    strays: new Set(),
   };
   for (const [key, value] of Object.entries(b.docs)) {
     if (key.startsWith('epoch/')) state.released.set(key.slice(6), value as number);
     if (key.startsWith('drain/')) state.drains.set(key.slice(6), value as unknown as Drain);
     if (key.startsWith('record/')) state.asleep.set(key.slice(7), value as unknown as RecordDoc);
   }
-  watchHolds(state);
+  if (!follows(state)) watchHolds(state);
   const step = emptyStep();
   note(step, 'start', null, `started with ${Object.keys(b.config.records).length} records`);
   const unkept = b.unkept ?? [];
@@ -147,6 +156,10 @@ export function step(state: State, event: Event, now: number, wall: number): Ste
   fold(state, event, out);
   fire(state, out);
   pumpStirred(state, out);
+  // The store's copy may be owed; what is told by the group is the group's.
+  if (event.kind !== 'learnt' && event.kind !== 'store' && follows(state)) {
+    for (const [key] of out.docs) if (isShared(key)) state.strays.add(key);
+  }
   return out;
 }
 
@@ -190,6 +203,9 @@ function fold(state: State, event: Event, out: Step): void {
       charge(state, event.provider, event.calls);
       return reviewEach(state, onRead(state, event.provider, event.id, event.answers, out), out);
     case 'written':
+      if (event.unsent !== undefined) {
+        return reviewEach(state, onUnsent(state, event.provider, event.id), out);
+      }
       charge(state, event.provider, event.calls);
       return reviewEach(state, onWritten(state, event.provider, event.id, event.answers, out), out);
     case 'asked':
@@ -211,10 +227,14 @@ function fold(state: State, event: Event, out: Step): void {
       return configure(state, event.config, event.changes ?? [], out);
     case 'lease':
       return lease(state, event.held, event.term, out);
+    case 'learnt':
+      return learn(state, event.docs, event.whole, out);
+    case 'group':
+      return onGroup(state, event.group, out);
     case 'paused':
       return paused(state, event.forMs, out);
     case 'store':
-      return storeTurned(state, event.ok, out);
+      return storeTurned(state, event.ok, event.what ?? 'the store', out);
   }
 }
 
@@ -268,6 +288,11 @@ function configure(state: State, given: CoreConfig, changes: readonly string[], 
     clearAll(state.timers, r.deadlines);
     for (const cell of r.cells.values()) letGo(state, name, cell);
     state.records.delete(name);
+    // Whoever acts releases it; until then the group has it.
+    if (follows(state)) {
+      state.asleep.set(name, r.doc);
+      continue;
+    }
     drop(out, `record/${name}`);
     release(state, r, out);
     note(out, 'release', name, `${name}: released; what stands at its providers is left alone`);
@@ -309,12 +334,16 @@ function lease(state: State, held: boolean, term: number, out: Step): void {
   const shared = was.shared || !held;
   // What others wrote meanwhile must be read before anything is decided (rule 8).
   const takesOver = held && !was.held && shared;
+  const grouped = state.group !== null;
   state.lease = { held, term, shared };
   const sentence = held ? `the lease is held, term ${term}` : 'the lease is lost';
   note(out, 'lease', null, sentence, { held, term });
+  if (grouped && !held) stepBack(state);
+  if (grouped && takesOver) stepUp(state);
   for (const r of state.records.values()) {
     if (!held) dropChoice(state, r);
     if (takesOver) readAll(state, r);
+    if (takesOver && grouped) forgetImagined(state, r, false, out);
     review(state, r.name, out);
   }
 }
@@ -328,17 +357,17 @@ function paused(state: State, forMs: number, out: Step): void {
 }
 
 /** Rule 13: what could not be committed is taken back, and nothing automatic is decided. */
-function storeTurned(state: State, ok: boolean, out: Step): void {
+function storeTurned(state: State, ok: boolean, what: string, out: Step): void {
   const was = state.storeOk;
   state.storeOk = ok;
   if (!ok) {
     for (const name of state.tentative) takeBack(state, name);
     settleTentative(state);
-    const sentence = 'the store cannot commit: no automatic switches';
+    const sentence = `${what} cannot commit: no automatic switches`;
     if (was) raise(state, { kind: 'store' }, 'store-failed', { sentence, data: {} }, out);
   } else if (!was) {
-    note(out, 'store', null, 'the store commits again');
-    close(state, { kind: 'store' }, 'the store commits again', out);
+    note(out, 'store', null, `${what} commits again`);
+    close(state, { kind: 'store' }, `${what} commits again`, out);
     out.docs.push(...owed(state));
     const unmarked = [...state.unmarked];
     state.unmarked.clear();
@@ -418,10 +447,23 @@ export function violations(state: State): string[] {
       }
     }
   }
+  if (follows(state)) found.push(...strays(state));
   for (const lane of state.lanes.values()) {
     const queues = [lane, ...lane.zones.values()].flatMap((q) => [...q.urgent, ...q.routine]);
     if (new Set(queues).size < queues.length) {
       found.push(`lane ${lane.provider}: a record is queued twice`);
+    }
+  }
+  return found;
+}
+
+/** What a replica that does not act is about to do all the same. */
+function strays(state: State): string[] {
+  const found = [...state.strays].map((key) => `${key} was changed by a replica that does not act`);
+  for (const r of state.records.values()) {
+    for (const cell of r.cells.values()) {
+      const at = `${r.name} at ${cell.provider}`;
+      if (cell.work === 'write') found.push(`${at}: about to write without the lease`);
     }
   }
   return found;

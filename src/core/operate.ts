@@ -15,6 +15,7 @@ import {
   type Cell,
   drop,
   type Freeze,
+  follows,
   note,
   put,
   type RecordState,
@@ -29,6 +30,9 @@ import { checkKey } from './watch.ts';
 type Of<K extends Command['kind']> = Extract<Command, { kind: K }>;
 
 export function onCommand(state: State, command: Command, out: Step): Reply {
+  if (follows(state) && command.dryRun !== true) {
+    return refused('another replica acts, or none: nothing was done here');
+  }
   switch (command.kind) {
     case 'drain':
       return drain(state, command, out);
@@ -42,6 +46,9 @@ export function onCommand(state: State, command: Command, out: Step): Reply {
     }
     case 'drilled':
       return drilled(state, command, out);
+    case 'yield':
+    case 'restored':
+      return refused('there is no group of replicas here');
     default: {
       const found = recordOf(state, command.record);
       if ('exit' in found) return found;

@@ -18,6 +18,7 @@ import type {
   Fault,
   FaultKind,
   Genuine,
+  GroupState,
   Health,
   Json,
   Mark,
@@ -371,6 +372,8 @@ export interface State {
   readonly holds: Deadline;
   /** `shared`: others compete for it, as is known once it was lost, or not had at first. */
   lease: { held: boolean; term: number; shared: boolean };
+  /** The group of replicas, as this one knows it; null: alone. */
+  group: GroupState | null;
   storeOk: boolean;
   confirm: { tokens: number; refilledAt: number };
   readonly timers: Timers;
@@ -382,6 +385,8 @@ export interface State {
   readonly unmarked: Set<Name>;
   /** Records switched in the step that has not been committed yet. */
   tentative: Name[];
+  /** Documents of the group's that were changed here while another acts; none, by design. */
+  readonly strays: Set<string>;
 }
 
 export type Event =
@@ -406,6 +411,8 @@ export type Event =
       readonly id: number;
       readonly answers: readonly Answer<null>[];
       readonly calls?: number;
+      /** Why it was never begun: nothing of it was sent; left out: it was. */
+      readonly unsent?: string;
     }
   | {
       readonly kind: 'asked';
@@ -429,10 +436,17 @@ export type Event =
       readonly changes?: readonly string[];
     }
   | { readonly kind: 'lease'; readonly held: boolean; readonly term: number }
+  /** What the group decided; `whole`: nothing else is left of what was known of it. */
+  | {
+      readonly kind: 'learnt';
+      readonly docs: readonly (readonly [key: string, value: Json | null])[];
+      readonly whole: boolean;
+    }
+  | { readonly kind: 'group'; readonly group: GroupState }
   /** The process or the machine stood still for so long. */
   | { readonly kind: 'paused'; readonly forMs: number }
-  /** The last step's commit failed, or commits work again. */
-  | { readonly kind: 'store'; readonly ok: boolean };
+  /** The last step's commit failed, or commits work again; what cannot commit: the store, if left out. */
+  | { readonly kind: 'store'; readonly ok: boolean; readonly what?: string };
 
 export type Effect =
   /** `at` comes back as the observation's `startedAt`. */
@@ -479,6 +493,16 @@ export interface Step {
   readonly entries: Entry[];
   /** Documents to replace or (null) remove; of two with one key the later holds. */
   readonly docs: (readonly [key: string, value: Json | null])[];
+}
+
+/** Documents that decide, and so are the group's; the others are each replica's own. */
+export function isShared(key: string): boolean {
+  return key === 'freeze' || /^(?:record|drain|epoch)\//.test(key);
+}
+
+/** Another replica acts, or none: what the group decided is shown here, and nothing is decided. */
+export function follows(state: State): boolean {
+  return state.group !== null && !state.lease.held;
 }
 
 export function emptyStep(): Step {

@@ -6,12 +6,14 @@ import { adopt, isChallenged, reconcile, takeMarkers } from './adopt.ts';
 import { converge, fallBack, isOut, isSwitching, watchCell } from './cell.ts';
 import { type Decision, decide, type Situation } from './decide.ts';
 import { weighEdits } from './edits.ts';
+import { follow, isUnsure } from './follow.ts';
 import type { ChainAnswer, Name, StayReason } from './model.ts';
 import { close, raise } from './notices.ts';
 import { situation } from './situation.ts';
 import {
   amend,
   type Choosing,
+  follows,
   note,
   type RecordDoc,
   type RecordState,
@@ -72,6 +74,7 @@ interface Stays {
 export function review(state: State, name: Name, out: Step): void {
   const r = state.records.get(name);
   if (r === undefined) return;
+  if (follows(state)) return watchOnly(state, r);
   reconcile(state, r, out);
   if (isChallenged(r)) {
     takeMarkers(state, r, out);
@@ -87,6 +90,17 @@ export function review(state: State, name: Name, out: Step): void {
   const decision = decide(s);
   if (decision.kind === 'stay') stayPut(state, r, decision, out);
   else choose(state, r, s, decision, out);
+}
+
+/** Another replica decides: here it is only shown, and nothing of it is told or written. */
+function watchOnly(state: State, r: RecordState): void {
+  lookForDawn(state, r);
+  clearDeadline(state.timers, r.deadlines.review);
+  const { sentence, would } = follow(state, r);
+  const unsure = isUnsure(state, would, (reason) => stays[reason].unsure);
+  r.stay = { reason: 'no-lease', sentence };
+  r.unsureSinceAt = unsure ? (r.unsureSinceAt ?? state.now) : null;
+  r.noted = null;
 }
 
 /** An authoritative answer about a candidate's chain. */

@@ -10,6 +10,7 @@ import { isBlind } from './judge.ts';
 import type {
   Diagnosis,
   FaultKind,
+  GroupState,
   Health,
   Name,
   Observation,
@@ -230,6 +231,14 @@ interface HeldView {
   readonly untilAt: number | null;
 }
 
+/** The group of replicas, as the one that is asked knows it. */
+export interface GroupView extends GroupState {
+  /** Who is asked. */
+  readonly self: string;
+  /** Whether it acts itself; else it follows. */
+  readonly role: 'acts' | 'follows';
+}
+
 export interface StatusView {
   readonly cluster: string;
   readonly version: string;
@@ -237,6 +246,8 @@ export interface StatusView {
   readonly at: number;
   readonly wall: number;
   readonly ready: { readonly ok: boolean; readonly reasons: readonly string[] };
+  /** null: there is no group. */
+  readonly group: GroupView | null;
   readonly freeze: HeldView | null;
   readonly drains: readonly (HeldView & { readonly what: string })[];
   readonly records: readonly RecordView[];
@@ -306,6 +317,7 @@ export function* viewing(
     at: state.now,
     wall: state.wall,
     ready: readyView(state, about().unkept),
+    group: groupView(state),
     freeze: heldView(state.freeze),
     drains: [...state.drains.values()].map((d) => ({ ...heldView(d)!, what: d.what })),
     records,
@@ -318,6 +330,11 @@ export function* viewing(
     audit: null,
     reload: about().reload,
   };
+}
+
+function groupView({ group, config, lease }: State): GroupView | null {
+  if (group === null) return null;
+  return { ...group, self: config.group?.self ?? '', role: lease.held ? 'acts' : 'follows' };
 }
 
 function heldView(held: Freeze | null): HeldView | null {

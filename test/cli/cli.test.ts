@@ -643,6 +643,7 @@ test('switch --direct asks no daemon and ends as the hands say', async () => {
     adopt: false,
     dryRun: false,
     configPath: 'x.yaml',
+    replica: null,
   };
   assert.deepEqual(asked, [['direct', order]]);
   const inJson = await run([...argv, '--json']);
@@ -1033,8 +1034,8 @@ test('run, validate and lab go to the hands', async () => {
   assert.equal(lab.out, '');
   await run(['lab']);
   assert.deepEqual(asked, [
-    ['run', 'a.yaml', { json: true, newState: false }],
-    ['run', '/etc/detour/detour.yaml', { json: false, newState: false }],
+    ['run', 'a.yaml', { json: true, newState: false, replica: null }],
+    ['run', '/etc/detour/detour.yaml', { json: false, newState: false, replica: null }],
     ['validate', 'a.yaml', true],
     ['validate', 'a.yaml', false],
     ['lab', ['start', '--help', '--port', '0', '--version', '--', '-x']],
