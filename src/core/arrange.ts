@@ -1,7 +1,9 @@
 // Brings the state in line with a configuration, at a start and at a reload: origins, clouds, lanes,
 // records and their cells. What goes on under the same name keeps what is known of it.
 
+import { agree } from './agree.ts';
 import { newCell, retimed } from './cell.ts';
+import { arrangeEyes } from './heard.ts';
 import { judgeAnew } from './judge.ts';
 import { newLane, renewLane } from './lane.ts';
 import type { RecordConfig } from './model.ts';
@@ -23,6 +25,7 @@ export function arrange(state: State, out: Step): void {
   }
   arrangeClouds(state);
   arrangeOrigins(state);
+  arrangeEyes(state);
   watchChecks(state);
   const fresh: RecordState[] = [];
   for (const record of Object.values(config.records)) {
@@ -30,6 +33,7 @@ export function arrange(state: State, out: Step): void {
     for (const t of record.targets) state.origins.get(t.origin)?.records.add(record.name);
   }
   judgeAnew(state, out);
+  agree(state, out);
   for (const r of fresh) {
     readAll(state, r);
     if (r.doc.marker !== null && r.doc.endedAt === null) startLanes(state, r);
@@ -115,6 +119,7 @@ function arrangeRecord(state: State, config: RecordConfig, out: Step): boolean {
       doc: { ...newDoc(), epochMax: state.released.get(config.name) ?? 0, ...stored },
       prior: null,
       stay: { reason: 'reading', sentence: 'not every provider has been read yet' },
+      differs: null,
       choosing: null,
       unresolved: new Map(),
       dark: false,

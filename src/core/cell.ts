@@ -268,7 +268,8 @@ export function assess(state: State, r: RecordState, cell: Cell, seen: Seen, out
   cell.edited = null;
   if (follows(state)) return watched(state, r, cell);
   const wanted = wantedAt(state, r, cell);
-  if (wanted === null || r.config.mode === 'observe' || r.doc.deposed !== null) {
+  const isOurs = r.config.mode === 'steer' && r.doc.deposed === null && r.differs === null;
+  if (wanted === null || !isOurs) {
     cell.problem = null;
     return unhold(state, r, cell, 'nothing is to be written there', out);
   }
@@ -738,8 +739,8 @@ export function sendNext(
 ): void {
   const { marker, cname, deposed } = r.doc;
   const { to } = change;
-  const mayStill = deposed === null && !follows(state);
-  const stands = to.cname === cname && to.marker.epoch === marker?.epoch && mayStill;
+  const isOurs = deposed === null && r.differs === null && !follows(state);
+  const stands = to.cname === cname && to.marker.epoch === marker?.epoch && isOurs;
   if (!stands || to.marker.id !== marker?.id || r.config.mode !== 'steer') {
     return askNext(state, r, cell, urgent);
   }

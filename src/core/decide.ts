@@ -26,6 +26,8 @@ export interface Situation {
   readonly now: number;
   readonly leader: boolean;
   readonly storeOk: boolean;
+  /** Not most replicas of the group have this definition of it, in words; null: they do, or alone. */
+  readonly differs: string | null;
   /** The reason given for a freeze; null when nothing is frozen. */
   readonly frozen: string | null;
   readonly deposed: boolean;
@@ -92,6 +94,7 @@ export function decide(s: Situation): Decision {
 function blockedBy(s: Situation): Decision | null {
   if (!s.leader) return stay('no-lease', 'another replica holds the lease');
   if (!s.storeOk) return stay('store-failed', 'the store cannot commit: no automatic switch');
+  if (s.differs !== null) return stay('definitions-differ', s.differs);
   if (s.frozen !== null) return stay('frozen', `frozen: ${s.frozen}`);
   if (s.spent !== null) return stay('epochs-spent', s.spent);
   if (s.deposed) return stay('deposed', 'somebody else wrote a higher epoch: run `detour ack`');

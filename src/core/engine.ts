@@ -5,9 +5,11 @@
 // One step: the event is folded in, then every deadline that is due; what comes back is first to be
 // committed (entries, documents) and only then performed (effects).
 
+import { agree, release } from './agree.ts';
 import { arrange, forgetImagined } from './arrange.ts';
 import { onAskDue } from './cell.ts';
 import { learn, onGroup, stepBack, stepUp } from './follow.ts';
+import { onHeard, onReplicaDue, onUnheard } from './heard.ts';
 import { rediagnose } from './judge.ts';
 import {
   charge,
@@ -19,7 +21,6 @@ import {
   onWritten,
   pumpStirred,
 } from './lane.ts';
-import { nextEpoch } from './marker.ts';
 import type { CoreConfig, Entry, EntryKind, Json, Name, RecordConfig } from './model.ts';
 import { close, keepNotices, notices, raise, restoreNotices, tellForgotten } from './notices.ts';
 import { endHolds, onCommand, watchHolds } from './operate.ts';
@@ -36,7 +37,6 @@ import {
   note,
   put,
   type RecordDoc,
-  type RecordState,
   type State,
   type Step,
 } from './state.ts';
@@ -51,11 +51,12 @@ import {
   timers,
   type Wake,
 } from './timers.ts';
-import { forgetAll, onDeadline, onObservation } from './watch.ts';
+import { forgetAll, onCalled, onDeadline, onObservation } from './watch.ts';
 import { letGo } from './zone.ts';
 
 export { Ledger } from './ledger.ts';
 export { type Effect, type Event, isShared, type State, type Step } from './state.ts';
+export { telling, toldVersion } from './tell.ts';
 
 /** Lines about one reload that its entry keeps. */
 const CHANGES_KEPT = 50;
@@ -107,6 +108,7 @@ export function start(b: Beginning): { state: State; step: Step } {
     notices: notices(),
     nextEffect: b.nextEffect ?? 1,
     released: new Map(),
+    eyes: null,
     unmarked: new Set(),
     tentative: [],
     strays: new Set(),
@@ -235,6 +237,14 @@ function fold(state: State, event: Event, out: Step): void {
       return paused(state, event.forMs, out);
     case 'store':
       return storeTurned(state, event.ok, event.what ?? 'the store', out);
+    case 'heard':
+      reviewEach(state, onHeard(state, event.telling, event.saidAt, out), out);
+      return reviewEach(state, agree(state, out), out);
+    case 'unheard':
+      reviewEach(state, onUnheard(state, event.replica, event.why, out), out);
+      return reviewEach(state, agree(state, out), out);
+    case 'called':
+      return onCalled(state, event.replica, event.checks, event.why, out);
   }
 }
 
@@ -265,6 +275,9 @@ function wakeUp(state: State, wake: Wake, out: Step): void {
       return onChooseAgain(state, wake.origin, out);
     case 'holds':
       return endHolds(state, out);
+    case 'replica':
+      reviewEach(state, onReplicaDue(state, wake.replica, out), out);
+      return reviewEach(state, agree(state, out), out);
     case 'read-dns':
       return onReadDeadline(state, wake.record);
     case 'review':
@@ -288,13 +301,12 @@ function configure(state: State, given: CoreConfig, changes: readonly string[], 
     clearAll(state.timers, r.deadlines);
     for (const cell of r.cells.values()) letGo(state, name, cell);
     state.records.delete(name);
-    // Whoever acts releases it; until then the group has it.
-    if (follows(state)) {
+    if (state.eyes === null && !follows(state)) release(state, name, r.doc, out);
+    else {
+      // Another replica may act on it still.
       state.asleep.set(name, r.doc);
-      continue;
+      state.eyes?.leaving.add(name);
     }
-    drop(out, `record/${name}`);
-    release(state, r, out);
     note(out, 'release', name, `${name}: released; what stands at its providers is left alone`);
   }
   for (const r of state.records.values()) dropChoice(state, r);
@@ -311,22 +323,6 @@ function configure(state: State, given: CoreConfig, changes: readonly string[], 
   for (const name of state.records.keys()) review(state, name, out);
 }
 
-/**
- * Rule 1: the epochs of a name never begin again, so that what stands there never overrules us. Only
- * where none is left do they, once a person has removed every marker and taken the name out: the cure
- * that `spentSays` tells. Where a marker was forgotten, reading it says the same again.
- */
-function release(state: State, r: RecordState, out: Step): void {
-  if (nextEpoch(r.doc.epochMax) === null) {
-    state.released.delete(r.name);
-    drop(out, `epoch/${r.name}`);
-    return;
-  }
-  if (r.doc.epochMax === 0) return;
-  state.released.set(r.name, r.doc.epochMax);
-  put(out, `epoch/${r.name}`, r.doc.epochMax);
-}
-
 // ---------------------------------------------------------------- the world around
 
 function lease(state: State, held: boolean, term: number, out: Step): void {
@@ -340,6 +336,7 @@ function lease(state: State, held: boolean, term: number, out: Step): void {
   note(out, 'lease', null, sentence, { held, term });
   if (grouped && !held) stepBack(state);
   if (grouped && takesOver) stepUp(state);
+  agree(state, out);
   for (const r of state.records.values()) {
     if (!held) dropChoice(state, r);
     if (takesOver) readAll(state, r);

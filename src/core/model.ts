@@ -483,6 +483,7 @@ export type ChainAnswer =
 export const stayReasons = [
   'no-lease',
   'store-failed',
+  'definitions-differ',
   'frozen',
   'deposed',
   'not-adopted',
@@ -655,6 +656,7 @@ export const entryKinds = [
   'release',
   'reload',
   'repair',
+  'replica',
   'settled',
   'start',
   'stay',

@@ -5,6 +5,7 @@
 
 import { begin, company, force, foundByApi } from './adopt.ts';
 import { ofLastHour } from './decide.ts';
+import { checkKey } from './detect.ts';
 import type { Command, Json, Reply } from './model.ts';
 import { listOf, meant, notAmong } from './name.ts';
 import { type Glance, movesOf, outlook, tellGlance } from './outlook.ts';
@@ -25,7 +26,6 @@ import {
 import { readAll, review, unpin } from './steer.ts';
 import { reissue, startLanes, switchTo } from './switch.ts';
 import { clearDeadline, setDeadline } from './timers.ts';
-import { checkKey } from './watch.ts';
 
 type Of<K extends Command['kind']> = Extract<Command, { kind: K }>;
 

@@ -37,6 +37,7 @@ const CHOOSE_AGAIN_MS = 2_000;
 const stays = {
   'no-lease': { wantsPerson: false, unsure: true, passing: false },
   'store-failed': { wantsPerson: true, unsure: true, passing: false },
+  'definitions-differ': { wantsPerson: true, unsure: false, passing: false },
   frozen: { wantsPerson: false, unsure: false, passing: false },
   deposed: { wantsPerson: true, unsure: false, passing: false },
   'not-adopted': { wantsPerson: false, unsure: false, passing: false },

@@ -5,7 +5,7 @@
 import type { AuditFinding, AuditReport } from './audit.ts';
 import { isInStep, isOut, isSwitching, sentenceOf } from './cell.ts';
 import { ofLastHour } from './decide.ts';
-import { lossRate } from './detect.ts';
+import { checkKey, lossRate } from './detect.ts';
 import { isBlind } from './judge.ts';
 import type {
   Diagnosis,
@@ -34,7 +34,6 @@ import type {
   State,
 } from './state.ts';
 import { nextTimer, type Wake } from './timers.ts';
-import { checkKey } from './watch.ts';
 import { zoneDueAt } from './zone.ts';
 
 /** Where one provider is with the record's current target. */

@@ -626,6 +626,7 @@ const lineOf = {
   release: null,
   reload: null,
   repair: null,
+  replica: null,
   start: null,
   stop: null,
   store: null,

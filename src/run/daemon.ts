@@ -50,6 +50,7 @@ const levelOf = {
   release: 'info',
   reload: 'info',
   repair: 'info',
+  replica: 'info',
   settled: 'info',
   start: 'info',
   stay: 'warn',
