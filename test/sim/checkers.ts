@@ -10,7 +10,6 @@ import type {
   CheckConfig,
   CheckId,
   Command,
-  CoreConfig,
   Entry,
   Fault,
   Marker,
@@ -20,13 +19,12 @@ import type {
   Reply,
   Seen,
 } from '../../src/core/model.ts';
-import type { StatusView } from '../../src/core/view.ts';
 import type { Commit } from '../../src/ports.ts';
 import { paces } from './another.ts';
 import type { Timeline } from './clock.ts';
 import type { Plan } from './draw.ts';
 import type { Truth } from './faults.ts';
-import type { Replica } from './replica.ts';
+import type { Reload, Replica, Watcher } from './replica.ts';
 import type { SimVendor, VendorChange } from './vendors.ts';
 
 export interface Violation {
@@ -175,14 +173,6 @@ const MAY_STAY = new Set([
   'retired',
 ]);
 
-/** What became of one reload, and what was seen before it. */
-interface Reload {
-  readonly was: CoreConfig;
-  readonly is: CoreConfig;
-  readonly before: StatusView;
-  readonly problems: readonly string[];
-}
-
 interface SwitchData {
   readonly from: string | null;
   readonly to: string;
@@ -192,7 +182,7 @@ interface SwitchData {
   readonly why: string;
 }
 
-export class Checkers {
+export class Checkers implements Watcher {
   readonly found: Violation[] = [];
   switches = 0;
   /** Told of everything worth a line. */

@@ -125,6 +125,8 @@ export class Process {
   life = 0;
   /** How far the machine's wall clock is off. */
   wallOffMs = 0;
+  /** Of the clock that notices suspension, against true time. */
+  speed = 1;
   #pausedUntil = 0;
   #timersFirst = true;
   /** Time during which the monotonic clock stood. */
@@ -204,6 +206,11 @@ export class Process {
 
   wall(): number {
     return WALL_0 + this.timeline.now + this.wallOffMs;
+  }
+
+  /** Milliseconds that pass for the machine whatever stands still, by a clock of its own speed. */
+  elapsed(): number {
+    return this.timeline.now * this.speed;
   }
 
   after(ms: number, then: () => void): () => void {

@@ -11,7 +11,7 @@ import { type Process, Timeline } from './clock.ts';
 import { drawPlan, type Plan } from './draw.ts';
 import { beginFault, type Site, Truth } from './faults.ts';
 import { beginHand } from './hands.ts';
-import { Lease } from './lease.ts';
+import { Lease, SimCoordinator, single } from './lease.ts';
 import { Replica, type Shared } from './replica.ts';
 import { NOTHING, SimVendor } from './vendors.ts';
 
@@ -114,7 +114,8 @@ class World {
       }),
     );
     this.#checkers.vendors = this.#vendors;
-    this.#lease = this.#plan.replicas === 1 ? null : new Lease(this.#plan.leaseMs, now);
+    const lease = this.#plan.replicas === 1 ? null : new Lease(this.#plan.leaseMs, now);
+    this.#lease = lease;
     const shared: Shared = {
       timeline,
       chance,
@@ -122,8 +123,13 @@ class World {
       config: this.#plan.config,
       truth: this.#truth,
       vendors: this.#vendors,
-      lease: this.#lease,
       checkers: this.#checkers,
+      coordinator: (r, start) =>
+        lease === null
+          ? single(r.process, start)
+          : new SimCoordinator(lease, r.process, wire, r.lease),
+      fileOf: (config) => config,
+      isCut: () => false,
       figures: this.#figures,
       keys: this.#keys,
       lossyStore: options.sabotage?.lossyStore ?? false,
