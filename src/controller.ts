@@ -16,6 +16,8 @@ import {
   reloadProblems,
   start,
   step,
+  telling,
+  toldVersion,
   violations,
 } from './core/engine.ts';
 import type {
@@ -45,6 +47,7 @@ import type {
   CallResult,
   Clock,
   Coordinator,
+  Eyes,
   HistoryQuery,
   LeaseEvent,
   Moment,
@@ -71,6 +74,8 @@ export interface World {
   readonly clock: Clock;
   readonly store: Store;
   readonly coordinator: Coordinator;
+  /** What the replicas tell each other; absent: alone. */
+  readonly eyes?: Eyes;
   readonly observers: readonly Observer[];
   /** Four random 32-bit integers. */
   readonly seed: readonly [number, number, number, number];
@@ -145,6 +150,8 @@ export class Controller {
   readonly #counted = new WeakMap<Provider, number>();
   /** What the group of replicas shares; null alone: then nothing of it is ever looked at. */
   readonly #hands: Hands | null;
+  /** Of which version the others know that there is something to tell. */
+  #told = 0;
 
   constructor(config: CoreConfig, adapters: Adapters, world: World) {
     this.#world = world;
@@ -166,6 +173,7 @@ export class Controller {
   start(): void {
     this.#finish(this.#first);
     this.#heartbeat();
+    this.#look();
     this.#world.coordinator.start((event) => {
       if (this.#stopped) return;
       if (this.#hands !== null) return this.#ofGroup(this.#hands, event);
@@ -173,6 +181,29 @@ export class Controller {
       const held = event.kind === 'held';
       this.#step({ kind: 'lease', held, term: held ? event.term : this.#state.lease.term });
     });
+  }
+
+  /** Hears the other replicas from now on. */
+  #look(): void {
+    const { eyes } = this.#world;
+    if (eyes === undefined) return;
+    const listening = eyes.start((event) => {
+      if (!this.#stopped) this.#step(event);
+    });
+    void listening.then((problem) => {
+      if (problem !== null) this.#trouble('eyes', problem);
+    });
+  }
+
+  /** What this replica tells the others: what changed since a version; all of it since null. */
+  telling(since: number | null): ReturnType<typeof telling> {
+    return telling(this.#state, since ?? -1);
+  }
+
+  /** This replica's copy of what the group decided. */
+  documents(): Readonly<Record<string, Json>> {
+    const { docs } = this.#world.store.load();
+    return Object.fromEntries(Object.entries(docs).filter(([key]) => isShared(key)));
   }
 
   /** The whole state at once; whoever may not hold the loop takes it in pieces. */
@@ -267,6 +298,7 @@ export class Controller {
     if (this.#stopped) return;
     this.#stopped = true;
     this.#wake?.cancel();
+    this.#world.eyes?.close();
     this.#world.coordinator.close();
     const { clock } = this.#world;
     const until = clock.now() + STOP_GRACE_MS;
@@ -348,12 +380,21 @@ export class Controller {
     asked?.resolve({ exit: 1, message: `${OWN_FAULT}: nothing was done; the log says which` });
   }
 
+  /** Says that there is something to tell, once for each telling. */
+  #tellOthers(eyes: Eyes): void {
+    const version = toldVersion(this.#state);
+    if (version === this.#told) return;
+    this.#told = version;
+    eyes.changed();
+  }
+
   #finish(out: Step, isOrder = false, isLearnt = false): void {
     const committed = this.#commit(out);
     if (!committed) this.#await(out, isOrder);
     else if (!this.#storeFailed && this.#words.length > 0) this.#remind([]);
     if (this.#hands !== null) this.#share(this.#hands, out, committed, isLearnt);
     else for (const effect of out.effects) this.#perform(effect, committed);
+    if (this.#world.eyes !== undefined) this.#tellOthers(this.#world.eyes);
     if (!committed && !this.#storeFailed) {
       this.#storeFailed = true;
       this.#step({ kind: 'store', ok: false });
@@ -721,7 +762,7 @@ export class Controller {
       else if (effect.kind === 'reply') {
         const asked = this.#replies.get(effect.request);
         this.#replies.delete(effect.request);
-        asked?.resolve(notOfGroup(effect.reply, why));
+        asked?.resolve(acts ? notOfGroup(effect.reply, why) : unknownToGroup(effect.reply, why));
       } else if (acts) this.#perform(effect, false);
     }
   }
@@ -731,6 +772,8 @@ export class Controller {
   async #anyDoor(hands: Hands, command: Command, id: string | null): Promise<Reply> {
     const { group } = hands;
     if (command.kind === 'restored') return this.#restore(hands, command);
+    // What this replica's own checks have shown is nobody else's.
+    if (command.kind === 'drilled') return this.#fold(command);
     if (command.kind === 'yield' && command.dryRun === true) return wouldYield(group);
     if (command.dryRun === true) {
       const reply = await this.#fold(command);
@@ -775,13 +818,12 @@ export class Controller {
     if (hands.group.word !== 'restored') {
       return { exit: 1, message: 'nothing was done: the group waits for no such word' };
     }
-    const { docs } = this.#world.store.load();
-    const ours = Object.entries(docs).filter(([key]) => isShared(key));
+    const docs = this.documents();
     if (command.dryRun === true) {
-      const message = `would make the ${ours.length} documents of ${this.#self} the group's`;
+      const message = `would make the ${Object.keys(docs).length} documents of ${this.#self} the group's`;
       return { exit: 0, message };
     }
-    return hands.shared.restore(Object.fromEntries(ours));
+    return hands.shared.restore(docs);
   }
 
   /**
@@ -835,6 +877,14 @@ export class Controller {
         return this.#ask(effect);
       case 'chain':
         return this.#chain(effect);
+      case 'call':
+        return this.#world.eyes?.call(effect.checks, effect.why);
+      case 'yield':
+        // In a turn of its own: a step is not begun within another.
+        this.#later(0, () => {
+          if (this.#hands !== null) void this.#handOver(this.#hands);
+        });
+        return;
       case 'notify':
         // A switch that could not be committed is taken back: nobody is told of it.
         if (committed || effect.notice.kind !== 'switch') this.#notify(effect);
@@ -1189,6 +1239,13 @@ function notCommitted(reply: Reply): Reply {
     'the store cannot commit: a switch was not made (use `detour switch --direct`), and anything ' +
     'else holds only until a restart, unless the store works again before it';
   return { exit: 1, message };
+}
+
+/** Whoever acts next knows whether it was committed. */
+function unknownToGroup(reply: Reply, why: string): Reply {
+  if (reply.exit !== 0 && reply.exit !== 3) return reply;
+  const what = `the group is not known to have committed it (${why})`;
+  return { exit: 1, message: `${what}: look at \`detour status\` before you say it again` };
 }
 
 function messageOf(error: unknown): string {

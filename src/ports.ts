@@ -2,6 +2,7 @@
 // these, or of kit/extend.ts. A port's method never throws for what the world does: it answers with a
 // value. It throws only where it says so here, or when Detour itself is wrong.
 
+import type { Telling } from './core/heard.ts';
 import type {
   ChainAnswer,
   CheckId,
@@ -17,6 +18,7 @@ import type {
   ServerAnswer,
   ServerAnswerKind,
 } from './core/model.ts';
+import type { CallReason } from './core/state.ts';
 import type { ProbeResult } from './kit/extend.ts';
 
 export interface Clock {
@@ -168,7 +170,10 @@ export interface Batch {
 
 export type Outcome =
   | { readonly kind: 'committed' }
-  /** It is not committed by us, and never will be: the right to act is gone. */
+  /**
+   * The right to act is gone, and it will not be committed from here on. Whether it was before tell
+   * the documents, which come whole.
+   */
   | { readonly kind: 'deposed'; readonly why: string }
   /** Nothing of it is committed, and the right to act is still ours. */
   | { readonly kind: 'refused'; readonly why: string };
@@ -184,6 +189,36 @@ export interface Shared {
   say(id: string, command: Command): Promise<Reply>;
   /** Makes this replica's documents the group's, under a higher base of terms; wants a person. */
   restore(docs: Readonly<Record<string, Json>>): Promise<Reply>;
+}
+
+/** What comes from the other replicas. */
+export type EyesEvent =
+  /** `saidAt`: in own engine time, when it was said at the earliest. */
+  | { readonly kind: 'heard'; readonly telling: Telling; readonly saidAt: number }
+  | { readonly kind: 'unheard'; readonly replica: string; readonly why: string }
+  | {
+      readonly kind: 'called';
+      readonly replica: string;
+      readonly checks: readonly CheckId[];
+      readonly why: CallReason;
+    };
+
+/** What replicas tell each other of what they see. */
+export interface Eyes {
+  /** Resolves with null when it listens, else with what is wrong and its cure. */
+  start(tell: (event: EyesEvent) => void): Promise<string | null>;
+  /** Something changed that the others should know at once. */
+  changed(): void;
+  /** To all that are reached just now. */
+  call(checks: readonly CheckId[], why: CallReason): void;
+  close(): void;
+}
+
+/** Journals of several replicas in one, the newest first by the wall clock of each. */
+export interface Histories {
+  readonly entries: readonly (StoredEntry & { readonly replica: string })[];
+  /** Who did not answer, and why. */
+  readonly silent: readonly { readonly replica: string; readonly why: string }[];
 }
 
 /** The other replicas, for those who read. */
@@ -208,6 +243,7 @@ export type TroubleWord =
   | 'fold'
   | 'adapter'
   | 'coordinator'
+  | 'eyes'
   | 'audit'
   | 'control-socket'
   | 'http-listener'

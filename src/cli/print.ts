@@ -64,14 +64,19 @@ export function printStatus(view: StatusView, paper: Paper, { form, of }: Shown)
 }
 
 /** Journal entries, the oldest first, so that the newest stands beside the prompt. */
-export function printHistory(newestFirst: readonly StoredEntry[], paper: Paper): string {
+export function printHistory(
+  newestFirst: readonly (StoredEntry & { readonly replica?: string })[],
+  paper: Paper,
+): string {
   const page = paperOf(paper);
+  const broad = Math.max(0, ...newestFirst.map(({ replica }) => width(clean(replica ?? ''))));
   for (const entry of newestFirst.toReversed()) {
     // Most sentences begin with the record's name.
     const isNamed =
       entry.record === null || unrooted(entry.sentence).includes(printName(entry.record));
     const about = isNamed ? '' : `${printName(entry.record!)}: `;
-    const start = `${date(entry.wall)}  ${String(entry.seq).padStart(5)}  `;
+    const who = broad === 0 ? '' : `${clean(entry.replica ?? '').padEnd(broad)}  `;
+    const start = `${date(entry.wall)}  ${who}${String(entry.seq).padStart(5)}  `;
     page.flow(start, [{ text: entry.kind }, { text: about + entry.sentence }]);
   }
   return page.text();

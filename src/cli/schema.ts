@@ -289,7 +289,18 @@ const answer = document(reply, 'an order that was given, or its --dry-run; any r
 /** By command; whatever goes wrong is an `answer`. */
 export const documents = {
   status,
-  history: document({ entries: z.array(z.strictObject(entry)) }, 'the newest first'),
+  history: document(
+    {
+      entries: z.array(
+        z.strictObject({ ...entry, replica: text.optional().describe('with --all: whose entry') }),
+      ),
+      silent: z
+        .array(z.strictObject({ replica: text, why: text }))
+        .optional()
+        .describe('with --all: who has not answered'),
+    },
+    'the newest first',
+  ),
   explain: document(entry, 'the entry itself'),
   audit: document(
     {

@@ -223,15 +223,16 @@ const leaseError =
   'expected whole seconds from 2s to 60s: etcd counts leases in seconds, and grants none that is ' +
   'shorter than one and a half of its election timeout (2s where that is the usual 1s)';
 
-const leaseTtl = z
-  .string()
-  .describe('how long the right to act outlasts its holder: whole seconds, from 2s to 60s')
-  .transform((text, context) => {
-    const ms = parseDuration(text);
-    if (ms !== null && ms % 1000 === 0 && ms >= 2000 && ms <= 60_000) return ms;
-    context.addIssue({ code: 'custom', message: leaseError });
-    return z.NEVER;
-  });
+const leaseTtl = (message: string) =>
+  z
+    .string()
+    .describe('how long the right to act outlasts its holder: whole seconds, from 2s to 60s')
+    .transform((text, context) => {
+      const ms = parseDuration(text);
+      if (ms !== null && ms % 1000 === 0 && ms >= 2000 && ms <= 60_000) return ms;
+      context.addIssue({ code: 'custom', message });
+      return z.NEVER;
+    });
 
 const kubernetesNameError = 'expected a name of Kubernetes: a-z, 0-9 and -, at most 63';
 
@@ -299,7 +300,7 @@ export const fields = {
       .transform((text) => (text.endsWith('/') ? text : `${text}/`))
       .optional()
       .describe('what the keys in etcd begin with; else /detour/ and the name of the cluster'),
-    ttl: leaseTtl.prefault('5s'),
+    ttl: leaseTtl(leaseError).prefault('5s'),
   },
   kubernetes: {
     namespace: kubernetesName.optional().describe('else the namespace of the pod'),
@@ -311,7 +312,7 @@ export const fields = {
       )
       .prefault({ secret: 'detour-documents' })
       .describe('where the documents of the group lie'),
-    ttl: leaseTtl.prefault('15s'),
+    ttl: leaseTtl('expected whole seconds from 2s to 60s').prefault('15s'),
   },
   /** Where a secret may have been put by mistake: never quoted. */
   secrets: {

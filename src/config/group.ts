@@ -129,9 +129,6 @@ export function readGroup(
 function readReplicas(source: Source, root: MapTree): readonly ReadReplica[] {
   const replicas = entriesOf({ source }, ['replicas'], root, 'replica').map(([name, tree, at]) => {
     const given = readFields(source, at, tree, fields.replica, ['paths']);
-    if (tree.kind === 'map' && !tree.entries.has('address')) {
-      source.problem(at, 'has no address: HOST:PORT where the other replicas reach it', 'key');
-    }
     return { name, given, tree: tree.kind === 'map' ? tree : emptyMap, at };
   });
   const taken = new Map<string, string>();

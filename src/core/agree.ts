@@ -28,15 +28,15 @@ export function agree(state: State, out: Step): readonly Name[] {
   const all = electorate(eyes);
   const touched: Name[] = [];
   for (const r of state.records.values()) {
-    const differs = differsIn(r.name, all);
-    if (differs === r.differs) continue;
+    const sentence = differsIn(r.name, all);
     const was = r.differs;
-    r.differs = differs;
+    if (sentence === (was?.sentence ?? null)) continue;
+    r.differs = sentence === null ? null : { sentence, sinceAt: was?.sinceAt ?? state.now };
     touched.push(r.name);
     // What waits to be written is looked at again: it is not written, or may be now.
+    if (was !== null && sentence !== null) continue;
     for (const cell of r.cells.values()) {
-      const isNews = (was === null) !== (differs === null);
-      if (isNews && (differs === null || cell.work === 'write')) converge(state, r, cell, false);
+      if (sentence === null || cell.work === 'write') converge(state, r, cell, false);
     }
   }
   eyes.minority = minorityOf(all);
@@ -64,15 +64,22 @@ function differsIn(name: Name, all: Electorate): string | null {
   );
 }
 
+/** The records that two replicas do not define alike. */
+export function differing(a: Definitions, b: Definitions): Name[] {
+  const names = [...new Set([...Object.keys(a), ...Object.keys(b)])];
+  return names.filter((name) => own(a, name) !== own(b, name));
+}
+
 /** Of how many records most replicas share another definition than each has. */
 function strays(all: Electorate): readonly { readonly who: string; readonly names: Name[] }[] {
   const tallies = all.map(([who]) => ({ who, names: [] as Name[] }));
   const names = new Set(all.flatMap(([, records]) => Object.keys(records)));
   for (const name of names) {
     const hashes = all.map(([, records]) => own(records, name));
-    const most = hashes.find((h) => 2 * hashes.filter((x) => x === h).length > all.length);
-    const isShared = hashes.filter((h) => h === most).length * 2 > all.length;
-    if (isShared) hashes.forEach((h, i) => h !== most && tallies[i]!.names.push(name));
+    const isMost = (hash: string | undefined) =>
+      2 * hashes.filter((h) => h === hash).length > all.length;
+    if (!hashes.some(isMost)) continue;
+    for (const [i, hash] of hashes.entries()) if (!isMost(hash)) tallies[i]!.names.push(name);
   }
   return tallies;
 }

@@ -82,7 +82,8 @@ function learnRecord(state: State, name: Name, doc: RecordDoc | null, out: Step)
   dropChoice(state, r);
   const [before, after] = [was.marker, r.doc.marker];
   if (before !== null && (after === null || after.epoch < before.epoch)) {
-    const sentence = `${name}: epoch ${before.epoch} on ${was.target} was not committed by the group: it is not in force`;
+    const what = `epoch ${before.epoch} on ${was.target} is not known to be the group's`;
+    const sentence = `${name}: ${what}: it is not in force here`;
     note(out, 'undone', name, sentence, { epoch: before.epoch, target: was.target });
   }
   const isSame = before !== null && after !== null && isSameMarker(before, after);

@@ -171,6 +171,7 @@ export function arrangeHearsay(state: State, eyes: Eyes): void {
       }
       const was = cs.hearsay?.of === way.replica ? cs.hearsay : null;
       cs.hearsay = was ?? newHearsay(way.replica);
+      if (was === null) cs.heardAt = -1;
       cs.told = null;
       way.replica.checks.push(cs);
       // By the definition that is in force now.
@@ -208,6 +209,7 @@ export function onHeard(
   const at = Math.min(state.now, saidAt);
   one.saidAt = Math.max(one.saidAt, at);
   [one.head, one.acts, one.config] = [telling.head, telling.acts, telling.config];
+  one.blind = telling.blind;
   if (telling.records !== null) {
     one.records = telling.records;
     eyes.isAgreed = false;

@@ -71,11 +71,6 @@ function runOf(cs: CheckState): string {
   return cs.missed > 0 ? `${cs.missed} void` : `${cs.passes} passed`;
 }
 
-/** A path none of whose reference points answers it. */
-export function isBlind(path: PathState): boolean {
-  return path.blind;
-}
-
 /** Whether a path can be believed: it sees, it does not stand alone, and whoever goes by it is heard. */
 export function sees({ suspect, blind, replica }: PathState): boolean {
   return !suspect && !blind && (replica === null || replica.heard);

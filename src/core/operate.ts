@@ -30,7 +30,8 @@ import { clearDeadline, setDeadline } from './timers.ts';
 type Of<K extends Command['kind']> = Extract<Command, { kind: K }>;
 
 export function onCommand(state: State, command: Command, out: Step): Reply {
-  if (follows(state) && command.dryRun !== true) {
+  // A check that was seen to fail is this replica's own.
+  if (follows(state) && command.dryRun !== true && command.kind !== 'drilled') {
     return refused('another replica acts, or none: nothing was done here');
   }
   switch (command.kind) {
@@ -133,6 +134,9 @@ function switchRefusal(state: State, r: RecordState, c: Of<'switch'>): Reply | n
     return refused(`${r.name} is only observed: set \`mode: steer\` to let it be written`);
   }
   if (!state.storeOk) return refused('the store cannot commit: use `detour switch --direct`');
+  if (r.differs !== null) {
+    return refused(`${r.differs.sentence}, or use \`detour switch --direct\``);
+  }
   if (isSpent(r)) return refused(spentSays(r.name));
   if (r.doc.deposed !== null) {
     return refused(`a higher epoch was written by somebody else: run \`detour ack ${r.name}\``);
@@ -152,6 +156,7 @@ function adoptByHand(state: State, r: RecordState, c: Of<'adopt'>, out: Step): R
     return refused(`${r.name} is only observed: set \`mode: steer\` to let it be written`);
   }
   if (!state.storeOk) return refused('the store cannot commit: nothing can be adopted now');
+  if (r.differs !== null) return refused(r.differs.sentence);
   if (isSpent(r)) return refused(spentSays(r.name));
   if (r.doc.target !== null && ![...r.cells.values()].some((cell) => cell.held)) {
     return refused(`${r.name} is already in force on ${r.doc.target}: use \`detour switch\``);

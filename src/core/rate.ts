@@ -277,8 +277,10 @@ export function detectionMs(
   rate: Rate,
   check: { readonly intervalMs: number; readonly confirmMs: number; readonly fall: number },
   paths: number,
+  /** Of those, how many are asked from here: the rate is theirs. */
+  here = paths,
 ): { readonly plainMs: number; readonly slowedMs: number } {
-  const wanted = check.fall * Math.max(1, paths);
+  const wanted = check.fall * Math.max(1, here);
   const firstMs = check.intervalMs / Math.max(1, paths);
   const plainMs = Math.round(firstMs + check.fall * check.confirmMs);
   if (rate.limit === null && rate.set === null) return { plainMs, slowedMs: plainMs };

@@ -343,7 +343,7 @@ export interface RecordState {
   prior: RecordDoc | null;
   stay: { readonly reason: StayReason; readonly sentence: string };
   /** Its definition here is not that of most replicas that are heard, and who has which; null: it is. */
-  differs: string | null;
+  differs: { readonly sentence: string; readonly sinceAt: number } | null;
   choosing: Choosing | null;
   /** Targets whose chain was broken or unanswered, and until when that is believed. */
   readonly unresolved: Map<string, number>;

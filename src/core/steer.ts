@@ -4,7 +4,7 @@
 
 import { adopt, isChallenged, reconcile, takeMarkers } from './adopt.ts';
 import { converge, fallBack, isOut, isSwitching, watchCell } from './cell.ts';
-import { type Decision, decide, type Situation } from './decide.ts';
+import { type Decision, DIFFERS_TOLD_MS, decide, type Situation } from './decide.ts';
 import { weighEdits } from './edits.ts';
 import { follow, isUnsure } from './follow.ts';
 import type { ChainAnswer, Name, StayReason } from './model.ts';
@@ -187,7 +187,9 @@ function setStay(
     note(out, 'stay', r.name, `${r.name} stays: ${sentence}`, { reason });
   }
   const pinned = r.doc.pin !== null && state.origins.get(r.doc.pin.target)?.health === 'down';
-  const worry = pinned ? 'pinned-down' : wantsPerson ? reason : null;
+  const { differs } = r;
+  const isYoung = reason === 'definitions-differ' && state.now < toldAt(differs?.sinceAt ?? 0);
+  const worry = pinned ? 'pinned-down' : wantsPerson && !isYoung ? reason : null;
   // Who does not hold the lease has no say about what is open.
   if (worry === r.told || reason === 'no-lease') return;
   const about = (told: NonNullable<RecordState['told']>) =>
@@ -200,6 +202,11 @@ function setStay(
     raise(state, about(worry), worry, { sentence: `${r.name}: ${says}`, data }, out);
   }
   r.told = worry;
+}
+
+/** When a person is told of definitions that differ: a change on its way is nobody's worry. */
+function toldAt(sinceAt: number): number {
+  return sinceAt + DIFFERS_TOLD_MS;
 }
 
 /** Rule 3: gathers what a move needs that was begun after the decision, then moves. */

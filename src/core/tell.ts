@@ -1,5 +1,5 @@
 // What this replica tells the others of a group: its own checks by its own paths, each where it has
-// changed. A pass where all passes, and a failure where all fails, is no news: what is not told again
+// changed. A pass of what is up, and a failure of what is down, is no news: what is not told again
 // stands, and is as young as the latest word. It never tells of another's paths, and never a time of
 // its own clock: ages only.
 

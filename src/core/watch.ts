@@ -513,6 +513,7 @@ function take(
   const { config } = judged;
   const was = cs.verdict;
   const run = cs.fails > 0;
+  const wasLate = state.eyes !== null && isLateToTell(cs, config, state.now);
   const changed = observe(cs, config, o);
   if (config.role === 'reference') return NOBODY;
   // Counters weigh nothing (their threshold is 0), but what the path usually loses is learnt.
@@ -520,8 +521,9 @@ function take(
   const lost = asks ? lossNow(way.references, config.cloud, state.now) : 0;
   weigh(cs, o, way.loss, judged.verdict, 2 * thresholdOf(state, config), lost);
   if (changed) countDown(state, cs, cs.verdict === 'down' ? 1 : was === 'down' ? -1 : 0);
-  if (state.eyes !== null && (changed || run !== cs.fails > 0 || hasMoved(cs, judged.verdict))) {
-    isNews(state.eyes, cs, state.now);
+  if (state.eyes !== null) {
+    const isOther = changed || wasLate || run !== cs.fails > 0;
+    if (isOther || hasMoved(cs, judged.verdict)) isNews(state.eyes, cs, state.now);
   }
   // A pass leaves alone what is up, unless it ends a run or a dispute.
   const isQuiet = o.outcome === 'pass' && judged.verdict === 'up' && !shaky && !judged.disputed;
@@ -903,10 +905,15 @@ function isForOthers({ forOthers }: CheckState, o: Observation): boolean {
   return at >= 0;
 }
 
-/** What an observation of our own tells the others, where it is news: a vote like the last is none. */
+/**
+ * What an observation of our own tells the others, where it is news: a vote like the last is none,
+ * unless it stands against what is judged.
+ */
 function tellOf(eyes: Eyes, cs: CheckState, judged: Judged, o: Observation, now: number): void {
+  const { verdict } = judged;
   const isOther = cs.last?.outcome !== o.outcome || cs.missed > 0 !== (o.outcome !== 'pass');
-  if (isOther || now < judged.tellUntilAt || isLateToTell(cs, judged.config, now)) {
+  const isAgainst = o.outcome === 'pass' ? verdict === 'down' : verdict !== 'down';
+  if (isOther || isAgainst || now < judged.tellUntilAt || isLateToTell(cs, judged.config, now)) {
     isNews(eyes, cs, now);
   }
 }

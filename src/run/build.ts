@@ -56,7 +56,7 @@ export interface Loaded {
 interface LoadOptions {
   /** No package is loaded: what comes can be looked at and not be built. */
   readonly byName?: boolean;
-  /** Which replica this is, before what the environment and the file say; absent, null: as they say. */
+  /** Which replica this is, before the environment and the file; absent, null: as they say. */
   readonly replica?: string | null;
   /** All replicas' paths as one daemon's, for a look that needs no one of them. */
   readonly together?: boolean;

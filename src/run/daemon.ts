@@ -206,9 +206,10 @@ function assemble(parts: Parts): Daemon {
   const desk: Desk = {
     status,
     ready: () => controller.ready(),
-    command: (command) => controller.command(command),
+    command: (command, id) => controller.command(command, id),
     gate: (record) => controller.gate(record),
     history: (query) => controller.history(query),
+    histories: () => null,
     reload: createReload({
       ...{ path: configPath, replica: options.replica, inForce, controller, log, build, take },
     }),

@@ -421,6 +421,7 @@ const troubleWords = {
   fold: true,
   adapter: true,
   coordinator: true,
+  eyes: true,
   audit: true,
   'control-socket': true,
   'http-listener': true,
