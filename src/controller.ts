@@ -565,7 +565,7 @@ export class Controller {
   }
 
   #learn(hands: Hands, event: Extract<LeaseEvent, { kind: 'documents' }>): void {
-    const { docs, whole, number, by } = event;
+    const { docs, whole, by } = event;
     const said: Record<string, Json> = {};
     for (const [key, value] of docs) if (value !== null) said[key] = value;
     const problem = storedProblem(said);
@@ -577,13 +577,14 @@ export class Controller {
       if (by === this.#self) return;
       this.#fall(hands, `${by ?? 'somebody'} has committed meanwhile`);
     }
-    if (number === 0 && whole && docs.length === 0) {
-      hands.isNew = true;
+    // Until somebody has shared something, each shows what it knows itself.
+    if (docs.length === 0) {
+      if (whole) hands.isNew = true;
       return;
     }
+    hands.ledger.learn(docs, whole || hands.isNew);
+    this.#step({ kind: 'learnt', docs, whole: whole || hands.isNew });
     hands.isNew = false;
-    hands.ledger.learn(docs, whole);
-    this.#step({ kind: 'learnt', docs, whole });
   }
 
   /** A step's documents go to the group, and what rests on them waits. */

@@ -202,6 +202,22 @@ const status = document(
         term: count,
         word: z.enum(groupWords).nullable().describe('what is wrong with the group; null: nothing'),
         sentence: text,
+        minority: text.nullable().describe('why this replica would hand over; null: it would not'),
+        replicas: z.array(
+          z.strictObject({
+            name: text,
+            self: z.boolean(),
+            heard: z.boolean(),
+            sinceAt: time,
+            why: text.describe('why it is not heard; empty while it is'),
+            ageMs: ms.nullable(),
+            blind: z.boolean(),
+            acts: z.boolean(),
+            sameConfig: z.boolean().nullable(),
+            sameDefinition: z.boolean().nullable(),
+            differs: z.array(name),
+          }),
+        ),
       })
       .nullable()
       .describe('the group of replicas; null: there is none'),

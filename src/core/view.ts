@@ -239,10 +239,12 @@ interface ReplicaView {
   readonly differs: readonly Name[];
 }
 
-export interface GroupView {
+/** The group of replicas, as the one that is asked knows it. */
+interface GroupView extends GroupState {
+  /** Who is asked. */
   readonly self: string;
-  /** Who acts, as far as anybody says so; null: nobody does. */
-  readonly acts: string | null;
+  /** Whether it acts itself; else it follows. */
+  readonly role: 'acts' | 'follows';
   /** Why this replica would hand over; null: it would not. */
   readonly minority: string | null;
   /** All of them, this one too, in the order of the configuration. */
@@ -280,14 +282,6 @@ interface HeldView {
   readonly untilAt: number | null;
 }
 
-/** The group of replicas, as the one that is asked knows it. */
-export interface GroupView extends GroupState {
-  /** Who is asked. */
-  readonly self: string;
-  /** Whether it acts itself; else it follows. */
-  readonly role: 'acts' | 'follows';
-}
-
 export interface StatusView {
   readonly cluster: string;
   readonly version: string;
@@ -295,8 +289,6 @@ export interface StatusView {
   readonly at: number;
   readonly wall: number;
   readonly ready: { readonly ok: boolean; readonly reasons: readonly string[] };
-  /** null: there is no group. */
-  readonly group: GroupView | null;
   readonly freeze: HeldView | null;
   readonly drains: readonly (HeldView & { readonly what: string })[];
   readonly records: readonly RecordView[];
@@ -370,7 +362,6 @@ export function* viewing(
     at: state.now,
     wall: state.wall,
     ready: readyView(state, about().unkept),
-    group: groupView(state),
     freeze: heldView(state.freeze),
     drains: [...state.drains.values()].map((d) => ({ ...heldView(d)!, what: d.what })),
     records,
@@ -384,11 +375,6 @@ export function* viewing(
     audit: null,
     reload: about().reload,
   };
-}
-
-function groupView({ group, config, lease }: State): GroupView | null {
-  if (group === null) return null;
-  return { ...group, self: config.group?.self ?? '', role: lease.held ? 'acts' : 'follows' };
 }
 
 function heldView(held: Freeze | null): HeldView | null {
@@ -722,9 +708,12 @@ function groupView(state: State): GroupView | null {
     ...{ sameDefinition: true, differs: [] },
   };
   const others = [...eyes.others.values()].filter(({ heard, acts }) => heard && acts);
+  const known = state.group ?? { acts: null, term: lease.term, word: null, sentence: '' };
   return {
+    ...known,
     self: eyes.self,
-    acts: lease.held ? eyes.self : (others[0]?.name ?? null),
+    role: lease.held ? 'acts' : 'follows',
+    acts: lease.held ? eyes.self : (known.acts ?? others[0]?.name ?? null),
     minority: eyes.minority,
     replicas: config.group.replicas.map((name) => {
       const one = eyes.others.get(name);

@@ -166,7 +166,6 @@ export function sampleView(): StatusView {
     at,
     wall,
     ready: { ok: true, reasons: [] },
-    group: null,
     freeze: null,
     next: { at: at + 250, wake: { kind: 'probe', check: 'hangzhou/web@direct' } },
     group: null,
