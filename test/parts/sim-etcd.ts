@@ -107,6 +107,8 @@ export class SimEtcd {
   slowMs = 0;
   /** NOSPACE is raised. */
   isFull = false;
+  /** Told of every revision, once it stands. */
+  applied: () => void = () => {};
   readonly members: SimMember[];
   readonly #timeline: Timeline;
   readonly #random: () => number;
@@ -342,6 +344,7 @@ export class SimEtcd {
     if (changes.length === 0) return;
     this.#data.revision = mod;
     history.push({ revision: mod, changes });
+    this.applied();
     // As deploy/etcd has it: so many revisions are kept.
     if (history.length > HISTORY_MOST) this.compact(mod - HISTORY_MOST / 2);
     this.#pump();

@@ -125,7 +125,7 @@ export class Process {
   life = 0;
   /** How far the machine's wall clock is off. */
   wallOffMs = 0;
-  /** Of the clock that notices suspension, against true time. */
+  /** Of the monotonic clock, against true time, for whoever measures by `monotonic`. */
   speed = 1;
   #pausedUntil = 0;
   #timersFirst = true;
@@ -208,9 +208,9 @@ export class Process {
     return WALL_0 + this.timeline.now + this.wallOffMs;
   }
 
-  /** Milliseconds that pass for the machine whatever stands still, by a clock of its own speed. */
-  elapsed(): number {
-    return this.timeline.now * this.speed;
+  /** Its monotonic clock, which may go at a speed of its own for whoever measures by it. */
+  monotonic(): number {
+    return this.#mono() * this.speed;
   }
 
   after(ms: number, then: () => void): () => void {

@@ -17,11 +17,11 @@ export interface GroupSite extends Site {
   readonly members: readonly string[];
   /** Of a replica's life now, and of each after it. */
   link(replica: string): Link;
-  readonly leaseKey: string;
   /** Whoever holds it, by the engine's own word, loses it. */
   keyDeleted(): void;
   /** Puts an old backup back, where one of this world would be noticed. */
   restore(): void;
+  isRestored(): boolean;
   /** Somebody tells whoever acts to hand over. */
   yield(): void;
 }
@@ -159,6 +159,11 @@ const own = {
     s.yield();
     return over;
   },
+  'lost-store': (s, c) => {
+    // Whoever puts a backup back keeps the disks, from which the rest must come.
+    if (!s.isRestored()) c.pick(s.replicas).loseStore();
+    return over;
+  },
   /** One file for all, brought to one machine after the other; to some of them perhaps never. */
   roll: (s, c, lastsMs) => {
     const config = c.is(0.3) ? s.config : another(s.config, c);
@@ -178,7 +183,7 @@ const shared = [
   ...['store-refuses', 'wall-jump', 'pause', 'pause-at-write', 'sleep', 'operator'],
 ] as const satisfies readonly FaultName[];
 
-const others = ['thief', 'tool', 'stale', 'word', 'lost-store'] as const satisfies HandName[];
+const others = ['thief', 'tool', 'stale', 'word'] as const satisfies HandName[];
 
 type Shared = (typeof shared)[number];
 

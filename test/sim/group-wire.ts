@@ -5,9 +5,10 @@
 
 import type { Telling } from '../../src/core/heard.ts';
 import type { CheckId } from '../../src/core/model.ts';
-import type { Eyes, EyesEvent } from '../../src/ports.ts';
+import type { Eyes } from '../../src/ports.ts';
 import type { Chance } from './chance.ts';
 import type { Process } from './clock.ts';
+import type { Told } from './replica.ts';
 
 /** Told so often at least, and at most; heard no more after so many beats and the round trip. */
 const BEAT_MS = 1000;
@@ -51,10 +52,6 @@ function keyOf(a: string, b: string): string {
   return a < b ? `${a} ${b}` : `${b} ${a}`;
 }
 
-type Told = (
-  since: number | null,
-) => { readonly telling: Telling; readonly version: number } | null;
-
 interface Letter {
   /** Of this life of the sender's process. */
   readonly from: string;
@@ -97,7 +94,7 @@ export class SimEyes implements Eyes {
   readonly #life: string;
   readonly #told: Told;
   readonly #peers: ReadonlyMap<string, Peer>;
-  #tell: (event: EyesEvent) => void = () => {};
+  #tell: Parameters<Eyes['start']>[0] = () => {};
   #beat = 0;
   #closed = false;
 

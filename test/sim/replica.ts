@@ -18,7 +18,15 @@ import type {
 } from '../../src/core/model.ts';
 import type { StatusView } from '../../src/core/view.ts';
 import type { ProbeResult } from '../../src/kit/extend.ts';
-import type { Commit, Coordinator, Observer, Prober, Store, Verifier } from '../../src/ports.ts';
+import type {
+  Commit,
+  Coordinator,
+  Eyes,
+  Observer,
+  Prober,
+  Store,
+  Verifier,
+} from '../../src/ports.ts';
 import { type MemoryDisk, newMemoryDisk } from '../parts/memory-store.ts';
 import type { Chance } from './chance.ts';
 import { Process, type Timeline } from './clock.ts';
@@ -69,6 +77,9 @@ export interface Watcher {
   ): void;
 }
 
+/** What there is to tell, as the controller says. */
+export type Told = (since: number | null) => ReturnType<Controller['telling']>;
+
 /** What all replicas share. */
 export interface Shared {
   readonly timeline: Timeline;
@@ -79,7 +90,9 @@ export interface Shared {
   readonly vendors: ReadonlyMap<string, SimVendor>;
   readonly checkers: Watcher;
   /** How this life competes for the right to act. */
-  readonly coordinator: (replica: Replica, start: number) => Coordinator;
+  readonly coordinator: (replica: Replica, start: number, store: Store) => Coordinator;
+  /** What this life tells the others and hears of them; absent: it is alone in that. */
+  readonly eyes?: (replica: Replica, told: Told) => Eyes;
   /** What stands in the file as one replica reads it. */
   readonly fileOf: (config: CoreConfig, replica: string) => CoreConfig;
   /** Whether nothing passes between a replica and a vendor or an origin. */
@@ -139,10 +152,12 @@ export class Replica {
     const store = this.#openStore();
     this.store.owed = false;
     const term = ++this.#starts;
+    const eyes = this.#s.eyes?.(this, (since) => this.controller?.telling(since) ?? null);
     const world = {
       clock: process.clock(),
       store,
-      coordinator: this.#s.coordinator(this, term),
+      coordinator: this.#s.coordinator(this, term, store),
+      ...(eyes === undefined ? {} : { eyes }),
       observers: [this.#observer()],
       seed: this.#s.chance.words(),
       version: 'sim',

@@ -31,6 +31,9 @@ export interface Report {
   readonly convergedMs: number | null;
   /** Times that a person had to help after the faults had ended. */
   readonly helped: number;
+  /** Of a group: transactions, and how often another took over. */
+  readonly commits?: number;
+  readonly takeOvers?: number;
 }
 
 /** A world broken on purpose, to see it caught. */
