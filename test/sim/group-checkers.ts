@@ -276,7 +276,11 @@ export class GroupCheckers implements Watcher {
     const name = key.slice('record/'.length);
     const doc = value as unknown as RecordDoc;
     this.#held(`freeze ${name}`, doc.freeze);
-    this.#held(`pin ${name}`, doc.pin);
+    const pin = doc.pin;
+    // What a marker tells of is another pin with another marker, though its words are the same.
+    const isOrder = pin === null || this.#orders.has(pin.reason);
+    const reason = isOrder ? pin?.reason : `${pin.reason} ${doc.marker?.id}`;
+    this.#held(`pin ${name}`, pin === null ? null : { ...pin, reason: reason! });
     const top = this.#topEpoch.get(name) ?? 0;
     if (doc.epochMax < top) {
       this.fail('epochs-grow', `${name}: ${doc.epochMax} after ${top}, by ${head.by}`);

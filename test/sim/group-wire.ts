@@ -118,7 +118,7 @@ export class SimEyes implements Eyes {
     post.eyes.set(process.name, this);
   }
 
-  start(tell: (event: EyesEvent) => void): Promise<string | null> {
+  start(tell: Parameters<Eyes['start']>[0]): Promise<string | null> {
     this.#tell = tell;
     for (const peer of this.#peers.values()) this.#pulse(peer);
     return Promise.resolve(null);
