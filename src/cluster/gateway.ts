@@ -122,7 +122,8 @@ export interface Gateway {
   ): Promise<Got<{ readonly id: string; readonly ttlMs: number }>>;
   /** How long from when it was asked; 0: there is no such lease. */
   keepAlive(id: string, deadlineMs: number): Promise<Got<{ readonly ttlMs: number }>>;
-  /** A lease that is not there is revoked. */
+  /** Whether there is such a lease; it is not renewed by that. */
+  timeToLive(id: string, deadlineMs: number): Promise<Got<{ readonly isThere: boolean }>>;
   revoke(id: string, deadlineMs: number): Promise<Got<null>>;
   /** All changes from a revision on, until it ends or is cancelled. */
   watch(
@@ -306,6 +307,13 @@ class JsonGateway implements Gateway {
   async keepAlive(id: string, deadlineMs: number) {
     return this.#call('/v3/lease/keepalive', { ID: id }, deadlineMs, (body) => ({
       ttlMs: numberOf(body['TTL']) * 1000,
+    }));
+  }
+
+  async timeToLive(id: string, deadlineMs: number) {
+    return this.#call('/v3/lease/timetolive', { ID: id }, deadlineMs, (body) => ({
+      // -1: it is gone; 0, or left out: less than a second.
+      isThere: numberOf(body['TTL']) >= 0,
     }));
   }
 

@@ -27,6 +27,15 @@ export interface Head {
   readonly floor: number;
   /** Of all documents and answers there are (sealed.ts). */
   readonly digest: string;
+  /** Whoever may still believe in his right to act: the writer's lease, and those before it. */
+  readonly leases: readonly Before[];
+}
+
+/** A lease under which somebody acted. Once it is gone he does not, nor so long after his key is. */
+export interface Before {
+  /** null: not known. */
+  readonly id: string | null;
+  readonly ttlMs: number;
 }
 
 export interface Order {
@@ -116,6 +125,11 @@ export class Mirror {
   /** 0: there is none. */
   get headRevision(): number {
     return this.modRevision('head');
+  }
+
+  /** What stands for a head cannot be believed. */
+  get isHeadWrong(): boolean {
+    return this.#wrong.has('head');
   }
 
   /** Of what stands at a key below the prefix; 0: nothing, or nothing that can be believed. */
@@ -263,7 +277,11 @@ function isWhole(purpose: Purpose, text: string): boolean {
     names.every((name) => typeof fields[name] === type);
   switch (purpose) {
     case 'head':
-      return has('string', 'tx', 'by', 'cluster', 'digest') && has('number', 'at', 'base', 'floor');
+      return (
+        has('string', 'tx', 'by', 'cluster', 'digest') &&
+        has('number', 'at', 'base', 'floor') &&
+        Array.isArray(fields['leases'])
+      );
     case 'order':
       return has('object', 'command') && has('string', 'replica');
     case 'done':

@@ -21,6 +21,7 @@ interface Means {
   /** The highest that anybody is known to have known. */
   readonly number: number;
   readonly term: number;
+  readonly ttlMs: number;
 }
 
 /** Others may have known more than we: terms and numbers go on from so much higher. */
@@ -60,7 +61,10 @@ export async function restoreAll(
     if (why !== null) return { message: why };
   }
   const digest = digestOf(new Map(texts.map(([key, raw]) => [key, macIn(raw)])));
-  const fields = { tx, at, by, base, cluster: doubt.header.clusterId, floor: number, digest };
+  const cluster = doubt.header.clusterId;
+  // Nobody knows who has acted, or believes it still.
+  const leases = [{ id: null, ttlMs: means.ttlMs }];
+  const fields = { tx, at, by, base, cluster, floor: number, digest, leases };
   const raw = seal.close('head', 'head', { term: base, number, text: JSON.stringify(fields) });
   const last = await means.gateway.txn(
     {
