@@ -291,7 +291,11 @@ class EtcdCoordinator implements GroupCoordinator {
     const head = this.#openHead(seen.head);
     // One that cannot be opened is forged, whatever it says.
     if (head !== null || seen.head === null) this.#checkRestored(header, head, known);
-    await this.#catchUp(header, { ...seen, doubt: doubtKvs![0] ?? null }, orders!);
+    // Of another base: what was read is of another history, however its revisions look.
+    const isOther = head !== null && head.base !== this.#mirror.head?.base;
+    if (isOther) await this.#load();
+    else await this.#catchUp(header, { ...seen, doubt: doubtKvs![0] ?? null }, orders!);
+    if (isOther && head.base !== this.#mirror.head?.base) return;
     this.#evaluate(false);
     if (this.#restored !== null && doubtKvs!.length === 0) void this.#raise(seen.head);
     this.#arm();

@@ -488,7 +488,8 @@ class GroupWorld {
     const means = {
       config: this.#plan.config,
       vendors: this.#vendors,
-      isOurs: (name: Name, text: string) => this.#checkers.isOurs(name, text),
+      isOurs: (name: Name, text: string, value: Name | null) =>
+        this.#checkers.isOurs(name, text, value),
     };
     help(leader.controller!.status(), means, (order) => {
       const id = `order-${++this.#orders}`;
