@@ -51,7 +51,8 @@ export class Timeline {
     token = { cancelled: false },
   ): Item {
     const life = of?.life ?? 0;
-    const item = { at, seq: this.#seq++, run, of, life, dueAt, token };
+    // Whole milliseconds: what is left of one by rounding would be waited for without end.
+    const item = { at: Math.ceil(at), seq: this.#seq++, run, of, life, dueAt, token };
     const heap = this.#heap;
     let child = heap.length;
     heap.push(item);
