@@ -1,9 +1,9 @@
-// The coordinator of a group of replicas over an etcd: who may act, and what they share. The right to
-// act is counted from when the keep-alive was sent, on a clock that notices suspension, and ends a
-// margin before etcd would give the lease to another; every commit goes under the lease's key and the
-// head (ledger.ts); what is read is believed only as a whole (mirror.ts). It must never let two
-// replicas act at once, take a lost reply for either answer, or go on over an etcd that was put back to
-// an earlier time: then nobody acts until a person says so (restore.ts).
+// The coordinator of a group of replicas over an etcd: who may act, and what they share. The right
+// to act is counted from when the keep-alive was sent, on a clock that notices suspension, and ends
+// a margin before etcd would give the lease to another; every commit goes under the lease's key and
+// the head (ledger.ts); what is read is believed only as a whole (mirror.ts). It must never let two
+// replicas act at once, take a lost reply for either answer, or go on over an etcd that was put
+// back to an earlier time: then nobody acts until a person says so (restore.ts).
 
 import { MARKER_NUMBER_MAX } from '../core/marker.ts';
 import type { Command, Json, Reply } from '../core/model.ts';
@@ -45,7 +45,7 @@ export interface Memory {
   readonly shift: number | null;
 }
 
-export interface EtcdOptions {
+interface EtcdOptions {
   readonly gateway: Gateway;
   readonly clock: Clock;
   /** Milliseconds that have passed since some moment, those while the machine slept included. */
@@ -450,8 +450,8 @@ class EtcdCoordinator implements GroupCoordinator {
   }
 
   /**
-   * Waits until nobody who acted before can believe that he still does: his lease is gone, or the time
-   * it lasts has passed since we have the key. A key that a person deleted goes without its lease.
+   * Waits until nobody who acted before can believe that he still does: his lease is gone, or the
+   * time it lasts has passed since we have the key. A person who deletes a key leaves the lease.
    */
   async #outlive(holding: Holding): Promise<void> {
     const { elapsed } = this.#o;

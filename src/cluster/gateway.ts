@@ -1,8 +1,9 @@
-// etcd v3 by its JSON gateway: a thin client on Node's own http. Each call has a deadline, within which
-// it is put to the next member where one fails or is silent, so that nothing ever hangs on one of them;
-// then it answers with a fault, and never rejects. It holds no state of the group and decides nothing.
-// It must never read without a bound, trust a server it cannot verify, or let a password or token into
-// a fault. As deploy/etcd says: the gateway takes no client certificate that bears a common name.
+// etcd v3 by its JSON gateway: a thin client on Node's own http. Each call has a deadline, within
+// which it is put to the next member where one fails or is silent, so that nothing ever hangs on
+// one of them; then it answers with a fault, and never rejects. It holds no state of the group and
+// decides nothing. It must never read without a bound, trust a server it cannot verify, or let a
+// password or token into a fault. As deploy/etcd says: the gateway takes no client certificate that
+// bears a common name.
 
 import {
   type ClientRequest,
@@ -67,7 +68,7 @@ export interface Range {
 }
 
 /** True where the key's create or mod revision is just that; 0: there is no such key. */
-export interface Compare {
+interface Compare {
   readonly key: string;
   readonly target: 'create' | 'mod';
   readonly revision: number;
@@ -152,7 +153,7 @@ export interface GatewayOptions {
 
 /** Whoever is silent for so long is not waited for alone. */
 const SILENCE_MS = 1000;
-/** A watch that has not begun by then is ended; one that has is quiet for as long as nothing changes. */
+/** A watch that has not begun by then is ended; one that has may be quiet for any time. */
 const WATCH_BEGINS_MS = 3000;
 /** Of an answer, or of one line of a watch. etcd takes 1.5 MiB at once; a page of a range is ours. */
 const BODY_MAX = 16_777_216;

@@ -1,8 +1,8 @@
-// One transaction of the group's: what goes into it, and what became of it. It takes effect only while
-// the lease's key is the very one under which it was planned, the head is still the one it follows, and
-// nobody has found the group restored. Where the reply is lost the same transaction is sent again, and
-// what stands there then says whether it was ours. It must never take an unknown outcome for a good one,
-// nor for a bad one while a copy of it may still arrive.
+// One transaction of the group's: what goes into it, and what became of it. It takes effect only
+// while the lease's key is the very one under which it was planned, the head is still the one it
+// follows, and nobody has found the group restored. Where the reply is lost the same transaction is
+// sent again, and what stands there then says whether it was ours. It must never take an unknown
+// outcome for a good one, nor for a bad one while a copy of it may still arrive.
 
 import type { Batch, Clock } from '../ports.ts';
 import type { Gateway, GatewayFault, Got, Kv, Op, Txn, TxnReply } from './gateway.ts';
@@ -12,7 +12,7 @@ import type { Seal } from './sealed.ts';
 /** What one commit may hold. etcd takes 128 operations and 1.5 MiB at once. */
 export const DOCS_MOST = 100;
 export const BYTES_MOST = 524_288;
-export const DONE_MOST = 8;
+const DONE_MOST = 8;
 /** Answers to orders that are remembered, and transactions in the log. */
 const DONE_KEPT = 200;
 const LOG_KEPT = 1000;

@@ -1,7 +1,7 @@
-// What this replica has read of the group's keys in the engine, and whether it may be believed: every
-// text opened by its seal, none older than one that was seen, and all of them together what the head
-// says there is. It asks nobody and decides nothing; etcd.ts feeds it. It must never give out a
-// document of a group whose head and documents do not belong together.
+// What this replica has read of the group's keys in the engine, and whether it may be believed:
+// every text opened by its seal, none older than one that was seen, and all of them together what
+// the head says there is. It asks nobody and decides nothing; etcd.ts feeds it. It must never give
+// out a document of a group whose head and documents do not belong together.
 
 import type { Command, Json, Reply } from '../core/model.ts';
 import type { Changed, Kv } from './gateway.ts';
@@ -38,7 +38,7 @@ export interface Before {
   readonly ttlMs: number;
 }
 
-export interface Order {
+interface Order {
   readonly id: string;
   /** The head's number when it was said. */
   readonly number: number;

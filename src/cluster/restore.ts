@@ -1,7 +1,8 @@
-// `ack --restored`: the documents of one replica become the group's, in an etcd that was put back to an
-// earlier time, was emptied, or holds what cannot be believed. While it is under way the doubt stands
-// there, under which nobody commits; it ends with the head that has a higher base and number than
-// anybody ever knew. It must never leave a mixture in force: until the last transaction nothing is.
+// `ack --restored`: the documents of one replica become the group's, in an etcd that was put back
+// to an earlier time, was emptied, or holds what cannot be believed. While it is under way the
+// doubt stands there, under which nobody commits; it ends with the head that has a higher base and
+// number than anybody ever knew. It must never leave a mixture in force: until the last transaction
+// nothing is.
 
 import { MARKER_NUMBER_MAX } from '../core/marker.ts';
 import type { Json } from '../core/model.ts';

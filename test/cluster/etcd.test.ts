@@ -453,6 +453,20 @@ test('a deposed one cannot commit, whatever it believes', async () => {
   }
 });
 
+test('one whose key is gone commits nothing, though nobody else has come', async () => {
+  const { group, leader } = await started();
+  await group.settle(leader.commit(batch({ 'epoch/x.': 1 })));
+  for (const one of group.others(leader)) one.process.die();
+  leader.link.delayMs = 300;
+  const going = leader.commit(batch({ 'epoch/x.': 666 }));
+  group.etcd.delete(`${prefix}lease`);
+  assert.equal((await group.settle(going)).kind, 'deposed');
+  leader.link.delayMs = 0;
+  await group.elected();
+  await group.run(3000);
+  await group.agree({ 'epoch/x.': 1 });
+});
+
 test('a head that another wrote under our lease is not overwritten', async () => {
   const { group, leader } = await started();
   await group.settle(leader.commit(batch({ 'epoch/x.': 1 })));

@@ -44,6 +44,13 @@ const watch = 'src/core/watch.ts';
 const zone = 'src/core/zone.ts';
 const rate = 'src/core/rate.ts';
 
+const coordinator = 'src/cluster/etcd.ts';
+const groupLedger = 'src/cluster/ledger.ts';
+const mirror = 'src/cluster/mirror.ts';
+const restore = 'src/cluster/restore.ts';
+const sealed = 'src/cluster/sealed.ts';
+const overEtcd = 'cluster/etcd.test.ts';
+
 export const mutants: readonly Mutant[] = [
   {
     name: 'what stands is replaced by an empty value',
@@ -4229,6 +4236,172 @@ function laneWorks`,
         file: cell,
         find: 'markers !== null && markers.length !== 1',
         replace: 'markers !== null && markers.length === 0',
+      },
+    ],
+  },
+  {
+    name: 'the right to act counts from when the keep-alive was answered',
+    rule: 30,
+    by: overEtcd,
+    edits: [
+      {
+        file: coordinator,
+        find: 'lease.until = Math.max(lease.until, sentAt + Math.min(renewed.value.ttlMs, ttlMs));',
+        replace:
+          'lease.until = Math.max(lease.until, elapsed() + Math.min(renewed.value.ttlMs, ttlMs));',
+      },
+    ],
+  },
+  {
+    name: 'a leader of etcd that was deposed renews the right to act',
+    rule: 30,
+    by: overEtcd,
+    edits: [
+      {
+        file: coordinator,
+        find: '} else if (renewed.header.raftTerm === header.raftTerm) {',
+        replace: '} else {',
+      },
+    ],
+  },
+  {
+    name: 'a commit does not compare the key of the lease',
+    rule: 30,
+    by: overEtcd,
+    edits: [
+      {
+        file: groupLedger,
+        find: `      { key: \`\${prefix}lease\`, target: 'create', revision: create },
+`,
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'a commit does not compare the head',
+    rule: 30,
+    by: overEtcd,
+    edits: [
+      {
+        file: groupLedger,
+        find: `      { key: \`\${prefix}head\`, target: 'mod', revision: mirror.headRevision },
+`,
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'a commit whose outcome is not known is taken for a good one',
+    rule: 15,
+    by: overEtcd,
+    edits: [
+      {
+        file: groupLedger,
+        find: `  return { kind: 'unknown', why };`,
+        replace: `  return why === '' ? { kind: 'unknown', why } : { kind: 'committed', revision: 0 };`,
+      },
+    ],
+  },
+  {
+    name: 'a lost reply is taken for a refusal, though the commit was made',
+    rule: 15,
+    by: overEtcd,
+    edits: [
+      {
+        file: groupLedger,
+        find: '  if (head && isOurs(planned, head, seal)) {',
+        replace: `  if (head && isOurs(planned, head, seal) && head.lease !== '0') {`,
+      },
+    ],
+  },
+  {
+    name: 'whoever takes over begins while another may still believe that he acts',
+    rule: 30,
+    by: overEtcd,
+    edits: [
+      {
+        file: coordinator,
+        find: `    if (this.#before.length > 0 || this.#flight !== null) return;
+    if`,
+        replace: '    if',
+      },
+    ],
+  },
+  {
+    name: 'a document that was put back is believed',
+    rule: 30,
+    by: overEtcd,
+    edits: [
+      {
+        file: mirror,
+        find: '    if (this.#digest === this.#head.digest) return null;',
+        replace: '    if (this.#digest !== null) return null;',
+      },
+    ],
+  },
+  {
+    name: 'one document stands for another',
+    rule: 30,
+    by: 'cluster/sealed.test.ts',
+    edits: [
+      {
+        file: sealed,
+        find: `purpose, key, \`\${term}\`, \`\${number}\`, text];`,
+        replace: `purpose, \`\${term}\`, \`\${number}\`, text];`,
+      },
+    ],
+  },
+  {
+    name: 'an order that was done and forgotten is done again',
+    rule: 30,
+    by: overEtcd,
+    edits: [
+      {
+        file: coordinator,
+        find: 'const isDone = number <= floor || this',
+        replace: 'const isDone = this',
+      },
+    ],
+  },
+  {
+    name: `documents come in another replica's time`,
+    rule: 12,
+    by: overEtcd,
+    edits: [
+      {
+        file: coordinator,
+        find: 'return shifted(key, this.#mirror.document(key), this.#shift ?? 0);',
+        replace: 'return shifted(key, this.#mirror.document(key), 0);',
+      },
+    ],
+  },
+  {
+    name: 'a restored group goes on with the terms it had',
+    rule: 30,
+    by: overEtcd,
+    edits: [
+      {
+        file: restore,
+        find: 'const base = means.term + TERMS_ON;',
+        replace: 'const base = 0;',
+      },
+    ],
+  },
+  {
+    name: 'an etcd that was put back to an earlier time is not noticed',
+    rule: 30,
+    by: overEtcd,
+    edits: [
+      {
+        file: coordinator,
+        find: '  const { clusterId, revision, number } = memory;',
+        replace:
+          '  const { clusterId, revision, number } = memory;\n  if (number >= 0) return null;',
+      },
+      {
+        file: coordinator,
+        find: '  if (head === null) return memory.number > 0;',
+        replace: '  if (memory.number >= 0) return false;\n  if (head === null) return true;',
       },
     ],
   },
