@@ -363,10 +363,17 @@ export class GroupCheckers implements Watcher {
 
   // ------------------------------------------------------------ what it decides
 
+  readonly #carriedOut = new Set<string>();
+
   #decided(entry: Entry, { by }: Head): void {
     this.trace(`${by}# ${entry.kind}: ${entry.sentence}`);
     if (entry.kind !== 'switch') return;
     this.switches++;
+    const order = /: (order-\d+)$/.exec(entry.sentence)?.[1];
+    if (order !== undefined && this.#carriedOut.has(order)) {
+      this.fail('order-once', `${order} is carried out a second time, by ${by}`);
+    }
+    if (order !== undefined) this.#carriedOut.add(order);
     const d = entry.data as unknown as {
       readonly from: string | null;
       readonly kind: string;

@@ -37,7 +37,6 @@ export interface GroupSabotage {
   readonly gateway?: (real: Gateway, replica: Replica) => Gateway;
   readonly elapsed?: (real: () => number) => () => number;
   readonly eyes?: (real: Eyes) => Eyes;
-  readonly forgetful?: boolean;
 }
 
 export interface GroupOptions {
@@ -216,9 +215,9 @@ class GroupWorld {
       ttlMs: this.#plan.ttlMs,
       seal: () => this.#seal,
       memory: {
-        load: () => (sabotage.forgetful ? null : memoryOf(store.load().docs)),
+        load: () => memoryOf(store.load().docs),
         save: (memory) => {
-          if (life !== process.life || sabotage.forgetful) return;
+          if (life !== process.life) return;
           const docs = [['group', memory as unknown as Json]] as const;
           try {
             store.commit({ at: clock.now(), wall: clock.wall(), entries: [], docs });
