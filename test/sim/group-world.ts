@@ -466,10 +466,21 @@ class GroupWorld {
         this.#replicas.some((r) => r.isLive && !r.process.isPaused);
       if (isAble) ableMs += 500;
       if (ableMs > 4 * this.#plan.ttlMs + 10_000) {
-        this.#checkers.fail('somebody-acts', `nobody for ${ableMs} ms`);
+        this.#checkers.fail('somebody-acts', `nobody for ${ableMs} ms: ${this.#whoIsThere()}`);
       }
       if (this.#timeline.now > until) this.#checkers.fail('somebody-acts', 'nobody is back');
     }
+  }
+
+  #whoIsThere(): string {
+    const all = this.#replicas.map((r) => {
+      const how = r.isLive ? (r.process.isPaused ? 'stands still' : 'lives') : 'is dead';
+      return `${r.name} ${how} at head ${this.#knows(r)}`;
+    });
+    const { isLed } = this.#etcd;
+    const actors = this.#checkers.actors().join() || 'nobody';
+    const holder = this.#checkers.holder() ?? 'nobody';
+    return `${all.join(', ')}; ${holder} holds, ${actors} acts, ${isLed ? '' : 'not '}led`;
   }
 
   async #converges(until: number): Promise<boolean> {
