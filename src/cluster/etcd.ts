@@ -1030,6 +1030,7 @@ class EtcdCoordinator implements GroupCoordinator {
       number: Math.max(...known, this.#mirror.doubt ?? 0),
       term: Math.max(...terms),
       ttlMs: this.#o.ttlMs,
+      headRevision: this.#mirror.headKeyRevision,
     });
     if ('message' in restored) return { exit: 1, message: restored.message };
     const { head, header } = restored;
