@@ -161,6 +161,7 @@ export function step(state: State, event: Event, now: number, wall: number): Ste
   // The store's copy may be owed; what is told by the group is the group's.
   if (event.kind !== 'learnt' && event.kind !== 'store' && follows(state)) {
     for (const [key] of out.docs) if (isShared(key)) state.strays.add(key);
+    for (const { kind } of out.effects) if (kind === 'write') state.strays.add('a provider');
   }
   return out;
 }
