@@ -73,7 +73,7 @@ interface Beginning {
   readonly seed: readonly [number, number, number, number];
   /** The first effect's number, above those of an earlier state whose calls may still end; 1. */
   readonly nextEffect?: number;
-  /** There are other replicas, with which what decides is shared; not acting until the lease is held. */
+  /** What decides is shared with other replicas: until the lease is held, one of them acts. */
   readonly grouped?: boolean;
 }
 

@@ -130,3 +130,15 @@ test('batches are bounded, answers come after what they answer for, and the newe
     { numRuns: 40, endOnFailure: true },
   );
 });
+
+test('what the group has already is no change, and nothing is sent for it', () => {
+  const ledger = new Ledger();
+  const doc = { reason: 'because', by: 'ann', sinceAt: 1, untilAt: null };
+  ledger.learn([['freeze', doc]], true);
+  assert.equal(ledger.put({ docs: [['freeze', { ...doc }]], entries: [] }), false);
+  assert.equal(ledger.put({ docs: [['drain/a', null]], entries: [] }), false);
+  assert.equal(ledger.put({ docs: [['red/a/web', true]], entries: [] }), false, 'not shared');
+  assert.equal(ledger.next(), null);
+  assert.equal(ledger.put({ docs: [['freeze', null]], entries: [] }), true);
+  assert.deepEqual(ledger.next()?.docs, [['freeze', null]]);
+});
