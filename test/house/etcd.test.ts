@@ -290,6 +290,7 @@ test('its members serve whom they should, and come back from a backup as another
   };
   await healthy(ctl);
   assert.match(said(), /"auto-compaction-mode":"revision"/);
+  assert.doesNotMatch(said(), /unrecognized environment variable/);
 
   // Nobody without a password, and Detour below its prefix alone.
   const secrets = { root: 'for-people-and-backups', detour: 'for-detour-and-nobody' };
