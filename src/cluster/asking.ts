@@ -1,7 +1,7 @@
-// What one replica asks of another over their line: its history, or its copy of the group's documents.
-// Both ends have bounds: questions at once, rows, bytes, and two seconds. Who cannot be asked has not
-// answered, which is a value. It must never hold up a beat: an answer goes in pieces, each when the
-// kernel has taken the one before.
+// What one replica asks of another over their line: its history, or its copy of the group's
+// documents. Both ends have bounds: questions at once, rows, bytes, and two seconds. Who cannot be
+// asked has not answered, which is a value. It must never hold up a beat: an answer goes in pieces,
+// each when the kernel has taken the one before.
 
 import type { EntryKind, Json } from '../core/model.ts';
 import type { Clock, HistoryQuery, StoredEntry } from '../ports.ts';

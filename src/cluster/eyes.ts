@@ -1,8 +1,9 @@
 // What this replica tells the others of what it sees, and what it hears of them: at once where it
-// matters, else twice a second; what changed since it was last told, and all of it on a new connection.
-// Whoever reads slowly gets fewer and newer tellings, never a queue of old ones. It says of each telling
-// when it was said at the earliest, and of each replica when it is heard no more. It must never judge,
-// never act, never take another's clock for its own, and one replica's trouble must reach no other.
+// matters, else twice a second; what changed since it was last told, and all of it on a new
+// connection. Whoever reads slowly gets fewer and newer tellings, never a queue of old ones. It
+// says of each telling when it was said at the earliest, and of each replica when it is heard no
+// more. It must never judge, never act, never take another's clock for its own, and one replica's
+// trouble must reach no other.
 
 import { randomBytes, randomInt } from 'node:crypto';
 import type { Sighting, Telling } from '../core/heard.ts';
@@ -37,7 +38,10 @@ const COALESCE_MS = 50;
 const BEATS_MISSED = 3;
 /** A round trip that is longer counts as this. */
 const ROUND_TRIP_MOST_MS = 2000;
-/** Letters and bytes that may be unanswered before a telling waits for a newer one to take its place. */
+/**
+ * Letters and bytes that may be unanswered before a telling waits for a newer one to take its
+ * place.
+ */
 const UNANSWERED_LETTERS = 8;
 const UNANSWERED_BYTES = 262_144;
 /** From one attempt to reach a replica to the next: doubled each time, with a share of chance. */
@@ -70,7 +74,7 @@ export interface EyesOptions extends DoorOptions {
 }
 
 /** What is known of one other replica. */
-export interface PeerView {
+interface PeerView {
   readonly replica: string;
   /** It takes what we tell. */
   readonly reached: boolean;

@@ -1,6 +1,6 @@
-// What replicas tell one another, over real sockets of loopback: each hears what the others see, knows
-// its age by its own clock alone, and is harmed by nobody: not by a slow reader, a forger, a flood of
-// strangers, a line that is cut, nor by a replica that is gone.
+// What replicas tell one another, over real sockets of loopback: each hears what the others see,
+// knows its age by its own clock alone, and is harmed by nobody: not by a slow reader, a forger, a
+// flood of strangers, a line that is cut, nor by a replica that is gone.
 
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
@@ -702,7 +702,7 @@ test('history and documents are asked of another, in pieces that hold up no beat
   });
 });
 
-test('who cannot answer has not answered: it throws, it is cut, it asks too much, it is silent', async () => {
+test('who throws, is cut, is silent, or is asked too much, has not answered', async () => {
   const answers = {
     history: () => {
       throw new Error('the store is closed');
