@@ -53,6 +53,9 @@ const STALL_MS = 250;
 const TROUBLE_MS = 10_000;
 /** A call beyond so many bytes that the kernel has not taken would come late: it is left out. */
 const CALL_WAITING_BYTES = 65_536;
+/** From one call to the next, and checks in one. */
+const CALLS_MS = 20;
+const CALLED_MOST = 10_000;
 
 export type EyesEvent =
   /** `saidAt`: in own engine time, when it was said at the earliest. */
@@ -144,9 +147,7 @@ class OwnEyes implements Eyes {
   }
 
   call(checks: readonly CheckId[], why: CallReason): void {
-    if (checks.length === 0) return;
-    const letter = callLetter(checks, why);
-    for (const peer of this.#peers.values()) peer.teller?.call(letter);
+    for (const peer of this.#peers.values()) peer.teller?.call(checks, why);
   }
 
   async history(replica: string, query: HistoryQuery) {
@@ -368,6 +369,9 @@ class Teller {
   #dueAt = Number.POSITIVE_INFINITY;
   #cancel: () => void = () => {};
   #isOwed = false;
+  readonly #called = new Map<CallReason, Set<CheckId>>();
+  #calledAt = Number.NEGATIVE_INFINITY;
+  #cancelCall: (() => void) | null = null;
   tellings = 0;
 
   constructor(line: Line, options: EyesOptions, closed: (why: string) => void) {
@@ -384,6 +388,7 @@ class Teller {
       letter: (letter) => this.#heard(letter),
       closed: (why) => {
         this.#cancel();
+        this.#cancelCall?.();
         this.questions.close();
         this.#closed(why);
       },
@@ -395,8 +400,25 @@ class Teller {
     this.#due(this.#toldAt + COALESCE_MS);
   }
 
-  call(letter: readonly Json[]): void {
-    if (this.line.waiting <= CALL_WAITING_BYTES) this.line.send(letter);
+  /** The first goes in this turn; those that follow it closely go together. */
+  call(checks: readonly CheckId[], why: CallReason): void {
+    const called = this.#called.get(why) ?? new Set();
+    for (const check of checks) if (called.size < CALLED_MOST) called.add(check);
+    if (called.size === 0) return;
+    this.#called.set(why, called);
+    const waitMs = this.#calledAt + CALLS_MS - this.#clock.now();
+    if (waitMs <= 0) return this.#callNow();
+    this.#cancelCall ??= this.#clock.after(waitMs, () => this.#callNow());
+  }
+
+  #callNow(): void {
+    this.#cancelCall?.();
+    this.#cancelCall = null;
+    this.#calledAt = this.#clock.now();
+    const called = [...this.#called];
+    this.#called.clear();
+    if (this.line.waiting > CALL_WAITING_BYTES) return;
+    for (const [why, checks] of called) this.line.send(callLetter([...checks], why));
   }
 
   /** The next telling is not later than this. */
@@ -471,7 +493,7 @@ class Listener {
     this.line = line;
     this.#options = options;
     this.#told = told;
-    this.#replies = new Replies(line, options.answers, options.trouble);
+    this.#replies = new Replies(line, options);
   }
 
   start(): void {
