@@ -139,7 +139,7 @@ export class Controller {
     this.#finish(this.#first);
     this.#heartbeat();
     this.#world.coordinator.start((event) => {
-      if (this.#stopped) return;
+      if (this.#stopped || (event.kind !== 'held' && event.kind !== 'lost')) return;
       const held = event.kind === 'held';
       this.#step({ kind: 'lease', held, term: held ? event.term : this.#state.lease.term });
     });

@@ -5,12 +5,14 @@
 import type {
   ChainAnswer,
   CheckId,
+  Command,
   Entry,
   EntryKind,
   FaultKind,
   Json,
   Name,
   Observation,
+  Reply,
   ServerAnswer,
   ServerAnswerKind,
 } from './core/model.ts';
@@ -105,14 +107,91 @@ export interface Store {
   close(): void;
 }
 
+/** What is wrong with a group of replicas: none of them acts by itself meanwhile. */
+export type GroupWord =
+  /** No majority of the engine answers, as far as this replica can tell. */
+  | 'no-quorum'
+  /** It is another than it was, or older: restored from a backup, or emptied. Wants a person. */
+  | 'restored'
+  /** It has no room left and takes no more writes. */
+  | 'full'
+  /** A document in it does not bear the cluster key's MAC, or is an old one put back. */
+  | 'forged'
+  /** It does not take this replica's name and password, or does not let it do what it must. */
+  | 'refused';
+
+/** A document as it is shared: its key, and null where it is removed. */
+export type SharedDoc = readonly [key: string, value: Json | null];
+
 export type LeaseEvent =
+  /** Every document of the head was told before it. */
   | { readonly kind: 'held'; readonly term: number }
-  | { readonly kind: 'lost'; readonly why: string };
+  | { readonly kind: 'lost'; readonly why: string }
+  /** What the group decided, in this replica's engine time; a commit of its own is not told. */
+  | {
+      readonly kind: 'documents';
+      readonly docs: readonly SharedDoc[];
+      /** These are all there are: whatever else was known of before is gone. */
+      readonly whole: boolean;
+      /** The number of the head that they belong to. */
+      readonly number: number;
+      /** The replica that wrote that; null: nobody yet. */
+      readonly by: string | null;
+    }
+  /** An operator's word that was said to another replica; told only to whoever acts. */
+  | {
+      readonly kind: 'order';
+      readonly id: string;
+      readonly command: Command;
+      readonly replica: string;
+    }
+  /** How the group is, shown everywhere; null: well. */
+  | { readonly kind: 'group'; readonly word: GroupWord | null; readonly sentence: string };
 
 export interface Coordinator {
   /** Starts competing; tells of every change. */
   start(tell: (event: LeaseEvent) => void): void;
+  /**
+   * Engine time until which this replica may act: Infinity alone, 0 without the lease. Counted from
+   * when the last keep-alive was sent, on a clock that notices suspension.
+   */
+  actsUntil(): number;
+  /** Hands over at once. Resolves, within a deadline, when others may take it. */
+  yield(): Promise<void>;
+  /** What the group shares; null alone. */
+  readonly shared: Shared | null;
+  /** Ends it for good; what is held is given back, where that can be said in time. */
   close(): void;
+}
+
+/** One transaction of the group's. */
+export interface Batch {
+  /** At most 100, and 512 KiB of JSON. */
+  readonly docs: readonly SharedDoc[];
+  /** Decisions, for the bounded log in the engine. */
+  readonly entries: readonly Entry[];
+  /** Orders that are done with it. */
+  readonly done: readonly { readonly id: string; readonly reply: Reply }[];
+}
+
+export type Outcome =
+  | { readonly kind: 'committed' }
+  /** It is not committed by us, and never will be: the right to act is gone. */
+  | { readonly kind: 'deposed'; readonly why: string }
+  /** Nothing of it is committed, and the right to act is still ours. */
+  | { readonly kind: 'refused'; readonly why: string };
+
+export interface Shared {
+  /**
+   * One transaction under the lease and the head, with the next head in it. At most one is under
+   * way. Never rejects: what is not known is read back, and past its deadline the right to act is
+   * given up.
+   */
+  commit(batch: Batch): Promise<Outcome>;
+  /** Says a command to whoever acts, by an id: said twice, done once. Answers within a deadline. */
+  say(id: string, command: Command): Promise<Reply>;
+  /** Makes this replica's documents the group's, under a higher base of terms; wants a person. */
+  restore(docs: Readonly<Record<string, Json>>): Promise<Reply>;
 }
 
 /** What is exchanged with a provider: by its API, or with its name servers. */

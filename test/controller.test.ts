@@ -246,7 +246,13 @@ class Lab {
     const world: World = {
       clock: this.clock,
       store: this.#store(),
-      coordinator: { start: (tell) => tell({ kind: 'held', term: 1 }), close: () => {} },
+      coordinator: {
+        start: (tell) => tell({ kind: 'held', term: 1 }),
+        actsUntil: () => Number.POSITIVE_INFINITY,
+        yield: () => Promise.resolve(),
+        shared: null,
+        close: () => {},
+      },
       observers: [this.#observer()],
       seed: [1, 2, 3, 4],
       version: 'test',
