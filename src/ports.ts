@@ -176,7 +176,10 @@ export interface Batch {
 
 export type Outcome =
   | { readonly kind: 'committed' }
-  /** It is not committed by us, and never will be: the right to act is gone. */
+  /**
+   * The right to act is gone, and it will not be committed from here on. Whether it was before tell
+   * the documents, which come whole.
+   */
   | { readonly kind: 'deposed'; readonly why: string }
   /** Nothing of it is committed, and the right to act is still ours. */
   | { readonly kind: 'refused'; readonly why: string };
