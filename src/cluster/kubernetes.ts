@@ -143,7 +143,7 @@ class KubernetesCoordinator implements GroupCoordinator {
 
   highest(number: number, replica: string): void {
     if (!Number.isSafeInteger(number) || number > MARKER_NUMBER_MAX) return;
-    if (this.#documents.hear(number, replica)) void this.#refreshSoon();
+    if (this.#documents.hear(number, replica)) this.#safely(this.#refreshSoon());
   }
 
   close(): void {
@@ -173,7 +173,17 @@ class KubernetesCoordinator implements GroupCoordinator {
     this.#roundAt = at;
     this.#cancelRound = clock.after(ms, () => {
       this.#roundAt = null;
-      void this.#inTurn(() => this.#round()).then((next) => this.#goOn(next));
+      this.#safely(this.#inTurn(() => this.#round()).then((next) => this.#goOn(next)));
+    });
+  }
+
+  /** A fault of our own: whoever does not know what it does must not act. */
+  #safely(work: Promise<unknown>): void {
+    work.catch((error: unknown) => {
+      const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+      this.#options.trouble(`the coordinator: ${text}`);
+      this.#giveUp('a fault in Detour itself');
+      this.#goOn(this.#options.ttlMs);
     });
   }
 
@@ -251,7 +261,7 @@ class KubernetesCoordinator implements GroupCoordinator {
     else this.#arm();
     this.#office.beat();
     // Not waited for: nothing of the documents may hold up the next renewal.
-    if (!this.#isFollowed()) void this.#refreshSoon();
+    if (!this.#isFollowed()) this.#safely(this.#refreshSoon());
     this.#follow();
     this.#tellWord();
     return answer.ok ? this.#nextMs() : SOON_MS;
@@ -318,7 +328,7 @@ class KubernetesCoordinator implements GroupCoordinator {
     const held = this.#seat.holding !== null;
     this.#seat.forget();
     this.#lose(why);
-    if (held) void this.#inTurn(() => this.#seat.release());
+    if (held) this.#safely(this.#inTurn(() => this.#seat.release()));
   }
 
   /** Resolves when others may take it, within a deadline. */
@@ -342,9 +352,10 @@ class KubernetesCoordinator implements GroupCoordinator {
     if (this.#claiming || holding === this.#claimed) return;
     this.#claiming = true;
     this.#claimed = holding;
-    void this.#claim().then(() => {
+    const claim = this.#claim().finally(() => {
       this.#claiming = false;
     });
+    this.#safely(claim);
   }
 
   /** Renewals go on meanwhile. */
@@ -392,8 +403,8 @@ class KubernetesCoordinator implements GroupCoordinator {
           this.#watchAt.set(kind, clock.now() + WATCH_AGAIN_MS);
         } else if (kind === 'lease')
           this.#leaseChanged(event.kind === 'gone' ? null : event.object);
-        else if (event.kind === 'gone') void this.#documents.refresh();
-        else void this.#documents.event(event.object);
+        else if (event.kind === 'gone') this.#safely(this.#documents.refresh());
+        else this.#safely(this.#documents.event(event.object));
       });
       this.#watches.set(kind, cancel);
     }

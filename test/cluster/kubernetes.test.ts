@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createKubernetesCoordinator } from '../../src/cluster/kubernetes.ts';
+import { startKubeApi } from '../parts/kube-api.ts';
 import {
   type Body,
   conformance,
@@ -13,6 +14,7 @@ import {
   SECRET,
   type World,
 } from '../parts/kube-suite.ts';
+import { RealWorld, type RealWorldOptions } from '../parts/kube-world.ts';
 import { type Link, SimKube } from '../parts/sim-kube.ts';
 import { Chance } from '../sim/chance.ts';
 import { Process, Timeline } from '../sim/clock.ts';
@@ -143,4 +145,19 @@ class SimWorld implements World {
 
 conformance('objects in virtual time', async (seed) => new SimWorld(seed), seeds);
 
-test('a', () => assert.ok(true));
+/** A world of the stand-in over HTTPS, in real time; its leases are as short as they may be. */
+async function realWorld(options: Partial<RealWorldOptions> = {}) {
+  const kube = await startKubeApi();
+  const world = new RealWorld({
+    ttlMs: 2000,
+    slackMs: 2000,
+    account: (name) => kube.account(name),
+    get: async (resource, name) => kube.get(resource, name),
+    set: async (resource, name, edit) => kube.set(resource, name, edit),
+    close: () => kube.stop(),
+    ...options,
+  });
+  return { kube, world };
+}
+
+conformance('the stand-in over HTTPS', async () => (await realWorld()).world, [1]);
