@@ -2,6 +2,7 @@
 // these, or of kit/extend.ts. A port's method never throws for what the world does: it answers with a
 // value. It throws only where it says so here, or when Detour itself is wrong.
 
+import type { Telling } from './core/heard.ts';
 import type {
   ChainAnswer,
   CheckId,
@@ -9,6 +10,7 @@ import type {
   Entry,
   EntryKind,
   FaultKind,
+  GroupWord,
   Json,
   Name,
   Observation,
@@ -16,6 +18,7 @@ import type {
   ServerAnswer,
   ServerAnswerKind,
 } from './core/model.ts';
+import type { CallReason } from './core/state.ts';
 import type { ProbeResult } from './kit/extend.ts';
 
 export interface Clock {
@@ -107,18 +110,7 @@ export interface Store {
   close(): void;
 }
 
-/** What is wrong with a group of replicas: none of them acts by itself meanwhile. */
-export type GroupWord =
-  /** No majority of the engine answers, as far as this replica can tell. */
-  | 'no-quorum'
-  /** It is another than it was, or older: restored from a backup, or emptied. Wants a person. */
-  | 'restored'
-  /** It has no room left and takes no more writes. */
-  | 'full'
-  /** A document in it does not bear the cluster key's MAC, or is an old one put back. */
-  | 'forged'
-  /** It does not take this replica's name and password, or does not let it do what it must. */
-  | 'refused';
+export type { GroupWord } from './core/model.ts';
 
 /** A document as it is shared: its key, and null where it is removed. */
 export type SharedDoc = readonly [key: string, value: Json | null];
@@ -145,6 +137,8 @@ export type LeaseEvent =
       readonly command: Command;
       readonly replica: string;
     }
+  /** Who acts, as far as this replica knows; null: nobody. */
+  | { readonly kind: 'acts'; readonly replica: string | null; readonly term: number }
   /** How the group is, shown everywhere; null: well. */
   | { readonly kind: 'group'; readonly word: GroupWord | null; readonly sentence: string };
 
@@ -197,6 +191,48 @@ export interface Shared {
   restore(docs: Readonly<Record<string, Json>>): Promise<Reply>;
 }
 
+/** What comes from the other replicas. */
+type EyesEvent =
+  /** `saidAt`: in own engine time, when it was said at the earliest. */
+  | { readonly kind: 'heard'; readonly telling: Telling; readonly saidAt: number }
+  | { readonly kind: 'unheard'; readonly replica: string; readonly why: string }
+  | {
+      readonly kind: 'called';
+      readonly replica: string;
+      readonly checks: readonly CheckId[];
+      readonly why: CallReason;
+    };
+
+/** What replicas tell each other of what they see. */
+export interface Eyes {
+  /** Resolves with null when it listens, else with what is wrong and its cure. */
+  start(tell: (event: EyesEvent) => void): Promise<string | null>;
+  /** Something changed that the others should know at once. */
+  changed(): void;
+  /** To all that are reached just now. */
+  call(checks: readonly CheckId[], why: CallReason): void;
+  close(): void;
+}
+
+/** Journals of several replicas in one, the newest first by the wall clock of each. */
+export interface Histories {
+  readonly entries: readonly (StoredEntry & { readonly replica: string })[];
+  /** Who did not answer, and why. */
+  readonly silent: readonly { readonly replica: string; readonly why: string }[];
+}
+
+/** The other replicas, for those who read. */
+export interface Peers {
+  /** The newest entries of one replica's journal first; a sentence says why there are none. */
+  ask(
+    replica: string,
+    query: HistoryQuery,
+  ): Promise<
+    | { readonly ok: true; readonly entries: readonly StoredEntry[] }
+    | { readonly ok: false; readonly why: string }
+  >;
+}
+
 /** What is exchanged with a provider: by its API, or with its name servers. */
 export type Operation = 'read' | 'write' | 'ask';
 export type CallResult = 'ok' | 'abandoned' | FaultKind | ServerAnswerKind;
@@ -206,6 +242,8 @@ export type TroubleWord =
   /** A fault of Detour's own: an event that could not be folded in. */
   | 'fold'
   | 'adapter'
+  | 'coordinator'
+  | 'eyes'
   | 'audit'
   | 'control-socket'
   | 'http-listener'
@@ -223,6 +261,8 @@ export interface Observer {
   journalled?(entry: Entry, wall: number, late?: boolean): void;
   /** It happened and cannot be committed now; it is later, where there is room for it. */
   unstored?(entry: Entry, wall: number): void;
+  /** One transaction of the group's has ended. */
+  shared?(result: Outcome['kind'], ms: number): void;
   /** Something went wrong that is not the world's fault or could not be recorded. */
   trouble?(what: TroubleWord, detail: string): void;
 }

@@ -66,6 +66,8 @@ export interface EtcdOptions {
 
 export interface GroupCoordinator extends Coordinator {
   readonly shared: Shared;
+  /** The number of the newest head that is known. */
+  readonly head: number;
   /** Another replica says that it knows a head of this number. */
   highest(number: number, replica: string): void;
 }
@@ -161,6 +163,7 @@ class EtcdCoordinator implements GroupCoordinator {
   #raising = false;
   #ill: { readonly word: GroupWord; readonly sentence: string } | null = null;
   #word: GroupWord | null = null;
+  #who: { readonly replica: string | null; readonly term: number } = { replica: null, term: 0 };
   #sentence = '';
   #answeredAt: number;
   #headAt: number;
@@ -201,6 +204,10 @@ class EtcdCoordinator implements GroupCoordinator {
     // What is under way is refused from the moment the key is gone; better it is through before.
     if (this.#flight !== null) await this.#within(this.#flight.over, CALL_MS);
     await this.#stepDown('handed over');
+  }
+
+  get head(): number {
+    return this.#memory.number;
   }
 
   highest(number: number, replica: string): void {
@@ -701,6 +708,7 @@ class EtcdCoordinator implements GroupCoordinator {
     if (isSound && this.#restored === null && isBehind(head, this.#memory)) {
       this.#restored = `its head went back to number ${head?.number ?? 0}`;
     }
+    this.#tellWho();
     const stop = this.#stop();
     if (stop !== null) {
       this.#showGroup(stop);
@@ -719,6 +727,17 @@ class EtcdCoordinator implements GroupCoordinator {
       this.#o.trouble(`an order in etcd ${strange}: nobody follows it`);
     }
     this.#strange = strange;
+  }
+
+  /** Who holds the lease, by its key: shown, and nothing rests on it. */
+  #tellWho(): void {
+    const { lease, head } = this.#mirror;
+    const replica = lease === null ? null : whoIn(lease.value);
+    const base = Math.max(this.#memory.base, head?.base ?? 0);
+    const term = lease === null ? 0 : base + lease.createRevision;
+    if (replica === this.#who.replica && term === this.#who.term) return;
+    this.#who = { replica, term };
+    this.#tell({ kind: 'acts', replica, term });
   }
 
   #showGroup(ill: { readonly word: GroupWord; readonly sentence: string } | null): void {
@@ -1002,5 +1021,15 @@ function whyNot(settled: Exclude<Settled, { kind: 'committed' }>): string {
       return `etcd refuses the commit: ${settled.fault.detail}`;
     case 'unknown':
       return `whether the commit was made is not known: ${settled.why}`;
+  }
+}
+
+/** The name in the lease's key; null where there is none. */
+function whoIn(text: string): string | null {
+  try {
+    const { replica } = JSON.parse(text) as { readonly replica?: unknown };
+    return typeof replica === 'string' ? replica.slice(0, 64) : null;
+  } catch {
+    return null;
   }
 }

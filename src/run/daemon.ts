@@ -22,6 +22,7 @@ import { LockError, lockStateDirectory } from '../store/lock.ts';
 import { damaged, openSqliteStore, type SqliteStore } from '../store/sqlite.ts';
 import { type Built, buildAdapters, ConfigError, type Loaded, loadConfig } from './build.ts';
 import { createClock } from './clock.ts';
+import type { Group, GroupParts } from './group.ts';
 import { createLog, createRarely, type Log } from './log.ts';
 import { createReload } from './reload.ts';
 import type { Signals } from './signals.ts';
@@ -37,6 +38,7 @@ const levelOf = {
   forgotten: 'warn',
   fault: 'warn',
   freeze: 'info',
+  group: 'warn',
   health: 'info',
   hold: 'warn',
   lane: 'info',
@@ -49,6 +51,7 @@ const levelOf = {
   release: 'info',
   reload: 'info',
   repair: 'info',
+  replica: 'info',
   settled: 'info',
   start: 'info',
   stay: 'warn',
@@ -56,6 +59,7 @@ const levelOf = {
   store: 'info',
   switch: 'info',
   taken: 'info',
+  undone: 'warn',
   undrain: 'info',
   unfreeze: 'info',
   unpin: 'info',
@@ -73,6 +77,8 @@ interface DaemonOptions {
   readonly version: string;
   /** Begins anew where the store is gone or damaged. */
   readonly newState: boolean;
+  /** Which replica this is, where the command line says so. */
+  readonly replica: string | null;
   readonly signals: Signals;
   /** What of the environment was taken away, as one sentence; null: nothing that matters. */
   readonly overridden: string | null;
@@ -82,7 +88,7 @@ interface DaemonOptions {
 export async function runDaemon(configPath: string, options: DaemonOptions): Promise<number> {
   let loaded: Loaded;
   try {
-    loaded = await loadConfig(configPath);
+    loaded = await loadConfig(configPath, { replica: options.replica });
   } catch (error) {
     return refuse(error);
   }
@@ -95,7 +101,7 @@ export async function runDaemon(configPath: string, options: DaemonOptions): Pro
     try {
       const store = openStore(config, log, options);
       try {
-        return await serve(assemble({ configPath, config, store, log, options }));
+        return await serve(await assemble({ configPath, config, store, log, options }));
       } finally {
         store.close();
       }
@@ -154,7 +160,7 @@ interface Daemon extends Parts {
   drop(): void;
 }
 
-function assemble(parts: Parts): Daemon {
+async function assemble(parts: Parts): Promise<Daemon> {
   const { configPath, config, store, log, options } = parts;
   const now: Daemon['now'] = { config, door: null, ended: false };
   const { docs, at } = store.load();
@@ -167,18 +173,20 @@ function assemble(parts: Parts): Daemon {
   const told = logRenewals(log);
   const build = (wanted: Config) => buildAdapters(wanted, clock, { remember: true, told });
   const adapters = build(config);
-  const coordinator = createSingleCoordinator(term);
+  const trouble: Trouble = (what, detail) => {
+    for (const o of observers) o.trouble?.(what, detail);
+  };
+  const group = await groupOf({ config, clock, store, controller: () => controller, trouble });
+  const coordinator = group?.coordinator ?? createSingleCoordinator(term);
   const { version } = options;
-  const world = { clock, store, coordinator, observers, seed: drawSeed(), version };
+  const eyes = group === null ? {} : { eyes: group.eyes };
+  const world = { clock, store, coordinator, ...eyes, observers, seed: drawSeed(), version };
   const controller = new Controller(config.core, adapters, world);
   let { auditor } = adapters;
   // Each has a share of its own: whoever wants a gate does not wait for a scrape, nor an operator.
   const readers = { listen: new Readers(), gates: new Readers(), socket: new Readers() };
   const seen = viewer(controller, readers.socket);
   const status = async () => withAudit(await seen(), auditing.audited().report);
-  const trouble: Trouble = (what, detail) => {
-    for (const o of observers) o.trouble?.(what, detail);
-  };
   const auditing = createAuditing({
     auditor: () => auditor,
     status: seen,
@@ -201,10 +209,13 @@ function assemble(parts: Parts): Daemon {
   const desk: Desk = {
     status,
     ready: () => controller.ready(),
-    command: (command) => controller.command(command),
+    command: (command, id) => controller.command(command, id),
     gate: (record) => controller.gate(record),
     history: (query) => controller.history(query),
-    reload: createReload({ path: configPath, inForce, controller, log, build, take }),
+    histories: (query) => group?.histories(query) ?? null,
+    reload: createReload({
+      ...{ path: configPath, replica: options.replica, inForce, controller, log, build, take },
+    }),
     audited: () => auditing.audited(),
     audit: () => auditing.now(),
   };
@@ -214,10 +225,20 @@ function assemble(parts: Parts): Daemon {
     readers: readers.listen,
   });
   observers.push(metrics.observer);
-  const drop = () => closeAll(adapters);
+  const drop = () => {
+    closeAll(adapters);
+    group?.close();
+  };
   const shown = { controller, auditing, desk, metrics, readers, trouble, now, drop };
   const daemon: Daemon = { ...parts, ...shown };
   return daemon;
+}
+
+/** Of a group all that it takes; alone none of its code is loaded. */
+async function groupOf(parts: GroupParts): Promise<Group | null> {
+  if (parts.config.group === null) return null;
+  const { buildGroup } = await import('./group.ts');
+  return buildGroup(parts);
 }
 
 function drawSeed(): [number, number, number, number] {
