@@ -47,7 +47,7 @@ export interface KubernetesOptions {
   readonly trouble: (sentence: string) => void;
 }
 
-const CURE = 'apply deploy/kubernetes/group.yaml, its Role among it';
+const CURE = 'apply deploy/kubernetes/group.yaml, with its Role';
 /** After a renewal that failed, and where the Lease is free. */
 const SOON_MS = 300;
 /** Where there is no Lease. */
@@ -94,6 +94,7 @@ class KubernetesCoordinator implements GroupCoordinator {
   /** The API has said that there is no Lease. */
   #isGone = false;
   #word = 'null';
+  #who: { readonly replica: string | null; readonly term: number } = { replica: null, term: 0 };
 
   constructor(options: KubernetesOptions) {
     this.#options = options;
@@ -139,6 +140,10 @@ class KubernetesCoordinator implements GroupCoordinator {
     this.#lose('handed over');
     await this.#giveBack();
     this.#goOn(SOON_MS);
+  }
+
+  get head(): number {
+    return this.#documents.known.number;
   }
 
   highest(number: number, replica: string): void {
@@ -420,6 +425,7 @@ class KubernetesCoordinator implements GroupCoordinator {
     if (before !== null && this.#seat.holding?.transitions !== before.transitions) {
       this.#lose(this.#whyLost());
     }
+    this.#tellWord();
     if (this.#mayTake()) this.#goOn(0);
   }
 
@@ -477,11 +483,29 @@ class KubernetesCoordinator implements GroupCoordinator {
     };
   }
 
+  /** Who holds the Lease, as it says: shown, and nothing rests on it. */
+  #tellWho(): void {
+    const { sight } = this.#seat;
+    const replica = sight === null || sight.holder === '' ? null : replicaOf(sight.holder);
+    const base = this.#documents.opened?.shelf?.base ?? 0;
+    const term = replica === null ? 0 : base + sight!.transitions;
+    if (this.#who.replica === replica && this.#who.term === term) return;
+    this.#who = { replica, term };
+    this.#tell({ kind: 'acts', replica, term });
+  }
+
   #tellWord(): void {
+    if (this.#state === 'started') this.#tellWho();
     const found = this.#groupWord();
     const text = JSON.stringify(found);
     if (text === this.#word || this.#state !== 'started') return;
     this.#word = text;
     this.#tell({ kind: 'group', word: found?.word ?? null, sentence: found?.sentence ?? 'well' });
   }
+}
+
+/** The name of the replica that an identity is a life of. */
+function replicaOf(identity: string): string {
+  const end = identity.lastIndexOf('_');
+  return (end > 0 ? identity.slice(0, end) : identity).slice(0, 64);
 }

@@ -2,8 +2,6 @@
 // the API's do; the same suite then goes over real HTTPS to a strict stand-in, with tokens, RBAC, watches
 // and the client itself. The real API is test/long/kubernetes.ts.
 
-import assert from 'node:assert/strict';
-import { test } from 'node:test';
 import { createKubernetesCoordinator } from '../../src/cluster/kubernetes.ts';
 import { startKubeApi } from '../parts/kube-api.ts';
 import {
@@ -160,4 +158,4 @@ async function realWorld(options: Partial<RealWorldOptions> = {}) {
   return { kube, world };
 }
 
-conformance('the stand-in over HTTPS', async () => (await realWorld()).world, [1]);
+conformance('the stand-in over HTTPS', async () => (await realWorld()).world, [1], 5);

@@ -4,7 +4,7 @@
 // believed. A world gives the replicas, lets time pass, and does harm.
 
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { describe, test } from 'node:test';
 import type { GroupCoordinator } from '../../src/cluster/etcd.ts';
 import type { KubeMemory } from '../../src/cluster/kube-office.ts';
 import { createSeal } from '../../src/cluster/sealed.ts';
@@ -253,12 +253,19 @@ export function eachGroup(
 }
 
 /** The suite itself, for an API by its name. */
-export function conformance(of: string, make: MakeWorld, seeds: readonly number[]): void {
-  const each = (what: string, body: (group: Group, leader: Member) => Promise<void>) =>
-    test(`${of}: ${what}`, eachGroup(make, seeds, body));
-  acting(each);
-  committing(each);
-  doubting(each);
+export function conformance(
+  of: string,
+  make: MakeWorld,
+  seeds: readonly number[],
+  concurrency = 1,
+): void {
+  describe(of, { concurrency }, () => {
+    const each = (what: string, body: (group: Group, leader: Member) => Promise<void>) =>
+      test(what, eachGroup(make, seeds, body));
+    acting(each);
+    committing(each);
+    doubting(each);
+  });
 }
 
 type Each = (what: string, body: (group: Group, leader: Member) => Promise<void>) => void;
