@@ -380,7 +380,7 @@ export class Office implements Shared {
     }
     const { promise: reply, resolve } = Promise.withResolvers<Reply>();
     this.#sayings.set(id, { reply, resolve });
-    const cancel = this.#options.clock.after(SAY_MS, () => resolve(this.#unknown()));
+    const cancel = this.#options.clock.after(SAY_MS, () => resolve(this.#unknown(id)));
     void this.#pass(id, command);
     const said = await reply;
     cancel();
@@ -388,8 +388,13 @@ export class Office implements Shared {
     return said;
   }
 
-  #unknown(): Reply {
-    const by = this.#options.documents.opened?.shelf?.by;
+  /** Nobody shall carry it out any more, once this is said. */
+  #unknown(id: string): Reply {
+    const { documents, clock } = this.#options;
+    const key = orderKey(id);
+    const make = (opened: Opened) => (opened.orders.has(key) ? [[key, null] as const] : null);
+    void documents.beside(make, clock.now() + AGAIN_MS);
+    const by = documents.opened?.shelf?.by;
     const who = by === undefined ? 'nobody has acted yet' : `${by} acted last`;
     const message = `no answer within ${SAY_MS / 1000} s (${who}): it is not known whether this is \
 done; look with \`detour status\``;

@@ -73,8 +73,6 @@ class KubernetesCoordinator implements GroupCoordinator {
   /** Under which it may act; null: it may not. */
   #term: number | null = null;
   #claiming = false;
-  /** The holding for which a head was written, or tried. */
-  #claimed = '';
   #refreshing: Promise<void> | null = null;
   /** Engine time at which the documents were last asked for. */
   #readAt = 0;
@@ -225,8 +223,8 @@ class KubernetesCoordinator implements GroupCoordinator {
   }
 
   #mayTake(): boolean {
-    const { clock } = this.#options;
-    const now = clock.now();
+    if (this.#seat.holding !== null) return false;
+    const now = this.#options.clock.now();
     const freeAt = this.#seat.freeAt();
     const isFree = freeAt !== null && now >= freeAt && now >= this.#restUntil;
     return isFree && this.#documents.opened !== null && this.#state === 'started';
@@ -351,12 +349,8 @@ class KubernetesCoordinator implements GroupCoordinator {
   // -------------------------------------------------------------- the head of a new term
 
   #claimSoon(): void {
-    const { uid, transitions } = this.#seat.holding!;
-    const holding = `${uid} ${transitions}`;
-    // One that was given up is never taken up again: it would bear the same term.
-    if (this.#claiming || holding === this.#claimed) return;
+    if (this.#claiming) return;
     this.#claiming = true;
-    this.#claimed = holding;
     const claim = this.#claim().finally(() => {
       this.#claiming = false;
     });

@@ -199,6 +199,9 @@ export const committed = { kind: 'committed' } as const;
 export const yes: Reply = { exit: 0, message: 'done' };
 export const unpin: Command = { kind: 'unpin', record: 'x.', by: 'me', dryRun: false };
 
+/** Orders that were carried out. */
+const carried = new WeakSet<LeaseEvent>();
+
 /** Carries out what it is told to, as the controller will: counted. */
 export async function carryOut(
   group: Group,
@@ -206,12 +209,11 @@ export async function carryOut(
   forMs: number,
   isOver: () => boolean = () => false,
 ): Promise<void> {
-  const seen = new Set<LeaseEvent>();
   await group.pass(forMs, () => {
     for (const one of group.members) {
       for (const event of one.events) {
-        if (event.kind !== 'order' || seen.has(event) || !one.mayAct) continue;
-        seen.add(event);
+        if (event.kind !== 'order' || carried.has(event) || !one.mayAct) continue;
+        carried.add(event);
         const done = [{ id: event.id, reply: { ...yes, message: `by ${one.name}` } }];
         void one.commit(batch({}, done)).then((outcome) => {
           if (outcome.kind === 'committed') counts.set(event.id, (counts.get(event.id) ?? 0) + 1);

@@ -32,6 +32,8 @@ export class SimKube {
   readonly objects = new KubeObjects('shop');
   /** Added to every write, before it is done. */
   slowMs = 0;
+  /** Added to those of one kind. */
+  slowOf: (resource: string) => number = () => 0;
   /** The API is gone: connections are refused. */
   isDown = false;
   readonly #timeline: Timeline;
@@ -58,7 +60,7 @@ export class SimKube {
       ask: (resource: string) => Any,
       deadlineMs: number,
       isWrite: boolean,
-    ) => this.#call(process, link, () => ask(names[kind]), deadlineMs, isWrite);
+    ) => this.#call(process, link, names[kind], () => ask(names[kind]), deadlineMs, isWrite);
     const sent = (kind: keyof typeof names, object: KubeObject): Any => {
       return { kind: resources[names[kind]]!.kind, ...structuredClone(object) };
     };
@@ -93,11 +95,14 @@ export class SimKube {
   #call(
     process: Process,
     link: Link,
+    resource: string,
     ask: () => Any,
     deadlineMs: number,
     isWrite: boolean,
   ): Promise<KubeAnswer> {
     return new Promise((resolve) => {
+      // What another life of the process asked is answered to nobody.
+      const { life } = process;
       let wasSent = true;
       const late = () => {
         const word = isWrite && wasSent ? 'uncertain' : 'unavailable';
@@ -105,7 +110,7 @@ export class SimKube {
       };
       const cancel = process.after(deadlineMs, late);
       const reply = (answer: KubeAnswer) => {
-        if (link.isCut) return;
+        if (link.isCut || process.life !== life) return;
         if (link.loseReplies > 0) {
           link.loseReplies--;
           return;
@@ -120,7 +125,7 @@ export class SimKube {
         wasSent = false;
         return reply({ ok: false, word: 'unavailable', detail: 'ECONNREFUSED' });
       }
-      const workMs = 1 + 3 * this.#random() + (isWrite ? this.slowMs : 0);
+      const workMs = 1 + 3 * this.#random() + (isWrite ? this.slowMs + this.slowOf(resource) : 0);
       this.#timeline.later(this.#wayMs(link), () => {
         // A connection that was cut on the way carries nothing.
         if (link.isCut || this.isDown) return;
@@ -139,6 +144,7 @@ export class SimKube {
     from: number,
     tell: (event: KubeEvent) => void,
   ): () => void {
+    const { life } = process;
     let isOver = false;
     let lastAt = 0;
     const over = () => {
@@ -160,7 +166,8 @@ export class SimKube {
     const listener = (event: Event) => {
       if (event.resource !== resource || event.object.metadata.name !== name) return;
       // What is lost on the way is lost: the connection never comes back.
-      if (link.isCut || link.isDeaf) this.objects.listeners.delete(listener);
+      const isLost = link.isCut || link.isDeaf || process.life !== life;
+      if (isLost) this.objects.listeners.delete(listener);
       else if (event.type === 'DELETED') send({ kind: 'gone' });
       else send({ kind: 'changed', object: structuredClone(event.object) });
     };
