@@ -46,7 +46,7 @@ interface Holding {
 }
 
 /** One call to the Lease's API: at least, at most, as a part of the TTL. */
-const CALL_MS = { least: 500, most: 5000, part: 1 / 3 };
+const CALL_MS = { least: 500, most: 5000, part: 1 / 2 };
 /** Between what we count and what others wait for: clocks do not run equally fast. */
 const MARGIN = { leastMs: 500, part: 0.1 };
 /** Of the renewals that were sent, how many are remembered until it shows which was taken. */

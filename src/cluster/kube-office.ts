@@ -88,6 +88,8 @@ export class Office implements Shared {
   /** Own engine time less the group's; null: not known yet. */
   #shift: number | null;
   #isShiftLive = false;
+  /** The last term under which a head was written here, or tried. */
+  #own: number | null = null;
   /** By key what was told, in group time; null: whatever comes next is told as a whole. */
   #told: ReadonlyMap<string, string> | null = null;
   #toldRaw = '';
@@ -151,7 +153,9 @@ export class Office implements Shared {
 
   #note(shelf: Shelf, isLive: boolean): void {
     const { clock, memory, replica } = this.#options;
-    if (shelf.by !== replica) this.#measure(clock.now() - shelf.at, isLive);
+    // What an earlier life of ours wrote counts too: its clock need not have been this one.
+    const isOurs = shelf.term === this.#own;
+    if (!isOurs) this.#measure(clock.now() - shelf.at, isLive && shelf.by !== replica);
     const { term, number, tx } = shelf;
     memory.save({ term, number, tx, shift: this.#shift });
   }
@@ -214,6 +218,7 @@ export class Office implements Shared {
       }
       const make = (now: Opened, home: string) =>
         this.#next(now, { term, base, lease: taken.uid, home });
+      this.#own = term;
       const written = await documents.write(opened.raw, make, until);
       if (written.kind === 'written') {
         this.refused = null;

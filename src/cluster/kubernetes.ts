@@ -50,6 +50,8 @@ export interface KubernetesOptions {
 const CURE = 'apply deploy/kubernetes/group.yaml, with its Role';
 /** After a renewal that failed, and where the Lease is free. */
 const SOON_MS = 300;
+/** Between two rounds, at least. */
+const LEAST_MS = 50;
 /** Where there is no Lease. */
 const MISSING_MS = 1000;
 const WATCH_AGAIN_MS = 2000;
@@ -157,7 +159,7 @@ class KubernetesCoordinator implements GroupCoordinator {
     this.#term = null;
     this.#cancelRound();
     this.#cancelLapse();
-    for (const cancel of this.#watches.values()) cancel();
+    this.#unwatch();
     this.#office.close();
     const end = () => this.#options.api.close();
     if (wasStarted) void this.#giveBack().then(end);
@@ -176,7 +178,11 @@ class KubernetesCoordinator implements GroupCoordinator {
     this.#roundAt = at;
     this.#cancelRound = clock.after(ms, () => {
       this.#roundAt = null;
-      this.#safely(this.#inTurn(() => this.#round()).then((next) => this.#goOn(next)));
+      const begunAt = clock.now();
+      const round = this.#inTurn(() => this.#round());
+      this.#safely(
+        round.then((next) => this.#goOn(Math.max(LEAST_MS, next - clock.now() + begunAt))),
+      );
     });
   }
 
@@ -292,7 +298,11 @@ class KubernetesCoordinator implements GroupCoordinator {
       if (!made.ok) await this.#documents.refresh();
     }
     const isNew = this.#documents.opened?.shelf === null;
-    if (isNew && this.#seat.sight === null) this.#heard(await this.#seat.create(), 'create');
+    if (!isNew || this.#seat.sight !== null) return;
+    const made = await this.#seat.create();
+    this.#heard(made, 'create');
+    // Another was quicker.
+    if (!made.ok && made.word === 'conflict') this.#heard(await this.#seat.look(), 'get');
   }
 
   /** Others may know less: they are let know that nobody may act. */
@@ -322,6 +332,8 @@ class KubernetesCoordinator implements GroupCoordinator {
     this.#cancelLapse();
     if (this.#term === null) return;
     this.#term = null;
+    // It may have come unheard: what a watch did not tell then, it may never tell.
+    this.#unwatch();
     this.#tell({ kind: 'lost', why });
     this.#office.lost();
   }
@@ -409,6 +421,11 @@ class KubernetesCoordinator implements GroupCoordinator {
     }
   }
 
+  #unwatch(): void {
+    for (const cancel of this.#watches.values()) cancel();
+    this.#watches.clear();
+  }
+
   #leaseChanged(object: KubeObject | null): void {
     if (this.#state !== 'started') return;
     const before = this.#seat.holding;
@@ -439,10 +456,8 @@ class KubernetesCoordinator implements GroupCoordinator {
     if (!answer.ok && (answer.word === 'unavailable' || answer.word === 'uncertain')) {
       const since = this.#silent?.since ?? clock.now();
       this.#silent = { since, why: answer.detail };
-      // What no call gets through, no watch has got through either.
-      for (const cancel of this.#watches.values()) cancel();
-      this.#watches.clear();
-      return;
+      // Where no call gets through, nothing of a watch did either.
+      return this.#unwatch();
     }
     this.#silent = null;
     this.#isGone = !answer.ok && (answer.word === 'missing' || (this.#isGone && verb === 'create'));
