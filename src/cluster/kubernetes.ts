@@ -90,7 +90,8 @@ class KubernetesCoordinator implements GroupCoordinator {
   /** Engine time before which none is begun again. */
   readonly #watchAt = new Map<KubeKind, number>();
   #silent: { readonly since: number; readonly why: string } | null = null;
-  #refused: string | null = null;
+  #refused: { readonly verb: string; readonly said: string; readonly sentence: string } | null =
+    null;
   /** The API has said that there is no Lease. */
   #isGone = false;
   #word = 'null';
@@ -462,10 +463,19 @@ class KubernetesCoordinator implements GroupCoordinator {
     this.#silent = null;
     this.#isGone = !answer.ok && (answer.word === 'missing' || (this.#isGone && verb === 'create'));
     const isRefused = !answer.ok && (answer.word === 'refused' || answer.word === 'invalid');
+    const said = this.#seat.sight?.said ?? '';
     if (isRefused) {
       const what = `the Kubernetes API (${api.place}) does not let this replica ${verb}`;
-      this.#refused = `${what} the Lease ${lease}: ${answer.detail}: ${CURE}`;
-    } else if (!this.#isGone) this.#refused = null;
+      this.#refused = {
+        verb,
+        said,
+        sentence: `${what} the Lease ${lease}: ${answer.detail}: ${CURE}`,
+      };
+      return;
+    }
+    // That one may read it says nothing of writing, unless another has written since.
+    const refused = this.#refused;
+    if (refused?.verb === verb || refused?.said !== said) this.#refused = null;
   }
 
   #groupWord(): { readonly word: GroupWord; readonly sentence: string } | null {
@@ -477,7 +487,7 @@ class KubernetesCoordinator implements GroupCoordinator {
       const cure = 'make it again by deploy/kubernetes/group.yaml, then `detour ack --restored`';
       return { word: 'restored', sentence: `${what}; nobody acts: ${cure}` };
     }
-    if (this.#refused !== null) return { word: 'refused', sentence: this.#refused };
+    if (this.#refused !== null) return { word: 'refused', sentence: this.#refused.sentence };
     const isRefused = fault !== null && ['refused', 'invalid', 'missing'].includes(fault.word);
     if (isRefused) {
       const what = `the group's documents (${documents.kind} ${documents.name})`;
