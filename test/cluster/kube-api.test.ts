@@ -66,7 +66,7 @@ test('an object is made once, read as it stands, and written only over the versi
     assert.deepEqual(object(await api.get('secret', SECRET, 2000)), second);
     // Made anew under the same name, it is another.
     kube.set('secrets', SECRET, () => null);
-    assert.equal(wordOf(await api.put('secret', second, 2000)), 'missing');
+    assert.equal(wordOf(await api.put('secret', second, 2000)), 'conflict');
     kube.set('secrets', SECRET, () => ({ kind: 'Secret', ...secret('9') }));
     const now = kube.get('secrets', SECRET);
     const { resourceVersion } = now.metadata;

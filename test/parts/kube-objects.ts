@@ -70,11 +70,13 @@ export class KubeObjects {
   }
 
   update(resource: string, name: string, sent: Any): Any {
-    const before = this.get(resource, name);
     const { uid, resourceVersion } = sent.metadata;
+    const before = this.#objects.get(`${resource}/${name}`);
+    if (before === undefined && !uid) throw new Refusal(404, `${resource} "${name}" not found`);
     const changed = 'the object has been modified; please apply your changes to the latest version';
     const what = `Operation cannot be fulfilled on ${resource} "${name}"`;
-    if (uid && uid !== before.metadata.uid) {
+    // One that is gone is another than the one that was read.
+    if (uid && uid !== before?.metadata.uid) {
       throw new Refusal(409, `${what}: Precondition failed: UID in precondition: ${uid}`);
     }
     // A Secret and a ConfigMap may be updated blindly; a Lease may not.
