@@ -9,11 +9,15 @@ import {
   type Effect,
   type Event,
   holding,
+  isShared,
+  Ledger,
   nextDeadline,
   owed,
   reloadProblems,
   start,
   step,
+  telling,
+  toldVersion,
   violations,
 } from './core/engine.ts';
 import type {
@@ -25,6 +29,8 @@ import type {
   EntryKind,
   Fault,
   FaultKind,
+  GroupState,
+  Json,
   Name,
   Observation,
   Reply,
@@ -33,17 +39,23 @@ import type {
   Survey,
 } from './core/model.ts';
 import type { State, Step } from './core/state.ts';
+import { storedProblem } from './core/stored.ts';
 import { type GateView, gateView, readyView, type StatusView, view, viewing } from './core/view.ts';
 import type { Notifier, ProbeResult, Provider } from './kit/extend.ts';
 import type {
+  Batch,
   CallResult,
   Clock,
   Coordinator,
+  Eyes,
   HistoryQuery,
+  LeaseEvent,
   Moment,
   Observer,
   Operation,
+  Outcome,
   Prober,
+  Shared,
   Store,
   StoredEntry,
   TroubleWord,
@@ -62,6 +74,8 @@ export interface World {
   readonly clock: Clock;
   readonly store: Store;
   readonly coordinator: Coordinator;
+  /** What the replicas tell each other; absent: alone. */
+  readonly eyes?: Eyes;
   readonly observers: readonly Observer[];
   /** Four random 32-bit integers. */
   readonly seed: readonly [number, number, number, number];
@@ -88,6 +102,20 @@ const SHUT_OUT_MS = 60_000;
 const SHUT_OUT_MOST_MS = 3_600_000;
 const SHUT_OUT_COUNT = 100;
 const OWN_FAULT = 'a fault in Detour itself';
+/** A write is begun with at least so much authority left: what all but a failing call takes. */
+const AUTHORITY_MS = 2_500;
+/** A write waits so long for the keep-alive that brings it, looking so often. */
+const AUTHORITY_WAIT_MS = 5_000;
+const AUTHORITY_LOOK_MS = 50;
+/** How long a group that refused a commit is left alone: at first and at most. */
+const GROUP_RETRY_MS = 1_000;
+const GROUP_RETRY_MOST_MS = 10_000;
+/** Effects that wait for a commit, and orders that are remembered, at most. */
+const HELD_MAX = 10_000;
+const ORDERS_MAX = 1_000;
+/** A hand-over waits so long for what is under way. */
+const HAND_OVER_MS = 2_000;
+const DIRECT = 'use `detour switch --direct`';
 
 export class Controller {
   readonly #world: World;
@@ -120,13 +148,20 @@ export class Controller {
   readonly #cancels = new Set<() => void>();
   /** How many of a provider's calls its lane has been told of. */
   readonly #counted = new WeakMap<Provider, number>();
+  /** What the group of replicas shares; null alone: then nothing of it is ever looked at. */
+  readonly #hands: Hands | null;
+  /** Of which version the others know that there is something to tell. */
+  #told = 0;
 
   constructor(config: CoreConfig, adapters: Adapters, world: World) {
     this.#world = world;
     this.#adapters = adapters;
     const { clock, store, seed } = world;
     const { docs, unkept } = store.load();
-    const begun = start({ config, docs, unkept, now: clock.now(), wall: clock.wall(), seed });
+    const { shared } = world.coordinator;
+    this.#hands = shared === null ? null : newHands(shared);
+    const [now, wall, grouped] = [clock.now(), clock.wall(), shared !== null];
+    const begun = start({ config, docs, unkept, now, wall, seed, grouped });
     this.#words = unkept;
     this.#state = begun.state;
     this.#first = begun.step;
@@ -138,11 +173,37 @@ export class Controller {
   start(): void {
     this.#finish(this.#first);
     this.#heartbeat();
+    this.#look();
     this.#world.coordinator.start((event) => {
       if (this.#stopped) return;
+      if (this.#hands !== null) return this.#ofGroup(this.#hands, event);
+      if (event.kind !== 'held' && event.kind !== 'lost') return;
       const held = event.kind === 'held';
       this.#step({ kind: 'lease', held, term: held ? event.term : this.#state.lease.term });
     });
+  }
+
+  /** Hears the other replicas from now on. */
+  #look(): void {
+    const { eyes } = this.#world;
+    if (eyes === undefined) return;
+    const listening = eyes.start((event) => {
+      if (!this.#stopped) this.#step(event);
+    });
+    void listening.then((problem) => {
+      if (problem !== null) this.#trouble('eyes', problem);
+    });
+  }
+
+  /** What this replica tells the others: what changed since a version; all of it since null. */
+  telling(since: number | null): ReturnType<typeof telling> {
+    return telling(this.#state, since ?? -1);
+  }
+
+  /** This replica's copy of what the group decided. */
+  documents(): Readonly<Record<string, Json>> {
+    const { docs } = this.#world.store.load();
+    return Object.fromEntries(Object.entries(docs).filter(([key]) => isShared(key)));
   }
 
   /** The whole state at once; whoever may not hold the loop takes it in pieces. */
@@ -176,9 +237,16 @@ export class Controller {
     return this.#world.store.history(query);
   }
 
-  /** Carries one command through a commit. */
-  command(command: Command): Promise<Reply> {
+  /**
+   * Carries one command through a commit. In a group it reaches whoever acts, by its id: said twice
+   * with one id, it is done once. A dry run is answered here, by what is seen here.
+   */
+  command(command: Command, id: string | null = null): Promise<Reply> {
     if (this.#stopped) return Promise.resolve({ exit: 1, message: 'the daemon is stopping' });
+    return this.#hands === null ? this.#fold(command) : this.#anyDoor(this.#hands, command, id);
+  }
+
+  #fold(command: Command): Promise<Reply> {
     const request = this.#nextRequest++;
     const reply = new Promise<Reply>((resolve) => this.#replies.set(request, { command, resolve }));
     this.#step({ kind: 'command', request, command });
@@ -226,8 +294,11 @@ export class Controller {
   /** Ends: no new work, writes under way get a moment, sockets are let go. */
   async stop(): Promise<void> {
     if (this.#stopped) return;
+    if (this.#hands !== null) await this.#handOver(this.#hands);
+    if (this.#stopped) return;
     this.#stopped = true;
     this.#wake?.cancel();
+    this.#world.eyes?.close();
     this.#world.coordinator.close();
     const { clock } = this.#world;
     const until = clock.now() + STOP_GRACE_MS;
@@ -264,7 +335,7 @@ export class Controller {
       this.#beginAnew(event, error, config, lease);
       return false;
     }
-    this.#finish(out, event.kind === 'command');
+    this.#finish(out, event.kind === 'command', event.kind === 'learnt');
     return true;
   }
 
@@ -290,24 +361,40 @@ export class Controller {
     // What was said and is not in the store is gone with that engine.
     const unkept = this.#words;
     const wall = clock.wall();
-    const begun = start({ config, docs, unkept, now, wall, seed, nextEffect });
+    const hands = this.#hands;
+    const grouped = hands !== null;
+    const begun = start({ config, docs, unkept, now, wall, seed, nextEffect, grouped });
     this.#state = begun.state;
     const sentence = `${OWN_FAULT} (${key}): it was refused, and everything is looked at anew`;
     begun.step.entries.unshift({ kind: 'fault', record: null, sentence, data: { event: key } });
+    // Its writes that wait were planned by the engine before.
+    if (hands !== null) hands.held = hands.held.filter(({ effect }) => effect.kind !== 'write');
     this.#finish(begun.step);
     this.#step({ kind: 'lease', held: lease.held, term: lease.term });
+    if (hands !== null) this.#step({ kind: 'group', group: hands.group });
     if (this.#storeFailed) this.#step({ kind: 'store', ok: false });
+    else if (hands?.refused) this.#step({ kind: 'store', ok: false, what: 'the group' });
     if (event.kind !== 'command') return;
     const asked = this.#replies.get(event.request);
     this.#replies.delete(event.request);
     asked?.resolve({ exit: 1, message: `${OWN_FAULT}: nothing was done; the log says which` });
   }
 
-  #finish(out: Step, isOrder = false): void {
+  /** Says that there is something to tell, once for each telling. */
+  #tellOthers(eyes: Eyes): void {
+    const version = toldVersion(this.#state);
+    if (version === this.#told) return;
+    this.#told = version;
+    eyes.changed();
+  }
+
+  #finish(out: Step, isOrder = false, isLearnt = false): void {
     const committed = this.#commit(out);
     if (!committed) this.#await(out, isOrder);
     else if (!this.#storeFailed && this.#words.length > 0) this.#remind([]);
-    for (const effect of out.effects) this.#perform(effect, committed);
+    if (this.#hands !== null) this.#share(this.#hands, out, committed, isLearnt);
+    else for (const effect of out.effects) this.#perform(effect, committed);
+    if (this.#world.eyes !== undefined) this.#tellOthers(this.#world.eyes);
     if (!committed && !this.#storeFailed) {
       this.#storeFailed = true;
       this.#step({ kind: 'store', ok: false });
@@ -411,7 +498,355 @@ export class Controller {
     this.#waiting = [];
     this.#lost = 0;
     this.#storeFailed = false;
-    this.#step({ kind: 'store', ok: true });
+    if (this.#hands?.refused !== true) this.#step({ kind: 'store', ok: true });
+  }
+
+  // -------------------------------------------------------------- the group of replicas
+
+  /** What the coordinator tells of the group. */
+  #ofGroup(hands: Hands, event: LeaseEvent): void {
+    switch (event.kind) {
+      case 'held':
+        return this.#takeOver(hands, event.term);
+      case 'lost':
+        return this.#fall(hands, event.why);
+      case 'documents':
+        return this.#learn(hands, event);
+      case 'order':
+        return this.#order(hands, event);
+      case 'acts':
+        return this.#tellGroup(hands, { acts: event.replica, term: event.term });
+      case 'group':
+        return this.#tellGroup(hands, { word: event.word, sentence: event.sentence });
+    }
+  }
+
+  #tellGroup(hands: Hands, change: Partial<GroupState>): void {
+    hands.group = { ...hands.group, ...change };
+    this.#step({ kind: 'group', group: hands.group });
+  }
+
+  get #self(): string {
+    return this.#state.config.group?.self ?? 'this replica';
+  }
+
+  /** Every document of the head was told before: from now on this replica's are the group's. */
+  #takeOver(hands: Hands, term: number): void {
+    hands.acts = true;
+    hands.refused = false;
+    hands.reign++;
+    this.#tellGroup(hands, { acts: this.#self, term });
+    // Nothing was ever shared: what this replica knows, alone until now, comes first.
+    if (hands.isNew) {
+      const { docs } = this.#world.store.load();
+      hands.ledger.put({ docs: Object.entries(docs), entries: [] });
+      hands.isNew = false;
+    }
+    this.#step({ kind: 'lease', held: true, term });
+  }
+
+  /** The right to act is gone: what is not committed never was. */
+  #fall(hands: Hands, why: string): void {
+    const { acts, refused } = hands;
+    hands.acts = false;
+    hands.refused = false;
+    if (this.#state.lease.held || !hands.told) {
+      hands.told = true;
+      this.#step({ kind: 'lease', held: false, term: this.#state.lease.term });
+    }
+    if (hands.group.acts === this.#self) this.#tellGroup(hands, { acts: null });
+    if (!acts) return;
+    hands.ledger.giveUp();
+    hands.orders.clear();
+    this.#step({ kind: 'learnt', docs: hands.ledger.docs(), whole: true });
+    this.#letGo(hands, why, false);
+    // That the group does not commit is the next one's trouble, and that one says so.
+    if (refused && !this.#storeFailed) this.#step({ kind: 'store', ok: true, what: 'the group' });
+  }
+
+  #learn(hands: Hands, event: Extract<LeaseEvent, { kind: 'documents' }>): void {
+    const { docs, whole, by } = event;
+    const said: Record<string, Json> = {};
+    for (const [key, value] of docs) if (value !== null) said[key] = value;
+    const problem = storedProblem(said);
+    if (problem !== null) {
+      this.#trouble('coordinator', `of the group: ${problem}: it is not taken`);
+      return this.#fall(hands, problem);
+    }
+    if (hands.acts) {
+      if (by === this.#self) return;
+      this.#fall(hands, `${by ?? 'somebody'} has committed meanwhile`);
+    }
+    // Until somebody has shared something, each shows what it knows itself.
+    if (docs.length === 0) {
+      if (whole) hands.isNew = true;
+      return;
+    }
+    hands.ledger.learn(docs, whole || hands.isNew);
+    this.#step({ kind: 'learnt', docs, whole: whole || hands.isNew });
+    hands.isNew = false;
+  }
+
+  /** A step's documents go to the group, and what rests on them waits. */
+  #share(hands: Hands, out: Step, committed: boolean, isLearnt: boolean): void {
+    const { ledger } = hands;
+    const changed = committed && hands.acts && !isLearnt && ledger.put(out);
+    for (const effect of out.effects) {
+      if (effect.kind === 'reply' && this.#answers(hands, effect, committed)) continue;
+      if (this.#mustWait(hands, effect, committed, changed)) {
+        hands.held.push({ effect, after: ledger.count, dueAt: null });
+      } else this.#perform(effect, committed);
+    }
+    while (hands.held.length > HELD_MAX) {
+      const at = hands.held.findIndex(({ effect }) => effect.kind === 'notify');
+      if (at < 0) break;
+      hands.held.splice(at, 1);
+      this.#trouble('notify', 'too many notices wait for the group: the oldest is dropped');
+    }
+    this.#release(hands);
+    this.#transact(hands);
+  }
+
+  #mustWait(hands: Hands, effect: Effect, committed: boolean, changed: boolean): boolean {
+    if (effect.kind === 'write') return true;
+    if (!committed) return false;
+    if (effect.kind === 'notify') return changed;
+    if (effect.kind !== 'reply' || isLook(this.#replies.get(effect.request)?.command)) return false;
+    return !hands.ledger.isCommittedTo(hands.ledger.count);
+  }
+
+  /** True where the reply is an order's: it is in the transaction of what it did. */
+  #answers(hands: Hands, e: Extract<Effect, { kind: 'reply' }>, committed: boolean): boolean {
+    const id = this.#replies.get(e.request)?.order;
+    if (id === undefined) return false;
+    this.#replies.delete(e.request);
+    this.#answer(hands, id, committed && !this.#storeFailed ? e.reply : notCommitted(e.reply));
+    return true;
+  }
+
+  #answer(hands: Hands, id: string, reply: Reply): void {
+    hands.orders.set(id, reply);
+    if (hands.orders.size > ORDERS_MAX) hands.orders.delete(hands.orders.keys().next().value!);
+    hands.ledger.answer(id, reply);
+  }
+
+  /** Sends the next transaction, if none is under way. */
+  #transact(hands: Hands): void {
+    if (hands.committing || !hands.acts || hands.refused) return;
+    const batch = hands.ledger.next();
+    if (batch !== null) {
+      this.#send(hands, batch, (outcome) => {
+        if (outcome.kind === 'deposed') this.#fall(hands, outcome.why);
+        else if (outcome.kind === 'refused') this.#refused(hands, outcome.why);
+        else {
+          hands.ledger.committed();
+          this.#release(hands);
+        }
+      });
+    }
+  }
+
+  #send(hands: Hands, batch: Batch, ended: (outcome: Outcome) => void): void {
+    const { clock, observers } = this.#world;
+    const { reign } = hands;
+    const beganAt = clock.now();
+    const broken = (error: unknown): Outcome => {
+      this.#trouble('coordinator', messageOf(error));
+      return { kind: 'deposed', why: 'the coordinator failed' };
+    };
+    hands.committing = true;
+    void hands.shared
+      .commit(batch)
+      .catch(broken)
+      .then((outcome) => {
+        hands.committing = false;
+        for (const o of observers) o.shared?.(outcome.kind, clock.now() - beganAt);
+        if (this.#stopped) return;
+        if (reign === hands.reign && hands.acts) ended(outcome);
+        // Given up as lost, and committed all the same: it is the group's.
+        else if (outcome.kind === 'committed' && !hands.acts) {
+          hands.ledger.learn(batch.docs, false);
+          this.#step({ kind: 'learnt', docs: batch.docs, whole: false });
+        }
+        this.#transact(hands);
+      });
+  }
+
+  /** Nothing of it is committed, and the right to act is still ours: as with a full disk (rule 13). */
+  #refused(hands: Hands, why: string): void {
+    this.#trouble('coordinator', `the group does not commit: ${why}`);
+    hands.refused = true;
+    const { docs, done } = hands.ledger.giveUp();
+    this.#step({ kind: 'store', ok: false, what: 'the group' });
+    this.#step({ kind: 'learnt', docs, whole: false });
+    this.#letGo(hands, why, true);
+    // Whoever asked is told as soon as anything can be.
+    for (const { id, reply } of done) this.#answer(hands, id, notOfGroup(reply, why));
+    this.#later(GROUP_RETRY_MS, () => this.#tryGroup(hands, hands.reign, GROUP_RETRY_MS));
+  }
+
+  /** An empty transaction shows whether it commits again. */
+  #tryGroup(hands: Hands, reign: number, waitedMs: number): void {
+    if (this.#stopped || !hands.refused || reign !== hands.reign) return;
+    this.#send(hands, { docs: [], entries: [], done: [] }, (outcome) => {
+      if (outcome.kind === 'deposed') return this.#fall(hands, outcome.why);
+      if (outcome.kind === 'committed') {
+        hands.refused = false;
+        if (!this.#storeFailed) this.#step({ kind: 'store', ok: true, what: 'the group' });
+        return;
+      }
+      const waitMs = Math.min(GROUP_RETRY_MOST_MS, waitedMs * 2);
+      this.#later(waitMs, () => this.#tryGroup(hands, reign, waitMs));
+    });
+  }
+
+  /** Performs what need not wait any longer, in order. */
+  #release(hands: Hands): void {
+    const { held } = hands;
+    for (let i = 0; i < held.length; ) {
+      const one = held[i]!;
+      const { effect } = one;
+      const isOver =
+        effect.kind === 'write'
+          ? this.#begin(hands, one, effect)
+          : hands.ledger.isCommittedTo(one.after);
+      if (!isOver) i++;
+      else {
+        held.splice(i, 1);
+        if (effect.kind !== 'write') this.#perform(effect, true);
+      }
+    }
+  }
+
+  /**
+   * Rule 30: a write is begun only when what it rests on is committed, and the right to act outlasts
+   * its deadline. True where it was begun, or never will be.
+   */
+  #begin(hands: Hands, one: Held, e: Extract<Effect, { kind: 'write' }>): boolean {
+    const stands = e.changes.map((change) => hands.ledger.standing(change));
+    if (stands.includes('stale')) return this.#unsent(e, 'another marker is in force by now');
+    if (stands.includes('waits')) return false;
+    const { clock, coordinator } = this.#world;
+    const now = clock.now();
+    const mayAct = hands.acts && !hands.leaving;
+    const leftMs = mayAct ? coordinator.actsUntil() - now : 0;
+    if (leftMs >= Math.min(AUTHORITY_MS, e.deadlineMs)) {
+      this.#write(e, Math.min(e.deadlineMs, leftMs));
+      return true;
+    }
+    one.dueAt ??= now + AUTHORITY_WAIT_MS;
+    if (!mayAct || now >= one.dueAt) return this.#unsent(e, 'the right to act does not outlast it');
+    if (!hands.looks) {
+      hands.looks = true;
+      this.#later(AUTHORITY_LOOK_MS, () => {
+        hands.looks = false;
+        if (!this.#stopped) this.#release(hands);
+      });
+    }
+    return false;
+  }
+
+  /** It is told a turn later, so that no step begins within another. */
+  #unsent(e: Extract<Effect, { kind: 'write' }>, why: string): true {
+    this.#later(0, () => {
+      if (this.#stopped) return;
+      const answers = e.changes.map(() => ({ kind: 'not-asked' }) as const);
+      this.#step({ kind: 'written', provider: e.provider, id: e.id, answers, unsent: why });
+    });
+    return true;
+  }
+
+  /** What waited for a commit that never comes: nothing was sent, and nobody is told that it was. */
+  #letGo(hands: Hands, why: string, acts: boolean): void {
+    for (const { effect } of hands.held.splice(0)) {
+      if (effect.kind === 'write') this.#unsent(effect, why);
+      else if (effect.kind === 'reply') {
+        const asked = this.#replies.get(effect.request);
+        this.#replies.delete(effect.request);
+        asked?.resolve(acts ? notOfGroup(effect.reply, why) : unknownToGroup(effect.reply, why));
+      } else if (acts) this.#perform(effect, false);
+    }
+  }
+
+  // -------------------------------------------------------------- orders at any door
+
+  async #anyDoor(hands: Hands, command: Command, id: string | null): Promise<Reply> {
+    const { group } = hands;
+    if (command.kind === 'restored') return this.#restore(hands, command);
+    // What this replica's own checks have shown is nobody else's.
+    if (command.kind === 'drilled') return this.#fold(command);
+    if (command.kind === 'yield' && command.dryRun === true) return wouldYield(group);
+    if (command.dryRun === true) {
+      const reply = await this.#fold(command);
+      if (hands.acts) return reply;
+      const as = `as ${this.#self} sees it, which does not act`;
+      return { ...reply, message: `${reply.message} (${as})` };
+    }
+    if (group.word !== null) {
+      const why = `nothing was done: ${group.sentence}`;
+      return { exit: 1, message: `${why}; to move a record now, ${DIRECT}` };
+    }
+    if (hands.refused) return notOfGroup({ exit: 0, message: '' }, 'it takes no commits now');
+    if (id === null) return { exit: 2, message: 'in a group an order bears an id: it has none' };
+    return hands.shared.say(id, command);
+  }
+
+  /** An order that was said anywhere in the group; told only while this replica acts. */
+  #order(hands: Hands, event: Extract<LeaseEvent, { kind: 'order' }>): void {
+    const { id, replica } = event;
+    if (!hands.acts || hands.leaving) return;
+    const known = hands.orders.get(id);
+    if (known !== undefined) {
+      if (known !== null) hands.ledger.answer(id, known);
+      return this.#transact(hands);
+    }
+    hands.orders.set(id, null);
+    const said = event.command;
+    const by = replica === this.#self ? said.by : `${said.by} at ${replica}`;
+    const command = { ...said, by };
+    if (command.kind === 'yield') {
+      this.#answer(hands, id, { exit: 0, message: `${this.#self} hands over` });
+      this.#transact(hands);
+      return void this.#handOver(hands);
+    }
+    const request = this.#nextRequest++;
+    this.#replies.set(request, { command, order: id, resolve: () => {} });
+    this.#step({ kind: 'command', request, command });
+  }
+
+  /** A person has seen that the engine is another, or older: what this replica knows is right. */
+  async #restore(hands: Hands, command: Command): Promise<Reply> {
+    if (hands.group.word !== 'restored') {
+      return { exit: 1, message: 'nothing was done: the group waits for no such word' };
+    }
+    const docs = this.documents();
+    if (command.dryRun === true) {
+      const message = `would make the ${Object.keys(docs).length} documents of ${this.#self} the group's`;
+      return { exit: 0, message };
+    }
+    return hands.shared.restore(docs);
+  }
+
+  /**
+   * Hands over: nothing more is decided or begun, what is under way is waited for, and then others may
+   * act. Bounded by `HAND_OVER_MS` and the coordinator's own deadline.
+   */
+  async #handOver(hands: Hands): Promise<void> {
+    const { clock, coordinator } = this.#world;
+    if (hands.leaving) return;
+    hands.leaving = true;
+    if (hands.acts) {
+      this.#step({ kind: 'lease', held: false, term: this.#state.lease.term });
+      this.#release(hands);
+      const until = clock.now() + HAND_OVER_MS;
+      const isBusy = () => hands.acts && (this.#writing > 0 || !hands.ledger.isIdle);
+      while (isBusy() && clock.now() < until) {
+        await new Promise<void>((resolve) => void clock.after(5, resolve));
+      }
+    }
+    await coordinator.yield().catch((error) => this.#trouble('coordinator', messageOf(error)));
+    hands.leaving = false;
+    if (hands.acts && !this.#stopped) this.#fall(hands, 'handed over');
   }
 
   #arm(): void {
@@ -443,6 +878,14 @@ export class Controller {
         return this.#ask(effect);
       case 'chain':
         return this.#chain(effect);
+      case 'call':
+        return this.#world.eyes?.call(effect.checks, effect.why);
+      case 'yield':
+        // In a turn of its own: a step is not begun within another.
+        this.#later(0, () => {
+          if (this.#hands !== null) void this.#handOver(this.#hands);
+        });
+        return;
       case 'notify':
         // A switch that could not be committed is taken back: nobody is told of it.
         if (committed || effect.notice.kind !== 'switch') this.#notify(effect);
@@ -501,13 +944,13 @@ export class Controller {
     });
   }
 
-  #write(e: Extract<Effect, { kind: 'write' }>): void {
+  #write(e: Extract<Effect, { kind: 'write' }>, deadlineMs = e.deadlineMs): void {
     const provider = this.#adapters.providers[e.provider]!;
     const none = noAnswer('uncertain');
     const late = e.changes.map(() => none);
     this.#writing++;
     const work = (signal: AbortSignal) => provider.write(e.changes, signal);
-    void this.#bounded<readonly Answer<null>[]>(work, e.deadlineMs, late).then(([answers, ms]) => {
+    void this.#bounded<readonly Answer<null>[]>(work, deadlineMs, late).then(([answers, ms]) => {
       this.#writing--;
       this.#called(e.provider, 'write', wordOf(answers), ms);
       if (this.#stopped) return;
@@ -703,9 +1146,73 @@ export function closeAll(adapters: Adapters): void {
   for (const provider of Object.values(adapters.providers)) provider.close();
 }
 
+/** An effect that waits for what it rests on to be the group's. */
+interface Held {
+  readonly effect: Effect;
+  /** Changes until then must be committed. */
+  readonly after: number;
+  /** Of a write that waits for authority: until when. */
+  dueAt: number | null;
+}
+
+/** What is known of the group, and what waits for it. */
+interface Hands {
+  readonly shared: Shared;
+  readonly ledger: Ledger;
+  group: GroupState;
+  acts: boolean;
+  /** Counts the holdings of the lease. */
+  reign: number;
+  /** The engine has been told that the lease is not held. */
+  told: boolean;
+  /** Nothing was ever shared in this group. */
+  isNew: boolean;
+  committing: boolean;
+  /** The group commits nothing, though the lease is held. */
+  refused: boolean;
+  leaving: boolean;
+  /** A look at the authority is due. */
+  looks: boolean;
+  held: Held[];
+  /** Orders of this holding; null: being done. */
+  readonly orders: Map<string, Reply | null>;
+}
+
+function newHands(shared: Shared): Hands {
+  return {
+    shared,
+    ledger: new Ledger(),
+    group: { acts: null, term: 0, word: null, sentence: '' },
+    acts: false,
+    reign: 0,
+    told: false,
+    isNew: false,
+    committing: false,
+    refused: false,
+    leaving: false,
+    looks: false,
+    held: [],
+    orders: new Map(),
+  };
+}
+
+function wouldYield({ acts }: GroupState): Reply {
+  if (acts === null) return { exit: 1, message: 'nobody acts: there is nothing to hand over' };
+  return { exit: 0, message: `${acts} would hand over to another replica; nothing moves` };
+}
+
+/** What the group did not commit was not done. */
+function notOfGroup(reply: Reply, why: string): Reply {
+  if (reply.exit !== 0 && reply.exit !== 3) return reply;
+  const what = `the group has not committed it (${why}): it is not in force`;
+  return { exit: 1, message: `${what}; say it again, or ${DIRECT}` };
+}
+
 /** A command whose answer may be awaited. */
 interface Asked {
   readonly command: Command;
+  /** The id by which it was said in the group. */
+  readonly order?: string;
   readonly resolve: (reply: Reply) => void;
 }
 
@@ -733,6 +1240,13 @@ function notCommitted(reply: Reply): Reply {
     'the store cannot commit: a switch was not made (use `detour switch --direct`), and anything ' +
     'else holds only until a restart, unless the store works again before it';
   return { exit: 1, message };
+}
+
+/** Whoever acts next knows whether it was committed. */
+function unknownToGroup(reply: Reply, why: string): Reply {
+  if (reply.exit !== 0 && reply.exit !== 3) return reply;
+  const what = `the group is not known to have committed it (${why})`;
+  return { exit: 1, message: `${what}: look at \`detour status\` before you say it again` };
 }
 
 function messageOf(error: unknown): string {

@@ -87,20 +87,20 @@ process.exitCode = await runCli(process.argv.slice(2), {
     const { switchDirectly } = await import('./run/direct.ts');
     return switchDirectly(order, tell);
   },
-  probe: async (configPath, what) => {
+  probe: async (configPath, what, replica) => {
     await sealedHere();
     const { probeAll } = await import('./run/probe.ts');
-    return orSay(() => probeAll(configPath, what));
+    return orSay(() => probeAll(configPath, what, replica));
   },
-  drill: async (configPath, check) => {
+  drill: async (configPath, check, replica) => {
     await sealedHere();
     const { drillCheck } = await import('./run/probe.ts');
-    return orSay(() => drillCheck(configPath, check));
+    return orSay(() => drillCheck(configPath, check, replica));
   },
-  audit: async (configPath) => {
+  audit: async (configPath, replica) => {
     await sealedHere();
     const { auditOnce } = await import('./run/audit.ts');
-    return auditOnce(configPath);
+    return auditOnce(configPath, replica);
   },
   simulate: async (order) => {
     const [{ loadConfig, tables }, { InputError, simulate }, { CliError, defaultConfig }] =
@@ -112,7 +112,7 @@ process.exitCode = await runCli(process.argv.slice(2), {
     const path = order.config ?? (order.journal === null ? null : defaultConfig);
     return orSay(async () => {
       // Before the order is read, because packages that it names are loaded in their own time.
-      const loaded = path === null ? null : await loadConfig(path);
+      const loaded = path === null ? null : await loadConfig(path, { together: true });
       return simulate(order, { tables, load: () => loaded!.config, defaultConfig });
     }).catch((error) => {
       throw error instanceof InputError ? new CliError(2, error.message) : error;

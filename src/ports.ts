@@ -2,18 +2,23 @@
 // these, or of kit/extend.ts. A port's method never throws for what the world does: it answers with a
 // value. It throws only where it says so here, or when Detour itself is wrong.
 
+import type { Telling } from './core/heard.ts';
 import type {
   ChainAnswer,
   CheckId,
+  Command,
   Entry,
   EntryKind,
   FaultKind,
+  GroupWord,
   Json,
   Name,
   Observation,
+  Reply,
   ServerAnswer,
   ServerAnswerKind,
 } from './core/model.ts';
+import type { CallReason } from './core/state.ts';
 import type { ProbeResult } from './kit/extend.ts';
 
 export interface Clock {
@@ -105,14 +110,127 @@ export interface Store {
   close(): void;
 }
 
+export type { GroupWord } from './core/model.ts';
+
+/** A document as it is shared: its key, and null where it is removed. */
+export type SharedDoc = readonly [key: string, value: Json | null];
+
 export type LeaseEvent =
+  /** Every document of the head was told before it. */
   | { readonly kind: 'held'; readonly term: number }
-  | { readonly kind: 'lost'; readonly why: string };
+  | { readonly kind: 'lost'; readonly why: string }
+  /** What the group decided, in this replica's engine time; a commit of its own is not told. */
+  | {
+      readonly kind: 'documents';
+      readonly docs: readonly SharedDoc[];
+      /** These are all there are: whatever else was known of before is gone. */
+      readonly whole: boolean;
+      /** The number of the head that they belong to. */
+      readonly number: number;
+      /** The replica that wrote that; null: nobody yet. */
+      readonly by: string | null;
+    }
+  /** An operator's word that was said to another replica; told only to whoever acts. */
+  | {
+      readonly kind: 'order';
+      readonly id: string;
+      readonly command: Command;
+      readonly replica: string;
+    }
+  /** Who acts, as far as this replica knows; null: nobody. */
+  | { readonly kind: 'acts'; readonly replica: string | null; readonly term: number }
+  /** How the group is, shown everywhere; null: well. */
+  | { readonly kind: 'group'; readonly word: GroupWord | null; readonly sentence: string };
 
 export interface Coordinator {
   /** Starts competing; tells of every change. */
   start(tell: (event: LeaseEvent) => void): void;
+  /**
+   * Engine time until which this replica may act: Infinity alone, 0 without the lease. Counted from
+   * when the last keep-alive was sent, on a clock that notices suspension.
+   */
+  actsUntil(): number;
+  /** Hands over at once. Resolves, within a deadline, when others may take it. */
+  yield(): Promise<void>;
+  /** What the group shares; null alone. */
+  readonly shared: Shared | null;
+  /** Ends it for good; what is held is given back, where that can be said in time. */
   close(): void;
+}
+
+/** One transaction of the group's. */
+export interface Batch {
+  /** At most 100, and 512 KiB of JSON. */
+  readonly docs: readonly SharedDoc[];
+  /** Decisions, for the bounded log in the engine. */
+  readonly entries: readonly Entry[];
+  /** Orders that are done with it. */
+  readonly done: readonly { readonly id: string; readonly reply: Reply }[];
+}
+
+export type Outcome =
+  | { readonly kind: 'committed' }
+  /**
+   * The right to act is gone, and it will not be committed from here on. Whether it was before tell
+   * the documents, which come whole.
+   */
+  | { readonly kind: 'deposed'; readonly why: string }
+  /** Nothing of it is committed, and the right to act is still ours. */
+  | { readonly kind: 'refused'; readonly why: string };
+
+export interface Shared {
+  /**
+   * One transaction under the lease and the head, with the next head in it. At most one is under
+   * way. Never rejects: what is not known is read back, and past its deadline the right to act is
+   * given up.
+   */
+  commit(batch: Batch): Promise<Outcome>;
+  /** Says a command to whoever acts, by an id: said twice, done once. Answers within a deadline. */
+  say(id: string, command: Command): Promise<Reply>;
+  /** Makes this replica's documents the group's, under a higher base of terms; wants a person. */
+  restore(docs: Readonly<Record<string, Json>>): Promise<Reply>;
+}
+
+/** What comes from the other replicas. */
+export type EyesEvent =
+  /** `saidAt`: in own engine time, when it was said at the earliest. */
+  | { readonly kind: 'heard'; readonly telling: Telling; readonly saidAt: number }
+  | { readonly kind: 'unheard'; readonly replica: string; readonly why: string }
+  | {
+      readonly kind: 'called';
+      readonly replica: string;
+      readonly checks: readonly CheckId[];
+      readonly why: CallReason;
+    };
+
+/** What replicas tell each other of what they see. */
+export interface Eyes {
+  /** Resolves with null when it listens, else with what is wrong and its cure. */
+  start(tell: (event: EyesEvent) => void): Promise<string | null>;
+  /** Something changed that the others should know at once. */
+  changed(): void;
+  /** To all that are reached just now. */
+  call(checks: readonly CheckId[], why: CallReason): void;
+  close(): void;
+}
+
+/** Journals of several replicas in one, the newest first by the wall clock of each. */
+export interface Histories {
+  readonly entries: readonly (StoredEntry & { readonly replica: string })[];
+  /** Who did not answer, and why. */
+  readonly silent: readonly { readonly replica: string; readonly why: string }[];
+}
+
+/** The other replicas, for those who read. */
+export interface Peers {
+  /** The newest entries of one replica's journal first; a sentence says why there are none. */
+  ask(
+    replica: string,
+    query: HistoryQuery,
+  ): Promise<
+    | { readonly ok: true; readonly entries: readonly StoredEntry[] }
+    | { readonly ok: false; readonly why: string }
+  >;
 }
 
 /** What is exchanged with a provider: by its API, or with its name servers. */
@@ -124,6 +242,8 @@ export type TroubleWord =
   /** A fault of Detour's own: an event that could not be folded in. */
   | 'fold'
   | 'adapter'
+  | 'coordinator'
+  | 'eyes'
   | 'audit'
   | 'control-socket'
   | 'http-listener'
@@ -141,6 +261,8 @@ export interface Observer {
   journalled?(entry: Entry, wall: number, late?: boolean): void;
   /** It happened and cannot be committed now; it is later, where there is room for it. */
   unstored?(entry: Entry, wall: number): void;
+  /** One transaction of the group's has ended. */
+  shared?(result: Outcome['kind'], ms: number): void;
   /** Something went wrong that is not the world's fault or could not be recorded. */
   trouble?(what: TroubleWord, detail: string): void;
 }

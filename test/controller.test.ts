@@ -19,70 +19,11 @@ import type {
   Seen,
 } from '../src/core/model.ts';
 import type { ProbeResult, Provider } from '../src/kit/extend.ts';
-import type {
-  Clock,
-  Commit,
-  Observer,
-  Prober,
-  Store,
-  StoredEntry,
-  Verifier,
-} from '../src/ports.ts';
+import type { Commit, Observer, Prober, Store, StoredEntry, Verifier } from '../src/ports.ts';
 import { coreConfig } from './core/world.ts';
+import { HandClock, settled } from './parts/hand-clock.ts';
 
 const WWW = 'www.gslb.test.';
-const WALL_0 = Date.UTC(2026, 0, 1);
-
-/** Time stands until a test moves it. */
-class HandClock implements Clock {
-  #now = WALL_0;
-  #wall = WALL_0;
-  #timers = new Set<{ readonly at: number; readonly then: () => void }>();
-
-  now(): number {
-    return this.#now;
-  }
-
-  wall(): number {
-    return this.#wall;
-  }
-
-  after(ms: number, then: () => void): () => void {
-    const timer = { at: this.#now + Math.max(0, ms), then };
-    this.#timers.add(timer);
-    return () => void this.#timers.delete(timer);
-  }
-
-  /** Runs on, firing what falls due in order, each with all that comes of it at once. */
-  async advance(ms: number): Promise<void> {
-    const until = this.#now + ms;
-    for (;;) {
-      await settled();
-      const due = [...this.#timers].filter((t) => t.at <= until).sort((a, b) => a.at - b.at)[0];
-      if (due === undefined) break;
-      this.#timers.delete(due);
-      this.stall(Math.max(0, due.at - this.#now));
-      due.then();
-    }
-    this.stall(until - this.#now);
-  }
-
-  /** Time passes and nothing of ours runs. */
-  stall(ms: number): void {
-    this.#now += ms;
-    this.#wall += ms;
-  }
-
-  /** The machine slept: the monotonic clock stood as well. */
-  sleep(ms: number): void {
-    this.#wall += ms;
-  }
-}
-
-/** Lets everything run that waits for nothing but its turn. */
-function settled(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
-}
 
 type Ways = 'pass' | 'fail' | 'held';
 type ApiWay = 'ok' | 'never' | 'never-write' | 'throws';
@@ -246,7 +187,13 @@ class Lab {
     const world: World = {
       clock: this.clock,
       store: this.#store(),
-      coordinator: { start: (tell) => tell({ kind: 'held', term: 1 }), close: () => {} },
+      coordinator: {
+        start: (tell) => tell({ kind: 'held', term: 1 }),
+        actsUntil: () => Number.POSITIVE_INFINITY,
+        yield: () => Promise.resolve(),
+        shared: null,
+        close: () => {},
+      },
       observers: [this.#observer()],
       seed: [1, 2, 3, 4],
       version: 'test',

@@ -4,12 +4,12 @@
 import type { Command } from 'commander';
 import type { AuditReport } from '../core/audit.ts';
 import { daemon } from './client.ts';
-import { act, type Cli, CliError, examples } from './hands.ts';
+import { act, type Cli, CliError, examples, type ReplicaOptions, withReplica } from './hands.ts';
 import { dateOf, printJson } from './json.ts';
 import { type DaemonOptions, withDaemon } from './order.ts';
 import { printAudit } from './print.ts';
 
-interface Options extends DaemonOptions {
+interface Options extends DaemonOptions, ReplicaOptions {
   readonly config?: string;
   readonly all?: boolean;
 }
@@ -21,7 +21,7 @@ export function addAudit(program: Command, cli: Cli): void {
     .option('-c, --config <file>', 'look from here with this configuration, without the daemon')
     .option('-a, --all', 'show what is good as well');
   examples(
-    withDaemon(command),
+    withDaemon(withReplica(command)),
     '$ detour audit',
     '$ detour audit -c /etc/detour/detour.yaml   # with no daemon; it knows of no past switch',
     '$ detour audit --json | jq \'.findings[] | select(.severity == "bad")\'',
@@ -42,7 +42,7 @@ function outward({ wall, ...report }: AuditReport): object {
 
 async function made(cli: Cli, options: Options): Promise<AuditReport> {
   if (options.config === undefined) return daemon(cli, options).audit();
-  const report = await cli.hands.audit(options.config);
+  const report = await cli.hands.audit(options.config, options.replica ?? null);
   if ('exit' in report) throw new CliError(report.exit, report.message);
   return report;
 }

@@ -6,13 +6,16 @@ import type { IncomingMessage } from 'node:http';
 import type { AuditReport } from '../core/audit.ts';
 import type { Command as Order, Reply } from '../core/model.ts';
 import type { StatusView } from '../core/view.ts';
-import type { StoredEntry } from '../ports.ts';
+import type { Histories, StoredEntry } from '../ports.ts';
 import { type Cli, CliError, defaultSocket } from './hands.ts';
 
 export interface Client {
   status(signal?: AbortSignal): Promise<StatusView>;
   /** The newest first; a null record asks for all. */
   history(record: string | null, limit: number): Promise<readonly StoredEntry[]>;
+  /** The same of every replica of the group, and who did not answer. */
+  histories(record: string | null, limit: number): Promise<Histories>;
+  /** By an id of its own: in a group it is done once, whoever carries it on. */
   command(order: Order): Promise<Reply>;
   /** Has the configuration read again; in a dry run nothing is put in force. */
   reload(dryRun: boolean): Promise<Reply>;
@@ -37,19 +40,13 @@ export function daemon(cli: Cli, options: { readonly socket?: string }): Client 
       return answer.body as StatusView;
     },
     async history(record, limit) {
-      const query = new URLSearchParams({ limit: String(limit) });
-      if (record !== null) query.set('record', record);
-      const answer = await ask(path, 'GET', `/v1/history?${query}`, { ms: readMs });
-      const { entries, exit, message } = (answer.body ?? {}) as {
-        entries?: readonly StoredEntry[];
-      } & Partial<Reply>;
-      if (exit !== undefined && message !== undefined) throw new CliError(exit, message);
-      if (!Array.isArray(entries)) throw stranger(path, answer);
-      return entries;
+      return (await histories(path, record, limit, false)).entries;
     },
+    histories: (record, limit) => histories(path, record, limit, true),
     async command(order) {
       const body = JSON.stringify(order);
-      return reply(path, await ask(path, 'POST', '/v1/command', { ms: orderMs, body }));
+      const url = `/v1/command?id=${crypto.randomUUID()}`;
+      return reply(path, await ask(path, 'POST', url, { ms: orderMs, body }));
     },
     async reload(dryRun) {
       const query = dryRun ? '?dryRun=true' : '';
@@ -71,6 +68,22 @@ export function daemon(cli: Cli, options: { readonly socket?: string }): Client 
       }
     },
   };
+}
+
+async function histories(
+  path: string,
+  record: string | null,
+  limit: number,
+  all: boolean,
+): Promise<Histories> {
+  const query = new URLSearchParams({ limit: String(limit) });
+  if (record !== null) query.set('record', record);
+  if (all) query.set('all', 'true');
+  const answer = await ask(path, 'GET', `/v1/history?${query}`, { ms: readMs });
+  const { entries, silent, exit, message } = (answer.body ?? {}) as Partial<Histories & Reply>;
+  if (exit !== undefined && message !== undefined) throw new CliError(exit, message);
+  if (!Array.isArray(entries) || (all && !Array.isArray(silent))) throw stranger(path, answer);
+  return { entries, silent: silent ?? [] };
 }
 
 interface Audited {

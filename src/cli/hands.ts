@@ -16,6 +16,7 @@ type Exit = Reply['exit'];
 /** A switch made from here, without the daemon. */
 export interface DirectOrder extends Order {
   readonly configPath: string;
+  readonly replica: string | null;
 }
 
 /** What one probe from here saw. */
@@ -48,7 +49,11 @@ interface Simulated {
   readonly html: (() => string) | null;
 }
 
-/** The work behind commands that do not talk to the daemon. Each loads what it needs when called. */
+/**
+ * The work behind commands that do not talk to the daemon. Each loads what it needs when called. A
+ * `replica` is which of several this is, where the command line says so; null: as the environment or
+ * the configuration says.
+ */
 export interface Hands {
   readonly version: string;
   /**
@@ -57,7 +62,11 @@ export interface Hands {
    */
   run(
     configPath: string,
-    options: { readonly json: boolean; readonly newState: boolean },
+    options: {
+      readonly json: boolean;
+      readonly newState: boolean;
+      readonly replica: string | null;
+    },
   ): Promise<number>;
   /**
    * Reads a configuration and touches nothing else; each text names file, line and cure. Packages
@@ -65,7 +74,7 @@ export interface Hands {
    */
   validate(
     configPath: string,
-    options: { readonly byName: boolean },
+    options: { readonly byName: boolean; readonly replica: string | null },
   ): Promise<{
     readonly problems: readonly string[];
     readonly warnings: readonly string[];
@@ -79,11 +88,15 @@ export interface Hands {
   /** Switches at the vendors from this process; `tell` takes a line as each thing happens. */
   direct(order: DirectOrder, tell: (line: string) => void): Promise<Reply>;
   /** Every check of an origin, a cloud or all (null), once over every path. Throws CliError. */
-  probe(configPath: string, what: string | null): Promise<readonly Looked[]>;
+  probe(
+    configPath: string,
+    what: string | null,
+    replica: string | null,
+  ): Promise<readonly Looked[]>;
   /** One check, asked for an answer nobody gives. Throws CliError. */
-  drill(configPath: string, check: string): Promise<readonly Looked[]>;
+  drill(configPath: string, check: string, replica: string | null): Promise<readonly Looked[]>;
   /** One audit from this process; a reply says why there is none. */
-  audit(configPath: string): Promise<AuditReport | Reply>;
+  audit(configPath: string, replica: string | null): Promise<AuditReport | Reply>;
   /** Replays an outage or a journal in virtual time; touches no network. */
   simulate(order: SimulateOrder): Promise<Simulated>;
   /** The lab, with its own arguments. */
@@ -149,6 +162,16 @@ export function act<Options extends object>(
       cli.io.exit(exit);
     }
   });
+}
+
+/** What a command that reads a configuration takes, where that is one for several replicas. */
+export interface ReplicaOptions {
+  readonly replica?: string;
+}
+
+export function withReplica(command: Command): Command {
+  const what = 'which of the replicas this is (else DETOUR_REPLICA, else as configured)';
+  return command.option('--replica <name>', what);
 }
 
 /** Examples under a command's help; a line that starts with `$` is one, others explain it. */

@@ -5,10 +5,11 @@ import { daemon } from './client.ts';
 import { act, type Cli, examples } from './hands.ts';
 import { dated, printJson } from './json.ts';
 import { type DaemonOptions, withDaemon } from './order.ts';
-import { printHistory } from './print.ts';
+import { clean, printHistory } from './print.ts';
 
 interface Options extends DaemonOptions {
   readonly limit: number;
+  readonly all?: boolean;
 }
 
 export function addHistory(program: Command, cli: Cli): void {
@@ -16,15 +17,27 @@ export function addHistory(program: Command, cli: Cli): void {
     .command('history')
     .description('what happened and why, the newest last')
     .argument('[record]', 'one record; without it, everything')
+    .option('-a, --all', 'of every replica of the group, while they answer')
     .option('-n, --limit <count>', 'how many entries at most, 1 to 10000', readLimit, 50);
   examples(
     withDaemon(command),
     '$ detour history www.gslb.example.net --limit 20',
+    '$ detour history --all',
     '$ detour history --json -n 1000 | jq \'.entries[] | select(.kind == "switch")\'',
   );
   act<Options>(cli, command, async ([record], options) => {
-    const entries = await daemon(cli, options).history(record ?? null, options.limit);
+    const client = daemon(cli, options);
     const paper = { columns: cli.io.columns(), colour: cli.io.colour };
+    if (options.all) {
+      const { entries, silent } = await client.histories(record ?? null, options.limit);
+      if (options.json) printJson(cli.io, { entries: entries.map(dated), silent });
+      else if (entries.length > 0) cli.io.out(printHistory(entries, paper));
+      for (const { replica, why } of options.json ? [] : silent) {
+        cli.io.err(`detour: ${clean(replica)} has not answered: ${clean(why)}\n`);
+      }
+      return silent.length === 0 ? 0 : 3;
+    }
+    const entries = await client.history(record ?? null, options.limit);
     if (options.json) printJson(cli.io, { entries: entries.map(dated) });
     else if (entries.length === 0) cli.io.out('nothing has happened yet\n');
     else cli.io.out(printHistory(entries, paper));

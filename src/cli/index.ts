@@ -22,6 +22,7 @@ import { addSimulate } from './simulate.ts';
 import { addStatus } from './status.ts';
 import { addSwitch } from './switch.ts';
 import { addValidate } from './validate.ts';
+import { addYield } from './yield.ts';
 
 export type { DirectOrder, Hands, Io, Looked } from './hands.ts';
 
@@ -55,7 +56,7 @@ export function buildProgram(hands: Hands, io: Io = processIo()): Command {
   for (const add of [addSwitch, addAdopt, addPin, addUnpin, addDrain, addUndrain]) {
     add(program, cli);
   }
-  for (const add of [addFreeze, addUnfreeze, addAck]) add(program, cli);
+  for (const add of [addFreeze, addUnfreeze, addAck, addYield]) add(program, cli);
   program.commandsGroup('To run it:');
   for (const add of [addInit, addRun, addValidate, addReload, addSimulate, addSchema, addLab]) {
     add(program, cli);

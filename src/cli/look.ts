@@ -5,12 +5,21 @@ import type { Command } from 'commander';
 import type { EntryKind, Reply } from '../core/model.ts';
 import type { StoredEntry } from '../ports.ts';
 import { daemon } from './client.ts';
-import { act, type Cli, CliError, defaultConfig, examples, type Looked } from './hands.ts';
+import {
+  act,
+  type Cli,
+  CliError,
+  defaultConfig,
+  examples,
+  type Looked,
+  type ReplicaOptions,
+  withReplica,
+} from './hands.ts';
 import { dated, printJson } from './json.ts';
 import { type DaemonOptions, showReply, who, withDaemon } from './order.ts';
 import { clean } from './print.ts';
 
-interface ConfigOptions extends DaemonOptions {
+interface ConfigOptions extends DaemonOptions, ReplicaOptions {
   readonly config: string;
 }
 
@@ -23,9 +32,9 @@ export function addProbe(program: Command, cli: Cli): void {
     .argument('[what]', 'an origin, a cloud or one check; without it, all')
     .option('-c, --config <file>', 'the configuration', defaultConfig)
     .option('--json', 'the answers as one JSON document');
-  examples(command, '$ detour probe hangzhou -c detour.yaml');
+  examples(withReplica(command), '$ detour probe hangzhou -c detour.yaml');
   act<ConfigOptions>(cli, command, async ([what], options) => {
-    const looked = await cli.hands.probe(options.config, what ?? null);
+    const looked = await cli.hands.probe(options.config, what ?? null, options.replica ?? null);
     show(cli, looked, options);
     return looked.every((l) => l.outcome === 'pass') ? 0 : 1;
   });
@@ -38,9 +47,9 @@ export function addDrill(program: Command, cli: Cli): void {
     .description('make one check fail, by asking for an answer nobody gives; touches no record')
     .argument('<check>', 'such as hangzhou/web')
     .option('-c, --config <file>', 'the configuration', defaultConfig);
-  examples(withDaemon(command), '$ detour drill check hangzhou/web -c detour.yaml');
+  examples(withDaemon(withReplica(command)), '$ detour drill check hangzhou/web -c detour.yaml');
   act<ConfigOptions>(cli, command, async ([check], options) => {
-    const looked = await cli.hands.drill(options.config, check!);
+    const looked = await cli.hands.drill(options.config, check!, options.replica ?? null);
     const id = looked[0]?.check ?? check!;
     if (!options.json) show(cli, looked, options);
     const end = (reply: Reply) => {

@@ -64,14 +64,19 @@ export function printStatus(view: StatusView, paper: Paper, { form, of }: Shown)
 }
 
 /** Journal entries, the oldest first, so that the newest stands beside the prompt. */
-export function printHistory(newestFirst: readonly StoredEntry[], paper: Paper): string {
+export function printHistory(
+  newestFirst: readonly (StoredEntry & { readonly replica?: string })[],
+  paper: Paper,
+): string {
   const page = paperOf(paper);
+  const broad = Math.max(0, ...newestFirst.map(({ replica }) => width(clean(replica ?? ''))));
   for (const entry of newestFirst.toReversed()) {
     // Most sentences begin with the record's name.
     const isNamed =
       entry.record === null || unrooted(entry.sentence).includes(printName(entry.record));
     const about = isNamed ? '' : `${printName(entry.record!)}: `;
-    const start = `${date(entry.wall)}  ${String(entry.seq).padStart(5)}  `;
+    const who = broad === 0 ? '' : `${clean(entry.replica ?? '').padEnd(broad)}  `;
+    const start = `${date(entry.wall)}  ${who}${String(entry.seq).padStart(5)}  `;
     page.flow(start, [{ text: entry.kind }, { text: about + entry.sentence }]);
   }
   return page.text();
@@ -159,6 +164,7 @@ function head(page: Page, view: StatusView, count: string | null): void {
     view.ready.ok ? { text: 'ready', style: 'green' } : { text: 'NOT READY', style: bad },
     ...(count === null ? [] : [{ text: count }]),
   ]);
+  if (view.group !== null) groupLine(page, view.group);
   if (view.freeze !== null) {
     page.flow('  frozen     ', [{ text: heldLine(view, view.freeze), style: 'yellow' }]);
   }
@@ -167,6 +173,18 @@ function head(page: Page, view: StatusView, count: string | null): void {
     page.flow('  drained    ', [{ text, style: 'yellow' }]);
   }
 }
+
+/** `hz-1 acts (term 7); this is nrt-1, which follows` */
+function groupLine(page: Page, { self, role, acts, term, word, sentence }: Group): void {
+  const who = acts === null ? 'no replica acts' : `${acts} acts (term ${term})`;
+  const here = role === 'acts' ? 'this is that one' : `this is ${self}, which follows`;
+  const style = word !== null ? bad : acts === null ? 'yellow' : undefined;
+  const says = word === null ? '' : `; ${word}: ${sentence}`;
+  const text = `${who}; ${here}${says}`;
+  page.flow('  group      ', [style === undefined ? { text } : { text, style }]);
+}
+
+type Group = NonNullable<StatusView['group']>;
 
 /** `by ann for 12m, 48m left: kernel update` */
 function heldLine(view: StatusView, { by, reason, sinceAt, untilAt }: Held): string {

@@ -6,6 +6,7 @@ import { z } from 'zod';
 import {
   diagnoses,
   entryKinds,
+  groupWords,
   markerKinds,
   outcomes,
   severities,
@@ -193,6 +194,33 @@ const status = document(
     detour: text.describe('the version of the daemon'),
     cluster: text,
     ready: z.strictObject({ ok: z.boolean(), reasons: z.array(text) }),
+    group: z
+      .strictObject({
+        self: text.describe('the replica that was asked'),
+        role: z.enum(['acts', 'follows']),
+        acts: text.nullable().describe('the replica that acts; null: none, or not known'),
+        term: count,
+        word: z.enum(groupWords).nullable().describe('what is wrong with the group; null: nothing'),
+        sentence: text,
+        minority: text.nullable().describe('why this replica would hand over; null: it would not'),
+        replicas: z.array(
+          z.strictObject({
+            name: text,
+            self: z.boolean(),
+            heard: z.boolean(),
+            sinceAt: time,
+            why: text.describe('why it is not heard; empty while it is'),
+            ageMs: ms.nullable(),
+            blind: z.boolean(),
+            acts: z.boolean(),
+            sameConfig: z.boolean().nullable(),
+            sameDefinition: z.boolean().nullable(),
+            differs: z.array(name),
+          }),
+        ),
+      })
+      .nullable()
+      .describe('the group of replicas; null: there is none'),
     freeze: z.strictObject(held).nullable().describe('of everything'),
     drains: z.array(z.strictObject({ what: text, ...held })),
     records: z.array(record),
@@ -277,7 +305,18 @@ const answer = document(reply, 'an order that was given, or its --dry-run; any r
 /** By command; whatever goes wrong is an `answer`. */
 export const documents = {
   status,
-  history: document({ entries: z.array(z.strictObject(entry)) }, 'the newest first'),
+  history: document(
+    {
+      entries: z.array(
+        z.strictObject({ ...entry, replica: text.optional().describe('with --all: whose entry') }),
+      ),
+      silent: z
+        .array(z.strictObject({ replica: text, why: text }))
+        .optional()
+        .describe('with --all: who has not answered'),
+    },
+    'the newest first',
+  ),
   explain: document(entry, 'the entry itself'),
   audit: document(
     {
@@ -328,6 +367,7 @@ export const documents = {
   freeze: answer,
   unfreeze: answer,
   ack: answer,
+  yield: answer,
   reload: answer,
   init: answer,
 } satisfies Readonly<Record<string, z.ZodType>>;

@@ -7,7 +7,15 @@ import type { Command } from 'commander';
 import type { Reply } from '../core/model.ts';
 import type { RecordView, Stage, StatusView } from '../core/view.ts';
 import { type Client, daemon } from './client.ts';
-import { act, type Cli, CliError, defaultConfig, examples } from './hands.ts';
+import {
+  act,
+  type Cli,
+  CliError,
+  defaultConfig,
+  examples,
+  type ReplicaOptions,
+  withReplica,
+} from './hands.ts';
 import { printJson } from './json.ts';
 import {
   confirm,
@@ -26,7 +34,7 @@ import {
 import { clean, printName, span } from './print.ts';
 import { findRecord } from './status.ts';
 
-interface Options extends OrderOptions {
+interface Options extends OrderOptions, ReplicaOptions {
   readonly reason: string;
   readonly for: string;
   readonly force?: boolean;
@@ -62,7 +70,7 @@ export function addSwitch(program: Command, cli: Cli): void {
     .option('--adopt', 'with --direct: even where the record bears no marker of this cluster')
     .option('-c, --config <file>', 'the configuration, for --direct', defaultConfig);
   examples(
-    withDaemon(command),
+    withDaemon(withReplica(command)),
     '$ detour switch www.gslb.example.net tokyo --reason "hangzhou storage fails" --dry-run',
     '$ detour switch www.gslb.example.net tokyo --reason "hangzhou storage fails" --for 4h',
     'The daemon is dead, or its machine is:',
@@ -93,7 +101,8 @@ async function direct(cli: Cli, wanted: Wanted, options: Options): Promise<numbe
   if (mustAsk(cli, options))
     await confirm(cli, `Move ${what} at its vendors now, past any daemon?`);
   const tell = (line: string) => (options.json ? io.err : io.out)(`${clean(line)}\n`);
-  const order = { ...wanted, adopt: options.adopt === true, configPath: options.config };
+  const { adopt = false, config: configPath, replica = null } = options;
+  const order = { ...wanted, adopt, configPath, replica };
   const reply = await hands.direct(order, tell);
   return wanted.dryRun ? showPlan(cli, reply, options) : showReply(cli, reply, options);
 }

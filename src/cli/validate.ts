@@ -2,11 +2,18 @@
 // with no network touched.
 
 import type { Command } from 'commander';
-import { act, type Cli, defaultConfig, examples } from './hands.ts';
+import {
+  act,
+  type Cli,
+  defaultConfig,
+  examples,
+  type ReplicaOptions,
+  withReplica,
+} from './hands.ts';
 import { printJson } from './json.ts';
 import { clean } from './print.ts';
 
-interface Options {
+interface Options extends ReplicaOptions {
   readonly config: string;
   readonly json?: boolean;
   readonly jsonSchema?: boolean;
@@ -22,7 +29,7 @@ export function addValidate(program: Command, cli: Cli): void {
     .option('--plugins', 'load the packages that it names, and read their settings with them')
     .option('--json-schema', 'print the JSON Schema of the configuration, for editors');
   examples(
-    command,
+    withReplica(command),
     '$ detour validate -c detour.yaml',
     '$ detour validate -c detour.yaml --plugins',
     '$ detour validate --json-schema > detour.schema.json',
@@ -36,6 +43,7 @@ export function addValidate(program: Command, cli: Cli): void {
     }
     const { problems, warnings, votes } = await cli.hands.validate(options.config, {
       byName: options.plugins !== true,
+      replica: options.replica ?? null,
     });
     const exit = problems.length > 0 ? 2 : 0;
     if (options.json) printJson(cli.io, { exit, problems, warnings, votes });

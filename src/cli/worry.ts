@@ -26,6 +26,7 @@ export interface Worry {
 const ofStay = {
   'no-lease': 'note',
   'store-failed': 'trouble',
+  'definitions-differ': 'trouble',
   frozen: 'note',
   deposed: 'trouble',
   'not-adopted': 'unknown',

@@ -2,7 +2,7 @@
 // in what their signature is worth (design, rule 25). The core never sees a key. It must never say
 // that a marker is genuine which the current key did not sign, for this record and what it leads to.
 
-import { createHmac, timingSafeEqual } from 'node:crypto';
+import { createHmac, hkdfSync, timingSafeEqual } from 'node:crypto';
 import { parseMarker, signatureInput } from '../core/marker.ts';
 import type { Answer, Change, Marker, Name, Proof, RecordConfig, Seen } from '../core/model.ts';
 import type { Provider } from '../kit/extend.ts';
@@ -20,6 +20,8 @@ export interface Keyring {
   sign(record: Name, cname: Name, marker: Marker): Marker;
   /** What a text's signature is worth, where it may have been signed for any of these names. */
   prove(record: Name, text: string, cnames: readonly Name[]): Proof;
+  /** Keys for another purpose, of each cluster key one, the current first: 256 bits each. */
+  derive(purpose: string): readonly Buffer[];
   close(): void;
 }
 
@@ -50,6 +52,9 @@ export function createKeyring(keys: readonly string[]): Keyring {
       }
       return { word: 'wrong' };
     },
+    derive(purpose) {
+      return keys.map((key) => derived(key, purpose));
+    },
     close() {},
   };
 }
@@ -57,6 +62,14 @@ export function createKeyring(keys: readonly string[]): Keyring {
 function macOf(key: string, record: Name, cname: Name, marker: Marker): Buffer {
   const text = signatureInput(record, cname, marker);
   return createHmac('sha256', key).update(text).digest().subarray(0, MAC_BYTES);
+}
+
+/**
+ * HKDF (RFC 5869): the cluster key is what is extracted from, not the key of the MAC, so that nothing
+ * signed into a marker tells anything of a key for another purpose.
+ */
+function derived(key: string, purpose: string): Buffer {
+  return Buffer.from(hkdfSync('sha256', key, 'detour: not a marker', purpose, 32));
 }
 
 type Records = Readonly<Record<Name, RecordConfig>>;

@@ -15,6 +15,10 @@ export function createSingleCoordinator(term: number): Coordinator {
         if (state === 'started') tell({ kind: 'held', term });
       });
     },
+    // Nobody else waits for it.
+    actsUntil: () => (state === 'closed' ? 0 : Number.POSITIVE_INFINITY),
+    yield: () => Promise.resolve(),
+    shared: null,
     close() {
       state = 'closed';
     },

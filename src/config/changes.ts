@@ -3,7 +3,9 @@
 // what stands there may be nobody's business; and it must never call a key applied that only a start
 // applies.
 
+import { isDeepStrictEqual } from 'node:util';
 import type { CheckId } from '../core/model.ts';
+import { listOf } from '../core/name.ts';
 import { printDuration } from '../kit/schema.ts';
 import type { Config } from './config.ts';
 
@@ -21,6 +23,23 @@ const restarting = ['stateDir', 'socket'] as const;
 export function withoutRestart(was: Config, is: Config): Config {
   const kept = Object.fromEntries(restarting.map((key) => [key, was[key]] as const));
   return { ...is, ...kept };
+}
+
+/**
+ * Why no reload can put it in force, as one sentence; null: one can. Who the replicas are and what
+ * elects among them is what a daemon is started with: half of it changed would be two groups.
+ */
+export function boundToStart(was: Config, is: Config): string | null {
+  const [old, young] = [was, is].map(({ group }) => {
+    const { self, replicas, ...electing } = group ?? {};
+    return { replica: self, 'who the replicas are': replicas, group: electing };
+  });
+  const changed = Object.entries(young!).flatMap(([word, value]) =>
+    isDeepStrictEqual(value, old![word as keyof typeof old]) ? [] : [word],
+  );
+  if (changed.length === 0) return null;
+  const cure = 'restart the daemons with it, one after the other';
+  return `${listOf(changed)} changed, which a start alone takes in: ${cure}`;
 }
 
 export function changesOf(was: Config, is: Config): Changes {
@@ -47,9 +66,10 @@ type Facts = ReadonlyMap<string, Fact>;
 type Picture = ReadonlyMap<string, ReadonlyMap<string, Facts>>;
 
 function pictureOf(config: Config): Picture {
-  const { core, tables: _, providers, probes, paths, stateDir: __, socket: ___, ...rest } = config;
-  const { checks, clouds, origins, paths: places, records, lanes: ____, ...whole } = core;
-  const { cluster, detector, confirm, ...inner } = whole;
+  const { core, tables: _, providers, probes, paths, ...others } = config;
+  const { stateDir: _stateDir, socket: _socket, group: _group, ...rest } = others;
+  const { checks, clouds, origins, paths: places, records, lanes: _lanes, ...whole } = core;
+  const { cluster, detector, confirm, group: _replicas, ...inner } = whole;
   const listen = rest.listen === null ? null : `${rest.listen.host}:${rest.listen.port}`;
   const { dns, log, notify, gateHoldMs, listen: _listen, ...top } = rest;
   const told = notify === null ? null : { type: notify.type };
@@ -79,13 +99,13 @@ function pictureOf(config: Config): Picture {
     ['origin', each(origins, ({ name: _name, checks: _checks, ...o }) => facts(o, ''))],
     [
       'check',
-      each(checks, ({ id, role: _role, origin: _origin, ...c }) =>
+      each(checks, ({ id, role: _role, origin: _origin, hash: _hash, ...c }) =>
         joined(facts(c, ''), probeOf(probes, id)),
       ),
     ],
     [
       'record',
-      each(records, ({ name: _name, publish, targets, ...r }) => {
+      each(records, ({ name: _name, publish, targets, hash: _hash, ...r }) => {
         const to = { targets: targets.map((t) => `${t.origin} (${bare(t.cname)})`) };
         const at = publish.map((p) => [`ttl at ${p.provider}`, p.ttl] as const);
         return joined(facts(r, ''), facts(to, ''), facts(Object.fromEntries(at), ''));

@@ -32,13 +32,21 @@ import {
 import {
   cadenceFields,
   fields,
-  namePattern,
-  nameRule,
   packageMark,
   packagePattern,
   packageRule,
   yearMs,
 } from './fields.ts';
+import {
+  type GroupConfig,
+  type Named,
+  type ReadReplica,
+  readGroup,
+  warnOfSharedFate,
+} from './group.ts';
+import { hashed } from './hash.ts';
+import { emptyMap, entriesOf, pick } from './maps.ts';
+import { groupsOf, type ReadPath, readPaths, shorten } from './paths.ts';
 import {
   type MapTree,
   type Path,
@@ -53,16 +61,19 @@ import {
   show,
   type Tree,
 } from './text.ts';
-import { type Ballot, ballotsOf, groupPaths, neededOf, seatsOf, type Tie } from './votes.ts';
+import { type Ballot, ballotsOf, neededOf, seatsOf } from './votes.ts';
 
 export { printProblem } from './text.ts';
 
 export interface Config {
+  /** In a group its paths are those of all replicas, `REPLICA/PATH`. */
   readonly core: CoreConfig;
   /** What it was read with: whoever builds takes the rows of its providers and checks from here. */
   readonly tables: Tables;
   readonly providers: Readonly<Record<string, ProviderConfig>>;
+  /** Of all checks that a path of this replica's asks. */
   readonly probes: Readonly<Record<CheckId, ProbeConfig>>;
+  /** Of this replica alone: nobody leaves by another's. */
   readonly paths: Readonly<Record<string, PathSpec>>;
   readonly dns: {
     readonly port: number;
@@ -72,6 +83,8 @@ export interface Config {
     readonly resolvers: readonly string[] | null;
     readonly timeoutMs: number;
   };
+  /** The replicas that share eyes and hands, and by what; null: alone. */
+  readonly group: GroupConfig | null;
   /** What signs markers: the first; the others are kept for what they signed. Empty: unsigned. */
   readonly clusterKeys: readonly SecretRef[];
   readonly stateDir: string;
@@ -134,15 +147,23 @@ export type Parsed = { readonly wanted: Wanted } & (
 );
 
 /**
- * Reads a configuration (YAML 1.2, at most 1 MiB); `file` is the name to print. Never throws:
- * either a configuration and its warnings, or every problem, by line, at most 200 and a count.
- * A package without a row is known by its name alone, with a warning; such a configuration can be
- * looked at and not be built.
+ * Reads a configuration (YAML 1.2, at most 1 MiB); `file` is the name to print, `named` the replica
+ * that the command line or the environment says this is, or `all`: to be looked at as if one daemon
+ * alone had every path of theirs. Never throws: either a configuration and its warnings, or every
+ * problem, by line, at most 200 and a count. A package without a row is known by its name alone, with
+ * a warning; such a configuration can be looked at and not be built.
  */
-export function parseConfig(text: string, file: string, tables: Tables): Parsed {
+export function parseConfig(
+  text: string,
+  file: string,
+  tables: Tables,
+  named: Named | 'all' | null = null,
+): Parsed {
   const source = readSource(text, file);
   const wanted = new Map<string, Set<Role>>();
-  const config = source.root === null ? null : readConfig({ source, tables, wanted }, source.root);
+  const asked = new Map<ProbeConfig, unknown>();
+  const context = { source, tables, wanted, named, asked };
+  const config = source.root === null ? null : readConfig(context, source.root);
   const problems = source.problems();
   if (problems.length > 0 || config === null) return { ok: false, problems, wanted };
   return { ok: true, config, warnings: source.warnings(), wanted };
@@ -179,18 +200,21 @@ interface Context {
   readonly tables: Tables;
   /** Grows as packages are met. */
   readonly wanted: Map<string, Set<Role>>;
+  readonly named: Named | 'all' | null;
+  /** What each check asks, as it was written. */
+  readonly asked: Map<ProbeConfig, unknown>;
 }
 
-const nested = ['providers', 'paths', 'clouds', 'origins', 'records'];
-const groups = ['policy', 'dns', 'notify', 'log'];
+const nested = ['providers', 'paths', 'clouds', 'origins', 'records', 'replicas'];
+const groups = ['policy', 'dns', 'notify', 'log', 'group'];
 
 /** The whole; what is wrong has been noted, and then the result is of no use. */
 function readConfig(context: Context, root: Tree): Config | null {
   const { source } = context;
   const top = readFields(source, [], root, fields.top, [...nested, ...groups, 'clusterKey']);
   if (root.kind !== 'map') return null;
-  const group = (key: string) => root.entries.get(key)?.tree ?? emptyMap;
-  const policyTree = group('policy');
+  const part = (key: string) => root.entries.get(key)?.tree ?? emptyMap;
+  const policyTree = part('policy');
   const policy = readFields(source, ['policy'], policyTree, fields.policy, [
     'confirmBudget',
     'references',
@@ -200,29 +224,28 @@ function readConfig(context: Context, root: Tree): Config | null {
   const budget =
     (policyTree.kind === 'map' && policyTree.entries.get('confirmBudget')?.tree) || emptyMap;
   const confirm = readFields(source, ['policy', 'confirmBudget'], budget, fields.confirmBudget);
-  const dns = readFields(source, ['dns'], group('dns'), fields.dns);
-  const log = readFields(source, ['log'], group('log'), fields.log);
-  const notify = root.entries.has('notify') ? readNotify(context, group('notify')) : null;
+  const dns = readFields(source, ['dns'], part('dns'), fields.dns);
+  const log = readFields(source, ['log'], part('log'), fields.log);
+  const notify = root.entries.has('notify') ? readNotify(context, part('notify')) : null;
 
   const parts: Parts = { checks: {}, probes: {} };
-  const paths = readPaths(context, root);
+  const { replicas, group } = readGroup(source, root, top, context.named);
+  const paths = readPaths(context, root, replicas);
   const places = readReferences(context, root, policy, paths, parts);
   const { providers, lanes } = readProviders(context, root);
   const clouds = readClouds(context, root, policy, paths, parts);
   const origins = readOrigins(context, root, policy, clouds, paths, parts);
-  checkCloudsOfPaths(context, paths, clouds, origins);
+  checkCloudsOfPaths(context, replicas, paths, clouds, origins);
   const records = readRecords(context, root, policy, origins, providers);
   warnOfParts(context, records, origins, providers);
+  const guarded = new Set([...origins.values()].map(({ config }) => config.cloud));
+  warnOfSharedFate(source, { replicas, group }, guarded);
 
   const { cluster, stateDir = '/', listen } = top;
-  const socket = top.socket ?? `${stateDir.replace(/\/+$/, '')}/control.sock`;
-  if (Buffer.byteLength(socket) > socketBytesMax) {
-    const message = `${show(socket)} is longer than the ${socketBytesMax} bytes a socket may have`;
-    source.problem(['socket'], `${message}: give a shorter one`);
-  }
   const clusterKeys = readKeys(context, root);
   const core: CoreConfig = {
     cluster: cluster ?? '',
+    ...membersOf(group),
     signed: clusterKeys.length > 0,
     paths: places,
     clouds: cloudsOf(clouds, origins),
@@ -234,13 +257,14 @@ function readConfig(context: Context, root: Tree): Config | null {
     confirm: { burst: confirm.burst ?? 0, perSecond: confirm.perSecond ?? 0 },
   };
   checkQuorums(context, core, origins, policy);
+  const asked = (id: CheckId) => context.asked.get(parts.probes[id]!);
   return {
-    core,
+    core: source.problems().length > 0 ? core : hashed({ core, plain: plainOf(root), asked }),
+    group,
     clusterKeys,
     tables: context.tables,
     providers: Object.fromEntries(providers),
-    probes: parts.probes,
-    paths: Object.fromEntries(paths.map((path) => [path.spec.name, path.spec])),
+    ...ownPart(paths, parts, group),
     dns: {
       port: dns.port ?? 0,
       roots: dns.roots ?? null,
@@ -248,11 +272,41 @@ function readConfig(context: Context, root: Tree): Config | null {
       timeoutMs: dns.timeout ?? 0,
     },
     stateDir,
-    socket,
+    socket: socketOf(context, top.socket ?? `${stateDir.replace(/\/+$/, '')}/control.sock`),
     listen: listen === undefined || listen === 'off' ? null : parseHostPort(listen, null),
     gateHoldMs: top.gateHold ?? 0,
     notify,
     log: { format: log.format ?? 'auto', level: log.level ?? 'info' },
+  };
+}
+
+function membersOf(group: GroupConfig | null): Pick<CoreConfig, 'group'> {
+  if (group === null) return {};
+  return { group: { self: group.self, replicas: Object.keys(group.replicas).toSorted() } };
+}
+
+function socketOf({ source }: Context, socket: string): string {
+  if (Buffer.byteLength(socket) > socketBytesMax) {
+    const message = `${show(socket)} is longer than the ${socketBytesMax} bytes a socket may have`;
+    source.problem(['socket'], `${message}: give a shorter one`);
+  }
+  return socket;
+}
+
+/** What this replica asks itself, and by which ways: all of it alone, never what is another's. */
+function ownPart(
+  paths: readonly ReadPath[],
+  { checks, probes }: Parts,
+  group: GroupConfig | null,
+): Pick<Config, 'paths' | 'probes'> {
+  const own = paths.filter(({ replica }) => group === null || replica === group.self);
+  const names = new Set(own.map(({ spec }) => spec.name));
+  const asked = Object.entries(probes).filter(
+    ([id]) => group === null || checks[id]!.paths.some((name) => names.has(name)),
+  );
+  return {
+    paths: Object.fromEntries(own.map(({ spec }) => [spec.name, spec])),
+    probes: Object.fromEntries(asked),
   };
 }
 
@@ -290,134 +344,12 @@ function readNotify(context: Context, tree: Tree): Config['notify'] {
   return { type, settings: readPlain(source, path, plainOf(tree), schema, 'kind', []) };
 }
 
-const emptyMap: MapTree = { kind: 'map', entries: new Map(), offset: 0, size: 1, depth: 0 };
-
-/** The named entries of a map, those with a lawful name; notes what is missing or no map. */
-function entriesOf(
-  { source }: Context,
-  path: Path,
-  parent: Tree | undefined,
-  what: string,
-  nameOf: (key: string) => string | null = plainName,
-): [name: string, tree: Tree, path: Path][] {
-  const key = path.at(-1)!;
-  const tree = parent?.kind === 'map' ? parent.entries.get(String(key))?.tree : undefined;
-  if (tree === undefined) {
-    source.problem(path, `is missing; expected a map of at least one ${what} by its name`, 'key');
-    return [];
-  }
-  if (tree.kind !== 'map' || tree.entries.size === 0) {
-    const got = tree.kind === 'map' ? 'an empty one' : show(plainOf(tree));
-    source.problem(path, `expected a map of at least one ${what} by its name, got ${got}`);
-    return [];
-  }
-  const entries: [string, Tree, Path][] = [];
-  for (const [word, entry] of tree.entries) {
-    const name = nameOf(word);
-    if (name !== null) entries.push([name, entry.tree, [...path, word]]);
-    else source.problem([...path, word], `expected ${nameRule} as the name`, 'key');
-  }
-  return entries;
-}
-
-function plainName(key: string): string | null {
-  return namePattern.test(key) ? key : null;
-}
-
-// ---------------------------------------------------------------- paths and their reference points
-
-interface ReadPath {
-  readonly spec: PathSpec;
-  readonly given: Read<typeof fields.path>;
-  readonly tree: MapTree;
-  readonly at: Path;
-}
+// ---------------------------------------------------------------- the paths' reference points
 
 /** What checks of all kinds come to. */
 interface Parts {
   readonly checks: Record<CheckId, CheckConfig>;
   readonly probes: Record<CheckId, ProbeConfig>;
-}
-
-function readPaths(context: Context, root: MapTree): readonly ReadPath[] {
-  if (!root.entries.has('paths')) {
-    const spec = { name: 'direct', kind: 'direct', localAddress: null, resolver: null } as const;
-    return [{ spec, given: {}, tree: emptyMap, at: [] }];
-  }
-  return entriesOf(context, ['paths'], root, 'path').map(([name, below, at]) => {
-    // Written as `office:` with nothing behind it.
-    const isEmpty = below.kind === 'scalar' && below.value === null;
-    const tree = isEmpty ? emptyMap : below;
-    const others = [...Object.keys(fields.exit), 'references'];
-    const given = readFields(context.source, at, tree, fields.path, others);
-    const map = tree.kind === 'map' ? tree : emptyMap;
-    return { spec: readExit(context, at, map, name, given), given, tree: map, at };
-  });
-}
-
-/** How a path leaves: by this machine's own route, from an address, by a proxy, or not at all. */
-function readExit(
-  { source }: Context,
-  at: Path,
-  tree: MapTree,
-  name: string,
-  place: Read<typeof fields.path>,
-): PathSpec {
-  const given = pick(tree, Object.keys(fields.exit));
-  // Read as a whole, because below a setting even a key may be a secret in the wrong place.
-  const exit = readPlain(source, at, plainOf(given), z.strictObject(fields.exit), 'kind', []);
-  const { proxy, blackbox, credentials } = exit ?? {};
-  const ways = ['localAddress', 'proxy', 'blackbox'].filter((key) => tree.entries.has(key));
-  if (ways.length > 1) {
-    const message = `${listOf(ways)} are different ways out: keep one of them`;
-    source.problem([...at, ways[1]!], message, 'key');
-  }
-  const belongs = (key: string, to: string) => {
-    if (!tree.entries.has(key) || tree.entries.has(to)) return;
-    source.problem([...at, key], `belongs to a ${to}: add ${to} or leave it out`, 'key');
-  };
-  belongs('credentials', 'proxy');
-  belongs('module', 'blackbox');
-  if (tree.entries.has('blackbox') && tree.entries.has('resolver')) {
-    const message = 'a blackbox_exporter resolves names by itself: leave it out';
-    source.problem([...at, 'resolver'], message, 'key');
-  }
-  const { localAddress = null, module = 'http_2xx' } = place;
-  const resolver = blackbox === undefined ? (place.resolver ?? null) : null;
-  if (proxy !== undefined) return { name, resolver, ...proxy, credentials: credentials ?? null };
-  if (blackbox === undefined) return { name, resolver, kind: 'direct', localAddress };
-  const { hostname, protocol } = new URL(blackbox);
-  if (protocol === 'http:' && !/^127\.|^\[::1\]$|^localhost$/.test(hostname)) {
-    const message = 'what it saw comes back in the clear, where anybody on the way may forge it';
-    source.warning([...at, 'blackbox'], `${message}: use https`);
-  }
-  return { name, resolver, kind: 'blackbox', url: blackbox, module };
-}
-
-/** What a path may share with others; the same way out is shared, too, whatever is said of it. */
-function domainsOf({ spec, given }: ReadPath): [domain: string, value: string][] {
-  const said = Object.entries({
-    site: given.site,
-    uplink: given.uplink,
-    cloud: given.cloud,
-    ...given.labels,
-  }).flatMap(([key, value]): [string, string][] => (value === undefined ? [] : [[key, value]]));
-  const exit = spec.kind === 'direct' ? (spec.localAddress ?? '') : spec.url;
-  return [...said, [`exit ${spec.kind}`, exit]];
-}
-
-/** `a and b share site office`; the ways out are not quoted. */
-function printTie({ paths: [first, second], domain, value }: Tie): string {
-  const ways: Readonly<Record<string, string>> = {
-    'exit direct': value === '' ? "this machine's own route" : `the address ${value}`,
-    'exit proxy': 'the same proxy',
-    'exit socks5': 'the same proxy',
-    'exit blackbox': 'the same blackbox_exporter',
-  };
-  const way = rowOf(ways, domain);
-  const and = `${first} and ${second}`;
-  const plain = /^[\w .:-]+$/.test(value) ? value : show(value);
-  return way === undefined ? `${and} share ${domain} ${plain}` : `${and} leave by ${way}`;
 }
 
 /**
@@ -431,19 +363,19 @@ function readReferences(
   paths: readonly ReadPath[],
   parts: Parts,
 ): Record<string, PathConfig> {
-  const { groupOf, ties } = groupPaths(
-    paths.map((path) => ({ name: path.spec.name, domains: domainsOf(path) })),
-  );
-  warnOfGroups(context, root, paths, groupOf, ties);
+  const groupOf = groupsOf(context, root, paths);
   const specs = paths.map((path) => path.spec);
   const policyTree = root.entries.get('policy')?.tree;
   const common = readPoints(context, ['policy'], policyTree, policy, specs) ?? [];
   const places: Record<string, PathConfig> = {};
-  for (const { spec, given, tree, at } of paths) {
-    const own = readPoints(context, at, tree, policy, spec);
+  const points = new Map<Path, ReturnType<typeof readPoints>>();
+  for (const { spec, given, tree, at, replica } of paths) {
+    // What every replica walks is read once.
+    const own = points.has(at) ? points.get(at)! : readPoints(context, at, tree, policy, spec);
+    points.set(at, own);
     const references: CheckId[] = [];
     for (const { name, by, cadence, probe } of own ?? common) {
-      if (!by.includes(spec)) continue;
+      if (own === null ? !by.includes(spec) : by.length === 0) continue;
       const id = `@${spec.name}:${name}`;
       references.push(id);
       parts.checks[id] = {
@@ -453,7 +385,9 @@ function readReferences(
       parts.probes[id] = probe;
     }
     const group = groupOf.get(spec.name)!;
-    places[spec.name] = { name: spec.name, group, cloud: given.cloud ?? null, references };
+    const whose = replica === null || context.named === 'all' ? {} : { replica };
+    const { name } = spec;
+    places[name] = { name, ...whose, group, cloud: given.cloud ?? null, references };
   }
   return places;
 }
@@ -482,34 +416,6 @@ function readPoints(
     const by = fitting(context, here, probe, [paths].flat(), isNamed);
     return { name, by, cadence, probe };
   });
-}
-
-/** Says which paths are one vote, and whether that is the only one. */
-function warnOfGroups(
-  { source }: Context,
-  root: MapTree,
-  paths: readonly ReadPath[],
-  groupOf: ReadonlyMap<string, string>,
-  ties: readonly Tie[],
-): void {
-  const groups = new Map<string, Tie[]>();
-  for (const tie of ties) {
-    const group = groupOf.get(tie.paths[0])!;
-    groups.set(group, [...(groups.get(group) ?? []), tie]);
-  }
-  for (const [group, joined] of groups) {
-    const members = paths.filter((p) => groupOf.get(p.spec.name) === group);
-    const why = listOf(joined.map(printTie));
-    source.warning(members[1]!.at, `${why}: they are one group, ${shorten(group)}, and one vote`);
-  }
-  if (new Set(groupOf.values()).size !== 1) return;
-  const alone = paths.length === 1 ? 'one path' : 'one group of paths';
-  const message = `${alone} alone decides; a second, independent one would have to agree`;
-  source.warning(root.entries.has('paths') ? ['paths'] : [], message);
-}
-
-function shorten(text: string): string {
-  return text.length <= 80 ? text : `${text.slice(0, 77)}...`;
 }
 
 // ---------------------------------------------------------------- clouds
@@ -577,13 +483,17 @@ function checkCloud({ source }: Context, at: Path, cloud: string, known: readonl
 
 function checkCloudsOfPaths(
   context: Context,
+  replicas: readonly ReadReplica[],
   paths: readonly ReadPath[],
   clouds: ReadClouds,
   origins: ReadonlyMap<string, ReadOrigin>,
 ): void {
   const known = Object.keys(cloudsOf(clouds, origins));
-  for (const { given, at } of paths)
-    checkCloud(context, [...at, 'cloud'], given.cloud ?? '', known);
+  const check = (at: Path, cloud = '') => checkCloud(context, [...at, 'cloud'], cloud, known);
+  for (const { given, at } of replicas) check(at, given.cloud);
+  for (const { given, at, tree, isTwin } of paths) {
+    if (tree.entries.has('cloud') && !isTwin) check(at, given.cloud);
+  }
 }
 
 // ---------------------------------------------------------------- providers
@@ -804,7 +714,10 @@ function readNeeds(
   return needs;
 }
 
-/** The paths named at a place, or all; in the order of the configuration. */
+/**
+ * The paths named at a place, or all; in the order of the configuration. In a group a path's own name
+ * alone means that of every replica that has one.
+ */
 function namedPaths(
   { source }: Context,
   at: Path,
@@ -813,14 +726,16 @@ function namedPaths(
 ): readonly PathSpec[] {
   const all = paths.map((path) => path.spec);
   if (names === undefined) return all;
-  const known = all.map((spec) => spec.name);
+  const words = paths.filter((path) => path.replica !== null).map((path) => path.word);
+  const known = [...new Set([...words, ...all.map((spec) => spec.name)])];
   for (const [i, name] of names.entries()) {
     if (!known.includes(name)) source.problem([...at, i], notAmong('path', name, known));
     else if (names.indexOf(name) < i) {
       source.problem([...at, i], `${show(name)} stands twice: keep one`);
     }
   }
-  return all.filter((spec) => names.includes(spec.name));
+  const isNamed = ({ spec, word }: ReadPath) => names.includes(spec.name) || names.includes(word);
+  return paths.filter(isNamed).map((path) => path.spec);
 }
 
 /**
@@ -842,18 +757,18 @@ function fitting(
     if (problem !== null) problems.set(path, problem);
   }
   const isRefused = isNamed || problems.size === paths.length;
-  for (const [{ name }, problem] of problems) {
-    if (isRefused) source.problem(at, `cannot be asked by the path ${name}: ${problem}`, 'key');
-    else source.warning(at, `is not asked by the path ${name}: ${problem}`);
+  // What every replica walks is told of once.
+  const told = new Map<string, { name: string; why: string }>();
+  for (const [{ name }, why] of problems) {
+    const word = name.slice(name.indexOf('/') + 1);
+    const key = JSON.stringify([word, why]);
+    told.set(key, { name: told.has(key) ? word : name, why });
+  }
+  for (const { name, why } of told.values()) {
+    if (isRefused) source.problem(at, `cannot be asked by the path ${name}: ${why}`, 'key');
+    else source.warning(at, `is not asked by the path ${name}: ${why}`);
   }
   return paths.filter((path) => !problems.has(path));
-}
-
-/** A map with some of its keys, or without them. */
-function pick(tree: Tree, keys: readonly string[], wanted = true): MapTree {
-  if (tree.kind !== 'map') return emptyMap;
-  const entries = [...tree.entries].filter(([key]) => keys.includes(key) === wanted);
-  return { ...tree, entries: new Map(entries) };
 }
 
 const cadenceKeys = Object.keys(cadenceFields);
@@ -901,7 +816,9 @@ function readCheck(
     fall: given.fall ?? policy.fall ?? defaults.fall,
     rise: given.rise ?? policy.rise ?? defaults.rise,
   };
-  return { cadence, probe: { kind, settings, timeoutMs } };
+  const probe = { kind, settings, timeoutMs };
+  context.asked.set(probe, plainOf(rest));
+  return { cadence, probe };
 }
 
 /** The durations of a cadence against each other, told at the place that sets one of them. */
@@ -953,7 +870,7 @@ function checkQuorums(
   const groups = new Set(Object.values(core.paths).map((path) => path.group)).size;
   const broken = source.problems().map((problem) => `${problem.path}.`);
   // Who has a vote is not known yet where that is wrong which it follows from.
-  if (broken.some((path) => /^(paths|clouds)\b/.test(path))) return;
+  if (broken.some((path) => /^(paths|clouds|replicas)\b/.test(path))) return;
   for (const [name, { path, hasQuorum }] of origins) {
     if (broken.some((other) => other.startsWith(`origins.${name}.`))) continue;
     const where = hasQuorum ? [...path, 'quorum'] : path;

@@ -4,7 +4,14 @@
 import { isIP } from 'node:net';
 import { z } from 'zod';
 import { editsWords, type Failback, type QuorumRule } from '../core/model.ts';
-import { dnsName, duration, hostPort, parseHostPort, secretRef } from '../kit/schema.ts';
+import {
+  dnsName,
+  duration,
+  hostPort,
+  parseDuration,
+  parseHostPort,
+  secretRef,
+} from '../kit/schema.ts';
 import { rowOf } from './config.ts';
 
 export const namePattern = /^[a-z0-9-]{1,40}$/;
@@ -60,12 +67,14 @@ const proxyUrl = z
     if (kind !== undefined && parseHostPort(place, null) !== null && URL.canParse(text)) {
       return { kind, url: `${scheme.toLowerCase()}://${place}` };
     }
-    const message = text.includes('@') ? `${noUser}, beside this key` : proxyNotation;
+    const message = text.includes('@')
+      ? `${noUser} credentials: { env: NAME }, beside this key`
+      : proxyNotation;
     context.addIssue({ code: 'custom', message });
     return z.NEVER;
   });
 
-const noUser = 'no user and password may stand in it: give credentials: { env: NAME }';
+const noUser = 'no user and password may stand in it: give';
 
 const blackboxNotation = 'expected http(s)://HOST or http(s)://HOST:PORT, with a path or without';
 
@@ -184,6 +193,53 @@ const steeringFields = {
 
 const ttl = whole(0, 604_800);
 
+const endpointNotation =
+  'expected https://HOST:PORT; plain http is taken for this machine only ' +
+  '(127.0.0.0/8, [::1], localhost)';
+
+/** One member of etcd, as an origin (RFC 6454): `https://192.0.2.1:2379`. */
+const etcdEndpoint = z
+  .string()
+  .describe('a member of etcd: https://HOST:PORT')
+  .transform((text, context) => {
+    const [, scheme = '', place = ''] = /^(https?):\/\/([^/?#@\s]+)\/?$/i.exec(text) ?? [];
+    const at = parseHostPort(place, null);
+    const isHere = /^(127\.|\[?::1\]?$|localhost$)/.test(at?.host ?? '');
+    if (at !== null && (scheme.toLowerCase() === 'https' || isHere)) {
+      return `${scheme.toLowerCase()}://${place.toLowerCase()}`;
+    }
+    const message = text.includes('@') ? `${noUser} username and password beside it` : null;
+    context.addIssue({ code: 'custom', message: message ?? endpointNotation });
+    return z.NEVER;
+  });
+
+const keyPrefixError = 'expected a prefix of keys, such as /detour/shop/';
+
+/**
+ * What etcd grants a lease at least follows from its election timeout (one and a half of it, in whole
+ * seconds, rounded up: 2 s where it is the usual 1 s); etcd raises what is less by itself.
+ */
+const leaseError =
+  'expected whole seconds from 2s to 60s: etcd counts leases in seconds, and grants none that is ' +
+  'shorter than one and a half of its election timeout (2s where that is the usual 1s)';
+
+const leaseTtl = (message: string) =>
+  z
+    .string()
+    .describe('how long the right to act outlasts its holder: whole seconds, from 2s to 60s')
+    .transform((text, context) => {
+      const ms = parseDuration(text);
+      if (ms !== null && ms % 1000 === 0 && ms >= 2000 && ms <= 60_000) return ms;
+      context.addIssue({ code: 'custom', message });
+      return z.NEVER;
+    });
+
+const kubernetesNameError = 'expected a name of Kubernetes: a-z, 0-9 and -, at most 63';
+
+const kubernetesName = z
+  .string()
+  .regex(/^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/, { error: kubernetesNameError });
+
 export const fields = {
   top: {
     cluster: z
@@ -198,6 +254,65 @@ export const fields = {
       })
       .default('127.0.0.1:9353'),
     gateHold: duration('1m', '30d').prefault('1d'),
+    replica: z
+      .string()
+      .describe('which of `replicas` this daemon is; --replica and DETOUR_REPLICA go before it')
+      .regex(namePattern, { error: `expected ${nameRule}` })
+      .optional(),
+  },
+  replica: {
+    address: hostPort(null).describe('HOST:PORT where the other replicas reach it'),
+    site: word('where it is').optional(),
+    uplink: word('the line it leaves by').optional(),
+    cloud: cloudName('the cloud it sits in, about which it has no vote').optional(),
+  },
+  group: {
+    listen: hostPort(null)
+      .describe('where each replica listens for the others; else the port of its address')
+      .optional(),
+    tls: z
+      .strictObject({
+        ca: absolutePath.describe('PEM file of who vouches for the replicas'),
+        cert: absolutePath.describe('PEM file of the certificate of this replica'),
+        key: absolutePath.describe('PEM file of its key'),
+      })
+      .describe('mutual TLS between replicas; else the cluster key signs what they tell')
+      .optional(),
+  },
+  /** Where a secret may have been put by mistake: never quoted. */
+  etcd: {
+    endpoints: z
+      .array(etcdEndpoint)
+      .min(1)
+      .max(9)
+      .describe('the members of etcd, all of them')
+      .refine((all) => new Set(all).size === all.length, {
+        error: 'expected each member once',
+      }),
+    ca: absolutePath.optional().describe('PEM file of who vouches for etcd; else the well-known'),
+    cert: absolutePath.optional().describe('PEM file of the certificate to show to etcd'),
+    key: absolutePath.optional().describe('PEM file of its key'),
+    username: z.string().min(1).max(100).optional().describe('user of etcd'),
+    password: secretRef.optional().describe('password of that user'),
+    prefix: z
+      .string()
+      .regex(/^\/?[\w.-]{1,60}(?:\/[\w.-]{1,60}){0,5}\/?$/, { error: keyPrefixError })
+      .transform((text) => (text.endsWith('/') ? text : `${text}/`))
+      .optional()
+      .describe('what the keys in etcd begin with; else /detour/ and the name of the cluster'),
+    ttl: leaseTtl(leaseError).prefault('5s'),
+  },
+  kubernetes: {
+    namespace: kubernetesName.optional().describe('else the namespace of the pod'),
+    lease: kubernetesName.default('detour').describe('name of the Lease'),
+    documents: z
+      .union(
+        [z.strictObject({ secret: kubernetesName }), z.strictObject({ configMap: kubernetesName })],
+        { error: 'expected { secret: NAME } or { configMap: NAME }' },
+      )
+      .prefault({ secret: 'detour-documents' })
+      .describe('where the documents of the group lie'),
+    ttl: leaseTtl('expected whole seconds from 2s to 60s').prefault('15s'),
   },
   /** Where a secret may have been put by mistake: never quoted. */
   secrets: {

@@ -18,13 +18,16 @@ export function jsonSchema(tables: Tables): object {
   // What is only read for one version is not offered.
   const { drift: _policy, ...policy } = fields.policy;
   const { drift: _record, ...record } = fields.record;
+  const paths = byName(
+    z.strictObject({ ...fields.path, ...fields.exit, references: references() }).nullable(),
+  );
   const shape = z.strictObject({
     ...fields.top,
     ...fields.secrets,
     providers: byName(hole('providers')),
-    paths: byName(
-      z.strictObject({ ...fields.path, ...fields.exit, references: references() }).nullable(),
-    ).optional(),
+    paths: paths.optional(),
+    replicas: byName(z.strictObject({ ...fields.replica, paths: paths.optional() })).optional(),
+    group: groupShape.optional(),
     clouds: byName(
       z.strictObject({ checks: byName(hole('services')).optional() }).nullable(),
     ).optional(),
@@ -72,6 +75,12 @@ export function jsonSchema(tables: Tables): object {
   const filled = JSON.stringify(schemaOf(shape), (_key, value) => rows[value?.['x-rows']] ?? value);
   return { title: 'Configuration of Detour', ...JSON.parse(filled) };
 }
+
+const groupShape = z.strictObject({
+  ...fields.group,
+  etcd: z.strictObject(fields.etcd).optional(),
+  kubernetes: z.strictObject(fields.kubernetes).nullable().optional(),
+});
 
 /** Of a package the name alone is known: its settings are whatever they are. */
 const providerOfPackage = {

@@ -9,6 +9,8 @@ import type { CheckId, CoreConfig, QuorumRule } from '../core/model.ts';
 /** A path and what it shares with others: `['site', 'office']`. */
 export interface PlacedPath {
   readonly name: string;
+  /** What it is called in the name of its group; else its name. */
+  readonly label?: string;
   readonly domains: readonly (readonly [domain: string, value: string])[];
 }
 
@@ -21,7 +23,7 @@ export interface Tie {
 
 /**
  * Groups of paths: those that share a value of a domain, directly or through others. A group's name
- * is its members' names, sorted, with `+` between them. `ties` holds one reason for each path that
+ * is what its members are called, each once, sorted, with `+` between them. `ties` holds one reason for each path that
  * joined others, in the order of the paths.
  */
 export function groupPaths(paths: readonly PlacedPath[]): {
@@ -46,13 +48,12 @@ export function groupPaths(paths: readonly PlacedPath[]): {
       ties.push({ paths: [other, name], domain, value });
     }
   }
-  const members = new Map<string, string[]>();
-  for (const { name } of paths) {
-    const of = members.get(lead(name)) ?? [];
-    if (of.length === 0) members.set(lead(name), of);
-    of.push(name);
+  const members = new Map<string, Set<string>>();
+  for (const { name, label = name } of paths) {
+    const of = members.get(lead(name)) ?? new Set();
+    members.set(lead(name), of.add(label));
   }
-  const named = new Map([...members].map(([key, of]) => [key, of.toSorted().join('+')]));
+  const named = new Map([...members].map(([key, of]) => [key, [...of].toSorted().join('+')]));
   return { groupOf: new Map(paths.map(({ name }) => [name, named.get(lead(name))!])), ties };
 }
 

@@ -1,12 +1,14 @@
 // Brings the state in line with a configuration, at a start and at a reload: origins, clouds, lanes,
 // records and their cells. What goes on under the same name keeps what is known of it.
 
+import { agree } from './agree.ts';
 import { newCell, retimed } from './cell.ts';
+import { arrangeEyes } from './heard.ts';
 import { judgeAnew } from './judge.ts';
 import { newLane, renewLane } from './lane.ts';
 import type { RecordConfig } from './model.ts';
 import { closeGone } from './notices.ts';
-import { amend, keep, type RecordState, type State, type Step } from './state.ts';
+import { amend, follows, keep, type RecordState, type State, type Step } from './state.ts';
 import { newDoc, readAll } from './steer.ts';
 import { startLanes } from './switch.ts';
 import { clearDeadline, deadline } from './timers.ts';
@@ -23,6 +25,7 @@ export function arrange(state: State, out: Step): void {
   }
   arrangeClouds(state);
   arrangeOrigins(state);
+  arrangeEyes(state);
   watchChecks(state);
   const fresh: RecordState[] = [];
   for (const record of Object.values(config.records)) {
@@ -30,6 +33,7 @@ export function arrange(state: State, out: Step): void {
     for (const t of record.targets) state.origins.get(t.origin)?.records.add(record.name);
   }
   judgeAnew(state, out);
+  agree(state, out);
   for (const r of fresh) {
     readAll(state, r);
     if (r.doc.marker !== null && r.doc.endedAt === null) startLanes(state, r);
@@ -115,6 +119,7 @@ function arrangeRecord(state: State, config: RecordConfig, out: Step): boolean {
       doc: { ...newDoc(), epochMax: state.released.get(config.name) ?? 0, ...stored },
       prior: null,
       stay: { reason: 'reading', sentence: 'not every provider has been read yet' },
+      differs: null,
       choosing: null,
       unresolved: new Map(),
       dark: false,
@@ -131,14 +136,10 @@ function arrangeRecord(state: State, config: RecordConfig, out: Step): boolean {
     };
     state.records.set(config.name, r);
   }
-  // From observing to steering nothing of what was only imagined may be written.
-  const imagined = r.doc.target !== null && r.doc.marker === null;
-  const steersNow = r.config.mode === 'observe' || imagined;
-  if (config.mode === 'steer' && steersNow) {
-    amend(out, r, { ...newDoc(), epochMax: r.doc.epochMax });
-  }
+  const observed = r.config.mode === 'observe';
   const turned = r.config.mode !== config.mode;
   r.config = config;
+  forgetImagined(state, r, observed, out);
   r.origins = config.targets.map((t) => state.origins.get(t.origin)!);
   const wanted = new Set(config.publish.map((p) => p.provider));
   let added = turned;
@@ -156,6 +157,13 @@ function arrangeRecord(state: State, config: RecordConfig, out: Step): boolean {
     r.cells.delete(provider);
     letGo(state, r.name, gone);
   }
-  if (turned) keep(out, r);
+  if (turned && !follows(state)) keep(out, r);
   return added;
+}
+
+/** From observing to steering nothing of what was only imagined may be written. */
+export function forgetImagined(state: State, r: RecordState, observed: boolean, out: Step): void {
+  const imagined = r.doc.target !== null && r.doc.marker === null;
+  if (r.config.mode !== 'steer' || !(observed || imagined) || follows(state)) return;
+  amend(out, r, { ...newDoc(), epochMax: r.doc.epochMax });
 }

@@ -20,6 +20,7 @@ import { type Edit, type Knowledge, type Plan, plan, standing, type Wanted } fro
 import {
   amend,
   type Cell,
+  follows,
   jitter,
   type MendKind,
   note,
@@ -229,7 +230,7 @@ export function absorb(
     at: state.now,
     by,
   };
-  if (s.kind !== 'marked' || (epoch ?? 0) <= r.doc.epochMax) return;
+  if (s.kind !== 'marked' || (epoch ?? 0) <= r.doc.epochMax || follows(state)) return;
   // Rule 26: of what DNS says only a marker that nobody can forge counts.
   if (by === 'api' || s.by.whose === 'genuine') amend(out, r, { epochMax: s.by.marker.epoch });
 }
@@ -265,8 +266,10 @@ export function assess(state: State, r: RecordState, cell: Cell, seen: Seen, out
   // What an earlier reading showed there is weighed no more.
   cell.ahead = null;
   cell.edited = null;
+  if (follows(state)) return watched(state, r, cell);
   const wanted = wantedAt(state, r, cell);
-  if (wanted === null || r.config.mode === 'observe' || r.doc.deposed !== null) {
+  const isOurs = r.config.mode === 'steer' && r.doc.deposed === null && r.differs === null;
+  if (wanted === null || !isOurs) {
     cell.problem = null;
     return unhold(state, r, cell, 'nothing is to be written there', out);
   }
@@ -298,6 +301,15 @@ export function assess(state: State, r: RecordState, cell: Cell, seen: Seen, out
     case 'refuse':
       return hold(state, r, cell, { word: p.word, sentence: p.sentence }, out);
   }
+}
+
+/** Another replica brings it into step: here it is only seen whether it is. */
+function watched(state: State, r: RecordState, cell: Cell): void {
+  cell.problem = null;
+  cell.odd = null;
+  if (!isInStep(r, cell)) return;
+  cell.writtenAt ??= state.now;
+  if (cell.visibleAt === null) askSoon(state, cell);
 }
 
 /** The one way to a write: rule 2 is looked at here, whatever wishes it. False: it is held. */
@@ -430,6 +442,7 @@ function retime(
 export function retimed(state: State, r: RecordState, cell: Cell, ttl: number, out: Step): void {
   cell.ttl = ttl;
   cell.retimes = 0;
+  if (follows(state)) return;
   if (r.doc.adopted) amend(out, r, { adopted: false });
   if (r.doc.marker !== null && r.config.mode === 'steer') converge(state, r, cell, false);
 }
@@ -463,6 +476,8 @@ function arrive(state: State, r: RecordState, cell: Cell, out: Step): void {
   cell.odd = null;
   cell.edited = null;
   cell.attempts = 0;
+  // What was sent before another took over.
+  if (follows(state)) return watched(state, r, cell);
   place(r, cell, out);
   if (Object.hasOwn(r.doc.claims, cell.provider)) {
     const { [cell.provider]: _, ...claims } = r.doc.claims;
@@ -635,13 +650,17 @@ export function isRetimed(cell: Cell, answers: readonly ServerAnswer[]): boolean
 
 /** Somebody may have edited it, or a server lags: the API's word is asked for. */
 export function doubt(state: State, r: RecordState, cell: Cell): void {
-  if (cell.work !== 'none' || r.config.mode !== 'steer') return;
+  if (cell.work !== 'none' || r.config.mode !== 'steer' || follows(state)) return;
   cell.doubtedAt = state.now;
   converge(state, r, cell, false);
 }
 
 export function becomeVisible(state: State, r: RecordState, cell: Cell, out: Step): void {
   cell.visibleAt = state.now;
+  if (follows(state)) {
+    cell.writtenAt ??= state.now;
+    return;
+  }
   const servers = ` (${cell.right} of ${cell.asked} servers)`;
   if (cell.wrote || isSwitching(r)) progress(state, r, cell, 'visible', servers, out);
 }
@@ -720,7 +739,8 @@ export function sendNext(
 ): void {
   const { marker, cname, deposed } = r.doc;
   const { to } = change;
-  const stands = to.cname === cname && to.marker.epoch === marker?.epoch && deposed === null;
+  const isOurs = deposed === null && r.differs === null && !follows(state);
+  const stands = to.cname === cname && to.marker.epoch === marker?.epoch && isOurs;
   if (!stands || to.marker.id !== marker?.id || r.config.mode !== 'steer') {
     return askNext(state, r, cell, urgent);
   }

@@ -26,6 +26,8 @@ export interface Situation {
   readonly now: number;
   readonly leader: boolean;
   readonly storeOk: boolean;
+  /** Not most replicas of the group have this definition of it, in words; null: they do, or alone. */
+  readonly differs: { readonly sentence: string; readonly sinceAt: number } | null;
   /** The reason given for a freeze; null when nothing is frozen. */
   readonly frozen: string | null;
   readonly deposed: boolean;
@@ -74,6 +76,8 @@ export type Decision =
     };
 
 export const HOUR_MS = 3_600_000;
+/** A change that goes from machine to machine, restarts included, is over by then. */
+export const DIFFERS_TOLD_MS = 60_000;
 /** Those of the last hour: what counts against the budget of automatic switches. */
 export function ofLastHour(switches: readonly number[], now: number): readonly number[] {
   // Most records have not moved for long, and this is asked at every look at one.
@@ -92,6 +96,10 @@ export function decide(s: Situation): Decision {
 function blockedBy(s: Situation): Decision | null {
   if (!s.leader) return stay('no-lease', 'another replica holds the lease');
   if (!s.storeOk) return stay('store-failed', 'the store cannot commit: no automatic switch');
+  if (s.differs !== null) {
+    const toldAt = s.differs.sinceAt + DIFFERS_TOLD_MS;
+    return stay('definitions-differ', s.differs.sentence, s.now < toldAt ? toldAt : null);
+  }
   if (s.frozen !== null) return stay('frozen', `frozen: ${s.frozen}`);
   if (s.spent !== null) return stay('epochs-spent', s.spent);
   if (s.deposed) return stay('deposed', 'somebody else wrote a higher epoch: run `detour ack`');

@@ -33,6 +33,7 @@
 import type { CheckConfig, Health, Observation, QuorumRule, Verdict } from './model.ts';
 import { isRefusing, type Rate, slowedMs } from './rate.ts';
 import { remember, type Track } from './sight.ts';
+import type { Hearsay, Told } from './state.ts';
 import { type Deadline, deadline } from './timers.ts';
 
 /** One check on one path. Owned and changed in place by the engine. */
@@ -83,12 +84,20 @@ export interface CheckState {
   readonly pending: number[];
   /** Confirm probes still allowed in this burst; 0: no burst. */
   burst: number;
+  /** Of those, how many another replica has asked for, whatever is seen here. */
+  owed: number;
+  /** When probes under way began that another replica has asked for. */
+  readonly forOthers: number[];
   /** Sum of log-likelihood ratios for `down`, in nats, until judged down; 0: nothing against it. */
   evidence: number;
   /** The mirrored sum, for `up`, while judged down. */
   recovery: number;
   /** Observations and failures since the evidence left 0: they count as loss if it comes back. */
   readonly excursion: { total: number; failed: number };
+  /** Where another replica probes it: what that one says; null: it is probed here. */
+  hearsay: Hearsay | null;
+  /** Where it is probed here and others are told of it; null: alone. */
+  told: Told | null;
 }
 
 /** How often a path loses a probe to a healthy origin: sums that fade, so that it can change. */
@@ -107,8 +116,17 @@ const LOSS_MAX = 0.3;
 /** Observations after which old ones have faded to about a third. */
 const LOSS_MEMORY = 2000;
 const FADE = 1 - 1 / LOSS_MEMORY;
+/** A probe is overdue when it takes this many times what a pass usually takes. */
+export const OVERDUE_FACTOR = 4;
+/** A vote comes each interval, and jitter: what is older is not regular. */
+const REGULAR_INTERVALS = 1.25;
 /** Weight of the first guess, 1 %, in observations. */
 const LOSS_PRIOR = 100;
+
+/** Under which the state of a check on a path is kept. */
+export function checkKey(check: string, path: string): string {
+  return `${check}@${path}`;
+}
 
 export function checkState(
   key: string,
@@ -148,9 +166,13 @@ export function checkState(
     everFailed: false,
     pending: [],
     burst: 0,
+    owed: 0,
+    forOthers: [],
     evidence: 0,
     recovery: 0,
     excursion: { total: 0, failed: 0 },
+    hearsay: null,
+    told: null,
   };
 }
 
@@ -205,15 +227,20 @@ export function weigh(
   if (o.outcome === 'blind') return;
   const failed = o.outcome === 'fail';
   // Nearly every observation: a pass where nothing speaks against it.
-  if (!failed && judged === 'up' && state.evidence === 0) return learn(loss, 1, 0);
+  const isCalm = !failed && judged === 'up' && state.evidence === 0;
+  if (isCalm && (state.told === null || state.recovery >= cap)) return learn(loss, 1, 0);
   const q = Math.min(LOSS_MAX, Math.max(lossRate(loss), lostOfLate));
-  if (judged === 'down') {
+  // Others may not judge as we do yet: for them the sum of the other turn goes on.
+  if (judged === 'down' || state.told !== null) {
     const forUp = failed ? Math.log(q / FAIL_IF_GREY) : Math.log((1 - q) / (1 - FAIL_IF_GREY));
     state.recovery = Math.min(cap, Math.max(0, state.recovery + forUp));
-    return;
   }
-  const forDown = failed ? Math.log(FAIL_IF_DOWN / q) : Math.log((1 - FAIL_IF_DOWN) / (1 - q));
-  state.evidence = Math.min(cap, Math.max(0, state.evidence + forDown));
+  if (isCalm) return learn(loss, 1, 0);
+  if (judged !== 'down' || state.told !== null) {
+    const forDown = failed ? Math.log(FAIL_IF_DOWN / q) : Math.log((1 - FAIL_IF_DOWN) / (1 - q));
+    state.evidence = Math.min(cap, Math.max(0, state.evidence + forDown));
+  }
+  if (judged === 'down') return;
   const { excursion } = state;
   if (judged !== 'up') {
     excursion.total = 0;
@@ -254,12 +281,32 @@ export function weight(groups: readonly number[], needed: number): number {
   return most.reduce((sum, x) => sum + x, 0);
 }
 
-/** Both sums begin anew: the check has been judged down, or up again. */
-export function weighAnew(state: CheckState): void {
+/** Both sums begin anew. */
+function weighAnew(state: CheckState): void {
   state.evidence = 0;
   state.recovery = 0;
   state.excursion.total = 0;
   state.excursion.failed = 0;
+}
+
+/**
+ * The check has been judged down, or no longer: the two tests take turns, and neither begins with
+ * what was gathered before its turn. What others are told goes on, for it may be their turn still;
+ * what another replica tells is its own affair.
+ */
+export function takeTurns(state: CheckState, isDown: boolean): void {
+  if (state.hearsay !== null) return;
+  const { evidence, recovery, told } = state;
+  weighAnew(state);
+  if (told === null) return;
+  if (isDown) state.evidence = evidence;
+  else state.recovery = recovery;
+}
+
+/** What a path of another replica, by what it usually loses in thousandths, is taken to lose. */
+export function lossAsTold(loss: Loss, permille: number): void {
+  loss.total = LOSS_MEMORY;
+  loss.failed = (LOSS_MEMORY * permille) / 1000;
 }
 
 /**
@@ -274,11 +321,30 @@ export function isStale(
   now: number,
 ): boolean {
   const { intervalMs, timeoutMs } = config;
-  const silentMs = now - state.heardAt;
+  const silentMs = now - lastHeardAt(state, config);
   if (silentMs <= 3 * intervalMs + timeoutMs) return false;
   const isUp = state.verdict === 'up' && judged !== 'down';
   if (!isUp && isRefusing(state.rate)) return true;
   return silentMs > 3 * slowedMs(state.rate, intervalMs, now) + timeoutMs;
+}
+
+/**
+ * When its last vote ended, at the earliest. What another replica told that asks regularly is as
+ * young as its latest word, whatever that was about: it says so where it asks no longer.
+ */
+function lastHeardAt({ heardAt, hearsay }: CheckState, config: CheckConfig): number {
+  if (hearsay === null || !hearsay.isRegular) return heardAt;
+  return Math.max(heardAt, hearsay.of.saidAt - promisedMs(config));
+}
+
+/** So young a replica promises what it does not tell anew to be, in milliseconds. */
+export function promisedMs({ intervalMs, timeoutMs }: CheckConfig): number {
+  return REGULAR_INTERVALS * intervalMs + timeoutMs;
+}
+
+/** What has been asked for so long, in milliseconds, and not answered is failing still. */
+export function silentMs({ usualMs }: CheckState, { confirmMs }: CheckConfig): number {
+  return Math.max(confirmMs / 2, OVERDUE_FACTOR * usualMs);
 }
 
 /** Back to `unknown`, with no run counted: after a pause, silence, or failures seen while blind. */

@@ -231,12 +231,21 @@ export function start(b: Beginning): { state: State; effects: readonly Effect[] 
   } else {
     const ids = config.origins[order.target]?.checks ?? [];
     const required = ids.map((id) => config.checks[id]!).filter((c) => !c.advisory);
+    const asked = required.filter((c) => c.paths.length > 0);
     for (const check of required) {
+      if (!asked.includes(check)) say(out, `${check.id}: no path from here asks it`);
+    }
+    if (asked.length === 0 && required.length > 0 && !order.force) {
+      const message = `${order.target} is looked at by no path of this replica: that says nothing about it`;
+      end(state, out, { exit: 1, message: `${message}; give --force to go there unseen` });
+      return { state, effects: out };
+    }
+    for (const check of asked) {
       const look: Look = { check, asks: 0, outcome: null, detail: '', dueAt: null };
       state.looks.push(look);
       probe(look, out);
     }
-    if (required.length === 0) beginReading(state, out);
+    if (asked.length === 0) beginReading(state, out);
   }
   return { state, effects: out };
 }

@@ -5,8 +5,11 @@
 // One step: the event is folded in, then every deadline that is due; what comes back is first to be
 // committed (entries, documents) and only then performed (effects).
 
-import { arrange } from './arrange.ts';
+import { agree, release } from './agree.ts';
+import { arrange, forgetImagined } from './arrange.ts';
 import { onAskDue } from './cell.ts';
+import { learn, onGroup, stepBack, stepUp } from './follow.ts';
+import { onHeard, onReplicaDue, onUnheard } from './heard.ts';
 import { rediagnose } from './judge.ts';
 import {
   charge,
@@ -14,10 +17,10 @@ import {
   onCellRetry,
   onRead,
   onSurveyed,
+  onUnsent,
   onWritten,
   pumpStirred,
 } from './lane.ts';
-import { nextEpoch } from './marker.ts';
 import type { CoreConfig, Entry, EntryKind, Json, Name, RecordConfig } from './model.ts';
 import { close, keepNotices, notices, raise, restoreNotices, tellForgotten } from './notices.ts';
 import { endHolds, onCommand, watchHolds } from './operate.ts';
@@ -28,11 +31,12 @@ import {
   type Event,
   emptyStep,
   type Freeze,
+  follows,
+  isShared,
   keep,
   note,
   put,
   type RecordDoc,
-  type RecordState,
   type State,
   type Step,
 } from './state.ts';
@@ -47,10 +51,12 @@ import {
   timers,
   type Wake,
 } from './timers.ts';
-import { forgetAll, onDeadline, onObservation } from './watch.ts';
+import { forgetAll, onCalled, onDeadline, onObservation } from './watch.ts';
 import { letGo } from './zone.ts';
 
-export type { Effect, Event, State, Step } from './state.ts';
+export { Ledger } from './ledger.ts';
+export { type Effect, type Event, isShared, type State, type Step } from './state.ts';
+export { telling, toldVersion } from './tell.ts';
 
 /** Lines about one reload that its entry keeps. */
 const CHANGES_KEPT = 50;
@@ -67,6 +73,8 @@ interface Beginning {
   readonly seed: readonly [number, number, number, number];
   /** The first effect's number, above those of an earlier state whose calls may still end; 1. */
   readonly nextEffect?: number;
+  /** There are other replicas, with which what decides is shared; not acting until the lease is held. */
+  readonly grouped?: boolean;
 }
 
 /** The state at a start, from what the store remembers, and the first step's results. */
@@ -92,22 +100,25 @@ export function start(b: Beginning): { state: State; step: Step } {
     drains: new Map(),
     freeze: (b.docs['freeze'] as Freeze | undefined) ?? null,
     holds: deadline({ kind: 'holds' }),
-    lease: { held: false, term: 0, shared: false },
+    lease: { held: false, term: 0, shared: b.grouped === true },
+    group: b.grouped ? { acts: null, term: 0, word: null, sentence: '' } : null,
     storeOk: true,
     confirm: { tokens: b.config.confirm.burst, refilledAt: b.now },
     timers: timers(),
     notices: notices(),
     nextEffect: b.nextEffect ?? 1,
     released: new Map(),
+    eyes: null,
     unmarked: new Set(),
     tentative: [],
+    strays: new Set(),
   };
   for (const [key, value] of Object.entries(b.docs)) {
     if (key.startsWith('epoch/')) state.released.set(key.slice(6), value as number);
     if (key.startsWith('drain/')) state.drains.set(key.slice(6), value as unknown as Drain);
     if (key.startsWith('record/')) state.asleep.set(key.slice(7), value as unknown as RecordDoc);
   }
-  watchHolds(state);
+  if (!follows(state)) watchHolds(state);
   const step = emptyStep();
   note(step, 'start', null, `started with ${Object.keys(b.config.records).length} records`);
   const unkept = b.unkept ?? [];
@@ -147,6 +158,10 @@ export function step(state: State, event: Event, now: number, wall: number): Ste
   fold(state, event, out);
   fire(state, out);
   pumpStirred(state, out);
+  // The store's copy may be owed; what is told by the group is the group's.
+  if (event.kind !== 'learnt' && event.kind !== 'store' && follows(state)) {
+    for (const [key] of out.docs) if (isShared(key)) state.strays.add(key);
+  }
   return out;
 }
 
@@ -190,6 +205,9 @@ function fold(state: State, event: Event, out: Step): void {
       charge(state, event.provider, event.calls);
       return reviewEach(state, onRead(state, event.provider, event.id, event.answers, out), out);
     case 'written':
+      if (event.unsent !== undefined) {
+        return reviewEach(state, onUnsent(state, event.provider, event.id), out);
+      }
       charge(state, event.provider, event.calls);
       return reviewEach(state, onWritten(state, event.provider, event.id, event.answers, out), out);
     case 'asked':
@@ -211,10 +229,22 @@ function fold(state: State, event: Event, out: Step): void {
       return configure(state, event.config, event.changes ?? [], out);
     case 'lease':
       return lease(state, event.held, event.term, out);
+    case 'learnt':
+      return learn(state, event.docs, event.whole, out);
+    case 'group':
+      return onGroup(state, event.group, out);
     case 'paused':
       return paused(state, event.forMs, out);
     case 'store':
-      return storeTurned(state, event.ok, out);
+      return storeTurned(state, event.ok, event.what ?? 'the store', out);
+    case 'heard':
+      reviewEach(state, onHeard(state, event.telling, event.saidAt, out), out);
+      return reviewEach(state, agree(state, out), out);
+    case 'unheard':
+      reviewEach(state, onUnheard(state, event.replica, event.why, out), out);
+      return reviewEach(state, agree(state, out), out);
+    case 'called':
+      return onCalled(state, event.replica, event.checks, event.why, out);
   }
 }
 
@@ -245,6 +275,9 @@ function wakeUp(state: State, wake: Wake, out: Step): void {
       return onChooseAgain(state, wake.origin, out);
     case 'holds':
       return endHolds(state, out);
+    case 'replica':
+      reviewEach(state, onReplicaDue(state, wake.replica, out), out);
+      return reviewEach(state, agree(state, out), out);
     case 'read-dns':
       return onReadDeadline(state, wake.record);
     case 'review':
@@ -268,8 +301,12 @@ function configure(state: State, given: CoreConfig, changes: readonly string[], 
     clearAll(state.timers, r.deadlines);
     for (const cell of r.cells.values()) letGo(state, name, cell);
     state.records.delete(name);
-    drop(out, `record/${name}`);
-    release(state, r, out);
+    if (state.eyes === null && !follows(state)) release(state, name, r.doc, out);
+    else {
+      // Another replica may act on it still.
+      state.asleep.set(name, r.doc);
+      state.eyes?.leaving.add(name);
+    }
     note(out, 'release', name, `${name}: released; what stands at its providers is left alone`);
   }
   for (const r of state.records.values()) dropChoice(state, r);
@@ -286,22 +323,6 @@ function configure(state: State, given: CoreConfig, changes: readonly string[], 
   for (const name of state.records.keys()) review(state, name, out);
 }
 
-/**
- * Rule 1: the epochs of a name never begin again, so that what stands there never overrules us. Only
- * where none is left do they, once a person has removed every marker and taken the name out: the cure
- * that `spentSays` tells. Where a marker was forgotten, reading it says the same again.
- */
-function release(state: State, r: RecordState, out: Step): void {
-  if (nextEpoch(r.doc.epochMax) === null) {
-    state.released.delete(r.name);
-    drop(out, `epoch/${r.name}`);
-    return;
-  }
-  if (r.doc.epochMax === 0) return;
-  state.released.set(r.name, r.doc.epochMax);
-  put(out, `epoch/${r.name}`, r.doc.epochMax);
-}
-
 // ---------------------------------------------------------------- the world around
 
 function lease(state: State, held: boolean, term: number, out: Step): void {
@@ -309,12 +330,17 @@ function lease(state: State, held: boolean, term: number, out: Step): void {
   const shared = was.shared || !held;
   // What others wrote meanwhile must be read before anything is decided (rule 8).
   const takesOver = held && !was.held && shared;
+  const grouped = state.group !== null;
   state.lease = { held, term, shared };
   const sentence = held ? `the lease is held, term ${term}` : 'the lease is lost';
   note(out, 'lease', null, sentence, { held, term });
+  if (grouped && !held) stepBack(state);
+  if (grouped && takesOver) stepUp(state);
+  agree(state, out);
   for (const r of state.records.values()) {
     if (!held) dropChoice(state, r);
     if (takesOver) readAll(state, r);
+    if (takesOver && grouped) forgetImagined(state, r, false, out);
     review(state, r.name, out);
   }
 }
@@ -328,17 +354,17 @@ function paused(state: State, forMs: number, out: Step): void {
 }
 
 /** Rule 13: what could not be committed is taken back, and nothing automatic is decided. */
-function storeTurned(state: State, ok: boolean, out: Step): void {
+function storeTurned(state: State, ok: boolean, what: string, out: Step): void {
   const was = state.storeOk;
   state.storeOk = ok;
   if (!ok) {
     for (const name of state.tentative) takeBack(state, name);
     settleTentative(state);
-    const sentence = 'the store cannot commit: no automatic switches';
+    const sentence = `${what} cannot commit: no automatic switches`;
     if (was) raise(state, { kind: 'store' }, 'store-failed', { sentence, data: {} }, out);
   } else if (!was) {
-    note(out, 'store', null, 'the store commits again');
-    close(state, { kind: 'store' }, 'the store commits again', out);
+    note(out, 'store', null, `${what} commits again`);
+    close(state, { kind: 'store' }, `${what} commits again`, out);
     out.docs.push(...owed(state));
     const unmarked = [...state.unmarked];
     state.unmarked.clear();
@@ -418,10 +444,23 @@ export function violations(state: State): string[] {
       }
     }
   }
+  if (follows(state)) found.push(...strays(state));
   for (const lane of state.lanes.values()) {
     const queues = [lane, ...lane.zones.values()].flatMap((q) => [...q.urgent, ...q.routine]);
     if (new Set(queues).size < queues.length) {
       found.push(`lane ${lane.provider}: a record is queued twice`);
+    }
+  }
+  return found;
+}
+
+/** What a replica that does not act is about to do all the same. */
+function strays(state: State): string[] {
+  const found = [...state.strays].map((key) => `${key} was changed by a replica that does not act`);
+  for (const r of state.records.values()) {
+    for (const cell of r.cells.values()) {
+      const at = `${r.name} at ${cell.provider}`;
+      if (cell.work === 'write') found.push(`${at}: about to write without the lease`);
     }
   }
   return found;

@@ -12,8 +12,8 @@ import {
   isStale,
   quorum,
   quorumSize,
+  takeTurns,
   threshold,
-  weighAnew,
   weight,
 } from './detect.ts';
 import { type CloudFacts, type Diagnosed, diagnose } from './diagnose.ts';
@@ -28,6 +28,7 @@ import {
   type Step,
   type Voter,
 } from './state.ts';
+import { isNews } from './tell.ts';
 import { isSet, setDeadline } from './timers.ts';
 
 export const NOBODY: readonly Name[] = [];
@@ -56,8 +57,10 @@ export function evidence(state: State, origin: OriginState): string {
 function inWords({ required }: OriginState): string {
   const parts = required.flatMap(({ config, all }) =>
     all.map((v) => {
+      const by = `${config.id} by ${v.way.name}`;
+      if (v.way.replica?.heard === false) return `${by}: not heard`;
       const last = v.cs.last === null ? '' : ` (${v.cs.last.detail})`;
-      return `${config.id} by ${v.way.name} ${voteOf(v)}: ${runOf(v.cs)} in a row${last}`;
+      return `${by} ${voteOf(v)}: ${runOf(v.cs)} in a row${last}`;
     }),
   );
   return parts.slice(0, 8).join('; ');
@@ -68,14 +71,14 @@ function runOf(cs: CheckState): string {
   return cs.missed > 0 ? `${cs.missed} void` : `${cs.passes} passed`;
 }
 
-/** A path none of whose reference points answers it. */
-export function isBlind(path: PathState): boolean {
-  return path.blind;
+/** Whether a path can be believed: it sees, it does not stand alone, and whoever goes by it is heard. */
+export function sees({ suspect, blind, replica }: PathState): boolean {
+  return !suspect && !blind && (replica === null || replica.heard);
 }
 
 /** No path can be believed about anything: then it is us. */
 export function nobodySees(state: State): boolean {
-  for (const path of state.paths.values()) if (!path.suspect && !path.blind) return false;
+  for (const path of state.paths.values()) if (sees(path)) return false;
   return true;
 }
 
@@ -93,12 +96,12 @@ export function judge(state: State, judged: Judged, out: Step): readonly Name[] 
       const sentence = `${config.id}: ${judged.verdict} -> ${verdict}`;
       note(out, 'verdict', null, sentence, { check: config.id, was: judged.verdict, verdict });
     }
-    // The two tests take turns: neither begins with what was gathered before its turn.
     if (verdict === 'down' || judged.verdict === 'down') {
-      for (const { cs } of judged.all) weighAnew(cs);
+      for (const { cs } of judged.all) takeTurns(cs, verdict === 'down');
     }
     judged.verdict = verdict;
     judged.sinceAt = state.now;
+    if (state.eyes !== null) for (const { cs } of judged.all) isNews(state.eyes, cs, state.now);
   }
   const touched = restingOn(state, config).flatMap((name) => [...rejudge(state, name, out)]);
   if (config.cloud !== null) diagnoseSoon(state, config.cloud);
@@ -148,13 +151,13 @@ function isProven(
 }
 
 function canSee(state: State, { config, verdict }: Judged, { cs, way }: Voter): boolean {
-  if (way.blind || way.suspect || cs.last === null) return false;
+  if (!sees(way) || cs.last === null) return false;
   return !isStale(cs, config, verdict, state.now);
 }
 
 /** A path's vote about one check: its own verdict, unless it is blind or not to be believed. */
 function voteOf({ cs, way }: Voter): Verdict {
-  return way.blind || way.suspect ? 'unknown' : cs.verdict;
+  return sees(way) ? cs.verdict : 'unknown';
 }
 
 /** The votes of the independent groups that may speak about a check. */
@@ -305,8 +308,7 @@ function factsOf(state: State, cloud: string, origins: readonly string[]): Cloud
   const groups = new Map<string, boolean>();
   for (const path of state.paths.values()) {
     if (path.cloud === cloud) continue;
-    const sees = !path.suspect && !path.blind;
-    groups.set(path.group, (groups.get(path.group) ?? false) || sees);
+    groups.set(path.group, (groups.get(path.group) ?? false) || sees(path));
   }
   return {
     cloud,
@@ -335,11 +337,11 @@ export function countDown(state: State, cs: CheckState, by: number): void {
   if (by === 0 || path === undefined || config?.role !== 'origin') return;
   const cloud = config.cloud ?? '';
   path.down.set(cloud, Math.max(0, (path.down.get(cloud) ?? 0) + by));
-  for (const one of state.paths.values()) one.suspect = isSuspect(state, one);
+  suspectAnew(state);
 }
 
 /** One that alone condemns most origins, across unrelated clouds, is more likely wrong itself. */
-export function isSuspect(state: State, path: PathState): boolean {
+function isSuspect(state: State, path: PathState): boolean {
   const share = (p: PathState) => {
     let down = 0;
     for (const n of p.down.values()) down += n;
@@ -347,14 +349,56 @@ export function isSuspect(state: State, path: PathState): boolean {
   };
   const clouds = [...path.down.values()].filter((n) => n > 0).length;
   if (clouds < 2 || share(path) <= 0.5) return false;
-  const others = [...state.paths.values()].filter((p) => p.group !== path.group);
+  // Who is not heard says nothing against it.
+  const others = [...state.paths.values()].filter((p) => {
+    return p.group !== path.group && (p.replica === null || p.replica.heard);
+  });
   return others.length > 0 && others.every((p) => share(p) < 0.25);
 }
 
 /** With the sequential detector doubt lasts as long as there is evidence, not only a run. */
 export function isInDoubt(state: State, { cs, way }: Voter, judged: Judged): boolean {
-  if (way.blind) return false;
+  if (way.blind || (way.replica !== null && !way.replica.heard)) return false;
   if (state.config.detector.kind === 'counters') return isDoubtful(cs);
   if (judged.verdict !== 'down') return cs.evidence > 0 || isDoubtful(cs);
   return cs.recovery > 0 || cs.verdict === 'unknown';
+}
+
+/** The records that wait to see once more that what they leave fails. */
+export function leavingFor(state: State, config: CheckConfig): readonly Name[] {
+  let touched = NOBODY;
+  for (const name of restingOn(state, config)) {
+    const leaving = state.origins.get(name)?.leaving;
+    if (leaving !== undefined && leaving.size > 0) touched = join(touched, [...leaving]);
+  }
+  return touched;
+}
+
+/** The records that wait for a pass from an origin alone: where its name leads is known already. */
+export function resolvedOf(state: State, origin: string): readonly Name[] {
+  const { waiting } = state.origins.get(origin)!;
+  if (waiting.size === 0) return NOBODY;
+  return [...waiting].filter((name) => state.records.get(name)?.choosing?.chain != null);
+}
+
+/** Adds names to those already touched; a list of its own grows in place, so a storm stays linear. */
+export function join(a: readonly Name[], b: readonly Name[]): readonly Name[] {
+  if (b.length === 0) return a;
+  const all = a === NOBODY ? [] : (a as Name[]);
+  for (const name of b) all.push(name);
+  return all;
+}
+
+/** Some path turned: which of them stands alone is looked at anew. */
+export function suspectAnew(state: State): void {
+  for (const one of state.paths.values()) one.suspect = isSuspect(state, one);
+}
+
+/** Some path sees again, or no longer. After the dark what is unknown gets time to settle (rule 8). */
+export function lookAgain(state: State, wasDark: boolean): void {
+  const dawns = wasDark && !nobodySees(state);
+  for (const origin of state.origins.values()) {
+    if (dawns && origin.health === 'unknown') origin.settleFromAt = state.now;
+  }
+  for (const cloud of state.clouds.keys()) diagnoseSoon(state, cloud);
 }

@@ -48,6 +48,7 @@ import { close, raise } from './notices.ts';
 import { own } from './own.ts';
 import { graver, layToRest } from './pace.ts';
 import {
+  follows,
   type Lane,
   note,
   type Queue,
@@ -255,7 +256,9 @@ export function onAsked(
     if (r.doc.target === null || cell.held) lookAgain(state, r, cell, answers);
   }
   const allRight = cname !== null && cell.asked > 0 && cell.right === cell.asked;
-  if (allRight && cell.visibleAt === null && isInStep(r, cell)) becomeVisible(state, r, cell, out);
+  // Who does not write asks no API whether it was written: what all its servers give is seen.
+  const isWritten = isInStep(r, cell) || follows(state);
+  if (allRight && cell.visibleAt === null && isWritten) becomeVisible(state, r, cell, out);
   else if ((cell.visibleAt !== null || isLate(state, r, cell)) && isOdd(r, answers)) {
     doubt(state, r, cell);
   } else if (cell.visibleAt !== null && isRetimed(cell, answers)) doubt(state, r, cell);
@@ -263,6 +266,24 @@ export function onAsked(
   calmDown(state, r, cell, out);
   scheduleAsk(state, r, cell);
   return [record];
+}
+
+/**
+ * A call that was never begun: nothing was sent, so that nothing failed and nothing may still arrive.
+ * It is read and planned anew.
+ */
+export function onUnsent(state: State, provider: string, id: number): readonly Name[] {
+  const lane = state.lanes.get(provider);
+  if (lane?.busy?.id !== id) return [];
+  const { names, urgent } = lane.busy;
+  lane.busy = null;
+  for (const name of names) {
+    const r = state.records.get(name);
+    const cell = r?.cells.get(provider);
+    if (r !== undefined && cell !== undefined) askNext(state, r, cell, urgent);
+  }
+  state.stirred.add(provider);
+  return names;
 }
 
 /** Takes over what an audit found; a bar that has gone lets the record go on. */

@@ -40,7 +40,10 @@ export type QuorumRule =
   | { readonly kind: 'share'; readonly share: number };
 
 export interface PathConfig {
+  /** In a group `REPLICA/PATH`. */
   readonly name: string;
+  /** Whose probes leave by it; absent: alone. The others only hear of it. */
+  readonly replica?: string;
   /** Paths of one group share a failure domain, and are one vote. */
   readonly group: string;
   /** The cloud it sits in, about which it has no vote. */
@@ -76,6 +79,8 @@ export interface CheckConfig {
   readonly rise: number;
   /** An advisory check is shown and never moves traffic. */
   readonly advisory: boolean;
+  /** Of its definition, the same on every replica: 16 hex digits of SHA-256. Absent: alone. */
+  readonly hash?: string;
 }
 
 export interface OriginConfig {
@@ -112,6 +117,8 @@ export interface RecordConfig {
   /** Automatic switches allowed in any one hour. */
   readonly switchesPerHour: number;
   readonly edits: Edits;
+  /** Of its definition, the same on every replica: 16 hex digits of SHA-256. Absent: alone. */
+  readonly hash?: string;
 }
 
 /** What is done about an edit by somebody else: see the table in `edits.ts`. */
@@ -136,6 +143,15 @@ export interface LaneConfig {
 
 export interface CoreConfig {
   readonly cluster: string;
+  /** The replicas that share eyes and hands; absent: alone. */
+  readonly group?: {
+    /** This one. */
+    readonly self: string;
+    /** All of them, this one too, sorted. */
+    readonly replicas: readonly string[];
+    /** Of the whole configuration, the same on every replica: 16 hex digits of SHA-256. */
+    readonly hash?: string;
+  };
   /** Markers are signed with a cluster key: only then does a marker give orders. */
   readonly signed: boolean;
   readonly paths: Readonly<Record<string, PathConfig>>;
@@ -467,6 +483,7 @@ export type ChainAnswer =
 export const stayReasons = [
   'no-lease',
   'store-failed',
+  'definitions-differ',
   'frozen',
   'deposed',
   'not-adopted',
@@ -570,6 +587,10 @@ export type Command = Said &
       }
     /** A drill has shown that a check can fail. */
     | { readonly kind: 'drilled'; readonly check: CheckId }
+    /** Whoever acts hands over to another replica. */
+    | { readonly kind: 'yield' }
+    /** A person has seen that the engine is another, or older: this replica's documents are right. */
+    | { readonly kind: 'restored' }
   );
 
 export interface Reply {
@@ -578,6 +599,35 @@ export interface Reply {
   readonly message: string;
   /** Of a `switch` the id and epoch to follow; of a dry run the plan, a row a record or provider. */
   readonly detail?: Json;
+}
+
+// ---------------------------------------------------------------- the group of replicas
+
+/** What is wrong with a group of replicas: none of them acts by itself meanwhile. */
+export const groupWords = [
+  /** No majority of the engine answers, as far as this replica can tell. */
+  'no-quorum',
+  /** It is another than it was, or older: restored from a backup, or emptied. Wants a person. */
+  'restored',
+  /** It has no room left and takes no more writes. */
+  'full',
+  /** A document in it does not bear the cluster key's MAC, or is an old one put back. */
+  'forged',
+  /** It does not take this replica's name and password, or does not let it do what it must. */
+  'refused',
+] as const;
+export type GroupWord = (typeof groupWords)[number];
+
+/** How the group is, as one replica knows it. */
+export interface GroupState {
+  /** Who acts; null: nobody, or not known. */
+  readonly acts: string | null;
+  /** Which holding of the lease that is; 0: not known. */
+  readonly term: number;
+  /** null: well. */
+  readonly word: GroupWord | null;
+  /** What is wrong and what to do; empty: nothing. */
+  readonly sentence: string;
 }
 
 // ---------------------------------------------------------------- what is remembered
@@ -593,6 +643,7 @@ export const entryKinds = [
   'forgotten',
   'fault',
   'freeze',
+  'group',
   'health',
   'hold',
   'lane',
@@ -605,6 +656,7 @@ export const entryKinds = [
   'release',
   'reload',
   'repair',
+  'replica',
   'settled',
   'start',
   'stay',
@@ -612,6 +664,7 @@ export const entryKinds = [
   'store',
   'switch',
   'taken',
+  'undone',
   'undrain',
   'unfreeze',
   'unpin',

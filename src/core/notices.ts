@@ -4,11 +4,13 @@
 // configured is closed. It decides nothing: whoever finds a cause says when it begins and ends.
 
 import type { Json, Name, Notice, StayReason } from './model.ts';
-import { drop, put, type State, type Step } from './state.ts';
+import { drop, follows, put, type State, type Step } from './state.ts';
 
 /** What a notice is about: what it is told under, and what it ends with. Plain JSON. */
 type About =
   | { readonly kind: 'store' }
+  /** The group of replicas is ill, as this one sees it. */
+  | { readonly kind: 'group' }
   | {
       readonly kind: 'stay';
       readonly record: Name;
@@ -55,7 +57,8 @@ export function notices(): Notices {
 function keyOf(about: About): string {
   switch (about.kind) {
     case 'store':
-      return 'store';
+    case 'group':
+      return about.kind;
     case 'stay':
       return `stay/${about.record}/${about.reason}`;
     case 'lagging':
@@ -81,7 +84,7 @@ export function raise(
   const { open, closed } = state.notices;
   const key = keyOf(about);
   const was = open.get(key);
-  if (was?.word === word) return false;
+  if (was?.word === word || isSilent(state, about)) return false;
   const { kind = 'needs-person', sentence, data } = says;
   const one: Open = { about, word, sentence, sinceAt: was?.sinceAt ?? state.now };
   open.set(key, one);
@@ -91,10 +94,15 @@ export function raise(
   return true;
 }
 
+/** Of records only the one who acts speaks; each replica speaks of itself. */
+function isSilent(state: State, about: About): boolean {
+  return follows(state) && about.kind !== 'store' && about.kind !== 'group';
+}
+
 /** Its cause has ended: says so if it was open. */
 export function close(state: State, about: About, sentence: string, out: Step): boolean {
   const { open, closed } = state.notices;
-  if (open.size === 0) return false;
+  if (open.size === 0 || isSilent(state, about)) return false;
   const key = keyOf(about);
   const was = open.get(key);
   if (was === undefined) return false;
@@ -176,6 +184,7 @@ function recordOf(about: About): Name | null {
 function goneOf(state: State, about: About): string | null {
   switch (about.kind) {
     case 'store':
+    case 'group':
       return null;
     case 'stay':
     case 'lagging':

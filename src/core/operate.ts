@@ -5,6 +5,7 @@
 
 import { begin, company, force, foundByApi } from './adopt.ts';
 import { ofLastHour } from './decide.ts';
+import { checkKey } from './detect.ts';
 import type { Command, Json, Reply } from './model.ts';
 import { listOf, meant, notAmong } from './name.ts';
 import { type Glance, movesOf, outlook, tellGlance } from './outlook.ts';
@@ -15,6 +16,7 @@ import {
   type Cell,
   drop,
   type Freeze,
+  follows,
   note,
   put,
   type RecordState,
@@ -24,11 +26,14 @@ import {
 import { readAll, review, unpin } from './steer.ts';
 import { reissue, startLanes, switchTo } from './switch.ts';
 import { clearDeadline, setDeadline } from './timers.ts';
-import { checkKey } from './watch.ts';
 
 type Of<K extends Command['kind']> = Extract<Command, { kind: K }>;
 
 export function onCommand(state: State, command: Command, out: Step): Reply {
+  // A check that was seen to fail is this replica's own.
+  if (follows(state) && command.dryRun !== true && command.kind !== 'drilled') {
+    return refused('another replica acts, or none: nothing was done here');
+  }
   switch (command.kind) {
     case 'drain':
       return drain(state, command, out);
@@ -42,6 +47,9 @@ export function onCommand(state: State, command: Command, out: Step): Reply {
     }
     case 'drilled':
       return drilled(state, command, out);
+    case 'yield':
+    case 'restored':
+      return refused('there is no group of replicas here');
     default: {
       const found = recordOf(state, command.record);
       if ('exit' in found) return found;
@@ -126,6 +134,9 @@ function switchRefusal(state: State, r: RecordState, c: Of<'switch'>): Reply | n
     return refused(`${r.name} is only observed: set \`mode: steer\` to let it be written`);
   }
   if (!state.storeOk) return refused('the store cannot commit: use `detour switch --direct`');
+  if (r.differs !== null) {
+    return refused(`${r.differs.sentence}, or use \`detour switch --direct\``);
+  }
   if (isSpent(r)) return refused(spentSays(r.name));
   if (r.doc.deposed !== null) {
     return refused(`a higher epoch was written by somebody else: run \`detour ack ${r.name}\``);
@@ -145,6 +156,7 @@ function adoptByHand(state: State, r: RecordState, c: Of<'adopt'>, out: Step): R
     return refused(`${r.name} is only observed: set \`mode: steer\` to let it be written`);
   }
   if (!state.storeOk) return refused('the store cannot commit: nothing can be adopted now');
+  if (r.differs !== null) return refused(r.differs.sentence);
   if (isSpent(r)) return refused(spentSays(r.name));
   if (r.doc.target !== null && ![...r.cells.values()].some((cell) => cell.held)) {
     return refused(`${r.name} is already in force on ${r.doc.target}: use \`detour switch\``);

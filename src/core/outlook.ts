@@ -1,7 +1,7 @@
 // What records would do by themselves as things stand now: for whoever asks before an order is given.
 // It asks the same rules as the loop does, decides nothing and changes nothing.
 
-import { type Decision, decide } from './decide.ts';
+import { type Decision, decide, type Situation } from './decide.ts';
 import type { Name } from './model.ts';
 import { listOf } from './name.ts';
 import { situation } from './situation.ts';
@@ -25,9 +25,15 @@ export interface Glance {
 
 /** Of each record where it would go, once what a move needs has been confirmed, or why it stays. */
 export function outlook(state: State, records: readonly RecordState[]): Glance {
-  const rows = records.map((r) => rowOf(r, decide(situation(state, r, null))));
+  const rows = records.map((r) => rowOf(r, decide(foreseen(state, r))));
   const moves = rows.filter(({ to }) => to !== null);
   return { rows, moves, stays: rows.filter(({ to }) => to === null) };
+}
+
+/** In a group it is asked for whoever acts. */
+function foreseen(state: State, r: RecordState): Situation {
+  const s = situation(state, r, null);
+  return state.group === null ? s : { ...s, leader: true };
 }
 
 function rowOf(r: RecordState, d: Decision): Row {

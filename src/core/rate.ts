@@ -31,6 +31,8 @@ export interface Rate {
   plain: number;
   /** Checks times paths. */
   ways: number;
+  /** Replicas that ask it, each for its share of what is allowed beside the clock; 1: alone. */
+  sharers: number;
   /** Probes a second at most, as configured; null: twice the plain rate, and bursts. */
   set: number | null;
   /**
@@ -72,7 +74,7 @@ interface Limit {
 
 export function newRate(now: number): Rate {
   return {
-    ...{ plain: 0, ways: 0, set: null, refilledAt: now },
+    ...{ plain: 0, ways: 0, sharers: 1, set: null, refilledAt: now },
     ...{ tokens: Number.POSITIVE_INFINITY, recovery: Number.POSITIVE_INFINITY },
     witness: Number.POSITIVE_INFINITY,
     ...{ secondAt: now, begun: 0, before: 0, nextAt: 0, limit: null, holdMs: 0 },
@@ -80,13 +82,13 @@ export function newRate(now: number): Rate {
 }
 
 /** Probes that a calm place takes at once in doubt. */
-function allowance({ ways }: Rate): number {
-  return Math.max(ALLOWANCE_MIN, ALLOWANCE_PER_WAY * ways);
+function allowance({ ways, sharers }: Rate): number {
+  return Math.max(ALLOWANCE_MIN / sharers, ALLOWANCE_PER_WAY * ways);
 }
 
 /** Probes a second in the long run, however great the doubt. */
 function whole(rate: Rate): number {
-  const usual = rate.set ?? rate.plain + Math.max(rate.plain, DOUBT_LEAST);
+  const usual = rate.set ?? rate.plain + Math.max(rate.plain, DOUBT_LEAST / rate.sharers);
   return rate.limit === null ? usual : Math.min(usual, rate.limit.perSecond);
 }
 
@@ -275,8 +277,10 @@ export function detectionMs(
   rate: Rate,
   check: { readonly intervalMs: number; readonly confirmMs: number; readonly fall: number },
   paths: number,
+  /** Of those, how many are asked from here: the rate is theirs. */
+  here = paths,
 ): { readonly plainMs: number; readonly slowedMs: number } {
-  const wanted = check.fall * Math.max(1, paths);
+  const wanted = check.fall * Math.max(1, here);
   const firstMs = check.intervalMs / Math.max(1, paths);
   const plainMs = Math.round(firstMs + check.fall * check.confirmMs);
   if (rate.limit === null && rate.set === null) return { plainMs, slowedMs: plainMs };

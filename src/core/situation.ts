@@ -25,6 +25,7 @@ export function situation(state: State, r: RecordState, waits: Situation['unowne
     now: state.now,
     leader: state.lease.held,
     storeOk: state.storeOk,
+    differs: r.differs,
     frozen: freeze?.reason ?? null,
     deposed: doc.deposed !== null,
     spent: isSpent(r) ? spentSays(r.name) : null,

@@ -5,6 +5,7 @@
 
 import type { CheckState, Loss } from './detect.ts';
 import type { Diagnosed } from './diagnose.ts';
+import type { Sighting, Telling } from './heard.ts';
 import type {
   Answer,
   ChainAnswer,
@@ -18,6 +19,7 @@ import type {
   Fault,
   FaultKind,
   Genuine,
+  GroupState,
   Health,
   Json,
   Mark,
@@ -96,10 +98,95 @@ export interface Judged {
   sinceAt: number;
   /** Some groups say up and some say down. */
   disputed: boolean;
+  /** When the other replicas were last asked to confirm it; -1: not yet. */
+  calledAt: number;
+  /** When they were asked for the sake of a decision; until when what it shows is told each time. */
+  freshAt: number;
+  tellUntilAt: number;
+}
+
+/** What another replica says of a check by one of its paths. */
+export interface Hearsay {
+  readonly of: ReplicaState;
+  /** The latest, whether it counts or not; null: none that stands. */
+  sighting: Sighting | null;
+  /** It was young when it was told, and the teller says so when it is no longer. */
+  isRegular: boolean;
+  /** When the probe began of which it says that it is not answered; -1: there is none. */
+  openBeganAt: number;
+}
+
+/** What the others were told of a check by a path of our own. */
+export interface Told {
+  /** Changed last for the telling of that version. */
+  version: number;
+  evidence: number;
+  recovery: number;
+}
+
+/** Another replica of the group, as far as it is heard. */
+export interface ReplicaState {
+  readonly name: string;
+  /** What it says counts. */
+  heard: boolean;
+  /** Since when that is so, or not. */
+  sinceAt: number;
+  /** No later than when it said the latest that was heard, in own engine time; -1: nothing yet. */
+  saidAt: number;
+  /** What was said before this stands for nothing: this process stood still. */
+  notBefore: number;
+  /** Why it is not heard; empty while it is. */
+  why: string;
+  /** Hash of its whole configuration, and of each record's definition; null: not told yet. */
+  config: string | null;
+  records: Readonly<Record<Name, string>> | null;
+  blind: boolean;
+  acts: boolean;
+  head: number;
+  /** How long after its latest word what it says counts, by how often its checks are asked. */
+  spansMs: readonly number[];
+  /** Its paths, and its checks by them. */
+  readonly ways: PathState[];
+  readonly checks: CheckState[];
+  /** Those that are too old although it is heard, and those whose own age counts. */
+  readonly stale: Set<CheckState>;
+  readonly irregular: Set<CheckState>;
+  /** When what it said may be too old. */
+  readonly deadline: Deadline;
+}
+
+/** What a replica of a group knows of the others, and what it has to tell them. */
+export interface Eyes {
+  readonly self: string;
+  readonly others: Map<string, ReplicaState>;
+  /** A share of the budget of confirm probes: all replicas together have it whole. */
+  confirm: CoreConfig['confirm'];
+  /** Own checks in the order in which they changed; of one check only the last counts. */
+  log: { readonly version: number; readonly cs: CheckState }[];
+  /** How many own checks there are. */
+  checks: number;
+  /** What is told next is of this version; the first there was in this life. */
+  version: number;
+  readonly firstVersion: number;
+  /** It has been told: what changes from now on is of the next one. */
+  isRead: boolean;
+  /** Hashes of the own records' definitions, and in which version they changed. */
+  records: Readonly<Record<Name, string>>;
+  recordsVersion: number;
+  /** Records that were taken out of the configuration here, and perhaps not everywhere yet. */
+  readonly leaving: Set<Name>;
+  /** Whose definitions agree has been looked at since one changed. */
+  isAgreed: boolean;
+  /** Why another should act than this one; null: nothing speaks against it. */
+  minority: string | null;
+  /** When that was last said. */
+  yieldedAt: number;
 }
 
 export interface PathState {
   readonly name: string;
+  /** Whose it is, where it is another replica's; null: our own. */
+  readonly replica: ReplicaState | null;
   readonly group: string;
   readonly cloud: string | null;
   /** Its own reference points, and origins of every cloud that serve as such. */
@@ -255,6 +342,8 @@ export interface RecordState {
   /** The document before the switch of this very step, in case it cannot be committed. */
   prior: RecordDoc | null;
   stay: { readonly reason: StayReason; readonly sentence: string };
+  /** Its definition here is not that of most replicas that are heard, and who has which; null: it is. */
+  differs: { readonly sentence: string; readonly sinceAt: number } | null;
   choosing: Choosing | null;
   /** Targets whose chain was broken or unanswered, and until when that is believed. */
   readonly unresolved: Map<string, number>;
@@ -371,6 +460,8 @@ export interface State {
   readonly holds: Deadline;
   /** `shared`: others compete for it, as is known once it was lost, or not had at first. */
   lease: { held: boolean; term: number; shared: boolean };
+  /** The group of replicas, as this one knows it; null: alone. */
+  group: GroupState | null;
   storeOk: boolean;
   confirm: { tokens: number; refilledAt: number };
   readonly timers: Timers;
@@ -378,10 +469,14 @@ export interface State {
   nextEffect: number;
   /** Highest epochs of names that were released: theirs never begin again (rule 1). */
   readonly released: Map<Name, number>;
+  /** What the replicas of a group see together; null: alone. */
+  eyes: Eyes | null;
   /** Records whose marker is to follow what was said while the store could not commit. */
   readonly unmarked: Set<Name>;
   /** Records switched in the step that has not been committed yet. */
   tentative: Name[];
+  /** Documents of the group's that were changed here while another acts; none, by design. */
+  readonly strays: Set<string>;
 }
 
 export type Event =
@@ -406,6 +501,8 @@ export type Event =
       readonly id: number;
       readonly answers: readonly Answer<null>[];
       readonly calls?: number;
+      /** Why it was never begun: nothing of it was sent; left out: it was. */
+      readonly unsent?: string;
     }
   | {
       readonly kind: 'asked';
@@ -429,10 +526,31 @@ export type Event =
       readonly changes?: readonly string[];
     }
   | { readonly kind: 'lease'; readonly held: boolean; readonly term: number }
+  /** What the group decided; `whole`: nothing else is left of what was known of it. */
+  | {
+      readonly kind: 'learnt';
+      readonly docs: readonly (readonly [key: string, value: Json | null])[];
+      readonly whole: boolean;
+    }
+  | { readonly kind: 'group'; readonly group: GroupState }
   /** The process or the machine stood still for so long. */
   | { readonly kind: 'paused'; readonly forMs: number }
-  /** The last step's commit failed, or commits work again. */
-  | { readonly kind: 'store'; readonly ok: boolean };
+  /** The last step's commit failed, or commits work again; what cannot commit: the store, if left out. */
+  | { readonly kind: 'store'; readonly ok: boolean; readonly what?: string }
+  /** Another replica tells; `saidAt`: in own engine time, no later than when it was said. */
+  | { readonly kind: 'heard'; readonly telling: Telling; readonly saidAt: number }
+  /** It is heard no longer: its votes are gone. */
+  | { readonly kind: 'unheard'; readonly replica: string; readonly why: string }
+  /** It asks for these to be probed here too, as far as the rates allow. */
+  | {
+      readonly kind: 'called';
+      readonly replica: string;
+      readonly checks: readonly CheckId[];
+      readonly why: CallReason;
+    };
+
+/** `confirm`: somebody saw a failure. `fresh`: a decision needs what began after it (rule 3). */
+export type CallReason = 'confirm' | 'fresh';
 
 export type Effect =
   /** `at` comes back as the observation's `startedAt`. */
@@ -471,6 +589,10 @@ export type Effect =
       readonly name: Name;
     }
   | { readonly kind: 'notify'; readonly notice: Notice }
+  /** To all other replicas: probe these too. */
+  | { readonly kind: 'call'; readonly checks: readonly CheckId[]; readonly why: CallReason }
+  /** The definition of some record here is not most replicas': another is to act. */
+  | { readonly kind: 'yield'; readonly why: string }
   | { readonly kind: 'reply'; readonly request: number; readonly reply: Reply };
 
 /** What one step gives back: first commit entries and documents, then perform the effects. */
@@ -479,6 +601,16 @@ export interface Step {
   readonly entries: Entry[];
   /** Documents to replace or (null) remove; of two with one key the later holds. */
   readonly docs: (readonly [key: string, value: Json | null])[];
+}
+
+/** Documents that decide, and so are the group's; the others are each replica's own. */
+export function isShared(key: string): boolean {
+  return key === 'freeze' || /^(?:record|drain|epoch)\//.test(key);
+}
+
+/** Another replica acts, or none: what the group decided is shown here, and nothing is decided. */
+export function follows(state: State): boolean {
+  return state.group !== null && !state.lease.held;
 }
 
 export function emptyStep(): Step {

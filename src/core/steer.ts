@@ -4,14 +4,16 @@
 
 import { adopt, isChallenged, reconcile, takeMarkers } from './adopt.ts';
 import { converge, fallBack, isOut, isSwitching, watchCell } from './cell.ts';
-import { type Decision, decide, type Situation } from './decide.ts';
+import { type Decision, DIFFERS_TOLD_MS, decide, type Situation } from './decide.ts';
 import { weighEdits } from './edits.ts';
+import { follow, isUnsure } from './follow.ts';
 import type { ChainAnswer, Name, StayReason } from './model.ts';
 import { close, raise } from './notices.ts';
 import { situation } from './situation.ts';
 import {
   amend,
   type Choosing,
+  follows,
   note,
   type RecordDoc,
   type RecordState,
@@ -35,6 +37,7 @@ const CHOOSE_AGAIN_MS = 2_000;
 const stays = {
   'no-lease': { wantsPerson: false, unsure: true, passing: false },
   'store-failed': { wantsPerson: true, unsure: true, passing: false },
+  'definitions-differ': { wantsPerson: true, unsure: false, passing: false },
   frozen: { wantsPerson: false, unsure: false, passing: false },
   deposed: { wantsPerson: true, unsure: false, passing: false },
   'not-adopted': { wantsPerson: false, unsure: false, passing: false },
@@ -72,6 +75,7 @@ interface Stays {
 export function review(state: State, name: Name, out: Step): void {
   const r = state.records.get(name);
   if (r === undefined) return;
+  if (follows(state)) return watchOnly(state, r);
   reconcile(state, r, out);
   if (isChallenged(r)) {
     takeMarkers(state, r, out);
@@ -87,6 +91,17 @@ export function review(state: State, name: Name, out: Step): void {
   const decision = decide(s);
   if (decision.kind === 'stay') stayPut(state, r, decision, out);
   else choose(state, r, s, decision, out);
+}
+
+/** Another replica decides: here it is only shown, and nothing of it is told or written. */
+function watchOnly(state: State, r: RecordState): void {
+  lookForDawn(state, r);
+  clearDeadline(state.timers, r.deadlines.review);
+  const { sentence, would } = follow(state, r);
+  const unsure = isUnsure(state, would, (reason) => stays[reason].unsure);
+  r.stay = { reason: 'no-lease', sentence };
+  r.unsureSinceAt = unsure ? (r.unsureSinceAt ?? state.now) : null;
+  r.noted = null;
 }
 
 /** An authoritative answer about a candidate's chain. */
@@ -172,7 +187,9 @@ function setStay(
     note(out, 'stay', r.name, `${r.name} stays: ${sentence}`, { reason });
   }
   const pinned = r.doc.pin !== null && state.origins.get(r.doc.pin.target)?.health === 'down';
-  const worry = pinned ? 'pinned-down' : wantsPerson ? reason : null;
+  const { differs } = r;
+  const isYoung = reason === 'definitions-differ' && state.now < toldAt(differs?.sinceAt ?? 0);
+  const worry = pinned ? 'pinned-down' : wantsPerson && !isYoung ? reason : null;
   // Who does not hold the lease has no say about what is open.
   if (worry === r.told || reason === 'no-lease') return;
   const about = (told: NonNullable<RecordState['told']>) =>
@@ -185,6 +202,11 @@ function setStay(
     raise(state, about(worry), worry, { sentence: `${r.name}: ${says}`, data }, out);
   }
   r.told = worry;
+}
+
+/** When a person is told of definitions that differ: a change on its way is nobody's worry. */
+function toldAt(sinceAt: number): number {
+  return sinceAt + DIFFERS_TOLD_MS;
 }
 
 /** Rule 3: gathers what a move needs that was begun after the decision, then moves. */

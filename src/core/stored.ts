@@ -146,3 +146,41 @@ function problemOf(key: string, value: Json): string | null {
   if (!key.startsWith('drain/')) return null;
   return isHeld({ what: isText })(value) ? null : strange;
 }
+
+// ---------------------------------------------------------------- another's time
+
+/** Some fields of a document, each by its own rule; whatever else it has stays as it is. */
+function shiftFields(doc: unknown, rules: Readonly<Record<string, (value: unknown) => unknown>>) {
+  if (!isObject(doc)) return doc;
+  const entries = Object.entries(doc).map(([name, value]) => {
+    return [name, Object.hasOwn(rules, name) ? rules[name]!(value) : value] as const;
+  });
+  return Object.fromEntries(entries);
+}
+
+/**
+ * A document with every engine time in it `ms` later: replicas' clocks differ, and each lays the
+ * group's time on its own. A document of a kind that bears no time, and null, come back as they are.
+ */
+export function shifted(key: string, doc: Json, ms: number): Json {
+  const at = (value: unknown) => (typeof value === 'number' ? value + ms : value);
+  const list = (value: unknown) => (Array.isArray(value) ? value.map(at) : value);
+  const each = (rule: (value: unknown) => unknown) => (value: unknown) =>
+    isObject(value)
+      ? Object.fromEntries(Object.entries(value).map(([name, one]) => [name, rule(one)]))
+      : value;
+  const held = (value: unknown) => shiftFields(value, { sinceAt: at, untilAt: at });
+  if (key === 'freeze' || key.startsWith('drain/')) return held(doc) as Json;
+  if (!key.startsWith('record/')) return doc;
+  return shiftFields(doc, {
+    decidedAt: at,
+    endedAt: at,
+    pin: held,
+    switches: list,
+    overspentAt: at,
+    quietSinceAt: at,
+    freeze: held,
+    late: each((value) => shiftFields(value, { at })),
+    wishes: each(at),
+  }) as Json;
+}

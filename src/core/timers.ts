@@ -19,6 +19,8 @@ export type Wake =
   | { readonly kind: 'choose'; readonly origin: string }
   /** A drain, or the freeze of everything, is over. */
   | { readonly kind: 'holds' }
+  /** What another replica said may be too old by now. */
+  | { readonly kind: 'replica'; readonly replica: string }
   /** What no API has said is asked of DNS; a stay may be over by time; a switch may. */
   | { readonly kind: 'read-dns' | 'review' | 'end-switch'; readonly record: Name };
 

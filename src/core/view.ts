@@ -2,14 +2,17 @@
 // status page and the metrics. Derived on request, at once or in pieces, never stored, never read
 // back by a decision.
 
+import { differing } from './agree.ts';
 import type { AuditFinding, AuditReport } from './audit.ts';
 import { isInStep, isOut, isSwitching, sentenceOf } from './cell.ts';
-import { ofLastHour } from './decide.ts';
-import { lossRate } from './detect.ts';
-import { isBlind } from './judge.ts';
+import { decide, ofLastHour } from './decide.ts';
+import { type CheckState, checkKey, lossRate } from './detect.ts';
+import { isSameDefinition } from './heard.ts';
 import type {
+  CheckConfig,
   Diagnosis,
   FaultKind,
+  GroupState,
   Health,
   Name,
   Observation,
@@ -20,20 +23,21 @@ import type {
 } from './model.ts';
 import { type NoticeView, openNotices } from './notices.ts';
 import { detectionMs, limitOf, slowness } from './rate.ts';
-import { isDrained } from './situation.ts';
+import { isDrained, situation } from './situation.ts';
 import type {
   Cell,
   CloudState,
+  Eyes,
   Freeze,
   Lane,
   OriginState,
   PathState,
   RecordState,
+  ReplicaState,
   SickZone,
   State,
 } from './state.ts';
 import { nextTimer, type Wake } from './timers.ts';
-import { checkKey } from './watch.ts';
 import { zoneDueAt } from './zone.ts';
 
 /** Where one provider is with the record's current target. */
@@ -66,7 +70,13 @@ export const laneStates = [
 ] as const;
 export type LaneStateWord = (typeof laneStates)[number];
 
-export const pathStates = ['sighted', 'blind', 'suspect'] as const;
+export const pathStates = [
+  'sighted',
+  'blind',
+  'suspect',
+  /** Another replica's, which is not heard. */
+  'unheard',
+] as const;
 
 export interface ProviderView {
   readonly provider: string;
@@ -130,11 +140,15 @@ export interface RecordView {
   readonly cachesExpiredAt: number | null;
   readonly budget: { readonly used: number; readonly limit: number; readonly spent: boolean };
   readonly providers: readonly ProviderView[];
+  /** In a group, without the lease: what this replica would decide; absent where it would stay. */
+  readonly would?: string;
 }
 
 interface CheckView {
   readonly id: string;
   readonly path: string;
+  /** Why what another replica says of it is no vote here; absent where it is one, or is our own. */
+  readonly void?: string;
   readonly verdict: Verdict;
   readonly fails: number;
   readonly passes: number;
@@ -191,12 +205,50 @@ interface CloudView {
 
 interface PathView {
   readonly name: string;
+  /** Who probes by it; absent: this daemon is alone. */
+  readonly replica?: string;
   /** Paths of one group are one vote. */
   readonly group: string;
   readonly cloud: string | null;
   readonly state: (typeof pathStates)[number];
   /** Share of probes it usually loses, 0.01 to 0.3. */
   readonly loss: number;
+}
+
+/** One replica of a group, as this one knows it. */
+interface ReplicaView {
+  readonly name: string;
+  /** It is this one. */
+  readonly self: boolean;
+  /** What it says counts here. */
+  readonly heard: boolean;
+  readonly sinceAt: number;
+  /** Why it is not heard; empty while it is. */
+  readonly why: string;
+  /** How long ago, at the most, it said the latest that was heard; null: nothing yet. */
+  readonly ageMs: number | null;
+  /** None of its own paths sees anything. */
+  readonly blind: boolean;
+  /** It holds the lease, as it believes itself. */
+  readonly acts: boolean;
+  /** Its whole configuration is this one's, by the hash; null: not told yet. */
+  readonly sameConfig: boolean | null;
+  /** Its definition of every record is this one's; null: not told yet. */
+  readonly sameDefinition: boolean | null;
+  /** Records whose definition is another there, at most `DIFFERS_SHOWN` of them. */
+  readonly differs: readonly Name[];
+}
+
+/** The group of replicas, as the one that is asked knows it. */
+export interface GroupView extends GroupState {
+  /** Who is asked. */
+  readonly self: string;
+  /** Whether it acts itself; else it follows. */
+  readonly role: 'acts' | 'follows';
+  /** Why this replica would hand over; null: it would not. */
+  readonly minority: string | null;
+  /** All of them, this one too, in the order of the configuration. */
+  readonly replicas: readonly ReplicaView[];
 }
 
 export interface LaneView {
@@ -243,6 +295,8 @@ export interface StatusView {
   readonly origins: readonly OriginView[];
   readonly clouds: readonly CloudView[];
   readonly paths: readonly PathView[];
+  /** Who sees and acts together; null: this daemon is alone. */
+  readonly group: GroupView | null;
   readonly lanes: readonly LaneView[];
   /** When the engine acts next by itself, and what for; null: never, unless something happens. */
   readonly next: { readonly at: number; readonly wake: Wake } | null;
@@ -260,6 +314,8 @@ export interface StatusView {
 
 /** A provider is given this long to follow before anybody is told of what it leaves behind. */
 const LEFT_BEHIND_AFTER_MS = 3_000;
+/** Records whose definitions differ that are named for each replica. */
+const DIFFERS_SHOWN = 20;
 
 interface About {
   readonly version: string;
@@ -295,7 +351,7 @@ export function* viewing(
   });
   const origins = yield* pieces(state.origins, before?.origins, (o) => originView(state, o));
   const clouds = yield* pieces(state.clouds, before?.clouds, (c) => cloudView(state, c));
-  const paths = yield* pieces(state.paths, before?.paths, pathView);
+  const paths = yield* pieces(state.paths, before?.paths, (path) => pathView(state, path));
   const lanes = yield* pieces(state.lanes, before?.lanes, (lane) => {
     return laneView(state, lane, tallies.get(lane.provider) ?? { pending: 0, word: 'ok' });
   });
@@ -312,6 +368,7 @@ export function* viewing(
     origins,
     clouds,
     paths,
+    group: groupView(state),
     lanes,
     next: next === null ? null : { at: next.at, wake: next.wake },
     notices: openNotices(state),
@@ -418,7 +475,15 @@ function recordView(state: State, r: RecordState): RecordView {
       spent: used >= r.config.switchesPerHour,
     },
     providers: cells.map((c) => providerView(state, r, c)),
+    ...wouldDo(state, r),
   };
+}
+
+/** Who may not act judges for itself all the same: what it would do is shown. */
+function wouldDo(state: State, r: RecordState): Pick<RecordView, 'would'> {
+  if (state.eyes === null || state.lease.held) return {};
+  const d = decide({ ...situation(state, r, null), leader: true });
+  return d.kind === 'move' ? { would: `would have decided ${d.sentence}` } : {};
 }
 
 /** What a gate is asked: cheap, so that a gate can be asked by every load balancer there is. */
@@ -523,9 +588,11 @@ function originView(state: State, o: OriginState): OriginView {
       const check = state.config.checks[id]!;
       return check.paths.map((path) => {
         const cs = state.checks.get(checkKey(id, path))!;
+        const why = voidOf(check, cs);
         return {
           id,
           path,
+          ...(why === null ? {} : { void: why }),
           verdict: cs.verdict,
           fails: cs.fails,
           passes: cs.passes,
@@ -539,11 +606,23 @@ function originView(state: State, o: OriginState): OriginView {
   };
 }
 
+/** Why another replica's word on a check is no vote. */
+function voidOf(config: CheckConfig, { hearsay }: CheckState): string | null {
+  if (hearsay === null) return null;
+  const { of, sighting } = hearsay;
+  if (!of.heard) return `${of.name} is not heard: ${of.why}`;
+  if (sighting === null) return `${of.name} has said nothing of it`;
+  return isSameDefinition(sighting, config) ? null : `${of.name} has another definition of it`;
+}
+
 /** What a limit costs: of its checks, the one that is quickest to see an outage. */
 function rateView(state: State, { name, own }: OriginState): RateView {
   const rate = state.rates.get(name);
   if (rate === undefined) return { perSecond: 0, detectionMs: 0, usualMs: 0, limited: null };
-  const times = own.map(({ config, all }) => detectionMs(rate, config, all.length));
+  const times = own.map(({ config, all }) => {
+    const here = all.filter(({ way }) => way.replica === null).length;
+    return detectionMs(rate, config, all.length, here);
+  });
   const least = (of: (t: (typeof times)[number]) => number) =>
     times.length === 0 ? 0 : Math.min(...times.map(of));
   const limit = limitOf(rate);
@@ -602,13 +681,57 @@ function count(tallies: Map<string, Tally>, r: RecordState): void {
   }
 }
 
-function pathView(path: PathState): PathView {
+function pathView(state: State, path: PathState): PathView {
+  const replica = path.replica?.name ?? state.eyes?.self;
   return {
     name: path.name,
+    ...(replica === undefined ? {} : { replica }),
     group: path.group,
     cloud: path.cloud,
-    state: path.suspect ? 'suspect' : isBlind(path) ? 'blind' : 'sighted',
+    state: pathStateOf(path),
     loss: lossRate(path.loss),
+  };
+}
+
+function pathStateOf(path: PathState): PathView['state'] {
+  if (path.replica?.heard === false) return 'unheard';
+  return path.suspect ? 'suspect' : path.blind ? 'blind' : 'sighted';
+}
+
+function groupView(state: State): GroupView | null {
+  const { eyes, config, lease } = state;
+  if (eyes === null || config.group === undefined) return null;
+  const own = [...state.paths.values()].filter(({ replica }) => replica === null);
+  const self: ReplicaView = {
+    ...{ name: eyes.self, self: true, heard: true, sinceAt: state.configuredAt, why: '', ageMs: 0 },
+    ...{ blind: own.every((path) => path.blind), acts: lease.held, sameConfig: true },
+    ...{ sameDefinition: true, differs: [] },
+  };
+  const others = [...eyes.others.values()].filter(({ heard, acts }) => heard && acts);
+  const known = state.group ?? { acts: null, term: lease.term, word: null, sentence: '' };
+  return {
+    ...known,
+    self: eyes.self,
+    role: lease.held ? 'acts' : 'follows',
+    acts: lease.held ? eyes.self : (known.acts ?? others[0]?.name ?? null),
+    minority: eyes.minority,
+    replicas: config.group.replicas.map((name) => {
+      const one = eyes.others.get(name);
+      return one === undefined ? self : replicaView(state, eyes, one);
+    }),
+  };
+}
+
+function replicaView(state: State, eyes: Eyes, one: ReplicaState): ReplicaView {
+  const { name, heard, sinceAt, why, saidAt, blind, acts, config, records } = one;
+  const isKnown = records !== null;
+  const differs = isKnown ? differing(eyes.records, records) : [];
+  return {
+    ...{ name, self: false, heard, sinceAt, why, blind, acts: heard && acts },
+    ageMs: saidAt < 0 ? null : Math.max(0, state.now - saidAt),
+    sameConfig: config === null ? null : config === state.config.group?.hash,
+    sameDefinition: isKnown ? differs.length === 0 : null,
+    differs: differs.slice(0, DIFFERS_SHOWN),
   };
 }
 

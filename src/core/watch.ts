@@ -9,29 +9,38 @@
 
 import {
   type CheckState,
+  checkKey,
   checkState,
   FAIL_IF_DOWN,
   forget,
   hear,
   isStale,
   lossRate,
+  OVERDUE_FACTOR,
   observe,
   quorum,
+  silentMs,
   weigh,
 } from './detect.ts';
+import { arrangeHearsay, forgetOthers } from './heard.ts';
 import {
   countDown,
   diagnoseSoon,
   isInDoubt,
-  isSuspect,
+  join,
   judge,
+  leavingFor,
+  lookAgain,
   MAJORITY,
   NOBODY,
-  restingOn,
+  nobodySees,
+  resolvedOf,
+  sees,
+  suspectAnew,
   thresholdOf,
   votes,
 } from './judge.ts';
-import type { CheckConfig, Name, Observation, Verdict } from './model.ts';
+import type { CheckConfig, CheckId, Name, Observation, Verdict } from './model.ts';
 import {
   countPass,
   countProbe,
@@ -48,6 +57,8 @@ import {
 } from './rate.ts';
 import { isDark, lightAt, lossNow, newTrack, type Reference } from './sight.ts';
 import {
+  type CallReason,
+  type Eyes,
   type Judged,
   jitter,
   note,
@@ -59,12 +70,11 @@ import {
   takeTokens,
   type Voter,
 } from './state.ts';
+import { hasMoved, isLateToTell, isNews } from './tell.ts';
 import { clearAll, isSet, setDeadline } from './timers.ts';
 
 /** Confirm probes of one burst at most: a verdict that will not settle goes back to its interval. */
 const BURST_MAX = 12;
-/** A probe is overdue when it takes this many times what a pass usually takes. */
-const OVERDUE_FACTOR = 4;
 /** Regular probes at a start are spread by this, up to the interval. */
 const START_SPREAD_MS = 5;
 /** More checks by paths than these are spread over their whole interval. */
@@ -79,16 +89,22 @@ const KEPT_SHARE = 2 / 3;
 const FRESH_MS = 15_000;
 /** Failures of one check by one path that may wait to be vouched for. */
 const UNVOUCHED_MAX = 16;
-
-export function checkKey(check: string, path: string): string {
-  return `${check}@${path}`;
-}
+/** How far a decision may overdraw what its place allows, and what another replica's may here. */
+const OVERDRAFT = -1;
+const CALLED_OVERDRAFT = -0.5;
+/** Of the budget of confirm probes, what is not for calls. */
+const CALLED_SHARE = 0.5;
+/** Probes that a call to confirm gets though nothing has failed here, until the caller is heard. */
+const CALLED_PROBES = 2;
+/** What a call asked for is told for so long, in milliseconds, after it can have ended. */
+const CALL_ANSWER_MS = 2_000;
 
 /** Adds the checks of the configuration that are not watched yet; drops those that are gone. */
 export function watchChecks(state: State): void {
   const wanted = new Set<string>();
   const all = Object.values(state.config.checks);
-  const count = all.reduce((sum, c) => sum + c.paths.length, 0);
+  const isOwn = (path: string) => isWalked(state, path);
+  const count = all.reduce((sum, c) => sum + c.paths.filter(isOwn).length, 0);
   arrangeRates(state, all);
   let index = 0;
   for (const check of all) {
@@ -97,20 +113,24 @@ export function watchChecks(state: State): void {
     if (known !== undefined) known.config = check;
     else {
       const unknown = { verdict: 'unknown' as const, sinceAt: state.now, disputed: false };
-      state.judged.set(check.id, { config: check, all: [], groups: [], ...unknown });
+      const uncalled = { calledAt: -1, freshAt: -1, tellUntilAt: -1 };
+      state.judged.set(check.id, { config: check, all: [], groups: [], ...unknown, ...uncalled });
     }
     check.paths.forEach((path, i) => {
       const key = checkKey(check.id, path);
       wanted.add(key);
-      const place = { share: index++ / count, turn: i / check.paths.length, count };
       const old = state.checks.get(key);
-      if (old !== undefined) {
-        if (was !== undefined) changeCadence(state, old, was, check, place);
+      const rate = state.rates.get(placeOf(check))!;
+      const cs = old ?? checkState(key, check.id, path, rate, state.now);
+      state.checks.set(key, cs);
+      // What others probe is only heard of.
+      if (!isOwn(path)) {
+        clearAll(state.timers, cs.deadlines);
         return;
       }
-      const cs = checkState(key, check.id, path, state.rates.get(placeOf(check))!, state.now);
-      state.checks.set(key, cs);
-      beginSoon(state, cs, check, place);
+      const place = { share: index++ / count, turn: i / check.paths.length, count };
+      if (old === undefined) beginSoon(state, cs, check, place);
+      else if (was !== undefined) changeCadence(state, cs, was, check, place);
     });
   }
   for (const [key, gone] of state.checks) {
@@ -123,6 +143,12 @@ export function watchChecks(state: State): void {
   }
   watchOrigins(state);
   watchPaths(state);
+}
+
+/** Whether probes leave by this path from here; in a group each replica has its own. */
+function isWalked({ config }: State, path: string): boolean {
+  const { replica } = config.paths[path]!;
+  return replica === undefined || config.group === undefined || replica === config.group.self;
 }
 
 /** Where a check by a path stands among all of them, and among the paths of its check. */
@@ -169,16 +195,22 @@ function placeOf(check: CheckConfig): string {
 
 /** What the clocks ask of each place; what is known of its limit is kept. */
 function arrangeRates(state: State, all: readonly CheckConfig[]): void {
+  const sharers = state.config.group?.replicas.length ?? 1;
+  const asked = new Set(all.map(placeOf));
   for (const rate of state.rates.values()) [rate.plain, rate.ways] = [0, 0];
   for (const check of all) {
     const place = placeOf(check);
     const rate = state.rates.get(place) ?? newRate(state.now);
     state.rates.set(place, rate);
-    rate.ways += check.paths.length;
-    rate.plain += (1000 / check.intervalMs) * check.paths.length;
-    rate.set = state.config.origins[place]?.rate ?? null;
+    const ways = check.paths.filter((path) => isWalked(state, path)).length;
+    rate.ways += ways;
+    rate.plain += (1000 / check.intervalMs) * ways;
+    // What a place may be asked is for all replicas together.
+    rate.sharers = sharers;
+    const set = state.config.origins[place]?.rate;
+    rate.set = set === undefined ? null : set / sharers;
   }
-  for (const [place, { ways }] of state.rates) if (ways === 0) state.rates.delete(place);
+  for (const place of [...state.rates.keys()]) if (!asked.has(place)) state.rates.delete(place);
 }
 
 /** A reload puts another cadence in force at once: nobody waits out the old one. */
@@ -227,11 +259,14 @@ function watchPaths(state: State): void {
     const natural = clouds.flatMap((cloud) => mine.filter((c) => c.cloud === cloud).slice(0, each));
     const own = path.references.map((id) => state.config.checks[id]!);
     const known = old.get(path.name);
+    const replica = isWalked(state, path.name) ? null : state.eyes!.others.get(path.replica!)!;
+    const references = replica === null ? [...own, ...natural] : [];
     state.paths.set(path.name, {
       name: path.name,
+      replica,
       group: path.group,
       cloud: path.cloud,
-      references: [...own, ...natural].map((c) => referenceOf(state, c, path.name)),
+      references: references.map((c) => referenceOf(state, c, path.name)),
       passBeganAt: known?.passBeganAt ?? -1,
       blind: known?.blind ?? false,
       waiting: new Set(),
@@ -247,6 +282,7 @@ function watchPaths(state: State): void {
     cs.unvouched.length = 0;
     countDown(state, cs, cs.verdict === 'down' ? 1 : 0);
   }
+  if (state.eyes !== null) arrangeHearsay(state, state.eyes);
 }
 
 function arrangeVoters(state: State, { config: check, all, groups }: Judged): void {
@@ -286,6 +322,12 @@ export function onDeadline(
   return NOBODY;
 }
 
+/** A probe that another replica asked for has begun: what it shows makes no call of our own. */
+function pay(state: State, cs: CheckState): void {
+  cs.owed = Math.max(0, cs.owed - 1);
+  if (cs.pending.at(-1) === state.now) cs.forOthers.push(state.now);
+}
+
 /** The regular probe of one check is due. */
 function onInterval(state: State, cs: CheckState, judged: Judged, out: Step): readonly Name[] {
   const { config } = judged;
@@ -296,6 +338,9 @@ function onInterval(state: State, cs: CheckState, judged: Judged, out: Step): re
   // What has to wait looks at its silence all the same.
   const soonest = waitMs === 0 ? cs.dueAt : Math.min(cs.dueAt, state.now + waitMs);
   setDeadline(state.timers, cs.deadlines.probe, soonest);
+  if (state.eyes !== null && isLateToTell(cs, config, state.now)) {
+    isNews(state.eyes, cs, state.now);
+  }
   if (!isStale(cs, config, judged.verdict, state.now)) return NOBODY;
   cs.unvouched.length = 0;
   if (cs.verdict === 'unknown') {
@@ -305,6 +350,7 @@ function onInterval(state: State, cs: CheckState, judged: Judged, out: Step): re
   }
   countDown(state, cs, cs.verdict === 'down' ? -1 : 0);
   forget(cs, state.now);
+  if (state.eyes !== null) isNews(state.eyes, cs, state.now);
   return judge(state, judged, out);
 }
 
@@ -312,7 +358,7 @@ function onInterval(state: State, cs: CheckState, judged: Judged, out: Step): re
 function onConfirm(state: State, cs: CheckState, judged: Judged, out: Step): void {
   if (cs.burst === 0) return;
   const { config } = judged;
-  if (!isOpen(state, cs, judged)) {
+  if (cs.owed === 0 && !isOpen(state, cs, judged)) {
     cs.burst = 0;
     return;
   }
@@ -326,9 +372,13 @@ function onConfirm(state: State, cs: CheckState, judged: Judged, out: Step): voi
         ? waitForRecoveryMs(cs.rate, state.now)
         : waitForExtraMs(cs.rate, keptFromDoubt(state, judged), state.now);
     pauseMs = Math.max(pauseMs, waitMs);
-    if (waitMs === 0 && takeTokens(state.confirm, state.config.confirm, state.now, 1)) {
+    const budget = state.eyes?.confirm ?? state.config.confirm;
+    // What others ask for leaves enough for what is seen here.
+    const floor = cs.owed > 0 ? budget.burst * CALLED_SHARE : 0;
+    if (waitMs === 0 && takeTokens(state.confirm, budget, state.now, 1, floor)) {
       cs.burst--;
       launch(state, cs, config, out);
+      if (cs.owed > 0) pay(state, cs);
     } else if (waitMs === 0) giveBack(cs.rate);
   }
   setDeadline(state.timers, cs.deadlines.confirm, state.now + jitter(state, pauseMs, 0.1));
@@ -358,7 +408,8 @@ function keptFromDoubt(state: State, judged: Judged): number {
 function isFull(state: State, cs: CheckState, judged: Judged): boolean {
   if (state.config.detector.kind === 'counters') return cs.verdict === 'down';
   // Once it passes by one path, the others are asked whether it does by theirs.
-  const isSame = ({ cs: one }: Voter) => one.verdict === 'down' && one.recovery === 0;
+  const isSame = ({ cs: one, way }: Voter) =>
+    (one.verdict === 'down' && one.recovery === 0) || way.replica?.heard === false;
   if (judged.verdict === 'down') return judged.all.every(isSame);
   return cs.evidence >= 2 * thresholdOf(state, judged.config);
 }
@@ -373,8 +424,10 @@ function couldSettle(cs: CheckState, config: CheckConfig): boolean {
 /** A probe has been under way for far longer than usual: confirm already. */
 function onOverdue(state: State, cs: CheckState, judged: Judged, out: Step): readonly Name[] {
   if (cs.pending.length === 0) return NOBODY;
+  if (state.eyes !== null) isNews(state.eyes, cs, state.now);
   if (judged.verdict === 'down') return leavingFor(state, judged.config);
-  burstEverywhere(state, cs, judged, 0);
+  const isEcho = cs.pending.every((at) => cs.forOthers.includes(at));
+  burstEverywhere(state, cs, judged, 0, isEcho ? null : out);
   askReferences(state, cs, judged.config, out);
   return NOBODY;
 }
@@ -389,11 +442,13 @@ export function onObservation(
 ): readonly Name[] {
   const judged = state.judged.get(check);
   const voter = judged === undefined ? undefined : voterOf(judged, path);
-  if (judged === undefined || voter === undefined) return NOBODY;
+  if (judged === undefined || voter === undefined || voter.cs.hearsay !== null) return NOBODY;
   const { config } = judged;
   const { cs, way } = voter;
+  if (state.eyes !== null) tellOf(state.eyes, cs, judged, o, state.now);
   const at = cs.pending.indexOf(o.startedAt);
   if (at >= 0) cs.pending.splice(at, 1);
+  const called = isForOthers(cs, o) ? null : out;
   if (o.outcome === 'limited') return refused(state, cs, config, o, out);
   if (o.outcome === 'fail' && !cs.everFailed) put(out, `red/${cs.key}`, true);
   const shaky = cs.missed > 0 || cs.fails > 0;
@@ -402,11 +457,11 @@ export function onObservation(
   let touched = lookAround(state, way, cs, o, out);
   if (o.outcome === 'fail' && config.role !== 'reference') {
     const isVoid = way.blind || o.startedAt < cs.forgotAt;
-    if (!isVoid) touched = join(touched, doubt(state, voter, judged, o, out));
+    if (!isVoid) touched = join(touched, doubt(state, voter, judged, o, called, out));
   } else if (o.outcome !== 'blind') {
     touched = join(touched, take(state, voter, judged, o, shaky, out));
     if (isInDoubt(state, voter, judged)) {
-      burstEverywhere(state, cs, judged, config.confirmMs / 2);
+      burstEverywhere(state, cs, judged, config.confirmMs / 2, called);
     }
   }
   if (cs.track !== null && way.waiting.size > 0) {
@@ -446,23 +501,6 @@ function voterOf({ all }: Judged, path: string): Voter | undefined {
   return undefined;
 }
 
-/** The records that wait to see once more that what they leave fails. */
-function leavingFor(state: State, config: CheckConfig): readonly Name[] {
-  let touched = NOBODY;
-  for (const name of restingOn(state, config)) {
-    const leaving = state.origins.get(name)?.leaving;
-    if (leaving !== undefined && leaving.size > 0) touched = join(touched, [...leaving]);
-  }
-  return touched;
-}
-
-/** The records that wait for a pass from an origin alone: where its name leads is known already. */
-function resolvedOf(state: State, origin: string): readonly Name[] {
-  const { waiting } = state.origins.get(origin)!;
-  if (waiting.size === 0) return NOBODY;
-  return [...waiting].filter((name) => state.records.get(name)?.choosing?.chain != null);
-}
-
 /** Folds one observation that counts into its check, and judges where that may change something. */
 function take(
   state: State,
@@ -474,6 +512,8 @@ function take(
 ): readonly Name[] {
   const { config } = judged;
   const was = cs.verdict;
+  const run = cs.fails > 0;
+  const wasLate = state.eyes !== null && isLateToTell(cs, config, state.now);
   const changed = observe(cs, config, o);
   if (config.role === 'reference') return NOBODY;
   // Counters weigh nothing (their threshold is 0), but what the path usually loses is learnt.
@@ -481,6 +521,10 @@ function take(
   const lost = asks ? lossNow(way.references, config.cloud, state.now) : 0;
   weigh(cs, o, way.loss, judged.verdict, 2 * thresholdOf(state, config), lost);
   if (changed) countDown(state, cs, cs.verdict === 'down' ? 1 : was === 'down' ? -1 : 0);
+  if (state.eyes !== null) {
+    const isOther = changed || wasLate || run !== cs.fails > 0;
+    if (isOther || hasMoved(cs, judged.verdict)) isNews(state.eyes, cs, state.now);
+  }
   // A pass leaves alone what is up, unless it ends a run or a dispute.
   const isQuiet = o.outcome === 'pass' && judged.verdict === 'up' && !shaky && !judged.disputed;
   return changed || !isQuiet ? judge(state, judged, out) : NOBODY;
@@ -492,13 +536,16 @@ function doubt(
   voter: Voter,
   judged: Judged,
   o: Observation,
+  called: Step | null,
   out: Step,
 ): readonly Name[] {
   const { config } = judged;
   const { cs } = voter;
   if (cs.unvouched.length >= UNVOUCHED_MAX) cs.unvouched.shift();
   cs.unvouched.push(o);
-  if (isInDoubt(state, voter, judged)) burstEverywhere(state, cs, judged, config.confirmMs / 2);
+  if (isInDoubt(state, voter, judged)) {
+    burstEverywhere(state, cs, judged, config.confirmMs / 2, called);
+  }
   const light = lightAt(voter.way.references, config.origin, o.startedAt);
   // What is down already has time until somebody answers by the clock.
   if (light !== 'clear' && !isFull(state, cs, judged)) askReferences(state, cs, config, out);
@@ -563,8 +610,11 @@ function goBlind(state: State, way: PathState, out: Step): readonly Name[] {
   way.down.clear();
   let touched = NOBODY;
   const ours = checksBy(state, way);
-  for (const [, { cs }] of ours) forget(cs, state.now);
-  for (const one of state.paths.values()) one.suspect = isSuspect(state, one);
+  for (const [, { cs }] of ours) {
+    forget(cs, state.now);
+    if (state.eyes !== null) isNews(state.eyes, cs, state.now);
+  }
+  suspectAnew(state);
   for (const [judged] of ours) touched = join(touched, judge(state, judged, out));
   for (const cloud of state.clouds.keys()) diagnoseSoon(state, cloud);
   return touched;
@@ -572,7 +622,7 @@ function goBlind(state: State, way: PathState, out: Step): readonly Name[] {
 
 /** A path sees again: its checks settle in bursts, and rule 8 gives what is unknown time for it. */
 function seeAgain(state: State, way: PathState, out: Step): readonly Name[] {
-  const dawns = [...state.paths.values()].every((p) => p.blind || p.suspect);
+  const wasDark = nobodySees(state);
   way.blind = false;
   note(out, 'path', null, `path ${way.name}: sees again`, { path: way.name, sees: true });
   let touched = NOBODY;
@@ -580,10 +630,7 @@ function seeAgain(state: State, way: PathState, out: Step): readonly Name[] {
     burst(state, cs, 0);
     touched = join(touched, judge(state, judged, out));
   }
-  for (const origin of state.origins.values()) {
-    if (dawns && origin.health === 'unknown') origin.settleFromAt = state.now;
-  }
-  for (const cloud of state.clouds.keys()) diagnoseSoon(state, cloud);
+  lookAgain(state, wasDark);
   return touched;
 }
 
@@ -595,34 +642,39 @@ function checksBy(state: State, way: PathState): (readonly [Judged, Voter])[] {
   });
 }
 
-/** Adds names to those already touched; a list of its own grows in place, so a storm stays linear. */
-function join(a: readonly Name[], b: readonly Name[]): readonly Name[] {
-  if (b.length === 0) return a;
-  const all = a === NOBODY ? [] : (a as Name[]);
-  for (const name of b) all.push(name);
-  return all;
-}
-
 /** Probes every required check of an origin at once: rule 3 wants passes begun after a decision. */
 export function probeFresh(state: State, origin: string, out: Step): void {
-  for (const { config, all } of state.origins.get(origin)!.own) {
-    for (const { cs } of all) {
+  for (const judged of state.origins.get(origin)!.own) {
+    callFresh(state, judged, out);
+    for (const { cs } of judged.all) {
       // Many records may choose one target at once: one probe begun now serves them all.
-      if (cs.pending.at(-1) !== state.now) launchFresh(state, cs, config, out);
+      if (cs.hearsay !== null || cs.pending.at(-1) === state.now) continue;
+      launchFresh(state, cs, judged.config, OVERDRAFT, out);
     }
   }
 }
 
 /** Probes at once what says that an origin is down: rule 3 wants a failure begun after a decision. */
 export function probeFailing(state: State, origin: string, out: Step): void {
-  for (const { config, all, verdict } of state.origins.get(origin)!.required) {
-    if (verdict !== 'down') continue;
-    for (const { cs } of all) {
-      if (cs.pending.at(-1) === state.now) continue;
-      launchFresh(state, cs, config, out);
-      setDeadline(state.timers, cs.deadlines.overdue, state.now + silentMs(cs, config));
+  for (const judged of state.origins.get(origin)!.required) {
+    if (judged.verdict !== 'down') continue;
+    callFresh(state, judged, out);
+    for (const { cs } of judged.all) {
+      if (cs.hearsay !== null || cs.pending.at(-1) === state.now) continue;
+      failFresh(state, cs, judged.config, OVERDRAFT, out);
     }
   }
+}
+
+function failFresh(
+  state: State,
+  cs: CheckState,
+  config: CheckConfig,
+  keep: number,
+  out: Step,
+): void {
+  launchFresh(state, cs, config, keep, out);
+  setDeadline(state.timers, cs.deadlines.overdue, state.now + silentMs(cs, config));
 }
 
 /**
@@ -635,11 +687,12 @@ export function hasFreshFailure(state: State, origin: string, sinceAt: number): 
   const required = state.origins.get(origin)?.required ?? [];
   return required.some(({ config, groups, verdict }) => {
     const fresh = ({ cs, way }: Voter): Verdict => {
-      if (way.blind || way.suspect) return 'unknown';
-      const { brokeAt, passBeganAt, pending } = cs;
+      if (!sees(way)) return 'unknown';
+      const { brokeAt, passBeganAt, pending, hearsay } = cs;
       if (Math.max(brokeAt, passBeganAt) >= freshFrom(state, cs, sinceAt)) {
         return brokeAt > passBeganAt ? 'down' : 'up';
       }
+      if (hearsay !== null) return hearsay.openBeganAt >= sinceAt ? 'down' : 'unknown';
       const began = pending.find((at) => at >= sinceAt) ?? Number.POSITIVE_INFINITY;
       return state.now - began >= silentMs(cs, config) ? 'down' : 'unknown';
     };
@@ -658,8 +711,14 @@ function freshFrom(state: State, cs: CheckState, sinceAt: number): number {
 }
 
 /** A decision may overdraw what its place allows; where that is asked at distances, it waits. */
-function launchFresh(state: State, cs: CheckState, config: CheckConfig, out: Step): void {
-  const waitMs = waitForExtraMs(cs.rate, -1, state.now);
+function launchFresh(
+  state: State,
+  cs: CheckState,
+  config: CheckConfig,
+  keep: number,
+  out: Step,
+): void {
+  const waitMs = waitForExtraMs(cs.rate, keep, state.now);
   if (waitMs === 0) return launch(state, cs, config, out);
   cs.askedAt = 0;
   const at = Math.min(cs.dueAt, state.now + waitMs);
@@ -670,8 +729,11 @@ function launchFresh(state: State, cs: CheckState, config: CheckConfig, out: Ste
 export function hasFreshPasses(state: State, origin: string, sinceAt: number): boolean {
   const own = state.origins.get(origin)?.own ?? [];
   const rule = state.config.origins[origin]?.quorum ?? MAJORITY;
-  const fresh = ({ cs }: Voter): Verdict =>
-    cs.missed === 0 && cs.passBeganAt >= freshFrom(state, cs, sinceAt) ? 'up' : 'unknown';
+  const fresh = ({ cs, way }: Voter): Verdict => {
+    // What another tells counts while it has a vote.
+    if (cs.hearsay !== null && !(sees(way) && cs.verdict !== 'unknown')) return 'unknown';
+    return cs.missed === 0 && cs.passBeganAt >= freshFrom(state, cs, sinceAt) ? 'up' : 'unknown';
+  };
   return own.length > 0 && own.every((j) => quorum(votes(j.groups, fresh), rule) === 'up');
 }
 
@@ -686,11 +748,16 @@ export function settleMs(origin: OriginState): number {
 
 /** Everything is unknown again: the process stood still, so nothing counted is worth anything. */
 export function forgetAll(state: State, out: Step): void {
-  const count = state.checks.size;
+  forgetOthers(state, out);
+  const count = state.eyes?.checks ?? state.checks.size;
   let index = 0;
   for (const { config, all } of state.judged.values()) {
     all.forEach(({ cs }, i) => {
+      if (cs.hearsay !== null) return;
       forget(cs, state.now);
+      cs.owed = 0;
+      cs.forOthers.length = 0;
+      if (state.eyes !== null) isNews(state.eyes, cs, state.now);
       cs.pending.length = 0;
       cs.burst = 0;
       // As at a start: what was missed is not all asked in one moment.
@@ -701,7 +768,7 @@ export function forgetAll(state: State, out: Step): void {
   for (const path of state.paths.values()) {
     path.down.clear();
     path.suspect = false;
-    path.blind = false;
+    if (path.replica === null) path.blind = false;
     path.waiting.clear();
   }
   for (const origin of state.origins.values()) origin.settleFromAt = state.now;
@@ -754,21 +821,107 @@ function isOverdue(state: State, cs: CheckState, config: CheckConfig): boolean {
   return state.now - oldest >= overdueMs(cs, config);
 }
 
-/** The first failure on one path re-probes the check on all its paths. */
-function burstEverywhere(state: State, cs: CheckState, judged: Judged, afterMs: number): void {
+/**
+ * The first failure on one path re-probes the check on all its paths, and those of other replicas:
+ * `called` is null for what another replica has asked for, for a call never makes a call.
+ */
+function burstEverywhere(
+  state: State,
+  cs: CheckState,
+  judged: Judged,
+  afterMs: number,
+  called: Step | null,
+): void {
+  const isNew = cs.burst === 0;
   burst(state, cs, afterMs);
-  for (const v of judged.all) if (v.cs !== cs) burst(state, v.cs, 0);
+  for (const v of judged.all) if (v.cs !== cs && v.cs.hearsay === null) burst(state, v.cs, 0);
+  if (state.eyes === null || called === null || !isNew) return;
+  // By then the others go on by what they see themselves.
+  const isRecent = judged.calledAt >= 0 && state.now - judged.calledAt < restMs(judged.config);
+  if (isRecent || judged.config.role === 'reference') return;
+  judged.calledAt = state.now;
+  call(judged.config.id, 'confirm', called);
+}
+
+/** As long as the longest burst, and what it launched last, may take. */
+function restMs({ confirmMs, timeoutMs }: CheckConfig): number {
+  return BURST_MAX * confirmMs + timeoutMs;
+}
+
+/** A decision needs what begins now, by the paths of all replicas. */
+function callFresh(state: State, judged: Judged, out: Step): void {
+  // Of many records that choose at once, one call is enough.
+  if (state.eyes === null || judged.freshAt === state.now) return;
+  judged.freshAt = state.now;
+  call(judged.config.id, 'fresh', out);
+}
+
+/** One effect for all the checks of a step. */
+function call(check: CheckId, why: CallReason, out: Step): void {
+  const last = out.effects.at(-1);
+  const isSame = last?.kind === 'call' && last.why === why;
+  const checks = isSame ? [...last.checks, check] : [check];
+  if (isSame) out.effects.pop();
+  out.effects.push({ kind: 'call', checks, why });
+}
+
+/** Another replica asks for these to be probed here too: by own paths, and within the rates. */
+export function onCalled(
+  state: State,
+  replica: string,
+  checks: readonly CheckId[],
+  why: CallReason,
+  out: Step,
+): void {
+  if (state.eyes?.others.has(replica) !== true) return;
+  for (const id of checks) {
+    const judged = state.judged.get(id);
+    if (judged === undefined || judged.config.role === 'reference') continue;
+    // The answer is told even where it is no news.
+    judged.tellUntilAt = state.now + judged.config.timeoutMs + CALL_ANSWER_MS;
+    for (const { cs, way } of judged.all) {
+      if (cs.hearsay !== null || way.blind) continue;
+      if (why === 'fresh') answerFresh(state, cs, judged, out);
+      else if (cs.burst === 0) {
+        cs.owed = CALLED_PROBES;
+        burst(state, cs, 0);
+      }
+    }
+  }
+}
+
+/** What is down here as well may be asked beyond what its place allows, as for a decision of our own. */
+function answerFresh(state: State, cs: CheckState, { config, verdict }: Judged, out: Step): void {
+  if (cs.pending.at(-1) === state.now) return;
+  if (verdict === 'down') failFresh(state, cs, config, CALLED_OVERDRAFT, out);
+  else launchFresh(state, cs, config, KEPT_SHARE, out);
+  pay(state, cs);
+}
+
+/** Whether a probe that has ended was made because another replica asked for it. */
+function isForOthers({ forOthers }: CheckState, o: Observation): boolean {
+  const at = forOthers.indexOf(o.startedAt);
+  if (at >= 0) forOthers.splice(at, 1);
+  return at >= 0;
+}
+
+/**
+ * What an observation of our own tells the others, where it is news: a vote like the last is none,
+ * unless it stands against what is judged.
+ */
+function tellOf(eyes: Eyes, cs: CheckState, judged: Judged, o: Observation, now: number): void {
+  const { verdict } = judged;
+  const isOther = cs.last?.outcome !== o.outcome || cs.missed > 0 !== (o.outcome !== 'pass');
+  const isAgainst = o.outcome === 'pass' ? verdict === 'down' : verdict !== 'down';
+  if (isOther || isAgainst || now < judged.tellUntilAt || isLateToTell(cs, judged.config, now)) {
+    isNews(eyes, cs, now);
+  }
 }
 
 function burst(state: State, cs: CheckState, afterMs: number): void {
   if (cs.burst > 0) return;
   cs.burst = BURST_MAX;
   setDeadline(state.timers, cs.deadlines.confirm, state.now + jitter(state, afterMs, 0.1));
-}
-
-/** What has been asked for so long and not answered is failing still. */
-function silentMs(cs: CheckState, config: CheckConfig): number {
-  return Math.max(config.confirmMs / 2, OVERDUE_FACTOR * cs.usualMs);
 }
 
 function overdueMs(cs: CheckState, config: CheckConfig): number {

@@ -8,9 +8,12 @@ import { buildAdapters, ConfigError, loadConfig } from './build.ts';
 import { createClock } from './clock.ts';
 
 /** The report, or why the configuration cannot be used. Takes at most a minute. */
-export async function auditOnce(configPath: string): Promise<AuditReport | Reply> {
+export async function auditOnce(
+  configPath: string,
+  replica: string | null,
+): Promise<AuditReport | Reply> {
   try {
-    const { config } = await loadConfig(configPath);
+    const { config } = await loadConfig(configPath, { replica });
     const adapters = buildAdapters(config, createClock(0), { remember: false });
     try {
       return await adapters.auditor.audit(new AbortController().signal);

@@ -53,35 +53,46 @@ export interface Loaded {
   readonly warnings: readonly string[];
 }
 
+interface LoadOptions {
+  /** No package is loaded: what comes can be looked at and not be built. */
+  readonly byName?: boolean;
+  /** Which replica this is, before the environment and the file; absent, null: as they say. */
+  readonly replica?: string | null;
+  /** All replicas' paths as one daemon's, for a look that needs no one of them. */
+  readonly together?: boolean;
+}
+
 /**
  * Reads and checks a configuration file, and loads the packages that it names, each once in the life
- * of this process; with `byName` none is loaded, and what comes can be looked at and not be built.
- * Throws ConfigError with every problem at once.
+ * of this process. Throws ConfigError with every problem at once.
  */
-export async function loadConfig(
-  path: string,
-  options: { readonly byName: boolean } = { byName: false },
-): Promise<Loaded> {
+export async function loadConfig(path: string, options: LoadOptions = {}): Promise<Loaded> {
   let text: string;
   try {
     text = readFileSync(path, 'utf8');
   } catch (error) {
     throw new ConfigError([`${path} ${whyOfFile(error)}: name the configuration with -c FILE`]);
   }
-  let parsed = parseConfig(text, path, tables);
+  const named = options.together ? 'all' : namedReplica(options.replica ?? null);
+  let parsed = parseConfig(text, path, tables, named);
   if (parsed.wanted.size > 0 && !options.byName) {
     const { wanted } = parsed;
-    parsed = parseConfig(text, path, await withPackages(tables, wanted, dirname(resolve(path))));
+    const whole = await withPackages(tables, wanted, dirname(resolve(path)));
+    parsed = parseConfig(text, path, whole, named);
   }
   if (!parsed.ok) throw new ConfigError(parsed.problems.map(printProblem));
   return { config: parsed.config, warnings: parsed.warnings.map(printProblem) };
 }
 
+/** Which replica this is, by the word that goes before the file's; null: as the file says. */
+function namedReplica(word: string | null): { name: string; by: string } | null {
+  if (word !== null) return { name: word, by: '--replica' };
+  const { DETOUR_REPLICA: name } = environment();
+  return name ? { name, by: 'DETOUR_REPLICA' } : null;
+}
+
 /** The same, and the files that it names. One that is absent may be there where it is used. */
-export async function lookAtConfig(
-  path: string,
-  options: { readonly byName: boolean },
-): Promise<Loaded> {
+export async function lookAtConfig(path: string, options: LoadOptions): Promise<Loaded> {
   const { config, warnings } = await loadConfig(path, options);
   const found = [...fileProblems(config.probes), ...secretFiles(config)];
   const damaged = found.filter(({ isAbsent }) => !isAbsent);
@@ -99,15 +110,24 @@ function secretFiles(
     ...Object.entries(config.paths).map(([name, p]) => [`paths.${name}`, p] as const),
     ...Object.entries(config.probes).map(([id, p]) => [`check ${id}`, p] as const),
     ['notify', config.notify] as const,
+    ['group', config.group] as const,
   ];
   return places.flatMap(([where, part]) =>
-    filesIn(part, 0).flatMap((file) => {
+    [...filesIn(part, 0), ...(where === 'group' ? tlsFiles(config) : [])].flatMap((file) => {
       if (seen.has(file)) return [];
       seen.add(file);
       const wrong = problemOfFile(file);
       return wrong === null ? [] : { ...wrong, text: `${where}: file ${file} ${wrong.text}` };
     }),
   );
+}
+
+/** Those of a group stand in it as plain paths. */
+function tlsFiles({ group }: Config): readonly string[] {
+  const { tls = null, engine = null } = group ?? {};
+  const shown = engine?.kind === 'etcd' ? engine : null;
+  const identities = [tls, shown?.identity].flatMap((one) => (one ? [one.cert, one.key] : []));
+  return [tls?.ca, shown?.ca, ...identities].filter((file) => typeof file === 'string');
 }
 
 function problemOfFile(file: string): { readonly text: string; readonly isAbsent: boolean } | null {

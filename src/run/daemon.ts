@@ -37,6 +37,7 @@ const levelOf = {
   forgotten: 'warn',
   fault: 'warn',
   freeze: 'info',
+  group: 'warn',
   health: 'info',
   hold: 'warn',
   lane: 'info',
@@ -49,6 +50,7 @@ const levelOf = {
   release: 'info',
   reload: 'info',
   repair: 'info',
+  replica: 'info',
   settled: 'info',
   start: 'info',
   stay: 'warn',
@@ -56,6 +58,7 @@ const levelOf = {
   store: 'info',
   switch: 'info',
   taken: 'info',
+  undone: 'warn',
   undrain: 'info',
   unfreeze: 'info',
   unpin: 'info',
@@ -73,6 +76,8 @@ interface DaemonOptions {
   readonly version: string;
   /** Begins anew where the store is gone or damaged. */
   readonly newState: boolean;
+  /** Which replica this is, where the command line says so. */
+  readonly replica: string | null;
   readonly signals: Signals;
   /** What of the environment was taken away, as one sentence; null: nothing that matters. */
   readonly overridden: string | null;
@@ -82,7 +87,7 @@ interface DaemonOptions {
 export async function runDaemon(configPath: string, options: DaemonOptions): Promise<number> {
   let loaded: Loaded;
   try {
-    loaded = await loadConfig(configPath);
+    loaded = await loadConfig(configPath, { replica: options.replica });
   } catch (error) {
     return refuse(error);
   }
@@ -201,10 +206,13 @@ function assemble(parts: Parts): Daemon {
   const desk: Desk = {
     status,
     ready: () => controller.ready(),
-    command: (command) => controller.command(command),
+    command: (command, id) => controller.command(command, id),
     gate: (record) => controller.gate(record),
     history: (query) => controller.history(query),
-    reload: createReload({ path: configPath, inForce, controller, log, build, take }),
+    histories: () => null,
+    reload: createReload({
+      ...{ path: configPath, replica: options.replica, inForce, controller, log, build, take },
+    }),
     audited: () => auditing.audited(),
     audit: () => auditing.now(),
   };

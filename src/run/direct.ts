@@ -8,7 +8,7 @@ import type { Config } from '../config/config.ts';
 import { rowOf } from '../config/config.ts';
 import { type Adapters, closeAll } from '../controller.ts';
 import { type Effect, type Event, nextDeadline, start, step } from '../core/direct.ts';
-import type { Fault, Reply } from '../core/model.ts';
+import type { CoreConfig, Fault, Reply } from '../core/model.ts';
 import type { Clock } from '../ports.ts';
 import { buildAdapters, ConfigError, loadConfig } from './build.ts';
 import { createClock } from './clock.ts';
@@ -25,7 +25,7 @@ export async function switchDirectly(
   let config: Config;
   let adapters: Adapters;
   try {
-    ({ config } = await loadConfig(order.configPath));
+    ({ config } = await loadConfig(order.configPath, { replica: order.replica }));
     adapters = buildAdapters(config, clock, { remember: false });
   } catch (error) {
     if (error instanceof ConfigError) return { exit: 2, message: error.message };
@@ -48,7 +48,7 @@ async function carryOut(
   const deadlines = createDeadlines();
   const arrivals = createArrivals(clock);
   const id = randomBytes(8).toString('hex');
-  const begun = start({ config: config.core, order, id, now: clock.now() });
+  const begun = start({ config: asSeenFrom(config), order, id, now: clock.now() });
   let { effects } = begun;
   try {
     for (;;) {
@@ -63,6 +63,16 @@ async function carryOut(
   } finally {
     deadlines.callOff();
   }
+}
+
+/** In a group each check with the paths of this replica: nobody can ask by another's. */
+function asSeenFrom({ core, paths }: Config): CoreConfig {
+  if (core.group === undefined) return core;
+  const checks = Object.values(core.checks).map((check) => {
+    const own = check.paths.filter((path) => Object.hasOwn(paths, path));
+    return [check.id, { ...check, paths: own }] as const;
+  });
+  return { ...core, checks: Object.fromEntries(checks) };
 }
 
 /** Events in the order in which they came, or a tick where none came in time. */

@@ -2,7 +2,7 @@
 // not at all. A bad configuration is refused and the last good one stays (rule 19); it must never say
 // that something is in force that is not (rule 29).
 
-import { type Changes, changesOf, withoutRestart } from '../config/changes.ts';
+import { boundToStart, type Changes, changesOf, withoutRestart } from '../config/changes.ts';
 import type { Config } from '../config/config.ts';
 import { type Controller, closeAll } from '../controller.ts';
 import type { Reply } from '../core/model.ts';
@@ -12,6 +12,8 @@ import type { Log } from './log.ts';
 
 interface Reloading {
   readonly path: string;
+  /** Which replica this is, where the command line has said so. */
+  readonly replica: string | null;
   /** What is in force now. */
   readonly inForce: () => Config;
   readonly controller: Pick<Controller, 'reload' | 'reloadProblems' | 'noteReload'>;
@@ -36,11 +38,13 @@ export function createReload(parts: Reloading): Desk['reload'] {
 }
 
 async function reload(parts: Reloading, dryRun: boolean): Promise<Reply> {
-  const { path, inForce, controller, log, build, take } = parts;
+  const { path, replica, inForce, controller, log, build, take } = parts;
   let inForceNow = false;
   try {
-    const loaded = await loadConfig(path);
+    const loaded = await loadConfig(path, { replica });
     const was = inForce();
+    const bound = boundToStart(was, loaded.config);
+    if (bound !== null) throw new ConfigError([`${path}: ${bound}`]);
     const config = withoutRestart(was, loaded.config);
     const changes = changesOf(was, loaded.config);
     const built = build(config);

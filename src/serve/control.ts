@@ -4,6 +4,7 @@
 // on; whether the command is wise is for the core to say. Who says it is what the client says: Node
 // cannot ask the kernel for the peer's user, so the name is marked as unverified wherever it goes.
 
+import { randomUUID } from 'node:crypto';
 import { lstatSync, unlinkSync } from 'node:fs';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { connect } from 'node:net';
@@ -129,7 +130,7 @@ function handler(options: ControlOptions) {
     '/v1/alive': { GET: () => ({ status: 200, body: { alive: true } }) },
     '/v1/status': { GET: () => ({ text: status }) },
     '/v1/history': { GET: (_, query) => history(desk, query, own) },
-    '/v1/command': { POST: (request) => command(desk, request, commandMs) },
+    '/v1/command': { POST: (request, query) => command(desk, request, query, commandMs) },
     '/v1/reload': { POST: (_, query) => reload(desk, query, commandMs) },
     '/v1/audit': {
       GET: audited,
@@ -213,7 +214,14 @@ async function within<T, R>(
   }
 }
 
-async function command(desk: Desk, request: IncomingMessage, ms: number): Promise<Answer> {
+async function command(
+  desk: Desk,
+  request: IncomingMessage,
+  query: URLSearchParams,
+  ms: number,
+): Promise<Answer> {
+  const how = orderSchema.safeParse(Object.fromEntries(query));
+  if (!how.success) return refused(400, `not an order: ${sentences(how.error)}`);
   const text = await readBody(request, bodyMost);
   if (text === null) return refused(413, `a command is at most ${bodyMost} bytes`);
   let document: unknown;
@@ -224,7 +232,7 @@ async function command(desk: Desk, request: IncomingMessage, ms: number): Promis
   }
   const parsed = commandSchema.safeParse(document);
   if (!parsed.success) return refused(400, sentences(parsed.error));
-  return replied(await inTime(desk.command(parsed.data), ms));
+  return replied(await inTime(desk.command(parsed.data, how.data.id ?? randomUUID()), ms));
 }
 
 async function reload(desk: Desk, query: URLSearchParams, ms: number): Promise<Answer> {
@@ -240,9 +248,15 @@ async function history(
 ): Promise<Answer | Long> {
   const parsed = historySchema.safeParse(Object.fromEntries(query));
   if (!parsed.success) return refused(400, sentences(parsed.error));
-  const { record: typed, limit } = parsed.data;
+  const { record: typed, limit, all } = parsed.data;
   const record = typed === undefined ? undefined : await recordOf(desk, typed);
   if (record !== undefined && typeof record !== 'string') return refused(400, record.sentence);
+  if (all === 'true') {
+    const found = desk.histories({ ...(record === undefined ? {} : { record }), limit });
+    if (found === null) return refused(400, 'there is no group of replicas: leave --all out');
+    const made = await found;
+    return own(() => jsonOf(made));
+  }
   return own(function* () {
     const entries: StoredEntry[] = [];
     for (let page = pageMost; page === pageMost && entries.length < limit; yield) {
@@ -347,20 +361,31 @@ const commandSchema: z.ZodType<Command> = z.discriminatedUnion(
     z.strictObject({ kind: z.literal('unfreeze'), record: record.nullable(), by, dryRun }),
     z.strictObject({ kind: z.literal('ack'), record, by, reject: flag, dryRun }),
     z.strictObject({ kind: z.literal('drilled'), check: word, by }),
+    z.strictObject({ kind: z.literal('yield'), by, dryRun }),
+    z.strictObject({ kind: z.literal('restored'), by, dryRun }),
   ],
   {
     error: (issue) =>
       issue.code === 'invalid_union'
-        ? 'expected switch, adopt, pin, unpin, drain, undrain, freeze, unfreeze or ack'
+        ? 'expected switch, adopt, pin, unpin, drain, undrain, freeze, unfreeze, ack, yield or restored'
         : 'expected a command as an object',
   },
 );
+
+/** The id by which an order is known in a group: said twice, it is done once. */
+const orderSchema = z.strictObject({
+  id: z
+    .string()
+    .regex(/^[0-9A-Za-z_-]{8,64}$/, 'expected 8 to 64 letters, digits, - or _')
+    .optional(),
+});
 
 const reloadSchema = z.strictObject({
   dryRun: z.enum(['true', 'false'], 'expected true or false').default('false'),
 });
 
 const historySchema = z.strictObject({
+  all: z.enum(['true', 'false'], 'expected true or false').default('false'),
   record: line('a record', 255).optional(),
   limit: z
     .string()

@@ -5,7 +5,7 @@
 import type { AuditReport } from '../core/audit.ts';
 import type { Command, Name, Reply } from '../core/model.ts';
 import type { GateView, StatusView } from '../core/view.ts';
-import type { HistoryQuery, StoredEntry, TroubleWord } from '../ports.ts';
+import type { Histories, HistoryQuery, StoredEntry, TroubleWord } from '../ports.ts';
 
 export interface Desk {
   /** The state as it is once this is asked, made in pieces: see `viewing` of core/view.ts. */
@@ -14,10 +14,15 @@ export interface Desk {
   ready(): StatusView['ready'];
   /** One record's gate; null when it is not configured. */
   gate(record: Name): GateView | null;
-  /** Carries one operator's command through a commit. Refusals are replies, not rejections. */
-  command(command: Command): Promise<Reply>;
+  /**
+   * Carries one operator's command through a commit, in a group by whoever acts: said twice with one
+   * id it is done once. Refusals are replies, not rejections.
+   */
+  command(command: Command, id: string): Promise<Reply>;
   /** The newest entries of the journal first; see the Store port. */
   history(query: HistoryQuery): readonly StoredEntry[];
+  /** The same of every replica; null: there is no group. */
+  histories(query: HistoryQuery): Promise<Histories> | null;
   /**
    * Reads the configuration again and says what it changes; a bad one is refused and the good one
    * kept (rule 19). In a dry run that is all. Code 3: some of it wants a restart.

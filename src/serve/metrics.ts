@@ -12,6 +12,7 @@ import {
   diagnoses,
   entryKinds,
   faultKinds,
+  groupWords,
   type Json,
   markerKinds,
   type Outcome,
@@ -30,7 +31,7 @@ import {
   type StatusView,
   stages,
 } from '../core/view.ts';
-import type { Observer, Operation, TroubleWord } from '../ports.ts';
+import type { Outcome as GroupOutcome, Observer, Operation, TroubleWord } from '../ports.ts';
 import type { Desk } from './desk.ts';
 import type { Readers, Work } from './readers.ts';
 import { type Text, Writer } from './text.ts';
@@ -60,6 +61,9 @@ const histogram = (help: string, ...labels: string[]): Family => ({
 const families = {
   detour_build_info: gauge('Always 1; the version is the label.', 'version'),
   detour_ready: gauge('1 while /readyz answers 200.'),
+  detour_group_acts: gauge('In a group: 1 while this replica acts.'),
+  detour_group_term: gauge('In a group: which holding of the right to act is known; 0: none.'),
+  detour_group_trouble: gauge('In a group, state set: 1 for what is wrong with it.', 'word'),
   detour_frozen: gauge('1 while automatic decisions are frozen for every record.'),
   detour_last_reload_success: gauge('1 if the last reload of the configuration was taken.'),
   detour_last_reload_timestamp_seconds: gauge(
@@ -152,6 +156,8 @@ const families = {
     'provider',
     'operation',
   ),
+  detour_group_commits_total: counter('Transactions of the group by how they ended.', 'result'),
+  detour_group_commit_seconds: histogram('How long transactions of the group took.'),
   detour_journal_entries_total: counter('Entries written to the journal, by kind.', 'kind'),
   detour_troubles_total: counter(
     'What went wrong in Detour itself or could not be recorded.',
@@ -233,6 +239,8 @@ const small: ReadonlySet<string> = new Set<FamilyName>([
   'detour_probes_shed_total',
   'detour_api_calls_total',
   'detour_api_call_duration_seconds',
+  'detour_group_commits_total',
+  'detour_group_commit_seconds',
   'detour_journal_entries_total',
   'detour_troubles_total',
 ]);
@@ -294,10 +302,19 @@ type Setter = (
   part?: '_bucket' | '_sum' | '_count',
 ) => void;
 
+/** A node that is alone has none of these. */
+function drawGroup(set: Setter, group: StatusView['group']): void {
+  if (group === null) return;
+  set('detour_group_acts', group.role === 'acts' ? 1 : 0);
+  set('detour_group_term', group.term);
+  for (const word of groupWords) set('detour_group_trouble', group.word === word ? 1 : 0, { word });
+}
+
 function drawWhole(set: Setter, view: StatusView, startedWall: number): void {
   const { reload } = view;
   set('detour_ready', view.ready.ok ? 1 : 0);
   set('detour_frozen', view.freeze === null ? 0 : 1);
+  drawGroup(set, view.group);
   // The configuration of the start was taken, or there would be no daemon to ask.
   set('detour_last_reload_success', reload === null || reload.ok ? 1 : 0);
   const reloadWall = reload === null ? startedWall : view.wall - view.at + reload.at;
@@ -403,6 +420,8 @@ const operations = { read: true, write: true, ask: true } satisfies Record<Opera
 const troubleWords = {
   fold: true,
   adapter: true,
+  coordinator: true,
+  eyes: true,
   audit: true,
   'control-socket': true,
   'http-listener': true,
@@ -427,6 +446,11 @@ const switchKind = among(markerKinds);
 /** Of what is counted between two scrapes; names come from the configuration, which changes. */
 const seriesMost = 20_000;
 
+const groupResults = { committed: true, deposed: true, refused: true } satisfies Record<
+  GroupOutcome['kind'],
+  true
+>;
+
 const probeBuckets = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10];
 const callBuckets = [0.01, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30];
 
@@ -446,6 +470,13 @@ function createCounters(registry: Registry) {
     switches: new SwitchCounts(),
     calls: make('detour_api_calls_total'),
     callSeconds: new Histogram({ name, help, labelNames, buckets: callBuckets, registers }),
+    commits: make('detour_group_commits_total'),
+    commitSeconds: new Histogram({
+      name: 'detour_group_commit_seconds',
+      help: families.detour_group_commit_seconds.help,
+      buckets: callBuckets,
+      registers,
+    }),
     entries: make('detour_journal_entries_total'),
     troubles: make('detour_troubles_total'),
   };
@@ -472,6 +503,8 @@ interface Families {
   readonly switches: SwitchCounts;
   readonly calls: Counter;
   readonly callSeconds: Histogram;
+  readonly commits: Counter;
+  readonly commitSeconds: Histogram;
   readonly entries: Counter;
   readonly troubles: Counter;
 }
@@ -484,6 +517,7 @@ function observerOf(
   const result = among(['ok', 'abandoned', ...faultKinds, ...serverAnswerKinds]);
   const kind = among(entryKinds);
   const what = among(wordsOf(troubleWords));
+  const outcome = among(wordsOf(groupResults));
   return {
     probed(check, path, observation) {
       const ms = Math.max(0, observation.endedAt - observation.startedAt);
@@ -505,6 +539,10 @@ function observerOf(
       counted.entries.inc({ kind: kind(entry.kind) });
       if (entry.kind !== 'switch' || entry.record === null) return;
       counted.switches.count(printName(entry.record), kindOf(entry.data));
+    },
+    shared(raw, ms) {
+      counted.commits.inc({ result: outcome(raw) });
+      counted.commitSeconds.observe(Math.max(0, ms) / 1000);
     },
     trouble(raw) {
       counted.troubles.inc({ what: what(raw) });

@@ -942,7 +942,7 @@ test('the lab: nothing is bad; a token that is refused is, and the others go on'
   }));
   writeSettings(patient, directory);
   const look = async () => {
-    const made = await auditOnce(join(directory, 'detour.yaml'));
+    const made = await auditOnce(join(directory, 'detour.yaml'), null);
     assert.ok(!('exit' in made), JSON.stringify(made));
     return made;
   };

@@ -334,7 +334,8 @@ async function serveDaemon(place: string): Promise<void> {
   const own = readFileSync(join(place, 'ca.pem'), 'utf8');
   tls.setDefaultCACertificates([...tls.rootCertificates, own]);
   process.on('disconnect', () => process.exit(0));
-  const options = { json: true, version: 'bench', newState: false, overridden: null };
+  const started = { json: true, version: 'bench', newState: false, replica: null };
+  const options = { ...started, overridden: null };
   const code = await runDaemon(join(place, 'detour.yaml'), { ...options, signals: catchSignals() });
   process.exit(code);
 }

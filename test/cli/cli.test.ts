@@ -48,8 +48,8 @@ const hands: Hands = {
     asked.push(['run', configPath, options]);
     return 0;
   },
-  async validate(configPath, { byName }) {
-    asked.push(['validate', configPath, byName]);
+  async validate(configPath, { byName, replica }) {
+    asked.push(['validate', configPath, byName, ...named(replica)]);
     return { problems: [], warnings: [] };
   },
   async makeKey(path) {
@@ -68,16 +68,16 @@ const hands: Hands = {
     asked.push(['simulate', order]);
     return { json: [], text: () => 'replayed\n', html: null };
   },
-  async audit(configPath) {
-    asked.push(['audit', configPath]);
+  async audit(configPath, replica) {
+    asked.push(['audit', configPath, ...named(replica)]);
     return { exit: 2, message: `${configPath}: ENOENT` };
   },
-  async probe(configPath, what) {
-    asked.push(['probe', configPath, what]);
+  async probe(configPath, what, replica) {
+    asked.push(['probe', configPath, what, ...named(replica)]);
     return [looked('pass'), looked('fail')];
   },
-  async drill(configPath, check) {
-    asked.push(['drill', configPath, check]);
+  async drill(configPath, check, replica) {
+    asked.push(['drill', configPath, check, ...named(replica)]);
     return [{ ...looked(check.startsWith('tame') ? 'pass' : 'fail'), check }];
   },
   async lab(argv) {
@@ -85,6 +85,8 @@ const hands: Hands = {
     return 0;
   },
 };
+
+const named = (replica: string | null) => (replica === null ? [] : [replica]);
 
 function looked(outcome: Looked['outcome']): Looked {
   const [reason, detail] = ['status', 'status 503\u001b[31m'];
@@ -643,6 +645,7 @@ test('switch --direct asks no daemon and ends as the hands say', async () => {
     adopt: false,
     dryRun: false,
     configPath: 'x.yaml',
+    replica: null,
   };
   assert.deepEqual(asked, [['direct', order]]);
   const inJson = await run([...argv, '--json']);
@@ -695,6 +698,8 @@ test('every other order reaches the daemon as typed, by the user who gave it', a
     [['unfreeze', www], { kind: 'unfreeze', record: name, by }],
     [['ack', www], { kind: 'ack', record: name, by, reject: false }],
     [['ack', www, '--reject'], { kind: 'ack', record: name, by, reject: true }],
+    [['ack', '--restored'], { kind: 'restored', by }],
+    [['yield'], { kind: 'yield', by }],
   ];
   for (const [argv, command] of cases) {
     const { kind } = command as { kind: string };
@@ -713,6 +718,38 @@ test('a reason is wanted where the design wants one', async () => {
     assert.match(err, /required option '--reason <text>'/);
   }
   assert.deepEqual(desk.commands, []);
+});
+
+test('each order bears an id of its own', async () => {
+  await run(['ack', www]);
+  await run(['ack', www]);
+  const [first, second] = desk.ids.splice(0);
+  assert.match(first!, /^[0-9a-f-]{36}$/);
+  assert.notEqual(first, second);
+});
+
+test('ack is about one record, or with --restored about the group', async () => {
+  for (const argv of [['ack'], ['ack', www, '--restored'], ['ack', '--restored', '--reject']]) {
+    assert.equal((await run(argv)).exit, 2, argv.join(' '));
+  }
+  assert.deepEqual(desk.commands, []);
+});
+
+test('history --all shows whose entry each is, and who has not answered', async () => {
+  assert.match((await run(['history', '--all'])).err, /there is no group of replicas/);
+  const entry = { at: 2, kind: 'switch', record: `${www}.`, sentence: 'moved', data: {} } as const;
+  const entries = [
+    { ...entry, seq: 12, wall, replica: 'hz-1' },
+    { ...entry, seq: 7, wall: wall - 1000, replica: 'nrt-1', sentence: 'seen' },
+  ];
+  desk.group = () => ({ entries, silent: [{ replica: 'syd-1', why: 'it is not reached' }] });
+  const { exit, out, err } = await run(['history', '--all', '-n', '2']);
+  assert.equal(exit, 3);
+  assert.match(out, /nrt-1 {6}7 {2}switch .*seen\n.*hz-1 {6}12 {2}switch .*moved\n/);
+  assert.match(err, /syd-1 has not answered: it is not reached/);
+  const inJson = JSON.parse((await run(['history', '--all', '--json'])).out);
+  assert.equal(inJson.entries[0].replica, 'hz-1');
+  assert.deepEqual(inJson.silent, [{ replica: 'syd-1', why: 'it is not reached' }]);
 });
 
 test('what the daemon finds malformed is wrong input here too', async () => {
@@ -901,6 +938,8 @@ const order = {
   pin: ['pin', www, '--reason', 'r'],
   unpin: ['unpin', www],
   ack: ['ack', www],
+  yield: ['yield'],
+  restored: ['ack', '--restored'],
 };
 
 const moving = {
@@ -944,7 +983,7 @@ test('what moves or overwrites is shown and asked for on a terminal, and only th
   for (const [kind, argv] of Object.entries(order)) {
     desk.reply = ({ dryRun }) => (dryRun ? moving : { exit: 0, message: 'done' });
     desk.commands.length = 0;
-    const asks = !['freeze', 'pin'].includes(kind);
+    const asks = !['freeze', 'pin', 'yield'].includes(kind);
     const [no, questions] = asking(false);
     const refused = await run(argv, no);
     assert.deepEqual([refused.exit, questions.length], asks ? [1, 1] : [0, 0], kind);
@@ -1023,6 +1062,25 @@ test('something else at the socket is told apart from a daemon', async () => {
 
 // ---------------------------------------------------------------- hands, help, usage
 
+test('whatever reads a configuration takes which replica it is', async () => {
+  const is = ['--replica', 'fra-1', '-c', 'x.yaml'];
+  await run(['run', ...is]);
+  await run(['validate', ...is]);
+  await run(['audit', ...is]);
+  await run(['probe', ...is]);
+  await run(['drill', 'check', 'hangzhou/web', ...is, '--socket', socket]);
+  await run(['switch', www, 'tokyo', '--reason', 'x', '--direct', ...is]);
+  const direct = asked.pop() as [string, DirectOrder];
+  assert.deepEqual([direct[0], direct[1].replica], ['direct', 'fra-1']);
+  assert.deepEqual(asked, [
+    ['run', 'x.yaml', { json: false, newState: false, replica: 'fra-1' }],
+    ['validate', 'x.yaml', true, 'fra-1'],
+    ['audit', 'x.yaml', 'fra-1'],
+    ['probe', 'x.yaml', null, 'fra-1'],
+    ['drill', 'x.yaml', 'hangzhou/web', 'fra-1'],
+  ]);
+});
+
 test('run, validate and lab go to the hands', async () => {
   await run(['run', '-c', 'a.yaml', '--json']);
   await run(['run']);
@@ -1033,8 +1091,8 @@ test('run, validate and lab go to the hands', async () => {
   assert.equal(lab.out, '');
   await run(['lab']);
   assert.deepEqual(asked, [
-    ['run', 'a.yaml', { json: true, newState: false }],
-    ['run', '/etc/detour/detour.yaml', { json: false, newState: false }],
+    ['run', 'a.yaml', { json: true, newState: false, replica: null }],
+    ['run', '/etc/detour/detour.yaml', { json: false, newState: false, replica: null }],
     ['validate', 'a.yaml', true],
     ['validate', 'a.yaml', false],
     ['lab', ['start', '--help', '--port', '0', '--version', '--', '-x']],
@@ -1093,7 +1151,7 @@ test('every command has help with an example, and --json where it answers', asyn
   const commands = [...main.out.matchAll(/^ {2}([a-z]+) .*/gm)].map(([, name]) => name!);
   for (const wanted of [
     ...['status', 'switch', 'adopt', 'pin', 'unpin', 'drain', 'undrain', 'freeze', 'unfreeze'],
-    ...['ack', 'history', 'reload', 'run', 'validate', 'lab'],
+    ...['ack', 'yield', 'history', 'reload', 'run', 'validate', 'lab'],
   ]) {
     assert.ok(commands.includes(wanted), wanted);
     if (wanted === 'lab') continue;

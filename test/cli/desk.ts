@@ -4,7 +4,7 @@
 import type { AuditReport } from '../../src/core/audit.ts';
 import type { Command, Reply } from '../../src/core/model.ts';
 import type { ProviderView, RecordView, StatusView } from '../../src/core/view.ts';
-import type { StoredEntry } from '../../src/ports.ts';
+import type { Histories, HistoryQuery, StoredEntry } from '../../src/ports.ts';
 import type { Desk } from '../../src/serve/desk.ts';
 
 export const wall = Date.UTC(2026, 0, 2, 3, 4, 5);
@@ -15,6 +15,10 @@ export type Writable<T> = { -readonly [K in keyof T]: T[K] };
 export interface StandIn extends Desk {
   view: Writable<StatusView>;
   readonly commands: Command[];
+  /** By which id each was given. */
+  readonly ids: string[];
+  /** What the journals of a group say; null: there is none. */
+  group: ((query: HistoryQuery) => Histories) | null;
   readonly queries: unknown[];
   reply: (command: Command) => Reply | Promise<Reply>;
   entries: StoredEntry[];
@@ -29,6 +33,8 @@ export function standIn(): StandIn {
   const desk: StandIn = {
     view: sampleView(),
     commands: [],
+    ids: [],
+    group: null,
     queries: [],
     entries: [],
     reloads: 0,
@@ -46,8 +52,9 @@ export function standIn(): StandIn {
     reply: (command) => ({ exit: 0, message: `done: ${command.kind}` }),
     status: async () => desk.view,
     ready: () => desk.view.ready,
-    async command(command) {
+    async command(command, id) {
       desk.commands.push(command);
+      desk.ids.push(id);
       return desk.reply(command);
     },
     history(query) {
@@ -55,6 +62,7 @@ export function standIn(): StandIn {
       const { before = Number.POSITIVE_INFINITY, limit } = query;
       return desk.entries.filter(({ seq }) => seq < before).slice(0, limit);
     },
+    histories: (query) => (desk.group === null ? null : Promise.resolve(desk.group(query))),
     async reload(how) {
       if (how?.dryRun === true) return { exit: 3, message: 'it would change\nat restart: socket' };
       desk.reloads += 1;
@@ -160,6 +168,7 @@ export function sampleView(): StatusView {
     ready: { ok: true, reasons: [] },
     freeze: null,
     next: { at: at + 250, wake: { kind: 'probe', check: 'hangzhou/web@direct' } },
+    group: null,
     drains: [
       { what: 'tokyo', reason: 'kernel update', by: 'ann', sinceAt: at - 720_000, untilAt: null },
     ],

@@ -144,6 +144,8 @@ test('the shapes hold what the program prints', async () => {
   desk.entries = [
     { seq: 1, at, wall, kind: 'pin', record: 'www.example.net.', sentence: 's', data: { at } },
   ];
+  const entries = desk.entries.map((entry) => ({ ...entry, replica: 'hz-1' }));
+  desk.group = () => ({ entries, silent: [] });
   desk.report = report;
   const www = 'www.gslb.example.net';
   const why = ['--reason', 'r'];
@@ -166,6 +168,8 @@ test('the shapes hold what the program prints', async () => {
     ['freeze', why],
     ['unfreeze', []],
     ['ack', [www]],
+    ['yield', []],
+    ['history', ['--all']],
     ['reload', []],
     ['init', ['--key-only', 'x']],
   ];

@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { stringify } from 'yaml';
 import { providerTypes } from '../../providers/index.ts';
-import { changesOf, withoutRestart } from '../../src/config/changes.ts';
+import { boundToStart, changesOf, withoutRestart } from '../../src/config/changes.ts';
 import { type Config, parseConfig, printProblem } from '../../src/config/config.ts';
 import { notifierTypes } from '../../src/notify/index.ts';
 import { checkTypes, pathProblem } from '../../src/probes/index.ts';
@@ -187,8 +187,11 @@ test('no key of a configuration changes without a word', () => {
     for (const inner of isMap && !isNamed ? Object.keys(value) : ['']) {
       if (isNamed) continue;
       const other = inner === '' ? 'another' : { ...(value as object), [inner]: 'another' };
-      const { now, atRestart } = changesOf(was, { ...was, [key]: other } as Config);
-      assert.notEqual(now.length + atRestart.length, 0, `${key} ${inner}`);
+      const is = { ...was, [key]: other } as Config;
+      const { now, atRestart } = changesOf(was, is);
+      const refused = boundToStart(was, is);
+      assert.equal(refused !== null, key === 'group');
+      assert.ok(now.length + atRestart.length > 0 || refused !== null, `${key} ${inner}`);
     }
   }
 });

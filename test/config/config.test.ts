@@ -982,13 +982,14 @@ test('the JSON Schema knows every key, every provider and every check', () => {
       'clusterKey',
       'dns',
       'gateHold',
+      'group',
       'listen',
       'log',
       'notify',
       'origins',
       'paths',
     ],
-    ...['policy', 'providers', 'records', 'socket', 'stateDir'],
+    ...['policy', 'providers', 'records', 'replica', 'replicas', 'socket', 'stateDir'],
   ]);
   assert.deepEqual(schema.required!.toSorted(), ['cluster', 'origins', 'providers', 'records']);
   const below = (shape: Shape) => shape.additionalProperties as Shape;

@@ -14,9 +14,9 @@ import {
   observe,
   quorum,
   quorumSize,
+  takeTurns,
   threshold,
   weigh,
-  weighAnew,
   weight,
 } from '../../src/core/detect.ts';
 import type { CheckConfig, Observation, Outcome, Verdict } from '../../src/core/model.ts';
@@ -150,7 +150,7 @@ describe('the sequential test', () => {
           weigh(cs, seen(next() < q ? 'fail' : 'pass', i), loss, 'unknown', 2 * h, 0);
           if (cs.evidence < h) continue;
           alarms++;
-          weighAnew(cs);
+          takeTurns(cs, false);
         }
         assert.ok(alarms <= total / n, `${alarms} alarms, at most ${total / n} were asked for`);
         if (n === 300) assert.ok(alarms > 0, 'a threshold this low is crossed sometimes');
@@ -173,7 +173,7 @@ describe('the sequential test', () => {
         if (sums.length < 2 || weight(sums, 2) < h) continue;
         // The first guess of the loss is 1 %: until it has learnt better it may be wrong more often.
         if (i > 3000) alarms++;
-        for (const g of groups) weighAnew(g);
+        for (const g of groups) takeTurns(g, false);
       }
       assert.ok(alarms <= 5, `${alarms} alarms at ${q}, ${97_000 / n} were asked for`);
       for (const loss of losses) assert.ok(Math.abs(lossRate(loss) - q) < 0.4 * q + 0.005);
@@ -193,7 +193,7 @@ describe('the sequential test', () => {
       const sums = [2 * h, ...groups.map((g) => g.evidence)].filter((e) => e > 0);
       if (sums.length < 2 || weight(sums, 2) < h) continue;
       alarms++;
-      for (const g of groups) weighAnew(g);
+      for (const g of groups) takeTurns(g, false);
     }
     // Two sums cross by chance a little more often than one: the head of detect.ts says how much.
     assert.ok(alarms <= (total / n) * (h / 4), `${alarms}`);
@@ -207,10 +207,10 @@ describe('the sequential test', () => {
     const before = lossRate(loss);
     // The crash, before it is judged down, and after.
     for (let i = 500; i < 510; i++) weigh(cs, seen('fail', i), loss, 'up', 40, 0);
-    weighAnew(cs);
+    takeTurns(cs, false);
     for (let i = 510; i < 9000; i++) weigh(cs, seen('fail', i), loss, 'down', 40, 0);
     assert.equal(lossRate(loss), before);
-    weighAnew(cs);
+    takeTurns(cs, false);
     for (let i = 9000; i < 9050; i++) weigh(cs, seen('pass', i), loss, 'up', 40, 0);
     assert.ok(lossRate(loss) <= before);
   });

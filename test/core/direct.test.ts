@@ -5,6 +5,7 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { start } from '../../src/core/direct.ts';
 import type { Outcome } from '../../src/core/model.ts';
 import { DirectWorld, playDirect } from './direct-scenario.ts';
 import { hold, setDns, WWW } from './scenario.ts';
@@ -112,4 +113,20 @@ test('whatever the vendors do, a direct switch ends in time and says what stands
     { numRuns: 3000 },
   );
   assert.deepEqual([...ends.keys()].sort(), [0, 1, 2, 3]);
+});
+
+test('what no path of this replica asks says nothing about the target, and is not gone to unseen', () => {
+  const { config } = new DirectWorld({ providers: ['cf', 'r53'] }).world;
+  const checks = Object.values(config.checks).map((check) => [check.id, { ...check, paths: [] }]);
+  const unseen = { ...config, checks: Object.fromEntries(checks) };
+  const order = {
+    ...{ record: WWW, target: 'b', reason: 'a drill', by: 'ann', forMs: null },
+    ...{ adopt: false, dryRun: false },
+  };
+  const begin = (force: boolean) =>
+    start({ config: unseen, order: { ...order, force }, id: 'd1ec7', now: 0 }).effects;
+  const end = begin(false).at(-1)!;
+  assert.ok(end.kind === 'end' && end.reply.exit === 1);
+  assert.match(end.reply.message, /^b is looked at by no path of this replica: .*give --force/);
+  assert.deepEqual(new Set(begin(true).map(({ kind }) => kind)), new Set(['say', 'ask', 'read']));
 });

@@ -3,6 +3,8 @@
 // like code. The words a scenario may use are the cases of `act` below.
 
 import { createKeyring } from '../../src/cluster/keyring.ts';
+import type { Event } from '../../src/core/engine.ts';
+import type { Sighting, Telling } from '../../src/core/heard.ts';
 import { formatMarker } from '../../src/core/marker.ts';
 import type {
   CheckConfig,
@@ -15,10 +17,12 @@ import type {
   Plane,
   QuorumRule,
   RefusalWord,
+  Verdict,
 } from '../../src/core/model.ts';
 import { view } from '../../src/core/view.ts';
 import { parseDuration } from '../../src/kit/schema.ts';
 import type { Held } from '../../src/replay/vendor.ts';
+import { asSeenBy, Peers } from './peers.ts';
 import {
   coreConfig,
   type Manner,
@@ -73,6 +77,7 @@ export function parse(text: string): Block[] {
 class Player {
   #shape: Shape = {};
   #world: World | null = null;
+  #peers: Peers | null = null;
   #journalAt = 0;
   #noticesAt = 0;
   #startedAt = 0;
@@ -99,6 +104,7 @@ class Player {
     const passing = new Set<EntryKind>(['start', 'lease']);
     const news = [
       ...w.journal.slice(this.#journalAt).map((j) => ({ text: j.entry.sentence, ...j })),
+      ...w.yields.splice(0),
       ...w.notices
         .slice(this.#noticesAt)
         .map((n) => ({ text: `tell ${n.notice.kind}: ${n.notice.sentence}`, ...n })),
@@ -120,7 +126,7 @@ class Player {
       case 'config':
         // Another world begins: a file may hold several.
         this.#shape = shapeOf(words);
-        this.#world = null;
+        [this.#world, this.#peers] = [null, null];
         [this.#journalAt, this.#noticesAt, this.#startedAt] = [0, 0, 0];
         this.#tallies = false;
         return;
@@ -139,7 +145,21 @@ class Player {
         this.#shape = { ...this.#shape, signed: w!.config.signed };
         return;
       case 'start':
-        return w!.start();
+        return w!.start(first !== 'following');
+      case 'peers':
+        // The other replicas live: engines of their own, and a wire.
+        this.#peers = new Peers(w!);
+        return;
+      case 'peer':
+        return this.#peer(first, second, words.slice(2));
+      case 'heard':
+        return w!.send(heardOf(w!, first, words.slice(1)));
+      case 'unheard':
+        return w!.send({ kind: 'unheard', replica: first, why: 'the wire says so' });
+      case 'called': {
+        const checks = second.split(',');
+        return w!.send({ kind: 'called', replica: first, checks, why: third as 'confirm' });
+      }
       case 'run':
         return w!.advance(parseDuration(first)!);
       case 'origin':
@@ -199,6 +219,8 @@ class Player {
         return w!.reload(coreConfig(this.#shape));
       case 'show':
         if (first === 'open') return this.#showOpen();
+        if (first === 'group') return this.#showGroup();
+        if (first === 'calls') return this.#showCalls();
         if (first === 'lanes') return this.#showLanes();
         if (first === 'ttl') return this.#showTtl();
         if (first === 'rates') return this.#showRates();
@@ -207,6 +229,36 @@ class Player {
       default:
         return this.#command(verb!, first, second, third, words);
     }
+  }
+
+  #peer(name: string, what: string, words: readonly string[]): void {
+    const peers = this.#peers!;
+    const peer = peers.worlds.get(name)!;
+    if (what === 'reload')
+      peer.reload(asSeenBy(coreConfig(merge(this.#shape, shapeOf(words))), name));
+    else peers.part(name, what === 'gone');
+  }
+
+  /** How this replica hears each of the others, and each record. */
+  #showGroup(): void {
+    const w = this.#w;
+    this.#collect();
+    const { group, records } = view(w.state, { version: 'test', reload: null });
+    for (const r of group?.replicas ?? []) {
+      const age = r.ageMs === null ? '' : `, ${r.ageMs} ms old`;
+      const heard = r.heard ? `heard${age}` : `not heard: ${r.why}`;
+      const blind = r.blind ? ', blind' : '';
+      const other = r.differs.length === 0 ? '' : `, differs in ${r.differs.join(', ')}`;
+      this.#said.push(`  ${r.name}${r.self ? ' (this)' : ''}: ${heard}${blind}${other}`);
+    }
+    for (const { name, would } of records) {
+      if (would !== undefined) this.#said.push(`  ${name} without the lease: ${would}`);
+    }
+  }
+
+  #showCalls(): void {
+    const { calls } = this.#peers!;
+    this.#said.push(`calls: ${[...calls].map(([who, n]) => `${who} ${n}`).join(', ')}`);
   }
 
   #command(verb: string, first: string, second: string, _third: string, words: string[]): void {
@@ -467,6 +519,43 @@ function holdOne(
   }
 }
 
+/**
+ * `heard n2 a/web=down b/web=up`, of each of its paths; `said=-10s` ago, `age=500ms` before that,
+ * `evidence=12`, `hash=other`, `blind`, `records=other`, `by=n3/direct` for a path that is not its own.
+ */
+function heardOf(w: World, replica: string, words: readonly string[]): Event {
+  const { config, now } = w;
+  const told = words.filter((word) => word.includes('/') && !word.startsWith('by='));
+  const given = Object.fromEntries(words.map((word) => word.split('=') as [string, string?]));
+  const own = Object.values(config.paths).filter((p) => p.replica === replica);
+  const paths = given['by'] === undefined ? own.map((p) => p.name) : [given['by']];
+  const age = parseDuration(given['age'] ?? '0ms')!;
+  const sightings = told.flatMap((word) => {
+    const [check, verdict] = word.split('=') as [string, Verdict];
+    const isDown = verdict === 'down';
+    const hash = given['hash'] ?? config.checks[check]!.hash!;
+    return paths.map((path): Sighting => {
+      const runs = isDown ? { fails: 5, passes: 0, missed: 5 } : { fails: 0, passes: 5, missed: 0 };
+      const began = { passAgeMs: isDown ? null : age, failAgeMs: isDown ? age : null };
+      const nats = Number(given['evidence'] ?? 50);
+      const sums = { evidence: isDown ? nats : 0, recovery: isDown ? 0 : nats };
+      const last = { outcome: isDown ? 'fail' : 'pass', detail: `${replica} says so` } as const;
+      const ages = { ...began, openAgeMs: null, heardAgeMs: age };
+      return { check, path, hash, verdict, ...sums, ...runs, ...ages, ...last };
+    });
+  });
+  const hashes = Object.values(config.records).map((r) => [r.name, r.hash!] as const);
+  const others = hashes.map(([name]) => [name, given['records'] ?? ''] as const);
+  const telling: Telling = {
+    ...{ replica, config: 'c', sightings, whole: 'whole' in given, head: 0 },
+    paths: own.map(({ name }) => ({ path: name, blind: false, lossPermille: 10 })),
+    records: Object.fromEntries(given['records'] === undefined ? hashes : others),
+    ...{ blind: 'blind' in given, acts: 'acts' in given },
+  };
+  const ago = parseDuration((given['said'] ?? '-0ms').slice(1))!;
+  return { kind: 'heard', telling, saidAt: WALL_0 + now - ago };
+}
+
 function merge(a: Shape, b: Shape): Shape {
   const record = { ...a.record, ...b.record };
   const check = { ...a.check, ...b.check };
@@ -495,6 +584,7 @@ export function shapeOf(words: readonly string[]): Shape {
     } else if (key === 'detector') shape.detector = detectorOf(value);
     else if (key === 'quorum') shape.quorum = quorumOf(value);
     else if (key === 'paths') shape.paths = value.split(',');
+    else if (key === 'replicas') shape.replicas = value.split(',');
     else if (key === 'providers') shape.providers = value.split(',');
     else if (key === 'ttl') shape.ttl = Number(value);
     else if (key === 'records') shape.records = recordsOf(value);

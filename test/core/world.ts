@@ -3,6 +3,7 @@
 // effect is answered a fixed moment later; nothing here sleeps, and the same script gives the same
 // trace. The vendors refuse what real ones refuse: a write against an old reading is a conflict.
 
+import { createHash } from 'node:crypto';
 import type { Keyring } from '../../src/cluster/keyring.ts';
 import {
   type Effect,
@@ -103,13 +104,13 @@ export class World {
   config: CoreConfig;
   state!: State;
   readonly vendors = new Map<string, Vendor>();
-  readonly origins = new Map<string, Manner>();
+  readonly origins: Map<string, Manner>;
   /** Manner of one path, over that of the origin. */
-  readonly paths = new Map<string, Manner>();
+  readonly paths: Map<string, Manner>;
   /** Manner of one check (`a/web`), or of one check on one path (`a/web@p1`), over the others. */
-  readonly checks = new Map<string, Manner>();
+  readonly checks: Map<string, Manner>;
   /** Names whose chain is broken, unanswered, or never told of at all. */
-  readonly chains = new Map<Name, 'broken' | 'unknown' | 'silent'>();
+  readonly chains: Map<Name, 'broken' | 'unknown' | 'silent'>;
   readonly journal: { at: number; entry: Entry }[] = [];
   readonly notices: { at: number; notice: Notice }[] = [];
   docs: Record<string, Json> = {};
@@ -122,6 +123,11 @@ export class World {
   probes = 0;
   /** Called after every step; a test may check what it likes. */
   onStep: (world: World) => void = () => {};
+  /** Where its calls to other replicas go, and what it says of handing over. */
+  onCall: (e: Extract<Effect, { kind: 'call' }>) => void = () => {};
+  readonly yields: { at: number; text: string }[] = [];
+  /** Other replicas, each with vendors of its own: they live in the same time. */
+  peers: readonly World[] = [];
   /** Called with what is committed, as the engine gave it. */
   onCommit: (docs: Step['docs']) => void = () => {};
   #storeFailed = false;
@@ -135,8 +141,13 @@ export class World {
   readonly #asked = new Map<string, { at: number[]; bannedUntil: number }>();
   #seed = 1;
 
-  constructor(config: CoreConfig) {
+  /** With `among`, its origins, paths and names are those of another world: that of a peer. */
+  constructor(config: CoreConfig, among?: World) {
     this.config = config;
+    this.origins = among?.origins ?? new Map();
+    this.paths = among?.paths ?? new Map();
+    this.checks = among?.checks ?? new Map();
+    this.chains = among?.chains ?? new Map();
     this.#meet();
   }
 
@@ -190,7 +201,7 @@ export class World {
     return held;
   }
 
-  start(): void {
+  start(leads = true): void {
     this.#alive++;
     const { config, docs } = this;
     const begun = start({
@@ -202,7 +213,7 @@ export class World {
     });
     this.state = begun.state;
     this.#finish(begun.step);
-    this.send({ kind: 'lease', held: true, term: this.#alive });
+    if (leads) this.send({ kind: 'lease', held: true, term: this.#alive });
   }
 
   /** SIGKILL: what was under way is lost, what was committed is not. */
@@ -224,22 +235,33 @@ export class World {
   /** Runs the world on for so many milliseconds. */
   advance(ms: number): void {
     const until = this.now + ms;
+    const all = [this, ...this.peers];
     for (;;) {
-      const deadline = nextDeadline(this.state);
-      const due = deadline === null ? Number.POSITIVE_INFINITY : deadline.at - WALL_0;
-      const next = this.#queue[0];
-      const at = Math.min(due, next?.at ?? Number.POSITIVE_INFINITY);
-      if (at > until) break;
-      this.now = Math.max(this.now, at);
-      if (next !== undefined && next.at <= due) {
-        this.#queue.shift();
-        next.run();
-      } else this.send({ kind: 'tick' });
+      const at = all.map((world) => world.#nextAt());
+      const soonest = Math.min(...at);
+      if (soonest > until) break;
+      const world = all[at.indexOf(soonest)]!;
+      world.now = Math.max(world.now, soonest);
+      world.#go();
     }
-    this.now = until;
+    for (const world of all) world.now = until;
   }
 
-  #later(ms: number, run: () => void): void {
+  /** When something happens here next. */
+  #nextAt(): number {
+    const due = (nextDeadline(this.state)?.at ?? Number.POSITIVE_INFINITY) - WALL_0;
+    return Math.min(due, this.#queue[0]?.at ?? Number.POSITIVE_INFINITY);
+  }
+
+  #go(): void {
+    const due = (nextDeadline(this.state)?.at ?? Number.POSITIVE_INFINITY) - WALL_0;
+    const next = this.#queue[0];
+    if (next === undefined || next.at > due) return this.send({ kind: 'tick' });
+    this.#queue.shift();
+    next.run();
+  }
+
+  later(ms: number, run: () => void): void {
     const life = this.#alive;
     const item = {
       at: this.now + ms,
@@ -301,7 +323,7 @@ export class World {
               ? { kind: how, detail: 'no server answered' }
               : { kind: 'answered' as const, chain: [e.name] };
         const { record, target } = e;
-        return this.#later(ASK_MS, () => this.send({ kind: 'chained', record, target, answer }));
+        return this.later(ASK_MS, () => this.send({ kind: 'chained', record, target, answer }));
       }
       case 'notify':
         if (!committed && e.notice.kind === 'switch') return;
@@ -309,6 +331,11 @@ export class World {
         return;
       case 'reply':
         this.#replies.set(e.request, e.reply);
+        return;
+      case 'call':
+        return this.onCall(e);
+      case 'yield':
+        this.yields.push({ at: this.now, text: `yields: ${e.why}` });
         return;
     }
   }
@@ -323,7 +350,7 @@ export class World {
     let fate = this.#fate(exact ?? onWay ?? there, check.timeoutMs, origin);
     const isThrough = exact === undefined && onWay?.startsWith('loss') && fate.outcome === 'pass';
     if (isThrough) fate = this.#fate(there, check.timeoutMs, origin);
-    this.#later(fate.ms, () => {
+    this.later(fate.ms, () => {
       const { outcome, detail, retryAfterMs } = fate;
       const endedAt = WALL_0 + this.now;
       const seen = { outcome, startedAt: e.at, endedAt, reason: detail, detail, phases: {} };
@@ -399,11 +426,11 @@ export class World {
       this.send({ kind: 'read', provider: e.provider, id: e.id, answers });
     };
     const lost: Fault = { kind: 'unavailable', detail: 'no answer within 2 s' };
-    if (v.api === 'hang') return this.#later(2000, () => answer(() => ofAccount(lost)));
+    if (v.api === 'hang') return this.later(2000, () => answer(() => ofAccount(lost)));
     const sent = e.names.slice(0, v.atOnce);
     const hangs = sent.some((name) => (v.sick.get(name) ?? v.sick.get(zoneOf(name))) === 'hang');
     const ms = v.api.startsWith('slow=') ? Number(v.api.slice(5)) : READ_MS;
-    this.#later(hangs ? 2000 : ms, () => {
+    this.later(hangs ? 2000 : ms, () => {
       const fault = this.#fault(v);
       if (fault !== null) return answer(() => ofAccount(fault));
       answer((name, i) => {
@@ -423,10 +450,10 @@ export class World {
       this.send({ kind: 'written', provider: e.provider, id: e.id, answers });
     const all = (fault: Fault) => e.changes.map(() => ofAccount(fault));
     const lost: Fault = { kind: 'uncertain', detail: 'the reply was lost' };
-    if (v.api === 'hang') return this.#later(2000, () => answer(all(lost)));
+    if (v.api === 'hang') return this.later(2000, () => answer(all(lost)));
     const sent = e.changes.slice(0, v.atOnce);
     const hangs = sent.some(({ name }) => v.sick.get(zoneOf(name))?.startsWith('hang'));
-    this.#later(hangs ? 2000 : WRITE_MS, () => {
+    this.later(hangs ? 2000 : WRITE_MS, () => {
       const fault = this.#fault(v);
       if (fault !== null) return answer(all(fault));
       if (v.api === 'lose-write') {
@@ -439,7 +466,7 @@ export class World {
       });
       if (v.api !== 'lose-reply') return answer(answers);
       v.api = 'ok';
-      this.#later(500, () => answer(all(lost)));
+      this.later(500, () => answer(all(lost)));
     });
   }
 
@@ -487,7 +514,7 @@ export class World {
     const v = this.vendors.get(e.provider)!;
     const send = (a: readonly ServerAnswer[]) =>
       this.send({ kind: 'asked', provider: e.provider, record: e.record, answers: a });
-    this.#later(v.dns === 'silent' ? 2000 : ASK_MS, () => {
+    this.later(v.dns === 'silent' ? 2000 : ASK_MS, () => {
       const servers = ['ns1', 'ns2'].map((ns) => `${ns}.${v.name}`);
       if (v.dns === 'silent') {
         const answer = { kind: 'timeout', detail: 'no answer' } as const;
@@ -550,8 +577,10 @@ function zoneFault(
 
 export interface Shape {
   readonly origins?: Readonly<Record<string, { cloud?: string; region?: string }>>;
-  /** `NAME[:GROUP[:CLOUD]]` each. */
+  /** `NAME[:GROUP[:CLOUD]]` each; in a group `REPLICA/NAME`, one `direct` a replica if left out. */
   readonly paths?: readonly string[];
+  /** The replicas of a group; the first is this one. */
+  readonly replicas?: readonly string[];
   /** Service checks, advisory checks and reference points, beside each origin's own `web`. */
   readonly extra?: readonly CheckConfig[];
   /** Service checks that origins need. */
@@ -591,7 +620,9 @@ export function webCheck(origin: string, cloud: string, region: string | null): 
 export function coreConfig(shape: Shape = {}): CoreConfig {
   const origins = shape.origins ?? { a: { cloud: 'one' }, b: { cloud: 'two' } };
   const providers = shape.providers ?? ['cf', 'r53', 'ali'];
-  const ways = (shape.paths ?? ['direct']).map((p) => p.split(':') as [string, string?, string?]);
+  const { replicas } = shape;
+  const usual = replicas?.map((name) => `${name}/direct`) ?? ['direct'];
+  const ways = (shape.paths ?? usual).map((p) => p.split(':') as [string, string?, string?]);
   const paths = ways.map(([name]) => name);
   const names = Object.keys(origins);
   const extra = (shape.extra ?? []).map((c) => ({
@@ -604,7 +635,8 @@ export function coreConfig(shape: Shape = {}): CoreConfig {
     paths,
     ...shape.check,
   }));
-  const checks = [...own, ...extra];
+  const finished = <T extends object>(what: T) => (replicas === undefined ? what : hashed(what));
+  const checks = [...own, ...extra].map(finished);
   const idsOf = (fits: (c: CheckConfig) => boolean) => checks.filter(fits).map((c) => c.id);
   const records = Object.entries(shape.records ?? { 'www.gslb.test.': {} });
   return {
@@ -613,7 +645,8 @@ export function coreConfig(shape: Shape = {}): CoreConfig {
     paths: Object.fromEntries(
       ways.map(([name, group, cloud]) => {
         const references = idsOf((c) => c.role === 'reference' && c.paths.includes(name));
-        return [name, { name, group: group || name, cloud: cloud ?? null, references }];
+        const whose = replicas === undefined ? {} : { replica: name.split('/')[0]! };
+        return [name, { name, ...whose, group: group || name, cloud: cloud ?? null, references }];
       }),
     ),
     clouds: Object.fromEntries(
@@ -637,10 +670,11 @@ export function coreConfig(shape: Shape = {}): CoreConfig {
         },
       ]),
     ),
+    ...(replicas === undefined ? {} : { group: { self: replicas[0]!, replicas, hash: 'c' } }),
     records: Object.fromEntries(
       records.map(([name, more]) => [
         name,
-        {
+        finished({
           name,
           mode: 'steer' as const,
           targets:
@@ -652,7 +686,7 @@ export function coreConfig(shape: Shape = {}): CoreConfig {
           edits: 'hold' as const,
           ...shape.record,
           ...more,
-        },
+        }),
       ]),
     ),
     lanes: Object.fromEntries(
@@ -671,6 +705,11 @@ export function coreConfig(shape: Shape = {}): CoreConfig {
     ),
     confirm: { burst: 400, perSecond: 200 },
   };
+}
+
+/** With the hash of what it says, as the configuration gives it in a group. */
+function hashed<T extends object>(what: T): T & { readonly hash: string } {
+  return { ...what, hash: createHash('sha256').update(JSON.stringify(what)).digest('hex') };
 }
 
 function freeze(value: unknown): void {

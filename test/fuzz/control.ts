@@ -50,6 +50,8 @@ const commands: readonly { readonly kind: string; readonly [field: string]: unkn
   { kind: 'unfreeze', record: 'www.gslb.example.net', by: 'ann' },
   { kind: 'ack', reject: false, dryRun: false, record: 'www.gslb.example.net', by: 'ann' },
   { kind: 'drilled', check: 'tokyo/web', by: 'ann' },
+  { kind: 'yield', by: 'ann' },
+  { kind: 'restored', by: 'ann' },
 ];
 
 export const control = target<Input>({
@@ -301,6 +303,8 @@ const shapes: Readonly<Record<string, Readonly<Record<string, Field>>>> = {
   unfreeze: { record: either, by },
   ack: { record, by },
   drilled: { check: word, by },
+  yield: { by },
+  restored: { by },
 };
 
 function checkCommand(command: object): void {

@@ -40,6 +40,8 @@ export const parts: readonly Part[] = [
   row('knot', '/usr/sbin/knotd', 'a primary and a secondary'),
   row('openssl', '/usr/bin/openssl', 'certificates'),
   row('knot-dnsutils', '/usr/bin/kdig', 'a second opinion about answers'),
+  row('etcd-server', '/usr/bin/etcd', 'the engine of a group of replicas'),
+  row('etcd-client', '/usr/bin/etcdctl', 'backups of that engine'),
   row('systemd', '/usr/bin/systemd-analyze', 'reads the unit'),
   row(
     'prometheus-blackbox-exporter',

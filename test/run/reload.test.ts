@@ -38,6 +38,7 @@ async function stand(build: (config: Config) => void = () => {}) {
   const log: Log = { debug() {}, info: say, warn() {}, error: say, flush() {}, become() {} };
   const reload = createReload({
     path,
+    replica: null,
     inForce: () => inForce,
     controller: {
       reload: () => [],

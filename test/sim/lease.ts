@@ -65,6 +65,18 @@ export class SimCoordinator implements Coordinator {
     this.#renew();
   }
 
+  readonly shared = null;
+
+  actsUntil(): number {
+    return this.#closed ? 0 : (this.#believedUntil ?? 0);
+  }
+
+  yield(): Promise<void> {
+    this.#lose('handed over');
+    if (!this.#way.cutOff) this.#lease.release(this.#process.name, this.#life);
+    return Promise.resolve();
+  }
+
   close(): void {
     this.#closed = true;
     if (!this.#way.cutOff) this.#lease.release(this.#process.name, this.#life);

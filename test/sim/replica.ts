@@ -212,6 +212,9 @@ export class Replica {
     if (lease !== null) return new SimCoordinator(lease, this.process, wire, this.lease);
     return {
       start: (tell) => this.process.io(0, () => tell({ kind: 'held', term })),
+      actsUntil: () => Number.POSITIVE_INFINITY,
+      yield: () => Promise.resolve(),
+      shared: null,
       close: () => {},
     };
   }
