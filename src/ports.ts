@@ -192,7 +192,7 @@ export interface Shared {
 }
 
 /** What comes from the other replicas. */
-export type EyesEvent =
+type EyesEvent =
   /** `saidAt`: in own engine time, when it was said at the earliest. */
   | { readonly kind: 'heard'; readonly telling: Telling; readonly saidAt: number }
   | { readonly kind: 'unheard'; readonly replica: string; readonly why: string }

@@ -240,7 +240,7 @@ interface ReplicaView {
 }
 
 /** The group of replicas, as the one that is asked knows it. */
-export interface GroupView extends GroupState {
+interface GroupView extends GroupState {
   /** Who is asked. */
   readonly self: string;
   /** Whether it acts itself; else it follows. */

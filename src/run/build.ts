@@ -245,6 +245,11 @@ const secret = (ref: SecretRef): string => {
   if (typeof found === 'string') throw new SecretError(found);
   return readSecret(found, environment());
 };
+/** Throws SecretError. */
+export function readSecretOf(ref: SecretRef): string {
+  return secret(ref);
+}
+
 const secrets: Secrets = {
   read: secret,
   mark: (ref) => {
@@ -275,7 +280,7 @@ function buildNotifier({ notify, tables }: Config, told: Told): Notifier | null 
 }
 
 /** What signs and proves markers; null without a cluster key. */
-function buildKeys({ clusterKeys }: Config, told: Told): Renewed<Keyring> | null {
+export function buildKeys({ clusterKeys }: Config, told: Told): Renewed<Keyring> | null {
   if (clusterKeys.length === 0) return null;
   const make = (secret: (ref: SecretRef) => string) => createKeyring(clusterKeys.map(secret));
   try {

@@ -22,6 +22,7 @@ import { LockError, lockStateDirectory } from '../store/lock.ts';
 import { damaged, openSqliteStore, type SqliteStore } from '../store/sqlite.ts';
 import { type Built, buildAdapters, ConfigError, type Loaded, loadConfig } from './build.ts';
 import { createClock } from './clock.ts';
+import type { Group, GroupParts } from './group.ts';
 import { createLog, createRarely, type Log } from './log.ts';
 import { createReload } from './reload.ts';
 import type { Signals } from './signals.ts';
@@ -100,7 +101,7 @@ export async function runDaemon(configPath: string, options: DaemonOptions): Pro
     try {
       const store = openStore(config, log, options);
       try {
-        return await serve(assemble({ configPath, config, store, log, options }));
+        return await serve(await assemble({ configPath, config, store, log, options }));
       } finally {
         store.close();
       }
@@ -159,7 +160,7 @@ interface Daemon extends Parts {
   drop(): void;
 }
 
-function assemble(parts: Parts): Daemon {
+async function assemble(parts: Parts): Promise<Daemon> {
   const { configPath, config, store, log, options } = parts;
   const now: Daemon['now'] = { config, door: null, ended: false };
   const { docs, at } = store.load();
@@ -172,18 +173,20 @@ function assemble(parts: Parts): Daemon {
   const told = logRenewals(log);
   const build = (wanted: Config) => buildAdapters(wanted, clock, { remember: true, told });
   const adapters = build(config);
-  const coordinator = createSingleCoordinator(term);
+  const trouble: Trouble = (what, detail) => {
+    for (const o of observers) o.trouble?.(what, detail);
+  };
+  const group = await groupOf({ config, clock, store, controller: () => controller, trouble });
+  const coordinator = group?.coordinator ?? createSingleCoordinator(term);
   const { version } = options;
-  const world = { clock, store, coordinator, observers, seed: drawSeed(), version };
+  const eyes = group === null ? {} : { eyes: group.eyes };
+  const world = { clock, store, coordinator, ...eyes, observers, seed: drawSeed(), version };
   const controller = new Controller(config.core, adapters, world);
   let { auditor } = adapters;
   // Each has a share of its own: whoever wants a gate does not wait for a scrape, nor an operator.
   const readers = { listen: new Readers(), gates: new Readers(), socket: new Readers() };
   const seen = viewer(controller, readers.socket);
   const status = async () => withAudit(await seen(), auditing.audited().report);
-  const trouble: Trouble = (what, detail) => {
-    for (const o of observers) o.trouble?.(what, detail);
-  };
   const auditing = createAuditing({
     auditor: () => auditor,
     status: seen,
@@ -209,7 +212,7 @@ function assemble(parts: Parts): Daemon {
     command: (command, id) => controller.command(command, id),
     gate: (record) => controller.gate(record),
     history: (query) => controller.history(query),
-    histories: () => null,
+    histories: (query) => group?.histories(query) ?? null,
     reload: createReload({
       ...{ path: configPath, replica: options.replica, inForce, controller, log, build, take },
     }),
@@ -222,10 +225,20 @@ function assemble(parts: Parts): Daemon {
     readers: readers.listen,
   });
   observers.push(metrics.observer);
-  const drop = () => closeAll(adapters);
+  const drop = () => {
+    closeAll(adapters);
+    group?.close();
+  };
   const shown = { controller, auditing, desk, metrics, readers, trouble, now, drop };
   const daemon: Daemon = { ...parts, ...shown };
   return daemon;
+}
+
+/** Of a group all that it takes; alone none of its code is loaded. */
+async function groupOf(parts: GroupParts): Promise<Group | null> {
+  if (parts.config.group === null) return null;
+  const { buildGroup } = await import('./group.ts');
+  return buildGroup(parts);
 }
 
 function drawSeed(): [number, number, number, number] {

@@ -1,0 +1,225 @@
+// What makes a daemon one of a group: its coordinator over the configured engine, and its eyes. Loaded
+// only where there is a group: a node that is alone loads none of it. Nothing is decided here.
+
+import { randomUUID } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { createEtcdCoordinator, type GroupCoordinator, type Memory } from '../cluster/etcd.ts';
+import { createEyes, type Eyes as OwnEyes } from '../cluster/eyes.ts';
+import { createGateway, type GatewayOptions } from '../cluster/gateway.ts';
+import { createSeal } from '../cluster/sealed.ts';
+import type { Config } from '../config/config.ts';
+import type { Controller } from '../controller.ts';
+import type { Json } from '../core/model.ts';
+import type { SecretRef } from '../kit/schema.ts';
+import type {
+  Clock,
+  Coordinator,
+  Eyes,
+  Histories,
+  HistoryQuery,
+  Peers,
+  Store,
+  TroubleWord,
+} from '../ports.ts';
+import { buildKeys, ConfigError, readSecretOf } from './build.ts';
+import { createElapsed } from './elapsed.ts';
+
+/** The document in which a replica remembers how far the group was. */
+const MEMORY_KEY = 'group';
+
+export interface GroupParts {
+  readonly config: Config;
+  readonly clock: Clock;
+  readonly store: Store;
+  /** Asked once everything is put together. */
+  readonly controller: () => Controller;
+  readonly trouble: (what: TroubleWord, detail: string) => void;
+}
+
+export interface Group {
+  readonly coordinator: Coordinator;
+  readonly eyes: Eyes;
+  histories(query: HistoryQuery): Promise<Histories>;
+  /** Lets go of what was never started. */
+  close(): void;
+}
+
+/** Throws ConfigError where a secret or a file cannot be had. */
+export function buildGroup(parts: GroupParts): Group {
+  const { config, clock, controller, trouble } = parts;
+  const { group, clusterKeys } = config;
+  if (group === null || clusterKeys.length === 0) throw new Error('there is no group to build');
+  const keys = buildKeys(config, () => {})!;
+  const coordinator = coordinatorOf(parts, keys);
+  const { self } = group;
+  const others = Object.entries(group.replicas).filter(([name]) => name !== self);
+  const { tls } = group;
+  const eyes = createEyes({
+    cluster: config.core.cluster,
+    self,
+    peers: Object.fromEntries(others),
+    listen: { host: group.listen.host ?? undefined, port: group.listen.port },
+    tls: tls === null ? null : () => pemsOf(tls),
+    keys: () => keys.get(),
+    clock,
+    told: (since) => {
+      const { telling, version } = controller().telling(since)!;
+      return { telling: { ...telling, head: coordinator.head }, version };
+    },
+    answers: {
+      history: (query) => controller().history(query),
+      documents: () => controller().documents(),
+    },
+    trouble: (detail) => trouble('eyes', detail),
+  });
+  const close = () => {
+    eyes.close();
+    coordinator.close();
+    keys.close();
+  };
+  return {
+    coordinator,
+    eyes: knowing(eyes, coordinator),
+    histories: (query) => {
+      const own = controller().history(query);
+      return together(peersOf(eyes), { self, others: others.map(([name]) => name) }, own, query);
+    },
+    close,
+  };
+}
+
+function coordinatorOf(
+  { config, clock, store, trouble }: GroupParts,
+  keys: NonNullable<ReturnType<typeof buildKeys>>,
+): GroupCoordinator {
+  const { engine, self } = config.group!;
+  if (engine.kind !== 'etcd') {
+    throw new ConfigError([`group.${engine.kind}: this version has no such engine: use etcd`]);
+  }
+  const { ca, identity, user, endpoints, prefix, ttlMs } = engine;
+  const scope = [config.core.cluster, prefix];
+  const options: GatewayOptions = {
+    endpoints,
+    clock,
+    ...(ca === null ? {} : { ca: fileOf('group.etcd.ca', ca) }),
+    ...(identity === null
+      ? {}
+      : {
+          cert: fileOf('group.etcd.cert', identity.cert),
+          key: fileOf('group.etcd.key', identity.key),
+        }),
+    ...(user === null ? {} : { user: { name: user.name, password: passwordOf(user.password) } }),
+  };
+  return createEtcdCoordinator({
+    gateway: createGateway(options),
+    clock,
+    elapsed: createElapsed(),
+    replica: self,
+    prefix,
+    ttlMs,
+    seal: () => createSeal(keys.get().derive(SEAL).map(hexOf), scope),
+    memory: memoryIn(store, clock, (detail) => trouble('store', detail)),
+    id: () => randomUUID(),
+    trouble: (detail) => trouble('coordinator', detail),
+  });
+}
+
+const SEAL = 'what the group shares, 1';
+
+function hexOf(key: Buffer): string {
+  return key.toString('hex');
+}
+
+function passwordOf(ref: SecretRef): string {
+  try {
+    return readSecretOf(ref);
+  } catch (error) {
+    throw new ConfigError([`group.etcd.password: ${(error as Error).message}`]);
+  }
+}
+
+function fileOf(where: string, path: string): Buffer {
+  try {
+    return readFileSync(path);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    throw new ConfigError([`${where}: file ${path} cannot be read (${code ?? 'unknown'})`]);
+  }
+}
+
+function pemsOf({
+  ca,
+  cert,
+  key,
+}: {
+  readonly ca: string;
+  readonly cert: string;
+  readonly key: string;
+}) {
+  return {
+    ca: readFileSync(ca, 'utf8'),
+    cert: readFileSync(cert, 'utf8'),
+    key: readFileSync(key, 'utf8'),
+  };
+}
+
+/** What this replica remembers of the group, so that it notices an engine that went back. */
+function memoryIn(store: Store, clock: Clock, trouble: (detail: string) => void) {
+  return {
+    load: () => (store.load().docs[MEMORY_KEY] as unknown as Memory | undefined) ?? null,
+    save: (memory: Memory) => {
+      try {
+        const docs = [[MEMORY_KEY, memory as unknown as Json]] as const;
+        store.commit({ at: clock.now(), wall: clock.wall(), entries: [], docs });
+      } catch (error) {
+        trouble(error instanceof Error ? error.message : String(error));
+      }
+    },
+  };
+}
+
+/** What the others say of the group's head reaches the coordinator too. */
+function knowing(eyes: OwnEyes, coordinator: GroupCoordinator): Eyes {
+  return {
+    start: (tell) =>
+      eyes.start((event) => {
+        if (event.kind === 'heard') {
+          coordinator.highest(event.telling.head, event.telling.replica);
+        }
+        tell(event);
+      }),
+    changed: () => eyes.changed(),
+    call: (checks, why) => eyes.call(checks, why),
+    close: () => eyes.close(),
+  };
+}
+
+function peersOf(eyes: OwnEyes): Peers {
+  return {
+    async ask(replica, query) {
+      const entries = await eyes.history(replica, query);
+      if (entries === 'unanswered') return { ok: false, why: 'it has not answered' };
+      return { ok: true, entries };
+    },
+  };
+}
+
+/** The journals of all replicas that answer, the newest first by the wall clock of each. */
+export async function together(
+  peers: Peers,
+  names: { readonly self: string; readonly others: readonly string[] },
+  own: Histories['entries'] | readonly Omit<Histories['entries'][number], 'replica'>[],
+  query: HistoryQuery,
+): Promise<Histories> {
+  const asked = await Promise.all(
+    names.others.map(async (replica) => [replica, await peers.ask(replica, query)] as const),
+  );
+  const entries = own.map((entry) => ({ ...entry, replica: names.self }));
+  const silent: { readonly replica: string; readonly why: string }[] = [];
+  for (const [replica, answer] of asked) {
+    if (answer.ok) entries.push(...answer.entries.map((entry) => ({ ...entry, replica })));
+    else silent.push({ replica, why: answer.why });
+  }
+  entries.sort((a, b) => b.wall - a.wall || (a.replica < b.replica ? -1 : 1) || b.seq - a.seq);
+  return { entries: entries.slice(0, query.limit), silent };
+}
