@@ -110,7 +110,7 @@ export const rows: readonly Row[] = [
     nextMs: null,
     fault: ({ group, leader }) => group.cut(leader.name, 'vendors'),
     async meanwhile(world) {
-      const reply = await others(world)[0]!.command({ kind: 'yield', by: 'storm' }, 'yield-1');
+      const reply = await others(world)[0]!.command({ kind: 'yield', by: 'storm' }, 'storm-yield-1');
       assert.equal(reply?.exit, 0, `yield: ${JSON.stringify(reply)}`);
       await until('another acts', 10_000, () => {
         const now = actsNow(world.group);
@@ -368,7 +368,7 @@ export class Pins {
   async #say(command: Command): Promise<void> {
     const { replicas } = this.#group;
     const at = replicas[this.#said++ % replicas.length]!;
-    const reply = await at.command(command, `storm-${this.#said}`);
+    const reply = await at.command(command, `storm-order-${this.#said}`);
     assert.equal(reply?.exit, 0, `${at.name}: ${command.kind}: ${JSON.stringify(reply)}`);
   }
 
