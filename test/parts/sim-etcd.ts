@@ -181,7 +181,7 @@ export class SimEtcd {
   compact(revision: number): void {
     this.#data.compacted = Math.max(this.#data.compacted, revision);
     const { history, base } = this.#data;
-    while (history.length > 0 && history[0]!.revision <= revision) replay(base, history.shift()!);
+    while (history.length > 0 && history[0]!.revision < revision) replay(base, history.shift()!);
   }
 
   /** A member stands still, or goes on: whatever came meanwhile is worked off. */
@@ -364,16 +364,20 @@ export class SimEtcd {
       ({ revision }) => revision >= watcher.next && revision <= one.revision,
     );
     if (due.length === 0) return;
+    // What cannot get through comes later on the same connection, or that is dead and nobody says so.
+    if (link.cut.has(member)) {
+      watcher.isOver = this.#random() < 0.5;
+      return;
+    }
     watcher.next = due.at(-1)!.revision + 1;
     const changes = due.flatMap((at) => at.changes).filter((c) => c.key >= key && c.key < end);
-    if (changes.length === 0 || link.cut.has(member)) return;
+    if (changes.length === 0) return;
     const header = this.#header(member);
     watcher.tell({ kind: 'changed', changes, header });
   }
 
   #endWatch(watcher: Watcher, detail: string, compacted = false): void {
     if (watcher.isOver) return;
-    watcher.isOver = true;
     this.#watchers.delete(watcher);
     watcher.tell({ kind: 'ended', compacted, fault: { kind: 'unavailable', detail } });
   }
@@ -563,6 +567,19 @@ export class SimEtcd {
     );
   }
 
+  timeToLive(
+    member: number,
+    id: string,
+    done: (o: Outcome<{ readonly isThere: boolean }>, header: Header) => void,
+  ): void {
+    const header = this.#header(member);
+    this.#led(
+      member,
+      () => done({ value: { isThere: this.#data.leases.has(id) } }, header),
+      (detail) => done({ fault: { kind: 'uncertain', detail } }, header),
+    );
+  }
+
   revoke(member: number, id: string, done: (o: Outcome<null>, header: Header) => void): void {
     const work = (): Outcome<null> => {
       if (!this.#data.leases.has(id)) {
@@ -603,6 +620,7 @@ export class SimEtcd {
       txn: (txn, ms) => call(ms, (m, done) => this.txn(m, txn, done)),
       grant: (ttlS, ms) => call(ms, (m, done) => this.grant(m, ttlS, done)),
       keepAlive: (id, ms) => call(ms, (m, done) => this.keepAlive(m, id, done)),
+      timeToLive: (id, ms) => call(ms, (m, done) => this.timeToLive(m, id, done)),
       revoke: (id, ms) => call(ms, (m, done) => this.revoke(m, id, done)),
       status: (ms) =>
         call(ms, (m, done) => {
@@ -686,7 +704,8 @@ export class SimEtcd {
         const at = Math.max(lastAt, now + this.#spread(this.#wayMs) + link.delayMs);
         lastAt = at;
         process.io(at - now, () => {
-          if (!isOver && !link.cut.has(member)) tell(event);
+          if (link.cut.has(member)) watcher.isOver = true;
+          if (!isOver && !watcher.isOver) tell(event);
         });
       },
     };
