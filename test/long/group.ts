@@ -4,6 +4,7 @@
 // two who act, never an empty or wrong answer, never a pin lost or come back. `npm run storm`.
 
 import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
 import { loadavg } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -14,13 +15,11 @@ import type { RecordView } from '../../src/core/view.ts';
 import {
   actor,
   actsNow,
-  beliefs,
   type Group,
   machineNow,
   overlaps,
   type Reign,
   type Replica,
-  reigns,
   startGroup,
 } from '../parts/group.ts';
 import { cnameAt, until } from '../parts/program.ts';
@@ -110,7 +109,10 @@ export const rows: readonly Row[] = [
     nextMs: null,
     fault: ({ group, leader }) => group.cut(leader.name, 'vendors'),
     async meanwhile(world) {
-      const reply = await others(world)[0]!.command({ kind: 'yield', by: 'storm' }, 'storm-yield-1');
+      const reply = await others(world)[0]!.command(
+        { kind: 'yield', by: 'storm' },
+        'storm-yield-1',
+      );
       assert.equal(reply?.exit, 0, `yield: ${JSON.stringify(reply)}`);
       await until('another acts', 10_000, () => {
         const now = actsNow(world.group);
@@ -486,7 +488,7 @@ export async function play(
     const movedMs = row.moves === false ? null : await moved(world);
     await row.mend(world);
     await calm(group);
-    const all = group.replicas.flatMap((one) => reigns(beliefs(one)));
+    const all = group.replicas.flatMap((one) => one.beliefs.reigns());
     const shown = await Promise.all(group.replicas.map((one) => pins.wrong(one)));
     wrong.push(...shown.flat(), ...wire.wrong.slice(before));
     wrong.push(...overlaps(all.filter(({ to }) => to >= at)));
@@ -502,7 +504,7 @@ export async function play(
 
 /** Whoever acted acts no more, or again; a row that wants no change sees none. */
 async function gone({ group, leader, at }: World, goalMs: number): Promise<void> {
-  const next = () => group.replicas.some((one) => nextOf(reigns(beliefs(one)), at) !== null);
+  const next = () => group.replicas.some((one) => nextOf(one.beliefs.reigns(), at) !== null);
   await until(`another than ${leader.name} acts`, goalMs + 10_000, next).catch((error: Error) => {
     // Where etcd bears it, whoever acts goes on, which is better.
     if (actsNow(group) !== leader) throw error;
@@ -630,11 +632,15 @@ export interface StormReport {
   readonly notes: readonly string[];
 }
 
-/** Throws only where the parts do not come up; what must never be stands in the report. */
+/**
+ * Throws only where the parts do not come up; what must never be stands in the report. What the
+ * daemons wrote is left in the folder `logs`.
+ */
 export async function storm(
   wanted: readonly Row[],
   looks: readonly Sight[],
   told: (one: Found | Seen) => void,
+  logs?: string,
 ): Promise<StormReport> {
   const group = await startGroup({
     roundTrips: [40, 90, 160],
@@ -658,15 +664,18 @@ export async function storm(
       told(seen.at(-1)!);
     }
     await Promise.all(group.replicas.map((one) => one.stop()));
-    const all = group.replicas.flatMap((one) => reigns(beliefs(one)));
+    const all = group.replicas.flatMap((one) => one.beliefs.reigns());
     const { moved, wrong } = journalled(group);
     wrong.push(...overlaps(all), ...wire.wrong);
     const free = new Set(group.records.slice(FIRST_FREE).map(({ name }) => `${name}.`));
     wrong.push(...moved.filter((name) => !free.has(name)).map((name) => `${name} was moved`));
-    const samples = group.replicas.reduce((sum, one) => sum + beliefs(one).length, 0);
+    const samples = group.replicas.reduce((sum, one) => sum + one.beliefs.samples, 0);
     return { found, seen, answers: wire.answers, samples, wrong, notes: wire.notes };
   } finally {
     await wire.stop();
+    if (logs !== undefined) {
+      for (const one of group.replicas) writeFileSync(join(logs, `${one.name}.log`), one.log());
+    }
     await group.close();
   }
 }
@@ -693,7 +702,9 @@ export function missed({ found, seen, wrong }: StormReport): readonly string[] {
 }
 
 if (process.argv[1] === import.meta.filename) {
-  const { values } = parseArgs({ options: { only: { type: 'string' } } });
+  const { values } = parseArgs({
+    options: { only: { type: 'string' }, logs: { type: 'string' } },
+  });
   const wants = (title: string) => values.only === undefined || title.includes(values.only);
   console.log(
     `load ${loadavg()
@@ -704,6 +715,7 @@ if (process.argv[1] === import.meta.filename) {
     rows.filter(({ title }) => wants(title)),
     sights.filter(({ title }) => wants(title)),
     (one) => console.log(line(one)),
+    values.logs,
   );
   for (const note of report.notes) console.log(note);
   console.log(`${report.samples} samples, ${report.answers} answers asked for on the wire`);

@@ -38,8 +38,10 @@ export interface GroupWishes {
   readonly roundTrips: readonly [number, number, number];
   /** Records `r0001` and on, each led by an origin of its own; at least 1. */
   readonly records: number;
-  /** Checks that lead nowhere, spread over so many more origins; 0 unless given. */
+  /** More origins with a check each, to which no record leads; 0 unless given. */
   readonly idleChecks?: number;
+  /** One origin leads all records. */
+  readonly together?: boolean;
   /** From a replica to each member of etcd, in place of what the clouds say. */
   readonly toEtcdMs?: number;
   readonly etcd?: EtcdWishes;
@@ -55,7 +57,7 @@ export interface GroupWishes {
 export interface Replica {
   readonly name: string;
   readonly stateDir: string;
-  readonly samples: string;
+  readonly beliefs: Beliefs;
   readonly socket: string;
   child: ChildProcess | null;
   log(): string;
@@ -147,7 +149,10 @@ function groupOf({ wishes, lab, etcd }: Plan, roads: Roads, replicas: readonly R
     etcd,
     replicas,
     records: Array.from({ length: wishes.records }, (_, i) => {
-      return { name: `r${digits(i + 1)}.gslb.example.net`, origin: `o${digits(i + 1)}` };
+      return {
+        name: `r${digits(i + 1)}.gslb.example.net`,
+        origin: originOf(i + 1, wishes.together ?? false),
+      };
     }),
     values: { first: 'hz.shop.example', second: 'nrt.shop.example' },
     lane: (from, to) => roads.lane(from, to),
@@ -283,7 +288,7 @@ async function place(plan: Plan, roads: Roads, name: string): Promise<Replica> {
   const replica: Replica = {
     name,
     stateDir,
-    samples,
+    beliefs: new Beliefs(name, samples),
     socket,
     child: null,
     log: () => older + said.out() + said.err(),
@@ -337,15 +342,15 @@ function countedBy({ child, name }: Replica): Promise<Readonly<Record<string, nu
 
 /** The configuration, the same for all but where each has its state. */
 function textOf({ wishes, lab, etcd, given, ports }: Plan): Record<string, unknown> {
-  const { records, policy, alone, idleChecks = 0 } = wishes;
+  const { records, policy, alone, together = false, idleChecks = 0 } = wishes;
   const { paths: _, listen: _listen, clouds: _clouds, ...rest } = given;
   const origins: Record<string, unknown> = { tokyo: given.origins['tokyo'] };
   const led: Record<string, unknown> = {};
   const first = given.origins['hangzhou']!;
   for (let i = 1; i <= records; i++) {
-    const name = `o${digits(i)}`;
+    const name = originOf(i, together);
     const web = { ...first.checks.web, address: addressOf(i) };
-    origins[name] = { ...first, checks: { web } };
+    origins[name] ??= { ...first, checks: { web } };
     led[`r${digits(i)}.gslb.example.net`] = {
       ttl: 60,
       publish: ['cf', 'r53', 'ali'],
@@ -370,6 +375,7 @@ function textOf({ wishes, lab, etcd, given, ports }: Plan): Record<string, unkno
   };
 }
 
+const originOf = (i: number, together: boolean) => `o${digits(together ? 1 : i)}`;
 const place3 = (name: string) => ({ site: `site-${name}`, uplink: `uplink-${name}` });
 
 function groupText(lab: RunningLab, etcd: Etcd, ports: Plan['ports']): Record<string, unknown> {
@@ -433,7 +439,7 @@ async function waysOf(plan: Plan, roads: Roads, name: string): Promise<Record<st
   }
   const { web } = given.origins['hangzhou']!.checks;
   const port = new URL(web.http).port;
-  for (let i = 1; i <= wishes.records; i++) {
+  for (let i = 1; i <= (wishes.together ? 1 : wishes.records); i++) {
     const target = `${web.address}:${port}`;
     await lead(`o${digits(i)}`, 'origins', target, 0, `${addressOf(i)}:${port}`);
   }
@@ -444,47 +450,69 @@ async function waysOf(plan: Plan, roads: Roads, name: string): Promise<Record<st
 
 // ---------------------------------------------------------------- who believed to act, and when
 
-export interface Belief {
+/** A time in which one replica believed at each sample that it may act. */
+export interface Reign {
   readonly replica: string;
-  /** Of this machine's monotonic clock, in ms; one sample in 5 ms. */
-  readonly at: number;
-  readonly acts: boolean;
+  /** Of this machine's monotonic clock, in ms. */
+  readonly from: number;
+  readonly to: number;
 }
 
 /** Of this machine's monotonic clock, in ms. */
 export const machineNow = (): number => Number(process.hrtime.bigint()) / 1e6;
 
-/** All samples of a replica so far. */
-export function beliefs({ samples, name }: Replica): readonly Belief[] {
-  const bytes = readFileSync(samples);
-  const whole = bytes.subarray(0, bytes.length - (bytes.length % 16));
-  const pairs = new Float64Array(new Uint8Array(whole).buffer);
-  return Array.from({ length: pairs.length / 2 }, (_, i) => {
-    return { replica: name, at: pairs[2 * i]!, acts: pairs[2 * i + 1]! > 0 };
-  });
-}
-
-/** A time in which one replica believed at each sample that it may act. */
-export interface Reign {
-  readonly replica: string;
-  readonly from: number;
-  readonly to: number;
-}
-
 /**
- * Between two samples in a row it believed what both say: a process that stood still and wakes up is
- * to find out before its next sample.
+ * What a replica believed at each sample, read as it comes. Between two samples in a row it believed
+ * what both say: a process that stood still and wakes up is to find out before its next sample.
  */
-export function reigns(all: readonly Belief[]): readonly Reign[] {
-  const found: { replica: string; from: number; to: number }[] = [];
-  let last: Belief | null = null;
-  for (const one of all) {
-    const goes = last?.acts && last.replica === one.replica;
-    if (one.acts && goes) found.at(-1)!.to = one.at;
-    else if (one.acts) found.push({ replica: one.replica, from: one.at, to: one.at });
-    last = one;
+export class Beliefs {
+  readonly #replica: string;
+  readonly #file: string;
+  readonly #reigns: { replica: string; from: number; to: number }[] = [];
+  #read = 0;
+  #last: { readonly at: number; readonly acts: boolean } | null = null;
+
+  constructor(replica: string, file: string) {
+    this.#replica = replica;
+    this.#file = file;
   }
-  return found;
+
+  get samples(): number {
+    return this.#read / 16;
+  }
+
+  reigns(): readonly Reign[] {
+    this.#take();
+    return this.#reigns;
+  }
+
+  /** By its newest sample, which is of the last 100 ms. */
+  acts(): boolean {
+    this.#take();
+    const last = this.#last;
+    return last?.acts === true && machineNow() - last.at < 100;
+  }
+
+  #take(): void {
+    const file = openSync(this.#file, 'r');
+    try {
+      const { size } = fstatSync(file);
+      const bytes = new Uint8Array(size - this.#read - ((size - this.#read) % 16));
+      if (bytes.length === 0) return;
+      readSync(file, bytes, 0, bytes.length, this.#read);
+      this.#read += bytes.length;
+      const pairs = new Float64Array(bytes.buffer);
+      for (let i = 0; i < pairs.length; i += 2) this.#note(pairs[i]!, pairs[i + 1]! > 0);
+    } finally {
+      closeSync(file);
+    }
+  }
+
+  #note(at: number, acts: boolean): void {
+    if (acts && this.#last?.acts) this.#reigns.at(-1)!.to = at;
+    else if (acts) this.#reigns.push({ replica: this.#replica, from: at, to: at });
+    this.#last = { at, acts };
+  }
 }
 
 /** Pairs that overlap, by how many ms: there must be none. */
@@ -512,26 +540,7 @@ export async function actor(group: Group, boundMs = 30_000): Promise<Replica> {
   return found!;
 }
 
-/** Who believes so by its newest sample, of the last 100 ms; null: nobody. */
+/** Null: nobody. */
 export function actsNow({ replicas }: Group): Replica | null {
-  const now = machineNow();
-  const acting = replicas.filter((one) => {
-    const last = newest(one);
-    return last?.acts && now - last.at < 100;
-  });
-  return acting[0] ?? null;
-}
-
-function newest({ samples, name }: Replica): Belief | null {
-  const file = openSync(samples, 'r');
-  try {
-    const { size } = fstatSync(file);
-    if (size < 16) return null;
-    const bytes = new Uint8Array(16);
-    readSync(file, bytes, 0, 16, size - (size % 16) - 16);
-    const [at, left] = new Float64Array(bytes.buffer);
-    return { replica: name, at: at!, acts: left! > 0 };
-  } finally {
-    closeSync(file);
-  }
+  return replicas.find((one) => one.beliefs.acts()) ?? null;
 }

@@ -50,6 +50,8 @@ function install({ ways, samples, wallMs }: Inside): void {
     else process.send?.({ kind: 'counted', requests: Object.fromEntries(requests) });
   });
   process.channel?.unref();
+  // Whatever ends the test ends the daemon.
+  process.on('disconnect', () => process.kill(process.pid, 'SIGKILL'));
 }
 
 /** The wall clock, and nothing else, goes so much ahead. */

@@ -11,14 +11,15 @@ export interface Lane {
   delayMs: number;
   /** Only while what comes is let through; `silent` keeps it back, as a network that drops all. */
   state: 'open' | 'silent' | 'refuses';
-  /** Bytes from the dialler and back, and connections, since the start. */
+  /** Bytes from the dialler and back, pieces in which they came, and connections, since the start. */
   sent: number;
   answered: number;
+  pieces: number;
   dialled: number;
 }
 
 export function newLane(delayMs = 0): Lane {
-  return { delayMs, state: 'open', sent: 0, answered: 0, dialled: 0 };
+  return { delayMs, state: 'open', sent: 0, answered: 0, pieces: 0, dialled: 0 };
 }
 
 export interface Way {
@@ -56,9 +57,11 @@ export async function openWay(
     const firstAt = performance.now() + 2 * of.delayMs;
     const sent = (bytes: number) => {
       of.sent += bytes;
+      of.pieces++;
     };
     const answered = (bytes: number) => {
       of.answered += bytes;
+      of.pieces++;
     };
     carry({ from: near, to: far, lane: of, firstAt, count: sent });
     carry({ from: far, to: near, lane: of, firstAt: 0, count: answered });
