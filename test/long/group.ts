@@ -437,15 +437,17 @@ async function calm(group: Group): Promise<void> {
       if (view.group.acts === null) return [`${name} knows of nobody who acts`];
       const silent = view.group.replicas.filter(({ heard }) => !heard);
       const down = view.origins.filter(({ health }) => health !== 'up');
-      const late = view.records.filter(({ switching, providers }) => {
-        return switching || providers.some(({ stage }) => stage !== 'visible');
+      const late = view.records.filter(({ target, switching, providers }) => {
+        const isBehind = providers.some(({ stage }) => stage !== 'visible');
+        return target === null || switching || isBehind;
       });
       return [
         ...silent.map((one) => `${name} does not hear ${one.name}`),
         ...down.map((one) => `${name}: ${one.name} is ${one.health}`),
-        ...(view.group.role === 'acts' ? late.map((r) => `${r.name} is not settled`) : []),
+        ...late.map((r) => `${name}: ${r.name} is not settled`),
       ];
     });
+    if (all.every((view) => view?.group?.role !== 'acts')) ill.push('nobody says that it acts');
     why = ill.join('; ');
     return ill.length === 0;
   }).catch((error: Error) => {

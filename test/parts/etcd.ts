@@ -53,6 +53,10 @@ export interface Etcd {
   backUp(): Promise<void>;
   /** Puts them back to that. */
   restore(): Promise<void>;
+  /** A snapshot of the whole into a file, while it runs. */
+  saveSnapshot(file: string): Promise<void>;
+  /** Makes another cluster of it, as deploy/etcd/restore.sh does on each machine, and starts that. */
+  restoreSnapshot(file: string): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -108,6 +112,11 @@ export async function startEtcd(options: EtcdWishes = {}): Promise<Etcd> {
     say: (...args) => members.say(...args),
     backUp: () => members.withoutAll(() => members.copy('data', 'backup')),
     restore: () => members.withoutAll(() => members.copy('backup', 'data')),
+    async saveSnapshot(file) {
+      // One member is asked, and none of the others.
+      await members.sayTo(members.endpoints.slice(0, 1), ['snapshot', 'save', file]);
+    },
+    restoreSnapshot: (file) => members.withoutAll(() => members.restoreSnapshot(file)),
     async stop() {
       await members.stop();
     },
@@ -285,11 +294,11 @@ class Members {
     this.#isSecured = true;
   }
 
-  #argv(args: readonly string[]): readonly string[] {
+  #argv(args: readonly string[], endpoints = this.endpoints): readonly string[] {
     const { ca, client } = this.#files;
     const who = this.#isSecured ? [`--user=root:${rootPassword}`] : [];
     const tls = [`--cacert=${ca}`, `--cert=${client.cert}`, `--key=${client.key}`];
-    const where = `--endpoints=${this.endpoints.join(',')}`;
+    const where = `--endpoints=${endpoints.join(',')}`;
     return [where, ...tls, '--command-timeout=10s', ...who, ...args];
   }
 
@@ -300,11 +309,20 @@ class Members {
   }
 
   say(...args: readonly string[]): Promise<string> {
+    return this.sayTo(this.endpoints, args);
+  }
+
+  sayTo(endpoints: readonly string[], args: readonly string[]): Promise<string> {
     return new Promise((resolve, reject) => {
-      execFile(tool!, this.#argv(args), { timeout: 20_000, env }, (error, said, wrong) => {
-        if (error === null) resolve(said);
-        else reject(new Error(`etcdctl ${args.join(' ')}: ${wrong}`));
-      });
+      execFile(
+        tool!,
+        this.#argv(args, endpoints),
+        { timeout: 20_000, env },
+        (error, said, wrong) => {
+          if (error === null) resolve(said);
+          else reject(new Error(`etcdctl ${args.join(' ')}: ${wrong}`));
+        },
+      );
     });
   }
 
@@ -367,6 +385,20 @@ class Members {
     await work();
     for (const one of this.#members) one.run = this.#launch(one, this.#members);
     await this.#healthy();
+  }
+
+  async restoreSnapshot(file: string): Promise<void> {
+    await rm(join(this.#directory, 'data'), { recursive: true, force: true });
+    const cluster = this.#members.map(({ name, peerWayUrl }) => `${name}=${peerWayUrl}`).join(',');
+    for (const { name, peerWayUrl } of this.#members) {
+      const args = [
+        ...['snapshot', 'restore', file, '--name', name],
+        ...['--data-dir', join(this.#directory, 'data', name), '--initial-cluster', cluster],
+        ...['--initial-cluster-token', 'detour-tests-restored'],
+        ...['--initial-advertise-peer-urls', peerWayUrl],
+      ];
+      execFileSync(tool!, args, { env, stdio: 'pipe' });
+    }
   }
 
   async copy(from: string, to: string): Promise<void> {

@@ -57,6 +57,8 @@ export interface GroupWishes {
 export interface Replica {
   readonly name: string;
   readonly stateDir: string;
+  /** `HOST:PORT` of its metrics. */
+  readonly listen: string;
   readonly beliefs: Beliefs;
   readonly socket: string;
   child: ChildProcess | null;
@@ -280,14 +282,15 @@ async function place(plan: Plan, roads: Roads, name: string): Promise<Replica> {
   const samples = join(at, 'samples');
   const stateDir = join(at, 'state');
   writeFileSync(samples, '');
-  const own = { socket, stateDir, listen: `127.0.0.1:${await freePort()}` };
-  writeFileSync(config, stringify({ ...textOf(plan), ...own }), { mode: 0o600 });
+  const listen = `127.0.0.1:${await freePort()}`;
+  writeFileSync(config, stringify({ ...textOf(plan), socket, stateDir, listen }), { mode: 0o600 });
   const ways = await waysOf(plan, roads, name);
   let said = { out: () => '', err: () => '' };
   let older = '';
   const replica: Replica = {
     name,
     stateDir,
+    listen,
     beliefs: new Beliefs(name, samples),
     socket,
     child: null,
