@@ -6,16 +6,14 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import {
   closeSync,
-  existsSync,
   fstatSync,
   mkdirSync,
   openSync,
-  readdirSync,
   readFileSync,
-  readlinkSync,
   readSync,
   writeFileSync,
 } from 'node:fs';
+import { readdir, readFile, readlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parse, stringify } from 'yaml';
 import type { Command, Reply } from '../../src/core/model.ts';
@@ -212,7 +210,7 @@ class Roads {
     return lane;
   }
 
-  async open(host: string, port: number, lane: (remotePort: number) => Lane): Promise<number> {
+  async open(host: string, port: number, lane: Parameters<typeof openWay>[1]): Promise<number> {
     const way = await openWay({ host, port }, lane);
     this.#ways.push(way);
     return way.port;
@@ -236,8 +234,8 @@ class Roads {
 
   /** To a member from the others; which of them dials tells the port that it dials from. */
   toPeer(member: number, port: number, pids: () => readonly (number | null)[]): Promise<number> {
-    return this.open('127.0.0.1', port, (remotePort) => {
-      const dialler = whoDials(remotePort, pids());
+    return this.open('127.0.0.1', port, async (remotePort) => {
+      const dialler = await whoDials(remotePort, pids());
       return dialler === null ? newLane() : this.between(member, dialler);
     });
   }
@@ -247,28 +245,32 @@ class Roads {
   }
 }
 
-/** Which of these processes has a socket at this port of loopback (proc(5)); null: none. */
-function whoDials(port: number, pids: readonly (number | null)[]): number | null {
-  const hex = `0100007F:${port.toString(16).toUpperCase().padStart(4, '0')}`;
-  const lines = readFileSync('/proc/net/tcp', 'utf8').split('\n');
-  const line = lines.find((one) => one.trim().split(/\s+/)[1] === hex);
-  const socket = `socket:[${line?.trim().split(/\s+/)[9]}]`;
-  const at = pids.findIndex((pid) => pid !== null && socketsOf(pid).includes(socket));
-  return at < 0 ? null : at;
+/**
+ * Which of these processes has a socket at this port of loopback (proc(5)); null: none. The table may
+ * be long: it is read beside the loop, which carries what is under way.
+ */
+async function whoDials(port: number, pids: readonly (number | null)[]): Promise<number | null> {
+  const local = `0100007F:${port.toString(16).toUpperCase().padStart(4, '0')} `;
+  const table = await readFile('/proc/net/tcp', 'latin1');
+  const at = table.indexOf(`: ${local}`);
+  const line = at < 0 ? '' : table.slice(at + 2, at + 200);
+  const socket = `socket:[${line.split(/\s+/)[8]}]`;
+  for (const [member, pid] of pids.entries()) {
+    if (pid !== null && (await socketsOf(pid)).includes(socket)) return member;
+  }
+  return null;
 }
 
-function socketsOf(pid: number): readonly string[] {
+async function socketsOf(pid: number): Promise<readonly string[]> {
   const folder = `/proc/${pid}/fd`;
-  if (!existsSync(folder)) return [];
-  return readdirSync(folder).flatMap((fd) => {
-    try {
-      return [readlinkSync(join(folder, fd))];
-    } catch (error) {
-      // Closed since it was listed.
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
-      throw error;
-    }
-  });
+  const gone = (error: NodeJS.ErrnoException) => {
+    // Closed, or ended, since it was listed.
+    if (error.code !== 'ENOENT') throw error;
+    return [];
+  };
+  const found = await readdir(folder).catch(gone);
+  const links = found.map((fd) => readlink(join(folder, fd)).catch(gone));
+  return (await Promise.all(links)).flat();
 }
 
 // ---------------------------------------------------------------- one daemon

@@ -37,8 +37,7 @@ const LOOK_MS = 10;
 /** Relays to one place. `lane` is asked once for each connection, with the port it came from. */
 export async function openWay(
   to: { readonly host: string; readonly port: number },
-  lane: (remotePort: number) => Lane,
-  port = 0,
+  lane: (remotePort: number) => Lane | Promise<Lane>,
 ): Promise<Way> {
   const open = new Set<Socket>();
   const keep = (socket: Socket) => {
@@ -47,9 +46,7 @@ export async function openWay(
     socket.on('error', () => socket.destroy());
     socket.on('close', () => open.delete(socket));
   };
-  const server = net.createServer({ allowHalfOpen: true }, (near) => {
-    keep(near);
-    const of = lane(near.remotePort ?? 0);
+  const join = (near: Socket, of: Lane) => {
     of.dialled++;
     if (of.state === 'refuses') return void near.resetAndDestroy();
     const far = net.connect({ ...to, allowHalfOpen: true });
@@ -65,10 +62,21 @@ export async function openWay(
     };
     carry({ from: near, to: far, lane: of, firstAt, count: sent });
     carry({ from: far, to: near, lane: of, firstAt: 0, count: answered });
+  };
+  const options = { allowHalfOpen: true, pauseOnConnect: true };
+  const server = net.createServer(options, (near) => {
+    keep(near);
+    const found = lane(near.remotePort ?? 0);
+    if ('state' in found) join(near, found);
+    else
+      found.then(
+        (of) => near.destroyed || join(near, of),
+        (error) => near.destroy(error),
+      );
   });
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
-    server.listen(port, '127.0.0.1', resolve);
+    server.listen(0, '127.0.0.1', resolve);
   });
   const cut = () => {
     for (const socket of open) socket.destroy();
@@ -130,6 +138,7 @@ function carry({ from, to, lane, firstAt, count }: Carried): void {
     if (heldBytes >= HELD_MOST) from.pause();
     take(chunk);
   });
+  from.resume();
   from.on('end', () => take('end'));
   from.on('close', () => take('gone'));
 }
