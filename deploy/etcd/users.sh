@@ -16,7 +16,9 @@ case $prefix in */) ;; *) echo "$prefix: expected a slash at its end" >&2; exit 
 : "${ETCDCTL_ENDPOINTS:=https://127.0.0.1:2379}" "${ETCDCTL_CACERT:=/etc/detour-etcd/tls/ca.pem}"
 export ETCDCTL_API=3 ETCDCTL_ENDPOINTS ETCDCTL_CACERT
 for file in "$2" "$3"; do
-  [ "$(wc -c < "$file")" -ge 16 ] || { echo "$file: expected a password of 16 or more" >&2; exit 2; }
+  # etcdctl takes the first word alone: what follows a space would be no part of the password.
+  grep -Eqx '[^[:space:]]{16,}' "$file" && [ "$(wc -l < "$file")" -le 1 ] ||
+    { echo "$file: expected one line, 16 characters or more and no space" >&2; exit 2; }
 done
 
 if etcdctl user list > /dev/null 2>&1; then

@@ -85,8 +85,11 @@ const ORDER_TTL_S = 30;
 /** Orders that were told of and are not done yet, and one order in bytes, at most. */
 const ORDERS_MOST = 100;
 const ORDER_BYTES_MOST = 65_536;
-const PAGE = 500;
+/** Of the largest documents, one page is what the gateway reads at once. */
+const PAGE = 100;
+/** The pause after a watch ended: at first, and twice as long each time until one tells something. */
 const WATCH_AGAIN_MS = 200;
+const WATCH_AGAIN_MOST_MS = 10_000;
 /** A group in which nothing happens writes a head this often, from which others take its time. */
 const BEAT_MS = 60_000;
 /** Leases of those who acted before that are named in a head, and how often they are looked for. */
@@ -153,6 +156,7 @@ class EtcdCoordinator implements GroupCoordinator {
   #mirrored = false;
   #loading: Promise<void> | null = null;
   #unwatch = () => {};
+  #watchAgainMs = WATCH_AGAIN_MS;
   /** What the last look showed that the watch had not told yet. */
   #owed: { readonly revision: number; readonly gone: readonly (readonly [string, number])[] } = {
     revision: 0,
@@ -291,7 +295,11 @@ class EtcdCoordinator implements GroupCoordinator {
     const head = this.#openHead(seen.head);
     // One that cannot be opened is forged, whatever it says.
     if (head !== null || seen.head === null) this.#checkRestored(header, head, known);
-    await this.#catchUp(header, { ...seen, doubt: doubtKvs![0] ?? null }, orders!);
+    // Of another base: what was read is of another history, however its revisions look.
+    const isOther = head !== null && head.base !== this.#mirror.head?.base;
+    if (isOther) await this.#load();
+    else await this.#catchUp(header, { ...seen, doubt: doubtKvs![0] ?? null }, orders!);
+    if (isOther && head.base !== this.#mirror.head?.base) return;
     this.#evaluate(false);
     if (this.#restored !== null && doubtKvs!.length === 0) void this.#raise(seen.head);
     this.#arm();
@@ -650,13 +658,15 @@ class EtcdCoordinator implements GroupCoordinator {
     const stop = gateway.watch(from, (event: WatchEvent) => {
       if (isOver || this.#closed) return;
       if (event.kind === 'changed') {
+        this.#watchAgainMs = WATCH_AGAIN_MS;
         this.#mirror.apply(event.changes);
         return this.#changed();
       }
       if (event.kind === 'begun') return;
       isOver = true;
-      if (event.compacted) void this.#load();
-      else cancel = clock.after(WATCH_AGAIN_MS, () => this.#watch());
+      if (event.compacted) return void this.#load();
+      cancel = clock.after(this.#watchAgainMs, () => this.#watch());
+      this.#watchAgainMs = Math.min(2 * this.#watchAgainMs, WATCH_AGAIN_MOST_MS);
     });
     this.#unwatch = () => {
       isOver = true;
