@@ -4320,7 +4320,7 @@ function laneWorks`,
     ],
   },
   {
-    name: "a replica speaks for another's path",
+    name: "a letter tells of a path that is another's",
     rule: 30,
     by: 'cluster/letter.test.ts',
     edits: [
