@@ -79,14 +79,18 @@ const MARGIN_MIN_MS = 200;
 const COMMIT_MS = 10_000;
 /** What only the engine has to do: a slow disk of its takes seconds. */
 const CALL_MS = 5000;
+const STATUS_MS = 1000;
 /** How long a command to another replica waits for its reply, and stands in the engine. */
 const SAY_MS = 15_000;
 const ORDER_TTL_S = 30;
 /** Orders that were told of and are not done yet, and one order in bytes, at most. */
 const ORDERS_MOST = 100;
 const ORDER_BYTES_MOST = 65_536;
-const PAGE = 500;
+/** Of the largest documents, one page is what the gateway reads at once. */
+const PAGE = 100;
+/** The pause after a watch ended: at first, and twice as long each time until one tells something. */
 const WATCH_AGAIN_MS = 200;
+const WATCH_AGAIN_MOST_MS = 10_000;
 /** A group in which nothing happens writes a head this often, from which others take its time. */
 const BEAT_MS = 60_000;
 /** Leases of those who acted before that are named in a head, and how often they are looked for. */
@@ -153,6 +157,7 @@ class EtcdCoordinator implements GroupCoordinator {
   #mirrored = false;
   #loading: Promise<void> | null = null;
   #unwatch = () => {};
+  #watchAgainMs = WATCH_AGAIN_MS;
   /** What the last look showed that the watch had not told yet. */
   #owed: { readonly revision: number; readonly gone: readonly (readonly [string, number])[] } = {
     revision: 0,
@@ -291,7 +296,11 @@ class EtcdCoordinator implements GroupCoordinator {
     const head = this.#openHead(seen.head);
     // One that cannot be opened is forged, whatever it says.
     if (head !== null || seen.head === null) this.#checkRestored(header, head, known);
-    await this.#catchUp(header, { ...seen, doubt: doubtKvs![0] ?? null }, orders!);
+    // Of another base: what was read is of another history, however its revisions look.
+    const isOther = head !== null && head.base !== this.#mirror.head?.base;
+    if (isOther) await this.#load();
+    else await this.#catchUp(header, { ...seen, doubt: doubtKvs![0] ?? null }, orders!);
+    if (isOther && head.base !== this.#mirror.head?.base) return;
     this.#evaluate(false);
     if (this.#restored !== null && doubtKvs!.length === 0) void this.#raise(seen.head);
     this.#arm();
@@ -629,7 +638,7 @@ class EtcdCoordinator implements GroupCoordinator {
       const asked = { key: from, end, limit: PAGE, ...(at === undefined ? {} : { revision: at }) };
       const got = await this.#o.gateway.range(asked, CALL_MS);
       if (!got.ok) {
-        this.#unanswered(got.fault);
+        await this.#unanswered(got.fault);
         return null;
       }
       header ??= got.header;
@@ -650,13 +659,15 @@ class EtcdCoordinator implements GroupCoordinator {
     const stop = gateway.watch(from, (event: WatchEvent) => {
       if (isOver || this.#closed) return;
       if (event.kind === 'changed') {
+        this.#watchAgainMs = WATCH_AGAIN_MS;
         this.#mirror.apply(event.changes);
         return this.#changed();
       }
       if (event.kind === 'begun') return;
       isOver = true;
-      if (event.compacted) void this.#load();
-      else cancel = clock.after(WATCH_AGAIN_MS, () => this.#watch());
+      if (event.compacted) return void this.#load();
+      cancel = clock.after(this.#watchAgainMs, () => this.#watch());
+      this.#watchAgainMs = Math.min(2 * this.#watchAgainMs, WATCH_AGAIN_MOST_MS);
     });
     this.#unwatch = () => {
       isOver = true;
@@ -849,11 +860,15 @@ class EtcdCoordinator implements GroupCoordinator {
     this.#raising = false;
   }
 
-  #unanswered(fault: GatewayFault): void {
-    const { clock, ttlMs } = this.#o;
+  async #unanswered(fault: GatewayFault): Promise<void> {
+    const { gateway, clock, ttlMs } = this.#o;
     if (fault.kind === 'refused') return this.#refusedBy(fault);
     if (clock.now() - this.#answeredAt < ttlMs) return;
-    const sentence = `no majority of etcd answers: nobody acts (${fault.detail})`;
+    const status = await gateway.status(STATUS_MS);
+    const isLed = status.ok && status.value.hasLeader;
+    const what = status.ok ? 'a member answers and knows no leader' : 'no member answers';
+    const how = isLed ? 'a member answers, too slowly or without a majority' : what;
+    const sentence = `no majority of etcd answers: nobody acts (${how}: ${fault.detail})`;
     this.#ill = { word: 'no-quorum', sentence };
     this.#showGroup(this.#stop() ?? this.#ill);
   }
@@ -1015,6 +1030,7 @@ class EtcdCoordinator implements GroupCoordinator {
       number: Math.max(...known, this.#mirror.doubt ?? 0),
       term: Math.max(...terms),
       ttlMs: this.#o.ttlMs,
+      headRevision: this.#mirror.headKeyRevision,
     });
     if ('message' in restored) return { exit: 1, message: restored.message };
     const { head, header } = restored;

@@ -1,8 +1,8 @@
-// One connection to a replica whose word is proved: letters go out and come in, numbered, each with the
-// newest number heard of the other and how long that was held. From this comes when a letter was said
-// at the earliest, by our own clock alone: not before we sent what it echoes, plus the holding. It must
-// never take the time of receipt for the time of saying, never let one end talk the other deaf, and
-// never throw at the loop.
+// One connection to a replica whose word is proved: letters go out and come in, numbered, each with
+// the newest number heard of the other and how long that was held. From this comes when a letter
+// was said at the earliest, by our own clock alone: not before we sent what it echoes, plus the
+// holding. It must never take the time of receipt for the time of saying, never let one end talk
+// the other deaf, and never throw at the loop.
 
 import type { Socket } from 'node:net';
 import type { Json } from '../core/model.ts';
@@ -10,20 +10,23 @@ import type { Clock } from '../ports.ts';
 import { fromBytes, LETTER_BYTES_MAX, type Letter, Names, toBytes } from './letter.ts';
 import type { Frames, Session } from './session.ts';
 
-/** Numbers whose time of sending is kept; of an older one the hello's time is taken, which is earlier. */
+/**
+ * Numbers whose time of sending is kept; of an older one the hello's time is taken, which is
+ * earlier.
+ */
 const KEPT = 1024;
 /** Letters that are looked at in a second: what is more waits in the sender's kernel. */
 const LETTERS_A_SECOND = 500;
 const SECOND_MS = 1000;
 
-export interface Hearing {
+interface Hearing {
   /** `saidAt`: in our engine time, a lower bound of when it was said. */
   letter(letter: Letter, saidAt: number): void;
   /** Once, with a sentence's end: `X has closed the connection`. */
   closed(why: string): void;
 }
 
-export interface LineOptions {
+interface LineOptions {
   readonly socket: Socket;
   readonly frames: Frames;
   readonly session: Session;

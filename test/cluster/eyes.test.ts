@@ -1,6 +1,6 @@
-// What replicas tell one another, over real sockets of loopback: each hears what the others see, knows
-// its age by its own clock alone, and is harmed by nobody: not by a slow reader, a forger, a flood of
-// strangers, a line that is cut, nor by a replica that is gone.
+// What replicas tell one another, over real sockets of loopback: each hears what the others see,
+// knows its age by its own clock alone, and is harmed by nobody: not by a slow reader, a forger, a
+// flood of strangers, a line that is cut, nor by a replica that is gone.
 
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
@@ -671,6 +671,30 @@ test('a call goes at once to all that are reached', async () => {
   });
 });
 
+test('a thousand calls in a moment are few letters, and none of them is lost', async () => {
+  const clock = new StandingClock();
+  const [a, b] = await group(['a', 'b'], (name) => (name === 'a' ? { clock } : {}));
+  await started([a!, b!], async () => {
+    await until(() => {
+      clock.advance(20);
+      return viewOf(a!, 'b').reached;
+    }, 'a reaches b');
+    const all = Array.from({ length: 1000 }, (_, i) => `origin-${i}/web`);
+    for (const check of all) a!.eyes.call([check], check.endsWith('7/web') ? 'fresh' : 'confirm');
+    const called = () => b!.events.filter((e) => e.kind === 'called');
+    await until(() => called().length === 1, 'the first, at once');
+    assert.deepEqual(called()[0]!.checks, ['origin-0/web']);
+    clock.advance(20);
+    await until(() => called().length === 3, 'the others, together');
+    assert.deepEqual(
+      called()
+        .flatMap(({ checks }) => checks)
+        .toSorted(),
+      all.toSorted(),
+    );
+  });
+});
+
 test('history and documents are asked of another, in pieces that hold up no beat', async () => {
   const entry = (seq: number) => ({
     ...{ seq, at: seq, wall: seq, kind: 'switch' as EntryKind, record: null },
@@ -702,7 +726,7 @@ test('history and documents are asked of another, in pieces that hold up no beat
   });
 });
 
-test('who cannot answer has not answered: it throws, it is cut, it asks too much, it is silent', async () => {
+test('who throws, is cut, is silent, or is asked too much, has not answered', async () => {
   const answers = {
     history: () => {
       throw new Error('the store is closed');

@@ -1,5 +1,5 @@
-// The words between replicas as bytes: what is said is heard as it was, no bytes make the decoder throw,
-// and nothing that is out of its bounds or not the teller's own comes through.
+// The words between replicas as bytes: what is said is heard as it was, no bytes make the decoder
+// throw, and nothing that is out of its bounds or not the teller's own comes through.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -286,7 +286,9 @@ test('the decoder never throws, on bytes, on JSON, and on letters with something
   assert.ok(taken > 100, `${taken} were taken`);
 });
 
-/** A copy with something else at a place; the place is found by going down where the numbers say. */
+/**
+ * A copy with something else at a place; the place is found by going down where the numbers say.
+ */
 function planted(value: Json, [place, ...places]: readonly number[], odd: Json): Json {
   if (place === undefined || !Array.isArray(value) || value.length === 0) return odd;
   const at = place % value.length;

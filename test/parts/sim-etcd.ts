@@ -83,6 +83,8 @@ export interface Link {
   readonly cut: Set<number>;
   /** Added to every way, in milliseconds. */
   delayMs: number;
+  /** Added to the way back alone. */
+  replyDelayMs: number;
   /** So many replies from now on are lost. */
   loseReplies: number;
   /** Connections are refused at once. */
@@ -111,6 +113,8 @@ export class SimEtcd {
   slowMs = 0;
   /** NOSPACE is raised. */
   isFull = false;
+  /** Told of every revision, once it stands. */
+  applied: () => void = () => {};
   readonly members: SimMember[];
   readonly #timeline: Timeline;
   readonly #random: () => number;
@@ -346,6 +350,7 @@ export class SimEtcd {
     if (changes.length === 0) return;
     this.#data.revision = mod;
     history.push({ revision: mod, changes });
+    this.applied();
     // As deploy/etcd has it: so many revisions are kept.
     if (history.length > HISTORY_MOST) this.compact(mod - HISTORY_MOST / 2);
     this.#pump();
@@ -600,20 +605,26 @@ export class SimEtcd {
 
   link(): Link {
     const whole = { isRefused: false, dropsWrites: false, isDeaf: false };
-    return { cut: new Set(), delayMs: 0, loseReplies: 0, ...whole };
+    return { cut: new Set(), delayMs: 0, replyDelayMs: 0, loseReplies: 0, ...whole };
   }
 
   /** A client on a process, by a link. */
   gateway(process: Process, link: Link): Gateway {
     let first = Math.floor(this.#random() * this.members.length);
-    const life = process.life;
+    const { life } = process;
+    // What comes back in a later life of the process finds nobody who asked.
+    const seat = {
+      io: (ms: number, run: () => void) => {
+        if (life === process.life) process.io(ms, run);
+      },
+    };
     const call = async <T>(
       deadlineMs: number,
       work: (member: number, done: (o: Outcome<T>, header: Header) => void) => void,
     ): Promise<Got<T>> => {
       const race = { clock: process.clock(), count: this.members.length, first, deadlineMs };
       const raced = await inTurn<Got<T>>(race, (member, done) => {
-        return this.#send(process, link, member, work, done);
+        return this.#send(seat, link, member, work, done);
       });
       if (!('answer' in raced)) return { ok: false, fault: raced.fault };
       first = raced.member;
@@ -638,7 +649,7 @@ export class SimEtcd {
       watch: (from, tell) => {
         const member = first;
         first = (first + 1) % this.members.length;
-        return this.#watch(process, link, member, from, (event) => {
+        return this.#watch(seat, link, member, from, (event) => {
           if (life === process.life) tell(event);
         });
       },
@@ -648,17 +659,20 @@ export class SimEtcd {
 
   /** One call to one member, and back. */
   #send<T>(
-    process: Process,
+    process: Pick<Process, 'io'>,
     link: Link,
     member: number,
     work: (member: number, done: (o: Outcome<T>, header: Header) => void) => void,
     done: (tried: { readonly answer: Got<T> } | { readonly fault: GatewayFault }) => void,
   ): { destroy(): void } {
     let isGone = false;
+    // A process that died and was started anew hears nothing of what it asked before.
+    const { life } = process;
+    const isOver = () => isGone || life !== process.life;
     const one = this.members[member]!;
     const fail = (kind: GatewayWord, detail: string) => {
       process.io(this.#spread(this.#wayMs) + link.delayMs, () => {
-        if (!isGone) done({ fault: { kind, detail } });
+        if (!isOver()) done({ fault: { kind, detail } });
       });
     };
     if (link.isRefused || (one.isDown && !link.cut.has(member))) {
@@ -673,8 +687,9 @@ export class SimEtcd {
             link.loseReplies--;
             return;
           }
-          process.io(this.#spread(this.#wayMs) + link.delayMs, () => {
-            if (isGone || link.cut.has(member)) return;
+          const backMs = this.#spread(this.#wayMs) + link.delayMs + link.replyDelayMs;
+          process.io(backMs, () => {
+            if (isOver() || link.cut.has(member)) return;
             if ('value' in outcome) {
               done({ answer: { ok: true, value: outcome.value, header } });
             } else if (outcome.fault.kind === 'uncertain') done({ fault: outcome.fault });
@@ -692,7 +707,7 @@ export class SimEtcd {
   }
 
   #watch(
-    process: Process,
+    process: Pick<Process, 'io'>,
     link: Link,
     member: number,
     from: { readonly key: string; readonly end: string; readonly revision: number },
