@@ -5082,4 +5082,29 @@ function laneWorks`,
       },
     ],
   },
+  {
+    name: 'whoever is in the minority goes on acting',
+    rule: 30,
+    by: 'controller-group.test.ts',
+    edits: [
+      {
+        file: controller,
+        find: `          if (this.#hands !== null) void this.#handOver(this.#hands);
+        });`,
+        replace: `        });`,
+      },
+    ],
+  },
+  {
+    name: 'what another replica should look at is not asked for',
+    rule: 6,
+    by: 'controller-group.test.ts',
+    edits: [
+      {
+        file: controller,
+        find: `        return this.#world.eyes?.call(effect.checks, effect.why);`,
+        replace: `        return;`,
+      },
+    ],
+  },
 ];
