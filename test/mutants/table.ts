@@ -4535,7 +4535,7 @@ function laneWorks`,
     ],
   },
   {
-    name: "a replica speaks for another's path",
+    name: "a letter tells of a path that is another's",
     rule: 30,
     by: 'cluster/letter.test.ts',
     edits: [
@@ -5079,6 +5079,31 @@ function laneWorks`,
         file: 'src/config/config.ts',
         find: '({ replica }) => group === null || replica === group.self);',
         replace: '({ replica }) => group === null || replica !== null);',
+      },
+    ],
+  },
+  {
+    name: 'whoever is in the minority goes on acting',
+    rule: 30,
+    by: 'controller-group.test.ts',
+    edits: [
+      {
+        file: controller,
+        find: `          if (this.#hands !== null) void this.#handOver(this.#hands);
+        });`,
+        replace: `        });`,
+      },
+    ],
+  },
+  {
+    name: 'what another replica should look at is not asked for',
+    rule: 6,
+    by: 'controller-group.test.ts',
+    edits: [
+      {
+        file: controller,
+        find: `        return this.#world.eyes?.call(effect.checks, effect.why);`,
+        replace: `        return;`,
       },
     ],
   },
