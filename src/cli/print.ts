@@ -311,8 +311,7 @@ function recordPart(page: Page, view: StatusView, record: RecordView): void {
     ...(record.switching ? [{ text: 'switching', style: 'yellow' as const }] : []),
   ]);
   page.flow('  target   ', [targetLine(view, record)]);
-  const would = record.would === undefined ? '' : `; ${record.would}`;
-  page.flow('  stays    ', [{ text: `${record.stay.reason}: ${record.stay.sentence}${would}` }]);
+  page.flow('  stays    ', [{ text: `${record.stay.reason}: ${record.stay.sentence}` }]);
   if (record.pin !== null) page.flow('  pin      ', pinLine(view, record));
   if (record.freeze !== null) {
     page.flow('  frozen   ', [{ text: heldLine(view, record.freeze), style: 'yellow' }]);

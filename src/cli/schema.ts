@@ -85,7 +85,6 @@ const record = z.strictObject({
   cachesExpiredAt: time.nullable(),
   budget: z.strictObject({ used: count, limit: count, spent: z.boolean() }),
   providers: z.array(provider),
-  would: text.optional().describe('in a group: what a replica that does not act would decide'),
 });
 
 const observation = z.strictObject({

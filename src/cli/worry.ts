@@ -89,8 +89,7 @@ function worriesOf(record: RecordView): readonly Worry[] {
   // A word of a daemon of another version is shown as it is.
   const level = levelIn(ofStay, stay.reason);
   if (level !== 'well') worries.push({ level, word: stay.reason, sentence: stay.sentence });
-  const would = record.would === undefined ? '' : `; ${record.would}`;
-  const down = `${record.target} is down, and it stays: ${stay.sentence}${would}`;
+  const down = `${record.target} is down, and it stays: ${stay.sentence}`;
   if (health === 'down') worries.push({ level: 'trouble', word: 'down', sentence: down });
   if (leftBehind !== null) {
     worries.push({ level: 'trouble', word: 'behind', sentence: leftBehind.sentence });

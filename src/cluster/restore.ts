@@ -1,7 +1,8 @@
-// `ack --restored`: the documents of one replica become the group's, in an etcd that was put back to an
-// earlier time, was emptied, or holds what cannot be believed. While it is under way the doubt stands
-// there, under which nobody commits; it ends with the head that has a higher base and number than
-// anybody ever knew. It must never leave a mixture in force: until the last transaction nothing is.
+// `ack --restored`: the documents of one replica become the group's, in an etcd that was put back
+// to an earlier time, was emptied, or holds what cannot be believed. While it is under way the
+// doubt stands there, under which nobody commits; it ends with the head that has a higher base and
+// number than anybody ever knew. It must never leave a mixture in force: until the last transaction
+// nothing is.
 
 import { MARKER_NUMBER_MAX } from '../core/marker.ts';
 import type { Json } from '../core/model.ts';
@@ -21,6 +22,9 @@ interface Means {
   /** The highest that anybody is known to have known. */
   readonly number: number;
   readonly term: number;
+  readonly ttlMs: number;
+  /** Where the head stood when a person's word was found to be wanted; 0: there was none. */
+  readonly headRevision: number;
 }
 
 /** Others may have known more than we: terms and numbers go on from so much higher. */
@@ -60,7 +64,10 @@ export async function restoreAll(
     if (why !== null) return { message: why };
   }
   const digest = digestOf(new Map(texts.map(([key, raw]) => [key, macIn(raw)])));
-  const fields = { tx, at, by, base, cluster: doubt.header.clusterId, floor: number, digest };
+  const cluster = doubt.header.clusterId;
+  // Nobody knows who has acted, or believes it still.
+  const leases = [{ id: null, ttlMs: means.ttlMs }];
+  const fields = { tx, at, by, base, cluster, floor: number, digest, leases };
   const raw = seal.close('head', 'head', { term: base, number, text: JSON.stringify(fields) });
   const last = await means.gateway.txn(
     {
@@ -82,7 +89,7 @@ export async function restoreAll(
 
 /** The doubt as ours: whoever else restores meanwhile fails, or makes us fail. */
 async function raised(
-  { gateway, prefix, seal, by, tx }: Means,
+  { gateway, prefix, seal, by, tx, headRevision }: Means,
   term: number,
   number: number,
 ): Promise<{ readonly revision: number; readonly header: Header } | Failed> {
@@ -90,8 +97,11 @@ async function raised(
   const text = JSON.stringify({ by, tx, why: 'it is being restored' });
   const value = seal.close('doubt', 'doubt', { term, number, text });
   const put: Op = { kind: 'put', key, value };
-  const got = await gateway.txn({ compare: [], success: [put], failure: [] }, CALL_MS);
+  // Another who has done it meanwhile is not undone, nor by a copy of this that comes late.
+  const compare = [{ key: `${prefix}head`, target: 'mod', revision: headRevision }] as const;
+  const got = await gateway.txn({ compare, success: [put], failure: [] }, CALL_MS);
   if (!got.ok) return { message: `not restored: ${got.fault.detail}` };
+  if (!got.value.succeeded) return { message: 'not restored: it was done meanwhile' };
   // A copy of it may have arrived after the one that was answered.
   const stands = await gateway.range({ key }, CALL_MS);
   if (!stands.ok) return { message: `not restored: ${stands.fault.detail}` };

@@ -22,7 +22,15 @@ import {
   pumpStirred,
 } from './lane.ts';
 import type { CoreConfig, Entry, EntryKind, Json, Name, RecordConfig } from './model.ts';
-import { close, keepNotices, notices, raise, restoreNotices, tellForgotten } from './notices.ts';
+import {
+  close,
+  closeGone,
+  keepNotices,
+  notices,
+  raise,
+  restoreNotices,
+  tellForgotten,
+} from './notices.ts';
 import { endHolds, onCommand, watchHolds } from './operate.ts';
 import { bare, own } from './own.ts';
 import {
@@ -73,7 +81,7 @@ interface Beginning {
   readonly seed: readonly [number, number, number, number];
   /** The first effect's number, above those of an earlier state whose calls may still end; 1. */
   readonly nextEffect?: number;
-  /** There are other replicas, with which what decides is shared; not acting until the lease is held. */
+  /** What decides is shared with other replicas: until the lease is held, one of them acts. */
   readonly grouped?: boolean;
 }
 
@@ -132,7 +140,10 @@ export function start(b: Beginning): { state: State; step: Step } {
   restoreNotices(state, b.docs, step);
   arrange(state, step);
   for (const { about } of state.notices.open.values()) {
-    if (about.kind === 'stay') state.records.get(about.record)!.told = about.reason;
+    if (about.kind !== 'stay') continue;
+    // One that is no longer configured, whose end whoever acts tells.
+    const r = state.records.get(about.record);
+    if (r !== undefined) r.told = about.reason;
   }
   for (const key of Object.keys(b.docs)) {
     const check = key.startsWith('red/') ? state.checks.get(key.slice(4)) : undefined;
@@ -161,6 +172,7 @@ export function step(state: State, event: Event, now: number, wall: number): Ste
   // The store's copy may be owed; what is told by the group is the group's.
   if (event.kind !== 'learnt' && event.kind !== 'store' && follows(state)) {
     for (const [key] of out.docs) if (isShared(key)) state.strays.add(key);
+    for (const { kind } of out.effects) if (kind === 'write') state.strays.add('a provider');
   }
   return out;
 }
@@ -335,7 +347,10 @@ function lease(state: State, held: boolean, term: number, out: Step): void {
   const sentence = held ? `the lease is held, term ${term}` : 'the lease is lost';
   note(out, 'lease', null, sentence, { held, term });
   if (grouped && !held) stepBack(state);
-  if (grouped && takesOver) stepUp(state);
+  if (grouped && takesOver) {
+    stepUp(state);
+    closeGone(state, out);
+  }
   agree(state, out);
   for (const r of state.records.values()) {
     if (!held) dropChoice(state, r);

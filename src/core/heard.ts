@@ -1,5 +1,5 @@
-// What the other replicas see, folded into what this one knows: each tells its own paths' verdicts and
-// evidence, newest state only, and here they become votes like those of a path of our own. It never
+// What the other replicas see, folded into what this one knows: each tells its own paths' verdicts
+// and evidence, newest state only, and here they become votes like those of a path of our own. It never
 // takes an age from another's clock, never lets a replica speak for another's paths, and never takes
 // silence for `down`: what is not heard any more, or is too old, is `unknown`.
 //

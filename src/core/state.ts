@@ -261,6 +261,8 @@ export interface Cell {
   lost: Late | null;
   /** How often in a row this record was mended here after edits, and when last. */
   mends: Readonly<Record<MendKind, { readonly count: number; readonly lastAt: number }>>;
+  /** The TTL that DNS gives, and how often the API was asked in vain why it had changed. */
+  timed: { readonly ttl: number; readonly vain: number } | null;
   /** How often its TTL was put right since the last switch. */
   retimes: number;
   /** Detour itself wrote here since the target in force was decided. */
@@ -340,7 +342,7 @@ export interface RecordState {
   /** The document before the switch of this very step, in case it cannot be committed. */
   prior: RecordDoc | null;
   stay: { readonly reason: StayReason; readonly sentence: string };
-  /** Its definition here is not that of most replicas that are heard, and who has which; null: it is. */
+  /** Most replicas that are heard have another definition of it: who has which; null: they have not. */
   differs: { readonly sentence: string; readonly sinceAt: number } | null;
   choosing: Choosing | null;
   /** Targets whose chain was broken or unanswered, and until when that is believed. */

@@ -64,16 +64,13 @@ const families = {
   detour_group_acts: gauge('In a group: 1 while this replica acts.'),
   detour_group_term: gauge('In a group: which holding of the right to act is known; 0: none.'),
   detour_group_trouble: gauge('In a group, state set: 1 for what is wrong with it.', 'word'),
-  detour_replica_heard: gauge(
-    'In a group: 1 while what another replica sees counts here; else it has no vote.',
-    'replica',
-  ),
+  detour_replica_heard: gauge('In a group: 1 while what another replica says counts.', 'replica'),
   detour_replica_age_seconds: gauge(
-    'In a group: so long ago at most another replica said what was heard of it last.',
+    'In a group: how old, at the most, the latest is that another replica said.',
     'replica',
   ),
   detour_replica_same_definition: gauge(
-    'In a group: 1 while another replica has the definition of every record that is here.',
+    "In a group: 1 if another replica's definition of every record is this one's.",
     'replica',
   ),
   detour_frozen: gauge('1 while automatic decisions are frozen for every record.'),
@@ -323,10 +320,10 @@ function drawGroup(set: Setter, group: StatusView['group']): void {
   for (const { name: replica, self, heard, ageMs, sameDefinition } of group.replicas) {
     if (self) continue;
     set('detour_replica_heard', heard ? 1 : 0, { replica });
-    // What was never told is not a number: neither young nor old, neither the same nor another.
-    set('detour_replica_age_seconds', ageMs === null ? Number.NaN : ageMs / 1000, { replica });
-    const isSame = sameDefinition === null ? Number.NaN : sameDefinition ? 1 : 0;
-    set('detour_replica_same_definition', isSame, { replica });
+    // What it has not told yet is not a number.
+    if (ageMs !== null) set('detour_replica_age_seconds', ageMs / 1000, { replica });
+    if (sameDefinition === null) continue;
+    set('detour_replica_same_definition', sameDefinition ? 1 : 0, { replica });
   }
 }
 

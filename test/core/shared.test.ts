@@ -118,3 +118,17 @@ test('a telling has what changed since a version, and all for one of another lif
   world.advance(30_000);
   assert.ok(telling(world.state, whole.version)!.telling.sightings.length <= 2);
 });
+
+test('what an origin may be asked is shared out over the replicas, as is the budget of doubt', () => {
+  const { world, peers } = group(detectors[0]!);
+  const { origins, confirm } = world.config;
+  const limited = { ...origins, a: { ...origins['a']!, rate: 3 } };
+  world.reload({ ...world.config, origins: limited });
+  for (const [name, { state }] of peers.worlds) {
+    if (name === 'n1') assert.equal(state.rates.get('a')!.set, 1);
+    // One path of three is its own: the clocks of all are what one would ask by three.
+    assert.equal(state.rates.get('b')!.plain, 1);
+    assert.equal(state.eyes!.confirm.perSecond, confirm.perSecond / 3);
+    assert.equal(state.eyes!.confirm.burst, confirm.burst / 3);
+  }
+});

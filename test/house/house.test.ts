@@ -135,7 +135,7 @@ const reserved: readonly (readonly [word: RegExp, allowed: readonly RegExp[], in
     [
       /\bDate\.now\(|\bnew Date\(\)/,
       [
-        /^src\/run\/(clock|log)\.ts$/,
+        /^src\/run\/(clock|elapsed|log)\.ts$/,
         /^src\/(lab|serve|cli)\//,
         // Dates on the wire: TSIG's time signed, a Retry-After that is a date, a certificate's end.
         /^providers\//,
@@ -166,7 +166,11 @@ const reserved: readonly (readonly [word: RegExp, allowed: readonly RegExp[], in
     [/from 'node:dns'/, [], 'look names up with dns/lookup.ts: a silent name delays no other'],
     [
       /\bnew Https?Agent\(/,
-      [/^providers\/kit\/agents\.ts$/],
+      [
+        /^providers\/kit\/agents\.ts$/,
+        // The engine of a group is no vendor: looked up and verified in the same way, through no proxy.
+        /^src\/cluster\/gateway\.ts$/,
+      ],
       'take an agent from providers/kit/agents.ts, which looks names up and verifies',
     ],
     [/\bconsole\./, [], 'write through the log or the io of a command'],
