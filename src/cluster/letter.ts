@@ -135,8 +135,8 @@ export function isTooMuch(telling: Telling, names: Names): boolean {
 }
 
 /**
- * A telling as the letters that carry it, each made when it is asked for: a great one is work of some
- * turns of the loop. `names` learns what they say. The last one has 0 as its second word.
+ * A telling as the letters that carry it, each made when it is asked for: a great one is work of
+ * some turns of the loop. `names` learns what they say. The last one has 0 as its second word.
  */
 export function* tellingLetters(telling: Telling, names: Names): Generator<Json[], void> {
   const { sightings } = telling;
