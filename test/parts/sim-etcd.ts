@@ -83,10 +83,16 @@ export interface Link {
   readonly cut: Set<number>;
   /** Added to every way, in milliseconds. */
   delayMs: number;
+  /** Added to the way back alone. */
+  replyDelayMs: number;
   /** So many replies from now on are lost. */
   loseReplies: number;
   /** Connections are refused at once. */
   isRefused: boolean;
+  /** Transactions that write never arrive. */
+  dropsWrites: boolean;
+  /** Watches are told nothing, and nobody says so. */
+  isDeaf: boolean;
 }
 
 type Outcome<T> = { readonly value: T } | { readonly fault: GatewayFault };
@@ -368,7 +374,7 @@ export class SimEtcd {
     );
     if (due.length === 0) return;
     // What cannot get through comes later on the same connection, or that is dead and nobody says so.
-    if (link.cut.has(member)) {
+    if (link.cut.has(member) || link.isDeaf) {
       watcher.isOver = this.#random() < 0.5;
       return;
     }
@@ -394,11 +400,13 @@ export class SimEtcd {
 
   /** Runs once a majority follows a leader that the member knows; else it times out. */
   #led(member: number, run: () => void, failed: (detail: string) => void): void {
-    if (this.isLed && this.#isWell(member)) return run();
+    const mayRun = () =>
+      this.#isWell(member) && this.members[member]!.raftTerm === this.#data.raftTerm;
+    if (this.isLed && mayRun()) return run();
     let over = false;
     const again = () => {
       if (over) return;
-      if (!this.#isWell(member)) {
+      if (!mayRun()) {
         this.#blocked.push({ run: again, until: this.#timeline.now + REQUEST_TIMEOUT_MS });
         return;
       }
@@ -446,9 +454,8 @@ export class SimEtcd {
   txn(member: number, txn: Txn, done: (o: Outcome<TxnReply>, header: Header) => void): void {
     const wrong = this.#wrongOf(txn);
     if (wrong !== null) return done({ fault: wrong }, this.#header(member));
-    const isRead = [...txn.success, ...txn.failure].every((op) => op.kind === 'range');
     const work = () => this.#txn(txn);
-    if (!isRead) return this.#commit(member, work, done);
+    if (!isRead(txn)) return this.#commit(member, work, done);
     this.#led(
       member,
       () => done(work(), { ...this.#header(member), revision: this.#data.revision }),
@@ -597,7 +604,8 @@ export class SimEtcd {
   // -------------------------------------------------------------- clients
 
   link(): Link {
-    return { cut: new Set(), delayMs: 0, loseReplies: 0, isRefused: false };
+    const whole = { isRefused: false, dropsWrites: false, isDeaf: false };
+    return { cut: new Set(), delayMs: 0, replyDelayMs: 0, loseReplies: 0, ...whole };
   }
 
   /** A client on a process, by a link. */
@@ -626,7 +634,10 @@ export class SimEtcd {
     };
     return {
       range: (range, ms) => call(ms, (m, done) => this.range(m, range, done)),
-      txn: (txn, ms) => call(ms, (m, done) => this.txn(m, txn, done)),
+      txn: (txn, ms) =>
+        call(ms, (m, done) => {
+          if (!link.dropsWrites || isRead(txn)) this.txn(m, txn, done);
+        }),
       grant: (ttlS, ms) => call(ms, (m, done) => this.grant(m, ttlS, done)),
       keepAlive: (id, ms) => call(ms, (m, done) => this.keepAlive(m, id, done)),
       timeToLive: (id, ms) => call(ms, (m, done) => this.timeToLive(m, id, done)),
@@ -673,7 +684,8 @@ export class SimEtcd {
             link.loseReplies--;
             return;
           }
-          process.io(this.#spread(this.#wayMs) + link.delayMs, () => {
+          const backMs = this.#spread(this.#wayMs) + link.delayMs + link.replyDelayMs;
+          process.io(backMs, () => {
             if (isGone || link.cut.has(member)) return;
             if ('value' in outcome) {
               done({ answer: { ok: true, value: outcome.value, header } });
@@ -734,6 +746,10 @@ export class SimEtcd {
       this.#watchers.delete(watcher);
     };
   }
+}
+
+function isRead({ success, failure }: Txn): boolean {
+  return [...success, ...failure].every(({ kind }) => kind === 'range');
 }
 
 function replay(keys: Map<string, Stored>, at: { readonly changes: readonly Changed[] }): void {
