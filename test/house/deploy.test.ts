@@ -14,6 +14,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { isPair, isScalar, isSeq, parse, parseAllDocuments, parseDocument, visit } from 'yaml';
 import { type Config, parseConfig, printProblem } from '../../src/config/config.ts';
 import { jsonSchema } from '../../src/config/json-schema.ts';
+import { ballotsOf } from '../../src/config/votes.ts';
 import { tables } from '../../src/run/build.ts';
 import { serveControl } from '../../src/serve/control.ts';
 import { metricNames } from '../../src/serve/metrics.ts';
@@ -71,7 +72,7 @@ const isReference = (schema: Schema) =>
   Object.keys(schema.properties ?? {}).join() === 'env,file,credential';
 
 /** Maps from names of the operator's own; `checks` of any kind are written in one notation. */
-const byName = ['paths', 'clouds', 'origins', 'records'];
+const byName = ['paths', 'clouds', 'origins', 'records', 'replicas'];
 const ofChecks = ['origins.*.checks', 'clouds.*.checks', 'paths.*.references', 'policy.references'];
 
 /** The same notation for one step into a schema or a configuration. */
@@ -81,6 +82,7 @@ function stepInto(at: string, key: string, row: string | null): string {
   if (ofChecks.includes(at)) return `check.${row}`;
   // What policy and a record both know is written once.
   if (/\.failback$/.test(at)) return `failback.${key}`;
+  if (at === 'replicas.*' && key === 'paths') return key;
   return byName.includes(at) ? `${at}.*` : `${at}.${key}`;
 }
 
@@ -133,7 +135,11 @@ function namedIn(value: Plain, at: string): readonly string[] {
 const example = 'deploy/example.yaml';
 const exampleText = read(example);
 /** With every option that is left out by default put in. */
-const fullText = exampleText.replace(/^( *)#(?=[A-Za-z]+: )/gm, '$1');
+const whole = (text: string) => text.replace(/^( *)#(?=[A-Za-z]+: )/gm, '$1');
+const fullText = whole(exampleText);
+
+const groupPath = 'deploy/group.yaml';
+const groupText = read(groupPath);
 
 test('the example is a good configuration, as it stands and with all its options put in', () => {
   configOf(exampleText, example);
@@ -141,15 +147,39 @@ test('the example is a good configuration, as it stands and with all its options
   assert.notEqual(fullText, exampleText);
 });
 
+test('the example of a group is one configuration for each of its replicas', () => {
+  const names = Object.keys(parse(groupText).replicas);
+  assert.equal(names.length, 3);
+  for (const name of names) {
+    for (const text of [groupText, whole(groupText)]) {
+      const parsed = parseConfig(text, groupPath, tables, { name, by: '--replica' });
+      if (!parsed.ok) assert.fail(parsed.problems.map(printProblem).join('\n'));
+      const { core, group } = parsed.config;
+      assert.equal(group?.self, name);
+      for (const origin of Object.keys(core.origins)) {
+        const [ballot] = ballotsOf(core, origin);
+        assert.ok(ballot!.voting >= 3, `one replica and one way may go: ${origin}`);
+      }
+    }
+  }
+  assert.notEqual(whole(groupText), groupText);
+});
+
 test('the example names every option that the configuration knows', () => {
   const known = new Set(optionsOf(jsonSchema(tables) as Schema, ''));
   assert.ok(known.size > 80, `the walk over the schema finds the options (${known.size})`);
-  const named = new Set(namedIn(parse(fullText), ''));
+  const [first] = parseAllDocuments(read('deploy/kubernetes/group.yaml'));
+  const inCluster: string = first!.toJS().data['detour.yaml'];
+  const files = [fullText, whole(groupText), whole(inCluster)];
+  const named = new Set(files.flatMap((text) => namedIn(parse(text), '')));
   // What every kind of check knows is written once.
   const twins = (option: string) =>
     kinds.map((kind) => option.replace(/^check\.\w+\.(?=\w+$)/, `check.${kind}.`));
   const isNamed = (option: string) => twins(option).some((twin) => named.has(twin));
-  const missing = [...known].filter((option) => !isNamed(option));
+  // Of two that cannot stand together one is shown and the other named.
+  const other = 'group.kubernetes.documents.configMap';
+  assert.ok(known.has(other) && inCluster.includes('{ configMap: NAME }'));
+  const missing = [...known].filter((option) => option !== other && !isNamed(option));
   assert.deepEqual(missing, [], 'write each of these into deploy/example.yaml, with its default');
   for (const way of ['env', 'file', 'credential'])
     assert.ok(exampleText.includes(`{ ${way}: `), way);

@@ -42,14 +42,24 @@ const situation = 'src/core/situation.ts';
 const steer = 'src/core/steer.ts';
 const watch = 'src/core/watch.ts';
 const zone = 'src/core/zone.ts';
+const session = 'src/cluster/session.ts';
+const line = 'src/cluster/line.ts';
+const eyes = 'src/cluster/eyes.ts';
+const letter = 'src/cluster/letter.ts';
+const door = 'src/cluster/door.ts';
 const rate = 'src/core/rate.ts';
-
+const agreeing = 'src/core/agree.ts';
+const heard = 'src/core/heard.ts';
+const tell = 'src/core/tell.ts';
 const coordinator = 'src/cluster/etcd.ts';
 const groupLedger = 'src/cluster/ledger.ts';
 const mirror = 'src/cluster/mirror.ts';
 const restore = 'src/cluster/restore.ts';
 const sealed = 'src/cluster/sealed.ts';
 const overEtcd = 'cluster/etcd.test.ts';
+const follow = 'src/core/follow.ts';
+const ledgerFile = 'src/core/ledger.ts';
+const notices = 'src/core/notices.ts';
 
 export const mutants: readonly Mutant[] = [
   {
@@ -4240,6 +4250,309 @@ function laneWorks`,
     ],
   },
   {
+    name: 'what a replica says is believed without its MAC',
+    rule: 30,
+    by: 'cluster/session.test.ts',
+    edits: [
+      {
+        file: session,
+        find: 'if (!isMac(frame.subarray(0, MAC_BYTES), mac)) return null;',
+        replace: 'if (!isMac(frame.subarray(0, MAC_BYTES), mac)) this.#heard += 0;',
+      },
+    ],
+  },
+  {
+    name: 'the MAC between replicas leaves the number out',
+    rule: 30,
+    by: 'cluster/session.test.ts',
+    edits: [
+      {
+        file: session,
+        find: 'const mac = macOf(this.#out, numbered(++this.#sent), body);',
+        replace: 'const mac = macOf(this.#out, numbered(++this.#sent * 0), body);',
+      },
+      {
+        file: session,
+        find: 'const mac = macOf(this.#in, numbered(this.#heard + 1), body);',
+        replace: 'const mac = macOf(this.#in, numbered(0), body);',
+      },
+    ],
+  },
+  {
+    name: 'a session between replicas has no nonce of the listener in its keys',
+    rule: 30,
+    by: 'cluster/session.test.ts',
+    edits: [
+      {
+        file: session,
+        find: 'const transcript = fields([...said, ours]);\n  const tag',
+        replace: "const transcript = fields([...said, '']);\n  const tag",
+      },
+      {
+        file: session,
+        find: 'const transcript = fields([...said, theirs]);',
+        replace: "const transcript = fields([...said, '']);",
+      },
+    ],
+  },
+  {
+    name: 'both directions between replicas have one key',
+    rule: 30,
+    by: 'cluster/session.test.ts',
+    edits: [
+      {
+        file: session,
+        find: 'const of = (from: string) =>',
+        replace: "const of = (_: string, from = '') =>",
+      },
+    ],
+  },
+  {
+    name: 'what is told between replicas counts as said when it came',
+    rule: 30,
+    by: 'cluster/eyes.test.ts',
+    edits: [
+      {
+        file: line,
+        find: 'this.#hearing?.letter(letter, Math.min(now, sentAt + heldMs));',
+        replace: 'this.#hearing?.letter(letter, now);',
+      },
+    ],
+  },
+  {
+    name: 'a replica makes what it says younger by a lie about the holding',
+    rule: 30,
+    by: 'cluster/eyes.test.ts',
+    edits: [
+      {
+        file: line,
+        find: 'this.#hearing?.letter(letter, Math.min(now, sentAt + heldMs));',
+        replace: 'this.#hearing?.letter(letter, sentAt + heldMs);',
+      },
+    ],
+  },
+  {
+    name: 'a replica that is cut off keeps its votes',
+    rule: 30,
+    by: 'cluster/eyes.test.ts',
+    edits: [
+      {
+        file: eyes,
+        find: 'if (!this.#isUnheard) this.#silent();',
+        replace: 'this.#isUnheard = true;',
+      },
+    ],
+  },
+  {
+    name: 'tellings queue up for a slow reader',
+    rule: 22,
+    by: 'cluster/eyes.test.ts',
+    edits: [
+      {
+        file: eyes,
+        find: 'if (letters >= UNANSWERED_LETTERS || bytes >= UNANSWERED_BYTES) this.#isOwed = true;',
+        replace: 'if (letters >= 1e9 || bytes >= 1e9) this.#isOwed = true;',
+      },
+    ],
+  },
+  {
+    name: "a letter tells of a path that is another's",
+    rule: 30,
+    by: 'cluster/letter.test.ts',
+    edits: [
+      {
+        file: letter,
+        find: 'return isText(value) && value.startsWith(',
+        replace: 'return isText(value) && isText(',
+      },
+    ],
+  },
+  {
+    name: 'strangers sit where replicas come in, as many as like',
+    rule: 22,
+    by: 'cluster/eyes.test.ts',
+    edits: [
+      {
+        file: door,
+        find: 'if (this.#guests.size > SEATS) this.#longest().socket.destroy();',
+        replace: 'if (this.#guests.size > SEATS * 1000) this.#longest().socket.destroy();',
+      },
+    ],
+  },
+  {
+    name: 'a group of paths votes once for each replica that goes by it',
+    rule: 30,
+    by: '133-one-says',
+    edits: [
+      {
+        file: watch,
+        find: '    const { group } = voter.way;\n',
+        replace: "    const group = `${voter.way.replica?.name ?? ''}/${voter.way.group}`;\n",
+      },
+    ],
+  },
+  {
+    name: 'what another replica said counts however old it is',
+    rule: 30,
+    by: '133-one-says',
+    edits: [
+      {
+        file: heard,
+        find: '  return isStale(cs, config, verdict, state.now);',
+        replace: '  return isStale(cs, config, verdict, -1);',
+      },
+    ],
+  },
+  {
+    name: 'the votes of a replica that vanished stay',
+    rule: 30,
+    by: '132-vanishing',
+    edits: [
+      {
+        file: heard,
+        find: '  if (!isSame || !of.heard) mute(cs);',
+        replace: '  if (!isSame) mute(cs);',
+      },
+      {
+        file: judge,
+        find: 'return !suspect && !blind && (replica === null || replica.heard);',
+        replace: 'return !suspect && !blind && replica !== undefined;',
+      },
+    ],
+  },
+  {
+    name: 'the age of what another replica said runs from when it was received',
+    rule: 30,
+    by: '133-one-says',
+    edits: [
+      {
+        file: heard,
+        find: 'Number.isFinite(saidAt) ? Math.min(state.now, saidAt) : -1',
+        replace: 'Number.isFinite(saidAt) ? state.now : -1',
+      },
+    ],
+  },
+  {
+    name: 'a replica that says that it is blind votes',
+    rule: 30,
+    by: '133-one-says',
+    edits: [
+      {
+        file: heard,
+        find: 'said === undefined || said.blind || telling.blind',
+        replace: 'said === undefined || said.blind',
+      },
+    ],
+  },
+  {
+    name: 'a check that another replica defines otherwise has its vote',
+    rule: 30,
+    by: '133-one-says',
+    edits: [
+      { file: heard, find: '  return s.hash === hash;', replace: '  return hash !== s.check;' },
+    ],
+  },
+  {
+    name: "a replica speaks for another's path",
+    rule: 30,
+    by: '133-one-says',
+    edits: [
+      {
+        file: heard,
+        find: 'if (cs === undefined || cs.hearsay?.of !== one) continue;',
+        replace: 'if (cs === undefined || cs.hearsay === null) continue;',
+      },
+    ],
+  },
+  {
+    name: 'what was heard before a pause counts after it',
+    rule: 8,
+    by: '132-vanishing',
+    edits: [{ file: watch, find: '  forgetOthers(state, out);\n', replace: '' }],
+  },
+  {
+    name: 'a call makes a call',
+    rule: 31,
+    by: '135-take-over',
+    edits: [
+      {
+        file: watch,
+        find: '  const called = isForOthers(cs, o) ? null : out;',
+        replace: '  const called = isForOthers(cs, o) && false ? null : out;',
+      },
+      {
+        file: watch,
+        find: '  if (state.eyes === null || called === null || !isNew) return;',
+        replace: '  if (state.eyes === null || called === null) return;',
+      },
+    ],
+  },
+  {
+    name: 'whoever calls without end is answered without end',
+    rule: 31,
+    by: 'test/core/liar.test.ts',
+    edits: [
+      {
+        file: watch,
+        find: '  if (waitForExtraMs(cs.rate, keep, state.now) > 0) return;\n',
+        replace: '  waitForExtraMs(cs.rate, keep, state.now);\n',
+      },
+    ],
+  },
+  {
+    name: 'each replica asks an origin as often as all together may',
+    rule: 31,
+    by: 'test/core/shared.test.ts',
+    edits: [
+      {
+        file: watch,
+        find: 'set === undefined ? null : set / sharers',
+        replace: 'set === undefined ? null : set',
+      },
+    ],
+  },
+  {
+    name: 'a definition that is not most replicas’ is acted on',
+    rule: 30,
+    by: '134-definitions',
+    edits: [
+      {
+        file: agreeing,
+        find: '  if (2 * same.length > all.length) return null;',
+        replace: '  if (same.length > 0) return null;',
+      },
+    ],
+  },
+  {
+    name: 'whoever acts by a definition that most have not does not hand over',
+    rule: 30,
+    by: '134-definitions',
+    edits: [
+      {
+        file: agreeing,
+        find: '  if (eyes.minority === null || !state.lease.held) return;',
+        replace: '  if (eyes.minority !== null || !state.lease.held) return;',
+      },
+    ],
+  },
+  {
+    name: 'evidence of the other turn is told as if it were this one’s',
+    rule: 30,
+    by: 'test/core/shared.test.ts',
+    edits: [
+      {
+        file: tell,
+        find: "    evidence: verdict === 'down' && isOver ? 0 : round(cs.evidence),",
+        replace: "    evidence: verdict === 'down' ? 0 : round(cs.evidence),",
+      },
+      {
+        file: tell,
+        find: "    recovery: verdict !== 'down' && isOver ? 0 : round(cs.recovery),",
+        replace: "    recovery: verdict !== 'down' ? 0 : round(cs.recovery),",
+      },
+    ],
+  },
+  {
     name: 'the right to act counts from when the keep-alive was answered',
     rule: 30,
     by: overEtcd,
@@ -4402,6 +4715,236 @@ function laneWorks`,
         file: coordinator,
         find: '  if (head === null) return memory.number > 0;',
         replace: '  if (memory.number >= 0) return false;\n  if (head === null) return true;',
+      },
+    ],
+  },
+  {
+    name: 'a write goes out before the group has what it rests on',
+    rule: 30,
+    by: 'controller-group.test.ts',
+    edits: [
+      {
+        file: controller,
+        find: `    if (stands.includes('waits')) return false;
+`,
+        replace: ``,
+      },
+    ],
+  },
+  {
+    name: 'a write goes out that another decision has overtaken in the group',
+    rule: 30,
+    by: 'controller-group.test.ts',
+    edits: [
+      {
+        file: controller,
+        find: `    if (stands.includes('stale')) return this.#unsent(e, 'another marker is in force by now');
+`,
+        replace: ``,
+      },
+    ],
+  },
+  {
+    name: 'a switch is told of before the group has it',
+    rule: 29,
+    by: 'controller-group.test.ts',
+    edits: [
+      {
+        file: controller,
+        find: `(effect.kind === 'notify' && committed && changed)`,
+        replace: `(effect.kind === 'notify' && committed && changed && false)`,
+      },
+    ],
+  },
+  {
+    name: 'a write is begun with too little of the lease left',
+    rule: 30,
+    by: 'controller-group.test.ts',
+    edits: [
+      {
+        file: controller,
+        find: `    if (leftMs >= Math.min(AUTHORITY_MS, e.deadlineMs)) {`,
+        replace: `    if (leftMs > 0) {`,
+      },
+    ],
+  },
+  {
+    name: 'the deadline of a write outlasts the lease',
+    rule: 30,
+    by: 'controller-group.test.ts',
+    edits: [
+      {
+        file: controller,
+        find: `      this.#write(e, Math.min(e.deadlineMs, leftMs));`,
+        replace: `      this.#write(e, e.deadlineMs);`,
+      },
+    ],
+  },
+  {
+    name: 'what a deposed replica had not committed stays in force there',
+    rule: 30,
+    by: 'controller-group.test.ts',
+    edits: [
+      {
+        file: controller,
+        find: `    this.#step({ kind: 'learnt', docs: hands.ledger.docs(), whole: true });
+`,
+        replace: ``,
+      },
+    ],
+  },
+  {
+    name: 'what the group refused stays in force',
+    rule: 13,
+    by: 'controller-group.test.ts',
+    edits: [
+      {
+        file: controller,
+        find: `    this.#step({ kind: 'learnt', docs, whole: false });
+    this.#letGo(hands, why, true);`,
+        replace: `    this.#letGo(hands, why, true);`,
+      },
+    ],
+  },
+  {
+    name: 'an order that is told twice is done twice',
+    rule: 30,
+    by: 'controller-group.test.ts',
+    edits: [
+      {
+        file: controller,
+        find: `    const known = hands.orders.get(id);
+    if (known !== undefined) {`,
+        replace: `    const known = hands.orders.get(id);
+    if (known !== undefined && id === '') {`,
+      },
+    ],
+  },
+  {
+    name: 'a group in which nothing was shared yet takes everything away',
+    rule: 30,
+    by: 'controller-group.test.ts',
+    edits: [
+      {
+        file: controller,
+        find: `    if (docs.length === 0) {
+      if (whole) hands.isNew = true;
+      return;
+    }
+`,
+        replace: ``,
+      },
+    ],
+  },
+  {
+    name: 'whoever hands over does not wait for its own writes',
+    rule: 30,
+    by: 'controller-group.test.ts',
+    edits: [
+      {
+        file: controller,
+        find: `(this.#writing > 0 || !hands.ledger.isIdle)`,
+        replace: `!hands.ledger.isIdle`,
+      },
+    ],
+  },
+  {
+    name: 'a write that was never sent is a failure of its lane',
+    rule: 24,
+    by: 'controller-group.test.ts',
+    edits: [
+      {
+        file: engine,
+        find: `      if (event.unsent !== undefined) {`,
+        replace: `      if (event.unsent === '') {`,
+      },
+    ],
+  },
+  {
+    name: 'a replica that does not act plans writes',
+    rule: 30,
+    by: 'controller-group.test.ts',
+    edits: [
+      {
+        file: cell,
+        find: `  if (follows(state)) return watched(state, r, cell);
+  const wanted`,
+        replace: `  const wanted`,
+      },
+    ],
+  },
+  {
+    name: 'a replica that does not act tells of records',
+    rule: 30,
+    by: 'controller-group.test.ts',
+    edits: [
+      {
+        file: notices,
+        find: `  return follows(state) && about.kind !== 'store' && about.kind !== 'group';`,
+        replace: `  return state.steps < 0 && about.kind !== 'store' && about.kind !== 'group';`,
+      },
+    ],
+  },
+  {
+    name: 'what the group no longer has comes back with a replica that was away',
+    rule: 30,
+    by: 'controller-group.test.ts',
+    edits: [
+      {
+        file: follow,
+        find: `  if (whole) for (const key of known(state)) if (!said.has(key)) said.set(key, null);
+`,
+        replace: `  if (whole) known(state);
+`,
+      },
+    ],
+  },
+  {
+    name: 'more goes into one transaction than the group takes',
+    rule: 22,
+    by: 'controller-group.test.ts',
+    edits: [
+      {
+        file: ledgerFile,
+        find: `const DOCS_MAX = 100;`,
+        replace: `const DOCS_MAX = 1_000;`,
+      },
+    ],
+  },
+  {
+    name: 'what is under way counts as committed',
+    rule: 30,
+    by: 'controller-group.test.ts',
+    edits: [
+      {
+        file: ledgerFile,
+        find: `    for (const { first } of this.#sent?.docs.values() ?? []) if (first <= count) return false;
+`,
+        replace: ``,
+      },
+    ],
+  },
+  {
+    name: "an order is answered before all that it did is the group's",
+    rule: 29,
+    by: 'core/ledger.test.ts',
+    edits: [
+      {
+        file: ledgerFile,
+        find: `this.#done.filter(({ after }) => after < oldest)`,
+        replace: `this.#done.filter(({ after }) => after < oldest || after > 0)`,
+      },
+    ],
+  },
+  {
+    name: "a released name's epoch and its record go apart",
+    rule: 1,
+    by: 'core/ledger.test.ts',
+    edits: [
+      {
+        file: ledgerFile,
+        find: `  return name === undefined ? [key] : [\`record/\${name}\`, \`epoch/\${name}\`];`,
+        replace: `  return name === undefined ? [key] : [key];`,
       },
     ],
   },
