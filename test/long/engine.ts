@@ -319,7 +319,10 @@ async function backup(how: 'copied' | 'snapshot'): Promise<void> {
     await until('each replica says `restored`', 60_000, async () => {
       shown = await words(group);
       return shown.every((word) => word === 'restored');
-    }).catch((error: Error) => goal(false, `${error.message}: ${shown}`));
+    }).catch(async (error: Error) => {
+      goal(false, `${error.message}: ${shown}; member ${await group.etcd!.leader()} leads etcd`);
+      for (const member of [0, 1, 2]) say(group.etcd!.log(member).slice(-3000));
+    });
     say(`each says: ${shown}, ${Math.round(machineNow() - at)} ms after etcd was back`);
     say(`in its words: ${(await group.replicas[1]!.status())?.group?.sentence}`);
     fail(group, 3, 'refuses');
