@@ -79,6 +79,7 @@ const MARGIN_MIN_MS = 200;
 const COMMIT_MS = 10_000;
 /** What only the engine has to do: a slow disk of its takes seconds. */
 const CALL_MS = 5000;
+const STATUS_MS = 1000;
 /** How long a command to another replica waits for its reply, and stands in the engine. */
 const SAY_MS = 15_000;
 const ORDER_TTL_S = 30;
@@ -637,7 +638,7 @@ class EtcdCoordinator implements GroupCoordinator {
       const asked = { key: from, end, limit: PAGE, ...(at === undefined ? {} : { revision: at }) };
       const got = await this.#o.gateway.range(asked, CALL_MS);
       if (!got.ok) {
-        this.#unanswered(got.fault);
+        await this.#unanswered(got.fault);
         return null;
       }
       header ??= got.header;
@@ -859,11 +860,15 @@ class EtcdCoordinator implements GroupCoordinator {
     this.#raising = false;
   }
 
-  #unanswered(fault: GatewayFault): void {
-    const { clock, ttlMs } = this.#o;
+  async #unanswered(fault: GatewayFault): Promise<void> {
+    const { gateway, clock, ttlMs } = this.#o;
     if (fault.kind === 'refused') return this.#refusedBy(fault);
     if (clock.now() - this.#answeredAt < ttlMs) return;
-    const sentence = `no majority of etcd answers: nobody acts (${fault.detail})`;
+    const status = await gateway.status(STATUS_MS);
+    const isLed = status.ok && status.value.hasLeader;
+    const what = status.ok ? 'a member answers and knows no leader' : 'no member answers';
+    const how = isLed ? 'a member answers, too slowly or without a majority' : what;
+    const sentence = `no majority of etcd answers: nobody acts (${how}: ${fault.detail})`;
     this.#ill = { word: 'no-quorum', sentence };
     this.#showGroup(this.#stop() ?? this.#ill);
   }
@@ -1025,6 +1030,7 @@ class EtcdCoordinator implements GroupCoordinator {
       number: Math.max(...known, this.#mirror.doubt ?? 0),
       term: Math.max(...terms),
       ttlMs: this.#o.ttlMs,
+      headRevision: this.#mirror.headKeyRevision,
     });
     if ('message' in restored) return { exit: 1, message: restored.message };
     const { head, header } = restored;

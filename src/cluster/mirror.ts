@@ -87,6 +87,8 @@ export class Mirror {
   /** MACs of documents and answers. */
   readonly #macs = new Map<string, string>();
   #head: Head | null = null;
+  /** Where the head's key stands, whether it can be believed or not; 0: nowhere. */
+  headKeyRevision = 0;
   #digest: string | null = null;
 
   constructor(prefix: string, seal: () => Seal) {
@@ -221,6 +223,7 @@ export class Mirror {
     }
     const sealed = this.#seal().open(purpose, key, kv.value);
     this.#remove(key);
+    if (key === 'head') this.headKeyRevision = kv.modRevision;
     if (sealed === null) {
       this.#wrong.set(key, 'does not bear the seal of the cluster key');
       return;
@@ -252,7 +255,7 @@ export class Mirror {
     this.#opened.delete(key);
     this.#wrong.delete(key);
     if (this.#macs.delete(key)) this.#digest = null;
-    if (key === 'head') this.#head = null;
+    if (key === 'head') [this.#head, this.headKeyRevision] = [null, 0];
     // Its head remembers that it was done.
     if (key.startsWith('done/')) this.#highest.delete(key);
   }

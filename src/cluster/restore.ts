@@ -23,6 +23,8 @@ interface Means {
   readonly number: number;
   readonly term: number;
   readonly ttlMs: number;
+  /** Where the head stood when a person's word was found to be wanted; 0: there was none. */
+  readonly headRevision: number;
 }
 
 /** Others may have known more than we: terms and numbers go on from so much higher. */
@@ -87,7 +89,7 @@ export async function restoreAll(
 
 /** The doubt as ours: whoever else restores meanwhile fails, or makes us fail. */
 async function raised(
-  { gateway, prefix, seal, by, tx }: Means,
+  { gateway, prefix, seal, by, tx, headRevision }: Means,
   term: number,
   number: number,
 ): Promise<{ readonly revision: number; readonly header: Header } | Failed> {
@@ -95,8 +97,11 @@ async function raised(
   const text = JSON.stringify({ by, tx, why: 'it is being restored' });
   const value = seal.close('doubt', 'doubt', { term, number, text });
   const put: Op = { kind: 'put', key, value };
-  const got = await gateway.txn({ compare: [], success: [put], failure: [] }, CALL_MS);
+  // Another who has done it meanwhile is not undone, nor by a copy of this that comes late.
+  const compare = [{ key: `${prefix}head`, target: 'mod', revision: headRevision }] as const;
+  const got = await gateway.txn({ compare, success: [put], failure: [] }, CALL_MS);
   if (!got.ok) return { message: `not restored: ${got.fault.detail}` };
+  if (!got.value.succeeded) return { message: 'not restored: it was done meanwhile' };
   // A copy of it may have arrived after the one that was answered.
   const stands = await gateway.range({ key }, CALL_MS);
   if (!stands.ok) return { message: `not restored: ${stands.fault.detail}` };

@@ -22,7 +22,15 @@ import {
   pumpStirred,
 } from './lane.ts';
 import type { CoreConfig, Entry, EntryKind, Json, Name, RecordConfig } from './model.ts';
-import { close, keepNotices, notices, raise, restoreNotices, tellForgotten } from './notices.ts';
+import {
+  close,
+  closeGone,
+  keepNotices,
+  notices,
+  raise,
+  restoreNotices,
+  tellForgotten,
+} from './notices.ts';
 import { endHolds, onCommand, watchHolds } from './operate.ts';
 import { bare, own } from './own.ts';
 import {
@@ -132,7 +140,10 @@ export function start(b: Beginning): { state: State; step: Step } {
   restoreNotices(state, b.docs, step);
   arrange(state, step);
   for (const { about } of state.notices.open.values()) {
-    if (about.kind === 'stay') state.records.get(about.record)!.told = about.reason;
+    if (about.kind !== 'stay') continue;
+    // One that is no longer configured, whose end whoever acts tells.
+    const r = state.records.get(about.record);
+    if (r !== undefined) r.told = about.reason;
   }
   for (const key of Object.keys(b.docs)) {
     const check = key.startsWith('red/') ? state.checks.get(key.slice(4)) : undefined;
@@ -336,7 +347,10 @@ function lease(state: State, held: boolean, term: number, out: Step): void {
   const sentence = held ? `the lease is held, term ${term}` : 'the lease is lost';
   note(out, 'lease', null, sentence, { held, term });
   if (grouped && !held) stepBack(state);
-  if (grouped && takesOver) stepUp(state);
+  if (grouped && takesOver) {
+    stepUp(state);
+    closeGone(state, out);
+  }
   agree(state, out);
   for (const r of state.records.values()) {
     if (!held) dropChoice(state, r);

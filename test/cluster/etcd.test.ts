@@ -601,6 +601,35 @@ test('pins end at the same moment for all, however their clocks differ', async (
   assert.ok(Math.abs(leftOf(third)! - (before - 100)) < 200, `${leftOf(third)} ${before}`);
 });
 
+test('a replica that starts anew, or is new, sees a pin end when the others do', async () => {
+  const { group, leader } = await started();
+  const [b] = group.others(leader) as [Replica, Replica];
+  const sinceAt = leader.process.now();
+  const untilAt = sinceAt + 7_200_000;
+  const pin = { what: 'x', by: 'me', reason: 'r', sinceAt, untilAt };
+  await group.settle(leader.commit(batch({ 'drain/x': pin })));
+  await group.run(70_000);
+  const endsAt = group.timeline.now + untilAt - leader.process.now();
+  const seenBy = async (one: Replica) => {
+    await group.until(() => one.docs.size > 0, 'it hears of it', 10_000);
+    const doc = one.docs.get('drain/x') as { untilAt: number };
+    return group.timeline.now + doc.untilAt - one.process.now();
+  };
+  // Nothing is decided for so long that the head is old; its clock is another meanwhile.
+  b.process.die();
+  await group.run(45_000);
+  b.start();
+  assert.ok(Math.abs((await seenBy(b)) - endsAt) < 100, 'what it remembers holds');
+  const fresh = new Replica(group, 'fresh');
+  fresh.process.wallOffMs = 86_400_000;
+  group.replicas.push(fresh);
+  fresh.start();
+  const first = (await seenBy(fresh)) - endsAt;
+  assert.ok(first > -100 && first < 61_000, `late rather than early: ${first}`);
+  await group.run(70_000);
+  assert.ok(Math.abs((await seenBy(fresh)) - endsAt) < 100, 'and right from the next head on');
+});
+
 // ---------------------------------------------------------------- orders
 
 const yes: Reply = { exit: 0, message: 'done' };

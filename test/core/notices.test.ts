@@ -4,6 +4,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { start, step } from '../../src/core/engine.ts';
 import type { Notice } from '../../src/core/model.ts';
 import { coreConfig, type Manner, type Vendor, World } from './world.ts';
 
@@ -187,4 +188,25 @@ test('a record that is released closes what was open about it', () => {
     Object.keys(world.docs).filter((key) => key.startsWith('open/')),
     [],
   );
+});
+
+test('a replica starts with a notice about a record that its file no longer has, and closes it once it acts', () => {
+  const about = { kind: 'stay', record: 'gone.gslb.test.', reason: 'foreign' };
+  const one = { about, word: 'foreign', sentence: 'somebody else has it', sinceAt: 1 };
+  const key = `stay/${about.record}/${about.reason}`;
+  const config = { ...coreConfig(), group: { self: 'n1', replicas: ['n1', 'n2'] } };
+  const begin = () =>
+    start({
+      config,
+      docs: { [`open/${key}`]: one },
+      now: 1000,
+      wall: 1000,
+      seed: [1, 2, 3, 4],
+      grouped: true,
+    });
+  const { state } = begin();
+  assert.equal(state.notices.open.size, 1, 'it is still to be told that it is over');
+  const { effects } = step(state, { kind: 'lease', held: true, term: 1 }, 1001, 1001);
+  const told = effects.flatMap((e) => (e.kind === 'notify' ? [e.notice.kind] : []));
+  assert.deepEqual([told, state.notices.open.size], [['recovered'], 0]);
 });

@@ -611,14 +611,20 @@ export class SimEtcd {
   /** A client on a process, by a link. */
   gateway(process: Process, link: Link): Gateway {
     let first = Math.floor(this.#random() * this.members.length);
-    const life = process.life;
+    const { life } = process;
+    // What comes back in a later life of the process finds nobody who asked.
+    const seat = {
+      io: (ms: number, run: () => void) => {
+        if (life === process.life) process.io(ms, run);
+      },
+    };
     const call = async <T>(
       deadlineMs: number,
       work: (member: number, done: (o: Outcome<T>, header: Header) => void) => void,
     ): Promise<Got<T>> => {
       const race = { clock: process.clock(), count: this.members.length, first, deadlineMs };
       const raced = await inTurn<Got<T>>(race, (member, done) => {
-        return this.#send(process, link, member, work, done);
+        return this.#send(seat, link, member, work, done);
       });
       if (!('answer' in raced)) return { ok: false, fault: raced.fault };
       first = raced.member;
@@ -643,7 +649,7 @@ export class SimEtcd {
       watch: (from, tell) => {
         const member = first;
         first = (first + 1) % this.members.length;
-        return this.#watch(process, link, member, from, (event) => {
+        return this.#watch(seat, link, member, from, (event) => {
           if (life === process.life) tell(event);
         });
       },
@@ -653,7 +659,7 @@ export class SimEtcd {
 
   /** One call to one member, and back. */
   #send<T>(
-    process: Process,
+    process: Pick<Process, 'io'>,
     link: Link,
     member: number,
     work: (member: number, done: (o: Outcome<T>, header: Header) => void) => void,
@@ -698,7 +704,7 @@ export class SimEtcd {
   }
 
   #watch(
-    process: Process,
+    process: Pick<Process, 'io'>,
     link: Link,
     member: number,
     from: { readonly key: string; readonly end: string; readonly revision: number },

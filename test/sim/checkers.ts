@@ -10,7 +10,6 @@ import type {
   CheckConfig,
   CheckId,
   Command,
-  CoreConfig,
   Entry,
   Fault,
   Marker,
@@ -20,13 +19,13 @@ import type {
   Reply,
   Seen,
 } from '../../src/core/model.ts';
-import type { StatusView } from '../../src/core/view.ts';
 import type { Commit } from '../../src/ports.ts';
 import { paces } from './another.ts';
 import type { Timeline } from './clock.ts';
 import type { Plan } from './draw.ts';
 import type { Truth } from './faults.ts';
-import type { Replica } from './replica.ts';
+import type { Reload, Replica, Watcher } from './replica.ts';
+import { groupsOf, isSound, quorumOf, requiredOf } from './sound.ts';
 import type { SimVendor, VendorChange } from './vendors.ts';
 
 export interface Violation {
@@ -175,14 +174,6 @@ const MAY_STAY = new Set([
   'retired',
 ]);
 
-/** What became of one reload, and what was seen before it. */
-interface Reload {
-  readonly was: CoreConfig;
-  readonly is: CoreConfig;
-  readonly before: StatusView;
-  readonly problems: readonly string[];
-}
-
 interface SwitchData {
   readonly from: string | null;
   readonly to: string;
@@ -192,7 +183,7 @@ interface SwitchData {
   readonly why: string;
 }
 
-export class Checkers {
+export class Checkers implements Watcher {
   readonly found: Violation[] = [];
   switches = 0;
   /** Told of everything worth a line. */
@@ -1046,13 +1037,9 @@ export class Checkers {
   /** It has been well for long, and so have all but a minority of the ways to it. */
   #isSound(r: Replica, check: CheckConfig): boolean {
     const since = this.#timeline.now - 20 * this.#slow * check.intervalMs - 3 * MINUTE;
-    if (this.#truth.places.troubledAt(check.origin ?? check.id) >= since) return false;
-    const groups = this.#groups(check, (path) => {
-      const { group } = this.#plan.config.paths[path]!;
-      const all = check.paths.filter((p) => this.#plan.config.paths[p]!.group === group);
-      return all.every((p) => this.#truth.ways.troubledAt(`${r.name}/${p}`) >= since);
+    return isSound(this.#plan.config, this.#truth, check, since, (path) => {
+      return this.#truth.ways.troubledAt(`${r.name}/${path}`) < since;
     });
-    return groups.yes < this.#quorum(check, groups.all);
   }
 
   // ------------------------------------------------------------ what it decided
@@ -1387,27 +1374,15 @@ export class Checkers {
   }
 
   #required(origin: string): CheckConfig[] {
-    const { checks, origins } = this.#plan.config;
-    return [...this.#own(origin), ...origins[origin]!.needs.map((id) => checks[id]!)];
+    return requiredOf(this.#plan.config, origin);
   }
 
-  /** Independent groups with a vote on a check, and those of them with a path that fits. */
   #groups(check: CheckConfig, fits: (path: string) => boolean): { all: number; yes: number } {
-    const { paths } = this.#plan.config;
-    const [all, yes] = [new Set<string>(), new Set<string>()];
-    for (const name of check.paths) {
-      const path = paths[name]!;
-      if (path.cloud !== null && path.cloud === check.cloud) continue;
-      all.add(path.group);
-      if (fits(name)) yes.add(path.group);
-    }
-    return { all: all.size, yes: yes.size };
+    return groupsOf(this.#plan.config, check, fits);
   }
 
-  /** The least that any rule for a quorum asks for: two wherever two are configured. */
   #quorum(check: CheckConfig, groups: number): number {
-    const rule = this.#plan.config.origins[check.origin ?? '']?.quorum;
-    return rule?.kind === 'all' ? groups : Math.min(2, groups);
+    return quorumOf(this.#plan.config, check, groups);
   }
 }
 

@@ -51,7 +51,8 @@ export class Timeline {
     token = { cancelled: false },
   ): Item {
     const life = of?.life ?? 0;
-    const item = { at, seq: this.#seq++, run, of, life, dueAt, token };
+    // Whole milliseconds: what is left of one by rounding would be waited for without end.
+    const item = { at: Math.ceil(at), seq: this.#seq++, run, of, life, dueAt, token };
     const heap = this.#heap;
     let child = heap.length;
     heap.push(item);
@@ -125,6 +126,8 @@ export class Process {
   life = 0;
   /** How far the machine's wall clock is off. */
   wallOffMs = 0;
+  /** Of the monotonic clock, against true time, for whoever measures by `monotonic`. */
+  speed = 1;
   #pausedUntil = 0;
   #timersFirst = true;
   /** Time during which the monotonic clock stood. */
@@ -204,6 +207,11 @@ export class Process {
 
   wall(): number {
     return WALL_0 + this.timeline.now + this.wallOffMs;
+  }
+
+  /** Its monotonic clock, which may go at a speed of its own for whoever measures by it. */
+  monotonic(): number {
+    return this.#mono() * this.speed;
   }
 
   after(ms: number, then: () => void): () => void {

@@ -108,11 +108,13 @@ function drawWorld(c: Chance): Omit<Plan, 'key' | 'stolen' | 'others'> {
   };
 }
 
-function drawConfig(
+/** `layout` draws the paths, as `NAME:GROUP:CLOUD`; of one replica, where it is left out. */
+export function drawConfig(
   c: Chance,
   providers: readonly string[],
   watchedMs: number,
   manyZones: boolean,
+  layout: (c: Chance, clouds: readonly string[]) => string[] = drawPaths,
 ): CoreConfig {
   const clouds = ['ca', 'cb', 'cc'].slice(0, c.int(2, 3));
   const names = ['oa', 'ob', 'oc', 'od'].slice(0, c.int(2, 4));
@@ -122,7 +124,7 @@ function drawConfig(
       return [name, { cloud, region: `${cloud}-${c.int(1, 2)}` }];
     }),
   );
-  const paths = drawPaths(c, clouds);
+  const paths = layout(c, clouds);
   const extra = drawExtra(c, clouds, paths);
   const services = extra.filter((e) => e.role === 'service');
   const needs = Object.fromEntries(

@@ -39,6 +39,17 @@ export class Lease {
   }
 }
 
+/** Of one replica, which always holds its lease. */
+export function single(process: Process, term: number): Coordinator {
+  return {
+    start: (tell) => process.io(0, () => tell({ kind: 'held', term })),
+    actsUntil: () => Number.POSITIVE_INFINITY,
+    yield: () => Promise.resolve(),
+    shared: null,
+    close: () => {},
+  };
+}
+
 export class SimCoordinator implements Coordinator {
   readonly #lease: Lease;
   readonly #process: Process;

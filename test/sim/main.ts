@@ -4,20 +4,25 @@
 //   node test/sim/main.ts --seed 42                 one world, with everything that happened in it
 //   node test/sim/main.ts --for 10m                 random seeds; those that fail go into seeds.txt
 //   ... --thief                                     in each of them somebody has one vendor's key
+//   ... --group                                     a group of replicas over a simulated etcd
 //
 // A failure prints one line to paste. Exit code 1 when anything failed.
 
 import { appendFileSync, readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { parseDuration } from '../../src/kit/schema.ts';
+import { runGroup } from './group-world.ts';
 import { type Report, runSeed } from './world.ts';
 
 const list = new URL('seeds.txt', import.meta.url);
 
-/** Seeds that once failed, with a thief in each or not: they always run. */
-export function keptSeeds(thief = false): number[] {
+/** Which worlds: of one lease and a store each, the same with a thief in each, or a group's. */
+export type Kind = 'plain' | 'thief' | 'group';
+
+/** Seeds that once failed: they always run. */
+export function keptSeeds(kind: Kind = 'plain'): number[] {
   const lines = readFileSync(list, 'utf8').split('\n');
-  const shape = thief ? /^thief (\d+) / : /^(\d+) /;
+  const shape = { plain: /^(\d+) /, thief: /^thief (\d+) /, group: /^group (\d+) / }[kind];
   return lines.flatMap((line) => shape.exec(line)?.slice(1).map(Number) ?? []);
 }
 
@@ -62,9 +67,9 @@ export class Tally {
 }
 
 /** The line to paste, and why. */
-export function failureText(report: Report, thief = false): string {
+export function failureText(report: Report, kind: Kind = 'plain'): string {
   const first = report.violations[0]!;
-  const how = thief ? '--thief ' : '';
+  const how = kind === 'plain' ? '' : `--${kind} `;
   return `npm run sim -- ${how}--seed ${report.seed}   # ${first.rule} at ${first.at} ms: ${first.what}`;
 }
 
@@ -76,15 +81,16 @@ async function main(): Promise<number> {
       seed: { type: 'string' },
       for: { type: 'string' },
       thief: { type: 'boolean', default: false },
+      group: { type: 'boolean', default: false },
     },
   });
-  const { thief } = values;
-  if (values.seed !== undefined) return one(Number(values.seed), thief);
+  const kind = values.group ? 'group' : values.thief ? 'thief' : 'plain';
+  if (values.seed !== undefined) return one(Number(values.seed), kind);
   const tally = new Tally();
   const go = async (seed: number) => {
-    const report = await runSeed(seed, { thief });
+    const report = await run(seed, kind);
     tally.add(report);
-    if (report.violations.length > 0) console.log(failureText(report, thief));
+    if (report.violations.length > 0) console.log(failureText(report, kind));
     return report;
   };
   if (values.for !== undefined) {
@@ -98,11 +104,11 @@ async function main(): Promise<number> {
       const report = await go(Math.floor(Math.random() * 2 ** 31));
       const first = report.violations[0];
       if (first !== undefined) {
-        appendFileSync(list, `${thief ? 'thief ' : ''}${report.seed} ${first.rule}\n`);
+        appendFileSync(list, `${kind === 'plain' ? '' : `${kind} `}${report.seed} ${first.rule}\n`);
       }
     }
   } else {
-    for (const seed of keptSeeds(thief)) await go(seed);
+    for (const seed of keptSeeds(kind)) await go(seed);
     const from = Number(values.from);
     const count = Number(values.seeds ?? '200');
     for (let i = 0; i < count; i++) {
@@ -114,11 +120,14 @@ async function main(): Promise<number> {
   return tally.failed.length > 0 ? 1 : 0;
 }
 
-async function one(seed: number, thief: boolean): Promise<number> {
-  const report = await runSeed(seed, {
-    thief,
-    trace: (line) => console.log(line),
-  });
+function run(seed: number, kind: Kind, trace?: (line: string) => void): Promise<Report> {
+  const traced = trace === undefined ? {} : { trace };
+  if (kind === 'group') return runGroup(seed, traced);
+  return runSeed(seed, { thief: kind === 'thief', ...traced });
+}
+
+async function one(seed: number, kind: Kind): Promise<number> {
+  const report = await run(seed, kind, (line) => console.log(line));
   for (const v of report.violations) console.log(`${v.rule} at ${v.at} ms: ${v.what}`);
   console.log(JSON.stringify({ ...report, violations: report.violations.length }));
   return report.violations.length > 0 ? 1 : 0;

@@ -4,23 +4,81 @@
 import { type Keyring, proving, signing } from '../../src/cluster/keyring.ts';
 import { type Adapters, Controller } from '../../src/controller.ts';
 import type {
+  Answer,
   ChainAnswer,
+  Change,
   CheckId,
   Command,
   CoreConfig,
+  Entry,
   Name,
+  Observation,
+  Reply,
   ServerAnswer,
 } from '../../src/core/model.ts';
+import type { StatusView } from '../../src/core/view.ts';
 import type { ProbeResult } from '../../src/kit/extend.ts';
-import type { Coordinator, Observer, Prober, Store, Verifier } from '../../src/ports.ts';
+import type {
+  Commit,
+  Coordinator,
+  Eyes,
+  Observer,
+  Prober,
+  Store,
+  Verifier,
+} from '../../src/ports.ts';
 import { type MemoryDisk, newMemoryDisk } from '../parts/memory-store.ts';
 import type { Chance } from './chance.ts';
-import type { Checkers } from './checkers.ts';
 import { Process, type Timeline } from './clock.ts';
 import { type Fate, fateOf, type Truth } from './faults.ts';
-import { type Lease, SimCoordinator } from './lease.ts';
 import { type CommitFate, openSimStore } from './store.ts';
 import { SimAccount, type SimVendor, type Wire } from './vendors.ts';
+
+/** What became of one reload, and what was seen before it. */
+export interface Reload {
+  readonly was: CoreConfig;
+  readonly is: CoreConfig;
+  readonly before: StatusView;
+  readonly problems: readonly string[];
+}
+
+/** Whoever watches what replicas do, and says where that breaks a rule. */
+export interface Watcher {
+  fail(rule: string, what: string): void;
+  started(r: Replica): void;
+  resumed(r: Replica): void;
+  died(r: Replica): void;
+  lost(r: Replica): void;
+  paused(r: Replica, ms: number): void;
+  reloading(r: Replica): void;
+  reloaded(r: Replica, reload: Reload): void;
+  commanded(r: Replica, command: Command, id: string | null): void;
+  replied(r: Replica, command: Command, reply: Reply, id: string | null): void;
+  committed(r: Replica, commit: Commit): void;
+  unstored(r: Replica, entry: Entry): void;
+  noted(r: Replica, could: boolean, words: readonly string[]): void;
+  probing(r: Replica, check: CheckId, path: string, by: number): void;
+  observed(r: Replica, check: CheckId, path: string, o: Observation): void;
+  chained(r: Replica, name: Name, answer: ChainAnswer): void;
+  began(
+    r: Replica,
+    vendor: SimVendor,
+    op: 'read' | 'write',
+    names: readonly Name[],
+    changes: readonly Change[],
+  ): void;
+  ended(
+    r: Replica,
+    vendor: SimVendor,
+    op: 'read' | 'write',
+    names: readonly Name[],
+    answers: readonly Answer<unknown>[],
+    changes: readonly Change[],
+  ): void;
+}
+
+/** What there is to tell, as the controller says. */
+export type Told = (since: number | null) => ReturnType<Controller['telling']>;
 
 /** What all replicas share. */
 export interface Shared {
@@ -30,9 +88,15 @@ export interface Shared {
   readonly config: CoreConfig;
   readonly truth: Truth;
   readonly vendors: ReadonlyMap<string, SimVendor>;
-  /** Null: one replica, which always holds its lease. */
-  readonly lease: Lease | null;
-  readonly checkers: Checkers;
+  readonly checkers: Watcher;
+  /** How this life competes for the right to act. */
+  readonly coordinator: (replica: Replica, start: number, store: Store) => Coordinator;
+  /** What this life tells the others and hears of them; absent: it is alone in that. */
+  readonly eyes?: (replica: Replica, told: Told) => Eyes;
+  /** What stands in the file as one replica reads it. */
+  readonly fileOf: (config: CoreConfig, replica: string) => CoreConfig;
+  /** Whether nothing passes between a replica and a vendor or an origin. */
+  readonly isCut: (replica: string, far: string) => boolean;
   readonly figures: { crashes: number; probes: number };
   /** Null: markers are not signed. */
   readonly keys: Keyring | null;
@@ -72,8 +136,8 @@ export class Replica {
   constructor(name: string, shared: Shared) {
     this.name = name;
     this.#s = shared;
-    this.config = shared.config;
-    this.#file = shared.config;
+    this.config = shared.fileOf(shared.config, name);
+    this.#file = this.config;
     this.process = new Process(name, shared.timeline, shared.chance);
   }
 
@@ -88,10 +152,12 @@ export class Replica {
     const store = this.#openStore();
     this.store.owed = false;
     const term = ++this.#starts;
+    const eyes = this.#s.eyes?.(this, (since) => this.controller?.telling(since) ?? null);
     const world = {
       clock: process.clock(),
       store,
-      coordinator: this.#coordinator(term),
+      coordinator: this.#s.coordinator(this, term, store),
+      ...(eyes === undefined ? {} : { eyes }),
       observers: [this.#observer()],
       seed: this.#s.chance.words(),
       version: 'sim',
@@ -140,7 +206,7 @@ export class Replica {
   }
 
   reload(config: CoreConfig): void {
-    this.#file = config;
+    this.#file = this.#s.fileOf(config, this.name);
     this.#readFile();
   }
 
@@ -159,14 +225,15 @@ export class Replica {
     this.#s.checkers.reloaded(this, { was, is, before, problems });
   }
 
-  command(command: Command): void {
+  /** In a group an order bears an id. */
+  command(command: Command, id: string | null = null): void {
     const { controller } = this;
     if (!this.isLive || controller === null || this.process.isPaused) return;
     const { life } = this.process;
-    this.#s.checkers.commanded(this, command);
+    this.#s.checkers.commanded(this, command, id);
     this.#s.timeline.stirred = true;
-    void controller.command(command).then((reply) => {
-      if (life === this.process.life) this.#s.checkers.replied(this, command, reply);
+    void controller.command(command, id).then((reply) => {
+      if (life === this.process.life) this.#s.checkers.replied(this, command, reply, id);
     });
   }
 
@@ -205,18 +272,6 @@ export class Replica {
         return can;
       },
     });
-  }
-
-  #coordinator(term: number): Coordinator {
-    const { lease, wire } = this.#s;
-    if (lease !== null) return new SimCoordinator(lease, this.process, wire, this.lease);
-    return {
-      start: (tell) => this.process.io(0, () => tell({ kind: 'held', term })),
-      actsUntil: () => Number.POSITIVE_INFINITY,
-      yield: () => Promise.resolve(),
-      shared: null,
-      close: () => {},
-    };
   }
 
   #observer(): Observer {
@@ -280,6 +335,7 @@ export class Replica {
         if (haltsMs > 0) this.pause(haltsMs, false);
         return haltsMs > 0;
       },
+      isCut: (vendor: string) => this.#s.isCut(this.name, vendor),
       io: (ms: number, run: () => void) => {
         // The reply may come in a later life, which knows nothing of the question.
         if (process.life === life) process.io(ms, run);
@@ -299,7 +355,8 @@ export class Replica {
           figures.probes++;
           const check = this.config.checks[id]!;
           const fate = fateOf(truth, chance, check, `${this.name}/${path}`, timeline.now);
-          const hangs = fate.outcome === 'hang' || fate.ms > check.timeoutMs;
+          const isCut = check.origin !== null && this.#s.isCut(this.name, check.origin);
+          const hangs = isCut || fate.outcome === 'hang' || fate.ms > check.timeoutMs;
           const dueAt = timeline.now + check.timeoutMs;
           checkers.probing(this, id, path, 1);
           this.process.io(hangs ? check.timeoutMs : fate.ms, () => {
@@ -322,7 +379,7 @@ export class Replica {
           if (!this.process.alive) return;
           const vendor = vendors.get(provider)!;
           if (vendor.hanging > 0) return;
-          const isSilent = vendor.silent > 0;
+          const isSilent = vendor.silent > 0 || this.#s.isCut(this.name, provider);
           const ms = isSilent ? 2000 : chance.spread(2, 50);
           this.process.io(ms, () => resolve(answers(vendor, record, marker, isSilent)));
         });

@@ -78,6 +78,8 @@ export interface Seat {
   readonly alive: boolean;
   /** Asked before a write is sent: whether the process stands still just then. */
   halts(): boolean;
+  /** Nothing passes between it and a vendor just now. */
+  isCut?(vendor: string): boolean;
   io(ms: number, run: () => void): void;
   after(ms: number, then: () => void): () => void;
 }
@@ -503,11 +505,13 @@ export class SimAccount implements Provider {
       const stop = () => finish(lost);
       signal.addEventListener('abort', stop);
       cancel = seat.after(this.#options.callTimeoutMs, stop);
+      const isCut = () => seat.isCut?.(vendor.name) === true;
       const arrive = () => {
-        const reply = this.#carry(op, zone, carryOut, lost);
+        const reply = isCut() ? null : this.#carry(op, zone, carryOut, lost);
         if (reply === null) return;
         const [answer, slowMs] = reply;
-        seat.io(slowMs + chance.spread(3, 60), () => finish(answer));
+        // What was done stays done; only nobody is told.
+        if (!isCut()) seat.io(slowMs + chance.spread(3, 60), () => finish(answer));
       };
       const send = () => vendor.wire.later(chance.spread(3, 60), arrive);
       // A process that stands still with a write in its hand sends it when it goes on.

@@ -3,17 +3,20 @@
 
 import { createHash } from 'node:crypto';
 import { createKeyring, type Keyring } from '../../src/cluster/keyring.ts';
-import { formatMarker, parseMarker } from '../../src/core/marker.ts';
-import type { Command, Marker, Name } from '../../src/core/model.ts';
+import { formatMarker } from '../../src/core/marker.ts';
+import type { Marker, Name } from '../../src/core/model.ts';
+import { behind, help } from './calm.ts';
 import { Chance } from './chance.ts';
 import { Checkers, type Violation } from './checkers.ts';
 import { type Process, Timeline } from './clock.ts';
 import { drawPlan, type Plan } from './draw.ts';
 import { beginFault, type Site, Truth } from './faults.ts';
+import { hold, type Keeper } from './first.ts';
 import { beginHand } from './hands.ts';
-import { Lease } from './lease.ts';
+import { Lease, SimCoordinator, single } from './lease.ts';
+import { drawOrder } from './orders.ts';
 import { Replica, type Shared } from './replica.ts';
-import { NOTHING, SimVendor } from './vendors.ts';
+import { SimVendor } from './vendors.ts';
 
 export interface Report {
   readonly seed: number;
@@ -28,6 +31,9 @@ export interface Report {
   readonly convergedMs: number | null;
   /** Times that a person had to help after the faults had ended. */
   readonly helped: number;
+  /** Of a group: transactions, and how often another took over. */
+  readonly commits?: number;
+  readonly takeOvers?: number;
 }
 
 /** A world broken on purpose, to see it caught. */
@@ -54,9 +60,6 @@ const HELPED_MS = 600_000;
 
 /** Tells the second stream of a seed from the first. */
 const OTHER = 0x5bd1e995;
-
-/** The key of nobody in these worlds. */
-const STRANGER = createKeyring(['a-key-that-is-of-no-cluster-in-here']);
 
 export async function runSeed(seed: number, options: RunOptions = {}): Promise<Report> {
   const world = new World(seed, options);
@@ -114,7 +117,8 @@ class World {
       }),
     );
     this.#checkers.vendors = this.#vendors;
-    this.#lease = this.#plan.replicas === 1 ? null : new Lease(this.#plan.leaseMs, now);
+    const lease = this.#plan.replicas === 1 ? null : new Lease(this.#plan.leaseMs, now);
+    this.#lease = lease;
     const shared: Shared = {
       timeline,
       chance,
@@ -122,8 +126,13 @@ class World {
       config: this.#plan.config,
       truth: this.#truth,
       vendors: this.#vendors,
-      lease: this.#lease,
       checkers: this.#checkers,
+      coordinator: (r, start) =>
+        lease === null
+          ? single(r.process, start)
+          : new SimCoordinator(lease, r.process, wire, r.lease),
+      fileOf: (config) => config,
+      isCut: () => false,
       figures: this.#figures,
       keys: this.#keys,
       lossyStore: options.sabotage?.lossyStore ?? false,
@@ -143,7 +152,7 @@ class World {
     let convergedMs: number | null = null;
     let helped = 0;
     try {
-      this.#hold();
+      hold(this.#keeper());
       this.#sayPlan();
       for (const r of this.#replicas) {
         this.#timeline.later(this.#chance.int(0, 2000), () => r.start());
@@ -184,51 +193,15 @@ class World {
 
   // ------------------------------------------------------------ before
 
-  /** What stands at the vendors at first. */
-  #hold(): void {
-    const c = this.#chance;
-    for (const record of Object.values(this.#plan.config.records)) {
-      const how = c.next();
-      const first = c.pick(record.targets);
-      const epoch = c.int(1, 9);
-      for (const { provider } of record.publish) {
-        const vendor = this.#vendors.get(provider)!;
-        const odd = c.is(0.15);
-        if (how < 0.06 || (how < 0.2 && odd)) continue;
-        const value = how < 0.3 && odd ? c.pick(record.targets).cname : first.cname;
-        const cname = { id: vendor.newId(), value, ttl: 60 };
-        if (how < 0.8) {
-          vendor.put(record.name, { ...NOTHING, cname }, 'human');
-          continue;
-        }
-        const marker = {
-          cluster: how < 0.83 ? 'other' : this.#plan.config.cluster,
-          epoch: odd ? Math.max(1, epoch - 1) : epoch,
-          id: 'before',
-          term: 1,
-          kind: c.is(0.5) ? 'auto' : 'operator',
-          target: first.origin,
-          pinned: false,
-          pinMs: null,
-        } as const;
-        const text = how < 0.85 && odd ? 'a text' : this.#before(record.name, first.cname, marker);
-        const texts = [{ id: vendor.newId(), value: text }];
-        vendor.put(
-          record.name,
-          { ...NOTHING, cname: { ...cname, value: first.cname }, texts },
-          'human',
-        );
-      }
-    }
-  }
-
-  /** A marker of earlier: by the key of this cluster, by another, or by none. */
-  #before(name: Name, cname: Name, marker: Marker): string {
-    const how = this.#other.next();
-    if (marker.cluster === this.#plan.config.cluster) this.#checkers.gives(name, marker.epoch);
-    if (how < 0.25) return formatMarker(marker);
-    if (how < 0.4) return formatMarker(STRANGER.sign(name, cname, marker));
-    return this.#sign(name, cname, marker);
+  #keeper(): Keeper {
+    return {
+      chance: this.#chance,
+      other: this.#other,
+      config: this.#plan.config,
+      vendors: this.#vendors,
+      gives: (name, epoch) => this.#checkers.gives(name, epoch),
+      sign: (name, cname, marker) => this.#sign(name, cname, marker),
+    };
   }
 
   #sign(name: Name, cname: Name, marker: Marker): string {
@@ -335,42 +308,7 @@ class World {
     const c = this.#chance;
     const leader = this.#leader();
     const replica = leader !== null && c.is(0.8) ? leader : c.pick(this.#replicas);
-    replica.command(this.#order());
-  }
-
-  #order(): Command {
-    const c = this.#chance;
-    const { config } = this.#plan;
-    const record = c.pick(Object.values(config.records));
-    const base = { record: record.name, by: 'ann', reason: 'because' };
-    const target = c.pick(record.targets).origin;
-    const forMs = c.is(0.1) ? null : c.spread(10_000, 7_200_000);
-    const what = c.pick([...Object.keys(config.origins), ...Object.keys(config.clouds)]);
-    switch (c.int(1, 14)) {
-      case 1:
-        return { kind: 'drain', what, by: 'ann', reason: 'because', forMs };
-      case 2:
-      case 3:
-        return { kind: 'undrain', what, by: 'ann' };
-      case 4: {
-        const whole = c.is(0.3) ? null : record.name;
-        return { kind: 'freeze', record: whole, by: 'ann', reason: 'because', forMs };
-      }
-      case 5:
-      case 6:
-        return { kind: 'unfreeze', record: c.is(0.3) ? null : record.name, by: 'ann' };
-      case 7:
-        return { kind: 'pin', ...base, forMs };
-      case 8:
-      case 9:
-        return { kind: 'unpin', ...base };
-      case 10:
-        return { kind: 'ack', reject: false, dryRun: false, ...base };
-      case 11:
-        return { kind: 'adopt', ...base, target, create: c.is(0.5) };
-      default:
-        return { kind: 'switch', ...base, target, forMs, force: c.is(0.3), dryRun: c.is(0.1) };
-    }
+    replica.command(drawOrder(this.#chance, this.#plan.config));
   }
 
   #leader(): Replica | null {
@@ -401,7 +339,7 @@ class World {
       if (await this.#converges(this.#timeline.now + HELP_EVERY_MS)) return [null, helped];
     }
     if (this.#checkers.found.length === 0) {
-      this.#checkers.fail('rule-16-converges', this.#behind().join('; '));
+      this.#checkers.fail('rule-16-converges', behind(this.#leader(), this.#vendors).join('; '));
     }
     return [null, helped];
   }
@@ -409,38 +347,10 @@ class World {
   async #converges(until: number): Promise<boolean> {
     while (this.#timeline.now < until && this.#checkers.found.length === 0) {
       await this.#runUntil(this.#timeline.now + 1000);
-      if (this.#behind().length === 0) return this.#checkers.found.length === 0;
+      if (behind(this.#leader(), this.#vendors).length === 0)
+        return this.#checkers.found.length === 0;
     }
     return false;
-  }
-
-  /** What is not in step with the leader, in words; empty when everything is. */
-  #behind(): string[] {
-    const leader = this.#leader();
-    if (leader === null) return ['nobody leads'];
-    const behind: string[] = [];
-    for (const r of leader.controller!.status().records) {
-      if (r.mode === 'observe') continue;
-      if (r.target === null || r.switchId === null) {
-        behind.push(`${r.name} is not in force: ${r.stay.reason}`);
-        continue;
-      }
-      for (const { provider } of r.providers) {
-        const vendor = this.#vendors.get(provider)!;
-        const wrong = (stand = NOTHING) =>
-          stand.cname?.value !== r.cname ||
-          stand.texts.length !== 1 ||
-          !stand.texts[0]!.value.includes(` epoch=${r.epoch} id=${r.switchId} `);
-        if (wrong(vendor.at(r.name))) behind.push(`${r.name} at ${provider}`);
-        for (const server of vendor.servers) {
-          if (wrong(server.gives.get(r.name))) behind.push(`${r.name} at ${server.name}`);
-        }
-      }
-    }
-    for (const o of leader.controller!.status().origins) {
-      if (o.health !== 'up') behind.push(`${o.name} is ${o.health}`);
-    }
-    return behind;
   }
 
   /** Rule 16: whoever is behind and does not converge by itself waits for a person, and says so. */
@@ -462,7 +372,9 @@ class World {
         this.#checkers.fail('rule-14-its-own-group-deposes-nobody', `${leader.name}: ${r.name}`);
       }
       for (const p of r.providers) {
-        const isBehind = this.#behind().some((b) => b === `${r.name} at ${p.provider}`);
+        const isBehind = behind(this.#leader(), this.#vendors).some(
+          (b) => b === `${r.name} at ${p.provider}`,
+        );
         if (!isBehind || p.problem !== null || p.stage === 'untouched') continue;
         const where = `${r.name} at ${p.provider} is ${p.stage}: ${p.problem}`;
         this.#checkers.fail('rule-16-converges-or-says-why', where);
@@ -473,39 +385,14 @@ class World {
   /** A person does what the status asks for. */
   #help(): void {
     const leader = this.#leader();
-    if (leader === null) return;
-    for (const r of leader.controller!.status().records) {
-      if (r.mode === 'observe') continue;
-      const record = this.#plan.config.records[r.name]!;
-      const base = { record: r.name, by: 'ann', reason: 'to help' };
-      const target = r.target ?? record.targets[0]!.origin;
-      this.#clean(r.name);
-      if (r.stay.reason === 'deposed')
-        leader.command({ kind: 'ack', reject: false, dryRun: false, ...base });
-      else if (r.target === null) leader.command({ kind: 'adopt', ...base, target, create: true });
-      else if (r.providers.some((p) => /without (a|our) marker/.test(p.problem ?? ''))) {
-        leader.command({ kind: 'adopt', ...base, target, create: true });
-      } else if (r.providers.some((p) => p.problem !== null || p.stage === 'untouched')) {
-        const order = { forMs: 60_000, force: true, dryRun: false };
-        leader.command({ kind: 'switch', ...base, target, ...order });
-      }
-    }
-  }
-
-  /** Texts that are not Detour's are removed by whoever put them there, and so are doubles. */
-  #clean(name: Name): void {
-    for (const { provider } of this.#plan.config.records[name]!.publish) {
-      const vendor = this.#vendors.get(provider)!;
-      const { texts, cname } = vendor.at(name);
-      const value = cname?.value ?? null;
-      const ours = texts.filter((t) => this.#checkers.isOurs(name, t.value, value));
-      const epochOf = (text: string) => parseMarker(text)!.epoch;
-      const kept = ours
-        .map((t) => t.value)
-        .sort((a, b) => epochOf(a) - epochOf(b))
-        .slice(-1);
-      if (texts.length !== kept.length) vendor.edit(name, null, kept);
-    }
+    const { config } = this.#plan;
+    const vendors = this.#vendors;
+    const isOurs = (name: Name, text: string, value: Name | null) =>
+      this.#checkers.isOurs(name, text, value);
+    if (leader !== null)
+      help(leader.controller!.status(), { config, vendors, isOurs }, (order) =>
+        leader.command(order),
+      );
   }
 
   /** Rule: what the controller was told is durable is in the journal, in order, without a hole. */
