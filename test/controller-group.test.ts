@@ -636,6 +636,7 @@ test('a follower decides nothing, changes no document and tells nobody, whatever
       /^nobody acts: no majority.*; by what is seen here .*a.* -> b/,
     );
     assert.deepEqual(one.controller!.violations(), []);
+    assert.equal(one.controller!.ready().ok, false);
   });
   const reply = await lab.answered(lab.replicas[1]!.say(switchTo('b'), 'id-1'));
   assert.equal(reply.exit, 1);

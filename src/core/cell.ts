@@ -41,7 +41,7 @@ const CROWD_ASK_MS = 25;
 
 const ASK_FIRST_MS = 25;
 
-const ASK_CAP_MS = 1_000;
+export const ASK_CAP_MS = 1_000;
 
 /** Seconds, where a zone's own negative TTL is not known: Route 53's default, the longest usual. */
 const NEGATIVE_TTL = 900;
@@ -680,7 +680,9 @@ function progress(
 }
 
 export function scheduleAsk(state: State, r: RecordState, cell: Cell): void {
-  const urgent = cell.visibleAt === null && cell.writtenAt !== null && isSwitching(r);
+  // Whoever does not write knows of a write by its answers alone.
+  const isSent = cell.writtenAt !== null || follows(state);
+  const urgent = cell.visibleAt === null && isSent && isSwitching(r);
   const waiting = cell.visibleAt === null && r.doc.marker !== null && cell.problem === null;
   if (urgent) cell.askAfterMs = Math.min(ASK_CAP_MS, Math.max(ASK_FIRST_MS, cell.askAfterMs * 1.6));
   else if (waiting || cell.fallback) cell.askAfterMs = laggingAskMs(state, cell);

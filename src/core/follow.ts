@@ -2,7 +2,7 @@
 // place of what was known here, whole: no lifted pin comes back and none is lost. It never decides,
 // never writes to a provider, and puts no document of its own among the group's.
 
-import { isSwitching } from './cell.ts';
+import { ASK_CAP_MS, isSwitching } from './cell.ts';
 import { type Decision, decide } from './decide.ts';
 import { diagnoseSoon } from './judge.ts';
 import { isSameMarker } from './marker.ts';
@@ -100,6 +100,7 @@ function watchAnew(state: State, cell: Cell): void {
   cell.right = 0;
   cell.problem = null;
   cell.held = false;
+  cell.askAfterMs = ASK_CAP_MS;
   setDeadline(state.timers, cell.deadlines.ask, state.now);
 }
 

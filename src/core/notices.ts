@@ -162,8 +162,10 @@ export function keepNotices(state: State, out: Step): void {
 }
 
 /** What is open, as it was told, the longest first. */
-export function openNotices({ notices: { open } }: State): readonly NoticeView[] {
-  const all = [...open].map(([key, { about, word, sentence, sinceAt }]) => ({
+export function openNotices(state: State): readonly NoticeView[] {
+  // What it told while it acted is the next one's to tell.
+  const open = [...state.notices.open].filter(([, { about }]) => !isSilent(state, about));
+  const all = open.map(([key, { about, word, sentence, sinceAt }]) => ({
     key,
     record: recordOf(about),
     sentence: sentence ?? word,

@@ -429,6 +429,8 @@ function isAlike(a: unknown, b: unknown): boolean {
 export function readyView(state: State, unkept: readonly string[] = []): StatusView['ready'] {
   const reasons: string[] = [];
   if (!state.storeOk) reasons.push('the store cannot commit');
+  const word = state.group?.word ?? null;
+  if (word !== null) reasons.push(`the group is ill (${word}): no replica acts`);
   for (const word of unkept) reasons.push(`only until a restart: ${word}`);
   let unread = 0;
   for (const r of state.records.values()) if (r.stay.reason === 'reading') unread++;
