@@ -250,7 +250,7 @@ class JsonGateway implements Gateway {
   readonly #members: readonly URL[];
   readonly #agents: { readonly http: HttpAgent; readonly https: HttpsAgent };
   readonly #open = new Set<ClientRequest>();
-  /** Whoever answered last is asked first. */
+  /** Whoever answered last is asked first; after nobody did, the next one. */
   #first = 0;
   #token: string | null = null;
   #renewing: Promise<GatewayFault | null> | null = null;
@@ -376,7 +376,8 @@ class JsonGateway implements Gateway {
     const raced = await inTurn<Answer>(race, (member, done) => {
       return this.#post(member, path, text, done);
     });
-    if ('member' in raced) this.#first = raced.member;
+    // Where none has answered in time, one that was asked late may have been about to.
+    this.#first = 'member' in raced ? raced.member : (race.first + 1) % race.count;
     return raced;
   }
 
