@@ -431,6 +431,7 @@ class EtcdCoordinator implements GroupCoordinator {
       for (let tries = 0; tries < 3; tries++) {
         const holding = this.#stop() === null ? this.#holdingOf(create) : null;
         if (holding === null) break;
+        this.#tellDocuments(false);
         this.#before = this.#predecessors();
         const leaving = this.#leftOf(this.#before);
         const settled = await this.#write(holding, nothing);
