@@ -166,7 +166,11 @@ const reserved: readonly (readonly [word: RegExp, allowed: readonly RegExp[], in
     [/from 'node:dns'/, [], 'look names up with dns/lookup.ts: a silent name delays no other'],
     [
       /\bnew Https?Agent\(/,
-      [/^providers\/kit\/agents\.ts$/],
+      [
+        /^providers\/kit\/agents\.ts$/,
+        // The engine of a group is no vendor: looked up and verified in the same way, through no proxy.
+        /^src\/cluster\/(gateway|kube-api)\.ts$/,
+      ],
       'take an agent from providers/kit/agents.ts, which looks names up and verifies',
     ],
     [/\bconsole\./, [], 'write through the log or the io of a command'],
