@@ -17,6 +17,7 @@ export interface Mutant {
   }[];
 }
 
+const agree = 'src/core/agree.ts';
 const cell = 'src/core/cell.ts';
 const switching = 'src/core/switch.ts';
 const judge = 'src/core/judge.ts';
@@ -547,8 +548,8 @@ export const mutants: readonly Mutant[] = [
     edits: [
       {
         file: judge,
-        find: "return way.blind || way.suspect ? 'unknown' : cs.verdict;",
-        replace: "return way.blind ? 'unknown' : cs.verdict;",
+        find: `return !suspect && !blind && (replica`,
+        replace: `return !blind && (replica`,
       },
     ],
   },
@@ -618,14 +619,18 @@ export const mutants: readonly Mutant[] = [
     edits: [
       {
         file: judge,
-        find: "return way.blind || way.suspect ? 'unknown' : cs.verdict;",
-        replace: "return way.suspect ? 'unknown' : cs.verdict;",
+        find: `return !suspect && !blind && (replica`,
+        replace: `return !suspect && (replica`,
       },
       {
         file: watch,
-        find: `  for (const [, { cs }] of ours) forget(cs, state.now);
-`,
-        replace: '',
+        find: `    forget(cs, state.now);
+    if (state.eyes !== null) isNews(state.eyes, cs, state.now);
+  }
+  suspectAnew`,
+        replace: `    if (state.eyes !== null) isNews(state.eyes, cs, state.now);
+  }
+  suspectAnew`,
       },
     ],
   },
@@ -734,16 +739,10 @@ function laneWorks`,
     by: '04-all-down',
     edits: [
       {
-        file: watch,
+        file: judge,
         find: `    if (dawns && origin.health === 'unknown') origin.settleFromAt = state.now;
 `,
-        replace: '',
-      },
-      {
-        file: judge,
-        find: `  if (health === 'unknown') origin.settleFromAt = state.now;
-`,
-        replace: '',
+        replace: ``,
       },
     ],
   },
@@ -1317,14 +1316,8 @@ function laneWorks`,
     edits: [
       {
         file: cell,
-        find: ' || r.doc.deposed !== null) {',
-        replace: ') {',
-      },
-      {
-        file: plan,
-        find: `    if (by.whose === 'genuine') return { kind: 'ahead', by };
-`,
-        replace: '',
+        find: ` && r.doc.deposed === null && r.differs`,
+        replace: ` && r.differs`,
       },
     ],
   },
@@ -1593,8 +1586,8 @@ function laneWorks`,
     edits: [
       {
         file: watch,
-        find: 'waitMs === 0 && takeTokens(state.confirm, state.config.confirm, state.now, 1)',
-        replace: 'waitMs === 0',
+        find: `waitMs === 0 && takeTokens(state.confirm, budget, state.now, 1, floor)`,
+        replace: `waitMs === 0`,
       },
     ],
   },
@@ -1640,30 +1633,9 @@ function laneWorks`,
     by: '22-observe',
     edits: [
       {
-        file: adopt,
-        find: "const observed = r.config.mode === 'observe';",
-        replace: 'const observed = false;',
-      },
-      {
         file: cell,
-        find: "wanted === null || r.config.mode === 'observe' || r.doc",
-        replace: 'wanted === null || r.doc',
-      },
-      {
-        file: adopt,
-        find: "  if (r.config.mode !== 'observe') startLanes",
-        replace: '  startLanes',
-      },
-      {
-        file: cell,
-        find: `  if (r.config.mode === 'steer') converge(state, r, cell, true);
-}
-
-/** How`,
-        replace: `  converge(state, r, cell, true);
-}
-
-/** How`,
+        find: `const isOurs = r.config.mode === 'steer' && r.doc`,
+        replace: `const isOurs = r.doc`,
       },
     ],
   },
@@ -1827,8 +1799,8 @@ function laneWorks`,
     edits: [
       {
         file: arrange,
-        find: "config.mode === 'steer' && steersNow",
-        replace: 'false && steersNow',
+        find: `r.config.mode !== 'steer' || !(observed || imagined) || follows(state)`,
+        replace: `r.config.mode === 'steer' || !(observed || imagined) || follows(state)`,
       },
     ],
   },
@@ -2265,9 +2237,9 @@ function laneWorks`,
     by: '115-epochs-spent',
     edits: [
       {
-        file: engine,
-        find: '  if (nextEpoch(r.doc.epochMax) === null) {',
-        replace: '  if (r.doc.epochMax < 0) {',
+        file: agree,
+        find: `  if (nextEpoch(epochMax) === null) {`,
+        replace: `  if (epochMax < 0) {`,
       },
     ],
   },
@@ -2813,10 +2785,10 @@ function laneWorks`,
     by: '96-highest-epoch',
     edits: [
       {
-        file: engine,
-        find: `    release(state, r, out);
+        file: agree,
+        find: `  put(out, \`epoch/\${name}\`, epochMax);
 `,
-        replace: '',
+        replace: ``,
       },
     ],
   },
@@ -2905,10 +2877,9 @@ function laneWorks`,
         file: cell,
         find: `  cell.ahead = null;
   cell.edited = null;
-  const wanted`,
-        replace: '  const wanted',
+  if (follows`,
+        replace: `  if (follows`,
       },
-      { file: edits, find: 'isSeen && cell.answeredAt >= since', replace: 'isSeen' },
     ],
   },
   {
@@ -3443,11 +3414,9 @@ function laneWorks`,
     edits: [
       {
         file: engine,
-        find: `    case 'written':
-      charge(state, event.provider, event.calls);
-`,
-        replace: `    case 'written':
-`,
+        find: `      charge(state, event.provider, event.calls);
+      return reviewEach(state, onWritten`,
+        replace: `      return reviewEach(state, onWritten`,
       },
     ],
   },
@@ -3530,10 +3499,10 @@ function laneWorks`,
     by: 'core/reload.test.ts',
     edits: [
       {
-        file: engine,
-        find: `    drop(out, \`record/\${name}\`);
+        file: agree,
+        find: `  drop(out, \`record/\${name}\`);
 `,
-        replace: '',
+        replace: ``,
       },
     ],
   },
@@ -4281,9 +4250,9 @@ function laneWorks`,
     by: overEtcd,
     edits: [
       {
-        file: coordinator,
-        find: '} else if (renewed.header.raftTerm === header.raftTerm) {',
-        replace: '} else {',
+        file: 'src/cluster/etcd.ts',
+        find: `} else if (renewed.header.raftTerm === looked.header.raftTerm) {`,
+        replace: `} else {`,
       },
     ],
   },
