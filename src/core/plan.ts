@@ -168,7 +168,8 @@ export function plan(record: RecordConfig, seen: Seen, s: Standing, wanted: Want
     case 'double':
       return { kind: 'refuse', word: 'double', sentence: s.sentence };
     case 'missing':
-      if (wanted.placed === null) return write('nothing stands there');
+      // A switch, or adopting it by hand, ends what was held before it.
+      if (!isPlaced(wanted)) return write('nothing stands there');
       return editOf(record, seen, wanted, { under: ', without our marker' });
     case 'unmarked':
       if (s.value === wanted.cname) {

@@ -135,8 +135,9 @@ class Player {
       case 'edit': {
         // A human at the console: the value alone, the marker stays.
         const value = second.includes('.') ? second : `${second}.shop.test.`;
-        const held = w!.held(first, third ?? WWW);
-        held.cname = second === 'nothing' ? null : { value, ttl: 60 };
+        const [name = WWW] = words.slice(2).filter((word) => !word.includes('='));
+        const ttl = Number(/ ttl=(\d+)/.exec(line)?.[1] ?? 60);
+        w!.held(first, name).cname = second === 'nothing' ? null : { value, ttl };
         return;
       }
       case 'keys':

@@ -77,6 +77,54 @@ export const mutants: readonly Mutant[] = [
     ],
   },
   {
+    name: 'what was emptied before a switch stays held after it',
+    rule: 16,
+    by: '127-emptied',
+    edits: [
+      {
+        file: plan,
+        find: `if (!isPlaced(wanted)) return write('nothing stands there');`,
+        replace: `if (wanted.placed === null) return write('nothing stands there');`,
+      },
+    ],
+  },
+  {
+    name: 'a TTL that somebody edited is not noticed',
+    rule: 27,
+    by: '128-ttl-edited',
+    edits: [
+      {
+        file: lane,
+        find: `cell.visibleAt !== null && isRetimed(cell, answers)`,
+        replace: `cell.visibleAt === null && isRetimed(cell, answers)`,
+      },
+    ],
+  },
+  {
+    name: 'a vendor that plays with its TTLs is asked for ever',
+    rule: 22,
+    by: '128-ttl-edited',
+    edits: [
+      {
+        file: cell,
+        find: ` && was.vain < TTL_DOUBTS_MAX`,
+        replace: ``,
+      },
+    ],
+  },
+  {
+    name: 'a recovery uses up what the next decision needs',
+    rule: 31,
+    by: 'core/rate.test.ts',
+    edits: [
+      {
+        file: rate,
+        find: `waitForExtraMs(rate, RECOVERY_LEAVES, now)`,
+        replace: `waitForExtraMs(rate, 0, now)`,
+      },
+    ],
+  },
+  {
     name: 'a retired target is written again',
     rule: 2,
     by: '31-retired',

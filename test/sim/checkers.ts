@@ -52,6 +52,8 @@ interface RecordLog {
   since: number;
   /** The highest epoch that this store has held. */
   top: number;
+  /** The same of what its vendors told it, which a call given up may have told to nobody. */
+  heardTop: number;
   /** Markers that this store holds, as their text without a signature, and those it held of late. */
   own: ReadonlySet<string>;
   readonly left: Map<string, number>;
@@ -496,7 +498,7 @@ export class Checkers {
     const m = parseMarker(text);
     const whose = this.#whose(rec, name, text, value);
     if (whose === 'genuine') rec.heard.add(`${m!.epoch} ${m!.id}`);
-    if (whose !== 'foreign') rec.top = Math.max(rec.top, this.#plan.config.signed ? 0 : m!.epoch);
+    if (whose !== 'foreign') rec.heardTop = Math.max(rec.heardTop, m!.epoch);
     const isRight = value !== null && value === this.#cnameOf(name, rec.marker?.target ?? '');
     if (!isRight || !this.#isMarked(rec, name, seen)) return;
     this.#place(r, vendor, name, value, rec.marker!.epoch);
@@ -509,7 +511,7 @@ export class Checkers {
   }
 
   #answered(r: Replica, vendor: SimVendor, c: Change, answer: Answer<unknown>): void {
-    const sent = this.#sent.get(`${vendor.name} ${c.name} ${c.to.cname}`);
+    const sent = this.#sent.get(`${r.name} ${vendor.name} ${c.name} ${c.to.cname}`);
     const isOpen = answer.kind === 'fault' && answer.fault.kind === 'uncertain';
     if (sent !== undefined && !isOpen) sent.open--;
     const mends = this.#log(r).mends.get(`${vendor.name} ${c.name}`);
@@ -541,7 +543,8 @@ export class Checkers {
     if (signed && cname !== undefined && isLed) return 'genuine';
     const leftAt = rec.left.get(bare(m)) ?? Number.NEGATIVE_INFINITY;
     if (rec.own.has(bare(m)) || this.#timeline.now - leftAt < MINUTE) return 'ours';
-    return !signed && m.epoch <= rec.top + 1_000_000 ? 'ours' : 'foreign';
+    const top = Math.max(rec.top, rec.heardTop);
+    return !signed && m.epoch <= top + 1_000_000 ? 'ours' : 'foreign';
   }
 
   /** One change as it is sent: what was read against what is wanted. */
@@ -568,9 +571,9 @@ export class Checkers {
     }
     this.signs(c.name, c.to.cname, to);
     this.#owns(r, vendor, c, to, at);
-    const key = `${vendor.name} ${c.name} ${c.to.cname}`;
+    const key = `${r.name} ${vendor.name} ${c.name} ${c.to.cname}`;
     const open = (this.#sent.get(key)?.open ?? 0) + 1;
-    this.#sent.set(key, { open, at: this.#timeline.now });
+    this.#sent.set(key, { open, at: r.process.now() });
   }
 
   /** Rules 4, 14, 25 and 27 for one change, by what had been read. */
@@ -618,7 +621,7 @@ export class Checkers {
 
   /** A write that takes an edit back: said in the journal first, but for a late write of one's own. */
   #mayMend(r: Replica, vendor: SimVendor, name: Name, stands: Name | null, at: string): void {
-    if (this.#isLate(this.#recordLog(r, name), vendor.name, name, stands)) return;
+    if (this.#isLate(r, vendor.name, name, stands)) return;
     const mends = this.#log(r).mends.get(`${vendor.name} ${name}`);
     if (mends?.open) mends.open = false;
     // Until its first commit fails, nobody knows that the store cannot take the entry.
@@ -627,11 +630,13 @@ export class Checkers {
   }
 
   /** What was sent there, and not answered for, may arrive yet. */
-  #isLate(rec: RecordLog, vendor: string, name: Name, value: Name | null): boolean {
-    const now = this.#timeline.now;
-    const doubted = rec.unseen.get(`${vendor} ${value}`) ?? Number.NEGATIVE_INFINITY;
+  #isLate(r: Replica, vendor: string, name: Name, value: Name | null): boolean {
+    const { unseen } = this.#recordLog(r, name);
+    const doubted = unseen.get(`${vendor} ${value}`) ?? Number.NEGATIVE_INFINITY;
+    // A replica counts by its own clock, which stands still when it does.
+    const now = r.process.now();
     if (now - doubted < 6 * MINUTE) return true;
-    const sent = this.#sent.get(`${vendor} ${name} ${value}`);
+    const sent = this.#sent.get(`${r.name} ${vendor} ${name} ${value}`);
     return sent !== undefined && sent.open > 0 && now - sent.at < 10 * MINUTE;
   }
 
@@ -646,7 +651,7 @@ export class Checkers {
     }
     const value = givenBy(reading.seen);
     const inForce = rec.marker.target;
-    if (this.#isLate(rec, provider, name, value)) return;
+    if (this.#isLate(r, provider, name, value)) return;
     if (value === this.#cnameOf(name, inForce)) {
       if (this.#isMarked(rec, name, reading.seen)) return this.#retimes(r, name, provider, reading);
       const { count } = this.#mends(log, `${provider} ${name}`, 'marker', at);
@@ -861,7 +866,7 @@ export class Checkers {
     const kinds = new Set(entries.flatMap((e) => (e.record === name ? [e.kind] : [])));
     const isAway = entries.some((e) => e.kind === 'store');
     const { marker, epochMax } = doc;
-    if (epochMax < rec.top && this.#plan.config.signed) {
+    if (epochMax < rec.top) {
       this.fail('rule-1-epochs-never-go-back', `${at}: ${epochMax} after ${rec.top}`);
     }
     if (this.#plan.config.signed && epochMax > (this.#given.get(name) ?? 0)) {
@@ -880,7 +885,7 @@ export class Checkers {
     if (isNew && (hasReason || isMoved)) rec.since = marker.epoch;
     // Why it changed could not be told while the store was away.
     else if (isNew && isAway) rec.since = doc.since ?? marker.epoch;
-    if (isMoved && was !== null) this.#leaves(rec, name, was);
+    if (isMoved && was !== null) this.#leaves(r, rec, name, was);
     rec.marker = marker;
     rec.top = Math.max(rec.top, epochMax);
     const placed = Object.values(doc.placed ?? {}).map((p) => p.marker);
@@ -890,12 +895,12 @@ export class Checkers {
   }
 
   /** What was in force, and never seen to stand at a vendor, may have been sent there by anybody. */
-  #leaves(rec: RecordLog, name: Name, was: Marker): void {
+  #leaves(r: Replica, rec: RecordLog, name: Name, was: Marker): void {
     const cname = this.#cnameOf(name, was.target);
     for (const { provider } of this.#plan.config.records[name]!.publish) {
       const placed = rec.placed.get(provider);
       const isSeen = placed?.cname === cname && placed!.epoch >= was.epoch;
-      if (!isSeen) rec.unseen.set(`${provider} ${cname}`, this.#timeline.now);
+      if (!isSeen) rec.unseen.set(`${provider} ${cname}`, r.process.now());
     }
   }
 
@@ -1330,6 +1335,11 @@ export class Checkers {
       const holds = c.kind === 'drain' || c.kind === 'freeze';
       log.words.set(key, { holds, durable: reply.exit === 0 });
     }
+    // What was refused explains nothing that comes later.
+    const isRefused = !isHeld && (reply.exit === 1 || reply.exit === 2);
+    if (isRefused && (c.kind === 'switch' || c.kind === 'adopt')) {
+      log.orders.delete(`${c.record} ${c.kind} ${c.target}`);
+    }
     if (c.kind !== 'switch' || reply.exit !== 0 || c.dryRun || c.force) return;
     const health = this.#log(r).health.get(c.target);
     if (health?.health !== 'up') {
@@ -1357,6 +1367,7 @@ export class Checkers {
       marker: null,
       since: 0,
       top: 0,
+      heardTop: 0,
       own: new Set(),
       left: new Map(),
       heard: new Set(),
