@@ -4465,7 +4465,7 @@ function laneWorks`,
     ],
   },
   {
-    name: "a replica speaks for another's path",
+    name: "what a replica says of another's path is a vote",
     rule: 30,
     by: '133-one-says',
     edits: [
