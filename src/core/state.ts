@@ -342,7 +342,7 @@ export interface RecordState {
   /** The document before the switch of this very step, in case it cannot be committed. */
   prior: RecordDoc | null;
   stay: { readonly reason: StayReason; readonly sentence: string };
-  /** Most replicas that are heard have another definition of it: who has which; null: they have not. */
+  /** Most replicas that are heard define it otherwise: who has which; null: they do not. */
   differs: { readonly sentence: string; readonly sinceAt: number } | null;
   choosing: Choosing | null;
   /** Targets whose chain was broken or unanswered, and until when that is believed. */

@@ -4626,7 +4626,7 @@ function laneWorks`,
   {
     name: 'whoever calls without end is answered without end',
     rule: 31,
-    by: 'core/liar.test.ts',
+    by: 'test/core/liar.test.ts',
     edits: [
       {
         file: watch,
@@ -4638,7 +4638,7 @@ function laneWorks`,
   {
     name: 'each replica asks an origin as often as all together may',
     rule: 31,
-    by: 'core/shared.test.ts',
+    by: 'test/core/shared.test.ts',
     edits: [
       {
         file: watch,
@@ -4674,7 +4674,7 @@ function laneWorks`,
   {
     name: 'evidence of the other turn is told as if it were this one’s',
     rule: 30,
-    by: 'core/shared.test.ts',
+    by: 'test/core/shared.test.ts',
     edits: [
       {
         file: tell,
@@ -5073,6 +5073,18 @@ function laneWorks`,
         file: controller,
         find: `        return this.#world.eyes?.call(effect.checks, effect.why);`,
         replace: `        return;`,
+      },
+    ],
+  },
+  {
+    name: "what a replica says of another's path is a vote",
+    rule: 30,
+    by: '133-one-says',
+    edits: [
+      {
+        file: heard,
+        find: 'if (cs === undefined || cs.hearsay?.of !== one) continue;',
+        replace: 'if (cs === undefined || cs.hearsay === null) continue;',
       },
     ],
   },
