@@ -1,5 +1,6 @@
-// Bodies of HTTP answers for the thin clients of the engines: whole, or line by line as a watch sends
-// them, each under a bound; and JSON that may be anything. It must never hold more than the bound.
+// Bodies of HTTP answers for the thin clients of the engines: whole, or line by line as a watch
+// sends them, each under a bound; and JSON that may be anything. It must never hold more than the
+// bound.
 
 import type { IncomingMessage } from 'node:http';
 

@@ -369,6 +369,8 @@ class Teller {
   #dueAt = Number.POSITIVE_INFINITY;
   #cancel: () => void = () => {};
   #isOwed = false;
+  /** Of a telling that is being said. */
+  #letters: Iterator<Json[], void> | null = null;
   readonly #called = new Map<CallReason, Set<CheckId>>();
   #calledAt = Number.NEGATIVE_INFINITY;
   #cancelCall: (() => void) | null = null;
@@ -443,6 +445,7 @@ class Teller {
     if (!isCurrent(this.line, this.#options)) return this.line.close('its key is used no more');
     const { letters, bytes } = this.line.unanswered;
     if (letters >= UNANSWERED_LETTERS || bytes >= UNANSWERED_BYTES) this.#isOwed = true;
+    else if (this.#letters !== null) this.#isOwed = true;
     else this.#say();
     this.#due(this.#clock.now() + BEAT_MS);
   }
@@ -458,7 +461,18 @@ class Teller {
     }
     this.#since = version;
     this.tellings++;
-    for (const letter of tellingLetters(telling, this.#names)) this.line.send(letter);
+    this.#letters = tellingLetters(telling, this.#names);
+    this.#sayNext();
+  }
+
+  /** A letter in a turn: a great telling holds up nothing else. Until its end no other begins. */
+  #sayNext(): void {
+    const letter = this.#letters?.next().value;
+    if (this.line.isClosed || letter === undefined) return;
+    this.line.send(letter);
+    if (letter[1] !== 0) return void setImmediate(() => this.#sayNext());
+    this.#letters = null;
+    if (this.#isOwed) this.changed();
   }
 
   #heard(letter: Letter): void {

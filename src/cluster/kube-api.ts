@@ -1,8 +1,8 @@
 // The few calls of the Kubernetes API that a group of replicas needs, for single objects in one
 // namespace, with the pod's service account over plain HTTPS. Token and CA are read again as the
-// kubelet rotates them. Each call has a deadline and answers with a value; it is tried once, because
-// only the caller knows what an unknown outcome means. It must never read without a bound, trust a
-// server that the cluster's CA does not vouch for, or let the token into what it says.
+// kubelet rotates them. Each call has a deadline and answers with a value; it is tried once,
+// because only the caller knows what an unknown outcome means. It must never read without a bound,
+// trust a server that the cluster's CA does not vouch for, or let the token into what it says.
 
 import type { ClientRequest, IncomingMessage } from 'node:http';
 import { Agent as HttpsAgent, request as overHttps } from 'node:https';

@@ -1,9 +1,9 @@
 // The group's documents in their object, as one replica reads and writes them: whether what stands
-// there may be believed (sealed, not older than what was seen, of this Lease), and each change compared
-// and set by `resourceVersion`. A head is written only over the very one that it follows, so a write of
-// another holding makes every later one of ours impossible; a conflict with anything else is sent
-// again. Calls go one at a time. It must never write over a head that it has not read and believed, nor
-// take an unknown outcome for a good one.
+// there may be believed (sealed, not older than what was seen, of this Lease), and each change
+// compared and set by `resourceVersion`. A head is written only over the very one that it follows,
+// so a write of another holding makes every later one of ours impossible; a conflict with anything
+// else is sent again. Calls go one at a time. It must never write over a head that it has not read
+// and believed, nor take an unknown outcome for a good one.
 
 import type { Clock } from '../ports.ts';
 import type { KubeAnswer, KubeApi, KubeObject, KubeWord } from './kube-api.ts';
@@ -20,7 +20,7 @@ import {
   withData,
 } from './shelf.ts';
 
-export interface DocumentsOptions {
+interface DocumentsOptions {
   readonly place: Place;
   readonly name: string;
   readonly api: KubeApi;
@@ -64,7 +64,7 @@ export type Written =
   | { readonly kind: 'unknown'; readonly why: string };
 
 /** What is to be written over what stands there, in an object with this uid. */
-export type Making = (opened: Opened, home: string) => Changes | { readonly full: string };
+type Making = (opened: Opened, home: string) => Changes | { readonly full: string };
 
 /** One call: the object is up to 1.4 MiB on the wire. */
 const CALL_MS = 5000;
@@ -133,8 +133,8 @@ export class Documents {
   }
 
   /**
-   * Writes the head that `make` gives over the one with this raw text, until it is known what became
-   * of it or the time is over. `make` is asked once.
+   * Writes the head that `make` gives over the one with this raw text, until it is known what
+   * became of it or the time is over. `make` is asked once.
    */
   write(raw: string, make: Making, until: () => number): Promise<Written> {
     return this.#inTurn(() => this.#write(raw, make, until));
@@ -167,8 +167,8 @@ export class Documents {
   }
 
   /**
-   * A person's word: makes this the group's state whatever stands there, over any doubt. A text says
-   * why it could not be done.
+   * A person's word: makes this the group's state whatever stands there, over any doubt. A text
+   * says why it could not be done.
    */
   replace(
     make: (above: Known, home: string) => Buffer | { readonly full: string },

@@ -1,15 +1,16 @@
-// One replica's seat at a Lease of Kubernetes: sees who holds it, takes it where nobody does, renews
-// and gives it back. The Lease is another's until its renewals were not seen to change for as long as
-// it says it lasts, by our own monotonic clock: what another's clock wrote into it is never compared
-// with ours. Each change is compared and set by `resourceVersion`. What we hold is counted from when
-// the renewal that is known to have been taken was sent. It must never take a renewal whose reply was
-// lost for one that was taken, nor a lapsed holding up again: that is a new one, with its own term.
+// One replica's seat at a Lease of Kubernetes: sees who holds it, takes it where nobody does,
+// renews and gives it back. The Lease is another's until its renewals were not seen to change for
+// as long as it says it lasts, by our own monotonic clock: what another's clock wrote into it is
+// never compared with ours. Each change is compared and set by `resourceVersion`. What we hold is
+// counted from when the renewal that is known to have been taken was sent. It must never take a
+// renewal whose reply was lost for one that was taken, nor a lapsed holding up again: that is a new
+// one, with its own term.
 
 import type { Clock } from '../ports.ts';
 import { type Fields, isFields } from './body.ts';
 import type { KubeAnswer, KubeApi, KubeObject } from './kube-api.ts';
 
-export interface SeatOptions {
+interface SeatOptions {
   /** The Lease's name. */
   readonly name: string;
   /** Of this start of this replica alone. */
@@ -22,7 +23,7 @@ export interface SeatOptions {
 }
 
 /** The Lease as it was last seen. */
-export interface Sight {
+interface Sight {
   readonly object: KubeObject;
   readonly uid: string;
   /** '': nobody. */
@@ -51,7 +52,10 @@ const CALL_MS = { least: 500, most: 5000, part: 1 / 2 };
 const MARGIN = { leastMs: 500, part: 0.1 };
 /** Of the renewals that were sent, how many are remembered until it shows which was taken. */
 const SENT_KEPT = 16;
-/** An annotation of the Lease: documents were written by whoever held it, so an empty object is a loss. */
+/**
+ * An annotation of the Lease: documents were written by whoever held it, so an empty object is a
+ * loss.
+ */
 const USED = 'detour/documents';
 /** Where a Lease does not say how long it lasts. */
 const UNKNOWN_MS = 15_000;
@@ -100,13 +104,18 @@ export class Seat {
     this.#sent.clear();
   }
 
-  /** What the API answered about the Lease: null where that says nothing. */
-  observe(answer: KubeAnswer): void {
+  #read(answer: KubeAnswer): void {
     if (answer.ok) this.#see(answer.object);
     else if (answer.word === 'missing') {
       this.sight = null;
       this.forget();
     }
+  }
+
+  /** What a watch has shown meanwhile may be newer than what was written. */
+  #wrote(answer: KubeAnswer): void {
+    const isOld = answer.ok && isNewer(answer.object, this.sight?.object ?? null) === false;
+    if (!isOld) this.#read(answer);
   }
 
   /** A change that a watch tells of; false: it does not show whether it is the newer one. */
@@ -119,7 +128,7 @@ export class Seat {
   async look(): Promise<KubeAnswer> {
     const { api, name } = this.#options;
     const answer = await api.get('lease', name, this.callMs);
-    this.observe(answer);
+    this.#read(answer);
     return answer;
   }
 
@@ -127,7 +136,7 @@ export class Seat {
   async create(): Promise<KubeAnswer> {
     const { api, name } = this.#options;
     const answer = await api.create('lease', { metadata: { name }, spec: {} }, this.callMs);
-    this.observe(answer);
+    this.#wrote(answer);
     return answer;
   }
 
@@ -162,7 +171,7 @@ export class Seat {
         renewTime: this.#microTime(),
       };
       const answer = await api.put('lease', { ...sight.object, spec }, this.callMs);
-      this.observe(answer);
+      this.#wrote(answer);
       if (answer.ok || answer.word === 'refused' || answer.word === 'invalid' || tries > 1) {
         return answer;
       }
@@ -189,7 +198,7 @@ export class Seat {
     this.#sent.set(renewTime, elapsed());
     if (this.#sent.size > SENT_KEPT) this.#sent.delete(this.#sent.keys().next().value!);
     const answer = await api.put('lease', { ...sight.object, spec }, this.callMs);
-    this.observe(answer);
+    this.#wrote(answer);
     return answer;
   }
 

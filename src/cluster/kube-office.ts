@@ -1,6 +1,7 @@
-// What one replica makes of the group's documents: tells them in its own time, commits under its term,
-// passes operators' words to whoever acts, and puts its own documents in their place when a person says
-// so. It must never tell documents that are not believed, nor write a head for a term that is not held.
+// What one replica makes of the group's documents: tells them in its own time, commits under its
+// term, passes operators' words to whoever acts, and puts its own documents in their place when a
+// person says so. It must never tell documents that are not believed, nor write a head for a term
+// that is not held.
 
 import type { Command, Json, Reply } from '../core/model.ts';
 import { shifted } from '../core/stored.ts';
@@ -30,7 +31,7 @@ export interface KubeMemory {
   readonly shift: number | null;
 }
 
-export interface OfficeOptions {
+interface OfficeOptions {
   readonly replica: string;
   readonly clock: Clock;
   readonly memory: { load(): KubeMemory | null; save(memory: KubeMemory): void };
@@ -55,7 +56,9 @@ export interface OfficeOptions {
 /** A commit that is not known to be done by then is given up, and with it the right to act. */
 const COMMIT_MS = 10_000;
 const SAY_MS = 15_000;
-/** An order that the one who acts has not done by then is dropped: whoever said it waits no more. */
+/**
+ * An order that the one who acts has not done by then is dropped: whoever said it waits no more.
+ */
 const ORDER_MS = 30_000;
 const SAYINGS_MOST = 50;
 const COMMAND_MOST = 8192;
@@ -130,7 +133,9 @@ export class Office implements Shared {
     this.#answer();
   }
 
-  /** Whoever acts writes a head now and then where nothing happens: others take its time from it. */
+  /**
+   * Whoever acts writes a head now and then where nothing happens: others take its time from it.
+   */
   beat(): void {
     const { clock, term } = this.#options;
     if (term() === null || this.#committing > 0 || clock.now() - this.#headAt < BEAT_MS) return;

@@ -1,19 +1,20 @@
-// Who acts, and what all share, by the API of the Kubernetes cluster that the replicas run in: a Lease
-// elects, one Secret or ConfigMap holds the documents. It is for restarts and upgrades inside one
-// cluster, not for the day that cluster's cloud dies.
+// Who acts, and what all share, by the API of the Kubernetes cluster that the replicas run in: a
+// Lease elects, one Secret or ConfigMap holds the documents. It is for restarts and upgrades inside
+// one cluster, not for the day that cluster's cloud dies.
 //
-// Two can never both commit. A commit is a write of the documents' object that Kubernetes takes only
-// over the very version (`resourceVersion`) that the writer read, and it is sent only over a head that
-// bears the writer's own term. Whoever takes the Lease gets a term that nobody had (base + its
-// transitions, which each taking raises by one, compared and set), and acts only after it has written a
-// head of that term, which it does only over a head of a lower one. From then on the version that the
-// one before had read stands no more: his next write is a conflict, he reads a head of a higher term,
-// and is deposed. Before that, what he commits is read by the successor, whose own head goes over it.
-// This rests on no clock. Clocks only bound how long he believes that he may act: from when his last
-// renewal that is known to have been taken was sent, less a margin, on clocks that notice a suspension;
-// while another takes the Lease only after it saw no renewal for as long as it lasts, by its own
-// monotonic clock, from when it saw the last one. A Lease that was made anew has another uid, documents
-// that were put back have a lower number or term: then nobody acts until a person says so.
+// Two can never both commit. A commit is a write of the documents' object that Kubernetes takes
+// only over the very version (`resourceVersion`) that the writer read, and it is sent only over a
+// head that bears the writer's own term. Whoever takes the Lease gets a term that nobody had (base
+// + its transitions, which each taking raises by one, compared and set), and acts only after it has
+// written a head of that term, which it does only over a head of a lower one. From then on the
+// version that the one before had read stands no more: his next write is a conflict, he reads a
+// head of a higher term, and is deposed. Before that, what he commits is read by the successor,
+// whose own head goes over it. This rests on no clock. Clocks only bound how long he believes that
+// he may act: from when his last renewal that is known to have been taken was sent, less a margin,
+// on clocks that notice a suspension; while another takes the Lease only after it saw no renewal
+// for as long as it lasts, by its own monotonic clock, from when it saw the last one. A Lease that
+// was made anew has another uid, documents that were put back have a lower number or term: then
+// nobody acts until a person says so.
 //
 // It must never act on a group in doubt, nor update an object blindly.
 
@@ -27,7 +28,7 @@ import { type KubeMemory, Office } from './kube-office.ts';
 import type { Seal } from './sealed.ts';
 import type { Place } from './shelf.ts';
 
-export interface KubernetesOptions {
+interface KubernetesOptions {
   readonly api: KubeApi;
   readonly clock: Clock;
   /** Milliseconds that have passed since some moment, those while the machine slept included. */
@@ -445,6 +446,10 @@ class KubernetesCoordinator implements GroupCoordinator {
     if (this.#state !== 'started') return;
     const { problem } = this.#documents;
     if (problem !== null && this.#seat.holding !== null) this.#giveUp(problem.sentence);
+    const head = this.#documents.opened?.shelf?.term;
+    if (this.#term !== null && head !== undefined && head > this.#term) {
+      this.#giveUp('a head of a higher term stands there');
+    }
     this.#office.changed(isLive);
     this.#tellWord();
   }

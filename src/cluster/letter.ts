@@ -134,12 +134,14 @@ export function isTooMuch(telling: Telling, names: Names): boolean {
   );
 }
 
-/** A telling as the letters that carry it; `names` learns what they say. */
-export function tellingLetters(telling: Telling, names: Names): readonly Json[][] {
+/**
+ * A telling as the letters that carry it, each made when it is asked for: a great one is work of
+ * some turns of the loop. `names` learns what they say. The last one has 0 as its second word.
+ */
+export function* tellingLetters(telling: Telling, names: Names): Generator<Json[], void> {
   const { sightings } = telling;
   const records = Object.entries(telling.records ?? {});
-  const letters: Json[][] = [];
-  let [row, record, more] = [0, 0, true];
+  let [row, record, more, head] = [0, 0, true, headOf(telling) as Json];
   while (more) {
     const some = sightings.slice(row, row + ROWS_OF_PIECE);
     const few = records.slice(record, record + ROWS_OF_PIECE - some.length);
@@ -148,10 +150,9 @@ export function tellingLetters(telling: Telling, names: Names): readonly Json[][
     const said: Json[] = [];
     const rows = some.map((s) => rowOf(s, names, said));
     more = row < sightings.length || record < records.length;
-    const head = letters.length === 0 ? headOf(telling) : null;
-    letters.push(['t', more ? 1 : 0, head, said, rows, few.map(([name, hash]) => [name, hash])]);
+    yield ['t', more ? 1 : 0, head, said, rows, few.map(([name, hash]) => [name, hash])];
+    head = null;
   }
-  return letters;
 }
 
 function headOf(telling: Telling): Json {

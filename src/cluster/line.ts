@@ -18,6 +18,8 @@ const KEPT = 1024;
 /** Letters that are looked at in a second: what is more waits in the sender's kernel. */
 const LETTERS_A_SECOND = 500;
 const SECOND_MS = 1000;
+/** And in one turn of the loop. */
+const LETTERS_A_TURN = 4;
 
 interface Hearing {
   /** `saidAt`: in our engine time, a lower bound of when it was said. */
@@ -88,7 +90,8 @@ export class Line {
   }
 
   #take(): void {
-    while (this.#closed === null && this.#resting === null) {
+    for (let taken = 0; this.#closed === null && this.#resting === null; taken++) {
+      if (taken === LETTERS_A_TURN) return this.#restATurn();
       const frame = this.#options.frames.next();
       if (frame === null) return;
       if (frame === 'too long') return this.close('a letter was too long');
@@ -116,6 +119,19 @@ export class Line {
     this.#hearing?.letter(letter, Math.min(now, sentAt + heldMs));
   }
 
+  #restATurn(): void {
+    const next = setImmediate(() => this.#goOn());
+    this.#options.socket.pause();
+    this.#resting = () => clearImmediate(next);
+  }
+
+  #goOn(): void {
+    this.#resting = null;
+    if (this.#closed !== null) return;
+    this.#options.socket.resume();
+    this.#take();
+  }
+
   #sent(number: number): number {
     const isKept = number > 0 && this.session.sent - number < KEPT;
     return isKept ? this.#sentAt[number % KEPT]! : this.#options.helloSentAt;
@@ -128,12 +144,8 @@ export class Line {
     if (now - this.#second.fromAt >= SECOND_MS) this.#second = { fromAt: now, letters: 0 };
     if (++this.#second.letters < LETTERS_A_SECOND) return;
     socket.pause();
-    this.#resting = clock.after(this.#second.fromAt + SECOND_MS - now, () => {
-      this.#resting = null;
-      if (this.#closed !== null) return;
-      socket.resume();
-      this.#take();
-    });
+    const waitMs = this.#second.fromAt + SECOND_MS - now;
+    this.#resting = clock.after(waitMs, () => this.#goOn());
   }
 
   /**

@@ -1,9 +1,9 @@
-// Everything that a group shares in one object of Kubernetes, a Secret or a ConfigMap: the head, all
-// documents, the answers to orders and the last decisions as one text, sealed as a whole and deflated;
-// beside it the orders that wait, and the doubt of a replica that knew a later state. One object,
-// because Kubernetes compares and sets one object at a time. This only packs and reads; it asks nobody.
-// It must never give out what the cluster key has not sealed for just this place, nor inflate without
-// a bound.
+// Everything that a group shares in one object of Kubernetes, a Secret or a ConfigMap: the head,
+// all documents, the answers to orders and the last decisions as one text, sealed as a whole and
+// deflated; beside it the orders that wait, and the doubt of a replica that knew a later state. One
+// object, because Kubernetes compares and sets one object at a time. This only packs and reads; it
+// asks nobody. It must never give out what the cluster key has not sealed for just this place, nor
+// inflate without a bound.
 
 import { createHash } from 'node:crypto';
 import { deflateRawSync, inflateRawSync } from 'node:zlib';
@@ -25,7 +25,9 @@ export interface Shelf {
   readonly by: string;
   /** Higher after each restoration. */
   readonly base: number;
-  /** The uids of the Lease and of the object that it was written for: made anew, they have others. */
+  /**
+   * The uids of the Lease and of the object that it was written for: made anew, they have others.
+   */
   readonly lease: string;
   readonly home: string;
   /** An order that was said at an earlier number may have been done and forgotten. */
@@ -36,7 +38,7 @@ export interface Shelf {
   readonly log: readonly Logged[];
 }
 
-export interface Done {
+interface Done {
   readonly id: string;
   readonly number: number;
   readonly reply: Reply;
@@ -49,7 +51,7 @@ interface Logged {
   readonly missing: number;
 }
 
-export interface Order {
+interface Order {
   readonly id: string;
   /** The number of the head when it was said. */
   readonly number: number;
@@ -180,8 +182,8 @@ function textOf(base64: string): string {
 }
 
 /**
- * As it goes into the object, deflated, over one of so many bytes; or why there is no room for it, and
- * what to do.
+ * As it goes into the object, deflated, over one of so many bytes; or why there is no room for it,
+ * and what to do.
  */
 export function pack(shelf: Shelf, seal: Seal, before: number): Buffer | { readonly full: string } {
   const { term, number, ...rest } = shelf;
@@ -193,7 +195,7 @@ export function pack(shelf: Shelf, seal: Seal, before: number): Buffer | { reado
   const bytes = deflateRawSync(text, { level: LEVEL });
   // What makes it smaller is always taken: that is the way out.
   if (bytes.length > SHELF_MOST && bytes.length >= before) {
-    const most = `${mib(SHELF_MOST)} of the ${mib(OBJECT_MOST)} that Kubernetes takes in one object`;
+    const most = `${mib(SHELF_MOST)} of the ${mib(OBJECT_MOST)} of one object`;
     return { full: `the group's documents need ${mib(bytes.length)}, more than ${most}: ${cure}` };
   }
   return bytes;

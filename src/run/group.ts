@@ -1,5 +1,6 @@
-// What makes a daemon one of a group: its coordinator over the configured engine, and its eyes. Loaded
-// only where there is a group: a node that is alone loads none of it. Nothing is decided here.
+// What makes a daemon one of a group: its coordinator over the configured engine, and its eyes.
+// Loaded only where there is a group: a node that is alone loads none of it. Nothing is decided
+// here.
 
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
@@ -147,7 +148,9 @@ function kubernetesOf(
   });
 }
 
-/** What every engine's coordinator is given; `scope`: for whom and where what is shared is sealed. */
+/**
+ * What every engine's coordinator is given; `scope`: for whom and where what is shared is sealed.
+ */
 function commonOf(
   { config, clock, store, trouble }: GroupParts,
   keys: Keys,

@@ -64,13 +64,16 @@ const families = {
   detour_group_acts: gauge('In a group: 1 while this replica acts.'),
   detour_group_term: gauge('In a group: which holding of the right to act is known; 0: none.'),
   detour_group_trouble: gauge('In a group, state set: 1 for what is wrong with it.', 'word'),
-  detour_replica_heard: gauge('In a group: 1 while what another replica says counts.', 'replica'),
+  detour_replica_heard: gauge(
+    'In a group: 1 while what another replica sees counts here; else it has no vote.',
+    'replica',
+  ),
   detour_replica_age_seconds: gauge(
-    'In a group: how old, at the most, the latest is that another replica said.',
+    'In a group: so long ago at most another replica said what was heard of it last.',
     'replica',
   ),
   detour_replica_same_definition: gauge(
-    "In a group: 1 if another replica's definition of every record is this one's.",
+    'In a group: 1 while another replica has the definition of every record that is here.',
     'replica',
   ),
   detour_frozen: gauge('1 while automatic decisions are frozen for every record.'),

@@ -46,9 +46,13 @@ const shown = (values: readonly number[]) =>
   `${Math.round(median(values))} (${Math.round(Math.min(...values))} to ${Math.round(Math.max(...values))})`;
 
 async function ready(group: Group): Promise<void> {
-  for (const one of group.replicas) one.start();
-  if (group.etcd !== null) await actor(group, 60_000);
-  await until('all is settled', 180_000, async () => {
+  // One after the other: with many records a start is work, and this machine is small.
+  for (const one of group.replicas) {
+    one.start();
+    if (group.etcd !== null) await actor(group, 180_000);
+    await until(`${one.name} answers`, 180_000, async () => (await one.status()) !== null);
+  }
+  await until('all is settled', 300_000, async () => {
     const views = await Promise.all(group.replicas.map((one) => one.status()));
     return views.every((view) => {
       const acts = group.etcd === null || view?.group?.role === 'acts';

@@ -481,6 +481,24 @@ test('commits of two seconds are made, and the next one acts three of them later
   }
 });
 
+test('an engine that takes two seconds for every answer still has one who acts', async () => {
+  for (const seed of seeds) {
+    const { group, leader } = await started(seed);
+    for (const { link } of group.replicas) link.delayMs = 1000;
+    await group.run(30_000);
+    assert.equal(group.actor, leader, group.says());
+    const outcome = await group.settle(leader.commit(batch({ 'epoch/x.': 1 })));
+    assert.deepEqual(outcome, committed);
+    // All have lost it, and begin from nothing.
+    for (const one of group.replicas) one.process.die();
+    for (const one of group.replicas) one.start();
+    const tookMs = await group.until(() => group.actor !== undefined, 'the next one acts');
+    assert.ok(tookMs <= TTL_MS + 1500 + 4 * 2000, `${tookMs} ms`);
+    await group.agree({ 'epoch/x.': 1 });
+    assert.equal(group.overlaps, 0);
+  }
+});
+
 test('a deposed one cannot commit, whatever it believes', async () => {
   for (const seed of seeds) {
     const { group, leader } = await started(seed);
@@ -599,6 +617,35 @@ test('pins end at the same moment for all, however their clocks differ', async (
   const third = group.others(leader).find((one) => one !== next)!;
   await group.run(100);
   assert.ok(Math.abs(leftOf(third)! - (before - 100)) < 200, `${leftOf(third)} ${before}`);
+});
+
+test('a replica that starts anew, or is new, sees a pin end when the others do', async () => {
+  const { group, leader } = await started();
+  const [b] = group.others(leader) as [Replica, Replica];
+  const sinceAt = leader.process.now();
+  const untilAt = sinceAt + 7_200_000;
+  const pin = { what: 'x', by: 'me', reason: 'r', sinceAt, untilAt };
+  await group.settle(leader.commit(batch({ 'drain/x': pin })));
+  await group.run(70_000);
+  const endsAt = group.timeline.now + untilAt - leader.process.now();
+  const seenBy = async (one: Replica) => {
+    await group.until(() => one.docs.size > 0, 'it hears of it', 10_000);
+    const doc = one.docs.get('drain/x') as { untilAt: number };
+    return group.timeline.now + doc.untilAt - one.process.now();
+  };
+  // Nothing is decided for so long that the head is old; its clock is another meanwhile.
+  b.process.die();
+  await group.run(45_000);
+  b.start();
+  assert.ok(Math.abs((await seenBy(b)) - endsAt) < 100, 'what it remembers holds');
+  const fresh = new Replica(group, 'fresh');
+  fresh.process.wallOffMs = 86_400_000;
+  group.replicas.push(fresh);
+  fresh.start();
+  const first = (await seenBy(fresh)) - endsAt;
+  assert.ok(first > -100 && first < 61_000, `late rather than early: ${first}`);
+  await group.run(70_000);
+  assert.ok(Math.abs((await seenBy(fresh)) - endsAt) < 100, 'and right from the next head on');
 });
 
 // ---------------------------------------------------------------- orders
@@ -985,4 +1032,77 @@ async function storm(seed: number): Promise<void> {
   const docs = Object.fromEntries((group.actor ?? actor).docs) as Record<string, number>;
   if (confirmed > 0) assert.ok((docs['epoch/x.'] ?? 0) >= confirmed, `seed ${seed}`);
   await group.agree(docs);
+}
+
+test('backups put back in the midst of it stop all until a person says so, and nothing goes back', async () => {
+  for (let seed = 1; seed <= 20; seed++) await backups(seed);
+});
+
+async function backups(seed: number): Promise<void> {
+  const { group } = await started(seed);
+  const { chance, etcd } = group;
+  const kept = [etcd.backUp()];
+  let [sent, highestTerm] = [0, 0];
+  const heard = new Set<LeaseEvent>();
+  /** Terms only ever grow, whoever holds them and whatever was put back. */
+  const look = () => {
+    for (const one of group.replicas) {
+      for (const event of one.events) {
+        if (event.kind !== 'held' || heard.has(event)) continue;
+        heard.add(event);
+        assert.ok(event.term > highestTerm, `seed ${seed}: ${event.term} after ${highestTerm}`);
+        highestTerm = event.term;
+      }
+    }
+    return false;
+  };
+  look();
+  for (let step = 0; step < 25; step++) {
+    const one = chance.pick(group.replicas);
+    switch (chance.int(0, 6)) {
+      case 0:
+        kept.push(etcd.backUp());
+        break;
+      case 1:
+        if (chance.is(0.4)) chance.pick(kept)();
+        break;
+      case 2:
+        one.process.pause(chance.spread(50, 9000), chance.is(0.5));
+        break;
+      case 3:
+        one.link.isDeaf = chance.is(0.5);
+        break;
+      case 4:
+        etcd.compact(etcd.revision);
+        break;
+      case 5:
+        if (one.process.alive) one.process.die();
+        else one.start();
+        break;
+      default:
+        etcd.isFull = chance.is(0.3);
+    }
+    const { actor } = group;
+    if (actor !== undefined) void actor.commit(batch({ 'epoch/x.': ++sent }));
+    await group.run(chance.spread(5, 6000), look);
+    assert.equal(group.overlaps, 0, `seed ${seed}, step ${step}`);
+  }
+  etcd.isFull = false;
+  for (const one of group.replicas) {
+    one.link.isDeaf = false;
+    if (!one.process.alive) one.start();
+  }
+  await group.run(25_000, look);
+  const knows = [...group.replicas].sort((a, b) => b.memory!.number - a.memory!.number)[0]!;
+  const { number } = knows.memory!;
+  if (group.actor === undefined) {
+    const docs = { 'epoch/x.': 1000 + sent };
+    const reply = await group.settle(knows.coordinator.shared.restore(docs));
+    assert.equal(reply.exit, 0, `seed ${seed}: ${reply.message} ${group.says()}`);
+  }
+  const actor = await group.elected();
+  await group.run(15_000, look);
+  for (const one of group.replicas) assert.equal(one.word, null, `seed ${seed}: ${group.says()}`);
+  assert.ok(actor.memory!.number >= number);
+  assert.equal(group.overlaps, 0, `seed ${seed}`);
 }

@@ -408,6 +408,29 @@ test('1,000 checks that all change are told at once, and none is lost', async ()
   });
 });
 
+test('when names fill a connection all is told anew on another; what no connection takes is said', async () => {
+  await withRelay(async (a, b, relay) => {
+    const rows = (count: number, hash: string) =>
+      Array.from({ length: count }, (_, i) => sighting({ ...web(i, 'a'), hash }));
+    a.sights.set(...rows(60_000, 'before'));
+    const heard = (hash: string) =>
+      b.heard('a').findLast(({ telling }) => telling.sightings[0]?.hash === hash)?.telling;
+    await until(() => heard('before') !== undefined, 'the first', 20_000);
+    const lines = relay.connections.length;
+    a.sights.set(...rows(60_000, 'after'));
+    a.eyes.changed();
+    await until(() => heard('after') !== undefined, 'the second', 20_000);
+    assert.equal(relay.connections.length, lines + 1);
+    assert.ok(heard('after')!.whole);
+    assert.equal(heard('after')!.sightings.length, 60_000);
+    assert.equal(b.events.filter((e) => e.kind === 'unheard').length, 0);
+    a.sights.set(...rows(100_001, 'more'));
+    a.eyes.changed();
+    await until(() => a.troubles.length > 0, 'it is told', 20_000);
+    assert.match(a.troubles[0]!, /more checks and paths to tell of than the others take/);
+  });
+});
+
 test('one that hangs, or says nothing, delays nobody else', async () => {
   let silent = 0;
   await withTcp(

@@ -1,6 +1,7 @@
-// The thin client of the Kubernetes API over real HTTPS, and a group by it with exactly the rights that
-// deploy/kubernetes/group.yaml gives: tokens that end, rights that are missing, an API that is slow,
-// silent, overloaded or not the one it should be, versions that it no longer knows, answers without end.
+// The thin client of the Kubernetes API over real HTTPS, and a group by it with exactly the rights
+// that deploy/kubernetes/group.yaml gives: tokens that end, rights that are missing, an API that is
+// slow, silent, overloaded or not the one it should be, versions that it no longer knows, answers
+// without end.
 
 import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -19,7 +20,7 @@ import {
 import { createClock } from '../../src/run/clock.ts';
 import { startKubeApi } from '../parts/kube-api.ts';
 import type { Any } from '../parts/kube-objects.ts';
-import { batch, committed, Group, LEASE, SECRET } from '../parts/kube-suite.ts';
+import { batch, committed, conformance, Group, LEASE, SECRET } from '../parts/kube-suite.ts';
 import { RealWorld } from '../parts/kube-world.ts';
 import { closedPort, createCertificates, until, withServer } from '../parts/listening.ts';
 
@@ -51,7 +52,7 @@ const secret = (value: string) => ({
   data: { x: Buffer.from(value).toString('base64') },
 });
 
-test('an object is made once, read as it stands, and written only over the version that was read', async () => {
+test('an object is made once, and written only over the version that was read', async () => {
   await withApi(async (api, kube) => {
     assert.equal(wordOf(await api.get('secret', SECRET, 2000)), 'missing');
     const first = object(await api.create('secret', secret('1'), 2000));
@@ -78,7 +79,7 @@ test('an object is made once, read as it stands, and written only over the versi
   });
 });
 
-test('a token that is renewed in its file is taken at the next call, and told to nobody', async () => {
+test('a token renewed in its file is taken at the next call, and told to nobody', async () => {
   await withApi(async (api, kube, { tokenFile }) => {
     assert.equal(wordOf(await api.get('lease', LEASE, 2000)), 'missing');
     const old = readFileSync(tokenFile, 'utf8').trim();
@@ -184,7 +185,7 @@ test('an answer without end is cut off, and one that is no object says nothing',
   certificates.remove();
 });
 
-test('a watch tells of its object alone, lives on bookmarks, and ends where versions are forgotten', async () => {
+test('a watch tells of its object alone, and ends where versions are forgotten', async () => {
   await withApi(async (api, kube) => {
     const made = object(await api.create('secret', secret('1'), 2000));
     const events: KubeEvent[] = [];
@@ -236,7 +237,7 @@ test('what a pod is given is read from its files; outside of one the cure is sai
   assert.throws(() => podAccount(env, null, scratch), /namespace is not there/);
 });
 
-// ---------------------------------------------------------------- a group with the rights of the manifests
+// ---------------------------------------------------------------- with the manifests' rights
 
 const manifests = parseAllDocuments(
   readFileSync(new URL('../../deploy/kubernetes/group.yaml', import.meta.url), 'utf8'),
@@ -269,7 +270,7 @@ async function withGroup(body: (group: Group, kube: Kube) => Promise<void>, isMa
   }
 }
 
-test('the Role of the manifests suffices, through a renewal of the tokens and a rollout', async () => {
+test('the Role of the manifests suffices, also as tokens and pods are renewed', async () => {
   await withGroup(async (group, kube) => {
     const leader = await group.elected();
     await group.until(group.all(null), 'all are well');
@@ -291,7 +292,7 @@ test('the Role of the manifests suffices, through a renewal of the tokens and a 
   });
 });
 
-test('without the objects, or the rights, nobody acts, and the sentence says what to apply', async () => {
+test('without the objects or the rights nobody acts, and it is said what to apply', async () => {
   await withGroup(async (group, kube) => {
     await group.until(group.all('refused'), 'all say so');
     for (const { sentence } of group.members)
@@ -318,7 +319,7 @@ test('without the objects, or the rights, nobody acts, and the sentence says wha
   }, false);
 });
 
-test('a rollout of tokens that end, an API that says 500 and 429, and one that restarts are lived through', async () => {
+test('an API that says 500 and 429, and one that restarts, are lived through', async () => {
   await withGroup(async (group, kube) => {
     const leader = await group.elected();
     let count = 0;
@@ -337,3 +338,21 @@ test('a rollout of tokens that end, an API that says 500 and 429, and one that r
     assert.equal(group.actor, leader);
   });
 });
+
+// ---------------------------------------------------------------- the suite, by HTTPS
+
+conformance(
+  'the stand-in over HTTPS',
+  async () => {
+    const kube = await startKubeApi();
+    return new RealWorld({
+      // As short as a lease may be, in real time.
+      ...{ ttlMs: TTL_MS, slackMs: 2000, account: (name) => kube.account(name) },
+      get: async (resource, name) => kube.get(resource, name),
+      set: async (resource, name, edit) => kube.set(resource, name, edit),
+      close: () => kube.stop(),
+    });
+  },
+  [1],
+  5,
+);

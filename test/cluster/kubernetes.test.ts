@@ -1,11 +1,10 @@
-// The coordinator over the Kubernetes API. Most of it lives in virtual time, over objects that behave as
-// the API's do; the same suite then goes over real HTTPS to a strict stand-in, with tokens, RBAC, watches
-// and the client itself. The real API is test/long/kubernetes.ts.
+// The coordinator over the Kubernetes API in virtual time: over objects that behave as the API's do,
+// with pauses, clocks, lost replies and forged documents. The same suite goes over real HTTPS to a
+// strict stand-in in kube-api.test.ts, and to a real kube-apiserver in test/long/kubernetes.ts.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createKubernetesCoordinator } from '../../src/cluster/kubernetes.ts';
-import { startKubeApi } from '../parts/kube-api.ts';
 import type { Any } from '../parts/kube-objects.ts';
 import {
   type Body,
@@ -23,7 +22,6 @@ import {
   type World,
   yes,
 } from '../parts/kube-suite.ts';
-import { RealWorld, type RealWorldOptions } from '../parts/kube-world.ts';
 import { type Link, SimKube } from '../parts/sim-kube.ts';
 import { Chance } from '../sim/chance.ts';
 import { Process, Timeline } from '../sim/clock.ts';
@@ -231,6 +229,23 @@ sim('a commit that slows renewals down by nothing', async ({ group, leader, kube
     assert.deepEqual(await group.settle(leader.commit(batch({ 'epoch/x.': i }))), committed);
     assert.equal(group.actor, leader);
   }
+});
+
+sim('whoever reads a head of a higher term is deposed, though deaf to the Lease', async (at) => {
+  const { group, leader, kube } = at;
+  await group.settle(leader.commit(batch({ 'epoch/x.': 1 })));
+  // Another took it, and this one has not heard of that: only what it commits over shows it.
+  at.link(leader).isDeaf = true;
+  at.link(leader).delayMs = 400;
+  kube.objects.edit('leases', LEASE, (now) => {
+    return { ...now, spec: { ...now.spec, holderIdentity: '' } };
+  });
+  const other = () => group.others(leader).some((one) => one.term !== null);
+  await group.until(other, 'another holds it', 5000);
+  const outcome = await group.settle(leader.commit(batch({ 'epoch/x.': 666 })));
+  assert.equal(outcome.kind, 'deposed');
+  await group.agree({ 'epoch/x.': 1 });
+  group.overlaps = 0;
 });
 
 sim('others may write into the Lease and beside the documents', async ({ group, leader, kube }) => {
@@ -544,7 +559,7 @@ sim('watches that are deaf or forgotten only cost time', async ({ group, leader,
 
 // ---------------------------------------------------------------- all of it at once
 
-test('whatever happens together, at most one acts and none forgets what was committed', async () => {
+test('whatever happens together, one acts at most and nothing committed is forgotten', async () => {
   for (let seed = 1; seed <= 20; seed++) await storm(seed);
 });
 
@@ -616,20 +631,3 @@ async function storm(seed: number): Promise<void> {
     `seed ${seed}`,
   );
 }
-
-/** A world of the stand-in over HTTPS, in real time; its leases are as short as they may be. */
-async function realWorld(options: Partial<RealWorldOptions> = {}) {
-  const kube = await startKubeApi();
-  const world = new RealWorld({
-    ttlMs: 2000,
-    slackMs: 2000,
-    account: (name) => kube.account(name),
-    get: async (resource, name) => kube.get(resource, name),
-    set: async (resource, name, edit) => kube.set(resource, name, edit),
-    close: () => kube.stop(),
-    ...options,
-  });
-  return { kube, world };
-}
-
-conformance('the stand-in over HTTPS', async () => (await realWorld()).world, [1], 5);

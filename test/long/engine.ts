@@ -239,10 +239,7 @@ async function full(): Promise<void> {
     }).catch((error: Error) => goal(false, `${error.message}: ${shown}`));
     say(`each says: ${shown}, ${Math.round(machineNow() - from)} ms after the first origin failed`);
     const view = await group.replicas[0]!.status();
-    say(`in its words: ${view?.group?.sentence}`);
-    say(
-      `would: ${view?.records.map((r) => r.would).find((one) => one !== undefined) ?? 'nothing'}`,
-    );
+    say(`in its words: ${view?.group?.sentence}; ${view?.records[0]?.stay.sentence}`);
     goal(await nobodyFor(group, 15_000), 'nobody acts while there is no room (15 s, every 20 ms)');
     goal(await gives(group, 0, group.values.first), 'nothing was moved meanwhile');
     const metrics = await scraped(group);
@@ -319,7 +316,10 @@ async function backup(how: 'copied' | 'snapshot'): Promise<void> {
     await until('each replica says `restored`', 60_000, async () => {
       shown = await words(group);
       return shown.every((word) => word === 'restored');
-    }).catch((error: Error) => goal(false, `${error.message}: ${shown}`));
+    }).catch(async (error: Error) => {
+      goal(false, `${error.message}: ${shown}; member ${await group.etcd!.leader()} leads etcd`);
+      for (const member of [0, 1, 2]) say(group.etcd!.log(member).slice(-3000));
+    });
     say(`each says: ${shown}, ${Math.round(machineNow() - at)} ms after etcd was back`);
     say(`in its words: ${(await group.replicas[1]!.status())?.group?.sentence}`);
     fail(group, 3, 'refuses');

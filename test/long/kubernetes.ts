@@ -1,8 +1,8 @@
-// A group by a Lease over a real kube-apiserver, which is built from Go modules once (some minutes, Go's
-// proxy, a few hundred megabytes): the suite that the stand-ins pass, what the Role of the manifests
-// allows and nothing more, what the real API refuses and the stand-in must refuse as well, and replicas
-// as processes that are stopped, killed and ended while the API goes and comes back.
-// `npm run test:kubernetes`; where there is no Go or no etcd it is skipped by name.
+// A group by a Lease over a real kube-apiserver, which is built from Go modules once (some minutes,
+// Go's proxy, a few hundred megabytes): the suite that the stand-ins pass, what the Role of the
+// manifests allows and nothing more, what the real API refuses and the stand-in must refuse as
+// well, and replicas as processes that are stopped, killed and ended while the API goes and comes
+// back. `npm run test:kubernetes`; where there is no Go or no etcd it is skipped by name.
 
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
@@ -297,7 +297,10 @@ function overlaps(replicas: readonly Replica[]): number {
   return count;
 }
 
-/** How long nobody said that he may act, after the last moment of one and before the first of another. */
+/**
+ * How long nobody said that he may act, after the last moment of one and before the first of
+ * another.
+ */
 function gapMs(from: Replica, to: Replica): number {
   const last = from.said.filter(({ acts }) => acts).at(-1)!.at;
   const first = to.said.find(({ acts, at }) => acts && at > last);
@@ -336,7 +339,7 @@ test('processes: SIGTERM hands over at once', async () => {
   });
 });
 
-test('processes: SIGKILL is waited out, SIGSTOP and back finds itself without the right', async () => {
+test('processes: SIGSTOP and back is without the right, SIGKILL is waited out', async () => {
   await withReplicas(async (replicas) => {
     const [one, other] = await acting(replicas);
     await until(() => one.committed.length > 3, 'it commits', 20_000);

@@ -1,6 +1,7 @@
-// A strict stand-in of the Kubernetes API over real HTTPS on loopback: the objects of kube-objects.ts
-// behind tokens that end, RBAC and watches. It does what networks do: it is slow, loses replies after
-// doing what was asked, or says nothing. It must never listen on anything but loopback.
+// A strict stand-in of the Kubernetes API over real HTTPS on loopback: the objects of
+// kube-objects.ts behind tokens that end, RBAC and watches. It does what networks do: it is slow,
+// loses replies after doing what was asked, or says nothing. It must never listen on anything but
+// loopback.
 
 import { randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';

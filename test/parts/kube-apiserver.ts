@@ -1,7 +1,7 @@
-// A real kube-apiserver for tests, over Debian's etcd, with RBAC on: a namespace with the objects and
-// rights of deploy/kubernetes/group.yaml, tokens of its service account as a kubelet would ask for them,
-// and a person with all rights. It can be stopped and set going again. It must never listen on anything
-// but loopback, or leave a process behind.
+// A real kube-apiserver for tests, over Debian's etcd, with RBAC on: a namespace with the objects
+// and rights of deploy/kubernetes/group.yaml, tokens of its service account as a kubelet would ask
+// for them, and a person with all rights. It can be stopped and set going again. It must never
+// listen on anything but loopback, or leave a process behind.
 
 import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
@@ -28,7 +28,9 @@ export interface Answered {
 
 export interface KubeApiserver {
   readonly namespace: string;
-  /** One of the service account's, with a token of its own in its file; it ends after 10 minutes. */
+  /**
+   * One of the service account's, with a token of its own in its file; it ends after 10 minutes.
+   */
   account(client: string): Promise<KubeAccount>;
   /** As a person with all rights, or with this token. */
   ask(method: string, path: string, body?: object, token?: string): Promise<Answered>;
@@ -45,7 +47,9 @@ const namespace = 'detour-test';
 const adminToken = randomBytes(16).toString('hex');
 const readyMs = 60_000;
 
-/** By the built program at this path. Rejects, with the log, when it is not ready within a minute. */
+/**
+ * By the built program at this path. Rejects, with the log, when it is not ready within a minute.
+ */
 export async function startKubeApiserver(program: string): Promise<KubeApiserver> {
   const directory = await mkdtemp(join(tmpdir(), 'detour-kube-'));
   const server = new Server(program, directory);

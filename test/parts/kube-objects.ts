@@ -1,7 +1,8 @@
 // The objects of a Kubernetes API as far as Detour uses them: Leases, Secrets and ConfigMaps of one
-// namespace, with versions, uids, the validation of each, and their changes for watches. The stand-in
-// over HTTPS (kube-api.ts) and the one in virtual time (sim-kube.ts) are two doors to it. What the real
-// one does is measured by test/long/kubernetes.ts. It must never take what the real one refuses.
+// namespace, with versions, uids, the validation of each, and their changes for watches. The
+// stand-in over HTTPS (kube-api.ts) and the one in virtual time (sim-kube.ts) are two doors to it.
+// What the real one does is measured by test/long/kubernetes.ts. It must never take what the real
+// one refuses.
 
 import { randomUUID } from 'node:crypto';
 

@@ -1,7 +1,8 @@
-// One replica of a group over a Kubernetes API as a process of its own, so that it can be stopped as a
-// process: a coordinator on the real clocks, which commits as long as it may act. It says on its output,
-// a line of JSON each, what it was told, each moment at which it may act, and each commit. SIGTERM ends
-// it as it ends a daemon. It never acts on anything: it only says that it would.
+// One replica of a group over a Kubernetes API as a process of its own, so that it can be stopped
+// as a process: a coordinator on the real clocks, which commits as long as it may act. It says on
+// its output, a line of JSON each, what it was told, each moment at which it may act, and each
+// commit. SIGTERM ends it as it ends a daemon. It never acts on anything: it only says that it
+// would.
 
 import { randomUUID } from 'node:crypto';
 import { createKubeApi, type KubeAccount } from '../../src/cluster/kube-api.ts';

@@ -1,7 +1,7 @@
-// What a group of replicas over the Kubernetes API must keep to, whatever the API is: objects in virtual
-// time, the strict stand-in over HTTPS, or a real kube-apiserver. At most one acts at any moment looked
-// at, what is committed is committed once and known to all, and nobody acts on what should not be
-// believed. A world gives the replicas, lets time pass, and does harm.
+// What a group of replicas over the Kubernetes API must keep to, whatever the API is: objects in
+// virtual time, the strict stand-in over HTTPS, or a real kube-apiserver. At most one acts at any
+// moment looked at, what is committed is committed once and known to all, and nobody acts on what
+// should not be believed. A world gives the replicas, lets time pass, and does harm.
 
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';

@@ -1,7 +1,7 @@
-// Replicas in real time over an API that is really asked: the suite's world for the stand-in over HTTPS
-// and for a real kube-apiserver. Each has a client of its own, which can be cut off, slowed down and
-// robbed of replies between the coordinator and the wire. A replica that dies does nothing any more, nor
-// gives anything back. It must never let a wait of the suite go on without a bound.
+// Replicas in real time over an API that is really asked: the suite's world for the stand-in over
+// HTTPS and for a real kube-apiserver. Each has a client of its own, which can be cut off, slowed
+// down and robbed of replies between the coordinator and the wire. A replica that dies does nothing
+// any more, nor gives anything back. It must never let a wait of the suite go on without a bound.
 
 import { createKubeApi, type KubeAccount, type KubeApi } from '../../src/cluster/kube-api.ts';
 import { createKubernetesCoordinator } from '../../src/cluster/kubernetes.ts';

@@ -666,13 +666,10 @@ export class SimEtcd {
     done: (tried: { readonly answer: Got<T> } | { readonly fault: GatewayFault }) => void,
   ): { destroy(): void } {
     let isGone = false;
-    // A process that died and was started anew hears nothing of what it asked before.
-    const { life } = process;
-    const isOver = () => isGone || life !== process.life;
     const one = this.members[member]!;
     const fail = (kind: GatewayWord, detail: string) => {
       process.io(this.#spread(this.#wayMs) + link.delayMs, () => {
-        if (!isOver()) done({ fault: { kind, detail } });
+        if (!isGone) done({ fault: { kind, detail } });
       });
     };
     if (link.isRefused || (one.isDown && !link.cut.has(member))) {
@@ -689,7 +686,7 @@ export class SimEtcd {
           }
           const backMs = this.#spread(this.#wayMs) + link.delayMs + link.replyDelayMs;
           process.io(backMs, () => {
-            if (isOver() || link.cut.has(member)) return;
+            if (isGone || link.cut.has(member)) return;
             if ('value' in outcome) {
               done({ answer: { ok: true, value: outcome.value, header } });
             } else if (outcome.fault.kind === 'uncertain') done({ fault: outcome.fault });

@@ -1,6 +1,7 @@
-// A Kubernetes API in virtual time, for the coordinator's own interface: the objects of kube-objects.ts
-// behind ways that take time, are cut, lose replies and watches. It is held to the conformance suite
-// that the real API passes (test/cluster/kubernetes.test.ts). It must never be kinder than the real one.
+// A Kubernetes API in virtual time, for the coordinator's own interface: the objects of
+// kube-objects.ts behind ways that take time, are cut, lose replies and watches. It is held to the
+// conformance suite that the real API passes (test/cluster/kubernetes.test.ts). It must never be
+// kinder than the real one.
 
 import type { KubeAnswer, KubeApi, KubeEvent, KubeObject } from '../../src/cluster/kube-api.ts';
 import type { Process, Timeline } from '../sim/clock.ts';
