@@ -62,6 +62,10 @@ const tell = 'src/core/tell.ts';
 const follow = 'src/core/follow.ts';
 const ledgerFile = 'src/core/ledger.ts';
 const notices = 'src/core/notices.ts';
+const kubeDocuments = 'src/cluster/kube-documents.ts';
+const kubeOffice = 'src/cluster/kube-office.ts';
+const kubeLease = 'src/cluster/kube-lease.ts';
+const kubernetes = 'src/cluster/kubernetes.ts';
 
 export const mutants: readonly Mutant[] = [
   {
@@ -5085,6 +5089,138 @@ function laneWorks`,
         file: heard,
         find: 'if (cs === undefined || cs.hearsay?.of !== one) continue;',
         replace: 'if (cs === undefined || cs.hearsay === null) continue;',
+      },
+    ],
+  },
+  {
+    name: 'documents of a Kubernetes group are updated blindly',
+    rule: 30,
+    by: 'cluster/kubernetes.test.ts',
+    edits: [
+      {
+        file: kubeDocuments,
+        find: `await api.put(place, withData(place, this.#object!, changes), CALL_MS)`,
+        replace: `await api.put(
+      place,
+      ((next) => ({ ...next, metadata: { name: next.metadata.name } }))(
+        withData(place, this.#object!, changes),
+      ),
+      CALL_MS,
+    )`,
+      },
+    ],
+  },
+  {
+    name: 'a deposed one writes over the head of its successor',
+    rule: 30,
+    by: 'cluster/kubernetes.test.ts',
+    edits: [
+      {
+        file: kubeDocuments,
+        find: `if (this.#problem !== null || this.#opened?.raw !== raw) return overtaken(this.#problem);`,
+        replace: `if (this.#problem !== null || this.#opened === null) return overtaken(this.#problem);`,
+      },
+      {
+        file: kubernetes,
+        find: `head !== undefined && head > this.#term`,
+        replace: `head === 0`,
+      },
+    ],
+  },
+  {
+    name: 'a Lease gives a term that was given before',
+    rule: 30,
+    by: 'cluster/kubernetes.test.ts',
+    edits: [
+      {
+        file: kubeOffice,
+        find: `if (term <= Math.max(documents.known.term, opened.shelf?.term ?? 0)) {`,
+        replace: `if (term < 0) {`,
+      },
+    ],
+  },
+  {
+    name: "a Lease is free when its holder's clock says so",
+    rule: 30,
+    by: 'cluster/kubernetes.test.ts',
+    edits: [
+      {
+        file: kubeLease,
+        find: `return sight.since + sight.forMs;`,
+        replace: `return Date.parse(textOf(specOf(sight.object)['renewTime'])) + sight.forMs;`,
+      },
+    ],
+  },
+  {
+    name: 'authority by a Lease is counted from the reply',
+    rule: 30,
+    by: 'cluster/kubernetes.test.ts',
+    edits: [
+      {
+        file: kubeLease,
+        find: `isOurs ? { uid, transitions, sentAt } : null`,
+        replace: `isOurs ? { uid, transitions, sentAt: this.#options.elapsed() } : null`,
+      },
+    ],
+  },
+  {
+    name: 'a Lease that was made anew is taken for the old one',
+    rule: 30,
+    by: 'cluster/kubernetes.test.ts',
+    edits: [
+      {
+        file: kubeDocuments,
+        find: `if (this.#lease !== null && shelf.lease !== this.#lease.uid) {`,
+        replace: `if (shelf.lease === '') {`,
+      },
+    ],
+  },
+  {
+    name: 'documents that were put back to an earlier number are believed',
+    rule: 30,
+    by: 'cluster/kubernetes.test.ts',
+    edits: [
+      {
+        file: kubeDocuments,
+        find: `if (shelf.number < known.number || shelf.term < known.term) {`,
+        replace: `if (shelf.number < 0) {`,
+      },
+    ],
+  },
+  {
+    name: 'a commit whose reply was lost is taken for made',
+    rule: 15,
+    by: 'cluster/kubernetes.test.ts',
+    edits: [
+      {
+        file: kubeDocuments,
+        find: `if (answer.word === 'uncertain') mayBeDone = true;`,
+        replace: `if (answer.word === 'uncertain') return { kind: 'written' };`,
+      },
+    ],
+  },
+  {
+    name: 'an order that was done and comes again is done again',
+    rule: 30,
+    by: 'cluster/kubernetes.test.ts',
+    edits: [
+      {
+        file: kubeOffice,
+        find: `done.has(id) ||
+      number < floor ||`,
+        replace: ``,
+      },
+    ],
+  },
+  {
+    name: 'whoever remembers the group does not tell those who do not',
+    rule: 30,
+    by: 'cluster/kubernetes.test.ts',
+    edits: [
+      {
+        file: kubernetes,
+        find: `if (doubt !== null) await this.#documents.raise(doubt);`,
+        replace: `if (doubt === null) await this.#documents.refresh();`,
       },
     ],
   },
