@@ -482,8 +482,11 @@ class EtcdCoordinator implements GroupCoordinator {
     const gone = await Promise.all(
       before.map(async ({ id }) => {
         if (id === null) return false;
+        const { clusterId, revision } = this.#memory;
         const got = await gateway.timeToLive(id, CALL_MS);
-        return got.ok && !got.value.isThere;
+        if (!got.ok || got.value.isThere) return false;
+        // An etcd that was put back to an earlier time knows nothing of it, and its holder still may.
+        return got.header.clusterId === clusterId && got.header.revision >= revision;
       }),
     );
     return before.filter((_, i) => !gone[i]);

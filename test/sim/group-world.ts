@@ -560,15 +560,15 @@ function memoryOf(docs: Readonly<Record<string, Json>>): Memory | null {
 const SHIFT_NEWS_MS = 300;
 
 /** The same but for what times may be off. */
-function isNear(a: unknown, b: unknown): boolean {
+function isNear(a: unknown, b: unknown, field = ''): boolean {
   if (typeof a === 'number' && typeof b === 'number') {
     // Epochs, terms and counts are far below any time.
-    const isTime = Math.min(a, b) > 1_000_000_000_000;
+    const isTime = field.endsWith('At') || Math.min(a, b) > 1_000_000_000_000;
     return isTime ? Math.abs(a - b) <= SHIFT_NEWS_MS : a === b;
   }
   if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return a === b;
   const keys = new Set([...Object.keys(a), ...Object.keys(b)]);
   return [...keys].every((key) => {
-    return isNear((a as Record<string, unknown>)[key], (b as Record<string, unknown>)[key]);
+    return isNear((a as Record<string, unknown>)[key], (b as Record<string, unknown>)[key], key);
   });
 }

@@ -36,8 +36,12 @@ export function isSound(
 ): boolean {
   if (truth.places.troubledAt(check.origin ?? check.id) >= since) return false;
   const groups = groupsOf(config, check, (path) => {
-    const { group } = config.paths[path]!;
-    return check.paths.filter((p) => config.paths[p]!.group === group).every((p) => !isWayCalm(p));
+    const { group, replica } = config.paths[path]!;
+    // A replica that hears nobody else of the group has only its own ways of it.
+    const near = check.paths.filter((p) => {
+      return config.paths[p]!.group === group && config.paths[p]!.replica === replica;
+    });
+    return near.every((p) => !isWayCalm(p));
   });
   return groups.yes < quorumOf(config, check, groups.all);
 }
