@@ -40,6 +40,8 @@ export interface GroupWishes {
   readonly idleChecks?: number;
   /** One origin leads all records. */
   readonly together?: boolean;
+  /** Where records are published; at all three unless given. */
+  readonly publish?: readonly ('cf' | 'r53' | 'ali')[];
   /** From a replica to each member of etcd, in place of what the clouds say. */
   readonly toEtcdMs?: number;
   readonly etcd?: EtcdWishes;
@@ -358,7 +360,7 @@ function textOf({ wishes, lab, etcd, given, ports }: Plan): Record<string, unkno
     origins[name] ??= { ...first, checks: { web } };
     led[`r${digits(i)}.gslb.example.net`] = {
       ttl: 60,
-      publish: ['cf', 'r53', 'ali'],
+      publish: wishes.publish ?? ['cf', 'r53', 'ali'],
       targets: [
         { origin: name, cname: 'hz.shop.example' },
         { origin: 'tokyo', cname: 'nrt.shop.example' },
