@@ -44,6 +44,8 @@ export interface GroupWishes {
   readonly publish?: readonly ('cf' | 'r53' | 'ali')[];
   /** From a replica to each member of etcd, in place of what the clouds say. */
   readonly toEtcdMs?: number;
+  /** There and back between members of etcd, in place of what the clouds say. */
+  readonly peersMs?: number;
   readonly etcd?: EtcdWishes;
   /** Put over the configuration's `policy`. */
   readonly policy?: Readonly<Record<string, unknown>>;
@@ -231,7 +233,9 @@ class Roads {
 
   between(one: number, other: number): Lane {
     const [a, b] = [Math.min(one, other), Math.max(one, other)];
-    return this.add(`m${a}`, `m${b}`, 'peers', this.delayOf(a, b));
+    const { peersMs } = this.#wishes;
+    const delayMs = peersMs === undefined ? this.delayOf(a, b) : peersMs / 2;
+    return this.add(`m${a}`, `m${b}`, 'peers', delayMs);
   }
 
   /** To a member from the others; which of them dials tells the port that it dials from. */
