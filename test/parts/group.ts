@@ -40,8 +40,12 @@ export interface GroupWishes {
   readonly idleChecks?: number;
   /** One origin leads all records. */
   readonly together?: boolean;
+  /** Where records are published; at all three unless given. */
+  readonly publish?: readonly ('cf' | 'r53' | 'ali')[];
   /** From a replica to each member of etcd, in place of what the clouds say. */
   readonly toEtcdMs?: number;
+  /** There and back between members of etcd, in place of what the clouds say. */
+  readonly peersMs?: number;
   readonly etcd?: EtcdWishes;
   /** Put over the configuration's `policy`. */
   readonly policy?: Readonly<Record<string, unknown>>;
@@ -229,7 +233,9 @@ class Roads {
 
   between(one: number, other: number): Lane {
     const [a, b] = [Math.min(one, other), Math.max(one, other)];
-    return this.add(`m${a}`, `m${b}`, 'peers', this.delayOf(a, b));
+    const { peersMs } = this.#wishes;
+    const delayMs = peersMs === undefined ? this.delayOf(a, b) : peersMs / 2;
+    return this.add(`m${a}`, `m${b}`, 'peers', delayMs);
   }
 
   /** To a member from the others; which of them dials tells the port that it dials from. */
@@ -358,7 +364,7 @@ function textOf({ wishes, lab, etcd, given, ports }: Plan): Record<string, unkno
     origins[name] ??= { ...first, checks: { web } };
     led[`r${digits(i)}.gslb.example.net`] = {
       ttl: 60,
-      publish: ['cf', 'r53', 'ali'],
+      publish: wishes.publish ?? ['cf', 'r53', 'ali'],
       targets: [
         { origin: name, cname: 'hz.shop.example' },
         { origin: 'tokyo', cname: 'nrt.shop.example' },
