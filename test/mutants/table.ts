@@ -3855,7 +3855,13 @@ function laneWorks`,
     name: 'the end of a drain is forgotten at a restart',
     rule: 12,
     by: '36-holds',
-    edits: [{ file: engine, find: '  watchHolds(state);\n  const step', replace: '  const step' }],
+    edits: [
+      {
+        file: engine,
+        find: '  if (!follows(state)) watchHolds(state);\n  const step',
+        replace: '  const step',
+      },
+    ],
   },
   {
     name: 'the freeze of a record never ends',
