@@ -4545,7 +4545,7 @@ function laneWorks`,
       {
         file: watch,
         find: '    const { group } = voter.way;\n',
-        replace: "    const group = `${voter.way.replica?.name ?? ''}/${voter.way.group}`;\n",
+        replace: "    const group = (voter.way.replica?.name ?? '') + voter.way.group;\n",
       },
     ],
   },
