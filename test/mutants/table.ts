@@ -547,8 +547,8 @@ export const mutants: readonly Mutant[] = [
     edits: [
       {
         file: judge,
-        find: "return way.blind || way.suspect ? 'unknown' : cs.verdict;",
-        replace: "return way.blind ? 'unknown' : cs.verdict;",
+        find: `  return !suspect && !blind && (replica`,
+        replace: `  return !blind && (replica`,
       },
     ],
   },
@@ -618,14 +618,18 @@ export const mutants: readonly Mutant[] = [
     edits: [
       {
         file: judge,
-        find: "return way.blind || way.suspect ? 'unknown' : cs.verdict;",
-        replace: "return way.suspect ? 'unknown' : cs.verdict;",
+        find: `  return !suspect && !blind && (replica`,
+        replace: `  return !suspect && (replica`,
       },
       {
         file: watch,
-        find: `  for (const [, { cs }] of ours) forget(cs, state.now);
-`,
-        replace: '',
+        find: `    forget(cs, state.now);
+    if (state.eyes !== null) isNews(state.eyes, cs, state.now);
+  }
+  suspectAnew`,
+        replace: `    if (state.eyes !== null) isNews(state.eyes, cs, state.now);
+  }
+  suspectAnew`,
       },
     ],
   },
@@ -734,10 +738,10 @@ function laneWorks`,
     by: '04-all-down',
     edits: [
       {
-        file: watch,
+        file: judge,
         find: `    if (dawns && origin.health === 'unknown') origin.settleFromAt = state.now;
 `,
-        replace: '',
+        replace: ``,
       },
       {
         file: judge,
@@ -1317,8 +1321,8 @@ function laneWorks`,
     edits: [
       {
         file: cell,
-        find: ' || r.doc.deposed !== null) {',
-        replace: ') {',
+        find: `  const isOurs = r.config.mode === 'steer' && r.doc.deposed === null && r.differs === null;`,
+        replace: `  const isOurs = r.config.mode === 'steer' && r.differs === null;`,
       },
       {
         file: plan,
@@ -1593,8 +1597,8 @@ function laneWorks`,
     edits: [
       {
         file: watch,
-        find: 'waitMs === 0 && takeTokens(state.confirm, state.config.confirm, state.now, 1)',
-        replace: 'waitMs === 0',
+        find: `waitMs === 0 && takeTokens(state.confirm, budget, state.now, 1, floor)`,
+        replace: `waitMs === 0`,
       },
     ],
   },
@@ -1640,9 +1644,9 @@ function laneWorks`,
     by: '22-observe',
     edits: [
       {
-        file: adopt,
-        find: "const observed = r.config.mode === 'observe';",
-        replace: 'const observed = false;',
+        file: cell,
+        find: `  const isOurs = r.config.mode === 'steer' && r.doc.deposed`,
+        replace: `  const isOurs = r.doc.deposed`,
       },
       {
         file: cell,
@@ -1827,8 +1831,10 @@ function laneWorks`,
     edits: [
       {
         file: arrange,
-        find: "config.mode === 'steer' && steersNow",
-        replace: 'false && steersNow',
+        find: `  if (r.config.mode !== 'steer' || !(observed || imagined) || follows(state)) return;
+`,
+        replace: `  if (r !== null) return;
+`,
       },
     ],
   },
@@ -2265,9 +2271,9 @@ function laneWorks`,
     by: '115-epochs-spent',
     edits: [
       {
-        file: engine,
-        find: '  if (nextEpoch(r.doc.epochMax) === null) {',
-        replace: '  if (r.doc.epochMax < 0) {',
+        file: agreeing,
+        find: `  if (nextEpoch(epochMax) === null) {`,
+        replace: `  if (epochMax < 0) {`,
       },
     ],
   },
@@ -2814,9 +2820,10 @@ function laneWorks`,
     edits: [
       {
         file: engine,
-        find: `    release(state, r, out);
+        find: `    if (state.eyes === null && !follows(state)) release(state, name, r.doc, out);
 `,
-        replace: '',
+        replace: `    if (state.eyes === null && !follows(state)) drop(out, \`record/\${name}\`);
+`,
       },
     ],
   },
@@ -2905,8 +2912,8 @@ function laneWorks`,
         file: cell,
         find: `  cell.ahead = null;
   cell.edited = null;
-  const wanted`,
-        replace: '  const wanted',
+  if (follows(state)) return watched`,
+        replace: `  if (follows(state)) return watched`,
       },
       { file: edits, find: 'isSeen && cell.answeredAt >= since', replace: 'isSeen' },
     ],
@@ -3443,11 +3450,9 @@ function laneWorks`,
     edits: [
       {
         file: engine,
-        find: `    case 'written':
-      charge(state, event.provider, event.calls);
-`,
-        replace: `    case 'written':
-`,
+        find: `      charge(state, event.provider, event.calls);
+      return reviewEach(state, onWritten`,
+        replace: `      return reviewEach(state, onWritten`,
       },
     ],
   },
@@ -3530,10 +3535,10 @@ function laneWorks`,
     by: 'core/reload.test.ts',
     edits: [
       {
-        file: engine,
-        find: `    drop(out, \`record/\${name}\`);
+        file: agreeing,
+        find: `  drop(out, \`record/\${name}\`);
 `,
-        replace: '',
+        replace: ``,
       },
     ],
   },
@@ -3882,7 +3887,14 @@ function laneWorks`,
     name: 'the end of a drain is forgotten at a restart',
     rule: 12,
     by: '36-holds',
-    edits: [{ file: engine, find: '  watchHolds(state);\n  const step', replace: '  const step' }],
+    edits: [
+      {
+        file: engine,
+        find: `  if (!follows(state)) watchHolds(state);
+`,
+        replace: ``,
+      },
+    ],
   },
   {
     name: 'the freeze of a record never ends',
@@ -4282,8 +4294,8 @@ function laneWorks`,
     edits: [
       {
         file: coordinator,
-        find: '} else if (renewed.header.raftTerm === header.raftTerm) {',
-        replace: '} else {',
+        find: `} else if (renewed.header.raftTerm === looked.header.raftTerm) {`,
+        replace: `} else {`,
       },
     ],
   },
