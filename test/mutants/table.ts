@@ -1644,14 +1644,14 @@ function laneWorks`,
     by: '22-observe',
     edits: [
       {
-        file: cell,
-        find: `  const isOurs = r.config.mode === 'steer' && r.doc.deposed`,
-        replace: `  const isOurs = r.doc.deposed`,
+        file: adopt,
+        find: "const observed = r.config.mode === 'observe';",
+        replace: 'const observed = false;',
       },
       {
         file: cell,
-        find: "wanted === null || r.config.mode === 'observe' || r.doc",
-        replace: 'wanted === null || r.doc',
+        find: `  const isOurs = r.config.mode === 'steer' && r.doc.deposed`,
+        replace: `  const isOurs = r.doc.deposed`,
       },
       {
         file: adopt,
