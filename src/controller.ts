@@ -593,7 +593,7 @@ export class Controller {
     const changed = committed && hands.acts && !isLearnt && ledger.put(out);
     for (const effect of out.effects) {
       if (effect.kind === 'reply' && this.#answers(hands, effect, committed)) continue;
-      if (this.#mustWait(hands, effect, committed, changed)) {
+      if (this.#mustWait(effect, committed, changed)) {
         hands.held.push({ effect, after: ledger.count, dueAt: null });
       } else this.#perform(effect, committed);
     }
@@ -607,12 +607,8 @@ export class Controller {
     this.#transact(hands);
   }
 
-  #mustWait(hands: Hands, effect: Effect, committed: boolean, changed: boolean): boolean {
-    if (effect.kind === 'write') return true;
-    if (!committed) return false;
-    if (effect.kind === 'notify') return changed;
-    if (effect.kind !== 'reply' || isLook(this.#replies.get(effect.request)?.command)) return false;
-    return !hands.ledger.isCommittedTo(hands.ledger.count);
+  #mustWait(effect: Effect, committed: boolean, changed: boolean): effect is Held['effect'] {
+    return effect.kind === 'write' || (effect.kind === 'notify' && committed && changed);
   }
 
   /** True where the reply is an order's: it is in the transaction of what it did. */
@@ -672,7 +668,7 @@ export class Controller {
       });
   }
 
-  /** Nothing of it is committed, and the right to act is still ours: as with a full disk (rule 13). */
+  /** Nothing of it is committed, and the right to act is still ours: as a full disk (rule 13). */
   #refused(hands: Hands, why: string): void {
     this.#trouble('coordinator', `the group does not commit: ${why}`);
     hands.refused = true;
@@ -760,11 +756,7 @@ export class Controller {
   #letGo(hands: Hands, why: string, acts: boolean): void {
     for (const { effect } of hands.held.splice(0)) {
       if (effect.kind === 'write') this.#unsent(effect, why);
-      else if (effect.kind === 'reply') {
-        const asked = this.#replies.get(effect.request);
-        this.#replies.delete(effect.request);
-        asked?.resolve(acts ? notOfGroup(effect.reply, why) : unknownToGroup(effect.reply, why));
-      } else if (acts) this.#perform(effect, false);
+      else if (acts) this.#perform(effect, false);
     }
   }
 
@@ -828,8 +820,8 @@ export class Controller {
   }
 
   /**
-   * Hands over: nothing more is decided or begun, what is under way is waited for, and then others may
-   * act. Bounded by `HAND_OVER_MS` and the coordinator's own deadline.
+   * Hands over: nothing more is decided or begun, what is under way is waited for, and then others
+   * may act. Bounded by `HAND_OVER_MS` and the coordinator's own deadline.
    */
   async #handOver(hands: Hands): Promise<void> {
     const { clock, coordinator } = this.#world;
@@ -1148,7 +1140,7 @@ export function closeAll(adapters: Adapters): void {
 
 /** An effect that waits for what it rests on to be the group's. */
 interface Held {
-  readonly effect: Effect;
+  readonly effect: Extract<Effect, { kind: 'write' | 'notify' }>;
   /** Changes until then must be committed. */
   readonly after: number;
   /** Of a write that waits for authority: until when. */
@@ -1240,13 +1232,6 @@ function notCommitted(reply: Reply): Reply {
     'the store cannot commit: a switch was not made (use `detour switch --direct`), and anything ' +
     'else holds only until a restart, unless the store works again before it';
   return { exit: 1, message };
-}
-
-/** Whoever acts next knows whether it was committed. */
-function unknownToGroup(reply: Reply, why: string): Reply {
-  if (reply.exit !== 0 && reply.exit !== 3) return reply;
-  const what = `the group is not known to have committed it (${why})`;
-  return { exit: 1, message: `${what}: look at \`detour status\` before you say it again` };
 }
 
 function messageOf(error: unknown): string {

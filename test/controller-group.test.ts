@@ -20,7 +20,7 @@ import type {
 } from '../src/core/model.ts';
 import type { ProbeResult, Provider } from '../src/kit/extend.ts';
 import type { Commit, Store, StoredEntry } from '../src/ports.ts';
-import { coreConfig } from './core/world.ts';
+import { coreConfig, webCheck } from './core/world.ts';
 import { HandClock, settled } from './parts/hand-clock.ts';
 import { MemoryGroup } from './parts/memory-group.ts';
 
@@ -305,8 +305,14 @@ function watchWrites(lab: Lab): { readonly count: () => number } {
 // ---------------------------------------------------------------- committed first
 
 test('one of three acts: what it decides is written once, after the group has it, and all know it', async () => {
-  const lab = await new Lab().start();
+  const api = { ...webCheck('a', 'one', null), id: 'one:api', origin: null } as const;
+  const extra = [{ ...api, role: 'service', plane: 'control' }] as const;
+  const lab = await new Lab({ extra }).start();
   const watch = watchWrites(lab);
+  lab.origins.set('one:api', 'fail');
+  await lab.clock.advance(10_000);
+  assert.ok(lab.leader.notices.some(({ key }) => key === 'cloud/one/diagnosis'));
+  lab.origins.set('one:api', 'pass');
   lab.origins.set('a', 'fail');
   await lab.clock.advance(20_000);
   assert.equal(watch.count(), 2);
@@ -378,6 +384,25 @@ test('a thousand records decided at once go in batches, and each is written afte
   await lab.stop();
 });
 
+test('a write that a newer decision has overtaken before it was committed is never sent', async () => {
+  const lab = await new Lab().start();
+  watchWrites(lab);
+  const { leader } = lab;
+  lab.group.way(leader.name).slowMs = 1_000;
+  void leader.say(order('freeze'), 'f-1');
+  await lab.clock.advance(50);
+  void leader.say(switchTo('b'), 's-1');
+  await lab.clock.advance(100);
+  assert.equal(leader.target, 'b');
+  void leader.say(switchTo('a'), 's-2');
+  await lab.clock.advance(6_000);
+  assert.deepEqual(
+    lab.writes.map(({ epoch }) => epoch),
+    [1, 3, 1, 3],
+  );
+  await lab.stop();
+});
+
 test('of one key the newest goes, and an entry goes with the document that it is about', async () => {
   const lab = await new Lab().start();
   const { leader } = lab;
@@ -445,24 +470,34 @@ test('a leader cut from the group writes no more, and what it had not committed 
   const [other] = lab.followers;
   await lab.answered(other!.say(order('pin'), 'p-1'));
   await lab.answered(other!.say(order('unpin'), 'p-2'));
+  const drain: Command = { kind: 'drain', what: 'b', reason: 'because', by: 'ann' };
+  await lab.answered(other!.say(drain, 'd-1'));
   const pinless = markerOf(lab)!.epoch;
-  lab.group.way(old.name).cut = true;
-  const reply = old.say(switchTo('b'), 'id-1');
+  lab.group.way(old.name).slowMs = 60_000;
+  const reply = old.say({ ...switchTo('b'), force: true } as Command, 'id-1');
   await lab.clock.advance(100);
+  assert.equal(old.target, 'b');
+  lab.group.way(old.name).cut = true;
   // It may still decide by itself until it knows; nothing of that gets out.
   lab.origins.set('a', 'fail');
   await lab.clock.advance(6_500);
   assert.notEqual(lab.leader.name, old.name);
+  const undrain: Command = { kind: 'undrain', what: 'b', by: 'ann' };
+  assert.equal((await lab.answered(lab.leader.say(undrain, 'd-2'))).exit, 0);
+  assert.equal((await lab.answered(lab.leader.say(order('unpin'), 'p-3'))).exit, 0);
   await lab.clock.advance(20_000);
   assert.equal((await lab.answered(reply)).exit, 1);
   assert.equal(old.target, 'a', 'it shows what it last knew of the group');
   assert.equal(lab.leader.target, 'b');
-  assert.equal(markerOf(lab)!.epoch, pinless + 1, 'the next epoch, given out once');
+  assert.equal(markerOf(lab)!.epoch, pinless + 2, 'the next epochs, given out once');
   assert.ok(watch.count() >= 2);
   lab.group.way(old.name).cut = false;
   await lab.clock.advance(12_000);
   for (const one of lab.replicas) assert.equal(one.target, 'b', one.name);
-  assert.deepEqual(old.controller!.status().records[0]!.pin, null, 'no lifted pin has come back');
+  const shown = old.controller!.status();
+  assert.deepEqual(shown.records[0]!.pin, null, 'no lifted pin has come back');
+  assert.deepEqual(shown.drains, [], 'and no drain');
+  assert.equal(old.docs['drain/b'], undefined);
   await lab.stop();
 });
 
@@ -497,6 +532,10 @@ test('deposed in the middle of a commit: it is taken back, said so, and nothing 
   assert.equal(old.entries.filter(({ kind }) => kind === 'undone').length, 1);
   assert.equal(lab.writes.filter(({ epoch }) => epoch > 1).length, 0);
   assert.equal(lab.writes.length, before);
+  assert.equal(
+    old.entries.some(({ kind }) => kind === 'lane'),
+    false,
+  );
   const lane = old.controller!.status().lanes.find(({ provider }) => provider === 'cf')!;
   assert.equal(lane.state, 'ok', 'a write that was never sent makes no lane sick');
   // The order stands: whoever acts next does it, once.
@@ -659,10 +698,39 @@ test('a node that was alone brings its documents into a new group; an empty one 
 
 // ---------------------------------------------------------------- orders
 
+test('a replica that starts again shows what the group decided, not what it had not committed', async () => {
+  const lab = await new Lab().start();
+  const old = lab.leader;
+  lab.group.way(old.name).slowMs = 60_000;
+  void old.say(switchTo('b'), 'id-1');
+  await lab.clock.advance(100);
+  assert.equal((old.record() as { target: string }).target, 'b', 'its own copy is ahead');
+  // It dies, and the order with it.
+  lab.group.way(old.name).cut = true;
+  lab.group.orders.clear();
+  const again = new Replica(old.name, lab, structuredClone(old.docs));
+  lab.replicas[lab.replicas.indexOf(old)] = again;
+  await lab.clock.advance(10_000);
+  assert.equal(lab.leader.target, 'a');
+  // It finds what it would mend, if it were the one who acts.
+  lab.vendors[1]!.records.get(WWW)!.markers = [];
+  again.start();
+  await lab.clock.advance(1_000);
+  assert.equal(again.target, 'a');
+  assert.equal((again.record() as { target: string }).target, 'a');
+  assert.equal(again.entries.filter(({ kind }) => kind === 'undone').length, 1);
+  lab.origins.set('a', 'fail');
+  await lab.clock.advance(20_000);
+  for (const one of lab.replicas) assert.equal(one.target, 'b', one.name);
+  assert.equal(markerOf(lab)!.epoch, 2);
+  await lab.stop();
+});
+
 test('an order said to any replica is done once by whoever acts, and answered', async () => {
   const lab = await new Lab().start();
   watchWrites(lab);
   const [one, two] = lab.followers;
+  lab.group.way(lab.leader.name).slowMs = 200;
   const replies = [one!.say(switchTo('b'), 'same'), two!.say(switchTo('b'), 'same')];
   await lab.clock.advance(40);
   lab.group.order('same');

@@ -101,6 +101,8 @@ function explanation(entry: StoredEntry, entries: readonly StoredEntry[]): strin
     ['candidate', 'candidate'],
     ['diagnosis', 'diagnosis'],
     ['budget', 'budget'],
+    ['acts', 'acts'],
+    ['replicas', 'replicas'],
   ] as const) {
     if (data[key]) lines.push(`  ${word.padEnd(12)} ${String(data[key])}`);
   }

@@ -5,7 +5,7 @@
 import { styleText } from 'node:util';
 import { type AuditFinding, type AuditReport, countOf } from '../core/audit.ts';
 import { type Name, type Severity, severities, type Verdict } from '../core/model.ts';
-import { unrooted } from '../core/name.ts';
+import { listOf, unrooted } from '../core/name.ts';
 import type {
   LaneStateWord,
   LaneView,
@@ -164,7 +164,7 @@ function head(page: Page, view: StatusView, count: string | null): void {
     view.ready.ok ? { text: 'ready', style: 'green' } : { text: 'NOT READY', style: bad },
     ...(count === null ? [] : [{ text: count }]),
   ]);
-  if (view.group !== null) groupLine(page, view.group);
+  if (view.group !== null) groupLines(page, view.at, view.group);
   if (view.freeze !== null) {
     page.flow('  frozen     ', [{ text: heldLine(view, view.freeze), style: 'yellow' }]);
   }
@@ -175,13 +175,32 @@ function head(page: Page, view: StatusView, count: string | null): void {
 }
 
 /** `hz-1 acts (term 7); this is nrt-1, which follows` */
-function groupLine(page: Page, { self, role, acts, term, word, sentence }: Group): void {
+function groupLines(page: Page, at: number, group: Group): void {
+  const { self, role, acts, term, word, sentence, replicas, minority } = group;
   const who = acts === null ? 'no replica acts' : `${acts} acts (term ${term})`;
   const here = role === 'acts' ? 'this is that one' : `this is ${self}, which follows`;
   const style = word !== null ? bad : acts === null ? 'yellow' : undefined;
   const says = word === null ? '' : `; ${word}: ${sentence}`;
   const text = `${who}; ${here}${says}`;
   page.flow('  group      ', [style === undefined ? { text } : { text, style }]);
+  for (const one of replicas) if (!one.self) replicaLine(page, at, one);
+  if (minority !== null) page.flow('             ', [{ text: minority, style: bad }]);
+}
+
+/** `nrt-1: heard 0.2 s ago; another definition of www.gslb.example.net` */
+function replicaLine(page: Page, at: number, one: Group['replicas'][number]): void {
+  const { name, heard, sinceAt, why, ageMs, blind, sameConfig, differs } = one;
+  const said = ageMs === null ? '' : ` ${span(ageMs)} ago`;
+  const parts = [
+    heard ? `heard${said}` : `NOT HEARD for ${age(at - sinceAt)}, so it has no vote: ${why}`,
+    ...(heard && blind ? ['blind: it does not vote'] : []),
+    ...(differs.length > 0 ? [`another definition of ${listOf(differs.map(printName))}`] : []),
+    ...(sameConfig === false && differs.length === 0 ? ['another configuration'] : []),
+  ];
+  const isWell = heard && !blind && sameConfig !== false;
+  const style = isWell ? undefined : heard ? ('yellow' as const) : bad;
+  const text = parts.join('; ');
+  page.flow(`    ${name}: `, [style === undefined ? { text } : { text, style }]);
 }
 
 type Group = NonNullable<StatusView['group']>;
@@ -403,11 +422,19 @@ function originsPart(page: Page, view: StatusView, origins: readonly OriginView[
     const limited = limitedSays(view, origin);
     if (limited !== null) page.flow(`  ! ${origin.name}: `, [{ text: limited }], 4);
     for (const check of origin.checks) {
+      if (check.void !== undefined && isHeard(view, check.path)) {
+        page.flow(`  ! ${check.id} by ${check.path}: `, [{ text: `no vote: ${check.void}` }], 4);
+      }
       if (check.last === null || check.last.outcome === 'pass') continue;
       const what = `  ! ${check.id} by ${check.path}: `;
       page.flow(what, [{ text: `${check.last.reason}, ${check.last.detail}` }], 4);
     }
   }
+}
+
+/** Of a replica that is not heard at all it is said once, at the head. */
+function isHeard(view: StatusView, path: string): boolean {
+  return view.paths.some(({ name, state }) => name === path && state !== 'unheard');
 }
 
 /** What it costs that an origin does not want to be asked so often; null where it takes it all. */

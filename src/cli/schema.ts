@@ -133,6 +133,7 @@ const origin = z.strictObject({
     z.strictObject({
       id: text,
       path: text,
+      void: text.optional().describe("why another replica's word on it is no vote"),
       verdict: z.enum(verdicts),
       fails: count,
       passes: count,
@@ -229,6 +230,7 @@ const status = document(
     paths: z.array(
       z.strictObject({
         name: text,
+        replica: text.optional().describe('whose probes leave by it; absent: there is no group'),
         group: text,
         cloud: text.nullable(),
         state: z.enum(pathStates),

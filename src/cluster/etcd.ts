@@ -1,9 +1,9 @@
-// The coordinator of a group of replicas over an etcd: who may act, and what they share. The right to
-// act is counted from when the keep-alive was sent, on a clock that notices suspension, and ends a
-// margin before etcd would give the lease to another; every commit goes under the lease's key and the
-// head (ledger.ts); what is read is believed only as a whole (mirror.ts). It must never let two
-// replicas act at once, take a lost reply for either answer, or go on over an etcd that was put back to
-// an earlier time: then nobody acts until a person says so (restore.ts).
+// The coordinator of a group of replicas over an etcd: who may act, and what they share. The right
+// to act is counted from when the keep-alive was sent, on a clock that notices suspension, and ends
+// a margin before etcd would give the lease to another; every commit goes under the lease's key and
+// the head (ledger.ts); what is read is believed only as a whole (mirror.ts). It must never let two
+// replicas act at once, take a lost reply for either answer, or go on over an etcd that was put
+// back to an earlier time: then nobody acts until a person says so (restore.ts).
 
 import { MARKER_NUMBER_MAX } from '../core/marker.ts';
 import type { Command, Json, Reply } from '../core/model.ts';
@@ -28,7 +28,7 @@ import {
   settle,
   tooLarge,
 } from './ledger.ts';
-import { type Head, Mirror } from './mirror.ts';
+import { type Before, type Head, Mirror } from './mirror.ts';
 import { restoreAll } from './restore.ts';
 import type { Seal } from './sealed.ts';
 
@@ -45,7 +45,7 @@ export interface Memory {
   readonly shift: number | null;
 }
 
-export interface EtcdOptions {
+interface EtcdOptions {
   readonly gateway: Gateway;
   readonly clock: Clock;
   /** Milliseconds that have passed since some moment, those while the machine slept included. */
@@ -89,6 +89,9 @@ const PAGE = 500;
 const WATCH_AGAIN_MS = 200;
 /** A group in which nothing happens writes a head this often, from which others take its time. */
 const BEAT_MS = 60_000;
+/** Leases of those who acted before that are named in a head, and how often they are looked for. */
+const BEFORE_MOST = 8;
+const OUTLIVE_MS = 100;
 /** A group time that is found to be this much off is told again in its documents. */
 const SHIFT_NEWS_MS = 250;
 
@@ -138,6 +141,8 @@ class EtcdCoordinator implements GroupCoordinator {
   /** That was told. */
   #acting = false;
   #claiming = false;
+  /** Whoever acted before us and may not know yet that he does not. */
+  #before: readonly Before[] = [];
   #flight: Under | null = null;
   #lapseTimer = () => {};
   #wake = () => {};
@@ -383,7 +388,10 @@ class EtcdCoordinator implements GroupCoordinator {
       for (let tries = 0; tries < 3; tries++) {
         const holding = this.#stop() === null ? this.#holdingOf(create) : null;
         if (holding === null) break;
+        this.#before = this.#predecessors();
+        const leaving = this.#leftOf(this.#before);
         const settled = await this.#write(holding, nothing);
+        this.#before = await leaving;
         if (settled.kind === 'refused') this.#refusedBy(settled.fault);
         if (settled.kind === 'overtaken') {
           await this.#load();
@@ -394,6 +402,7 @@ class EtcdCoordinator implements GroupCoordinator {
         this.#held = holding;
         this.#evaluate(false);
         this.#arm();
+        void this.#outlive(holding);
         return this.#begin();
       }
     } finally {
@@ -414,8 +423,54 @@ class EtcdCoordinator implements GroupCoordinator {
     return null;
   }
 
+  #predecessors(): readonly Before[] {
+    const { ttlMs } = this.#o;
+    const { head } = this.#mirror;
+    const own = this.#lease?.id;
+    const before = head?.leases.filter(({ id }) => id === null || id !== own) ?? null;
+    if (before !== null && before.length < BEFORE_MOST) return before;
+    return [{ id: null, ttlMs: Math.max(ttlMs, ...(before ?? []).map((one) => one.ttlMs)) }];
+  }
+
+  /** Those of them that are not known to be gone. */
+  async #leftOf(before: readonly Before[]): Promise<readonly Before[]> {
+    const { gateway } = this.#o;
+    const gone = await Promise.all(
+      before.map(async ({ id }) => {
+        if (id === null) return false;
+        const got = await gateway.timeToLive(id, CALL_MS);
+        return got.ok && !got.value.isThere;
+      }),
+    );
+    return before.filter((_, i) => !gone[i]);
+  }
+
+  /**
+   * Waits until nobody who acted before can believe that he still does: his lease is gone, or the
+   * time it lasts has passed since we have the key. A person who deletes a key leaves the lease.
+   */
+  async #outlive(holding: Holding): Promise<void> {
+    const { elapsed } = this.#o;
+    const sinceAt = elapsed();
+    const isWritten = this.#before.some(({ id }) => id === null);
+    while (this.#before.length > 0) {
+      await this.#within(new Promise(() => {}), OUTLIVE_MS);
+      if (this.#held !== holding) return;
+      const pastMs = elapsed() - sinceAt;
+      const left = await this.#leftOf(this.#before.filter(({ ttlMs }) => ttlMs > pastMs));
+      if (this.#held !== holding) return;
+      this.#before = left;
+    }
+    // Whoever comes next could not see that one who is not known by his lease is gone.
+    const settled = isWritten ? await this.#write(holding, nothing) : null;
+    if (this.#held !== holding) return;
+    if (settled === null || settled.kind === 'committed') this.#begin();
+    else void this.#stepDown(whyNot(settled));
+  }
+
   #begin(): void {
     if (this.#held === null || this.#acting || this.#stop() !== null) return;
+    if (this.#before.length > 0 || this.#flight !== null) return;
     if (this.#authority() <= this.#o.elapsed()) return;
     this.#tellDocuments(false);
     this.#acting = true;
@@ -475,7 +530,7 @@ class EtcdCoordinator implements GroupCoordinator {
 
   /** One transaction, and what follows from its success. */
   async #write(holding: Holding, batch: Batch): Promise<Settled> {
-    const { gateway, clock, seal, prefix, replica, id } = this.#o;
+    const { gateway, clock, seal, prefix, replica, id, ttlMs } = this.#o;
     const by = -(this.#shift ?? 0);
     const docs = batch.docs.map(([key, value]): SharedDoc => [key, shifted(key, value, by)]);
     const { head } = this.#mirror;
@@ -487,6 +542,7 @@ class EtcdCoordinator implements GroupCoordinator {
       by: replica,
       at: Math.max(this.#groupNow(), head?.at ?? Number.NEGATIVE_INFINITY),
       cluster: this.#memory.clusterId,
+      leases: [...(this.#lease === null ? [] : [{ id: this.#lease.id, ttlMs }]), ...this.#before],
       after: Math.max(head?.number ?? 0, this.#memory.number),
     };
     const planned = plan({ ...batch, docs }, this.#mirror, terms);
@@ -546,21 +602,20 @@ class EtcdCoordinator implements GroupCoordinator {
   async #loadAll(): Promise<void> {
     const { prefix } = this.#o;
     const known: Known = { memory: this.#memory, heard: this.#heard };
+    const before = Math.max(this.#mirror.revision, this.#mirror.headRevision);
     const first = await this.#pages(`${prefix}`, `${prefix}log/`, undefined);
     const rest = first && (await this.#pages(`${prefix}log0`, this.#end, first.header.revision));
     if (!first || !rest || this.#closed) return;
     const { header } = first;
-    const { clusterId, revision } = known.memory;
-    const isSame = header.clusterId === clusterId && header.revision >= revision;
-    // Something was committed here meanwhile: then the next round reads what is newer.
-    const mirrored = Math.max(this.#mirror.revision, this.#mirror.headRevision);
-    if (isSame && header.revision < mirrored) return;
+    // More was told, or committed here, while it was read: the next round reads what is newer.
+    const now = Math.max(this.#mirror.revision, this.#mirror.headRevision);
+    if (now !== before && header.revision < now) return;
     this.#unwatch();
     this.#mirror.load([...first.kvs, ...rest.kvs], header.revision);
     this.#mirrored = true;
     this.#owed = { revision: 0, gone: [] };
     this.#noteRevision(header);
-    this.#checkRestored(header, this.#mirror.head, known);
+    if (!this.#mirror.isHeadWrong) this.#checkRestored(header, this.#mirror.head, known);
     this.#watch();
     this.#evaluate(false);
   }
@@ -705,6 +760,8 @@ class EtcdCoordinator implements GroupCoordinator {
   #evaluate(isLive: boolean): void {
     const { head } = this.#mirror;
     const isSound = this.#mirrored && this.#mirror.problem() === null;
+    // What a watch has told is read anew before anybody is accused.
+    if (isLive && !isSound && this.#mirror.doubt === null) return void this.#load();
     if (isSound && this.#restored === null && isBehind(head, this.#memory)) {
       this.#restored = `its head went back to number ${head?.number ?? 0}`;
     }
@@ -957,6 +1014,7 @@ class EtcdCoordinator implements GroupCoordinator {
       at: this.#groupNow(),
       number: Math.max(...known, this.#mirror.doubt ?? 0),
       term: Math.max(...terms),
+      ttlMs: this.#o.ttlMs,
     });
     if ('message' in restored) return { exit: 1, message: restored.message };
     const { head, header } = restored;
@@ -964,7 +1022,7 @@ class EtcdCoordinator implements GroupCoordinator {
     this.#memory = { ...this.#memory, clusterId, revision };
     this.#remember(head, revision);
     this.#heard = null;
-    this.#told = { number: head.number, macs: new Map() };
+    this.#told = null;
     await this.#load();
     return { exit: 0, message: `${own.length} documents of ${replica} are the group's again` };
   }

@@ -1,8 +1,9 @@
-// etcd v3 by its JSON gateway: a thin client on Node's own http. Each call has a deadline, within which
-// it is put to the next member where one fails or is silent, so that nothing ever hangs on one of them;
-// then it answers with a fault, and never rejects. It holds no state of the group and decides nothing.
-// It must never read without a bound, trust a server it cannot verify, or let a password or token into
-// a fault. As deploy/etcd says: the gateway takes no client certificate that bears a common name.
+// etcd v3 by its JSON gateway: a thin client on Node's own http. Each call has a deadline, within
+// which it is put to the next member where one fails or is silent, so that nothing ever hangs on
+// one of them; then it answers with a fault, and never rejects. It holds no state of the group and
+// decides nothing. It must never read without a bound, trust a server it cannot verify, or let a
+// password or token into a fault. As deploy/etcd says: the gateway takes no client certificate that
+// bears a common name.
 
 import {
   type ClientRequest,
@@ -67,7 +68,7 @@ export interface Range {
 }
 
 /** True where the key's create or mod revision is just that; 0: there is no such key. */
-export interface Compare {
+interface Compare {
   readonly key: string;
   readonly target: 'create' | 'mod';
   readonly revision: number;
@@ -122,7 +123,8 @@ export interface Gateway {
   ): Promise<Got<{ readonly id: string; readonly ttlMs: number }>>;
   /** How long from when it was asked; 0: there is no such lease. */
   keepAlive(id: string, deadlineMs: number): Promise<Got<{ readonly ttlMs: number }>>;
-  /** A lease that is not there is revoked. */
+  /** Whether there is such a lease; it is not renewed by that. */
+  timeToLive(id: string, deadlineMs: number): Promise<Got<{ readonly isThere: boolean }>>;
   revoke(id: string, deadlineMs: number): Promise<Got<null>>;
   /** All changes from a revision on, until it ends or is cancelled. */
   watch(
@@ -151,7 +153,7 @@ export interface GatewayOptions {
 
 /** Whoever is silent for so long is not waited for alone. */
 const SILENCE_MS = 1000;
-/** A watch that has not begun by then is ended; one that has is quiet for as long as nothing changes. */
+/** A watch that has not begun by then is ended; one that has may be quiet for any time. */
 const WATCH_BEGINS_MS = 3000;
 /** Of an answer, or of one line of a watch. etcd takes 1.5 MiB at once; a page of a range is ours. */
 const BODY_MAX = 16_777_216;
@@ -306,6 +308,13 @@ class JsonGateway implements Gateway {
   async keepAlive(id: string, deadlineMs: number) {
     return this.#call('/v3/lease/keepalive', { ID: id }, deadlineMs, (body) => ({
       ttlMs: numberOf(body['TTL']) * 1000,
+    }));
+  }
+
+  async timeToLive(id: string, deadlineMs: number) {
+    return this.#call('/v3/lease/timetolive', { ID: id }, deadlineMs, (body) => ({
+      // -1: it is gone; 0, or left out: less than a second.
+      isThere: numberOf(body['TTL']) >= 0,
     }));
   }
 

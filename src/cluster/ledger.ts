@@ -1,18 +1,18 @@
-// One transaction of the group's: what goes into it, and what became of it. It takes effect only while
-// the lease's key is the very one under which it was planned, the head is still the one it follows, and
-// nobody has found the group restored. Where the reply is lost the same transaction is sent again, and
-// what stands there then says whether it was ours. It must never take an unknown outcome for a good one,
-// nor for a bad one while a copy of it may still arrive.
+// One transaction of the group's: what goes into it, and what became of it. It takes effect only
+// while the lease's key is the very one under which it was planned, the head is still the one it
+// follows, and nobody has found the group restored. Where the reply is lost the same transaction is
+// sent again, and what stands there then says whether it was ours. It must never take an unknown
+// outcome for a good one, nor for a bad one while a copy of it may still arrive.
 
 import type { Batch, Clock } from '../ports.ts';
 import type { Gateway, GatewayFault, Got, Kv, Op, Txn, TxnReply } from './gateway.ts';
-import type { Head, Mirror } from './mirror.ts';
+import type { Before, Head, Mirror } from './mirror.ts';
 import type { Seal } from './sealed.ts';
 
 /** What one commit may hold. etcd takes 128 operations and 1.5 MiB at once. */
 export const DOCS_MOST = 100;
 export const BYTES_MOST = 524_288;
-export const DONE_MOST = 8;
+const DONE_MOST = 8;
 /** Answers to orders that are remembered, and transactions in the log. */
 const DONE_KEPT = 200;
 const LOG_KEPT = 1000;
@@ -37,6 +37,7 @@ interface Terms extends Holding {
   readonly at: number;
   readonly by: string;
   readonly cluster: string;
+  readonly leases: readonly Before[];
   /** The number of the head that this one follows, or the highest that was ever known. */
   readonly after: number;
 }
@@ -52,7 +53,7 @@ export interface Planned {
 
 /** The batch's documents in group time, as the transaction that writes them. */
 export function plan(batch: Batch, mirror: Mirror, terms: Terms): Planned {
-  const { prefix, seal, tx, at, by, base, cluster, term, create } = terms;
+  const { prefix, seal, tx, at, by, base, cluster, leases, term, create } = terms;
   const number = terms.after + 1;
   const close = (purpose: 'document' | 'done' | 'log', key: string, value: unknown) =>
     seal.close(purpose, key, { term, number, text: JSON.stringify(value) });
@@ -70,7 +71,7 @@ export function plan(batch: Batch, mirror: Mirror, terms: Terms): Planned {
   }
   const floor = Math.max(mirror.head?.floor ?? 0, forgotten.at(-1)?.number ?? 0);
   const digest = mirror.digestWith([...changes]);
-  const head = { tx, at, by, base, cluster, floor, digest };
+  const head = { tx, at, by, base, cluster, floor, digest, leases };
   const raw = seal.close('head', 'head', { term, number, text: JSON.stringify(head) });
   changes.set('head', raw);
   const ops = [...changes].map(([key, value]): Op => {

@@ -1,7 +1,7 @@
-// What this replica has read of the group's keys in the engine, and whether it may be believed: every
-// text opened by its seal, none older than one that was seen, and all of them together what the head
-// says there is. It asks nobody and decides nothing; etcd.ts feeds it. It must never give out a
-// document of a group whose head and documents do not belong together.
+// What this replica has read of the group's keys in the engine, and whether it may be believed:
+// every text opened by its seal, none older than one that was seen, and all of them together what
+// the head says there is. It asks nobody and decides nothing; etcd.ts feeds it. It must never give
+// out a document of a group whose head and documents do not belong together.
 
 import type { Command, Json, Reply } from '../core/model.ts';
 import type { Changed, Kv } from './gateway.ts';
@@ -27,9 +27,18 @@ export interface Head {
   readonly floor: number;
   /** Of all documents and answers there are (sealed.ts). */
   readonly digest: string;
+  /** Whoever may still believe in his right to act: the writer's lease, and those before it. */
+  readonly leases: readonly Before[];
 }
 
-export interface Order {
+/** A lease under which somebody acted. Once it is gone he does not, nor so long after his key is. */
+export interface Before {
+  /** null: not known. */
+  readonly id: string | null;
+  readonly ttlMs: number;
+}
+
+interface Order {
   readonly id: string;
   /** The head's number when it was said. */
   readonly number: number;
@@ -116,6 +125,11 @@ export class Mirror {
   /** 0: there is none. */
   get headRevision(): number {
     return this.modRevision('head');
+  }
+
+  /** What stands for a head cannot be believed. */
+  get isHeadWrong(): boolean {
+    return this.#wrong.has('head');
   }
 
   /** Of what stands at a key below the prefix; 0: nothing, or nothing that can be believed. */
@@ -263,7 +277,11 @@ function isWhole(purpose: Purpose, text: string): boolean {
     names.every((name) => typeof fields[name] === type);
   switch (purpose) {
     case 'head':
-      return has('string', 'tx', 'by', 'cluster', 'digest') && has('number', 'at', 'base', 'floor');
+      return (
+        has('string', 'tx', 'by', 'cluster', 'digest') &&
+        has('number', 'at', 'base', 'floor') &&
+        Array.isArray(fields['leases'])
+      );
     case 'order':
       return has('object', 'command') && has('string', 'replica');
     case 'done':

@@ -1,7 +1,8 @@
-// `ack --restored`: the documents of one replica become the group's, in an etcd that was put back to an
-// earlier time, was emptied, or holds what cannot be believed. While it is under way the doubt stands
-// there, under which nobody commits; it ends with the head that has a higher base and number than
-// anybody ever knew. It must never leave a mixture in force: until the last transaction nothing is.
+// `ack --restored`: the documents of one replica become the group's, in an etcd that was put back
+// to an earlier time, was emptied, or holds what cannot be believed. While it is under way the
+// doubt stands there, under which nobody commits; it ends with the head that has a higher base and
+// number than anybody ever knew. It must never leave a mixture in force: until the last transaction
+// nothing is.
 
 import { MARKER_NUMBER_MAX } from '../core/marker.ts';
 import type { Json } from '../core/model.ts';
@@ -21,6 +22,7 @@ interface Means {
   /** The highest that anybody is known to have known. */
   readonly number: number;
   readonly term: number;
+  readonly ttlMs: number;
 }
 
 /** Others may have known more than we: terms and numbers go on from so much higher. */
@@ -60,7 +62,10 @@ export async function restoreAll(
     if (why !== null) return { message: why };
   }
   const digest = digestOf(new Map(texts.map(([key, raw]) => [key, macIn(raw)])));
-  const fields = { tx, at, by, base, cluster: doubt.header.clusterId, floor: number, digest };
+  const cluster = doubt.header.clusterId;
+  // Nobody knows who has acted, or believes it still.
+  const leases = [{ id: null, ttlMs: means.ttlMs }];
+  const fields = { tx, at, by, base, cluster, floor: number, digest, leases };
   const raw = seal.close('head', 'head', { term: base, number, text: JSON.stringify(fields) });
   const last = await means.gateway.txn(
     {

@@ -1,15 +1,15 @@
-// What replicas leave in the engine for one another, under the cluster key: a text with the term and
-// number at which it was written, and an HMAC over what it is for, its key and all of these. So nobody
-// who can merely write there can put words into the group's mouth, nor one document in another's place.
-// That an old one was not put back is for the reader to see, who compares the number with the head. It
-// must never open what no key of ours has sealed.
+// What replicas leave in the engine for one another, under the cluster key: a text with the term
+// and number at which it was written, and an HMAC over what it is for, its key and all of these. So
+// nobody who can merely write there can put words into the group's mouth, nor one document in
+// another's place. That an old one was not put back is for the reader to see, who compares the
+// number with the head. It must never open what no key of ours has sealed.
 
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
 
 /** What a text is for: part of what is signed, so that none can stand for another. */
 export type Purpose = 'head' | 'document' | 'order' | 'done' | 'log' | 'doubt' | 'message';
 
-export interface Sealed {
+interface Sealed {
   readonly term: number;
   readonly number: number;
   readonly text: string;

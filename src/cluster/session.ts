@@ -225,7 +225,7 @@ export function answer(frame: Buffer, { cluster, self, may, keys }: Listener): A
     return nonsense;
   }
   const said = [version, ofCluster, from, to, instance, nonce] as string[];
-  const given = tags.slice(0, KEYS_MAX).map((tag) => bytesOf(String(tag)));
+  const given = tags.slice(0, KEYS_MAX).map((tag) => bytesOf(typeof tag === 'string' ? tag : ''));
   const key = given.flatMap((tag) => keys.filter((k) => isMac(tag, bytesOf(tagOf(k, said)))))[0];
   // First of all: who does not know a key learns nothing of who is here.
   if (key === undefined) return no('key');

@@ -61,6 +61,9 @@ const RETIMES_MAX = 3;
 /** After so long without an edit, what was mended before is forgotten. */
 const CALM_MS = 3_600_000;
 
+/** How often the API is asked why DNS gives another TTL, where it knows of nothing. */
+const TTL_DOUBTS_MAX = 3;
+
 const never = { count: 0, lastAt: 0 };
 const noMends: Cell['mends'] = { marker: never, away: never, back: never };
 
@@ -89,6 +92,7 @@ export function newCell(record: Name, provider: string, ttl: number): Cell {
     odd: null,
     lost: null,
     mends: noMends,
+    timed: null,
     retimes: 0,
     wrote: false,
     writtenAt: null,
@@ -427,6 +431,7 @@ function retime(
   { change, sentence }: Extract<Plan, { kind: 'ttl' }>,
   out: Step,
 ): void {
+  if (cell.timed !== null) cell.timed = { ...cell.timed, vain: 0 };
   const isConfigured = r.config.targets.some((t) => t.cname === change.to.cname);
   if (!isConfigured || cell.retimes >= RETIMES_MAX) return;
   cell.retimes++;
@@ -626,6 +631,21 @@ export function isOdd(r: RecordState, answers: readonly ServerAnswer[]): boolean
       return m === null || inForce === null || !isSameMarker(m, inForce);
     });
   });
+}
+
+/**
+ * DNS gives another TTL than before, and not the one that is wanted: caches would keep the next
+ * outage for as long. Asked in vain too often, it is a vendor that plays with its TTLs.
+ */
+export function isRetimed(cell: Cell, answers: readonly ServerAnswer[]): boolean {
+  if (cell.work !== 'none') return false;
+  const ttls = answers.flatMap(({ answer }) => (answer.kind === 'cname' ? [answer.ttl] : []));
+  if (ttls.length === 0) return false;
+  const was = cell.timed;
+  const ttl = Math.max(...ttls);
+  const isNews = was !== null && ttl !== was.ttl && ttl !== cell.ttl && was.vain < TTL_DOUBTS_MAX;
+  if (was?.ttl !== ttl) cell.timed = { ttl, vain: (was?.vain ?? 0) + (isNews ? 1 : 0) };
+  return isNews;
 }
 
 /** Somebody may have edited it, or a server lags: the API's word is asked for. */

@@ -73,7 +73,7 @@ interface Beginning {
   readonly seed: readonly [number, number, number, number];
   /** The first effect's number, above those of an earlier state whose calls may still end; 1. */
   readonly nextEffect?: number;
-  /** There are other replicas, with which what decides is shared; not acting until the lease is held. */
+  /** What decides is shared with other replicas: until the lease is held, one of them acts. */
   readonly grouped?: boolean;
 }
 
@@ -161,6 +161,7 @@ export function step(state: State, event: Event, now: number, wall: number): Ste
   // The store's copy may be owed; what is told by the group is the group's.
   if (event.kind !== 'learnt' && event.kind !== 'store' && follows(state)) {
     for (const [key] of out.docs) if (isShared(key)) state.strays.add(key);
+    for (const { kind } of out.effects) if (kind === 'write') state.strays.add('a provider');
   }
   return out;
 }

@@ -1,6 +1,6 @@
-// Following: what a replica knows of what its group decided, while another acts or none. What the group
-// decided takes the place of what was known here, whole: no lifted pin comes back and none is lost. It
-// never decides, never writes to a provider, and puts no document of its own among the group's.
+// Following: what a replica knows of what its group decided, while another acts or none. That takes the
+// place of what was known here, whole: no lifted pin comes back and none is lost. It never decides,
+// never writes to a provider, and puts no document of its own among the group's.
 
 import { isSwitching } from './cell.ts';
 import { type Decision, decide } from './decide.ts';
@@ -122,7 +122,7 @@ export function stepBack(state: State): void {
   state.unmarked.clear();
 }
 
-/** The group's hands are here: what only the one who acts says and ends, is said and ended from now on. */
+/** It acts from now on: what only the one who acts says and ends is said and ended here. */
 export function stepUp(state: State): void {
   watchHolds(state);
   for (const lane of state.lanes.values()) if (lane.silence !== null) lane.silence.told = false;

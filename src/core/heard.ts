@@ -206,7 +206,7 @@ export function onHeard(
   const one = eyes?.others.get(telling.replica);
   if (eyes == null || one === undefined) return NOBODY;
   const wasDark = nobodySees(state);
-  const at = Math.min(state.now, saidAt);
+  const at = Number.isFinite(saidAt) ? Math.min(state.now, saidAt) : -1;
   one.saidAt = Math.max(one.saidAt, at);
   [one.head, one.acts, one.config] = [telling.head, telling.acts, telling.config];
   one.blind = telling.blind;
@@ -264,9 +264,9 @@ function take(state: State, one: ReplicaState, telling: Telling, at: number): Se
     changed.add(cs);
     const { hearsay } = cs;
     const { config } = state.judged.get(cs.check)!;
-    const since = (ageMs: number | null) => (ageMs === null ? -1 : at - Math.max(0, ageMs));
+    const since = (ageMs: number | null) => (isAge(ageMs) ? at - ageMs : -1);
     hearsay.sighting = s;
-    hearsay.isRegular = s.heardAgeMs <= promisedMs(config);
+    hearsay.isRegular = isAge(s.heardAgeMs) && s.heardAgeMs <= promisedMs(config);
     hearsay.openBeganAt = since(s.openAgeMs);
     if (hearsay.isRegular) one.irregular.delete(cs);
     else one.irregular.add(cs);
@@ -289,7 +289,7 @@ function look(one: ReplicaState, telling: Telling, changed: Set<CheckState>, out
   let isTurned = false;
   for (const way of one.ways) {
     const said = telling.paths.find(({ path }) => path === way.name);
-    if (said !== undefined) lossAsTold(way.loss, said.lossPermille);
+    if (said !== undefined) lossAsTold(way.loss, within(said.lossPermille, 1000));
     // Of a path that it does not know of it says nothing.
     const isBlind = said === undefined || said.blind || telling.blind;
     if (isBlind === way.blind) continue;
@@ -374,7 +374,6 @@ function adopt(state: State, judged: Judged, cs: CheckState): void {
 }
 
 function say(cs: CheckState, s: Sighting, cap: number): void {
-  const within = (n: number, most: number) => (Number.isFinite(n) ? clamp(n, most) : 0);
   cs.verdict = verdicts.includes(s.verdict) ? s.verdict : 'unknown';
   cs.evidence = within(s.evidence, cap);
   cs.recovery = within(s.recovery, cap);
@@ -398,8 +397,13 @@ export function isSameDefinition(s: Sighting, { hash = '' }: CheckConfig): boole
   return s.hash === hash;
 }
 
-function clamp(n: number, most: number): number {
-  return Math.min(most, Math.max(0, n));
+/** A number of another's, between 0 and so much; 0 for what is none. */
+function within(n: number, most: number): number {
+  return n > 0 ? Math.min(most, n) : 0;
+}
+
+function isAge(ms: number | null): ms is number {
+  return ms !== null && Number.isFinite(ms) && ms >= 0;
 }
 
 // ---------------------------------------------------------------- how old it is

@@ -23,6 +23,7 @@ import {
   isLate,
   isOdd,
   isPending,
+  isRetimed,
   lookAgain,
   lookAt,
   readFromDns,
@@ -260,7 +261,8 @@ export function onAsked(
   if (allRight && cell.visibleAt === null && isWritten) becomeVisible(state, r, cell, out);
   else if ((cell.visibleAt !== null || isLate(state, r, cell)) && isOdd(r, answers)) {
     doubt(state, r, cell);
-  } else if (allRight && cell.problem?.word === 'edited') converge(state, r, cell, false);
+  } else if (cell.visibleAt !== null && isRetimed(cell, answers)) doubt(state, r, cell);
+  else if (allRight && cell.problem?.word === 'edited') converge(state, r, cell, false);
   calmDown(state, r, cell, out);
   scheduleAsk(state, r, cell);
   return [record];

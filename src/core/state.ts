@@ -261,6 +261,8 @@ export interface Cell {
   lost: Late | null;
   /** How often in a row this record was mended here after edits, and when last. */
   mends: Readonly<Record<MendKind, { readonly count: number; readonly lastAt: number }>>;
+  /** The TTL that DNS gives, and how often the API was asked in vain why it had changed. */
+  timed: { readonly ttl: number; readonly vain: number } | null;
   /** How often its TTL was put right since the last switch. */
   retimes: number;
   /** Detour itself wrote here since the target in force was decided. */

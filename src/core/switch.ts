@@ -149,7 +149,17 @@ function grounds(state: State, s: Situation, from: string | null, to: string) {
     diagnosis: state.clouds.get(cloud)?.diagnosis.sentence ?? '',
     budget: `${s.switches.length} of ${s.switchesPerHour} in the last hour`,
     patienceMs: s.patienceMs,
+    ...whoHeard(state),
   };
+}
+
+/** In a group: who acted, and whom it heard by then. */
+function whoHeard({ eyes, now }: State): { readonly acts?: string; readonly replicas?: string } {
+  if (eyes === null) return {};
+  const others = [...eyes.others.values()].map(({ name, heard, saidAt, why }) =>
+    heard ? `${name} heard ${now - saidAt} ms ago` : `${name} not heard: ${why}`,
+  );
+  return { acts: eyes.self, replicas: others.join('; ') };
 }
 
 /** The marker of a record's next switch; null when no epoch is left for it. */

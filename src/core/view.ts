@@ -5,7 +5,7 @@
 import { differing } from './agree.ts';
 import type { AuditFinding, AuditReport } from './audit.ts';
 import { isInStep, isOut, isSwitching, sentenceOf } from './cell.ts';
-import { decide, ofLastHour } from './decide.ts';
+import { ofLastHour } from './decide.ts';
 import { type CheckState, checkKey, lossRate } from './detect.ts';
 import { isSameDefinition } from './heard.ts';
 import type {
@@ -23,7 +23,7 @@ import type {
 } from './model.ts';
 import { type NoticeView, openNotices } from './notices.ts';
 import { detectionMs, limitOf, slowness } from './rate.ts';
-import { isDrained, situation } from './situation.ts';
+import { isDrained } from './situation.ts';
 import type {
   Cell,
   CloudState,
@@ -140,8 +140,6 @@ export interface RecordView {
   readonly cachesExpiredAt: number | null;
   readonly budget: { readonly used: number; readonly limit: number; readonly spent: boolean };
   readonly providers: readonly ProviderView[];
-  /** In a group, without the lease: what this replica would decide; absent where it would stay. */
-  readonly would?: string;
 }
 
 interface CheckView {
@@ -475,15 +473,7 @@ function recordView(state: State, r: RecordState): RecordView {
       spent: used >= r.config.switchesPerHour,
     },
     providers: cells.map((c) => providerView(state, r, c)),
-    ...wouldDo(state, r),
   };
-}
-
-/** Who may not act judges for itself all the same: what it would do is shown. */
-function wouldDo(state: State, r: RecordState): Pick<RecordView, 'would'> {
-  if (state.eyes === null || state.lease.held) return {};
-  const d = decide({ ...situation(state, r, null), leader: true });
-  return d.kind === 'move' ? { would: `would have decided ${d.sentence}` } : {};
 }
 
 /** What a gate is asked: cheap, so that a gate can be asked by every load balancer there is. */
@@ -713,6 +703,7 @@ function groupView(state: State): GroupView | null {
     ...known,
     self: eyes.self,
     role: lease.held ? 'acts' : 'follows',
+    term: lease.held ? lease.term : known.term,
     acts: lease.held ? eyes.self : (known.acts ?? others[0]?.name ?? null),
     minority: eyes.minority,
     replicas: config.group.replicas.map((name) => {

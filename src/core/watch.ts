@@ -461,7 +461,9 @@ export function onObservation(
   } else if (o.outcome !== 'blind') {
     touched = join(touched, take(state, voter, judged, o, shaky, out));
     if (isInDoubt(state, voter, judged)) {
-      burstEverywhere(state, cs, judged, config.confirmMs / 2, called);
+      // What has only to settle is no failure that the others should look at.
+      const asks = judged.verdict === 'down' ? called : null;
+      burstEverywhere(state, cs, judged, config.confirmMs / 2, asks);
     }
   }
   if (cs.track !== null && way.waiting.size > 0) {
@@ -649,7 +651,7 @@ export function probeFresh(state: State, origin: string, out: Step): void {
     for (const { cs } of judged.all) {
       // Many records may choose one target at once: one probe begun now serves them all.
       if (cs.hearsay !== null || cs.pending.at(-1) === state.now) continue;
-      launchFresh(state, cs, judged.config, OVERDRAFT, out);
+      launchFresh(state, cs, judged.config, out);
     }
   }
 }
@@ -661,19 +663,14 @@ export function probeFailing(state: State, origin: string, out: Step): void {
     callFresh(state, judged, out);
     for (const { cs } of judged.all) {
       if (cs.hearsay !== null || cs.pending.at(-1) === state.now) continue;
-      failFresh(state, cs, judged.config, OVERDRAFT, out);
+      launchFresh(state, cs, judged.config, out);
+      lookForSilence(state, cs, judged.config);
     }
   }
 }
 
-function failFresh(
-  state: State,
-  cs: CheckState,
-  config: CheckConfig,
-  keep: number,
-  out: Step,
-): void {
-  launchFresh(state, cs, config, keep, out);
+/** What is asked now and not answered by then is failing still. */
+function lookForSilence(state: State, cs: CheckState, config: CheckConfig): void {
   setDeadline(state.timers, cs.deadlines.overdue, state.now + silentMs(cs, config));
 }
 
@@ -711,14 +708,8 @@ function freshFrom(state: State, cs: CheckState, sinceAt: number): number {
 }
 
 /** A decision may overdraw what its place allows; where that is asked at distances, it waits. */
-function launchFresh(
-  state: State,
-  cs: CheckState,
-  config: CheckConfig,
-  keep: number,
-  out: Step,
-): void {
-  const waitMs = waitForExtraMs(cs.rate, keep, state.now);
+function launchFresh(state: State, cs: CheckState, config: CheckConfig, out: Step): void {
+  const waitMs = waitForExtraMs(cs.rate, OVERDRAFT, state.now);
   if (waitMs === 0) return launch(state, cs, config, out);
   cs.askedAt = 0;
   const at = Math.min(cs.dueAt, state.now + waitMs);
@@ -890,12 +881,17 @@ export function onCalled(
   }
 }
 
-/** What is down here as well may be asked beyond what its place allows, as for a decision of our own. */
+/**
+ * What is down here as well may be asked beyond what its place allows, as for a decision of our own.
+ * Where that is spent too, it is the clock that answers: whoever calls without end hurries nothing.
+ */
 function answerFresh(state: State, cs: CheckState, { config, verdict }: Judged, out: Step): void {
   if (cs.pending.at(-1) === state.now) return;
-  if (verdict === 'down') failFresh(state, cs, config, CALLED_OVERDRAFT, out);
-  else launchFresh(state, cs, config, KEPT_SHARE, out);
+  const keep = verdict === 'down' ? CALLED_OVERDRAFT : KEPT_SHARE;
+  if (waitForExtraMs(cs.rate, keep, state.now) > 0) return;
+  launch(state, cs, config, out);
   pay(state, cs);
+  if (verdict === 'down') lookForSilence(state, cs, config);
 }
 
 /** Whether a probe that has ended was made because another replica asked for it. */

@@ -187,17 +187,13 @@ async function assemble(parts: Parts): Promise<Daemon> {
   const readers = { listen: new Readers(), gates: new Readers(), socket: new Readers() };
   const seen = viewer(controller, readers.socket);
   const status = async () => withAudit(await seen(), auditing.audited().report);
-  const auditing = createAuditing({
-    auditor: () => auditor,
-    status: seen,
-    clock,
-    chance: () => randomInt(1000) / 1000,
-    done(report, news) {
-      controller.surveyed(report.surveys);
-      logAudit(log, report, news);
-    },
-    trouble,
-  });
+  const chance = () => randomInt(1000) / 1000;
+  const done: Parameters<typeof createAuditing>[0]['done'] = (report, news) => {
+    controller.surveyed(report.surveys);
+    logAudit(log, report, news);
+  };
+  const of = { auditor: () => auditor, status: seen };
+  const auditing = createAuditing({ ...of, clock, chance, done, trouble });
   const take = async (wanted: Config, built: Built) => {
     ({ auditor } = built);
     auditing.renew();

@@ -1,42 +1,50 @@
-// Time that has passed, the time while this machine slept included: what the right to act is counted
-// on. The monotonic clock stands still while the machine is suspended; the wall clock and the uptime
-// do not. It may run ahead, as where the wall clock is set, and must never fall behind.
+// Time that has passed, the time while this machine slept included: what the right to act is
+// counted on. The monotonic clock stands still while the machine is suspended; the wall clock and
+// the uptime do not. It may run ahead, as where the wall clock is set, and must never fall behind.
 
 import { uptime } from 'node:os';
 
-/** A jump of the wall clock against the monotonic one that is more than slewing. */
-const WALL_MS = 100;
-/** The uptime is known in whole seconds. */
-const UPTIME_MS = 1_500;
-
+/** Clocks of this machine, each in milliseconds from some moment of its own. */
 interface Clocks {
-  /** Milliseconds each. */
+  /** Stands while the machine is suspended. */
   readonly monotonic: () => number;
+  /** Is set by people and programs, forwards and back. */
   readonly wall: () => number;
+  /** Since the machine was started, those included in which it was suspended; in coarse steps. */
   readonly uptime: () => number;
 }
 
-const real: Clocks = {
+const machine: Clocks = {
   monotonic: () => performance.now(),
   wall: () => Date.now(),
   uptime: () => uptime() * 1000,
 };
 
-/** Milliseconds since some moment. What one clock alone has seen counts; what two have counts twice. */
-export function createElapsed(clocks: Clocks = real): () => number {
-  const gapOf = (clock: () => number) => clock() - clocks.monotonic();
-  let wallGap = gapOf(clocks.wall);
-  let uptimeGap = gapOf(clocks.uptime);
-  let sleptMs = 0;
+/** What two clocks may differ by between two looks without one of them having stood. */
+const APART_MS = 50;
+
+/**
+ * Milliseconds that have passed since this was made, those in which the machine was suspended
+ * included: the monotonic clock, and whatever the wall clock or the uptime has run ahead of it. A
+ * wall clock that is set forward counts as time that has passed, one that is set back as none.
+ * Never goes back.
+ */
+export function createElapsed(clocks: Clocks = machine): () => number {
+  const start = clocks.monotonic();
+  let ahead = 0;
+  let wall = clocks.wall() - start;
+  let up = clocks.uptime() - start;
   return () => {
-    const wall = gapOf(clocks.wall);
-    if (wall - wallGap > WALL_MS) sleptMs += wall - wallGap;
-    wallGap = wall;
-    const up = gapOf(clocks.uptime);
-    if (up - uptimeGap > UPTIME_MS) {
-      sleptMs += up - uptimeGap;
-      uptimeGap = up;
+    const now = clocks.monotonic();
+    const [wallNow, upNow] = [clocks.wall() - now, clocks.uptime() - now];
+    const jumpedMs = Math.max(wallNow - wall, upNow - up);
+    if (jumpedMs > APART_MS) {
+      ahead += jumpedMs;
+      wall = wallNow;
+      up = upNow;
     }
-    return clocks.monotonic() + sleptMs;
+    // From where it was set back to it runs on.
+    wall = Math.min(wall, wallNow);
+    return now - start + ahead;
   };
 }

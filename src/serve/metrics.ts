@@ -64,6 +64,18 @@ const families = {
   detour_group_acts: gauge('In a group: 1 while this replica acts.'),
   detour_group_term: gauge('In a group: which holding of the right to act is known; 0: none.'),
   detour_group_trouble: gauge('In a group, state set: 1 for what is wrong with it.', 'word'),
+  detour_replica_heard: gauge(
+    'In a group: 1 while what another replica sees counts here; else it has no vote.',
+    'replica',
+  ),
+  detour_replica_age_seconds: gauge(
+    'In a group: so long ago at most another replica said what was heard of it last.',
+    'replica',
+  ),
+  detour_replica_same_definition: gauge(
+    'In a group: 1 while another replica has the definition of every record that is here.',
+    'replica',
+  ),
   detour_frozen: gauge('1 while automatic decisions are frozen for every record.'),
   detour_last_reload_success: gauge('1 if the last reload of the configuration was taken.'),
   detour_last_reload_timestamp_seconds: gauge(
@@ -308,6 +320,14 @@ function drawGroup(set: Setter, group: StatusView['group']): void {
   set('detour_group_acts', group.role === 'acts' ? 1 : 0);
   set('detour_group_term', group.term);
   for (const word of groupWords) set('detour_group_trouble', group.word === word ? 1 : 0, { word });
+  for (const { name: replica, self, heard, ageMs, sameDefinition } of group.replicas) {
+    if (self) continue;
+    set('detour_replica_heard', heard ? 1 : 0, { replica });
+    // What it has not told yet is not a number.
+    if (ageMs !== null) set('detour_replica_age_seconds', ageMs / 1000, { replica });
+    if (sameDefinition === null) continue;
+    set('detour_replica_same_definition', sameDefinition ? 1 : 0, { replica });
+  }
 }
 
 function drawWhole(set: Setter, view: StatusView, startedWall: number): void {

@@ -273,7 +273,7 @@ test('a replica that is cut off is unheard once, and is heard whole when it come
     const silent = () => b.events.filter((e) => e.kind === 'unheard');
     await until(() => silent().length > 0, 'b hears a no more');
     const [event] = silent();
-    assert.match((event as { why: string }).why, /not heard for \d\.\d s: it has closed/);
+    assert.match((event as { why: string }).why, /^not heard for \d+\.\d s: \w/);
     assert.equal(viewOf(b, 'a').heard, false);
     assert.ok(viewOf(b, 'a').reached, 'the other way is open');
     const before = b.heard('a').length;
@@ -527,34 +527,29 @@ test('two daemons with one name: the second is refused while the first is heard'
 });
 
 test('floods of garbage and of silence keep no replica out, and fill nothing', async () => {
-  const [a, b] = await group(['a', 'b']);
+  // Where no time goes by nobody is sent away for being slow: it is by seats alone.
+  const clock = new StandingClock();
+  const [a, b] = await group(['a', 'b'], (name) => (name === 'b' ? { clock } : {}));
   const sockets: net.Socket[] = [];
-  const flood = () => {
-    const socket = net.connect({
-      port: b!.eyes.port,
-      host: '127.0.0.1',
-      localAddress: '127.0.0.9',
-    });
-    socket.on('error', () => {});
-    sockets.push(socket);
-    return socket;
-  };
-  const loud = (await b!.eyes.start(() => {})) ?? '';
-  assert.equal(loud, '');
+  assert.equal(await b!.eyes.start(() => {}), null);
+  const to = { port: b!.eyes.port, host: '127.0.0.1', localAddress: '127.0.0.9' };
   try {
     for (let i = 0; i < 150; i++) {
-      const socket = flood();
-      // Some say nothing, some a letter in an hour, some all at once.
+      const socket = net.connect(to).on('error', () => {});
+      sockets.push(socket);
+      // Some say nothing, some a byte, some all at once.
       if (i % 3 === 1) socket.write(Buffer.of(0));
       if (i % 3 === 2) socket.write(randomBytes(100_000));
     }
     const open = () => sockets.filter((s) => s.readyState === 'open').length;
     await until(() => sockets.every((s) => !s.connecting) && open() <= 32, 'few are left');
+    assert.ok(open() > 10, 'and these wait');
     await started([a!], async () => {
       await until(() => isHeard(b!, 'a'), 'a is heard', 10_000);
+      clock.advance(3000);
+      await until(() => open() === 0, 'after three seconds they are gone');
+      assert.ok(b!.troubles.length <= 3, `${b!.troubles.length} lines about it`);
     });
-    await until(() => open() === 0, 'after three seconds they are gone', 10_000);
-    assert.ok(b!.troubles.length <= 3, `${b!.troubles.length} lines about it`);
   } finally {
     for (const socket of sockets) socket.destroy();
     b!.eyes.close();

@@ -135,8 +135,9 @@ class Player {
       case 'edit': {
         // A human at the console: the value alone, the marker stays.
         const value = second.includes('.') ? second : `${second}.shop.test.`;
-        const held = w!.held(first, third ?? WWW);
-        held.cname = second === 'nothing' ? null : { value, ttl: 60 };
+        const [name = WWW] = words.slice(2).filter((word) => !word.includes('='));
+        const ttl = Number(/ ttl=(\d+)/.exec(line)?.[1] ?? 60);
+        w!.held(first, name).cname = second === 'nothing' ? null : { value, ttl };
         return;
       }
       case 'keys':
@@ -242,7 +243,7 @@ class Player {
   #showGroup(): void {
     const w = this.#w;
     this.#collect();
-    const { group, records } = view(w.state, { version: 'test', reload: null });
+    const { group } = view(w.state, { version: 'test', reload: null });
     for (const r of group?.replicas ?? []) {
       const age = r.ageMs === null ? '' : `, ${r.ageMs} ms old`;
       const heard = r.heard ? `heard${age}` : `not heard: ${r.why}`;
@@ -250,8 +251,8 @@ class Player {
       const other = r.differs.length === 0 ? '' : `, differs in ${r.differs.join(', ')}`;
       this.#said.push(`  ${r.name}${r.self ? ' (this)' : ''}: ${heard}${blind}${other}`);
     }
-    for (const { name, would } of records) {
-      if (would !== undefined) this.#said.push(`  ${name} without the lease: ${would}`);
+    for (const { name, stay } of w.state.records.values()) {
+      if (!w.state.lease.held) this.#said.push(`  ${name} ${stay.sentence}`);
     }
   }
 

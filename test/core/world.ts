@@ -209,6 +209,7 @@ export class World {
       docs: structuredClone(docs),
       now: WALL_0 + this.now,
       wall: this.#wall,
+      grouped: config.group !== undefined,
       seed: [1, 2, 3, this.#alive],
     });
     this.state = begun.state;

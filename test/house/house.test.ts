@@ -135,7 +135,7 @@ const reserved: readonly (readonly [word: RegExp, allowed: readonly RegExp[], in
     [
       /\bDate\.now\(|\bnew Date\(\)/,
       [
-        /^src\/run\/(clock|log)\.ts$/,
+        /^src\/run\/(clock|elapsed|log)\.ts$/,
         /^src\/(lab|serve|cli)\//,
         // Dates on the wire: TSIG's time signed, a Retry-After that is a date, a certificate's end.
         /^providers\//,

@@ -46,7 +46,24 @@ const situation = 'src/core/situation.ts';
 const steer = 'src/core/steer.ts';
 const watch = 'src/core/watch.ts';
 const zone = 'src/core/zone.ts';
+const session = 'src/cluster/session.ts';
+const line = 'src/cluster/line.ts';
+const eyes = 'src/cluster/eyes.ts';
+const letter = 'src/cluster/letter.ts';
+const door = 'src/cluster/door.ts';
 const rate = 'src/core/rate.ts';
+const agreeing = 'src/core/agree.ts';
+const heard = 'src/core/heard.ts';
+const tell = 'src/core/tell.ts';
+const coordinator = 'src/cluster/etcd.ts';
+const groupLedger = 'src/cluster/ledger.ts';
+const mirror = 'src/cluster/mirror.ts';
+const restore = 'src/cluster/restore.ts';
+const sealed = 'src/cluster/sealed.ts';
+const overEtcd = 'cluster/etcd.test.ts';
+const follow = 'src/core/follow.ts';
+const ledgerFile = 'src/core/ledger.ts';
+const notices = 'src/core/notices.ts';
 
 export const mutants: readonly Mutant[] = [
   {
@@ -72,6 +89,42 @@ export const mutants: readonly Mutant[] = [
         file: plan,
         find: `if (!isPlaced(wanted)) return write('nothing stands there');`,
         replace: `if (wanted.placed === null) return write('nothing stands there');`,
+      },
+    ],
+  },
+  {
+    name: 'a TTL that somebody edited is not noticed',
+    rule: 27,
+    by: '128-ttl-edited',
+    edits: [
+      {
+        file: lane,
+        find: `cell.visibleAt !== null && isRetimed(cell, answers)`,
+        replace: `cell.visibleAt === null && isRetimed(cell, answers)`,
+      },
+    ],
+  },
+  {
+    name: 'a vendor that plays with its TTLs is asked for ever',
+    rule: 22,
+    by: '128-ttl-edited',
+    edits: [
+      {
+        file: cell,
+        find: ` && was.vain < TTL_DOUBTS_MAX`,
+        replace: ``,
+      },
+    ],
+  },
+  {
+    name: 'a recovery uses up what the next decision needs',
+    rule: 31,
+    by: 'core/rate.test.ts',
+    edits: [
+      {
+        file: rate,
+        find: `waitForExtraMs(rate, RECOVERY_LEAVES, now)`,
+        replace: `waitForExtraMs(rate, 0, now)`,
       },
     ],
   },
@@ -4209,6 +4262,838 @@ function laneWorks`,
         file: cell,
         find: 'markers !== null && markers.length !== 1',
         replace: 'markers !== null && markers.length === 0',
+      },
+    ],
+  },
+  {
+    name: 'what a replica says is believed without its MAC',
+    rule: 30,
+    by: 'cluster/session.test.ts',
+    edits: [
+      {
+        file: session,
+        find: 'if (!isMac(frame.subarray(0, MAC_BYTES), mac)) return null;',
+        replace: 'if (!isMac(frame.subarray(0, MAC_BYTES), mac)) this.#heard += 0;',
+      },
+    ],
+  },
+  {
+    name: 'the MAC between replicas leaves the number out',
+    rule: 30,
+    by: 'cluster/session.test.ts',
+    edits: [
+      {
+        file: session,
+        find: 'const mac = macOf(this.#out, numbered(++this.#sent), body);',
+        replace: 'const mac = macOf(this.#out, numbered(++this.#sent * 0), body);',
+      },
+      {
+        file: session,
+        find: 'const mac = macOf(this.#in, numbered(this.#heard + 1), body);',
+        replace: 'const mac = macOf(this.#in, numbered(0), body);',
+      },
+    ],
+  },
+  {
+    name: 'a session between replicas has no nonce of the listener in its keys',
+    rule: 30,
+    by: 'cluster/session.test.ts',
+    edits: [
+      {
+        file: session,
+        find: 'const transcript = fields([...said, ours]);\n  const tag',
+        replace: "const transcript = fields([...said, '']);\n  const tag",
+      },
+      {
+        file: session,
+        find: 'const transcript = fields([...said, theirs]);',
+        replace: "const transcript = fields([...said, '']);",
+      },
+    ],
+  },
+  {
+    name: 'both directions between replicas have one key',
+    rule: 30,
+    by: 'cluster/session.test.ts',
+    edits: [
+      {
+        file: session,
+        find: 'const of = (from: string) =>',
+        replace: "const of = (_: string, from = '') =>",
+      },
+    ],
+  },
+  {
+    name: 'what is told between replicas counts as said when it came',
+    rule: 30,
+    by: 'cluster/eyes.test.ts',
+    edits: [
+      {
+        file: line,
+        find: 'this.#hearing?.letter(letter, Math.min(now, sentAt + heldMs));',
+        replace: 'this.#hearing?.letter(letter, now);',
+      },
+    ],
+  },
+  {
+    name: 'a replica makes what it says younger by a lie about the holding',
+    rule: 30,
+    by: 'cluster/eyes.test.ts',
+    edits: [
+      {
+        file: line,
+        find: 'this.#hearing?.letter(letter, Math.min(now, sentAt + heldMs));',
+        replace: 'this.#hearing?.letter(letter, sentAt + heldMs);',
+      },
+    ],
+  },
+  {
+    name: 'a replica that is cut off keeps its votes',
+    rule: 30,
+    by: 'cluster/eyes.test.ts',
+    edits: [
+      {
+        file: eyes,
+        find: 'if (!this.#isUnheard) this.#silent();',
+        replace: 'this.#isUnheard = true;',
+      },
+    ],
+  },
+  {
+    name: 'tellings queue up for a slow reader',
+    rule: 22,
+    by: 'cluster/eyes.test.ts',
+    edits: [
+      {
+        file: eyes,
+        find: 'if (letters >= UNANSWERED_LETTERS || bytes >= UNANSWERED_BYTES) this.#isOwed = true;',
+        replace: 'if (letters >= 1e9 || bytes >= 1e9) this.#isOwed = true;',
+      },
+    ],
+  },
+  {
+    name: "a replica speaks for another's path",
+    rule: 30,
+    by: 'cluster/letter.test.ts',
+    edits: [
+      {
+        file: letter,
+        find: 'return isText(value) && value.startsWith(',
+        replace: 'return isText(value) && isText(',
+      },
+    ],
+  },
+  {
+    name: 'strangers sit where replicas come in, as many as like',
+    rule: 22,
+    by: 'cluster/eyes.test.ts',
+    edits: [
+      {
+        file: door,
+        find: 'if (this.#guests.size > SEATS) this.#longest().socket.destroy();',
+        replace: 'if (this.#guests.size > SEATS * 1000) this.#longest().socket.destroy();',
+      },
+    ],
+  },
+  {
+    name: 'a group of paths votes once for each replica that goes by it',
+    rule: 30,
+    by: '133-one-says',
+    edits: [
+      {
+        file: watch,
+        find: '    const { group } = voter.way;\n',
+        replace: "    const group = `${voter.way.replica?.name ?? ''}/${voter.way.group}`;\n",
+      },
+    ],
+  },
+  {
+    name: 'what another replica said counts however old it is',
+    rule: 30,
+    by: '133-one-says',
+    edits: [
+      {
+        file: heard,
+        find: '  return isStale(cs, config, verdict, state.now);',
+        replace: '  return isStale(cs, config, verdict, -1);',
+      },
+    ],
+  },
+  {
+    name: 'the votes of a replica that vanished stay',
+    rule: 30,
+    by: '132-vanishing',
+    edits: [
+      {
+        file: heard,
+        find: '  if (!isSame || !of.heard) mute(cs);',
+        replace: '  if (!isSame) mute(cs);',
+      },
+      {
+        file: judge,
+        find: 'return !suspect && !blind && (replica === null || replica.heard);',
+        replace: 'return !suspect && !blind && replica !== undefined;',
+      },
+    ],
+  },
+  {
+    name: 'the age of what another replica said runs from when it was received',
+    rule: 30,
+    by: '133-one-says',
+    edits: [
+      {
+        file: heard,
+        find: 'Number.isFinite(saidAt) ? Math.min(state.now, saidAt) : -1',
+        replace: 'Number.isFinite(saidAt) ? state.now : -1',
+      },
+    ],
+  },
+  {
+    name: 'a replica that says that it is blind votes',
+    rule: 30,
+    by: '133-one-says',
+    edits: [
+      {
+        file: heard,
+        find: 'said === undefined || said.blind || telling.blind',
+        replace: 'said === undefined || said.blind',
+      },
+    ],
+  },
+  {
+    name: 'a check that another replica defines otherwise has its vote',
+    rule: 30,
+    by: '133-one-says',
+    edits: [
+      { file: heard, find: '  return s.hash === hash;', replace: '  return hash !== s.check;' },
+    ],
+  },
+  {
+    name: "a replica speaks for another's path",
+    rule: 30,
+    by: '133-one-says',
+    edits: [
+      {
+        file: heard,
+        find: 'if (cs === undefined || cs.hearsay?.of !== one) continue;',
+        replace: 'if (cs === undefined || cs.hearsay === null) continue;',
+      },
+    ],
+  },
+  {
+    name: 'what was heard before a pause counts after it',
+    rule: 8,
+    by: '132-vanishing',
+    edits: [{ file: watch, find: '  forgetOthers(state, out);\n', replace: '' }],
+  },
+  {
+    name: 'a call makes a call',
+    rule: 31,
+    by: '135-take-over',
+    edits: [
+      {
+        file: watch,
+        find: '  const called = isForOthers(cs, o) ? null : out;',
+        replace: '  const called = isForOthers(cs, o) && false ? null : out;',
+      },
+      {
+        file: watch,
+        find: '  if (state.eyes === null || called === null || !isNew) return;',
+        replace: '  if (state.eyes === null || called === null) return;',
+      },
+    ],
+  },
+  {
+    name: 'whoever calls without end is answered without end',
+    rule: 31,
+    by: 'test/core/liar.test.ts',
+    edits: [
+      {
+        file: watch,
+        find: '  if (waitForExtraMs(cs.rate, keep, state.now) > 0) return;\n',
+        replace: '  waitForExtraMs(cs.rate, keep, state.now);\n',
+      },
+    ],
+  },
+  {
+    name: 'each replica asks an origin as often as all together may',
+    rule: 31,
+    by: 'test/core/shared.test.ts',
+    edits: [
+      {
+        file: watch,
+        find: 'set === undefined ? null : set / sharers',
+        replace: 'set === undefined ? null : set',
+      },
+    ],
+  },
+  {
+    name: 'a definition that is not most replicas’ is acted on',
+    rule: 30,
+    by: '134-definitions',
+    edits: [
+      {
+        file: agreeing,
+        find: '  if (2 * same.length > all.length) return null;',
+        replace: '  if (same.length > 0) return null;',
+      },
+    ],
+  },
+  {
+    name: 'whoever acts by a definition that most have not does not hand over',
+    rule: 30,
+    by: '134-definitions',
+    edits: [
+      {
+        file: agreeing,
+        find: '  if (eyes.minority === null || !state.lease.held) return;',
+        replace: '  if (eyes.minority !== null || !state.lease.held) return;',
+      },
+    ],
+  },
+  {
+    name: 'evidence of the other turn is told as if it were this one’s',
+    rule: 30,
+    by: 'test/core/shared.test.ts',
+    edits: [
+      {
+        file: tell,
+        find: "    evidence: verdict === 'down' && isOver ? 0 : round(cs.evidence),",
+        replace: "    evidence: verdict === 'down' ? 0 : round(cs.evidence),",
+      },
+      {
+        file: tell,
+        find: "    recovery: verdict !== 'down' && isOver ? 0 : round(cs.recovery),",
+        replace: "    recovery: verdict !== 'down' ? 0 : round(cs.recovery),",
+      },
+    ],
+  },
+  {
+    name: 'the right to act counts from when the keep-alive was answered',
+    rule: 30,
+    by: overEtcd,
+    edits: [
+      {
+        file: coordinator,
+        find: 'lease.until = Math.max(lease.until, sentAt + Math.min(renewed.value.ttlMs, ttlMs));',
+        replace:
+          'lease.until = Math.max(lease.until, elapsed() + Math.min(renewed.value.ttlMs, ttlMs));',
+      },
+    ],
+  },
+  {
+    name: 'a leader of etcd that was deposed renews the right to act',
+    rule: 30,
+    by: overEtcd,
+    edits: [
+      {
+        file: coordinator,
+        find: '} else if (renewed.header.raftTerm === header.raftTerm) {',
+        replace: '} else {',
+      },
+    ],
+  },
+  {
+    name: 'a commit does not compare the key of the lease',
+    rule: 30,
+    by: overEtcd,
+    edits: [
+      {
+        file: groupLedger,
+        find: `      { key: \`\${prefix}lease\`, target: 'create', revision: create },
+`,
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'a commit does not compare the head',
+    rule: 30,
+    by: overEtcd,
+    edits: [
+      {
+        file: groupLedger,
+        find: `      { key: \`\${prefix}head\`, target: 'mod', revision: mirror.headRevision },
+`,
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'a commit whose outcome is not known is taken for a good one',
+    rule: 15,
+    by: overEtcd,
+    edits: [
+      {
+        file: groupLedger,
+        find: `  return { kind: 'unknown', why };`,
+        replace: `  return why === '' ? { kind: 'unknown', why } : { kind: 'committed', revision: 0 };`,
+      },
+    ],
+  },
+  {
+    name: 'a lost reply is taken for a refusal, though the commit was made',
+    rule: 15,
+    by: overEtcd,
+    edits: [
+      {
+        file: groupLedger,
+        find: '  if (head && isOurs(planned, head, seal)) {',
+        replace: `  if (head && isOurs(planned, head, seal) && head.lease !== '0') {`,
+      },
+    ],
+  },
+  {
+    name: 'whoever takes over begins while another may still believe that he acts',
+    rule: 30,
+    by: overEtcd,
+    edits: [
+      {
+        file: coordinator,
+        find: `    if (this.#before.length > 0 || this.#flight !== null) return;
+    if`,
+        replace: '    if',
+      },
+    ],
+  },
+  {
+    name: 'a document that was put back is believed',
+    rule: 30,
+    by: overEtcd,
+    edits: [
+      {
+        file: mirror,
+        find: '    if (this.#digest === this.#head.digest) return null;',
+        replace: '    if (this.#digest !== null) return null;',
+      },
+    ],
+  },
+  {
+    name: 'one document stands for another',
+    rule: 30,
+    by: 'cluster/sealed.test.ts',
+    edits: [
+      {
+        file: sealed,
+        find: `purpose, key, \`\${term}\`, \`\${number}\`, text];`,
+        replace: `purpose, \`\${term}\`, \`\${number}\`, text];`,
+      },
+    ],
+  },
+  {
+    name: 'an order that was done and forgotten is done again',
+    rule: 30,
+    by: overEtcd,
+    edits: [
+      {
+        file: coordinator,
+        find: 'const isDone = number <= floor || this',
+        replace: 'const isDone = this',
+      },
+    ],
+  },
+  {
+    name: `documents come in another replica's time`,
+    rule: 12,
+    by: overEtcd,
+    edits: [
+      {
+        file: coordinator,
+        find: 'return shifted(key, this.#mirror.document(key), this.#shift ?? 0);',
+        replace: 'return shifted(key, this.#mirror.document(key), 0);',
+      },
+    ],
+  },
+  {
+    name: 'a restored group goes on with the terms it had',
+    rule: 30,
+    by: overEtcd,
+    edits: [
+      {
+        file: restore,
+        find: 'const base = means.term + TERMS_ON;',
+        replace: 'const base = 0;',
+      },
+    ],
+  },
+  {
+    name: 'an etcd that was put back to an earlier time is not noticed',
+    rule: 30,
+    by: overEtcd,
+    edits: [
+      {
+        file: coordinator,
+        find: '  const { clusterId, revision, number } = memory;',
+        replace:
+          '  const { clusterId, revision, number } = memory;\n  if (number >= 0) return null;',
+      },
+      {
+        file: coordinator,
+        find: '  if (head === null) return memory.number > 0;',
+        replace: '  if (memory.number >= 0) return false;\n  if (head === null) return true;',
+      },
+    ],
+  },
+  {
+    name: 'a write goes out before the group has what it rests on',
+    rule: 30,
+    by: 'controller-group.test.ts',
+    edits: [
+      {
+        file: controller,
+        find: `    if (stands.includes('waits')) return false;
+`,
+        replace: ``,
+      },
+    ],
+  },
+  {
+    name: 'a write goes out that another decision has overtaken in the group',
+    rule: 30,
+    by: 'controller-group.test.ts',
+    edits: [
+      {
+        file: controller,
+        find: `    if (stands.includes('stale')) return this.#unsent(e, 'another marker is in force by now');
+`,
+        replace: ``,
+      },
+    ],
+  },
+  {
+    name: 'a switch is told of before the group has it',
+    rule: 29,
+    by: 'controller-group.test.ts',
+    edits: [
+      {
+        file: controller,
+        find: `(effect.kind === 'notify' && committed && changed)`,
+        replace: `(effect.kind === 'notify' && committed && changed && false)`,
+      },
+    ],
+  },
+  {
+    name: 'a write is begun with too little of the lease left',
+    rule: 30,
+    by: 'controller-group.test.ts',
+    edits: [
+      {
+        file: controller,
+        find: `    if (leftMs >= Math.min(AUTHORITY_MS, e.deadlineMs)) {`,
+        replace: `    if (leftMs > 0) {`,
+      },
+    ],
+  },
+  {
+    name: 'the deadline of a write outlasts the lease',
+    rule: 30,
+    by: 'controller-group.test.ts',
+    edits: [
+      {
+        file: controller,
+        find: `      this.#write(e, Math.min(e.deadlineMs, leftMs));`,
+        replace: `      this.#write(e, e.deadlineMs);`,
+      },
+    ],
+  },
+  {
+    name: 'what a deposed replica had not committed stays in force there',
+    rule: 30,
+    by: 'controller-group.test.ts',
+    edits: [
+      {
+        file: controller,
+        find: `    this.#step({ kind: 'learnt', docs: hands.ledger.docs(), whole: true });
+`,
+        replace: ``,
+      },
+    ],
+  },
+  {
+    name: 'what the group refused stays in force',
+    rule: 13,
+    by: 'controller-group.test.ts',
+    edits: [
+      {
+        file: controller,
+        find: `    this.#step({ kind: 'learnt', docs, whole: false });
+    this.#letGo(hands, why, true);`,
+        replace: `    this.#letGo(hands, why, true);`,
+      },
+    ],
+  },
+  {
+    name: 'an order that is told twice is done twice',
+    rule: 30,
+    by: 'controller-group.test.ts',
+    edits: [
+      {
+        file: controller,
+        find: `    const known = hands.orders.get(id);
+    if (known !== undefined) {`,
+        replace: `    const known = hands.orders.get(id);
+    if (known !== undefined && id === '') {`,
+      },
+    ],
+  },
+  {
+    name: 'a group in which nothing was shared yet takes everything away',
+    rule: 30,
+    by: 'controller-group.test.ts',
+    edits: [
+      {
+        file: controller,
+        find: `    if (docs.length === 0) {
+      if (whole) hands.isNew = true;
+      return;
+    }
+`,
+        replace: ``,
+      },
+    ],
+  },
+  {
+    name: 'whoever hands over does not wait for its own writes',
+    rule: 30,
+    by: 'controller-group.test.ts',
+    edits: [
+      {
+        file: controller,
+        find: `(this.#writing > 0 || !hands.ledger.isIdle)`,
+        replace: `!hands.ledger.isIdle`,
+      },
+    ],
+  },
+  {
+    name: 'a write that was never sent is a failure of its lane',
+    rule: 24,
+    by: 'controller-group.test.ts',
+    edits: [
+      {
+        file: engine,
+        find: `      if (event.unsent !== undefined) {`,
+        replace: `      if (event.unsent === '') {`,
+      },
+    ],
+  },
+  {
+    name: 'a replica that does not act plans writes',
+    rule: 30,
+    by: 'controller-group.test.ts',
+    edits: [
+      {
+        file: cell,
+        find: `  if (follows(state)) return watched(state, r, cell);
+  const wanted`,
+        replace: `  const wanted`,
+      },
+    ],
+  },
+  {
+    name: 'a replica that does not act tells of records',
+    rule: 30,
+    by: 'controller-group.test.ts',
+    edits: [
+      {
+        file: notices,
+        find: `  return follows(state) && about.kind !== 'store' && about.kind !== 'group';`,
+        replace: `  return state.steps < 0 && about.kind !== 'store' && about.kind !== 'group';`,
+      },
+    ],
+  },
+  {
+    name: 'what the group no longer has comes back with a replica that was away',
+    rule: 30,
+    by: 'controller-group.test.ts',
+    edits: [
+      {
+        file: follow,
+        find: `  if (whole) for (const key of known(state)) if (!said.has(key)) said.set(key, null);
+`,
+        replace: `  if (whole) known(state);
+`,
+      },
+    ],
+  },
+  {
+    name: 'more goes into one transaction than the group takes',
+    rule: 22,
+    by: 'controller-group.test.ts',
+    edits: [
+      {
+        file: ledgerFile,
+        find: `const DOCS_MAX = 100;`,
+        replace: `const DOCS_MAX = 1_000;`,
+      },
+    ],
+  },
+  {
+    name: 'what is under way counts as committed',
+    rule: 30,
+    by: 'controller-group.test.ts',
+    edits: [
+      {
+        file: ledgerFile,
+        find: `    for (const { first } of this.#sent?.docs.values() ?? []) if (first <= count) return false;
+`,
+        replace: ``,
+      },
+    ],
+  },
+  {
+    name: "an order is answered before all that it did is the group's",
+    rule: 29,
+    by: 'core/ledger.test.ts',
+    edits: [
+      {
+        file: ledgerFile,
+        find: `this.#done.filter(({ after }) => after < oldest)`,
+        replace: `this.#done.filter(({ after }) => after < oldest || after > 0)`,
+      },
+    ],
+  },
+  {
+    name: "a released name's epoch and its record go apart",
+    rule: 1,
+    by: 'core/ledger.test.ts',
+    edits: [
+      {
+        file: ledgerFile,
+        find: `  return name === undefined ? [key] : [\`record/\${name}\`, \`epoch/\${name}\`];`,
+        replace: `  return name === undefined ? [key] : [key];`,
+      },
+    ],
+  },
+  {
+    name: 'a way out that every replica has for itself is one vote of all',
+    rule: 30,
+    by: 'config/config.test.ts',
+    edits: [
+      {
+        file: 'src/config/paths.ts',
+        find: `  if (spec.kind !== 'direct') return;
+  const message = "leaves`,
+        replace: `  if (spec.name !== '') return;
+  const message = "leaves`,
+      },
+    ],
+  },
+  {
+    name: 'a replica votes about the cloud it sits in',
+    rule: 30,
+    by: 'config/group.test.ts',
+    edits: [
+      {
+        file: 'src/config/paths.ts',
+        find: 'cloud = own.cloud } = given;',
+        replace: 'cloud } = given;',
+      },
+    ],
+  },
+  {
+    name: 'replicas that share a site are two votes',
+    rule: 30,
+    by: 'config/group.test.ts',
+    edits: [
+      {
+        file: 'src/config/paths.ts',
+        find: 'const { site = own.site, uplink',
+        replace: 'const { site, uplink',
+      },
+    ],
+  },
+  {
+    name: 'a group signs nothing and is taken all the same',
+    rule: 25,
+    by: 'config/config.test.ts',
+    edits: [
+      {
+        file: 'src/config/group.ts',
+        find: "if (has('group') && !has('clusterKey')) {",
+        replace: "if (has('group') && has('clusterKey') && false) {",
+      },
+    ],
+  },
+  {
+    name: 'two replicas may have one address',
+    rule: 30,
+    by: 'config/config.test.ts',
+    edits: [
+      {
+        file: 'src/config/group.ts',
+        find: 'if (twin === undefined) taken.set(key, name);',
+        replace: 'if (twin !== null) taken.set(key, name);',
+      },
+    ],
+  },
+  {
+    name: 'a reload may change who the replicas are',
+    rule: 30,
+    by: 'config/group.test.ts',
+    edits: [
+      {
+        file: 'src/config/changes.ts',
+        find: `  if (changed.length === 0) return null;
+  const cure`,
+        replace: `  if (changed.length < 9) return null;
+  const cure`,
+      },
+    ],
+  },
+  {
+    name: 'what a check asks is no part of its definition',
+    rule: 30,
+    by: 'config/group.test.ts',
+    edits: [
+      {
+        file: 'src/config/hash.ts',
+        find: '{ ...is, detector, asked: asked(id) }',
+        replace: '{ ...is, detector }',
+      },
+    ],
+  },
+  {
+    name: "a record's definition leaves out what decides on it",
+    rule: 30,
+    by: 'config/group.test.ts',
+    edits: [
+      {
+        file: 'src/config/hash.ts',
+        find: 'is: originOf(origins[t.origin]!, checks) }',
+        replace: 'is: null }',
+      },
+    ],
+  },
+  {
+    name: 'where a secret lies makes another definition',
+    rule: 30,
+    by: 'config/group.test.ts',
+    edits: [
+      {
+        file: 'src/config/hash.ts',
+        find: `if (isSecret && typeof first![1] === 'string') return '"a secret"';
+`,
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'the order of keys makes another definition',
+    rule: 30,
+    by: 'config/group.test.ts',
+    edits: [
+      { file: 'src/config/hash.ts', find: 'pairs.toSorted().join()', replace: 'pairs.join()' },
+    ],
+  },
+  {
+    name: 'a replica leaves by the paths of the others',
+    rule: 30,
+    by: 'config/group.test.ts',
+    edits: [
+      {
+        file: 'src/config/config.ts',
+        find: '({ replica }) => group === null || replica === group.self);',
+        replace: '({ replica }) => group === null || replica !== null);',
       },
     ],
   },

@@ -87,6 +87,10 @@ export interface Link {
   loseReplies: number;
   /** Connections are refused at once. */
   isRefused: boolean;
+  /** Transactions that write never arrive. */
+  dropsWrites: boolean;
+  /** Watches are told nothing, and nobody says so. */
+  isDeaf: boolean;
 }
 
 type Outcome<T> = { readonly value: T } | { readonly fault: GatewayFault };
@@ -181,7 +185,7 @@ export class SimEtcd {
   compact(revision: number): void {
     this.#data.compacted = Math.max(this.#data.compacted, revision);
     const { history, base } = this.#data;
-    while (history.length > 0 && history[0]!.revision <= revision) replay(base, history.shift()!);
+    while (history.length > 0 && history[0]!.revision < revision) replay(base, history.shift()!);
   }
 
   /** A member stands still, or goes on: whatever came meanwhile is worked off. */
@@ -364,16 +368,20 @@ export class SimEtcd {
       ({ revision }) => revision >= watcher.next && revision <= one.revision,
     );
     if (due.length === 0) return;
+    // What cannot get through comes later on the same connection, or that is dead and nobody says so.
+    if (link.cut.has(member) || link.isDeaf) {
+      watcher.isOver = this.#random() < 0.5;
+      return;
+    }
     watcher.next = due.at(-1)!.revision + 1;
     const changes = due.flatMap((at) => at.changes).filter((c) => c.key >= key && c.key < end);
-    if (changes.length === 0 || link.cut.has(member)) return;
+    if (changes.length === 0) return;
     const header = this.#header(member);
     watcher.tell({ kind: 'changed', changes, header });
   }
 
   #endWatch(watcher: Watcher, detail: string, compacted = false): void {
     if (watcher.isOver) return;
-    watcher.isOver = true;
     this.#watchers.delete(watcher);
     watcher.tell({ kind: 'ended', compacted, fault: { kind: 'unavailable', detail } });
   }
@@ -387,11 +395,13 @@ export class SimEtcd {
 
   /** Runs once a majority follows a leader that the member knows; else it times out. */
   #led(member: number, run: () => void, failed: (detail: string) => void): void {
-    if (this.isLed && this.#isWell(member)) return run();
+    const mayRun = () =>
+      this.#isWell(member) && this.members[member]!.raftTerm === this.#data.raftTerm;
+    if (this.isLed && mayRun()) return run();
     let over = false;
     const again = () => {
       if (over) return;
-      if (!this.#isWell(member)) {
+      if (!mayRun()) {
         this.#blocked.push({ run: again, until: this.#timeline.now + REQUEST_TIMEOUT_MS });
         return;
       }
@@ -439,9 +449,8 @@ export class SimEtcd {
   txn(member: number, txn: Txn, done: (o: Outcome<TxnReply>, header: Header) => void): void {
     const wrong = this.#wrongOf(txn);
     if (wrong !== null) return done({ fault: wrong }, this.#header(member));
-    const isRead = [...txn.success, ...txn.failure].every((op) => op.kind === 'range');
     const work = () => this.#txn(txn);
-    if (!isRead) return this.#commit(member, work, done);
+    if (!isRead(txn)) return this.#commit(member, work, done);
     this.#led(
       member,
       () => done(work(), { ...this.#header(member), revision: this.#data.revision }),
@@ -563,6 +572,19 @@ export class SimEtcd {
     );
   }
 
+  timeToLive(
+    member: number,
+    id: string,
+    done: (o: Outcome<{ readonly isThere: boolean }>, header: Header) => void,
+  ): void {
+    const header = this.#header(member);
+    this.#led(
+      member,
+      () => done({ value: { isThere: this.#data.leases.has(id) } }, header),
+      (detail) => done({ fault: { kind: 'uncertain', detail } }, header),
+    );
+  }
+
   revoke(member: number, id: string, done: (o: Outcome<null>, header: Header) => void): void {
     const work = (): Outcome<null> => {
       if (!this.#data.leases.has(id)) {
@@ -577,7 +599,8 @@ export class SimEtcd {
   // -------------------------------------------------------------- clients
 
   link(): Link {
-    return { cut: new Set(), delayMs: 0, loseReplies: 0, isRefused: false };
+    const whole = { isRefused: false, dropsWrites: false, isDeaf: false };
+    return { cut: new Set(), delayMs: 0, loseReplies: 0, ...whole };
   }
 
   /** A client on a process, by a link. */
@@ -600,9 +623,13 @@ export class SimEtcd {
     };
     return {
       range: (range, ms) => call(ms, (m, done) => this.range(m, range, done)),
-      txn: (txn, ms) => call(ms, (m, done) => this.txn(m, txn, done)),
+      txn: (txn, ms) =>
+        call(ms, (m, done) => {
+          if (!link.dropsWrites || isRead(txn)) this.txn(m, txn, done);
+        }),
       grant: (ttlS, ms) => call(ms, (m, done) => this.grant(m, ttlS, done)),
       keepAlive: (id, ms) => call(ms, (m, done) => this.keepAlive(m, id, done)),
+      timeToLive: (id, ms) => call(ms, (m, done) => this.timeToLive(m, id, done)),
       revoke: (id, ms) => call(ms, (m, done) => this.revoke(m, id, done)),
       status: (ms) =>
         call(ms, (m, done) => {
@@ -686,7 +713,8 @@ export class SimEtcd {
         const at = Math.max(lastAt, now + this.#spread(this.#wayMs) + link.delayMs);
         lastAt = at;
         process.io(at - now, () => {
-          if (!isOver && !link.cut.has(member)) tell(event);
+          if (link.cut.has(member)) watcher.isOver = true;
+          if (!isOver && !watcher.isOver) tell(event);
         });
       },
     };
@@ -706,6 +734,10 @@ export class SimEtcd {
       this.#watchers.delete(watcher);
     };
   }
+}
+
+function isRead({ success, failure }: Txn): boolean {
+  return [...success, ...failure].every(({ kind }) => kind === 'range');
 }
 
 function replay(keys: Map<string, Stored>, at: { readonly changes: readonly Changed[] }): void {

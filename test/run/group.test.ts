@@ -3,18 +3,21 @@
 // Times are printed and bounded by the lease; conditions decide.
 
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { StatusView } from '../../src/core/view.ts';
-import type { Histories } from '../../src/ports.ts';
+import type { Histories, Peers } from '../../src/ports.ts';
+import { together } from '../../src/run/group.ts';
 import { freePort } from '../parts/bind.ts';
 import { call, mustCall } from '../parts/daemon.ts';
 import { type Etcd, startEtcd, withoutEtcd } from '../parts/etcd.ts';
 import {
   cnameAt,
+  main,
   type RunningLab,
   startDaemon,
   startLabProgram,
@@ -189,13 +192,53 @@ test('three daemons over etcd: any door, one actor, and another within the lease
   });
 });
 
-test('a node that is alone loads nothing of a group', () => {
-  const sources = ['src/run/daemon.ts', 'src/run/build.ts', 'src/controller.ts', 'src/main.ts'];
-  const root = new URL('../../', import.meta.url);
-  for (const path of sources) {
-    const text = readFileSync(new URL(path, root), 'utf8');
-    const found =
-      /^import (?!type)[^;]*from '[^']*(cluster\/(etcd|gateway|eyes|sealed)|\.\/group)/m;
-    assert.doesNotMatch(text, found, path);
+/** Writes the address of each module that is loaded to the end of a file. */
+function watchLoading(file: string): string {
+  const text = `import { registerHooks } from 'node:module';
+import { appendFileSync } from 'node:fs';
+registerHooks({ load(url, context, next) {
+  appendFileSync(${JSON.stringify(file)}, url + '\\n');
+  return next(url, context);
+} });`;
+  return `data:text/javascript,${encodeURIComponent(text)}`;
+}
+
+test('a node that is alone loads nothing of a group', async () => {
+  const lab = await startLabProgram('--no-daemon');
+  const loaded = join(lab.directory, 'loaded.txt');
+  const args = ['--import', watchLoading(loaded), main, 'run', '-c', lab.ready.config, '--json'];
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  try {
+    await until('it runs', 60_000, () => lab.cli('status').status === 0);
+    const modules = readFileSync(loaded, 'utf8');
+    assert.match(modules, /dist\/src\/run\/daemon\.js/);
+    assert.match(modules, /dist\/src\/cluster\/single\.js/);
+    const ofGroup = /dist\/src\/(?:run\/(?:group|elapsed)|cluster\/(?!single|keyring)\w+)\.js/;
+    assert.doesNotMatch(modules, ofGroup);
+  } finally {
+    await stopChild(child);
+    await lab.stop();
   }
+});
+
+test('the journals of a group are one, the newest first, and who is silent is named', async () => {
+  const entry = { kind: 'stay', record: null, sentence: 's', data: {}, at: 0 } as const;
+  const own = [
+    { ...entry, seq: 9, wall: 30 },
+    { ...entry, seq: 8, wall: 10 },
+  ];
+  const peers: Peers = {
+    ask: async (replica, query) => {
+      assert.deepEqual(query, { record: www, limit: 3 });
+      if (replica === 'syd-1') return { ok: false, why: 'it has not answered' };
+      return { ok: true, entries: [40, 20, 5].map((wall, i) => ({ ...entry, seq: 7 - i, wall })) };
+    },
+  };
+  const of = { self: 'hz-1', others: ['nrt-1', 'syd-1'] };
+  const { entries, silent } = await together(peers, of, own, { record: www, limit: 3 });
+  assert.deepEqual(
+    entries.map(({ replica, seq }) => `${replica} ${seq}`),
+    ['nrt-1 7', 'hz-1 9', 'nrt-1 6'],
+  );
+  assert.deepEqual(silent, [{ replica: 'syd-1', why: 'it has not answered' }]);
 });

@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { test } from 'node:test';
-import type { Observation, StayReason } from '../../src/core/model.ts';
+import { groupWords, type Observation, type StayReason } from '../../src/core/model.ts';
 import { createMetrics, metricNames } from '../../src/serve/metrics.ts';
 import { Readers } from '../../src/serve/readers.ts';
 import { at, provider, record, standIn, wall } from '../cli/desk.ts';
@@ -78,6 +78,52 @@ test('a view becomes gauges with the words of the configuration', async () => {
   }
   assert.ok(!series.has(`detour_switch_stage_seconds{${www},provider="r53",stage="written"}`));
   assert.ok([...series.keys()].some((name) => name.startsWith('process_cpu_seconds_total')));
+});
+
+test('a group becomes gauges and counters, of what is known and no more; alone there are none', async () => {
+  const { desk, metrics, scrape } = made();
+  const own = (name: string) => /^detour_(group|replica)_/.test(name);
+  const alone = [...(await scrape())].filter(([name, value]) => own(name) && value !== 0);
+  assert.deepEqual(alone, []);
+  const one = (name: string, more: object) => ({
+    ...{ name, self: false, heard: true, sinceAt: at, why: '', ageMs: 1500, blind: false },
+    ...{ acts: false, sameConfig: true, sameDefinition: true, differs: [], ...more },
+  });
+  desk.view = {
+    ...desk.view,
+    group: {
+      ...{ self: 'hz-1', role: 'acts', acts: 'hz-1', term: 7, word: 'full', sentence: 's' },
+      minority: null,
+      replicas: [
+        one('hz-1', { self: true, ageMs: 0 }),
+        one('fra-1', {}),
+        one('nrt-1', { heard: false, ageMs: null, sameDefinition: null }),
+        one('syd-1', { sameDefinition: false }),
+      ],
+    },
+  };
+  metrics.observer.shared('committed', 60);
+  metrics.observer.shared('refused', 2000);
+  const series = await scrape();
+  const shown = [...series].filter(([name]) => own(name) && !/_bucket|result="deposed"/.test(name));
+  assert.deepEqual(Object.fromEntries(shown), {
+    detour_group_acts: 1,
+    detour_group_term: 7,
+    ...Object.fromEntries(
+      groupWords.map((word) => [`detour_group_trouble{word="${word}"}`, word === 'full' ? 1 : 0]),
+    ),
+    'detour_replica_heard{replica="fra-1"}': 1,
+    'detour_replica_heard{replica="nrt-1"}': 0,
+    'detour_replica_heard{replica="syd-1"}': 1,
+    'detour_replica_age_seconds{replica="fra-1"}': 1.5,
+    'detour_replica_age_seconds{replica="syd-1"}': 1.5,
+    'detour_replica_same_definition{replica="fra-1"}': 1,
+    'detour_replica_same_definition{replica="syd-1"}': 0,
+    'detour_group_commits_total{result="committed"}': 1,
+    'detour_group_commits_total{result="refused"}': 1,
+    detour_group_commit_seconds_count: 2,
+    detour_group_commit_seconds_sum: 2.06,
+  });
 });
 
 test('a scrape shows the state of its moment: what is gone from the view is gone', async () => {

@@ -1335,6 +1335,11 @@ export class Checkers {
       const holds = c.kind === 'drain' || c.kind === 'freeze';
       log.words.set(key, { holds, durable: reply.exit === 0 });
     }
+    // What was refused explains nothing that comes later.
+    const isRefused = !isHeld && (reply.exit === 1 || reply.exit === 2);
+    if (isRefused && (c.kind === 'switch' || c.kind === 'adopt')) {
+      log.orders.delete(`${c.record} ${c.kind} ${c.target}`);
+    }
     if (c.kind !== 'switch' || reply.exit !== 0 || c.dryRun || c.force) return;
     const health = this.#log(r).health.get(c.target);
     if (health?.health !== 'up') {

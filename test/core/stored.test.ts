@@ -1,0 +1,96 @@
+// Documents carry engine times, and replicas' clocks differ: every time in a document is moved from one
+// clock to another, and nothing else is. A number in a document that is neither known to be a time nor
+// known to be none fails here, so that a new field cannot be forgotten.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Json, Marker } from '../../src/core/model.ts';
+import type { Drain, Freeze, RecordDoc } from '../../src/core/state.ts';
+import { shifted, storedProblem } from '../../src/core/stored.ts';
+
+/** Numbers that are no times, by the name of the field. */
+const noTimes = new Set(['epoch', 'epochMax', 'pinMs', 'since', 'term']);
+
+const marker: Required<Marker> = {
+  cluster: 'shop',
+  epoch: 7,
+  id: 'x',
+  term: 3,
+  kind: 'operator',
+  target: 'a',
+  pinned: true,
+  pinMs: 5000,
+  mac: 'm',
+};
+const freeze: Required<Freeze> = { reason: 'r', by: 'me', sinceAt: 101, untilAt: 102 };
+const record: Required<RecordDoc> = {
+  target: 'a',
+  cname: 'a.example.',
+  marker,
+  epochMax: 9,
+  decidedAt: 103,
+  endedAt: 104,
+  pin: { target: 'a', reason: 'r', by: 'me', sinceAt: 105, untilAt: 106 },
+  switches: [107, 108],
+  overspentAt: 109,
+  quietSinceAt: 110,
+  deposed: marker,
+  freeze,
+  claims: { cf: 'any' },
+  placed: { cf: { cname: 'a.example.', marker } },
+  since: 4,
+  late: { cf: { value: 'b.example.', at: 111 } },
+  wishes: { b: 112 },
+  unheard: ['cf'],
+  adopted: false,
+};
+const drain: Required<Drain> = { ...freeze, what: 'a' };
+
+const docs: Readonly<Record<string, Json>> = {
+  'record/www.example.net.': record as unknown as Json,
+  'drain/a': { ...drain },
+  freeze: { ...freeze },
+  'epoch/www.example.net.': 12,
+};
+
+/** Every number in it, by its path. */
+function numbers(value: unknown, path: readonly string[] = []): ReadonlyMap<string, number> {
+  if (typeof value === 'number') return new Map([[path.join(' '), value]]);
+  if (typeof value !== 'object' || value === null) return new Map();
+  return new Map(
+    Object.entries(value).flatMap(([name, one]) => [...numbers(one, [...path, name])]),
+  );
+}
+
+test('every time in a document that decides is moved, and no other number', () => {
+  for (const [key, doc] of Object.entries(docs)) {
+    const moved = numbers(shifted(key, doc, 1000));
+    for (const [path, before] of numbers(doc)) {
+      const field = path.split(' ').at(-1)!;
+      const isTime = !key.startsWith('epoch/') && !noTimes.has(field);
+      assert.equal(moved.get(path), isTime ? before + 1000 : before, `${key}: ${path}`);
+    }
+  }
+  // Those above 100 are the times: all of them are there.
+  const times = [...numbers(docs['record/www.example.net.'])].filter(([, n]) => n > 100 && n < 200);
+  assert.equal(times.length, 12);
+});
+
+test('there and back is what it was, and what comes out is what Detour writes', () => {
+  for (const [key, doc] of Object.entries(docs)) {
+    const there = shifted(key, doc, -123_456);
+    assert.deepEqual(shifted(key, there, 123_456), doc);
+    assert.equal(storedProblem({ [key]: there }), null);
+  }
+});
+
+test('what has no end keeps none, and an unknown document stays as it is', () => {
+  const held = { ...freeze, untilAt: null };
+  assert.deepEqual(shifted('freeze', held, 10), { ...held, sinceAt: 111 });
+  assert.deepEqual(shifted('record/x.', { ...record, pin: null } as unknown as Json, 0), {
+    ...record,
+    pin: null,
+  });
+  assert.equal(shifted('freeze', null, 10), null);
+  assert.deepEqual(shifted('other', { sinceAt: 1 }, 10), { sinceAt: 1 });
+});
