@@ -324,6 +324,8 @@ export class GroupCheckers implements Watcher {
   }
 
   #stays(key: string, was: Hold, now: Omit<Hold, 'heldAt'>): void {
+    // A marker that is found anew, as after its record was away, is held from when it is found.
+    if (!this.#orders.has(now.reason)) return;
     const lasts = (h: Omit<Hold, 'heldAt'>) => (h.untilAt == null ? null : h.untilAt - h.sinceAt);
     const movedMs = Math.abs(now.sinceAt - was.sinceAt);
     if (lasts(was) !== lasts(now) || movedMs > AGREED_MS + this.slackMs) {
