@@ -180,6 +180,7 @@ class EtcdCoordinator implements GroupCoordinator {
   #isShiftLive = false;
   #restored: string | null = null;
   #raising = false;
+  #restoring: Promise<Reply> | null = null;
   #ill: { readonly word: GroupWord; readonly sentence: string } | null = null;
   #word: GroupWord | null = null;
   #who: { readonly replica: string | null; readonly term: number } = { replica: null, term: 0 };
@@ -200,7 +201,13 @@ class EtcdCoordinator implements GroupCoordinator {
     this.shared = {
       commit: (batch) => this.#commit(batch),
       say: (id, command) => this.#say(id, command),
-      restore: (docs) => this.#restore(docs),
+      restore: (docs) => {
+        // Said twice, done once.
+        this.#restoring ??= this.#restore(docs).finally(() => {
+          this.#restoring = null;
+        });
+        return this.#restoring;
+      },
     };
   }
 

@@ -402,6 +402,8 @@ class GroupWorld {
     const backup = c.pick(this.#backups);
     if (this.#numberNow() === 0) return;
     const isKnown = this.#replicas.every((r) => this.#knows(r) > backup.number);
+    // Nor does that show to whoever knows nothing, where nothing stands there.
+    if (!isKnown && backup.number === 0) return;
     if (!isKnown || c.is(0.6)) this.#etcd.clusterId = `c${++this.#clusters}`;
     this.#checkers.trace(`head ${backup.number} is put back, cluster ${this.#etcd.clusterId}`);
     backup.restore();
