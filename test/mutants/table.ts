@@ -42,21 +42,22 @@ const situation = 'src/core/situation.ts';
 const steer = 'src/core/steer.ts';
 const watch = 'src/core/watch.ts';
 const zone = 'src/core/zone.ts';
-const session = 'src/cluster/session.ts';
-const line = 'src/cluster/line.ts';
-const eyes = 'src/cluster/eyes.ts';
-const letter = 'src/cluster/letter.ts';
-const door = 'src/cluster/door.ts';
 const rate = 'src/core/rate.ts';
-const agreeing = 'src/core/agree.ts';
-const heard = 'src/core/heard.ts';
-const tell = 'src/core/tell.ts';
+
 const coordinator = 'src/cluster/etcd.ts';
 const groupLedger = 'src/cluster/ledger.ts';
 const mirror = 'src/cluster/mirror.ts';
 const restore = 'src/cluster/restore.ts';
 const sealed = 'src/cluster/sealed.ts';
 const overEtcd = 'cluster/etcd.test.ts';
+const session = 'src/cluster/session.ts';
+const line = 'src/cluster/line.ts';
+const eyes = 'src/cluster/eyes.ts';
+const letter = 'src/cluster/letter.ts';
+const door = 'src/cluster/door.ts';
+const agreeing = 'src/core/agree.ts';
+const heard = 'src/core/heard.ts';
+const tell = 'src/core/tell.ts';
 const follow = 'src/core/follow.ts';
 const ledgerFile = 'src/core/ledger.ts';
 const notices = 'src/core/notices.ts';
@@ -546,8 +547,8 @@ export const mutants: readonly Mutant[] = [
     edits: [
       {
         file: judge,
-        find: "return way.blind || way.suspect ? 'unknown' : cs.verdict;",
-        replace: "return way.blind ? 'unknown' : cs.verdict;",
+        find: `  return !suspect && !blind && (replica`,
+        replace: `  return !blind && (replica`,
       },
     ],
   },
@@ -617,14 +618,18 @@ export const mutants: readonly Mutant[] = [
     edits: [
       {
         file: judge,
-        find: "return way.blind || way.suspect ? 'unknown' : cs.verdict;",
-        replace: "return way.suspect ? 'unknown' : cs.verdict;",
+        find: `  return !suspect && !blind && (replica`,
+        replace: `  return !suspect && (replica`,
       },
       {
         file: watch,
-        find: `  for (const [, { cs }] of ours) forget(cs, state.now);
-`,
-        replace: '',
+        find: `    forget(cs, state.now);
+    if (state.eyes !== null) isNews(state.eyes, cs, state.now);
+  }
+  suspectAnew`,
+        replace: `    if (state.eyes !== null) isNews(state.eyes, cs, state.now);
+  }
+  suspectAnew`,
       },
     ],
   },
@@ -733,10 +738,10 @@ function laneWorks`,
     by: '04-all-down',
     edits: [
       {
-        file: watch,
+        file: judge,
         find: `    if (dawns && origin.health === 'unknown') origin.settleFromAt = state.now;
 `,
-        replace: '',
+        replace: ``,
       },
       {
         file: judge,
@@ -1316,8 +1321,8 @@ function laneWorks`,
     edits: [
       {
         file: cell,
-        find: ' || r.doc.deposed !== null) {',
-        replace: ') {',
+        find: `  const isOurs = r.config.mode === 'steer' && r.doc.deposed === null && r.differs === null;`,
+        replace: `  const isOurs = r.config.mode === 'steer' && r.differs === null;`,
       },
       {
         file: plan,
@@ -1592,8 +1597,8 @@ function laneWorks`,
     edits: [
       {
         file: watch,
-        find: 'waitMs === 0 && takeTokens(state.confirm, state.config.confirm, state.now, 1)',
-        replace: 'waitMs === 0',
+        find: `waitMs === 0 && takeTokens(state.confirm, budget, state.now, 1, floor)`,
+        replace: `waitMs === 0`,
       },
     ],
   },
@@ -1645,8 +1650,8 @@ function laneWorks`,
       },
       {
         file: cell,
-        find: "wanted === null || r.config.mode === 'observe' || r.doc",
-        replace: 'wanted === null || r.doc',
+        find: `  const isOurs = r.config.mode === 'steer' && r.doc.deposed`,
+        replace: `  const isOurs = r.doc.deposed`,
       },
       {
         file: adopt,
@@ -1826,8 +1831,10 @@ function laneWorks`,
     edits: [
       {
         file: arrange,
-        find: "config.mode === 'steer' && steersNow",
-        replace: 'false && steersNow',
+        find: `  if (r.config.mode !== 'steer' || !(observed || imagined) || follows(state)) return;
+`,
+        replace: `  if (r !== null) return;
+`,
       },
     ],
   },
@@ -2264,9 +2271,9 @@ function laneWorks`,
     by: '115-epochs-spent',
     edits: [
       {
-        file: engine,
-        find: '  if (nextEpoch(r.doc.epochMax) === null) {',
-        replace: '  if (r.doc.epochMax < 0) {',
+        file: agreeing,
+        find: `  if (nextEpoch(epochMax) === null) {`,
+        replace: `  if (epochMax < 0) {`,
       },
     ],
   },
@@ -2813,9 +2820,10 @@ function laneWorks`,
     edits: [
       {
         file: engine,
-        find: `    release(state, r, out);
+        find: `    if (state.eyes === null && !follows(state)) release(state, name, r.doc, out);
 `,
-        replace: '',
+        replace: `    if (state.eyes === null && !follows(state)) drop(out, \`record/\${name}\`);
+`,
       },
     ],
   },
@@ -2904,8 +2912,8 @@ function laneWorks`,
         file: cell,
         find: `  cell.ahead = null;
   cell.edited = null;
-  const wanted`,
-        replace: '  const wanted',
+  if (follows(state)) return watched`,
+        replace: `  if (follows(state)) return watched`,
       },
       { file: edits, find: 'isSeen && cell.answeredAt >= since', replace: 'isSeen' },
     ],
@@ -3442,11 +3450,9 @@ function laneWorks`,
     edits: [
       {
         file: engine,
-        find: `    case 'written':
-      charge(state, event.provider, event.calls);
-`,
-        replace: `    case 'written':
-`,
+        find: `      charge(state, event.provider, event.calls);
+      return reviewEach(state, onWritten`,
+        replace: `      return reviewEach(state, onWritten`,
       },
     ],
   },
@@ -3529,10 +3535,10 @@ function laneWorks`,
     by: 'core/reload.test.ts',
     edits: [
       {
-        file: engine,
-        find: `    drop(out, \`record/\${name}\`);
+        file: agreeing,
+        find: `  drop(out, \`record/\${name}\`);
 `,
-        replace: '',
+        replace: ``,
       },
     ],
   },
@@ -3881,7 +3887,14 @@ function laneWorks`,
     name: 'the end of a drain is forgotten at a restart',
     rule: 12,
     by: '36-holds',
-    edits: [{ file: engine, find: '  watchHolds(state);\n  const step', replace: '  const step' }],
+    edits: [
+      {
+        file: engine,
+        find: `  if (!follows(state)) watchHolds(state);
+`,
+        replace: ``,
+      },
+    ],
   },
   {
     name: 'the freeze of a record never ends',
@@ -4262,309 +4275,6 @@ function laneWorks`,
     ],
   },
   {
-    name: 'what a replica says is believed without its MAC',
-    rule: 30,
-    by: 'cluster/session.test.ts',
-    edits: [
-      {
-        file: session,
-        find: 'if (!isMac(frame.subarray(0, MAC_BYTES), mac)) return null;',
-        replace: 'if (!isMac(frame.subarray(0, MAC_BYTES), mac)) this.#heard += 0;',
-      },
-    ],
-  },
-  {
-    name: 'the MAC between replicas leaves the number out',
-    rule: 30,
-    by: 'cluster/session.test.ts',
-    edits: [
-      {
-        file: session,
-        find: 'const mac = macOf(this.#out, numbered(++this.#sent), body);',
-        replace: 'const mac = macOf(this.#out, numbered(++this.#sent * 0), body);',
-      },
-      {
-        file: session,
-        find: 'const mac = macOf(this.#in, numbered(this.#heard + 1), body);',
-        replace: 'const mac = macOf(this.#in, numbered(0), body);',
-      },
-    ],
-  },
-  {
-    name: 'a session between replicas has no nonce of the listener in its keys',
-    rule: 30,
-    by: 'cluster/session.test.ts',
-    edits: [
-      {
-        file: session,
-        find: 'const transcript = fields([...said, ours]);\n  const tag',
-        replace: "const transcript = fields([...said, '']);\n  const tag",
-      },
-      {
-        file: session,
-        find: 'const transcript = fields([...said, theirs]);',
-        replace: "const transcript = fields([...said, '']);",
-      },
-    ],
-  },
-  {
-    name: 'both directions between replicas have one key',
-    rule: 30,
-    by: 'cluster/session.test.ts',
-    edits: [
-      {
-        file: session,
-        find: 'const of = (from: string) =>',
-        replace: "const of = (_: string, from = '') =>",
-      },
-    ],
-  },
-  {
-    name: 'what is told between replicas counts as said when it came',
-    rule: 30,
-    by: 'cluster/eyes.test.ts',
-    edits: [
-      {
-        file: line,
-        find: 'this.#hearing?.letter(letter, Math.min(now, sentAt + heldMs));',
-        replace: 'this.#hearing?.letter(letter, now);',
-      },
-    ],
-  },
-  {
-    name: 'a replica makes what it says younger by a lie about the holding',
-    rule: 30,
-    by: 'cluster/eyes.test.ts',
-    edits: [
-      {
-        file: line,
-        find: 'this.#hearing?.letter(letter, Math.min(now, sentAt + heldMs));',
-        replace: 'this.#hearing?.letter(letter, sentAt + heldMs);',
-      },
-    ],
-  },
-  {
-    name: 'a replica that is cut off keeps its votes',
-    rule: 30,
-    by: 'cluster/eyes.test.ts',
-    edits: [
-      {
-        file: eyes,
-        find: 'if (!this.#isUnheard) this.#silent();',
-        replace: 'this.#isUnheard = true;',
-      },
-    ],
-  },
-  {
-    name: 'tellings queue up for a slow reader',
-    rule: 22,
-    by: 'cluster/eyes.test.ts',
-    edits: [
-      {
-        file: eyes,
-        find: 'if (letters >= UNANSWERED_LETTERS || bytes >= UNANSWERED_BYTES) this.#isOwed = true;',
-        replace: 'if (letters >= 1e9 || bytes >= 1e9) this.#isOwed = true;',
-      },
-    ],
-  },
-  {
-    name: "a replica speaks for another's path",
-    rule: 30,
-    by: 'cluster/letter.test.ts',
-    edits: [
-      {
-        file: letter,
-        find: 'return isText(value) && value.startsWith(',
-        replace: 'return isText(value) && isText(',
-      },
-    ],
-  },
-  {
-    name: 'strangers sit where replicas come in, as many as like',
-    rule: 22,
-    by: 'cluster/eyes.test.ts',
-    edits: [
-      {
-        file: door,
-        find: 'if (this.#guests.size > SEATS) this.#longest().socket.destroy();',
-        replace: 'if (this.#guests.size > SEATS * 1000) this.#longest().socket.destroy();',
-      },
-    ],
-  },
-  {
-    name: 'a group of paths votes once for each replica that goes by it',
-    rule: 30,
-    by: '133-one-says',
-    edits: [
-      {
-        file: watch,
-        find: '    const { group } = voter.way;\n',
-        replace: "    const group = `${voter.way.replica?.name ?? ''}/${voter.way.group}`;\n",
-      },
-    ],
-  },
-  {
-    name: 'what another replica said counts however old it is',
-    rule: 30,
-    by: '133-one-says',
-    edits: [
-      {
-        file: heard,
-        find: '  return isStale(cs, config, verdict, state.now);',
-        replace: '  return isStale(cs, config, verdict, -1);',
-      },
-    ],
-  },
-  {
-    name: 'the votes of a replica that vanished stay',
-    rule: 30,
-    by: '132-vanishing',
-    edits: [
-      {
-        file: heard,
-        find: '  if (!isSame || !of.heard) mute(cs);',
-        replace: '  if (!isSame) mute(cs);',
-      },
-      {
-        file: judge,
-        find: 'return !suspect && !blind && (replica === null || replica.heard);',
-        replace: 'return !suspect && !blind && replica !== undefined;',
-      },
-    ],
-  },
-  {
-    name: 'the age of what another replica said runs from when it was received',
-    rule: 30,
-    by: '133-one-says',
-    edits: [
-      {
-        file: heard,
-        find: 'Number.isFinite(saidAt) ? Math.min(state.now, saidAt) : -1',
-        replace: 'Number.isFinite(saidAt) ? state.now : -1',
-      },
-    ],
-  },
-  {
-    name: 'a replica that says that it is blind votes',
-    rule: 30,
-    by: '133-one-says',
-    edits: [
-      {
-        file: heard,
-        find: 'said === undefined || said.blind || telling.blind',
-        replace: 'said === undefined || said.blind',
-      },
-    ],
-  },
-  {
-    name: 'a check that another replica defines otherwise has its vote',
-    rule: 30,
-    by: '133-one-says',
-    edits: [
-      { file: heard, find: '  return s.hash === hash;', replace: '  return hash !== s.check;' },
-    ],
-  },
-  {
-    name: "a replica speaks for another's path",
-    rule: 30,
-    by: '133-one-says',
-    edits: [
-      {
-        file: heard,
-        find: 'if (cs === undefined || cs.hearsay?.of !== one) continue;',
-        replace: 'if (cs === undefined || cs.hearsay === null) continue;',
-      },
-    ],
-  },
-  {
-    name: 'what was heard before a pause counts after it',
-    rule: 8,
-    by: '132-vanishing',
-    edits: [{ file: watch, find: '  forgetOthers(state, out);\n', replace: '' }],
-  },
-  {
-    name: 'a call makes a call',
-    rule: 31,
-    by: '135-take-over',
-    edits: [
-      {
-        file: watch,
-        find: '  const called = isForOthers(cs, o) ? null : out;',
-        replace: '  const called = isForOthers(cs, o) && false ? null : out;',
-      },
-      {
-        file: watch,
-        find: '  if (state.eyes === null || called === null || !isNew) return;',
-        replace: '  if (state.eyes === null || called === null) return;',
-      },
-    ],
-  },
-  {
-    name: 'whoever calls without end is answered without end',
-    rule: 31,
-    by: 'test/core/liar.test.ts',
-    edits: [
-      {
-        file: watch,
-        find: '  if (waitForExtraMs(cs.rate, keep, state.now) > 0) return;\n',
-        replace: '  waitForExtraMs(cs.rate, keep, state.now);\n',
-      },
-    ],
-  },
-  {
-    name: 'each replica asks an origin as often as all together may',
-    rule: 31,
-    by: 'test/core/shared.test.ts',
-    edits: [
-      {
-        file: watch,
-        find: 'set === undefined ? null : set / sharers',
-        replace: 'set === undefined ? null : set',
-      },
-    ],
-  },
-  {
-    name: 'a definition that is not most replicas’ is acted on',
-    rule: 30,
-    by: '134-definitions',
-    edits: [
-      {
-        file: agreeing,
-        find: '  if (2 * same.length > all.length) return null;',
-        replace: '  if (same.length > 0) return null;',
-      },
-    ],
-  },
-  {
-    name: 'whoever acts by a definition that most have not does not hand over',
-    rule: 30,
-    by: '134-definitions',
-    edits: [
-      {
-        file: agreeing,
-        find: '  if (eyes.minority === null || !state.lease.held) return;',
-        replace: '  if (eyes.minority !== null || !state.lease.held) return;',
-      },
-    ],
-  },
-  {
-    name: 'evidence of the other turn is told as if it were this one’s',
-    rule: 30,
-    by: 'test/core/shared.test.ts',
-    edits: [
-      {
-        file: tell,
-        find: "    evidence: verdict === 'down' && isOver ? 0 : round(cs.evidence),",
-        replace: "    evidence: verdict === 'down' ? 0 : round(cs.evidence),",
-      },
-      {
-        file: tell,
-        find: "    recovery: verdict !== 'down' && isOver ? 0 : round(cs.recovery),",
-        replace: "    recovery: verdict !== 'down' ? 0 : round(cs.recovery),",
-      },
-    ],
-  },
-  {
     name: 'the right to act counts from when the keep-alive was answered',
     rule: 30,
     by: overEtcd,
@@ -4584,8 +4294,8 @@ function laneWorks`,
     edits: [
       {
         file: coordinator,
-        find: '} else if (renewed.header.raftTerm === header.raftTerm) {',
-        replace: '} else {',
+        find: `} else if (renewed.header.raftTerm === looked.header.raftTerm) {`,
+        replace: `} else {`,
       },
     ],
   },
@@ -4727,6 +4437,297 @@ function laneWorks`,
         file: coordinator,
         find: '  if (head === null) return memory.number > 0;',
         replace: '  if (memory.number >= 0) return false;\n  if (head === null) return true;',
+      },
+    ],
+  },
+  {
+    name: 'what a replica says is believed without its MAC',
+    rule: 30,
+    by: 'cluster/session.test.ts',
+    edits: [
+      {
+        file: session,
+        find: 'if (!isMac(frame.subarray(0, MAC_BYTES), mac)) return null;',
+        replace: 'if (!isMac(frame.subarray(0, MAC_BYTES), mac)) this.#heard += 0;',
+      },
+    ],
+  },
+  {
+    name: 'the MAC between replicas leaves the number out',
+    rule: 30,
+    by: 'cluster/session.test.ts',
+    edits: [
+      {
+        file: session,
+        find: 'const mac = macOf(this.#out, numbered(++this.#sent), body);',
+        replace: 'const mac = macOf(this.#out, numbered(++this.#sent * 0), body);',
+      },
+      {
+        file: session,
+        find: 'const mac = macOf(this.#in, numbered(this.#heard + 1), body);',
+        replace: 'const mac = macOf(this.#in, numbered(0), body);',
+      },
+    ],
+  },
+  {
+    name: 'a session between replicas has no nonce of the listener in its keys',
+    rule: 30,
+    by: 'cluster/session.test.ts',
+    edits: [
+      {
+        file: session,
+        find: 'const transcript = fields([...said, ours]);\n  const tag',
+        replace: "const transcript = fields([...said, '']);\n  const tag",
+      },
+      {
+        file: session,
+        find: 'const transcript = fields([...said, theirs]);',
+        replace: "const transcript = fields([...said, '']);",
+      },
+    ],
+  },
+  {
+    name: 'both directions between replicas have one key',
+    rule: 30,
+    by: 'cluster/session.test.ts',
+    edits: [
+      {
+        file: session,
+        find: 'const of = (from: string) =>',
+        replace: "const of = (_: string, from = '') =>",
+      },
+    ],
+  },
+  {
+    name: 'what is told between replicas counts as said when it came',
+    rule: 30,
+    by: 'cluster/eyes.test.ts',
+    edits: [
+      {
+        file: line,
+        find: 'this.#hearing?.letter(letter, Math.min(now, sentAt + heldMs));',
+        replace: 'this.#hearing?.letter(letter, now);',
+      },
+    ],
+  },
+  {
+    name: 'a replica makes what it says younger by a lie about the holding',
+    rule: 30,
+    by: 'cluster/eyes.test.ts',
+    edits: [
+      {
+        file: line,
+        find: 'this.#hearing?.letter(letter, Math.min(now, sentAt + heldMs));',
+        replace: 'this.#hearing?.letter(letter, sentAt + heldMs);',
+      },
+    ],
+  },
+  {
+    name: 'a replica that is cut off keeps its votes',
+    rule: 30,
+    by: 'cluster/eyes.test.ts',
+    edits: [
+      {
+        file: eyes,
+        find: 'if (!this.#isUnheard) this.#silent();',
+        replace: 'this.#isUnheard = true;',
+      },
+    ],
+  },
+  {
+    name: 'tellings queue up for a slow reader',
+    rule: 22,
+    by: 'cluster/eyes.test.ts',
+    edits: [
+      {
+        file: eyes,
+        find: 'if (letters >= UNANSWERED_LETTERS || bytes >= UNANSWERED_BYTES) this.#isOwed = true;',
+        replace: 'if (letters >= 1e9 || bytes >= 1e9) this.#isOwed = true;',
+      },
+    ],
+  },
+  {
+    name: "a letter tells of a path that is another's",
+    rule: 30,
+    by: 'cluster/letter.test.ts',
+    edits: [
+      {
+        file: letter,
+        find: 'return isText(value) && value.startsWith(',
+        replace: 'return isText(value) && isText(',
+      },
+    ],
+  },
+  {
+    name: 'strangers sit where replicas come in, as many as like',
+    rule: 22,
+    by: 'cluster/eyes.test.ts',
+    edits: [
+      {
+        file: door,
+        find: 'if (this.#guests.size > SEATS) this.#longest().socket.destroy();',
+        replace: 'if (this.#guests.size > SEATS * 1000) this.#longest().socket.destroy();',
+      },
+    ],
+  },
+  {
+    name: 'a group of paths votes once for each replica that goes by it',
+    rule: 30,
+    by: '133-one-says',
+    edits: [
+      {
+        file: watch,
+        find: '    const { group } = voter.way;\n',
+        replace: "    const group = `${voter.way.replica?.name ?? ''}/${voter.way.group}`;\n",
+      },
+    ],
+  },
+  {
+    name: 'what another replica said counts however old it is',
+    rule: 30,
+    by: '133-one-says',
+    edits: [
+      {
+        file: heard,
+        find: '  return isStale(cs, config, verdict, state.now);',
+        replace: '  return isStale(cs, config, verdict, -1);',
+      },
+    ],
+  },
+  {
+    name: 'the votes of a replica that vanished stay',
+    rule: 30,
+    by: '132-vanishing',
+    edits: [
+      {
+        file: heard,
+        find: '  if (!isSame || !of.heard) mute(cs);',
+        replace: '  if (!isSame) mute(cs);',
+      },
+      {
+        file: judge,
+        find: 'return !suspect && !blind && (replica === null || replica.heard);',
+        replace: 'return !suspect && !blind && replica !== undefined;',
+      },
+    ],
+  },
+  {
+    name: 'the age of what another replica said runs from when it was received',
+    rule: 30,
+    by: '133-one-says',
+    edits: [
+      {
+        file: heard,
+        find: 'Number.isFinite(saidAt) ? Math.min(state.now, saidAt) : -1',
+        replace: 'Number.isFinite(saidAt) ? state.now : -1',
+      },
+    ],
+  },
+  {
+    name: 'a replica that says that it is blind votes',
+    rule: 30,
+    by: '133-one-says',
+    edits: [
+      {
+        file: heard,
+        find: 'said === undefined || said.blind || telling.blind',
+        replace: 'said === undefined || said.blind',
+      },
+    ],
+  },
+  {
+    name: 'a check that another replica defines otherwise has its vote',
+    rule: 30,
+    by: '133-one-says',
+    edits: [
+      { file: heard, find: '  return s.hash === hash;', replace: '  return hash !== s.check;' },
+    ],
+  },
+  {
+    name: 'what was heard before a pause counts after it',
+    rule: 8,
+    by: '132-vanishing',
+    edits: [{ file: watch, find: '  forgetOthers(state, out);\n', replace: '' }],
+  },
+  {
+    name: 'a call makes a call',
+    rule: 31,
+    by: '135-take-over',
+    edits: [
+      {
+        file: watch,
+        find: '  const called = isForOthers(cs, o) ? null : out;',
+        replace: '  const called = isForOthers(cs, o) && false ? null : out;',
+      },
+      {
+        file: watch,
+        find: '  if (state.eyes === null || called === null || !isNew) return;',
+        replace: '  if (state.eyes === null || called === null) return;',
+      },
+    ],
+  },
+  {
+    name: 'whoever calls without end is answered without end',
+    rule: 31,
+    by: 'core/liar.test.ts',
+    edits: [
+      {
+        file: watch,
+        find: '  if (waitForExtraMs(cs.rate, keep, state.now) > 0) return;\n',
+        replace: '  waitForExtraMs(cs.rate, keep, state.now);\n',
+      },
+    ],
+  },
+  {
+    name: 'each replica asks an origin as often as all together may',
+    rule: 31,
+    by: 'core/shared.test.ts',
+    edits: [
+      {
+        file: watch,
+        find: 'set === undefined ? null : set / sharers',
+        replace: 'set === undefined ? null : set',
+      },
+    ],
+  },
+  {
+    name: 'a definition that is not most replicas’ is acted on',
+    rule: 30,
+    by: '134-definitions',
+    edits: [
+      {
+        file: agreeing,
+        find: '  if (2 * same.length > all.length) return null;',
+        replace: '  if (same.length > 0) return null;',
+      },
+    ],
+  },
+  {
+    name: 'whoever acts by a definition that most have not does not hand over',
+    rule: 30,
+    by: '134-definitions',
+    edits: [
+      {
+        file: agreeing,
+        find: '  if (eyes.minority === null || !state.lease.held) return;',
+        replace: '  if (eyes.minority !== null || !state.lease.held) return;',
+      },
+    ],
+  },
+  {
+    name: 'evidence of the other turn is told as if it were this one’s',
+    rule: 30,
+    by: 'core/shared.test.ts',
+    edits: [
+      {
+        file: tell,
+        find: "    evidence: verdict === 'down' && isOver ? 0 : round(cs.evidence),",
+        replace: "    evidence: verdict === 'down' ? 0 : round(cs.evidence),",
+      },
+      {
+        file: tell,
+        find: "    recovery: verdict !== 'down' && isOver ? 0 : round(cs.recovery),",
+        replace: "    recovery: verdict !== 'down' ? 0 : round(cs.recovery),",
       },
     ],
   },
@@ -4957,6 +4958,164 @@ function laneWorks`,
         file: ledgerFile,
         find: `  return name === undefined ? [key] : [\`record/\${name}\`, \`epoch/\${name}\`];`,
         replace: `  return name === undefined ? [key] : [key];`,
+      },
+    ],
+  },
+  {
+    name: 'a way out that every replica has for itself is one vote of all',
+    rule: 30,
+    by: 'config/config.test.ts',
+    edits: [
+      {
+        file: 'src/config/paths.ts',
+        find: `  if (spec.kind !== 'direct') return;
+  const message = "leaves`,
+        replace: `  if (spec.name !== '') return;
+  const message = "leaves`,
+      },
+    ],
+  },
+  {
+    name: 'a replica votes about the cloud it sits in',
+    rule: 30,
+    by: 'config/group.test.ts',
+    edits: [
+      {
+        file: 'src/config/paths.ts',
+        find: 'cloud = own.cloud } = given;',
+        replace: 'cloud } = given;',
+      },
+    ],
+  },
+  {
+    name: 'replicas that share a site are two votes',
+    rule: 30,
+    by: 'config/group.test.ts',
+    edits: [
+      {
+        file: 'src/config/paths.ts',
+        find: 'const { site = own.site, uplink',
+        replace: 'const { site, uplink',
+      },
+    ],
+  },
+  {
+    name: 'a group signs nothing and is taken all the same',
+    rule: 25,
+    by: 'config/config.test.ts',
+    edits: [
+      {
+        file: 'src/config/group.ts',
+        find: "if (has('group') && !has('clusterKey')) {",
+        replace: "if (has('group') && has('clusterKey') && false) {",
+      },
+    ],
+  },
+  {
+    name: 'two replicas may have one address',
+    rule: 30,
+    by: 'config/config.test.ts',
+    edits: [
+      {
+        file: 'src/config/group.ts',
+        find: 'if (twin === undefined) taken.set(key, name);',
+        replace: 'if (twin !== null) taken.set(key, name);',
+      },
+    ],
+  },
+  {
+    name: 'a reload may change who the replicas are',
+    rule: 30,
+    by: 'config/group.test.ts',
+    edits: [
+      {
+        file: 'src/config/changes.ts',
+        find: `  if (changed.length === 0) return null;
+  const cure`,
+        replace: `  if (changed.length < 9) return null;
+  const cure`,
+      },
+    ],
+  },
+  {
+    name: 'what a check asks is no part of its definition',
+    rule: 30,
+    by: 'config/group.test.ts',
+    edits: [
+      {
+        file: 'src/config/hash.ts',
+        find: '{ ...is, detector, asked: asked(id) }',
+        replace: '{ ...is, detector }',
+      },
+    ],
+  },
+  {
+    name: "a record's definition leaves out what decides on it",
+    rule: 30,
+    by: 'config/group.test.ts',
+    edits: [
+      {
+        file: 'src/config/hash.ts',
+        find: 'is: originOf(origins[t.origin]!, checks) }',
+        replace: 'is: null }',
+      },
+    ],
+  },
+  {
+    name: 'where a secret lies makes another definition',
+    rule: 30,
+    by: 'config/group.test.ts',
+    edits: [
+      {
+        file: 'src/config/hash.ts',
+        find: `if (isSecret && typeof first![1] === 'string') return '"a secret"';
+`,
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'the order of keys makes another definition',
+    rule: 30,
+    by: 'config/group.test.ts',
+    edits: [
+      { file: 'src/config/hash.ts', find: 'pairs.toSorted().join()', replace: 'pairs.join()' },
+    ],
+  },
+  {
+    name: 'a replica leaves by the paths of the others',
+    rule: 30,
+    by: 'config/group.test.ts',
+    edits: [
+      {
+        file: 'src/config/config.ts',
+        find: '({ replica }) => group === null || replica === group.self);',
+        replace: '({ replica }) => group === null || replica !== null);',
+      },
+    ],
+  },
+  {
+    name: 'whoever is in the minority goes on acting',
+    rule: 30,
+    by: 'controller-group.test.ts',
+    edits: [
+      {
+        file: controller,
+        find: `          if (this.#hands !== null) void this.#handOver(this.#hands);
+        });`,
+        replace: `        });`,
+      },
+    ],
+  },
+  {
+    name: 'what another replica should look at is not asked for',
+    rule: 6,
+    by: 'controller-group.test.ts',
+    edits: [
+      {
+        file: controller,
+        find: `        return this.#world.eyes?.call(effect.checks, effect.why);`,
+        replace: `        return;`,
       },
     ],
   },

@@ -37,6 +37,8 @@ export interface GroupSabotage {
   readonly gateway?: (real: Gateway, replica: Replica) => Gateway;
   readonly elapsed?: (real: () => number) => () => number;
   readonly eyes?: (real: Eyes) => Eyes;
+  /** What the broken coordinator believes is shown to nobody. */
+  readonly isSecret?: boolean;
 }
 
 export interface GroupOptions {
@@ -231,7 +233,7 @@ class GroupWorld {
     });
     this.#heads.set(name, made);
     const coordinator = sabotage.coordinator?.(made, r) ?? made;
-    this.#checkers.coordinators.set(name, coordinator);
+    this.#checkers.coordinators.set(name, sabotage.isSecret ? made : coordinator);
     return coordinator;
   }
 
