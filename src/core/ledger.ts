@@ -37,8 +37,8 @@ interface Sent {
 const words: ReadonlySet<EntryKind> = new Set(['drain', 'freeze', 'undrain', 'unfreeze']);
 
 /**
- * What was seen stays in each journal: one telling may change the health of a thousand origins, and the
- * engine's traffic does not grow with what is watched.
+ * What was seen stays in each journal: one telling may change the health of a thousand origins, and
+ * the engine's traffic does not grow with what is watched.
  */
 const isDecision = ({ record, kind }: Entry) => record !== null || words.has(kind);
 
