@@ -5230,4 +5230,40 @@ function laneWorks`,
       },
     ],
   },
+  {
+    name: 'while a round waits for a slow etcd the lease is not renewed',
+    rule: 30,
+    by: overEtcd,
+    edits: [
+      {
+        file: coordinator,
+        find: 'if (this.#lease !== null) void this.#renew();',
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'a token that etcd waits for is never replaced',
+    rule: 30,
+    by: 'cluster/gateway.test.ts',
+    edits: [
+      {
+        file: 'src/cluster/gateway.ts',
+        find: "if ('fault' in tried) this.#suspect();",
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'what is seen goes to the group’s log as well',
+    rule: 30,
+    by: 'core/ledger.test.ts',
+    edits: [
+      {
+        file: 'src/core/ledger.ts',
+        find: 'entries.filter(isDecision)',
+        replace: 'entries',
+      },
+    ],
+  },
 ];
