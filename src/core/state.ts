@@ -535,7 +535,7 @@ export type Event =
   | { readonly kind: 'group'; readonly group: GroupState }
   /** The process or the machine stood still for so long. */
   | { readonly kind: 'paused'; readonly forMs: number }
-  /** The last step's commit failed, or commits work again; what cannot commit: the store, if left out. */
+  /** The last step's commit failed, or commits work again; of the store, where `what` is left out. */
   | { readonly kind: 'store'; readonly ok: boolean; readonly what?: string }
   /** Another replica tells; `saidAt`: in own engine time, no later than when it was said. */
   | { readonly kind: 'heard'; readonly telling: Telling; readonly saidAt: number }
