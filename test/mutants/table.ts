@@ -5194,7 +5194,7 @@ function laneWorks`,
     ],
   },
   {
-    name: 'a commit whose reply was lost is taken for made',
+    name: 'a commit over a Lease whose reply was lost is taken for made',
     rule: 15,
     by: 'cluster/kubernetes.test.ts',
     edits: [
@@ -5206,7 +5206,7 @@ function laneWorks`,
     ],
   },
   {
-    name: 'an order that was done and comes again is done again',
+    name: 'an order by a Secret that was done and comes again is done again',
     rule: 30,
     by: 'cluster/kubernetes.test.ts',
     edits: [
