@@ -32,7 +32,9 @@ const MORE_MS = 1500;
 /** etcd draws its election timeout between one and two of these, and asks around once. */
 const ELECTION_MS = 2500;
 const ELECTED_MS = 2 * ELECTION_MS + 500;
-const SLOW_MS = 2000;
+/** There and back between members that are slow: a commit takes one or two of these. */
+const SLOW_MS = 1000;
+const SLOW_COMMIT_MS = 2 * SLOW_MS;
 /** Rows that one group goes through. */
 const AT_ONCE = 6;
 /** Records that rows use up: one each; before them those of the pins. */
@@ -159,21 +161,6 @@ export const rows: readonly Row[] = [
     mend: ({ group }) => group.mend(),
   },
   {
-    title: 'its clock goes an hour ahead',
-    nextMs: lease,
-    fault: ({ leader }) => leader.tell({ kind: 'wall', ms: 3_600_000 }),
-    moves: 'somewhere',
-    mend: ({ leader }) => leader.tell({ kind: 'wall', ms: 0 }),
-  },
-  {
-    title: 'its clock goes an hour back',
-    nextMs: null,
-    fault: ({ leader }) => leader.tell({ kind: 'wall', ms: -3_600_000 }),
-    moves: 'somewhere',
-    meanwhile: async () => void (await pause(3000)),
-    mend: ({ leader }) => leader.tell({ kind: 'wall', ms: 0 }),
-  },
-  {
     title: 'it ends (SIGTERM)',
     nextMs: () => 1500,
     fault: ({ leader }) => leader.stop('SIGTERM'),
@@ -239,8 +226,8 @@ export const rows: readonly Row[] = [
     },
   },
   {
-    title: 'etcd is slow: 2 s there and back between members',
-    nextMs: () => lease() + 3 * SLOW_MS,
+    title: 'etcd is slow: a commit takes 1 to 2 s',
+    nextMs: () => lease() + 3 * SLOW_COMMIT_MS,
     async fault({ group }) {
       for (const [one, other] of [
         [0, 1],
@@ -261,8 +248,8 @@ export const rows: readonly Row[] = [
     },
   },
   {
-    title: 'slow, and whoever acts is killed',
-    nextMs: () => lease() + 3 * SLOW_MS,
+    title: 'as slow, and whoever acts is killed',
+    nextMs: () => lease() + 3 * SLOW_COMMIT_MS,
     async fault({ group, leader }) {
       for (const [one, other] of [
         [0, 1],
@@ -282,6 +269,22 @@ export const rows: readonly Row[] = [
       for (const [one, other, ms] of rtt) group.between(one, other).delayMs = ms / 2;
       leader.start();
     },
+  },
+  // The last of all: at vendors that sign by time its lanes are tried slowly for a while after it.
+  {
+    title: 'its clock goes an hour ahead',
+    nextMs: lease,
+    fault: ({ leader }) => leader.tell({ kind: 'wall', ms: 3_600_000 }),
+    moves: 'somewhere',
+    mend: ({ leader }) => leader.tell({ kind: 'wall', ms: 0 }),
+  },
+  {
+    title: 'its clock goes an hour back',
+    nextMs: null,
+    fault: ({ leader }) => leader.tell({ kind: 'wall', ms: -3_600_000 }),
+    moves: 'somewhere',
+    meanwhile: async () => void (await pause(3000)),
+    mend: ({ leader }) => leader.tell({ kind: 'wall', ms: 0 }),
   },
 ];
 
@@ -313,10 +316,13 @@ export class Wire {
   async #ask(vendor: string, dns: string): Promise<void> {
     while (this.#on) {
       for (const { name } of this.#group.records) {
+        const before = this.#allowed.get(name)!;
         const value = await cnameAt(dns, name);
         if (value !== undefined) {
           this.answers++;
-          const isRight = value !== null && this.#allowed.get(name)!.includes(value);
+          // It was given at some moment between.
+          const right = [...before, ...this.#allowed.get(name)!];
+          const isRight = value !== null && right.includes(value);
           if (!isRight && this.wrong.length < 100) {
             this.wrong.push(`${vendor} gave ${value ?? 'nothing'} for ${name}`);
           }
