@@ -95,7 +95,10 @@ interface PeerView {
 }
 
 export interface Eyes {
-  /** Resolves with null when it listens, else with what is wrong and its cure. */
+  /**
+   * Resolves with null when it listens, else with what is wrong and its cure: the others are told all
+   * the same, and the place is tried again until it can be had.
+   */
   start(tell: (event: EyesEvent) => void): Promise<string | null>;
   /** Something changed that the others should know at once. */
   changed(): void;
@@ -115,10 +118,15 @@ export function createEyes(options: EyesOptions): Eyes {
 
 class OwnEyes implements Eyes {
   readonly #door: Door;
+  readonly #clock: Clock;
+  readonly #said: (detail: string) => void;
+  #cancelOpening = () => {};
   readonly #peers: ReadonlyMap<string, Peer>;
 
   constructor(options: EyesOptions) {
     const said = throttled(options);
+    this.#clock = options.clock;
+    this.#said = said;
     const peerOf = (replica: string) => this.#peers.get(replica)!;
     this.#door = new Door(options, randomBytes(12).toString('base64url'), {
       may: (from, instance) => peerOf(from).may(instance),
@@ -135,7 +143,25 @@ class OwnEyes implements Eyes {
 
   async start(tell: (event: EyesEvent) => void): Promise<string | null> {
     for (const peer of this.#peers.values()) peer.start(tell);
-    return this.#door.open();
+    const why = await this.#door.open();
+    if (why !== null) this.#openLater(AGAIN_MS.first);
+    return why;
+  }
+
+  /** Deaf until then, this replica has its own votes alone. */
+  #openLater(waitMs: number): void {
+    this.#cancelOpening = this.#clock.after(waitMs, () => {
+      let isOver = false;
+      this.#cancelOpening = () => {
+        isOver = true;
+        this.#door.close();
+      };
+      void this.#door.open().then((why) => {
+        if (isOver) return this.#door.close();
+        if (why === null) return this.#said('group.listen: it is listened on now');
+        this.#openLater(Math.min(AGAIN_MS.most, 2 * waitMs));
+      });
+    });
   }
 
   get port(): number {
@@ -167,6 +193,7 @@ class OwnEyes implements Eyes {
   }
 
   close(): void {
+    this.#cancelOpening();
     this.#door.close();
     for (const peer of this.#peers.values()) peer.close();
   }

@@ -659,19 +659,24 @@ test('files that are no certificates are said to be, and nothing is thrown', asy
   a.eyes.close();
 });
 
-test('a port that is taken is said to be, with its cure', async () => {
+test('a port that is taken is said to be, with its cure, and is taken once it is free', async () => {
+  let a: Replica | null = null;
+  let taken = 0;
   await withTcp(
     () => {},
     async (port) => {
-      const a = await replicaOf('a', { port });
+      taken = port;
+      a = await replicaOf('a', { port });
       const told = await a.eyes.start(() => {});
       assert.match(
         told ?? '',
         /^group\.listen: 127\.0\.0\.1, port \d+ cannot be.*EADDRINUSE.*free/,
       );
-      a.eyes.close();
+      assert.equal(a.eyes.port, 0);
     },
   );
+  await until(() => a!.eyes.port === taken, 'it listens where it could not');
+  a!.eyes.close();
 });
 
 // ---------------------------------------------------------------- calls and questions
