@@ -1320,8 +1320,14 @@ function laneWorks`,
     edits: [
       {
         file: cell,
-        find: ` && r.doc.deposed === null && r.differs`,
-        replace: ` && r.differs`,
+        find: `  const isOurs = r.config.mode === 'steer' && r.doc.deposed === null && r.differs === null;`,
+        replace: `  const isOurs = r.config.mode === 'steer' && r.differs === null;`,
+      },
+      {
+        file: plan,
+        find: `    if (by.whose === 'genuine') return { kind: 'ahead', by };
+`,
+        replace: '',
       },
     ],
   },
@@ -1637,9 +1643,30 @@ function laneWorks`,
     by: '22-observe',
     edits: [
       {
+        file: adopt,
+        find: "const observed = r.config.mode === 'observe';",
+        replace: 'const observed = false;',
+      },
+      {
         file: cell,
-        find: `const isOurs = r.config.mode === 'steer' && r.doc`,
-        replace: `const isOurs = r.doc`,
+        find: `  const isOurs = r.config.mode === 'steer' && r.doc.deposed`,
+        replace: `  const isOurs = r.doc.deposed`,
+      },
+      {
+        file: adopt,
+        find: "  if (r.config.mode !== 'observe') startLanes",
+        replace: '  startLanes',
+      },
+      {
+        file: cell,
+        find: `  if (r.config.mode === 'steer') converge(state, r, cell, true);
+}
+
+/** How`,
+        replace: `  converge(state, r, cell, true);
+}
+
+/** How`,
       },
     ],
   },
@@ -2789,10 +2816,11 @@ function laneWorks`,
     by: '96-highest-epoch',
     edits: [
       {
-        file: agree,
-        find: `  put(out, \`epoch/\${name}\`, epochMax);
+        file: engine,
+        find: `    if (state.eyes === null && !follows(state)) release(state, name, r.doc, out);
 `,
-        replace: ``,
+        replace: `    if (state.eyes === null && !follows(state)) drop(out, \`record/\${name}\`);
+`,
       },
     ],
   },
