@@ -140,9 +140,7 @@ function take(
 }
 
 function wish(state: State, r: RecordState, target: string, out: Step): void {
-  const known = Object.entries(r.doc.wishes).filter(([name]) => {
-    return r.config.targets.some((t) => t.origin === name);
-  });
+  const known = Object.entries(r.doc.wishes).filter(([, at]) => state.now - at < TOOL_MS);
   amend(out, r, { wishes: { ...Object.fromEntries(known), [target]: state.now } });
 }
 

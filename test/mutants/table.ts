@@ -131,6 +131,18 @@ export const mutants: readonly Mutant[] = [
     ],
   },
   {
+    name: 'a tool is forgotten with the target that it sets',
+    rule: 27,
+    by: '136-a-tool-remembered',
+    edits: [
+      {
+        file: edits,
+        find: `filter(([, at]) => state.now - at < TOOL_MS)`,
+        replace: `filter(([name]) => r.config.targets.some((t) => t.origin === name))`,
+      },
+    ],
+  },
+  {
     name: 'a retired target is written again',
     rule: 2,
     by: '31-retired',
@@ -4664,7 +4676,7 @@ function laneWorks`,
   {
     name: 'whoever calls without end is answered without end',
     rule: 31,
-    by: 'test/core/liar.test.ts',
+    by: 'core/liar.test.ts',
     edits: [
       {
         file: watch,
@@ -4676,7 +4688,7 @@ function laneWorks`,
   {
     name: 'each replica asks an origin as often as all together may',
     rule: 31,
-    by: 'test/core/shared.test.ts',
+    by: 'core/shared.test.ts',
     edits: [
       {
         file: watch,
@@ -4712,7 +4724,7 @@ function laneWorks`,
   {
     name: 'evidence of the other turn is told as if it were this one’s',
     rule: 30,
-    by: 'test/core/shared.test.ts',
+    by: 'core/shared.test.ts',
     edits: [
       {
         file: tell,

@@ -844,9 +844,19 @@ export class Checkers implements Watcher {
     for (const entry of entries) this.#entry(r, entry, { at, docs, entries, isLate: false });
     const all = [...(commit.earlier ?? []).flatMap((m) => m.entries), ...commit.entries];
     for (const [name, doc] of docs) this.#remembers(r, name, doc, all);
-    for (const rec of log.records.values()) {
-      const { placed, claims, pinnedUntil } = rec;
-      rec.kept = { placed: new Map(placed), claims: new Map(claims), pinnedUntil };
+    for (const [name, rec] of log.records) {
+      const { claims, pinnedUntil } = rec;
+      // What stands in the store, which a reply that came just before the end may not be in.
+      const stored = docs.get(name)?.placed;
+      const placed =
+        stored === undefined
+          ? rec.kept.placed
+          : new Map(
+              Object.entries(stored).map(([vendor, { cname, marker }]) => {
+                return [vendor, { cname, epoch: marker.epoch }] as const;
+              }),
+            );
+      rec.kept = { placed, claims: new Map(claims), pinnedUntil };
     }
   }
 
