@@ -111,7 +111,7 @@ interface RecordDoc {
   readonly marker: Marker | null;
   readonly epochMax: number;
   readonly since?: number;
-  readonly placed?: Readonly<Record<string, { readonly marker: Marker }>>;
+  readonly placed?: Readonly<Record<string, { readonly cname: Name; readonly marker: Marker }>>;
 }
 
 /** When an entry was made, and what was committed with it. */
