@@ -313,6 +313,29 @@ test('one whose key is deleted gives up at once, and another takes it without wa
   }
 });
 
+test('a lease that an etcd of an earlier time does not know is not gone: nobody acts beside its holder', async () => {
+  for (const seed of seeds) {
+    const { group, leader } = await started(seed);
+    const others = group.others(leader);
+    // Before the lease of whoever acts: it knows nothing of it.
+    const early = group.etcd.backUp();
+    leader.coordinator.close();
+    const actor = await group.elected();
+    const [candidate] = others.filter((one) => one !== actor) as [Replica];
+    await group.run(1000);
+    for (const member of group.etcd.members.keys()) actor.link.cut.add(member);
+    await group.run(300);
+    group.etcd.delete(`${prefix}lease`);
+    const isNext = () => group.etcd.peek(`${prefix}lease`)?.includes(candidate.name) === true;
+    await group.until(isNext, 'the next has the key', 500);
+    assert.equal(actor.mayAct, true, 'it cannot know yet');
+    early();
+    await group.run(20_000);
+    assert.equal(group.overlaps, 0);
+    assert.equal(candidate.events.filter(({ kind }) => kind === 'held').length, 0);
+  }
+});
+
 test('a hand-over takes a few round trips, and goes to another', async () => {
   for (const seed of seeds) {
     const { group, leader } = await started(seed);
@@ -883,6 +906,29 @@ test('what another replica knows of the head counts as well', async () => {
   await group.until(() => group.actor === undefined, 'nobody acts', 5000);
   assert.equal(leader.word, 'restored');
   assert.match(JSON.stringify(leader.events.at(-1)), /replica d knows number/);
+});
+
+test('a restoration that is said twice is done once, and one that was done meanwhile is not undone', async () => {
+  for (const seed of seeds) {
+    const { group, leader } = await started(seed);
+    await group.settle(leader.commit(batch({ 'epoch/x.': 7 })));
+    await group.agree({ 'epoch/x.': 7 });
+    group.etcd.empty('c2');
+    const all = () => group.replicas.every((one) => one.word === 'restored');
+    await group.until(all, 'all notice');
+    const [a, b] = group.replicas as [Replica, Replica, Replica];
+    const docs = Object.fromEntries(a.docs);
+    const first = a.coordinator.shared.restore(docs);
+    await group.run(5);
+    const again = a.coordinator.shared.restore({});
+    const replies = await group.settle(Promise.all([first, again]));
+    assert.deepEqual(replies[0], replies[1]);
+    assert.equal(replies[0]!.exit, 0, replies[0]!.message);
+    const late = await group.settle(b.coordinator.shared.restore({}));
+    assert.notEqual(late.exit, 0);
+    await group.elected();
+    await group.agree({ 'epoch/x.': 7 });
+  }
 });
 
 test('two that restore at once do not leave a mixture', async () => {
