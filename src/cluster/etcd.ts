@@ -169,6 +169,8 @@ class EtcdCoordinator implements GroupCoordinator {
   #strange = '';
   #shift: number | null;
   #isShiftLive = false;
+  /** That of the last telling of everything. */
+  #toldShift: number | null = null;
   #restored: string | null = null;
   #raising = false;
   #restoring: Promise<Reply> | null = null;
@@ -916,6 +918,7 @@ class EtcdCoordinator implements GroupCoordinator {
     }
     for (const key of from.keys()) if (!macs.has(key)) docs.push([key, null]);
     const whole = this.#told === null;
+    if (whole) this.#toldShift = this.#shift;
     this.#told = { number: head.number, macs };
     this.#tell({ kind: 'documents', docs, whole, number: head.number, by: head.by });
   }
@@ -936,7 +939,9 @@ class EtcdCoordinator implements GroupCoordinator {
     const isFirst = isLive && !this.#isShiftLive;
     this.#shift = isFirst || before === null ? seen : Math.min(before, seen);
     if (isLive) this.#isShiftLive = true;
-    if (before !== null && Math.abs(this.#shift - before) > SHIFT_NEWS_MS) this.#told = null;
+    // Many small steps make a large one.
+    const told = this.#toldShift ?? this.#shift;
+    if (Math.abs(this.#shift - told) > SHIFT_NEWS_MS) this.#told = null;
   }
 
   #tellReplies(): void {

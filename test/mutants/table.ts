@@ -4701,6 +4701,30 @@ function laneWorks`,
     ],
   },
   {
+    name: 'a lease that an etcd of an earlier time does not know counts as gone',
+    rule: 30,
+    by: overEtcd,
+    edits: [
+      {
+        file: coordinator,
+        find: 'return got.header.clusterId === clusterId && got.header.revision >= revision;',
+        replace: 'return got.header.clusterId !== `${clusterId}${revision}`;',
+      },
+    ],
+  },
+  {
+    name: 'a restoration that is said twice is done twice',
+    rule: 30,
+    by: overEtcd,
+    edits: [
+      {
+        file: coordinator,
+        find: 'this.#restoring ??= this.#restore(docs)',
+        replace: 'this.#restoring = this.#restore(docs)',
+      },
+    ],
+  },
+  {
     name: 'an etcd that was put back to an earlier time is not noticed',
     rule: 30,
     by: overEtcd,
