@@ -940,7 +940,8 @@ class EtcdCoordinator implements GroupCoordinator {
     this.#shift = isFirst || before === null ? seen : Math.min(before, seen);
     if (isLive) this.#isShiftLive = true;
     // Many small steps make a large one.
-    const told = this.#toldShift ?? this.#shift;
+    const told = this.#toldShift ?? before ?? this.#shift;
+    this.#toldShift = told;
     if (Math.abs(this.#shift - told) > SHIFT_NEWS_MS) this.#told = null;
   }
 
