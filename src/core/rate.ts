@@ -10,6 +10,8 @@ const ALLOWANCE_MIN = 24;
 const ALLOWANCE_PER_WAY = 8;
 /** However rarely the clocks ask, doubt may ask so many times a second, or nothing would recover. */
 const DOUBT_LEAST = 0.2;
+/** Of the allowance of doubt, what a recovery leaves. */
+const RECOVERY_LEAVES = 0.75;
 /** What may be asked besides, of what doubt about the place itself may. */
 const ASIDE_SHARE = 0.5;
 /** Of the whole rate, what probes by the clock may take: the rest is for doubt. */
@@ -155,10 +157,13 @@ export function waitForExtraMs(rate: Rate, keep: number, now: number): number {
   return waitMs;
 }
 
-/** The same for a probe that may show that it has recovered; where that is spent, as in doubt. */
+/**
+ * The same for a probe that may show that it has recovered; where that is spent, from what doubt has
+ * beyond what the next decision needs: whoever has just come back is the likeliest to fail again.
+ */
 export function waitForRecoveryMs(rate: Rate, now: number): number {
   refill(rate, now);
-  if (rate.recovery < 1) return waitForExtraMs(rate, 0, now);
+  if (rate.recovery < 1) return waitForExtraMs(rate, RECOVERY_LEAVES, now);
   const waitMs = Math.ceil(gapLeftMs(rate, now));
   if (waitMs <= 0) rate.recovery--;
   return waitMs;

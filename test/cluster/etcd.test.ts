@@ -1055,3 +1055,76 @@ async function storm(seed: number): Promise<void> {
   if (confirmed > 0) assert.ok((docs['epoch/x.'] ?? 0) >= confirmed, `seed ${seed}`);
   await group.agree(docs);
 }
+
+test('backups put back in the midst of it stop all until a person says so, and nothing goes back', async () => {
+  for (let seed = 1; seed <= 20; seed++) await backups(seed);
+});
+
+async function backups(seed: number): Promise<void> {
+  const { group } = await started(seed);
+  const { chance, etcd } = group;
+  const kept = [etcd.backUp()];
+  let [sent, highestTerm] = [0, 0];
+  const heard = new Set<LeaseEvent>();
+  /** Terms only ever grow, whoever holds them and whatever was put back. */
+  const look = () => {
+    for (const one of group.replicas) {
+      for (const event of one.events) {
+        if (event.kind !== 'held' || heard.has(event)) continue;
+        heard.add(event);
+        assert.ok(event.term > highestTerm, `seed ${seed}: ${event.term} after ${highestTerm}`);
+        highestTerm = event.term;
+      }
+    }
+    return false;
+  };
+  look();
+  for (let step = 0; step < 25; step++) {
+    const one = chance.pick(group.replicas);
+    switch (chance.int(0, 6)) {
+      case 0:
+        kept.push(etcd.backUp());
+        break;
+      case 1:
+        if (chance.is(0.4)) chance.pick(kept)();
+        break;
+      case 2:
+        one.process.pause(chance.spread(50, 9000), chance.is(0.5));
+        break;
+      case 3:
+        one.link.isDeaf = chance.is(0.5);
+        break;
+      case 4:
+        etcd.compact(etcd.revision);
+        break;
+      case 5:
+        if (one.process.alive) one.process.die();
+        else one.start();
+        break;
+      default:
+        etcd.isFull = chance.is(0.3);
+    }
+    const { actor } = group;
+    if (actor !== undefined) void actor.commit(batch({ 'epoch/x.': ++sent }));
+    await group.run(chance.spread(5, 6000), look);
+    assert.equal(group.overlaps, 0, `seed ${seed}, step ${step}`);
+  }
+  etcd.isFull = false;
+  for (const one of group.replicas) {
+    one.link.isDeaf = false;
+    if (!one.process.alive) one.start();
+  }
+  await group.run(25_000, look);
+  const knows = [...group.replicas].sort((a, b) => b.memory!.number - a.memory!.number)[0]!;
+  const { number } = knows.memory!;
+  if (group.actor === undefined) {
+    const docs = { 'epoch/x.': 1000 + sent };
+    const reply = await group.settle(knows.coordinator.shared.restore(docs));
+    assert.equal(reply.exit, 0, `seed ${seed}: ${reply.message} ${group.says()}`);
+  }
+  const actor = await group.elected();
+  await group.run(15_000, look);
+  for (const one of group.replicas) assert.equal(one.word, null, `seed ${seed}: ${group.says()}`);
+  assert.ok(actor.memory!.number >= number);
+  assert.equal(group.overlaps, 0, `seed ${seed}`);
+}

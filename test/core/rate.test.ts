@@ -11,6 +11,7 @@ import {
   limitOf,
   newRate,
   waitForExtraMs,
+  waitForRecoveryMs,
 } from '../../src/core/rate.ts';
 import { coreConfig, type Manner, type Shape, WALL_0, World } from './world.ts';
 
@@ -319,4 +320,17 @@ test('where many checks are spread, the paths of one still take turns', () => {
       `${origin}: ${gaps.join()}`,
     );
   }
+});
+
+test('what a recovery asks leaves what the next decision needs', () => {
+  const rate = newRate(0);
+  [rate.plain, rate.ways] = [3, 3];
+  let many = 0;
+  while (many < 100 && waitForRecoveryMs(rate, 0) === 0) many++;
+  assert.ok(many > 24, `${many}: it has an allowance of its own, and some of doubt's`);
+  let left = 0;
+  while (left < 100 && waitForExtraMs(rate, 2 / 3, 0) === 0) left++;
+  assert.ok(left > 0, 'even the first doubt of all may begin at once');
+  while (left < 100 && waitForExtraMs(rate, 0, 0) === 0) left++;
+  assert.ok(left >= 12, `${left} probes are left: one decision takes about ten`);
 });

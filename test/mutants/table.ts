@@ -113,6 +113,18 @@ export const mutants: readonly Mutant[] = [
     ],
   },
   {
+    name: 'a recovery uses up what the next decision needs',
+    rule: 31,
+    by: 'core/rate.test.ts',
+    edits: [
+      {
+        file: rate,
+        find: `waitForExtraMs(rate, RECOVERY_LEAVES, now)`,
+        replace: `waitForExtraMs(rate, 0, now)`,
+      },
+    ],
+  },
+  {
     name: 'a retired target is written again',
     rule: 2,
     by: '31-retired',
