@@ -19,7 +19,7 @@ import type {
   Seen,
 } from '../src/core/model.ts';
 import type { ProbeResult, Provider } from '../src/kit/extend.ts';
-import type { Commit, Store, StoredEntry } from '../src/ports.ts';
+import type { Commit, Eyes, Store, StoredEntry } from '../src/ports.ts';
 import { coreConfig, webCheck } from './core/world.ts';
 import { HandClock, settled } from './parts/hand-clock.ts';
 import { MemoryGroup } from './parts/memory-group.ts';
@@ -56,6 +56,10 @@ class Replica {
   /** Writes that have ended: how, and how long they took. */
   readonly ended: { readonly result: string; readonly ms: number }[] = [];
   docs: Record<string, Json>;
+  /** What it asks of the others' eyes, and what is heard of them. */
+  readonly calls: string[] = [];
+  hear: Parameters<Eyes['start']>[0] = () => {};
+  changes = 0;
   refuses: (commit: Commit) => boolean = () => false;
   controller: Controller | null = null;
 
@@ -71,6 +75,7 @@ class Replica {
       clock,
       store: this.#store(),
       coordinator: group.coordinator(this.name),
+      eyes: this.#eyes(),
       observers: [
         {
           trouble: (what, detail) => void this.troubles.push(`${what}: ${detail}`),
@@ -109,6 +114,20 @@ class Replica {
 
   record(): Json {
     return this.docs[`record/${WWW}`]!;
+  }
+
+  #eyes(): Eyes {
+    return {
+      start: async (tell) => {
+        this.hear = tell;
+        return null;
+      },
+      changed: () => {
+        this.changes++;
+      },
+      call: (checks, why) => void this.calls.push(`${why} ${checks.join(' ')}`),
+      close: () => {},
+    };
   }
 
   #adapters(): Adapters {
@@ -767,6 +786,44 @@ test('an order that outlives the one who took it is done by the next, once', asy
   const again = await lab.answered(lab.leader.say(order('freeze'), 'f-1'));
   assert.equal(again.exit, 0);
   assert.equal(lab.leader.controller!.status().freeze, null);
+  await lab.stop();
+});
+
+// ---------------------------------------------------------------- with the others' eyes
+
+test('what it sees is told, and asked of the others where something fails', async () => {
+  const lab = await new Lab().start();
+  const { leader } = lab;
+  const before = leader.changes;
+  const { telling: first, version } = leader.controller!.telling(null)!;
+  assert.equal(first.acts, true);
+  assert.ok(first.sightings.some(({ check, verdict }) => check === 'a/web' && verdict === 'up'));
+  lab.origins.set('a', 'fail');
+  await lab.clock.advance(2_000);
+  assert.ok(leader.changes > before);
+  const { telling: next } = leader.controller!.telling(version)!;
+  assert.ok(next.sightings.some(({ check, fails }) => check === 'a/web' && fails > 0));
+  assert.ok(
+    leader.calls.some((call) => call.startsWith('confirm a/web')),
+    `${leader.calls}`,
+  );
+  await lab.stop();
+});
+
+test('whose definition is in the minority hands over, and what it has of it moves nothing', async () => {
+  const lab = new Lab({ record: { hash: 'aaaaaaaaaaaaaaaa' } });
+  await lab.start();
+  const old = lab.leader;
+  for (const replica of NAMES.filter((name) => name !== old.name)) {
+    const { telling } = old.controller!.telling(null)!;
+    const records = { [WWW]: 'bbbbbbbbbbbbbbbb' };
+    const other = { ...telling, replica, paths: [], sightings: [], records, acts: false };
+    old.hear({ kind: 'heard', telling: other, saidAt: lab.clock.now() });
+  }
+  const from = lab.clock.now();
+  const isNext = () => lab.group.owner !== null && lab.group.owner !== old.name;
+  for (let i = 0; i < 60 && !isNext(); i++) await lab.clock.advance(10);
+  assert.ok(isNext() && lab.clock.now() - from < 700);
   await lab.stop();
 });
 

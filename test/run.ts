@@ -5,17 +5,15 @@
 import { spawnSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { createInterface } from 'node:readline/promises';
 import { fileURLToPath } from 'node:url';
-import { list, type Machine, parts, prepare } from './parts/packages.ts';
+import { thisMachine } from './parts/machine.ts';
+import { list, parts, prepare } from './parts/packages.ts';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const isCi = Boolean(process.env['CI']);
 
 /** Nothing that is run here takes longer: a test that leaves something open would wait for ever. */
 const endMs = 20 * 60_000;
-/** How long a person has for an answer. */
-const answerMs = 2 * 60_000;
 
 function run(command: string, args: readonly string[], env: Record<string, string> = {}): number {
   const done = spawnSync(command, args, {
@@ -28,39 +26,7 @@ function run(command: string, args: readonly string[], env: Record<string, strin
   return done.status ?? 1;
 }
 
-const machine: Machine = {
-  root: '/',
-  mayInstall: process.getuid?.() === 0,
-  run: (program, args) => {
-    const done = spawnSync(program, args, {
-      encoding: 'utf8',
-      env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive', LC_ALL: 'C' },
-      maxBuffer: 64 * 1024 * 1024,
-      timeout: endMs,
-    });
-    return { status: done.status, output: `${done.stdout}${done.stderr}${done.error ?? ''}` };
-  },
-  say: (sentence) => console.error(`detour: ${sentence}`),
-  agree,
-};
-
-/** Asks where a person sits at a terminal; elsewhere, and in CI, nobody is there to say no. */
-async function agree(question: string): Promise<boolean> {
-  if (isCi || !process.stdin.isTTY || !process.stderr.isTTY) return true;
-  const terminal = createInterface({ input: process.stdin, output: process.stderr });
-  try {
-    const signal = AbortSignal.timeout(answerMs);
-    const answer = await terminal.question(`detour: ${question} [Y/n] `, { signal });
-    return /^(y|yes|)$/i.test(answer.trim());
-  } catch (error) {
-    if (!(error instanceof Error) || error.name !== 'AbortError') throw error;
-    console.error('\ndetour: no answer, so nothing is installed');
-    return false;
-  } finally {
-    terminal.close();
-  }
-}
-
+const machine = thisMachine(endMs);
 const missing = await prepare(parts, machine);
 if (missing.length > 0 && isCi) {
   console.error(`detour: with CI set no test may be skipped for want of ${list(missing)}`);

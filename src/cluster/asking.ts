@@ -1,7 +1,7 @@
-// What one replica asks of another over their line: its history, or its copy of the group's documents.
-// Both ends have bounds: questions at once, rows, bytes, and two seconds. Who cannot be asked has not
-// answered, which is a value. It must never hold up a beat: an answer goes in pieces, each when the
-// kernel has taken the one before.
+// What one replica asks of another over their line: its history, or its copy of the group's
+// documents. Both ends have bounds: questions at once, rows, bytes, and two seconds. Who cannot be
+// asked has not answered, which is a value. It must never hold up a beat: an answer goes in pieces,
+// each when the kernel has taken the one before.
 
 import type { EntryKind, Json } from '../core/model.ts';
 import type { Clock, HistoryQuery, StoredEntry } from '../ports.ts';
@@ -12,6 +12,7 @@ const ANSWER_MS = 2000;
 /** Questions under way on one line: asked, and being answered. */
 const ASKED_MOST = 8;
 const ANSWERED_MOST = 2;
+const ANSWERS_A_SECOND = 20;
 const BYTES_MAX = 67_108_864;
 const PIECE_BYTES = 32_768;
 /** With a piece before it, far less than a letter takes. */
@@ -105,41 +106,53 @@ export function documentsOf(rows: readonly Json[]): Readonly<Record<string, Json
 
 const isNumber = (value: Json | undefined): value is number => Number.isFinite(value);
 
+interface Means {
+  readonly answers: Answers;
+  readonly clock: Clock;
+  readonly trouble: (detail: string) => void;
+}
+
 /** The answers of this replica on one line. */
 export class Replies {
   readonly #line: Line;
-  readonly #answers: Answers;
-  readonly #trouble: (detail: string) => void;
+  readonly #means: Means;
   #underWay = 0;
+  #second = { fromAt: Number.NEGATIVE_INFINITY, answers: 0 };
 
-  constructor(line: Line, answers: Answers, trouble: (detail: string) => void) {
+  constructor(line: Line, means: Means) {
     this.#line = line;
-    this.#answers = answers;
-    this.#trouble = trouble;
+    this.#means = means;
   }
 
   answer({ id, query }: Letter & { kind: 'ask' }): void {
-    const rows = this.#underWay < ANSWERED_MOST ? this.#rows(query) : null;
+    const rows = this.#mayAnswer() ? this.#rows(query) : null;
     if (rows === null) return void this.#line.send(replyLetter(id, 'failed', []));
     this.#underWay++;
     this.#say(id, rows, 0);
+  }
+
+  /** Each takes a turn of the loop: so many at once, and in a second. */
+  #mayAnswer(): boolean {
+    const now = this.#means.clock.now();
+    if (now - this.#second.fromAt >= 1000) this.#second = { fromAt: now, answers: 0 };
+    return ++this.#second.answers <= ANSWERS_A_SECOND && this.#underWay < ANSWERED_MOST;
   }
 
   #rows(query: Query): readonly Json[] | null {
     try {
       const rows = this.#known(query);
       if (rows.every((row) => JSON.stringify(row).length <= ROW_CHARACTERS)) return rows;
-      this.#trouble("a replica's question was not answered: one row of it is too long");
+      this.#means.trouble("a replica's question was not answered: one row of it is too long");
     } catch (error) {
-      this.#trouble(`a replica's question was not answered: ${String(error)}`);
+      this.#means.trouble(`a replica's question was not answered: ${String(error)}`);
     }
     return null;
   }
 
   #known(query: Query): readonly Json[] {
-    if (query.kind === 'documents') return Object.entries(this.#answers.documents());
+    if (query.kind === 'documents') return Object.entries(this.#means.answers.documents());
     const { kind: _, ...of } = query;
-    return this.#answers
+    return this.#means.answers
       .history(of)
       .map((e) => [e.seq, e.at, e.wall, e.kind, e.record, e.sentence, e.data]);
   }

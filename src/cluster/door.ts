@@ -1,7 +1,7 @@
-// How replicas meet: where one is listened for, and how another is dialled. A connection becomes a line
-// when the cluster key has proved who is there, and over TLS its certificate bears the host of that
-// replica's address too. Strangers get a moment, a few bytes and a few seats: they must never hold up
-// a replica, fill the memory, or be told who is here.
+// How replicas meet: where one is listened for, and how another is dialled. A connection becomes a
+// line when the cluster key has proved who is there, and over TLS its certificate bears the host of
+// that replica's address too. Strangers get a moment, a few bytes and a few seats: they must never
+// hold up a replica, fill the memory, or be told who is here.
 
 import {
   createServer,
@@ -19,10 +19,13 @@ import { answer, dial, Frames, type Met, PURPOSE, type Refusal } from './session
 
 /** From the connection until it is known who is there: name, TCP, TLS and hello together. */
 const MEET_MS = 3000;
-/** Strangers at one time. One more takes the seat of whoever has waited longest of those that have most. */
+/**
+ * Strangers at one time. One more takes the seat of whoever has waited longest of those that have
+ * most.
+ */
 const SEATS = 32;
 
-export interface Address {
+interface Address {
   readonly host: string;
   readonly port: number;
 }
@@ -54,7 +57,7 @@ interface Guest {
   readonly cancel: () => void;
 }
 
-export interface Greeting {
+interface Greeting {
   /** Why one may not come in just now; null: it may. */
   may(from: string, instance: string): Refusal | null;
   met(line: Line, instance: string): void;
@@ -65,7 +68,7 @@ export interface Greeting {
 const words: Readonly<Record<Refusal | 'nonsense', string>> = {
   version: 'it speaks another version of this language: the same version of Detour on each replica',
   key: 'it has another cluster key: the same `clusterKey` on each replica',
-  name: 'it does not know this cluster, or this name: the same `cluster` and `replicas` on each replica',
+  name: 'it does not know this cluster, or this name: the same `cluster` and `replicas` on each',
   double: 'another daemon with this name is heard there: each replica has a name of its own',
   nonsense: 'what it said is no hello of a replica',
 };
@@ -137,7 +140,10 @@ export class Door {
     }
   }
 
-  /** Certificates that have changed are taken for whoever comes next; bad ones are told, and not taken. */
+  /**
+   * Certificates that have changed are taken for whoever comes next; bad ones are told, and not
+   * taken.
+   */
   #renew(): void {
     const secure = this.#secure;
     if (secure === null) return;

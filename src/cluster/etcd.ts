@@ -18,7 +18,16 @@ import type {
   Shared,
   SharedDoc,
 } from '../ports.ts';
-import type { Gateway, GatewayFault, Header, Kv, Op, WatchEvent } from './gateway.ts';
+import type {
+  Gateway,
+  GatewayFault,
+  Got,
+  Header,
+  Kv,
+  Op,
+  TxnReply,
+  WatchEvent,
+} from './gateway.ts';
 import {
   type Flight,
   type Holding,
@@ -252,12 +261,15 @@ class EtcdCoordinator implements GroupCoordinator {
     const { clock, ttlMs, trouble } = this.#o;
     while (!this.#closed) {
       const begunAt = clock.now();
+      const stopRenewing = this.#renewMeanwhile();
       try {
         await this.#round();
       } catch (error) {
         // A fault of our own: whoever does not know what it does must not act.
         trouble(`the coordinator: ${error instanceof Error ? error.stack : String(error)}`);
         void this.#stepDown('a fault in Detour itself');
+      } finally {
+        stopRenewing();
       }
       if (this.#closed) return;
       const spentMs = clock.now() - begunAt;
@@ -271,20 +283,31 @@ class EtcdCoordinator implements GroupCoordinator {
     }
   }
 
-  /** Renews, looks, and does what follows from it. */
-  async #round(): Promise<void> {
+  /** While a round waits for a slow engine, the lease is renewed as often as ever. */
+  #renewMeanwhile(): () => void {
+    const { clock, ttlMs } = this.#o;
+    let cancel = () => {};
+    const again = () => {
+      cancel = clock.after(ttlMs / 3, () => {
+        if (this.#lease !== null) void this.#renew();
+        again();
+      });
+    };
+    again();
+    return () => cancel();
+  }
+
+  /** Renews and looks at once; null where nothing was seen. */
+  async #renew(): Promise<Got<TxnReply> | null> {
     const { gateway, elapsed, ttlMs } = this.#o;
-    this.#lapse();
     const sentAt = elapsed();
     const lease = this.#lease;
-    const known: Known = { memory: this.#memory, heard: this.#heard };
     const deadlineMs = ttlMs / 2;
     const renewing = lease === null ? this.#grant() : gateway.keepAlive(lease.id, deadlineMs);
     const looking = gateway.txn(this.#look(), deadlineMs);
     const [renewed, looked] = await Promise.all([renewing, looking]);
-    if (this.#closed) return;
-    if (!looked.ok) return this.#unanswered(looked.fault);
-    const { header, value } = looked;
+    if (this.#closed) return null;
+    if (!looked.ok) return looked;
     this.#answeredAt = this.#o.clock.now();
     if (renewed !== null && !renewed.ok) this.#refusedBy(renewed.fault);
     else if (this.#ill?.word !== 'full') this.#ill = null;
@@ -292,11 +315,22 @@ class EtcdCoordinator implements GroupCoordinator {
       if (renewed.value.ttlMs === 0) {
         this.#lease = null;
         await this.#stepDown('etcd has ended the lease');
-      } else if (renewed.header.raftTerm === header.raftTerm) {
+      } else if (renewed.header.raftTerm === looked.header.raftTerm) {
         // Answered by whoever led etcd when the look was: a deposed one of its renews nothing.
         lease.until = Math.max(lease.until, sentAt + Math.min(renewed.value.ttlMs, ttlMs));
       }
     }
+    return looked;
+  }
+
+  /** Renews, looks, and does what follows from it. */
+  async #round(): Promise<void> {
+    this.#lapse();
+    const known: Known = { memory: this.#memory, heard: this.#heard };
+    const looked = await this.#renew();
+    if (looked === null) return;
+    if (!looked.ok) return this.#unanswered(looked.fault);
+    const { header, value } = looked;
     if (!this.#mirrored) await this.#load();
     if (!this.#mirrored || this.#closed) return;
     const [leaseKvs, headKvs, doubtKvs, orders] = value.ranges;

@@ -1,8 +1,9 @@
 // What this replica tells the others of what it sees, and what it hears of them: at once where it
-// matters, else twice a second; what changed since it was last told, and all of it on a new connection.
-// Whoever reads slowly gets fewer and newer tellings, never a queue of old ones. It says of each telling
-// when it was said at the earliest, and of each replica when it is heard no more. It must never judge,
-// never act, never take another's clock for its own, and one replica's trouble must reach no other.
+// matters, else twice a second; what changed since it was last told, and all of it on a new
+// connection. Whoever reads slowly gets fewer and newer tellings, never a queue of old ones. It
+// says of each telling when it was said at the earliest, and of each replica when it is heard no
+// more. It must never judge, never act, never take another's clock for its own, and one replica's
+// trouble must reach no other.
 
 import { randomBytes, randomInt } from 'node:crypto';
 import type { Sighting, Telling } from '../core/heard.ts';
@@ -37,7 +38,10 @@ const COALESCE_MS = 50;
 const BEATS_MISSED = 3;
 /** A round trip that is longer counts as this. */
 const ROUND_TRIP_MOST_MS = 2000;
-/** Letters and bytes that may be unanswered before a telling waits for a newer one to take its place. */
+/**
+ * Letters and bytes that may be unanswered before a telling waits for a newer one to take its
+ * place.
+ */
 const UNANSWERED_LETTERS = 8;
 const UNANSWERED_BYTES = 262_144;
 /** From one attempt to reach a replica to the next: doubled each time, with a share of chance. */
@@ -49,6 +53,9 @@ const STALL_MS = 250;
 const TROUBLE_MS = 10_000;
 /** A call beyond so many bytes that the kernel has not taken would come late: it is left out. */
 const CALL_WAITING_BYTES = 65_536;
+/** From one call to the next, and checks in one. */
+const CALLS_MS = 20;
+const CALLED_MOST = 10_000;
 
 export type EyesEvent =
   /** `saidAt`: in own engine time, when it was said at the earliest. */
@@ -70,7 +77,7 @@ export interface EyesOptions extends DoorOptions {
 }
 
 /** What is known of one other replica. */
-export interface PeerView {
+interface PeerView {
   readonly replica: string;
   /** It takes what we tell. */
   readonly reached: boolean;
@@ -140,9 +147,7 @@ class OwnEyes implements Eyes {
   }
 
   call(checks: readonly CheckId[], why: CallReason): void {
-    if (checks.length === 0) return;
-    const letter = callLetter(checks, why);
-    for (const peer of this.#peers.values()) peer.teller?.call(letter);
+    for (const peer of this.#peers.values()) peer.teller?.call(checks, why);
   }
 
   async history(replica: string, query: HistoryQuery) {
@@ -364,6 +369,11 @@ class Teller {
   #dueAt = Number.POSITIVE_INFINITY;
   #cancel: () => void = () => {};
   #isOwed = false;
+  /** Of a telling that is being said. */
+  #letters: Iterator<Json[], void> | null = null;
+  readonly #called = new Map<CallReason, Set<CheckId>>();
+  #calledAt = Number.NEGATIVE_INFINITY;
+  #cancelCall: (() => void) | null = null;
   tellings = 0;
 
   constructor(line: Line, options: EyesOptions, closed: (why: string) => void) {
@@ -380,6 +390,7 @@ class Teller {
       letter: (letter) => this.#heard(letter),
       closed: (why) => {
         this.#cancel();
+        this.#cancelCall?.();
         this.questions.close();
         this.#closed(why);
       },
@@ -391,8 +402,25 @@ class Teller {
     this.#due(this.#toldAt + COALESCE_MS);
   }
 
-  call(letter: readonly Json[]): void {
-    if (this.line.waiting <= CALL_WAITING_BYTES) this.line.send(letter);
+  /** The first goes in this turn; those that follow it closely go together. */
+  call(checks: readonly CheckId[], why: CallReason): void {
+    const called = this.#called.get(why) ?? new Set();
+    for (const check of checks) if (called.size < CALLED_MOST) called.add(check);
+    if (called.size === 0) return;
+    this.#called.set(why, called);
+    const waitMs = this.#calledAt + CALLS_MS - this.#clock.now();
+    if (waitMs <= 0) return this.#callNow();
+    this.#cancelCall ??= this.#clock.after(waitMs, () => this.#callNow());
+  }
+
+  #callNow(): void {
+    this.#cancelCall?.();
+    this.#cancelCall = null;
+    this.#calledAt = this.#clock.now();
+    const called = [...this.#called];
+    this.#called.clear();
+    if (this.line.waiting > CALL_WAITING_BYTES) return;
+    for (const [why, checks] of called) this.line.send(callLetter([...checks], why));
   }
 
   /** The next telling is not later than this. */
@@ -417,6 +445,7 @@ class Teller {
     if (!isCurrent(this.line, this.#options)) return this.line.close('its key is used no more');
     const { letters, bytes } = this.line.unanswered;
     if (letters >= UNANSWERED_LETTERS || bytes >= UNANSWERED_BYTES) this.#isOwed = true;
+    else if (this.#letters !== null) this.#isOwed = true;
     else this.#say();
     this.#due(this.#clock.now() + BEAT_MS);
   }
@@ -432,7 +461,18 @@ class Teller {
     }
     this.#since = version;
     this.tellings++;
-    for (const letter of tellingLetters(telling, this.#names)) this.line.send(letter);
+    this.#letters = tellingLetters(telling, this.#names);
+    this.#sayNext();
+  }
+
+  /** A letter in a turn: a great telling holds up nothing else. Until its end no other begins. */
+  #sayNext(): void {
+    const letter = this.#letters?.next().value;
+    if (this.line.isClosed || letter === undefined) return;
+    this.line.send(letter);
+    if (letter[1] !== 0) return void setImmediate(() => this.#sayNext());
+    this.#letters = null;
+    if (this.#isOwed) this.changed();
   }
 
   #heard(letter: Letter): void {
@@ -467,7 +507,7 @@ class Listener {
     this.line = line;
     this.#options = options;
     this.#told = told;
-    this.#replies = new Replies(line, options.answers, options.trouble);
+    this.#replies = new Replies(line, options);
   }
 
   start(): void {

@@ -158,6 +158,9 @@ const WATCH_BEGINS_MS = 3000;
 /** Of an answer, or of one line of a watch: a hundred of the largest documents, as base64. */
 const BODY_MAX = 83_886_080;
 const SOCKETS_MAX = 16;
+const TOKEN_PATH = '/v3/auth/authenticate';
+/** However little time a caller has left: the next one has it then. */
+const TOKEN_MS = 5000;
 const DETAIL_MAX = 200;
 /** gRPC's status codes, as the gateway's errors bear them. */
 const CODE = { notFound: 5, denied: 7, exhausted: 8, unauthenticated: 16 } as const;
@@ -250,7 +253,7 @@ class JsonGateway implements Gateway {
   readonly #members: readonly URL[];
   readonly #agents: { readonly http: HttpAgent; readonly https: HttpsAgent };
   readonly #open = new Set<ClientRequest>();
-  /** Whoever answered last is asked first. */
+  /** Whoever answered last is asked first; after nobody did, the next one. */
   #first = 0;
   #token: string | null = null;
   #renewing: Promise<GatewayFault | null> | null = null;
@@ -352,6 +355,7 @@ class JsonGateway implements Gateway {
       const tried = await this.#race(path, text, leftMs);
       const got = 'fault' in tried ? tried : this.#read(tried.answer, read);
       if ('ok' in got) return got;
+      if ('fault' in tried) this.#suspect();
       if ('alone' in tried && !tried.alone && got.fault.kind !== 'refused') {
         return { ok: false, fault: { ...got.fault, kind: 'uncertain' } };
       }
@@ -376,7 +380,8 @@ class JsonGateway implements Gateway {
     const raced = await inTurn<Answer>(race, (member, done) => {
       return this.#post(member, path, text, done);
     });
-    if ('member' in raced) this.#first = raced.member;
+    // Where none has answered in time, one that was asked late may have been about to.
+    this.#first = 'member' in raced ? raced.member : (race.first + 1) % race.count;
     return raced;
   }
 
@@ -427,7 +432,8 @@ class JsonGateway implements Gateway {
       'content-type': 'application/json',
       'content-length': Buffer.byteLength(text),
     };
-    if (this.#token !== null) headers['authorization'] = this.#token;
+    // An old token must not be what refuses a new one.
+    if (this.#token !== null && path !== TOKEN_PATH) headers['authorization'] = this.#token;
     const agent = isTls ? this.#agents.https : this.#agents.http;
     const options = { method: 'POST', headers, agent };
     const request = (isTls ? overHttps : overHttp)(url, options, came);
@@ -440,30 +446,44 @@ class JsonGateway implements Gateway {
 
   // -------------------------------------------------------------- who we are
 
-  /** Null once there is a token. Those who need one at the same time share one asking. */
-  #renew(deadlineMs: number): Promise<GatewayFault | null> {
-    this.#renewing ??= this.#authenticate(deadlineMs).finally(() => {
-      this.#renewing = null;
-    });
-    return this.#renewing;
+  /**
+   * A token bears etcd's own index, and one of before a backup was put back is waited for and never
+   * refused: where nobody answers, a new one is asked for meanwhile.
+   */
+  #suspect(): void {
+    if (this.#token !== null && !this.#closed) void this.#renew(TOKEN_MS);
   }
 
-  async #authenticate(deadlineMs: number): Promise<GatewayFault | null> {
+  /** Null once there is a token. Those who need one at the same time share one asking. */
+  #renew(deadlineMs: number): Promise<GatewayFault | null> {
+    this.#renewing ??= this.#authenticate().finally(() => {
+      this.#renewing = null;
+    });
+    const { clock } = this.#options;
+    const renewing = this.#renewing;
+    return new Promise((resolve) => {
+      const late = { kind: 'unavailable', detail: 'etcd gives no token in time' } as const;
+      const cancel = clock.after(Math.max(0, deadlineMs), () => resolve(late));
+      void renewing.then((fault) => {
+        cancel();
+        resolve(fault);
+      });
+    });
+  }
+
+  async #authenticate(): Promise<GatewayFault | null> {
     const { name, password } = this.#options.user!;
-    // An old token must not be what refuses a new one.
-    this.#token = null;
-    const tried = await this.#race(
-      '/v3/auth/authenticate',
-      JSON.stringify({ name, password }),
-      deadlineMs,
-    );
+    const tried = await this.#race(TOKEN_PATH, JSON.stringify({ name, password }), TOKEN_MS);
     if ('fault' in tried) return { ...tried.fault, kind: 'unavailable' };
     const body = parse(tried.answer.text);
     const token = body?.['token'];
     if (tried.answer.status !== 200 || typeof token !== 'string') {
       const { detail } = this.#faultOf(tried.answer, body);
       // Then nobody is asked for a token.
-      if (detail.includes('is not enabled')) return null;
+      if (detail.includes('is not enabled')) {
+        this.#token = null;
+        return null;
+      }
       return { kind: 'refused', detail: `etcd refuses user ${name}: ${detail}` };
     }
     this.#token = token;
@@ -529,7 +549,10 @@ class JsonGateway implements Gateway {
     const open = () => {
       if (isOver) return;
       const text = JSON.stringify({ create_request: create });
-      cancel = this.#options.clock.after(WATCH_BEGINS_MS, () => ended('its watch does not begin'));
+      cancel = this.#options.clock.after(WATCH_BEGINS_MS, () => {
+        this.#suspect();
+        ended('its watch does not begin');
+      });
       request = this.#request(member, '/v3/watch', text, (response) => {
         const line = (one: string) => {
           const event = this.#watched(one);

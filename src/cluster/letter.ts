@@ -1,7 +1,7 @@
 // The words that replicas exchange, as bytes: one letter is a JSON array, deflated where that pays.
-// What is told of a check by a path is a row of numbers; its names are said once on a connection. Pure.
-// A decoder here must never throw on bytes, and must never let through a number out of its bounds, a
-// path that is not the teller's own, or text that could do something on a terminal.
+// What is told of a check by a path is a row of numbers; its names are said once on a connection.
+// Pure. A decoder here must never throw on bytes, and must never let through a number out of its
+// bounds, a path that is not the teller's own, or text that could do something on a terminal.
 
 import { deflateRawSync, inflateRawSync } from 'node:zlib';
 import type { Sighting, Telling } from '../core/heard.ts';
@@ -13,7 +13,9 @@ export const LETTER_BYTES_MAX = 1_048_576;
 const UNPACKED_BYTES_MAX = 4_194_304;
 /** Below this deflating costs more than it saves. */
 const PACK_FROM = 200;
-/** Rows in one piece of a telling: about 30 kB unpacked, so that a beat waits for one piece at most. */
+/**
+ * Rows in one piece of a telling: about 30 kB unpacked, so that a beat waits for one piece at most.
+ */
 const ROWS_OF_PIECE = 500;
 /** Of one telling, and of the names said on one connection. */
 const ROWS_MAX = 100_000;
@@ -84,8 +86,10 @@ export type Letter =
 const states = ['more', 'last', 'failed'] as const;
 type Said = (typeof states)[number];
 
-/** A letter with what each bears: the newest heard of the other, and how long it was held, in ms. */
-export interface Sealed {
+/**
+ * A letter with what each bears: the newest heard of the other, and how long it was held, in ms.
+ */
+interface Sealed {
   readonly echo: number;
   readonly heldMs: number;
   readonly letter: Letter;
@@ -130,12 +134,14 @@ export function isTooMuch(telling: Telling, names: Names): boolean {
   );
 }
 
-/** A telling as the letters that carry it; `names` learns what they say. */
-export function tellingLetters(telling: Telling, names: Names): readonly Json[][] {
+/**
+ * A telling as the letters that carry it, each made when it is asked for: a great one is work of
+ * some turns of the loop. `names` learns what they say. The last one has 0 as its second word.
+ */
+export function* tellingLetters(telling: Telling, names: Names): Generator<Json[], void> {
   const { sightings } = telling;
   const records = Object.entries(telling.records ?? {});
-  const letters: Json[][] = [];
-  let [row, record, more] = [0, 0, true];
+  let [row, record, more, head] = [0, 0, true, headOf(telling) as Json];
   while (more) {
     const some = sightings.slice(row, row + ROWS_OF_PIECE);
     const few = records.slice(record, record + ROWS_OF_PIECE - some.length);
@@ -144,10 +150,9 @@ export function tellingLetters(telling: Telling, names: Names): readonly Json[][
     const said: Json[] = [];
     const rows = some.map((s) => rowOf(s, names, said));
     more = row < sightings.length || record < records.length;
-    const head = letters.length === 0 ? headOf(telling) : null;
-    letters.push(['t', more ? 1 : 0, head, said, rows, few.map(([name, hash]) => [name, hash])]);
+    yield ['t', more ? 1 : 0, head, said, rows, few.map(([name, hash]) => [name, hash])];
+    head = null;
   }
-  return letters;
 }
 
 function headOf(telling: Telling): Json {
@@ -185,7 +190,9 @@ function rowOf(s: Sighting, names: Names, said: Json[]): Json {
 }
 
 const bounded = (value: number, most: number) => Math.max(0, Math.min(Math.floor(value), most));
-/** Ages are rounded up and evidence down: what is told never looks fresher or stronger than it is. */
+/**
+ * Ages are rounded up and evidence down: what is told never looks fresher or stronger than it is.
+ */
 const ageOf = (ms: number) => Math.max(0, Math.min(Math.ceil(ms), AGE_MAX));
 const nats = (value: number) =>
   Math.max(0, Math.min(Math.floor(value * 1000) / 1000, EVIDENCE_MAX));
@@ -229,8 +236,8 @@ export function toBytes(echo: number, heldMs: number, letter: readonly Json[]): 
 type Decoded = { readonly sealed: Sealed } | { readonly problem: string };
 
 /**
- * A letter of `replica`. `names`, those that the teller has said on this connection, learns more from
- * it. Never throws; a problem names what is wrong and quotes nothing.
+ * A letter of `replica`. `names`, those that the teller has said on this connection, learns more
+ * from it. Never throws; a problem names what is wrong and quotes nothing.
  */
 export function fromBytes(bytes: Uint8Array, replica: string, names: Names): Decoded {
   const parsed = unpacked(bytes);

@@ -1,8 +1,8 @@
-// One connection to a replica whose word is proved: letters go out and come in, numbered, each with the
-// newest number heard of the other and how long that was held. From this comes when a letter was said
-// at the earliest, by our own clock alone: not before we sent what it echoes, plus the holding. It must
-// never take the time of receipt for the time of saying, never let one end talk the other deaf, and
-// never throw at the loop.
+// One connection to a replica whose word is proved: letters go out and come in, numbered, each with
+// the newest number heard of the other and how long that was held. From this comes when a letter
+// was said at the earliest, by our own clock alone: not before we sent what it echoes, plus the
+// holding. It must never take the time of receipt for the time of saying, never let one end talk
+// the other deaf, and never throw at the loop.
 
 import type { Socket } from 'node:net';
 import type { Json } from '../core/model.ts';
@@ -10,20 +10,25 @@ import type { Clock } from '../ports.ts';
 import { fromBytes, LETTER_BYTES_MAX, type Letter, Names, toBytes } from './letter.ts';
 import type { Frames, Session } from './session.ts';
 
-/** Numbers whose time of sending is kept; of an older one the hello's time is taken, which is earlier. */
+/**
+ * Numbers whose time of sending is kept; of an older one the hello's time is taken, which is
+ * earlier.
+ */
 const KEPT = 1024;
 /** Letters that are looked at in a second: what is more waits in the sender's kernel. */
 const LETTERS_A_SECOND = 500;
 const SECOND_MS = 1000;
+/** And in one turn of the loop. */
+const LETTERS_A_TURN = 4;
 
-export interface Hearing {
+interface Hearing {
   /** `saidAt`: in our engine time, a lower bound of when it was said. */
   letter(letter: Letter, saidAt: number): void;
   /** Once, with a sentence's end: `X has closed the connection`. */
   closed(why: string): void;
 }
 
-export interface LineOptions {
+interface LineOptions {
   readonly socket: Socket;
   readonly frames: Frames;
   readonly session: Session;
@@ -85,7 +90,8 @@ export class Line {
   }
 
   #take(): void {
-    while (this.#closed === null && this.#resting === null) {
+    for (let taken = 0; this.#closed === null && this.#resting === null; taken++) {
+      if (taken === LETTERS_A_TURN) return this.#restATurn();
       const frame = this.#options.frames.next();
       if (frame === null) return;
       if (frame === 'too long') return this.close('a letter was too long');
@@ -113,6 +119,19 @@ export class Line {
     this.#hearing?.letter(letter, Math.min(now, sentAt + heldMs));
   }
 
+  #restATurn(): void {
+    const next = setImmediate(() => this.#goOn());
+    this.#options.socket.pause();
+    this.#resting = () => clearImmediate(next);
+  }
+
+  #goOn(): void {
+    this.#resting = null;
+    if (this.#closed !== null) return;
+    this.#options.socket.resume();
+    this.#take();
+  }
+
   #sent(number: number): number {
     const isKept = number > 0 && this.session.sent - number < KEPT;
     return isKept ? this.#sentAt[number % KEPT]! : this.#options.helloSentAt;
@@ -125,12 +144,8 @@ export class Line {
     if (now - this.#second.fromAt >= SECOND_MS) this.#second = { fromAt: now, letters: 0 };
     if (++this.#second.letters < LETTERS_A_SECOND) return;
     socket.pause();
-    this.#resting = clock.after(this.#second.fromAt + SECOND_MS - now, () => {
-      this.#resting = null;
-      if (this.#closed !== null) return;
-      socket.resume();
-      this.#take();
-    });
+    const waitMs = this.#second.fromAt + SECOND_MS - now;
+    this.#resting = clock.after(waitMs, () => this.#goOn());
   }
 
   /**

@@ -1,9 +1,9 @@
 // Who is at the other end of a connection, and that each frame is theirs, once and in its place: a
-// hello with a nonce from either side, then frames under keys that are derived from the cluster key,
-// both nonces, both names and the direction, each with a MAC over its own number. So nobody without
-// the key can make a frame, say an old one again, change the order, or splice two sessions. What is
-// said is not hidden by it: that is TLS's part. Pure over bytes. It must never throw on bytes, and
-// never show a key.
+// hello with a nonce from either side, then frames under keys that are derived from the cluster
+// key, both nonces, both names and the direction, each with a MAC over its own number. So nobody
+// without the key can make a frame, say an old one again, change the order, or splice two sessions.
+// What is said is not hidden by it: that is TLS's part. Pure over bytes. It must never throw on
+// bytes, and never show a key.
 
 import { createHash, createHmac, hkdfSync, randomBytes, timingSafeEqual } from 'node:crypto';
 
@@ -143,13 +143,15 @@ interface Parties {
   readonly to: string;
 }
 
-export interface Dialling {
+interface Dialling {
   readonly bytes: Buffer;
   /** What the listener said to it. */
   finish(frame: Buffer): Session | Refusal | 'nonsense';
 }
 
-/** The first word of whoever dials. `instance`: this life of the daemon, so that two are told apart. */
+/**
+ * The first word of whoever dials. `instance`: this life of the daemon, so that two are told apart.
+ */
 export function dial(
   { cluster, from, to }: Parties,
   instance: string,
@@ -209,8 +211,8 @@ interface Listener {
 }
 
 /**
- * What to say to whoever dials. Until a frame of the session was opened it is not known who that is: a
- * hello may be an old one said again.
+ * What to say to whoever dials. Until a frame of the session was opened it is not known who that
+ * is: a hello may be an old one said again.
  */
 export function answer(frame: Buffer, { cluster, self, may, keys }: Listener): Answered {
   const hello = parsed(frame);

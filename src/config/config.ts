@@ -61,7 +61,7 @@ import {
   show,
   type Tree,
 } from './text.ts';
-import { type Ballot, ballotsOf, neededOf, seatsOf } from './votes.ts';
+import { type Ballot, ballotsOf, indispensable, neededOf, seatsOf } from './votes.ts';
 
 export { printProblem } from './text.ts';
 
@@ -862,15 +862,17 @@ function detectorOf({ source }: Context, policy: Policy): Detector {
 
 /** Refuses a quorum that can never be met, and says where one group decides alone. */
 function checkQuorums(
-  { source }: Context,
+  context: Context,
   core: CoreConfig,
   origins: ReadonlyMap<string, ReadOrigin>,
   policy: Policy,
 ): void {
+  const { source } = context;
   const groups = new Set(Object.values(core.paths).map((path) => path.group)).size;
   const broken = source.problems().map((problem) => `${problem.path}.`);
   // Who has a vote is not known yet where that is wrong which it follows from.
   if (broken.some((path) => /^(paths|clouds|replicas)\b/.test(path))) return;
+  warnOfLostReplicas(context, core, origins);
   for (const [name, { path, hasQuorum }] of origins) {
     if (broken.some((other) => other.startsWith(`origins.${name}.`))) continue;
     const where = hasQuorum ? [...path, 'quorum'] : path;
@@ -903,6 +905,22 @@ function checkQuorums(
     if (seatsOf(core, check.cloud, check.paths).some((s) => s.voters.length > 0)) continue;
     const at = ['clouds', check.cloud!, 'checks', check.id.slice(check.cloud!.length + 1)];
     source.warning(at, `all its paths sit in ${check.cloud}: nobody has a vote on it`);
+  }
+}
+
+/** In a group: an origin that nobody could call down any more with one replica gone. */
+function warnOfLostReplicas(
+  { source }: Context,
+  core: CoreConfig,
+  origins: ReadonlyMap<string, ReadOrigin>,
+): void {
+  if (core.group === undefined || source.problems().length > 0) return;
+  for (const [name, { path }] of origins) {
+    const lost = new Set(ballotsOf(core, name).flatMap((one) => indispensable(core, one)));
+    if (lost.size === 0) continue;
+    const gone = listOf([...lost], 'or');
+    const message = `with ${gone} gone too few are left to agree that ${name} is down, so it stays`;
+    source.warning(path, `${message}; give it one vote more, by another replica or way out`);
   }
 }
 

@@ -205,7 +205,8 @@ const etcdEndpoint = z
     const [, scheme = '', place = ''] = /^(https?):\/\/([^/?#@\s]+)\/?$/i.exec(text) ?? [];
     const at = parseHostPort(place, null);
     const isHere = /^(127\.|\[?::1\]?$|localhost$)/.test(at?.host ?? '');
-    if (at !== null && (scheme.toLowerCase() === 'https' || isHere)) {
+    const isSound = at !== null && URL.canParse(text);
+    if (isSound && (scheme.toLowerCase() === 'https' || isHere)) {
       return `${scheme.toLowerCase()}://${place.toLowerCase()}`;
     }
     const message = text.includes('@') ? `${noUser} username and password beside it` : null;

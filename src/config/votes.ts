@@ -132,6 +132,16 @@ export function neededOf({ rule, voting }: Pick<Ballot, 'rule' | 'voting'>): num
   return quorumSize(voting, voting, rule);
 }
 
+/** Replicas without any one of which too few groups are left to agree; alone none. */
+export function indispensable(core: CoreConfig, { rule, seats, voting }: Ballot): string[] {
+  return (core.group?.replicas ?? []).filter((replica) => {
+    const left = seats.filter((seat) =>
+      seat.voters.some((path) => core.paths[path]!.replica !== replica),
+    ).length;
+    return quorumSize(left, voting, rule) > left;
+  });
+}
+
 /**
  * For each origin which groups of paths have a vote on it and why others have none, and how many
  * must agree: text for people, each line ended. Origins with the same votes stand together.

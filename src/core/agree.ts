@@ -52,7 +52,7 @@ function electorate(eyes: Eyes): Electorate {
   return [[eyes.self, eyes.records], ...heard];
 }
 
-/** Why a record's definition here is not one to act on; null: most replicas that are heard share it. */
+/** Why a record's definition here is none to act on; null: most replicas that are heard share it. */
 function differsIn(name: Name, all: Electorate): string | null {
   const mine = own(all[0]![1], name);
   const same = all.filter(([, records]) => own(records, name) === mine).map(([who]) => who);

@@ -36,6 +36,9 @@ const WATCH_MS = 25_000;
 
 const LAGGING_ASK_MS = 3_000;
 
+/** A follower has seen what another's switch has come to, by then. */
+const SEEN_WITHIN_MS = 30_000;
+
 /** Pause that each record in a lane's queue adds to that. */
 const CROWD_ASK_MS = 25;
 
@@ -149,6 +152,20 @@ export function fallBack(state: State, r: RecordState): void {
 /** The switch under way: decided, and neither visible everywhere nor given up on. */
 export function isSwitching(r: RecordState): boolean {
   return r.doc.decidedAt !== null && r.doc.endedAt === null;
+}
+
+/**
+ * The same as it is shown: whoever does not act has seen a switch only by its own eyes, and may be
+ * a moment behind the one who ended it.
+ */
+export function isUnderWay(state: State, r: RecordState): boolean {
+  if (isSwitching(r)) return true;
+  const { decidedAt } = r.doc;
+  if (!follows(state) || decidedAt === null || state.now - decidedAt >= SEEN_WITHIN_MS)
+    return false;
+  if (r.config.mode === 'observe') return false;
+  for (const cell of r.cells.values()) if (cell.visibleAt === null && !cell.held) return true;
+  return false;
 }
 
 /** The provider holds the marker in force and the value it stands for, by its own word. */
@@ -682,7 +699,7 @@ function progress(
 export function scheduleAsk(state: State, r: RecordState, cell: Cell): void {
   // Whoever does not write knows of a write by its answers alone.
   const isSent = cell.writtenAt !== null || follows(state);
-  const urgent = cell.visibleAt === null && isSent && isSwitching(r);
+  const urgent = cell.visibleAt === null && isSent && isUnderWay(state, r);
   const waiting = cell.visibleAt === null && r.doc.marker !== null && cell.problem === null;
   if (urgent) cell.askAfterMs = Math.min(ASK_CAP_MS, Math.max(ASK_FIRST_MS, cell.askAfterMs * 1.6));
   else if (waiting || cell.fallback) cell.askAfterMs = laggingAskMs(state, cell);

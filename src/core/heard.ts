@@ -1,7 +1,7 @@
-// What the other replicas see, folded into what this one knows: each tells its own paths' verdicts and
-// evidence, newest state only, and here they become votes like those of a path of our own. It never
-// takes an age from another's clock, never lets a replica speak for another's paths, and never takes
-// silence for `down`: what is not heard any more, or is too old, is `unknown`.
+// What the other replicas see, folded into what this one knows: each tells its own paths' verdicts
+// and evidence, newest state only, and here they become votes like those of a path of our own. It
+// never takes an age from another's clock, never lets a replica speak for another's paths, and never
+// takes silence for `down`: what is not heard any more, or is too old, is `unknown`.
 //
 // Ages. `saidAt` is no later, in own engine time, than when it was said; less the told age it is no
 // later than when the thing happened. So what is said to have begun after a decision did. What is not

@@ -71,7 +71,7 @@ function runOf(cs: CheckState): string {
   return cs.missed > 0 ? `${cs.missed} void` : `${cs.passes} passed`;
 }
 
-/** Whether a path can be believed: it sees, it does not stand alone, and whoever goes by it is heard. */
+/** Whether a path is believed: it sees, it does not stand alone, and whoever goes by it is heard. */
 export function sees({ suspect, blind, replica }: PathState): boolean {
   return !suspect && !blind && (replica === null || replica.heard);
 }
@@ -191,7 +191,7 @@ export function thresholdOf(state: State, config: CheckConfig): number {
 }
 
 /** The origins that are down when this check is. */
-export function restingOn(state: State, config: CheckConfig): readonly string[] {
+function restingOn(state: State, config: CheckConfig): readonly string[] {
   if (config.advisory) return [];
   if (config.origin !== null) return [config.origin];
   return state.needing.get(config.id) ?? [];
@@ -394,7 +394,7 @@ export function suspectAnew(state: State): void {
   for (const one of state.paths.values()) one.suspect = isSuspect(state, one);
 }
 
-/** Some path sees again, or no longer. After the dark what is unknown gets time to settle (rule 8). */
+/** Some path sees again, or no longer. After the dark what is unknown has time to settle (rule 8). */
 export function lookAgain(state: State, wasDark: boolean): void {
   const dawns = wasDark && !nobodySees(state);
   for (const origin of state.origins.values()) {

@@ -342,7 +342,7 @@ export interface RecordState {
   /** The document before the switch of this very step, in case it cannot be committed. */
   prior: RecordDoc | null;
   stay: { readonly reason: StayReason; readonly sentence: string };
-  /** Its definition here is not that of most replicas that are heard, and who has which; null: it is. */
+  /** Most replicas that are heard have another definition of it: who has which; null: they have not. */
   differs: { readonly sentence: string; readonly sinceAt: number } | null;
   choosing: Choosing | null;
   /** Targets whose chain was broken or unanswered, and until when that is believed. */

@@ -117,7 +117,7 @@ function worth(cs: CheckState, { verdict }: Judged): { evidence: number; recover
   };
 }
 
-/** It has not been heard of for longer than is promised: the others are to count its age themselves. */
+/** Nothing was heard of it for longer than is promised: the others count its age themselves. */
 export function isLateToTell(cs: CheckState, config: CheckConfig, now: number): boolean {
   return cs.told !== null && now - cs.heardAt > promisedMs(config);
 }

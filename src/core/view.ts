@@ -4,7 +4,7 @@
 
 import { differing } from './agree.ts';
 import type { AuditFinding, AuditReport } from './audit.ts';
-import { isInStep, isOut, isSwitching, sentenceOf } from './cell.ts';
+import { isInStep, isOut, isUnderWay, sentenceOf } from './cell.ts';
 import { ofLastHour } from './decide.ts';
 import { type CheckState, checkKey, lossRate } from './detect.ts';
 import { isSameDefinition } from './heard.ts';
@@ -344,7 +344,7 @@ export function* viewing(
 ): Generator<undefined, StatusView, undefined> {
   const tallies = new Map<string, Tally>();
   const records = yield* pieces(state.records, before?.records, (r) => {
-    count(tallies, r);
+    count(state, tallies, r);
     return recordView(state, r);
   });
   const origins = yield* pieces(state.origins, before?.origins, (o) => originView(state, o));
@@ -452,7 +452,7 @@ function recordView(state: State, r: RecordState): RecordView {
     switchId: doc.marker?.id ?? null,
     switchKind: doc.marker?.kind ?? null,
     decidedAt: doc.decidedAt,
-    switching: isSwitching(r),
+    switching: isUnderWay(state, r),
     pin: doc.pin,
     freeze: heldView(doc.freeze),
     stay: r.stay,
@@ -535,7 +535,7 @@ function providerView(state: State, r: RecordState, c: Cell): ProviderView {
   const lane = state.lanes.get(c.provider);
   return {
     provider: c.provider,
-    stage: stageOf(r, c),
+    stage: stageOf(state, r, c),
     ...(c.seen === null ? {} : { cname: c.seen.cname }),
     ...(c.seen === null || c.seen.ttl === null ? {} : { ttl: c.seen.ttl }),
     ...(c.seen === null || c.seen.epoch === null ? {} : { epoch: c.seen.epoch }),
@@ -556,12 +556,12 @@ function troubleOf(lane: Lane | undefined, c: Cell): string | null {
   return zone === undefined ? (lane?.fault?.sentence ?? null) : sentenceOf(zone.fault);
 }
 
-function stageOf(r: RecordState, c: Cell): Stage {
+function stageOf(state: State, r: RecordState, c: Cell): Stage {
   if (c.problem?.word === 'edited' || c.problem?.word === 'rival') return 'diverged';
   if (c.held || r.config.mode === 'observe') return 'untouched';
   if (r.doc.marker === null) return c.reading === 'pending' ? 'unread' : 'untouched';
   if (c.visibleAt !== null) return 'visible';
-  if (!isSwitching(r)) return c.reading === 'pending' ? 'unread' : 'lagging';
+  if (!isUnderWay(state, r)) return c.reading === 'pending' ? 'unread' : 'lagging';
   return c.writtenAt !== null ? 'written' : 'decided';
 }
 
@@ -661,11 +661,11 @@ interface Tally {
   word: LaneStateWord;
 }
 
-function count(tallies: Map<string, Tally>, r: RecordState): void {
+function count(state: State, tallies: Map<string, Tally>, r: RecordState): void {
   for (const cell of r.cells.values()) {
     const tally = tallies.get(cell.provider) ?? { pending: 0, word: 'ok' };
     tallies.set(cell.provider, tally);
-    const stage = stageOf(r, cell);
+    const stage = stageOf(state, r, cell);
     if (stage === 'decided' || stage === 'lagging') tally.pending++;
     if (tally.word !== 'ok') continue;
     if (stage === 'diverged' || stage === 'lagging') tally.word = stage;

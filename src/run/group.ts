@@ -1,11 +1,15 @@
-// What makes a daemon one of a group: its coordinator over the configured engine, and its eyes. Loaded
-// only where there is a group: a node that is alone loads none of it. Nothing is decided here.
+// What makes a daemon one of a group: its coordinator over the configured engine, and its eyes.
+// Loaded only where there is a group: a node that is alone loads none of it. Nothing is decided
+// here.
 
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createEtcdCoordinator, type GroupCoordinator, type Memory } from '../cluster/etcd.ts';
 import { createEyes, type Eyes as OwnEyes } from '../cluster/eyes.ts';
 import { createGateway, type GatewayOptions } from '../cluster/gateway.ts';
+import { createKubeApi, type KubeAccount, podAccount } from '../cluster/kube-api.ts';
+import type { KubeMemory } from '../cluster/kube-office.ts';
+import { createKubernetesCoordinator } from '../cluster/kubernetes.ts';
 import { createSeal } from '../cluster/sealed.ts';
 import type { Config } from '../config/config.ts';
 import type { Controller } from '../controller.ts';
@@ -23,6 +27,7 @@ import type {
 } from '../ports.ts';
 import { buildKeys, ConfigError, readSecretOf } from './build.ts';
 import { createElapsed } from './elapsed.ts';
+import { environment } from './environment.ts';
 
 /** The document in which a replica remembers how far the group was. */
 const MEMORY_KEY = 'group';
@@ -88,16 +93,18 @@ export function buildGroup(parts: GroupParts): Group {
   };
 }
 
-function coordinatorOf(
-  { config, clock, store, trouble }: GroupParts,
-  keys: NonNullable<ReturnType<typeof buildKeys>>,
-): GroupCoordinator {
-  const { engine, self } = config.group!;
-  if (engine.kind !== 'etcd') {
-    throw new ConfigError([`group.${engine.kind}: this version has no such engine: use etcd`]);
-  }
+type Keys = NonNullable<ReturnType<typeof buildKeys>>;
+
+function coordinatorOf(parts: GroupParts, keys: Keys): GroupCoordinator {
+  const { engine } = parts.config.group!;
+  return engine.kind === 'etcd' ? etcdOf(parts, keys, engine) : kubernetesOf(parts, keys, engine);
+}
+
+type Engine<K> = Extract<NonNullable<Config['group']>['engine'], { kind: K }>;
+
+function etcdOf(parts: GroupParts, keys: Keys, engine: Engine<'etcd'>): GroupCoordinator {
+  const { config, clock } = parts;
   const { ca, identity, user, endpoints, prefix, ttlMs } = engine;
-  const scope = [config.core.cluster, prefix];
   const options: GatewayOptions = {
     endpoints,
     clock,
@@ -112,16 +119,53 @@ function coordinatorOf(
   };
   return createEtcdCoordinator({
     gateway: createGateway(options),
-    clock,
-    elapsed: createElapsed(),
-    replica: self,
     prefix,
     ttlMs,
-    seal: () => createSeal(keys.get().derive(SEAL).map(hexOf), scope),
-    memory: memoryIn(store, clock, (detail) => trouble('store', detail)),
-    id: () => randomUUID(),
-    trouble: (detail) => trouble('coordinator', detail),
+    ...commonOf(parts, keys, [config.core.cluster, prefix]),
   });
+}
+
+/** By the account that the kubelet gives this pod. */
+function kubernetesOf(
+  parts: GroupParts,
+  keys: Keys,
+  { namespace, lease, documents, ttlMs }: Engine<'kubernetes'>,
+): GroupCoordinator {
+  const { config, clock } = parts;
+  let account: KubeAccount;
+  try {
+    account = podAccount(environment(), namespace);
+  } catch (error) {
+    throw new ConfigError([`group.kubernetes: ${(error as Error).message}`]);
+  }
+  const scope = [config.core.cluster, 'kubernetes', account.namespace, documents.name];
+  return createKubernetesCoordinator({
+    api: createKubeApi(account, clock),
+    lease,
+    documents,
+    ttlMs,
+    ...commonOf(parts, keys, scope),
+  });
+}
+
+/**
+ * What every engine's coordinator is given; `scope`: for whom and where what is shared is sealed.
+ */
+function commonOf(
+  { config, clock, store, trouble }: GroupParts,
+  keys: Keys,
+  scope: readonly string[],
+) {
+  const told = (detail: string) => trouble('store', detail);
+  return {
+    clock,
+    elapsed: createElapsed(),
+    replica: config.group!.self,
+    seal: () => createSeal(keys.get().derive(SEAL).map(hexOf), scope),
+    memory: memoryIn<Memory & KubeMemory>(store, clock, told),
+    id: () => randomUUID(),
+    trouble: (detail: string) => trouble('coordinator', detail),
+  };
 }
 
 const SEAL = 'what the group shares, 1';
@@ -164,12 +208,12 @@ function pemsOf({
 }
 
 /** What this replica remembers of the group, so that it notices an engine that went back. */
-function memoryIn(store: Store, clock: Clock, trouble: (detail: string) => void) {
+function memoryIn<T>(store: Store, clock: Clock, trouble: (detail: string) => void) {
   return {
-    load: () => (store.load().docs[MEMORY_KEY] as unknown as Memory | undefined) ?? null,
-    save: (memory: Memory) => {
+    load: () => (store.load().docs[MEMORY_KEY] as unknown as T | undefined) ?? null,
+    save: (memory: unknown) => {
       try {
-        const docs = [[MEMORY_KEY, memory as unknown as Json]] as const;
+        const docs = [[MEMORY_KEY, memory as Json]] as const;
         store.commit({ at: clock.now(), wall: clock.wall(), entries: [], docs });
       } catch (error) {
         trouble(error instanceof Error ? error.message : String(error));

@@ -1,7 +1,8 @@
-// `npm run bench:eyes`: what three replicas say to each other about 1,000 checks, each probed by two paths
-// of each replica: bytes and tellings a second while all is well, in the first seconds of everything
-// failing, and while it goes on failing. Over loopback, with what each probe changes made up here. It
-// prints what it measured beside the goals, ends with 1 when one is missed, and reaches this machine only.
+// `npm run bench:eyes`: what three replicas say to each other about 1,000 checks, each probed by
+// two paths of each replica: bytes and tellings a second while all is well, in the first seconds of
+// everything failing, and while it goes on failing. Over loopback, with what each probe changes
+// made up here. It prints what it measured beside the goals, ends with 1 when one is missed, and
+// reaches this machine only.
 
 import { parseArgs } from 'node:util';
 import type { Sighting } from '../../src/core/heard.ts';

@@ -498,6 +498,24 @@ test('commits of two seconds are made, and the next one acts three of them later
   }
 });
 
+test('an engine that takes two seconds for every answer still has one who acts', async () => {
+  for (const seed of seeds) {
+    const { group, leader } = await started(seed);
+    for (const { link } of group.replicas) link.delayMs = 1000;
+    await group.run(30_000);
+    assert.equal(group.actor, leader, group.says());
+    const outcome = await group.settle(leader.commit(batch({ 'epoch/x.': 1 })));
+    assert.deepEqual(outcome, committed);
+    // All have lost it, and begin from nothing.
+    for (const one of group.replicas) one.process.die();
+    for (const one of group.replicas) one.start();
+    const tookMs = await group.until(() => group.actor !== undefined, 'the next one acts');
+    assert.ok(tookMs <= TTL_MS + 1500 + 4 * 2000, `${tookMs} ms`);
+    await group.agree({ 'epoch/x.': 1 });
+    assert.equal(group.overlaps, 0);
+  }
+});
+
 test('a deposed one cannot commit, whatever it believes', async () => {
   for (const seed of seeds) {
     const { group, leader } = await started(seed);

@@ -1,6 +1,6 @@
-// What replicas tell one another, over real sockets of loopback: each hears what the others see, knows
-// its age by its own clock alone, and is harmed by nobody: not by a slow reader, a forger, a flood of
-// strangers, a line that is cut, nor by a replica that is gone.
+// What replicas tell one another, over real sockets of loopback: each hears what the others see,
+// knows its age by its own clock alone, and is harmed by nobody: not by a slow reader, a forger, a
+// flood of strangers, a line that is cut, nor by a replica that is gone.
 
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
@@ -408,6 +408,29 @@ test('1,000 checks that all change are told at once, and none is lost', async ()
   });
 });
 
+test('when names fill a connection all is told anew on another; what no connection takes is said', async () => {
+  await withRelay(async (a, b, relay) => {
+    const rows = (count: number, hash: string) =>
+      Array.from({ length: count }, (_, i) => sighting({ ...web(i, 'a'), hash }));
+    a.sights.set(...rows(60_000, 'before'));
+    const heard = (hash: string) =>
+      b.heard('a').findLast(({ telling }) => telling.sightings[0]?.hash === hash)?.telling;
+    await until(() => heard('before') !== undefined, 'the first', 20_000);
+    const lines = relay.connections.length;
+    a.sights.set(...rows(60_000, 'after'));
+    a.eyes.changed();
+    await until(() => heard('after') !== undefined, 'the second', 20_000);
+    assert.equal(relay.connections.length, lines + 1);
+    assert.ok(heard('after')!.whole);
+    assert.equal(heard('after')!.sightings.length, 60_000);
+    assert.equal(b.events.filter((e) => e.kind === 'unheard').length, 0);
+    a.sights.set(...rows(100_001, 'more'));
+    a.eyes.changed();
+    await until(() => a.troubles.length > 0, 'it is told', 20_000);
+    assert.match(a.troubles[0]!, /more checks and paths to tell of than the others take/);
+  });
+});
+
 test('one that hangs, or says nothing, delays nobody else', async () => {
   let silent = 0;
   await withTcp(
@@ -671,6 +694,30 @@ test('a call goes at once to all that are reached', async () => {
   });
 });
 
+test('a thousand calls in a moment are few letters, and none of them is lost', async () => {
+  const clock = new StandingClock();
+  const [a, b] = await group(['a', 'b'], (name) => (name === 'a' ? { clock } : {}));
+  await started([a!, b!], async () => {
+    await until(() => {
+      clock.advance(20);
+      return viewOf(a!, 'b').reached;
+    }, 'a reaches b');
+    const all = Array.from({ length: 1000 }, (_, i) => `origin-${i}/web`);
+    for (const check of all) a!.eyes.call([check], check.endsWith('7/web') ? 'fresh' : 'confirm');
+    const called = () => b!.events.filter((e) => e.kind === 'called');
+    await until(() => called().length === 1, 'the first, at once');
+    assert.deepEqual(called()[0]!.checks, ['origin-0/web']);
+    clock.advance(20);
+    await until(() => called().length === 3, 'the others, together');
+    assert.deepEqual(
+      called()
+        .flatMap(({ checks }) => checks)
+        .toSorted(),
+      all.toSorted(),
+    );
+  });
+});
+
 test('history and documents are asked of another, in pieces that hold up no beat', async () => {
   const entry = (seq: number) => ({
     ...{ seq, at: seq, wall: seq, kind: 'switch' as EntryKind, record: null },
@@ -702,7 +749,7 @@ test('history and documents are asked of another, in pieces that hold up no beat
   });
 });
 
-test('who cannot answer has not answered: it throws, it is cut, it asks too much, it is silent', async () => {
+test('who throws, is cut, is silent, or is asked too much, has not answered', async () => {
   const answers = {
     history: () => {
       throw new Error('the store is closed');

@@ -1,5 +1,5 @@
-// The words between replicas as bytes: what is said is heard as it was, no bytes make the decoder throw,
-// and nothing that is out of its bounds or not the teller's own comes through.
+// The words between replicas as bytes: what is said is heard as it was, no bytes make the decoder
+// throw, and nothing that is out of its bounds or not the teller's own comes through.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -75,7 +75,7 @@ function decoded(bytes: Uint8Array, names = new Names(), replica = 'hz-1'): Lett
 
 /** What comes of a telling that was carried by its letters. */
 function carried(telling: Telling, out: Names, heard: Names): Telling {
-  const letters = tellingLetters(telling, out).map((l) => toBytes(1, 2, l));
+  const letters = [...tellingLetters(telling, out)].map((l) => toBytes(1, 2, l));
   const pieces = letters.map((bytes) => {
     assert.ok(bytes.length <= LETTER_BYTES_MAX);
     const letter = decoded(bytes, heard);
@@ -115,7 +115,8 @@ test('names are said once; what is then told of a check is a few bytes', () => {
     sighting({ check: `origin-${i}/web`, path: 'hz-1/direct' }),
   );
   const telling = { ...empty, sightings: all };
-  const bytes = () => tellingLetters(telling, out).reduce((n, l) => n + toBytes(1, 2, l).length, 0);
+  const bytes = () =>
+    [...tellingLetters(telling, out)].reduce((n, l) => n + toBytes(1, 2, l).length, 0);
   const first = bytes();
   const later = bytes();
   assert.ok(later < first && later / 400 < 15, `${first} bytes, then ${later}`);
@@ -286,7 +287,9 @@ test('the decoder never throws, on bytes, on JSON, and on letters with something
   assert.ok(taken > 100, `${taken} were taken`);
 });
 
-/** A copy with something else at a place; the place is found by going down where the numbers say. */
+/**
+ * A copy with something else at a place; the place is found by going down where the numbers say.
+ */
 function planted(value: Json, [place, ...places]: readonly number[], odd: Json): Json {
   if (place === undefined || !Array.isArray(value) || value.length === 0) return odd;
   const at = place % value.length;

@@ -221,6 +221,16 @@ describe('what is unwise about where replicas and members stand is said', () => 
     ],
     ['two replicas', (of) => delete of.replicas['fra-1'], /^2 replicas: with one gone no majority/],
     [
+      'an origin that one replica alone keeps in sight',
+      (of) => {
+        of.origins.b.checks.web.paths = ['hz-1/direct', 'fra-1/direct', 'nrt-1/line-a'];
+        of.origins.b.quorum = 'all';
+        of.policy = { quorum: 2 };
+        of.origins.a.checks.web.paths = ['fra-1/direct', 'tokyo'];
+      },
+      /^with fra-1 gone too few are left to agree that a is down, so it stays; give it one vote more/,
+    ],
+    [
       'four replicas',
       (of) => {
         of.replicas['syd-1'] = { address: 'syd-1.example:7947' };

@@ -1,6 +1,6 @@
 // One replica of three says whatever it likes, as often as it likes, and calls for whatever there is:
-// it moves no record that the two others see up, and keeps none from moving that they see down. It has
-// one vote.
+// it moves no record that the two others see up, and keeps none from moving that they see down. It
+// has one vote.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';

@@ -1,6 +1,7 @@
-// The other replicas of a group, each an engine of its own in the same time as a test's world, and the
-// wire between them all: tellings and calls arrive a fixed moment later, a link that is cut carries
-// nothing. `saidAt` is told as the real wire finds it out: by when a beat that was answered was sent.
+// The other replicas of a group, each an engine of its own in the same time as a test's world, and
+// the wire between them all: tellings and calls arrive a fixed moment later, a link that is cut
+// carries nothing. `saidAt` is told as the real wire finds it out: by when a beat that was answered
+// was sent.
 
 import { type Event, telling, toldVersion } from '../../src/core/engine.ts';
 import type { CoreConfig } from '../../src/core/model.ts';

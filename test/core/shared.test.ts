@@ -119,7 +119,7 @@ test('a telling has what changed since a version, and all for one of another lif
   assert.ok(telling(world.state, whole.version)!.telling.sightings.length <= 2);
 });
 
-test('what an origin may be asked is shared out over the replicas, and so is the budget of doubt', () => {
+test('what an origin may be asked is shared out over the replicas, as is the budget of doubt', () => {
   const { world, peers } = group(detectors[0]!);
   const { origins, confirm } = world.config;
   const limited = { ...origins, a: { ...origins['a']!, rate: 3 } };

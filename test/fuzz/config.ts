@@ -1,4 +1,4 @@
-// The configuration: the example and small made-up ones, mutated as text and as YAML. Whatever the
+// The configuration: the examples and small made-up ones, mutated as text and as YAML. Whatever the
 // text is, it is read within a second of one processor, and what is wrong with it has a place.
 
 import { readFileSync } from 'node:fs';
@@ -32,12 +32,21 @@ export const config = target<Input>({
 
 class Config implements Stand<Input> {
   readonly reached = new Reached();
-  readonly #example = readFileSync(new URL('../../deploy/example.yaml', import.meta.url), 'utf8');
-  readonly #lines = this.#example.split('\n');
+  /** One daemon's, and that of a group which says which replica it is. */
+  readonly #examples = ['example', 'group'].map((name) =>
+    readFileSync(new URL(`../../deploy/${name}.yaml`, import.meta.url), 'utf8').replace(
+      /^#(?=replica: )/m,
+      '',
+    ),
+  );
+  #example = this.#examples[0]!;
+  #lines: string[] = [];
   #turn = 0;
   readonly #schema = JSON.stringify(jsonSchema(tables));
 
   draw(dice: Dice): Input {
+    this.#example = dice.pick(this.#examples);
+    this.#lines = this.#example.split('\n');
     const text = dice.pick<() => string>([
       () => mutateText(dice, this.#example, [this.#example]),
       () => mutateText(dice, this.#example, [this.#example]),

@@ -1,9 +1,11 @@
 // deploy/etcd against the real program: its files, with other addresses and folders and nothing else
 // changed, make three members that trust each other alone, let Detour's user in below its prefix and
-// nowhere else, grant the lease that Detour asks for, and come back from a backup as another cluster.
+// nowhere else, let a replica act over them, lose a member and have it again, and come back from a
+// backup as another cluster, over which nobody acts until a person has said so.
 
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import {
   closeSync,
   cpSync,
@@ -24,6 +26,17 @@ import { after, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { parse } from 'yaml';
+import {
+  createEtcdCoordinator,
+  type GroupCoordinator,
+  type Memory,
+} from '../../src/cluster/etcd.ts';
+import { createGateway } from '../../src/cluster/gateway.ts';
+import { createSeal } from '../../src/cluster/sealed.ts';
+import type { Reply } from '../../src/core/model.ts';
+import type { LeaseEvent, Outcome } from '../../src/ports.ts';
+import { createClock } from '../../src/run/clock.ts';
+import { createElapsed } from '../../src/run/elapsed.ts';
 import { stopChild } from '../parts/program.ts';
 
 const deploy = fileURLToPath(new URL('../../deploy', import.meta.url));
@@ -170,6 +183,67 @@ type Json = any;
 
 const base64 = (text: string) => Buffer.from(text).toString('base64');
 
+/** What of a daemon speaks to etcd, with the name and password of deploy/etcd. */
+class Replica {
+  events: LeaseEvent[] = [];
+  #memory: Memory | null = null;
+  #coordinator: GroupCoordinator;
+  readonly #build: () => GroupCoordinator;
+
+  constructor(endpoints: string, password: string, prefix: string) {
+    const clock = createClock(0);
+    this.#build = () =>
+      createEtcdCoordinator({
+        gateway: createGateway({
+          ...{ endpoints: endpoints.split(','), ca: readFileSync(join(home, 'tls', 'ca.pem')) },
+          ...{ user: { name: 'detour', password }, clock },
+        }),
+        ...{ clock, elapsed: createElapsed(), replica: 'hz-1', prefix, ttlMs: 5000 },
+        seal: () => createSeal(['k'.repeat(43)], ['shop']),
+        memory: {
+          load: () => this.#memory,
+          save: (memory) => {
+            this.#memory = memory;
+          },
+        },
+        id: randomUUID,
+        trouble: (sentence) => this.#troubles.push(sentence),
+      });
+    this.#coordinator = this.#build();
+    this.#coordinator.start((event) => this.events.push(event));
+  }
+
+  readonly #troubles: string[] = [];
+
+  /** A restart. */
+  again(): void {
+    this.events = [];
+    this.#coordinator = this.#build();
+    this.#coordinator.start((event) => this.events.push(event));
+  }
+
+  async until(what: string, is: (event: LeaseEvent) => boolean): Promise<void> {
+    for (const until = Date.now() + 60_000; Date.now() < until; await pause(50)) {
+      if (this.events.some(is)) return;
+    }
+    assert.fail(`${what}: ${JSON.stringify([this.events, this.#troubles])}`);
+  }
+
+  commit(epoch: number): Promise<Outcome> {
+    const docs = [['epoch/www.example.net.', epoch]] as const;
+    return this.#coordinator.shared.commit({ docs, entries: [], done: [] });
+  }
+
+  restore(epoch: number): Promise<Reply> {
+    return this.#coordinator.shared.restore({ 'epoch/www.example.net.': epoch });
+  }
+
+  async close(): Promise<void> {
+    await this.#coordinator.yield();
+    this.#coordinator.close();
+  }
+}
+
 test('the files say the same of etcd as Detour and its units do', () => {
   const env = read('etcd/etcd.env');
   const { group, replicas } = parse(read('group.yaml'));
@@ -216,6 +290,7 @@ test('its members serve whom they should, and come back from a backup as another
   };
   await healthy(ctl);
   assert.match(said(), /"auto-compaction-mode":"revision"/);
+  assert.doesNotMatch(said(), /unrecognized environment variable/);
 
   // Nobody without a password, and Detour below its prefix alone.
   const secrets = { root: 'for-people-and-backups', detour: 'for-detour-and-nobody' };
@@ -247,6 +322,12 @@ test('its members serve whom they should, and come back from a backup as another
   assert.equal(await grant(5), 5, 'granted as asked');
   assert.equal(await grant(2), 4, 'one and a half elections are the least');
 
+  // As Detour acts: its user may do all that the coordinator of a group does.
+  const one = new Replica(endpoints, secrets.detour, prefix);
+  await one.until('it acts', ({ kind }) => kind === 'held');
+  assert.deepEqual(await one.commit(5), { kind: 'committed' });
+  await one.close();
+
   // A member whose disk was lost: taken out and added anew, as docs/replicas.md has it.
   const root = { ...ctl, ETCDCTL_USER: 'root', ETCDCTL_PASSWORD: secrets.root };
   await stopChild(running.get('nrt-1')!);
@@ -265,16 +346,20 @@ test('its members serve whom they should, and come back from a backup as another
 
   // A backup, and what was decided after it.
   const backups = join(home, 'backups');
-  const one = { ...ctl, ETCDCTL_ENDPOINTS: `https://127.0.0.1:${port}` };
-  const backup = well(run(script('backup.sh', backups, join(home, 'root'), '1'), one)).trim();
+  const first = { ...ctl, ETCDCTL_ENDPOINTS: `https://127.0.0.1:${port}` };
+  const backup = well(run(script('backup.sh', backups, join(home, 'root'), '1'), first)).trim();
   await pause(1100);
-  const newest = well(run(script('backup.sh', backups, join(home, 'root'), '1'), one)).trim();
+  const newest = well(run(script('backup.sh', backups, join(home, 'root'), '1'), first)).trim();
   assert.notEqual(newest, backup);
   assert.deepEqual(
     readdirSync(backups).toSorted(),
     [newest, `${newest}.json`].map((f) => f.slice(backups.length + 1)),
   );
   well(run(['etcdctl', 'put', `${prefix}x`, '2'], detour));
+  one.again();
+  await one.until('it acts', ({ kind }) => kind === 'held');
+  assert.deepEqual(await one.commit(6), { kind: 'committed' });
+  await one.close();
   const headOf = async () => {
     const again = await ask(port, '/v3/auth/authenticate', login);
     const key = { key: base64(`${prefix}x`) };
@@ -293,6 +378,16 @@ test('its members serve whom they should, and come back from a backup as another
   assert.deepEqual([before.value, now.value], ['2', '1']);
   assert.ok(Number(now.revision) < Number(before.revision), 'a revision that went back');
   assert.notEqual(now.cluster_id, before.cluster_id, 'another cluster');
+
+  // Detour knows more than the backup does: nobody acts until a person says whose memory is right.
+  one.again();
+  const is = (word: string | null) => (e: LeaseEvent) => e.kind === 'group' && e.word === word;
+  await one.until('it says restored', is('restored'));
+  assert.ok(!one.events.some(({ kind }) => kind === 'held'));
+  const reply = await one.restore(6);
+  assert.equal(reply.exit, 0, reply.message);
+  await one.until('it acts again', ({ kind }) => kind === 'held');
+  await one.close();
 });
 
 /** A minute is enough for three members and an election or two on a slow machine. */

@@ -154,11 +154,11 @@ test('in Kubernetes a group may read and write its own Lease and documents, and 
   assert.deepEqual(one('Role')['rules'], [
     {
       ...{ apiGroups: ['coordination.k8s.io'], resources: ['leases'] },
-      ...{ resourceNames: [engine.lease], verbs: ['get', 'update'] },
+      ...{ resourceNames: [engine.lease], verbs: ['get', 'update', 'watch'] },
     },
     {
       ...{ apiGroups: [''], resources: ['secrets'] },
-      ...{ resourceNames: [engine.documents.name], verbs: ['get', 'update'] },
+      ...{ resourceNames: [engine.documents.name], verbs: ['get', 'update', 'watch'] },
     },
   ]);
   // They are there from the start, empty: nobody needs the right to make them.

@@ -169,7 +169,7 @@ const reserved: readonly (readonly [word: RegExp, allowed: readonly RegExp[], in
       [
         /^providers\/kit\/agents\.ts$/,
         // The engine of a group is no vendor: looked up and verified in the same way, through no proxy.
-        /^src\/cluster\/gateway\.ts$/,
+        /^src\/cluster\/(gateway|kube-api)\.ts$/,
       ],
       'take an agent from providers/kit/agents.ts, which looks names up and verifies',
     ],

@@ -376,6 +376,7 @@ inline asked(WHO) {
   :: holder == NONE ->
     rev++;
     holder = WHO; leaseTerm = base + rev; ttl = TTL;
+    assert(leaseTerm < 8);
     /* Under an etcd that a person stands behind, terms grow. */
     assert(ackedInc != inc || leaseTerm > acted);
     r[WHO].gotTerm = leaseTerm; r[WHO].gotInc = inc; r[WHO].asking = 2

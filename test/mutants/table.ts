@@ -42,21 +42,22 @@ const situation = 'src/core/situation.ts';
 const steer = 'src/core/steer.ts';
 const watch = 'src/core/watch.ts';
 const zone = 'src/core/zone.ts';
-const session = 'src/cluster/session.ts';
-const line = 'src/cluster/line.ts';
-const eyes = 'src/cluster/eyes.ts';
-const letter = 'src/cluster/letter.ts';
-const door = 'src/cluster/door.ts';
 const rate = 'src/core/rate.ts';
-const agreeing = 'src/core/agree.ts';
-const heard = 'src/core/heard.ts';
-const tell = 'src/core/tell.ts';
+
 const coordinator = 'src/cluster/etcd.ts';
 const groupLedger = 'src/cluster/ledger.ts';
 const mirror = 'src/cluster/mirror.ts';
 const restore = 'src/cluster/restore.ts';
 const sealed = 'src/cluster/sealed.ts';
 const overEtcd = 'cluster/etcd.test.ts';
+const session = 'src/cluster/session.ts';
+const line = 'src/cluster/line.ts';
+const eyes = 'src/cluster/eyes.ts';
+const letter = 'src/cluster/letter.ts';
+const door = 'src/cluster/door.ts';
+const agreeing = 'src/core/agree.ts';
+const heard = 'src/core/heard.ts';
+const tell = 'src/core/tell.ts';
 const follow = 'src/core/follow.ts';
 const ledgerFile = 'src/core/ledger.ts';
 const notices = 'src/core/notices.ts';
@@ -546,8 +547,8 @@ export const mutants: readonly Mutant[] = [
     edits: [
       {
         file: judge,
-        find: "return way.blind || way.suspect ? 'unknown' : cs.verdict;",
-        replace: "return way.blind ? 'unknown' : cs.verdict;",
+        find: `  return !suspect && !blind && (replica`,
+        replace: `  return !blind && (replica`,
       },
     ],
   },
@@ -617,14 +618,18 @@ export const mutants: readonly Mutant[] = [
     edits: [
       {
         file: judge,
-        find: "return way.blind || way.suspect ? 'unknown' : cs.verdict;",
-        replace: "return way.suspect ? 'unknown' : cs.verdict;",
+        find: `  return !suspect && !blind && (replica`,
+        replace: `  return !suspect && (replica`,
       },
       {
         file: watch,
-        find: `  for (const [, { cs }] of ours) forget(cs, state.now);
-`,
-        replace: '',
+        find: `    forget(cs, state.now);
+    if (state.eyes !== null) isNews(state.eyes, cs, state.now);
+  }
+  suspectAnew`,
+        replace: `    if (state.eyes !== null) isNews(state.eyes, cs, state.now);
+  }
+  suspectAnew`,
       },
     ],
   },
@@ -733,10 +738,10 @@ function laneWorks`,
     by: '04-all-down',
     edits: [
       {
-        file: watch,
+        file: judge,
         find: `    if (dawns && origin.health === 'unknown') origin.settleFromAt = state.now;
 `,
-        replace: '',
+        replace: ``,
       },
       {
         file: judge,
@@ -1316,8 +1321,8 @@ function laneWorks`,
     edits: [
       {
         file: cell,
-        find: ' || r.doc.deposed !== null) {',
-        replace: ') {',
+        find: `  const isOurs = r.config.mode === 'steer' && r.doc.deposed === null && r.differs === null;`,
+        replace: `  const isOurs = r.config.mode === 'steer' && r.differs === null;`,
       },
       {
         file: plan,
@@ -1592,8 +1597,8 @@ function laneWorks`,
     edits: [
       {
         file: watch,
-        find: 'waitMs === 0 && takeTokens(state.confirm, state.config.confirm, state.now, 1)',
-        replace: 'waitMs === 0',
+        find: `waitMs === 0 && takeTokens(state.confirm, budget, state.now, 1, floor)`,
+        replace: `waitMs === 0`,
       },
     ],
   },
@@ -1645,8 +1650,8 @@ function laneWorks`,
       },
       {
         file: cell,
-        find: "wanted === null || r.config.mode === 'observe' || r.doc",
-        replace: 'wanted === null || r.doc',
+        find: `  const isOurs = r.config.mode === 'steer' && r.doc.deposed`,
+        replace: `  const isOurs = r.doc.deposed`,
       },
       {
         file: adopt,
@@ -1826,8 +1831,10 @@ function laneWorks`,
     edits: [
       {
         file: arrange,
-        find: "config.mode === 'steer' && steersNow",
-        replace: 'false && steersNow',
+        find: `  if (r.config.mode !== 'steer' || !(observed || imagined) || follows(state)) return;
+`,
+        replace: `  if (r !== null) return;
+`,
       },
     ],
   },
@@ -2264,9 +2271,9 @@ function laneWorks`,
     by: '115-epochs-spent',
     edits: [
       {
-        file: engine,
-        find: '  if (nextEpoch(r.doc.epochMax) === null) {',
-        replace: '  if (r.doc.epochMax < 0) {',
+        file: agreeing,
+        find: `  if (nextEpoch(epochMax) === null) {`,
+        replace: `  if (epochMax < 0) {`,
       },
     ],
   },
@@ -2813,9 +2820,10 @@ function laneWorks`,
     edits: [
       {
         file: engine,
-        find: `    release(state, r, out);
+        find: `    if (state.eyes === null && !follows(state)) release(state, name, r.doc, out);
 `,
-        replace: '',
+        replace: `    if (state.eyes === null && !follows(state)) drop(out, \`record/\${name}\`);
+`,
       },
     ],
   },
@@ -2904,8 +2912,8 @@ function laneWorks`,
         file: cell,
         find: `  cell.ahead = null;
   cell.edited = null;
-  const wanted`,
-        replace: '  const wanted',
+  if (follows(state)) return watched`,
+        replace: `  if (follows(state)) return watched`,
       },
       { file: edits, find: 'isSeen && cell.answeredAt >= since', replace: 'isSeen' },
     ],
@@ -3442,11 +3450,9 @@ function laneWorks`,
     edits: [
       {
         file: engine,
-        find: `    case 'written':
-      charge(state, event.provider, event.calls);
-`,
-        replace: `    case 'written':
-`,
+        find: `      charge(state, event.provider, event.calls);
+      return reviewEach(state, onWritten`,
+        replace: `      return reviewEach(state, onWritten`,
       },
     ],
   },
@@ -3529,10 +3535,10 @@ function laneWorks`,
     by: 'core/reload.test.ts',
     edits: [
       {
-        file: engine,
-        find: `    drop(out, \`record/\${name}\`);
+        file: agreeing,
+        find: `  drop(out, \`record/\${name}\`);
 `,
-        replace: '',
+        replace: ``,
       },
     ],
   },
@@ -3881,7 +3887,14 @@ function laneWorks`,
     name: 'the end of a drain is forgotten at a restart',
     rule: 12,
     by: '36-holds',
-    edits: [{ file: engine, find: '  watchHolds(state);\n  const step', replace: '  const step' }],
+    edits: [
+      {
+        file: engine,
+        find: `  if (!follows(state)) watchHolds(state);
+`,
+        replace: ``,
+      },
+    ],
   },
   {
     name: 'the freeze of a record never ends',
@@ -4262,6 +4275,172 @@ function laneWorks`,
     ],
   },
   {
+    name: 'the right to act counts from when the keep-alive was answered',
+    rule: 30,
+    by: overEtcd,
+    edits: [
+      {
+        file: coordinator,
+        find: 'lease.until = Math.max(lease.until, sentAt + Math.min(renewed.value.ttlMs, ttlMs));',
+        replace:
+          'lease.until = Math.max(lease.until, elapsed() + Math.min(renewed.value.ttlMs, ttlMs));',
+      },
+    ],
+  },
+  {
+    name: 'a leader of etcd that was deposed renews the right to act',
+    rule: 30,
+    by: overEtcd,
+    edits: [
+      {
+        file: coordinator,
+        find: `} else if (renewed.header.raftTerm === looked.header.raftTerm) {`,
+        replace: `} else {`,
+      },
+    ],
+  },
+  {
+    name: 'a commit does not compare the key of the lease',
+    rule: 30,
+    by: overEtcd,
+    edits: [
+      {
+        file: groupLedger,
+        find: `      { key: \`\${prefix}lease\`, target: 'create', revision: create },
+`,
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'a commit does not compare the head',
+    rule: 30,
+    by: overEtcd,
+    edits: [
+      {
+        file: groupLedger,
+        find: `      { key: \`\${prefix}head\`, target: 'mod', revision: mirror.headRevision },
+`,
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'a commit whose outcome is not known is taken for a good one',
+    rule: 15,
+    by: overEtcd,
+    edits: [
+      {
+        file: groupLedger,
+        find: `  return { kind: 'unknown', why };`,
+        replace: `  return why === '' ? { kind: 'unknown', why } : { kind: 'committed', revision: 0 };`,
+      },
+    ],
+  },
+  {
+    name: 'a lost reply is taken for a refusal, though the commit was made',
+    rule: 15,
+    by: overEtcd,
+    edits: [
+      {
+        file: groupLedger,
+        find: '  if (head && isOurs(planned, head, seal)) {',
+        replace: `  if (head && isOurs(planned, head, seal) && head.lease !== '0') {`,
+      },
+    ],
+  },
+  {
+    name: 'whoever takes over begins while another may still believe that he acts',
+    rule: 30,
+    by: overEtcd,
+    edits: [
+      {
+        file: coordinator,
+        find: `    if (this.#before.length > 0 || this.#flight !== null) return;
+    if`,
+        replace: '    if',
+      },
+    ],
+  },
+  {
+    name: 'a document that was put back is believed',
+    rule: 30,
+    by: overEtcd,
+    edits: [
+      {
+        file: mirror,
+        find: '    if (this.#digest === this.#head.digest) return null;',
+        replace: '    if (this.#digest !== null) return null;',
+      },
+    ],
+  },
+  {
+    name: 'one document stands for another',
+    rule: 30,
+    by: 'cluster/sealed.test.ts',
+    edits: [
+      {
+        file: sealed,
+        find: `purpose, key, \`\${term}\`, \`\${number}\`, text];`,
+        replace: `purpose, \`\${term}\`, \`\${number}\`, text];`,
+      },
+    ],
+  },
+  {
+    name: 'an order that was done and forgotten is done again',
+    rule: 30,
+    by: overEtcd,
+    edits: [
+      {
+        file: coordinator,
+        find: 'const isDone = number <= floor || this',
+        replace: 'const isDone = this',
+      },
+    ],
+  },
+  {
+    name: `documents come in another replica's time`,
+    rule: 12,
+    by: overEtcd,
+    edits: [
+      {
+        file: coordinator,
+        find: 'return shifted(key, this.#mirror.document(key), this.#shift ?? 0);',
+        replace: 'return shifted(key, this.#mirror.document(key), 0);',
+      },
+    ],
+  },
+  {
+    name: 'a restored group goes on with the terms it had',
+    rule: 30,
+    by: overEtcd,
+    edits: [
+      {
+        file: restore,
+        find: 'const base = means.term + TERMS_ON;',
+        replace: 'const base = 0;',
+      },
+    ],
+  },
+  {
+    name: 'an etcd that was put back to an earlier time is not noticed',
+    rule: 30,
+    by: overEtcd,
+    edits: [
+      {
+        file: coordinator,
+        find: '  const { clusterId, revision, number } = memory;',
+        replace:
+          '  const { clusterId, revision, number } = memory;\n  if (number >= 0) return null;',
+      },
+      {
+        file: coordinator,
+        find: '  if (head === null) return memory.number > 0;',
+        replace: '  if (memory.number >= 0) return false;\n  if (head === null) return true;',
+      },
+    ],
+  },
+  {
     name: 'what a replica says is believed without its MAC',
     rule: 30,
     by: 'cluster/session.test.ts',
@@ -4465,18 +4644,6 @@ function laneWorks`,
     ],
   },
   {
-    name: "a replica speaks for another's path",
-    rule: 30,
-    by: '133-one-says',
-    edits: [
-      {
-        file: heard,
-        find: 'if (cs === undefined || cs.hearsay?.of !== one) continue;',
-        replace: 'if (cs === undefined || cs.hearsay === null) continue;',
-      },
-    ],
-  },
-  {
     name: 'what was heard before a pause counts after it',
     rule: 8,
     by: '132-vanishing',
@@ -4502,7 +4669,7 @@ function laneWorks`,
   {
     name: 'whoever calls without end is answered without end',
     rule: 31,
-    by: 'test/core/liar.test.ts',
+    by: 'core/liar.test.ts',
     edits: [
       {
         file: watch,
@@ -4514,7 +4681,7 @@ function laneWorks`,
   {
     name: 'each replica asks an origin as often as all together may',
     rule: 31,
-    by: 'test/core/shared.test.ts',
+    by: 'core/shared.test.ts',
     edits: [
       {
         file: watch,
@@ -4550,7 +4717,7 @@ function laneWorks`,
   {
     name: 'evidence of the other turn is told as if it were this one’s',
     rule: 30,
-    by: 'test/core/shared.test.ts',
+    by: 'core/shared.test.ts',
     edits: [
       {
         file: tell,
@@ -4565,130 +4732,6 @@ function laneWorks`,
     ],
   },
   {
-    name: 'the right to act counts from when the keep-alive was answered',
-    rule: 30,
-    by: overEtcd,
-    edits: [
-      {
-        file: coordinator,
-        find: 'lease.until = Math.max(lease.until, sentAt + Math.min(renewed.value.ttlMs, ttlMs));',
-        replace:
-          'lease.until = Math.max(lease.until, elapsed() + Math.min(renewed.value.ttlMs, ttlMs));',
-      },
-    ],
-  },
-  {
-    name: 'a leader of etcd that was deposed renews the right to act',
-    rule: 30,
-    by: overEtcd,
-    edits: [
-      {
-        file: coordinator,
-        find: '} else if (renewed.header.raftTerm === header.raftTerm) {',
-        replace: '} else {',
-      },
-    ],
-  },
-  {
-    name: 'a commit does not compare the key of the lease',
-    rule: 30,
-    by: overEtcd,
-    edits: [
-      {
-        file: groupLedger,
-        find: `      { key: \`\${prefix}lease\`, target: 'create', revision: create },
-`,
-        replace: '',
-      },
-    ],
-  },
-  {
-    name: 'a commit does not compare the head',
-    rule: 30,
-    by: overEtcd,
-    edits: [
-      {
-        file: groupLedger,
-        find: `      { key: \`\${prefix}head\`, target: 'mod', revision: mirror.headRevision },
-`,
-        replace: '',
-      },
-    ],
-  },
-  {
-    name: 'a commit whose outcome is not known is taken for a good one',
-    rule: 15,
-    by: overEtcd,
-    edits: [
-      {
-        file: groupLedger,
-        find: `  return { kind: 'unknown', why };`,
-        replace: `  return why === '' ? { kind: 'unknown', why } : { kind: 'committed', revision: 0 };`,
-      },
-    ],
-  },
-  {
-    name: 'a lost reply is taken for a refusal, though the commit was made',
-    rule: 15,
-    by: overEtcd,
-    edits: [
-      {
-        file: groupLedger,
-        find: '  if (head && isOurs(planned, head, seal)) {',
-        replace: `  if (head && isOurs(planned, head, seal) && head.lease !== '0') {`,
-      },
-    ],
-  },
-  {
-    name: 'whoever takes over begins while another may still believe that he acts',
-    rule: 30,
-    by: overEtcd,
-    edits: [
-      {
-        file: coordinator,
-        find: `    if (this.#before.length > 0 || this.#flight !== null) return;
-    if`,
-        replace: '    if',
-      },
-    ],
-  },
-  {
-    name: 'a document that was put back is believed',
-    rule: 30,
-    by: overEtcd,
-    edits: [
-      {
-        file: mirror,
-        find: '    if (this.#digest === this.#head.digest) return null;',
-        replace: '    if (this.#digest !== null) return null;',
-      },
-    ],
-  },
-  {
-    name: 'one document stands for another',
-    rule: 30,
-    by: 'cluster/sealed.test.ts',
-    edits: [
-      {
-        file: sealed,
-        find: `purpose, key, \`\${term}\`, \`\${number}\`, text];`,
-        replace: `purpose, \`\${term}\`, \`\${number}\`, text];`,
-      },
-    ],
-  },
-  {
-    name: 'an order that was done and forgotten is done again',
-    rule: 30,
-    by: overEtcd,
-    edits: [
-      {
-        file: coordinator,
-        find: 'const isDone = number <= floor || this',
-        replace: 'const isDone = this',
-      },
-    ],
-  },
-  {
     name: `documents come in another replica's time`,
     rule: 12,
     by: overEtcd,
@@ -4697,18 +4740,6 @@ function laneWorks`,
         file: coordinator,
         find: 'return shifted(key, this.#mirror.document(key), this.#shift ?? 0);',
         replace: 'return shifted(key, this.#mirror.document(key), 0);',
-      },
-    ],
-  },
-  {
-    name: 'a restored group goes on with the terms it had',
-    rule: 30,
-    by: overEtcd,
-    edits: [
-      {
-        file: restore,
-        find: 'const base = means.term + TERMS_ON;',
-        replace: 'const base = 0;',
       },
     ],
   },
@@ -4733,24 +4764,6 @@ function laneWorks`,
         file: coordinator,
         find: 'this.#restoring ??= this.#restore(docs)',
         replace: 'this.#restoring = this.#restore(docs)',
-      },
-    ],
-  },
-  {
-    name: 'an etcd that was put back to an earlier time is not noticed',
-    rule: 30,
-    by: overEtcd,
-    edits: [
-      {
-        file: coordinator,
-        find: '  const { clusterId, revision, number } = memory;',
-        replace:
-          '  const { clusterId, revision, number } = memory;\n  if (number >= 0) return null;',
-      },
-      {
-        file: coordinator,
-        find: '  if (head === null) return memory.number > 0;',
-        replace: '  if (memory.number >= 0) return false;\n  if (head === null) return true;',
       },
     ],
   },
@@ -4981,6 +4994,164 @@ function laneWorks`,
         file: ledgerFile,
         find: `  return name === undefined ? [key] : [\`record/\${name}\`, \`epoch/\${name}\`];`,
         replace: `  return name === undefined ? [key] : [key];`,
+      },
+    ],
+  },
+  {
+    name: 'a way out that every replica has for itself is one vote of all',
+    rule: 30,
+    by: 'config/config.test.ts',
+    edits: [
+      {
+        file: 'src/config/paths.ts',
+        find: `  if (spec.kind !== 'direct') return;
+  const message = "leaves`,
+        replace: `  if (spec.name !== '') return;
+  const message = "leaves`,
+      },
+    ],
+  },
+  {
+    name: 'a replica votes about the cloud it sits in',
+    rule: 30,
+    by: 'config/group.test.ts',
+    edits: [
+      {
+        file: 'src/config/paths.ts',
+        find: 'cloud = own.cloud } = given;',
+        replace: 'cloud } = given;',
+      },
+    ],
+  },
+  {
+    name: 'replicas that share a site are two votes',
+    rule: 30,
+    by: 'config/group.test.ts',
+    edits: [
+      {
+        file: 'src/config/paths.ts',
+        find: 'const { site = own.site, uplink',
+        replace: 'const { site, uplink',
+      },
+    ],
+  },
+  {
+    name: 'a group signs nothing and is taken all the same',
+    rule: 25,
+    by: 'config/config.test.ts',
+    edits: [
+      {
+        file: 'src/config/group.ts',
+        find: "if (has('group') && !has('clusterKey')) {",
+        replace: "if (has('group') && has('clusterKey') && false) {",
+      },
+    ],
+  },
+  {
+    name: 'two replicas may have one address',
+    rule: 30,
+    by: 'config/config.test.ts',
+    edits: [
+      {
+        file: 'src/config/group.ts',
+        find: 'if (twin === undefined) taken.set(key, name);',
+        replace: 'if (twin !== null) taken.set(key, name);',
+      },
+    ],
+  },
+  {
+    name: 'a reload may change who the replicas are',
+    rule: 30,
+    by: 'config/group.test.ts',
+    edits: [
+      {
+        file: 'src/config/changes.ts',
+        find: `  if (changed.length === 0) return null;
+  const cure`,
+        replace: `  if (changed.length < 9) return null;
+  const cure`,
+      },
+    ],
+  },
+  {
+    name: 'what a check asks is no part of its definition',
+    rule: 30,
+    by: 'config/group.test.ts',
+    edits: [
+      {
+        file: 'src/config/hash.ts',
+        find: '{ ...is, detector, asked: asked(id) }',
+        replace: '{ ...is, detector }',
+      },
+    ],
+  },
+  {
+    name: "a record's definition leaves out what decides on it",
+    rule: 30,
+    by: 'config/group.test.ts',
+    edits: [
+      {
+        file: 'src/config/hash.ts',
+        find: 'is: originOf(origins[t.origin]!, checks) }',
+        replace: 'is: null }',
+      },
+    ],
+  },
+  {
+    name: 'where a secret lies makes another definition',
+    rule: 30,
+    by: 'config/group.test.ts',
+    edits: [
+      {
+        file: 'src/config/hash.ts',
+        find: `if (isSecret && typeof first![1] === 'string') return '"a secret"';
+`,
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'the order of keys makes another definition',
+    rule: 30,
+    by: 'config/group.test.ts',
+    edits: [
+      { file: 'src/config/hash.ts', find: 'pairs.toSorted().join()', replace: 'pairs.join()' },
+    ],
+  },
+  {
+    name: 'a replica leaves by the paths of the others',
+    rule: 30,
+    by: 'config/group.test.ts',
+    edits: [
+      {
+        file: 'src/config/config.ts',
+        find: '({ replica }) => group === null || replica === group.self);',
+        replace: '({ replica }) => group === null || replica !== null);',
+      },
+    ],
+  },
+  {
+    name: 'whoever is in the minority goes on acting',
+    rule: 30,
+    by: 'controller-group.test.ts',
+    edits: [
+      {
+        file: controller,
+        find: `          if (this.#hands !== null) void this.#handOver(this.#hands);
+        });`,
+        replace: `        });`,
+      },
+    ],
+  },
+  {
+    name: 'what another replica should look at is not asked for',
+    rule: 6,
+    by: 'controller-group.test.ts',
+    edits: [
+      {
+        file: controller,
+        find: `        return this.#world.eyes?.call(effect.checks, effect.why);`,
+        replace: `        return;`,
       },
     ],
   },

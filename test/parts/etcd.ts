@@ -3,7 +3,7 @@
 // going again, and the whole put back to a backup. It must never listen on anything but loopback, or
 // leave a process behind.
 
-import { execFileSync, spawnSync } from 'node:child_process';
+import { execFile, execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { cp, mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { request } from 'node:https';
@@ -33,6 +33,12 @@ export interface Etcd {
   /** May do everything below the prefix `detour/`. */
   readonly user: { readonly name: string; readonly password: string };
   log(member: number): string;
+  /** The process of a member. */
+  pid(member: number): number;
+  /** The member that leads etcd now, as the members say; null: none. */
+  leader(): Promise<number | null>;
+  /** Bytes of the database of each member, and of them those in use. */
+  sizes(): Promise<readonly { readonly file: number; readonly inUse: number }[]>;
   /** SIGKILL; its data stays. */
   kill(member: number): Promise<void>;
   /** Starts a member that was killed. */
@@ -41,29 +47,50 @@ export interface Etcd {
   freeze(member: number, frozen: boolean): void;
   /** `etcdctl` as root, with this environment and at all members: what it wrote. Throws. */
   ctl(...args: readonly string[]): string;
+  /** The same without holding this process up, whose ways the members may need. Rejects. */
+  say(...args: readonly string[]): Promise<string>;
   /** Keeps the data of all members as they are now; they are down for a moment. */
   backUp(): Promise<void>;
   /** Puts them back to that. */
   restore(): Promise<void>;
+  /** A snapshot of the whole into a file, while it runs. */
+  saveSnapshot(file: string): Promise<void>;
+  /** Makes another cluster of it, as deploy/etcd/restore.sh does on each machine, and starts that. */
+  restoreSnapshot(file: string): Promise<void>;
   stop(): Promise<void>;
 }
 
+const env = { ...process.env, ETCDCTL_API: '3' };
 const rootPassword = 'root-of-the-tests';
-const electionMs = 500;
+
+export interface EtcdWishes {
+  readonly members?: number;
+  readonly quotaBytes?: number;
+  /** 50 and 500 unless given, which is for members that are near each other. */
+  readonly heartbeatMs?: number;
+  readonly electionMs?: number;
+  /** Where the others reach a member that listens for them at this port; directly unless given. */
+  readonly peerWay?: (
+    member: number,
+    port: number,
+    /** Of the members that run, by their place. */
+    pids: () => readonly (number | null)[],
+  ) => Promise<number>;
+  /** More of the command line. */
+  readonly flags?: readonly string[];
+}
 
 /** Starts it and waits until it has a leader. Rejects, with the log, after 20 s. */
-export async function startEtcd(
-  options: { readonly members?: number; readonly quotaBytes?: number } = {},
-): Promise<Etcd> {
+export async function startEtcd(options: EtcdWishes = {}): Promise<Etcd> {
   if (program === undefined || tool === undefined) {
     throw new Error('etcd is wanted here: install etcd-server and etcd-client');
   }
   const directory = await mkdtemp(join(tmpdir(), 'detour-etcd-'));
   const files = certificatesIn(directory);
-  const members = new Members(directory, files, options.quotaBytes);
+  const members = new Members(directory, files, options);
   try {
     await members.start(options.members ?? 3);
-    members.setUp();
+    await members.setUp();
   } catch (error) {
     await members.stop();
     throw error;
@@ -75,12 +102,21 @@ export async function startEtcd(
     key: readFileSync(files.client.key),
     user: { name: 'detour', password: 'pass-of-the-tests' },
     log: (member) => members.log(member),
+    pid: (member) => members.pid(member),
+    leader: () => members.leader(),
+    sizes: () => members.sizes(),
     kill: (member) => members.kill(member),
     restart: (member) => members.restart(member),
     freeze: (member, frozen) => members.signal(member, frozen ? 'SIGSTOP' : 'SIGCONT'),
     ctl: (...args) => members.ctl(...args),
+    say: (...args) => members.say(...args),
     backUp: () => members.withoutAll(() => members.copy('data', 'backup')),
     restore: () => members.withoutAll(() => members.copy('backup', 'data')),
+    async saveSnapshot(file) {
+      // One member is asked, and none of the others.
+      await members.sayTo(members.endpoints.slice(0, 1), ['snapshot', 'save', file]);
+    },
+    restoreSnapshot: (file) => members.withoutAll(() => members.restoreSnapshot(file)),
     async stop() {
       await members.stop();
     },
@@ -119,24 +155,34 @@ function certificatesIn(directory: string): Files {
   return { ca: at('ca.pem'), server: signed('server', '/CN=etcd'), client };
 }
 
+interface MemberStatus {
+  readonly header: { readonly member_id: string };
+  readonly leader?: string;
+  readonly dbSize?: string;
+  readonly dbSizeInUse?: string;
+}
+
 interface Member {
   readonly name: string;
   readonly clientUrl: string;
+  /** Where it listens for the others. */
   readonly peerUrl: string;
+  /** Where the others reach it. */
+  readonly peerWayUrl: string;
   run: Run;
 }
 
 class Members {
   readonly #directory: string;
   readonly #files: Files;
-  readonly #quotaBytes: number | undefined;
+  readonly #wishes: EtcdWishes;
   #members: Member[] = [];
   #isSecured = false;
 
-  constructor(directory: string, files: Files, quotaBytes: number | undefined) {
+  constructor(directory: string, files: Files, wishes: EtcdWishes) {
     this.#directory = directory;
     this.#files = files;
-    this.#quotaBytes = quotaBytes;
+    this.#wishes = wishes;
   }
 
   get endpoints(): readonly string[] {
@@ -148,10 +194,13 @@ class Members {
     for (let attempt = 1; ; attempt += 1) {
       const planned = [];
       for (let i = 0; i < count; i++) {
+        const port = await freePort();
+        const way = (await this.#wishes.peerWay?.(i, port, () => this.#pids())) ?? port;
         planned.push({
           name: `m${i}`,
           clientUrl: `https://127.0.0.1:${await freePort()}`,
-          peerUrl: `https://127.0.0.1:${await freePort()}`,
+          peerUrl: `https://127.0.0.1:${port}`,
+          peerWayUrl: `https://127.0.0.1:${way}`,
         });
       }
       await mkdir(join(this.#directory, 'data'), { recursive: true });
@@ -170,19 +219,21 @@ class Members {
 
   #launch(one: Omit<Member, 'run'>, all: readonly Omit<Member, 'run'>[]): Run {
     const { ca, server } = this.#files;
-    const quota =
-      this.#quotaBytes === undefined ? [] : ['--quota-backend-bytes', `${this.#quotaBytes}`];
+    const { quotaBytes, heartbeatMs = 50, electionMs = 500, flags = [] } = this.#wishes;
+    const quota = quotaBytes === undefined ? [] : ['--quota-backend-bytes', `${quotaBytes}`];
+    const cluster = all.map(({ name, peerWayUrl }) => `${name}=${peerWayUrl}`).join(',');
     const args = [
       ...['--name', one.name, '--data-dir', join(this.#directory, 'data', one.name)],
       ...['--listen-client-urls', one.clientUrl, '--advertise-client-urls', one.clientUrl],
-      ...['--listen-peer-urls', one.peerUrl, '--initial-advertise-peer-urls', one.peerUrl],
-      ...['--initial-cluster', all.map(({ name, peerUrl }) => `${name}=${peerUrl}`).join(',')],
-      ...['--initial-cluster-token', 'detour-tests', '--heartbeat-interval', '50'],
+      ...['--listen-peer-urls', one.peerUrl, '--initial-advertise-peer-urls', one.peerWayUrl],
+      ...['--initial-cluster', cluster, '--initial-cluster-token', 'detour-tests'],
+      ...['--heartbeat-interval', `${heartbeatMs}`, '--pre-vote=true'],
       ...['--election-timeout', `${electionMs}`, '--bcrypt-cost', '4', '--logger', 'zap'],
       ...['--cert-file', server.cert, '--key-file', server.key, '--trusted-ca-file', ca],
       '--client-cert-auth',
       ...['--peer-cert-file', server.cert, '--peer-key-file', server.key],
       ...['--peer-trusted-ca-file', ca, '--peer-client-cert-auth', ...quota],
+      ...flags,
     ];
     const home = join(this.#directory, one.name);
     spawnSync('mkdir', ['-p', home]);
@@ -202,25 +253,34 @@ class Members {
     }
   }
 
-  #isWell({ clientUrl }: Member): Promise<boolean> {
+  async #isWell(member: Member): Promise<boolean> {
+    const text = await this.#ask(member, '/health', null);
+    return text !== null && /"health": ?"?true/.test(text);
+  }
+
+  /** Null where it does not answer within a second. */
+  #ask({ clientUrl }: Member, path: string, body: string | null): Promise<string | null> {
     const { ca, client } = this.#files;
     const [cert, key] = [readFileSync(client.cert), readFileSync(client.key)];
     return new Promise((resolve) => {
-      const options = { ca: readFileSync(ca), cert, key, timeout: 1000, agent: false };
-      const asked = request(`${clientUrl}/health`, options, (response) => {
+      const method = body === null ? 'GET' : 'POST';
+      const tls = { ca: readFileSync(ca), cert, key };
+      const options = { method, ...tls, timeout: 1000, agent: false };
+      const asked = request(`${clientUrl}${path}`, options, (response) => {
         let text = '';
         response.on('data', (chunk: Buffer) => {
           text += chunk.toString();
         });
-        response.on('end', () => resolve(/"health": ?"?true/.test(text)));
+        response.on('end', () => resolve(text));
+        response.on('error', () => resolve(null));
       });
       asked.on('timeout', () => asked.destroy());
-      asked.on('error', () => resolve(false));
-      asked.end();
+      asked.on('error', () => resolve(null));
+      asked.end(body ?? undefined);
     });
   }
 
-  setUp(): void {
+  async setUp(): Promise<void> {
     const steps = [
       ['user', 'add', `root:${rootPassword}`],
       ['user', 'grant-role', 'root', 'root'],
@@ -230,20 +290,40 @@ class Members {
       ['user', 'grant-role', 'detour', 'detour'],
       ['auth', 'enable'],
     ];
-    for (const step of steps) this.ctl(...step);
+    for (const step of steps) await this.say(...step);
     this.#isSecured = true;
   }
 
-  ctl(...args: readonly string[]): string {
+  #argv(args: readonly string[], endpoints = this.endpoints): readonly string[] {
     const { ca, client } = this.#files;
     const who = this.#isSecured ? [`--user=root:${rootPassword}`] : [];
     const tls = [`--cacert=${ca}`, `--cert=${client.cert}`, `--key=${client.key}`];
-    const where = `--endpoints=${this.endpoints.join(',')}`;
-    const all = [where, ...tls, '--command-timeout=10s', ...who, ...args];
-    const env = { ...process.env, ETCDCTL_API: '3' };
-    const done = spawnSync(tool!, all, { encoding: 'utf8', timeout: 20_000, env });
+    const where = `--endpoints=${endpoints.join(',')}`;
+    return [where, ...tls, '--command-timeout=10s', ...who, ...args];
+  }
+
+  ctl(...args: readonly string[]): string {
+    const done = spawnSync(tool!, this.#argv(args), { encoding: 'utf8', timeout: 20_000, env });
     if (done.status !== 0) throw new Error(`etcdctl ${args.join(' ')}: ${done.stderr}`);
     return done.stdout;
+  }
+
+  say(...args: readonly string[]): Promise<string> {
+    return this.sayTo(this.endpoints, args);
+  }
+
+  sayTo(endpoints: readonly string[], args: readonly string[]): Promise<string> {
+    return new Promise((resolve, reject) => {
+      execFile(
+        tool!,
+        this.#argv(args, endpoints),
+        { timeout: 20_000, env },
+        (error, said, wrong) => {
+          if (error === null) resolve(said);
+          else reject(new Error(`etcdctl ${args.join(' ')}: ${wrong}`));
+        },
+      );
+    });
   }
 
   log(member: number): string {
@@ -251,8 +331,43 @@ class Members {
   }
 
   signal(member: number, name: NodeJS.Signals): void {
+    process.kill(this.pid(member), name);
+  }
+
+  pid(member: number): number {
     const file = join(this.#directory, this.#members[member]!.name, 'server.pid');
-    process.kill(Number(readFileSync(file, 'utf8')), name);
+    return Number(readFileSync(file, 'utf8'));
+  }
+
+  #pids(): readonly (number | null)[] {
+    return this.#members.map(({ name }, at) => {
+      return existsSync(join(this.#directory, name, 'server.pid')) ? this.pid(at) || null : null;
+    });
+  }
+
+  /** What each member says of itself, by its place; null: nothing. */
+  async #statuses() {
+    const said = await Promise.all(
+      this.#members.map((one) => this.#ask(one, '/v3/maintenance/status', '{}')),
+    );
+    return said.map((text) => {
+      const status = text === null ? null : (JSON.parse(text) as MemberStatus);
+      return status?.header === undefined ? null : status;
+    });
+  }
+
+  async leader(): Promise<number | null> {
+    const all = await this.#statuses();
+    const at = all.findIndex((one) => one !== null && one.leader === one.header.member_id);
+    return at < 0 ? null : at;
+  }
+
+  async sizes() {
+    const all = await this.#statuses();
+    return all.map((one) => ({
+      file: Number(one?.dbSize ?? 0),
+      inUse: Number(one?.dbSizeInUse ?? 0),
+    }));
   }
 
   async kill(member: number): Promise<void> {
@@ -270,6 +385,20 @@ class Members {
     await work();
     for (const one of this.#members) one.run = this.#launch(one, this.#members);
     await this.#healthy();
+  }
+
+  async restoreSnapshot(file: string): Promise<void> {
+    await rm(join(this.#directory, 'data'), { recursive: true, force: true });
+    const cluster = this.#members.map(({ name, peerWayUrl }) => `${name}=${peerWayUrl}`).join(',');
+    for (const { name, peerWayUrl } of this.#members) {
+      const args = [
+        ...['snapshot', 'restore', file, '--name', name],
+        ...['--data-dir', join(this.#directory, 'data', name), '--initial-cluster', cluster],
+        ...['--initial-cluster-token', 'detour-tests-restored'],
+        ...['--initial-advertise-peer-urls', peerWayUrl],
+      ];
+      execFileSync(tool!, args, { env, stdio: 'pipe' });
+    }
   }
 
   async copy(from: string, to: string): Promise<void> {

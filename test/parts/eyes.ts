@@ -1,6 +1,6 @@
-// Replicas that tell each other what they see, on this machine: each with a clock of its own that is far
-// off, on ports of loopback, with or without a relay between. What a replica tells is what the test has
-// set. It must never wait for more than the test does.
+// Replicas that tell each other what they see, on this machine: each with a clock of its own that
+// is far off, on ports of loopback, with or without a relay between. What a replica tells is what
+// the test has set. It must never wait for more than the test does.
 
 import type { TlsFiles } from '../../src/cluster/door.ts';
 import { createEyes, type Eyes, type EyesEvent, type EyesOptions } from '../../src/cluster/eyes.ts';
@@ -208,7 +208,9 @@ export async function started(
 
 type Address = { readonly host: string; readonly port: number };
 
-/** Replicas by these names that all know each other; `via` may put a relay on the way to an address. */
+/**
+ * Replicas by these names that all know each other; `via` may put a relay on the way to an address.
+ */
 export async function group(
   names: readonly string[],
   making: (name: string) => Making = () => ({}),

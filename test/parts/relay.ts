@@ -1,6 +1,6 @@
-// A relay between two ends of TCP on loopback: it delays each direction, holds bytes back, cuts what is
-// open, refuses what comes, and keeps what was said. Written apart from the code under test. It must
-// never change a byte by itself, and never reach anything but this machine.
+// A relay between two ends of TCP on loopback: it delays each direction, holds bytes back, cuts
+// what is open, refuses what comes, and keeps what was said. Written apart from the code under
+// test. It must never change a byte by itself, and never reach anything but this machine.
 
 import net, { type AddressInfo, type Socket } from 'node:net';
 

@@ -3,7 +3,7 @@
 // Times are printed and bounded by the lease; conditions decide.
 
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -52,6 +52,16 @@ class Daemon {
 
   status(): Promise<StatusView | null> {
     return call<StatusView>(this.socket, 'GET', '/v1/status');
+  }
+
+  /** The command line at this daemon's socket. */
+  cli(...argv: readonly string[]): { status: number | null; said: string } {
+    const { status, stdout, stderr } = spawnSync(process.execPath, [main, ...argv], {
+      encoding: 'utf8',
+      timeout: 60_000,
+      env: { ...process.env, DETOUR_SOCKET: this.socket },
+    });
+    return { status, said: stdout + stderr };
   }
 
   async order(body: object, id: string): Promise<{ exit: number; message: string }> {
@@ -153,6 +163,13 @@ test('three daemons over etcd: any door, one actor, and another within the lease
     const record = view.records.find(({ name }) => name.startsWith(www))!;
     assert.equal(record.epoch, 2, 'said twice, done once');
     assert.match(record.pin?.by ?? '', / at /);
+    // At the terminal of one that does not act, followed until it is visible there.
+    for (const to of ['hangzhou', 'tokyo']) {
+      const { status, said } = others[1]!.cli('switch', www, to, '--reason', 'a drill', '--yes');
+      assert.equal(status, 0, said);
+    }
+    const look = others[1]!.cli('unpin', www, '--dry-run');
+    assert.match(look.said, new RegExp(`as ${others[1]!.name} sees it, which does not act`));
     for (const one of daemons) await one.order({ kind: 'unpin', record: www }, `unpin-${one.name}`);
 
     // The one who acts dies, and then the origin.
