@@ -81,7 +81,6 @@ export class Documents {
   #problem: Problem | null = null;
   /** Why it cannot be believed. */
   #forged: string | null = null;
-  #suspected: { readonly raw: string; readonly why: string } | null = null;
   #lease: Witness | null = null;
   #known: Known;
   /** What another replica says that it knows. */
@@ -208,12 +207,6 @@ export class Documents {
     const isSame = lease?.uid === this.#lease?.uid && lease?.isUsed === this.#lease?.isUsed;
     this.#lease = lease;
     if (!isSame) this.#judge(false);
-  }
-
-  /** Something that only the Lease shows speaks against just what stands there. */
-  suspect(why: string): void {
-    this.#suspected = { raw: this.#opened?.raw ?? '', why };
-    this.#judge(false);
   }
 
   /** Another replica says that it knows a head of this number; true: more than stands here. */
@@ -399,8 +392,7 @@ export class Documents {
     if (this.#lease !== null && shelf.lease !== this.#lease.uid) {
       return 'the Lease was deleted and made anew';
     }
-    const suspected = this.#suspected;
-    return suspected?.raw === this.#opened!.raw ? suspected.why : null;
+    return null;
   }
 }
 

@@ -218,7 +218,7 @@ export class Office implements Shared {
       const base = opened.shelf?.base ?? 0;
       const term = base + taken.transitions;
       if (term <= Math.max(documents.known.term, opened.shelf?.term ?? 0)) {
-        documents.suspect('the Lease has changed hands less often than when they were written');
+        await this.#doubtLease();
         continue;
       }
       const make = (now: Opened, home: string) =>
@@ -234,6 +234,14 @@ export class Office implements Shared {
       if (written.kind !== 'overtaken') break;
     }
     return { why };
+  }
+
+  /** While it is still held: whoever takes it next must not get a term and act before it is known. */
+  async #doubtLease(): Promise<void> {
+    const { documents, replica, trouble } = this.#options;
+    trouble('the Lease has changed hands less often than when the documents were written');
+    const { term, number } = documents.known;
+    await documents.raise({ term, number: number + 1, replica });
   }
 
   async commit(batch: Batch): Promise<Outcome> {

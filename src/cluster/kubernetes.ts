@@ -159,6 +159,7 @@ class KubernetesCoordinator implements GroupCoordinator {
     this.#state = 'closed';
     this.#tell = () => {};
     this.#term = null;
+    this.#seat.forget();
     this.#cancelRound();
     this.#cancelLapse();
     this.#unwatch();
@@ -363,7 +364,7 @@ class KubernetesCoordinator implements GroupCoordinator {
   // -------------------------------------------------------------- the head of a new term
 
   #claimSoon(): void {
-    if (this.#claiming) return;
+    if (this.#claiming || this.#state !== 'started') return;
     this.#claiming = true;
     const claim = this.#claim().finally(() => {
       this.#claiming = false;

@@ -1,4 +1,4 @@
-// Following: what a replica knows of what its group decided, while another acts or none. That takes the
+// Following: what a replica knows of what its group decided, while another or none acts. It takes the
 // place of what was known here, whole: no lifted pin comes back and none is lost. It never decides,
 // never writes to a provider, and puts no document of its own among the group's.
 

@@ -100,6 +100,8 @@ export const DETAIL_MAX = 200;
 const COUNT_MAX = 1_000_000;
 /** A replica without a check of its own is heard of for so long after its latest word. */
 const LEAST_SPAN_MS = 3_000;
+/** What had come while this process stood still is read by then, and counts for nothing. */
+const AFTER_PAUSE_MS = 1_000;
 /** What is asked slowly is looked at again after this. */
 const AGAIN_MS = 100;
 
@@ -249,7 +251,7 @@ export function onReplicaDue(state: State, name: string, out: Step): readonly Na
 /** This process stood still: what was said before is older than it looks. */
 export function forgetOthers(state: State, out: Step): void {
   for (const one of state.eyes?.others.values() ?? []) {
-    one.notBefore = state.now;
+    one.notBefore = state.now + AFTER_PAUSE_MS;
     onUnheard(state, one.name, 'this process stood still', out);
   }
 }

@@ -3,7 +3,7 @@
 // time. It talks to nobody and waits for nothing; what it is told to forget was never so.
 
 import { isSameMarker } from './marker.ts';
-import type { Change, Entry, Json, Marker, Reply } from './model.ts';
+import type { Change, Entry, EntryKind, Json, Marker, Reply } from './model.ts';
 import { isShared, type Step } from './state.ts';
 
 /** Of one batch. Bytes are those of JSON in UTF-8, over-counted where they are not known. */
@@ -32,6 +32,15 @@ interface Sent {
   readonly entries: readonly Entry[];
   readonly done: readonly Done[];
 }
+
+/** Of no record, and all the same a person's word. */
+const words: ReadonlySet<EntryKind> = new Set(['drain', 'freeze', 'undrain', 'unfreeze']);
+
+/**
+ * What was seen stays in each journal: one telling may change the health of a thousand origins, and
+ * the engine's traffic does not grow with what is watched.
+ */
+const isDecision = ({ record, kind }: Entry) => record !== null || words.has(kind);
 
 export class Ledger {
   /** The group's documents, as last known. */
@@ -67,7 +76,7 @@ export class Ledger {
     const before = this.#count;
     for (const [key, value] of docs) if (isShared(key)) this.#putOne(key, value);
     if (this.#count === before) return false;
-    this.#entries.push(...entries);
+    this.#entries.push(...entries.filter(isDecision));
     this.#entries.splice(0, this.#entries.length - WAITING_MAX);
     return true;
   }

@@ -342,7 +342,7 @@ export interface RecordState {
   /** The document before the switch of this very step, in case it cannot be committed. */
   prior: RecordDoc | null;
   stay: { readonly reason: StayReason; readonly sentence: string };
-  /** Most replicas that are heard have another definition of it: who has which; null: they have not. */
+  /** Most replicas that are heard define it otherwise: who has which; null: they do not. */
   differs: { readonly sentence: string; readonly sinceAt: number } | null;
   choosing: Choosing | null;
   /** Targets whose chain was broken or unanswered, and until when that is believed. */
@@ -535,7 +535,7 @@ export type Event =
   | { readonly kind: 'group'; readonly group: GroupState }
   /** The process or the machine stood still for so long. */
   | { readonly kind: 'paused'; readonly forMs: number }
-  /** The last step's commit failed, or commits work again; what cannot commit: the store, if left out. */
+  /** The last step's commit failed, or commits work again; of the store, where `what` is left out. */
   | { readonly kind: 'store'; readonly ok: boolean; readonly what?: string }
   /** Another replica tells; `saidAt`: in own engine time, no later than when it was said. */
   | { readonly kind: 'heard'; readonly telling: Telling; readonly saidAt: number }

@@ -367,7 +367,7 @@ const commandSchema: z.ZodType<Command> = z.discriminatedUnion(
   {
     error: (issue) =>
       issue.code === 'invalid_union'
-        ? 'expected switch, adopt, pin, unpin, drain, undrain, freeze, unfreeze, ack, yield or restored'
+        ? 'expected switch, adopt, pin, unpin, drain, undrain, freeze, unfreeze, ack, yield, restored'
         : 'expected a command as an object',
   },
 );

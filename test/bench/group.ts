@@ -274,9 +274,16 @@ async function benchTraffic(): Promise<void> {
 
 // ---------------------------------------------------------------- many at once
 
-async function benchMany(records: number): Promise<void> {
-  say(`\n${records} records decided at once, ${FAR_MS} ms to etcd; load ${load()}`);
-  const group = await startGroup({ ...far, records, together: true, etcd });
+/** `peersMs`: there and back between members of etcd, which comes on top of the way to them. */
+async function benchMany(records: number, peersMs: number): Promise<void> {
+  const where = 'published at one vendor, so that three daemons have room on one machine';
+  say(
+    `\n${records} records decided at once, ${FAR_MS} ms to etcd and ${peersMs} between its members, ${where}; load ${load()}`,
+  );
+  const group = await startGroup({
+    ...{ ...far, peersMs, records, etcd },
+    ...{ together: true, publish: ['cf'] },
+  });
   try {
     await ready(group);
     const { gateway, close } = await farGateway(group);
@@ -307,7 +314,9 @@ async function benchMany(records: number): Promise<void> {
       `committed, as seen ${FAR_MS} ms away: first after ${Math.min(...took)} ms, half after ${median(took)} ms, last after ${Math.max(...took)} ms`,
     );
     goal(decided.length === records, `each decided once (${decided.length} of ${records})`);
-    goal(Math.max(...took) <= MANY_MS, `all committed within ${MANY_MS} ms of the decision`);
+    const last = Math.max(...took);
+    if (peersMs > 0) say(`beyond the goal's distance: ${last} ms`);
+    else goal(last <= MANY_MS, `all committed within ${MANY_MS} ms of the decision`);
   } finally {
     await group.close();
   }
@@ -434,7 +443,10 @@ const wants = (part: string) =>
   options.only === undefined || options.only.split(',').includes(part);
 if (wants('switch')) await benchSwitch(Number(options.rounds));
 if (wants('traffic')) await benchTraffic();
-if (wants('many')) await benchMany(1000);
+if (wants('many')) {
+  await benchMany(1000, 0);
+  await benchMany(1000, FAR_MS);
+}
 if (wants('alone')) await benchAlone(options.before, 5);
 say(missed.length === 0 ? '\nall goals met' : `\n${missed.length} MISSED`);
 process.exitCode = missed.length === 0 ? 0 : 1;

@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { Ledger } from '../../src/core/engine.ts';
-import type { Json } from '../../src/core/model.ts';
+import type { Entry, EntryKind, Json } from '../../src/core/model.ts';
 
 type Act =
   | { readonly kind: 'put'; readonly keys: readonly string[]; readonly value: number }
@@ -141,4 +141,15 @@ test('what the group has already is no change, and nothing is sent for it', () =
   assert.equal(ledger.next(), null);
   assert.equal(ledger.put({ docs: [['freeze', null]], entries: [] }), true);
   assert.deepEqual(ledger.next()?.docs, [['freeze', null]]);
+});
+
+test('what was seen is no decision, and stays out of the group’s log', () => {
+  const ledger = new Ledger();
+  const entry = (kind: EntryKind, record: string | null): Entry => {
+    return { kind, record, sentence: `${kind} of ${record}`, data: {} };
+  };
+  const seen = Array.from({ length: 300 }, () => entry('health', null));
+  const decided = [entry('switch', 'www.x.'), entry('freeze', null)];
+  ledger.put({ docs: [['record/www.x.', { epoch: 2 }]], entries: [...seen, ...decided] });
+  assert.deepEqual(ledger.next()?.entries, decided);
 });

@@ -18,6 +18,7 @@ import { createElapsed } from '../../src/run/elapsed.ts';
 import { type Etcd, startEtcd } from '../parts/etcd.ts';
 import { actor, actsNow, type Group, machineNow, startGroup } from '../parts/group.ts';
 import { cnameAt, until } from '../parts/program.ts';
+import { calm } from './group.ts';
 
 const missed: string[] = [];
 const say = (line: string) => console.log(line);
@@ -152,20 +153,7 @@ const settings = { heartbeatMs: 250, electionMs: 2500 } as const;
 
 async function begun(group: Group): Promise<void> {
   for (const one of group.replicas) one.start();
-  await actor(group, 60_000);
-  await settled(group);
-}
-
-async function settled(group: Group): Promise<void> {
-  await until('the group is settled', 60_000, async () => {
-    const views = await Promise.all(group.replicas.map((one) => one.status()));
-    return views.every((view) => {
-      const isWell = view?.group?.word === null && view.group.acts !== null;
-      if (!isWell || view.records.some(({ target }) => target === null)) return false;
-      if (view.origins.some(({ health }) => health !== 'up')) return false;
-      return view.records.every((r) => r.providers.every(({ stage }) => stage === 'visible'));
-    });
-  });
+  await calm(group);
 }
 
 /** The origin of a record fails for everybody. */
@@ -254,7 +242,7 @@ async function full(): Promise<void> {
     await until('the record moves', 60_000, () => gives(group, 0, group.values.second));
     say(`and the record has moved ${Math.round(machineNow() - mended)} ms after them`);
     fail(group, 0, 'open');
-    await settled(group);
+    await calm(group);
     goal(true, 'recovered');
   } finally {
     await group.close();
@@ -308,7 +296,7 @@ async function backup(how: 'copied' | 'snapshot'): Promise<void> {
     fail(group, 2, 'refuses');
     await until('the record moves', 60_000, () => gives(group, 2, group.values.second));
     fail(group, 2, 'open');
-    await settled(group);
+    await calm(group);
     const before = await epochs(group);
     await kept.putBack();
     const at = machineNow();
@@ -335,7 +323,7 @@ async function backup(how: 'copied' | 'snapshot'): Promise<void> {
     say(`one acts ${Math.round(machineNow() - said)} ms after it was said`);
     await until('the record moves', 60_000, () => gives(group, 3, group.values.second));
     fail(group, 3, 'open');
-    await settled(group);
+    await calm(group);
     const after = await epochs(group);
     const back = Object.keys(before).filter((name) => (after[name] ?? 0) < before[name]!);
     goal(

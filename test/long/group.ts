@@ -433,9 +433,10 @@ function journalled(group: Group): { readonly moved: readonly string[]; readonly
 
 // ---------------------------------------------------------------- one row
 
-async function calm(group: Group): Promise<void> {
+/** One acts, all hear one another, every origin is up and every record where it belongs. */
+export async function calm(group: Group): Promise<void> {
   let why = '';
-  await until('the group is calm', 60_000, async () => {
+  await until('the group is calm', 120_000, async () => {
     const all = await Promise.all(group.replicas.map((one) => one.status()));
     const ill = all.flatMap((view, i) => {
       const { name } = group.replicas[i]!;

@@ -17,6 +17,7 @@ export interface Mutant {
   }[];
 }
 
+const agree = 'src/core/agree.ts';
 const cell = 'src/core/cell.ts';
 const switching = 'src/core/switch.ts';
 const judge = 'src/core/judge.ts';
@@ -61,6 +62,10 @@ const tell = 'src/core/tell.ts';
 const follow = 'src/core/follow.ts';
 const ledgerFile = 'src/core/ledger.ts';
 const notices = 'src/core/notices.ts';
+const kubeDocuments = 'src/cluster/kube-documents.ts';
+const kubeOffice = 'src/cluster/kube-office.ts';
+const kubeLease = 'src/cluster/kube-lease.ts';
+const kubernetes = 'src/cluster/kubernetes.ts';
 
 export const mutants: readonly Mutant[] = [
   {
@@ -547,8 +552,8 @@ export const mutants: readonly Mutant[] = [
     edits: [
       {
         file: judge,
-        find: `  return !suspect && !blind && (replica`,
-        replace: `  return !blind && (replica`,
+        find: `return !suspect && !blind && (replica`,
+        replace: `return !blind && (replica`,
       },
     ],
   },
@@ -618,8 +623,8 @@ export const mutants: readonly Mutant[] = [
     edits: [
       {
         file: judge,
-        find: `  return !suspect && !blind && (replica`,
-        replace: `  return !suspect && (replica`,
+        find: `return !suspect && !blind && (replica`,
+        replace: `return !suspect && (replica`,
       },
       {
         file: watch,
@@ -742,12 +747,6 @@ function laneWorks`,
         find: `    if (dawns && origin.health === 'unknown') origin.settleFromAt = state.now;
 `,
         replace: ``,
-      },
-      {
-        file: judge,
-        find: `  if (health === 'unknown') origin.settleFromAt = state.now;
-`,
-        replace: '',
       },
     ],
   },
@@ -1321,14 +1320,8 @@ function laneWorks`,
     edits: [
       {
         file: cell,
-        find: `  const isOurs = r.config.mode === 'steer' && r.doc.deposed === null && r.differs === null;`,
-        replace: `  const isOurs = r.config.mode === 'steer' && r.differs === null;`,
-      },
-      {
-        file: plan,
-        find: `    if (by.whose === 'genuine') return { kind: 'ahead', by };
-`,
-        replace: '',
+        find: ` && r.doc.deposed === null && r.differs`,
+        replace: ` && r.differs`,
       },
     ],
   },
@@ -1644,30 +1637,9 @@ function laneWorks`,
     by: '22-observe',
     edits: [
       {
-        file: adopt,
-        find: "const observed = r.config.mode === 'observe';",
-        replace: 'const observed = false;',
-      },
-      {
         file: cell,
-        find: `  const isOurs = r.config.mode === 'steer' && r.doc.deposed`,
-        replace: `  const isOurs = r.doc.deposed`,
-      },
-      {
-        file: adopt,
-        find: "  if (r.config.mode !== 'observe') startLanes",
-        replace: '  startLanes',
-      },
-      {
-        file: cell,
-        find: `  if (r.config.mode === 'steer') converge(state, r, cell, true);
-}
-
-/** How`,
-        replace: `  converge(state, r, cell, true);
-}
-
-/** How`,
+        find: `const isOurs = r.config.mode === 'steer' && r.doc`,
+        replace: `const isOurs = r.doc`,
       },
     ],
   },
@@ -1831,10 +1803,8 @@ function laneWorks`,
     edits: [
       {
         file: arrange,
-        find: `  if (r.config.mode !== 'steer' || !(observed || imagined) || follows(state)) return;
-`,
-        replace: `  if (r !== null) return;
-`,
+        find: `r.config.mode !== 'steer' || !(observed || imagined) || follows(state)`,
+        replace: `r.config.mode === 'steer' || !(observed || imagined) || follows(state)`,
       },
     ],
   },
@@ -2271,7 +2241,7 @@ function laneWorks`,
     by: '115-epochs-spent',
     edits: [
       {
-        file: agreeing,
+        file: agree,
         find: `  if (nextEpoch(epochMax) === null) {`,
         replace: `  if (epochMax < 0) {`,
       },
@@ -2819,11 +2789,10 @@ function laneWorks`,
     by: '96-highest-epoch',
     edits: [
       {
-        file: engine,
-        find: `    if (state.eyes === null && !follows(state)) release(state, name, r.doc, out);
+        file: agree,
+        find: `  put(out, \`epoch/\${name}\`, epochMax);
 `,
-        replace: `    if (state.eyes === null && !follows(state)) drop(out, \`record/\${name}\`);
-`,
+        replace: ``,
       },
     ],
   },
@@ -2912,10 +2881,9 @@ function laneWorks`,
         file: cell,
         find: `  cell.ahead = null;
   cell.edited = null;
-  if (follows(state)) return watched`,
-        replace: `  if (follows(state)) return watched`,
+  if (follows`,
+        replace: `  if (follows`,
       },
-      { file: edits, find: 'isSeen && cell.answeredAt >= since', replace: 'isSeen' },
     ],
   },
   {
@@ -3535,7 +3503,7 @@ function laneWorks`,
     by: 'core/reload.test.ts',
     edits: [
       {
-        file: agreeing,
+        file: agree,
         find: `  drop(out, \`record/\${name}\`);
 `,
         replace: ``,
@@ -3890,9 +3858,8 @@ function laneWorks`,
     edits: [
       {
         file: engine,
-        find: `  if (!follows(state)) watchHolds(state);
-`,
-        replace: ``,
+        find: '  if (!follows(state)) watchHolds(state);\n  const step',
+        replace: '  const step',
       },
     ],
   },
@@ -4293,7 +4260,7 @@ function laneWorks`,
     by: overEtcd,
     edits: [
       {
-        file: coordinator,
+        file: 'src/cluster/etcd.ts',
         find: `} else if (renewed.header.raftTerm === looked.header.raftTerm) {`,
         replace: `} else {`,
       },
@@ -4578,7 +4545,7 @@ function laneWorks`,
       {
         file: watch,
         find: '    const { group } = voter.way;\n',
-        replace: "    const group = `${voter.way.replica?.name ?? ''}/${voter.way.group}`;\n",
+        replace: "    const group = (voter.way.replica?.name ?? '') + voter.way.group;\n",
       },
     ],
   },
@@ -4669,7 +4636,7 @@ function laneWorks`,
   {
     name: 'whoever calls without end is answered without end',
     rule: 31,
-    by: 'core/liar.test.ts',
+    by: 'test/core/liar.test.ts',
     edits: [
       {
         file: watch,
@@ -4681,7 +4648,7 @@ function laneWorks`,
   {
     name: 'each replica asks an origin as often as all together may',
     rule: 31,
-    by: 'core/shared.test.ts',
+    by: 'test/core/shared.test.ts',
     edits: [
       {
         file: watch,
@@ -4717,7 +4684,7 @@ function laneWorks`,
   {
     name: 'evidence of the other turn is told as if it were this one’s',
     rule: 30,
-    by: 'core/shared.test.ts',
+    by: 'test/core/shared.test.ts',
     edits: [
       {
         file: tell,
@@ -5140,6 +5107,186 @@ function laneWorks`,
         file: controller,
         find: `        return this.#world.eyes?.call(effect.checks, effect.why);`,
         replace: `        return;`,
+      },
+    ],
+  },
+  {
+    name: "what a replica says of another's path is a vote",
+    rule: 30,
+    by: '133-one-says',
+    edits: [
+      {
+        file: heard,
+        find: 'if (cs === undefined || cs.hearsay?.of !== one) continue;',
+        replace: 'if (cs === undefined || cs.hearsay === null) continue;',
+      },
+    ],
+  },
+  {
+    name: 'documents of a Kubernetes group are updated blindly',
+    rule: 30,
+    by: 'cluster/kubernetes.test.ts',
+    edits: [
+      {
+        file: kubeDocuments,
+        find: `await api.put(place, withData(place, this.#object!, changes), CALL_MS)`,
+        replace: `await api.put(
+      place,
+      ((next) => ({ ...next, metadata: { name: next.metadata.name } }))(
+        withData(place, this.#object!, changes),
+      ),
+      CALL_MS,
+    )`,
+      },
+    ],
+  },
+  {
+    name: 'a deposed one writes over the head of its successor',
+    rule: 30,
+    by: 'cluster/kubernetes.test.ts',
+    edits: [
+      {
+        file: kubeDocuments,
+        find: `if (this.#problem !== null || this.#opened?.raw !== raw) return overtaken(this.#problem);`,
+        replace: `if (this.#problem !== null || this.#opened === null) return overtaken(this.#problem);`,
+      },
+      {
+        file: kubernetes,
+        find: `head !== undefined && head > this.#term`,
+        replace: `head === 0`,
+      },
+    ],
+  },
+  {
+    name: 'a Lease gives a term that was given before',
+    rule: 30,
+    by: 'cluster/kubernetes.test.ts',
+    edits: [
+      {
+        file: kubeOffice,
+        find: `if (term <= Math.max(documents.known.term, opened.shelf?.term ?? 0)) {`,
+        replace: `if (term < 0) {`,
+      },
+    ],
+  },
+  {
+    name: "a Lease is free when its holder's clock says so",
+    rule: 30,
+    by: 'cluster/kubernetes.test.ts',
+    edits: [
+      {
+        file: kubeLease,
+        find: `return sight.since + sight.forMs;`,
+        replace: `return Date.parse(textOf(specOf(sight.object)['renewTime'])) + sight.forMs;`,
+      },
+    ],
+  },
+  {
+    name: 'authority by a Lease is counted from the reply',
+    rule: 30,
+    by: 'cluster/kubernetes.test.ts',
+    edits: [
+      {
+        file: kubeLease,
+        find: `isOurs ? { uid, transitions, sentAt } : null`,
+        replace: `isOurs ? { uid, transitions, sentAt: this.#options.elapsed() } : null`,
+      },
+    ],
+  },
+  {
+    name: 'a Lease that was made anew is taken for the old one',
+    rule: 30,
+    by: 'cluster/kubernetes.test.ts',
+    edits: [
+      {
+        file: kubeDocuments,
+        find: `if (this.#lease !== null && shelf.lease !== this.#lease.uid) {`,
+        replace: `if (shelf.lease === '') {`,
+      },
+    ],
+  },
+  {
+    name: 'documents that were put back to an earlier number are believed',
+    rule: 30,
+    by: 'cluster/kubernetes.test.ts',
+    edits: [
+      {
+        file: kubeDocuments,
+        find: `if (shelf.number < known.number || shelf.term < known.term) {`,
+        replace: `if (shelf.number < 0) {`,
+      },
+    ],
+  },
+  {
+    name: 'a commit whose reply was lost is taken for made',
+    rule: 15,
+    by: 'cluster/kubernetes.test.ts',
+    edits: [
+      {
+        file: kubeDocuments,
+        find: `if (answer.word === 'uncertain') mayBeDone = true;`,
+        replace: `if (answer.word === 'uncertain') return { kind: 'written' };`,
+      },
+    ],
+  },
+  {
+    name: 'an order that was done and comes again is done again',
+    rule: 30,
+    by: 'cluster/kubernetes.test.ts',
+    edits: [
+      {
+        file: kubeOffice,
+        find: `done.has(id) ||
+      number < floor ||`,
+        replace: ``,
+      },
+    ],
+  },
+  {
+    name: 'whoever remembers the group does not tell those who do not',
+    rule: 30,
+    by: 'cluster/kubernetes.test.ts',
+    edits: [
+      {
+        file: kubernetes,
+        find: `if (doubt !== null) await this.#documents.raise(doubt);`,
+        replace: `if (doubt === null) await this.#documents.refresh();`,
+      },
+    ],
+  },
+  {
+    name: 'while a round waits for a slow etcd the lease is not renewed',
+    rule: 30,
+    by: overEtcd,
+    edits: [
+      {
+        file: coordinator,
+        find: 'if (this.#lease !== null) void this.#renew();',
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'a token that etcd waits for is never replaced',
+    rule: 30,
+    by: 'cluster/gateway.test.ts',
+    edits: [
+      {
+        file: 'src/cluster/gateway.ts',
+        find: "if ('fault' in tried) this.#suspect();",
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'what is seen goes to the group’s log as well',
+    rule: 30,
+    by: 'core/ledger.test.ts',
+    edits: [
+      {
+        file: 'src/core/ledger.ts',
+        find: 'entries.filter(isDecision)',
+        replace: 'entries',
       },
     ],
   },

@@ -9,11 +9,13 @@ import {
   fstatSync,
   mkdirSync,
   openSync,
+  readdirSync,
   readFileSync,
+  readlinkSync,
   readSync,
   writeFileSync,
 } from 'node:fs';
-import { readdir, readFile, readlink } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parse, stringify } from 'yaml';
 import type { Command, Reply } from '../../src/core/model.ts';
@@ -40,8 +42,12 @@ export interface GroupWishes {
   readonly idleChecks?: number;
   /** One origin leads all records. */
   readonly together?: boolean;
+  /** Where records are published; at all three unless given. */
+  readonly publish?: readonly ('cf' | 'r53' | 'ali')[];
   /** From a replica to each member of etcd, in place of what the clouds say. */
   readonly toEtcdMs?: number;
+  /** There and back between members of etcd, in place of what the clouds say. */
+  readonly peersMs?: number;
   readonly etcd?: EtcdWishes;
   /** Put over the configuration's `policy`. */
   readonly policy?: Readonly<Record<string, unknown>>;
@@ -229,7 +235,9 @@ class Roads {
 
   between(one: number, other: number): Lane {
     const [a, b] = [Math.min(one, other), Math.max(one, other)];
-    return this.add(`m${a}`, `m${b}`, 'peers', this.delayOf(a, b));
+    const { peersMs } = this.#wishes;
+    const delayMs = peersMs === undefined ? this.delayOf(a, b) : peersMs / 2;
+    return this.add(`m${a}`, `m${b}`, 'peers', delayMs);
   }
 
   /** To a member from the others; which of them dials tells the port that it dials from. */
@@ -255,22 +263,24 @@ async function whoDials(port: number, pids: readonly (number | null)[]): Promise
   const at = table.indexOf(`: ${local}`);
   const line = at < 0 ? '' : table.slice(at + 2, at + 200);
   const socket = `socket:[${line.split(/\s+/)[8]}]`;
-  for (const [member, pid] of pids.entries()) {
-    if (pid !== null && (await socketsOf(pid)).includes(socket)) return member;
-  }
-  return null;
+  const member = pids.findIndex((pid) => pid !== null && hasSocket(pid, socket));
+  return member < 0 ? null : member;
 }
 
-async function socketsOf(pid: number): Promise<readonly string[]> {
+/** At once: many small reads one by one through the thread pool would take a hundred times as long. */
+function hasSocket(pid: number, socket: string): boolean {
   const folder = `/proc/${pid}/fd`;
-  const gone = (error: NodeJS.ErrnoException) => {
-    // Closed, or ended, since it was listed.
-    if (error.code !== 'ENOENT') throw error;
-    return [];
+  const orGone = <T>(read: () => T, none: T): T => {
+    try {
+      return read();
+    } catch (error) {
+      // Closed, or ended, since it was listed.
+      if (!['ENOENT', 'ESRCH'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
+      return none;
+    }
   };
-  const found = await readdir(folder).catch(gone);
-  const links = found.map((fd) => readlink(join(folder, fd)).catch(gone));
-  return (await Promise.all(links)).flat();
+  const found = orGone<readonly string[]>(() => readdirSync(folder), []);
+  return found.some((fd) => orGone(() => readlinkSync(join(folder, fd)) === socket, false));
 }
 
 // ---------------------------------------------------------------- one daemon
@@ -358,7 +368,7 @@ function textOf({ wishes, lab, etcd, given, ports }: Plan): Record<string, unkno
     origins[name] ??= { ...first, checks: { web } };
     led[`r${digits(i)}.gslb.example.net`] = {
       ttl: 60,
-      publish: ['cf', 'r53', 'ali'],
+      publish: wishes.publish ?? ['cf', 'r53', 'ali'],
       targets: [
         { origin: name, cname: 'hz.shop.example' },
         { origin: 'tokyo', cname: 'nrt.shop.example' },
