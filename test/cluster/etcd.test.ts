@@ -41,6 +41,8 @@ class Replica {
   word: GroupWord | null = null;
   number = 0;
   memory: Memory | null = null;
+  /** Its disk takes nothing. */
+  isForgetful = false;
   keys: readonly string[] = [KEY];
   trouble: string[] = [];
   /** Keep-alives are answered in this election of etcd's, and never reach it. */
@@ -77,7 +79,8 @@ class Replica {
       memory: {
         load: () => this.memory,
         save: (memory) => {
-          this.memory = memory;
+          if (!this.isForgetful) this.memory = memory;
+          return !this.isForgetful;
         },
       },
       id: () => `${this.name}-${life}-${++ids}`,
@@ -941,6 +944,56 @@ test('a restoration that is said twice is done once, and one that was done meanw
     await group.elected();
     await group.agree({ 'epoch/x.': 7 });
   }
+});
+
+test('a restoration that nobody heard of, in an etcd that was put back again, is none that is repeated', async () => {
+  for (const seed of seeds) {
+    const { group, leader } = await started(seed);
+    await group.settle(leader.commit(batch({ 'epoch/x.': 7 })));
+    await group.agree({ 'epoch/x.': 7 });
+    const [a] = group.replicas as [Replica, Replica, Replica];
+    const docs = Object.fromEntries(a.docs);
+    const all = () => group.replicas.every((one) => one.word === 'restored');
+    const headOf = () => {
+      const raw = group.etcd.peek(`${prefix}head`);
+      return raw === null ? null : createSeal([KEY], ['shop']).open('head', 'head', raw);
+    };
+    const heads: { readonly term: number; readonly number: number }[] = [];
+    for (const cluster of ['c2', 'c3']) {
+      group.etcd.empty(cluster);
+      await group.until(all, 'all notice');
+      a.link.replyDelayMs = 100;
+      void a.coordinator.shared.restore(docs);
+      await group.until(() => headOf() !== null, 'its head stands');
+      heads.push(headOf()!);
+      a.process.die();
+      // Nobody else sees it either.
+      group.etcd.empty(`${cluster} again`);
+      a.link.replyDelayMs = 0;
+      a.start();
+    }
+    const [first, second] = heads;
+    const isAbove = second!.term > first!.term && second!.number > first!.number;
+    assert.ok(isAbove, `seed ${seed}`);
+  }
+});
+
+test('whoever cannot keep where a restoration leads restores nothing', async () => {
+  const { group, leader } = await started();
+  await group.settle(leader.commit(batch({ 'epoch/x.': 7 })));
+  await group.agree({ 'epoch/x.': 7 });
+  group.etcd.empty('c2');
+  await group.until(() => group.replicas.every((one) => one.word === 'restored'), 'all notice');
+  leader.isForgetful = true;
+  const docs = Object.fromEntries(leader.docs);
+  const refused = await group.settle(leader.coordinator.shared.restore(docs));
+  assert.equal(refused.exit, 1);
+  assert.match(refused.message, /cannot write its state/);
+  assert.equal(group.etcd.peek(`${prefix}head`), null);
+  leader.isForgetful = false;
+  const reply = await group.settle(leader.coordinator.shared.restore(docs));
+  assert.equal(reply.exit, 0, reply.message);
+  await group.agree({ 'epoch/x.': 7 });
 });
 
 test('two that restore at once do not leave a mixture', async () => {

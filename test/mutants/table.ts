@@ -5290,4 +5290,33 @@ function laneWorks`,
       },
     ],
   },
+  {
+    name: 'where a restoration led that nobody heard of is forgotten',
+    rule: 30,
+    by: 'cluster/etcd.test.ts',
+    edits: [
+      {
+        file: 'src/cluster/etcd.ts',
+        find: 'aimed: before.aimed,',
+        replace: 'aimed: null,',
+      },
+      {
+        file: 'src/cluster/etcd.ts',
+        find: 'this.#memory = { ...this.#memory, aimed: next };',
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'a restoration begins whose aim could not be kept',
+    rule: 30,
+    by: 'cluster/etcd.test.ts',
+    edits: [
+      {
+        file: restore,
+        find: 'if (!means.aim({ base, number })) {',
+        replace: 'if (!means.aim({ base, number }) && number < 0) {',
+      },
+    ],
+  },
 ];

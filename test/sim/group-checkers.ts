@@ -110,7 +110,7 @@ export class GroupCheckers implements Watcher {
   readonly #topEpoch = new Map<Name, number>();
   restored: Restored | null = null;
   /** Whose key was deleted or put away, and until when it cannot be blamed for not knowing. */
-  #robbed = { of: '', until: 0 };
+  #robbed: { readonly of: readonly string[]; readonly until: number } = { of: [], until: 0 };
   #ledAt = 0;
   #looks = 0;
   #loggedTo = 0;
@@ -149,20 +149,24 @@ export class GroupCheckers implements Watcher {
     if (now - this.#ledAt > plan.ttlMs) this.fail('no-quorum-nobody-acts', actors.join());
     const { restored } = this;
     if (restored === null) return;
-    const excused = this.#robbed.until > now ? this.#robbed.of : null;
-    const bold = actors.filter((name) => name !== excused);
+    const excused = this.#robbed.until > now ? this.#robbed.of : [];
+    const bold = actors.filter((name) => !excused.includes(name));
     if (bold.length > 0) this.fail('restored-nobody-acts', `${bold.join()} acts before any word`);
   }
 
-  /** Somebody has taken the key from whoever holds it, who cannot know it at once. */
+  /**
+   * Somebody is about to take the key from whoever holds it, who cannot know it at once; nor can he
+   * whose election is on its way back to him, who does not act yet.
+   */
   robbed(): void {
     const { plan, timeline } = this.#m;
-    this.#robbed = { of: this.actors()[0] ?? '', until: timeline.now + plan.ttlMs };
+    const holder = this.holder();
+    const of = [...this.actors(), ...(holder === null ? [] : [holder])];
+    this.#robbed = { of, until: timeline.now + plan.ttlMs };
   }
 
-  /** An old backup was put back. */
+  /** An old backup was put back; before it somebody was robbed. */
   putBack(): void {
-    this.robbed();
     this.restored = { at: this.#m.timeline.now, base: this.#head?.base ?? 0 };
     this.#headRaw = this.#m.etcd.peek(`${PREFIX}head`);
   }
@@ -201,7 +205,7 @@ export class GroupCheckers implements Watcher {
     const what = `${by} writes (${term}, ${number}) after (${this.#top.term}, ${this.#top.number})`;
     const isAck = this.restored !== null && base > this.restored.base;
     // Whoever acted just then may commit on the very state that was put back.
-    const isExcused = by === this.#robbed.of && this.#m.timeline.now <= this.#robbed.until;
+    const isExcused = this.#robbed.of.includes(by) && this.#m.timeline.now <= this.#robbed.until;
     if (this.restored !== null && !isAck && !isExcused) this.fail('restored-nobody-acts', what);
     if (isAck) this.restored = null;
     if (number <= this.#top.number || term < this.#top.term) this.fail('head-grows', what);
@@ -420,7 +424,7 @@ export class GroupCheckers implements Watcher {
   ): void {
     if (op === 'read') return;
     const { now } = this.#m.timeline;
-    const isRobbed = this.#robbed.of === r.name && now <= this.#robbed.until;
+    const isRobbed = this.#robbed.of.includes(r.name) && now <= this.#robbed.until;
     const holder = this.holder();
     if (holder !== r.name && !isRobbed) {
       const who = holder ?? 'nobody';
