@@ -90,7 +90,6 @@ export class GroupCheckers implements Watcher {
   slackMs = 0;
   readonly #m: Means;
   #headRaw: string | null = null;
-  #topRaw: string | null = null;
   #head: Head | null = null;
   /** The highest that was ever written, whatever was put back since. */
   #top = { term: 0, number: 0 };
@@ -181,9 +180,6 @@ export class GroupCheckers implements Watcher {
     if (raw === this.#headRaw) return;
     this.#headRaw = raw;
     if (raw === null) return this.fail('head-stands', 'the head is gone');
-    // A late copy of the very transaction that a backup had not yet.
-    if (raw === this.#topRaw) return;
-    this.#topRaw = raw;
     const head = this.#headOf(raw);
     if (head === null) return this.fail('head-stands', `nobody of the group wrote it: ${raw}`);
     this.commits++;
