@@ -36,6 +36,8 @@ interface Head {
   readonly number: number;
   readonly by: string;
   readonly base: number;
+  /** Group time. */
+  readonly at: number;
 }
 
 /** What stands until somebody gives it back: a drain, a freeze, a pin. */
@@ -43,7 +45,7 @@ interface Hold {
   readonly reason: string;
   readonly sinceAt: number;
   readonly untilAt: number | null;
-  /** In true time, when it was first committed. */
+  /** In true time, when it was taken: it is committed later where a store refuses. */
   readonly heldAt: number;
 }
 
@@ -193,7 +195,7 @@ export class GroupCheckers implements Watcher {
   #headOf(raw: string): Head | null {
     const opened = this.#m.seal.open('head', 'head', raw);
     if (opened === null) return null;
-    const fields = JSON.parse(opened.text) as { by: string; base: number };
+    const fields = JSON.parse(opened.text) as { by: string; base: number; at: number };
     return { ...fields, term: opened.term, number: opened.number };
   }
 
@@ -316,8 +318,11 @@ export class GroupCheckers implements Watcher {
     if (now === null) return void this.#holds.delete(key);
     const { reason, sinceAt } = now;
     const untilAt = now.untilAt ?? null;
-    this.#holds.set(key, { reason, sinceAt, untilAt, heldAt: this.#m.timeline.now });
     const order = this.#orders.get(reason);
+    const { now: at } = this.#m.timeline;
+    const takenAt = at - Math.max(0, this.#head!.at - sinceAt);
+    const heldAt = order === undefined ? at : Math.max(order.saidAt, takenAt);
+    this.#holds.set(key, { reason, sinceAt, untilAt, heldAt });
     // What vendors say is no order, and bears none's reason.
     if (order === undefined) return;
     this.trace(`${key} holds: ${reason}`);
