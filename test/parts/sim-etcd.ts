@@ -565,7 +565,12 @@ export class SimEtcd {
     // The leader of an election that is over, as long as it does not know: it renews for itself.
     const isStale = member === this.#leader ? !this.isLed : header.raftTerm < this.#data.raftTerm;
     const lease = this.#data.leases.get(id);
-    if (isStale) return done({ value: { ttlMs: lease?.ttlMs ?? 5000 } }, header);
+    if (isStale) {
+      // What it renewed so far holds if it leads on (lessor.go, Renew); an election renews them all.
+      const isSole = member === this.#leader && lease !== undefined;
+      if (isSole) lease.endsAt = this.#timeline.now + lease.ttlMs;
+      return done({ value: { ttlMs: lease?.ttlMs ?? 5000 } }, header);
+    }
     this.#led(
       member,
       () => {
