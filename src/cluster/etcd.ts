@@ -944,7 +944,8 @@ class EtcdCoordinator implements GroupCoordinator {
     if (head === null) {
       if (this.#told !== null) return;
       this.#told = { number: 0, macs: new Map() };
-      return this.#tell({ kind: 'documents', docs: [], whole: true, number: 0, by: null });
+      const none = { docs: [], whole: true, number: 0, by: null, isNew: true };
+      return this.#tell({ kind: 'documents', ...none });
     }
     if (this.#told?.number === head.number || head.tx === this.#flight?.tx) return;
     const isOther = head.by !== this.#o.replica;
@@ -959,7 +960,8 @@ class EtcdCoordinator implements GroupCoordinator {
     const whole = this.#told === null;
     if (whole) this.#toldShift = this.#shift;
     this.#told = { number: head.number, macs };
-    this.#tell({ kind: 'documents', docs, whole, number: head.number, by: head.by });
+    const { number, by } = head;
+    this.#tell({ kind: 'documents', docs, whole, number, by, isNew: !head.shared });
   }
 
   /** A document in our own time. */

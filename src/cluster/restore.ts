@@ -79,7 +79,7 @@ export async function restoreAll(
   const cluster = doubt.header.clusterId;
   // Nobody knows who has acted, or believes it still.
   const leases = [{ id: null, ttlMs: means.ttlMs }];
-  const fields = { tx, at, by, base, cluster, floor: number, digest, leases };
+  const fields = { tx, at, by, base, cluster, floor: number, shared: true, digest, leases };
   const raw = seal.close('head', 'head', { term: base, number, text: JSON.stringify(fields) });
   const last = await means.gateway.txn(
     {
