@@ -5319,4 +5319,16 @@ function laneWorks`,
       },
     ],
   },
+  {
+    name: 'documents that were all taken away come back with whoever was not there',
+    rule: 30,
+    by: 'controller-group.test.ts',
+    edits: [
+      {
+        file: 'src/controller.ts',
+        find: 'if (isNew) {',
+        replace: 'if (isNew || docs.length === 0) {',
+      },
+    ],
+  },
 ];
