@@ -1023,6 +1023,29 @@ test('two that restore at once do not leave a mixture', async () => {
   }
 });
 
+test('that no document is there is told from that none was ever shared', async () => {
+  const { group, leader } = await started();
+  const toldTo = async (name: string) => {
+    const fresh = new Replica(group, name);
+    fresh.start();
+    const told = () => fresh.events.find(({ kind }) => kind === 'documents');
+    await group.until(() => told() !== undefined, 'it is told');
+    fresh.process.die();
+    const { docs, isNew } = told() as Extract<LeaseEvent, { kind: 'documents' }>;
+    return { docs, isNew };
+  };
+  assert.deepEqual(await toldTo('d'), { docs: [], isNew: true });
+  await group.settle(leader.commit(batch({ 'epoch/x.': 1 })));
+  await group.settle(leader.commit(batch({ 'epoch/x.': null })));
+  await group.settle(leader.commit(batch({}, [{ id: 'one', reply: yes }])));
+  assert.deepEqual(await toldTo('e'), { docs: [], isNew: false });
+  group.etcd.empty('c2');
+  await group.until(() => leader.word === 'restored', 'it notices');
+  const reply = await group.settle(leader.coordinator.shared.restore({}));
+  assert.equal(reply.exit, 0, reply.message);
+  assert.deepEqual(await toldTo('f'), { docs: [], isNew: false });
+});
+
 // ---------------------------------------------------------------- no room
 
 test('without room nobody acts, all say so, and with room again it goes on', async () => {

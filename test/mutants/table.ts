@@ -5331,4 +5331,16 @@ function laneWorks`,
       },
     ],
   },
+  {
+    name: 'that documents were shared is forgotten with the last of them',
+    rule: 30,
+    by: 'cluster/etcd.test.ts',
+    edits: [
+      {
+        file: 'src/cluster/ledger.ts',
+        find: 'batch.docs.length > 0 || (mirror.head?.shared ?? false)',
+        replace: 'batch.docs.length > 0',
+      },
+    ],
+  },
 ];
