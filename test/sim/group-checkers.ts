@@ -103,6 +103,8 @@ export class GroupCheckers implements Watcher {
   readonly #orders = new Map<string, Order>();
   /** Ids that are done, and the reply that was committed. */
   readonly #done = new Map<string, Reply>();
+  /** Those of them that a restoration left no answer to. */
+  readonly #forgotten = new Set<string>();
   /** Markers that the group committed, and the id of each epoch of each name. */
   readonly #committed = new Set<string>();
   readonly #epochs = new Map<string, string>();
@@ -205,7 +207,10 @@ export class GroupCheckers implements Watcher {
     // Whoever acted just then may commit on the very state that was put back.
     const isExcused = this.#robbed.of.includes(by) && this.#m.timeline.now <= this.#robbed.until;
     if (this.restored !== null && !isAck && !isExcused) this.fail('restored-nobody-acts', what);
-    if (isAck) this.restored = null;
+    if (isAck) {
+      this.restored = null;
+      for (const id of this.#done.keys()) this.#forgotten.add(id);
+    }
     if (number <= this.#top.number || term < this.#top.term) this.fail('head-grows', what);
     if (term > this.#top.term) this.takeOvers++;
     this.#top = { term: Math.max(term, this.#top.term), number };
@@ -520,6 +525,14 @@ export class GroupCheckers implements Watcher {
   /** The same order is said again. */
   repeats(id: string): void {
     this.#twice.add(id);
+    // With what it was restored from the group forgot that it was done: it is another order now.
+    if (this.#forgotten.has(id)) this.#forgive(id);
+  }
+
+  #forgive(id: string): void {
+    this.#done.delete(id);
+    this.#everHeld.delete(id);
+    for (const key of this.#over) if (key.endsWith(` ${id}`)) this.#over.delete(key);
   }
 
   /** What a replica calls down is not well. */
