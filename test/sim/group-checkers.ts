@@ -285,8 +285,9 @@ export class GroupCheckers implements Watcher {
     if (key === 'freeze' || key.startsWith('drain/')) {
       return this.#held(key, value as unknown as Omit<Hold, 'heldAt'> | null);
     }
-    if (!key.startsWith('record/') || value === null) return;
+    if (!key.startsWith('record/')) return;
     const name = key.slice('record/'.length);
+    if (value === null) return this.#released(name);
     const doc = value as unknown as RecordDoc;
     this.#held(`freeze ${name}`, doc.freeze);
     const pin = doc.pin;
@@ -300,6 +301,16 @@ export class GroupCheckers implements Watcher {
     }
     this.#topEpoch.set(name, Math.max(top, doc.epochMax));
     if (doc.marker !== null) this.#marked(name, doc.marker, head);
+  }
+
+  /** A record that left the configuration is let go, and what held it with it: its epoch alone stays. */
+  #released(name: Name): void {
+    if (this.#m.etcd.peek(`${PREFIX}doc/epoch/${name}`) === null) return;
+    for (const key of [`freeze ${name}`, `pin ${name}`]) {
+      const was = this.#holds.get(key);
+      if (was !== undefined) this.#over.add(`${key} ${was.reason}`);
+      this.#holds.delete(key);
+    }
   }
 
   #marked(name: Name, marker: Marker, { by }: Head): void {
