@@ -565,7 +565,7 @@ export class Controller {
   }
 
   #learn(hands: Hands, event: Extract<LeaseEvent, { kind: 'documents' }>): void {
-    const { docs, whole, by } = event;
+    const { docs, whole, by, isNew } = event;
     const said: Record<string, Json> = {};
     for (const [key, value] of docs) if (value !== null) said[key] = value;
     const problem = storedProblem(said);
@@ -578,12 +578,14 @@ export class Controller {
       this.#fall(hands, `${by ?? 'somebody'} has committed meanwhile`);
     }
     // Until somebody has shared something, each shows what it knows itself.
-    if (docs.length === 0) {
+    if (isNew) {
       if (whole) hands.isNew = true;
       return;
     }
-    hands.ledger.learn(docs, whole || hands.isNew);
-    this.#step({ kind: 'learnt', docs, whole: whole || hands.isNew });
+    const isAll = whole || hands.isNew;
+    if (docs.length === 0 && !isAll) return;
+    hands.ledger.learn(docs, isAll);
+    this.#step({ kind: 'learnt', docs, whole: isAll });
     hands.isNew = false;
   }
 

@@ -129,6 +129,8 @@ export type LeaseEvent =
       readonly number: number;
       /** The replica that wrote that; null: nobody yet. */
       readonly by: string | null;
+      /** No document was ever shared: that there are none says nothing of what is known here. */
+      readonly isNew: boolean;
     }
   /** An operator's word that was said to another replica; told only to whoever acts. */
   | {

@@ -716,6 +716,28 @@ test('a node that was alone brings its documents into a new group; an empty one 
   await lab.stop();
 });
 
+test('documents that were all taken away stay away, also from one who comes back with them', async () => {
+  const lab = await new Lab().start();
+  const { leader } = lab;
+  const drain: Command = { kind: 'drain', what: 'b', reason: 'because', by: 'ann' };
+  await lab.answered(leader.say(drain, 'id-1'));
+  await lab.clock.advance(1_000);
+  const [old, other] = lab.followers as [Replica, Replica];
+  assert.ok('drain/b' in old.controller!.documents());
+  lab.group.way(old.name).cut = true;
+  lab.group.docs.clear();
+  const again = new Replica(old.name, lab, structuredClone(old.docs));
+  lab.replicas[lab.replicas.indexOf(old)] = again;
+  for (const one of [leader, other]) lab.group.way(one.name).cut = true;
+  lab.group.way(old.name).cut = false;
+  again.start();
+  await lab.clock.advance(20_000);
+  assert.equal(lab.leader, again);
+  assert.ok(!('drain/b' in again.controller!.documents()));
+  assert.ok(!lab.group.docs.has('drain/b'));
+  await lab.stop();
+});
+
 // ---------------------------------------------------------------- orders
 
 test('a replica that starts again shows what the group decided, not what it had not committed', async () => {

@@ -38,7 +38,7 @@ import {
   tooLarge,
 } from './ledger.ts';
 import { type Before, type Head, Mirror } from './mirror.ts';
-import { restoreAll } from './restore.ts';
+import { type Aim, restoreAll } from './restore.ts';
 import type { Seal } from './sealed.ts';
 
 /** What a replica remembers of the group over restarts, to notice an etcd that went back. */
@@ -52,6 +52,8 @@ export interface Memory {
   readonly base: number;
   /** Own engine time less group time, in milliseconds; null: not known yet. */
   readonly shift: number | null;
+  /** Of the last restoration that was begun here; null: none was. */
+  readonly aimed: Aim | null;
 }
 
 interface EtcdOptions {
@@ -66,7 +68,8 @@ interface EtcdOptions {
   readonly ttlMs: number;
   /** The one to use now: keys are rotated while it runs. */
   readonly seal: () => Seal;
-  readonly memory: { load(): Memory | null; save(memory: Memory): void };
+  /** `save`: false where it could not be kept. */
+  readonly memory: { load(): Memory | null; save(memory: Memory): boolean };
   /** A random id. */
   readonly id: () => string;
   /** Something is wrong that stops nobody. */
@@ -117,6 +120,7 @@ const nothingRemembered: Memory = {
   tx: '',
   base: 0,
   shift: null,
+  aimed: null,
 };
 
 /** Starts nothing yet. */
@@ -178,6 +182,8 @@ class EtcdCoordinator implements GroupCoordinator {
   #strange = '';
   #shift: number | null;
   #isShiftLive = false;
+  /** That of the last telling of everything. */
+  #toldShift: number | null = null;
   #restored: string | null = null;
   #raising = false;
   #restoring: Promise<Reply> | null = null;
@@ -194,7 +200,7 @@ class EtcdCoordinator implements GroupCoordinator {
     const { prefix } = options;
     this.#end = `${prefix.slice(0, -1)}0`;
     this.#mirror = new Mirror(prefix, options.seal);
-    this.#memory = options.memory.load() ?? nothingRemembered;
+    this.#memory = { ...nothingRemembered, ...options.memory.load() };
     this.#shift = this.#memory.shift;
     this.#answeredAt = options.clock.now();
     this.#headAt = this.#answeredAt;
@@ -872,6 +878,7 @@ class EtcdCoordinator implements GroupCoordinator {
       tx,
       base,
       shift: this.#shift,
+      aimed: before.aimed,
     };
     this.#o.memory.save(this.#memory);
   }
@@ -937,7 +944,8 @@ class EtcdCoordinator implements GroupCoordinator {
     if (head === null) {
       if (this.#told !== null) return;
       this.#told = { number: 0, macs: new Map() };
-      return this.#tell({ kind: 'documents', docs: [], whole: true, number: 0, by: null });
+      const none = { docs: [], whole: true, number: 0, by: null, isNew: true };
+      return this.#tell({ kind: 'documents', ...none });
     }
     if (this.#told?.number === head.number || head.tx === this.#flight?.tx) return;
     const isOther = head.by !== this.#o.replica;
@@ -950,8 +958,10 @@ class EtcdCoordinator implements GroupCoordinator {
     }
     for (const key of from.keys()) if (!macs.has(key)) docs.push([key, null]);
     const whole = this.#told === null;
+    if (whole) this.#toldShift = this.#shift;
     this.#told = { number: head.number, macs };
-    this.#tell({ kind: 'documents', docs, whole, number: head.number, by: head.by });
+    const { number, by } = head;
+    this.#tell({ kind: 'documents', docs, whole, number, by, isNew: !head.shared });
   }
 
   /** A document in our own time. */
@@ -970,7 +980,10 @@ class EtcdCoordinator implements GroupCoordinator {
     const isFirst = isLive && !this.#isShiftLive;
     this.#shift = isFirst || before === null ? seen : Math.min(before, seen);
     if (isLive) this.#isShiftLive = true;
-    if (before !== null && Math.abs(this.#shift - before) > SHIFT_NEWS_MS) this.#told = null;
+    // Many small steps make a large one.
+    const told = this.#toldShift ?? before ?? this.#shift;
+    this.#toldShift = told;
+    if (Math.abs(this.#shift - told) > SHIFT_NEWS_MS) this.#told = null;
   }
 
   #tellReplies(): void {
@@ -1065,6 +1078,7 @@ class EtcdCoordinator implements GroupCoordinator {
     const own = Object.entries(docs).map(([key, doc]) => [key, shifted(key, doc, by)] as const);
     const known = [this.#memory.number, this.#mirror.head?.number ?? 0, this.#heard?.number ?? 0];
     const terms = [this.#memory.term, this.#mirror.head?.term ?? 0, this.#memory.base];
+    const { aimed } = this.#memory;
     const restored = await restoreAll(own, {
       gateway,
       prefix,
@@ -1072,8 +1086,12 @@ class EtcdCoordinator implements GroupCoordinator {
       by: replica,
       tx: id(),
       at: this.#groupNow(),
-      number: Math.max(...known, this.#mirror.doubt ?? 0),
-      term: Math.max(...terms),
+      number: Math.max(...known, this.#mirror.doubt ?? 0, aimed?.number ?? 0),
+      term: Math.max(...terms, aimed?.base ?? 0),
+      aim: (next) => {
+        this.#memory = { ...this.#memory, aimed: next };
+        return this.#o.memory.save(this.#memory);
+      },
       ttlMs: this.#o.ttlMs,
       headRevision: this.#mirror.headKeyRevision,
     });

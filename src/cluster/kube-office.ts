@@ -195,7 +195,9 @@ export class Office implements Shared {
     for (const key of before?.keys() ?? []) if (!texts.has(key)) told.push([key, null]);
     this.#told = texts;
     this.#toldRaw = raw;
-    this.#options.tell({ kind: 'documents', docs: told, whole: before === null, number, by });
+    const isNew = !(shelf?.shared ?? false);
+    const whole = before === null;
+    this.#options.tell({ kind: 'documents', docs: told, whole, number, by, isNew });
   }
 
   // -------------------------------------------------------------- writing
@@ -326,7 +328,8 @@ export class Office implements Shared {
     const log = logWith(shelf?.log ?? [], batch.entries, number);
     // Group time does not go back either.
     const at = Math.max(this.#now(), shelf?.at ?? Number.NEGATIVE_INFINITY);
-    const head = { ...under, number, tx: id(), at, by, ...done, log };
+    const shared = batch.docs.length > 0 || (shelf?.shared ?? false);
+    const head = { ...under, number, tx: id(), at, by, ...done, shared, log };
     const made = pack({ ...head, docs: Object.fromEntries(docs) }, seal(), sizeOf(opened));
     if ('full' in made) return made;
     this.#headAt = clock.now();
@@ -464,7 +467,8 @@ done; look with \`detour status\``;
       const number = above.number + NUMBERS_ON;
       const term = base + seen.transitions;
       const head = { term, number, tx: id(), at: this.#now(), by, base, lease: seen.uid, home };
-      const rest = { floor: number, docs: Object.fromEntries(own), done: [], log: [] };
+      const all = Object.fromEntries(own);
+      const rest = { floor: number, shared: true, docs: all, done: [], log: [] };
       return pack({ ...head, ...rest }, seal(), 0);
     });
     if (why !== null) return { exit: 1, message: `not restored, and nobody acts: ${why}` };

@@ -71,7 +71,8 @@ export function plan(batch: Batch, mirror: Mirror, terms: Terms): Planned {
   }
   const floor = Math.max(mirror.head?.floor ?? 0, forgotten.at(-1)?.number ?? 0);
   const digest = mirror.digestWith([...changes]);
-  const head = { tx, at, by, base, cluster, floor, digest, leases };
+  const shared = batch.docs.length > 0 || (mirror.head?.shared ?? false);
+  const head = { tx, at, by, base, cluster, floor, shared, digest, leases };
   const raw = seal.close('head', 'head', { term, number, text: JSON.stringify(head) });
   changes.set('head', raw);
   const ops = [...changes].map(([key, value]): Op => {

@@ -25,6 +25,8 @@ export interface Head {
   readonly cluster: string;
   /** An order that was said at this number or before may have been done and forgotten. */
   readonly floor: number;
+  /** Some document was shared, now or before: where none is there, each was taken away. */
+  readonly shared: boolean;
   /** Of all documents and answers there are (sealed.ts). */
   readonly digest: string;
   /** Whoever may still believe in his right to act: the writer's lease, and those before it. */
@@ -283,6 +285,7 @@ function isWhole(purpose: Purpose, text: string): boolean {
       return (
         has('string', 'tx', 'by', 'cluster', 'digest') &&
         has('number', 'at', 'base', 'floor') &&
+        has('boolean', 'shared') &&
         Array.isArray(fields['leases'])
       );
     case 'order':

@@ -11,6 +11,12 @@ import { BYTES_MOST, DOCS_MOST } from './ledger.ts';
 import type { Head } from './mirror.ts';
 import { digestOf, macIn, type Seal } from './sealed.ts';
 
+/** The base and number of a restoration that was begun: the next one goes on from above them. */
+export interface Aim {
+  readonly base: number;
+  readonly number: number;
+}
+
 interface Means {
   readonly gateway: Gateway;
   readonly prefix: string;
@@ -23,6 +29,8 @@ interface Means {
   readonly number: number;
   readonly term: number;
   readonly ttlMs: number;
+  /** Keeps where it leads over restarts, before anything is written; false: it cannot be kept. */
+  readonly aim: (aimed: Aim) => boolean;
   /** Where the head stood when a person's word was found to be wanted; 0: there was none. */
   readonly headRevision: number;
 }
@@ -46,6 +54,10 @@ export async function restoreAll(
   if (Math.max(number, base) > MARKER_NUMBER_MAX) {
     return { message: 'terms and numbers are used up: give the group another prefix in etcd' };
   }
+  // Whoever dies before he hears of it, in an etcd that is put back once more, never does it twice.
+  if (!means.aim({ base, number })) {
+    return { message: 'not restored: this replica cannot write its state; free its disk first' };
+  }
   const doubt = await raised(means, base, number);
   if ('message' in doubt) return doubt;
   const texts = docs.map(([key, value]) => {
@@ -67,7 +79,7 @@ export async function restoreAll(
   const cluster = doubt.header.clusterId;
   // Nobody knows who has acted, or believes it still.
   const leases = [{ id: null, ttlMs: means.ttlMs }];
-  const fields = { tx, at, by, base, cluster, floor: number, digest, leases };
+  const fields = { tx, at, by, base, cluster, floor: number, shared: true, digest, leases };
   const raw = seal.close('head', 'head', { term: base, number, text: JSON.stringify(fields) });
   const last = await means.gateway.txn(
     {

@@ -32,6 +32,8 @@ export interface Shelf {
   readonly home: string;
   /** An order that was said at an earlier number may have been done and forgotten. */
   readonly floor: number;
+  /** Some document was shared, now or before: where none is there, each was taken away. */
+  readonly shared: boolean;
   readonly docs: Readonly<Record<string, Json>>;
   /** The oldest first. */
   readonly done: readonly Done[];
@@ -169,6 +171,7 @@ function unpack(raw: string, seal: Seal): Shelf | string {
   const isWhole =
     has('string', 'tx', 'by', 'lease', 'home') &&
     has('number', 'at', 'base', 'floor') &&
+    has('boolean', 'shared') &&
     isFields(value!['docs']) &&
     Array.isArray(value!['done']) &&
     Array.isArray(value!['log']);

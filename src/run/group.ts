@@ -215,8 +215,10 @@ function memoryIn<T>(store: Store, clock: Clock, trouble: (detail: string) => vo
       try {
         const docs = [[MEMORY_KEY, memory as Json]] as const;
         store.commit({ at: clock.now(), wall: clock.wall(), entries: [], docs });
+        return true;
       } catch (error) {
         trouble(error instanceof Error ? error.message : String(error));
+        return false;
       }
     },
   };

@@ -41,6 +41,8 @@ class Replica {
   word: GroupWord | null = null;
   number = 0;
   memory: Memory | null = null;
+  /** Its disk takes nothing. */
+  isForgetful = false;
   keys: readonly string[] = [KEY];
   trouble: string[] = [];
   /** Keep-alives are answered in this election of etcd's, and never reach it. */
@@ -77,7 +79,8 @@ class Replica {
       memory: {
         load: () => this.memory,
         save: (memory) => {
-          this.memory = memory;
+          if (!this.isForgetful) this.memory = memory;
+          return !this.isForgetful;
         },
       },
       id: () => `${this.name}-${life}-${++ids}`,
@@ -310,6 +313,23 @@ test('one whose key is deleted gives up at once, and another takes it without wa
     await group.until(() => !leader.mayAct, 'it gives up', 100);
     await group.until(() => group.actor !== undefined, 'somebody acts', 500);
     assert.equal(group.overlaps, 0);
+  }
+});
+
+test('a lease that an etcd of an earlier time does not know is not gone: nobody acts beside its holder', async () => {
+  for (const seed of seeds) {
+    const { group, leader } = await started(seed);
+    for (const member of group.etcd.members.keys()) leader.link.cut.add(member);
+    await group.run(300);
+    group.etcd.delete(`${prefix}lease`);
+    const isNext = () => group.etcd.peek(`${prefix}lease`) !== null;
+    await group.until(isNext, 'the next has the key', 500);
+    assert.equal(leader.mayAct, true, 'it cannot know yet');
+    await group.run(20);
+    group.etcd.empty(group.etcd.clusterId);
+    await group.run(20_000);
+    assert.equal(group.overlaps, 0);
+    for (const one of group.others(leader)) assert.equal(one.mayAct, false);
   }
 });
 
@@ -903,6 +923,79 @@ test('what another replica knows of the head counts as well', async () => {
   assert.match(JSON.stringify(leader.events.at(-1)), /replica d knows number/);
 });
 
+test('a restoration that is said twice is done once, and one that was done meanwhile is not undone', async () => {
+  for (const seed of seeds) {
+    const { group, leader } = await started(seed);
+    await group.settle(leader.commit(batch({ 'epoch/x.': 7 })));
+    await group.agree({ 'epoch/x.': 7 });
+    group.etcd.empty('c2');
+    const all = () => group.replicas.every((one) => one.word === 'restored');
+    await group.until(all, 'all notice');
+    const [a, b] = group.replicas as [Replica, Replica, Replica];
+    const docs = Object.fromEntries(a.docs);
+    const first = a.coordinator.shared.restore(docs);
+    await group.run(5);
+    const again = a.coordinator.shared.restore({});
+    const replies = await group.settle(Promise.all([first, again]));
+    assert.deepEqual(replies[0], replies[1]);
+    assert.equal(replies[0]!.exit, 0, replies[0]!.message);
+    const late = await group.settle(b.coordinator.shared.restore({}));
+    assert.notEqual(late.exit, 0);
+    await group.elected();
+    await group.agree({ 'epoch/x.': 7 });
+  }
+});
+
+test('a restoration that nobody heard of, in an etcd that was put back again, is none that is repeated', async () => {
+  for (const seed of seeds) {
+    const { group, leader } = await started(seed);
+    await group.settle(leader.commit(batch({ 'epoch/x.': 7 })));
+    await group.agree({ 'epoch/x.': 7 });
+    const [a] = group.replicas as [Replica, Replica, Replica];
+    const docs = Object.fromEntries(a.docs);
+    const all = () => group.replicas.every((one) => one.word === 'restored');
+    const headOf = () => {
+      const raw = group.etcd.peek(`${prefix}head`);
+      return raw === null ? null : createSeal([KEY], ['shop']).open('head', 'head', raw);
+    };
+    const heads: { readonly term: number; readonly number: number }[] = [];
+    for (const cluster of ['c2', 'c3']) {
+      group.etcd.empty(cluster);
+      await group.until(all, 'all notice');
+      a.link.replyDelayMs = 100;
+      void a.coordinator.shared.restore(docs);
+      await group.until(() => headOf() !== null, 'its head stands');
+      heads.push(headOf()!);
+      a.process.die();
+      // Nobody else sees it either.
+      group.etcd.empty(`${cluster} again`);
+      a.link.replyDelayMs = 0;
+      a.start();
+    }
+    const [first, second] = heads;
+    const isAbove = second!.term > first!.term && second!.number > first!.number;
+    assert.ok(isAbove, `seed ${seed}`);
+  }
+});
+
+test('whoever cannot keep where a restoration leads restores nothing', async () => {
+  const { group, leader } = await started();
+  await group.settle(leader.commit(batch({ 'epoch/x.': 7 })));
+  await group.agree({ 'epoch/x.': 7 });
+  group.etcd.empty('c2');
+  await group.until(() => group.replicas.every((one) => one.word === 'restored'), 'all notice');
+  leader.isForgetful = true;
+  const docs = Object.fromEntries(leader.docs);
+  const refused = await group.settle(leader.coordinator.shared.restore(docs));
+  assert.equal(refused.exit, 1);
+  assert.match(refused.message, /cannot write its state/);
+  assert.equal(group.etcd.peek(`${prefix}head`), null);
+  leader.isForgetful = false;
+  const reply = await group.settle(leader.coordinator.shared.restore(docs));
+  assert.equal(reply.exit, 0, reply.message);
+  await group.agree({ 'epoch/x.': 7 });
+});
+
 test('two that restore at once do not leave a mixture', async () => {
   for (const seed of seeds) {
     const { group, leader } = await started(seed);
@@ -928,6 +1021,29 @@ test('two that restore at once do not leave a mixture', async () => {
     assert.equal(new Set([...actor.docs.values()]).size, 1);
     assert.equal(actor.docs.size, 250);
   }
+});
+
+test('that no document is there is told from that none was ever shared', async () => {
+  const { group, leader } = await started();
+  const toldTo = async (name: string) => {
+    const fresh = new Replica(group, name);
+    fresh.start();
+    const told = () => fresh.events.find(({ kind }) => kind === 'documents');
+    await group.until(() => told() !== undefined, 'it is told');
+    fresh.process.die();
+    const { docs, isNew } = told() as Extract<LeaseEvent, { kind: 'documents' }>;
+    return { docs, isNew };
+  };
+  assert.deepEqual(await toldTo('d'), { docs: [], isNew: true });
+  await group.settle(leader.commit(batch({ 'epoch/x.': 1 })));
+  await group.settle(leader.commit(batch({ 'epoch/x.': null })));
+  await group.settle(leader.commit(batch({}, [{ id: 'one', reply: yes }])));
+  assert.deepEqual(await toldTo('e'), { docs: [], isNew: false });
+  group.etcd.empty('c2');
+  await group.until(() => leader.word === 'restored', 'it notices');
+  const reply = await group.settle(leader.coordinator.shared.restore({}));
+  assert.equal(reply.exit, 0, reply.message);
+  assert.deepEqual(await toldTo('f'), { docs: [], isNew: false });
 });
 
 // ---------------------------------------------------------------- no room

@@ -204,6 +204,7 @@ class Replica {
           load: () => this.#memory,
           save: (memory) => {
             this.#memory = memory;
+            return true;
           },
         },
         id: randomUUID,

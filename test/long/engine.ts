@@ -112,6 +112,7 @@ async function acting(etcd: Etcd) {
       load: () => memory,
       save: (one) => {
         memory = one;
+        return true;
       },
     },
     id: randomUUID,

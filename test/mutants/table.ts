@@ -4739,6 +4739,30 @@ function laneWorks`,
     ],
   },
   {
+    name: 'a lease that an etcd of an earlier time does not know counts as gone',
+    rule: 30,
+    by: overEtcd,
+    edits: [
+      {
+        file: coordinator,
+        find: 'return got.header.clusterId === clusterId && got.header.revision >= revision;',
+        replace: "return clusterId !== '' && revision >= 0;",
+      },
+    ],
+  },
+  {
+    name: 'a restoration that is said twice is done twice',
+    rule: 30,
+    by: overEtcd,
+    edits: [
+      {
+        file: coordinator,
+        find: 'this.#restoring ??= this.#restore(docs)',
+        replace: 'this.#restoring = this.#restore(docs)',
+      },
+    ],
+  },
+  {
     name: 'a write goes out before the group has what it rests on',
     rule: 30,
     by: 'controller-group.test.ts',
@@ -5303,6 +5327,59 @@ function laneWorks`,
         file: 'src/core/ledger.ts',
         find: 'entries.filter(isDecision)',
         replace: 'entries',
+      },
+    ],
+  },
+  {
+    name: 'where a restoration led that nobody heard of is forgotten',
+    rule: 30,
+    by: 'cluster/etcd.test.ts',
+    edits: [
+      {
+        file: 'src/cluster/etcd.ts',
+        find: 'aimed: before.aimed,',
+        replace: 'aimed: null,',
+      },
+      {
+        file: 'src/cluster/etcd.ts',
+        find: 'this.#memory = { ...this.#memory, aimed: next };',
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'a restoration begins whose aim could not be kept',
+    rule: 30,
+    by: 'cluster/etcd.test.ts',
+    edits: [
+      {
+        file: restore,
+        find: 'if (!means.aim({ base, number })) {',
+        replace: 'if (!means.aim({ base, number }) && number < 0) {',
+      },
+    ],
+  },
+  {
+    name: 'documents that were all taken away come back with whoever was not there',
+    rule: 30,
+    by: 'controller-group.test.ts',
+    edits: [
+      {
+        file: 'src/controller.ts',
+        find: 'if (isNew) {',
+        replace: 'if (isNew || docs.length === 0) {',
+      },
+    ],
+  },
+  {
+    name: 'that documents were shared is forgotten with the last of them',
+    rule: 30,
+    by: 'cluster/etcd.test.ts',
+    edits: [
+      {
+        file: 'src/cluster/ledger.ts',
+        find: 'batch.docs.length > 0 || (mirror.head?.shared ?? false)',
+        replace: 'batch.docs.length > 0',
       },
     ],
   },

@@ -177,10 +177,14 @@ export class MemoryGroup {
     await this.#pause(HALF_MS);
   }
 
+  get #isNew(): boolean {
+    return !this.commits.some(({ batch }) => batch.docs.length > 0);
+  }
+
   #catchUp(m: Member, whole: boolean): void {
     m.seen = this.commits.length;
     const docs = [...this.docs];
-    m.tell({ kind: 'documents', docs, whole, number: m.seen, by: this.#by });
+    m.tell({ kind: 'documents', docs, whole, number: m.seen, by: this.#by, isNew: this.#isNew });
   }
 
   // -------------------------------------------------------------- the head
@@ -251,7 +255,7 @@ export class MemoryGroup {
       // Whoever missed some is told of all there is.
       if (other.seen !== number - 1) return this.#catchUp(other, true);
       other.seen = number;
-      other.tell({ kind: 'documents', docs, whole: false, number, by });
+      other.tell({ kind: 'documents', docs, whole: false, number, by, isNew: this.#isNew });
     });
   }
 

@@ -46,7 +46,6 @@ interface Data {
   revision: number;
   compacted: number;
   raftTerm: number;
-  nextLease: number;
   readonly keys: Map<string, Stored>;
   /** The keys as they were before the first of the history that is kept. */
   readonly base: Map<string, Stored>;
@@ -124,12 +123,13 @@ export class SimEtcd {
     revision: 1,
     compacted: 0,
     raftTerm: 2,
-    nextLease: 7000,
     keys: new Map(),
     base: new Map(),
     leases: new Map(),
     history: [],
   };
+  /** By the member's name and clock (v3_server.go, LeaseGrant): none comes twice, whatever is put back. */
+  #nextLease = 7000;
   #leader = 0;
   /** When the members have agreed on that. */
   #ledFrom = 0;
@@ -235,7 +235,7 @@ export class SimEtcd {
   empty(clusterId: string): void {
     this.clusterId = clusterId;
     const none = { keys: new Map(), base: new Map(), leases: new Map(), history: [] };
-    this.#restore({ revision: 1, compacted: 0, raftTerm: 2, nextLease: 9000, ...none });
+    this.#restore({ revision: 1, compacted: 0, raftTerm: 2, ...none });
   }
 
   #restore(data: Data): void {
@@ -548,7 +548,7 @@ export class SimEtcd {
       if (this.isFull) {
         return { fault: { kind: 'full', detail: 'etcdserver: mvcc: database space exceeded' } };
       }
-      const id = String(this.#data.nextLease++);
+      const id = String(this.#nextLease++);
       const ttlMs = Math.max(MIN_TTL_S, ttlS) * 1000;
       this.#data.leases.set(id, { ttlMs, endsAt: this.#timeline.now + ttlMs });
       return { value: { id, ttlMs } };
@@ -565,7 +565,12 @@ export class SimEtcd {
     // The leader of an election that is over, as long as it does not know: it renews for itself.
     const isStale = member === this.#leader ? !this.isLed : header.raftTerm < this.#data.raftTerm;
     const lease = this.#data.leases.get(id);
-    if (isStale) return done({ value: { ttlMs: lease?.ttlMs ?? 5000 } }, header);
+    if (isStale) {
+      // What it renewed so far holds if it leads on (lessor.go, Renew); an election renews them all.
+      const isSole = member === this.#leader && lease !== undefined;
+      if (isSole) lease.endsAt = this.#timeline.now + lease.ttlMs;
+      return done({ value: { ttlMs: lease?.ttlMs ?? 5000 } }, header);
+    }
     this.#led(
       member,
       () => {

@@ -36,6 +36,8 @@ interface Head {
   readonly number: number;
   readonly by: string;
   readonly base: number;
+  /** Group time. */
+  readonly at: number;
 }
 
 /** What stands until somebody gives it back: a drain, a freeze, a pin. */
@@ -43,7 +45,7 @@ interface Hold {
   readonly reason: string;
   readonly sinceAt: number;
   readonly untilAt: number | null;
-  /** In true time, when it was first committed. */
+  /** In true time, when it was taken: it is committed later where a store refuses. */
   readonly heldAt: number;
 }
 
@@ -101,6 +103,8 @@ export class GroupCheckers implements Watcher {
   readonly #orders = new Map<string, Order>();
   /** Ids that are done, and the reply that was committed. */
   readonly #done = new Map<string, Reply>();
+  /** Those of them that a restoration left no answer to. */
+  readonly #forgotten = new Set<string>();
   /** Markers that the group committed, and the id of each epoch of each name. */
   readonly #committed = new Set<string>();
   readonly #epochs = new Map<string, string>();
@@ -109,7 +113,7 @@ export class GroupCheckers implements Watcher {
   readonly #topEpoch = new Map<Name, number>();
   restored: Restored | null = null;
   /** Whose key was deleted or put away, and until when it cannot be blamed for not knowing. */
-  #robbed = { of: '', until: 0 };
+  #robbed: { readonly of: readonly string[]; readonly until: number } = { of: [], until: 0 };
   #ledAt = 0;
   #looks = 0;
   #loggedTo = 0;
@@ -148,20 +152,24 @@ export class GroupCheckers implements Watcher {
     if (now - this.#ledAt > plan.ttlMs) this.fail('no-quorum-nobody-acts', actors.join());
     const { restored } = this;
     if (restored === null) return;
-    const excused = this.#robbed.until > now ? this.#robbed.of : null;
-    const bold = actors.filter((name) => name !== excused);
+    const excused = this.#robbed.until > now ? this.#robbed.of : [];
+    const bold = actors.filter((name) => !excused.includes(name));
     if (bold.length > 0) this.fail('restored-nobody-acts', `${bold.join()} acts before any word`);
   }
 
-  /** Somebody has taken the key from whoever holds it, who cannot know it at once. */
+  /**
+   * Somebody is about to take the key from whoever holds it, who cannot know it at once; nor can he
+   * whose election is on its way back to him, who does not act yet.
+   */
   robbed(): void {
     const { plan, timeline } = this.#m;
-    this.#robbed = { of: this.actors()[0] ?? '', until: timeline.now + plan.ttlMs };
+    const holder = this.holder();
+    const of = [...this.actors(), ...(holder === null ? [] : [holder])];
+    this.#robbed = { of, until: timeline.now + plan.ttlMs };
   }
 
-  /** An old backup was put back. */
+  /** An old backup was put back; before it somebody was robbed. */
   putBack(): void {
-    this.robbed();
     this.restored = { at: this.#m.timeline.now, base: this.#head?.base ?? 0 };
     this.#headRaw = this.#m.etcd.peek(`${PREFIX}head`);
   }
@@ -189,15 +197,20 @@ export class GroupCheckers implements Watcher {
   #headOf(raw: string): Head | null {
     const opened = this.#m.seal.open('head', 'head', raw);
     if (opened === null) return null;
-    const fields = JSON.parse(opened.text) as { by: string; base: number };
+    const fields = JSON.parse(opened.text) as { by: string; base: number; at: number };
     return { ...fields, term: opened.term, number: opened.number };
   }
 
   #headed({ term, number, by, base }: Head): void {
     const what = `${by} writes (${term}, ${number}) after (${this.#top.term}, ${this.#top.number})`;
     const isAck = this.restored !== null && base > this.restored.base;
-    if (this.restored !== null && !isAck) this.fail('restored-nobody-acts', what);
-    if (isAck) this.restored = null;
+    // Whoever acted just then may commit on the very state that was put back.
+    const isExcused = this.#robbed.of.includes(by) && this.#m.timeline.now <= this.#robbed.until;
+    if (this.restored !== null && !isAck && !isExcused) this.fail('restored-nobody-acts', what);
+    if (isAck) {
+      this.restored = null;
+      for (const id of this.#done.keys()) this.#forgotten.add(id);
+    }
     if (number <= this.#top.number || term < this.#top.term) this.fail('head-grows', what);
     if (term > this.#top.term) this.takeOvers++;
     this.#top = { term: Math.max(term, this.#top.term), number };
@@ -272,8 +285,9 @@ export class GroupCheckers implements Watcher {
     if (key === 'freeze' || key.startsWith('drain/')) {
       return this.#held(key, value as unknown as Omit<Hold, 'heldAt'> | null);
     }
-    if (!key.startsWith('record/') || value === null) return;
+    if (!key.startsWith('record/')) return;
     const name = key.slice('record/'.length);
+    if (value === null) return this.#released(name);
     const doc = value as unknown as RecordDoc;
     this.#held(`freeze ${name}`, doc.freeze);
     const pin = doc.pin;
@@ -287,6 +301,16 @@ export class GroupCheckers implements Watcher {
     }
     this.#topEpoch.set(name, Math.max(top, doc.epochMax));
     if (doc.marker !== null) this.#marked(name, doc.marker, head);
+  }
+
+  /** A record that left the configuration is let go, and what held it with it: its epoch alone stays. */
+  #released(name: Name): void {
+    if (this.#m.etcd.peek(`${PREFIX}doc/epoch/${name}`) === null) return;
+    for (const key of [`freeze ${name}`, `pin ${name}`]) {
+      const was = this.#holds.get(key);
+      if (was !== undefined) this.#over.add(`${key} ${was.reason}`);
+      this.#holds.delete(key);
+    }
   }
 
   #marked(name: Name, marker: Marker, { by }: Head): void {
@@ -310,8 +334,11 @@ export class GroupCheckers implements Watcher {
     if (now === null) return void this.#holds.delete(key);
     const { reason, sinceAt } = now;
     const untilAt = now.untilAt ?? null;
-    this.#holds.set(key, { reason, sinceAt, untilAt, heldAt: this.#m.timeline.now });
     const order = this.#orders.get(reason);
+    const { now: at } = this.#m.timeline;
+    const takenAt = at - Math.max(0, this.#head!.at - sinceAt);
+    const heldAt = order === undefined ? at : Math.max(order.saidAt, takenAt);
+    this.#holds.set(key, { reason, sinceAt, untilAt, heldAt });
     // What vendors say is no order, and bears none's reason.
     if (order === undefined) return;
     this.trace(`${key} holds: ${reason}`);
@@ -414,7 +441,7 @@ export class GroupCheckers implements Watcher {
   ): void {
     if (op === 'read') return;
     const { now } = this.#m.timeline;
-    const isRobbed = this.#robbed.of === r.name && now <= this.#robbed.until;
+    const isRobbed = this.#robbed.of.includes(r.name) && now <= this.#robbed.until;
     const holder = this.holder();
     if (holder !== r.name && !isRobbed) {
       const who = holder ?? 'nobody';
@@ -509,6 +536,14 @@ export class GroupCheckers implements Watcher {
   /** The same order is said again. */
   repeats(id: string): void {
     this.#twice.add(id);
+    // With what it was restored from the group forgot that it was done: it is another order now.
+    if (this.#forgotten.has(id)) this.#forgive(id);
+  }
+
+  #forgive(id: string): void {
+    this.#done.delete(id);
+    this.#everHeld.delete(id);
+    for (const key of this.#over) if (key.endsWith(` ${id}`)) this.#over.delete(key);
   }
 
   /** What a replica calls down is not well. */

@@ -219,12 +219,14 @@ class GroupWorld {
       memory: {
         load: () => memoryOf(store.load().docs),
         save: (memory) => {
-          if (life !== process.life) return;
+          if (life !== process.life) return false;
           const docs = [['group', memory as unknown as Json]] as const;
           try {
             store.commit({ at: clock.now(), wall: clock.wall(), entries: [], docs });
+            return true;
           } catch {
             this.#checkers.trace(`${name}: cannot remember how far the group was`);
+            return false;
           }
         },
       },
@@ -406,6 +408,7 @@ class GroupWorld {
     if (!isKnown && backup.number === 0) return;
     if (!isKnown || c.is(0.6)) this.#etcd.clusterId = `c${++this.#clusters}`;
     this.#checkers.trace(`head ${backup.number} is put back, cluster ${this.#etcd.clusterId}`);
+    this.#checkers.robbed();
     backup.restore();
     this.#checkers.putBack();
     this.#timeline.later(c.spread(5000, 120_000), () => this.#acknowledge());

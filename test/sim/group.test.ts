@@ -10,7 +10,7 @@ import { type GroupSabotage, runGroup } from './group-world.ts';
 import { failureText, keptSeeds, Tally } from './main.ts';
 
 /** About 0.3 s each on an idle core. */
-const SEEDS = 60;
+const SEEDS = 20;
 
 async function clean(seeds: readonly number[]): Promise<Tally> {
   const tally = new Tally();
@@ -47,12 +47,12 @@ describe('the simulated group', () => {
 
   test('the same seed gives the same journals and records, another seed others', async () => {
     const hashes = new Set<string>();
-    for (const seed of [1, 7, 19]) {
+    for (const seed of [1, 7]) {
       const [once, again] = [await runGroup(seed), await runGroup(seed)];
       assert.deepEqual(again, once);
       hashes.add(once.hash);
     }
-    assert.equal(hashes.size, 3);
+    assert.equal(hashes.size, 2);
   });
 
   for (const { what, sabotage, rule, from } of broken) {
