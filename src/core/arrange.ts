@@ -165,5 +165,5 @@ function arrangeRecord(state: State, config: RecordConfig, out: Step): boolean {
 export function forgetImagined(state: State, r: RecordState, observed: boolean, out: Step): void {
   const imagined = r.doc.target !== null && r.doc.marker === null;
   if (r.config.mode !== 'steer' || !(observed || imagined) || follows(state)) return;
-  amend(out, r, { ...newDoc(), epochMax: r.doc.epochMax });
+  amend(out, r, { ...newDoc(), epochMax: r.doc.epochMax, freeze: r.doc.freeze });
 }

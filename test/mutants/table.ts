@@ -143,6 +143,12 @@ export const mutants: readonly Mutant[] = [
     ],
   },
   {
+    name: 'from observing to steering a freeze is forgotten',
+    rule: 29,
+    by: '137-frozen-while-observed',
+    edits: [{ file: arrange, find: `, freeze: r.doc.freeze });`, replace: ` });` }],
+  },
+  {
     name: 'a retired target is written again',
     rule: 2,
     by: '31-retired',
@@ -4871,7 +4877,7 @@ function laneWorks`,
     edits: [
       {
         file: controller,
-        find: `    if (docs.length === 0) {
+        find: `    if (isNew) {
       if (whole) hands.isNew = true;
       return;
     }
