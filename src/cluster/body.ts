@@ -41,7 +41,7 @@ export function collect(
   response.on('aborted', () => done(null));
 }
 
-/** Each line that is not empty, until `ended`, which may be told more than once. */
+/** Each line that is not empty, an unended last one too, until `ended`, which may be told again. */
 export function readLines(
   response: IncomingMessage,
   most: number,
@@ -66,6 +66,11 @@ export function readLines(
     response.destroy();
     ended(`a line of its watch is larger than ${most} bytes`);
   });
-  response.on('end', () => ended('its watch ended'));
+  response.on('end', () => {
+    // A refusal is one object without a line's end.
+    const text = Buffer.concat(rest).toString().trim();
+    if (text !== '') line(text);
+    ended('its watch ended');
+  });
   response.on('error', () => ended('its watch broke off'));
 }

@@ -15,6 +15,7 @@ import { Agent as HttpsAgent, request as overHttps } from 'node:https';
 import type { LookupFunction } from 'node:net';
 import { systemLookup } from '../dns/lookup.ts';
 import type { Clock } from '../ports.ts';
+import { collect, type Fields, isFields, parse, readLines } from './body.ts';
 
 /** What stands with every answer. */
 export interface Header {
@@ -400,7 +401,7 @@ class JsonGateway implements Gateway {
       done(tried);
     };
     const request = this.#request(member, path, text, (response) => {
-      collect(response, (body) => {
+      collect(response, BODY_MAX, (body) => {
         const status = response.statusCode ?? 0;
         if (body === null) {
           const detail = `${host}: the answer broke off, or is larger than ${BODY_MAX} bytes`;
@@ -561,7 +562,7 @@ class JsonGateway implements Gateway {
           cancel();
           tell(event);
         };
-        readLines(response, line, (why) => ended(why));
+        readLines(response, BODY_MAX, line, (why) => ended(why));
       });
       request.on('error', (error: NodeJS.ErrnoException) => ended(error.code ?? error.message));
       request.on('socket', (socket) => socket.setKeepAlive(true, 5000));
@@ -600,73 +601,7 @@ class JsonGateway implements Gateway {
   }
 }
 
-// ---------------------------------------------------------------- reading
-
-/** Null where it broke off, or is too large. */
-function collect(response: IncomingMessage, done: (text: string | null) => void): void {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  response.on('data', (chunk: Buffer) => {
-    size += chunk.length;
-    if (size > BODY_MAX) {
-      response.destroy();
-      done(null);
-    } else chunks.push(chunk);
-  });
-  response.on('end', () => done(Buffer.concat(chunks).toString()));
-  response.on('error', () => done(null));
-  response.on('aborted', () => done(null));
-}
-
-function readLines(
-  response: IncomingMessage,
-  line: (text: string) => void,
-  ended: (why: string) => void,
-): void {
-  let rest: Buffer[] = [];
-  let size = 0;
-  response.on('data', (chunk: Buffer) => {
-    let from = 0;
-    for (let at = chunk.indexOf(10); at >= 0; at = chunk.indexOf(10, from)) {
-      rest.push(chunk.subarray(from, at));
-      const text = Buffer.concat(rest).toString().trim();
-      rest = [];
-      size = 0;
-      from = at + 1;
-      if (text !== '') line(text);
-    }
-    rest.push(chunk.subarray(from));
-    size += chunk.length - from;
-    if (size <= BODY_MAX) return;
-    response.destroy();
-    ended(`a line of its watch is larger than ${BODY_MAX} bytes`);
-  });
-  response.on('end', () => {
-    // A refusal is one object without a line's end.
-    const text = Buffer.concat(rest).toString().trim();
-    if (text !== '') line(text);
-    ended('its watch ended');
-  });
-  response.on('error', () => ended('its watch broke off'));
-}
-
 // ---------------------------------------------------------------- the gateway's JSON
-
-type Fields = Readonly<Record<string, unknown>>;
-
-function isFields(value: unknown): value is Fields {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-function parse(text: string): Fields | null {
-  try {
-    const value: unknown = JSON.parse(text);
-    return isFields(value) ? value : null;
-  } catch {
-    // What is no JSON says nothing: the caller tells of it as it came.
-    return null;
-  }
-}
 
 function listOf(value: unknown): readonly Fields[] {
   return Array.isArray(value) ? value.filter(isFields) : [];

@@ -480,7 +480,7 @@ test('a recorded connection that is said again is not heard, and harms none', as
 
 test('bytes put into a connection end it: nothing of them is heard, and a new one is made', async () => {
   const spliced: readonly ((relay: Relay) => Buffer)[] = [
-    // A frame of this session once more; a frame of an older session; what nobody has said.
+    // A frame of this line once more; a frame of an older line; what nobody has said.
     (relay) => relay.connections.at(-1)!.said.at(-1)!,
     (relay) => relay.connections[0]!.said[2]!,
     () => Buffer.concat([Buffer.of(0, 0, 0, 40), randomBytes(40)]),
