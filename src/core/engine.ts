@@ -48,7 +48,7 @@ import {
   type State,
   type Step,
 } from './state.ts';
-import { onChained, onChooseAgain, onReadDeadline, readAll, review } from './steer.ts';
+import { isBlank, onChained, onChooseAgain, onReadDeadline, readAll, review } from './steer.ts';
 import { dropChoice, reissue, takeBack } from './switch.ts';
 import {
   clearAll,
@@ -395,7 +395,11 @@ function storeTurned(state: State, ok: boolean, what: string, out: Step): void {
 export function owed(state: State): Step['docs'] {
   const out = emptyStep();
   keepNotices(state, out);
-  for (const r of state.records.values()) keep(out, r);
+  for (const r of state.records.values()) {
+    // Of a record that was never decided the group has no document, and neither has the store.
+    if (isBlank(r)) drop(out, `record/${r.name}`);
+    else keep(out, r);
+  }
   for (const [name, epoch] of state.released) put(out, `epoch/${name}`, epoch);
   for (const d of state.drains.values()) put(out, `drain/${d.what}`, d);
   for (const cs of state.checks.values()) if (cs.everFailed) put(out, `red/${cs.key}`, true);

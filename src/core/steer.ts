@@ -355,6 +355,11 @@ export function newDoc(): RecordDoc {
   };
 }
 
+/** True where its document says no more than that of a record nobody ever decided. */
+export function isBlank(r: RecordState): boolean {
+  return JSON.stringify(r.doc) === JSON.stringify(newDoc());
+}
+
 /** Reads every provider of a record anew: at a start, or after it was told to look again. */
 export function readAll(state: State, r: RecordState): void {
   for (const cell of r.cells.values()) {

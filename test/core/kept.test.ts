@@ -80,3 +80,16 @@ test('what is only observed is committed as ended, and as it stands in memory', 
   assert.equal(doc.endedAt, doc.decidedAt);
   assert.deepEqual(world.docs[`record/${www}`], JSON.parse(JSON.stringify(doc)));
 });
+
+test('a store that commits again gets no document of a record that nobody ever decided', () => {
+  const world = new World(coreConfig({ record: { mode: 'observe' } }));
+  world.start();
+  assert.equal(world.docs[`record/${www}`], undefined);
+  world.storeFails = true;
+  world.origins.set('a', 'fail');
+  world.advance(5_000);
+  world.storeFails = false;
+  world.advance(30_000);
+  assert.equal(world.docs[`record/${www}`], undefined);
+  assert.notEqual(world.docs['open/store'], null);
+});
