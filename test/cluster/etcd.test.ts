@@ -912,17 +912,34 @@ test('whoever remembers nothing is kept from acting by those who do', async () =
   assert.equal(group.actor, undefined);
 });
 
+test('in an etcd that was put back no commit lands on another head at the same revision', async () => {
+  const { group, leader } = await started();
+  await group.settle(leader.commit(batch({ 'epoch/x.': 7 })));
+  const [putBack, head] = [group.etcd.backUp(), group.etcd.peek(`${prefix}head`)!];
+  await group.settle(leader.commit(batch({ 'epoch/x.': 8 })));
+  putBack();
+  group.etcd.put(`${prefix}head`, head);
+  const outcome = await group.settle(leader.commit(batch({ 'epoch/x.': 9 })));
+  assert.equal(outcome.kind, 'deposed');
+  assert.equal(group.etcd.peek(`${prefix}head`), head, 'nothing was written over it');
+});
+
 test('what another replica knows of the head counts as well', async () => {
   const { group, leader } = await started();
   await group.settle(leader.commit(batch({ 'epoch/x.': 7 })));
   const number = leader.memory!.number;
-  for (const one of group.replicas) one.coordinator.highest(number, 'd');
+  for (const one of group.replicas) one.coordinator.highest({ head: number, term: 0 }, 'd');
   await group.run(5000);
   assert.equal(group.actor, leader, 'the same is no news');
-  leader.coordinator.highest(number + 5, 'd');
+  leader.coordinator.highest({ head: number + 5, term: 3_000_047 }, 'd');
   await group.until(() => group.actor === undefined, 'nobody acts', 5000);
   assert.equal(leader.word, 'restored');
   assert.match(JSON.stringify(leader.events.at(-1)), /replica d knows number/);
+  const docs = Object.fromEntries(leader.docs);
+  const reply = await group.settle(leader.coordinator.shared.restore(docs));
+  assert.equal(reply.exit, 0, reply.message);
+  const { term, head } = leader.coordinator.head;
+  assert.ok(term > 3_000_047 && head > number + 5, `restored at (${term}, ${head})`);
 });
 
 test('a restoration that is said twice is done once, and one that was done meanwhile is not undone', async () => {

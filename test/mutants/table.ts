@@ -3374,6 +3374,24 @@ function laneWorks`,
     ],
   },
   {
+    name: 'a commit compares the revision of the head and not its text',
+    rule: 30,
+    by: 'cluster/etcd.test.ts',
+    edits: [{ file: 'src/cluster/ledger.ts', find: 'headRaw === null ?', replace: 'true ?' }],
+  },
+  {
+    name: 'a restoration does not go above the terms that others have told of',
+    rule: 30,
+    by: 'cluster/etcd.test.ts',
+    edits: [
+      {
+        file: 'src/cluster/etcd.ts',
+        find: 'this.#heardTerm = Math.max(this.#heardTerm, term);',
+        replace: '',
+      },
+    ],
+  },
+  {
     name: 'a record that nobody decided gets a document when the store works again',
     rule: 13,
     by: 'core/kept.test.ts',
