@@ -652,6 +652,8 @@ class EtcdCoordinator implements GroupCoordinator {
 
   #groupNow(): number {
     this.#shift ??= 0;
+    // From here on the group goes by this clock; a head that is read late must not set it anew.
+    this.#isShiftLive = true;
     return this.#o.clock.now() - this.#shift;
   }
 

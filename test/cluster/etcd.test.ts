@@ -641,6 +641,24 @@ test('pins end at the same moment for all, however their clocks differ', async (
   assert.ok(Math.abs(leftOf(third)! - (before - 100)) < 200, `${leftOf(third)} ${before}`);
 });
 
+test('whoever has acted stands still, reads the next head late, and ends a pin no sooner', async () => {
+  const { group, leader } = await started();
+  const sinceAt = leader.process.now();
+  const untilAt = sinceAt + 7_200_000;
+  const pin = { what: 'x', by: 'me', reason: 'r', sinceAt, untilAt };
+  await group.settle(leader.commit(batch({ 'drain/x': pin })));
+  const endsAt = group.timeline.now + untilAt - leader.process.now();
+  leader.process.pause(60_000, false);
+  await group.until(() => group.actor !== undefined && group.actor !== leader, 'another', 20_000);
+  const next = group.actor!;
+  await group.settle(next.commit(batch({ 'epoch/x.': 1 })));
+  await group.until(() => !leader.process.isPaused, 'it goes on', 70_000);
+  await group.run(5000);
+  const doc = leader.docs.get('drain/x') as { untilAt: number };
+  const seen = group.timeline.now + doc.untilAt - leader.process.now();
+  assert.ok(Math.abs(seen - endsAt) < 200, `${seen - endsAt} ms`);
+});
+
 test('a replica that starts anew, or is new, sees a pin end when the others do', async () => {
   const { group, leader } = await started();
   const [b] = group.others(leader) as [Replica, Replica];

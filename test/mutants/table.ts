@@ -3374,6 +3374,18 @@ function laneWorks`,
     ],
   },
   {
+    name: 'a head that is read late sets the clock of one who has acted',
+    rule: 12,
+    by: 'cluster/etcd.test.ts',
+    edits: [
+      {
+        file: 'src/cluster/etcd.ts',
+        find: 'read late must not set it anew.\n    this.#isShiftLive = true;',
+        replace: 'read late must not set it anew.',
+      },
+    ],
+  },
+  {
     name: 'a commit compares the revision of the head and not its text',
     rule: 30,
     by: 'cluster/etcd.test.ts',
