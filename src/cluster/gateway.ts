@@ -68,7 +68,7 @@ export interface Range {
   readonly keysOnly?: boolean;
 }
 
-/** True where the key's create or mod revision, 0 where there is no such key, or its value is that. */
+/** True where the key's create or mod revision (0: no such key) or its value is just that. */
 type Compare =
   | { readonly key: string; readonly target: 'create' | 'mod'; readonly revision: number }
   | { readonly key: string; readonly target: 'value'; readonly value: string };
