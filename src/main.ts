@@ -102,6 +102,10 @@ process.exitCode = await runCli(process.argv.slice(2), {
     const { auditOnce } = await import('./run/audit.ts');
     return auditOnce(configPath, replica);
   },
+  breakGlass: async (configPath, wanted, replica) => {
+    const { breakGlass } = await import('./run/break-glass.ts');
+    return orSay(() => breakGlass(configPath, wanted, replica));
+  },
   simulate: async (order) => {
     const [{ loadConfig, tables }, { InputError, simulate }, { CliError, defaultConfig }] =
       await Promise.all([

@@ -6,7 +6,7 @@
 import type { Command } from 'commander';
 import type { AuditReport } from '../core/audit.ts';
 import type { Order } from '../core/direct.ts';
-import type { Outcome, Reply } from '../core/model.ts';
+import type { Name, Outcome, Reply } from '../core/model.ts';
 import { unrooted } from '../core/name.ts';
 import { printJson } from './json.ts';
 
@@ -47,6 +47,24 @@ interface Simulated {
   text(paper: { readonly columns: number; readonly colour: boolean }): string;
   /** One HTML page; null where there is nothing to draw. */
   readonly html: (() => string) | null;
+}
+
+/** What is printed before the day on which nothing of Detour runs. */
+export interface Glass {
+  readonly cluster: string;
+  readonly records: readonly {
+    readonly record: Name;
+    readonly moves: readonly {
+      readonly target: string;
+      readonly cname: Name;
+      readonly vendors: readonly {
+        readonly provider: string;
+        readonly title: string;
+        readonly ttl: number;
+        readonly steps: readonly { readonly text: string; readonly shell?: string }[];
+      }[];
+    }[];
+  }[];
 }
 
 /**
@@ -97,6 +115,12 @@ export interface Hands {
   drill(configPath: string, check: string, replica: string | null): Promise<readonly Looked[]>;
   /** One audit from this process; a reply says why there is none. */
   audit(configPath: string, replica: string | null): Promise<AuditReport | Reply>;
+  /** How to move records by hand, with nothing of Detour running; touches no network. */
+  breakGlass(
+    configPath: string,
+    wanted: { readonly record: string | null; readonly target: string | null },
+    replica: string | null,
+  ): Promise<Glass>;
   /** Replays an outage or a journal in virtual time; touches no network. */
   simulate(order: SimulateOrder): Promise<Simulated>;
   /** The lab, with its own arguments. */

@@ -6,6 +6,7 @@ import { Command, CommanderError } from 'commander';
 import { addAck } from './ack.ts';
 import { addAdopt } from './adopt.ts';
 import { addAudit } from './audit.ts';
+import { addBreakGlass } from './break-glass.ts';
 import { addDrain, addUndrain } from './drain.ts';
 import { addFreeze, addUnfreeze } from './freeze.ts';
 import { type Cli, examples, type Hands, type Io } from './hands.ts';
@@ -57,6 +58,7 @@ export function buildProgram(hands: Hands, io: Io = processIo()): Command {
     add(program, cli);
   }
   for (const add of [addFreeze, addUnfreeze, addAck, addYield]) add(program, cli);
+  addBreakGlass(program, cli);
   program.commandsGroup('To run it:');
   for (const add of [addInit, addRun, addValidate, addReload, addSimulate, addSchema, addLab]) {
     add(program, cli);

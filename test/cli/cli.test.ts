@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -79,6 +79,13 @@ const hands: Hands = {
   async drill(configPath, check, replica) {
     asked.push(['drill', configPath, check, ...named(replica)]);
     return [{ ...looked(check.startsWith('tame') ? 'pass' : 'fail'), check }];
+  },
+  async breakGlass(configPath, wanted, replica) {
+    asked.push(['breakGlass', configPath, wanted, ...named(replica)]);
+    const steps = [{ text: 'In <the> console.' }, { text: 'Or so.', shell: 'ask www.\n  & go' }];
+    const vendors = [{ provider: 'cf', title: 'Cloudflare', ttl: 60, steps }];
+    const moves = [{ target: 'tokyo', cname: 'nrt.shop.example.', vendors }];
+    return { cluster: 'shop', records: [{ record: 'www.gslb.example.net.', moves }] };
   },
   async lab(argv) {
     asked.push(['lab', argv]);
@@ -1251,4 +1258,20 @@ test('explain prints the rule, the votes and why not each other target', async (
     assert.ok(ran.out.includes(part), part);
   }
   assert.equal((await run(['explain', 'nothing', '--socket', socket])).exit, 1);
+});
+
+test('break-glass prints the steps as they are, or one page for the printer', async () => {
+  const { exit, out } = await run(['break-glass', 'www', '--to', 'tokyo', '-c', 'x.yaml']);
+  assert.equal(exit, 0);
+  assert.deepEqual(asked.at(-1), ['breakGlass', 'x.yaml', { record: 'www', target: 'tokyo' }]);
+  assert.match(out, /### to tokyo: CNAME nrt\.shop\.example\n/);
+  assert.match(out, /\n {6}ask www\.\n {6} {2}& go\n/, 'what is for a shell keeps its dots');
+  const file = join(directory, 'page.html');
+  assert.equal((await run(['break-glass', '--html', file])).exit, 0);
+  const page = readFileSync(file, 'utf8');
+  assert.match(page, /In &lt;the&gt; console\./);
+  assert.match(page, /<pre>ask www\.\n {2}&amp; go<\/pre>/);
+  assert.doesNotMatch(page, /<script|https?:\/\/[^<]*"/);
+  const refused = await run(['break-glass', '--html', join(directory, 'no', 'page.html')]);
+  assert.equal(refused.exit, 1);
 });

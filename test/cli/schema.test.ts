@@ -75,6 +75,15 @@ const hands = {
   probe: async () => [answer],
   drill: async () => [answer],
   makeKey: async () => ({ exit: 0, message: 'made' }),
+  breakGlass: async () => ({
+    cluster: 'shop',
+    records: [
+      {
+        record: 'www.gslb.example.net.',
+        moves: [{ target: 'tokyo', cname: 'a.example.', vendors: [] }],
+      },
+    ],
+  }),
   simulate: async () => ({ json: [{ id: 'a' }], text: () => '', html: null }),
 } as unknown as Hands;
 
@@ -158,6 +167,7 @@ test('the shapes hold what the program prints', async () => {
     ['probe', []],
     ['drill', ['check', 'hangzhou/web']],
     ['validate', []],
+    ['break-glass', []],
     ['simulate', []],
     ['switch', [www, 'tokyo', ...why, '--dry-run']],
     ['adopt', [www, 'tokyo', '--dry-run']],
