@@ -52,6 +52,9 @@ const hands: Hands = {
     asked.push(['validate', configPath, byName, ...named(replica)]);
     return { problems: [], warnings: [] };
   },
+  async texts(configPath) {
+    return { file: configPath, text: 'a: 1', included: {} };
+  },
   async makeKey(path) {
     asked.push(['makeKey', path]);
     return { exit: 0, message: `${path} holds a key` };
