@@ -46,8 +46,8 @@ export function boundToStart(was: Config, is: Config): string | null {
 const REMOVED_MOST = 0.3;
 
 /**
- * What looks like the wrong file, as one sentence; null: nothing does. A half-written or exchanged file
- * is most often seen by what it no longer has.
+ * What looks like the wrong file, as one sentence; null: nothing does. A file that was exchanged or
+ * half written is most often seen by what it no longer has.
  */
 export function sweeping(was: Config, is: Config): string | null {
   const [old, young] = [was.core.records, is.core.records];

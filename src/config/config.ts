@@ -228,10 +228,7 @@ function readConfig(context: Context, root: Tree): Config | null {
   const { source } = context;
   const top = readFields(source, [], root, fields.top, [...nested, ...groups, 'clusterKey']);
   if (root.kind !== 'map') return null;
-  for (const [i, folder] of (top.include ?? []).entries()) {
-    const found = context.included[folder] ?? { why: 'is not read here' };
-    if ('why' in found) source.problem(['include', i], `${show(folder)} ${found.why}`);
-  }
+  checkIncluded(context, top.include ?? []);
   const part = (key: string) => root.entries.get(key)?.tree ?? emptyMap;
   const policyTree = part('policy');
   const policy = readFields(source, ['policy'], policyTree, fields.policy, [
@@ -284,18 +281,30 @@ function readConfig(context: Context, root: Tree): Config | null {
     tables: context.tables,
     providers: Object.fromEntries(providers),
     ...ownPart(paths, parts, group),
-    dns: {
-      port: dns.port ?? 0,
-      roots: dns.roots ?? null,
-      resolvers: dns.resolvers ?? null,
-      timeoutMs: dns.timeout ?? 0,
-    },
+    dns: dnsOf(dns),
     stateDir,
     socket: socketOf(context, top.socket ?? `${stateDir.replace(/\/+$/, '')}/control.sock`),
     listen: listen === undefined || listen === 'off' ? null : parseHostPort(listen, null),
     gateHoldMs: top.gateHold ?? 0,
     notify,
     log: { format: log.format ?? 'auto', level: log.level ?? 'info' },
+  };
+}
+
+/** What the folders hold is in the tree already; here is said why one of them holds nothing. */
+function checkIncluded({ source, included }: Context, folders: readonly string[]): void {
+  for (const [i, folder] of folders.entries()) {
+    const found = included[folder] ?? { why: 'is not read here' };
+    if ('why' in found) source.problem(['include', i], `${show(folder)} ${found.why}`);
+  }
+}
+
+function dnsOf({ port, roots, resolvers, timeout }: Read<typeof fields.dns>): Config['dns'] {
+  return {
+    port: port ?? 0,
+    roots: roots ?? null,
+    resolvers: resolvers ?? null,
+    timeoutMs: timeout ?? 0,
   };
 }
 

@@ -72,7 +72,7 @@ interface LoadOptions {
 }
 
 /** What a configuration file and the folders that it includes hold. */
-export interface ConfigTexts {
+interface ConfigTexts {
   readonly text: string;
   readonly included: Included;
 }

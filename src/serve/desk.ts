@@ -41,7 +41,7 @@ export interface Desk {
 }
 
 /** A configuration that is to be looked at: what its file and the folders that it includes hold. */
-export interface GivenTexts {
+interface GivenTexts {
   /** The name to print. */
   readonly file: string;
   readonly text: string;
