@@ -24,7 +24,7 @@ export function addCompletion(program: Command, cli: Cli): void {
   examples(
     command,
     '$ detour completion bash > /etc/bash_completion.d/detour',
-    '$ detour completion zsh > /usr/share/zsh/site-functions/_detour',
+    '$ source <(detour completion zsh)',
     '$ detour completion fish > ~/.config/fish/completions/detour.fish',
   );
   act(cli, command, async ([shell]) => {
