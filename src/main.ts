@@ -2,6 +2,7 @@
 // From the command line to a command. What a command needs is loaded when it is called, so that
 // `detour --help` and `detour status` start at once. Imported by nothing.
 
+import { resolve } from 'node:path';
 import about from '../package.json' with { type: 'json' };
 import { catchSignals } from './run/signals.ts';
 
@@ -70,6 +71,10 @@ process.exitCode = await runCli(process.argv.slice(2), {
       if (error instanceof ConfigError) return { problems: error.problems, warnings: [] };
       throw error;
     }
+  },
+  texts: async (configPath) => {
+    const { textsOf } = await import('./run/build.ts');
+    return { file: resolve(configPath), ...textsOf(configPath) };
   },
   makeKey: async (path) => {
     const { makeKey } = await import('./run/key.ts');

@@ -99,6 +99,8 @@ export interface Hands {
     /** Who has a vote on which origin, as lines for people; absent where there are problems. */
     readonly votes?: string;
   }>;
+  /** What a configuration file and the folders that it includes hold, with its whole path. */
+  texts(configPath: string): Promise<object>;
   /** Makes a cluster key in a new file of mode 0600; never over an existing one. */
   makeKey(path: string): Promise<Reply>;
   /** The JSON Schema of the configuration, for editors. */

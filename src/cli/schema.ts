@@ -350,6 +350,10 @@ export const documents = {
     },
     'every problem at once',
   ),
+  version: document(
+    { detour: text, node: text, machine: text, json: count, contract: count },
+    'what runs here',
+  ),
   'break-glass': document(
     {
       cluster: text,

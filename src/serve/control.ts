@@ -34,6 +34,8 @@ export interface ControlOptions {
 export class ControlError extends Error {}
 
 const bodyMost = 65_536;
+/** Of a configuration that is only looked at, with all that it includes. */
+const textsMost = 8 << 20;
 /** Entries of the journal that are read in one go. */
 const pageMost = 100;
 
@@ -132,6 +134,7 @@ function handler(options: ControlOptions) {
     '/v1/history': { GET: (_, query) => history(desk, query, own) },
     '/v1/command': { POST: (request, query) => command(desk, request, query, commandMs) },
     '/v1/reload': { POST: (_, query) => reload(desk, query, commandMs) },
+    '/v1/compare': { POST: (request) => compare(desk, request, commandMs) },
     '/v1/audit': {
       GET: audited,
       // Not waited for beyond a command's time: whoever asked sees it running, and asks again.
@@ -238,7 +241,24 @@ async function command(
 async function reload(desk: Desk, query: URLSearchParams, ms: number): Promise<Answer> {
   const parsed = reloadSchema.safeParse(Object.fromEntries(query));
   if (!parsed.success) return refused(400, `not a reload: ${sentences(parsed.error)}`);
-  return replied(await inTime(desk.reload({ dryRun: parsed.data.dryRun === 'true' }), ms));
+  const [dryRun, force] = [parsed.data.dryRun === 'true', parsed.data.force === 'true'];
+  return replied(await inTime(desk.reload({ dryRun, force }), ms));
+}
+
+/** What a configuration that is not the daemon's own file would change; it changes nothing. */
+async function compare(desk: Desk, request: IncomingMessage, ms: number): Promise<Answer> {
+  const text = await readBody(request, textsMost);
+  if (text === null) return refused(413, `a configuration is at most ${textsMost} bytes here`);
+  let document: unknown;
+  try {
+    document = JSON.parse(text);
+  } catch {
+    return refused(400, 'the body is not JSON');
+  }
+  const parsed = textsSchema.safeParse(document);
+  if (!parsed.success) return refused(400, sentences(parsed.error));
+  const how = { dryRun: true, texts: parsed.data };
+  return replied(await inTime(desk.reload(how), ms));
 }
 
 async function history(
@@ -382,6 +402,16 @@ const orderSchema = z.strictObject({
 
 const reloadSchema = z.strictObject({
   dryRun: z.enum(['true', 'false'], 'expected true or false').default('false'),
+  force: z.enum(['true', 'false'], 'expected true or false').default('false'),
+});
+
+const oneText = z.strictObject({ file: line('a file', 4096), text: z.string() });
+
+const textsSchema = oneText.extend({
+  included: z.record(
+    z.string().max(1000),
+    z.union([z.array(oneText).max(500), z.strictObject({ why: z.string().max(1000) })]),
+  ),
 });
 
 const historySchema = z.strictObject({

@@ -52,6 +52,9 @@ const hands: Hands = {
     asked.push(['validate', configPath, byName, ...named(replica)]);
     return { problems: [], warnings: [] };
   },
+  async texts(configPath) {
+    return { file: configPath, text: 'a: 1', included: {} };
+  },
   async makeKey(path) {
     asked.push(['makeKey', path]);
     return { exit: 0, message: `${path} holds a key` };
@@ -1274,4 +1277,39 @@ test('break-glass prints the steps as they are, or one page for the printer', as
   assert.doesNotMatch(page, /<script|https?:\/\/[^<]*"/);
   const refused = await run(['break-glass', '--html', join(directory, 'no', 'page.html')]);
   assert.equal(refused.exit, 1);
+});
+
+test('what may come next is said for a shell, with the names that the daemon knows', async () => {
+  const offered = async (...words: string[]) => {
+    const { exit, out } = await run(['complete', '--', ...words]);
+    assert.equal(exit, 0);
+    return out
+      .split('\n')
+      .map((line) => line.split('\t')[0])
+      .filter((word) => word !== '' && !word?.startsWith(':'));
+  };
+  assert.deepEqual(await offered('und'), ['undrain']);
+  assert.ok((await offered('switch', '--dr')).includes('--dry-run'));
+  assert.deepEqual(await offered('switch', 'www'), ['www.gslb.example.net']);
+  assert.ok((await offered('switch', 'www.gslb.example.net', 'to')).includes('tokyo'));
+  await served.close();
+  assert.deepEqual(await offered('switch', 'www'), [], 'without a daemon no names, and no error');
+  assert.equal((await run(['completion', 'tcsh'])).exit, 2);
+  const { out } = await run(['completion', 'bash']);
+  const syntax = spawnSync('bash', ['-n'], { input: out, encoding: 'utf8' });
+  assert.equal(syntax.status, 0, syntax.stderr);
+  assert.match(out, /complete -F \S+ detour/);
+});
+
+test('the manual page has every command, and a reader of such pages finds nothing wrong', async () => {
+  const { out } = await run(['man']);
+  for (const name of ['status', 'drill check', 'break-glass', 'version']) {
+    assert.match(out, new RegExp(`^\\.SS "detour ${name.replaceAll('-', '.{2}')}`, 'm'));
+  }
+  const read = spawnSync('groff', ['-man', '-Tascii', '-ww', '-z'], {
+    input: out,
+    encoding: 'utf8',
+  });
+  if (read.error === undefined) assert.deepEqual([read.status, read.stderr], [0, '']);
+  assert.match((await run(['version'])).out, /^detour 1\.2\.3 \(node \d/);
 });

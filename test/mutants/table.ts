@@ -3687,8 +3687,8 @@ function laneWorks`,
     edits: [
       {
         file: 'src/run/reload.ts',
-        find: 'last.then(() => reload(parts, how?.dryRun === true))',
-        replace: 'reload(parts, how?.dryRun === true)',
+        find: 'last.then(() => reload(parts, how))',
+        replace: 'reload(parts, how)',
       },
     ],
   },
