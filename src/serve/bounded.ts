@@ -20,7 +20,7 @@ export interface Limits {
   readonly idleMs: number;
 }
 
-type Handler = (request: IncomingMessage, response: ServerResponse) => Promise<void> | void;
+export type Handler = (request: IncomingMessage, response: ServerResponse) => Promise<void> | void;
 
 /** A server, not yet listening, that answers 500 with a sentence when the handler fails. */
 export function createBounded(limits: Limits, handle: Handler, trouble: Trouble): Server {

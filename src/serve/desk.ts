@@ -25,9 +25,10 @@ export interface Desk {
   histories(query: HistoryQuery): Promise<Histories> | null;
   /**
    * Reads the configuration again and says what it changes; a bad one is refused and the good one
-   * kept (rule 19). In a dry run that is all. Code 3: some of it wants a restart.
+   * kept (rule 19). In a dry run that is all. Code 3: some of it wants a restart. `by`: who asks, for
+   * the journal.
    */
-  reload(how?: { readonly dryRun: boolean }): Promise<Reply>;
+  reload(how?: { readonly dryRun: boolean; readonly by?: string }): Promise<Reply>;
   /** The last audit, null before the first; and whether one is under way. */
   audited(): Audited;
   /** Audits now, or joins the audit under way; resolves when that one has ended. */
