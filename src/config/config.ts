@@ -29,6 +29,7 @@ import {
   printDuration,
   type SecretRef,
 } from '../kit/schema.ts';
+import { type ApiConfig, readApi } from './api.ts';
 import {
   cadenceFields,
   fields,
@@ -92,6 +93,8 @@ export interface Config {
   readonly socket: string;
   /** Metrics, health and status over HTTP; null: off. */
   readonly listen: HostPort | null;
+  /** The operators' door over the network; null: off. */
+  readonly api: ApiConfig | null;
   /** How long a gate holds the last decision while it cannot be known to be right. */
   readonly gateHoldMs: number;
   /** A row of the table of notifiers; null: nobody is told. */
@@ -206,7 +209,7 @@ interface Context {
 }
 
 const nested = ['providers', 'paths', 'clouds', 'origins', 'records', 'replicas'];
-const groups = ['policy', 'dns', 'notify', 'log', 'group'];
+const groups = ['policy', 'dns', 'notify', 'log', 'group', 'api'];
 
 /** The whole; what is wrong has been noted, and then the result is of no use. */
 function readConfig(context: Context, root: Tree): Config | null {
@@ -241,7 +244,9 @@ function readConfig(context: Context, root: Tree): Config | null {
   const guarded = new Set([...origins.values()].map(({ config }) => config.cloud));
   warnOfSharedFate(source, { replicas, group }, guarded);
 
-  const { cluster, stateDir = '/', listen } = top;
+  const { cluster, stateDir = '/' } = top;
+  const { listen: at } = top;
+  const listen = at === undefined || at === 'off' ? null : parseHostPort(at, null);
   const clusterKeys = readKeys(context, root);
   const core: CoreConfig = {
     cluster: cluster ?? '',
@@ -273,7 +278,8 @@ function readConfig(context: Context, root: Tree): Config | null {
     },
     stateDir,
     socket: socketOf(context, top.socket ?? `${stateDir.replace(/\/+$/, '')}/control.sock`),
-    listen: listen === undefined || listen === 'off' ? null : parseHostPort(listen, null),
+    listen,
+    api: readApi(source, root, listen),
     gateHoldMs: top.gateHold ?? 0,
     notify,
     log: { format: log.format ?? 'auto', level: log.level ?? 'info' },

@@ -31,13 +31,13 @@ const linesMost = 50;
 export function createReload(parts: Reloading): Desk['reload'] {
   let last: Promise<unknown> = Promise.resolve();
   return (how) => {
-    const one = last.then(() => reload(parts, how?.dryRun === true));
+    const one = last.then(() => reload(parts, how?.dryRun === true, how?.by ?? null));
     last = one.catch(() => {});
     return one;
   };
 }
 
-async function reload(parts: Reloading, dryRun: boolean): Promise<Reply> {
+async function reload(parts: Reloading, dryRun: boolean, by: string | null): Promise<Reply> {
   const { path, replica, inForce, controller, log, build, take } = parts;
   let inForceNow = false;
   try {
@@ -50,7 +50,11 @@ async function reload(parts: Reloading, dryRun: boolean): Promise<Reply> {
     const built = build(config);
     const refused = dryRun
       ? controller.reloadProblems(config.core)
-      : controller.reload(config.core, built, changes.now);
+      : controller.reload(
+          config.core,
+          built,
+          by === null ? changes.now : [`by ${by}`, ...changes.now],
+        );
     if (dryRun || refused.length > 0) closeAll(built);
     if (refused.length > 0) throw new ConfigError(refused);
     if (dryRun) return replyOf(path, changes, [], true);

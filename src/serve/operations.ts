@@ -3,17 +3,14 @@
 // exactly these. Plain data: what an operation does stands in routes.ts.
 
 import { z } from 'zod';
+import type { ApiRole } from '../core/model.ts';
 import { historySchema, orderSchema, reloadSchema, tokenCommandSchema } from './orders.ts';
-
-/** What a token may do; each may do what stands before it. */
-export const roles = ['read', 'approve', 'operate'] as const;
-export type Role = (typeof roles)[number];
 
 export interface Operation {
   readonly method: 'GET' | 'POST';
   readonly path: string;
   /** The least that whoever asks must be allowed. */
-  readonly role: Role;
+  readonly role: ApiRole;
   readonly about: string;
   readonly query: z.ZodObject | null;
   readonly body: z.ZodType | null;

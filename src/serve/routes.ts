@@ -5,13 +5,13 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { z } from 'zod';
-import type { Command, Reply } from '../core/model.ts';
+import type { ApiRole, Command, Reply } from '../core/model.ts';
 import { meant } from '../core/name.ts';
 import { toName } from '../kit/schema.ts';
 import type { StoredEntry } from '../ports.ts';
 import { readBody, send, target } from './bounded.ts';
 import type { Desk } from './desk.ts';
-import { type Operation, operations, type Role } from './operations.ts';
+import { type Operation, operations } from './operations.ts';
 import {
   commandSchema,
   historySchema,
@@ -27,7 +27,7 @@ import { jsonOf, sendText, type Text } from './text.ts';
 export interface Caller {
   /** For the journal: the token's name, the door and the address. */
   readonly by: string;
-  may(role: Role): boolean;
+  may(role: ApiRole): boolean;
 }
 
 interface RouteOptions {
@@ -163,7 +163,7 @@ function refused(status: number, message: string): Answer {
   return { status, body: { exit: 2, message } satisfies Reply };
 }
 
-function forbidden(what: string, role: Role): Answer {
+function forbidden(what: string, role: ApiRole): Answer {
   const message = `${what} wants the role ${role}, and this token has not got it`;
   return { status: 403, body: { exit: 1, message } satisfies Reply };
 }

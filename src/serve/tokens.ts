@@ -2,8 +2,8 @@
 // by its hash, in a time that tells nothing of it. It must never keep, show or shorten one.
 
 import { createHash, timingSafeEqual } from 'node:crypto';
+import { type ApiRole, apiRoles } from '../core/model.ts';
 import { SecretError } from '../kit/secret.ts';
-import { type Role, roles } from './operations.ts';
 
 /** Characters of a token: 32 of base64 are 192 bits. */
 const LEAST = 32;
@@ -11,7 +11,7 @@ const MOST = 512;
 
 export interface Bearer {
   readonly name: string;
-  readonly role: Role;
+  readonly role: ApiRole;
 }
 
 export interface Tokens {
@@ -22,7 +22,7 @@ export interface Tokens {
 
 /** Throws SecretError, which names the token that is none. */
 export function createTokens(
-  given: Readonly<Record<string, { readonly text: string; readonly role: Role }>>,
+  given: Readonly<Record<string, { readonly text: string; readonly role: ApiRole }>>,
 ): Tokens {
   const known = Object.entries(given).map(([name, { text, role }]) => {
     // RFC 6750, section 2.1: what may stand in the header.
@@ -58,6 +58,6 @@ function hashOf(text: string): Buffer {
 }
 
 /** Each role may do what stands before it, too. */
-export function mayDo(has: Role, wanted: Role): boolean {
-  return roles.indexOf(has) >= roles.indexOf(wanted);
+export function mayDo(has: ApiRole, wanted: ApiRole): boolean {
+  return apiRoles.indexOf(has) >= apiRoles.indexOf(wanted);
 }
