@@ -1,7 +1,8 @@
-// The control API over HTTPS, as it stands in a configuration: where it listens, who may do what, by
-// which names it is called. Off until it is there. It reads and refuses; what is lawful but unwise is a
-// warning. It must never let a token through that is written out, nor quote one.
+// The control API over HTTPS, as it stands in a configuration: where it listens, who may do what,
+// by which names it is called. Off until it is there. It reads and refuses; what is lawful but
+// unwise is a warning. It must never let a token through that is written out, nor quote one.
 
+import { isDeepStrictEqual } from 'node:util';
 import type { ApiRole } from '../core/model.ts';
 import { type HostPort, parseHostPort, type SecretRef, toName } from '../kit/schema.ts';
 import { fields } from './fields.ts';
@@ -20,7 +21,11 @@ export interface ApiConfig {
 }
 
 /** null: it is off, or something is wrong that has been noted. */
-export function readApi(source: Source, root: MapTree, readers: HostPort | null): ApiConfig | null {
+export function readApi(
+  source: Source,
+  root: MapTree,
+  readers: string | undefined,
+): ApiConfig | null {
   const tree = root.entries.get('api')?.tree;
   if (tree === undefined) return null;
   const { tokens: tokensField, ...plain } = fields.api;
@@ -34,7 +39,7 @@ export function readApi(source: Source, root: MapTree, readers: HostPort | null)
     source.warning(['api', 'url'], `${message} \`detour init --key-only FILE\``);
   }
   const place = listen === undefined ? null : parseHostPort(listen, null);
-  if (place !== null && readers?.host === place.host && readers.port === place.port) {
+  if (place !== null && isDeepStrictEqual(place, parseHostPort(readers ?? '', null))) {
     source.problem(['api', 'listen'], 'is where `listen` is, too: give each its own port');
   }
   if (place === null || cert === undefined || key === undefined || tokens === undefined)

@@ -244,9 +244,7 @@ function readConfig(context: Context, root: Tree): Config | null {
   const guarded = new Set([...origins.values()].map(({ config }) => config.cloud));
   warnOfSharedFate(source, { replicas, group }, guarded);
 
-  const { cluster, stateDir = '/' } = top;
-  const { listen: at } = top;
-  const listen = at === undefined || at === 'off' ? null : parseHostPort(at, null);
+  const { cluster, stateDir = '/', listen } = top;
   const clusterKeys = readKeys(context, root);
   const core: CoreConfig = {
     cluster: cluster ?? '',
@@ -278,7 +276,7 @@ function readConfig(context: Context, root: Tree): Config | null {
     },
     stateDir,
     socket: socketOf(context, top.socket ?? `${stateDir.replace(/\/+$/, '')}/control.sock`),
-    listen,
+    listen: listen === undefined || listen === 'off' ? null : parseHostPort(listen, null),
     api: readApi(source, root, listen),
     gateHoldMs: top.gateHold ?? 0,
     notify,

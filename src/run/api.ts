@@ -1,6 +1,6 @@
-// The operators' door over the network as the configuration in force has it: its secrets read and read
-// again, opened, and opened anew where a reload changes it. Loaded where it is configured. It must never
-// close a door that works for one that cannot be built.
+// The operators' door over the network as the configuration in force has it: its secrets read and
+// read again, opened, and opened anew where a reload changes it. Loaded where it is configured. It
+// must never close a door that works for one that cannot be built.
 
 import { createSecureContext } from 'node:tls';
 import type { Config } from '../config/config.ts';

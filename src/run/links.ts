@@ -1,6 +1,6 @@
-// Links in notices: where a person answers a decision by its page. Made at the edge, for each channel
-// its own, so that the journal says by which it came. It knows no channel, and must never make a link
-// that outlives its decision.
+// Links in notices: where a person answers a decision by its page. Made at the edge, for each
+// channel its own, so that the journal says by which it came. It knows no channel, and must never
+// make a link that outlives its decision.
 
 import type { Notice } from '../core/model.ts';
 import { type Link, signLink } from '../serve/link.ts';

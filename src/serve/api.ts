@@ -1,7 +1,7 @@
-// The operators' door over the network: the socket's operations over HTTPS, for who bears a token, and
-// the page of signed links. Nobody is believed before the header Host names this place and a token was
-// compared; who comes without is told so at a bounded rate, and then not let in. It must never act for
-// who may not, set a cookie, or let another site's page read an answer.
+// The operators' door over the network: the socket's operations over HTTPS, for who bears a token,
+// and the page of signed links. Nobody is believed before the header Host names this place and a
+// token was compared; who comes without is told so at a bounded rate, and then not let in. It must
+// never act for who may not, set a cookie, or let another site's page read an answer.
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer, type ServerOptions } from 'node:https';

@@ -1,8 +1,8 @@
 // The operators' door: HTTP over a Unix socket. Whoever may open the file may command (mode 0660:
 // owner and group), so the socket must never exist with a wider mode, not for a moment, and must
-// never be taken from a daemon that still answers. What is served stands in operations.ts. Who says
-// it is what the client says: Node cannot ask the kernel for the peer's user, so the name is marked as
-// unverified wherever it goes.
+// never be taken from a daemon that still answers. What is served stands in operations.ts. Who
+// says it is what the client says: Node cannot ask the kernel for the peer's user, so the name is
+// marked as unverified wherever it goes.
 
 import { lstatSync, unlinkSync } from 'node:fs';
 import { connect } from 'node:net';

@@ -1,6 +1,6 @@
-// A signed link: the right to say one word about one decision, once, until it ends. Whoever holds it may
-// say that word, so that it stands in a notice and nowhere else. The key is no marker's and signs
-// nothing but links. It must never verify what another key has signed, or what has ended.
+// A signed link: the right to say one word about one decision, once, until it ends. Whoever holds
+// it may say that word, so that it stands in a notice and nowhere else. The key is no marker's and
+// signs nothing but links. It must never verify what another key has signed, or what has ended.
 
 import { createHmac, timingSafeEqual } from 'node:crypto';
 

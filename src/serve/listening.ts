@@ -1,5 +1,5 @@
-// A place on the network to listen at that may not be had yet: it is told of as trouble and tried again,
-// for ever, because nothing but who comes there needs it. It knows no request.
+// A place on the network to listen at that may not be had yet: it is told of as trouble and tried
+// again, for ever, because nothing but who comes there needs it. It knows no request.
 
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';

@@ -1,6 +1,6 @@
-// How often somebody may: a bucket for each address and one for all together, so that who comes too
-// often is told to wait, or not let in at all. Its table is bounded: of more addresses than it holds,
-// the one that has not come for longest is forgotten. It knows no request and no answer.
+// How often somebody may: a bucket for each address and one for all together, so that who comes
+// too often is told to wait, or not let in at all. Its table is bounded: of more addresses than it
+// holds, the one that has not come for longest is forgotten. It knows no request and no answer.
 
 export interface Rate {
   /** At once, after a while of quiet. */

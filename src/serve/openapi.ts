@@ -1,5 +1,5 @@
-// The API's description (OpenAPI 3.1), made of the table of operations and of the shapes that requests
-// are read by. Loaded when somebody asks for it. It must never name what is not served.
+// The API's description (OpenAPI 3.1), made of the table of operations and of the shapes that
+// requests are read by. Loaded when somebody asks for it. It must never name what is not served.
 
 import { z } from 'zod';
 import { createDocument, type ZodOpenApiOperationObject } from 'zod-openapi';

@@ -1,6 +1,6 @@
-// Every operation of the daemon's doors in one table: where it is, who may ask for it, what is asked and
-// what may be answered. The socket and the API serve exactly these, and the API's description says
-// exactly these. Plain data: what an operation does stands in routes.ts.
+// Every operation of the daemon's doors in one table: where it is, who may ask for it, what is
+// asked and what may be answered. The socket and the API serve exactly these, and the API's
+// description says exactly these. Plain data: what an operation does stands in routes.ts.
 
 import { z } from 'zod';
 import type { ApiRole } from '../core/model.ts';

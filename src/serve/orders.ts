@@ -1,6 +1,6 @@
-// What may be asked of the daemon, as shapes: commands, and what stands in a query. The socket and the
-// API read by them, and the API's description is made of them, so that the three cannot tell different
-// stories. It knows no state: whether an order is wise is for the core to say.
+// What may be asked of the daemon, as shapes: commands, and what stands in a query. The socket and
+// the API read by them, and the API's description is made of them, so that the three cannot tell
+// different stories. It knows no state: whether an order is wise is for the core to say.
 
 import { z } from 'zod';
 import type { Command } from '../core/model.ts';

@@ -1,6 +1,7 @@
-// The page that a signed link opens: one decision that waits for a person, and one button. To look at it
-// does nothing, however often and by whatever program: only the button says the word, and only once. It
-// bears no script, and nothing of it may be kept, framed or found. It must never show a link's text.
+// The page that a signed link opens: one decision that waits for a person, and one button. To look
+// at it does nothing, however often and by whatever program: only the button says the word, and
+// only once. It bears no script, and nothing of it may be kept, framed or found. It must never
+// show a link's text.
 
 import { createHash, randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
@@ -162,7 +163,7 @@ function waitingFor(
   return null;
 }
 
-const elsewhere = 'Look at `detour status`; `detour approve ID` does the same as a link.';
+const elsewhere = 'Look at `detour status`.';
 const unknown: Page = {
   status: 404,
   title: 'No such link',

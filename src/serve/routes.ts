@@ -1,6 +1,6 @@
-// What each operation of operations.ts does, for every door alike: the socket, where whoever may open
-// the file may all, and the API, where a token says who asks and what he may. It checks the shape of
-// what is asked and passes it on; whether an order is wise is for the core to say.
+// What each operation of operations.ts does, for every door alike: the socket, where whoever may
+// open the file may all, and the API, where a token says who asks and what he may. It checks the
+// shape of what is asked and passes it on; whether an order is wise is for the core to say.
 
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
@@ -58,7 +58,7 @@ interface Long {
 }
 
 /** Answers one request whose asker is known; null: by the socket. Resolves with the status. */
-export type Dispatch = (
+type Dispatch = (
   request: IncomingMessage,
   response: ServerResponse,
   caller: Caller | null,

@@ -1,5 +1,6 @@
-// Who asks by the API: names, what each may, and the secret by which each is known. A secret is compared
-// by its hash, in a time that tells nothing of it. It must never keep, show or shorten one.
+// Who asks by the API: names, what each may, and the secret by which each is known. A secret is
+// compared by its hash, in a time that tells nothing of it. It must never keep, show or shorten
+// one.
 
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { type ApiRole, apiRoles } from '../core/model.ts';
@@ -9,7 +10,7 @@ import { SecretError } from '../kit/secret.ts';
 const LEAST = 32;
 const MOST = 512;
 
-export interface Bearer {
+interface Bearer {
   readonly name: string;
   readonly role: ApiRole;
 }
