@@ -14,7 +14,8 @@ import { buildKeys, ConfigError, secrets } from './build.ts';
 
 type Wanted = Pick<Config, 'api' | 'clusterKeys'>;
 
-interface DoorParts extends Pick<ApiOptions, 'desk' | 'readers' | 'version' | 'trouble' | 'note'> {
+interface DoorParts
+  extends Pick<ApiOptions, 'desk' | 'readers' | 'version' | 'trouble' | 'note' | 'rates'> {
   readonly told: (where: string, renewal: Renewal) => void;
 }
 
