@@ -2,21 +2,30 @@
 // change, what a reload does to the door; and the command line that comes through it.
 
 import assert from 'node:assert/strict';
-import { copyFileSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { request } from 'node:https';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { after, afterEach, beforeEach, test } from 'node:test';
 import { connect } from 'node:tls';
 import type { Hands, Io } from '../../src/cli/hands.ts';
 import { runCli } from '../../src/cli/index.ts';
 import type { Config } from '../../src/config/config.ts';
+import type { Reply } from '../../src/core/model.ts';
 import { type ApiDoor, createApiDoor } from '../../src/run/api.ts';
 import { signLink } from '../../src/serve/link.ts';
 import { Readers } from '../../src/serve/readers.ts';
 import { type StandIn, standIn } from '../cli/desk.ts';
 import { makeCertificate } from '../parts/certificate.ts';
-import { until } from '../parts/program.ts';
+import { mustCall } from '../parts/daemon.ts';
+import { main, startDaemon, stopChild, until } from '../parts/program.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'detour-apidoor-'));
 after(() => rmSync(directory, { recursive: true, force: true }));
@@ -177,6 +186,105 @@ test('links are there with a cluster key and a url alone', { skip }, async () =>
   assert.equal(await status(`/v1/link/${link}`, ''), 401, 'no url, no page');
   await door.take({ ...wanted({ url: 'https://detour.test' }), clusterKeys });
   assert.equal(await status(`/v1/link/${link}`, ''), 410, 'signed by us; nothing waits');
+});
+
+// ---------------------------------------------------------------- the built daemon
+
+/** A configuration that reaches nobody. */
+const configured = (api: string) => `
+cluster: shop
+stateDir: ${at('state')}
+listen: "off"
+dns: { roots: ["127.0.0.1"], port: 9 }
+providers:
+  cf:
+    type: cloudflare
+    apiToken: { file: ${at('token')} }
+    endpoint: http://127.0.0.1:9/client/v4
+    nameservers: ["127.0.0.1:9"]
+origins:
+  a: { cloud: east, checks: { web: { tcp: "127.0.0.1:9" } } }
+  b: { cloud: west, checks: { web: { tcp: "127.0.0.1:9" } } }
+records:
+  www.example.net:
+    publish: [cf]
+    targets: [{ origin: a, cname: a.example.com }, { origin: b, cname: b.example.com }]
+${api}`;
+
+test('the daemon takes an order by its API once, says by whom, and shuts it on a reload', {
+  skip,
+}, async () => {
+  const api = `api: { listen: "127.0.0.1:${port}", cert: ${at('api.crt')}, key: ${at('api.key')},
+    tokens: { ops: { token: { file: ${at('token')} }, role: operate } } }`;
+  write('detour.yaml', configured(api));
+  const daemon = startDaemon(at('detour.yaml'));
+  try {
+    await until('the API answers', 20_000, async () => (await status('/v1/alive')) === 200);
+    const argv = [
+      '--api',
+      `https://127.0.0.1:${port}`,
+      '--token-file',
+      at('token'),
+      '--ca',
+      at('api.crt'),
+    ];
+    const body = JSON.stringify({ kind: 'freeze', record: null, reason: 'work', by: 'ann' });
+    const twice = [1, 2].map(() =>
+      mustCall<Reply>(
+        at('state/control.sock'),
+        'POST',
+        '/v1/command?id=freeze-0001',
+        JSON.parse(body),
+      ),
+    );
+    const [one, two] = await Promise.all(twice);
+    assert.deepEqual(one, two);
+    assert.equal((await cli(['unfreeze', ...argv])).exit, 0);
+    assert.equal((await cli(['reload', ...argv])).exit, 0);
+    const said = JSON.parse((await cli(['history', ...argv, '--json'])).out);
+    const entries = said.entries as {
+      kind: string;
+      sentence: string;
+      data: Record<string, unknown>;
+    }[];
+    const of = (wanted: string) => entries.filter(({ kind }) => kind === wanted);
+    assert.equal(of('freeze').length, 1, 'said twice, done once');
+    const by = 'ops (api, 127.0.0.1) for ann (unverified)';
+    assert.ok(JSON.stringify(of('unfreeze')).includes(by), JSON.stringify(of('unfreeze')));
+    assert.ok(JSON.stringify(of('reload')).includes('by ops (api, 127.0.0.1)'));
+    assert.match(daemon.out(), /api: ops \(api, 127\.0\.0\.1\): POST \/v1\/command: 200/);
+    write('detour.yaml', configured(''));
+    daemon.child.kill('SIGHUP');
+    await until('it is shut', 20_000, async () => (await status('/v1/alive')) === 0);
+    assert.ok(!daemon.out().includes(token) && !daemon.err().includes(token));
+  } finally {
+    await stopChild(daemon.child);
+  }
+});
+
+test('without it none of its code is loaded', () => {
+  const seen = new Set<string>();
+  const look = (path: string) => {
+    if (seen.has(path)) return;
+    seen.add(path);
+    const text = readFileSync(path, 'utf8');
+    for (const [, what] of text.matchAll(/^(?:import|export) [^;]*?from '(\.[^']+)';/gm)) {
+      look(join(dirname(path), what!));
+    }
+    for (const [, what] of text.matchAll(/^(?:import|export) [^;]*?from '([^.][^']+)';/gm)) {
+      seen.add(what!);
+    }
+  };
+  const dist = dirname(main);
+  look(join(dist, 'run', 'daemon.js'));
+  const here = [...seen].filter((path) =>
+    /serve\/(api|press|tokens|meter|openapi)\.js|zod-openapi/.test(path),
+  );
+  assert.deepEqual(here, []);
+  assert.ok(
+    seen.has(join(dist, 'serve', 'routes.js')) && seen.has('zod'),
+    'the walk finds what is',
+  );
 });
 
 // ---------------------------------------------------------------- the command line
