@@ -244,6 +244,7 @@ export type TroubleWord =
   /** A fault of Detour's own: an event that could not be folded in. */
   | 'fold'
   | 'adapter'
+  | 'api'
   | 'coordinator'
   | 'eyes'
   | 'audit'

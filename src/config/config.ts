@@ -29,6 +29,7 @@ import {
   printDuration,
   type SecretRef,
 } from '../kit/schema.ts';
+import { type ApiConfig, readApi } from './api.ts';
 import {
   cadenceFields,
   fields,
@@ -93,6 +94,8 @@ export interface Config {
   readonly socket: string;
   /** Metrics, health and status over HTTP; null: off. */
   readonly listen: HostPort | null;
+  /** The operators' door over the network; null: off. */
+  readonly api: ApiConfig | null;
   /** How long a gate holds the last decision while it cannot be known to be right. */
   readonly gateHoldMs: number;
   /** A row of the table of notifiers; null: nobody is told. */
@@ -221,7 +224,7 @@ interface Context {
 }
 
 const nested = ['providers', 'paths', 'clouds', 'origins', 'records', 'replicas'];
-const groups = ['policy', 'dns', 'notify', 'log', 'group'];
+const groups = ['policy', 'dns', 'notify', 'log', 'group', 'api'];
 
 /** The whole; what is wrong has been noted, and then the result is of no use. */
 function readConfig(context: Context, root: Tree): Config | null {
@@ -285,6 +288,7 @@ function readConfig(context: Context, root: Tree): Config | null {
     stateDir,
     socket: socketOf(context, top.socket ?? `${stateDir.replace(/\/+$/, '')}/control.sock`),
     listen: listen === undefined || listen === 'off' ? null : parseHostPort(listen, null),
+    api: readApi(source, root, listen),
     gateHoldMs: top.gateHold ?? 0,
     notify,
     log: { format: log.format ?? 'auto', level: log.level ?? 'info' },

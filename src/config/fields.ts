@@ -3,7 +3,7 @@
 
 import { isIP } from 'node:net';
 import { z } from 'zod';
-import { editsWords, type Failback, type QuorumRule } from '../core/model.ts';
+import { apiRoles, editsWords, type Failback, type QuorumRule } from '../core/model.ts';
 import {
   dnsName,
   duration,
@@ -11,6 +11,7 @@ import {
   parseDuration,
   parseHostPort,
   secretRef,
+  toName,
 } from '../kit/schema.ts';
 import { rowOf } from './config.ts';
 
@@ -244,6 +245,32 @@ const kubernetesName = z
 const includedFolder = z
   .string({ error: 'expected a folder, such as conf.d' })
   .regex(/^[^\0]{1,1000}$/, 'expected a folder, such as conf.d');
+const apiNameError = 'expected a host alone, such as detour.example.net or 192.0.2.7';
+
+/** A host by which the API may be called. */
+const apiName = z
+  .string()
+  .describe('a host by which it may be called, without a port')
+  .transform((text, context) => {
+    const name = isIP(text) === 0 ? toName(text) : text;
+    if (name !== null) return name;
+    context.addIssue({ code: 'custom', message: apiNameError });
+    return z.NEVER;
+  });
+
+const apiUrlError = 'expected https://HOST or https://HOST:PORT alone';
+
+const apiUrl = z
+  .string()
+  .describe('where a person’s browser reaches it: https://HOST:PORT; links in notices lead there')
+  .transform((text, context) => {
+    const [, place = ''] = /^https:\/\/([^/?#@\s]+)\/?$/i.exec(text) ?? [];
+    if (parseHostPort(place, 443) !== null && URL.canParse(text)) {
+      return `https://${place.toLowerCase()}`;
+    }
+    context.addIssue({ code: 'custom', message: apiUrlError });
+    return z.NEVER;
+  });
 
 export const fields = {
   top: {
@@ -332,6 +359,37 @@ export const fields = {
       .describe('secret that signs markers; of a list the first signs')
       .transform((given) => (Array.isArray(given) ? given : [given]))
       .optional(),
+  },
+  /** Its tokens are where a secret may have been put by mistake: never quoted. */
+  api: {
+    listen: hostPort(null).describe('HOST:PORT where operators reach it'),
+    cert: absolutePath.describe('PEM file of its certificate, and of those that vouch for it'),
+    key: absolutePath.describe('PEM file of its key'),
+    tokens: z
+      .record(
+        z.string().regex(namePattern),
+        z.strictObject({
+          token: secretRef,
+          role: z
+            .enum(apiRoles, { error: 'expected read, approve or operate' })
+            .describe('what it may do; each may do what stands before it'),
+        }),
+        {
+          error: ({ code }) =>
+            code === 'invalid_key'
+              ? `expected ${nameRule} as the name`
+              : 'expected a map of tokens',
+        },
+      )
+      .refine((all) => Object.keys(all).length > 0, { error: 'expected at least one token' })
+      .refine((all) => Object.keys(all).length <= 100, { error: 'expected at most 100 tokens' })
+      .describe('who may ask, by names that the journal will bear'),
+    names: z
+      .array(apiName)
+      .max(32)
+      .optional()
+      .describe('hosts by which it may be called, besides its address and that of url'),
+    url: apiUrl.optional(),
   },
   policy: {
     ...cadenceFields,

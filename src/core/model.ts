@@ -526,6 +526,10 @@ export interface Pin {
 }
 
 /** What every order bears. */
+/** What a token of the API may do; each may do what stands before it. */
+export const apiRoles = ['read', 'approve', 'operate'] as const;
+export type ApiRole = (typeof apiRoles)[number];
+
 interface Said {
   /** Who said it, for the journal; it never leaves the machine in a marker. */
   readonly by: string;

@@ -151,9 +151,10 @@ function secretFiles(
     ...Object.entries(config.probes).map(([id, p]) => [`check ${id}`, p] as const),
     ['notify', config.notify] as const,
     ['group', config.group] as const,
+    ['api', config.api] as const,
   ];
   return places.flatMap(([where, part]) =>
-    [...filesIn(part, 0), ...(where === 'group' ? tlsFiles(config) : [])].flatMap((file) => {
+    [...filesIn(part, 0), ...plainFiles(config, where)].flatMap((file) => {
       if (seen.has(file)) return [];
       seen.add(file);
       const wrong = problemOfFile(file);
@@ -162,7 +163,12 @@ function secretFiles(
   );
 }
 
-/** Those of a group stand in it as plain paths. */
+/** Those that stand as plain paths. */
+function plainFiles(config: Config, where: string): readonly string[] {
+  if (where === 'group') return tlsFiles(config);
+  return where === 'api' && config.api !== null ? [config.api.cert, config.api.key] : [];
+}
+
 function tlsFiles({ group }: Config): readonly string[] {
   const { tls = null, engine = null } = group ?? {};
   const shown = engine?.kind === 'etcd' ? engine : null;
@@ -290,7 +296,8 @@ export function readSecretOf(ref: SecretRef): string {
   return secret(ref);
 }
 
-const secrets: Secrets = {
+/** Where the secrets of a configuration come from. */
+export const secrets: Secrets = {
   read: secret,
   mark: (ref) => {
     const found = located(ref);
@@ -320,7 +327,10 @@ function buildNotifier({ notify, tables }: Config, told: Told): Notifier | null 
 }
 
 /** What signs and proves markers; null without a cluster key. */
-export function buildKeys({ clusterKeys }: Config, told: Told): Renewed<Keyring> | null {
+export function buildKeys(
+  { clusterKeys }: Pick<Config, 'clusterKeys'>,
+  told: Told,
+): Renewed<Keyring> | null {
   if (clusterKeys.length === 0) return null;
   const make = (secret: (ref: SecretRef) => string) => createKeyring(clusterKeys.map(secret));
   try {

@@ -48,7 +48,7 @@ export function createReload(parts: Reloading): Desk['reload'] {
 }
 
 async function reload(parts: Reloading, how: How = { dryRun: false }): Promise<Reply> {
-  const { dryRun, force = false, texts } = how;
+  const { dryRun, force = false, texts, by = null } = how;
   const path = texts?.file ?? parts.path;
   const { replica, inForce, controller, log, build, take } = parts;
   let inForceNow = false;
@@ -65,7 +65,11 @@ async function reload(parts: Reloading, how: How = { dryRun: false }): Promise<R
     const built = build(config);
     const refused = dryRun
       ? controller.reloadProblems(config.core)
-      : controller.reload(config.core, built, changes.now);
+      : controller.reload(
+          config.core,
+          built,
+          by === null ? changes.now : [`by ${by}`, ...changes.now],
+        );
     if (dryRun || refused.length > 0) closeAll(built);
     if (refused.length > 0) throw new ConfigError(refused);
     if (dryRun) return replyOf(path, changes, wanted, true);

@@ -33,6 +33,8 @@ export interface Desk {
     /** Also where it removes much of what is in force. */
     readonly force?: boolean;
     readonly texts?: GivenTexts;
+    /** Who asks, for the journal. */
+    readonly by?: string;
   }): Promise<Reply>;
   /** The last audit, null before the first; and whether one is under way. */
   audited(): Audited;

@@ -440,6 +440,7 @@ const operations = { read: true, write: true, ask: true } satisfies Record<Opera
 const troubleWords = {
   fold: true,
   adapter: true,
+  api: true,
   coordinator: true,
   eyes: true,
   audit: true,

@@ -977,6 +977,7 @@ test('the JSON Schema knows every key, every provider and every check', () => {
   assert.deepEqual(JSON.parse(JSON.stringify(schema)), schema, 'it is plain JSON');
   assert.deepEqual(Object.keys(schema.properties!).toSorted(), [
     ...[
+      'api',
       'clouds',
       'cluster',
       'clusterKey',
@@ -1089,6 +1090,25 @@ test('without a cluster key a warning says what is lost', () => {
     warnings.join(),
   );
   assert.ok(!accepted(withKey('{ file: /k }')).warnings.some((w) => w.includes('clusterKey')));
+});
+
+test('the control API is off, or read as it stands with what vouches for it', () => {
+  assert.equal(accepted(stringify(good)).config.api, null);
+  const api = {
+    ...{ listen: '0.0.0.0:9443', cert: '/etc/detour/api.crt', key: '/etc/detour/api.key' },
+    tokens: { ops: { token: { env: 'OPS' }, role: 'operate' } },
+    ...{ names: ['Detour.example.net', '192.0.2.7'], url: 'https://API.example.net:9443/' },
+  };
+  const { config, warnings } = accepted(stringify({ ...good, api }));
+  assert.deepEqual(config.api, {
+    ...{ listen: { host: '0.0.0.0', port: 9443 }, cert: api.cert, key: api.key },
+    tokens: api.tokens,
+    names: ['detour.example.net.', '192.0.2.7', 'api.example.net.'],
+    url: 'https://api.example.net:9443',
+  });
+  assert.match(warnings.join('\n'), /no clusterKey: it signs links/);
+  const signed = { ...good, clusterKey: { env: 'KEY' }, api };
+  assert.doesNotMatch(accepted(stringify(signed)).warnings.join('\n'), /signs links/);
 });
 
 test('drift is read as edits for one version, with a warning, and not beside it', () => {

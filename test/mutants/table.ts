@@ -5425,4 +5425,191 @@ function laneWorks`,
       },
     ],
   },
+  {
+    name: 'the API does whatever a token asks, whatever its role',
+    rule: 0,
+    by: 'serve/api.test.ts',
+    edits: [
+      {
+        file: 'src/serve/routes.ts',
+        find: 'if (caller !== null && !caller.may(operation.role)) {',
+        replace: 'if (caller !== null && operation.role === undefined) {',
+      },
+    ],
+  },
+  {
+    name: 'a token that may approve may give any order',
+    rule: 0,
+    by: 'serve/api.test.ts',
+    edits: [
+      {
+        file: 'src/serve/routes.ts',
+        find: "!wordsOfApproval.has(kind) && !caller.may('operate')",
+        replace: "!wordsOfApproval.has(kind) && !caller.may('approve')",
+      },
+    ],
+  },
+  {
+    name: 'the API answers to any header Host',
+    rule: 0,
+    by: 'serve/api.test.ts',
+    edits: [
+      {
+        file: 'src/serve/api.ts',
+        find: 'return isOurs ? null :',
+        replace: "return isOurs || host !== '' ? null :",
+      },
+    ],
+  },
+  {
+    name: 'a token is known by its first characters',
+    rule: 20,
+    by: 'serve/api.test.ts',
+    edits: [
+      {
+        file: 'src/serve/tokens.ts',
+        find: 'hash: hashOf(text) }',
+        replace: 'hash: hashOf(text.slice(0, 8)) }',
+      },
+      {
+        file: 'src/serve/tokens.ts',
+        find: 'const asked = hashOf(presented);',
+        replace: 'const asked = hashOf(presented.slice(0, 8));',
+      },
+    ],
+  },
+  {
+    name: 'whoever is refused is told so for ever',
+    rule: 22,
+    by: 'serve/api.test.ts',
+    edits: [
+      {
+        file: 'src/serve/meter.ts',
+        find: 'if (bucket.left < 1) return false;',
+        replace: 'if (bucket.left < 1) return true;',
+      },
+    ],
+  },
+  {
+    name: 'one address uses up what all addresses have together',
+    rule: 24,
+    by: 'serve/api.test.ts',
+    edits: [
+      {
+        file: 'src/serve/meter.ts',
+        find: 'return draw(bucket, each, at) && draw(this.#all, all, at);',
+        replace: 'return draw(this.#all, all, at) && draw(bucket, each, at);',
+      },
+    ],
+  },
+  {
+    name: 'a request has a body of any length',
+    rule: 22,
+    by: 'serve/api.test.ts',
+    edits: [
+      {
+        file: 'src/serve/bounded.ts',
+        find: "if (Number(request.headers['content-length'] ?? 0) > most) return null;",
+        replace: '',
+      },
+      { file: 'src/serve/bounded.ts', find: 'if (size > most) return null;', replace: '' },
+    ],
+  },
+  {
+    name: 'whoever comes too often is let in',
+    rule: 22,
+    by: 'serve/api.test.ts',
+    edits: [
+      {
+        file: 'src/serve/bounded.ts',
+        find: 'if (!door.admits(socket) || !seats.take(socket))',
+        replace: 'if (!seats.take(socket))',
+      },
+    ],
+  },
+  {
+    name: 'one address takes all connections',
+    rule: 24,
+    by: 'serve/api.test.ts',
+    edits: [
+      {
+        file: 'src/serve/bounded.ts',
+        find: 'if (!this.#hasRoomAt(seat.address)) return false;',
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'an order of one daemon that is said twice is done twice',
+    rule: 0,
+    by: 'serve/api.test.ts',
+    edits: [
+      {
+        file: 'src/serve/once.ts',
+        find: 'if (known !== undefined) {',
+        replace: "if (known !== undefined && known.said === '') {",
+      },
+    ],
+  },
+  {
+    name: 'another order under the same id is taken for the first',
+    rule: 0,
+    by: 'serve/api.test.ts',
+    edits: [
+      {
+        file: 'src/serve/once.ts',
+        find: 'return known.said === said ? known.reply',
+        replace: "return known.said !== '' ? known.reply",
+      },
+    ],
+  },
+  {
+    name: 'to open a link does what it is for',
+    rule: 0,
+    by: 'serve/press.test.ts',
+    edits: [
+      {
+        file: 'src/serve/press.ts',
+        find: '  const view = await options.desk.status();',
+        replace:
+          '  await options.desk.command(wordOf(link), link.id);\n  const view = await options.desk.status();',
+      },
+    ],
+  },
+  {
+    name: 'a link is used as often as one likes',
+    rule: 0,
+    by: 'serve/press.test.ts',
+    edits: [
+      {
+        file: 'src/serve/press.ts',
+        find: '  used.set(useOf(link), link.expiresWall);\n',
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'a link outlives its decision',
+    rule: 0,
+    by: 'serve/press.test.ts',
+    edits: [
+      {
+        file: 'src/serve/link.ts',
+        find: 'if (nowWall >= expiresWall)',
+        replace: 'if (nowWall < 0)',
+      },
+    ],
+  },
+  {
+    name: 'a link that nobody signed is believed',
+    rule: 25,
+    by: 'serve/press.test.ts',
+    edits: [
+      {
+        file: 'src/serve/link.ts',
+        find: 'timingSafeEqual(macOf(key, said), given);',
+        replace: 'macOf(key, said).length === given.length;',
+      },
+    ],
+  },
 ];
