@@ -31,6 +31,7 @@ import type { Signals } from './signals.ts';
 const levelOf = {
   ack: 'info',
   adopt: 'info',
+  approval: 'warn',
   deposed: 'warn',
   diagnosis: 'info',
   drain: 'info',
@@ -41,6 +42,7 @@ const levelOf = {
   group: 'warn',
   health: 'info',
   hold: 'warn',
+  hook: 'info',
   lane: 'info',
   lease: 'info',
   limit: 'warn',

@@ -444,6 +444,7 @@ const troubleWords = {
   eyes: true,
   audit: true,
   'control-socket': true,
+  hook: true,
   'http-listener': true,
   notify: true,
   prober: true,

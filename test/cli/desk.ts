@@ -126,6 +126,7 @@ export function record(more: Partial<RecordView> = {}): RecordView {
     leftBehind: null,
     cachesExpiredAt: null,
     budget: { used: 1, limit: 3, spent: false },
+    approval: null,
     providers: [
       provider('cf'),
       provider('r53', {
