@@ -50,7 +50,7 @@ const ofStay = {
   'epochs-spent': 'trouble',
   'confirming-target': 'trouble',
   'awaiting-approval': 'trouble',
-  'approval-rejected': 'trouble',
+  'approval-rejected': 'note',
   hook: 'trouble',
 } satisfies Readonly<Record<StayReason, Level>>;
 

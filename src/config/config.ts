@@ -283,8 +283,7 @@ function readConfig(context: Context, root: Tree): Config | null {
     socket: socketOf(context, top.socket ?? `${stateDir.replace(/\/+$/, '')}/control.sock`),
     listen: listen === undefined || listen === 'off' ? null : parseHostPort(listen, null),
     gateHoldMs: top.gateHold ?? 0,
-    hooks,
-    notify,
+    ...{ hooks, notify },
     log: { format: log.format ?? 'auto', level: log.level ?? 'info' },
   };
 }

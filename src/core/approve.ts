@@ -27,7 +27,7 @@ const APPROVAL_MS = 900_000;
 type Moving = Extract<Decision, { kind: 'move' }>;
 
 /** A reason to stay, as it is shown. */
-export interface Waits {
+interface Waits {
   readonly reason: StayReason;
   readonly sentence: string;
 }

@@ -7,7 +7,7 @@ import type { Hooks } from '../ports.ts';
 import { type CommandSettings, type Ended, environment, runCommand } from './run.ts';
 
 /** Of one record, as configured. */
-export interface HookCommands {
+interface HookCommands {
   readonly before: CommandSettings | null;
   readonly after: CommandSettings | null;
 }
@@ -91,7 +91,7 @@ function environmentOf(
   });
 }
 
-/** Work that is done so many at once, begun one in a turn of the loop: starting a process costs it. */
+/** Work that is done so many at once, begun one in a turn of the loop: a process costs it time. */
 class Turns {
   readonly #most: number;
   #running = 0;

@@ -315,6 +315,7 @@ const forMs = z
   .nullable();
 const flag = z.boolean('expected true or false');
 const dryRun = flag.optional();
+const approvalId = line('the id of a decision that waits', 64);
 
 /** The commands of core/model.ts as they come over the socket. */
 const commandSchema: z.ZodType<Command> = z.discriminatedUnion(
@@ -360,6 +361,21 @@ const commandSchema: z.ZodType<Command> = z.discriminatedUnion(
     }),
     z.strictObject({ kind: z.literal('unfreeze'), record: record.nullable(), by, dryRun }),
     z.strictObject({ kind: z.literal('ack'), record, by, reject: flag, dryRun }),
+    z.strictObject({
+      kind: z.literal('approve'),
+      id: approvalId,
+      link: word.optional(),
+      by,
+      dryRun,
+    }),
+    z.strictObject({
+      kind: z.literal('reject'),
+      id: approvalId,
+      reason: reason.optional(),
+      link: word.optional(),
+      by,
+      dryRun,
+    }),
     z.strictObject({ kind: z.literal('drilled'), check: word, by }),
     z.strictObject({ kind: z.literal('yield'), by, dryRun }),
     z.strictObject({ kind: z.literal('restored'), by, dryRun }),
@@ -367,7 +383,8 @@ const commandSchema: z.ZodType<Command> = z.discriminatedUnion(
   {
     error: (issue) =>
       issue.code === 'invalid_union'
-        ? 'expected switch, adopt, pin, unpin, drain, undrain, freeze, unfreeze, ack, yield, restored'
+        ? 'expected switch, adopt, pin, unpin, drain, undrain, freeze, unfreeze, ack, approve, ' +
+          'reject, yield, restored'
         : 'expected a command as an object',
   },
 );
