@@ -442,9 +442,9 @@ export const fields = {
   record: {
     ttl: ttl.default(60).describe('seconds that resolvers may keep an answer'),
     mode: z.enum(recordModes).default('observe'),
+    ...steeringFields,
     approveAfter,
     hooks,
-    ...steeringFields,
   },
   publish: { provider: z.string().describe('name of a provider'), ttl: ttl.optional() },
   target: { origin: z.string().describe('name of an origin'), cname: dnsName },

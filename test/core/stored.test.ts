@@ -104,3 +104,17 @@ test('what has no end keeps none, and an unknown document stays as it is', () =>
   assert.equal(shifted('freeze', null, 10), null);
   assert.deepEqual(shifted('other', { sinceAt: 1 }, 10), { sinceAt: 1 });
 });
+
+test('a document of a version that knew no approvals and no hooks is sound, and a damaged one is not', () => {
+  const { left: _left, approval: _approval, hook: _hook, ...old } = record;
+  const key = 'record/www.example.net.';
+  assert.equal(storedProblem({ [key]: old as unknown as Json }), null);
+  assert.equal(storedProblem({ [key]: record as unknown as Json }), null);
+  const odd = { ...record, approval: { ...record.approval!, answer: 'perhaps' } };
+  assert.match(
+    storedProblem({ [key]: odd as unknown as Json })!,
+    /its approval is not what Detour/,
+  );
+  const run = { ...record, hook: { ...record.hook!, beganAt: 'soon' } };
+  assert.match(storedProblem({ [key]: run as unknown as Json })!, /its hook is not what Detour/);
+});

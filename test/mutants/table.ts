@@ -5455,8 +5455,8 @@ function laneWorks`,
     edits: [
       {
         file: approve,
-        find: 'if (!isNo && a.afterMs !== (r.config.approveAfterMs ?? null)) {',
-        replace: 'if (!isNo && a.afterMs === -1) {',
+        find: 'if (!isNo && a.afterMs !== (r.config.approveAfterMs ?? null))',
+        replace: 'if (!isNo && a.afterMs === -1)',
       },
     ],
   },
