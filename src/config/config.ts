@@ -1009,7 +1009,8 @@ function approvalOf(
   policy: Policy,
 ): Pick<RecordConfig, 'approveAfterMs'> {
   if (given.mode === 'approve') {
-    return { approveAfterMs: given.approveAfter ?? policy.approveAfter ?? null };
+    const approveAfterMs = given.approveAfter ?? policy.approveAfter;
+    return approveAfterMs === undefined ? {} : { approveAfterMs };
   }
   if (given.approveAfter !== undefined) {
     const message = 'nobody is asked in this mode: it counts with mode: approve alone';

@@ -203,10 +203,13 @@ function closeAsked(state: State, r: RecordState, why: string, out: Step): void 
   close(state, { kind: 'approval', record: r.name }, sentence, out);
 }
 
-/** After a pause nobody knows how old an answer is: whoever is to be asked is asked anew. */
+/** After a pause nobody knows how old an answer is: who is to be asked is asked anew, a hook run anew. */
 export function dropAsked(state: State, r: RecordState, out: Step): void {
-  const a = r.doc.approval;
-  if (a === null || a.answer === 'rejected' || !state.lease.held || !state.storeOk) return;
+  const { approval: a, hook } = r.doc;
+  if (!state.lease.held || !state.storeOk) return;
+  // One that runs still answers; what was said before is as old as nobody knows.
+  if (hook !== null && hook.answer !== 'none') amend(out, r, { hook: null });
+  if (a === null || a.answer === 'rejected') return;
   const why = 'this process stood still';
   end(state, r, a, why, out);
   closeAsked(state, r, why, out);

@@ -1135,7 +1135,7 @@ test('mode approve and hooks: of the policy or of the record, and of the core on
   assert.deepEqual(www.hooks, { before: { timeoutMs: 5000, silence: 'stay' }, after: null });
   assert.deepEqual(config.hooks['www.example.net.']?.before?.command, before.command);
   const api = config.core.records['api.example.net.']!;
-  assert.equal(api.approveAfterMs, null);
+  assert.equal(api.approveAfterMs, undefined);
   assert.deepEqual(api.hooks, { before: null, after: { timeoutMs: 60_000 } });
   assert.ok(warnings.some((w) => /approveAfter: nobody is asked in this mode/.test(w)));
   const old = accepted(stringify(good)).config;
