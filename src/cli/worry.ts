@@ -49,6 +49,7 @@ const ofStay = {
   'budget-spent': 'trouble',
   'epochs-spent': 'trouble',
   'confirming-target': 'trouble',
+  drilling: 'note',
 } satisfies Readonly<Record<StayReason, Level>>;
 
 const ofDiagnosis = {
@@ -100,7 +101,7 @@ function worriesOf(record: RecordView): readonly Worry[] {
     const sentence = `${provider.provider}: ${problem ?? stage}`;
     worries.push({ level: 'trouble', word: stage, sentence });
   }
-  if (record.switching) {
+  if (record.switching && stay.reason !== 'drilling') {
     worries.push({ level: 'note', word: 'switching', sentence: `goes to ${record.target}` });
   }
   return worries;

@@ -313,6 +313,11 @@ const forMs = z
   .min(1000, 'expected at least 1 s')
   .max(366 * 86_400_000, 'expected at most 366 days')
   .nullable();
+const drillMs = z
+  .number('expected milliseconds')
+  .int('expected whole milliseconds')
+  .min(1000, 'expected at least 1 s')
+  .max(86_400_000, 'expected at most a day');
 const flag = z.boolean('expected true or false');
 const dryRun = flag.optional();
 
@@ -361,13 +366,26 @@ const commandSchema: z.ZodType<Command> = z.discriminatedUnion(
     z.strictObject({ kind: z.literal('unfreeze'), record: record.nullable(), by, dryRun }),
     z.strictObject({ kind: z.literal('ack'), record, by, reject: flag, dryRun }),
     z.strictObject({ kind: z.literal('drilled'), check: word, by }),
+    z.strictObject({
+      kind: z.literal('drill'),
+      record,
+      target: word.nullable(),
+      byVendor: flag,
+      forMs: drillMs,
+      watchMs: drillMs.optional(),
+      reason,
+      by,
+      dryRun,
+    }),
+    z.strictObject({ kind: z.literal('end-drill'), record, by, dryRun }),
     z.strictObject({ kind: z.literal('yield'), by, dryRun }),
     z.strictObject({ kind: z.literal('restored'), by, dryRun }),
   ],
   {
     error: (issue) =>
       issue.code === 'invalid_union'
-        ? 'expected switch, adopt, pin, unpin, drain, undrain, freeze, unfreeze, ack, yield, restored'
+        ? 'expected switch, adopt, pin, unpin, drain, undrain, freeze, unfreeze, ack, drill, ' +
+          'end-drill, yield, restored'
         : 'expected a command as an object',
   },
 );
