@@ -32,6 +32,7 @@ import type {
   GroupState,
   Json,
   Name,
+  Notice,
   Observation,
   Reply,
   Seen,
@@ -882,7 +883,7 @@ export class Controller {
         return;
       case 'notify':
         // A switch that could not be committed is taken back: nobody is told of it.
-        if (committed || effect.notice.kind !== 'switch') this.#notify(effect);
+        if (committed || !isTakenBack(effect.notice)) this.#notify(effect);
         return;
       case 'reply': {
         const asked = this.#replies.get(effect.request);
@@ -1227,6 +1228,11 @@ const isWord: ReadonlySet<EntryKind> = new Set([
   'unfreeze',
   'unpin',
 ]);
+
+/** What it tells of is taken back where it cannot be committed. */
+function isTakenBack({ kind }: Notice): boolean {
+  return kind === 'switch' || kind === 'drill';
+}
 
 function notCommitted(reply: Reply): Reply {
   if (reply.exit !== 0) return reply;
