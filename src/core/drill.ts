@@ -111,6 +111,7 @@ function lostHome(state: State, r: RecordState, { from }: Drill): string | null 
 /** The first sign that something is not well; null: all is. */
 function troubleOf(state: State, r: RecordState, d: Drill): string | null {
   if (state.drilling !== d.id) return lostSight;
+  if (r.differs !== null) return r.differs.sentence;
   const freeze = r.doc.freeze ?? state.freeze;
   if (freeze !== null) return `frozen: ${freeze.reason}`;
   if (isDrained(state, d.to)) return `${d.to} is drained`;
@@ -238,21 +239,32 @@ export function beginDrill(state: State, r: RecordState, c: Order, out: Step): R
   const seconds = Math.round(c.forMs / 1000);
   const what = `${from} -> ${to}, ${how}, and back after ${seconds} s there`;
   if (c.dryRun === true) {
-    const { cname } = r.config.targets.find((t) => t.origin === to)!;
-    const plan = order.map((provider) => {
-      const { seen, ttl, problem } = r.cells.get(provider)!;
-      return {
-        provider,
-        from: seen?.cname ?? null,
-        to: cname,
-        ttl,
-        problem: problem?.sentence ?? null,
-      };
-    });
-    const detail = { epoch: r.doc.epochMax + 1, plan };
+    const detail = { epoch: r.doc.epochMax + 1, plan: planOf(r, to, order) };
     return { exit: 0, message: `would drill ${r.name}: ${what}`, detail };
   }
+  // Here, and not before, a scheduled drill is to be asked about where a person is asked first.
+  return startDrill(state, r, { ...c, target: to }, what, out);
+}
+
+/** What would be written, at each provider in its turn. */
+function planOf(r: RecordState, to: string, order: readonly string[]): Json {
+  const { cname } = r.config.targets.find((t) => t.origin === to)!;
+  return order.map((provider) => {
+    const { seen, ttl } = r.cells.get(provider)!;
+    return { provider, from: seen?.cname ?? null, to: cname, ttl, problem: null };
+  });
+}
+
+/** Nothing moves yet: the target is asked once more first. */
+function startDrill(
+  state: State,
+  r: RecordState,
+  c: Order & { readonly target: string },
+  what: string,
+  out: Step,
+): Reply {
   const id = randomId(state);
+  const [from, to] = [r.doc.target!, c.target];
   const { byVendor, forMs, reason, by, watchMs = null, asked = null } = c;
   const drill: Drill = {
     ...{ id, from, to, byVendor, watchMs, forMs, reason, by, asked },

@@ -369,8 +369,8 @@ function lease(state: State, held: boolean, term: number, out: Step): void {
 /** Rules 8 and 16: after a pause nothing counted holds, and no decision outlives it. */
 function paused(state: State, forMs: number, out: Step): void {
   note(out, 'paused', null, `stood still for ${forMs} ms: looking anew`, { forMs });
-  for (const r of state.records.values()) dropChoice(state, r);
   state.drilling = null;
+  for (const r of state.records.values()) dropChoice(state, r);
   forgetAll(state, out);
   for (const name of state.records.keys()) review(state, name, out);
 }
