@@ -636,6 +636,7 @@ const lineOf = {
   stop: null,
   store: null,
   taken: null,
+  turn: 'did',
   undone: null,
   undrain: null,
   unfreeze: null,
