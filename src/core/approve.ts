@@ -203,7 +203,7 @@ function closeAsked(state: State, r: RecordState, why: string, out: Step): void 
   close(state, { kind: 'approval', record: r.name }, sentence, out);
 }
 
-/** After a pause nobody knows how old an answer is: who is to be asked is asked anew, a hook run anew. */
+/** After a pause nobody knows how old an answer is: it is asked, and a hook is run, anew. */
 export function dropAsked(state: State, r: RecordState, out: Step): void {
   const { approval: a, hook } = r.doc;
   if (!state.lease.held || !state.storeOk) return;

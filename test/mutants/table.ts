@@ -841,8 +841,7 @@ function laneWorks`,
     edits: [
       {
         file: engine,
-        find: `  for (const r of state.records.values()) dropChoice(state, r);
-  forgetAll(state, out);
+        find: `  forgetAll(state, out);
 `,
         replace: '',
       },
@@ -1343,8 +1342,8 @@ function laneWorks`,
     edits: [
       {
         file: cell,
-        find: `  const isOurs = r.config.mode === 'steer' && r.doc.deposed === null && r.differs === null;`,
-        replace: `  const isOurs = r.config.mode === 'steer' && r.differs === null;`,
+        find: `  const isOurs = r.config.mode !== 'observe' && r.doc.deposed === null && r.differs === null;`,
+        replace: `  const isOurs = r.config.mode !== 'observe' && r.differs === null;`,
       },
       {
         file: plan,
@@ -1672,7 +1671,7 @@ function laneWorks`,
       },
       {
         file: cell,
-        find: `  const isOurs = r.config.mode === 'steer' && r.doc.deposed`,
+        find: `  const isOurs = r.config.mode !== 'observe' && r.doc.deposed`,
         replace: `  const isOurs = r.doc.deposed`,
       },
       {
@@ -1682,7 +1681,7 @@ function laneWorks`,
       },
       {
         file: cell,
-        find: `  if (r.config.mode === 'steer') converge(state, r, cell, true);
+        find: `  if (r.config.mode !== 'observe') converge(state, r, cell, true);
 }
 
 /** How`,
@@ -1853,8 +1852,8 @@ function laneWorks`,
     edits: [
       {
         file: arrange,
-        find: `r.config.mode !== 'steer' || !(observed || imagined) || follows(state)`,
-        replace: `r.config.mode === 'steer' || !(observed || imagined) || follows(state)`,
+        find: `r.config.mode === 'observe' || !(observed || imagined) || follows(state)`,
+        replace: `r.config.mode !== 'observe' || !(observed || imagined) || follows(state)`,
       },
     ],
   },
@@ -4842,8 +4841,8 @@ function laneWorks`,
     edits: [
       {
         file: controller,
-        find: `(effect.kind === 'notify' && committed && changed)`,
-        replace: `(effect.kind === 'notify' && committed && changed && false)`,
+        find: `(effect.kind === 'notify' || effect.kind === 'hook') && committed && changed`,
+        replace: `effect.kind === 'hook' && committed && changed`,
       },
     ],
   },
