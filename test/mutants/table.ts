@@ -1197,9 +1197,8 @@ function laneWorks`,
     edits: [
       {
         file: engine,
-        find: `  for (const r of state.records.values()) keep(out, r);
-  for (const [name, epoch]`,
-        replace: '  for (const [name, epoch]',
+        find: '    else keep(out, r);\n',
+        replace: '',
       },
     ],
   },
