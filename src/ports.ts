@@ -248,6 +248,7 @@ export type TroubleWord =
   | 'eyes'
   | 'audit'
   | 'control-socket'
+  | 'drill'
   | 'http-listener'
   | 'notify'
   | 'prober'

@@ -29,6 +29,7 @@ import {
   printDuration,
   type SecretRef,
 } from '../kit/schema.ts';
+import { checkCanaries, type DrillsConfig, readDrills } from './drills.ts';
 import {
   cadenceFields,
   fields,
@@ -62,6 +63,7 @@ import {
   type Tree,
 } from './text.ts';
 import { type Ballot, ballotsOf, indispensable, neededOf, seatsOf } from './votes.ts';
+import type { Window } from './windows.ts';
 
 export { printProblem } from './text.ts';
 
@@ -94,6 +96,14 @@ export interface Config {
   readonly listen: HostPort | null;
   /** How long a gate holds the last decision while it cannot be known to be right. */
   readonly gateHoldMs: number;
+  /** The IANA name of the zone by whose clock windows and schedules are. */
+  readonly timezone: string;
+  /** Windows of maintenance, of what has any. */
+  readonly maintenance: {
+    readonly origins: Readonly<Record<string, readonly Window[]>>;
+    readonly records: Readonly<Record<Name, readonly Window[]>>;
+  };
+  readonly drills: DrillsConfig;
   /** A row of the table of notifiers; null: nobody is told. */
   readonly notify: { readonly type: string; readonly settings: unknown } | null;
   readonly log: {
@@ -112,6 +122,8 @@ interface ProviderConfig {
    */
   readonly nameservers: readonly string[] | null;
   readonly callTimeoutMs: number;
+  /** The name by which it is tried; null: it is not. */
+  readonly canary: Name | null;
 }
 
 interface ProbeConfig {
@@ -206,7 +218,7 @@ interface Context {
 }
 
 const nested = ['providers', 'paths', 'clouds', 'origins', 'records', 'replicas'];
-const groups = ['policy', 'dns', 'notify', 'log', 'group'];
+const groups = ['policy', 'dns', 'notify', 'log', 'group', 'drills'];
 
 /** The whole; what is wrong has been noted, and then the result is of no use. */
 function readConfig(context: Context, root: Tree): Config | null {
@@ -236,7 +248,9 @@ function readConfig(context: Context, root: Tree): Config | null {
   const clouds = readClouds(context, root, policy, paths, parts);
   const origins = readOrigins(context, root, policy, clouds, paths, parts);
   checkCloudsOfPaths(context, replicas, paths, clouds, origins);
-  const records = readRecords(context, root, policy, origins, providers);
+  const { records, maintained } = readRecords(context, root, policy, origins, providers);
+  const drills = readDrills(source, root, records);
+  checkCanaries(source, drills, providers, records);
   warnOfParts(context, records, origins, providers);
   const guarded = new Set([...origins.values()].map(({ config }) => config.cloud));
   warnOfSharedFate(source, { replicas, group }, guarded);
@@ -275,9 +289,17 @@ function readConfig(context: Context, root: Tree): Config | null {
     socket: socketOf(context, top.socket ?? `${stateDir.replace(/\/+$/, '')}/control.sock`),
     listen: listen === undefined || listen === 'off' ? null : parseHostPort(listen, null),
     gateHoldMs: top.gateHold ?? 0,
+    timezone: top.timezone ?? 'UTC',
+    maintenance: { origins: windowsOf(origins), records: Object.fromEntries(maintained) },
+    drills,
     notify,
     log: { format: log.format ?? 'auto', level: log.level ?? 'info' },
   };
+}
+
+function windowsOf(origins: ReadonlyMap<string, ReadOrigin>) {
+  const some = [...origins].filter(([, { maintenance }]) => maintenance.length > 0);
+  return Object.fromEntries(some.map(([name, { maintenance }]) => [name, maintenance]));
 }
 
 function membersOf(group: GroupConfig | null): Pick<CoreConfig, 'group'> {
@@ -524,7 +546,7 @@ function readProvider(context: Context, path: Path, tree: Tree): ProviderConfig 
   const known = Object.keys(tables.providers);
   if (tree.kind !== 'map') {
     source.problem(path, 'expected a map with type and the settings of that type');
-    return { type: '', settings: null, nameservers: null, callTimeoutMs: 0 };
+    return { type: '', settings: null, nameservers: null, callTimeoutMs: 0, canary: null };
   }
   const common = new Set(['type', ...Object.keys(fields.provider)]);
   const own = { ...tree, entries: new Map([...tree.entries].filter(([key]) => !common.has(key))) };
@@ -532,7 +554,7 @@ function readProvider(context: Context, path: Path, tree: Tree): ProviderConfig 
     ...tree,
     entries: new Map([...tree.entries].filter(([k]) => Object.hasOwn(fields.provider, k))),
   };
-  const { nameservers, timeout } = readFields(source, path, shared, fields.provider);
+  const { nameservers, timeout, canary } = readFields(source, path, shared, fields.provider);
   const type = plainOf(tree.entries.get('type')?.tree);
   const row = typeof type === 'string' ? rowOf(tables.providers, type) : undefined;
   const isNamed = typeof type === 'string' && isPackage(type);
@@ -556,6 +578,7 @@ function readProvider(context: Context, path: Path, tree: Tree): ProviderConfig 
     settings,
     nameservers: nameservers ?? ownServersOf(row, settings),
     callTimeoutMs: timeout ?? 0,
+    canary: canary ?? null,
   };
 }
 
@@ -607,6 +630,7 @@ interface ReadOrigin {
   readonly path: Path;
   /** Its quorum is its own, not that of the policy. */
   readonly hasQuorum: boolean;
+  readonly maintenance: readonly Window[];
 }
 
 function readOrigins(
@@ -630,7 +654,8 @@ function readOrigins(
       quorum: given.quorum ?? policy.quorum ?? ({ kind: 'majority' } as const),
       ...rateOf(given, policy),
     };
-    origins.set(name, { config, path, hasQuorum: given.quorum !== undefined });
+    const { maintenance = [] } = given;
+    origins.set(name, { config, path, hasQuorum: given.quorum !== undefined, maintenance });
     if (tree.kind !== 'map') continue;
     const usual = namedPaths(context, [...path, 'paths'], given.paths, paths);
     const isNamed = given.paths !== undefined;
@@ -946,10 +971,14 @@ function readRecords(
   policy: Policy,
   origins: ReadonlyMap<string, ReadOrigin>,
   providers: ReadonlyMap<string, ProviderConfig>,
-): ReadonlyMap<Name, RecordConfig> {
+): {
+  readonly records: ReadonlyMap<Name, RecordConfig>;
+  readonly maintained: ReadonlyMap<Name, readonly Window[]>;
+} {
   const { source } = context;
   const policyEdits = editsOf(context, ['policy'], policy);
   const records = new Map<Name, RecordConfig>();
+  const maintained = new Map<Name, readonly Window[]>();
   const places: { record: RecordConfig; path: Path; targets: readonly ReadTarget[] }[] = [];
   for (const [word, tree, path] of entriesOf(context, ['records'], root, 'record', (key) => key)) {
     const name = readRecordName(context, path, word);
@@ -969,6 +998,7 @@ function readRecords(
     if (name !== '' && records.has(name))
       source.problem(path, `${name} stands twice: keep one`, 'key');
     records.set(name, record);
+    if (given.maintenance) maintained.set(name, given.maintenance);
     places.push({ record, path, targets });
     warnOfTtl(context, [...path, 'ttl'], recordTtl);
     warnOfRecord(context, path, record, origins);
@@ -984,7 +1014,7 @@ function readRecords(
       source.problem([...path, 'targets', at, 'cname'], message);
     }
   }
-  return records;
+  return { records, maintained };
 }
 
 /** What is done about edits; `drift` is its old name, read for one version. */

@@ -48,6 +48,12 @@ export function jsonSchema(tables: Tables): object {
       })
       .optional(),
     dns: z.strictObject(fields.dns).optional(),
+    drills: z
+      .strictObject({
+        ...fields.drills,
+        records: z.record(z.string(), z.strictObject(fields.drillsOfRecord)).optional(),
+      })
+      .optional(),
     notify: hole('notify').optional(),
     log: z.strictObject(fields.log).optional(),
   });

@@ -9,6 +9,7 @@ import { isSameMarker } from './marker.ts';
 import type { GroupState, Json, Name, StayReason } from './model.ts';
 import { close, raise } from './notices.ts';
 import { watchHolds } from './operate.ts';
+import { knownDrills, learnDrill } from './rehearse.ts';
 import { situation } from './situation.ts';
 import {
   type Cell,
@@ -52,6 +53,7 @@ function known(state: State): string[] {
     ...[...state.records.keys(), ...state.asleep.keys()].map((name) => `record/${name}`),
     ...[...state.released.keys()].map((name) => `epoch/${name}`),
     ...[...state.drains.keys()].map((what) => `drain/${what}`),
+    ...knownDrills(state),
     'freeze',
   ];
 }
@@ -62,7 +64,8 @@ function learnOne(state: State, key: string, value: Json | null, out: Step): voi
   else if (key.startsWith('drain/')) {
     if (value === null) state.drains.delete(name);
     else state.drains.set(name, value as unknown as Drain);
-  } else if (key.startsWith('epoch/')) {
+  } else if (key.startsWith('drill/')) learnDrill(state, key, value);
+  else if (key.startsWith('epoch/')) {
     if (value === null) state.released.delete(name);
     else state.released.set(name, value as number);
   } else learnRecord(state, name, value as unknown as RecordDoc | null, out);

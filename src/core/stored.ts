@@ -4,7 +4,7 @@
 // a pin or a budget is an invention. A field that is missing is the work of an earlier version.
 
 import { MARKER_NUMBER_MAX } from './marker.ts';
-import type { Json } from './model.ts';
+import { drillKinds, type Json } from './model.ts';
 
 type Check = (value: unknown) => boolean;
 type Fields = Readonly<Record<string, Check>>;
@@ -114,6 +114,16 @@ const recordFields: Fields = {
   unheard: listOf(isText),
 };
 
+const isSince = whole({ at: isTime });
+const isDrill = whole({
+  drill: oneOf(...drillKinds),
+  name: isText,
+  result: oneOf('passed', 'failed', 'broken-off'),
+  at: isTime,
+  ms: orNull(isTime),
+  sentence: isText,
+});
+
 /** Of any version: what another one told of is dropped at the start. */
 const isOpen: Check = (value) =>
   whole({ about: mapOf(isText), word: isText })(value) &&
@@ -142,6 +152,10 @@ function problemOf(key: string, value: Json): string | null {
   if (key.startsWith('epoch/')) return isMarkerNumber(value) ? null : strange;
   if (key === 'term') return isCount(value) ? null : strange;
   if (key === 'freeze') return isHeld({})(value) ? null : strange;
+  if (key.startsWith('drill/')) {
+    const isSound = key.startsWith('drill/since/') ? isSince : isDrill;
+    return isSound(value) ? null : strange;
+  }
   if (key.startsWith('open/')) return isOpen(value) ? null : strange;
   if (!key.startsWith('drain/')) return null;
   return isHeld({ what: isText })(value) ? null : strange;
@@ -171,6 +185,7 @@ export function shifted(key: string, doc: Json, ms: number): Json {
       : value;
   const held = (value: unknown) => shiftFields(value, { sinceAt: at, untilAt: at });
   if (key === 'freeze' || key.startsWith('drain/')) return held(doc) as Json;
+  if (key.startsWith('drill/')) return shiftFields(doc, { at }) as Json;
   if (!key.startsWith('record/')) return doc;
   return shiftFields(doc, {
     decidedAt: at,

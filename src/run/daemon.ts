@@ -24,6 +24,7 @@ import { type Built, buildAdapters, ConfigError, type Loaded, loadConfig } from 
 import { createClock } from './clock.ts';
 import type { Group, GroupParts } from './group.ts';
 import { createLog, createRarely, type Log } from './log.ts';
+import { createRehearsals, type Rehearsals } from './rehearsals.ts';
 import { createReload } from './reload.ts';
 import type { Signals } from './signals.ts';
 
@@ -150,6 +151,7 @@ interface Door {
 interface Daemon extends Parts {
   readonly controller: Controller;
   readonly auditing: ReturnType<typeof createAuditing>;
+  readonly rehearsals: Rehearsals;
   readonly desk: Desk;
   readonly metrics: ReturnType<typeof createMetrics>;
   readonly readers: Readonly<Record<'listen' | 'gates' | 'socket', Readers>>;
@@ -182,23 +184,30 @@ async function assemble(parts: Parts): Promise<Daemon> {
   const eyes = group === null ? {} : { eyes: group.eyes };
   const world = { clock, store, coordinator, ...eyes, observers, seed: drawSeed(), version };
   const controller = new Controller(config.core, adapters, world);
-  let { auditor } = adapters;
+  let inUse = adapters;
   // Each has a share of its own: whoever wants a gate does not wait for a scrape, nor an operator.
   const readers = { listen: new Readers(), gates: new Readers(), socket: new Readers() };
   const seen = viewer(controller, readers.socket);
-  const status = async () => withAudit(await seen(), auditing.audited().report);
+  const rehearsals = createRehearsals({
+    ...{ controller, clock, term, version, trouble, status: seen },
+    ...{ config: () => now.config, adapters: () => inUse },
+  });
+  const { drills } = rehearsals;
+  observers.push(drills.observer);
+  const status = async () => withAudit(drills.shown(await seen()), auditing.audited().report);
   const chance = () => randomInt(1000) / 1000;
   const done: Parameters<typeof createAuditing>[0]['done'] = (report, news) => {
     controller.surveyed(report.surveys);
     logAudit(log, report, news);
   };
-  const of = { auditor: () => auditor, status: seen };
+  const of = { auditor: () => inUse.auditor, status: seen };
   const auditing = createAuditing({ ...of, clock, chance, done, trouble });
   const take = async (wanted: Config, built: Built) => {
-    ({ auditor } = built);
+    inUse = built;
     auditing.renew();
     log.become(logOptions(wanted, options));
     now.config = wanted;
+    rehearsals.renew();
     return takeDoor(daemon);
   };
   const inForce = () => now.config;
@@ -214,9 +223,12 @@ async function assemble(parts: Parts): Promise<Daemon> {
     }),
     audited: () => auditing.audited(),
     audit: () => auditing.now(),
+    drilled: () => drills.drilled(),
+    drill: (kind, name) => drills.begin(kind, name),
   };
+  const scraped = viewer(controller, readers.listen);
   const metrics = createMetrics({
-    desk: { status: viewer(controller, readers.listen), audited: desk.audited },
+    desk: { status: async () => drills.shown(await scraped()), audited: desk.audited },
     version,
     readers: readers.listen,
   });
@@ -225,7 +237,7 @@ async function assemble(parts: Parts): Promise<Daemon> {
     closeAll(adapters);
     group?.close();
   };
-  const shown = { controller, auditing, desk, metrics, readers, trouble, now, drop };
+  const shown = { controller, auditing, rehearsals, desk, metrics, readers, trouble, now, drop };
   const daemon: Daemon = { ...parts, ...shown };
   return daemon;
 }
@@ -253,7 +265,7 @@ function viewer(controller: Controller, readers: Readers): () => Promise<StatusV
 
 /** Runs what was put together until it is told to end. */
 async function serve(daemon: Daemon): Promise<number> {
-  const { config, log, options, controller, auditing, desk } = daemon;
+  const { config, log, options, controller, auditing, rehearsals, desk } = daemon;
   const served: Served[] = [];
   try {
     await open(daemon, served);
@@ -263,6 +275,7 @@ async function serve(daemon: Daemon): Promise<number> {
     });
     controller.start();
     auditing.start();
+    rehearsals.start();
     const end = options.signals.ended();
     options.signals.onHangup(() => void desk.reload());
     await end;
@@ -270,6 +283,7 @@ async function serve(daemon: Daemon): Promise<number> {
     options.signals.onHangup(() => {});
     log.info('stopping', { kind: 'stop' });
     auditing.close();
+    rehearsals.close();
     await controller.stop();
   } catch (error) {
     daemon.drop();

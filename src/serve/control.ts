@@ -137,6 +137,10 @@ function handler(options: ControlOptions) {
       // Not waited for beyond a command's time: whoever asked sees it running, and asks again.
       POST: () => within(desk.audit(), commandMs, audited, audited),
     },
+    '/v1/drill': {
+      GET: () => ({ status: 200, body: desk.drilled() }),
+      POST: (_, query) => drill(desk, query),
+    },
   };
   return async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const { path, query } = target(request);
@@ -233,6 +237,16 @@ async function command(
   const parsed = commandSchema.safeParse(document);
   if (!parsed.success) return refused(400, sentences(parsed.error));
   return replied(await inTime(desk.command(parsed.data, how.data.id ?? randomUUID()), ms));
+}
+
+/** Not waited for: whoever asked looks whether it is still running. */
+async function drill(desk: Desk, query: URLSearchParams): Promise<Answer> {
+  const parsed = drillSchema.safeParse(Object.fromEntries(query));
+  if (!parsed.success) return refused(400, `not a drill: ${sentences(parsed.error)}`);
+  const { kind, name = null } = parsed.data;
+  if (kind === 'dry' && name === null) return refused(400, 'a dry drill is of one origin: name it');
+  const reply = await desk.drill(kind, name);
+  return reply === null ? { status: 202, body: { running: true, reply: null } } : replied(reply);
 }
 
 async function reload(desk: Desk, query: URLSearchParams, ms: number): Promise<Answer> {
@@ -382,6 +396,11 @@ const orderSchema = z.strictObject({
 
 const reloadSchema = z.strictObject({
   dryRun: z.enum(['true', 'false'], 'expected true or false').default('false'),
+});
+
+const drillSchema = z.strictObject({
+  kind: z.enum(['canary', 'dry'], 'expected canary or dry'),
+  name: word.optional(),
 });
 
 const historySchema = z.strictObject({

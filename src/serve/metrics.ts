@@ -10,6 +10,7 @@ import { type AuditReport, countOf } from '../core/audit.ts';
 import {
   type CheckId,
   diagnoses,
+  drillKinds,
   entryKinds,
   faultKinds,
   groupWords,
@@ -175,6 +176,21 @@ const families = {
     'What went wrong in Detour itself or could not be recorded.',
     'what',
   ),
+  detour_drill_last_timestamp_seconds: gauge(
+    'When a drill last ended: of a canary at a provider, dry of an origin, live of a record.',
+    'drill',
+    'record',
+  ),
+  detour_drill_last_ok: gauge('1 if the last such drill passed.', 'drill', 'record'),
+  detour_drill_last_duration_seconds: gauge(
+    'How long what the last such drill measured took.',
+    'drill',
+    'record',
+  ),
+  detour_drill_overdue: gauge(
+    'How many scheduled drills of a kind were not made in their time.',
+    'drill',
+  ),
   detour_audit_findings: gauge('Findings of the last audit, by severity.', 'severity'),
   detour_audit_timestamp_seconds: gauge(
     'When the last audit began, in seconds since 1970; 0 before the first.',
@@ -217,6 +233,7 @@ export function createMetrics(options: {
       const whole = drawn((set) => {
         set('detour_build_info', 1, { version });
         drawWhole(set, view, startedWall);
+        drawDrills(set, view);
         drawAudit(set, desk.audited().report);
       });
       counted.align(view);
@@ -358,6 +375,20 @@ function drawWhole(set: Setter, view: StatusView, startedWall: number): void {
   }
 }
 
+function drawDrills(set: Setter, { at, wall, drills }: StatusView): void {
+  for (const { drill, name, result, at: endedAt, ms } of drills.last) {
+    const labels = { drill, record: printName(name) };
+    set('detour_drill_last_timestamp_seconds', (wall - at + endedAt) / 1000, labels);
+    set('detour_drill_last_ok', result === 'passed' ? 1 : 0, labels);
+    if (ms !== null) set('detour_drill_last_duration_seconds', ms / 1000, labels);
+  }
+  for (const drill of drillKinds) {
+    const isScheduled = drills.scheduled.some((one) => one.drill === drill);
+    const count = drills.overdue.filter((one) => one.drill === drill).length;
+    if (isScheduled) set('detour_drill_overdue', count, { drill });
+  }
+}
+
 function drawAudit(set: Setter, report: AuditReport | null): void {
   set('detour_audit_timestamp_seconds', (report?.wall ?? 0) / 1000);
   if (report === null) return;
@@ -443,6 +474,7 @@ const troubleWords = {
   coordinator: true,
   eyes: true,
   audit: true,
+  drill: true,
   'control-socket': true,
   'http-listener': true,
   notify: true,
