@@ -377,7 +377,7 @@ export const documents = {
       ...reply,
       answers: z.array(looked).optional().describe('of `drill check`'),
       detail: z
-        .looseObject({ drills: z.array(z.strictObject(drillOf)) })
+        .looseObject({ drills: z.array(z.strictObject(drillOf)).optional() })
         .optional()
         .describe('of `drill canary` and `drill dry`: what each came to'),
     },

@@ -4,12 +4,12 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Json, Marker } from '../../src/core/model.ts';
+import type { DrillDoc, Json, Marker } from '../../src/core/model.ts';
 import type { Drain, Freeze, RecordDoc } from '../../src/core/state.ts';
 import { shifted, storedProblem } from '../../src/core/stored.ts';
 
 /** Numbers that are no times, by the name of the field. */
-const noTimes = new Set(['epoch', 'epochMax', 'pinMs', 'since', 'term']);
+const noTimes = new Set(['epoch', 'epochMax', 'ms', 'pinMs', 'since', 'term', 'writeMs']);
 
 const marker: Required<Marker> = {
   cluster: 'shop',
@@ -46,7 +46,14 @@ const record: Required<RecordDoc> = {
 };
 const drain: Required<Drain> = { ...freeze, what: 'a' };
 
+const drill: Required<DrillDoc> = {
+  ...{ drill: 'canary', name: 'cf', result: 'passed', at: 120, ms: 900, sentence: 's' },
+  parts: { writeMs: 7 },
+};
+
 const docs: Readonly<Record<string, Json>> = {
+  'drill/canary/cf': { ...drill },
+  'drill/since/dry': { at: 121 },
   'record/www.example.net.': record as unknown as Json,
   'drain/a': { ...drain },
   freeze: { ...freeze },
