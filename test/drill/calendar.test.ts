@@ -103,7 +103,7 @@ test('a window that is open is open after a restart, and is not stored', async (
 test('a clock that jumps into a window and out of it opens none', async () => {
   const w = new DrillWorld({ maintenance: windows });
   await w.start();
-  for (let i = 0; i < 6; i++) {
+  for (let i = 0; i < 4; i++) {
     w.clock.sleep(i % 2 === 0 ? 3 * minute : -3 * minute);
     await w.clock.advance(20 * second);
   }
