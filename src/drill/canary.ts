@@ -29,9 +29,12 @@ const ASK_EVERY_MS = 250;
 const words = ['canary-a', 'canary-b'] as const;
 type Word = (typeof words)[number];
 
-/** Neither exists: whoever asks for the canary is told so. */
-function leadsTo(name: Name, word: Word): Name {
-  return `${word === 'canary-a' ? 'a' : 'b'}.${name}`;
+/**
+ * Neither ever exists (RFC 6761, section 6.4): whoever asks for the canary is told so. Not a name of
+ * the same zone: Cloudflare flattens those.
+ */
+function leadsTo(word: Word): Name {
+  return `${word}.detour.invalid.`;
 }
 
 /** Takes at most three calls of `callMs` and 2 minutes; never rejects for the world's sake. */
@@ -48,11 +51,10 @@ export async function tryCanary(options: CanaryOptions, signal: AbortSignal): Pr
   const from = read.value;
   const why = whyNotOurs(options, from);
   if (why !== null) return failed(why, { readMs });
-  const word: Word =
-    from.cnames[0]?.value === leadsTo(options.name, 'canary-a') ? words[1] : words[0];
+  const word: Word = from.cnames[0]?.value === leadsTo('canary-a') ? words[1] : words[0];
   const marker = markerOf(options, from, word);
   if (marker === null) return failed('no epoch is left for another marker', { readMs });
-  const to = { cname: leadsTo(options.name, word), ttl: TTL_S, marker };
+  const to = { cname: leadsTo(word), ttl: TTL_S, marker };
   const wroteAt = clock.now();
   const written = await limited(clock, callMs, signal, async (limit) => {
     const [answer] = await provider.write([{ name: options.name, from, to }], limit);
@@ -91,7 +93,7 @@ function whyNotOurs({ name, cluster, signed }: CanaryOptions, seen: Seen): strin
   const cure = 'name another canary, or take that away';
   if (cnames.length > 1 || markers.length > 1) return `several values stand at ${name}: ${cure}`;
   const value = cnames[0]?.value;
-  const isValue = value === undefined || words.some((word) => leadsTo(name, word) === value);
+  const isValue = value === undefined || words.some((word) => leadsTo(word) === value);
   if (!isValue) return `${value} stands at ${name}, which is no canary's: ${cure}`;
   if (markers.length === 0) return null;
   const marker = parseMarker(markers[0]!);

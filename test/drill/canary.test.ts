@@ -23,11 +23,11 @@ test('it is created, switched to and fro under ever higher epochs, and proved at
     first.message,
     /^canary drill of cf passed: written in 30 ms, visible at all 2 servers in /,
   );
-  assert.equal(value(w), `a.${CANARY}`);
+  assert.equal(value(w), 'canary-a.detour.invalid.');
   assert.equal(value(w, 'r53'), undefined, 'only where it was asked for');
   const all = await w.drill('canary', null);
   assert.equal(all.exit, 0, all.message);
-  assert.equal(value(w), `b.${CANARY}`);
+  assert.equal(value(w), 'canary-b.detour.invalid.');
   const marker = parseMarker(w.vendors['cf']!.records.get(CANARY)!.markers[0]!)!;
   assert.deepEqual([marker.epoch, marker.target, marker.cluster], [2, 'canary-b', 'shop']);
   assert.ok(marker.mac);
