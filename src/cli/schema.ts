@@ -194,7 +194,7 @@ const finding = z.strictObject({
   record: name.nullable(),
 });
 
-const drillOf = {
+const drilled = {
   drill: z.enum(drillKinds),
   name: text.describe(
     'of a canary the provider, of a dry drill the origin, of a live one the record',
@@ -202,6 +202,10 @@ const drillOf = {
   result: z.enum(['passed', 'failed', 'broken-off', 'refused']),
   ms: ms.nullable().describe('how long what it measured took; null: it came to nothing'),
   sentence: text,
+};
+
+const drillOf = {
+  ...drilled,
   parts: json.describe('what was measured; it differs by kind'),
 };
 
@@ -270,7 +274,7 @@ const status = document(
       .describe('what wants a person and is not over'),
     drills: z
       .strictObject({
-        last: z.array(z.strictObject({ ...drillOf, at: time })),
+        last: z.array(z.strictObject({ ...drilled, at: time })),
         scheduled: z.array(
           z.strictObject({ drill: z.enum(drillKinds), sinceAt: time, nextAt: time.nullable() }),
         ),

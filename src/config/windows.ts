@@ -239,12 +239,29 @@ function* spansAround(window: Window, zone: string, wall: number): Generator<Spa
   }
 }
 
+interface Moments {
+  readonly last: number;
+  readonly next: number;
+}
+
+/** What was worked out last, for it is asked of each thing that is scheduled alike. */
+const worked = new WeakMap<Schedule, readonly (Moments & { readonly zone: string })[]>();
+
 /** The last moment of a schedule at or before this one, and the next after it. */
 export function momentsAround(
   schedule: Extract<Schedule, { kind: 'at' }>,
   zone: string,
   wall: number,
-): { readonly last: number; readonly next: number } {
+): Moments {
+  const known = worked.get(schedule) ?? [];
+  const found = known.find((one) => one.zone === zone && one.last <= wall && wall < one.next);
+  if (found !== undefined) return found;
+  const moments = workOut(schedule, zone, wall);
+  worked.set(schedule, [{ ...moments, zone }, ...known.slice(0, 1)]);
+  return moments;
+}
+
+function workOut(schedule: Extract<Schedule, { kind: 'at' }>, zone: string, wall: number): Moments {
   let [last, next] = [Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY];
   for (const midnight of daysFrom(zone, wall, 8, 18)) {
     if (!schedule.days.includes(new Date(midnight).getUTCDay())) continue;

@@ -15,7 +15,7 @@ import {
 } from './state.ts';
 
 /** Parts of one result that are kept. */
-const PARTS_KEPT = 50;
+const PARTS_KEPT = 20;
 
 /** Tells of a drill that was made outside the loop. */
 export function onRehearsed(out: Step, { drilled }: Extract<Event, { kind: 'rehearsed' }>): void {

@@ -295,7 +295,7 @@ interface MaintenanceView {
 /** What is known of drills. */
 interface DrillsView {
   /** The last of each kind of each thing that was drilled. */
-  readonly last: readonly DrillDoc[];
+  readonly last: readonly Omit<DrillDoc, 'parts'>[];
   /** Each kind that is scheduled, since when, and when it is due next. */
   readonly scheduled: readonly {
     readonly drill: DrillKind;
@@ -421,7 +421,8 @@ function drillsView(state: State): DrillsView {
   const scheduled = [...state.scheduled].map(([drill, { at }]) => {
     return { drill, sinceAt: at, nextAt: null };
   });
-  return { last: [...state.drills.values()], scheduled, overdue: [] };
+  const last = [...state.drills.values()].map(({ parts: _, ...doc }) => doc);
+  return { last, scheduled, overdue: [] };
 }
 
 /** The same view with what the last audit found; `null`: there was none. */

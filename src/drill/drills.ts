@@ -20,7 +20,7 @@ import type { StatusView } from '../core/view.ts';
 import type { Clock, Observer } from '../ports.ts';
 import { type CanaryOptions, tryCanary } from './canary.ts';
 import { type DryOptions, drillDry } from './dry.ts';
-import { namesOf, type Planned, planOf, standingOf } from './due.ts';
+import { namesOf, planOf, standingOf } from './due.ts';
 import type { Outcome } from './outcome.ts';
 import { worryOf } from './worry.ts';
 
@@ -152,12 +152,11 @@ class Scheduler implements Drills {
   #schedule(): void {
     if (this.#closed) return;
     const config = this.#o.config();
-    const plan = planOf(config);
+    const plan = planOf(config, null);
     const kinds = drillKinds.filter((kind) => plan.some(({ drill }) => drill === kind));
     this.#o.controller.scheduled({ kinds, names: namesOf(config) });
   }
 
-  /** Makes the first that is due. */
   async #look(): Promise<void> {
     try {
       if (this.#under === null) await this.#makeDue();
@@ -168,34 +167,48 @@ class Scheduler implements Drills {
     this.#cancel = this.#o.clock.after(LOOK_MS, () => void this.#look());
   }
 
+  /** One after the other: what was drilled longest ago first, so that each has its turn. */
   async #makeDue(): Promise<void> {
-    const wall = this.#o.wall();
-    const view = await this.#o.status();
-    if (this.#under !== null || this.#closed || !acts(view)) return;
-    // What this replica could not schedule while another acted.
-    if (planOf(this.#o.config()).some(({ drill }) => sinceOf(view, drill) === undefined)) {
-      this.#schedule();
-      return;
-    }
-    for (const one of planOf(this.#o.config())) {
-      if (!this.#standing(view, one, wall).due) continue;
-      if (one.drill === 'live') {
-        if (await this.#orderLive(view, one.name)) return;
+    const tried = new Set<string>();
+    for (;;) {
+      const view = await this.#o.status();
+      if (this.#under !== null || this.#closed || !acts(view)) return;
+      const all = this.#standings(view);
+      // What this replica could not schedule while another acted.
+      if (all.some(({ one }) => sinceOf(view, one.drill) === undefined)) return this.#schedule();
+      const due = all
+        .filter(({ one, is }) => is.due && !tried.has(`${one.drill}/${one.name}`))
+        .sort((a, b) => a.lastAt - b.lastAt);
+      const [next] = due;
+      if (next === undefined) return;
+      const { drill, name } = next.one;
+      tried.add(`${drill}/${name}`);
+      if (drill === 'live') {
+        if (await this.#orderLive(view, name)) return;
         continue;
       }
       const stop = new AbortController();
       this.#under = stop;
-      const { result } = await this.#make(one.drill, one.name, stop.signal);
+      await this.#make(drill, name, stop.signal);
       this.#done(stop);
-      // One at a look, but for what was not begun.
-      if (result !== 'refused') return;
     }
   }
 
-  #standing(view: StatusView, one: Planned, wall: number) {
-    const last = view.drills.last.find((doc) => doc.drill === one.drill && doc.name === one.name);
-    const { sinceAt } = sinceOf(view, one.drill) ?? { sinceAt: Number.POSITIVE_INFINITY };
-    return standingOf(one, last, sinceAt, this.#o.config(), { at: this.#o.clock.now(), wall });
+  /** How each drill that is scheduled stands. */
+  #standings(view: StatusView) {
+    const config = this.#o.config();
+    const now = { at: this.#o.clock.now(), wall: this.#o.wall() };
+    const last = new Map(view.drills.last.map((doc) => [`${doc.drill}/${doc.name}`, doc]));
+    const inForce = new Set(view.records.flatMap(({ target }) => target ?? []));
+    const plan = planOf(config, inForce).filter(
+      ({ drill, name }) => drill !== 'dry' || Object.hasOwn(config.core.origins, name),
+    );
+    return plan.map((one) => {
+      const { sinceAt } = sinceOf(view, one.drill) ?? { sinceAt: Number.POSITIVE_INFINITY };
+      const doc = last.get(`${one.drill}/${one.name}`);
+      const is = standingOf(one, doc, sinceAt, config, now);
+      return { one, is, lastAt: doc?.at ?? Number.NEGATIVE_INFINITY };
+    });
   }
 
   /** True where one is begun or under way: the next record waits. */
@@ -233,7 +246,7 @@ class Scheduler implements Drills {
       worry !== null
         ? { result: 'refused' as const, ms: null, sentence: worry, parts: null }
         : kind === 'canary'
-          ? await this.#canary(name, signal)
+          ? brokenOff(await this.#canary(name, signal), signal)
           : await this.#dry(view, name, signal);
     const { result, ms, parts } = outcome;
     const sentence = sentenceOf(kind, name, outcome);
@@ -291,13 +304,11 @@ class Scheduler implements Drills {
   }
 
   shown(view: StatusView): StatusView {
-    const wall = this.#o.wall();
-    const plan = planOf(this.#o.config());
     const overdue: StatusView['drills']['overdue'][number][] = [];
     const next = new Map<DrillKind, number>();
-    for (const one of plan) {
+    for (const { one, is } of this.#standings(view)) {
       const { drill, name } = one;
-      const { overdueAt, nextAt } = this.#standing(view, one, wall);
+      const { overdueAt, nextAt } = is;
       next.set(drill, Math.min(nextAt, next.get(drill) ?? Number.POSITIVE_INFINITY));
       if (overdueAt === null) continue;
       const why = this.#put.get(`${drill}/${name}`) ?? '';
@@ -309,6 +320,11 @@ class Scheduler implements Drills {
     });
     return { ...view, drills: { last: view.drills.last, scheduled, overdue } };
   }
+}
+
+/** What did not come to its end because it was told to end. */
+function brokenOff(outcome: Outcome, { aborted }: AbortSignal): Outcome {
+  return aborted && outcome.result === 'failed' ? { ...outcome, result: 'broken-off' } : outcome;
 }
 
 function sinceOf({ drills }: StatusView, kind: DrillKind) {

@@ -25,8 +25,14 @@ type Plan = Pick<Config, 'drills' | 'timezone' | 'providers' | 'core'>;
 /** The first drill by a period comes so long after it was scheduled. */
 const SOON_MS = 60_000;
 
-/** All that is drilled by itself, the least first. */
-export function planOf({ drills, providers, core }: Plan): readonly Planned[] {
+/**
+ * All that is drilled by itself, the least first. `inForce`: the origins on which some record is; on the
+ * others there is nothing to rehearse.
+ */
+export function planOf(
+  { drills, providers, core }: Plan,
+  inForce: ReadonlySet<string> | null,
+): readonly Planned[] {
   const plan: Planned[] = [];
   const { canary, dry, live } = drills;
   if (canary !== null) {
@@ -35,18 +41,14 @@ export function planOf({ drills, providers, core }: Plan): readonly Planned[] {
     }
   }
   if (dry !== null) {
-    for (const name of ledTo(core.records)) plan.push({ drill: 'dry', name, schedule: dry });
+    for (const name of inForce ?? Object.keys(core.origins)) {
+      plan.push({ drill: 'dry', name, schedule: dry });
+    }
   }
   for (const [name, { schedule }] of Object.entries(live)) {
     plan.push({ drill: 'live', name, schedule });
   }
   return plan;
-}
-
-/** The origins to which a record leads. */
-function ledTo(records: Config['core']['records']): readonly string[] {
-  const all = Object.values(records).flatMap((r) => r.targets.map((t) => t.origin));
-  return [...new Set(all)];
 }
 
 /** Every name that a result may be of. */

@@ -288,6 +288,12 @@ export class DrillWorld {
     throw new Error('the drill does not end');
   }
 
+  /** What the last drill measured, by its line in the journal. */
+  parts(): unknown {
+    const entry = this.entries.findLast(({ kind }) => kind === 'drill');
+    return (entry!.data as { parts: unknown }).parts;
+  }
+
   view(): StatusView {
     return this.drills.shown(this.controller.status());
   }
