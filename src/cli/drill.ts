@@ -1,6 +1,6 @@
-// `detour drill`: break something on purpose, or say so, and see what comes of it. `check` asks a check
-// for an answer nobody gives; `canary` and `dry` are made by the daemon and waited for. It moves no
-// record.
+// `detour drill`: break something on purpose, or say so, and see what comes of it. `check` asks a
+// check for an answer nobody gives; `canary` and `dry` are made by the daemon and waited for. It
+// moves no record.
 
 import type { Command } from 'commander';
 import type { Json, Reply } from '../core/model.ts';

@@ -1,4 +1,5 @@
-// `detour probe` and `detour explain`: what an operator looks at. They print tables and change nothing.
+// `detour probe` and `detour explain`: what an operator looks at. They print tables and change
+// nothing.
 
 import type { Command } from 'commander';
 import type { EntryKind } from '../core/model.ts';

@@ -279,12 +279,7 @@ function readConfig(context: Context, root: Tree): Config | null {
     tables: context.tables,
     providers: Object.fromEntries(providers),
     ...ownPart(paths, parts, group),
-    dns: {
-      port: dns.port ?? 0,
-      roots: dns.roots ?? null,
-      resolvers: dns.resolvers ?? null,
-      timeoutMs: dns.timeout ?? 0,
-    },
+    dns: dnsOf(dns),
     stateDir,
     socket: socketOf(context, top.socket ?? `${stateDir.replace(/\/+$/, '')}/control.sock`),
     listen: listen === undefined || listen === 'off' ? null : parseHostPort(listen, null),
@@ -295,6 +290,15 @@ function readConfig(context: Context, root: Tree): Config | null {
     notify,
     log: { format: log.format ?? 'auto', level: log.level ?? 'info' },
   };
+}
+
+function dnsOf({
+  port = 0,
+  roots,
+  resolvers,
+  timeout = 0,
+}: Read<typeof fields.dns>): Config['dns'] {
+  return { port, roots: roots ?? null, resolvers: resolvers ?? null, timeoutMs: timeout };
 }
 
 function windowsOf(origins: ReadonlyMap<string, ReadOrigin>) {

@@ -1,6 +1,6 @@
-// What the configuration says of rehearsals: when which drill is made, and by which name each provider
-// is tried. It must never let a canary through that is anything but a canary: whatever stands there is
-// switched to and fro.
+// What the configuration says of rehearsals: when which drill is made, and by which name each
+// provider is tried. It must never let a canary through that is anything but a canary: whatever
+// stands there is switched to and fro.
 
 import { claimName, isMarkerName, markerName, RECORD_NAME_MAX } from '../core/marker.ts';
 import type { Name, RecordConfig } from '../core/model.ts';

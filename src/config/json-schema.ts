@@ -48,12 +48,7 @@ export function jsonSchema(tables: Tables): object {
       })
       .optional(),
     dns: z.strictObject(fields.dns).optional(),
-    drills: z
-      .strictObject({
-        ...fields.drills,
-        records: z.record(z.string(), z.strictObject(fields.drillsOfRecord)).optional(),
-      })
-      .optional(),
+    drills: drillsShape.optional(),
     notify: hole('notify').optional(),
     log: z.strictObject(fields.log).optional(),
   });
@@ -86,6 +81,11 @@ const groupShape = z.strictObject({
   ...fields.group,
   etcd: z.strictObject(fields.etcd).optional(),
   kubernetes: z.strictObject(fields.kubernetes).nullable().optional(),
+});
+
+const drillsShape = z.strictObject({
+  ...fields.drills,
+  records: z.record(z.string(), z.strictObject(fields.drillsOfRecord)).optional(),
 });
 
 /** Of a package the name alone is known: its settings are whatever they are. */

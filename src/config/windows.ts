@@ -1,7 +1,7 @@
-// Times of the week and of the calendar as the configuration writes them (`Tue 10:00`, `daily 10:00`,
-// `Sun 02:00-04:00`, `2026-12-24T00:00/2026-12-27T00:00`), and when they are on the wall clock of a
-// time zone. Pure. Days with 23 or 25 hours are days as well: it must never add up hours where a clock
-// on the wall would be looked at.
+// Times of the week and of the calendar as the configuration writes them (`Tue 10:00`, `daily
+// 10:00`, `Sun 02:00-04:00`, `2026-12-24T00:00/2026-12-27T00:00`), and when they are on the wall
+// clock of a time zone. Pure. Days with 23 or 25 hours are days as well: it must never add up hours
+// where a clock on the wall would be looked at.
 
 import { parseDuration, printDuration } from '../kit/schema.ts';
 
@@ -179,12 +179,12 @@ function offsetAt(zone: string, wall: number): number {
  * The moment at which a clock in the zone shows this; where it does so twice the first or the last.
  * Where it never does, for the clock was put forward over it: when that was done.
  */
-function momentOf(zone: string, { ms, offsetMs }: Local, which: 'first' | 'last'): number {
+function momentOf(zone: string, { ms, offsetMs }: Local, which: 'early' | 'late'): number {
   if (offsetMs !== null) return ms - offsetMs;
   const before = offsetAt(zone, ms - DAY_MS);
   const after = offsetAt(zone, ms + DAY_MS);
   const found = [ms - before, ms - after].filter((wall) => wall + offsetAt(zone, wall) === ms);
-  if (found.length > 0) return which === 'first' ? Math.min(...found) : Math.max(...found);
+  if (found.length > 0) return which === 'early' ? Math.min(...found) : Math.max(...found);
   let [low, high] = [ms - DAY_MS - before, ms + DAY_MS - after];
   while (high - low > 1000) {
     const middle = Math.floor((low + high) / 2000) * 1000;
@@ -194,7 +194,9 @@ function momentOf(zone: string, { ms, offsetMs }: Local, which: 'first' | 'last'
   return high;
 }
 
-/** The days around a moment in the zone, the first of them so many before: their midnights as shown. */
+/**
+ * The days around a moment in the zone, the first of them so many before: their midnights as shown.
+ */
 function* daysFrom(zone: string, wall: number, back: number, count: number): Generator<number> {
   const today = Math.floor(shownAt(zone, wall) / DAY_MS) * DAY_MS;
   for (let day = -back; day < count - back; day++) yield today + day * DAY_MS;
@@ -222,8 +224,8 @@ export function lookAt(
 function* spansAround(window: Window, zone: string, wall: number): Generator<Span> {
   if (window.kind === 'once') {
     const [fromWall, toWall] = [
-      momentOf(zone, window.from, 'first'),
-      momentOf(zone, window.to, 'last'),
+      momentOf(zone, window.from, 'early'),
+      momentOf(zone, window.to, 'late'),
     ];
     yield { fromWall, toWall };
     return;
@@ -233,8 +235,8 @@ function* spansAround(window: Window, zone: string, wall: number): Generator<Spa
     const from = midnight + window.minute * MINUTE_MS;
     const local = (ms: number) => ({ ms, offsetMs: null });
     yield {
-      fromWall: momentOf(zone, local(from), 'first'),
-      toWall: momentOf(zone, local(from + window.length * MINUTE_MS), 'last'),
+      fromWall: momentOf(zone, local(from), 'early'),
+      toWall: momentOf(zone, local(from + window.length * MINUTE_MS), 'late'),
     };
   }
 }
@@ -266,7 +268,7 @@ function workOut(schedule: Extract<Schedule, { kind: 'at' }>, zone: string, wall
   for (const midnight of daysFrom(zone, wall, 8, 18)) {
     if (!schedule.days.includes(new Date(midnight).getUTCDay())) continue;
     const at = { ms: midnight + schedule.minute * MINUTE_MS, offsetMs: null };
-    const moment = momentOf(zone, at, 'first');
+    const moment = momentOf(zone, at, 'early');
     if (moment <= wall) last = Math.max(last, moment);
     else next = Math.min(next, moment);
   }

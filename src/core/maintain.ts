@@ -1,6 +1,7 @@
-// Windows of maintenance: of an origin one acts as a drain, of a record as a freeze, for as long as it
-// is open. That follows from the configuration and the clock on the wall, which the core does not have:
-// the edge says what is open, whole each time. It must never store a window, nor outlast what is said.
+// Windows of maintenance: of an origin one acts as a drain, of a record as a freeze, for as long as
+// it is open. That follows from the configuration and the clock on the wall, which the core does
+// not have: the edge says what is open, whole each time. It must never store a window, nor outlast
+// what is said.
 
 import type { Name } from './model.ts';
 import { type Event, type Maintained, note, type State, type Step } from './state.ts';

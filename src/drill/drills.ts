@@ -1,6 +1,7 @@
-// Who makes the drills: by the schedule, at whoever acts, and for whoever asks for one. One at a time;
-// what it came to goes to the engine, which remembers it. A drill waits for a world in which nothing is
-// the matter, and ends at the first sign that something is. It must never be in the way of a switch.
+// Who makes the drills: by the schedule, at whoever acts, and for whoever asks for one. One at a
+// time; what it came to goes to the engine, which remembers it. A drill waits for a world in which
+// nothing is the matter, and ends at the first sign that something is. It must never be in the way
+// of a switch.
 
 import type { Config } from '../config/config.ts';
 import type { Adapters, Controller } from '../controller.ts';

@@ -1,7 +1,8 @@
-// The dry drill: one origin is said to be down, and everything but the writing is done and timed, by a
-// second engine beside the one that steers. It has the real probes and readings, a store of its own in
-// memory, no notices, and providers that write nothing; its records are only observed, so it does not
-// even want to. It must never touch the engine that steers, nor ask an origin more than there is room.
+// The dry drill: one origin is said to be down, and everything but the writing is done and timed,
+// by a second engine beside the one that steers. It has the real probes and readings, a store of
+// its own in memory, no notices, and providers that write nothing; its records are only observed,
+// so it does not even want to. It must never touch the engine that steers, nor ask an origin more
+// than there is room.
 
 import type { Adapters, Controller, World } from '../controller.ts';
 import type { CoreConfig, Entry, Json, Name } from '../core/model.ts';
@@ -270,7 +271,8 @@ function does(to: string | null): string {
 
 /**
  * What the second engine is given: the records on the origin, only observed; what this process asks
- * itself; and of each origin's rate no more than the engine that steers leaves free while all is well.
+ * itself; and of each origin's rate no more than the engine that steers leaves free while all is
+ * well.
  */
 function rehearsal({ config, origin, expected, ownPaths }: DryOptions): CoreConfig {
   const own = new Set(ownPaths);

@@ -1,12 +1,12 @@
-// What is due by the schedule of drills, and what is overdue. Pure. A drill by the calendar is due from
-// its time until the window is over, once; one by a period when that has gone by since the last. It must
-// never call overdue what was not scheduled yet when it was due.
+// What is due by the schedule of drills, and what is overdue. Pure. A drill by the calendar is due
+// from its time until the window is over, once; one by a period when that has gone by since the
+// last. It must never call overdue what was not scheduled yet when it was due.
 
 import type { Config } from '../config/config.ts';
 import { momentsAround, type Schedule } from '../config/windows.ts';
 import type { DrillDoc, DrillKind, Name } from '../core/model.ts';
 
-export interface Now {
+interface Now {
   /** Engine time. */
   readonly at: number;
   /** The wall clock that schedules go by. */
@@ -14,7 +14,7 @@ export interface Now {
 }
 
 /** One thing that is drilled, and by which schedule. */
-export interface Planned {
+interface Planned {
   readonly drill: DrillKind;
   readonly name: string;
   readonly schedule: Schedule;
@@ -26,8 +26,8 @@ type Plan = Pick<Config, 'drills' | 'timezone' | 'providers' | 'core'>;
 const SOON_MS = 60_000;
 
 /**
- * All that is drilled by itself, the least first. `inForce`: the origins on which some record is; on the
- * others there is nothing to rehearse.
+ * All that is drilled by itself, the least first. `inForce`: the origins on which some record is;
+ * on the others there is nothing to rehearse.
  */
 export function planOf(
   { drills, providers, core }: Plan,
@@ -61,7 +61,7 @@ export function namesOf({ providers, core }: Plan): Readonly<Record<DrillKind, r
   };
 }
 
-export interface Standing {
+interface Standing {
   /** It is to be made now. */
   readonly due: boolean;
   /** When it should have been made and was not; null: it is not overdue. */

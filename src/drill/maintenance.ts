@@ -1,5 +1,6 @@
-// Which windows of maintenance are open. That follows from the configuration and the clock on the wall
-// alone, so it is the same after a restart and on every replica; what it means is for the core to say.
+// Which windows of maintenance are open. That follows from the configuration and the clock on the
+// wall alone, so it is the same after a restart and on every replica; what it means is for the core
+// to say.
 
 import type { Config } from '../config/config.ts';
 import { lookAt, type Window } from '../config/windows.ts';

@@ -1,7 +1,7 @@
-// The wall clock for what goes by the calendar, told so that a clock that jumps moves nothing. Between two
-// looks the monotonic clock says how much time has gone by: where the wall clock says otherwise by more
-// than a little, its old time is carried on until the new one has run evenly for a minute. It must never
-// give a time before one it has given, unless a jump back was believed.
+// The wall clock for what goes by the calendar, told so that a clock that jumps moves nothing.
+// Between two looks the monotonic clock says how much time has gone by: where the wall clock says
+// otherwise by more than a little, its old time is carried on until the new one has run evenly for
+// a minute. It must never give a time before one it has given, unless a jump back was believed.
 
 import type { Clock } from '../ports.ts';
 

@@ -1,5 +1,5 @@
-// Why no drill may be begun just now: something is the matter, or somebody holds something. It looks at
-// the view alone. What it lets through may still be refused by what is asked next.
+// Why no drill may be begun just now: something is the matter, or somebody holds something. It
+// looks at the view alone. What it lets through may still be refused by what is asked next.
 
 import type { StatusView } from '../core/view.ts';
 

@@ -151,7 +151,7 @@ interface Door {
 interface Daemon extends Parts {
   readonly controller: Controller;
   readonly auditing: ReturnType<typeof createAuditing>;
-  readonly rehearsals: Rehearsals;
+  readonly rehearsals: Pick<Rehearsals, 'start' | 'close'>;
   readonly desk: Desk;
   readonly metrics: ReturnType<typeof createMetrics>;
   readonly readers: Readonly<Record<'listen' | 'gates' | 'socket', Readers>>;
@@ -175,9 +175,7 @@ async function assemble(parts: Parts): Promise<Daemon> {
   const told = logRenewals(log);
   const build = (wanted: Config) => buildAdapters(wanted, clock, { remember: true, told });
   const adapters = build(config);
-  const trouble: Trouble = (what, detail) => {
-    for (const o of observers) o.trouble?.(what, detail);
-  };
+  const trouble = toldTo(observers);
   const group = await groupOf({ config, clock, store, controller: () => controller, trouble });
   const coordinator = group?.coordinator ?? createSingleCoordinator(term);
   const { version } = options;
@@ -188,20 +186,18 @@ async function assemble(parts: Parts): Promise<Daemon> {
   // Each has a share of its own: whoever wants a gate does not wait for a scrape, nor an operator.
   const readers = { listen: new Readers(), gates: new Readers(), socket: new Readers() };
   const seen = viewer(controller, readers.socket);
-  const rehearsals = createRehearsals({
-    ...{ controller, clock, term, version, trouble, status: seen },
-    ...{ config: () => now.config, adapters: () => inUse },
-  });
-  const { drills } = rehearsals;
-  observers.push(drills.observer);
+  const inForce = () => now.config;
+  const known = { controller, clock, term, version, trouble, observers, status: seen };
+  const of = { ...known, config: inForce, adapters: () => inUse };
+  const { drills, ...rehearsals } = createRehearsals(of);
   const status = async () => withAudit(drills.shown(await seen()), auditing.audited().report);
   const chance = () => randomInt(1000) / 1000;
   const done: Parameters<typeof createAuditing>[0]['done'] = (report, news) => {
     controller.surveyed(report.surveys);
     logAudit(log, report, news);
   };
-  const of = { auditor: () => inUse.auditor, status: seen };
-  const auditing = createAuditing({ ...of, clock, chance, done, trouble });
+  const auditor = () => inUse.auditor;
+  const auditing = createAuditing({ auditor, status: seen, clock, chance, done, trouble });
   const take = async (wanted: Config, built: Built) => {
     inUse = built;
     auditing.renew();
@@ -210,7 +206,6 @@ async function assemble(parts: Parts): Promise<Daemon> {
     rehearsals.renew();
     return takeDoor(daemon);
   };
-  const inForce = () => now.config;
   const desk: Desk = {
     status,
     ready: () => controller.ready(),
@@ -223,15 +218,11 @@ async function assemble(parts: Parts): Promise<Daemon> {
     }),
     audited: () => auditing.audited(),
     audit: () => auditing.now(),
-    drilled: () => drills.drilled(),
-    drill: (kind, name) => drills.begin(kind, name),
+    ...rehearsals.desk,
   };
   const scraped = viewer(controller, readers.listen);
-  const metrics = createMetrics({
-    desk: { status: async () => drills.shown(await scraped()), audited: desk.audited },
-    version,
-    readers: readers.listen,
-  });
+  const scrape = { status: async () => drills.shown(await scraped()), audited: desk.audited };
+  const metrics = createMetrics({ desk: scrape, version, readers: readers.listen });
   observers.push(metrics.observer);
   const drop = () => {
     closeAll(adapters);
@@ -240,6 +231,12 @@ async function assemble(parts: Parts): Promise<Daemon> {
   const shown = { controller, auditing, rehearsals, desk, metrics, readers, trouble, now, drop };
   const daemon: Daemon = { ...parts, ...shown };
   return daemon;
+}
+
+function toldTo(observers: readonly Observer[]): Trouble {
+  return (what, detail) => {
+    for (const o of observers) o.trouble?.(what, detail);
+  };
 }
 
 /** Of a group all that it takes; alone none of its code is loaded. */

@@ -1,6 +1,6 @@
-// What goes by the clock on the wall in a running daemon: windows of maintenance, and the schedule of
-// drills; and the second engine that a dry drill has. It only puts together: what is due, what is open
-// and what a drill is are decided elsewhere.
+// What goes by the clock on the wall in a running daemon: windows of maintenance, and the schedule
+// of drills; and the second engine that a dry drill has. It only puts together: what is due, what
+// is open and what a drill is are decided elsewhere.
 
 import { randomBytes, randomInt } from 'node:crypto';
 import { createSingleCoordinator } from '../cluster/single.ts';
@@ -10,8 +10,8 @@ import type { StatusView } from '../core/view.ts';
 import { createDrills, type Drills } from '../drill/drills.ts';
 import { createMaintenance } from '../drill/maintenance.ts';
 import { createSteadyWall } from '../drill/steady.ts';
-import type { Clock } from '../ports.ts';
-import type { Trouble } from '../serve/desk.ts';
+import type { Clock, Observer } from '../ports.ts';
+import type { Desk, Trouble } from '../serve/desk.ts';
 
 interface RehearsalsOptions {
   readonly config: () => Config;
@@ -22,10 +22,13 @@ interface RehearsalsOptions {
   readonly term: number;
   readonly version: string;
   readonly trouble: Trouble;
+  /** It hears with them. */
+  readonly observers: Observer[];
 }
 
 export interface Rehearsals {
   readonly drills: Drills;
+  readonly desk: Pick<Desk, 'drill' | 'drilled'>;
   start(): void;
   /** Another configuration is in force. */
   renew(): void;
@@ -49,8 +52,13 @@ export function createRehearsals(options: RehearsalsOptions): Rehearsals {
     },
     trouble: (detail) => trouble('drill', detail),
   });
+  options.observers.push(drills.observer);
   return {
     drills,
+    desk: {
+      drilled: () => drills.drilled(),
+      drill: (kind, name) => drills.begin(kind, name),
+    },
     start() {
       maintenance.start();
       drills.start();

@@ -1,5 +1,6 @@
-// Times of the week and of the calendar, on days of 23, 24 and 25 hours. Berlin put its clocks forward
-// on 2026-03-29 at 01:00 UTC and back on 2026-10-25 at 01:00 UTC; Lord Howe moves by half an hour.
+// Times of the week and of the calendar, on days of 23, 24 and 25 hours. Berlin put its clocks
+// forward on 2026-03-29 at 01:00 UTC and back on 2026-10-25 at 01:00 UTC; Lord Howe moves by half
+// an hour.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';

@@ -1,5 +1,5 @@
-// What goes by the clock on the wall: a clock that jumps moves nothing, a window follows from the clock
-// and the configuration alone, and what is due or overdue is due once.
+// What goes by the clock on the wall: a clock that jumps moves nothing, a window follows from the
+// clock and the configuration alone, and what is due or overdue is due once.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';

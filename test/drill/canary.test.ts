@@ -1,5 +1,5 @@
-// The canary at one provider: what it writes, what it proves, and what it never writes over. The lane of
-// that provider hears nothing of it.
+// The canary at one provider: what it writes, what it proves, and what it never writes over. The
+// lane of that provider hears nothing of it.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';

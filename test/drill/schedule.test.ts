@@ -1,5 +1,5 @@
-// Drills by the schedule: at whoever acts, in their time, never while something is the matter; what was
-// not made is overdue and says why; results outlive the daemon.
+// Drills by the schedule: at whoever acts, in their time, never while something is the matter; what
+// was not made is overdue and says why; results outlive the daemon.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';

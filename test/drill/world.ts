@@ -1,5 +1,5 @@
-// A daemon's inside on a clock moved by hand: the real engine, the real drills, vendors and origins that
-// answer as they are told. Nothing sleeps and nothing listens.
+// A daemon's inside on a clock moved by hand: the real engine, the real drills, vendors and origins
+// that answer as they are told. Nothing sleeps and nothing listens.
 
 import { createKeyring, proving, signing } from '../../src/cluster/keyring.ts';
 import { createSingleCoordinator } from '../../src/cluster/single.ts';

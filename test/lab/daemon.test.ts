@@ -26,12 +26,15 @@ after(() => lab?.stop());
 function status(): Promise<StatusView> {
   return new Promise((resolve, reject) => {
     const socketPath = socketOf(lab.directory);
-    const asked = get({ socketPath, path: '/v1/status', timeout: 5000, agent: false }, (response) => {
-      let text = '';
-      response.setEncoding('utf8').on('data', (part: string) => (text += part));
-      response.on('error', reject);
-      response.on('end', () => resolve(JSON.parse(text) as StatusView));
-    });
+    const asked = get(
+      { socketPath, path: '/v1/status', timeout: 5000, agent: false },
+      (response) => {
+        let text = '';
+        response.setEncoding('utf8').on('data', (part: string) => (text += part));
+        response.on('error', reject);
+        response.on('end', () => resolve(JSON.parse(text) as StatusView));
+      },
+    );
     asked.on('timeout', () => asked.destroy(new Error('the daemon does not answer')));
     asked.on('error', reject);
   });

@@ -5558,7 +5558,7 @@ function laneWorks`,
     edits: [
       {
         file: 'src/config/windows.ts',
-        find: `return which === 'first' ? Math.min(...found) : Math.max(...found);`,
+        find: `return which === 'early' ? Math.min(...found) : Math.max(...found);`,
         replace: 'return Math.min(...found);',
       },
     ],
