@@ -31,6 +31,8 @@ export interface DryOptions {
 }
 
 const LOOK_MS = 50;
+/** Origins of a cloud that are asked beside those to which records lead. */
+const WITNESSES = 20;
 /** The second engine is asked for all it has seen. */
 const SETTLED_LOOK_MS = 500;
 /** Beyond what settling and deciding may take by the configuration. */
@@ -270,6 +272,23 @@ function does(to: string | null): string {
 }
 
 /**
+ * The origins that matter: where the records may go, and of each cloud some more, by which it is
+ * diagnosed and paths are known to see.
+ */
+function around(core: CoreConfig, origin: string, records: readonly Name[]): ReadonlySet<string> {
+  const targets = records.flatMap((name) => core.records[name]!.targets.map((t) => t.origin));
+  const kept = new Set([origin, ...targets]);
+  const more = new Map<string, number>();
+  for (const { name, cloud } of Object.values(core.origins)) {
+    const count = more.get(cloud) ?? 0;
+    if (kept.has(name) || count >= WITNESSES) continue;
+    more.set(cloud, count + 1);
+    kept.add(name);
+  }
+  return kept;
+}
+
+/**
  * What the second engine is given: the records on the origin, only observed; what this process asks
  * itself; and of each origin's rate no more than the engine that steers leaves free while all is
  * well.
@@ -277,14 +296,17 @@ function does(to: string | null): string {
 function rehearsal({ config, origin, expected, ownPaths }: DryOptions): CoreConfig {
   const own = new Set(ownPaths);
   const { group: _group, ...core } = config;
+  const kept = around(core, origin, Object.keys(expected));
   const paths = Object.entries(core.paths).filter(([name]) => own.has(name));
   const checks = Object.entries(core.checks).flatMap(([id, check]) => {
-    const by = check.paths.filter((path) => own.has(path));
+    const isAsked = check.origin === null || kept.has(check.origin);
+    const by = isAsked ? check.paths.filter((path) => own.has(path)) : [];
     return by.length === 0 ? [] : [[id, { ...check, paths: by }] as const];
   });
   const known = new Map(checks);
   const isKnown = (id: string) => known.has(id);
-  const origins = Object.entries(core.origins).map(([name, one]) => {
+  const origins = [...kept].map((name) => {
+    const one = core.origins[name]!;
     const left = one.checks.filter(isKnown);
     const plain = left.reduce((sum, id) => {
       const { intervalMs, paths: by } = known.get(id)!;

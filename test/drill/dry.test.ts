@@ -120,6 +120,25 @@ test('it is not begun while something is the matter or held', async () => {
   await w.stop();
 });
 
+test('of many origins only those that matter are asked', async () => {
+  const many = Array.from({ length: 60 }, (_, i) => [`o${i}`, { cloud: i < 40 ? 'one' : 'two' }]);
+  const origins = { ...Object.fromEntries(many), a: { cloud: 'one' }, b: { cloud: 'two' } };
+  const records = {
+    [WWW]: { targets: ['a', 'b'].map((o) => ({ origin: o, cname: `${o}.shop.test.` })) },
+  };
+  const w = new DrillWorld({ origins, records });
+  await w.start();
+  await w.clock.advance(5000);
+  let asked = new Set<string>();
+  w.seen = (config) => {
+    asked = new Set(Object.keys(config.origins));
+  };
+  assert.equal((await w.drill('dry', 'a')).exit, 0);
+  assert.ok(asked.has('a') && asked.has('b'));
+  assert.equal(asked.size, 2 + 20 + 20);
+  await w.stop();
+});
+
 test('it ends at the first sign that the world is not as it was', async () => {
   const w = new DrillWorld();
   await w.start();

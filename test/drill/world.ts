@@ -11,6 +11,7 @@ import type {
   Answer,
   Change,
   Command,
+  CoreConfig,
   Entry,
   Fault,
   Name,
@@ -126,6 +127,8 @@ export class DrillWorld {
   drills!: Drills;
   maintenance!: ReturnType<typeof createMaintenance>;
   engines = 0;
+  /** Told what each second engine is given. */
+  seen: (config: CoreConfig) => void = () => {};
 
   constructor(wanted: Wanted = {}, before: DrillWorld | null = null) {
     this.wanted = wanted;
@@ -246,6 +249,7 @@ export class DrillWorld {
       id: () => (++ids).toString(16).padStart(16, '0'),
       engine: (core, second, world) => {
         this.engines++;
+        this.seen(core);
         const coordinator = createSingleCoordinator(1);
         return new Controller(core, second, {
           ...world,
