@@ -621,6 +621,7 @@ export interface DrillDoc {
   /** How long what it measured took; null: it came to nothing. */
   readonly ms: number | null;
   readonly sentence: string;
+  /** What was measured; null: more than a document holds. */
   readonly parts: Json;
 }
 

@@ -14,8 +14,9 @@ import {
   type Step,
 } from './state.ts';
 
-/** Parts of one result that are kept. */
-const PARTS_KEPT = 20;
+/** Characters of a result's sentence and of its parts that a document holds; a group has little room. */
+const SENTENCE_KEPT = 300;
+const PARTS_KEPT = 500;
 
 /** Tells of a drill that was made outside the loop. */
 export function onRehearsed(out: Step, { drilled }: Extract<Event, { kind: 'rehearsed' }>): void {
@@ -80,8 +81,9 @@ function resultOf(
     result,
     at: state.now,
     ms: typeof ms === 'number' ? ms : null,
-    sentence,
-    parts: Array.isArray(parts) ? parts.slice(0, PARTS_KEPT) : parts,
+    sentence: sentence.slice(0, SENTENCE_KEPT),
+    // All of it stands in the journal.
+    parts: JSON.stringify(parts).length > PARTS_KEPT ? null : parts,
   };
 }
 
