@@ -14,7 +14,7 @@ import {
   type Step,
 } from './state.ts';
 
-/** Characters of a result's sentence and of its parts that a document holds; a group has little room. */
+/** Characters of a sentence and of parts that a document holds: a group has little room. */
 const SENTENCE_KEPT = 300;
 const PARTS_KEPT = 500;
 
