@@ -132,9 +132,21 @@ class Scheduler implements Drills {
   }
 
   async #asked(kind: 'canary' | 'dry', names: readonly string[], stop: AbortController) {
+    try {
+      this.#reply = await this.#replyOf(kind, names, stop.signal);
+    } catch (error) {
+      this.#o.trouble(textOf(error));
+      const message = 'a fault in Detour itself: the log says which';
+      this.#reply = { exit: 1, message };
+    } finally {
+      this.#done(stop);
+    }
+  }
+
+  async #replyOf(kind: 'canary' | 'dry', names: readonly string[], signal: AbortSignal) {
     const outcomes: { name: string; outcome: Outcome }[] = [];
     for (const name of names) {
-      const outcome = await this.#make(kind, name, stop.signal);
+      const outcome = await this.#make(kind, name, signal);
       outcomes.push({ name, outcome });
     }
     const passed = outcomes.every(({ outcome }) => outcome.result === 'passed');
@@ -142,8 +154,8 @@ class Scheduler implements Drills {
     const detail = outcomes.map(({ name, outcome: { result, ms, sentence, parts } }) => {
       return { drill: kind, name, result, ms, sentence, parts };
     });
-    this.#reply = { exit: passed ? 0 : 1, message: lines.join('\n'), detail: { drills: detail } };
-    this.#done(stop);
+    const message = lines.join('\n');
+    return { exit: passed ? 0 : 1, message, detail: { drills: detail } } as const;
   }
 
   #done(stop: AbortController): void {
@@ -162,7 +174,7 @@ class Scheduler implements Drills {
     try {
       if (this.#under === null) await this.#makeDue();
     } catch (error) {
-      this.#o.trouble(error instanceof Error ? (error.stack ?? error.message) : String(error));
+      this.#o.trouble(textOf(error));
     }
     if (this.#closed) return;
     this.#cancel = this.#o.clock.after(LOOK_MS, () => void this.#look());
@@ -190,8 +202,11 @@ class Scheduler implements Drills {
       }
       const stop = new AbortController();
       this.#under = stop;
-      await this.#make(drill, name, stop.signal);
-      this.#done(stop);
+      try {
+        await this.#make(drill, name, stop.signal);
+      } finally {
+        this.#done(stop);
+      }
     }
   }
 
@@ -246,9 +261,7 @@ class Scheduler implements Drills {
     const outcome =
       worry !== null
         ? { result: 'refused' as const, ms: null, sentence: worry, parts: null }
-        : kind === 'canary'
-          ? brokenOff(await this.#canary(name, signal), signal)
-          : await this.#dry(view, name, signal);
+        : await this.#tried(view, kind, name, signal);
     const { result, ms, parts } = outcome;
     const sentence = sentenceOf(kind, name, outcome);
     if (result === 'refused') this.#put.set(`${kind}/${name}`, outcome.sentence);
@@ -257,6 +270,23 @@ class Scheduler implements Drills {
       this.#o.controller.rehearsed({ drill: kind, name, result, ms, sentence, parts });
     }
     return outcome;
+  }
+
+  /** A fault of our own, or of an adapter's, is one drill's that failed, and told. */
+  async #tried(
+    view: StatusView,
+    kind: 'canary' | 'dry',
+    name: string,
+    signal: AbortSignal,
+  ): Promise<Outcome> {
+    try {
+      if (kind === 'dry') return await this.#dry(view, name, signal);
+      return brokenOff(await this.#canary(name, signal), signal);
+    } catch (error) {
+      this.#o.trouble(textOf(error));
+      const sentence = 'a fault in Detour itself: the log says which';
+      return { result: 'failed', ms: null, sentence, parts: null };
+    }
   }
 
   async #canary(provider: string, signal: AbortSignal): Promise<Outcome> {
@@ -321,6 +351,10 @@ class Scheduler implements Drills {
     });
     return { ...view, drills: { last: view.drills.last, scheduled, overdue } };
   }
+}
+
+function textOf(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
 }
 
 /** What did not come to its end because it was told to end. */

@@ -92,6 +92,22 @@ test('a live drill that is refused is tried again, and then overdue with what wa
   await w.stop();
 });
 
+test('an adapter that fails of itself ends its drill, and no other', async () => {
+  const w = new DrillWorld({ canary: '10m' });
+  await w.start();
+  const cf = w.vendors['cf']!;
+  const { write } = cf;
+  cf.write = () => Promise.reject(new Error('a fault of the adapter'));
+  await w.clock.advance(2 * minute);
+  assert.deepEqual(w.last(), ['canary cf failed', 'canary r53 passed']);
+  const reply = await w.drill('canary', 'cf');
+  assert.deepEqual([reply.exit, reply.message.includes('a fault in Detour itself')], [1, true]);
+  cf.write = write;
+  assert.equal((await w.drill('canary', 'cf')).exit, 0);
+  assert.ok(w.troubles.length > 0 && w.troubles.every((t) => t.includes('a fault of the adapter')));
+  await w.stop(w.troubles.length);
+});
+
 test('a canary is put off while the quota has nothing beyond its reserve', async () => {
   const w = new DrillWorld({});
   await w.start();

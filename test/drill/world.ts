@@ -1,6 +1,7 @@
 // A daemon's inside on a clock moved by hand: the real engine, the real drills, vendors and origins
 // that answer as they are told. Nothing sleeps and nothing listens.
 
+import assert from 'node:assert/strict';
 import { createKeyring, proving, signing } from '../../src/cluster/keyring.ts';
 import { createSingleCoordinator } from '../../src/cluster/single.ts';
 import type { Config } from '../../src/config/config.ts';
@@ -127,6 +128,7 @@ export class DrillWorld {
   drills!: Drills;
   maintenance!: ReturnType<typeof createMaintenance>;
   engines = 0;
+  readonly troubles: string[] = [];
   /** Told what each second engine is given. */
   seen: (config: CoreConfig) => void = () => {};
 
@@ -256,9 +258,7 @@ export class DrillWorld {
           ...{ coordinator, seed: [5, 6, 7, 8], version: 'test' },
         });
       },
-      trouble: (detail) => {
-        throw new Error(detail);
-      },
+      trouble: (detail) => void this.troubles.push(detail),
     });
     controller.start();
     this.maintenance.start();
@@ -272,7 +272,8 @@ export class DrillWorld {
     return Promise.resolve(this.live);
   }
 
-  async stop(): Promise<void> {
+  async stop(troubles = 0): Promise<void> {
+    assert.equal(this.troubles.length, troubles, this.troubles[0]);
     this.drills.close();
     this.maintenance.close();
     const stopping = this.controller.stop();
