@@ -41,7 +41,15 @@ import type {
 } from './core/model.ts';
 import type { State, Step } from './core/state.ts';
 import { storedProblem } from './core/stored.ts';
-import { type GateView, gateView, readyView, type StatusView, view, viewing } from './core/view.ts';
+import {
+  type GateView,
+  gateView,
+  readyView,
+  type StatusView,
+  slackView,
+  view,
+  viewing,
+} from './core/view.ts';
 import type { Notifier, ProbeResult, Provider } from './kit/extend.ts';
 import type {
   Batch,
@@ -156,6 +164,8 @@ export class Controller {
   readonly #counted = new WeakMap<Provider, number>();
   /** What the group of replicas shares; null alone: then nothing of it is ever looked at. */
   readonly #hands: Hands | null;
+  /** The windows of maintenance that are open; null: nobody has said so yet. */
+  #maintained: Extract<Event, { kind: 'maintained' }> | null = null;
   /** Of which version the others know that there is something to tell. */
   #told = 0;
 
@@ -262,6 +272,27 @@ export class Controller {
   /** Takes over what an audit found about the zones. */
   surveyed(surveys: readonly Survey[]): void {
     if (!this.#stopped) this.#step({ kind: 'surveyed', surveys });
+  }
+
+  /** All windows of maintenance that are open, by the clock on the wall. */
+  maintained(now: Omit<Extract<Event, { kind: 'maintained' }>, 'kind'>): void {
+    this.#maintained = { kind: 'maintained', ...now };
+    if (!this.#stopped) this.#step(this.#maintained);
+  }
+
+  /** Why no calls are to spare at a provider for a rehearsal; null: some are. */
+  slack(provider: string): string | null {
+    return slackView(this.#state, provider, this.#world.clock.now());
+  }
+
+  /** A drill has ended that was made outside the loop. */
+  rehearsed(drilled: Extract<Event, { kind: 'rehearsed' }>['drilled']): void {
+    if (!this.#stopped) this.#step({ kind: 'rehearsed', drilled });
+  }
+
+  /** Which drills are scheduled, and what each kind may be of. */
+  scheduled(all: Omit<Extract<Event, { kind: 'scheduled' }>, 'kind'>): void {
+    if (!this.#stopped) this.#step({ kind: 'scheduled', ...all });
   }
 
   /** Why a configuration cannot take over from the one in force; empty when it can. */
@@ -378,6 +409,7 @@ export class Controller {
     this.#finish(begun.step);
     this.#step({ kind: 'lease', held: lease.held, term: lease.term });
     if (hands !== null) this.#step({ kind: 'group', group: hands.group });
+    if (this.#maintained !== null) this.#step(this.#maintained);
     if (this.#storeFailed) this.#step({ kind: 'store', ok: false });
     else if (hands?.refused) this.#step({ kind: 'store', ok: false, what: 'the group' });
     if (event.kind !== 'command') return;
@@ -1158,6 +1190,9 @@ function withoutContent(event: Event): Event {
     case 'chained':
       return { ...event, answer: { kind: 'unknown', detail: fault.detail } };
     case 'surveyed':
+    case 'maintained':
+    case 'rehearsed':
+    case 'scheduled':
       return { kind: 'tick' };
     // A person's word, the configuration and our own clock are tried again each time.
     default:

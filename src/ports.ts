@@ -264,6 +264,7 @@ export type TroubleWord =
   | 'eyes'
   | 'audit'
   | 'control-socket'
+  | 'drill'
   | 'hook'
   | 'http-listener'
   | 'notify'

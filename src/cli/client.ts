@@ -25,6 +25,8 @@ export interface Client {
   compare(texts: object): Promise<Reply>;
   /** Has the daemon audit now, and waits for the report; at most `auditMs`. */
   audit(): Promise<AuditReport>;
+  /** Has a drill made, and waits for what comes of it; at most `drillMs`. */
+  drill(kind: 'canary' | 'dry', name: string | null): Promise<Reply>;
 }
 
 const readMs = 5000;
@@ -32,6 +34,8 @@ const readMs = 5000;
 const orderMs = 25_000;
 /** Longer than an audit may take. */
 const auditMs = 75_000;
+/** Longer than a drill may take. */
+const drillMs = 1_500_000;
 const answerMost = 32 * 1024 * 1024;
 
 /** The client of the daemon where the options or the environment say. It and its methods throw CliError. */
@@ -76,6 +80,22 @@ export function daemon(cli: Cli, options: PlaceOptions): Client {
         answer = await ask(place, 'GET', '/v1/audit', { ms: readMs });
       }
     },
+    async drill(kind, name) {
+      const until = performance.now() + drillMs;
+      const query = new URLSearchParams({ kind, ...(name === null ? {} : { name }) });
+      let answer = await ask(place, 'POST', `/v1/drill?${query}`, { ms: orderMs });
+      while (answer.status === 202 || answer.status === 200) {
+        const { running, reply: end } = (answer.body ?? {}) as Partial<Drilled>;
+        if (running === undefined) break;
+        if (!running) return reply(place, { status: 200, body: end });
+        if (performance.now() > until) {
+          throw new CliError(1, `${place.name}: the drill takes longer than it may`);
+        }
+        await new Promise((done) => setTimeout(done, 500));
+        answer = await ask(place, 'GET', '/v1/drill', { ms: readMs });
+      }
+      return reply(place, answer);
+    },
   };
 }
 
@@ -98,6 +118,11 @@ async function histories(
 interface Audited {
   readonly running: boolean;
   readonly report: AuditReport | null;
+}
+
+interface Drilled {
+  readonly running: boolean;
+  readonly reply: Reply | null;
 }
 
 interface Answer {

@@ -1,16 +1,19 @@
 // `detour drill`: break something on purpose, see it seen, and see it put back. `check` has a check
-// fail and touches no record; `live` moves a record to another target that is up and back again;
-// `end` ends that before its time. Whether a drill may begin is for the core to say.
+// fail; `canary` and `dry` are made by the daemon and waited for; `live` moves a record to another
+// target that is up and back again, and `end` ends that before its time. Whether a drill may begin
+// is for the daemon to say.
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
-import type { Reply } from '../core/model.ts';
+import type { Json, Reply } from '../core/model.ts';
+import { unrooted } from '../core/name.ts';
 import type { RecordView, StatusView } from '../core/view.ts';
 import { type Client, daemon } from './client.ts';
 import { act, type Cli, CliError, defaultConfig, examples, withReplica } from './hands.ts';
 import { printJson } from './json.ts';
 import { type ConfigOptions, show } from './look.ts';
 import {
+  type DaemonOptions,
   detailOf,
   giveOrder,
   holdMs,
@@ -33,6 +36,8 @@ export function addDrill(program: Command, cli: Cli): void {
     .command('drill')
     .description('break something on purpose, see it seen, put it back');
   addCheck(drill, cli);
+  addCanary(drill, cli);
+  addDry(drill, cli);
   addLive(drill, cli);
   addEnd(drill, cli);
 }
@@ -194,4 +199,73 @@ function over(
     (exit === 0 ? io.out : io.err)(`${clean(message)}\n${rows.map(clean).join('')}`);
   }
   return exit;
+}
+
+// ---------------------------------------------------------------- canary and dry
+
+function addCanary(drill: Command, cli: Cli): void {
+  const command = drill
+    .command('canary')
+    .description(
+      'switch the canary at a provider, and prove it at every name server; no record moves',
+    )
+    .argument('[provider]', 'without it, every provider that has one');
+  examples(withDaemon(command), '$ detour drill canary', '$ detour drill canary r53 --json');
+  act<DaemonOptions>(cli, command, async ([provider], options) => {
+    return told(cli, await daemon(cli, options).drill('canary', provider ?? null), options);
+  });
+}
+
+function addDry(drill: Command, cli: Cli): void {
+  const command = drill
+    .command('dry')
+    .description('say that an origin is down: all but the writing is done, timed and compared')
+    .argument('<origin>', 'what is said to be down; nothing is done to it');
+  examples(withDaemon(command), '$ detour drill dry hangzhou');
+  act<DaemonOptions>(cli, command, async ([origin], options) => {
+    return told(cli, await daemon(cli, options).drill('dry', origin!), options);
+  });
+}
+
+/** The rows of a result first, then what came of it. */
+function told(cli: Cli, reply: Reply, options: DaemonOptions): number {
+  if (options.json) {
+    printJson(cli.io, reply);
+    return reply.exit;
+  }
+  const { drills = [] } = (reply.detail ?? {}) as { readonly drills?: readonly Result[] };
+  for (const one of drills) {
+    if (one.drill !== 'dry' || !Array.isArray(one.parts)) continue;
+    for (const row of one.parts as unknown as readonly DryRow[]) {
+      cli.io.out(`${clean(lineOf(row))}\n`);
+    }
+  }
+  return showReply(cli, { ...reply, message: unrooted(reply.message) }, options);
+}
+
+interface Result {
+  readonly drill: string;
+  readonly parts: Json;
+}
+
+interface DryRow {
+  readonly record: string;
+  readonly detectMs: number | null;
+  readonly decidedMs: number | null;
+  readonly to: string | null;
+  readonly expected: string | null;
+  readonly chain: string | null;
+  readonly vendors: readonly { readonly provider: string; readonly readMs: number | null }[];
+}
+
+function lineOf({ record, detectMs, decidedMs, to, expected, chain, vendors }: DryRow): string {
+  const ms = (n: number | null) => (n === null ? 'never' : `${n} ms`);
+  const went =
+    to === null ? 'stays' : `goes to ${to} in ${ms(decidedMs)}, its chain ${chain ?? 'not asked'}`;
+  const wrong = to === expected ? '' : ` (expected: ${expected ?? 'stays'})`;
+  const would = vendors.map(({ provider, readMs }) => {
+    return readMs === null ? `${provider} (not read)` : `${provider} (read in ${readMs} ms)`;
+  });
+  const where = to === null ? '' : `; would write at ${would.join(', ')}`;
+  return unrooted(`${record} seen down in ${ms(detectMs)}, ${went}${wrong}${where}`);
 }

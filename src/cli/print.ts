@@ -4,7 +4,7 @@
 
 import { styleText } from 'node:util';
 import { type AuditFinding, type AuditReport, countOf } from '../core/audit.ts';
-import { type Name, type Severity, severities, type Verdict } from '../core/model.ts';
+import { drillKinds, type Name, type Severity, severities, type Verdict } from '../core/model.ts';
 import { listOf, unrooted } from '../core/name.ts';
 import type {
   ApprovalView,
@@ -174,6 +174,53 @@ function head(page: Page, view: StatusView, count: string | null): void {
     const text = `${drain.what} ${heldLine(view, drain)}`;
     page.flow('  drained    ', [{ text, style: 'yellow' }]);
   }
+  for (const { name, maintenance } of view.origins) {
+    if (maintenance === null) continue;
+    const text = `${name} is out of choice ${maintenanceLine(view, maintenance)}`;
+    page.flow('  maintained ', [{ text, style: 'yellow' }]);
+  }
+  drillLine(page, view);
+}
+
+/** `for 48m more (maintenance, Sun 02:00-04:00)` */
+function maintenanceLine(view: StatusView, of: Maintained): string {
+  return `for ${age(of.untilAt - view.at)} more (maintenance, ${of.window})`;
+}
+
+type Maintained = NonNullable<RecordView['maintenance']>;
+
+/** The last of each kind, what did not pass, and what is overdue; nothing where nobody drills. */
+function drillLine(page: Page, { at, drills }: StatusView): void {
+  const { last, scheduled, overdue } = drills;
+  if (last.length === 0 && overdue.length === 0) return;
+  const parts: Cell[] = [];
+  for (const drill of drillKinds) {
+    const all = last.filter((one) => one.drill === drill);
+    const late = overdue.filter((one) => one.drill === drill);
+    if (all.length === 0 && late.length === 0) continue;
+    const wrong = all.filter(({ result }) => result !== 'passed');
+    const ended = Math.max(...all.map((one) => one.at));
+    const took = Math.max(...all.map(({ ms }) => ms ?? 0));
+    const ago = all.length === 0 ? 'never' : `${age(at - ended)} ago, ${span(took)}`;
+    const next = scheduled.find((one) => one.drill === drill)?.nextAt ?? null;
+    const then = next === null || next <= at ? '' : `, next in ${age(next - at)}`;
+    const bad = [
+      ...(wrong.length === 0
+        ? []
+        : [`${wrong.map(({ name }) => printName(name)).join(', ')} did not pass`]),
+      ...(late.length === 0
+        ? []
+        : [`${late.map(({ name }) => printName(name)).join(', ')} overdue${whyLate(late)}`]),
+    ];
+    const text = `${drill} ${ago}${then}${bad.map((one) => `; ${one}`).join('')}`;
+    parts.push(bad.length === 0 ? { text } : { text, style: 'yellow' });
+  }
+  page.flow('  drills     ', parts);
+}
+
+function whyLate(late: StatusView['drills']['overdue']): string {
+  const why = late.find((one) => one.why !== '')?.why ?? '';
+  return why === '' ? '' : ` (${why})`;
 }
 
 const WAITING_MOST = 5;
@@ -341,6 +388,10 @@ function recordPart(page: Page, view: StatusView, record: RecordView): void {
   if (record.pin !== null) page.flow('  pin      ', pinLine(view, record));
   if (record.freeze !== null) {
     page.flow('  frozen   ', [{ text: heldLine(view, record.freeze), style: 'yellow' }]);
+  }
+  if (record.maintenance !== null) {
+    const text = `nothing is decided ${maintenanceLine(view, record.maintenance)}`;
+    page.flow('  frozen   ', [{ text, style: 'yellow' }]);
   }
   if (record.earliestBenefitAt !== null) {
     const wait = record.earliestBenefitAt - view.at;

@@ -5,6 +5,7 @@
 import { z } from 'zod';
 import {
   diagnoses,
+  drillKinds,
   entryKinds,
   groupWords,
   markerKinds,
@@ -63,6 +64,7 @@ const drillPart = z.strictObject({
   writtenMs: ms.nullable().describe('milliseconds from its turn'),
   visibleMs: ms.nullable(),
 });
+const maintenance = z.strictObject({ window: text, untilAt: time }).nullable();
 
 const record = z.strictObject({
   name,
@@ -77,6 +79,7 @@ const record = z.strictObject({
   switching: z.boolean(),
   pin: z.strictObject({ target: text, ...held }).nullable(),
   freeze: z.strictObject(held).nullable().describe('one of its own'),
+  maintenance: maintenance.describe('a window that is open, and acts as a freeze'),
   stay: z.strictObject({ reason: z.enum(stayReasons), sentence: text }),
   earliestBenefitAt: time.nullable(),
   targets: z.array(
@@ -176,6 +179,7 @@ const origin = z.strictObject({
   health: z.enum(verdicts),
   sinceAt: time,
   drained: z.boolean(),
+  maintenance: maintenance.describe('a window that is open, and acts as a drain'),
   trustedAt: time.nullable(),
   rate,
   checks: z.array(
@@ -237,6 +241,21 @@ const finding = z.strictObject({
   zone: name.nullable(),
   record: name.nullable(),
 });
+
+const drilled = {
+  drill: z.enum(drillKinds),
+  name: text.describe(
+    'of a canary the provider, of a dry drill the origin, of a live one the record',
+  ),
+  result: z.enum(['passed', 'failed', 'broken-off', 'refused']),
+  ms: ms.nullable().describe('how long what it measured took; null: it came to nothing'),
+  sentence: text,
+};
+
+const drillOf = {
+  ...drilled,
+  parts: json.describe('what was measured; it differs by kind'),
+};
 
 const status = document(
   {
@@ -301,6 +320,22 @@ const status = document(
         }),
       )
       .describe('what wants a person and is not over'),
+    drills: z
+      .strictObject({
+        last: z.array(z.strictObject({ ...drilled, at: time })),
+        scheduled: z.array(
+          z.strictObject({ drill: z.enum(drillKinds), sinceAt: time, nextAt: time.nullable() }),
+        ),
+        overdue: z.array(
+          z.strictObject({
+            drill: z.enum(drillKinds),
+            name: text,
+            dueAt: time,
+            why: text.describe('why it was put off last; empty: it is not known'),
+          }),
+        ),
+      })
+      .describe('what was drilled last, what is scheduled, and what was not made in its time'),
     audit: z
       .strictObject({ at: time, complete: z.boolean(), bad: z.array(finding) })
       .nullable()
@@ -389,7 +424,17 @@ export const documents = {
     'the worst finding first',
   ),
   probe: document({ answers: z.array(looked) }, 'every check by every path'),
-  drill: document({ ...reply, answers: z.array(looked) }, '`detour drill check`'),
+  drill: document(
+    {
+      ...reply,
+      answers: z.array(looked).optional().describe('of `drill check`'),
+      detail: z
+        .looseObject({ drills: z.array(z.strictObject(drillOf)).optional() })
+        .optional()
+        .describe('of `drill canary` and `drill dry`: what each came to'),
+    },
+    '`detour drill check`, `detour drill canary` and `detour drill dry`',
+  ),
   validate: document(
     {
       exit,

@@ -31,6 +31,7 @@ import {
   type SecretRef,
 } from '../kit/schema.ts';
 import { type ApiConfig, readApi } from './api.ts';
+import { checkCanaries, type DrillsConfig, readDrills } from './drills.ts';
 import {
   cadenceFields,
   fields,
@@ -65,6 +66,7 @@ import {
   type Tree,
 } from './text.ts';
 import { type Ballot, ballotsOf, indispensable, neededOf, seatsOf } from './votes.ts';
+import type { Window } from './windows.ts';
 
 export { printProblem } from './text.ts';
 
@@ -101,6 +103,14 @@ export interface Config {
   readonly gateHoldMs: number;
   /** What is run around the switches of a record, by its name; the core knows when. */
   readonly hooks: Readonly<Record<Name, HookCommands>>;
+  /** The IANA name of the zone by whose clock windows and schedules are. */
+  readonly timezone: string;
+  /** Windows of maintenance, of what has any. */
+  readonly maintenance: {
+    readonly origins: Readonly<Record<string, readonly Window[]>>;
+    readonly records: Readonly<Record<Name, readonly Window[]>>;
+  };
+  readonly drills: DrillsConfig;
   /** A row of the table of notifiers; null: nobody is told. */
   readonly notify: { readonly type: string; readonly settings: unknown } | null;
   readonly log: {
@@ -124,6 +134,8 @@ interface ProviderConfig {
    */
   readonly nameservers: readonly string[] | null;
   readonly callTimeoutMs: number;
+  /** The name by which it is tried; null: it is not. */
+  readonly canary: Name | null;
 }
 
 interface ProbeConfig {
@@ -232,7 +244,7 @@ interface Context {
 }
 
 const nested = ['providers', 'paths', 'clouds', 'origins', 'records', 'replicas'];
-const groups = ['policy', 'dns', 'notify', 'log', 'group', 'api'];
+const groups = ['policy', 'dns', 'notify', 'log', 'group', 'api', 'drills'];
 
 /** The whole; what is wrong has been noted, and then the result is of no use. */
 function readConfig(context: Context, root: Tree): Config | null {
@@ -263,7 +275,9 @@ function readConfig(context: Context, root: Tree): Config | null {
   const clouds = readClouds(context, root, policy, paths, parts);
   const origins = readOrigins(context, root, policy, clouds, paths, parts);
   checkCloudsOfPaths(context, replicas, paths, clouds, origins);
-  const { records, hooks } = readRecords(context, root, policy, origins, providers);
+  const { records, hooks, maintained } = readRecords(context, root, policy, origins, providers);
+  const drills = readDrills(source, root, records);
+  checkCanaries(source, drills, providers, records);
   warnOfParts(context, records, origins, providers);
   const guarded = new Set([...origins.values()].map(({ config }) => config.cloud));
   warnOfSharedFate(source, { replicas, group }, guarded);
@@ -298,7 +312,9 @@ function readConfig(context: Context, root: Tree): Config | null {
     listen: listen === undefined || listen === 'off' ? null : parseHostPort(listen, null),
     api: readApi(source, root, listen),
     gateHoldMs: top.gateHold ?? 0,
-    ...{ hooks, notify },
+    timezone: top.timezone ?? 'UTC',
+    maintenance: { origins: windowsOf(origins), records: Object.fromEntries(maintained) },
+    ...{ drills, hooks, notify },
     log: { format: log.format ?? 'auto', level: log.level ?? 'info' },
   };
 }
@@ -318,6 +334,11 @@ function dnsOf({ port, roots, resolvers, timeout }: Read<typeof fields.dns>): Co
     resolvers: resolvers ?? null,
     timeoutMs: timeout ?? 0,
   };
+}
+
+function windowsOf(origins: ReadonlyMap<string, ReadOrigin>) {
+  const some = [...origins].filter(([, { maintenance }]) => maintenance.length > 0);
+  return Object.fromEntries(some.map(([name, { maintenance }]) => [name, maintenance]));
 }
 
 function membersOf(group: GroupConfig | null): Pick<CoreConfig, 'group'> {
@@ -564,7 +585,7 @@ function readProvider(context: Context, path: Path, tree: Tree): ProviderConfig 
   const known = Object.keys(tables.providers);
   if (tree.kind !== 'map') {
     source.problem(path, 'expected a map with type and the settings of that type');
-    return { type: '', settings: null, nameservers: null, callTimeoutMs: 0 };
+    return { type: '', settings: null, nameservers: null, callTimeoutMs: 0, canary: null };
   }
   const common = new Set(['type', ...Object.keys(fields.provider)]);
   const own = { ...tree, entries: new Map([...tree.entries].filter(([key]) => !common.has(key))) };
@@ -572,7 +593,7 @@ function readProvider(context: Context, path: Path, tree: Tree): ProviderConfig 
     ...tree,
     entries: new Map([...tree.entries].filter(([k]) => Object.hasOwn(fields.provider, k))),
   };
-  const { nameservers, timeout } = readFields(source, path, shared, fields.provider);
+  const { nameservers, timeout, canary } = readFields(source, path, shared, fields.provider);
   const type = plainOf(tree.entries.get('type')?.tree);
   const row = typeof type === 'string' ? rowOf(tables.providers, type) : undefined;
   const isNamed = typeof type === 'string' && isPackage(type);
@@ -596,6 +617,7 @@ function readProvider(context: Context, path: Path, tree: Tree): ProviderConfig 
     settings,
     nameservers: nameservers ?? ownServersOf(row, settings),
     callTimeoutMs: timeout ?? 0,
+    canary: canary ?? null,
   };
 }
 
@@ -647,6 +669,7 @@ interface ReadOrigin {
   readonly path: Path;
   /** Its quorum is its own, not that of the policy. */
   readonly hasQuorum: boolean;
+  readonly maintenance: readonly Window[];
 }
 
 function readOrigins(
@@ -670,7 +693,8 @@ function readOrigins(
       quorum: given.quorum ?? policy.quorum ?? ({ kind: 'majority' } as const),
       ...rateOf(given, policy),
     };
-    origins.set(name, { config, path, hasQuorum: given.quorum !== undefined });
+    const { maintenance = [] } = given;
+    origins.set(name, { config, path, hasQuorum: given.quorum !== undefined, maintenance });
     if (tree.kind !== 'map') continue;
     const usual = namedPaths(context, [...path, 'paths'], given.paths, paths);
     const isNamed = given.paths !== undefined;
@@ -989,11 +1013,13 @@ function readRecords(
 ): {
   readonly records: ReadonlyMap<Name, RecordConfig>;
   readonly hooks: Record<Name, HookCommands>;
+  readonly maintained: ReadonlyMap<Name, readonly Window[]>;
 } {
   const { source } = context;
   const policyEdits = editsOf(context, ['policy'], policy);
   const records = new Map<Name, RecordConfig>();
   const hooks: Record<Name, HookCommands> = {};
+  const maintained = new Map<Name, readonly Window[]>();
   const places: { record: RecordConfig; path: Path; targets: readonly ReadTarget[] }[] = [];
   for (const [word, tree, path] of entriesOf(context, ['records'], root, 'record', (key) => key)) {
     const name = readRecordName(context, path, word);
@@ -1015,6 +1041,7 @@ function readRecords(
     if (name !== '' && records.has(name))
       source.problem(path, `${name} stands twice: keep one`, 'key');
     records.set(name, record);
+    if (given.maintenance) maintained.set(name, given.maintenance);
     places.push({ record, path, targets });
     warnOfTtl(context, [...path, 'ttl'], recordTtl);
     warnOfRecord(context, path, record, origins);
@@ -1030,7 +1057,7 @@ function readRecords(
       source.problem([...path, 'targets', at, 'cname'], message);
     }
   }
-  return { records, hooks };
+  return { records, hooks, maintained };
 }
 
 /** Of mode `approve` alone: elsewhere nobody is asked. */

@@ -21,6 +21,15 @@ import {
   toName,
 } from '../kit/schema.ts';
 import { rowOf } from './config.ts';
+import {
+  isZone,
+  parseSchedule,
+  parseWindow,
+  type Schedule,
+  scheduleNotation,
+  type Window,
+  windowNotation,
+} from './windows.ts';
 
 export const namePattern = /^[a-z0-9-]{1,40}$/;
 
@@ -241,6 +250,40 @@ const approveAfter = duration('10s', '14m')
 
 const ttl = whole(0, 604_800);
 
+const maintenance = z
+  .array(
+    z
+      .string()
+      .max(60)
+      .transform((text, context): Window => {
+        const window = parseWindow(text);
+        if (window !== null) return window;
+        context.addIssue({ code: 'custom', message: windowNotation });
+        return z.NEVER;
+      }),
+  )
+  .max(20)
+  .describe('windows of maintenance, such as Sun 02:00-04:00, by the clock of timezone')
+  .optional();
+
+/** null: off. */
+const schedule = z
+  .string()
+  .max(60)
+  .describe('off, a period such as 6h, or a time such as Tue 10:00 or daily 10:00')
+  .transform((text, context): Schedule | null => {
+    const read = text === 'off' ? null : parseSchedule(text);
+    if (read !== null || text === 'off') return read;
+    context.addIssue({ code: 'custom', message: `${scheduleNotation}, or off` });
+    return z.NEVER;
+  });
+
+const liveFields = {
+  live: schedule.optional(),
+  byVendor: z.boolean().optional().describe('one vendor first, watched, then the others'),
+  for: duration('30s', '2h').optional(),
+};
+
 const endpointNotation =
   'expected https://HOST:PORT; plain http is taken for this machine only ' +
   '(127.0.0.0/8, [::1], localhost)';
@@ -337,6 +380,11 @@ export const fields = {
       .union([includedFolder.transform((one) => [one]), z.array(includedFolder).min(1).max(20)])
       .describe('folders whose *.yaml and *.yml files add to the maps of this one')
       .optional(),
+    timezone: z
+      .string()
+      .describe('a zone of the IANA database, such as Asia/Shanghai')
+      .refine(isZone, { error: 'expected a time zone by its IANA name, such as Asia/Shanghai' })
+      .default('UTC'),
     replica: z
       .string()
       .describe('which of `replicas` this daemon is; --replica and DETOUR_REPLICA go before it')
@@ -501,7 +549,17 @@ export const fields = {
       .optional()
       .describe('the servers that it alone answers with, where its API does not say which'),
     timeout: duration('100ms', '1m').default(2000).describe('limit of one call to the API'),
+    canary: dnsName
+      .optional()
+      .describe('a name in a zone of this account that is nothing but tried, by `drill canary`'),
   },
+  drills: {
+    canary: schedule.optional(),
+    dry: schedule.prefault('Tue 10:00'),
+    ...liveFields,
+    window: duration('5m', '12h').prefault('30m'),
+  },
+  drillsOfRecord: liveFields,
   origin: {
     cloud: cloudName('who runs it'),
     region,
@@ -513,6 +571,7 @@ export const fields = {
     quorum,
     rate,
     paths: pathNames,
+    maintenance,
   },
   check: { advisory: z.boolean().default(false), paths: pathNames },
   service: {
@@ -525,6 +584,7 @@ export const fields = {
   record: {
     ttl: ttl.default(60).describe('seconds that resolvers may keep an answer'),
     mode: z.enum(recordModes).default('observe'),
+    maintenance,
     ...steeringFields,
     approveAfter,
     hooks,

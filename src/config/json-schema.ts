@@ -48,6 +48,7 @@ export function jsonSchema(tables: Tables): object {
       })
       .optional(),
     dns: z.strictObject(fields.dns).optional(),
+    drills: drillsShape.optional(),
     notify: hole('notify').optional(),
     api: z.strictObject(fields.api).optional(),
     log: z.strictObject(fields.log).optional(),
@@ -81,6 +82,11 @@ const groupShape = z.strictObject({
   ...fields.group,
   etcd: z.strictObject(fields.etcd).optional(),
   kubernetes: z.strictObject(fields.kubernetes).nullable().optional(),
+});
+
+const drillsShape = z.strictObject({
+  ...fields.drills,
+  records: z.record(z.string(), z.strictObject(fields.drillsOfRecord)).optional(),
 });
 
 /** Of a package the name alone is known: its settings are whatever they are. */

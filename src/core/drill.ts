@@ -26,7 +26,7 @@ import { clearDeadline, setDeadline } from './timers.ts';
 import { endTurns, lateTurn, orderOf } from './turns.ts';
 
 /** Where the last results of a record's live drills stand in the store. */
-export const RUNS_KEY = 'drill/live/';
+export const RUNS_KEY = 'runs/';
 /** Results that are kept of each record. */
 const RUNS_KEPT = 10;
 /** A drill's target has given fresh passes by then, or nothing is moved. */

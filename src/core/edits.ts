@@ -12,6 +12,7 @@
 
 import { hold, mend } from './cell.ts';
 import { HOUR_MS, ofLastHour } from './decide.ts';
+import { isInMaintenance } from './maintain.ts';
 import { markerName } from './marker.ts';
 import type { Health } from './model.ts';
 import { raise } from './notices.ts';
@@ -71,7 +72,7 @@ function healthOf(state: State, target: string | null): Health {
 
 /** Whether anything may be moved after somebody's edit. */
 function mayMove(state: State, r: RecordState): boolean {
-  const isFrozen = (r.doc.freeze ?? state.freeze) !== null;
+  const isFrozen = (r.doc.freeze ?? state.freeze) !== null || isInMaintenance(state, r.name);
   return state.storeOk && state.lease.held && r.doc.pin === null && !isFrozen && !isSpent(r);
 }
 

@@ -24,6 +24,7 @@ import {
   onWritten,
   pumpStirred,
 } from './lane.ts';
+import { onMaintained } from './maintain.ts';
 import type { CoreConfig, Entry, EntryKind, Json, Name, RecordConfig } from './model.ts';
 import {
   close,
@@ -36,6 +37,7 @@ import {
 } from './notices.ts';
 import { endHolds, onCommand, watchHolds } from './operate.ts';
 import { bare, own } from './own.ts';
+import { keepResults, learnDrill, onRehearsed, onScheduled } from './rehearse.ts';
 import {
   type Drain,
   drop,
@@ -109,6 +111,8 @@ export function start(b: Beginning): { state: State; step: Step } {
     lanes: new Map(),
     stirred: new Set(),
     drains: new Map(),
+    maintained: { origins: new Map(), records: new Map() },
+    ...{ drills: new Map(), scheduled: new Map() },
     freeze: (b.docs['freeze'] as Freeze | undefined) ?? null,
     holds: deadline({ kind: 'holds' }),
     lease: { held: false, term: 0, shared: b.grouped === true },
@@ -130,6 +134,7 @@ export function start(b: Beginning): { state: State; step: Step } {
     if (key.startsWith('epoch/')) state.released.set(key.slice(6), value as number);
     if (key.startsWith('drain/')) state.drains.set(key.slice(6), value as unknown as Drain);
     if (key.startsWith(RUNS_KEY)) keepRuns(state, key, value);
+    if (key.startsWith('drill/')) learnDrill(state, key, value);
     if (key.startsWith('record/')) state.asleep.set(key.slice(7), value as unknown as RecordDoc);
   }
   if (!follows(state)) watchHolds(state);
@@ -175,6 +180,7 @@ export function step(state: State, event: Event, now: number, wall: number): Ste
   fold(state, event, out);
   fire(state, out);
   pumpStirred(state, out);
+  if (out.entries.length > 0) keepResults(state, out);
   // The store's copy may be owed; what is told by the group is the group's.
   if (event.kind !== 'learnt' && event.kind !== 'store' && follows(state)) {
     for (const [key] of out.docs) if (isShared(key)) state.strays.add(key);
@@ -253,6 +259,13 @@ function fold(state: State, event: Event, out: Step): void {
       return learn(state, event.docs, event.whole, out);
     case 'group':
       return onGroup(state, event.group, out);
+    case 'maintained':
+      if (onMaintained(state, event, out)) reviewEach(state, [...state.records.keys()], out);
+      return;
+    case 'rehearsed':
+      return onRehearsed(out, event);
+    case 'scheduled':
+      return onScheduled(state, event, out);
     case 'paused':
       return paused(state, event.forMs, out);
     case 'store':
@@ -418,6 +431,8 @@ export function owed(state: State): Step['docs'] {
   for (const [name, epoch] of state.released) put(out, `epoch/${name}`, epoch);
   for (const d of state.drains.values()) put(out, `drain/${d.what}`, d);
   for (const [name, runs] of state.drilled) put(out, `${RUNS_KEY}${name}`, { runs });
+  for (const [key, doc] of state.drills) put(out, `drill/${key}`, doc);
+  for (const [kind, since] of state.scheduled) put(out, `drill/since/${kind}`, since);
   for (const cs of state.checks.values()) if (cs.everFailed) put(out, `red/${cs.key}`, true);
   if (state.freeze === null) drop(out, 'freeze');
   else put(out, 'freeze', state.freeze);

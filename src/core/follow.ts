@@ -11,6 +11,7 @@ import type { GroupState, Json, Name, StayReason } from './model.ts';
 import { close, raise } from './notices.ts';
 import { watchHolds } from './operate.ts';
 import { SWITCH_END_MS } from './pace.ts';
+import { knownDrills, learnDrill } from './rehearse.ts';
 import { situation } from './situation.ts';
 import {
   type Cell,
@@ -55,6 +56,7 @@ function known(state: State): string[] {
     ...[...state.released.keys()].map((name) => `epoch/${name}`),
     ...[...state.drains.keys()].map((what) => `drain/${what}`),
     ...[...state.drilled.keys()].map((name) => `${RUNS_KEY}${name}`),
+    ...knownDrills(state),
     'freeze',
   ];
 }
@@ -66,6 +68,7 @@ function learnOne(state: State, key: string, value: Json | null, out: Step): voi
     if (value === null) state.drains.delete(name);
     else state.drains.set(name, value as unknown as Drain);
   } else if (key.startsWith(RUNS_KEY)) keepRuns(state, key, value);
+  else if (key.startsWith('drill/')) learnDrill(state, key, value);
   else if (key.startsWith('epoch/')) {
     if (value === null) state.released.delete(name);
     else state.released.set(name, value as number);

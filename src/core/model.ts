@@ -660,6 +660,30 @@ export interface Reply {
   readonly detail?: Json;
 }
 
+// ---------------------------------------------------------------- what is rehearsed
+
+/** What the ways out are tried with, the least first. */
+export const drillKinds = ['canary', 'dry', 'live'] as const;
+export type DrillKind = (typeof drillKinds)[number];
+
+/** How a drill ended; one that was refused has not begun, and is no result. */
+type DrillResult = 'passed' | 'failed' | 'broken-off';
+
+/** The last drill of one kind of one thing: what the store keeps under `drill/KIND/NAME`. */
+export interface DrillDoc {
+  readonly drill: DrillKind;
+  /** Of a canary the provider, of a dry one the origin, of a live one the record. */
+  readonly name: string;
+  readonly result: DrillResult;
+  /** When it ended. */
+  readonly at: number;
+  /** How long what it measured took; null: it came to nothing. */
+  readonly ms: number | null;
+  readonly sentence: string;
+  /** What was measured; null: more than a document holds. */
+  readonly parts: Json;
+}
+
 // ---------------------------------------------------------------- the group of replicas
 
 /** What is wrong with a group of replicas: none of them acts by itself meanwhile. */

@@ -20,13 +20,14 @@ export function situation(state: State, r: RecordState, waits: Situation['unowne
   }
   const configured = r.config.targets.some((t) => t.origin === doc.target && t.cname === doc.cname);
   const freeze = r.doc.freeze ?? state.freeze;
+  const maintained = state.maintained.records.get(r.name);
   const unadopted = { reason: 'not-adopted' as const, sentence: 'nothing is in force yet' };
   return {
     now: state.now,
     leader: state.lease.held,
     storeOk: state.storeOk,
     differs: r.differs,
-    frozen: freeze?.reason ?? null,
+    frozen: freeze?.reason ?? (maintained && `maintenance, ${maintained.window}`) ?? null,
     deposed: doc.deposed !== null,
     spent: isSpent(r) ? spentSays(r.name) : null,
     unowned: waits ?? (doc.target === null ? unadopted : null),
@@ -74,6 +75,7 @@ function doomedSince({ cloud, region }: OriginState): number | null {
 }
 
 export function isDrained(state: State, origin: string): boolean {
+  if (state.maintained.origins.has(origin)) return true;
   if (state.drains.size === 0) return false;
   const cloud = state.config.origins[origin]?.cloud ?? '';
   return state.drains.has(origin) || state.drains.has(cloud);

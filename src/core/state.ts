@@ -14,6 +14,8 @@ import type {
   CheckId,
   Command,
   CoreConfig,
+  DrillDoc,
+  DrillKind,
   Entry,
   EntryKind,
   Fault,
@@ -552,6 +554,17 @@ export interface Drain extends Freeze {
   readonly what: string;
 }
 
+/** A window of maintenance that is open, as it is written, and when it ends. */
+export interface Maintained {
+  readonly window: string;
+  readonly untilAt: number;
+}
+
+/** Since when drills of a kind are scheduled. */
+export interface Scheduled {
+  readonly at: number;
+}
+
 export interface State {
   config: CoreConfig;
   /** Since when that is in force. */
@@ -578,6 +591,14 @@ export interface State {
   readonly stirred: Set<string>;
   readonly drains: Map<string, Drain>;
   freeze: Freeze | null;
+  /** What is in maintenance by the clock on the wall, as the edge says; never stored. */
+  readonly maintained: {
+    readonly origins: Map<string, Maintained>;
+    readonly records: Map<Name, Maintained>;
+  };
+  /** The last results by `KIND/NAME`, and since when each kind is scheduled. */
+  readonly drills: Map<string, DrillDoc>;
+  readonly scheduled: Map<DrillKind, Scheduled>;
   /** When the first drain, or the freeze of everything, ends by itself. */
   readonly holds: Deadline;
   /** `shared`: others compete for it, as is known once it was lost, or not had at first. */
@@ -667,6 +688,23 @@ export type Event =
       readonly whole: boolean;
     }
   | { readonly kind: 'group'; readonly group: GroupState }
+  /** All windows of maintenance that are open, by origin and by record. */
+  | {
+      readonly kind: 'maintained';
+      readonly origins: Readonly<Record<string, Maintained>>;
+      readonly records: Readonly<Record<Name, Maintained>>;
+    }
+  /** A drill that was made outside the loop has ended. */
+  | {
+      readonly kind: 'rehearsed';
+      readonly drilled: Pick<DrillDoc, 'drill' | 'name' | 'result' | 'ms' | 'sentence' | 'parts'>;
+    }
+  /** Which drills are scheduled, and what each kind may be of; what is neither is forgotten. */
+  | {
+      readonly kind: 'scheduled';
+      readonly kinds: readonly DrillKind[];
+      readonly names: Readonly<Record<DrillKind, readonly string[]>>;
+    }
   /** The process or the machine stood still for so long. */
   | { readonly kind: 'paused'; readonly forMs: number }
   /** The last step's commit failed, or commits work again; of the store, where `what` is left out. */
@@ -763,7 +801,7 @@ export interface Step {
 
 /** Documents that decide, and so are the group's; the others are each replica's own. */
 export function isShared(key: string): boolean {
-  return key === 'freeze' || /^(?:record|drain|epoch|drill\/live)\//.test(key);
+  return key === 'freeze' || /^(?:record|drain|epoch|drill|runs)\//.test(key);
 }
 
 /** Another replica acts, or none: what the group decided is shown here, and nothing is decided. */

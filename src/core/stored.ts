@@ -4,7 +4,7 @@
 // a pin or a budget is an invention. A field that is missing is the work of an earlier version.
 
 import { MARKER_NUMBER_MAX } from './marker.ts';
-import type { Json } from './model.ts';
+import { drillKinds, type Json } from './model.ts';
 
 type Check = (value: unknown) => boolean;
 type Fields = Readonly<Record<string, Check>>;
@@ -125,7 +125,7 @@ const isParts = listOf(
   whole({ provider: isText, writtenMs: orNull(isTime), visibleMs: orNull(isTime) }),
 );
 
-const isDrill = whole({
+const isLiveDrill = whole({
   id: isText,
   from: isText,
   to: isText,
@@ -179,9 +179,19 @@ const recordFields: Fields = {
   left: orNull(isText),
   approval: orNull(isApproval),
   hook: orNull(isHookRun),
-  drill: orNull(isDrill),
+  drill: orNull(isLiveDrill),
   turns: orNull(isTurns),
 };
+
+const isSince = whole({ at: isTime });
+const isDrill = whole({
+  drill: oneOf(...drillKinds),
+  name: isText,
+  result: oneOf('passed', 'failed', 'broken-off'),
+  at: isTime,
+  ms: orNull(isTime),
+  sentence: isText,
+});
 
 /** Of any version: what another one told of is dropped at the start. */
 const isOpen: Check = (value) =>
@@ -211,7 +221,11 @@ function problemOf(key: string, value: Json): string | null {
   if (key.startsWith('epoch/')) return isMarkerNumber(value) ? null : strange;
   if (key === 'term') return isCount(value) ? null : strange;
   if (key === 'freeze') return isHeld({})(value) ? null : strange;
-  if (key.startsWith('drill/live/')) return whole({ runs: listOf(isRun) })(value) ? null : strange;
+  if (key.startsWith('runs/')) return whole({ runs: listOf(isRun) })(value) ? null : strange;
+  if (key.startsWith('drill/')) {
+    const isSound = key.startsWith('drill/since/') ? isSince : isDrill;
+    return isSound(value) ? null : strange;
+  }
   if (key.startsWith('open/')) return isOpen(value) ? null : strange;
   if (!key.startsWith('drain/')) return null;
   return isHeld({ what: isText })(value) ? null : strange;
@@ -243,7 +257,8 @@ export function shifted(key: string, doc: Json, ms: number): Json {
   if (key === 'freeze' || key.startsWith('drain/')) return held(doc) as Json;
   const runs = (value: unknown) =>
     Array.isArray(value) ? value.map((one) => shiftFields(one, { at })) : value;
-  if (key.startsWith('drill/live/')) return shiftFields(doc, { runs }) as Json;
+  if (key.startsWith('runs/')) return shiftFields(doc, { runs }) as Json;
+  if (key.startsWith('drill/')) return shiftFields(doc, { at }) as Json;
   if (!key.startsWith('record/')) return doc;
   return shiftFields(doc, {
     decidedAt: at,

@@ -12,6 +12,8 @@ import { isSameDefinition } from './heard.ts';
 import type {
   CheckConfig,
   Diagnosis,
+  DrillDoc,
+  DrillKind,
   FaultKind,
   GroupState,
   Health,
@@ -134,6 +136,8 @@ export interface RecordView {
   readonly pin: Pin | null;
   /** A freeze of its own. */
   readonly freeze: HeldView | null;
+  /** A window of maintenance that is open: it acts as a freeze. */
+  readonly maintenance: MaintenanceView | null;
   /** Why it stays, and the sentence for people. */
   readonly stay: { readonly reason: StayReason; readonly sentence: string };
   /** When a move away from a down target could help clients at the earliest; null if none is due. */
@@ -204,6 +208,8 @@ export interface OriginView {
   readonly health: Health;
   readonly sinceAt: number;
   readonly drained: boolean;
+  /** A window of maintenance that is open: it acts as a drain. */
+  readonly maintenance: MaintenanceView | null;
   /** It came and went of late: until then steadier targets go before it; null: trusted. */
   readonly trustedAt: number | null;
   readonly rate: RateView;
@@ -320,6 +326,33 @@ interface HeldView {
   readonly untilAt: number | null;
 }
 
+/** A window of maintenance, as it is written, and when it ends. */
+interface MaintenanceView {
+  readonly window: string;
+  readonly untilAt: number;
+}
+
+/** What is known of drills. */
+interface DrillsView {
+  /** The last of each kind of each thing that was drilled. */
+  readonly last: readonly Omit<DrillDoc, 'parts'>[];
+  /** Each kind that is scheduled, since when, and when it is due next. */
+  readonly scheduled: readonly {
+    readonly drill: DrillKind;
+    readonly sinceAt: number;
+    /** null: it is not known. */
+    readonly nextAt: number | null;
+  }[];
+  /** What should have been drilled and was not, and when that was due. */
+  readonly overdue: readonly {
+    readonly drill: DrillKind;
+    readonly name: string;
+    readonly dueAt: number;
+    /** Why it was put off last; empty: it is not known. */
+    readonly why: string;
+  }[];
+}
+
 export interface StatusView {
   readonly cluster: string;
   readonly version: string;
@@ -340,6 +373,7 @@ export interface StatusView {
   readonly next: { readonly at: number; readonly wake: Wake } | null;
   /** What wants a person and is not over, the longest first. */
   readonly notices: readonly NoticeView[];
+  readonly drills: DrillsView;
   /** What the last audit found that is bad; null before the first, and where nobody audits. */
   readonly audit: {
     readonly at: number;
@@ -410,6 +444,7 @@ export function* viewing(
     lanes,
     next: next === null ? null : { at: next.at, wake: next.wake },
     notices: openNotices(state),
+    drills: drillsView(state),
     audit: null,
     reload: about().reload,
   };
@@ -419,6 +454,15 @@ function heldView(held: Freeze | null): HeldView | null {
   if (held === null) return null;
   const { reason, by, sinceAt, untilAt = null } = held;
   return { reason, by, sinceAt, untilAt };
+}
+
+/** Whoever keeps the schedule knows what is due and what is overdue. */
+function drillsView(state: State): DrillsView {
+  const scheduled = [...state.scheduled].map(([drill, { at }]) => {
+    return { drill, sinceAt: at, nextAt: null };
+  });
+  const last = [...state.drills.values()].map(({ parts: _, ...doc }) => doc);
+  return { last, scheduled, overdue: [] };
 }
 
 /** The same view with what the last audit found; `null`: there was none. */
@@ -495,6 +539,7 @@ function recordView(state: State, r: RecordState): RecordView {
     switching: isUnderWay(state, r),
     pin: doc.pin,
     freeze: heldView(doc.freeze),
+    maintenance: state.maintained.records.get(r.name) ?? null,
     stay: r.stay,
     earliestBenefitAt: earliestBenefit(state, r),
     targets: r.config.targets.map((t) => {
@@ -552,6 +597,22 @@ export function gateView(state: State, record: Name, now: number): GateView | nu
   if (r === undefined) return null;
   const unsureMs = r.unsureSinceAt === null ? 0 : Math.max(0, now - r.unsureSinceAt);
   return { target: r.doc.target, targets: r.config.targets.map((t) => t.origin), unsureMs };
+}
+
+/** Calls that a rehearsal may need at a provider. */
+const REHEARSAL_CALLS = 8;
+
+/** Why a provider has no calls to spare for a rehearsal; null: it has some beyond its reserve. */
+export function slackView(state: State, provider: string, now: number): string | null {
+  const lane = state.lanes.get(provider);
+  const quota = state.config.lanes[provider]?.quota;
+  if (lane === undefined || quota === undefined) return `there is no provider ${provider}`;
+  if (lane.busy?.urgent === true || lane.urgent.size > 0) return 'it is busy with a switch';
+  if (lane.fault !== null) return lane.fault.sentence;
+  const refilled = ((now - lane.refilledAt) / 1000) * quota.perSecond;
+  const tokens = Math.min(quota.burst, lane.tokens + refilled);
+  const needed = Math.min(REHEARSAL_CALLS, Math.max(1, quota.burst - quota.reserve));
+  return tokens - quota.reserve < needed ? 'its quota is kept for switches' : null;
 }
 
 /** Decided at the end of patience, written and visible as last measured, then one TTL. */
@@ -636,6 +697,7 @@ function originView(state: State, o: OriginState): OriginView {
     health: o.health,
     sinceAt: o.sinceAt,
     drained: isDrained(state, o.name),
+    maintenance: state.maintained.origins.get(o.name) ?? null,
     trustedAt: o.trustedAt > state.now ? o.trustedAt : null,
     rate: rateView(state, o),
     checks: o.checks.flatMap((id) => {

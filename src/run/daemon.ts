@@ -26,6 +26,7 @@ import { type Built, buildAdapters, ConfigError, type Loaded, loadConfig } from 
 import { createClock } from './clock.ts';
 import type { Group, GroupParts } from './group.ts';
 import { createLog, createRarely, type Log } from './log.ts';
+import { createRehearsals, type Rehearsals } from './rehearsals.ts';
 import { createReload } from './reload.ts';
 import type { Signals } from './signals.ts';
 
@@ -155,6 +156,7 @@ interface Door {
 interface Daemon extends Parts {
   readonly controller: Controller;
   readonly auditing: ReturnType<typeof createAuditing>;
+  readonly rehearsals: Pick<Rehearsals, 'start' | 'close'>;
   readonly desk: Desk;
   readonly metrics: ReturnType<typeof createMetrics>;
   readonly readers: Readonly<Record<'listen' | 'gates' | 'socket' | 'api', Readers>>;
@@ -178,35 +180,37 @@ async function assemble(parts: Parts): Promise<Daemon> {
   const told = logRenewals(log);
   const build = (wanted: Config) => buildAdapters(wanted, clock, { remember: true, told });
   const adapters = build(config);
-  const trouble: Trouble = (what, detail) => {
-    for (const o of observers) o.trouble?.(what, detail);
-  };
+  const trouble = toldTo(observers);
   const group = await groupOf({ config, clock, store, controller: () => controller, trouble });
   const coordinator = group?.coordinator ?? createSingleCoordinator(term);
   const { version } = options;
   const eyes = group === null ? {} : { eyes: group.eyes };
   const world = { clock, store, coordinator, ...eyes, observers, seed: drawSeed(), version };
   const controller = new Controller(config.core, adapters, world);
-  let { auditor } = adapters;
+  let inUse = adapters;
   // Each has a share of its own: whoever wants a gate does not wait for a scrape, nor an operator.
   const readers = readersOf();
   const seen = viewer(controller, readers.socket);
-  const status = async () => withAudit(await seen(), auditing.audited().report);
+  const inForce = () => now.config;
+  const known = { controller, clock, term, version, trouble, observers, status: seen };
+  const of = { ...known, config: inForce, adapters: () => inUse };
+  const { drills, ...rehearsals } = createRehearsals(of);
+  const status = async () => withAudit(drills.shown(await seen()), auditing.audited().report);
   const chance = () => randomInt(1000) / 1000;
   const done: Parameters<typeof createAuditing>[0]['done'] = (report, news) => {
     controller.surveyed(report.surveys);
     logAudit(log, report, news);
   };
-  const of = { auditor: () => auditor, status: seen };
-  const auditing = createAuditing({ ...of, clock, chance, done, trouble });
+  const auditor = () => inUse.auditor;
+  const auditing = createAuditing({ auditor, status: seen, clock, chance, done, trouble });
   const take = async (wanted: Config, built: Built) => {
-    ({ auditor } = built);
+    inUse = built;
     auditing.renew();
     log.become(logOptions(wanted, options));
     now.config = wanted;
+    rehearsals.renew();
     return [...(await takeDoor(daemon)), ...(await takeApi(daemon).catch(saidOnly))];
   };
-  const inForce = () => now.config;
   const desk: Desk = {
     status,
     ready: () => controller.ready(),
@@ -219,18 +223,17 @@ async function assemble(parts: Parts): Promise<Daemon> {
     }),
     audited: () => auditing.audited(),
     audit: () => auditing.now(),
+    ...rehearsals.desk,
   };
-  const metrics = createMetrics({
-    desk: { status: viewer(controller, readers.listen), audited: desk.audited },
-    version,
-    readers: readers.listen,
-  });
+  const scraped = viewer(controller, readers.listen);
+  const scrape = { status: async () => drills.shown(await scraped()), audited: desk.audited };
+  const metrics = createMetrics({ desk: scrape, version, readers: readers.listen });
   observers.push(metrics.observer);
   const drop = () => {
     closeAll(adapters);
     group?.close();
   };
-  const shown = { controller, auditing, desk, metrics, readers, trouble, now, drop };
+  const shown = { controller, auditing, rehearsals, desk, metrics, readers, trouble, now, drop };
   const daemon: Daemon = { ...parts, ...shown };
   return daemon;
 }
@@ -244,6 +247,12 @@ function readersOf(): Daemon['readers'] {
 function carrying(controller: Controller, grouped: boolean): Desk['command'] {
   const carry: Desk['command'] = (command, id) => controller.command(command, id);
   return grouped ? carry : once(carry);
+}
+
+function toldTo(observers: readonly Observer[]): Trouble {
+  return (what, detail) => {
+    for (const o of observers) o.trouble?.(what, detail);
+  };
 }
 
 /** Of a group all that it takes; alone none of its code is loaded. */
@@ -269,7 +278,7 @@ function viewer(controller: Controller, readers: Readers): () => Promise<StatusV
 
 /** Runs what was put together until it is told to end. */
 async function serve(daemon: Daemon): Promise<number> {
-  const { config, log, options, controller, auditing, desk } = daemon;
+  const { config, log, options, controller, auditing, rehearsals, desk } = daemon;
   const served: Served[] = [];
   try {
     await open(daemon, served);
@@ -279,6 +288,7 @@ async function serve(daemon: Daemon): Promise<number> {
     });
     controller.start();
     auditing.start();
+    rehearsals.start();
     const end = options.signals.ended();
     options.signals.onHangup(() => void desk.reload());
     await end;
@@ -286,6 +296,7 @@ async function serve(daemon: Daemon): Promise<number> {
     options.signals.onHangup(() => {});
     log.info('stopping', { kind: 'stop' });
     auditing.close();
+    rehearsals.close();
     await controller.stop();
   } catch (error) {
     daemon.drop();

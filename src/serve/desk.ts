@@ -40,6 +40,18 @@ export interface Desk {
   audited(): Audited;
   /** Audits now, or joins the audit under way; resolves when that one has ended. */
   audit(): Promise<void>;
+  /** Whether a drill is under way, and what came of the last that somebody asked for. */
+  drilled(): Drilled;
+  /**
+   * Begins a drill of this replica's; null: it has begun. Of a canary without a name, of every
+   * provider that has one. A reply says why there is none.
+   */
+  drill(kind: 'canary' | 'dry', name: string | null): Promise<Reply | null>;
+}
+
+interface Drilled {
+  readonly running: boolean;
+  readonly reply: Reply | null;
 }
 
 /** A configuration that is to be looked at: what its file and the folders that it includes hold. */

@@ -10,6 +10,7 @@ import { type AuditReport, countOf } from '../core/audit.ts';
 import {
   type CheckId,
   diagnoses,
+  drillKinds,
   entryKinds,
   faultKinds,
   groupWords,
@@ -127,21 +128,6 @@ const families = {
     'Automatic switches the record may still make within the hour.',
     'record',
   ),
-  detour_drill_last_timestamp_seconds: gauge(
-    'When the last drill of the kind ended, in Unix time.',
-    'drill',
-    'record',
-  ),
-  detour_drill_last_ok: gauge(
-    '1 where the last drill of the kind passed, else 0.',
-    'drill',
-    'record',
-  ),
-  detour_drill_last_duration_seconds: gauge(
-    'How long the last drill of the kind took, from the order to its end.',
-    'drill',
-    'record',
-  ),
   detour_record_left_behind_ratio: gauge(
     'Share of resolvers that providers which have not followed leave on the old answer.',
     'record',
@@ -202,6 +188,21 @@ const families = {
     'What went wrong in Detour itself or could not be recorded.',
     'what',
   ),
+  detour_drill_last_timestamp_seconds: gauge(
+    'When a drill last ended: of a canary at a provider, dry of an origin, live of a record.',
+    'drill',
+    'record',
+  ),
+  detour_drill_last_ok: gauge('1 if the last such drill passed.', 'drill', 'record'),
+  detour_drill_last_duration_seconds: gauge(
+    'How long what the last such drill measured took.',
+    'drill',
+    'record',
+  ),
+  detour_drill_overdue: gauge(
+    'How many scheduled drills of a kind were not made in their time.',
+    'drill',
+  ),
   detour_audit_findings: gauge('Findings of the last audit, by severity.', 'severity'),
   detour_audit_timestamp_seconds: gauge(
     'When the last audit began, in seconds since 1970; 0 before the first.',
@@ -245,6 +246,7 @@ export function createMetrics(options: {
         set('detour_build_info', 1, { version });
         drawWhole(set, view, startedWall);
         drawApprovals(set, view);
+        drawDrills(set, view);
         drawAudit(set, desk.audited().report);
       });
       counted.align(view);
@@ -387,15 +389,17 @@ function drawWhole(set: Setter, view: StatusView, startedWall: number): void {
   }
 }
 
-/** The last live drill of each record; a record that was never drilled has none of these. */
-function drawDrills(set: Setter, view: StatusView): void {
-  for (const { name, lastDrill } of view.records) {
-    if (lastDrill === null) continue;
-    const labels = { drill: 'live', record: printName(name) };
-    const { at, ms, result } = lastDrill;
-    set('detour_drill_last_timestamp_seconds', (view.wall - view.at + at) / 1000, labels);
+function drawDrills(set: Setter, { at, wall, drills }: StatusView): void {
+  for (const { drill, name, result, at: endedAt, ms } of drills.last) {
+    const labels = { drill, record: printName(name) };
+    set('detour_drill_last_timestamp_seconds', (wall - at + endedAt) / 1000, labels);
     set('detour_drill_last_ok', result === 'passed' ? 1 : 0, labels);
-    set('detour_drill_last_duration_seconds', ms / 1000, labels);
+    if (ms !== null) set('detour_drill_last_duration_seconds', ms / 1000, labels);
+  }
+  for (const drill of drillKinds) {
+    const isScheduled = drills.scheduled.some((one) => one.drill === drill);
+    const count = drills.overdue.filter((one) => one.drill === drill).length;
+    if (isScheduled) set('detour_drill_overdue', count, { drill });
   }
 }
 
@@ -497,6 +501,7 @@ const troubleWords = {
   coordinator: true,
   eyes: true,
   audit: true,
+  drill: true,
   'control-socket': true,
   hook: true,
   'http-listener': true,

@@ -5,6 +5,7 @@
 import { z } from 'zod';
 import type { ApiRole } from '../core/model.ts';
 import {
+  drillSchema,
   historySchema,
   orderSchema,
   reloadSchema,
@@ -39,6 +40,8 @@ export const replySchema = z
     message: z.string(),
   })
   .meta({ id: 'Reply', description: 'What became of it, in words for people.' });
+
+const drilledSchema = z.looseObject({ running: z.boolean(), reply: replySchema.nullable() });
 
 const listed = z.array(z.looseObject({}));
 
@@ -94,6 +97,8 @@ type Word =
   | 'audit'
   | 'command'
   | 'reload'
+  | 'drilled'
+  | 'drill'
   | 'compare'
   | 'openapi';
 
@@ -161,6 +166,24 @@ export const operations: Readonly<Record<Word, Operation>> = {
     query: reloadSchema,
     answer: replySchema,
     refusals: [400, 409],
+  },
+  drilled: {
+    ...plain,
+    method: 'GET',
+    path: '/v1/drill',
+    role: 'read',
+    about: 'The drill that is under way, or what came of the last one that was asked for.',
+    answer: drilledSchema,
+  },
+  drill: {
+    ...plain,
+    method: 'POST',
+    path: '/v1/drill',
+    role: 'operate',
+    about: 'Begins a canary or a dry drill; not waited for: ask with GET what comes of it.',
+    query: drillSchema,
+    answer: z.union([drilledSchema, replySchema]),
+    refusals: [202, 400, 409],
   },
   compare: {
     ...plain,

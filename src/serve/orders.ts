@@ -160,6 +160,11 @@ export const reloadSchema = z.strictObject({
     .describe('also where it removes many records, or changes the targets of all'),
 });
 
+export const drillSchema = z.strictObject({
+  kind: z.enum(['canary', 'dry'], 'expected canary or dry'),
+  name: word.optional().describe('a provider, without it every one; of a dry drill the origin'),
+});
+
 const oneText = z.strictObject({ file: line('a file', 4096), text: z.string() });
 
 /** A configuration that is to be looked at. */

@@ -14,6 +14,7 @@ import type { Desk } from './desk.ts';
 import { type Operation, operations } from './operations.ts';
 import {
   commandSchema,
+  drillSchema,
   historySchema,
   orderSchema,
   reloadSchema,
@@ -137,6 +138,8 @@ function routesOf(options: RouteOptions): Readonly<Record<keyof typeof operation
     audit: () => within(desk.audit(), commandMs, audited, audited),
     command: (asked) => command(desk, asked, commandMs),
     reload: (asked) => reload(desk, asked, commandMs),
+    drilled: () => ({ status: 200, body: desk.drilled() }),
+    drill: (asked) => drill(desk, asked),
     compare: (asked) => compare(desk, asked, commandMs),
     openapi: async () => {
       const { openApi } = await import('./openapi.ts');
@@ -274,6 +277,16 @@ async function reload(desk: Desk, { query, caller }: Asked, ms: number): Promise
   const by = caller === null ? {} : { by: caller.by };
   const [dryRun, force] = [parsed.data.dryRun === 'true', parsed.data.force === 'true'];
   return replied(await inTime(desk.reload({ dryRun, force, ...by }), ms));
+}
+
+/** Not waited for: whoever asked looks whether it is still running. */
+async function drill(desk: Desk, { query }: Asked): Promise<Answer> {
+  const parsed = drillSchema.safeParse(Object.fromEntries(query));
+  if (!parsed.success) return refused(400, `not a drill: ${sentences(parsed.error)}`);
+  const { kind, name = null } = parsed.data;
+  if (kind === 'dry' && name === null) return refused(400, 'a dry drill is of one origin: name it');
+  const reply = await desk.drill(kind, name);
+  return reply === null ? { status: 202, body: { running: true, reply: null } } : replied(reply);
 }
 
 /** What a configuration that is not the daemon's own file would change; it changes nothing. */

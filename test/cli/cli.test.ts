@@ -1228,6 +1228,78 @@ test('a drill tells the daemon that a check can fail, and refuses one that canno
   assert.equal(documentOf(inJson.out).exit, 1, 'one document, whatever came of it');
 });
 
+test('canary and dry drills are made by the daemon, waited for, and shown a record a line', async () => {
+  const parts = [
+    {
+      ...{ record: 'www.gslb.example.net.', detectMs: 1500, decidedMs: 1900 },
+      ...{ to: 'tokyo', expected: 'tokyo', chain: 'answered' },
+      vendors: [
+        { provider: 'cf', readMs: 40 },
+        { provider: 'r53', readMs: null },
+      ],
+    },
+    {
+      ...{ record: 'api.gslb.example.net.', detectMs: 1500, decidedMs: null },
+      ...{ to: null, expected: 'tokyo', chain: null, vendors: [] },
+    },
+  ];
+  const one = { drill: 'dry', name: 'hangzhou', result: 'failed', ms: 1900, sentence: 's', parts };
+  desk.drillReply = { begun: null, end: { exit: 1, message: 'wrong', detail: { drills: [one] } } };
+  const ran = await run(['drill', 'dry', 'hangzhou', '--socket', socket]);
+  assert.deepEqual([ran.exit, ran.err], [1, 'detour: wrong\n']);
+  assert.deepEqual(ran.out.split('\n'), [
+    'www.gslb.example.net seen down in 1500 ms, goes to tokyo in 1900 ms, its chain answered; ' +
+      'would write at cf (read in 40 ms), r53 (not read)',
+    'api.gslb.example.net seen down in 1500 ms, stays (expected: tokyo)',
+    '',
+  ]);
+  const inJson = await run(['drill', 'dry', 'hangzhou', '--socket', socket, '--json']);
+  assert.equal((documentOf(inJson.out).detail as { drills: unknown[] }).drills.length, 1);
+  desk.drillReply = { begun: { exit: 2, message: 'there is none' }, end: { exit: 0, message: '' } };
+  const none = await run(['drill', 'canary', '--socket', socket]);
+  assert.deepEqual([none.exit, none.err], [2, 'detour: there is none\n']);
+  assert.deepEqual(desk.drills, [
+    ['dry', 'hangzhou'],
+    ['dry', 'hangzhou'],
+    ['canary', null],
+  ]);
+  desk.drillReply = { begun: null, end: { exit: 0, message: 'passed' } };
+  const passed = await run(['drill', 'canary', 'r53', '--socket', socket]);
+  assert.deepEqual([passed.exit, passed.out], [0, 'passed\n']);
+});
+
+test('what is in maintenance and what was drilled stand at the head of the status', async () => {
+  const [first] = desk.view.origins;
+  const kept = { window: 'Sun 02:00-04:00', untilAt: desk.view.at + 2_880_000 };
+  const ended = { at: desk.view.at - 7_200_000, sentence: 's' };
+  desk.view = {
+    ...desk.view,
+    origins: [{ ...first!, maintenance: kept }, ...desk.view.origins.slice(1)],
+    records: desk.view.records.map((r) => ({ ...r, maintenance: kept })),
+    drills: {
+      last: [
+        { drill: 'canary', name: 'cf', result: 'passed', ms: 900, ...ended },
+        { drill: 'canary', name: 'r53', result: 'failed', ms: null, ...ended },
+        { drill: 'dry', name: 'tokyo', result: 'passed', ms: 1900, ...ended },
+      ],
+      scheduled: [{ drill: 'dry', sinceAt: 0, nextAt: desk.view.at + 3_600_000 }],
+      overdue: [{ drill: 'live', name: 'www.x.', dueAt: 0, why: 'b is down' }],
+    },
+  };
+  const { out } = await run(['status', '--socket', socket], { columns: () => 200 });
+  assert.match(
+    out,
+    /maintained +hangzhou is out of choice for 48m more \(maintenance, Sun 02:00-04:00\)/,
+  );
+  assert.match(out, /drills +canary 2h ago, 900 ms; r53 did not pass/);
+  assert.match(out, /dry 2h ago, 1\.9 s, next in 1h/);
+  assert.match(out, /live never; www\.x overdue \(b is down\)/);
+  const full = await run(['status', 'www', '-o', 'full', '--socket', socket], {
+    columns: () => 200,
+  });
+  assert.match(full.out, /frozen +nothing is decided for 48m more/);
+});
+
 test('explain prints the rule, the votes and why not each other target', async () => {
   desk.entries = [
     {

@@ -27,6 +27,9 @@ export interface StandIn extends Desk {
   /** The audit's report, and how an audit that is asked for goes. */
   report: AuditReport | null;
   auditing: () => Promise<void>;
+  /** Drills that were asked for, and what comes of them: at once, or when that is looked for. */
+  readonly drills: (readonly [kind: string, name: string | null])[];
+  drillReply: { begun: Reply | null; end: Reply };
 }
 
 export function standIn(): StandIn {
@@ -43,6 +46,13 @@ export function standIn(): StandIn {
     auditing: async () => {},
     audited: () => ({ running: false, report: desk.report }),
     audit: () => desk.auditing(),
+    drills: [],
+    drillReply: { begun: null, end: { exit: 0, message: 'drilled' } },
+    drilled: () => ({ running: false, reply: desk.drillReply.end }),
+    async drill(kind, name) {
+      desk.drills.push([kind, name]);
+      return desk.drillReply.begun;
+    },
     gate(name) {
       const record = desk.view.records.find((r) => r.name === name);
       if (record === undefined) return null;
@@ -107,6 +117,7 @@ export function record(more: Partial<RecordView> = {}): RecordView {
     freeze: null,
     drill: null,
     lastDrill: null,
+    maintenance: null,
     stay: { reason: 'target-up', sentence: 'hangzhou is up and preferred' },
     earliestBenefitAt: null,
     targets: [
@@ -196,6 +207,7 @@ export function sampleView(): StatusView {
       { what: 'tokyo', reason: 'kernel update', by: 'ann', sinceAt: at - 720_000, untilAt: null },
     ],
     notices: [],
+    drills: { last: [], scheduled: [], overdue: [] },
     audit: null,
     records: [record()],
     origins: [
@@ -206,6 +218,7 @@ export function sampleView(): StatusView {
         health: 'up',
         sinceAt: at - 7_500_000,
         drained: false,
+        maintenance: null,
         trustedAt: null,
         rate: usual,
         checks: [
@@ -232,6 +245,7 @@ export function sampleView(): StatusView {
         health: 'up',
         sinceAt: at - 95_000,
         drained: true,
+        maintenance: null,
         trustedAt: at + 60_000,
         rate: usual,
         checks: [{ ...check, id: 'tokyo/web', path: 'line-a', verdict: 'up', last: null }],

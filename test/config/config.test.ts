@@ -137,12 +137,19 @@ test('a configuration with nothing but what must stand gets the defaults of the 
   assert.equal(config.socket, '/var/lib/detour/control.sock');
   assert.deepEqual(config.listen, { host: '127.0.0.1', port: 9353 });
   assert.equal(config.notify, null);
+  assert.equal(config.timezone, 'UTC');
+  assert.deepEqual(config.maintenance, { origins: {}, records: {} });
+  assert.deepEqual(config.drills, {
+    ...{ canary: null, live: {}, windowMs: 1_800_000 },
+    dry: { kind: 'at', days: [2], minute: 600, text: 'Tue 10:00' },
+  });
   assert.deepEqual(config.log, { format: 'auto', level: 'info' });
   const { settings, ...probe } = config.probes['a/web']!;
   assert.deepEqual(probe, { kind: 'http', timeoutMs: 2000 });
   assert.equal((settings as { http: string }).http, 'https://a.example.com/');
   const { settings: account, ...provider } = config.providers['cf']!;
-  assert.deepEqual(provider, { type: 'cloudflare', nameservers: null, callTimeoutMs: 2000 });
+  const rest = { nameservers: null, callTimeoutMs: 2000, canary: null };
+  assert.deepEqual(provider, { type: 'cloudflare', ...rest });
   assert.deepEqual((account as { apiToken: unknown }).apiToken, { env: 'CF_API_TOKEN' });
 });
 
@@ -982,6 +989,7 @@ test('the JSON Schema knows every key, every provider and every check', () => {
       'cluster',
       'clusterKey',
       'dns',
+      'drills',
       'gateHold',
       'group',
       'include',
@@ -991,7 +999,7 @@ test('the JSON Schema knows every key, every provider and every check', () => {
       'origins',
       'paths',
     ],
-    ...['policy', 'providers', 'records', 'replica', 'replicas', 'socket', 'stateDir'],
+    ...['policy', 'providers', 'records', 'replica', 'replicas', 'socket', 'stateDir', 'timezone'],
   ]);
   assert.deepEqual(schema.required!.toSorted(), ['cluster', 'origins', 'providers', 'records']);
   const below = (shape: Shape) => shape.additionalProperties as Shape;

@@ -220,6 +220,9 @@ class Player {
         w!.wallOffMs =
           (first.startsWith('-') ? -1 : 1) * parseDuration(first.replace(/^[+-]/, ''))!;
         return;
+      case 'maintain':
+        // The windows of maintenance that are open from now on: of origins, and of records by `www`.
+        return this.#maintain(words);
       case 'lease':
         return w!.send({ kind: 'lease', held: first === 'held', term: Number(second ?? 1) });
       case 'reload':
@@ -237,6 +240,17 @@ class Player {
       default:
         return this.#command(verb!, first, second, third, words);
     }
+  }
+
+  #maintain(words: readonly string[]): void {
+    const open = { window: 'Sun 02:00-04:00', untilAt: this.#w.now + 3_600_000 };
+    const all = (names: readonly string[]) => Object.fromEntries(names.map((n) => [n, open]));
+    const isOrigin = (word: string) => Object.hasOwn(this.#w.state.config.origins, word);
+    const records = words.filter((word) => !isOrigin(word)).map((word) => `${word}.gslb.test.`);
+    this.#w.send({
+      ...{ kind: 'maintained', origins: all(words.filter(isOrigin)) },
+      records: all(records),
+    });
   }
 
   #peer(name: string, what: string, words: readonly string[]): void {

@@ -4,14 +4,14 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Json, Marker } from '../../src/core/model.ts';
+import type { DrillDoc, Json, Marker } from '../../src/core/model.ts';
 import type { Drain, Drill, DrillRun, Freeze, RecordDoc } from '../../src/core/state.ts';
 import { shifted, storedProblem } from '../../src/core/stored.ts';
 
 /** Numbers that are no times, by the name of the field. */
 const noTimes = new Set([
   ...['afterMs', 'epoch', 'epochMax', 'pinMs', 'since', 'term'],
-  ...['forMs', 'ms', 'visibleMs', 'watchMs', 'writtenMs'],
+  ...['forMs', 'ms', 'visibleMs', 'watchMs', 'writeMs', 'writtenMs'],
 ]);
 
 const marker: Required<Marker> = {
@@ -70,9 +70,16 @@ const record: Required<RecordDoc> = {
 };
 const drain: Required<Drain> = { ...freeze, what: 'a' };
 
+const drillDoc: Required<DrillDoc> = {
+  ...{ drill: 'canary', name: 'cf', result: 'passed', at: 120, ms: 900, sentence: 's' },
+  parts: { writeMs: 7 },
+};
+
 const docs: Readonly<Record<string, Json>> = {
+  'drill/canary/cf': { ...drillDoc },
+  'drill/since/dry': { at: 121 },
   'record/www.example.net.': record as unknown as Json,
-  'drill/live/www.example.net.': { runs: [run] } as unknown as Json,
+  'runs/www.example.net.': { runs: [run] } as unknown as Json,
   'drain/a': { ...drain },
   freeze: { ...freeze },
   'epoch/www.example.net.': 12,

@@ -66,7 +66,9 @@ export const mayImport: Readonly<Record<string, readonly string[]>> = {
   lab: ['core', 'kit', 'dns'],
   // Outages are replayed through the engine alone: no adapter, no lab.
   replay: ['core', 'kit', 'ports.ts', 'config'],
-  run: [...floor, ...adapters, 'controller.ts', 'config', 'serve', 'cli', 'replay'],
+  // A dry drill is a second engine beside the one that steers.
+  drill: ['core', 'kit', 'ports.ts', 'controller.ts', 'config'],
+  run: [...floor, ...adapters, 'controller.ts', 'config', 'serve', 'cli', 'replay', 'drill'],
   'main.ts': ['run', 'cli', 'config', 'replay', 'lab'],
 };
 

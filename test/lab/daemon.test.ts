@@ -7,7 +7,7 @@ import assert from 'node:assert/strict';
 import { get } from 'node:http';
 import { after, before, test } from 'node:test';
 import type { StatusView } from '../../src/core/view.ts';
-import { type RunningLab, socketOf, startLabProgram, until } from '../parts/program.ts';
+import { cnameAt, type RunningLab, socketOf, startLabProgram, until } from '../parts/program.ts';
 
 const intervalMs = 1000;
 const boundMs = 40_000;
@@ -26,12 +26,15 @@ after(() => lab?.stop());
 function status(): Promise<StatusView> {
   return new Promise((resolve, reject) => {
     const socketPath = socketOf(lab.directory);
-    const asked = get({ socketPath, path: '/v1/status', timeout: 5000 }, (response) => {
-      let text = '';
-      response.setEncoding('utf8').on('data', (part: string) => (text += part));
-      response.on('error', reject);
-      response.on('end', () => resolve(JSON.parse(text) as StatusView));
-    });
+    const asked = get(
+      { socketPath, path: '/v1/status', timeout: 5000, agent: false },
+      (response) => {
+        let text = '';
+        response.setEncoding('utf8').on('data', (part: string) => (text += part));
+        response.on('error', reject);
+        response.on('end', () => resolve(JSON.parse(text) as StatusView));
+      },
+    );
     asked.on('timeout', () => asked.destroy(new Error('the daemon does not answer')));
     asked.on('error', reject);
   });
@@ -59,6 +62,48 @@ async function stays(what: string, holds: (view: StatusView) => boolean, probes 
 }
 
 const short = (o: StatusView['origins'][number]) => `${o.name} ${o.health}`;
+
+test('a canary is proved at every vendor, and a dry drill walks the way out and moves nothing', async () => {
+  const before = await status();
+  const canary = lab.cli('drill', 'canary', '--json');
+  assert.equal(canary.status, 0, canary.stdout + canary.stderr);
+  const tried = JSON.parse(canary.stdout).detail.drills as Drilled[];
+  assert.deepEqual(tried.map(({ name, result }) => `${name} ${result}`).sort(), [
+    ...['ali passed', 'cf passed', 'r53 passed'],
+  ]);
+  for (const { parts, ms } of tried) assert.equal(parts.visibleMs, ms);
+  for (const { dns } of Object.values(lab.ready.vendors)) {
+    assert.match(
+      (await cnameAt(dns, 'detour-canary.gslb.example.net')) ?? '',
+      /^canary-[ab]\.detour\.invalid$/,
+    );
+  }
+  const dry = lab.cli('drill', 'dry', 'hangzhou');
+  assert.equal(dry.status, 0, dry.stdout + dry.stderr);
+  assert.match(
+    dry.stdout,
+    /^www\.gslb\.example\.net seen down in \d+ ms, goes to \w+ in \d+ ms, its chain answered/,
+  );
+  assert.match(dry.stdout, /would write at cf \(read in \d+ ms\), r53/);
+  const after = await status();
+  assert.deepEqual(targets(after), home);
+  assert.deepEqual(switchesOf(after), switchesOf(before), 'nothing was switched');
+  assert.ok(after.origins.every((o) => o.health === 'up'));
+  assert.ok(after.lanes.every((l) => l.state === 'ok'));
+  const shown = lab.cli('status').stdout;
+  assert.match(shown, /drills +canary \d+s ago, .*dry \d+s ago/);
+  const metrics = await (await fetch(lab.ready.metrics)).text();
+  assert.match(metrics, /detour_drill_last_ok\{drill="canary",record="r53"\} 1/);
+  assert.match(metrics, /detour_drill_last_ok\{drill="dry",record="hangzhou"\} 1/);
+  assert.match(metrics, /detour_drill_overdue\{drill="dry"\} 0/);
+});
+
+interface Drilled {
+  readonly name: string;
+  readonly result: string;
+  readonly ms: number;
+  readonly parts: { readonly visibleMs: number };
+}
 
 test('all uplinks cut at once: nothing is called down, nothing moves, and no flap after it', async () => {
   const before = await status();

@@ -589,6 +589,7 @@ test('the ready configuration says where everything is and holds no secret', () 
       zone: 'gslb.example.net',
       endpoint: lab.vendors.route53.api,
       nameservers: [...lab.vendors.route53.dns],
+      canary: 'detour-canary.gslb.example.net',
     });
     const [hangzhou] = lab.origins;
     assert.deepEqual(doc.origins.hangzhou.checks.web, {

@@ -6043,4 +6043,172 @@ function laneWorks`,
       },
     ],
   },
+  {
+    name: 'a canary is written over what somebody else has there',
+    rule: 4,
+    by: 'drill/canary.test.ts',
+    edits: [
+      {
+        file: 'src/drill/canary.ts',
+        find: '  if (!isValue) return `',
+        replace: "  if (!isValue && value === '') return `",
+      },
+    ],
+  },
+  {
+    name: `an unsigned marker makes a stranger's canary ours`,
+    rule: 25,
+    by: 'drill/canary.test.ts',
+    edits: [
+      {
+        file: 'src/drill/canary.ts',
+        find: 'const isProved = !signed || proof',
+        replace: 'const isProved = true || proof',
+      },
+    ],
+  },
+  {
+    name: 'a canary passes with one server behind',
+    rule: 29,
+    by: 'drill/canary.test.ts',
+    edits: [
+      {
+        file: 'src/drill/canary.ts',
+        find: 'answers.length > 0 && answers.every((one)',
+        replace: 'answers.length > 0 && answers.some((one)',
+      },
+    ],
+  },
+  {
+    name: 'a canary takes calls that are kept for switches',
+    rule: 7,
+    by: 'drill/schedule.test.ts',
+    edits: [
+      {
+        file: 'src/core/view.ts',
+        find: 'return tokens - quota.reserve < needed ?',
+        replace: 'return tokens < -1e9 ?',
+      },
+    ],
+  },
+  {
+    name: 'a dry drill asks the origin that is said to be down',
+    rule: 31,
+    by: 'drill/dry.test.ts',
+    edits: [
+      {
+        file: 'src/drill/dry.ts',
+        find: 'return isSaid ? Promise.resolve(said) : inner.probe(check, path, signal);',
+        replace: 'return inner.probe(check, path, signal).then((was) => (isSaid ? said : was));',
+      },
+    ],
+  },
+  {
+    name: 'the second engine of a dry drill steers',
+    rule: 4,
+    by: 'drill/dry.test.ts',
+    edits: [
+      {
+        file: 'src/drill/dry.ts',
+        find: `mode: 'observe' }`,
+        replace: `mode: 'steer' }`,
+      },
+    ],
+  },
+  {
+    name: 'a dry drill passes whatever was decided',
+    rule: 29,
+    by: 'drill/dry.test.ts',
+    edits: [
+      {
+        file: 'src/drill/dry.ts',
+        find: 'return went === to ? []',
+        replace: `return went === to || to !== '' ? []`,
+      },
+    ],
+  },
+  {
+    name: 'a drill goes on while the world changes under it',
+    rule: 7,
+    by: 'drill/dry.test.ts',
+    edits: [
+      {
+        file: 'src/drill/drills.ts',
+        find: 'if (this.#under !== null && alarms.has(kind)) this.#under.abort();',
+        replace: 'if (this.#under !== null && alarms.has(kind)) this.#put.clear();',
+      },
+    ],
+  },
+  {
+    name: 'a drill is begun in a freeze',
+    rule: 9,
+    by: 'drill/dry.test.ts',
+    edits: [
+      {
+        file: 'src/drill/worry.ts',
+        find: 'if (view.freeze !== null) return `',
+        replace: 'if (view.freeze !== null && view.at < 0) return `',
+      },
+    ],
+  },
+  {
+    name: 'a drill is made outside its window',
+    rule: 0,
+    by: 'drill/schedule.test.ts',
+    edits: [
+      {
+        file: 'src/drill/due.ts',
+        find: 'due: !isMade(at(latest)) && now.wall - latest <= windowMs,',
+        replace: 'due: !isMade(at(latest)),',
+      },
+    ],
+  },
+  {
+    name: 'a wall clock that jumps opens windows at once',
+    rule: 12,
+    by: 'drill/calendar.test.ts',
+    edits: [
+      {
+        file: 'src/drill/steady.ts',
+        find: 'now - jumped.at >= BELIEVED_MS',
+        replace: 'now - jumped.at >= 0',
+      },
+    ],
+  },
+  {
+    name: 'an origin in maintenance is taken',
+    rule: 9,
+    by: '160-maintenance',
+    edits: [
+      {
+        file: 'src/core/situation.ts',
+        find: 'if (state.maintained.origins.has(origin)) return true;',
+        replace: 'if (state.maintained.origins.has(origin)) return false;',
+      },
+    ],
+  },
+  {
+    name: 'a record in maintenance is decided',
+    rule: 9,
+    by: '160-maintenance',
+    edits: [
+      {
+        file: 'src/core/situation.ts',
+        find: 'frozen: freeze?.reason ?? (maintained &&',
+        replace: 'frozen: freeze?.reason ?? (undefined &&',
+      },
+    ],
+  },
+  {
+    name: 'a window in the hour that comes twice ends in its middle',
+    rule: 0,
+    by: 'config/windows.test.ts',
+    edits: [
+      {
+        file: 'src/config/windows.ts',
+        find: `return which === 'early' ? Math.min(...found) : Math.max(...found);`,
+        replace: 'return Math.min(...found);',
+      },
+    ],
+  },
 ];

@@ -185,6 +185,7 @@ function providerLines(lab: Lab, file: (name: string) => string): readonly strin
       ...(lab.zones.length === 1 ? [`    zone: ${bare(lab.zone)}`] : []),
       `    endpoint: ${quote(vendor.api)}`,
       `    nameservers: [${vendor.dns.map(quote).join(', ')}]`,
+      `    canary: detour-canary.${bare(lab.zone)}`,
     ];
   };
   return [
