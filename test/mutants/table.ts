@@ -2472,7 +2472,7 @@ function laneWorks`,
     by: 'serve/serve.test.ts',
     edits: [
       {
-        file: 'src/serve/control.ts',
+        file: 'src/serve/routes.ts',
         find: 'const pageMost = 100;',
         replace: 'const pageMost = 10_000;',
       },
@@ -3657,8 +3657,8 @@ function laneWorks`,
     edits: [
       {
         file: 'src/run/reload.ts',
-        find: 'last.then(() => reload(parts, how?.dryRun === true))',
-        replace: 'reload(parts, how?.dryRun === true)',
+        find: 'last.then(() => reload(parts, how?.dryRun === true, how?.by ?? null))',
+        replace: 'reload(parts, how?.dryRun === true, how?.by ?? null)',
       },
     ],
   },
