@@ -20,7 +20,9 @@ export interface Client {
   /** By an id of its own: in a group it is done once, whoever carries it on. */
   command(order: Order): Promise<Reply>;
   /** Has the configuration read again; in a dry run nothing is put in force. */
-  reload(dryRun: boolean): Promise<Reply>;
+  reload(how: { readonly dryRun: boolean; readonly force: boolean }): Promise<Reply>;
+  /** What these texts, in place of its own file, would change. */
+  compare(texts: object): Promise<Reply>;
   /** Has the daemon audit now, and waits for the report; at most `auditMs`. */
   audit(): Promise<AuditReport>;
 }
@@ -51,9 +53,13 @@ export function daemon(cli: Cli, options: PlaceOptions): Client {
       const url = `/v1/command?id=${crypto.randomUUID()}`;
       return reply(place, await ask(place, 'POST', url, { ms: orderMs, body }));
     },
-    async reload(dryRun) {
-      const query = dryRun ? '?dryRun=true' : '';
+    async reload({ dryRun, force }) {
+      const query = `?dryRun=${dryRun}&force=${force}`;
       return reply(place, await ask(place, 'POST', `/v1/reload${query}`, { ms: orderMs }));
+    },
+    async compare(texts) {
+      const body = JSON.stringify(texts);
+      return reply(place, await ask(place, 'POST', '/v1/compare', { ms: orderMs, body }));
     },
     async audit() {
       const until = performance.now() + auditMs;

@@ -350,6 +350,35 @@ export const documents = {
     },
     'every problem at once',
   ),
+  version: document(
+    { detour: text, node: text, machine: text, json: count, contract: count },
+    'what runs here',
+  ),
+  'break-glass': document(
+    {
+      cluster: text,
+      records: z.array(
+        z.strictObject({
+          record: name,
+          moves: z.array(
+            z.strictObject({
+              target: text,
+              cname: name,
+              vendors: z.array(
+                z.strictObject({
+                  provider: text,
+                  title: text,
+                  ttl: count,
+                  steps: z.array(z.strictObject({ text, shell: text.optional() })),
+                }),
+              ),
+            }),
+          ),
+        }),
+      ),
+    },
+    'the steps by hand, by record, target and vendor',
+  ),
   simulate: z
     .looseObject({ version: z.literal(jsonVersion) })
     .describe('a replay; its keys are not promised'),

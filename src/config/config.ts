@@ -60,6 +60,7 @@ import {
   readValue,
   type Source,
   show,
+  type Text,
   type Tree,
 } from './text.ts';
 import { type Ballot, ballotsOf, indispensable, neededOf, seatsOf } from './votes.ts';
@@ -149,8 +150,19 @@ export type Parsed = { readonly wanted: Wanted } & (
   | { readonly ok: false; readonly problems: readonly Problem[] }
 );
 
+/** What the folders of `include:` hold, by their name in the text; a clause says why nothing. */
+export type Included = Readonly<Record<string, readonly Text[] | { readonly why: string }>>;
+
+/** The folders that a configuration includes, before it is read: none where it cannot be. */
+export function includesOf(text: string): readonly string[] {
+  const { root } = readSource([{ file: '', text }], []);
+  const tree = root?.kind === 'map' ? root.entries.get('include')?.tree : undefined;
+  const read = fields.top.include.safeParse(plainOf(tree));
+  return read.success ? (read.data ?? []) : [];
+}
+
 /**
- * Reads a configuration (YAML 1.2, at most 1 MiB); `file` is the name to print, `named` the replica
+ * Reads a configuration (YAML 1.2, at most 1 MiB a file); `file` is the name to print, `named` the replica
  * that the command line or the environment says this is, or `all`: to be looked at as if one daemon
  * alone had every path of theirs. Never throws: either a configuration and its warnings, or every
  * problem, by line, at most 200 and a count. A package without a row is known by its name alone, with
@@ -161,11 +173,13 @@ export function parseConfig(
   file: string,
   tables: Tables,
   named: Named | 'all' | null = null,
+  included: Included = {},
 ): Parsed {
-  const source = readSource(text, file);
+  const more = Object.values(included).flatMap((found) => ('why' in found ? [] : found));
+  const source = readSource([{ file, text }, ...more], nested);
   const wanted = new Map<string, Set<Role>>();
   const asked = new Map<ProbeConfig, unknown>();
-  const context = { source, tables, wanted, named, asked };
+  const context = { source, tables, wanted, named, asked, included };
   const config = source.root === null ? null : readConfig(context, source.root);
   const problems = source.problems();
   if (problems.length > 0 || config === null) return { ok: false, problems, wanted };
@@ -206,6 +220,7 @@ interface Context {
   readonly named: Named | 'all' | null;
   /** What each check asks, as it was written. */
   readonly asked: Map<ProbeConfig, unknown>;
+  readonly included: Included;
 }
 
 const nested = ['providers', 'paths', 'clouds', 'origins', 'records', 'replicas'];
@@ -216,6 +231,7 @@ function readConfig(context: Context, root: Tree): Config | null {
   const { source } = context;
   const top = readFields(source, [], root, fields.top, [...nested, ...groups, 'clusterKey']);
   if (root.kind !== 'map') return null;
+  checkIncluded(context, top.include ?? []);
   const part = (key: string) => root.entries.get(key)?.tree ?? emptyMap;
   const policyTree = part('policy');
   const policy = readFields(source, ['policy'], policyTree, fields.policy, [
@@ -268,12 +284,7 @@ function readConfig(context: Context, root: Tree): Config | null {
     tables: context.tables,
     providers: Object.fromEntries(providers),
     ...ownPart(paths, parts, group),
-    dns: {
-      port: dns.port ?? 0,
-      roots: dns.roots ?? null,
-      resolvers: dns.resolvers ?? null,
-      timeoutMs: dns.timeout ?? 0,
-    },
+    dns: dnsOf(dns),
     stateDir,
     socket: socketOf(context, top.socket ?? `${stateDir.replace(/\/+$/, '')}/control.sock`),
     listen: listen === undefined || listen === 'off' ? null : parseHostPort(listen, null),
@@ -281,6 +292,23 @@ function readConfig(context: Context, root: Tree): Config | null {
     gateHoldMs: top.gateHold ?? 0,
     notify,
     log: { format: log.format ?? 'auto', level: log.level ?? 'info' },
+  };
+}
+
+/** What the folders hold is in the tree already; here is said why one of them holds nothing. */
+function checkIncluded({ source, included }: Context, folders: readonly string[]): void {
+  for (const [i, folder] of folders.entries()) {
+    const found = included[folder] ?? { why: 'is not read here' };
+    if ('why' in found) source.problem(['include', i], `${show(folder)} ${found.why}`);
+  }
+}
+
+function dnsOf({ port, roots, resolvers, timeout }: Read<typeof fields.dns>): Config['dns'] {
+  return {
+    port: port ?? 0,
+    roots: roots ?? null,
+    resolvers: resolvers ?? null,
+    timeoutMs: timeout ?? 0,
   };
 }
 

@@ -242,6 +242,9 @@ const kubernetesName = z
   .string()
   .regex(/^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/, { error: kubernetesNameError });
 
+const includedFolder = z
+  .string({ error: 'expected a folder, such as conf.d' })
+  .regex(/^[^\0]{1,1000}$/, 'expected a folder, such as conf.d');
 const apiNameError = 'expected a host alone, such as detour.example.net or 192.0.2.7';
 
 /** A host by which the API may be called. */
@@ -283,6 +286,10 @@ export const fields = {
       })
       .default('127.0.0.1:9353'),
     gateHold: duration('1m', '30d').prefault('1d'),
+    include: z
+      .union([includedFolder.transform((one) => [one]), z.array(includedFolder).min(1).max(20)])
+      .describe('folders whose *.yaml and *.yml files add to the maps of this one')
+      .optional(),
     replica: z
       .string()
       .describe('which of `replicas` this daemon is; --replica and DETOUR_REPLICA go before it')

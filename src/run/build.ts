@@ -1,12 +1,19 @@
 // Makes adapters out of a configuration: the same for the daemon and for `switch --direct`. It opens
 // no connection and decides nothing; what can be wrong here is a secret or file that cannot be had.
 
-import { readFileSync, statSync } from 'node:fs';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { providerTypes } from '../../providers/index.ts';
 import { type Auditor, createAuditor } from '../audit/audit.ts';
 import { createKeyring, type Keyring, proving, signing } from '../cluster/keyring.ts';
-import { type Config, parseConfig, printProblem, type Tables } from '../config/config.ts';
+import {
+  type Config,
+  type Included,
+  includesOf,
+  parseConfig,
+  printProblem,
+  type Tables,
+} from '../config/config.ts';
 import type { Adapters } from '../controller.ts';
 import { accompanied, type Texts } from '../dns/company.ts';
 import { createResolver } from '../dns/resolver.ts';
@@ -60,6 +67,44 @@ interface LoadOptions {
   readonly replica?: string | null;
   /** All replicas' paths as one daemon's, for a look that needs no one of them. */
   readonly together?: boolean;
+  /** In place of what the file holds now. */
+  readonly texts?: ConfigTexts;
+}
+
+/** What a configuration file and the folders that it includes hold. */
+interface ConfigTexts {
+  readonly text: string;
+  readonly included: Included;
+}
+
+/** Files of one folder that are read at most. */
+const filesMax = 500;
+
+/** Throws ConfigError where the file itself cannot be read. */
+export function textsOf(path: string): ConfigTexts {
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (error) {
+    throw new ConfigError([`${path} ${whyOfFile(error)}: name the configuration with -c FILE`]);
+  }
+  const folders = includesOf(text);
+  return { text, included: Object.fromEntries(folders.map((at) => [at, inFolder(path, at)])) };
+}
+
+/** Its YAML files by name, but not what is hidden: editors leave such things behind. */
+function inFolder(path: string, folder: string): Included[string] {
+  const whole = resolve(dirname(path), folder);
+  try {
+    const names = readdirSync(whole).filter((name) => /^[^.].*\.ya?ml$/.test(name));
+    if (names.length > filesMax) return { why: `holds more than ${filesMax} files` };
+    return names.sort().map((name) => {
+      const file = join(dirname(path), folder, name);
+      return { file, text: readFileSync(join(whole, name), 'utf8') };
+    });
+  } catch (error) {
+    return { why: `${whyOfFile(error)}: a folder with *.yaml files is wanted` };
+  }
 }
 
 /**
@@ -67,18 +112,13 @@ interface LoadOptions {
  * of this process. Throws ConfigError with every problem at once.
  */
 export async function loadConfig(path: string, options: LoadOptions = {}): Promise<Loaded> {
-  let text: string;
-  try {
-    text = readFileSync(path, 'utf8');
-  } catch (error) {
-    throw new ConfigError([`${path} ${whyOfFile(error)}: name the configuration with -c FILE`]);
-  }
+  const { text, included } = options.texts ?? textsOf(path);
   const named = options.together ? 'all' : namedReplica(options.replica ?? null);
-  let parsed = parseConfig(text, path, tables, named);
+  let parsed = parseConfig(text, path, tables, named, included);
   if (parsed.wanted.size > 0 && !options.byName) {
     const { wanted } = parsed;
     const whole = await withPackages(tables, wanted, dirname(resolve(path)));
-    parsed = parseConfig(text, path, whole, named);
+    parsed = parseConfig(text, path, whole, named, included);
   }
   if (!parsed.ok) throw new ConfigError(parsed.problems.map(printProblem));
   return { config: parsed.config, warnings: parsed.warnings.map(printProblem) };

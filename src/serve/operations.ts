@@ -4,7 +4,13 @@
 
 import { z } from 'zod';
 import type { ApiRole } from '../core/model.ts';
-import { historySchema, orderSchema, reloadSchema, tokenCommandSchema } from './orders.ts';
+import {
+  historySchema,
+  orderSchema,
+  reloadSchema,
+  textsSchema,
+  tokenCommandSchema,
+} from './orders.ts';
 
 export interface Operation {
   readonly method: 'GET' | 'POST';
@@ -80,7 +86,16 @@ const auditAnswer = z
 
 const plain = { query: null, body: null, once: false, refusals: [] };
 
-type Word = 'alive' | 'status' | 'history' | 'audited' | 'audit' | 'command' | 'reload' | 'openapi';
+type Word =
+  | 'alive'
+  | 'status'
+  | 'history'
+  | 'audited'
+  | 'audit'
+  | 'command'
+  | 'reload'
+  | 'compare'
+  | 'openapi';
 
 export const operations: Readonly<Record<Word, Operation>> = {
   alive: {
@@ -146,6 +161,17 @@ export const operations: Readonly<Record<Word, Operation>> = {
     query: reloadSchema,
     answer: replySchema,
     refusals: [400, 409],
+  },
+  compare: {
+    ...plain,
+    method: 'POST',
+    path: '/v1/compare',
+    role: 'operate',
+    about:
+      'What these texts, in place of the configuration in force, would change. Changes nothing.',
+    body: textsSchema,
+    answer: replySchema,
+    refusals: [400, 409, 413, 415],
   },
   openapi: {
     ...plain,

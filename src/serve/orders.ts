@@ -120,6 +120,22 @@ export const reloadSchema = z.strictObject({
     .enum(['true', 'false'], 'expected true or false')
     .default('false')
     .describe('only to say what it would change'),
+  force: z
+    .enum(['true', 'false'], 'expected true or false')
+    .default('false')
+    .describe('also where it removes many records, or changes the targets of all'),
+});
+
+const oneText = z.strictObject({ file: line('a file', 4096), text: z.string() });
+
+/** A configuration that is to be looked at. */
+export const textsSchema = oneText.extend({
+  included: z
+    .record(
+      z.string().max(1000),
+      z.union([z.array(oneText).max(500), z.strictObject({ why: z.string().max(1000) })]),
+    )
+    .describe('what each folder of include: holds, or why nothing'),
 });
 
 export const historySchema = z.strictObject({

@@ -18,6 +18,7 @@ import {
   orderSchema,
   reloadSchema,
   sentences,
+  textsSchema,
   tokenCommandSchema,
 } from './orders.ts';
 import type { Readers, Work } from './readers.ts';
@@ -65,6 +66,8 @@ type Dispatch = (
 ) => Promise<number>;
 
 const bodyMost = 65_536;
+/** Of a configuration that is only looked at, with all that it includes. */
+const textsMost = 8 << 20;
 /** Entries of the journal that are read in one go. */
 const pageMost = 100;
 
@@ -134,6 +137,7 @@ function routesOf(options: RouteOptions): Readonly<Record<keyof typeof operation
     audit: () => within(desk.audit(), commandMs, audited, audited),
     command: (asked) => command(desk, asked, commandMs),
     reload: (asked) => reload(desk, asked, commandMs),
+    compare: (asked) => compare(desk, asked, commandMs),
     openapi: async () => {
       const { openApi } = await import('./openapi.ts');
       return { status: 200, body: openApi(version) };
@@ -208,20 +212,12 @@ async function within<T, R>(
 const wordsOfApproval: ReadonlySet<string> = new Set(['approve', 'reject']);
 
 async function command(desk: Desk, asked: Asked, ms: number): Promise<Answer> {
-  const { request, caller } = asked;
+  const { caller } = asked;
   const id = idOf(asked);
   if (typeof id !== 'string') return id;
-  if (caller !== null && !isJson(request)) {
-    return refused(415, 'a command is sent as JSON: content-type: application/json');
-  }
-  const text = await readBody(request, bodyMost);
-  if (text === null) return refused(413, `a command is at most ${bodyMost} bytes`);
-  let document: unknown;
-  try {
-    document = JSON.parse(text);
-  } catch {
-    return refused(400, 'the body is not JSON');
-  }
+  const read = await documentOf(asked, 'a command', bodyMost);
+  if ('status' in read) return read;
+  const { document } = read;
   const parsed: z.ZodSafeParseResult<Said> =
     caller === null ? commandSchema.safeParse(document) : tokenCommandSchema.safeParse(document);
   if (!parsed.success) return refused(400, sentences(parsed.error));
@@ -250,6 +246,24 @@ function idOf({ request, query }: Asked): string | Answer {
   return said.data.id!;
 }
 
+/** The body as JSON, or what is answered instead. */
+async function documentOf(
+  { request, caller }: Asked,
+  what: string,
+  most: number,
+): Promise<{ readonly document: unknown } | Answer> {
+  if (caller !== null && !isJson(request)) {
+    return refused(415, `${what} is sent as JSON: content-type: application/json`);
+  }
+  const text = await readBody(request, most);
+  if (text === null) return refused(413, `${what} is at most ${most} bytes`);
+  try {
+    return { document: JSON.parse(text) };
+  } catch {
+    return refused(400, 'the body is not JSON');
+  }
+}
+
 function isJson(request: IncomingMessage): boolean {
   return /^application\/json\s*(;|$)/i.test(request.headers['content-type'] ?? '');
 }
@@ -258,7 +272,17 @@ async function reload(desk: Desk, { query, caller }: Asked, ms: number): Promise
   const parsed = reloadSchema.safeParse(Object.fromEntries(query));
   if (!parsed.success) return refused(400, `not a reload: ${sentences(parsed.error)}`);
   const by = caller === null ? {} : { by: caller.by };
-  return replied(await inTime(desk.reload({ dryRun: parsed.data.dryRun === 'true', ...by }), ms));
+  const [dryRun, force] = [parsed.data.dryRun === 'true', parsed.data.force === 'true'];
+  return replied(await inTime(desk.reload({ dryRun, force, ...by }), ms));
+}
+
+/** What a configuration that is not the daemon's own file would change; it changes nothing. */
+async function compare(desk: Desk, asked: Asked, ms: number): Promise<Answer> {
+  const read = await documentOf(asked, 'a configuration', textsMost);
+  if ('status' in read) return read;
+  const parsed = textsSchema.safeParse(read.document);
+  if (!parsed.success) return refused(400, sentences(parsed.error));
+  return replied(await inTime(desk.reload({ dryRun: true, texts: parsed.data }), ms));
 }
 
 async function history(

@@ -984,6 +984,7 @@ test('the JSON Schema knows every key, every provider and every check', () => {
       'dns',
       'gateHold',
       'group',
+      'include',
       'listen',
       'log',
       'notify',

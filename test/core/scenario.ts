@@ -547,7 +547,7 @@ function heardOf(w: World, replica: string, words: readonly string[]): Event {
   const hashes = Object.values(config.records).map((r) => [r.name, r.hash!] as const);
   const others = hashes.map(([name]) => [name, given['records'] ?? ''] as const);
   const telling: Telling = {
-    ...{ replica, config: 'c', sightings, whole: 'whole' in given, head: 0 },
+    ...{ replica, config: 'c', sightings, whole: 'whole' in given, head: 0, term: 0 },
     paths: own.map(({ name }) => ({ path: name, blind: false, lossPermille: 10 })),
     records: Object.fromEntries(given['records'] === undefined ? hashes : others),
     ...{ blind: 'blind' in given, acts: 'acts' in given },

@@ -3374,6 +3374,36 @@ function laneWorks`,
     ],
   },
   {
+    name: 'a head that is read late sets the clock of one who has acted',
+    rule: 12,
+    by: 'cluster/etcd.test.ts',
+    edits: [
+      {
+        file: 'src/cluster/etcd.ts',
+        find: 'read late must not set it anew.\n    this.#isShiftLive = true;',
+        replace: 'read late must not set it anew.',
+      },
+    ],
+  },
+  {
+    name: 'a commit compares the revision of the head and not its text',
+    rule: 30,
+    by: 'cluster/etcd.test.ts',
+    edits: [{ file: 'src/cluster/ledger.ts', find: 'headRaw === null ?', replace: 'true ?' }],
+  },
+  {
+    name: 'a restoration does not go above the terms that others have told of',
+    rule: 30,
+    by: 'cluster/etcd.test.ts',
+    edits: [
+      {
+        file: 'src/cluster/etcd.ts',
+        find: 'this.#heardTerm = Math.max(this.#heardTerm, term);',
+        replace: '',
+      },
+    ],
+  },
+  {
     name: 'a record that nobody decided gets a document when the store works again',
     rule: 13,
     by: 'core/kept.test.ts',
@@ -3657,8 +3687,8 @@ function laneWorks`,
     edits: [
       {
         file: 'src/run/reload.ts',
-        find: 'last.then(() => reload(parts, how?.dryRun === true, how?.by ?? null))',
-        replace: 'reload(parts, how?.dryRun === true, how?.by ?? null)',
+        find: 'last.then(() => reload(parts, how))',
+        replace: 'reload(parts, how)',
       },
     ],
   },
