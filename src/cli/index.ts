@@ -5,6 +5,7 @@
 import { Command, CommanderError } from 'commander';
 import { addAck } from './ack.ts';
 import { addAdopt } from './adopt.ts';
+import { addApprove, addReject } from './approve.ts';
 import { addAudit } from './audit.ts';
 import { addBreakGlass } from './break-glass.ts';
 import { addCompletion } from './completion.ts';
@@ -60,6 +61,7 @@ export function buildProgram(hands: Hands, io: Io = processIo()): Command {
   for (const add of [addSwitch, addAdopt, addPin, addUnpin, addDrain, addUndrain]) {
     add(program, cli);
   }
+  for (const add of [addApprove, addReject]) add(program, cli);
   for (const add of [addFreeze, addUnfreeze, addAck, addYield]) add(program, cli);
   addBreakGlass(program, cli);
   program.commandsGroup('To run it:');

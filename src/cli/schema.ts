@@ -9,6 +9,7 @@ import {
   groupWords,
   markerKinds,
   outcomes,
+  recordModes,
   severities,
   stayReasons,
   verdicts,
@@ -59,7 +60,7 @@ const provider = z.strictObject({
 
 const record = z.strictObject({
   name,
-  mode: z.enum(['observe', 'steer']),
+  mode: z.enum(recordModes),
   target: text.nullable().describe('in force; with mode observe what would be'),
   cname: name.nullable(),
   retired: z.boolean(),
@@ -85,6 +86,21 @@ const record = z.strictObject({
   cachesExpiredAt: time.nullable(),
   budget: z.strictObject({ used: count, limit: count, spent: z.boolean() }),
   providers: z.array(provider),
+  approval: z
+    .strictObject({
+      id: text,
+      from: text,
+      to: text,
+      why: z.enum(['target-down', 'drained', 'failback']),
+      sentence: text,
+      votes: text.describe('what the checks of the target in force say'),
+      alternatives: z.array(z.strictObject({ origin: text, why: text })),
+      sinceAt: time,
+      expiresAt: time.describe('when the question ends'),
+      goesAt: time.nullable().describe('when it goes without an answer; null: it stays'),
+    })
+    .nullable()
+    .describe('the decision that waits for a person; null: none does'),
 });
 
 const observation = z.strictObject({
@@ -391,6 +407,15 @@ export const documents = {
     '`detour switch`',
   ),
   adopt: answer,
+  approve: document(
+    {
+      ...reply,
+      outcome: text.optional().describe('how it ended; left out where nothing was followed'),
+      record: record.nullable().optional().describe('as it was last seen'),
+    },
+    '`detour approve`',
+  ),
+  reject: answer,
   pin: answer,
   unpin: answer,
   drain: answer,

@@ -18,6 +18,7 @@ import type {
   OriginConfig,
   PathConfig,
   RecordConfig,
+  RecordMode,
   TargetConfig,
 } from '../core/model.ts';
 import { closest, isWithin, listOf, notAmong, unrooted } from '../core/name.ts';
@@ -98,12 +99,19 @@ export interface Config {
   readonly api: ApiConfig | null;
   /** How long a gate holds the last decision while it cannot be known to be right. */
   readonly gateHoldMs: number;
+  /** What is run around the switches of a record, by its name; the core knows when. */
+  readonly hooks: Readonly<Record<Name, HookCommands>>;
   /** A row of the table of notifiers; null: nobody is told. */
   readonly notify: { readonly type: string; readonly settings: unknown } | null;
   readonly log: {
     readonly format: 'json' | 'text' | 'auto';
     readonly level: 'debug' | 'info' | 'warn' | 'error';
   };
+}
+
+interface HookCommands {
+  readonly before: { readonly command: readonly string[]; readonly timeoutMs: number } | null;
+  readonly after: { readonly command: readonly string[]; readonly timeoutMs: number } | null;
 }
 
 interface ProviderConfig {
@@ -255,7 +263,7 @@ function readConfig(context: Context, root: Tree): Config | null {
   const clouds = readClouds(context, root, policy, paths, parts);
   const origins = readOrigins(context, root, policy, clouds, paths, parts);
   checkCloudsOfPaths(context, replicas, paths, clouds, origins);
-  const records = readRecords(context, root, policy, origins, providers);
+  const { records, hooks } = readRecords(context, root, policy, origins, providers);
   warnOfParts(context, records, origins, providers);
   const guarded = new Set([...origins.values()].map(({ config }) => config.cloud));
   warnOfSharedFate(source, { replicas, group }, guarded);
@@ -290,7 +298,7 @@ function readConfig(context: Context, root: Tree): Config | null {
     listen: listen === undefined || listen === 'off' ? null : parseHostPort(listen, null),
     api: readApi(source, root, listen),
     gateHoldMs: top.gateHold ?? 0,
-    notify,
+    ...{ hooks, notify },
     log: { format: log.format ?? 'auto', level: log.level ?? 'info' },
   };
 }
@@ -978,10 +986,14 @@ function readRecords(
   policy: Policy,
   origins: ReadonlyMap<string, ReadOrigin>,
   providers: ReadonlyMap<string, ProviderConfig>,
-): ReadonlyMap<Name, RecordConfig> {
+): {
+  readonly records: ReadonlyMap<Name, RecordConfig>;
+  readonly hooks: Record<Name, HookCommands>;
+} {
   const { source } = context;
   const policyEdits = editsOf(context, ['policy'], policy);
   const records = new Map<Name, RecordConfig>();
+  const hooks: Record<Name, HookCommands> = {};
   const places: { record: RecordConfig; path: Path; targets: readonly ReadTarget[] }[] = [];
   for (const [word, tree, path] of entriesOf(context, ['records'], root, 'record', (key) => key)) {
     const name = readRecordName(context, path, word);
@@ -997,6 +1009,8 @@ function readRecords(
       failback: given.failback ?? policy.failback ?? defaults.failback,
       switchesPerHour: given.switchesPerHour ?? policy.switchesPerHour ?? defaults.switchesPerHour,
       edits: editsOf(context, path, given) ?? policyEdits ?? defaults.edits,
+      ...approvalOf(context, path, given, policy),
+      ...hooksOf(name, given.hooks ?? policy.hooks, hooks),
     };
     if (name !== '' && records.has(name))
       source.problem(path, `${name} stands twice: keep one`, 'key');
@@ -1016,7 +1030,44 @@ function readRecords(
       source.problem([...path, 'targets', at, 'cname'], message);
     }
   }
-  return records;
+  return { records, hooks };
+}
+
+/** Of mode `approve` alone: elsewhere nobody is asked. */
+function approvalOf(
+  { source }: Context,
+  path: Path,
+  given: { readonly mode?: RecordMode | undefined; readonly approveAfter?: number | undefined },
+  policy: Policy,
+): Pick<RecordConfig, 'approveAfterMs'> {
+  if (given.mode === 'approve') {
+    const approveAfterMs = given.approveAfter ?? policy.approveAfter;
+    return approveAfterMs === undefined ? {} : { approveAfterMs };
+  }
+  if (given.approveAfter !== undefined) {
+    const message = 'nobody is asked in this mode: it counts with mode: approve alone';
+    source.warning([...path, 'approveAfter'], message);
+  }
+  return {};
+}
+
+/** What of its hooks decides; their commands are kept apart, and are nobody else's business. */
+function hooksOf(
+  name: Name,
+  given: Policy['hooks'],
+  commands: Record<Name, HookCommands>,
+): Pick<RecordConfig, 'hooks'> {
+  const { before, after } = given ?? {};
+  if (before === undefined && after === undefined) return {};
+  const of = (one: typeof after) =>
+    one === undefined ? null : { command: one.command, timeoutMs: one.timeout };
+  commands[name] = { before: of(before), after: of(after) };
+  return {
+    hooks: {
+      before: before === undefined ? null : { timeoutMs: before.timeout, silence: before.silence },
+      after: after === undefined ? null : { timeoutMs: after.timeout },
+    },
+  };
 }
 
 /** What is done about edits; `drift` is its old name, read for one version. */

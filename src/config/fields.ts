@@ -3,8 +3,15 @@
 
 import { isIP } from 'node:net';
 import { z } from 'zod';
-import { apiRoles, editsWords, type Failback, type QuorumRule } from '../core/model.ts';
 import {
+  apiRoles,
+  editsWords,
+  type Failback,
+  type QuorumRule,
+  recordModes,
+} from '../core/model.ts';
+import {
+  commandLine,
   dnsName,
   duration,
   hostPort,
@@ -191,6 +198,35 @@ const steeringFields = {
     .describe('the old name of edits: report is hold, repair is mend')
     .optional(),
 };
+
+const hookSeconds = 'how long it may take; the deadline of its answer';
+
+/** What is run around a switch. */
+const hooks = z
+  .strictObject({
+    before: z
+      .strictObject({
+        command: commandLine.describe('run before an automatic switch: status 0 go, others veto'),
+        timeout: duration('100ms', '5m').default(30_000).describe(hookSeconds),
+        silence: z
+          .enum(['go', 'stay'])
+          .describe('what it means that it cannot be run, hangs or is killed'),
+      })
+      .optional(),
+    after: z
+      .strictObject({
+        command: commandLine.describe('run once a switch has ended'),
+        timeout: duration('100ms', '5m').default(30_000).describe(hookSeconds),
+      })
+      .optional(),
+  })
+  .describe('commands that are run around a switch')
+  .optional();
+
+/** Less than a question lives: it must still stand when silence goes. */
+const approveAfter = duration('10s', '14m')
+  .describe('in mode approve: after so long without an answer it goes; else it stays')
+  .optional();
 
 const ttl = whole(0, 604_800);
 
@@ -396,6 +432,8 @@ export const fields = {
     ...steeringFields,
     quorum,
     rate,
+    approveAfter,
+    hooks,
     detector: z.enum(['counters', 'sequential']).optional(),
     falseSwitches: rarity,
   },
@@ -475,8 +513,10 @@ export const fields = {
   },
   record: {
     ttl: ttl.default(60).describe('seconds that resolvers may keep an answer'),
-    mode: z.enum(['observe', 'steer']).default('observe'),
+    mode: z.enum(recordModes).default('observe'),
     ...steeringFields,
+    approveAfter,
+    hooks,
   },
   publish: { provider: z.string().describe('name of a provider'), ttl: ttl.optional() },
   target: { origin: z.string().describe('name of an origin'), cname: dnsName },

@@ -128,6 +128,7 @@ function arrangeRecord(state: State, config: RecordConfig, out: Step): boolean {
       unsureSinceAt: state.now,
       told: null,
       noted: null,
+      asked: null,
       deadlines: {
         readDns: deadline({ kind: 'read-dns', record: config.name }),
         review: deadline({ kind: 'review', record: config.name }),
@@ -137,7 +138,7 @@ function arrangeRecord(state: State, config: RecordConfig, out: Step): boolean {
     state.records.set(config.name, r);
   }
   const observed = r.config.mode === 'observe';
-  const turned = r.config.mode !== config.mode;
+  const turned = observed !== (config.mode === 'observe');
   r.config = config;
   forgetImagined(state, r, observed, out);
   r.origins = config.targets.map((t) => state.origins.get(t.origin)!);
@@ -164,6 +165,6 @@ function arrangeRecord(state: State, config: RecordConfig, out: Step): boolean {
 /** From observing to steering nothing of what was only imagined may be written. */
 export function forgetImagined(state: State, r: RecordState, observed: boolean, out: Step): void {
   const imagined = r.doc.target !== null && r.doc.marker === null;
-  if (r.config.mode !== 'steer' || !(observed || imagined) || follows(state)) return;
+  if (r.config.mode === 'observe' || !(observed || imagined) || follows(state)) return;
   amend(out, r, { ...newDoc(), epochMax: r.doc.epochMax, freeze: r.doc.freeze });
 }

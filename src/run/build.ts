@@ -24,7 +24,9 @@ import type { Notifier, Provider } from '../kit/extend.ts';
 import { type Renewal, Renewed, type Secrets } from '../kit/renew.ts';
 import { isCredentialName, parseHostPort, type SecretRef } from '../kit/schema.ts';
 import { markOfSecret, readSecret, SecretError } from '../kit/secret.ts';
+import { createHooks } from '../notify/hooks.ts';
 import { notifierTypes } from '../notify/index.ts';
+import { givenTo } from '../notify/run.ts';
 import type { Clock, Prober, Verifier } from '../ports.ts';
 import {
   checkTypes,
@@ -270,7 +272,9 @@ export function buildAdapters(
     timeoutMs,
   });
   const prober = buildProber(config, options.told);
-  return { prober, providers, verifier, notifier, auditor };
+  const hooked = new Map(Object.entries(config.hooks));
+  const hooks = hooked.size === 0 ? {} : { hooks: createHooks(hooked, givenTo(secret)) };
+  return { prober, providers, verifier, notifier, auditor, ...hooks };
 }
 
 /** A prober that may read the secrets its checks and paths refer to. */

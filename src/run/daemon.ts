@@ -33,6 +33,7 @@ import type { Signals } from './signals.ts';
 const levelOf = {
   ack: 'info',
   adopt: 'info',
+  approval: 'warn',
   deposed: 'warn',
   diagnosis: 'info',
   drain: 'info',
@@ -43,6 +44,7 @@ const levelOf = {
   group: 'warn',
   health: 'info',
   hold: 'warn',
+  hook: 'info',
   lane: 'info',
   lease: 'info',
   limit: 'warn',

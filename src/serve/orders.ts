@@ -39,6 +39,7 @@ const forMs = z
   .nullable();
 const flag = z.boolean('expected true or false');
 const dryRun = flag.optional();
+const approvalId = line('the id of a decision that waits', 64);
 
 /** The commands of core/model.ts as they come, `by` whom being said as the door asks for it. */
 function commandsBy<B extends z.ZodType>(by: B) {
@@ -85,6 +86,21 @@ function commandsBy<B extends z.ZodType>(by: B) {
       }),
       z.strictObject({ kind: z.literal('unfreeze'), record: record.nullable(), by, dryRun }),
       z.strictObject({ kind: z.literal('ack'), record, by, reject: flag, dryRun }),
+      z.strictObject({
+        kind: z.literal('approve'),
+        id: approvalId,
+        link: word.optional(),
+        by,
+        dryRun,
+      }),
+      z.strictObject({
+        kind: z.literal('reject'),
+        id: approvalId,
+        reason: reason.optional(),
+        link: word.optional(),
+        by,
+        dryRun,
+      }),
       z.strictObject({ kind: z.literal('drilled'), check: word, by }),
       z.strictObject({ kind: z.literal('yield'), by, dryRun }),
       z.strictObject({ kind: z.literal('restored'), by, dryRun }),
@@ -92,7 +108,8 @@ function commandsBy<B extends z.ZodType>(by: B) {
     {
       error: (issue) =>
         issue.code === 'invalid_union'
-          ? 'expected switch, adopt, pin, unpin, drain, undrain, freeze, unfreeze, ack, yield, restored'
+          ? 'expected switch, adopt, pin, unpin, drain, undrain, freeze, unfreeze, ack, approve, ' +
+            'reject, drill, end-drill, yield, restored'
           : 'expected a command as an object',
     },
   );

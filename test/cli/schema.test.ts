@@ -17,7 +17,7 @@ import { serveControl } from '../../src/serve/control.ts';
 import type { Served } from '../../src/serve/desk.ts';
 import { Readers } from '../../src/serve/readers.ts';
 import { coreConfig, World } from '../core/world.ts';
-import { at, provider, record, type StandIn, standIn, wall } from './desk.ts';
+import { at, provider, record, type StandIn, standIn, waiting, wall } from './desk.ts';
 
 let directory: string;
 let socket: string;
@@ -148,6 +148,7 @@ test('the shapes hold what the program prints', async () => {
     earliestBenefitAt: at,
     cachesExpiredAt: at,
     providers: [provider('cf', { cname: null, seenAt: null, seenBy: null })],
+    approval: waiting(),
   });
   desk.view = { ...withAudit(desk.view, report), records: [record(), trouble] };
   desk.entries = [
@@ -179,6 +180,8 @@ test('the shapes hold what the program prints', async () => {
     ['freeze', why],
     ['unfreeze', []],
     ['ack', [www]],
+    ['approve', ['9f2c41d0', '--dry-run']],
+    ['reject', []],
     ['yield', []],
     ['history', ['--all']],
     ['reload', []],

@@ -1134,3 +1134,33 @@ test('edits: follow is warned of each time, with the vendors that it trusts', ()
   assert.ok(warnings.some((w) => /edits: follow: whoever can edit it at cf or r53/.test(w)));
   assert.ok(!accepted(of('edits: mend')).warnings.some((w) => w.includes('edits: follow')));
 });
+
+test('mode approve and hooks: of the policy or of the record, and of the core only what decides', () => {
+  const before = { command: ['/bin/prepare', '--now'], silence: 'stay' };
+  const asks = {
+    mode: 'approve',
+    approveAfter: '2m',
+    hooks: { before: { ...before, timeout: '5s' } },
+  };
+  const records = {
+    'www.example.net': { ...good.records['WWW.example.net'], ...asks },
+    'api.example.net': { ...good.records['WWW.example.net'], mode: 'approve' },
+    'img.example.net': { ...good.records['WWW.example.net'], approveAfter: '1m' },
+  };
+  const after = { command: ['/bin/tell'], timeout: '1m' };
+  const policy = { hooks: { after } };
+  const { config, warnings } = accepted(stringify({ ...good, policy, records }));
+  const www = config.core.records['www.example.net.']!;
+  assert.equal(www.mode, 'approve');
+  assert.equal(www.approveAfterMs, 120_000);
+  assert.deepEqual(www.hooks, { before: { timeoutMs: 5000, silence: 'stay' }, after: null });
+  assert.deepEqual(config.hooks['www.example.net.']?.before?.command, before.command);
+  const api = config.core.records['api.example.net.']!;
+  assert.equal(api.approveAfterMs, undefined);
+  assert.deepEqual(api.hooks, { before: null, after: { timeoutMs: 60_000 } });
+  assert.ok(warnings.some((w) => /approveAfter: nobody is asked in this mode/.test(w)));
+  const old = accepted(stringify(good)).config;
+  assert.deepEqual(old.hooks, {});
+  assert.equal('hooks' in old.core.records['www.example.net.']!, false);
+  assert.equal('approveAfterMs' in old.core.records['www.example.net.']!, false);
+});

@@ -66,6 +66,8 @@ const kubeDocuments = 'src/cluster/kube-documents.ts';
 const kubeOffice = 'src/cluster/kube-office.ts';
 const kubeLease = 'src/cluster/kube-lease.ts';
 const kubernetes = 'src/cluster/kubernetes.ts';
+const approve = 'src/core/approve.ts';
+const hook = 'src/core/hook.ts';
 
 export const mutants: readonly Mutant[] = [
   {
@@ -5609,6 +5611,212 @@ function laneWorks`,
         file: 'src/serve/link.ts',
         find: 'timingSafeEqual(macOf(key, said), given);',
         replace: 'macOf(key, said).length === given.length;',
+      },
+    ],
+  },
+  {
+    name: 'an approval is there for a second switch',
+    rule: 0,
+    by: '140-approve',
+    edits: [{ file: switching, find: `    approval: null,\n`, replace: '' }],
+  },
+  {
+    name: 'an approval outlives the change of the target that is proposed',
+    rule: 0,
+    by: '141-approve-ends',
+    edits: [
+      {
+        file: approve,
+        find: 'const isSame = a.to === d.to && a.why === d.why;',
+        replace: 'const isSame = a.why === d.why;',
+      },
+    ],
+  },
+  {
+    name: 'an approval outlives another epoch',
+    rule: 0,
+    by: '141-approve-ends',
+    edits: [{ file: approve, find: ' || epochOf(r) !== a.epoch) return', replace: ') return' }],
+  },
+  {
+    name: 'what was approved goes by passes from before it',
+    rule: 3,
+    by: '143-approve-fresh',
+    edits: [
+      {
+        file: steer,
+        find: `hasFreshPasses(state, c.to, c.sinceAt)) {
+    dropChoice`,
+        replace: `hasFreshPasses(state, c.to, r.doc.approval?.sinceAt ?? c.sinceAt)) {
+    dropChoice`,
+      },
+    ],
+  },
+  {
+    name: 'silence goes though that is not configured',
+    rule: 0,
+    by: '141-approve-ends',
+    edits: [
+      {
+        file: approve,
+        find: 'return a.afterMs === null ? null : a.sinceAt + a.afterMs;',
+        replace: 'return a.sinceAt + (a.afterMs ?? 60_000);',
+      },
+    ],
+  },
+  {
+    name: 'silence goes by a configuration that is no longer in force',
+    rule: 0,
+    by: '142-approve-after',
+    edits: [
+      {
+        file: approve,
+        find: 'if (!isNo && a.afterMs !== (r.config.approveAfterMs ?? null))',
+        replace: 'if (!isNo && a.afterMs === -1)',
+      },
+    ],
+  },
+  {
+    name: 'what was rejected goes',
+    rule: 0,
+    by: '141-approve-ends',
+    edits: [
+      {
+        file: approve,
+        find: `if (a.answer === 'approved') return null;
+  if (a.answer === 'rejected') {`,
+        replace: `if (a.answer !== 'none') return null;
+  if (a.answer === 'rejected') {`,
+      },
+    ],
+  },
+  {
+    name: 'a question outlives a freeze',
+    rule: 0,
+    by: '141-approve-ends',
+    edits: [
+      {
+        file: approve,
+        find: `  'frozen',
+  'deposed',`,
+        replace: `  'deposed',`,
+      },
+    ],
+  },
+  {
+    name: 'a question outlives a pause of the process',
+    rule: 16,
+    by: '143-approve-fresh',
+    edits: [{ file: engine, find: '    dropAsked(state, r, out);\n', replace: '' }],
+  },
+  {
+    name: 'a question never dies',
+    rule: 0,
+    by: '141-approve-ends',
+    edits: [
+      { file: approve, find: 'const APPROVAL_MS = 900_000;', replace: 'const APPROVAL_MS = 9e9;' },
+    ],
+  },
+  {
+    name: 'nobody is asked',
+    rule: 0,
+    by: '140-approve',
+    edits: [
+      {
+        file: approve,
+        find: `return r.config.mode === 'approve' && why !== 'drained';`,
+        replace: `return r.config.mode === 'observe' && why !== 'drained';`,
+      },
+    ],
+  },
+  {
+    name: 'a drain is asked for again',
+    rule: 0,
+    by: '140-approve',
+    edits: [
+      {
+        file: approve,
+        find: `return r.config.mode === 'approve' && why !== 'drained';`,
+        replace: `return r.config.mode === 'approve';`,
+      },
+    ],
+  },
+  {
+    name: 'a hook before a switch vetoes it in vain',
+    rule: 0,
+    by: '144-hooks',
+    edits: [
+      {
+        file: hook,
+        find: `return answer === 'go' || (answer`,
+        replace: `return answer === 'go' || answer === 'veto' || (answer`,
+      },
+    ],
+  },
+  {
+    name: 'the silence of a hook goes though it means stay',
+    rule: 0,
+    by: '144-hooks',
+    edits: [
+      {
+        file: hook,
+        find: `(answer === 'silent' && r.config.hooks?.before?.silence === 'go')`,
+        replace: `answer === 'silent'`,
+      },
+    ],
+  },
+  {
+    name: 'a hook is run again for one decision',
+    rule: 0,
+    by: '144-hooks',
+    edits: [
+      {
+        file: hook,
+        find: `r.config.mode === 'observe' || r.doc.hook !== null) return;`,
+        replace: `r.config.mode === 'observe') return;`,
+      },
+    ],
+  },
+  {
+    name: 'what a hook has prepared is not confirmed anew',
+    rule: 3,
+    by: '144-hooks',
+    edits: [
+      {
+        file: steer,
+        find: `    dropChoice(state, r);
+    return setStay(state, r, waits.reason`,
+        replace: `    return setStay(state, r, waits.reason`,
+      },
+      {
+        file: steer,
+        find: `    dropChoice(state, r);
+    // What it prepares`,
+        replace: `    // What it prepares`,
+      },
+    ],
+  },
+  {
+    name: 'a hook is run for a decision that is not durable',
+    rule: 15,
+    by: 'controller.test.ts',
+    edits: [
+      {
+        file: controller,
+        find: `if (!committed) return this.#later(0, () => tell('unrun'`,
+        replace: `if (record === '') return this.#later(0, () => tell('unrun'`,
+      },
+    ],
+  },
+  {
+    name: 'a hook is run before the group has committed what it is for',
+    rule: 30,
+    by: 'controller-group.test.ts',
+    edits: [
+      {
+        file: controller,
+        find: `(effect.kind === 'notify' || effect.kind === 'hook') && committed && changed`,
+        replace: `effect.kind === 'notify' && committed && changed`,
       },
     ],
   },
