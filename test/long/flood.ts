@@ -122,7 +122,7 @@ class Rude {
 }
 
 async function flood(port: number): Promise<void> {
-  setPriority(10);
+  setPriority(19);
   const count: Count = {};
   const rude = Array.from({ length: 40 }, (_, i) => new Rude(`127.0.1.${i + 1}`, port, count));
   const begin = performance.now();
