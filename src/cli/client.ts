@@ -38,7 +38,7 @@ const auditMs = 75_000;
 const drillMs = 1_500_000;
 const answerMost = 32 * 1024 * 1024;
 
-/** The client of the daemon where the options or the environment say. It and its methods throw CliError. */
+/** The client of the daemon where the options or the environment say; its methods throw CliError. */
 export function daemon(cli: Cli, options: PlaceOptions): Client {
   const place = placeOf(cli, options);
   return {

@@ -12,8 +12,8 @@ type LinkFor = (
 ) => string | null;
 
 /**
- * The address of the page for one word about the decision that a notice asks for; null: the notice asks
- * for none. `url` as in `ApiConfig`; `keys` of `LINK_PURPOSE`, the current first.
+ * The address of the page for one word about the decision that a notice asks for; null: it asks for
+ * none. `url` as in `ApiConfig`; `keys` of `LINK_PURPOSE`, the current first.
  */
 export function createLinker(url: string, keys: () => readonly Buffer[]): LinkFor {
   return ({ state, data }, channel, action) => {

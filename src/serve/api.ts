@@ -224,8 +224,8 @@ function callerOf(request: IncomingMessage, tokens: Tokens): Caller | null {
 const plain = (address = '?') => address.replace(/^::ffff:/i, '');
 
 /**
- * The header Host must name this place: by a configured name, or by the address that was dialled. A page
- * of another site that has its name point here (DNS rebinding) bears that site's.
+ * The header Host must name this place: by a configured name, or by the address that was dialled. A
+ * page of another site that has its name point here (DNS rebinding) bears that site's.
  */
 function wrongHost(
   { headersDistinct, socket }: IncomingMessage,

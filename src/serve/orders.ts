@@ -46,7 +46,10 @@ const flag = z.boolean('expected true or false');
 const dryRun = flag.optional();
 const approvalId = line('the id of a decision that waits', 64);
 
-/** The commands of core/model.ts as they come, `by` whom being said as the door asks for it. */
+/**
+ * The commands of core/model.ts as they come, `by` whom being said as the door asks for it. By which
+ * link a word came is for the page of links alone to say.
+ */
 function commandsBy<B extends z.ZodType>(by: B) {
   return z.discriminatedUnion(
     'kind',
@@ -94,7 +97,6 @@ function commandsBy<B extends z.ZodType>(by: B) {
       z.strictObject({
         kind: z.literal('approve'),
         id: approvalId,
-        link: word.optional(),
         by,
         dryRun,
       }),
@@ -102,7 +104,6 @@ function commandsBy<B extends z.ZodType>(by: B) {
         kind: z.literal('reject'),
         id: approvalId,
         reason: reason.optional(),
-        link: word.optional(),
         by,
         dryRun,
       }),

@@ -7,7 +7,7 @@ import { createHash, randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Command, Reply } from '../core/model.ts';
 import { unrooted } from '../core/name.ts';
-import type { StatusView } from '../core/view.ts';
+import type { ApprovalView, StatusView } from '../core/view.ts';
 import { readBody, send } from './bounded.ts';
 import type { Desk } from './desk.ts';
 import { type Link, verifyLink } from './link.ts';
@@ -20,16 +20,6 @@ interface PressOptions {
   /** Milliseconds since 1970. */
   readonly wall: () => number;
   readonly commandMs?: number | undefined;
-}
-
-/** A decision that waits, as the status shows it. */
-interface Waiting {
-  readonly id: string;
-  readonly from: string | null;
-  readonly to: string;
-  readonly why?: string;
-  readonly sentence?: string;
-  readonly expiresAt: number;
 }
 
 /** Links that were used and have not ended, at most. */
@@ -90,12 +80,13 @@ async function look(options: PressOptions, used: Used, link: Link): Promise<Page
   return {
     status: 200,
     title: link.action === 'approve' ? 'Approve this switch?' : 'Reject this switch?',
-    lines: [waiting.sentence ?? '', 'Nothing happens until you press the button.'],
+    lines: [waiting.sentence, 'Nothing happens until you press the button.'],
     facts: [
       ['record', unrooted(record)],
-      ['from', waiting.from ?? 'nothing'],
+      ['from', waiting.from],
       ['to', waiting.to],
-      ['why', waiting.why ?? ''],
+      ['why', waiting.why],
+      ['checks', waiting.votes],
       ['decision', waiting.id],
       ['expires', `${expires.toISOString().slice(0, 19)}Z, in ${minutes} min`],
     ],
@@ -136,10 +127,8 @@ async function press(
   return { status: isDone ? 200 : 409, title, lines: unrooted(message).split('\n') };
 }
 
-/** The command as the core has it, from a build that may not know it yet. */
 function wordOf({ id, action, channel }: Link): Command {
-  const by = `link of channel ${channel}`;
-  return { kind: action, id, by, link: channel } as unknown as Command;
+  return { kind: action, id, by: `link of channel ${channel}`, link: channel };
 }
 
 /** null: the button was pressed. */
@@ -155,15 +144,15 @@ async function formOf(request: IncomingMessage): Promise<Page | null> {
 function waitingFor(
   view: StatusView,
   id: string,
-): { readonly record: string; readonly waiting: Waiting } | null {
+): { readonly record: string; readonly waiting: ApprovalView } | null {
   for (const record of view.records) {
-    const { approval } = record as { readonly approval?: Waiting | null };
+    const { approval } = record;
     if (approval?.id === id) return { record: record.name, waiting: approval };
   }
   return null;
 }
 
-const elsewhere = 'Look at `detour status`.';
+const elsewhere = 'Look at `detour status`; `detour approve ID` says the same as a link.';
 const unknown: Page = {
   status: 404,
   title: 'No such link',

@@ -1,4 +1,4 @@
-// The daemon's two listeners, as raw bytes on the Unix socket and on TCP in front of a desk that only
+// The daemon's listeners, as raw bytes on the Unix socket, on TCP and on TLS in front of a desk that only
 // takes down what it is given: mutated requests, floods, slow and broken-off clients, commands of
 // every wrong shape. Each client is answered or cut, a good one is answered afterwards, and nothing
 // reaches the desk that is not exactly a command.
@@ -9,17 +9,21 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
+import { connect as connectTls } from 'node:tls';
+import { serveApi } from '../../src/serve/api.ts';
 import { serveControl } from '../../src/serve/control.ts';
 import type { Served } from '../../src/serve/desk.ts';
 import { serveHttp } from '../../src/serve/http.ts';
 import { Readers } from '../../src/serve/readers.ts';
 import { Text } from '../../src/serve/text.ts';
+import { createTokens } from '../../src/serve/tokens.ts';
 import { type StandIn, standIn } from '../cli/desk.ts';
+import { makeCertificate } from '../parts/certificate.ts';
 import { type Dice, mutate, mutateJson, oddValue } from './dice.ts';
 import { b64, demand, ends, Reached, type Stand, target, unb64 } from './harness.ts';
 
 interface Input {
-  readonly listener: 'control' | 'http';
+  readonly listener: 'control' | 'http' | 'api';
   /** What is written, one after the other with a moment in between. */
   readonly writes: readonly string[];
   readonly end: 'half' | 'cut' | 'hold';
@@ -29,6 +33,7 @@ const limits = { requestMs: 300, idleMs: 400 };
 /** The limits, the interval at which Node looks at them, and a moment. */
 const cutMs = 1500;
 const path = '/v1/command';
+const token = 'f'.repeat(40);
 
 const commands: readonly { readonly kind: string; readonly [field: string]: unknown }[] = [
   {
@@ -73,6 +78,7 @@ class Doors implements Stand<Input> {
   readonly #troubles: string[] = [];
   #served: Served[] = [];
   #port = 0;
+  #apiPort = 0;
 
   async start(): Promise<void> {
     const trouble = (what: string, detail: string) => void this.#troubles.push(`${what} ${detail}`);
@@ -93,11 +99,45 @@ class Doors implements Stand<Input> {
     });
     this.#served.push(http);
     this.#port = http.port;
+    await this.#startApi(readers, trouble);
+  }
+
+  /** Without openssl there is none, and it is not drawn. */
+  async #startApi(
+    readers: Readers,
+    trouble: (what: string, detail: string) => void,
+  ): Promise<void> {
+    const made = makeCertificate(this.#folder, 'api', ['127.0.0.1']);
+    if (made === null) return;
+    const generous = { burst: 1e9, perSecond: 1e9 };
+    const rate = { each: generous, all: generous };
+    const api = await serveApi({
+      ...{
+        host: '127.0.0.1',
+        port: 0,
+        names: ['x.'],
+        version: '0',
+        desk: this.#desk,
+        readers,
+        limits,
+      },
+      identity: () => made,
+      tokens: () => createTokens({ fuzz: { text: token, role: 'operate' } }),
+      links: () => [Buffer.alloc(32, 1)],
+      trouble,
+      note: () => {},
+      wall: Date.now,
+      rates: { arrivals: rate, known: rate, refusals: rate },
+    });
+    this.#served.push(api);
+    this.#apiPort = api.port;
   }
 
   draw(dice: Dice): Input {
-    const listener = dice.pick(['control', 'control', 'control', 'http'] as const);
-    const whole = listener === 'control' ? drawControl(dice) : drawHttp(dice);
+    const drawn = dice.pick(['control', 'control', 'control', 'http', 'api', 'api'] as const);
+    const listener = drawn === 'api' && this.#apiPort === 0 ? 'control' : drawn;
+    const plain = listener === 'http' ? drawHttp(dice) : drawControl(dice);
+    const whole = listener === 'api' ? withToken(dice, plain) : plain;
     const bytes = dice.is(0.5) ? whole : mutate(dice, whole, [drawControl(dice), whole]);
     const writes: string[] = [];
     for (let rest = bytes; rest.length > 0; ) {
@@ -115,7 +155,10 @@ class Doors implements Stand<Input> {
     const said = await ends(cutMs, 'a client', this.#talk(input));
     if (said !== '') {
       demand(/^HTTP\/1\.1 [1-5]\d\d /.test(said), 'the answer is no HTTP');
-      demand(!/^HTTP\/1\.1 5\d\d/m.test(said) || this.#isReadiness(said), 'the daemon failed');
+      demand(
+        !/^HTTP\/1\.1 5\d\d/m.test(said) || this.#isReadiness(input, said),
+        'the daemon failed',
+      );
     }
     demand(this.#troubles.length === 0, `trouble: ${this.#troubles[0]}`);
     this.reached.note(/^HTTP\/1\.1 \d+/.exec(said)?.[0] ?? 'cut');
@@ -128,17 +171,22 @@ class Doors implements Stand<Input> {
     demand(answer === 200, `a good client is answered ${answer} afterwards`);
   }
 
-  /** The read-only listener says 503 of gates and of readiness. */
-  #isReadiness(said: string): boolean {
-    return !said.includes('HTTP/1.1 500') && /not in force|not known|not ready|408/.test(said);
+  /** The read-only listener says 503 of gates and of readiness; a HEAD has no words. */
+  #isReadiness({ listener }: Input, said: string): boolean {
+    return listener === 'http' && !said.includes('HTTP/1.1 500');
   }
 
   /** Everything that was said until the other end closed, or until nothing more need come. */
   #talk({ listener, writes, end }: Input): Promise<string> {
-    const to =
-      listener === 'control' ? { path: this.#socket } : { host: '127.0.0.1', port: this.#port };
+    const host = '127.0.0.1';
     return new Promise((resolve) => {
-      const socket = connect({ ...to, allowHalfOpen: true });
+      const socket =
+        listener === 'api'
+          ? connectTls({ host, port: this.#apiPort, rejectUnauthorized: false })
+          : connect({
+              ...(listener === 'control' ? { path: this.#socket } : { host, port: this.#port }),
+              allowHalfOpen: true,
+            });
       let said = '';
       const done = () => {
         socket.destroy();
@@ -192,6 +240,18 @@ function drawControl(dice: Dice): Buffer {
     () => get(dice, `/v1/history?${drawQuery(dice)}`),
     () => Buffer.concat([post(dice, drawBody(dice)), post(dice, drawBody(dice))]),
   ])();
+}
+
+/** What a client of the API sends: with its token mostly, and as JSON. */
+function withToken(dice: Dice, plain: Buffer): Buffer {
+  const text = dice.is(0.9) ? token : 'w'.repeat(40);
+  const head = `authorization: Bearer ${text}\r\ncontent-type: application/json\r\n`;
+  const link = dice.is(0.1) ? plain.toString('latin1').replace(/\/v1\/\w+/, '/v1/link/a.b') : null;
+  const said = link ?? plain.toString('latin1');
+  return Buffer.from(
+    said.replace(/\r\nhost: x\r\n/, (host) => host + head),
+    'latin1',
+  );
 }
 
 function drawBody(dice: Dice): string {
@@ -288,8 +348,10 @@ const isLine =
     typeof v === 'string' && v.length >= 1 && v.length <= most && !/\p{Cc}/u.test(v);
 const isFlag: Field = (v) => typeof v === 'boolean';
 const isWait: Field = (v) => v === null || (Number.isSafeInteger(v) && (v as number) >= 1000);
-const [record, by, reason, word] = [isName, isLine(64), isLine(500), isLine(128)];
-const either: Field = (v) => v === null || isName(v);
+/** As it was typed: which one is meant is for the core to say. */
+const isTyped = isLine(256);
+const [record, by, reason, word] = [isTyped, isLine(64), isLine(500), isLine(128)];
+const either: Field = (v) => v === null || isTyped(v);
 
 /** Written apart from the code under test. */
 const shapes: Readonly<Record<string, Readonly<Record<string, Field>>>> = {
@@ -301,20 +363,31 @@ const shapes: Readonly<Record<string, Readonly<Record<string, Field>>>> = {
   undrain: { what: word, by },
   freeze: { record: either, reason, by },
   unfreeze: { record: either, by },
-  ack: { record, by },
+  ack: { record, by, reject: isFlag },
   drilled: { check: word, by },
   yield: { by },
   restored: { by },
+};
+/** What a command may bear besides. */
+const besides: Readonly<Record<string, Readonly<Record<string, Field>>>> = {
+  adopt: { reason },
+  drain: { forMs: isWait },
+  freeze: { forMs: isWait },
 };
 
 function checkCommand(command: object): void {
   const { kind, ...fields } = command as Record<string, unknown>;
   const shape = typeof kind === 'string' && Object.hasOwn(shapes, kind) ? shapes[kind]! : null;
   demand(shape !== null, 'a command of no known kind reached the desk');
-  const names = Object.keys(fields).sort().join();
-  demand(names === Object.keys(shape).sort().join(), `a ${kind} with ${names} reached the desk`);
-  for (const [name, check] of Object.entries(shape)) {
-    demand(check(fields[name]), `a ${kind} of another ${name} reached the desk`);
+  const more = { ...(kind === 'drilled' ? {} : { dryRun: isFlag }), ...besides[kind as string] };
+  const all: Readonly<Record<string, Field>> = { ...more, ...shape };
+  for (const name of Object.keys(shape)) {
+    demand(Object.hasOwn(fields, name), `a ${kind} without ${name} reached the desk`);
+  }
+  for (const [name, value] of Object.entries(fields)) {
+    const check = Object.hasOwn(all, name) ? all[name]! : null;
+    demand(check !== null, `a ${kind} with ${name} reached the desk`);
+    demand(check(value), `a ${kind} of another ${name} reached the desk`);
   }
   const prototype: unknown = Object.getPrototypeOf(command);
   demand(prototype === Object.prototype, `a ${kind} of another prototype reached the desk`);

@@ -2475,7 +2475,7 @@ function laneWorks`,
     by: 'serve/serve.test.ts',
     edits: [
       {
-        file: 'src/serve/control.ts',
+        file: 'src/serve/routes.ts',
         find: 'const pageMost = 100;',
         replace: 'const pageMost = 10_000;',
       },

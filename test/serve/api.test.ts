@@ -119,7 +119,10 @@ const drain = { kind: 'drain', what: 'tokyo', reason: 'work' };
 // ---------------------------------------------------------------- the description and what is done
 
 /** A good body for an operation that takes one. */
-const bodies: Readonly<Record<string, string>> = { command: JSON.stringify(drain) };
+const bodies: Readonly<Record<string, string>> = {
+  command: JSON.stringify(drain),
+  compare: JSON.stringify({ file: 'detour.yaml', text: '', included: {} }),
+};
 
 test('every operation answers as it is described, and so does every error of it', {
   skip,
@@ -167,7 +170,9 @@ test('every operation answers as it is described, and so does every error of it'
     if (operation.query !== null) await seen(400, good, method, `${path}?no-such-thing=1`);
     if (operation.body !== null) {
       await seen(400, { ...good, body: '{"kind":"drain"}' });
-      await seen(413, { ...good, body: `"${'x'.repeat(70_000)}"` });
+      await seen(400, { ...good, body: '{' });
+      const most = operationId === 'compare' ? 17_000_000 : 70_000;
+      await seen(413, { ...good, body: 'x'.repeat(most) });
       await seen(415, { ...good, headers: { 'content-type': 'text/plain' } });
     }
   }
@@ -201,12 +206,25 @@ test('a role may what it may, and no more', { skip }, async () => {
     desk.commands.map(({ by }) => by),
     ['my-operate (api, 127.0.0.1)'],
   );
+  desk.commands.length = 0;
+  for (const kind of ['approve', 'reject']) {
+    const word = { kind, id: '00112233aabbccdd' };
+    assert.equal(await may('read', 'POST', '/v1/command', JSON.stringify(word)), 403);
+    assert.equal(await may('approve', 'POST', '/v1/command', JSON.stringify(word)), 200);
+    const claimed = JSON.stringify({ ...word, link: 'ops-mail' });
+    assert.equal(await may('approve', 'POST', '/v1/command', claimed), 400, 'by no link');
+  }
+  assert.deepEqual(
+    desk.commands.map(({ kind, by }) => `${kind} ${by}`),
+    ['approve', 'reject'].map((kind) => `${kind} my-approve (api, 127.0.0.1)`),
+  );
+  desk.commands.length = 0;
   const named = await ask(port, 'POST', '/v1/command', {
     token: texts.operate,
     body: JSON.stringify({ ...drain, by: 'ann' }),
   });
   assert.equal(named.status, 200);
-  assert.equal(desk.commands[1]!.by, 'my-operate (api, 127.0.0.1) for ann (unverified)');
+  assert.equal(desk.commands[0]!.by, 'my-operate (api, 127.0.0.1) for ann (unverified)');
   assert.match(notes.join('\n'), /my-operate \(api, 127\.0\.0\.1\): POST \/v1\/command: 200/);
 });
 

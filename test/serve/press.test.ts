@@ -47,12 +47,13 @@ afterEach(async () => {
 
 function waits(is: boolean): void {
   const approval = {
-    ...{ id: link.id, from: 'hangzhou', to: 'tokyo', why: 'target-down' },
+    ...{ id: link.id, from: 'hangzhou', to: 'tokyo' },
+    why: 'target-down',
     sentence: 'hangzhou is down on 3 of 3 paths <b>& more</b>',
-    ...{ sinceAt: at, expiresAt: at + 900_000, goesAt: null },
-  };
-  const shown = { ...record(), approval: is ? approval : null };
-  desk.view.records = [shown as (typeof desk.view.records)[number]];
+    ...{ sinceAt: at, expiresAt: at + 900_000, goesAt: null, votes: '3 of 3 say down' },
+    alternatives: [],
+  } as const;
+  desk.view.records = [record({ approval: is ? approval : null })];
 }
 
 async function api(more: Partial<ApiOptions> = {}): Promise<number> {
@@ -143,7 +144,14 @@ test('to look at a link shows the decision and does nothing, whoever looks', { s
   const token = signLink(key, link);
   const { status, text, headers } = await ask(port, 'GET', token);
   assert.equal(status, 200);
-  for (const part of ['www.gslb.example.net', 'hangzhou', 'tokyo', 'target-down', link.id]) {
+  for (const part of [
+    'www.gslb.example.net',
+    'hangzhou',
+    'tokyo',
+    'target-down',
+    '3 of 3',
+    link.id,
+  ]) {
     assert.ok(text.includes(part), part);
   }
   assert.ok(text.includes('2026-01-02T03:19:05Z, in 15 min') && text.includes('Approve'));
