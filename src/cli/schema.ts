@@ -63,6 +63,19 @@ const drillPart = z.strictObject({
   visibleMs: ms.nullable(),
 });
 
+const drillRun = z.strictObject({
+  id: text,
+  result: z.enum(drillResults),
+  from: text,
+  to: text,
+  byVendor: z.boolean(),
+  at: time.describe('when it ended'),
+  ms: ms.describe('milliseconds from the order to the end'),
+  sentence: text,
+  parts: z.array(drillPart).describe('of the way there'),
+  back: z.array(drillPart).describe('of the way back'),
+});
+
 const record = z.strictObject({
   name,
   mode: z.enum(['observe', 'steer']),
@@ -102,21 +115,7 @@ const record = z.strictObject({
     })
     .nullable()
     .describe('the live drill that it is in'),
-  lastDrill: z
-    .strictObject({
-      id: text,
-      result: z.enum(drillResults),
-      from: text,
-      to: text,
-      byVendor: z.boolean(),
-      at: time.describe('when it ended'),
-      ms: ms.describe('milliseconds from the order to the end'),
-      sentence: text,
-      parts: z.array(drillPart).describe('of the way there'),
-      back: z.array(drillPart).describe('of the way back'),
-    })
-    .nullable()
-    .describe('what came of its last live drill'),
+  lastDrill: drillRun.nullable().describe('what came of its last live drill'),
   providers: z.array(provider),
 });
 
@@ -373,7 +372,15 @@ export const documents = {
     'the worst finding first',
   ),
   probe: document({ answers: z.array(looked) }, 'every check by every path'),
-  drill: document({ ...reply, answers: z.array(looked) }, '`detour drill check`'),
+  drill: document(
+    {
+      ...reply,
+      answers: z.array(looked).optional().describe('of `drill check`'),
+      outcome: text.optional().describe('of `drill live --wait`: how it ended'),
+      run: drillRun.optional().describe('the same in figures'),
+    },
+    '`detour drill check`, `live` and `end`',
+  ),
   validate: document(
     {
       exit,
