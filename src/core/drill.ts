@@ -177,12 +177,19 @@ function finish(
   };
   const runs = [run, ...(state.drilled.get(r.name) ?? [])].slice(0, RUNS_KEPT);
   state.drilled.set(r.name, runs);
-  put(out, `${RUNS_KEY}${r.name}`, { runs });
+  put(out, `${RUNS_KEY}${r.name}`, docOf(r.name, runs));
   state.drilling = null;
   clearDeadline(state.timers, r.deadlines.drill);
   endTurns(state, r, out);
   amend(out, r, { drill: null });
   say(r, result, `live drill ${from} -> ${to} ${said[result]}: ${why}`, run, out);
+}
+
+/** Beside all of them the last one by itself, as a drill of any kind is kept. */
+export function docOf(name: Name, runs: readonly DrillRun[]): object {
+  const { result, at, ms, sentence, parts } = runs[0]!;
+  const last = { result: result === 'refused' ? 'failed' : result, at, ms, sentence, parts };
+  return { drill: 'live', name, ...last, runs };
 }
 
 const said = {

@@ -8,7 +8,7 @@
 import { agree, release } from './agree.ts';
 import { arrange, forgetImagined } from './arrange.ts';
 import { isWaiting, onAskDue } from './cell.ts';
-import { keepRuns, RUNS_KEY } from './drill.ts';
+import { docOf, keepRuns, RUNS_KEY } from './drill.ts';
 import { learn, onGroup, stepBack, stepUp } from './follow.ts';
 import { onHeard, onReplicaDue, onUnheard } from './heard.ts';
 import { rediagnose } from './judge.ts';
@@ -410,7 +410,7 @@ export function owed(state: State): Step['docs'] {
   }
   for (const [name, epoch] of state.released) put(out, `epoch/${name}`, epoch);
   for (const d of state.drains.values()) put(out, `drain/${d.what}`, d);
-  for (const [name, runs] of state.drilled) put(out, `${RUNS_KEY}${name}`, { runs });
+  for (const [name, runs] of state.drilled) put(out, `${RUNS_KEY}${name}`, docOf(name, runs));
   for (const cs of state.checks.values()) if (cs.everFailed) put(out, `red/${cs.key}`, true);
   if (state.freeze === null) drop(out, 'freeze');
   else put(out, 'freeze', state.freeze);

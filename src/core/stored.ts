@@ -211,7 +211,7 @@ export function shifted(key: string, doc: Json, ms: number): Json {
   if (key === 'freeze' || key.startsWith('drain/')) return held(doc) as Json;
   const runs = (value: unknown) =>
     Array.isArray(value) ? value.map((one) => shiftFields(one, { at })) : value;
-  if (key.startsWith('drill/live/')) return shiftFields(doc, { runs }) as Json;
+  if (key.startsWith('drill/live/')) return shiftFields(doc, { at, runs }) as Json;
   if (!key.startsWith('record/')) return doc;
   return shiftFields(doc, {
     decidedAt: at,

@@ -51,7 +51,7 @@ export function lateTurn(state: State, r: RecordState): string | null {
   return behind === undefined || state.now < endsAt ? null : behind.provider;
 }
 
-/** How far those are whose turn has come: the first that has not followed, and how long it may take. */
+/** Those whose turn has come: the first that has not followed, and how long it may take. */
 function progressOf(r: RecordState, { openedAt }: Turns) {
   const cells = Object.keys(openedAt).flatMap((provider) => r.cells.get(provider) ?? []);
   const lastAt = Math.max(...Object.values(openedAt));

@@ -62,7 +62,10 @@ const drain: Required<Drain> = { ...freeze, what: 'a' };
 
 const docs: Readonly<Record<string, Json>> = {
   'record/www.example.net.': record as unknown as Json,
-  'drill/live/www.example.net.': { runs: [run] } as unknown as Json,
+  'drill/live/www.example.net.': {
+    ...{ drill: 'live', name: 'www.example.net.', result: 'passed', at: 116, ms: 5 },
+    ...{ sentence: 's', parts, runs: [run] },
+  } as unknown as Json,
   'drain/a': { ...drain },
   freeze: { ...freeze },
   'epoch/www.example.net.': 12,
