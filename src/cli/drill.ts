@@ -30,6 +30,8 @@ import { findRecord } from './status.ts';
 /** What is longer is no drill. */
 const DAY_MS = 86_400_000;
 const POLL_MS = 500;
+/** Whoever is asked may learn of it a moment later than another replica. */
+const LOST_MS = 10_000;
 
 export function addDrill(program: Command, cli: Cli): void {
   const drill = program
@@ -151,12 +153,20 @@ async function follow(
   const undo = io.interrupted(() => stop.abort());
   if (!options.json) io.out(`${said(reply)}\n`);
   let told = '';
+  let lostAt = performance.now() + LOST_MS;
   try {
     while (!stop.signal.aborted) {
       const view = await client.status(stop.signal);
       const record = recordOf(view, typed);
       const run = record.lastDrill;
       if (run !== null && run.id === id) return over(cli, reply, run, view, options);
+      if (record.drill?.id === id) lostAt = performance.now() + LOST_MS;
+      if (performance.now() > lostAt) {
+        throw new CliError(
+          3,
+          'the drill is over, or not known here any more: see `detour history`',
+        );
+      }
       const says = stageOf(record);
       if (!options.json && says !== told) io.out(`${clean(says)}\n`);
       told = says;

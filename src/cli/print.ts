@@ -393,6 +393,7 @@ function recordPart(page: Page, view: StatusView, record: RecordView): void {
     const text = `nothing is decided ${maintenanceLine(view, record.maintenance)}`;
     page.flow('  frozen   ', [{ text, style: 'yellow' }]);
   }
+  drillLines(page, view, record);
   if (record.earliestBenefitAt !== null) {
     const wait = record.earliestBenefitAt - view.at;
     const when = date(view.wall + wait);
@@ -467,6 +468,21 @@ function targetLine(view: StatusView, record: RecordView): Cell {
     text: `${record.target}${cname}${decided}${retired}`,
     ...(record.retired ? { style: 'yellow' as const } : {}),
   };
+}
+
+/** The live drill that runs, and how the last one ended. */
+function drillLines(page: Page, view: StatusView, { drill, lastDrill }: RecordView): void {
+  if (drill) {
+    const { from, to, stage, sinceAt } = drill;
+    const text = `${from} -> ${to}, ${stage}, for ${age(view.at - sinceAt)}`;
+    page.flow('  drill    ', [{ text, style: 'yellow' }]);
+  }
+  if (!lastDrill) return;
+  const { result, sentence, at, ms } = lastDrill;
+  const text = `${result} ${age(view.at - at)} ago after ${span(ms)}: ${sentence}`;
+  page.flow('  drilled  ', [
+    { text, ...(result === 'passed' ? {} : { style: 'yellow' as const }) },
+  ]);
 }
 
 /** A pin shows beside the real health of its target, never over it (rule 9). */

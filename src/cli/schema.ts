@@ -66,6 +66,19 @@ const drillPart = z.strictObject({
 });
 const maintenance = z.strictObject({ window: text, untilAt: time }).nullable();
 
+const drillRun = z.strictObject({
+  id: text,
+  result: z.enum(drillResults),
+  from: text,
+  to: text,
+  byVendor: z.boolean(),
+  at: time.describe('when it ended'),
+  ms: ms.describe('milliseconds from the order to the end'),
+  sentence: text,
+  parts: z.array(drillPart).describe('of the way there'),
+  back: z.array(drillPart).describe('of the way back'),
+});
+
 const record = z.strictObject({
   name,
   mode: z.enum(recordModes),
@@ -106,21 +119,7 @@ const record = z.strictObject({
     })
     .nullable()
     .describe('the live drill that it is in'),
-  lastDrill: z
-    .strictObject({
-      id: text,
-      result: z.enum(drillResults),
-      from: text,
-      to: text,
-      byVendor: z.boolean(),
-      at: time.describe('when it ended'),
-      ms: ms.describe('milliseconds from the order to the end'),
-      sentence: text,
-      parts: z.array(drillPart).describe('of the way there'),
-      back: z.array(drillPart).describe('of the way back'),
-    })
-    .nullable()
-    .describe('what came of its last live drill'),
+  lastDrill: drillRun.nullable().describe('what came of its last live drill'),
   providers: z.array(provider),
   approval: z
     .strictObject({
@@ -432,8 +431,10 @@ export const documents = {
         .looseObject({ drills: z.array(z.strictObject(drillOf)).optional() })
         .optional()
         .describe('of `drill canary` and `drill dry`: what each came to'),
+      outcome: text.optional().describe('of `drill live --wait`: how it ended'),
+      run: drillRun.optional().describe('the same in figures'),
     },
-    '`detour drill check`, `detour drill canary` and `detour drill dry`',
+    '`detour drill check`, `canary`, `dry`, `live` and `end`',
   ),
   validate: document(
     {

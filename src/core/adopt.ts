@@ -108,6 +108,7 @@ export function force(state: State, r: RecordState, m: Marker, out: Step): void 
     endedAt: endOf(state, r),
     quietSinceAt: state.now,
     adopted: false,
+    turns: null,
     unheard: [...r.cells.values()].filter((c) => c.answeredAt === 0).map((c) => c.provider),
     pin: m.pinned
       ? {

@@ -242,7 +242,10 @@ export function beginDrill(state: State, r: RecordState, c: Order, out: Step): R
     const detail = { epoch: r.doc.epochMax + 1, plan: planOf(r, to, order) };
     return { exit: 0, message: `would drill ${r.name}: ${what}`, detail };
   }
-  // Here, and not before, a scheduled drill is to be asked about where a person is asked first.
+  // Where a person is asked first the calendar begins nothing: what is due is told, and waits.
+  if (c.asked === 'schedule' && r.config.mode === 'approve') {
+    return refused(`${r.name} asks first: run \`detour drill live ${r.name} --reason …\``);
+  }
   return startDrill(state, r, { ...c, target: to }, what, out);
 }
 

@@ -44,48 +44,66 @@ export function orderOf(r: RecordState): readonly string[] {
   return least.map(({ provider }) => provider);
 }
 
-/** Whose turn it is, where it has not followed by the time a switch ends; null: nobody is late. */
+/** Who has had its turn and has not followed by the time a switch ends; null: nobody is late. */
 export function lateTurn(state: State, r: RecordState): string | null {
   if (r.doc.turns === null) return null;
-  const { provider, openedAt, cell } = latest(r, r.doc.turns);
-  return isThere(cell) || state.now < openedAt + SWITCH_END_MS ? null : provider;
+  const { behind, endsAt } = progressOf(r, r.doc.turns);
+  return behind === undefined || state.now < endsAt ? null : behind.provider;
 }
 
-function latest(r: RecordState, { order, openedAt }: Turns) {
-  const provider = order.findLast((name) => Object.hasOwn(openedAt, name)) ?? '';
-  return { provider, openedAt: own(openedAt, provider) ?? 0, cell: r.cells.get(provider) };
+/** Those whose turn has come: the first that has not followed, and how long it may take. */
+function progressOf(r: RecordState, { openedAt }: Turns) {
+  const cells = Object.keys(openedAt).flatMap((provider) => r.cells.get(provider) ?? []);
+  const lastAt = Math.max(...Object.values(openedAt));
+  const behind = cells.find((cell) => !isOut(cell) && cell.visibleAt === null);
+  const seenAt = Math.max(lastAt, ...cells.map((cell) => cell.visibleAt ?? 0));
+  return { cells, behind, seenAt, endsAt: lastAt + SWITCH_END_MS };
 }
 
-function isThere(cell: Cell | undefined): boolean {
-  return cell === undefined || isOut(cell) || cell.visibleAt !== null;
-}
-
-/** Gives the next provider its turn, once the one before has been watched. */
+/** Gives the next provider its turn, once those before have been watched. */
 export function nextTurn(state: State, r: RecordState, out: Step): void {
   const { turns, drill } = r.doc;
   if (turns === null || !state.lease.held || !state.storeOk) return;
-  const { openedAt, cell } = latest(r, turns);
-  const isLate = state.now >= openedAt + SWITCH_END_MS;
+  if (r.config.mode === 'observe') return amend(out, r, { turns: null });
+  const { cells, behind, seenAt, endsAt } = progressOf(r, turns);
+  for (const cell of cells) start(state, r, cell, own(turns.openedAt, cell.provider)!);
   // A drill is broken off there; all else goes on, and whoever is behind follows by itself.
-  if (!isThere(cell) && !(isLate && drill === null))
-    return lookAt(state, r, openedAt + SWITCH_END_MS);
+  const goesOn = behind === undefined || (state.now >= endsAt && drill === null);
+  if (!goesOn) return lookAt(state, r, endsAt);
   const next = turns.order.find((name) => isWaiting(r, r.cells.get(name)));
   if (next === undefined) return amend(out, r, { turns: null });
-  const sinceAt = cell?.visibleAt ?? openedAt;
-  const dueAt = sinceAt + turns.watchMs;
+  const dueAt = seenAt + turns.watchMs;
   if (state.now < dueAt) return lookAt(state, r, dueAt);
   const target = r.doc.target ?? '';
   if (state.origins.get(target)?.health !== 'up') return;
-  if (!hasFreshPasses(state, target, Math.max(sinceAt, dueAt - AGAIN_MS))) {
+  if (!hasFreshPasses(state, target, Math.max(seenAt, dueAt - AGAIN_MS))) {
     probeFresh(state, target, out);
     return lookAt(state, r, state.now + AGAIN_MS);
   }
-  amend(out, r, { turns: { ...turns, openedAt: { ...turns.openedAt, [next]: state.now } } });
+  open(state, r, turns, [next], out);
   const sentence = `${r.name} at ${next}: its turn to go to ${target}`;
   note(out, 'turn', r.name, sentence, { provider: next, epoch: r.doc.marker?.epoch ?? 0 });
-  const cellOf = r.cells.get(next)!;
-  cellOf.turnAt = state.now;
-  converge(state, r, cellOf, true);
+}
+
+/** It is begun in the next step: only then is it known that this one could be committed. */
+function open(
+  state: State,
+  r: RecordState,
+  turns: Turns,
+  names: readonly string[],
+  out: Step,
+): void {
+  const now = names.map((name) => [name, state.now] as const);
+  amend(out, r, {
+    turns: { ...turns, openedAt: { ...turns.openedAt, ...Object.fromEntries(now) } },
+  });
+  lookAt(state, r, state.now);
+}
+
+function start(state: State, r: RecordState, cell: Cell, openedAt: number): void {
+  if (cell.turnAt >= openedAt) return;
+  cell.turnAt = state.now;
+  converge(state, r, cell, true);
 }
 
 function lookAt(state: State, r: RecordState, at: number): void {
@@ -94,12 +112,8 @@ function lookAt(state: State, r: RecordState, at: number): void {
 
 /** Nobody waits any longer: all go to what is in force. */
 export function endTurns(state: State, r: RecordState, out: Step): void {
-  if (r.doc.turns === null) return;
-  const waiting = [...r.cells.values()].filter((cell) => isWaiting(r, cell));
-  amend(out, r, { turns: null });
-  if (r.config.mode === 'observe') return;
-  for (const cell of waiting) {
-    cell.turnAt = state.now;
-    converge(state, r, cell, true);
-  }
+  const { turns } = r.doc;
+  if (turns === null) return;
+  const waiting = turns.order.filter((name) => !Object.hasOwn(turns.openedAt, name));
+  if (waiting.length > 0) open(state, r, turns, waiting, out);
 }

@@ -12,7 +12,7 @@ import type { Hands, Io } from '../../src/cli/hands.ts';
 import { buildProgram, runCli } from '../../src/cli/index.ts';
 import { documents, schemaOf } from '../../src/cli/schema.ts';
 import type { AuditReport } from '../../src/core/audit.ts';
-import { view, withAudit } from '../../src/core/view.ts';
+import { type RecordView, view, withAudit } from '../../src/core/view.ts';
 import { serveControl } from '../../src/serve/control.ts';
 import type { Served } from '../../src/serve/desk.ts';
 import { Readers } from '../../src/serve/readers.ts';
@@ -150,7 +150,12 @@ test('the shapes hold what the program prints', async () => {
     providers: [provider('cf', { cname: null, seenAt: null, seenBy: null })],
     approval: waiting(),
   });
-  desk.view = { ...withAudit(desk.view, report), records: [record(), trouble] };
+  const part = [{ provider: 'cf', writtenMs: 1, visibleMs: null }];
+  const lastDrill: NonNullable<RecordView['lastDrill']> = {
+    ...{ id: 'd', result: 'passed', from: 'hangzhou', to: 'tokyo', byVendor: true, at, ms: 5 },
+    ...{ sentence: 'back on hangzhou', parts: part, back: part },
+  };
+  desk.view = { ...withAudit(desk.view, report), records: [record({ lastDrill }), trouble] };
   desk.entries = [
     { seq: 1, at, wall, kind: 'pin', record: 'www.example.net.', sentence: 's', data: { at } },
   ];
@@ -167,6 +172,9 @@ test('the shapes hold what the program prints', async () => {
     ['audit', []],
     ['probe', []],
     ['drill', ['check', 'hangzhou/web']],
+    ['drill', ['live', www, 'tokyo', '--by-vendor', ...why, '--dry-run']],
+    ['drill', ['live', www, 'tokyo', ...why, '--wait']],
+    ['drill', ['end', www]],
     ['validate', []],
     ['break-glass', []],
     ['version', []],
@@ -197,6 +205,7 @@ test('the shapes hold what the program prints', async () => {
       exit: 0,
       message: 'would do it',
       detail: {
+        id: 'd',
         epoch: 8,
         plan: [
           { provider: 'cf', from: null, to: 'b.example.', ttl: 60, problem: null },

@@ -196,7 +196,7 @@ function laneOf(provider: string, type: string, callTimeoutMs: number) {
 test('the policy is the default of every check and record, and each may say otherwise', () => {
   const policy = {
     ...{ interval: '1m', timeout: '1s500ms', confirm: '250ms', fall: 4, rise: 5, patience: '0s' },
-    ...{ failback: { after: '30m' }, switchesPerHour: 7, drift: 'repair' },
+    ...{ failback: { after: '30m', byVendor: true }, switchesPerHour: 7, drift: 'repair' },
     confirmBudget: { burst: 9, perSecond: 8 },
   };
   const web = {
@@ -242,7 +242,8 @@ test('the policy is the default of every check and record, and each may say othe
     edits,
   }: (typeof core.records)[string]) => [patienceMs, failback, switchesPerHour, edits];
   const [usual, other] = ['www.example.net.', 'x.example.net.'].map((name) => core.records[name]!);
-  assert.deepEqual(steering(usual!), [0, { kind: 'after', ms: 1_800_000 }, 7, 'mend']);
+  const back = { kind: 'after', ms: 1_800_000, byVendor: true };
+  assert.deepEqual(steering(usual!), [0, back, 7, 'mend']);
   assert.deepEqual(steering(other!), [60_000, { kind: 'manual' }, 1, 'hold']);
   assert.deepEqual(other!.publish, [
     { provider: 'cf', ttl: 30 },

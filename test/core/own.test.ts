@@ -74,6 +74,8 @@ test('a word that names nothing is refused, though every object has it', () => {
   for (const word of inherited) {
     const of: readonly Command[] = [
       { kind: 'drilled', check: word, by },
+      { kind: 'end-drill', record: word, by },
+      { kind: 'drill', record, target: word, byVendor: true, forMs: 1, reason: 'r', by },
       { kind: 'drain', what: word, reason: 'r', by },
       { kind: 'undrain', what: word, by },
       { kind: 'adopt', record, target: word, create: true, by },

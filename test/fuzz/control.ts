@@ -55,6 +55,17 @@ const commands: readonly { readonly kind: string; readonly [field: string]: unkn
   { kind: 'unfreeze', record: 'www.gslb.example.net', by: 'ann' },
   { kind: 'ack', reject: false, dryRun: false, record: 'www.gslb.example.net', by: 'ann' },
   { kind: 'drilled', check: 'tokyo/web', by: 'ann' },
+  {
+    kind: 'drill',
+    record: 'www.gslb.example.net',
+    target: null,
+    byVendor: true,
+    forMs: 120_000,
+    watchMs: 10_000,
+    reason: 'a reason',
+    by: 'ann',
+  },
+  { kind: 'end-drill', record: 'www.gslb.example.net', by: 'ann' },
   { kind: 'yield', by: 'ann' },
   { kind: 'restored', by: 'ann' },
 ];

@@ -143,6 +143,10 @@ test('a scrape shows the state of its moment: what is gone from the view is gone
         stay: { reason: 'Not A Word' as StayReason, sentence: '' },
         budget: { used: 4, limit: 3, spent: true },
         leftBehind: { share: null, sentence: 's', cure: 'c' },
+        lastDrill: {
+          ...{ id: 'd', result: 'broken-off', from: 'hangzhou', to: 'tokyo', byVendor: true },
+          ...{ at: at - 5000, ms: 90_000, sentence: 's', parts: [], back: [] },
+        },
         providers: [
           provider('a', { cname: 'elsewhere.example.' }),
           provider('b', { cname: null, epoch: undefined } as never),
@@ -158,6 +162,10 @@ test('a scrape shows the state of its moment: what is gone from the view is gone
   assert.equal(series.get('detour_last_reload_timestamp_seconds'), (wall - 10_000) / 1000);
   assert.equal(series.get(`detour_record_target_info{${www},target="none"}`), 1);
   assert.equal(series.get(`detour_record_pinned{${www}}`), 1);
+  const live = `{drill="live",${www}}`;
+  assert.equal(series.get(`detour_drill_last_timestamp_seconds${live}`), (wall - 5000) / 1000);
+  assert.equal(series.get(`detour_drill_last_ok${live}`), 0);
+  assert.equal(series.get(`detour_drill_last_duration_seconds${live}`), 90);
   assert.equal(series.get(`detour_record_stay{${www},reason="other"}`), 1);
   assert.equal(series.get(`detour_record_budget_remaining{${www}}`), 0);
   assert.equal(series.get(`detour_record_left_behind_ratio{${www}}`), Number.NaN);

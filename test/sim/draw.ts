@@ -76,7 +76,10 @@ export function withDrills<P extends { readonly config: CoreConfig }>(
   if (!c.is(0.4)) return { ...plan, drillEveryMs: null };
   const records = Object.entries(plan.config.records).map(([name, r]) => {
     const byVendor = r.failback.kind === 'after' && c.is(0.5);
-    return [name, byVendor ? { ...r, failback: { ...r.failback, byVendor } } : r] as const;
+    // Each is watched for its TTL, and all of them have had their turn before the world ends.
+    const publish = r.publish.map((p) => ({ ...p, ttl: Math.min(60, p.ttl) }));
+    const own = byVendor ? { ...r, publish, failback: { ...r.failback, byVendor } } : r;
+    return [name, own] as const;
   });
   const config = { ...plan.config, records: Object.fromEntries(records) };
   return { ...plan, config, drillEveryMs: c.spread(10_000, 2 * MINUTE) };

@@ -42,7 +42,7 @@ export function drawDrill(c: Chance, config: CoreConfig): Command {
   const { name, targets } = c.pick(Object.values(config.records));
   if (c.is(0.1)) return { kind: 'end-drill', record: name, by: 'ann' };
   const target = c.is(0.5) ? null : c.pick(targets).origin;
-  const watch = c.is(0.5) ? { watchMs: c.spread(1000, 30_000) } : {};
-  const how = { byVendor: c.is(0.7), forMs: c.spread(1000, 120_000), ...watch };
+  const watchMs = c.spread(1000, 60_000);
+  const how = { byVendor: c.is(0.7), forMs: c.spread(1000, 120_000), watchMs };
   return { kind: 'drill', record: name, target, ...how, reason: 'because', by: 'ann' };
 }
