@@ -57,6 +57,24 @@ const provider = z.strictObject({
   problem: text.nullable(),
 });
 
+const part = {
+  provider: text,
+  detectMs: ms.describe(
+    'until it is judged and patience is over; of a switch: until it was decided',
+  ),
+  commitMs: ms.describe('0 where the daemon is alone'),
+  writeMs: ms,
+  visibleMs: ms,
+  ttlMs: ms,
+};
+
+const predictedPart = z.strictObject({
+  ...part,
+  measured: count.describe(
+    'switches that writing and visible were measured in; 0: taken for granted',
+  ),
+});
+
 const record = z.strictObject({
   name,
   mode: z.enum(['observe', 'steer']),
@@ -84,6 +102,11 @@ const record = z.strictObject({
   leftBehind: z.strictObject({ share: share.nullable(), sentence: text, cure: text }).nullable(),
   cachesExpiredAt: time.nullable(),
   budget: z.strictObject({ used: count, limit: count, spent: z.boolean() }),
+  objectiveMs: ms.nullable().describe('what is promised to its clients; null: nothing'),
+  predicted: z
+    .strictObject({ totalMs: ms, worst: text, parts: z.array(predictedPart) })
+    .nullable()
+    .describe('what its clients have to expect should the target in force fail'),
   providers: z.array(provider),
 });
 

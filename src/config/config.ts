@@ -47,6 +47,7 @@ import {
 import { hashed } from './hash.ts';
 import { emptyMap, entriesOf, pick } from './maps.ts';
 import { groupsOf, type ReadPath, readPaths, shorten } from './paths.ts';
+import type { SlaService } from './sla.ts';
 import {
   type MapTree,
   type Path,
@@ -96,6 +97,10 @@ export interface Config {
   readonly gateHoldMs: number;
   /** A row of the table of notifiers; null: nobody is told. */
   readonly notify: { readonly type: string; readonly settings: unknown } | null;
+  /** By cloud what its agreement promises. */
+  readonly sla: Readonly<Record<string, readonly SlaService[]>>;
+  /** Zone of IANA in which reports give times and months begin. */
+  readonly timezone: string;
   readonly log: {
     readonly format: 'json' | 'text' | 'auto';
     readonly level: 'debug' | 'info' | 'warn' | 'error';
@@ -276,8 +281,24 @@ function readConfig(context: Context, root: Tree): Config | null {
     listen: listen === undefined || listen === 'off' ? null : parseHostPort(listen, null),
     gateHoldMs: top.gateHold ?? 0,
     notify,
+    sla: slaOf(context, part('sla'), top.sla, core),
+    timezone: top.timezone ?? 'UTC',
     log: { format: log.format ?? 'auto', level: log.level ?? 'info' },
   };
+}
+
+/** Agreements, each of a cloud that is known. */
+function slaOf(
+  { source }: Context,
+  tree: Tree,
+  sla: Config['sla'] = {},
+  { clouds }: CoreConfig,
+): Config['sla'] {
+  for (const cloud of tree.kind === 'map' ? tree.entries.keys() : []) {
+    if (Object.hasOwn(clouds, cloud)) continue;
+    source.problem(['sla', cloud], notAmong('cloud', cloud, Object.keys(clouds)), 'key');
+  }
+  return sla;
 }
 
 function membersOf(group: GroupConfig | null): Pick<CoreConfig, 'group'> {
@@ -965,6 +986,7 @@ function readRecords(
       failback: given.failback ?? policy.failback ?? defaults.failback,
       switchesPerHour: given.switchesPerHour ?? policy.switchesPerHour ?? defaults.switchesPerHour,
       edits: editsOf(context, path, given) ?? policyEdits ?? defaults.edits,
+      ...objectiveOf(given.objective ?? policy.objective),
     };
     if (name !== '' && records.has(name))
       source.problem(path, `${name} stands twice: keep one`, 'key');
@@ -985,6 +1007,10 @@ function readRecords(
     }
   }
   return records;
+}
+
+function objectiveOf(objectiveMs: number | undefined): Pick<RecordConfig, 'objectiveMs'> {
+  return objectiveMs === undefined ? {} : { objectiveMs };
 }
 
 /** What is done about edits; `drift` is its old name, read for one version. */

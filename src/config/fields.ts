@@ -13,6 +13,7 @@ import {
   secretRef,
 } from '../kit/schema.ts';
 import { rowOf } from './config.ts';
+import { slaSchema, timezone } from './sla.ts';
 
 export const namePattern = /^[a-z0-9-]{1,40}$/;
 
@@ -181,6 +182,9 @@ const steeringFields = {
     )
     .optional(),
   switchesPerHour: whole(1, 60).optional(),
+  objective: duration('1s', '1d')
+    .describe('within so long the clients of a record are to be able to follow')
+    .optional(),
   edits: z
     .enum(editsWords)
     .describe('what is done where somebody else edits a record at a vendor')
@@ -260,6 +264,8 @@ export const fields = {
       .describe('which of `replicas` this daemon is; --replica and DETOUR_REPLICA go before it')
       .regex(namePattern, { error: `expected ${nameRule}` })
       .optional(),
+    sla: slaSchema.optional(),
+    timezone,
   },
   replica: {
     address: hostPort(null).describe('HOST:PORT where the other replicas reach it'),

@@ -117,6 +117,8 @@ export interface RecordConfig {
   /** Automatic switches allowed in any one hour. */
   readonly switchesPerHour: number;
   readonly edits: Edits;
+  /** Within so long its clients are to be able to follow; absent: nothing is promised. */
+  readonly objectiveMs?: number;
   /** Of its definition, the same on every replica: 16 hex digits of SHA-256. Absent: alone. */
   readonly hash?: string;
 }
@@ -444,6 +446,7 @@ export type FindingWord =
   | 'negative-ttl'
   | 'never-red'
   | 'ns-set'
+  | 'objective'
   | 'parent-ttl'
   | 'protection'
   | 'proxied'
@@ -649,6 +652,7 @@ export const entryKinds = [
   'lane',
   'lease',
   'limit',
+  'objective',
   'path',
   'paused',
   'pin',

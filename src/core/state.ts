@@ -39,6 +39,7 @@ import type {
   Verdict,
 } from './model.ts';
 import type { Notices } from './notices.ts';
+import type { Measured, Promised } from './objective.ts';
 import type { Edit, Placed, Standing } from './plan.ts';
 import type { Rate } from './rate.ts';
 import type { Reference } from './sight.ts';
@@ -358,6 +359,10 @@ export interface RecordState {
   told: StayReason | 'pinned-down' | null;
   /** The last reason for staying that stands in the journal. */
   noted: StayReason | null;
+  /** A switch whose promise to its clients is not judged yet. */
+  promised: Promised | null;
+  /** What was last journalled of how long its next one is to take. */
+  foretold: { readonly ms: number; readonly objectiveMs: number } | null;
   readonly deadlines: {
     readonly readDns: Deadline;
     readonly review: Deadline;
@@ -469,6 +474,10 @@ export interface State {
   nextEffect: number;
   /** Highest epochs of names that were released: theirs never begin again (rule 1). */
   readonly released: Map<Name, number>;
+  /** How long writing and becoming visible take, by provider. */
+  readonly measured: Map<string, Measured>;
+  /** How long the last transactions of the group took, in milliseconds. */
+  readonly commits: number[];
   /** What the replicas of a group see together; null: alone. */
   eyes: Eyes | null;
   /** Records whose marker is to follow what was said while the store could not commit. */

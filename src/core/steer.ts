@@ -9,6 +9,7 @@ import { weighEdits } from './edits.ts';
 import { follow, isUnsure } from './follow.ts';
 import type { ChainAnswer, Name, StayReason } from './model.ts';
 import { close, raise } from './notices.ts';
+import { judgePromise, promiseDueAt } from './objective.ts';
 import { situation } from './situation.ts';
 import {
   amend,
@@ -84,6 +85,7 @@ export function review(state: State, name: Name, out: Step): void {
   const waits = r.doc.target === null ? adopt(state, r, out) : null;
   endSwitch(state, r, out);
   catchUp(state, r, out);
+  judgePromise(state, r, out);
   endPin(state, r, out);
   endFreeze(state, r, out);
   lookForDawn(state, r);
@@ -102,6 +104,7 @@ function watchOnly(state: State, r: RecordState): void {
   r.stay = { reason: 'no-lease', sentence };
   r.unsureSinceAt = unsure ? (r.unsureSinceAt ?? state.now) : null;
   r.noted = null;
+  r.promised = null;
 }
 
 /** An authoritative answer about a candidate's chain. */
@@ -161,6 +164,7 @@ function stayPut(
     d.wakeAt ?? Number.POSITIVE_INFINITY,
     r.doc.pin?.untilAt ?? Number.POSITIVE_INFINITY,
     r.doc.freeze?.untilAt ?? Number.POSITIVE_INFINITY,
+    promiseDueAt(r) ?? Number.POSITIVE_INFINITY,
     unresolvedUntil > state.now ? unresolvedUntil : Number.POSITIVE_INFINITY,
   );
   if (Number.isFinite(wakeAt)) {

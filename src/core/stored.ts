@@ -120,6 +120,11 @@ const isOpen: Check = (value) =>
   wrongField(value as Readonly<Record<string, unknown>>, { sentence: isText, sinceAt: isTime }) ===
     null;
 
+/** How long switches took at a provider. */
+const isMeasured = whole({
+  samples: listOf(whole({ writeMs: isTime, visibleMs: isTime, at: isTime })),
+});
+
 /**
  * Names the first document that Detour cannot have written: `document record/www.example.net.: its
  * switches are not what Detour writes`. Null when all are sound. Quotes no value.
@@ -143,6 +148,7 @@ function problemOf(key: string, value: Json): string | null {
   if (key === 'term') return isCount(value) ? null : strange;
   if (key === 'freeze') return isHeld({})(value) ? null : strange;
   if (key.startsWith('open/')) return isOpen(value) ? null : strange;
+  if (key.startsWith('measured/')) return isMeasured(value) ? null : strange;
   if (!key.startsWith('drain/')) return null;
   return isHeld({ what: isText })(value) ? null : strange;
 }

@@ -8,6 +8,7 @@ import { evidence } from './judge.ts';
 import { isSameMarker, markerNumber, nextEpoch } from './marker.ts';
 import type { Marker, MarkerKind, Name, SwitchReason } from './model.ts';
 import { news } from './notices.ts';
+import { promise } from './objective.ts';
 import { own } from './own.ts';
 import { situation } from './situation.ts';
 import {
@@ -55,6 +56,7 @@ export function switchTo(state: State, r: RecordState, m: Move, out: Step): void
   r.stay = { reason: 'target-up', sentence: `${m.to} was just taken` };
   r.prior = r.doc;
   state.tentative.push(r.name);
+  promise(state, r, from, m.why);
   const late = lateWrites(state, r);
   const recent = ofLastHour(r.doc.switches, state.now);
   amend(out, r, {
@@ -200,6 +202,7 @@ export function takeBack(state: State, name: Name): void {
   if (r.prior.target === r.doc.target && r.prior.marker !== null) state.unmarked.add(name);
   r.doc = r.prior;
   r.prior = null;
+  r.promised = null;
   startLanes(state, r);
 }
 

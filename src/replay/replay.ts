@@ -622,6 +622,7 @@ const lineOf = {
   path: null,
   paused: null,
   limit: 'saw',
+  objective: 'did',
   pin: null,
   release: null,
   reload: null,

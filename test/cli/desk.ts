@@ -126,6 +126,8 @@ export function record(more: Partial<RecordView> = {}): RecordView {
     leftBehind: null,
     cachesExpiredAt: null,
     budget: { used: 1, limit: 3, spent: false },
+    objectiveMs: null,
+    predicted: null,
     providers: [
       provider('cf'),
       provider('r53', {
