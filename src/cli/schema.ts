@@ -373,6 +373,9 @@ export const documents = {
     },
     'every problem at once',
   ),
+  report: z
+    .looseObject({ version: z.literal(jsonVersion) })
+    .describe('objective, incident or sla; their keys are not promised yet'),
   simulate: z
     .looseObject({ version: z.literal(jsonVersion) })
     .describe('a replay; its keys are not promised'),

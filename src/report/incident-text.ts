@@ -180,7 +180,8 @@ function timelineOf({ lines, leftOut, from }: Incident, zone: Zone): Section {
 function unknownOf({ gaps, pruned }: Incident, zone: Zone): string[] {
   const end = (at: number) => (Number.isFinite(at) ? zone.stamp(at) : 'the end');
   const items = gaps.map((g) => `${zone.stamp(g.from)} to ${end(g.to)}: ${g.why}`);
-  if (pruned) items.push('older entries are no longer in the journal: its beginning may be missing');
+  if (pruned)
+    items.push('older entries are no longer in the journal: its beginning may be missing');
   items.push('single probes and lookups: a journal holds verdicts and what was decided');
   return items;
 }

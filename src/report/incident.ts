@@ -120,7 +120,7 @@ export function incidentOf(order: IncidentOrder): Incident | null {
   const given = { from: since ?? Number.NEGATIVE_INFINITY, to: until ?? Number.POSITIVE_INFINITY };
   const isGiven = since !== null || until !== null;
   const spans = [
-    ...within(failures, given),
+    ...failures.filter(({ from, to }) => to >= given.from && from <= given.to),
     ...decisions
       .filter(({ at }) => at >= given.from && at <= given.to)
       .map((d) => ({ from: d.failedAt ?? d.at, to: endOf(d) })),
@@ -156,11 +156,7 @@ function lastOf(spans: readonly Span[]): Span | null {
   return last === undefined ? null : { from: last.from, to: last.to - TOGETHER_MS };
 }
 
-function originsOfRecord(
-  all: readonly Told[],
-  places: Places,
-  record: Name,
-): ReadonlySet<string> {
+function originsOfRecord(all: readonly Told[], places: Places, record: Name): ReadonlySet<string> {
   const moves = all.flatMap(({ record: of, data }) => {
     const { from, to } = (data ?? {}) as { from?: unknown; to?: unknown };
     return of === record ? [from, to].filter((one) => typeof one === 'string') : [];

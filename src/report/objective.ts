@@ -137,15 +137,14 @@ function vendorOf(provider: string, predicted: Part | null, times: readonly Time
   const visibleMs = median(times.map((time) => time.visibleMs));
   const took = { switches: times.length, writeMs, visibleMs };
   const expected = predicted && predicted.commitMs + predicted.writeMs + predicted.visibleMs;
-  const ratio = expected === null || writeMs + visibleMs === 0 ? null : expected / (writeMs + visibleMs);
+  const ratio =
+    expected === null || writeMs + visibleMs === 0 ? null : expected / (writeMs + visibleMs);
   return { provider, predicted, took, ratio };
 }
 
 function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  const middle = Math.floor(sorted.length / 2);
-  if (sorted.length === 0) return 0;
-  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
+  // Of two the lower, as the core has it: one outage of a vendor is not half of what is usual.
+  return values.toSorted((a, b) => a - b)[Math.floor((values.length - 1) / 2)] ?? 0;
 }
 
 function trendOf(all: readonly number[]): ObjectiveRow['trend'] {

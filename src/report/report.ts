@@ -114,7 +114,8 @@ function incidentReport(
   if (incident === null) {
     throw new ReportError(1, 'the journal holds no outage and no switch there: nothing to report');
   }
-  const made = ask.format === 'html' ? incidentPage(incident, zone) : incidentMarkdown(incident, zone);
+  const made =
+    ask.format === 'html' ? incidentPage(incident, zone) : incidentMarkdown(incident, zone);
   const { health: _, ...rest } = incident;
   return { text: made, json: { zone: zone.name, ...dated(rest), notes: m.notes } };
 }
@@ -152,7 +153,11 @@ function placesOf({ status, config }: Material): Places {
   const records = config?.core.records ?? {};
   const configured = Object.values(records).map((r) => {
     const ttls = r.publish.map(({ provider, ttl }) => [provider, ttl] as const);
-    return { name: r.name, targets: r.targets.map((t) => t.origin), ttls: Object.fromEntries(ttls) };
+    return {
+      name: r.name,
+      targets: r.targets.map((t) => t.origin),
+      ttls: Object.fromEntries(ttls),
+    };
   });
   const shown = status?.records.map((r) => {
     const ttls = r.providers.flatMap(({ provider, ttl }) =>

@@ -170,7 +170,10 @@ export function recordsOf(journal: Journal, places: Places): Tracks {
   const { entries } = journal;
   const leads = new Map<Name, string | null>();
   for (const [name, targets] of Object.entries(places.records)) leads.set(name, targets[0] ?? null);
-  for (const { record, from } of entries.map(firstLed).filter((one) => one !== null).toReversed()) {
+  for (const { record, from } of entries
+    .map(firstLed)
+    .filter((one) => one !== null)
+    .toReversed()) {
     leads.set(record, from);
   }
   const tracks = new Map<string, Track>();

@@ -50,7 +50,10 @@ export function asMarkdown(title: string, sections: readonly Section[]): string 
     const row = (cells: readonly string[]) => `| ${cells.map(escaped).join(' | ')} |`;
     out.push(row(table.heads), `|${' --- |'.repeat(table.heads.length)}`, ...table.rows.map(row));
   }
-  return `${out.join('\n').replace(/\n{3,}/g, '\n\n').trimEnd()}\n`;
+  return `${out
+    .join('\n')
+    .replace(/\n{3,}/g, '\n\n')
+    .trimEnd()}\n`;
 }
 
 /** What Markdown would take for a sign of its own stands for itself. */
@@ -58,7 +61,7 @@ function escaped(text: string): string {
   return clean(text).replace(/[\\`*_[\]<>|#~]/g, (sign) => `\\${sign}`);
 }
 
-export function clean(text: string): string {
+function clean(text: string): string {
   return text.replace(/\s+/g, ' ').replace(/[\p{Cc}\p{Cf}\p{Cs}]/gu, '');
 }
 
@@ -106,7 +109,7 @@ const counts = [
 
 function slaRow(row: SlaRow): string[] {
   return [
-    ...[row.kind, labelOf(row), percent(row.availability)],
+    ...[row.kind, labelOf(row), row.ofKnown === null ? 'not known' : percent(row.availability)],
     row.downMs === 0 ? '-' : span(row.downMs),
     row.unknownMs === 0 ? '-' : span(row.unknownMs),
     row.ofKnown === null ? '-' : percent(row.ofKnown),
@@ -120,14 +123,14 @@ function labelOf({ name, kind, service }: SlaRow): string {
 }
 
 /** Never rounded up to what was not reached. */
-export function percent(share: number): string {
+function percent(share: number): string {
   return `${(Math.floor(share * 100 + 1e-6) / 100).toFixed(2)} %`;
 }
 
 /** `312 ms`, `12.8 s`, `1h 41m`, `3d 4h`. */
 export function span(ms: number): string {
   if (ms < 1000) return `${Math.round(ms)} ms`;
-  if (ms < 60_000) return `${Number((ms / 1000).toFixed(1))} s`;
+  if (ms < 600_000) return `${Number((ms / 1000).toFixed(ms < 60_000 ? 1 : 0))} s`;
   const minutes = Math.round(ms / 60_000);
   if (minutes < 60) return `${minutes}m`;
   if (minutes < 2880) return `${Math.floor(minutes / 60)}h ${minutes % 60}m`;

@@ -60,8 +60,9 @@ export function zoneOf(name: string): Zone {
     parse(text) {
       const hasZone = /(?:Z|[+-]\d\d:?\d\d)$/.test(text);
       const [, date, clock = '00:00'] =
-        /^(\d{4}-\d\d-\d\d)(?:[ T](\d\d:\d\d(?::\d\d(?:\.\d+)?)?))?(?:Z|[+-]\d\d:?\d\d)?$/.exec(text) ??
-        [];
+        /^(\d{4}-\d\d-\d\d)(?:[ T](\d\d:\d\d(?::\d\d(?:\.\d+)?)?))?(?:Z|[+-]\d\d:?\d\d)?$/.exec(
+          text,
+        ) ?? [];
       if (date === undefined) return null;
       const at = Date.parse(hasZone ? text.replace(' ', 'T') : `${date}T${clock}Z`);
       if (Number.isNaN(at)) return null;

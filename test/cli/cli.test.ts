@@ -64,6 +64,10 @@ const hands: Hands = {
     tell('cf  written  200 ms');
     return { exit: 3, message: 'r53 did not follow' };
   },
+  async report(order) {
+    asked.push(['report', order]);
+    return { text: 'reported\n', json: { month: '2023-11' } };
+  },
   async simulate(order) {
     asked.push(['simulate', order]);
     return { json: [], text: () => 'replayed\n', html: null };

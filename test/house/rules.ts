@@ -66,7 +66,9 @@ export const mayImport: Readonly<Record<string, readonly string[]>> = {
   lab: ['core', 'kit', 'dns'],
   // Outages are replayed through the engine alone: no adapter, no lab.
   replay: ['core', 'kit', 'ports.ts', 'config'],
-  run: [...floor, ...adapters, 'controller.ts', 'config', 'serve', 'cli', 'replay'],
+  // Reports read what is handed to them, and are drawn as replays are.
+  report: ['core', 'kit', 'ports.ts', 'config', 'replay'],
+  run: [...floor, ...adapters, 'controller.ts', 'config', 'serve', 'cli', 'replay', 'report'],
   'main.ts': ['run', 'cli', 'config', 'replay', 'lab'],
 };
 
