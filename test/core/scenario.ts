@@ -212,6 +212,9 @@ class Player {
         w!.wallOffMs =
           (first.startsWith('-') ? -1 : 1) * parseDuration(first.replace(/^[+-]/, ''))!;
         return;
+      case 'audit':
+        // What it finds of the zones is no matter here: at each of them a prediction is made.
+        return w!.send({ kind: 'surveyed', surveys: [] });
       case 'lease':
         return w!.send({ kind: 'lease', held: first === 'held', term: Number(second ?? 1) });
       case 'reload':
@@ -589,6 +592,7 @@ export function shapeOf(words: readonly string[]): Shape {
     else if (key === 'ttl') shape.ttl = Number(value);
     else if (key === 'records') shape.records = recordsOf(value);
     else if (key === 'patience') record['patienceMs'] = parseDuration(value);
+    else if (key === 'objective') record['objectiveMs'] = parseDuration(value);
     else if (key === 'failback') {
       record['failback'] =
         value === 'manual' ? { kind: 'manual' } : { kind: 'after', ms: parseDuration(value) };
