@@ -143,12 +143,14 @@ function servedLane(r: Replay, one: RecordResult, index: number): Lane {
 function recordTable(r: Replay): string {
   const heads = [
     ...['record', 'minutes without', 'with', 'switches', 'decided after', 'served after'],
+    'predicted',
     ...['left behind', 'ends on', 'and stays because'],
   ];
   const after = (ms: number | null) => (ms === null ? '-' : span(ms));
   const rows = r.records.map((one) => [
     ...[bare(one.name), String(one.minutesWithout), String(one.minutesWith)],
     ...[String(one.moves.length), after(one.decidedAfterMs), after(one.servedAfterMs)],
+    after(one.predicted?.servedAfterMs ?? null),
     one.behind.map((b) => `${b.provider} ${b.minutes} min (${b.why})`).join('; ') || '-',
     ...[one.endsOn ?? '-', `${one.ends.reason}: ${one.ends.text}`],
   ]);
