@@ -265,9 +265,7 @@ function readConfig(context: Context, root: Tree): Config | null {
   const asked = (id: CheckId) => context.asked.get(parts.probes[id]!);
   return {
     core: source.problems().length > 0 ? core : hashed({ core, plain: plainOf(root), asked }),
-    group,
-    clusterKeys,
-    tables: context.tables,
+    ...{ group, clusterKeys, tables: context.tables },
     providers: Object.fromEntries(providers),
     ...ownPart(paths, parts, group),
     dns: {
@@ -281,24 +279,23 @@ function readConfig(context: Context, root: Tree): Config | null {
     listen: listen === undefined || listen === 'off' ? null : parseHostPort(listen, null),
     gateHoldMs: top.gateHold ?? 0,
     notify,
-    sla: slaOf(context, part('sla'), top.sla, core),
-    timezone: top.timezone ?? 'UTC',
+    ...reportsOf(context, part('sla'), top, core),
     log: { format: log.format ?? 'auto', level: log.level ?? 'info' },
   };
 }
 
-/** Agreements, each of a cloud that is known. */
-function slaOf(
+/** What reports want to know: the zone, and agreements, each of a cloud that is known. */
+function reportsOf(
   { source }: Context,
   tree: Tree,
-  sla: Config['sla'] = {},
+  { sla = {}, timezone = 'UTC' }: Pick<Read<typeof fields.top>, 'sla' | 'timezone'>,
   { clouds }: CoreConfig,
-): Config['sla'] {
+): Pick<Config, 'sla' | 'timezone'> {
   for (const cloud of tree.kind === 'map' ? tree.entries.keys() : []) {
     if (Object.hasOwn(clouds, cloud)) continue;
     source.problem(['sla', cloud], notAmong('cloud', cloud, Object.keys(clouds)), 'key');
   }
-  return sla;
+  return { sla, timezone };
 }
 
 function membersOf(group: GroupConfig | null): Pick<CoreConfig, 'group'> {

@@ -18,7 +18,7 @@ const VISIBLE_ASSUMED_MS = 5_000;
 const NEWS_SHARE = 0.1;
 
 interface Sample {
-  /** From the decision until the vendor had taken it, and from there until all its servers gave it. */
+  /** From the decision until the vendor had it, and from there until all its servers gave it. */
   readonly writeMs: number;
   readonly visibleMs: number;
   readonly at: number;
@@ -32,7 +32,7 @@ export interface Measured {
 }
 
 /** What clients of one provider wait for, in milliseconds. */
-export interface Part {
+interface Part {
   readonly provider: string;
   readonly detectMs: number;
   /** 0 where this daemon is alone. */
@@ -42,7 +42,7 @@ export interface Part {
   readonly ttlMs: number;
 }
 
-export interface PredictedPart extends Part {
+interface PredictedPart extends Part {
   /** How many switches writing and visible were measured in; 0: taken for granted. */
   readonly measured: number;
 }
@@ -216,8 +216,8 @@ function firstFailure(state: State, name: string): number {
 }
 
 /**
- * Kept, once every provider is visible: the last cache lets go of the old answer in time. Missed, when
- * it does not, or when the time is over and a provider has not followed.
+ * Kept, once every provider is visible: the last cache lets go of the old answer in time. Missed,
+ * when it does not, or when the time is over and a provider has not followed.
  */
 export function judgePromise(state: State, r: RecordState, out: Step): void {
   const { promised } = r;

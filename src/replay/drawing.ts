@@ -1,6 +1,6 @@
-// What pages are made of: lanes of bars over time as inline SVG, tables, lists, and the whole document
-// around them. Nothing is fetched from anywhere: no script, no font, no image. Well-formed as XML, so
-// that any reader takes it. All text is escaped here and nowhere else.
+// What pages are made of: lanes of bars over time as inline SVG, tables, lists, and the document
+// around them. Nothing is fetched from anywhere: no script, no font, no image. Well-formed as XML,
+// so that any reader takes it. All that comes from a configuration or a journal is escaped.
 
 const WIDTH = 1000;
 const LEFT = 190;

@@ -93,7 +93,7 @@ export interface RecordResult {
   /** From there to the first decision to move, and to the last vendor in reach that gave it. */
   readonly decidedAfterMs: number | null;
   readonly servedAfterMs: number | null;
-  /** What was predicted of that just before: to the slowest vendor, and until its caches are empty. */
+  /** What was predicted just before: to the slowest vendor, and until its caches are empty. */
   readonly predicted: { readonly servedAfterMs: number; readonly totalMs: number } | null;
   /** When which of its targets fails, and for what share of requests. */
   readonly failing: readonly {

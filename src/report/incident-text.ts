@@ -1,5 +1,5 @@
-// An incident on paper: the same sections as Markdown and as a page, and on the page the timeline drawn
-// as the replay's is. Pure: what is told is incident.ts's; how lanes and tables look is drawing.ts's.
+// An incident on paper: the same sections as Markdown and as a page, and on the page the timeline,
+// drawn as the replay's is. Pure: what is told is incident.ts's; how it is drawn is drawing.ts's.
 
 import {
   type Bar,

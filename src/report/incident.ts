@@ -18,7 +18,7 @@ import {
 } from './states.ts';
 
 /** What one vendor came to with one decision. Wall-clock milliseconds; null: not in the journal. */
-export interface VendorTime {
+interface VendorTime {
   readonly provider: string;
   readonly writtenMs: number | null;
   readonly visibleMs: number | null;
@@ -49,7 +49,7 @@ export interface Decision {
   readonly next: number | null;
 }
 
-export interface Line {
+interface Line {
   readonly at: number;
   readonly kind: StoredEntry['kind'];
   readonly replica: string | null;
@@ -79,7 +79,7 @@ export interface Incident {
   readonly pruned: boolean;
 }
 
-export interface IncidentOrder {
+interface IncidentOrder {
   readonly entries: readonly Told[];
   readonly aliveAt: number | null;
   readonly places: Places;

@@ -33,7 +33,7 @@ interface Outcome {
   readonly kept: boolean;
 }
 
-export interface ObjectiveRow {
+interface ObjectiveRow {
   readonly record: Name;
   readonly objectiveMs: number | null;
   readonly predictedMs: number | null;

@@ -1,6 +1,6 @@
-// `detour report`, but for its command line and its reading: entries of a journal, what is known of the
-// configuration, and what was asked for go in; a document comes out. Pure. What is wrong with what was
-// asked for is said with its cure.
+// `detour report`, but for its command line and its reading: entries of a journal, what is known of
+// the configuration, and what was asked for go in; a document comes out. Pure. What is wrong with
+// what was asked for is said with its cure.
 
 import type { Config } from '../config/config.ts';
 import type { Name } from '../core/model.ts';

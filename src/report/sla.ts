@@ -54,7 +54,7 @@ export interface SlaReport {
   readonly notes: readonly string[];
 }
 
-export interface SlaOrder {
+interface SlaOrder {
   readonly month: string;
   readonly zone: Zone;
   /** The journals of one daemon, or of the replicas of a group. */

@@ -8,7 +8,7 @@ import type { StoredEntry } from '../ports.ts';
 /** An entry, and in a group whose it is. */
 export type Told = StoredEntry & { readonly replica?: string };
 
-export type Word = 'up' | 'down' | 'unknown';
+type Word = 'up' | 'down' | 'unknown';
 
 /** Wall-clock milliseconds. */
 export interface Span {
@@ -165,7 +165,7 @@ export function cloudsOf(
   return done(tracks);
 }
 
-/** Records by the health of what they lead to; after a switch from what is down, until it is settled. */
+/** Records by the health of what they lead to; once switched away from that, until it is settled. */
 export function recordsOf(journal: Journal, places: Places): Tracks {
   const { entries } = journal;
   const leads = new Map<Name, string | null>();

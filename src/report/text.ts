@@ -1,6 +1,6 @@
-// Reports as text: what of them goes where, once as lines for a terminal, once as Markdown and once
-// as a page. Pure. Names come from configurations and journals, so whatever could move a cursor, forge
-// a line or become markup is taken out here.
+// Reports as text: what of them goes where, as lines for a terminal and as Markdown. Pure. Names come
+// from configurations and journals, so whatever could move a cursor, forge a line or become markup is
+// taken out here.
 
 import { bare } from '../replay/replay.ts';
 import type { SlaReport, SlaRow } from './sla.ts';

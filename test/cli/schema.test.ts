@@ -75,6 +75,7 @@ const hands = {
   probe: async () => [answer],
   drill: async () => [answer],
   makeKey: async () => ({ exit: 0, message: 'made' }),
+  report: async () => ({ json: { month: '2026-05', rows: [] }, text: '' }),
   simulate: async () => ({ json: [{ id: 'a' }], text: () => '', html: null }),
 } as unknown as Hands;
 
@@ -159,6 +160,7 @@ test('the shapes hold what the program prints', async () => {
     ['drill', ['check', 'hangzhou/web']],
     ['validate', []],
     ['simulate', []],
+    ['report', ['sla']],
     ['switch', [www, 'tokyo', ...why, '--dry-run']],
     ['adopt', [www, 'tokyo', '--dry-run']],
     ['pin', [www, ...why]],
