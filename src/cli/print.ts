@@ -320,7 +320,7 @@ function recordPart(page: Page, view: StatusView, record: RecordView): void {
     const { objectiveMs, predicted } = record;
     const isNear = predicted.totalMs <= objectiveMs;
     const text = `${age(predicted.totalMs)} predicted (${predicted.worst}) of ${age(objectiveMs)}`;
-    page.flow('  objective', [{ text: ` ${text}`, ...(isNear ? {} : { style: 'red' as const }) }]);
+    page.flow('  objective ', [{ text, ...(isNear ? {} : { style: 'red' as const }) }]);
   }
   if (record.earliestBenefitAt !== null) {
     const wait = record.earliestBenefitAt - view.at;

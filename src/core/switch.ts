@@ -8,7 +8,7 @@ import { evidence } from './judge.ts';
 import { isSameMarker, markerNumber, nextEpoch } from './marker.ts';
 import type { Marker, MarkerKind, Name, SwitchReason } from './model.ts';
 import { news } from './notices.ts';
-import { promise } from './objective.ts';
+import { helpsWithinMs, promise } from './objective.ts';
 import { own } from './own.ts';
 import { situation } from './situation.ts';
 import {
@@ -82,6 +82,7 @@ export function switchTo(state: State, r: RecordState, m: Move, out: Step): void
     id,
     kind: m.kind,
     why: m.why,
+    helpsInMs: helpsWithinMs(state, r),
     ...grounds(state, s, from, m.to),
   };
   note(out, word, r.name, `${r.name}: ${m.sentence}`, data);

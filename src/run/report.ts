@@ -15,7 +15,7 @@ interface Refusal {
   readonly message: string;
 }
 
-/** The report, or why there is none. A configuration that is named and cannot be used: ConfigError. */
+/** The report, or why there is none. One that is named and cannot be used is a ConfigError. */
 export async function reportOf(
   order: ReportOrder,
 ): Promise<{ readonly text: string; readonly json: object } | Refusal> {
