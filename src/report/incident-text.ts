@@ -13,7 +13,7 @@ import {
 import { bare } from '../replay/replay.ts';
 import type { Decision, Incident } from './incident.ts';
 import { type Span, within } from './states.ts';
-import { asMarkdown, type Section, span } from './text.ts';
+import { asMarkdown, plainly, type Section, span } from './text.ts';
 import type { Zone } from './zone.ts';
 
 export function incidentMarkdown(incident: Incident, zone: Zone): string {
@@ -88,22 +88,25 @@ function sectionsOf(incident: Incident, zone: Zone): Section[] {
     },
     timelineOf(incident, zone),
     { title: 'What the journal does not hold', items: unknownOf(incident, zone) },
-  ].filter(({ lines = [], items = [], table }: Section) => {
-    return lines.length + items.length + (table?.rows.length ?? 0) > 0;
-  });
+  ]
+    .filter(({ lines = [], items = [], table }: Section) => {
+      return lines.length + items.length + (table?.rows.length ?? 0) > 0;
+    })
+    .map(plainly);
 }
 
 function summaryOf(incident: Incident, zone: Zone): Section {
   const { from, to, decisions, failures } = incident;
   const first = decisions[0];
+  const failed = failures.length > 0;
   const moved = decisions.filter(({ observed }) => !observed);
   const lines = [
-    `From the first failure, ${zone.stamp(from)}, to the last cache that let go, ` +
+    `From the first ${failed ? 'failure' : 'decision'}, ${zone.stamp(from)}, to the last cache that let go, ` +
       `${zone.stamp(to)}: ${span(to - from)}.`,
     `Down: ${[...new Set(failures.map((f) => f.origin))].join(', ') || 'no origin'}. ` +
       `Decisions: ${decisions.length}, of which ${moved.length} were carried out.`,
   ];
-  if (first !== undefined) {
+  if (first !== undefined && failed) {
     lines.push(
       `The first decision came ${span(first.at - from)} after the first failure: ${first.sentence}.`,
     );
@@ -126,13 +129,14 @@ function failuresOf({ failures, diagnoses }: Incident, zone: Zone): Section {
 }
 
 function decisionSection(d: Decision, zone: Zone): Section {
+  const others = d.alternatives.filter(({ origin }) => origin !== d.to);
   const how = d.observed ? 'only observed, nothing was written' : `decided by ${d.by}`;
   return {
     title: `${bare(d.record)}: ${d.from ?? 'nothing'} to ${d.to} at ${zone.time(d.at, true)}`,
     lines: [`${d.sentence} (${how}).`],
     items: [
       ...d.evidence.map(([word, text]) => `${word}: ${text}`),
-      ...d.alternatives.map(({ origin, why }) => `not ${origin}: ${why}`),
+      ...others.map(({ origin, why }) => `not ${origin}: ${why}`),
     ],
   };
 }

@@ -2,6 +2,7 @@
 // from configurations and journals, so whatever could move a cursor, forge a line or become markup is
 // taken out here.
 
+import { unrooted } from '../core/name.ts';
 import { bare } from '../replay/replay.ts';
 import type { SlaReport, SlaRow } from './sla.ts';
 import type { Zone } from './zone.ts';
@@ -61,8 +62,19 @@ function escaped(text: string): string {
   return clean(text).replace(/[\\`*_[\]<>|#~]/g, (sign) => `\\${sign}`);
 }
 
+/** A section as people read it: names without their last dot, no sign that could do anything. */
+export function plainly({ title, lines, items, table }: Section): Section {
+  const each = (all: readonly string[]) => all.map(clean);
+  return {
+    title: clean(title),
+    ...(lines === undefined ? {} : { lines: each(lines) }),
+    ...(items === undefined ? {} : { items: each(items) }),
+    ...(table === undefined ? {} : { table: { ...table, rows: table.rows.map(each) } }),
+  };
+}
+
 function clean(text: string): string {
-  return text.replace(/\s+/g, ' ').replace(/[\p{Cc}\p{Cf}\p{Cs}]/gu, '');
+  return unrooted(text.replace(/\s+/g, ' ').replace(/[\p{Cc}\p{Cf}\p{Cs}]/gu, ''));
 }
 
 // ---------------------------------------------------------------- the month
