@@ -9,10 +9,13 @@ import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { claimName, FIRST_ID, formatMarker, markerName, parseMarker } from '../src/core/marker.ts';
 import type { Change, Fault, Marker, Name, Refusal, Seen } from '../src/core/model.ts';
+import { unrooted } from '../src/core/name.ts';
 import { companyIn } from '../src/dns/company.ts';
 import type {
   AdapterContext,
+  ByHand,
   Capabilities,
+  HandStep,
   Provider,
   ProviderType,
   ReachingFinding,
@@ -21,6 +24,7 @@ import type {
 import { dnsName, type SecretRef, secretRef } from '../src/kit/schema.ts';
 import { tunnelsOf } from './kit/agents.ts';
 import { sideBySide } from './kit/batch.ts';
+import { below, shellWord } from './kit/by-hand.ts';
 import { ByZone, oneByOne } from './kit/by-zone.ts';
 import { endpoint } from './kit/endpoint.ts';
 import { type Called, done, failed, fault, fieldsOf, garbled } from './kit/fault.ts';
@@ -109,6 +113,31 @@ const capabilities: Capabilities = {
   ],
 };
 
+/** By the console, or by the aliyun CLI (Alibaba Cloud DNS 2015-01-09, UpdateDomainRecord). */
+function byHand({ zone }: AlidnsSettings, { record, cname, ttl }: ByHand): readonly HandStep[] {
+  const name = unrooted(record);
+  const value = unrooted(cname);
+  const rr = zone === undefined ? 'RR' : below(record, zone);
+  const also = zone === undefined ? ' and its RR' : '';
+  return [
+    {
+      text:
+        `In the console, https://dns.console.aliyun.com/: choose the zone, Settings (解析设置), ` +
+        `the CNAME ${name}, Edit (修改), set the value ${value}, leave the line on Default (默认).`,
+    },
+    {
+      text: `Or by the aliyun CLI: look up the id of the record, RECORD below${also}.`,
+      shell: `aliyun alidns DescribeSubDomainRecords --SubDomain ${name} --Type CNAME`,
+    },
+    {
+      text: 'Then change it in place. Below 600 the TTL wants a paid edition.',
+      shell:
+        `aliyun alidns UpdateDomainRecord --RecordId RECORD --RR ${shellWord(rr)} --Type CNAME \\\n` +
+        `  --Value ${value} --TTL ${ttl}`,
+    },
+  ];
+}
+
 export const alidns: ProviderType<AlidnsSettings> = {
   type: 'alidns',
   capabilities,
@@ -121,6 +150,7 @@ export const alidns: ProviderType<AlidnsSettings> = {
       proxy: proxy.optional(),
     })
     .superRefine(refuseClearProxy),
+  byHand,
   create: (name, settings, context) => new Alidns(name, settings, context),
 };
 

@@ -13,11 +13,13 @@ import fetch from 'node-fetch';
 import { z } from 'zod';
 import { claimName, FIRST_ID, formatMarker, markerName } from '../src/core/marker.ts';
 import type { Change, FaultKind, Json, Name, Refusal, Seen } from '../src/core/model.ts';
-import { isWithin } from '../src/core/name.ts';
+import { isWithin, unrooted } from '../src/core/name.ts';
 import { companyIn } from '../src/dns/company.ts';
 import type {
   AdapterContext,
+  ByHand,
   Capabilities,
+  HandStep,
   Provider,
   ProviderType,
   ReachingFinding,
@@ -26,6 +28,7 @@ import type {
 import { dnsName, secretRef } from '../src/kit/schema.ts';
 import { agentFor, tunnelsOf } from './kit/agents.ts';
 import { sendHalving } from './kit/batch.ts';
+import { secretInShell, shellWord } from './kit/by-hand.ts';
 import { ByZone, oneByOne } from './kit/by-zone.ts';
 import { endpoint } from './kit/endpoint.ts';
 import {
@@ -161,10 +164,45 @@ const settings = z
 
 type CloudflareSettings = z.output<typeof settings>;
 
+/** By the console, or by its API v4 (DNS Records, PATCH), whose console is another service. */
+function byHand(settings: CloudflareSettings, { record, cname, ttl }: ByHand): readonly HandStep[] {
+  const { endpoint, zone, zoneId, apiToken } = settings;
+  const name = unrooted(record);
+  const call = (rest: string) =>
+    `printf 'Authorization: Bearer %s' ${secretInShell(apiToken)} | curl -fsS -H @- ${rest}`;
+  const zones = `${endpoint}/zones${zone === undefined ? '' : `?name=${unrooted(zone)}`}`;
+  const records = `${endpoint}/zones/${zoneId ?? 'ZONE'}/dns_records`;
+  const change = JSON.stringify({ content: unrooted(cname), ttl: Math.max(ttl, 60) });
+  const found =
+    zoneId === undefined
+      ? [{ text: 'Look up the id of the zone: ZONE below.', shell: call(shellWord(zones)) }]
+      : [];
+  return [
+    {
+      text:
+        `In the console, https://dash.cloudflare.com/: choose the zone, DNS, Records, the CNAME ` +
+        `${name}, Edit. Leave it on "DNS only", set the target ${unrooted(cname)}, save.`,
+    },
+    ...found,
+    {
+      text: 'Or by the API: look up the id of the record, RECORD below.',
+      shell: call(shellWord(`${records}?type=CNAME&name=${name}`)),
+    },
+    {
+      text: 'Then change it in place.',
+      shell: call(
+        `-X PATCH \\\n  -H 'Content-Type: application/json' ${shellWord(`${records}/RECORD`)} \\\n` +
+          `  --data ${shellWord(change)}`,
+      ),
+    },
+  ];
+}
+
 export const cloudflare: ProviderType<CloudflareSettings> = {
   type: 'cloudflare',
   capabilities,
   settings,
+  byHand,
   create,
 };
 

@@ -14,7 +14,9 @@ import { ancestors, isWithin } from '../src/core/name.ts';
 import { companyIn } from '../src/dns/company.ts';
 import type {
   AdapterContext,
+  ByHand,
   Capabilities,
+  HandStep,
   Provider,
   ProviderType,
   ReachingFinding,
@@ -24,6 +26,7 @@ import { dnsName, type SecretRef, secretRef } from '../src/kit/schema.ts';
 import { SecretError } from '../src/kit/secret.ts';
 import { agentFor, tunnelsOf } from './kit/agents.ts';
 import { sideBySide } from './kit/batch.ts';
+import { secretInShell, shellWord } from './kit/by-hand.ts';
 import { ByZone, oneByOne, type ZoneKey } from './kit/by-zone.ts';
 import { endpoint } from './kit/endpoint.ts';
 import {
@@ -91,6 +94,28 @@ const capabilities: Capabilities = {
   ],
 };
 
+/** By its API (PowerDNS 4.9, HTTP API, zones), or on the machine itself by `pdnsutil`. */
+function byHand(settings: PowerdnsSettings, { record, cname, ttl }: ByHand): readonly HandStep[] {
+  const { endpoint, server, zone, apiKey, ca } = settings;
+  const records = [{ content: cname, disabled: false }];
+  const rrset = { name: record, type: 'CNAME', ttl, changetype: 'REPLACE', records };
+  const url = `${endpoint}/api/v1/servers/${server}/zones/${zone}`;
+  const trust = ca === undefined ? '' : ` --cacert ${shellWord(ca)}`;
+  return [
+    {
+      text: 'Change it by the API. It is made whole or not at all.',
+      shell:
+        `printf 'X-API-Key: %s' ${secretInShell(apiKey)} | curl -fsS${trust} -H @- -X PATCH \\\n` +
+        `  -H 'Content-Type: application/json' ${shellWord(url)} \\\n` +
+        `  --data ${shellWord(JSON.stringify({ rrsets: [rrset] }))}`,
+    },
+    {
+      text: 'Or, where the API does not answer, on the machine of the server itself.',
+      shell: `pdnsutil replace-rrset ${zone} ${record} CNAME ${ttl} ${cname}`,
+    },
+  ];
+}
+
 export const powerdns: ProviderType<PowerdnsSettings> = {
   type: 'powerdns',
   capabilities,
@@ -113,6 +138,7 @@ export const powerdns: ProviderType<PowerdnsSettings> = {
     .superRefine(refuseClearProxy),
   // Where its API is, its name server is: at the port of DNS, unless told otherwise.
   ownServers: (settings) => [new URL(settings.endpoint).hostname],
+  byHand,
   create: (name, settings, context) => new Powerdns(name, settings, context),
 };
 

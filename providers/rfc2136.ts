@@ -13,7 +13,9 @@ import { ancestors, isWithin } from '../src/core/name.ts';
 import { fitsWire, joinText, type Message } from '../src/dns/wire.ts';
 import type {
   AdapterContext,
+  ByHand,
   Capabilities,
+  HandStep,
   Provider,
   ProviderType,
   ReachingFinding,
@@ -29,6 +31,7 @@ import {
 } from '../src/kit/schema.ts';
 import { SecretError } from '../src/kit/secret.ts';
 import { lookupOf } from './kit/agents.ts';
+import { secretInShell, shellWord } from './kit/by-hand.ts';
 import { ByZone, reachOf, type ZoneKey } from './kit/by-zone.ts';
 import {
   addRecord,
@@ -85,6 +88,39 @@ export interface Rfc2136Settings {
     /** Base64, as tsig-keygen prints it. */
     readonly secret: SecretRef;
   };
+}
+
+/**
+ * With BIND's `nsupdate` (its manual page, BIND 9.20). One message takes the old value out and puts
+ * the new one in, and only where a CNAME stands: the name is never empty.
+ */
+function byHand(settings: Rfc2136Settings, { record, cname, ttl }: ByHand): readonly HandStep[] {
+  const { zone, tsig } = settings;
+  const { host, port } = parseHostPort(settings.server, 53)!;
+  const key = `key "${tsig.name}" { algorithm ${tsig.algorithm}; secret "%s"; };\n`;
+  const lines = [
+    `server ${host} ${port}`,
+    ...(zone === undefined ? [] : [`zone ${zone}`]),
+    `prereq yxrrset ${record} CNAME`,
+    `update delete ${record} CNAME`,
+    `update add ${record} ${ttl} CNAME ${cname}`,
+    'send',
+  ];
+  return [
+    {
+      text: 'Write the key into a file that only you can read.',
+      shell: `(umask 077; printf ${shellWord(key)} ${secretInShell(tsig.secret)} > tsig.key)`,
+    },
+    {
+      text: `Send the change to ${host}. It is made whole or not at all.`,
+      shell: `nsupdate -k tsig.key <<'END'\n${lines.join('\n')}\nEND`,
+    },
+    {
+      text: 'Look at what it now gives.',
+      shell: `dig +norecurse -p ${port} @${host} ${record} CNAME`,
+    },
+    { text: 'Take the file away again.', shell: 'rm tsig.key' },
+  ];
 }
 
 /** A word on the one setting that other providers have and this one cannot. */
@@ -159,6 +195,7 @@ export const rfc2136: ProviderType<Rfc2136Settings> = {
   capabilities,
   settings,
   ownServers: ({ server }) => [server],
+  byHand,
   create,
 };
 

@@ -10,9 +10,12 @@ import type * as sdk from '@aws-sdk/client-route-53';
 import { z } from 'zod';
 import { formatMarker, markerName } from '../src/core/marker.ts';
 import type { Change, FaultKind, Json, Name, Refusal, Seen } from '../src/core/model.ts';
+import { unrooted } from '../src/core/name.ts';
 import type {
   AdapterContext,
+  ByHand,
   Capabilities,
+  HandStep,
   Provider,
   ProviderType,
   ReachingFinding,
@@ -22,6 +25,7 @@ import { dnsName, type SecretRef, secretRef } from '../src/kit/schema.ts';
 import { SecretError } from '../src/kit/secret.ts';
 import { agentFor, tunnelsOf } from './kit/agents.ts';
 import { sendHalving } from './kit/batch.ts';
+import { shellWord } from './kit/by-hand.ts';
 import { ByZone, oneByOne } from './kit/by-zone.ts';
 import { endpoint } from './kit/endpoint.ts';
 import {
@@ -165,10 +169,50 @@ const settings = z
 
 type Route53Settings = z.output<typeof settings>;
 
+/** By the console, or by the AWS CLI v2 (`route53 change-resource-record-sets`, one UPSERT). */
+function byHand(settings: Route53Settings, { record, cname, ttl }: ByHand): readonly HandStep[] {
+  const { zone, zoneId } = settings;
+  const set = {
+    ...{ Name: record, Type: 'CNAME', TTL: ttl },
+    ResourceRecords: [{ Value: cname }],
+  };
+  const batch = JSON.stringify({ Changes: [{ Action: 'UPSERT', ResourceRecordSet: set }] });
+  const of = zone === undefined ? '' : ` --dns-name ${zone}`;
+  const found =
+    zoneId === undefined
+      ? [
+          {
+            text: 'Look up the id of the hosted zone: ZONE below.',
+            shell: `aws route53 list-hosted-zones-by-name${of}`,
+          },
+        ]
+      : [];
+  const id = zoneId === undefined ? 'ZONE' : shellWord(zoneId);
+  return [
+    {
+      text:
+        `In the console, https://console.aws.amazon.com/route53/v2/hostedzones: open the zone, ` +
+        `choose the CNAME ${unrooted(record)}, Edit record, set the value ${cname}, save.`,
+    },
+    ...found,
+    {
+      text: 'Or by the AWS CLI, with keys that it has. It is made whole or not at all.',
+      shell:
+        `aws route53 change-resource-record-sets --hosted-zone-id ${id} \\\n` +
+        `  --change-batch ${shellWord(batch)}`,
+    },
+    {
+      text: 'It is served everywhere once its change is INSYNC: CHANGE is the id that was printed.',
+      shell: 'aws route53 get-change --id CHANGE',
+    },
+  ];
+}
+
 export const route53: ProviderType<Route53Settings> = {
   type: 'route53',
   capabilities,
   settings,
+  byHand,
   create,
 };
 

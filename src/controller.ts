@@ -50,6 +50,7 @@ import type {
   Coordinator,
   Eyes,
   HistoryQuery,
+  Hooks,
   LeaseEvent,
   Moment,
   Observer,
@@ -69,6 +70,8 @@ export interface Adapters {
   readonly providers: Readonly<Record<string, Provider>>;
   readonly verifier: Verifier;
   readonly notifier: Notifier | null;
+  /** Absent: no record has any. */
+  readonly hooks?: Hooks;
 }
 
 export interface World {
@@ -91,6 +94,8 @@ const PAUSE_MS = 5_000;
 const ASK_DEADLINE_MS = 4_000;
 const CHAIN_DEADLINE_MS = 5_000;
 const NOTIFY_DEADLINE_MS = 30_000;
+/** What killing a hook that has not ended may take beyond its deadline. */
+const HOOK_GRACE_MS = 2_000;
 const STORE_RETRY_MS = 1_000;
 /** Entries that wait for a store that cannot commit, and words of operators among them, at most. */
 const WAITING_MAX = 1_000;
@@ -611,7 +616,9 @@ export class Controller {
   }
 
   #mustWait(effect: Effect, committed: boolean, changed: boolean): effect is Held['effect'] {
-    return effect.kind === 'write' || (effect.kind === 'notify' && committed && changed);
+    if (effect.kind === 'write') return true;
+    // One that is not the group's may be run by somebody else, too.
+    return (effect.kind === 'notify' || effect.kind === 'hook') && committed && changed;
   }
 
   /** True where the reply is an order's: it is in the transaction of what it did. */
@@ -887,6 +894,8 @@ export class Controller {
         // A switch that could not be committed is taken back: nobody is told of it.
         if (committed || effect.notice.kind !== 'switch') this.#notify(effect);
         return;
+      case 'hook':
+        return effect.when === 'before' ? this.#before(effect, committed) : this.#after(effect);
       case 'reply': {
         const asked = this.#replies.get(effect.request);
         this.#replies.delete(effect.request);
@@ -1001,6 +1010,39 @@ export class Controller {
       );
     void this.#bounded<unknown>(work, NOTIFY_DEADLINE_MS, late).then(([error]) => {
       if (error !== null) this.#trouble('notify', messageOf(error));
+    });
+  }
+
+  /** Run once what it is for is durable: a decision that is taken back has none. */
+  #before(e: HookEffect, committed: boolean): void {
+    const { record, id, about, deadlineMs } = e;
+    type Said = Awaited<ReturnType<Hooks['before']>>;
+    const none: Said = { answer: 'silent', detail: 'there is none' };
+    const late: Said = { answer: 'silent', detail: 'it did not end within its deadline' };
+    const tell = (answer: Said['answer'] | 'unrun', detail: string) => {
+      if (!this.#stopped) this.#step({ kind: 'hooked', record, id, answer, detail });
+    };
+    // A turn later: no step begins within another.
+    if (!committed) return this.#later(0, () => tell('unrun', 'the decision is not durable'));
+    const { hooks } = this.#adapters;
+    const work = (signal: AbortSignal) =>
+      hooks === undefined ? Promise.resolve(none) : hooks.before(about, id, signal);
+    void this.#bounded(work, deadlineMs + HOOK_GRACE_MS, late).then(([said]) =>
+      tell(said.answer, said.detail),
+    );
+  }
+
+  #after({ about, id, deadlineMs }: HookEffect): void {
+    const { hooks } = this.#adapters;
+    if (hooks === undefined) return;
+    const late = new Error(`${about.record}: its hook after a switch did not end in time`);
+    const work = (signal: AbortSignal) =>
+      hooks.after(about, id, signal).then(
+        () => null,
+        (error: unknown) => error,
+      );
+    void this.#bounded<unknown>(work, deadlineMs + HOOK_GRACE_MS, late).then(([error]) => {
+      if (error !== null) this.#trouble('hook', messageOf(error));
     });
   }
 
@@ -1145,12 +1187,14 @@ export function closeAll(adapters: Adapters): void {
 
 /** An effect that waits for what it rests on to be the group's. */
 interface Held {
-  readonly effect: Extract<Effect, { kind: 'write' | 'notify' }>;
+  readonly effect: Extract<Effect, { kind: 'write' | 'notify' | 'hook' }>;
   /** Changes until then must be committed. */
   readonly after: number;
   /** Of a write that waits for authority: until when. */
   dueAt: number | null;
 }
+
+type HookEffect = Extract<Effect, { kind: 'hook' }>;
 
 /** What is known of the group, and what waits for it. */
 interface Hands {
@@ -1222,6 +1266,7 @@ function isLook(command: Command | undefined): boolean {
 const isWord: ReadonlySet<EntryKind> = new Set([
   'ack',
   'adopt',
+  'approval',
   'drain',
   'drill',
   'freeze',

@@ -2,6 +2,7 @@
 // From the command line to a command. What a command needs is loaded when it is called, so that
 // `detour --help` and `detour status` start at once. Imported by nothing.
 
+import { resolve } from 'node:path';
 import about from '../package.json' with { type: 'json' };
 import { catchSignals } from './run/signals.ts';
 
@@ -71,6 +72,10 @@ process.exitCode = await runCli(process.argv.slice(2), {
       throw error;
     }
   },
+  texts: async (configPath) => {
+    const { textsOf } = await import('./run/build.ts');
+    return { file: resolve(configPath), ...textsOf(configPath) };
+  },
   makeKey: async (path) => {
     const { makeKey } = await import('./run/key.ts');
     return makeKey(path);
@@ -101,6 +106,10 @@ process.exitCode = await runCli(process.argv.slice(2), {
     await sealedHere();
     const { auditOnce } = await import('./run/audit.ts');
     return auditOnce(configPath, replica);
+  },
+  breakGlass: async (configPath, wanted, replica) => {
+    const { breakGlass } = await import('./run/break-glass.ts');
+    return orSay(() => breakGlass(configPath, wanted, replica));
   },
   simulate: async (order) => {
     const [{ loadConfig, tables }, { InputError, simulate }, { CliError, defaultConfig }] =

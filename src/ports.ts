@@ -18,7 +18,7 @@ import type {
   ServerAnswer,
   ServerAnswerKind,
 } from './core/model.ts';
-import type { CallReason } from './core/state.ts';
+import type { CallReason, HookAbout } from './core/state.ts';
 import type { ProbeResult } from './kit/extend.ts';
 
 export interface Clock {
@@ -111,6 +111,21 @@ export interface Store {
 }
 
 export type { GroupWord } from './core/model.ts';
+
+/** The commands that are run around a record's switches. */
+export interface Hooks {
+  /**
+   * Runs what comes before a switch. Resolves within its timeout and 2 s, and never rejects: whatever
+   * is no answer (it cannot be started, it hangs, it is killed) is `silent`, and says why.
+   */
+  before(
+    about: HookAbout,
+    id: string,
+    signal: AbortSignal,
+  ): Promise<{ readonly answer: 'go' | 'veto' | 'silent'; readonly detail: string }>;
+  /** Runs what comes after one. Rejects with a sentence where it failed. */
+  after(about: HookAbout, id: string, signal: AbortSignal): Promise<void>;
+}
 
 /** A document as it is shared: its key, and null where it is removed. */
 export type SharedDoc = readonly [key: string, value: Json | null];
@@ -244,10 +259,12 @@ export type TroubleWord =
   /** A fault of Detour's own: an event that could not be folded in. */
   | 'fold'
   | 'adapter'
+  | 'api'
   | 'coordinator'
   | 'eyes'
   | 'audit'
   | 'control-socket'
+  | 'hook'
   | 'http-listener'
   | 'notify'
   | 'prober'

@@ -19,7 +19,7 @@ import type {
   Seen,
 } from '../src/core/model.ts';
 import type { ProbeResult, Provider } from '../src/kit/extend.ts';
-import type { Commit, Eyes, Store, StoredEntry } from '../src/ports.ts';
+import type { Commit, Eyes, Hooks, Store, StoredEntry } from '../src/ports.ts';
 import { coreConfig, webCheck } from './core/world.ts';
 import { HandClock, settled } from './parts/hand-clock.ts';
 import { MemoryGroup } from './parts/memory-group.ts';
@@ -182,6 +182,7 @@ class Replica {
       notifier: {
         notify: async (notice) => void this.notices.push(notice),
       },
+      ...(this.world.hooks === null ? {} : { hooks: this.world.hooks(this) }),
     };
   }
 
@@ -225,6 +226,8 @@ class Lab {
   readonly vendors = [new Vendor('cf'), new Vendor('r53')];
   readonly origins = new Map<string, 'pass' | 'fail'>();
   readonly replicas: Replica[];
+  /** What is run around switches; null: nothing is. */
+  hooks: ((by: Replica) => Hooks) | null = null;
   /** Of a vendor's calls; null: as usual. */
   callTimeoutMs: number | null = null;
   readonly shape: Parameters<typeof coreConfig>[0];
@@ -912,5 +915,98 @@ test('a restored engine: nobody acts until a person says whose documents are rig
   assert.equal(done.exit, 0);
   assert.equal(markerOf(lab)!.target, 'b');
   await settled();
+  await lab.stop();
+});
+
+// ---------------------------------------------------------------- a person is asked, hooks are run
+
+function questionOf(one: Replica) {
+  return one.controller!.status().records[0]!.approval;
+}
+
+test('what waits is known to all, outlives who asked it, and any replica takes the answer', async () => {
+  const lab = await new Lab({ record: { mode: 'approve' } }).start();
+  const watch = watchWrites(lab);
+  lab.origins.set('a', 'fail');
+  await lab.clock.advance(15_000);
+  const { id } = questionOf(lab.leader)!;
+  for (const one of lab.replicas) {
+    assert.deepEqual(questionOf(one)?.id, id, one.name);
+    assert.equal(one.target, 'a');
+  }
+  const asker = lab.leader;
+  void asker.say(yields, 'y');
+  await lab.clock.advance(15_000);
+  assert.notEqual(lab.leader.name, asker.name);
+  assert.equal(questionOf(lab.leader)?.id, id, 'another acts, and it is the same question');
+  const told = lab.leader.notices.filter(({ key }) => key === `approval/${WWW}`);
+  assert.deepEqual(
+    told.map(({ state }) => state),
+    ['open'],
+  );
+  const say: Command = { kind: 'approve', id, by: 'ann' };
+  const look = await lab.answered(lab.followers[0]!.say({ ...say, dryRun: true }, 'd-1'));
+  assert.match(look.message, /would move .* which does not act/);
+  const reply = await lab.answered(lab.followers[0]!.say(say, 'a-1'));
+  assert.equal(reply.exit, 0, reply.message);
+  await lab.clock.advance(2_000);
+  assert.equal(watch.count(), 2);
+  for (const one of lab.replicas) {
+    assert.equal(one.target, 'b', one.name);
+    assert.equal(questionOf(one), null);
+  }
+  const again = await lab.answered(lab.followers[1]!.say(say, 'a-2'));
+  assert.equal(again.exit, 1);
+  assert.match(again.message, /approved by ann at .*, and done/);
+  await lab.stop();
+});
+
+test('a hook is run by whoever acts, once, after the group has the decision', async () => {
+  const runs: string[] = [];
+  const hooks = { before: { timeoutMs: 5_000, silence: 'stay' }, after: { timeoutMs: 5_000 } };
+  const lab = new Lab({ record: { hooks: hooks as never } });
+  lab.hooks = (by) => ({
+    before: async (about, id) => {
+      const doc = lab.group.docs.get(`record/${WWW}`) as { hook: { id: string } | null };
+      assert.equal(doc.hook?.id, id, 'what it is for is not committed');
+      runs.push(`before by ${by.name}: ${about.from} -> ${about.to}`);
+      await new Promise<void>((done) => void lab.clock.after(1_000, done));
+      return { answer: 'go', detail: '' };
+    },
+    after: async (about) => void runs.push(`after by ${by.name}: ${about.from} -> ${about.to}`),
+  });
+  await lab.start();
+  const { name } = lab.leader;
+  lab.group.way(name).slowMs = 200;
+  lab.origins.set('a', 'fail');
+  await lab.clock.advance(20_000);
+  assert.deepEqual(runs, [`before by ${name}: a -> b`, `after by ${name}: a -> b`]);
+  for (const one of lab.replicas) assert.equal(one.target, 'b', one.name);
+  await lab.stop();
+});
+
+test('whoever takes over runs no hook twice: what was not heard was silence', async () => {
+  const runs: string[] = [];
+  const hooks = { before: { timeoutMs: 20_000, silence: 'go' }, after: null };
+  const lab = new Lab({ record: { hooks: hooks as never } });
+  lab.hooks = (by) => ({
+    before: (about) => {
+      runs.push(`${by.name}: ${about.to}`);
+      return new Promise(() => {});
+    },
+    after: async () => {},
+  });
+  await lab.start();
+  const old = lab.leader;
+  lab.origins.set('a', 'fail');
+  await lab.clock.advance(5_000);
+  assert.deepEqual(runs, [`${old.name}: b`]);
+  void old.say(yields, 'y');
+  await lab.clock.advance(15_000);
+  assert.equal(lab.leader.target, 'a');
+  await lab.clock.advance(15_000);
+  assert.notEqual(lab.leader.name, old.name);
+  assert.equal(lab.leader.target, 'b');
+  assert.equal(runs.length, 1);
   await lab.stop();
 });

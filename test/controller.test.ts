@@ -19,7 +19,15 @@ import type {
   Seen,
 } from '../src/core/model.ts';
 import type { ProbeResult, Provider } from '../src/kit/extend.ts';
-import type { Commit, Observer, Prober, Store, StoredEntry, Verifier } from '../src/ports.ts';
+import type {
+  Commit,
+  Hooks,
+  Observer,
+  Prober,
+  Store,
+  StoredEntry,
+  Verifier,
+} from '../src/ports.ts';
 import { coreConfig } from './core/world.ts';
 import { HandClock, settled } from './parts/hand-clock.ts';
 
@@ -132,6 +140,8 @@ class Lab {
   attempts = 0;
   docs: Record<string, Json> = {};
   proberClosed = 0;
+  /** What is run around switches; null: nothing is. */
+  hooks: Hooks | null = null;
   /** Whoever is told of something never ends, and heeds no signal. */
   deaf = false;
 
@@ -179,7 +189,9 @@ class Lab {
         if (this.deaf) await new Promise(() => {});
       },
     };
-    return { prober, providers: this.vendors, verifier, notifier };
+    const { hooks } = this;
+    const around = hooks === null ? {} : { hooks };
+    return { prober, providers: this.vendors, verifier, notifier, ...around };
   }
 
   /** Starts, and lets both origins come up and the record be adopted. */
@@ -968,3 +980,60 @@ test('a configuration that cannot be folded in leaves the old one in force', asy
   assert.equal(lab.target(), 'b');
   await lab.stop();
 });
+
+const hooked = (silence: 'go' | 'stay', timeoutMs = 5_000) =>
+  coreConfig({
+    providers: ['cf', 'r53'],
+    record: { hooks: { before: { timeoutMs, silence }, after: { timeoutMs } } },
+  });
+
+test('a hook is run once its decision is durable, and not where the store cannot take that', async () => {
+  const lab = new Lab(hooked('stay'));
+  let runs = 0;
+  lab.hooks = {
+    before: async () => {
+      runs++;
+      assert.equal(lab.entries.at(-1)?.kind === 'hook' || lab.log.includes('commit hook'), true);
+      return { answer: 'go', detail: '' };
+    },
+    after: async () => {},
+  };
+  await lab.start();
+  lab.refuses = ({ entries }) => entries.some(({ kind }) => kind === 'hook');
+  lab.origins.set('a', 'fail');
+  await lab.clock.advance(10_000);
+  assert.equal(runs, 0);
+  assert.equal(lab.target(), 'a');
+  lab.refuses = () => false;
+  await lab.clock.advance(10_000);
+  assert.equal(runs, 1);
+  assert.equal(lab.target(), 'b');
+  await lab.stop();
+});
+
+for (const [silence, target] of [
+  ['go', 'b'],
+  ['stay', 'a'],
+] as const) {
+  test(`a hook that never ends and heeds no signal: silence means ${silence}`, async () => {
+    const lab = new Lab(hooked(silence));
+    const after: string[] = [];
+    lab.hooks = {
+      before: () => new Promise(() => {}),
+      after: async (about) => {
+        after.push(`${about.from} -> ${about.to} behind ${about.behind?.join(',')}`);
+        throw new Error('it failed');
+      },
+    };
+    await lab.start();
+    lab.origins.set('a', 'fail');
+    await lab.clock.advance(7_000);
+    assert.equal(lab.stay(), 'hook');
+    assert.equal(lab.target(), 'a');
+    await lab.clock.advance(10_000);
+    assert.equal(lab.target(), target);
+    assert.deepEqual(after, silence === 'go' ? ['a -> b behind '] : []);
+    assert.deepEqual(lab.troubles, silence === 'go' ? ['hook'] : []);
+    await lab.stop();
+  });
+}

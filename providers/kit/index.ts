@@ -21,8 +21,10 @@ export type {
 } from '../../src/core/model.ts';
 export type {
   AdapterContext,
+  ByHand,
   Capabilities,
   Extension,
+  HandStep,
   Provider,
   ProviderType,
   ReachingFinding,
@@ -38,6 +40,7 @@ export {
 } from '../../src/kit/schema.ts';
 export { agentFor, lookupOf, tunnelsOf } from './agents.ts';
 export { sendHalving, sideBySide } from './batch.ts';
+export { below, secretInShell, shellWord } from './by-hand.ts';
 export { ByZone, type Finder, oneByOne, reachOf, type ZoneKey } from './by-zone.ts';
 export { endpoint } from './endpoint.ts';
 export {

@@ -1,13 +1,15 @@
-// The operator's side of the control socket: one request a connection, each with a deadline and a
-// bound on the answer. It knows the paths and the shapes, prints nothing, retries nothing (a command
-// must not be given twice), and turns every failure into a sentence that says what to do.
+// The operator's side of the daemon's doors, the socket and the API: one request a connection,
+// each with a deadline and a bound on the answer. It knows the paths and the shapes, prints
+// nothing, retries nothing (a command must not be given twice), and turns every failure into a
+// sentence that says what to do.
 
 import type { IncomingMessage } from 'node:http';
 import type { AuditReport } from '../core/audit.ts';
 import type { Command as Order, Reply } from '../core/model.ts';
 import type { StatusView } from '../core/view.ts';
 import type { Histories, StoredEntry } from '../ports.ts';
-import { type Cli, CliError, defaultSocket } from './hands.ts';
+import { type Cli, CliError } from './hands.ts';
+import { type Place, type PlaceOptions, placeOf, whyNoApi } from './place.ts';
 
 export interface Client {
   status(signal?: AbortSignal): Promise<StatusView>;
@@ -18,7 +20,9 @@ export interface Client {
   /** By an id of its own: in a group it is done once, whoever carries it on. */
   command(order: Order): Promise<Reply>;
   /** Has the configuration read again; in a dry run nothing is put in force. */
-  reload(dryRun: boolean): Promise<Reply>;
+  reload(how: { readonly dryRun: boolean; readonly force: boolean }): Promise<Reply>;
+  /** What these texts, in place of its own file, would change. */
+  compare(texts: object): Promise<Reply>;
   /** Has the daemon audit now, and waits for the report; at most `auditMs`. */
   audit(): Promise<AuditReport>;
 }
@@ -30,48 +34,53 @@ const orderMs = 25_000;
 const auditMs = 75_000;
 const answerMost = 32 * 1024 * 1024;
 
-/** The client of the daemon at `--socket`, DETOUR_SOCKET or the default. Every method throws CliError. */
-export function daemon(cli: Cli, options: { readonly socket?: string }): Client {
-  const path = options.socket || cli.io.env.DETOUR_SOCKET || defaultSocket;
+/** The client of the daemon where the options or the environment say. It and its methods throw CliError. */
+export function daemon(cli: Cli, options: PlaceOptions): Client {
+  const place = placeOf(cli, options);
   return {
     async status(signal) {
-      const answer = await ask(path, 'GET', '/v1/status', { ms: readMs, signal });
-      if (!Array.isArray((answer.body as StatusView | null)?.records)) throw stranger(path, answer);
+      const answer = await ask(place, 'GET', '/v1/status', { ms: readMs, signal });
+      if (!Array.isArray((answer.body as StatusView | null)?.records))
+        throw stranger(place, answer);
       return answer.body as StatusView;
     },
     async history(record, limit, before) {
-      return (await histories(path, record, limit, false, before)).entries;
+      return (await histories(place, record, limit, false, before)).entries;
     },
-    histories: (record, limit) => histories(path, record, limit, true),
+    histories: (record, limit) => histories(place, record, limit, true),
     async command(order) {
       const body = JSON.stringify(order);
       const url = `/v1/command?id=${crypto.randomUUID()}`;
-      return reply(path, await ask(path, 'POST', url, { ms: orderMs, body }));
+      return reply(place, await ask(place, 'POST', url, { ms: orderMs, body }));
     },
-    async reload(dryRun) {
-      const query = dryRun ? '?dryRun=true' : '';
-      return reply(path, await ask(path, 'POST', `/v1/reload${query}`, { ms: orderMs }));
+    async reload({ dryRun, force }) {
+      const query = `?dryRun=${dryRun}&force=${force}`;
+      return reply(place, await ask(place, 'POST', `/v1/reload${query}`, { ms: orderMs }));
+    },
+    async compare(texts) {
+      const body = JSON.stringify(texts);
+      return reply(place, await ask(place, 'POST', '/v1/compare', { ms: orderMs, body }));
     },
     async audit() {
       const until = performance.now() + auditMs;
-      let answer = await ask(path, 'POST', '/v1/audit', { ms: orderMs });
+      let answer = await ask(place, 'POST', '/v1/audit', { ms: orderMs });
       for (;;) {
         const { running, report } = (answer.body ?? {}) as Partial<Audited>;
-        if (running === undefined) throw stranger(path, answer);
+        if (running === undefined) throw stranger(place, answer);
         if (!running && report) return report;
         if (!running || performance.now() > until) {
           const why = running ? 'takes longer than it may' : 'was given up; its log says more';
-          throw new CliError(1, `${path}: the audit ${why}`);
+          throw new CliError(1, `${place.name}: the audit ${why}`);
         }
         await new Promise((done) => setTimeout(done, 500));
-        answer = await ask(path, 'GET', '/v1/audit', { ms: readMs });
+        answer = await ask(place, 'GET', '/v1/audit', { ms: readMs });
       }
     },
   };
 }
 
 async function histories(
-  path: string,
+  place: Place,
   record: string | null,
   limit: number,
   all: boolean,
@@ -81,10 +90,10 @@ async function histories(
   if (record !== null) query.set('record', record);
   if (all) query.set('all', 'true');
   if (before !== undefined) query.set('before', String(before));
-  const answer = await ask(path, 'GET', `/v1/history?${query}`, { ms: readMs });
+  const answer = await ask(place, 'GET', `/v1/history?${query}`, { ms: readMs });
   const { entries, silent, exit, message } = (answer.body ?? {}) as Partial<Histories & Reply>;
   if (exit !== undefined && message !== undefined) throw new CliError(exit, message);
-  if (!Array.isArray(entries) || (all && !Array.isArray(silent))) throw stranger(path, answer);
+  if (!Array.isArray(entries) || (all && !Array.isArray(silent))) throw stranger(place, answer);
   return { entries, silent: silent ?? [] };
 }
 
@@ -99,19 +108,24 @@ interface Answer {
   readonly body: unknown;
 }
 
-function reply(path: string, answer: Answer): Reply {
+function reply(place: Place, answer: Answer): Reply {
   const body = answer.body as Reply | null | undefined;
   const isReply = [0, 1, 2, 3].includes(body?.exit as number) && typeof body?.message === 'string';
-  if (!isReply) throw stranger(path, answer);
+  if (!isReply) throw stranger(place, answer);
   return body as Reply;
 }
 
-function stranger(path: string, answer: Answer): CliError {
+function stranger(place: Place, answer: Answer): CliError {
+  // What the door refuses, it says.
+  const { exit, message } = (answer.body ?? {}) as Partial<Reply>;
+  if (answer.status >= 400 && [1, 2].includes(exit as number) && typeof message === 'string') {
+    return new CliError(exit as 1 | 2, `${place.name}: ${message}`);
+  }
   const why =
     answer.status === 500
       ? 'the daemon failed at this request; its log says more'
       : `what answers (status ${answer.status}) is no daemon of this version`;
-  return new CliError(1, `${path}: ${why}`);
+  return new CliError(1, `${place.name}: ${why}`);
 }
 
 interface Asking {
@@ -120,37 +134,28 @@ interface Asking {
   readonly signal?: AbortSignal | undefined;
 }
 
-async function ask(path: string, method: string, url: string, asking: Asking): Promise<Answer> {
-  const { request } = await import('node:http');
+async function ask(place: Place, method: string, url: string, asking: Asking): Promise<Answer> {
   const deadline = AbortSignal.timeout(asking.ms);
   const signal = asking.signal ? AbortSignal.any([deadline, asking.signal]) : deadline;
   try {
-    const response = await new Promise<IncomingMessage>((resolve, reject) => {
-      const asked = request(
-        { socketPath: path, path: url, method, signal, agent: false },
-        (answer) => resolve(answer),
-      );
-      asked.on('error', reject);
-      if (asking.body !== undefined) asked.setHeader('content-type', 'application/json');
-      asked.end(asking.body);
-    });
-    const text = await readAll(response, path);
+    const response = await place.ask({ path: url, method, signal }, asking.body);
+    const text = await readAll(response, place);
     return { status: response.statusCode ?? 0, body: parse(text) };
   } catch (error) {
     if (error instanceof CliError) throw error;
     const late = deadline.aborted && !asking.signal?.aborted;
     throw late
-      ? silent(path, method, asking.ms)
-      : absent(path, method, error as NodeJS.ErrnoException);
+      ? silent(place, method, asking.ms)
+      : absent(place, method, error as NodeJS.ErrnoException);
   }
 }
 
-async function readAll(response: IncomingMessage, path: string): Promise<string> {
+async function readAll(response: IncomingMessage, place: Place): Promise<string> {
   const chunks: Buffer[] = [];
   let size = 0;
   for await (const chunk of response) {
     size += (chunk as Buffer).length;
-    if (size > answerMost) throw new CliError(1, `${path}: the answer is longer than 32 MiB`);
+    if (size > answerMost) throw new CliError(1, `${place.name}: the answer is longer than 32 MiB`);
     chunks.push(chunk as Buffer);
   }
   return Buffer.concat(chunks).toString('utf8');
@@ -172,15 +177,19 @@ function doubt(method: string): string {
   return method === 'POST' ? 'What was asked may still be carried out. ' : '';
 }
 
-function silent(path: string, method: string, ms: number): CliError {
+function silent(place: Place, method: string, ms: number): CliError {
   return new CliError(
     1,
-    `the daemon at ${path} took the connection and did not answer within ${ms / 1000} s. ` +
+    `the daemon at ${place.name} took the connection and did not answer within ${ms / 1000} s. ` +
       `${doubt(method)}${wayOut}`,
   );
 }
 
-function absent(path: string, method: string, error: NodeJS.ErrnoException): CliError {
+function absent(place: Place, method: string, error: NodeJS.ErrnoException): CliError {
+  if (place.isApi) {
+    return new CliError(1, `${whyNoApi(place, error)}. ${doubt(method)}${wayOut}`);
+  }
+  const path = place.name;
   const elsewhere = 'Is its socket elsewhere? Say so with --socket or DETOUR_SOCKET.';
   switch (error.code) {
     case 'ENOENT':

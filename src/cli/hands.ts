@@ -6,7 +6,7 @@
 import type { Command } from 'commander';
 import type { AuditReport } from '../core/audit.ts';
 import type { Order } from '../core/direct.ts';
-import type { Outcome, Reply } from '../core/model.ts';
+import type { Name, Outcome, Reply } from '../core/model.ts';
 import { unrooted } from '../core/name.ts';
 import type { StatusView } from '../core/view.ts';
 import type { StoredEntry } from '../ports.ts';
@@ -75,6 +75,24 @@ interface Simulated {
   readonly html: (() => string) | null;
 }
 
+/** What is printed before the day on which nothing of Detour runs. */
+export interface Glass {
+  readonly cluster: string;
+  readonly records: readonly {
+    readonly record: Name;
+    readonly moves: readonly {
+      readonly target: string;
+      readonly cname: Name;
+      readonly vendors: readonly {
+        readonly provider: string;
+        readonly title: string;
+        readonly ttl: number;
+        readonly steps: readonly { readonly text: string; readonly shell?: string }[];
+      }[];
+    }[];
+  }[];
+}
+
 /**
  * The work behind commands that do not talk to the daemon. Each loads what it needs when called. A
  * `replica` is which of several this is, where the command line says so; null: as the environment or
@@ -107,6 +125,8 @@ export interface Hands {
     /** Who has a vote on which origin, as lines for people; absent where there are problems. */
     readonly votes?: string;
   }>;
+  /** What a configuration file and the folders that it includes hold, with its whole path. */
+  texts(configPath: string): Promise<object>;
   /** Makes a cluster key in a new file of mode 0600; never over an existing one. */
   makeKey(path: string): Promise<Reply>;
   /** The JSON Schema of the configuration, for editors. */
@@ -125,6 +145,12 @@ export interface Hands {
   audit(configPath: string, replica: string | null): Promise<AuditReport | Reply>;
   /** What the journal comes to; see `detour report`. Throws CliError. */
   report(order: ReportOrder): Promise<{ readonly text: string; readonly json: object }>;
+  /** How to move records by hand, with nothing of Detour running; touches no network. */
+  breakGlass(
+    configPath: string,
+    wanted: { readonly record: string | null; readonly target: string | null },
+    replica: string | null,
+  ): Promise<Glass>;
   /** Replays an outage or a journal in virtual time; touches no network. */
   simulate(order: SimulateOrder): Promise<Simulated>;
   /** The lab, with its own arguments. */

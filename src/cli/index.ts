@@ -5,7 +5,10 @@
 import { Command, CommanderError } from 'commander';
 import { addAck } from './ack.ts';
 import { addAdopt } from './adopt.ts';
+import { addApprove, addReject } from './approve.ts';
 import { addAudit } from './audit.ts';
+import { addBreakGlass } from './break-glass.ts';
+import { addCompletion } from './completion.ts';
 import { addDrain, addUndrain } from './drain.ts';
 import { addFreeze, addUnfreeze } from './freeze.ts';
 import { type Cli, examples, type Hands, type Io } from './hands.ts';
@@ -13,6 +16,7 @@ import { addHistory } from './history.ts';
 import { addInit } from './init.ts';
 import { addLab } from './lab.ts';
 import { addDrill, addExplain, addProbe } from './look.ts';
+import { addMan } from './man.ts';
 import { addPin, addUnpin } from './pin.ts';
 import { processIo } from './process.ts';
 import { addReload } from './reload.ts';
@@ -23,6 +27,7 @@ import { addSimulate } from './simulate.ts';
 import { addStatus } from './status.ts';
 import { addSwitch } from './switch.ts';
 import { addValidate } from './validate.ts';
+import { addVersion } from './version.ts';
 import { addYield } from './yield.ts';
 
 export type { DirectOrder, Hands, Io, Looked } from './hands.ts';
@@ -58,11 +63,14 @@ export function buildProgram(hands: Hands, io: Io = processIo()): Command {
   for (const add of [addSwitch, addAdopt, addPin, addUnpin, addDrain, addUndrain]) {
     add(program, cli);
   }
+  for (const add of [addApprove, addReject]) add(program, cli);
   for (const add of [addFreeze, addUnfreeze, addAck, addYield]) add(program, cli);
+  addBreakGlass(program, cli);
   program.commandsGroup('To run it:');
   for (const add of [addInit, addRun, addValidate, addReload, addSimulate, addSchema, addLab]) {
     add(program, cli);
   }
+  for (const add of [addVersion, addCompletion, addMan]) add(program, cli);
   examples(
     program,
     '$ detour status --watch',

@@ -75,7 +75,9 @@ export function addExplain(program: Command, cli: Cli): void {
   examples(withDaemon(command), '$ detour explain 9f2c41d0aa17be03');
   act<DaemonOptions>(cli, command, async ([id], options) => {
     const entries = await daemon(cli, options).history(null, HISTORY_MAX);
-    const entry = entries.find((e) => String(e.seq) === id || dataOf(e)['id'] === id);
+    const ofId = entries.filter((e) => dataOf(e)['id'] === id);
+    const asked = ofId.find((e) => dataOf(e)['word'] === 'asked');
+    const entry = entries.find((e) => String(e.seq) === id) ?? asked ?? ofId[0];
     if (entry === undefined) {
       throw new CliError(1, `${id}: not among the newest ${HISTORY_MAX} entries of the journal`);
     }
@@ -116,8 +118,7 @@ function explanation(entry: StoredEntry, entries: readonly StoredEntry[]): strin
   for (const { origin, why } of others) lines.push(`  ${origin.padEnd(12)} ${why}`);
   const after = entries
     .filter((e) => e.seq > entry.seq && e.record === entry.record)
-    .filter((e) => followsSwitch.has(e.kind))
-    .filter((e) => e.kind === 'settled' || dataOf(e)['epoch'] === data['epoch'])
+    .filter((e) => isAnswer(entry, e) || isOfSwitch(entry, e))
     .reverse();
   const end = after.findIndex((e) => e.kind === 'settled');
   for (const e of after.slice(0, end < 0 ? undefined : end + 1)) lines.push(`  ${e.sentence}`);
@@ -131,6 +132,18 @@ function explanation(entry: StoredEntry, entries: readonly StoredEntry[]): strin
 
 function isMove({ kind }: StoredEntry): boolean {
   return kind === 'switch';
+}
+
+/** What became of a question, or of a hook, by its id. */
+function isAnswer(entry: StoredEntry, later: StoredEntry): boolean {
+  const isAsked = entry.kind === 'approval' || entry.kind === 'hook';
+  return isAsked && later.kind === entry.kind && dataOf(later)['id'] === dataOf(entry)['id'];
+}
+
+function isOfSwitch(entry: StoredEntry, later: StoredEntry): boolean {
+  if (entry.kind === 'approval' || entry.kind === 'hook') return false;
+  if (!followsSwitch.has(later.kind)) return false;
+  return later.kind === 'settled' || dataOf(later)['epoch'] === dataOf(entry)['epoch'];
 }
 
 function dataOf(entry: StoredEntry): Readonly<Record<string, unknown>> {

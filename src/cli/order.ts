@@ -7,10 +7,10 @@ import type { Json, Command as Order, Reply } from '../core/model.ts';
 import { daemon } from './client.ts';
 import { act, type Cli, CliError } from './hands.ts';
 import { printJson } from './json.ts';
+import type { PlaceOptions } from './place.ts';
 import { clean, printName } from './print.ts';
 
-export interface DaemonOptions {
-  readonly socket?: string;
+export interface DaemonOptions extends PlaceOptions {
   readonly json?: boolean;
 }
 
@@ -23,6 +23,9 @@ export interface OrderOptions extends DaemonOptions {
 export function withDaemon(command: Command): Command {
   return command
     .option('--socket <path>', "the daemon's control socket (or DETOUR_SOCKET)")
+    .option('--api <url>', 'the daemon by its API instead, https://HOST:PORT (or DETOUR_API)')
+    .option('--token-file <path>', 'with --api: file of the token (or DETOUR_TOKEN_FILE)')
+    .option('--ca <path>', 'with --api: PEM file of who vouches for it (or DETOUR_CA)')
     .option('--json', 'the answer as one JSON document');
 }
 

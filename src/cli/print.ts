@@ -7,6 +7,7 @@ import { type AuditFinding, type AuditReport, countOf } from '../core/audit.ts';
 import { type Name, type Severity, severities, type Verdict } from '../core/model.ts';
 import { listOf, unrooted } from '../core/name.ts';
 import type {
+  ApprovalView,
   LaneStateWord,
   LaneView,
   OriginView,
@@ -165,6 +166,7 @@ function head(page: Page, view: StatusView, count: string | null): void {
     ...(count === null ? [] : [{ text: count }]),
   ]);
   if (view.group !== null) groupLines(page, view.at, view.group);
+  waitingLines(page, view);
   if (view.freeze !== null) {
     page.flow('  frozen     ', [{ text: heldLine(view, view.freeze), style: 'yellow' }]);
   }
@@ -172,6 +174,27 @@ function head(page: Page, view: StatusView, count: string | null): void {
     const text = `${drain.what} ${heldLine(view, drain)}`;
     page.flow('  drained    ', [{ text, style: 'yellow' }]);
   }
+}
+
+const WAITING_MOST = 5;
+
+/** Above all else: somebody is asked, and how to answer. */
+function waitingLines(page: Page, view: StatusView): void {
+  const waiting = view.records.flatMap((record) =>
+    record.approval ? [{ record, approval: record.approval }] : [],
+  );
+  for (const { record, approval } of waiting.slice(0, WAITING_MOST)) {
+    const { id, sentence } = approval;
+    const text = `${printName(record.name)}: ${sentence} (${lifeOf(view, approval)})`;
+    page.flow('  WAITS      ', [{ text, style: bad }]);
+    page.flow('             ', [
+      { text: `detour approve ${id}`, style: 'bold' },
+      { text: `detour reject ${id}`, style: 'bold' },
+    ]);
+  }
+  const more = waiting.length - WAITING_MOST;
+  if (more > 0)
+    page.flow('             ', [{ text: `and ${more} more: \`detour approve\` names all` }]);
 }
 
 /** `hz-1 acts (term 7); this is nrt-1, which follows` */
@@ -306,12 +329,15 @@ function recordPart(page: Page, view: StatusView, record: RecordView): void {
     { text: printName(record.name), style: 'bold' },
     record.mode === 'steer'
       ? { text: 'steer' }
-      : { text: 'observe: decided and journalled, never written', style: 'yellow' },
+      : record.mode === 'approve'
+        ? { text: 'approve: moves when a person says so' }
+        : { text: 'observe: decided and journalled, never written', style: 'yellow' },
     { text: `epoch ${record.epoch}` },
     ...(record.switching ? [{ text: 'switching', style: 'yellow' as const }] : []),
   ]);
   page.flow('  target   ', [targetLine(view, record)]);
   page.flow('  stays    ', [{ text: `${record.stay.reason}: ${record.stay.sentence}` }]);
+  if (record.approval) approvalPart(page, view, record.approval);
   if (record.pin !== null) page.flow('  pin      ', pinLine(view, record));
   if (record.freeze !== null) {
     page.flow('  frozen   ', [{ text: heldLine(view, record.freeze), style: 'yellow' }]);
@@ -346,7 +372,7 @@ function recordPart(page: Page, view: StatusView, record: RecordView): void {
     ['', 'TARGET', 'HEALTH', 'FOR', 'CNAME'],
     record.targets.map((target) => [
       // What is only observed stands where it stood.
-      { text: target.origin !== record.target ? '' : record.mode === 'steer' ? '>' : '?' },
+      { text: target.origin !== record.target ? '' : record.mode === 'observe' ? '?' : '>' },
       { text: target.origin },
       healthCell(target),
       { text: age(view.at - target.sinceAt) },
@@ -360,6 +386,23 @@ function recordPart(page: Page, view: StatusView, record: RecordView): void {
   for (const { provider, problem } of record.providers) {
     if (problem !== null) page.flow(`  ! ${provider}: `, [{ text: problem, style: 'red' }], 4);
   }
+}
+
+/** What waits for a person, with what speaks for and against it. */
+function approvalPart(page: Page, view: StatusView, approval: ApprovalView): void {
+  const { id, sentence, votes, alternatives } = approval;
+  const text = `${sentence} (${lifeOf(view, approval)})`;
+  page.flow('  WAITS    ', [{ text, style: bad }]);
+  page.flow('           ', [{ text: `detour approve ${id}` }, { text: `detour reject ${id}` }]);
+  if (votes !== '') page.flow('           ', [{ text: votes }]);
+  const others = alternatives.map(({ origin, why }) => `${origin}: ${why}`).join('; ');
+  page.flow('           ', [{ text: others }]);
+}
+
+/** `12m left, then it is asked anew; goes by itself in 4m` */
+function lifeOf(view: StatusView, { expiresAt, goesAt }: ApprovalView): string {
+  if (goesAt === null) return `${age(expiresAt - view.at)} left; with no answer it stays`;
+  return `with no answer it goes by itself in ${age(goesAt - view.at)}`;
 }
 
 function targetLine(view: StatusView, record: RecordView): Cell {

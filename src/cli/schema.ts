@@ -9,6 +9,7 @@ import {
   groupWords,
   markerKinds,
   outcomes,
+  recordModes,
   severities,
   stayReasons,
   verdicts,
@@ -77,7 +78,7 @@ const predictedPart = z.strictObject({
 
 const record = z.strictObject({
   name,
-  mode: z.enum(['observe', 'steer']),
+  mode: z.enum(recordModes),
   target: text.nullable().describe('in force; with mode observe what would be'),
   cname: name.nullable(),
   retired: z.boolean(),
@@ -108,6 +109,21 @@ const record = z.strictObject({
     .nullable()
     .describe('what its clients have to expect should the target in force fail'),
   providers: z.array(provider),
+  approval: z
+    .strictObject({
+      id: text,
+      from: text,
+      to: text,
+      why: z.enum(['target-down', 'drained', 'failback']),
+      sentence: text,
+      votes: text.describe('what the checks of the target in force say'),
+      alternatives: z.array(z.strictObject({ origin: text, why: text })),
+      sinceAt: time,
+      expiresAt: time.describe('when the question ends'),
+      goesAt: time.nullable().describe('when it goes without an answer; null: it stays'),
+    })
+    .nullable()
+    .describe('the decision that waits for a person; null: none does'),
 });
 
 const observation = z.strictObject({
@@ -376,6 +392,35 @@ export const documents = {
   report: z
     .looseObject({ version: z.literal(jsonVersion) })
     .describe('objective, incident or sla; their keys are not promised yet'),
+  version: document(
+    { detour: text, node: text, machine: text, json: count, contract: count },
+    'what runs here',
+  ),
+  'break-glass': document(
+    {
+      cluster: text,
+      records: z.array(
+        z.strictObject({
+          record: name,
+          moves: z.array(
+            z.strictObject({
+              target: text,
+              cname: name,
+              vendors: z.array(
+                z.strictObject({
+                  provider: text,
+                  title: text,
+                  ttl: count,
+                  steps: z.array(z.strictObject({ text, shell: text.optional() })),
+                }),
+              ),
+            }),
+          ),
+        }),
+      ),
+    },
+    'the steps by hand, by record, target and vendor',
+  ),
   simulate: z
     .looseObject({ version: z.literal(jsonVersion) })
     .describe('a replay; its keys are not promised'),
@@ -388,6 +433,15 @@ export const documents = {
     '`detour switch`',
   ),
   adopt: answer,
+  approve: document(
+    {
+      ...reply,
+      outcome: text.optional().describe('how it ended; left out where nothing was followed'),
+      record: record.nullable().optional().describe('as it was last seen'),
+    },
+    '`detour approve`',
+  ),
+  reject: answer,
   pin: answer,
   unpin: answer,
   drain: answer,

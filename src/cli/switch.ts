@@ -43,9 +43,12 @@ interface Options extends OrderOptions, ReplicaOptions {
   readonly config: string;
 }
 
-interface Wanted {
+interface Goal {
   readonly record: string;
   readonly target: string;
+}
+
+interface Wanted extends Goal {
   readonly reason: string;
   readonly by: string;
   readonly forMs: number | null;
@@ -152,13 +155,14 @@ interface End {
   readonly record: RecordView | null;
 }
 
-async function follow(
+/** Tells of each stage until the switch has ended, been overtaken, or is left. */
+export async function follow(
   cli: Cli,
   client: Client,
-  wanted: Wanted,
+  wanted: Goal,
   reply: Reply,
   startedAt: number,
-  options: Options,
+  options: { readonly json?: boolean },
 ): Promise<End> {
   const stop = new AbortController();
   const undo = cli.io.interrupted(() => stop.abort());
@@ -214,7 +218,7 @@ function superseded(record: RecordView, reply: Reply): boolean {
 }
 
 /** The view already shows the switch of the reply, not the state before it. */
-function begun(record: RecordView, wanted: Wanted, reply: Reply): boolean {
+function begun(record: RecordView, wanted: Goal, reply: Reply): boolean {
   const { epoch } = idOf(reply);
   return record.target === wanted.target && (epoch === null || record.epoch >= epoch);
 }
@@ -248,7 +252,7 @@ function tellStages(cli: Cli, record: RecordView, told: Set<string>): void {
   }
 }
 
-function finished(record: RecordView, wanted: Wanted): End {
+function finished(record: RecordView, wanted: Goal): End {
   const name = printName(record.name);
   const behind = record.providers.filter((provider) => provider.stage !== 'visible');
   if (behind.length === 0 && record.target === wanted.target) {
@@ -274,7 +278,7 @@ function finished(record: RecordView, wanted: Wanted): End {
   return { exit: 3, message, record };
 }
 
-function supersededEnd(record: RecordView, wanted: Wanted): End {
+function supersededEnd(record: RecordView, wanted: Goal): End {
   const message =
     `a later switch took over: ${printName(record.name)} goes to ${record.target ?? 'nothing'} ` +
     `(epoch ${record.epoch}), not to ${wanted.target}`;

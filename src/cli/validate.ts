@@ -2,6 +2,7 @@
 // with no network touched.
 
 import type { Command } from 'commander';
+import { daemon } from './client.ts';
 import {
   act,
   type Cli,
@@ -11,6 +12,7 @@ import {
   withReplica,
 } from './hands.ts';
 import { printJson } from './json.ts';
+import { showReply } from './order.ts';
 import { clean } from './print.ts';
 
 interface Options extends ReplicaOptions {
@@ -18,6 +20,8 @@ interface Options extends ReplicaOptions {
   readonly json?: boolean;
   readonly jsonSchema?: boolean;
   readonly plugins?: boolean;
+  readonly againstRunning?: boolean;
+  readonly socket?: string;
 }
 
 export function addValidate(program: Command, cli: Cli): void {
@@ -27,11 +31,14 @@ export function addValidate(program: Command, cli: Cli): void {
     .option('-c, --config <file>', 'the configuration', defaultConfig)
     .option('--json', 'the result as one JSON document')
     .option('--plugins', 'load the packages that it names, and read their settings with them')
+    .option('--against-running', 'say what it would change in the daemon that runs here')
+    .option('--socket <path>', "the daemon's control socket (or DETOUR_SOCKET)")
     .option('--json-schema', 'print the JSON Schema of the configuration, for editors');
   examples(
     withReplica(command),
     '$ detour validate -c detour.yaml',
     '$ detour validate -c detour.yaml --plugins',
+    '$ detour validate -c next.yaml --against-running',
     '$ detour validate --json-schema > detour.schema.json',
     'Then, as the first line of detour.yaml:',
     '# yaml-language-server: $schema=detour.schema.json',
@@ -46,6 +53,10 @@ export function addValidate(program: Command, cli: Cli): void {
       replica: options.replica ?? null,
     });
     const exit = problems.length > 0 ? 2 : 0;
+    if (options.againstRunning && exit === 0) {
+      const texts = await cli.hands.texts(options.config);
+      return showReply(cli, await daemon(cli, options).compare(texts), options);
+    }
     if (options.json) printJson(cli.io, { exit, problems, warnings, votes });
     else cli.io.out(report(options.config, problems, warnings) + (votes ? `\n${votes}` : ''));
     return exit;

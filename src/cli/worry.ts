@@ -49,6 +49,9 @@ const ofStay = {
   'budget-spent': 'trouble',
   'epochs-spent': 'trouble',
   'confirming-target': 'trouble',
+  'awaiting-approval': 'trouble',
+  'approval-rejected': 'note',
+  hook: 'trouble',
 } satisfies Readonly<Record<StayReason, Level>>;
 
 const ofDiagnosis = {

@@ -5,6 +5,7 @@
 // replicas act at once, take a lost reply for either answer, or go on over an etcd that was put
 // back to an earlier time: then nobody acts until a person says so (restore.ts).
 
+import type { Telling } from '../core/heard.ts';
 import { MARKER_NUMBER_MAX } from '../core/marker.ts';
 import type { Command, Json, Reply } from '../core/model.ts';
 import { shifted } from '../core/stored.ts';
@@ -76,12 +77,14 @@ interface EtcdOptions {
   readonly trouble: (sentence: string) => void;
 }
 
+/** The number of the newest head that is known, and the highest term. */
+export type GroupHead = Pick<Telling, 'head' | 'term'>;
+
 export interface GroupCoordinator extends Coordinator {
   readonly shared: Shared;
-  /** The number of the newest head that is known. */
-  readonly head: number;
-  /** Another replica says that it knows a head of this number. */
-  highest(number: number, replica: string): void;
+  readonly head: GroupHead;
+  /** Another replica says that it knows such a head. */
+  highest(known: GroupHead, replica: string): void;
 }
 
 /** How much sooner the right to act ends than the lease: for clocks that run at different speeds. */
@@ -167,6 +170,8 @@ class EtcdCoordinator implements GroupCoordinator {
   #restUntil = 0;
   #memory: Memory;
   #heard: Known['heard'] = null;
+  /** The highest that another replica has told of. */
+  #heardTerm = 0;
   #mirrored = false;
   #loading: Promise<void> | null = null;
   #unwatch = () => {};
@@ -238,13 +243,14 @@ class EtcdCoordinator implements GroupCoordinator {
     await this.#stepDown('handed over');
   }
 
-  get head(): number {
-    return this.#memory.number;
+  get head(): GroupHead {
+    return { head: this.#memory.number, term: this.#memory.term };
   }
 
-  highest(number: number, replica: string): void {
-    if (!(number > (this.#heard?.number ?? 0)) || number > MARKER_NUMBER_MAX) return;
-    this.#heard = { number, replica };
+  highest({ head: number, term }: GroupHead, replica: string): void {
+    if (Math.max(number, term) > MARKER_NUMBER_MAX) return;
+    this.#heardTerm = Math.max(this.#heardTerm, term);
+    if (number > (this.#heard?.number ?? 0)) this.#heard = { number, replica };
   }
 
   close(): void {
@@ -646,6 +652,8 @@ class EtcdCoordinator implements GroupCoordinator {
 
   #groupNow(): number {
     this.#shift ??= 0;
+    // From here on the group goes by this clock; a head that is read late must not set it anew.
+    this.#isShiftLive = true;
     return this.#o.clock.now() - this.#shift;
   }
 
@@ -1077,7 +1085,8 @@ class EtcdCoordinator implements GroupCoordinator {
     const by = -(this.#shift ?? 0);
     const own = Object.entries(docs).map(([key, doc]) => [key, shifted(key, doc, by)] as const);
     const known = [this.#memory.number, this.#mirror.head?.number ?? 0, this.#heard?.number ?? 0];
-    const terms = [this.#memory.term, this.#mirror.head?.term ?? 0, this.#memory.base];
+    const { term, base } = this.#memory;
+    const terms = [term, base, this.#mirror.head?.term ?? 0, this.#heardTerm];
     const { aimed } = this.#memory;
     const restored = await restoreAll(own, {
       gateway,

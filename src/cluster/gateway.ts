@@ -68,12 +68,10 @@ export interface Range {
   readonly keysOnly?: boolean;
 }
 
-/** True where the key's create or mod revision is just that; 0: there is no such key. */
-interface Compare {
-  readonly key: string;
-  readonly target: 'create' | 'mod';
-  readonly revision: number;
-}
+/** True where the key's create or mod revision (0: no such key) or its value is just that. */
+type Compare =
+  | { readonly key: string; readonly target: 'create' | 'mod'; readonly revision: number }
+  | { readonly key: string; readonly target: 'value'; readonly value: string };
 
 export type Op =
   | { readonly kind: 'put'; readonly key: string; readonly value: string; readonly lease?: string }
@@ -660,10 +658,15 @@ function rangeBody({ key, end, limit, revision, keysOnly }: Range): object {
   };
 }
 
-function compareBody({ key, target, revision }: Compare): object {
+function compareBody(compare: Compare): object {
+  const key = base64(compare.key);
+  if (compare.target === 'value') {
+    return { key, target: 'VALUE', result: 'EQUAL', value: base64(compare.value) };
+  }
+  const { target, revision } = compare;
   const which = target === 'create' ? 'create_revision' : 'mod_revision';
   const word = target === 'create' ? 'CREATE' : 'MOD';
-  return { key: base64(key), target: word, result: 'EQUAL', [which]: String(revision) };
+  return { key, target: word, result: 'EQUAL', [which]: String(revision) };
 }
 
 function opBody(op: Op): object {

@@ -85,6 +85,7 @@ export class Documents {
   #known: Known;
   /** What another replica says that it knows. */
   #heard: { readonly number: number; readonly replica: string } | null = null;
+  #heardTerm = 0;
   /** The same, where a reading that was asked for later shows less. */
   #missed: { readonly number: number; readonly replica: string } | null = null;
   #last: Promise<unknown> = Promise.resolve();
@@ -210,7 +211,8 @@ export class Documents {
   }
 
   /** Another replica says that it knows a head of this number; true: more than stands here. */
-  hear(number: number, replica: string): boolean {
+  hear({ number, term }: Omit<Known, 'tx'>, replica: string): boolean {
+    this.#heardTerm = Math.max(this.#heardTerm, term);
     if (number > (this.#heard?.number ?? 0)) this.#heard = { number, replica };
     return number > (this.#opened?.shelf?.number ?? 0);
   }
@@ -296,7 +298,8 @@ export class Documents {
     const { shelf, doubt } = this.#opened ?? { shelf: null, doubt: null };
     const all = [this.#known, shelf, doubt].filter((one) => one !== null);
     const number = Math.max(this.#heard?.number ?? 0, ...all.map((one) => one.number));
-    return { term: Math.max(...all.map((one) => one.term)), number, tx: '' };
+    const term = Math.max(this.#heardTerm, ...all.map((one) => one.term));
+    return { term, number, tx: '' };
   }
 
   // -------------------------------------------------------------- reading

@@ -319,6 +319,8 @@ export class Office implements Shared {
     const number = Math.max(shelf?.number ?? 0, documents.known.number) + 1;
     // The first writer of an empty group sets its time.
     this.#shift ??= 0;
+    // From here on the group goes by this clock; a head that is read late must not set it anew.
+    this.#isShiftLive = true;
     const docs = new Map(Object.entries(shelf?.docs ?? {}));
     for (const [key, value] of batch.docs) {
       if (value === null) docs.delete(key);

@@ -20,7 +20,7 @@
 
 import { MARKER_NUMBER_MAX } from '../core/marker.ts';
 import type { Clock, GroupWord, LeaseEvent, Shared } from '../ports.ts';
-import type { GroupCoordinator } from './etcd.ts';
+import type { GroupCoordinator, GroupHead } from './etcd.ts';
 import type { KubeAnswer, KubeApi, KubeKind, KubeObject } from './kube-api.ts';
 import { Documents } from './kube-documents.ts';
 import { Seat } from './kube-lease.ts';
@@ -144,13 +144,14 @@ class KubernetesCoordinator implements GroupCoordinator {
     this.#goOn(SOON_MS);
   }
 
-  get head(): number {
-    return this.#documents.known.number;
+  get head(): GroupHead {
+    const { number, term } = this.#documents.known;
+    return { head: number, term };
   }
 
-  highest(number: number, replica: string): void {
-    if (!Number.isSafeInteger(number) || number > MARKER_NUMBER_MAX) return;
-    if (this.#documents.hear(number, replica)) this.#safely(this.#refreshSoon());
+  highest({ head, term }: GroupHead, replica: string): void {
+    if (!Number.isSafeInteger(head) || Math.max(head, term) > MARKER_NUMBER_MAX) return;
+    if (this.#documents.hear({ number: head, term }, replica)) this.#safely(this.#refreshSoon());
   }
 
   close(): void {

@@ -80,11 +80,16 @@ export function plan(batch: Batch, mirror: Mirror, terms: Terms): Planned {
     return value === null ? { kind: 'delete', key: whole } : { kind: 'put', key: whole, value };
   });
   if (batch.entries.length > 0) ops.push(...logged(batch, number, terms));
+  // In an etcd that was put back another head may stand at the same revision: its text tells.
+  const { headRaw } = mirror;
+  const own: Txn['compare'] =
+    headRaw === null ? [] : [{ key: `${prefix}head`, target: 'value', value: headRaw }];
   const txn: Txn = {
     compare: [
       { key: `${prefix}lease`, target: 'create', revision: create },
       { key: `${prefix}head`, target: 'mod', revision: mirror.headRevision },
       { key: `${prefix}doubt`, target: 'create', revision: 0 },
+      ...own,
     ],
     success: ops,
     failure: ['lease', 'head', 'doubt'].map((key) => ({ kind: 'range', key: prefix + key })),

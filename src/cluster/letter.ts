@@ -55,6 +55,7 @@ interface Head {
   readonly blind: boolean;
   readonly acts: boolean;
   readonly head: number;
+  readonly term: number;
   readonly paths: Telling['paths'];
   readonly hasRecords: boolean;
 }
@@ -163,6 +164,7 @@ function headOf(telling: Telling): Json {
     ...flags.map(Number),
     bounded(telling.head, Number.MAX_SAFE_INTEGER),
     paths,
+    bounded(telling.term, Number.MAX_SAFE_INTEGER),
   ];
 }
 
@@ -341,8 +343,11 @@ function pieceOf(rest: readonly unknown[], replica: string, names: Names): Piece
 
 function headFrom(value: unknown, replica: string): Head | string {
   if (!isList(value, 16)) return 'a telling without a head';
-  const [config, whole, blind, acts, hasRecords, head, listed] = value;
-  if (!isHash(config) || !isCount(head, Number.MAX_SAFE_INTEGER)) return 'a head that is none';
+  const [config, whole, blind, acts, hasRecords, head, listed, term = 0] = value;
+  if (!isHash(config)) return 'a head that is none';
+  if (!isCount(head, Number.MAX_SAFE_INTEGER) || !isCount(term, Number.MAX_SAFE_INTEGER)) {
+    return 'a head that is none';
+  }
   if (!isFlag(whole) || !isFlag(blind) || !isFlag(acts) || !isFlag(hasRecords)) {
     return 'a head that is none';
   }
@@ -356,7 +361,7 @@ function headFrom(value: unknown, replica: string): Head | string {
     paths.push({ path, blind: isBlind === 1, lossPermille });
   }
   const flags = { whole: whole === 1, blind: blind === 1, acts: acts === 1 };
-  return { config, ...flags, head, paths, hasRecords: hasRecords === 1 };
+  return { config, ...flags, head, term, paths, hasRecords: hasRecords === 1 };
 }
 
 function sightingFrom(row: unknown, names: Names): Sighting | string {

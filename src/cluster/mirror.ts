@@ -131,6 +131,11 @@ export class Mirror {
     return this.modRevision('head');
   }
 
+  /** Its text, which no other head ever had; null: there is none that can be believed. */
+  get headRaw(): string | null {
+    return this.#opened.get('head')?.raw ?? null;
+  }
+
   /** What stands for a head cannot be believed. */
   get isHeadWrong(): boolean {
     return this.#wrong.has('head');

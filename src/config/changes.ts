@@ -4,7 +4,7 @@
 // applies.
 
 import { isDeepStrictEqual } from 'node:util';
-import type { CheckId } from '../core/model.ts';
+import type { CheckId, RecordConfig } from '../core/model.ts';
 import { listOf } from '../core/name.ts';
 import { printDuration } from '../kit/schema.ts';
 import type { Config } from './config.ts';
@@ -40,6 +40,29 @@ export function boundToStart(was: Config, is: Config): string | null {
   if (changed.length === 0) return null;
   const cure = 'restart the daemons with it, one after the other';
   return `${listOf(changed)} changed, which a start alone takes in: ${cure}`;
+}
+
+/** A reload that takes away more than this part of the records wants to be meant. */
+const REMOVED_MOST = 0.3;
+
+/**
+ * What looks like the wrong file, as one sentence; null: nothing does. A file that was exchanged or
+ * half written is most often seen by what it no longer has.
+ */
+export function sweeping(was: Config, is: Config): string | null {
+  const [old, young] = [was.core.records, is.core.records];
+  const names = Object.keys(old);
+  const kept = names.filter((name) => Object.hasOwn(young, name));
+  const gone = names.length - kept.length;
+  if (gone > REMOVED_MOST * names.length) return `it removes ${gone} of ${names.length} records`;
+  const hasOthers = (name: string) =>
+    !isDeepStrictEqual(new Set(cnamesOf(old[name]!)), new Set(cnamesOf(young[name]!)));
+  const isAll = kept.length > 1 && kept.every(hasOthers);
+  return isAll ? `it changes the targets of every record (${kept.length})` : null;
+}
+
+function cnamesOf({ targets }: RecordConfig): readonly string[] {
+  return targets.map(({ cname }) => cname);
 }
 
 export function changesOf(was: Config, is: Config): Changes {

@@ -18,6 +18,7 @@ import type {
   OriginConfig,
   PathConfig,
   RecordConfig,
+  RecordMode,
   TargetConfig,
 } from '../core/model.ts';
 import { closest, isWithin, listOf, notAmong, unrooted } from '../core/name.ts';
@@ -29,6 +30,7 @@ import {
   printDuration,
   type SecretRef,
 } from '../kit/schema.ts';
+import { type ApiConfig, readApi } from './api.ts';
 import {
   cadenceFields,
   fields,
@@ -60,6 +62,7 @@ import {
   readValue,
   type Source,
   show,
+  type Text,
   type Tree,
 } from './text.ts';
 import { type Ballot, ballotsOf, indispensable, neededOf, seatsOf } from './votes.ts';
@@ -93,8 +96,12 @@ export interface Config {
   readonly socket: string;
   /** Metrics, health and status over HTTP; null: off. */
   readonly listen: HostPort | null;
+  /** The operators' door over the network; null: off. */
+  readonly api: ApiConfig | null;
   /** How long a gate holds the last decision while it cannot be known to be right. */
   readonly gateHoldMs: number;
+  /** What is run around the switches of a record, by its name; the core knows when. */
+  readonly hooks: Readonly<Record<Name, HookCommands>>;
   /** A row of the table of notifiers; null: nobody is told. */
   readonly notify: { readonly type: string; readonly settings: unknown } | null;
   /** By cloud what its agreement promises. */
@@ -105,6 +112,11 @@ export interface Config {
     readonly format: 'json' | 'text' | 'auto';
     readonly level: 'debug' | 'info' | 'warn' | 'error';
   };
+}
+
+interface HookCommands {
+  readonly before: { readonly command: readonly string[]; readonly timeoutMs: number } | null;
+  readonly after: { readonly command: readonly string[]; readonly timeoutMs: number } | null;
 }
 
 interface ProviderConfig {
@@ -151,8 +163,19 @@ export type Parsed = { readonly wanted: Wanted } & (
   | { readonly ok: false; readonly problems: readonly Problem[] }
 );
 
+/** What the folders of `include:` hold, by their name in the text; a clause says why nothing. */
+export type Included = Readonly<Record<string, readonly Text[] | { readonly why: string }>>;
+
+/** The folders that a configuration includes, before it is read: none where it cannot be. */
+export function includesOf(text: string): readonly string[] {
+  const { root } = readSource([{ file: '', text }], []);
+  const tree = root?.kind === 'map' ? root.entries.get('include')?.tree : undefined;
+  const read = fields.top.include.safeParse(plainOf(tree));
+  return read.success ? (read.data ?? []) : [];
+}
+
 /**
- * Reads a configuration (YAML 1.2, at most 1 MiB); `file` is the name to print, `named` the replica
+ * Reads a configuration (YAML 1.2, at most 1 MiB a file); `file` is the name to print, `named` the replica
  * that the command line or the environment says this is, or `all`: to be looked at as if one daemon
  * alone had every path of theirs. Never throws: either a configuration and its warnings, or every
  * problem, by line, at most 200 and a count. A package without a row is known by its name alone, with
@@ -163,11 +186,13 @@ export function parseConfig(
   file: string,
   tables: Tables,
   named: Named | 'all' | null = null,
+  included: Included = {},
 ): Parsed {
-  const source = readSource(text, file);
+  const more = Object.values(included).flatMap((found) => ('why' in found ? [] : found));
+  const source = readSource([{ file, text }, ...more], nested);
   const wanted = new Map<string, Set<Role>>();
   const asked = new Map<ProbeConfig, unknown>();
-  const context = { source, tables, wanted, named, asked };
+  const context = { source, tables, wanted, named, asked, included };
   const config = source.root === null ? null : readConfig(context, source.root);
   const problems = source.problems();
   if (problems.length > 0 || config === null) return { ok: false, problems, wanted };
@@ -208,16 +233,18 @@ interface Context {
   readonly named: Named | 'all' | null;
   /** What each check asks, as it was written. */
   readonly asked: Map<ProbeConfig, unknown>;
+  readonly included: Included;
 }
 
 const nested = ['providers', 'paths', 'clouds', 'origins', 'records', 'replicas'];
-const groups = ['policy', 'dns', 'notify', 'log', 'group'];
+const groups = ['policy', 'dns', 'notify', 'log', 'group', 'api'];
 
 /** The whole; what is wrong has been noted, and then the result is of no use. */
 function readConfig(context: Context, root: Tree): Config | null {
   const { source } = context;
   const top = readFields(source, [], root, fields.top, [...nested, ...groups, 'clusterKey']);
   if (root.kind !== 'map') return null;
+  checkIncluded(context, top.include ?? []);
   const part = (key: string) => root.entries.get(key)?.tree ?? emptyMap;
   const policyTree = part('policy');
   const policy = readFields(source, ['policy'], policyTree, fields.policy, [
@@ -241,7 +268,7 @@ function readConfig(context: Context, root: Tree): Config | null {
   const clouds = readClouds(context, root, policy, paths, parts);
   const origins = readOrigins(context, root, policy, clouds, paths, parts);
   checkCloudsOfPaths(context, replicas, paths, clouds, origins);
-  const records = readRecords(context, root, policy, origins, providers);
+  const { records, hooks } = readRecords(context, root, policy, origins, providers);
   warnOfParts(context, records, origins, providers);
   const guarded = new Set([...origins.values()].map(({ config }) => config.cloud));
   warnOfSharedFate(source, { replicas, group }, guarded);
@@ -268,17 +295,13 @@ function readConfig(context: Context, root: Tree): Config | null {
     ...{ group, clusterKeys, tables: context.tables },
     providers: Object.fromEntries(providers),
     ...ownPart(paths, parts, group),
-    dns: {
-      port: dns.port ?? 0,
-      roots: dns.roots ?? null,
-      resolvers: dns.resolvers ?? null,
-      timeoutMs: dns.timeout ?? 0,
-    },
+    dns: dnsOf(dns),
     stateDir,
     socket: socketOf(context, top.socket ?? `${stateDir.replace(/\/+$/, '')}/control.sock`),
     listen: listen === undefined || listen === 'off' ? null : parseHostPort(listen, null),
+    api: readApi(source, root, listen),
     gateHoldMs: top.gateHold ?? 0,
-    notify,
+    ...{ hooks, notify },
     ...reportsOf(context, part('sla'), top, core),
     log: { format: log.format ?? 'auto', level: log.level ?? 'info' },
   };
@@ -296,6 +319,23 @@ function reportsOf(
     source.problem(['sla', cloud], notAmong('cloud', cloud, Object.keys(clouds)), 'key');
   }
   return { sla, timezone };
+}
+
+/** What the folders hold is in the tree already; here is said why one of them holds nothing. */
+function checkIncluded({ source, included }: Context, folders: readonly string[]): void {
+  for (const [i, folder] of folders.entries()) {
+    const found = included[folder] ?? { why: 'is not read here' };
+    if ('why' in found) source.problem(['include', i], `${show(folder)} ${found.why}`);
+  }
+}
+
+function dnsOf({ port, roots, resolvers, timeout }: Read<typeof fields.dns>): Config['dns'] {
+  return {
+    port: port ?? 0,
+    roots: roots ?? null,
+    resolvers: resolvers ?? null,
+    timeoutMs: timeout ?? 0,
+  };
 }
 
 function membersOf(group: GroupConfig | null): Pick<CoreConfig, 'group'> {
@@ -964,10 +1004,14 @@ function readRecords(
   policy: Policy,
   origins: ReadonlyMap<string, ReadOrigin>,
   providers: ReadonlyMap<string, ProviderConfig>,
-): ReadonlyMap<Name, RecordConfig> {
+): {
+  readonly records: ReadonlyMap<Name, RecordConfig>;
+  readonly hooks: Record<Name, HookCommands>;
+} {
   const { source } = context;
   const policyEdits = editsOf(context, ['policy'], policy);
   const records = new Map<Name, RecordConfig>();
+  const hooks: Record<Name, HookCommands> = {};
   const places: { record: RecordConfig; path: Path; targets: readonly ReadTarget[] }[] = [];
   for (const [word, tree, path] of entriesOf(context, ['records'], root, 'record', (key) => key)) {
     const name = readRecordName(context, path, word);
@@ -984,6 +1028,8 @@ function readRecords(
       switchesPerHour: given.switchesPerHour ?? policy.switchesPerHour ?? defaults.switchesPerHour,
       edits: editsOf(context, path, given) ?? policyEdits ?? defaults.edits,
       ...objectiveOf(given.objective ?? policy.objective),
+      ...approvalOf(context, path, given, policy),
+      ...hooksOf(name, given.hooks ?? policy.hooks, hooks),
     };
     if (name !== '' && records.has(name))
       source.problem(path, `${name} stands twice: keep one`, 'key');
@@ -1003,7 +1049,44 @@ function readRecords(
       source.problem([...path, 'targets', at, 'cname'], message);
     }
   }
-  return records;
+  return { records, hooks };
+}
+
+/** Of mode `approve` alone: elsewhere nobody is asked. */
+function approvalOf(
+  { source }: Context,
+  path: Path,
+  given: { readonly mode?: RecordMode | undefined; readonly approveAfter?: number | undefined },
+  policy: Policy,
+): Pick<RecordConfig, 'approveAfterMs'> {
+  if (given.mode === 'approve') {
+    const approveAfterMs = given.approveAfter ?? policy.approveAfter;
+    return approveAfterMs === undefined ? {} : { approveAfterMs };
+  }
+  if (given.approveAfter !== undefined) {
+    const message = 'nobody is asked in this mode: it counts with mode: approve alone';
+    source.warning([...path, 'approveAfter'], message);
+  }
+  return {};
+}
+
+/** What of its hooks decides; their commands are kept apart, and are nobody else's business. */
+function hooksOf(
+  name: Name,
+  given: Policy['hooks'],
+  commands: Record<Name, HookCommands>,
+): Pick<RecordConfig, 'hooks'> {
+  const { before, after } = given ?? {};
+  if (before === undefined && after === undefined) return {};
+  const of = (one: typeof after) =>
+    one === undefined ? null : { command: one.command, timeoutMs: one.timeout };
+  commands[name] = { before: of(before), after: of(after) };
+  return {
+    hooks: {
+      before: before === undefined ? null : { timeoutMs: before.timeout, silence: before.silence },
+      after: after === undefined ? null : { timeoutMs: after.timeout },
+    },
+  };
 }
 
 function objectiveOf(objectiveMs: number | undefined): Pick<RecordConfig, 'objectiveMs'> {

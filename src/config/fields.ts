@@ -3,14 +3,22 @@
 
 import { isIP } from 'node:net';
 import { z } from 'zod';
-import { editsWords, type Failback, type QuorumRule } from '../core/model.ts';
 import {
+  apiRoles,
+  editsWords,
+  type Failback,
+  type QuorumRule,
+  recordModes,
+} from '../core/model.ts';
+import {
+  commandLine,
   dnsName,
   duration,
   hostPort,
   parseDuration,
   parseHostPort,
   secretRef,
+  toName,
 } from '../kit/schema.ts';
 import { rowOf } from './config.ts';
 import { slaSchema, timezone } from './sla.ts';
@@ -195,6 +203,35 @@ const steeringFields = {
     .optional(),
 };
 
+const hookSeconds = 'how long it may take; the deadline of its answer';
+
+/** What is run around a switch. */
+const hooks = z
+  .strictObject({
+    before: z
+      .strictObject({
+        command: commandLine.describe('run before an automatic switch: status 0 go, others veto'),
+        timeout: duration('100ms', '5m').default(30_000).describe(hookSeconds),
+        silence: z
+          .enum(['go', 'stay'])
+          .describe('what it means that it cannot be run, hangs or is killed'),
+      })
+      .optional(),
+    after: z
+      .strictObject({
+        command: commandLine.describe('run once a switch has ended'),
+        timeout: duration('100ms', '5m').default(30_000).describe(hookSeconds),
+      })
+      .optional(),
+  })
+  .describe('commands that are run around a switch')
+  .optional();
+
+/** Less than a question lives: it must still stand when silence goes. */
+const approveAfter = duration('10s', '14m')
+  .describe('in mode approve: after so long without an answer it goes; else it stays')
+  .optional();
+
 const ttl = whole(0, 604_800);
 
 const endpointNotation =
@@ -245,6 +282,36 @@ const kubernetesName = z
   .string()
   .regex(/^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/, { error: kubernetesNameError });
 
+const includedFolder = z
+  .string({ error: 'expected a folder, such as conf.d' })
+  .regex(/^[^\0]{1,1000}$/, 'expected a folder, such as conf.d');
+const apiNameError = 'expected a host alone, such as detour.example.net or 192.0.2.7';
+
+/** A host by which the API may be called. */
+const apiName = z
+  .string()
+  .describe('a host by which it may be called, without a port')
+  .transform((text, context) => {
+    const name = isIP(text) === 0 ? toName(text) : text;
+    if (name !== null) return name;
+    context.addIssue({ code: 'custom', message: apiNameError });
+    return z.NEVER;
+  });
+
+const apiUrlError = 'expected https://HOST or https://HOST:PORT alone';
+
+const apiUrl = z
+  .string()
+  .describe('where a person’s browser reaches it: https://HOST:PORT; links in notices lead there')
+  .transform((text, context) => {
+    const [, place = ''] = /^https:\/\/([^/?#@\s]+)\/?$/i.exec(text) ?? [];
+    if (parseHostPort(place, 443) !== null && URL.canParse(text)) {
+      return `https://${place.toLowerCase()}`;
+    }
+    context.addIssue({ code: 'custom', message: apiUrlError });
+    return z.NEVER;
+  });
+
 export const fields = {
   top: {
     cluster: z
@@ -259,6 +326,10 @@ export const fields = {
       })
       .default('127.0.0.1:9353'),
     gateHold: duration('1m', '30d').prefault('1d'),
+    include: z
+      .union([includedFolder.transform((one) => [one]), z.array(includedFolder).min(1).max(20)])
+      .describe('folders whose *.yaml and *.yml files add to the maps of this one')
+      .optional(),
     replica: z
       .string()
       .describe('which of `replicas` this daemon is; --replica and DETOUR_REPLICA go before it')
@@ -331,11 +402,44 @@ export const fields = {
       .transform((given) => (Array.isArray(given) ? given : [given]))
       .optional(),
   },
+  /** Its tokens are where a secret may have been put by mistake: never quoted. */
+  api: {
+    listen: hostPort(null).describe('HOST:PORT where operators reach it'),
+    cert: absolutePath.describe('PEM file of its certificate, and of those that vouch for it'),
+    key: absolutePath.describe('PEM file of its key'),
+    tokens: z
+      .record(
+        z.string().regex(namePattern),
+        z.strictObject({
+          token: secretRef,
+          role: z
+            .enum(apiRoles, { error: 'expected read, approve or operate' })
+            .describe('what it may do; each may do what stands before it'),
+        }),
+        {
+          error: ({ code }) =>
+            code === 'invalid_key'
+              ? `expected ${nameRule} as the name`
+              : 'expected a map of tokens',
+        },
+      )
+      .refine((all) => Object.keys(all).length > 0, { error: 'expected at least one token' })
+      .refine((all) => Object.keys(all).length <= 100, { error: 'expected at most 100 tokens' })
+      .describe('who may ask, by names that the journal will bear'),
+    names: z
+      .array(apiName)
+      .max(32)
+      .optional()
+      .describe('hosts by which it may be called, besides its address and that of url'),
+    url: apiUrl.optional(),
+  },
   policy: {
     ...cadenceFields,
     ...steeringFields,
     quorum,
     rate,
+    approveAfter,
+    hooks,
     detector: z.enum(['counters', 'sequential']).optional(),
     falseSwitches: rarity,
   },
@@ -415,8 +519,10 @@ export const fields = {
   },
   record: {
     ttl: ttl.default(60).describe('seconds that resolvers may keep an answer'),
-    mode: z.enum(['observe', 'steer']).default('observe'),
+    mode: z.enum(recordModes).default('observe'),
     ...steeringFields,
+    approveAfter,
+    hooks,
   },
   publish: { provider: z.string().describe('name of a provider'), ttl: ttl.optional() },
   target: { origin: z.string().describe('name of an origin'), cname: dnsName },

@@ -49,6 +49,7 @@ export function jsonSchema(tables: Tables): object {
       .optional(),
     dns: z.strictObject(fields.dns).optional(),
     notify: hole('notify').optional(),
+    api: z.strictObject(fields.api).optional(),
     log: z.strictObject(fields.log).optional(),
   });
   const providers = Object.entries(tables.providers).map(([type, row]) =>

@@ -66,12 +66,28 @@ export interface Source {
   warnings(): readonly Problem[];
 }
 
-/** Reads YAML 1.2 with unique keys, one document, no tags, at most 1 MiB. Never throws. */
-export function readSource(text: string, file: string): Source {
-  const lines = new LineCounter();
+/** One file of a configuration. */
+export interface Text {
+  /** The name to print. */
+  readonly file: string;
+  readonly text: string;
+}
+
+/**
+ * Reads YAML 1.2 with unique keys, one document a file, no tags, each file at most 1 MiB. Those after
+ * the first add to the maps of it that are named `shared`, and may hold nothing else. Never throws.
+ */
+export function readSource(texts: readonly [Text, ...Text[]], shared: readonly string[]): Source {
   const found = { problems: newList(), warnings: newList() };
+  let from = 0;
+  const files = texts.map(({ file, text }) => {
+    const one = { file, text, from, lines: new LineCounter() };
+    from += text.length + 1;
+    return one;
+  });
   const place = (offset: number, path: Path, message: string): Problem => {
-    const { line, col } = lines.linePos(offset);
+    const { file, lines, from } = files.findLast((one) => one.from <= offset)!;
+    const { line, col } = lines.linePos(offset - from);
     return {
       file,
       line: Math.max(line, 1),
@@ -82,7 +98,10 @@ export function readSource(text: string, file: string): Source {
   };
   const complain: Complain = (offset, path, message) =>
     add(found.problems, () => place(offset, path, message));
-  const root = readTree(text, lines, complain);
+  const trees = files.map(({ text, lines, from }) =>
+    readTree(text, lines, { from, complain: (at, path, why) => complain(from + at, path, why) }),
+  );
+  const root = together(trees, shared, { complain, place });
   const offsetOf = (path: Path, at: 'key' | 'value') => (root ? locate(root, path, at) : 0);
   return {
     root,
@@ -92,6 +111,56 @@ export function readSource(text: string, file: string): Source {
     problems: () => finish(found.problems),
     warnings: () => finish(found.warnings),
   };
+}
+
+/** The first file's tree with what the others add; null where one of them cannot be read. */
+function together(
+  trees: readonly (Tree | null)[],
+  shared: readonly string[],
+  tell: { complain: Complain; place: (offset: number, path: Path, message: string) => Problem },
+): Tree | null {
+  const [first, ...others] = trees;
+  if (others.length === 0) return first ?? null;
+  if (first?.kind !== 'map' || others.includes(null)) return null;
+  const entries = new Map(first.entries);
+  for (const tree of others) {
+    if (tree!.kind !== 'map') {
+      tell.complain(tree!.offset, [], `expected a map with ${listOf(shared)}`);
+      continue;
+    }
+    for (const [key, { keyOffset, tree: part }] of tree!.entries) {
+      if (!shared.includes(key)) {
+        const cure = `an included file holds ${listOf(shared)}; put this into the first file`;
+        tell.complain(keyOffset, [key], cure);
+        continue;
+      }
+      const known = entries.get(key);
+      if (known === undefined) entries.set(key, { keyOffset, tree: part });
+      else if (known.tree.kind === 'map' && part.kind === 'map') {
+        entries.set(key, { ...known, tree: added([key], known.tree, part, tell) });
+      } else tell.complain(part.offset, [key], 'expected a map, here and in the other files');
+    }
+  }
+  return { ...first, entries };
+}
+
+function added(
+  path: Path,
+  to: MapTree,
+  part: MapTree,
+  { complain, place }: Parameters<typeof together>[2],
+): MapTree {
+  const entries = new Map(to.entries);
+  for (const [name, entry] of part.entries) {
+    const known = entries.get(name);
+    if (known === undefined) entries.set(name, entry);
+    else {
+      const { file, line } = place(known.keyOffset, path, '');
+      complain(entry.keyOffset, [...path, name], `stands in ${file}:${line} too: keep one`);
+    }
+  }
+  const size = to.size + part.size;
+  return { ...to, entries, size, depth: Math.max(to.depth, part.depth) };
 }
 
 /** `FILE:LINE:COL  path: message`, the way compilers and editors know it. */
@@ -124,7 +193,11 @@ function add(list: List, make: () => Problem): void {
 }
 
 function finish(list: List): readonly Problem[] {
-  const sorted = list.kept.toSorted((a, b) => a.line - b.line || a.column - b.column);
+  // Stable, so that files stay in their order.
+  const order = new Map([...new Set(list.kept.map(({ file }) => file))].map((f, i) => [f, i]));
+  const sorted = list.kept.toSorted(
+    (a, b) => order.get(a.file)! - order.get(b.file)! || a.line - b.line || a.column - b.column,
+  );
   const one = new Set<string>();
   const unique = sorted.filter((p) => !one.has(printProblem(p)) && one.add(printProblem(p)));
   const shown = unique.slice(0, problemsShown);
@@ -162,7 +235,12 @@ function locate(root: Tree, path: Path, at: 'key' | 'value'): number {
 
 type Complain = (offset: number, path: Path, message: string) => void;
 
-function readTree(text: string, lines: LineCounter, complain: Complain): Tree | null {
+/** Offsets in the tree count from `from`; those that are complained of are the text's own. */
+function readTree(
+  text: string,
+  lines: LineCounter,
+  { from, complain }: { readonly from: number; readonly complain: Complain },
+): Tree | null {
   const bytes = Buffer.byteLength(text);
   if (bytes > textBytesMax) {
     complain(0, [], `the file has ${bytes} bytes; at most ${textBytesMax} (1 MiB) are read`);
@@ -179,7 +257,7 @@ function readTree(text: string, lines: LineCounter, complain: Complain): Tree | 
     complain(pos[0], [], `this is no YAML: ${withoutQuotation(code, message)}`);
   }
   if (document.errors.length + document.warnings.length > 0 || second) return null;
-  return convert(document.contents, complain);
+  return convert(document.contents, from, complain);
 }
 
 /** The library's message without what it quotes of the text, which may be a secret. */
@@ -214,8 +292,8 @@ function keyOf(node: ParsedNode): string | null {
 }
 
 /** Aliases become the very tree of their anchor: shared, and counted wherever they are used. */
-function convert(contents: ParsedNode | null, complain: Complain): Tree | null {
-  const converter = new Converter(complain);
+function convert(contents: ParsedNode | null, from: number, complain: Complain): Tree | null {
+  const converter = new Converter(from, complain);
   const root = contents ? converter.walk(contents, []) : null;
   if (root === null) complain(0, [], 'the file is empty');
   return converter.sound ? root : null;
@@ -224,15 +302,18 @@ function convert(contents: ParsedNode | null, complain: Complain): Tree | null {
 class Converter {
   /** Nothing was refused so far. */
   sound = true;
+  readonly #from: number;
+  /** Of a place counted from there. */
   readonly #complain: Complain;
   readonly #anchors = new Map<string, Tree>();
 
-  constructor(complain: Complain) {
-    this.#complain = complain;
+  constructor(from: number, complain: Complain) {
+    this.#from = from;
+    this.#complain = (offset, path, message) => complain(offset - from, path, message);
   }
 
   walk(node: ParsedNode, path: Path): Tree {
-    const offset = node.range[0];
+    const offset = this.#from + node.range[0];
     if (isAlias(node)) {
       const tree = this.#anchors.get(node.source);
       return (
@@ -254,7 +335,7 @@ class Converter {
   }
 
   #collection(node: ParsedNode, path: Path): Tree {
-    const offset = node.range[0];
+    const offset = this.#from + node.range[0];
     let [size, depth] = [1, 0];
     const count = (tree: Tree) => {
       size += tree.size;
@@ -268,7 +349,7 @@ class Converter {
     const entries = new Map<string, { keyOffset: number; tree: Tree }>();
     for (const pair of isMap(node) ? node.items : []) {
       const keyNode = pair.key as ParsedNode;
-      const keyOffset = keyNode.range[0];
+      const keyOffset = this.#from + keyNode.range[0];
       const key = keyOf(keyNode);
       if (key === null) {
         this.#refuse(keyOffset, path, 'expected a plain word as the key');

@@ -97,6 +97,7 @@ export function force(state: State, r: RecordState, m: Marker, out: Step): void 
   const untilAt = state.now + Math.min(m.pinMs ?? MARKER_PIN_MS, MARKER_PIN_MS);
   amend(out, r, {
     target: m.target,
+    left: r.doc.target,
     cname: target?.cname ?? r.doc.cname,
     marker: m,
     since: m.epoch,

@@ -130,6 +130,7 @@ function arrangeRecord(state: State, config: RecordConfig, out: Step): boolean {
       noted: null,
       promised: null,
       foretold: null,
+      asked: null,
       deadlines: {
         readDns: deadline({ kind: 'read-dns', record: config.name }),
         review: deadline({ kind: 'review', record: config.name }),
@@ -139,7 +140,7 @@ function arrangeRecord(state: State, config: RecordConfig, out: Step): boolean {
     state.records.set(config.name, r);
   }
   const observed = r.config.mode === 'observe';
-  const turned = r.config.mode !== config.mode;
+  const turned = observed !== (config.mode === 'observe');
   r.config = config;
   forgetImagined(state, r, observed, out);
   r.origins = config.targets.map((t) => state.origins.get(t.origin)!);
@@ -166,6 +167,6 @@ function arrangeRecord(state: State, config: RecordConfig, out: Step): boolean {
 /** From observing to steering nothing of what was only imagined may be written. */
 export function forgetImagined(state: State, r: RecordState, observed: boolean, out: Step): void {
   const imagined = r.doc.target !== null && r.doc.marker === null;
-  if (r.config.mode !== 'steer' || !(observed || imagined) || follows(state)) return;
+  if (r.config.mode === 'observe' || !(observed || imagined) || follows(state)) return;
   amend(out, r, { ...newDoc(), epochMax: r.doc.epochMax, freeze: r.doc.freeze });
 }

@@ -185,7 +185,7 @@ export function isOut(cell: Cell): boolean {
 
 /** Still on its way to what was decided: retried at the pace of a switch, not of an idle lane. */
 export function isPending(r: RecordState, cell: Cell): boolean {
-  const steered = r.config.mode === 'steer' && r.doc.marker !== null && !cell.held;
+  const steered = r.config.mode !== 'observe' && r.doc.marker !== null && !cell.held;
   return cell.reading === 'pending' || (steered && cell.writtenAt === null);
 }
 
@@ -199,7 +199,7 @@ export function restartCell(state: State, r: RecordState, cell: Cell): void {
   cell.right = 0;
   cell.problem = null;
   cell.askAfterMs = ASK_CAP_MS;
-  if (r.config.mode === 'steer') converge(state, r, cell, true);
+  if (r.config.mode !== 'observe') converge(state, r, cell, true);
 }
 
 /** How long, in seconds, caches may keep what stands at a provider now. */
@@ -286,7 +286,7 @@ export function assess(state: State, r: RecordState, cell: Cell, seen: Seen, out
   cell.edited = null;
   if (follows(state)) return watched(state, r, cell);
   const wanted = wantedAt(state, r, cell);
-  const isOurs = r.config.mode === 'steer' && r.doc.deposed === null && r.differs === null;
+  const isOurs = r.config.mode !== 'observe' && r.doc.deposed === null && r.differs === null;
   if (wanted === null || !isOurs) {
     cell.problem = null;
     return unhold(state, r, cell, 'nothing is to be written there', out);
@@ -462,7 +462,7 @@ export function retimed(state: State, r: RecordState, cell: Cell, ttl: number, o
   cell.retimes = 0;
   if (follows(state)) return;
   if (r.doc.adopted) amend(out, r, { adopted: false });
-  if (r.doc.marker !== null && r.config.mode === 'steer') converge(state, r, cell, false);
+  if (r.doc.marker !== null && r.config.mode !== 'observe') converge(state, r, cell, false);
 }
 
 const retiredSays: Problem = {
@@ -668,7 +668,7 @@ export function isRetimed(cell: Cell, answers: readonly ServerAnswer[]): boolean
 
 /** Somebody may have edited it, or a server lags: the API's word is asked for. */
 export function doubt(state: State, r: RecordState, cell: Cell): void {
-  if (cell.work !== 'none' || r.config.mode !== 'steer' || follows(state)) return;
+  if (cell.work !== 'none' || r.config.mode === 'observe' || follows(state)) return;
   cell.doubtedAt = state.now;
   converge(state, r, cell, false);
 }
@@ -762,7 +762,7 @@ export function sendNext(
   const { to } = change;
   const isOurs = deposed === null && r.differs === null && !follows(state);
   const stands = to.cname === cname && to.marker.epoch === marker?.epoch && isOurs;
-  if (!stands || to.marker.id !== marker?.id || r.config.mode !== 'steer') {
+  if (!stands || to.marker.id !== marker?.id || r.config.mode === 'observe') {
     return askNext(state, r, cell, urgent);
   }
   if (cell.work === 'none') toWrite(state, r, cell, change, urgent || isPending(r, cell), out);

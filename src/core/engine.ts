@@ -6,10 +6,12 @@
 // committed (entries, documents) and only then performed (effects).
 
 import { agree, release } from './agree.ts';
+import { dropAsked, unasked } from './approve.ts';
 import { arrange, forgetImagined } from './arrange.ts';
 import { onAskDue } from './cell.ts';
 import { learn, onGroup, stepBack, stepUp } from './follow.ts';
 import { onHeard, onReplicaDue, onUnheard } from './heard.ts';
+import { onHooked } from './hook.ts';
 import { rediagnose } from './judge.ts';
 import {
   charge,
@@ -244,6 +246,8 @@ function fold(state: State, event: Event, out: Step): void {
     }
     case 'configured':
       return configure(state, event.config, event.changes ?? [], out);
+    case 'hooked':
+      return reviewEach(state, onHooked(state, event, out), out);
     case 'lease':
       return lease(state, event.held, event.term, out);
     case 'learnt':
@@ -368,7 +372,10 @@ function lease(state: State, held: boolean, term: number, out: Step): void {
 /** Rules 8 and 16: after a pause nothing counted holds, and no decision outlives it. */
 function paused(state: State, forMs: number, out: Step): void {
   note(out, 'paused', null, `stood still for ${forMs} ms: looking anew`, { forMs });
-  for (const r of state.records.values()) dropChoice(state, r);
+  for (const r of state.records.values()) {
+    dropChoice(state, r);
+    dropAsked(state, r, out);
+  }
   forgetAll(state, out);
   for (const name of state.records.keys()) review(state, name, out);
 }
@@ -454,6 +461,7 @@ export function violations(state: State): string[] {
     if (r.choosing !== null && (doc.pin !== null || !state.storeOk || !state.lease.held)) {
       found.push(`${at}choosing although pinned, without a store or without the lease`);
     }
+    found.push(...unasked(r).map((what) => `${at}${what}`));
     // Another budget may have held before.
     const from = Math.max(state.now - 3_600_000, state.configuredAt);
     const lately = doc.switches.filter((t) => t > from).length;

@@ -90,8 +90,9 @@ export interface Telling {
   readonly blind: boolean;
   /** It holds the lease, as it believes. */
   readonly acts: boolean;
-  /** Newest number of the group's head that it knows. */
+  /** Newest number of the group's head that it knows, and the highest term; 0: none, or not said. */
   readonly head: number;
+  readonly term: number;
 }
 
 /** The longest detail that is told, or taken. */

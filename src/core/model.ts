@@ -105,9 +105,24 @@ export type Failback =
   | { readonly kind: 'manual' }
   | { readonly kind: 'after'; readonly ms: number };
 
+/**
+ * `observe`: decided and journalled, never written. `approve`: decided and shown, done when a person
+ * says so. `steer`: done.
+ */
+export const recordModes = ['observe', 'approve', 'steer'] as const;
+export type RecordMode = (typeof recordModes)[number];
+
+/** What is run around a record's switches, as far as it decides. */
+export interface HooksConfig {
+  /** Before an automatic switch: it is waited for so long, and its silence goes or stays. */
+  readonly before: { readonly timeoutMs: number; readonly silence: 'go' | 'stay' } | null;
+  /** Once a switch has ended. */
+  readonly after: { readonly timeoutMs: number } | null;
+}
+
 export interface RecordConfig {
   readonly name: Name;
-  readonly mode: 'observe' | 'steer';
+  readonly mode: RecordMode;
   /** In order of preference; at least one. */
   readonly targets: readonly TargetConfig[];
   /** Where it is published, each with the TTL in seconds to publish there. */
@@ -119,6 +134,10 @@ export interface RecordConfig {
   readonly edits: Edits;
   /** Within so long its clients are to be able to follow; absent: nothing is promised. */
   readonly objectiveMs?: number;
+  /** In `approve`: when silence goes, counted from the question; null or absent: it stays. */
+  readonly approveAfterMs?: number | null;
+  /** Absent: none. */
+  readonly hooks?: HooksConfig;
   /** Of its definition, the same on every replica: 16 hex digits of SHA-256. Absent: alone. */
   readonly hash?: string;
 }
@@ -509,6 +528,9 @@ export const stayReasons = [
   'budget-spent',
   'epochs-spent',
   'confirming-target',
+  'awaiting-approval',
+  'approval-rejected',
+  'hook',
 ] as const;
 export type StayReason = (typeof stayReasons)[number];
 
@@ -529,6 +551,10 @@ export interface Pin {
 }
 
 /** What every order bears. */
+/** What a token of the API may do; each may do what stands before it. */
+export const apiRoles = ['read', 'approve', 'operate'] as const;
+export type ApiRole = (typeof apiRoles)[number];
+
 interface Said {
   /** Who said it, for the journal; it never leaves the machine in a marker. */
   readonly by: string;
@@ -588,6 +614,19 @@ export type Command = Said &
         /** Overrule what somebody else wrote, instead of taking it. */
         readonly reject: boolean;
       }
+    /** A decision that waits for a person may go, by its id. */
+    | {
+        readonly kind: 'approve';
+        readonly id: string;
+        /** The channel by whose link it was said. */
+        readonly link?: string | undefined;
+      }
+    | {
+        readonly kind: 'reject';
+        readonly id: string;
+        readonly reason?: string | undefined;
+        readonly link?: string | undefined;
+      }
     /** A drill has shown that a check can fail. */
     | { readonly kind: 'drilled'; readonly check: CheckId }
     /** Whoever acts hands over to another replica. */
@@ -639,6 +678,7 @@ export interface GroupState {
 export const entryKinds = [
   'ack',
   'adopt',
+  'approval',
   'deposed',
   'diagnosis',
   'drain',
@@ -649,6 +689,7 @@ export const entryKinds = [
   'group',
   'health',
   'hold',
+  'hook',
   'lane',
   'lease',
   'limit',

@@ -24,7 +24,11 @@ type About =
   | { readonly kind: 'edits'; readonly record: Name; readonly provider: string }
   /** None of a provider's name servers answers. */
   | { readonly kind: 'silent'; readonly provider: string }
-  | { readonly kind: 'diagnosis'; readonly cloud: string };
+  | { readonly kind: 'diagnosis'; readonly cloud: string }
+  /** A decision waits for a person. */
+  | { readonly kind: 'approval'; readonly record: Name }
+  /** The hook before a switch keeps it from being made. */
+  | { readonly kind: 'hook'; readonly record: Name };
 
 interface Open {
   readonly about: About;
@@ -62,7 +66,9 @@ function keyOf(about: About): string {
     case 'stay':
       return `stay/${about.record}/${about.reason}`;
     case 'lagging':
-      return `lagging/${about.record}`;
+    case 'approval':
+    case 'hook':
+      return `${about.kind}/${about.record}`;
     case 'hold':
     case 'edits':
       return `${about.kind}/${about.record}/${about.provider}`;
@@ -190,6 +196,8 @@ function goneOf(state: State, about: About): string | null {
       return null;
     case 'stay':
     case 'lagging':
+    case 'approval':
+    case 'hook':
       return state.records.has(about.record) ? null : about.record;
     case 'hold':
     case 'edits': {

@@ -4,6 +4,7 @@
 // says comes from the same rules, asked as if the order had been given.
 
 import { begin, company, force, foundByApi } from './adopt.ts';
+import { answer } from './approve.ts';
 import { ofLastHour } from './decide.ts';
 import { checkKey } from './detect.ts';
 import type { Command, Json, Reply } from './model.ts';
@@ -44,6 +45,12 @@ export function onCommand(state: State, command: Command, out: Step): Reply {
       if (command.record === null) return freezeAll(state, command, out);
       const found = recordOf(state, command.record);
       return 'exit' in found ? found : freezeOne(state, found, command, out);
+    }
+    case 'approve':
+    case 'reject': {
+      const { reply, record } = answer(state, command, out);
+      if (record !== null && command.dryRun !== true) review(state, record, out);
+      return reply;
     }
     case 'drilled':
       return drilled(state, command, out);
@@ -105,7 +112,8 @@ function manualSwitch(state: State, r: RecordState, c: Of<'switch'>, out: Step):
   }));
   if (c.dryRun) {
     const detail = { epoch: r.doc.epochMax + 1, plan } as unknown as Json;
-    return { exit: 0, message: `would switch ${r.name} to ${c.target}`, detail };
+    const message = `would switch ${r.name} to ${c.target}${unhooked(r)}`;
+    return { exit: 0, message, detail };
   }
   const by = `${c.target} by ${c.by}: ${c.reason}`;
   switchTo(
@@ -126,7 +134,14 @@ function manualSwitch(state: State, r: RecordState, c: Of<'switch'>, out: Step):
   setPin(state, r, { target: c.target, reason: c.reason, by: c.by, untilAt }, out);
   const epoch = r.doc.marker?.epoch ?? 0;
   const detail = { epoch, id: r.doc.marker?.id ?? '', target: c.target };
-  return { exit: 0, message: `${r.name} goes to ${c.target} (epoch ${epoch})`, detail };
+  const message = `${r.name} goes to ${c.target} (epoch ${epoch})${unhooked(r)}`;
+  return { exit: 0, message, detail };
+}
+
+/** Who gives an order has prepared it: nothing of it waits for a command. */
+function unhooked(r: RecordState): string {
+  const hooked = (r.config.hooks?.before ?? null) !== null;
+  return hooked ? '; its hook before a switch is not run for an order' : '';
 }
 
 function switchRefusal(state: State, r: RecordState, c: Of<'switch'>): Reply | null {

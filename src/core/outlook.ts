@@ -1,6 +1,7 @@
 // What records would do by themselves as things stand now: for whoever asks before an order is given.
 // It asks the same rules as the loop does, decides nothing and changes nothing.
 
+import { isAsked } from './approve.ts';
 import { type Decision, decide, type Situation } from './decide.ts';
 import type { Name } from './model.ts';
 import { listOf } from './name.ts';
@@ -40,7 +41,8 @@ function rowOf(r: RecordState, d: Decision): Row {
   const base = { record: r.name, from: r.doc.target };
   if (d.kind === 'stay') return { ...base, to: null, why: d.sentence };
   // Its sentence begins with where from and where to.
-  return { ...base, to: d.to, why: d.sentence.slice(d.sentence.indexOf(': ') + 2) };
+  const asks = isAsked(r, d.why) ? '; a person is asked first' : '';
+  return { ...base, to: d.to, why: `${d.sentence.slice(d.sentence.indexOf(': ') + 2)}${asks}` };
 }
 
 /** The same without those that stay. */

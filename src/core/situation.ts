@@ -80,7 +80,7 @@ export function isDrained(state: State, origin: string): boolean {
 
 /** Some marker bore the highest epoch there is: none is left that would overrule it. */
 export function isSpent(r: RecordState): boolean {
-  return r.config.mode === 'steer' && nextEpoch(r.doc.epochMax) === null;
+  return r.config.mode !== 'observe' && nextEpoch(r.doc.epochMax) === null;
 }
 
 /** What a person does about a record whose epochs are spent. */

@@ -300,6 +300,40 @@ export interface Late {
   readonly at: number;
 }
 
+/** A decision that waits for a person, or that one has answered: of exactly these, and once. */
+export interface Approval {
+  readonly id: string;
+  readonly from: string;
+  readonly to: string;
+  readonly why: MoveReason;
+  readonly overspends: boolean;
+  /** The epoch in force when it was asked. */
+  readonly epoch: number;
+  readonly sentence: string;
+  readonly sinceAt: number;
+  /** So long after that silence goes; null: it stays. */
+  readonly afterMs: number | null;
+  readonly answer: 'none' | 'approved' | 'rejected';
+  readonly answeredAt: number | null;
+  /** Who answered, as it is told; null: nobody, or silence. */
+  readonly by: string | null;
+}
+
+/** One run of the hook before a switch, and what it said of exactly that switch. */
+export interface HookRun {
+  readonly id: string;
+  readonly from: string;
+  readonly to: string;
+  readonly why: MoveReason;
+  /** The epoch in force when it began. */
+  readonly epoch: number;
+  readonly beganAt: number;
+  readonly answer: 'none' | 'go' | 'veto' | 'silent';
+  readonly answeredAt: number | null;
+  /** What it said, for people. */
+  readonly detail: string;
+}
+
 /** What of a record is durable: its document in the store. Replaced by `amend`, never changed. */
 export interface RecordDoc {
   readonly target: string | null;
@@ -332,6 +366,10 @@ export interface RecordDoc {
   readonly unheard: readonly string[];
   /** The marker in force came from adopting what stood there: its TTL is left alone. */
   readonly adopted: boolean;
+  /** The target that the last switch left. */
+  readonly left: string | null;
+  readonly approval: Approval | null;
+  readonly hook: HookRun | null;
 }
 
 export interface RecordState {
@@ -363,6 +401,8 @@ export interface RecordState {
   promised: Promised | null;
   /** What was last journalled of how long its next one is to take. */
   foretold: { readonly ms: number; readonly objectiveMs: number } | null;
+  /** The last question that has ended, and how, for who answers it all the same. */
+  asked: { readonly id: string; readonly sentence: string } | null;
   readonly deadlines: {
     readonly readDns: Deadline;
     readonly review: Deadline;
@@ -534,6 +574,14 @@ export type Event =
       readonly config: CoreConfig;
       readonly changes?: readonly string[];
     }
+  /** The hook before a switch has answered; `unrun`: it was never begun. */
+  | {
+      readonly kind: 'hooked';
+      readonly record: Name;
+      readonly id: string;
+      readonly answer: 'go' | 'veto' | 'silent' | 'unrun';
+      readonly detail: string;
+    }
   | { readonly kind: 'lease'; readonly held: boolean; readonly term: number }
   /** What the group decided; `whole`: nothing else is left of what was known of it. */
   | {
@@ -598,11 +646,35 @@ export type Effect =
       readonly name: Name;
     }
   | { readonly kind: 'notify'; readonly notice: Notice }
+  /** Of what is run before a switch the answer is told as `hooked`; what is run after it informs. */
+  | {
+      readonly kind: 'hook';
+      readonly when: 'before' | 'after';
+      readonly record: Name;
+      readonly id: string;
+      readonly deadlineMs: number;
+      readonly about: HookAbout;
+    }
   /** To all other replicas: probe these too. */
   | { readonly kind: 'call'; readonly checks: readonly CheckId[]; readonly why: CallReason }
   /** The definition of some record here is not most replicas': another is to act. */
   | { readonly kind: 'yield'; readonly why: string }
   | { readonly kind: 'reply'; readonly request: number; readonly reply: Reply };
+
+/** What a hook is told of the switch. Plain JSON. */
+export type HookAbout = {
+  readonly cluster: string;
+  readonly record: Name;
+  readonly from: string | null;
+  readonly to: string;
+  readonly cname: Name;
+  /** Of the switch; before one, of that which it would be. */
+  readonly epoch: number;
+  readonly sentence: string;
+  /** Once it has ended: after how long, and who is behind. */
+  readonly ms?: number;
+  readonly behind?: readonly string[];
+};
 
 /** What one step gives back: first commit entries and documents, then perform the effects. */
 export interface Step {

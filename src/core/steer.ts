@@ -3,10 +3,12 @@
 // force, and the lanes bring the providers there.
 
 import { adopt, isChallenged, reconcile, takeMarkers } from './adopt.ts';
+import { approvedSentence, lapse, mayGo, watchAsked } from './approve.ts';
 import { converge, fallBack, isOut, isSwitching, watchCell } from './cell.ts';
 import { type Decision, DIFFERS_TOLD_MS, decide, type Situation } from './decide.ts';
 import { weighEdits } from './edits.ts';
 import { follow, isUnsure } from './follow.ts';
+import { beginHook, hookHolds, informHook } from './hook.ts';
 import type { ChainAnswer, Name, StayReason } from './model.ts';
 import { close, raise } from './notices.ts';
 import { judgePromise, promiseDueAt } from './objective.ts';
@@ -61,6 +63,10 @@ const stays = {
   'budget-spent': { wantsPerson: true, unsure: false, passing: false },
   'epochs-spent': { wantsPerson: true, unsure: false, passing: false },
   'confirming-target': { wantsPerson: false, unsure: false, passing: true },
+  // Whoever is asked is told by a notice of its own, with the id.
+  'awaiting-approval': { wantsPerson: false, unsure: false, passing: false },
+  'approval-rejected': { wantsPerson: false, unsure: false, passing: false },
+  hook: { wantsPerson: false, unsure: false, passing: false },
 } satisfies Readonly<Record<StayReason, Stays>>;
 
 interface Stays {
@@ -91,8 +97,10 @@ export function review(state: State, name: Name, out: Step): void {
   lookForDawn(state, r);
   const s = situation(state, r, waits);
   const decision = decide(s);
+  lapse(state, r, decision, out);
   if (decision.kind === 'stay') stayPut(state, r, decision, out);
   else choose(state, r, s, decision, out);
+  watchAsked(state, r);
 }
 
 /** Another replica decides: here it is only shown, and nothing of it is told or written. */
@@ -221,6 +229,11 @@ function choose(
   d: Extract<Decision, { kind: 'move' }>,
   out: Step,
 ): void {
+  const waits = mayGo(state, r, s, d, out) ?? hookHolds(r);
+  if (waits !== null) {
+    dropChoice(state, r);
+    return setStay(state, r, waits.reason, waits.sentence, out);
+  }
   // Another reason is another decision: it wants passes of its own, and is paid for by its own rule.
   const goesOn = r.choosing?.to === d.to && r.choosing.why === d.why;
   if (!goesOn || r.choosing?.overspends !== d.overspends) startChoosing(state, r, d, out);
@@ -228,7 +241,12 @@ function choose(
   const isLeft = c.why !== 'target-down' || hasFreshFailure(state, c.from, c.sinceAt);
   if (isLeft && c.chain?.kind === 'answered' && hasFreshPasses(state, c.to, c.sinceAt)) {
     dropChoice(state, r);
-    return switchTo(state, r, { ...moveOf(c), situation: s }, out);
+    // What it prepares may take a while: the world is looked at anew once it has answered.
+    beginHook(state, r, d, out);
+    const runs = hookHolds(r);
+    if (runs !== null) return setStay(state, r, runs.reason, runs.sentence, out);
+    const sentence = approvedSentence(r, c.sentence);
+    return switchTo(state, r, { ...moveOf(c), sentence, situation: s }, out);
   }
   setStay(state, r, 'confirming-target', `${d.sentence}; confirming ${d.to} first`, out);
 }
@@ -296,6 +314,7 @@ function endSwitch(state: State, r: RecordState, out: Step): void {
   const tail = names.length === 0 ? 'visible everywhere' : `behind: ${names.join(', ')}`;
   const sentence = `${r.name}: on ${r.doc.target} after ${ms} ms, ${tail}`;
   note(out, 'settled', r.name, sentence, { ms, behind: names });
+  informHook(state, r, { sentence, ms, behind: names }, out);
   if (names.length > 0) {
     const causes = behind.map((c) => `${c.provider}: ${c.problem?.sentence ?? 'not visible yet'}`);
     const says = `${sentence} (${causes.join('; ')})`;
@@ -356,6 +375,9 @@ export function newDoc(): RecordDoc {
     late: {},
     wishes: {},
     unheard: [],
+    left: null,
+    approval: null,
+    hook: null,
   };
 }
 

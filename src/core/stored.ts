@@ -92,6 +92,35 @@ const isPin = whole({
   untilAt: orNull(isTime),
 });
 
+const isMove = oneOf('target-down', 'drained', 'failback');
+
+const isApproval = whole({
+  id: isText,
+  from: isText,
+  to: isText,
+  why: isMove,
+  overspends: isFlag,
+  epoch: isMarkerNumber,
+  sentence: isText,
+  sinceAt: isTime,
+  afterMs: orNull(isTime),
+  answer: oneOf('none', 'approved', 'rejected'),
+  answeredAt: orNull(isTime),
+  by: orNull(isText),
+});
+
+const isHookRun = whole({
+  id: isText,
+  from: isText,
+  to: isText,
+  why: isMove,
+  epoch: isMarkerNumber,
+  beganAt: isTime,
+  answer: oneOf('none', 'go', 'veto', 'silent'),
+  answeredAt: orNull(isTime),
+  detail: isText,
+});
+
 const recordFields: Fields = {
   target: orNull(isText),
   cname: orNull(isText),
@@ -112,6 +141,9 @@ const recordFields: Fields = {
   late: mapOf(isLate),
   wishes: mapOf(isTime),
   unheard: listOf(isText),
+  left: orNull(isText),
+  approval: orNull(isApproval),
+  hook: orNull(isHookRun),
 };
 
 /** Of any version: what another one told of is dropped at the start. */
@@ -188,5 +220,7 @@ export function shifted(key: string, doc: Json, ms: number): Json {
     freeze: held,
     late: each((value) => shiftFields(value, { at })),
     wishes: each(at),
+    approval: (value) => shiftFields(value, { sinceAt: at, answeredAt: at }),
+    hook: (value) => shiftFields(value, { beganAt: at, answeredAt: at }),
   }) as Json;
 }

@@ -53,6 +53,7 @@ export function switchTo(state: State, r: RecordState, m: Move, out: Step): void
   const target = r.config.targets.find((t) => t.origin === m.to)!;
   const from = r.doc.target;
   dropChoice(state, r);
+  noteUsed(r, m);
   r.stay = { reason: 'target-up', sentence: `${m.to} was just taken` };
   r.prior = r.doc;
   state.tentative.push(r.name);
@@ -73,6 +74,9 @@ export function switchTo(state: State, r: RecordState, m: Move, out: Step): void
     adopted: false,
     unheard: [],
     late,
+    left: from,
+    approval: null,
+    hook: null,
   });
   const word = r.config.mode === 'observe' ? 'would-switch' : 'switch';
   const data = {
@@ -88,6 +92,15 @@ export function switchTo(state: State, r: RecordState, m: Move, out: Step): void
   note(out, word, r.name, `${r.name}: ${m.sentence}`, data);
   news(r.name, `${word === 'switch' ? '' : 'would switch: '}${m.sentence}`, data, out);
   if (r.config.mode !== 'observe') startLanes(state, r);
+}
+
+/** A question is used once, and whoever answers it later is told what became of it. */
+function noteUsed(r: RecordState, m: Move): void {
+  const { approval: a } = r.doc;
+  if (a === null) return;
+  const how =
+    a.answer === 'approved' ? `${a.answer} ${a.by}, and done` : `overtaken: ${m.sentence}`;
+  r.asked = { id: a.id, sentence: `${a.from} -> ${a.to}: ${how}` };
 }
 
 /**
@@ -117,7 +130,8 @@ export function reissue(
   const epochMax = Math.max(r.doc.epochMax, marker.epoch);
   const since = anew === null ? r.doc.since : marker.epoch;
   const decidedAt = state.now;
-  amend(out, r, { marker, since, epochMax, decidedAt, endedAt: null, unheard: [] });
+  const left = target;
+  amend(out, r, { marker, since, epochMax, decidedAt, endedAt: null, unheard: [], left });
   startLanes(state, r);
   return true;
 }
@@ -143,7 +157,7 @@ export function endOf(state: State, r: RecordState): number | null {
 }
 
 /** What a decision rested on, for `detour explain`: bounded, and kept with it in the journal. */
-function grounds(state: State, s: Situation, from: string | null, to: string) {
+export function grounds(state: State, s: Situation, from: string | null, to: string) {
   const cloud = state.config.origins[from ?? '']?.cloud ?? '';
   return {
     votes: state.origins.get(from ?? '')?.why ?? '',

@@ -75,6 +75,7 @@ export function telling(
       blind: own.every((path) => path.blind),
       acts: state.lease.held,
       head: 0,
+      term: 0,
     },
   };
 }

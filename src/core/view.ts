@@ -3,9 +3,10 @@
 // back by a decision.
 
 import { differing } from './agree.ts';
+import { waitingOf } from './approve.ts';
 import type { AuditFinding, AuditReport } from './audit.ts';
 import { isInStep, isOut, isUnderWay, sentenceOf } from './cell.ts';
-import { ofLastHour } from './decide.ts';
+import { alternatives, ofLastHour } from './decide.ts';
 import { type CheckState, checkKey, lossRate } from './detect.ts';
 import { isSameDefinition } from './heard.ts';
 import type {
@@ -14,17 +15,19 @@ import type {
   FaultKind,
   GroupState,
   Health,
+  MoveReason,
   Name,
   Observation,
   Pin,
   Plane,
+  RecordMode,
   StayReason,
   Verdict,
 } from './model.ts';
 import { type NoticeView, openNotices } from './notices.ts';
 import { helpsWithinMs, type Predicted, predict } from './objective.ts';
 import { detectionMs, limitOf, slowness } from './rate.ts';
-import { isDrained } from './situation.ts';
+import { isDrained, situation } from './situation.ts';
 import type {
   Cell,
   CloudState,
@@ -110,7 +113,7 @@ export interface TargetView {
 
 export interface RecordView {
   readonly name: Name;
-  readonly mode: 'observe' | 'steer';
+  readonly mode: RecordMode;
   /** The target in force, or that would be where it is only observed; null before adoption. */
   readonly target: string | null;
   readonly cname: Name | null;
@@ -145,6 +148,24 @@ export interface RecordView {
   /** What they have to expect should the target in force fail; null where it is published nowhere. */
   readonly predicted: Predicted | null;
   readonly providers: readonly ProviderView[];
+  /** The decision that waits for a person; null: none does. */
+  readonly approval: ApprovalView | null;
+}
+
+export interface ApprovalView {
+  readonly id: string;
+  readonly from: string;
+  readonly to: string;
+  readonly why: MoveReason;
+  readonly sentence: string;
+  /** What the checks of the target that would be left say now. */
+  readonly votes: string;
+  /** Of each target why it would be taken or not, as things stand now. */
+  readonly alternatives: readonly { readonly origin: string; readonly why: string }[];
+  readonly sinceAt: number;
+  readonly expiresAt: number;
+  /** When silence goes; null: it stays. */
+  readonly goesAt: number | null;
 }
 
 interface CheckView {
@@ -482,6 +503,19 @@ function recordView(state: State, r: RecordState): RecordView {
     objectiveMs: r.config.objectiveMs ?? null,
     predicted: predict(state, r),
     providers: cells.map((c) => providerView(state, r, c)),
+    approval: approvalView(state, r),
+  };
+}
+
+function approvalView(state: State, r: RecordState): ApprovalView | null {
+  const waiting = waitingOf(r);
+  if (waiting === null) return null;
+  const { a, expiresAt, goesAt } = waiting;
+  const { id, from, to, why, sentence, sinceAt } = a;
+  return {
+    ...{ id, from, to, why, sentence, sinceAt, expiresAt, goesAt },
+    votes: state.origins.get(from)?.why ?? '',
+    alternatives: alternatives(situation(state, r, null), to),
   };
 }
 

@@ -148,6 +148,22 @@ export interface AdapterContext {
   readonly callTimeoutMs: number;
 }
 
+/** One record that a person moves by hand, with nothing of Detour running. */
+export interface ByHand {
+  readonly record: Name;
+  readonly cname: Name;
+  /** Seconds. */
+  readonly ttl: number;
+}
+
+/** One step of it, for paper. A command never holds a secret: it says where the secret lies. */
+export interface HandStep {
+  /** What to do, as one sentence. */
+  readonly text: string;
+  /** Lines for a POSIX shell that do the same; absent where there are none. */
+  readonly shell?: string;
+}
+
 /**
  * One row of the table of providers: `settings` reads the provider's part of the configuration
  * (everything but `type`), `create` makes the account. One more vendor is one more file and row.
@@ -162,6 +178,11 @@ export interface ProviderType<Settings> {
    * set may be other providers', too.
    */
   ownServers?(settings: Settings): readonly string[];
+  /**
+   * How a person moves a record there with the vendor's own console and tools: for `break-glass`,
+   * which is printed before the day it is needed. Asks nobody; a package may leave it out.
+   */
+  byHand?(settings: Settings, move: ByHand): readonly HandStep[];
   /** Opens nothing yet. Throws only SecretError. */
   create(name: string, settings: Settings, context: AdapterContext): Provider;
 }

@@ -165,3 +165,10 @@ export const secretRef = z
     });
     return z.NEVER;
   });
+
+/** `[PROGRAM, ARGUMENT, …]`: it is run without a shell. */
+export const commandLine = z
+  .array(z.string().min(1).max(4096))
+  .min(1)
+  .max(64)
+  .describe('program and arguments, without a shell');

@@ -106,7 +106,7 @@ export function replayJournal(
 
 /** Every record steers: what an observed one would do is what is asked. */
 function steering(core: CoreConfig): CoreConfig {
-  const records = Object.values(core.records).map((r) => [
+  const records = Object.values(core.records).map(({ hooks: _, ...r }) => [
     r.name,
     { ...r, mode: 'steer' as const },
   ]);

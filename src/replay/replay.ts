@@ -265,7 +265,8 @@ function failureOf(config: Config, moments: readonly Moment[], r: RecordConfig):
 /** Every record steers: what an observed one would do is what is asked. */
 function steering(core: CoreConfig): CoreConfig {
   const records = Object.entries(core.records).map(([name, r]): [Name, RecordConfig] => {
-    return [name, { ...r, mode: 'steer' }];
+    const { hooks: _, ...rest } = r;
+    return [name, { ...rest, mode: 'steer' }];
   });
   return { ...core, records: Object.fromEntries(records) };
 }
@@ -345,11 +346,13 @@ function resultOf(run: Run, struck: ReadonlyMap<Company, Struck>): Replay {
   const [all, timeline] = [timelineOf(run), [] as Line[]];
   timeline.push(...all.slice(0, LINES_MOST));
   const moves = records.flatMap((r) => r.moves).filter((m) => m.by === 'auto');
-  const observed = Object.values(config.core.records).filter((r) => r.mode === 'observe');
-  const names = observed.map((r) => bare(r.name)).join(', ');
+  const of = (mode: RecordConfig['mode']) =>
+    Object.values(config.core.records).flatMap((r) => (r.mode === mode ? [bare(r.name)] : []));
+  const [names, asking] = [of('observe').join(', '), of('approve').join(', ')];
   const notes = [
     ...notesOf(config, outage, struck),
     ...(names === '' ? [] : [`in mode observe, replayed as if steered: ${names}`]),
+    ...(asking === '' ? [] : [`in mode approve, replayed as if approved at once: ${asking}`]),
   ];
   return {
     outage: {
@@ -644,6 +647,8 @@ const lineOf = {
   objective: 'did',
   pin: null,
   release: null,
+  approval: null,
+  hook: null,
   reload: null,
   repair: null,
   replica: null,

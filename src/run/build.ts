@@ -1,12 +1,19 @@
 // Makes adapters out of a configuration: the same for the daemon and for `switch --direct`. It opens
 // no connection and decides nothing; what can be wrong here is a secret or file that cannot be had.
 
-import { readFileSync, statSync } from 'node:fs';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { providerTypes } from '../../providers/index.ts';
 import { type Auditor, createAuditor } from '../audit/audit.ts';
 import { createKeyring, type Keyring, proving, signing } from '../cluster/keyring.ts';
-import { type Config, parseConfig, printProblem, type Tables } from '../config/config.ts';
+import {
+  type Config,
+  type Included,
+  includesOf,
+  parseConfig,
+  printProblem,
+  type Tables,
+} from '../config/config.ts';
 import type { Adapters } from '../controller.ts';
 import { accompanied, type Texts } from '../dns/company.ts';
 import { createResolver } from '../dns/resolver.ts';
@@ -17,7 +24,9 @@ import type { Notifier, Provider } from '../kit/extend.ts';
 import { type Renewal, Renewed, type Secrets } from '../kit/renew.ts';
 import { isCredentialName, parseHostPort, type SecretRef } from '../kit/schema.ts';
 import { markOfSecret, readSecret, SecretError } from '../kit/secret.ts';
+import { createHooks } from '../notify/hooks.ts';
 import { notifierTypes } from '../notify/index.ts';
+import { givenTo } from '../notify/run.ts';
 import type { Clock, Prober, Verifier } from '../ports.ts';
 import {
   checkTypes,
@@ -60,6 +69,44 @@ interface LoadOptions {
   readonly replica?: string | null;
   /** All replicas' paths as one daemon's, for a look that needs no one of them. */
   readonly together?: boolean;
+  /** In place of what the file holds now. */
+  readonly texts?: ConfigTexts;
+}
+
+/** What a configuration file and the folders that it includes hold. */
+interface ConfigTexts {
+  readonly text: string;
+  readonly included: Included;
+}
+
+/** Files of one folder that are read at most. */
+const filesMax = 500;
+
+/** Throws ConfigError where the file itself cannot be read. */
+export function textsOf(path: string): ConfigTexts {
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (error) {
+    throw new ConfigError([`${path} ${whyOfFile(error)}: name the configuration with -c FILE`]);
+  }
+  const folders = includesOf(text);
+  return { text, included: Object.fromEntries(folders.map((at) => [at, inFolder(path, at)])) };
+}
+
+/** Its YAML files by name, but not what is hidden: editors leave such things behind. */
+function inFolder(path: string, folder: string): Included[string] {
+  const whole = resolve(dirname(path), folder);
+  try {
+    const names = readdirSync(whole).filter((name) => /^[^.].*\.ya?ml$/.test(name));
+    if (names.length > filesMax) return { why: `holds more than ${filesMax} files` };
+    return names.sort().map((name) => {
+      const file = join(dirname(path), folder, name);
+      return { file, text: readFileSync(join(whole, name), 'utf8') };
+    });
+  } catch (error) {
+    return { why: `${whyOfFile(error)}: a folder with *.yaml files is wanted` };
+  }
 }
 
 /**
@@ -67,18 +114,13 @@ interface LoadOptions {
  * of this process. Throws ConfigError with every problem at once.
  */
 export async function loadConfig(path: string, options: LoadOptions = {}): Promise<Loaded> {
-  let text: string;
-  try {
-    text = readFileSync(path, 'utf8');
-  } catch (error) {
-    throw new ConfigError([`${path} ${whyOfFile(error)}: name the configuration with -c FILE`]);
-  }
+  const { text, included } = options.texts ?? textsOf(path);
   const named = options.together ? 'all' : namedReplica(options.replica ?? null);
-  let parsed = parseConfig(text, path, tables, named);
+  let parsed = parseConfig(text, path, tables, named, included);
   if (parsed.wanted.size > 0 && !options.byName) {
     const { wanted } = parsed;
     const whole = await withPackages(tables, wanted, dirname(resolve(path)));
-    parsed = parseConfig(text, path, whole, named);
+    parsed = parseConfig(text, path, whole, named, included);
   }
   if (!parsed.ok) throw new ConfigError(parsed.problems.map(printProblem));
   return { config: parsed.config, warnings: parsed.warnings.map(printProblem) };
@@ -111,9 +153,10 @@ function secretFiles(
     ...Object.entries(config.probes).map(([id, p]) => [`check ${id}`, p] as const),
     ['notify', config.notify] as const,
     ['group', config.group] as const,
+    ['api', config.api] as const,
   ];
   return places.flatMap(([where, part]) =>
-    [...filesIn(part, 0), ...(where === 'group' ? tlsFiles(config) : [])].flatMap((file) => {
+    [...filesIn(part, 0), ...plainFiles(config, where)].flatMap((file) => {
       if (seen.has(file)) return [];
       seen.add(file);
       const wrong = problemOfFile(file);
@@ -122,7 +165,12 @@ function secretFiles(
   );
 }
 
-/** Those of a group stand in it as plain paths. */
+/** Those that stand as plain paths. */
+function plainFiles(config: Config, where: string): readonly string[] {
+  if (where === 'group') return tlsFiles(config);
+  return where === 'api' && config.api !== null ? [config.api.cert, config.api.key] : [];
+}
+
 function tlsFiles({ group }: Config): readonly string[] {
   const { tls = null, engine = null } = group ?? {};
   const shown = engine?.kind === 'etcd' ? engine : null;
@@ -224,7 +272,9 @@ export function buildAdapters(
     timeoutMs,
   });
   const prober = buildProber(config, options.told);
-  return { prober, providers, verifier, notifier, auditor };
+  const hooked = new Map(Object.entries(config.hooks));
+  const hooks = hooked.size === 0 ? {} : { hooks: createHooks(hooked, givenTo(secret)) };
+  return { prober, providers, verifier, notifier, auditor, ...hooks };
 }
 
 /** A prober that may read the secrets its checks and paths refer to. */
@@ -250,7 +300,8 @@ export function readSecretOf(ref: SecretRef): string {
   return secret(ref);
 }
 
-const secrets: Secrets = {
+/** Where the secrets of a configuration come from. */
+export const secrets: Secrets = {
   read: secret,
   mark: (ref) => {
     const found = located(ref);
@@ -280,7 +331,10 @@ function buildNotifier({ notify, tables }: Config, told: Told): Notifier | null 
 }
 
 /** What signs and proves markers; null without a cluster key. */
-export function buildKeys({ clusterKeys }: Config, told: Told): Renewed<Keyring> | null {
+export function buildKeys(
+  { clusterKeys }: Pick<Config, 'clusterKeys'>,
+  told: Told,
+): Renewed<Keyring> | null {
   if (clusterKeys.length === 0) return null;
   const make = (secret: (ref: SecretRef) => string) => createKeyring(clusterKeys.map(secret));
   try {

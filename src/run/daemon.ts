@@ -17,9 +17,11 @@ import { serveControl } from '../serve/control.ts';
 import type { Desk, Served, Trouble } from '../serve/desk.ts';
 import { serveHttp } from '../serve/http.ts';
 import { createMetrics } from '../serve/metrics.ts';
+import { once } from '../serve/once.ts';
 import { Readers, together } from '../serve/readers.ts';
 import { LockError, lockStateDirectory } from '../store/lock.ts';
 import { damaged, openSqliteStore, type SqliteStore } from '../store/sqlite.ts';
+import type { ApiDoor } from './api.ts';
 import { type Built, buildAdapters, ConfigError, type Loaded, loadConfig } from './build.ts';
 import { createClock } from './clock.ts';
 import type { Group, GroupParts } from './group.ts';
@@ -31,6 +33,7 @@ import type { Signals } from './signals.ts';
 const levelOf = {
   ack: 'info',
   adopt: 'info',
+  approval: 'warn',
   deposed: 'warn',
   diagnosis: 'info',
   drain: 'info',
@@ -41,6 +44,7 @@ const levelOf = {
   group: 'warn',
   health: 'info',
   hold: 'warn',
+  hook: 'info',
   lane: 'info',
   lease: 'info',
   limit: 'warn',
@@ -153,17 +157,17 @@ interface Daemon extends Parts {
   readonly auditing: ReturnType<typeof createAuditing>;
   readonly desk: Desk;
   readonly metrics: ReturnType<typeof createMetrics>;
-  readonly readers: Readonly<Record<'listen' | 'gates' | 'socket', Readers>>;
+  readonly readers: Readonly<Record<'listen' | 'gates' | 'socket' | 'api', Readers>>;
   readonly trouble: Trouble;
-  /** The configuration in force, and the door for readers that belongs to it. */
-  readonly now: { config: Config; door: Door | null; ended: boolean };
+  /** The configuration in force, and the doors that belong to it. */
+  readonly now: { config: Config; door: Door | null; api: ApiDoor | null; ended: boolean };
   /** Lets go of what was put together and never started. */
   drop(): void;
 }
 
 async function assemble(parts: Parts): Promise<Daemon> {
   const { configPath, config, store, log, options } = parts;
-  const now: Daemon['now'] = { config, door: null, ended: false };
+  const now: Daemon['now'] = { config, door: null, api: null, ended: false };
   const { docs, at } = store.load();
   const problem = storedProblem(docs);
   if (problem !== null) throw damaged(store.file, problem);
@@ -185,7 +189,7 @@ async function assemble(parts: Parts): Promise<Daemon> {
   const controller = new Controller(config.core, adapters, world);
   let { auditor } = adapters;
   // Each has a share of its own: whoever wants a gate does not wait for a scrape, nor an operator.
-  const readers = { listen: new Readers(), gates: new Readers(), socket: new Readers() };
+  const readers = readersOf();
   const seen = viewer(controller, readers.socket);
   const status = async () => withAudit(await seen(), auditing.audited().report);
   const chance = () => randomInt(1000) / 1000;
@@ -200,13 +204,13 @@ async function assemble(parts: Parts): Promise<Daemon> {
     auditing.renew();
     log.become(logOptions(wanted, options));
     now.config = wanted;
-    return takeDoor(daemon);
+    return [...(await takeDoor(daemon)), ...(await takeApi(daemon).catch(saidOnly))];
   };
   const inForce = () => now.config;
   const desk: Desk = {
     status,
     ready: () => controller.ready(),
-    command: (command, id) => controller.command(command, id),
+    command: carrying(controller, group !== null),
     gate: (record) => controller.gate(record),
     history: (query) => controller.history(query),
     histories: (query) => group?.histories(query) ?? null,
@@ -229,6 +233,17 @@ async function assemble(parts: Parts): Promise<Daemon> {
   const shown = { controller, auditing, desk, metrics, readers, trouble, now, drop };
   const daemon: Daemon = { ...parts, ...shown };
   return daemon;
+}
+
+function readersOf(): Daemon['readers'] {
+  const [listen, gates, socket, api] = Array.from({ length: 4 }, () => new Readers());
+  return { listen: listen!, gates: gates!, socket: socket!, api: api! };
+}
+
+/** A group remembers by itself which orders were done. */
+function carrying(controller: Controller, grouped: boolean): Desk['command'] {
+  const carry: Desk['command'] = (command, id) => controller.command(command, id);
+  return grouped ? carry : once(carry);
 }
 
 /** Of a group all that it takes; alone none of its code is loaded. */
@@ -277,7 +292,8 @@ async function serve(daemon: Daemon): Promise<number> {
     throw error;
   } finally {
     daemon.now.ended = true;
-    if (daemon.now.door !== null) served.push(daemon.now.door.served);
+    const { door, api } = daemon.now;
+    served.push(...[door?.served, api].filter((one) => one != null));
     await Promise.all(served.map((s) => s.close()));
   }
   return 0;
@@ -286,8 +302,38 @@ async function serve(daemon: Daemon): Promise<number> {
 /** The doors. Without operators' nothing starts; without the one for readers it does. */
 async function open(daemon: Daemon, served: Served[]): Promise<void> {
   const { config, desk, readers, trouble } = daemon;
-  served.push(await serveControl({ path: config.socket, desk, readers: readers.socket, trouble }));
+  const { version } = daemon.options;
+  served.push(
+    await serveControl({ path: config.socket, desk, readers: readers.socket, version, trouble }),
+  );
   await takeDoor(daemon);
+  await takeApi(daemon);
+}
+
+/** The operators' door over the network; where it was never configured none of its code is loaded. */
+async function takeApi(daemon: Daemon): Promise<readonly string[]> {
+  const { now, controller, auditing, readers, log, trouble } = daemon;
+  if (now.api === null) {
+    if (now.config.api === null) return [];
+    const { createApiDoor } = await import('./api.ts');
+    const seen = viewer(controller, readers.api);
+    const status = async () => withAudit(await seen(), auditing.audited().report);
+    now.api = createApiDoor({
+      desk: { ...daemon.desk, status },
+      readers: readers.api,
+      version: daemon.options.version,
+      trouble,
+      note: (line) => log.info(`api: ${line}`, { kind: 'api' }),
+      told: logRenewals(log),
+    });
+  }
+  return now.api.take(now.config);
+}
+
+/** What a reload could not have, where what was there before stays. */
+function saidOnly(error: unknown): readonly string[] {
+  if (!(error instanceof ConfigError)) throw error;
+  return error.problems.map((problem) => `${problem}; the API stays as it was`);
 }
 
 /** The door for readers where the configuration in force has it; says so if that cannot be had. */

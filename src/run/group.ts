@@ -69,7 +69,7 @@ export function buildGroup(parts: GroupParts): Group {
     clock,
     told: (since) => {
       const { telling, version } = controller().telling(since)!;
-      return { telling: { ...telling, head: coordinator.head }, version };
+      return { telling: { ...telling, ...coordinator.head }, version };
     },
     answers: {
       history: (query) => controller().history(query),
@@ -230,7 +230,8 @@ function knowing(eyes: OwnEyes, coordinator: GroupCoordinator): Eyes {
     start: (tell) =>
       eyes.start((event) => {
         if (event.kind === 'heard') {
-          coordinator.highest(event.telling.head, event.telling.replica);
+          const { head, term, replica } = event.telling;
+          coordinator.highest({ head, term }, replica);
         }
         tell(event);
       }),

@@ -2,13 +2,23 @@
 // not at all. A bad configuration is refused and the last good one stays (rule 19); it must never say
 // that something is in force that is not (rule 29).
 
-import { boundToStart, type Changes, changesOf, withoutRestart } from '../config/changes.ts';
+import {
+  boundToStart,
+  type Changes,
+  changesOf,
+  sweeping,
+  withoutRestart,
+} from '../config/changes.ts';
 import type { Config } from '../config/config.ts';
 import { type Controller, closeAll } from '../controller.ts';
 import type { Reply } from '../core/model.ts';
 import type { Desk } from '../serve/desk.ts';
 import { type Built, ConfigError, loadConfig } from './build.ts';
 import type { Log } from './log.ts';
+
+type How = NonNullable<Parameters<Desk['reload']>[0]>;
+
+const meant = 'give `detour reload --force` if that is meant';
 
 interface Reloading {
   readonly path: string;
@@ -31,29 +41,38 @@ const linesMost = 50;
 export function createReload(parts: Reloading): Desk['reload'] {
   let last: Promise<unknown> = Promise.resolve();
   return (how) => {
-    const one = last.then(() => reload(parts, how?.dryRun === true));
+    const one = last.then(() => reload(parts, how));
     last = one.catch(() => {});
     return one;
   };
 }
 
-async function reload(parts: Reloading, dryRun: boolean): Promise<Reply> {
-  const { path, replica, inForce, controller, log, build, take } = parts;
+async function reload(parts: Reloading, how: How = { dryRun: false }): Promise<Reply> {
+  const { dryRun, force = false, texts, by = null } = how;
+  const path = texts?.file ?? parts.path;
+  const { replica, inForce, controller, log, build, take } = parts;
   let inForceNow = false;
   try {
-    const loaded = await loadConfig(path, { replica });
+    const loaded = await loadConfig(parts.path, { replica, ...(texts && { texts }) });
     const was = inForce();
     const bound = boundToStart(was, loaded.config);
     if (bound !== null) throw new ConfigError([`${path}: ${bound}`]);
     const config = withoutRestart(was, loaded.config);
+    const swept = force ? null : sweeping(was, loaded.config);
+    const wanted = swept === null ? [] : [`${swept}: ${meant}`];
+    if (swept !== null && !dryRun) throw new ConfigError([`${path}: ${wanted}`]);
     const changes = changesOf(was, loaded.config);
     const built = build(config);
     const refused = dryRun
       ? controller.reloadProblems(config.core)
-      : controller.reload(config.core, built, changes.now);
+      : controller.reload(
+          config.core,
+          built,
+          by === null ? changes.now : [`by ${by}`, ...changes.now],
+        );
     if (dryRun || refused.length > 0) closeAll(built);
     if (refused.length > 0) throw new ConfigError(refused);
-    if (dryRun) return replyOf(path, changes, [], true);
+    if (dryRun) return replyOf(path, changes, wanted, true);
     inForceNow = true;
     const missing = await take(config, built);
     for (const warning of loaded.warnings) log.warn(warning, { kind: 'config' });

@@ -1,10 +1,17 @@
 // An HTTP server of node:http with a bound on everything: connections, header bytes, body bytes,
-// and the time a peer may take to send a request or to take an answer. Both listeners of the daemon
+// and the time a peer may take to send a request or to take an answer. All listeners of the daemon
 // are built on it. Whoever comes is let in: of those that only hold a connection, the one that has
 // held it longest gives way. It knows no path and no state, never looks at the Host header, and never
 // lets a handler's failure reach the process.
 
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import {
+  createServer,
+  type IncomingMessage,
+  type RequestListener,
+  type Server,
+  type ServerOptions,
+  type ServerResponse,
+} from 'node:http';
 import type { ListenOptions, Socket } from 'node:net';
 import type { Trouble } from './desk.ts';
 
@@ -14,18 +21,32 @@ export interface Limits {
    * to read; where all are being answered, the one more is closed unanswered.
    */
   readonly connections: number;
+  /** Of them by one address, alike; as many as there may be where it is left out. */
+  readonly perAddress?: number;
   /** From the connection, or the last answer's end, to the last byte of a request. */
   readonly requestMs: number;
   /** Silence on a connection, in either direction, after which it is cut. */
   readonly idleMs: number;
 }
 
-type Handler = (request: IncomingMessage, response: ServerResponse) => Promise<void> | void;
+export type Handler = (request: IncomingMessage, response: ServerResponse) => Promise<void> | void;
+
+/** How a listener is made that is no plain one. */
+interface Door {
+  create(options: ServerOptions, listener: RequestListener): Server;
+  /** Before anything is spent on a connection; false: it is closed unanswered. */
+  admits(socket: Socket): boolean;
+}
 
 /** A server, not yet listening, that answers 500 with a sentence when the handler fails. */
-export function createBounded(limits: Limits, handle: Handler, trouble: Trouble): Server {
-  const seats = new Seats(limits.connections);
-  const server = createServer(
+export function createBounded(
+  limits: Limits,
+  handle: Handler,
+  trouble: Trouble,
+  door: Door = { create: createServer, admits: () => true },
+): Server {
+  const seats = new Seats(limits.connections, limits.perAddress ?? limits.connections);
+  const server = door.create(
     {
       maxHeaderSize: 8192,
       headersTimeout: Math.min(5000, limits.requestMs),
@@ -52,7 +73,14 @@ export function createBounded(limits: Limits, handle: Handler, trouble: Trouble)
       else send(request, response, 500, 'the daemon failed at this request: see its log\n');
     }
   }
-  server.on('connection', (socket) => seats.take(socket));
+  // In front of what Node itself does with a connection: TLS has its price.
+  const begin = server.listeners('connection');
+  server.removeAllListeners('connection');
+  server.on('connection', (socket: Socket) => {
+    socket.on('error', () => socket.destroy());
+    if (!door.admits(socket) || !seats.take(socket)) return void socket.destroy();
+    for (const one of begin) one.call(server, socket);
+  });
   server.maxHeadersCount = 64;
   // Whoever has said all he has to say still gets an answer that takes a moment (RFC 9112, 9.6). Node
   // has this as a field of its servers since 0.8, and not in its types.
@@ -66,43 +94,92 @@ interface Exchange {
   readonly response: ServerResponse;
 }
 
+interface Seat {
+  /** The connection itself, whatever is spoken over it. */
+  readonly socket: Socket;
+  readonly key: Socket | string;
+  readonly address: string;
+  exchange: Exchange | null;
+}
+
 /** Who is connected: those that have waited longest in what they do stand first. */
 class Seats {
   readonly #most: number;
-  readonly #taken = new Map<Socket, Exchange | null>();
+  readonly #perAddress: number;
+  readonly #taken = new Map<Socket | string, Seat>();
 
-  constructor(most: number) {
+  constructor(most: number, perAddress: number) {
     this.#most = most;
+    this.#perAddress = perAddress;
   }
 
-  take(socket: Socket): void {
-    if (this.#taken.size >= this.#most && !this.#freeOne()) return void socket.destroy();
-    this.#taken.set(socket, null);
-    socket.once('close', () => this.#taken.delete(socket));
+  /** False where there is none. */
+  take(socket: Socket): boolean {
+    const seat: Seat = { socket, key: keyOf(socket), address: addressOf(socket), exchange: null };
+    if (!this.#hasRoomAt(seat.address)) return false;
+    if (this.#taken.size >= this.#most && !this.#freeOne(() => true)) return false;
+    this.#taken.set(seat.key, seat);
+    socket.once('close', () => {
+      if (this.#taken.get(seat.key) === seat) this.#taken.delete(seat.key);
+    });
+    return true;
   }
 
   asked(request: IncomingMessage, response: ServerResponse): void {
-    const { socket } = request;
-    this.#move(socket, { request, response });
-    response.once('close', () => this.#move(socket, null));
+    const seat = this.#taken.get(keyOf(request.socket));
+    if (seat === undefined) return;
+    this.#move(seat, { request, response });
+    response.once('close', () => this.#move(seat, null));
   }
 
-  #move(socket: Socket, now: Exchange | null): void {
-    if (this.#taken.delete(socket)) this.#taken.set(socket, now);
+  #move(seat: Seat, now: Exchange | null): void {
+    if (this.#taken.get(seat.key) !== seat) return;
+    seat.exchange = now;
+    this.#taken.delete(seat.key);
+    this.#taken.set(seat.key, seat);
+  }
+
+  #hasRoomAt(address: string): boolean {
+    if (this.#perAddress >= this.#most) return true;
+    let count = 0;
+    for (const seat of this.#taken.values()) if (seat.address === address) count++;
+    return count < this.#perAddress || this.#freeOne((seat) => seat.address === address);
   }
 
   /** False where nobody's connection can be closed without harm to a request. */
-  #freeOne(): boolean {
+  #freeOne(among: (seat: Seat) => boolean): boolean {
     for (const patience of [isIdle, isSlowToAsk, isSlowToRead]) {
-      for (const [socket, exchange] of this.#taken) {
-        if (!patience(exchange)) continue;
-        this.#taken.delete(socket);
-        socket.destroy();
+      for (const seat of this.#taken.values()) {
+        if (!among(seat) || !patience(seat.exchange)) continue;
+        this.#taken.delete(seat.key);
+        seat.socket.destroy();
         return true;
       }
     }
     return false;
   }
+}
+
+/** The same for a connection and for what TLS makes of it. */
+function keyOf(socket: Socket): Socket | string {
+  const { remoteAddress, remotePort } = socket;
+  return remotePort === undefined ? socket : `${remoteAddress} ${remotePort}`;
+}
+
+/**
+ * From where somebody comes, as far as one person may change it at will: of IPv6 the first 64 bits
+ * (RFC 4291, section 2.5.4). Empty by a Unix socket.
+ */
+export function addressOf({ remoteAddress = '' }: Socket): string {
+  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(remoteAddress);
+  if (mapped !== null) return mapped[1]!;
+  if (!remoteAddress.includes(':')) return remoteAddress;
+  const [head = '', tail] = remoteAddress.split('%')[0]!.split('::');
+  const front = head.split(':').filter((part) => part !== '');
+  const back = (tail ?? '').split(':').filter((part) => part !== '');
+  const zeros = tail === undefined ? 0 : 8 - front.length - back.length;
+  const parts = [...front, ...Array<string>(zeros).fill('0'), ...back];
+  return `${parts.slice(0, 4).join(':')}::/64`;
 }
 
 const isIdle = (exchange: Exchange | null) => exchange === null;

@@ -25,13 +25,31 @@ export interface Desk {
   histories(query: HistoryQuery): Promise<Histories> | null;
   /**
    * Reads the configuration again and says what it changes; a bad one is refused and the good one
-   * kept (rule 19). In a dry run that is all. Code 3: some of it wants a restart.
+   * kept (rule 19). In a dry run that is all, also for texts that are given in place of the file.
+   * Code 3: some of it wants a restart.
    */
-  reload(how?: { readonly dryRun: boolean }): Promise<Reply>;
+  reload(how?: {
+    readonly dryRun: boolean;
+    /** Also where it removes much of what is in force. */
+    readonly force?: boolean;
+    readonly texts?: GivenTexts;
+    /** Who asks, for the journal. */
+    readonly by?: string;
+  }): Promise<Reply>;
   /** The last audit, null before the first; and whether one is under way. */
   audited(): Audited;
   /** Audits now, or joins the audit under way; resolves when that one has ended. */
   audit(): Promise<void>;
+}
+
+/** A configuration that is to be looked at: what its file and the folders that it includes hold. */
+interface GivenTexts {
+  /** The name to print. */
+  readonly file: string;
+  readonly text: string;
+  readonly included: Readonly<
+    Record<string, readonly { readonly file: string; readonly text: string }[] | { why: string }>
+  >;
 }
 
 interface Audited {

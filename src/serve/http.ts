@@ -3,10 +3,10 @@
 // nothing, takes no body, believes no header, and says nothing that is not in the configuration.
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { toName } from '../kit/schema.ts';
-import { close, createBounded, type Limits, listen, send, target } from './bounded.ts';
+import { createBounded, type Limits, send, target } from './bounded.ts';
 import type { Desk, Served, Trouble } from './desk.ts';
+import { keepListening } from './listening.ts';
 import type { Readers, Work } from './readers.ts';
 import { sendText, type Text } from './text.ts';
 
@@ -27,10 +27,6 @@ export interface HttpOptions {
   readonly retryMs?: number;
 }
 
-/** Of the attempts to listen: the first wait, doubled to the longest. */
-const retryMs = 1000;
-const retryMostMs = 30_000;
-
 /**
  * Listens. An address that cannot be had is told of as trouble and tried again, for ever: nothing but
  * readers needs it. Resolves after the first attempt; `host` and `port` are those that were got, or
@@ -42,40 +38,10 @@ export async function serveHttp(
   const { host, port, trouble } = options;
   const limits: Limits = { connections: 256, requestMs: 5000, idleMs: 15_000, ...options.limits };
   const server = createBounded(limits, handler(options), trouble);
-  let bound: AddressInfo | null = null;
-  let retry: NodeJS.Timeout | undefined;
-  let waitMs = options.retryMs ?? retryMs;
-  const attempt = async (): Promise<void> => {
-    try {
-      await listen(server, { host, port });
-      bound = server.address() as AddressInfo;
-      server.on('error', (error) => trouble('http-listener', error.message));
-    } catch (error) {
-      const { code, message } = error as NodeJS.ErrnoException;
-      const detail =
-        `${host}:${port}: ${code ?? message}; nobody can read metrics, health or gates there; ` +
-        'all else goes on, and it is tried again: free the address or change `listen`';
-      trouble('http-listener', detail);
-      retry = setTimeout(() => void attempt(), waitMs);
-      waitMs = Math.min(2 * waitMs, retryMostMs);
-    }
-  };
-  await attempt();
-  return {
-    get host() {
-      return bound?.address ?? host;
-    },
-    get port() {
-      return bound?.port ?? port;
-    },
-    get listens() {
-      return bound !== null;
-    },
-    close: () => {
-      clearTimeout(retry);
-      return close(server);
-    },
-  };
+  return keepListening(server, {
+    ...{ host, port, trouble, retryMs: options.retryMs, key: 'listen', word: 'http-listener' },
+    without: 'nobody can read metrics, health or gates there',
+  });
 }
 
 /** What Node takes for one request and its answer, in milliseconds: seen 2026-11-30. */

@@ -111,6 +111,18 @@ const families = {
   detour_record_switching: gauge('1 while a switch of the record is under way.', 'record'),
   detour_record_pinned: gauge('1 while an operator holds the record on a target.', 'record'),
   detour_record_stay: gauge('Always 1; why the record stays is the label.', 'record', 'reason'),
+  detour_approvals_waiting: gauge(
+    '1 while a decision about the record waits for a person to approve or reject it.',
+    'record',
+  ),
+  detour_approval_age_seconds: gauge(
+    'How long a decision about the record has waited for a person; absent: none waits.',
+    'record',
+  ),
+  detour_approval_remaining_seconds: gauge(
+    'Until a decision that waits is over, or goes by itself if that is sooner; absent: none waits.',
+    'record',
+  ),
   detour_record_budget_remaining: gauge(
     'Automatic switches the record may still make within the hour.',
     'record',
@@ -234,6 +246,7 @@ export function createMetrics(options: {
       const whole = drawn((set) => {
         set('detour_build_info', 1, { version });
         drawWhole(set, view, startedWall);
+        drawApprovals(set, view);
         drawAudit(set, desk.audited().report);
       });
       counted.align(view);
@@ -409,6 +422,17 @@ function drawOrigin(set: Setter, origin: OriginView): void {
   }
 }
 
+/** Of those that wait alone: how old they are changes with every look. */
+function drawApprovals(set: Setter, { at, records }: StatusView): void {
+  for (const { name, approval } of records) {
+    if (approval === null) continue;
+    const record = printName(name);
+    const untilAt = Math.min(approval.expiresAt, approval.goesAt ?? approval.expiresAt);
+    set('detour_approval_age_seconds', (at - approval.sinceAt) / 1000, { record });
+    set('detour_approval_remaining_seconds', (untilAt - at) / 1000, { record });
+  }
+}
+
 const stayWord = among(stayReasons);
 
 function drawRecord(set: Setter, view: RecordView): void {
@@ -416,6 +440,7 @@ function drawRecord(set: Setter, view: RecordView): void {
   set('detour_record_target_info', 1, { record, target: view.target ?? 'none' });
   set('detour_record_switching', view.switching ? 1 : 0, { record });
   set('detour_record_pinned', view.pin === null ? 0 : 1, { record });
+  set('detour_approvals_waiting', view.approval === null ? 0 : 1, { record });
   set('detour_record_stay', 1, { record, reason: stayWord(view.stay.reason) });
   const left = Math.max(0, view.budget.limit - view.budget.used);
   set('detour_record_budget_remaining', left, { record });
@@ -466,10 +491,12 @@ const operations = { read: true, write: true, ask: true } satisfies Record<Opera
 const troubleWords = {
   fold: true,
   adapter: true,
+  api: true,
   coordinator: true,
   eyes: true,
   audit: true,
   'control-socket': true,
+  hook: true,
   'http-listener': true,
   notify: true,
   prober: true,

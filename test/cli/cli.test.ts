@@ -53,6 +53,9 @@ const hands: Hands = {
     asked.push(['validate', configPath, byName, ...named(replica)]);
     return { problems: [], warnings: [] };
   },
+  async texts(configPath) {
+    return { file: configPath, text: 'a: 1', included: {} };
+  },
   async makeKey(path) {
     asked.push(['makeKey', path]);
     return { exit: 0, message: `${path} holds a key` };
@@ -84,6 +87,13 @@ const hands: Hands = {
   async drill(configPath, check, replica) {
     asked.push(['drill', configPath, check, ...named(replica)]);
     return [{ ...looked(check.startsWith('tame') ? 'pass' : 'fail'), check }];
+  },
+  async breakGlass(configPath, wanted, replica) {
+    asked.push(['breakGlass', configPath, wanted, ...named(replica)]);
+    const steps = [{ text: 'In <the> console.' }, { text: 'Or so.', shell: 'ask www.\n  & go' }];
+    const vendors = [{ provider: 'cf', title: 'Cloudflare', ttl: 60, steps }];
+    const moves = [{ target: 'tokyo', cname: 'nrt.shop.example.', vendors }];
+    return { cluster: 'shop', records: [{ record: 'www.gslb.example.net.', moves }] };
   },
   async lab(argv) {
     asked.push(['lab', argv]);
@@ -1285,4 +1295,55 @@ test('explain prints the rule, the votes and why not each other target', async (
     assert.ok(ran.out.includes(part), part);
   }
   assert.equal((await run(['explain', 'nothing', '--socket', socket])).exit, 1);
+});
+
+test('break-glass prints the steps as they are, or one page for the printer', async () => {
+  const { exit, out } = await run(['break-glass', 'www', '--to', 'tokyo', '-c', 'x.yaml']);
+  assert.equal(exit, 0);
+  assert.deepEqual(asked.at(-1), ['breakGlass', 'x.yaml', { record: 'www', target: 'tokyo' }]);
+  assert.match(out, /### to tokyo: CNAME nrt\.shop\.example\n/);
+  assert.match(out, /\n {6}ask www\.\n {6} {2}& go\n/, 'what is for a shell keeps its dots');
+  const file = join(directory, 'page.html');
+  assert.equal((await run(['break-glass', '--html', file])).exit, 0);
+  const page = readFileSync(file, 'utf8');
+  assert.match(page, /In &lt;the&gt; console\./);
+  assert.match(page, /<pre>ask www\.\n {2}&amp; go<\/pre>/);
+  assert.doesNotMatch(page, /<script|https?:\/\/[^<]*"/);
+  const refused = await run(['break-glass', '--html', join(directory, 'no', 'page.html')]);
+  assert.equal(refused.exit, 1);
+});
+
+test('what may come next is said for a shell, with the names that the daemon knows', async () => {
+  const offered = async (...words: string[]) => {
+    const { exit, out } = await run(['complete', '--', ...words]);
+    assert.equal(exit, 0);
+    return out
+      .split('\n')
+      .map((line) => line.split('\t')[0])
+      .filter((word) => word !== '' && !word?.startsWith(':'));
+  };
+  assert.deepEqual(await offered('und'), ['undrain']);
+  assert.ok((await offered('switch', '--dr')).includes('--dry-run'));
+  assert.deepEqual(await offered('switch', 'www'), ['www.gslb.example.net']);
+  assert.ok((await offered('switch', 'www.gslb.example.net', 'to')).includes('tokyo'));
+  await served.close();
+  assert.deepEqual(await offered('switch', 'www'), [], 'without a daemon no names, and no error');
+  assert.equal((await run(['completion', 'tcsh'])).exit, 2);
+  const { out } = await run(['completion', 'bash']);
+  const syntax = spawnSync('bash', ['-n'], { input: out, encoding: 'utf8' });
+  assert.equal(syntax.status, 0, syntax.stderr);
+  assert.match(out, /complete -F \S+ detour/);
+});
+
+test('the manual page has every command, and a reader of such pages finds nothing wrong', async () => {
+  const { out } = await run(['man']);
+  for (const name of ['status', 'drill check', 'break-glass', 'version']) {
+    assert.match(out, new RegExp(`^\\.SS "detour ${name.replaceAll('-', '.{2}')}`, 'm'));
+  }
+  const read = spawnSync('groff', ['-man', '-Tascii', '-ww', '-z'], {
+    input: out,
+    encoding: 'utf8',
+  });
+  if (read.error === undefined) assert.deepEqual([read.status, read.stderr], [0, '']);
+  assert.match((await run(['version'])).out, /^detour 1\.2\.3 \(node \d/);
 });

@@ -3,7 +3,7 @@
 
 import type { AuditReport } from '../../src/core/audit.ts';
 import type { Command, Reply } from '../../src/core/model.ts';
-import type { ProviderView, RecordView, StatusView } from '../../src/core/view.ts';
+import type { ApprovalView, ProviderView, RecordView, StatusView } from '../../src/core/view.ts';
 import type { Histories, HistoryQuery, StoredEntry } from '../../src/ports.ts';
 import type { Desk } from '../../src/serve/desk.ts';
 
@@ -128,6 +128,7 @@ export function record(more: Partial<RecordView> = {}): RecordView {
     budget: { used: 1, limit: 3, spent: false },
     objectiveMs: null,
     predicted: null,
+    approval: null,
     providers: [
       provider('cf'),
       provider('r53', {
@@ -140,6 +141,26 @@ export function record(more: Partial<RecordView> = {}): RecordView {
         problem: 'stuck for 5 minutes: the API answers 503; nothing to do but wait, or move the NS',
       }),
     ],
+    ...more,
+  };
+}
+
+/** A decision that waits for a person. */
+export function waiting(more: Partial<ApprovalView> = {}): ApprovalView {
+  return {
+    id: '9f2c41d0aa17be03',
+    from: 'hangzhou',
+    to: 'tokyo',
+    why: 'target-down',
+    sentence: 'hangzhou -> tokyo: hangzhou is down',
+    votes: 'hangzhou/web by line-a down: 3 failed in a row (timeout)',
+    alternatives: [
+      { origin: 'hangzhou', why: 'in force: down' },
+      { origin: 'tokyo', why: 'chosen' },
+    ],
+    sinceAt: at - 48_000,
+    expiresAt: at + 852_000,
+    goesAt: null,
     ...more,
   };
 }

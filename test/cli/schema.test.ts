@@ -17,7 +17,7 @@ import { serveControl } from '../../src/serve/control.ts';
 import type { Served } from '../../src/serve/desk.ts';
 import { Readers } from '../../src/serve/readers.ts';
 import { coreConfig, World } from '../core/world.ts';
-import { at, provider, record, type StandIn, standIn, wall } from './desk.ts';
+import { at, provider, record, type StandIn, standIn, waiting, wall } from './desk.ts';
 
 let directory: string;
 let socket: string;
@@ -76,6 +76,15 @@ const hands = {
   drill: async () => [answer],
   makeKey: async () => ({ exit: 0, message: 'made' }),
   report: async () => ({ json: { month: '2026-05', rows: [] }, text: '' }),
+  breakGlass: async () => ({
+    cluster: 'shop',
+    records: [
+      {
+        record: 'www.gslb.example.net.',
+        moves: [{ target: 'tokyo', cname: 'a.example.', vendors: [] }],
+      },
+    ],
+  }),
   simulate: async () => ({ json: [{ id: 'a' }], text: () => '', html: null }),
 } as unknown as Hands;
 
@@ -140,6 +149,7 @@ test('the shapes hold what the program prints', async () => {
     earliestBenefitAt: at,
     cachesExpiredAt: at,
     providers: [provider('cf', { cname: null, seenAt: null, seenBy: null })],
+    approval: waiting(),
   });
   desk.view = { ...withAudit(desk.view, report), records: [record(), trouble] };
   desk.entries = [
@@ -159,6 +169,8 @@ test('the shapes hold what the program prints', async () => {
     ['probe', []],
     ['drill', ['check', 'hangzhou/web']],
     ['validate', []],
+    ['break-glass', []],
+    ['version', []],
     ['simulate', []],
     ['report', ['sla']],
     ['switch', [www, 'tokyo', ...why, '--dry-run']],
@@ -170,6 +182,8 @@ test('the shapes hold what the program prints', async () => {
     ['freeze', why],
     ['unfreeze', []],
     ['ack', [www]],
+    ['approve', ['9f2c41d0', '--dry-run']],
+    ['reject', []],
     ['yield', []],
     ['history', ['--all']],
     ['reload', []],
@@ -228,7 +242,7 @@ test('a shape that is not kept is noticed', async () => {
 test('every command that takes --json has a shape, and `detour schema` prints it', async () => {
   const program = buildProgram(hands);
   const taking = program.commands
-    .filter((c) => !['lab', 'run', 'schema'].includes(c.name()))
+    .filter((c) => !['lab', 'run', 'schema', 'completion', 'complete', 'man'].includes(c.name()))
     .map((c) => c.name());
   assert.deepEqual(taking.toSorted(), Object.keys(documents).toSorted());
   const { $defs } = JSON.parse(JSON.stringify(schemaOf(null)));

@@ -641,6 +641,24 @@ test('pins end at the same moment for all, however their clocks differ', async (
   assert.ok(Math.abs(leftOf(third)! - (before - 100)) < 200, `${leftOf(third)} ${before}`);
 });
 
+test('whoever has acted stands still, reads the next head late, and ends a pin no sooner', async () => {
+  const { group, leader } = await started();
+  const sinceAt = leader.process.now();
+  const untilAt = sinceAt + 7_200_000;
+  const pin = { what: 'x', by: 'me', reason: 'r', sinceAt, untilAt };
+  await group.settle(leader.commit(batch({ 'drain/x': pin })));
+  const endsAt = group.timeline.now + untilAt - leader.process.now();
+  leader.process.pause(60_000, false);
+  await group.until(() => group.actor !== undefined && group.actor !== leader, 'another', 20_000);
+  const next = group.actor!;
+  await group.settle(next.commit(batch({ 'epoch/x.': 1 })));
+  await group.until(() => !leader.process.isPaused, 'it goes on', 70_000);
+  await group.run(5000);
+  const doc = leader.docs.get('drain/x') as { untilAt: number };
+  const seen = group.timeline.now + doc.untilAt - leader.process.now();
+  assert.ok(Math.abs(seen - endsAt) < 200, `${seen - endsAt} ms`);
+});
+
 test('a replica that starts anew, or is new, sees a pin end when the others do', async () => {
   const { group, leader } = await started();
   const [b] = group.others(leader) as [Replica, Replica];
@@ -912,17 +930,34 @@ test('whoever remembers nothing is kept from acting by those who do', async () =
   assert.equal(group.actor, undefined);
 });
 
+test('in an etcd that was put back no commit lands on another head at the same revision', async () => {
+  const { group, leader } = await started();
+  await group.settle(leader.commit(batch({ 'epoch/x.': 7 })));
+  const [putBack, head] = [group.etcd.backUp(), group.etcd.peek(`${prefix}head`)!];
+  await group.settle(leader.commit(batch({ 'epoch/x.': 8 })));
+  putBack();
+  group.etcd.put(`${prefix}head`, head);
+  const outcome = await group.settle(leader.commit(batch({ 'epoch/x.': 9 })));
+  assert.equal(outcome.kind, 'deposed');
+  assert.equal(group.etcd.peek(`${prefix}head`), head, 'nothing was written over it');
+});
+
 test('what another replica knows of the head counts as well', async () => {
   const { group, leader } = await started();
   await group.settle(leader.commit(batch({ 'epoch/x.': 7 })));
   const number = leader.memory!.number;
-  for (const one of group.replicas) one.coordinator.highest(number, 'd');
+  for (const one of group.replicas) one.coordinator.highest({ head: number, term: 0 }, 'd');
   await group.run(5000);
   assert.equal(group.actor, leader, 'the same is no news');
-  leader.coordinator.highest(number + 5, 'd');
+  leader.coordinator.highest({ head: number + 5, term: 3_000_047 }, 'd');
   await group.until(() => group.actor === undefined, 'nobody acts', 5000);
   assert.equal(leader.word, 'restored');
   assert.match(JSON.stringify(leader.events.at(-1)), /replica d knows number/);
+  const docs = Object.fromEntries(leader.docs);
+  const reply = await group.settle(leader.coordinator.shared.restore(docs));
+  assert.equal(reply.exit, 0, reply.message);
+  const { term, head } = leader.coordinator.head;
+  assert.ok(term > 3_000_047 && head > number + 5, `restored at (${term}, ${head})`);
 });
 
 test('a restoration that is said twice is done once, and one that was done meanwhile is not undone', async () => {

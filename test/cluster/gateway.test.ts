@@ -156,7 +156,7 @@ function conformance(of: () => Rig): void {
     return valued(got).kvs[0] ?? null;
   };
 
-  test('a transaction compares create and mod revisions, 0 being no such key', async () => {
+  test('a transaction compares values, and create and mod revisions, 0 being no such key', async () => {
     const key = `${prefix}compared`;
     const absent = { key, target: 'create', revision: 0 } as const;
     const first: Txn = {
@@ -182,6 +182,12 @@ function conformance(of: () => Rig): void {
     };
     assert.equal(valued(await txn(next)).succeeded, true);
     assert.equal(valued(await txn(next)).succeeded, false);
+    const holds = async (at: string, value: string) => {
+      const compare = [{ key: at, target: 'value', value }] as const;
+      return valued(await txn({ compare, success: [], failure: [] })).succeeded;
+    };
+    assert.deepEqual([await holds(key, 'two'), await holds(key, 'one')], [true, false]);
+    assert.equal(await holds(`${prefix}nothing`, ''), false);
     const kv = await get(key);
     assert.equal(kv?.value, 'two');
     assert.equal(kv?.createRevision, revision);

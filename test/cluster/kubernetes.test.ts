@@ -515,14 +515,19 @@ sim('a backup of the whole API that is put back is noticed', async ({ group, lea
 sim('what another replica knows of the head counts as well', async ({ group, leader }) => {
   await group.settle(leader.commit(batch({ 'epoch/x.': 7 })));
   const { number } = leader.memory!;
-  for (const one of group.members) one.coordinator.highest(number, 'd');
+  for (const one of group.members) one.coordinator.highest({ head: number, term: 0 }, 'd');
   await group.pass(5000);
   assert.equal(group.actor, leader, 'the same is no news');
-  leader.coordinator.highest(number + 5, 'd');
+  leader.coordinator.highest({ head: number + 5, term: 3_000_047 }, 'd');
   await group.until(() => group.actor === undefined, 'nobody acts', 5000);
   assert.equal(leader.word, 'restored');
   assert.match(leader.sentence, /replica d knows number/);
   await group.until(group.all('restored'), 'nor anybody else', 10_000);
+  const docs = Object.fromEntries(leader.docs);
+  const reply = await group.settle(leader.coordinator.shared.restore(docs));
+  assert.equal(reply.exit, 0, reply.message);
+  const { term, head } = leader.coordinator.head;
+  assert.ok(term > 3_000_047 && head > number + 5, `restored at (${term}, ${head})`);
 });
 
 sim('two that restore at once do not leave a mixture', async ({ group, leader, kube }) => {

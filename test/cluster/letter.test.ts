@@ -65,6 +65,7 @@ const tellings: fc.Arbitrary<Telling> = fc.record({
   blind: fc.boolean(),
   acts: fc.boolean(),
   head: fc.nat(),
+  term: fc.nat(),
 });
 
 function decoded(bytes: Uint8Array, names = new Names(), replica = 'hz-1'): Letter {
@@ -133,6 +134,7 @@ const empty: Telling = {
   blind: false,
   acts: false,
   head: 0,
+  term: 0,
 };
 
 test('what is told never looks fresher or stronger than it is, and stays within bounds', () => {

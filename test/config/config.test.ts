@@ -977,12 +977,14 @@ test('the JSON Schema knows every key, every provider and every check', () => {
   assert.deepEqual(JSON.parse(JSON.stringify(schema)), schema, 'it is plain JSON');
   assert.deepEqual(Object.keys(schema.properties!).toSorted(), [
     ...[
+      'api',
       'clouds',
       'cluster',
       'clusterKey',
       'dns',
       'gateHold',
       'group',
+      'include',
       'listen',
       'log',
       'notify',
@@ -1091,6 +1093,25 @@ test('without a cluster key a warning says what is lost', () => {
   assert.ok(!accepted(withKey('{ file: /k }')).warnings.some((w) => w.includes('clusterKey')));
 });
 
+test('the control API is off, or read as it stands with what vouches for it', () => {
+  assert.equal(accepted(stringify(good)).config.api, null);
+  const api = {
+    ...{ listen: '0.0.0.0:9443', cert: '/etc/detour/api.crt', key: '/etc/detour/api.key' },
+    tokens: { ops: { token: { env: 'OPS' }, role: 'operate' } },
+    ...{ names: ['Detour.example.net', '192.0.2.7'], url: 'https://API.example.net:9443/' },
+  };
+  const { config, warnings } = accepted(stringify({ ...good, api }));
+  assert.deepEqual(config.api, {
+    ...{ listen: { host: '0.0.0.0', port: 9443 }, cert: api.cert, key: api.key },
+    tokens: api.tokens,
+    names: ['detour.example.net.', '192.0.2.7', 'api.example.net.'],
+    url: 'https://api.example.net:9443',
+  });
+  assert.match(warnings.join('\n'), /no clusterKey: it signs links/);
+  const signed = { ...good, clusterKey: { env: 'KEY' }, api };
+  assert.doesNotMatch(accepted(stringify(signed)).warnings.join('\n'), /signs links/);
+});
+
 test('drift is read as edits for one version, with a warning, and not beside it', () => {
   const of = (line: string) => stringify(good).replace('mode: steer', `mode: steer\n    ${line}`);
   for (const [old, now] of [
@@ -1113,4 +1134,34 @@ test('edits: follow is warned of each time, with the vendors that it trusts', ()
   const { warnings } = accepted(of('edits: follow'));
   assert.ok(warnings.some((w) => /edits: follow: whoever can edit it at cf or r53/.test(w)));
   assert.ok(!accepted(of('edits: mend')).warnings.some((w) => w.includes('edits: follow')));
+});
+
+test('mode approve and hooks: of the policy or of the record, and of the core only what decides', () => {
+  const before = { command: ['/bin/prepare', '--now'], silence: 'stay' };
+  const asks = {
+    mode: 'approve',
+    approveAfter: '2m',
+    hooks: { before: { ...before, timeout: '5s' } },
+  };
+  const records = {
+    'www.example.net': { ...good.records['WWW.example.net'], ...asks },
+    'api.example.net': { ...good.records['WWW.example.net'], mode: 'approve' },
+    'img.example.net': { ...good.records['WWW.example.net'], approveAfter: '1m' },
+  };
+  const after = { command: ['/bin/tell'], timeout: '1m' };
+  const policy = { hooks: { after } };
+  const { config, warnings } = accepted(stringify({ ...good, policy, records }));
+  const www = config.core.records['www.example.net.']!;
+  assert.equal(www.mode, 'approve');
+  assert.equal(www.approveAfterMs, 120_000);
+  assert.deepEqual(www.hooks, { before: { timeoutMs: 5000, silence: 'stay' }, after: null });
+  assert.deepEqual(config.hooks['www.example.net.']?.before?.command, before.command);
+  const api = config.core.records['api.example.net.']!;
+  assert.equal(api.approveAfterMs, undefined);
+  assert.deepEqual(api.hooks, { before: null, after: { timeoutMs: 60_000 } });
+  assert.ok(warnings.some((w) => /approveAfter: nobody is asked in this mode/.test(w)));
+  const old = accepted(stringify(good)).config;
+  assert.deepEqual(old.hooks, {});
+  assert.equal('hooks' in old.core.records['www.example.net.']!, false);
+  assert.equal('approveAfterMs' in old.core.records['www.example.net.']!, false);
 });

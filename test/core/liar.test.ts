@@ -89,7 +89,7 @@ function eventOf({ what, saidAgoMs }: Lie, to: World): Event {
     const hash = to.config.checks[s.check]?.hash;
     return right && hash !== undefined ? { ...s, hash } : s;
   });
-  const told: Telling = { ...what, replica: LIAR, config: 'c', head: 0, sightings };
+  const told: Telling = { ...what, replica: LIAR, config: 'c', head: 0, term: 0, sightings };
   return { kind: 'heard', telling: told, saidAt: WALL_0 + to.now - (saidAgoMs || 0) };
 }
 

@@ -12,6 +12,7 @@ import type {
   Detector,
   Entry,
   EntryKind,
+  HooksConfig,
   Name,
   Notice,
   Plane,
@@ -82,6 +83,8 @@ class Player {
   #noticesAt = 0;
   #startedAt = 0;
   #said: string[] = [];
+  /** The last question of www that a command was about. */
+  #asked = '';
   /** Entries of many records are counted by their kind. */
   #tallies = false;
 
@@ -105,6 +108,7 @@ class Player {
     const news = [
       ...w.journal.slice(this.#journalAt).map((j) => ({ text: j.entry.sentence, ...j })),
       ...w.yields.splice(0),
+      ...w.hooked.splice(0),
       ...w.notices
         .slice(this.#noticesAt)
         .map((n) => ({ text: `tell ${n.notice.kind}: ${n.notice.sentence}`, ...n })),
@@ -114,7 +118,7 @@ class Player {
     news.sort((a, b) => a.at - b.at);
     for (const n of this.#tallies ? tallied(news) : news) {
       if ('entry' in n && passing.has((n.entry as Entry).kind)) continue;
-      this.#said.push(`+${n.at - this.#startedAt}ms ${n.text}`);
+      this.#said.push(`+${n.at - this.#startedAt}ms ${withoutId(n.text)}`);
     }
   }
 
@@ -204,6 +208,10 @@ class Player {
       case 'store':
         w!.storeFails = first === 'fails';
         return;
+      case 'hook':
+        // `hook veto 5s`: what hooks say, and after how long; `none`: nothing, ever.
+        w!.hookSays = { answer: first as 'go', ms: parseDuration(second ?? '10ms')! };
+        return;
       case 'pause':
         w!.now += parseDuration(first)!;
         return w!.send({ kind: 'paused', forMs: parseDuration(first)! });
@@ -265,10 +273,12 @@ class Player {
   }
 
   #command(verb: string, first: string, second: string, _third: string, words: string[]): void {
-    const command = commandOf(verb, first, second, words);
+    const asked = this.#w.state.records.get(WWW)?.doc.approval?.id ?? this.#asked;
+    this.#asked = asked;
+    const command = commandOf(verb, first === 'it' ? asked : first, second, words);
     this.#collect();
     const reply = this.#w.command(command);
-    this.#said.push(`reply ${reply.exit}: ${reply.message}`);
+    this.#said.push(`reply ${reply.exit}: ${withoutId(reply.message)}`);
   }
 
   #show(): void {
@@ -423,6 +433,12 @@ function commandOf(verb: string, first: string, second: string, words: string[])
       return { kind: verb, record: first === 'www' ? WWW : null, reason, ...ends, ...said };
     case 'unfreeze':
       return { kind: verb, record: first === 'www' ? WWW : null, ...said };
+    case 'approve': {
+      const link = words.find((x) => x.startsWith('link='))?.slice(5);
+      return { kind: verb, id: first, ...(link === undefined ? {} : { link }), ...said };
+    }
+    case 'reject':
+      return { kind: verb, id: first, ...(has('because') ? { reason } : {}), ...said };
     default:
       throw new Error(`a scenario has no word ${verb} (${second})`);
   }
@@ -550,7 +566,7 @@ function heardOf(w: World, replica: string, words: readonly string[]): Event {
   const hashes = Object.values(config.records).map((r) => [r.name, r.hash!] as const);
   const others = hashes.map(([name]) => [name, given['records'] ?? ''] as const);
   const telling: Telling = {
-    ...{ replica, config: 'c', sightings, whole: 'whole' in given, head: 0 },
+    ...{ replica, config: 'c', sightings, whole: 'whole' in given, head: 0, term: 0 },
     paths: own.map(({ name }) => ({ path: name, blind: false, lossPermille: 10 })),
     records: Object.fromEntries(given['records'] === undefined ? hashes : others),
     ...{ blind: 'blind' in given, acts: 'acts' in given },
@@ -598,6 +614,8 @@ export function shapeOf(words: readonly string[]): Shape {
         value === 'manual' ? { kind: 'manual' } : { kind: 'after', ms: parseDuration(value) };
     } else if (key === 'budget') record['switchesPerHour'] = Number(value);
     else if (key === 'mode' || key === 'edits') record[key] = value;
+    else if (key === 'approveAfter') record['approveAfterMs'] = parseDuration(value);
+    else if (key === 'hook') record['hooks'] = hooksOf(value);
     else if (key === 'signed') shape.signed = value === 'yes';
     else if (key === 'interval') check['intervalMs'] = parseDuration(value);
     else if (key === 'timeout') check['timeoutMs'] = parseDuration(value);
@@ -615,6 +633,18 @@ function recordsOf(text: string): NonNullable<Shape['records']> {
     ? text.split(',')
     : Array.from({ length: count }, (_, i) => `r${i}.gslb.test.`);
   return Object.fromEntries(names.map((name) => [name, {}]));
+}
+
+/** `stay:30s`, `go:30s`: what silence before a switch means; after it one is always told. */
+function hooksOf(text: string): HooksConfig {
+  const [silence, timeout] = text.split(':') as ['go' | 'stay', string];
+  const timeoutMs = parseDuration(timeout)!;
+  return { before: { timeoutMs, silence }, after: { timeoutMs } };
+}
+
+/** The id of a question is drawn by chance. */
+function withoutId(text: string): string {
+  return text.replace(/(?<=detour (?:approve|reject) )[0-9a-f]{16}/g, 'ID');
 }
 
 /** `majority`, `all`, `2`, `60%`. */

@@ -9,7 +9,7 @@ import type { Drain, Freeze, RecordDoc } from '../../src/core/state.ts';
 import { shifted, storedProblem } from '../../src/core/stored.ts';
 
 /** Numbers that are no times, by the name of the field. */
-const noTimes = new Set(['epoch', 'epochMax', 'pinMs', 'since', 'term']);
+const noTimes = new Set(['afterMs', 'epoch', 'epochMax', 'pinMs', 'since', 'term']);
 
 const marker: Required<Marker> = {
   cluster: 'shop',
@@ -43,6 +43,16 @@ const record: Required<RecordDoc> = {
   wishes: { b: 112 },
   unheard: ['cf'],
   adopted: false,
+  left: 'b',
+  approval: {
+    ...{ id: 'x', from: 'a', to: 'b', why: 'target-down', overspends: false, epoch: 7 },
+    ...{ sentence: 's', sinceAt: 113, afterMs: 5000, answer: 'approved', answeredAt: 114 },
+    by: 'me',
+  },
+  hook: {
+    ...{ id: 'x', from: 'a', to: 'b', why: 'target-down', epoch: 7, beganAt: 115 },
+    ...{ answer: 'go', answeredAt: 116, detail: '' },
+  },
 };
 const drain: Required<Drain> = { ...freeze, what: 'a' };
 
@@ -73,7 +83,7 @@ test('every time in a document that decides is moved, and no other number', () =
   }
   // Those above 100 are the times: all of them are there.
   const times = [...numbers(docs['record/www.example.net.'])].filter(([, n]) => n > 100 && n < 200);
-  assert.equal(times.length, 12);
+  assert.equal(times.length, 16);
 });
 
 test('there and back is what it was, and what comes out is what Detour writes', () => {
@@ -93,4 +103,18 @@ test('what has no end keeps none, and an unknown document stays as it is', () =>
   });
   assert.equal(shifted('freeze', null, 10), null);
   assert.deepEqual(shifted('other', { sinceAt: 1 }, 10), { sinceAt: 1 });
+});
+
+test('a document of a version that knew no approvals and no hooks is sound, and a damaged one is not', () => {
+  const { left: _left, approval: _approval, hook: _hook, ...old } = record;
+  const key = 'record/www.example.net.';
+  assert.equal(storedProblem({ [key]: old as unknown as Json }), null);
+  assert.equal(storedProblem({ [key]: record as unknown as Json }), null);
+  const odd = { ...record, approval: { ...record.approval!, answer: 'perhaps' } };
+  assert.match(
+    storedProblem({ [key]: odd as unknown as Json })!,
+    /its approval is not what Detour/,
+  );
+  const run = { ...record, hook: { ...record.hook!, beganAt: 'soon' } };
+  assert.match(storedProblem({ [key]: run as unknown as Json })!, /its hook is not what Detour/);
 });

@@ -121,6 +121,12 @@ export class World {
   /** The store refuses commits. */
   storeFails = false;
   probes = 0;
+  /** What hooks say, and after how long: nothing until then; absent: go, at once. */
+  hookSays: { readonly answer: 'go' | 'veto' | 'silent' | 'none'; readonly ms: number } = {
+    answer: 'go',
+    ms: 10,
+  };
+  readonly hooked: { at: number; text: string }[] = [];
   /** Called after every step; a test may check what it likes. */
   onStep: (world: World) => void = () => {};
   /** Where its calls to other replicas go, and what it says of handing over. */
@@ -335,6 +341,19 @@ export class World {
         return;
       case 'call':
         return this.onCall(e);
+      case 'hook': {
+        const { answer, ms } = this.hookSays;
+        const { record, id, when, about, deadlineMs } = e;
+        const { from, to, epoch, behind } = about;
+        const rest = behind === undefined ? '' : `, behind: ${behind.join(', ') || 'nobody'}`;
+        const what = `${from} -> ${to}, epoch ${epoch}${rest}, within ${deadlineMs} ms`;
+        this.hooked.push({ at: this.now, text: `${when}-switch hook of ${record}: ${what}` });
+        if (when === 'after' || answer === 'none') return;
+        const said = committed ? answer : 'unrun';
+        const detail = said === 'go' ? '' : `it says ${said}`;
+        const event = { kind: 'hooked', record, id, answer: said, detail } as const;
+        return this.later(committed ? ms : 0, () => this.send(event));
+      }
       case 'yield':
         this.yields.push({ at: this.now, text: `yields: ${e.why}` });
         return;

@@ -173,7 +173,11 @@ const reserved: readonly (readonly [word: RegExp, allowed: readonly RegExp[], in
       ],
       'take an agent from providers/kit/agents.ts, which looks names up and verifies',
     ],
-    [/\bconsole\./, [], 'write through the log or the io of a command'],
+    [
+      /\bconsole\.(?!aliyun|aws)/,
+      [/^src\/cli\/completion\.ts$/],
+      'write through the log or the io of a command',
+    ],
     [
       /\brejectUnauthorized:\s*false|NODE_TLS_REJECT/,
       // Where it is refused by name.

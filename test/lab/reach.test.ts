@@ -43,10 +43,7 @@ const rounds: readonly (readonly [vendor: string, how: string])[] =
     ? Object.keys(providers).flatMap((vendor) => alone.map((how) => [vendor, how] as const))
     : [
         ['route53', 'hang'],
-        ['route53', 'moved'],
-        ['cloudflare', 'hang'],
         ['cloudflare', 'deleted'],
-        ['alidns', 'hang'],
         ['alidns', 'denied'],
       ];
 

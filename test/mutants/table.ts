@@ -66,6 +66,8 @@ const kubeDocuments = 'src/cluster/kube-documents.ts';
 const kubeOffice = 'src/cluster/kube-office.ts';
 const kubeLease = 'src/cluster/kube-lease.ts';
 const kubernetes = 'src/cluster/kubernetes.ts';
+const approve = 'src/core/approve.ts';
+const hook = 'src/core/hook.ts';
 
 export const mutants: readonly Mutant[] = [
   {
@@ -3374,6 +3376,36 @@ function laneWorks`,
     ],
   },
   {
+    name: 'a head that is read late sets the clock of one who has acted',
+    rule: 12,
+    by: 'cluster/etcd.test.ts',
+    edits: [
+      {
+        file: 'src/cluster/etcd.ts',
+        find: 'read late must not set it anew.\n    this.#isShiftLive = true;',
+        replace: 'read late must not set it anew.',
+      },
+    ],
+  },
+  {
+    name: 'a commit compares the revision of the head and not its text',
+    rule: 30,
+    by: 'cluster/etcd.test.ts',
+    edits: [{ file: 'src/cluster/ledger.ts', find: 'headRaw === null ?', replace: 'true ?' }],
+  },
+  {
+    name: 'a restoration does not go above the terms that others have told of',
+    rule: 30,
+    by: 'cluster/etcd.test.ts',
+    edits: [
+      {
+        file: 'src/cluster/etcd.ts',
+        find: 'this.#heardTerm = Math.max(this.#heardTerm, term);',
+        replace: '',
+      },
+    ],
+  },
+  {
     name: 'a record that nobody decided gets a document when the store works again',
     rule: 13,
     by: 'core/kept.test.ts',
@@ -3657,8 +3689,8 @@ function laneWorks`,
     edits: [
       {
         file: 'src/run/reload.ts',
-        find: 'last.then(() => reload(parts, how?.dryRun === true))',
-        replace: 'reload(parts, how?.dryRun === true)',
+        find: 'last.then(() => reload(parts, how))',
+        replace: 'reload(parts, how)',
       },
     ],
   },
@@ -5392,6 +5424,399 @@ function laneWorks`,
         file: 'src/cluster/ledger.ts',
         find: 'batch.docs.length > 0 || (mirror.head?.shared ?? false)',
         replace: 'batch.docs.length > 0',
+      },
+    ],
+  },
+  {
+    name: 'the API does whatever a token asks, whatever its role',
+    rule: 0,
+    by: 'serve/api.test.ts',
+    edits: [
+      {
+        file: 'src/serve/routes.ts',
+        find: 'if (caller !== null && !caller.may(operation.role)) {',
+        replace: 'if (caller !== null && operation.role === undefined) {',
+      },
+    ],
+  },
+  {
+    name: 'a token that may approve may give any order',
+    rule: 0,
+    by: 'serve/api.test.ts',
+    edits: [
+      {
+        file: 'src/serve/routes.ts',
+        find: "!wordsOfApproval.has(kind) && !caller.may('operate')",
+        replace: "!wordsOfApproval.has(kind) && !caller.may('approve')",
+      },
+    ],
+  },
+  {
+    name: 'the API answers to any header Host',
+    rule: 0,
+    by: 'serve/api.test.ts',
+    edits: [
+      {
+        file: 'src/serve/api.ts',
+        find: 'return isOurs ? null :',
+        replace: "return isOurs || host !== '' ? null :",
+      },
+    ],
+  },
+  {
+    name: 'a token is known by its first characters',
+    rule: 20,
+    by: 'serve/api.test.ts',
+    edits: [
+      {
+        file: 'src/serve/tokens.ts',
+        find: 'hash: hashOf(text) }',
+        replace: 'hash: hashOf(text.slice(0, 8)) }',
+      },
+      {
+        file: 'src/serve/tokens.ts',
+        find: 'const asked = hashOf(presented);',
+        replace: 'const asked = hashOf(presented.slice(0, 8));',
+      },
+    ],
+  },
+  {
+    name: 'whoever is refused is told so for ever',
+    rule: 22,
+    by: 'serve/api.test.ts',
+    edits: [
+      {
+        file: 'src/serve/meter.ts',
+        find: 'if (bucket.left < 1) return false;',
+        replace: 'if (bucket.left < 1) return true;',
+      },
+    ],
+  },
+  {
+    name: 'one address uses up what all addresses have together',
+    rule: 24,
+    by: 'serve/api.test.ts',
+    edits: [
+      {
+        file: 'src/serve/meter.ts',
+        find: 'return draw(bucket, each, at) && draw(this.#all, all, at);',
+        replace: 'return draw(this.#all, all, at) && draw(bucket, each, at);',
+      },
+    ],
+  },
+  {
+    name: 'a request has a body of any length',
+    rule: 22,
+    by: 'serve/api.test.ts',
+    edits: [
+      {
+        file: 'src/serve/bounded.ts',
+        find: "if (Number(request.headers['content-length'] ?? 0) > most) return null;",
+        replace: '',
+      },
+      { file: 'src/serve/bounded.ts', find: 'if (size > most) return null;', replace: '' },
+    ],
+  },
+  {
+    name: 'whoever comes too often is let in',
+    rule: 22,
+    by: 'serve/api.test.ts',
+    edits: [
+      {
+        file: 'src/serve/bounded.ts',
+        find: 'if (!door.admits(socket) || !seats.take(socket))',
+        replace: 'if (!seats.take(socket))',
+      },
+    ],
+  },
+  {
+    name: 'one address takes all connections',
+    rule: 24,
+    by: 'serve/api.test.ts',
+    edits: [
+      {
+        file: 'src/serve/bounded.ts',
+        find: 'if (!this.#hasRoomAt(seat.address)) return false;',
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'an order of one daemon that is said twice is done twice',
+    rule: 0,
+    by: 'serve/api.test.ts',
+    edits: [
+      {
+        file: 'src/serve/once.ts',
+        find: 'if (known !== undefined) {',
+        replace: "if (known !== undefined && known.said === '') {",
+      },
+    ],
+  },
+  {
+    name: 'another order under the same id is taken for the first',
+    rule: 0,
+    by: 'serve/api.test.ts',
+    edits: [
+      {
+        file: 'src/serve/once.ts',
+        find: 'return known.said === said ? known.reply',
+        replace: "return known.said !== '' ? known.reply",
+      },
+    ],
+  },
+  {
+    name: 'to open a link does what it is for',
+    rule: 0,
+    by: 'serve/press.test.ts',
+    edits: [
+      {
+        file: 'src/serve/press.ts',
+        find: '  const view = await options.desk.status();',
+        replace:
+          '  await options.desk.command(wordOf(link), link.id);\n  const view = await options.desk.status();',
+      },
+    ],
+  },
+  {
+    name: 'a link is used as often as one likes',
+    rule: 0,
+    by: 'serve/press.test.ts',
+    edits: [
+      {
+        file: 'src/serve/press.ts',
+        find: '  used.set(useOf(link), link.expiresWall);\n',
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'a link outlives its decision',
+    rule: 0,
+    by: 'serve/press.test.ts',
+    edits: [
+      {
+        file: 'src/serve/link.ts',
+        find: 'if (nowWall >= expiresWall)',
+        replace: 'if (nowWall < 0)',
+      },
+    ],
+  },
+  {
+    name: 'a link that nobody signed is believed',
+    rule: 25,
+    by: 'serve/press.test.ts',
+    edits: [
+      {
+        file: 'src/serve/link.ts',
+        find: 'timingSafeEqual(macOf(key, said), given);',
+        replace: 'macOf(key, said).length === given.length;',
+      },
+    ],
+  },
+  {
+    name: 'an approval is there for a second switch',
+    rule: 0,
+    by: '140-approve',
+    edits: [{ file: switching, find: `    approval: null,\n`, replace: '' }],
+  },
+  {
+    name: 'an approval outlives the change of the target that is proposed',
+    rule: 0,
+    by: '141-approve-ends',
+    edits: [
+      {
+        file: approve,
+        find: 'const isSame = a.to === d.to && a.why === d.why;',
+        replace: 'const isSame = a.why === d.why;',
+      },
+    ],
+  },
+  {
+    name: 'an approval outlives another epoch',
+    rule: 0,
+    by: '141-approve-ends',
+    edits: [{ file: approve, find: ' || epochOf(r) !== a.epoch) return', replace: ') return' }],
+  },
+  {
+    name: 'what was approved goes by passes from before it',
+    rule: 3,
+    by: '143-approve-fresh',
+    edits: [
+      {
+        file: steer,
+        find: `hasFreshPasses(state, c.to, c.sinceAt)) {
+    dropChoice`,
+        replace: `hasFreshPasses(state, c.to, r.doc.approval?.sinceAt ?? c.sinceAt)) {
+    dropChoice`,
+      },
+    ],
+  },
+  {
+    name: 'silence goes though that is not configured',
+    rule: 0,
+    by: '141-approve-ends',
+    edits: [
+      {
+        file: approve,
+        find: 'return a.afterMs === null ? null : a.sinceAt + a.afterMs;',
+        replace: 'return a.sinceAt + (a.afterMs ?? 60_000);',
+      },
+    ],
+  },
+  {
+    name: 'silence goes by a configuration that is no longer in force',
+    rule: 0,
+    by: '142-approve-after',
+    edits: [
+      {
+        file: approve,
+        find: 'if (!isNo && a.afterMs !== (r.config.approveAfterMs ?? null))',
+        replace: 'if (!isNo && a.afterMs === -1)',
+      },
+    ],
+  },
+  {
+    name: 'what was rejected goes',
+    rule: 0,
+    by: '141-approve-ends',
+    edits: [
+      {
+        file: approve,
+        find: `if (a.answer === 'approved') return null;
+  if (a.answer === 'rejected') {`,
+        replace: `if (a.answer !== 'none') return null;
+  if (a.answer === 'rejected') {`,
+      },
+    ],
+  },
+  {
+    name: 'a question outlives a freeze',
+    rule: 0,
+    by: '141-approve-ends',
+    edits: [
+      {
+        file: approve,
+        find: `  'frozen',
+  'deposed',`,
+        replace: `  'deposed',`,
+      },
+    ],
+  },
+  {
+    name: 'a question outlives a pause of the process',
+    rule: 16,
+    by: '143-approve-fresh',
+    edits: [{ file: engine, find: '    dropAsked(state, r, out);\n', replace: '' }],
+  },
+  {
+    name: 'a question never dies',
+    rule: 0,
+    by: '141-approve-ends',
+    edits: [
+      { file: approve, find: 'const APPROVAL_MS = 900_000;', replace: 'const APPROVAL_MS = 9e9;' },
+    ],
+  },
+  {
+    name: 'nobody is asked',
+    rule: 0,
+    by: '140-approve',
+    edits: [
+      {
+        file: approve,
+        find: `return r.config.mode === 'approve' && why !== 'drained';`,
+        replace: `return r.config.mode === 'observe' && why !== 'drained';`,
+      },
+    ],
+  },
+  {
+    name: 'a drain is asked for again',
+    rule: 0,
+    by: '140-approve',
+    edits: [
+      {
+        file: approve,
+        find: `return r.config.mode === 'approve' && why !== 'drained';`,
+        replace: `return r.config.mode === 'approve';`,
+      },
+    ],
+  },
+  {
+    name: 'a hook before a switch vetoes it in vain',
+    rule: 0,
+    by: '144-hooks',
+    edits: [
+      {
+        file: hook,
+        find: `return answer === 'go' || (answer`,
+        replace: `return answer === 'go' || answer === 'veto' || (answer`,
+      },
+    ],
+  },
+  {
+    name: 'the silence of a hook goes though it means stay',
+    rule: 0,
+    by: '144-hooks',
+    edits: [
+      {
+        file: hook,
+        find: `(answer === 'silent' && r.config.hooks?.before?.silence === 'go')`,
+        replace: `answer === 'silent'`,
+      },
+    ],
+  },
+  {
+    name: 'a hook is run again for one decision',
+    rule: 0,
+    by: '144-hooks',
+    edits: [
+      {
+        file: hook,
+        find: `r.config.mode === 'observe' || r.doc.hook !== null) return;`,
+        replace: `r.config.mode === 'observe') return;`,
+      },
+    ],
+  },
+  {
+    name: 'what a hook has prepared is not confirmed anew',
+    rule: 3,
+    by: '144-hooks',
+    edits: [
+      {
+        file: steer,
+        find: `    dropChoice(state, r);
+    return setStay(state, r, waits.reason`,
+        replace: `    return setStay(state, r, waits.reason`,
+      },
+      {
+        file: steer,
+        find: `    dropChoice(state, r);
+    // What it prepares`,
+        replace: `    // What it prepares`,
+      },
+    ],
+  },
+  {
+    name: 'a hook is run for a decision that is not durable',
+    rule: 15,
+    by: 'controller.test.ts',
+    edits: [
+      {
+        file: controller,
+        find: `if (!committed) return this.#later(0, () => tell('unrun'`,
+        replace: `if (record === '') return this.#later(0, () => tell('unrun'`,
+      },
+    ],
+  },
+  {
+    name: 'a hook is run before the group has committed what it is for',
+    rule: 30,
+    by: 'controller-group.test.ts',
+    edits: [
+      {
+        file: controller,
+        find: `(effect.kind === 'notify' || effect.kind === 'hook') && committed && changed`,
+        replace: `effect.kind === 'notify' && committed && changed`,
       },
     ],
   },

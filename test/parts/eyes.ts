@@ -117,6 +117,7 @@ export class Sights {
       acts: false,
       // So that a telling bears which version it is of.
       head: this.version,
+      term: 0,
     };
     return { telling, version: this.version };
   }

@@ -484,9 +484,10 @@ export class SimEtcd {
       const detail = 'etcdserver: mvcc: database space exceeded';
       return { fault: { kind: 'full', detail } };
     }
-    const succeeded = compare.every(({ key, target, revision }) => {
-      const stored = keys.get(key);
-      return ((target === 'create' ? stored?.create : stored?.mod) ?? 0) === revision;
+    const succeeded = compare.every((one) => {
+      const stored = keys.get(one.key);
+      if (one.target === 'value') return stored?.value === one.value;
+      return ((one.target === 'create' ? stored?.create : stored?.mod) ?? 0) === one.revision;
     });
     const ops = succeeded ? success : failure;
     const lost = ops.some((op) => op.kind === 'put' && op.lease && !leases.has(op.lease));
@@ -672,6 +673,7 @@ export class SimEtcd {
   ): { destroy(): void } {
     let isGone = false;
     const one = this.members[member]!;
+    const life = this.#life;
     const fail = (kind: GatewayWord, detail: string) => {
       process.io(this.#spread(this.#wayMs) + link.delayMs, () => {
         if (!isGone) done({ fault: { kind, detail } });
@@ -682,6 +684,8 @@ export class SimEtcd {
     } else if (!link.cut.has(member)) {
       const arrived = () => {
         if (one.isDown || link.cut.has(member)) return;
+        // Its members were other processes then: a connection does not outlast them.
+        if (life !== this.#life) return fail('uncertain', 'ECONNRESET');
         if (one.isPaused) return void one.waiting.push(arrived);
         work(member, (outcome, header) => {
           if (one.isDown || link.cut.has(member)) return;

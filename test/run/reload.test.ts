@@ -88,3 +88,52 @@ test('a dry run builds, lets go of what it has built, and puts nothing in force'
   assert.deepEqual([reply.exit, one.interval(), one.said], [0, 5000, ['closed']]);
   assert.match(reply.message, /can be put in force, with 1 change\n/);
 });
+
+const records = (names: readonly string[], cname = 'a.example.com') =>
+  names.map(
+    (n) => `  ${n}.example.net: { publish: [cf], targets: [{ origin: a, cname: ${cname} }] }`,
+  );
+
+function writeRecords(lines: readonly string[]): void {
+  writeFileSync(
+    path,
+    `
+cluster: shop
+providers: { cf: { type: cloudflare, apiToken: { env: TOKEN }, nameservers: ["127.0.0.1:9"] } }
+origins: { a: { cloud: east, checks: { web: { tcp: "127.0.0.1:9" } } } }
+records:
+${lines.join('\n')}
+`,
+  );
+}
+
+test('what removes many records, or changes all their targets, wants to be meant', async () => {
+  const one = await stand();
+  writeRecords(records(['a', 'b', 'c', 'd']));
+  assert.equal((await one.reload({ dryRun: false, force: true })).exit, 0);
+  writeRecords(records(['a', 'b', 'c']));
+  assert.equal((await one.reload()).exit, 0, 'one of four may go');
+  writeRecords(records(['a', 'b']));
+  const refused = await one.reload();
+  assert.equal(refused.exit, 2);
+  assert.match(refused.message, /removes 1 of 3 records: give `detour reload --force`.*\n.*stays$/);
+  const look = await one.reload({ dryRun: true });
+  assert.equal(look.exit, 3);
+  assert.match(look.message, /removes 1 of 3 records: give/);
+  writeRecords(records(['a', 'b', 'c'], 'b.example.com'));
+  assert.match((await one.reload()).message, /changes the targets of every record \(3\)/);
+  writeRecords([...records(['a', 'b'], 'b.example.com'), ...records(['c'])]);
+  assert.equal((await one.reload()).exit, 0, 'not of every one');
+});
+
+test('texts that are given in place of the file are compared, and never put in force', async () => {
+  const one = await stand();
+  write('3s');
+  const { readFileSync } = await import('node:fs');
+  const texts = { file: '/else/next.yaml', text: readFileSync(path, 'utf8'), included: {} };
+  write('5s');
+  const reply = await one.reload({ dryRun: true, texts });
+  assert.equal(reply.exit, 0, reply.message);
+  assert.match(reply.message, /^\/else\/next\.yaml can be put in force, with 1 change\n.*interval/);
+  assert.equal(one.interval(), 5000);
+});

@@ -7,7 +7,7 @@ import { test } from 'node:test';
 import { groupWords, type Observation, type StayReason } from '../../src/core/model.ts';
 import { createMetrics, metricNames } from '../../src/serve/metrics.ts';
 import { Readers } from '../../src/serve/readers.ts';
-import { at, provider, record, standIn, wall } from '../cli/desk.ts';
+import { at, provider, record, standIn, waiting, wall } from '../cli/desk.ts';
 
 /** Series to value, for lines such as `name{a="b"} 1`; throws on what is no exposition. */
 function parse(text: string): Map<string, number> {
@@ -381,4 +381,22 @@ test('objectives: promised, predicted for each provider, kept and missed from 0 
   assert.deepEqual([after.get(kept), after.get(missed)], [2, 1]);
   desk.view = { ...desk.view, records: [record()] };
   assert.ok(![...(await scrape()).keys()].some((name) => name.startsWith('detour_objective')));
+});
+
+test('what waits for a person is counted, and how long it has waited and what is left', async () => {
+  const { desk, scrape } = made();
+  const goes = waiting({ goesAt: at + 60_000 });
+  const other = record({ name: 'api.example.net.' });
+  desk.view = { ...desk.view, records: [record({ approval: goes }), other] };
+  const www = 'record="www.gslb.example.net"';
+  const series = await scrape();
+  assert.equal(series.get(`detour_approvals_waiting{${www}}`), 1);
+  assert.equal(series.get('detour_approvals_waiting{record="api.example.net"}'), 0);
+  assert.equal(series.get(`detour_approval_age_seconds{${www}}`), 48);
+  assert.equal(series.get(`detour_approval_remaining_seconds{${www}}`), 60);
+  assert.equal(series.has('detour_approval_age_seconds{record="api.example.net"}'), false);
+  desk.view = { ...desk.view, records: [record(), other] };
+  const after = await scrape();
+  assert.equal(after.get(`detour_approvals_waiting{${www}}`), 0);
+  assert.equal(after.has(`detour_approval_age_seconds{${www}}`), false);
 });

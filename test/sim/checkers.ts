@@ -24,6 +24,7 @@ import { paces } from './another.ts';
 import type { Timeline } from './clock.ts';
 import type { Plan } from './draw.ts';
 import type { Truth } from './faults.ts';
+import { Answers } from './people.ts';
 import type { Reload, Replica, Watcher } from './replica.ts';
 import { groupsOf, isSound, quorumOf, requiredOf } from './sound.ts';
 import type { SimVendor, VendorChange } from './vendors.ts';
@@ -174,6 +175,9 @@ const MAY_STAY = new Set([
   'retired',
 ]);
 
+/** The same where a person or a hook may keep it, and what was asked has just been answered. */
+const MAY_WAIT = new Set(['awaiting-approval', 'approval-rejected', 'hook', 'confirming-target']);
+
 interface SwitchData {
   readonly from: string | null;
   readonly to: string;
@@ -185,6 +189,8 @@ interface SwitchData {
 
 export class Checkers implements Watcher {
   readonly found: Violation[] = [];
+  /** What people and hooks said. */
+  readonly answers = new Answers((rule, what) => this.fail(rule, what));
   switches = 0;
   /** Told of everything worth a line. */
   trace: (line: string) => void = () => {};
@@ -331,6 +337,7 @@ export class Checkers implements Watcher {
   lost(r: Replica): void {
     const log = this.#logs.get(r.name);
     this.#lostStores++;
+    this.answers.lost(r.name);
     if (log === undefined) return;
     log.records = new Map();
     log.words.clear();
@@ -924,6 +931,7 @@ export class Checkers implements Watcher {
   #entry(r: Replica, entry: Entry, { at, docs, entries, isLate }: Told): void {
     const log = this.#log(r);
     this.trace(`${r.name}| ${entry.kind}: ${entry.sentence}`);
+    this.answers.entry(r.name, r.config, entry, at);
     if (entry.kind === 'health') return this.#health(r, entry.data as never, at);
     if (entry.record === null) {
       if (entry.kind === 'lease') log.ledAt = this.#timeline.now;
@@ -1069,6 +1077,7 @@ export class Checkers implements Watcher {
     if (d.kind === 'auto') this.#automatic(r, rec, record, d, at, what);
     else if (d.why === 'edited') this.#byHand(r, rec, record, d, at);
     else if (!log.orders.delete(`${name} switch ${d.to}`)) this.fail('rule-27-a-word', what);
+    this.answers.used(r.name, name);
     const spends = d.kind === 'auto' && d.why !== 'drained';
     if (spends) this.#spend(r, rec, record, d, at, what);
     if (d.why === 'edited') rec.pinnedUntil = at + HOUR;
@@ -1112,6 +1121,8 @@ export class Checkers implements Watcher {
       d.why === 'target-down' ? (from?.at ?? 0) : 0,
     );
     this.#freshly(log, d.to, freshSince, what);
+    const since = this.answers.moved(r.name, r.config, record.name, d, at);
+    if (!isSlow && since > 0) this.#freshly(log, d.to, since, `${what}, since ${at - since} ms`);
     const cname = record.targets.find((t) => t.origin === d.to)!.cname;
     if ((log.chains.get(cname) ?? -1) < freshSince) this.fail('rule-3-chain-answered', what);
     this.#settled(r, record, at, what);
@@ -1289,6 +1300,8 @@ export class Checkers implements Watcher {
         return isOpen && isWell(t.origin) && isCalm(this.#truth.chains, t.cname);
       });
       const isFresh = r.process.now() - view.decidedAt < longMs + record.patienceMs;
+      const asks = record.mode === 'approve' || record.hooks !== undefined;
+      if (asks && MAY_WAIT.has(view.stay.reason)) continue;
       if (open.length === 0 || isFresh || MAY_STAY.has(view.stay.reason)) continue;
       const where = `${r.name}: ${view.name} on ${view.target}, dead for long: ${view.stay.reason}`;
       this.fail('rule-7-moves-in-time', where);

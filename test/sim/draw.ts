@@ -7,6 +7,7 @@ import { coreConfig, webCheck } from '../core/world.ts';
 import type { Chance } from './chance.ts';
 import { type FaultName, faultKinds } from './faults.ts';
 import { type HandName, handKinds } from './hands.ts';
+import { withPeople } from './people.ts';
 import { type Strength, strengths } from './vendors.ts';
 
 export interface Plan {
@@ -40,15 +41,21 @@ const PROBES = 3_000;
 
 /**
  * `other` is a stream of its own, for whatever came later than the worlds that once failed: those keep
- * their configuration and their faults. With `thief` every world has one.
+ * their configuration and their faults. With `thief` every world has one; with `people` records ask.
  */
-export function drawPlan(c: Chance, other: Chance, thief: boolean): Plan {
+export function drawPlan(
+  c: Chance,
+  other: Chance,
+  thief: boolean,
+  people: Chance | null = null,
+): Plan {
   const { config, ...rest } = drawWorld(c);
   const providers = Object.keys(rest.vendors);
   const signed = rest.replicas > 1 || other.is(0.4);
+  const records = withFollowers(config.records, other);
   return {
     ...rest,
-    config: { ...config, signed, records: withFollowers(config.records, other) },
+    config: { ...config, signed, records: people === null ? records : withPeople(records, people) },
     key: signed ? 'the-key-of-the-simulated-cluster' : null,
     stolen: other.pick(providers),
     others: drawOthers(other, thief),

@@ -247,12 +247,12 @@ class GroupWorld {
     const head = () => this.#heads.get(r.name)!;
     const eyes = new SimEyes(this.#post, r.process, others, (since) => {
       const said = told(since);
-      return said && { ...said, telling: { ...said.telling, head: head().head } };
+      return said && { ...said, telling: { ...said.telling, ...head().head } };
     });
     const knowing: Eyes = {
       start: (tell) =>
         eyes.start((event) => {
-          if (event.kind === 'heard') head().highest(event.telling.head, event.telling.replica);
+          if (event.kind === 'heard') head().highest(event.telling, event.telling.replica);
           tell(event);
         }),
       changed: () => eyes.changed(),
@@ -400,9 +400,10 @@ class GroupWorld {
   /** Where not every disk knows more than the backup, only another cluster id can show it. */
   #restore(): void {
     const c = this.#chance;
-    if (this.#checkers.restored !== null || this.#backups.length === 0) return;
-    const backup = c.pick(this.#backups);
-    if (this.#numberNow() === 0) return;
+    // What says the same as what stands there is no restoration that anybody could notice or mind.
+    const older = this.#backups.filter(({ number }) => number < this.#numberNow());
+    if (this.#checkers.restored !== null || older.length === 0) return;
+    const backup = c.pick(older);
     const isKnown = this.#replicas.every((r) => this.#knows(r) > backup.number);
     // Nor does that show to whoever knows nothing, where nothing stands there.
     if (!isKnown && backup.number === 0) return;

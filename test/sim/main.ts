@@ -4,6 +4,7 @@
 //   node test/sim/main.ts --seed 42                 one world, with everything that happened in it
 //   node test/sim/main.ts --for 10m                 random seeds; those that fail go into seeds.txt
 //   ... --thief                                     in each of them somebody has one vendor's key
+//   ... --people                                    records ask first; people and hooks answer
 //   ... --group                                     a group of replicas over a simulated etcd
 //
 // A failure prints one line to paste. Exit code 1 when anything failed.
@@ -17,12 +18,17 @@ import { type Report, runSeed } from './world.ts';
 const list = new URL('seeds.txt', import.meta.url);
 
 /** Which worlds: of one lease and a store each, the same with a thief in each, or a group's. */
-export type Kind = 'plain' | 'thief' | 'group';
+export type Kind = 'plain' | 'thief' | 'people' | 'group';
 
 /** Seeds that once failed: they always run. */
 export function keptSeeds(kind: Kind = 'plain'): number[] {
   const lines = readFileSync(list, 'utf8').split('\n');
-  const shape = { plain: /^(\d+) /, thief: /^thief (\d+) /, group: /^group (\d+) / }[kind];
+  const shape = {
+    plain: /^(\d+) /,
+    thief: /^thief (\d+) /,
+    people: /^people (\d+) /,
+    group: /^group (\d+) /,
+  }[kind];
   return lines.flatMap((line) => shape.exec(line)?.slice(1).map(Number) ?? []);
 }
 
@@ -81,10 +87,12 @@ async function main(): Promise<number> {
       seed: { type: 'string' },
       for: { type: 'string' },
       thief: { type: 'boolean', default: false },
+      people: { type: 'boolean', default: false },
       group: { type: 'boolean', default: false },
     },
   });
-  const kind = values.group ? 'group' : values.thief ? 'thief' : 'plain';
+  const alone = values.thief ? 'thief' : values.people ? 'people' : 'plain';
+  const kind = values.group ? 'group' : alone;
   if (values.seed !== undefined) return one(Number(values.seed), kind);
   const tally = new Tally();
   const go = async (seed: number) => {
@@ -123,7 +131,7 @@ async function main(): Promise<number> {
 function run(seed: number, kind: Kind, trace?: (line: string) => void): Promise<Report> {
   const traced = trace === undefined ? {} : { trace };
   if (kind === 'group') return runGroup(seed, traced);
-  return runSeed(seed, { thief: kind === 'thief', ...traced });
+  return runSeed(seed, { thief: kind === 'thief', people: kind === 'people', ...traced });
 }
 
 async function one(seed: number, kind: Kind): Promise<number> {

@@ -22,6 +22,7 @@ import type {
   Commit,
   Coordinator,
   Eyes,
+  Hooks,
   Observer,
   Prober,
   Store,
@@ -98,6 +99,8 @@ export interface Shared {
   /** Whether nothing passes between a replica and a vendor or an origin. */
   readonly isCut: (replica: string, far: string) => boolean;
   readonly figures: { crashes: number; probes: number };
+  /** What is run around its switches; absent: nothing is. */
+  readonly hooks?: Hooks;
   /** Null: markers are not signed. */
   readonly keys: Keyring | null;
   /** Broken on purpose: the store loses an entry now and then. */
@@ -285,7 +288,7 @@ export class Replica {
       },
       unstored: (entry) => this.#s.checkers.unstored(this, entry),
       trouble: (what, detail) => {
-        const isWorld = what === 'store' || what === 'notify';
+        const isWorld = what === 'store' || what === 'notify' || what === 'hook';
         if (!isWorld) this.#s.checkers.fail('no-internal-fault', `${what}: ${detail}`);
       },
     };
@@ -317,7 +320,9 @@ export class Replica {
       notify: () =>
         this.notices.fail ? Promise.reject(new Error('nobody listens')) : Promise.resolve(),
     };
-    return { prober: this.#prober(), providers, verifier, notifier };
+    const { hooks } = this.#s;
+    const prober = this.#prober();
+    return { prober, providers, verifier, notifier, ...(hooks === undefined ? {} : { hooks }) };
   }
 
   /** The process in this life only: what an earlier one had begun must not go on in a later one. */

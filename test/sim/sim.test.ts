@@ -10,14 +10,19 @@ import { runSeed, type Sabotage } from './world.ts';
 /** About 0.15 s each on an idle core, three times as much on a busy one. */
 const SEEDS = 200;
 
+/** Worlds in which records ask first. */
+const ASKING = 25;
+
 /** Worlds in which somebody has one vendor's key. */
 const THIEVES = 60;
 
-async function clean(seeds: readonly number[], thief = false): Promise<Tally> {
-  const kind = thief ? 'thief' : 'plain';
+async function clean(
+  seeds: readonly number[],
+  kind: 'plain' | 'thief' | 'people' = 'plain',
+): Promise<Tally> {
   const tally = new Tally();
   for (const seed of seeds) {
-    const report = await runSeed(seed, { thief });
+    const report = await runSeed(seed, { thief: kind === 'thief', people: kind === 'people' });
     tally.add(report);
     assert.deepEqual(
       report.violations,
@@ -49,16 +54,26 @@ describe('the simulation', () => {
   test(`a thief with one vendor's key in ${THIEVES} worlds moves nothing elsewhere`, async (t) => {
     const tally = await clean(
       Array.from({ length: THIEVES }, (_, i) => i + 1),
-      true,
+      'thief',
     );
     t.diagnostic(tally.text());
     assert.ok(tally.switches > THIEVES / 2, 'worlds in which nothing moves prove nothing');
     assert.ok(tally.helped > THIEVES / 10, 'nor do those in which a thief leaves nothing behind');
   });
 
+  test(`in ${ASKING} worlds nothing moves unasked, nor past a hook`, async (t) => {
+    const tally = await clean(
+      Array.from({ length: ASKING }, (_, i) => i + 1),
+      'people',
+    );
+    t.diagnostic(tally.text());
+    assert.ok(tally.switches > ASKING / 2, 'worlds in which nothing moves prove nothing');
+  });
+
   test('the seeds that once failed are clean', async () => {
     await clean(keptSeeds());
-    await clean(keptSeeds('thief'), true);
+    await clean(keptSeeds('thief'), 'thief');
+    await clean(keptSeeds('people'), 'people');
   });
 
   test('the same seed gives the same journals and records, another seed others', async () => {

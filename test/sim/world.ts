@@ -15,6 +15,7 @@ import { hold, type Keeper } from './first.ts';
 import { beginHand } from './hands.ts';
 import { Lease, SimCoordinator, single } from './lease.ts';
 import { drawOrder } from './orders.ts';
+import { drawAnswer } from './people.ts';
 import { Replica, type Shared } from './replica.ts';
 import { SimVendor } from './vendors.ts';
 
@@ -49,6 +50,8 @@ export interface Sabotage {
 export interface RunOptions {
   /** A thief in every world. */
   readonly thief?: boolean;
+  /** Records that ask a person first, people who answer, and hooks. */
+  readonly people?: boolean;
   readonly sabotage?: Sabotage;
   readonly trace?: (line: string) => void;
 }
@@ -60,6 +63,7 @@ const HELPED_MS = 600_000;
 
 /** Tells the second stream of a seed from the first. */
 const OTHER = 0x5bd1e995;
+const PEOPLE = 0x2545f491;
 
 export async function runSeed(seed: number, options: RunOptions = {}): Promise<Report> {
   const world = new World(seed, options);
@@ -71,6 +75,9 @@ class World {
   readonly #chance: Chance;
   /** For what came later than the seeds that once failed. */
   readonly #other: Chance;
+  /** Of those who answer what waits; null: nobody is asked. */
+  readonly #people: Chance | null;
+  readonly #answered: string[] = [];
   readonly #keys: Keyring | null;
   readonly #plan: Plan;
   readonly #timeline = new Timeline();
@@ -88,7 +95,8 @@ class World {
     const chance = new Chance(seed);
     this.#chance = chance;
     this.#other = new Chance(seed ^ OTHER);
-    this.#plan = drawPlan(chance, this.#other, options.thief ?? false);
+    this.#people = options.people ? new Chance(seed ^ PEOPLE) : null;
+    this.#plan = drawPlan(chance, this.#other, options.thief ?? false, this.#people);
     const keys = this.#plan.key === null ? null : createKeyring([this.#plan.key]);
     this.#keys = keys !== null && options.sabotage?.credulous ? credulous(keys) : keys;
     const timeline = this.#timeline;
@@ -134,6 +142,11 @@ class World {
       fileOf: (config) => config,
       isCut: () => false,
       figures: this.#figures,
+      ...(this.#people === null
+        ? {}
+        : {
+            hooks: this.#checkers.answers.hooks(this.#people, (ms, run) => timeline.later(ms, run)),
+          }),
       keys: this.#keys,
       lossyStore: options.sabotage?.lossyStore ?? false,
       forgetfulStore: options.sabotage?.forgetfulStore ?? false,
@@ -159,6 +172,7 @@ class World {
       }
       const ends = this.#scheduleFaults();
       this.#watch();
+      if (this.#people !== null) this.#answer(this.#people);
       await this.#runUntil(this.#plan.durationMs);
       for (const end of ends) end();
       [convergedMs, helped] = await this.#quiet();
@@ -309,6 +323,17 @@ class World {
     const leader = this.#leader();
     const replica = leader !== null && c.is(0.8) ? leader : c.pick(this.#replicas);
     replica.command(drawOrder(this.#chance, this.#plan.config));
+  }
+
+  /** Somebody looks at what waits, and answers or does not. */
+  #answer(c: Chance): void {
+    if (this.#faultsOver) return;
+    const leader = this.#leader();
+    if (leader !== null && !leader.process.isPaused) {
+      const order = drawAnswer(c, leader.controller!.status(), this.#answered);
+      if (order !== null) leader.command(order);
+    }
+    this.#timeline.later(c.wait(45_000), () => this.#answer(c));
   }
 
   #leader(): Replica | null {
