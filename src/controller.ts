@@ -33,6 +33,7 @@ import type {
   GroupState,
   Json,
   Name,
+  Notice,
   Observation,
   Reply,
   Seen,
@@ -892,7 +893,7 @@ export class Controller {
         return;
       case 'notify':
         // A switch that could not be committed is taken back: nobody is told of it.
-        if (committed || effect.notice.kind !== 'switch') this.#notify(effect);
+        if (committed || !isTakenBack(effect.notice)) this.#notify(effect);
         return;
       case 'hook':
         return effect.when === 'before' ? this.#before(effect, committed) : this.#after(effect);
@@ -1275,6 +1276,11 @@ const isWord: ReadonlySet<EntryKind> = new Set([
   'unfreeze',
   'unpin',
 ]);
+
+/** What it tells of is taken back where it cannot be committed. */
+function isTakenBack({ kind }: Notice): boolean {
+  return kind === 'switch' || kind === 'drill';
+}
 
 function notCommitted(reply: Reply): Reply {
   if (reply.exit !== 0) return reply;

@@ -1,8 +1,7 @@
-// `detour probe`, `detour drill check` and `detour explain`: what an operator looks at. They print
-// tables and change nothing but, after a drill, the note that a check has been seen to fail.
+// `detour probe` and `detour explain`: what an operator looks at. They print and change nothing.
 
 import type { Command } from 'commander';
-import type { EntryKind, Reply } from '../core/model.ts';
+import type { EntryKind } from '../core/model.ts';
 import type { StoredEntry } from '../ports.ts';
 import { daemon } from './client.ts';
 import {
@@ -16,10 +15,10 @@ import {
   withReplica,
 } from './hands.ts';
 import { dated, printJson } from './json.ts';
-import { type DaemonOptions, showReply, who, withDaemon } from './order.ts';
+import { type DaemonOptions, withDaemon } from './order.ts';
 import { clean } from './print.ts';
 
-interface ConfigOptions extends DaemonOptions, ReplicaOptions {
+export interface ConfigOptions extends DaemonOptions, ReplicaOptions {
   readonly config: string;
 }
 
@@ -37,33 +36,6 @@ export function addProbe(program: Command, cli: Cli): void {
     const looked = await cli.hands.probe(options.config, what ?? null, options.replica ?? null);
     show(cli, looked, options);
     return looked.every((l) => l.outcome === 'pass') ? 0 : 1;
-  });
-}
-
-export function addDrill(program: Command, cli: Cli): void {
-  const drill = program.command('drill').description('break something on purpose, and see it seen');
-  const command = drill
-    .command('check')
-    .description('make one check fail, by asking for an answer nobody gives; touches no record')
-    .argument('<check>', 'such as hangzhou/web')
-    .option('-c, --config <file>', 'the configuration', defaultConfig);
-  examples(withDaemon(withReplica(command)), '$ detour drill check hangzhou/web -c detour.yaml');
-  act<ConfigOptions>(cli, command, async ([check], options) => {
-    const looked = await cli.hands.drill(options.config, check!, options.replica ?? null);
-    const id = looked[0]?.check ?? check!;
-    if (!options.json) show(cli, looked, options);
-    const end = (reply: Reply) => {
-      if (!options.json) return showReply(cli, reply, options);
-      printJson(cli.io, { ...reply, answers: looked });
-      return reply.exit;
-    };
-    const silent = looked.filter((l) => l.outcome !== 'fail');
-    if (silent.length > 0) {
-      const paths = silent.map((l) => `${l.path}: ${l.outcome}`).join(', ');
-      const message = `${id} did not fail when it had to (${paths}): do not trust it`;
-      return end({ exit: 1, message });
-    }
-    return end(await daemon(cli, options).command({ kind: 'drilled', check: id, by: who(cli) }));
   });
 }
 
@@ -150,7 +122,11 @@ function dataOf(entry: StoredEntry): Readonly<Record<string, unknown>> {
   return (entry.data ?? {}) as Record<string, unknown>;
 }
 
-function show(cli: Cli, looked: readonly Looked[], options: { readonly json?: boolean }): void {
+export function show(
+  cli: Cli,
+  looked: readonly Looked[],
+  options: { readonly json?: boolean },
+): void {
   if (options.json) return printJson(cli.io, { answers: looked });
   const width = Math.max(...looked.map((l) => l.check.length));
   const paths = Math.max(...looked.map((l) => l.path.length));

@@ -4,7 +4,7 @@
 
 import { type Command, InvalidArgumentError } from 'commander';
 import type { Json, Command as Order, Reply } from '../core/model.ts';
-import { daemon } from './client.ts';
+import { type Client, daemon } from './client.ts';
 import { act, type Cli, CliError } from './hands.ts';
 import { printJson } from './json.ts';
 import type { PlaceOptions } from './place.ts';
@@ -47,12 +47,21 @@ export function readReason(text: string): string {
  */
 type Asks = 'always' | 'moves' | 'never';
 
+/** What becomes of an order that was taken, until its end; null: it is not waited for. */
+type Follow<Options> = (
+  reply: Reply,
+  options: Options,
+  client: Client,
+  args: readonly string[],
+) => Promise<number> | null;
+
 /** A command that is one order: shows what it would do, asks, gives it, shows the reply. */
 export function giveOrder<Options extends OrderOptions>(
   cli: Cli,
   command: Command,
   asks: Asks,
   order: (args: readonly string[], options: Options, by: string) => Order | Promise<Order>,
+  follow: Follow<Options> = () => null,
 ): Command {
   withDaemon(command).option('--dry-run', 'say what it would do, and do nothing');
   if (asks !== 'never') command.option('--yes', 'do not ask first (nothing is asked in a pipe)');
@@ -70,7 +79,9 @@ export function giveOrder<Options extends OrderOptions>(
         await confirm(cli);
       }
     }
-    return showReply(cli, await client.command(given), options);
+    const reply = await client.command(given);
+    const followed = reply.exit === 0 ? follow(reply, options, client, args) : null;
+    return followed ?? showReply(cli, reply, options);
   });
   return command;
 }

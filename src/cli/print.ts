@@ -555,6 +555,7 @@ const styleOf = {
   visible: 'green',
   decided: 'yellow',
   written: 'yellow',
+  waiting: 'dim',
   unread: 'yellow',
   untouched: 'dim',
   throttled: 'yellow',

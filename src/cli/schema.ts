@@ -14,7 +14,7 @@ import {
   stayReasons,
   verdicts,
 } from '../core/model.ts';
-import { laneStates, pathStates, stages } from '../core/view.ts';
+import { drillResults, drillStages, laneStates, pathStates, stages } from '../core/view.ts';
 import { jsonVersion } from './json.ts';
 
 const time = z.iso.datetime().describe('a date in UTC, such as 2026-01-02T03:04:05.000Z');
@@ -76,6 +76,12 @@ const predictedPart = z.strictObject({
   ),
 });
 
+const drillPart = z.strictObject({
+  provider: text,
+  writtenMs: ms.nullable().describe('milliseconds from its turn'),
+  visibleMs: ms.nullable(),
+});
+
 const record = z.strictObject({
   name,
   mode: z.enum(recordModes),
@@ -108,6 +114,33 @@ const record = z.strictObject({
     .strictObject({ totalMs: ms, worst: text, parts: z.array(predictedPart) })
     .nullable()
     .describe('what its clients have to expect should the target in force fail'),
+  drill: z
+    .strictObject({
+      id: text,
+      kind: z.literal('live'),
+      to: text,
+      from: text,
+      stage: z.enum(drillStages),
+      sinceAt: time,
+      byVendor: z.boolean(),
+    })
+    .nullable()
+    .describe('the live drill that it is in'),
+  lastDrill: z
+    .strictObject({
+      id: text,
+      result: z.enum(drillResults),
+      from: text,
+      to: text,
+      byVendor: z.boolean(),
+      at: time.describe('when it ended'),
+      ms: ms.describe('milliseconds from the order to the end'),
+      sentence: text,
+      parts: z.array(drillPart).describe('of the way there'),
+      back: z.array(drillPart).describe('of the way back'),
+    })
+    .nullable()
+    .describe('what came of its last live drill'),
   providers: z.array(provider),
   approval: z
     .strictObject({

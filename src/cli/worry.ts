@@ -52,6 +52,7 @@ const ofStay = {
   'awaiting-approval': 'trouble',
   'approval-rejected': 'note',
   hook: 'trouble',
+  drilling: 'note',
 } satisfies Readonly<Record<StayReason, Level>>;
 
 const ofDiagnosis = {
@@ -103,7 +104,7 @@ function worriesOf(record: RecordView): readonly Worry[] {
     const sentence = `${provider.provider}: ${problem ?? stage}`;
     worries.push({ level: 'trouble', word: stage, sentence });
   }
-  if (record.switching) {
+  if (record.switching && stay.reason !== 'drilling') {
     worries.push({ level: 'note', word: 'switching', sentence: `goes to ${record.target}` });
   }
   return worries;

@@ -176,18 +176,29 @@ export const cadenceFields = {
   rise: whole(1, 20).optional(),
 };
 
-const failbackError = 'expected manual or { after: DURATION } (1s to 30d)';
+const failbackError = 'expected manual or { after: DURATION, byVendor: true } (1s to 30d)';
 
 const steeringFields = {
   patience: duration('0s', '1d').optional(),
   failback: z
-    .union([z.literal('manual'), z.strictObject({ after: duration('1s', '30d') })], {
-      error: failbackError,
-    })
-    .transform(
-      (value): Failback =>
-        value === 'manual' ? { kind: 'manual' } : { kind: 'after', ms: value.after },
+    .union(
+      [
+        z.literal('manual'),
+        z.strictObject({
+          after: duration('1s', '30d'),
+          byVendor: z
+            .boolean()
+            .describe('one provider first, which is watched, then the next')
+            .optional(),
+        }),
+      ],
+      { error: failbackError },
     )
+    .transform((value): Failback => {
+      if (value === 'manual') return { kind: 'manual' };
+      const base = { kind: 'after', ms: value.after } as const;
+      return value.byVendor === true ? { ...base, byVendor: true } : base;
+    })
     .optional(),
   switchesPerHour: whole(1, 60).optional(),
   objective: duration('1s', '1d')

@@ -4,6 +4,7 @@
 
 import { hold, markerAhead } from './cell.ts';
 import type { Situation } from './decide.ts';
+import { supersede } from './drill.ts';
 import { compareMarkers, FIRST_ID } from './marker.ts';
 import type { Marker, MarkerKind } from './model.ts';
 import { adoption, companySays, isConfigured, type Standing } from './plan.ts';
@@ -95,6 +96,7 @@ function isOfGroup(state: State, m: Marker): boolean {
 export function force(state: State, r: RecordState, m: Marker, out: Step): void {
   const target = r.config.targets.find((t) => t.origin === m.target);
   const untilAt = state.now + Math.min(m.pinMs ?? MARKER_PIN_MS, MARKER_PIN_MS);
+  supersede(state, r, `epoch ${m.epoch} on ${m.target} was found`, out);
   amend(out, r, {
     target: m.target,
     left: r.doc.target,

@@ -135,6 +135,8 @@ function arrangeRecord(state: State, config: RecordConfig, out: Step): boolean {
         readDns: deadline({ kind: 'read-dns', record: config.name }),
         review: deadline({ kind: 'review', record: config.name }),
         endSwitch: deadline({ kind: 'end-switch', record: config.name }),
+        drill: deadline({ kind: 'review', record: config.name }),
+        turn: deadline({ kind: 'review', record: config.name }),
       },
     };
     state.records.set(config.name, r);

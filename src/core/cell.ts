@@ -101,6 +101,7 @@ export function newCell(record: Name, provider: string, ttl: number): Cell {
     wrote: false,
     writtenAt: null,
     visibleAt: null,
+    turnAt: 0,
     doubtedAt: 0,
     oldTtl: ttl,
     survey: null,
@@ -183,9 +184,18 @@ export function isOut(cell: Cell): boolean {
   return cell.held;
 }
 
+/** Others have their turn first: what stands there is to stay, and is not behind. */
+export function isWaiting(r: RecordState, cell: Cell | undefined): boolean {
+  const { turns } = r.doc;
+  if (turns === null || cell === undefined) return false;
+  const { provider } = cell;
+  return turns.order.includes(provider) && !Object.hasOwn(turns.openedAt, provider);
+}
+
 /** Still on its way to what was decided: retried at the pace of a switch, not of an idle lane. */
 export function isPending(r: RecordState, cell: Cell): boolean {
-  const steered = r.config.mode !== 'observe' && r.doc.marker !== null && !cell.held;
+  const mayWrite = r.config.mode !== 'observe' && !isWaiting(r, cell);
+  const steered = mayWrite && r.doc.marker !== null && !cell.held;
   return cell.reading === 'pending' || (steered && cell.writtenAt === null);
 }
 
@@ -196,6 +206,7 @@ export function restartCell(state: State, r: RecordState, cell: Cell): void {
   cell.retimes = 0;
   cell.writtenAt = null;
   cell.visibleAt = null;
+  cell.turnAt = state.now;
   cell.right = 0;
   cell.problem = null;
   cell.askAfterMs = ASK_CAP_MS;
@@ -341,6 +352,12 @@ function toWrite(
 ): boolean {
   if (!r.config.targets.some((t) => t.cname === change.to.cname)) {
     hold(state, r, cell, retiredSays, out);
+    return false;
+  }
+  if (isWaiting(r, cell)) {
+    cell.problem = null;
+    // What somebody puts there meanwhile is to be seen.
+    askSoon(state, cell);
     return false;
   }
   cell.held = false;
@@ -633,6 +650,19 @@ export function isLate(state: State, r: RecordState, cell: Cell): boolean {
   return waits && state.now - cell.doubtedAt >= WATCH_MS;
 }
 
+/** It waits for its turn and gives something else than was left there: its API is asked what. */
+export function isAstray(
+  state: State,
+  r: RecordState,
+  cell: Cell,
+  answers: readonly ServerAnswer[],
+): boolean {
+  if (!isWaiting(r, cell) || state.now - cell.doubtedAt < WATCH_MS) return false;
+  const left = own(r.doc.placed, cell.provider)?.cname;
+  const gives = ({ answer: a }: ServerAnswer) => (a.kind === 'cname' ? a.value : null);
+  return answers.some((a) => speaks[a.answer.kind] && gives(a) !== left);
+}
+
 /** A server gives another answer, or another marker, after all gave the right one. */
 export function isOdd(r: RecordState, answers: readonly ServerAnswer[]): boolean {
   const inForce = r.doc.marker;
@@ -692,7 +722,9 @@ function progress(
   tail: string,
   out: Step,
 ): void {
-  const ms = state.now - (r.doc.decidedAt ?? state.now);
+  // Where they go one after the other, each is counted from its own turn.
+  const since = r.doc.turns === null ? (r.doc.decidedAt ?? state.now) : cell.turnAt;
+  const ms = state.now - since;
   const epoch = r.doc.marker?.epoch ?? 0;
   const sentence = `${r.name} at ${cell.provider}: ${stage} after ${ms} ms${tail}`;
   note(out, stage, r.name, sentence, { provider: cell.provider, epoch, ms });

@@ -3,6 +3,7 @@
 // never treats `unknown` as `down` (design, rules 3, 5, 8 to 12).
 
 import type { Failback, Health, MoveReason, StayReason } from './model.ts';
+import type { Drill } from './state.ts';
 
 export interface TargetFacts {
   readonly origin: string;
@@ -42,6 +43,8 @@ export interface Situation {
   readonly reading: boolean;
   readonly current: string | null;
   readonly pin: { readonly target: string; readonly reason: string } | null;
+  /** The live drill that it is in. */
+  readonly drill: Drill | null;
   /** In order of preference. */
   readonly targets: readonly TargetFacts[];
   readonly patienceMs: number;
@@ -100,7 +103,8 @@ function blockedBy(s: Situation): Decision | null {
     const toldAt = s.differs.sinceAt + DIFFERS_TOLD_MS;
     return stay('definitions-differ', s.differs.sentence, s.now < toldAt ? toldAt : null);
   }
-  if (s.frozen !== null) return stay('frozen', `frozen: ${s.frozen}`);
+  // What a drill moved is put back in a freeze, too: that was decided when it began.
+  if (s.frozen !== null && wayHome(s) === null) return stay('frozen', `frozen: ${s.frozen}`);
   if (s.spent !== null) return stay('epochs-spent', s.spent);
   if (s.deposed) return stay('deposed', 'somebody else wrote a higher epoch: run `detour ack`');
   if (s.reading) return stay('reading', 'not every provider has been read yet');
@@ -123,6 +127,8 @@ function blockedBy(s: Situation): Decision | null {
 
 function moveOrStay(s: Situation): Decision {
   const current = s.targets.find((t) => t.origin === s.current)!;
+  const drilled = drillStep(s, current);
+  if (drilled !== null) return drilled;
   if (current.health === 'up' && !current.drained) return failback(s, current);
   const others = s.targets.filter((t) => t !== current && t.health === 'up' && !t.drained);
   const usable = ranked(s, current, others);
@@ -157,6 +163,30 @@ function moveOrStay(s: Situation): Decision {
     return nobodyUp(s, current, others.length > 0);
   }
   return leaveDown(s, current, usable);
+}
+
+/** Where a live drill goes next, or stays; null: it has no say, as when its target fails. */
+function drillStep(s: Situation, current: TargetFacts): Decision | null {
+  const { drill } = s;
+  if (drill === null) return null;
+  const home = wayHome(s);
+  if (home !== null) return move(s, home, 'drill', drill.trouble ?? 'its live drill is over');
+  const isWell = current.health === 'up' && !current.drained;
+  if (!isWell) return null;
+  const to = s.targets.find((t) => t.origin === drill.to);
+  if (drill.stage === 'confirming' && to?.health === 'up' && !to.unresolved) {
+    return move(s, to, 'drill', `live drill by ${drill.by}: ${drill.reason}`);
+  }
+  const waits =
+    drill.stage === 'ending' ? `; it comes back once ${drill.from} is seen to be up` : '';
+  return stay('drilling', `a live drill ${drill.from} -> ${drill.to} is ${drill.stage}${waits}`);
+}
+
+/** Where a drill that is to end goes back to, if that can be done now; else null. */
+function wayHome({ drill, targets }: Situation): TargetFacts | null {
+  if (drill?.stage !== 'ending') return null;
+  const home = targets.find((t) => t.origin === drill.from);
+  return home?.health === 'up' && !home.drained && !home.unresolved ? home : null;
 }
 
 /**

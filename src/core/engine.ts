@@ -8,7 +8,8 @@
 import { agree, release } from './agree.ts';
 import { dropAsked, unasked } from './approve.ts';
 import { arrange, forgetImagined } from './arrange.ts';
-import { onAskDue } from './cell.ts';
+import { isWaiting, onAskDue } from './cell.ts';
+import { keepRuns, RUNS_KEY } from './drill.ts';
 import { learn, onGroup, stepBack, stepUp } from './follow.ts';
 import { onHeard, onReplicaDue, onUnheard } from './heard.ts';
 import { onHooked } from './hook.ts';
@@ -122,6 +123,8 @@ export function start(b: Beginning): { state: State; step: Step } {
     released: new Map(),
     measured: measuredOf(b.docs),
     commits: [],
+    drilling: null,
+    drilled: new Map(),
     eyes: null,
     unmarked: new Set(),
     tentative: [],
@@ -130,6 +133,7 @@ export function start(b: Beginning): { state: State; step: Step } {
   for (const [key, value] of Object.entries(b.docs)) {
     if (key.startsWith('epoch/')) state.released.set(key.slice(6), value as number);
     if (key.startsWith('drain/')) state.drains.set(key.slice(6), value as unknown as Drain);
+    if (key.startsWith(RUNS_KEY)) keepRuns(state, key, value);
     if (key.startsWith('record/')) state.asleep.set(key.slice(7), value as unknown as RecordDoc);
   }
   if (!follows(state)) watchHolds(state);
@@ -361,6 +365,8 @@ function lease(state: State, held: boolean, term: number, out: Step): void {
     closeGone(state, out);
   }
   agree(state, out);
+  // Whoever has not led all the time has not watched it.
+  if (!held || takesOver) state.drilling = null;
   for (const r of state.records.values()) {
     if (!held) dropChoice(state, r);
     if (takesOver) readAll(state, r);
@@ -372,6 +378,7 @@ function lease(state: State, held: boolean, term: number, out: Step): void {
 /** Rules 8 and 16: after a pause nothing counted holds, and no decision outlives it. */
 function paused(state: State, forMs: number, out: Step): void {
   note(out, 'paused', null, `stood still for ${forMs} ms: looking anew`, { forMs });
+  state.drilling = null;
   for (const r of state.records.values()) {
     dropChoice(state, r);
     dropAsked(state, r, out);
@@ -385,6 +392,7 @@ function storeTurned(state: State, ok: boolean, what: string, out: Step): void {
   const was = state.storeOk;
   state.storeOk = ok;
   if (!ok) {
+    state.drilling = null;
     for (const name of state.tentative) takeBack(state, name);
     settleTentative(state);
     const sentence = `${what} cannot commit: no automatic switches`;
@@ -414,6 +422,7 @@ export function owed(state: State): Step['docs'] {
   }
   for (const [name, epoch] of state.released) put(out, `epoch/${name}`, epoch);
   for (const d of state.drains.values()) put(out, `drain/${d.what}`, d);
+  for (const [name, runs] of state.drilled) put(out, `${RUNS_KEY}${name}`, { runs });
   for (const cs of state.checks.values()) if (cs.everFailed) put(out, `red/${cs.key}`, true);
   if (state.freeze === null) drop(out, 'freeze');
   else put(out, 'freeze', state.freeze);
@@ -421,13 +430,15 @@ export function owed(state: State): Step['docs'] {
 }
 
 /** Undone with a switch that could not be committed. */
-const undone: ReadonlySet<EntryKind> = new Set(['adopt', 'pin', 'switch', 'would-switch']);
+const undone: ReadonlySet<EntryKind> = new Set(['adopt', 'drill', 'pin', 'switch', 'would-switch']);
 
 /** Of the step just made, which could not be committed: the entries of what holds all the same. */
 export function holding(state: State, { entries }: Step): readonly Entry[] {
   const { tentative } = state;
   if (tentative.length === 0) return entries;
-  const moved = entries.filter((e) => e.kind !== 'pin' && undone.has(e.kind)).map((e) => e.record);
+  const moved = entries
+    .filter((e) => e.kind !== 'pin' && e.kind !== 'drill' && undone.has(e.kind))
+    .map((e) => e.record);
   const isUndone = ({ kind, record }: Entry) =>
     undone.has(kind) && moved.includes(record) && tentative.includes(record ?? '');
   return entries.filter((entry) => !isUndone(entry));
@@ -469,6 +480,9 @@ export function violations(state: State): string[] {
     for (const cell of r.cells.values()) {
       if (cell.change !== null && cell.change.to.cname !== doc.cname) {
         found.push(`${at}about to write ${cell.change.to.cname} at ${cell.provider}`);
+      }
+      if (cell.work === 'write' && isWaiting(r, cell)) {
+        found.push(`${at}about to write at ${cell.provider} before its turn`);
       }
       const to = cell.change?.to.cname;
       if (to !== undefined && !r.config.targets.some((t) => t.cname === to)) {

@@ -4,11 +4,13 @@
 
 import { ASK_CAP_MS, isSwitching } from './cell.ts';
 import { type Decision, decide } from './decide.ts';
+import { keepRuns, RUNS_KEY } from './drill.ts';
 import { diagnoseSoon } from './judge.ts';
 import { isSameMarker } from './marker.ts';
 import type { GroupState, Json, Name, StayReason } from './model.ts';
 import { close, raise } from './notices.ts';
 import { watchHolds } from './operate.ts';
+import { SWITCH_END_MS } from './pace.ts';
 import { situation } from './situation.ts';
 import {
   type Cell,
@@ -23,7 +25,7 @@ import {
   type Step,
 } from './state.ts';
 import { newDoc, review } from './steer.ts';
-import { dropChoice, SWITCH_END_MS, startLanes } from './switch.ts';
+import { dropChoice, startLanes } from './switch.ts';
 import { clearDeadline, setDeadline } from './timers.ts';
 import { enqueue } from './zone.ts';
 
@@ -52,6 +54,7 @@ function known(state: State): string[] {
     ...[...state.records.keys(), ...state.asleep.keys()].map((name) => `record/${name}`),
     ...[...state.released.keys()].map((name) => `epoch/${name}`),
     ...[...state.drains.keys()].map((what) => `drain/${what}`),
+    ...[...state.drilled.keys()].map((name) => `${RUNS_KEY}${name}`),
     'freeze',
   ];
 }
@@ -62,7 +65,8 @@ function learnOne(state: State, key: string, value: Json | null, out: Step): voi
   else if (key.startsWith('drain/')) {
     if (value === null) state.drains.delete(name);
     else state.drains.set(name, value as unknown as Drain);
-  } else if (key.startsWith('epoch/')) {
+  } else if (key.startsWith(RUNS_KEY)) keepRuns(state, key, value);
+  else if (key.startsWith('epoch/')) {
     if (value === null) state.released.delete(name);
     else state.released.set(name, value as number);
   } else learnRecord(state, name, value as unknown as RecordDoc | null, out);

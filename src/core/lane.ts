@@ -19,6 +19,7 @@ import {
   converge,
   doubt,
   failed,
+  isAstray,
   isInStep,
   isLate,
   isOdd,
@@ -262,6 +263,7 @@ export function onAsked(
   else if ((cell.visibleAt !== null || isLate(state, r, cell)) && isOdd(r, answers)) {
     doubt(state, r, cell);
   } else if (cell.visibleAt !== null && isRetimed(cell, answers)) doubt(state, r, cell);
+  else if (isAstray(state, r, cell, answers)) doubt(state, r, cell);
   else if (allRight && cell.problem?.word === 'edited') converge(state, r, cell, false);
   calmDown(state, r, cell, out);
   scheduleAsk(state, r, cell);

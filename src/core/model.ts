@@ -103,7 +103,8 @@ export interface TargetConfig {
 
 export type Failback =
   | { readonly kind: 'manual' }
-  | { readonly kind: 'after'; readonly ms: number };
+  /** `byVendor`: one provider first, which is watched, then the next. */
+  | { readonly kind: 'after'; readonly ms: number; readonly byVendor?: boolean };
 
 /**
  * `observe`: decided and journalled, never written. `approve`: decided and shown, done when a person
@@ -531,11 +532,12 @@ export const stayReasons = [
   'awaiting-approval',
   'approval-rejected',
   'hook',
+  'drilling',
 ] as const;
 export type StayReason = (typeof stayReasons)[number];
 
 /** Why it moves by itself. */
-export type MoveReason = 'target-down' | 'drained' | 'failback';
+export type MoveReason = 'target-down' | 'drained' | 'failback' | 'drill';
 /** Why another target came to be in force. */
 export type SwitchReason = MoveReason | 'operator' | 'edited' | 'adopt';
 
@@ -627,6 +629,24 @@ export type Command = Said &
         readonly reason?: string | undefined;
         readonly link?: string | undefined;
       }
+    | {
+        /** A live drill: the record moves to another target that is up, and comes back. */
+        readonly kind: 'drill';
+        readonly record: Typed;
+        /** null: the first of its targets that is not in force. */
+        readonly target: string | null;
+        /** One provider first, which is watched, then the next. */
+        readonly byVendor: boolean;
+        /** How long it is held there once every provider serves it. */
+        readonly forMs: number;
+        /** How long each provider is watched before the next; left out: its TTL. */
+        readonly watchMs?: number | undefined;
+        readonly reason: string;
+        /** Nobody typed it: its time had come. */
+        readonly asked?: 'schedule' | undefined;
+      }
+    /** A live drill ends before its time: the record comes back at once. */
+    | { readonly kind: 'end-drill'; readonly record: Typed }
     /** A drill has shown that a check can fail. */
     | { readonly kind: 'drilled'; readonly check: CheckId }
     /** Whoever acts hands over to another replica. */
@@ -709,6 +729,7 @@ export const entryKinds = [
   'store',
   'switch',
   'taken',
+  'turn',
   'undone',
   'undrain',
   'unfreeze',
@@ -731,7 +752,7 @@ export interface Entry {
   readonly data: Json;
 }
 
-type NoticeKind = 'switch' | 'needs-person' | 'lagging' | 'recovered';
+type NoticeKind = 'switch' | 'needs-person' | 'lagging' | 'recovered' | 'drill';
 
 /** What somebody should be told. */
 export interface Notice {

@@ -125,6 +125,11 @@ export function news(record: Name, sentence: string, data: Json, out: Step): voi
   tell(out, { kind: 'switch', key: `switch/${record}`, state: 'news', record, sentence, data });
 }
 
+/** A live drill begins or ends; `data.result` says how. */
+export function drillNews(record: Name, sentence: string, data: Json, out: Step): void {
+  tell(out, { kind: 'drill', key: `drill/${record}`, state: 'news', record, sentence, data });
+}
+
 /** What operators said before this start is not remembered: nobody can know when that is over. */
 export function tellForgotten(sentence: string, data: Json, out: Step): void {
   tell(out, {

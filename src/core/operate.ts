@@ -7,6 +7,7 @@ import { begin, company, force, foundByApi } from './adopt.ts';
 import { answer } from './approve.ts';
 import { ofLastHour } from './decide.ts';
 import { checkKey } from './detect.ts';
+import { beginDrill, endDrill, supersede } from './drill.ts';
 import type { Command, Json, Reply } from './model.ts';
 import { listOf, meant, notAmong } from './name.ts';
 import { type Glance, movesOf, outlook, tellGlance } from './outlook.ts';
@@ -76,7 +77,7 @@ function recordOf(state: State, typed: string): RecordState | Reply {
 function onRecord(
   state: State,
   r: RecordState,
-  command: Of<'switch' | 'adopt' | 'pin' | 'unpin' | 'ack'>,
+  command: Of<'switch' | 'adopt' | 'pin' | 'unpin' | 'ack' | 'drill' | 'end-drill'>,
   out: Step,
 ): Reply {
   switch (command.kind) {
@@ -96,6 +97,18 @@ function onRecord(
       return unpinned(state, r, command, out);
     case 'ack':
       return ack(state, r, command, out);
+    case 'drill': {
+      if (command.target === null) return beginDrill(state, r, command, out);
+      const found = meant(
+        'target',
+        command.target,
+        r.config.targets.map((t) => t.origin),
+      );
+      if (!found.ok) return wrong(found.sentence);
+      return beginDrill(state, r, { ...command, target: found.name }, out);
+    }
+    case 'end-drill':
+      return endDrill(state, r, command, out);
   }
 }
 
@@ -258,6 +271,7 @@ function pin(state: State, r: RecordState, c: Of<'pin'>, out: Step): Reply {
   const where = `${r.name} to ${target} ${lasts(c.forMs)}`;
   if (c.dryRun === true) return done(`would pin ${where}; nothing moves`);
   const untilAt = c.forMs === null ? null : state.now + c.forMs;
+  supersede(state, r, `pinned by ${c.by}`, out);
   setPin(state, r, { target, reason: c.reason, by: c.by, untilAt }, out);
   reissue(state, r, 'operator', out);
   return done(`${r.name} is pinned to ${target}`);

@@ -4,6 +4,9 @@
 import type { Fault, FaultKind } from './model.ts';
 import { jitter, type Rest, type State } from './state.ts';
 
+/** A switch ends when every lane in reach is visible, or after this (rule 16). */
+export const SWITCH_END_MS = 30_000;
+
 /** A switch that is under way is retried at most so far apart (design, section 5). */
 export const SWITCH_RETRY_MS = 3_000;
 

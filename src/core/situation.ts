@@ -35,6 +35,7 @@ export function situation(state: State, r: RecordState, waits: Situation['unowne
     reading,
     current: doc.target,
     pin: doc.pin,
+    drill: doc.drill,
     targets: r.origins.map((origin) => targetFacts(state, r, origin)),
     patienceMs: r.config.patienceMs,
     dawnUntilAt: r.dawnUntilAt,

@@ -270,6 +270,8 @@ export interface Cell {
   wrote: boolean;
   writtenAt: number | null;
   visibleAt: number | null;
+  /** When it was sent towards what is in force: that was decided, or its turn came. */
+  turnAt: number;
   /** When what DNS gives last made its API be asked again. */
   doubtedAt: number;
   /** Seconds that caches may keep what stood here before the target in force was decided. */
@@ -292,6 +294,79 @@ export interface Choosing {
   readonly sentence: string;
   readonly sinceAt: number;
   chain: ChainAnswer | null;
+}
+
+/** A move that goes provider by provider: whoever has not had its turn waits. */
+export interface Turns {
+  /** All that are to have a turn, in their order. */
+  readonly order: readonly string[];
+  /** When each that has had its turn got it. */
+  readonly openedAt: Readonly<Record<string, number>>;
+  /** How long each is watched, once it is visible, before the next. */
+  readonly watchMs: number;
+}
+
+/** How far a live drill has come. */
+export const drillStages = [
+  /** The target is asked once more before anything moves. */
+  'confirming',
+  /** Not every provider serves the drill's target yet. */
+  'going',
+  /** All do; it is held there. */
+  'away',
+  /** It is to come back; the target it came from is asked once more. */
+  'ending',
+  /** Not every provider serves the target it came from yet. */
+  'returning',
+] as const;
+export type DrillStage = (typeof drillStages)[number];
+
+/** What one provider took, in milliseconds from its turn; null: it has not happened. */
+export interface DrillPart {
+  readonly provider: string;
+  readonly writtenMs: number | null;
+  readonly visibleMs: number | null;
+}
+
+/** A live drill, from the order to its end. */
+export interface Drill {
+  readonly id: string;
+  /** Where it came from, and comes back to. */
+  readonly from: string;
+  readonly to: string;
+  readonly stage: DrillStage;
+  readonly byVendor: boolean;
+  readonly watchMs: number | null;
+  readonly forMs: number;
+  readonly reason: string;
+  readonly by: string;
+  readonly asked: 'schedule' | null;
+  readonly sinceAt: number;
+  /** When its stage began. */
+  readonly stageAt: number;
+  /** Why it was broken off; null: it was not. */
+  readonly trouble: string | null;
+  /** Of the way there. */
+  readonly parts: readonly DrillPart[];
+}
+
+export const drillResults = ['passed', 'failed', 'refused', 'broken-off'] as const;
+
+/** What came of one live drill: the last of them are kept. */
+export interface DrillRun {
+  readonly id: string;
+  readonly result: (typeof drillResults)[number];
+  readonly from: string;
+  readonly to: string;
+  readonly byVendor: boolean;
+  /** When it ended. */
+  readonly at: number;
+  /** From the order to the end. */
+  readonly ms: number;
+  readonly sentence: string;
+  /** Of the way there, and of the way back. */
+  readonly parts: readonly DrillPart[];
+  readonly back: readonly DrillPart[];
 }
 
 /** A value that was sent and not answered for, and when. */
@@ -370,6 +445,10 @@ export interface RecordDoc {
   readonly left: string | null;
   readonly approval: Approval | null;
   readonly hook: HookRun | null;
+  /** The live drill that it is in; null: none. */
+  readonly drill: Drill | null;
+  /** The move under way goes provider by provider; null: all at once, or no more. */
+  readonly turns: Turns | null;
 }
 
 export interface RecordState {
@@ -407,6 +486,9 @@ export interface RecordState {
     readonly readDns: Deadline;
     readonly review: Deadline;
     readonly endSwitch: Deadline;
+    /** Its drill is looked at; the next provider may have its turn. */
+    readonly drill: Deadline;
+    readonly turn: Deadline;
   };
 }
 
@@ -518,6 +600,10 @@ export interface State {
   readonly measured: Map<string, Measured>;
   /** How long the last transactions of the group took, in milliseconds. */
   readonly commits: number[];
+  /** The live drill that this life began and has not lost sight of; null: none. */
+  drilling: string | null;
+  /** By record what came of its live drills, the last first. */
+  readonly drilled: Map<Name, readonly DrillRun[]>;
   /** What the replicas of a group see together; null: alone. */
   eyes: Eyes | null;
   /** Records whose marker is to follow what was said while the store could not commit. */
@@ -686,7 +772,7 @@ export interface Step {
 
 /** Documents that decide, and so are the group's; the others are each replica's own. */
 export function isShared(key: string): boolean {
-  return key === 'freeze' || /^(?:record|drain|epoch)\//.test(key);
+  return key === 'freeze' || /^(?:record|drain|epoch|drill\/live)\//.test(key);
 }
 
 /** Another replica acts, or none: what the group decided is shown here, and nothing is decided. */

@@ -6,12 +6,14 @@ import { adopt, isChallenged, reconcile, takeMarkers } from './adopt.ts';
 import { approvedSentence, lapse, mayGo, watchAsked } from './approve.ts';
 import { converge, fallBack, isOut, isSwitching, watchCell } from './cell.ts';
 import { type Decision, DIFFERS_TOLD_MS, decide, type Situation } from './decide.ts';
+import { tendDrill } from './drill.ts';
 import { weighEdits } from './edits.ts';
 import { follow, isUnsure } from './follow.ts';
 import { beginHook, hookHolds, informHook } from './hook.ts';
 import type { ChainAnswer, Name, StayReason } from './model.ts';
 import { close, raise } from './notices.ts';
 import { judgePromise, promiseDueAt } from './objective.ts';
+import { SWITCH_END_MS } from './pace.ts';
 import { situation } from './situation.ts';
 import {
   amend,
@@ -23,8 +25,9 @@ import {
   type State,
   type Step,
 } from './state.ts';
-import { dropChoice, type Move, SWITCH_END_MS, switchTo } from './switch.ts';
+import { dropChoice, type Move, switchTo } from './switch.ts';
 import { clearDeadline, isSet, setDeadline } from './timers.ts';
+import { nextTurn, turnsOf } from './turns.ts';
 import { hasFreshFailure, hasFreshPasses, probeFailing, probeFresh, settleMs } from './watch.ts';
 
 /** Rule 8: after this, what an API has not said is asked of DNS. */
@@ -67,6 +70,7 @@ const stays = {
   'awaiting-approval': { wantsPerson: false, unsure: false, passing: false },
   'approval-rejected': { wantsPerson: false, unsure: false, passing: false },
   hook: { wantsPerson: false, unsure: false, passing: false },
+  drilling: { wantsPerson: false, unsure: false, passing: false },
 } satisfies Readonly<Record<StayReason, Stays>>;
 
 interface Stays {
@@ -89,11 +93,13 @@ export function review(state: State, name: Name, out: Step): void {
     weighEdits(state, r, out);
   }
   const waits = r.doc.target === null ? adopt(state, r, out) : null;
+  nextTurn(state, r, out);
   endSwitch(state, r, out);
   catchUp(state, r, out);
   judgePromise(state, r, out);
   endPin(state, r, out);
   endFreeze(state, r, out);
+  tendDrill(state, r, out);
   lookForDawn(state, r);
   const s = situation(state, r, waits);
   const decision = decide(s);
@@ -246,7 +252,7 @@ function choose(
     const runs = hookHolds(r);
     if (runs !== null) return setStay(state, r, runs.reason, runs.sentence, out);
     const sentence = approvedSentence(r, c.sentence);
-    return switchTo(state, r, { ...moveOf(c), sentence, situation: s }, out);
+    return switchTo(state, r, { ...moveOf(state, r, c), sentence, situation: s }, out);
   }
   setStay(state, r, 'confirming-target', `${d.sentence}; confirming ${d.to} first`, out);
 }
@@ -285,24 +291,36 @@ export function onChooseAgain(state: State, origin: string, out: Step): void {
   }
 }
 
-function moveOf(c: Choosing): Move {
+function moveOf(state: State, r: RecordState, c: Choosing): Move {
   return {
     to: c.to,
     kind: 'auto',
     sentence: c.sentence,
     why: c.why,
-    spends: c.why !== 'drained',
+    spends: c.why !== 'drained' && c.why !== 'drill',
     overspends: c.overspends,
     pinned: false,
     pinUntilAt: null,
+    turns: byTurns(state, r, c),
   };
+}
+
+/** A failback may go provider by provider, and so may a drill on its way there, never back. */
+function byTurns(state: State, r: RecordState, { why, to }: Choosing): Move['turns'] {
+  const { failback } = r.config;
+  const { drill } = r.doc;
+  if (why === 'drill' && drill?.to === to && drill.byVendor) {
+    return turnsOf(state, r, drill.watchMs);
+  }
+  const isSo = why === 'failback' && failback.kind === 'after' && failback.byVendor === true;
+  return isSo ? turnsOf(state, r, null) : null;
 }
 
 // ---------------------------------------------------------------- endings
 
 /** Rule 16: over when every lane in reach is visible, or after 30 s; the rest is lagging. */
 function endSwitch(state: State, r: RecordState, out: Step): void {
-  if (!isSwitching(r) || r.config.mode === 'observe') return;
+  if (!isSwitching(r) || r.config.mode === 'observe' || r.doc.turns !== null) return;
   const cells = [...r.cells.values()];
   const behind = cells.filter((c) => c.visibleAt === null);
   const late = state.now >= (r.doc.decidedAt ?? 0) + SWITCH_END_MS;
@@ -378,6 +396,8 @@ export function newDoc(): RecordDoc {
     left: null,
     approval: null,
     hook: null,
+    drill: null,
+    turns: null,
   };
 }
 

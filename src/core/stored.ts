@@ -121,6 +121,41 @@ const isHookRun = whole({
   detail: isText,
 });
 
+const isParts = listOf(
+  whole({ provider: isText, writtenMs: orNull(isTime), visibleMs: orNull(isTime) }),
+);
+
+const isDrill = whole({
+  id: isText,
+  from: isText,
+  to: isText,
+  stage: isText,
+  byVendor: isFlag,
+  watchMs: orNull(isTime),
+  forMs: isTime,
+  reason: isText,
+  by: isText,
+  sinceAt: isTime,
+  stageAt: isTime,
+  trouble: orNull(isText),
+  parts: isParts,
+});
+
+const isTurns = whole({ order: listOf(isText), openedAt: mapOf(isTime), watchMs: isTime });
+
+const isRun = whole({
+  id: isText,
+  result: isText,
+  from: isText,
+  to: isText,
+  byVendor: isFlag,
+  at: isTime,
+  ms: isTime,
+  sentence: isText,
+  parts: isParts,
+  back: isParts,
+});
+
 const recordFields: Fields = {
   target: orNull(isText),
   cname: orNull(isText),
@@ -144,6 +179,8 @@ const recordFields: Fields = {
   left: orNull(isText),
   approval: orNull(isApproval),
   hook: orNull(isHookRun),
+  drill: orNull(isDrill),
+  turns: orNull(isTurns),
 };
 
 /** Of any version: what another one told of is dropped at the start. */
@@ -179,6 +216,7 @@ function problemOf(key: string, value: Json): string | null {
   if (key.startsWith('epoch/')) return isMarkerNumber(value) ? null : strange;
   if (key === 'term') return isCount(value) ? null : strange;
   if (key === 'freeze') return isHeld({})(value) ? null : strange;
+  if (key.startsWith('drill/live/')) return whole({ runs: listOf(isRun) })(value) ? null : strange;
   if (key.startsWith('open/')) return isOpen(value) ? null : strange;
   if (key.startsWith('measured/')) return isMeasured(value) ? null : strange;
   if (!key.startsWith('drain/')) return null;
@@ -209,6 +247,9 @@ export function shifted(key: string, doc: Json, ms: number): Json {
       : value;
   const held = (value: unknown) => shiftFields(value, { sinceAt: at, untilAt: at });
   if (key === 'freeze' || key.startsWith('drain/')) return held(doc) as Json;
+  const runs = (value: unknown) =>
+    Array.isArray(value) ? value.map((one) => shiftFields(one, { at })) : value;
+  if (key.startsWith('drill/live/')) return shiftFields(doc, { runs }) as Json;
   if (!key.startsWith('record/')) return doc;
   return shiftFields(doc, {
     decidedAt: at,
@@ -222,5 +263,7 @@ export function shifted(key: string, doc: Json, ms: number): Json {
     wishes: each(at),
     approval: (value) => shiftFields(value, { sinceAt: at, answeredAt: at }),
     hook: (value) => shiftFields(value, { beganAt: at, answeredAt: at }),
+    drill: (value) => shiftFields(value, { sinceAt: at, stageAt: at }),
+    turns: (value) => shiftFields(value, { openedAt: each(at) }),
   }) as Json;
 }

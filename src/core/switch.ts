@@ -2,14 +2,16 @@
 // next epoch, remembers what a step that cannot be committed takes back, and sends the lanes. It
 // never decides whether to move.
 
-import { isSwitching, restartCell } from './cell.ts';
+import { isSwitching, isWaiting, restartCell } from './cell.ts';
 import { alternatives, ofLastHour, type Situation } from './decide.ts';
+import { supersede } from './drill.ts';
 import { evidence } from './judge.ts';
 import { isSameMarker, markerNumber, nextEpoch } from './marker.ts';
 import type { Marker, MarkerKind, Name, SwitchReason } from './model.ts';
 import { news } from './notices.ts';
 import { helpsWithinMs, promise } from './objective.ts';
 import { own } from './own.ts';
+import { SWITCH_END_MS } from './pace.ts';
 import { situation } from './situation.ts';
 import {
   amend,
@@ -20,11 +22,9 @@ import {
   randomId,
   type State,
   type Step,
+  type Turns,
 } from './state.ts';
 import { setDeadline } from './timers.ts';
-
-/** A switch ends when every lane in reach is visible, or after this (rule 16). */
-export const SWITCH_END_MS = 30_000;
 
 export interface Move {
   readonly to: string;
@@ -36,6 +36,8 @@ export interface Move {
   readonly overspends: boolean;
   readonly pinned: boolean;
   readonly pinUntilAt: number | null;
+  /** Who goes when, where it goes provider by provider; all at once when left out. */
+  readonly turns?: Turns | null | undefined;
   /** What was looked at when it was decided; looked at again when left out. */
   readonly situation?: Situation;
 }
@@ -59,6 +61,7 @@ export function switchTo(state: State, r: RecordState, m: Move, out: Step): void
   state.tentative.push(r.name);
   promise(state, r, from, m.why);
   const late = lateWrites(state, r);
+  if (m.why !== 'drill') supersede(state, r, m.sentence, out);
   const recent = ofLastHour(r.doc.switches, state.now);
   amend(out, r, {
     target: m.to,
@@ -77,6 +80,8 @@ export function switchTo(state: State, r: RecordState, m: Move, out: Step): void
     left: from,
     approval: null,
     hook: null,
+    drill: drillAfter(state, r, m.to),
+    turns: m.turns ?? null,
   });
   const word = r.config.mode === 'observe' ? 'would-switch' : 'switch';
   const data = {
@@ -90,7 +95,9 @@ export function switchTo(state: State, r: RecordState, m: Move, out: Step): void
     ...grounds(state, s, from, m.to),
   };
   note(out, word, r.name, `${r.name}: ${m.sentence}`, data);
-  news(r.name, `${word === 'switch' ? '' : 'would switch: '}${m.sentence}`, data, out);
+  // A drill tells of itself.
+  const told = `${word === 'switch' ? '' : 'would switch: '}${m.sentence}`;
+  if (m.why !== 'drill') news(r.name, told, data, out);
   if (r.config.mode !== 'observe') startLanes(state, r);
 }
 
@@ -101,6 +108,13 @@ function noteUsed(r: RecordState, m: Move): void {
   const how =
     a.answer === 'approved' ? `${a.answer} ${a.by}, and done` : `overtaken: ${m.sentence}`;
   r.asked = { id: a.id, sentence: `${a.from} -> ${a.to}: ${how}` };
+}
+
+/** How far the drill is with this move; null: it is none of a drill's. */
+function drillAfter(state: State, r: RecordState, to: string): RecordDoc['drill'] {
+  const { drill } = r.doc;
+  if (drill === null) return null;
+  return { ...drill, stage: to === drill.to ? 'going' : 'returning', stageAt: state.now };
 }
 
 /**
@@ -144,7 +158,8 @@ function lateWrites(state: State, r: RecordState): RecordDoc['late'] {
     // What has been seen to stand there was answered for, whoever has changed it since.
     const placed = own(r.doc.placed, cell.provider);
     const hasStood = placed !== undefined && marker !== null && isSameMarker(placed.marker, marker);
-    const isOpen = cell.writtenAt === null && cname !== null && !cell.held && !hasStood;
+    const isSent = cell.writtenAt === null && cname !== null && !isWaiting(r, cell);
+    const isOpen = isSent && !cell.held && !hasStood;
     const one = isOpen ? { value: cname, at: state.now } : cell.lost;
     if (one !== null) late[cell.provider] = one;
   }

@@ -5,7 +5,7 @@
 import { differing } from './agree.ts';
 import { waitingOf } from './approve.ts';
 import type { AuditFinding, AuditReport } from './audit.ts';
-import { isInStep, isOut, isUnderWay, sentenceOf } from './cell.ts';
+import { isInStep, isOut, isUnderWay, isWaiting, sentenceOf } from './cell.ts';
 import { alternatives, ofLastHour } from './decide.ts';
 import { type CheckState, checkKey, lossRate } from './detect.ts';
 import { isSameDefinition } from './heard.ts';
@@ -31,6 +31,8 @@ import { isDrained, situation } from './situation.ts';
 import type {
   Cell,
   CloudState,
+  DrillRun,
+  DrillStage,
   Eyes,
   Freeze,
   Lane,
@@ -42,12 +44,17 @@ import type {
   State,
 } from './state.ts';
 import { nextTimer, type Wake } from './timers.ts';
+
+export { drillResults, drillStages } from './state.ts';
+
 import { zoneDueAt } from './zone.ts';
 
 /** Where one provider is with the record's current target. */
 export const stages = [
   /** Nothing has been read yet. */
   'unread',
+  /** Others have their turn first: it keeps what it serves, and is not behind. */
+  'waiting',
   /** Decided; this provider still gives something else. */
   'decided',
   /** The vendor took the change. */
@@ -147,6 +154,18 @@ export interface RecordView {
   readonly objectiveMs: number | null;
   /** What they have to expect should the target in force fail; null where it is published nowhere. */
   readonly predicted: Predicted | null;
+  /** The live drill that it is in. */
+  readonly drill: {
+    readonly id: string;
+    readonly kind: 'live';
+    readonly to: string;
+    readonly from: string;
+    readonly stage: DrillStage;
+    readonly sinceAt: number;
+    readonly byVendor: boolean;
+  } | null;
+  /** What came of its last live drill; null: there was none. */
+  readonly lastDrill: DrillRun | null;
   readonly providers: readonly ProviderView[];
   /** The decision that waits for a person; null: none does. */
   readonly approval: ApprovalView | null;
@@ -502,6 +521,8 @@ function recordView(state: State, r: RecordState): RecordView {
     },
     objectiveMs: r.config.objectiveMs ?? null,
     predicted: predict(state, r),
+    drill: drillView(r),
+    lastDrill: state.drilled.get(r.name)?.[0] ?? null,
     providers: cells.map((c) => providerView(state, r, c)),
     approval: approvalView(state, r),
   };
@@ -517,6 +538,12 @@ function approvalView(state: State, r: RecordState): ApprovalView | null {
     votes: state.origins.get(from)?.why ?? '',
     alternatives: alternatives(situation(state, r, null), to),
   };
+}
+
+function drillView({ doc }: RecordState): RecordView['drill'] {
+  if (doc.drill === null) return null;
+  const { id, to, from, stage, sinceAt, byVendor } = doc.drill;
+  return { id, kind: 'live', to, from, stage, sinceAt, byVendor };
 }
 
 /** What a gate is asked: cheap, so that a gate can be asked by every load balancer there is. */
@@ -547,7 +574,7 @@ function leftBehind(state: State, r: RecordState): RecordView['leftBehind'] {
   if (r.doc.marker === null || r.config.mode === 'observe') return null;
   // What it serves counts, whatever was once written there and seen.
   const stale = [...r.cells.values()].filter((c) => {
-    return c.seen !== null && c.seen.cname !== r.doc.cname;
+    return c.seen !== null && c.seen.cname !== r.doc.cname && !isWaiting(r, c);
   });
   if (stale.length === 0 || state.now - (r.doc.decidedAt ?? 0) < LEFT_BEHIND_AFTER_MS) return null;
   const shares = stale.map((c) => c.survey?.share ?? null);
@@ -601,6 +628,7 @@ function stageOf(state: State, r: RecordState, c: Cell): Stage {
   if (c.held || r.config.mode === 'observe') return 'untouched';
   if (r.doc.marker === null) return c.reading === 'pending' ? 'unread' : 'untouched';
   if (c.visibleAt !== null) return 'visible';
+  if (isWaiting(r, c)) return 'waiting';
   if (!isUnderWay(state, r)) return c.reading === 'pending' ? 'unread' : 'lagging';
   return c.writtenAt !== null ? 'written' : 'decided';
 }

@@ -656,6 +656,7 @@ const lineOf = {
   stop: null,
   store: null,
   taken: null,
+  turn: 'did',
   undone: null,
   undrain: null,
   unfreeze: null,

@@ -64,6 +64,7 @@ const levelOf = {
   store: 'info',
   switch: 'info',
   taken: 'info',
+  turn: 'info',
   undone: 'warn',
   undrain: 'info',
   unfreeze: 'info',

@@ -127,6 +127,21 @@ const families = {
     'Automatic switches the record may still make within the hour.',
     'record',
   ),
+  detour_drill_last_timestamp_seconds: gauge(
+    'When the last drill of the kind ended, in Unix time.',
+    'drill',
+    'record',
+  ),
+  detour_drill_last_ok: gauge(
+    '1 where the last drill of the kind passed, else 0.',
+    'drill',
+    'record',
+  ),
+  detour_drill_last_duration_seconds: gauge(
+    'How long the last drill of the kind took, from the order to its end.',
+    'drill',
+    'record',
+  ),
   detour_record_left_behind_ratio: gauge(
     'Share of resolvers that providers which have not followed leave on the old answer.',
     'record',
@@ -366,6 +381,7 @@ function drawWhole(set: Setter, view: StatusView, startedWall: number): void {
   set('detour_ready', view.ready.ok ? 1 : 0);
   set('detour_frozen', view.freeze === null ? 0 : 1);
   drawGroup(set, view.group);
+  drawDrills(set, view);
   // The configuration of the start was taken, or there would be no daemon to ask.
   set('detour_last_reload_success', reload === null || reload.ok ? 1 : 0);
   const reloadWall = reload === null ? startedWall : view.wall - view.at + reload.at;
@@ -386,6 +402,18 @@ function drawWhole(set: Setter, view: StatusView, startedWall: number): void {
       const is = cloud.diagnosis === diagnosis ? 1 : 0;
       set('detour_cloud_diagnosis', is, { cloud: cloud.name, diagnosis });
     }
+  }
+}
+
+/** The last live drill of each record; a record that was never drilled has none of these. */
+function drawDrills(set: Setter, view: StatusView): void {
+  for (const { name, lastDrill } of view.records) {
+    if (lastDrill === null) continue;
+    const labels = { drill: 'live', record: printName(name) };
+    const { at, ms, result } = lastDrill;
+    set('detour_drill_last_timestamp_seconds', (view.wall - view.at + at) / 1000, labels);
+    set('detour_drill_last_ok', result === 'passed' ? 1 : 0, labels);
+    set('detour_drill_last_duration_seconds', ms / 1000, labels);
   }
 }
 

@@ -37,6 +37,11 @@ const forMs = z
   .min(1000, 'expected at least 1 s')
   .max(366 * 86_400_000, 'expected at most 366 days')
   .nullable();
+const drillMs = z
+  .number('expected milliseconds')
+  .int('expected whole milliseconds')
+  .min(1000, 'expected at least 1 s')
+  .max(86_400_000, 'expected at most a day');
 const flag = z.boolean('expected true or false');
 const dryRun = flag.optional();
 const approvalId = line('the id of a decision that waits', 64);
@@ -102,6 +107,18 @@ function commandsBy<B extends z.ZodType>(by: B) {
         dryRun,
       }),
       z.strictObject({ kind: z.literal('drilled'), check: word, by }),
+      z.strictObject({
+        kind: z.literal('drill'),
+        record,
+        target: word.nullable(),
+        byVendor: flag,
+        forMs: drillMs,
+        watchMs: drillMs.optional(),
+        reason,
+        by,
+        dryRun,
+      }),
+      z.strictObject({ kind: z.literal('end-drill'), record, by, dryRun }),
       z.strictObject({ kind: z.literal('yield'), by, dryRun }),
       z.strictObject({ kind: z.literal('restored'), by, dryRun }),
     ],

@@ -105,6 +105,8 @@ export function record(more: Partial<RecordView> = {}): RecordView {
     switching: false,
     pin: null,
     freeze: null,
+    drill: null,
+    lastDrill: null,
     stay: { reason: 'target-up', sentence: 'hangzhou is up and preferred' },
     earliestBenefitAt: null,
     targets: [

@@ -422,7 +422,15 @@ function commandOf(verb: string, first: string, second: string, words: string[])
     case 'pin':
       return { kind: verb, record: WWW, reason, forMs, ...said };
     case 'unpin':
+    case 'end-drill':
       return { kind: verb, record: WWW, ...said };
+    case 'drill': {
+      const watch = words.find((x) => x.startsWith('watch='))?.slice(6);
+      const watchMs = watch === undefined ? {} : { watchMs: parseDuration(watch)! };
+      const target = first === undefined || first.includes('=') ? null : first;
+      const how = { target, byVendor: has('by-vendor'), forMs: forWord ? forMs! : 30_000 };
+      return { kind: verb, record: wwwOf(words), reason, ...how, ...watchMs, ...said };
+    }
     case 'ack':
       return { kind: verb, record: WWW, reject: has('reject'), ...said };
     case 'drain':
@@ -442,6 +450,11 @@ function commandOf(verb: string, first: string, second: string, words: string[])
     default:
       throw new Error(`a scenario has no word ${verb} (${second})`);
   }
+}
+
+/** `of=api.gslb.test.`; www where it is left out. */
+function wwwOf(words: readonly string[]): string {
+  return words.find((x) => x.startsWith('of='))?.slice(3) ?? WWW;
 }
 
 /** The first signs, the others are kept for what they signed; in force with the next start. */
@@ -611,7 +624,13 @@ export function shapeOf(words: readonly string[]): Shape {
     else if (key === 'objective') record['objectiveMs'] = parseDuration(value);
     else if (key === 'failback') {
       record['failback'] =
-        value === 'manual' ? { kind: 'manual' } : { kind: 'after', ms: parseDuration(value) };
+        value === 'manual'
+          ? { kind: 'manual' }
+          : {
+              kind: 'after',
+              ms: parseDuration(value.split(',')[0]!),
+              byVendor: value.includes(','),
+            };
     } else if (key === 'budget') record['switchesPerHour'] = Number(value);
     else if (key === 'mode' || key === 'edits') record[key] = value;
     else if (key === 'approveAfter') record['approveAfterMs'] = parseDuration(value);

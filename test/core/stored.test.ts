@@ -5,11 +5,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Json, Marker } from '../../src/core/model.ts';
-import type { Drain, Freeze, RecordDoc } from '../../src/core/state.ts';
+import type { Drain, Drill, DrillRun, Freeze, RecordDoc } from '../../src/core/state.ts';
 import { shifted, storedProblem } from '../../src/core/stored.ts';
 
 /** Numbers that are no times, by the name of the field. */
-const noTimes = new Set(['afterMs', 'epoch', 'epochMax', 'pinMs', 'since', 'term']);
+const noTimes = new Set([
+  ...['afterMs', 'epoch', 'epochMax', 'pinMs', 'since', 'term'],
+  ...['forMs', 'ms', 'visibleMs', 'watchMs', 'writtenMs'],
+]);
 
 const marker: Required<Marker> = {
   cluster: 'shop',
@@ -23,6 +26,15 @@ const marker: Required<Marker> = {
   mac: 'm',
 };
 const freeze: Required<Freeze> = { reason: 'r', by: 'me', sinceAt: 101, untilAt: 102 };
+const parts = [{ provider: 'cf', writtenMs: 1, visibleMs: 2 }];
+const drill: Required<Drill> = {
+  ...{ id: 'x', from: 'a', to: 'b', stage: 'away', byVendor: true, watchMs: 3, forMs: 4 },
+  ...{ reason: 'r', by: 'me', asked: null, sinceAt: 113, stageAt: 114, trouble: null, parts },
+};
+const run: Required<DrillRun> = {
+  ...{ id: 'x', result: 'passed', from: 'a', to: 'b', byVendor: true, at: 116, ms: 5 },
+  ...{ sentence: 's', parts, back: parts },
+};
 const record: Required<RecordDoc> = {
   target: 'a',
   cname: 'a.example.',
@@ -53,11 +65,14 @@ const record: Required<RecordDoc> = {
     ...{ id: 'x', from: 'a', to: 'b', why: 'target-down', epoch: 7, beganAt: 115 },
     ...{ answer: 'go', answeredAt: 116, detail: '' },
   },
+  drill,
+  turns: { order: ['cf', 'r53'], openedAt: { cf: 115 }, watchMs: 6 },
 };
 const drain: Required<Drain> = { ...freeze, what: 'a' };
 
 const docs: Readonly<Record<string, Json>> = {
   'record/www.example.net.': record as unknown as Json,
+  'drill/live/www.example.net.': { runs: [run] } as unknown as Json,
   'drain/a': { ...drain },
   freeze: { ...freeze },
   'epoch/www.example.net.': 12,
@@ -83,7 +98,7 @@ test('every time in a document that decides is moved, and no other number', () =
   }
   // Those above 100 are the times: all of them are there.
   const times = [...numbers(docs['record/www.example.net.'])].filter(([, n]) => n > 100 && n < 200);
-  assert.equal(times.length, 16);
+  assert.equal(times.length, 19);
 });
 
 test('there and back is what it was, and what comes out is what Detour writes', () => {

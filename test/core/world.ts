@@ -333,7 +333,7 @@ export class World {
         return this.later(ASK_MS, () => this.send({ kind: 'chained', record, target, answer }));
       }
       case 'notify':
-        if (!committed && e.notice.kind === 'switch') return;
+        if (!committed && ['switch', 'drill'].includes(e.notice.kind)) return;
         this.notices.push({ at: this.now, notice: e.notice });
         return;
       case 'reply':

@@ -68,6 +68,9 @@ const kubeLease = 'src/cluster/kube-lease.ts';
 const kubernetes = 'src/cluster/kubernetes.ts';
 const approve = 'src/core/approve.ts';
 const hook = 'src/core/hook.ts';
+const drill = 'src/core/drill.ts';
+const turns = 'src/core/turns.ts';
+const viewing = 'src/core/view.ts';
 
 export const mutants: readonly Mutant[] = [
   {
@@ -1763,7 +1766,7 @@ function laneWorks`,
     edits: [
       {
         file: decide,
-        find: `  if (s.frozen !== null) return stay('frozen', \`frozen: \${s.frozen}\`);
+        find: `  if (s.frozen !== null && wayHome(s) === null) return stay('frozen', \`frozen: \${s.frozen}\`);
 `,
         replace: '',
       },
@@ -5817,6 +5820,228 @@ function laneWorks`,
         file: controller,
         find: `(effect.kind === 'notify' || effect.kind === 'hook') && committed && changed`,
         replace: `effect.kind === 'notify' && committed && changed`,
+      },
+    ],
+  },
+  {
+    name: 'a drill is not put back when its time is over',
+    rule: 0,
+    by: '150-a-drill',
+    edits: [
+      {
+        file: drill,
+        find: `  if (state.now >= endsAt) return toStage(state, r, { ...d, stage: 'ending' }, out);`,
+        replace: `  if (state.now >= endsAt) return toStage(state, r, d, out);`,
+      },
+    ],
+  },
+  {
+    name: 'a drill begins though a target is down',
+    rule: 0,
+    by: '152-drill-refused',
+    edits: [
+      {
+        file: drill,
+        find: `else if (health !== 'up') found.push(`,
+        replace: `else if (health === 'unknown') found.push(`,
+      },
+    ],
+  },
+  {
+    name: 'a drill begins though a record is only observed',
+    rule: 0,
+    by: '152-drill-refused',
+    edits: [
+      {
+        file: drill,
+        find: `  if (config.mode === 'observe') {
+    return [\``,
+        replace: `  if (config.mode !== 'observe' && config.mode !== 'steer') {
+    return [\``,
+      },
+    ],
+  },
+  {
+    name: 'a drill begins though another runs',
+    rule: 0,
+    by: '152-drill-refused',
+    edits: [
+      {
+        file: drill,
+        find: `  if (other !== undefined) {`,
+        replace: `  if (other === null) {`,
+      },
+    ],
+  },
+  {
+    name: 'a drill by vendor writes all at once',
+    rule: 0,
+    by: '151-by-vendor',
+    edits: [
+      {
+        file: cell,
+        find: `  if (isWaiting(r, cell)) {
+    cell.problem = null;`,
+        replace: `  if (isWaiting(r, cell) && r.doc.drill === null) {
+    cell.problem = null;`,
+      },
+    ],
+  },
+  {
+    name: 'a drill spends the budget',
+    rule: 10,
+    by: '150-a-drill',
+    edits: [
+      {
+        file: steer,
+        find: `    spends: c.why !== 'drained' && c.why !== 'drill',`,
+        replace: `    spends: c.why !== 'drained',`,
+      },
+    ],
+  },
+  {
+    name: 'a drill pins',
+    rule: 9,
+    by: '150-a-drill',
+    edits: [
+      {
+        file: steer,
+        find: `    pinned: false,
+    pinUntilAt: null,
+    turns:`,
+        replace: `    pinned: c.why === 'drill',
+    pinUntilAt: null,
+    turns:`,
+      },
+    ],
+  },
+  {
+    name: 'a vendor that waits for its turn is shown as behind',
+    rule: 0,
+    by: 'core/drill.test.ts',
+    edits: [
+      {
+        file: viewing,
+        find: `  if (isWaiting(r, c)) return 'waiting';
+`,
+        replace: ``,
+      },
+    ],
+  },
+  {
+    name: 'whoever takes over leaves a drill where it is',
+    rule: 0,
+    by: '155-drill-after-a-fall',
+    edits: [
+      {
+        file: drill,
+        find: `  if (state.drilling !== d.id) return lostSight;
+`,
+        replace: ``,
+      },
+    ],
+  },
+  {
+    name: 'a drill goes on in a freeze',
+    rule: 0,
+    by: '153-drill-broken-off',
+    edits: [
+      {
+        file: drill,
+        find: `  if (freeze !== null) return \`frozen: \${freeze.reason}\`;
+`,
+        replace: ``,
+      },
+    ],
+  },
+  {
+    name: 'a freeze holds a drill where it is',
+    rule: 0,
+    by: '153-drill-broken-off',
+    edits: [
+      {
+        file: decide,
+        find: `  if (s.frozen !== null && wayHome(s) === null) return`,
+        replace: `  if (s.frozen !== null) return`,
+      },
+    ],
+  },
+  {
+    name: 'a drill goes on though its target is down',
+    rule: 0,
+    by: '153-drill-broken-off',
+    edits: [
+      {
+        file: drill,
+        find: `  if (to?.health !== 'up') return \`\${d.to} is`,
+        replace: `  if (to === undefined) return \`\${d.to} is`,
+      },
+    ],
+  },
+  {
+    name: 'a drill goes on though a vendor fails',
+    rule: 0,
+    by: '153-drill-broken-off',
+    edits: [
+      {
+        file: drill,
+        find: `  if (lane.fault !== null) return lane.fault.sentence;
+`,
+        replace: ``,
+      },
+      {
+        file: drill,
+        find: `  if (cell.problem !== null && cell.problem.word !== 'conflict') return cell.problem.sentence;\n`,
+        replace: ``,
+      },
+    ],
+  },
+  {
+    name: 'a drill goes back to a target that is down',
+    rule: 5,
+    by: '153-drill-broken-off',
+    edits: [
+      {
+        file: drill,
+        find: `  return state.origins.get(from)?.health === 'down' ? \`\${from} is down\` : null;`,
+        replace: `  return null;`,
+      },
+    ],
+  },
+  {
+    name: 'an answer of DNS ends a drill',
+    rule: 26,
+    by: '153-drill-broken-off',
+    edits: [
+      {
+        file: drill,
+        find: `  if (seen?.by !== 'api') return null;`,
+        replace: `  if (seen === null) return null;`,
+      },
+    ],
+  },
+  {
+    name: 'what a drill never sent is taken for its late write',
+    rule: 15,
+    by: '157-not-sent-not-late',
+    edits: [
+      {
+        file: switching,
+        find: `cname !== null && !isWaiting(r, cell);`,
+        replace: `cname !== null;`,
+      },
+    ],
+  },
+  {
+    name: 'a failback by vendor does not watch the first',
+    rule: 0,
+    by: '156-failback-by-vendor',
+    edits: [
+      {
+        file: turns,
+        find: `  if (state.now < dueAt) return lookAt(state, r, dueAt);
+`,
+        replace: ``,
       },
     ],
   },

@@ -24,6 +24,7 @@ export function behind(leader: Replica | null, vendors: ReadonlyMap<string, SimV
       behind.push(`${r.name} is not in force: ${r.stay.reason}`);
       continue;
     }
+    if (r.drill !== null) behind.push(`${r.name} is in a drill`);
     for (const { provider } of r.providers) {
       const vendor = vendors.get(provider)!;
       const wrong = (stand = NOTHING) =>

@@ -47,6 +47,10 @@ interface RecordLog {
   /** Automatic switches that spend the budget, since the last `ack`. */
   spends: { readonly at: number; readonly over: boolean }[];
   lastSwitchAt: number;
+  /** The live drill that it is in, by its document. */
+  drill: RecordDoc['drill'];
+  /** Whose turn it is not yet, by its document, and of which epoch that is said. */
+  waiting: readonly string[];
   /** The marker that the store remembers as in force, and the epoch since the last switch. */
   marker: Marker | null;
   since: number;
@@ -112,6 +116,13 @@ interface RecordDoc {
   readonly marker: Marker | null;
   readonly epochMax: number;
   readonly since?: number;
+  readonly drill: { readonly from: string; readonly to: string; readonly stage: string } | null;
+  readonly turns: {
+    readonly order: readonly string[];
+    readonly openedAt: Readonly<Record<string, number>>;
+  } | null;
+  readonly pin: object | null;
+  readonly switches: readonly number[];
   readonly placed?: Readonly<Record<string, { readonly cname: Name; readonly marker: Marker }>>;
 }
 
@@ -192,6 +203,7 @@ export class Checkers implements Watcher {
   /** What people and hooks said. */
   readonly answers = new Answers((rule, what) => this.fail(rule, what));
   switches = 0;
+  drills = { moved: 0, passed: 0 };
   /** Told of everything worth a line. */
   trace: (line: string) => void = () => {};
   readonly #timeline: Timeline;
@@ -564,6 +576,7 @@ export class Checkers implements Watcher {
     if (!this.#committed.has(keyOf(c.name, to))) {
       this.fail('rule-13-only-what-is-committed', `${at}: epoch ${to.epoch} id ${to.id}`);
     }
+    this.#drills(r, vendor, c, at);
     if (this.#recordLog(r, c.name).deposed) {
       this.fail('rule-14-deposed-writes-nothing', `${at}: epoch ${to.epoch}`);
     }
@@ -572,6 +585,18 @@ export class Checkers implements Watcher {
     const key = `${r.name} ${vendor.name} ${c.name} ${c.to.cname}`;
     const open = (this.#sent.get(key)?.open ?? 0) + 1;
     this.#sent.set(key, { open, at: r.process.now() });
+  }
+
+  /** Of a record in a drill only its two targets are served, and by turns only whose turn it is. */
+  #drills(r: Replica, vendor: SimVendor, c: Change, at: string): void {
+    const { drill, waiting, marker } = this.#recordLog(r, c.name);
+    const isInForce = marker !== null && c.to.marker.epoch === marker.epoch;
+    if (isInForce && waiting.includes(vendor.name)) {
+      this.fail('drill-by-turns', `${at}: epoch ${c.to.marker.epoch} before its turn`);
+    }
+    if (drill === null || !isInForce) return;
+    const two = [drill.from, drill.to].map((origin) => this.#cnameOf(c.name, origin));
+    if (!two.includes(c.to.cname)) this.fail('drill-serves-two', `${at} -> ${c.to.cname}`);
   }
 
   /** Rules 4, 14, 25 and 27 for one change, by what had been read. */
@@ -895,6 +920,11 @@ export class Checkers implements Watcher {
     else if (isNew && isAway) rec.since = doc.since ?? marker.epoch;
     if (isMoved && was !== null) this.#leaves(r, rec, name, was);
     rec.marker = marker;
+    rec.drill = doc.drill ?? null;
+    const { order = [], openedAt = {} } = doc.turns ?? {};
+    rec.waiting = order.filter((provider) => !Object.hasOwn(openedAt, provider));
+    const isGone = rec.drill !== null && marker?.target === rec.drill.to;
+    if (isGone && doc.pin !== null) this.fail('drill-pins-nothing', at);
     rec.top = Math.max(rec.top, epochMax);
     const placed = Object.values(doc.placed ?? {}).map((p) => p.marker);
     const own = new Set([...(marker === null ? [] : [marker]), ...placed].map(bare));
@@ -961,7 +991,10 @@ export class Checkers implements Watcher {
           entry.data as never,
           at,
           entry.kind === 'switch',
+          (docs.get(entry.record)?.turns ?? null) !== null,
         );
+      case 'drill':
+        return this.#drillSaid(r, rec, entry);
       case 'pin':
         rec.pinnedUntil = (entry.data as { untilAt: number | null }).untilAt;
         return;
@@ -1021,6 +1054,21 @@ export class Checkers implements Watcher {
     }
   }
 
+  /** A drill begins only where all of the record's targets are up, and nothing holds it. */
+  #drillSaid(r: Replica, rec: RecordLog, { data, record }: Entry): void {
+    const log = this.#log(r);
+    const { result } = data as { readonly result: string };
+    if (result === 'passed') this.drills.passed++;
+    if (result !== 'began') return;
+    const targets = r.config.records[record!]?.targets ?? [];
+    const ill = targets.filter((t) => log.health.get(t.origin)?.health !== 'up');
+    const isHeld = rec.frozen || log.frozen || rec.deposed || this.#isPinned(rec, r.process.now());
+    const others = [...log.records].filter(([name, one]) => name !== record && one.drill !== null);
+    const what = `${r.name}: ${record}: ${ill.map((t) => t.origin)} ${isHeld}`;
+    if (ill.length > 0 || isHeld) this.fail('drill-begins-well', what);
+    if (others.length > 0) this.fail('drill-one-at-a-time', what);
+  }
+
   #health(
     r: Replica,
     data: { readonly origin: string; readonly was: string; readonly health: string },
@@ -1069,6 +1117,7 @@ export class Checkers implements Watcher {
     d: SwitchData,
     at: number,
     isReal: boolean,
+    byTurns: boolean,
   ): void {
     const log = this.#log(r);
     if (isReal) this.switches++;
@@ -1078,7 +1127,7 @@ export class Checkers implements Watcher {
     else if (d.why === 'edited') this.#byHand(r, rec, record, d, at);
     else if (!log.orders.delete(`${name} switch ${d.to}`)) this.fail('rule-27-a-word', what);
     this.answers.used(r.name, name);
-    const spends = d.kind === 'auto' && d.why !== 'drained';
+    const spends = d.kind === 'auto' && d.why !== 'drained' && d.why !== 'drill';
     if (spends) this.#spend(r, rec, record, d, at, what);
     if (d.why === 'edited') rec.pinnedUntil = at + HOUR;
     else if (d.kind === 'operator') rec.pinnedUntil = 'none';
@@ -1086,6 +1135,8 @@ export class Checkers implements Watcher {
     rec.lastSwitchAt = at;
     if (!isReal) return;
     const { disturbedAt } = log;
+    // Whoever waits for its turn is not late.
+    if (byTurns) return;
     this.#timeline.later(31_000, () => {
       const calm = log === this.#logs.get(r.name) && log.disturbedAt === disturbedAt;
       const now = r.controller?.status().records.find((x) => x.name === name);
@@ -1107,7 +1158,10 @@ export class Checkers implements Watcher {
   ): void {
     const log = this.#log(r);
     if (this.#isPinned(rec, at)) this.fail('rule-9-pin-holds', what);
-    if (rec.frozen || log.frozen) this.fail('freeze-holds', what);
+    // What a drill moved is put back in a freeze, too.
+    const isBack = d.why === 'drill' && d.to === rec.drill?.from;
+    if ((rec.frozen || log.frozen) && !isBack) this.fail('freeze-holds', what);
+    if (d.why === 'drill') this.#drilled(rec, record, d, what);
     if (rec.deposed) this.fail('rule-14-deposed-decides-nothing', what);
     if (log.health.get(d.to)?.health !== 'up') this.fail('rule-3-only-to-up', what);
     const from = log.health.get(d.from ?? '');
@@ -1130,6 +1184,17 @@ export class Checkers implements Watcher {
       this.fail('rule-8-settled', what);
     }
     if (d.why === 'failback') this.#failback(r, rec, record, d, at, what);
+  }
+
+  /** A drill goes from the one to the other and back, each once. */
+  #drilled(rec: RecordLog, record: RecordConfig, d: SwitchData, what: string): void {
+    const { drill } = rec;
+    if (record.mode === 'observe') this.fail('drill-never-in-observe', what);
+    if (drill === null) return this.fail('drill-was-ordered', what);
+    const isThere = drill.stage === 'confirming' && d.from === drill.from && d.to === drill.to;
+    const isBack = drill.stage === 'ending' && d.from === drill.to && d.to === drill.from;
+    if (!isThere && !isBack) this.fail('drill-goes-and-comes', `${what} while ${drill.stage}`);
+    if (isThere) this.drills.moved++;
   }
 
   /** Rule 3: passes of each of its checks, begun since then, by a quorum. */
@@ -1374,6 +1439,8 @@ export class Checkers implements Watcher {
       deposed: false,
       spends: [],
       lastSwitchAt: Number.NEGATIVE_INFINITY,
+      drill: null,
+      waiting: [],
       marker: null,
       since: 0,
       top: 0,

@@ -33,6 +33,8 @@ export interface Plan {
     readonly everyMs: number;
     readonly lastsMs: number;
   }[];
+  /** How often a live drill is tried; null: never. */
+  readonly drillEveryMs: number | null;
 }
 
 const MINUTE = 60_000;
@@ -46,20 +48,38 @@ const PROBES = 3_000;
 export function drawPlan(
   c: Chance,
   other: Chance,
+  { drills, people }: { readonly drills: Chance; readonly people: Chance | null },
   thief: boolean,
-  people: Chance | null = null,
 ): Plan {
   const { config, ...rest } = drawWorld(c);
   const providers = Object.keys(rest.vendors);
   const signed = rest.replicas > 1 || other.is(0.4);
   const records = withFollowers(config.records, other);
-  return {
+  const plan = {
     ...rest,
     config: { ...config, signed, records: people === null ? records : withPeople(records, people) },
     key: signed ? 'the-key-of-the-simulated-cluster' : null,
     stolen: other.pick(providers),
     others: drawOthers(other, thief),
   };
+  return withDrills(plan, drills);
+}
+
+/**
+ * From a stream of its own: in some worlds live drills are tried again and again, most of them refused
+ * for what is the matter just then, and failbacks go vendor by vendor.
+ */
+export function withDrills<P extends { readonly config: CoreConfig }>(
+  plan: P,
+  c: Chance,
+): P & { readonly drillEveryMs: number | null } {
+  if (!c.is(0.4)) return { ...plan, drillEveryMs: null };
+  const records = Object.entries(plan.config.records).map(([name, r]) => {
+    const byVendor = r.failback.kind === 'after' && c.is(0.5);
+    return [name, byVendor ? { ...r, failback: { ...r.failback, byVendor } } : r] as const;
+  });
+  const config = { ...plan.config, records: Object.fromEntries(records) };
+  return { ...plan, config, drillEveryMs: c.spread(10_000, 2 * MINUTE) };
 }
 
 /** Some records follow what is set by hand at one vendor. */
@@ -85,7 +105,7 @@ function drawOthers(c: Chance, thief: boolean): Plan['others'] {
   }));
 }
 
-function drawWorld(c: Chance): Omit<Plan, 'key' | 'stolen' | 'others'> {
+function drawWorld(c: Chance): Omit<Plan, 'key' | 'stolen' | 'others' | 'drillEveryMs'> {
   // Ten minutes to six hours, most of them short: faults come in minutes.
   const durationMs = Math.round(10 * MINUTE * 36 ** (c.next() * c.next()));
   const providers = ['va', 'vb', 'vc'].slice(0, c.int(1, 3));

@@ -82,6 +82,7 @@ interface Means {
 export class GroupCheckers implements Watcher {
   readonly found: Violation[] = [];
   switches = 0;
+  drills = { moved: 0, passed: 0 };
   commits = 0;
   takeOvers = 0;
   trace: (line: string) => void = () => {};
@@ -413,6 +414,7 @@ export class GroupCheckers implements Watcher {
 
   #decided(entry: Entry, { by }: Head): void {
     this.trace(`${by}# ${entry.kind}: ${entry.sentence}`);
+    if (entry.kind === 'drill') this.#drilled(entry);
     if (entry.kind !== 'switch') return;
     this.switches++;
     const order = /: (order-\d+)$/.exec(entry.sentence)?.[1];
@@ -429,6 +431,26 @@ export class GroupCheckers implements Watcher {
     if (this.#isSound(d.from)) {
       this.fail('no-wrong-switch', `${by}: ${entry.record} leaves ${d.from}, which is well`);
     }
+  }
+
+  readonly #inDrill = new Set<Name>();
+
+  /** Of all records of the group one is in a live drill at a time, whoever acts. */
+  #drilled({ record, data, sentence }: Entry): void {
+    const { result, parts } = data as {
+      readonly result?: string;
+      readonly parts?: readonly object[];
+    };
+    if (record === null || result === undefined) return;
+    if (result === 'began') {
+      const others = [...this.#inDrill].filter((name) => name !== record);
+      if (others.length > 0) this.fail('drill-one-at-a-time', `${sentence} beside ${others}`);
+      this.#inDrill.add(record);
+      return;
+    }
+    this.#inDrill.delete(record);
+    if (parts?.length) this.drills.moved++;
+    if (result === 'passed') this.drills.passed++;
   }
 
   /** It was well for long, and nobody but a minority of the groups could find otherwise. */

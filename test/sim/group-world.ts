@@ -20,13 +20,14 @@ import { type Link, SimEtcd } from '../parts/sim-etcd.ts';
 import { behind, help } from './calm.ts';
 import { Chance } from './chance.ts';
 import { type Process, Timeline } from './clock.ts';
+import { withDrills } from './draw.ts';
 import { Truth } from './faults.ts';
 import { hold } from './first.ts';
 import { GroupCheckers, PREFIX } from './group-checkers.ts';
 import { drawGroup, type GroupPlan, MEMBERS, ofReplica } from './group-draw.ts';
 import { type GroupSite, groupFaults } from './group-faults.ts';
 import { Net, type Post, SimEyes } from './group-wire.ts';
-import { drawOrder } from './orders.ts';
+import { drawDrill, drawOrder } from './orders.ts';
 import { Replica, type Shared, type Told } from './replica.ts';
 import { SimVendor, type Wire } from './vendors.ts';
 import type { Report } from './world.ts';
@@ -55,6 +56,8 @@ const BACK_MS = 240_000;
 const BACKUP_EVERY_MS = 60_000;
 const BACKUPS_KEPT = 5;
 const OTHER = 0x5bd1e995;
+const DRILLS = 0x2545f491;
+const DRILLS_FROM_MS = 60_000;
 
 export async function runGroup(seed: number, options: GroupOptions = {}): Promise<Report> {
   return new GroupWorld(seed, options).run();
@@ -65,7 +68,8 @@ class GroupWorld {
   readonly #options: GroupOptions;
   readonly #chance: Chance;
   readonly #other: Chance;
-  readonly #plan: GroupPlan;
+  readonly #drills: Chance;
+  readonly #plan: GroupPlan & { readonly drillEveryMs: number | null };
   readonly #keys: Keyring;
   readonly #seal: Seal;
   readonly #timeline = new Timeline();
@@ -91,7 +95,8 @@ class GroupWorld {
     const chance = new Chance(seed);
     this.#chance = chance;
     this.#other = new Chance(seed ^ OTHER);
-    const plan = drawGroup(chance);
+    this.#drills = new Chance(seed ^ DRILLS);
+    const plan = withDrills(drawGroup(chance), this.#drills);
     this.#plan = plan;
     this.#keys = createKeyring([plan.key]);
     this.#seal = createSeal([plan.key], [plan.config.cluster, PREFIX]);
@@ -130,6 +135,7 @@ class GroupWorld {
     try {
       this.#begin();
       const ends = this.#scheduleFaults();
+      this.#timeline.later(DRILLS_FROM_MS, () => this.#drill());
       await this.#runUntil(this.#plan.durationMs);
       this.#faultsOver = true;
       for (const end of ends) end();
@@ -145,6 +151,7 @@ class GroupWorld {
       hash: this.#hash(),
       simulatedMs: this.#timeline.now,
       switches: this.#checkers.switches,
+      drills: this.#checkers.drills,
       ...this.#figures,
       convergedMs,
       helped,
@@ -361,6 +368,15 @@ class GroupWorld {
       isRestored: () => this.#checkers.restored !== null,
       yield: () => this.#say({ kind: 'yield', by: 'ann' }),
     };
+  }
+
+  /** A live drill, at any door. */
+  #drill(): void {
+    const { drillEveryMs, config } = this.#plan;
+    if (drillEveryMs === null || this.#faultsOver) return;
+    const c = this.#drills;
+    c.pick(this.#replicas).command(drawDrill(c, config), `drill-${++this.#orders}`);
+    this.#timeline.later(c.wait(drillEveryMs), () => this.#drill());
   }
 
   #operate(): void {

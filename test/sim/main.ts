@@ -37,6 +37,7 @@ export class Tally {
   seeds = 0;
   simulatedMs = 0;
   switches = 0;
+  drills = { moved: 0, passed: 0 };
   crashes = 0;
   probes = 0;
   helped = 0;
@@ -49,6 +50,8 @@ export class Tally {
     this.seeds++;
     this.simulatedMs += report.simulatedMs;
     this.switches += report.switches;
+    this.drills.moved += report.drills?.moved ?? 0;
+    this.drills.passed += report.drills?.passed ?? 0;
     this.crashes += report.crashes;
     this.probes += report.probes;
     if (report.helped > 0) this.helped++;
@@ -65,7 +68,7 @@ export class Tally {
     const longest = `${(this.longestMs / 1000).toFixed(0)} s (seed ${this.longestSeed})`;
     return (
       `${this.seeds} seeds, ${this.failed.length} failed; ${years.toFixed(3)} simulated years, ` +
-      `${this.switches} switches, ${this.crashes} crashes, ${this.probes} probes; ` +
+      `${this.switches} switches, ${this.drills.moved} drills (${this.drills.passed} passed), ${this.crashes} crashes, ${this.probes} probes; ` +
       `longest non-convergence ${longest}, ${this.helped} worlds waited for a person; ` +
       `${seconds.toFixed(1)} s`
     );

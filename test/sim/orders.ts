@@ -36,3 +36,13 @@ export function drawOrder(c: Chance, config: CoreConfig): Command {
       return { kind: 'switch', ...base, target, forMs, force: c.is(0.3), dryRun: c.is(0.1) };
   }
 }
+
+/** A live drill, sometimes ended before its time. */
+export function drawDrill(c: Chance, config: CoreConfig): Command {
+  const { name, targets } = c.pick(Object.values(config.records));
+  if (c.is(0.1)) return { kind: 'end-drill', record: name, by: 'ann' };
+  const target = c.is(0.5) ? null : c.pick(targets).origin;
+  const watch = c.is(0.5) ? { watchMs: c.spread(1000, 30_000) } : {};
+  const how = { byVendor: c.is(0.7), forMs: c.spread(1000, 120_000), ...watch };
+  return { kind: 'drill', record: name, target, ...how, reason: 'because', by: 'ann' };
+}

@@ -49,6 +49,8 @@ describe('the simulation', () => {
     t.diagnostic(tally.text());
     assert.ok(tally.switches > SEEDS / 2, 'worlds in which nothing moves prove nothing');
     assert.ok(tally.crashes > SEEDS, 'nor do those in which nothing dies');
+    assert.ok(tally.drills.passed > SEEDS / 10, 'nor do those in which no drill comes back');
+    assert.ok(tally.drills.moved > 1.2 * tally.drills.passed, 'nor those in which all pass');
   });
 
   test(`a thief with one vendor's key in ${THIEVES} worlds moves nothing elsewhere`, async (t) => {

@@ -14,7 +14,7 @@ import { beginFault, type Site, Truth } from './faults.ts';
 import { hold, type Keeper } from './first.ts';
 import { beginHand } from './hands.ts';
 import { Lease, SimCoordinator, single } from './lease.ts';
-import { drawOrder } from './orders.ts';
+import { drawDrill, drawOrder } from './orders.ts';
 import { drawAnswer } from './people.ts';
 import { Replica, type Shared } from './replica.ts';
 import { SimVendor } from './vendors.ts';
@@ -26,6 +26,8 @@ export interface Report {
   readonly hash: string;
   readonly simulatedMs: number;
   readonly switches: number;
+  /** Live drills that moved a record, and those of them that passed. */
+  readonly drills?: { readonly moved: number; readonly passed: number };
   readonly crashes: number;
   readonly probes: number;
   /** From the end of all faults until every vendor was in step, by itself. */
@@ -58,12 +60,14 @@ export interface RunOptions {
 
 /** Left alone, an idle lane may wait 5 minutes, and DNS is looked at twice a minute. */
 const ALONE_MS = 420_000;
+const MINUTE = 60_000;
 const HELP_EVERY_MS = 30_000;
 const HELPED_MS = 600_000;
 
 /** Tells the second stream of a seed from the first. */
 const OTHER = 0x5bd1e995;
 const PEOPLE = 0x2545f491;
+const DRILLS = 0x61c88647;
 
 export async function runSeed(seed: number, options: RunOptions = {}): Promise<Report> {
   const world = new World(seed, options);
@@ -78,6 +82,7 @@ class World {
   /** Of those who answer what waits; null: nobody is asked. */
   readonly #people: Chance | null;
   readonly #answered: string[] = [];
+  readonly #drills: Chance;
   readonly #keys: Keyring | null;
   readonly #plan: Plan;
   readonly #timeline = new Timeline();
@@ -96,7 +101,9 @@ class World {
     this.#chance = chance;
     this.#other = new Chance(seed ^ OTHER);
     this.#people = options.people ? new Chance(seed ^ PEOPLE) : null;
-    this.#plan = drawPlan(chance, this.#other, options.thief ?? false, this.#people);
+    this.#drills = new Chance(seed ^ DRILLS);
+    const draws = { drills: this.#drills, people: this.#people };
+    this.#plan = drawPlan(chance, this.#other, draws, options.thief ?? false);
     const keys = this.#plan.key === null ? null : createKeyring([this.#plan.key]);
     this.#keys = keys !== null && options.sabotage?.credulous ? credulous(keys) : keys;
     const timeline = this.#timeline;
@@ -171,6 +178,7 @@ class World {
         this.#timeline.later(this.#chance.int(0, 2000), () => r.start());
       }
       const ends = this.#scheduleFaults();
+      this.#timeline.later(MINUTE, () => this.#drill());
       this.#watch();
       if (this.#people !== null) this.#answer(this.#people);
       await this.#runUntil(this.#plan.durationMs);
@@ -187,6 +195,7 @@ class World {
       hash: this.#hash(),
       simulatedMs: this.#timeline.now,
       switches: this.#checkers.switches,
+      drills: this.#checkers.drills,
       ...this.#figures,
       convergedMs,
       helped,
@@ -286,6 +295,15 @@ class World {
       this.#timeline.later(chance.wait(everyMs), again);
     };
     this.#timeline.later(chance.wait(everyMs), again);
+  }
+
+  /** Live drills, asked for of whoever leads. */
+  #drill(): void {
+    const { drillEveryMs, config } = this.#plan;
+    if (drillEveryMs === null || this.#faultsOver) return;
+    const order = drawDrill(this.#drills, config);
+    this.#leader()?.command(order);
+    this.#timeline.later(this.#drills.wait(drillEveryMs), () => this.#drill());
   }
 
   /** Looks now and then whether whoever leads has done what was to be done. */

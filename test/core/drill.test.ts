@@ -1,0 +1,84 @@
+// What readers see of a live drill, and what is kept of it: who waits for its turn is not behind, the
+// last results are bounded and survive a restart, and another replica learns them. Virtual time.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Json } from '../../src/core/model.ts';
+import { storedProblem } from '../../src/core/stored.ts';
+import { view } from '../../src/core/view.ts';
+import { coreConfig, World } from './world.ts';
+
+const www = 'www.gslb.test.';
+const about = { version: 'test', reload: null };
+
+function steady(): World {
+  const w = new World(coreConfig());
+  for (const name of Object.keys(w.config.records)) w.hold(name, 'a.shop.test.');
+  w.start();
+  w.advance(5_000);
+  return w;
+}
+
+function drill(w: World, byVendor: boolean, forMs = 1000) {
+  const how = { target: null, byVendor, forMs, watchMs: 10_000 };
+  return w.command({ kind: 'drill', record: 'www', ...how, reason: 'because', by: 'ann' });
+}
+
+const recordOf = (w: World) => view(w.state, about).records[0]!;
+
+test('who waits for its turn is shown as waiting, and neither lags nor leaves anybody behind', () => {
+  const w = steady();
+  assert.equal(drill(w, true).exit, 0);
+  w.advance(8_000);
+  const r = recordOf(w);
+  const stages = r.providers.map((p) => `${p.provider} ${p.stage} ${p.problem}`);
+  assert.deepEqual(stages, ['cf visible null', 'r53 waiting null', 'ali waiting null']);
+  assert.equal(r.leftBehind, null);
+  const lanes = view(w.state, about).lanes.map((l) => `${l.state} ${l.pending}`);
+  assert.deepEqual(lanes, ['ok 0', 'ok 0', 'ok 0']);
+  assert.deepEqual(
+    { ...r.drill, id: '' },
+    {
+      id: '',
+      kind: 'live',
+      to: 'b',
+      from: 'a',
+      stage: 'going',
+      sinceAt: r.drill!.sinceAt,
+      byVendor: true,
+    },
+  );
+  assert.equal(w.state.notices.open.size, 0);
+});
+
+test('the ten last results are kept, with what each vendor took from its own turn', () => {
+  const w = steady();
+  for (let i = 0; i < 12; i++) {
+    assert.equal(drill(w, i === 11).exit, 0);
+    w.advance(30_000);
+  }
+  const r = recordOf(w);
+  assert.deepEqual([r.target, r.pin, r.budget.used, r.drill], ['a', null, 0, null]);
+  const doc = w.docs[`drill/live/${www}`] as { runs: readonly Json[] };
+  assert.equal(doc.runs.length, 10);
+  assert.equal(storedProblem(w.docs), null);
+  assert.equal(r.lastDrill?.result, 'passed');
+  const took = (parts: NonNullable<typeof r.lastDrill>['parts']) =>
+    parts.map((p) => `${p.provider} ${p.writtenMs} ${p.visibleMs}`);
+  assert.deepEqual(took(r.lastDrill.parts), ['cf 50 55', 'r53 50 55', 'ali 50 55']);
+  assert.deepEqual(took(r.lastDrill.back), ['cf 50 55', 'r53 50 55', 'ali 50 55']);
+  w.kill();
+  w.start();
+  assert.deepEqual(recordOf(w).lastDrill, r.lastDrill);
+  w.advance(5_000);
+});
+
+test('a share that is known to be the smallest has its turn first', () => {
+  const w = steady();
+  const surveys = [0.5, 0.3, 0.2].map((share, i) => {
+    const provider = ['cf', 'r53', 'ali'][i]!;
+    return { provider, record: www, share, parentTtl: null, negativeTtl: null, bar: null };
+  });
+  w.send({ kind: 'surveyed', surveys });
+  assert.match(drill(w, true).message, /\(ali, r53, cf\)/);
+});
