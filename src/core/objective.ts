@@ -86,7 +86,9 @@ function median(values: readonly number[]): number {
 
 /** One record is visible at one provider by our own hand: how long that took is remembered. */
 export function measure(state: State, r: RecordState, cell: Cell, out: Step): void {
-  const { decidedAt } = r.doc;
+  const { decidedAt, turns } = r.doc;
+  // Where vendors go one after the other, the later ones waited for their turn.
+  if (turns !== null) return;
   if (!cell.wrote || decidedAt === null || cell.writtenAt === null || cell.visibleAt === null)
     return;
   const sample: Sample = {
@@ -223,7 +225,8 @@ export function judgePromise(state: State, r: RecordState, out: Step): void {
   const { promised } = r;
   const { objectiveMs } = r.config;
   if (promised === null) return;
-  if (objectiveMs === undefined || r.doc.decidedAt === null) {
+  // A move vendor by vendor takes its time on purpose, and promises nothing.
+  if (objectiveMs === undefined || r.doc.decidedAt === null || r.doc.turns !== null) {
     r.promised = null;
     return;
   }
