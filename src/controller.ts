@@ -11,6 +11,7 @@ import {
   holding,
   isShared,
   Ledger,
+  measureCommit,
   nextDeadline,
   owed,
   reloadProblems,
@@ -698,7 +699,9 @@ export class Controller {
       .catch(broken)
       .then((outcome) => {
         hands.committing = false;
-        for (const o of observers) o.shared?.(outcome.kind, clock.now() - beganAt);
+        const ms = clock.now() - beganAt;
+        for (const o of observers) o.shared?.(outcome.kind, ms);
+        if (outcome.kind === 'committed') measureCommit(this.#state, ms);
         if (this.#stopped) return;
         if (reign === hands.reign && hands.acts) ended(outcome);
         // Given up as lost, and committed all the same: it is the group's.

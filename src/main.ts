@@ -127,6 +127,15 @@ process.exitCode = await runCli(process.argv.slice(2), {
       throw error instanceof InputError ? new CliError(2, error.message) : error;
     });
   },
+  report: async (order) => {
+    const [{ reportOf }, { CliError }] = await Promise.all([
+      import('./run/report.ts'),
+      import('./cli/hands.ts'),
+    ]);
+    const made = await orSay(() => reportOf(order));
+    if ('exit' in made) throw new CliError(made.exit, made.message);
+    return made;
+  },
   lab: async (argv) => {
     const { labCommand } = await import('./lab/shell/command.ts');
     return labCommand(argv, { daemonArgv: [process.execPath, process.argv[1]!] });

@@ -24,6 +24,7 @@ import type { Message } from '../dns/wire.ts';
 import type { Provider, ZoneFacts } from '../kit/extend.ts';
 import { parseHostPort, toName } from '../kit/schema.ts';
 import type { Clock, Verifier } from '../ports.ts';
+import { lookAtObjectives } from './objective.ts';
 
 interface AuditorOptions {
   readonly records: Readonly<Record<Name, RecordConfig>>;
@@ -84,6 +85,7 @@ export function createAuditor(options: AuditorOptions): Auditor {
       await lookAtTargets(run, zones);
       await lookAtCompany(run, zones);
       lookAtChecks(run);
+      for (const one of before.status ? lookAtObjectives(before.status) : []) run.add(one);
       if (limit.aborted) run.cut('it ran out of time, and what is missing was not looked at');
       const surveys = surveysOf(run, held, zones);
       return {
@@ -110,6 +112,8 @@ interface Run extends AuditorOptions {
   readonly findings: AuditFinding[];
   complete: boolean;
   say(place: Place, finding: Finding): void;
+  /** One that knows its place. */
+  add(finding: AuditFinding): void;
   good(place: Place, word: FindingWord, sentence: string): void;
   warn(place: Place, word: FindingWord, sentence: string, cure: string): void;
   bad(place: Place, word: FindingWord, sentence: string, cure: string): void;
@@ -135,6 +139,10 @@ function newRun(options: AuditorOptions, signal: AbortSignal, before: Before): R
     findings,
     complete: true,
     say,
+    add: (finding) => {
+      if (findings.length < findingsMax) findings.push(finding);
+      else run.complete = false;
+    },
     good: (place, word, sentence) => say(place, { word, severity: 'good', sentence, cure: null }),
     warn: (place, word, sentence, cure) => say(place, { word, severity: 'warn', sentence, cure }),
     bad: (place, word, sentence, cure) => say(place, { word, severity: 'bad', sentence, cure }),

@@ -13,8 +13,8 @@ import { type Place, type PlaceOptions, placeOf, whyNoApi } from './place.ts';
 
 export interface Client {
   status(signal?: AbortSignal): Promise<StatusView>;
-  /** The newest first; a null record asks for all. */
-  history(record: string | null, limit: number): Promise<readonly StoredEntry[]>;
+  /** The newest first; a null record asks for all. `before`: older than the entry of that number. */
+  history(record: string | null, limit: number, before?: number): Promise<readonly StoredEntry[]>;
   /** The same of every replica of the group, and who did not answer. */
   histories(record: string | null, limit: number): Promise<Histories>;
   /** By an id of its own: in a group it is done once, whoever carries it on. */
@@ -48,8 +48,8 @@ export function daemon(cli: Cli, options: PlaceOptions): Client {
         throw stranger(place, answer);
       return answer.body as StatusView;
     },
-    async history(record, limit) {
-      return (await histories(place, record, limit, false)).entries;
+    async history(record, limit, before) {
+      return (await histories(place, record, limit, false, before)).entries;
     },
     histories: (record, limit) => histories(place, record, limit, true),
     async command(order) {
@@ -104,10 +104,12 @@ async function histories(
   record: string | null,
   limit: number,
   all: boolean,
+  before?: number,
 ): Promise<Histories> {
   const query = new URLSearchParams({ limit: String(limit) });
   if (record !== null) query.set('record', record);
   if (all) query.set('all', 'true');
+  if (before !== undefined) query.set('before', String(before));
   const answer = await ask(place, 'GET', `/v1/history?${query}`, { ms: readMs });
   const { entries, silent, exit, message } = (answer.body ?? {}) as Partial<Histories & Reply>;
   if (exit !== undefined && message !== undefined) throw new CliError(exit, message);

@@ -8,6 +8,8 @@ import type { AuditReport } from '../core/audit.ts';
 import type { Order } from '../core/direct.ts';
 import type { Name, Outcome, Reply } from '../core/model.ts';
 import { unrooted } from '../core/name.ts';
+import type { StatusView } from '../core/view.ts';
+import type { StoredEntry } from '../ports.ts';
 import { printJson } from './json.ts';
 
 /** 0 done, 1 the world refused, 2 wrong input, 3 partly done. */
@@ -40,6 +42,30 @@ export interface SimulateOrder {
   readonly loss: string | null;
   readonly seed: string | null;
   readonly back: boolean;
+}
+
+/** What is asked of a journal, and what there is of it. */
+export interface ReportOrder {
+  readonly ask:
+    | { readonly kind: 'objective'; readonly record: string | null }
+    | {
+        readonly kind: 'incident';
+        readonly record: string | null;
+        readonly since: string | null;
+        readonly until: string | null;
+        readonly format: 'md' | 'html';
+      }
+    | { readonly kind: 'sla'; readonly month: string | null };
+  /** Its configuration, as it was named; null: the usual one, if it can be read. */
+  readonly config: string | null;
+  /** A state directory whose journal is read without the daemon; null: of `told`. */
+  readonly state: string | null;
+  /** What the daemon told; null where it was not asked. */
+  readonly told: {
+    readonly status: StatusView;
+    readonly entries: readonly (StoredEntry & { readonly replica?: string })[];
+    readonly notes: readonly string[];
+  } | null;
 }
 
 interface Simulated {
@@ -117,6 +143,8 @@ export interface Hands {
   drill(configPath: string, check: string, replica: string | null): Promise<readonly Looked[]>;
   /** One audit from this process; a reply says why there is none. */
   audit(configPath: string, replica: string | null): Promise<AuditReport | Reply>;
+  /** What the journal comes to; see `detour report`. Throws CliError. */
+  report(order: ReportOrder): Promise<{ readonly text: string; readonly json: object }>;
   /** How to move records by hand, with nothing of Detour running; touches no network. */
   breakGlass(
     configPath: string,

@@ -21,6 +21,7 @@ import { addMan } from './man.ts';
 import { addPin, addUnpin } from './pin.ts';
 import { processIo } from './process.ts';
 import { addReload } from './reload.ts';
+import { addReport } from './report.ts';
 import { addRun } from './run.ts';
 import { addSchema } from './shapes.ts';
 import { addSimulate } from './simulate.ts';
@@ -57,6 +58,7 @@ export function buildProgram(hands: Hands, io: Io = processIo()): Command {
   addStatus(program, cli);
   addHistory(program, cli);
   addAudit(program, cli);
+  addReport(program, cli);
   for (const add of [addExplain, addProbe, addDrill]) add(program, cli);
   program.commandsGroup('To act:');
   for (const add of [addSwitch, addAdopt, addPin, addUnpin, addDrain, addUndrain]) {

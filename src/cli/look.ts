@@ -80,6 +80,12 @@ function explanation(entry: StoredEntry, entries: readonly StoredEntry[]): strin
   ] as const) {
     if (data[key]) lines.push(`  ${word.padEnd(12)} ${String(data[key])}`);
   }
+  const helpsInMs = data['helpsInMs'];
+  if (typeof helpsInMs === 'number') {
+    lines.push(
+      `  helps        all clients within ${(helpsInMs / 1000).toFixed(1)} s, as last measured`,
+    );
+  }
   const others = (data['alternatives'] ?? []) as { origin: string; why: string }[];
   for (const { origin, why } of others) lines.push(`  ${origin.padEnd(12)} ${why}`);
   const after = entries
@@ -88,7 +94,16 @@ function explanation(entry: StoredEntry, entries: readonly StoredEntry[]): strin
     .reverse();
   const end = after.findIndex((e) => e.kind === 'settled');
   for (const e of after.slice(0, end < 0 ? undefined : end + 1)) lines.push(`  ${e.sentence}`);
+  const promise = entries.find((e) => {
+    const of = dataOf(e);
+    return e.kind === 'objective' && e.record === entry.record && of['epoch'] === data['epoch'];
+  });
+  if (promise !== undefined && isMove(entry)) lines.push(`  ${promise.sentence}`);
   return lines;
+}
+
+function isMove({ kind }: StoredEntry): boolean {
+  return kind === 'switch';
 }
 
 /** What became of a question, or of a hook, by its id. */

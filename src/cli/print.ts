@@ -394,6 +394,12 @@ function recordPart(page: Page, view: StatusView, record: RecordView): void {
     page.flow('  frozen   ', [{ text, style: 'yellow' }]);
   }
   drillLines(page, view, record);
+  if (record.objectiveMs !== null && record.predicted !== null) {
+    const { objectiveMs, predicted } = record;
+    const isNear = predicted.totalMs <= objectiveMs;
+    const text = `${age(predicted.totalMs)} predicted (${predicted.worst}) of ${age(objectiveMs)}`;
+    page.flow('  objective ', [{ text, ...(isNear ? {} : { style: 'red' as const }) }]);
+  }
   if (record.earliestBenefitAt !== null) {
     const wait = record.earliestBenefitAt - view.at;
     const when = date(view.wall + wait);

@@ -59,6 +59,24 @@ const provider = z.strictObject({
   problem: text.nullable(),
 });
 
+const part = {
+  provider: text,
+  detectMs: ms.describe(
+    'until it is judged and patience is over; of a switch: until it was decided',
+  ),
+  commitMs: ms.describe('0 where the daemon is alone'),
+  writeMs: ms,
+  visibleMs: ms,
+  ttlMs: ms,
+};
+
+const predictedPart = z.strictObject({
+  ...part,
+  measured: count.describe(
+    'switches that writing and visible were measured in; 0: taken for granted',
+  ),
+});
+
 const drillPart = z.strictObject({
   provider: text,
   writtenMs: ms.nullable().describe('milliseconds from its turn'),
@@ -107,6 +125,11 @@ const record = z.strictObject({
   leftBehind: z.strictObject({ share: share.nullable(), sentence: text, cure: text }).nullable(),
   cachesExpiredAt: time.nullable(),
   budget: z.strictObject({ used: count, limit: count, spent: z.boolean() }),
+  objectiveMs: ms.nullable().describe('what is promised to its clients; null: nothing'),
+  predicted: z
+    .strictObject({ totalMs: ms, worst: text, parts: z.array(predictedPart) })
+    .nullable()
+    .describe('what its clients have to expect should the target in force fail'),
   drill: z
     .strictObject({
       id: text,
@@ -445,6 +468,9 @@ export const documents = {
     },
     'every problem at once',
   ),
+  report: z
+    .looseObject({ version: z.literal(jsonVersion) })
+    .describe('objective, incident or sla; their keys are not promised yet'),
   version: document(
     { detour: text, node: text, machine: text, json: count, contract: count },
     'what runs here',

@@ -50,6 +50,7 @@ import {
 import { hashed } from './hash.ts';
 import { emptyMap, entriesOf, pick } from './maps.ts';
 import { groupsOf, type ReadPath, readPaths, shorten } from './paths.ts';
+import type { SlaService } from './sla.ts';
 import {
   type MapTree,
   type Path,
@@ -103,8 +104,6 @@ export interface Config {
   readonly gateHoldMs: number;
   /** What is run around the switches of a record, by its name; the core knows when. */
   readonly hooks: Readonly<Record<Name, HookCommands>>;
-  /** The IANA name of the zone by whose clock windows and schedules are. */
-  readonly timezone: string;
   /** Windows of maintenance, of what has any. */
   readonly maintenance: {
     readonly origins: Readonly<Record<string, readonly Window[]>>;
@@ -113,6 +112,10 @@ export interface Config {
   readonly drills: DrillsConfig;
   /** A row of the table of notifiers; null: nobody is told. */
   readonly notify: { readonly type: string; readonly settings: unknown } | null;
+  /** By cloud what its agreement promises. */
+  readonly sla: Readonly<Record<string, readonly SlaService[]>>;
+  /** Zone of IANA in which reports give times and months begin. */
+  readonly timezone: string;
   readonly log: {
     readonly format: 'json' | 'text' | 'auto';
     readonly level: 'debug' | 'info' | 'warn' | 'error';
@@ -301,9 +304,7 @@ function readConfig(context: Context, root: Tree): Config | null {
   const asked = (id: CheckId) => context.asked.get(parts.probes[id]!);
   return {
     core: source.problems().length > 0 ? core : hashed({ core, plain: plainOf(root), asked }),
-    group,
-    clusterKeys,
-    tables: context.tables,
+    ...{ group, clusterKeys, tables: context.tables },
     providers: Object.fromEntries(providers),
     ...ownPart(paths, parts, group),
     dns: dnsOf(dns),
@@ -312,11 +313,25 @@ function readConfig(context: Context, root: Tree): Config | null {
     listen: listen === undefined || listen === 'off' ? null : parseHostPort(listen, null),
     api: readApi(source, root, listen),
     gateHoldMs: top.gateHold ?? 0,
-    timezone: top.timezone ?? 'UTC',
     maintenance: { origins: windowsOf(origins), records: Object.fromEntries(maintained) },
     ...{ drills, hooks, notify },
+    ...reportsOf(context, part('sla'), top, core),
     log: { format: log.format ?? 'auto', level: log.level ?? 'info' },
   };
+}
+
+/** What reports want to know: the zone, and agreements, each of a cloud that is known. */
+function reportsOf(
+  { source }: Context,
+  tree: Tree,
+  { sla = {}, timezone = 'UTC' }: Pick<Read<typeof fields.top>, 'sla' | 'timezone'>,
+  { clouds }: CoreConfig,
+): Pick<Config, 'sla' | 'timezone'> {
+  for (const cloud of tree.kind === 'map' ? tree.entries.keys() : []) {
+    if (Object.hasOwn(clouds, cloud)) continue;
+    source.problem(['sla', cloud], notAmong('cloud', cloud, Object.keys(clouds)), 'key');
+  }
+  return { sla, timezone };
 }
 
 /** What the folders hold is in the tree already; here is said why one of them holds nothing. */
@@ -1035,6 +1050,7 @@ function readRecords(
       failback: given.failback ?? policy.failback ?? defaults.failback,
       switchesPerHour: given.switchesPerHour ?? policy.switchesPerHour ?? defaults.switchesPerHour,
       edits: editsOf(context, path, given) ?? policyEdits ?? defaults.edits,
+      ...objectiveOf(given.objective ?? policy.objective),
       ...approvalOf(context, path, given, policy),
       ...hooksOf(name, given.hooks ?? policy.hooks, hooks),
     };
@@ -1095,6 +1111,10 @@ function hooksOf(
       after: after === undefined ? null : { timeoutMs: after.timeout },
     },
   };
+}
+
+function objectiveOf(objectiveMs: number | undefined): Pick<RecordConfig, 'objectiveMs'> {
+  return objectiveMs === undefined ? {} : { objectiveMs };
 }
 
 /** What is done about edits; `drift` is its old name, read for one version. */

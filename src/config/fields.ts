@@ -21,8 +21,8 @@ import {
   toName,
 } from '../kit/schema.ts';
 import { rowOf } from './config.ts';
+import { slaSchema, timezone } from './sla.ts';
 import {
-  isZone,
   parseSchedule,
   parseWindow,
   type Schedule,
@@ -209,6 +209,9 @@ const steeringFields = {
     })
     .optional(),
   switchesPerHour: whole(1, 60).optional(),
+  objective: duration('1s', '1d')
+    .describe('within so long the clients of a record are to be able to follow')
+    .optional(),
   edits: z
     .enum(editsWords)
     .describe('what is done where somebody else edits a record at a vendor')
@@ -380,16 +383,13 @@ export const fields = {
       .union([includedFolder.transform((one) => [one]), z.array(includedFolder).min(1).max(20)])
       .describe('folders whose *.yaml and *.yml files add to the maps of this one')
       .optional(),
-    timezone: z
-      .string()
-      .describe('a zone of the IANA database, such as Asia/Shanghai')
-      .refine(isZone, { error: 'expected a time zone by its IANA name, such as Asia/Shanghai' })
-      .default('UTC'),
     replica: z
       .string()
       .describe('which of `replicas` this daemon is; --replica and DETOUR_REPLICA go before it')
       .regex(namePattern, { error: `expected ${nameRule}` })
       .optional(),
+    sla: slaSchema.optional(),
+    timezone,
   },
   replica: {
     address: hostPort(null).describe('HOST:PORT where the other replicas reach it'),

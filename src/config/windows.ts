@@ -152,10 +152,12 @@ function formatOf(zone: string): Intl.DateTimeFormat {
 }
 
 /** Whether it is a zone of the IANA database, as this program has it. */
-export function isZone(text: string): boolean {
+export function isZone(name: string): boolean {
+  // An offset is no zone: it has no summer.
+  if (/^[+-]/.test(name)) return false;
   try {
-    // An offset is none: it has no summer.
-    return /^[A-Za-z][\w+/-]{1,60}$/.test(text) && formatOf(text) !== null;
+    new Intl.DateTimeFormat('en', { timeZone: name });
+    return true;
   } catch {
     return false;
   }

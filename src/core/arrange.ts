@@ -128,6 +128,8 @@ function arrangeRecord(state: State, config: RecordConfig, out: Step): boolean {
       unsureSinceAt: state.now,
       told: null,
       noted: null,
+      promised: null,
+      foretold: null,
       asked: null,
       deadlines: {
         readDns: deadline({ kind: 'read-dns', record: config.name }),

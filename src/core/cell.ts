@@ -14,6 +14,7 @@ import type {
   ServerAnswerKind,
 } from './model.ts';
 import { close, raise } from './notices.ts';
+import { measure } from './objective.ts';
 import { own } from './own.ts';
 import { askedMs, authRetryMs, backoff, IDLE_RETRY_MS, SWITCH_RETRY_MS } from './pace.ts';
 import { type Edit, type Knowledge, type Plan, plan, standing, type Wanted } from './plan.ts';
@@ -710,6 +711,7 @@ export function becomeVisible(state: State, r: RecordState, cell: Cell, out: Ste
   }
   const servers = ` (${cell.right} of ${cell.asked} servers)`;
   if (cell.wrote || isSwitching(r)) progress(state, r, cell, 'visible', servers, out);
+  measure(state, r, cell, out);
 }
 
 function progress(

@@ -35,6 +35,7 @@ import {
   restoreNotices,
   tellForgotten,
 } from './notices.ts';
+import { foretell, measuredOf } from './objective.ts';
 import { endHolds, onCommand, watchHolds } from './operate.ts';
 import { bare, own } from './own.ts';
 import { keepResults, learnDrill, onRehearsed, onScheduled } from './rehearse.ts';
@@ -68,6 +69,7 @@ import { forgetAll, onCalled, onDeadline, onObservation } from './watch.ts';
 import { letGo } from './zone.ts';
 
 export { Ledger } from './ledger.ts';
+export { measureCommit } from './objective.ts';
 export { type Effect, type Event, isShared, type State, type Step } from './state.ts';
 export { telling, toldVersion } from './tell.ts';
 
@@ -123,8 +125,7 @@ export function start(b: Beginning): { state: State; step: Step } {
     notices: notices(),
     nextEffect: b.nextEffect ?? 1,
     released: new Map(),
-    drilling: null,
-    drilled: new Map(),
+    ...{ measured: measuredOf(b.docs), commits: [], drilling: null, drilled: new Map() },
     eyes: null,
     unmarked: new Set(),
     tentative: [],
@@ -243,7 +244,8 @@ function fold(state: State, event: Event, out: Step): void {
     case 'chained':
       return onChained(state, event.record, event.target, event.answer, out);
     case 'surveyed':
-      return onSurveyed(state, event.surveys);
+      onSurveyed(state, event.surveys);
+      return foretell(state, out);
     case 'command': {
       const reply = onCommand(state, event.command, out);
       out.effects.push({ kind: 'reply', request: event.request, reply });

@@ -133,6 +133,8 @@ export interface RecordConfig {
   /** Automatic switches allowed in any one hour. */
   readonly switchesPerHour: number;
   readonly edits: Edits;
+  /** Within so long its clients are to be able to follow; absent: nothing is promised. */
+  readonly objectiveMs?: number;
   /** In `approve`: when silence goes, counted from the question; null or absent: it stays. */
   readonly approveAfterMs?: number | null;
   /** Absent: none. */
@@ -464,6 +466,7 @@ export type FindingWord =
   | 'negative-ttl'
   | 'never-red'
   | 'ns-set'
+  | 'objective'
   | 'parent-ttl'
   | 'protection'
   | 'proxied'
@@ -734,6 +737,7 @@ export const entryKinds = [
   'lane',
   'lease',
   'limit',
+  'objective',
   'path',
   'paused',
   'pin',

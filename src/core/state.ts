@@ -41,6 +41,7 @@ import type {
   Verdict,
 } from './model.ts';
 import type { Notices } from './notices.ts';
+import type { Measured, Promised } from './objective.ts';
 import type { Edit, Placed, Standing } from './plan.ts';
 import type { Rate } from './rate.ts';
 import type { Reference } from './sight.ts';
@@ -477,6 +478,10 @@ export interface RecordState {
   told: StayReason | 'pinned-down' | null;
   /** The last reason for staying that stands in the journal. */
   noted: StayReason | null;
+  /** A switch whose promise to its clients is not judged yet. */
+  promised: Promised | null;
+  /** What was last journalled of how long its next one is to take. */
+  foretold: { readonly ms: number; readonly objectiveMs: number } | null;
   /** The last question that has ended, and how, for who answers it all the same. */
   asked: { readonly id: string; readonly sentence: string } | null;
   readonly deadlines: {
@@ -612,6 +617,10 @@ export interface State {
   nextEffect: number;
   /** Highest epochs of names that were released: theirs never begin again (rule 1). */
   readonly released: Map<Name, number>;
+  /** How long writing and becoming visible take, by provider. */
+  readonly measured: Map<string, Measured>;
+  /** How long the last transactions of the group took, in milliseconds. */
+  readonly commits: number[];
   /** The live drill that this life began and has not lost sight of; null: none. */
   drilling: string | null;
   /** By record what came of its live drills, the last first. */

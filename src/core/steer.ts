@@ -12,6 +12,7 @@ import { follow, isUnsure } from './follow.ts';
 import { beginHook, hookHolds, informHook } from './hook.ts';
 import type { ChainAnswer, Name, StayReason } from './model.ts';
 import { close, raise } from './notices.ts';
+import { judgePromise, promiseDueAt } from './objective.ts';
 import { SWITCH_END_MS } from './pace.ts';
 import { situation } from './situation.ts';
 import {
@@ -95,6 +96,7 @@ export function review(state: State, name: Name, out: Step): void {
   nextTurn(state, r, out);
   endSwitch(state, r, out);
   catchUp(state, r, out);
+  judgePromise(state, r, out);
   endPin(state, r, out);
   endFreeze(state, r, out);
   tendDrill(state, r, out);
@@ -116,6 +118,7 @@ function watchOnly(state: State, r: RecordState): void {
   r.stay = { reason: 'no-lease', sentence };
   r.unsureSinceAt = unsure ? (r.unsureSinceAt ?? state.now) : null;
   r.noted = null;
+  r.promised = null;
 }
 
 /** An authoritative answer about a candidate's chain. */
@@ -175,6 +178,7 @@ function stayPut(
     d.wakeAt ?? Number.POSITIVE_INFINITY,
     r.doc.pin?.untilAt ?? Number.POSITIVE_INFINITY,
     r.doc.freeze?.untilAt ?? Number.POSITIVE_INFINITY,
+    promiseDueAt(r) ?? Number.POSITIVE_INFINITY,
     unresolvedUntil > state.now ? unresolvedUntil : Number.POSITIVE_INFINITY,
   );
   if (Number.isFinite(wakeAt)) {

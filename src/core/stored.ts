@@ -199,6 +199,11 @@ const isOpen: Check = (value) =>
   wrongField(value as Readonly<Record<string, unknown>>, { sentence: isText, sinceAt: isTime }) ===
     null;
 
+/** How long switches took at a provider. */
+const isMeasured = whole({
+  samples: listOf(whole({ writeMs: isTime, visibleMs: isTime, at: isTime })),
+});
+
 /**
  * Names the first document that Detour cannot have written: `document record/www.example.net.: its
  * switches are not what Detour writes`. Null when all are sound. Quotes no value.
@@ -227,6 +232,7 @@ function problemOf(key: string, value: Json): string | null {
     return isSound(value) ? null : strange;
   }
   if (key.startsWith('open/')) return isOpen(value) ? null : strange;
+  if (key.startsWith('measured/')) return isMeasured(value) ? null : strange;
   if (!key.startsWith('drain/')) return null;
   return isHeld({ what: isText })(value) ? null : strange;
 }

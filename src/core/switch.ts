@@ -9,6 +9,7 @@ import { evidence } from './judge.ts';
 import { isSameMarker, markerNumber, nextEpoch } from './marker.ts';
 import type { Marker, MarkerKind, Name, SwitchReason } from './model.ts';
 import { news } from './notices.ts';
+import { helpsWithinMs, promise } from './objective.ts';
 import { own } from './own.ts';
 import { SWITCH_END_MS } from './pace.ts';
 import { situation } from './situation.ts';
@@ -58,6 +59,7 @@ export function switchTo(state: State, r: RecordState, m: Move, out: Step): void
   r.stay = { reason: 'target-up', sentence: `${m.to} was just taken` };
   r.prior = r.doc;
   state.tentative.push(r.name);
+  promise(state, r, from, m.why);
   const late = lateWrites(state, r);
   if (m.why !== 'drill') supersede(state, r, m.sentence, out);
   const recent = ofLastHour(r.doc.switches, state.now);
@@ -89,6 +91,7 @@ export function switchTo(state: State, r: RecordState, m: Move, out: Step): void
     id,
     kind: m.kind,
     why: m.why,
+    helpsInMs: helpsWithinMs(state, r),
     ...grounds(state, s, from, m.to),
   };
   note(out, word, r.name, `${r.name}: ${m.sentence}`, data);
@@ -229,6 +232,7 @@ export function takeBack(state: State, name: Name): void {
   if (r.prior.target === r.doc.target && r.prior.marker !== null) state.unmarked.add(name);
   r.doc = r.prior;
   r.prior = null;
+  r.promised = null;
   startLanes(state, r);
 }
 

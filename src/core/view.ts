@@ -27,6 +27,7 @@ import type {
   Verdict,
 } from './model.ts';
 import { type NoticeView, openNotices } from './notices.ts';
+import { helpsWithinMs, type Predicted, predict } from './objective.ts';
 import { detectionMs, limitOf, slowness } from './rate.ts';
 import { isDrained, situation } from './situation.ts';
 import type {
@@ -153,6 +154,10 @@ export interface RecordView {
   /** When the last cache can have let go of the old answer; null while a provider is behind. */
   readonly cachesExpiredAt: number | null;
   readonly budget: { readonly used: number; readonly limit: number; readonly spent: boolean };
+  /** Within so long its clients are to be able to follow; null: nothing is promised. */
+  readonly objectiveMs: number | null;
+  /** What they have to expect should the target in force fail; null where it is published nowhere. */
+  readonly predicted: Predicted | null;
   /** The live drill that it is in. */
   readonly drill: {
     readonly id: string;
@@ -559,6 +564,8 @@ function recordView(state: State, r: RecordState): RecordView {
       limit: r.config.switchesPerHour,
       spent: used >= r.config.switchesPerHour,
     },
+    objectiveMs: r.config.objectiveMs ?? null,
+    predicted: predict(state, r),
     drill: drillView(r),
     lastDrill: state.drilled.get(r.name)?.[0] ?? null,
     providers: cells.map((c) => providerView(state, r, c)),
@@ -620,8 +627,7 @@ function earliestBenefit(state: State, r: RecordState): number | null {
   const origin = state.origins.get(r.doc.target ?? '');
   if (origin === undefined || origin.downSinceAt === null) return null;
   const movesAt = Math.max(state.now, origin.downSinceAt + r.config.patienceMs);
-  const ttl = Math.max(0, ...[...r.cells.values()].map((c) => c.seen?.ttl ?? c.ttl));
-  return movesAt + ttl * 1000;
+  return movesAt + helpsWithinMs(state, r);
 }
 
 /** Resolvers choose among a zone's name servers, so a provider's share of those is its share here. */

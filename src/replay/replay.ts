@@ -5,6 +5,7 @@
 
 import type { Config } from '../config/config.ts';
 import type { CoreConfig, EntryKind, Name, RecordConfig } from '../core/model.ts';
+import { view } from '../core/view.ts';
 import { minutesFailing } from './account.ts';
 import { type Company, type Manner, type Outage, spanOf } from './outages.ts';
 import {
@@ -92,6 +93,8 @@ export interface RecordResult {
   /** From there to the first decision to move, and to the last vendor in reach that gave it. */
   readonly decidedAfterMs: number | null;
   readonly servedAfterMs: number | null;
+  /** What was predicted just before: to the slowest vendor, and until its caches are empty. */
+  readonly predicted: { readonly servedAfterMs: number; readonly totalMs: number } | null;
   /** When which of its targets fails, and for what share of requests. */
   readonly failing: readonly {
     readonly target: string;
@@ -199,6 +202,7 @@ interface Moment {
 
 /** What is gathered while the world runs. */
 interface Run {
+  readonly foretold: ReadonlyMap<Name, RecordResult['predicted']>;
   readonly options: ReplayOptions;
   readonly core: CoreConfig;
   /** Clouds that were struck in whatever way. */
@@ -291,6 +295,8 @@ function runThrough(
     }
   };
   world.begin();
+  world.runTo(firstAt - 1);
+  const foretold = foretoldOf(world);
   const backAt = back ? calmAt + BACK_AFTER_MS : Number.POSITIVE_INFINITY;
   const stops = [...moments.map((m) => m.at), backAt]
     .filter((at) => at < toAt)
@@ -303,7 +309,19 @@ function runThrough(
   world.runTo(toAt);
   const fromAt = firstAt - quietMs;
   const near = new Set([...struck.values()].flatMap((who) => [...who.clouds]));
-  return { options, core, near, world, moments, beganAt, fromAt, toAt, blindness };
+  return { options, core, near, world, foretold, moments, beganAt, fromAt, toAt, blindness };
+}
+
+/** What clients of each record have to expect, as things stand. */
+function foretoldOf(world: World): Run['foretold'] {
+  const { records } = view(world.state, { version: '', reload: null });
+  return new Map(
+    records.map(({ name, predicted: p }) => {
+      const worst = p?.parts.find(({ provider }) => provider === p.worst);
+      if (p === null || worst === undefined) return [name, null] as const;
+      return [name, { servedAfterMs: p.totalMs - worst.ttlMs, totalMs: p.totalMs }] as const;
+    }),
+  );
 }
 
 /** As a person would, once it is over. */
@@ -407,6 +425,7 @@ function recordResult(run: Run, r: RecordConfig): RecordResult {
     failedAt,
     decidedAfterMs: away === undefined ? null : away.at - failedAt!,
     servedAfterMs: inReach.length === 0 ? null : Math.max(...inReach) - failedAt!,
+    predicted: run.foretold.get(r.name) ?? null,
     failing: failingOf(run, r),
     minutesWithout: round(minutesOf(run, r, false)),
     minutesWith: round(minutesOf(run, r, true)),
@@ -625,6 +644,7 @@ const lineOf = {
   path: null,
   paused: null,
   limit: 'saw',
+  objective: 'did',
   pin: null,
   release: null,
   approval: null,

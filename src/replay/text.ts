@@ -119,6 +119,7 @@ function recordsPart(page: Page, r: Replay): void {
     countOf(one),
     one.decidedAfterMs === null ? '-' : span(one.decidedAfterMs),
     one.servedAfterMs === null ? '-' : span(one.servedAfterMs),
+    one.predicted === null ? '-' : span(one.predicted.servedAfterMs),
     one.behind.map((b) => `${b.provider} ${b.minutes} min`).join(', ') || '-',
     one.endsOn ?? '-',
   ]);
@@ -129,6 +130,7 @@ function recordsPart(page: Page, r: Replay): void {
     'SWITCHES',
     'DECIDED',
     'SERVED',
+    'PREDICTED',
     'BEHIND',
     'ENDS ON',
   ];

@@ -49,6 +49,7 @@ const levelOf = {
   lane: 'info',
   lease: 'info',
   limit: 'warn',
+  objective: 'info',
   path: 'info',
   paused: 'warn',
   pin: 'info',

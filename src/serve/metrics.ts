@@ -132,6 +132,23 @@ const families = {
     'Share of resolvers that providers which have not followed leave on the old answer.',
     'record',
   ),
+  detour_objective_seconds: gauge(
+    'Within so long the clients of the record are to be able to follow.',
+    'record',
+  ),
+  detour_objective_predicted_seconds: gauge(
+    'So long the clients of a provider have to expect, should the target in force fail.',
+    'record',
+    'provider',
+  ),
+  detour_objective_kept_total: counter(
+    'Switches whose clients could all follow in time.',
+    'record',
+  ),
+  detour_objective_missed_total: counter(
+    'Switches whose clients could not all follow in time.',
+    'record',
+  ),
   detour_provider_serves: gauge(
     'Always 1; the target a provider was last seen to serve is the label, else other or none.',
     'record',
@@ -257,6 +274,7 @@ export function createMetrics(options: {
         for (const record of view.records) yield kept(record, drawRecord);
         yield* counted.probes.draw(view);
         yield* counted.switches.draw(view);
+        yield* counted.promises.draw(view);
       };
       return readers.spend(exposition(parts(), rest));
     },
@@ -461,6 +479,14 @@ function drawRecord(set: Setter, view: RecordView): void {
   // A share that is not known is not a number: neither all is well nor how bad it is.
   const behind = view.leftBehind === null ? 0 : (view.leftBehind.share ?? Number.NaN);
   set('detour_record_left_behind_ratio', behind, { record });
+  if (view.objectiveMs !== null) {
+    set('detour_objective_seconds', view.objectiveMs / 1000, { record });
+    for (const { provider, ...part } of view.predicted?.parts ?? []) {
+      const { detectMs, commitMs, writeMs, visibleMs, ttlMs } = part;
+      const ms = detectMs + commitMs + writeMs + visibleMs + ttlMs;
+      set('detour_objective_predicted_seconds', ms / 1000, { record, provider });
+    }
+  }
   for (const one of view.providers) {
     const { provider } = one;
     const serves = served(view, one);
@@ -548,6 +574,7 @@ function createCounters(registry: Registry) {
     probes: new ProbeCounts(),
     shed: make('detour_probes_shed_total'),
     switches: new SwitchCounts(),
+    promises: new PromiseCounts(),
     calls: make('detour_api_calls_total'),
     callSeconds: new Histogram({ name, help, labelNames, buckets: callBuckets, registers }),
     commits: make('detour_group_commits_total'),
@@ -560,7 +587,7 @@ function createCounters(registry: Registry) {
     entries: make('detour_journal_entries_total'),
     troubles: make('detour_troubles_total'),
   };
-  const { probes, switches, calls, callSeconds } = counted;
+  const { probes, switches, promises, calls, callSeconds } = counted;
   const called = series<Call>((of) => {
     calls.remove({ ...of });
     callSeconds.remove({ provider: of.provider, operation: of.operation });
@@ -568,6 +595,7 @@ function createCounters(registry: Registry) {
   return {
     probes,
     switches,
+    promises,
     observer: observerOf(counted, called),
     /** Forgets the calls to providers that are configured no more. */
     align(view: StatusView): void {
@@ -581,6 +609,7 @@ interface Families {
   readonly probes: ProbeCounts;
   readonly shed: Counter;
   readonly switches: SwitchCounts;
+  readonly promises: PromiseCounts;
   readonly calls: Counter;
   readonly callSeconds: Histogram;
   readonly commits: Counter;
@@ -617,7 +646,9 @@ function observerOf(
     },
     journalled(entry) {
       counted.entries.inc({ kind: kind(entry.kind) });
-      if (entry.kind !== 'switch' || entry.record === null) return;
+      if (entry.record === null) return;
+      if (entry.kind === 'objective') counted.promises.count(printName(entry.record), entry.data);
+      if (entry.kind !== 'switch') return;
       counted.switches.count(printName(entry.record), kindOf(entry.data));
     },
     shared(raw, ms) {
@@ -757,6 +788,52 @@ class SwitchCounts {
       drawn: null,
       drawnIn: 0,
     };
+    this.#records.set(record, known);
+    return known;
+  }
+}
+
+/** Promises of one record. */
+interface Promises {
+  kept: number;
+  missed: number;
+  drawn: Drawn | null;
+}
+
+/** Promises kept and missed, from 0 on for every record that makes one. */
+class PromiseCounts {
+  readonly #records = new Map<string, Promises>();
+
+  count(record: string, data: Json): void {
+    // A prediction is neither.
+    const { kept } = (data ?? {}) as { readonly kept?: unknown };
+    if (typeof kept !== 'boolean' || this.#records.size >= seriesMost) return;
+    const known = this.#of(record);
+    if (kept) known.kept++;
+    else known.missed++;
+    known.drawn = null;
+  }
+
+  *draw({ records }: StatusView): Generator<Drawn, void, undefined> {
+    const promising = new Set<string>();
+    for (const { name, objectiveMs } of records) {
+      if (objectiveMs === null) continue;
+      const record = printName(name);
+      promising.add(record);
+      const known = this.#of(record);
+      known.drawn ??= drawn((set) => {
+        set('detour_objective_kept_total', known.kept, { record });
+        set('detour_objective_missed_total', known.missed, { record });
+      });
+      yield known.drawn;
+    }
+    for (const record of this.#records.keys()) {
+      if (!promising.has(record)) this.#records.delete(record);
+    }
+  }
+
+  #of(record: string): Promises {
+    const known = this.#records.get(record) ?? { kept: 0, missed: 0, drawn: null };
     this.#records.set(record, known);
     return known;
   }

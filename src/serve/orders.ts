@@ -184,6 +184,12 @@ export const historySchema = z.strictObject({
     .default('false')
     .describe('of every replica of the group'),
   record: line('a record', 255).optional().describe('of this record alone'),
+  before: z
+    .string()
+    .regex(/^\d{1,15}$/, 'expected the number of an entry')
+    .transform(Number)
+    .optional()
+    .describe('only entries older than that one, by its number'),
   limit: z
     .string()
     .regex(/^\d{1,5}$/, 'expected a whole number')

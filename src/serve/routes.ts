@@ -305,10 +305,11 @@ async function history(
 ): Promise<Answer | Long> {
   const parsed = historySchema.safeParse(Object.fromEntries(query));
   if (!parsed.success) return refused(400, sentences(parsed.error));
-  const { record: typed, limit, all } = parsed.data;
+  const { record: typed, limit, all, before } = parsed.data;
   const record = typed === undefined ? undefined : await recordOf(desk, typed);
   if (record !== undefined && typeof record !== 'string') return refused(400, record.sentence);
   if (all === 'true') {
+    if (before !== undefined) return refused(400, 'journals of a group are not read in pages');
     const found = desk.histories({ ...(record === undefined ? {} : { record }), limit });
     if (found === null) return refused(400, 'there is no group of replicas: leave --all out');
     const made = await found;
@@ -317,7 +318,7 @@ async function history(
   return own(function* () {
     const entries: StoredEntry[] = [];
     for (let page = pageMost; page === pageMost && entries.length < limit; yield) {
-      const oldest = entries.at(-1)?.seq;
+      const oldest = entries.at(-1)?.seq ?? before;
       const found = desk.history({
         ...(record === undefined ? {} : { record }),
         ...(oldest === undefined ? {} : { before: oldest }),

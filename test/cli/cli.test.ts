@@ -10,6 +10,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
 import { stripVTControlCharacters } from 'node:util';
 import fc from 'fast-check';
+import type { ReportOrder } from '../../src/cli/hands.ts';
 import { type DirectOrder, type Hands, type Io, type Looked, runCli } from '../../src/cli/index.ts';
 import { age, clean, printStatus, span } from '../../src/cli/print.ts';
 import type { StayReason } from '../../src/core/model.ts';
@@ -66,6 +67,10 @@ const hands: Hands = {
     asked.push(['direct', order]);
     tell('cf  written  200 ms');
     return { exit: 3, message: 'r53 did not follow' };
+  },
+  async report(order) {
+    asked.push(['report', order]);
+    return { text: 'reported\n', json: { month: '2023-11' } };
   },
   async simulate(order) {
     asked.push(['simulate', order]);
@@ -1300,6 +1305,27 @@ test('what is in maintenance and what was drilled stand at the head of the statu
   assert.match(full.out, /frozen +nothing is decided for 48m more/);
 });
 
+test('reports are made of all that the journal holds, page by page, or of a state directory', async () => {
+  const line = { at: 1, wall: 1, kind: 'start', record: null, sentence: 's', data: {} } as const;
+  desk.entries = Array.from({ length: 10_050 }, (_, i) => ({ ...line, seq: 10_050 - i }));
+  const ran = await run(['report', 'sla', '--month', '2023-11', '--socket', socket]);
+  assert.equal(ran.out, 'reported\n', ran.err);
+  const [, order] = asked.pop() as [string, ReportOrder];
+  assert.deepEqual(order.ask, { kind: 'sla', month: '2023-11' });
+  assert.equal(order.told?.entries.length, 10_050);
+  assert.equal(new Set(order.told?.entries.map(({ seq }) => seq)).size, 10_050);
+  const out = join(directory, 'incident.html');
+  await run(['report', 'incident', '--record', 'www', '--state', '/var/lib/x', '-o', out]);
+  const [, dead] = asked.pop() as [string, ReportOrder];
+  assert.deepEqual([dead.state, dead.told], ['/var/lib/x', null]);
+  assert.equal(dead.ask.kind === 'incident' && dead.ask.format, 'html', 'by the name of the file');
+  assert.equal(readFileSync(out, 'utf8'), 'reported\n');
+  const nowhere = join(directory, 'no', 'file.md');
+  const refused = await run(['report', 'incident', '--state', '/x', '-o', nowhere]);
+  assert.equal(refused.exit, 1);
+  assert.match(refused.err, /name a file that can be written/);
+});
+
 test('explain prints the rule, the votes and why not each other target', async () => {
   desk.entries = [
     {
@@ -1323,13 +1349,21 @@ test('explain prints the rule, the votes and why not each other target', async (
         epoch: 7,
         why: 'target-down',
         votes: 'hangzhou/web by line-a down: 3 failed in a row',
+        helpsInMs: 61_800,
         alternatives: [{ origin: 'beijing', why: 'drained' }],
       },
     },
   ];
   const ran = await run(['explain', 'abc123', '--socket', socket]);
   assert.equal(ran.exit, 0, ran.err);
-  for (const part of ['target-down', '3 failed in a row', 'beijing', 'drained', 'visible after']) {
+  for (const part of [
+    'target-down',
+    '3 failed in a row',
+    'beijing',
+    'drained',
+    'visible after',
+    '61.8 s',
+  ]) {
     assert.ok(ran.out.includes(part), part);
   }
   assert.equal((await run(['explain', 'nothing', '--socket', socket])).exit, 1);

@@ -139,6 +139,8 @@ export function record(more: Partial<RecordView> = {}): RecordView {
     leftBehind: null,
     cachesExpiredAt: null,
     budget: { used: 1, limit: 3, spent: false },
+    objectiveMs: null,
+    predicted: null,
     approval: null,
     providers: [
       provider('cf'),

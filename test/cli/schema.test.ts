@@ -75,6 +75,7 @@ const hands = {
   probe: async () => [answer],
   drill: async () => [answer],
   makeKey: async () => ({ exit: 0, message: 'made' }),
+  report: async () => ({ json: { month: '2026-05', rows: [] }, text: '' }),
   breakGlass: async () => ({
     cluster: 'shop',
     records: [
@@ -179,6 +180,7 @@ test('the shapes hold what the program prints', async () => {
     ['break-glass', []],
     ['version', []],
     ['simulate', []],
+    ['report', ['sla']],
     ['switch', [www, 'tokyo', ...why, '--dry-run']],
     ['adopt', [www, 'tokyo', '--dry-run']],
     ['pin', [www, ...why]],

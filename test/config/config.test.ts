@@ -1000,7 +1000,8 @@ test('the JSON Schema knows every key, every provider and every check', () => {
       'origins',
       'paths',
     ],
-    ...['policy', 'providers', 'records', 'replica', 'replicas', 'socket', 'stateDir', 'timezone'],
+    ...['policy', 'providers', 'records', 'replica', 'replicas', 'sla', 'socket', 'stateDir'],
+    'timezone',
   ]);
   assert.deepEqual(schema.required!.toSorted(), ['cluster', 'origins', 'providers', 'records']);
   const below = (shape: Shape) => shape.additionalProperties as Shape;

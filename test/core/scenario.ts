@@ -220,6 +220,9 @@ class Player {
         w!.wallOffMs =
           (first.startsWith('-') ? -1 : 1) * parseDuration(first.replace(/^[+-]/, ''))!;
         return;
+      case 'audit':
+        // What it finds of the zones is no matter here: at each of them a prediction is made.
+        return w!.send({ kind: 'surveyed', surveys: [] });
       case 'maintain':
         // The windows of maintenance that are open from now on: of origins, and of records by `www`.
         return this.#maintain(words);
@@ -632,6 +635,7 @@ export function shapeOf(words: readonly string[]): Shape {
     else if (key === 'ttl') shape.ttl = Number(value);
     else if (key === 'records') shape.records = recordsOf(value);
     else if (key === 'patience') record['patienceMs'] = parseDuration(value);
+    else if (key === 'objective') record['objectiveMs'] = parseDuration(value);
     else if (key === 'failback') {
       record['failback'] =
         value === 'manual'

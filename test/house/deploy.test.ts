@@ -72,7 +72,10 @@ const isReference = (schema: Schema) =>
   Object.keys(schema.properties ?? {}).join() === 'env,file,credential';
 
 /** Maps from names of the operator's own; `checks` of any kind are written in one notation. */
-const byName = ['api.tokens', 'paths', 'clouds', 'origins', 'records', 'replicas', 'drills.records'];
+const byName = [
+  ...['api.tokens', 'paths', 'clouds', 'origins', 'records', 'replicas'],
+  ...['drills.records', 'sla'],
+];
 const ofChecks = ['origins.*.checks', 'clouds.*.checks', 'paths.*.references', 'policy.references'];
 
 /** The same notation for one step into a schema or a configuration. */

@@ -68,7 +68,12 @@ export const mayImport: Readonly<Record<string, readonly string[]>> = {
   replay: ['core', 'kit', 'ports.ts', 'config'],
   // A dry drill is a second engine beside the one that steers.
   drill: ['core', 'kit', 'ports.ts', 'controller.ts', 'config'],
-  run: [...floor, ...adapters, 'controller.ts', 'config', 'serve', 'cli', 'replay', 'drill'],
+  // Reports read what is handed to them, and are drawn as replays are.
+  report: ['core', 'kit', 'ports.ts', 'config', 'replay'],
+  run: [
+    ...[...floor, ...adapters, 'controller.ts', 'config', 'serve', 'cli', 'replay'],
+    ...['drill', 'report'],
+  ],
   'main.ts': ['run', 'cli', 'config', 'replay', 'lab'],
 };
 

@@ -365,6 +365,32 @@ test('promtool finds nothing to say about a full exposition', {
   assert.deepEqual([done.status, done.stdout, done.stderr], [0, '', '']);
 });
 
+test('objectives: promised, predicted for each provider, kept and missed from 0 on', async () => {
+  const { desk, metrics, scrape } = made();
+  const part = { detectMs: 11_000, commitMs: 0, writeMs: 400, visibleMs: 600, ttlMs: 60_000 };
+  const parts = [
+    { provider: 'cf', measured: 3, ...part },
+    { provider: 'r53', measured: 0, ...part, ttlMs: 600_000 },
+  ];
+  const predicted = { totalMs: 612_000, worst: 'r53', parts };
+  desk.view = { ...desk.view, records: [record({ objectiveMs: 90_000, predicted })] };
+  const kept = `detour_objective_kept_total{${www}}`;
+  const missed = `detour_objective_missed_total{${www}}`;
+  const before = await scrape();
+  assert.deepEqual([before.get(kept), before.get(missed)], [0, 0]);
+  assert.equal(before.get(`detour_objective_seconds{${www}}`), 90);
+  assert.equal(before.get(`detour_objective_predicted_seconds{${www},provider="cf"}`), 72);
+  assert.equal(before.get(`detour_objective_predicted_seconds{${www},provider="r53"}`), 612);
+  const entry = { kind: 'objective', record: 'www.gslb.example.net.', sentence: '' } as const;
+  for (const data of [{ kept: true }, { kept: false }, { kept: true }, { predictedMs: 1 }]) {
+    metrics.observer.journalled({ ...entry, data }, wall);
+  }
+  const after = await scrape();
+  assert.deepEqual([after.get(kept), after.get(missed)], [2, 1]);
+  desk.view = { ...desk.view, records: [record()] };
+  assert.ok(![...(await scrape()).keys()].some((name) => name.startsWith('detour_objective')));
+});
+
 test('what waits for a person is counted, and how long it has waited and what is left', async () => {
   const { desk, scrape } = made();
   const goes = waiting({ goesAt: at + 60_000 });

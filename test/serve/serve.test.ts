@@ -304,10 +304,17 @@ test('history passes its record and limit on, and refuses what is neither', asyn
   assert.equal(json(await get('')).entries.length, 3);
   assert.equal(json(await get('?record=WWW.gslb.example.net&limit=2')).entries.length, 2);
   assert.deepEqual(desk.queries, [{ limit: 100 }, { record: 'www.gslb.example.net.', limit: 2 }]);
-  for (const query of ['?limit=0', '?limit=10001', '?limit=1e3', '?record=-', '?colour=red']) {
+  for (const query of [
+    '?before=x',
+    '?limit=0',
+    '?limit=10001',
+    '?limit=1e3',
+    '?record=-',
+    '?colour=red',
+  ]) {
     const answer = await get(query);
     assert.equal(answer.status, 400, query);
-    assert.match(json(answer).message, /limit|record|colour/);
+    assert.match(json(answer).message, /limit|record|colour|before/);
   }
 });
 
@@ -326,6 +333,11 @@ test('a long history is read a page at a time, whole and in order', async () => 
   assert.deepEqual(
     await get('?limit=250'),
     desk.entries.slice(0, 250).map(({ seq }) => seq),
+  );
+  assert.deepEqual(
+    await get('?limit=3&before=1001'),
+    [1000, 999, 998],
+    'older than what was read before',
   );
   const limits = desk.queries.map((query) => (query as { limit: number }).limit);
   assert.ok(Math.max(...limits) <= 100, 'no page holds the loop for long');
