@@ -3,6 +3,7 @@
 // allows keys it does not name; what the tests hold against the program does not.
 
 import { z } from 'zod';
+import { auditAreas, grades } from '../core/audit.ts';
 import {
   diagnoses,
   entryKinds,
@@ -189,6 +190,8 @@ const finding = z.strictObject({
   record: name.nullable(),
 });
 
+const grade = z.enum(grades).nullable();
+
 const status = document(
   {
     time: time.describe('of this view'),
@@ -253,7 +256,13 @@ const status = document(
       )
       .describe('what wants a person and is not over'),
     audit: z
-      .strictObject({ at: time, complete: z.boolean(), bad: z.array(finding) })
+      .strictObject({
+        at: time,
+        complete: z.boolean(),
+        grade: grade.describe('of the whole; null: nothing could be seen'),
+        warn: count.describe('findings that want a look'),
+        bad: z.array(finding),
+      })
       .nullable()
       .describe('what the last audit found that is bad; null: there was none'),
     reload: z.strictObject({ ok: z.boolean(), at: time, errors: count }).nullable(),
@@ -325,6 +334,9 @@ export const documents = {
       time,
       tookMs: ms,
       complete: z.boolean(),
+      grades: z
+        .strictObject({ overall: grade, areas: z.record(z.enum(auditAreas), grade) })
+        .describe('A to F, F: something is bad; null: nothing of it could be seen'),
       findings: z.array(finding),
       surveys: z.array(
         z.strictObject({

@@ -30,6 +30,7 @@ import { locateCredential } from './credentials.ts';
 import { environment } from './environment.ts';
 import { withPackages } from './plugins.ts';
 import { renewing, renewingNotifier } from './renew.ts';
+import { surroundingsOf } from './surroundings.ts';
 
 /** The configuration cannot be used; every reason, one a line. */
 export class ConfigError extends Error {
@@ -222,6 +223,7 @@ export function buildAdapters(
     clock,
     port,
     timeoutMs,
+    surroundings: surroundingsOf(config, Object.keys(providers)),
   });
   const prober = buildProber(config, options.told);
   return { prober, providers, verifier, notifier, auditor };
