@@ -26,7 +26,8 @@ export async function lookAtCompany(run: Run, zones: ReadonlyMap<Name, ZoneLook>
     for (const { provider } of publish) {
       const marks = await lookForCompany(texts, provider, name, run.signal);
       for (const { tool, by } of marks) {
-        const cure = `exclude ${name} and ${markerName(name)} there (docs/other-tools.md), then remove ${by}`;
+        const names = `${name} and ${markerName(name)}`;
+        const cure = `exclude ${names} there (docs/other-tools.md), then remove ${by}`;
         const sentence = `${tool} manages ${name} at ${provider} as well, by ${by}`;
         run.warn({ record: name, provider }, 'company', sentence, cure);
       }

@@ -1,7 +1,7 @@
 // What a switch and Detour itself lean on: the targets' own names, the name servers, and every
-// machine that is asked on the way. A way out that needs what it leaves is none. Whether two things share a
-// fate is told by the configured clouds, by whom a domain belongs to, and by addresses; sharing none
-// of these proves nothing.
+// machine that is asked on the way. A way out that needs what it leaves is none. Whether two things
+// share a fate is told by the configured clouds, by whom a domain belongs to, and by addresses;
+// sharing none of these proves nothing.
 
 import type { Name } from '../core/model.ts';
 import { isWithin, listOf } from '../core/name.ts';
@@ -123,14 +123,14 @@ export async function lookAtNeeds(run: Run, targets: Addresses): Promise<void> {
   run.good({}, 'shared-fate', `none of the ${count}${where} is seen to sit in a cloud it guards`);
 }
 
-/** Addresses of each guarded cloud's targets: of those that a record leads to. */
+/** Addresses of each guarded cloud: of the targets that records lead to, and of their checks. */
 function guardedOf(run: Run, targets: Addresses): ReadonlyMap<string, ReadonlySet<string>> {
   const guarded = new Map<string, Set<string>>();
   for (const record of run.all) {
     for (const { origin, cname } of record.targets) {
       const cloud = run.around.clouds[origin];
       if (cloud === undefined) continue;
-      const known = guarded.get(cloud) ?? new Set();
+      const known = guarded.get(cloud) ?? new Set(run.around.addresses[cloud] ?? []);
       guarded.set(cloud, known);
       for (const address of targets.get(cname) ?? []) known.add(address);
     }

@@ -2,7 +2,7 @@
 // failed. Of these only the daemon knows; without it nothing is said. Nothing is asked of anybody.
 
 import type { StatusView } from '../core/view.ts';
-import type { Run } from './run.ts';
+import type { Place, Run } from './run.ts';
 
 export function lookAtChecks(run: Run): void {
   const { status } = run.before;
@@ -24,33 +24,42 @@ export function lookAtChecks(run: Run): void {
   }
 }
 
-/** How the drills of a record or of a vendor stand, as the daemon keeps them. */
-interface DrillStanding {
-  /** `canary`, `dry`, `live`. */
-  readonly kind: string;
-  readonly record?: string | null;
-  readonly provider?: string | null;
-  readonly overdue: boolean;
-  /** Of the last one; null: there was none. */
-  readonly result?: string | null;
+/** The drills as the daemon shows them. */
+interface DrillsShown {
+  /** The last of each kind of each thing: of a canary a provider, of a live one a record. */
+  readonly last: readonly (Drilled & { readonly result: string; readonly sentence: string })[];
+  readonly overdue: readonly (Drilled & { readonly why: string })[];
+}
+
+interface Drilled {
+  readonly drill: string;
+  readonly name: string;
 }
 
 /** A daemon that keeps no drills says nothing of them. */
 export function lookAtDrills(run: Run): void {
-  for (const one of drillsOf(run.before.status ?? null)) {
-    const { kind, record, provider, overdue, result = null } = one;
-    const place = {
-      ...(typeof record === 'string' ? { record } : {}),
-      ...(typeof provider === 'string' ? { provider } : {}),
-    };
-    const cure = `detour drill ${kind}, and look at what it says`;
-    if (result === 'failed') run.bad(place, 'drill', `the last ${kind} drill failed`, cure);
-    else if (overdue) run.warn(place, 'drill', `the ${kind} drill is overdue`, cure);
-    else if (result === 'passed') run.good(place, 'drill', `the last ${kind} drill passed`);
+  const shown = drillsOf(run.before.status ?? null);
+  if (shown === null) return;
+  for (const { drill, name, result, sentence } of shown.last) {
+    const at = placeOf(drill, name);
+    const cure = `mend that, then detour drill ${drill}`;
+    const what = `the last ${drill} drill of ${name}`;
+    if (result === 'failed') run.bad(at, 'drill', `${what} failed: ${sentence}`, cure);
+    else if (result === 'passed') run.good(at, 'drill', `${what} passed`);
+    else run.warn(at, 'drill', `${what} was broken off: ${sentence}`, cure);
+  }
+  for (const { drill, name, why } of shown.overdue) {
+    const reason = why === '' ? '' : `: ${why}`;
+    const sentence = `the ${drill} drill of ${name} is overdue${reason}`;
+    run.warn(placeOf(drill, name), 'drill', sentence, `detour drill ${drill}`);
   }
 }
 
+function placeOf(drill: string, name: string): Place {
+  return drill === 'canary' ? { provider: name } : drill === 'live' ? { record: name } : {};
+}
+
 function drillsOf(status: (StatusView & { readonly drills?: unknown }) | null) {
-  const drills: unknown = status?.drills;
-  return Array.isArray(drills) ? (drills as readonly DrillStanding[]) : [];
+  const drills = status?.drills as DrillsShown | undefined;
+  return Array.isArray(drills?.last) && Array.isArray(drills.overdue) ? drills : null;
 }

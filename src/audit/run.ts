@@ -45,6 +45,8 @@ export interface Surroundings {
   readonly endings: readonly Ending[];
   /** The cloud of each origin. */
   readonly clouds: Readonly<Record<string, string>>;
+  /** Addresses at which checks ask the origins of each cloud, where they are written out. */
+  readonly addresses: Readonly<Record<string, readonly string[]>>;
   /** Who runs the name servers of each provider, where that follows from its type; null: open. */
   readonly operators: Readonly<Record<string, string | null>>;
 }
@@ -107,7 +109,9 @@ export interface Run extends AuditorOptions {
 /** Of each list that grows with the configuration: records, targets, names. */
 export const recordsMax = 500;
 const findingsMax = 5_000;
-const nothing: Surroundings = { needs: [], endings: [], clouds: {}, operators: {} };
+const nothing: Surroundings = {
+  ...{ needs: [], endings: [], clouds: {}, addresses: {}, operators: {} },
+};
 
 export function newRun(options: AuditorOptions, signal: AbortSignal, before: Before): Run {
   const findings: AuditFinding[] = [];

@@ -1,6 +1,6 @@
 // What each provider's own servers say of a zone: its start, its NS set, its keys, and how they
-// answer for a name that does not exist. They are asked one by one, past every cache; a server that does not
-// speak for the zone is not believed, and silence says nothing.
+// answer for a name that does not exist. They are asked one by one, past every cache; a server that
+// does not speak for the zone is not believed, and silence says nothing.
 
 import { randomBytes } from 'node:crypto';
 import type { Name } from '../core/model.ts';

@@ -2,7 +2,7 @@
 // that it holds. One zone after the other, for a vendor's quota is shared with switches; what is out
 // of reach for one zone is said once and asked no more.
 
-import type { FindingWord, Name } from '../core/model.ts';
+import type { Finding, FindingWord, Name } from '../core/model.ts';
 import type { ZoneFacts } from '../kit/extend.ts';
 import type { Run } from './run.ts';
 
@@ -62,7 +62,8 @@ async function lookAtProvider(
     if (run.signal.aborted) break;
     for (const finding of findings) {
       const about = aboutRecord.has(finding.word) ? { record } : {};
-      run.say({ provider, zone: facts?.zone ?? parent, ...about }, finding);
+      const cure = finding.severity === 'good' ? finding.cure : cureOf(finding);
+      run.say({ provider, zone: facts?.zone ?? parent, ...about }, { ...finding, cure });
     }
     // What is out of reach for one zone is so for all: it is said once.
     reached = !findings.some((f) => f.word === 'reach' && f.severity === 'bad');
@@ -77,3 +78,18 @@ const aboutRecord: ReadonlySet<FindingWord> = new Set([
   'protection',
   'proxied',
 ]);
+
+/** Where an adapter gives none: a person who reads a finding is told what to do. */
+function cureOf({ word, cure }: Finding): string {
+  if (cure !== null) return cure;
+  return Object.hasOwn(cures, word) ? cures[word]! : 'look at it in the console of that vendor';
+}
+
+const cures: Readonly<Partial<Record<FindingWord, string>>> = {
+  credentials: 'renew the key; or wait, if it is the vendor that cannot tell who asks',
+  protection: 'lift the protection from that record, in the console of that vendor',
+  proxied: 'switch its proxy off for that record',
+  reach: "look at the vendor's status page, and try its API from elsewhere",
+  record: 'remove what stands there by hand: Detour removes nothing that it did not make',
+  'write-permission': 'give the key the permissions that providers/README.md lists',
+};

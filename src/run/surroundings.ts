@@ -4,6 +4,7 @@
 // a secret: a URL's user, path and query stay where they are.
 
 import { readFileSync } from 'node:fs';
+import { isIP } from 'node:net';
 import type { Ending, Need, Surroundings } from '../audit/run.ts';
 import type { Config } from '../config/config.ts';
 import { whyOfFile } from '../kit/errno.ts';
@@ -38,8 +39,19 @@ export function surroundingsOf(config: Config, providers: readonly string[]): Su
     ],
     endings: endingsOf(config),
     clouds: Object.fromEntries(clouds),
+    addresses: addressesOf(config),
     operators: Object.fromEntries(operators),
   };
+}
+
+/** Of the checks of each cloud's origins. */
+function addressesOf({ core, probes }: Config): Surroundings['addresses'] {
+  const all = new Map<string, string[]>();
+  for (const { cloud, checks } of Object.values(core.origins)) {
+    const hosts = checks.flatMap((id) => hostsIn(probes[id]?.settings));
+    all.set(cloud, [...(all.get(cloud) ?? []), ...hosts.filter((host) => isIP(host) !== 0)]);
+  }
+  return Object.fromEntries(all);
 }
 
 function need(what: string, kind: string, host: string | null, more: Partial<Need> = {}): Need {
@@ -139,7 +151,7 @@ function hostIn(text: string): string | null {
   return parseHostPort(text, 1)?.host ?? null;
 }
 
-const hostKeys = ['server', 'servers', 'host', 'endpoint', 'smtp'];
+const hostKeys = ['server', 'servers', 'host', 'endpoint', 'smtp', 'address'];
 
 /** Hosts of URLs in some settings, and of what stands under a key for hosts. */
 function hostsIn(value: unknown, key = '', depth = 0): readonly string[] {

@@ -54,15 +54,17 @@ function around(more: Partial<Surroundings> = {}): Surroundings {
     ],
     endings: [{ what: 'the certificate etcd.pem', read: () => ({ pem }) }],
     clouds: { hangzhou: 'aliyun', tokyo: 'nimbus' },
+    addresses: {},
     operators: { cf: null, r53: null },
     ...more,
   };
 }
 
-const passed = { kind: 'canary', overdue: false, result: 'passed' };
+const canary = { drill: 'canary', name: 'cf' };
+const passed = { last: [{ ...canary, result: 'passed', sentence: '' }], overdue: [] };
 
 function statusWith(more: object = {}): StatusView {
-  return { ...sampleView(), records: [], drills: [passed], ...more } as StatusView;
+  return { ...sampleView(), records: [], drills: passed, ...more } as StatusView;
 }
 
 const steered = recordAt(www, ['cf', 'r53'], { names: [typed], objectiveMs: 90_000 });
@@ -395,10 +397,20 @@ const rows: readonly Row[] = [
   {
     name: 'a drill is overdue',
     options: {
-      status: statusWith({ drills: [{ kind: 'canary', provider: 'cf', overdue: true }] }),
+      status: statusWith({ drills: { last: [], overdue: [{ ...canary, why: 'a freeze' }] } }),
     },
     ...{ word: 'drill', severity: 'warn', area: 'practice' },
-    ...{ says: /the canary drill is overdue/, cure: /detour drill canary/ },
+    ...{ says: /the canary drill of cf is overdue: a freeze/, cure: /detour drill canary/ },
+  },
+  {
+    name: 'the last drill has failed',
+    options: {
+      status: statusWith({
+        drills: { last: [{ ...canary, result: 'failed', sentence: 'not visible' }], overdue: [] },
+      }),
+    },
+    ...{ word: 'drill', severity: 'bad', area: 'practice' },
+    ...{ says: /the last canary drill of cf failed: not visible/, cure: /detour drill canary/ },
   },
 ];
 
@@ -432,7 +444,7 @@ describe('set-ups that are broken on purpose', () => {
       );
       assert.deepEqual(others, [], 'and nothing that is sound');
       assert.ok(isAsBadAs(report.grades.overall, severity === 'bad' ? 'F' : 'B'));
-      const cureless = report.findings.filter((f) => f.severity === 'warn' && f.cure === null);
+      const cureless = report.findings.filter((f) => f.severity !== 'good' && f.cure === null);
       assert.deepEqual(cureless, [], 'whoever is asked to look is told what to do');
     });
   }

@@ -70,7 +70,6 @@ export function recordAt(
   more: Partial<RecordConfig> & { readonly objectiveMs?: number } = {},
 ) {
   return {
-    ...{ objectiveMs: null as number | null },
     name,
     mode: 'steer',
     targets: [

@@ -610,7 +610,7 @@ function printSettings({ settings }: Zone): object {
       refresh: 10_000,
       retry: 2400,
       expire: 604_800,
-      min_ttl: 1800,
+      min_ttl: settings.soaMinimum ?? 1800,
       ttl: 3600,
     },
   };
