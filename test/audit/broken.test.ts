@@ -69,6 +69,8 @@ function statusWith(more: object = {}): StatusView {
 
 const steered = recordAt(www, ['cf', 'r53'], { names: [typed], objectiveMs: 90_000 });
 
+const keys = ['cure', 'provider', 'record', 'sentence', 'severity', 'word', 'zone'];
+
 /** The same with another objective. */
 const within = (objectiveMs: number) => ({ records: [{ ...steered, ...{ objectiveMs } }] });
 
@@ -439,6 +441,7 @@ describe('set-ups that are broken on purpose', () => {
       assert.match(it.cure ?? '', cure ?? /^$/);
       const grade = report.grades.areas[area];
       assert.ok(severity === 'bad' ? grade === 'F' : grade !== 'A' && grade !== null, `${grade}`);
+      for (const one of report.findings) assert.deepEqual(Object.keys(one).sort(), keys);
       const others = report.findings.filter(
         (f) => (f.severity === 'bad' || f.severity === 'warn') && ![word, ...also].includes(f.word),
       );

@@ -1908,8 +1908,8 @@ function laneWorks`,
     edits: [
       {
         file: 'src/audit/names.ts',
-        find: 'run.unknown(at, word, `where users who type ${name} are led is not known: ${why}`);',
-        replace: "run.bad(at, word, `${name} leads nowhere: ${why}`, 'mend it');",
+        find: "if (typeof zone === 'string') {\n    run.unknown(",
+        replace: "if (typeof zone === 'string') {\n    run.bad(",
       },
     ],
   },
