@@ -2000,7 +2000,7 @@ function laneWorks`,
   {
     name: 'a finding bears more than its words and its place',
     rule: 20,
-    by: 'audit/audit.test.ts',
+    by: 'audit/broken.test.ts',
     edits: [
       {
         file: 'src/audit/run.ts',
