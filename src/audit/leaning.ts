@@ -102,7 +102,9 @@ export async function lookAtNeeds(run: Run, targets: Addresses): Promise<void> {
   const unseen: string[] = [];
   await sideBySide(run, needs.slice(0, needsMax), asksAtOnce, async (need) => {
     const addresses = need.host === null ? [] : await addressesOf(run, need.host);
-    if (need.host !== null && addresses.length === 0) unseen.push(need.what);
+    // A machine of one's own has no host here; of what lies elsewhere one must be known.
+    const isElsewhere = need.host !== null || need.kind === 'state';
+    if (isElsewhere && addresses.length === 0) unseen.push(need.what);
     located.push({ ...need, in: cloudsOf(need, addresses, guarded) });
   });
   if (run.signal.aborted) return;
@@ -119,8 +121,8 @@ export async function lookAtNeeds(run: Run, targets: Addresses): Promise<void> {
     run.unknown({}, 'shared-fate', `${sentence} is not known`, 'see that their names resolve');
   }
   if (!isClean) return;
-  const count = `${located.length} things that Detour needs`;
-  run.good({}, 'shared-fate', `none of the ${count}${where} is seen to sit in a cloud it guards`);
+  const count = `the ${located.length} things${where} that Detour needs`;
+  run.good({}, 'shared-fate', `whichever cloud that it guards fails, enough is left of ${count}`);
 }
 
 /** Addresses of each guarded cloud: of the targets that records lead to, and of their checks. */

@@ -8,7 +8,7 @@ import { ask } from '../dns/ask.ts';
 import { operatorOf } from './hands.ts';
 import { placeOf, type Run, recordsMax, sideBySide } from './run.ts';
 
-const namesAtOnce = 16;
+const namesAtOnce = 4;
 const serversMax = 16;
 const word = 'public-name';
 

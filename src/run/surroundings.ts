@@ -66,7 +66,12 @@ function resolverNeeds({ dns }: Config): readonly Need[] {
 
 function groupNeeds({ group, core }: Config): readonly Need[] {
   if (group === null) return [];
-  const clouds = new Map(Object.values(core.paths).map((p) => [p.replica ?? '', p.cloud]));
+  // Of its paths the first is its own line; those after it may lead through machines elsewhere.
+  const clouds = new Map(
+    Object.values(core.paths)
+      .toReversed()
+      .map((p) => [p.replica ?? '', p.cloud]),
+  );
   const replicas = Object.entries(group.replicas).map(([name, { host }]) =>
     need(`the replica ${name}`, 'replica', host, {
       ...{ cloud: clouds.get(name) ?? null, isAllowedFor: true },
@@ -74,11 +79,15 @@ function groupNeeds({ group, core }: Config): readonly Need[] {
   );
   const { engine } = group;
   const members = engine.kind === 'etcd' ? engine.endpoints : [];
+  const cloudOf = (host: string | null) =>
+    replicas.find((replica) => replica.host === host)?.cloud ?? null;
   return [
     ...replicas,
     ...members.map((url) => {
       const host = hostIn(url);
-      return need(`the member ${host} of etcd`, 'etcd', host, { enough: 'majority' });
+      const cloud = cloudOf(host);
+      const told = { cloud, isAllowedFor: cloud !== null };
+      return need(`the member ${host} of etcd`, 'etcd', host, { enough: 'majority', ...told });
     }),
   ];
 }
@@ -119,6 +128,13 @@ function channelNeeds(config: Config): readonly Need[] {
 /** File systems that lie on another machine (mount(8)); a bucket that is mounted is one, too. */
 const remote = /^(?:nfs4?|cifs|smb3?|9p|ceph|glusterfs|lustre|fuse\.\w+)$/;
 
+/** Whose a bucket is, by what mounts it. */
+const buckets: Readonly<Record<string, string>> = {
+  'fuse.ossfs': 'oss-cn-hangzhou.aliyuncs.com',
+  'fuse.s3fs': 's3.amazonaws.com',
+  'fuse.gcsfuse': 'storage.googleapis.com',
+};
+
 /** `mounted`: the text of /proc/self/mountinfo; null: there is none. */
 export function stateNeeds(stateDir: string, mounted: string | null): readonly Need[] {
   const all = (mounted ?? '').split('\n').flatMap((line) => {
@@ -130,7 +146,8 @@ export function stateNeeds(stateDir: string, mounted: string | null): readonly N
   });
   const [mount] = all.toSorted((a, b) => b.at.length - a.at.length);
   if (mount === undefined || !remote.test(mount.type)) return [];
-  const [, host = null] = /^(?:\/\/)?([\w.-]+|\[[\da-f:]+\])(?::|\/)/i.exec(mount.source) ?? [];
+  const [, named = null] = /^(?:\/\/)?([\w.-]+|\[[\da-f:]+\])(?::|\/)/i.exec(mount.source) ?? [];
+  const host = named ?? (Object.hasOwn(buckets, mount.type) ? buckets[mount.type]! : null);
   return [need(`the state directory (${mount.type} of ${mount.source})`, 'state', host)];
 }
 

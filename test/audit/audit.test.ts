@@ -689,6 +689,14 @@ describe('who is told', () => {
     const [out, err]: string[][] = [[], []];
     const fine = report(finding('warn', 'ttl'));
     assert.equal(await runCli(['audit', '-c', 'x.yaml'], hands(fine), io(out!, err!)), 0);
+    const strict = ['audit', '-c', 'x', '--strict'];
+    assert.equal(await runCli(strict, hands(fine), io(out!, err!)), 1, 'a B is no A');
+    const least = (grade: string) => ['audit', '-c', 'x', '--fail-on', grade];
+    assert.equal(await runCli(least('c'), hands(fine), io(out!, err!)), 0);
+    assert.equal(await runCli(least('B'), hands(fine), io(out!, err!)), 1);
+    const unseen = report(finding('unknown', 'target'), finding('good', 'ttl'));
+    assert.equal(await runCli(strict, hands(unseen), io(out!, err!)), 0, 'unknown fails nothing');
+    assert.equal(await runCli(least('E'), hands(fine), io(out!, [])), 2);
     const bad = report(finding('bad', 'zone'));
     out!.length = 0;
     assert.equal(await runCli(['audit', '-c', 'x', '--json'], hands(bad), io(out!, err!)), 1);

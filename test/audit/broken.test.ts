@@ -12,7 +12,6 @@ import { type AuditArea, type AuditReport, gradesOf, isAsBadAs } from '../../src
 import type { FindingWord, Severity } from '../../src/core/model.ts';
 import type { StatusView } from '../../src/core/view.ts';
 import type { ReachingFinding } from '../../src/kit/extend.ts';
-import { stateNeeds } from '../../src/run/surroundings.ts';
 import { sampleView } from '../cli/desk.ts';
 import {
   audited,
@@ -511,17 +510,4 @@ test('whose hands a server is in follows from its name and its address', () => {
   assert.equal(networkOf('2001:db8:7::1'), networkOf('2001:0db8:0007:1::2'));
   assert.notEqual(networkOf('2001:db8:7::1'), networkOf('2001:db8:8::1'));
   assert.deepEqual([networkOf('127.0.0.1'), networkOf('::1')], [null, null]);
-});
-
-test('a state directory on another machine is a need, and on a disk of its own it is none', () => {
-  const line = (at: string, type: string, source: string) =>
-    `36 1 0:1 / ${at} rw - ${type} ${source} rw`;
-  const disk = line('/', 'ext4', '/dev/sda1');
-  assert.deepEqual(stateNeeds('/var/lib/detour', disk), []);
-  const nfs = [disk, line('/var/lib', 'nfs4', 'nas.shop.test:/export')].join('\n');
-  assert.equal(stateNeeds('/var/lib/detour', nfs)[0]?.host, 'nas.shop.test');
-  assert.deepEqual(stateNeeds('/var/library', nfs), []);
-  const bucket = [disk, line('/var/lib/detour', 'fuse.ossfs', 'ossfs')].join('\n');
-  assert.equal(stateNeeds('/var/lib/detour', bucket)[0]?.kind, 'state');
-  assert.deepEqual(stateNeeds('/var/lib/detour', null), []);
 });
