@@ -114,7 +114,7 @@ function saySeen(
 // ---------------------------------------------------------------- the objective
 
 type Promised = RecordConfig & { readonly objectiveMs?: number | null };
-type Predicted = RecordView & { readonly predicted?: { readonly totalMs: number } | null };
+type Predicted = RecordView & { readonly predicted?: object | null };
 
 /** Whether a record's clients can follow within its objective; nothing where it has none. */
 function sayObjective(
@@ -123,8 +123,12 @@ function sayObjective(
   zones: ReadonlyMap<Name, ZoneLook>,
   held: readonly Holding[],
 ): void {
-  const { name, objectiveMs = null, patienceMs } = record;
+  const { name, objectiveMs = null } = record;
   if (objectiveMs === null) return;
+  sayNegativeObjective(run, record, objectiveMs, zones, held);
+  const view: Predicted | undefined = run.before.status?.records.find((r) => r.name === name);
+  // What the daemon predicts from its measurements is told by that, and better.
+  if (view?.predicted) return;
   const within = spell(objectiveMs / 1000);
   const slowest = record.publish.toSorted((a, b) => b.ttl - a.ttl)[0];
   const ttlMs = (slowest?.ttl ?? 0) * 1000;
@@ -134,22 +138,17 @@ function sayObjective(
     run.bad(at, 'objective', sentence, 'lower its ttl well below, or give it another objective');
     return;
   }
-  sayNegativeObjective(run, record, objectiveMs, zones, held);
-  const totalMs = predictedOf(run.before.status ?? null, record) ?? patienceMs + ttlMs;
+  const totalMs = detectionOf(run.before.status ?? null, view) + record.patienceMs + ttlMs;
   const sentence = `${name} is to follow within ${within}; it takes about ${spell(totalMs / 1000)}`;
   const cure = 'lower ttl, interval or patience, or give it another objective';
   if (totalMs <= objectiveMs) run.good({ record: name }, 'objective', sentence);
   else run.warn({ record: name }, 'objective', sentence, cure);
 }
 
-/** As the daemon predicts it from what it has measured; else detection, patience and TTL. */
-function predictedOf(status: StatusView | null, record: RecordConfig): number | null {
-  const view: Predicted | undefined = status?.records.find((r) => r.name === record.name);
-  if (view?.predicted) return view.predicted.totalMs;
-  const origin = status?.origins.find((o) => o.name === (view?.target ?? ''));
-  if (origin === undefined) return null;
-  const ttl = Math.max(0, ...record.publish.map((p) => p.ttl));
-  return origin.rate.detectionMs + record.patienceMs + ttl * 1000;
+/** Milliseconds until an outage of the target in force is seen; 0 where nobody has said. */
+function detectionOf(status: StatusView | null, view: RecordView | undefined): number {
+  const origin = status?.origins.find((o) => o.name === view?.target);
+  return origin?.rate.detectionMs ?? 0;
 }
 
 /** A name that was missing for a moment is remembered as missing. */

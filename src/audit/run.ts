@@ -97,6 +97,8 @@ export interface Run extends AuditorOptions {
   readonly findings: readonly AuditFinding[];
   readonly complete: boolean;
   say(place: Place, finding: Finding): void;
+  /** One that knows its place. */
+  add(finding: AuditFinding): void;
   good(place: Place, word: FindingWord, sentence: string): void;
   /** It could not be seen now; `cure`: what would show it. */
   unknown(place: Place, word: FindingWord, sentence: string, cure?: string): void;
@@ -116,13 +118,16 @@ const nothing: Surroundings = {
 export function newRun(options: AuditorOptions, signal: AbortSignal, before: Before): Run {
   const findings: AuditFinding[] = [];
   let complete = true;
+  const add = (finding: AuditFinding): void => {
+    if (findings.length < findingsMax) findings.push(finding);
+    else complete = false;
+  };
   const say = (place: Place, finding: Finding): void => {
     const { provider = null, zone = null, record = null } = place;
     // These and no more: what an adapter adds for itself is no part of a report.
     const { word, severity, sentence, cure } = finding;
     const said = { word, severity, sentence, cure };
-    if (findings.length < findingsMax) findings.push({ ...said, provider, zone, record });
-    else complete = false;
+    add({ ...said, provider, zone, record });
   };
   const saying =
     (severity: Severity) =>
@@ -139,6 +144,7 @@ export function newRun(options: AuditorOptions, signal: AbortSignal, before: Bef
       return complete;
     },
     say,
+    add,
     good: saying('good'),
     unknown: (place, word, sentence, cure = 'audit again') =>
       say(place, { word, severity: 'unknown', sentence, cure }),

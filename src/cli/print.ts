@@ -82,13 +82,15 @@ export function printHistory(
   return page.text();
 }
 
-/** Findings as a table, the worst first; what is good only counted, unless `all`. */
+/** Findings as a table, the worst first; what is good only counted, unless `all` or a plain fact. */
 export function printAudit(report: AuditReport, paper: Paper, all: boolean): string {
   const page = paperOf(paper);
   const styles = {
     ...{ bad, warn: 'yellow', unknown: 'cyan', good: 'green' },
   } satisfies Record<Severity, Style>;
-  const shown = report.findings.filter((f) => all || f.severity !== 'good');
+  // What each vendor would leave behind is worth knowing before it does.
+  const isShown = (f: AuditFinding) => all || f.severity !== 'good' || f.word === 'left-behind';
+  const shown = report.findings.filter(isShown);
   const rows = shown.map((f): Cell[] => [
     { text: f.severity, style: styles[f.severity]! },
     { text: f.word },
