@@ -762,8 +762,10 @@ async function lookAtToken(
   if (status !== 'active')
     return [bad(ofAccount, 'credentials', `the token is ${scrub(status, [])}`, cure)];
   const days = Math.floor((Date.parse(end ?? '') - Date.now()) / 86_400_000);
-  if (Number.isNaN(days) || days >= tokenDaysMin) return [];
-  return [warn(ofAccount, 'credentials', `the token expires in ${Math.max(0, days)} days`, cure)];
+  if (Number.isNaN(days)) return [];
+  const left = `the token expires in ${Math.max(0, days)} days`;
+  if (days >= tokenDaysMin) return [good(ofAccount, 'expiry', left)];
+  return [warn(ofAccount, 'expiry', left, cure)];
 }
 
 async function lookAtSettings(

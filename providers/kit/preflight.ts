@@ -31,6 +31,11 @@ export function warn(
   return { reach, word, severity: 'warn', sentence, cure };
 }
 
+/** It could not be seen now, which is nobody's fault. */
+function unseen(reach: Reach, word: FindingWord, sentence: string, cure: string): ReachingFinding {
+  return { reach, word, severity: 'unknown', sentence, cure };
+}
+
 export function bad(
   reach: Reach,
   word: FindingWord,
@@ -59,7 +64,7 @@ export function fromTrouble(
   const reach = reachOf(trouble, zone);
   if (kind === 'auth-suspect') return bad(reach, 'credentials', detail, cure);
   if (kind === 'throttled') {
-    return warn(reach, 'reach', detail, cure ?? 'look again in a few minutes');
+    return unseen(reach, 'reach', detail, cure ?? 'look again in a few minutes');
   }
   if (kind === 'unavailable' || kind === 'uncertain') return bad(reach, 'reach', detail, cure);
   return bad(reach, word, detail, cure);
@@ -78,7 +83,7 @@ export function fromProbe(zone: Name, trouble: Trouble | null): ReachingFinding 
   const { kind, detail, cure = null } = trouble.fault;
   const reach = reachOf(trouble, zone);
   if (kind === 'throttled') {
-    return warn(reach, word, `writing was not tried: ${detail}`, 'look again later');
+    return unseen(reach, word, `writing was not tried: ${detail}`, 'look again later');
   }
   if (kind === 'unavailable' || kind === 'uncertain') {
     return bad(reach, 'reach', `readings are answered, a write is not: ${detail}`, cure);
@@ -137,7 +142,7 @@ const wordOf = {
 /** Why a record may not be written, or who else writes it, as its reading says; often nothing. */
 export function fromAnswer(answer: Answer<Seen>): ReachingFinding[] {
   if (answer.kind === 'not-asked') {
-    return [warn(ofRecord, 'record', 'there was no room to read it', 'look again')];
+    return [unseen(ofRecord, 'record', 'there was no room to read it', 'look again')];
   }
   if (answer.kind === 'fault') {
     const { fault, reach } = answer;

@@ -3,7 +3,7 @@
 // its control characters here, so that no text can move the cursor or forge a line.
 
 import { styleText } from 'node:util';
-import { type AuditFinding, type AuditReport, countOf } from '../core/audit.ts';
+import { type AuditFinding, type AuditReport, auditAreas, countOf } from '../core/audit.ts';
 import { drillKinds, type Name, type Severity, severities, type Verdict } from '../core/model.ts';
 import { listOf, unrooted } from '../core/name.ts';
 import type {
@@ -83,11 +83,15 @@ export function printHistory(
   return page.text();
 }
 
-/** Findings as a table, the worst first; what is good only counted, unless `all`. */
+/** Findings as a table, the worst first; what is good only counted, unless `all` or a plain fact. */
 export function printAudit(report: AuditReport, paper: Paper, all: boolean): string {
   const page = paperOf(paper);
-  const styles = { bad, warn: 'yellow', good: 'green' } satisfies Record<Severity, Style>;
-  const shown = report.findings.filter((f) => all || f.severity !== 'good');
+  const styles = {
+    ...{ bad, warn: 'yellow', unknown: 'cyan', good: 'green' },
+  } satisfies Record<Severity, Style>;
+  // What each vendor would leave behind is worth knowing before it does.
+  const isShown = (f: AuditFinding) => all || f.severity !== 'good' || f.word === 'left-behind';
+  const shown = report.findings.filter(isShown);
   const rows = shown.map((f): Cell[] => [
     { text: f.severity, style: styles[f.severity]! },
     { text: f.word },
@@ -96,11 +100,30 @@ export function printAudit(report: AuditReport, paper: Paper, all: boolean): str
   ]);
   if (rows.length > 0) page.table(['', 'what', 'where', 'finding'], rows);
   if (rows.length > 0) page.blank();
-  const [wrong, odd, fine] = severities.map((severity) => countOf(report, severity));
+  const [wrong, odd, unseen, fine] = severities.map((severity) => countOf(report, severity));
   const hidden = all || fine === 0 ? '' : ' (--all shows it)';
-  const counts = `${wrong} bad, ${odd} to look at, ${fine} good${hidden}`;
+  const unsure = unseen === 0 ? '' : `${unseen} not seen, `;
+  const counts = `${wrong} bad, ${odd} to look at, ${unsure}${fine} good${hidden}`;
   page.flow('', [{ text: `audited in ${span(report.tookMs)}: ${counts}` }]);
+  const { overall, areas } = report.grades;
+  const each = auditAreas.map((area) => `${area} ${areas[area] ?? '-'}`).join(', ');
+  page.flow('', [{ text: `grade ${overall ?? '-'}`, style: gradeStyle(overall) }, { text: each }]);
   return page.text();
+}
+
+function gradeStyle(grade: AuditReport['grades']['overall']): Style {
+  if (grade === null) return 'cyan';
+  return grade === 'F' ? bad : grade === 'A' ? 'green' : 'yellow';
+}
+
+/** `grade B, 12m ago: 0 bad, 3 to look at`; what is bad stands with the worries. */
+function auditLine(page: Page, view: StatusView): void {
+  if (view.audit === null) return;
+  const { at, grade, bad: found, warn, complete } = view.audit;
+  const whole = complete ? '' : '; not whole';
+  const counts = `${found.length} bad, ${warn} to look at${whole} (detour audit)`;
+  const text = `grade ${grade ?? '-'}, ${age(view.at - at)} ago: ${counts}`;
+  page.flow('  audit      ', [{ text, style: gradeStyle(grade) }]);
 }
 
 /** `www.example.net cf`: the record, or else the zone, and the provider. */
@@ -180,6 +203,7 @@ function head(page: Page, view: StatusView, count: string | null): void {
     page.flow('  maintained ', [{ text, style: 'yellow' }]);
   }
   drillLine(page, view);
+  auditLine(page, view);
 }
 
 /** `for 48m more (maintenance, Sun 02:00-04:00)` */

@@ -3,6 +3,7 @@
 // allows keys it does not name; what the tests hold against the program does not.
 
 import { z } from 'zod';
+import { auditAreas, grades } from '../core/audit.ts';
 import {
   diagnoses,
   drillKinds,
@@ -278,6 +279,7 @@ const drillOf = {
   ...drilled,
   parts: json.describe('what was measured; it differs by kind'),
 };
+const grade = z.enum(grades).nullable();
 
 const status = document(
   {
@@ -359,7 +361,13 @@ const status = document(
       })
       .describe('what was drilled last, what is scheduled, and what was not made in its time'),
     audit: z
-      .strictObject({ at: time, complete: z.boolean(), bad: z.array(finding) })
+      .strictObject({
+        at: time,
+        complete: z.boolean(),
+        grade: grade.describe('of the whole; null: nothing could be seen'),
+        warn: count.describe('findings that want a look'),
+        bad: z.array(finding),
+      })
       .nullable()
       .describe('what the last audit found that is bad; null: there was none'),
     reload: z.strictObject({ ok: z.boolean(), at: time, errors: count }).nullable(),
@@ -431,6 +439,9 @@ export const documents = {
       time,
       tookMs: ms,
       complete: z.boolean(),
+      grades: z
+        .strictObject({ overall: grade, areas: z.record(z.enum(auditAreas), grade) })
+        .describe('A to F, F: something is bad; null: nothing of it could be seen'),
       findings: z.array(finding),
       surveys: z.array(
         z.strictObject({

@@ -1044,6 +1044,7 @@ function readRecords(
     const record: RecordConfig = {
       name,
       mode: given.mode ?? 'observe',
+      ...(given.names === undefined ? {} : { names: given.names }),
       targets: targets.map(({ origin, cname }) => ({ origin, cname })),
       publish: readPublish(context, path, tree, { name, ttl: recordTtl }, providers),
       patienceMs: given.patience ?? policy.patience ?? defaults.patienceMs,
@@ -1063,6 +1064,7 @@ function readRecords(
     warnOfRecord(context, path, record, origins);
     warnOfFollowing(context, path, record);
   }
+  checkPublicNames(context, places, records);
   for (const { record, path, targets } of places) {
     for (const { cname, at } of targets) {
       if (cname === '' || !records.has(cname)) continue;
@@ -1115,6 +1117,28 @@ function hooksOf(
 
 function objectiveOf(objectiveMs: number | undefined): Pick<RecordConfig, 'objectiveMs'> {
   return objectiveMs === undefined ? {} : { objectiveMs };
+}
+
+/** A name that users type leads to one record, by a CNAME that nobody here writes. */
+function checkPublicNames(
+  { source }: Context,
+  places: readonly { readonly record: RecordConfig; readonly path: Path }[],
+  records: ReadonlyMap<Name, RecordConfig>,
+): void {
+  const taken = new Map<Name, Name>();
+  for (const { record, path } of places) {
+    for (const [i, name] of (record.names ?? []).entries()) {
+      const at = [...path, 'names', i];
+      const twin = taken.get(name);
+      if (records.has(name)) {
+        const message = 'is a record steered here: name what leads to it by CNAME';
+        source.problem(at, `${unrooted(name)} ${message}`);
+      } else if (twin !== undefined) {
+        const message = `${name} stands at ${twin} already: it leads to one record`;
+        source.problem(at, unrooted(message));
+      } else taken.set(name, record.name);
+    }
+  }
 }
 
 /** What is done about edits; `drift` is its old name, read for one version. */

@@ -588,6 +588,12 @@ export const fields = {
     ...steeringFields,
     approveAfter,
     hooks,
+    names: z
+      .array(dnsName)
+      .min(1)
+      .max(50)
+      .describe('names that users type and that lead here by CNAME; audits look at them')
+      .optional(),
   },
   publish: { provider: z.string().describe('name of a provider'), ttl: ttl.optional() },
   target: { origin: z.string().describe('name of an origin'), cname: dnsName },

@@ -124,6 +124,8 @@ export interface HooksConfig {
 export interface RecordConfig {
   readonly name: Name;
   readonly mode: RecordMode;
+  /** Names that users type and that lead here by CNAME; absent: none was told. */
+  readonly names?: readonly Name[];
   /** In order of preference; at least one. */
   readonly targets: readonly TargetConfig[];
   /** Where it is published, each with the TTL in seconds to publish there. */
@@ -450,40 +452,50 @@ export interface Survey {
   readonly bar: string | null;
 }
 
-/** What an audit looked at. */
-export type FindingWord =
-  | 'accelerated-recovery'
-  | 'bounds'
-  | 'cname'
-  | 'company'
-  | 'credentials'
-  | 'delegation'
-  | 'dependence'
-  | 'dnssec'
-  | 'flattening'
-  | 'in-step'
-  | 'multi-provider'
-  | 'negative-ttl'
-  | 'never-red'
-  | 'ns-set'
-  | 'objective'
-  | 'parent-ttl'
-  | 'protection'
-  | 'proxied'
-  | 'reach'
-  | 'record'
-  | 'serving'
-  | 'single-provider'
-  | 'target'
-  | 'ttl'
-  | 'ttl-floor'
-  | 'write-permission'
-  | 'zone'
+/** What an audit looked at; docs/audit.md says of each what it means. */
+export const findingWords = [
+  'accelerated-recovery',
+  'bounds',
+  'cname',
+  'company',
+  'credentials',
+  'delegation',
+  'dependence',
+  'dnssec',
+  'drill',
+  'expiry',
+  'flattening',
+  'in-step',
+  'left-behind',
+  'multi-provider',
+  'negative-answer',
+  'negative-ttl',
+  'never-red',
+  'ns-set',
+  'objective',
+  'parent-ttl',
+  'protection',
+  'proxied',
+  'public-name',
+  'reach',
+  'record',
+  'same-hands',
+  'serials',
+  'serving',
+  'shared-fate',
+  'single-provider',
+  'target',
+  'ttl',
+  'ttl-floor',
+  'write-permission',
+  'zone',
   /** None of these: the sentence says it. */
-  | 'other';
+  'other',
+] as const;
+export type FindingWord = (typeof findingWords)[number];
 
-/** The worst first. */
-export const severities = ['bad', 'warn', 'good'] as const;
+/** The worst first. `unknown`: it could not be seen now, which is never held against anybody. */
+export const severities = ['bad', 'warn', 'unknown', 'good'] as const;
 export type Severity = (typeof severities)[number];
 
 /** One thing that an audit looked at. */

@@ -4,7 +4,7 @@
 
 import { differing } from './agree.ts';
 import { waitingOf } from './approve.ts';
-import type { AuditFinding, AuditReport } from './audit.ts';
+import { type AuditFinding, type AuditReport, countOf, type Grade } from './audit.ts';
 import { isInStep, isOut, isUnderWay, isWaiting, sentenceOf } from './cell.ts';
 import { alternatives, ofLastHour } from './decide.ts';
 import { type CheckState, checkKey, lossRate } from './detect.ts';
@@ -383,6 +383,10 @@ export interface StatusView {
   readonly audit: {
     readonly at: number;
     readonly complete: boolean;
+    /** Of the whole, `A` to `F`; null: nothing could be seen. */
+    readonly grade: Grade | null;
+    /** How many findings want a look. */
+    readonly warn: number;
     readonly bad: readonly AuditFinding[];
   } | null;
   /** Answer of the last reload, or null. */
@@ -475,7 +479,9 @@ export function withAudit(view: StatusView, report: AuditReport | null): StatusV
   if (report === null) return view;
   const { wall, complete, findings } = report;
   const bad = findings.filter((f) => f.severity === 'bad');
-  return { ...view, audit: { at: view.at - view.wall + wall, complete, bad } };
+  const at = view.at - view.wall + wall;
+  const { overall: grade } = report.grades;
+  return { ...view, audit: { at, complete, grade, warn: countOf(report, 'warn'), bad } };
 }
 
 /** A view of each, in order; the one before where nothing of it has changed. */

@@ -41,7 +41,7 @@ export function judge(zone: Name, ds: readonly Ds[] | null, all: readonly Served
   });
   if (ds === null) {
     const unsaid = `whether ${zone} is signed is not known: its parent did not say`;
-    return { findings: [about('warn', unsaid, 'audit again')], bars: new Map() };
+    return { findings: [about('unknown', unsaid, 'audit again')], bars: new Map() };
   }
   if (ds.length === 0) {
     const free = new Map(all.map((s) => [s.provider, null]));
@@ -62,7 +62,7 @@ export function judge(zone: Name, ds: readonly Ds[] | null, all: readonly Served
     const wrong = broken(zone, ds, one, all);
     if (wrong === undefined) {
       const unseen = `the keys that ${one.provider} gives for ${zone} could not be seen`;
-      findings.push({ ...about('warn', unseen, 'audit again'), provider: one.provider });
+      findings.push({ ...about('unknown', unseen, 'audit again'), provider: one.provider });
       continue;
     }
     // Nobody asks a provider outside the delegation, and a lone one has nobody to contradict.

@@ -39,6 +39,7 @@ import { locateCredential } from './credentials.ts';
 import { environment } from './environment.ts';
 import { withPackages } from './plugins.ts';
 import { renewing, renewingNotifier } from './renew.ts';
+import { surroundingsOf } from './surroundings.ts';
 
 /** The configuration cannot be used; every reason, one a line. */
 export class ConfigError extends Error {
@@ -270,6 +271,7 @@ export function buildAdapters(
     clock,
     port,
     timeoutMs,
+    surroundings: surroundingsOf(config, Object.keys(providers)),
   });
   const prober = buildProber(config, options.told);
   const hooked = new Map(Object.entries(config.hooks));

@@ -6,13 +6,14 @@
 // near one.
 
 import { Counter, collectDefaultMetrics, Histogram, Registry } from 'prom-client';
-import { type AuditReport, countOf } from '../core/audit.ts';
+import { type AuditReport, grades } from '../core/audit.ts';
 import {
   type CheckId,
   diagnoses,
   drillKinds,
   entryKinds,
   faultKinds,
+  findingWords,
   groupWords,
   type Json,
   markerKinds,
@@ -220,7 +221,15 @@ const families = {
     'How many scheduled drills of a kind were not made in their time.',
     'drill',
   ),
-  detour_audit_findings: gauge('Findings of the last audit, by severity.', 'severity'),
+  detour_audit_findings: gauge(
+    'Findings of the last audit, by what they are about and by severity.',
+    'word',
+    'severity',
+  ),
+  detour_audit_grade: gauge(
+    'Grade of the last audit, of each area and overall: 1 is A, 2 B, 3 C, 4 D, 5 F.',
+    'area',
+  ),
   detour_audit_timestamp_seconds: gauge(
     'When the last audit began, in seconds since 1970; 0 before the first.',
   ),
@@ -424,8 +433,21 @@ function drawDrills(set: Setter, { at, wall, drills }: StatusView): void {
 function drawAudit(set: Setter, report: AuditReport | null): void {
   set('detour_audit_timestamp_seconds', (report?.wall ?? 0) / 1000);
   if (report === null) return;
-  for (const severity of severities) {
-    set('detour_audit_findings', countOf(report, severity), { severity });
+  const counts = new Map<string, number>();
+  for (const { word, severity } of report.findings) {
+    const key = `${word} ${severity}`;
+    counts.set(key, (counts.get(key) ?? 0) + 1);
+  }
+  for (const word of findingWords) {
+    for (const severity of severities) {
+      const count = counts.get(`${word} ${severity}`) ?? 0;
+      set('detour_audit_findings', count, { word, severity });
+    }
+  }
+  const { overall, areas } = report.grades;
+  for (const [area, grade] of [['overall', overall], ...Object.entries(areas)] as const) {
+    // Nothing seen is no grade, neither a good one nor a bad one.
+    if (grade !== null) set('detour_audit_grade', grades.indexOf(grade) + 1, { area });
   }
 }
 

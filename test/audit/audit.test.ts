@@ -7,20 +7,13 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
-import type { Answer } from 'dns-packet';
-import { type Auditor, createAuditor } from '../../src/audit/audit.ts';
 import { createAuditing } from '../../src/audit/hourly.ts';
 import { runCli } from '../../src/cli/index.ts';
 import { printAudit } from '../../src/cli/print.ts';
 import { documents } from '../../src/cli/schema.ts';
-import type { AuditFinding, AuditReport } from '../../src/core/audit.ts';
-import type { Name, RecordConfig, Survey } from '../../src/core/model.ts';
-import type { StatusView } from '../../src/core/view.ts';
+import { type AuditFinding, type AuditReport, gradesOf } from '../../src/core/audit.ts';
 import { judge, keyTag } from '../../src/dns/dnssec.ts';
-import { createResolver } from '../../src/dns/resolver.ts';
-import { createVerifier } from '../../src/dns/verify.ts';
-import type { Resource } from '../../src/dns/wire.ts';
-import type { Provider, ReachingFinding } from '../../src/kit/extend.ts';
+import type { ReachingFinding } from '../../src/kit/extend.ts';
 import { startLab } from '../../src/lab/lab.ts';
 import { labSettings, writeSettings } from '../../src/lab/shell/settings.ts';
 import type { Clock } from '../../src/ports.ts';
@@ -29,227 +22,28 @@ import { serveControl } from '../../src/serve/control.ts';
 import { createMetrics } from '../../src/serve/metrics.ts';
 import { Readers } from '../../src/serve/readers.ts';
 import { record as recordView, sampleView, standIn } from '../cli/desk.ts';
-import { type Asked, type Reply, rr, serveZones, startNameservers } from '../parts/nameserver.ts';
-
-const zone = 'gslb.example.net.';
-const www = `www.${zone}`;
-const [root, cfAt, r53At] = ['127.0.0.41', '127.0.0.42', '127.0.0.43'];
-
-type Key = Extract<Resource, { type: 'DNSKEY' }>;
-type Ds = Extract<Resource, { type: 'DS' }>;
-
-/** What is so in the world of one test; the one that is given is sound. */
-interface World {
-  readonly records: readonly RecordConfig[];
-  /** NS set of the zone at its parent. */
-  readonly delegated: readonly string[];
-  readonly parentTtl: number;
-  readonly ds: readonly Ds[];
-  /** Lines of the zone at each provider; null is silence. */
-  readonly served: Readonly<Record<string, readonly string[] | null>>;
-  readonly keys: Readonly<Record<string, readonly Key[] | null>>;
-  readonly signers: Readonly<Record<string, readonly number[]>>;
-  readonly negative: Readonly<Record<string, number>>;
-  /** More of the root zone: hosts, other zones. */
-  readonly root: readonly string[];
-  readonly preflights: Readonly<Record<string, readonly ReachingFinding[]>>;
-  /** Providers whose API is down. */
-  readonly down: readonly string[];
-  readonly hosts: Readonly<Record<string, readonly string[]>>;
-  /** Whom a provider is judged by, where that is not as its zone says. */
-  readonly judged: Readonly<Record<string, readonly string[]>>;
-}
-
-function recordAt(name: Name, providers: readonly string[], more: Partial<RecordConfig> = {}) {
-  return {
-    name,
-    mode: 'steer',
-    targets: [
-      { origin: 'hangzhou', cname: 'hz.shop.test.' },
-      { origin: 'tokyo', cname: 'nrt.shop.test.' },
-    ],
-    publish: providers.map((provider) => ({ provider, ttl: 60 })),
-    patienceMs: 0,
-    failback: { kind: 'manual' },
-    switchesPerHour: 3,
-    edits: 'hold',
-    ...more,
-  } satisfies RecordConfig;
-}
-
-const ns = ['ns1.cf.test.', 'ns1.r53.test.'];
-const lines = (...more: string[]) => [...ns.map((n) => `${zone} 3600 NS ${n}`), ...more];
-
-const sound: World = {
-  records: [recordAt(www, ['cf', 'r53'])],
-  delegated: ns,
-  parentTtl: 3600,
-  ds: [],
-  served: {
-    cf: lines(`${www} 60 CNAME hz.shop.test.`),
-    r53: lines(`${www} 60 CNAME hz.shop.test.`),
-  },
-  keys: { cf: [], r53: [] },
-  signers: { cf: [], r53: [] },
-  negative: { cf: 60, r53: 60 },
-  root: [],
-  preflights: {},
-  down: [],
-  hosts: { cf: ['ns1.cf.test'], r53: ['ns1.r53.test'] },
-  judged: {},
-};
+import {
+  audited,
+  cfAt,
+  type Ds,
+  found,
+  type Key,
+  lines,
+  noneOf,
+  ns,
+  r53At,
+  recordAt,
+  say,
+  sound,
+  survey,
+  www,
+  zone,
+} from './world.ts';
 
 const running: (() => Promise<void> | void)[] = [];
 after(async () => {
   for (const close of running.reverse()) await close();
 });
-
-function soa(name: Name, minimum: number, ttl = 3600): Answer {
-  const data = { mname: 'ns.', rname: 'h.', serial: 1, refresh: 1, retry: 1, expire: 1, minimum };
-  return { name, ttl, type: 'SOA', data };
-}
-
-function respond(world: World, provider: string) {
-  const plain = serveZones({ [zone]: world.served[provider] ?? [] });
-  return (asked: Asked, build: (reply: Reply) => Buffer) => {
-    if (world.served[provider] === null) return null;
-    if (asked.name !== zone) return plain(asked, build);
-    if (asked.type === 'SOA') {
-      const signatures = world.signers[provider]!.map(signature);
-      return { answers: [soa(zone, world.negative[provider]!), ...signatures] };
-    }
-    if (asked.type === 'DNSKEY') {
-      const keys = world.keys[provider];
-      return keys === null ? null : { answers: (keys ?? []).map(keyRecord) };
-    }
-    return plain(asked, build);
-  };
-}
-
-function signature(keyTag: number): Answer {
-  const data = {
-    typeCovered: 'SOA',
-    algorithm: 13,
-    labels: 3,
-    originalTTL: 3600,
-    expiration: 2_000_000_000,
-    inception: 1_700_000_000,
-    keyTag,
-    signersName: zone.slice(0, -1),
-    signature: Buffer.alloc(64, 7),
-  };
-  return { name: zone, ttl: 60, type: 'RRSIG', data } as unknown as Answer;
-}
-
-function keyRecord({ flags, algorithm, key }: Key): Answer {
-  const data = { flags, algorithm, key: Buffer.from(key) };
-  return { name: zone, ttl: 60, type: 'DNSKEY', data } as unknown as Answer;
-}
-
-function provider(name: string, world: World): Provider {
-  const down = world.down.includes(name);
-  const fault = { kind: 'unavailable', detail: `${name} does not answer` } as const;
-  const reach = { kind: 'account' } as const;
-  const unreached: ReachingFinding = {
-    reach,
-    word: 'reach',
-    severity: 'bad',
-    sentence: fault.detail,
-    cure: null,
-  };
-  return {
-    name,
-    capabilities: {} as Provider['capabilities'],
-    zone: async () =>
-      down
-        ? { ok: false, fault }
-        : {
-            ok: true,
-            value: { zone, nameServers: world.hosts[name]!, ttlMin: null, warnings: [] },
-          },
-    calls: 0,
-    read: async (names) =>
-      Object.fromEntries(names.map((one) => [one, { kind: 'fault', fault, reach } as const])),
-    write: async () => [],
-    preflight: async () => (down ? [unreached] : (world.preflights[name] ?? [])),
-    close: () => {},
-  };
-}
-
-/** An auditor in a world like the sound one, but for what is given. */
-async function audited(
-  change: Partial<World>,
-  options: { status?: StatusView; previous?: AuditReport; limitMs?: number } = {},
-): Promise<AuditReport> {
-  const world = { ...sound, ...change };
-  const registry = serveZones({
-    '.': [
-      ...world.delegated.map((host) => `${zone} ${world.parentTtl} NS ${host}`),
-      `ns1.cf.test. 60 A ${cfAt}`,
-      `ns1.r53.test. 60 A ${r53At}`,
-      'hz.shop.test. 60 A 127.0.0.9',
-      'nrt.shop.test. 60 A 127.0.0.9',
-      ...world.root,
-    ],
-  });
-  const { port, at } = await startNameservers({
-    [root]: (asked, build) =>
-      asked.type === 'DS' && asked.name === zone
-        ? {
-            answers: world.ds.map(
-              (data) =>
-                ({ ...rr(`${zone} 60 A 127.0.0.1`), type: 'DS', data }) as unknown as Answer,
-            ),
-          }
-        : registry(asked, build),
-    [cfAt]: respond(world, 'cf'),
-    [r53At]: respond(world, 'r53'),
-  });
-  const clock = { now: () => performance.now(), wall: () => 1_700_000_000_000 };
-  // Short only where a server is to stay silent: elsewhere a busy machine must not decide.
-  const silent = Object.values(world.served).includes(null) || world.root.length > 0;
-  const timeoutMs = silent || Object.values(world.keys).includes(null) ? 300 : 5000;
-  const resolver = createResolver({ roots: [root], port, timeoutMs, clock });
-  const servers = async (name: string) => world.judged[name] ?? world.hosts[name] ?? [];
-  const verifier = createVerifier({ servers, resolver, port, timeoutMs });
-  const auditor: Auditor = createAuditor({
-    records: Object.fromEntries(world.records.map((r) => [r.name, r])),
-    providers: { cf: provider('cf', world), r53: provider('r53', world) },
-    ...{ servers, resolver, verifier, texts: verifier.texts, clock, port, timeoutMs },
-    ...(options.limitMs === undefined ? {} : { limitMs: options.limitMs }),
-  });
-  try {
-    const { status = null, previous = null } = options;
-    return await auditor.audit(AbortSignal.timeout(60_000), { status, previous });
-  } finally {
-    verifier.close();
-    resolver.close();
-    await Promise.all(Object.values(at).map((server) => server.close()));
-  }
-}
-
-function found(report: AuditReport, word: string, more: Partial<AuditFinding> = {}): AuditFinding {
-  const same = report.findings.filter(
-    (f) =>
-      f.word === word &&
-      Object.entries(more).every(([key, value]) => f[key as keyof AuditFinding] === value),
-  );
-  assert.ok(same.length > 0, `${word} ${JSON.stringify(more)} in ${say(report)}`);
-  return same[0]!;
-}
-
-function say(report: AuditReport): string {
-  return report.findings.map((f) => `\n${f.severity} ${f.word} ${f.sentence}`).join('');
-}
-
-function noneOf(report: AuditReport, ...severities: string[]): void {
-  const odd = report.findings.filter((f) => severities.includes(f.severity));
-  assert.deepEqual(odd, []);
-}
-
-function survey(report: AuditReport, name: string, record = www): Survey {
-  return report.surveys.find((s) => s.provider === name && s.record === record)!;
-}
 
 describe('the audit', () => {
   test('a sound world has nothing to look at, and every fact is known', async () => {
@@ -396,7 +190,7 @@ describe('the audit', () => {
       ],
       root: ['dead.test. 60 NS ns.dead.test.', 'ns.dead.test. 60 A 127.0.0.44'],
     });
-    assert.equal(found(dead, 'target').severity, 'warn');
+    assert.equal(found(dead, 'target').severity, 'unknown');
   });
 
   test('a target or a name server that leans on what is steered is told', async () => {
@@ -667,7 +461,7 @@ describe('DNSSEC across vendors', () => {
     const judged = judge(zone, [ds], [cf, r53]);
     assert.deepEqual(
       judged.findings.map((f) => [f.provider, f.severity]),
-      [['cf', 'warn']],
+      [['cf', 'unknown']],
     );
     assert.deepEqual([...judged.bars], [['r53', null]]);
     const idle = judge(zone, [ds], [{ ...cf, signers: [] }, r53]);
@@ -688,7 +482,7 @@ describe('DNSSEC across vendors', () => {
     const signers = { cf: [keyTag(zskCf)], r53: [] };
     const keys = { cf: [ksk, zskCf], r53: null };
     const fresh = await audited({ ds, keys, signers });
-    assert.equal(found(fresh, 'dnssec', { provider: 'r53' }).severity, 'warn');
+    assert.equal(found(fresh, 'dnssec', { provider: 'r53' }).severity, 'unknown');
     assert.equal(survey(fresh, 'r53').bar, null);
     const previous = await audited({ ds, keys: { ...keys, r53: [] }, signers });
     const after1 = await audited({ ds, keys, signers }, { previous });
@@ -749,6 +543,7 @@ const report = (...findings: AuditFinding[]): AuditReport => ({
   wall: 1000,
   tookMs: 5,
   complete: true,
+  grades: gradesOf(findings),
   findings,
   surveys: [],
 });
@@ -894,6 +689,14 @@ describe('who is told', () => {
     const [out, err]: string[][] = [[], []];
     const fine = report(finding('warn', 'ttl'));
     assert.equal(await runCli(['audit', '-c', 'x.yaml'], hands(fine), io(out!, err!)), 0);
+    const strict = ['audit', '-c', 'x', '--strict'];
+    assert.equal(await runCli(strict, hands(fine), io(out!, err!)), 1, 'a B is no A');
+    const least = (grade: string) => ['audit', '-c', 'x', '--fail-on', grade];
+    assert.equal(await runCli(least('c'), hands(fine), io(out!, err!)), 0);
+    assert.equal(await runCli(least('B'), hands(fine), io(out!, err!)), 1);
+    const unseen = report(finding('unknown', 'target'), finding('good', 'ttl'));
+    assert.equal(await runCli(strict, hands(unseen), io(out!, err!)), 0, 'unknown fails nothing');
+    assert.equal(await runCli(least('E'), hands(fine), io(out!, [])), 2);
     const bad = report(finding('bad', 'zone'));
     out!.length = 0;
     assert.equal(await runCli(['audit', '-c', 'x', '--json'], hands(bad), io(out!, err!)), 1);
@@ -923,9 +726,13 @@ describe('who is told', () => {
     desk.report = report(finding('bad', 'zone'), finding('warn', 'ttl'), finding('warn', 'zone'));
     const text = String(await metrics.text());
     assert.match(text, /^detour_audit_timestamp_seconds 1$/m);
-    assert.match(text, /^detour_audit_findings\{severity="bad"\} 1$/m);
-    assert.match(text, /^detour_audit_findings\{severity="warn"\} 2$/m);
-    assert.match(text, /^detour_audit_findings\{severity="good"\} 0$/m);
+    const line = (text: string) => new RegExp(`^${text.replaceAll(/[{}]/g, '\\$&')}$`, 'm');
+    assert.match(text, line('detour_audit_findings{word="zone",severity="bad"} 1'));
+    assert.match(text, line('detour_audit_findings{word="zone",severity="warn"} 1'));
+    assert.match(text, line('detour_audit_findings{word="ttl",severity="good"} 0'));
+    assert.match(text, line('detour_audit_grade{area="overall"} 5'));
+    assert.match(text, line('detour_audit_grade{area="times"} 2'));
+    assert.doesNotMatch(text, /detour_audit_grade\{area="names"\}/);
   });
 });
 

@@ -838,6 +838,8 @@ test('status is a line a record, trouble first, under what all of them share', a
     audit: {
       at,
       complete: true,
+      grade: 'F',
+      warn: 2,
       bad: [
         {
           ...{ word: 'delegation', severity: 'bad', cure: null, provider: 'cf', record: null },
@@ -853,8 +855,9 @@ test('status is a line a record, trouble first, under what all of them share', a
   const { exit, out } = await run(['status']);
   assert.equal(exit, 0, 'it could be read');
   const lines = out.split('\n');
-  assert.deepEqual(lines.slice(0, 9), [
+  assert.deepEqual(lines.slice(0, 10), [
     'cluster shop  detour 0.1.0  2026-01-02 03:04:05Z  ready  60 records, 2 in trouble',
+    '  audit      grade F, 0s ago: 1 bad, 2 to look at (detour audit)',
     '  cloud-down  aliyun: all fail',
     '  stuck       lane r53: status 503 from the API',
     '  audit       cf example.net: the parent names others',
@@ -864,7 +867,7 @@ test('status is a line a record, trouble first, under what all of them share', a
     '!  n40.example.net  hangzhou  up              1/2  3h 12m  lagging       r53: stuck for 5 minutes:…',
     '!  n50.example.net  hangzhou  up              2/2  3h 12m  no-target-up  hangzhou is down and no ot…',
   ]);
-  assert.equal(lines.length, 6 + 1 + 60 + 1, 'a line each, however many there are');
+  assert.equal(lines.length, 7 + 1 + 60 + 1, 'a line each, however many there are');
   const observed = lines.find((line) => line.includes('n07'))!;
   assert.match(observed, /n07\.example\.net +\(tokyo\) +up, drained +- .* observe/);
   const trouble = await run(['status', '--trouble']);

@@ -11,7 +11,7 @@ import { z } from 'zod';
 import type { Hands, Io } from '../../src/cli/hands.ts';
 import { buildProgram, runCli } from '../../src/cli/index.ts';
 import { documents, schemaOf } from '../../src/cli/schema.ts';
-import type { AuditReport } from '../../src/core/audit.ts';
+import { type AuditReport, gradesOf } from '../../src/core/audit.ts';
 import { type RecordView, view, withAudit } from '../../src/core/view.ts';
 import { serveControl } from '../../src/serve/control.ts';
 import type { Served } from '../../src/serve/desk.ts';
@@ -50,6 +50,7 @@ const report: AuditReport = {
   wall,
   tookMs: 312,
   complete: true,
+  grades: gradesOf([{ word: 'delegation', severity: 'bad' }]),
   findings: [
     {
       word: 'delegation',

@@ -6,6 +6,8 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { type AuditArea, gradesOf } from '../../src/core/audit.ts';
+import { type FindingWord, findingWords } from '../../src/core/model.ts';
 import { mayImport } from './rules.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -208,4 +210,18 @@ test('the changelog begins with what is unreleased and has the version of packag
 
 test('the pages name no machine', () => {
   for (const { path, text } of pages) assert.doesNotMatch(text, /\/(root|home|tmp|work)\//, path);
+});
+
+test('the page about audits has each word of a finding once, under its own area, and no other', () => {
+  const page = read('docs/audit.md');
+  const parts = page.split(/^### /m).slice(1);
+  const told = parts.flatMap((part) => {
+    const area = part.split('\n', 1)[0]!;
+    return [...part.matchAll(/^\| `([a-z-]+)` \|/gm)].map(([, word]) => [word!, area] as const);
+  });
+  assert.deepEqual(told.map(([word]) => word).sort(), [...findingWords].sort());
+  for (const [word, area] of told) {
+    const { areas } = gradesOf([{ word: word as FindingWord, severity: 'bad' }]);
+    assert.equal(areas[area as AuditArea], 'F', `${word} stands under ${area}`);
+  }
 });

@@ -1893,6 +1893,126 @@ function laneWorks`,
     ],
   },
   {
+    name: 'an audit holds against somebody what it could not see',
+    rule: 5,
+    by: 'audit/broken.test.ts',
+    edits: [
+      {
+        file: 'src/core/audit.ts',
+        find: "f.severity === 'warn' ? f.word : []",
+        replace: "f.severity !== 'good' ? f.word : []",
+      },
+    ],
+  },
+  {
+    name: 'silence about what users type is called a fault',
+    rule: 5,
+    by: 'audit/broken.test.ts',
+    edits: [
+      {
+        file: 'src/audit/names.ts',
+        find: "if (typeof zone === 'string') {\n    run.unknown(",
+        replace: "if (typeof zone === 'string') {\n    run.bad(",
+      },
+    ],
+  },
+  {
+    name: 'something is bad, and no grade fails',
+    rule: 0,
+    by: 'audit/broken.test.ts',
+    edits: [
+      {
+        file: 'src/core/audit.ts',
+        find: "severity === 'bad')) return 'F';",
+        replace: "severity === 'bad')) return 'D';",
+      },
+    ],
+  },
+  {
+    name: 'an etcd without a majority is taken for one that works',
+    rule: 0,
+    by: 'audit/broken.test.ts',
+    edits: [
+      {
+        file: 'src/audit/leaning.ts',
+        find: 'left <= same.length / 2',
+        replace: 'left === 0',
+      },
+    ],
+  },
+  {
+    name: 'vendors in one network are taken for two',
+    rule: 0,
+    by: 'audit/broken.test.ts',
+    edits: [
+      {
+        file: 'src/audit/hands.ts',
+        find: "address.split('.').slice(0, 3)",
+        replace: "address.split('.').slice(0, 4)",
+      },
+    ],
+  },
+  {
+    name: 'what users type may lead past the record',
+    rule: 0,
+    by: 'audit/broken.test.ts',
+    edits: [
+      {
+        file: 'src/audit/names.ts',
+        find: 'if (ways.has(record)) return true;',
+        replace: 'if (ways.size === 1) return true;',
+      },
+    ],
+  },
+  {
+    name: 'a TTL that breaks the objective by itself is let pass',
+    rule: 0,
+    by: 'audit/broken.test.ts',
+    edits: [
+      {
+        file: 'src/audit/records.ts',
+        find: 'ttlMs >= objectiveMs',
+        replace: 'ttlMs >= 10 * objectiveMs',
+      },
+    ],
+  },
+  {
+    name: 'a signed zone may deny names without a proof',
+    rule: 0,
+    by: 'audit/broken.test.ts',
+    edits: [
+      {
+        file: 'src/audit/served.ts',
+        find: 'denial.edns && !denial.proven',
+        replace: 'denial.edns && denial.proven',
+      },
+    ],
+  },
+  {
+    name: 'an audit that ran out of time calls itself whole',
+    rule: 22,
+    by: 'audit/audit.test.ts',
+    edits: [
+      {
+        file: 'src/audit/run.ts',
+        find: '    cut(why) {\n      complete = false;',
+        replace: '    cut(why) {',
+      },
+    ],
+  },
+  {
+    name: 'a finding bears more than its words and its place',
+    rule: 20,
+    by: 'audit/broken.test.ts',
+    edits: [
+      {
+        file: 'src/audit/run.ts',
+        find: 'const said = { word, severity, sentence, cure };',
+        replace: 'const said = { ...finding, word, severity, sentence, cure };',
+      },
+    ],
+  },
+  {
     name: 'what was closed while the store failed stays in it as open',
     rule: 13,
     by: 'core/notices.test.ts',

@@ -152,12 +152,15 @@ export function rr(line: string): Answer {
 export function serveZones(zones: Readonly<Record<string, readonly string[]>>): Respond {
   const inside = (name: string, zone: string) =>
     zone === '.' || name === zone || name.endsWith(`.${zone}`);
+  const parsed = Object.fromEntries(
+    Object.entries(zones).map(([zone, all]) => [zone, all.map(rr)]),
+  );
   return ({ name, type }) => {
     const apex = Object.keys(zones)
       .filter((zone) => inside(name, zone))
       .sort((a, b) => b.length - a.length)[0];
     if (apex === undefined) return { rcode: rcode.refused, authoritative: false };
-    const records = zones[apex]!.map(rr);
+    const records = parsed[apex]!;
     const cut = records.find((r) => r.type === 'NS' && r.name !== apex && inside(name, r.name));
     if (cut) {
       const authorities = records.filter((r) => r.type === 'NS' && r.name === cut.name);

@@ -181,6 +181,8 @@ type Told = {
   /** Of the record. */
   readonly extra?: RecordExtra;
   ttlMin?: number;
+  /** Of the token. */
+  readonly days?: number;
 };
 
 interface VendorCase {
@@ -236,7 +238,12 @@ async function openVendor(type: string, told: Told): Promise<[LabVendor, Provide
     return [vendor, route53.create('r53', settings, context)];
   }
   if (type === 'cloudflare') {
-    const vendor = await startCloudflare({ ...options, credentials: { apiToken: secrets['B']! } });
+    const end =
+      told.days === undefined
+        ? {}
+        : { expiresOn: new Date(Date.now() + (told.days + 0.5) * 86_400_000).toISOString() };
+    const credentials = { apiToken: secrets['B']!, ...end };
+    const vendor = await startCloudflare({ ...options, credentials });
     const settings = cloudflare.settings.parse({ apiToken: { env: 'B' }, endpoint: vendor.api });
     return [vendor, cloudflare.create('cf', settings, context)];
   }
@@ -391,6 +398,22 @@ const zoneCases: Readonly<Record<string, readonly VendorCase[]>> = {
       word: 'company',
       severity: 'warn',
       says: /^Terraform manages it as well, by its comment or tags$/,
+      tried: true,
+    },
+    {
+      title: 'a token that ends soon',
+      told: { days: 12 },
+      word: 'expiry',
+      severity: 'warn',
+      says: /expires in 12 days/,
+      tried: true,
+    },
+    {
+      title: 'a token that ends next year',
+      told: { days: 300 },
+      word: 'expiry',
+      severity: 'good',
+      says: /expires in 300 days/,
       tried: true,
     },
     {

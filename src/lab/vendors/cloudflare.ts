@@ -29,6 +29,8 @@ import { normalName, parseStrings, printStrings, type RRset, toAnswers } from '.
 
 interface CloudflareCredentials {
   readonly apiToken: string;
+  /** When the token ends, as a date; never unless given. */
+  readonly expiresOn?: string;
 }
 
 /** Starts a Cloudflare account. Rejects when an address or port cannot be had. */
@@ -227,7 +229,9 @@ class Cloudflare implements Dialect {
       case 'user.tokens.verify': {
         const id = hex32(`token ${this.#options.credentials.apiToken}`);
         const note = { code: 10_000, message: 'This API Token is valid and active', type: null };
-        return succeeded({ id, status: 'active' }, { messages: [note] });
+        const { expiresOn } = this.#options.credentials;
+        const end = expiresOn === undefined ? {} : { expires_on: expiresOn };
+        return succeeded({ id, status: 'active', ...end }, { messages: [note] });
       }
       case 'zones.list':
         return this.#listZones(request.query);
@@ -610,7 +614,7 @@ function printSettings({ settings }: Zone): object {
       refresh: 10_000,
       retry: 2400,
       expire: 604_800,
-      min_ttl: 1800,
+      min_ttl: settings.soaMinimum ?? 1800,
       ttl: 3600,
     },
   };

@@ -59,6 +59,8 @@ export interface ZoneSettings {
   readonly plan?: 'free' | 'pro' | 'business' | 'enterprise';
   readonly flattenAllCnames?: boolean;
   readonly multiProvider?: boolean;
+  /** Seconds, as the console shows it; the vendor's 1,800 unless given. */
+  readonly soaMinimum?: number;
   readonly zoneMode?: 'standard' | 'cdn_only' | 'dns_only';
   /** Alidns: the edition, and whether the domain is being cleaned or dropped. */
   readonly versionCode?: string;
