@@ -40,7 +40,15 @@ import type {
 } from './core/model.ts';
 import type { State, Step } from './core/state.ts';
 import { storedProblem } from './core/stored.ts';
-import { type GateView, gateView, readyView, type StatusView, view, viewing } from './core/view.ts';
+import {
+  type GateView,
+  gateView,
+  openNotices,
+  readyView,
+  type StatusView,
+  view,
+  viewing,
+} from './core/view.ts';
 import type { Notifier, ProbeResult, Provider } from './kit/extend.ts';
 import type {
   Batch,
@@ -214,6 +222,11 @@ export class Controller {
   /** The same in pieces, as core/view.ts says. */
   viewing(before: StatusView | null): ReturnType<typeof viewing> {
     return viewing(this.#state, () => this.#about(), before);
+  }
+
+  /** What wants a person now, the longest first. O(what is open). */
+  open(): StatusView['notices'] {
+    return openNotices(this.#state);
   }
 
   ready(): StatusView['ready'] {

@@ -6,7 +6,7 @@
 import type { Command } from 'commander';
 import type { AuditReport } from '../core/audit.ts';
 import type { Order } from '../core/direct.ts';
-import type { Outcome, Reply } from '../core/model.ts';
+import type { NoticeSeverity, Outcome, Reply } from '../core/model.ts';
 import { unrooted } from '../core/name.ts';
 import { printJson } from './json.ts';
 
@@ -27,6 +27,23 @@ export interface Looked {
   readonly reason: string;
   readonly detail: string;
   readonly ms: number;
+}
+
+/** A way to tell people; `records` null: of all. */
+export interface ListedChannel {
+  readonly name: string;
+  readonly type: string;
+  readonly severity: readonly NoticeSeverity[];
+  readonly records: readonly string[] | null;
+  readonly quietMs: number;
+}
+
+/** How one telling went; `why` null: it got through. */
+export interface TriedChannel {
+  readonly channel: string;
+  readonly state: 'open' | 'closed';
+  readonly ms: number;
+  readonly why: string | null;
 }
 
 /** What is to be replayed, as it stood on the command line; null where it did not. */
@@ -97,6 +114,14 @@ export interface Hands {
   drill(configPath: string, check: string, replica: string | null): Promise<readonly Looked[]>;
   /** One audit from this process; a reply says why there is none. */
   audit(configPath: string, replica: string | null): Promise<AuditReport | Reply>;
+  /** Who is told of what, by the configuration. Throws CliError. */
+  channels(configPath: string, replica: string | null): Promise<readonly ListedChannel[]>;
+  /** Tells one channel, or each (null), of something that opens and closes. Throws CliError. */
+  tryChannels(
+    configPath: string,
+    name: string | null,
+    replica: string | null,
+  ): Promise<readonly TriedChannel[]>;
   /** Replays an outage or a journal in virtual time; touches no network. */
   simulate(order: SimulateOrder): Promise<Simulated>;
   /** The lab, with its own arguments. */

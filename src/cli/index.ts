@@ -6,6 +6,7 @@ import { Command, CommanderError } from 'commander';
 import { addAck } from './ack.ts';
 import { addAdopt } from './adopt.ts';
 import { addAudit } from './audit.ts';
+import { addChannels } from './channels.ts';
 import { addDrain, addUndrain } from './drain.ts';
 import { addFreeze, addUnfreeze } from './freeze.ts';
 import { type Cli, examples, type Hands, type Io } from './hands.ts';
@@ -51,6 +52,7 @@ export function buildProgram(hands: Hands, io: Io = processIo()): Command {
   addStatus(program, cli);
   addHistory(program, cli);
   addAudit(program, cli);
+  addChannels(program, cli);
   for (const add of [addExplain, addProbe, addDrill]) add(program, cli);
   program.commandsGroup('To act:');
   for (const add of [addSwitch, addAdopt, addPin, addUnpin, addDrain, addUndrain]) {

@@ -3,7 +3,7 @@
 
 import { isIP } from 'node:net';
 import { z } from 'zod';
-import { editsWords, type Failback, type QuorumRule } from '../core/model.ts';
+import { editsWords, type Failback, noticeSeverities, type QuorumRule } from '../core/model.ts';
 import {
   dnsName,
   duration,
@@ -241,6 +241,8 @@ const kubernetesName = z
   .string()
   .regex(/^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/, { error: kubernetesNameError });
 
+const recordGlobError = 'expected a name, such as www.gslb.example.net or *.shop.example.net';
+
 export const fields = {
   top: {
     cluster: z
@@ -332,6 +334,23 @@ export const fields = {
     rate,
     detector: z.enum(['counters', 'sequential']).optional(),
     falseSwitches: rarity,
+  },
+  channel: {
+    severity: z
+      .array(z.enum(noticeSeverities))
+      .min(1)
+      .max(3)
+      .default([...noticeSeverities])
+      .describe('what it is told: page, warn, info; each of them unless named'),
+    records: z
+      .array(z.string().regex(/^[a-z0-9_.*-]{1,253}$/i, { error: recordGlobError }))
+      .min(1)
+      .max(1000)
+      .optional()
+      .describe('of which records it is told, * for anything; what is about none goes everywhere'),
+    quiet: duration('0s', '7d')
+      .prefault('0s')
+      .describe('for so long after it was told the same is not told again'),
   },
   confirmBudget: {
     burst: whole(1, 100_000).default(400),

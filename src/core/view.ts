@@ -40,6 +40,8 @@ import type {
 import { nextTimer, type Wake } from './timers.ts';
 import { zoneDueAt } from './zone.ts';
 
+export { openNotices } from './notices.ts';
+
 /** Where one provider is with the record's current target. */
 export const stages = [
   /** Nothing has been read yet. */

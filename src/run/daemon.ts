@@ -12,6 +12,7 @@ import type { Entry, EntryKind, Json } from '../core/model.ts';
 import { storedProblem } from '../core/stored.ts';
 import { type StatusView, withAudit } from '../core/view.ts';
 import { whyOfFile } from '../kit/errno.ts';
+import type { Channels } from '../notify/channels.ts';
 import type { Observer } from '../ports.ts';
 import { serveControl } from '../serve/control.ts';
 import type { Desk, Served, Trouble } from '../serve/desk.ts';
@@ -155,14 +156,19 @@ interface Daemon extends Parts {
   readonly readers: Readonly<Record<'listen' | 'gates' | 'socket', Readers>>;
   readonly trouble: Trouble;
   /** The configuration in force, and the door for readers that belongs to it. */
-  readonly now: { config: Config; door: Door | null; ended: boolean };
+  readonly now: {
+    config: Config;
+    door: Door | null;
+    channels: Channels | null;
+    ended: boolean;
+  };
   /** Lets go of what was put together and never started. */
   drop(): void;
 }
 
 async function assemble(parts: Parts): Promise<Daemon> {
   const { configPath, config, store, log, options } = parts;
-  const now: Daemon['now'] = { config, door: null, ended: false };
+  const now: Daemon['now'] = { config, door: null, channels: null, ended: false };
   const { docs, at } = store.load();
   const problem = storedProblem(docs);
   if (problem !== null) throw damaged(store.file, problem);
@@ -170,9 +176,11 @@ async function assemble(parts: Parts): Promise<Daemon> {
   const term = Number(docs['term'] ?? 0) + 1;
   store.commit({ at: clock.now(), wall: clock.wall(), entries: [], docs: [['term', term]] });
   const observers: Observer[] = [logObserver(log)];
-  const told = logRenewals(log);
-  const build = (wanted: Config) => buildAdapters(wanted, clock, { remember: true, told });
+  const channelTrouble = (sentence: string) => trouble('notify', sentence);
+  const how = { remember: true, told: logRenewals(log), channelTrouble };
+  const build = (wanted: Config) => buildAdapters(wanted, clock, how);
   const adapters = build(config);
+  now.channels = adapters.channels;
   const trouble: Trouble = (what, detail) => {
     for (const o of observers) o.trouble?.(what, detail);
   };
@@ -188,13 +196,11 @@ async function assemble(parts: Parts): Promise<Daemon> {
   const seen = viewer(controller, readers.socket);
   const status = async () => withAudit(await seen(), auditing.audited().report);
   const chance = () => randomInt(1000) / 1000;
-  const done: Parameters<typeof createAuditing>[0]['done'] = (report, news) => {
-    controller.surveyed(report.surveys);
-    logAudit(log, report, news);
-  };
+  const done = afterAudit(controller, log);
   const of = { auditor: () => auditor, status: seen };
   const auditing = createAuditing({ ...of, clock, chance, done, trouble });
   const take = async (wanted: Config, built: Built) => {
+    takeChannels(now, built, controller);
     ({ auditor } = built);
     auditing.renew();
     log.become(logOptions(wanted, options));
@@ -219,6 +225,7 @@ async function assemble(parts: Parts): Promise<Daemon> {
     desk: { status: viewer(controller, readers.listen), audited: desk.audited },
     version,
     readers: readers.listen,
+    channels: () => now.channels?.figures() ?? [],
   });
   observers.push(metrics.observer);
   const drop = () => {
@@ -228,6 +235,24 @@ async function assemble(parts: Parts): Promise<Daemon> {
   const shown = { controller, auditing, desk, metrics, readers, trouble, now, drop };
   const daemon: Daemon = { ...parts, ...shown };
   return daemon;
+}
+
+type Done = Parameters<typeof createAuditing>[0]['done'];
+
+function afterAudit(controller: Controller, log: Log): Done {
+  return (report, news) => {
+    controller.surveyed(report.surveys);
+    logAudit(log, report, news);
+  };
+}
+
+/** The channels of a new configuration, with what waits in the old; in the turn of the reload. */
+function takeChannels(now: Daemon['now'], { channels }: Built, controller: Controller): void {
+  const old = now.channels;
+  now.channels = channels;
+  if (channels === null) void old?.close();
+  else if (old !== null) channels.inherit(old);
+  channels?.start(() => controller.open());
 }
 
 /** Of a group all that it takes; alone none of its code is loaded. */
@@ -262,6 +287,7 @@ async function serve(daemon: Daemon): Promise<number> {
       socket: config.socket,
     });
     controller.start();
+    daemon.now.channels?.start(() => controller.open());
     auditing.start();
     const end = options.signals.ended();
     options.signals.onHangup(() => void desk.reload());
@@ -271,6 +297,7 @@ async function serve(daemon: Daemon): Promise<number> {
     log.info('stopping', { kind: 'stop' });
     auditing.close();
     await controller.stop();
+    await daemon.now.channels?.close();
   } catch (error) {
     daemon.drop();
     throw error;

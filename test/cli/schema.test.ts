@@ -75,6 +75,10 @@ const hands = {
   probe: async () => [answer],
   drill: async () => [answer],
   makeKey: async () => ({ exit: 0, message: 'made' }),
+  channels: async () => [
+    { name: 'chat', type: 'webhook', severity: ['page'], records: null, quietMs: 0 },
+  ],
+  tryChannels: async () => [{ channel: 'chat', state: 'open', ms: 7, why: 'status 500' }],
   simulate: async () => ({ json: [{ id: 'a' }], text: () => '', html: null }),
 } as unknown as Hands;
 
@@ -156,6 +160,8 @@ test('the shapes hold what the program prints', async () => {
     ['explain', ['1']],
     ['audit', []],
     ['probe', []],
+    ['channels', []],
+    ['channels', ['test', 'chat']],
     ['drill', ['check', 'hangzhou/web']],
     ['validate', []],
     ['simulate', []],

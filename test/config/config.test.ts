@@ -977,6 +977,7 @@ test('the JSON Schema knows every key, every provider and every check', () => {
   assert.deepEqual(JSON.parse(JSON.stringify(schema)), schema, 'it is plain JSON');
   assert.deepEqual(Object.keys(schema.properties!).toSorted(), [
     ...[
+      'channels',
       'clouds',
       'cluster',
       'clusterKey',

@@ -72,7 +72,7 @@ const isReference = (schema: Schema) =>
   Object.keys(schema.properties ?? {}).join() === 'env,file,credential';
 
 /** Maps from names of the operator's own; `checks` of any kind are written in one notation. */
-const byName = ['paths', 'clouds', 'origins', 'records', 'replicas'];
+const byName = ['paths', 'channels', 'clouds', 'origins', 'records', 'replicas'];
 const ofChecks = ['origins.*.checks', 'clouds.*.checks', 'paths.*.references', 'policy.references'];
 
 /** The same notation for one step into a schema or a configuration. */
@@ -83,6 +83,7 @@ function stepInto(at: string, key: string, row: string | null): string {
   // What policy and a record both know is written once.
   if (/\.failback$/.test(at)) return `failback.${key}`;
   if (at === 'replicas.*' && key === 'paths') return key;
+  if (at === 'notify') return `channels.*.${key}`;
   return byName.includes(at) ? `${at}.*` : `${at}.${key}`;
 }
 
@@ -498,7 +499,7 @@ const seriesOf = new Map(
   }),
 );
 /** Words that a label may say; the source that says them is where they are looked for. */
-const words = ['src/core', 'src/serve']
+const words = ['src/core', 'src/notify', 'src/serve']
   .flatMap((folder) =>
     readdirSync(join(root, folder))
       .filter((name) => name.endsWith('.ts'))
