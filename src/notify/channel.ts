@@ -354,6 +354,7 @@ export class Channel {
   }
 
   #worry(why: string): void {
+    if (this.#worried) return;
     this.#worried = true;
     this.#parts.worry(why);
   }

@@ -399,10 +399,10 @@ function drawAudit(set: Setter, report: AuditReport | null): void {
 }
 
 const dropWords = {
-  'overflow': true,
+  overflow: true,
   'gave-up': true,
-  'refused': true,
-  'stopped': true,
+  refused: true,
+  stopped: true,
 } satisfies Record<DropWord, true>;
 
 /** Counted from 0, so that a rate sees the first. */
