@@ -64,7 +64,7 @@ export class Channel {
   readonly name: string;
   readonly #parts: ChannelParts;
   readonly #records: RegExp | null;
-  #waiting: Item[] = [];
+  readonly #waiting = new Waiting();
   readonly #inFlight = new Set<string>();
   #running = 0;
   #orphans = 0;
@@ -115,7 +115,7 @@ export class Channel {
 
   /** Takes over from the one of an earlier configuration, which ends. */
   inherit(old: Channel): void {
-    this.#waiting = [...old.#waiting.splice(0), ...this.#waiting];
+    for (const item of old.#waiting.drain().reverse()) this.#waiting.putBack(item);
     for (const key of old.#open) this.#open.add(key);
     for (const [key, repeat] of old.#repeats) {
       repeat.cancel();
@@ -137,7 +137,7 @@ export class Channel {
   figures(): ChannelFigures {
     return {
       channel: this.name,
-      waiting: this.#waiting.length,
+      waiting: this.#waiting.size,
       failing: this.#failingSinceAt !== null,
       ...this.#counts,
       dropped: { ...this.#dropped },
@@ -149,13 +149,13 @@ export class Channel {
     const { clock } = this.#parts;
     const until = clock.now() + graceMs;
     const isBusy = () =>
-      this.#running > 0 || (this.#waiting.length > 0 && clock.now() >= this.#pausedUntil);
+      this.#running > 0 || (this.#waiting.size > 0 && clock.now() >= this.#pausedUntil);
     while (isBusy() && clock.now() < until) {
       await new Promise<void>((resolve) => void clock.after(20, resolve));
     }
     this.#rest();
     this.#abort.abort();
-    for (const { told } of this.#waiting.splice(0)) this.#drop(told, 'stopped', 'Detour ends');
+    for (const { told } of this.#waiting.drain()) this.#drop(told, 'stopped', 'Detour ends');
   }
 
   #rest(): void {
@@ -229,22 +229,15 @@ export class Channel {
     const { told } = item;
     if (told.state === 'open') this.#open.add(told.dedup);
     if (told.state === 'closed') this.#open.delete(told.dedup);
-    const at = this.#waiting.findIndex((one) => replaces(told, one.told));
-    if (at < 0) this.#waiting.push(item);
-    else {
-      this.#waiting[at] = item;
-      this.#counts.quieted++;
-    }
+    if (this.#waiting.put(item)) this.#counts.quieted++;
     this.#pump();
     this.#shed();
   }
 
   /** Drops what waits beyond the bound: the least severe first, of these the oldest. */
   #shed(): void {
-    while (this.#waiting.length > waitingMost) {
-      const ranks = this.#waiting.map(({ told }) => rankOf(told));
-      const [item] = this.#waiting.splice(ranks.indexOf(Math.max(...ranks)), 1);
-      this.#drop(item!.told, 'overflow', `more than ${waitingMost} wait`);
+    while (this.#waiting.size > waitingMost) {
+      this.#drop(this.#waiting.least().told, 'overflow', `more than ${waitingMost} wait`);
     }
   }
 
@@ -258,17 +251,16 @@ export class Channel {
   #pump(): void {
     const { clock } = this.#parts;
     while (!this.#stopped && this.#running < atOnce) {
-      const at = this.#waiting.findIndex(({ told }) => !this.#inFlight.has(told.dedup));
-      if (at < 0) return;
       const pauseMs = this.#pausedUntil - clock.now();
-      if (pauseMs > 0) return this.#wakeIn(pauseMs);
-      const [item] = this.#waiting.splice(at, 1);
-      void this.#try(item!);
+      if (pauseMs > 0 && this.#waiting.size > 0) return this.#wakeIn(pauseMs);
+      const item = this.#waiting.next(this.#inFlight);
+      if (item === null) return;
+      void this.#try(item);
     }
   }
 
   #wakeIn(ms: number): void {
-    this.#wake?.();
+    if (this.#wake !== null) return;
     this.#wake = this.#parts.clock.after(ms, () => {
       this.#wake = null;
       this.#pump();
@@ -335,8 +327,7 @@ export class Channel {
       return this.#drop(told, 'gave-up', why);
     }
     const heir = this.#heir ?? this;
-    if (heir.#waiting.some((one) => replaces(one.told, told))) heir.#counts.quieted++;
-    else heir.#waiting.unshift(item);
+    if (!heir.#waiting.putBack(item)) heir.#counts.quieted++;
     heir.#shed();
     if (heir !== this) heir.#pump();
   }
@@ -382,9 +373,67 @@ function patternOf(globs: readonly string[]): RegExp {
   return new RegExp(`^(?:${escaped.join('|')})$`);
 }
 
-/** A newer word about the same thing makes an older one idle; news are each of their own. */
-function replaces(newer: Told, older: Told): boolean {
-  return newer.dedup === older.dedup && newer.state !== 'news' && older.state !== 'news';
+/**
+ * What waits, pages before warnings before the rest, each in its order. A newer word about the same
+ * thing takes the place of an older one; news are each of their own.
+ */
+class Waiting {
+  readonly #ranks: readonly Item[][] = noticeSeverities.map(() => []);
+  /** What is no news, by its key. */
+  readonly #byKey = new Map<string, Item>();
+
+  get size(): number {
+    return this.#ranks.reduce((sum, items) => sum + items.length, 0);
+  }
+
+  /** Behind the others; true where it took the place of one. */
+  put(item: Item): boolean {
+    const was = this.#take(item.told);
+    this.#ranks[rankOf(item.told)]!.push(item);
+    if (item.told.state !== 'news') this.#byKey.set(item.told.dedup, item);
+    return was;
+  }
+
+  /** Before the others, what was tried in vain; false where a newer word waits already. */
+  putBack(item: Item): boolean {
+    const { told } = item;
+    if (told.state !== 'news' && this.#byKey.has(told.dedup)) return false;
+    this.#ranks[rankOf(told)]!.unshift(item);
+    if (told.state !== 'news') this.#byKey.set(told.dedup, item);
+    return true;
+  }
+
+  /** The first that may be told now: of one key never two at once. */
+  next(inFlight: ReadonlySet<string>): Item | null {
+    for (const items of this.#ranks) {
+      const at = items.findIndex(({ told }) => !inFlight.has(told.dedup));
+      if (at >= 0) return this.#forget(items.splice(at, 1)[0]!);
+    }
+    return null;
+  }
+
+  /** Takes out the oldest of the least severe; there is one. */
+  least(): Item {
+    return this.#forget(this.#ranks.findLast((items) => items.length > 0)!.shift()!);
+  }
+
+  drain(): Item[] {
+    this.#byKey.clear();
+    return this.#ranks.flatMap((items) => items.splice(0));
+  }
+
+  #take({ dedup, state }: Told): boolean {
+    const was = state === 'news' ? undefined : this.#byKey.get(dedup);
+    if (was === undefined) return false;
+    const items = this.#ranks[rankOf(was.told)]!;
+    items.splice(items.indexOf(was), 1);
+    return true;
+  }
+
+  #forget(item: Item): Item {
+    if (this.#byKey.get(item.told.dedup) === item) this.#byKey.delete(item.told.dedup);
+    return item;
+  }
 }
 
 /** 0 for what must not be lost: pages, and the end of what was told. */

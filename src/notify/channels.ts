@@ -45,13 +45,19 @@ export interface Channels extends Notifier {
   /** Takes over what waits in the channels of an earlier configuration, by their names. */
   inherit(old: Channels): void;
   channels(): readonly Channel[];
+  /** Hands out what was told and is still to be handed to the channels. */
+  flush(): void;
   figures(): readonly ChannelFigures[];
   close(): Promise<void>;
 }
 
+/** So long at most notices are handed out without a pause, in milliseconds. */
+const turnMs = 1;
+const inboxMost = 20_000;
+
 export function createChannels(parts: ChannelsParts): Channels {
   const { clock, specs, trouble } = parts;
-  const inbox: Told[] = [];
+  const inbox: { readonly notice: Notice; readonly wall: number }[] = [];
   /** When what is open began, in milliseconds since 1970. */
   const since = new Map<string, number>();
   let source: (() => readonly OpenNotice[]) | null = null;
@@ -80,16 +86,23 @@ export function createChannels(parts: ChannelsParts): Channels {
     const others = channels.filter((channel) => channel.name !== name);
     route(dressed(failing(name, why), parts, since, clock.wall()), others);
   };
+  const handOut = (ms = turnMs) => {
+    const until = performance.now() + ms;
+    let count = 0;
+    while (count < inbox.length && (count === 0 || performance.now() < until)) {
+      const { notice, wall } = inbox[count++]!;
+      route(dressed(notice, parts, since, wall), channels);
+    }
+    inbox.splice(0, count);
+    if (inbox.length > 0) setImmediate(() => handOut());
+  };
   const open = () => (source === null ? [] : openOf(source(), parts, since));
 
   return {
     notify(notice) {
-      // In a turn of its own: whoever tells is in the middle of a step.
-      if (inbox.push(dressed(notice, parts, since, clock.wall())) === 1) {
-        queueMicrotask(() => {
-          for (const told of inbox.splice(0)) route(told, channels);
-        });
-      }
+      // Whoever tells is in the middle of a step, and what the step begins goes first.
+      if (inbox.push({ notice, wall: clock.wall() }) === 1) setImmediate(() => handOut());
+      if (inbox.length > inboxMost) trouble(`not told of ${inbox.shift()!.notice.key}: too many`);
       return Promise.resolve();
     },
     start(from) {
@@ -97,7 +110,9 @@ export function createChannels(parts: ChannelsParts): Channels {
       open();
       for (const channel of channels) channel.start(open);
     },
+    flush: () => handOut(Number.POSITIVE_INFINITY),
     inherit(old) {
+      old.flush();
       for (const channel of channels) {
         const was = old.channels().find(({ name }) => name === channel.name);
         if (was !== undefined) channel.inherit(was);
@@ -108,7 +123,10 @@ export function createChannels(parts: ChannelsParts): Channels {
     },
     channels: () => channels,
     figures: () => channels.map((channel) => channel.figures()),
-    close: async () => void (await Promise.all(channels.map((channel) => channel.close()))),
+    async close() {
+      handOut(Number.POSITIVE_INFINITY);
+      await Promise.all(channels.map((channel) => channel.close()));
+    },
   };
 }
 

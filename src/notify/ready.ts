@@ -2,12 +2,13 @@
 // row a vendor, in the notation of template.ts, so that a user may take one and change it. It must
 // never show a word of a vendor's answer: codes and our own words for them only.
 //
-// Where the formats stand, each read on 2026-11-30:
-// Slack       https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks
-// DingTalk    https://open.dingtalk.com/document/orgapp/custom-robot-access
-// Feishu/Lark https://open.feishu.cn/document/client-docs/bot-v3/add-custom-bot
-// WeCom       https://developer.work.weixin.qq.com/document/path/91770
-// PagerDuty   https://developer.pagerduty.com/docs/events-api-v2/trigger-events/
+// Where the formats stand, and what was read of them on 2026-11-30:
+// Slack       https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks (its SDKs)
+// DingTalk    https://open.dingtalk.com/document/orgapp/custom-robot-access (copies of its signing)
+// Feishu/Lark https://open.feishu.cn/document/client-docs/bot-v3/add-custom-bot (copies of it)
+// WeCom       https://developer.work.weixin.qq.com/document/path/91770 (copies, and reports of codes)
+// PagerDuty   its developer-docs repository, docs/events-API-v2/02-Trigger-Events.md
+// Codes of chats that no copy had (DingTalk's but 310000, Feishu's but 9499) are as they are known.
 
 import { createHmac } from 'node:crypto';
 import type { Json } from '../core/model.ts';

@@ -19,6 +19,7 @@ export interface Mutant {
 
 const agree = 'src/core/agree.ts';
 const cell = 'src/core/cell.ts';
+const channel = 'src/notify/channel.ts';
 const switching = 'src/core/switch.ts';
 const judge = 'src/core/judge.ts';
 const adopt = 'src/core/adopt.ts';
@@ -5392,6 +5393,104 @@ function laneWorks`,
         file: 'src/cluster/ledger.ts',
         find: 'batch.docs.length > 0 || (mirror.head?.shared ?? false)',
         replace: 'batch.docs.length > 0',
+      },
+    ],
+  },
+  // ---------------------------------------------------------------- channels
+  {
+    name: 'a channel is not told that what it was told is over',
+    rule: 0,
+    by: 'notify/channels.test.ts',
+    edits: [
+      {
+        file: channel,
+        find: "if (state === 'closed' && this.#open.has(dedup)) return true;",
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'repeats are told within the quiet time',
+    rule: 0,
+    by: 'notify/channels.test.ts',
+    edits: [
+      {
+        file: channel,
+        find: 'if (isSoon && saysNothingNew(told, was.told)) {',
+        replace: 'if (false) {',
+      },
+    ],
+  },
+  {
+    name: 'the severity that a channel is configured for is ignored',
+    rule: 0,
+    by: 'notify/channels.test.ts',
+    edits: [
+      {
+        file: channel,
+        find: 'if (!this.#parts.rule.severity.includes(severity)) return false;',
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'a webhook is signed without the time, so that anybody may say it again',
+    rule: 0,
+    by: 'notify/vendors.test.ts',
+    edits: [
+      {
+        file: 'src/notify/webhook.ts',
+        find: '`${id}.${timestamp}.${body}`',
+        replace: '`${id}.${body}`',
+      },
+    ],
+  },
+  {
+    name: 'what hangs at one channel holds up the others',
+    rule: 24,
+    by: 'notify/channels.test.ts',
+    edits: [
+      {
+        file: 'src/notify/channels.ts',
+        find: '    for (const channel of to) {',
+        replace:
+          '    for (const channel of to) {\n      if (channels.some((one) => one.figures().waiting > 0)) return;',
+      },
+    ],
+  },
+  {
+    name: 'what a channel refuses is tried without end',
+    rule: 22,
+    by: 'notify/channels.test.ts',
+    edits: [
+      {
+        file: channel,
+        find: 'if (now + pauseMs - sinceAt > totalMs[told.severity]) {',
+        replace: 'if (false) {',
+      },
+    ],
+  },
+  {
+    name: 'what has no room at a channel is the page that has waited longest',
+    rule: 22,
+    by: 'notify/channels.test.ts',
+    edits: [
+      {
+        file: channel,
+        find: 'this.#ranks.findLast((items) => items.length > 0)',
+        replace: 'this.#ranks.find((items) => items.length > 0)',
+      },
+    ],
+  },
+  {
+    name: 'after a restart Alertmanager is not told again, so that it takes what is open for over',
+    rule: 0,
+    by: 'notify/channels.test.ts',
+    edits: [
+      {
+        file: channel,
+        find: 'void this.#sayAgain(open().filter((told) => this.#wants(told)));',
+        replace: '',
       },
     ],
   },
