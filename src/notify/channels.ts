@@ -57,7 +57,6 @@ const inboxMost = 20_000;
 
 export function createChannels(parts: ChannelsParts): Channels {
   const { clock, specs, trouble } = parts;
-  const inbox: { readonly notice: Notice; readonly wall: number }[] = [];
   /** When what is open began, in milliseconds since 1970. */
   const since = new Map<string, number>();
   let source: (() => readonly OpenNotice[]) | null = null;
@@ -86,23 +85,13 @@ export function createChannels(parts: ChannelsParts): Channels {
     const others = channels.filter((channel) => channel.name !== name);
     route(dressed(failing(name, why), parts, since, clock.wall()), others);
   };
-  const handOut = (ms = turnMs) => {
-    const until = performance.now() + ms;
-    let count = 0;
-    while (count < inbox.length && (count === 0 || performance.now() < until)) {
-      const { notice, wall } = inbox[count++]!;
-      route(dressed(notice, parts, since, wall), channels);
-    }
-    inbox.splice(0, count);
-    if (inbox.length > 0) setImmediate(() => handOut());
-  };
+  const inbox = createInbox((notice, wall) => route(dressed(notice, parts, since, wall), channels));
   const open = () => (source === null ? [] : openOf(source(), parts, since));
 
   return {
     notify(notice) {
-      // Whoever tells is in the middle of a step, and what the step begins goes first.
-      if (inbox.push({ notice, wall: clock.wall() }) === 1) setImmediate(() => handOut());
-      if (inbox.length > inboxMost) trouble(`not told of ${inbox.shift()!.notice.key}: too many`);
+      const lost = inbox.put(notice, clock.wall());
+      if (lost !== null) trouble(`not told of ${lost.key}: too many at once`);
       return Promise.resolve();
     },
     start(from) {
@@ -110,7 +99,7 @@ export function createChannels(parts: ChannelsParts): Channels {
       open();
       for (const channel of channels) channel.start(open);
     },
-    flush: () => handOut(Number.POSITIVE_INFINITY),
+    flush: () => inbox.flush(),
     inherit(old) {
       old.flush();
       for (const channel of channels) {
@@ -124,9 +113,35 @@ export function createChannels(parts: ChannelsParts): Channels {
     channels: () => channels,
     figures: () => channels.map((channel) => channel.figures()),
     async close() {
-      handOut(Number.POSITIVE_INFINITY);
+      inbox.flush();
       await Promise.all(channels.map((channel) => channel.close()));
     },
+  };
+}
+
+/**
+ * What was told and is still to be handed out, with when: in turns of its own, for whoever tells is
+ * in the middle of a step, and what the step begins goes first.
+ */
+function createInbox(hand: (notice: Notice, wall: number) => void) {
+  const inbox: { readonly notice: Notice; readonly wall: number }[] = [];
+  const handOut = (ms: number) => {
+    const until = performance.now() + ms;
+    let count = 0;
+    while (count < inbox.length && (count === 0 || performance.now() < until)) {
+      const { notice, wall } = inbox[count++]!;
+      hand(notice, wall);
+    }
+    inbox.splice(0, count);
+    if (inbox.length > 0) setImmediate(handOut, turnMs);
+  };
+  return {
+    /** What there is no room for any more, the oldest; null: there is room. */
+    put(notice: Notice, wall: number): Notice | null {
+      if (inbox.push({ notice, wall }) === 1) setImmediate(handOut, turnMs);
+      return inbox.length > inboxMost ? inbox.shift()!.notice : null;
+    },
+    flush: () => handOut(Number.POSITIVE_INFINITY),
   };
 }
 

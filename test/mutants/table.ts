@@ -5440,8 +5440,8 @@ function laneWorks`,
     edits: [
       {
         file: 'src/notify/webhook.ts',
-        find: '`${id}.${timestamp}.${body}`',
-        replace: '`${id}.${body}`',
+        find: "[id, timestamp, body].join('.')",
+        replace: "[id, body].join('.')",
       },
     ],
   },
