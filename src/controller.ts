@@ -45,6 +45,7 @@ import { storedProblem } from './core/stored.ts';
 import {
   type GateView,
   gateView,
+  openNotices,
   readyView,
   type StatusView,
   slackView,
@@ -231,6 +232,11 @@ export class Controller {
   /** The same in pieces, as core/view.ts says. */
   viewing(before: StatusView | null): ReturnType<typeof viewing> {
     return viewing(this.#state, () => this.#about(), before);
+  }
+
+  /** What wants a person now, the longest first. O(what is open). */
+  open(): StatusView['notices'] {
+    return openNotices(this.#state);
   }
 
   ready(): StatusView['ready'] {

@@ -111,6 +111,15 @@ process.exitCode = await runCli(process.argv.slice(2), {
     const { breakGlass } = await import('./run/break-glass.ts');
     return orSay(() => breakGlass(configPath, wanted, replica));
   },
+  channels: async (configPath, replica) => {
+    const { listChannels } = await import('./run/channels.ts');
+    return orSay(() => listChannels(configPath, replica));
+  },
+  tryChannels: async (configPath, name, replica) => {
+    await sealedHere();
+    const { tryChannels } = await import('./run/channels.ts');
+    return orSay(() => tryChannels(configPath, name, replica));
+  },
   simulate: async (order) => {
     const [{ loadConfig, tables }, { InputError, simulate }, { CliError, defaultConfig }] =
       await Promise.all([

@@ -250,6 +250,28 @@ export interface Peers {
   >;
 }
 
+/**
+ * Why a notice was given up by a channel: too many wait, it was tried for as long as it may be, it is
+ * refused and will be, or the daemon ended.
+ */
+export type DropWord = 'overflow' | 'gave-up' | 'refused' | 'stopped';
+
+/** What one channel has done in this life of the daemon. */
+export interface ChannelFigures {
+  readonly channel: string;
+  readonly waiting: number;
+  /** What it tried last did not get through. */
+  readonly failing: boolean;
+  readonly told: number;
+  /** Attempts that did not get through. */
+  readonly failed: number;
+  /** Repeats that were held back, and those that newer ones took the place of. */
+  readonly quieted: number;
+  readonly dropped: Readonly<Record<DropWord, number>>;
+  /** When it last got through, in milliseconds since 1970; 0: never. */
+  readonly toldWall: number;
+}
+
 /** What is exchanged with a provider: by its API, or with its name servers. */
 export type Operation = 'read' | 'write' | 'ask';
 export type CallResult = 'ok' | 'abandoned' | FaultKind | ServerAnswerKind;

@@ -18,7 +18,9 @@ import type {
   Observation,
   Seen,
 } from '../src/core/model.ts';
+import { noticeSeverities } from '../src/core/model.ts';
 import type { ProbeResult, Provider } from '../src/kit/extend.ts';
+import { createChannels } from '../src/notify/channels.ts';
 import type {
   Commit,
   Hooks,
@@ -144,6 +146,8 @@ class Lab {
   hooks: Hooks | null = null;
   /** Whoever is told of something never ends, and heeds no signal. */
   deaf = false;
+  /** Who is told instead; null: nobody but the log. */
+  notifier: Adapters['notifier'] = null;
 
   constructor(config: CoreConfig = coreConfig({ providers: ['cf', 'r53'] })) {
     this.config = config;
@@ -191,7 +195,8 @@ class Lab {
     };
     const { hooks } = this;
     const around = hooks === null ? {} : { hooks };
-    return { prober, providers: this.vendors, verifier, notifier, ...around };
+    const told = this.notifier ?? notifier;
+    return { prober, providers: this.vendors, verifier, notifier: told, ...around };
   }
 
   /** Starts, and lets both origins come up and the record be adopted. */
@@ -1037,3 +1042,45 @@ for (const [silence, target] of [
     await lab.stop();
   });
 }
+
+// ---------------------------------------------------------------- who is told
+
+test('with every channel dead, each in its way, a switch comes not a millisecond later', async () => {
+  const dead = {
+    hangs: () => new Promise<void>(() => {}),
+    refuses: () => Promise.reject(new Error('refused')),
+    throws: () => {
+      throw new Error('a fault of its own');
+    },
+  };
+  const everything = { severity: noticeSeverities, records: null, quietMs: 0 };
+  const specs = Object.entries(dead).map(([name, notify]) => ({
+    ...{ name, notifier: { notify }, rule: everything },
+  }));
+  const run = async (areDead: boolean) => {
+    const lab = new Lab();
+    let troubles = 0;
+    const means = { cluster: 'shop', replica: null, clock: lab.clock, apiUrl: null };
+    const trouble = () => void troubles++;
+    const channels = createChannels({ ...means, specs, trouble });
+    if (areDead) lab.notifier = channels;
+    await lab.start();
+    const times: number[] = [];
+    for (const [hurt, well] of [['a', 'b']] as const) {
+      lab.origins.set(well, 'pass');
+      await lab.clock.advance(60_000);
+      lab.origins.set(hurt, 'fail');
+      const from = lab.clock.now();
+      while (lab.target() !== well || lab.controller.status().records[0]!.switching) {
+        await lab.clock.advance(1);
+        assert.ok(lab.clock.now() - from < 60_000, 'it switches');
+      }
+      times.push(lab.clock.now() - from);
+    }
+    await lab.stop();
+    return { times, troubles };
+  };
+  const [alone, told] = [await run(false), await run(true)];
+  assert.deepEqual(told.times, alone.times);
+  assert.ok(told.troubles > 3, 'they were tried');
+});

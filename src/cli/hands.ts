@@ -6,7 +6,7 @@
 import type { Command } from 'commander';
 import type { AuditReport } from '../core/audit.ts';
 import type { Order } from '../core/direct.ts';
-import type { Name, Outcome, Reply } from '../core/model.ts';
+import type { Name, NoticeSeverity, Outcome, Reply } from '../core/model.ts';
 import { unrooted } from '../core/name.ts';
 import type { StatusView } from '../core/view.ts';
 import type { StoredEntry } from '../ports.ts';
@@ -29,6 +29,23 @@ export interface Looked {
   readonly reason: string;
   readonly detail: string;
   readonly ms: number;
+}
+
+/** A way to tell people; `records` null: of all. */
+export interface ListedChannel {
+  readonly name: string;
+  readonly type: string;
+  readonly severity: readonly NoticeSeverity[];
+  readonly records: readonly string[] | null;
+  readonly quietMs: number;
+}
+
+/** How one telling went; `why` null: it got through. */
+export interface TriedChannel {
+  readonly channel: string;
+  readonly state: 'open' | 'closed';
+  readonly ms: number;
+  readonly why: string | null;
 }
 
 /** What is to be replayed, as it stood on the command line; null where it did not. */
@@ -151,6 +168,14 @@ export interface Hands {
     wanted: { readonly record: string | null; readonly target: string | null },
     replica: string | null,
   ): Promise<Glass>;
+  /** Who is told of what, by the configuration. Throws CliError. */
+  channels(configPath: string, replica: string | null): Promise<readonly ListedChannel[]>;
+  /** Tells one channel, or each (null), of something that opens and closes. Throws CliError. */
+  tryChannels(
+    configPath: string,
+    name: string | null,
+    replica: string | null,
+  ): Promise<readonly TriedChannel[]>;
   /** Replays an outage or a journal in virtual time; touches no network. */
   simulate(order: SimulateOrder): Promise<Simulated>;
   /** The lab, with its own arguments. */

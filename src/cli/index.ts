@@ -9,6 +9,7 @@ import { addApprove, addReject } from './approve.ts';
 import { addAudit } from './audit.ts';
 import { addBreakGlass } from './break-glass.ts';
 import { addCompletion } from './completion.ts';
+import { addChannels } from './channels.ts';
 import { addDrain, addUndrain } from './drain.ts';
 import { addDrill } from './drill.ts';
 import { addFreeze, addUnfreeze } from './freeze.ts';
@@ -59,6 +60,7 @@ export function buildProgram(hands: Hands, io: Io = processIo()): Command {
   addHistory(program, cli);
   addAudit(program, cli);
   addReport(program, cli);
+  addChannels(program, cli);
   for (const add of [addExplain, addProbe, addDrill]) add(program, cli);
   program.commandsGroup('To act:');
   for (const add of [addSwitch, addAdopt, addPin, addUnpin, addDrain, addUndrain]) {

@@ -43,13 +43,14 @@ export function addExplain(program: Command, cli: Cli): void {
   const command = program
     .command('explain')
     .description('one decision: the votes, the rule, the alternatives and why not each')
-    .argument('<id>', "the switch's id, or its number in `detour history`");
+    .argument('<id>', "the switch's id, its number in `detour history`, or the key of a notice");
   examples(withDaemon(command), '$ detour explain 9f2c41d0aa17be03');
   act<DaemonOptions>(cli, command, async ([id], options) => {
     const entries = await daemon(cli, options).history(null, HISTORY_MAX);
     const ofId = entries.filter((e) => dataOf(e)['id'] === id);
     const asked = ofId.find((e) => dataOf(e)['word'] === 'asked');
-    const entry = entries.find((e) => String(e.seq) === id) ?? asked ?? ofId[0];
+    const bySeq = entries.find((e) => String(e.seq) === id);
+    const entry = bySeq ?? asked ?? ofId[0] ?? entries.find((e) => isAbout(e, id!));
     if (entry === undefined) {
       throw new CliError(1, `${id}: not among the newest ${HISTORY_MAX} entries of the journal`);
     }
@@ -57,6 +58,25 @@ export function addExplain(program: Command, cli: Cli): void {
     else cli.io.out(`${explanation(entry, entries).map(clean).join('\n')}\n`);
     return 0;
   });
+}
+
+/** The journal's words for what a notice's key begins with, where they differ. */
+const entryKindOf: Readonly<Record<string, EntryKind>> = {
+  cloud: 'diagnosis',
+  edits: 'hold',
+  lagging: 'settled',
+};
+
+/** The entry that a notice's key is about: `stay/RECORD/REASON`, `hold/RECORD/PROVIDER`, `store`, … */
+function isAbout({ kind, record, data, sentence }: StoredEntry, key: string): boolean {
+  const [word = '', ...rest] = key.split('/');
+  if (kind !== (entryKindOf[word] ?? word)) return false;
+  if (word === 'cloud' || word === 'lane')
+    return rest[0] !== undefined && sentence.includes(rest[0]);
+  if (word === 'store' || word === 'group') return true;
+  const isOurs = record !== null && record.replace(/\.$/, '') === rest[0]?.replace(/\.$/, '');
+  const { reason } = (data ?? {}) as { readonly reason?: unknown };
+  return isOurs && (word !== 'stay' || reason === rest[1] || rest[1] === 'pinned-down');
 }
 
 /** What becomes of a switch, in the journal. */

@@ -10,6 +10,7 @@ import {
   entryKinds,
   groupWords,
   markerKinds,
+  noticeSeverities,
   outcomes,
   recordModes,
   severities,
@@ -338,6 +339,7 @@ const status = document(
       .array(
         z.strictObject({
           key: text,
+          severity: z.enum(noticeSeverities),
           record: name.nullable(),
           sentence: text,
           sinceAt: time.nullable(),
@@ -455,6 +457,34 @@ export const documents = {
       ),
     },
     'the worst finding first',
+  ),
+  channels: document(
+    {
+      channels: z
+        .array(
+          z.strictObject({
+            name: text,
+            type: text,
+            severity: z.array(z.enum(noticeSeverities)),
+            records: z.array(text).nullable().describe('null: all'),
+            quietMs: ms,
+          }),
+        )
+        .optional()
+        .describe('who is told of what'),
+      tried: z
+        .array(
+          z.strictObject({
+            channel: text,
+            state: z.enum(['open', 'closed']),
+            ms,
+            why: text.nullable().describe('null: it got through'),
+          }),
+        )
+        .optional()
+        .describe('of `detour channels test`'),
+    },
+    'the channels, or how telling each of them went',
   ),
   probe: document({ answers: z.array(looked) }, 'every check by every path'),
   drill: document(

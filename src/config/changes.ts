@@ -94,7 +94,7 @@ function pictureOf(config: Config): Picture {
   const { checks, clouds, origins, paths: places, records, lanes: _lanes, ...whole } = core;
   const { cluster, detector, confirm, group: _replicas, ...inner } = whole;
   const listen = rest.listen === null ? null : `${rest.listen.host}:${rest.listen.port}`;
-  const { dns, log, notify, gateHoldMs, listen: _listen, ...top } = rest;
+  const { dns, log, notify, channels, gateHoldMs, listen: _listen, ...top } = rest;
   const told = notify === null ? null : { type: notify.type };
   const known = facts({ cluster, detector, confirm, gateHoldMs, listen }, '');
   const itself = [
@@ -118,6 +118,7 @@ function pictureOf(config: Config): Picture {
         return joined(facts(p, ''), opaque(exit, ''));
       }),
     ],
+    ['channel', each(channels, ({ settings, ...c }) => joined(facts(c, ''), opaque(settings, '')))],
     ['cloud', each(clouds, () => new Map())],
     ['origin', each(origins, ({ name: _name, checks: _checks, ...o }) => facts(o, ''))],
     [

@@ -15,6 +15,7 @@ import type {
   Edits,
   LaneConfig,
   Name,
+  NoticeSeverity,
   OriginConfig,
   PathConfig,
   RecordConfig,
@@ -111,7 +112,9 @@ export interface Config {
   };
   readonly drills: DrillsConfig;
   /** A row of the table of notifiers; null: nobody is told. */
-  readonly notify: { readonly type: string; readonly settings: unknown } | null;
+  readonly notify: Way | null;
+  /** Further ways to tell, by their names. */
+  readonly channels: Readonly<Record<string, ChannelConfig>>;
   /** By cloud what its agreement promises. */
   readonly sla: Readonly<Record<string, readonly SlaService[]>>;
   /** Zone of IANA in which reports give times and months begin. */
@@ -125,6 +128,19 @@ export interface Config {
 interface HookCommands {
   readonly before: { readonly command: readonly string[]; readonly timeoutMs: number } | null;
   readonly after: { readonly command: readonly string[]; readonly timeoutMs: number } | null;
+}
+
+/** A row of the table of notifiers, and its settings as that row has read them. */
+interface Way {
+  readonly type: string;
+  readonly settings: unknown;
+}
+
+export interface ChannelConfig extends Way {
+  readonly severity: readonly NoticeSeverity[];
+  /** As configured, `*` for anything; null: all. */
+  readonly records: readonly string[] | null;
+  readonly quietMs: number;
 }
 
 interface ProviderConfig {
@@ -247,7 +263,7 @@ interface Context {
 }
 
 const nested = ['providers', 'paths', 'clouds', 'origins', 'records', 'replicas'];
-const groups = ['policy', 'dns', 'notify', 'log', 'group', 'api', 'drills'];
+const groups = ['policy', 'dns', 'notify', 'channels', 'log', 'group', 'api', 'drills'];
 
 /** The whole; what is wrong has been noted, and then the result is of no use. */
 function readConfig(context: Context, root: Tree): Config | null {
@@ -268,7 +284,6 @@ function readConfig(context: Context, root: Tree): Config | null {
   const confirm = readFields(source, ['policy', 'confirmBudget'], budget, fields.confirmBudget);
   const dns = readFields(source, ['dns'], part('dns'), fields.dns);
   const log = readFields(source, ['log'], part('log'), fields.log);
-  const notify = root.entries.has('notify') ? readNotify(context, part('notify')) : null;
 
   const parts: Parts = { checks: {}, probes: {} };
   const { replicas, group } = readGroup(source, root, top, context.named);
@@ -314,7 +329,8 @@ function readConfig(context: Context, root: Tree): Config | null {
     api: readApi(source, root, listen),
     gateHoldMs: top.gateHold ?? 0,
     maintenance: { origins: windowsOf(origins), records: Object.fromEntries(maintained) },
-    ...{ drills, hooks, notify },
+    ...{ drills, hooks },
+    ...readWays(context, root),
     ...reportsOf(context, part('sla'), top, core),
     log: { format: log.format ?? 'auto', level: log.level ?? 'info' },
   };
@@ -401,9 +417,8 @@ function readKeys({ source }: Context, root: MapTree): readonly SecretRef[] {
 }
 
 /** Who is told: one of its keys says how, and that row reads all of it. Values are not quoted. */
-function readNotify(context: Context, tree: Tree): Config['notify'] {
+function readWay(context: Context, path: Path, tree: Tree, others: readonly string[]): Way | null {
   const { source, tables } = context;
-  const path = ['notify'];
   const known = Object.keys(tables.notifiers);
   const keys = tree.kind === 'map' ? [...tree.entries.keys()] : [];
   const found = keys.filter((key) => Object.hasOwn(tables.notifiers, key) || isPackage(key));
@@ -417,7 +432,37 @@ function readNotify(context: Context, tree: Tree): Config['notify'] {
   const [type] = found as [string];
   if (isPackage(type)) wantPackage(context, 'notifier', type, [...path, type], 'key');
   const schema = rowOf(tables.notifiers, type)?.settings ?? unread(type);
-  return { type, settings: readPlain(source, path, plainOf(tree), schema, 'kind', []) };
+  return { type, settings: readPlain(source, path, plainOf(tree), schema, 'kind', others) };
+}
+
+/** All ways to tell. */
+function readWays(context: Context, root: MapTree): Pick<Config, 'notify' | 'channels'> {
+  const tree = root.entries.get('notify')?.tree;
+  const notify = tree === undefined ? null : readWay(context, ['notify'], tree, []);
+  return { notify, channels: readChannels(context, root, notify !== null) };
+}
+
+/** The channels by name; `notify` is one of them, so that its name is taken where it stands. */
+function readChannels(
+  context: Context,
+  root: MapTree,
+  hasNotify: boolean,
+): Record<string, ChannelConfig> {
+  const { source } = context;
+  const channels: Record<string, ChannelConfig> = {};
+  if (!root.entries.has('channels')) return channels;
+  const common = Object.keys(fields.channel);
+  for (const [name, tree, path] of entriesOf(context, ['channels'], root, 'channel')) {
+    if (name === 'notify' && hasNotify) {
+      source.problem(path, 'is the name of what stands under `notify:`; give another', 'key');
+    }
+    const rule = readFields(source, path, pick(tree, common), fields.channel);
+    const way = readWay(context, path, pick(tree, common, false), common);
+    if (way === null) continue;
+    const { severity = [], records = null, quiet = 0 } = rule;
+    channels[name] = { ...way, severity, records, quietMs: quiet };
+  }
+  return channels;
 }
 
 // ---------------------------------------------------------------- the paths' reference points

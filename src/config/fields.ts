@@ -7,6 +7,7 @@ import {
   apiRoles,
   editsWords,
   type Failback,
+  noticeSeverities,
   type QuorumRule,
   recordModes,
 } from '../core/model.ts';
@@ -365,6 +366,8 @@ const apiUrl = z
     return z.NEVER;
   });
 
+const recordGlobError = 'expected a name, such as www.gslb.example.net or *.shop.example.net';
+
 export const fields = {
   top: {
     cluster: z
@@ -495,6 +498,23 @@ export const fields = {
     hooks,
     detector: z.enum(['counters', 'sequential']).optional(),
     falseSwitches: rarity,
+  },
+  channel: {
+    severity: z
+      .array(z.enum(noticeSeverities))
+      .min(1)
+      .max(3)
+      .default([...noticeSeverities])
+      .describe('what it is told: page, warn, info; each of them unless named'),
+    records: z
+      .array(z.string().regex(/^[a-z0-9_.*-]{1,253}$/i, { error: recordGlobError }))
+      .min(1)
+      .max(1000)
+      .optional()
+      .describe('of which records it is told, * for anything; what is about none goes everywhere'),
+    quiet: duration('0s', '7d')
+      .prefault('0s')
+      .describe('for so long after it was told the same is not told again'),
   },
   confirmBudget: {
     burst: whole(1, 100_000).default(400),

@@ -51,6 +51,7 @@ export function jsonSchema(tables: Tables): object {
     drills: drillsShape.optional(),
     notify: hole('notify').optional(),
     api: z.strictObject(fields.api).optional(),
+    channels: byName(hole('channel')).optional(),
     log: z.strictObject(fields.log).optional(),
   });
   const providers = Object.entries(tables.providers).map(([type, row]) =>
@@ -67,15 +68,22 @@ export function jsonSchema(tables: Tables): object {
     checks: kinds({ ...cadenceFields, ...fields.check }),
     services: kinds({ ...cadenceFields, ...fields.service }),
     references: kinds(cadenceFields),
-    notify: {
-      anyOf: [
-        ...Object.values(tables.notifiers).map((row) => schemaOf(row.settings)),
-        { ...keyedByPackage, additionalProperties: false },
-      ],
-    },
+    notify: waysOf(tables, {}),
+    channel: waysOf(tables, fields.channel),
   };
   const filled = JSON.stringify(schemaOf(shape), (_key, value) => rows[value?.['x-rows']] ?? value);
   return { title: 'Configuration of Detour', ...JSON.parse(filled) };
+}
+
+/** Every way to tell, with the keys that Detour itself reads beside it. */
+function waysOf(tables: Tables, keys: Record<string, z.ZodType>): object {
+  const own = Object.values(tables.notifiers).map((row) => schemaOf(row.settings));
+  return {
+    anyOf: [
+      ...own.map((schema) => withKeys(schema, keys)),
+      { ...withKeys(keyedByPackage, keys), additionalProperties: false },
+    ],
+  };
 }
 
 const groupShape = z.strictObject({

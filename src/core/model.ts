@@ -788,6 +788,10 @@ export interface Entry {
   readonly data: Json;
 }
 
+/** How soon somebody should look: at once, in working hours, or when there is time. */
+export const noticeSeverities = ['page', 'warn', 'info'] as const;
+export type NoticeSeverity = (typeof noticeSeverities)[number];
+
 type NoticeKind = 'switch' | 'needs-person' | 'lagging' | 'recovered' | 'drill';
 
 /** What somebody should be told. */
@@ -800,6 +804,8 @@ export interface Notice {
    * has become something else. `news`: nothing follows.
    */
   readonly state: 'open' | 'closed' | 'news';
+  /** Of a closing: that of what is over. */
+  readonly severity: NoticeSeverity;
   readonly record: Name | null;
   readonly sentence: string;
   readonly data: Json;

@@ -3,7 +3,7 @@
 // closes; what is open survives a restart. The set is bounded by the configuration: what is no longer
 // configured is closed. It decides nothing: whoever finds a cause says when it begins and ends.
 
-import type { Json, Name, Notice, StayReason } from './model.ts';
+import type { Json, Name, Notice, NoticeSeverity, StayReason } from './model.ts';
 import { drop, follows, put, type State, type Step } from './state.ts';
 
 /** What a notice is about: what it is told under, and what it ends with. Plain JSON. */
@@ -41,6 +41,7 @@ interface Open {
 
 export interface NoticeView {
   readonly key: string;
+  readonly severity: NoticeSeverity;
   readonly record: Name | null;
   readonly sentence: string;
   /** null: an earlier version opened it. */
@@ -79,6 +80,28 @@ function keyOf(about: About): string {
   }
 }
 
+/**
+ * How soon somebody should look, the same as its alert in deploy/prometheus; the table of it is in
+ * docs/channels.md. Clients are hurt, or would be by the next outage: `page`.
+ */
+function severityOf(about: About, word: string): NoticeSeverity {
+  switch (about.kind) {
+    case 'group':
+      return word === 'refused' ? 'warn' : 'page';
+    case 'hold':
+    case 'silent':
+      return 'warn';
+    case 'approval':
+    case 'hook':
+    case 'store':
+    case 'stay':
+    case 'lagging':
+    case 'edits':
+    case 'diagnosis':
+      return 'page';
+  }
+}
+
 /** Opens it, or says that it has become something else; false when that was told already. */
 export function raise(
   state: State,
@@ -96,7 +119,8 @@ export function raise(
   open.set(key, one);
   closed.delete(key);
   put(out, `open/${key}`, one);
-  tell(out, { kind, key, state: 'open', record: recordOf(about), sentence, data });
+  const severity = severityOf(about, word);
+  tell(out, { kind, key, state: 'open', severity, record: recordOf(about), sentence, data });
   return true;
 }
 
@@ -115,19 +139,43 @@ export function close(state: State, about: About, sentence: string, out: Step): 
   open.delete(key);
   closed.add(key);
   drop(out, `open/${key}`);
-  const data = { word: was.word };
-  tell(out, { kind: 'recovered', key, state: 'closed', record: recordOf(about), sentence, data });
+  tell(out, {
+    kind: 'recovered',
+    key,
+    state: 'closed',
+    severity: severityOf(about, was.word),
+    record: recordOf(about),
+    sentence,
+    data: { word: was.word },
+  });
   return true;
 }
 
 /** Told once, and nothing follows. */
 export function news(record: Name, sentence: string, data: Json, out: Step): void {
-  tell(out, { kind: 'switch', key: `switch/${record}`, state: 'news', record, sentence, data });
+  tell(out, {
+    kind: 'switch',
+    key: `switch/${record}`,
+    state: 'news',
+    severity: 'info',
+    record,
+    sentence,
+    data,
+  });
 }
 
 /** A live drill begins or ends; `data.result` says how. */
 export function drillNews(record: Name, sentence: string, data: Json, out: Step): void {
-  tell(out, { kind: 'drill', key: `drill/${record}`, state: 'news', record, sentence, data });
+  const { result } = data as { readonly result?: Json };
+  tell(out, {
+    kind: 'drill',
+    key: `drill/${record}`,
+    state: 'news',
+    severity: result === 'began' || result === 'passed' ? 'info' : 'warn',
+    record,
+    sentence,
+    data,
+  });
 }
 
 /** What operators said before this start is not remembered: nobody can know when that is over. */
@@ -136,6 +184,7 @@ export function tellForgotten(sentence: string, data: Json, out: Step): void {
     kind: 'needs-person',
     key: 'store/forgotten',
     state: 'news',
+    severity: 'page',
     record: null,
     sentence,
     data,
@@ -178,6 +227,7 @@ export function openNotices(state: State): readonly NoticeView[] {
   const open = [...state.notices.open].filter(([, { about }]) => !isSilent(state, about));
   const all = open.map(([key, { about, word, sentence, sinceAt }]) => ({
     key,
+    severity: severityOf(about, word),
     record: recordOf(about),
     sentence: sentence ?? word,
     sinceAt: sinceAt ?? null,

@@ -51,6 +51,8 @@ export { drillResults, drillStages } from './state.ts';
 
 import { zoneDueAt } from './zone.ts';
 
+export { openNotices } from './notices.ts';
+
 /** Where one provider is with the record's current target. */
 export const stages = [
   /** Nothing has been read yet. */

@@ -225,13 +225,39 @@ export interface CheckType<Settings> {
   ): { ask(signal: AbortSignal): Promise<ProbeResult>; close(): void };
 }
 
+/** A notice as a channel tells it. */
+export interface Told extends Notice {
+  /** Of this one telling: the same however often it is tried. */
+  readonly id: string;
+  /** Its key among those of all clusters and, of what a replica says of itself, of all replicas. */
+  readonly dedup: string;
+  readonly cluster: string;
+  /** When it was noticed, ISO 8601 in UTC: `2026-01-02T03:04:05.000Z`. */
+  readonly time: string;
+  /** When what is open began, in the same form; of anything else, `time`. */
+  readonly since: string;
+  /** What to type to see why. */
+  readonly explain: string;
+  /** The same at the control API; null: it is not configured. */
+  readonly link: string | null;
+  /** Pages where the decision that waits can be let go or not; null: there are none. */
+  readonly approve: string | null;
+  readonly reject: string | null;
+}
+
 /** One channel to people. */
-export interface Notifier {
+export interface Notifier<N extends Notice = Notice> {
   /**
    * Tells somebody, within the signal; rejects when it could not. A channel that groups what it is
    * told goes by the notice's key: what is `open` under it wants somebody until it is `closed`.
    */
-  notify(notice: Notice, signal: AbortSignal): Promise<void>;
+  notify(notice: N, signal: AbortSignal): Promise<void>;
+  /**
+   * Where whoever is told forgets by itself: what is open, again, once at the start and then every
+   * `refreshMs`. Rejects when it could not be said.
+   */
+  refresh?(open: readonly N[], signal: AbortSignal): Promise<void>;
+  readonly refreshMs?: number;
 }
 
 /**
@@ -242,7 +268,12 @@ export interface NotifierType<Settings> {
   readonly key: string;
   readonly settings: z.ZodType<Settings>;
   /** Opens nothing yet. Throws only SecretError. */
-  create(settings: Settings, context: Pick<AdapterContext, 'secret'>): Notifier;
+  create(settings: Settings, context: NotifierContext): Notifier<Told>;
+}
+
+/** What a channel is given; `wall` is the wall clock in milliseconds since 1970. */
+export interface NotifierContext extends Pick<AdapterContext, 'secret' | 'lookup'> {
+  readonly wall: () => number;
 }
 
 /**

@@ -3,7 +3,14 @@
 
 export { z } from 'zod';
 export type { Json, Name, Notice } from '../core/model.ts';
-export type { AdapterContext, Extension, Notifier, NotifierType } from './extend.ts';
+export type {
+  AdapterContext,
+  Extension,
+  Notifier,
+  NotifierContext,
+  NotifierType,
+  Told,
+} from './extend.ts';
 export {
   dnsName,
   duration,

@@ -7,6 +7,7 @@ import { providerTypes } from '../../providers/index.ts';
 import { type Auditor, createAuditor } from '../audit/audit.ts';
 import { createKeyring, type Keyring, proving, signing } from '../cluster/keyring.ts';
 import {
+  type ChannelConfig,
   type Config,
   type Included,
   includesOf,
@@ -15,15 +16,18 @@ import {
   type Tables,
 } from '../config/config.ts';
 import type { Adapters } from '../controller.ts';
+import { noticeSeverities } from '../core/model.ts';
 import { accompanied, type Texts } from '../dns/company.ts';
 import { createResolver } from '../dns/resolver.ts';
 import { createServers } from '../dns/servers.ts';
 import { createVerifier } from '../dns/verify.ts';
 import { whyOfFile } from '../kit/errno.ts';
-import type { Notifier, Provider } from '../kit/extend.ts';
+import type { Provider } from '../kit/extend.ts';
 import { type Renewal, Renewed, type Secrets } from '../kit/renew.ts';
 import { isCredentialName, parseHostPort, type SecretRef } from '../kit/schema.ts';
 import { markOfSecret, readSecret, SecretError } from '../kit/secret.ts';
+import type { ChannelSpec, Channels } from '../notify/channels.ts';
+import { createChannels } from '../notify/channels.ts';
 import { createHooks } from '../notify/hooks.ts';
 import { notifierTypes } from '../notify/index.ts';
 import { givenTo } from '../notify/run.ts';
@@ -38,6 +42,8 @@ import {
 import { locateCredential } from './credentials.ts';
 import { environment } from './environment.ts';
 import { withPackages } from './plugins.ts';
+import { LINK_PURPOSE } from '../serve/link.ts';
+import { createLinker } from './links.ts';
 import { renewing, renewingNotifier } from './renew.ts';
 import { surroundingsOf } from './surroundings.ts';
 
@@ -153,6 +159,7 @@ function secretFiles(
     ...Object.entries(config.paths).map(([name, p]) => [`paths.${name}`, p] as const),
     ...Object.entries(config.probes).map(([id, p]) => [`check ${id}`, p] as const),
     ['notify', config.notify] as const,
+    ...Object.entries(config.channels).map(([name, c]) => [`channels.${name}`, c] as const),
     ['group', config.group] as const,
     ['api', config.api] as const,
   ];
@@ -203,17 +210,22 @@ function filesIn(value: unknown, depth: number): readonly string[] {
 /** The adapters, and what audits them: both of one configuration, closed together. */
 export interface Built extends Adapters {
   readonly auditor: Auditor;
+  /** The notifier, by its channels; null: nobody is told. */
+  readonly channels: Channels | null;
 }
 
 /** Told when something was made again because its secrets have changed, or could not be. */
 type Told = (where: string, renewal: Renewal) => void;
 
+interface BuildOptions {
+  readonly remember: boolean;
+  readonly told?: Told;
+  /** Told of what goes wrong with a channel. */
+  readonly channelTrouble?: (sentence: string) => void;
+}
+
 /** Throws ConfigError naming every secret that cannot be had. */
-export function buildAdapters(
-  config: Config,
-  clock: Clock,
-  options: { readonly remember: boolean; readonly told?: Told },
-): Built {
+export function buildAdapters(config: Config, clock: Clock, options: BuildOptions): Built {
   // A check whose secret or file is missing would only ever be blind: said at once, not at 3 a.m.
   const missing = [
     ...secretProblems(config.probes, config.paths, { secret }, config.tables.checks),
@@ -221,8 +233,8 @@ export function buildAdapters(
   ];
   if (missing.length > 0) throw new ConfigError(missing);
   const told = options.told ?? (() => {});
-  const notifier = buildNotifier(config, told);
   const keys = buildKeys(config, told);
+  const channels = buildChannels(config, clock, { ...options, told, keys });
   const { records } = config.core;
   const texts: Texts = (...asked) => asker.texts(...asked);
   const providers = Object.fromEntries(
@@ -276,7 +288,7 @@ export function buildAdapters(
   const prober = buildProber(config, options.told);
   const hooked = new Map(Object.entries(config.hooks));
   const hooks = hooked.size === 0 ? {} : { hooks: createHooks(hooked, givenTo(secret)) };
-  return { prober, providers, verifier, notifier, auditor, ...hooks };
+  return { prober, providers, verifier, notifier: channels, channels, auditor, ...hooks };
 }
 
 /** A prober that may read the secrets its checks and paths refer to. */
@@ -319,17 +331,60 @@ function located(ref: SecretRef): SecretRef | string {
   return found.ok ? { file: found.path } : `credential ${ref.credential}: ${found.sentence}`;
 }
 
-function buildNotifier({ notify, tables }: Config, told: Told): Notifier | null {
-  if (notify === null) return null;
-  try {
-    return renewingNotifier(secrets, {
-      make: (secret) => tables.notifiers[notify.type]!.create(notify.settings, { secret }),
-      told: (renewal) => told('notify', renewal),
-    });
-  } catch (error) {
-    if (!(error instanceof SecretError)) throw error;
-    throw new ConfigError([`notify: ${error.message}`]);
-  }
+/** Each channel that is configured, what stands under `notify:` first. */
+export function channelSpecs(
+  { notify, channels, tables }: Config,
+  clock: Pick<Clock, 'wall'>,
+  told: Told = () => {},
+): readonly ChannelSpec[] {
+  const all: [where: string, name: string, channel: ChannelConfig][] = [
+    ...(notify === null ? [] : [['notify', 'notify', { ...notify, ...everything }] as const]),
+    ...Object.entries(channels).map(([name, one]) => [`channels.${name}`, name, one] as const),
+  ].map(([where, name, channel]) => [where, name, channel]);
+  const problems: string[] = [];
+  const specs = all.flatMap(([where, name, channel]) => {
+    const { type, settings, severity, records, quietMs } = channel;
+    try {
+      const notifier = renewingNotifier(secrets, {
+        make: (secret) =>
+          tables.notifiers[type]!.create(settings, { secret, wall: () => clock.wall() }),
+        told: (renewal) => told(where, renewal),
+      });
+      return [{ name, notifier, rule: { severity, records, quietMs } }];
+    } catch (error) {
+      if (!(error instanceof SecretError)) throw error;
+      problems.push(`${where}: ${error.message}`);
+      return [];
+    }
+  });
+  if (problems.length > 0) throw new ConfigError(problems);
+  return specs;
+}
+
+const everything = { severity: noticeSeverities, records: null, quietMs: 0 };
+
+function buildChannels(
+  config: Config,
+  clock: Clock,
+  { told, keys, channelTrouble = () => {} }: Omit<BuildOptions, 'remember'> & {
+    readonly keys: Renewed<Keyring> | null;
+  },
+): Channels | null {
+  const specs = channelSpecs(config, clock, told);
+  if (specs.length === 0) return null;
+  const { cluster, group } = config.core;
+  const url = config.api?.url ?? null;
+  return createChannels({
+    cluster,
+    replica: group?.self ?? null,
+    clock,
+    specs,
+    apiUrl: url,
+    ...(url === null || keys === null
+      ? {}
+      : { linkFor: createLinker(url, () => keys.get().derive(LINK_PURPOSE)) }),
+    trouble: channelTrouble,
+  });
 }
 
 /** What signs and proves markers; null without a cluster key. */

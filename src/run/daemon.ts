@@ -12,6 +12,7 @@ import type { Entry, EntryKind, Json } from '../core/model.ts';
 import { storedProblem } from '../core/stored.ts';
 import { type StatusView, withAudit } from '../core/view.ts';
 import { whyOfFile } from '../kit/errno.ts';
+import type { Channels } from '../notify/channels.ts';
 import type { Observer } from '../ports.ts';
 import { serveControl } from '../serve/control.ts';
 import type { Desk, Served, Trouble } from '../serve/desk.ts';
@@ -163,14 +164,20 @@ interface Daemon extends Parts {
   readonly readers: Readonly<Record<'listen' | 'gates' | 'socket' | 'api', Readers>>;
   readonly trouble: Trouble;
   /** The configuration in force, and the doors that belong to it. */
-  readonly now: { config: Config; door: Door | null; api: ApiDoor | null; ended: boolean };
+  readonly now: {
+    config: Config;
+    door: Door | null;
+    api: ApiDoor | null;
+    channels: Channels | null;
+    ended: boolean;
+  };
   /** Lets go of what was put together and never started. */
   drop(): void;
 }
 
 async function assemble(parts: Parts): Promise<Daemon> {
   const { configPath, config, store, log, options } = parts;
-  const now: Daemon['now'] = { config, door: null, api: null, ended: false };
+  const now: Daemon['now'] = { config, door: null, api: null, channels: null, ended: false };
   const { docs, at } = store.load();
   const problem = storedProblem(docs);
   if (problem !== null) throw damaged(store.file, problem);
@@ -178,9 +185,11 @@ async function assemble(parts: Parts): Promise<Daemon> {
   const term = Number(docs['term'] ?? 0) + 1;
   store.commit({ at: clock.now(), wall: clock.wall(), entries: [], docs: [['term', term]] });
   const observers: Observer[] = [logObserver(log)];
-  const told = logRenewals(log);
-  const build = (wanted: Config) => buildAdapters(wanted, clock, { remember: true, told });
+  const channelTrouble = (sentence: string) => trouble('notify', sentence);
+  const how = { remember: true, told: logRenewals(log), channelTrouble };
+  const build = (wanted: Config) => buildAdapters(wanted, clock, how);
   const adapters = build(config);
+  now.channels = adapters.channels;
   const trouble = toldTo(observers);
   const group = await groupOf({ config, clock, store, controller: () => controller, trouble });
   const coordinator = group?.coordinator ?? createSingleCoordinator(term);
@@ -198,13 +207,11 @@ async function assemble(parts: Parts): Promise<Daemon> {
   const { drills, ...rehearsals } = createRehearsals(of);
   const status = async () => withAudit(drills.shown(await seen()), auditing.audited().report);
   const chance = () => randomInt(1000) / 1000;
-  const done: Parameters<typeof createAuditing>[0]['done'] = (report, news) => {
-    controller.surveyed(report.surveys);
-    logAudit(log, report, news);
-  };
+  const done = afterAudit(controller, log);
   const auditor = () => inUse.auditor;
   const auditing = createAuditing({ auditor, status: seen, clock, chance, done, trouble });
   const take = async (wanted: Config, built: Built) => {
+    takeChannels(now, built, controller);
     inUse = built;
     auditing.renew();
     log.become(logOptions(wanted, options));
@@ -228,7 +235,8 @@ async function assemble(parts: Parts): Promise<Daemon> {
   };
   const scraped = viewer(controller, readers.listen);
   const scrape = { status: async () => drills.shown(await scraped()), audited: desk.audited };
-  const metrics = createMetrics({ desk: scrape, version, readers: readers.listen });
+  const channels = () => now.channels?.figures() ?? [];
+  const metrics = createMetrics({ desk: scrape, version, readers: readers.listen, channels });
   observers.push(metrics.observer);
   const drop = () => {
     closeAll(adapters);
@@ -254,6 +262,24 @@ function toldTo(observers: readonly Observer[]): Trouble {
   return (what, detail) => {
     for (const o of observers) o.trouble?.(what, detail);
   };
+}
+
+type Done = Parameters<typeof createAuditing>[0]['done'];
+
+function afterAudit(controller: Controller, log: Log): Done {
+  return (report, news) => {
+    controller.surveyed(report.surveys);
+    logAudit(log, report, news);
+  };
+}
+
+/** The channels of a new configuration, with what waits in the old; in the turn of the reload. */
+function takeChannels(now: Daemon['now'], { channels }: Built, controller: Controller): void {
+  const old = now.channels;
+  now.channels = channels;
+  if (channels === null) void old?.close();
+  else if (old !== null) channels.inherit(old);
+  channels?.start(() => controller.open());
 }
 
 /** Of a group all that it takes; alone none of its code is loaded. */
@@ -288,6 +314,7 @@ async function serve(daemon: Daemon): Promise<number> {
       socket: config.socket,
     });
     controller.start();
+    daemon.now.channels?.start(() => controller.open());
     auditing.start();
     rehearsals.start();
     const end = options.signals.ended();
@@ -299,6 +326,7 @@ async function serve(daemon: Daemon): Promise<number> {
     auditing.close();
     rehearsals.close();
     await controller.stop();
+    await daemon.now.channels?.close();
   } catch (error) {
     daemon.drop();
     throw error;

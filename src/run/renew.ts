@@ -4,7 +4,7 @@
 // judge a key by itself.
 
 import type { Answer, Fault } from '../core/model.ts';
-import type { Notifier, Provider } from '../kit/extend.ts';
+import type { Notifier, Provider, Told } from '../kit/extend.ts';
 import { type Renewal, Renewed, type Secrets } from '../kit/renew.ts';
 import type { SecretRef } from '../kit/schema.ts';
 
@@ -62,22 +62,30 @@ export function renewing(secrets: Secrets, options: RenewingOptions<Provider>): 
 }
 
 /** Who could not be told may have refused the key. Throws what `make` throws the first time. */
-export function renewingNotifier(secrets: Secrets, options: RenewingOptions<Notifier>): Notifier {
+export function renewingNotifier(
+  secrets: Secrets,
+  options: RenewingOptions<Notifier<Told>>,
+): Notifier<Told> {
   const { told, lookMs = 1000 } = options;
   const make = (secret: (ref: SecretRef) => string) => ({
     notifier: options.make(secret),
     close: () => {},
   });
   const renewed = new Renewed(secrets, make, { told, graceMs: GRACE_MS, lookMs });
+  const noting = async (work: (notifier: Notifier<Told>) => Promise<void> | undefined) => {
+    try {
+      await work(renewed.get().notifier);
+    } catch (error) {
+      renewed.refused();
+      throw error;
+    }
+  };
+  const { refreshMs } = renewed.get().notifier;
   return {
-    async notify(notice, signal) {
-      try {
-        await renewed.get().notifier.notify(notice, signal);
-      } catch (error) {
-        renewed.refused();
-        throw error;
-      }
-    },
+    notify: (notice, signal) => noting((notifier) => notifier.notify(notice, signal)),
+    ...(refreshMs === undefined
+      ? {}
+      : { refreshMs, refresh: (open, signal) => noting((n) => n.refresh?.(open, signal)) }),
   };
 }
 

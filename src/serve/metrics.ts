@@ -33,7 +33,14 @@ import {
   type StatusView,
   stages,
 } from '../core/view.ts';
-import type { Outcome as GroupOutcome, Observer, Operation, TroubleWord } from '../ports.ts';
+import type {
+  ChannelFigures,
+  DropWord,
+  Outcome as GroupOutcome,
+  Observer,
+  Operation,
+  TroubleWord,
+} from '../ports.ts';
 import type { Desk } from './desk.ts';
 import type { Readers, Work } from './readers.ts';
 import { type Text, Writer } from './text.ts';
@@ -206,6 +213,29 @@ const families = {
     'What went wrong in Detour itself or could not be recorded.',
     'what',
   ),
+  detour_channel_failing: gauge(
+    '1 while what a channel to people tried last did not get through.',
+    'channel',
+  ),
+  detour_channel_waiting: gauge('Notices that wait to be told by a channel.', 'channel'),
+  detour_channel_last_told_timestamp_seconds: gauge(
+    'When a channel last got through, in seconds since 1970; 0: not since the start.',
+    'channel',
+  ),
+  detour_channel_told_total: counter('Notices that a channel has told.', 'channel'),
+  detour_channel_failures_total: counter(
+    'Attempts of a channel that did not get through.',
+    'channel',
+  ),
+  detour_channel_quieted_total: counter(
+    'Notices of a channel that repeated another or were made idle by a newer one.',
+    'channel',
+  ),
+  detour_channel_dropped_total: counter(
+    'Notices that a channel gave up: overflow, gave-up, refused or stopped.',
+    'channel',
+    'why',
+  ),
   detour_drill_last_timestamp_seconds: gauge(
     'When a drill last ended: of a canary at a provider, dry of an origin, live of a record.',
     'drill',
@@ -250,8 +280,9 @@ export function createMetrics(options: {
   readonly desk: Pick<Desk, 'status' | 'audited'>;
   readonly version: string;
   readonly readers: Readers;
+  readonly channels?: () => readonly ChannelFigures[];
 }): Metrics {
-  const { desk, version, readers } = options;
+  const { desk, version, readers, channels = () => [] } = options;
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   // Gauges under names that Prometheus keeps for counters; the same counts stand in
@@ -274,6 +305,7 @@ export function createMetrics(options: {
         drawApprovals(set, view);
         drawDrills(set, view);
         drawAudit(set, desk.audited().report);
+        for (const one of channels()) drawChannel(set, one);
       });
       counted.align(view);
       const rest = await registry.metrics();
@@ -448,6 +480,27 @@ function drawAudit(set: Setter, report: AuditReport | null): void {
   for (const [area, grade] of [['overall', overall], ...Object.entries(areas)] as const) {
     // Nothing seen is no grade, neither a good one nor a bad one.
     if (grade !== null) set('detour_audit_grade', grades.indexOf(grade) + 1, { area });
+  }
+}
+
+const dropWords = {
+  overflow: true,
+  'gave-up': true,
+  refused: true,
+  stopped: true,
+} satisfies Record<DropWord, true>;
+
+/** Counted from 0, so that a rate sees the first. */
+function drawChannel(set: Setter, figures: ChannelFigures): void {
+  const { channel } = figures;
+  set('detour_channel_failing', figures.failing ? 1 : 0, { channel });
+  set('detour_channel_waiting', figures.waiting, { channel });
+  set('detour_channel_last_told_timestamp_seconds', figures.toldWall / 1000, { channel });
+  set('detour_channel_told_total', figures.told, { channel });
+  set('detour_channel_failures_total', figures.failed, { channel });
+  set('detour_channel_quieted_total', figures.quieted, { channel });
+  for (const why of wordsOf(dropWords)) {
+    set('detour_channel_dropped_total', figures.dropped[why], { channel, why });
   }
 }
 

@@ -72,6 +72,16 @@ const hands: Hands = {
     asked.push(['report', order]);
     return { text: 'reported\n', json: { month: '2023-11' } };
   },
+  async channels(configPath, replica) {
+    asked.push(['channels', configPath, ...named(replica)]);
+    const rule = { severity: ['page', 'warn'], records: ['*.shop'], quietMs: 60_000 } as const;
+    return [{ name: 'chat', type: 'webhook', ...rule }];
+  },
+  async tryChannels(configPath, name, replica) {
+    asked.push(['tryChannels', configPath, name, ...named(replica)]);
+    const told = { channel: 'chat', state: 'open', ms: 12, why: null } as const;
+    return [told, { ...told, state: 'closed', why: 'status 500' }];
+  },
   async simulate(order) {
     asked.push(['simulate', order]);
     return { json: [], text: () => 'replayed\n', html: null };
@@ -848,8 +858,20 @@ test('status is a line a record, trouble first, under what all of them share', a
       ],
     },
     notices: [
-      { key: 'stay/n03', record: 'n03.example.net.', sentence: 'n03 wants you', sinceAt: at },
-      { key: 'stay/n50', record: 'n50.example.net.', sentence: 'said by its record', sinceAt: at },
+      {
+        key: 'stay/n03',
+        severity: 'page',
+        record: 'n03.example.net.',
+        sentence: 'n03 wants you',
+        sinceAt: at,
+      },
+      {
+        key: 'stay/n50',
+        severity: 'page',
+        record: 'n50.example.net.',
+        sentence: 'said by its record',
+        sinceAt: at,
+      },
     ],
   };
   const { exit, out } = await run(['status']);
@@ -1421,4 +1443,29 @@ test('the manual page has every command, and a reader of such pages finds nothin
   });
   if (read.error === undefined) assert.deepEqual([read.status, read.stderr], [0, '']);
   assert.match((await run(['version'])).out, /^detour 1\.2\.3 \(node \d/);
+});
+
+test('explain takes the key of a notice, as channels give it', async () => {
+  const [record, wall] = ['www.gslb.example.net.', Date.UTC(2026, 0, 2)];
+  const stay = { kind: 'stay', at: 1, wall, record } as const;
+  desk.entries = [
+    { ...stay, seq: 3, sentence: 'blind', data: { reason: 'blind' } },
+    { ...stay, seq: 2, sentence: 'nothing is up', data: { reason: 'no-target-up' } },
+    { ...stay, seq: 1, record: 'api.example.net.', sentence: 'other', data: { reason: 'blind' } },
+  ];
+  const key = 'stay/www.gslb.example.net/no-target-up';
+  const ran = await run(['explain', key, '--socket', socket]);
+  assert.match(ran.out, /nothing is up/, ran.err);
+});
+
+test('channels are listed, and a test says how each telling went', async () => {
+  const listed = await run(['channels', '-c', 'x.yaml']);
+  assert.equal(listed.out, 'chat  webhook  page, warn  *.shop  the same not within 1m\n');
+  const tried = await run(['channels', 'test', 'chat', '-c', 'x.yaml']);
+  assert.equal(tried.exit, 1, 'one did not get through');
+  assert.match(
+    tried.out,
+    /^chat {2}open +12 ms {2}told\nchat {2}closed +12 ms {2}not told: status 500/,
+  );
+  assert.deepEqual(asked.at(-1), ['tryChannels', 'x.yaml', 'chat']);
 });

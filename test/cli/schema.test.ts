@@ -86,6 +86,10 @@ const hands = {
       },
     ],
   }),
+  channels: async () => [
+    { name: 'chat', type: 'webhook', severity: ['page'], records: null, quietMs: 0 },
+  ],
+  tryChannels: async () => [{ channel: 'chat', state: 'open', ms: 7, why: 'status 500' }],
   simulate: async () => ({ json: [{ id: 'a' }], text: () => '', html: null }),
 } as unknown as Hands;
 
@@ -173,6 +177,8 @@ test('the shapes hold what the program prints', async () => {
     ['explain', ['1']],
     ['audit', []],
     ['probe', []],
+    ['channels', []],
+    ['channels', ['test', 'chat']],
     ['drill', ['check', 'hangzhou/web']],
     ['drill', ['live', www, 'tokyo', '--by-vendor', ...why, '--dry-run']],
     ['drill', ['live', www, 'tokyo', ...why, '--wait']],

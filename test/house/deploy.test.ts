@@ -73,7 +73,7 @@ const isReference = (schema: Schema) =>
 
 /** Maps from names of the operator's own; `checks` of any kind are written in one notation. */
 const byName = [
-  ...['api.tokens', 'paths', 'clouds', 'origins', 'records', 'replicas'],
+  ...['api.tokens', 'channels', 'paths', 'clouds', 'origins', 'records', 'replicas'],
   ...['drills.records', 'sla'],
 ];
 const ofChecks = ['origins.*.checks', 'clouds.*.checks', 'paths.*.references', 'policy.references'];
@@ -86,6 +86,7 @@ function stepInto(at: string, key: string, row: string | null): string {
   // What policy and a record both know is written once.
   if (/\.failback$/.test(at)) return `failback.${key}`;
   if (at === 'replicas.*' && key === 'paths') return key;
+  if (at === 'notify') return `channels.*.${key}`;
   return byName.includes(at) ? `${at}.*` : `${at}.${key}`;
 }
 
@@ -501,7 +502,7 @@ const seriesOf = new Map(
   }),
 );
 /** Words that a label may say; the source that says them is where they are looked for. */
-const words = ['src/core', 'src/serve']
+const words = ['src/core', 'src/notify', 'src/serve']
   .flatMap((folder) =>
     readdirSync(join(root, folder))
       .filter((name) => name.endsWith('.ts'))

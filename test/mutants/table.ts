@@ -71,6 +71,7 @@ const hook = 'src/core/hook.ts';
 const drill = 'src/core/drill.ts';
 const turns = 'src/core/turns.ts';
 const viewing = 'src/core/view.ts';
+const channel = 'src/notify/channel.ts';
 
 export const mutants: readonly Mutant[] = [
   {
@@ -6442,6 +6443,103 @@ function laneWorks`,
         file: 'src/report/objective.ts',
         find: 'const kept = outcomes.filter((one) => one.kept).length;',
         replace: 'const kept = outcomes.filter((one) => !one.kept).length;',
+      },
+    ],
+  },
+  {
+    name: 'a channel is not told that what it was told is over',
+    rule: 0,
+    by: 'notify/channels.test.ts',
+    edits: [
+      {
+        file: channel,
+        find: "if (state === 'closed' && this.#open.has(dedup)) return true;",
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'repeats are told within the quiet time',
+    rule: 0,
+    by: 'notify/channels.test.ts',
+    edits: [
+      {
+        file: channel,
+        find: 'if (isSoon && saysNothingNew(told, was.told)) {',
+        replace: 'if (false) {',
+      },
+    ],
+  },
+  {
+    name: 'the severity that a channel is configured for is ignored',
+    rule: 0,
+    by: 'notify/channels.test.ts',
+    edits: [
+      {
+        file: channel,
+        find: 'if (!this.#parts.rule.severity.includes(severity)) return false;',
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'a webhook is signed without the time, so that anybody may say it again',
+    rule: 0,
+    by: 'notify/vendors.test.ts',
+    edits: [
+      {
+        file: 'src/notify/webhook.ts',
+        find: "[id, timestamp, body].join('.')",
+        replace: "[id, body].join('.')",
+      },
+    ],
+  },
+  {
+    name: 'what hangs at one channel holds up the others',
+    rule: 24,
+    by: 'notify/channels.test.ts',
+    edits: [
+      {
+        file: 'src/notify/channels.ts',
+        find: '    for (const channel of to) {',
+        replace:
+          '    for (const channel of to) {\n      if (channels.some((one) => one.figures().waiting > 0)) return;',
+      },
+    ],
+  },
+  {
+    name: 'what a channel refuses is tried without end',
+    rule: 22,
+    by: 'notify/channels.test.ts',
+    edits: [
+      {
+        file: channel,
+        find: 'if (now + pauseMs - sinceAt > totalMs[told.severity]) {',
+        replace: 'if (false) {',
+      },
+    ],
+  },
+  {
+    name: 'what has no room at a channel is the page that has waited longest',
+    rule: 22,
+    by: 'notify/channels.test.ts',
+    edits: [
+      {
+        file: channel,
+        find: 'this.#ranks.findLast((items) => items.length > 0)',
+        replace: 'this.#ranks.find((items) => items.length > 0)',
+      },
+    ],
+  },
+  {
+    name: 'after a restart Alertmanager is not told again, so that it takes what is open for over',
+    rule: 0,
+    by: 'notify/channels.test.ts',
+    edits: [
+      {
+        file: channel,
+        find: 'void this.#sayAgain(open().filter((told) => this.#wants(told)));',
+        replace: '',
       },
     ],
   },

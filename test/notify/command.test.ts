@@ -10,6 +10,7 @@ import type { Notice } from '../../src/core/model.ts';
 import type { SecretRef } from '../../src/kit/schema.ts';
 import { SecretError } from '../../src/kit/secret.ts';
 import { command, createCommandNotifier } from '../../src/notify/command.ts';
+import { toldOf } from '../parts/told.ts';
 
 const scratch = mkdtempSync(join(tmpdir(), 'detour-notify-'));
 after(() => rmSync(scratch, { recursive: true }));
@@ -19,6 +20,7 @@ const notice: Notice = {
   kind: 'switch',
   key: 'switch/www.gslb.example.net.',
   state: 'news',
+  severity: 'info',
   record: 'www.gslb.example.net.',
   sentence: 'moved to tokyo; "hangzhou" is down',
   data: { epoch: 7 },
@@ -183,7 +185,8 @@ test('the command gets PATH, HOME and LANG as the daemon was given them, and not
       return value;
     };
     const settings = { command: ['/bin/sh', '-c', `env > ${file}`], timeout: 10_000 };
-    await command.create(settings, { secret }).notify(notice, new AbortController().signal);
+    const channel = command.create(settings, { secret, wall: () => 0 });
+    await channel.notify(toldOf(notice), new AbortController().signal);
     const seen = readFileSync(file, 'utf8')
       .split('\n')
       .map((line) => line.split('=')[0]!);

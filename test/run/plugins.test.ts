@@ -21,6 +21,7 @@ import { stringify } from 'yaml';
 import type { Notice } from '../../src/core/model.ts';
 import { buildAdapters, ConfigError, type Loaded, loadConfig } from '../../src/run/build.ts';
 import { createClock } from '../../src/run/clock.ts';
+import { settled } from '../parts/hand-clock.ts';
 import { main } from '../parts/program.ts';
 import { isSafe, safeFolder, unsafe } from '../parts/safe.ts';
 
@@ -176,11 +177,13 @@ describe('packages that a configuration names', { skip }, () => {
       kind: 'switch',
       key: 'k',
       state: 'news',
+      severity: 'info',
       record: null,
       sentence: '',
       data: {},
     };
     await built.notifier!.notify(notice as Notice, new AbortController().signal);
+    await settled();
     assert.deepEqual(told, ['ops/k']);
     for (const one of [built.prober, built.verifier, ...Object.values(built.providers)])
       one.close();

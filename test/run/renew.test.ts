@@ -3,9 +3,10 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Fault, Notice } from '../../src/core/model.ts';
+import type { Fault } from '../../src/core/model.ts';
 import type { Provider } from '../../src/kit/extend.ts';
 import { renewing, renewingNotifier } from '../../src/run/renew.ts';
+import { toldOf } from '../parts/told.ts';
 
 const never = new AbortController().signal;
 const refused: Fault = { kind: 'auth-suspect', detail: 'refused' };
@@ -109,7 +110,7 @@ test('a notice goes out with the key as it is now: when its file changed, or it 
       },
     },
   );
-  const notify = () => notifier.notify({} as Notice, never);
+  const notify = () => notifier.notify(toldOf(), never);
   await notify();
   Object.assign(store, { key: 'second', takes: 'second', mark: '2' });
   await notify();
