@@ -24,6 +24,7 @@ import { type Built, buildAdapters, ConfigError, type Loaded, loadConfig } from 
 import { createClock } from './clock.ts';
 import type { Group, GroupParts } from './group.ts';
 import { createLog, createRarely, type Log } from './log.ts';
+import { type Pushes, pushesOf } from './pushes.ts';
 import { createReload } from './reload.ts';
 import type { Signals } from './signals.ts';
 
@@ -155,14 +156,14 @@ interface Daemon extends Parts {
   readonly readers: Readonly<Record<'listen' | 'gates' | 'socket', Readers>>;
   readonly trouble: Trouble;
   /** The configuration in force, and the door for readers that belongs to it. */
-  readonly now: { config: Config; door: Door | null; ended: boolean };
+  readonly now: { config: Config; door: Door | null; ended: boolean; pushes: Pushes | null };
   /** Lets go of what was put together and never started. */
   drop(): void;
 }
 
 async function assemble(parts: Parts): Promise<Daemon> {
   const { configPath, config, store, log, options } = parts;
-  const now: Daemon['now'] = { config, door: null, ended: false };
+  const now: Daemon['now'] = { config, door: null, ended: false, pushes: null };
   const { docs, at } = store.load();
   const problem = storedProblem(docs);
   if (problem !== null) throw damaged(store.file, problem);
@@ -173,13 +174,14 @@ async function assemble(parts: Parts): Promise<Daemon> {
   const told = logRenewals(log);
   const build = (wanted: Config) => buildAdapters(wanted, clock, { remember: true, told });
   const adapters = build(config);
+  now.pushes = pushesOf(config, told);
   const trouble: Trouble = (what, detail) => {
     for (const o of observers) o.trouble?.(what, detail);
   };
   const group = await groupOf({ config, clock, store, controller: () => controller, trouble });
   const coordinator = group?.coordinator ?? createSingleCoordinator(term);
-  const { version } = options;
   const eyes = group === null ? {} : { eyes: group.eyes };
+  const { version } = options;
   const world = { clock, store, coordinator, ...eyes, observers, seed: drawSeed(), version };
   const controller = new Controller(config.core, adapters, world);
   let { auditor } = adapters;
@@ -187,21 +189,20 @@ async function assemble(parts: Parts): Promise<Daemon> {
   const readers = { listen: new Readers(), gates: new Readers(), socket: new Readers() };
   const seen = viewer(controller, readers.socket);
   const status = async () => withAudit(await seen(), auditing.audited().report);
-  const chance = () => randomInt(1000) / 1000;
   const done: Parameters<typeof createAuditing>[0]['done'] = (report, news) => {
     controller.surveyed(report.surveys);
     logAudit(log, report, news);
   };
-  const of = { auditor: () => auditor, status: seen };
-  const auditing = createAuditing({ ...of, clock, chance, done, trouble });
+  const of = { auditor: () => auditor, status: seen, clock, chance, done, trouble };
+  const auditing = createAuditing(of);
   const take = async (wanted: Config, built: Built) => {
     ({ auditor } = built);
     auditing.renew();
     log.become(logOptions(wanted, options));
     now.config = wanted;
+    now.pushes = pushesOf(wanted, told, now.pushes);
     return takeDoor(daemon);
   };
-  const inForce = () => now.config;
   const desk: Desk = {
     status,
     ready: () => controller.ready(),
@@ -210,7 +211,8 @@ async function assemble(parts: Parts): Promise<Daemon> {
     history: (query) => controller.history(query),
     histories: (query) => group?.histories(query) ?? null,
     reload: createReload({
-      ...{ path: configPath, replica: options.replica, inForce, controller, log, build, take },
+      ...{ path: configPath, replica: options.replica, controller, log, build, take },
+      inForce: () => now.config,
     }),
     audited: () => auditing.audited(),
     audit: () => auditing.now(),
@@ -236,6 +238,8 @@ async function groupOf(parts: GroupParts): Promise<Group | null> {
   const { buildGroup } = await import('./group.ts');
   return buildGroup(parts);
 }
+
+const chance = () => randomInt(1000) / 1000;
 
 function drawSeed(): [number, number, number, number] {
   const seed = randomBytes(16);
@@ -276,6 +280,7 @@ async function serve(daemon: Daemon): Promise<number> {
     throw error;
   } finally {
     daemon.now.ended = true;
+    daemon.now.pushes?.close();
     if (daemon.now.door !== null) served.push(daemon.now.door.served);
     await Promise.all(served.map((s) => s.close()));
   }
@@ -314,6 +319,9 @@ async function takeDoor({
       trouble,
       get gateHoldMs() {
         return now.config.gateHoldMs;
+      },
+      get pushes() {
+        return now.pushes;
       },
     });
     now.door = { wanted: listen, served };
