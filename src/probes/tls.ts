@@ -80,39 +80,46 @@ async function exchange(trip: Trip, asked: TlsSettings): Promise<Answer> {
   // Nothing is offered: a mail server need not know a protocol that was made for the web.
   const { ca, client } = asked;
   const secured = await trip.secure(socket, { name, ca, alpn: [], client });
-  if (secured.getProtocol() === 'TLSv1.3') await beTaken(secured, trip.timeoutMs);
+  const protocol = secured.getProtocol();
+  if (protocol === 'TLSv1.3') await beTaken(secured, trip.timeoutMs);
   await sayGoodbye(secured);
   const tooFew = trip.judgeDays(asked.expect.certificateDays);
   if (tooFew !== null) return tooFew;
   const days = trip.certificateDays;
-  return { outcome: 'pass', reason: 'ok', detail: `${secured.getProtocol()}, ${days} days left` };
+  return { outcome: 'pass', reason: 'ok', detail: `${protocol}, ${days} days left` };
 }
 
 /** Of the deadline, what a server has for a word after the handshake; most say one at once. */
 const wordShare = 0.25;
 const wordMostMs = 300;
+/** A ticket may be followed by the end: some servers look at the certificate only then. */
+const afterTicketMs = 50;
 
 /**
  * With TLS 1.3 our side of the handshake ends before the server has looked at our certificate, or
- * missed it (RFC 8446, 4.4.2.4): its ticket, its first words or its silence say that we were taken,
- * an alert that we were not. Rejects with that alert.
+ * missed it (RFC 8446, 4.4.2.4): its first words or its silence say that we were taken, an alert or
+ * the end that we were not. Rejects with these.
  */
 function beTaken(socket: TLSSocket, timeoutMs: number): Promise<void> {
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(resolve, Math.min(wordMostMs, timeoutMs * wordShare));
+    const most = Math.min(wordMostMs, timeoutMs * wordShare);
+    let timer = setTimeout(resolve, most);
     const end = (then: () => void) => {
       clearTimeout(timer);
       then();
     };
-    socket.once('session', () => end(resolve));
-    socket.once('data', () => end(resolve));
-    socket.once('end', () => end(resolve));
-    socket.once('close', () => end(resolve));
-    socket.once('error', (error: NodeJS.ErrnoException) => {
-      // Whatever else becomes of the connection after its handshake is no news.
-      const isAlert = /^ERR_SSL_/.test(error.code ?? '');
-      end(isAlert ? () => reject(error) : resolve);
+    const closed = () => {
+      const error = new Error('closed after the handshake');
+      end(() => reject(Object.assign(error, { code: 'ECONNRESET' })));
+    };
+    socket.once('session', () => {
+      clearTimeout(timer);
+      timer = setTimeout(resolve, Math.min(afterTicketMs, most));
     });
+    socket.once('data', () => end(resolve));
+    socket.once('end', closed);
+    socket.once('close', closed);
+    socket.once('error', (error) => end(() => reject(error)));
   });
 }
 

@@ -154,7 +154,8 @@ async function takePush(
   if (body === null) {
     return send(request, response, 413, `a body has at most ${pushes.bytesMost} bytes\n`, end);
   }
-  const { status, text } = await askers.spend(small(() => pushes.push(name, body)));
+  const heard = askers.spend(small(() => pushes.push(name, body)));
+  const { status, text } = await heard;
   send(request, response, status, text);
 }
 

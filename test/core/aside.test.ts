@@ -1,0 +1,86 @@
+// Checks that ask somebody else than the origin (`aside`): another monitor's word, a Prometheus, a
+// plugin. They vote like any other, and say nothing of what a path can see, nor of how fast the origin
+// may be asked.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { CheckConfig, CoreConfig } from '../../src/core/model.ts';
+import { coreConfig, type Shape, World } from './world.ts';
+
+const WWW = 'www.gslb.test.';
+const shape: Shape = {
+  paths: ['p1'],
+  check: { intervalMs: 5000, timeoutMs: 2000, confirmMs: 500 },
+  detector: { kind: 'sequential', falseSwitchEveryMs: 10 * 365 * 86_400_000 },
+  record: { patienceMs: 10_000 },
+};
+
+/** The world's two origins, each with one more check that asks somebody else. */
+function withAside(more: Partial<CheckConfig>): CoreConfig {
+  const plain = coreConfig(shape);
+  const added = Object.values(plain.checks)
+    .filter(({ role }) => role === 'origin')
+    .map((check) => ({ ...check, id: `${check.origin}/pushed`, ...more }));
+  const checks = Object.fromEntries(added.map((check) => [check.id, check]));
+  const origins = Object.entries(plain.origins).map(([name, origin]) => {
+    return [name, { ...origin, checks: [...origin.checks, `${name}/pushed`] }] as const;
+  });
+  return {
+    ...plain,
+    checks: { ...plain.checks, ...checks },
+    origins: Object.fromEntries(origins),
+  };
+}
+
+function begin(more: Partial<CheckConfig> = { aside: true }): World {
+  const world = new World(withAside(more));
+  world.hold(WWW, 'a.shop.test.');
+  world.start();
+  world.advance(30_000);
+  return world;
+}
+
+const switches = (world: World) => world.journal.filter(({ entry }) => entry.kind === 'switch');
+const blind = (world: World) =>
+  world.journal.filter(({ entry }) => entry.kind === 'path' && /blind/.test(entry.sentence));
+
+test('another monitor’s failure moves a record, as any required check does', () => {
+  const world = begin();
+  world.checks.set('a/pushed', 'fail');
+  world.advance(60_000);
+  assert.equal(switches(world).length, 1, 'a is left');
+});
+
+test('while our own line is cut, what others pushed before does not make it look sound', () => {
+  const cut = (more: Partial<CheckConfig>) => {
+    const world = begin(more);
+    for (const name of ['a/web', 'b/web']) world.checks.set(name, 'hang');
+    world.advance(120_000);
+    return world;
+  };
+  const world = cut({ aside: true });
+  assert.equal(blind(world).length, 1, 'the path is blind');
+  assert.equal(switches(world).length, 0);
+  // The same check as if it had come by the path: it vouches for it.
+  assert.equal(blind(cut({})).length, 0);
+});
+
+test('what asks somebody else costs the origin nothing of what it may be asked', () => {
+  const asked = (more: Partial<CheckConfig>) => {
+    const plain = withAside({ intervalMs: 500, ...more });
+    const a = { ...plain.origins['a']!, rate: 0.3 };
+    const world = new World({ ...plain, origins: { ...plain.origins, a } });
+    let count = 0;
+    const perform = world.perform.bind(world);
+    world.perform = (e, committed) => {
+      if (e.kind === 'probe' && e.check === 'a/web') count++;
+      perform(e, committed);
+    };
+    world.hold(WWW, 'a.shop.test.');
+    world.start();
+    world.advance(600_000);
+    return count;
+  };
+  assert.ok(asked({ aside: true }) >= 115, 'by its clock');
+  assert.ok(asked({}) < 60, 'with all others that the origin has to bear');
+});
