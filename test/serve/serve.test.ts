@@ -605,12 +605,7 @@ test('what another monitor pushes is heard with its token alone, bounded, and no
       return body === 'odd' ? { status: 400, text: 'no\n' } : { status: 200, text: 'heard\n' };
     },
   };
-  let now: typeof pushes | null = pushes;
-  const to = await http({
-    get pushes() {
-      return now;
-    },
-  });
+  const to = await http({ pushes });
   const bearer = (token: string) => ({ authorization: `Bearer ${token}` });
   const cases: readonly (readonly [string, string, string, Record<string, string>, number])[] = [
     ['POST', '/push/mon', '{}', bearer('token-of-mon'), 200],
@@ -637,8 +632,8 @@ test('what another monitor pushes is heard with its token alone, bounded, and no
   const socket = peer(to);
   socket.write('POST /push/mon HTTP/1.1\r\ncontent-length: 900\r\n\r\n');
   assert.match(await untilClosed(socket), /^HTTP\/1\.1 401 /);
-  now = null;
-  const off = await ask(to, 'POST', '/push/mon', '{}', bearer('token-of-mon'));
+  const deaf = await http();
+  const off = await ask(deaf, 'POST', '/push/mon', '{}', bearer('token-of-mon'));
   assert.equal(off.status, 405, 'nobody listens');
 });
 
