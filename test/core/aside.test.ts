@@ -4,7 +4,8 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { CheckConfig, CoreConfig } from '../../src/core/model.ts';
+import { start, step } from '../../src/core/direct.ts';
+import type { CheckConfig, CoreConfig, Outcome } from '../../src/core/model.ts';
 import { coreConfig, type Shape, World } from './world.ts';
 
 const WWW = 'www.gslb.test.';
@@ -83,4 +84,30 @@ test('what asks somebody else costs the origin nothing of what it may be asked',
   };
   assert.ok(asked({ aside: true }) >= 115, 'by its clock');
   assert.ok(asked({}) < 60, 'with all others that the origin has to bear');
+});
+
+test('the direct way out goes by what it sees itself: nobody pushes to a command', () => {
+  const order = {
+    ...{ record: WWW, target: 'b', reason: 'a drill', by: 'ann', forMs: null },
+    ...{ adopt: false, dryRun: false, force: false },
+  };
+  const goes = (web: Outcome, pushed: Outcome) => {
+    const { state, effects } = start({
+      config: withAside({ aside: true }),
+      order,
+      id: 'd1',
+      now: 0,
+    });
+    const asked = effects.flatMap((e) => (e.kind === 'probe' ? [e.check] : []));
+    assert.deepEqual(asked, ['b/web', 'b/pushed']);
+    const after = [
+      step(state, { kind: 'probed', check: 'b/pushed', outcome: pushed, detail: 'x' }, 1, 1),
+      step(state, { kind: 'probed', check: 'b/web', outcome: web, detail: 'y' }, 2, 2),
+    ].flat();
+    return after.some((e) => e.kind === 'read');
+  };
+  assert.equal(goes('pass', 'pass'), true);
+  assert.equal(goes('pass', 'blind'), true);
+  assert.equal(goes('pass', 'fail'), false);
+  assert.equal(goes('blind', 'pass'), false);
 });

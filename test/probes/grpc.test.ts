@@ -2,6 +2,7 @@
 // clear and with TLS: what each state and each end of a call means, and that nothing is left behind.
 
 import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import {
   createSecureServer,
   createServer,
@@ -9,9 +10,12 @@ import {
   type ServerHttp2Stream,
 } from 'node:http2';
 import type net from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, test } from 'node:test';
 import fc from 'fast-check';
 import { grpc, readState } from '../../src/probes/grpc.ts';
+import { startEtcd, withoutEtcd } from '../parts/etcd.ts';
 import {
   closedPort,
   createCertificates,
@@ -200,6 +204,30 @@ test('the service, the authority and the certificate are those that were asked f
     const head = Buffer.from([0x0a, 0xc8, 0x01]);
     assert.deepEqual(seen[1]!.message, Buffer.concat([head, Buffer.from(long)]));
   });
+});
+
+test('a real server of gRPC: an etcd serves, wants a certificate, and knows no other service', {
+  skip: withoutEtcd,
+}, async () => {
+  const etcd = await startEtcd({ members: 1 });
+  const folder = mkdtempSync(join(tmpdir(), 'detour-grpc-'));
+  try {
+    const file = (name: string, bytes: Buffer) => {
+      writeFileSync(join(folder, name), bytes, { mode: 0o600 });
+      return join(folder, name);
+    };
+    const ca = file('ca', etcd.ca);
+    const client = { cert: file('cert', etcd.cert), key: file('key', etcd.key) };
+    const { host } = new URL(etcd.endpoints[0]!);
+    const serves = await ask({ grpc: host, ca, client });
+    assert.equal(words(serves), 'pass ok', serves.detail);
+    const other = await ask({ grpc: host, ca, client, service: 'shop.v1.Cart' });
+    assert.equal(words(other), 'fail unknown-service', other.detail);
+    assert.equal((await ask({ grpc: host, ca })).outcome, 'fail');
+  } finally {
+    rmSync(folder, { recursive: true });
+    await etcd.stop();
+  }
 });
 
 test('an answer never makes its reader throw, and reads what was written', () => {
