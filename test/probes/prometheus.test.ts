@@ -61,8 +61,8 @@ test('a value is compared, of several each or any, and what is no value is unkno
         [vector(), {}, 'blind empty', /no series: write one/],
         [vector(), { empty: 'pass' }, 'pass ok', /no series/],
         [vector(), { empty: 'fail' }, 'fail empty', /no series/],
-        [vector(['0.5', old]), {}, 'blind stale', /of 2m before our time/],
-        [vector(['0.01', now() + 120]), {}, 'blind stale', /of (2m|1m59s) after our time/],
+        [vector(['0.5', old]), {}, 'blind stale', /of 2m\w* before our time/],
+        [vector(['0.01', now() + 120]), {}, 'blind stale', /of [12]m\w* after our time/],
         [vector(['0.5', old]), { stale: '3m' }, 'fail value', /expected/],
       ];
       for (const [body, more, expected, detail] of cases) {
