@@ -339,7 +339,7 @@ type Problems = (readonly [path: readonly string[], text: string])[];
 function problemsOfRequest(
   value: Pick<
     HttpSettings,
-    'method' | 'body' | 'contentType' | 'headers' | 'sign' | 'client' | 'http2'
+    'method' | 'body' | 'headers' | 'secretHeaders' | 'sign' | 'client' | 'http2'
   >,
   secure: boolean,
 ): Problems {
@@ -356,6 +356,12 @@ function problemsOfRequest(
   }
   if (client !== undefined && !secure) {
     problems.push([['client'], 'an http URL has no TLS: ask an https URL or leave this out']);
+  }
+  const hopwise = ['proxy-connection', 'http2-settings'].find(
+    (name) => headers[name] !== undefined || value.secretHeaders[name] !== undefined,
+  );
+  if (http2 !== undefined && hopwise !== undefined) {
+    problems.push([['http2'], `HTTP/2 has no ${hopwise} (RFC 9113, 8.2.2): leave the header out`]);
   }
   if (http2 === true && !secure) {
     const message = 'in the clear nobody agrees on HTTP/2: write only, or ask an https URL';

@@ -4,7 +4,7 @@
 // origin for a file of this machine.
 
 import { createPrivateKey, X509Certificate } from 'node:crypto';
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { accessSync, constants, existsSync, readFileSync, statSync } from 'node:fs';
 import tls from 'node:tls';
 import { z } from 'zod';
 import { whyOfFile } from '../kit/errno.ts';
@@ -71,7 +71,8 @@ export function problemOfClient(client: ClientFiles): FileProblem | null {
     return null;
   } catch (error) {
     if (!(error instanceof LocalError)) throw error;
-    const isAbsent = [client.cert, client.key].some((file) => !existsSync(file));
+    // A key may be the daemon's user's alone.
+    const isAbsent = [client.cert, client.key].some((file) => !isReadable(file));
     return { text: error.message, isAbsent };
   }
 }
@@ -177,6 +178,16 @@ function markOf(ca: string): string {
 /** All certificates of a bundle as PEM. Throws LocalError when it is not whole. */
 function readBundle(ca: string): readonly string[] {
   return readCertificates('ca', ca);
+}
+
+function isReadable(file: string): boolean {
+  try {
+    accessSync(file, constants.R_OK);
+    return true;
+  } catch {
+    // Why not shows when it is read.
+    return false;
+  }
 }
 
 function readFileOf(file: string, most: number, wrong: (what: string) => LocalError): string {

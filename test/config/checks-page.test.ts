@@ -41,3 +41,34 @@ test('each example of the page is taken, and every kind of check has one', () =>
   }
   assert.deepEqual([...kinds].toSorted(), Object.keys(tables.checks).toSorted());
 });
+
+test('a door that others reach takes tokens in the clear, and that is told', () => {
+  const told = (listen: string, check: object) => {
+    const text = stringify({
+      ...{
+        cluster: 'shop',
+        listen,
+        providers: { cf: { type: 'cloudflare', apiToken: { env: 'T' } } },
+      },
+      origins: {
+        a: { cloud: 'east', checks: { web: { http: 'https://a.example.com/' }, one: check } },
+      },
+      records: {
+        'www.example.net': { publish: ['cf'], targets: [{ origin: 'a', cname: 'a.example' }] },
+      },
+    });
+    const parsed = parseConfig(text, 'x', tables);
+    assert.ok(parsed.ok);
+    return parsed.warnings
+      .map(printProblem)
+      .some((line) => /listen: takes pushes in the clear/.test(line));
+  };
+  const check = { push: 'mon', token: { env: 'P' } };
+  for (const open of ['0.0.0.0:9353', '192.0.2.1:9353', '[::]:9353']) {
+    assert.equal(told(open, check), true, open);
+    assert.equal(told(open, { tcp: 'a.example.com:1' }), false, open);
+  }
+  for (const own of ['127.0.0.1:9353', '[::1]:9353', 'localhost:9353']) {
+    assert.equal(told(own, check), false, own);
+  }
+});

@@ -334,6 +334,7 @@ test('what cannot be meant is refused with the cure', () => {
     [{ http: 'http://a.test/', client }, /no TLS/],
     [{ http: 'http://a.test/', http2: true }, /in the clear nobody agrees on HTTP\/2: write only/],
     [{ http2: false }, /expected true or only/],
+    [{ http2: true, headers: { 'Proxy-Connection': 'x' } }, /HTTP\/2 has no proxy-connection/],
     [{ host: 'a.test:0' }, /or www\.example\.net:8443/],
     [{ host: 'a.test:70000' }, /or www\.example\.net:8443/],
     [{ host: '192.0.2.1:80' }, /a host name/],
