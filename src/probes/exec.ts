@@ -133,20 +133,34 @@ async function run(
   }
   trip.stage = 'answer';
   const late = `${program} did not end in time and was killed`;
-  trip.late = asked.late === 'fail' ? fail('timeout', late) : blind('plugin-timeout', late);
-  const child = spawn(program, args, {
-    // Of its own process group, so that its children can be ended with it.
-    detached: true,
-    stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...usual, ...asked.env, ...Object.fromEntries(secrets) },
-    cwd: '/',
-  });
   running++;
   own.count++;
   const gone = () => {
     running--;
     own.count--;
   };
+  trip.late = asked.late === 'fail' ? fail('timeout', late) : blind('plugin-timeout', late);
+  await turn();
+  if (trip.signal.aborted) {
+    gone();
+    return blind('aborted', 'the probe was called off');
+  }
+  const cannot = (error: unknown) => {
+    const why = `${program} cannot be started: it ${whyOfFile(error)}`;
+    return blind('plugin', `${why}; give an executable's path`);
+  };
+  let child: ChildProcess;
+  try {
+    const env = { ...usual, ...asked.env, ...Object.fromEntries(secrets) };
+    // Of its own process group, so that its children can be ended with it.
+    child = spawn(program, args, {
+      ...{ detached: true, stdio: ['ignore', 'pipe', 'pipe'], env, cwd: '/' },
+    });
+  } catch (error) {
+    // Some errors come at once, others later.
+    gone();
+    return cannot(error);
+  }
   const said = collect(child);
   const stop = () => endGroup(child);
   trip.signal.addEventListener('abort', stop, { once: true });
@@ -154,13 +168,23 @@ async function run(
     const { status, killer } = await ended(child, gone);
     return judge(asked, status, killer, hidden(firstLine(said()), secrets));
   } catch (error) {
-    const why = `${program} cannot be started: it ${whyOfFile(error)}`;
-    return blind('plugin', `${why}; give an executable's path`);
+    return cannot(error);
   } finally {
     stop();
     trip.signal.removeEventListener('abort', stop);
     for (const stream of [child.stdout, child.stderr]) stream?.destroy();
   }
+}
+
+let starting: Promise<void> = Promise.resolve();
+
+/**
+ * One after the other, with a turn of the event loop between: to start a program holds it up for some
+ * milliseconds, and the answers to other probes are not to wait for many.
+ */
+function turn(): Promise<void> {
+  starting = starting.then(() => new Promise((resolve) => setImmediate(resolve)));
+  return starting;
 }
 
 /** Rejects when it could not be started. `gone` is called once, when nothing of it runs any more. */
