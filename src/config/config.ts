@@ -218,7 +218,8 @@ export function parseConfig(
   const source = readSource([{ file, text }, ...more], nested);
   const wanted = new Map<string, Set<Role>>();
   const asked = new Map<ProbeConfig, unknown>();
-  const context = { source, tables, wanted, named, asked, included };
+  const pushed = new Map<string, Path>();
+  const context = { source, tables, wanted, named, asked, included, pushed };
   const config = source.root === null ? null : readConfig(context, source.root);
   const problems = source.problems();
   if (problems.length > 0 || config === null) return { ok: false, problems, wanted };
@@ -260,6 +261,8 @@ interface Context {
   /** What each check asks, as it was written. */
   readonly asked: Map<ProbeConfig, unknown>;
   readonly included: Included;
+  /** Where each name stands that others push to. */
+  readonly pushed: Map<string, Path>;
 }
 
 const nested = ['providers', 'paths', 'clouds', 'origins', 'records', 'replicas'];
@@ -325,7 +328,7 @@ function readConfig(context: Context, root: Tree): Config | null {
     dns: dnsOf(dns),
     stateDir,
     socket: socketOf(context, top.socket ?? `${stateDir.replace(/\/+$/, '')}/control.sock`),
-    listen: listen === undefined || listen === 'off' ? null : parseHostPort(listen, null),
+    listen: listenOf(context, listen),
     api: readApi(source, root, listen),
     gateHoldMs: top.gateHold ?? 0,
     maintenance: { origins: windowsOf(origins), records: Object.fromEntries(maintained) },
@@ -534,6 +537,10 @@ function readPoints(
   }
   return entries.map(([name, below, here]) => {
     const { cadence, probe } = readCheck(context, here, below, policy, []);
+    if (isAside(context, probe)) {
+      const message = `a ${probe.kind} check shows nothing of what a path can see`;
+      context.source.problem(here, `${message}: ask something there by http, tcp or dns`, 'key');
+    }
     const by = fitting(context, here, probe, [paths].flat(), isNamed);
     return { name, by, cadence, probe };
   });
@@ -575,6 +582,7 @@ function readClouds(
         ...{ id, role: 'service', origin: null, cloud, plane: given.plane ?? 'resource' },
         ...{ region: given.region ?? null, paths: by.map((p) => p.name), advisory: false },
         ...cadence,
+        ...(isAside(context, probe) ? { aside: true as const } : {}),
       };
       parts.probes[id] = probe;
     }
@@ -770,6 +778,7 @@ function readOrigins(
       parts.checks[id] = {
         ...{ id, role: 'origin', origin: name, cloud, plane: null, region },
         ...{ paths: by.map((p) => p.name), advisory: own.advisory ?? false, ...cadence },
+        ...(isAside(context, probe) ? { aside: true as const } : {}),
       };
       parts.probes[id] = probe;
     }
@@ -942,7 +951,40 @@ function readCheck(
   };
   const probe = { kind, settings, timeoutMs };
   context.asked.set(probe, plainOf(rest));
+  noteName(context, path, probe);
   return { cadence, probe };
+}
+
+/** Whether somebody else than the origin is asked. */
+function isAside({ tables }: Context, { kind }: ProbeConfig): boolean {
+  return rowOf(tables.checks, kind)?.aside === true;
+}
+
+/** A name that others push to is one check's: else who speaks of what would be a guess. */
+function noteName({ source, tables, pushed }: Context, at: Path, probe: ProbeConfig): void {
+  const row = rowOf(tables.checks, probe.kind);
+  if (row?.pushedAs === undefined || probe.settings == null) return;
+  const name = row.pushedAs(probe.settings);
+  const other = pushed.get(name);
+  if (other === undefined) pushed.set(name, at);
+  else {
+    const message = `${show(name)} is pushed to ${other.join('.')} already: give it another name`;
+    source.problem([...at, probe.kind], message);
+  }
+}
+
+/** The door for readers, by which pushes come in. */
+function listenOf({ source, pushed }: Context, listen: string | undefined): HostPort | null {
+  if (listen === undefined) return null;
+  if (pushed.size === 0) return listen === 'off' ? null : parseHostPort(listen, null);
+  if (listen === 'off') {
+    const message = 'is off, and what is pushed comes in there: give it an address';
+    source.problem(['listen'], `${message}, or leave the push checks out`);
+  } else if (!/^(127\.|\[::1\]|localhost:)/.test(listen)) {
+    const message = 'takes pushes in the clear, where anybody on the way reads their tokens';
+    source.warning(['listen'], `${message}: have a proxy with TLS in front of it`);
+  }
+  return listen === 'off' ? null : parseHostPort(listen, null);
 }
 
 /** The durations of a cadence against each other, told at the place that sets one of them. */

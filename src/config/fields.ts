@@ -562,7 +562,13 @@ export const fields = {
   exit: {
     proxy: proxyUrl.optional(),
     blackbox: blackboxUrl.optional(),
-    credentials: secretRef.optional().describe('user:password at the proxy'),
+    credentials: secretRef.optional().describe('user:password at the proxy or the exporter'),
+    ca: z
+      .string()
+      .min(1)
+      .max(4096)
+      .optional()
+      .describe("path of a PEM bundle to trust for the proxy's or the exporter's own TLS"),
   },
   provider: {
     nameservers: hosts

@@ -134,32 +134,47 @@ function readExit(
   const given = pick(tree, Object.keys(fields.exit));
   // Read as a whole, because below a setting even a key may be a secret in the wrong place.
   const exit = readPlain(source, at, plainOf(given), z.strictObject(fields.exit), 'kind', []);
-  const { proxy, blackbox, credentials } = exit ?? {};
+  const { proxy, blackbox, credentials, ca } = exit ?? {};
   const ways = ['localAddress', 'proxy', 'blackbox'].filter((key) => tree.entries.has(key));
   if (ways.length > 1) {
     const message = `${listOf(ways)} are different ways out: keep one of them`;
     source.problem([...at, ways[1]!], message, 'key');
   }
-  const belongs = (key: string, to: string) => {
-    if (!tree.entries.has(key) || tree.entries.has(to)) return;
-    source.problem([...at, key], `belongs to a ${to}: add ${to} or leave it out`, 'key');
+  const belongs = (key: string, ...to: readonly string[]) => {
+    if (!tree.entries.has(key) || to.some((one) => tree.entries.has(one))) return;
+    const one = listOf(to, 'or');
+    source.problem([...at, key], `belongs to a ${one}: add ${one} or leave it out`, 'key');
   };
-  belongs('credentials', 'proxy');
+  belongs('credentials', 'proxy', 'blackbox');
+  belongs('ca', 'proxy', 'blackbox');
   belongs('module', 'blackbox');
+  const scheme = URL.parse(proxy?.url ?? blackbox ?? '')?.protocol;
+  if (ca !== undefined && scheme !== undefined && scheme !== 'https:') {
+    const message = `${scheme.slice(0, -1)} has no TLS of its own: write https or leave it out`;
+    source.problem([...at, 'ca'], message, 'key');
+  }
   if (tree.entries.has('blackbox') && tree.entries.has('resolver')) {
     const message = 'a blackbox_exporter resolves names by itself: leave it out';
     source.problem([...at, 'resolver'], message, 'key');
   }
   const { localAddress = null, module = 'http_2xx' } = place;
   const resolver = blackbox === undefined ? (place.resolver ?? null) : null;
-  if (proxy !== undefined) return { name, resolver, ...proxy, credentials: credentials ?? null };
+  const trust = ca === undefined ? {} : { ca };
+  if (proxy !== undefined) {
+    return { name, resolver, ...proxy, credentials: credentials ?? null, ...trust };
+  }
   if (blackbox === undefined) return { name, resolver, kind: 'direct', localAddress };
   const { hostname, protocol } = new URL(blackbox);
   if (protocol === 'http:' && !/^127\.|^\[::1\]$|^localhost$/.test(hostname)) {
+    if (credentials !== undefined) {
+      const message = 'http would show the credentials to everybody on the way: use https';
+      source.problem([...at, 'blackbox'], message);
+    }
     const message = 'what it saw comes back in the clear, where anybody on the way may forge it';
     source.warning([...at, 'blackbox'], `${message}: use https`);
   }
-  return { name, resolver, kind: 'blackbox', url: blackbox, module };
+  const shown = credentials === undefined ? {} : { credentials };
+  return { name, resolver, kind: 'blackbox', url: blackbox, module, ...shown, ...trust };
 }
 
 /**

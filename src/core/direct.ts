@@ -324,7 +324,9 @@ function onProbed(state: State, e: Extract<Event, { kind: 'probed' }>, out: Out)
   look.detail = e.detail;
   // With --force nothing hangs on the answer, so nobody waits for another.
   const isBlind = e.outcome === 'blind' || e.outcome === 'limited';
-  if (isBlind && look.asks < PROBES && !state.order.force) {
+  // What others push is heard by the daemon: to ask again here changes nothing.
+  const canChange = look.check.aside !== true;
+  if (isBlind && canChange && look.asks < PROBES && !state.order.force) {
     look.dueAt = state.now + PROBE_AGAIN_MS;
     return;
   }
@@ -335,7 +337,7 @@ function onProbed(state: State, e: Extract<Event, { kind: 'probed' }>, out: Out)
   else end(state, out, { exit: 1, message: refusal });
 }
 
-/** Why the target may not be gone to; null when every required check has passed. */
+/** Why the target may not be gone to; null when every required check of its own has passed. */
 function illness(state: State): string | null {
   const { target } = state.order;
   const said = (l: Look) => `${l.check.id}: ${l.detail}`;
@@ -343,7 +345,11 @@ function illness(state: State): string | null {
   if (failed !== undefined) {
     return `${target} does not pass its check (${said(failed)}): give --force to go there`;
   }
-  const blind = state.looks.find((l) => l.outcome === 'blind' || l.outcome === 'limited');
+  // Somebody else's silence is nothing against what was seen to serve.
+  const seen = state.looks.some((l) => l.outcome === 'pass');
+  const blind = state.looks.find(
+    (l) => (l.outcome === 'blind' || l.outcome === 'limited') && !(seen && l.check.aside === true),
+  );
   if (blind === undefined) return null;
   return (
     `${target} could not be looked at from here, asked ${blind.asks} times (${said(blind)}): ` +

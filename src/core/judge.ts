@@ -334,7 +334,7 @@ function factsOf(state: State, cloud: string, origins: readonly string[]): Cloud
 export function countDown(state: State, cs: CheckState, by: number): void {
   const config = state.config.checks[cs.check];
   const path = state.paths.get(cs.path);
-  if (by === 0 || path === undefined || config?.role !== 'origin') return;
+  if (by === 0 || path === undefined || config?.role !== 'origin' || config.aside) return;
   const cloud = config.cloud ?? '';
   path.down.set(cloud, Math.max(0, (path.down.get(cloud) ?? 0) + by));
   suspectAnew(state);

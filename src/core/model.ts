@@ -79,6 +79,8 @@ export interface CheckConfig {
   readonly rise: number;
   /** An advisory check is shown and never moves traffic. */
   readonly advisory: boolean;
+  /** Somebody else than the origin is asked: it shows nothing of a path and has its own rate. */
+  readonly aside?: true;
   /** Of its definition, the same on every replica: 16 hex digits of SHA-256. Absent: alone. */
   readonly hash?: string;
 }

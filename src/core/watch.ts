@@ -188,9 +188,9 @@ function nextInPhase({ phaseMs }: CheckState, { intervalMs }: CheckConfig, now: 
   return next - now < intervalMs / 2 ? next + intervalMs : next;
 }
 
-/** What a check asks, together with others: its origin; a service and a reference stand alone. */
+/** What a check asks, together with others: its origin; all that ask somebody else stand alone. */
 function placeOf(check: CheckConfig): string {
-  return check.origin ?? check.id;
+  return check.aside ? check.id : (check.origin ?? check.id);
 }
 
 /** What the clocks ask of each place; what is known of its limit is kept. */
@@ -248,7 +248,9 @@ function watchOrigins(state: State): void {
 
 /** Finds each path's reference points: its own, and some origins of every cloud. */
 function watchPaths(state: State): void {
-  const origins = Object.values(state.config.checks).filter((c) => c.role === 'origin');
+  const origins = Object.values(state.config.checks).filter(
+    (c) => c.role === 'origin' && c.aside !== true,
+  );
   const clouds = [...new Set(origins.map((c) => c.cloud))];
   const each = Math.max(1, Math.floor(NATURAL_REFERENCES / Math.max(1, clouds.length)));
   const old = new Map(state.paths);
@@ -454,7 +456,7 @@ export function onObservation(
   const shaky = cs.missed > 0 || cs.fails > 0;
   hear(cs, o);
   if (o.outcome === 'pass') countPass(cs.rate, o.startedAt);
-  let touched = lookAround(state, way, cs, o, out);
+  let touched = config.aside ? NOBODY : lookAround(state, way, cs, o, out);
   if (o.outcome === 'fail' && config.role !== 'reference') {
     const isVoid = way.blind || o.startedAt < cs.forgotAt;
     if (!isVoid) touched = join(touched, doubt(state, voter, judged, o, called, out));
@@ -521,7 +523,9 @@ function take(
   // Counters weigh nothing (their threshold is 0), but what the path usually loses is learnt.
   const asks = o.outcome === 'fail' && state.config.detector.kind === 'sequential';
   const lost = asks ? lossNow(way.references, config.cloud, state.now) : 0;
-  weigh(cs, o, way.loss, judged.verdict, 2 * thresholdOf(state, config), lost);
+  // What others have seen teaches nothing about what our path loses.
+  const loss = config.aside ? { ...way.loss } : way.loss;
+  weigh(cs, o, loss, judged.verdict, 2 * thresholdOf(state, config), lost);
   if (changed) countDown(state, cs, cs.verdict === 'down' ? 1 : was === 'down' ? -1 : 0);
   if (state.eyes !== null) {
     const isOther = changed || wasLate || run !== cs.fails > 0;

@@ -195,11 +195,25 @@ export type PathSpec = {
 } & (
   | { readonly kind: 'direct'; readonly localAddress: string | null }
   /** CONNECT through an HTTP(S) proxy, `http://proxy:3128`; credentials `user:password`. */
-  | { readonly kind: 'proxy'; readonly url: string; readonly credentials: SecretRef | null }
+  | {
+      readonly kind: 'proxy';
+      readonly url: string;
+      readonly credentials: SecretRef | null;
+      /** Path of a PEM bundle that vouches for the proxy; absent: the well-known roots. */
+      readonly ca?: string;
+    }
   /** SOCKS5 with remote name resolution, `socks5://host:1080`; credentials `user:password`. */
   | { readonly kind: 'socks5'; readonly url: string; readonly credentials: SecretRef | null }
   /** A Prometheus blackbox_exporter elsewhere, which probes in our place. */
-  | { readonly kind: 'blackbox'; readonly url: string; readonly module: string }
+  | {
+      readonly kind: 'blackbox';
+      readonly url: string;
+      readonly module: string;
+      /** `user:password` that the exporter wants (RFC 7617); absent: none. */
+      readonly credentials?: SecretRef;
+      /** Path of a PEM bundle that vouches for the exporter; absent: the well-known roots. */
+      readonly ca?: string;
+    }
 );
 
 /**
@@ -217,6 +231,13 @@ export interface CheckType<Settings> {
    * path's. Without settings, what no settings could change.
    */
   pathProblem(path: PathSpec, settings: Settings | undefined): string | null;
+  /**
+   * True where somebody else than the origin is asked: it says nothing of what a path can see, costs
+   * the origin nothing, and is no reference point.
+   */
+  readonly aside?: boolean;
+  /** Where others push to it, as `POST /push/NAME` at `listen`: that name, which is one check's. */
+  pushedAs?(settings: Settings): string;
   create(
     settings: Settings,
     path: PathSpec,

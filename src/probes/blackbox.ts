@@ -6,11 +6,11 @@
 // Source: github.com/prometheus/blackbox_exporter, prober/handler.go and prober/{http,tcp,utils}.go
 // (0.23 and 0.28 read; 0.23 asked in the tests).
 
-import { request as plainRequest } from 'node:http';
-import type { Socket } from 'node:net';
 import type { AdapterContext, CheckType, PathSpec } from '../kit/extend.ts';
 import { printStatuses, type StatusRange } from './expect.ts';
-import { straight, type Trip, travel } from './path.ts';
+import { type Means, straight, type Trip, travel, wayOf } from './path.ts';
+import { basicOf, type Scraped, scrape } from './scrape.ts';
+import type { Credentials } from './tunnel.ts';
 import { type Answer, blind, fail, limited } from './words.ts';
 
 interface Elsewhere {
@@ -25,11 +25,12 @@ interface Elsewhere {
   readonly certificateDays?: number | undefined;
   /** How the exporter's own name is looked up. */
   readonly lookup: AdapterContext['lookup'];
+  /** What the exporter itself wants to know; never shown. */
+  readonly credentials?: Credentials | null;
 }
 
 type BlackboxPath = Extract<PathSpec, { kind: 'blackbox' }>;
 
-const bodyBytesMax = 1_048_576;
 /** What an exporter keeps of the time it is given, unless told otherwise (--timeout-offset). */
 const offsetMs = 500;
 /** Of the deadline, for asking the target; the rest is for the way to the exporter and back. */
@@ -47,9 +48,9 @@ export function blackboxAsker(
   const exporter = new URL(path.url).host;
   const go = async (trip: Trip): Promise<Answer> => {
     trip.late = blind('blackbox-timeout', `the exporter ${exporter} did not answer in time`);
-    let reply: Reply;
+    let reply: Scraped;
     try {
-      reply = await scrape(trip, path, timeoutMs, asked);
+      reply = await fetched(trip, path, timeoutMs, asked);
     } catch (error) {
       const answer = trip.blame(error);
       if (answer.outcome === 'blind') return answer;
@@ -66,6 +67,11 @@ export function blackboxAsker(
     ask: (signal) => travel(straight(asked.lookup), timeoutMs, signal, go),
     close: () => {},
   };
+}
+
+/** What a path's exporter wants to know of who asks it. Throws SecretError. */
+export function credentialsOf(path: BlackboxPath, means: Means): Credentials | null {
+  return wayOf(path, means).credentials;
 }
 
 /** Why a kind of check that no exporter asks cannot go by a path; null: another one can carry it. */
@@ -86,10 +92,13 @@ export function problemForBlackbox(path: PathSpec, settings: object | undefined)
   const expected = (expect ?? {}) as Partial<Record<string, unknown>>;
   const size = (value: unknown) => Object.keys((value ?? {}) as object).length;
   const found = [
+    ...(/:\d+$/.test(String(rest['host'])) ? ['a port in host'] : []),
     ...(method !== undefined && method !== 'GET' ? ['method'] : []),
     ...(size(headers) > 0 ? ['headers'] : []),
     ...(size(secretHeaders) > 0 ? ['secretHeaders'] : []),
-    ...['basic', 'sign', 'ca', 'send'].filter((key) => rest[key] !== undefined),
+    ...['basic', 'body', 'ca', 'client', 'http2', 'send', 'sign'].filter(
+      (key) => rest[key] !== undefined,
+    ),
     ...['body', 'text', 'regex'].filter((key) => expected[key] !== undefined).map(inExpect),
   ];
   if (found.length === 0) return null;
@@ -101,64 +110,32 @@ export function problemForBlackbox(path: PathSpec, settings: object | undefined)
 
 const inExpect = (key: string) => `expect.${key}`;
 
-interface Reply {
-  readonly status: number;
-  readonly body: Buffer;
-  /** It was longer than the bound. */
-  readonly isCut: boolean;
-}
-
 /** One GET over a connection of its own. */
-async function scrape(
+function fetched(
   trip: Trip,
   path: BlackboxPath,
   timeoutMs: number,
-  { target, hostname }: Elsewhere,
-): Promise<Reply> {
+  { target, hostname, credentials }: Elsewhere,
+): Promise<Scraped> {
   const url = new URL(`${path.url.replace(/\/+$/, '')}/probe`);
   url.searchParams.set('target', typeof target === 'string' ? target : target());
   url.searchParams.set('module', path.module);
   if (hostname !== undefined) url.searchParams.set('hostname', hostname);
-  const isSecure = url.protocol === 'https:';
-  const host = url.hostname.replace(/^\[|\]$/g, '');
-  const port = Number(url.port) || (isSecure ? 443 : 80);
-  const plain = await trip.connect({ host, port });
-  const trust = { name: host, ca: undefined, alpn: ['http/1.1'] };
-  const socket: Socket = isSecure ? await trip.secure(plain, trust) : plain;
   const headers = {
-    host: url.host,
-    connection: 'close',
-    'user-agent': 'detour',
     'x-prometheus-scrape-timeout-seconds': String((timeoutMs * askingShare + offsetMs) / 1000),
+    ...(credentials == null
+      ? {}
+      : { authorization: basicOf(credentials.user, credentials.password) }),
   };
-  return new Promise((resolve, reject) => {
-    const request = plainRequest(
-      { path: `${url.pathname}${url.search}`, headers, createConnection: () => socket },
-      (response) => {
-        const chunks: Buffer[] = [];
-        let length = 0;
-        const status = response.statusCode ?? 0;
-        response.on('data', (chunk: Buffer) => {
-          chunks.push(chunk);
-          length += chunk.length;
-          if (length <= bodyBytesMax) return;
-          response.destroy();
-          resolve({ status, body: Buffer.alloc(0), isCut: true });
-        });
-        response.on('error', reject);
-        response.on('end', () => resolve({ status, body: Buffer.concat(chunks), isCut: false }));
-      },
-    );
-    request.on('error', reject);
-    request.end();
-  });
+  return scrape(trip, { url, headers, trust: { ca: path.ca } });
 }
 
-function troubleOf({ status, body, isCut }: Reply): string | null {
+function troubleOf({ status, body, isCut }: Scraped): string | null {
   // An unknown module, a missing target: 400 with a sentence of its own.
   if (status === 400) return 'answered 400: does it know the module?';
+  if (status === 401) return 'answered 401: give its path credentials, or look at them';
   if (status !== 200) return `answered ${status}`;
-  if (isCut) return `sent more than ${bodyBytesMax} bytes`;
+  if (isCut) return 'sent more than it may';
   const success = readMetrics(body.toString('utf8')).get('probe_success');
   return success === 0 || success === 1 ? null : 'sent no probe_success: is it an exporter?';
 }

@@ -72,7 +72,16 @@ export const bodyExpectation = exactlyOne(
     regex: regex.optional(),
     json: z
       .strictObject({
-        path: z.string().min(1).max(256).describe('keys and indices with dots: status.nodes.0'),
+        path: z
+          .string()
+          .min(1)
+          .max(256)
+          .describe('keys and indices with dots: status.nodes.0; a key with dots in quotes')
+          .refine((path) => keysOf(path) !== null, {
+            error:
+              'expected keys with dots between, such as status.nodes.0; one with a dot of its own ' +
+              'stands in double quotes as in JSON: build."app.version"',
+          }),
         equals: z.json().describe('the value that must stand there'),
       })
       .optional(),
@@ -190,7 +199,7 @@ function judgeJson(
     const cure = cut ? ' (cut: raise maxBytes)' : '';
     return { kind: 'mismatch', detail: `${read} are no JSON${cure}` };
   }
-  for (const key of path.split('.')) {
+  for (const key of keysOf(path) ?? [path]) {
     const holds = typeof value === 'object' && value !== null && Object.hasOwn(value, key);
     if (!holds) return { kind: 'mismatch', detail: `the JSON has nothing at ${path}` };
     value = (value as Record<string, unknown>)[key];
@@ -200,6 +209,24 @@ function judgeJson(
     kind: 'mismatch',
     detail: `${path} is ${scalar(value)}, expected ${scalar(equals)}`,
   };
+}
+
+/** `a."b.c".0` as its keys; a key that begins with a double quote is a text of JSON. */
+function keysOf(path: string): readonly string[] | null {
+  const keys: string[] = [];
+  const part = /(?:"((?:[^"\\]|\\.)*)"|([^."][^.]*|))(?:(\.)|$)/y;
+  for (let isMore = true; isMore; ) {
+    const found = part.exec(path);
+    if (found === null) return null;
+    const [, quoted, plain, dot] = found;
+    try {
+      keys.push(quoted === undefined ? plain! : (JSON.parse(`"${quoted}"`) as string));
+    } catch {
+      return null;
+    }
+    isMore = dot !== undefined;
+  }
+  return keys;
 }
 
 function scalar(value: unknown): string {

@@ -1,18 +1,20 @@
 // The `http` check: one request over a fresh connection, judged by its status, its body and the
-// days its certificate has left; with keys, a password or secret headers where the origin wants
-// them. Requests are written and answers read here, for a third of what a client for all purposes
-// costs. It must never reuse a connection or an answer, never show a header's value, never read more
-// than its bound, and never follow a redirect with what was meant for the origin.
+// days its certificate has left; with keys, a password, a certificate or secret headers where the
+// origin wants them; by HTTP/2 where that is asked for. Requests are written and answers read here,
+// for a third of what a client for all purposes costs. It must never reuse a connection or an
+// answer, never show a header's value, never read more than its bound, and never follow a redirect
+// with what was meant for the origin.
 
 import { randomBytes } from 'node:crypto';
-import net, { isIP, isIPv4 } from 'node:net';
+import net, { isIP } from 'node:net';
 import type { Duplex } from 'node:stream';
+import type { TLSSocket } from 'node:tls';
 import { z } from 'zod';
 import type { AdapterContext, CheckType, PathSpec } from '../kit/extend.ts';
-import { type SecretRef, secretRef, toName } from '../kit/schema.ts';
+import { parseHostPort, type SecretRef, secretRef, toName } from '../kit/schema.ts';
 import { SecretError } from '../kit/secret.ts';
 import { AnswerReader, type Head } from './answer.ts';
-import { blackboxAsker, problemForBlackbox } from './blackbox.ts';
+import { blackboxAsker, credentialsOf, problemForBlackbox } from './blackbox.ts';
 import { othersClock } from './clock.ts';
 import { unpack } from './decode.ts';
 import {
@@ -23,6 +25,7 @@ import {
   type StatusRange,
   statusExpectation,
 } from './expect.ts';
+import { askByHttp2 } from './h2.ts';
 import {
   type Destination,
   isItself,
@@ -34,16 +37,22 @@ import {
   travel,
   wayOf,
 } from './path.ts';
+import { basicOf, isLoopback } from './scrape.ts';
 import { type Keys, sign, signable } from './sign.ts';
-import { type Answer, blind, clause, fail, limited, printHostPort } from './words.ts';
+import { type ClientFiles, clientFiles } from './trust.ts';
+import { type Answer, blind, clause, fail, limited, printHostPort, Told } from './words.ts';
 
 interface HttpSettings {
   /** The URL, as `URL` writes it. */
   readonly http: string;
-  readonly method: 'GET' | 'HEAD' | 'OPTIONS' | 'POST';
+  readonly method: 'GET' | 'HEAD' | 'OPTIONS' | 'POST' | 'PUT' | 'PATCH';
+  /** Sent as UTF-8. */
+  readonly body?: string | undefined;
+  /** What the body is; in place of a header. */
+  readonly contentType: string;
   /** By lower-case name. */
   readonly headers: Readonly<Record<string, string>>;
-  /** Sent as Host and SNI, and verified, in place of the URL's host. */
+  /** `NAME` or `NAME:PORT`: sent as Host, and the name as SNI and verified, in place of the URL's. */
   readonly host?: string | undefined;
   /** Connect there; DNS is not asked. */
   readonly address?: string | undefined;
@@ -64,6 +73,10 @@ interface HttpSettings {
   readonly sign?: Signature | undefined;
   /** Adds a random parameter to the query, so that no cache can have seen the URL before. */
   readonly cacheBust: boolean;
+  /** To show to a server that asks who we are. */
+  readonly client?: ClientFiles | undefined;
+  /** true: where the server agrees; `only`: or the check fails. Absent: HTTP/1.1. */
+  readonly http2?: true | 'only' | undefined;
 }
 
 /** How the request is signed: AWS Signature Version 4, in headers. */
@@ -92,7 +105,21 @@ const settings = z
         context.addIssue({ code: 'custom', message: problem });
         return z.NEVER;
       }),
-    method: z.enum(['GET', 'HEAD', 'OPTIONS', 'POST']).default('GET'),
+    method: z.enum(['GET', 'HEAD', 'OPTIONS', 'POST', 'PUT', 'PATCH']).default('GET'),
+    body: z
+      .string()
+      .refine((text) => Buffer.byteLength(text) <= bodyMost, {
+        error: 'expected a text of at most 65536 bytes',
+      })
+      .optional()
+      .describe('text to send, at most 64 KiB; it is no place for a secret'),
+    contentType: z
+      .string()
+      .regex(/^[\x21-\x7e][\x20-\x7e]{0,254}$/, {
+        error: 'expected a media type, such as application/json',
+      })
+      .default('text/plain; charset=utf-8')
+      .describe('what the body is, such as application/json'),
     headers: z
       .record(z.string(), z.string())
       .default({})
@@ -135,11 +162,11 @@ const settings = z
     host: z
       .string()
       .optional()
-      .describe('public name to send as Host and SNI')
-      .refine((text) => text === undefined || toName(text) !== null, {
-        message: 'expected a host name, such as www.example.net',
+      .describe('public name to send as Host and SNI, with or without a port for Host')
+      .refine((text) => text === undefined || hostOf(text) !== null, {
+        message: 'expected a host name, such as www.example.net or www.example.net:8443',
       })
-      .transform((text) => (text === undefined ? undefined : toName(text)!.slice(0, -1))),
+      .transform((text) => (text === undefined ? undefined : hostOf(text)!)),
     address: z
       .string()
       .optional()
@@ -162,9 +189,17 @@ const settings = z
     redirects: z.int().min(0).max(10).default(0).describe('redirects to follow'),
     maxBytes: z.int().min(1).max(1_048_576).default(65_536).describe('bytes of the body to read'),
     ca: z.string().min(1).optional().describe('path of a PEM bundle to trust'),
+    client: clientFiles,
+    http2: z
+      .union([z.literal(true), z.literal('only')], { error: 'expected true or only' })
+      .optional()
+      .describe('ask by HTTP/2: true where the server agrees, only or the check fails'),
   })
   .superRefine((value, context) => {
     const secure = value.http.startsWith('https:');
+    for (const [path, message] of problemsOfRequest(value, secure)) {
+      context.addIssue({ code: 'custom', path: [...path], message });
+    }
     if (value.expect.certificateDays !== undefined && !secure) {
       const message = 'an http URL has no certificate: ask an https URL or leave this out';
       context.addIssue({ code: 'custom', path: ['expect', 'certificateDays'], message });
@@ -192,6 +227,22 @@ export const http: CheckType<HttpSettings> = {
     return { ask: (signal) => travel(way, timeoutMs, signal, go), close: () => {} };
   },
 };
+
+/** Bytes of a request's body. */
+const bodyMost = 65_536;
+
+/** `www.example.net`, `www.example.net:8443`, lower-case and without a last dot; null: neither. */
+function hostOf(text: string): string | null {
+  const [, bare = '', port] = /^([^:]+)(?::(\d{1,5}))?$/.exec(text) ?? [];
+  const name = toName(bare);
+  if (name === null || (port !== undefined && parseHostPort(text, null) === null)) return null;
+  return `${name.slice(0, -1)}${port === undefined ? '' : `:${Number(port)}`}`;
+}
+
+/** What is sent as SNI and verified. */
+function nameOf(host: string): string {
+  return host.replace(/:\d+$/, '');
+}
 
 /** AWS refuses signatures that are 15 minutes off, others 5: then the clock here is to blame. */
 const clockOffMs = 270_000;
@@ -282,12 +333,49 @@ function lowerCased<T>(headers: Readonly<Record<string, T>>): Record<string, T> 
   return Object.fromEntries(Object.entries(headers).map(([key, v]) => [key.toLowerCase(), v]));
 }
 
+type Problems = (readonly [path: readonly string[], text: string])[];
+
+/** What is wrong with how a request is made: where, and what. */
+function problemsOfRequest(
+  value: Pick<
+    HttpSettings,
+    'method' | 'body' | 'headers' | 'secretHeaders' | 'sign' | 'client' | 'http2'
+  >,
+  secure: boolean,
+): Problems {
+  const { method, body, headers, sign, client, http2 } = value;
+  const problems: Problems = [];
+  if (body !== undefined && !['POST', 'PUT', 'PATCH'].includes(method)) {
+    problems.push([['body'], `a ${method} has no body: use POST, PUT or PATCH, or leave this out`]);
+  }
+  if (body !== undefined && headers['content-type'] !== undefined) {
+    problems.push([['headers'], 'content-type stands under contentType: leave the header out']);
+  }
+  if (body !== undefined && sign !== undefined) {
+    problems.push([['sign'], 'a request with a body is not signed: leave one of the two out']);
+  }
+  if (client !== undefined && !secure) {
+    problems.push([['client'], 'an http URL has no TLS: ask an https URL or leave this out']);
+  }
+  const hopwise = ['proxy-connection', 'http2-settings'].find(
+    (name) => headers[name] !== undefined || value.secretHeaders[name] !== undefined,
+  );
+  if (http2 !== undefined && hopwise !== undefined) {
+    problems.push([['http2'], `HTTP/2 has no ${hopwise} (RFC 9113, 8.2.2): leave the header out`]);
+  }
+  if (http2 === true && !secure) {
+    const message = 'in the clear nobody agrees on HTTP/2: write only, or ask an https URL';
+    problems.push([['http2'], message]);
+  }
+  return problems;
+}
+
 type Parts = Pick<HttpSettings, 'http' | 'headers' | 'secretHeaders' | 'basic' | 'sign'>;
 
 /** What is wrong with the secrets that a request would carry: where, and what. */
-function problemsOfSecrets(value: Parts): (readonly [path: readonly string[], text: string])[] {
+function problemsOfSecrets(value: Parts): Problems {
   const { headers, secretHeaders, basic, sign } = value;
-  const problems: (readonly [readonly string[], string])[] = [];
+  const problems: Problems = [];
   for (const name of Object.keys(secretHeaders)) {
     if (headers[name] !== undefined) {
       problems.push([['secretHeaders'], `${name} stands under headers too`]);
@@ -320,10 +408,6 @@ function problemsOfSecrets(value: Parts): (readonly [path: readonly string[], te
   return problems;
 }
 
-function isLoopback(host: string): boolean {
-  return (isIPv4(host) && host.startsWith('127.')) || host === '[::1]' || host === 'localhost';
-}
-
 /** Read once, when the check is made. */
 interface Secrets {
   /** Ready to send, by lower-case name. */
@@ -343,8 +427,7 @@ function secretsOf(asked: HttpSettings, { secret }: Pick<AdapterContext, 'secret
     headers[name] = value;
   }
   if (asked.basic !== undefined) {
-    const pair = `${asked.basic.user}:${secret(asked.basic.password)}`;
-    headers['authorization'] = `Basic ${Buffer.from(pair).toString('base64')}`;
+    headers['authorization'] = basicOf(asked.basic.user, secret(asked.basic.password));
   }
   const { sign } = asked;
   if (sign === undefined) return { headers, keys: null };
@@ -366,7 +449,7 @@ function fromElsewhere(
   asked: HttpSettings,
   path: Extract<PathSpec, { kind: 'blackbox' }>,
   timeoutMs: number,
-  { lookup }: Means,
+  means: Means,
 ) {
   const target = () => {
     const url = asked.cacheBust ? freshUrl(asked.http) : new URL(asked.http);
@@ -380,7 +463,9 @@ function fromElsewhere(
   const { status, certificateDays } = asked.expect;
   const { redirects } = asked;
   const wanted = { status, certificateDays, redirects };
-  return blackboxAsker(path, timeoutMs, { target, hostname, ...wanted, lookup });
+  const { lookup } = means;
+  const credentials = credentialsOf(path, means);
+  return blackboxAsker(path, timeoutMs, { target, hostname, ...wanted, lookup, credentials });
 }
 
 /** With a parameter that nobody has seen before; S3 and its like leave `x-…` alone. */
@@ -401,11 +486,15 @@ interface Reply extends Head {
   readonly cut: boolean;
 }
 
-/** A request ready to be sent, and where to; `text` is all of it. */
+/** A request ready to be sent, and where to. */
 interface Message {
   readonly there: Place;
   readonly method: string;
+  /** All of it but the body, as HTTP/1.1. */
   readonly text: string;
+  readonly body: string | undefined;
+  readonly url: URL;
+  readonly headers: Readonly<Record<string, string>>;
 }
 
 function urlOf(asked: HttpSettings): URL {
@@ -434,17 +523,21 @@ function writeAnew(asked: HttpSettings, secrets: Secrets, wall: number): Message
 function write(asked: HttpSettings, hop: Hop, secrets: Secrets, wall: number): Message {
   const { url, method } = hop;
   const home = isHome(asked, hop);
+  const takesBody = ['POST', 'PUT', 'PATCH'].includes(method);
+  // What was written for the origin goes nowhere else.
+  const body = takesBody && isSamePlace(hop) ? asked.body : undefined;
   const headers = {
     host: url.host,
     ...headersOf(asked, secrets, hop, wall),
     accept: (home ? asked.headers['accept'] : undefined) ?? '*/*',
     connection: 'close',
-    ...(method === 'POST' ? { 'content-length': '0' } : {}),
+    ...(body === undefined ? {} : { 'content-type': asked.contentType }),
+    ...(takesBody ? { 'content-length': String(Buffer.byteLength(body ?? '')) } : {}),
   };
   const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
   const target = `${url.pathname}${url.search}`;
   const text = `${method} ${target} HTTP/1.1\r\n${lines.join('')}\r\n`;
-  return { there: placeOf(asked, hop, home), method, text };
+  return { there: placeOf(asked, hop, home), method, text, body, url, headers };
 }
 
 /** How often what has come of a body without a length is looked at, as parts of the deadline. */
@@ -464,6 +557,9 @@ function converse(
     new Conversation(trip, asked, message, isEnough, resolve, reject).begin();
   });
 }
+
+const isAgreed = ({ alpnProtocol }: TLSSocket) => alpnProtocol === 'h2';
+const noHttp2 = 'the server does not agree on HTTP/2 (ALPN h2)';
 
 /** Most probes are this and nothing else, so it takes one promise and few listeners. */
 class Conversation {
@@ -500,21 +596,55 @@ class Conversation {
 
   begin(): void {
     const { there } = this.#message;
-    open(this.#trip, there, this.#take)
+    // What is laid over the connection reads it by itself.
+    const take = this.#asked.http2 === undefined ? this.#take : undefined;
+    open(this.#trip, there, take)
       .then((socket) => this.#connected(socket))
       .catch(this.#broke);
   }
 
   #connected(socket: Duplex): void {
-    const { there, text } = this.#message;
+    const { there, text, body } = this.#message;
     this.#connection = socket;
     this.#trip.stage = 'answer';
     this.#from = performance.now();
-    if (there.trust !== null || !this.#trip.isDirect) socket.on('data', this.#take);
+    const { http2 } = this.#asked;
+    if (http2 !== undefined) {
+      // In the clear nobody is asked: it is spoken, or not.
+      const agreed = there.trust === null ? http2 === 'only' : isAgreed(socket as TLSSocket);
+      if (agreed) return this.#byHttp2(socket);
+      if (http2 === 'only') return this.#broke(new Told(fail('protocol', noHttp2)));
+      socket.on('data', this.#take);
+    } else if (there.trust !== null || !this.#trip.isDirect) socket.on('data', this.#take);
     socket.on('end', this.#ended);
     socket.on('error', this.#broke);
     socket.on('close', this.#ended);
     socket.write(text, 'latin1');
+    if (body !== undefined) socket.write(body, 'utf8');
+  }
+
+  #byHttp2(socket: Duplex): void {
+    const { method, body, url, headers } = this.#message;
+    const { host, connection: _, ...rest } = headers as Record<string, string>;
+    askByHttp2(socket, {
+      scheme: url.protocol === 'https:' ? 'https' : 'http',
+      method,
+      authority: host!,
+      path: `${url.pathname}${url.search}`,
+      headers: rest,
+      body,
+      maxBytes: this.#asked.maxBytes,
+      headCame: (head) => {
+        this.#headCame(head);
+        return this.#isEnough(head);
+      },
+      isEnough: (answer) => isJudgeable(this.#asked, answer),
+      lookEveryMs: this.#trip.timeoutMs / looks,
+    }).then((reply) => {
+      if (this.#isDone) return;
+      this.#over();
+      this.#resolve(reply);
+    }, this.#broke);
   }
 
   readonly #take = (bytes: Buffer): void => {
@@ -610,7 +740,8 @@ async function follow(trip: Trip, asked: HttpSettings, secrets: Secrets): Promis
       return fail('too-many-redirects', `redirected more than ${asked.redirects} times`);
     }
     // RFC 9110 section 15.4: 303 by meaning, 301 and 302 by custom, turn a POST into a GET.
-    if (method === 'POST' && reply.status <= 303) method = 'GET';
+    const isChange = method === 'PUT' || method === 'PATCH';
+    if (method === 'POST' ? reply.status <= 303 : isChange && reply.status === 303) method = 'GET';
     url = next;
   }
 }
@@ -644,7 +775,7 @@ function isHome(asked: HttpSettings, { origin, url }: Hop): boolean {
   if (url === origin) return true;
   const bare = (name: string) => name.replace(/\.$/, '');
   const host = bare(url.hostname);
-  return host === bare(origin.hostname) || host === asked.host;
+  return host === bare(origin.hostname) || host === nameOf(asked.host ?? '');
 }
 
 /** Not the same host in the clear, nor another service on it: secrets stay where they belong. */
@@ -677,14 +808,22 @@ interface Place {
 }
 
 /** `home`: the connection goes where the configured URL leads, whatever name a redirect uses. */
-function placeOf(asked: HttpSettings, { origin, url }: Hop, home: boolean): Place {
+function placeOf(asked: HttpSettings, hop: Hop, home: boolean): Place {
+  const { origin, url } = hop;
   const secure = url.protocol === 'https:';
   const host = bareHost(home ? origin : url);
   const port = url.port === '' ? (secure ? 443 : 80) : Number(url.port);
   const to = { host, port, address: home ? asked.address : undefined };
   if (!secure) return { to, trust: null };
-  const name = (home ? asked.host : undefined) ?? bareHost(url);
-  return { to, trust: { name, ca: asked.ca, alpn: ['http/1.1'] } };
+  const name = home && asked.host !== undefined ? nameOf(asked.host) : bareHost(url);
+  // Who we are is told to nobody else than whom it was configured for.
+  const client = home && isSamePlace(hop) ? asked.client : undefined;
+  return { to, trust: { name, ca: asked.ca, alpn: protocolsOf(asked), client } };
+}
+
+function protocolsOf({ http2 }: HttpSettings): readonly string[] {
+  if (http2 === undefined) return ['http/1.1'];
+  return http2 === 'only' ? ['h2'] : ['h2', 'http/1.1'];
 }
 
 function open(trip: Trip, { to, trust }: Place, take?: Take): Promise<Duplex> {

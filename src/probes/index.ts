@@ -11,18 +11,22 @@ import { type Renewal, Renewed, type Secrets } from '../kit/renew.ts';
 import { SecretError } from '../kit/secret.ts';
 import type { Prober } from '../ports.ts';
 import { dns } from './dns.ts';
+import { exec } from './exec.ts';
+import { grpc } from './grpc.ts';
 import { http } from './http.ts';
 import { isOver, type Means, problemOfPath, straight, wayOf } from './path.ts';
+import { prometheus } from './prometheus.ts';
+import { push } from './push.ts';
 import { Bag, type Stoppable, stoppedBy } from './signals.ts';
 import { tcp } from './tcp.ts';
 import { tls } from './tls.ts';
-import { type FileProblem, problemOfBundle } from './trust.ts';
+import { type ClientFiles, type FileProblem, problemOfBundle, problemOfClient } from './trust.ts';
 import { type Answer, blind, clause, messageOf, Told } from './words.ts';
 
 type CheckTypes = Readonly<Record<string, CheckType<unknown>>>;
 
 /** Every kind of check, by its word in the configuration. */
-export const checkTypes: CheckTypes = table(http, tcp, tls, dns);
+export const checkTypes: CheckTypes = table(...[http, tcp, tls, dns, grpc, exec, prometheus, push]);
 
 /**
  * Why a kind of check cannot be asked by a path, as one sentence with its cure; null: it can.
@@ -68,13 +72,31 @@ export function secretProblems(
   return problems;
 }
 
-/** Every file of checks that cannot be used, by reading each once. */
-export function fileProblems(probes: Readonly<Record<CheckId, ProbeSpec>>): readonly FileProblem[] {
-  return Object.entries(probes).flatMap(([id, { settings }]) => {
-    const { ca } = (settings ?? {}) as { readonly ca?: unknown };
-    const problem = typeof ca === 'string' ? problemOfBundle(ca) : null;
-    return problem === null ? [] : { ...problem, text: `check ${id}: ${problem.text}` };
+/** Every file of checks and paths that cannot be used, by reading each once. */
+export function fileProblems(
+  probes: Readonly<Record<CheckId, ProbeSpec>>,
+  paths: Readonly<Record<string, PathSpec>> = {},
+): readonly FileProblem[] {
+  const places = [
+    ...Object.entries(probes).map(([id, { settings }]) => [`check ${id}`, settings] as const),
+    ...Object.entries(paths).map(([name, path]) => [`paths.${name}`, path] as const),
+  ];
+  return places.flatMap(([where, settings]) => {
+    const { ca, client } = (settings ?? {}) as Partial<Record<string, unknown>>;
+    const problems = [
+      typeof ca === 'string' ? problemOfBundle(ca) : null,
+      isClient(client) ? problemOfClient(client) : null,
+    ];
+    return problems.flatMap((one) =>
+      one === null ? [] : { ...one, text: `${where}: ${one.text}` },
+    );
   });
+}
+
+/** Settings are as their own schema has read them. */
+function isClient(value: unknown): value is ClientFiles {
+  const { cert, key } = (value ?? {}) as Partial<Record<string, unknown>>;
+  return typeof cert === 'string' && typeof key === 'string';
 }
 
 /** What one check asks: `settings` as its type's own schema has read them. */

@@ -22,7 +22,7 @@ import { SecretError } from '../kit/secret.ts';
 import { othersClock } from './clock.ts';
 import { addressesOf } from './names.ts';
 import { stoppedBy } from './signals.ts';
-import { chainEndsAt, secureContext } from './trust.ts';
+import { type ClientFiles, chainEndsAt, secureContext } from './trust.ts';
 import { askHttpProxy, askSocks, type Credentials, type FarEnd } from './tunnel.ts';
 import { exchangeOver } from './wire.ts';
 import {
@@ -60,6 +60,8 @@ export interface Trust {
   readonly ca: string | undefined;
   /** Protocols to offer (RFC 7301); none: no offer, for servers that refuse unknown ones. */
   readonly alpn: readonly string[];
+  /** To show to a server that asks who we are. */
+  readonly client?: ClientFiles | undefined;
 }
 
 /** Is handed bytes as they come, to be used before it returns. */
@@ -82,7 +84,7 @@ export type Means = Pick<AdapterContext, 'secret' | 'lookup'>;
 
 /** A path ready for use. Throws SecretError when its credentials cannot be had. */
 export function wayOf(spec: PathSpec, { secret, lookup = systemLookup }: Means): Way {
-  if ((spec.kind !== 'proxy' && spec.kind !== 'socks5') || spec.credentials === null) {
+  if (spec.kind === 'direct' || spec.credentials == null) {
     return { spec, credentials: null, lookup };
   }
   const [, user, password] = /^([^:]+):(.+)$/s.exec(secret(spec.credentials)) ?? [];
@@ -138,6 +140,18 @@ export function problemOfPath(path: PathSpec): string | null {
     return 'a blackbox path resolves names at its far end: leave resolver out';
   }
   return null;
+}
+
+/**
+ * Why a kind of check that asks somebody else than the origin cannot be asked by a path; null: it
+ * can. Its word is one word, whichever way it is fetched, so it is this machine's and counts once.
+ */
+export function notOfTheWay(kind: string, path: PathSpec): string | null {
+  if (path.kind === 'direct' && path.localAddress === null) return null;
+  return (
+    `what ${kind} says does not come by that way: give the ${kind} check a path by this machine's ` +
+    'own route (no proxy, no blackbox, no localAddress)'
+  );
 }
 
 /**
@@ -483,7 +497,8 @@ export class Trip {
     try {
       const raw = await this.#dial(await this.#findProxy(host), at, into);
       isConnected = true;
-      const trust = { name: host, ca: undefined, alpn: ['http/1.1'] };
+      const ca = spec.kind === 'proxy' ? spec.ca : undefined;
+      const trust = { name: host, ca, alpn: ['http/1.1'] };
       const socket = protocol === 'https:' ? await this.#shake(raw, trust, into) : raw;
       const greet = spec.kind === 'proxy' ? askHttpProxy : askSocks;
       await greet(socket, to, credentials);
@@ -609,7 +624,7 @@ export class Trip {
 
   async #shake(
     socket: net.Socket,
-    { name, ca, alpn }: Trust,
+    { name, ca, alpn, client }: Trust,
     into = this.#sockets,
   ): Promise<tls.TLSSocket> {
     if (into.isOver) throw isOver;
@@ -618,7 +633,7 @@ export class Trip {
       socket,
       host,
       servername: net.isIP(host) ? '' : host,
-      secureContext: secureContext(ca),
+      secureContext: secureContext(ca, client),
       rejectUnauthorized: true,
       ...(alpn.length === 0 ? {} : { ALPNProtocols: [...alpn] }),
     });

@@ -6,7 +6,7 @@ import { isIP, type Socket } from 'node:net';
 import { z } from 'zod';
 import type { CheckType, PathSpec } from '../kit/extend.ts';
 import { hostPort, parseHostPort } from '../kit/schema.ts';
-import { blackboxAsker, problemForBlackbox } from './blackbox.ts';
+import { blackboxAsker, credentialsOf, problemForBlackbox } from './blackbox.ts';
 import { judgeBody, type TextExpectation, textExpectation } from './expect.ts';
 import { type Trip, travel, wayOf } from './path.ts';
 import { type Answer, blind, fail, printHostPort } from './words.ts';
@@ -48,7 +48,9 @@ export const tcp: CheckType<TcpSettings> = {
     if (path.kind === 'blackbox') {
       const { host, port } = parseHostPort(configured.tcp, null)!;
       const target = printHostPort(configured.address ?? host, port);
-      return blackboxAsker(path, timeoutMs, { target, lookup: context.lookup });
+      const { lookup } = context;
+      const credentials = credentialsOf(path, context);
+      return blackboxAsker(path, timeoutMs, { target, lookup, credentials });
     }
     const way = wayOf(path, context);
     return {

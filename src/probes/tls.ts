@@ -9,6 +9,7 @@ import type { CheckType } from '../kit/extend.ts';
 import { hostPort, parseHostPort, toName } from '../kit/schema.ts';
 import { notByExporter } from './blackbox.ts';
 import { type Trip, travel, wayOf } from './path.ts';
+import { type ClientFiles, clientFiles } from './trust.ts';
 import type { Answer } from './words.ts';
 
 interface TlsSettings {
@@ -20,6 +21,8 @@ interface TlsSettings {
   readonly address?: string | undefined;
   /** Path of a PEM bundle to trust in place of the well-known roots. */
   readonly ca?: string | undefined;
+  /** To show to a server that asks who we are. */
+  readonly client?: ClientFiles | undefined;
   readonly expect: { readonly certificateDays: number };
 }
 
@@ -41,6 +44,7 @@ const settings = z.strictObject({
       message: 'expected an IPv4 or IPv6 address without a port, such as 192.0.2.7',
     }),
   ca: z.string().min(1).optional().describe('path of a PEM bundle to trust'),
+  client: clientFiles,
   expect: z
     .strictObject({
       certificateDays: z
@@ -74,12 +78,49 @@ async function exchange(trip: Trip, asked: TlsSettings): Promise<Answer> {
   const socket = await trip.connect({ host, port, address: asked.address });
   const name = asked.servername ?? host;
   // Nothing is offered: a mail server need not know a protocol that was made for the web.
-  const secured = await trip.secure(socket, { name, ca: asked.ca, alpn: [] });
+  const { ca, client } = asked;
+  const secured = await trip.secure(socket, { name, ca, alpn: [], client });
+  const protocol = secured.getProtocol();
+  if (protocol === 'TLSv1.3') await beTaken(secured, trip.timeoutMs);
   await sayGoodbye(secured);
   const tooFew = trip.judgeDays(asked.expect.certificateDays);
   if (tooFew !== null) return tooFew;
   const days = trip.certificateDays;
-  return { outcome: 'pass', reason: 'ok', detail: `${secured.getProtocol()}, ${days} days left` };
+  return { outcome: 'pass', reason: 'ok', detail: `${protocol}, ${days} days left` };
+}
+
+/** Of the deadline, what a server has for a word after the handshake; most say one at once. */
+const wordShare = 0.25;
+const wordMostMs = 300;
+/** A ticket may be followed by the end: some servers look at the certificate only then. */
+const afterTicketMs = 50;
+
+/**
+ * With TLS 1.3 our side of the handshake ends before the server has looked at our certificate, or
+ * missed it (RFC 8446, 4.4.2.4): its first words or its silence say that we were taken, an alert or
+ * the end that we were not. Rejects with these.
+ */
+function beTaken(socket: TLSSocket, timeoutMs: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const most = Math.min(wordMostMs, timeoutMs * wordShare);
+    let timer = setTimeout(resolve, most);
+    const end = (then: () => void) => {
+      clearTimeout(timer);
+      then();
+    };
+    const closed = () => {
+      const error = new Error('closed after the handshake');
+      end(() => reject(Object.assign(error, { code: 'ECONNRESET' })));
+    };
+    socket.once('session', () => {
+      clearTimeout(timer);
+      timer = setTimeout(resolve, Math.min(afterTicketMs, most));
+    });
+    socket.once('data', () => end(resolve));
+    socket.once('end', closed);
+    socket.once('close', closed);
+    socket.once('error', (error) => end(() => reject(error)));
+  });
 }
 
 /**

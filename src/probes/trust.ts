@@ -1,12 +1,28 @@
-// Whom a probe's TLS trusts, and until when what was verified holds. A bundle of the configuration is
-// read again when its file changes. It must never take part of a bundle for the whole, never trust
-// anybody where a bundle cannot be used, and never blame an origin for a file of this machine.
+// Whom a probe's TLS trusts, who it says it is, and until when what was verified holds. A file of
+// the configuration is read again when it changes. It must never take part of a bundle for the
+// whole, never trust anybody where a bundle cannot be used, never show a key, and never blame an
+// origin for a file of this machine.
 
-import { X509Certificate } from 'node:crypto';
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { createPrivateKey, X509Certificate } from 'node:crypto';
+import { accessSync, constants, existsSync, readFileSync, statSync } from 'node:fs';
 import tls from 'node:tls';
+import { z } from 'zod';
 import { whyOfFile } from '../kit/errno.ts';
 import { LocalError } from './words.ts';
+
+/** Paths of PEM files: the certificate to show, with its chain, and its key. */
+export interface ClientFiles {
+  readonly cert: string;
+  readonly key: string;
+}
+
+export const clientFiles = z
+  .strictObject({
+    cert: z.string().min(1).max(4096).describe('path of a PEM file: the certificate and its chain'),
+    key: z.string().min(1).max(4096).describe('path of a PEM file: its key, without a passphrase'),
+  })
+  .optional()
+  .describe('certificate to show to a server that asks for one');
 
 /** Certificates by their subject. */
 type Roots = ReadonlyMap<string, readonly X509Certificate[]>;
@@ -32,18 +48,33 @@ interface Trusted {
 const trusted = new Map<string, Trusted>();
 const trustedMax = 100;
 const endsMax = 1000;
-/** A bundle's file is looked at this often at most. */
+/** A file is looked at this often at most. */
 const lookAgainMs = 1000;
+const keyBytesMax = 65_536;
 const bundleBytesMax = 16_777_216;
 /** Certificates of one chain; OpenSSL's own bound is 100, a browser's about ten. */
 const chainMax = 16;
 
 /**
- * What to verify with: one context a bundle, for making one costs as much as a plain probe.
- * `ca` is the path of a PEM bundle; undefined: the well-known roots. Throws LocalError.
+ * What to verify with, and what to show: one context for the same files, for making one costs as much
+ * as a plain probe. `ca` is the path of a PEM bundle; undefined: the well-known roots. `client` is
+ * shown to a server that asks for it. Throws LocalError.
  */
-export function secureContext(ca: string | undefined): tls.SecureContext {
-  return trustOf(ca).context;
+export function secureContext(ca: string | undefined, client?: ClientFiles): tls.SecureContext {
+  return trustOf(ca, client).context;
+}
+
+/** Why a certificate and its key cannot be shown; null: they can. */
+export function problemOfClient(client: ClientFiles): FileProblem | null {
+  try {
+    readClient(client);
+    return null;
+  } catch (error) {
+    if (!(error instanceof LocalError)) throw error;
+    // A key may be the daemon's user's alone.
+    const isAbsent = [client.cert, client.key].some((file) => !isReadable(file));
+    return { text: error.message, isAbsent };
+  }
 }
 
 /** Why a bundle cannot be used; null: it can. */
@@ -100,28 +131,38 @@ function chainOf(
   return chain;
 }
 
-function trustOf(ca: string | undefined): Trusted {
-  const known = trusted.get(ca ?? '');
+function trustOf(ca: string | undefined, client?: ClientFiles): Trusted {
+  const place = client === undefined ? (ca ?? '') : [ca ?? '', client.cert, client.key].join('\0');
+  const known = trusted.get(place);
   const now = performance.now();
   if (known !== undefined) {
-    if (ca === undefined || now - known.lookedAt < lookAgainMs) return known;
-    if (markOf(ca) === known.mark) {
+    if (place === '' || now - known.lookedAt < lookAgainMs) return known;
+    if (marksOf(ca, client) === known.mark) {
       known.lookedAt = now;
       return known;
     }
   }
-  const { certificates, mark } =
-    ca === undefined ? { certificates: null, mark: '' } : readBundle(ca);
+  // Looked at before they are read: what changes in between is seen the next time.
+  const mark = marksOf(ca, client);
+  const certificates = ca === undefined ? null : readBundle(ca);
   const made: Trusted = {
-    context: tls.createSecureContext(certificates === null ? {} : { ca: [...certificates] }),
+    context: tls.createSecureContext({
+      ...(certificates === null ? {} : { ca: [...certificates] }),
+      ...(client === undefined ? {} : readClient(client)),
+    }),
     roots: rootsOf(certificates ?? tls.getCACertificates('default')),
     mark,
     lookedAt: now,
     ends: new Map(),
   };
   if (trusted.size >= trustedMax) trusted.delete(trusted.keys().next().value!);
-  trusted.set(ca ?? '', made);
+  trusted.set(place, made);
   return made;
+}
+
+function marksOf(ca: string | undefined, client: ClientFiles | undefined): string {
+  const files = [ca, client?.cert, client?.key].filter((file) => file !== undefined);
+  return files.map(markOf).join(';');
 }
 
 function markOf(ca: string): string {
@@ -135,18 +176,34 @@ function markOf(ca: string): string {
 }
 
 /** All certificates of a bundle as PEM. Throws LocalError when it is not whole. */
-function readBundle(ca: string): { certificates: readonly string[]; mark: string } {
-  const mark = markOf(ca);
-  const wrong = (what: string) =>
-    new LocalError(`ca ${ca}: ${what}; give a readable file of whole PEM certificates`);
-  let text: string;
+function readBundle(ca: string): readonly string[] {
+  return readCertificates('ca', ca);
+}
+
+function isReadable(file: string): boolean {
   try {
-    if (statSync(ca).size > bundleBytesMax) throw wrong(`more than ${bundleBytesMax} bytes`);
-    text = readFileSync(ca, 'latin1');
+    accessSync(file, constants.R_OK);
+    return true;
+  } catch {
+    // Why not shows when it is read.
+    return false;
+  }
+}
+
+function readFileOf(file: string, most: number, wrong: (what: string) => LocalError): string {
+  try {
+    if (statSync(file).size > most) throw wrong(`more than ${most} bytes`);
+    return readFileSync(file, 'latin1');
   } catch (error) {
     if (error instanceof LocalError) throw error;
     throw wrong(`it ${whyOfFile(error)}`);
   }
+}
+
+function readCertificates(what: string, file: string): readonly string[] {
+  const wrong = (why: string) =>
+    new LocalError(`${what} ${file}: ${why}; give a readable file of whole PEM certificates`);
+  const text = readFileOf(file, bundleBytesMax, wrong);
   const begun = text.match(/-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----/g)?.length ?? 0;
   const whole = /-----BEGIN ((?:X509 |TRUSTED )?CERTIFICATE)-----[^-]*-----END \1-----/g;
   const certificates = text.match(whole) ?? [];
@@ -155,7 +212,28 @@ function readBundle(ca: string): { certificates: readonly string[]; mark: string
   certificates.forEach((pem, i) => {
     if (parse(pem) === null) throw wrong(`certificate ${i + 1} in it is damaged`);
   });
-  return { certificates, mark };
+  return certificates;
+}
+
+/** The chain and the key that it is for. Throws LocalError, which never quotes the key's file. */
+function readClient({ cert, key }: ClientFiles): { readonly cert: string; readonly key: string } {
+  const chain = readCertificates('client cert', cert);
+  const wrong = (why: string) =>
+    new LocalError(`client key ${key}: ${why}; give a readable PEM key without a passphrase`);
+  const text = readFileOf(key, keyBytesMax, wrong);
+  if (!/-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----/.test(text)) throw wrong('no PEM key in it');
+  if (!isKeyOf(parse(chain[0]!)!, text, wrong)) {
+    throw wrong(`it is not the key of the first certificate in ${cert}`);
+  }
+  return { cert: chain.join('\n'), key: text };
+}
+
+function isKeyOf(leaf: X509Certificate, pem: string, wrong: (why: string) => LocalError): boolean {
+  try {
+    return leaf.checkPrivateKey(createPrivateKey(pem));
+  } catch {
+    throw wrong('damaged, or behind a passphrase');
+  }
 }
 
 function parse(pem: string): X509Certificate | null {

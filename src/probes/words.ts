@@ -18,35 +18,51 @@ export type Reason =
   | 'certificate-days'
   | 'clock'
   | 'closed'
+  | 'critical'
   | 'descriptors'
   | 'dns'
   | 'elsewhere'
+  | 'empty'
   | 'encoding'
+  | 'grpc-status'
   | 'internal'
   | 'limited'
   | 'memory'
+  | 'monitor'
+  | 'no-health-service'
   | 'no-route'
+  | 'not-serving'
   | 'ok'
   | 'path'
+  | 'plugin'
+  | 'plugin-timeout'
   | 'protocol'
   | 'proxy-auth'
   | 'proxy-error'
   | 'proxy-refused'
   | 'proxy-timeout'
   | 'proxy-unreachable'
+  | 'pushed'
+  | 'query'
   | 'rcode'
   | 'refused'
   | 'reset'
   | 'resolver'
   | 'secret'
   | 'shed'
+  | 'silent'
+  | 'stale'
   | 'stalled'
   | 'status'
   | 'timeout'
   | 'tls'
   | 'too-many-redirects'
+  | 'unknown'
+  | 'unknown-service'
   | 'unreachable'
-  | 'values';
+  | 'value'
+  | 'values'
+  | 'warning';
 
 /** What a check concluded; the trip adds phases and certificate. */
 export interface Answer {
@@ -210,6 +226,9 @@ function blameOne(error: unknown, stage: Stage, peer: string): Answer {
   }
   if (error instanceof Malformed) {
     return fail('protocol', `${who} sent malformed HTTP: ${error.message}`);
+  }
+  if (code?.startsWith('ERR_HTTP2_') && stage !== 'connect') {
+    return fail('protocol', `${who} broke off HTTP/2: ${code}`);
   }
   if (code?.startsWith('HPE_')) return fail('protocol', `${who} sent malformed HTTP: ${code}`);
   const ofTls = /^(ERR_SSL_|ERR_TLS_|EPROTO$)/.test(code ?? '');

@@ -143,7 +143,8 @@ function namedReplica(word: string | null): { name: string; by: string } | null 
 /** The same, and the files that it names. One that is absent may be there where it is used. */
 export async function lookAtConfig(path: string, options: LoadOptions): Promise<Loaded> {
   const { config, warnings } = await loadConfig(path, options);
-  const found = [...fileProblems(config.probes), ...secretFiles(config)];
+  const files = fileProblems(config.probes, config.paths);
+  const found = [...files, ...secretFiles(config)];
   const damaged = found.filter(({ isAbsent }) => !isAbsent);
   if (damaged.length > 0) throw new ConfigError(damaged.map(({ text }) => text));
   return { config, warnings: [...warnings, ...found.map(({ text }) => text)] };
@@ -229,7 +230,7 @@ export function buildAdapters(config: Config, clock: Clock, options: BuildOption
   // A check whose secret or file is missing would only ever be blind: said at once, not at 3 a.m.
   const missing = [
     ...secretProblems(config.probes, config.paths, { secret }, config.tables.checks),
-    ...fileProblems(config.probes).map(({ text }) => text),
+    ...fileProblems(config.probes, config.paths).map(({ text }) => text),
   ];
   if (missing.length > 0) throw new ConfigError(missing);
   const told = options.told ?? (() => {});
@@ -314,7 +315,7 @@ export function readSecretOf(ref: SecretRef): string {
   return secret(ref);
 }
 
-/** Where the secrets of a configuration come from. */
+/** Where secrets come from, and how it is seen that they have changed. */
 export const secrets: Secrets = {
   read: secret,
   mark: (ref) => {

@@ -27,6 +27,7 @@ import { type Built, buildAdapters, ConfigError, type Loaded, loadConfig } from 
 import { createClock } from './clock.ts';
 import type { Group, GroupParts } from './group.ts';
 import { createLog, createRarely, type Log } from './log.ts';
+import { type Pushes, pushesOf } from './pushes.ts';
 import { createRehearsals, type Rehearsals } from './rehearsals.ts';
 import { createReload } from './reload.ts';
 import type { Signals } from './signals.ts';
@@ -169,6 +170,7 @@ interface Daemon extends Parts {
     door: Door | null;
     api: ApiDoor | null;
     channels: Channels | null;
+    pushes: Pushes | null;
     ended: boolean;
   };
   /** Lets go of what was put together and never started. */
@@ -177,7 +179,8 @@ interface Daemon extends Parts {
 
 async function assemble(parts: Parts): Promise<Daemon> {
   const { configPath, config, store, log, options } = parts;
-  const now: Daemon['now'] = { config, door: null, api: null, channels: null, ended: false };
+  const doors = { door: null, api: null, channels: null, pushes: null };
+  const now: Daemon['now'] = { config, ...doors, ended: false };
   const { docs, at } = store.load();
   const problem = storedProblem(docs);
   if (problem !== null) throw damaged(store.file, problem);
@@ -186,15 +189,17 @@ async function assemble(parts: Parts): Promise<Daemon> {
   store.commit({ at: clock.now(), wall: clock.wall(), entries: [], docs: [['term', term]] });
   const observers: Observer[] = [logObserver(log)];
   const channelTrouble = (sentence: string) => trouble('notify', sentence);
-  const how = { remember: true, told: logRenewals(log), channelTrouble };
+  const told = logRenewals(log);
+  const how = { remember: true, told, channelTrouble };
   const build = (wanted: Config) => buildAdapters(wanted, clock, how);
   const adapters = build(config);
+  now.pushes = pushesOf(config, told);
   now.channels = adapters.channels;
   const trouble = toldTo(observers);
   const group = await groupOf({ config, clock, store, controller: () => controller, trouble });
   const coordinator = group?.coordinator ?? createSingleCoordinator(term);
-  const { version } = options;
   const eyes = group === null ? {} : { eyes: group.eyes };
+  const { version } = options;
   const world = { clock, store, coordinator, ...eyes, observers, seed: drawSeed(), version };
   const controller = new Controller(config.core, adapters, world);
   let inUse = adapters;
@@ -206,7 +211,6 @@ async function assemble(parts: Parts): Promise<Daemon> {
   const of = { ...known, config: inForce, adapters: () => inUse };
   const { drills, ...rehearsals } = createRehearsals(of);
   const status = async () => withAudit(drills.shown(await seen()), auditing.audited().report);
-  const chance = () => randomInt(1000) / 1000;
   const done = afterAudit(controller, log);
   const auditor = () => inUse.auditor;
   const auditing = createAuditing({ auditor, status: seen, clock, chance, done, trouble });
@@ -216,23 +220,14 @@ async function assemble(parts: Parts): Promise<Daemon> {
     auditing.renew();
     log.become(logOptions(wanted, options));
     now.config = wanted;
+    now.pushes = pushesOf(wanted, told, now.pushes);
     rehearsals.renew();
     return [...(await takeDoor(daemon)), ...(await takeApi(daemon).catch(saidOnly))];
   };
-  const desk: Desk = {
-    status,
-    ready: () => controller.ready(),
-    command: carrying(controller, group !== null),
-    gate: (record) => controller.gate(record),
-    history: (query) => controller.history(query),
-    histories: (query) => group?.histories(query) ?? null,
-    reload: createReload({
-      ...{ path: configPath, replica: options.replica, inForce, controller, log, build, take },
-    }),
-    audited: () => auditing.audited(),
-    audit: () => auditing.now(),
-    ...rehearsals.desk,
-  };
+  const reload = createReload({
+    ...{ path: configPath, replica: options.replica, controller, log, build, take, inForce },
+  });
+  const desk = deskOf({ controller, group, auditing, rehearsals, status, reload });
   const scraped = viewer(controller, readers.listen);
   const scrape = { status: async () => drills.shown(await scraped()), audited: desk.audited };
   const channels = () => now.channels?.figures() ?? [];
@@ -245,6 +240,28 @@ async function assemble(parts: Parts): Promise<Daemon> {
   const shown = { controller, auditing, rehearsals, desk, metrics, readers, trouble, now, drop };
   const daemon: Daemon = { ...parts, ...shown };
   return daemon;
+}
+
+interface AtDesk extends Pick<Daemon, 'controller' | 'auditing'> {
+  readonly rehearsals: Pick<Rehearsals, 'desk'>;
+  readonly group: Group | null;
+  readonly status: Desk['status'];
+  readonly reload: Desk['reload'];
+}
+
+function deskOf({ controller, group, auditing, rehearsals, status, reload }: AtDesk): Desk {
+  return {
+    status,
+    ready: () => controller.ready(),
+    command: carrying(controller, group !== null),
+    gate: (record) => controller.gate(record),
+    history: (query) => controller.history(query),
+    histories: (query) => group?.histories(query) ?? null,
+    reload,
+    audited: () => auditing.audited(),
+    audit: () => auditing.now(),
+    ...rehearsals.desk,
+  };
 }
 
 function readersOf(): Daemon['readers'] {
@@ -289,6 +306,8 @@ async function groupOf(parts: GroupParts): Promise<Group | null> {
   return buildGroup(parts);
 }
 
+const chance = () => randomInt(1000) / 1000;
+
 function drawSeed(): [number, number, number, number] {
   const seed = randomBytes(16);
   return [0, 4, 8, 12].map((i) => seed.readInt32LE(i)) as [number, number, number, number];
@@ -332,6 +351,7 @@ async function serve(daemon: Daemon): Promise<number> {
     throw error;
   } finally {
     daemon.now.ended = true;
+    daemon.now.pushes?.close();
     const { door, api } = daemon.now;
     served.push(...[door?.served, api].filter((one) => one != null));
     await Promise.all(served.map((s) => s.close()));
@@ -401,6 +421,9 @@ async function takeDoor({
       trouble,
       get gateHoldMs() {
         return now.config.gateHoldMs;
+      },
+      get pushes() {
+        return now.pushes;
       },
     });
     now.door = { wanted: listen, served };

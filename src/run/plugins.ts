@@ -333,6 +333,7 @@ function checkRow(word: string, row: CheckType<unknown>): CheckType<unknown> {
   return {
     key: word,
     settings: behind(word, row.settings),
+    ...(row.aside === true ? { aside: true } : {}),
     impossible: (asked) => held(word, 'impossible', () => row.impossible(asked)),
     pathProblem(path, asked) {
       try {

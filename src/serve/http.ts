@@ -1,10 +1,11 @@
-// The read-only listener on TCP: metrics for Prometheus, health for an orchestrator, and gates that
-// let any load balancer or vendor's health check follow the decision with no API write. It changes
-// nothing, takes no body, believes no header, and says nothing that is not in the configuration.
+// The listener on TCP: metrics for Prometheus, health for an orchestrator, gates that let any load
+// balancer or vendor's health check follow the decision with no API write; and what other monitors
+// push, where checks are configured that hear it. It gives no order, believes no header but a
+// token, takes no body else, and says nothing that is not in the configuration.
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { toName } from '../kit/schema.ts';
-import { createBounded, type Limits, send, target } from './bounded.ts';
+import { createBounded, type Limits, readBody, send, target } from './bounded.ts';
 import type { Desk, Served, Trouble } from './desk.ts';
 import { keepListening } from './listening.ts';
 import type { Readers, Work } from './readers.ts';
@@ -21,10 +22,22 @@ export interface HttpOptions {
   readonly askers: Readers;
   /** How long a gate holds a decision that cannot be known to be right; asked at each gate. */
   readonly gateHoldMs: number;
+  /** What other monitors may push to; null: no check hears any. Asked at each push. */
+  readonly pushes?: Pushes | null;
   readonly trouble: Trouble;
   readonly limits?: Partial<Limits>;
   /** The first wait before an address that could not be had is tried again, in milliseconds. */
   readonly retryMs?: number;
+}
+
+/** Who hears other monitors, by the name of a check. */
+export interface Pushes {
+  /** Bytes of one body. */
+  readonly bytesMost: number;
+  /** Whether a token is that of a name; asked before a body is read. */
+  mayPush(name: string, token: string): boolean;
+  /** Never throws on what was sent. */
+  push(name: string, body: string): Answer;
 }
 
 /**
@@ -63,12 +76,16 @@ function handler(options: HttpOptions) {
   const { metrics, readers, askers } = options;
   const exposed = readers.shelf().shared(() => metrics.text());
   return async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+    const { path } = target(request);
+    const { pushes = null } = options;
+    if (request.method === 'POST' && pushes !== null && path.startsWith('/push/')) {
+      return takePush(pushes, askers, request, response);
+    }
     // At once, and the connection ends: a body that is still coming must not be waited for.
     if (request.method !== 'GET' && request.method !== 'HEAD') {
       const headers = { allow: 'GET, HEAD', connection: 'close' };
       return send(request, response, 405, 'this listener only reads: GET or HEAD\n', headers);
     }
-    const { path } = target(request);
     if (path === '/metrics') {
       const headers = { 'content-type': metrics.contentType };
       return sendText({ request, response }, await exposed(response), headers, readers);
@@ -76,6 +93,36 @@ function handler(options: HttpOptions) {
     const { status, text } = await askers.spend(small(() => answer(options, path)));
     send(request, response, status, text);
   };
+}
+
+/**
+ * `POST /push/NAME` with the token as a bearer (RFC 6750), or `POST /push/NAME/TOKEN` for senders
+ * that cannot do better. Who has no token is told so whatever the name, and the body stays unread.
+ */
+async function takePush(
+  pushes: Pushes,
+  askers: Readers,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  const end = { connection: 'close' };
+  const [name = '', inPath, more] = target(request)
+    .path.slice('/push/'.length)
+    .split('/')
+    .map(decode);
+  const [, bearer] = /^Bearer +([\x21-\x7e]+)$/i.exec(request.headers.authorization ?? '') ?? [];
+  const token = bearer ?? inPath ?? '';
+  if (name === null || more !== undefined || !pushes.mayPush(name, token)) {
+    const headers = { ...end, 'www-authenticate': 'Bearer' };
+    return send(request, response, 401, 'no such name, or not with this token\n', headers);
+  }
+  const body = await readBody(request, pushes.bytesMost);
+  if (body === null) {
+    return send(request, response, 413, `a body has at most ${pushes.bytesMost} bytes\n`, end);
+  }
+  const heard = askers.spend(small(() => pushes.push(name, body)));
+  const { status, text } = await heard;
+  send(request, response, status, text);
 }
 
 function answer(options: HttpOptions, path: string): Answer {

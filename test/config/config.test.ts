@@ -1044,7 +1044,7 @@ test('the JSON Schema knows every key, every provider and every check', () => {
   }
   const path = below(schema.properties!['paths']!).anyOf![0]!.properties!;
   assert.deepEqual(Object.keys(path).toSorted(), [
-    ...['blackbox', 'cloud', 'credentials', 'labels', 'localAddress', 'module', 'proxy'],
+    ...['blackbox', 'ca', 'cloud', 'credentials', 'labels', 'localAddress', 'module', 'proxy'],
     ...['references', 'resolver', 'site', 'uplink'],
   ]);
 });

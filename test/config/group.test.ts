@@ -392,6 +392,21 @@ const changes: readonly (readonly [
     (of) => (of.origins.a.checks.web.headers['x-b'] = '3'),
     { checks: ['a/web'], ...both },
   ],
+  ...(
+    [
+      ['a body', { method: 'POST', body: 'x' }],
+      ['a certificate of ours', { client: { cert: '/c', key: '/k' } }],
+      ['HTTP/2', { http2: 'only' }],
+      ['a port for Host', { host: 'a.example.com:8443' }],
+    ] as const
+  ).map(
+    ([what, more]) =>
+      [
+        what,
+        (of: Plain) => (of.origins.b.checks.web = { ...of.origins.b.checks.web, ...more }),
+        { checks: ['b/web'], ...both },
+      ] as const,
+  ),
   ['an advisory check', (of) => (of.origins.a.checks.page.http += 'x'), { checks: ['a/page'] }],
   [
     'what it is for',
@@ -483,6 +498,43 @@ test('any change of meaning makes another hash of what it is about, and of nothi
     assert.deepEqual(differing(was.checks, is.checks).toSorted(), touched.checks ?? [], what);
     assert.deepEqual(differing(was.records, is.records).toSorted(), touched.records ?? [], what);
   }
+});
+
+test('of every kind of check all that it asks is in its hash, and no secret is', () => {
+  const token = { token: { env: 'T' } };
+  const kinds: readonly (readonly [object, ...(readonly object[])])[] = [
+    [{ grpc: 'a.example.com:443' }, { service: 'x' }, { plaintext: true }, { authority: 'b.test' }],
+    [
+      { exec: ['/x'] },
+      { exec: ['/x', 'a'] },
+      { warning: 'fail' },
+      { late: 'fail' },
+      { env: { A: '1' } },
+    ],
+    [
+      { prometheus: 'https://p', query: 'up', pass: '== 1' },
+      ...[
+        { query: 'up{}' },
+        { pass: '== 2' },
+        { series: 'any' },
+        { empty: 'fail' },
+        { stale: '2m' },
+      ],
+    ],
+    [{ push: 'a', ...token }, { push: 'b' }, { format: 'gatus' }, { expires: '1m' }],
+  ];
+  const hashOf = (check: object) => {
+    const of = written();
+    const { paths: _, ...b } = of.origins.b;
+    of.origins.b = { ...b, checks: { ...b.checks, one: check } };
+    return hashes(of).checks['b/one']!;
+  };
+  for (const [plain, ...changes] of kinds) {
+    const all = [plain, ...changes.map((more) => ({ ...plain, ...more }))].map(hashOf);
+    assert.equal(new Set(all).size, all.length, JSON.stringify(plain));
+  }
+  const another = { token: { file: '/etc/detour/t' } };
+  assert.equal(hashOf({ push: 'a', ...token }), hashOf({ push: 'a', ...another }));
 });
 
 test('whatever meaning is changed, one after another, no two states have the same hash', () => {

@@ -13,7 +13,10 @@ const wanted: Readonly<Record<string, readonly string[]>> = {
   vendors: ['read ok', 'write ok', 'write uncertain', 'read unavailable'],
   config: ['taken', 'refused'],
   control: ['a command', 'cut', 'HTTP/1.1 200', 'HTTP/1.1 400'],
-  probes: ['http pass', 'http fail', 'blackbox pass', 'blackbox blind', 'proxy blind', 'tcp pass'],
+  probes: [
+    ...['http pass', 'http fail', 'blackbox pass', 'blackbox blind', 'proxy blind', 'tcp pass'],
+    ...['grpc fail', 'health read', 'query samples', 'query trouble', 'push heard', 'push refused'],
+  ],
   marker: ['a marker', 'no marker', 'started', 'a document is refused', 'the file is refused'],
 };
 
@@ -23,7 +26,7 @@ const inputs: Readonly<Record<string, number>> = {
   vendors: 40,
   config: 40,
   control: 60,
-  probes: 120,
+  probes: 140,
   marker: 300,
 };
 

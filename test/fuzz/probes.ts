@@ -1,5 +1,5 @@
-// Probes: the reader of HTTP answers, the http and tls checks against a raw server, metrics of a
-// blackbox exporter, and the replies of proxies. Every probe ends with pass, fail or blind within its
+// Probes: the reader of HTTP answers, the http, tls and grpc checks against a raw server, metrics of a
+// blackbox exporter, answers of a Prometheus, what other monitors push, and the replies of proxies. Every probe ends with pass, fail or blind within its
 // timeout and 250 ms and never throws; what a proxy or an exporter says wrongly is never `fail`.
 
 import { once } from 'node:events';
@@ -8,7 +8,10 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type { PathSpec, ProbeResult } from '../../src/kit/extend.ts';
 import { AnswerReader, Malformed } from '../../src/probes/answer.ts';
 import { readMetrics } from '../../src/probes/blackbox.ts';
+import { readState } from '../../src/probes/grpc.ts';
 import { checkTypes, createProber } from '../../src/probes/index.ts';
+import { readAnswer } from '../../src/probes/prometheus.ts';
+import { Board, readPush } from '../../src/probes/push.ts';
 import { type Dice, mutate } from './dice.ts';
 import { b64, demand, ends, inTime, Reached, type Stand, target, unb64 } from './harness.ts';
 
@@ -28,15 +31,17 @@ type Input =
       readonly pieces: readonly string[];
     }
   | { readonly kind: 'metrics'; readonly text: string }
+  | { readonly kind: 'health' | 'query'; readonly bytes: string }
+  | { readonly kind: 'push'; readonly format: string; readonly bytes: string }
   | {
-      readonly kind: 'http' | 'tls' | 'tcp' | 'blackbox' | 'proxy' | 'socks5';
+      readonly kind: 'http' | 'tls' | 'tcp' | 'grpc' | 'blackbox' | 'proxy' | 'socks5';
       readonly settings: Readonly<Record<string, unknown>>;
       readonly script: Script;
       /** Of SOCKS5: one reply a turn. */
       readonly turns?: readonly string[];
     };
 
-type Asked = Exclude<Input, { kind: 'reader' | 'metrics' }>;
+type Asked = Extract<Input, { script: Script }>;
 
 const timeoutMs = 250;
 
@@ -82,6 +87,34 @@ const socksTurns = [
 ];
 const connected = 'HTTP/1.1 200 Connection established\r\nvia: test\r\n\r\n';
 
+/** Of HTTP/2 what a server says first, and of one call headers, a message and trailers. */
+const frames = [
+  '00000004000000000000000401000000000000000408000000000000' + '00000100' + '000001040000000188',
+  '000006040000000000000300000064' + '0000070000000000008000000000000002',
+  '000007000000000001' + '00000000020801' + '00000403000000010000000d',
+].map((hex) => Buffer.from(hex, 'hex'));
+const healths = ['00000000020801', '0000000000', '00000000091202414208011d01020304'].map((hex) =>
+  Buffer.from(hex, 'hex'),
+);
+const json = (value: unknown) => Buffer.from(JSON.stringify(value));
+const sample = { metric: { __name__: 'up', job: 'a' }, value: [1.7e9, '1'] };
+const queries = [
+  json({ status: 'success', data: { resultType: 'vector', result: [sample, sample] } }),
+  json({ status: 'success', data: { resultType: 'scalar', result: [1.7e9, 'NaN'] } }),
+  json({ status: 'error', errorType: 'bad_data', error: 'parse error' }),
+];
+const firing = {
+  ...{ status: 'firing', labels: { alertname: 'A', origin: 'hz' }, annotations: { summary: 's' } },
+  fingerprint: '1a30ba71cca2921f',
+};
+const pushes = [
+  json({ state: 'down', key: 'a', detail: 'gone' }),
+  json({ version: '4', alerts: [firing, { ...firing, status: 'resolved' }] }),
+  json({ heartbeat: { status: 0, msg: 'm' }, monitor: { id: 7, name: 'shop' }, msg: 'x' }),
+  json({ state: 'TRIGGERED', endpoint: 'e', group: 'g', detail: 'd' }),
+  Buffer.alloc(0),
+];
+
 class Probes implements Stand<Input> {
   readonly reached = new Reached();
 
@@ -89,6 +122,7 @@ class Probes implements Stand<Input> {
     const kind = dice.pick([
       ...(['reader', 'reader', 'reader', 'reader', 'metrics', 'metrics'] as const),
       ...(['http', 'http', 'http', 'tls', 'tcp', 'blackbox', 'proxy', 'socks5'] as const),
+      ...(['grpc', 'health', 'query', 'push'] as const),
     ]);
     switch (kind) {
       case 'reader':
@@ -115,6 +149,18 @@ class Probes implements Stand<Input> {
         };
       case 'tls':
         return { kind, settings: {}, script: drawScript(dice, drawTls(dice)) };
+      case 'grpc': {
+        const bytes = mutate(dice, dice.pick(frames), frames);
+        return { kind, settings: { plaintext: true }, script: drawScript(dice, bytes) };
+      }
+      case 'health':
+        return { kind, bytes: b64(drawOne(dice, healths)) };
+      case 'query':
+        return { kind, bytes: b64(drawOne(dice, queries)) };
+      case 'push': {
+        const format = dice.pick(['generic', 'alertmanager', 'uptime-kuma', 'gatus']);
+        return { kind, format, bytes: b64(drawOne(dice, pushes)) };
+      }
       case 'tcp':
         return {
           kind,
@@ -142,6 +188,9 @@ class Probes implements Stand<Input> {
 
   async run(input: Input): Promise<void> {
     if (input.kind === 'reader') return runReader(input);
+    if ('bytes' in input) {
+      return inTime(500, `reading ${input.kind}`, () => runMonitor(input, this.reached));
+    }
     if (input.kind !== 'metrics') return runProbe(input, this.reached);
     const metrics = inTime(500, 'reading metrics', () => readMetrics(input.text));
     for (const [name, value] of metrics) {
@@ -214,6 +263,12 @@ function pieces(dice: Dice, bytes: Buffer): string[] {
   return found;
 }
 
+/** One of them, most often mutated. */
+function drawOne(dice: Dice, all: readonly Buffer[]): Buffer {
+  const one = dice.pick(all);
+  return dice.is(0.4) ? one : mutate(dice, one, all);
+}
+
 function drawTls(dice: Dice): Buffer {
   // A ServerHello record, as far as its own head.
   const hello = Buffer.concat([Buffer.of(22, 3, 3, 0, 42, 2, 0, 0, 38, 3, 3), dice.bytes(36)]);
@@ -242,13 +297,37 @@ function runReader({ method, most, pieces }: Extract<Input, { kind: 'reader' }>)
   demand(Number.isInteger(status) && status >= 200 && status <= 999, `a status is ${status}`);
 }
 
+function runMonitor(input: Extract<Input, { bytes: string }>, reached: Reached): void {
+  const body = unb64(input.bytes);
+  if (input.kind === 'health') {
+    const state = readState(body);
+    reached.note(`health ${state === null ? 'none' : 'read'}`);
+    demand(state === null || (Number.isSafeInteger(state) && state >= 0), `a state is ${state}`);
+  } else if (input.kind === 'query') {
+    const read = readAnswer({ status: 200, body, isCut: false });
+    reached.note(`query ${read.kind}`);
+    if (read.kind === 'trouble') demand(read.detail.length < 400, 'trouble without an end');
+  } else if ('format' in input) {
+    const asked = { ...{ push: 'mon', token: { env: 'T' } }, format: input.format };
+    const settings = checkTypes['push']!.settings.parse(asked) as Parameters<Board['answer']>[0];
+    const heard = readPush(settings, body);
+    reached.note(`push ${heard.ok ? 'heard' : 'refused'}`);
+    if (!heard.ok) return;
+    const board = new Board();
+    board.keep(['mon'], 0);
+    board.hear('mon', heard, 1000);
+    checkProbe({ ...board.answer(settings, 2000), phases: {} });
+  }
+}
+
 // ---------------------------------------------------------------- a probe
 
 async function runProbe(input: Asked, reached: Reached): Promise<void> {
   const server = await startRaw(input);
   const { port } = server;
   const place = `127.0.0.1:${port}`;
-  const check = input.kind === 'tls' || input.kind === 'tcp' ? input.kind : 'http';
+  const check =
+    input.kind === 'tls' || input.kind === 'tcp' || input.kind === 'grpc' ? input.kind : 'http';
   const type = checkTypes[check]!;
   // Behind a proxy nobody is asked: names of the far end are never looked up here.
   const far = input.kind === 'proxy' || input.kind === 'socks5' || input.kind === 'blackbox';

@@ -139,7 +139,7 @@ function namedIn(value: Plain, at: string): readonly string[] {
 const example = 'deploy/example.yaml';
 const exampleText = read(example);
 /** With every option that is left out by default put in. */
-const whole = (text: string) => text.replace(/^( *)#(?=[A-Za-z]+: )/gm, '$1');
+const whole = (text: string) => text.replace(/^( *)#(?=[A-Za-z][A-Za-z0-9]*: )/gm, '$1');
 const fullText = whole(exampleText);
 
 const groupPath = 'deploy/group.yaml';

@@ -6543,4 +6543,206 @@ function laneWorks`,
       },
     ],
   },
+  {
+    name: 'a monitor that has fallen silent still passes',
+    rule: 5,
+    by: 'probes/push.test.ts',
+    edits: [
+      {
+        file: 'src/probes/push.ts',
+        find: 'if (silentMs > expires) {',
+        replace: 'if (silentMs > 1000 * expires) {',
+      },
+      {
+        file: 'src/probes/push.ts',
+        find: 'all.filter(({ at }) => now - at <= expires)',
+        replace: 'all.filter(({ at }) => now >= at)',
+      },
+    ],
+  },
+  {
+    name: 'a push is heard whatever token comes with it',
+    rule: 20,
+    by: 'probes/push.test.ts',
+    edits: [
+      {
+        file: 'src/probes/push.ts',
+        find: "return timingSafeEqual(digest(known), digest(shown)) && known !== '';",
+        replace: "return timingSafeEqual(digest(known), digest(known)) && shown !== '\\0';",
+      },
+    ],
+  },
+  {
+    name: 'a plugin that does not know speaks against the origin',
+    rule: 6,
+    by: 'probes/exec.test.ts',
+    edits: [
+      {
+        file: 'src/probes/exec.ts',
+        find: 'if (status === 3) return blind(',
+        replace: 'if (status === 3) return fail(',
+      },
+    ],
+  },
+  {
+    name: 'a plugin outlives its deadline',
+    rule: 22,
+    by: 'probes/exec.test.ts',
+    edits: [
+      {
+        file: 'src/probes/exec.ts',
+        find: "trip.signal.addEventListener('abort', stop, { once: true });",
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'a plugin says its secrets again, and they are shown',
+    rule: 20,
+    by: 'probes/exec.test.ts',
+    edits: [
+      {
+        file: 'src/probes/exec.ts',
+        find: "text.replaceAll(part, '…')",
+        replace: 'text.replaceAll(part, part)',
+      },
+    ],
+  },
+  {
+    name: 'a query that gives nothing speaks for the origin',
+    rule: 5,
+    by: 'probes/prometheus.test.ts',
+    edits: [
+      {
+        file: 'src/probes/prometheus.ts',
+        find: "if (empty === 'pass') return",
+        replace: "if (empty !== 'fail') return",
+      },
+    ],
+  },
+  {
+    name: 'a query that gives nothing speaks against the origin',
+    rule: 5,
+    by: 'probes/prometheus.test.ts',
+    edits: [
+      {
+        file: 'src/probes/prometheus.ts',
+        find: "empty === 'fail' ? fail('empty', detail)",
+        replace: "empty !== 'pass' ? fail('empty', detail)",
+      },
+    ],
+  },
+  {
+    name: 'an answer of long ago counts',
+    rule: 5,
+    by: 'probes/prometheus.test.ts',
+    edits: [
+      {
+        file: 'src/probes/prometheus.ts',
+        find: 'Math.abs(wall - at * 1000) > asked.stale',
+        replace: 'Math.abs(wall - at * 1000) > asked.stale * 1000',
+      },
+    ],
+  },
+  {
+    name: "a Prometheus's own trouble is taken for the origin's",
+    rule: 6,
+    by: 'probes/prometheus.test.ts',
+    edits: [
+      {
+        file: 'src/probes/prometheus.ts',
+        find: "if (answer.outcome === 'blind') return answer;\n    return blind('monitor',",
+        replace: "if (answer.outcome !== 'limited') return answer;\n    return blind('monitor',",
+      },
+    ],
+  },
+  {
+    name: 'a service that does not serve passes',
+    rule: 3,
+    by: 'probes/grpc.test.ts',
+    edits: [
+      {
+        file: 'src/probes/grpc.ts',
+        find: 'if (state === 1 && asked.never',
+        replace: 'if (state > 0 && asked.never',
+      },
+    ],
+  },
+  {
+    name: 'a server without the health service is taken for one that is down',
+    rule: 6,
+    by: 'probes/grpc.test.ts',
+    edits: [
+      {
+        file: 'src/probes/grpc.ts',
+        find: "return blind('no-health-service',",
+        replace: "return fail('no-health-service',",
+      },
+    ],
+  },
+  {
+    name: 'what another monitor pushed makes a path look as if it could see',
+    rule: 5,
+    by: 'core/aside.test.ts',
+    edits: [
+      {
+        file: 'src/core/watch.ts',
+        find: 'let touched = config.aside ? NOBODY : lookAround(',
+        replace: 'let touched = lookAround(',
+      },
+      {
+        file: 'src/core/watch.ts',
+        find: "(c) => c.role === 'origin' && c.aside !== true,",
+        replace: "(c) => c.role === 'origin',",
+      },
+    ],
+  },
+  {
+    name: 'what asks somebody else slows down what asks the origin',
+    rule: 31,
+    by: 'core/aside.test.ts',
+    edits: [
+      {
+        file: 'src/core/watch.ts',
+        find: 'return check.aside ? check.id : (check.origin ?? check.id);',
+        replace: 'return check.origin ?? check.id;',
+      },
+    ],
+  },
+  {
+    name: 'a body that was written for the origin goes along with a redirect',
+    rule: 20,
+    by: 'probes/request.test.ts',
+    edits: [
+      {
+        file: 'src/probes/http.ts',
+        find: 'const body = takesBody && isSamePlace(hop) ? asked.body : undefined;',
+        replace: 'const body = takesBody ? asked.body : undefined;',
+      },
+    ],
+  },
+  {
+    name: 'with TLS 1.3 who was refused for his certificate passes',
+    rule: 6,
+    by: 'probes/request.test.ts',
+    edits: [
+      {
+        file: 'src/probes/tls.ts',
+        find: "if (protocol === 'TLSv1.3') await beTaken(secured, trip.timeoutMs);",
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'the direct way out is held up by what only the daemon hears',
+    rule: 23,
+    by: 'core/aside.test.ts',
+    edits: [
+      {
+        file: 'src/core/direct.ts',
+        find: '&& !(seen && l.check.aside === true)',
+        replace: '',
+      },
+    ],
+  },
 ];

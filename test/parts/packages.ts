@@ -28,7 +28,8 @@ export const parts: readonly Part[] = [
   row('bind9', '/usr/sbin/named', 'a primary for dynamic updates'),
   row('bind9-dnsutils', '/usr/bin/dig', 'a second opinion about answers'),
   row('nginx-light', '/usr/sbin/nginx', 'an origin that is not ours'),
-  row('prometheus', '/usr/bin/promtool', 'reads the metrics and alerts'),
+  row('prometheus', '/usr/bin/promtool', 'reads the metrics and alerts, and is asked'),
+  row('prometheus-alertmanager', '/usr/bin/prometheus-alertmanager', 'pushes what it knows'),
   row('pdns-server', '/usr/sbin/pdns_server', 'a primary with an API'),
   row('sqlite3', '/usr/bin/sqlite3', "the API's database"),
   // Its library is in a folder named after the processor; its schema is in one place.

@@ -195,7 +195,8 @@ test('settings name what is wrong with them', () => {
     assert.equal(read.success, false, JSON.stringify(settings));
     assert.match(JSON.stringify(read.error?.issues), message);
   }
-  assert.deepEqual(Object.keys(checkTypes), ['http', 'tcp', 'tls', 'dns']);
+  const kinds = ['http', 'tcp', 'tls', 'dns', 'grpc', 'exec', 'prometheus', 'push'];
+  assert.deepEqual(Object.keys(checkTypes), kinds);
   for (const type of Object.values(checkTypes)) z.toJSONSchema(type.settings, { io: 'input' });
 });
 

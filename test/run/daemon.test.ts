@@ -344,18 +344,49 @@ test('what a reload cannot put in force is named, and it says so at each reload'
   assert.equal(view!.drains.length, 1);
 });
 
-test('a reload moves the door for readers, and changes the log', async (t) => {
+/** The same, where another monitor pushes what it says of the second origin. */
+function configOfPush(more: string, token: string): string {
+  const file = config(more);
+  const mon =
+    'mon: { push: mon, interval: 100ms, timeout: 50ms, confirm: 50ms, ' +
+    `advisory: true, token: { file: ${token} } }`;
+  const text = readFileSync(file, 'utf8').replace(/(b: .*"127\.0\.0\.1:9" \})/, `$1, ${mon}`);
+  writeFileSync(file, text);
+  return file;
+}
+
+test('a reload moves the door for readers and for pushes, and changes the log', async (t) => {
   const [first, second] = [await freePort(), await freePort()];
-  const one = start(config(`listen: 127.0.0.1:${first}\n`));
+  const token = join(directory, 'push-token');
+  writeFileSync(token, 'token-of-the-monitor\n', { mode: 0o600 });
+  const one = start(configOfPush(`listen: 127.0.0.1:${first}\n`, token));
   await alive(one);
+  const push = (port: number, shown: string) =>
+    fetch(`http://127.0.0.1:${port}/push/mon`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${shown}` },
+      body: '{"state":"down","detail":"said by the monitor"}',
+    }).then(({ status }) => status);
+  assert.equal(await push(first, 'another-token-altogether'), 401);
+  assert.equal(await push(first, 'token-of-the-monitor'), 200);
+  await until('the check says what was pushed', 30_000, async () => {
+    const view = await call<object>(socket(), 'GET', '/v1/status');
+    return /"fail"[^}]*"said by the monitor, said /.test(JSON.stringify(view));
+  });
   const answers = (port: number) =>
     fetch(`http://127.0.0.1:${port}/healthz`).then(
       (answer) => answer.status,
       () => null,
     );
   assert.equal(await answers(first), 200);
-  config(`listen: 127.0.0.1:${second}\nlog: { level: error }\n`);
+  configOfPush(`listen: 127.0.0.1:${second}\nlog: { level: error }\n`, token);
   assert.equal((await reload())!.exit, 0);
+  // A token that was changed is in force without a reload.
+  writeFileSync(token, 'the-next-token-of-it\n');
+  await until('the next token is taken', 30_000, async () => {
+    return (await push(second, 'the-next-token-of-it')) === 200;
+  });
+  assert.equal(await push(second, 'token-of-the-monitor'), 401);
   assert.deepEqual([await answers(first), await answers(second)], [null, 200]);
   const before = one.said();
   assert.equal((await reload())!.exit, 0);

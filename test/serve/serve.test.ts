@@ -607,6 +607,48 @@ test('a gate is open for the target in force and closed for the others', async (
   assert.equal(await gate('www.gslb.example.net/hangzhou'), 503, 'before adoption none is open');
 });
 
+test('what another monitor pushes is heard with its token alone, bounded, and nowhere else', async () => {
+  const pushed: string[] = [];
+  const pushes = {
+    bytesMost: 1000,
+    mayPush: (name: string, token: string) => `${name} ${token}` === 'mon token-of-mon',
+    push: (name: string, body: string) => {
+      pushed.push(`${name} ${body}`);
+      return body === 'odd' ? { status: 400, text: 'no\n' } : { status: 200, text: 'heard\n' };
+    },
+  };
+  const to = await http({ pushes });
+  const bearer = (token: string) => ({ authorization: `Bearer ${token}` });
+  const cases: readonly (readonly [string, string, string, Record<string, string>, number])[] = [
+    ['POST', '/push/mon', '{}', bearer('token-of-mon'), 200],
+    ['POST', '/push/mon/token-of-mon', '', {}, 200],
+    ['POST', '/push/mon', 'odd', bearer('token-of-mon'), 400],
+    ['POST', '/push/mon', 'x'.repeat(1001), bearer('token-of-mon'), 413],
+    ['POST', '/push/mon', '{}', bearer('another'), 401],
+    ['POST', '/push/mon', '{}', {}, 401],
+    ['POST', '/push/none', '{}', bearer('token-of-mon'), 401],
+    ['POST', '/push/mon/token-of-mon/more', '{}', {}, 401],
+    ['POST', '/push/%zz', '{}', bearer('token-of-mon'), 401],
+    ['POST', '/push/', '{}', {}, 401],
+    ['GET', '/push/mon/token-of-mon', '', {}, 404],
+    ['PUT', '/push/mon', '{}', bearer('token-of-mon'), 405],
+    ['POST', '/healthz', '{}', bearer('token-of-mon'), 405],
+  ];
+  for (const [method, url, body, headers, status] of cases) {
+    const answer = await ask(to, method, url, body, headers);
+    assert.equal(answer.status, status, `${method} ${url}`);
+    assert.ok(!answer.text.includes('token-of-mon'), 'no token comes back');
+  }
+  assert.deepEqual(pushed, ['mon {}', 'mon ', 'mon odd']);
+  // Who has no token cannot make the body be awaited.
+  const socket = peer(to);
+  socket.write('POST /push/mon HTTP/1.1\r\ncontent-length: 900\r\n\r\n');
+  assert.match(await untilClosed(socket), /^HTTP\/1\.1 401 /);
+  const deaf = await http();
+  const off = await ask(deaf, 'POST', '/push/mon', '{}', bearer('token-of-mon'));
+  assert.equal(off.status, 405, 'nobody listens');
+});
+
 test('the listener only reads, believes no Host header and echoes nothing it was sent', async () => {
   const to = await http();
   for (const method of ['POST', 'PUT', 'DELETE', 'OPTIONS', 'PATCH']) {
