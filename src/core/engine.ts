@@ -92,6 +92,16 @@ interface Beginning {
   readonly grouped?: boolean;
 }
 
+function remember(state: State, docs: Readonly<Record<string, Json>>): void {
+  for (const [key, value] of Object.entries(docs)) {
+    if (key.startsWith('epoch/')) state.released.set(key.slice(6), value as number);
+    if (key.startsWith('drain/')) state.drains.set(key.slice(6), value as unknown as Drain);
+    if (key.startsWith(RUNS_KEY)) keepRuns(state, key, value);
+    if (key.startsWith('drill/')) learnDrill(state, key, value);
+    if (key.startsWith('record/')) state.asleep.set(key.slice(7), value as unknown as RecordDoc);
+  }
+}
+
 /** The state at a start, from what the store remembers, and the first step's results. */
 export function start(b: Beginning): { state: State; step: Step } {
   const state: State = {
@@ -131,13 +141,7 @@ export function start(b: Beginning): { state: State; step: Step } {
     tentative: [],
     strays: new Set(),
   };
-  for (const [key, value] of Object.entries(b.docs)) {
-    if (key.startsWith('epoch/')) state.released.set(key.slice(6), value as number);
-    if (key.startsWith('drain/')) state.drains.set(key.slice(6), value as unknown as Drain);
-    if (key.startsWith(RUNS_KEY)) keepRuns(state, key, value);
-    if (key.startsWith('drill/')) learnDrill(state, key, value);
-    if (key.startsWith('record/')) state.asleep.set(key.slice(7), value as unknown as RecordDoc);
-  }
+  remember(state, b.docs);
   if (!follows(state)) watchHolds(state);
   const step = emptyStep();
   note(step, 'start', null, `started with ${Object.keys(b.config.records).length} records`);

@@ -39,11 +39,11 @@ import {
   pathProblem,
   secretProblems,
 } from '../probes/index.ts';
+import { LINK_PURPOSE } from '../serve/link.ts';
 import { locateCredential } from './credentials.ts';
 import { environment } from './environment.ts';
-import { withPackages } from './plugins.ts';
-import { LINK_PURPOSE } from '../serve/link.ts';
 import { createLinker } from './links.ts';
+import { withPackages } from './plugins.ts';
 import { renewing, renewingNotifier } from './renew.ts';
 import { surroundingsOf } from './surroundings.ts';
 
@@ -367,7 +367,11 @@ const everything = { severity: noticeSeverities, records: null, quietMs: 0 };
 function buildChannels(
   config: Config,
   clock: Clock,
-  { told, keys, channelTrouble = () => {} }: Omit<BuildOptions, 'remember'> & {
+  {
+    told,
+    keys,
+    channelTrouble = () => {},
+  }: Omit<BuildOptions, 'remember'> & {
     readonly keys: Renewed<Keyring> | null;
   },
 ): Channels | null {

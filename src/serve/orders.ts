@@ -46,6 +46,45 @@ const flag = z.boolean('expected true or false');
 const dryRun = flag.optional();
 const approvalId = line('the id of a decision that waits', 64);
 
+function expected({ code }: { readonly code: string }): string {
+  return code === 'invalid_union'
+    ? 'expected switch, adopt, pin, unpin, drain, undrain, freeze, unfreeze, ack, approve, ' +
+        'reject, drill, end-drill, yield, restored'
+    : 'expected a command as an object';
+}
+
+/** Decisions that wait for a person, and drills. */
+function asked<B extends z.ZodType>(by: B) {
+  return [
+    z.strictObject({
+      kind: z.literal('approve'),
+      id: approvalId,
+      by,
+      dryRun,
+    }),
+    z.strictObject({
+      kind: z.literal('reject'),
+      id: approvalId,
+      reason: reason.optional(),
+      by,
+      dryRun,
+    }),
+    z.strictObject({ kind: z.literal('drilled'), check: word, by }),
+    z.strictObject({
+      kind: z.literal('drill'),
+      record,
+      target: word.nullable(),
+      byVendor: flag,
+      forMs: drillMs,
+      watchMs: drillMs.optional(),
+      reason,
+      by,
+      dryRun,
+    }),
+    z.strictObject({ kind: z.literal('end-drill'), record, by, dryRun }),
+  ] as const;
+}
+
 /**
  * The commands of core/model.ts as they come, `by` whom being said as the door asks for it. By which
  * link a word came is for the page of links alone to say.
@@ -94,42 +133,11 @@ function commandsBy<B extends z.ZodType>(by: B) {
       }),
       z.strictObject({ kind: z.literal('unfreeze'), record: record.nullable(), by, dryRun }),
       z.strictObject({ kind: z.literal('ack'), record, by, reject: flag, dryRun }),
-      z.strictObject({
-        kind: z.literal('approve'),
-        id: approvalId,
-        by,
-        dryRun,
-      }),
-      z.strictObject({
-        kind: z.literal('reject'),
-        id: approvalId,
-        reason: reason.optional(),
-        by,
-        dryRun,
-      }),
-      z.strictObject({ kind: z.literal('drilled'), check: word, by }),
-      z.strictObject({
-        kind: z.literal('drill'),
-        record,
-        target: word.nullable(),
-        byVendor: flag,
-        forMs: drillMs,
-        watchMs: drillMs.optional(),
-        reason,
-        by,
-        dryRun,
-      }),
-      z.strictObject({ kind: z.literal('end-drill'), record, by, dryRun }),
+      ...asked(by),
       z.strictObject({ kind: z.literal('yield'), by, dryRun }),
       z.strictObject({ kind: z.literal('restored'), by, dryRun }),
     ],
-    {
-      error: (issue) =>
-        issue.code === 'invalid_union'
-          ? 'expected switch, adopt, pin, unpin, drain, undrain, freeze, unfreeze, ack, approve, ' +
-            'reject, drill, end-drill, yield, restored'
-          : 'expected a command as an object',
-    },
+    { error: expected },
   );
 }
 

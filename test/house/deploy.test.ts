@@ -26,7 +26,7 @@ const read = (path: string) => readFileSync(join(root, path), 'utf8');
 
 /** A configuration by the real parser; a problem fails the test. */
 function configOf(text: string, file: string): Config {
-  const parsed = parseConfig(text, file, tables);
+  const parsed = parseConfig(text, file, tables, null, { 'conf.d': [] });
   if (!parsed.ok) assert.fail(parsed.problems.map(printProblem).join('\n'));
   return parsed.config;
 }
@@ -202,7 +202,7 @@ test('what the example shows is the default or required, unless its comment says
       if (isNameOfOurs(plain, keys)) return;
       const rest = structuredClone(plain);
       leaveOut(rest, keys);
-      const without = parseConfig(JSON.stringify(rest), '', tables);
+      const without = parseConfig(JSON.stringify(rest), '', tables, null, { 'conf.d': [] });
       if (!without.ok) return;
       if (isDeepStrictEqual(without.config, whole)) {
         defaults++;
