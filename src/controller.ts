@@ -539,11 +539,12 @@ export class Controller {
     if (!this.#tryCommit(probe, this.#arrears())) {
       return this.#later(STORE_RETRY_MS, () => this.#retryStore());
     }
+    const dropped = [...this.#undropped];
     this.#undropped.clear();
     this.#waiting = [];
     this.#lost = 0;
     this.#storeFailed = false;
-    if (this.#hands?.refused !== true) this.#step({ kind: 'store', ok: true });
+    if (this.#hands?.refused !== true) this.#step({ kind: 'store', ok: true, dropped });
   }
 
   // -------------------------------------------------------------- the group of replicas

@@ -594,6 +594,21 @@ test('a group that has no room: nothing is decided, said so, taken back, and it 
   await lab.stop();
 });
 
+test('what ends while the disk of whoever acts is full ends for the group, too', async () => {
+  const lab = await new Lab().start();
+  const { leader } = lab;
+  const drain = { kind: 'drain', what: 'b', by: 'ann', reason: 'r', forMs: 20_000 } as const;
+  assert.equal((await lab.answered(leader.say(drain, 'id-1'))).exit, 0);
+  await lab.clock.advance(1_000);
+  assert.ok(lab.group.docs.has('drain/b'));
+  leader.refuses = () => true;
+  await lab.clock.advance(30_000);
+  leader.refuses = () => false;
+  await lab.clock.advance(30_000);
+  assert.ok(!lab.group.docs.has('drain/b'));
+  await lab.stop();
+});
+
 test("a replica whose own disk is full decides nothing, and its word is the group's when it has room", async () => {
   const lab = await new Lab().start();
   const { leader } = lab;

@@ -275,6 +275,7 @@ function fold(state: State, event: Event, out: Step): void {
     case 'paused':
       return paused(state, event.forMs, out);
     case 'store':
+      for (const key of event.dropped ?? []) drop(out, key);
       return storeTurned(state, event.ok, event.what ?? 'the store', out);
     case 'heard':
       reviewEach(state, onHeard(state, event.telling, event.saidAt, out), out);

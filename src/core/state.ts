@@ -717,7 +717,13 @@ export type Event =
   /** The process or the machine stood still for so long. */
   | { readonly kind: 'paused'; readonly forMs: number }
   /** The last step's commit failed, or commits work again; of the store, where `what` is left out. */
-  | { readonly kind: 'store'; readonly ok: boolean; readonly what?: string }
+  | {
+      readonly kind: 'store';
+      readonly ok: boolean;
+      readonly what?: string;
+      /** Documents that were dropped while it could not commit; a group may hold them still. */
+      readonly dropped?: readonly string[];
+    }
   /** Another replica tells; `saidAt`: in own engine time, no later than when it was said. */
   | { readonly kind: 'heard'; readonly telling: Telling; readonly saidAt: number }
   /** It is heard no longer: its votes are gone. */

@@ -3498,6 +3498,12 @@ function laneWorks`,
     ],
   },
   {
+    name: 'what ended while the disk was full stands in the group for ever',
+    rule: 29,
+    by: 'controller-group.test.ts',
+    edits: [{ file: controller, find: 'ok: true, dropped });', replace: 'ok: true });' }],
+  },
+  {
     name: 'a head that is read late sets the clock of one who has acted',
     rule: 12,
     by: 'cluster/etcd.test.ts',

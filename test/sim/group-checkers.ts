@@ -3,6 +3,7 @@
 // believes that it may act, and what its journal and its replies say. Each rule has a name. They call
 // none of the core's or the coordinator's predicates.
 
+import type { Memory } from '../../src/cluster/etcd.ts';
 import type { Seal } from '../../src/cluster/sealed.ts';
 import { formatMarker, parseMarker } from '../../src/core/marker.ts';
 import type {
@@ -204,7 +205,8 @@ export class GroupCheckers implements Watcher {
 
   #headed({ term, number, by, base }: Head): void {
     const what = `${by} writes (${term}, ${number}) after (${this.#top.term}, ${this.#top.number})`;
-    const isAck = this.restored !== null && base > this.restored.base;
+    const known = this.#known();
+    const isAck = this.restored !== null && base > Math.min(this.restored.base, known.base);
     // Whoever acted just then may commit on the very state that was put back.
     const isExcused = this.#robbed.of.includes(by) && this.#m.timeline.now <= this.#robbed.until;
     if (this.restored !== null && !isAck && !isExcused) this.fail('restored-nobody-acts', what);
@@ -212,6 +214,9 @@ export class GroupCheckers implements Watcher {
       this.restored = null;
       for (const id of this.#done.keys()) this.#forgotten.add(id);
       this.#relearn();
+      const top = this.#top;
+      const least = (of: 'term' | 'number') => Math.min(top[of], known[of]);
+      this.#top = { term: least('term'), number: least('number') };
     }
     if (number <= this.#top.number || term < this.#top.term) this.fail('head-grows', what);
     if (term > this.#top.term) this.takeOvers++;
@@ -220,6 +225,16 @@ export class GroupCheckers implements Watcher {
     if (isAck) return;
     const holder = this.holder();
     if (holder !== by) this.fail('only-the-holder-commits', `${what}: ${holder ?? 'nobody'} holds`);
+  }
+
+  /** The most that any disk knows of the group: what none holds is lost with the engine. */
+  #known(): Pick<Memory, 'base' | 'term' | 'number'> {
+    const all = this.replicas.flatMap(({ disk }) => {
+      const text = disk.docs.get('group');
+      return text === undefined ? [] : [JSON.parse(text) as Memory];
+    });
+    const most = (of: (one: Memory) => number) => Math.max(0, ...all.map(of));
+    return { base: most((m) => m.base), term: most((m) => m.term), number: most((m) => m.number) };
   }
 
   /** What no disk holds any more is forgotten with the engine: the vendors' markers alone tell it. */
@@ -557,7 +572,12 @@ export class GroupCheckers implements Watcher {
       this.fail('reply-is-so', `${r.name}: ${order.id} is ${reply.exit}, done as ${done.exit}`);
     }
     const holds = ['pin', 'switch', 'drain', 'freeze'].includes(command.kind);
-    if (isSure && holds && !this.#everHeld.has(order.id) && !this.#together.has(order.id)) {
+    const { epoch } = (reply.detail ?? {}) as { readonly epoch?: number };
+    // What a marker has told of later in the same commit stands instead.
+    const top = 'record' in command ? (this.#topEpoch.get(command.record ?? '') ?? 0) : 0;
+    const isOver = epoch !== undefined && top > epoch;
+    const isSeen = this.#everHeld.has(order.id) || this.#together.has(order.id) || isOver;
+    if (isSure && holds && !isSeen) {
       this.fail('reply-is-so', `${r.name}: ${order.id} is answered, and does not hold`);
     }
     const isNothing = /^(nothing was done|not said to the group)/.test(reply.message);
