@@ -267,7 +267,11 @@ const rows: readonly Row[] = [
     name: 'detection and TTL together break the objective',
     change: within(63_000),
     options: {
-      status: statusWith({ records: [{ name: www, target: 'hangzhou', providers: [] }] }),
+      status: statusWith({
+        records: [
+          { ...{ name: www, target: 'hangzhou', providers: [] }, objectiveMs: null, predicted: null },
+        ],
+      }),
     },
     ...{ word: 'objective', severity: 'warn', area: 'times' },
     ...{ says: /within 63 s; it takes about 64 s/, cure: /lower ttl, interval or patience/ },

@@ -59,7 +59,7 @@ test('the ten last results are kept, with what each vendor took from its own tur
   }
   const r = recordOf(w);
   assert.deepEqual([r.target, r.pin, r.budget.used, r.drill], ['a', null, 0, null]);
-  const doc = w.docs[`drill/live/${www}`] as { runs: readonly Json[] };
+  const doc = w.docs[`runs/${www}`] as { runs: readonly Json[] };
   assert.equal(doc.runs.length, 10);
   assert.equal(storedProblem(w.docs), null);
   assert.equal(r.lastDrill?.result, 'passed');
