@@ -20,6 +20,8 @@ export interface Mutant {
 const agree = 'src/core/agree.ts';
 const cell = 'src/core/cell.ts';
 const switching = 'src/core/switch.ts';
+const first = 'src/config/first.ts';
+const initing = 'src/run/init.ts';
 const judge = 'src/core/judge.ts';
 const adopt = 'src/core/adopt.ts';
 const arrange = 'src/core/arrange.ts';
@@ -6042,6 +6044,35 @@ function laneWorks`,
         find: `  if (state.now < dueAt) return lookAt(state, r, dueAt);
 `,
         replace: ``,
+      },
+    ],
+  },
+  {
+    name: 'init writes over a configuration',
+    rule: 0,
+    by: 'run/init.test.ts',
+    edits: [
+      {
+        file: initing,
+        find: `if (existsSync(out)) throw`,
+        replace: `if (false) throw`,
+      },
+      {
+        file: initing,
+        find: `writeFileSync(out, text, { flag: 'wx', mode: 0o644 });`,
+        replace: `writeFileSync(out, text, { mode: 0o644 });`,
+      },
+    ],
+  },
+  {
+    name: 'what a vendor says ends a comment of a first configuration',
+    rule: 0,
+    by: 'config/first.test.ts',
+    edits: [
+      {
+        file: first,
+        find: `text.replace(/[\\p{Cc}\\p{Cf}\\p{Cs}\\p{Zl}\\p{Zp}]+/gu, ' ')`,
+        replace: `text`,
       },
     ],
   },
