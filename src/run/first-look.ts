@@ -50,6 +50,8 @@ export interface Taken {
   readonly why: string;
   /** Of names in DNS, from the typed one on. */
   readonly chain: readonly Name[];
+  /** Why DNS was not followed to an address; empty: it was. */
+  readonly detail: string;
   /** Of the record, one a vendor. */
   readonly sightings: readonly Sighting[];
 }
@@ -211,10 +213,12 @@ async function take(
   resolver: Resolver,
   signal: AbortSignal,
 ): Promise<Taken> {
-  const [{ chain }, own] = await Promise.all([follow(typed, resolver, signal), see(typed)]);
-  // Vendors know a name that nobody is delegated to yet.
+  const [led, own] = await Promise.all([follow(typed, resolver, signal), see(typed)]);
+  const { chain, detail } = led;
+  // Where DNS breaks off, a vendor may know the name behind it.
   const [told] = own.flatMap(({ values }) => values.map(({ value }) => value));
-  const way = chain.length > 1 || told === undefined ? chain : [typed, told];
+  const isWhole = detail === '' || told === undefined || chain.includes(told);
+  const way = isWhole ? chain : [typed, told, ...chain.slice(1)];
   const candidates = way.slice(0, candidatesMost);
   const all = await Promise.all(candidates.map(see));
   const count = (i: number, state: Sighting['state']) =>
@@ -239,7 +243,7 @@ async function take(
   } else if (count(0, 'absent') > 0) {
     why = 'a zone for it is there, and it stands nowhere yet';
   }
-  return { typed, record, publicName, why, chain: way, sightings: all[at]! };
+  return { typed, record, publicName, why, chain: way, detail, sightings: all[at]! };
 }
 
 async function follow(name: Name, resolver: Resolver, signal: AbortSignal) {

@@ -300,6 +300,10 @@ function recordOf(
     const fix = 'write it as `host` of the checks, or look again with it in place of the record';
     hint(`which name users type to come to ${name}`, fix);
   }
+  if (one.detail !== '' && publicName === null) {
+    const what = `the names behind ${typed} were not followed to an address (${one.detail})`;
+    hint(what, 'where it leads to a record, look again with the name of that record');
+  }
   const led = targets.map(({ cname, note }) => {
     return { origin: origins.find((origin) => origin.cname === cname)!, note };
   });

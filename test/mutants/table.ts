@@ -6054,8 +6054,8 @@ function laneWorks`,
     edits: [
       {
         file: initing,
-        find: `if (existsSync(out)) throw`,
-        replace: `if (false) throw`,
+        find: `existsSync(out)`,
+        replace: `false`,
       },
       {
         file: initing,

@@ -135,6 +135,20 @@ test('the name that users type is told from the record behind it', async () => {
   const text = textOf();
   assert.match(text, /host: www\.users\.example$/m);
   assert.match(text, /users type www\.users\.example: it leads by CNAME to www\.gslb/);
+
+  // Where DNS breaks off behind the record, the vendor that holds the name itself knows the way.
+  for (const vendor of Object.values(lab.vendors)) vendor.edit(www, 'CNAME', 'gone.shop.example.');
+  try {
+    await until(async () => {
+      rmSync(join(directory, 'detour.yaml'), { force: true });
+      const report = await looked(['www.users.example'], { tries: false });
+      assert.equal(report.names[0]!.record, `${www}.`);
+      return report.missing.some(({ what }) => /^gone\.shop\.example\. was not seen/.test(what));
+    });
+  } finally {
+    for (const vendor of Object.values(lab.vendors))
+      vendor.edit(www, 'CNAME', 'hz.shop.example.', 60);
+  }
 });
 
 test('a refused key: said, the rest is written, and the exit code says so', async () => {
