@@ -296,6 +296,9 @@ function recordOf(
   const { hint } = draft;
   const ttl = usualTtl(one);
   const notes = publicName === null ? [] : [`users type ${typed}: ${one.why}`];
+  if (one.sightings.every(({ values }) => values.length === 0)) {
+    notes.push(`no vendor has shown a TTL: ${ttlWanted} s is a proposal`);
+  }
   if (publicName === null) {
     const fix = 'write it as `host` of the checks, or look again with it in place of the record';
     hint(`which name users type to come to ${name}`, fix);

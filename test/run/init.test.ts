@@ -165,6 +165,24 @@ test('a refused key: said, the rest is written, and the exit code says so', asyn
   }
 });
 
+test('a vendor that hangs and a silent root end in time, and are said to be', async () => {
+  await lab.break('vendor', 'route53', 'hang');
+  lab.root.fault = 'hang';
+  try {
+    const providers = [account('cf'), account('r53').replace('timeout=20s', 'timeout=200ms')];
+    const report = await looked([www], { providers });
+    assert.equal(report.exit, 3);
+    saysMissing(report, /^r53 could not be asked/);
+    saysMissing(report, /^the delegation of gslb\.example\.net\. was not seen/);
+    assert.ok(report.tookMs < 30_000);
+    const { config } = await loadConfig(join(directory, 'detour.yaml'));
+    assert.equal(config.core.records[`${www}.`]!.publish.length, 2);
+  } finally {
+    lab.root.fault = null;
+    await lab.heal('vendor', 'route53');
+  }
+});
+
 test('without a second target, a cloud, a key or a second vendor it says what is missing', async () => {
   const absent = 'r53=route53,credentials=env:DETOUR_TEST_IS_NOT_THERE';
   const report = await looked([www], { targets: [], providers: [account('cf'), absent] });
