@@ -80,6 +80,11 @@ process.exitCode = await runCli(process.argv.slice(2), {
     const { makeKey } = await import('./run/key.ts');
     return makeKey(path);
   },
+  init: async (order) => {
+    await sealedHere();
+    const { init } = await import('./run/init.ts');
+    return init(order);
+  },
   jsonSchema: async () => {
     const [{ tables }, { jsonSchema }] = await Promise.all([
       import('./run/build.ts'),

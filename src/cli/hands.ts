@@ -6,7 +6,7 @@
 import type { Command } from 'commander';
 import type { AuditReport } from '../core/audit.ts';
 import type { Order } from '../core/direct.ts';
-import type { Name, NoticeSeverity, Outcome, Reply } from '../core/model.ts';
+import type { Finding, Name, NoticeSeverity, Outcome, Reply } from '../core/model.ts';
 import { unrooted } from '../core/name.ts';
 import type { StatusView } from '../core/view.ts';
 import type { StoredEntry } from '../ports.ts';
@@ -92,6 +92,67 @@ interface Simulated {
   readonly html: (() => string) | null;
 }
 
+/** What `detour init` is asked for, as it stood on the command line. */
+export interface InitOrder {
+  readonly names: readonly string[];
+  readonly providers: readonly string[];
+  readonly targets: readonly string[];
+  readonly cluster: string | null;
+  readonly out: string;
+  readonly key: string;
+  readonly roots: readonly string[];
+  readonly resolvers: readonly string[];
+  readonly dnsPort: string | null;
+  /** Whether keys are tried by writes that change nothing. */
+  readonly tries: boolean;
+}
+
+/** Something to be done, and how. */
+interface Wanted {
+  readonly what: string;
+  readonly cure: string;
+}
+
+/** What `detour init` asked, saw, wrote and could not find. */
+export interface InitReport {
+  readonly exit: Exit;
+  readonly message: string;
+  readonly tookMs: number;
+  readonly asked: {
+    readonly names: readonly Name[];
+    readonly providers: readonly string[];
+    /** Whether keys were tried by writes that change nothing. */
+    readonly tries: boolean;
+  };
+  readonly names: readonly {
+    readonly typed: Name;
+    readonly record: Name;
+    readonly takenFor: 'record' | 'public-name';
+    readonly why: string;
+    readonly chain: readonly Name[];
+  }[];
+  readonly seen: readonly {
+    readonly record: Name;
+    readonly provider: string;
+    readonly state: string;
+    readonly zone: Name | null;
+    readonly values: readonly { readonly value: Name; readonly ttl: number }[];
+    readonly sentence: string;
+  }[];
+  readonly delegation: readonly {
+    readonly zone: Name;
+    readonly names: readonly Name[] | null;
+    readonly detail: string;
+  }[];
+  /** Of keys and zones, by the vendors themselves. */
+  readonly findings: readonly (Finding & { readonly provider: string; readonly zone: Name })[];
+  readonly written: readonly { readonly file: string; readonly what: string }[];
+  readonly missing: readonly Wanted[];
+  /** To be looked at, though nothing waits for it. */
+  readonly look: readonly Wanted[];
+  readonly next: readonly string[];
+}
+
 /** What is printed before the day on which nothing of Detour runs. */
 export interface Glass {
   readonly cluster: string;
@@ -146,6 +207,11 @@ export interface Hands {
   texts(configPath: string): Promise<object>;
   /** Makes a cluster key in a new file of mode 0600; never over an existing one. */
   makeKey(path: string): Promise<Reply>;
+  /**
+   * Asks DNS and vendors, changes nothing there, and writes a first configuration and a key into new
+   * files. Throws CliError.
+   */
+  init(order: InitOrder): Promise<InitReport>;
   /** The JSON Schema of the configuration, for editors. */
   jsonSchema(): Promise<unknown>;
   /** Switches at the vendors from this process; `tell` takes a line as each thing happens. */

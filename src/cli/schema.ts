@@ -420,6 +420,57 @@ const reply = {
 
 const answer = document(reply, 'an order that was given, or its --dry-run; any refusal');
 
+const wanted = z.array(z.strictObject({ what: text, cure: text })).optional();
+
+const firstLook = {
+  tookMs: ms.optional(),
+  asked: z
+    .strictObject({ names: z.array(name), providers: z.array(text), tries: z.boolean() })
+    .optional(),
+  names: z
+    .array(
+      z.strictObject({
+        typed: name,
+        record: name,
+        takenFor: z.enum(['record', 'public-name']),
+        why: text,
+        chain: z.array(name).describe('of CNAMEs, from the typed name on'),
+      }),
+    )
+    .optional(),
+  seen: z
+    .array(
+      z.strictObject({
+        record: name,
+        provider: text,
+        state: text.describe('found, absent, no-zone, apex, refused, unreachable or no-key'),
+        zone: name.nullable(),
+        values: z.array(z.strictObject({ value: name, ttl: count })),
+        sentence: text,
+      }),
+    )
+    .optional(),
+  delegation: z
+    .array(z.strictObject({ zone: name, names: z.array(name).nullable(), detail: text }))
+    .optional(),
+  findings: z
+    .array(
+      z.strictObject({
+        provider: text,
+        zone: name,
+        word: text,
+        severity: z.enum(severities),
+        sentence: text,
+        cure: text.nullable(),
+      }),
+    )
+    .optional(),
+  written: z.array(z.strictObject({ file: text, what: text })).optional(),
+  missing: wanted.describe('what the configuration still wants'),
+  look: wanted.describe('to be looked at, though nothing waits for it'),
+  next: z.array(text).optional(),
+};
+
 /** By command; whatever goes wrong is an `answer`. */
 export const documents = {
   status,
@@ -571,7 +622,7 @@ export const documents = {
   ack: answer,
   yield: answer,
   reload: answer,
-  init: answer,
+  init: document({ ...reply, ...firstLook }, '`detour init`; with --key-only an answer'),
 } satisfies Readonly<Record<string, z.ZodType>>;
 
 /** The JSON Schema of one command's document; of all of them as `oneOf` by their names. */

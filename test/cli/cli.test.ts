@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
 import { stripVTControlCharacters } from 'node:util';
 import fc from 'fast-check';
-import type { ReportOrder } from '../../src/cli/hands.ts';
+import type { InitOrder, InitReport, ReportOrder } from '../../src/cli/hands.ts';
 import { type DirectOrder, type Hands, type Io, type Looked, runCli } from '../../src/cli/index.ts';
 import { age, clean, printStatus, span } from '../../src/cli/print.ts';
 import type { StayReason } from '../../src/core/model.ts';
@@ -59,6 +59,10 @@ const hands: Hands = {
   async makeKey(path) {
     asked.push(['makeKey', path]);
     return { exit: 0, message: `${path} holds a key` };
+  },
+  async init(order) {
+    asked.push(['init', order]);
+    return looking;
   },
   async jsonSchema() {
     return { type: 'object' };
@@ -109,6 +113,38 @@ const hands: Hands = {
     asked.push(['lab', argv]);
     return 0;
   },
+};
+
+const looking: InitReport = {
+  exit: 3,
+  message: 'detour.yaml: one thing is still missing',
+  tookMs: 1234,
+  asked: { names: ['www.shop.example.'], providers: ['cf', 'r53'], tries: true },
+  names: [
+    {
+      typed: 'www.shop.example.',
+      record: 'www.gslb.example.net.',
+      takenFor: 'public-name',
+      why: 'it leads there',
+      chain: ['www.shop.example.', 'www.gslb.example.net.'],
+    },
+  ],
+  seen: [
+    {
+      record: 'www.gslb.example.net.',
+      provider: 'cf',
+      state: 'found',
+      zone: 'gslb.example.net.',
+      values: [{ value: 'hz.shop.example.', ttl: 60 }],
+      sentence: 'CNAME hz.shop.example. (TTL 60 s)\u001b[31m',
+    },
+  ],
+  delegation: [{ zone: 'gslb.example.net.', names: ['ns1.cf.example.'], detail: '' }],
+  findings: [],
+  written: [{ file: '/x/detour.yaml', what: 'the configuration' }],
+  missing: [{ what: 'a second target', cure: 'give it' }],
+  look: [],
+  next: ['detour validate -c /x/detour.yaml'],
 };
 
 const named = (replica: string | null) => (replica === null ? [] : [replica]);
@@ -781,6 +817,22 @@ test('what the daemon finds malformed is wrong input here too', async () => {
   const { exit, err } = await run(['ack', '']);
   assert.equal(exit, 2);
   assert.match(err, /^detour: record: expected a record, found nothing$/m);
+});
+
+test('init hands over what was typed, and says what was seen, written and is missing', async () => {
+  const argv = ['--provider', 'cf=cloudflare', '--provider', 'r53=route53', '--reads-only'];
+  const ran = await run(['init', 'www.shop.example', ...argv, '-o', '/x/detour.yaml']);
+  assert.equal(ran.exit, 3);
+  const order = asked.at(-1) as [string, InitOrder];
+  assert.deepEqual(order[1].providers, ['cf=cloudflare', 'r53=route53']);
+  assert.deepEqual([order[1].tries, order[1].out, order[1].targets], [false, '/x/detour.yaml', []]);
+  assert.match(ran.out, /^Asked DNS and cf and r53 for www\.shop\.example, in 1\.2 s\.$/m);
+  assert.match(ran.out, /Still missing:\n- a second target\n {2}give it\n/);
+  assert.match(ran.out, /Next:\n {2}detour validate -c/);
+  assert.ok(!ran.out.includes('\u001b'), 'what a vendor says moves no cursor');
+  assert.equal((await run(['init', '--key-only', '/x/key'])).exit, 0);
+  assert.deepEqual(asked.at(-1), ['makeKey', '/x/key']);
+  assert.equal((await run(['init', 'www', '--key-only', '/x/key'])).exit, 2);
 });
 
 test("reload shows the daemon's answer", async () => {

@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
 import { z } from 'zod';
-import type { Hands, Io } from '../../src/cli/hands.ts';
+import type { Hands, InitReport, Io } from '../../src/cli/hands.ts';
 import { buildProgram, runCli } from '../../src/cli/index.ts';
 import { documents, schemaOf } from '../../src/cli/schema.ts';
 import { type AuditReport, gradesOf } from '../../src/core/audit.ts';
@@ -70,6 +70,33 @@ const report: AuditReport = {
   ],
 };
 
+const wanted = [{ what: 'a second target', cure: 'give it' }];
+const firstLook: InitReport = {
+  ...{ exit: 3, message: 'one thing is still missing', tookMs: 12 },
+  asked: { names: ['www.shop.example.'], providers: ['cf'], tries: true },
+  names: [
+    {
+      ...{ typed: 'www.shop.example.', record: 'www.example.net.', takenFor: 'public-name' },
+      ...{ why: 'it leads there', chain: ['www.shop.example.', 'www.example.net.'] },
+    },
+  ],
+  seen: [
+    {
+      ...{ record: 'www.example.net.', provider: 'cf', state: 'found', zone: 'example.net.' },
+      ...{ values: [{ value: 'a.example.', ttl: 60 }], sentence: 'CNAME a.example.' },
+    },
+  ],
+  delegation: [{ zone: 'example.net.', names: null, detail: 'timeout' }],
+  findings: [
+    {
+      ...{ provider: 'cf', zone: 'example.net.', word: 'zone', severity: 'warn' },
+      ...{ sentence: 'it is paused', cure: null },
+    },
+  ],
+  written: [{ file: '/x/detour.yaml', what: 'the configuration' }],
+  ...{ missing: wanted, look: wanted, next: ['detour validate -c /x/detour.yaml'] },
+};
+
 const hands = {
   version: '1',
   validate: async () => ({ problems: ['a:1:1: x'], warnings: [], votes: 'web  1 of 1\n' }),
@@ -77,6 +104,7 @@ const hands = {
   drill: async () => [answer],
   makeKey: async () => ({ exit: 0, message: 'made' }),
   report: async () => ({ json: { month: '2026-05', rows: [] }, text: '' }),
+  init: async () => firstLook,
   breakGlass: async () => ({
     cluster: 'shop',
     records: [
@@ -203,6 +231,7 @@ test('the shapes hold what the program prints', async () => {
     ['history', ['--all']],
     ['reload', []],
     ['init', ['--key-only', 'x']],
+    ['init', ['www.shop.example', '--provider', 'cf=cloudflare']],
   ];
   assert.deepEqual(
     new Set(asked.map(([name]) => name)),

@@ -72,6 +72,8 @@ const drill = 'src/core/drill.ts';
 const turns = 'src/core/turns.ts';
 const viewing = 'src/core/view.ts';
 const channel = 'src/notify/channel.ts';
+const first = 'src/config/first.ts';
+const initing = 'src/run/init.ts';
 
 export const mutants: readonly Mutant[] = [
   {
@@ -6748,6 +6750,35 @@ function laneWorks`,
         file: 'src/core/direct.ts',
         find: '&& !(seen && l.check.aside === true)',
         replace: '',
+      },
+    ],
+  },
+  {
+    name: 'init writes over a configuration',
+    rule: 0,
+    by: 'run/init.test.ts',
+    edits: [
+      {
+        file: initing,
+        find: `existsSync(out)`,
+        replace: `false`,
+      },
+      {
+        file: initing,
+        find: `writeFileSync(out, text, { flag: 'wx', mode: 0o644 });`,
+        replace: `writeFileSync(out, text, { mode: 0o644 });`,
+      },
+    ],
+  },
+  {
+    name: 'what a vendor says ends a comment of a first configuration',
+    rule: 0,
+    by: 'config/first.test.ts',
+    edits: [
+      {
+        file: first,
+        find: `text.replace(/[\\p{Cc}\\p{Cf}\\p{Cs}\\p{Zl}\\p{Zp}]+/gu, ' ')`,
+        replace: `text`,
       },
     ],
   },
