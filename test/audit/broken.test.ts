@@ -269,7 +269,11 @@ const rows: readonly Row[] = [
     options: {
       status: statusWith({
         records: [
-          { ...{ name: www, target: 'hangzhou', providers: [] }, objectiveMs: null, predicted: null },
+          {
+            ...{ name: www, target: 'hangzhou', providers: [] },
+            objectiveMs: null,
+            predicted: null,
+          },
         ],
       }),
     },

@@ -3806,7 +3806,7 @@ function laneWorks`,
     edits: [
       {
         file: 'src/run/reload.ts',
-        find: `    if (dryRun) return replyOf(path, changes, [], true);
+        find: `    if (dryRun) return replyOf(path, changes, wanted, true);
 `,
         replace: '',
       },
@@ -4023,9 +4023,9 @@ function laneWorks`,
     edits: [
       {
         file: 'src/run/renew.ts',
-        find: `        renewed.refused();
-        throw error;`,
-        replace: '        throw error;',
+        find: `      renewed.refused();
+      throw error;`,
+        replace: '      throw error;',
       },
     ],
   },
