@@ -84,7 +84,7 @@ export function daemon(cli: Cli, options: PlaceOptions): Client {
       const until = performance.now() + drillMs;
       const query = new URLSearchParams({ kind, ...(name === null ? {} : { name }) });
       let answer = await ask(place, 'POST', `/v1/drill?${query}`, { ms: orderMs });
-      while (answer.status === 202 || answer.status === 200) {
+      while (answer.status === 200) {
         const { running, reply: end } = (answer.body ?? {}) as Partial<Drilled>;
         if (running === undefined) break;
         if (!running) return reply(place, { status: 200, body: end });

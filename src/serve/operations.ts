@@ -182,8 +182,8 @@ export const operations: Readonly<Record<Word, Operation>> = {
     role: 'operate',
     about: 'Begins a canary or a dry drill; not waited for: ask with GET what comes of it.',
     query: drillSchema,
-    answer: z.union([drilledSchema, replySchema]),
-    refusals: [202, 400, 409],
+    answer: drilledSchema,
+    refusals: [400, 409],
   },
   compare: {
     ...plain,

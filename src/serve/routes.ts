@@ -286,7 +286,7 @@ async function drill(desk: Desk, { query }: Asked): Promise<Answer> {
   const { kind, name = null } = parsed.data;
   if (kind === 'dry' && name === null) return refused(400, 'a dry drill is of one origin: name it');
   const reply = await desk.drill(kind, name);
-  return reply === null ? { status: 202, body: { running: true, reply: null } } : replied(reply);
+  return reply === null ? { status: 200, body: { running: true, reply: null } } : replied(reply);
 }
 
 /** What a configuration that is not the daemon's own file would change; it changes nothing. */

@@ -135,6 +135,15 @@ test('a scrape shows the state of its moment: what is gone from the view is gone
     freeze: { reason: 'work', by: 'ann', sinceAt: at, untilAt: null },
     reload: { ok: false, at: at - 10_000, errors: 2 },
     origins: [],
+    drills: {
+      last: [
+        {
+          ...{ drill: 'live', name: record({}).name, result: 'broken-off' },
+          ...{ at: at - 5000, ms: 90_000, sentence: 's' },
+        },
+      ],
+      ...{ scheduled: [], overdue: [] },
+    },
     records: [
       record({
         target: null,
@@ -143,10 +152,6 @@ test('a scrape shows the state of its moment: what is gone from the view is gone
         stay: { reason: 'Not A Word' as StayReason, sentence: '' },
         budget: { used: 4, limit: 3, spent: true },
         leftBehind: { share: null, sentence: 's', cure: 'c' },
-        lastDrill: {
-          ...{ id: 'd', result: 'broken-off', from: 'hangzhou', to: 'tokyo', byVendor: true },
-          ...{ at: at - 5000, ms: 90_000, sentence: 's', parts: [], back: [] },
-        },
         providers: [
           provider('a', { cname: 'elsewhere.example.' }),
           provider('b', { cname: null, epoch: undefined } as never),
