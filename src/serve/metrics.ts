@@ -303,7 +303,6 @@ export function createMetrics(options: {
         set('detour_build_info', 1, { version });
         drawWhole(set, view, startedWall);
         drawApprovals(set, view);
-        drawDrills(set, view);
         drawAudit(set, desk.audited().report);
         for (const one of channels()) drawChannel(set, one);
       });
