@@ -10,7 +10,7 @@ import { type GroupSabotage, runGroup } from './group-world.ts';
 import { failureText, keptSeeds, Tally } from './main.ts';
 
 /** About 0.3 s each on an idle core. */
-const SEEDS = 20;
+const SEEDS = 8;
 
 async function clean(seeds: readonly number[]): Promise<Tally> {
   const tally = new Tally();
