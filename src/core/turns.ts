@@ -72,6 +72,14 @@ export function nextTurn(state: State, r: RecordState, out: Step): void {
   const target = r.doc.target ?? '';
   const isUp = state.origins.get(target)?.health === 'up';
   if (next !== undefined && isUp && cannotWait(state, r, out)) return endTurns(state, r, out);
+  const strays = turns.order.filter((name) => hasStrayed(r, r.cells.get(name)));
+  if (strays.length > 0 && isUp && drill === null) {
+    const what = `edited while it waited: it goes to ${target} now`;
+    note(out, 'turn', r.name, `${r.name} at ${strays.join(', ')}: ${what}`, {
+      epoch: r.doc.marker?.epoch ?? 0,
+    });
+    return open(state, r, turns, strays, out);
+  }
   // A drill is broken off there; all else goes on, and whoever is behind follows by itself.
   const goesOn = behind === undefined || (state.now >= endsAt && drill === null);
   if (!goesOn) return lookAt(state, r, endsAt);
@@ -86,6 +94,13 @@ export function nextTurn(state: State, r: RecordState, out: Step): void {
   open(state, r, turns, [next], out);
   const sentence = `${r.name} at ${next}: its turn to go to ${target}`;
   note(out, 'turn', r.name, sentence, { provider: next, epoch: r.doc.marker?.epoch ?? 0 });
+}
+
+/** By its API it gives something else than was left there, which nobody is to wait with. */
+function hasStrayed(r: RecordState, cell: Cell | undefined): boolean {
+  if (!isWaiting(r, cell) || cell?.seen?.by !== 'api') return false;
+  const left = own(r.doc.placed, cell.provider);
+  return left !== undefined && cell.seen.cname !== left.cname;
 }
 
 /** What those that wait still give has failed, or is to be left: nobody is to be kept on it. */
