@@ -240,6 +240,10 @@ export function beginDrill(state: State, r: RecordState, c: Order, out: Step): R
     problems.unshift(`a live drill of ${other.name} runs, and there is one at a time: ${cure}`);
   }
   if (problems.length > 0) return refused(`no live drill of ${r.name}: ${problems.join('; ')}`);
+  // Where a person is asked first the calendar begins nothing: what is due is told, and waits.
+  if (c.asked === 'schedule' && r.config.mode === 'approve') {
+    return refused(`${r.name} asks first: run \`detour drill live ${r.name} --reason …\``);
+  }
   const order = c.byVendor ? orderOf(r) : [...r.cells.keys()];
   const how = c.byVendor && order.length > 1 ? `vendor by vendor (${order.join(', ')})` : 'at once';
   const from = r.doc.target!;
@@ -248,10 +252,6 @@ export function beginDrill(state: State, r: RecordState, c: Order, out: Step): R
   if (c.dryRun === true) {
     const detail = { epoch: r.doc.epochMax + 1, plan: planOf(r, to, order) };
     return { exit: 0, message: `would drill ${r.name}: ${what}`, detail };
-  }
-  // Where a person is asked first the calendar begins nothing: what is due is told, and waits.
-  if (c.asked === 'schedule' && r.config.mode === 'approve') {
-    return refused(`${r.name} asks first: run \`detour drill live ${r.name} --reason …\``);
   }
   return startDrill(state, r, { ...c, target: to }, what, out);
 }

@@ -106,3 +106,16 @@ test('what drills of a record came to goes with the record', () => {
   w.reload({ ...w.config, records: {} });
   assert.ok(!(`runs/${www}` in w.docs));
 });
+
+test('where a person asks first the calendar begins nothing, and is told so by a look', () => {
+  const config = coreConfig();
+  const asking = { ...config.records[www]!, mode: 'approve' } as const;
+  const w = new World({ ...config, records: { [www]: asking } });
+  w.hold(www, 'a.shop.test.');
+  w.start();
+  w.advance(5_000);
+  const order = { kind: 'drill', record: www, target: null, byVendor: false, forMs: 1000 } as const;
+  const due = { ...order, reason: 'due', by: 'the schedule', asked: 'schedule' } as const;
+  assert.match(w.command({ ...due, dryRun: true }).message, /asks first/);
+  assert.equal(w.command(due).exit, 1);
+});
