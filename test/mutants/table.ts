@@ -5908,6 +5908,18 @@ function laneWorks`,
     ],
   },
   {
+    name: 'what somebody puts where a turn is waited for is left there',
+    rule: 0,
+    by: '175-edited-while-it-waits',
+    edits: [
+      {
+        file: turns,
+        find: 'return left !== undefined && cell.seen.cname !== left.cname;',
+        replace: 'return left === undefined;',
+      },
+    ],
+  },
+  {
     name: 'a drill goes on in a window of maintenance',
     rule: 0,
     by: '173-drill-in-maintenance',
