@@ -3,6 +3,7 @@
 // moment at which all have it. It compares hashes; it never looks at what stands in a definition.
 
 import { converge } from './cell.ts';
+import { RUNS_KEY } from './drill.ts';
 import { nextEpoch } from './marker.ts';
 import type { Name } from './model.ts';
 import { listOf } from './name.ts';
@@ -123,6 +124,7 @@ function letAgreedGo(state: State, eyes: Eyes, all: Electorate, out: Step): void
  */
 export function release(state: State, name: Name, { epochMax }: RecordDoc, out: Step): void {
   drop(out, `record/${name}`);
+  if (state.drilled.delete(name)) drop(out, `${RUNS_KEY}${name}`);
   if (nextEpoch(epochMax) === null) {
     state.released.delete(name);
     drop(out, `epoch/${name}`);

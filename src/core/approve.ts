@@ -60,9 +60,9 @@ export function mayGo(
   return { reason: 'awaiting-approval', sentence: `${d.sentence}; ${whatToDo(a)}` };
 }
 
-/** Whether a person is asked before such a move. */
+/** Whether a person is asked before such a move: a drain and a drill are a person's word already. */
 export function isAsked(r: RecordState, why: MoveReason): boolean {
-  return r.config.mode === 'approve' && why !== 'drained';
+  return r.config.mode === 'approve' && why !== 'drained' && why !== 'drill';
 }
 
 function whatToDo(a: Approval): string {

@@ -6,6 +6,8 @@
 
 import { isInStep, isSwitching, isWaiting } from './cell.ts';
 import { HOUR_MS, ofLastHour } from './decide.ts';
+import { hookHolds } from './hook.ts';
+import { isInMaintenance } from './maintain.ts';
 import type { Command, Json, Name, Reply } from './model.ts';
 import { drillNews } from './notices.ts';
 import { isDrained, isSpent, spentSays } from './situation.ts';
@@ -74,8 +76,12 @@ function toStage(state: State, r: RecordState, drill: Drill, out: Step): void {
 function confirm(state: State, r: RecordState, d: Drill, out: Step): void {
   const [first] = problemsOf(state, r, d.to);
   const isMine = state.drilling === d.id;
-  const late = state.now >= d.stageAt + CONFIRM_MS ? `${d.to} gave no fresh passes in 15 s` : null;
-  const why = isMine ? (first ?? late) : lostSight;
+  const hook = r.doc.hook?.why === 'drill' ? r.doc.hook : null;
+  const runs = hook?.answer === 'none';
+  const held = hook === null || runs ? null : (hookHolds(r)?.sentence ?? null);
+  const isLate = !runs && state.now >= (hook?.answeredAt ?? d.stageAt) + CONFIRM_MS;
+  const late = isLate ? `${d.to} gave no fresh passes in 15 s` : null;
+  const why = isMine ? (first ?? held ?? late) : lostSight;
   if (why !== null) finish(state, r, 'refused', `${why}; nothing was moved`, out);
 }
 
@@ -114,6 +120,7 @@ function troubleOf(state: State, r: RecordState, d: Drill): string | null {
   if (r.differs !== null) return r.differs.sentence;
   const freeze = r.doc.freeze ?? state.freeze;
   if (freeze !== null) return `frozen: ${freeze.reason}`;
+  if (isInMaintenance(state, r.name)) return `${r.name} is in maintenance`;
   if (isDrained(state, d.to)) return `${d.to} is drained`;
   const to = state.origins.get(d.to);
   if (to?.health !== 'up') return `${d.to} is ${to?.health ?? 'no longer configured'}`;
@@ -233,6 +240,10 @@ export function beginDrill(state: State, r: RecordState, c: Order, out: Step): R
     problems.unshift(`a live drill of ${other.name} runs, and there is one at a time: ${cure}`);
   }
   if (problems.length > 0) return refused(`no live drill of ${r.name}: ${problems.join('; ')}`);
+  // Where a person is asked first the calendar begins nothing: what is due is told, and waits.
+  if (c.asked === 'schedule' && r.config.mode === 'approve') {
+    return refused(`${r.name} asks first: run \`detour drill live ${r.name} --reason …\``);
+  }
   const order = c.byVendor ? orderOf(r) : [...r.cells.keys()];
   const how = c.byVendor && order.length > 1 ? `vendor by vendor (${order.join(', ')})` : 'at once';
   const from = r.doc.target!;
@@ -241,10 +252,6 @@ export function beginDrill(state: State, r: RecordState, c: Order, out: Step): R
   if (c.dryRun === true) {
     const detail = { epoch: r.doc.epochMax + 1, plan: planOf(r, to, order) };
     return { exit: 0, message: `would drill ${r.name}: ${what}`, detail };
-  }
-  // Where a person is asked first the calendar begins nothing: what is due is told, and waits.
-  if (c.asked === 'schedule' && r.config.mode === 'approve') {
-    return refused(`${r.name} asks first: run \`detour drill live ${r.name} --reason …\``);
   }
   return startDrill(state, r, { ...c, target: to }, what, out);
 }
@@ -324,6 +331,7 @@ function problemsOf(state: State, r: RecordState, to: string): string[] {
   check(doc.deposed !== null, `somebody else wrote a higher epoch: run \`detour ack ${name}\``);
   check(doc.pin !== null, `it is pinned to ${doc.pin?.target}: run \`detour unpin ${name}\``);
   check(freeze !== null, `it is frozen (${freeze?.reason}): run \`${whole}\``);
+  check(isInMaintenance(state, name), 'it is in maintenance: wait until that is over');
   check(doc.target === to, `it is on ${to} already: name another of its targets`);
   const isKnown = config.targets.some((t) => t.origin === doc.target);
   check(!isKnown, `${doc.target} is in force and no longer configured: run \`detour switch\``);

@@ -30,6 +30,8 @@ type Moving = Extract<Decision, { kind: 'move' }>;
 export function beginHook(state: State, r: RecordState, d: Moving, out: Step): void {
   const before = r.config.hooks?.before ?? null;
   if (before === null || r.config.mode === 'observe' || r.doc.hook !== null) return;
+  // What a drill moved is put back at once, whatever a command says of it.
+  if (r.doc.drill?.stage === 'ending' && d.why === 'drill') return;
   const { cname } = r.config.targets.find((t) => t.origin === d.to)!;
   const from = r.doc.target!;
   const hook: HookRun = {
@@ -103,7 +105,8 @@ function answered(
   const said = { go: 'said go after', veto: 'vetoed it after', silent: 'gave no answer for' };
   const sentence = `${what} ${said[answer]} ${ms} ms${means}${why}`;
   note(out, 'hook', r.name, sentence, { id: hook.id, word: answer, ms, detail });
-  if (goes) return;
+  // A drill tells of itself.
+  if (goes || hook.why === 'drill') return;
   const data = { hook: hook.id, answer, detail };
   raise(state, { kind: 'hook', record: r.name }, hook.id, { sentence, data }, out);
 }
@@ -113,7 +116,7 @@ export function lapseHook(state: State, r: RecordState, d: Decision, out: Step):
   const { hook } = r.doc;
   if (hook === null) {
     // While it is to be run again, what it said stands.
-    if (r.config.hooks !== undefined && d.kind === 'stay') closeHook(state, r, out);
+    if (r.config.hooks === undefined || d.kind === 'stay') closeHook(state, r, out);
     return;
   }
   if (!state.storeOk) return;

@@ -92,7 +92,7 @@ const isPin = whole({
   untilAt: orNull(isTime),
 });
 
-const isMove = oneOf('target-down', 'drained', 'failback');
+const isMove = oneOf('target-down', 'drained', 'failback', 'drill');
 
 const isApproval = whole({
   id: isText,

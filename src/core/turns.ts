@@ -6,6 +6,7 @@
 import { converge, isOut, isWaiting } from './cell.ts';
 import { own } from './own.ts';
 import { SWITCH_END_MS } from './pace.ts';
+import { isDrained } from './situation.ts';
 import {
   amend,
   type Cell,
@@ -67,15 +68,25 @@ export function nextTurn(state: State, r: RecordState, out: Step): void {
   if (r.config.mode === 'observe') return amend(out, r, { turns: null });
   const { cells, behind, seenAt, endsAt } = progressOf(r, turns);
   for (const cell of cells) start(state, r, cell, own(turns.openedAt, cell.provider)!);
+  const next = turns.order.find((name) => isWaiting(r, r.cells.get(name)));
+  const target = r.doc.target ?? '';
+  const isUp = state.origins.get(target)?.health === 'up';
+  if (next !== undefined && isUp && cannotWait(state, r, out)) return endTurns(state, r, out);
+  const strays = turns.order.filter((name) => hasStrayed(r, r.cells.get(name)));
+  if (strays.length > 0 && isUp && drill === null) {
+    const what = `edited while it waited: it goes to ${target} now`;
+    note(out, 'turn', r.name, `${r.name} at ${strays.join(', ')}: ${what}`, {
+      epoch: r.doc.marker?.epoch ?? 0,
+    });
+    return open(state, r, turns, strays, out);
+  }
   // A drill is broken off there; all else goes on, and whoever is behind follows by itself.
   const goesOn = behind === undefined || (state.now >= endsAt && drill === null);
   if (!goesOn) return lookAt(state, r, endsAt);
-  const next = turns.order.find((name) => isWaiting(r, r.cells.get(name)));
   if (next === undefined) return amend(out, r, { turns: null });
   const dueAt = seenAt + turns.watchMs;
   if (state.now < dueAt) return lookAt(state, r, dueAt);
-  const target = r.doc.target ?? '';
-  if (state.origins.get(target)?.health !== 'up') return;
+  if (!isUp) return;
   if (!hasFreshPasses(state, target, Math.max(seenAt, dueAt - AGAIN_MS))) {
     probeFresh(state, target, out);
     return lookAt(state, r, state.now + AGAIN_MS);
@@ -83,6 +94,24 @@ export function nextTurn(state: State, r: RecordState, out: Step): void {
   open(state, r, turns, [next], out);
   const sentence = `${r.name} at ${next}: its turn to go to ${target}`;
   note(out, 'turn', r.name, sentence, { provider: next, epoch: r.doc.marker?.epoch ?? 0 });
+}
+
+/** By its API it gives something else than was left there, which nobody is to wait with. */
+function hasStrayed(r: RecordState, cell: Cell | undefined): boolean {
+  if (!isWaiting(r, cell) || cell?.seen?.by !== 'api') return false;
+  const left = own(r.doc.placed, cell.provider);
+  return left !== undefined && cell.seen.cname !== left.cname;
+}
+
+/** What those that wait still give has failed, or is to be left: nobody is to be kept on it. */
+function cannotWait(state: State, r: RecordState, out: Step): boolean {
+  const left = r.doc.left ?? '';
+  const isDown = state.origins.get(left)?.health === 'down';
+  if (!isDown && !isDrained(state, left)) return false;
+  const why = `${left} is ${isDown ? 'down' : 'drained'}`;
+  const sentence = `${r.name}: ${why}: all go to ${r.doc.target} at once`;
+  note(out, 'turn', r.name, sentence, { epoch: r.doc.marker?.epoch ?? 0 });
+  return true;
 }
 
 /** It is begun in the next step: only then is it known that this one could be committed. */

@@ -245,7 +245,10 @@ class Scheduler implements Drills {
       ...{ kind: 'drill', record: name, target: null, byVendor, forMs, reason },
       ...{ asked: 'schedule', by: 'the schedule' },
     };
-    const { exit, message } = await controller.command(order as Command, id());
+    // Each order is the group's to remember: what would be refused is not given, only asked.
+    const look = await controller.command({ ...order, dryRun: true } as Command, id());
+    const isRefused = look.exit !== 0 && look.exit !== 3;
+    const { exit, message } = isRefused ? look : await controller.command(order as Command, id());
     if (exit === 0 || exit === 3) {
       this.#live = { name, at: clock.now(), untilAt: clock.now() + forMs + LIVE_MORE_MS };
       return true;

@@ -82,3 +82,40 @@ test('a share that is known to be the smallest has its turn first', () => {
   w.send({ kind: 'surveyed', surveys });
   assert.match(drill(w, true).message, /\(ali, r53, cf\)/);
 });
+
+test('what stands in the store while the hook before a drill runs can be read at the next start', () => {
+  const config = coreConfig();
+  const before = { timeoutMs: 30_000, silence: 'stay' } as const;
+  const hooked = { ...config.records[www]!, hooks: { before, after: null } };
+  const w = new World({ ...config, records: { [www]: hooked } });
+  w.hookSays = { answer: 'go', ms: 20_000 };
+  w.hold(www, 'a.shop.test.');
+  w.start();
+  w.advance(5_000);
+  assert.equal(drill(w, false).exit, 0);
+  w.advance(1_000);
+  assert.equal((w.docs[`record/${www}`] as { hook: { why: string } }).hook.why, 'drill');
+  assert.equal(storedProblem(w.docs), null);
+});
+
+test('what drills of a record came to goes with the record', () => {
+  const w = steady();
+  assert.equal(drill(w, false).exit, 0);
+  w.advance(30_000);
+  assert.ok(`runs/${www}` in w.docs);
+  w.reload({ ...w.config, records: {} });
+  assert.ok(!(`runs/${www}` in w.docs));
+});
+
+test('where a person asks first the calendar begins nothing, and is told so by a look', () => {
+  const config = coreConfig();
+  const asking = { ...config.records[www]!, mode: 'approve' } as const;
+  const w = new World({ ...config, records: { [www]: asking } });
+  w.hold(www, 'a.shop.test.');
+  w.start();
+  w.advance(5_000);
+  const order = { kind: 'drill', record: www, target: null, byVendor: false, forMs: 1000 } as const;
+  const due = { ...order, reason: 'due', by: 'the schedule', asked: 'schedule' } as const;
+  assert.match(w.command({ ...due, dryRun: true }).message, /asks first/);
+  assert.equal(w.command(due).exit, 1);
+});

@@ -648,7 +648,7 @@ export function shapeOf(words: readonly string[]): Shape {
     } else if (key === 'budget') record['switchesPerHour'] = Number(value);
     else if (key === 'mode' || key === 'edits') record[key] = value;
     else if (key === 'approveAfter') record['approveAfterMs'] = parseDuration(value);
-    else if (key === 'hook') record['hooks'] = hooksOf(value);
+    else if (key === 'hook') record['hooks'] = value === 'off' ? undefined : hooksOf(value);
     else if (key === 'signed') shape.signed = value === 'yes';
     else if (key === 'interval') check['intervalMs'] = parseDuration(value);
     else if (key === 'timeout') check['timeoutMs'] = parseDuration(value);

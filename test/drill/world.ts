@@ -119,6 +119,7 @@ export class DrillWorld {
   readonly probes: { readonly check: string; readonly at: number }[] = [];
   readonly entries: Entry[] = [];
   readonly orders: Command[] = [];
+  looks = 0;
   /** What becomes of an order for a live drill. */
   live: Reply = { exit: 0, message: 'began' };
   readonly disk: ReturnType<typeof newMemoryDisk>;
@@ -268,6 +269,10 @@ export class DrillWorld {
 
   #command(command: Command, id: string | null): Promise<Reply> {
     if ((command.kind as string) !== 'drill') return this.controller.command(command, id);
+    if (command.dryRun === true) {
+      this.looks++;
+      return Promise.resolve(this.live);
+    }
     this.orders.push(command);
     return Promise.resolve(this.live);
   }

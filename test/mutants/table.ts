@@ -5854,7 +5854,7 @@ function laneWorks`,
     edits: [
       {
         file: approve,
-        find: `return r.config.mode === 'approve' && why !== 'drained';`,
+        find: `return r.config.mode === 'approve' && why !== 'drained' && why !== 'drill';`,
         replace: `return r.config.mode === 'observe' && why !== 'drained';`,
       },
     ],
@@ -5866,8 +5866,68 @@ function laneWorks`,
     edits: [
       {
         file: approve,
-        find: `return r.config.mode === 'approve' && why !== 'drained';`,
-        replace: `return r.config.mode === 'approve';`,
+        find: `return r.config.mode === 'approve' && why !== 'drained' && why !== 'drill';`,
+        replace: `return r.config.mode === 'approve' && why !== 'drill';`,
+      },
+    ],
+  },
+  {
+    name: 'a drill that somebody ordered is asked for',
+    rule: 0,
+    by: '170-drill-in-approve',
+    edits: [
+      {
+        file: approve,
+        find: `return r.config.mode === 'approve' && why !== 'drained' && why !== 'drill';`,
+        replace: `return r.config.mode === 'approve' && why !== 'drained';`,
+      },
+    ],
+  },
+  {
+    name: 'the way home of a drill waits for a hook',
+    rule: 0,
+    by: '171-drill-and-hook',
+    edits: [
+      {
+        file: hook,
+        find: `if (r.doc.drill?.stage === 'ending' && d.why === 'drill') return;`,
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'who waits for its turn is kept on a target that has fallen',
+    rule: 0,
+    by: '172-left-falls-by-vendor',
+    edits: [
+      {
+        file: turns,
+        find: `if (next !== undefined && isUp && cannotWait(state, r, out)) return endTurns(state, r, out);`,
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'what somebody puts where a turn is waited for is left there',
+    rule: 0,
+    by: '175-edited-while-it-waits',
+    edits: [
+      {
+        file: turns,
+        find: 'return left !== undefined && cell.seen.cname !== left.cname;',
+        replace: 'return left === undefined;',
+      },
+    ],
+  },
+  {
+    name: 'a drill goes on in a window of maintenance',
+    rule: 0,
+    by: '173-drill-in-maintenance',
+    edits: [
+      {
+        file: drill,
+        find: 'if (isInMaintenance(state, r.name)) return',
+        replace: 'if (false) return',
       },
     ],
   },

@@ -907,7 +907,9 @@ export class Checkers implements Watcher {
     }
     const was = rec.marker;
     const isNew = marker !== null && (was === null || bare(marker) !== bare(was));
-    if (isNew && (kinds.has('switch') || kinds.has('pin')) && marker.epoch <= rec.top) {
+    // A pin that is told late says nothing of a marker that was taken since.
+    const isGiven = kinds.has('switch') || (kinds.has('pin') && !kinds.has('taken'));
+    if (isNew && isGiven && marker.epoch <= rec.top) {
       this.fail('rule-15-epochs-given-out-once', `${at}: ${marker.epoch} after ${rec.top}`);
     }
     const isMoved = isNew && marker.target !== was?.target;
@@ -1175,7 +1177,8 @@ export class Checkers implements Watcher {
       d.why === 'target-down' ? (from?.at ?? 0) : 0,
     );
     this.#freshly(log, d.to, freshSince, what);
-    const since = this.answers.moved(r.name, r.config, record.name, d, at);
+    // The way home of a drill waits for nobody.
+    const since = isBack ? 0 : this.answers.moved(r.name, r.config, record.name, d, at);
     if (!isSlow && since > 0) this.#freshly(log, d.to, since, `${what}, since ${at - since} ms`);
     const cname = record.targets.find((t) => t.origin === d.to)!.cname;
     if ((log.chains.get(cname) ?? -1) < freshSince) this.fail('rule-3-chain-answered', what);
