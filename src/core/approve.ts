@@ -35,8 +35,8 @@ interface Waits {
 // ---------------------------------------------------------------- asking
 
 /**
- * Null where a move may go as far as people are concerned; else why it waits. A drain is a person's
- * word already. It asks where nobody was asked yet, and lets silence go where that is configured.
+ * Null where a move may go as far as people are concerned; else why it waits. It asks where nobody
+ * was asked yet, and lets silence go where that is configured.
  */
 export function mayGo(
   state: State,
@@ -60,9 +60,9 @@ export function mayGo(
   return { reason: 'awaiting-approval', sentence: `${d.sentence}; ${whatToDo(a)}` };
 }
 
-/** Whether a person is asked before such a move. */
+/** Whether a person is asked before such a move: a drain and a live drill are a person's word. */
 export function isAsked(r: RecordState, why: MoveReason): boolean {
-  return r.config.mode === 'approve' && why !== 'drained';
+  return r.config.mode === 'approve' && why !== 'drained' && why !== 'drill';
 }
 
 function whatToDo(a: Approval): string {

@@ -5854,8 +5854,8 @@ function laneWorks`,
     edits: [
       {
         file: approve,
-        find: `return r.config.mode === 'approve' && why !== 'drained';`,
-        replace: `return r.config.mode === 'observe' && why !== 'drained';`,
+        find: `return r.config.mode === 'approve' && why !== 'drained'`,
+        replace: `return r.config.mode === 'observe' && why !== 'drained'`,
       },
     ],
   },
@@ -5866,10 +5866,16 @@ function laneWorks`,
     edits: [
       {
         file: approve,
-        find: `return r.config.mode === 'approve' && why !== 'drained';`,
-        replace: `return r.config.mode === 'approve';`,
+        find: `return r.config.mode === 'approve' && why !== 'drained'`,
+        replace: `return r.config.mode === 'approve'`,
       },
     ],
+  },
+  {
+    name: 'a live drill that a person began is asked for again',
+    rule: 0,
+    by: '145-approve-drill',
+    edits: [{ file: approve, find: `'drained' && why !== 'drill';`, replace: `'drained';` }],
   },
   {
     name: 'a hook before a switch vetoes it in vain',

@@ -2,7 +2,7 @@
 // and how late, what is run before a switch and what it says; and the eyes that hold every automatic
 // switch against it. They know the journal, the configuration, and what a hook really said.
 
-import type { Command, CoreConfig, Entry, MoveReason, Name } from '../../src/core/model.ts';
+import type { Command, CoreConfig, Entry, Name } from '../../src/core/model.ts';
 import type { StatusView } from '../../src/core/view.ts';
 import type { Hooks } from '../../src/ports.ts';
 import type { Chance } from './chance.ts';
@@ -154,7 +154,8 @@ export class Answers {
     const record = config.records[name]!;
     const what = `${key}: ${d.from} -> ${d.to} (${d.why})`;
     let since = 0;
-    if (record.mode === 'approve' && (d.why as MoveReason) !== 'drained') {
+    const isSaid = d.why === 'drained' || d.why === 'drill';
+    if (record.mode === 'approve' && !isSaid) {
       const q = this.#questions.get(key);
       const isIt = q?.from === d.from && q?.to === d.to && q?.why === d.why;
       if (q === undefined || !isIt || q.answer !== 'approved') {
