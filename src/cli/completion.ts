@@ -30,7 +30,9 @@ export function addCompletion(program: Command, cli: Cli): void {
   act(cli, command, async ([shell]) => {
     const { script } = await import('@bomb.sh/tab');
     // It writes where it pleases: to the terminal of the process.
-    cli.io.out(captured(() => script(shell!, 'detour', 'detour')));
+    const made = captured(() => script(shell!, 'detour', 'detour'));
+    // A shell that reads it twice must not complain of what it may not set again.
+    cli.io.out(made.replace(/^readonly (?=\w+=)/gm, ''));
     return 0;
   });
   const asked = program

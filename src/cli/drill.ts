@@ -202,11 +202,13 @@ function over(
   const message = `${run.result} after ${span(run.ms)}: ${run.sentence}`;
   if (json) printJson(io, { ...reply, exit, outcome: message, run }, view);
   else {
+    const broad = Math.max(0, ...run.parts.map(({ provider }) => printName(provider).length));
     const rows = run.parts.map(({ provider, writtenMs, visibleMs }) => {
       const in_ = (ms: number | null) => (ms === null ? 'never' : span(ms));
-      return `  ${printName(provider)}  written ${in_(writtenMs)}, visible ${in_(visibleMs)}\n`;
+      const name = printName(provider).padEnd(broad);
+      return `  ${name}  written ${in_(writtenMs)}, visible ${in_(visibleMs)}\n`;
     });
-    (exit === 0 ? io.out : io.err)(`${clean(message)}\n${rows.map(clean).join('')}`);
+    (exit === 0 ? io.out : io.err)(`${clean(message)}\n${rows.join('')}`);
   }
   return exit;
 }

@@ -35,8 +35,8 @@ interface Waits {
 // ---------------------------------------------------------------- asking
 
 /**
- * Null where a move may go as far as people are concerned; else why it waits. A drain is a person's
- * word already. It asks where nobody was asked yet, and lets silence go where that is configured.
+ * Null where a move may go as far as people are concerned; else why it waits. It asks where nobody
+ * was asked yet, and lets silence go where that is configured.
  */
 export function mayGo(
   state: State,

@@ -274,7 +274,7 @@ function pin(state: State, r: RecordState, c: Of<'pin'>, out: Step): Reply {
   supersede(state, r, `pinned by ${c.by}`, out);
   setPin(state, r, { target, reason: c.reason, by: c.by, untilAt }, out);
   reissue(state, r, 'operator', out);
-  return done(`${r.name} is pinned to ${target}`);
+  return done(`${r.name} is pinned to ${target} ${lasts(c.forMs)}`);
 }
 
 function unpinned(state: State, r: RecordState, c: Of<'unpin'>, out: Step): Reply {

@@ -122,7 +122,12 @@ function failuresOf({ failures, diagnoses }: Incident, zone: Zone): Section {
       heads: ['what', 'from', 'to', 'evidence'],
       rows: [
         ...failures.map((f) => [f.origin, zone.stamp(f.from), zone.stamp(f.to), f.why]),
-        ...diagnoses.map((d) => [`${d.cloud}: ${d.word}`, zone.stamp(d.at), '', d.text]),
+        ...diagnoses.flatMap((d, i) => {
+          if (d.word === 'healthy') return [];
+          const next = diagnoses.slice(i + 1).find(({ cloud }) => cloud === d.cloud);
+          const to = next === undefined ? '' : zone.stamp(next.at);
+          return [[`${d.cloud}: ${d.word}`, zone.stamp(d.at), to, d.text]];
+        }),
       ],
     },
   };

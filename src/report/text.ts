@@ -125,9 +125,15 @@ function slaRow(row: SlaRow): string[] {
     row.downMs === 0 ? '-' : span(row.downMs),
     row.unknownMs === 0 ? '-' : span(row.unknownMs),
     row.ofKnown === null ? '-' : percent(row.ofKnown),
-    row.service === null ? '-' : row.tier === null ? 'kept' : `below ${row.tier.below} %`,
+    tierOf(row),
     row.tier === null ? '-' : `${row.tier.credit} %`,
   ];
+}
+
+/** Of what nobody knows anything, nobody knows that it was kept. */
+function tierOf({ service, tier, ofKnown }: SlaRow): string {
+  if (service === null || ofKnown === null) return '-';
+  return tier === null ? 'kept' : `below ${tier.below} %`;
 }
 
 function labelOf({ name, kind, service }: SlaRow): string {

@@ -55,7 +55,7 @@ export async function init(order: InitOrder): Promise<InitReport> {
     missing,
     look: sorted.look,
     next: written.some(({ file }) => file === out)
-      ? [`detour validate -c ${out}`, `detour audit -c ${out}`, `detour run -c ${out}`]
+      ? ['validate', 'probe', 'audit', 'run'].map((word) => `detour ${word} -c ${out}`)
       : [],
   };
 }

@@ -21,7 +21,8 @@ export function makeKey(path: string): Reply {
   }
   const use = `clusterKey: { file: ${path} }`;
   const message =
-    `${path} holds a new cluster key, readable for you alone.\n` +
-    `Put it on each machine that acts for this cluster, and write into the configuration: ${use}`;
+    `${path} holds a new key of 256 bits, readable for you alone.\n` +
+    `As the cluster key it goes on each machine that acts for this cluster: ${use}\n` +
+    `As a token of the API: token: { file: ${path} }`;
   return { exit: 0, message };
 }

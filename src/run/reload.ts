@@ -72,12 +72,12 @@ async function reload(parts: Reloading, how: How = { dryRun: false }): Promise<R
         );
     if (dryRun || refused.length > 0) closeAll(built);
     if (refused.length > 0) throw new ConfigError(refused);
-    if (dryRun) return replyOf(path, changes, wanted, true);
+    if (dryRun) return replyOf(path, changes, wanted, swept === null ? 'may' : 'refused');
     inForceNow = true;
     const missing = await take(config, built);
     for (const warning of loaded.warnings) log.warn(warning, { kind: 'config' });
     say(log, changes);
-    return replyOf(path, changes, missing, false);
+    return replyOf(path, changes, missing, 'done');
   } catch (error) {
     if (!(error instanceof ConfigError)) return fault(log, error, inForceNow);
     const message = `${error.message}\nthe configuration in force stays`;
@@ -108,15 +108,17 @@ function replyOf(
   path: string,
   { now, atRestart }: Changes,
   missing: readonly string[],
-  dryRun: boolean,
+  how: 'done' | 'may' | 'refused',
 ): Reply {
   const count = `${now.length} ${now.length === 1 ? 'change' : 'changes'}`;
-  const [none, some] = dryRun
-    ? [`${path} would change nothing`, `${path} can be put in force, with ${count}`]
-    : [`${path} is in force, and has changed nothing`, `${path} is in force, with ${count}`];
+  const [none, some] = {
+    done: [`${path} is in force, and has changed nothing`, `${path} is in force, with ${count}`],
+    may: [`${path} would change nothing`, `${path} can be put in force, with ${count}`],
+    refused: ['', `${path} would be refused, with ${count}`],
+  }[how];
   const isWhole = atRestart.length === 0 && missing.length === 0;
   const lines = [
-    `${now.length === 0 ? none : some}${isWhole ? '' : ', but not all of it'}`,
+    `${now.length === 0 ? none : some}${isWhole || how === 'refused' ? '' : ', but not all of it'}`,
     ...shortened(now),
     ...atRestart.map((line) => `at restart, not now: ${line}`),
     ...missing,

@@ -171,7 +171,7 @@ const gone: Page = {
 const spent: Page = {
   status: 410,
   title: 'This link was used',
-  lines: ['A link says one word, once.', elsewhere],
+  lines: ['A decision takes one word, once: by this link or by the other one.', elsewhere],
 };
 const busy: Page = {
   status: 409,

@@ -1310,6 +1310,28 @@ test('a drill tells the daemon that a check can fail, and refuses one that canno
   assert.equal(documentOf(inJson.out).exit, 1, 'one document, whatever came of it');
 });
 
+test('a live drill that is waited for ends with a line a vendor', async () => {
+  const was = desk.view;
+  const part = (provider: string) => ({ provider, writtenMs: 80, visibleMs: 103 });
+  const lastDrill = {
+    ...{ id: 'd', result: 'passed', from: 'hangzhou', to: 'tokyo', byVendor: true, at: 0 },
+    ...{ ms: 3000, sentence: 'back on hangzhou', parts: [part('cf'), part('r53')], back: [] },
+  } as const;
+  desk.view = { ...was, records: was.records.map((one) => ({ ...one, lastDrill })) };
+  desk.reply = () => ({ exit: 0, message: 'begins', detail: { id: 'd' } });
+  const ran = await run([
+    ...['drill', 'live', 'www', 'tokyo', '--wait', '--reason', 'r', '--yes'],
+    ...['--socket', socket],
+  ]);
+  assert.equal(ran.exit, 0);
+  const rows = ['  cf   written 80 ms, visible 103 ms', '  r53  written 80 ms, visible 103 ms', ''];
+  assert.deepEqual(ran.out.split('\n').slice(-4), [
+    'passed after 3.0 s: back on hangzhou',
+    ...rows,
+  ]);
+  desk.view = was;
+});
+
 test('canary and dry drills are made by the daemon, waited for, and shown a record a line', async () => {
   const parts = [
     {
@@ -1482,6 +1504,8 @@ test('what may come next is said for a shell, with the names that the daemon kno
   const syntax = spawnSync('bash', ['-n'], { input: out, encoding: 'utf8' });
   assert.equal(syntax.status, 0, syntax.stderr);
   assert.match(out, /complete -F \S+ detour/);
+  const twice = spawnSync('bash', [], { input: `${out}\n${out}`, encoding: 'utf8' });
+  assert.deepEqual([twice.status, twice.stderr], [0, ''], 'it may be read again');
 });
 
 test('the manual page has every command, and a reader of such pages finds nothing wrong', async () => {

@@ -6842,4 +6842,10 @@ function laneWorks`,
       },
     ],
   },
+  {
+    name: 'a live drill that a person began is asked for again',
+    rule: 0,
+    by: '145-approve-drill',
+    edits: [{ file: approve, find: `'drained' && why !== 'drill';`, replace: `'drained';` }],
+  },
 ];

@@ -200,6 +200,22 @@ describe('an incident', () => {
     assert.equal((json as { decisions: readonly unknown[] }).decisions.length, 1);
   });
 
+  test('a diagnosis lasts until the next of its cloud, and healthy is no failure', () => {
+    const t = Date.UTC(2026, 4, 10);
+    const said = (seq: number, wall: number, diagnosis: string) =>
+      entry(seq, wall, 'diagnosis', { cloud: 'east', was: '', diagnosis });
+    const entries = [
+      health(1, t, 'a', 'up'),
+      health(2, t + 1000, 'a', 'down'),
+      said(3, t + 1000, 'origin-down'),
+      said(4, t + 5000, 'healthy'),
+      health(5, t + 5000, 'a', 'up'),
+    ];
+    const { text } = report(ask, { ...nothing, entries });
+    assert.match(text, /\| east: origin-down \| 2026-05-10 \S+:01 \| 2026-05-10 \S+:05 \|/);
+    assert.doesNotMatch(text, /east: healthy/);
+  });
+
   test('the page is well-formed, fetches nothing and runs nothing', () => {
     const page = report({ ...ask, record: 'shop', format: 'html' }, material).text;
     assert.match(page, /<svg [^>]+role="img"/);

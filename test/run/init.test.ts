@@ -116,7 +116,7 @@ test('a record at three vendors: nothing is missing, and what is written is read
     { origin: 'tokyo', cname: 'nrt.shop.example.' },
   ]);
   assert.equal(read.core.origins['tokyo']!.cloud, 'aws');
-  assert.equal(report.next[2], `detour run -c ${config}`);
+  assert.equal(report.next[3], `detour run -c ${config}`);
   // Never over a file; nor is anybody asked.
   await assert.rejects(looked([www]), (error) => error instanceof CliError && error.exit === 2);
   assert.equal(textOf(), text);

@@ -18,6 +18,7 @@ test('a key is made for its owner alone, fit for use, and never over another', (
     const text = readFileSync(path, 'utf8');
     assert.match(text, /^[\w-]{43}\n$/);
     assert.ok(!made.message.includes(text.trim()), 'it is not shown');
+    assert.match(made.message, /clusterKey: .*\n.*token: /);
     createKeyring([text.trim()]);
     const again = makeKey(path);
     assert.equal(again.exit, 2);

@@ -2,7 +2,7 @@
 // and how late, what is run before a switch and what it says; and the eyes that hold every automatic
 // switch against it. They know the journal, the configuration, and what a hook really said.
 
-import type { Command, CoreConfig, Entry, MoveReason, Name } from '../../src/core/model.ts';
+import type { Command, CoreConfig, Entry, Name } from '../../src/core/model.ts';
 import type { StatusView } from '../../src/core/view.ts';
 import type { Hooks } from '../../src/ports.ts';
 import type { Chance } from './chance.ts';
