@@ -3806,7 +3806,7 @@ function laneWorks`,
     edits: [
       {
         file: 'src/run/reload.ts',
-        find: `    if (dryRun) return replyOf(path, changes, wanted, true);
+        find: `    if (dryRun) return replyOf(path, changes, wanted, swept === null ? 'may' : 'refused');
 `,
         replace: '',
       },
