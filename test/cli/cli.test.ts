@@ -1314,8 +1314,14 @@ test('a live drill that is waited for ends with a line a vendor', async () => {
   const was = desk.view;
   const part = (provider: string) => ({ provider, writtenMs: 80, visibleMs: 103 });
   const lastDrill = {
-    ...{ id: 'd', result: 'passed', from: 'hangzhou', to: 'tokyo', byVendor: true, at: 0 },
-    ...{ ms: 3000, sentence: 'back on hangzhou', parts: [part('cf'), part('r53')], back: [] },
+    ...{ id: 'd', result: 'passed' as const, from: 'hangzhou', to: 'tokyo', byVendor: true },
+    ...{
+      at: 0,
+      ms: 3000,
+      sentence: 'back on hangzhou',
+      parts: [part('cf'), part('r53')],
+      back: [],
+    },
   } as const;
   desk.view = { ...was, records: was.records.map((one) => ({ ...one, lastDrill })) };
   desk.reply = () => ({ exit: 0, message: 'begins', detail: { id: 'd' } });

@@ -154,8 +154,8 @@ export class Answers {
     const record = config.records[name]!;
     const what = `${key}: ${d.from} -> ${d.to} (${d.why})`;
     let since = 0;
-    const why = d.why as MoveReason;
-    if (record.mode === 'approve' && why !== 'drained' && why !== 'drill') {
+    const isSaid = d.why === 'drained' || d.why === 'drill';
+    if (record.mode === 'approve' && !isSaid) {
       const q = this.#questions.get(key);
       const isIt = q?.from === d.from && q?.to === d.to && q?.why === d.why;
       if (q === undefined || !isIt || q.answer !== 'approved') {
