@@ -1,6 +1,7 @@
 // How well a prediction fits: the built daemon in the lab is switched to and fro, and before each switch
 // its prediction is noted, for each vendor; afterwards what it took. The medians of both must be within
-// 20 % of each other at every vendor. `npm run objective -- --switches N`.
+// 20 % of each other at every vendor. `npm run objective -- --switches N`; with `--drills N` by live
+// drills, each of which is two moves.
 
 import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -32,8 +33,8 @@ interface Fit {
   readonly missed: number;
 }
 
-/** Switches so often after it has learnt; throws where a switch does not come to its end. */
-async function fit(switches: number): Promise<Fit> {
+/** Moves so often after it has learnt; throws where a move does not come to its end. */
+async function fit(switches: number, how: 'switch' | 'drill'): Promise<Fit> {
   const lab = await startLabProgram('--no-daemon', '--quotas', 'off');
   const { config } = lab.ready;
   const text = readFileSync(config, 'utf8');
@@ -50,15 +51,14 @@ async function fit(switches: number): Promise<Fit> {
     for (let i = 0; i < LEARNT_BY + switches; i++) {
       target = target === 'hangzhou' ? 'tokyo' : 'hangzhou';
       const before = await recordOf(socket);
-      const reply = await order(socket, target);
-      assert.equal(reply?.exit, 0, reply?.message);
-      const after = await settled(socket, target, daemon.err);
+      const all =
+        how === 'drill' ? await drilled(socket) : await switched(socket, target, daemon.err);
       // A vendor is measured once a second at most.
       await pause(1_100);
       if (i < LEARNT_BY) continue;
       for (const { provider, commitMs, writeMs, visibleMs } of before!.predicted!.parts) {
         add(predicted, provider, commitMs + writeMs + visibleMs);
-        add(took, provider, after.providers.find((p) => p.provider === provider)!.visibleAfterMs!);
+        for (const ms of all.get(provider)!) add(took, provider, ms);
       }
     }
     const { entries } = await mustCall<{ entries: readonly StoredEntry[] }>(
@@ -82,6 +82,34 @@ async function fit(switches: number): Promise<Fit> {
     await stopChild(daemon.child, 'SIGKILL');
     await lab.stop();
   }
+}
+
+type Took = ReadonlyMap<string, readonly number[]>;
+
+async function switched(socket: string, target: string, err: () => string): Promise<Took> {
+  const reply = await order(socket, target);
+  assert.equal(reply?.exit, 0, reply?.message);
+  const { providers } = await settled(socket, target, err);
+  return new Map(providers.map((p) => [p.provider, [p.visibleAfterMs!]]));
+}
+
+/** There and back; both are moves of the same kind. */
+async function drilled(socket: string): Promise<Took> {
+  const said = { reason: 'a rehearsal', by: 'objective', byVendor: false, forMs: 2_000 };
+  const command: Command = { kind: 'drill', record: www, target: null, ...said };
+  const reply = await call<Reply>(socket, 'POST', '/v1/command', command);
+  assert.equal(reply?.exit, 0, reply?.message);
+  const { id } = reply!.detail as { id: string };
+  let last: RecordView['lastDrill'] = null;
+  await until('the drill is over', 60_000, async () => {
+    const record = await recordOf(socket);
+    last = record?.lastDrill ?? null;
+    return record?.drill === null && last?.id === id;
+  });
+  const { result, sentence, parts, back } = last!;
+  assert.equal(result, 'passed', sentence);
+  const all = Map.groupBy([...parts, ...back], (p) => p.provider);
+  return new Map([...all].map(([provider, some]) => [provider, some.map((p) => p.visibleMs!)]));
 }
 
 async function recordOf(socket: string): Promise<RecordView | undefined> {
@@ -118,14 +146,17 @@ function median(values: readonly number[]): number {
 }
 
 if (process.argv[1] === import.meta.filename) {
-  const { values } = parseArgs({ options: { switches: { type: 'string', default: '20' } } });
-  const made = await fit(Number(values.switches));
+  const { values } = parseArgs({
+    options: { switches: { type: 'string', default: '20' }, drills: { type: 'string' } },
+  });
+  const { switches, drills } = values;
+  const made = await fit(Number(drills ?? switches), drills === undefined ? 'switch' : 'drill');
   for (const { provider, predictedMs, tookMs, off } of made.vendors) {
     const share = `${off < 0 ? '' : '+'}${(100 * off).toFixed(1)} %`;
     console.log(`${provider.padEnd(4)} predicted ${predictedMs} ms, took ${tookMs} ms (${share})`);
   }
   console.log(
-    `${made.switches} switches; objective of 90 s kept ${made.kept}, missed ${made.missed}`,
+    `${made.switches} ${drills === undefined ? 'switches' : 'live drills'}; objective of 90 s kept ${made.kept}, missed ${made.missed}`,
   );
   const wrong = made.vendors.filter(({ off }) => Math.abs(off) > WITHIN);
   if (wrong.length > 0) {
