@@ -46,16 +46,22 @@ export function withTcp(
   return withServer(server, work, host);
 }
 
-/** A port of 127.0.0.1 where nobody listens. */
+/**
+ * A port of 127.0.0.1 where nobody listens. It is below those that the kernel gives to whoever asks for
+ * none, or a connection of somebody else could take it before it is used (ip(7), Linux: from 32768).
+ */
 export async function closedPort(): Promise<number> {
-  let port = 0;
-  await withTcp(
-    () => {},
-    async (p) => {
-      port = p;
-    },
-  );
-  return port;
+  for (;;) {
+    const port = 12_000 + Math.floor(Math.random() * 20_000);
+    const server = net.createServer();
+    const isFree = await new Promise<boolean>((resolve) => {
+      server.once('error', () => resolve(false));
+      server.listen(port, '127.0.0.1', () => resolve(true));
+    });
+    if (!isFree) continue;
+    await new Promise((resolve) => server.close(resolve));
+    return port;
+  }
 }
 
 /** Whether a server has no connection left. */
