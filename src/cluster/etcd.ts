@@ -39,7 +39,7 @@ import {
   tooLarge,
 } from './ledger.ts';
 import { type Before, type Head, Mirror } from './mirror.ts';
-import { type Aim, restoreAll } from './restore.ts';
+import { type Aim, restoreAll, sameHead } from './restore.ts';
 import type { Seal } from './sealed.ts';
 
 /** What a replica remembers of the group over restarts, to notice an etcd that went back. */
@@ -875,12 +875,14 @@ class EtcdCoordinator implements GroupCoordinator {
     this.#tell({ kind: 'group', word, sentence });
   }
 
-  #remember({ term, number, tx, base }: Head, revision: number): void {
+  #remember({ term, number, tx, base, cluster }: Head, revision: number): void {
     const before = this.#memory;
+    // A watch may tell of a person's word before a look does: it names the engine it was said in.
+    const isWord = base > before.base;
     if (before.number === number && before.tx === tx && before.shift === this.#shift) return;
     this.#memory = {
-      clusterId: before.clusterId,
-      revision: Math.max(before.revision, revision),
+      clusterId: isWord ? cluster : before.clusterId,
+      revision: isWord ? revision : Math.max(before.revision, revision),
       term: Math.max(before.term, term),
       number,
       tx,
@@ -910,7 +912,7 @@ class EtcdCoordinator implements GroupCoordinator {
         compare: [
           { key, target: 'create', revision: 0 },
           // It was this one that was found wanting; a later one may be the cure.
-          { key: `${prefix}head`, target: 'mod', revision: head?.modRevision ?? 0 },
+          sameHead(prefix, head?.value ?? null),
         ],
         success: [{ kind: 'put', key, value }],
         failure: [],
@@ -1102,7 +1104,7 @@ class EtcdCoordinator implements GroupCoordinator {
         return this.#o.memory.save(this.#memory);
       },
       ttlMs: this.#o.ttlMs,
-      headRevision: this.#mirror.headKeyRevision,
+      headText: this.#mirror.headKeyText,
     });
     if ('message' in restored) return { exit: 1, message: restored.message };
     const { head, header } = restored;

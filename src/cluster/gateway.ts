@@ -69,7 +69,7 @@ export interface Range {
 }
 
 /** True where the key's create or mod revision (0: no such key) or its value is just that. */
-type Compare =
+export type Compare =
   | { readonly key: string; readonly target: 'create' | 'mod'; readonly revision: number }
   | { readonly key: string; readonly target: 'value'; readonly value: string };
 

@@ -89,8 +89,8 @@ export class Mirror {
   /** MACs of documents and answers. */
   readonly #macs = new Map<string, string>();
   #head: Head | null = null;
-  /** Where the head's key stands, whether it can be believed or not; 0: nowhere. */
-  headKeyRevision = 0;
+  /** What the head's key holds, whether it can be believed or not; null: there is none. */
+  headKeyText: string | null = null;
   #digest: string | null = null;
 
   constructor(prefix: string, seal: () => Seal) {
@@ -230,7 +230,7 @@ export class Mirror {
     }
     const sealed = this.#seal().open(purpose, key, kv.value);
     this.#remove(key);
-    if (key === 'head') this.headKeyRevision = kv.modRevision;
+    if (key === 'head') this.headKeyText = kv.value;
     if (sealed === null) {
       this.#wrong.set(key, 'does not bear the seal of the cluster key');
       return;
@@ -262,7 +262,7 @@ export class Mirror {
     this.#opened.delete(key);
     this.#wrong.delete(key);
     if (this.#macs.delete(key)) this.#digest = null;
-    if (key === 'head') [this.#head, this.headKeyRevision] = [null, 0];
+    if (key === 'head') [this.#head, this.headKeyText] = [null, null];
     // Its head remembers that it was done.
     if (key.startsWith('done/')) this.#highest.delete(key);
   }

@@ -6,7 +6,7 @@
 
 import { MARKER_NUMBER_MAX } from '../core/marker.ts';
 import type { Json } from '../core/model.ts';
-import type { Gateway, Got, Header, Kv, Op, TxnReply } from './gateway.ts';
+import type { Compare, Gateway, Got, Header, Kv, Op, TxnReply } from './gateway.ts';
 import { BYTES_MOST, DOCS_MOST } from './ledger.ts';
 import type { Head } from './mirror.ts';
 import { digestOf, macIn, type Seal } from './sealed.ts';
@@ -31,8 +31,8 @@ interface Means {
   readonly ttlMs: number;
   /** Keeps where it leads over restarts, before anything is written; false: it cannot be kept. */
   readonly aim: (aimed: Aim) => boolean;
-  /** Where the head stood when a person's word was found to be wanted; 0: there was none. */
-  readonly headRevision: number;
+  /** The head's text when a person's word was found to be wanted; null: there was none. */
+  readonly headText: string | null;
 }
 
 /** Others may have known more than we: terms and numbers go on from so much higher. */
@@ -99,9 +99,17 @@ export async function restoreAll(
   return { head: { ...fields, term: base, number }, header: last.header };
 }
 
+/** By its text: where an engine was put back another head may stand at the same revision. */
+export function sameHead(prefix: string, text: string | null): Compare {
+  const key = `${prefix}head`;
+  return text === null
+    ? { key, target: 'mod', revision: 0 }
+    : { key, target: 'value', value: text };
+}
+
 /** The doubt as ours: whoever else restores meanwhile fails, or makes us fail. */
 async function raised(
-  { gateway, prefix, seal, by, tx, headRevision }: Means,
+  { gateway, prefix, seal, by, tx, headText }: Means,
   term: number,
   number: number,
 ): Promise<{ readonly revision: number; readonly header: Header } | Failed> {
@@ -110,7 +118,7 @@ async function raised(
   const value = seal.close('doubt', 'doubt', { term, number, text });
   const put: Op = { kind: 'put', key, value };
   // Another who has done it meanwhile is not undone, nor by a copy of this that comes late.
-  const compare = [{ key: `${prefix}head`, target: 'mod', revision: headRevision }] as const;
+  const compare = [sameHead(prefix, headText)];
   const got = await gateway.txn({ compare, success: [put], failure: [] }, CALL_MS);
   if (!got.ok) return { message: `not restored: ${got.fault.detail}` };
   if (!got.value.succeeded) return { message: 'not restored: it was done meanwhile' };

@@ -4504,6 +4504,7 @@ function laneWorks`,
 `,
         replace: '',
       },
+      { file: groupLedger, find: 'headRaw === null ?', replace: 'true ?' },
     ],
   },
   {
