@@ -2,11 +2,12 @@
 // of trouble, and for tools. It asks nobody.
 
 import type { Command } from 'commander';
+import type { Extension } from '../kit/extend.ts';
 import { act, type Cli } from './hands.ts';
 import { jsonVersion, printJson } from './json.ts';
 
 /** The version of the door for packages that this Detour has; see docs/packages.md. */
-const contract = 1;
+const contract: Extension['contract'] = 1;
 
 export function addVersion(program: Command, cli: Cli): void {
   const command = program

@@ -28,6 +28,9 @@ export interface ApiDoor {
   close(): Promise<void>;
 }
 
+/** As long as an order may take. */
+const ANSWER_MS = 25_000;
+
 interface Open {
   readonly wanted: string;
   readonly served: Awaited<ReturnType<typeof serveApi>>;
@@ -37,20 +40,24 @@ interface Open {
 export function createApiDoor(options: DoorParts): ApiDoor {
   let open: Open | null = null;
   let ended = false;
-  const end = async () => {
+  const leaving = new Map<Open, Promise<void>>();
+  const end = (graceMs?: number): Promise<void> => {
     const was = open;
     open = null;
-    await was?.served.close();
-    was?.parts.close();
+    if (was === null) return Promise.resolve();
+    const gone = was.served.close(graceMs).then(() => was.parts.close());
+    leaving.set(was, gone);
+    return gone.finally(() => leaving.delete(was));
   };
   return {
     async take(config) {
       const { api } = config;
       const wanted = JSON.stringify([api, config.clusterKeys]);
-      if (api === null || ended) await end();
+      // Who orders the reload by this very door is answered by it still.
+      if (api === null || ended) void end(ANSWER_MS);
       else if (open?.wanted !== wanted) {
         const parts = built(config, api, options.told);
-        await end();
+        void end(ANSWER_MS);
         const { names } = api;
         const served = await serveApi({
           ...options,
@@ -70,7 +77,9 @@ export function createApiDoor(options: DoorParts): ApiDoor {
     },
     close() {
       ended = true;
-      return end();
+      for (const { served } of leaving.keys()) served.cut();
+      void end();
+      return Promise.all(leaving.values()).then(() => {});
     },
   };
 }

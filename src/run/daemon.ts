@@ -159,7 +159,7 @@ interface Door {
 interface Daemon extends Parts {
   readonly controller: Controller;
   readonly auditing: ReturnType<typeof createAuditing>;
-  readonly rehearsals: Pick<Rehearsals, 'start' | 'close'>;
+  readonly rehearsals: Rehearsals;
   readonly desk: Desk;
   readonly metrics: ReturnType<typeof createMetrics>;
   readonly readers: Readonly<Record<'listen' | 'gates' | 'socket' | 'api', Readers>>;
@@ -209,7 +209,8 @@ async function assemble(parts: Parts): Promise<Daemon> {
   const inForce = () => now.config;
   const known = { controller, clock, term, version, trouble, observers, status: seen };
   const of = { ...known, config: inForce, adapters: () => inUse };
-  const { drills, ...rehearsals } = createRehearsals(of);
+  const rehearsals = createRehearsals(of);
+  const { drills } = rehearsals;
   const status = async () => withAudit(drills.shown(await seen()), auditing.audited().report);
   const done = afterAudit(controller, log);
   const auditor = () => inUse.auditor;
@@ -220,8 +221,8 @@ async function assemble(parts: Parts): Promise<Daemon> {
     auditing.renew();
     log.become(logOptions(wanted, options));
     now.config = wanted;
-    now.pushes = pushesOf(wanted, told, now.pushes);
     rehearsals.renew();
+    now.pushes = pushesOf(wanted, told, now.pushes);
     return [...(await takeDoor(daemon)), ...(await takeApi(daemon).catch(saidOnly))];
   };
   const reload = createReload({
@@ -377,7 +378,8 @@ async function takeApi(daemon: Daemon): Promise<readonly string[]> {
     if (now.config.api === null) return [];
     const { createApiDoor } = await import('./api.ts');
     const seen = viewer(controller, readers.api);
-    const status = async () => withAudit(await seen(), auditing.audited().report);
+    const { drills } = daemon.rehearsals;
+    const status = async () => withAudit(drills.shown(await seen()), auditing.audited().report);
     now.api = createApiDoor({
       desk: { ...daemon.desk, status },
       readers: readers.api,

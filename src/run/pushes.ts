@@ -22,7 +22,6 @@ export function pushesOf(
   told: (where: string, renewal: Renewal) => void,
   before: Pushes | null = null,
 ): Pushes | null {
-  before?.close();
   const names = new Map<string, { settings: unknown; token: Renewed<Token> }>();
   for (const [id, { kind, settings }] of Object.entries(probes)) {
     const name = tables.checks[kind]?.pushedAs?.(settings);
@@ -45,6 +44,7 @@ export function pushesOf(
       ]),
     ),
   );
+  before?.close();
   if (names.size === 0) return null;
   return {
     ...door,

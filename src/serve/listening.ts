@@ -15,6 +15,10 @@ interface Listening extends Served {
   readonly host: string;
   readonly port: number;
   readonly listens: boolean;
+  /** Ends at once for whoever comes; who is being answered has so long, 1 s unless given. */
+  close(graceMs?: number): Promise<void>;
+  /** Who is still being answered has no more time. */
+  cut(): void;
 }
 
 interface ListeningOptions {
@@ -65,9 +69,10 @@ export async function keepListening(server: Server, options: ListeningOptions): 
     get listens() {
       return bound !== null;
     },
-    close: () => {
+    close: (graceMs) => {
       clearTimeout(retry);
-      return close(server);
+      return close(server, graceMs);
     },
+    cut: () => server.closeAllConnections(),
   };
 }

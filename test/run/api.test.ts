@@ -241,6 +241,8 @@ test('the daemon takes an order by its API once, says by whom, and shuts it on a
     assert.deepEqual(one, two);
     assert.equal((await cli(['unfreeze', ...argv])).exit, 0);
     assert.equal((await cli(['reload', ...argv])).exit, 0);
+    const seen = JSON.parse((await cli(['status', ...argv, '--json'])).out);
+    assert.ok(seen.drills.scheduled[0].nextAt, 'it shows what the socket shows');
     const said = JSON.parse((await cli(['history', ...argv, '--json'])).out);
     const entries = said.entries as {
       kind: string;
@@ -254,7 +256,8 @@ test('the daemon takes an order by its API once, says by whom, and shuts it on a
     assert.ok(JSON.stringify(of('reload')).includes('by ops (api, 127.0.0.1)'));
     assert.match(daemon.out(), /api: ops \(api, 127\.0\.0\.1\): POST \/v1\/command: 200/);
     write('detour.yaml', configured(''));
-    daemon.child.kill('SIGHUP');
+    const last = await cli(['reload', ...argv]);
+    assert.equal(last.exit, 0, 'the door that it shuts answers first');
     await until('it is shut', 20_000, async () => (await status('/v1/alive')) === 0);
     assert.ok(!daemon.out().includes(token) && !daemon.err().includes(token));
   } finally {
