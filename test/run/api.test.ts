@@ -202,6 +202,8 @@ providers:
     apiToken: { file: ${at('token')} }
     endpoint: http://127.0.0.1:9/client/v4
     nameservers: ["127.0.0.1:9"]
+    canary: canary.example.net
+drills: { canary: 6h, dry: off }
 origins:
   a: { cloud: east, checks: { web: { tcp: "127.0.0.1:9" } } }
   b: { cloud: west, checks: { web: { tcp: "127.0.0.1:9" } } }
