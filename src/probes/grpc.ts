@@ -9,13 +9,14 @@
 // uses the server (all read 2026-11-30).
 
 import type { ClientHttp2Session, IncomingHttpHeaders } from 'node:http2';
-import { isIP, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { z } from 'zod';
 import type { CheckType } from '../kit/extend.ts';
 import { hostPort, parseHostPort, toName } from '../kit/schema.ts';
 import { notByExporter } from './blackbox.ts';
+import { connectTo } from './names.ts';
 import { type Trip, travel, wayOf } from './path.ts';
-import { type ClientFiles, clientFiles } from './trust.ts';
+import { type ClientFiles, certificateDays, clientFiles } from './trust.ts';
 import { type Answer, blind, clause, fail, limited } from './words.ts';
 
 interface GrpcSettings {
@@ -52,23 +53,12 @@ const settings: z.ZodType<GrpcSettings> = z
       .refine((text) => text === undefined || toName(parseHostPort(text, 1)?.host ?? '') !== null, {
         message: 'expected a host name with or without a port, such as cart.example.net:443',
       }),
-    address: z
-      .string()
-      .optional()
-      .describe('address to connect to, without asking DNS')
-      .refine((text) => text === undefined || isIP(text) !== 0, {
-        message: 'expected an IPv4 or IPv6 address without a port, such as 192.0.2.7',
-      }),
+    address: connectTo,
     ca: z.string().min(1).optional().describe('path of a PEM bundle to trust'),
     client: clientFiles,
     expect: z
       .strictObject({
-        certificateDays: z
-          .int()
-          .min(0)
-          .max(3650)
-          .optional()
-          .describe('fails when the certificate has fewer days left'),
+        certificateDays: certificateDays.optional(),
       })
       .prefault({}),
   })

@@ -26,6 +26,7 @@ import {
   statusExpectation,
 } from './expect.ts';
 import { askByHttp2 } from './h2.ts';
+import { connectTo } from './names.ts';
 import {
   type Destination,
   isItself,
@@ -39,7 +40,7 @@ import {
 } from './path.ts';
 import { basicOf, isLoopback } from './scrape.ts';
 import { type Keys, sign, signable } from './sign.ts';
-import { type ClientFiles, clientFiles } from './trust.ts';
+import { type ClientFiles, certificateDays, clientFiles } from './trust.ts';
 import { type Answer, blind, clause, fail, limited, printHostPort, Told } from './words.ts';
 
 interface HttpSettings {
@@ -167,23 +168,12 @@ const settings = z
         message: 'expected a host name, such as www.example.net or www.example.net:8443',
       })
       .transform((text) => (text === undefined ? undefined : hostOf(text)!)),
-    address: z
-      .string()
-      .optional()
-      .describe('address to connect to, without asking DNS')
-      .refine((text) => text === undefined || isIP(text) !== 0, {
-        message: 'expected an IPv4 or IPv6 address without a port, such as 192.0.2.7',
-      }),
+    address: connectTo,
     expect: z
       .strictObject({
         status: statusExpectation.prefault('200-299'),
         body: bodyExpectation.optional(),
-        certificateDays: z
-          .int()
-          .min(0)
-          .max(3650)
-          .optional()
-          .describe('fails when the certificate has fewer days left'),
+        certificateDays: certificateDays.optional(),
       })
       .prefault({}),
     redirects: z.int().min(0).max(10).default(0).describe('redirects to follow'),

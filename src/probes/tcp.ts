@@ -2,12 +2,13 @@
 // or matches a pattern. It must never read more than its bound, and never take a connection for an
 // answer where one was expected.
 
-import { isIP, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { z } from 'zod';
 import type { CheckType, PathSpec } from '../kit/extend.ts';
 import { hostPort, parseHostPort } from '../kit/schema.ts';
 import { blackboxAsker, credentialsOf, problemForBlackbox } from './blackbox.ts';
 import { judgeBody, type TextExpectation, textExpectation } from './expect.ts';
+import { connectTo } from './names.ts';
 import { type Trip, travel, wayOf } from './path.ts';
 import { type Answer, blind, fail, printHostPort } from './words.ts';
 
@@ -26,13 +27,7 @@ interface TcpSettings {
 
 const settings = z.strictObject({
   tcp: hostPort(null),
-  address: z
-    .string()
-    .optional()
-    .describe('address to connect to, without asking DNS')
-    .refine((text) => text === undefined || isIP(text) !== 0, {
-      message: 'expected an IPv4 or IPv6 address without a port, such as 192.0.2.7',
-    }),
+  address: connectTo,
   send: z.string().min(1).max(4096).optional().describe('text to send once connected'),
   expect: textExpectation.optional(),
   maxBytes: z.int().min(1).max(65_536).default(4096).describe('bytes of the answer to look at'),

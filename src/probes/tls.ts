@@ -2,14 +2,14 @@
 // verified, and the days its certificate has left. It must never take a connection for a handshake,
 // and never pass where the certificate was not verified (design, rule 21).
 
-import { isIP } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { z } from 'zod';
 import type { CheckType } from '../kit/extend.ts';
 import { hostPort, parseHostPort, toName } from '../kit/schema.ts';
 import { notByExporter } from './blackbox.ts';
+import { connectTo } from './names.ts';
 import { type Trip, travel, wayOf } from './path.ts';
-import { type ClientFiles, clientFiles } from './trust.ts';
+import { type ClientFiles, certificateDays, clientFiles } from './trust.ts';
 import type { Answer } from './words.ts';
 
 interface TlsSettings {
@@ -36,23 +36,12 @@ const settings = z.strictObject({
       message: 'expected a host name, such as www.example.net',
     })
     .transform((text) => (text === undefined ? undefined : toName(text)!.slice(0, -1))),
-  address: z
-    .string()
-    .optional()
-    .describe('address to connect to, without asking DNS')
-    .refine((text) => text === undefined || isIP(text) !== 0, {
-      message: 'expected an IPv4 or IPv6 address without a port, such as 192.0.2.7',
-    }),
+  address: connectTo,
   ca: z.string().min(1).optional().describe('path of a PEM bundle to trust'),
   client: clientFiles,
   expect: z
     .strictObject({
-      certificateDays: z
-        .int()
-        .min(0)
-        .max(3650)
-        .default(0)
-        .describe('fails when the certificate has fewer days left'),
+      certificateDays: certificateDays.default(0),
     })
     .prefault({}),
 });

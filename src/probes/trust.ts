@@ -24,6 +24,12 @@ export const clientFiles = z
   .optional()
   .describe('certificate to show to a server that asks for one');
 
+export const certificateDays = z
+  .int()
+  .min(0)
+  .max(3650)
+  .describe('fails when the certificate has fewer days left');
+
 /** Certificates by their subject. */
 type Roots = ReadonlyMap<string, readonly X509Certificate[]>;
 
