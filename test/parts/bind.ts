@@ -204,10 +204,16 @@ const guard =
   '(while read -r _ <&3; do :; done; kill -9 "$it" 2>/dev/null) >/dev/null 2>&1 & wait "$it"';
 
 /** Starts a server that ends with `stop`, and with this process whatever ends that. */
-export function launch(server: string, args: readonly string[], directory: string): Run {
+export function launch(
+  server: string,
+  args: readonly string[],
+  directory: string,
+  env: NodeJS.ProcessEnv = process.env,
+): Run {
   const child = spawn('/bin/sh', ['-c', guard, 'sh', server, ...args], {
     stdio: ['pipe', 'pipe', 'pipe'],
     cwd: directory,
+    env,
   });
   let log = '';
   const collect = (chunk: Buffer) => {
@@ -247,7 +253,7 @@ export async function again(run: Run, directory: string, said: RegExp): Promise<
  * A test that fails before it can stop its server must not hold its file open for ever: the file
  * ends, and with its end the guard ends the server. Before its end is awaited it is `ref`ed again.
  */
-export function letGo(child: ChildProcess): void {
+function letGo(child: ChildProcess): void {
   child.unref();
   for (const stream of [child.stdin, child.stdout, child.stderr]) {
     if (stream instanceof Socket) stream.unref();

@@ -1,21 +1,14 @@
 // A real PowerDNS for the tests: SQLite behind it, on free loopback ports, in a directory of its
 // own that goes with it. It never outlives the test that started it, and asks nobody anything.
 
-import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
-import { once } from 'node:events';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type BindKey, freePort, letGo } from './bind.ts';
+import { type BindKey, freePort, launch, type Run } from './bind.ts';
 
 const schema = '/usr/share/pdns-backend-sqlite3/schema/schema.sqlite3.sql';
 const startMs = 15_000;
-
-// The shell kills the server as soon as its own input ends, which also happens when this process
-// is killed without a chance to clean up.
-const guard =
-  'exec 3<&0; "$@" <&- & it=$!; echo "$it" > server.pid; ' +
-  '(while read -r _ <&3; do :; done; kill -9 "$it" 2>/dev/null) >/dev/null 2>&1 & wait "$it"';
 
 /** Why PowerDNS cannot be started here; null when it can. */
 export function powerdnsAbsent(): string | null {
@@ -71,7 +64,7 @@ async function startOnce(options: PowerdnsOptions): Promise<PowerdnsPart> {
   const directory = mkdtempSync(join(tmpdir(), 'detour-pdns-'));
   const database = join(directory, 'zones.db');
   const apiKey = 'the-key-of-this-test';
-  let child: ChildProcess | null = null;
+  let server: Run | null = null;
   const run = (command: string, args: readonly string[], input?: Buffer) =>
     execFileSync(command, args, {
       env: environment(),
@@ -81,12 +74,7 @@ async function startOnce(options: PowerdnsOptions): Promise<PowerdnsPart> {
     });
   const util = (...args: string[]) => run('pdnsutil', [`--config-dir=${directory}`, ...args]);
   const close = async (): Promise<void> => {
-    if (child !== null && child.exitCode === null && child.signalCode === null) {
-      const gone = once(child, 'exit');
-      child.ref();
-      child.stdin?.end();
-      await gone;
-    }
+    await server?.stop();
     rmSync(directory, { recursive: true, force: true });
   };
   try {
@@ -96,27 +84,9 @@ async function startOnce(options: PowerdnsOptions): Promise<PowerdnsPart> {
     if (keys.length > 0) lines.push('dnsupdate=yes', 'allow-dnsupdate-from=127.0.0.0/8');
     writeFileSync(join(directory, 'pdns.conf'), `${lines.join('\n')}\n`);
     makeZones(util, options);
-    const args = ['-c', guard, 'sh', 'pdns_server', `--config-dir=${directory}`];
-    const server = spawn('/bin/sh', args, {
-      cwd: directory,
-      env: environment(),
-      stdio: ['pipe', 'ignore', 'pipe'],
-    });
-    child = server;
-    letGo(server);
-    // The guard may have ended before its input does.
-    server.stdin.on('error', () => {});
-    let log = '';
-    server.stderr.on('data', (chunk: Buffer) => {
-      log = (log + chunk.toString()).slice(-4000);
-    });
-    const failure = new Promise<never>((_, reject) => {
-      server.on('error', reject);
-      server.on('exit', (code) => reject(new Error(`pdns_server ended (${code}): ${log}`)));
-    });
-    failure.catch(() => {});
+    server = launch('pdns_server', [`--config-dir=${directory}`], directory, environment());
     const api = `http://127.0.0.1:${apiPort}`;
-    await Promise.race([failure, answers(`${api}/api/v1/servers/localhost`, apiKey)]);
+    await answers(`${api}/api/v1/servers/localhost`, apiKey, server);
     const pid = Number(readFileSync(join(directory, 'server.pid'), 'utf8'));
     // Its caches are as it has them by default; what is changed past it, it is told of.
     const told = (done: string): string => {
@@ -182,7 +152,7 @@ function configuration(directory: string, dnsPort: number, apiPort: number, key:
   ];
 }
 
-async function answers(url: string, key: string): Promise<void> {
+async function answers(url: string, key: string, server: Run): Promise<void> {
   const deadline = performance.now() + startMs;
   for (;;) {
     const response = await fetch(url, {
@@ -191,7 +161,9 @@ async function answers(url: string, key: string): Promise<void> {
     }).catch(() => null);
     await response?.body?.cancel();
     if (response?.ok) return;
-    if (performance.now() > deadline) throw new Error(`PowerDNS does not answer at ${url}`);
+    if (server.exited() || performance.now() > deadline) {
+      throw new Error(`PowerDNS does not answer at ${url}: ${server.log().slice(-4000)}`);
+    }
     await new Promise((done) => setTimeout(done, 20));
   }
 }
