@@ -337,6 +337,7 @@ function configure(state: State, given: CoreConfig, changes: readonly string[], 
   const gone = [...state.records.keys()].filter((name) => !(name in config.records));
   for (const name of gone) {
     const r = state.records.get(name)!;
+    if (r.doc.drill?.id === state.drilling) state.drilling = null;
     dropChoice(state, r);
     clearAll(state.timers, r.deadlines);
     for (const cell of r.cells.values()) letGo(state, name, cell);

@@ -6,6 +6,7 @@ import { test } from 'node:test';
 import type { Json } from '../../src/core/model.ts';
 import { storedProblem } from '../../src/core/stored.ts';
 import { view } from '../../src/core/view.ts';
+import { Peers } from './peers.ts';
 import { coreConfig, World } from './world.ts';
 
 const www = 'www.gslb.test.';
@@ -105,6 +106,25 @@ test('what drills of a record came to goes with the record', () => {
   assert.ok(`runs/${www}` in w.docs);
   w.reload({ ...w.config, records: {} });
   assert.ok(!(`runs/${www}` in w.docs));
+});
+
+test('a leader whose record was gone in the middle of a drill has not watched it', () => {
+  const w = new World(coreConfig({ replicas: ['n1', 'n2', 'n3'] }));
+  w.hold(www, 'a.shop.test.');
+  w.start();
+  new Peers(w);
+  w.advance(10_000);
+  assert.equal(drill(w, false, 600_000).exit, 0);
+  w.advance(8_000);
+  assert.equal(recordOf(w).target, 'b');
+  const { config } = w;
+  w.reload({ ...config, records: {} });
+  w.advance(1_000);
+  w.reload(config);
+  w.advance(30_000);
+  const { target, drill: now, lastDrill } = recordOf(w);
+  assert.deepEqual([target, now, lastDrill?.result], ['a', null, 'broken-off']);
+  assert.match(lastDrill?.sentence ?? '', /stood still, was restarted or has handed over/);
 });
 
 test('where a person asks first the calendar begins nothing, and is told so by a look', () => {
