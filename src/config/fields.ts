@@ -21,8 +21,8 @@ import {
   secretRef,
   toName,
 } from '../kit/schema.ts';
-import { rowOf } from './config.ts';
 import { slaSchema, timezone } from './sla.ts';
+import { rowOf } from './tables.ts';
 import {
   parseSchedule,
   parseWindow,
@@ -35,15 +35,6 @@ import {
 export const namePattern = /^[a-z0-9-]{1,40}$/;
 
 export const nameRule = '1 to 40 characters of a-z, 0-9 and -';
-
-/** What a package's name stands behind, where a word of Detour's own may stand. */
-export const packageMark = 'npm:';
-
-/** A name as npm takes it, of a scope or not: no path, no version, no address. */
-export const packagePattern =
-  /^npm:(?=.{1,214}$)(?:@[a-z0-9~-][a-z0-9._~-]*\/)?[a-z0-9~-][a-z0-9._~-]*$/;
-
-export const packageRule = 'expected npm: and the name of a package, such as npm:detour-provider-x';
 
 const whole = (least: number, most: number) => {
   const error = `expected a whole number from ${least} to ${most}`;

@@ -2,8 +2,8 @@
 // read, so that the two cannot tell different stories.
 
 import { z } from 'zod';
-import type { Tables } from './config.ts';
-import { cadenceFields, fields, namePattern, packagePattern, packageRule } from './fields.ts';
+import { cadenceFields, fields, namePattern } from './fields.ts';
+import { packagePattern, packageRule, type Tables } from './tables.ts';
 
 /**
  * The shape of a configuration as a JSON Schema (draft 2020-12), for editors: it knows every key

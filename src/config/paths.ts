@@ -6,10 +6,10 @@
 import { z } from 'zod';
 import { listOf } from '../core/name.ts';
 import type { PathSpec } from '../kit/extend.ts';
-import { rowOf } from './config.ts';
 import { fields } from './fields.ts';
 import type { ReadReplica } from './group.ts';
 import { emptyMap, entriesOf, pick } from './maps.ts';
+import { rowOf } from './tables.ts';
 import {
   type MapTree,
   type Path,

@@ -5,8 +5,9 @@
 import { resolve } from 'node:path';
 import type { Name } from '../core/model.ts';
 import { dnsName, type SecretRef } from '../kit/schema.ts';
-import { type Config, parseConfig, type Tables, type Wanted } from './config.ts';
+import { type Config, parseConfig } from './config.ts';
 import { namePattern, nameRule } from './fields.ts';
+import type { Tables, Wanted } from './tables.ts';
 
 /** A setting as it will stand in the file. */
 export type Spelt = string | SecretRef | readonly Spelt[] | { readonly [key: string]: Spelt };

@@ -3,7 +3,8 @@
 // every check and record, over what they say themselves. Pure. It never changes what the user has
 // not named, except where a threshold would otherwise mean nothing, and then it says so.
 
-import { parseConfig, type Tables } from '../config/config.ts';
+import { parseConfig } from '../config/config.ts';
+import type { Tables } from '../config/tables.ts';
 import type { CheckConfig, CoreConfig, RecordConfig } from '../core/model.ts';
 import { parseDuration, printDuration } from '../kit/schema.ts';
 import { exampleText } from './example.ts';

@@ -2,7 +2,8 @@
 // One place that reads the order, finds the outage, changes the thresholds and says what is wrong
 // with any of it. It opens no connection and writes no file.
 
-import { type Config, parseConfig, type Tables } from '../config/config.ts';
+import { type Config, parseConfig } from '../config/config.ts';
+import type { Tables } from '../config/tables.ts';
 import { notAmong } from '../core/name.ts';
 import { exampleName, exampleText } from './example.ts';
 import { replayJournal } from './journal.ts';

@@ -3,7 +3,8 @@
 // background loss first, then the outage until whoever had to move has had the time to. It judges
 // nothing and recommends nothing.
 
-import type { Config, Tables } from '../config/config.ts';
+import type { Config } from '../config/config.ts';
+import type { Tables } from '../config/tables.ts';
 import type { Outage } from './outages.ts';
 import { failuresOf, type Replay, replay } from './replay.ts';
 import { type Setting, withSettings } from './settings.ts';

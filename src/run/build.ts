@@ -6,15 +6,10 @@ import { dirname, join, resolve } from 'node:path';
 import { providerTypes } from '../../providers/index.ts';
 import { type Auditor, createAuditor } from '../audit/audit.ts';
 import { createKeyring, type Keyring, proving, signing } from '../cluster/keyring.ts';
-import {
-  type ChannelConfig,
-  type Config,
-  type Included,
-  includesOf,
-  parseConfig,
-  printProblem,
-  type Tables,
-} from '../config/config.ts';
+import { type Config, includesOf, parseConfig, printProblem } from '../config/config.ts';
+import type { Included } from '../config/context.ts';
+import type { Tables } from '../config/tables.ts';
+import type { ChannelConfig } from '../config/ways.ts';
 import type { Adapters } from '../controller.ts';
 import { noticeSeverities } from '../core/model.ts';
 import { accompanied, type Texts } from '../dns/company.ts';

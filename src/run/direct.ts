@@ -5,7 +5,7 @@
 import { randomBytes } from 'node:crypto';
 import type { DirectOrder } from '../cli/hands.ts';
 import type { Config } from '../config/config.ts';
-import { rowOf } from '../config/config.ts';
+import { rowOf } from '../config/tables.ts';
 import { type Adapters, closeAll } from '../controller.ts';
 import { type Effect, type Event, nextDeadline, start, step } from '../core/direct.ts';
 import type { CoreConfig, Fault, Reply } from '../core/model.ts';
