@@ -3488,6 +3488,18 @@ function laneWorks`,
     ],
   },
   {
+    name: 'what ended while both the disk and the group were full stands in the group for ever',
+    rule: 29,
+    by: 'controller-group.test.ts',
+    edits: [
+      {
+        file: controller,
+        find: "this.#commitsAgain('the group');",
+        replace: "this.#step({ kind: 'store', ok: true, what: 'the group' });",
+      },
+    ],
+  },
+  {
     name: 'a second word says that nothing is to be done, though the first is not durable',
     rule: 29,
     by: 'controller.test.ts',
