@@ -3515,7 +3515,7 @@ function laneWorks`,
     name: 'what ended while the disk was full stands in the group for ever',
     rule: 29,
     by: 'controller-group.test.ts',
-    edits: [{ file: controller, find: 'ok: true, dropped });', replace: 'ok: true });' }],
+    edits: [{ file: controller, find: 'ok: true, dropped, ...(', replace: 'ok: true, ...(' }],
   },
   {
     name: 'a head that is read late sets the clock of one who has acted',
