@@ -19,6 +19,15 @@ import { tables } from '../../src/run/build.ts';
 import { serveControl } from '../../src/serve/control.ts';
 import { metricNames } from '../../src/serve/metrics.ts';
 import { Readers } from '../../src/serve/readers.ts';
+import {
+  namedIn,
+  namesAreTheirs,
+  optionsOf,
+  rowOf,
+  type Schema,
+  stepInto,
+  withAll,
+} from '../../tools/options.ts';
 import { standIn } from '../cli/desk.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -56,91 +65,13 @@ function inTemporary<T>(body: (directory: string) => T): T {
 
 // ---------------------------------------------------------------- example.yaml
 
-interface Schema {
-  readonly properties?: Readonly<
-    Record<string, Schema & { readonly const?: string; readonly pattern?: string }>
-  >;
-  readonly patternProperties?: object;
-  readonly additionalProperties?: Schema | boolean;
-  readonly items?: Schema;
-  readonly anyOf?: readonly Schema[];
-  readonly required?: readonly string[];
-}
-
 const kinds = Object.keys(tables.checks);
-const isReference = (schema: Schema) =>
-  Object.keys(schema.properties ?? {}).join() === 'env,file,credential';
-
-/** Maps from names of the operator's own; `checks` of any kind are written in one notation. */
-const byName = [
-  ...['api.tokens', 'channels', 'paths', 'clouds', 'origins', 'records', 'replicas'],
-  ...['drills.records', 'sla'],
-];
-const ofChecks = ['origins.*.checks', 'clouds.*.checks', 'paths.*.references', 'policy.references'];
-
-/** The same notation for one step into a schema or a configuration. */
-function stepInto(at: string, key: string, row: string | null): string {
-  if (at === '') return key;
-  if (at === 'providers') return `${at}.${row}`;
-  if (ofChecks.includes(at)) return `check.${row}`;
-  // What policy and a record both know is written once.
-  if (/\.failback$/.test(at)) return `failback.${key}`;
-  if (at === 'replicas.*' && key === 'paths') return key;
-  if (at === 'notify') return `channels.*.${key}`;
-  return byName.includes(at) ? `${at}.*` : `${at}.${key}`;
-}
-
-/** Every option that a schema knows, as `check.http.expect.status`. */
-function optionsOf(schema: Schema, at: string): readonly string[] {
-  if (isReference(schema)) return [];
-  const own = Object.entries(schema.properties ?? {}).flatMap(([key, below]) => {
-    const path = stepInto(at, key, null);
-    return [path, ...optionsOf(below, path)];
-  });
-  const { additionalProperties: more, items } = schema;
-  const named = typeof more === 'object' ? rowsOf(more, at) : [];
-  const listed = items === undefined ? [] : optionsOf(items, `${at}[]`);
-  const either = (schema.anyOf ?? []).flatMap((one) => optionsOf(one, at));
-  return [...own, ...named, ...listed, ...either];
-}
-
-/** Below a map by name: a row for each type of provider and kind of check, else one for all. */
-function rowsOf(more: Schema, at: string): readonly string[] {
-  if (at !== 'providers' && !ofChecks.includes(at)) return optionsOf(more, stepInto(at, '*', null));
-  return (more.anyOf ?? []).flatMap((row) => {
-    // What a package's settings are is the package's business.
-    if (row.properties?.['type']?.pattern !== undefined || row.patternProperties) return [];
-    const kind = kinds.find((k) => row.required?.includes(k));
-    const type = row.properties?.['type']?.const ?? kind;
-    assert.ok(type, `a row of ${at} says what it is`);
-    return optionsOf(row, stepInto(at, '*', type));
-  });
-}
 
 type Plain = unknown;
-const isObject = (value: Plain): value is Record<string, Plain> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
-
-/** What a part of a configuration says it is: its type, or its kind of check. */
-function rowOf(value: Plain): string | null {
-  if (!isObject(value)) return null;
-  return kinds.find((kind) => kind in value) ?? String(value['type']);
-}
-
-function namedIn(value: Plain, at: string): readonly string[] {
-  if (Array.isArray(value)) return value.flatMap((item) => namedIn(item, `${at}[]`));
-  if (!isObject(value)) return [];
-  return Object.entries(value).flatMap(([key, below]) => {
-    const path = stepInto(at, key, rowOf(below));
-    return [path, ...namedIn(below, path)];
-  });
-}
 
 const example = 'deploy/example.yaml';
 const exampleText = read(example);
-/** With every option that is left out by default put in. */
-const whole = (text: string) => text.replace(/^( *)#(?=[A-Za-z][A-Za-z0-9]*: )/gm, '$1');
-const fullText = whole(exampleText);
+const fullText = withAll(exampleText);
 
 const groupPath = 'deploy/group.yaml';
 const groupText = read(groupPath);
@@ -155,7 +86,7 @@ test('the example of a group is one configuration for each of its replicas', () 
   const names = Object.keys(parse(groupText).replicas);
   assert.equal(names.length, 3);
   for (const name of names) {
-    for (const text of [groupText, whole(groupText)]) {
+    for (const text of [groupText, withAll(groupText)]) {
       const parsed = parseConfig(text, groupPath, tables, { name, by: '--replica' });
       if (!parsed.ok) assert.fail(parsed.problems.map(printProblem).join('\n'));
       const { core, group } = parsed.config;
@@ -166,16 +97,17 @@ test('the example of a group is one configuration for each of its replicas', () 
       }
     }
   }
-  assert.notEqual(whole(groupText), groupText);
+  assert.notEqual(withAll(groupText), groupText);
 });
 
 test('the example names every option that the configuration knows', () => {
-  const known = new Set(optionsOf(jsonSchema(tables) as Schema, ''));
+  const options = optionsOf(jsonSchema(tables) as Schema, kinds);
+  const known = new Set(options.map(({ path }) => path));
   assert.ok(known.size > 80, `the walk over the schema finds the options (${known.size})`);
   const [first] = parseAllDocuments(read('deploy/kubernetes/group.yaml'));
   const inCluster: string = first!.toJS().data['detour.yaml'];
-  const files = [fullText, whole(groupText), whole(inCluster)];
-  const named = new Set(files.flatMap((text) => namedIn(parse(text), '')));
+  const files = [fullText, withAll(groupText), withAll(inCluster)];
+  const named = new Set(files.flatMap((text) => namedIn(parse(text), kinds, '')));
   // What every kind of check knows is written once.
   const twins = (option: string) =>
     kinds.map((kind) => option.replace(/^check\.\w+\.(?=\w+$)/, `check.${kind}.`));
@@ -230,9 +162,9 @@ function isNameOfOurs(plain: Plain, keys: Keys): boolean {
   for (const key of keys) {
     value = (value as Record<string | number, Plain>)[key];
     above = label;
-    label = typeof key === 'number' ? `${label}[]` : stepInto(label, key, rowOf(value));
+    label = typeof key === 'number' ? `${label}[]` : stepInto(label, key, rowOf(value, kinds));
   }
-  return [...byName, ...ofChecks, 'providers'].includes(above) || /\.labels$/.test(above);
+  return namesAreTheirs(above);
 }
 
 function leaveOut(value: Plain, keys: Keys): void {
