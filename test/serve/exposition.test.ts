@@ -3,6 +3,7 @@
 // record to its number of series.
 
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { type HeavyFamily, heavyFamilies, stayReasons } from '../../src/core/model.ts';
@@ -241,4 +242,32 @@ test('series grow with what is configured and with nothing that happens', async 
   assert.equal(counts.get('detour_probes_total'), 4 * byPath);
   assert.equal(counts.get('detour_probe_duration_seconds'), 14 * checks);
   assert.equal(counts.get('detour_provider_stage'), stages.length * 2 * 3);
+});
+
+test('the page about watching counts as the program does', async () => {
+  const page = readFileSync(new URL('../../docs/watching.md', import.meta.url), 'utf8');
+  const number = (text: string) => Number(text.replaceAll(',', ''));
+  const rows = [
+    ...page.matchAll(/^\| `?(detour_\w+|all others|all)`? \| ([\d,]+) \| ([\d,]+) \|$/gm),
+  ];
+  const said = new Map(rows.map(([, name, own, few]) => [name!, [number(own!), number(few!)]]));
+  const [one, two] = [
+    countSeries(await scrapeOf(fullView(configOfSize({ records: 1, paths: 3, origins: 20 })))),
+    countSeries(await scrapeOf(fullView(configOfSize({ records: 2, paths: 3, origins: 22 })))),
+  ];
+  let [others, all] = [
+    [0, 0],
+    [0, 0],
+  ];
+  for (const { name, labels, heavy } of metricNames) {
+    const more = two.get(name)! - one.get(name)!;
+    const ofRecord = labels.includes('record');
+    // Of a record the one more is one more; of an origin it is two.
+    const own = one.get(name)! + (ofRecord ? 999 : 990) * more;
+    const few = one.get(name)! + (ofRecord ? 999 * more : 0);
+    if (heavy) assert.deepEqual(said.get(name), [own, few], name);
+    else others = [others[0]! + own, others[1]! + few];
+    all = [all[0]! + own, all[1]! + few];
+  }
+  assert.deepEqual([said.get('all others'), said.get('all')], [others, all]);
 });
