@@ -514,7 +514,7 @@ interface Panel {
 const dashboard = JSON.parse(read('deploy/grafana/detour.json'));
 const top: readonly Panel[] = dashboard.panels;
 const drawnPanels = top.flatMap((p) => [p, ...(p.panels ?? [])]).filter((p) => p.type !== 'row');
-const variables: readonly { name: string; type: string; query: string | { query: string } }[] =
+const variables: readonly { name: string; type: string; query: string }[] =
   dashboard.templating.list;
 const shown: { what: string; expr: string }[] = [
   ...drawnPanels.flatMap(({ title, targets = [] }) =>
@@ -524,8 +524,8 @@ const shown: { what: string; expr: string }[] = [
     what: a.name,
     expr: a.expr,
   })),
-  ...variables.flatMap(({ name, query }) =>
-    typeof query === 'string' ? [] : [{ what: `$${name}`, expr: selectorOf(query.query) }],
+  ...variables.flatMap(({ name, type, query }) =>
+    type === 'query' ? [{ what: `$${name}`, expr: selectorOf(query) }] : [],
   ),
 ];
 

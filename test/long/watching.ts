@@ -219,12 +219,12 @@ async function askAll(prometheus: ServedPart, at: At): Promise<readonly string[]
   for (const { name, type, query } of dashboard.templating.list) {
     if (type !== 'query') continue;
     variables++;
-    const [, match, label] = /^label_values\((.+), (\w+)\)$/.exec(filled(query.query))!;
+    const [, match, label] = /^label_values\((.+), (\w+)\)$/.exec(filled(query))!;
     const within = { start: String(at.start), end: String(at.end) };
     const found = await ask<string[]>(prometheus, `label/${label}/values`, {
       ...{ 'match[]': match!, ...within },
     });
-    if (found.length === 0) silent.push(`$${name}: ${query.query}`);
+    if (found.length === 0) silent.push(`$${name}: ${query}`);
   }
   const drawn = panels.filter((one) => one.type !== 'row').length;
   const rows = `${drawn} panels, ${queries} queries, ${variables} variables`;
@@ -232,7 +232,7 @@ async function askAll(prometheus: ServedPart, at: At): Promise<readonly string[]
   return silent;
 }
 
-/** What the dashboard shows is what has happened: a name that was down, and moved. */
+/** What the dashboard shows is what has happened: one name waited while it was down, another moved. */
 async function told(prometheus: ServedPart, at: At): Promise<void> {
   const most = async (expr: string, by: 'min' | 'max') => {
     const query = `${by}(${by}_over_time((${expr})[10m:1s]))`;
@@ -240,7 +240,7 @@ async function told(prometheus: ServedPart, at: At): Promise<void> {
     const { result } = await ask<{ result: Series[] }>(prometheus, 'query', of);
     return Number(result[0]?.value?.[1]);
   };
-  const up = `detour:record_up:max{record="${moved}"}`;
+  const up = `detour:record_up:max{record="${asked}"}`;
   assert.deepEqual([await most(up, 'min'), await most(up, 'max')], [0, 1]);
   const { result } = await ask<{ result: Series[] }>(prometheus, 'query', {
     ...{ query: up, time: String(at.end) },
