@@ -7,6 +7,7 @@ import {
   apiRoles,
   editsWords,
   type Failback,
+  heavyFamilies,
   noticeSeverities,
   type QuorumRule,
   recordModes,
@@ -488,6 +489,13 @@ export const fields = {
       .optional()
       .describe('hosts by which it may be called, besides its address and that of url'),
     url: apiUrl.optional(),
+  },
+  metrics: {
+    without: z
+      .array(z.enum(heavyFamilies, { error: `expected one of ${heavyFamilies.join(', ')}` }))
+      .max(heavyFamilies.length)
+      .default([])
+      .describe('families of metrics that are left out'),
   },
   policy: {
     ...cadenceFields,

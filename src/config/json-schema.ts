@@ -55,6 +55,7 @@ export function jsonSchema(tables: Tables): object {
     api: z.strictObject(fields.api).optional(),
     channels: byName(hole('channel')).optional(),
     log: z.strictObject(fields.log).optional(),
+    metrics: z.strictObject(fields.metrics).optional(),
   });
   const providers = Object.entries(tables.providers).map(([type, row]) =>
     withKeys(schemaOf(row.settings), {

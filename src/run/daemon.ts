@@ -231,8 +231,11 @@ async function assemble(parts: Parts): Promise<Daemon> {
   const desk = deskOf({ controller, group, auditing, rehearsals, status, reload });
   const scraped = viewer(controller, readers.listen);
   const scrape = { status: async () => drills.shown(await scraped()), audited: desk.audited };
-  const channels = () => now.channels?.figures() ?? [];
-  const metrics = createMetrics({ desk: scrape, version, readers: readers.listen, channels });
+  const metrics = createMetrics({
+    ...{ desk: scrape, version, readers: readers.listen },
+    channels: () => now.channels?.figures() ?? [],
+    without: () => now.config.metrics.without,
+  });
   observers.push(metrics.observer);
   const drop = () => {
     closeAll(adapters);
