@@ -4370,7 +4370,7 @@ function laneWorks`,
     edits: [
       {
         file: steer,
-        find: "const isLeft = c.why !== 'target-down' || hasFreshFailure(state, c.from, c.sinceAt);",
+        find: 'const isLeft = !asksAgain || hasFreshFailure(state, c.from, c.sinceAt);',
         replace: 'const isLeft = hasFreshFailure !== undefined;',
       },
     ],
