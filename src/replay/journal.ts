@@ -98,7 +98,7 @@ export function replayJournal(
   const troubles = behind(steering(config.core), troublesOf(entries, core), rules, seed);
   const notes = notesOf(entries, core, known);
   const { behaviour } = core;
-  if (behaviour === undefined) notes.push(...rulesNoted(entries, rules));
+  if (behaviour === undefined) notes.push(...rulesNoted(troubles, rules));
   const orders = ordersOf(entries, core);
   const endsAt = entries.at(-1)!.at;
   const { windows, left } = windowsOf(core, troubles, orders, endsAt);
@@ -129,9 +129,9 @@ function steering(core: CoreConfig): CoreConfig {
   return { ...core, records: Object.fromEntries(records) };
 }
 
-/** Where the journal was decided by other rules than today's, that it is replayed by those. */
-function rulesNoted(entries: readonly StoredEntry[], rules: Rules): string[] {
-  const all = [...new Set(entries.map(({ at }) => rules(at)))];
+/** Where it was decided by other rules than today's, that it is replayed by those. */
+function rulesNoted(troubles: readonly Trouble[], rules: Rules): string[] {
+  const all = [...new Set(troubles.map(({ downAt }) => rules(downAt)))];
   const old = all.filter((n) => n < newestBehaviour).sort((a, b) => a - b);
   if (old.length === 0) return [];
   return [

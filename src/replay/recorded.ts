@@ -135,7 +135,8 @@ function newer(file: string, what: string, known: number): InputError {
 export function rulesOf(file: string, entries: readonly StoredEntry[]): (at: number) => number {
   const starts = entries.flatMap(({ kind, at, data }) => {
     if (kind !== 'start') return [];
-    return [{ at, behaviour: (data as { behaviour?: number } | null)?.behaviour ?? untold }];
+    const said = (data as { behaviour?: number } | null)?.behaviour;
+    return [{ at, behaviour: Number.isSafeInteger(said) ? said! : untold }];
   });
   const most = Math.max(0, ...starts.map((s) => s.behaviour));
   if (most > newestBehaviour) throw newer(file, `behaviour ${most}`, newestBehaviour);
