@@ -189,6 +189,8 @@ export interface CoreConfig {
   readonly lanes: Readonly<Record<string, LaneConfig>>;
   /** Confirm probes allowed: a token bucket over all checks. */
   readonly confirm: { readonly burst: number; readonly perSecond: number };
+  /** Only in a replay: the rules by which its journal was decided; absent: the newest. */
+  readonly behaviour?: number;
 }
 
 /** How observations become a verdict. */

@@ -14,11 +14,13 @@ import { buildProgram } from '../../src/cli/index.ts';
 import { parseConfig, printProblem } from '../../src/config/config.ts';
 import { jsonSchema } from '../../src/config/json-schema.ts';
 import { type AuditArea, gradesOf } from '../../src/core/audit.ts';
+import { behaviours, newestBehaviour } from '../../src/core/engine.ts';
 import { type FindingWord, findingWords } from '../../src/core/model.ts';
 import { labCommand } from '../../src/lab/shell/command.ts';
 import { tables } from '../../src/run/build.ts';
 import { metricNames } from '../../src/serve/metrics.ts';
 import { namedIn, optionsOf, type Schema } from '../../tools/options.ts';
+import { broken, versions } from '../corpus/versions.ts';
 import {
   anchorOf,
   callsIn,
@@ -352,6 +354,36 @@ test('the changelog begins with what is unreleased and has the version of packag
   const kinds = [...read('CHANGELOG.md').matchAll(/^### (.+)$/gm)].map(([, kind]) => kind!);
   const known = ['Added', 'Changed', 'Deprecated', 'Removed', 'Fixed', 'Security'];
   for (const kind of kinds) assert.ok(known.includes(kind), kind);
+});
+
+test('behaviours are numbered without a hole, and the page about compatibility says each', () => {
+  const { text } = page('docs/compatibility.md');
+  const rows = [...text.matchAll(/^\| (\d+) \| .*? \| (.+) \|$/gm)].map(([, n, says]) => [n, says]);
+  assert.deepEqual(rows.slice(1), Object.entries(behaviours));
+  const numbers = Object.keys(behaviours).map(Number);
+  assert.deepEqual(
+    numbers,
+    Array.from({ length: newestBehaviour }, (_, i) => i + 1),
+  );
+});
+
+test('the changelog says which fields of --json are not printed as they were, and since when', () => {
+  const parts = page('CHANGELOG.md').text.split(/^## /m);
+  for (const [field, version] of Object.entries(broken)) {
+    const part = parts.find((text) => text.startsWith(`[${version}.0]`)) ?? '';
+    const [command, path] = field.split(' ') as [string, string];
+    const says = part.replace(/\s+/g, ' ').split('. ');
+    const told = says.some((t) => t.includes(`detour ${command}`) && t.includes(`\`${path}\``));
+    assert.ok(told, `${version} says nothing of ${field}`);
+  }
+});
+
+test('the changelog has each version of the corpus, with its commit', () => {
+  const parts = page('CHANGELOG.md').text.split(/^## /m);
+  for (const { name, commit } of versions) {
+    const part = parts.find((text) => text.startsWith(`[${name}.0]`)) ?? '';
+    assert.ok(part.includes(`\`${commit.slice(0, 7)}\``), name);
+  }
 });
 
 test('the pages name no machine', () => {

@@ -4382,7 +4382,7 @@ function laneWorks`,
     edits: [
       {
         file: steer,
-        find: "const isLeft = c.why !== 'target-down' || hasFreshFailure(state, c.from, c.sinceAt);",
+        find: 'const isLeft = !asksAgain || hasFreshFailure(state, c.from, c.sinceAt);',
         replace: 'const isLeft = hasFreshFailure !== undefined;',
       },
     ],
@@ -6860,5 +6860,41 @@ function laneWorks`,
     rule: 0,
     by: '145-approve-drill',
     edits: [{ file: approve, find: `'drained' && why !== 'drill';`, replace: `'drained';` }],
+  },
+  {
+    name: 'a pin that 0.2 has written is not known again',
+    rule: 0,
+    by: 'corpus/corpus.test.ts',
+    edits: [
+      {
+        file: 'src/core/stored.ts',
+        find: "if (!isObject(marker) || !Object.hasOwn(marker, 'untilWall')) return marker;",
+        replace: 'if (!isObject(marker) || marker !== undefined) return marker;',
+      },
+    ],
+  },
+  {
+    name: 'a journal is replayed by the newest rules, whichever it was decided by',
+    rule: 0,
+    by: 'corpus/corpus.test.ts',
+    edits: [
+      {
+        file: 'src/replay/recorded.ts',
+        find: 'return (at) => starts.findLast((s) => s.at <= at)?.behaviour ?? first;',
+        replace: 'return (at) => (first < at ? newestBehaviour : first);',
+      },
+    ],
+  },
+  {
+    name: 'a start does not say by which rules is decided',
+    rule: 0,
+    by: 'corpus/corpus.test.ts',
+    edits: [
+      {
+        file: engine,
+        find: 'const under = { behaviour: b.config.behaviour ?? newestBehaviour };',
+        replace: 'const under = newestBehaviour > 0 ? {} : null;',
+      },
+    ],
   },
 ];
