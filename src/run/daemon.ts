@@ -18,6 +18,7 @@ import type { Observer } from '../ports.ts';
 import { serveControl } from '../serve/control.ts';
 import type { Desk, Served, Trouble } from '../serve/desk.ts';
 import { serveHttp } from '../serve/http.ts';
+import { inherit, untaken } from '../serve/inherited.ts';
 import { createMetrics } from '../serve/metrics.ts';
 import { once } from '../serve/once.ts';
 import { Readers, together } from '../serve/readers.ts';
@@ -407,11 +408,16 @@ async function serve(daemon: Daemon): Promise<number> {
 async function open(daemon: Daemon, served: Served[]): Promise<void> {
   const { config, desk, readers, trouble } = daemon;
   const { version } = daemon.options;
+  inherit(environment());
   served.push(
     await serveControl({ path: config.socket, desk, readers: readers.socket, version, trouble }),
   );
   await takeDoor(daemon);
   await takeApi(daemon);
+  for (const place of untaken()) {
+    const sentence = `systemd hands over ${place}, and the configuration names no such place`;
+    daemon.log.warn(`${sentence}: it is not used`, { kind: 'systemd' });
+  }
 }
 
 /** The operators' door over the network; where it was never configured none of its code is loaded. */

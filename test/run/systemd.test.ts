@@ -10,6 +10,7 @@ import { dirname, join } from 'node:path';
 import { after, afterEach, beforeEach, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import { supervise } from '../../src/run/systemd.ts';
+import { freePort, installed } from '../parts/bind.ts';
 import { call } from '../parts/daemon.ts';
 import { collect, main, stopChild, until } from '../parts/program.ts';
 import { safeFolder, unsafe } from '../parts/safe.ts';
@@ -31,7 +32,7 @@ afterEach(async () => {
 });
 
 /** A configuration that reaches nobody. `check` is what the origins are asked. */
-function config(folder: string, check = '{ tcp: "127.0.0.1:9" }'): string {
+function config(folder: string, check = '{ tcp: "127.0.0.1:9" }', more = ''): string {
   const file = join(folder, 'detour.yaml');
   writeFileSync(join(folder, 'token'), 'a-token', { mode: 0o600 });
   writeFileSync(
@@ -51,7 +52,7 @@ records:
     publish: [cf]
     targets: [{ origin: a, cname: a.example.com }, { origin: b, cname: b.example.com }]
 policy: { interval: 1s }
-`,
+${more}`,
   );
   return file;
 }
@@ -190,4 +191,46 @@ test('who cannot be told is complained of once, and stops nothing', skip, async 
   assert.deepEqual(complaints, ['systemd (NOTIFY_SOCKET) could not be told READY=1: errno 2']);
   assert.equal(await supervise({ NOTIFY_SOCKET: 'vsock:2:1' }, complain), null);
   assert.match(complaints[1]!, /neither a path nor @NAME; install .* or set Type=exec/);
+});
+
+test('a socket that stands where the configuration listens is taken over, with who waits there', {
+  skip:
+    process.env['CI'] || installed('/usr/bin/systemd-socket-activate')
+      ? false
+      : 'systemd-socket-activate is not installed',
+}, async () => {
+  const folder = mkdtempSync(join(root, 'sockets-'));
+  const port = await freePort();
+  const control = join(folder, 'control.sock');
+  const file = config(folder, undefined, `socket: ${control}\nlisten: 127.0.0.1:${port}\n`);
+  const other = `[::1]:${await freePort()}`;
+  const places = [`127.0.0.1:${port}`, control, other];
+  const child = spawn(
+    'systemd-socket-activate',
+    [
+      ...places.map((place) => `--listen=${place}`),
+      process.execPath,
+      main,
+      'run',
+      '-c',
+      file,
+      '--json',
+    ],
+    { env: { PATH: process.env['PATH'] }, stdio: ['ignore', 'pipe', 'pipe'] },
+  );
+  started.push(child);
+  const { out, err } = collect(child);
+  await until('it stands', 30_000, () => /Listening on/.test(err()) && existsSync(control));
+  // Nothing of Detour runs yet: the first who comes starts it, and is answered.
+  const answer = await fetch(`http://127.0.0.1:${port}/healthz`, {
+    signal: AbortSignal.timeout(20_000),
+  });
+  assert.equal(await answer.text(), 'alive\n', err());
+  assert.ok((await call(control, 'GET', '/v1/alive')) !== null);
+  await until('it is said', 10_000, () => out().includes('no such place'));
+  assert.ok(out().includes(`systemd hands over ${other}, and the configuration names no such`));
+  assert.doesNotMatch(out(), /EADDRINUSE|cannot be had/);
+  child.kill('SIGTERM');
+  await until('it ends', 30_000, () => child.exitCode !== null);
+  assert.ok(existsSync(control), 'the file is not its own to remove');
 });
