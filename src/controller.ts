@@ -1125,6 +1125,9 @@ export class Controller {
       this.#noticeStall(clock.now());
       this.#beat = clock.now();
       this.#beatWall = clock.wall();
+      // Timers that come are not enough: a loop that no longer wakes for what is due is dead as well.
+      const isTurning = this.#wake === null || this.#beat - this.#wake.at < PAUSE_MS;
+      if (isTurning) for (const o of this.#world.observers) o.beat?.();
       this.#later(BEAT_MS, beat);
     };
     this.#later(BEAT_MS, beat);

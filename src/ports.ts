@@ -296,6 +296,8 @@ export type TroubleWord =
 
 /** Listens to what happens, for metrics and logs. Must be quick and must not throw. */
 export interface Observer {
+  /** The loop has come round, several times a second: what was due has been done. */
+  beat?(): void;
   probed?(check: CheckId, path: string, observation: Observation): void;
   /** One API or DNS exchange with a provider: its operation, `ok` or the fault's kind. */
   called?(provider: string, operation: Operation, result: CallResult, ms: number): void;

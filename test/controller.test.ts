@@ -123,6 +123,8 @@ class Lab {
   readonly entries: Entry[] = [];
   readonly observations: { readonly check: string; readonly o: Observation }[] = [];
   readonly troubles: string[] = [];
+  /** How often the loop said that it comes round. */
+  beats = 0;
   /** Calls that have ended: provider, operation and result. */
   readonly calls: string[] = [];
   readonly vendors: Record<string, Vendor> = {};
@@ -285,6 +287,7 @@ class Lab {
 
   #observer(): Observer {
     return {
+      beat: () => void this.beats++,
       probed: (check, _path, o) => void this.observations.push({ check, o }),
       called: (...call) => void this.calls.push(call.slice(0, 3).join(' ')),
       unstored: (e) => void this.unstored.push(e.kind),
@@ -341,6 +344,24 @@ test('a stall that the heartbeat saw first is remembered until its probes have e
   await lab.clock.advance(5000);
   assert.equal(lab.observations.findLast((s) => s.check === 'a/web')!.o.outcome, 'fail');
   assert.equal(lab.target(), 'b');
+  await lab.stop();
+});
+
+test('the loop says that it comes round only while it wakes for what is due', async () => {
+  const lab = new Lab();
+  await lab.start();
+  const before = lab.beats;
+  await lab.clock.advance(1000);
+  assert.ok(lab.beats - before >= 9);
+  // Every timer but the heart's is lost from now on.
+  const { after } = HandClock.prototype;
+  const lost = () => {};
+  lab.clock.after = (ms, then) => (ms === 100 ? after.call(lab.clock, ms, then) : lost);
+  await lab.clock.advance(15_000);
+  const last = lab.beats;
+  await lab.clock.advance(5000);
+  assert.equal(lab.beats, last);
+  lab.clock.after = after;
   await lab.stop();
 });
 

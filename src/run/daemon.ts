@@ -9,6 +9,7 @@ import type { Config } from '../config/config.ts';
 import { Controller, closeAll } from '../controller.ts';
 import { type AuditFinding, type AuditReport, countOf } from '../core/audit.ts';
 import type { Entry, EntryKind, Json } from '../core/model.ts';
+import { unrooted } from '../core/name.ts';
 import { storedProblem } from '../core/stored.ts';
 import { type StatusView, withAudit } from '../core/view.ts';
 import { whyOfFile } from '../kit/errno.ts';
@@ -17,6 +18,7 @@ import type { Observer } from '../ports.ts';
 import { serveControl } from '../serve/control.ts';
 import type { Desk, Served, Trouble } from '../serve/desk.ts';
 import { serveHttp } from '../serve/http.ts';
+import { inherit, untaken } from '../serve/inherited.ts';
 import { createMetrics } from '../serve/metrics.ts';
 import { once } from '../serve/once.ts';
 import { Readers, together } from '../serve/readers.ts';
@@ -25,12 +27,14 @@ import { damaged, openSqliteStore, type SqliteStore } from '../store/sqlite.ts';
 import type { ApiDoor } from './api.ts';
 import { type Built, buildAdapters, ConfigError, type Loaded, loadConfig } from './build.ts';
 import { createClock } from './clock.ts';
+import { environment } from './environment.ts';
 import type { Group, GroupParts } from './group.ts';
 import { createLog, createRarely, type Log } from './log.ts';
 import { type Pushes, pushesOf } from './pushes.ts';
 import { createRehearsals, type Rehearsals } from './rehearsals.ts';
 import { createReload } from './reload.ts';
 import type { Signals } from './signals.ts';
+import { type Supervision, supervise } from './systemd.ts';
 
 /** How each kind of entry is logged: what a person should see is a warning. */
 const levelOf = {
@@ -110,7 +114,10 @@ export async function runDaemon(configPath: string, options: DaemonOptions): Pro
     try {
       const store = openStore(config, log, options);
       try {
-        return await serve(await assemble({ configPath, config, store, log, options }));
+        const complain = (sentence: string) => log.error(sentence, { kind: 'systemd' });
+        const supervision = await supervise(environment(), complain);
+        const parts = { configPath, config, store, log, options, supervision };
+        return await serve(await assemble(parts));
       } finally {
         store.close();
       }
@@ -148,6 +155,8 @@ interface Parts {
   readonly store: SqliteStore;
   readonly log: Log;
   readonly options: DaemonOptions;
+  /** Who watches over this process; null: nobody. */
+  readonly supervision: Supervision | null;
 }
 
 interface Door {
@@ -178,7 +187,7 @@ interface Daemon extends Parts {
 }
 
 async function assemble(parts: Parts): Promise<Daemon> {
-  const { configPath, config, store, log, options } = parts;
+  const { configPath, config, store, log, options, supervision } = parts;
   const doors = { door: null, api: null, channels: null, pushes: null };
   const now: Daemon['now'] = { config, ...doors, ended: false };
   const { docs, at } = store.load();
@@ -225,9 +234,12 @@ async function assemble(parts: Parts): Promise<Daemon> {
     now.pushes = pushesOf(wanted, told, now.pushes);
     return [...(await takeDoor(daemon)), ...(await takeApi(daemon).catch(saidOnly))];
   };
-  const reload = createReload({
-    ...{ path: configPath, replica: options.replica, controller, log, build, take, inForce },
-  });
+  const reload = toldOf(
+    supervision,
+    createReload({
+      ...{ path: configPath, replica: options.replica, controller, log, build, take, inForce },
+    }),
+  );
   const desk = deskOf({ controller, group, auditing, rehearsals, status, reload });
   const scraped = viewer(controller, readers.listen);
   const scrape = { status: async () => drills.shown(await scraped()), audited: desk.audited };
@@ -236,7 +248,7 @@ async function assemble(parts: Parts): Promise<Daemon> {
     channels: () => now.channels?.figures() ?? [],
     without: () => now.config.metrics.without,
   });
-  observers.push(metrics.observer);
+  observers.push(metrics.observer, ...watched(supervision, controller));
   const drop = () => {
     closeAll(adapters);
     group?.close();
@@ -277,6 +289,36 @@ function readersOf(): Daemon['readers'] {
 function carrying(controller: Controller, grouped: boolean): Desk['command'] {
   const carry: Desk['command'] = (command, id) => controller.command(command, id);
   return grouped ? carry : once(carry);
+}
+
+/** A reload of which whoever watches over this process is told. */
+function toldOf(supervision: Supervision | null, reload: Desk['reload']): Desk['reload'] {
+  if (supervision === null) return reload;
+  return async (how) => {
+    if (how?.dryRun) return reload(how);
+    supervision.reloading();
+    try {
+      return await reload(how);
+    } finally {
+      supervision.ready();
+    }
+  };
+}
+
+function watched(supervision: Supervision | null, controller: Controller): readonly Observer[] {
+  return supervision === null
+    ? []
+    : [{ beat: () => supervision.beat(() => inOneLine(controller)) }];
+}
+
+/** How it stands, for `systemctl status`: cheap, because it is asked all day. */
+function inOneLine(controller: Controller): string {
+  const { ok, reasons } = controller.ready();
+  const open = controller.open();
+  const wanted =
+    open.length === 0 ? 'nobody is needed' : `a person is needed: ${open[0]!.sentence}`;
+  const more = open.length > 1 ? ` (and ${open.length - 1} more)` : '';
+  return unrooted(`${ok ? 'ready' : `not ready: ${reasons[0]}`}; ${wanted}${more}`);
 }
 
 function toldTo(observers: readonly Observer[]): Trouble {
@@ -328,7 +370,7 @@ function viewer(controller: Controller, readers: Readers): () => Promise<StatusV
 
 /** Runs what was put together until it is told to end. */
 async function serve(daemon: Daemon): Promise<number> {
-  const { config, log, options, controller, auditing, rehearsals, desk } = daemon;
+  const { config, log, options, controller, auditing, rehearsals, desk, supervision } = daemon;
   const served: Served[] = [];
   try {
     await open(daemon, served);
@@ -341,8 +383,10 @@ async function serve(daemon: Daemon): Promise<number> {
     auditing.start();
     rehearsals.start();
     const end = options.signals.ended();
+    supervision?.ready();
     options.signals.onHangup(() => void desk.reload());
     await end;
+    supervision?.stopping();
     // What comes now must neither kill nor reload.
     options.signals.onHangup(() => {});
     log.info('stopping', { kind: 'stop' });
@@ -367,11 +411,16 @@ async function serve(daemon: Daemon): Promise<number> {
 async function open(daemon: Daemon, served: Served[]): Promise<void> {
   const { config, desk, readers, trouble } = daemon;
   const { version } = daemon.options;
+  inherit(environment());
   served.push(
     await serveControl({ path: config.socket, desk, readers: readers.socket, version, trouble }),
   );
   await takeDoor(daemon);
   await takeApi(daemon);
+  for (const place of untaken()) {
+    const sentence = `systemd hands over ${place}, and the configuration names no such place`;
+    daemon.log.warn(`${sentence}: it is not used`, { kind: 'systemd' });
+  }
 }
 
 /** The operators' door over the network; where it was never configured none of its code is loaded. */

@@ -14,6 +14,7 @@ import {
 } from 'node:http';
 import type { ListenOptions, Socket } from 'node:net';
 import type { Trouble } from './desk.ts';
+import { takeInherited } from './inherited.ts';
 
 export interface Limits {
   /**
@@ -229,6 +230,7 @@ export async function readBody(request: IncomingMessage, most: number): Promise<
 
 /** Resolves once the server listens; rejects with the system's error, and may then be asked again. */
 export function listen(server: Server, options: ListenOptions): Promise<void> {
+  const fd = takeInherited(options);
   return new Promise((resolve, reject) => {
     const failed = (error: Error) => {
       server.off('listening', listening);
@@ -240,7 +242,7 @@ export function listen(server: Server, options: ListenOptions): Promise<void> {
     };
     server.once('error', failed);
     server.once('listening', listening);
-    server.listen(options);
+    server.listen(fd === null ? options : { fd });
   });
 }
 

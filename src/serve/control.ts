@@ -9,6 +9,7 @@ import { connect } from 'node:net';
 import { whyOfFile } from '../kit/errno.ts';
 import { close, createBounded, type Handler, type Limits, listen } from './bounded.ts';
 import type { Desk, Served, Trouble } from './desk.ts';
+import { isInherited } from './inherited.ts';
 import type { Readers } from './readers.ts';
 import { createRoutes } from './routes.ts';
 
@@ -42,7 +43,8 @@ export async function serveControl(options: ControlOptions): Promise<Served> {
     await dispatch(request, response, null);
   };
   const server = createBounded(limits, handle, options.trouble);
-  await removeStale(path);
+  // One that waits for us is no other daemon's.
+  if (!isInherited(path)) await removeStale(path);
   // bind() happens inside listen(), before it returns: the file is born with mode 0660.
   const umask = process.umask(0o117);
   let listening: Promise<void>;
