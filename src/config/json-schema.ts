@@ -77,8 +77,12 @@ export function jsonSchema(tables: Tables): object {
     notify: waysOf(tables, {}),
     channel: waysOf(tables, fields.channel),
   };
-  const filled = JSON.stringify(schemaOf(shape), (_key, value) => rows[value?.['x-rows']] ?? value);
-  return { title: 'Configuration of Detour', ...JSON.parse(filled) };
+  return { title: 'Configuration of Detour', ...filled(schemaOf(shape), rows) };
+}
+
+/** With the settings of the rows in the place of what stands for them. */
+function filled(shape: object, rows: Readonly<Record<string, object>>): object {
+  return JSON.parse(JSON.stringify(shape, (_key, value) => rows[value?.['x-rows']] ?? value));
 }
 
 const ofClouds = 'what is asked of the cloud itself, by names of your own';
