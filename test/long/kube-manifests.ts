@@ -13,7 +13,7 @@ import { parse } from 'yaml';
 import { packageHelm } from '../../tools/package-helm.ts';
 import type { KubeApiserver } from '../parts/kube-apiserver.ts';
 import { helm, kubectl, operatorResources } from '../parts/kube-build.ts';
-import { obeyed } from '../parts/kube-rules.ts';
+import { configIn, obeyed } from '../parts/kube-rules.ts';
 import {
   documentsIn,
   type Manifest,
@@ -23,6 +23,8 @@ import {
   overlay,
   overlays,
 } from '../parts/kustomize.ts';
+import { createCertificates, until } from '../parts/listening.ts';
+import { startPod, withoutPod } from '../parts/pod.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
@@ -182,6 +184,41 @@ function suite(kube: KubeApiserver): void {
     });
   }
 
+  test('the API takes what comes of every value that the chart has, set to another', () => {
+    const words = { 'example.org/team': 'edge' };
+    const one = { matchLabels: { team: 'edge' } };
+    const near = { topologyKey: 'kubernetes.io/hostname', labelSelector: one };
+    const values = {
+      secretName: 'keys',
+      image: { repository: 'registry.example/detour', digest: `sha256:${'0'.repeat(64)}` },
+      imagePullSecrets: [{ name: 'registry' }],
+      etcd: { service: { type: 'NodePort', annotations: words }, from: [{ podSelector: one }] },
+      state: { size: '2Gi', storageClassName: 'fast', accessMode: 'ReadWriteOncePod' },
+      resources: { requests: { cpu: '1', memory: '1Gi' }, limits: { memory: '2Gi' } },
+      ...{ podAnnotations: words, podLabels: { team: 'edge' }, nodeSelector: { pool: 'edge' } },
+      tolerations: [{ key: 'edge', operator: 'Exists' }],
+      affinity: { podAntiAffinity: { requiredDuringSchedulingIgnoredDuringExecution: [near] } },
+      ...{ priorityClassName: 'high', terminationGracePeriodSeconds: 60 },
+      networkPolicy: { readers: [{ podSelector: one }] },
+      serviceMonitor: { enabled: true, interval: '10s', labels: { release: 'prometheus' } },
+      prometheusRule: { enabled: true, labels: { release: 'prometheus' } },
+    };
+    const file = join(home, 'values.json');
+    writeFileSync(file, JSON.stringify(values));
+    for (const mode of modes) {
+      const objects = template(mode, '-f', file);
+      obeyed(objects, mode, namespace);
+      taken(objects);
+      // Each of them is somewhere in it.
+      const text = JSON.stringify(objects);
+      const said = JSON.stringify(mode === 'etcd' ? values : { ...values, etcd: {} });
+      for (const [, word] of said.matchAll(/[:[]"([^"]+)"/g)) assert.ok(text.includes(word!), word);
+    }
+    const without = '--set=networkPolicy.enabled=false,podDisruptionBudget.enabled=false';
+    const kinds = template('lease', without).map(({ kind }) => kind);
+    for (const kind of ['NetworkPolicy', 'PodDisruptionBudget']) assert.ok(!kinds.includes(kind));
+  });
+
   test('the rules of the chart are those of deploy/prometheus, for its own job', () => {
     const file = parse(readFileSync(join(root, 'deploy/prometheus/alerts.yaml'), 'utf8'));
     assert.deepEqual(oneOf(template('single', watched), 'PrometheusRule')['spec'], file);
@@ -221,6 +258,71 @@ function suite(kube: KubeApiserver): void {
     const unpacked = documentsIn(good(helm(), [...args, watched]).stdout);
     assert.equal(unpacked.length, template('lease', watched).length);
   });
+
+  // -------------------------------------------------------------- run
+
+  /** What the Secret of each mode holds. */
+  const keysOf = (mode: Mode): Readonly<Record<string, string>> => {
+    const keys = {
+      'cluster-key': 'k'.repeat(44),
+      'cf-token': 't'.repeat(40),
+      'aws.json': JSON.stringify({ accessKeyId: 'AKIAEXAMPLE', secretAccessKey: 's'.repeat(40) }),
+    };
+    if (mode !== 'etcd') return keys;
+    const certificates = createCertificates();
+    const { cert, key } = certificates.certificate('hz-1', 'DNS:hz-1.example', -1, 1);
+    certificates.remove();
+    const [pem, own] = [cert.toString(), key.toString()];
+    const roots = { 'etcd-ca.pem': pem, 'group-ca.pem': pem };
+    return { ...keys, ...roots, 'etcd-password': 'p', 'replica.pem': pem, 'replica.key': own };
+  };
+  for (const mode of modes) {
+    const what = `${mode}: the daemon runs as the pod says, and ends in time`;
+    test(what, { skip: withoutPod }, async () => {
+      const objects = overlay(mode);
+      const { spec } = oneOf(objects, 'StatefulSet')['spec'].template;
+      const wanted = objects.filter(({ kind }) => /^(Lease|Secret|ServiceA.*|Role.*)$/.test(kind));
+      if (wanted.length > 0) {
+        good(kubectl(), ['delete', '--ignore-not-found', 'serviceaccount', 'detour']);
+        good(kubectl(), ['apply', '-f', '-'], toText(wanted));
+      }
+      const account = mode === 'lease' ? await kube.account('pod') : null;
+      const config = { 'detour.yaml': configIn(objects) };
+      const secret = keysOf(mode);
+      const pod = await startPod({ name: 'detour-0', spec, config, secret, account });
+      try {
+        const [{ livenessProbe, readinessProbe }] = spec.containers;
+        const isAlive = () => pod.exec(livenessProbe.exec.command).status === 0;
+        await until(() => pod.exited() || isAlive(), 'it lives', 30_000);
+        assert.equal(pod.exited(), false, pod.log());
+        const at = `http://127.0.0.1:9353${readinessProbe.httpGet.path}`;
+        const asked = `fetch('${at}').then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))`;
+        const isReady = () => pod.exec(['node', '-e', asked]).status === 0;
+        const status = () => pod.exec(['node', '/app/bin/detour.cjs', 'status', '--json']).stdout;
+        if (mode === 'etcd') {
+          // Without its etcd it is not ready, and is left alone all the same.
+          await until(() => status().includes('"no-quorum"'), 'it says so', 30_000);
+          assert.equal(isReady(), false);
+          assert.equal(isAlive(), true);
+        } else await until(isReady, 'it is ready', 30_000);
+        assert.match(JSON.stringify(JSON.parse(status())), /www\.gslb\.example\.net/);
+        const holder = () => String(find('lease')['spec']?.holderIdentity);
+        if (mode === 'lease') {
+          await until(() => holder().startsWith('detour-0_'), 'it acts', 30_000);
+          const isShared = () => find('secret', 'detour-documents')['data'] !== undefined;
+          await until(isShared, 'what it decided is shared', 30_000);
+        }
+        const { tookMs, code } = await pod.end();
+        console.log(`${mode}: a pod ended ${tookMs} ms after SIGTERM`);
+        assert.equal(code, 0, pod.log());
+        assert.ok(tookMs < spec.terminationGracePeriodSeconds * 1000);
+        if (mode === 'lease') assert.equal(holder(), '');
+      } finally {
+        await pod.close();
+        if (wanted.length > 0) good(kubectl(), ['delete', '-f', '-'], toText(wanted));
+      }
+    });
+  }
 
   // -------------------------------------------------------------- what is refused
 
