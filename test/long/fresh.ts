@@ -191,6 +191,9 @@ async function perform(plan: Plan, machine: Fresh): Promise<readonly string[]> {
   const start = await inClone(endMs.start, 'npm', 'start', '--', '--demo');
   told('npm start -- --demo', start);
   wrong.push(...judgeDemo(start.output));
+  const packed = await inClone(endMs.start, 'sh', '-c', fromPack);
+  told('npm pack, and the lab from an empty folder', packed);
+  wrong.push(...judgeDemo(packed.output));
   if (options.only === 'start') return wrong;
   const small = plan.npm === null ? [] : ['--', 'ready'];
   const links = startLinks(machine.root);
@@ -200,6 +203,18 @@ async function perform(plan: Plan, machine: Fresh): Promise<readonly string[]> {
   wrong.push(...judgeMachine(machine, links));
   return wrong;
 }
+
+/** What `npm pack` makes, installed in an empty folder without a script, and the lab from there. */
+const fromPack = `
+set -e
+npm pack
+mkdir ../empty
+cd ../empty
+npm install --ignore-scripts --omit=dev --no-audit --no-fund ../detour/detour-*.tgz
+du -sm node_modules
+# Debian's own Node is too old; npm has brought another, and an older npm no link to it.
+PATH="$PWD/node_modules/node-linux-${process.arch}/bin:$PATH" node_modules/.bin/detour lab --demo
+`;
 
 /** The demo breaks a cloud, and says at its end that each record is on its standby everywhere. */
 function judgeDemo(output: string): readonly string[] {
