@@ -143,8 +143,8 @@ export const alidns: ProviderType<AlidnsSettings> = {
   capabilities,
   settings: z
     .strictObject({
-      accessKeyId: secretRef,
-      accessKeySecret: secretRef,
+      accessKeyId: secretRef.describe('id of the access key of a RAM user'),
+      accessKeySecret: secretRef.describe('its secret'),
       zone: dnsName.optional(),
       endpoint: endpoint.default('https://alidns.aliyuncs.com'),
       proxy: proxy.optional(),

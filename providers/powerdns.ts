@@ -122,12 +122,13 @@ export const powerdns: ProviderType<PowerdnsSettings> = {
   settings: z
     .strictObject({
       endpoint,
-      apiKey: secretRef,
+      apiKey: secretRef.describe('key of the HTTP API'),
       zone: dnsName,
       server: z
         .string()
         .regex(/^[\w.-]{1,64}$/, 'expected a server id, such as localhost')
-        .default('localhost'),
+        .default('localhost')
+        .describe('id of the server in the API'),
       ca: z
         .string()
         .regex(/^\/[^\0]{1,1000}$/, 'expected an absolute path, such as /etc/detour/pdns-ca.pem')

@@ -146,8 +146,11 @@ const settings: z.ZodType<Rfc2136Settings> = z.strictObject(
           context.addIssue({ code: 'custom', message: 'expected a key name such as detour' });
           return z.NEVER;
         }),
-      algorithm: z.enum(['hmac-sha256', 'hmac-sha384', 'hmac-sha512']).default('hmac-sha256'),
-      secret: secretRef,
+      algorithm: z
+        .enum(['hmac-sha256', 'hmac-sha384', 'hmac-sha512'])
+        .default('hmac-sha256')
+        .describe('how it signs'),
+      secret: secretRef.describe('the key in base64, as the server has it'),
     }),
   },
   { error: refusesProxy },

@@ -135,9 +135,9 @@ const capabilities: Capabilities = {
 };
 
 const keyPair = z.strictObject({
-  accessKeyId: secretRef,
-  secretAccessKey: secretRef,
-  sessionToken: secretRef.optional(),
+  accessKeyId: secretRef.describe('id of the access key'),
+  secretAccessKey: secretRef.describe('its secret'),
+  sessionToken: secretRef.optional().describe('token of a session (STS), where the key has one'),
 });
 
 const settings = z

@@ -150,7 +150,7 @@ export class Controller {
   #stall = { from: 0, to: 0 };
   readonly #abort = new AbortController();
   readonly #replies = new Map<number, Asked>();
-  /** Documents that were dropped and still stand in the store, because it could not commit. */
+  /** Documents that were dropped and may still stand in the store or the group, which were full. */
   readonly #undropped = new Set<string>();
   /** Entries that could not be committed, oldest first, and how many more there was no room for. */
   #waiting: { readonly at: number; readonly wall: number; readonly entry: Entry }[] = [];
@@ -453,11 +453,9 @@ export class Controller {
   #commit(out: Step): boolean {
     if (out.entries.length === 0 && out.docs.length === 0) return true;
     const committed = !this.#storeFailed && this.#tryCommit(out);
-    if (!committed) {
-      for (const [key, value] of out.docs) {
-        if (value === null) this.#undropped.add(key);
-        else this.#undropped.delete(key);
-      }
+    for (const [key, value] of out.docs) {
+      if (value !== null) this.#undropped.delete(key);
+      else if (!committed) this.#undropped.add(key);
     }
     return committed;
   }
@@ -539,12 +537,17 @@ export class Controller {
     if (!this.#tryCommit(probe, this.#arrears())) {
       return this.#later(STORE_RETRY_MS, () => this.#retryStore());
     }
-    const dropped = [...this.#undropped];
-    this.#undropped.clear();
     this.#waiting = [];
     this.#lost = 0;
     this.#storeFailed = false;
-    if (this.#hands?.refused !== true) this.#step({ kind: 'store', ok: true, dropped });
+    if (this.#hands?.refused !== true) this.#commitsAgain();
+  }
+
+  /** Both the store and the group take what is decided; what ended meanwhile ends for both. */
+  #commitsAgain(what?: string): void {
+    const dropped = [...this.#undropped];
+    this.#undropped.clear();
+    this.#step({ kind: 'store', ok: true, dropped, ...(what === undefined ? {} : { what }) });
   }
 
   // -------------------------------------------------------------- the group of replicas
@@ -740,7 +743,7 @@ export class Controller {
       if (outcome.kind === 'deposed') return this.#fall(hands, outcome.why);
       if (outcome.kind === 'committed') {
         hands.refused = false;
-        if (!this.#storeFailed) this.#step({ kind: 'store', ok: true, what: 'the group' });
+        if (!this.#storeFailed) this.#commitsAgain('the group');
         return;
       }
       const waitMs = Math.min(GROUP_RETRY_MOST_MS, waitedMs * 2);

@@ -609,6 +609,31 @@ test('what ends while the disk of whoever acts is full ends for the group, too',
   await lab.stop();
 });
 
+for (const first of ['disk', 'group'] as const) {
+  test(`what ends while both are full ends for the group, where the ${first} has room first`, async () => {
+    const lab = await new Lab().start();
+    const { leader } = lab;
+    const way = lab.group.way(leader.name);
+    const drain = { kind: 'drain', what: 'b', by: 'ann', reason: 'r', forMs: 20_000 } as const;
+    assert.equal((await lab.answered(leader.say(drain, 'id-1'))).exit, 0);
+    await lab.clock.advance(1_000);
+    assert.ok(lab.group.docs.has('drain/b'));
+    way.refuses = true;
+    await lab.answered(
+      leader.say({ kind: 'freeze', record: null, by: 'ann', reason: 'r' }, 'id-2'),
+    );
+    leader.refuses = () => true;
+    await lab.clock.advance(30_000);
+    const room = [() => (leader.refuses = () => false), () => (way.refuses = false)];
+    for (const makeRoom of first === 'disk' ? room : room.toReversed()) {
+      makeRoom();
+      await lab.clock.advance(30_000);
+    }
+    assert.ok(!lab.group.docs.has('drain/b'));
+    await lab.stop();
+  });
+}
+
 test("a replica whose own disk is full decides nothing, and its word is the group's when it has room", async () => {
   const lab = await new Lab().start();
   const { leader } = lab;

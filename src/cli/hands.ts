@@ -100,6 +100,8 @@ export interface InitOrder {
   readonly cluster: string | null;
   readonly out: string;
   readonly key: string;
+  /** The state directory; null: the usual one. */
+  readonly state: string | null;
   readonly roots: readonly string[];
   readonly resolvers: readonly string[];
   readonly dnsPort: string | null;

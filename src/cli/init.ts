@@ -15,6 +15,7 @@ interface Options {
   readonly cluster?: string;
   readonly output: string;
   readonly key: string;
+  readonly state?: string;
   readonly roots: readonly string[];
   readonly resolver: readonly string[];
   readonly dnsPort?: string;
@@ -41,6 +42,7 @@ export function addInit(program: Command, cli: Cli): void {
     .option('--cluster <name>', 'the name of this deployment')
     .option('-o, --output <file>', 'the configuration; must not exist yet', 'detour.yaml')
     .option('--key <file>', 'the cluster key; made where there is none', 'cluster.key')
+    .option('--state <folder>', 'where its memory and its socket will be; else /var/lib/detour')
     .option('--reads-only', 'do not try whether keys may write, by writes that change nothing')
     .option('--resolver <address>', 'ask this resolver where port 53 is closed', several, [])
     .option('--roots <address>', 'a root server of a network of its own', several, [])
@@ -70,6 +72,7 @@ export function addInit(program: Command, cli: Cli): void {
       cluster: options.cluster ?? null,
       out: options.output,
       key: options.key,
+      state: options.state ?? null,
       roots: options.roots,
       resolvers: options.resolver,
       dnsPort: options.dnsPort ?? null,

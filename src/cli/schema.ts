@@ -543,7 +543,10 @@ export const documents = {
       ...reply,
       answers: z.array(looked).optional().describe('of `drill check`'),
       detail: z
-        .looseObject({ drills: z.array(z.strictObject(drillOf)).optional() })
+        .looseObject({
+          plan: z.array(row).optional(),
+          drills: z.array(z.strictObject(drillOf)).optional(),
+        })
         .optional()
         .describe('of `drill canary` and `drill dry`: what each came to'),
       outcome: text.optional().describe('of `drill live --wait`: how it ended'),

@@ -94,7 +94,7 @@ function pictureOf(config: Config): Picture {
   const { checks, clouds, origins, paths: places, records, lanes: _lanes, ...whole } = core;
   const { cluster, detector, confirm, group: _replicas, ...inner } = whole;
   const listen = rest.listen === null ? null : `${rest.listen.host}:${rest.listen.port}`;
-  const { dns, log, notify, channels, gateHoldMs, listen: _listen, ...top } = rest;
+  const { dns, log, metrics, notify, channels, gateHoldMs, listen: _listen, ...top } = rest;
   const told = notify === null ? null : { type: notify.type };
   const known = facts({ cluster, detector, confirm, gateHoldMs, listen }, '');
   const itself = [
@@ -103,6 +103,7 @@ function pictureOf(config: Config): Picture {
     known,
     facts(dns, 'dns.'),
     facts(log, 'log.'),
+    facts(metrics, 'metrics.'),
   ];
   const channel = [facts({ notify: told }, ''), opaque(notify?.settings, 'notify.')];
   return new Map([

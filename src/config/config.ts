@@ -4,7 +4,14 @@
 // duration is in bounds, every DNS name is lower-case with its trailing dot. What is lawful but
 // unwise is a warning. It must never let a secret through that is written out, nor quote one.
 
-import type { CheckId, CoreConfig, Detector, Name, RecordConfig } from '../core/model.ts';
+import type {
+  CheckId,
+  CoreConfig,
+  Detector,
+  HeavyFamily,
+  Name,
+  RecordConfig,
+} from '../core/model.ts';
 import { notAmong } from '../core/name.ts';
 import type { PathSpec } from '../kit/extend.ts';
 import { type HostPort, parseHostPort, type SecretRef } from '../kit/schema.ts';
@@ -94,6 +101,8 @@ export interface Config {
   readonly sla: Readonly<Record<string, readonly SlaService[]>>;
   /** Zone of IANA in which reports give times and months begin. */
   readonly timezone: string;
+  /** What is left out of the metrics. */
+  readonly metrics: { readonly without: readonly HeavyFamily[] };
   readonly log: {
     readonly format: 'json' | 'text' | 'auto';
     readonly level: 'debug' | 'info' | 'warn' | 'error';
@@ -147,7 +156,7 @@ const DEFAULT_FALSE_SWITCH_EVERY_MS = 10 * yearMs;
 const socketBytesMax = 107;
 
 const nested = ['providers', 'paths', 'clouds', 'origins', 'records', 'replicas'];
-const groups = ['policy', 'dns', 'notify', 'channels', 'log', 'group', 'api', 'drills'];
+const groups = ['policy', 'dns', 'notify', 'channels', 'log', 'group', 'api', 'drills', 'metrics'];
 
 /** The whole; what is wrong has been noted, and then the result is of no use. */
 function readConfig(context: Context, root: Tree): Config | null {
@@ -168,6 +177,7 @@ function readConfig(context: Context, root: Tree): Config | null {
   const confirm = readFields(source, ['policy', 'confirmBudget'], budget, fields.confirmBudget);
   const dns = readFields(source, ['dns'], part('dns'), fields.dns);
   const log = readFields(source, ['log'], part('log'), fields.log);
+  const metrics = readFields(source, ['metrics'], part('metrics'), fields.metrics);
 
   const parts: Parts = { checks: {}, probes: {} };
   const { replicas, group } = readGroup(source, root, top, context.named);
@@ -213,7 +223,7 @@ function readConfig(context: Context, root: Tree): Config | null {
     api: readApi(source, root, listen),
     gateHoldMs: top.gateHold ?? 0,
     maintenance: { origins: windowsOf(origins), records: Object.fromEntries(maintained) },
-    ...{ drills, hooks },
+    ...{ drills, hooks, metrics: { without: metrics.without ?? [] } },
     ...readWays(context, root),
     ...reportsOf(context, part('sla'), top, core),
     log: { format: log.format ?? 'auto', level: log.level ?? 'info' },

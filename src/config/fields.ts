@@ -7,6 +7,7 @@ import {
   apiRoles,
   editsWords,
   type Failback,
+  heavyFamilies,
   noticeSeverities,
   type QuorumRule,
   recordModes,
@@ -59,10 +60,11 @@ const cloudName = (what: string) =>
 const region = z
   .string()
   .regex(/^[\w.-]{1,60}$/, { error: 'expected a region, such as eu-central-1' })
+  .describe('region of its cloud')
   .optional();
 
 /** Names of paths; which there are is looked at where all are known. */
-const pathNames = z.array(z.string()).min(1).max(1000).optional();
+const pathNames = z.array(z.string()).min(1).max(1000).describe('paths that ask it').optional();
 
 const proxyNotation = 'expected http://HOST:PORT, https://HOST:PORT or socks5://HOST:PORT';
 
@@ -169,23 +171,25 @@ const rate = z
   .optional();
 
 export const cadenceFields = {
-  interval: duration('100ms', '1h').optional(),
-  timeout: duration('50ms', '1m').optional(),
-  confirm: duration('50ms', '1m').optional(),
-  fall: whole(1, 20).optional(),
-  rise: whole(1, 20).optional(),
+  interval: duration('100ms', '1h').describe('from one probe to the next').optional(),
+  timeout: duration('50ms', '1m').describe('limit of one probe').optional(),
+  confirm: duration('50ms', '1m').describe('pause between probes in doubt').optional(),
+  fall: whole(1, 20).describe('failures in a row that make a path say down').optional(),
+  rise: whole(1, 20).describe('passes in a row that make it say up').optional(),
 };
 
 const failbackError = 'expected manual or { after: DURATION, byVendor: true } (1s to 30d)';
 
 const steeringFields = {
-  patience: duration('0s', '1d').optional(),
+  patience: duration('0s', '1d')
+    .describe('how long a target must be down before it is left')
+    .optional(),
   failback: z
     .union(
       [
         z.literal('manual'),
         z.strictObject({
-          after: duration('1s', '30d'),
+          after: duration('1s', '30d').describe('how long the better target must have been up'),
           byVendor: z
             .boolean()
             .describe('one provider first, which is watched, then the next')
@@ -200,7 +204,7 @@ const steeringFields = {
       return value.byVendor === true ? { ...base, byVendor: true } : base;
     })
     .optional(),
-  switchesPerHour: whole(1, 60).optional(),
+  switchesPerHour: whole(1, 60).describe('automatic switches of one record in an hour').optional(),
   objective: duration('1s', '1d')
     .describe('within so long the clients of a record are to be able to follow')
     .optional(),
@@ -222,7 +226,7 @@ const hooks = z
     before: z
       .strictObject({
         command: commandLine.describe('run before an automatic switch: status 0 go, others veto'),
-        timeout: duration('100ms', '5m').default(30_000).describe(hookSeconds),
+        timeout: duration('100ms', '5m').prefault('30s').describe(hookSeconds),
         silence: z
           .enum(['go', 'stay'])
           .describe('what it means that it cannot be run, hangs or is killed'),
@@ -231,7 +235,7 @@ const hooks = z
     after: z
       .strictObject({
         command: commandLine.describe('run once a switch has ended'),
-        timeout: duration('100ms', '5m').default(30_000).describe(hookSeconds),
+        timeout: duration('100ms', '5m').prefault('30s').describe(hookSeconds),
       })
       .optional(),
   })
@@ -243,7 +247,7 @@ const approveAfter = duration('10s', '14m')
   .describe('in mode approve: after so long without an answer it goes; else it stays')
   .optional();
 
-const ttl = whole(0, 604_800);
+const ttl = whole(0, 604_800).describe('seconds that resolvers may keep an answer');
 
 const maintenance = z
   .array(
@@ -276,7 +280,7 @@ const schedule = z
 const liveFields = {
   live: schedule.optional(),
   byVendor: z.boolean().optional().describe('one vendor first, watched, then the others'),
-  for: duration('30s', '2h').optional(),
+  for: duration('30s', '2h').describe('how long a record stays away').optional(),
 };
 
 const endpointNotation =
@@ -365,14 +369,17 @@ export const fields = {
       .string()
       .describe('name of this deployment, public in its markers')
       .regex(namePattern, { error: `expected ${nameRule}` }),
-    stateDir: absolutePath.default('/var/lib/detour'),
-    socket: absolutePath.optional(),
+    stateDir: absolutePath.default('/var/lib/detour').describe('absolute path of its memory'),
+    socket: absolutePath.optional().describe('absolute path of the socket for operators'),
     listen: z
       .union([z.literal('off'), hostPort(null)], {
         error: 'expected off or HOST:PORT, such as 127.0.0.1:9353',
       })
-      .default('127.0.0.1:9353'),
-    gateHold: duration('1m', '30d').prefault('1d'),
+      .default('127.0.0.1:9353')
+      .describe('where readers find metrics, health and gates'),
+    gateHold: duration('1m', '30d')
+      .describe('how long a gate keeps its word when nobody can know')
+      .prefault('1d'),
     include: z
       .union([includedFolder.transform((one) => [one]), z.array(includedFolder).min(1).max(20)])
       .describe('folders whose *.yaml and *.yml files add to the maps of this one')
@@ -432,7 +439,10 @@ export const fields = {
     lease: kubernetesName.default('detour').describe('name of the Lease'),
     documents: z
       .union(
-        [z.strictObject({ secret: kubernetesName }), z.strictObject({ configMap: kubernetesName })],
+        [
+          z.strictObject({ secret: kubernetesName.describe('name of a Secret') }),
+          z.strictObject({ configMap: kubernetesName.describe('name of a ConfigMap') }),
+        ],
         { error: 'expected { secret: NAME } or { configMap: NAME }' },
       )
       .prefault({ secret: 'detour-documents' })
@@ -458,7 +468,7 @@ export const fields = {
       .record(
         z.string().regex(namePattern),
         z.strictObject({
-          token: secretRef,
+          token: secretRef.describe('where the token is; 32 characters or more'),
           role: z
             .enum(apiRoles, { error: 'expected read, approve or operate' })
             .describe('what it may do; each may do what stands before it'),
@@ -479,6 +489,13 @@ export const fields = {
       .optional()
       .describe('hosts by which it may be called, besides its address and that of url'),
     url: apiUrl.optional(),
+  },
+  metrics: {
+    without: z
+      .array(z.enum(heavyFamilies, { error: `expected one of ${heavyFamilies.join(', ')}` }))
+      .max(heavyFamilies.length)
+      .default([])
+      .describe('families of metrics that are left out'),
   },
   policy: {
     ...cadenceFields,
@@ -508,18 +525,21 @@ export const fields = {
       .describe('for so long after it was told the same is not told again'),
   },
   confirmBudget: {
-    burst: whole(1, 100_000).default(400),
-    perSecond: whole(1, 100_000).default(200),
+    burst: whole(1, 100_000).default(400).describe('probes in doubt at once'),
+    perSecond: whole(1, 100_000).default(200).describe('probes in doubt each second'),
   },
   dns: {
-    port: whole(1, 65_535).default(53),
-    roots: hosts.optional(),
-    resolvers: hosts.optional(),
-    timeout: duration('50ms', '30s').default(1000),
+    port: whole(1, 65_535).default(53).describe('port of every name server'),
+    roots: hosts.optional().describe('root servers'),
+    resolvers: hosts.optional().describe('who is asked for addresses of name servers'),
+    timeout: duration('50ms', '30s').prefault('1s').describe('limit of one question'),
   },
   log: {
-    format: z.enum(['json', 'text', 'auto']).default('auto'),
-    level: z.enum(['debug', 'info', 'warn', 'error']).default('info'),
+    format: z.enum(['json', 'text', 'auto']).default('auto').describe('how a line is written'),
+    level: z
+      .enum(['debug', 'info', 'warn', 'error'])
+      .default('info')
+      .describe('the least that is written'),
   },
   path: {
     site: word('where it is').optional(),
@@ -565,7 +585,7 @@ export const fields = {
     nameservers: hosts
       .optional()
       .describe('the servers that it alone answers with, where its API does not say which'),
-    timeout: duration('100ms', '1m').default(2000).describe('limit of one call to the API'),
+    timeout: duration('100ms', '1m').prefault('2s').describe('limit of one call to the API'),
     canary: dnsName
       .optional()
       .describe('a name in a zone of this account that is nothing but tried, by `drill canary`'),
@@ -590,7 +610,10 @@ export const fields = {
     paths: pathNames,
     maintenance,
   },
-  check: { advisory: z.boolean().default(false), paths: pathNames },
+  check: {
+    advisory: z.boolean().default(false).describe('shown, and moving nothing'),
+    paths: pathNames,
+  },
   service: {
     plane: z
       .enum(['resource', 'service', 'control'])
@@ -599,8 +622,8 @@ export const fields = {
     paths: pathNames,
   },
   record: {
-    ttl: ttl.default(60).describe('seconds that resolvers may keep an answer'),
-    mode: z.enum(recordModes).default('observe'),
+    ttl: ttl.default(60),
+    mode: z.enum(recordModes).default('observe').describe('what becomes of a decision'),
     maintenance,
     ...steeringFields,
     approveAfter,

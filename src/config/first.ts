@@ -45,6 +45,8 @@ export interface First {
   readonly cluster: string;
   /** Absolute path. */
   readonly keyFile: string;
+  /** Absolute path; null: the usual one. */
+  readonly stateDir: string | null;
   readonly dns: Wish['dns'];
   readonly providers: readonly (WishedProvider & {
     readonly notes: readonly string[];
@@ -88,7 +90,7 @@ export const unknownCloud = 'unknown';
 
 /** The text; it parses where there is at least one record with a target and a provider. */
 export function firstText(first: First): string {
-  const { cluster, keyFile, dns, unwritten } = first;
+  const { cluster, keyFile, stateDir, dns, unwritten } = first;
   const lines = [
     '# Written by `detour init` from what DNS and the vendors said. Read it before you use it: what',
     '# is a guess asks "is that so?", and what is still wanted stands behind "MISSING:". The',
@@ -100,7 +102,7 @@ export function firstText(first: First): string {
     `clusterKey: { file: ${quote(keyFile)} }`,
     '',
     '# Where its memory and the socket of the operators are; another place is said here.',
-    '#stateDir: /var/lib/detour',
+    stateDir === null ? '#stateDir: /var/lib/detour' : `stateDir: ${quote(stateDir)}`,
     '',
     ...(dns === null ? [] : [`dns: ${flow(dns)}`, '']),
     '# ---- where records are published; of a secret it says where it is, never what',

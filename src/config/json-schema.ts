@@ -29,9 +29,11 @@ export function jsonSchema(tables: Tables): object {
     replicas: byName(z.strictObject({ ...fields.replica, paths: paths.optional() })).optional(),
     group: groupShape.optional(),
     clouds: byName(
-      z.strictObject({ checks: byName(hole('services')).optional() }).nullable(),
+      z.strictObject({ checks: byName(hole('services')).describe(ofClouds).optional() }).nullable(),
     ).optional(),
-    origins: byName(z.strictObject({ ...fields.origin, checks: byName(hole('checks')) })),
+    origins: byName(
+      z.strictObject({ ...fields.origin, checks: byName(hole('checks')).describe(ofOrigins) }),
+    ),
     records: z.record(
       z.string(),
       z.strictObject({
@@ -53,9 +55,13 @@ export function jsonSchema(tables: Tables): object {
     api: z.strictObject(fields.api).optional(),
     channels: byName(hole('channel')).optional(),
     log: z.strictObject(fields.log).optional(),
+    metrics: z.strictObject(fields.metrics).optional(),
   });
   const providers = Object.entries(tables.providers).map(([type, row]) =>
-    withKeys(schemaOf(row.settings), { type: z.literal(type), ...fields.provider }),
+    withKeys(schemaOf(row.settings), {
+      type: z.literal(type).describe('what kind of account it is'),
+      ...fields.provider,
+    }),
   );
   const kinds = (keys: Record<string, z.ZodType>) => ({
     anyOf: [
@@ -71,9 +77,17 @@ export function jsonSchema(tables: Tables): object {
     notify: waysOf(tables, {}),
     channel: waysOf(tables, fields.channel),
   };
-  const filled = JSON.stringify(schemaOf(shape), (_key, value) => rows[value?.['x-rows']] ?? value);
-  return { title: 'Configuration of Detour', ...JSON.parse(filled) };
+  return { title: 'Configuration of Detour', ...filled(schemaOf(shape), rows) };
 }
+
+/** With the settings of the rows in the place of what stands for them. */
+function filled(shape: object, rows: Readonly<Record<string, object>>): object {
+  return JSON.parse(JSON.stringify(shape, (_key, value) => rows[value?.['x-rows']] ?? value));
+}
+
+const ofClouds = 'what is asked of the cloud itself, by names of your own';
+
+const ofOrigins = 'what is asked of it, by names of your own';
 
 /** Every way to tell, with the keys that Detour itself reads beside it. */
 function waysOf(tables: Tables, keys: Record<string, z.ZodType>): object {
@@ -111,7 +125,15 @@ const keyedByPackage = {
 };
 
 function schemaOf(schema: z.ZodType): Record<string, unknown> {
-  return z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' });
+  return z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any', override: withBounds });
+}
+
+/** What a duration is for says nothing of its bounds, and an editor shows that text alone. */
+function withBounds({ jsonSchema: own }: { jsonSchema: Record<string, unknown> }): void {
+  const bounds = own['x-duration'] as readonly [string, string] | undefined;
+  const says = own['description'];
+  if (bounds === undefined || typeof says !== 'string' || says.startsWith('a duration')) return;
+  own['description'] = `${says}; a duration from ${bounds[0]} to ${bounds[1]}`;
 }
 
 /** A row's schema with the keys that Detour itself reads beside it. */

@@ -3,7 +3,7 @@
 // moment at which all have it. It compares hashes; it never looks at what stands in a definition.
 
 import { converge } from './cell.ts';
-import { RUNS_KEY } from './drill.ts';
+import { endWithRecord, RUNS_KEY } from './drill.ts';
 import { nextEpoch } from './marker.ts';
 import type { Name } from './model.ts';
 import { listOf } from './name.ts';
@@ -122,7 +122,9 @@ function letAgreedGo(state: State, eyes: Eyes, all: Electorate, out: Step): void
  * where none is left do they, once a person has removed every marker and taken the name out: the cure
  * that `spentSays` tells. Where a marker was forgotten, reading it says the same again.
  */
-export function release(state: State, name: Name, { epochMax }: RecordDoc, out: Step): void {
+export function release(state: State, name: Name, doc: RecordDoc, out: Step): void {
+  const { drill, epochMax } = doc;
+  if (drill !== null) endWithRecord(state, name, drill, out);
   drop(out, `record/${name}`);
   if (state.drilled.delete(name)) drop(out, `${RUNS_KEY}${name}`);
   if (nextEpoch(epochMax) === null) {

@@ -3,6 +3,7 @@
 // sentence with the evidence. It moves nothing: a diagnosis ranks targets and tells people.
 
 import type { Diagnosis, Health, Plane, Verdict } from './model.ts';
+import { listOf } from './name.ts';
 
 export interface CloudFacts {
   readonly cloud: string;
@@ -64,8 +65,7 @@ export function diagnose(f: CloudFacts): Diagnosed {
     return say('region-down', `${tally}${rest}: region ${region[0]}`, names);
   }
   if (down.length > 0) {
-    const list = down.map((o) => o.name).join(', ');
-    return say('origin-down', `${tally}: ${list}`);
+    return say('origin-down', `${tally}: ${listOf(down.map((o) => o.name))}`);
   }
   return services(f, paths, up.length, say);
 }
@@ -97,7 +97,7 @@ function services(
   }
   const disputed = f.origins.filter((o) => o.disputed).map((o) => o.name);
   if (disputed.length > 0) {
-    return say('paths-disagree', `the paths disagree about ${disputed.join(', ')}`);
+    return say('paths-disagree', `the paths disagree about ${listOf(disputed)}`);
   }
   return say('healthy', `${machinesUp} of ${f.origins.length} origins answer`);
 }

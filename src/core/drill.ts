@@ -189,7 +189,16 @@ function finish(
   clearDeadline(state.timers, r.deadlines.drill);
   endTurns(state, r, out);
   amend(out, r, { drill: null });
-  say(r, result, `live drill ${from} -> ${to} ${said[result]}: ${why}`, run, out);
+  say(r.name, result, `live drill ${from} -> ${to} ${said[result]}: ${why}`, run, out);
+}
+
+/** The record is nobody's any more, and nothing of its drill is put back. */
+export function endWithRecord(state: State, name: Name, d: Drill, out: Step): void {
+  if (state.drilling === d.id) state.drilling = null;
+  const { from, to } = d;
+  const run = { ...d, ms: state.now - d.sinceAt, back: [] };
+  const why = 'its record is no longer configured; what stands at its providers is left alone';
+  say(name, 'broken-off', `live drill ${from} -> ${to} ${said['broken-off']}: ${why}`, run, out);
 }
 
 const said = {
@@ -200,7 +209,7 @@ const said = {
 } satisfies Readonly<Record<DrillRun['result'], string>>;
 
 function say(
-  r: RecordState,
+  name: Name,
   result: DrillRun['result'] | 'began',
   what: string,
   run: Omit<DrillRun, 'result' | 'sentence' | 'at'>,
@@ -208,9 +217,9 @@ function say(
 ): void {
   const { id, from, to, byVendor, ms, parts, back } = run;
   const data = { drill: 'live', result, id, from, to, byVendor, ms, parts, back };
-  const sentence = `${r.name}: ${what}`;
-  note(out, 'drill', r.name, sentence, data as unknown as Json);
-  drillNews(r.name, sentence, data as unknown as Json, out);
+  const sentence = `${name}: ${what}`;
+  note(out, 'drill', name, sentence, data as unknown as Json);
+  drillNews(name, sentence, data as unknown as Json, out);
 }
 
 /** Something else moves or holds the record: the drill is over, and nothing of it is put back. */
@@ -284,7 +293,7 @@ function startDrill(
   state.drilling = id;
   const why = `began by ${asked === null ? by : 'schedule'}: ${reason}`;
   const run = { id, from, to, byVendor, ms: 0, parts: [], back: [] };
-  say(r, 'began', `live drill ${what}, ${why}`, run, out);
+  say(r.name, 'began', `live drill ${what}, ${why}`, run, out);
   return { exit: 0, message: `live drill of ${r.name} begins: ${what}`, detail: { id, from, to } };
 }
 

@@ -8,6 +8,7 @@
 import { agree, release } from './agree.ts';
 import { dropAsked, unasked } from './approve.ts';
 import { arrange, forgetImagined } from './arrange.ts';
+import { newestBehaviour } from './behaviour.ts';
 import { isWaiting, onAskDue } from './cell.ts';
 import { keepRuns, RUNS_KEY } from './drill.ts';
 import { learn, onGroup, stepBack, stepUp } from './follow.ts';
@@ -55,6 +56,7 @@ import {
   type Step,
 } from './state.ts';
 import { isBlank, onChained, onChooseAgain, onReadDeadline, readAll, review } from './steer.ts';
+import { ofToday } from './stored.ts';
 import { dropChoice, reissue, takeBack } from './switch.ts';
 import {
   clearAll,
@@ -68,6 +70,7 @@ import {
 import { forgetAll, onCalled, onDeadline, onObservation } from './watch.ts';
 import { letGo } from './zone.ts';
 
+export { behaviours, newestBehaviour } from './behaviour.ts';
 export { Ledger } from './ledger.ts';
 export { measureCommit } from './objective.ts';
 export { type Effect, type Event, isShared, type State, type Step } from './state.ts';
@@ -98,7 +101,9 @@ function remember(state: State, docs: Readonly<Record<string, Json>>): void {
     if (key.startsWith('drain/')) state.drains.set(key.slice(6), value as unknown as Drain);
     if (key.startsWith(RUNS_KEY)) keepRuns(state, key, value);
     if (key.startsWith('drill/')) learnDrill(state, key, value);
-    if (key.startsWith('record/')) state.asleep.set(key.slice(7), value as unknown as RecordDoc);
+    if (key.startsWith('record/')) {
+      state.asleep.set(key.slice(7), ofToday(value) as unknown as RecordDoc);
+    }
   }
 }
 
@@ -144,7 +149,9 @@ export function start(b: Beginning): { state: State; step: Step } {
   remember(state, b.docs);
   if (!follows(state)) watchHolds(state);
   const step = emptyStep();
-  note(step, 'start', null, `started with ${Object.keys(b.config.records).length} records`);
+  const count = Object.keys(b.config.records).length;
+  const under = { behaviour: b.config.behaviour ?? newestBehaviour };
+  note(step, 'start', null, `started with ${count} records`, under);
   const unkept = b.unkept ?? [];
   if (unkept.length > 0) {
     const sentence =

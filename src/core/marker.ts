@@ -119,6 +119,11 @@ const shapes = {
 } as const;
 const MAC = /^[A-Za-z0-9_-]{22}$/;
 
+/** Of a version whose markers this one cannot read: its number makes it so, not words more. */
+export function isLaterMarker(text: string): boolean {
+  return /^detour=(?!1 )[1-9]\d{0,8} /.test(text);
+}
+
 /**
  * The marker a text says, or null when it is no marker of Detour's. Words of a later version are
  * skipped; none may stand twice.

@@ -189,6 +189,8 @@ export interface CoreConfig {
   readonly lanes: Readonly<Record<string, LaneConfig>>;
   /** Confirm probes allowed: a token bucket over all checks. */
   readonly confirm: { readonly burst: number; readonly perSecond: number };
+  /** Only in a replay: the rules by which its journal was decided; absent: the newest. */
+  readonly behaviour?: number;
 }
 
 /** How observations become a verdict. */
@@ -789,6 +791,22 @@ export interface Entry {
   readonly sentence: string;
   readonly data: Json;
 }
+
+/**
+ * Families of metrics that grow with checks times paths, or records times providers, and may be left
+ * out: of a thousand records they are nearly all there is.
+ */
+export const heavyFamilies = [
+  'detour_check_verdict',
+  'detour_probes_total',
+  'detour_probe_duration_seconds',
+  'detour_provider_serves',
+  'detour_provider_stage',
+  'detour_provider_epoch',
+  'detour_switch_stage_seconds',
+  'detour_objective_predicted_seconds',
+] as const;
+export type HeavyFamily = (typeof heavyFamilies)[number];
 
 /** How soon somebody should look: at once, in working hours, or when there is time. */
 export const noticeSeverities = ['page', 'warn', 'info'] as const;

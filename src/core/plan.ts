@@ -2,7 +2,14 @@
 // else, or a refusal. It never proposes an empty record, never a value outside the record's
 // configuration, and never a change to what Detour does not own (design, rules 1, 2, 4, 14 and 25).
 
-import { compareMarkers, EPOCH_LEAP_MAX, isSameMarker, markerName, parseMarker } from './marker.ts';
+import {
+  compareMarkers,
+  EPOCH_LEAP_MAX,
+  isLaterMarker,
+  isSameMarker,
+  markerName,
+  parseMarker,
+} from './marker.ts';
 import type {
   Change,
   Foreign,
@@ -71,8 +78,11 @@ function whoseIs(
     return { whose: 'foreign', claims, sentence };
   };
   const marker = parseMarker(text);
-  if (marker === null)
-    return foreign(null, `the text at ${at} is no marker of Detour's: remove it`);
+  if (marker === null) {
+    const isLater = isLaterMarker(text);
+    const what = isLater ? 'of a newer Detour: upgrade this one, or' : "no marker of Detour's:";
+    return foreign(null, `the text at ${at} is ${what} remove it`);
+  }
   if (marker.cluster !== known.cluster) {
     const owner = `cluster ${marker.cluster} owns ${record.name}`;
     return foreign(null, `${owner}: take it out of the configuration there, then remove ${at}`);

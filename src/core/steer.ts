@@ -4,6 +4,7 @@
 
 import { adopt, isChallenged, reconcile, takeMarkers } from './adopt.ts';
 import { approvedSentence, lapse, mayGo, watchAsked } from './approve.ts';
+import { since } from './behaviour.ts';
 import { converge, fallBack, isOut, isSwitching, watchCell } from './cell.ts';
 import { type Decision, DIFFERS_TOLD_MS, decide, type Situation } from './decide.ts';
 import { tendDrill } from './drill.ts';
@@ -244,7 +245,8 @@ function choose(
   const goesOn = r.choosing?.to === d.to && r.choosing.why === d.why;
   if (!goesOn || r.choosing?.overspends !== d.overspends) startChoosing(state, r, d, out);
   const c = r.choosing!;
-  const isLeft = c.why !== 'target-down' || hasFreshFailure(state, c.from, c.sinceAt);
+  const asksAgain = c.why === 'target-down' && since(state.config, 1);
+  const isLeft = !asksAgain || hasFreshFailure(state, c.from, c.sinceAt);
   if (isLeft && c.chain?.kind === 'answered' && hasFreshPasses(state, c.to, c.sinceAt)) {
     dropChoice(state, r);
     // What it prepares may take a while: the world is looked at anew once it has answered.

@@ -6,6 +6,15 @@
 import { MARKER_NUMBER_MAX } from './marker.ts';
 import { drillKinds, type Json } from './model.ts';
 
+/**
+ * Of what is stored: the tables and the documents in them. Raised where an earlier version would
+ * misread them or call them damaged, so that it refuses them by this number, in clear words.
+ */
+export const stateVersion = 1;
+
+/** `DTOR` in the file's header: tells the file from any other SQLite database. */
+export const stateId = 0x44544f52;
+
 type Check = (value: unknown) => boolean;
 type Fields = Readonly<Record<string, Check>>;
 
@@ -235,6 +244,23 @@ function problemOf(key: string, value: Json): string | null {
   if (key.startsWith('measured/')) return isMeasured(value) ? null : strange;
   if (!key.startsWith('drain/')) return null;
   return isHeld({ what: isText })(value) ? null : strange;
+}
+
+// ---------------------------------------------------------------- an earlier version's
+
+/** A record's document as this version keeps it, whichever version has written it. */
+export function ofToday(doc: Json): Json {
+  return shiftFields(doc, { marker: lengthened, deposed: lengthened }) as Json;
+}
+
+/**
+ * Up to 0.2 a marker said until when its pin holds, and here that is read as a length: it stands so
+ * at the vendors, and is the same marker only if it is remembered so. The pin ends by its own word.
+ */
+function lengthened(marker: unknown): unknown {
+  if (!isObject(marker) || !Object.hasOwn(marker, 'untilWall')) return marker;
+  const { untilWall, ...rest } = marker;
+  return { pinMs: untilWall, ...rest };
 }
 
 // ---------------------------------------------------------------- another's time

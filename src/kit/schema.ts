@@ -37,12 +37,18 @@ export function printDuration(ms: number): string {
   return text;
 }
 
-/** A duration between two others, in milliseconds after parsing. */
+/**
+ * A duration between two others, in milliseconds after parsing. In a JSON Schema its bounds are
+ * `x-duration`: they stay where the description is replaced by what it is for.
+ */
 export function duration(least: string, most: string) {
   const [leastMs, mostMs] = [parseDuration(least)!, parseDuration(most)!];
   return z
     .string()
-    .describe(`a duration such as 500ms, 5s, 30m or 2h, from ${least} to ${most}`)
+    .meta({
+      description: `a duration such as 500ms, 5s, 30m or 2h, from ${least} to ${most}`,
+      'x-duration': [least, most],
+    })
     .transform((text, context) => {
       const ms = parseDuration(text);
       if (ms !== null && ms >= leastMs && ms <= mostMs) return ms;

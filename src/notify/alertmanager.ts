@@ -23,10 +23,10 @@ const shape = z.strictObject({
     .describe('base address; of a cluster of them all, for each is told')
     .transform((given) => (Array.isArray(given) ? given : [given])),
   token: secretRef.optional().describe('bearer token'),
-  username: z.string().min(1).max(100).optional(),
-  password: secretRef.optional(),
+  username: z.string().min(1).max(100).optional().describe('name to log in with'),
+  password: secretRef.optional().describe('where its password is'),
   ca: absoluteFile.optional().describe('PEM file of who vouches for it'),
-  timeout: duration('100ms', '30s').default(10_000),
+  timeout: duration('100ms', '30s').prefault('10s').describe('limit of one telling'),
 });
 
 const settings = z.strictObject({ alertmanager: shape });

@@ -11,7 +11,7 @@ import { type CommandSettings, environment, givenTo, runCommand } from './run.ts
 /** `command: [PROGRAM, ARGUMENT, …]`, and how long one run may take. */
 const settings = z.strictObject({
   command: commandLine,
-  timeout: duration('100ms', '5m').default(10_000),
+  timeout: duration('100ms', '5m').prefault('10s').describe('limit of one telling'),
 });
 
 export const command: NotifierType<z.infer<typeof settings>> = {

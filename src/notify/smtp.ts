@@ -26,12 +26,12 @@ const shape = z
       .enum(['starttls', 'implicit', 'none'])
       .default('starttls')
       .describe('starttls (usual at 587), implicit (465), none (this machine alone)'),
-    username: z.string().min(1).max(200).optional(),
-    password: secretRef.optional(),
-    from: address,
-    to: z.array(address).min(1).max(50),
+    username: z.string().min(1).max(200).optional().describe('name to log in with'),
+    password: secretRef.optional().describe('where its password is'),
+    from: address.describe('address that it is sent from'),
+    to: z.array(address).min(1).max(50).describe('addresses that it is sent to'),
     ca: absoluteFile.optional().describe('PEM file of who vouches for the server'),
-    timeout: duration('100ms', '30s').default(20_000),
+    timeout: duration('100ms', '30s').prefault('20s').describe('limit of one mail'),
   })
   .superRefine(({ tls, server, username, password }, context) => {
     const wrong = (path: string, message: string) =>

@@ -47,11 +47,13 @@ const headers = z
   )
   .describe('headers of the request; what is a key stands as a reference');
 
+const templateFile = z.string().min(1).describe('path of a template of your own');
+
 const shape = z
   .strictObject({
     url: addressOrRef.optional(),
     template: z
-      .union([z.enum(templateWords), z.strictObject({ file: z.string().min(1) })], {
+      .union([z.enum(templateWords), z.strictObject({ file: templateFile })], {
         error: templateError,
       })
       .optional()
@@ -59,7 +61,7 @@ const shape = z
     secret: secretRef.optional().describe('signs the message; of pagerduty the integration key'),
     headers: headers.optional(),
     ca: absoluteFile.optional().describe('PEM file of who vouches for the other end'),
-    timeout: duration('100ms', '30s').default(10_000),
+    timeout: duration('100ms', '30s').prefault('10s').describe('limit of one telling'),
   })
   .superRefine(({ url, template, secret }, context) => {
     const wrong = (path: string, message: string) =>

@@ -38,12 +38,12 @@ const settings = z
   .strictObject({
     dns: hostPort(53),
     name: dnsName,
-    type: z.enum(types).default('A'),
+    type: z.enum(types).default('A').describe('type of record to ask for'),
     transport: z.enum(['udp', 'tcp']).default('udp').describe('tcp on paths through a proxy'),
     recurse: z.boolean().default(false).describe('ask the server to resolve the name for us'),
     expect: z
       .strictObject({
-        rcode: z.enum(rcodes).default('NOERROR'),
+        rcode: z.enum(rcodes).default('NOERROR').describe('code that a good answer has'),
         aa: z.boolean().optional().describe('the server must, or must not, speak for the zone'),
         values: z
           .array(z.string().min(1).max(4096))

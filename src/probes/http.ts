@@ -106,7 +106,10 @@ const settings = z
         context.addIssue({ code: 'custom', message: problem });
         return z.NEVER;
       }),
-    method: z.enum(['GET', 'HEAD', 'OPTIONS', 'POST', 'PUT', 'PATCH']).default('GET'),
+    method: z
+      .enum(['GET', 'HEAD', 'OPTIONS', 'POST', 'PUT', 'PATCH'])
+      .default('GET')
+      .describe('how it asks'),
     body: z
       .string()
       .refine((text) => Buffer.byteLength(text) <= bodyMost, {
@@ -143,19 +146,20 @@ const settings = z
       .strictObject({
         user: z
           .string()
-          .regex(/^[^:\p{Cc}]{1,256}$/u, { error: 'expected a user without a colon' }),
-        password: secretRef,
+          .regex(/^[^:\p{Cc}]{1,256}$/u, { error: 'expected a user without a colon' })
+          .describe('name of the user'),
+        password: secretRef.describe('where the password is'),
       })
       .optional()
       .describe('user and password to send (RFC 7617)'),
     sign: z
       .strictObject({
-        type: z.literal('aws-sigv4'),
+        type: z.literal('aws-sigv4').describe('AWS Signature Version 4'),
         region: scopeWord,
-        service: scopeWord.default('s3'),
-        accessKeyId: secretRef,
-        secretAccessKey: secretRef,
-        sessionToken: secretRef.optional(),
+        service: scopeWord.default('s3').describe('service that it signs for'),
+        accessKeyId: secretRef.describe('id of the access key'),
+        secretAccessKey: secretRef.describe('its secret'),
+        sessionToken: secretRef.optional().describe('token of a session, where the key has one'),
       })
       .optional()
       .describe('sign the request, as object storage and APIs of AWS want it'),

@@ -83,13 +83,14 @@ const settings: z.ZodType<PrometheusSettings> = z
       .enum(['blind', 'pass', 'fail'])
       .default('blind')
       .describe('what an answer without any series means'),
-    stale: duration('1s', '1h').default(60_000).describe('how far its time may be from ours'),
+    stale: duration('1s', '1h').prefault('1m').describe('how far its time may be from ours'),
     basic: z
       .strictObject({
         user: z
           .string()
-          .regex(/^[^:\p{Cc}]{1,256}$/u, { error: 'expected a user without a colon' }),
-        password: secretRef,
+          .regex(/^[^:\p{Cc}]{1,256}$/u, { error: 'expected a user without a colon' })
+          .describe('name of the user'),
+        password: secretRef.describe('where the password is'),
       })
       .optional()
       .describe('user and password to send (RFC 7617)'),

@@ -4,9 +4,17 @@
 // said, never filled in.
 
 import type { Config } from '../config/config.ts';
+import { newestBehaviour } from '../core/engine.ts';
 import type { CheckId, CoreConfig, Entry, Name } from '../core/model.ts';
 import type { StoredEntry } from '../ports.ts';
-import { firstTargets, type Order, ordersOf, type Trouble, troublesOf } from './recorded.ts';
+import {
+  firstTargets,
+  type Order,
+  ordersOf,
+  rulesOf,
+  type Trouble,
+  troublesOf,
+} from './recorded.ts';
 import { InputError } from './settings.ts';
 import type { Affliction, Conditions } from './struck.ts';
 import { calm, World } from './world.ts';
@@ -61,6 +69,9 @@ const FAILBACK_MOST_MS = 7_200_000;
 /** Stretches in which nothing changes are skipped; what is run adds up to this at most. */
 const RUN_MOST_MS = 4 * 86_400_000;
 
+/** The behaviour that was in force at a moment. */
+type Rules = (at: number) => number;
+
 interface Window {
   readonly from: number;
   readonly to: number;
@@ -83,13 +94,18 @@ export function replayJournal(
         'name the one it was recorded with, -c FILE',
     );
   }
-  const troubles = behind(steering(config.core), troublesOf(entries, core), seed);
+  const rules = rulesOf(file, entries);
+  const troubles = behind(steering(config.core), troublesOf(entries, core), rules, seed);
   const notes = notesOf(entries, core, known);
+  const { behaviour } = core;
+  if (behaviour === undefined) notes.push(...rulesNoted(troubles, rules));
   const orders = ordersOf(entries, core);
   const endsAt = entries.at(-1)!.at;
   const { windows, left } = windowsOf(core, troubles, orders, endsAt);
   if (left > 0) notes.push(`${left} of the older troubles are left out: too long to run them all`);
-  const { moves, probes } = runThrough(steering(core), entries, troubles, orders, windows, seed);
+  const by = behaviour === undefined ? rules : () => behaviour;
+  const plan = { troubles, orders, windows, rules: by };
+  const { moves, probes } = runThrough(steering(core), entries, plan, seed);
   const since = windows[0]?.from ?? entries[0]!.at;
   return {
     file,
@@ -111,6 +127,17 @@ function steering(core: CoreConfig): CoreConfig {
     { ...r, mode: 'steer' as const },
   ]);
   return { ...core, records: Object.fromEntries(records) };
+}
+
+/** Where it was decided by other rules than today's, that it is replayed by those. */
+function rulesNoted(troubles: readonly Trouble[], rules: Rules): string[] {
+  const all = [...new Set(troubles.map(({ downAt }) => rules(downAt)))];
+  const old = all.filter((n) => n < newestBehaviour).sort((a, b) => a - b);
+  if (old.length === 0) return [];
+  return [
+    `decided under behaviour ${old.join(' and ')}, and replayed so; today's is ${newestBehaviour}, ` +
+      `--set behaviour=${newestBehaviour} replays it so`,
+  ];
 }
 
 function originOf({ data }: StoredEntry): string {
@@ -166,11 +193,17 @@ const SOME_DAY = 1_000_000_000_000;
  * recorded at, is measured in a small world of its own, so that the same thresholds come to the
  * same verdicts again, and others to theirs.
  */
-function behind(core: CoreConfig, troubles: readonly Trouble[], seed: number): readonly Behind[] {
+function behind(
+  core: CoreConfig,
+  troubles: readonly Trouble[],
+  rules: Rules,
+  seed: number,
+): readonly Behind[] {
   const known = new Map<string, { downMs: number; upMs: number }>();
   return troubles.map((t) => {
-    const key = `${t.kind} ${t.name} ${t.fails.length}`;
-    const delays = known.get(key) ?? delaysOf(core, t, seed);
+    const behaviour = rules(t.downAt);
+    const key = `${t.kind} ${t.name} ${t.fails.length} ${behaviour}`;
+    const delays = known.get(key) ?? delaysOf({ ...core, behaviour }, t, seed);
     known.set(key, delays);
     const from = t.downAt - delays.downMs;
     const to = t.upAt === null ? null : Math.max(from + SHORTEST_MS, t.upAt - delays.upMs);
@@ -299,12 +332,17 @@ function windowsOf(
   return { windows, left: Math.ceil(left / 2) };
 }
 
+interface Plan {
+  readonly troubles: readonly Behind[];
+  readonly orders: readonly Order[];
+  readonly windows: readonly Window[];
+  readonly rules: Rules;
+}
+
 function runThrough(
   core: CoreConfig,
   entries: readonly StoredEntry[],
-  troubles: readonly Behind[],
-  orders: readonly Order[],
-  windows: readonly Window[],
+  { troubles, orders, windows, rules }: Plan,
   seed: number,
 ) {
   const begin = windows[0]?.from ?? entries[0]!.at;
@@ -320,7 +358,8 @@ function runThrough(
   for (const { from, to } of windows) {
     world.skipTo(from);
     world.conditions = conditionsAt(troubles, from);
-    world.begin();
+    // What is replayed comes a while after the window's begin: a start may lie between.
+    world.begin(rules(turns.find((t) => t >= from) ?? from));
     for (const at of turns.filter((t) => t >= from && t < to)) {
       world.runTo(at);
       world.conditions = conditionsAt(troubles, at);

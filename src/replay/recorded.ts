@@ -5,7 +5,9 @@
 import { closeSync, existsSync, openSync, readFileSync, readSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
+import { newestBehaviour } from '../core/engine.ts';
 import type { CheckId, CoreConfig, EntryKind, Name } from '../core/model.ts';
+import { stateId, stateVersion } from '../core/stored.ts';
 import { whyOfFile } from '../kit/errno.ts';
 import type { StoredEntry } from '../ports.ts';
 import { InputError } from './settings.ts';
@@ -28,7 +30,10 @@ export interface Order {
   readonly entry: StoredEntry;
 }
 
-const applicationId = 0x44544f52;
+/** Of what `detour history --json` prints. */
+const printedVersion = 1;
+/** By which 0.1 decided: the journals of 0.1 to 0.5 do not say by which they were. */
+const untold = 0;
 const ENTRIES_MOST = 500_000;
 const FILE_MOST = 256 * 1024 * 1024;
 
@@ -70,7 +75,11 @@ function readStore(file: string): StoredEntry[] {
     const { application_id: id } = db.prepare('PRAGMA application_id').get() as {
       application_id: number;
     };
-    if (id !== applicationId) throw new InputError(`${file} is a database of some other program`);
+    if (id !== stateId) throw new InputError(`${file} is a database of some other program`);
+    const { user_version: version } = db.prepare('PRAGMA user_version').get() as {
+      user_version: number;
+    };
+    if (version > stateVersion) throw newer(file, `state ${version}`, stateVersion);
     const rows = db
       .prepare(
         'SELECT seq, at, wall, kind, record, sentence, data FROM journal ORDER BY seq DESC LIMIT ?',
@@ -97,6 +106,10 @@ function readText(file: string): StoredEntry[] {
       `${file} is neither a store nor JSON: give what detour history --json printed`,
     );
   }
+  const version = (parsed as { version?: unknown } | null)?.version;
+  if (typeof version === 'number' && version > printedVersion) {
+    throw newer(file, `version ${version}`, printedVersion);
+  }
   const isEntry = (e: unknown): e is StoredEntry => {
     const { seq, at, wall, kind, sentence } = (e ?? {}) as Partial<StoredEntry>;
     const times = [seq, at, wall].every((n) => Number.isFinite(n));
@@ -107,6 +120,28 @@ function readText(file: string): StoredEntry[] {
     throw new InputError(`${file} holds no journal: give what detour history --json printed`);
   }
   return entries.toSorted((a, b) => a.seq - b.seq);
+}
+
+function newer(file: string, what: string, known: number): InputError {
+  return new InputError(
+    `${file} was written by a newer Detour (${what}, this one reads ${known}): replay it with ` +
+      'that version',
+  );
+}
+
+/**
+ * By which rules it was decided at a moment. Throws InputError where this Detour does not know them.
+ */
+export function rulesOf(file: string, entries: readonly StoredEntry[]): (at: number) => number {
+  const starts = entries.flatMap(({ kind, at, data }) => {
+    if (kind !== 'start') return [];
+    const said = (data as { behaviour?: number } | null)?.behaviour;
+    return [{ at, behaviour: Number.isSafeInteger(said) ? said! : untold }];
+  });
+  const most = Math.max(0, ...starts.map((s) => s.behaviour));
+  if (most > newestBehaviour) throw newer(file, `behaviour ${most}`, newestBehaviour);
+  const first = starts[0]?.behaviour ?? newestBehaviour;
+  return (at) => starts.findLast((s) => s.at <= at)?.behaviour ?? first;
 }
 
 interface Printed {

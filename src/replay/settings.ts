@@ -5,6 +5,7 @@
 
 import { parseConfig } from '../config/config.ts';
 import type { Tables } from '../config/tables.ts';
+import { newestBehaviour } from '../core/engine.ts';
 import type { CheckConfig, CoreConfig, RecordConfig } from '../core/model.ts';
 import { parseDuration, printDuration } from '../kit/schema.ts';
 import { exampleText } from './example.ts';
@@ -33,7 +34,7 @@ const recordFields: Readonly<Record<string, keyof RecordConfig>> = {
 const keys = [
   ...Object.keys(checkFields),
   ...Object.keys(recordFields),
-  ...['detector', 'falseSwitches'],
+  ...['detector', 'falseSwitches', 'behaviour'],
 ];
 
 /** More than these are no table that anybody reads. */
@@ -60,6 +61,10 @@ export function withSettings(
   if (settings.length === 0) return { core, notes: [] };
   const given = new Map(settings.map((s) => [s.key, s.value]));
   const notes: string[] = [];
+  const said = given.get('behaviour');
+  given.delete('behaviour');
+  if (said !== undefined) core = { ...core, behaviour: behaviourOf(said) };
+  if (given.size === 0) return { core, notes };
   const counts = ['fall', 'rise'].filter((key) => given.has(key));
   const kind =
     given.get('detector') ?? (given.has('falseSwitches') ? 'sequential' : core.detector.kind);
@@ -95,6 +100,15 @@ export function withSettings(
     );
   }
   return { core: changed, notes };
+}
+
+function behaviourOf(text: string): number {
+  const number = /^\d{1,4}$/.test(text) ? Number(text) : Number.NaN;
+  if (number <= newestBehaviour) return number;
+  throw new InputError(
+    `behaviour=${text.slice(0, 60)}: expected a whole number from 0 (as the first version decided) ` +
+      `to ${newestBehaviour} (as this one does)`,
+  );
 }
 
 /** The policy as the reader of configurations takes it, in a configuration made up for it. */

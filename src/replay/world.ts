@@ -6,6 +6,7 @@
 import {
   type Effect,
   type Event,
+  newestBehaviour,
   nextDeadline,
   type State,
   type Step,
@@ -126,8 +127,11 @@ export class World {
     }
   }
 
-  /** The daemon starts, from what was last committed; what was under way before is lost. */
-  begin(): void {
+  /**
+   * The daemon starts, from what was last committed; what was under way before is lost. It decides
+   * by the rules of a behaviour.
+   */
+  begin(behaviour = this.#config.behaviour ?? newestBehaviour): void {
     const life = ++this.#life;
     this.#heap.length = 0;
     // What the vendors had taken is published whatever becomes of the daemon.
@@ -135,7 +139,7 @@ export class World {
       for (const [record, held] of v.records) this.#serve(v.name, record, held);
     }
     const begun = start({
-      config: this.#config,
+      config: { ...this.#config, behaviour },
       docs: structuredClone(this.#docs),
       now: this.now,
       wall: this.now,

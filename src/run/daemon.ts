@@ -234,17 +234,16 @@ async function assemble(parts: Parts): Promise<Daemon> {
     now.pushes = pushesOf(wanted, told, now.pushes);
     return [...(await takeDoor(daemon)), ...(await takeApi(daemon).catch(saidOnly))];
   };
-  const reload = toldOf(
-    supervision,
-    createReload({
-      ...{ path: configPath, replica: options.replica, controller, log, build, take, inForce },
-    }),
-  );
+  const reloading = { path: configPath, replica: options.replica, controller, log, build, take };
+  const reload = toldOf(supervision, createReload({ ...reloading, inForce }));
   const desk = deskOf({ controller, group, auditing, rehearsals, status, reload });
   const scraped = viewer(controller, readers.listen);
   const scrape = { status: async () => drills.shown(await scraped()), audited: desk.audited };
-  const channels = () => now.channels?.figures() ?? [];
-  const metrics = createMetrics({ desk: scrape, version, readers: readers.listen, channels });
+  const metrics = createMetrics({
+    ...{ desk: scrape, version, readers: readers.listen },
+    channels: () => now.channels?.figures() ?? [],
+    without: () => now.config.metrics.without,
+  });
   observers.push(metrics.observer, ...watched(supervision, controller));
   const drop = () => {
     closeAll(adapters);

@@ -3,7 +3,7 @@
 // had to assume, in the file and beside it.
 
 import { existsSync, writeFileSync } from 'node:fs';
-import { dirname, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { CliError, type InitOrder, type InitReport } from '../cli/hands.ts';
 import { parseConfig, printProblem } from '../config/config.ts';
 import {
@@ -30,6 +30,7 @@ const clusterWanted = 'detour';
 export async function init(order: InitOrder): Promise<InitReport> {
   const out = resolve(order.out);
   const keyFile = resolve(order.key);
+  const stateDir = order.state === null ? null : resolve(order.state);
   if (existsSync(out))
     throw new CliError(2, `${out}: it is there already: name a file that is not`);
   let read = readWish(order, tables);
@@ -41,7 +42,7 @@ export async function init(order: InitOrder): Promise<InitReport> {
   const begin = performance.now();
   const look = await lookFirst(wish, { tries: order.tries });
   const tookMs = Math.round(performance.now() - begin);
-  const sorted = conclude(wish, look, keyFile);
+  const sorted = conclude(wish, look, { keyFile, stateDir });
   const written = write(out, keyFile, sorted, wish);
   const { missing } = sorted;
   const refused = look.taken.some((one) => one.sightings.some(({ state }) => state === 'refused'));
@@ -55,7 +56,11 @@ export async function init(order: InitOrder): Promise<InitReport> {
     missing,
     look: sorted.look,
     next: written.some(({ file }) => file === out)
-      ? ['validate', 'probe', 'audit', 'run'].map((word) => `detour ${word} -c ${out}`)
+      ? [
+          ...['validate', 'probe', 'audit', 'run'].map((word) => `detour ${word} -c ${out}`),
+          // Elsewhere the commands do not find the daemon by themselves.
+          ...(stateDir === null ? [] : [`export DETOUR_SOCKET=${join(stateDir, 'control.sock')}`]),
+        ]
       : [],
   };
 }
@@ -117,6 +122,8 @@ function recordsOf({ taken }: FirstLook): readonly Taken[] {
 
 // ---------------------------------------------------------------- what follows from it
 
+type Places = Pick<First, 'keyFile' | 'stateDir'>;
+
 interface Concluded {
   readonly first: First;
   readonly missing: { what: string; cure: string }[];
@@ -135,7 +142,7 @@ interface Draft {
   hint(what: string, cure: string): void;
 }
 
-function conclude(wish: Wish, seen: FirstLook, keyFile: string): Concluded {
+function conclude(wish: Wish, seen: FirstLook, places: Places): Concluded {
   const missing = new Map<string, string>();
   const look = new Map<string, string>();
   const draft: Draft = {
@@ -164,7 +171,7 @@ function conclude(wish: Wish, seen: FirstLook, keyFile: string): Concluded {
   }
   const first: First = {
     cluster: wish.cluster ?? clusterWanted,
-    keyFile,
+    ...places,
     dns: wish.dns,
     providers,
     origins: origins.filter(({ name }) => led.has(name)),

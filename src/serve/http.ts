@@ -7,6 +7,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { toName } from '../kit/schema.ts';
 import { createBounded, type Limits, readBody, send, target } from './bounded.ts';
 import type { Desk, Served, Trouble } from './desk.ts';
+import { contentTypes, type Format, formatFor } from './exposition.ts';
 import { keepListening } from './listening.ts';
 import type { Readers, Work } from './readers.ts';
 import { sendText, type Text } from './text.ts';
@@ -16,7 +17,7 @@ export interface HttpOptions {
   /** 0 takes a free port. */
   readonly port: number;
   readonly desk: Desk;
-  readonly metrics: { text(): Promise<Text>; readonly contentType: string };
+  readonly metrics: { text(format: Format): Promise<Text> };
   readonly readers: Readers;
   /** Those who ask for health or a gate: they do not wait for who reads the metrics. */
   readonly askers: Readers;
@@ -74,7 +75,11 @@ interface Answer {
 
 function handler(options: HttpOptions) {
   const { metrics, readers, askers } = options;
-  const exposed = readers.shelf().shared(() => metrics.text());
+  const shelf = readers.shelf();
+  const exposed = {
+    text: shelf.shared(() => metrics.text('text')),
+    openmetrics: shelf.shared(() => metrics.text('openmetrics')),
+  };
   return async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const { path } = target(request);
     const { pushes = null } = options;
@@ -87,8 +92,9 @@ function handler(options: HttpOptions) {
       return send(request, response, 405, 'this listener only reads: GET or HEAD\n', headers);
     }
     if (path === '/metrics') {
-      const headers = { 'content-type': metrics.contentType };
-      return sendText({ request, response }, await exposed(response), headers, readers);
+      const format = formatFor(request.headers.accept);
+      const headers = { 'content-type': contentTypes[format], vary: 'accept, accept-encoding' };
+      return sendText({ request, response }, await exposed[format](response), headers, readers);
     }
     const { status, text } = await askers.spend(small(() => answer(options, path)));
     send(request, response, status, text);

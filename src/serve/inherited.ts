@@ -74,7 +74,7 @@ function placesIn(folder: string): ReadonlyMap<string, string> {
 /** TCP_LISTEN, as /proc/net/tcp writes it. */
 const listening = '0A';
 
-/** From words of four bytes, each in the order of the machine: the machines Detour is for have one. */
+/** From words of four bytes, each in the order that the bytes of a number have on this machine. */
 function hostOf(hex: string): string {
   const bytes = hex.match(/.{8}/g)!.flatMap((word) => [...Buffer.from(word, 'hex').reverse()]);
   if (bytes.length === 4) return bytes.join('.');

@@ -15,6 +15,8 @@ import {
   faultKinds,
   findingWords,
   groupWords,
+  type HeavyFamily,
+  heavyFamilies,
   type Json,
   markerKinds,
   type Outcome,
@@ -42,20 +44,21 @@ import type {
   TroubleWord,
 } from '../ports.ts';
 import type { Desk } from './desk.ts';
-import type { Readers, Work } from './readers.ts';
-import { type Text, Writer } from './text.ts';
+import {
+  type Drawn,
+  drawn,
+  exposition,
+  type Family,
+  type Format,
+  type Setter as SetterOf,
+} from './exposition.ts';
+import type { Readers } from './readers.ts';
+import type { Text } from './text.ts';
 
 interface Metrics {
   readonly observer: Required<Omit<Observer, 'beat' | 'unstored'>>;
-  /** The whole exposition in Prometheus's text format, of a moment after it was asked for. */
-  text(): Promise<Text>;
-  readonly contentType: string;
-}
-
-interface Family {
-  readonly kind: 'gauge' | 'counter' | 'histogram';
-  readonly labels: readonly string[];
-  readonly help: string;
+  /** The whole exposition, of a moment after it was asked for. */
+  text(format?: Format): Promise<Text>;
 }
 
 const gauge = (help: string, ...labels: string[]): Family => ({ kind: 'gauge', labels, help });
@@ -273,7 +276,13 @@ export const metricNames: readonly {
   readonly kind: Family['kind'];
   readonly labels: readonly string[];
   readonly help: string;
-}[] = Object.entries(families).map(([name, family]) => ({ name, ...family }));
+  /** It may be left out: `metrics.without`. */
+  readonly heavy: boolean;
+}[] = Object.entries(families).map(([name, family]) => ({
+  name,
+  ...family,
+  heavy: (heavyFamilies as readonly string[]).includes(name),
+}));
 
 /** Nothing is read from the desk before the first scrape. */
 export function createMetrics(options: {
@@ -281,8 +290,10 @@ export function createMetrics(options: {
   readonly version: string;
   readonly readers: Readers;
   readonly channels?: () => readonly ChannelFigures[];
+  /** What is left out; asked at each scrape. */
+  readonly without?: () => readonly HeavyFamily[];
 }): Metrics {
-  const { desk, version, readers, channels = () => [] } = options;
+  const { desk, version, readers, channels = () => [], without = () => [] } = options;
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   // Gauges under names that Prometheus keeps for counters; the same counts stand in
@@ -296,8 +307,7 @@ export function createMetrics(options: {
 
   return {
     observer: counted.observer,
-    contentType: registry.contentType,
-    async text() {
+    async text(format = 'text') {
       const view = await desk.status();
       const whole = drawn((set) => {
         set('detour_build_info', 1, { version });
@@ -313,10 +323,12 @@ export function createMetrics(options: {
         for (const origin of view.origins) yield kept(origin, drawOrigin);
         for (const record of view.records) yield kept(record, drawRecord);
         yield* counted.probes.draw(view);
-        yield* counted.switches.draw(view);
+        yield* counted.switches.draw(view, format);
         yield* counted.promises.draw(view);
       };
-      return readers.spend(exposition(parts(), rest));
+      const shown = new Map(large);
+      for (const name of without()) shown.delete(name);
+      return readers.spend(exposition(shown, parts(), rest, format));
     },
   };
 }
@@ -331,9 +343,6 @@ function keeper() {
   };
 }
 
-/** Series of one part of what is shown, by family. */
-type Drawn = Map<FamilyName, string>;
-
 /** What prom-client has: its number does not grow with the records. */
 const small: ReadonlySet<string> = new Set<FamilyName>([
   'detour_probes_shed_total',
@@ -345,62 +354,13 @@ const small: ReadonlySet<string> = new Set<FamilyName>([
   'detour_troubles_total',
 ]);
 
-/** Every family once, with the series of all parts: Prometheus wants a family's lines together. */
-function* exposition(parts: Iterable<Drawn>, rest: string): Work<Text> {
-  const lines = new Map<string, string[]>();
-  for (const name of Object.keys(families)) if (!small.has(name)) lines.set(name, []);
-  for (const part of parts) {
-    for (const [name, text] of part) lines.get(name)!.push(text);
-    yield;
-  }
-  const to = new Writer();
-  for (const [name, texts] of lines) {
-    const { help, kind } = families[name as FamilyName];
-    to.write(`# HELP ${name} ${help}\n# TYPE ${name} ${kind}\n`);
-    for (const text of texts) if (to.write(text)) yield;
-    yield;
-  }
-  to.write(rest);
-  return to.end();
-}
-
-function drawn(how: (set: Setter) => void): Drawn {
-  const lines = new Map<FamilyName, string[]>();
-  how((name, value, labels = {}, part) => {
-    const line = lineOf(name + (part ?? ''), labels, value);
-    const known = lines.get(name);
-    if (known === undefined) lines.set(name, [line]);
-    else known.push(line);
-  });
-  // Joined once, or every scrape would put together again what a line was made of.
-  return new Map([...lines].map(([name, all]) => [name, all.join('')]));
-}
-
-function lineOf(name: string, labels: Readonly<Record<string, string>>, value: number): string {
-  let list = '';
-  for (const label in labels) {
-    list += `${list === '' ? '{' : ','}${label}="${escaped(labels[label]!)}"`;
-  }
-  const text =
-    Number.isFinite(value) || Number.isNaN(value) ? String(value) : value > 0 ? '+Inf' : '-Inf';
-  return `${name}${list === '' ? '' : `${list}}`} ${text}\n`;
-}
-
-/** The text format, version 0.0.4: backslash, line feed and quote are escaped in a label's value. */
-function escaped(value: string): string {
-  if (!/[\\\n"]/.test(value)) return value;
-  return value.replaceAll('\\', '\\\\').replaceAll('\n', '\\n').replaceAll('"', '\\"');
-}
+const large = new Map<string, Family>(
+  Object.entries(families).filter(([name]) => !small.has(name)),
+);
 
 // ---------------------------------------------------------------- gauges, drawn from the view
 
-type Setter = (
-  name: FamilyName,
-  value: number,
-  labels?: Readonly<Record<string, string>>,
-  /** Of a histogram: which of its series. */
-  part?: '_bucket' | '_sum' | '_count',
-) => void;
+type Setter = SetterOf<FamilyName>;
 
 /** A node that is alone has none of these. */
 function drawGroup(set: Setter, group: StatusView['group']): void {
@@ -615,10 +575,10 @@ function wordsOf<Word extends string>(table: Readonly<Record<Word, true>>): Word
   return Object.keys(table) as Word[];
 }
 
-/** Who decided a switch, from its facts in the journal. */
-function kindOf(data: Json): string {
-  const kind = typeof data === 'object' && data !== null && 'kind' in data ? data.kind : null;
-  return String(kind);
+/** A fact of a switch, from its entry in the journal. */
+function factOf(data: Json, key: string): string {
+  const facts = (data ?? {}) as Readonly<Record<string, unknown>>;
+  return String(facts[key]);
 }
 
 const switchKind = among(markerKinds);
@@ -718,12 +678,13 @@ function observerOf(
       const by = { provider, operation: labels.operation };
       counted.callSeconds.observe(by, Math.max(0, ms) / 1000);
     },
-    journalled(entry) {
+    journalled(entry, wall) {
       counted.entries.inc({ kind: kind(entry.kind) });
       if (entry.record === null) return;
       if (entry.kind === 'objective') counted.promises.count(printName(entry.record), entry.data);
       if (entry.kind !== 'switch') return;
-      counted.switches.count(printName(entry.record), kindOf(entry.data));
+      const [by, id] = [factOf(entry.data, 'kind'), factOf(entry.data, 'id')];
+      counted.switches.count(printName(entry.record), by, id, wall);
     },
     shared(raw, ms) {
       counted.commits.inc({ result: outcome(raw) });
@@ -814,16 +775,18 @@ function drawChecked(set: Setter, check: CheckId, { paths, took, sumMs }: Checke
   let count = 0;
   for (const [i, n] of took.entries()) {
     count += n;
-    set(name, count, { le: String(probeBuckets[i] ?? '+Inf'), check }, '_bucket');
+    set(name, count, { le: String(probeBuckets[i] ?? '+Inf'), check }, { part: '_bucket' });
   }
-  set(name, sumMs / 1000, { check }, '_sum');
-  set(name, count, { check }, '_count');
+  set(name, sumMs / 1000, { check }, { part: '_sum' });
+  set(name, count, { check }, { part: '_count' });
 }
 
 /** Switches of one record by who decided them. */
 interface Switched {
   readonly counts: Record<string, number>;
-  drawn: Drawn | null;
+  /** Of the last of each kind: its id, and when it was. */
+  readonly exemplars: Record<string, string>;
+  readonly drawn: Map<Format, Drawn>;
   drawnIn: number;
 }
 
@@ -832,34 +795,45 @@ class SwitchCounts {
   readonly #records = new Map<string, Switched>();
   #scrapes = 0;
 
-  count(record: string, rawKind: string): void {
+  /** `id` is what `detour explain` takes; `wall` is when it was, in ms since 1970. */
+  count(record: string, rawKind: string, id: string, wall: number): void {
     const kind = switchKind(rawKind);
     const known = this.#of(record);
     known.counts[kind] = (known.counts[kind] ?? 0) + 1;
-    known.drawn = null;
+    if (/^[0-9a-f]{16}$/.test(id)) known.exemplars[kind] = ` # {id="${id}"} 1 ${wall / 1000}`;
+    known.drawn.clear();
   }
 
   /** What is in the view; the rest is forgotten. */
-  *draw({ records }: StatusView): Generator<Drawn, void, undefined> {
+  *draw({ records }: StatusView, format: Format): Generator<Drawn, void, undefined> {
     this.#scrapes++;
     for (const { name } of records) {
       const record = printName(name);
       const known = this.#of(record);
       known.drawnIn = this.#scrapes;
-      known.drawn ??= drawn((set) => {
-        for (const [kind, n] of Object.entries(known.counts)) {
-          set('detour_switches_total', n, { record, kind });
-        }
-      });
-      yield known.drawn;
+      yield this.#drawn(record, known, format);
     }
     yield* forgetUndrawn(this.#records, this.#scrapes);
+  }
+
+  #drawn(record: string, { counts, exemplars, drawn: known }: Switched, format: Format): Drawn {
+    const made =
+      known.get(format) ??
+      drawn<FamilyName>((set) => {
+        for (const [kind, n] of Object.entries(counts)) {
+          const exemplar = format === 'text' ? undefined : exemplars[kind];
+          set('detour_switches_total', n, { record, kind }, exemplar ? { exemplar } : {});
+        }
+      });
+    known.set(format, made);
+    return made;
   }
 
   #of(record: string): Switched {
     const known = this.#records.get(record) ?? {
       counts: Object.fromEntries(markerKinds.map((kind) => [kind, 0])),
-      drawn: null,
+      exemplars: {},
+      drawn: new Map(),
       drawnIn: 0,
     };
     this.#records.set(record, known);

@@ -10,6 +10,7 @@ import { existsSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs
 import { dirname, join } from 'node:path';
 import { DatabaseSync, type SQLOutputValue } from 'node:sqlite';
 import type { Json } from '../core/model.ts';
+import { stateId, stateVersion } from '../core/stored.ts';
 import type { Commit, Store, StoredEntry } from '../ports.ts';
 import { hasNoRoom, PlaceError, securePlace } from './place.ts';
 import { openReminder, type Reminder } from './reminder.ts';
@@ -45,10 +46,6 @@ const pruneStep = 64;
 /** A writer blocks the whole process while it waits for another, so it does not wait for long. */
 const busyTimeoutMs = 500;
 
-const schemaVersion = 1;
-/** `DTOR` in the file's header: tells the file from any other SQLite database. */
-const applicationId = 0x44544f52;
-
 const schema = `
   CREATE TABLE journal (
     seq INTEGER PRIMARY KEY,
@@ -68,8 +65,8 @@ const schema = `
     wall REAL NOT NULL
   ) STRICT;
   INSERT INTO position VALUES (1, 0, 0, 0);
-  PRAGMA application_id = ${applicationId};
-  PRAGMA user_version = ${schemaVersion};
+  PRAGMA application_id = ${stateId};
+  PRAGMA user_version = ${stateVersion};
 `;
 
 /**
@@ -179,15 +176,15 @@ function prepareDatabase(db: DatabaseSync, file: string): void {
   const version = pragma(db, 'user_version');
   const isEmpty = db.prepare('SELECT 1 FROM sqlite_schema LIMIT 1').get() === undefined;
   if (isEmpty) throw damaged(file, 'it holds no table');
-  if (id !== applicationId) {
+  if (id !== stateId) {
     throw new StoreError(
       `${file} is a database of some other program: give Detour a state directory of its own`,
     );
   }
-  if (Number(version) > schemaVersion) {
+  if (Number(version) > stateVersion) {
     throw new StoreError(
       `${file} was written by a newer Detour (schema ${version}, this one knows ` +
-        `${schemaVersion}): start that version again, or move the file aside and begin anew with ` +
+        `${stateVersion}): start that version again, or move the file aside and begin anew with ` +
         '`detour run --new-state`',
     );
   }

@@ -83,6 +83,10 @@ const cases: readonly (readonly [Change, readonly string[]])[] = [
   [['gateHold', '2h'], ['gateHold 1d -> 2h']],
   [['listen', 'off'], ['listen 127.0.0.1:9353 -> none']],
   [['log/level', 'debug'], ['log.level info -> debug']],
+  [
+    ['metrics', { without: ['detour_provider_epoch', 'detour_probes_total'] }],
+    ['metrics.without none -> detour_provider_epoch, detour_probes_total'],
+  ],
   [['dns/timeout', '2s'], ['dns.timeout 1s -> 2s']],
   [['dns/roots', ['192.0.2.1', '192.0.2.2']], ['dns.roots 192.0.2.1 -> 192.0.2.1, 192.0.2.2']],
   [['notify/command', ['/usr/bin/page', 'swordfish']], ['notify.command changed']],

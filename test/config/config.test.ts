@@ -997,6 +997,7 @@ test('the JSON Schema knows every key, every provider and every check', () => {
       'include',
       'listen',
       'log',
+      'metrics',
       'notify',
       'origins',
       'paths',

@@ -12,6 +12,7 @@ import { tables } from '../../src/run/build.ts';
 const whole: First = {
   cluster: 'shop',
   keyFile: '/etc/detour/it is: #1.key',
+  stateDir: '/srv/it is: #1',
   dns: null,
   providers: [
     {
@@ -75,6 +76,7 @@ describe('the text', () => {
       { provider: 'own', ttl: 600 },
     ]);
     assert.deepEqual(config.clusterKeys, [{ file: whole.keyFile }]);
+    assert.equal(config.stateDir, whole.stateDir);
     assert.equal(config.core.origins['hz']!.cloud, 'aliyun');
     assert.equal(config.core.origins['hz']!.region ?? null, null, 'a region is only proposed');
     assert.match(text, /# seen: hz\.shop\.example leads to .*aliyuncs\.com.*\n? *#?.*is that so\?/);
@@ -87,6 +89,7 @@ describe('the text', () => {
   test('with nothing but one target at one vendor, and no cloud known', () => {
     const { text, config } = parsed({
       ...whole,
+      stateDir: null,
       dns: { port: 5300, roots: ['127.0.0.1'] },
       providers: [whole.providers[0]!],
       origins: [{ ...whole.origins[0]!, seen: null, host: null }],

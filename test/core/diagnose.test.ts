@@ -155,3 +155,12 @@ test('what is unknown changes no word into a failure', () => {
     }),
   );
 });
+
+test('of a thousand that fail, or that paths disagree about, a sentence names eight', () => {
+  const names = Array.from({ length: 1000 }, (_, i) => `o${i}`);
+  const most = names.slice(1).map((name) => `${name} down`);
+  const fails = diagnose(facts(['o0 up', ...most])).sentence;
+  assert.match(fails, /999 of 1000 origins fail .*: o1, .*, o8, … \(999 in all\)$/);
+  const disputed = diagnose(facts(names.map((name) => `${name} up disputed`))).sentence;
+  assert.match(disputed, /disagree about o0, .*, o7, … \(1000 in all\)$/);
+});

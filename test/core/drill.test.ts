@@ -139,3 +139,18 @@ test('where a person asks first the calendar begins nothing, and is told so by a
   assert.match(w.command({ ...due, dryRun: true }).message, /asks first/);
   assert.equal(w.command(due).exit, 1);
 });
+
+test('a record that is taken out in the middle of a drill ends it, and whoever asked is told', () => {
+  const w = new World(coreConfig());
+  w.hold(www, 'a.shop.test.');
+  w.start();
+  w.advance(10_000);
+  assert.equal(drill(w, false, 600_000).exit, 0);
+  w.advance(8_000);
+  assert.equal(recordOf(w).target, 'b');
+  w.reload({ ...w.config, records: {} });
+  const said = w.journal.filter(({ entry }) => entry.kind === 'drill').at(-1)!.entry;
+  assert.match(said.sentence, /a -> b was broken off: its record is no longer configured/);
+  assert.equal((said.data as { result: string }).result, 'broken-off');
+  assert.ok(w.notices.some(({ notice }) => notice.sentence === said.sentence));
+});

@@ -96,7 +96,7 @@ class Doors implements Stand<Input> {
     const desk = this.#desk;
     const readers = new Readers();
     const text = new Text([Buffer.from('detour_ready 1\n')]);
-    const metrics = { text: async () => text, contentType: 'text/plain' };
+    const metrics = { text: async () => text };
     this.#served.push(await serveControl({ path: this.#socket, desk, readers, trouble, limits }));
     const where = { host: '127.0.0.1', port: 0, gateHoldMs: 1000 };
     const http = await serveHttp({

@@ -20,6 +20,15 @@ import { tables } from '../../src/run/build.ts';
 import { serveControl } from '../../src/serve/control.ts';
 import { metricNames } from '../../src/serve/metrics.ts';
 import { Readers } from '../../src/serve/readers.ts';
+import {
+  namedIn,
+  namesAreTheirs,
+  optionsOf,
+  rowOf,
+  type Schema,
+  stepInto,
+  withAll,
+} from '../../tools/options.ts';
 import { standIn } from '../cli/desk.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -57,91 +66,13 @@ function inTemporary<T>(body: (directory: string) => T): T {
 
 // ---------------------------------------------------------------- example.yaml
 
-interface Schema {
-  readonly properties?: Readonly<
-    Record<string, Schema & { readonly const?: string; readonly pattern?: string }>
-  >;
-  readonly patternProperties?: object;
-  readonly additionalProperties?: Schema | boolean;
-  readonly items?: Schema;
-  readonly anyOf?: readonly Schema[];
-  readonly required?: readonly string[];
-}
-
 const kinds = Object.keys(tables.checks);
-const isReference = (schema: Schema) =>
-  Object.keys(schema.properties ?? {}).join() === 'env,file,credential';
-
-/** Maps from names of the operator's own; `checks` of any kind are written in one notation. */
-const byName = [
-  ...['api.tokens', 'channels', 'paths', 'clouds', 'origins', 'records', 'replicas'],
-  ...['drills.records', 'sla'],
-];
-const ofChecks = ['origins.*.checks', 'clouds.*.checks', 'paths.*.references', 'policy.references'];
-
-/** The same notation for one step into a schema or a configuration. */
-function stepInto(at: string, key: string, row: string | null): string {
-  if (at === '') return key;
-  if (at === 'providers') return `${at}.${row}`;
-  if (ofChecks.includes(at)) return `check.${row}`;
-  // What policy and a record both know is written once.
-  if (/\.failback$/.test(at)) return `failback.${key}`;
-  if (at === 'replicas.*' && key === 'paths') return key;
-  if (at === 'notify') return `channels.*.${key}`;
-  return byName.includes(at) ? `${at}.*` : `${at}.${key}`;
-}
-
-/** Every option that a schema knows, as `check.http.expect.status`. */
-function optionsOf(schema: Schema, at: string): readonly string[] {
-  if (isReference(schema)) return [];
-  const own = Object.entries(schema.properties ?? {}).flatMap(([key, below]) => {
-    const path = stepInto(at, key, null);
-    return [path, ...optionsOf(below, path)];
-  });
-  const { additionalProperties: more, items } = schema;
-  const named = typeof more === 'object' ? rowsOf(more, at) : [];
-  const listed = items === undefined ? [] : optionsOf(items, `${at}[]`);
-  const either = (schema.anyOf ?? []).flatMap((one) => optionsOf(one, at));
-  return [...own, ...named, ...listed, ...either];
-}
-
-/** Below a map by name: a row for each type of provider and kind of check, else one for all. */
-function rowsOf(more: Schema, at: string): readonly string[] {
-  if (at !== 'providers' && !ofChecks.includes(at)) return optionsOf(more, stepInto(at, '*', null));
-  return (more.anyOf ?? []).flatMap((row) => {
-    // What a package's settings are is the package's business.
-    if (row.properties?.['type']?.pattern !== undefined || row.patternProperties) return [];
-    const kind = kinds.find((k) => row.required?.includes(k));
-    const type = row.properties?.['type']?.const ?? kind;
-    assert.ok(type, `a row of ${at} says what it is`);
-    return optionsOf(row, stepInto(at, '*', type));
-  });
-}
 
 type Plain = unknown;
-const isObject = (value: Plain): value is Record<string, Plain> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
-
-/** What a part of a configuration says it is: its type, or its kind of check. */
-function rowOf(value: Plain): string | null {
-  if (!isObject(value)) return null;
-  return kinds.find((kind) => kind in value) ?? String(value['type']);
-}
-
-function namedIn(value: Plain, at: string): readonly string[] {
-  if (Array.isArray(value)) return value.flatMap((item) => namedIn(item, `${at}[]`));
-  if (!isObject(value)) return [];
-  return Object.entries(value).flatMap(([key, below]) => {
-    const path = stepInto(at, key, rowOf(below));
-    return [path, ...namedIn(below, path)];
-  });
-}
 
 const example = 'deploy/example.yaml';
 const exampleText = read(example);
-/** With every option that is left out by default put in. */
-const whole = (text: string) => text.replace(/^( *)#(?=[A-Za-z][A-Za-z0-9]*: )/gm, '$1');
-const fullText = whole(exampleText);
+const fullText = withAll(exampleText);
 
 const groupPath = 'deploy/group.yaml';
 const groupText = read(groupPath);
@@ -156,7 +87,7 @@ test('the example of a group is one configuration for each of its replicas', () 
   const names = Object.keys(parse(groupText).replicas);
   assert.equal(names.length, 3);
   for (const name of names) {
-    for (const text of [groupText, whole(groupText)]) {
+    for (const text of [groupText, withAll(groupText)]) {
       const parsed = parseConfig(text, groupPath, tables, { name, by: '--replica' });
       if (!parsed.ok) assert.fail(parsed.problems.map(printProblem).join('\n'));
       const { core, group } = parsed.config;
@@ -167,16 +98,17 @@ test('the example of a group is one configuration for each of its replicas', () 
       }
     }
   }
-  assert.notEqual(whole(groupText), groupText);
+  assert.notEqual(withAll(groupText), groupText);
 });
 
 test('the example names every option that the configuration knows', () => {
-  const known = new Set(optionsOf(jsonSchema(tables) as Schema, ''));
+  const options = optionsOf(jsonSchema(tables) as Schema, kinds);
+  const known = new Set(options.map(({ path }) => path));
   assert.ok(known.size > 80, `the walk over the schema finds the options (${known.size})`);
   const [first] = parseAllDocuments(read('deploy/kubernetes/group.yaml'));
   const inCluster: string = first!.toJS().data['detour.yaml'];
-  const files = [fullText, whole(groupText), whole(inCluster)];
-  const named = new Set(files.flatMap((text) => namedIn(parse(text), '')));
+  const files = [fullText, withAll(groupText), withAll(inCluster)];
+  const named = new Set(files.flatMap((text) => namedIn(parse(text), kinds, '')));
   // What every kind of check knows is written once.
   const twins = (option: string) =>
     kinds.map((kind) => option.replace(/^check\.\w+\.(?=\w+$)/, `check.${kind}.`));
@@ -231,9 +163,9 @@ function isNameOfOurs(plain: Plain, keys: Keys): boolean {
   for (const key of keys) {
     value = (value as Record<string | number, Plain>)[key];
     above = label;
-    label = typeof key === 'number' ? `${label}[]` : stepInto(label, key, rowOf(value));
+    label = typeof key === 'number' ? `${label}[]` : stepInto(label, key, rowOf(value, kinds));
   }
-  return [...byName, ...ofChecks, 'providers'].includes(above) || /\.labels$/.test(above);
+  return namesAreTheirs(above);
 }
 
 function leaveOut(value: Plain, keys: Keys): void {
@@ -480,20 +412,66 @@ test('the Dockerfile builds from files that exist and runs the program as nobody
 // ---------------------------------------------------------------- Prometheus and Grafana
 
 const alertsPath = 'deploy/prometheus/alerts.yaml';
-const rules = (parse(read(alertsPath)).groups as { rules: { alert: string; expr: string }[] }[])
-  .flatMap((group) => group.rules)
-  .map(({ alert, expr }) => ({ what: alert, expr }));
+const alertsTestPath = 'deploy/prometheus/alerts_test.yaml';
 
+interface Rule {
+  readonly alert?: string;
+  readonly record?: string;
+  readonly expr: string;
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly annotations?: Readonly<Record<string, string>>;
+}
+const allRules = (parse(read(alertsPath)).groups as { rules: Rule[] }[]).flatMap((g) => g.rules);
+const alerts = allRules.flatMap(({ alert, ...rest }) => (alert ? [{ alert, ...rest }] : []));
+const recorded = allRules.flatMap(({ record }) => record ?? []);
+const rules = allRules.map(({ alert, record, expr }) => ({ what: alert ?? record!, expr }));
+
+interface Panel {
+  readonly id: number;
+  readonly title: string;
+  readonly type: string;
+  readonly description?: string;
+  readonly gridPos: {
+    readonly x: number;
+    readonly y: number;
+    readonly w: number;
+    readonly h: number;
+  };
+  readonly targets?: readonly { readonly expr: string }[];
+  /** Of a row that is folded. */
+  readonly panels?: readonly Panel[];
+  readonly links?: readonly { readonly url: string }[];
+  readonly fieldConfig?: {
+    readonly defaults: {
+      readonly unit?: string;
+      readonly thresholds?: { readonly steps: unknown[] };
+    };
+  };
+}
 const dashboard = JSON.parse(read('deploy/grafana/detour.json'));
+const top: readonly Panel[] = dashboard.panels;
+const drawnPanels = top.flatMap((p) => [p, ...(p.panels ?? [])]).filter((p) => p.type !== 'row');
+const variables: readonly { name: string; type: string; query: string }[] =
+  dashboard.templating.list;
 const shown: { what: string; expr: string }[] = [
-  ...dashboard.panels.flatMap((panel: { title: string; targets?: { expr: string }[] }) =>
-    (panel.targets ?? []).map(({ expr }) => ({ what: panel.title, expr })),
+  ...drawnPanels.flatMap(({ title, targets = [] }) =>
+    targets.map(({ expr }) => ({ what: title, expr })),
   ),
   ...dashboard.annotations.list.map((a: { name: string; expr: string }) => ({
     what: a.name,
     expr: a.expr,
   })),
+  ...variables.flatMap(({ name, type, query }) =>
+    type === 'query' ? [{ what: `$${name}`, expr: selectorOf(query) }] : [],
+  ),
 ];
+
+/** What a variable takes the values of a label from. */
+function selectorOf(query: string): string {
+  const [, selector, label] = /^label_values\((.+), (\w+)\)$/.exec(query) ?? [];
+  assert.ok(selector && label, query);
+  return `count by (${label}) (${selector})`;
+}
 
 /** The series that each metric has, with the labels they bear. */
 const seriesOf = new Map(
@@ -538,7 +516,7 @@ function strangers(expr: string): readonly string[] {
 test('alerts and dashboard name only metrics, labels and words that exist', () => {
   assert.ok(rules.length > 10 && shown.length > 20);
   for (const { what, expr } of [...rules, ...shown]) {
-    assert.match(expr, /\bdetour_|job="detour"/, what);
+    assert.match(expr, /\bdetour[_:]|job(=|=~)"(detour|\$job)"/, what);
     assert.deepEqual(strangers(expr), [], `${what}: ${expr}`);
   }
   // The look itself can fail.
@@ -553,7 +531,7 @@ test('alerts and dashboard name only metrics, labels and words that exist', () =
 test('every reason for which Detour waits for a person wakes one', () => {
   const rows = read('src/core/steer.ts').matchAll(/'?([a-z-]+)'?: \{ wantsPerson: true/g);
   const reasons = [...rows].map(([, word]) => word!);
-  const alert = rules.find(({ what }) => what === 'DetourNeedsPerson');
+  const alert = alerts.find((one) => one.alert === 'DetourNeedsPerson');
   const named = /reason=~"([^"]*)"/.exec(alert?.expr ?? '')?.[1]?.split('|') ?? [];
   assert.ok(reasons.length > 5);
   assert.deepEqual(named.toSorted(), reasons.toSorted());
@@ -566,20 +544,67 @@ test('every metric is shown on the dashboard or wakes somebody', () => {
 });
 
 test('the dashboard has one panel a place, and every variable it uses', () => {
-  const ids = dashboard.panels.map((p: { id: number }) => p.id);
-  assert.equal(new Set(ids).size, ids.length);
-  const variables = dashboard.templating.list.map((v: { name: string }) => v.name);
-  const used = [...JSON.stringify(dashboard).matchAll(/\$\{?([a-z]\w*)/g)].map(([, name]) => name);
-  for (const name of new Set(used)) assert.ok(variables.includes(name), `$${name}`);
-  const taken = new Set<string>();
-  for (const { title, gridPos: at } of dashboard.panels) {
-    for (let x = at.x; x < at.x + at.w; x++) {
-      for (let y = at.y; y < at.y + at.h; y++) {
-        assert.ok(x < 24 && !taken.has(`${x},${y}`), `${title} lies on another panel`);
-        taken.add(`${x},${y}`);
+  const all = top.flatMap((panel) => [panel, ...(panel.panels ?? [])]);
+  assert.equal(new Set(all.map(({ id }) => id)).size, all.length);
+  const names = variables.map(({ name }) => name);
+  const used = [...JSON.stringify(dashboard).matchAll(/\$\{?([a-z]\w*)/g)].map(([, name]) => name!);
+  for (const name of new Set(used)) assert.ok(names.includes(name), `$${name}`);
+  for (const name of names) assert.ok(used.includes(name), `$${name} is used`);
+  // A folded row lies as if it were open; what is below moves down when it is opened.
+  for (const group of [top, ...top.map(({ panels = [] }) => panels)]) {
+    const taken = new Set<string>();
+    for (const { title, gridPos: at } of group) {
+      for (let x = at.x; x < at.x + at.w; x++) {
+        for (let y = at.y; y < at.y + at.h; y++) {
+          assert.ok(x < 24 && !taken.has(`${x},${y}`), `${title} lies on another panel`);
+          taken.add(`${x},${y}`);
+        }
       }
     }
   }
+});
+
+test('the dashboard goes from the whole to the parts, and each panel says what it shows', () => {
+  const rows = top.filter(({ type }) => type === 'row').map(({ title }) => title.toLowerCase());
+  const wanted = ['overview', 'record', 'vendor', 'paths', 'replicas', 'objective', 'detour'];
+  assert.deepEqual(
+    rows.map((title, i) => title.startsWith(wanted[i]!)),
+    wanted.map(() => true),
+  );
+  assert.equal(dashboard.schemaVersion, 42);
+  assert.ok(drawnPanels.length > 50);
+  const page = read('docs/watching.md');
+  for (const { title, description, targets, fieldConfig, links = [] } of drawnPanels) {
+    assert.match(description ?? '', /^\S.{5,}\.$/, title);
+    assert.ok((targets?.length ?? 0) > 0, title);
+    assert.ok(fieldConfig?.defaults.unit, `${title} has a unit`);
+    assert.ok((fieldConfig?.defaults.thresholds?.steps.length ?? 0) > 0, title);
+    for (const { url } of links) {
+      const [, alert] = /^\$\{docs\}\/watching\.md#(\w+)$/.exec(url) ?? [];
+      assert.ok(page.toLowerCase().includes(`\n### ${alert}\n`), `${title}: ${url}`);
+    }
+  }
+  assert.ok(drawnPanels.filter(({ links }) => links !== undefined).length > 30);
+  // The same reasons as those that wake somebody.
+  const reasons = (expr: string) => /reason=~"([^"]*\|[^"]*)"/.exec(expr)?.[1];
+  const [wakes, counts] = [alerts, shown].map((all) =>
+    all.flatMap(({ expr }) => reasons(expr) ?? []),
+  );
+  assert.deepEqual(counts, wakes);
+});
+
+test('Grafana is provisioned with the dashboard and with the source that it asks', () => {
+  const folder = 'deploy/grafana/provisioning';
+  const { datasources } = parse(read(`${folder}/datasources/prometheus.yaml`));
+  assert.deepEqual(
+    datasources.map((one: { type: string; isDefault: boolean }) => [one.type, one.isDefault]),
+    [[variables.find(({ name }) => name === 'datasource')!.query, true]],
+  );
+  assert.equal(datasources[0].jsonData.timeInterval, '5s');
+  assert.ok(read(alertsPath).includes('scrape_interval: 5s'));
+  const { providers } = parse(read(`${folder}/dashboards/detour.yaml`));
+  assert.equal(providers[0].type, 'file');
+  assert.match(providers[0].options.path, /^\//);
 });
 
 test(
@@ -591,15 +616,65 @@ test(
   },
 );
 
-test('every alert is seen to fire in its test, and says what to do', () => {
-  const tested = read('deploy/prometheus/alerts_test.yaml');
-  for (const { what } of rules) {
-    assert.ok(tested.includes(`ALERTS{alertstate="firing",alertname="${what}"`), what);
+interface RuleTest {
+  readonly name: string;
+  readonly input_series: readonly { readonly series: string }[];
+  readonly promql_expr_test: readonly {
+    readonly expr: string;
+    readonly exp_samples: readonly { readonly labels: string }[];
+  }[];
+}
+
+/** Alerts that no test shows firing, and those that none shows to be still while it has their data. */
+function untested(tests: readonly RuleTest[]): Record<'firing' | 'still', string[]> {
+  const whole = 'ALERTS{alertstate="firing"}';
+  const fires = (alert: string, { exp_samples }: RuleTest['promql_expr_test'][number]) =>
+    exp_samples.some(({ labels }) => labels.includes(`alertname="${alert}"`));
+  const missing = (of: (alert: string, expr: string, one: RuleTest) => boolean) =>
+    alerts
+      .filter(({ alert, expr }) => !tests.some((one) => of(alert, expr, one)))
+      .map(({ alert }) => alert);
+  return {
+    firing: missing((alert, _, { promql_expr_test: at }) => at.some((one) => fires(alert, one))),
+    still: missing((alert, expr, { input_series, promql_expr_test: at }) => {
+      const series = input_series.map((input) => input.series.replace(/\{.*/s, ''));
+      const needed = [...expr.matchAll(/\b(detour_[a-z_]+|up)\b(?!\()/g)].map(([, name]) => name!);
+      const has = needed.length > 0 && needed.every((name) => series.includes(name));
+      return has && at.some((one) => one.expr === whole && !fires(alert, one));
+    }),
+  };
+}
+
+test('every alert is seen to fire in its test, and to be still where it has the same data', () => {
+  const { tests } = parse(read(alertsTestPath)) as { tests: RuleTest[] };
+  assert.deepEqual(untested(tests), { firing: [], still: [] });
+  // The look itself can fail.
+  const without = tests.filter(({ name }) => !/calm|daemon is down/.test(name));
+  assert.ok(untested(without).firing.includes('DetourGone') === false);
+  assert.ok(untested(without).still.length > 5);
+  assert.equal(untested([]).firing.length, alerts.length);
+  for (const name of recorded) assert.ok(read(alertsTestPath).includes(`expr: ${name}\n`), name);
+});
+
+test('every alert says what it is, what to do, and where more stands; the page has no other', () => {
+  const headings = [...read('docs/watching.md').matchAll(/^### (Detour\w+)$/gm)].map(([, h]) => h!);
+  assert.deepEqual(headings.toSorted(), alerts.map(({ alert }) => alert).toSorted());
+  for (const { alert, labels, annotations } of alerts) {
+    assert.deepEqual(Object.keys(annotations ?? {}), ['summary', 'description', 'runbook'], alert);
+    for (const text of Object.values(annotations!)) assert.ok(text.length > 10, alert);
+    assert.equal(annotations!['runbook'], `docs/watching.md#${alert.toLowerCase()}`);
+    assert.ok(['page', 'ticket', 'info'].includes(labels?.['severity'] ?? ''), alert);
   }
-  const text = read(alertsPath);
-  for (const word of ['severity:', 'summary:', 'action:']) {
-    assert.equal(text.split(` ${word}`).length - 1, rules.length, `${word} at every alert`);
-  }
+});
+
+test('the page about watching says which alerts say nothing without a family', () => {
+  const said = [...read('docs/watching.md').matchAll(/^\| `(detour_\w+)` \| (`Detour.*`) \|$/gm)];
+  const silent = metricNames.flatMap(({ name, heavy }) => {
+    const by = alerts.filter(({ expr }) => expr.includes(name)).map(({ alert }) => `\`${alert}\``);
+    return heavy && by.length > 0 ? [[name, by.join(', ')]] : [];
+  });
+  const told = said.map(([, name, by]) => [name, by]);
+  assert.deepEqual(told.toSorted(), silent.toSorted());
 });
 
 test('promtool takes every expression of the dashboard', needs('promtool'), () => {
@@ -607,7 +682,7 @@ test('promtool takes every expression of the dashboard', needs('promtool'), () =
     const file = join(directory, 'dashboard.yaml');
     const asRules = shown.map(({ expr }, i) => ({
       record: `panel:${i}`,
-      expr: expr.replaceAll('$__rate_interval', '5m'),
+      expr: expr.replaceAll(/\$__(rate_interval|range)/g, '5m'),
     }));
     writeFileSync(file, JSON.stringify({ groups: [{ name: 'dashboard', rules: asRules }] }));
     assert.match(run('promtool', 'check', 'rules', file), /SUCCESS/);

@@ -1,17 +1,39 @@
-// The pages for whoever changes Detour against the repository: what they name exists, what they promise
-// about each other holds. A page that speaks of a file that is gone misleads, so it fails here.
+// Every document against the repository and the program: links, commands, scripts, configurations and
+// files that a page names exist, and what pages promise about each other holds. A page that speaks of
+// what is gone misleads, so it fails here.
 
 import assert from 'node:assert/strict';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { dirname, join, normalize } from 'node:path';
+import { existsSync, readdirSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { Writable } from 'node:stream';
 import { test } from 'node:test';
-import { fileURLToPath } from 'node:url';
+import { type Command, CommanderError } from 'commander';
+import { parse } from 'yaml';
+import type { Hands, Io } from '../../src/cli/hands.ts';
+import { buildProgram } from '../../src/cli/index.ts';
+import { parseConfig, printProblem } from '../../src/config/config.ts';
+import { jsonSchema } from '../../src/config/json-schema.ts';
 import { type AuditArea, gradesOf } from '../../src/core/audit.ts';
+import { behaviours, newestBehaviour } from '../../src/core/engine.ts';
 import { type FindingWord, findingWords } from '../../src/core/model.ts';
+import { labCommand } from '../../src/lab/shell/command.ts';
+import { tables } from '../../src/run/build.ts';
+import { metricNames } from '../../src/serve/metrics.ts';
+import { namedIn, optionsOf, type Schema } from '../../tools/options.ts';
+import { broken, versions } from '../corpus/versions.ts';
+import {
+  anchorOf,
+  callsIn,
+  docs,
+  type Page,
+  pageAt as page,
+  pages,
+  placeOf,
+  read,
+  root,
+} from './pages.ts';
 import { mayImport } from './rules.ts';
 
-const root = fileURLToPath(new URL('../..', import.meta.url));
-const read = (path: string) => readFileSync(join(root, path), 'utf8');
 const {
   exports: doors,
   scripts,
@@ -24,29 +46,7 @@ const {
   readonly version: string;
 };
 
-const docs = readdirSync(join(root, 'docs'), { recursive: true, encoding: 'utf8' })
-  .filter((name) => name.endsWith('.md'))
-  .map((name) => `docs/${name}`);
 const decisions = docs.filter((path) => /^docs\/decisions\/(?!README)/.test(path));
-
-interface Page {
-  readonly path: string;
-  readonly text: string;
-  /** What stands in backquotes, and each line in a fence. */
-  readonly said: readonly string[];
-}
-
-const pages = ['CONTRIBUTING.md', 'CHANGELOG.md', 'test/README.md', ...docs].map(pageOf);
-
-function pageOf(path: string): Page {
-  const text = read(path);
-  const fence = /^ *```\w*\n(.*?)^ *```$/gms;
-  const fenced = [...text.matchAll(fence)].flatMap(([, lines]) => lines!.split('\n'));
-  const spans = [...text.replace(fence, '').matchAll(/`([^`]+)`/g)].map(([, span]) => span!);
-  return { path, text, said: [...spans, ...fenced].map((s) => s.trim().replace(/\s+/g, ' ')) };
-}
-
-const page = (path: string): Page => pages.find((p) => p.path === path)!;
 
 /** A changelog tells of the past: what it names may be gone. */
 const current = pages.filter(({ path }) => path !== 'CHANGELOG.md');
@@ -58,6 +58,7 @@ const current = pages.filter(({ path }) => path !== 'CHANGELOG.md');
 function pathsIn({ path: from, said }: Page): string[] {
   return said.flatMap((text) => {
     const isFile = /\.(ts|mjs|cjs|json|md|yaml|txt)$/.test(text);
+    if (text.startsWith('application/')) return [];
     if (!/^[\w.-]+(\/[\w.-]+)*\/?$/.test(text) || !(text.includes('/') || isFile)) return [];
     const door = text.startsWith('detour/')
       ? doors[`./${text.slice('detour/'.length)}`]
@@ -90,28 +91,175 @@ test('every npm script that the pages name exists', () => {
   }
 });
 
-/** A heading as a link says it. */
-function anchorOf(heading: string): string {
-  const words = heading.toLowerCase().replace(/[^\w\- ]/g, '');
-  return words.trim().replaceAll(' ', '-');
+test('every link in the pages leads somewhere', () => {
+  let count = 0;
+  for (const from of pages) {
+    for (const to of from.links) {
+      count++;
+      if (to.includes('://')) {
+        assert.match(to, /^https:\/\//, `${from.path}: ${to}`);
+        continue;
+      }
+      const { path, anchor } = placeOf(from, to);
+      assert.ok(existsSync(join(root, path)), `${from.path}: ${to}`);
+      if (anchor === undefined) continue;
+      const anchors = page(path).headings.map(({ words }) => anchorOf(words));
+      assert.ok(anchors.includes(anchor), `${from.path}: ${to}`);
+    }
+  }
+  assert.ok(count > 150, `${count} links`);
+});
+
+test('the index of the documents leads to every one of them', () => {
+  const index = page('docs/README.md');
+  const led = new Set(index.links.map((to) => placeOf(index, to).path));
+  const wanted = pages.map(({ path }) => path).filter((path) => !decisions.includes(path));
+  const lost = wanted.filter((path) => path !== index.path && !led.has(path));
+  assert.deepEqual(lost, [], 'give each of these a line in docs/README.md');
+  assert.ok(page('README.md').links.includes('docs/README.md'));
+});
+
+// ---------------------------------------------------------------- commands and configurations
+
+const silent = {
+  out() {},
+  err() {},
+  exit() {},
+  columns: () => 100,
+  colour: false,
+} as unknown as Io;
+
+/** The real program; parsing a command line with it does nothing. */
+function idleProgram(): Command {
+  const program = buildProgram({ version: '0' } as Hands, silent);
+  const lay = (command: Command): void => {
+    if (command.commands.length === 0) command.action(() => {});
+    for (const one of command.commands) lay(one);
+  };
+  lay(program);
+  return program;
 }
 
-test('every link in the pages leads somewhere', () => {
-  const links = pages.flatMap((p) =>
-    [...p.text.matchAll(/\]\(([^)]+)\)/g)].map(([, to]) => ({ from: p.path, to: to! })),
-  );
-  assert.ok(links.length > 15, `${links.length} links`);
-  for (const { from, to } of links) {
-    if (to.includes('://')) {
-      assert.match(to, /^https:\/\//, `${from}: ${to}`);
-      continue;
+/** Why a command line is refused; null: it is not. */
+async function refusal(words: readonly string[]): Promise<string | null> {
+  try {
+    await idleProgram().parseAsync([...words], { from: 'user' });
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    return error.exitCode === 0 ? null : error.message;
+  }
+  return null;
+}
+
+async function labHelp(): Promise<string> {
+  let text = '';
+  const stdout = new Writable({
+    write(chunk, _, done) {
+      text += String(chunk);
+      done();
+    },
+  });
+  assert.equal(await labCommand(['--help'], { daemonArgv: [], stdout }), 0);
+  return text;
+}
+
+/** What is wrong with a command line of the lab, which reads its own; null: nothing. */
+function refusalOfLab(words: readonly string[], help: string): string | null {
+  const [first = ''] = words;
+  const isWord = /^[a-z]/.test(first);
+  if (isWord && !help.includes(`  detour lab ${first}`)) return `there is no lab ${first}`;
+  const strange = words.filter((word) => word.startsWith('--') && !help.includes(`  ${word}`));
+  const known = strange.filter((word) => word === '--help' || help.includes(`[${word}`));
+  return strange.length > known.length ? `it has no ${strange.join(', ')}` : null;
+}
+
+test('every command in a code block is taken by the program, with its options and arguments', async () => {
+  const help = await labHelp();
+  const wrong: string[] = [];
+  let count = 0;
+  for (const { path, blocks } of current) {
+    for (const words of blocks.flatMap((block) => callsIn(block, 'detour'))) {
+      count++;
+      const [name, ...rest] = words;
+      const why = name === 'lab' ? refusalOfLab(rest, help) : await refusal(words);
+      if (why !== null) wrong.push(`${path}: detour ${words.join(' ')}: ${why}`);
     }
-    const [file = '', anchor] = to.split('#');
-    const path = file === '' ? from : normalize(join(dirname(from), file));
-    assert.ok(existsSync(join(root, path)), `${from}: ${to}`);
-    if (anchor === undefined) continue;
-    const headings = [...read(path).matchAll(/^#+ (.+)$/gm)].map(([, words]) => anchorOf(words!));
-    assert.ok(headings.includes(anchor), `${from}: ${to}`);
+  }
+  assert.deepEqual(wrong, []);
+  assert.ok(count > 60, `${count} commands`);
+  // The look itself can fail.
+  assert.match((await refusal(['switch', 'www', '--reason', 'x'])) ?? '', /missing.*target/);
+  assert.match((await refusal(['status', '--wach'])) ?? '', /unknown option/);
+  assert.match((await refusal(['statsu'])) ?? '', /unknown command/);
+  assert.notEqual(refusalOfLab(['brake', 'cloud'], help), null);
+});
+
+test('every command in the text exists, with the options it is given', async () => {
+  const program = idleProgram();
+  const help = await labHelp();
+  for (const { path, spans } of current) {
+    for (const span of spans) {
+      for (const [, name, rest] of span.matchAll(
+        /(?:^|[\s(])detour ([a-z]+(?:-[a-z]+)*)\b([^#|;>]*)/g,
+      )) {
+        const command = program.commands.find((one) => one.name() === name);
+        assert.ok(command, `${path}: ${span}`);
+        const [word = ''] = rest!.trim().split(' ');
+        const given = rest!.match(/(?<=\s)--?[a-z][a-z-]*/g) ?? [];
+        const inner = command.commands.find((one) => one.name() === word) ?? command;
+        const known = inner.options.flatMap((option) => [option.long, option.short]);
+        for (const option of given) {
+          const isKnown = name === 'lab' ? help.includes(option) : known.includes(option);
+          assert.ok(isKnown || option === '--help', `${path}: ${span}: ${option}`);
+        }
+      }
+    }
+  }
+});
+
+test('every configuration in the pages is good, and a part of one has only keys that there are', () => {
+  const kinds = Object.keys(tables.checks);
+  const schema = jsonSchema(tables) as Schema;
+  const known = new Set(optionsOf(schema, kinds).map(({ path }) => path));
+  // A name of the operator's own is no key, nor is what stands in a reference to a secret.
+  const isKnown = (named: string) =>
+    [named, named.replace(/\.(env|file|credential)$/, '')].some((one) =>
+      [...known].some(
+        (key) => key === one || (key.startsWith(one) && /^[.[]/.test(key.slice(one.length))),
+      ),
+    );
+  let [whole, parts] = [0, 0];
+  for (const { path, blocks } of current) {
+    for (const { language, text } of blocks) {
+      // What a package brings is the package's business.
+      if (language !== 'yaml' || text.includes('npm:')) continue;
+      const value: unknown = parse(text);
+      const keys = typeof value === 'object' && value !== null ? Object.keys(value) : [];
+      if (keys.includes('cluster') && keys.includes('records')) {
+        whole++;
+        const read = parseConfig(text, path, tables);
+        if (!read.ok) assert.fail(read.problems.map(printProblem).join('\n'));
+        continue;
+      }
+      // Some blocks are other programs': a part of ours begins with a key of ours.
+      if (keys.length === 0 || !keys.every((key) => key in (schema.properties ?? {}))) continue;
+      parts++;
+      const odd = namedIn(value, kinds, '').filter((one) => !one.includes('…') && !isKnown(one));
+      assert.deepEqual(odd, [], `${path}:\n${text}`);
+    }
+  }
+  assert.ok(whole > 0 && parts > 8, `${whole} whole ones, ${parts} parts`);
+});
+
+test('every metric that the pages name exists', () => {
+  const known = metricNames.map(({ name }) => name);
+  for (const { path, spans } of current) {
+    for (const name of spans.flatMap((span) => span.match(/\bdetour_[a-z_]+/g) ?? [])) {
+      const bare = name.replace(/_(bucket|sum|count)$/, '').replace(/_$/, '');
+      const isKnown =
+        known.includes(name) || known.some((one) => one === bare || one.startsWith(`${bare}_`));
+      assert.ok(isKnown, `${path}: ${name}`);
+    }
   }
 });
 
@@ -206,6 +354,36 @@ test('the changelog begins with what is unreleased and has the version of packag
   const kinds = [...read('CHANGELOG.md').matchAll(/^### (.+)$/gm)].map(([, kind]) => kind!);
   const known = ['Added', 'Changed', 'Deprecated', 'Removed', 'Fixed', 'Security'];
   for (const kind of kinds) assert.ok(known.includes(kind), kind);
+});
+
+test('behaviours are numbered without a hole, and the page about compatibility says each', () => {
+  const { text } = page('docs/compatibility.md');
+  const rows = [...text.matchAll(/^\| (\d+) \| .*? \| (.+) \|$/gm)].map(([, n, says]) => [n, says]);
+  assert.deepEqual(rows.slice(1), Object.entries(behaviours));
+  const numbers = Object.keys(behaviours).map(Number);
+  assert.deepEqual(
+    numbers,
+    Array.from({ length: newestBehaviour }, (_, i) => i + 1),
+  );
+});
+
+test('the changelog says which fields of --json are not printed as they were, and since when', () => {
+  const parts = page('CHANGELOG.md').text.split(/^## /m);
+  for (const [field, version] of Object.entries(broken)) {
+    const part = parts.find((text) => text.startsWith(`[${version}.0]`)) ?? '';
+    const [command, path] = field.split(' ') as [string, string];
+    const says = part.replace(/\s+/g, ' ').split('. ');
+    const told = says.some((t) => t.includes(`detour ${command}`) && t.includes(`\`${path}\``));
+    assert.ok(told, `${version} says nothing of ${field}`);
+  }
+});
+
+test('the changelog has each version of the corpus, with its commit', () => {
+  const parts = page('CHANGELOG.md').text.split(/^## /m);
+  for (const { name, commit } of versions) {
+    const part = parts.find((text) => text.startsWith(`[${name}.0]`)) ?? '';
+    assert.ok(part.includes(`\`${commit.slice(0, 7)}\``), name);
+  }
 });
 
 test('the pages name no machine', () => {

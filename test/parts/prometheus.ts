@@ -15,10 +15,28 @@ export const prometheusAbsent = (): string | null => absent(prometheus);
 
 /** Starts one that scrapes a port of 127.0.0.1 as the job `shop`, and resolves once it is ready. */
 export function startPrometheus(scraped: number): Promise<ServedPart> {
-  return startServed(
-    prometheus,
-    'global: { scrape_interval: 200ms, scrape_timeout: 200ms }\nscrape_configs:\n' +
-      `  - { job_name: shop, static_configs: [ { targets: ["127.0.0.1:${scraped}"] } ] }\n`,
-    (directory) => [`--storage.tsdb.path=${join(directory, 'tsdb')}`],
-  );
+  return startScraping({ job: 'shop', targets: [`127.0.0.1:${scraped}`], every: '200ms' });
+}
+
+interface Scraping {
+  readonly job: string;
+  /** `HOST:PORT` each. */
+  readonly targets: readonly string[];
+  /** How often it scrapes, and looks at its rules. */
+  readonly every: string;
+  /** Files of rules, by their whole paths. */
+  readonly rules?: readonly string[];
+}
+
+/** Starts one that scrapes all of these as one job, and keeps exemplars. */
+export function startScraping({ job, targets, every, rules = [] }: Scraping): Promise<ServedPart> {
+  const configuration = {
+    global: { scrape_interval: every, scrape_timeout: every, evaluation_interval: every },
+    rule_files: rules,
+    scrape_configs: [{ job_name: job, static_configs: [{ targets }] }],
+  };
+  return startServed(prometheus, JSON.stringify(configuration), (directory) => [
+    `--storage.tsdb.path=${join(directory, 'tsdb')}`,
+    '--enable-feature=exemplar-storage',
+  ]);
 }

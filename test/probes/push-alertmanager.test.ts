@@ -23,7 +23,7 @@ test('a real Alertmanager: an alert that fires is a failure, and one that is res
   const door = openPushDoor(new Map([['am', { settings, token: () => token }]]));
   const served = await serveHttp({
     ...{ host: '127.0.0.1', port: 0, desk: standIn(), gateHoldMs: 1000, trouble: assert.fail },
-    metrics: { text: async () => new Text([]), contentType: 'text/plain' },
+    metrics: { text: async () => new Text([]) },
     ...{ readers: new Readers(), askers: new Readers(), pushes: { ...door, bytesMost: 262_144 } },
   });
   const hook = `http://127.0.0.1:${served.port}/push/am`;

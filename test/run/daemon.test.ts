@@ -355,7 +355,7 @@ function configOfPush(more: string, token: string): string {
   return file;
 }
 
-test('a reload moves the door for readers and for pushes, and changes the log', async (t) => {
+test('a reload moves the door for readers and for pushes, changes the log and the metrics', async (t) => {
   const [first, second] = [await freePort(), await freePort()];
   const token = join(directory, 'push-token');
   writeFileSync(token, 'token-of-the-monitor\n', { mode: 0o600 });
@@ -379,8 +379,14 @@ test('a reload moves the door for readers and for pushes, and changes the log', 
       () => null,
     );
   assert.equal(await answers(first), 200);
-  configOfPush(`listen: 127.0.0.1:${second}\nlog: { level: error }\n`, token);
+  const scrape = async (port: number) =>
+    (await fetch(`http://127.0.0.1:${port}/metrics`, { headers: open })).text();
+  const open = { accept: 'application/openmetrics-text; version=1.0.0' };
+  assert.match(await scrape(first), /^detour_provider_stage\{[\s\S]*\n# EOF\n$/m);
+  const without = 'metrics: { without: [detour_provider_stage] }';
+  configOfPush(`listen: 127.0.0.1:${second}\nlog: { level: error }\n${without}\n`, token);
   assert.equal((await reload())!.exit, 0);
+  assert.doesNotMatch(await scrape(second), /detour_provider_stage/);
   // A token that was changed is in force without a reload.
   writeFileSync(token, 'the-next-token-of-it\n');
   await until('the next token is taken', 30_000, async () => {

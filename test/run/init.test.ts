@@ -64,6 +64,7 @@ function looked(names: readonly string[], more: Partial<InitOrder> = {}): Promis
     cluster: 'shop',
     out: join(directory, 'detour.yaml'),
     key: join(directory, 'cluster.key'),
+    state: null,
     roots: lab.roots,
     resolvers: [],
     dnsPort: String(lab.dnsPort),
@@ -85,7 +86,8 @@ const served = () =>
 
 test('a record at three vendors: nothing is missing, and what is written is read back', async () => {
   const before = served();
-  const report = await looked([www]);
+  const stateDir = join(directory, 'memory');
+  const report = await looked([www], { state: stateDir });
   assert.deepEqual(report.missing, []);
   assert.equal(report.exit, 0);
   assert.deepEqual(served(), before);
@@ -105,6 +107,8 @@ test('a record at three vendors: nothing is missing, and what is written is read
     for (const secret of Object.values(secrets)) assert.ok(!text.includes(String(secret)));
   }
   const { config: read } = await loadConfig(config!);
+  assert.equal(read.stateDir, stateDir);
+  assert.equal(report.next[4], `export DETOUR_SOCKET=${read.socket}`);
   const record = read.core.records[`${www}.`]!;
   assert.equal(record.mode, 'observe');
   assert.deepEqual(

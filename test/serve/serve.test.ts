@@ -51,8 +51,7 @@ async function http(more: Partial<HttpOptions> = {}) {
     port: 0,
     desk,
     metrics: {
-      text: async () => textOf('detour_ready 1\n'),
-      contentType: 'text/plain; version=0.0.4',
+      text: async (format) => textOf(`detour_ready 1\n${format === 'text' ? '' : '# EOF\n'}`),
     },
     readers: new Readers(),
     askers: new Readers(),
@@ -517,7 +516,12 @@ test('health, readiness and metrics are answered, to GET and to HEAD', async () 
   assert.equal(unready.text, 'not ready\nthe store cannot commit\nstill settling\n');
   const metrics = await ask(to, 'GET', '/metrics?x=1');
   assert.equal(metrics.text, 'detour_ready 1\n');
-  assert.equal(metrics.headers['content-type'], 'text/plain; version=0.0.4');
+  assert.match(String(metrics.headers['content-type']), /^text\/plain; version=0\.0\.4/);
+  const accept = 'application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5';
+  const open = await ask(to, 'GET', '/metrics', undefined, { accept });
+  assert.equal(open.text, 'detour_ready 1\n# EOF\n');
+  assert.match(String(open.headers['content-type']), /^application\/openmetrics-text; version=1/);
+  assert.equal(open.headers['vary'], 'accept, accept-encoding');
   const head = await ask(to, 'HEAD', '/readyz');
   assert.deepEqual([head.status, head.text], [503, '']);
   assert.equal(head.headers['content-length'], String(unready.text.length));
