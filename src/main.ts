@@ -3,6 +3,7 @@
 // `detour --help` and `detour status` start at once. Imported by nothing.
 
 import { resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import about from '../package.json' with { type: 'json' };
 import { catchSignals } from './run/signals.ts';
 
@@ -75,6 +76,16 @@ process.exitCode = await runCli(process.argv.slice(2), {
   texts: async (configPath) => {
     const { textsOf } = await import('./run/build.ts');
     return { file: resolve(configPath), ...textsOf(configPath) };
+  },
+  installService: async (dryRun) => {
+    const [{ installService, thisPlace }, { readFileSync }] = await Promise.all([
+      import('./run/install-service.ts'),
+      import('node:fs'),
+    ]);
+    // Seen from where it is built: dist/src.
+    const unit = new URL('../../deploy/systemd/detour.service', import.meta.url);
+    const program = new URL('../../bin/detour.cjs', import.meta.url);
+    return installService(thisPlace(fileURLToPath(program)), readFileSync(unit, 'utf8'), dryRun);
   },
   makeKey: async (path) => {
     const { makeKey } = await import('./run/key.ts');

@@ -207,6 +207,8 @@ export interface Hands {
   }>;
   /** What a configuration file and the folders that it includes hold, with its whole path. */
   texts(configPath: string): Promise<object>;
+  /** Puts the unit, its user and folders in place for this program; twice is once. */
+  installService(dryRun: boolean): Promise<Reply>;
   /** Makes a cluster key in a new file of mode 0600; never over an existing one. */
   makeKey(path: string): Promise<Reply>;
   /**

@@ -16,6 +16,7 @@ import { addFreeze, addUnfreeze } from './freeze.ts';
 import { type Cli, examples, type Hands, type Io } from './hands.ts';
 import { addHistory } from './history.ts';
 import { addInit } from './init.ts';
+import { addInstallService } from './install-service.ts';
 import { addLab } from './lab.ts';
 import { addExplain, addProbe } from './look.ts';
 import { addMan } from './man.ts';
@@ -73,7 +74,7 @@ export function buildProgram(hands: Hands, io: Io = processIo()): Command {
   for (const add of [addInit, addRun, addValidate, addReload, addSimulate, addSchema, addLab]) {
     add(program, cli);
   }
-  for (const add of [addVersion, addCompletion, addMan]) add(program, cli);
+  for (const add of [addInstallService, addVersion, addCompletion, addMan]) add(program, cli);
   examples(
     program,
     '$ detour status --watch',

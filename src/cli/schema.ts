@@ -625,6 +625,7 @@ export const documents = {
   ack: answer,
   yield: answer,
   reload: answer,
+  'install-service': answer,
   init: document({ ...reply, ...firstLook }, '`detour init`; with --key-only an answer'),
 } satisfies Readonly<Record<string, z.ZodType>>;
 

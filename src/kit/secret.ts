@@ -3,7 +3,7 @@
 // errors here name the reference and the cure, never the content. It never reads without a bound and
 // never waits: what is no plain file is refused.
 
-import { closeSync, constants, fstatSync, openSync, readSync, statSync } from 'node:fs';
+import { closeSync, constants, existsSync, fstatSync, openSync, readSync, statSync } from 'node:fs';
 import { isAbsolute, join } from 'node:path';
 import { whyOfFile } from './errno.ts';
 import { isCredentialName, type SecretRef } from './schema.ts';
@@ -54,6 +54,17 @@ export function markOfSecret(ref: SecretRef, env: Environment): string {
   }
 }
 
+/**
+ * The names that systemd may give a credential: its own, or its own behind the id with which a whole
+ * folder is handed over (`LoadCredential=detour:FOLDER`, systemd.exec(5)). The first goes before.
+ */
+export function credentialNames(credential: string): readonly [own: string, ofFolder: string] {
+  return [credential, `${credentialFolder}_${credential}`];
+}
+
+/** The id of that folder. */
+export const credentialFolder = 'detour';
+
 function pathOf(ref: Exclude<SecretRef, { env: string }>, env: Environment): string {
   if ('file' in ref) return ref.file;
   const { credential } = ref;
@@ -61,7 +72,10 @@ function pathOf(ref: Exclude<SecretRef, { env: string }>, env: Environment): str
     throw new SecretError(`credential ${credential}: a name is one part of a path, without a /`);
   }
   const directory = env['CREDENTIALS_DIRECTORY'];
-  if (directory && isAbsolute(directory)) return join(directory, credential);
+  if (directory && isAbsolute(directory)) {
+    const [own, ofFolder] = credentialNames(credential).map((name) => join(directory, name));
+    return existsSync(ofFolder!) && !existsSync(own!) ? ofFolder! : own!;
+  }
   throw new SecretError(
     `credential ${credential}: CREDENTIALS_DIRECTORY is not set; ` +
       `give the systemd unit LoadCredential=${credential}:/path`,

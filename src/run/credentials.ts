@@ -6,6 +6,7 @@
 import { accessSync, constants, readdirSync, readFileSync } from 'node:fs';
 import { isAbsolute, join } from 'node:path';
 import { whyOfFile } from '../kit/errno.ts';
+import { credentialFolder, credentialNames } from '../kit/secret.ts';
 
 /** First is strongest. */
 const unitFolders = [
@@ -33,9 +34,12 @@ export function locateCredential(name: string, unitWord: string | undefined, roo
       sentence: `DETOUR_UNIT=${unit}: expected the name of a unit, NAME.service`,
     };
   }
-  const given = join(root, 'run/credentials', unit, name);
-  if (isReadable(given) === null) return { ok: true, path: given };
-  const source = sourcesOf(unit, root).get(name);
+  const given = credentialNames(name).map((one) => join(root, 'run/credentials', unit, one));
+  const readable = given.find((path) => isReadable(path) === null);
+  if (readable !== undefined) return { ok: true, path: readable };
+  const sources = sourcesOf(unit, root);
+  const folder = sources.get(credentialFolder);
+  const source = sources.get(name) ?? (folder === undefined ? undefined : join(folder, name));
   if (source === undefined) {
     const cure =
       'set CREDENTIALS_DIRECTORY to a folder that holds a file of that name, or run this as root ' +

@@ -56,6 +56,10 @@ const hands: Hands = {
   async texts(configPath) {
     return { file: configPath, text: 'a: 1', included: {} };
   },
+  async installService(dryRun) {
+    asked.push(['installService', dryRun]);
+    return { exit: 0, message: 'done' };
+  },
   async makeKey(path) {
     asked.push(['makeKey', path]);
     return { exit: 0, message: `${path} holds a key` };
@@ -832,6 +836,8 @@ test('init hands over what was typed, and says what was seen, written and is mis
   assert.ok(!ran.out.includes('\u001b'), 'what a vendor says moves no cursor');
   assert.equal((await run(['init', '--key-only', '/x/key'])).exit, 0);
   assert.deepEqual(asked.at(-1), ['makeKey', '/x/key']);
+  assert.equal((await run(['install-service', '--dry-run'])).out, 'done\n');
+  assert.deepEqual(asked.at(-1), ['installService', true]);
   assert.equal((await run(['init', 'www', '--key-only', '/x/key'])).exit, 2);
 });
 

@@ -102,6 +102,7 @@ const hands = {
   validate: async () => ({ problems: ['a:1:1: x'], warnings: [], votes: 'web  1 of 1\n' }),
   probe: async () => [answer],
   drill: async () => [answer],
+  installService: async () => ({ exit: 0, message: 'done', detail: { steps: [] } }),
   makeKey: async () => ({ exit: 0, message: 'made' }),
   report: async () => ({ json: { month: '2026-05', rows: [] }, text: '' }),
   init: async () => firstLook,
@@ -230,6 +231,7 @@ test('the shapes hold what the program prints', async () => {
     ['yield', []],
     ['history', ['--all']],
     ['reload', []],
+    ['install-service', ['--dry-run']],
     ['init', ['--key-only', 'x']],
     ['init', ['www.shop.example', '--provider', 'cf=cloudflare']],
   ];

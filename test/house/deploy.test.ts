@@ -14,6 +14,7 @@ import { isPair, isScalar, isSeq, parse, parseDocument, visit } from 'yaml';
 import { type Config, parseConfig, printProblem } from '../../src/config/config.ts';
 import { jsonSchema } from '../../src/config/json-schema.ts';
 import { ballotsOf } from '../../src/config/votes.ts';
+import { credentialFolder } from '../../src/kit/secret.ts';
 import { tables } from '../../src/run/build.ts';
 import { serveControl } from '../../src/serve/control.ts';
 import { metricNames } from '../../src/serve/metrics.ts';
@@ -226,9 +227,10 @@ test('the systemd unit keeps the daemon alive, shut in, and reloadable', () => {
   // The state directory that the unit makes is the one that the daemon and the commands take.
   assert.equal(configOf(exampleText, example).stateDir, `/var/lib/${one('StateDirectory')}`);
   assert.match(one('StateDirectoryMode'), /^07[15]0$/, 'the group gets as far as the socket');
-  for (const line of unit.get('Service.LoadCredential') ?? []) {
-    assert.match(line, /^([a-z-]+):\/etc\/detour\/credentials\/\1$/, 'a file bears its own name');
-  }
+  assert.equal(one('LoadCredential'), `${credentialFolder}:/etc/detour/credentials`);
+  assert.equal(one('Type'), 'notify');
+  assert.ok(Number(one('WatchdogSec')) >= 10, 'a busy loop is no dead one');
+  assert.equal(unit.get('Service.NotifyAccess'), undefined, 'the daemon alone is heard');
 });
 
 test('systemd takes the unit and finds little to object to', needs('systemd-analyze'), () => {
@@ -238,7 +240,10 @@ test('systemd takes the unit and finds little to object to', needs('systemd-anal
     const said = run('systemd-analyze', 'verify', '--man=no', file);
     assert.doesNotMatch(said, /detour\.service/, said);
     // From 0 (shut in) to 100; a service without any of it has 96.
-    run('systemd-analyze', 'security', '--offline=true', '--threshold=25', file);
+    run('systemd-analyze', 'security', '--offline=true', '--threshold=15', file);
+    const socket = join(directory, 'detour.socket');
+    writeFileSync(socket, read('deploy/systemd/detour.socket'));
+    assert.doesNotMatch(run('systemd-analyze', 'verify', '--man=no', socket), /detour\.socket/);
   });
 });
 

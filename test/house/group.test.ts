@@ -50,10 +50,8 @@ test('systemd takes the units of a group, and finds little to object to', { skip
 test('the units of a group hand the daemon what its configuration names', () => {
   const named = [...read('group.yaml').matchAll(/\{ credential: ([a-z-]+) \}/g)].map(([, n]) => n);
   const text = read('systemd/detour.service') + read('systemd/detour.service.d/group.conf');
-  const loaded = [...text.matchAll(/^LoadCredential=([a-z-]+):\/etc\/detour\/credentials\/\1$/gm)];
-  const names = loaded.map(([, name]) => name);
   assert.ok(named.length > 3);
-  for (const name of named) assert.ok(names.includes(name), `${name} is loaded`);
+  assert.match(text, /^LoadCredential=detour:\/etc\/detour\/credentials$/m, 'all that lie there');
   assert.match(text, /^EnvironmentFile=\/etc\/detour\/replica\.env$/m);
   assert.doesNotMatch(
     text,

@@ -49,6 +49,20 @@ test('the name of a credential is one part of a path', () => {
   assert.equal(secretRef.safeParse({ credential: 'cf-token' }).success, true);
 });
 
+test('of a folder that systemd hands over each file is a credential, and one of its own goes before', () => {
+  const directory = file('folder');
+  mkdirSync(directory);
+  const env = { CREDENTIALS_DIRECTORY: directory };
+  writeFileSync(join(directory, 'detour_token'), 'of the folder');
+  assert.equal(readSecret({ credential: 'token' }, env), 'of the folder');
+  const before = markOfSecret({ credential: 'token' }, env);
+  assert.notEqual(before, 'none');
+  writeFileSync(join(directory, 'token'), 'its own');
+  assert.equal(readSecret({ credential: 'token' }, env), 'its own');
+  assert.notEqual(markOfSecret({ credential: 'token' }, env), before);
+  isRefused({ credential: 'other' }, /^credential other/, env);
+});
+
 /** A thing that knows what it was made of, and whether it was closed. */
 function things(ref: SecretRef) {
   const env = {};

@@ -4,8 +4,6 @@
 // It must leave nothing behind: mounts and processes are in namespaces that end with it, files in one
 // folder. Mirror and registry are this machine's own, and are told to the roots alone.
 
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { once } from 'node:events';
 import {
   chmodSync,
   copyFileSync,
@@ -20,10 +18,22 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import {
+  absent,
+  ask,
+  codenames,
+  type Ended,
+  enter,
+  minute,
+  run,
+  type Settings,
+  settingsHere,
+  spaces,
+  stopAll,
+} from '../parts/debian.ts';
 import { startLinks } from '../parts/packages.ts';
 
 const repository = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
-const codenames: Readonly<Record<string, string>> = { '12': 'bookworm', '13': 'trixie' };
 
 /** One machine: which Debian, who runs the commands, and an npm in place of Debian's own. */
 interface Plan {
@@ -41,7 +51,6 @@ const plans: readonly Plan[] = [
   ),
 ];
 
-const minute = 60_000;
 /** Nothing of a kind takes longer; what does is ended, with all that it has started. */
 const endMs = { make: 20 * minute, start: 15 * minute, test: 45 * minute, short: 5 * minute };
 
@@ -62,139 +71,7 @@ const { values: options } = parseArgs({
 
 const say = (sentence: string) => console.log(`fresh: ${sentence}`);
 
-// ---------------------------------------------------------------- this machine's own settings
-
-interface Settings {
-  /** Folder of Debian's packages, and of its security updates where this machine has them. */
-  readonly mirror: string;
-  readonly security: string | null;
-  /** Lines for apt.conf. */
-  readonly apt: readonly string[];
-  readonly env: Readonly<Record<string, string>>;
-  /** Files that the settings name, by path. */
-  readonly files: readonly string[];
-}
-
-function ask(program: string, ...args: readonly string[]): string | null {
-  const done = spawnSync(program, args, { encoding: 'utf8', timeout: minute });
-  return done.status === 0 ? done.stdout.trim() : null;
-}
-
-/** Why it cannot be done here; null when it can. */
-function absent(): string | null {
-  if (process.platform !== 'linux') return 'it needs Linux';
-  if (process.getuid?.() !== 0) return 'it needs root';
-  for (const program of ['debootstrap', 'unshare', 'pivot_root', 'apt-get', 'git', 'npm']) {
-    if (ask('sh', '-c', `command -v ${program}`) === null) return `${program} is not installed`;
-  }
-  const tried = ask('unshare', ...spaces, 'mount', '-t', 'tmpfs', 'none', '/mnt');
-  return tried === null ? 'this machine allows no namespaces' : null;
-}
-
-/** The mirror that apt uses here; null: apt uses none of Debian's. */
-function mirrors(): Pick<Settings, 'mirror' | 'security'> | null {
-  const listed = ask(
-    'apt-get',
-    ...['indextargets', '--format', '$(REPO_URI) $(RELEASE)', 'Created-By: Packages'],
-  );
-  const rows = (listed ?? '').split('\n').map((line) => line.split(' ') as [string, string]);
-  const named = Object.values(codenames);
-  const mirror = rows.find(([, release]) => named.includes(release))?.[0];
-  const security = rows.find(([, release]) => named.some((n) => release === `${n}-security`))?.[0];
-  return mirror === undefined ? null : { mirror, security: security ?? null };
-}
-
-function settingsHere(): Settings | null {
-  const found = mirrors();
-  if (found === null) return null;
-  const apt = (ask('apt-config', 'dump', 'Acquire') ?? '')
-    .split('\n')
-    .filter((line) => /^Acquire::(https?::(Proxy|CAInfo)\b|Check-|Retries\b)/i.test(line));
-  const env: Record<string, string> = {};
-  const kept = /^(https?_proxy|no_proxy|NODE_EXTRA_CA_CERTS|SSL_CERT_FILE|GIT_SSL_CAINFO)$/i;
-  for (const [name, value = ''] of Object.entries(process.env)) {
-    if (kept.test(name)) env[name] = value;
-  }
-  for (const key of ['registry', 'cafile', 'proxy', 'https-proxy', 'noproxy']) {
-    const value = ask('npm', 'config', 'get', key) ?? '';
-    if (!['', 'null', 'undefined'].includes(value)) {
-      env[`npm_config_${key.replaceAll('-', '_')}`] = value;
-    }
-  }
-  const proxy = apt
-    .map((line) => /^Acquire::http::Proxy "(http.+)";/i.exec(line)?.[1])
-    .find(Boolean);
-  if (proxy !== undefined) env['http_proxy'] ??= proxy;
-  const files = ['/etc/resolv.conf', '/etc/hosts', '/etc/ssl/certs/ca-certificates.crt'];
-  const named = Object.values(env).filter((value) => value.startsWith('/') && existsSync(value));
-  return { ...found, apt, env, files: [...new Set([...files, ...named])].filter(existsSync) };
-}
-
 // ---------------------------------------------------------------- a machine
-
-/** Started and not yet over; they end with this process. */
-const running = new Set<ChildProcess>();
-
-interface Ended {
-  readonly status: number;
-  readonly output: string;
-  readonly minutes: number;
-}
-
-/** Runs one program to its end, or to the end of its time; `loud` shows what it says. */
-async function run(
-  argv: readonly [string, ...string[]],
-  how: { readonly env: NodeJS.ProcessEnv; readonly ms: number; readonly loud?: boolean },
-): Promise<Ended> {
-  const [program, ...args] = argv;
-  const from = performance.now();
-  const child = spawn(program, args, { env: how.env, stdio: ['ignore', 'pipe', 'pipe'] });
-  running.add(child);
-  let output = '';
-  for (const stream of [child.stdout, child.stderr]) {
-    stream.setEncoding('utf8').on('data', (text: string) => {
-      output = (output + text).slice(-4_000_000);
-      if (how.loud) process.stdout.write(text);
-    });
-  }
-  const timer = setTimeout(() => child.kill('SIGKILL'), how.ms);
-  const status = await new Promise<number>((resolve, reject) => {
-    child.once('error', reject);
-    child.once('close', (code, signal) => {
-      if (signal === 'SIGKILL') output += `\nended after ${how.ms / minute} minutes\n`;
-      resolve(code ?? 1);
-    });
-  });
-  clearTimeout(timer);
-  running.delete(child);
-  return { status, output, minutes: (performance.now() - from) / minute };
-}
-
-// The root is made the whole of a mount namespace, not a chroot: in one of those the kernel allows no
-// namespaces of users. Mounts and processes go with the namespaces, whatever ends them.
-const enter = `
-set -e
-mount --bind "$ROOT" "$ROOT"
-cd "$ROOT"
-mount -t proc proc proc
-mount -t sysfs sys sys
-mount -t tmpfs -o mode=755 dev dev
-for name in null zero full random urandom tty; do
-  : > dev/$name
-  mount --bind /dev/$name dev/$name
-done
-mkdir dev/pts dev/shm
-mount -t devpts -o newinstance,ptmxmode=0666 pts dev/pts
-mount -t tmpfs -o mode=1777 shm dev/shm
-ln -s pts/ptmx dev/ptmx
-ln -s /proc/self/fd dev/fd
-pivot_root . mnt
-umount -l mnt
-exec "$@"
-`;
-
-/** They and all in them end with the program that makes them, also when that is killed. */
-const spaces = ['--mount', '--pid', '--fork', '--kill-child'];
 
 /** What still runs when a command is over is said behind this word, one a line. */
 const leftOver = 'left running: ';
@@ -314,6 +191,9 @@ async function perform(plan: Plan, machine: Fresh): Promise<readonly string[]> {
   const start = await inClone(endMs.start, 'npm', 'start', '--', '--demo');
   told('npm start -- --demo', start);
   wrong.push(...judgeDemo(start.output));
+  const packed = await inClone(endMs.start, 'sh', '-c', fromPack);
+  told('npm pack, and the lab from an empty folder', packed);
+  wrong.push(...judgeDemo(packed.output));
   if (options.only === 'start') return wrong;
   const small = plan.npm === null ? [] : ['--', 'ready'];
   const links = startLinks(machine.root);
@@ -323,6 +203,18 @@ async function perform(plan: Plan, machine: Fresh): Promise<readonly string[]> {
   wrong.push(...judgeMachine(machine, links));
   return wrong;
 }
+
+/** What `npm pack` makes, installed in an empty folder without a script, and the lab from there. */
+const fromPack = `
+set -e
+npm pack
+mkdir ../empty
+cd ../empty
+npm install --ignore-scripts --omit=dev --no-audit --no-fund ../detour/detour-*.tgz
+du -sm node_modules
+# Debian's own Node is too old; npm has brought another, and an older npm no link to it.
+PATH="$PWD/node_modules/node-linux-${process.arch}/bin:$PATH" node_modules/.bin/detour lab --demo
+`;
 
 /** The demo breaks a cloud, and says at its end that each record is on its standby everywhere. */
 function judgeDemo(output: string): readonly string[] {
@@ -386,7 +278,7 @@ async function main(): Promise<number> {
   }
   const folder = mkdtempSync(join(tmpdir(), 'detour-fresh-'));
   const clean = async () => {
-    await Promise.all([...running].map(stop));
+    await stopAll();
     if (options.keep) say(`kept: ${folder}`);
     // What was in the namespaces dies a moment after what has made them.
     else rmSync(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
@@ -399,14 +291,6 @@ async function main(): Promise<number> {
   } finally {
     await clean();
   }
-}
-
-/** Ends one that was started, and all that it has started. */
-async function stop(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
-  const gone = once(child, 'exit');
-  child.kill('SIGKILL');
-  await gone;
 }
 
 async function performAll(wanted: readonly Plan[], folder: string, here: Settings) {

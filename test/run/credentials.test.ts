@@ -52,6 +52,16 @@ test('what is dropped in beside the unit is taken too, by name and by the strong
   assert.equal(find('cf-token'), 'keys/c', 'a unit in /etc hides that of the package');
 });
 
+test('a folder of the unit holds every credential, unless one is named', () => {
+  const folder = dirname(put('folder/own-token', 'x'));
+  put('etc/systemd/system/detour.service', `LoadCredential=detour:${folder}\n`);
+  assert.equal(find('own-token'), 'folder/own-token');
+  assert.match(find('no-token'), /folder\/no-token, which detour\.service names, .*run this as root/);
+  put('run/credentials/detour.service/detour_own-token', 'x');
+  assert.equal(find('own-token'), 'run/credentials/detour.service/detour_own-token');
+  put('etc/systemd/system/detour.service', '');
+});
+
 test('what cannot be had is said in one line, with what to do', () => {
   assert.match(
     find('cf-token'),
