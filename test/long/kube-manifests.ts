@@ -402,14 +402,17 @@ function suite(kube: KubeApiserver): void {
       good(helm(), [verb, 'detour', of, '-n', namespace, ...valuesOf[mode], watched, ...more])
         .stdout;
     const newer = packageHelm(home, next);
-    good(kubectl(), ['delete', 'serviceaccount', 'detour']);
+    good(kubectl(), ['delete', '--ignore-not-found', 'serviceaccount', 'detour']);
     const notes = release('install', chart, 'lease');
     assert.match(notes, /create secret generic detour --from-file=cluster-key/);
     assert.match(notes, /rollout restart statefulset\/detour/);
     good(kubectl(), ['create', 'secret', 'generic', 'detour', '--from-literal=cluster-key=x']);
     const isKept = remember();
     const first = fixed();
-    const upgraded = release('upgrade', newer, 'lease');
+    // As the chart's README says it: with the values of before.
+    const again = ['upgrade', 'detour', newer, '-n', namespace, '--reset-then-reuse-values'];
+    const upgraded = good(helm(), again).stdout;
+    assert.match(upgraded, /mode lease/);
     assert.doesNotMatch(upgraded, /create secret/);
     assert.equal(find('statefulset')['spec'].template.spec.containers[0].image, `detour:${next}`);
     assert.deepEqual(fixed(), first);
@@ -479,5 +482,13 @@ function suite(kube: KubeApiserver): void {
     taken(objects);
     const { image } = oneOf(objects, 'StatefulSet')['spec'].template.spec.containers[0];
     assert.match(image, /^registry\.example\/detour:/);
+    // At first alone, as the page says it, by either way.
+    const [, count] = /`(replicas: \[.*?\])`/.exec(page)!;
+    writeFileSync(join(own, 'kustomization.yaml'), `${told}${count}\n`);
+    const first = documentsIn(good(kubectl(), ['kustomize', own]).stdout);
+    const [, value] = /`(--set lease\.replicas=1)`/.exec(page)!;
+    for (const few of [first, template('lease', ...value!.split(' '))]) {
+      assert.equal(oneOf(few, 'StatefulSet')['spec'].replicas, 1);
+    }
   });
 }
