@@ -89,7 +89,7 @@ async function build(folder: string, here: Settings): Promise<void> {
   rmSync(base, { recursive: true });
   const file = ['--file', join(repository, 'deploy/docker/Dockerfile')];
   const ignored = ['--ignorefile', join(repository, 'deploy/docker/Dockerfile.dockerignore')];
-  const how = ['--pull-never', '--format', 'docker', '--tag', 'detour', ...file, ...ignored];
+  const how = ['--pull=never', '--format', 'docker', '--tag', 'detour', ...file, ...ignored];
   await must('the steps of the Dockerfile', [...buildah('build', ...how, repository)], env);
   const about = JSON.parse(await quietly('inspect', '--type', 'image', 'detour'));
   const { config } = about.Docker;
