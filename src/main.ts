@@ -85,7 +85,8 @@ process.exitCode = await runCli(process.argv.slice(2), {
     // Seen from where it is built: dist/src.
     const unit = new URL('../../deploy/systemd/detour.service', import.meta.url);
     const program = new URL('../../bin/detour.cjs', import.meta.url);
-    return installService(thisPlace(fileURLToPath(program)), readFileSync(unit, 'utf8'), dryRun);
+    const text = () => readFileSync(unit, 'utf8');
+    return installService(thisPlace(fileURLToPath(program)), text, dryRun);
   },
   makeKey: async (path) => {
     const { makeKey } = await import('./run/key.ts');

@@ -72,7 +72,7 @@ function madeAt(): number {
 
 /** Not needed to run, by the end of their names: types, sources, maps, pages. */
 const unneeded = /\.(d\.[cm]?ts|ts|mts|cts|map|md|markdown|tsbuildinfo)$|^\./i;
-const unneededFolders = /^(\.bin|musl_\w+|test|tests|__tests__|\.github)$/;
+const unneededFolders = /^(\.bin|musl_\w+)$/;
 
 /** Takes away what is not needed below a folder, and folders that are empty then. */
 function prune(folder: string): void {

@@ -73,7 +73,8 @@ export function unitFor(text: string, node: string, program: string): string {
   return text.replace(`ExecStart=${was}`, `ExecStart=${node} `).replace(ours, ` ${program} `);
 }
 
-export function installService(place: Place, unit: string, dryRun: boolean): Reply {
+/** `unit` gives the text of deploy/systemd/detour.service; it is asked for where it is needed. */
+export function installService(place: Place, unit: () => string, dryRun: boolean): Reply {
   const { root } = place;
   const refused = (message: string): Reply => ({ exit: 1, message });
   const theirs = packaged.find((path) => existsSync(join(root, path)));
@@ -95,7 +96,7 @@ export function installService(place: Place, unit: string, dryRun: boolean): Rep
   }
   const odd = [place.node, place.program].find((path) => !/^[\w@%+.,:/-]+$/.test(path));
   if (odd !== undefined) return refused(`${odd}: a unit cannot name this path: use a plainer one`);
-  const steps = stepsFor(place, unitFor(unit, place.node, place.program));
+  const steps = stepsFor(place, unitFor(unit(), place.node, place.program));
   const next = 'Next: write /etc/detour/detour.yaml (`detour init`), systemctl enable --now detour';
   if (dryRun) return said('would: ', steps, 'all of it is there already; nothing to do', next);
   if (steps.length > 0 && !place.isRoot) {

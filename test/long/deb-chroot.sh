@@ -14,13 +14,14 @@ check() { # WHAT COMMAND...
     tail -n 20 /tmp/said
   fi
 }
+alone() { test "$(wc -l < /proc/net/route)" -le 1; }
 not() { ! "$@"; }
 version() { detour version | grep -q "^detour $1 "; }
-steered() { detour lab --demo | tee /tmp/lab | grep -q 'every record is at every vendor on the standby cloud'; }
-manual() { gzip -dc /usr/share/man/man1/detour.1.gz | grep -q 'install-service'; }
+steered() { detour lab --demo --dir /tmp/lab.dir | tee /tmp/lab | grep -q 'every record is at every vendor on the standby cloud'; }
+manual() { gzip -dc /usr/share/man/man1/detour.1.gz | grep -q 'install.*service'; }
 
 find / -xdev -path /tmp -prune -o -path /proc -prune -o -print | sort > /tmp/before
-check 'no network is there' not grep -q . /proc/net/route
+check 'no network is there' alone
 check 'dpkg -i' dpkg -i "$older"
 check 'the command runs' version "$(dpkg-deb -f "$older" Version | sed 's/-1$//')"
 check 'it runs on its own Node' not command -v node

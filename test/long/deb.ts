@@ -186,7 +186,7 @@ Type=oneshot
 Environment=HOME=/root LANG=C.UTF-8
 ExecStart=-${[...argv, '/root/given'].join(' ')}
 ExecStopPost=/bin/systemctl --no-block poweroff
-StandardOutput=file:/root/said
+StandardOutput=append:/root/said
 StandardError=inherit
 TimeoutStartSec=900
 `;

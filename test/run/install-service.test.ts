@@ -16,7 +16,8 @@ import { dirname, join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { installService, type Place, unitFor } from '../../src/run/install-service.ts';
 
-const unit = readFileSync(new URL('../../deploy/systemd/detour.service', import.meta.url), 'utf8');
+const text = readFileSync(new URL('../../deploy/systemd/detour.service', import.meta.url), 'utf8');
+const unit = () => text;
 const [node, program] = ['/opt/node/bin/node', '/srv/detour/bin/detour.cjs'];
 
 interface Small extends Place {
@@ -67,12 +68,12 @@ test('it does what it said it would, and the second time nothing', (context) => 
     'systemctl daemon-reload',
   ]);
   assert.equal(statSync(join(root, 'etc/detour/credentials')).mode & 0o777, 0o700);
-  const text = readFileSync(join(root, unitAt), 'utf8');
+  const written = readFileSync(join(root, unitAt), 'utf8');
   assert.match(
-    text,
+    written,
     /^ExecStart=\/opt\/node\/bin\/node --max-\S+ \/srv\/detour\/bin\/detour\.cjs run /m,
   );
-  assert.doesNotMatch(text.replace(/^#.*$/gm, ''), /\/opt\/detour|\/usr\/bin\/node/);
+  assert.doesNotMatch(written.replace(/^#.*$/gm, ''), /\/opt\/detour|\/usr\/bin\/node/);
 
   const before = calls.length;
   const again = installService(place, unit, false);
@@ -87,7 +88,7 @@ test('a unit that stands there is kept beside the new one', (context) => {
   writeFileSync(at, '[Service]\nExecStart=/older\n');
   assert.match(installService(place, unit, false).message, /kept as detour\.service\.old$/m);
   assert.equal(readFileSync(`${at}.old`, 'utf8'), '[Service]\nExecStart=/older\n');
-  assert.equal(readFileSync(at, 'utf8'), unitFor(unit, node, program));
+  assert.equal(readFileSync(at, 'utf8'), unitFor(text, node, program));
 });
 
 test('it refuses with the cure, and has done nothing', (context) => {

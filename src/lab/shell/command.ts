@@ -112,6 +112,7 @@ const usage = `detour lab: a small internet on loopback, with the daemon in fron
     --clouds 2|3                    clouds; a third one holds the last target of every record (2)
     --zones 1|2                     zones at every vendor; the second one is other.example (1)
     --needs                         hangzhou needs the object store of its cloud
+    --port N                        the daemon's metrics and page at 127.0.0.1:N (a free port)
   detour lab break SCOPE NAME [--how FAULT] [--share 0.3]
                                     break something (refuse; of a path or an uplink: cut; of a
                                     zone: denied)
@@ -158,6 +159,7 @@ interface Flags {
   readonly clouds: number;
   readonly zones: number;
   readonly needs: boolean;
+  readonly port: number | null;
 }
 
 type Call =
@@ -167,7 +169,7 @@ type Call =
 const optionsOf: Readonly<Record<string, readonly string[]>> = {
   start: [
     ...['json', 'no-daemon', 'demo', 'dir', 'help'],
-    ...['records', 'quotas', 'ttl', 'paths', 'clouds', 'zones', 'needs'],
+    ...['records', 'quotas', 'ttl', 'paths', 'clouds', 'zones', 'needs', 'port'],
   ],
   break: ['how', 'share', 'dir', 'help'],
   heal: ['dir', 'help'],
@@ -201,6 +203,7 @@ function readArguments(argv: readonly string[]): Call {
     clouds: oneOf('clouds', values.clouds ?? '2', ['2', '3']),
     zones: oneOf('zones', values.zones ?? '1', ['1', '2']),
     needs: values.needs ?? false,
+    port: values.port === undefined ? null : wholeNumber('port', values.port, 1, 65_535),
   };
   if (flags.demo && !flags.daemon) throw wrong('--demo needs the daemon');
   if (word === 'start') return { word, flags };
@@ -229,6 +232,7 @@ function parseWords(argv: readonly string[]) {
         clouds: text,
         zones: text,
         needs: yes,
+        port: text,
         how: text,
         share: text,
       },
@@ -416,7 +420,7 @@ async function open(
   const zones = flags.zones === 1 ? [] : [otherZone];
   const lab = await startLab({ records, quotas, ttl, paths, clouds: flags.clouds, zones });
   closers.push(() => lab.close());
-  const listenPort = await freePort();
+  const listenPort = flags.port ?? (await freePort());
   const settings = labSettings(lab, { directory: place.lab, socket, listenPort, needs });
   writeSettings(settings, place.lab);
 
