@@ -297,6 +297,8 @@ export type TroubleWord =
 /** Listens to what happens, for metrics and logs. Must be quick and must not throw. */
 export interface Observer {
   probed?(check: CheckId, path: string, observation: Observation): void;
+  /** Another replica has told what it sees. */
+  heard?(telling: Telling): void;
   /** One API or DNS exchange with a provider: its operation, `ok` or the fault's kind. */
   called?(provider: string, operation: Operation, result: CallResult, ms: number): void;
   /** It is durable. `late`: it was told of before, as `unstored`. */

@@ -1,13 +1,14 @@
 // The listener on TCP: metrics for Prometheus, health for an orchestrator, gates that let any load
-// balancer or vendor's health check follow the decision with no API write; and what other monitors
-// push, where checks are configured that hear it. It gives no order, believes no header but a
-// token, takes no body else, and says nothing that is not in the configuration.
+// balancer or vendor's health check follow the decision with no API write; the status page, where it
+// may be here; and what other monitors push, where checks are configured that hear it. It gives no
+// order, believes no header but a token, takes no body else, and says nothing of any person.
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { toName } from '../kit/schema.ts';
 import { createBounded, type Limits, readBody, send, target } from './bounded.ts';
 import type { Desk, Served, Trouble } from './desk.ts';
 import { keepListening } from './listening.ts';
+import type { PlainPage } from './plain-page.ts';
 import type { Readers, Work } from './readers.ts';
 import { sendText, type Text } from './text.ts';
 
@@ -24,6 +25,8 @@ export interface HttpOptions {
   readonly gateHoldMs: number;
   /** What other monitors may push to; null: no check hears any. Asked at each push. */
   readonly pushes?: Pushes | null;
+  /** The status page, and whether anybody may look; null: it is not here. Asked at each request. */
+  readonly page?: { readonly plain: PlainPage; readonly isPublic: boolean } | null;
   readonly trouble: Trouble;
   readonly limits?: Partial<Limits>;
   /** The first wait before an address that could not be had is tried again, in milliseconds. */
@@ -75,9 +78,13 @@ interface Answer {
 function handler(options: HttpOptions) {
   const { metrics, readers, askers } = options;
   const exposed = readers.shelf().shared(() => metrics.text());
-  return async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+  return async (
+    request: IncomingMessage,
+    response: ServerResponse,
+    aside: () => void,
+  ): Promise<void> => {
     const { path } = target(request);
-    const { pushes = null } = options;
+    const { pushes = null, page = null } = options;
     if (request.method === 'POST' && pushes !== null && path.startsWith('/push/')) {
       return takePush(pushes, askers, request, response);
     }
@@ -89,6 +96,9 @@ function handler(options: HttpOptions) {
     if (path === '/metrics') {
       const headers = { 'content-type': metrics.contentType };
       return sendText({ request, response }, await exposed(response), headers, readers);
+    }
+    if (page?.plain.has(path) === true) {
+      return page.plain.answer(request, response, aside, page.isPublic);
     }
     const { status, text } = await askers.spend(small(() => answer(options, path)));
     send(request, response, status, text);

@@ -46,7 +46,7 @@ import type { Readers, Work } from './readers.ts';
 import { type Text, Writer } from './text.ts';
 
 interface Metrics {
-  readonly observer: Required<Omit<Observer, 'unstored'>>;
+  readonly observer: Required<Omit<Observer, 'unstored' | 'heard'>>;
   /** The whole exposition in Prometheus's text format, of a moment after it was asked for. */
   text(): Promise<Text>;
   readonly contentType: string;
@@ -695,7 +695,7 @@ interface Families {
 function observerOf(
   counted: Families,
   called: ReturnType<typeof series<Call>>,
-): Required<Omit<Observer, 'unstored'>> {
+): Required<Omit<Observer, 'unstored' | 'heard'>> {
   const operation = among(wordsOf(operations));
   const result = among(['ok', 'abandoned', ...faultKinds, ...serverAnswerKinds]);
   const kind = among(entryKinds);

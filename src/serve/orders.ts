@@ -186,6 +186,29 @@ export const textsSchema = oneText.extend({
     .describe('what each folder of include: holds, or why nothing'),
 });
 
+export const eventsSchema = z.strictObject({
+  after: z
+    .string()
+    .regex(/^[0-9a-f]{1,32}-\d{1,15}$/, 'expected the number of a board')
+    .optional()
+    .describe('the number of the board that is known; the header Last-Event-ID goes before it'),
+});
+
+/** Origins and clouds whose strips are asked for at once. */
+const ownersMost = 20;
+
+export const stripsQuerySchema = z.strictObject({
+  of: line('names of origins and clouds', 8192)
+    .transform((text) => text.split(','))
+    .pipe(z.array(z.string()).max(ownersMost, `expected at most ${ownersMost} names`))
+    .meta({ type: 'string' })
+    .describe(`names of origins and clouds, with commas, at most ${ownersMost}`),
+  span: z
+    .enum(['15m', '6h'], 'expected 15m or 6h')
+    .default('15m')
+    .describe('of the last 15 minutes by 5 s, or of the last 6 hours by 2 min'),
+});
+
 export const historySchema = z.strictObject({
   all: z
     .enum(['true', 'false'], 'expected true or false')

@@ -999,6 +999,7 @@ test('the JSON Schema knows every key, every provider and every check', () => {
       'log',
       'notify',
       'origins',
+      'page',
       'paths',
     ],
     ...['policy', 'providers', 'records', 'replica', 'replicas', 'sla', 'socket', 'stateDir'],
