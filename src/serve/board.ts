@@ -342,6 +342,13 @@ const wordless: ReadonlySet<string> = new Set([
   ...['unresolved', 'verdict', 'visible', 'written', 'zone'],
 ]);
 
+const steps: ReadonlySet<string> = new Set(['verdict', 'visible', 'written']);
+
+/** Whether a kind of entry is a step of something else that is told as well. */
+export function isStep(kind: string): boolean {
+  return steps.has(kind);
+}
+
 /** Of the facts behind an entry those that are Detour's own. */
 const ownFacts = [
   ...['alternatives', 'budget', 'candidate', 'diagnosis', 'epoch', 'helpsInMs', 'votes', 'why'],

@@ -7,7 +7,7 @@ import { randomBytes } from 'node:crypto';
 import type { ServerResponse } from 'node:http';
 import type { StatusView } from '../core/view.ts';
 import type { StoredEntry } from '../ports.ts';
-import { type List, lists, type Making, makingOf } from './board.ts';
+import { isStep, type List, lists, type Making, makingOf } from './board.ts';
 import type { Desk, Trouble } from './desk.ts';
 import { type Readers, together, type Work } from './readers.ts';
 import { type Text, Writer } from './text.ts';
@@ -52,8 +52,10 @@ const changesMost = 120;
 const keptBytes = 2 << 20;
 /** What one may have been sent and not taken. */
 const behindBytes = 1 << 20;
-/** Entries of the journal that the board bears. */
-const entriesShown = 40;
+/** Entries of the journal that the board bears, and how many are looked through for them. */
+const entriesShown = 30;
+const entriesRead = 200;
+const pageMost = 50;
 
 /** What the kernel takes to encrypt and send so much, in milliseconds: seen over loopback. */
 const sendMs = (bytes: number) => 0.03 + bytes / 500_000;
@@ -87,6 +89,7 @@ class Looking implements Feed {
   #rev = 0;
   #kept: Sent[] = [];
   #entries: readonly StoredEntry[] = [];
+  #newest: number | undefined;
   #isNews = true;
   #renewedAt = Number.NEGATIVE_INFINITY;
   #timer: NodeJS.Timeout | null = null;
@@ -184,7 +187,7 @@ class Looking implements Feed {
 
   async #look(): Promise<void> {
     const { desk, readers } = this.#options;
-    this.#readJournal();
+    await readers.spend(this.#readJournal());
     const change = await readers.spend(this.#changed(await desk.status()));
     this.#renewedAt = performance.now();
     if (this.#isClosed) return;
@@ -206,11 +209,22 @@ class Looking implements Feed {
     return bytes;
   }
 
-  #readJournal(): void {
+  /** What a person wants to know of it: the steps of each switch stand with the record. */
+  *#readJournal(): Work<void> {
     const { desk } = this.#options;
     const [newest] = desk.history({ limit: 1 });
-    if (newest?.seq === this.#entries[0]?.seq) return;
-    this.#entries = desk.history({ limit: entriesShown });
+    if (newest?.seq === this.#newest) return;
+    const found: StoredEntry[] = [];
+    let before = Number.MAX_SAFE_INTEGER;
+    for (let read = 0; read < entriesRead && found.length < entriesShown; read += pageMost) {
+      yield;
+      const page = desk.history({ before, limit: pageMost });
+      found.push(...page.filter(({ kind }) => !isStep(kind)));
+      before = page.at(-1)?.seq ?? 0;
+      if (page.length < pageMost) break;
+    }
+    this.#entries = found.slice(0, entriesShown);
+    this.#newest = newest?.seq;
   }
 
   #keep(sent: Sent): void {

@@ -59,6 +59,7 @@ function asked<B extends z.ZodType>(by: B) {
     z.strictObject({
       kind: z.literal('approve'),
       id: approvalId,
+      reason: reason.optional(),
       by,
       dryRun,
     }),
@@ -113,7 +114,7 @@ function commandsBy<B extends z.ZodType>(by: B) {
         dryRun,
       }),
       z.strictObject({ kind: z.literal('pin'), record, reason, by, forMs, dryRun }),
-      z.strictObject({ kind: z.literal('unpin'), record, by, dryRun }),
+      z.strictObject({ kind: z.literal('unpin'), record, reason: reason.optional(), by, dryRun }),
       z.strictObject({
         kind: z.literal('drain'),
         what: word,
@@ -131,7 +132,13 @@ function commandsBy<B extends z.ZodType>(by: B) {
         forMs: forMs.optional(),
         dryRun,
       }),
-      z.strictObject({ kind: z.literal('unfreeze'), record: record.nullable(), by, dryRun }),
+      z.strictObject({
+        kind: z.literal('unfreeze'),
+        record: record.nullable(),
+        reason: reason.optional(),
+        by,
+        dryRun,
+      }),
       z.strictObject({ kind: z.literal('ack'), record, by, reject: flag, dryRun }),
       ...asked(by),
       z.strictObject({ kind: z.literal('yield'), by, dryRun }),

@@ -434,7 +434,7 @@ function namedEverywhere(): void {
       data: { from: 'hangzhou', to: 'tokyo', why: 'operator', by: who, reason: why, votes: 'all' },
     },
     { ...entry, seq: 2, kind: 'of-tomorrow', sentence: `something by ${who}`, data: null },
-    { ...entry, seq: 1, kind: 'visible', sentence: 'at cf: visible after 3 ms', data: {} },
+    { ...entry, seq: 1, kind: 'health', sentence: 'tokyo: unknown -> up', data: {} },
   ];
 }
 
@@ -451,7 +451,7 @@ test('the plain page names nobody, and takes no order', async () => {
     for (const name of people) assert.ok(!body.includes(name), `${name} in ${body}`);
   }
   const board = boardSchema.parse(bodyOf(seen[0]!));
-  assert.equal(board.rest.history[3]!.sentence, 'at cf: visible after 3 ms');
+  assert.equal(board.rest.history[3]!.sentence, 'tokyo: unknown -> up');
   assert.equal(board.records[0]!.pin!.target, 'hangzhou');
   const { data } = bodyOf(seen[1]!).entries[1];
   assert.deepEqual(data, { votes: 'all', why: 'operator' });

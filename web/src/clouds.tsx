@@ -30,7 +30,7 @@ export function Clouds({ live, board }: { readonly live: Live; readonly board: B
     (strips?.strips ?? []).filter(({ check }) => /^[^/:]*/.exec(check)![0] === owner);
   const choice = (
     <fieldset class="spans" aria-label={say('clouds.span')}>
-      {(['15m', '6h'] as const).map((one) => (
+      {(['5m', '15m', '6h'] as const).map((one) => (
         <button key={one} type="button" aria-pressed={one === span} onClick={() => setSpan(one)}>
           {say(`clouds.${one}`)}
         </button>

@@ -28,6 +28,8 @@ const decided = new Set([
 ]);
 /** Of the board's entries that are drawn before older ones are asked for. */
 const most = 15;
+/** They stand with the record alone. */
+const steps = new Set(['verdict', 'visible', 'written']);
 const notable = new Set(['switch', 'would-switch', 'diagnosis', 'approval', 'fault', 'deposed']);
 
 export function History({
@@ -43,11 +45,17 @@ export function History({
   const [older, setOlder] = useState<readonly EntryRow[]>([]);
   const [open, setOpen] = useState<number | null>(null);
   const recent = entries.slice(0, most);
-  const oldest = older.at(-1)?.seq ?? recent.at(-1)?.seq;
+  const [from, setFrom] = useState<number | undefined>();
+  const [isEnd, setEnd] = useState(false);
+  const oldest = from ?? recent.at(-1)?.seq;
   const more = async () => {
     const of = record === null ? '' : `&record=${encodeURIComponent(record)}`;
     const { status, body } = await live.ask(`/v1/history?limit=40&before=${oldest}${of}`);
-    if (status === 200) setOlder([...older, ...(body as { entries: EntryRow[] }).entries]);
+    if (status !== 200) return;
+    const { entries: found } = body as { readonly entries: readonly EntryRow[] };
+    setEnd(found.length < 40);
+    setFrom(found.at(-1)?.seq);
+    setOlder([...older, ...found.filter(({ kind }) => record !== null || !steps.has(kind))]);
   };
   // What has come meanwhile may stand in both.
   const first = recent.at(-1)?.seq ?? 0;
@@ -60,7 +68,11 @@ export function History({
           <li key={entry.seq} class={notable.has(entry.kind) ? 'notable' : ''}>
             <Clock wall={entry.wall} />
             <span class="kind">{sayOf(say, 'kind', entry.kind)}</span>
-            <span class="sentence" lang={entry.sentence === '' ? undefined : 'en'}>
+            <span
+              class="sentence"
+              title={entry.sentence}
+              lang={entry.sentence === '' ? undefined : 'en'}
+            >
               {bareIn(sentenceOf(entry, say))}
             </span>
             {decided.has(entry.kind) ? (
@@ -77,7 +89,7 @@ export function History({
           </li>
         ))}
       </ol>
-      {oldest !== undefined && oldest > 1 ? (
+      {oldest !== undefined && oldest > 1 && !isEnd ? (
         <button type="button" onClick={() => void more()}>
           {say('history.older')}
         </button>

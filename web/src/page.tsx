@@ -95,6 +95,7 @@ function Age({ live, board }: { readonly live: Live; readonly board: Board }) {
 function Headline({ live, board }: { readonly live: Live; readonly board: Board }) {
   const { say } = useSpeech();
   const { level, title, facts, evidence, sinceAt } = headline(board, say);
+  const [before, after] = say('head.since').split('{time}');
   return (
     <section class={`headline ${level}`} aria-label={title}>
       <div aria-live="polite" aria-atomic="true">
@@ -109,7 +110,9 @@ function Headline({ live, board }: { readonly live: Live; readonly board: Board 
       </div>
       {sinceAt === null ? null : (
         <p class="since">
-          <Clock wall={live.wallOf(sinceAt)} /> <Since live={live} at={sinceAt} />
+          {before}
+          <Clock wall={live.wallOf(sinceAt)} />
+          {after}, <Since live={live} at={sinceAt} />
         </p>
       )}
       {evidence.map((sentence) => (

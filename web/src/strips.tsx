@@ -9,9 +9,11 @@ import { useSpeech } from './spoken.tsx';
 import { lastMark, markWord, runsOf, summary } from './view.ts';
 
 export type Strip = Strips['strips'][number];
-export type Span = '15m' | '6h';
+export type Span = '5m' | '15m' | '6h';
 
-const everyMs: Readonly<Record<Span, number>> = { '15m': 2500, '6h': 30_000 };
+const everyMs: Readonly<Record<Span, number>> = { '5m': 2500, '15m': 2500, '6h': 30_000 };
+/** Pieces of 5 s in five minutes: the daemon keeps fifteen. */
+const fewPieces = 60;
 
 /** The strips of these origins and clouds, asked for again and again while they are drawn. */
 export function useStrips(live: Live, of: readonly string[], span: Span): Strips | null {
@@ -24,8 +26,9 @@ export function useStrips(live: Live, of: readonly string[], span: Span): Strips
     let timer: ReturnType<typeof setTimeout> | undefined;
     const look = async () => {
       if (document.visibilityState === 'visible') {
-        const found = await live.strips(key.split(','), span).catch(() => null);
-        if (!isOver && found !== null) set(found);
+        const asked = span === '6h' ? span : '15m';
+        const found = await live.strips(key.split(','), asked).catch(() => null);
+        if (!isOver && found !== null) set(arranged(found, span, live));
       }
       if (!isOver) timer = setTimeout(() => void look(), everyMs[span]);
     };
@@ -36,6 +39,19 @@ export function useStrips(live: Live, of: readonly string[], span: Span): Strips
     };
   }, [key, span, isLive]);
   return strips;
+}
+
+/** In the order of the paths as they are configured, and no longer than is wanted. */
+function arranged(found: Strips, span: Span, live: Live): Strips {
+  const order = (live.board?.paths ?? []).map(({ name }) => name);
+  const strips = found.strips
+    .toSorted((a, b) => order.indexOf(a.path) - order.indexOf(b.path))
+    .map((strip) =>
+      span === '5m'
+        ? { ...strip, marks: strip.marks.slice(-fewPieces), ms: strip.ms.slice(-fewPieces) }
+        : strip,
+    );
+  return { ...found, strips };
 }
 
 /** From the bottom: how high a mark stands, of 10. */
