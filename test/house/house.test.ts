@@ -26,7 +26,7 @@ const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 function sourcesOf(...folders: readonly string[]): readonly Source[] {
   return folders.flatMap((folder) =>
     readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
-      .filter((name) => /\.(ts|mjs)$/.test(name))
+      .filter((name) => /\.(tsx?|mjs)$/.test(name))
       .map((name) => join(folder, name))
       .map((path) => source(path, readFileSync(join(root, path), 'utf8'))),
   );
@@ -81,7 +81,7 @@ test('the sources do not know that tests exist', () => {
 });
 
 test('nothing is exported that nobody takes', () => {
-  const users = [...sources, ...sourcesOf('test', 'tools')];
+  const users = [...sources, ...sourcesOf('test', 'tools', 'web')];
   assert.deepEqual(exportsOf(sources, users, door), []);
   const idle = source('src/dns/limit.ts', 'export function idle(): void {}\nfunction own() {}\n');
   assert.equal(exportsOf([idle], [idle], []).length, 1);
