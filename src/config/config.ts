@@ -226,8 +226,7 @@ function readConfig(context: Context, root: Tree): Config | null {
     api: readApi(source, root, listen),
     gateHoldMs: top.gateHold ?? 0,
     maintenance: { origins: windowsOf(origins), records: Object.fromEntries(maintained) },
-    ...{ drills, hooks, metrics: { without: metrics.without ?? [] } },
-    ...readWays(context, root),
+    ...{ drills, hooks, metrics: { without: metrics.without ?? [] }, ...readWays(context, root) },
     ...reportsOf(context, part('sla'), top, core),
     log: { format: log.format ?? 'auto', level: log.level ?? 'info' },
   };
