@@ -294,8 +294,13 @@ function deskOf({ controller, group, auditing, rehearsals, status, ...more }: At
   };
 }
 
+/** Of the loop's time, at the most. */
+const pageShare = 0.25;
+
 function readersOf(): Daemon['readers'] {
-  const [listen, gates, socket, api, page] = Array.from({ length: 5 }, () => new Readers());
+  const [listen, gates, socket] = Array.from({ length: 3 }, () => new Readers());
+  // A person waits for the page, and all who look on share what is made.
+  const [api, page] = Array.from({ length: 2 }, () => new Readers({ share: pageShare }));
   return { listen: listen!, gates: gates!, socket: socket!, api: api!, page: page! };
 }
 

@@ -224,9 +224,10 @@ function visitor({ pages = null, note }: ApiOptions, guard: Guard, sessions: Ses
   ): Promise<boolean> => {
     const { path } = target(request);
     const isSession = path === sessionPath || path === sessionEndPath;
-    if (pages === null || !(isSession || pages.has(path))) return false;
+    if (!isSession && pages?.has(path) !== true) return false;
     const address = addressOf(request.socket);
     if (!guard.mayLoad(address)) refuse(later);
+    else if (pages === null) refuse(noPage);
     else if (!isSession) await pages.serve(request, response, path);
     else if (path === sessionPath && request.method === 'GET') sessions.show(request, response);
     else if (request.method !== 'POST') refuse(otherMethod(path));
@@ -242,6 +243,8 @@ function visitor({ pages = null, note }: ApiOptions, guard: Guard, sessions: Ses
     return true;
   };
 }
+
+const noPage: Refusal = { status: 404, message: 'there is no page here' };
 
 const otherMethod = (path: string): Refusal => {
   const allow = path === sessionPath ? 'GET, POST' : 'POST';

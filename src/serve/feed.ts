@@ -21,6 +21,7 @@ interface FeedOptions {
   /** Between two looks at the state, in milliseconds; less where something was journalled. */
   readonly everyMs?: number;
   readonly hurryMs?: number;
+  readonly lingerMs?: number;
   /** Pages at one time. */
   readonly most?: number;
 }
@@ -47,6 +48,8 @@ export interface Feed {
 const everyMs = 1000;
 const hurryMs = 250;
 const lookersMost = 64;
+/** It goes on for so long when the last has gone: whoever loads the page anew need not wait. */
+const lingerMs = 10_000;
 /** Changes that are kept for who comes again: so many, and so many bytes. */
 const changesMost = 120;
 const keptBytes = 2 << 20;
@@ -91,13 +94,14 @@ class Looking implements Feed {
   #entries: readonly StoredEntry[] = [];
   #newest: number | undefined;
   #isNews = true;
+  #wantedAt = Number.NEGATIVE_INFINITY;
   #renewedAt = Number.NEGATIVE_INFINITY;
   #timer: NodeJS.Timeout | null = null;
   #isClosed = false;
   #isLooking = false;
 
   constructor(options: FeedOptions) {
-    this.#options = { everyMs, hurryMs, most: lookersMost, ...options };
+    this.#options = { everyMs, hurryMs, lingerMs, most: lookersMost, ...options };
     this.#making = makingOf(options.names);
     this.#unwatch = options.desk.watch(() => this.#hurry());
     this.#renew = together(() => this.#look());
@@ -180,7 +184,9 @@ class Looking implements Feed {
       this.#options.trouble('serve', error instanceof Error ? error.message : String(error));
     } finally {
       this.#isLooking = false;
-      if (this.#lookers.size === 0) this.#timer = null;
+      const now = performance.now();
+      if (this.#lookers.size > 0) this.#wantedAt = now;
+      if (now - this.#wantedAt > this.#options.lingerMs) this.#timer = null;
       else this.#arm(this.#isNews ? this.#options.hurryMs : this.#options.everyMs);
     }
   }

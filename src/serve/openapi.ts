@@ -13,6 +13,7 @@ const refusals: Readonly<Record<number, string>> = {
   400: 'what was asked is not as it must be; or it names what is not configured',
   401: 'no token, or one that is not known',
   403: 'the token has not got the role; or by a cookie, without the page’s word',
+  404: 'there is no page here',
   405: 'the path takes another method: see the header Allow',
   409: 'the world refused it, or nobody knows yet whether it was done',
   413: 'the body is too long',
@@ -106,7 +107,7 @@ function sessionPaths(): Record<string, Record<string, ZodOpenApiOperationObject
         operationId: 'session',
         summary: 'Who is let in by the cookie of the request.',
         security: [],
-        responses: answers(400, 405, 421, 429, 500),
+        responses: answers(400, 404, 405, 421, 429, 500),
       },
       post: {
         operationId: 'login',
@@ -116,7 +117,7 @@ function sessionPaths(): Record<string, Record<string, ZodOpenApiOperationObject
           required: true,
           content: { 'application/json': { schema: loginSchema } },
         },
-        responses: answers(400, 401, 403, 405, 413, 415, 421, 429, 500),
+        responses: answers(400, 401, 403, 404, 405, 413, 415, 421, 429, 500),
       },
     },
     [sessionEndPath]: {
@@ -124,7 +125,7 @@ function sessionPaths(): Record<string, Record<string, ZodOpenApiOperationObject
         operationId: 'logout',
         summary: 'Ends the session of the cookie.',
         security: [{ session: [], word: [] }],
-        responses: answers(400, 403, 405, 421, 429, 500),
+        responses: answers(400, 403, 404, 405, 421, 429, 500),
       },
     },
   };

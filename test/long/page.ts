@@ -9,7 +9,9 @@ import assert from 'node:assert/strict';
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync } from 'node:fs';
+import { createServer } from 'node:http';
 import { get, type RequestOptions } from 'node:https';
+import type { AddressInfo } from 'node:net';
 import { setPriority } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -23,6 +25,7 @@ import { createRelay } from '../parts/relay.ts';
 const { values } = parseArgs({
   options: {
     pictures: { type: 'string', default: '' },
+    all: { type: 'boolean', default: false },
     /** Parts to run: watch, many, load. */
     only: { type: 'string', default: 'watch,many,load' },
     records: { type: 'string', default: '1000' },
@@ -40,11 +43,17 @@ const seenMostMs = 2000;
 const greyMostMs = 8000;
 const lateMostMs = 20;
 
+/** What docs/ shows; `--all` keeps every picture. */
+const shown: ReadonlySet<string> = new Set([
+  ...['outage-wide-light-en', 'record-wide-light-en', 'waiting-wide-light-en'],
+  ...['lost-wide-light-en', 'after-phone-dark-zh'],
+]);
+
 const goals: (readonly [what: string, kept: boolean])[] = [];
 const say = (line: string) => void process.stdout.write(`${line}\n`);
 const goal = (what: string, kept: boolean) => void goals.push([what, kept]);
 
-const widths = { wide: 1440, middle: 900, phone: 390 } as const;
+const widths = { wide: 1360, middle: 900, phone: 390 } as const;
 const looks = (['light', 'dark'] as const).flatMap((theme) =>
   (['en', 'zh'] as const).flatMap((language) =>
     Object.keys(widths).map((width) => ({ theme, language, width: width as keyof typeof widths })),
@@ -52,12 +61,10 @@ const looks = (['light', 'dark'] as const).flatMap((theme) =>
 );
 type Look = (typeof looks)[number];
 
-async function shot(page: Page, name: string, whole = false): Promise<void> {
-  if (values.pictures === '') return;
-  // What stays at the top when the page is moved would stand in the middle of a long picture.
-  if (whole) await page.evaluate('scrollTo(0, 0)');
+async function shot(page: Page, name: string): Promise<void> {
+  if (values.pictures === '' || !(values.all || shown.has(name))) return;
   mkdirSync(values.pictures, { recursive: true });
-  await page.screenshot({ path: join(values.pictures, `${name}.png`), fullPage: whole });
+  await page.screenshot({ path: join(values.pictures, `${name}.png`) });
 }
 
 function contextOf(browser: Browser, { theme, language, width }: Look): Promise<BrowserContext> {
@@ -136,6 +143,7 @@ async function watch(browser: Browser): Promise<void> {
     await holds(page, `document.querySelectorAll('.strip rect').length > 5`);
     assert.equal(await title(page), '✓ All is well');
     await everyLook(browser, place, 'before', lookOver);
+    await page.getByRole('button', { name: '5 min', exact: true }).click();
 
     await outage(page, place, lookOver);
     await everyLook(browser, place, 'after', lookOver);
@@ -177,7 +185,7 @@ async function everyLook(
       look.language === 'zh' ? 'zh-CN' : 'en',
     );
     await lookOver(page, name);
-    await shot(page, name, look.width === 'phone');
+    await shot(page, name);
     await context.close();
   }
 }
@@ -240,7 +248,8 @@ async function details(page: Page, lookOver: LookOver): Promise<void> {
     /www\.shop\.example.*www\.gslb.*nrt\.shop\.example.*tokyo/s,
   );
   await lookOver(page, 'a record');
-  await shot(page, 'record-wide-light-en', true);
+  await page.evaluate(`document.querySelector('.record.open').scrollIntoView()`);
+  await shot(page, 'record-wide-light-en');
   await page.locator('.details .history .notable button.link').first().click();
 }
 
@@ -384,53 +393,51 @@ const searchFor = (text: string) => `(() => {
 
 // ---------------------------------------------------------------- many pages
 
-/** When probes began, by check and path, as the status tells of the last of each. */
-class Starts {
-  readonly #seen = new Map<string, number[]>();
+const watchedChecks = 40;
 
-  add({ origins }: Awaited<ReturnType<PageLab['status']>>): void {
-    for (const { checks } of origins) {
-      for (const { id, path, last } of checks) {
-        if (last === null) continue;
-        const all = this.#seen.get(`${id} ${path}`) ?? [];
-        if (all.at(-1) !== last.startedAt) all.push(last.startedAt);
-        this.#seen.set(`${id} ${path}`, all);
-      }
-    }
-  }
-
-  /** Milliseconds from one probe to the next beyond the interval, the least first. */
-  late(): number[] {
-    const gaps = [...this.#seen.values()].flatMap((all) =>
-      all.slice(1).map((at, i) => Math.max(0, at - all[i]! - 1000)),
-    );
-    return gaps.toSorted((a, b) => a - b);
-  }
+/** An origin of this process's own, which sees how late each probe of it comes. */
+async function startWatched() {
+  const last = new Map<string, number>();
+  let late: number[] = [];
+  const server = createServer((request, response) => {
+    const [now, before] = [performance.now(), last.get(request.url!)];
+    last.set(request.url!, now);
+    if (before !== undefined) late.push(Math.abs(now - before - 1000));
+    response.end('ok');
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return {
+    port: (server.address() as AddressInfo).port,
+    /** Milliseconds off the interval, of each probe within so long; the least first. */
+    async lateness(ms: number): Promise<readonly number[]> {
+      late = [];
+      await pause(ms);
+      return late.toSorted((a, b) => a - b);
+    },
+    close: () => server.close(),
+  };
 }
 
 const part = (sorted: readonly number[], share: number) =>
   sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;
 
-async function lateness(place: PageLab, ms: number): Promise<readonly number[]> {
-  const starts = new Starts();
-  const end = performance.now() + ms;
-  while (performance.now() < end) {
-    starts.add(await place.status());
-    await pause(100);
-  }
-  return starts.late();
-}
-
 async function load(): Promise<void> {
-  const place = await startPageLab('--paths', '3', '--records', '200', '--quotas', 'off');
+  const place = await startPageLab('--records', '200', '--quotas', 'off');
+  const watched = await startWatched();
   try {
+    const checks = Array.from({ length: watchedChecks }, (_, i) => {
+      return `      c${i}: { http: "http://127.0.0.1:${watched.port}/${i}", expect: { status: 200 } }`;
+    });
+    const origin = `  watched:\n    cloud: aws\n    checks:\n${checks.join('\n')}\n`;
+    place.reconfigure((text) => text.replace(/^origins:\n/m, `origins:\n${origin}`));
+    await pause(5000);
     const watchMs = 30_000;
-    const alone = await lateness(place, watchMs);
+    const alone = await watched.lateness(watchMs);
     const child = fork(import.meta.filename, [
       ...['--port', String(place.port), '--token', place.tokens.read, '--pages', values.pages],
     ]);
     const [begun] = (await once(child, 'message')) as [{ open: number }];
-    const looked = await lateness(place, watchMs);
+    const looked = await watched.lateness(watchMs);
     child.send('stop');
     const [took] = (await once(child, 'message')) as [
       { events: number; strips: number; lost: number },
@@ -458,6 +465,7 @@ async function load(): Promise<void> {
       part(looked, 0.99) - part(alone, 0.99) < lateMostMs,
     );
   } finally {
+    watched.close();
     await place.stop();
   }
 }
@@ -494,7 +502,7 @@ async function open(port: number): Promise<void> {
     });
     while (on) {
       await pause(2500 + 50 * n, undefined, { ref: false });
-      if (on && (await ask('/v1/strips?of=hangzhou,tokyo,beijing,aliyun,aws', n, () => {})) === 200)
+      if (on && (await ask('/v1/strips?of=hangzhou,tokyo,beijing,watched', n, () => {})) === 200)
         counts.strips++;
     }
   });

@@ -44,7 +44,14 @@ function feedOf(more: Partial<Parameters<typeof createFeed>[0]> = {}) {
   const desk = standIn();
   const troubles: string[] = [];
   const feed = createFeed({
-    ...{ desk, readers: new Readers({ share: 1 }), names: true, everyMs: 5, hurryMs: 1 },
+    ...{
+      desk,
+      readers: new Readers({ share: 1 }),
+      names: true,
+      everyMs: 5,
+      hurryMs: 1,
+      lingerMs: 0,
+    },
     trouble: (what, detail) => void troubles.push(`${what}: ${detail}`),
     ...more,
   });

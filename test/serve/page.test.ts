@@ -50,13 +50,13 @@ afterEach(async () => {
 const trouble = (what: string, detail: string) => assert.fail(`${what}: ${detail}`);
 const generous = { each: { burst: 1e6, perSecond: 1e6 }, all: { burst: 1e6, perSecond: 1e6 } };
 
-async function api(): Promise<number> {
+async function api(hasPage = true): Promise<number> {
   const served = await serveApi({
     ...{ host: '127.0.0.1', port: 0, names: ['detour.test.'], version: '1.2.3', links: null, desk },
     identity: () => certificate!,
     tokens: () => tokens,
     readers: new Readers(),
-    pages: createPages(folder),
+    pages: hasPage ? createPages(folder) : null,
     trouble,
     note: () => {},
     wall: Date.now,
@@ -244,6 +244,17 @@ test('a token lets in once, by a cookie that no script and no other site can use
     const other = { headers: { cookie: `__Host-detour-${port}=${wrong}` } };
     assert.equal((await ask(port, 'GET', '/v1/board', other)).status, 401, wrong);
   }
+});
+
+test('where there is no page nobody is let in by it', { skip }, async () => {
+  const port = await api(false);
+  for (const [method, path] of [
+    ...[['GET', '/v1/session'] as const, ['POST', '/v1/session'] as const],
+    ['POST', '/v1/session/end'] as const,
+  ]) {
+    assert.equal((await ask(port, method, path, { body: { token: texts.read } })).status, 404);
+  }
+  assert.equal((await ask(port, 'GET', '/')).status, 401);
 });
 
 test('what is no login lets nobody in', { skip }, async () => {

@@ -119,7 +119,7 @@ function Origin({
         )}
       </h4>
       {why === undefined ? null : (
-        <p class="evidence" lang="en">
+        <p class="evidence" lang="en" title={why}>
           {why}
         </p>
       )}

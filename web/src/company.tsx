@@ -28,7 +28,7 @@ export function Vendors({ live, board }: Given) {
               {state === 'ok' ? null : <Since live={live} at={sinceAt} />}
             </span>
             {detail === null ? null : (
-              <p class="evidence" lang="en">
+              <p class="evidence" lang="en" title={detail}>
                 {detail}
               </p>
             )}
@@ -92,6 +92,8 @@ export function Paths({ live, board }: Given) {
   );
 }
 
+const levelOf = (result: string) => (result === 'passed' ? 'well' : 'trouble');
+
 export function Drills({ live, board }: Given) {
   const { say, language } = useSpeech();
   const { drills, audit } = board.rest;
@@ -104,7 +106,7 @@ export function Drills({ live, board }: Given) {
             <Mark level="note" />{' '}
             {say('drills.overdue', { drill: sayOf(say, 'drill', drill), name: bare(name) })}
             {why === '' ? null : (
-              <p class="evidence" lang="en">
+              <p class="evidence" lang="en" title={why}>
                 {why}
               </p>
             )}
@@ -112,7 +114,7 @@ export function Drills({ live, board }: Given) {
         ))}
         {drills.last.slice(0, 12).map(({ drill, name, result, at, ms, sentence }) => (
           <li key={`${drill} ${name}`} title={sentence}>
-            <Mark level={result === 'passed' ? 'well' : 'trouble'} /> <strong>{bare(name)}</strong>{' '}
+            <Mark level={levelOf(result)} /> <strong>{bare(name)}</strong>{' '}
             <span class="quiet">{sayOf(say, 'drill', drill)}</span>
             <span class="word">{sayOf(say, 'result', result)}</span>
             <span class="quiet">

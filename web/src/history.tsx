@@ -5,7 +5,7 @@ import type { EntryRow } from '../../src/serve/board.ts';
 import { Clock } from './bits.tsx';
 import type { Live } from './live.ts';
 import { useSpeech } from './spoken.tsx';
-import { bare, measured, sentenceOf } from './view.ts';
+import { bareIn, measured, sentenceOf } from './view.ts';
 import { sayOf } from './words.ts';
 
 /** As the journal gives it to who is let in. */
@@ -98,11 +98,6 @@ export function History({
   );
 }
 
-/** The last dots of names say nothing to a person. */
-function bareIn(sentence: string): string {
-  return sentence.replaceAll(/\.(?=[\s:;,)]|$)/g, '');
-}
-
 const facts = [
   ['rule', 'why'],
   ['votes', 'votes'],
@@ -172,7 +167,7 @@ function Explained({ live, entry }: { readonly live: Live; readonly entry: Entry
           <ol class="plain">
             {after.slice(0, end < 0 ? 20 : end + 1).map((e) => (
               <li key={e.seq}>
-                <Clock wall={e.wall} /> <span lang="en">{bareIn(bare(e.sentence))}</span>
+                <Clock wall={e.wall} /> <span lang="en">{bareIn(e.sentence)}</span>
               </li>
             ))}
           </ol>

@@ -11,7 +11,7 @@ import { History } from './history.tsx';
 import type { Live } from './live.ts';
 import { Records } from './records.tsx';
 import { useSpeech } from './spoken.tsx';
-import { bare, headline, seconds } from './view.ts';
+import { bare, bareIn, headline, seconds, without } from './view.ts';
 
 export function Page({ live, board }: { readonly live: Live; readonly board: Board }) {
   const { say } = useSpeech();
@@ -124,6 +124,11 @@ function Headline({ live, board }: { readonly live: Live; readonly board: Board 
   );
 }
 
+/** The record that it is about stands before it. */
+function textOf(sentence: string, record: string | null): string {
+  return bareIn(record === null ? sentence : without(sentence, record));
+}
+
 /** What is open and wants a person. */
 function Wants({ live, board }: { readonly live: Live; readonly board: Board }) {
   const { say } = useSpeech();
@@ -135,7 +140,10 @@ function Wants({ live, board }: { readonly live: Live; readonly board: Board }) 
         {notices.map(({ sentence, severity, sinceAt, record }) => (
           <li key={`${record} ${sentence}`} class="notice">
             <Mark level={severity === 'page' ? 'trouble' : 'note'} />
-            <span lang="en">{sentence}</span>{' '}
+            {record === null ? null : (
+              <a href={`#record=${encodeURIComponent(bare(record))}`}>{bare(record)}</a>
+            )}
+            <span lang="en">{textOf(sentence, record)}</span>{' '}
             <span class="quiet">
               {sinceAt === null ? null : <Since live={live} at={sinceAt} />}
             </span>

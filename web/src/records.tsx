@@ -9,8 +9,8 @@ import { StripsOf } from './clouds.tsx';
 import { History } from './history.tsx';
 import type { Live } from './live.ts';
 import { useSpeech } from './spoken.tsx';
-import { Latency, useStrips } from './strips.tsx';
-import { bare, found, isServed, type Level, measured, stepsOf, worry } from './view.ts';
+import { begun, Latency, useStrips } from './strips.tsx';
+import { bare, found, isServed, type Level, measured, span, stepsOf, worry } from './view.ts';
 import { type Say, sayOf } from './words.ts';
 
 const pageMost = 50;
@@ -434,12 +434,17 @@ function Targets({ live, row, origins }: Pick<Whole, 'live' | 'row' | 'origins'>
 /** What the probes of the targets saw, and how long the answers took. */
 function Seen({ live, names }: { readonly live: Live; readonly names: readonly string[] }) {
   const { say } = useSpeech();
-  const strips = useStrips(live, names.slice(0, 6), '15m');
-  if (strips === null || strips.strips.length === 0) return null;
+  const { language } = useSpeech();
+  const found = useStrips(live, names.slice(0, 6), '15m');
+  if (found === null || found.strips.length === 0) return null;
+  const strips = begun(found);
+  const title = say('clouds.strips', {
+    span: span(strips.strips[0]!.marks.length * strips.stepMs, language),
+  });
   const checks = [...new Set(strips.strips.map(({ check }) => check))];
   return (
-    <section aria-label={say('clouds.strips', { span: say('clouds.15m') })}>
-      <h3>{say('clouds.strips', { span: say('clouds.15m') })}</h3>
+    <section aria-label={title}>
+      <h3>{title}</h3>
       <div class="halves">
         {checks.map((check) => (
           <div key={check}>

@@ -54,6 +54,17 @@ function arranged(found: Strips, span: Span, live: Live): Strips {
   return { ...found, strips };
 }
 
+/** Without what was before the first that was seen, but five minutes at least. */
+export function begun(strips: Strips): Strips {
+  const first = Math.min(...strips.strips.map(({ marks }) => marks.search(/[^.]/) >>> 0));
+  const n = strips.strips[0]?.marks.length ?? 0;
+  const from = Math.max(0, Math.min(first, n - fewPieces));
+  const cut = strips.strips.map((strip) => {
+    return { ...strip, marks: strip.marks.slice(from), ms: strip.ms.slice(from) };
+  });
+  return { ...strips, strips: cut };
+}
+
 /** From the bottom: how high a mark stands, of 10. */
 const heights: Readonly<Record<string, number>> = { p: 3, s: 6, l: 5, b: 8, f: 10 };
 
@@ -151,7 +162,7 @@ export function Latency({
   return (
     <figure class="plot">
       <figcaption>
-        {say('strip.latency', { check })}
+        {say('strip.ms')}
         <span class="lines" aria-hidden="true">
           {lines.map(({ path }, i) => (
             <span key={path} class={`line-${(i % strokes.length) + 1}`}>

@@ -186,6 +186,16 @@ export function bare(name: string): string {
   return name.replace(/\.$/, '');
 }
 
+/** The last dots of names say nothing to a person. */
+export function bareIn(sentence: string): string {
+  return sentence.replaceAll(/\.(?=[\s:;,)]|$)/g, '');
+}
+
+/** A sentence without the record that it begins with. */
+export function without(sentence: string, record: string): string {
+  return sentence.startsWith(`${record}: `) ? sentence.slice(record.length + 2) : sentence;
+}
+
 /** The worst health first. */
 export function byHealth(origins: readonly OriginRow[]): OriginRow[] {
   const order = ['down', 'unknown', 'up'];
