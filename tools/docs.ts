@@ -5,7 +5,6 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parseAllDocuments } from 'yaml';
 import { jsonSchema } from '../src/config/json-schema.ts';
 import { tables } from '../src/run/build.ts';
 import { metricNames } from '../src/serve/metrics.ts';
@@ -17,7 +16,6 @@ const read = (path: string) => readFileSync(join(root, path), 'utf8');
 
 /** Each document that is made, by its path from the root. */
 export function written(): Readonly<Record<string, string>> {
-  const [inCluster] = parseAllDocuments(read('deploy/kubernetes/group.yaml'));
   return {
     'docs/configuration.md': configurationPage({
       schema: jsonSchema(tables),
@@ -25,7 +23,7 @@ export function written(): Readonly<Record<string, string>> {
       examples: [
         read('deploy/example.yaml'),
         read('deploy/group.yaml'),
-        inCluster!.toJS().data['detour.yaml'],
+        read('deploy/kubernetes/overlays/lease/detour.yaml'),
       ],
     }),
     'docs/metrics.md': metricsPage(metricNames),

@@ -3,14 +3,9 @@
 // that replica's address too. Strangers get a moment, a few bytes and a few seats: they must never
 // hold up a replica, fill the memory, or be told who is here.
 
-import {
-  createServer,
-  type LookupFunction,
-  connect as plainConnect,
-  type Server,
-  type Socket,
-} from 'node:net';
+import { createServer, connect as plainConnect, type Server, type Socket } from 'node:net';
 import * as tls from 'node:tls';
+import { systemLookup } from '../dns/lookup.ts';
 import type { Clock } from '../ports.ts';
 import type { Keyring } from './keyring.ts';
 import { beatLetter } from './letter.ts';
@@ -47,7 +42,6 @@ export interface DoorOptions {
   readonly tls: (() => TlsFiles) | null;
   readonly keys: () => Keyring;
   readonly clock: Clock;
-  readonly lookup?: LookupFunction | undefined;
 }
 
 /** A stranger's seat. */
@@ -284,8 +278,8 @@ export class Door {
 
   #connect(replica: string): Socket | string {
     const { host, port } = this.#options.peers[replica]!;
-    const { lookup, tls: files } = this.#options;
-    const to = { host, port, ...(lookup === undefined ? {} : { lookup }) };
+    const { tls: files } = this.#options;
+    const to = { host, port, lookup: systemLookup.lookup };
     if (files === null) return plainConnect(to);
     try {
       return tls.connect({ ...to, ...secured(files()) });

@@ -458,8 +458,8 @@ done; look with \`detour status\``;
       return { exit: 2, message: 'the group is not in doubt: there is nothing to acknowledge' };
     }
     if (seen === null) {
-      const message =
-        'the Lease is not there: apply deploy/kubernetes/group.yaml, then say it again';
+      const cure = 'apply deploy/kubernetes/overlays/lease (or the chart) again';
+      const message = `the Lease is not there: ${cure}, then say this once more`;
       return { exit: 1, message };
     }
     const shift = this.#shift ?? 0;

@@ -48,7 +48,7 @@ interface KubernetesOptions {
   readonly trouble: (sentence: string) => void;
 }
 
-const CURE = 'apply deploy/kubernetes/group.yaml, with its Role';
+const CURE = 'apply deploy/kubernetes/overlays/lease (or the chart) again, with its Role';
 /** After a renewal that failed, and where the Lease is free. */
 const SOON_MS = 300;
 /** Between two rounds, at least. */
@@ -491,8 +491,9 @@ class KubernetesCoordinator implements GroupCoordinator {
     if (problem !== null) return problem;
     if (this.#isGone && this.#documents.opened?.shelf) {
       const what = `the Lease ${lease} is gone (${api.place})`;
-      const cure = 'make it again by deploy/kubernetes/group.yaml, then `detour ack --restored`';
-      return { word: 'restored', sentence: `${what}; nobody acts: ${cure}` };
+      const cure = 'apply deploy/kubernetes/overlays/lease (or the chart) again';
+      const then = 'then `detour ack --restored`';
+      return { word: 'restored', sentence: `${what}; nobody acts: ${cure}, ${then}` };
     }
     if (this.#refused !== null) return { word: 'refused', sentence: this.#refused.sentence };
     const isRefused = fault !== null && ['refused', 'invalid', 'missing'].includes(fault.word);

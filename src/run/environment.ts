@@ -93,13 +93,23 @@ interface Sealed {
  */
 export function sealEnvironment(): Sealed {
   given = { ...process.env };
-  const found = overriddenIn(given, homedir());
+  const found = overriddenIn(given, homeOf());
   for (const name of Object.keys(given)) if (!kept.test(name)) delete process.env[name];
   process.env['HOME'] = noHome;
   // Node has read other authorities' certificates by now, or would: its own list takes their place.
   setDefaultCACertificates([...rootCertificates]);
   keepOutOfCores();
   return { problems: problemsOf(given), overridden: found };
+}
+
+/** Null: none, as for a user that is only a number, in a pod. */
+function homeOf(): string | null {
+  try {
+    return homedir();
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ERR_SYSTEM_ERROR') throw error;
+    return null;
+  }
 }
 
 /** The sentences of `Sealed.problems`, for an environment. */
@@ -115,13 +125,14 @@ export function problemsOf(env: Environment): readonly string[] {
   });
 }
 
-function overriddenIn(env: Environment, home: string): string | null {
+function overriddenIn(env: Environment, home: string | null): string | null {
   const names = Object.keys(env).toSorted();
   const said = overridden.flatMap(([pattern, does]) => {
     const found = names.filter((name) => pattern.test(name));
     return found.length === 0 ? [] : [`${found.join(', ')} (${does})`];
   });
-  const files = homeFiles.map((name) => join(home, name)).filter((path) => existsSync(path));
+  const places = home === null ? [] : homeFiles.map((name) => join(home, name));
+  const files = places.filter((path) => existsSync(path));
   if (files.length > 0) said.push(`${files.join(', ')} (an SDK would read it)`);
   if (said.length === 0) return null;
   const cure = 'what is needed is named in the configuration';

@@ -305,30 +305,37 @@ export function createMetrics(options: {
   const counted = createCounters(registry);
   const kept = keeper();
 
+  const make = async (format: Format): Promise<Text> => {
+    const view = await desk.status();
+    const whole = drawn<FamilyName>((set) => {
+      set('detour_build_info', 1, { version });
+      drawWhole(set, view, startedWall);
+      drawApprovals(set, view);
+      drawAudit(set, desk.audited().report);
+      for (const one of channels()) drawChannel(set, one);
+    });
+    counted.align(view);
+    const rest = await registry.metrics();
+    const parts = function* () {
+      yield whole;
+      for (const origin of view.origins) yield kept(origin, drawOrigin);
+      for (const record of view.records) yield kept(record, drawRecord);
+      yield* counted.probes.draw(view);
+      yield* counted.switches.draw(view, format);
+      yield* counted.promises.draw(view);
+    };
+    const shown = new Map(large);
+    for (const name of without()) shown.delete(name);
+    return readers.spend(exposition(shown, parts(), rest, format));
+  };
+  // One after the other: what one scrape has not drawn yet is not gone for another.
+  let last: Promise<unknown> = Promise.resolve();
   return {
     observer: counted.observer,
-    async text(format = 'text') {
-      const view = await desk.status();
-      const whole = drawn((set) => {
-        set('detour_build_info', 1, { version });
-        drawWhole(set, view, startedWall);
-        drawApprovals(set, view);
-        drawAudit(set, desk.audited().report);
-        for (const one of channels()) drawChannel(set, one);
-      });
-      counted.align(view);
-      const rest = await registry.metrics();
-      const parts = function* () {
-        yield whole;
-        for (const origin of view.origins) yield kept(origin, drawOrigin);
-        for (const record of view.records) yield kept(record, drawRecord);
-        yield* counted.probes.draw(view);
-        yield* counted.switches.draw(view, format);
-        yield* counted.promises.draw(view);
-      };
-      const shown = new Map(large);
-      for (const name of without()) shown.delete(name);
-      return readers.spend(exposition(shown, parts(), rest, format));
+    text(format = 'text') {
+      const made = last.then(() => make(format));
+      last = made.catch(() => undefined);
+      return made;
     },
   };
 }

@@ -4,8 +4,9 @@
 
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
+import dns from 'node:dns';
 import net from 'node:net';
-import { after, test } from 'node:test';
+import { after, mock, test } from 'node:test';
 import type { TlsFiles } from '../../src/cluster/door.ts';
 import { createKeyring } from '../../src/cluster/keyring.ts';
 import { beatLetter, toBytes } from '../../src/cluster/letter.ts';
@@ -59,6 +60,23 @@ const web = (n: number, replica: string) => ({
 });
 
 // ---------------------------------------------------------------- telling
+
+test('an address means its name: no search list of the system is asked', async () => {
+  const system = mock.method(dns, 'lookup');
+  const byName = async (_: string, __: string, { port }: { port: number }) => {
+    return { host: 'localhost', port };
+  };
+  try {
+    const [a, b] = await group(['a', 'b'], () => ({}), byName);
+    await started([a!, b!], async () => {
+      await until(() => isHeard(a!, 'b') && isHeard(b!, 'a'), 'they hear each other');
+    });
+    const asked: readonly unknown[] = system.mock.calls.map(({ arguments: [name] }) => name);
+    assert.ok(!asked.includes('localhost'), String(asked));
+  } finally {
+    system.mock.restore();
+  }
+});
 
 test('each hears all of it at first, then what changed, and beats between', async () => {
   const replicas = await group(['a', 'b', 'c']);

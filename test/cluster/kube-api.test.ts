@@ -1,5 +1,5 @@
 // The thin client of the Kubernetes API over real HTTPS, and a group by it with exactly the rights
-// that deploy/kubernetes/group.yaml gives: tokens that end, rights that are missing, an API that is
+// that deploy/kubernetes/overlays/lease gives: tokens that end, rights that are missing, an API that is
 // slow, silent, overloaded or not the one it should be, versions that it no longer knows, answers
 // without end.
 
@@ -8,7 +8,6 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:https';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { parseAllDocuments } from 'yaml';
 import {
   createKubeApi,
   type KubeAccount,
@@ -22,6 +21,7 @@ import { startKubeApi } from '../parts/kube-api.ts';
 import type { Any } from '../parts/kube-objects.ts';
 import { batch, committed, conformance, Group, LEASE, SECRET } from '../parts/kube-suite.ts';
 import { RealWorld } from '../parts/kube-world.ts';
+import { oneOf, overlay } from '../parts/kustomize.ts';
 import { closedPort, createCertificates, until, withServer } from '../parts/listening.ts';
 
 const clock = createClock(0);
@@ -239,11 +239,8 @@ test('what a pod is given is read from its files; outside of one the cure is sai
 
 // ---------------------------------------------------------------- with the manifests' rights
 
-const manifests = parseAllDocuments(
-  readFileSync(new URL('../../deploy/kubernetes/group.yaml', import.meta.url), 'utf8'),
-).map((document) => document.toJS() as Any);
-const one = (kind: string, name: string): Any =>
-  manifests.find((m) => m.kind === kind && m.metadata.name === name);
+const manifests = overlay('lease');
+const one = (kind: string, name: string): Any => oneOf(manifests, kind, name);
 
 /** A group of two whose API gives just what the manifests give. */
 async function withGroup(body: (group: Group, kube: Kube) => Promise<void>, isMade = true) {
@@ -296,7 +293,7 @@ test('without the objects or the rights nobody acts, and it is said what to appl
   await withGroup(async (group, kube) => {
     await group.until(group.all('refused'), 'all say so');
     for (const { sentence } of group.members)
-      assert.match(sentence, /apply deploy\/kubernetes\/group\.yaml/);
+      assert.match(sentence, /apply deploy\/kubernetes\/overlays\/lease/);
     const [lease, documents] = one('Role', 'detour').rules;
     kube.set('leases', LEASE, () => one('Lease', LEASE));
     kube.set('secrets', SECRET, () => one('Secret', SECRET));

@@ -200,7 +200,7 @@ test('every command in the text exists, with the options it is given', async () 
   for (const { path, spans } of current) {
     for (const span of spans) {
       for (const [, name, rest] of span.matchAll(
-        /(?:^|[\s(])detour ([a-z]+(?:-[a-z]+)*)\b([^#|;>]*)/g,
+        /(?:^|(?<!-n)[\s(])detour ([a-z]+(?:-[a-z]+)*)\b([^#|;>]*)/g,
       )) {
         const command = program.commands.find((one) => one.name() === name);
         assert.ok(command, `${path}: ${span}`);

@@ -36,7 +36,7 @@ export function pageOf(path: string): Page {
     language: language!,
     text: inside!.replaceAll(new RegExp(`^${indent}`, 'gm'), ''),
   }));
-  const prose = text.replace(fence, '');
+  const prose = text.replace(fence, '').replace(/<!--.*?-->/gs, '');
   const oneLine = (said: string) => said.trim().replace(/\s+/g, ' ');
   const spans = [...prose.matchAll(/`([^`]+)`/g)].map(([, span]) => oneLine(span!));
   const lines = blocks.flatMap((block) => block.text.split('\n').map(oneLine));
@@ -59,7 +59,7 @@ export const docs = below('docs', '.md');
 
 /** Every document of the repository. */
 export const pages: readonly Page[] = [
-  ...['README.md', 'CONTRIBUTING.md', 'CHANGELOG.md', 'providers/README.md'],
+  ...['README.md', 'README.zh-CN.md', 'CONTRIBUTING.md', 'CHANGELOG.md', 'providers/README.md'],
   ...['test/README.md', 'test/bench/README.md'],
   ...docs,
 ].map(pageOf);

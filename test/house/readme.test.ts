@@ -93,13 +93,12 @@ function readConfig(): Config {
   return parsed.config;
 }
 
-test('the configuration is good, and its credentials are those of the systemd unit', () => {
+test('the configuration is good, and its credentials lie where the systemd unit looks', () => {
   const config = readConfig();
   assert.deepEqual(Object.keys(config.providers), ['cf', 'r53', 'ali']);
   const unit = readFileSync(join(root, 'deploy/systemd/detour.service'), 'utf8');
-  assert.match(unit, /^LoadCredential=detour:\/etc\/detour\/credentials$/m, 'every file there');
-  const wanted = [...start.text.matchAll(/\{ credential: ([a-z-]+) \}/g)].map(([, name]) => name);
-  assert.ok(wanted.length > 3);
+  const [, folder] = /^LoadCredential=detour:(\S+)$/m.exec(unit) ?? [];
+  assert.ok(folder !== undefined && start.text.includes(folder), `${folder}`);
 });
 
 interface Policy {

@@ -2,7 +2,8 @@
 // Go's proxy, a few hundred megabytes): the suite that the stand-ins pass, what the Role of the
 // manifests allows and nothing more, what the real API refuses and the stand-in must refuse as
 // well, and replicas as processes that are stopped, killed and ended while the API goes and comes
-// back. `npm run test:kubernetes`; where there is no Go or no etcd it is skipped by name.
+// back; then the manifests and the chart (kube-manifests.ts). `npm run test:kubernetes`; where there
+// is no Go or no etcd it is skipped by name.
 
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
@@ -10,7 +11,6 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { parseAllDocuments } from 'yaml';
 import type { KubeAccount } from '../../src/cluster/kube-api.ts';
 import { startKubeApi } from '../parts/kube-api.ts';
 import {
@@ -22,7 +22,9 @@ import { canBuild, kubeApiserver } from '../parts/kube-build.ts';
 import type { Any } from '../parts/kube-objects.ts';
 import { conformance, LEASE, SECRET } from '../parts/kube-suite.ts';
 import { RealWorld } from '../parts/kube-world.ts';
+import { overlay } from '../parts/kustomize.ts';
 import { until } from '../parts/listening.ts';
+import { manifests } from './kube-manifests.ts';
 
 const TTL_MS = 3000;
 const without = canBuild() ? withoutEtcdServer : 'Go is not installed';
@@ -31,11 +33,8 @@ if (without !== false) {
   process.exit(process.env['CI'] ? 1 : 0);
 }
 
-const manifests: readonly Any[] = parseAllDocuments(
-  readFileSync(new URL('../../deploy/kubernetes/group.yaml', import.meta.url), 'utf8'),
-).map((document) => document.toJS());
 const wanted = ['ServiceAccount', 'Role', 'RoleBinding', 'Lease', 'Secret'];
-const objects = manifests.filter(({ kind }) => wanted.includes(kind));
+const objects: readonly Any[] = overlay('lease').filter(({ kind }) => wanted.includes(kind));
 
 const startedAt = performance.now();
 const kube: KubeApiserver = await startKubeApiserver(kubeApiserver());
@@ -398,3 +397,7 @@ test('processes: the token is renewed in its file while they run', async () => {
     assert.equal(terms(), before);
   });
 });
+
+// ---------------------------------------------------------------- what is under deploy/
+
+manifests(kube);

@@ -177,7 +177,7 @@ function filled(expr: string): string {
     .replaceAll('$__rate_interval', '10s')
     .replaceAll('$__range', '5m')
     .replaceAll('"$job"', '"detour"')
-    .replace(/"\$(instance|record|provider)"/g, '".*"');
+    .replace(/\$(instance|record|provider|origin)\b/g, '.*');
 }
 
 type Series = { readonly values?: readonly [number, string][]; readonly value?: [number, string] };

@@ -1,6 +1,6 @@
 // A real kube-apiserver for tests, over Debian's etcd, with RBAC on: a namespace with the objects
-// and rights of deploy/kubernetes/group.yaml, tokens of its service account as a kubelet would ask
-// for them, and a person with all rights. It can be stopped and set going again. It must never
+// and rights of deploy/kubernetes/overlays/lease, tokens of its service account as a kubelet would ask
+// for them, and a person with all rights, also for kubectl and Helm. It can be stopped and set going again. It must never
 // listen on anything but loopback, or leave a process behind.
 
 import { execFileSync } from 'node:child_process';
@@ -28,6 +28,8 @@ export interface Answered {
 
 export interface KubeApiserver {
   readonly namespace: string;
+  /** Path of the file by which kubectl and Helm come as that person. */
+  readonly kubeconfig: string;
   /**
    * One of the service account's, with a token of its own in its file; it ends after 10 minutes.
    */
@@ -43,7 +45,8 @@ export interface KubeApiserver {
   stop(): Promise<void>;
 }
 
-const namespace = 'detour-test';
+/** That of the overlay. */
+const namespace = 'detour';
 const adminToken = randomBytes(16).toString('hex');
 const readyMs = 60_000;
 
@@ -64,6 +67,7 @@ export async function startKubeApiserver(program: string): Promise<KubeApiserver
   }
   return {
     namespace,
+    kubeconfig: server.kubeconfig(),
     account: (client) => server.account(client),
     ask: (method, path, body, token) => server.ask(method, path, body, token),
     apply: async (manifests) => {
@@ -162,6 +166,21 @@ class Server {
     });
   }
 
+  kubeconfig(): string {
+    const server = `https://127.0.0.1:${this.#port}`;
+    const ca = this.#file('certs/apiserver.crt');
+    const name = 'test';
+    const config = {
+      ...{ apiVersion: 'v1', kind: 'Config', 'current-context': name },
+      clusters: [{ name, cluster: { server, 'certificate-authority': ca } }],
+      users: [{ name, user: { token: adminToken } }],
+      contexts: [{ name, context: { cluster: name, user: name, namespace } }],
+    };
+    const file = this.#file('kubeconfig');
+    writeFileSync(file, JSON.stringify(config), { mode: 0o600 });
+    return file;
+  }
+
   async account(client: string): Promise<KubeAccount> {
     const path = `/api/v1/namespaces/${namespace}/serviceaccounts/detour/token`;
     const spec = { expirationSeconds: 600, audiences: ['https://kubernetes.default.svc'] };
@@ -176,9 +195,7 @@ class Server {
 
   async apply(manifest: Any): Promise<void> {
     const place = places[manifest.kind]!.replace('NS', namespace);
-    const object = structuredClone(manifest);
-    for (const subject of object.subjects ?? []) subject.namespace = namespace;
-    const { status, body } = await this.ask('POST', place, object);
+    const { status, body } = await this.ask('POST', place, manifest);
     if (status !== 201 && status !== 409) throw new Error(JSON.stringify(body));
   }
 

@@ -138,6 +138,23 @@ test('in a sealed process no SDK finds anything: neither variables nor a home di
   assert.doesNotMatch(said, /127\.0\.0\.1|EVIL/);
 });
 
+test('a user that is only a number has no home, and the start goes on', () => {
+  const script = `
+    import os from 'node:os';
+    import { syncBuiltinESMExports } from 'node:module';
+    const none = new Error('uv_os_homedir returned ENOENT');
+    os.homedir = () => { throw Object.assign(none, { code: 'ERR_SYSTEM_ERROR' }); };
+    syncBuiltinESMExports();
+    const { sealEnvironment } = await import('${new URL('../../src/run/environment.ts', import.meta.url)}');
+    console.log(JSON.stringify([sealEnvironment(), process.env.HOME]));
+  `;
+  const args = ['--input-type=module', '-e', script];
+  const options = { encoding: 'utf8', timeout: 60_000, env: { PATH: '/bin' } } as const;
+  const done = spawnSync(process.execPath, args, options);
+  assert.equal(done.status, 0, done.stderr);
+  assert.deepEqual(JSON.parse(done.stdout), [{ problems: [], overridden: null }, '/nonexistent']);
+});
+
 test('a sealed process trusts nobody but the list that Node brings', async (t) => {
   const key = join(home, 'key.pem');
   const ca = join(home, 'ca.pem');

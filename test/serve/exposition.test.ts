@@ -10,7 +10,7 @@ import { type HeavyFamily, heavyFamilies, stayReasons } from '../../src/core/mod
 import { type RecordView, type StatusView, stages } from '../../src/core/view.ts';
 import { type Format, formatFor } from '../../src/serve/exposition.ts';
 import { createMetrics, metricNames } from '../../src/serve/metrics.ts';
-import { Readers } from '../../src/serve/readers.ts';
+import { Readers, type Work } from '../../src/serve/readers.ts';
 import { standIn, wall } from '../cli/desk.ts';
 import { configOfSize, countSeries, fullMetrics, fullView } from '../parts/full-metrics.ts';
 
@@ -84,6 +84,58 @@ test('OpenMetrics has the series of the text, an end, and the switch that a coun
   assert.ok(open.includes(`${www},kind="operator"} 1\n`), 'what is no id is no exemplar');
   assert.ok(text.includes(`${www},kind="auto"} 1\n`), 'the text format knows no exemplars');
   assert.equal(String(await metrics.text('text')).includes('_total counter'), true);
+});
+
+/** Readers that go on with a work only when, and as far as, a test says. */
+function byHand() {
+  const works: { step(): boolean }[] = [];
+  const readers = new Readers();
+  readers.spend = <T>(work: Work<T>) =>
+    new Promise<T>((resolve) => {
+      const step = () => {
+        const { done, value } = work.next();
+        if (done) resolve(value);
+        return done === true;
+      };
+      works.push({ step });
+    });
+  const turn = () => new Promise((resolve) => setImmediate(resolve));
+  return {
+    readers,
+    /** So many pieces of the one that began as such, if it has begun; of all that are left unless given. */
+    async go(which: number, pieces = Number.POSITIVE_INFINITY) {
+      await turn();
+      for (let n = 0; n < pieces; n++) if (works[which]?.step() !== false) break;
+      await turn();
+    },
+  };
+}
+
+test('two that ask for two formats at one time lose no count', async () => {
+  const { checks } = seen.origins[0]!;
+  for (let pieces = 0; pieces < 24; pieces++) {
+    const { readers, go } = byHand();
+    const desk = { ...standIn(), status: async () => seen };
+    const metrics = createMetrics({ desk, version: '0.1.0', readers });
+    const entry = { kind: 'switch', sentence: '', data: { kind: 'auto' } } as const;
+    for (const { name } of seen.records)
+      metrics.observer.journalled({ ...entry, record: name }, wall);
+    for (const { id, path, last } of checks) metrics.observer.probed(id, path, last!);
+    const both = [metrics.text('text'), metrics.text('openmetrics')];
+    // The second begins to draw while the first has not ended, and is overtaken by it.
+    await go(0, pieces);
+    await go(1, pieces - 1);
+    await go(0);
+    await go(1);
+    await Promise.all(both);
+    const after = metrics.text();
+    await go(2);
+    const text = String(await after);
+    for (const name of ['r0', 'r1']) {
+      assert.ok(text.includes(`{record="${name}.gslb.example.net",kind="auto"} 1\n`), `${pieces}`);
+    }
+    assert.ok(text.includes('_seconds_count{check="origin-0/web"} 2\n'), `${pieces}`);
+  }
 });
 
 test('what is left out is left out whole, and nothing else, from the next scrape on', async () => {

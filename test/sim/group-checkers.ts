@@ -441,7 +441,13 @@ export class GroupCheckers implements Watcher {
       readonly from: string | null;
       readonly kind: string;
       readonly why: string;
+      readonly budget?: string;
     };
+    // Rule 10, by the budget of whoever decides: spent, it is overspent twice in an hour at most.
+    const [, used, budget] = /^(\d+) of (\d+) /.exec(d.budget ?? '') ?? [];
+    if (d.kind === 'auto' && !(Number(used) < Number(budget) + 2)) {
+      this.fail('budget', `${by}: ${entry.record} moves with ${d.budget} spent`);
+    }
     if (d.kind !== 'auto' || d.why !== 'target-down' || d.from === null) return;
     if (this.#isSound(d.from)) {
       this.fail('no-wrong-switch', `${by}: ${entry.record} leaves ${d.from}, which is well`);
