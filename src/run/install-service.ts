@@ -94,7 +94,7 @@ export function installService(place: Place, unit: () => string, dryRun: boolean
         'install Detour and its Node elsewhere, such as /opt/detour, and call it from there',
     );
   }
-  const odd = [place.node, place.program].find((path) => !/^[\w@%+.,:/-]+$/.test(path));
+  const odd = [place.node, place.program].find((path) => !/^[\w@+.,:/-]+$/.test(path));
   if (odd !== undefined) return refused(`${odd}: a unit cannot name this path: use a plainer one`);
   const steps = stepsFor(place, unitFor(unit(), place.node, place.program));
   const next = 'Next: write /etc/detour/detour.yaml (`detour init`), systemctl enable --now detour';

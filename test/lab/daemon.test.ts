@@ -7,6 +7,7 @@ import assert from 'node:assert/strict';
 import { get } from 'node:http';
 import { after, before, test } from 'node:test';
 import type { StatusView } from '../../src/core/view.ts';
+import { freePort } from '../parts/bind.ts';
 import { cnameAt, type RunningLab, socketOf, startLabProgram, until } from '../parts/program.ts';
 
 const intervalMs = 1000;
@@ -14,7 +15,9 @@ const boundMs = 40_000;
 let lab: RunningLab;
 
 before(async () => {
-  lab = await startLabProgram('--paths', '3', '--needs', '--quotas', 'off');
+  const port = String(await freePort());
+  lab = await startLabProgram('--paths', '3', '--needs', '--quotas', 'off', '--port', port);
+  assert.equal(lab.ready.metrics, `http://127.0.0.1:${port}/metrics`);
   await until('adopted everywhere, and every origin up', 60_000, async () => {
     const view = await status();
     const visible = view.records.every((r) => r.providers.every((p) => p.stage === 'visible'));

@@ -919,6 +919,7 @@ test('wrong words are exit 2 and say where the right ones are', () =>
       ['--paths', '2'],
       ['--clouds', '4'],
       ['--zones', '3'],
+      ['--port', '0'],
       ['break', 'zone', 'route53', 'other.example', 'now'],
       ['break', 'origin', 'tokyo', '--how', 'loss', '--share', '30'],
       ['break', 'origin', 'tokyo', '--how', 'loss', '--share', '0'],

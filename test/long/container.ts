@@ -64,6 +64,8 @@ async function baseIn(root: string, here: Settings): Promise<void> {
   const told = Object.entries(here.env)
     .filter(([name]) => name.startsWith('npm_config_'))
     .map(([name, value]) => `${name.slice('npm_config_'.length).replaceAll('_', '-')}=${value}\n`);
+  const { NODE_EXTRA_CA_CERTS: ca } = here.env;
+  if (ca && !told.some((line) => line.startsWith('cafile='))) told.push(`cafile=${ca}\n`);
   writeFileSync(join(root, 'root/.npmrc'), told.join(''));
 }
 
