@@ -443,6 +443,7 @@ export function owed(state: State): Step['docs'] {
     if (isBlank(r)) drop(out, `record/${r.name}`);
     else keep(out, r);
   }
+  for (const [name, doc] of state.asleep) put(out, `record/${name}`, doc);
   for (const [name, epoch] of state.released) put(out, `epoch/${name}`, epoch);
   for (const d of state.drains.values()) put(out, `drain/${d.what}`, d);
   for (const [name, runs] of state.drilled) put(out, `${RUNS_KEY}${name}`, { runs });

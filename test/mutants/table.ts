@@ -3518,6 +3518,18 @@ function laneWorks`,
     edits: [{ file: controller, find: 'ok: true, dropped, ...(', replace: 'ok: true, ...(' }],
   },
   {
+    name: 'who is told that it may not commit holds on to the lease, and nobody acts',
+    rule: 12,
+    by: 'cluster/etcd.test.ts',
+    edits: [
+      {
+        file: 'src/cluster/etcd.ts',
+        find: '      this.#lapse();\n      return {',
+        replace: '      return {',
+      },
+    ],
+  },
+  {
     name: 'a head that is read late sets the clock of one who has acted',
     rule: 12,
     by: 'cluster/etcd.test.ts',
@@ -5714,13 +5726,13 @@ function laneWorks`,
     edits: [
       {
         file: 'src/serve/tokens.ts',
-        find: 'hash: hashOf(text) }',
-        replace: 'hash: hashOf(text.slice(0, 8)) }',
+        find: 'const hash = hashOf(text);',
+        replace: 'const hash = hashOf(text.slice(0, 8));',
       },
       {
         file: 'src/serve/tokens.ts',
-        find: 'const asked = hashOf(presented);',
-        replace: 'const asked = hashOf(presented.slice(0, 8));',
+        find: 'still(hashOf(presented))',
+        replace: 'still(hashOf(presented.slice(0, 8)))',
       },
     ],
   },
