@@ -284,7 +284,7 @@ function deskOf({ controller, group, auditing, rehearsals, status, ...more }: At
 }
 
 /** Of the loop's time, at the most. */
-const pageShare = 0.25;
+const pageShare = 0.5;
 
 function readersOf(): Daemon['readers'] {
   const [listen, gates, socket] = Array.from({ length: 3 }, () => new Readers());
