@@ -23,7 +23,7 @@ import { inherit, untaken } from '../serve/inherited.ts';
 import { createMetrics } from '../serve/metrics.ts';
 import { once } from '../serve/once.ts';
 import { createPages } from '../serve/pages.ts';
-import { createPlainPage, isLoopback, type PlainPage } from '../serve/plain-page.ts';
+import { createPlainPage, hasPage, type PlainPage } from '../serve/plain-page.ts';
 import { Readers, together } from '../serve/readers.ts';
 import { createStrips } from '../serve/strips.ts';
 import { LockError, lockStateDirectory } from '../store/lock.ts';
@@ -295,7 +295,7 @@ function deskOf({ controller, group, auditing, rehearsals, status, ...more }: At
 }
 
 /** Of the loop's time, at the most. */
-const pageShare = 0.25;
+const pageShare = 0.5;
 
 function readersOf(): Daemon['readers'] {
   const [listen, gates, socket] = Array.from({ length: 3 }, () => new Readers());
@@ -524,22 +524,17 @@ async function takeDoor(daemon: Daemon): Promise<readonly string[]> {
 /** The page for whoever reaches `listen`, where the configuration in force has it there. */
 function plainPageOf(daemon: Daemon): NonNullable<HttpOptions['page']> | null {
   const { now, desk, controller, readers, trouble } = daemon;
-  const { page, listen } = now.config;
-  const isPublic = page === 'public';
-  if (now.ended || (!isPublic && (page === 'off' || !isLoopback(listen?.host ?? '')))) return null;
+  const isOpen = () => hasPage(now.config.page, now.config.listen?.host ?? '');
+  if (now.ended || !isOpen()) return null;
   if (now.page === null) {
     const seen = viewer(controller, readers.page);
     const { drills } = daemon.rehearsals;
     const status = async () => withAudit(drills.shown(await seen()), desk.audited().report);
     const pages = createPages(webFolder);
-    now.page = createPlainPage({
-      desk: { ...desk, status },
-      readers: readers.page,
-      pages,
-      trouble,
-    });
+    const looked = { desk: { ...desk, status }, readers: readers.page };
+    now.page = createPlainPage({ ...looked, pages, isOpen, trouble });
   }
-  return { plain: now.page, isPublic };
+  return { plain: now.page, isPublic: now.config.page === 'public' };
 }
 
 /** Findings that are new and bad, each once; the rest is for whoever asks. */

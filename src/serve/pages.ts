@@ -49,7 +49,7 @@ export interface Pages {
 export function createPages(folder: string): Pages {
   let reading: Promise<ReadonlyMap<string, File>> | null = null;
   return {
-    has: (path) => path === '/' || path === '/index.html' || path.startsWith('/web/'),
+    has: (path) => path === '/' || path.startsWith('/web/'),
     async serve(request, response, path) {
       reading ??= readAll(folder);
       const file = (await reading).get(path === '/' ? 'index.html' : path.replace('/web/', ''));

@@ -19,6 +19,8 @@ interface PlainOptions {
   readonly desk: Pick<Desk, 'status' | 'history' | 'watch' | 'strips'>;
   readonly readers: Readers;
   readonly pages: Pages;
+  /** Whether anybody may look just now: a reload may end it for who looks on. */
+  readonly isOpen: () => boolean;
   readonly trouble: Trouble;
 }
 
@@ -40,7 +42,7 @@ const entriesMost = 100;
 const open: SessionView = { door: 'open', session: null };
 
 export function createPlainPage(options: PlainOptions): PlainPage {
-  const { desk, readers, pages } = options;
+  const { desk, readers, pages, isOpen } = options;
   const feed = createFeed({ ...options, names: false });
   const shelf = readers.shelf();
   const board = shelf.shared(() => feed.board());
@@ -76,7 +78,7 @@ export function createPlainPage(options: PlainOptions): PlainPage {
             ? stripsOf(desk, query, own)
             : path === '/v1/history'
               ? history(query)
-              : follow(feed, { request, response, query, aside, may: () => true });
+              : follow(feed, { request, response, query, aside, may: isOpen });
       if ('begun' in made) return;
       if ('body' in made) return void json(request, response, made);
       await sendLong(request, response, made, readers);
@@ -91,7 +93,12 @@ function isOfThisMachine({ headers }: IncomingMessage): boolean {
   return host === 'localhost' || isIP(host.replace(/^\[|\]$/g, '')) !== 0;
 }
 
+/** Whether a listener at an address has the page, as `page` says. */
+export function hasPage(page: 'local' | 'public' | 'off', host: string): boolean {
+  return page === 'public' || (page === 'local' && isLoopback(host));
+}
+
 /** Whether an address can be reached from this machine alone. */
-export function isLoopback(host: string): boolean {
+function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || /^127\.\d+\.\d+\.\d+$/.test(host);
 }

@@ -346,6 +346,7 @@ interface Following extends Pick<Asked, 'request' | 'response' | 'query' | 'asid
 /** Begins to send what changes; or says why not. */
 export function follow(feed: Feed, asked: Following): Answer | Begun {
   const { request, response, query, aside, may } = asked;
+  if (request.method === 'HEAD') return refused(405, 'of what goes on and on there is no HEAD');
   const parsed = eventsSchema.safeParse(Object.fromEntries(query));
   if (!parsed.success) return refused(400, sentences(parsed.error));
   const header = request.headers['last-event-id'];

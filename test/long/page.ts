@@ -340,6 +340,11 @@ async function grey(browser: Browser, place: PageLab, lookOver: LookOver): Promi
 async function many(browser: Browser): Promise<void> {
   const place = await startPageLab('--records', values.records, '--quotas', 'off', '--ttl', '300');
   try {
+    await until('all records are taken over', 600_000, async () => {
+      const { records } = await place.status();
+      return records.every(({ providers }) => providers.every(({ stage }) => stage === 'visible'));
+    });
+    await pause(5000);
     const paints: number[] = [];
     const searches: number[] = [];
     for (let run = 0; run < 3; run++) {

@@ -5696,6 +5696,18 @@ function laneWorks`,
     ],
   },
   {
+    name: 'the plain page is there wherever the listener is',
+    rule: 0,
+    by: 'serve/page.test.ts',
+    edits: [
+      {
+        file: 'src/serve/plain-page.ts',
+        find: "(page === 'local' && isLoopback(host))",
+        replace: "(page === 'local' && (isLoopback(host) || host !== ''))",
+      },
+    ],
+  },
+  {
     name: 'a page that was let in looks on when it may no longer',
     rule: 0,
     by: 'serve/feed.test.ts',

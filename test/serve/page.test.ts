@@ -14,7 +14,7 @@ import { serveApi } from '../../src/serve/api.ts';
 import { boardSchema, sessionSchema } from '../../src/serve/board.ts';
 import { serveHttp } from '../../src/serve/http.ts';
 import { createPages } from '../../src/serve/pages.ts';
-import { createPlainPage, isLoopback } from '../../src/serve/plain-page.ts';
+import { createPlainPage, hasPage } from '../../src/serve/plain-page.ts';
 import { Readers } from '../../src/serve/readers.ts';
 import { Sessions } from '../../src/serve/sessions.ts';
 import { Text } from '../../src/serve/text.ts';
@@ -48,6 +48,10 @@ afterEach(async () => {
 });
 
 const trouble = (what: string, detail: string) => assert.fail(`${what}: ${detail}`);
+/** Whether the plain page may be looked at. */
+let isClosed = false;
+const isOpen = () => !isClosed;
+
 const generous = { each: { burst: 1e6, perSecond: 1e6 }, all: { burst: 1e6, perSecond: 1e6 } };
 
 async function api(hasPage = true): Promise<number> {
@@ -68,7 +72,7 @@ async function api(hasPage = true): Promise<number> {
 
 async function listener(isPublic: boolean): Promise<number> {
   const readers = new Readers();
-  const page = createPlainPage({ desk, readers, pages: createPages(folder), trouble });
+  const page = createPlainPage({ desk, readers, pages: createPages(folder), isOpen, trouble });
   const served = await serveHttp({
     ...{ host: '127.0.0.1', port: 0, desk, readers, askers: new Readers(), trouble },
     metrics: { text: async () => new Text([]) },
@@ -103,11 +107,14 @@ function ask(port: number, method: string, path: string, how: How = {}): Promise
       how.plain === true
         ? plain({ ...to, signal })
         : secure({ ...to, signal, ca: certificate!.cert, servername: 'detour.test' });
-    asked.on('response', async (response) => {
+    asked.on('response', (response) => {
       const parts: Buffer[] = [];
-      for await (const part of response) parts.push(part as Buffer);
-      const { statusCode: status, headers: said } = response;
-      resolve({ status: status!, body: Buffer.concat(parts), headers: said });
+      response.on('error', reject);
+      response.on('data', (part: Buffer) => void parts.push(part));
+      response.on('end', () => {
+        const { statusCode: status, headers: said } = response;
+        resolve({ status: status!, body: Buffer.concat(parts), headers: said });
+      });
     });
     asked.on('error', reject);
     asked.end(text);
@@ -204,7 +211,7 @@ test('a page that was not built says how to have it', async () => {
     metrics: { text: async () => new Text([]) },
     page: {
       plain: createPlainPage({
-        ...{ desk, readers: new Readers(), trouble },
+        ...{ desk, readers: new Readers(), isOpen, trouble },
         pages: createPages(join(directory, 'none')),
       }),
       isPublic: false,
@@ -476,6 +483,18 @@ test('the plain page names nobody, and takes no order', async () => {
   assert.deepEqual(desk.commands, []);
 });
 
+test('a plain page that is closed by a reload ends for who looks on', async () => {
+  const port = await listener(false);
+  assert.equal((await ask(port, 'HEAD', '/v1/events', { plain: true })).status, 405);
+  const looking = ask(port, 'GET', '/v1/events', { plain: true });
+  isClosed = true;
+  try {
+    await assert.rejects(looking, /aborted|hang up|ECONNRESET/);
+  } finally {
+    isClosed = false;
+  }
+});
+
 test('who has been let in sees who holds what, and why', { skip }, async () => {
   namedEverywhere();
   const port = await api();
@@ -497,12 +516,8 @@ test('the plain page answers by an address alone, unless it is public', async ()
   }
   const loops = ['127.0.0.1', '127.3.2.1', '::1', 'localhost'];
   const others = ['0.0.0.0', '::', '192.0.2.1', '127.example.net', 'localhost.test'];
-  assert.deepEqual(
-    loops.map(isLoopback),
-    loops.map(() => true),
-  );
-  assert.deepEqual(
-    others.map(isLoopback),
-    others.map(() => false),
-  );
+  for (const host of [...loops, ...others]) {
+    const all = (['local', 'public', 'off'] as const).map((page) => hasPage(page, host));
+    assert.deepEqual(all, [loops.includes(host), true, false], host);
+  }
 });

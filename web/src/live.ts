@@ -181,6 +181,7 @@ export class Live {
     const waitMs = againMs[Math.min(this.#tries, againMs.length - 1)]!;
     this.#tries++;
     this.#again = setTimeout(() => void this.#connect(), waitMs);
+    if (this.board === null) this.#become('lost');
     this.#watch();
   }
 
