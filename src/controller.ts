@@ -206,7 +206,11 @@ export class Controller {
     const { eyes } = this.#world;
     if (eyes === undefined) return;
     const listening = eyes.start((event) => {
-      if (!this.#stopped) this.#step(event);
+      if (this.#stopped) return;
+      if (event.kind === 'heard') {
+        for (const o of this.#world.observers) o.heard?.(event.telling);
+      }
+      this.#step(event);
     });
     void listening.then((problem) => {
       if (problem !== null) this.#trouble('eyes', problem);

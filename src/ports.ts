@@ -299,6 +299,8 @@ export interface Observer {
   /** The loop has come round, several times a second: what was due has been done. */
   beat?(): void;
   probed?(check: CheckId, path: string, observation: Observation): void;
+  /** Another replica has told what it sees. */
+  heard?(telling: Telling): void;
   /** One API or DNS exchange with a provider: its operation, `ok` or the fault's kind. */
   called?(provider: string, operation: Operation, result: CallResult, ms: number): void;
   /** It is durable. `late`: it was told of before, as `unstored`. */

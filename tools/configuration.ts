@@ -212,12 +212,13 @@ function formOf(schema: Schema): string {
   if (type === 'boolean') return '`true`, `false`';
   if (type === 'array') {
     const of = schema.items === undefined ? 'anything' : formOf(schema.items);
-    return `list of ${of}${between(schema.minItems, schema.maxItems)}`;
+    const bounds = between(schema.minItems, schema.maxItems).replace(/^, (.+)$/, ' ($1)');
+    return `list${bounds} of ${of}`;
   }
   if (type === 'object') return 'map';
   if (type === 'null') return 'nothing';
   if (Array.isArray(type)) return type.map((one) => (one === 'string' ? 'text' : one)).join(' or ');
-  const most = schema.maxLength === undefined ? '' : `, at most ${schema.maxLength} characters`;
+  const most = schema.maxLength === undefined ? '' : ` (at most ${schema.maxLength} characters)`;
   return type === 'string' ? `text${most}` : 'anything';
 }
 

@@ -45,7 +45,7 @@ function fail(sentence) {
 function wanting() {
   const lock = JSON.parse(fs.readFileSync(join(root, 'package-lock.json'), 'utf8'));
   return Object.entries(lock.packages)
-    .filter(([path, entry]) => path !== '' && isForUs(entry))
+    .filter(([path, entry]) => path !== '' && isForUs(entry) && !isForOthers(path, lock.packages))
     .filter(([path, { version, bin = {} }]) => {
       const folder = join(root, path);
       const programs = Object.values(bin).map((file) => join(folder, file));
@@ -58,6 +58,20 @@ function isForUs({ os, cpu, libc }) {
   const allows = (list, ours) => list === undefined || [list].flat().includes(ours);
   return (
     allows(os, process.platform) && allows(cpu, process.arch) && (!libc || allows(libc, libcOf()))
+  );
+}
+
+/** What only packages for other machines depend on: npm installs it with them, or not at all. */
+function isForOthers(path, packages, seen = new Set()) {
+  if (!packages[path].optional || seen.has(path)) return false;
+  seen.add(path);
+  const name = path.replace(/^.*node_modules\//, '');
+  const users = Object.entries(packages).filter(([, { dependencies, optionalDependencies }]) => {
+    return Object.hasOwn({ ...dependencies, ...optionalDependencies }, name);
+  });
+  return (
+    users.length > 0 &&
+    users.every(([user, entry]) => !isForUs(entry) || isForOthers(user, packages, seen))
   );
 }
 
@@ -156,6 +170,10 @@ function sweep() {
 
 const build = () => {
   run('tsc', ['-b', 'tsconfig.json']);
+  if (fs.existsSync(join(root, 'web'))) {
+    run('tsc', ['-p', 'web/tsconfig.json']);
+    run(node, ['tools/web.mjs']);
+  }
   sweep();
   if (fs.existsSync(join(root, 'tools', 'assets.mjs'))) run(node, ['tools/assets.mjs']);
 };

@@ -101,6 +101,7 @@ const drillRun = z.strictObject({
 
 const record = z.strictObject({
   name,
+  names: z.array(name).describe('what users type, and what leads here by CNAME'),
   mode: z.enum(recordModes),
   target: text.nullable().describe('in force; with mode observe what would be'),
   cname: name.nullable(),

@@ -3,13 +3,7 @@
 // be: the list, `--trouble` and `--check` all ask here. It never calls unknown down.
 
 import type { Diagnosis, StayReason } from '../core/model.ts';
-import type {
-  LaneStateWord,
-  LaneView,
-  ProviderView,
-  RecordView,
-  StatusView,
-} from '../core/view.ts';
+import type { LaneStateWord, LaneView, RecordView, StatusView } from '../core/view.ts';
 
 /** The worst first. */
 const levels = ['trouble', 'unknown', 'note', 'well'] as const;
@@ -77,8 +71,22 @@ const isShut = {
   diverged: false,
 } satisfies Readonly<Record<LaneStateWord, boolean>>;
 
+/** What of a record is looked at. */
+interface Worrying {
+  readonly target: string | null;
+  readonly switching: boolean;
+  readonly stay: { readonly reason: string; readonly sentence: string };
+  readonly leftBehind: { readonly sentence: string } | null;
+  readonly targets: readonly { readonly origin: string; readonly health: string }[];
+  readonly providers: readonly {
+    readonly provider: string;
+    readonly stage: string;
+    readonly problem: string | null;
+  }[];
+}
+
 /** The worst that is to be said of one record. */
-export function worryOf(record: RecordView): Worry {
+export function worryOf(record: Worrying): Worry {
   return worst(worriesOf(record)) ?? { level: 'well', word: 'well', sentence: '' };
 }
 
@@ -86,7 +94,7 @@ function worst(worries: readonly Worry[]): Worry | undefined {
   return levels.flatMap((level) => worries.filter((worry) => worry.level === level))[0];
 }
 
-function worriesOf(record: RecordView): readonly Worry[] {
+function worriesOf(record: Worrying): readonly Worry[] {
   const { stay, leftBehind, providers } = record;
   const worries: Worry[] = [];
   const health = record.targets.find((t) => t.origin === record.target)?.health;
@@ -110,7 +118,7 @@ function worriesOf(record: RecordView): readonly Worry[] {
   return worries;
 }
 
-function isOff({ stage, problem }: ProviderView): boolean {
+function isOff({ stage, problem }: Worrying['providers'][number]): boolean {
   return stage === 'lagging' || stage === 'diverged' || problem !== null;
 }
 
@@ -259,6 +267,6 @@ function isUnreadable(lane: LaneView, records: readonly RecordView[]): boolean {
   return here.every(({ problem }) => problem !== null);
 }
 
-function levelIn<K extends string>(table: Readonly<Record<K, Level>>, word: K): Level {
-  return Object.hasOwn(table, word) ? table[word] : 'note';
+function levelIn<K extends string>(table: Readonly<Record<K, Level>>, word: string): Level {
+  return Object.hasOwn(table, word) ? table[word as K] : 'note';
 }

@@ -94,9 +94,9 @@ function pictureOf(config: Config): Picture {
   const { checks, clouds, origins, paths: places, records, lanes: _lanes, ...whole } = core;
   const { cluster, detector, confirm, group: _replicas, ...inner } = whole;
   const listen = rest.listen === null ? null : `${rest.listen.host}:${rest.listen.port}`;
-  const { dns, log, metrics, notify, channels, gateHoldMs, listen: _listen, ...top } = rest;
+  const { dns, log, metrics, notify, channels, gateHoldMs, listen: _listen, page, ...top } = rest;
   const told = notify === null ? null : { type: notify.type };
-  const known = facts({ cluster, detector, confirm, gateHoldMs, listen }, '');
+  const known = facts({ cluster, detector, confirm, gateHoldMs, listen, page }, '');
   const itself = [
     opaque(inner, ''),
     opaque(top, ''),

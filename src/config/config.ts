@@ -81,6 +81,8 @@ export interface Config {
   readonly socket: string;
   /** Metrics, health and status over HTTP; null: off. */
   readonly listen: HostPort | null;
+  /** Where the status page is, beside the API: at `listen` if that is loopback, anyhow, nowhere. */
+  readonly page: 'local' | 'public' | 'off';
   /** The operators' door over the network; null: off. */
   readonly api: ApiConfig | null;
   /** How long a gate holds the last decision while it cannot be known to be right. */
@@ -220,11 +222,11 @@ function readConfig(context: Context, root: Tree): Config | null {
     stateDir,
     socket: socketOf(context, top.socket ?? `${stateDir.replace(/\/+$/, '')}/control.sock`),
     listen: listenOf(context, listen),
+    page: pageOf(context, top.page ?? 'local', listen),
     api: readApi(source, root, listen),
     gateHoldMs: top.gateHold ?? 0,
     maintenance: { origins: windowsOf(origins), records: Object.fromEntries(maintained) },
-    ...{ drills, hooks, metrics: { without: metrics.without ?? [] } },
-    ...readWays(context, root),
+    ...{ drills, hooks, metrics: { without: metrics.without ?? [] }, ...readWays(context, root) },
     ...reportsOf(context, part('sla'), top, core),
     log: { format: log.format ?? 'auto', level: log.level ?? 'info' },
   };
@@ -317,6 +319,17 @@ function listenOf({ source, pushed }: Context, listen: string | undefined): Host
     source.warning(['listen'], `${message}: have a proxy with TLS in front of it`);
   }
   return listen === 'off' ? null : parseHostPort(listen, null);
+}
+
+function pageOf(
+  { source }: Context,
+  page: Config['page'],
+  listen: string | undefined,
+): Config['page'] {
+  if (page === 'public' && listen === 'off') {
+    source.warning(['page'], 'listen is off, so that nobody can look: give it an address');
+  }
+  return page;
 }
 
 function detectorOf({ source }: Context, policy: Policy): Detector {

@@ -380,6 +380,13 @@ export const fields = {
     gateHold: duration('1m', '30d')
       .describe('how long a gate keeps its word when nobody can know')
       .prefault('1d'),
+    page: z
+      .enum(['local', 'public', 'off'], { error: 'expected local, public or off' })
+      .default('local')
+      .describe(
+        'the status page: at the API for who has a token, and at listen where that is this machine ' +
+          'alone (local) or wherever it is (public), without names of persons; or nowhere',
+      ),
     include: z
       .union([includedFolder.transform((one) => [one]), z.array(includedFolder).min(1).max(20)])
       .describe('folders whose *.yaml and *.yml files add to the maps of this one')

@@ -310,7 +310,7 @@ function approve(state: State, r: RecordState, a: Approval, c: Answer, out: Step
     return { exit: 1, message: `${what}: ${why}: ${d.sentence}; nothing was done` };
   }
   if (c.dryRun === true) return wouldApprove(r, a);
-  answered(state, r, a, { answer: 'approved', by: byOf(c) }, out);
+  answered(state, r, a, { answer: 'approved', by: saidOf(c) }, out);
   const detail = { record: r.name, from: a.from, target: a.to, id: a.id };
   return { exit: 0, message: `${what}: goes once ${a.to} is confirmed up`, detail };
 }
@@ -336,14 +336,15 @@ function reject(state: State, r: RecordState, a: Approval, c: Answer, out: Step)
   if (c.dryRun === true) {
     return { exit: 0, message: `would keep ${r.name} on ${a.from}: ${until}; nothing moves` };
   }
-  const reason = c.kind === 'reject' ? (c.reason?.trim() ?? '') : '';
-  const by = reason === '' ? byOf(c) : `${byOf(c)}: ${reason}`;
-  answered(state, r, a, { answer: 'rejected', by }, out);
+  answered(state, r, a, { answer: 'rejected', by: saidOf(c) }, out);
   return { exit: 0, message: `${r.name} stays on ${a.from}: ${until}` };
 }
 
-function byOf({ by, link }: Answer): string {
-  return link === undefined ? `by ${by}` : `by link of channel ${link}`;
+/** Who said it, and why where that was said too. */
+function saidOf({ by, link, reason }: Answer): string {
+  const who = link === undefined ? `by ${by}` : `by link of channel ${link}`;
+  const why = reason?.trim() ?? '';
+  return why === '' ? who : `${who}: ${why}`;
 }
 
 /** It is answered: the notice ends, and the answer is in the journal with who gave it. */

@@ -608,7 +608,11 @@ export type Command = Said &
         readonly reason: string;
         readonly forMs: number | null;
       }
-    | { readonly kind: 'unpin'; readonly record: Typed }
+    | {
+        readonly kind: 'unpin';
+        readonly record: Typed;
+        readonly reason?: string | undefined;
+      }
     | {
         readonly kind: 'drain';
         readonly what: string;
@@ -625,7 +629,11 @@ export type Command = Said &
         /** How long; null or left out: until it is unfrozen. */
         readonly forMs?: number | null | undefined;
       }
-    | { readonly kind: 'unfreeze'; readonly record: Typed | null }
+    | {
+        readonly kind: 'unfreeze';
+        readonly record: Typed | null;
+        readonly reason?: string | undefined;
+      }
     | {
         readonly kind: 'ack';
         readonly record: Typed;
@@ -636,6 +644,7 @@ export type Command = Said &
     | {
         readonly kind: 'approve';
         readonly id: string;
+        readonly reason?: string | undefined;
         /** The channel by whose link it was said. */
         readonly link?: string | undefined;
       }

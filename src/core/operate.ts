@@ -277,6 +277,11 @@ function pin(state: State, r: RecordState, c: Of<'pin'>, out: Step): Reply {
   return done(`${r.name} is pinned to ${target} ${lasts(c.forMs)}`);
 }
 
+/** Who says it, and why where that is said too. */
+function saidBy({ by, reason = '' }: Of<'unpin' | 'freeze' | 'unfreeze'>): string {
+  return reason.trim() === '' ? by : `${by}: ${reason.trim()}`;
+}
+
 function unpinned(state: State, r: RecordState, c: Of<'unpin'>, out: Step): Reply {
   if (r.doc.pin === null) return done(`${r.name} is not pinned`);
   const kept = r.doc;
@@ -286,7 +291,7 @@ function unpinned(state: State, r: RecordState, c: Of<'unpin'>, out: Step): Repl
   if (c.dryRun === true) return foreseen(`would unpin ${r.name}`, glance);
   const [move] = glance.moves;
   const still = move === undefined ? '; nothing moves by itself' : '';
-  note(out, 'unpin', r.name, `${r.name}: unpinned by ${c.by}${still}`);
+  note(out, 'unpin', r.name, `${r.name}: unpinned by ${saidBy(c)}${still}`);
   unpin(state, r, out);
   reissue(state, r, 'operator', out);
   const then =
@@ -459,7 +464,7 @@ function freezeAll(state: State, c: Of<'freeze' | 'unfreeze'>, out: Step): Reply
     return foreseen('would unfreeze everything', glance);
   }
   drop(out, 'freeze');
-  note(out, 'unfreeze', null, `everything: unfreeze by ${c.by}`);
+  note(out, 'unfreeze', null, `everything: unfreeze by ${saidBy(c)}`);
   watchHolds(state);
   reviewAll(state, out);
   return done(`everything: unfrozen; decisions are automatic${rest}`);
@@ -483,7 +488,7 @@ function freezeOne(state: State, r: RecordState, c: Of<'freeze' | 'unfreeze'>, o
   r.doc = kept;
   if (c.dryRun === true) return foreseen(`would unfreeze ${r.name}`, glance);
   amend(out, r, { freeze: null });
-  note(out, 'unfreeze', r.name, `${r.name}: unfreeze by ${c.by}`);
+  note(out, 'unfreeze', r.name, `${r.name}: unfreeze by ${saidBy(c)}`);
   review(state, r.name, out);
   return done(`${r.name}: unfrozen${all === '' ? '; decisions are automatic' : all}`);
 }

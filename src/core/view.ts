@@ -124,6 +124,8 @@ export interface TargetView {
 
 export interface RecordView {
   readonly name: Name;
+  /** What users type, and what leads here by CNAME. */
+  readonly names: readonly Name[];
   readonly mode: RecordMode;
   /** The target in force, or that would be where it is only observed; null before adoption. */
   readonly target: string | null;
@@ -240,7 +242,7 @@ interface RateView {
   } | null;
 }
 
-interface CloudView {
+export interface CloudView {
   readonly name: string;
   readonly diagnosis: Diagnosis;
   /** The evidence, in one sentence. */
@@ -254,7 +256,7 @@ interface CloudView {
   }[];
 }
 
-interface PathView {
+export interface PathView {
   readonly name: string;
   /** Who probes by it; absent: this daemon is alone. */
   readonly replica?: string;
@@ -541,6 +543,7 @@ function recordView(state: State, r: RecordState): RecordView {
   const used = ofLastHour(doc.switches, state.now).length;
   return {
     name: r.name,
+    names: r.config.names ?? [],
     mode: r.config.mode,
     target: doc.target,
     cname: doc.cname,

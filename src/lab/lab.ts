@@ -788,6 +788,8 @@ function registryZones(
   const hosts = [...origins, ...stores, ...apis, ...references].map((part) =>
     address(partHost(part), part.address),
   );
+  // What users type, in front of the record.
+  const typed = { name: 'www.shop.example.', type: 'CNAME', ttl, values: [`www.${zoneName}`] };
   const ours = ['example.', 'net.', 'example.net.', ...hostZones];
   const toVendors = steered.map(({ name }) =>
     delegate(
@@ -798,7 +800,7 @@ function registryZones(
   const all = [
     ...ours.map((name) => delegate(name, [registryHost])),
     ...toVendors,
-    ...[registry, ...servers, ...hosts],
+    ...[registry, ...servers, ...hosts, typed],
   ];
   return ['.', ...ours].map((name) => {
     // A zone holds what lies in no zone below it, and the delegations of those.

@@ -12,10 +12,13 @@ import { LINK_PURPOSE } from '../serve/link.ts';
 import { createTokens, type Tokens } from '../serve/tokens.ts';
 import { buildKeys, ConfigError, secrets } from './build.ts';
 
-type Wanted = Pick<Config, 'api' | 'clusterKeys'>;
+type Wanted = Pick<Config, 'api' | 'clusterKeys' | 'page'>;
 
 interface DoorParts
-  extends Pick<ApiOptions, 'desk' | 'readers' | 'version' | 'trouble' | 'note' | 'rates'> {
+  extends Pick<
+    ApiOptions,
+    'desk' | 'readers' | 'version' | 'trouble' | 'note' | 'rates' | 'pages'
+  > {
   readonly told: (where: string, renewal: Renewal) => void;
 }
 
@@ -52,7 +55,7 @@ export function createApiDoor(options: DoorParts): ApiDoor {
   return {
     async take(config) {
       const { api } = config;
-      const wanted = JSON.stringify([api, config.clusterKeys]);
+      const wanted = JSON.stringify([api, config.clusterKeys, config.page]);
       // Who orders the reload by this very door is answered by it still.
       if (api === null || ended) void end(ANSWER_MS);
       else if (open?.wanted !== wanted) {
@@ -63,6 +66,7 @@ export function createApiDoor(options: DoorParts): ApiDoor {
           ...options,
           ...api.listen,
           ...parts,
+          pages: config.page === 'off' ? null : (options.pages ?? null),
           names,
           wall: Date.now,
         });

@@ -3,6 +3,7 @@
 // start is said whole and ends it, what goes wrong later is said and lived with.
 
 import { randomBytes, randomInt } from 'node:crypto';
+import { join } from 'node:path';
 import { createAuditing } from '../audit/hourly.ts';
 import { createSingleCoordinator } from '../cluster/single.ts';
 import type { Config } from '../config/config.ts';
@@ -17,11 +18,14 @@ import type { Channels } from '../notify/channels.ts';
 import type { Observer } from '../ports.ts';
 import { serveControl } from '../serve/control.ts';
 import type { Desk, Served, Trouble } from '../serve/desk.ts';
-import { serveHttp } from '../serve/http.ts';
+import { type HttpOptions, serveHttp } from '../serve/http.ts';
 import { inherit, untaken } from '../serve/inherited.ts';
 import { createMetrics } from '../serve/metrics.ts';
 import { once } from '../serve/once.ts';
+import { createPages } from '../serve/pages.ts';
+import { createPlainPage, isLoopback, type PlainPage } from '../serve/plain-page.ts';
 import { Readers, together } from '../serve/readers.ts';
+import { createStrips } from '../serve/strips.ts';
 import { LockError, lockStateDirectory } from '../store/lock.ts';
 import { damaged, openSqliteStore, type SqliteStore } from '../store/sqlite.ts';
 import type { ApiDoor } from './api.ts';
@@ -84,6 +88,12 @@ const levelOf = {
   written: 'info',
   zone: 'info',
 } satisfies Readonly<Record<EntryKind, 'info' | 'warn'>>;
+
+/** Where the build puts the status page: seen from the built program, and from its source. */
+const webFolder = join(
+  import.meta.dirname,
+  ...(import.meta.filename.endsWith('.js') ? ['..', '..', 'web'] : ['..', '..', 'dist', 'web']),
+);
 
 interface DaemonOptions {
   readonly json: boolean;
@@ -171,7 +181,7 @@ interface Daemon extends Parts {
   readonly rehearsals: Rehearsals;
   readonly desk: Desk;
   readonly metrics: ReturnType<typeof createMetrics>;
-  readonly readers: Readonly<Record<'listen' | 'gates' | 'socket' | 'api', Readers>>;
+  readonly readers: Readonly<Record<'listen' | 'gates' | 'socket' | 'api' | 'page', Readers>>;
   readonly trouble: Trouble;
   /** The configuration in force, and the doors that belong to it. */
   readonly now: {
@@ -180,6 +190,7 @@ interface Daemon extends Parts {
     api: ApiDoor | null;
     channels: Channels | null;
     pushes: Pushes | null;
+    page: PlainPage | null;
     ended: boolean;
   };
   /** Lets go of what was put together and never started. */
@@ -188,7 +199,7 @@ interface Daemon extends Parts {
 
 async function assemble(parts: Parts): Promise<Daemon> {
   const { configPath, config, store, log, options, supervision } = parts;
-  const doors = { door: null, api: null, channels: null, pushes: null };
+  const doors = { door: null, api: null, channels: null, pushes: null, page: null };
   const now: Daemon['now'] = { config, ...doors, ended: false };
   const { docs, at } = store.load();
   const problem = storedProblem(docs);
@@ -236,7 +247,9 @@ async function assemble(parts: Parts): Promise<Daemon> {
   };
   const reloading = { path: configPath, replica: options.replica, controller, log, build, take };
   const reload = toldOf(supervision, createReload({ ...reloading, inForce }));
-  const desk = deskOf({ controller, group, auditing, rehearsals, status, reload });
+  const strips = createStrips(clock);
+  const watch = watching(observers);
+  const desk = deskOf({ controller, group, auditing, rehearsals, status, reload, strips, watch });
   const scraped = viewer(controller, readers.listen);
   const scrape = { status: async () => drills.shown(await scraped()), audited: desk.audited };
   const metrics = createMetrics({
@@ -244,7 +257,7 @@ async function assemble(parts: Parts): Promise<Daemon> {
     channels: () => now.channels?.figures() ?? [],
     without: () => now.config.metrics.without,
   });
-  observers.push(metrics.observer, ...watched(supervision, controller));
+  observers.push(metrics.observer, strips.observer, ...watched(supervision, controller));
   const drop = () => {
     closeAll(adapters);
     group?.close();
@@ -259,11 +272,16 @@ interface AtDesk extends Pick<Daemon, 'controller' | 'auditing'> {
   readonly group: Group | null;
   readonly status: Desk['status'];
   readonly reload: Desk['reload'];
+  readonly watch: Desk['watch'];
+  readonly strips: Pick<Desk, 'strips'>;
 }
 
-function deskOf({ controller, group, auditing, rehearsals, status, reload }: AtDesk): Desk {
+function deskOf({ controller, group, auditing, rehearsals, status, ...more }: AtDesk): Desk {
+  const { reload, watch, strips } = more;
   return {
     status,
+    watch,
+    strips: (names, span) => strips.strips(names, span),
     ready: () => controller.ready(),
     command: carrying(controller, group !== null),
     gate: (record) => controller.gate(record),
@@ -276,9 +294,14 @@ function deskOf({ controller, group, auditing, rehearsals, status, reload }: AtD
   };
 }
 
+/** Of the loop's time, at the most. */
+const pageShare = 0.25;
+
 function readersOf(): Daemon['readers'] {
-  const [listen, gates, socket, api] = Array.from({ length: 4 }, () => new Readers());
-  return { listen: listen!, gates: gates!, socket: socket!, api: api! };
+  const [listen, gates, socket] = Array.from({ length: 3 }, () => new Readers());
+  // A person waits for the page, and all who look on share what is made.
+  const [api, page] = Array.from({ length: 2 }, () => new Readers({ share: pageShare }));
+  return { listen: listen!, gates: gates!, socket: socket!, api: api!, page: page! };
 }
 
 /** A group remembers by itself which orders were done. */
@@ -315,6 +338,20 @@ function inOneLine(controller: Controller): string {
     open.length === 0 ? 'nobody is needed' : `a person is needed: ${open[0]!.sentence}`;
   const more = open.length > 1 ? ` (and ${open.length - 1} more)` : '';
   return unrooted(`${ok ? 'ready' : `not ready: ${reasons[0]}`}; ${wanted}${more}`);
+}
+
+/** Whoever wants to know when something was journalled. */
+function watching(observers: Observer[]): Desk['watch'] {
+  const watchers = new Set<() => void>();
+  observers.push({
+    journalled: () => {
+      for (const changed of watchers) changed();
+    },
+  });
+  return (changed) => {
+    watchers.add(changed);
+    return () => void watchers.delete(changed);
+  };
 }
 
 function toldTo(observers: readonly Observer[]): Trouble {
@@ -396,6 +433,7 @@ async function serve(daemon: Daemon): Promise<number> {
   } finally {
     daemon.now.ended = true;
     daemon.now.pushes?.close();
+    daemon.now.page?.close();
     const { door, api } = daemon.now;
     served.push(...[door?.served, api].filter((one) => one != null));
     await Promise.all(served.map((s) => s.close()));
@@ -432,6 +470,7 @@ async function takeApi(daemon: Daemon): Promise<readonly string[]> {
       desk: { ...daemon.desk, status },
       readers: readers.api,
       version: daemon.options.version,
+      pages: createPages(webFolder),
       trouble,
       note: (line) => log.info(`api: ${line}`, { kind: 'api' }),
       told: logRenewals(log),
@@ -447,13 +486,8 @@ function saidOnly(error: unknown): readonly string[] {
 }
 
 /** The door for readers where the configuration in force has it; says so if that cannot be had. */
-async function takeDoor({
-  now,
-  desk,
-  metrics,
-  readers,
-  trouble,
-}: Daemon): Promise<readonly string[]> {
+async function takeDoor(daemon: Daemon): Promise<readonly string[]> {
+  const { now, desk, metrics, readers, trouble } = daemon;
   const { door: old } = now;
   const { listen } = now.config;
   const isSame =
@@ -475,6 +509,9 @@ async function takeDoor({
       get pushes() {
         return now.pushes;
       },
+      get page() {
+        return plainPageOf(daemon);
+      },
     });
     now.door = { wanted: listen, served };
     // A reload may still be under way while everything ends.
@@ -482,6 +519,27 @@ async function takeDoor({
   }
   if (now.door?.served.listens !== false) return [];
   return [`listen: ${listen?.host}:${listen?.port} cannot be had yet, and is tried again`];
+}
+
+/** The page for whoever reaches `listen`, where the configuration in force has it there. */
+function plainPageOf(daemon: Daemon): NonNullable<HttpOptions['page']> | null {
+  const { now, desk, controller, readers, trouble } = daemon;
+  const { page, listen } = now.config;
+  const isPublic = page === 'public';
+  if (now.ended || (!isPublic && (page === 'off' || !isLoopback(listen?.host ?? '')))) return null;
+  if (now.page === null) {
+    const seen = viewer(controller, readers.page);
+    const { drills } = daemon.rehearsals;
+    const status = async () => withAudit(drills.shown(await seen()), desk.audited().report);
+    const pages = createPages(webFolder);
+    now.page = createPlainPage({
+      desk: { ...desk, status },
+      readers: readers.page,
+      pages,
+      trouble,
+    });
+  }
+  return { plain: now.page, isPublic };
 }
 
 /** Findings that are new and bad, each once; the rest is for whoever asks. */

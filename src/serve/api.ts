@@ -1,20 +1,23 @@
 // The operators' door over the network: the socket's operations over HTTPS, for who bears a token,
-// and the page of signed links. Nobody is believed before the header Host names this place and a
-// token was compared; who comes without is told so at a bounded rate, and then not let in. It must
-// never act for who may not, set a cookie, or let another site's page read an answer.
+// the status page, and the page of signed links. Nobody is believed before the header Host names this
+// place and a token was compared, or the cookie that one was given for; who comes without is told so
+// at a bounded rate, and then not let in. It must never act for who may not, nor because another
+// site's page asks, nor let such a page read an answer.
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer, type ServerOptions } from 'node:https';
 import type { Reply } from '../core/model.ts';
 import { toName } from '../kit/schema.ts';
-import { addressOf, createBounded, type Limits, target } from './bounded.ts';
+import { addressOf, createBounded, type Handler, type Limits, target } from './bounded.ts';
 import type { Desk, Trouble } from './desk.ts';
 import { keepListening } from './listening.ts';
 import { Meter, type Rate } from './meter.ts';
+import type { Pages } from './pages.ts';
 import { createPress, showRefusal } from './press.ts';
 import type { Readers } from './readers.ts';
-import { type Caller, createRoutes, json } from './routes.ts';
-import { mayDo, type Tokens } from './tokens.ts';
+import { type Caller, createRoutes, json, type Routes } from './routes.ts';
+import { notOurs, Sessions, sessionEndPath, sessionPath } from './sessions.ts';
+import { type Bearer, mayDo, type Tokens } from './tokens.ts';
 
 /** In PEM. */
 export interface Identity {
@@ -28,6 +31,8 @@ interface Rates {
   /** Of addresses from which somebody was known lately; all others cannot use it up. */
   readonly known: { readonly each: Rate; readonly all: Rate };
   readonly refusals: { readonly each: Rate; readonly all: Rate };
+  /** Of the page's own files, and of who asks whether he is let in. */
+  readonly pages: { readonly each: Rate; readonly all: Rate };
 }
 
 export interface ApiOptions {
@@ -41,6 +46,8 @@ export interface ApiOptions {
   readonly tokens: () => Tokens;
   /** What links are signed with; null: there are none. */
   readonly links: (() => readonly Buffer[]) | null;
+  /** The status page's files; null: there is none. */
+  readonly pages?: Pages | null;
   readonly desk: Desk;
   readonly readers: Readers;
   readonly version: string;
@@ -59,6 +66,7 @@ const usual: Rates = {
   arrivals: { each: { burst: 20, perSecond: 5 }, all: { burst: 100, perSecond: 40 } },
   known: { each: { burst: 100, perSecond: 40 }, all: { burst: 200, perSecond: 80 } },
   refusals: { each: { burst: 20, perSecond: 2 }, all: { burst: 100, perSecond: 20 } },
+  pages: { each: { burst: 60, perSecond: 5 }, all: { burst: 300, perSecond: 50 } },
 };
 
 const handshakeMs = 3000;
@@ -100,10 +108,12 @@ export async function serveApi(
     },
     admits: (socket) => guard.admits(addressOf(socket)),
   };
-  const server = createBounded(limits, handler(options, guard), trouble, door);
+  const routes = createRoutes(options);
+  const server = createBounded(limits, handler(options, guard, routes), trouble, door);
   return keepListening(server, {
     ...{ host, port, trouble, retryMs: options.retryMs, key: 'api', word: 'api' },
     without: 'nobody can use the API there',
+    closing: routes.close,
   });
 }
 
@@ -116,6 +126,7 @@ class Guard {
   readonly #arrivals: Meter;
   readonly #arrivalsOfKnown: Meter;
   readonly #refusals: Meter;
+  readonly #pages: Meter;
   readonly #known = new Map<string, number>();
   readonly #note: (line: string) => void;
   #refused = 0;
@@ -125,6 +136,7 @@ class Guard {
     this.#arrivals = new Meter(rates.arrivals);
     this.#arrivalsOfKnown = new Meter(rates.known);
     this.#refusals = new Meter(rates.refusals);
+    this.#pages = new Meter(rates.pages);
     this.#note = note;
   }
 
@@ -152,6 +164,11 @@ class Guard {
     return this.#refusals.take(address);
   }
 
+  /** The page itself is for anybody: how often it is sent is bounded as well. */
+  mayLoad(address: string): boolean {
+    return this.#pages.take(address);
+  }
+
   #tell(last: string): void {
     this.#refused++;
     const now = performance.now();
@@ -162,16 +179,17 @@ class Guard {
   }
 }
 
-function handler(options: ApiOptions, guard: Guard) {
+function handler(options: ApiOptions, guard: Guard, { dispatch }: Routes): Handler {
   const { links, desk, wall, commandMs, note, names } = options;
-  const dispatch = createRoutes(options);
+  const sessions = new Sessions(options.tokens);
   const press = links === null ? null : createPress({ desk, keys: links, wall, commandMs });
-  return async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+  const visit = visitor(options, guard, sessions);
+  return async (request, response, aside) => {
     const address = addressOf(request.socket);
     const { path } = target(request);
     const link =
       press !== null && path.startsWith(linkPrefix) ? path.slice(linkPrefix.length) : null;
-    const refuse = ({ status, message, headers = {} }: Refusal) => {
+    const refuse: Refuse = ({ status, message, headers = {} }) => {
       if (link !== null) showRefusal(request, response, status, message, headers);
       else json(request, response, { status, body: { exit: 1, message } satisfies Reply }, headers);
     };
@@ -182,15 +200,60 @@ function handler(options: ApiOptions, guard: Guard) {
       await press!(request, response, link);
       return;
     }
-    const caller = callerOf(request, options.tokens());
-    if (caller === null) {
+    if (await visit(request, response, refuse)) return;
+    const found = callerOf(request, options.tokens, sessions);
+    if (found === null) {
       return refuse(guard.mayTell(address, unknown.message) ? unknown : later);
     }
     guard.knows(address);
-    const status = await dispatch(request, response, caller);
+    if (!found.isOurs && request.method !== 'GET') return void notOurs(request, response);
+    const { caller } = found;
+    const status = await dispatch(request, response, caller, aside);
     if (request.method === 'POST') note(`${caller.by}: POST ${path}: ${status}`);
   };
 }
+
+type Refuse = (refusal: Refusal) => void;
+
+/** Answers who wants the page itself, or to be let in by it; false: it is about something else. */
+function visitor({ pages = null, note }: ApiOptions, guard: Guard, sessions: Sessions) {
+  return async (
+    request: IncomingMessage,
+    response: ServerResponse,
+    refuse: Refuse,
+  ): Promise<boolean> => {
+    const { path } = target(request);
+    const isSession = path === sessionPath || path === sessionEndPath;
+    if (!isSession && pages?.has(path) !== true) return false;
+    const address = addressOf(request.socket);
+    if (!guard.mayLoad(address)) refuse(later);
+    else if (pages === null) refuse(noPage);
+    else if (!isSession) await pages.serve(request, response, path);
+    else if (path === sessionPath && request.method === 'GET') sessions.show(request, response);
+    else if (request.method !== 'POST') refuse(otherMethod(path));
+    else if (path === sessionEndPath) sessions.end(request, response);
+    else {
+      const status = await sessions.begin(request, response);
+      if (status === null) refuse(guard.mayTell(address, unknown.message) ? unknown : later);
+      else if (status === 200) {
+        guard.knows(address);
+        note(`${address}: is let in by the page`);
+      }
+    }
+    return true;
+  };
+}
+
+const noPage: Refusal = { status: 404, message: 'there is no page here' };
+
+const otherMethod = (path: string): Refusal => {
+  const allow = path === sessionPath ? 'GET, POST' : 'POST';
+  return {
+    status: 405,
+    message: `${path} takes ${allow}`,
+    headers: { allow, connection: 'close' },
+  };
+};
 
 interface Refusal {
   readonly status: number;
@@ -210,14 +273,32 @@ const unknown: Refusal = {
   headers: { 'www-authenticate': 'Bearer realm="detour"' },
 };
 
-function callerOf(request: IncomingMessage, tokens: Tokens): Caller | null {
+interface Found {
+  readonly caller: Caller;
+  /** A token is shown on purpose; a cookie proves nothing without the page's word. */
+  readonly isOurs: boolean;
+}
+
+function callerOf(
+  request: IncomingMessage,
+  tokens: () => Tokens,
+  sessions: Sessions,
+): Found | null {
   const [, presented] = /^Bearer +([\w.~+/-]+=*)$/i.exec(request.headers.authorization ?? '') ?? [];
-  const bearer = presented === undefined ? null : tokens.whose(presented);
-  if (bearer === null) return null;
-  return {
-    by: `${bearer.name} (api, ${plain(request.socket.remoteAddress)})`,
-    may: (role) => mayDo(bearer.role, role),
-  };
+  const from = plain(request.socket.remoteAddress);
+  const as = ({ name, role }: Bearer, door: string, holds: () => boolean): Caller => ({
+    by: `${name} (${door}, ${from})`,
+    may: (wanted) => mayDo(role, wanted),
+    holds,
+  });
+  if (request.headers.authorization !== undefined) {
+    const bearer = presented === undefined ? null : tokens().whose(presented);
+    if (bearer === null) return null;
+    const holds = () => tokens().still(bearer.hash) !== null;
+    return { caller: as(bearer, 'api', holds), isOurs: true };
+  }
+  const known = sessions.known(request);
+  return known && { caller: as(known.bearer, 'page', known.holds), isOurs: known.isOurs };
 }
 
 /** As it is written where IPv4 came in by an address of IPv6. */

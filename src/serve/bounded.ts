@@ -30,7 +30,12 @@ export interface Limits {
   readonly idleMs: number;
 }
 
-export type Handler = (request: IncomingMessage, response: ServerResponse) => Promise<void> | void;
+/** `aside` lets go of the place among connections: what is counted elsewhere takes none. */
+export type Handler = (
+  request: IncomingMessage,
+  response: ServerResponse,
+  aside: () => void,
+) => Promise<void> | void;
 
 /** How a listener is made that is no plain one. */
 interface Door {
@@ -65,7 +70,7 @@ export function createBounded(
   );
   async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     try {
-      await handle(request, response);
+      await handle(request, response, () => seats.leave(request));
     } catch (error) {
       // A request that broke off, or whose body is no HTTP, is the peer's doing as well.
       if (error === request.errored) return void response.destroy();
@@ -124,6 +129,10 @@ class Seats {
       if (this.#taken.get(seat.key) === seat) this.#taken.delete(seat.key);
     });
     return true;
+  }
+
+  leave({ socket }: IncomingMessage): void {
+    this.#taken.delete(keyOf(socket));
   }
 
   asked(request: IncomingMessage, response: ServerResponse): void {

@@ -38,9 +38,9 @@ export async function serveControl(options: ControlOptions): Promise<Served> {
     throw new ControlError(`control socket ${path}: longer than 107 bytes; choose a shorter path`);
   }
   const limits: Limits = { connections: 64, requestMs: 10_000, idleMs: 30_000, ...options.limits };
-  const dispatch = createRoutes({ ...options, version: options.version ?? '' });
-  const handle = async (...[request, response]: Parameters<Handler>) => {
-    await dispatch(request, response, null);
+  const routes = createRoutes({ ...options, version: options.version ?? '' });
+  const handle = async (...[request, response, aside]: Parameters<Handler>) => {
+    await routes.dispatch(request, response, null, aside);
   };
   const server = createBounded(limits, handle, options.trouble);
   // One that waits for us is no other daemon's.
@@ -61,7 +61,12 @@ export async function serveControl(options: ControlOptions): Promise<Served> {
     );
   }
   server.on('error', (error) => options.trouble('control-socket', error.message));
-  return { close: () => close(server) };
+  return {
+    close: () => {
+      routes.close();
+      return close(server);
+    },
+  };
 }
 
 /** Takes away a socket file left by a daemon that is gone. */

@@ -6,6 +6,7 @@ import type { AuditReport } from '../core/audit.ts';
 import type { Command, Name, Reply } from '../core/model.ts';
 import type { GateView, StatusView } from '../core/view.ts';
 import type { Histories, HistoryQuery, StoredEntry, TroubleWord } from '../ports.ts';
+import type { StripsDesk } from './strips.ts';
 
 export interface Desk {
   /** The state as it is once this is asked, made in pieces: see `viewing` of core/view.ts. */
@@ -19,6 +20,10 @@ export interface Desk {
    * id it is done once. Refusals are replies, not rejections.
    */
   command(command: Command, id: string): Promise<Reply>;
+  /** Calls when something was journalled; the returned function ends that. */
+  watch(changed: () => void): () => void;
+  /** What probes saw of late, of the origins and clouds of these names. */
+  strips: StripsDesk['strips'];
   /** The newest entries of the journal first; see the Store port. */
   history(query: HistoryQuery): readonly StoredEntry[];
   /** The same of every replica; null: there is no group. */

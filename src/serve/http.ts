@@ -1,7 +1,7 @@
 // The listener on TCP: metrics for Prometheus, health for an orchestrator, gates that let any load
-// balancer or vendor's health check follow the decision with no API write; and what other monitors
-// push, where checks are configured that hear it. It gives no order, believes no header but a
-// token, takes no body else, and says nothing that is not in the configuration.
+// balancer or vendor's health check follow the decision with no API write; the status page, where it
+// may be here; and what other monitors push, where checks are configured that hear it. It gives no
+// order, believes no header but a token, takes no body else, and says nothing of any person.
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { toName } from '../kit/schema.ts';
@@ -9,6 +9,7 @@ import { createBounded, type Limits, readBody, send, target } from './bounded.ts
 import type { Desk, Served, Trouble } from './desk.ts';
 import { contentTypes, type Format, formatFor } from './exposition.ts';
 import { keepListening } from './listening.ts';
+import type { PlainPage } from './plain-page.ts';
 import type { Readers, Work } from './readers.ts';
 import { sendText, type Text } from './text.ts';
 
@@ -25,6 +26,8 @@ export interface HttpOptions {
   readonly gateHoldMs: number;
   /** What other monitors may push to; null: no check hears any. Asked at each push. */
   readonly pushes?: Pushes | null;
+  /** The status page, and whether anybody may look; null: it is not here. Asked at each request. */
+  readonly page?: { readonly plain: PlainPage; readonly isPublic: boolean } | null;
   readonly trouble: Trouble;
   readonly limits?: Partial<Limits>;
   /** The first wait before an address that could not be had is tried again, in milliseconds. */
@@ -80,9 +83,13 @@ function handler(options: HttpOptions) {
     text: shelf.shared(() => metrics.text('text')),
     openmetrics: shelf.shared(() => metrics.text('openmetrics')),
   };
-  return async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+  return async (
+    request: IncomingMessage,
+    response: ServerResponse,
+    aside: () => void,
+  ): Promise<void> => {
     const { path } = target(request);
-    const { pushes = null } = options;
+    const { pushes = null, page = null } = options;
     if (request.method === 'POST' && pushes !== null && path.startsWith('/push/')) {
       return takePush(pushes, askers, request, response);
     }
@@ -95,6 +102,9 @@ function handler(options: HttpOptions) {
       const format = formatFor(request.headers.accept);
       const headers = { 'content-type': contentTypes[format], vary: 'accept, accept-encoding' };
       return sendText({ request, response }, await exposed[format](response), headers, readers);
+    }
+    if (page?.plain.has(path) === true) {
+      return page.plain.answer(request, response, aside, page.isPublic);
     }
     const { status, text } = await askers.spend(small(() => answer(options, path)));
     send(request, response, status, text);

@@ -32,6 +32,8 @@ interface ListeningOptions {
   readonly key: string;
   /** The first wait before an address that could not be had is tried again, in milliseconds. */
   readonly retryMs?: number | undefined;
+  /** Ends what would go on for ever, when the listener is closed. */
+  readonly closing?: () => void;
 }
 
 /**
@@ -71,6 +73,7 @@ export async function keepListening(server: Server, options: ListeningOptions): 
     },
     close: (graceMs) => {
       clearTimeout(retry);
+      options.closing?.();
       return close(server, graceMs);
     },
     cut: () => server.closeAllConnections(),

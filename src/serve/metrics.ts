@@ -56,7 +56,7 @@ import type { Readers } from './readers.ts';
 import type { Text } from './text.ts';
 
 interface Metrics {
-  readonly observer: Required<Omit<Observer, 'beat' | 'unstored'>>;
+  readonly observer: Required<Omit<Observer, 'beat' | 'unstored' | 'heard'>>;
   /** The whole exposition, of a moment after it was asked for. */
   text(format?: Format): Promise<Text>;
 }
@@ -662,7 +662,7 @@ interface Families {
 function observerOf(
   counted: Families,
   called: ReturnType<typeof series<Call>>,
-): Required<Omit<Observer, 'beat' | 'unstored'>> {
+): Required<Omit<Observer, 'beat' | 'unstored' | 'heard'>> {
   const operation = among(wordsOf(operations));
   const result = among(['ok', 'abandoned', ...faultKinds, ...serverAnswerKinds]);
   const kind = among(entryKinds);

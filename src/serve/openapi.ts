@@ -3,14 +3,17 @@
 
 import { z } from 'zod';
 import { createDocument, type ZodOpenApiOperationObject } from 'zod-openapi';
+import { loginSchema, sessionSchema } from './board.ts';
 import { type Operation, operations, replySchema } from './operations.ts';
 import { orderId } from './orders.ts';
+import { sessionEndPath, sessionPath } from './sessions.ts';
 
 /** What the door itself may answer, whatever is asked. */
 const refusals: Readonly<Record<number, string>> = {
   400: 'what was asked is not as it must be; or it names what is not configured',
   401: 'no token, or one that is not known',
-  403: 'the token has not got the role',
+  403: 'the token has not got the role; or by a cookie, without the page’s word',
+  404: 'there is no page here',
   405: 'the path takes another method: see the header Allow',
   409: 'the world refused it, or nobody knows yet whether it was done',
   413: 'the body is too long',
@@ -18,6 +21,7 @@ const refusals: Readonly<Record<number, string>> = {
   421: 'the header Host names another place',
   429: 'too many refusals: later',
   500: 'the daemon failed at this request: its log says more',
+  503: 'too many look on already: later',
 };
 const always = [400, 401, 403, 405, 421, 429];
 
@@ -71,19 +75,75 @@ export function openApi(version: string): object {
       responses: linkAnswers,
     },
   };
+  Object.assign(paths, sessionPaths());
   return createDocument({
     openapi: '3.1.0',
     info: { title: 'Detour', version: version || '0', license: { name: 'Apache-2.0' } },
-    security: [{ token: [] }],
+    security: [{ token: [] }, { session: [], word: [] }],
     components: {
-      securitySchemes: { token: { type: 'http', scheme: 'bearer' } },
+      securitySchemes: {
+        token: { type: 'http', scheme: 'bearer' },
+        session: { type: 'apiKey', in: 'cookie', name: '__Host-detour-PORT' },
+        word: { type: 'apiKey', in: 'header', name: 'x-detour-csrf' },
+      },
     },
     paths,
   });
 }
 
+/** How the status page is let in. */
+function sessionPaths(): Record<string, Record<string, ZodOpenApiOperationObject>> {
+  const done = {
+    description: 'who is let in by the cookie now',
+    content: { 'application/json': { schema: sessionSchema } },
+  };
+  const answers = (...said: readonly number[]) => ({
+    '200': done,
+    ...Object.fromEntries(said.map((status) => [String(status), refusalOf(status)])),
+  });
+  return {
+    [sessionPath]: {
+      get: {
+        operationId: 'session',
+        summary: 'Who is let in by the cookie of the request.',
+        security: [],
+        responses: answers(400, 404, 405, 421, 429, 500),
+      },
+      post: {
+        operationId: 'login',
+        summary: 'Lets a browser in for a token that it shows once: the answer sets a cookie.',
+        security: [],
+        requestBody: {
+          required: true,
+          content: { 'application/json': { schema: loginSchema } },
+        },
+        responses: answers(400, 401, 403, 404, 405, 413, 415, 421, 429, 500),
+      },
+    },
+    [sessionEndPath]: {
+      post: {
+        operationId: 'logout',
+        summary: 'Ends the session of the cookie.',
+        security: [{ session: [], word: [] }],
+        responses: answers(400, 403, 404, 405, 421, 429, 500),
+      },
+    },
+  };
+}
+
+function refusalOf(status: number) {
+  return {
+    description: refusals[status]!,
+    content:
+      status === 500
+        ? { 'text/plain': { schema: z.string() } }
+        : { 'application/json': { schema: replySchema } },
+  };
+}
+
 function described(name: string, operation: Operation): ZodOpenApiOperationObject {
-  const { role, about, query, body, once, answer } = operation;
+  const { role, about, query, body, once, answer, streams } = operation;
+  const sort = streams === true ? 'text/event-stream' : 'application/json';
   const said = [...new Set([...always, ...operation.refusals, 500])].toSorted((a, b) => a - b);
   const header = once ? z.object({ 'idempotency-key': orderId.optional() }) : null;
   return {
@@ -102,19 +162,8 @@ function described(name: string, operation: Operation): ZodOpenApiOperationObjec
       ? {}
       : { requestBody: { required: true, content: { 'application/json': { schema: body } } } }),
     responses: {
-      '200': { description: 'done', content: { 'application/json': { schema: answer } } },
-      ...Object.fromEntries(
-        said.map((status) => [
-          String(status),
-          {
-            description: refusals[status]!,
-            content:
-              status === 500
-                ? { 'text/plain': { schema: z.string() } }
-                : { 'application/json': { schema: replySchema } },
-          },
-        ]),
-      ),
+      '200': { description: 'done', content: { [sort]: { schema: answer } } },
+      ...Object.fromEntries(said.map((status) => [String(status), refusalOf(status)])),
     },
   };
 }

@@ -4,11 +4,14 @@
 
 import { z } from 'zod';
 import type { ApiRole } from '../core/model.ts';
+import { boardSchema, changeSchema, stripsSchema } from './board.ts';
 import {
   drillSchema,
+  eventsSchema,
   historySchema,
   orderSchema,
   reloadSchema,
+  stripsQuerySchema,
   textsSchema,
   tokenCommandSchema,
 } from './orders.ts';
@@ -25,6 +28,8 @@ export interface Operation {
   readonly once: boolean;
   /** What is answered when it is done. */
   readonly answer: z.ZodType;
+  /** It goes on and on, as server-sent events: `answer` is the data of one. */
+  readonly streams?: true;
   /** What else may be answered than 200 and what the door itself refuses; each is a Reply. */
   readonly refusals: readonly number[];
 }
@@ -92,6 +97,9 @@ const plain = { query: null, body: null, once: false, refusals: [] };
 type Word =
   | 'alive'
   | 'status'
+  | 'board'
+  | 'events'
+  | 'strips'
   | 'history'
   | 'audited'
   | 'audit'
@@ -118,6 +126,37 @@ export const operations: Readonly<Record<Word, Operation>> = {
     role: 'read',
     about: 'What is served where, and why.',
     answer: statusSchema,
+  },
+  board: {
+    ...plain,
+    method: 'GET',
+    path: '/v1/board',
+    role: 'read',
+    about: 'What the status page shows, with the number that its changes are counted from.',
+    answer: boardSchema,
+  },
+  events: {
+    ...plain,
+    method: 'GET',
+    path: '/v1/events',
+    role: 'read',
+    about:
+      'The changes of the board as server-sent events: `change`; `tick` where nothing changed for ' +
+      'a second; `anew` where the board must be asked for again.',
+    query: eventsSchema,
+    streams: true,
+    answer: changeSchema,
+    refusals: [400, 503],
+  },
+  strips: {
+    ...plain,
+    method: 'GET',
+    path: '/v1/strips',
+    role: 'read',
+    about: 'What the probes of some origins and clouds saw of late, by check and path.',
+    query: stripsQuerySchema,
+    answer: stripsSchema,
+    refusals: [400],
   },
   history: {
     ...plain,

@@ -59,6 +59,7 @@ function asked<B extends z.ZodType>(by: B) {
     z.strictObject({
       kind: z.literal('approve'),
       id: approvalId,
+      reason: reason.optional(),
       by,
       dryRun,
     }),
@@ -113,7 +114,7 @@ function commandsBy<B extends z.ZodType>(by: B) {
         dryRun,
       }),
       z.strictObject({ kind: z.literal('pin'), record, reason, by, forMs, dryRun }),
-      z.strictObject({ kind: z.literal('unpin'), record, by, dryRun }),
+      z.strictObject({ kind: z.literal('unpin'), record, reason: reason.optional(), by, dryRun }),
       z.strictObject({
         kind: z.literal('drain'),
         what: word,
@@ -131,7 +132,13 @@ function commandsBy<B extends z.ZodType>(by: B) {
         forMs: forMs.optional(),
         dryRun,
       }),
-      z.strictObject({ kind: z.literal('unfreeze'), record: record.nullable(), by, dryRun }),
+      z.strictObject({
+        kind: z.literal('unfreeze'),
+        record: record.nullable(),
+        reason: reason.optional(),
+        by,
+        dryRun,
+      }),
       z.strictObject({ kind: z.literal('ack'), record, by, reject: flag, dryRun }),
       ...asked(by),
       z.strictObject({ kind: z.literal('yield'), by, dryRun }),
@@ -184,6 +191,29 @@ export const textsSchema = oneText.extend({
       z.union([z.array(oneText).max(500), z.strictObject({ why: z.string().max(1000) })]),
     )
     .describe('what each folder of include: holds, or why nothing'),
+});
+
+export const eventsSchema = z.strictObject({
+  after: z
+    .string()
+    .regex(/^[0-9a-f]{1,32}-\d{1,15}$/, 'expected the number of a board')
+    .optional()
+    .describe('the number of the board that is known; the header Last-Event-ID goes before it'),
+});
+
+/** Origins and clouds whose strips are asked for at once. */
+const ownersMost = 20;
+
+export const stripsQuerySchema = z.strictObject({
+  of: line('names of origins and clouds', 8192)
+    .transform((text) => text.split(','))
+    .pipe(z.array(z.string()).max(ownersMost, `expected at most ${ownersMost} names`))
+    .meta({ type: 'string' })
+    .describe(`names of origins and clouds, with commas, at most ${ownersMost}`),
+  span: z
+    .enum(['15m', '6h'], 'expected 15m or 6h')
+    .default('15m')
+    .describe('of the last 15 minutes by 5 s, or of the last 6 hours by 2 min'),
 });
 
 export const historySchema = z.strictObject({

@@ -10,15 +10,18 @@ import { meant } from '../core/name.ts';
 import { toName } from '../kit/schema.ts';
 import type { StoredEntry } from '../ports.ts';
 import { readBody, send, target } from './bounded.ts';
-import type { Desk } from './desk.ts';
+import type { Desk, Trouble } from './desk.ts';
+import { createFeed, type Feed } from './feed.ts';
 import { type Operation, operations } from './operations.ts';
 import {
   commandSchema,
   drillSchema,
+  eventsSchema,
   historySchema,
   orderSchema,
   reloadSchema,
   sentences,
+  stripsQuerySchema,
   textsSchema,
   tokenCommandSchema,
 } from './orders.ts';
@@ -30,24 +33,35 @@ export interface Caller {
   /** For the journal: the token's name, the door and the address. */
   readonly by: string;
   may(role: ApiRole): boolean;
+  /** Whether it is let in still, for what goes on for long. */
+  holds(): boolean;
 }
 
 interface RouteOptions {
   readonly desk: Desk;
   readonly readers: Readers;
   readonly version: string;
+  readonly trouble: Trouble;
   /** How long a command may take before its asker is told to look at the status instead. */
   readonly commandMs?: number | undefined;
 }
 
 interface Asked {
   readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  /** Lets go of the place among connections, for what is counted elsewhere. */
+  readonly aside: () => void;
   readonly query: URLSearchParams;
   /** null: whoever may open the socket. */
   readonly caller: Caller | null;
 }
 
-type Route = (asked: Asked) => Promise<Answer | Long> | Answer | Long;
+type Route = (asked: Asked) => Promise<Answer | Long> | Answer | Long | Begun;
+
+/** It is being answered, and goes on. */
+interface Begun {
+  readonly begun: true;
+}
 
 interface Answer {
   readonly status: number;
@@ -64,7 +78,14 @@ type Dispatch = (
   request: IncomingMessage,
   response: ServerResponse,
   caller: Caller | null,
+  aside: () => void,
 ) => Promise<number>;
+
+export interface Routes {
+  readonly dispatch: Dispatch;
+  /** Ends what goes on for long. */
+  close(): void;
+}
 
 const bodyMost = 65_536;
 /** Of a configuration that is only looked at, with all that it includes. */
@@ -73,10 +94,11 @@ const textsMost = 8 << 20;
 const pageMost = 100;
 
 /** One table for a door; its long texts are counted together. */
-export function createRoutes(options: RouteOptions): Dispatch {
+export function createRoutes(options: RouteOptions): Routes {
   const { readers } = options;
-  const table = tableOf(routesOf(options));
-  return async (request, response, caller) => {
+  const feed = createFeed({ ...options, names: true });
+  const table = tableOf(routesOf(options, feed));
+  const dispatch: Dispatch = async (request, response, caller, aside) => {
     const { path, query } = target(request);
     const methods = table.get(path);
     if (methods === undefined) {
@@ -94,12 +116,23 @@ export function createRoutes(options: RouteOptions): Dispatch {
     if (caller !== null && !caller.may(operation.role)) {
       return json(request, response, forbidden(`${method} ${path}`, operation.role));
     }
-    const made = await route({ request, query, caller });
+    const made = await route({ request, response, query, caller, aside });
+    if ('begun' in made) return 200;
     if ('body' in made) return json(request, response, made);
-    const text = await made.text(response);
-    if (text !== null) await sendText({ request, response }, text, headersFor(request), readers);
-    return 200;
+    return sendLong(request, response, made, readers);
   };
+  return { dispatch, close: () => feed.close() };
+}
+
+export async function sendLong(
+  request: IncomingMessage,
+  response: ServerResponse,
+  made: Long,
+  readers: Readers,
+): Promise<number> {
+  const text = await made.text(response);
+  if (text !== null) await sendText({ request, response }, text, headersFor(request), readers);
+  return 200;
 }
 
 interface Served {
@@ -119,12 +152,16 @@ function tableOf(
   return table;
 }
 
-function routesOf(options: RouteOptions): Readonly<Record<keyof typeof operations, Route>> {
+function routesOf(
+  options: RouteOptions,
+  feed: Feed,
+): Readonly<Record<keyof typeof operations, Route>> {
   const { desk, readers, version } = options;
   const commandMs = options.commandMs ?? 20_000;
   const shelf = readers.shelf();
   const known = new WeakMap<object, string>();
   const status = shelf.shared(async () => readers.spend(jsonOf(await desk.status(), known)));
+  const board = shelf.shared(() => feed.board());
   const own = (work: () => Work<Text>): Long => ({
     text: (asker) => shelf.own(asker, () => readers.spend(work())),
   });
@@ -132,6 +169,10 @@ function routesOf(options: RouteOptions): Readonly<Record<keyof typeof operation
   return {
     alive: () => ({ status: 200, body: { alive: true } }),
     status: () => ({ text: status }),
+    board: () => ({ text: board }),
+    events: ({ request, response, query, caller, aside }) =>
+      follow(feed, { request, response, query, aside, may: () => caller?.holds() ?? true }),
+    strips: ({ query }) => stripsOf(desk, query, own),
     history: ({ query }) => history(desk, query, own),
     audited,
     // Not waited for beyond a command's time: whoever asked sees it running, and asks again.
@@ -296,6 +337,35 @@ async function compare(desk: Desk, asked: Asked, ms: number): Promise<Answer> {
   const parsed = textsSchema.safeParse(read.document);
   if (!parsed.success) return refused(400, sentences(parsed.error));
   return replied(await inTime(desk.reload({ dryRun: true, texts: parsed.data }), ms));
+}
+
+interface Following extends Pick<Asked, 'request' | 'response' | 'query' | 'aside'> {
+  readonly may: () => boolean;
+}
+
+/** Begins to send what changes; or says why not. */
+export function follow(feed: Feed, asked: Following): Answer | Begun {
+  const { request, response, query, aside, may } = asked;
+  const parsed = eventsSchema.safeParse(Object.fromEntries(query));
+  if (!parsed.success) return refused(400, sentences(parsed.error));
+  const header = request.headers['last-event-id'];
+  const after = typeof header === 'string' && header !== '' ? header : parsed.data.after;
+  if (!feed.follow(response, after ?? null, may)) {
+    const message = 'too many pages look on already: close one, or try again later';
+    return { status: 503, body: { exit: 1, message } satisfies Reply };
+  }
+  aside();
+  return { begun: true };
+}
+
+export function stripsOf(
+  desk: Pick<Desk, 'strips'>,
+  query: URLSearchParams,
+  own: (work: () => Work<Text>) => Long,
+): Answer | Long {
+  const parsed = stripsQuerySchema.safeParse(Object.fromEntries(query));
+  if (!parsed.success) return refused(400, sentences(parsed.error));
+  return own(() => jsonOf(desk.strips(parsed.data.of, parsed.data.span)));
 }
 
 async function history(

@@ -10,14 +10,18 @@ import { SecretError } from '../kit/secret.ts';
 const LEAST = 32;
 const MOST = 512;
 
-interface Bearer {
+export interface Bearer {
   readonly name: string;
   readonly role: ApiRole;
+  /** Hash of the token: it knows it again, and tells nothing of it. */
+  readonly hash: Buffer;
 }
 
 export interface Tokens {
   /** Whose it is; null: nobody's. */
   whose(presented: string): Bearer | null;
+  /** Whose the token of that hash is, as things stand now; null: it is known no more. */
+  still(hash: Buffer): Bearer | null;
   close(): void;
 }
 
@@ -33,7 +37,8 @@ export function createTokens(
           'and = at its end; make one with `detour init --key-only FILE`',
       );
     }
-    return { bearer: { name, role }, hash: hashOf(text) };
+    const hash = hashOf(text);
+    return { bearer: { name, role, hash }, hash };
   });
   known.forEach(({ bearer, hash }, i) => {
     const twin = known.findIndex((other) => timingSafeEqual(other.hash, hash));
@@ -41,15 +46,15 @@ export function createTokens(
     const both = `tokens.${known[twin]!.bearer.name} and tokens.${bearer.name}`;
     throw new SecretError(`${both} are the same: give each its own`);
   });
+  // All of them are compared, whoever it is.
+  const still = (asked: Buffer) =>
+    known.reduce<Bearer | null>(
+      (found, { bearer, hash }) => (timingSafeEqual(hash, asked) ? bearer : found),
+      null,
+    );
   return {
-    whose(presented) {
-      const asked = hashOf(presented);
-      // All of them are compared, whoever it is.
-      return known.reduce<Bearer | null>(
-        (found, { bearer, hash }) => (timingSafeEqual(hash, asked) ? bearer : found),
-        null,
-      );
-    },
+    whose: (presented) => still(hashOf(presented)),
+    still,
     close() {},
   };
 }

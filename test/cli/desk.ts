@@ -20,6 +20,8 @@ export interface StandIn extends Desk {
   /** What the journals of a group say; null: there is none. */
   group: ((query: HistoryQuery) => Histories) | null;
   readonly queries: unknown[];
+  /** Who wants to know when something was journalled. */
+  readonly watchers: Set<() => void>;
   reply: (command: Command) => Reply | Promise<Reply>;
   entries: StoredEntry[];
   reloads: number;
@@ -47,6 +49,7 @@ export function standIn(): StandIn {
     audited: () => ({ running: false, report: desk.report }),
     audit: () => desk.auditing(),
     drills: [],
+    watchers: new Set(),
     drillReply: { begun: null, end: { exit: 0, message: 'drilled' } },
     drilled: () => ({ running: false, reply: desk.drillReply.end }),
     async drill(kind, name) {
@@ -61,6 +64,11 @@ export function standIn(): StandIn {
     },
     reply: (command) => ({ exit: 0, message: `done: ${command.kind}` }),
     status: async () => desk.view,
+    watch: (changed) => {
+      desk.watchers.add(changed);
+      return () => void desk.watchers.delete(changed);
+    },
+    strips: () => ({ at, wall, stepMs: 5000, strips: [] }),
     ready: () => desk.view.ready,
     async command(command, id) {
       desk.commands.push(command);
@@ -104,6 +112,7 @@ export function provider(name: string, more: Partial<ProviderView> = {}): Provid
 export function record(more: Partial<RecordView> = {}): RecordView {
   return {
     name: 'www.gslb.example.net.',
+    names: ['www.shop.example.'],
     mode: 'steer',
     target: 'hangzhou',
     cname: 'hz.shop.example.',

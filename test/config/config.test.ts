@@ -1000,6 +1000,7 @@ test('the JSON Schema knows every key, every provider and every check', () => {
       'metrics',
       'notify',
       'origins',
+      'page',
       'paths',
     ],
     ...['policy', 'providers', 'records', 'replica', 'replicas', 'sla', 'socket', 'stateDir'],

@@ -26,7 +26,7 @@ const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 function sourcesOf(...folders: readonly string[]): readonly Source[] {
   return folders.flatMap((folder) =>
     readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
-      .filter((name) => /\.(ts|mjs)$/.test(name))
+      .filter((name) => /\.(tsx?|mjs)$/.test(name))
       .map((name) => join(folder, name))
       .map((path) => source(path, readFileSync(join(root, path), 'utf8'))),
   );
@@ -80,8 +80,32 @@ test('the sources do not know that tests exist', () => {
   assert.equal(conformanceOf([leaning, testing]).length, 2);
 });
 
+test('the page takes types of anywhere, and values of one pure file', () => {
+  const wrong = (pages: readonly Source[]) =>
+    pages.flatMap(({ path, imports }) =>
+      imports
+        .filter(({ what }) => /^(src|providers)\//.test(what) && what !== 'src/cli/worry.ts')
+        .filter(({ names }) => names === null || names.some(({ type }) => !type))
+        .map(({ what }) => `${path} imports ${what}: its code would be in every browser`),
+    );
+  const pages = sourcesOf('web');
+  assert.ok(pages.length > 8);
+  assert.deepEqual(wrong(pages), []);
+  const [worry] = sources.filter(({ path }) => path === 'src/cli/worry.ts');
+  assert.ok(worry!.imports.every(({ names }) => names?.every(({ type }) => type)));
+  const planted = source('web/src/x.tsx', "import { view } from '../../src/core/view.ts';\n");
+  assert.equal(wrong([planted]).length, 1);
+  for (const { path, lines } of pages) {
+    assert.match(lines[0]!, /^\/\/ /, `${path}: open with what it is and what it must never do`);
+    assert.ok(
+      lines.every((line) => line.length <= 102),
+      `${path}: a line is too long`,
+    );
+  }
+});
+
 test('nothing is exported that nobody takes', () => {
-  const users = [...sources, ...sourcesOf('test', 'tools')];
+  const users = [...sources, ...sourcesOf('test', 'tools', 'web')];
   assert.deepEqual(exportsOf(sources, users, door), []);
   const idle = source('src/dns/limit.ts', 'export function idle(): void {}\nfunction own() {}\n');
   assert.equal(exportsOf([idle], [idle], []).length, 1);

@@ -63,7 +63,8 @@ class Terminal {
   /** Ctrl-C to what runs here, and the terminal is closed. */
   async close(): Promise<void> {
     const { pid } = this.#shell;
-    if (this.#shell.exitCode === null) process.kill(-pid!, 'SIGINT');
+    if (!isAlive(-pid!)) return;
+    process.kill(-pid!, 'SIGINT');
     this.#shell.stdin!.end();
     await stopChild(this.#shell);
     // Whoever is slow to end is waited for; the clone goes only after that.

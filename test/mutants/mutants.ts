@@ -93,7 +93,7 @@ async function inCopies(
 
 function copyTree(): string {
   const copy = mkdtempSync(join(tmpdir(), 'detour-mutants-'));
-  for (const part of ['src', 'providers', 'test', 'package.json']) {
+  for (const part of ['src', 'providers', 'test', 'web', 'dist/web', 'package.json']) {
     cpSync(join(root, part), join(copy, part), { recursive: true });
   }
   symlinkSync(join(root, 'node_modules'), join(copy, 'node_modules'));

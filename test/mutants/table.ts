@@ -5607,6 +5607,107 @@ function laneWorks`,
     ],
   },
   {
+    name: 'by a cookie an order is carried out whoever’s page has sent it',
+    rule: 0,
+    by: 'serve/page.test.ts',
+    edits: [
+      {
+        file: 'src/serve/api.ts',
+        find: "if (!found.isOurs && request.method !== 'GET')",
+        replace: "if (!found.isOurs && request.method === 'PUT')",
+      },
+    ],
+  },
+  {
+    name: 'a page of another site that knows the word may give an order',
+    rule: 0,
+    by: 'serve/page.test.ts',
+    edits: [
+      {
+        file: 'src/serve/sessions.ts',
+        find: "if (isForeign(request) || typeof said !== 'string') return false;",
+        replace: "if (typeof said !== 'string') return false;",
+      },
+    ],
+  },
+  {
+    name: 'a session outlives the token that it was begun with',
+    rule: 20,
+    by: 'serve/page.test.ts',
+    edits: [
+      {
+        file: 'src/serve/sessions.ts',
+        find: 'this.#tokens().still(session.hash);',
+        replace: '(this.#first ??= this.#tokens()).still(session.hash);',
+      },
+      {
+        file: 'src/serve/sessions.ts',
+        find: '  readonly #now: () => number;',
+        replace: '  #first: Tokens | null = null;\n  readonly #now: () => number;',
+      },
+    ],
+  },
+  {
+    name: 'the plain page names who holds what',
+    rule: 0,
+    by: 'serve/page.test.ts',
+    edits: [
+      {
+        file: 'src/serve/plain-page.ts',
+        find: 'createFeed({ ...options, names: false })',
+        replace: 'createFeed({ ...options, names: true })',
+      },
+    ],
+  },
+  {
+    name: 'the history of the plain page says what people have typed',
+    rule: 0,
+    by: 'serve/page.test.ts',
+    edits: [
+      {
+        file: 'src/serve/board.ts',
+        find: 'return { ...entryOf(e, false),',
+        replace: 'return { ...entryOf(e, true),',
+      },
+    ],
+  },
+  {
+    name: 'the plain page answers to any header Host though it is not public',
+    rule: 0,
+    by: 'serve/page.test.ts',
+    edits: [
+      {
+        file: 'src/serve/plain-page.ts',
+        find: 'if (!isPublic && !isOfThisMachine(request)) {',
+        replace: 'if (!isPublic && request.url === undefined) {',
+      },
+    ],
+  },
+  {
+    name: 'a page that was let in looks on when it may no longer',
+    rule: 0,
+    by: 'serve/feed.test.ts',
+    edits: [
+      {
+        file: 'src/serve/feed.ts',
+        find: 'if (isBehind || !may()) response.destroy();',
+        replace: 'if (isBehind) response.destroy();',
+      },
+    ],
+  },
+  {
+    name: 'a page that does not take what is sent is sent more and more',
+    rule: 22,
+    by: 'serve/feed.test.ts',
+    edits: [
+      {
+        file: 'src/serve/feed.ts',
+        find: 'if (isBehind || !may()) response.destroy();',
+        replace: 'if (!may()) response.destroy();',
+      },
+    ],
+  },
+  {
     name: 'a token is known by its first characters',
     rule: 20,
     by: 'serve/api.test.ts',

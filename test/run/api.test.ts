@@ -77,10 +77,11 @@ async function freePort(): Promise<number> {
   return port;
 }
 
-type Wanted = Pick<Config, 'api' | 'clusterKeys'>;
+type Wanted = Pick<Config, 'api' | 'clusterKeys' | 'page'>;
 
 const wanted = (more: Partial<NonNullable<Config['api']>> = {}): Wanted => ({
   clusterKeys: [],
+  page: 'local',
   api: {
     listen: { host: '127.0.0.1', port },
     ...{ cert: at('api.crt'), key: at('api.key'), names: [], url: null },

@@ -56,7 +56,10 @@ test('a folder of the unit holds every credential, unless one is named', () => {
   const folder = dirname(put('folder/own-token', 'x'));
   put('etc/systemd/system/detour.service', `LoadCredential=detour:${folder}\n`);
   assert.equal(find('own-token'), 'folder/own-token');
-  assert.match(find('no-token'), /folder\/no-token, which detour\.service names, .*run this as root/);
+  assert.match(
+    find('no-token'),
+    /folder\/no-token, which detour\.service names, .*run this as root/,
+  );
   put('run/credentials/detour.service/detour_own-token', 'x');
   assert.equal(find('own-token'), 'run/credentials/detour.service/detour_own-token');
   put('etc/systemd/system/detour.service', '');

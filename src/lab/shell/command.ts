@@ -614,6 +614,7 @@ function introduction(session: Omit<Session, 'daemon'>): readonly string[] {
       ? [row(`and ${more} more`, `${bare(lab.records.at(-more)!.name)} and so on`)]
       : []),
     row('configuration', configPath(directory)),
+    ...(flags.daemon ? [row('status page', `${listen}/`)] : []),
     ...(flags.daemon ? [row('metrics', `${listen}/metrics`)] : []),
     ...(flags.daemon ? [row('log of the daemon', logPath(directory))] : []),
     '',
