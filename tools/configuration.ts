@@ -20,7 +20,7 @@ interface Shown {
   readonly value: string;
   /** The comment above it and behind it; empty: none. */
   readonly comment: string;
-  /** What an example shows on a line of its own is the default, unless its comment says another. */
+  /** What the first example shows on a line is the default, unless its comment says another. */
   readonly isDefault: boolean;
 }
 
@@ -94,8 +94,9 @@ export interface Sources {
 /** The whole page. Throws where an option has neither a description nor a comment, naming it. */
 export function configurationPage({ schema, kinds, examples }: Sources): string {
   const shown = new Map<string, Shown>();
-  for (const text of examples) {
-    for (const [path, one] of shownIn(text, kinds)) {
+  for (const [i, text] of examples.entries()) {
+    for (const [path, seen] of shownIn(text, kinds)) {
+      const one = { ...seen, isDefault: seen.isDefault && i === 0 };
       const before = shown.get(path);
       if (before === undefined || (before.comment === '' && one.comment !== ''))
         shown.set(path, one);
@@ -110,7 +111,7 @@ export function configurationPage({ schema, kinds, examples }: Sources): string 
   if (silent.length > 0) throw new Error(`nothing says what these are for: ${silent.join(', ')}`);
   const byPart = Map.groupBy(told, ({ path }) => {
     const first = path.split(/[.[]/)[0]!;
-    return path === first && first in parts === false ? 'top' : first;
+    return path === first && !(first in parts) ? 'top' : first;
   });
   const strange = [...byPart.keys()].filter((part) => !(part in parts));
   if (strange.length > 0) throw new Error(`give these a heading: ${strange.join(', ')}`);
@@ -223,13 +224,10 @@ function formOf(schema: Schema): string {
 }
 
 function between(least: number | undefined, most: number | undefined): string {
-  const whole = Number.isSafeInteger;
-  const [from, to] = [least, most].map((n) =>
-    n !== undefined && Math.abs(n) < 2 ** 50 ? n : null,
-  );
-  if (from != null && to != null) return `, ${from} to ${to}`;
-  if (from != null && whole(from)) return `, ${from} at least`;
-  return to == null ? '' : `, ${to} at most`;
+  const [from, to] = [least, most].map((n) => (Math.abs(n ?? Infinity) < 2 ** 50 ? n : undefined));
+  if (from !== undefined && to !== undefined) return `, ${from} to ${to}`;
+  if (from !== undefined) return `, ${from} at least`;
+  return to === undefined ? '' : `, ${to} at most`;
 }
 
 // ---------------------------------------------------------------- from the examples
@@ -346,11 +344,16 @@ function defaultOf(schema: Schema, one: Shown | undefined): string {
   const { default: own } = schema;
   const isPlain = ['string', 'number', 'boolean'].includes(typeof own) && own !== '';
   if (isPlain) return `\`${own}\``;
+  if (typeof own === 'object' && own !== null && Object.keys(own).length > 0) {
+    const keys = Object.entries(own).map(([key, value]) => `${key}: ${value}`);
+    if (!Array.isArray(own)) return `\`{ ${keys.join(', ')} }\``;
+  }
   const comment = one?.comment ?? '';
   const told = /\bdefaults?(?: is)?:? ([^.;)]+)/i.exec(comment)?.[1]?.trim();
   if (told !== undefined) return told.startsWith('none') ? 'none' : told;
   if (/\bdefault\b/i.test(comment)) return 'none';
-  return one?.isDefault && one.value !== '' ? one.value : 'none';
+  const isSecret = formOf(schema).includes('secret');
+  return one?.isDefault && one.value !== '' && !isSecret ? one.value : 'none';
 }
 
 /** A sentence that Markdown shows as it is written, with pages in docs/ as links. */

@@ -575,6 +575,8 @@ class EtcdCoordinator implements GroupCoordinator {
     while (this.#flight !== null) await this.#flight.over;
     const holding = this.#held;
     if (holding === null || this.actsUntil() === 0) {
+      // Whoever is told so has let go: a reply that comes now must not renew what nobody acts on.
+      this.#lapse();
       return { kind: 'deposed', why: 'the lease is not held' };
     }
     const settled = await this.#write(holding, batch);

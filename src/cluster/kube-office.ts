@@ -258,11 +258,14 @@ export class Office implements Shared {
   }
 
   async #commit(batch: Batch): Promise<Outcome> {
-    const { documents, clock, term, until } = this.#options;
+    const { documents, clock, term, until, giveUp } = this.#options;
     const own = term();
     const opened = documents.opened;
     if (own === null || opened?.shelf?.term !== own) {
-      return { kind: 'deposed', why: 'this replica does not hold the lease' };
+      const why = 'this replica does not hold the lease';
+      // Whoever is told so has let go.
+      if (own !== null) giveUp(why);
+      return { kind: 'deposed', why };
     }
     const { base, lease } = opened.shelf;
     const make = (now: Opened, home: string) =>

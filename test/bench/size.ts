@@ -1,8 +1,8 @@
 // `npm run bench:size`: how large a machine Detour wants. For each number of records the built daemon
-// runs before the lab's vendors with two origins of its own a record, by the default policy, first on
-// an empty store. It prints the time until every record is adopted, then of a calm half
-// minute the processor, the memory, the exposition and what a day would add to the store. It judges
-// nothing, and never leaves a process or a file behind.
+// runs before the lab's vendors with two origins of its own a record, by the default policy, on an
+// empty store. It prints the time until every record is adopted, then of a calm half minute the
+// processor, the memory, the exposition and the store. It judges nothing, and never leaves a process or
+// a file behind.
 
 import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { cpus, loadavg } from 'node:os';

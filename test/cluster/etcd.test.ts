@@ -45,6 +45,8 @@ class Replica {
   isForgetful = false;
   keys: readonly string[] = [KEY];
   trouble: string[] = [];
+  /** What a suspended machine's timers have not seen yet. */
+  aheadMs = 0;
   /** Keep-alives are answered in this election of etcd's, and never reach it. */
   staleTerm: number | null = null;
   readonly #group: Group;
@@ -71,7 +73,7 @@ class Replica {
     this.coordinator = createEtcdCoordinator({
       gateway: this.#stale(etcd.gateway(this.process, this.link)),
       clock: this.process.clock(),
-      elapsed: () => timeline.now,
+      elapsed: () => timeline.now + this.aheadMs,
       replica: this.name,
       prefix,
       ttlMs: TTL_MS,
@@ -457,6 +459,19 @@ test('a commit that may or may not be made costs the right to act, and all agree
     await group.agree(Object.fromEntries(group.others(leader)[0]!.docs));
     assert.equal(group.overlaps, 0);
   }
+});
+
+test('whoever is told that it may not commit has let go, though its lease is renewed just then', async () => {
+  const { group, leader } = await started();
+  await group.settle(leader.commit(batch({ 'epoch/x.': 1 })));
+  leader.aheadMs = TTL_MS;
+  const outcome = await leader.commit(batch({ 'epoch/x.': 2 }));
+  leader.aheadMs = 0;
+  assert.equal(outcome.kind, 'deposed');
+  assert.equal(leader.term, null, 'it was told so');
+  await group.elected();
+  assert.notEqual(group.actor!.term, null, 'whoever acts was told so');
+  await group.agree({ 'epoch/x.': 1 });
 });
 
 test('an outcome that is not known is never taken for a good one', async () => {

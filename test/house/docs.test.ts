@@ -168,9 +168,9 @@ function refusalOfLab(words: readonly string[], help: string): string | null {
   const [first = ''] = words;
   const isWord = /^[a-z]/.test(first);
   if (isWord && !help.includes(`  detour lab ${first}`)) return `there is no lab ${first}`;
-  const strange = words.filter((word) => word.startsWith('--') && !help.includes(`  ${word}`));
-  const known = strange.filter((word) => word === '--help' || help.includes(`[${word}`));
-  return strange.length > known.length ? `it has no ${strange.join(', ')}` : null;
+  const known = (option: string) => help.includes(`  ${option}`) || help.includes(`[${option}`);
+  const strange = words.filter((word) => word.startsWith('--') && !known(word));
+  return strange.every((word) => word === '--help') ? null : `it has no ${strange.join(', ')}`;
 }
 
 test('every command in a code block is taken by the program, with its options and arguments', async () => {
@@ -237,8 +237,8 @@ test('every configuration in the pages is good, and a part of one has only keys 
       const keys = typeof value === 'object' && value !== null ? Object.keys(value) : [];
       if (keys.includes('cluster') && keys.includes('records')) {
         whole++;
-        const read = parseConfig(text, path, tables);
-        if (!read.ok) assert.fail(read.problems.map(printProblem).join('\n'));
+        const parsed = parseConfig(text, path, tables);
+        if (!parsed.ok) assert.fail(parsed.problems.map(printProblem).join('\n'));
         continue;
       }
       // Some blocks are other programs': a part of ours begins with a key of ours.
