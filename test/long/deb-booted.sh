@@ -88,4 +88,26 @@ check 'no state' test ! -e /var/lib/detour
 check 'no configuration' test ! -e /etc/detour
 check 'no user' not getent passwd detour
 check 'no unit, no link to one' test -z "$(find /etc/systemd /usr/lib/systemd /var/lib/systemd -name '*detour*')"
+
+# The same program without the package: what `detour install-service` does.
+dpkg-deb --extract "$newer" /tmp/unpacked
+mv /tmp/unpacked/usr/lib/detour /opt/detour
+own() { /opt/detour/bin/node /opt/detour/bin/detour.cjs "$@"; }
+says() { own install-service "$@" | grep -E -q "^ *$word"; }
+word='would: unit /etc/systemd/system/detour.service, for /opt/detour/bin/detour.cjs'
+check 'install-service --dry-run says what it would do' says --dry-run
+check 'and does none of it' test ! -e /etc/systemd/system/detour.service -a ! -e /etc/detour
+word='done: useradd'
+check 'install-service' says
+word='all of it was there already'
+check 'twice is once' says
+cp -r "$given/." /etc/detour/
+sed -i 's#/usr/lib/detour#/opt/detour#' /etc/detour/node_modules/detour-check-trap/index.js
+chown -R root:detour /etc/detour/detour.yaml /etc/detour/node_modules
+own init --key-only /etc/detour/credentials/cluster-key > /dev/null
+echo a-token > /etc/detour/credentials/cf-token
+check 'its unit starts' systemctl start detour
+check 'and is active' is ActiveState active
+check 'and answers' own status
+check 'and stops' systemctl stop detour
 echo "all was tried"

@@ -185,7 +185,7 @@ async function booted(base: string, debs: readonly string[]): Promise<void> {
 Type=oneshot
 Environment=HOME=/root LANG=C.UTF-8
 ExecStart=-${[...argv, '/root/given'].join(' ')}
-ExecStopPost=/bin/systemctl --no-block poweroff
+ExecStopPost=/bin/sh -c 'systemctl --no-block poweroff 2> /dev/null'
 StandardOutput=append:/root/said
 StandardError=inherit
 TimeoutStartSec=900
