@@ -313,6 +313,7 @@ async function grey(browser: Browser, place: PageLab, lookOver: LookOver): Promi
       0,
       'who may read sees no deeds',
     );
+    await holds(page, `document.querySelectorAll('.strip rect').length > 5`);
     const began = performance.now();
     relay.refuses = true;
     relay.cut();

@@ -5,7 +5,7 @@ import type { ComponentChildren } from 'preact';
 import type { HeldRow } from '../../src/serve/board.ts';
 import type { Live } from './live.ts';
 import { useSpeech } from './spoken.tsx';
-import { type Level, span } from './view.ts';
+import { type Level, seconds } from './view.ts';
 
 const shapes: Readonly<Record<Level, string>> = {
   trouble: '▲',
@@ -42,14 +42,22 @@ export function Tag({
 export function Since({ live, at }: { readonly live: Live; readonly at: number }) {
   const { language, say } = useSpeech();
   return (
-    <Moment live={live} at={at} text={say('age.for', { age: span(live.now() - at, language) })} />
+    <Moment
+      live={live}
+      at={at}
+      text={say('age.for', { age: seconds(live.now() - at, language) })}
+    />
   );
 }
 
 export function Ago({ live, at }: { readonly live: Live; readonly at: number }) {
   const { language, say } = useSpeech();
   return (
-    <Moment live={live} at={at} text={say('age.ago', { age: span(live.now() - at, language) })} />
+    <Moment
+      live={live}
+      at={at}
+      text={say('age.ago', { age: seconds(live.now() - at, language) })}
+    />
   );
 }
 
@@ -57,7 +65,7 @@ export function Ago({ live, at }: { readonly live: Live; readonly at: number }) 
 export function In({ live, at }: { readonly live: Live; readonly at: number }) {
   const { language, say } = useSpeech();
   const leftMs = Math.max(0, at - live.now());
-  return <Moment live={live} at={at} text={say('age.in', { age: span(leftMs, language) })} />;
+  return <Moment live={live} at={at} text={say('age.in', { age: seconds(leftMs, language) })} />;
 }
 
 function Moment({

@@ -250,7 +250,7 @@ export function span(ms: number, language: Language): string {
     .join(' ');
 }
 
-/** How old the data is, in whole seconds. */
+/** How old or how far off a thing is, in whole seconds, one at least. */
 export function seconds(ms: number, language: Language): string {
   return span(Math.max(1000, ms), language);
 }
