@@ -214,7 +214,7 @@ test('the systemd unit keeps the daemon alive, shut in, and reloadable', () => {
   assert.equal(one('ExecReload'), "/bin/sh -c 'kill -HUP $MAINPID'");
   assert.equal(one('Restart'), 'always');
   assert.deepEqual(unit.get('Unit.StartLimitIntervalSec'), ['0']);
-  assert.ok(Number(one('RestartSec')) > 0 && Number(one('TimeoutStopSec')) > 5);
+  assert.ok(Number(one('RestartSec')) > 0);
   assert.match(one('MemoryMax'), /^\d+M$/);
   assert.equal(one('UMask'), '0077');
   assert.equal(one('LimitCORE'), '0');

@@ -35,7 +35,7 @@ for (const mode of modes) {
   });
 }
 
-test('a pod is given the time that an orderly end takes, with a hand-over and the last notices', () => {
+test('a pod and the unit are given the time that an orderly end takes, with a hand-over and the last notices', () => {
   const msOf = (path: string, name: string) => {
     const found = new RegExp(`^const ${name} = ([\\d_]+);$`, 'm').exec(read(path));
     return Number(found![1]!.replaceAll('_', ''));
@@ -49,6 +49,8 @@ test('a pod is given the time that an orderly end takes, with a hand-over and th
   const pod = oneOf(overlay('etcd'), 'StatefulSet')['spec'].template.spec;
   assert.equal((engine + own + told + doors) / 1000, 18);
   assert.ok(pod.terminationGracePeriodSeconds > 18);
+  const [, unit] = /^TimeoutStopSec=(\d+)$/m.exec(read('deploy/systemd/detour.service'))!;
+  assert.ok(Number(unit) > 18);
 });
 
 // ---------------------------------------------------------------- Helm
