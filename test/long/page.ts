@@ -107,7 +107,7 @@ const rowOf = (page: Page, name: string) => page.locator('.record', { hasText: `
 // ---------------------------------------------------------------- an outage, watched
 
 async function watch(browser: Browser): Promise<void> {
-  const place = await startPageLab('--paths', '3');
+  const place = await startPageLab(['--paths', '3']);
   const wrong: string[] = [];
   const found: string[] = [];
   let looked = 0;
@@ -339,7 +339,11 @@ async function grey(browser: Browser, place: PageLab, lookOver: LookOver): Promi
 // ---------------------------------------------------------------- many records
 
 async function many(browser: Browser): Promise<void> {
-  const place = await startPageLab('--records', values.records, '--quotas', 'off', '--ttl', '300');
+  const place = await startPageLab(
+    ['--records', values.records, '--quotas', 'off', '--ttl', '300'],
+    // The third vendor takes each marker by itself: minutes of taking over, which is not asked here.
+    (text) => text.replaceAll('publish: [cf, r53, ali]', 'publish: [cf, r53]'),
+  );
   try {
     await until('all records are taken over', 600_000, async () => {
       const { records } = await place.status();
@@ -428,7 +432,7 @@ const part = (sorted: readonly number[], share: number) =>
   sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;
 
 async function load(): Promise<void> {
-  const place = await startPageLab('--records', '200', '--quotas', 'off');
+  const place = await startPageLab(['--records', '200', '--quotas', 'off']);
   const watched = await startWatched();
   try {
     const checks = Array.from({ length: watchedChecks }, (_, i) => {

@@ -2,7 +2,7 @@
 // records with public names and objectives. Everything started here is ended for certain.
 
 import { randomBytes } from 'node:crypto';
-import { appendFileSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import type { StatusView } from '../../src/core/view.ts';
@@ -41,7 +41,11 @@ async function freePort(): Promise<number> {
   return port;
 }
 
-export async function startPageLab(...argv: readonly string[]): Promise<PageLab> {
+/** `change` is made to the configuration's text before the daemon reads it. */
+export async function startPageLab(
+  argv: readonly string[],
+  change: (text: string) => string = (text) => text,
+): Promise<PageLab> {
   const lab = await startLabProgram('--no-daemon', ...argv);
   const made = makeCertificate(lab.directory, 'api', ['127.0.0.1']);
   if (made === null) throw new Error('missing: openssl');
@@ -56,7 +60,8 @@ export async function startPageLab(...argv: readonly string[]): Promise<PageLab>
     return `    ${role === 'operate' ? 'ann' : `team-${role}`}: { token: { file: ${file} }, role: ${role} }`;
   });
   const place = `  listen: "127.0.0.1:${port}"\n  cert: ${made.certFile}\n  key: ${made.keyFile}`;
-  appendFileSync(lab.ready.config, `\napi:\n${place}\n  tokens:\n${rows.join('\n')}\n`);
+  const text = change(readFileSync(lab.ready.config, 'utf8'));
+  writeFileSync(lab.ready.config, `${text}\napi:\n${place}\n  tokens:\n${rows.join('\n')}\n`);
   const daemon = startDaemon(lab.ready.config);
   const socket = socketOf(lab.directory);
   const status = () => mustCall<StatusView>(socket, 'GET', '/v1/status', undefined, 30_000);
