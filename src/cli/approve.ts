@@ -15,6 +15,7 @@ import {
   type OrderOptions,
   planLines,
   readReason,
+  reasonIn,
   said,
   showPlan,
   who,
@@ -39,6 +40,7 @@ export function addApprove(program: Command, cli: Cli): void {
     .command('approve')
     .description('let a decision go that waits for a person; pins nothing')
     .argument('[ids...]', 'of the decisions; none where just one waits')
+    .option('--reason <text>', 'why, for the journal', readReason)
     .option('--all', 'every decision that waits')
     .option('--yes', 'do not ask first (nothing is asked in a pipe)')
     .option('--dry-run', 'say what it would do, and do nothing');
@@ -81,9 +83,7 @@ async function answer(
   const client = daemon(cli, options);
   if (options.all && given.length > 0) throw new CliError(2, 'give ids, or --all alone');
   const ids = given.length > 0 ? [...new Set(given)] : await waitingIds(client, kind, options);
-  const reason = options.reason === undefined ? {} : { reason: options.reason };
-  const orderOf = (id: string): Order =>
-    kind === 'approve' ? { kind, id, by: who(cli) } : { kind, id, by: who(cli), ...reason };
+  const orderOf = (id: string): Order => ({ kind, id, by: who(cli), ...reasonIn(options) });
   if (!options.dryRun && kind === 'approve' && mustAsk(cli, options)) {
     const refusal = await askFirst(cli, client, ids.map(orderOf));
     if (refusal !== null) return showPlan(cli, refusal, options);

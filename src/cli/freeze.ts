@@ -3,7 +3,7 @@
 
 import type { Command } from 'commander';
 import { type Cli, examples } from './hands.ts';
-import { giveOrder, holdMs, type OrderOptions, withReason } from './order.ts';
+import { giveOrder, holdMs, mayReason, type OrderOptions, reasonIn, withReason } from './order.ts';
 
 export function addFreeze(program: Command, cli: Cli): void {
   const command = withReason(
@@ -32,14 +32,17 @@ export function addFreeze(program: Command, cli: Cli): void {
 }
 
 export function addUnfreeze(program: Command, cli: Cli): void {
-  const command = program
-    .command('unfreeze')
-    .description('let automatic decisions go on')
-    .argument('[record]', 'one record; without it, the freeze of all of them');
-  giveOrder(cli, command, 'moves', ([record], _, by) => ({
+  const command = mayReason(
+    program
+      .command('unfreeze')
+      .description('let automatic decisions go on')
+      .argument('[record]', 'one record; without it, the freeze of all of them'),
+  );
+  giveOrder<OrderOptions & { reason?: string }>(cli, command, 'moves', ([record], options, by) => ({
     kind: 'unfreeze',
     record: record ?? null,
     by,
+    ...reasonIn(options),
   }));
   examples(command, '$ detour unfreeze', '$ detour unfreeze www.gslb.example.net');
 }

@@ -34,6 +34,16 @@ export function withReason(command: Command): Command {
   return command.requiredOption('--reason <text>', 'why, for the journal', readReason);
 }
 
+/** A reason that may be given. */
+export function mayReason(command: Command): Command {
+  return command.option('--reason <text>', 'why, for the journal', readReason);
+}
+
+/** As a part of an order: nothing where none was given. */
+export function reasonIn({ reason }: { readonly reason?: string }): { readonly reason?: string } {
+  return reason === undefined ? {} : { reason };
+}
+
 export function readReason(text: string): string {
   const reason = text.trim();
   if (reason === '') throw new InvalidArgumentError('It is empty: say why.');

@@ -3,7 +3,7 @@
 
 import type { Command } from 'commander';
 import { type Cli, examples } from './hands.ts';
-import { giveOrder, holdMs, type OrderOptions, withReason } from './order.ts';
+import { giveOrder, holdMs, mayReason, type OrderOptions, reasonIn, withReason } from './order.ts';
 
 export function addPin(program: Command, cli: Cli): void {
   const command = withReason(
@@ -32,10 +32,17 @@ export function addPin(program: Command, cli: Cli): void {
 }
 
 export function addUnpin(program: Command, cli: Cli): void {
-  const command = program
-    .command('unpin')
-    .description('end a pin; moves nothing by itself')
-    .argument('<record>', 'the record');
-  giveOrder(cli, command, 'moves', ([record], _, by) => ({ kind: 'unpin', record: record!, by }));
+  const command = mayReason(
+    program
+      .command('unpin')
+      .description('end a pin; moves nothing by itself')
+      .argument('<record>', 'the record'),
+  );
+  giveOrder<OrderOptions & { reason?: string }>(cli, command, 'moves', ([record], options, by) => ({
+    kind: 'unpin',
+    record: record!,
+    by,
+    ...reasonIn(options),
+  }));
   examples(command, '$ detour unpin www.gslb.example.net');
 }

@@ -745,6 +745,7 @@ test('every other order reaches the daemon as typed, by the user who gave it', a
       { kind: 'pin', record: name, reason: 'r', by, forMs: null },
     ],
     [['unpin', www], { kind: 'unpin', record: name, by }],
+    [['unpin', www, '--reason', 'r'], { kind: 'unpin', record: name, reason: 'r', by }],
     [
       ['drain', 'aliyun', '--reason', 'r'],
       { kind: 'drain', what: 'aliyun', reason: 'r', by, forMs: null },
@@ -761,6 +762,7 @@ test('every other order reaches the daemon as typed, by the user who gave it', a
     ],
     [['unfreeze'], { kind: 'unfreeze', record: null, by }],
     [['unfreeze', www], { kind: 'unfreeze', record: name, by }],
+    [['unfreeze', '--reason', 'r'], { kind: 'unfreeze', record: null, reason: 'r', by }],
     [['ack', www], { kind: 'ack', record: name, by, reject: false }],
     [['ack', www, '--reject'], { kind: 'ack', record: name, by, reject: true }],
     [['ack', '--restored'], { kind: 'restored', by }],
