@@ -187,8 +187,8 @@ class EtcdCoordinator implements GroupCoordinator {
   #strange = '';
   #shift: number | null;
   #isShiftLive = false;
-  /** That of the last telling of everything. */
-  #toldShift: number | null = null;
+  /** Those by which what is known was told; null: nothing was. */
+  #toldShifts: { readonly least: number; readonly most: number } | null = null;
   #restored: string | null = null;
   #raising = false;
   #restoring: Promise<Reply> | null = null;
@@ -970,7 +970,8 @@ class EtcdCoordinator implements GroupCoordinator {
     }
     for (const key of from.keys()) if (!macs.has(key)) docs.push([key, null]);
     const whole = this.#told === null;
-    if (whole) this.#toldShift = this.#shift;
+    if (whole) this.#toldShifts = null;
+    if (docs.length > 0) this.#noteTold();
     this.#told = { number: head.number, macs };
     const { number, by } = head;
     this.#tell({ kind: 'documents', docs, whole, number, by, isNew: !head.shared });
@@ -992,10 +993,18 @@ class EtcdCoordinator implements GroupCoordinator {
     const isFirst = isLive && !this.#isShiftLive;
     this.#shift = isFirst || before === null ? seen : Math.min(before, seen);
     if (isLive) this.#isShiftLive = true;
-    // Many small steps make a large one.
-    const told = this.#toldShift ?? before ?? this.#shift;
-    this.#toldShift = told;
-    if (Math.abs(this.#shift - told) > SHIFT_NEWS_MS) this.#told = null;
+    // Many small steps make a large one, and each document was told after another of them.
+    const told = this.#toldShifts;
+    if (told === null) return;
+    const off = Math.max(told.most - this.#shift, this.#shift - told.least);
+    if (off > SHIFT_NEWS_MS) this.#told = null;
+  }
+
+  /** By which shifts what is known was told. */
+  #noteTold(): void {
+    const shift = this.#shift ?? 0;
+    const { least, most } = this.#toldShifts ?? { least: shift, most: shift };
+    this.#toldShifts = { least: Math.min(least, shift), most: Math.max(most, shift) };
   }
 
   #tellReplies(): void {
