@@ -133,6 +133,8 @@ export function createEtcdCoordinator(options: EtcdOptions): GroupCoordinator {
 
 interface Lease {
   readonly id: string;
+  /** What its key says: who, and a word that no other claim has. */
+  readonly claim: string;
   /** On the clock that notices suspension. */
   until: number;
 }
@@ -369,7 +371,7 @@ class EtcdCoordinator implements GroupCoordinator {
       else if (this.#o.clock.now() - this.#headAt > BEAT_MS) void this.#beat();
     } else if (key === null) await this.#campaign();
     // The reply to our own success was lost.
-    else if (key.lease === this.#lease?.id) await this.#claim(key.createRevision);
+    else if (key.lease === this.#lease?.id) await this.#claim(key.createRevision, this.#lease);
   }
 
   #look() {
@@ -383,11 +385,12 @@ class EtcdCoordinator implements GroupCoordinator {
   }
 
   async #grant() {
-    const { gateway, elapsed, ttlMs } = this.#o;
+    const { gateway, elapsed, ttlMs, replica, id } = this.#o;
     const sentAt = elapsed();
     const got = await gateway.grant(Math.ceil(ttlMs / 1000), CALL_MS);
     if (!got.ok || this.#lease !== null) return got;
-    this.#lease = { id: got.value.id, until: sentAt + Math.min(got.value.ttlMs, ttlMs) };
+    const claim = JSON.stringify({ replica, claim: id() });
+    this.#lease = { id: got.value.id, claim, until: sentAt + Math.min(got.value.ttlMs, ttlMs) };
     return got;
   }
 
@@ -414,18 +417,17 @@ class EtcdCoordinator implements GroupCoordinator {
   }
 
   async #campaign(): Promise<void> {
-    const { gateway, prefix, replica, elapsed, clock } = this.#o;
+    const { gateway, prefix, elapsed, clock } = this.#o;
     const lease = this.#lease;
     if (this.#closed || this.#claiming || this.#held !== null || lease === null) return;
     if (!this.#mirrored || this.#stop() !== null || clock.now() < this.#restUntil) return;
     if (this.#authority() <= elapsed()) return;
     this.#claiming = true;
     const key = `${prefix}lease`;
-    const value = JSON.stringify({ replica });
     const got = await gateway.txn(
       {
         compare: [{ key, target: 'create', revision: 0 }],
-        success: [{ kind: 'put', key, value, lease: lease.id }],
+        success: [{ kind: 'put', key, value: lease.claim, lease: lease.id }],
         failure: [{ kind: 'range', key }],
       },
       CALL_MS,
@@ -438,17 +440,17 @@ class EtcdCoordinator implements GroupCoordinator {
       return this.#refusedBy(got.fault);
     }
     const there = got.value.ranges[0]?.[0];
-    if (got.value.succeeded) await this.#claim(got.header.revision);
-    else if (there?.lease === lease.id) await this.#claim(there.createRevision);
+    if (got.value.succeeded) await this.#claim(got.header.revision, lease);
+    else if (there?.lease === lease.id) await this.#claim(there.createRevision, lease);
   }
 
   /** The key is ours: the head comes under it before anything else, and then we act. */
-  async #claim(create: number): Promise<void> {
+  async #claim(create: number, { claim }: Lease): Promise<void> {
     if (this.#claiming || this.#held !== null || this.#closed) return;
     this.#claiming = true;
     try {
       for (let tries = 0; tries < 3; tries++) {
-        const holding = this.#stop() === null ? this.#holdingOf(create) : null;
+        const holding = this.#stop() === null ? this.#holdingOf(create, claim) : null;
         if (holding === null) break;
         this.#tellDocuments(false);
         this.#before = this.#predecessors();
@@ -474,12 +476,12 @@ class EtcdCoordinator implements GroupCoordinator {
     await this.#stepDown('the head could not be taken over');
   }
 
-  #holdingOf(create: number): Holding | null {
+  #holdingOf(create: number, claim: string): Holding | null {
     const { memory, head } = { memory: this.#memory, head: this.#mirror.head };
     const base = Math.max(memory.base, head?.base ?? 0);
     const term = base + create;
     if (term > Math.max(memory.term, head?.term ?? 0) && term <= MARKER_NUMBER_MAX) {
-      return { create, term, base };
+      return { create, claim, term, base };
     }
     this.#restored = `its revisions went back: the next term would be ${term}`;
     this.#evaluate(false);

@@ -23,8 +23,9 @@ const TRY_MS = 4000;
 const AGAIN_MS = 200;
 
 export interface Holding {
-  /** The create revision of the lease's key. */
+  /** The create revision of the lease's key, and what that key says: an engine put back has both. */
   readonly create: number;
+  readonly claim: string;
   readonly term: number;
   readonly base: number;
 }
@@ -47,13 +48,14 @@ export interface Planned {
   readonly head: Head;
   readonly headRevision: number;
   readonly create: number;
+  readonly claim: string;
   /** By key below the prefix: what then stands there; null: nothing. */
   readonly changes: readonly (readonly [key: string, raw: string | null])[];
 }
 
 /** The batch's documents in group time, as the transaction that writes them. */
 export function plan(batch: Batch, mirror: Mirror, terms: Terms): Planned {
-  const { prefix, seal, tx, at, by, base, cluster, leases, term, create } = terms;
+  const { prefix, seal, tx, at, by, base, cluster, leases, term, create, claim } = terms;
   const number = terms.after + 1;
   const close = (purpose: 'document' | 'done' | 'log', key: string, value: unknown) =>
     seal.close(purpose, key, { term, number, text: JSON.stringify(value) });
@@ -87,6 +89,7 @@ export function plan(batch: Batch, mirror: Mirror, terms: Terms): Planned {
   const txn: Txn = {
     compare: [
       { key: `${prefix}lease`, target: 'create', revision: create },
+      { key: `${prefix}lease`, target: 'value', value: claim },
       { key: `${prefix}head`, target: 'mod', revision: mirror.headRevision },
       { key: `${prefix}doubt`, target: 'create', revision: 0 },
       ...own,
@@ -94,8 +97,8 @@ export function plan(batch: Batch, mirror: Mirror, terms: Terms): Planned {
     success: ops,
     failure: ['lease', 'head', 'doubt'].map((key) => ({ kind: 'range', key: prefix + key })),
   };
-  const headRevision = mirror.headRevision;
-  return { txn, head: { ...head, term, number }, headRevision, create, changes: [...changes] };
+  const followed = { headRevision: mirror.headRevision, create, claim };
+  return { txn, head: { ...head, term, number }, ...followed, changes: [...changes] };
 }
 
 /** The decisions, for whoever reads the log, and no more of it than its bound. */
@@ -202,7 +205,7 @@ function outcomeOf(
   if (head && isOurs(planned, head, seal)) {
     return { kind: 'committed', revision: head.modRevision };
   }
-  if (lease?.createRevision !== planned.create) {
+  if (lease?.createRevision !== planned.create || lease.value !== planned.claim) {
     return { kind: 'deposed', why: 'the key of its lease is another' };
   }
   if (doubt) return { kind: 'deposed', why: 'the group was found restored' };

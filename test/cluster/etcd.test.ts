@@ -577,6 +577,17 @@ test('a head that another wrote under our lease is not overwritten', async () =>
   assert.equal((await group.settle(going)).kind, 'deposed');
 });
 
+test('the key of another’s lease is not ours, though it was made at the same revision', async () => {
+  const { group, leader } = await started();
+  await group.settle(leader.commit(batch({ 'epoch/x.': 1 })));
+  leader.link.delayMs = 300;
+  const going = leader.commit(batch({ 'epoch/x.': 2 }));
+  // As in an engine that was put back: only what the key says is another.
+  group.etcd.put(`${prefix}lease`, '{"replica":"n9"}');
+  assert.equal((await group.settle(going)).kind, 'deposed');
+  assert.equal(leader.mayAct, false);
+});
+
 test('what is too large is refused, and the right to act stays', async () => {
   const { group, leader } = await started();
   const many = Object.fromEntries(Array.from({ length: 101 }, (_, i) => [`epoch/${i}.`, i]));

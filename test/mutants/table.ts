@@ -3530,6 +3530,18 @@ function laneWorks`,
     ],
   },
   {
+    name: 'in an engine that was put back another’s key passes for ours',
+    rule: 12,
+    by: 'cluster/etcd.test.ts',
+    edits: [
+      {
+        file: 'src/cluster/ledger.ts',
+        find: "lease`, target: 'value', value: claim }",
+        replace: "lease`, target: 'create', revision: create }",
+      },
+    ],
+  },
+  {
     name: 'a head that is read late sets the clock of one who has acted',
     rule: 12,
     by: 'cluster/etcd.test.ts',
