@@ -238,15 +238,21 @@ export function keepRuns(state: State, key: string, value: Json | null): void {
 
 // ---------------------------------------------------------------- orders
 
+/** Whose drill has no end yet; that of a record that is gone from here may go on elsewhere. */
+function inDrill(state: State): Name | undefined {
+  const here = [...state.records.values()].map(({ name, doc }) => [name, doc] as const);
+  return [...here, ...state.asleep].find(([, doc]) => doc.drill !== null)?.[0];
+}
+
 /** Begins a live drill, or says all that is in its way, each with its cure. */
 export function beginDrill(state: State, r: RecordState, c: Order, out: Step): Reply {
   const to = c.target ?? r.config.targets.find((t) => t.origin !== r.doc.target)?.origin ?? null;
   if (to === null) return refused(`${r.name} has no other target: a drill needs two that are up`);
   const problems = problemsOf(state, r, to);
-  const other = [...state.records.values()].find((one) => one.doc.drill !== null);
+  const other = inDrill(state);
   if (other !== undefined) {
-    const cure = `wait, or run \`detour drill end ${other.name}\``;
-    problems.unshift(`a live drill of ${other.name} runs, and there is one at a time: ${cure}`);
+    const end = state.records.has(other) ? `, or run \`detour drill end ${other}\`` : '';
+    problems.unshift(`a live drill of ${other} runs, and there is one at a time: wait${end}`);
   }
   if (problems.length > 0) return refused(`no live drill of ${r.name}: ${problems.join('; ')}`);
   // Where a person is asked first the calendar begins nothing: what is due is told, and waits.

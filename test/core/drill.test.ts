@@ -20,9 +20,9 @@ function steady(): World {
   return w;
 }
 
-function drill(w: World, byVendor: boolean, forMs = 1000) {
+function drill(w: World, byVendor: boolean, forMs = 1000, record = 'www') {
   const how = { target: null, byVendor, forMs, watchMs: 10_000 };
-  return w.command({ kind: 'drill', record: 'www', ...how, reason: 'because', by: 'ann' });
+  return w.command({ kind: 'drill', record, ...how, reason: 'because', by: 'ann' });
 }
 
 const recordOf = (w: World) => view(w.state, about).records[0]!;
@@ -118,8 +118,12 @@ test('a leader whose record was gone in the middle of a drill has not watched it
   w.advance(8_000);
   assert.equal(recordOf(w).target, 'b');
   const { config } = w;
-  w.reload({ ...config, records: {} });
+  const { [www]: one } = config.records;
+  const other = 'img.gslb.test.';
+  w.reload({ ...config, records: { [other]: { ...one!, name: other } } });
   w.advance(1_000);
+  const refused = drill(w, false, 600_000, other);
+  assert.match(refused.message, /a live drill of www\.gslb\.test\. runs, .* one at a time: wait/);
   w.reload(config);
   w.advance(30_000);
   const { target, drill: now, lastDrill } = recordOf(w);
