@@ -189,7 +189,7 @@ class EtcdCoordinator implements GroupCoordinator {
   #strange = '';
   #shift: number | null;
   #isShiftLive = false;
-  /** Those by which what is known was told; null: nothing was. */
+  /** Those by which what is known was told or decided; null: nothing was. */
   #toldShifts: { readonly least: number; readonly most: number } | null = null;
   #restored: string | null = null;
   #raising = false;
@@ -603,6 +603,7 @@ class EtcdCoordinator implements GroupCoordinator {
     const { gateway, clock, seal, prefix, replica, id, ttlMs } = this.#o;
     const by = -(this.#shift ?? 0);
     const docs = batch.docs.map(([key, value]): SharedDoc => [key, shifted(key, value, by)]);
+    if (docs.length > 0) this.#noteTold();
     const { head } = this.#mirror;
     const terms = {
       ...holding,
@@ -996,13 +997,13 @@ class EtcdCoordinator implements GroupCoordinator {
     this.#shift = isFirst || before === null ? seen : Math.min(before, seen);
     if (isLive) this.#isShiftLive = true;
     // Many small steps make a large one, and each document was told after another of them.
-    const told = this.#toldShifts;
-    if (told === null) return;
+    const told = this.#toldShifts ?? { least: before ?? seen, most: before ?? seen };
+    this.#toldShifts = told;
     const off = Math.max(told.most - this.#shift, this.#shift - told.least);
     if (off > SHIFT_NEWS_MS) this.#told = null;
   }
 
-  /** By which shifts what is known was told. */
+  /** By which shifts what is known was told or decided. */
   #noteTold(): void {
     const shift = this.#shift ?? 0;
     const { least, most } = this.#toldShifts ?? { least: shift, most: shift };
