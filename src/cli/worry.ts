@@ -49,7 +49,7 @@ const ofStay = {
   drilling: 'note',
 } satisfies Readonly<Record<StayReason, Level>>;
 
-const ofDiagnosis = {
+export const ofDiagnosis = {
   healthy: 'well',
   'origin-down': 'trouble',
   'region-down': 'trouble',

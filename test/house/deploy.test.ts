@@ -622,7 +622,8 @@ test('promtool takes every expression of the dashboard', needs('promtool'), () =
 
 /**
  * The schema of compose files, from compose-spec/compose-spec, schema/compose-spec.json at 170098b,
- * under the Apache License 2.0 as Detour is. It speaks an older draft, which has one word otherwise.
+ * under the Apache License 2.0 as Detour is, without its descriptions. It speaks an older draft, which
+ * has one word otherwise.
  */
 const composeSchema = () =>
   z.fromJSONSchema({

@@ -19,7 +19,16 @@ import {
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { absent, ask, minute, run, settingsHere, spaces, stopAll } from '../parts/debian.ts';
+import {
+  absent,
+  ask,
+  minute,
+  reporter,
+  run,
+  settingsHere,
+  spaces,
+  stopAll,
+} from '../parts/debian.ts';
 import { thisMachine } from '../parts/machine.ts';
 import { type Part, prepare } from '../parts/packages.ts';
 
@@ -29,19 +38,7 @@ const wanted: readonly Part[] = [
   { pkg: 'buildah', program: '/usr/bin/buildah', purpose: 'images without a daemon' },
 ];
 
-const say = (sentence: string) => console.log(`container: ${sentence}`);
-const wrong: string[] = [];
-const judge = (what: string, holds: boolean) => {
-  say(`${holds ? 'ok' : 'WRONG'}: ${what}`);
-  if (!holds) wrong.push(what);
-};
-
-async function must(what: string, argv: readonly [string, ...string[]], env = process.env) {
-  const done = await run(argv, { env, ms: 20 * minute });
-  if (done.status !== 0) throw new Error(`${what}:\n${done.output.slice(-4000)}`);
-  say(`${what}: ${done.minutes.toFixed(1)} min`);
-  return done.output;
-}
+const { wrong, say, judge, must } = reporter('container');
 
 type Settings = NonNullable<ReturnType<typeof settingsHere>>;
 

@@ -23,6 +23,7 @@ import {
   codenames,
   enter,
   minute,
+  reporter,
   run,
   settingsHere,
   spaces,
@@ -51,20 +52,7 @@ const wanted: readonly Part[] = [
   { pkg: 'iproute2', program: '/usr/sbin/ip', purpose: 'a network of their own' },
 ];
 
-const say = (sentence: string) => console.log(`deb: ${sentence}`);
-const wrong: string[] = [];
-const judge = (what: string, holds: boolean) => {
-  say(`${holds ? 'ok' : 'WRONG'}: ${what}`);
-  if (!holds) wrong.push(what);
-};
-
-/** Runs what may take long, and says how long it took; throws with what was said when it fails. */
-async function must(what: string, argv: readonly [string, ...string[]], env = process.env) {
-  const done = await run(argv, { env, ms: 20 * minute });
-  if (done.status !== 0) throw new Error(`${what}:\n${done.output.slice(-4000)}`);
-  say(`${what}: ${done.minutes.toFixed(1)} min`);
-  return done.output;
-}
+const { wrong, say, judge, must } = reporter('deb');
 
 async function build(out: string, release: string, which: string): Promise<string> {
   const how = ['--arch', which, '--release', release, '--level', '0', '--out', out] as const;

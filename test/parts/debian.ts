@@ -151,3 +151,24 @@ async function stop(child: ChildProcess): Promise<void> {
 export async function stopAll(): Promise<void> {
   await Promise.all([...running].map(stop));
 }
+
+/** What a long test says and finds wrong, under one name. */
+export function reporter(name: string) {
+  const wrong: string[] = [];
+  const say = (sentence: string) => console.log(`${name}: ${sentence}`);
+  return {
+    wrong,
+    say,
+    judge(what: string, holds: boolean): void {
+      say(`${holds ? 'ok' : 'WRONG'}: ${what}`);
+      if (!holds) wrong.push(what);
+    },
+    /** Runs what may take long, and says how long it took; throws what was said when it fails. */
+    async must(what: string, argv: readonly [string, ...string[]], env = process.env) {
+      const done = await run(argv, { env, ms: 20 * minute });
+      if (done.status !== 0) throw new Error(`${what}:\n${done.output.slice(-4000)}`);
+      say(`${what}: ${done.minutes.toFixed(1)} min`);
+      return done.output;
+    },
+  };
+}

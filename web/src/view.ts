@@ -2,7 +2,7 @@
 // first, how old a thing is, what a strip looks like. Pure, so that it can be tried without a
 // browser; it never calls unknown down, and never says well of what it does not know.
 
-import { worryOf } from '../../src/cli/worry.ts';
+import { ofDiagnosis, worryOf } from '../../src/cli/worry.ts';
 import type { Diagnosis } from '../../src/core/model.ts';
 import type { Board, Change, EntryRow, OriginRow, RecordRow } from '../../src/serve/board.ts';
 import { type Language, type Say, sayOf } from './words.ts';
@@ -34,19 +34,8 @@ function nameOf(row: object): string {
 
 // ---------------------------------------------------------------- the sentence at the top
 
-const diagnosisLevel: Readonly<Record<Diagnosis, Level>> = {
-  healthy: 'well',
-  'origin-down': 'trouble',
-  'region-down': 'trouble',
-  'cloud-down': 'trouble',
-  'auth-down': 'trouble',
-  'control-plane-down': 'trouble',
-  'paths-disagree': 'trouble',
-  blind: 'unknown',
-};
-
 export function levelOfDiagnosis(word: string): Level {
-  return Object.hasOwn(diagnosisLevel, word) ? diagnosisLevel[word as Diagnosis] : 'note';
+  return Object.hasOwn(ofDiagnosis, word) ? ofDiagnosis[word as Diagnosis] : 'note';
 }
 
 /** The level of a row is asked for at each drawing: it is that of the row for good. */
