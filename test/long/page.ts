@@ -327,9 +327,16 @@ async function grey(browser: Browser, place: PageLab, lookOver: LookOver): Promi
     );
     await lookOver(page, 'grey');
     await shot(page, 'lost-wide-light-en');
+    // What cannot be asked now is not said to be nothing, and nobody is told that he has left.
+    await page.locator('.history button.link').first().click();
+    await page.waitForSelector('.explained [role=alert]');
+    await page.getByRole('button', { name: 'Leave', exact: true }).click();
+    await page.waitForSelector('.top [role=alert].notleft');
     relay.refuses = false;
     await holds(page, `document.querySelector('.all.old') === null`);
     assert.match(await textOf(page.locator('.age')), /Live/);
+    await page.getByRole('button', { name: 'Leave', exact: true }).click();
+    await page.waitForSelector('#token');
   } finally {
     await context.close();
     await relay.close();

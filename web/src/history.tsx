@@ -105,25 +105,35 @@ const facts = [
   ['diagnosis', 'diagnosis'],
   ['budget', 'budget'],
   ['acts', 'acts'],
+  ['replicas', 'replicas'],
 ] as const;
 const followers = new Set(['written', 'visible', 'settled', 'objective']);
 
 function Explained({ live, entry }: { readonly live: Live; readonly entry: EntryRow }) {
   const { say, language } = useSpeech();
-  const [found, set] = useState<readonly Entry[] | null>(null);
+  const [found, set] = useState<readonly Entry[] | 'lost' | null>(null);
   const place = useRef<HTMLDivElement>(null);
   useEffect(() => {
     const look = async () => {
       const own = await live.ask(`/v1/history?limit=1&before=${entry.seq + 1}`);
       const of = entry.record === null ? null : encodeURIComponent(entry.record);
       const after = of === null ? null : await live.ask(`/v1/history?limit=200&record=${of}`);
+      const isSaid = own.status === 200 && (after === null || after.status === 200);
+      if (!isSaid) return set('lost');
       const entries = (said: { body: unknown } | null) =>
         ((said?.body as { entries?: Entry[] } | null)?.entries ?? []) as Entry[];
       set([...entries(own).slice(0, 1), ...entries(after).filter(({ seq }) => seq > entry.seq)]);
     };
-    look().catch(() => set([]));
+    look().catch(() => set('lost'));
   }, [entry.seq]);
   if (found === null) return <p class="explained quiet">{say('page.loading')}</p>;
+  if (found === 'lost') {
+    return (
+      <p class="explained">
+        <span role="alert">{say('login.failed')}</span>
+      </p>
+    );
+  }
   const [own, ...later] = found;
   const data = own?.seq === entry.seq ? (own.data ?? {}) : {};
   const epoch = data['epoch'];

@@ -109,9 +109,11 @@ export class Live {
     return status;
   }
 
-  async logout(): Promise<void> {
-    await this.ask('/v1/session/end', {}).catch(() => null);
-    this.#out();
+  /** False where the daemon did not take it: this browser is still let in. */
+  async logout(): Promise<boolean> {
+    const { status } = await this.ask('/v1/session/end', {}).catch(() => ({ status: 0 }));
+    if (status === 200) this.#out();
+    return status === 200;
   }
 
   #out(): void {

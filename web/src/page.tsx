@@ -48,6 +48,11 @@ export function Page({ live, board }: { readonly live: Live; readonly board: Boa
 function Top({ live, board }: { readonly live: Live; readonly board: Board }) {
   const { say } = useSpeech();
   const { session, door } = live;
+  const [isHeld, hold] = useState(false);
+  const leave = async () => {
+    hold(false);
+    hold(!(await live.logout()));
+  };
   return (
     <header class="top">
       <span class="brand">Detour</span>
@@ -61,9 +66,14 @@ function Top({ live, board }: { readonly live: Live; readonly board: Board }) {
       ) : (
         <span class="who">
           {say('login.as', { name: session.name, role: say(`role.${session.role as 'read'}`) })}{' '}
-          <button type="button" onClick={() => void live.logout()}>
+          <button type="button" onClick={() => void leave()}>
             {say('login.leave')}
-          </button>
+          </button>{' '}
+          {isHeld ? (
+            <span class="notleft bad" role="alert">
+              {say('login.notleft')}
+            </span>
+          ) : null}
         </span>
       )}
       <LanguageSwitch />
