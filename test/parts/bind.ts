@@ -3,8 +3,9 @@
 // listen on anything but loopback, forward a question, or leave a process behind.
 
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
+import { randomBytes, randomInt } from 'node:crypto';
 import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer, Socket } from 'node:net';
@@ -277,19 +278,21 @@ export async function answers(
   return false;
 }
 
-/** A port that is free for both UDP and TCP at this moment. */
+/**
+ * A port that is free for both UDP and TCP at this moment. It lies below those that the system gives
+ * out by itself, so that nobody who takes any port gets it before its owner listens.
+ */
 export async function freePort(address = '127.0.0.1'): Promise<number> {
   for (;;) {
+    const port = randomInt(15_000, 32_000);
     const tcp = createServer();
-    await new Promise<void>((resolve) => tcp.listen(0, address, resolve));
-    const { port } = tcp.address() as { port: number };
     const udp = createSocket('udp4');
-    const free = await new Promise<boolean>((resolve) => {
-      udp.once('error', () => resolve(false));
-      udp.bind(port, address, () => resolve(true));
-    });
-    udp.close();
-    await new Promise<void>((resolve) => tcp.close(() => resolve()));
-    if (free) return port;
+    const free = [once(tcp, 'listening'), once(udp, 'listening')];
+    tcp.listen(port, address);
+    udp.bind(port, address);
+    const found = await Promise.allSettled(free);
+    if (tcp.listening) await new Promise<void>((resolve) => tcp.close(() => resolve()));
+    await new Promise<void>((resolve) => udp.close(() => resolve()));
+    if (found.every(({ status }) => status === 'fulfilled')) return port;
   }
 }

@@ -3,9 +3,9 @@
 
 import { randomBytes } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import type { StatusView } from '../../src/core/view.ts';
+import { freePort } from './bind.ts';
 import { makeCertificate } from './certificate.ts';
 import { mustCall } from './daemon.ts';
 import {
@@ -31,14 +31,6 @@ export interface PageLab {
   /** Changes the configuration's text and has it read again. */
   reconfigure(change: (text: string) => string): void;
   stop(): Promise<void>;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
 
 /** `change` is made to the configuration's text before the daemon reads it. */
