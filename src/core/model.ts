@@ -131,7 +131,12 @@ export interface RecordConfig {
   /** In order of preference; at least one. */
   readonly targets: readonly TargetConfig[];
   /** Where it is published, each with the TTL in seconds to publish there. */
-  readonly publish: readonly { readonly provider: string; readonly ttl: number }[];
+  readonly publish: readonly {
+    readonly provider: string;
+    readonly ttl: number;
+    /** As the vendor spells them, its default line first; absent: that one alone. */
+    readonly lines?: readonly string[];
+  }[];
   readonly patienceMs: number;
   readonly failback: Failback;
   /** Automatic switches allowed in any one hour. */
@@ -340,8 +345,15 @@ export interface Mark {
 
 /** What one provider holds for one record. */
 export interface Seen {
-  /** CNAMEs at the record's name; more than one is a conflict. */
-  readonly cnames: readonly { readonly value: Name; readonly ttl: number }[];
+  /**
+   * CNAMEs at the record's name, of every line that stands there; more than one of a line is a
+   * conflict. `line` is spelt as the vendor does; absent: its default line.
+   */
+  readonly cnames: readonly {
+    readonly value: Name;
+    readonly ttl: number;
+    readonly line?: string;
+  }[];
   /** Texts at the marker's name, unquoted and joined; more than one is a conflict. */
   readonly markers: readonly string[];
   /** What the edge found of each marker, in their order; absent where nobody looked. */
@@ -358,7 +370,13 @@ export interface Change {
   readonly name: Name;
   readonly from: Seen;
   /** The marker's text is `formatMarker`'s, and nobody else's. */
-  readonly to: { readonly cname: Name; readonly ttl: number; readonly marker: Marker };
+  readonly to: {
+    readonly cname: Name;
+    readonly ttl: number;
+    readonly marker: Marker;
+    /** All of them get the CNAME, before the marker changes; absent: the default line alone. */
+    readonly lines?: readonly string[];
+  };
 }
 
 export const faultKinds = [

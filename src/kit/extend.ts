@@ -59,8 +59,22 @@ export interface Capabilities {
   readonly quota: { readonly burst: number; readonly perSecond: number; readonly reserve: number };
   /** The least permissions it needs, in the vendor's own words. */
   readonly permissions: readonly { readonly permission: string; readonly note: string | null }[];
+  /** Where the vendor answers by the asker's network: what its default line is called. */
+  readonly lines?: { readonly default: string };
   /** What it never touches, by the word that a reading gives for it. */
   readonly refuses: readonly { readonly word: RefusalWord; readonly note: string | null }[];
+}
+
+/** What an account shows itself with, and what that leans on. Never the key itself. */
+export interface KeyFacts {
+  /** `static`, `session-token`, `assume-role`, `web-identity` and so on: the word of its settings. */
+  readonly kind: string;
+  /** Hosts that must answer before it can be used or renewed; empty: requests are signed here. */
+  readonly needs: readonly string[];
+  /** When what is held now runs out, in ms since 1970; null: never, or nothing is held yet. */
+  readonly untilAt: number | null;
+  /** Why it could not be renewed last; null: it could, or had no need. Safe to show. */
+  readonly why: string | null;
 }
 
 /** What a preflight found, and how far that reaches. */
@@ -101,6 +115,8 @@ export interface Provider {
    * rejects.
    */
   preflight(record: Name, signal: AbortSignal): Promise<readonly ReachingFinding[]>;
+  /** How things stand with its key; asks nobody. */
+  key?(): KeyFacts;
   close(): void;
 }
 
@@ -170,6 +186,8 @@ export interface HandStep {
  */
 export interface ProviderType<Settings> {
   readonly type: string;
+  /** The cloud that runs it, as configurations name clouds: `aliyun`, `aws`; absent: none known. */
+  readonly cloud?: string;
   readonly capabilities: Capabilities;
   readonly settings: z.ZodType<Settings>;
   /**
