@@ -847,6 +847,10 @@ class EtcdCoordinator implements GroupCoordinator {
       if (this.#held !== null) void this.#stepDown(stop.sentence);
       return;
     }
+    // A person may have restored the group before we saw that it went back, and our key is in both.
+    if (this.#held !== null && head !== null && head.base > this.#held.base) {
+      void this.#stepDown('the group was restored since its lease was taken');
+    }
     const isNew = head !== null && head.number > this.#memory.number;
     // Somebody could write.
     if (isNew && this.#ill?.word === 'full') this.#ill = null;

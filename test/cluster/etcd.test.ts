@@ -968,6 +968,29 @@ test('in an etcd that was put back no commit lands on another head at the same r
   assert.equal(group.etcd.peek(`${prefix}head`), head, 'nothing was written over it');
 });
 
+test('whoever missed a restoration, and whose key is in it, goes on under no term of before', async () => {
+  const { group, leader } = await started();
+  await group.settle(leader.commit(batch({ 'epoch/x.': 7 })));
+  const putBack = group.etcd.backUp();
+  await group.settle(leader.commit(batch({ 'epoch/x.': 8 })));
+  await group.agree({ 'epoch/x.': 8 });
+  for (const member of [0, 1, 2]) leader.link.cut.add(member);
+  putBack();
+  const [b] = group.others(leader) as [Replica, Replica];
+  await group.until(() => b.word === 'restored', 'another notices', 2500);
+  const reply = await group.settle(b.coordinator.shared.restore(Object.fromEntries(b.docs)));
+  assert.equal(reply.exit, 0, reply.message);
+  const { term } = b.memory!;
+  assert.ok(leader.mayAct, 'its lease lasts, and its key stands');
+  leader.link.cut.clear();
+  await group.until(() => leader.memory!.term === term, 'it reads what was restored', 5000);
+  assert.equal(leader.mayAct, false);
+  const next = await group.elected();
+  assert.ok(next.term! > term);
+  await group.agree({ 'epoch/x.': 8 });
+  assert.equal(group.overlaps, 0);
+});
+
 test('what another replica knows of the head counts as well', async () => {
   const { group, leader } = await started();
   await group.settle(leader.commit(batch({ 'epoch/x.': 7 })));

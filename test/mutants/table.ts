@@ -5559,6 +5559,18 @@ function laneWorks`,
     ],
   },
   {
+    name: 'whoever missed a restoration goes on under his term of before',
+    rule: 30,
+    by: 'cluster/etcd.test.ts',
+    edits: [
+      {
+        file: 'src/cluster/etcd.ts',
+        find: 'head !== null && head.base > this.#held.base',
+        replace: 'head !== null && head.base < this.#held.base',
+      },
+    ],
+  },
+  {
     name: 'a restoration begins whose aim could not be kept',
     rule: 30,
     by: 'cluster/etcd.test.ts',
