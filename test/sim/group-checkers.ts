@@ -107,6 +107,8 @@ export class GroupCheckers implements Watcher {
   readonly #done = new Map<string, Reply>();
   /** Those of them that a restoration left no answer to. */
   readonly #forgotten = new Set<string>();
+  /** Of those the ones that were said again since. */
+  readonly #saidAnew = new Set<string>();
   /** Markers that the group committed, and the id of each epoch of each name. */
   readonly #committed = new Set<string>();
   readonly #epochs = new Map<string, string>();
@@ -386,6 +388,12 @@ export class GroupCheckers implements Watcher {
   #stays(key: string, was: Hold, now: Omit<Hold, 'heldAt'>): void {
     // A marker that is found anew, as after its record was away, is held from when it is found.
     if (!this.#orders.has(now.reason)) return;
+    if (this.#saidAnew.delete(now.reason)) {
+      this.#everHeld.add(now.reason);
+      const untilAt = now.untilAt ?? null;
+      const anew = { ...was, sinceAt: now.sinceAt, untilAt, heldAt: this.#m.timeline.now };
+      return void this.#holds.set(key, anew);
+    }
     const lasts = (h: Omit<Hold, 'heldAt'>) => (h.untilAt == null ? null : h.untilAt - h.sinceAt);
     const movedMs = Math.abs(now.sinceAt - was.sinceAt);
     if (lasts(was) !== lasts(now) || movedMs > AGREED_MS + this.slackMs) {
@@ -608,6 +616,8 @@ export class GroupCheckers implements Watcher {
   #forgive(id: string): void {
     this.#done.delete(id);
     this.#everHeld.delete(id);
+    // What stands by it may stand from now on.
+    this.#saidAnew.add(id);
     for (const key of this.#over) if (key.endsWith(` ${id}`)) this.#over.delete(key);
   }
 
