@@ -27,7 +27,7 @@ import { sideBySide } from './kit/batch.ts';
 import { below, shellWord } from './kit/by-hand.ts';
 import { ByZone, oneByOne } from './kit/by-zone.ts';
 import { endpoint } from './kit/endpoint.ts';
-import { type Called, done, failed, fault, fieldsOf, garbled } from './kit/fault.ts';
+import { type Called, done, failed, fault, fieldsOf, garbled, type Trouble } from './kit/fault.ts';
 import { Listing } from './kit/listing.ts';
 import { isNoDomain, PopApi, type PopReply, shown } from './kit/pop.ts';
 import {
@@ -64,6 +64,9 @@ interface AlidnsSettings {
   readonly proxy?: ProxySettings | undefined;
 }
 
+/** It answers whoever no other line does. */
+const defaultLine = 'default';
+
 const capabilities: Capabilities = {
   type: 'alidns',
   title: 'Alibaba Cloud DNS',
@@ -78,8 +81,8 @@ const capabilities: Capabilities = {
   atomic: false,
   readMax: 1000,
   writeMax: 10,
-  // Of each change: claim, read three names, two changes, read three names, two claims deleted; and
-  // the zone may have to be found first.
+  // Of each change: claim, read three names, two changes and one for each further line, read three
+  // names, two claims deleted; and the zone may have to be found first.
   callsMax: 150,
   // Documented for each action and account: 60/s to add, 60/s to update, 60/s to delete, 300/s to
   // look (API quota, 2026-11). Half of our calls look: this stays below half of each.
@@ -102,15 +105,16 @@ const capabilities: Capabilities = {
     { word: 'apex', note: 'a CNAME at the top of a zone hides its mail and more' },
     {
       word: 'line',
-      note: 'a record on any line but `default`, which would go on serving the old target',
+      note: 'a record on a line that `lines` does not list, which would go on serving the old target',
     },
-    { word: 'weighted', note: 'weights, or more than one CNAME' },
+    { word: 'weighted', note: 'weights, or more than one CNAME on a line' },
     { word: 'disabled', note: 'a paused record' },
     { word: 'locked', note: 'a record that somebody locked' },
     { word: 'other-type', note: 'records of other types at the name or at the marker' },
     { word: 'delegated', note: 'a name below NS records of a name between it and its zone' },
     { word: 'blocked', note: 'a zone in the black hole or in traffic cleaning' },
   ],
+  lines: { default: defaultLine },
 };
 
 /** By the console, or by the aliyun CLI (Alibaba Cloud DNS 2015-01-09, UpdateDomainRecord). */
@@ -171,8 +175,8 @@ const byNameMax = 50;
 const changesAtOnce = 4;
 /** Calls for each name read: its own, and its marker's. */
 const callsPerName = 2;
-/** Calls for each change: claim, three names read, two changes, three names read, the sweep. */
-const callsPerChange = 11;
+/** Calls for each change: claim, three names read, the marker, three names read, the sweep. */
+const callsPerChange = 10;
 /** Claims of passed epochs deleted after one write; the rest waits for the next. */
 const sweepMax = 2;
 /**
@@ -188,6 +192,8 @@ interface Zone {
   readonly name: Name;
   readonly nameServers: readonly string[];
   readonly ttlMin: number | null;
+  /** The lines that its edition has; null where the vendor does not say. */
+  readonly lines: readonly string[] | null;
   readonly warnings: readonly string[];
   readonly refusal: Refusal | null;
   readonly listing: Listing;
@@ -221,7 +227,8 @@ interface Claimed extends Claim {
 /** Everything a write must know just before and just after. */
 interface Sight {
   readonly seen: Seen;
-  readonly cname: Row | undefined;
+  /** One a line where it may be written. */
+  readonly cnames: Rows;
   readonly marker: Row | undefined;
   readonly claims: readonly Claimed[];
 }
@@ -281,7 +288,11 @@ class Alidns implements Provider {
       writeZone: (zone, some, room, stop) => this.#writeZone(zone, some, room, stop),
     });
 
-  async preflight(record: Name, signal: AbortSignal): Promise<readonly ReachingFinding[]> {
+  async preflight(
+    record: Name,
+    signal: AbortSignal,
+    lines: readonly string[] = [defaultLine],
+  ): Promise<readonly ReachingFinding[]> {
     const found = await this.#lookAtZone(record, signal);
     if (!found.ok) return [fromTrouble('zone', null, found)];
     const zone = found.value;
@@ -294,9 +305,21 @@ class Alidns implements Provider {
       const cure = 'set `nameservers` of this provider';
       findings.push(warn(reach, 'zone', `the vendor names no servers for ${name}`, cure));
     }
+    const lacking = lines.find((line) => zone.lines !== null && !zone.lines.includes(line));
+    if (lacking !== undefined) {
+      const cure = 'take it out of `lines`, or take an edition that has it';
+      const sentence = `the edition of ${name} has no line ${shown(lacking)}`;
+      findings.push(bad(reach, 'zone', sentence, cure));
+    }
     const now = await this.#sight(zone, record, signal);
     if (!now.ok) return [...findings, fromTrouble('record', name, now)];
     const seen = fromAnswer({ kind: 'answered', value: now.value.seen });
+    const other = now.value.cnames.find((r) => !lines.includes(r.line));
+    if (other !== undefined) {
+      const sentence = `${record} stands on the line ${shown(other.line)}, which is not listed`;
+      const cure = 'list it under `lines` where it is published, or remove it at the vendor';
+      seen.push(bad(ofRecord, 'record', sentence, cure));
+    }
     return [...findings, ...seen, await this.#tryWriting(zone, record, now.value, signal)];
   }
 
@@ -314,7 +337,7 @@ class Alidns implements Provider {
     for (const domain of spellings(name)) {
       const answer = await this.#api.call(
         { action, about: name, write: false },
-        { DomainName: domain },
+        { DomainName: domain, NeedDetailAttributes: 'true' },
         signal,
       );
       if (answer.ok) return done(zoneFrom(domain, name, answer.value));
@@ -471,7 +494,7 @@ class Alidns implements Provider {
       atOnce: changesAtOnce,
       atMost: changes.length,
       room,
-      callsEach: callsPerChange,
+      callsEach: ({ to }) => callsPerChange + linesOf(to).length,
       work: (change) => this.#writeOne(zone, change, signal),
     });
   }
@@ -554,23 +577,34 @@ class Alidns implements Provider {
     return done(null);
   }
 
-  /** CNAME, then marker; each in place, each only if it is not what is wanted already. */
+  /**
+   * CNAMEs, the default line's first, which catches most; then the marker. Each in place, and each
+   * only if it is not what is wanted already. Cut in half, the marker is still that of before.
+   */
   async #apply(zone: Zone, change: Change, now: Sight, signal: AbortSignal): Promise<Called<null>> {
     const { name, to } = change;
+    const { cnames, marker } = now;
     let touched = false;
-    const { seen, cname, marker } = now;
-    if (!isCname(seen, to.cname, to.ttl)) {
-      const put = { Type: 'CNAME', Value: to.cname.slice(0, -1), TTL: to.ttl };
-      const written = await this.#put(zone, name, cname, signal, put);
-      if (!written.ok) return written;
+    const halfway = (trouble: { readonly ok: false } & Trouble, what: string): Called<null> => {
+      const { scope, fault } = trouble;
+      const { detail, retryAfterMs } = fault;
+      return touched
+        ? failed(scope, 'uncertain', `the CNAME is changed, ${what} not: ${detail}`, {
+            retryAfterMs,
+          })
+        : trouble;
+    };
+    for (const line of linesOf(to)) {
+      const row = cnames.find((r) => r.line === line);
+      if (row !== undefined && nameOf(row.value) === to.cname && row.ttl === to.ttl) continue;
+      const put = { Type: 'CNAME', Value: to.cname.slice(0, -1), TTL: to.ttl, Line: line };
+      const written = await this.#put(zone, name, row, signal, put);
+      if (!written.ok) return halfway(written, `on the line ${shown(line)}`);
       touched = true;
     }
-    const put = { Type: 'TXT', Value: formatMarker(to.marker), TTL: textTtl(zone, to) };
-    const written = await this.#put(zone, markerName(name), marker, signal, put);
-    if (written.ok || !touched) return written;
-    const { detail, retryAfterMs } = written.fault;
-    const said = `the CNAME is changed, its marker not: ${detail}`;
-    return failed(written.scope, 'uncertain', said, { retryAfterMs });
+    const text = { Type: 'TXT', Value: formatMarker(to.marker), TTL: textTtl(zone, to) };
+    const written = await this.#put(zone, markerName(name), marker, signal, text);
+    return written.ok ? written : halfway(written, 'its marker');
   }
 
   /** Adds a record, or changes the one that stands there; already there is as good as done. */
@@ -579,13 +613,19 @@ class Alidns implements Provider {
     name: Name,
     row: Row | undefined,
     signal: AbortSignal,
-    values: { readonly Type: string; readonly Value: string; readonly TTL: number },
+    values: {
+      readonly Type: string;
+      readonly Value: string;
+      readonly TTL: number;
+      /** Left out on a change the vendor takes it for the default line, wherever the record stood. */
+      readonly Line?: string;
+    },
   ): Promise<Called<null>> {
     const RR = label(zone, name);
     const where = row === undefined ? { DomainName: zone.id } : { RecordId: row.id };
     const action = row === undefined ? 'AddDomainRecord' : 'UpdateDomainRecord';
     const about = `${values.Type} of ${name}`;
-    const params = { ...where, RR, ...values, Line: 'default' };
+    const params = { ...where, RR, Line: defaultLine, ...values };
     const answer = await this.#send(zone, { action, about }, params, signal);
     if (answer.ok && idOf(answer.value) === '') {
       return garbled(`${action} of ${name}`, true, 'the answer names no record');
@@ -607,7 +647,7 @@ class Alidns implements Provider {
   ): Promise<ReachingFinding> {
     const { id: domain, name } = zone;
     const claim = now.claims[0]?.row;
-    const row = claim ?? now.marker ?? now.cname;
+    const row = claim ?? now.marker ?? now.cnames[0];
     const untried = (why: string) =>
       warn(ofRecord, 'write-permission', `writing was not tried: ${why}`);
     if (row === undefined) return untried(`nothing stands at ${record} yet to be written as it is`);
@@ -656,7 +696,7 @@ class Alidns implements Provider {
     const [at, marker, claims] = found.value as [Rows, Rows, Rows];
     return done({
       seen: look(zone, name, { at, marker, cuts: [] }),
-      cname: at.find((r) => r.type === 'CNAME'),
+      cnames: at.filter((r) => r.type === 'CNAME'),
       marker: marker.find((r) => r.type === 'TXT'),
       claims: claims.flatMap((row) => {
         const match =
@@ -682,9 +722,11 @@ interface Found {
 
 function look(zone: Zone, name: Name, { at, marker, cuts }: Found): Seen {
   const [cut] = cuts;
-  const cnames = at.filter((r) => r.type === 'CNAME');
+  const cnames = at.filter((r) => r.type === 'CNAME').sort(byLine);
   return {
-    cnames: cnames.map((r) => ({ value: nameOf(r.value), ttl: r.ttl })),
+    cnames: cnames.map(({ value, ttl, line }) => {
+      return { value: nameOf(value), ttl, ...(line === defaultLine ? {} : { line }) };
+    }),
     markers: marker.filter((r) => r.type === 'TXT').map(text),
     refusal:
       zone.refusal ??
@@ -699,6 +741,12 @@ function look(zone: Zone, name: Name, { at, marker, cuts }: Found): Seen {
     // A write reads again and uses the ids of that moment: ids of an old reading prove nothing.
     ref: null,
   };
+}
+
+/** The default line first. */
+function byLine(a: Row, b: Row): number {
+  const last = ({ line }: Row) => (line === defaultLine ? 0 : 1);
+  return last(a) - last(b) || (a.line < b.line ? -1 : a.line > b.line ? 1 : 0);
 }
 
 /** Of what stands above a name: a paused one gives nothing to anybody. */
@@ -717,10 +765,10 @@ function refusalAt(name: Name, rows: Rows, wanted: 'CNAME' | 'TXT'): Refusal | n
     const sentence = `more than ${pageSize} records stand at ${name}: leave the CNAME alone`;
     return { word: 'other-type', sentence };
   }
-  const line = rows.find((r) => r.line !== 'default');
+  const line = wanted === 'TXT' ? rows.find((r) => r.line !== defaultLine) : undefined;
   if (line !== undefined) {
-    const sentence = `${name} has a record on the line ${shown(line.line)}, which would stay`;
-    return { word: 'line', sentence: `${sentence}: leave the line default alone` };
+    const sentence = `a text of the line ${shown(line.line)} stands at ${name}: remove it`;
+    return { word: 'line', sentence: `${sentence}, the marker stands on ${defaultLine} alone` };
   }
   const other = rows.find((r) => r.type !== wanted);
   if (other !== undefined) {
@@ -734,8 +782,10 @@ function refusalAt(name: Name, rows: Rows, wanted: 'CNAME' | 'TXT'): Refusal | n
     const sentence = `the record at ${name} is paused: resume or remove it at the vendor`;
     return { word: 'disabled', sentence };
   }
-  if (wanted === 'CNAME' && (rows.length > 1 || rows.some((r) => r.weighted))) {
-    const sentence = `${name} is balanced by weights: leave one CNAME and switch weights off`;
+  const isShared = new Set(rows.map((r) => r.line)).size < rows.length;
+  if (wanted === 'CNAME' && (isShared || rows.some((r) => r.weighted))) {
+    const each = rows.some((r) => r.line !== defaultLine) ? ' on each line' : '';
+    const sentence = `${name} is balanced by weights: leave one CNAME${each}, switch weights off`;
     return { word: 'weighted', sentence };
   }
   return null;
@@ -745,12 +795,18 @@ function refusalAt(name: Name, rows: Rows, wanted: 'CNAME' | 'TXT'): Refusal | n
 function unwritable(zone: Zone, { name, from, to }: Change): Called<never> | null {
   const refusal = from.refusal ?? zone.refusal ?? apex(zone, name);
   if (refusal !== null) return failed('record', 'rejected', refusal.sentence);
-  if (from.cnames.length > 1 || from.markers.length > 1) {
+  const lines = from.cnames.map((c) => c.line ?? defaultLine);
+  if (new Set(lines).size < lines.length || from.markers.length > 1) {
     const detail = `more than one value stands at ${name} or its marker`;
     return failed('record', 'rejected', detail, { cure: 'leave exactly one of each' });
   }
+  const other = lines.find((line) => !linesOf(to).includes(line));
+  if (other !== undefined) {
+    const detail = `${name} stands on the line ${shown(other)}, which is not to be written`;
+    return failed('record', 'rejected', detail, { cure: 'list it, or remove it at the vendor' });
+  }
   const least = zone.ttlMin ?? 0;
-  if (to.ttl < least && !isCname(from, to.cname, to.ttl)) {
+  if (to.ttl < least && !isSet(from, to)) {
     const detail = `${name}: the zone's edition takes no TTL under ${least} s, not ${to.ttl} s`;
     const cure = `publish there with a ttl of ${least}, or take an edition with a lower floor`;
     // The edition that the floor follows from may be another by now.
@@ -769,12 +825,31 @@ function textTtl(zone: Zone, to: Change['to']): number {
   return Math.max(to.ttl, zone.ttlMin ?? 0);
 }
 
-function isWritten(seen: Seen, to: Change['to']): boolean {
-  return isCname(seen, to.cname, to.ttl) && isMarker(seen, to);
+/** The lines that a change writes, the default one first. */
+function linesOf(to: Change['to']): readonly string[] {
+  return to.lines ?? [defaultLine];
 }
 
-function isCname({ cnames }: Seen, value: Name, ttl: number): boolean {
-  return cnames.length === 1 && cnames[0]!.value === value && cnames[0]!.ttl === ttl;
+function isWritten(seen: Seen, to: Change['to']): boolean {
+  return isSet(seen, to) && isMarker(seen, to);
+}
+
+/** Every line is as it is wanted, and no other stands there. */
+function isSet({ cnames }: Seen, to: Change['to']): boolean {
+  const lines = linesOf(to);
+  return (
+    cnames.length === lines.length &&
+    lines.every((line) => cnames.some((c) => printLine(c) === printLine({ ...wantedOf(to), line })))
+  );
+}
+
+function wantedOf({ cname, ttl }: Change['to']): Seen['cnames'][number] {
+  return { value: cname, ttl };
+}
+
+/** One line and what it gives. */
+function printLine({ line = defaultLine, value, ttl }: Seen['cnames'][number]): string {
+  return `${line} ${value} ${ttl}`;
 }
 
 function isMarker({ markers }: Seen, to: Change['to']): boolean {
@@ -818,18 +893,20 @@ function judge(after: Sight, { name, from, to }: Change, mine: Claim): Fault | n
     return fault('conflict', `epoch ${higher.epoch} of ${name} was claimed during the write`);
   }
   if (isWritten(seen, to)) return null;
-  const old = from.cnames[0];
-  const oldCname = old === undefined ? seen.cnames.length === 0 : isCname(seen, old.value, old.ttl);
-  const lagging =
-    (oldCname || isCname(seen, to.cname, to.ttl)) &&
-    (isMarker(seen, to) || sameList(seen.markers, from.markers));
+  const old = from.cnames.map(printLine);
+  const made = linesOf(to).map((line) => printLine({ ...wantedOf(to), line }));
+  // Each line gives what was read, or what was written, and no line that stood there is gone.
+  const isHalf =
+    seen.cnames.length >= old.length &&
+    seen.cnames.map(printLine).every((one) => old.includes(one) || made.includes(one));
+  const lagging = isHalf && (isMarker(seen, to) || sameList(seen.markers, from.markers));
   return lagging
     ? fault('uncertain', `${name}: the vendor took the change and still reads back the old one`)
     : fault('conflict', `${name} was changed during the write: ${describe(seen)}`);
 }
 
 function same(a: Seen, b: Seen): boolean {
-  const plain = (s: Seen) => s.cnames.map((c) => `${c.value} ${c.ttl}`).sort();
+  const plain = (s: Seen) => s.cnames.map(printLine).sort();
   return sameList(plain(a), plain(b)) && sameList([...a.markers].sort(), [...b.markers].sort());
 }
 
@@ -838,7 +915,9 @@ function sameList(a: readonly string[], b: readonly string[]): boolean {
 }
 
 function describe({ cnames, markers }: Seen): string {
-  const value = cnames.map((c) => `${shown(c.value)} (TTL ${c.ttl})`).join(' and ');
+  const on = (line: string | undefined) => (line === undefined ? '' : ` on ${shown(line)}`);
+  const all = cnames.map((c) => `${shown(c.value)} (TTL ${c.ttl})${on(c.line)}`);
+  const value = all.join(' and ');
   return `now ${value === '' ? 'nothing' : value}, ${markers.length} marker(s)`;
 }
 
@@ -865,7 +944,7 @@ const crowd: Row = {
   type: '',
   value: '',
   ttl: 0,
-  line: 'default',
+  line: defaultLine,
   enabled: true,
   locked: false,
   weighted: false,
@@ -884,7 +963,13 @@ function rowsFrom(answer: Readonly<Record<string, unknown>>): readonly RowAt[] |
 function rowOf(raw: unknown): RowAt | null {
   const r = fieldsOf(raw);
   const [id, ttl, weight] = [idOf(r), Number(r['TTL']), Number(r['Weight'] ?? 1)];
-  const { RR: rr, Type: type, Value: value, Line: line = 'default', Status: status = 'ENABLE' } = r;
+  const {
+    RR: rr,
+    Type: type,
+    Value: value,
+    Line: line = defaultLine,
+    Status: status = 'ENABLE',
+  } = r;
   const words = [rr, type, value, line, status];
   if (id === '' || !Number.isSafeInteger(ttl) || !words.every((w) => typeof w === 'string')) {
     return null;
@@ -929,7 +1014,15 @@ function zoneFrom(domain: string, name: Name, info: Readonly<Record<string, unkn
     refusal = { word: 'blocked', sentence: `${sentence}; settle it with the vendor` };
   }
   const listing = new Listing();
-  return { id: domain, name, nameServers: servers, ttlMin, warnings, refusal, listing };
+  const lines = linesFrom(info);
+  return { id: domain, name, nameServers: servers, ttlMin, lines, warnings, refusal, listing };
+}
+
+function linesFrom(info: Readonly<Record<string, unknown>>): readonly string[] | null {
+  const listed = fieldsOf(info['RecordLines'])['RecordLine'];
+  if (!Array.isArray(listed)) return null;
+  const codes = listed.map((one) => fieldsOf(one)['LineCode']);
+  return codes.filter((code) => typeof code === 'string');
 }
 
 /** RecordId: a string, or a number of any length (pop-core makes the long ones objects). */

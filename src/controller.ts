@@ -1026,8 +1026,8 @@ export class Controller {
     const late: readonly ServerAnswer[] = [
       { server: e.provider, answer: { kind: 'timeout', detail }, markers: null },
     ];
-    const work = (signal: AbortSignal) =>
-      verifier.ask(e.provider, e.record, { marker: e.marker }, signal);
+    const { provider: _provider, record: _record, kind: _kind, ...options } = e;
+    const work = (signal: AbortSignal) => verifier.ask(e.provider, e.record, options, signal);
     void this.#bounded(work, ASK_DEADLINE_MS, late).then(([answers, ms]) => {
       const spoke = answers.some((a) => a.answer.kind === 'cname');
       this.#called(e.provider, 'ask', spoke ? 'ok' : (answers[0]?.answer.kind ?? 'error'), ms);

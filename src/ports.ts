@@ -45,12 +45,13 @@ export interface Prober {
 export interface Verifier {
   /**
    * Asks every authoritative server of one provider for a record (and its marker, if wanted),
-   * directly, without recursion. At least one answer; never rejects.
+   * directly, without recursion; and for what it gives to askers of the lines that are named, as far
+   * as it is known from where they ask. At least one answer; never rejects.
    */
   ask(
     provider: string,
     record: Name,
-    options: { readonly marker: boolean },
+    options: { readonly marker: boolean; readonly lines?: readonly string[] },
     signal: AbortSignal,
   ): Promise<readonly ServerAnswer[]>;
   /** Follows a target's whole chain through authoritative servers down to an address. */

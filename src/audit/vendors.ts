@@ -41,6 +41,11 @@ export async function lookAtProviders(run: Run): Promise<readonly Holding[]> {
   return held.flat();
 }
 
+function linesOf(run: Run, provider: string, record: Name): readonly string[] | undefined {
+  const { publish = [] } = run.all.find((r) => r.name === record) ?? {};
+  return publish.find((p) => p.provider === provider)?.lines;
+}
+
 /** One zone after the other: a vendor's quota is shared with switches. */
 async function lookAtProvider(
   run: Run,
@@ -58,7 +63,7 @@ async function lookAtProvider(
     held.push({ provider, parent, record, facts, hosts });
     if (read === null || (facts !== null && seen.has(facts.zone))) continue;
     if (facts !== null) seen.add(facts.zone);
-    const findings = await account.preflight(record, run.signal);
+    const findings = await account.preflight(record, run.signal, linesOf(run, provider, record));
     if (run.signal.aborted) break;
     for (const finding of findings) {
       const about = aboutRecord.has(finding.word) ? { record } : {};

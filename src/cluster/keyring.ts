@@ -75,11 +75,16 @@ function derived(key: string, purpose: string): Buffer {
 type Records = Readonly<Record<Name, RecordConfig>>;
 
 /** What a marker may have been signed for: what stands beside it, what its target leads to here. */
-function candidates(records: Records, name: Name, text: string, value: Name | undefined): Name[] {
+function candidates(
+  records: Records,
+  name: Name,
+  text: string,
+  values: readonly Name[],
+): readonly Name[] {
   const target = parseMarker(text)?.target;
   const own = Object.hasOwn(records, name) ? records[name]!.targets : [];
   const led = own.filter((t) => t.origin === target).map((t) => t.cname);
-  return [...new Set(value === undefined ? led : [...led, value])];
+  return [...new Set([...led, ...values])];
 }
 
 /** A provider whose markers are signed on their way out, and looked at on their way in. */
@@ -87,7 +92,7 @@ export function signing(inner: Provider, keys: () => Keyring, records: Records):
   const looked = (name: Name, answer: Answer<Seen>): Answer<Seen> => {
     if (answer.kind !== 'answered') return answer;
     const seen = answer.value;
-    const proofs = prove(keys(), records, name, seen.markers, seen.cnames[0]?.value);
+    const proofs = prove(keys(), records, name, seen.markers, valuesOf(seen));
     return { kind: 'answered', value: { ...seen, proofs } };
   };
   return {
@@ -107,7 +112,7 @@ export function signing(inner: Provider, keys: () => Keyring, records: Records):
         changes.map((c) => signed(keys(), c)),
         signal,
       ),
-    preflight: (record, signal) => inner.preflight(record, signal),
+    preflight: (...asked) => inner.preflight(...asked),
     close: () => inner.close(),
   };
 }
@@ -122,9 +127,14 @@ function prove(
   records: Records,
   name: Name,
   texts: readonly string[],
-  value: Name | undefined,
+  values: readonly Name[],
 ): readonly Proof[] {
-  return texts.map((text) => keyring.prove(name, text, candidates(records, name, text, value)));
+  return texts.map((text) => keyring.prove(name, text, candidates(records, name, text, values)));
+}
+
+/** Its lines may give several. */
+function valuesOf({ cnames }: Seen): readonly Name[] {
+  return cnames.map((c) => c.value);
 }
 
 /** The same for what name servers answer. */
@@ -134,8 +144,8 @@ export function proving(inner: Verifier, keys: () => Keyring, records: Records):
       const answers = await inner.ask(provider, record, options, signal);
       return answers.map((a) => {
         if (a.markers === null) return a;
-        const value = a.answer.kind === 'cname' ? a.answer.value : undefined;
-        return { ...a, proofs: prove(keys(), records, record, a.markers, value) };
+        const values = a.answer.kind === 'cname' ? [a.answer.value] : [];
+        return { ...a, proofs: prove(keys(), records, record, a.markers, values) };
       });
     },
     chain: (name, signal) => inner.chain(name, signal),

@@ -132,7 +132,10 @@ function pictureOf(config: Config): Picture {
       'record',
       each(records, ({ name: _name, publish, targets, hash: _hash, ...r }) => {
         const to = { targets: targets.map((t) => `${t.origin} (${bare(t.cname)})`) };
-        const at = publish.map((p) => [`ttl at ${p.provider}`, p.ttl] as const);
+        const at = publish.flatMap(({ provider, ttl, lines }) => [
+          [`ttl at ${provider}`, ttl] as const,
+          ...(lines === undefined ? [] : [[`lines at ${provider}`, lines] as const]),
+        ]);
         return joined(facts(r, ''), facts(to, ''), facts(Object.fromEntries(at), ''));
       }),
     ],

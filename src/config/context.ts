@@ -17,6 +17,8 @@ export interface ProviderConfig {
    */
   readonly nameservers: readonly string[] | null;
   readonly callTimeoutMs: number;
+  /** By line the addresses that its answer is asked for, `ADDRESS/BITS`; absent: none is known. */
+  readonly lineSubnets?: Readonly<Record<string, string>>;
   /** The name by which it is tried; null: it is not. */
   readonly canary: Name | null;
 }

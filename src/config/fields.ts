@@ -19,6 +19,7 @@ import {
   hostPort,
   parseDuration,
   parseHostPort,
+  parseSubnet,
   secretRef,
   toName,
 } from '../kit/schema.ts';
@@ -48,6 +49,15 @@ const absolutePath = z
   .regex(/^\/[^\0]{0,1000}$/, { error: 'expected an absolute path, such as /var/lib/detour' });
 
 const hosts = z.array(hostPort(53)).min(1).max(32);
+
+const lineWord = z.string().min(1).max(64).describe('a line of the vendor');
+
+const subnet = z
+  .string()
+  .describe('ADDRESS/BITS')
+  .refine((text) => parseSubnet(text) !== null, {
+    message: 'expected ADDRESS/BITS with 8, 16, 24 … bits, such as 202.96.128.0/24',
+  });
 
 const word = (what: string) => z.string().min(1).max(60).describe(what);
 
@@ -593,6 +603,10 @@ export const fields = {
       .optional()
       .describe('the servers that it alone answers with, where its API does not say which'),
     timeout: duration('100ms', '1m').prefault('2s').describe('limit of one call to the API'),
+    lineSubnets: z
+      .record(lineWord, subnet)
+      .describe("addresses of each line's users, from which its answer is asked for (RFC 7871)")
+      .optional(),
     canary: dnsName
       .optional()
       .describe('a name in a zone of this account that is nothing but tried, by `drill canary`'),
@@ -642,6 +656,15 @@ export const fields = {
       .describe('names that users type and that lead here by CNAME; audits look at them')
       .optional(),
   },
-  publish: { provider: z.string().describe('name of a provider'), ttl: ttl.optional() },
+  publish: {
+    provider: z.string().describe('name of a provider'),
+    ttl: ttl.optional(),
+    lines: z
+      .array(lineWord)
+      .min(1)
+      .max(32)
+      .describe('the lines it stands on there, as the vendor spells them; all move together')
+      .optional(),
+  },
   target: { origin: z.string().describe('name of an origin'), cname: dnsName },
 } as const;

@@ -64,7 +64,7 @@ function recordOf(
     ...is,
     targets: targets.map((t) => ({ ...t, is: originOf(origins[t.origin]!, checks) })),
     publish: Object.fromEntries(
-      publish.map(({ provider, ttl }) => [provider, { ttl, at: vendors[provider] }]),
+      publish.map(({ provider, ...how }) => [provider, { ...how, at: vendors[provider] }]),
     ),
   };
 }

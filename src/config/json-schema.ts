@@ -60,7 +60,7 @@ export function jsonSchema(tables: Tables): object {
   const providers = Object.entries(tables.providers).map(([type, row]) =>
     withKeys(schemaOf(row.settings), {
       type: z.literal(type).describe('what kind of account it is'),
-      ...fields.provider,
+      ...keysOf(row),
     }),
   );
   const kinds = (keys: Record<string, z.ZodType>) => ({
@@ -78,6 +78,12 @@ export function jsonSchema(tables: Tables): object {
     channel: waysOf(tables, fields.channel),
   };
   return { title: 'Configuration of Detour', ...filled(schemaOf(shape), rows) };
+}
+
+/** What Detour itself reads of a provider; of lines only where the vendor has some. */
+function keysOf({ capabilities }: Tables['providers'][string]): Record<string, z.ZodType> {
+  const { lineSubnets: _, ...plain } = fields.provider;
+  return capabilities.lines === undefined ? plain : fields.provider;
 }
 
 /** With the settings of the rows in the place of what stands for them. */

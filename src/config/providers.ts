@@ -52,7 +52,8 @@ function readProvider(context: Context, path: Path, tree: Tree): ProviderConfig 
     ...tree,
     entries: new Map([...tree.entries].filter(([k]) => Object.hasOwn(fields.provider, k))),
   };
-  const { nameservers, timeout, canary } = readFields(source, path, shared, fields.provider);
+  const read = readFields(source, path, shared, fields.provider);
+  const { nameservers, timeout, canary, lineSubnets } = read;
   const type = plainOf(tree.entries.get('type')?.tree);
   const row = typeof type === 'string' ? rowOf(tables.providers, type) : undefined;
   const isNamed = typeof type === 'string' && isPackage(type);
@@ -71,14 +72,21 @@ function readProvider(context: Context, path: Path, tree: Tree): ProviderConfig 
         : `expected ${listOf(known, 'or')}, got ${show(type)}`;
     source.problem([...path, 'type'], message);
   }
+  if (lineSubnets !== undefined && row !== undefined && row.capabilities.lines === undefined) {
+    source.problem([...path, 'lineSubnets'], `${row.capabilities.title} ${hasNoLines}`, 'key');
+  }
   return {
     type: row === undefined && !isNamed ? '' : String(type),
     settings,
     nameservers: nameservers ?? ownServersOf(row, settings),
     callTimeoutMs: timeout ?? 0,
+    ...(lineSubnets === undefined ? {} : { lineSubnets }),
     canary: canary ?? null,
   };
 }
+
+/** Said of a vendor where lines are asked for. */
+export const hasNoLines = 'gives everybody the same answer, it has no lines: leave this out';
 
 function ownServersOf(row: Tables['providers'][string] | undefined, settings: unknown) {
   const isRead = settings !== null && settings !== undefined;

@@ -9,6 +9,8 @@ import { type Context, defaults, type Policy, type ProviderConfig } from './cont
 import { fields } from './fields.ts';
 import { entriesOf } from './maps.ts';
 import type { ReadOrigin } from './origins.ts';
+import { hasNoLines } from './providers.ts';
+import { rowOf } from './tables.ts';
 import {
   type MapTree,
   type Path,
@@ -240,12 +242,16 @@ function readPublish(
 ): RecordConfig['publish'] {
   const { source } = context;
   const path = [...record, 'publish'];
-  const publish: { provider: string; ttl: number }[] = [];
-  const items = itemsOf(source, path, tree, 'PROVIDER or { provider, ttl }');
+  const publish: RecordConfig['publish'][number][] = [];
+  const items = itemsOf(source, path, tree, 'PROVIDER or { provider, ttl, lines }');
   for (const [at, item] of items.entries()) {
     const isName = item.kind === 'scalar';
     const here = isName ? [...path, at] : [...path, at, 'provider'];
-    const { provider = '', ttl: override } = isName
+    const {
+      provider = '',
+      ttl: override,
+      lines: listed,
+    } = isName
       ? { provider: readValue(source, here, item, fields.publish.provider, 'value') }
       : readFields(source, [...path, at], item, fields.publish);
     if (provider !== '' && !providers.has(provider)) {
@@ -256,9 +262,34 @@ function readPublish(
     }
     if (override !== undefined) warnOfTtl(context, [...path, at, 'ttl'], override);
     if (name !== '') checkZone(context, here, name, provider, providers);
-    publish.push({ provider, ttl: override ?? ttl });
+    const lines = readLines(context, [...path, at, 'lines'], listed, providers.get(provider));
+    publish.push({ provider, ttl: override ?? ttl, ...(lines === null ? {} : { lines }) });
   }
   return publish;
+}
+
+/** The default line first; null where that is the only one, or something is wrong with them. */
+function readLines(
+  { source, tables }: Context,
+  path: Path,
+  listed: readonly string[] | undefined,
+  provider: ProviderConfig | undefined,
+): readonly string[] | null {
+  const row = rowOf(tables.providers, provider?.type ?? '');
+  if (listed === undefined || row === undefined) return null;
+  const { title, lines: has } = row.capabilities;
+  if (has === undefined) {
+    source.problem(path, `${title} ${hasNoLines}`, 'key');
+    return null;
+  }
+  const twice = listed.findIndex((line, i) => listed.indexOf(line) < i);
+  if (twice >= 0) source.problem([...path, twice], `${show(listed[twice])} stands twice: keep one`);
+  if (!listed.includes(has.default)) {
+    const why = 'which answers whoever no other line does: add it';
+    source.problem(path, `the default line is missing, ${show(has.default)}, ${why}`);
+  }
+  const others = listed.filter((line) => line !== has.default);
+  return others.length === 0 ? null : [has.default, ...others];
 }
 
 /** A record lies below the apex of the zone that its provider is told of. */

@@ -2,10 +2,11 @@
 // records and their cells. What goes on under the same name keeps what is known of it.
 
 import { agree } from './agree.ts';
-import { newCell, retimed } from './cell.ts';
+import { newCell, relined, retimed } from './cell.ts';
 import { arrangeEyes } from './heard.ts';
 import { judgeAnew } from './judge.ts';
 import { newLane, renewLane } from './lane.ts';
+import { isSameLines } from './lines.ts';
 import type { RecordConfig } from './model.ts';
 import { closeGone } from './notices.ts';
 import { amend, follows, keep, type RecordState, type State, type Step } from './state.ts';
@@ -148,12 +149,14 @@ function arrangeRecord(state: State, config: RecordConfig, out: Step): boolean {
   r.origins = config.targets.map((t) => state.origins.get(t.origin)!);
   const wanted = new Set(config.publish.map((p) => p.provider));
   let added = turned;
-  for (const { provider, ttl } of config.publish) {
+  for (const place of config.publish) {
+    const { provider, ttl, lines } = place;
     const cell = r.cells.get(provider);
     if (cell !== undefined) {
       if (cell.ttl !== ttl) retimed(state, r, cell, ttl, out);
+      if (!isSameLines(cell.lines, lines)) relined(state, r, cell, lines);
     } else {
-      r.cells.set(provider, newCell(config.name, provider, ttl));
+      r.cells.set(provider, newCell(config.name, place));
       added = true;
     }
   }

@@ -2,6 +2,7 @@
 // and what name servers give is followed until it is visible, and what refuses is held and told. It
 // queues its work at its lane and sends nothing itself; it never decides a target.
 
+import { type Lines, printOf } from './lines.ts';
 import { compareMarkers, isSameMarker, parseMarker } from './marker.ts';
 import type {
   Answer,
@@ -9,6 +10,7 @@ import type {
   Fault,
   Genuine,
   Name,
+  RecordConfig,
   Seen,
   ServerAnswer,
   ServerAnswerKind,
@@ -65,6 +67,12 @@ const RETIMES_MAX = 3;
 /** After so long without an edit, what was mended before is forgotten. */
 const CALM_MS = 3_600_000;
 
+/** For so long after a record is visible its other lines are asked for as often as a switch's. */
+const PROVING_MS = 30_000;
+
+/** How often the API is asked for what stands on lines that cannot be seen from here. */
+const LINES_READ_MS = IDLE_RETRY_MS;
+
 /** How often the API is asked why DNS gives another TTL, where it knows of nothing. */
 const TTL_DOUBTS_MAX = 3;
 
@@ -73,10 +81,16 @@ const noMends: Cell['mends'] = { marker: never, away: never, back: never };
 
 type Problem = NonNullable<Cell['problem']>;
 
-export function newCell(record: Name, provider: string, ttl: number): Cell {
+export function newCell(
+  record: Name,
+  { provider, ttl, lines }: RecordConfig['publish'][number],
+): Cell {
   return {
     provider,
     ttl,
+    lines,
+    stood: null,
+    proofs: {},
     reading: 'pending',
     standing: null,
     standingBy: 'api',
@@ -139,7 +153,9 @@ export function onAskDue(state: State, provider: string, record: Name, out: Step
   // Once visible, the marker is watched too: another writer may change it and nothing else.
   const waits = cell.held || state.records.get(record)?.doc.target === null;
   const marker = cell.fallback || cell.visibleAt !== null || waits;
-  out.effects.push({ kind: 'ask', provider, record, marker });
+  const lines = unprovenOf(cell);
+  const also = lines.length === 0 ? {} : { lines };
+  out.effects.push({ kind: 'ask', provider, record, marker, ...also });
 }
 
 /** Rule 8: what the API has not said in three seconds is asked of DNS. */
@@ -175,7 +191,11 @@ export function isInStep(r: RecordState, cell: Cell): boolean {
   const s = cell.standing;
   const m = r.doc.marker;
   return (
-    s?.kind === 'marked' && m !== null && isSameMarker(s.by.marker, m) && s.value === r.doc.cname
+    s?.kind === 'marked' &&
+    m !== null &&
+    isSameMarker(s.by.marker, m) &&
+    s.value === r.doc.cname &&
+    s.gaps === undefined
   );
 }
 
@@ -208,6 +228,7 @@ export function restartCell(state: State, r: RecordState, cell: Cell): void {
   cell.visibleAt = null;
   cell.turnAt = state.now;
   cell.right = 0;
+  cell.proofs = {};
   cell.problem = null;
   cell.askAfterMs = ASK_CAP_MS;
   if (r.config.mode !== 'observe') converge(state, r, cell, true);
@@ -242,12 +263,15 @@ export function absorb(
   by: 'api' | 'dns',
   out: Step,
 ): void {
-  const s = standing(knowledge(state, r, cell), r.config, seen);
+  const known = knowledge(state, r, cell);
+  // A server gives one answer, whatever the other lines are.
+  const s = standing(by === 'api' ? { ...known, lines: cell.lines } : known, r.config, seen);
   cell.standing = s;
   cell.standingBy = by;
   cell.reading = 'read';
   if (by === 'api') {
     cell.answeredAt = state.now;
+    if (cell.lines !== undefined) cell.stood = seen.cnames;
     cell.company = seen.company ?? [];
   }
   const stands = seen.cnames[0];
@@ -279,6 +303,7 @@ function wantedAt(state: State, r: RecordState, cell: Cell): Wanted | null {
   return {
     cname,
     ttl: cell.ttl,
+    lines: cell.lines,
     marker,
     signed: state.config.signed,
     claim: own(r.doc.claims, cell.provider) ?? 'none',
@@ -397,7 +422,7 @@ function seeEdit(
   seen: Seen,
   out: Step,
 ): void {
-  const late = lateWrite(state, r, cell, edit.value);
+  const late = lateWrite(state, r, cell, edit);
   if (late !== null && !edit.above) {
     const why = `${late} arrived late: a write of our own that was given up`;
     return toMend(state, r, cell, edit.change, why, out);
@@ -406,25 +431,22 @@ function seeEdit(
 }
 
 /** A write that was given up as uncertain has arrived after all: lag of our own, nobody's wish. */
-function lateWrite(state: State, r: RecordState, cell: Cell, value: Name | null): Name | null {
+function lateWrite(state: State, r: RecordState, cell: Cell, { strays }: Edit): Name | null {
   const all = [cell.lost, own(r.doc.late, cell.provider)];
-  const late = all.find((l) => l != null && l.value === value && state.now - l.at < LOST_MS);
+  const isAll = (value: Name) => strays.every((s) => s.value === value);
+  const late = all.find((l) => l != null && isAll(l.value) && state.now - l.at < LOST_MS);
   return late?.value ?? null;
 }
 
 /** One reading may have met somebody's write half way: a second later it must still stand there. */
 function isConfirmed(state: State, cell: Cell, seen: Seen): boolean {
-  const value = stands(seen);
+  const value = printOf(seen.cnames);
   if (cell.odd?.value !== value) cell.odd = { value, at: state.now, backAt: state.now };
   if (state.now - cell.odd.at >= CONFIRM_EDIT_MS) return true;
   cell.work = 'read';
   cell.retryAt = cell.odd.at + CONFIRM_EDIT_MS;
   setDeadline(state.timers, cell.deadlines.retry, cell.retryAt);
   return false;
-}
-
-function stands(seen: Seen): Name | null {
-  return seen.cnames[0]?.value ?? null;
 }
 
 /** Mends what somebody else did, and counts it. */
@@ -480,6 +502,16 @@ export function retimed(state: State, r: RecordState, cell: Cell, ttl: number, o
   if (follows(state)) return;
   if (r.doc.adopted) amend(out, r, { adopted: false });
   if (r.doc.marker !== null && r.config.mode !== 'observe') converge(state, r, cell, false);
+}
+
+/** It is to stand on other lines there from now on. */
+export function relined(state: State, r: RecordState, cell: Cell, lines: Lines): void {
+  cell.lines = lines;
+  cell.stood = null;
+  cell.proofs = {};
+  // What was written again before says nothing of the new lines.
+  cell.mends = { ...cell.mends, marker: never };
+  if (!follows(state) && r.config.mode !== 'observe') converge(state, r, cell, false);
 }
 
 const retiredSays: Problem = {
@@ -696,6 +728,18 @@ export function isRetimed(cell: Cell, answers: readonly ServerAnswer[]): boolean
   return isNews;
 }
 
+/** Lines whose askers have not been seen to get what is visible from here. */
+function unprovenOf({ lines, proofs, visibleAt }: Cell): readonly string[] {
+  // Not before: a server that is silent about them must not hold up what is seen from here.
+  if (lines === undefined || visibleAt === null) return [];
+  return lines.filter((line) => (proofs[line]?.provenAt ?? null) === null);
+}
+
+/** What is not seen from here is read by the API now and then: somebody may have edited it. */
+export function isUnseen(state: State, cell: Cell): boolean {
+  return cell.lines !== undefined && state.now - cell.answeredAt >= LINES_READ_MS;
+}
+
 /** Somebody may have edited it, or a server lags: the API's word is asked for. */
 export function doubt(state: State, r: RecordState, cell: Cell): void {
   if (cell.work !== 'none' || r.config.mode === 'observe' || follows(state)) return;
@@ -711,6 +755,7 @@ export function becomeVisible(state: State, r: RecordState, cell: Cell, out: Ste
   }
   const servers = ` (${cell.right} of ${cell.asked} servers)`;
   if (cell.wrote || isSwitching(r)) progress(state, r, cell, 'visible', servers, out);
+  if (cell.lines !== undefined) cell.askAfterMs = ASK_FIRST_MS;
   measure(state, r, cell, out);
 }
 
@@ -735,11 +780,20 @@ export function scheduleAsk(state: State, r: RecordState, cell: Cell): void {
   const isSent = cell.writtenAt !== null || follows(state);
   const urgent = cell.visibleAt === null && isSent && isUnderWay(state, r);
   const waiting = cell.visibleAt === null && r.doc.marker !== null && cell.problem === null;
-  if (urgent) cell.askAfterMs = Math.min(ASK_CAP_MS, Math.max(ASK_FIRST_MS, cell.askAfterMs * 1.6));
+  if (urgent || isProving(state, cell))
+    cell.askAfterMs = Math.min(ASK_CAP_MS, Math.max(ASK_FIRST_MS, cell.askAfterMs * 1.6));
   else if (waiting || cell.fallback) cell.askAfterMs = laggingAskMs(state, cell);
   else cell.askAfterMs = WATCH_MS;
   const at = state.now + jitter(state, cell.askAfterMs, 0.1);
   setDeadline(state.timers, cell.deadlines.ask, at);
+}
+
+/** Its lines are still being looked at; where no subnet is known nothing ever comes of it. */
+function isProving(state: State, cell: Cell): boolean {
+  if (cell.lines === undefined || cell.visibleAt === null) return false;
+  if (state.now - cell.visibleAt >= PROVING_MS) return false;
+  const isNew = cell.visibleAt === state.now;
+  return isNew || unprovenOf(cell).some((line) => Object.hasOwn(cell.proofs, line));
 }
 
 /** Many records in one queue are asked for less often: nothing moves before that does. */
@@ -761,6 +815,10 @@ export function written(state: State, r: RecordState, cell: Cell, change: Change
   cell.standing = { kind: 'marked', by, value: change.to.cname };
   cell.standingBy = 'api';
   cell.edited = null;
+  if (cell.lines !== undefined) {
+    const { cname: value, ttl } = change.to;
+    cell.stood = cell.lines.map((line) => ({ line, value, ttl }));
+  }
   cell.seen = {
     cname: change.to.cname,
     ttl: change.to.ttl,

@@ -5,6 +5,7 @@
 // wait for another.
 
 import { sentenceOf } from './cell.ts';
+import { type Lines, printOf } from './lines.ts';
 import { markerNumber, nextEpoch } from './marker.ts';
 import type {
   Answer,
@@ -149,6 +150,7 @@ type Stage =
 interface Place {
   readonly provider: string;
   readonly ttl: number;
+  readonly lines: Lines;
   stage: Stage;
   attempt: number;
   /** By the API; null when the last reading failed or has not come. */
@@ -363,10 +365,11 @@ function beginReading(state: State, out: Out): void {
   const { record } = state.aim!;
   state.phase = 'reading';
   state.graceAt = state.now + GRACE_MS;
-  for (const { provider, ttl } of record.publish) {
+  for (const { provider, ttl, lines } of record.publish) {
     const place: Place = {
       provider,
       ttl,
+      lines,
       stage: 'reading',
       attempt: 1,
       seen: null,
@@ -400,7 +403,8 @@ function onRead(state: State, place: Place, answer: Answer<Seen>, out: Out): voi
   if (isFirst) place.stage = 'settled';
   if (answer.kind === 'answered') {
     place.seen = answer.value;
-    place.standing = standing(state.known, state.aim!.record, answer.value);
+    const known = { ...state.known, lines: place.lines };
+    place.standing = standing(known, state.aim!.record, answer.value);
     if (!isFirst) converge(state, place, out);
   } else {
     place.seen = null;
@@ -509,6 +513,7 @@ function planAt(state: State, place: Place): Plan {
   return plan(record, place.seen!, place.standing!, {
     cname: target.cname,
     ttl: place.ttl,
+    lines: place.lines,
     marker: state.marker!,
     signed: state.known.signed,
     claim: state.order.adopt ? 'any' : 'configured',
@@ -544,7 +549,7 @@ function converge(state: State, place: Place, out: Out): void {
 
 /** Our marker has come and our value has not: the half of a write whose reply was lost. */
 function isSameValue(before: Seen, after: Seen): boolean {
-  return before.cnames[0]?.value === after.cnames[0]?.value;
+  return printOf(before.cnames) === printOf(after.cnames);
 }
 
 function refusalOf(p: Plan): string {
@@ -700,7 +705,7 @@ function dryRun(state: State, marker: Marker): Reply {
   const { record, target } = state.aim!;
   const rows = [...state.places.values()].map((place) => ({
     provider: place.provider,
-    from: place.seen?.cnames[0]?.value ?? null,
+    from: fromOf(place),
     to: target.cname,
     ttl: place.ttl,
     problem: place.seen === null ? unread(place) : problemAhead(state, place),
@@ -708,6 +713,12 @@ function dryRun(state: State, marker: Marker): Reply {
   const message = `would switch ${record.name} to ${order.target} with epoch ${marker.epoch}`;
   const detail: Json = { epoch: marker.epoch, reason: order.reason, by: order.by, plan: rows };
   return { exit: 0, message, detail };
+}
+
+/** What stands there: one value, or what stands on which line. */
+function fromOf({ seen, standing: s }: Place): string | null {
+  const split = s !== null && 'split' in s ? s.split : undefined;
+  return split ?? seen?.cnames[0]?.value ?? null;
 }
 
 /** What would keep a provider from being written; null when nothing would. */

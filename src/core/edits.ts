@@ -58,11 +58,14 @@ export function weighEdits(state: State, r: RecordState, out: Step): void {
 /** `away`: from what serves nobody, for ever; `back`: because the record says so, and not for ever. */
 function weigh(state: State, r: RecordState, edit: Edited): 'leave' | 'away' | 'back' {
   const inForce = healthOf(state, r.doc.target);
-  const there = healthOf(state, edit.target);
-  if (inForce === 'up' && (edit.value === null || there === 'down')) return 'away';
+  // Whoever is led to nothing is led away, though others are served.
+  const servesNobody = edit.strays.some(({ value, target }) => {
+    return value === null || healthOf(state, target) === 'down';
+  });
+  if (inForce === 'up' && servesNobody) return 'away';
   if (r.config.edits !== 'mend') return 'leave';
   // Rule 3: what is put back must be up; a pin says that it is wanted all the same.
-  const isWanted = r.doc.pin !== null && there !== 'up';
+  const isWanted = r.doc.pin !== null && healthOf(state, edit.target) !== 'up';
   return inForce === 'up' || isWanted ? 'back' : 'leave';
 }
 
@@ -171,7 +174,7 @@ function putBack(
     }
   }
   if (!isReady(state, cell, target, out)) return;
-  if (edit.target !== null) wish(state, r, edit.target, out);
+  for (const { target } of edit.strays) if (target !== null) wish(state, r, target, out);
   // A marker that proves nothing stands above ours: from now on it is below, and is mended as such.
   if (edit.above && reissue(state, r, r.doc.marker!.kind, out)) return decideAnew(cell);
   mend(state, r, cell, why, edit.change, edit.sentence, out);
@@ -221,7 +224,7 @@ function page(state: State, r: RecordState, cell: Cell, edit: Edited, out: Step)
   const { provider } = cell;
   const about = { kind: 'edits', record: r.name, provider } as const;
   const sentence =
-    `${r.name} at ${provider}: somebody puts ${edit.value ?? 'nothing'} there again and again; ` +
+    `${r.name} at ${provider}: somebody puts ${edit.strays[0]?.value ?? 'nothing'} there again and again; ` +
     `exclude ${r.name} and ${markerName(r.name)} in the tool that does it (docs/other-tools.md)`;
   raise(state, about, 'again', { sentence, data: { provider } }, out);
 }

@@ -25,6 +25,7 @@ import {
   isOdd,
   isPending,
   isRetimed,
+  isUnseen,
   lookAgain,
   lookAt,
   readFromDns,
@@ -34,6 +35,7 @@ import {
   written,
 } from './cell.ts';
 import { nobodySees } from './judge.ts';
+import { proveBy } from './lines.ts';
 import type {
   Answer,
   Fault,
@@ -256,6 +258,9 @@ export function onAsked(
     lookAt(state, r, cell, answers);
     if (r.doc.target === null || cell.held) lookAgain(state, r, cell, answers);
   }
+  if (cell.lines !== undefined && cname !== null) {
+    cell.proofs = proveBy(cell.proofs, answers, cname, state.now);
+  }
   const allRight = cname !== null && cell.asked > 0 && cell.right === cell.asked;
   // Who does not write asks no API whether it was written: what all its servers give is seen.
   const isWritten = isInStep(r, cell) || follows(state);
@@ -264,6 +269,7 @@ export function onAsked(
     doubt(state, r, cell);
   } else if (cell.visibleAt !== null && isRetimed(cell, answers)) doubt(state, r, cell);
   else if (isAstray(state, r, cell, answers)) doubt(state, r, cell);
+  else if (cell.visibleAt !== null && isUnseen(state, cell)) doubt(state, r, cell);
   else if (allRight && cell.problem?.word === 'edited') converge(state, r, cell, false);
   calmDown(state, r, cell, out);
   scheduleAsk(state, r, cell);

@@ -458,6 +458,17 @@ export interface ServerAnswer {
   /** Texts at the marker's name; null when they were not asked for or not answered. */
   readonly markers: readonly string[] | null;
   readonly proofs?: readonly Proof[];
+  /** What it gives to askers of other lines; absent: it was not asked. */
+  readonly lines?: readonly LineAnswer[];
+}
+
+/** What one server gives to somebody who asks from an address of one line (RFC 7871). */
+export interface LineAnswer {
+  readonly line: string;
+  /** null: no CNAME came. */
+  readonly value: Name | null;
+  /** Its answer is for that address, by its own word; false: it may be that of our own line. */
+  readonly heeds: boolean;
 }
 
 /** What an audit found out about one record's zone at one provider. */

@@ -11,7 +11,7 @@ import { beginDrill, endDrill, supersede } from './drill.ts';
 import type { Command, Json, Reply } from './model.ts';
 import { listOf, meant, notAmong } from './name.ts';
 import { type Glance, movesOf, outlook, tellGlance } from './outlook.ts';
-import { adoption } from './plan.ts';
+import { adoption, givesSay } from './plan.ts';
 import { isSpent, spentSays } from './situation.ts';
 import {
   amend,
@@ -209,7 +209,7 @@ function adoptByHand(state: State, r: RecordState, c: Of<'adopt'>, out: Step): R
   if (!moves) return refused(`${r.doc.target} is in force: adopt that, or use \`detour switch\``);
   const strange = cells.flatMap(({ provider, standing: s, reading }) =>
     reading === 'read' && s?.kind === 'unmarked' && s.target === null
-      ? [`${provider} gives ${s.value}`]
+      ? [`${provider} gives ${givesSay(s)}`]
       : [],
   );
   const others = company(r);

@@ -2,6 +2,7 @@
 // else, or a refusal. It never proposes an empty record, never a value outside the record's
 // configuration, and never a change to what Detour does not own (design, rules 1, 2, 4, 14 and 25).
 
+import { gaps, type Lines, named, standsAt, strays, wholeOf } from './lines.ts';
 import {
   compareMarkers,
   EPOCH_LEAP_MAX,
@@ -29,12 +30,21 @@ import type {
 export type Standing =
   | { readonly kind: 'missing' }
   /** No marker; `target` names the configured target it is, or null for a stranger's value. */
-  | { readonly kind: 'unmarked'; readonly value: Name; readonly target: string | null }
+  | ({ readonly kind: 'unmarked'; readonly target: string | null } & Gives)
   /** A marker of our cluster; `value` may have been edited since. */
-  | { readonly kind: 'marked'; readonly by: Genuine | Ours; readonly value: Name | null }
-  | { readonly kind: 'foreign'; readonly by: Foreign; readonly value: Name | null }
+  | ({ readonly kind: 'marked'; readonly by: Genuine | Ours } & Gives)
+  | ({ readonly kind: 'foreign'; readonly by: Foreign } & Gives)
   | { readonly kind: 'refused'; readonly word: RefusalWord; readonly sentence: string }
   | { readonly kind: 'double'; readonly sentence: string };
+
+interface Gives {
+  /** What every line that stands there gives; null: nothing, or not all the same. */
+  readonly value: Name | null;
+  /** Its lines differ: what stands on which. */
+  readonly split?: string;
+  /** Lines of it on which nothing stands. */
+  readonly gaps?: readonly string[];
+}
 
 /** What a marker is judged by, beside its own signature. */
 export interface Knowledge {
@@ -45,25 +55,35 @@ export interface Knowledge {
   readonly remembered: readonly Marker[];
   /** The highest epoch known of this record. */
   readonly epochMax: number;
+  /** On which lines it is to stand there. */
+  readonly lines?: Lines;
 }
 
 export function standing(known: Knowledge, record: RecordConfig, seen: Seen): Standing {
   if (seen.refusal !== null) return { kind: 'refused', ...seen.refusal };
-  if (seen.cnames.length > 1) {
-    return double(`${seen.cnames.length} CNAMEs stand at ${record.name}: leave exactly one`);
+  const whole = wholeOf(record.name, known.lines, seen.cnames);
+  if (whole.kind === 'unlisted') {
+    return { kind: 'refused', word: 'line', sentence: whole.sentence };
   }
+  if (whole.kind === 'double') return double(whole.sentence);
   if (seen.markers.length > 1) {
     const at = markerName(record.name);
     return double(`${seen.markers.length} texts stand at ${at}: leave the one that is right`);
   }
-  const value = seen.cnames[0]?.value ?? null;
+  const open = gaps(known.lines, seen.cnames);
+  const gives: Gives = {
+    ...(whole.kind === 'one' ? { value: whole.value } : { value: null, split: whole.says }),
+    ...(open.length === 0 ? {} : { gaps: open }),
+  };
   const text = seen.markers[0];
   if (text !== undefined) {
     const by = whoseIs(known, record, text, seen.proofs?.[0] ?? { word: 'unsigned' });
-    return by.whose === 'foreign' ? { kind: 'foreign', by, value } : { kind: 'marked', by, value };
+    return by.whose === 'foreign'
+      ? { kind: 'foreign', by, ...gives }
+      : { kind: 'marked', by, ...gives };
   }
-  if (value === null) return { kind: 'missing' };
-  return { kind: 'unmarked', value, target: targetOf(record, value) };
+  if (seen.cnames.length === 0) return { kind: 'missing' };
+  return { kind: 'unmarked', ...gives, target: targetOf(record, gives.value) };
 }
 
 /** Rule 25: genuine, ours or foreign. */
@@ -113,6 +133,8 @@ function targetOf(record: RecordConfig, value: Name | null): string | null {
 export interface Wanted {
   readonly cname: Name;
   readonly ttl: number;
+  /** On which lines. */
+  readonly lines?: Lines;
   readonly marker: Marker;
   /** Markers bear a signature of the current key. */
   readonly signed: boolean;
@@ -152,9 +174,13 @@ export type Plan =
     };
 
 export interface Edit {
-  /** null: the record is gone. */
-  readonly value: Name | null;
-  /** The configured target that was set by hand; null for anything else. */
+  /** What stands on the lines that differ, each with the configured target that it is, if any. */
+  readonly strays: readonly {
+    /** null: the record is gone. */
+    readonly value: Name | null;
+    readonly target: string | null;
+  }[];
+  /** The configured target that was set by hand, on every line; null for anything else. */
   readonly target: string | null;
   /** The marker in force was left standing, as a person at a console leaves it. */
   readonly marked: boolean;
@@ -181,20 +207,22 @@ export function plan(record: RecordConfig, seen: Seen, s: Standing, wanted: Want
       // A switch, or adopting it by hand, ends what was held before it.
       if (!isPlaced(wanted)) return write('nothing stands there');
       return editOf(record, seen, wanted, { under: ', without our marker' });
-    case 'unmarked':
+    case 'unmarked': {
+      const isEach = (ok: (value: Name) => boolean) => seen.cnames.every((c) => ok(c.value));
+      const isOfOurs = (value: Name) => targetOf(record, value) !== null;
       if (s.value === wanted.cname) {
         // A switch ends what was held before it.
         const isHeld = wanted.placed !== null && !isPlaced(wanted);
         const because = 'it bears no marker';
         return isHeld ? write(because) : remark(record, seen, wanted, because);
       }
-      if (wanted.claim === 'any' || (wanted.claim === 'configured' && s.target !== null)) {
+      if (wanted.claim === 'any' || (wanted.claim === 'configured' && isEach(isOfOurs))) {
         return write('it was claimed');
       }
       // Rule 4: what we wrote is ours though its marker is gone.
-      if (s.value === wanted.placed?.cname) return write('it was ours');
-      // A switch ends what was held before it, where it leads to one of the record's own targets.
-      if (wanted.placed !== null && !isPlaced(wanted) && s.target !== null) {
+      if (s.value !== null && s.value === wanted.placed?.cname) return write('it was ours');
+      // A switch ends what was held before it, where it leads to the record's own targets.
+      if (wanted.placed !== null && !isPlaced(wanted) && isEach(isOfOurs)) {
         return write('it was held until this switch');
       }
       if (wanted.placed !== null) {
@@ -203,8 +231,9 @@ export function plan(record: RecordConfig, seen: Seen, s: Standing, wanted: Want
       return {
         kind: 'refuse',
         word: 'unmarked',
-        sentence: `${s.value} stands there without a marker: run \`detour adopt\` to take it over`,
+        sentence: `${givesSay(s)} stands there without a marker: run \`detour adopt\` to take it over`,
       };
+    }
     case 'marked':
       return planMarked(record, seen, s, wanted);
   }
@@ -218,11 +247,12 @@ function isPlaced({ placed, since }: Wanted): boolean {
 function planMarked(
   record: RecordConfig,
   seen: Seen,
-  { by, value }: Extract<Standing, { kind: 'marked' }>,
+  { by, value, gaps: open }: Extract<Standing, { kind: 'marked' }>,
   wanted: Wanted,
 ): Plan {
   const { epoch } = by.marker;
   const order = compareMarkers(by.marker, wanted.marker);
+  // Of a line where nothing stands the default one speaks: that is none that leads elsewhere.
   const isRight = value === wanted.cname;
   if (order > 0) {
     if (by.whose === 'genuine') return { kind: 'ahead', by };
@@ -254,9 +284,10 @@ function planMarked(
   if (!wanted.signed && by.marker.mac !== undefined) {
     return remark(record, seen, wanted, 'its marker bears a signature, and there is no key');
   }
-  const ttl = seen.cnames[0]?.ttl;
-  if (ttl === wanted.ttl || wanted.keepTtl) return { kind: 'in-step' };
-  const sentence = `its TTL is ${ttl} s and is to be ${wanted.ttl} s`;
+  if (open !== undefined) return remark(record, seen, wanted, `nothing stands on ${named(open)}`);
+  const odd = seen.cnames.find((c) => c.ttl !== wanted.ttl);
+  if (odd === undefined || wanted.keepTtl) return { kind: 'in-step' };
+  const sentence = `its TTL is ${odd.ttl} s and is to be ${wanted.ttl} s`;
   return { kind: 'ttl', change: changeTo(record, seen, wanted), sentence };
 }
 
@@ -270,24 +301,27 @@ function editOf(
   wanted: Wanted,
   how: { readonly marked?: boolean; readonly above?: boolean; readonly under?: string },
 ): Plan {
-  const value = seen.cnames[0]?.value ?? null;
   const { marked = false, above = false, under = '' } = how;
-  const stands = value ?? 'nothing';
-  const sentence = `${stands} stands there instead of ${wanted.cname}${under}: somebody edited it`;
+  const parts = strays(wanted.lines, seen.cnames, wanted.cname);
+  const sentence = `${standsAt(parts)} instead of ${wanted.cname}${under}: somebody edited it`;
   const change = changeTo(record, seen, wanted);
-  const edit = { value, target: targetOf(record, value), marked, above, sentence, change };
-  return { kind: 'edit', edit };
+  const whole = wholeOf(record.name, wanted.lines, seen.cnames);
+  const target = whole.kind === 'one' ? targetOf(record, whole.value) : null;
+  const each = parts.map(({ value }) => ({ value, target: targetOf(record, value) }));
+  return { kind: 'edit', edit: { strays: each, target, marked, above, sentence, change } };
 }
 
 function changeTo(record: RecordConfig, seen: Seen, wanted: Wanted): Change {
   const stands = seen.cnames[0];
   const keep = wanted.keepTtl && stands?.value === wanted.cname;
+  const { lines } = wanted;
   // The signature is the edge's: what a found marker bore may be by a key that is gone.
   const { mac: _, ...marker } = wanted.marker;
   const to = {
     cname: wanted.cname,
     ttl: keep ? stands.ttl : wanted.ttl,
     marker,
+    ...(lines === undefined ? {} : { lines }),
   };
   return { name: record.name, from: seen, to };
 }
@@ -423,14 +457,22 @@ function whyNot(
     const refused = read.map(([p, s]) => `${p}: ${(s as { sentence: string }).sentence}`);
     return ['unreadable', refused.join('; ')];
   }
-  const values = open.flatMap(([p, s]) => ('value' in s && s.value !== null ? [[p, s.value]] : []));
-  if (values.length === 0) {
+  if (open.every(([, s]) => !isGiven(s))) {
     const hint = `run \`detour adopt ${record.name} TARGET --create\``;
     return ['missing', `it stands nowhere yet: ${hint}`];
   }
   const list = open.map(([p, s]) => {
-    return `${p} gives ${'value' in s && s.value !== null ? s.value : 'nothing'}`;
+    return `${p} gives ${isGiven(s) ? givesSay(s) : 'nothing'}`;
   });
   const hint = `run \`detour adopt ${record.name} TARGET\``;
   return ['disagreement', `${list.join(', ')}: ${hint}`];
+}
+
+function isGiven(s: Standing): s is Extract<Standing, Gives> {
+  return 'value' in s && (s.value !== null || s.split !== undefined);
+}
+
+/** What stands there, as it is told. */
+export function givesSay({ value, split }: Gives): string {
+  return split ?? value ?? 'nothing';
 }

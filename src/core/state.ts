@@ -6,6 +6,7 @@
 import type { CheckState, Loss } from './detect.ts';
 import type { Diagnosed } from './diagnose.ts';
 import type { Sighting, Telling } from './heard.ts';
+import type { LineProofs, Lines } from './lines.ts';
 import type {
   Answer,
   ChainAnswer,
@@ -227,6 +228,11 @@ export type MendKind = 'marker' | 'away' | 'back';
 export interface Cell {
   readonly provider: string;
   ttl: number;
+  lines: Lines;
+  /** What its API last said of each line; null: nothing, or it has but one. */
+  stood: Seen['cnames'] | null;
+  /** What DNS has shown of each line. */
+  proofs: LineProofs;
   /** Rule 8: whether target and marker are known, or known to be out of reach. */
   reading: 'pending' | 'read' | 'unreadable';
   standing: Standing | null;
@@ -259,7 +265,7 @@ export interface Cell {
   /** What somebody else put here, by the API's word a second apart, and since when it stands. */
   edited: (Edit & { readonly at: number }) | null;
   /** What the API gave instead of what we wrote, and since when. */
-  odd: { readonly value: Name | null; readonly at: number; readonly backAt: number | null } | null;
+  odd: { readonly value: string; readonly at: number; readonly backAt: number | null } | null;
   /** The last value that was sent here and never answered for: it may still arrive. */
   lost: Late | null;
   /** How often in a row this record was mended here after edits, and when last. */
@@ -768,6 +774,8 @@ export type Effect =
       readonly provider: string;
       readonly record: Name;
       readonly marker: boolean;
+      /** What askers of these lines get is wanted, too. */
+      readonly lines?: readonly string[];
     }
   | {
       readonly kind: 'chain';

@@ -112,6 +112,20 @@ export interface ProviderView {
   readonly share: number | null;
   /** Why it is not in step, with the cure. */
   readonly problem: string | null;
+  /** Each of the lines that are listed; absent: it has but one. */
+  readonly lines?: readonly LineView[];
+}
+
+interface LineView {
+  readonly line: string;
+  /** What its API last said; null when nothing stands there, absent when unknown. */
+  readonly cname?: Name | null;
+  /** When DNS was first seen to give its askers the target in force; null: it was not. */
+  readonly provenAt: number | null;
+  /** Since when that is so, where it is not proven; null: it is, or nothing was written yet. */
+  readonly unprovenSinceAt: number | null;
+  /** Why it is not proven; null: it is, or nothing was written yet. */
+  readonly why: string | null;
 }
 
 export interface TargetView {
@@ -646,7 +660,8 @@ function leftBehind(state: State, r: RecordState): RecordView['leftBehind'] {
   if (r.doc.marker === null || r.config.mode === 'observe') return null;
   // What it serves counts, whatever was once written there and seen.
   const stale = [...r.cells.values()].filter((c) => {
-    return c.seen !== null && c.seen.cname !== r.doc.cname && !isWaiting(r, c);
+    const isLeft = c.seen !== null && (c.seen.cname !== r.doc.cname || isSplit(c));
+    return isLeft && !isWaiting(r, c);
   });
   if (stale.length === 0 || state.now - (r.doc.decidedAt ?? 0) < LEFT_BEHIND_AFTER_MS) return null;
   const shares = stale.map((c) => c.survey?.share ?? null);
@@ -660,6 +675,11 @@ function leftBehind(state: State, r: RecordState): RecordView['leftBehind'] {
     sentence: `${part} of resolvers still get the old answer from ${names}`,
     cure: `if it stays, remove the name servers of ${names} from the delegation at the parent${keep}`,
   };
+}
+
+/** Some of its lines lead elsewhere, by its API's last word. */
+function isSplit({ standing: s }: Cell): boolean {
+  return s !== null && 'split' in s;
 }
 
 function cachesExpired(r: RecordState): number | null {
@@ -686,6 +706,21 @@ function providerView(state: State, r: RecordState, c: Cell): ProviderView {
     visibleAfterMs: after(c.visibleAt),
     share: c.survey?.share ?? null,
     problem: c.problem?.sentence ?? (isInStep(r, c) ? null : troubleOf(lane, c)),
+    ...(c.lines === undefined ? {} : { lines: c.lines.map((line) => lineView(c, line)) }),
+  };
+}
+
+function lineView({ lines, stood, proofs, writtenAt }: Cell, line: string): LineView {
+  const at = stood?.find((s) => (s.line ?? lines![0]) === line);
+  const { provenAt = null, why = 'it has no subnet in `lineSubnets` to be asked from' } =
+    proofs[line] ?? {};
+  const isOpen = writtenAt !== null && provenAt === null;
+  return {
+    line,
+    ...(stood === null ? {} : { cname: at?.value ?? null }),
+    provenAt,
+    unprovenSinceAt: isOpen ? writtenAt : null,
+    why: isOpen ? why : null,
   };
 }
 

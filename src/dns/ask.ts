@@ -6,7 +6,7 @@ import { randomInt } from 'node:crypto';
 import { createSocket } from 'node:dgram';
 import { connect, isIP, type LookupFunction } from 'node:net';
 import { performance } from 'node:perf_hooks';
-import type { HostPort } from '../kit/schema.ts';
+import type { HostPort, Subnet } from '../kit/schema.ts';
 import {
   answersTo,
   decode,
@@ -44,6 +44,8 @@ interface AskOptions {
   readonly edns?: boolean;
   /** DO: send the signatures along (RFC 3225). */
   readonly dnssec?: boolean;
+  /** Whose answer is wanted (RFC 7871). Not by a server without EDNS, and not over TCP. */
+  readonly subnet?: Subnet;
 }
 
 /** Questions under way on one connection. */
@@ -70,7 +72,8 @@ export async function ask(
   const dnssec = options.dnssec ?? false;
   let viaUdp: Exchange | null = null;
   if (!options.tcp) {
-    const wire = encodeQuestion(question, recurse, options.edns ?? true, dnssec);
+    const { edns = true, subnet = null } = options;
+    const wire = encodeQuestion(question, recurse, edns, dnssec, subnet);
     viaUdp = await askUdp(server, question, wire, rest());
     if (noEdns(viaUdp)) {
       viaUdp = await askUdp(server, question, encodeQuestion(question, recurse, false), rest());

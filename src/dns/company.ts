@@ -117,7 +117,7 @@ export function accompanied(inner: Provider, texts: Texts): Provider {
       return Object.fromEntries(await Promise.all(looked));
     },
     write: (changes, signal) => inner.write(changes, signal),
-    preflight: (record, signal) => inner.preflight(record, signal),
+    preflight: (...asked) => inner.preflight(...asked),
     close: () => inner.close(),
   };
 }

@@ -4,8 +4,8 @@
 
 import { isIP } from 'node:net';
 import { markerName } from '../core/marker.ts';
-import type { ChainAnswer, Name, ServerAnswer } from '../core/model.ts';
-import { parseHostPort, toName } from '../kit/schema.ts';
+import type { ChainAnswer, LineAnswer, Name, ServerAnswer } from '../core/model.ts';
+import { parseHostPort, type Subnet, toName } from '../kit/schema.ts';
 import type { Verifier } from '../ports.ts';
 import { ask, type Exchange, printServer, type Server } from './ask.ts';
 import type { Texts } from './company.ts';
@@ -25,6 +25,8 @@ interface VerifierOptions {
   readonly port: number;
   /** Limit of one exchange with one server. */
   readonly timeoutMs: number;
+  /** Where each line's users are, by provider. */
+  readonly subnets?: Readonly<Record<string, ReadonlyMap<string, Subnet>>>;
 }
 
 /** Addresses asked for one record at one provider. */
@@ -41,6 +43,21 @@ const walkMs = 5_000;
 interface Place extends Server {
   readonly optional: boolean;
 }
+
+/** A line, and an address of its users'. */
+interface From {
+  readonly line: string;
+  readonly subnet: Subnet;
+}
+
+/** What one server is asked. */
+interface Asked {
+  readonly record: Name;
+  readonly marker: boolean;
+  readonly from: readonly From[];
+}
+
+const none: ReadonlyMap<string, Subnet> = new Map();
 
 type Answer = ServerAnswer['answer'];
 type Silence = Exclude<Answer, { kind: 'cname' }>;
@@ -60,26 +77,34 @@ class ServerVerifier implements DnsVerifier {
   readonly #servers: VerifierOptions['servers'];
   readonly #port: number;
   readonly #timeoutMs: number;
+  readonly #subnets: NonNullable<VerifierOptions['subnets']>;
   readonly #limit = createLimit(exchangesMax, waitingMax);
   readonly #closing = new AbortController();
   readonly #walks = new Map<Name, Promise<ChainAnswer>>();
 
-  constructor({ resolver, servers, port, timeoutMs }: VerifierOptions) {
+  constructor({ resolver, servers, port, timeoutMs, subnets = {} }: VerifierOptions) {
     this.#resolver = resolver;
     this.#servers = servers;
     this.#port = port;
     this.#timeoutMs = timeoutMs;
+    this.#subnets = subnets;
   }
 
   async ask(
     provider: string,
     record: Name,
-    { marker }: { readonly marker: boolean },
+    { marker, lines = [] }: Parameters<Verifier['ask']>[2],
     outer: AbortSignal,
   ): Promise<readonly ServerAnswer[]> {
     const signal = AbortSignal.any([outer, this.#closing.signal]);
     const { places, lost } = await this.#places(provider, record, signal);
-    const answers = await Promise.all(places.map((p) => this.#askOne(p, record, marker, signal)));
+    const known = Object.hasOwn(this.#subnets, provider) ? this.#subnets[provider]! : none;
+    const from = lines.flatMap((line) => {
+      const subnet = known.get(line);
+      return subnet === undefined ? [] : [{ line, subnet }];
+    });
+    const asked = { record, marker, from };
+    const answers = await Promise.all(places.map((p) => this.#askOne(p, asked, signal)));
     const all = [...answers.filter((a) => a !== null), ...lost];
     return all.length > 0 ? all : [silence(provider, 'error', 'it has no name server to ask')];
   }
@@ -145,31 +170,47 @@ class ServerVerifier implements DnsVerifier {
     name: Name,
     type: 'CNAME' | 'TXT',
     signal: AbortSignal,
+    subnet?: Subnet,
   ): Promise<Exchange> {
-    const none: Exchange = { kind: 'aborted', detail: 'stopped before it was asked', sent: false };
-    return (
-      (await this.#limit(signal, () =>
-        ask(place, { name, type }, { timeoutMs: this.#timeoutMs, signal }),
-      )) ?? none
-    );
+    const unsent: Exchange = {
+      kind: 'aborted',
+      detail: 'stopped before it was asked',
+      sent: false,
+    };
+    const how = { timeoutMs: this.#timeoutMs, signal, ...(subnet === undefined ? {} : { subnet }) };
+    return (await this.#limit(signal, () => ask(place, { name, type }, how))) ?? unsent;
+  }
+
+  /** What a server gives to askers of one line, if it says that it tells them apart. */
+  async #askFrom(
+    place: Place,
+    record: Name,
+    { line, subnet }: From,
+    signal: AbortSignal,
+  ): Promise<LineAnswer> {
+    const exchange = await this.#question(place, record, 'CNAME', signal, subnet);
+    const answer = readCname(exchange, record);
+    const heeds = exchange.kind === 'reply' && exchange.message.scope !== null;
+    return { line, value: answer.kind === 'cname' ? answer.value : null, heeds };
   }
 
   /** One server's answer; null where it may be left out. */
   async #askOne(
     place: Place,
-    record: Name,
-    marker: boolean,
+    { record, marker, from }: Asked,
     signal: AbortSignal,
   ): Promise<ServerAnswer | null> {
-    const [forRecord, forMarker] = await Promise.all([
+    const [forRecord, forMarker, lines] = await Promise.all([
       this.#question(place, record, 'CNAME', signal),
       marker ? this.#question(place, markerName(record), 'TXT', signal) : null,
+      Promise.all(from.map((one) => this.#askFrom(place, record, one, signal))),
     ]);
     if (place.optional && forRecord.kind === 'no-route') return null;
     return {
       server: printServer(place),
       answer: readCname(forRecord, record),
       markers: forMarker && readMarkers(forMarker, markerName(record)),
+      ...(lines.length === 0 ? {} : { lines }),
     };
   }
 

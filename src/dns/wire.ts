@@ -2,8 +2,9 @@
 // sent, and never reads more of a message than it has bounds for.
 
 import { randomInt } from 'node:crypto';
-import packet, { type Packet, type RecordType } from 'dns-packet';
+import packet, { type Packet, type PacketOpt, type RecordType } from 'dns-packet';
 import type { Name } from '../core/model.ts';
+import type { Subnet } from '../kit/schema.ts';
 
 export interface Question {
   readonly name: Name;
@@ -56,11 +57,16 @@ export interface Message {
   readonly truncated: boolean;
   /** It speaks EDNS(0) (RFC 6891). */
   readonly edns: boolean;
+  /** For how many bits of the subnet that was asked for it holds (RFC 7871); null: it heeds none. */
+  readonly scope: number | null;
   readonly questions: readonly Question[];
   readonly answers: readonly Resource[];
   readonly authority: readonly Resource[];
   readonly additional: readonly Resource[];
 }
+
+/** RFC 7871: EDNS Client Subnet. */
+const ecsCode = 8;
 
 /** The largest UDP reply asked for (DNS Flag Day 2020: it fits every path unfragmented). */
 const udpSize = 1232;
@@ -82,6 +88,7 @@ export function encodeQuestion(
   recurse: boolean,
   edns: boolean,
   dnssec = false,
+  subnet: Subnet | null = null,
 ): Buffer {
   const query: Packet = {
     type: 'query',
@@ -99,11 +106,23 @@ export function encodeQuestion(
         ednsVersion: 0,
         flags: dnssec ? packet.DNSSEC_OK : 0,
         flag_do: dnssec,
-        options: [],
+        options: subnet === null ? [] : [clientSubnet(subnet)],
       },
     ];
   }
   return packet.encode(query);
+}
+
+/** For whom the answer is wanted; the library sends the octets of the prefix and no more. */
+function clientSubnet({ address, bits }: Subnet): PacketOpt {
+  return {
+    code: ecsCode,
+    type: 'CLIENT_SUBNET',
+    family: address.includes(':') ? 2 : 1,
+    sourcePrefixLength: bits,
+    scopePrefixLength: 0,
+    ip: address,
+  };
 }
 
 /** Labels of 1 to 63 bytes, 255 in all with their lengths (RFC 1035 2.3.4); `.` is the root. */
@@ -129,6 +148,8 @@ export function decode(bytes: Buffer): Message | null {
   // It does not notice data that runs past the end; its count of bytes then does (or is NaN).
   if (!(packet.decode.bytes <= bytes.length)) return null;
   const option = raw.additionals?.find((r) => r.type === 'OPT');
+  const subnet = option?.type === 'OPT' ? option.options.find((o) => o.code === ecsCode) : null;
+  const scope = (subnet as { readonly scopePrefixLength?: number } | null)?.scopePrefixLength;
   const extended = option?.type === 'OPT' ? option.extendedRcode : 0;
   const rcode = (extended << 4) | (bytes[3]! & 0xf);
   const flags = bytes.readUInt16BE(2);
@@ -140,6 +161,7 @@ export function decode(bytes: Buffer): Message | null {
     authoritative: (flags & 0x0400) !== 0,
     truncated: (flags & 0x0200) !== 0,
     edns: option !== undefined,
+    scope: scope === undefined || scope === 0 ? null : scope,
     questions: (raw.questions ?? [])
       .filter((q) => q.class === 'IN')
       .map((q) => ({ name: tidy(q.name), type: q.type })),

@@ -111,10 +111,14 @@ export interface Provider {
   /**
    * Looks whether this account could be written for a record's zone right now: credentials (with a
    * write that changes nothing, where the vendor has one), permissions, the zone's state, the
-   * vendor's own locks. Every thing looked at is one finding that says how far it reaches; never
-   * rejects.
+   * vendor's own locks. `lines` are those the record is to stand on, the default one first; absent:
+   * that one alone. Every thing looked at is one finding that says how far it reaches; never rejects.
    */
-  preflight(record: Name, signal: AbortSignal): Promise<readonly ReachingFinding[]>;
+  preflight(
+    record: Name,
+    signal: AbortSignal,
+    lines?: readonly string[],
+  ): Promise<readonly ReachingFinding[]>;
   /** How things stand with its key; asks nobody. */
   key?(): KeyFacts;
   close(): void;

@@ -123,6 +123,22 @@ export function parseHostPort(text: string, defaultPort: number | null): HostPor
   return isIP(host) !== 0 || toName(host) !== null ? { host, port } : null;
 }
 
+/** A range of addresses; whatever of the address lies beyond the bits is not sent. */
+export interface Subnet {
+  readonly address: string;
+  /** A whole number of octets' worth. */
+  readonly bits: number;
+}
+
+/** `202.96.128.0/24`, `2001:db8:1::/48`. */
+export function parseSubnet(text: string): Subnet | null {
+  const [address = '', length = '', ...more] = text.split('/');
+  const most = { 0: 0, 4: 32, 6: 128 }[isIP(address)] ?? 0;
+  const bits = /^\d{1,3}$/.test(length) ? Number(length) : 0;
+  const isWhole = bits >= 8 && bits <= most && bits % 8 === 0;
+  return isWhole && more.length === 0 && !address.includes('%') ? { address, bits } : null;
+}
+
 /** An address or host name with a port, kept as text once it is known to be one. */
 export function hostPort(defaultPort: number | null) {
   const shape = defaultPort === null ? 'HOST:PORT' : 'HOST or HOST:PORT';

@@ -19,7 +19,13 @@ import { createVerifier } from '../dns/verify.ts';
 import { whyOfFile } from '../kit/errno.ts';
 import type { Provider } from '../kit/extend.ts';
 import { type Renewal, Renewed, type Secrets } from '../kit/renew.ts';
-import { isCredentialName, parseHostPort, type SecretRef } from '../kit/schema.ts';
+import {
+  isCredentialName,
+  parseHostPort,
+  parseSubnet,
+  type SecretRef,
+  type Subnet,
+} from '../kit/schema.ts';
 import { markOfSecret, readSecret, SecretError } from '../kit/secret.ts';
 import type { ChannelSpec, Channels } from '../notify/channels.ts';
 import { createChannels } from '../notify/channels.ts';
@@ -257,7 +263,7 @@ export function buildAdapters(config: Config, clock: Clock, options: BuildOption
     file: options.remember ? join(config.stateDir, 'nameservers.json') : null,
   });
   const { port, timeoutMs } = dns;
-  const asker = createVerifier({ servers, resolver, port, timeoutMs });
+  const asker = createVerifier({ servers, resolver, port, timeoutMs, subnets: subnetsOf(config) });
   const close = () => {
     keys?.close();
     asker.close();
@@ -285,6 +291,15 @@ export function buildAdapters(config: Config, clock: Clock, options: BuildOption
   const hooked = new Map(Object.entries(config.hooks));
   const hooks = hooked.size === 0 ? {} : { hooks: createHooks(hooked, givenTo(secret)) };
   return { prober, providers, verifier, notifier: channels, channels, auditor, ...hooks };
+}
+
+/** Where users of each line are, by provider. */
+function subnetsOf({ providers }: Config): Readonly<Record<string, ReadonlyMap<string, Subnet>>> {
+  const all = Object.entries(providers).map(([name, { lineSubnets = {} }]) => {
+    const known = Object.entries(lineSubnets).map(([l, text]) => [l, parseSubnet(text)!] as const);
+    return [name, new Map(known)] as const;
+  });
+  return Object.fromEntries(all);
 }
 
 /** A prober that may read the secrets its checks and paths refer to. */

@@ -56,7 +56,7 @@ export function renewing(secrets: Secrets, options: RenewingOptions<Provider>): 
       const written = await renewed.get().provider.write(changes, signal);
       return noting(written.map(faultOf), written);
     },
-    preflight: (record, signal) => renewed.get().provider.preflight(record, signal),
+    preflight: (...asked) => renewed.get().provider.preflight(...asked),
     close: () => renewed.close(),
   };
 }

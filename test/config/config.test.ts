@@ -251,6 +251,50 @@ test('the policy is the default of every check and record, and each may say othe
   ]);
 });
 
+describe('lines of a vendor that has them', () => {
+  const ali = {
+    type: 'alidns',
+    accessKeyId: { env: 'ALI_KEY' },
+    accessKeySecret: { env: 'ALI_SECRET' },
+  };
+  const of = (lines: unknown, more: object = {}) => {
+    const record = Object.values(good.records)[0]!;
+    return stringify({
+      ...good,
+      providers: { ...good.providers, ali: { ...ali, ...more } },
+      records: { 'www.example.net': { ...record, publish: ['cf', { provider: 'ali', lines }] } },
+    });
+  };
+  const linesOf = (text: string) =>
+    accepted(text).config.core.records['www.example.net.']!.publish[1]!.lines;
+
+  test('the default one comes first, and alone it needs no list', () => {
+    const lines = ['telecom', 'default', 'unicom'];
+    assert.deepEqual(linesOf(of(lines)), ['default', 'telecom', 'unicom']);
+    assert.equal(linesOf(of(['default'])), undefined);
+    const subnets = { telecom: '202.96.128.0/24', oversea: '2001:db8::/32' };
+    const { providers } = accepted(of(lines, { lineSubnets: subnets })).config;
+    assert.deepEqual(providers['ali']!.lineSubnets, subnets);
+  });
+
+  test('a list without the default line, with one twice, or of a vendor without lines is refused', () => {
+    const says = (text: string, pattern: RegExp) => {
+      const all = refused(text).join('\n');
+      assert.match(all, pattern);
+      assert.match(all, /publish\[1\]\.lines|lineSubnets/);
+    };
+    says(of(['telecom']), /the default line is missing, "default", which answers whoever no other/);
+    says(of(['default', 'telecom', 'telecom']), /lines\[2\]: "telecom" stands twice: keep one/);
+    says(of([]), /lines/);
+    says(of(['default', 7]), /lines\[1\]/);
+    const none = of(['default', 'telecom']).replace('type: alidns', 'type: cloudflare');
+    const bare = none.replace(/ +accessKey\w+:\n.*\n/g, '');
+    says(bare, /Cloudflare DNS gives everybody the same answer, it has no lines: leave this out/);
+    says(of(['default'], { lineSubnets: { telecom: '202.96.128.0/22' } }), /8, 16, 24/);
+    says(of(['default'], { lineSubnets: { telecom: 'here' } }), /ADDRESS\/BITS/);
+  });
+});
+
 test('an interval shorter than the usual confirm pause shortens the pause with it', () => {
   const policy = { interval: '200ms', timeout: '200ms' };
   const { core } = accepted(stringify({ ...good, policy })).config;

@@ -31,6 +31,8 @@ const direct = 'src/core/direct.ts';
 const edits = 'src/core/edits.ts';
 const engine = 'src/core/engine.ts';
 const lane = 'src/core/lane.ts';
+const lines = 'src/core/lines.ts';
+const alidns = 'providers/alidns.ts';
 const lock = 'src/store/lock.ts';
 const operate = 'src/core/operate.ts';
 const marker = 'src/core/marker.ts';
@@ -329,13 +331,85 @@ export const mutants: readonly Mutant[] = [
     ],
   },
   {
+    name: 'a line that is not listed is overwritten',
+    rule: 4,
+    by: 'core/lines.test.ts',
+    edits: [
+      {
+        file: lines,
+        find: 'lines?.includes(line) === true ?',
+        replace: 'lines !== null ?',
+      },
+    ],
+  },
+  {
+    name: 'a set of which one line leads elsewhere is in step',
+    rule: 16,
+    by: 'core/lines.test.ts',
+    edits: [
+      {
+        file: lines,
+        find: 'parts.every((p) => p.value === parts[0]!.value)',
+        replace: 'parts.length > 0',
+      },
+    ],
+  },
+  {
+    name: 'a line on which nothing stands is left without an answer of its own',
+    rule: 16,
+    by: 'core/lines.test.ts',
+    edits: [
+      {
+        file: plan,
+        find: 'if (open !== undefined) return remark(',
+        replace: 'if (open === null) return remark(',
+      },
+    ],
+  },
+  {
+    name: 'the answer of a server that heeds no line proves one',
+    rule: 29,
+    by: 'core/lines.test.ts',
+    edits: [
+      {
+        file: lines,
+        find: 'answers.filter((a) => a.heeds)',
+        replace: 'answers.filter((a) => a.line !== null)',
+      },
+    ],
+  },
+  {
+    name: 'the marker is written before the last line',
+    rule: 14,
+    by: 'providers/alidns.test.ts',
+    edits: [
+      {
+        file: alidns,
+        find: 'for (const line of linesOf(to)) {\n      const row',
+        replace: 'for (const line of linesOf(to).slice(0, -1)) {\n      const row',
+      },
+    ],
+  },
+  {
+    name: 'a line is changed without its own name, which makes it the default one',
+    rule: 14,
+    by: 'providers/alidns.test.ts',
+    edits: [
+      {
+        file: alidns,
+        find: 'TTL: to.ttl, Line: line };',
+        replace: 'TTL: to.ttl };',
+      },
+    ],
+  },
+  {
     name: "an unmarked stranger's value is overwritten",
     rule: 4,
     by: '41-claims',
     edits: [
       {
         file: plan,
-        find: "wanted.claim === 'configured' && s.target !== null",
+        find: "wanted.claim === 'configured' && isEach(isOfOurs)",
         replace: "wanted.claim === 'configured'",
       },
     ],
@@ -1743,7 +1817,7 @@ function laneWorks`,
     edits: [
       {
         file: cell,
-        find: 'l != null && l.value === value &&',
+        find: 'l != null && isAll(l.value) &&',
         replace: 'l != null && l.value === null &&',
       },
     ],
@@ -1755,8 +1829,8 @@ function laneWorks`,
     edits: [
       {
         file: edits,
-        find: "  if (inForce === 'up' && (edit.value === null || there === 'down')) return 'away';",
-        replace: "  if (inForce === 'up' && edit.value === null) return 'away';",
+        find: "value === null || healthOf(state, target) === 'down'",
+        replace: 'value === null',
       },
     ],
   },
@@ -3916,8 +3990,8 @@ function laneWorks`,
     edits: [
       {
         file: cell,
-        find: 'l.value === value && state.now - l.at < LOST_MS',
-        replace: 'l.value === value',
+        find: 'isAll(l.value) && state.now - l.at < LOST_MS',
+        replace: 'isAll(l.value)',
       },
     ],
   },
@@ -4018,8 +4092,8 @@ function laneWorks`,
     edits: [
       {
         file: plan,
-        find: 'if (ttl === wanted.ttl || wanted.keepTtl) return',
-        replace: 'if (ttl !== undefined) return',
+        find: 'if (odd === undefined || wanted.keepTtl) return',
+        replace: 'if (odd !== null) return',
       },
     ],
   },

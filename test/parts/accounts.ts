@@ -32,7 +32,7 @@ import {
   troubles,
 } from '../../src/kit/conformance/index.ts';
 import type { Provider, ProviderType } from '../../src/kit/extend.ts';
-import { parseHostPort } from '../../src/kit/schema.ts';
+import { parseHostPort, parseSubnet, type Subnet } from '../../src/kit/schema.ts';
 import { startAlidns } from '../../src/lab/vendors/alidns.ts';
 import { startCloudflare } from '../../src/lab/vendors/cloudflare.ts';
 import { startRoute53 } from '../../src/lab/vendors/route53.ts';
@@ -138,10 +138,10 @@ export const rows: readonly Row[] = [
           { A: credentials.accessKeyId, B: credentials.accessKeySecret },
         ],
         [
-          ['line', 'a line of its own', { line: 'telecom' }],
           ['disabled', 'a pause', { status: 'DISABLE' }],
           ['locked', 'a lock', { locked: true }],
         ],
+        { telecom: ['202.96.128.0/24'], unicom: ['202.106.0.0/24'] },
       ),
   },
   {
@@ -231,13 +231,14 @@ async function inLab<C>(
   credentials: C,
   opening: (vendor: LabVendor, credentials: C) => Opening,
   oddities: readonly (readonly [word: string, what: string, extra: RecordExtra])[],
+  lineRanges: Readonly<Record<string, readonly string[]>> = {},
 ): Promise<Account> {
   const vendor = await start({
     address: '127.0.0.1',
     dnsAddresses: ['127.0.0.1', '127.0.0.2'],
     dnsPort: 0,
     zones: [
-      { name: zone, records: [] },
+      { name: zone, records: [], settings: { lineRanges } },
       { name: second, records: [] },
     ],
     credentials,
@@ -267,12 +268,33 @@ async function inLab<C>(
       fault: async (how) => vendor.zoneFault(second, how),
     },
     servers,
+    ...linesOf(vendor, servers, lineRanges),
     oddities: oddities.map(([word, what, extra]) => ({
       word,
       what,
       make: (name) => vendor.edit(name, 'CNAME', 'a.example.com.', 300, extra),
     })),
     close: () => vendor.close(),
+  };
+}
+
+/** Lines of the lab's vendor, each seen from a range of its users'. */
+function linesOf(
+  vendor: LabVendor,
+  servers: readonly DnsServer[],
+  ranges: Readonly<Record<string, readonly string[]>>,
+): Pick<Account, 'lines'> {
+  const others = Object.keys(ranges);
+  if (others.length === 0) return {};
+  return {
+    lines: {
+      others,
+      edit: async (name, line, cname, ttl) => vendor.edit(name, 'CNAME', cname, ttl, { line }),
+      look: (name, line) => {
+        const subnet = parseSubnet(ranges[line]?.[0] ?? '');
+        return look(servers, name, 'CNAME', subnet === null ? {} : { subnet });
+      },
+    },
   };
 }
 
@@ -304,10 +326,11 @@ function look(
   servers: readonly DnsServer[],
   name: Name,
   type: 'CNAME' | 'TXT',
+  as: { readonly subnet?: Subnet } = {},
 ): Promise<readonly (readonly string[])[]> {
   return Promise.all(
     servers.map(async (server) => {
-      const asked = await ask(server, { name, type }, { timeoutMs: 2000 });
+      const asked = await ask(server, { name, type }, { timeoutMs: 2000, ...as });
       if (asked.kind !== 'reply') return [`no answer: ${asked.detail}`];
       const { answers, authoritative, rcode } = asked.message;
       if (!authoritative) return [`not authoritative: ${rcode}`];

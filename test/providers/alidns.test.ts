@@ -699,7 +699,11 @@ test('one write of a domain at a time', async () => {
 });
 
 const refused: readonly [word: string, what: string, setUp: () => void][] = [
-  ['line', 'a second line', () => vendor.add('www.gslb', 'CNAME', 'x.cn', { Line: 'telecom' })],
+  [
+    'line',
+    'a marker on a second line',
+    () => vendor.add('_detour.www.gslb', 'TXT', 'x', { Line: 'telecom' }),
+  ],
   ['other-type', 'an address', () => vendor.add('www.gslb', 'A', '192.0.2.1')],
   ['other-type', 'a CNAME in the marker', () => vendor.add('_detour.www.gslb', 'CNAME', 'x.cn')],
   ['disabled', 'a pause', () => Object.assign(vendor.rows[0]!, { Status: 'DISABLE' })],
@@ -721,6 +725,117 @@ for (const [word, what, setUp] of refused) {
     assert.deepEqual(vendor.rows, before);
   });
 }
+
+/** `www` on a. at three lines, the default one not the first that is told of. */
+function standsByLine(value = 'a.example.com'): void {
+  for (const Line of ['unicom', 'default', 'telecom']) {
+    vendor.add('www.gslb', 'CNAME', value, { Line });
+  }
+  vendor.add('_detour.www.gslb', 'TXT', sign(4));
+}
+
+const three = ['default', 'telecom', 'unicom'];
+
+function changeOf(from: Seen, epoch: number, lines?: readonly string[]): Change {
+  const { to, ...rest } = change(from, 'b.example.com.', epoch);
+  return { ...rest, to: { ...to, ...(lines === undefined ? {} : { lines }) } };
+}
+
+const byLine = () =>
+  Object.fromEntries(
+    vendor.rows.filter((r) => r.RR === 'www.gslb').map((r) => [r.Line, `${r.Value} ${r.TTL}`]),
+  );
+
+test('of a record with lines each is read with its line, and written with it, default first', async () => {
+  standsByLine();
+  const from = await see();
+  assert.deepEqual(from.cnames, [
+    { value: 'a.example.com.', ttl: 600 },
+    { value: 'a.example.com.', ttl: 600, line: 'telecom' },
+    { value: 'a.example.com.', ttl: 600, line: 'unicom' },
+  ]);
+  assert.equal(from.refusal, null);
+  const ids = vendor.rows.map((r) => r.RecordId);
+  vendor.calls = [];
+  assert.deepEqual(await put(changeOf(from, 5, three)), { ok: true, value: null });
+  const b = 'b.example.com 600';
+  assert.deepEqual(byLine(), { unicom: b, default: b, telecom: b });
+  assert.deepEqual(vendor.at('_detour.www.gslb'), [`TXT ${sign(5)} 600`]);
+  assert.ok(
+    ids.every((id) => vendor.rows.some((r) => r.RecordId === id)),
+    'each in place',
+  );
+  const updates = vendor.calls.filter((c) => c['Action'] === 'UpdateDomainRecord');
+  const lines = updates.map((c) => `${c['Type']} ${c['Line']}`);
+  assert.deepEqual(lines, ['CNAME default', 'CNAME telecom', 'CNAME unicom', 'TXT default']);
+});
+
+test('a line that is not listed is never written over, and ends no line that is', async () => {
+  standsByLine();
+  vendor.add('www.gslb', 'CNAME', 'theirs.example.org', { Line: 'search' });
+  const from = await see();
+  assert.ok(from.cnames.some((c) => c.line === 'search' && c.value === 'theirs.example.org.'));
+  vendor.calls = [];
+  for (const lines of [undefined, three]) {
+    const fault = faultOf(await put(changeOf(from, 5, lines)));
+    assert.equal(fault.kind, 'rejected');
+    assert.match(fault.detail, /stands on the line (search|telecom), which is not to be written/);
+  }
+  assert.deepEqual(
+    vendor.calls.filter((c) => !c['Action']!.startsWith('Describe')),
+    [],
+  );
+});
+
+test('a line that comes up between the reading and the write is a conflict', async () => {
+  standsByLine();
+  const from = await see();
+  vendor.add('www.gslb', 'CNAME', 'theirs.example.org', { Line: 'search' });
+  assert.equal(faultOf(await put(changeOf(from, 5, three))).kind, 'conflict');
+  assert.equal(byLine()['default'], 'a.example.com 600');
+});
+
+test('a line on which nothing stands is added; what is right already is left', async () => {
+  vendor.add('www.gslb', 'CNAME', 'b.example.com');
+  vendor.add('_detour.www.gslb', 'TXT', sign(4));
+  assert.ok((await put(changeOf(await see(), 5, three))).ok);
+  const b = 'b.example.com 600';
+  assert.deepEqual(byLine(), { default: b, telecom: b, unicom: b });
+  const adds = vendor.calls.filter(
+    (c) => c['Action'] === 'AddDomainRecord' && c['RR'] === 'www.gslb',
+  );
+  assert.deepEqual(
+    adds.map((c) => c['Line']),
+    ['telecom', 'unicom'],
+  );
+});
+
+for (const nth of [1, 2, 3, 4]) {
+  test(`cut at change ${nth} of a set: the marker is the old one, and the same switch gets through`, async () => {
+    standsByLine();
+    const from = await see();
+    vendor.hooks.set('UpdateDomainRecord', (_, response, n) =>
+      n === nth ? vendor.refuse(response, 503, 'ServiceUnavailable') : false,
+    );
+    const fault = faultOf(await put(changeOf(from, 5, three)));
+    assert.equal(fault.kind, nth === 1 ? 'unavailable' : 'uncertain');
+    const half = await see();
+    const moved = half.cnames.filter((c) => c.value === 'b.example.com.').length;
+    assert.equal(moved, nth - 1, 'as far as it came');
+    assert.deepEqual(half.markers, [sign(4)], 'the marker comes after the last line');
+    vendor.hooks.clear();
+    assert.ok((await put(changeOf(half, 5, three))).ok);
+    const after = await see();
+    assert.ok(after.cnames.every((c) => c.value === 'b.example.com.'));
+    assert.deepEqual(after.markers, [sign(5)]);
+  });
+}
+
+test('two CNAMEs of one line are refused as weighted, one of each is not', async () => {
+  standsByLine();
+  vendor.add('www.gslb', 'CNAME', 'y.example.com', { Line: 'telecom' });
+  assert.equal((await see()).refusal?.word, 'weighted');
+});
 
 test('a page that does not hold every record is refused, not taken for the whole', async () => {
   stands();

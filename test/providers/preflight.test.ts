@@ -144,7 +144,8 @@ for (const row of rows) {
     for (const { word, what, make } of odditiesOf(row.capabilities.type)) {
       test(`${what} on the record is a bad ${word}`, async () => {
         const odd = `odd-${word}.${zone}`;
-        account.oddities.find((o) => o.word === make)!.make(odd);
+        if (make === 'line') await account.lines!.edit(odd, 'telecom', 'a.example.com.', 300);
+        else account.oddities.find((o) => o.word === make)!.make(odd);
         const provider = account.open();
         try {
           const said = (await look(provider, odd)).filter((f) => f.word === word);

@@ -66,6 +66,8 @@ export interface Account {
   /** Records that only this vendor knows and Detour must leave alone. */
   readonly oddities: readonly Oddity[];
   readonly secondZone: SecondZone | null;
+  /** Of a vendor that has lines, beside the default one; absent: its lines are not shown. */
+  readonly lines?: AccountLines;
   close(): Promise<void>;
 }
 
@@ -75,6 +77,16 @@ export interface Oddity {
   readonly what: string;
   /** Makes one at a name that nobody uses. */
   make(name: Name): void | Promise<void>;
+}
+
+/** Lines of a vendor: answers by the asker's network. */
+export interface AccountLines {
+  /** Two at least, as the vendor spells them. */
+  readonly others: readonly string[];
+  /** A person at the console: this CNAME on one line, in place where one stands; null removes it. */
+  edit(name: Name, line: string, cname: Name | null, ttl: number): Promise<void>;
+  /** The CNAME that askers of a line are given: one list for each of the vendor's name servers. */
+  look(name: Name, line: string): Promise<readonly (readonly string[])[]>;
 }
 
 /** Another zone of the same account, for every provider that `open` makes. */

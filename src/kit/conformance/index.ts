@@ -24,6 +24,7 @@ import { after, afterEach, before, describe } from 'node:test';
 import type { Candidate } from './account.ts';
 import { faultStory } from './faults.ts';
 import { fenceStory } from './fence.ts';
+import { lineStory } from './lines.ts';
 import { reachStory } from './reach.ts';
 import { refusalStory } from './refusals.ts';
 import { Stage } from './stage.ts';
@@ -48,6 +49,7 @@ export function providerConformance(candidate: Candidate): void {
     writeStory(stage);
     fenceStory(stage);
     refusalStory(stage);
+    lineStory(stage);
     reachStory(stage);
     zoneStory(stage);
     faultStory(stage);

@@ -20,6 +20,7 @@ import {
   type LabVendor,
   Ledger,
   type Publish,
+  type RecordExtra,
   serverNames,
   startVendor,
   TokenBucket,
@@ -187,14 +188,20 @@ class Alidns implements Dialect {
   }
 
   /** Records of other lines than the one edited are left alone, as at the console. */
-  edit(zone: string, records: readonly LabRecord[], name: string, type: string): void {
+  edit(
+    zone: string,
+    records: readonly LabRecord[],
+    name: string,
+    type: string,
+    extra: RecordExtra,
+  ): void {
     const domain = this.#named(zone);
     const rr = relative(domain.name, bareName(name));
     const next = new Map(domain.records.now);
     const made = records.flatMap((record) => this.#fromRecord(domain.name, record));
-    const line = made[0]?.Line ?? 'default';
+    const line = made[0]?.Line ?? extra.line;
     const old = [...next.values()].filter(
-      (r) => r.RR === rr && r.Type === type && (r.Line === line || made.length === 0),
+      (r) => r.RR === rr && r.Type === type && (line === undefined || r.Line === line),
     );
     for (const { RecordId } of old) next.delete(RecordId);
     for (const [at, record] of made.entries()) {
@@ -888,14 +895,14 @@ function bareOf(name: string): string {
   return inAscii(name.toLowerCase()).replace(/^@\./, '').replace(/\.$/, '');
 }
 
-/** What everybody without a line of their own is given: enabled records of the default line. */
+/** What is given to whom: enabled records, those of the default line to all without one of theirs. */
 function served(domain: Domain, records: Records): RRset[] {
   const sets = new Map<string, RRset>();
   for (const record of records.values()) {
-    if (record.Status !== 'ENABLE' || record.Line !== 'default') continue;
+    if (record.Status !== 'ENABLE') continue;
     const one = alone.get(record) ?? setOf(domain, record);
     alone.set(record, one);
-    const key = `${one.name} ${one.type}`;
+    const key = `${one.name} ${one.type} ${one.line ?? ''}`;
     const set = sets.get(key);
     sets.set(key, set === undefined ? one : { ...set, values: [...set.values, ...one.values] });
   }
@@ -907,7 +914,8 @@ const alone = new WeakMap<DomainRecord, RRset>();
 
 function setOf(domain: Domain, record: DomainRecord): RRset {
   const name = record.RR === '@' ? `${domain.name}.` : `${record.RR}.${domain.name}.`;
-  return { name, type: record.Type, ttl: record.TTL, values: [presentation(record)] };
+  const set = { name, type: record.Type, ttl: record.TTL, values: [presentation(record)] };
+  return record.Line === 'default' ? set : { ...set, line: record.Line };
 }
 
 function presentation(record: DomainRecord): string {

@@ -5,7 +5,14 @@
 
 import { createSocket, type Socket as UdpSocket } from 'node:dgram';
 import { createServer, type Server, type Socket } from 'node:net';
-import { type Answer, type DecodedPacket, decode, encode, type Question } from 'dns-packet';
+import {
+  type Answer,
+  type DecodedPacket,
+  decode,
+  encode,
+  type PacketOpt,
+  type Question,
+} from 'dns-packet';
 import { isDnsName, type LabZone } from './zone.ts';
 
 /**
@@ -41,6 +48,8 @@ const flagRd = 1 << 8;
 const opcodeMask = 0xf << 11;
 /** What a client without EDNS can take (RFC 1035 section 2.3.4), and what this server sends. */
 const udpOctetsLeast = 512;
+/** EDNS Client Subnet (RFC 7871). */
+const ecsCode = 8;
 const udpOctetsMost = 1232;
 const tcpConnectionsMax = 128;
 const tcpIdleMs = 10_000;
@@ -53,12 +62,13 @@ export async function startNameserver(options: NameserverOptions): Promise<Names
   let frozen: readonly LabZone[] = [];
   const connections = new Set<Socket>();
 
-  const reply = (message: Buffer, octetsMax: number | null): Buffer | null => {
+  const reply = (message: Buffer, from: string, octetsMax: number | null): Buffer | null => {
     if (fault === 'hang') return null;
-    return respond(message, fault === 'stale' ? frozen : options.zones(), fault, octetsMax);
+    const zones = fault === 'stale' ? frozen : options.zones();
+    return respond(message, { zones, fault, from, octetsMax });
   };
   udp.on('message', (message, from) => {
-    const answer = reply(message, udpOctetsLeast);
+    const answer = reply(message, from.address, udpOctetsLeast);
     // A client that has gone away is its own affair.
     if (answer) udp.send(answer, from.port, from.address, () => {});
   });
@@ -67,7 +77,8 @@ export async function startNameserver(options: NameserverOptions): Promise<Names
   tcp.on('connection', (socket) => {
     connections.add(socket);
     socket.on('close', () => connections.delete(socket));
-    serveStream(socket, (message) => reply(message, null));
+    const from = socket.remoteAddress ?? '';
+    serveStream(socket, (message) => reply(message, from, null));
   });
 
   return {
@@ -91,13 +102,18 @@ export async function startNameserver(options: NameserverOptions): Promise<Names
   };
 }
 
+interface Serving {
+  readonly zones: readonly LabZone[];
+  readonly fault: NameserverFault;
+  /** Whose message it is. */
+  readonly from: string;
+  /** What a client without EDNS takes; null: anything. */
+  readonly octetsMax: number | null;
+}
+
 /** The answer to one message; null when there is none to give. */
-function respond(
-  message: Buffer,
-  zones: readonly LabZone[],
-  fault: NameserverFault,
-  octetsMax: number | null,
-): Buffer | null {
+function respond(message: Buffer, serving: Serving): Buffer | null {
+  const { octetsMax } = serving;
   // Too short to have an id, or itself a response: answering could start a loop.
   if (message.length < 12 || (message[2]! & 0x80) !== 0) return null;
   let query: DecodedPacket;
@@ -116,10 +132,28 @@ function respond(
     octetsMax === null
       ? 65_535
       : Math.min(udpOctetsMost, Math.max(octetsMax, opt?.type === 'OPT' ? opt.udpPayloadSize : 0));
-  return write(query, question, resolve(question, zones, fault), room);
+  const subnet = subnetOf(opt);
+  const outcome = resolve(question, subnet?.ip ?? serving.from, serving);
+  return write(query, question, outcome.isByLine ? { ...outcome, subnet } : outcome, room);
+}
+
+/** For whom the answer is wanted (RFC 7871); null: for whoever asks. */
+function subnetOf(opt: Answer | undefined): Subnet | null {
+  const options = opt?.type === 'OPT' ? opt.options : [];
+  const found = options.find((o) => o.code === ecsCode) as Subnet | undefined;
+  return found === undefined || found.sourcePrefixLength === 0 ? null : found;
+}
+
+interface Subnet {
+  readonly family: number;
+  readonly sourcePrefixLength: number;
+  readonly ip: string;
 }
 
 interface Outcome {
+  /** It depends on who asks, and says so. */
+  readonly isByLine?: boolean;
+  readonly subnet?: Subnet | null;
   readonly rcode: Rcode;
   readonly authoritative: boolean;
   readonly answers: readonly Answer[];
@@ -127,7 +161,7 @@ interface Outcome {
   readonly additionals: readonly Answer[];
 }
 
-function resolve(question: Question, zones: readonly LabZone[], fault: NameserverFault): Outcome {
+function resolve(question: Question, asker: string, { zones, fault }: Serving): Outcome {
   const failed = (rcode: Rcode): Outcome => ({
     rcode,
     authoritative: false,
@@ -144,12 +178,15 @@ function resolve(question: Question, zones: readonly LabZone[], fault: Nameserve
   for (const zone of zones) {
     if (zone.contains(question.name) && zone.name.length > (best?.name.length ?? 0)) best = zone;
   }
-  return best ? best.answer(question) : failed('REFUSED');
+  if (best === null) return failed('REFUSED');
+  if (!best.isByLine) return best.answer(question);
+  return { ...best.answer(question, best.lineOf(asker)), isByLine: true };
 }
 
 function write(query: DecodedPacket, question: Question, outcome: Outcome, room: number): Buffer {
   const opt = query.additionals?.find((record) => record.type === 'OPT');
-  const ours: Answer[] = opt?.type === 'OPT' ? [ednsRecord(opt.ednsVersion)] : [];
+  const { subnet = null } = outcome;
+  const ours: Answer[] = opt?.type === 'OPT' ? [ednsRecord(opt.ednsVersion, subnet)] : [];
   const badVersion = opt?.type === 'OPT' && opt.ednsVersion !== 0;
   const flags =
     ((query.flags ?? 0) & flagRd) |
@@ -171,7 +208,7 @@ function write(query: DecodedPacket, question: Question, outcome: Outcome, room:
 }
 
 /** Our OPT record; version 16 of the code's upper bits says BADVERS (RFC 6891 section 6.1.3). */
-function ednsRecord(version: number): Answer {
+function ednsRecord(version: number, subnet: Subnet | null): Answer {
   return {
     name: '.',
     type: 'OPT',
@@ -180,7 +217,20 @@ function ednsRecord(version: number): Answer {
     ednsVersion: 0,
     flags: 0,
     flag_do: false,
-    options: [],
+    options: subnet === null ? [] : [echoOf(subnet)],
+  };
+}
+
+/** The subnet that was asked for, and that the answer holds for all of it. */
+function echoOf({ family, sourcePrefixLength, ip }: Subnet): PacketOpt {
+  const scopePrefixLength = sourcePrefixLength;
+  return {
+    code: ecsCode,
+    type: 'CLIENT_SUBNET',
+    family,
+    sourcePrefixLength,
+    scopePrefixLength,
+    ip,
   };
 }
 

@@ -8,7 +8,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { Socket } from 'node:net';
 import { domainToASCII, domainToUnicode } from 'node:url';
 import { type Nameserver, startNameserver } from './nameserver.ts';
-import { LabZone, normalName, type RRset, type Soa } from './zone.ts';
+import { LabZone, type LineRanges, normalName, type RRset, type Soa } from './zone.ts';
 
 /** A record of a zone at its start. `value` is in presentation form, host names fully qualified. */
 export interface LabRecord {
@@ -68,6 +68,11 @@ export interface ZoneSettings {
   readonly inClean?: boolean;
   /** Alidns: locked by the vendor, so that nothing in it can be changed. */
   readonly forbidden?: boolean;
+  /**
+   * Alidns: where the users of each line are. The name servers tell them apart by it, by the client
+   * subnet of a question or else by the address it comes from.
+   */
+  readonly lineRanges?: LineRanges;
 }
 
 export interface ZoneSpec {
@@ -167,7 +172,8 @@ export interface LabVendor {
   brokenZone(name: string): string | null;
   /**
    * What a person at the console does: puts these values in the place of everything that the name
-   * has for the type (at Alidns: on its line), or removes it (null). API and DNS follow as after
+   * has for the type (at Alidns: on its line), or removes it (null; all of it, unless a line is
+   * given). API and DNS follow as after
    * any change. Throws, and changes nothing, when the zone is not here or the record cannot be
    * served; the vendor's own rules are not applied.
    */
@@ -280,7 +286,13 @@ export interface Dialect {
   zoneId(zone: string): string;
   /** What DNS serves for the zone as it stands now; null when its servers refuse it. */
   rrsets(zone: string): readonly RRset[] | null;
-  edit(zone: string, records: readonly LabRecord[], name: string, type: string): void;
+  edit(
+    zone: string,
+    records: readonly LabRecord[],
+    name: string,
+    type: string,
+    extra: RecordExtra,
+  ): void;
   /** False where the vendor has no protection of single records, or no such record. */
   protect(zone: string, name: string, on: boolean): boolean;
 }
@@ -537,6 +549,7 @@ class Running implements LabVendor {
       const settings = spec.settings ?? {};
       const rrsets = this.#rrsets(name, settings);
       served.replace(rrsets ?? []);
+      served.place(settings.lineRanges ?? {});
       this.#zones.set(name, { served, isServed: rrsets !== null, settings, sickness: null });
     } catch (error) {
       this.#dialect.removeZone(name);
@@ -594,7 +607,7 @@ class Running implements LabVendor {
     const holder = this.#holding(owner);
     const kind = type.toUpperCase();
     const records = value === null ? [] : [{ name: owner, type: kind, value, ttl, extra }];
-    this.#dialect.edit(holder, records, owner, kind);
+    this.#dialect.edit(holder, records, owner, kind, extra);
   }
 
   protect(name: string, on: boolean): void {
@@ -706,6 +719,7 @@ class Running implements LabVendor {
       const isGone = held.sickness?.how === 'deleted';
       held.isServed = rrsets !== null && !isGone;
       if (rrsets !== null && !isGone) held.served.replace(rrsets);
+      held.served.place(held.settings.lineRanges ?? {});
       published?.();
     });
   }

@@ -4,7 +4,7 @@
 // presentation form of a zone file (RFC 1035 section 5.1), host names fully qualified. It refuses
 // what cannot be put on the wire; whether a vendor would accept a record is the vendor's business.
 
-import { isIPv4, isIPv6 } from 'node:net';
+import { BlockList, isIPv4, isIPv6 } from 'node:net';
 import type { Answer, RecordType } from 'dns-packet';
 
 /** One RRset: every value that a name has for a type, with their common TTL in seconds. */
@@ -13,7 +13,12 @@ export interface RRset {
   readonly type: string;
   readonly ttl: number;
   readonly values: readonly string[];
+  /** Whom it is given to, in the place of what everybody gets; absent: everybody. */
+  readonly line?: string;
 }
+
+/** Where the users of each line are: lists of ADDRESS/BITS. */
+export type LineRanges = Readonly<Record<string, readonly string[]>>;
 
 /** The start of authority. `minimum` is the negative TTL (RFC 2308 section 4); all in seconds. */
 export interface Soa {
@@ -64,6 +69,10 @@ export class LabZone {
   readonly soa: Soa;
   #serial = 1;
   #sets = new Map<string, Map<string, RRset>>();
+  /** What is given to users of one line alone, by line. */
+  #lines = new Map<string, Map<string, Map<string, RRset>>>();
+  #ranges: LineRanges = {};
+  #placed: readonly Range[] = [];
 
   /** Throws ZoneError for a name or record that cannot be served. */
   constructor(options: ZoneOptions) {
@@ -87,8 +96,28 @@ export class LabZone {
   }
 
   /** The RRset of exactly this name and type, or null; wildcards are not applied. */
-  get(name: string, type: string): RRset | null {
-    return this.#sets.get(normalName(name))?.get(type.toUpperCase()) ?? null;
+  get(name: string, type: string, line?: string): RRset | null {
+    const sets = line === undefined ? this.#sets : this.#lines.get(line);
+    return sets?.get(normalName(name))?.get(type.toUpperCase()) ?? null;
+  }
+
+  /** Where the users of each line are. Throws ZoneError for what is no range. */
+  place(ranges: LineRanges): void {
+    this.#placed = Object.entries(ranges).flatMap(([line, all]) => {
+      return all.map((range) => rangeFrom(line, range));
+    });
+    this.#ranges = ranges;
+  }
+
+  /** Whether its answer depends on who asks. */
+  get isByLine(): boolean {
+    return this.#placed.length > 0;
+  }
+
+  /** The line of an address; null: everybody's. */
+  lineOf(address: string): string | null {
+    const family = isIPv4(address) ? 'ipv4' : 'ipv6';
+    return this.#placed.find(({ list }) => list.check(address, family))?.line ?? null;
   }
 
   /** Puts an RRset in the place of the one of its name and type. Throws ZoneError. */
@@ -114,18 +143,24 @@ export class LabZone {
   /** Puts these RRsets in the place of everything, in one step. Throws ZoneError, unchanged. */
   replace(rrsets: readonly RRset[]): void {
     const next = new Map<string, Map<string, RRset>>();
+    const lines = new Map<string, Map<string, Map<string, RRset>>>();
     let isChanged = false;
     for (const rrset of rrsets) {
+      const { line } = rrset;
+      const before = line === undefined ? this.#sets : this.#lines.get(line);
       // Most of a zone is as it was: what has been checked once is not checked again.
-      const known = this.#sets.get(rrset.name)?.get(rrset.type);
+      const known = before?.get(rrset.name)?.get(rrset.type);
       const checked = sameSet(known, rrset) ? known! : this.#checked(rrset);
-      isChanged ||= !sameSet(this.#sets.get(checked.name)?.get(checked.type), checked);
-      const types = next.get(checked.name) ?? new Map<string, RRset>();
+      isChanged ||= !sameSet(before?.get(checked.name)?.get(checked.type), checked);
+      const sets = line === undefined ? next : (lines.get(line) ?? new Map());
+      if (line !== undefined) lines.set(line, sets);
+      const types = sets.get(checked.name) ?? new Map<string, RRset>();
       types.set(checked.type, checked);
-      next.set(checked.name, types);
+      sets.set(checked.name, types);
     }
     const before = this.#count();
     this.#sets = next;
+    this.#lines = lines;
     if (isChanged || this.#count() !== before) this.#serial += 1;
   }
 
@@ -136,10 +171,16 @@ export class LabZone {
 
   /** Every RRset, by name and type. */
   rrsets(): readonly RRset[] {
-    return this.names().flatMap((name) => {
+    const plain = this.names().flatMap((name) => {
       const types = this.#sets.get(name)!;
       return [...types.keys()].sort().map((type) => types.get(type)!);
     });
+    const byLine = [...this.#lines].flatMap(([line, sets]) => {
+      return [...sets.values()].flatMap((types) =>
+        [...types.values()].map((s) => ({ ...s, line })),
+      );
+    });
+    return [...plain, ...byLine];
   }
 
   /** Whether a name is the apex or below it. */
@@ -152,6 +193,7 @@ export class LabZone {
   clone(): LabZone {
     const copy = new LabZone({ name: this.name, soa: this.soa, nameServers: ['clone.invalid.'] });
     copy.replace(this.rrsets());
+    copy.place(this.#ranges);
     copy.#serial = this.#serial;
     return copy;
   }
@@ -159,9 +201,9 @@ export class LabZone {
   /**
    * What an authoritative server says (RFC 1034 section 4.3.2): the set, the CNAME and what it
    * leads to inside the zone, a referral, NODATA or NXDOMAIN with the SOA. The question's name must
-   * lie in the zone.
+   * lie in the zone. `line` is that of whoever asks; null: everybody's.
    */
-  answer(question: ZoneQuestion): ZoneAnswer {
+  answer(question: ZoneQuestion, line: string | null = null): ZoneAnswer {
     const type = question.type.toUpperCase();
     const answers: Answer[] = [];
     const seen = new Set<string>();
@@ -169,7 +211,7 @@ export class LabZone {
     while (true) {
       const cut = this.#cut(name, type);
       if (cut) return this.#referral(cut, answers);
-      const types = this.#typesAt(name);
+      const types = this.#typesFor(name, line);
       if (types === null) return this.#negative('NXDOMAIN', answers);
       const found = this.#select(name, type, types);
       if (found.length > 0) {
@@ -190,8 +232,17 @@ export class LabZone {
 
   #count(): number {
     let count = 0;
-    for (const types of this.#sets.values()) count += types.size;
+    for (const sets of [this.#sets, ...this.#lines.values()]) {
+      for (const types of sets.values()) count += types.size;
+    }
     return count;
+  }
+
+  /** The sets that askers of a line get: its own in the place of everybody's, type by type. */
+  #typesFor(name: string, line: string | null): ReadonlyMap<string, RRset> | null {
+    const own = line === null ? undefined : this.#lines.get(line)?.get(name);
+    const types = this.#typesAt(name);
+    return own === undefined ? types : new Map([...(types ?? []), ...own]);
   }
 
   #checked(rrset: RRset): RRset {
@@ -356,6 +407,23 @@ export function toAnswers(rrset: RRset): Answer[] {
     }
     return { name, type: rrset.type, class: 'IN', ttl, data } as Answer;
   });
+}
+
+interface Range {
+  readonly line: string;
+  readonly list: BlockList;
+}
+
+function rangeFrom(line: string, text: string): Range {
+  const [address = '', bits = ''] = text.split('/');
+  const family = isIPv4(address) ? 'ipv4' : isIPv6(address) ? 'ipv6' : null;
+  const most = family === 'ipv4' ? 32 : 128;
+  if (family === null || !/^\d{1,3}$/.test(bits) || Number(bits) > most) {
+    throw new ZoneError(`line ${line}: ${text} is no range, such as 202.96.128.0/24`);
+  }
+  const list = new BlockList();
+  list.addSubnet(address, Number(bits), family);
+  return { line, list };
 }
 
 const empty = { rcode: 'NOERROR', answers: [], authorities: [], additionals: [] } as const;
