@@ -141,10 +141,10 @@ export async function runDaemon(configPath: string, options: DaemonOptions): Pro
   }
 }
 
-function logOptions({ log }: Config, options: DaemonOptions): Parameters<Log['become']>[0] {
+function logOptions({ core, log }: Config, options: DaemonOptions): Parameters<Log['become']>[0] {
   const json = options.json || log.format === 'json';
   const text = !json && (log.format === 'text' || process.stdout.isTTY === true);
-  return { format: text ? 'text' : 'json', level: log.level };
+  return { format: text ? 'text' : 'json', level: log.level, spelling: core.spelling };
 }
 
 function openStore(config: Config, log: Log, { newState }: DaemonOptions): SqliteStore {
@@ -249,7 +249,8 @@ async function assemble(parts: Parts): Promise<Daemon> {
   const reload = toldOf(supervision, createReload({ ...reloading, inForce }));
   const strips = createStrips(clock);
   const watch = watching(observers);
-  const desk = deskOf({ controller, group, auditing, rehearsals, status, reload, strips, watch });
+  const more = { reload, strips, watch, inForce };
+  const desk = deskOf({ controller, group, auditing, rehearsals, status, ...more });
   const scraped = viewer(controller, readers.listen);
   const scrape = { status: async () => drills.shown(await scraped()), audited: desk.audited };
   const metrics = createMetrics({
@@ -274,6 +275,7 @@ interface AtDesk extends Pick<Daemon, 'controller' | 'auditing'> {
   readonly reload: Desk['reload'];
   readonly watch: Desk['watch'];
   readonly strips: Pick<Desk, 'strips'>;
+  readonly inForce: () => Config;
 }
 
 function deskOf({ controller, group, auditing, rehearsals, status, ...more }: AtDesk): Desk {
@@ -284,6 +286,7 @@ function deskOf({ controller, group, auditing, rehearsals, status, ...more }: At
     strips: (names, span) => strips.strips(names, span),
     ready: () => controller.ready(),
     command: carrying(controller, group !== null),
+    spelling: () => more.inForce().core.spelling,
     gate: (record) => controller.gate(record),
     history: (query) => controller.history(query),
     histories: (query) => group?.histories(query) ?? null,
