@@ -33,7 +33,9 @@ export function toAscii(text: string): string | null {
 /** The first label of a name that is none in any script; null: none of them alone is the reason. */
 export function badLabel(text: string): string | null {
   const labels = text.split(/[.\u3002\uff0e\uff61]/);
-  return labels.find((l) => toAscii(l) === null || (/^xn--/i.test(l) && !domainToASCII(l))) ?? null;
+  // Node takes what is wholly ASCII as it stands.
+  const isOdd = (l: string) => /^xn--/i.test(l) && domainToASCII(`${l}.\u00e9`) === '';
+  return labels.find((label) => toAscii(label) === null || isOdd(label)) ?? null;
 }
 
 /** The labels of a name that was written in its own script: in ASCII, and as they may be shown. */
