@@ -6,7 +6,9 @@
 import type { IncomingMessage } from 'node:http';
 import type { AuditReport } from '../core/audit.ts';
 import type { Command as Order, Reply, Spelling } from '../core/model.ts';
+import { inScript } from '../core/name.ts';
 import type { StatusView } from '../core/view.ts';
+import { labelsOf } from '../kit/script.ts';
 import type { Histories, StoredEntry } from '../ports.ts';
 import { type Cli, CliError } from './hands.ts';
 import { named } from './json.ts';
@@ -65,7 +67,9 @@ export function daemon(cli: Cli, options: PlaceOptions & Naming): Client {
     async command(order) {
       const body = JSON.stringify(order);
       const url = `/v1/command?id=${crypto.randomUUID()}`;
-      return reply(place, await ask(place, 'POST', url, { ms: orderMs, body }));
+      const said = reply(place, await ask(place, 'POST', url, { ms: orderMs, body }));
+      const typed = 'record' in order ? order.record : null;
+      return said.exit === 2 ? { ...said, message: asTyped(said.message, typed) } : said;
     },
     async reload({ dryRun, force }) {
       const query = `?dryRun=${dryRun}&force=${force}`;
@@ -133,9 +137,14 @@ async function histories(
   if (before !== undefined) query.set('before', String(before));
   const answer = await ask(place, 'GET', `/v1/history?${query}`, { ms: readMs });
   const { entries, silent, exit, message } = (answer.body ?? {}) as Partial<Histories & Reply>;
-  if (exit !== undefined && message !== undefined) throw new CliError(exit, message);
+  if (exit !== undefined && message !== undefined) throw new CliError(exit, asTyped(message, record));
   if (!Array.isArray(entries) || (all && !Array.isArray(silent))) throw stranger(place, answer);
   return { entries, silent: silent ?? [] };
+}
+
+/** What was typed and is nothing is told as it was typed. */
+function asTyped(message: string, typed: string | null): string {
+  return inScript(message, typed === null ? {} : labelsOf(typed).shown);
 }
 
 interface Audited {

@@ -1611,6 +1611,9 @@ test('a record is meant by its name in either form, wherever one is typed', asyn
     unknown.err.includes(`no record "www.例孑.example"; did you mean ${own}?`),
     unknown.err,
   );
+  desk.reply = () => ({ exit: 2, message: 'there is no record "www.xn--fsqw00a.example"' });
+  const refused = await run(['unpin', 'www.例孑.example']);
+  assert.equal(refused.err, 'detour: there is no record "www.例孑.example"\n');
   // Where the configuration has it in ASCII it is shown so, and found all the same.
   delete desk.view.spelling;
   const plain = (await run(['status', own])).out;
