@@ -121,6 +121,19 @@ for (const type of Object.keys(scripts)) {
       vendor.removeZone(child);
     });
 
+    test('a zone that is added later is found within a minute', async (context) => {
+      const [late, provider] = ['later.example.', open()];
+      const name = `www.${late}`;
+      const before = (await provider.read([name], noSignal))[name];
+      assert.ok(before?.kind === 'fault' && before.reach.kind === 'record', JSON.stringify(before));
+      vendor.addZone({ name: late, records: [] });
+      const now = performance.now.bind(performance);
+      context.mock.method(performance, 'now', () => now() + 61_000);
+      const seen = await see(provider, name);
+      assert.deepEqual([seen.cnames, seen.refusal], [[], null]);
+      vendor.removeZone(late);
+    });
+
     test('a name below name server records between it and its zone is refused', async () => {
       const [cut, name] = [`cut.${zone}`, `www.deep.cut.${zone}`];
       const others = ['p', 'q', 'r', 's', 't', 'u'].map((n) => `${n}.${zone}`);
