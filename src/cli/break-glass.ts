@@ -14,7 +14,7 @@ import {
   examples,
   type Glass,
   type ReplicaOptions,
-  type Spelt,
+  type WithSpelling,
   withReplica,
 } from './hands.ts';
 import { named, printJson } from './json.ts';
@@ -67,7 +67,7 @@ function write(file: string, text: string): void {
   }
 }
 
-function partsOf({ cluster, spelling, records }: Spelt<Glass>): readonly Part[] {
+function partsOf({ cluster, spelling, records }: WithSpelling<Glass>): readonly Part[] {
   const head = (level: 1 | 2 | 3, text: string): Part => ({ kind: 'head', level, text });
   const line = (text: string, shell?: string): Part =>
     shell === undefined ? { kind: 'line', text } : { kind: 'line', text, shell };

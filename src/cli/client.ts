@@ -137,7 +137,8 @@ async function histories(
   if (before !== undefined) query.set('before', String(before));
   const answer = await ask(place, 'GET', `/v1/history?${query}`, { ms: readMs });
   const { entries, silent, exit, message } = (answer.body ?? {}) as Partial<Histories & Reply>;
-  if (exit !== undefined && message !== undefined) throw new CliError(exit, asTyped(message, record));
+  if (exit !== undefined && message !== undefined)
+    throw new CliError(exit, asTyped(message, record));
   if (!Array.isArray(entries) || (all && !Array.isArray(silent))) throw stranger(place, answer);
   return { entries, silent: silent ?? [] };
 }

@@ -442,6 +442,7 @@ const firstLook = {
       z.strictObject({
         typed: name,
         record: name,
+        shown,
         takenFor: z.enum(['record', 'public-name']),
         why: text,
         chain: z.array(name).describe('of CNAMEs, from the typed name on'),
@@ -452,6 +453,7 @@ const firstLook = {
     .array(
       z.strictObject({
         record: name,
+        shown,
         provider: text,
         state: text.describe('found, absent, no-zone, apex, refused, unreachable or no-key'),
         zone: name.nullable(),

@@ -142,7 +142,10 @@ export interface HostPort {
   readonly port: number;
 }
 
-/** `192.0.2.1:53`, `[2001:db8::1]:53`, `ns1.example.net:53`; without a port, the default one. */
+/**
+ * `192.0.2.1:53`, `[2001:db8::1]:53`, `ns1.example.net:53`, a name in ASCII afterwards; without a
+ * port, the default one.
+ */
 export function parseHostPort(text: string, defaultPort: number | null): HostPort | null {
   const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]]+))(?::(\d{1,5}))?$/.exec(text);
   const bare6 = isIP(text) === 6 ? text : null;
@@ -150,7 +153,7 @@ export function parseHostPort(text: string, defaultPort: number | null): HostPor
   const port = match?.[3] !== undefined && !bare6 ? Number(match[3]) : defaultPort;
   if (host === undefined || port === null || port < 1 || port > 65_535) return null;
   if (match?.[1] !== undefined && isIP(host) !== 6) return null;
-  return isIP(host) !== 0 || toName(host) !== null ? { host, port } : null;
+  return isIP(host) !== 0 || toName(host) !== null ? { host: toAscii(host)!, port } : null;
 }
 
 /** An address or host name with a port, kept as text once it is known to be one. */

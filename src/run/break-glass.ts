@@ -2,7 +2,7 @@
 // the steps of that vendor's own console and tools. It asks nobody and reads no secret: the paper
 // says where each lies.
 
-import type { Glass, Spelt } from '../cli/hands.ts';
+import type { Glass, WithSpelling } from '../cli/hands.ts';
 import { CliError } from '../cli/hands.ts';
 import type { RecordConfig } from '../core/model.ts';
 import { meant } from '../core/name.ts';
@@ -14,7 +14,7 @@ export async function breakGlass(
   configPath: string,
   wanted: { readonly record: string | null; readonly target: string | null },
   replica: string | null,
-): Promise<Spelt<Glass>> {
+): Promise<WithSpelling<Glass>> {
   const { config } = await loadConfig(configPath, { replica });
   const { records, cluster, spelling } = config.core;
   const names = Object.keys(records);

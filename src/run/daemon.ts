@@ -10,7 +10,7 @@ import type { Config } from '../config/config.ts';
 import { Controller, closeAll } from '../controller.ts';
 import { type AuditFinding, type AuditReport, countOf } from '../core/audit.ts';
 import type { Entry, EntryKind, Json } from '../core/model.ts';
-import { unrooted } from '../core/name.ts';
+import { inScript, unrooted } from '../core/name.ts';
 import { storedProblem } from '../core/stored.ts';
 import { type StatusView, withAudit } from '../core/view.ts';
 import { whyOfFile } from '../kit/errno.ts';
@@ -258,7 +258,7 @@ async function assemble(parts: Parts): Promise<Daemon> {
     channels: () => now.channels?.figures() ?? [],
     without: () => now.config.metrics.without,
   });
-  observers.push(metrics.observer, strips.observer, ...watched(supervision, controller));
+  observers.push(metrics.observer, strips.observer, ...watched(supervision, controller, inForce));
   const drop = () => {
     closeAll(adapters);
     group?.close();
@@ -327,10 +327,14 @@ function toldOf(supervision: Supervision | null, reload: Desk['reload']): Desk['
   };
 }
 
-function watched(supervision: Supervision | null, controller: Controller): readonly Observer[] {
-  return supervision === null
-    ? []
-    : [{ beat: () => supervision.beat(() => inOneLine(controller)) }];
+function watched(
+  supervision: Supervision | null,
+  controller: Controller,
+  inForce: () => Config,
+): readonly Observer[] {
+  if (supervision === null) return [];
+  const line = () => inScript(inOneLine(controller), inForce().core.spelling ?? {});
+  return [{ beat: () => supervision.beat(line) }];
 }
 
 /** How it stands, for `systemctl status`: cheap, because it is asked all day. */

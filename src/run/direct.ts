@@ -3,7 +3,7 @@
 // effect, by a deadline at the latest. It decides nothing of its own.
 
 import { randomBytes } from 'node:crypto';
-import type { DirectOrder, Spelt } from '../cli/hands.ts';
+import type { DirectOrder, WithSpelling } from '../cli/hands.ts';
 import type { Config } from '../config/config.ts';
 import { rowOf } from '../config/tables.ts';
 import { type Adapters, closeAll } from '../controller.ts';
@@ -22,7 +22,7 @@ const MARGIN_MS = 250;
 export async function switchDirectly(
   order: DirectOrder,
   tell: (line: string) => void,
-): Promise<Spelt<Reply>> {
+): Promise<WithSpelling<Reply>> {
   const clock = createClock(0);
   let config: Config;
   let adapters: Adapters;

@@ -44,6 +44,10 @@ async function put(provider: Provider, name: Name, cname: Name, epoch: number) {
 test('a name is one name in whatever script it is written', () => {
   assert.equal(nameFrom('www.Bücher.example'), 'www.xn--bcher-kva.example.');
   assert.equal(nameFrom('_detour.www.例子.example.'), '_detour.www.xn--fsqu00a.example.');
+  // What a URL would end at does not make a name of the rest.
+  for (const odd of ['例子/x.example', '例子?x.example', '例子#.example']) {
+    assert.equal(nameFrom(odd), `${odd}.`);
+  }
   // Octets of Route 53 are no script.
   assert.equal(nameFrom('\\052.example.net.'), '*.example.net.');
   assert.deepEqual(spellings('www.xn--bcher-kva.example.'), [
