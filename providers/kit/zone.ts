@@ -35,8 +35,10 @@ export function nameFrom(text: string): Name {
 function aLabels(text: string): string {
   if (!/[^\p{ASCII}]/u.test(text)) return text;
   const labels = text.split('.');
-  // What is no name in any script stays as it is, and is equal to no name of ours.
-  return labels.map((l) => (/[^\p{ASCII}]/u.test(l) && domainToASCII(l)) || l).join('.');
+  // What is no name in any script stays as it is, and is equal to no name of ours. Of what a URL
+  // would end at, the rest would be a name.
+  const isLabel = (l: string) => /[^\p{ASCII}]/u.test(l) && !/[/?#\\:@]/.test(l);
+  return labels.map((l) => (isLabel(l) && domainToASCII(l)) || l).join('.');
 }
 
 /** How a vendor may spell a name, without the trailing dot: in its own script, then in ASCII. */

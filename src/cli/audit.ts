@@ -5,7 +5,7 @@ import { type Command, InvalidArgumentError } from 'commander';
 import { type AuditReport, type Grade, grades, isAsBadAs } from '../core/audit.ts';
 import { daemon } from './client.ts';
 import { act, type Cli, CliError, examples, type ReplicaOptions, withReplica } from './hands.ts';
-import { dateOf, printJson } from './json.ts';
+import { dateOf, named, printJson } from './json.ts';
 import { type DaemonOptions, withDaemon } from './order.ts';
 import { printAudit } from './print.ts';
 
@@ -56,5 +56,5 @@ async function made(cli: Cli, options: Options): Promise<AuditReport> {
   if (options.config === undefined) return daemon(cli, options).audit();
   const report = await cli.hands.audit(options.config, options.replica ?? null);
   if ('exit' in report) throw new CliError(report.exit, report.message);
-  return report;
+  return named(report, options);
 }

@@ -5,7 +5,7 @@
 import { writeFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import { markerName } from '../core/marker.ts';
-import { unrooted } from '../core/name.ts';
+import { withAscii } from '../core/name.ts';
 import {
   act,
   type Cli,
@@ -14,9 +14,10 @@ import {
   examples,
   type Glass,
   type ReplicaOptions,
+  type WithSpelling,
   withReplica,
 } from './hands.ts';
-import { printJson } from './json.ts';
+import { named, printJson } from './json.ts';
 import { clean } from './print.ts';
 
 interface Options extends ReplicaOptions {
@@ -51,7 +52,7 @@ export function addBreakGlass(program: Command, cli: Cli): void {
     const glass = await cli.hands.breakGlass(options.config, wanted, options.replica ?? null);
     const parts = partsOf(glass);
     if (options.html !== undefined) write(options.html, pageOf(parts));
-    if (options.json) printJson(cli.io, glass);
+    if (options.json) printJson(cli.io, named(glass, options));
     else if (options.html === undefined) cli.io.out(textOf(parts));
     else cli.io.out(`${clean(options.html)} is written: print it\n`);
     return 0;
@@ -66,7 +67,7 @@ function write(file: string, text: string): void {
   }
 }
 
-function partsOf({ cluster, records }: Glass): readonly Part[] {
+function partsOf({ cluster, spelling, records }: WithSpelling<Glass>): readonly Part[] {
   const head = (level: 1 | 2 | 3, text: string): Part => ({ kind: 'head', level, text });
   const line = (text: string, shell?: string): Part =>
     shell === undefined ? { kind: 'line', text } : { kind: 'line', text, shell };
@@ -76,9 +77,9 @@ function partsOf({ cluster, records }: Glass): readonly Part[] {
     head(2, 'Before'),
     ...before.map((text) => line(text)),
     ...records.flatMap(({ record, moves }) => [
-      head(2, unrooted(record)),
+      head(2, withAscii(record, spelling)),
       ...moves.flatMap(({ target, cname, vendors }) => [
-        head(3, `to ${target}: CNAME ${unrooted(cname)}`),
+        head(3, `to ${target}: CNAME ${withAscii(cname, spelling)}`),
         ...vendors.flatMap(({ provider, title, ttl, steps }) => [
           line(`At ${provider} (${title}), TTL ${ttl} s:`),
           ...steps.map(({ text, shell }) => line(text, shell)),

@@ -5,10 +5,13 @@
 
 import type { IncomingMessage } from 'node:http';
 import type { AuditReport } from '../core/audit.ts';
-import type { Command as Order, Reply } from '../core/model.ts';
+import type { Command as Order, Reply, Spelling } from '../core/model.ts';
+import { inScript } from '../core/name.ts';
 import type { StatusView } from '../core/view.ts';
+import { labelsOf } from '../kit/script.ts';
 import type { Histories, StoredEntry } from '../ports.ts';
 import { type Cli, CliError } from './hands.ts';
+import { named } from './json.ts';
 import { type Place, type PlaceOptions, placeOf, whyNoApi } from './place.ts';
 
 export interface Client {
@@ -38,9 +41,18 @@ const auditMs = 75_000;
 const drillMs = 1_500_000;
 const answerMost = 32 * 1024 * 1024;
 
+/**
+ * How names come: as people write them, with `ascii` beside; in ASCII, with `shown` beside, where
+ * that goes out as JSON; or in ASCII alone, to be worked on.
+ */
+interface Naming {
+  readonly json?: boolean;
+  readonly names?: 'ascii';
+}
+
 /** The client of the daemon where the options or the environment say; its methods throw CliError. */
-export function daemon(cli: Cli, options: PlaceOptions): Client {
-  const place = placeOf(cli, options);
+export function daemon(cli: Cli, options: PlaceOptions & Naming): Client {
+  const place = { ...placeOf(cli, options), named: namedBy(options) };
   return {
     async status(signal) {
       const answer = await ask(place, 'GET', '/v1/status', { ms: readMs, signal });
@@ -55,7 +67,9 @@ export function daemon(cli: Cli, options: PlaceOptions): Client {
     async command(order) {
       const body = JSON.stringify(order);
       const url = `/v1/command?id=${crypto.randomUUID()}`;
-      return reply(place, await ask(place, 'POST', url, { ms: orderMs, body }));
+      const said = reply(place, await ask(place, 'POST', url, { ms: orderMs, body }));
+      const typed = 'record' in order ? order.record : null;
+      return said.exit === 2 ? { ...said, message: asTyped(said.message, typed) } : said;
     },
     async reload({ dryRun, force }) {
       const query = `?dryRun=${dryRun}&force=${force}`;
@@ -99,8 +113,19 @@ export function daemon(cli: Cli, options: PlaceOptions): Client {
   };
 }
 
+type Named = Place & { readonly named: (body: unknown) => unknown };
+
+function namedBy({ json, names }: Naming): Named['named'] {
+  return (body) => {
+    const { spelling } = (body ?? {}) as { readonly spelling?: Spelling };
+    if (names === 'ascii' || spelling === undefined) return body;
+    const shown = named(body as object, { json: json === true });
+    return json === true ? shown : { ...shown, spelling };
+  };
+}
+
 async function histories(
-  place: Place,
+  place: Named,
   record: string | null,
   limit: number,
   all: boolean,
@@ -112,9 +137,15 @@ async function histories(
   if (before !== undefined) query.set('before', String(before));
   const answer = await ask(place, 'GET', `/v1/history?${query}`, { ms: readMs });
   const { entries, silent, exit, message } = (answer.body ?? {}) as Partial<Histories & Reply>;
-  if (exit !== undefined && message !== undefined) throw new CliError(exit, message);
+  if (exit !== undefined && message !== undefined)
+    throw new CliError(exit, asTyped(message, record));
   if (!Array.isArray(entries) || (all && !Array.isArray(silent))) throw stranger(place, answer);
   return { entries, silent: silent ?? [] };
+}
+
+/** What was typed and is nothing is told as it was typed. */
+function asTyped(message: string, typed: string | null): string {
+  return inScript(message, typed === null ? {} : labelsOf(typed).shown);
 }
 
 interface Audited {
@@ -159,13 +190,13 @@ interface Asking {
   readonly signal?: AbortSignal | undefined;
 }
 
-async function ask(place: Place, method: string, url: string, asking: Asking): Promise<Answer> {
+async function ask(place: Named, method: string, url: string, asking: Asking): Promise<Answer> {
   const deadline = AbortSignal.timeout(asking.ms);
   const signal = asking.signal ? AbortSignal.any([deadline, asking.signal]) : deadline;
   try {
     const response = await place.ask({ path: url, method, signal }, asking.body);
     const text = await readAll(response, place);
-    return { status: response.statusCode ?? 0, body: parse(text) };
+    return { status: response.statusCode ?? 0, body: place.named(parse(text)) };
   } catch (error) {
     if (error instanceof CliError) throw error;
     const late = deadline.aborted && !asking.signal?.aborted;

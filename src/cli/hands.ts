@@ -6,7 +6,7 @@
 import type { Command } from 'commander';
 import type { AuditReport } from '../core/audit.ts';
 import type { Order } from '../core/direct.ts';
-import type { Finding, Name, NoticeSeverity, Outcome, Reply } from '../core/model.ts';
+import type { Finding, Name, NoticeSeverity, Outcome, Reply, Spelling } from '../core/model.ts';
 import { unrooted } from '../core/name.ts';
 import type { StatusView } from '../core/view.ts';
 import type { StoredEntry } from '../ports.ts';
@@ -155,6 +155,9 @@ export interface InitReport {
   readonly next: readonly string[];
 }
 
+/** With how names are shown to people. */
+export type WithSpelling<T> = T & { readonly spelling?: Spelling };
+
 /** What is printed before the day on which nothing of Detour runs. */
 export interface Glass {
   readonly cluster: string;
@@ -215,11 +218,11 @@ export interface Hands {
    * Asks DNS and vendors, changes nothing there, and writes a first configuration and a key into new
    * files. Throws CliError.
    */
-  init(order: InitOrder): Promise<InitReport>;
+  init(order: InitOrder): Promise<WithSpelling<InitReport>>;
   /** The JSON Schema of the configuration, for editors. */
   jsonSchema(): Promise<unknown>;
   /** Switches at the vendors from this process; `tell` takes a line as each thing happens. */
-  direct(order: DirectOrder, tell: (line: string) => void): Promise<Reply>;
+  direct(order: DirectOrder, tell: (line: string) => void): Promise<WithSpelling<Reply>>;
   /** Every check of an origin, a cloud or all (null), once over every path. Throws CliError. */
   probe(
     configPath: string,
@@ -229,7 +232,7 @@ export interface Hands {
   /** One check, asked for an answer nobody gives. Throws CliError. */
   drill(configPath: string, check: string, replica: string | null): Promise<readonly Looked[]>;
   /** One audit from this process; a reply says why there is none. */
-  audit(configPath: string, replica: string | null): Promise<AuditReport | Reply>;
+  audit(configPath: string, replica: string | null): Promise<WithSpelling<AuditReport> | Reply>;
   /** What the journal comes to; see `detour report`. Throws CliError. */
   report(order: ReportOrder): Promise<{ readonly text: string; readonly json: object }>;
   /** How to move records by hand, with nothing of Detour running; touches no network. */
@@ -237,7 +240,7 @@ export interface Hands {
     configPath: string,
     wanted: { readonly record: string | null; readonly target: string | null },
     replica: string | null,
-  ): Promise<Glass>;
+  ): Promise<WithSpelling<Glass>>;
   /** Who is told of what, by the configuration. Throws CliError. */
   channels(configPath: string, replica: string | null): Promise<readonly ListedChannel[]>;
   /** Tells one channel, or each (null), of something that opens and closes. Throws CliError. */

@@ -5,7 +5,7 @@
 import type { Command } from 'commander';
 import { listOf } from '../core/name.ts';
 import { act, type Cli, CliError, examples, type InitReport } from './hands.ts';
-import { printJson } from './json.ts';
+import { named, printJson } from './json.ts';
 import { showReply } from './order.ts';
 import { clean } from './print.ts';
 
@@ -78,8 +78,9 @@ export function addInit(program: Command, cli: Cli): void {
       dnsPort: options.dnsPort ?? null,
       tries: options.readsOnly !== true,
     });
-    if (options.json) printJson(cli.io, report);
-    else cli.io.out(printed(report));
+    const shown = named(report, options);
+    if (options.json) printJson(cli.io, shown);
+    else cli.io.out(printed(shown));
     return report.exit;
   });
 }

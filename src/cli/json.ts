@@ -2,7 +2,8 @@
 // dates and names without their last dot, so that no reader has to know how Detour counts time. The
 // shapes stand in schema.ts, which nothing here may load.
 
-import { unrooted } from '../core/name.ts';
+import type { Spelling } from '../core/model.ts';
+import { besideShown, spelt, unrooted } from '../core/name.ts';
 import type { Io } from './hands.ts';
 
 /** Raised when something is taken away or means something else; what is added does not raise it. */
@@ -12,6 +13,17 @@ export const jsonVersion = 1;
 interface Moment {
   readonly at: number;
   readonly wall: number;
+}
+
+/**
+ * A document as its names are shown: to people as they write them, with `ascii` beside; as JSON in
+ * ASCII, with `shown` beside.
+ */
+export function named<T extends object>(
+  { spelling, ...document }: T & { readonly spelling?: Spelling },
+  { json }: { readonly json?: boolean },
+): T {
+  return (json === true ? besideShown : spelt)(document, spelling) as T;
 }
 
 /** Prints one document as one line. `now` dates its `at` and `...At`; without it they stay numbers. */

@@ -2,6 +2,8 @@
 
 import type { Command } from 'commander';
 import type { EntryKind } from '../core/model.ts';
+import { asciiOf } from '../core/name.ts';
+import { toAscii } from '../kit/script.ts';
 import type { StoredEntry } from '../ports.ts';
 import { daemon } from './client.ts';
 import {
@@ -68,13 +70,16 @@ const entryKindOf: Readonly<Record<string, EntryKind>> = {
 };
 
 /** The entry that a notice's key is about: `stay/RECORD/REASON`, `hold/RECORD/PROVIDER`, `store`, … */
-function isAbout({ kind, record, data, sentence }: StoredEntry, key: string): boolean {
+function isAbout(entry: StoredEntry, key: string): boolean {
+  const { kind, record, data, sentence } = entry;
   const [word = '', ...rest] = key.split('/');
   if (kind !== (entryKindOf[word] ?? word)) return false;
   if (word === 'cloud' || word === 'lane')
     return rest[0] !== undefined && sentence.includes(rest[0]);
   if (word === 'store' || word === 'group') return true;
-  const isOurs = record !== null && record.replace(/\.$/, '') === rest[0]?.replace(/\.$/, '');
+  const name = record === null ? null : asciiOf({ name: record, ...entry });
+  const isOurs =
+    name !== null && name.replace(/\.$/, '') === toAscii(rest[0] ?? '')?.replace(/\.$/, '');
   const { reason } = (data ?? {}) as { readonly reason?: unknown };
   return isOurs && (word !== 'stay' || reason === rest[1] || rest[1] === 'pinned-down');
 }

@@ -4,6 +4,7 @@
 
 import { type Command, InvalidArgumentError } from 'commander';
 import type { Json, Command as Order, Reply } from '../core/model.ts';
+import { padTo, width } from '../core/name.ts';
 import { type Client, daemon } from './client.ts';
 import { act, type Cli, CliError } from './hands.ts';
 import { printJson } from './json.ts';
@@ -142,9 +143,9 @@ export function said(reply: Reply): string {
 export function planLines(reply: Reply): string {
   const rows = rowsOf(reply);
   const nameOf = (row: Row) => printName(String(row.provider ?? row.record));
-  const broad = Math.max(0, ...rows.map((row) => nameOf(row).length));
+  const broad = Math.max(0, ...rows.map((row) => width(nameOf(row))));
   return rows
-    .map((row) => `  ${clean(`${nameOf(row).padEnd(broad)}  ${changeOf(row)}`)}\n`)
+    .map((row) => `  ${clean(`${padTo(nameOf(row), broad)}  ${changeOf(row)}`)}\n`)
     .join('');
 }
 

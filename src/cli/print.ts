@@ -5,7 +5,7 @@
 import { styleText } from 'node:util';
 import { type AuditFinding, type AuditReport, auditAreas, countOf } from '../core/audit.ts';
 import { drillKinds, type Name, type Severity, severities, type Verdict } from '../core/model.ts';
-import { listOf, unrooted } from '../core/name.ts';
+import { asciiOf, graphemes, listOf, unrooted, width } from '../core/name.ts';
 import type {
   ApprovalView,
   LaneStateWord,
@@ -394,6 +394,12 @@ function servesOf(record: RecordView, { cname }: ProviderView): string {
 
 // ---------------------------------------------------------------- one record in detail
 
+/** Where the name is shown in its own script: what DNS and other tools know it by. */
+function dnsLine(page: Page, record: RecordView): void {
+  const ascii = asciiOf(record);
+  if (ascii !== record.name) page.flow('  in DNS   ', [{ text: printName(ascii) }]);
+}
+
 function recordPart(page: Page, view: StatusView, record: RecordView): void {
   page.blank();
   page.flow('', [
@@ -406,6 +412,7 @@ function recordPart(page: Page, view: StatusView, record: RecordView): void {
     { text: `epoch ${record.epoch}` },
     ...(record.switching ? [{ text: 'switching', style: 'yellow' as const }] : []),
   ]);
+  dnsLine(page, record);
   page.flow('  target   ', [targetLine(view, record)]);
   page.flow('  stays    ', [{ text: `${record.stay.reason}: ${record.stay.sentence}` }]);
   if (record.approval) approvalPart(page, view, record.approval);
@@ -792,17 +799,4 @@ function words(text: string, room: number): string[] {
       }
       return [...pieces, piece];
     });
-}
-
-const graphemes = new Intl.Segmenter('en', { granularity: 'grapheme' });
-// East Asian wide and full-width forms (Unicode TR 11, the large blocks) and pictures.
-const wide =
-  /^[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{20000}-\u{3fffd}\p{Emoji_Presentation}]/u;
-
-/** Columns a text takes on a terminal. */
-function width(text: string): number {
-  if (/^[\x20-\x7e]*$/.test(text)) return text.length;
-  let columns = 0;
-  for (const { segment } of graphemes.segment(text)) columns += wide.test(segment) ? 2 : 1;
-  return columns;
 }

@@ -115,7 +115,7 @@ async function made(cli: Cli, options: Options, ask: ReportOrder['ask']): Promis
 
 /** All that the daemon's journal holds, page by page, and what it knows now. */
 async function toldBy(cli: Cli, options: Options): Promise<NonNullable<ReportOrder['told']>> {
-  const client = daemon(cli, options);
+  const client = daemon(cli, { ...options, names: 'ascii' });
   const status: StatusView = await client.status();
   if (options.all) {
     const { entries, silent } = await client.histories(null, PAGE);

@@ -23,6 +23,9 @@ import { jsonVersion } from './json.ts';
 const time = z.iso.datetime().describe('a date in UTC, such as 2026-01-02T03:04:05.000Z');
 const name = z.string().describe('a DNS name without its last dot');
 const text = z.string();
+const shown = text
+  .optional()
+  .describe('the record as its configuration writes it; left out: as DNS has it');
 const count = z.int().nonnegative();
 const ms = z.number().nonnegative().describe('milliseconds');
 const share = z.number().min(0).max(1);
@@ -101,6 +104,7 @@ const drillRun = z.strictObject({
 
 const record = z.strictObject({
   name,
+  shown,
   names: z.array(name).describe('what users type, and what leads here by CNAME'),
   mode: z.enum(recordModes),
   target: text.nullable().describe('in force; with mode observe what would be'),
@@ -265,6 +269,7 @@ const finding = z.strictObject({
   provider: text.nullable(),
   zone: name.nullable(),
   record: name.nullable(),
+  shown,
 });
 
 const drilled = {
@@ -272,6 +277,7 @@ const drilled = {
   name: text.describe(
     'of a canary the provider, of a dry drill the origin, of a live one the record',
   ),
+  shown,
   result: z.enum(['passed', 'failed', 'broken-off', 'refused']),
   ms: ms.nullable().describe('how long what it measured took; null: it came to nothing'),
   sentence: text,
@@ -342,6 +348,7 @@ const status = document(
           key: text,
           severity: z.enum(noticeSeverities),
           record: name.nullable(),
+          shown,
           sentence: text,
           sinceAt: time.nullable(),
         }),
@@ -385,6 +392,7 @@ const entry = {
   time,
   kind: z.enum(entryKinds),
   record: name.nullable(),
+  shown,
   sentence: text,
   data: json.describe('the facts behind the sentence; they differ by kind'),
 };
@@ -403,6 +411,7 @@ const looked = z.strictObject({
 const row = z.strictObject({
   provider: text.optional(),
   record: name.optional(),
+  shown,
   from: text.nullable(),
   to: text.nullable().describe('null: it stays'),
   ttl: count.optional(),
@@ -433,6 +442,7 @@ const firstLook = {
       z.strictObject({
         typed: name,
         record: name,
+        shown,
         takenFor: z.enum(['record', 'public-name']),
         why: text,
         chain: z.array(name).describe('of CNAMEs, from the typed name on'),
@@ -443,6 +453,7 @@ const firstLook = {
     .array(
       z.strictObject({
         record: name,
+        shown,
         provider: text,
         state: text.describe('found, absent, no-zone, apex, refused, unreachable or no-key'),
         zone: name.nullable(),
@@ -501,6 +512,7 @@ export const documents = {
         z.strictObject({
           provider: text,
           record: name,
+          shown,
           share: share.nullable(),
           parentTtl: count.nullable(),
           negativeTtl: count.nullable(),
@@ -577,6 +589,7 @@ export const documents = {
       records: z.array(
         z.strictObject({
           record: name,
+          shown,
           moves: z.array(
             z.strictObject({
               target: text,

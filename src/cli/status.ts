@@ -4,8 +4,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Command, Option } from 'commander';
 import type { Name } from '../core/model.ts';
-import { meant } from '../core/name.ts';
+import { asciiOf, inScript, meant } from '../core/name.ts';
 import type { StatusView } from '../core/view.ts';
+import { labelsOf, toAscii } from '../kit/script.ts';
 import { type Client, daemon } from './client.ts';
 import { act, type Cli, CliError, examples, type Io } from './hands.ts';
 import { dated, printJson } from './json.ts';
@@ -55,10 +56,10 @@ export function addStatus(program: Command, cli: Cli): void {
 
 /** The record that an operator means. Throws CliError 2 with the closest of those there are. */
 export function findRecord(view: StatusView, typed: string): Name {
-  const names = view.records.map((record) => record.name);
-  const found = meant('record', typed, names);
-  if (!found.ok) throw new CliError(2, found.sentence);
-  return found.name;
+  const found = meant('record', toAscii(typed) ?? typed, view.records.map(asciiOf));
+  const known = { ...view.spelling, ...labelsOf(typed).shown };
+  if (!found.ok) throw new CliError(2, inScript(found.sentence, known));
+  return view.records.find((record) => asciiOf(record) === found.name)!.name;
 }
 
 /** The view of one record, with the origins, clouds and lanes that it depends on. */

@@ -16,7 +16,7 @@ import {
   type ReplicaOptions,
   withReplica,
 } from './hands.ts';
-import { printJson } from './json.ts';
+import { named, printJson } from './json.ts';
 import {
   confirm,
   detailOf,
@@ -106,7 +106,7 @@ async function direct(cli: Cli, wanted: Wanted, options: Options): Promise<numbe
   const tell = (line: string) => (options.json ? io.err : io.out)(`${clean(line)}\n`);
   const { adopt = false, config: configPath, replica = null } = options;
   const order = { ...wanted, adopt, configPath, replica };
-  const reply = await hands.direct(order, tell);
+  const reply = named(await hands.direct(order, tell), options);
   return wanted.dryRun ? showPlan(cli, reply, options) : showReply(cli, reply, options);
 }
 

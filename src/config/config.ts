@@ -12,7 +12,7 @@ import type {
   Name,
   RecordConfig,
 } from '../core/model.ts';
-import { notAmong } from '../core/name.ts';
+import { inScript, notAmong } from '../core/name.ts';
 import type { PathSpec } from '../kit/extend.ts';
 import { type HostPort, parseHostPort, type SecretRef } from '../kit/schema.ts';
 import { type ApiConfig, readApi } from './api.ts';
@@ -36,6 +36,7 @@ import { readProviders, warnOfSharedServers } from './providers.ts';
 import { checkQuorums } from './quorums.ts';
 import { type HookCommands, readRecords } from './records.ts';
 import type { SlaService } from './sla.ts';
+import { readSpelling } from './spelling.ts';
 import type { Role, Tables, Wanted } from './tables.ts';
 import {
   type MapTree,
@@ -145,9 +146,13 @@ export function parseConfig(
   const pushed = new Map<string, Path>();
   const context = { source, tables, wanted, named, asked, included, pushed };
   const config = source.root === null ? null : readConfig(context, source.root);
-  const problems = source.problems();
+  // What is wrong is told with the names as they stand there.
+  const spelling = config?.core.spelling ?? {};
+  const told = (all: readonly Problem[]) =>
+    all.map((one) => ({ ...one, message: inScript(one.message, spelling) }));
+  const problems = told(source.problems());
   if (problems.length > 0 || config === null) return { ok: false, problems, wanted };
-  return { ok: true, config, warnings: source.warnings(), wanted };
+  return { ok: true, config, warnings: told(source.warnings()), wanted };
 }
 
 const DEFAULT_DETECTOR: Detector['kind'] = 'sequential';
@@ -200,7 +205,7 @@ function readConfig(context: Context, root: Tree): Config | null {
   const clusterKeys = readKeys(context, root);
   const core: CoreConfig = {
     cluster: cluster ?? '',
-    ...membersOf(group),
+    ...{ ...membersOf(group), ...readSpelling(source, root) },
     signed: clusterKeys.length > 0,
     paths: places,
     clouds: cloudsOf(clouds, origins),

@@ -23,6 +23,7 @@ import {
   secretRef,
   toName,
 } from '../kit/schema.ts';
+import { isForeign, toAscii } from '../kit/script.ts';
 import { slaSchema, timezone } from './sla.ts';
 import { rowOf } from './tables.ts';
 import {
@@ -373,6 +374,15 @@ const apiUrl = z
 
 const recordGlobError = 'expected a name, such as www.gslb.example.net or *.shop.example.net';
 
+/** In ASCII; in a label of another script there can be no `*`. */
+const recordGlob = z.string().transform((text, context) => {
+  const labels = text.split('.').map((l) => (isForeign(l) && l.includes('*') ? null : toAscii(l)));
+  const glob = labels.join('.');
+  if (!labels.includes(null) && /^[a-z0-9_.*-]{1,253}$/i.test(glob)) return glob;
+  context.addIssue({ code: 'custom', message: recordGlobError });
+  return z.NEVER;
+});
+
 export const fields = {
   top: {
     cluster: z
@@ -532,7 +542,7 @@ export const fields = {
       .default([...noticeSeverities])
       .describe('what it is told: page, warn, info; each of them unless named'),
     records: z
-      .array(z.string().regex(/^[a-z0-9_.*-]{1,253}$/i, { error: recordGlobError }))
+      .array(recordGlob)
       .min(1)
       .max(1000)
       .optional()

@@ -20,6 +20,12 @@ export type Json =
 /** A DNS name, lower-case, fully qualified, with the trailing dot: `www.gslb.example.net.` */
 export type Name = string;
 
+/**
+ * Labels in ASCII, and as whoever configured names with them wrote them: `xn--fsqu00a` and `例子`.
+ * Only of what can pass for nothing else.
+ */
+export type Spelling = Readonly<Record<string, string>>;
+
 // ---------------------------------------------------------------- what is configured
 
 /**
@@ -191,6 +197,8 @@ export interface CoreConfig {
   readonly checks: Readonly<Record<CheckId, CheckConfig>>;
   readonly origins: Readonly<Record<string, OriginConfig>>;
   readonly records: Readonly<Record<Name, RecordConfig>>;
+  /** How names are shown to people; absent: as they are. Nothing is decided by it. */
+  readonly spelling?: Spelling;
   readonly lanes: Readonly<Record<string, LaneConfig>>;
   /** Confirm probes allowed: a token bucket over all checks. */
   readonly confirm: { readonly burst: number; readonly perSecond: number };

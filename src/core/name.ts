@@ -2,7 +2,7 @@
 // with their trailing dot; nothing here looks anything up. A mistake is never guessed away: what
 // could be two things is said to be, and what is none is answered with the closest.
 
-import type { Name } from './model.ts';
+import type { Name, Spelling } from './model.ts';
 
 /** Whether a name is a zone's apex or below it. */
 export function isWithin(name: Name, zone: Name): boolean {
@@ -47,11 +47,60 @@ function plain(name: string): string {
 }
 
 /** A name of at least two labels with its last dot, where no sentence ends with it. */
-const rooted = /((?:[a-z0-9_*-]+\.)+[a-z][a-z0-9-]+)\.(?=[:;,)\]}"'`]|\s+[^\sA-Z]|\s*$)/g;
+const letter = String.raw`\p{Ll}\p{Lo}`;
+const sign = String.raw`${letter}\p{M}\p{Nd}`;
+const rooted = new RegExp(
+  String.raw`((?:[${sign}_*-]+\.)+[${letter}][${sign}-]+)\.(?=[:;,)\]}"'\x60]|\s+[^\sA-Z]|\s*$)`,
+  'gu',
+);
 
 /** A text for people: the names in it without their last dot. */
 export function unrooted(text: string): string {
   return text.includes('.') ? text.replace(rooted, '$1') : text;
+}
+
+/** A text for people: the names in it as whoever configured them wrote them. */
+export function inScript(text: string, spelling: Spelling): string {
+  if (!text.includes('xn--')) return text;
+  return text.replace(/(?<![a-z0-9_-])xn--[a-z0-9-]+/g, (label) => {
+    return Object.hasOwn(spelling, label) ? spelling[label]! : label;
+  });
+}
+
+/** A name for people, without its last dot, and in brackets its ASCII form where that is another. */
+export function withAscii(name: Name, spelling: Spelling | undefined): string {
+  const [ascii, own] = [plain(name), plain(inScript(name, spelling ?? {}))];
+  return own === ascii ? ascii : `${own} (${ascii})`;
+}
+
+/** The same of every text and key of a document; what it names stands in ASCII as `ascii` beside. */
+export function spelt<T>(document: T, spelling: Spelling | undefined): T {
+  return spelling === undefined ? document : (inAll(document, spelling, 'ascii') as T);
+}
+
+/** A document for programs, unchanged: what it names stands as people write it as `shown` beside. */
+export function besideShown<T>(document: T, spelling: Spelling | undefined): T {
+  return spelling === undefined ? document : (inAll(document, spelling, 'shown') as T);
+}
+
+/** The name of what `spelt` gave, in ASCII. */
+export function asciiOf({ name, ascii }: { readonly name: Name; readonly ascii?: Name }): Name {
+  return ascii ?? name;
+}
+
+function inAll(value: unknown, spelling: Spelling, beside: 'ascii' | 'shown'): unknown {
+  const shown = (text: string) => (beside === 'ascii' ? inScript(text, spelling) : text);
+  if (typeof value === 'string') return shown(value);
+  if (typeof value !== 'object' || value === null) return value;
+  if (Array.isArray(value)) return value.map((one) => inAll(one, spelling, beside));
+  const entries = Object.entries(value).map(([key, one]) => {
+    return [shown(key), key === 'spelling' ? one : inAll(one, spelling, beside)] as const;
+  });
+  const { record, name } = value as Readonly<Record<string, unknown>>;
+  const names = [record, name].find((one) => typeof one === 'string' && one.endsWith('.'));
+  const own = typeof names === 'string' ? inScript(names, spelling) : names;
+  if (own !== names) entries.push([beside, beside === 'ascii' ? names : own]);
+  return Object.fromEntries(entries);
 }
 
 /** `there is no origin "tokio"; did you mean tokyo? (known: hangzhou and tokyo)` */
@@ -107,4 +156,23 @@ function distance(a: string, b: string): number {
     [before, last] = [last, row];
   }
   return last[b.length]!;
+}
+
+/** What a person takes for one sign. */
+export const graphemes = new Intl.Segmenter('en', { granularity: 'grapheme' });
+// East Asian wide and full-width forms (Unicode TR 11, the large blocks) and pictures.
+const wide =
+  /^[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{20000}-\u{3fffd}\p{Emoji_Presentation}]/u;
+
+/** Columns that a text takes on a terminal. */
+export function width(text: string): number {
+  if (/^[\x20-\x7e]*$/.test(text)) return text.length;
+  let columns = 0;
+  for (const { segment } of graphemes.segment(text)) columns += wide.test(segment) ? 2 : 1;
+  return columns;
+}
+
+/** A text with spaces behind it up to so many columns. */
+export function padTo(text: string, columns: number): string {
+  return text + ' '.repeat(Math.max(0, columns - width(text)));
 }

@@ -23,6 +23,7 @@ import type {
   Pin,
   Plane,
   RecordMode,
+  Spelling,
   StayReason,
   Verdict,
 } from './model.ts';
@@ -385,6 +386,8 @@ export interface StatusView {
   readonly ready: { readonly ok: boolean; readonly reasons: readonly string[] };
   readonly freeze: HeldView | null;
   readonly drains: readonly (HeldView & { readonly what: string })[];
+  /** How names are shown to people; absent: as they are. */
+  readonly spelling?: Spelling;
   readonly records: readonly RecordView[];
   readonly origins: readonly OriginView[];
   readonly clouds: readonly CloudView[];
@@ -463,6 +466,7 @@ export function* viewing(
     ready: readyView(state, about().unkept),
     freeze: heldView(state.freeze),
     drains: [...state.drains.values()].map((d) => ({ ...heldView(d)!, what: d.what })),
+    ...(state.config.spelling === undefined ? {} : { spelling: state.config.spelling }),
     records,
     origins,
     clouds,

@@ -275,6 +275,8 @@ export interface Told extends Notice {
   /** Its key among those of all clusters and, of what a replica says of itself, of all replicas. */
   readonly dedup: string;
   readonly cluster: string;
+  /** The record as people write it, without the last dot; absent: as `record` has it. */
+  readonly shown?: string;
   /** When it was noticed, ISO 8601 in UTC: `2026-01-02T03:04:05.000Z`. */
   readonly time: string;
   /** When what is open began, in the same form; of anything else, `time`. */

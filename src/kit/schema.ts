@@ -5,6 +5,7 @@
 import { isIP } from 'node:net';
 import { z } from 'zod';
 import type { Name } from '../core/model.ts';
+import { badLabel, isForeign, toAscii } from './script.ts';
 
 const unitMs: Readonly<Record<string, number>> = {
   ms: 1,
@@ -61,11 +62,12 @@ export function duration(least: string, most: string) {
 }
 
 /**
- * Lower-case, with the trailing dot; null when the text is no host name. Labels are letters,
- * digits, hyphens and underscores (RFC 1035 2.3.4 lengths: 63 a label, 253 in all).
+ * In ASCII, lower-case, with the trailing dot; null when the text is no host name in any script.
+ * Labels are letters, digits, hyphens and underscores (RFC 1035 2.3.4 lengths: 63 a label, 253 in
+ * all, of the ASCII form).
  */
 export function toName(text: string): Name | null {
-  const bare = text.toLowerCase().replace(/\.$/, '');
+  const bare = (toAscii(text) ?? '').toLowerCase().replace(/\.$/, '');
   const labels = bare.split('.');
   const fits = bare.length > 0 && bare.length <= 253;
   const clean = labels.every((l) => /^(?!-)[a-z0-9_-]{1,63}(?<!-)$/.test(l));
@@ -73,7 +75,10 @@ export function toName(text: string): Name | null {
   return fits && clean && !/^\d+$/.test(labels.at(-1)!) ? `${bare}.` : null;
 }
 
-/** A DNS name of at least two labels; any case, trailing dot or not; the dot is inside afterwards. */
+/**
+ * A DNS name of at least two labels, in its own script or in ASCII; any case, trailing dot or not; in
+ * ASCII with the dot afterwards.
+ */
 export const dnsName = z
   .string()
   .describe('a DNS name, such as www.gslb.example.net')
@@ -95,9 +100,7 @@ function whyNoName(text: string): string {
   if (/(^|\.)\*(\.|$)/.test(text)) {
     return 'expected one DNS name, not a wildcard: each name is written out';
   }
-  if (/[^\0-\x7f]/.test(text)) {
-    return 'expected a DNS name in ASCII: an international name is written in its xn-- form';
-  }
+  if (isForeign(text)) return whyForeign(text);
   if (toName(text) !== null || /^[a-z0-9-]*$/i.test(text)) {
     return 'expected a DNS name of at least two labels, such as www.example.net';
   }
@@ -107,12 +110,42 @@ function whyNoName(text: string): string {
   );
 }
 
+/** The same of what is not ASCII: the label that is none, or how long its form in DNS is. */
+function whyForeign(text: string): string {
+  const bad = badLabel(text);
+  if (bad !== null) {
+    const where = JSON.stringify(bad.slice(0, 60)).replace(unseen, escaped);
+    return (
+      `expected a DNS name, and its label ${where} is none (IDNA2008): letters, digits and - in ` +
+      'one direction of writing, no signs or pictures, nothing unseen'
+    );
+  }
+  const ascii = toAscii(text) ?? '';
+  const long = ascii.split('.').find((label) => label.length > 63);
+  if (long !== undefined || ascii.length > 253) {
+    return (
+      `expected a DNS name, and in DNS this one has ${long === undefined ? '' : 'a label of '}` +
+      `${(long ?? ascii).length} characters (xn--...): at most 63 a label and 253 in all`
+    );
+  }
+  return 'expected a DNS name of at least two labels, such as www.example.net';
+}
+
+const unseen = /[\p{Cf}\p{Zs}\p{Co}]/gu;
+
+function escaped(sign: string): string {
+  return sign === ' ' ? sign : `\\u{${sign.codePointAt(0)!.toString(16)}}`;
+}
+
 export interface HostPort {
   readonly host: string;
   readonly port: number;
 }
 
-/** `192.0.2.1:53`, `[2001:db8::1]:53`, `ns1.example.net:53`; without a port, the default one. */
+/**
+ * `192.0.2.1:53`, `[2001:db8::1]:53`, `ns1.example.net:53`, a name in ASCII afterwards; without a
+ * port, the default one.
+ */
 export function parseHostPort(text: string, defaultPort: number | null): HostPort | null {
   const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]]+))(?::(\d{1,5}))?$/.exec(text);
   const bare6 = isIP(text) === 6 ? text : null;
@@ -120,7 +153,7 @@ export function parseHostPort(text: string, defaultPort: number | null): HostPor
   const port = match?.[3] !== undefined && !bare6 ? Number(match[3]) : defaultPort;
   if (host === undefined || port === null || port < 1 || port > 65_535) return null;
   if (match?.[1] !== undefined && isIP(host) !== 6) return null;
-  return isIP(host) !== 0 || toName(host) !== null ? { host, port } : null;
+  return isIP(host) !== 0 || toName(host) !== null ? { host: toAscii(host)!, port } : null;
 }
 
 /** A range of addresses; whatever of the address lies beyond the bits is not sent. */

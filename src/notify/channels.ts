@@ -3,7 +3,8 @@
 // say that it fails. It keeps nothing that a restart would miss but what still waits to be told.
 
 import { randomUUID } from 'node:crypto';
-import type { Name, Notice } from '../core/model.ts';
+import type { Name, Notice, Spelling } from '../core/model.ts';
+import { inScript } from '../core/name.ts';
 import type { Notifier, Told } from '../kit/extend.ts';
 import type { ChannelFigures, Clock } from '../ports.ts';
 import { Channel, decisionOf, type Rule } from './channel.ts';
@@ -30,6 +31,8 @@ interface ChannelsParts {
   readonly specs: readonly ChannelSpec[];
   /** Where the control API is reached, `https://HOST[:PORT]`; null: nowhere. */
   readonly apiUrl: string | null;
+  /** How names are shown to people; absent: as they are. */
+  readonly spelling?: Spelling | undefined;
   readonly linkFor?: LinkFor | undefined;
   readonly trouble: (sentence: string) => void;
 }
@@ -161,7 +164,7 @@ function failing(name: string, why: string | null): Notice {
   };
 }
 
-type Whose = Pick<ChannelsParts, 'cluster' | 'replica' | 'apiUrl'>;
+type Whose = Pick<ChannelsParts, 'cluster' | 'replica' | 'apiUrl' | 'spelling'>;
 
 /** A notice with all that a reader wants beside it; when it opened is kept until it closes. */
 function dressed(notice: Notice, whose: Whose, since: Map<string, number>, wall: number): Told {
@@ -169,8 +172,12 @@ function dressed(notice: Notice, whose: Whose, since: Map<string, number>, wall:
   const beganWall = state === 'news' ? wall : (since.get(key) ?? wall);
   if (state === 'open') since.set(key, beganWall);
   if (state === 'closed') since.delete(key);
+  const { spelling = {} } = whose;
+  const shown = notice.record === null ? null : inScript(notice.record, spelling);
   return {
     ...notice,
+    sentence: inScript(notice.sentence, spelling),
+    ...(shown === notice.record || shown === null ? {} : { shown: shown.replace(/\.$/, '') }),
     id: `msg_${randomUUID()}`,
     dedup: dedupOf(key, whose),
     cluster: whose.cluster,

@@ -156,7 +156,7 @@ function mailOf(told: Told, { from, to }: Settings, wall: number) {
   const domain = from.slice(from.lastIndexOf('@') + 1);
   const thread = createHash('sha256').update(told.dedup).digest('hex').slice(0, 32);
   const root = `<detour.${thread}@${domain}>`;
-  const record = told.record?.replace(/\.$/, '');
+  const record = told.shown ?? told.record?.replace(/\.$/, '');
   const [word = '', ...rest] = told.key.split('/').filter((part) => part !== told.record);
   const what = [word, ...rest].join(' ');
   const values = valuesOf(told, null);

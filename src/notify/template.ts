@@ -164,7 +164,7 @@ export function valuesOf(told: Told, secret: string | null): Values {
   const record = told.record?.replace(/\.$/, '') ?? null;
   const word = told.state === 'closed' ? 'over' : told.severity;
   const mark = told.state === 'closed' ? '🟢' : marks[told.severity];
-  const title = `[${told.cluster}] ${word}: ${record ?? told.key}`;
+  const title = `[${told.cluster}] ${word}: ${told.shown ?? record ?? told.key}`;
   const sentence = cut(told.sentence, sentenceMost);
   const lines = [
     `${mark} ${title}`,

@@ -12,6 +12,7 @@ import type { TLSSocket } from 'node:tls';
 import { z } from 'zod';
 import type { AdapterContext, CheckType, PathSpec } from '../kit/extend.ts';
 import { parseHostPort, type SecretRef, secretRef, toName } from '../kit/schema.ts';
+import { toAscii } from '../kit/script.ts';
 import { SecretError } from '../kit/secret.ts';
 import { AnswerReader, type Head } from './answer.ts';
 import { blackboxAsker, credentialsOf, problemForBlackbox } from './blackbox.ts';
@@ -100,7 +101,8 @@ const settings = z
       .string()
       .max(2048)
       .describe('the URL to ask, http or https')
-      .transform((text, context) => {
+      .transform((given, context) => {
+        const text = withHostInAscii(given);
         const problem = problemOfUrl(text);
         if (problem === null) return new URL(text).href;
         context.addIssue({ code: 'custom', message: problem });
@@ -276,6 +278,11 @@ const refusedHeaders: Readonly<Record<string, string>> = {
     ]),
   ),
 };
+
+/** A host that is no name in any script stays, and is then refused. */
+function withHostInAscii(url: string): string {
+  return url.replace(/(?<=^https?:\/\/)[^/?#:@]+/i, (host) => toAscii(host) ?? host);
+}
 
 function problemOfUrl(text: string): string | null {
   const url = /^https?:\/\/[\x21-\x7e]+$/i.test(text) ? URL.parse(text) : null;

@@ -4,7 +4,7 @@
 
 import { type Config, parseConfig } from '../config/config.ts';
 import type { Tables } from '../config/tables.ts';
-import { notAmong } from '../core/name.ts';
+import { notAmong, spelt } from '../core/name.ts';
 import { exampleName, exampleText } from './example.ts';
 import { replayJournal } from './journal.ts';
 import { findOutage, type Outage, outages, spanOf } from './outages.ts';
@@ -77,10 +77,11 @@ export function simulate(order: Order, around: Surroundings): Simulated {
   const run = { ...config, core: changed.core };
   const result = replay({ config: run, outage, as, seed, loss, back });
   if (result === null) throw noStandIn(config, as!, through);
+  const shown = () => spelt(result, config.core.spelling);
   return {
     json: { ...result, through, settings, notes: [...about.notes, ...result.notes] },
-    text: (paper) => printReplay(result, about, paper),
-    html: () => pageOf(result, about),
+    text: (paper) => printReplay(shown(), about, paper),
+    html: () => pageOf(shown(), about),
   };
 }
 
@@ -120,7 +121,7 @@ function sweepOf(
   const about: About = { through, settings, notes: [] };
   return {
     json: { outage: outage.id, as: order.as, through, seed, loss, ...result },
-    text: (paper) => printSweep(result, outage, about, loss, paper),
+    text: (paper) => printSweep(spelt(result, config.core.spelling), outage, about, loss, paper),
     html: null,
   };
 }
@@ -145,7 +146,7 @@ function journalOf(
   const about: About = { through, settings, notes: changed.notes };
   return {
     json: { ...result, through, settings, notes: [...about.notes, ...result.notes] },
-    text: (paper) => printJournal(result, about, paper),
+    text: (paper) => printJournal(spelt(result, config.core.spelling), about, paper),
     html: null,
   };
 }

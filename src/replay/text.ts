@@ -3,6 +3,7 @@
 // and journals, so whatever could move a cursor or forge a line is taken out here.
 
 import { styleText } from 'node:util';
+import { padTo, width } from '../core/name.ts';
 import { falseMeans, type JournalMove, type JournalReplay } from './journal.ts';
 import { outages, spanOf } from './outages.ts';
 import { bare, type LineKind, type RecordResult, type Replay } from './replay.ts';
@@ -296,10 +297,10 @@ function pageOf({ columns: wide, colour }: Paper): Page {
     },
     table(heads, rows) {
       const all = [heads, ...rows.map((row) => row.map(clean))];
-      const widths = heads.map((_, i) => Math.max(...all.map((row) => row[i]!.length)));
+      const widths = heads.map((_, i) => Math.max(...all.map((row) => width(row[i]!))));
       all.forEach((row, at) => {
         const line = row
-          .map((cell, i) => cell.padEnd(widths[i]!))
+          .map((cell, i) => padTo(cell, widths[i]!))
           .join('  ')
           .trimEnd();
         lines.push(at === 0 ? paint(line, 'dim') : line);

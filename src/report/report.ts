@@ -3,9 +3,10 @@
 // what was asked for is said with its cure.
 
 import type { Config } from '../config/config.ts';
-import type { Name } from '../core/model.ts';
-import { notAmong } from '../core/name.ts';
+import type { Name, Spelling } from '../core/model.ts';
+import { besideShown, notAmong, spelt } from '../core/name.ts';
 import type { StatusView } from '../core/view.ts';
+import { toAscii } from '../kit/script.ts';
 import { incidentOf } from './incident.ts';
 import { incidentMarkdown, incidentPage } from './incident-text.ts';
 import { objectiveSections, objectivesOf } from './objective.ts';
@@ -69,10 +70,11 @@ export function report(ask: ReportAsk, material: Material): Report {
 
 function objectiveReport(typed: string | null, m: Material, zone: Zone): Report {
   const record = typed === null ? null : recordOf(typed, m);
+  const named = <T>(one: T) => besideShown(one, spellingOf(m));
   const rows = objectivesOf(m.entries, m.status?.records ?? [], record);
   return {
-    text: asText(objectiveSections(rows, zone)) + notesOf(m),
-    json: { zone: zone.name, records: rows.map((row) => dated(row)), notes: m.notes },
+    text: asText(objectiveSections(spelt(rows, spellingOf(m)), zone)) + notesOf(m),
+    json: { zone: zone.name, records: rows.map((row) => dated(named(row))), notes: m.notes },
   };
 }
 
@@ -85,7 +87,8 @@ function slaReport(typed: string | null, m: Material, zone: Zone): Report {
     throw new ReportError(2, `--month ${JSON.stringify(month.slice(0, 20))}: ${cure}`);
   }
   const whole = { ...made, notes: [...m.notes, ...made.notes] };
-  return { text: asText(slaSections(whole, zone)), json: dated(whole) };
+  const text = asText(slaSections(spelt(whole, spellingOf(m)), zone));
+  return { text, json: dated(besideShown(whole, spellingOf(m))) };
 }
 
 function incidentReport(
@@ -114,9 +117,9 @@ function incidentReport(
   if (incident === null) {
     throw new ReportError(1, 'the journal holds no outage and no switch there: nothing to report');
   }
-  const made =
-    ask.format === 'html' ? incidentPage(incident, zone) : incidentMarkdown(incident, zone);
-  const { health: _, ...rest } = incident;
+  const shown = spelt(incident, spellingOf(m));
+  const made = ask.format === 'html' ? incidentPage(shown, zone) : incidentMarkdown(shown, zone);
+  const { health: _, ...rest } = besideShown(incident, spellingOf(m));
   return { text: made, json: { zone: zone.name, ...dated(rest), notes: m.notes } };
 }
 
@@ -129,12 +132,12 @@ function recordOf(typed: string, m: Material): Name {
     ...(m.status?.records ?? []).map(({ name }) => name),
     ...m.entries.flatMap(({ record }) => (record === null ? [] : [record])),
   ]);
-  const name = typed.toLowerCase().replace(/\.?$/, '.');
+  const name = (toAscii(typed) ?? typed).toLowerCase().replace(/\.?$/, '.');
   if (known.has(name)) return name;
   const close = [...known].filter((one) => one.startsWith(name.slice(0, -1)));
   if (close.length === 1) return close[0]!;
   const bare = [...known].map((one) => one.slice(0, -1));
-  throw new ReportError(2, notAmong('record', typed, bare));
+  throw new ReportError(2, notAmong('record', typed, spelt(bare, spellingOf(m))));
 }
 
 function journalsOf({ entries, status, now }: Material) {
@@ -173,6 +176,10 @@ function placesOf({ status, config }: Material): Places {
     records: Object.fromEntries(all.map(({ name, targets }) => [name, targets])),
     ttls: Object.fromEntries(all.map(({ name, ttls }) => [name, ttls])),
   };
+}
+
+function spellingOf({ status, config }: Material): Spelling | undefined {
+  return status?.spelling ?? config?.core.spelling;
 }
 
 function notesOf({ notes }: Material): string {

@@ -2,7 +2,7 @@
 // from configurations and journals, so whatever could move a cursor, forge a line or become markup is
 // taken out here.
 
-import { unrooted } from '../core/name.ts';
+import { padTo, unrooted, width } from '../core/name.ts';
 import { bare } from '../replay/replay.ts';
 import type { SlaReport, SlaRow } from './sla.ts';
 import type { Zone } from './zone.ts';
@@ -32,10 +32,10 @@ export function asText(sections: readonly Section[]): string {
 
 function columnsOf({ heads, rows }: NonNullable<Section['table']>): string[] {
   const all = [heads, ...rows.map((row) => row.map(clean))];
-  const widths = heads.map((_, i) => Math.max(...all.map((row) => row[i]?.length ?? 0)));
+  const widths = heads.map((_, i) => Math.max(...all.map((row) => width(row[i] ?? ''))));
   return all.map((row) =>
     row
-      .map((cell, i) => cell.padEnd(widths[i]!))
+      .map((cell, i) => padTo(cell, widths[i]!))
       .join('  ')
       .trimEnd(),
   );

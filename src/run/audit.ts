@@ -1,6 +1,7 @@
 // `detour audit -c FILE`: one audit from here, without the daemon. It builds the adapters, looks, and
 // lets go of everything; it remembers nothing and writes no file.
 
+import type { WithSpelling } from '../cli/hands.ts';
 import { closeAll } from '../controller.ts';
 import type { AuditReport } from '../core/audit.ts';
 import type { Reply } from '../core/model.ts';
@@ -11,12 +12,14 @@ import { createClock } from './clock.ts';
 export async function auditOnce(
   configPath: string,
   replica: string | null,
-): Promise<AuditReport | Reply> {
+): Promise<WithSpelling<AuditReport> | Reply> {
   try {
     const { config } = await loadConfig(configPath, { replica });
     const adapters = buildAdapters(config, createClock(0), { remember: false });
     try {
-      return await adapters.auditor.audit(new AbortController().signal);
+      const report = await adapters.auditor.audit(new AbortController().signal);
+      const { spelling } = config.core;
+      return spelling === undefined ? report : { ...report, spelling };
     } finally {
       closeAll(adapters);
     }

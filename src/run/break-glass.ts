@@ -2,10 +2,11 @@
 // the steps of that vendor's own console and tools. It asks nobody and reads no secret: the paper
 // says where each lies.
 
-import type { Glass } from '../cli/hands.ts';
+import type { Glass, WithSpelling } from '../cli/hands.ts';
 import { CliError } from '../cli/hands.ts';
 import type { RecordConfig } from '../core/model.ts';
 import { meant } from '../core/name.ts';
+import { toAscii } from '../kit/script.ts';
 import { loadConfig } from './build.ts';
 
 /** Throws ConfigError, and CliError where the record or target is not one of the configuration's. */
@@ -13,11 +14,14 @@ export async function breakGlass(
   configPath: string,
   wanted: { readonly record: string | null; readonly target: string | null },
   replica: string | null,
-): Promise<Glass> {
+): Promise<WithSpelling<Glass>> {
   const { config } = await loadConfig(configPath, { replica });
-  const { records, cluster } = config.core;
+  const { records, cluster, spelling } = config.core;
   const names = Object.keys(records);
-  const chosen = wanted.record === null ? names : [named('record', wanted.record, names)];
+  const chosen =
+    wanted.record === null
+      ? names
+      : [named('record', toAscii(wanted.record) ?? wanted.record, names)];
   const vendorOf = ({ provider, ttl }: RecordConfig['publish'][number]) => {
     const { type, settings } = config.providers[provider]!;
     const row = config.tables.providers[type]!;
@@ -29,6 +33,7 @@ export async function breakGlass(
   };
   return {
     cluster,
+    ...(spelling === undefined ? {} : { spelling }),
     records: chosen.map((name) => {
       const { targets, publish } = records[name]!;
       const origins = targets.map(({ origin }) => origin);

@@ -387,7 +387,7 @@ function buildChannels(
 ): Channels | null {
   const specs = channelSpecs(config, clock, told);
   if (specs.length === 0) return null;
-  const { cluster, group } = config.core;
+  const { cluster, group, spelling } = config.core;
   const url = config.api?.url ?? null;
   return createChannels({
     cluster,
@@ -395,6 +395,7 @@ function buildChannels(
     clock,
     specs,
     apiUrl: url,
+    spelling,
     ...(url === null || keys === null
       ? {}
       : { linkFor: createLinker(url, () => keys.get().derive(LINK_PURPOSE)) }),

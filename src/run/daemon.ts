@@ -10,7 +10,7 @@ import type { Config } from '../config/config.ts';
 import { Controller, closeAll } from '../controller.ts';
 import { type AuditFinding, type AuditReport, countOf } from '../core/audit.ts';
 import type { Entry, EntryKind, Json } from '../core/model.ts';
-import { unrooted } from '../core/name.ts';
+import { inScript, unrooted } from '../core/name.ts';
 import { storedProblem } from '../core/stored.ts';
 import { type StatusView, withAudit } from '../core/view.ts';
 import { whyOfFile } from '../kit/errno.ts';
@@ -141,10 +141,10 @@ export async function runDaemon(configPath: string, options: DaemonOptions): Pro
   }
 }
 
-function logOptions({ log }: Config, options: DaemonOptions): Parameters<Log['become']>[0] {
+function logOptions({ core, log }: Config, options: DaemonOptions): Parameters<Log['become']>[0] {
   const json = options.json || log.format === 'json';
   const text = !json && (log.format === 'text' || process.stdout.isTTY === true);
-  return { format: text ? 'text' : 'json', level: log.level };
+  return { format: text ? 'text' : 'json', level: log.level, spelling: core.spelling };
 }
 
 function openStore(config: Config, log: Log, { newState }: DaemonOptions): SqliteStore {
@@ -249,7 +249,8 @@ async function assemble(parts: Parts): Promise<Daemon> {
   const reload = toldOf(supervision, createReload({ ...reloading, inForce }));
   const strips = createStrips(clock);
   const watch = watching(observers);
-  const desk = deskOf({ controller, group, auditing, rehearsals, status, reload, strips, watch });
+  const more = { reload, strips, watch, inForce };
+  const desk = deskOf({ controller, group, auditing, rehearsals, status, ...more });
   const scraped = viewer(controller, readers.listen);
   const scrape = { status: async () => drills.shown(await scraped()), audited: desk.audited };
   const metrics = createMetrics({
@@ -257,7 +258,7 @@ async function assemble(parts: Parts): Promise<Daemon> {
     channels: () => now.channels?.figures() ?? [],
     without: () => now.config.metrics.without,
   });
-  observers.push(metrics.observer, strips.observer, ...watched(supervision, controller));
+  observers.push(metrics.observer, strips.observer, ...watched(supervision, controller, inForce));
   const drop = () => {
     closeAll(adapters);
     group?.close();
@@ -274,6 +275,7 @@ interface AtDesk extends Pick<Daemon, 'controller' | 'auditing'> {
   readonly reload: Desk['reload'];
   readonly watch: Desk['watch'];
   readonly strips: Pick<Desk, 'strips'>;
+  readonly inForce: () => Config;
 }
 
 function deskOf({ controller, group, auditing, rehearsals, status, ...more }: AtDesk): Desk {
@@ -284,6 +286,7 @@ function deskOf({ controller, group, auditing, rehearsals, status, ...more }: At
     strips: (names, span) => strips.strips(names, span),
     ready: () => controller.ready(),
     command: carrying(controller, group !== null),
+    spelling: () => more.inForce().core.spelling,
     gate: (record) => controller.gate(record),
     history: (query) => controller.history(query),
     histories: (query) => group?.histories(query) ?? null,
@@ -324,10 +327,14 @@ function toldOf(supervision: Supervision | null, reload: Desk['reload']): Desk['
   };
 }
 
-function watched(supervision: Supervision | null, controller: Controller): readonly Observer[] {
-  return supervision === null
-    ? []
-    : [{ beat: () => supervision.beat(() => inOneLine(controller)) }];
+function watched(
+  supervision: Supervision | null,
+  controller: Controller,
+  inForce: () => Config,
+): readonly Observer[] {
+  if (supervision === null) return [];
+  const line = () => inScript(inOneLine(controller), inForce().core.spelling ?? {});
+  return [{ beat: () => supervision.beat(line) }];
 }
 
 /** How it stands, for `systemctl status`: cheap, because it is asked all day. */

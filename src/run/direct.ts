@@ -3,12 +3,14 @@
 // effect, by a deadline at the latest. It decides nothing of its own.
 
 import { randomBytes } from 'node:crypto';
-import type { DirectOrder } from '../cli/hands.ts';
+import type { DirectOrder, WithSpelling } from '../cli/hands.ts';
 import type { Config } from '../config/config.ts';
 import { rowOf } from '../config/tables.ts';
 import { type Adapters, closeAll } from '../controller.ts';
 import { type Effect, type Event, nextDeadline, start, step } from '../core/direct.ts';
 import type { CoreConfig, Fault, Reply } from '../core/model.ts';
+import { inScript } from '../core/name.ts';
+import { toAscii } from '../kit/script.ts';
 import type { Clock } from '../ports.ts';
 import { buildAdapters, ConfigError, loadConfig } from './build.ts';
 import { createClock } from './clock.ts';
@@ -20,7 +22,7 @@ const MARGIN_MS = 250;
 export async function switchDirectly(
   order: DirectOrder,
   tell: (line: string) => void,
-): Promise<Reply> {
+): Promise<WithSpelling<Reply>> {
   const clock = createClock(0);
   let config: Config;
   let adapters: Adapters;
@@ -31,8 +33,12 @@ export async function switchDirectly(
     if (error instanceof ConfigError) return { exit: 2, message: error.message };
     throw error;
   }
+  const { spelling } = config.core;
+  const say = (line: string) => tell(inScript(line, spelling ?? {}));
+  const record = toAscii(order.record) ?? order.record;
   try {
-    return await carryOut(order, config, adapters, clock, tell);
+    const reply = await carryOut({ ...order, record }, config, adapters, clock, say);
+    return spelling === undefined ? reply : { ...reply, spelling };
   } finally {
     closeAll(adapters);
   }

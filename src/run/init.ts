@@ -4,7 +4,7 @@
 
 import { existsSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
-import { CliError, type InitOrder, type InitReport } from '../cli/hands.ts';
+import { CliError, type InitOrder, type InitReport, type WithSpelling } from '../cli/hands.ts';
 import { parseConfig, printProblem } from '../config/config.ts';
 import {
   type First,
@@ -15,8 +15,9 @@ import {
   unknownCloud,
 } from '../config/first.ts';
 import { readWish, type Wish } from '../config/wish.ts';
-import type { Name } from '../core/model.ts';
-import { listOf } from '../core/name.ts';
+import type { Name, Spelling } from '../core/model.ts';
+import { inScript, listOf } from '../core/name.ts';
+import { labelsOf } from '../kit/script.ts';
 import { tables } from './build.ts';
 import { type FirstLook, lookFirst, type Sighting, type Taken } from './first-look.ts';
 import { makeKey } from './key.ts';
@@ -27,7 +28,7 @@ const ttlWanted = 60;
 const clusterWanted = 'detour';
 
 /** Throws CliError for words that cannot be used, and for files that are there or cannot be made. */
-export async function init(order: InitOrder): Promise<InitReport> {
+export async function init(order: InitOrder): Promise<WithSpelling<InitReport>> {
   const out = resolve(order.out);
   const keyFile = resolve(order.key);
   const stateDir = order.state === null ? null : resolve(order.state);
@@ -43,12 +44,14 @@ export async function init(order: InitOrder): Promise<InitReport> {
   const look = await lookFirst(wish, { tries: order.tries });
   const tookMs = Math.round(performance.now() - begin);
   const sorted = conclude(wish, look, { keyFile, stateDir });
-  const written = write(out, keyFile, sorted, wish);
+  const spelling = spellingOf(order);
+  const written = write(out, keyFile, sorted, wish, spelling);
   const { missing } = sorted;
   const refused = look.taken.some((one) => one.sightings.some(({ state }) => state === 'refused'));
   const exit = refused || sorted.refused ? 1 : missing.length > 0 ? 3 : 0;
   return {
     exit,
+    spelling,
     message: summary(written, missing.length, exit),
     ...outward(wish, look, order.tries),
     tookMs,
@@ -63,6 +66,12 @@ export async function init(order: InitOrder): Promise<InitReport> {
         ]
       : [],
   };
+}
+
+/** Names are written down as they were typed. */
+function spellingOf({ names, targets, providers }: InitOrder): Spelling {
+  const words = [names, targets, providers].flat().flatMap((typed) => typed.split(/[=,]/));
+  return Object.assign({}, ...words.map((word) => labelsOf(word).shown));
 }
 
 function summary(written: InitReport['written'], missing: number, exit: number): string {
@@ -448,9 +457,10 @@ function write(
   keyFile: string,
   { first, missing, look }: Concluded,
   { config }: Wish,
+  spelling: Spelling,
 ): InitReport['written'] {
   if (first.records.length === 0) return [];
-  const text = firstText(first);
+  const text = inScript(firstText(first), spelling);
   const read = parseConfig(text, out, config.tables);
   if (!read.ok) {
     // What was found may contradict itself, such as a record that leads to another of them.

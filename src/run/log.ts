@@ -5,7 +5,8 @@
 import type { Writable } from 'node:stream';
 import { styleText } from 'node:util';
 import pino from 'pino';
-import type { Json } from '../core/model.ts';
+import type { Json, Spelling } from '../core/model.ts';
+import { inScript } from '../core/name.ts';
 
 export type Level = 'debug' | 'info' | 'warn' | 'error';
 type Fields = Readonly<Record<string, Json>>;
@@ -16,7 +17,7 @@ export interface Log {
   warn(message: string, fields?: Fields): void;
   error(message: string, fields?: Fields): void;
   /** From now on in this format, from this level on. */
-  become(options: Pick<LogOptions, 'format' | 'level'>): void;
+  become(options: Pick<LogOptions, 'format' | 'level' | 'spelling'>): void;
   /** Says how many lines were lost, if any were. */
   flush(): void;
 }
@@ -25,6 +26,8 @@ interface LogOptions {
   readonly format: 'json' | 'text';
   /** The least level that is written. */
   readonly level: Level;
+  /** How names stand in text; in JSON they stay as they are. */
+  readonly spelling?: Spelling | undefined;
   readonly stream: Writable;
 }
 
@@ -147,7 +150,8 @@ function named(fields: Fields): Fields {
 }
 
 /** `14:03:07.250  warn   provider cf is stuck  provider=cf`, in local time. */
-function text({ level: least, stream }: LogOptions, line: Line): Write {
+function text({ level: least, stream, spelling = {} }: LogOptions, line: Line): Write {
+  const own = (sentence: string) => shortened(inScript(plain(sentence), spelling));
   const paint = (style: Parameters<typeof styleText>[0], shown: string) =>
     styleText(style, shown, { stream });
   return (level, message, fields) => {
@@ -156,8 +160,8 @@ function text({ level: least, stream }: LogOptions, line: Line): Write {
     const shown = [
       paint('dim', timeOfDay(new Date())),
       paint(colours[level], level.padEnd(5)),
-      shortened(plain(message)),
-      ...(facts.length > 0 ? [paint('dim', shortened(plain(facts.join(' '))))] : []),
+      own(message),
+      ...(facts.length > 0 ? [paint('dim', own(facts.join(' ')))] : []),
     ];
     line.write(`${shown.join('  ')}\n`);
   };

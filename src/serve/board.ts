@@ -204,6 +204,10 @@ const restRow = z.object({
     .object({ at: time, grade: text.nullable(), warn: z.number(), bad: z.array(text) })
     .nullable(),
   reload: z.object({ ok: z.boolean(), at: time, errors: z.number() }).nullable(),
+  spelling: z
+    .record(text, text)
+    .optional()
+    .meta({ description: 'labels of names in ASCII, and as they are shown' }),
   history: z.array(entryRow),
 });
 
@@ -418,6 +422,7 @@ function restOf(view: StatusView, history: EntryRow[], said: Said, heldOf: HeldO
   const { cluster, version, ready, freeze, drains, group, notices, drills, audit, reload } = view;
   return {
     ...{ cluster, version, history, reload },
+    ...(view.spelling === undefined ? {} : { spelling: view.spelling }),
     ready: { ok: ready.ok, reasons: ready.reasons.map(said) },
     freeze: freeze && heldOf(freeze),
     drains: drains.map((d) => ({ ...heldOf(d), what: d.what })),

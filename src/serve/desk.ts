@@ -3,7 +3,7 @@
 // never sees the state itself, only views and replies.
 
 import type { AuditReport } from '../core/audit.ts';
-import type { Command, Name, Reply } from '../core/model.ts';
+import type { Command, Name, Reply, Spelling } from '../core/model.ts';
 import type { GateView, StatusView } from '../core/view.ts';
 import type { Histories, HistoryQuery, StoredEntry, TroubleWord } from '../ports.ts';
 import type { StripsDesk } from './strips.ts';
@@ -13,6 +13,8 @@ export interface Desk {
   status(): Promise<StatusView>;
   /** Whether it is ready, as the status says it. */
   ready(): StatusView['ready'];
+  /** How names are shown to people; undefined: as they are. */
+  spelling(): Spelling | undefined;
   /** One record's gate; null when it is not configured. */
   gate(record: Name): GateView | null;
   /**

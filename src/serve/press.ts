@@ -6,7 +6,7 @@
 import { createHash, randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Command, Reply } from '../core/model.ts';
-import { unrooted } from '../core/name.ts';
+import { inScript, spelt, unrooted, withAscii } from '../core/name.ts';
 import type { ApprovalView, StatusView } from '../core/view.ts';
 import { readBody, send } from './bounded.ts';
 import type { Desk } from './desk.ts';
@@ -75,18 +75,19 @@ async function look(options: PressOptions, used: Used, link: Link): Promise<Page
   const found = waitingFor(view, link.id);
   if (found === null) return gone;
   const { record, waiting } = found;
+  const { sentence, votes } = spelt(waiting, view.spelling);
   const expires = new Date(view.wall + (waiting.expiresAt - view.at));
   const minutes = Math.max(0, Math.floor((expires.getTime() - view.wall) / 60_000));
   return {
     status: 200,
     title: link.action === 'approve' ? 'Approve this switch?' : 'Reject this switch?',
-    lines: [waiting.sentence, 'Nothing happens until you press the button.'],
+    lines: [sentence, 'Nothing happens until you press the button.'],
     facts: [
-      ['record', unrooted(record)],
+      ['record', withAscii(record, view.spelling)],
       ['from', waiting.from],
       ['to', waiting.to],
       ['why', waiting.why],
-      ['checks', waiting.votes],
+      ['checks', votes],
       ['decision', waiting.id],
       ['expires', `${expires.toISOString().slice(0, 19)}Z, in ${minutes} min`],
     ],
@@ -123,8 +124,9 @@ async function press(
   });
   const { message, exit } = await inTime(done, options.commandMs ?? 20_000);
   const isDone = reply !== null && (exit === 0 || exit === 3);
+  const shown = inScript(unrooted(message), desk.spelling() ?? {});
   const title = isDone ? (link.action === 'approve' ? 'Approved' : 'Rejected') : 'Not done';
-  return { status: isDone ? 200 : 409, title, lines: unrooted(message).split('\n') };
+  return { status: isDone ? 200 : 409, title, lines: shown.split('\n') };
 }
 
 function wordOf({ id, action, channel }: Link): Command {

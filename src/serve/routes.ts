@@ -5,7 +5,7 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { z } from 'zod';
-import type { ApiRole, Command, Reply } from '../core/model.ts';
+import type { ApiRole, Command, Reply, Spelling } from '../core/model.ts';
 import { meant } from '../core/name.ts';
 import { toName } from '../kit/schema.ts';
 import type { StoredEntry } from '../ports.ts';
@@ -118,10 +118,21 @@ export function createRoutes(options: RouteOptions): Routes {
     }
     const made = await route({ request, response, query, caller, aside });
     if ('begun' in made) return 200;
-    if ('body' in made) return json(request, response, made);
+    if ('body' in made) return json(request, response, saidBy(options.desk, made));
     return sendLong(request, response, made, readers);
   };
   return { dispatch, close: () => feed.close() };
+}
+
+/** What is said to people comes with how names are shown to them. */
+function saidBy(desk: Desk, { status, body }: Answer): Answer {
+  const isSaid = typeof body === 'object' && body !== null && ('exit' in body || 'reply' in body);
+  return { status, body: isSaid ? { ...body, ...spellingIn(desk) } : body };
+}
+
+function spellingIn(desk: Desk): { readonly spelling?: Spelling } {
+  const spelling = desk.spelling();
+  return spelling === undefined ? {} : { spelling };
 }
 
 export async function sendLong(
@@ -165,7 +176,7 @@ function routesOf(
   const own = (work: () => Work<Text>): Long => ({
     text: (asker) => shelf.own(asker, () => readers.spend(work())),
   });
-  const audited = () => own(() => jsonOf(desk.audited()));
+  const audited = () => own(() => jsonOf({ ...desk.audited(), ...spellingIn(desk) }));
   return {
     alive: () => ({ status: 200, body: { alive: true } }),
     status: () => ({ text: status }),
@@ -384,7 +395,7 @@ async function history(
     const found = desk.histories({ ...(record === undefined ? {} : { record }), limit });
     if (found === null) return refused(400, 'there is no group of replicas: leave --all out');
     const made = await found;
-    return own(() => jsonOf(made));
+    return own(() => jsonOf({ ...made, ...spellingIn(desk) }));
   }
   return own(function* () {
     const entries: StoredEntry[] = [];
@@ -398,7 +409,7 @@ async function history(
       entries.push(...found);
       page = found.length;
     }
-    return yield* jsonOf({ entries });
+    return yield* jsonOf({ entries, ...spellingIn(desk) });
   });
 }
 
@@ -410,7 +421,7 @@ async function recordOf(
   const name = toName(typed);
   if (name !== null && desk.gate(name) !== null) return name;
   const known = (await desk.status()).records.map((r) => r.name);
-  const found = meant('record', typed, known);
+  const found = meant('record', name ?? typed, known);
   if (found.ok) return found.name;
   // One that is configured no longer has a past all the same.
   return name !== null && desk.history({ record: name, limit: 1 }).length > 0 ? name : found;

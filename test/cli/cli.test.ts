@@ -1559,3 +1559,88 @@ test('channels are listed, and a test says how each telling went', async () => {
   );
   assert.deepEqual(asked.at(-1), ['tryChannels', 'x.yaml', 'chat']);
 });
+
+// ---------------------------------------------------------------- names in their own script
+
+const own = 'www.例子.example';
+const ascii = 'www.xn--fsqu00a.example';
+
+function inScript(): void {
+  desk.view.spelling = { 'xn--fsqu00a': '例子' };
+  desk.view.records = [record({ name: `${ascii}.` })];
+  const sentence = `${ascii}.: hangzhou -> tokyo`;
+  desk.entries = [{ seq: 7, at, wall, kind: 'switch', record: `${ascii}.`, sentence, data: {} }];
+}
+
+test('a name is shown as its configuration writes it, and in ASCII once beside', async () => {
+  inScript();
+  const list = (await run(['status'])).out;
+  assert.ok(list.includes(own) && !list.includes('xn--'), list);
+  const whole = (await run(['status', own])).out;
+  assert.match(whole, /^www\.例子\.example {2}steer/m);
+  assert.equal(whole.split(ascii).length, 2, 'once');
+  assert.match(whole, /^ {2}in DNS {3}www\.xn--fsqu00a\.example$/m);
+  assert.match((await run(['history'])).out, /switch {2}www\.例子\.example: hangzhou -> tokyo\n$/);
+  desk.reply = () => ({
+    exit: 3,
+    message: `${ascii}. waits`,
+    detail: { plan: [{ record: `${ascii}.`, from: 'a', to: 'b', why: 'down' }] },
+  });
+  const { out, err } = await run(['drain', 'aliyun', '--reason', 'r', '--dry-run']);
+  assert.deepEqual([out, err], [`  ${own}  a -> b  (down)\n`, `detour: ${own} waits\n`]);
+});
+
+test('a record is meant by its name in either form, wherever one is typed', async () => {
+  inScript();
+  for (const typed of [own, ascii, 'www.例子', 'WWW．例子。example', `${own}.`]) {
+    assert.match((await run(['status', typed])).out, /in DNS/, typed);
+    assert.equal((await run(['history', typed])).exit, 0, typed);
+    assert.deepEqual(desk.queries.at(-1), { record: `${ascii}.`, limit: 50 });
+    assert.equal((await run(['pin', typed, '--reason', 'r'])).exit, 0, typed);
+    const { record: meant } = desk.commands.at(-1) as { readonly record?: string };
+    assert.ok([`${ascii}.`, 'www.xn--fsqu00a.'].includes(meant!), meant);
+  }
+  for (const key of [`stay/${own}/all-down`, `switch/${ascii}`, `switch/${own}.`]) {
+    desk.entries = [{ ...desk.entries[0]!, kind: key.startsWith('stay') ? 'stay' : 'switch' }];
+    desk.entries = [{ ...desk.entries[0]!, data: { reason: 'all-down' } }];
+    assert.equal((await run(['explain', key])).exit, 0, key);
+  }
+  const unknown = await run(['status', 'www.例孑.example']);
+  assert.equal(unknown.exit, 2);
+  assert.ok(
+    unknown.err.includes(`no record "www.例孑.example"; did you mean ${own}?`),
+    unknown.err,
+  );
+  desk.reply = () => ({ exit: 2, message: 'there is no record "www.xn--fsqw00a.example"' });
+  const refused = await run(['unpin', 'www.例孑.example']);
+  assert.equal(refused.err, 'detour: there is no record "www.例孑.example"\n');
+  // Where the configuration has it in ASCII it is shown so, and found all the same.
+  delete desk.view.spelling;
+  const plain = (await run(['status', own])).out;
+  assert.ok(plain.includes(ascii) && !plain.includes('例子') && !plain.includes('in DNS'), plain);
+});
+
+test('in JSON a name stays in ASCII, and how people write it stands beside', async () => {
+  inScript();
+  const { records, spelling } = documentOf((await run(['status', own, '--json'])).out);
+  assert.deepEqual([records[0].name, records[0].shown, spelling], [ascii, own, undefined]);
+  const { entries } = documentOf((await run(['history', '--json'])).out);
+  const { record: name, shown, sentence } = entries[0];
+  assert.deepEqual([name, shown, sentence], [ascii, own, `${ascii}: hangzhou -> tokyo`]);
+});
+
+test('break-glass shows both forms of a name, and what is typed at a vendor in ASCII', async () => {
+  const steps = [{ text: `The record ${ascii}.`, shell: `dig ${ascii}. CNAME` }];
+  const vendors = [{ provider: 'cf', title: 'Cloudflare', ttl: 60, steps }];
+  const moves = [{ target: 'tokyo', cname: `nrt.${ascii}.`, vendors }];
+  const records = [{ record: `${ascii}.`, moves }];
+  const spelling = { 'xn--fsqu00a': '例子' };
+  const glass = { breakGlass: async () => ({ cluster: 'shop', spelling, records }) };
+  const { out } = await run(['break-glass'], { hands: glass });
+  assert.ok(out.includes(`## ${own} (${ascii})\n`), out);
+  assert.ok(out.includes(`### to tokyo: CNAME nrt.${own} (nrt.${ascii})\n`), out);
+  assert.ok(out.includes(`- The record ${ascii}\n\n      dig ${ascii}. CNAME\n`), out);
+  const document = documentOf((await run(['break-glass', '--json'], { hands: glass })).out);
+  assert.deepEqual([document.records[0].record, document.records[0].shown], [ascii, own]);
+  assert.equal(document.spelling, undefined);
+});

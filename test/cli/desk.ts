@@ -56,6 +56,7 @@ export function standIn(): StandIn {
       desk.drills.push([kind, name]);
       return desk.drillReply.begun;
     },
+    spelling: () => desk.view.spelling,
     gate(name) {
       const record = desk.view.records.find((r) => r.name === name);
       if (record === undefined) return null;

@@ -259,6 +259,35 @@ test('the shapes hold what the program prints', async () => {
   holds('adopt', await printed('adopt', www, 'tokyo'));
 });
 
+test('they hold it too where names are written in their own script', async () => {
+  const name = 'www.xn--fsqu00a.example.';
+  const sentence = 's';
+  const finding = { ...report.findings[0]!, record: name };
+  desk.report = {
+    ...report,
+    findings: [finding],
+    surveys: [{ ...report.surveys[0]!, record: name }],
+  };
+  desk.view = {
+    ...withAudit(desk.view, desk.report),
+    spelling: { 'xn--fsqu00a': '例子' },
+    records: [record({ name })],
+    notices: [{ key: 'k', severity: 'page', record: name, sentence, sinceAt: at }],
+  };
+  desk.entries = [{ seq: 1, at, wall, kind: 'pin', record: name, sentence, data: null }];
+  desk.reply = () => ({
+    ...{ exit: 0, message: 'would do it' },
+    detail: { plan: [{ record: name, from: 'a', to: null, why: 'pinned' }] },
+  });
+  const asked = ['status', 'history', 'audit', 'explain', 'drain'] as const;
+  for (const command of asked) {
+    const rest = { explain: ['1'], drain: ['aliyun', '--reason', 'r', '--dry-run'] };
+    const document = await printed(command, ...((rest as Record<string, string[]>)[command] ?? []));
+    holds(command, document);
+    assert.match(JSON.stringify(document), /"shown":"www\.例子\.example"/, command);
+  }
+});
+
 test('a switch that is followed is one document, with the record as it was last seen', async () => {
   const id = '00112233aabbccdd';
   desk.reply = () => ({ exit: 0, message: 'goes', detail: { id, epoch: 7, target: 'hangzhou' } });

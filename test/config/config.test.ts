@@ -153,6 +153,55 @@ test('a configuration with nothing but what must stand gets the defaults of the 
   assert.deepEqual((account as { apiToken: unknown }).apiToken, { env: 'CF_API_TOKEN' });
 });
 
+test('a name in its own script is the one that it is in ASCII; how it is shown stands beside', () => {
+  const text = (name: string, zone: string, glob: string) =>
+    stringify({
+      ...good,
+      providers: { ...good.providers, ali: { ...ali, zone } },
+      records: {
+        [`www.${name}`]: {
+          ...good.records['WWW.example.net'],
+          ...{ publish: ['cf', 'ali'], names: [`shop.${name}`] },
+          targets: [
+            { origin: 'a', cname: `a.${name}` },
+            { origin: 'b', cname: 'b.пример.example' },
+          ],
+        },
+      },
+      channels: { chat: { webhook: { url: 'https://hooks.example/' }, records: [glob] } },
+      drills: { records: { [`www.${name}`]: { live: '6h' } } },
+    });
+  const ali = {
+    type: 'alidns',
+    ...{ accessKeyId: { env: 'ALI_KEY' }, accessKeySecret: { env: 'ALI_SECRET' } },
+  };
+  const own = accepted(text('例子。Example', '例子.example', '*.例子.example')).config;
+  const ascii = accepted(
+    text('xn--fsqu00a.example', 'xn--fsqu00a.example', '*.xn--fsqu00a.example'),
+  );
+  const { spelling, ...core } = own.core;
+  const { spelling: plain, ...same } = ascii.config.core;
+  assert.deepEqual(core, same);
+  assert.deepEqual(Object.keys(core.records), ['www.xn--fsqu00a.example.']);
+  assert.deepEqual(plain, { 'xn--e1afmkfd': 'пример' });
+  assert.deepEqual(spelling, { ...plain, 'xn--fsqu00a': '例子' });
+  for (const part of ['providers', 'channels', 'drills'] as const) {
+    assert.deepEqual(own[part], ascii.config[part]);
+  }
+});
+
+test('a name that could pass for another is warned of where it stands, and never shown so', () => {
+  const records = { 'www.аррӏе.example': good.records['WWW.example.net'] };
+  const { config, warnings } = accepted(stringify({ ...good, records }));
+  assert.equal(config.core.spelling, undefined);
+  const [warning] = warnings.filter((line) => line.includes('xn--80ak6aa92e'));
+  assert.match(
+    warning!,
+    /^detour\.yaml:\d+:\d+ {2}records\."www\.аррӏе\.example": xn--80ak6aa92e: /,
+  );
+  assert.match(warning!, /could pass for another .* shown in ASCII alone$/);
+});
+
 test('a server of one’s own is judged by itself, unless it is told otherwise', () => {
   const tsig = { name: 'detour', secret: { env: 'K' } };
   const own = (more: object) => ({ type: 'rfc2136', tsig, ...more });

@@ -7,6 +7,7 @@ import fc from 'fast-check';
 import { parseConfig, printProblem } from '../../src/config/config.ts';
 import { type First, firstText, seenCloud } from '../../src/config/first.ts';
 import { readWish, type WishWords } from '../../src/config/wish.ts';
+import { inScript } from '../../src/core/name.ts';
 import { tables } from '../../src/run/build.ts';
 
 const whole: First = {
@@ -67,6 +68,26 @@ function parsed(first: First) {
 }
 
 describe('the text', () => {
+  test('with names in their own script is the same configuration', () => {
+    const renamed = JSON.parse(
+      JSON.stringify(whole).replaceAll('gslb.example', 'xn--fsqu00a.example'),
+    );
+    const { text, config } = parsed(renamed as First);
+    const own = inScript(text.replaceAll('shop.example', 'xn--fsqu00a.shop'), {
+      'xn--fsqu00a': '例子',
+    });
+    assert.ok(own.includes('  www.例子.example.net:\n') && !own.includes('xn--'), own);
+    const read = parseConfig(own, 'first.yaml', tables);
+    assert.ok(read.ok, read.ok ? '' : read.problems.map(printProblem).join('\n'));
+    assert.deepEqual(Object.keys(read.config.core.records), Object.keys(config.core.records));
+    assert.equal(read.config.core.spelling!['xn--fsqu00a'], '例子');
+    const asked = Object.values(read.config.probes).map(({ settings }) => JSON.stringify(settings));
+    assert.ok(
+      asked.some((settings) => settings.includes('xn--fsqu00a.shop')),
+      asked.join(),
+    );
+  });
+
   test('parses without a problem, in mode observe, guesses and gaps marked', () => {
     const { text, config } = parsed(whole);
     const record = config.core.records['www.gslb.example.net.']!;

@@ -1,8 +1,17 @@
-// How names lie within each other: by whole labels.
+// How names lie within each other, and how they are shown: by whole labels.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ancestors, isWithin } from '../../src/core/name.ts';
+import {
+  ancestors,
+  asciiOf,
+  besideShown,
+  inScript,
+  isWithin,
+  spelt,
+  unrooted,
+  withAscii,
+} from '../../src/core/name.ts';
 
 test('a name is within a zone by whole labels only', () => {
   for (const [name, zone, within] of [
@@ -22,4 +31,54 @@ test('a name is within a zone by whole labels only', () => {
 
 test('above a name is everything but the root', () => {
   assert.deepEqual(ancestors('a.b.example.'), ['a.b.example.', 'b.example.', 'example.']);
+});
+
+const spelling = { 'xn--fsqu00a': '例子' };
+
+test('names in a text are shown as they were written, by whole labels only', () => {
+  for (const [text, shown] of [
+    ['www.xn--fsqu00a.example. leads to tokyo', 'www.例子.example. leads to tokyo'],
+    ['_detour.xn--fsqu00a.example', '_detour.例子.example'],
+    ['"xn--fsqu00a.example." (known: xn--fsqu00a)', '"例子.example." (known: 例子)'],
+    // A stranger's, and what only ends or begins like ours.
+    ['xn--bcher-kva.example', 'xn--bcher-kva.example'],
+    ['a-xn--fsqu00a.example xn--fsqu00a-b.example', 'a-xn--fsqu00a.example xn--fsqu00a-b.example'],
+    ['xn--constructor.example', 'xn--constructor.example'],
+  ] as const) {
+    assert.equal(inScript(text, spelling), shown);
+  }
+  assert.equal(
+    unrooted('www.例子.中国.: on 例子.example. now'),
+    'www.例子.中国: on 例子.example now',
+  );
+  assert.equal(
+    withAscii('www.xn--fsqu00a.example.', spelling),
+    'www.例子.example (www.xn--fsqu00a.example)',
+  );
+  assert.equal(withAscii('www.example.', spelling), 'www.example');
+});
+
+test('a document for people has the name in ASCII beside, one for programs the other way round', () => {
+  const ascii = 'www.xn--fsqu00a.example.';
+  const own = 'www.例子.example.';
+  const document = {
+    spelling,
+    records: [{ name: ascii, names: [ascii], stay: { sentence: `${ascii} stays` } }],
+    notices: [{ record: ascii }, { record: null }],
+    by: { [ascii]: 1 },
+  };
+  const people = spelt(document, spelling);
+  assert.deepEqual(people, {
+    spelling,
+    records: [{ name: own, names: [own], stay: { sentence: `${own} stays` }, ascii }],
+    notices: [{ record: own, ascii }, { record: null }],
+    by: { [own]: 1 },
+  });
+  assert.deepEqual(people.records.map(asciiOf), [ascii]);
+  assert.deepEqual(besideShown(document, spelling), {
+    ...document,
+    records: [{ ...document.records[0], shown: own }],
+    notices: [{ record: ascii, shown: own }, { record: null }],
+  });
+  assert.equal(spelt(document, undefined), document);
 });

@@ -8,6 +8,7 @@ import type { Notifier, Told } from '../../src/kit/extend.ts';
 import type { Rule } from '../../src/notify/channel.ts';
 import { type Channels, createChannels, type LinkFor } from '../../src/notify/channels.ts';
 import { TellError } from '../../src/notify/fault.ts';
+import { valuesOf } from '../../src/notify/template.ts';
 import { HandClock, settled } from '../parts/hand-clock.ts';
 
 const WWW = 'www.gslb.test.';
@@ -115,6 +116,31 @@ test('a channel is told what opens and what closes, with all that belongs to it'
   assert.notEqual(closed.id, open.id);
   await desk.tell(notice('news', 'info', { data: { id: '9f2c41d0aa17be03' } }));
   assert.equal(ear.heard[2]!.explain, 'detour explain 9f2c41d0aa17be03');
+});
+
+test('a record is told of as people write it, and known by its name in ASCII', async () => {
+  const ear = new Ear();
+  const record = 'www.xn--fsqu00a.test.';
+  const channels = createChannels({
+    ...{ cluster: 'shop', replica: null, clock: new HandClock(), apiUrl: null, trouble: () => {} },
+    spelling: { 'xn--fsqu00a': '例子' },
+    specs: [
+      { name: 'ear', notifier: ear, rule: { ...everything, records: ['*.xn--fsqu00a.test'] } },
+    ],
+  });
+  const sentence = `${record}: blind`;
+  void channels.notify(notice('open', 'page', { record, sentence }), new AbortController().signal);
+  void channels.notify(notice('open', 'page', { key: 'k' }), new AbortController().signal);
+  channels.flush();
+  await settled();
+  const [told] = ear.heard as [Told];
+  assert.deepEqual([ear.heard.length, told.record, told.shown], [1, record, 'www.例子.test']);
+  assert.equal(told.sentence, 'www.例子.test.: blind');
+  const values = valuesOf(told, null);
+  assert.deepEqual(
+    [values['record'], values['title']],
+    [...['www.xn--fsqu00a.test', '[shop] page: www.例子.test']],
+  );
 });
 
 test('severity and records say who is told; what was told open is told closed', async () => {

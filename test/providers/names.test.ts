@@ -44,6 +44,10 @@ async function put(provider: Provider, name: Name, cname: Name, epoch: number) {
 test('a name is one name in whatever script it is written', () => {
   assert.equal(nameFrom('www.Bücher.example'), 'www.xn--bcher-kva.example.');
   assert.equal(nameFrom('_detour.www.例子.example.'), '_detour.www.xn--fsqu00a.example.');
+  // What a URL would end at does not make a name of the rest.
+  for (const odd of ['例子/x.example', '例子?x.example', '例子#.example']) {
+    assert.equal(nameFrom(odd), `${odd}.`);
+  }
   // Octets of Route 53 are no script.
   assert.equal(nameFrom('\\052.example.net.'), '*.example.net.');
   assert.deepEqual(spellings('www.xn--bcher-kva.example.'), [
@@ -119,6 +123,19 @@ for (const type of Object.keys(scripts)) {
       const isGiven = async () => (await given()).every((value) => value === 'a.example.com.');
       await until('every server gives it', 5000, isGiven);
       vendor.removeZone(child);
+    });
+
+    test('a zone that is added later is found within a minute', async (context) => {
+      const [late, provider] = ['later.example.', open()];
+      const name = `www.${late}`;
+      const before = (await provider.read([name], noSignal))[name];
+      assert.ok(before?.kind === 'fault' && before.reach.kind === 'record', JSON.stringify(before));
+      vendor.addZone({ name: late, records: [] });
+      const now = performance.now.bind(performance);
+      context.mock.method(performance, 'now', () => now() + 61_000);
+      const seen = await see(provider, name);
+      assert.deepEqual([seen.cnames, seen.refusal], [[], null]);
+      vendor.removeZone(late);
     });
 
     test('a name below name server records between it and its zone is refused', async () => {

@@ -103,6 +103,27 @@ describe('a real PowerDNS', { skip }, () => {
     await made(provider, change(first, 'b.example.com.', 2, 30));
   });
 
+  test('a zone and a target may be named in another script; one added later is found', async () => {
+    const zone = 'xn--fsqu00a.test.';
+    const name = `www.${zone}`;
+    const own = open(server.api, { zone: '例子.test' });
+    const before = fellOf(await look(own, name));
+    assert.deepEqual([before.fault.kind, before.reach], ['rejected', { kind: 'zone', zone }]);
+    assert.match(before.fault.detail, /the server has no zone xn--fsqu00a\.test\./);
+    server.util('create-zone', zone, `ns1.${zone}`);
+    const from = await see(own, name);
+    const to = { cname: 'xn--bcher-kva.example.', ttl: 60, marker: marker(1) };
+    await made(own, { name, from, to });
+    const seen = await see(own, name);
+    assert.deepEqual(seen.cnames, [{ value: 'xn--bcher-kva.example.', ttl: 60 }]);
+    assert.equal(seen.refusal, null);
+    const facts = await own.zone(name, never());
+    assert.ok(facts.ok && facts.value.zone === zone, JSON.stringify(facts));
+    server.util('delete-zone', zone);
+    assert.deepEqual(fellOf(await look(own, name)).reach, { kind: 'zone', zone });
+    own.close();
+  });
+
   test('an adoption leaves the CNAME alone', async () => {
     server.util('add-record', 'fo.test', 'www', 'CNAME', '77', 'a.example.com.');
     const id = server.sql("SELECT id FROM records WHERE type = 'CNAME'");

@@ -35,6 +35,8 @@ const never = (): AbortSignal => AbortSignal.timeout(20_000);
 const opened: { close(): void }[] = [];
 
 interface Running extends Server {
+  /** Has it serve one zone more. */
+  add(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -55,7 +57,10 @@ interface Row {
   readonly blocked: Words;
 }
 
-const records = ['_detour.busy 60 CNAME elsewhere.example.'];
+const records = ['_detour.busy 60 CNAME elsewhere.example.', 'cut 60 NS ns1.elsewhere.example.'];
+/** Beside it: one in another script, and one within it that it does not delegate to. */
+const others: readonly Name[] = ['xn--fsqu00a.test.', `inner.${zone}`];
+const later: Name = 'later.test.';
 const updaters = writing.map((k) => k.name);
 const compare = /compare the name, algorithm and secret/;
 const compareAll = /name, algorithm and secret, and the clocks/;
@@ -74,9 +79,11 @@ const servers: readonly Row[] = [
   {
     title: 'BIND',
     skip: withoutBind,
-    start: () => {
+    start: async () => {
       const policy = updaters.map((name) => `grant ${name} zonesub ANY;`);
-      return startBind({ zones: [{ name: zone, policy, records }], keys });
+      const zones = [{ name: zone, policy, records }, ...others.map((name) => ({ name }))];
+      const bind = await startBind({ zones, keys });
+      return { ...bind, add: () => bind.reload([...zones, { name: later }]) };
     },
     wrongSecret: ['auth-suspect', /BADSIG: the secret differs/, compare],
     unknownKey: ['auth-suspect', /BADKEY: no such key there/, compare],
@@ -88,7 +95,11 @@ const servers: readonly Row[] = [
   {
     title: 'Knot',
     skip: withoutKnot,
-    start: () => startKnot({ zones: [{ name: zone, updaters, records }], keys }),
+    start: async () => {
+      const zones = [{ name: zone, updaters, records }, ...others.map((name) => ({ name }))];
+      const knot = await startKnot({ zones, keys });
+      return { ...knot, add: () => knot.reload([...zones, { name: later }]) };
+    },
     wrongSecret: ['auth-suspect', /BADSIG: the secret differs/, compare],
     unknownKey: noSuchKey,
     // To Knot a key that no acl of the zone names is no key.
@@ -101,10 +112,22 @@ const servers: readonly Row[] = [
     title: 'PowerDNS',
     skip: process.env['CI'] ? false : (powerdnsAbsent() ?? false),
     start: async () => {
-      const server = await startPowerdns({ keys, updaters });
+      const server = await startPowerdns({ keys, updaters, others });
       server.util('add-record', 'fo.test', '_detour.busy', 'CNAME', 'elsewhere.example.');
+      server.util('add-record', 'fo.test', 'cut', 'NS', 'ns1.elsewhere.example.');
       const { host, port } = parseHostPort(server.dns, null)!;
-      return { address: host, port, stop: server.close };
+      // By its API: what stands in its database it sees within five minutes (zone-cache).
+      const add = async () => {
+        const body = { name: later, kind: 'Native', nameservers: [`ns1.${later}`] };
+        const made = await fetch(`${server.api}/api/v1/servers/localhost/zones`, {
+          method: 'POST',
+          headers: { 'x-api-key': server.apiKey },
+          body: JSON.stringify(body),
+          signal: never(),
+        });
+        assert.equal(made.status, 201, await made.text());
+      };
+      return { address: host, port, add, stop: server.close };
     },
     // It answers a signature that it does not accept with a REFUSED that it does not sign.
     wrongSecret: unsigned,
@@ -117,10 +140,10 @@ const servers: readonly Row[] = [
   },
 ];
 
-function account(server: Server, as: BindKey = key, over: { zone?: Name } = {}): Provider {
+function account(server: Server, as: BindKey = key, over: { zone?: Name | null } = {}): Provider {
   const settings = rfc2136.settings.parse({
     server: `${server.address}:${server.port}`,
-    zone: over.zone ?? zone,
+    ...(over.zone === null ? {} : { zone: over.zone ?? zone }),
     tsig: { name: as.name, algorithm: as.algorithm, secret: { env: 'KEY' } },
   });
   const provider = rfc2136.create('own', settings, {
@@ -195,6 +218,9 @@ for (const row of servers) {
       await server?.stop();
     });
 
+    /** With all that the server holds. */
+    const all = () => account(server, key, { zone: null });
+
     /** Refused with these words, and nothing of it stands. */
     async function refused(by: Provider, words: Words): Promise<void> {
       says(await put(by, intruder), words);
@@ -242,6 +268,52 @@ for (const row of servers) {
         await put(other, change('www.example.com.', nothing, 'a.example.net.', 'm')),
         row.notServed,
       );
+    });
+
+    test('a zone and a target may be named in another script', async () => {
+      const name = 'www.xn--fsqu00a.test.';
+      const target = 'xn--bcher-kva.example.';
+      for (const provider of [account(server, key, { zone: '例子.test' }), all()]) {
+        const from = await see(provider, name);
+        await made(provider, change(name, from, target, 'm1'));
+        const seen = await see(provider, name);
+        assert.deepEqual([seen.cnames, seen.refusal], [[{ value: target, ttl: 60 }], null]);
+        const facts = await provider.zone(name, never());
+        assert.ok(facts.ok && facts.value.zone === 'xn--fsqu00a.test.', JSON.stringify(facts));
+        await made(provider, change(name, seen, 'a.example.com.', 'm2'));
+      }
+      assert.deepEqual((await onWire(server, name))[0], ['a.example.com.']);
+    });
+
+    test('a zone within a zone is found by itself, and what lies below others’ servers refused', async () => {
+      const provider = all();
+      const name = `www.inner.${zone}`;
+      const facts = await provider.zone(name, never());
+      assert.ok(facts.ok && facts.value.zone === `inner.${zone}`, JSON.stringify(facts));
+      await made(provider, change(name, await see(provider, name), 'a.example.com.', 'm'));
+      assert.deepEqual((await onWire(server, name))[0], ['a.example.com.']);
+      // To one that is told of the zone above the name is another's.
+      const { [name]: told } = await account(server).read([name], never());
+      assert.ok(told?.kind === 'fault' && told.reach.kind === 'record');
+      assert.match(told.fault.detail, /lies in inner\.fo\.test\., a zone of its own/);
+      for (const below of [`cut.${zone}`, `www.cut.${zone}`, `a.b.cut.${zone}`]) {
+        const seen = await see(provider, below);
+        assert.equal(seen.refusal?.word, 'delegated', below);
+        says(await put(provider, change(below, seen, 'a.example.com.', 'm')), ['rejected', /cut/]);
+      }
+      assert.equal((await see(provider, `www.${zone}`)).refusal, null);
+    });
+
+    test('a zone that is added later is found within a minute', async (context) => {
+      const provider = all();
+      const name = `www.${later}`;
+      const { [name]: before } = await provider.read([name], never());
+      assert.ok(before?.kind === 'fault' && before.reach.kind === 'record', JSON.stringify(before));
+      await server.add();
+      const now = performance.now.bind(performance);
+      context.mock.method(performance, 'now', () => now() + 61_000);
+      const seen = await see(provider, name);
+      assert.deepEqual([seen.cnames, seen.refusal], [[], null]);
     });
 
     test('a clock that is off by an hour', async (context) => {

@@ -280,3 +280,20 @@ describe('objectives', () => {
     assert.deepEqual(row!.vendors[0]!.took, { switches: 3, writeMs: 200, visibleMs: 500 });
   });
 });
+
+test('a report shows names as they are written, and is asked for by either form', () => {
+  const [ascii, own] = ['www.xn--fsqu00a.example.', 'www.例子.example'];
+  const status = { records: [], origins: [], spelling: { 'xn--fsqu00a': '例子' } };
+  const told = { ...nothing, status: status as unknown as Material['status'] };
+  const facts = { predictedMs: 70_000, objectiveMs: 90_000 };
+  const entries = [entry(1, after - hour, 'objective', facts, ascii)];
+  for (const record of [own, ascii, 'www.例子']) {
+    const { text, json } = report({ kind: 'objective', record }, { ...told, entries });
+    assert.match(text, /^www\.例子\.example\n/i);
+    const [row] = (json as { records: Record<string, unknown>[] }).records;
+    assert.deepEqual([row!['record'], row!['shown']], [ascii, `${own}.`]);
+  }
+  assert.throws(() => report({ kind: 'objective', record: 'www.例孑' }, { ...told, entries }), {
+    message: /^there is no record "www\.例孑"/,
+  });
+});

@@ -56,6 +56,17 @@ async function stepsTo(target: string, provider: string, of = record) {
   return move!.vendors[0]!.steps;
 }
 
+test('a record in its own script is found by either form, and told in ASCII with how it is shown', async () => {
+  const file = configOf('{ type: cloudflare, apiToken: { env: CF_API_TOKEN } }', 'www.例子.test');
+  for (const typed of ['www.例子.test', 'www.例子', 'www.xn--fsqu00a.test.']) {
+    const glass = await breakGlass(file, { record: typed, target: 'nrt' }, null);
+    assert.equal(glass.records[0]!.record, 'www.xn--fsqu00a.test.');
+    assert.deepEqual(glass.spelling, { 'xn--fsqu00a': '例子' });
+    const [vendor] = glass.records[0]!.moves[0]!.vendors;
+    assert.ok(vendor!.steps.every(({ text, shell = '' }) => !/[例子]/.test(text + shell)));
+  }
+});
+
 function sh(script: string): string {
   const done = spawnSync('sh', ['-euc', script], {
     cwd: directory,

@@ -51,6 +51,20 @@ test('a field with a name of the line itself does not stand there twice', () => 
   assert.deepEqual({ msg, msg_, level_, time_ }, { msg: 'real', msg_: 'a', level_: 'b', time_: 1 });
 });
 
+test('names stand in text as people write them, in JSON in ASCII', () => {
+  const spelling = { 'xn--fsqu00a': '例子' };
+  for (const [format, name] of [
+    ['text', 'www.例子.example.'],
+    ['json', 'www.xn--fsqu00a.example.'],
+  ] as const) {
+    const { stream, lines } = memory();
+    const log = createLog({ format, level: 'info', stream });
+    log.become({ format, level: 'info', spelling });
+    log.info('www.xn--fsqu00a.example. moved', { record: 'www.xn--fsqu00a.example.' });
+    assert.equal(lines()[0]!.split(name).length, 3, lines()[0]);
+  }
+});
+
 test('lines below the level are not written, in either format', () => {
   const order: Level[] = ['debug', 'info', 'warn', 'error'];
   for (const format of ['json', 'text'] as const) {

@@ -15,7 +15,7 @@ import type { Served } from '../../src/serve/desk.ts';
 import { type HttpOptions, serveHttp } from '../../src/serve/http.ts';
 import { Readers } from '../../src/serve/readers.ts';
 import { Text } from '../../src/serve/text.ts';
-import { type StandIn, standIn } from '../cli/desk.ts';
+import { record, type StandIn, standIn } from '../cli/desk.ts';
 
 let directory: string;
 let path: string;
@@ -585,6 +585,10 @@ test('a gate is open for the target in force and closed for the others', async (
   for (const name of ['www.gslb.example.net', 'www.gslb.example.net.', 'WWW.GSLB.example.net']) {
     assert.equal(await gate(`${name}/hangzhou`), 200, name);
     assert.equal(await gate(`${name}/tokyo`), 503, name);
+  }
+  desk.view.records = [...desk.view.records, record({ name: 'www.xn--fsqu00a.example.' })];
+  for (const name of ['www.xn--fsqu00a.example', encodeURIComponent('www.例子.example')]) {
+    assert.equal(await gate(`${name}/hangzhou`), 200, name);
   }
   for (const rest of [
     'www.gslb.example.net/mars',

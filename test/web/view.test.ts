@@ -2,11 +2,13 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { spelt } from '../../src/core/name.ts';
 import type { Board } from '../../src/serve/board.ts';
 import { makingOf } from '../../src/serve/board.ts';
 import {
   found,
   headline,
+  isNamed,
   lastMark,
   measured,
   runsOf,
@@ -130,6 +132,37 @@ test('records are found by all words of a search, trouble first and then by name
   assert.deepEqual(names('observe example'), ['a']);
   assert.deepEqual(names('pinned'), ['m']);
   assert.deepEqual(names('hangzhou nothing'), []);
+});
+
+test('a record is found by its name in either form, and named by either in an address', () => {
+  const spelling = { 'xn--fsqu00a': '例子' };
+  const names = ['www.xn--fsqu00a.shop.'];
+  const board = boardOf(() => ({
+    records: [record({ name: 'a.xn--fsqu00a.example.', names }), record({ name: 'b.example.' })],
+  }));
+  const shown = spelt(board.records, spelling);
+  const all = (search: string) => found(shown, search, say, spelling).map(({ name }) => name);
+  for (const word of [
+    '例子',
+    '例',
+    'a.例子',
+    'xn--fsqu00a',
+    'xn--fs',
+    '例子.SHOP',
+    'xn--fsqu00a.shop',
+  ]) {
+    assert.deepEqual(all(word), ['a.例子.example.'], word);
+  }
+  assert.deepEqual(all('例字'), []);
+  // Written in ASCII it is shown so, and found by the other form as well.
+  const plain = found(board.records, '例子', say).map(({ name }) => name);
+  assert.deepEqual(plain, ['a.xn--fsqu00a.example.']);
+  for (const name of ['a.例子.example', 'a.xn--fsqu00a.example']) {
+    assert.deepEqual(
+      shown.map((row) => isNamed(row, name)),
+      [true, false],
+    );
+  }
 });
 
 test('a switch at a vendor is ticked off by its stages', () => {

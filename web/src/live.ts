@@ -2,6 +2,7 @@
 // is. Where the stream breaks it says so within seconds and comes again, more and more slowly. It
 // must never show old data as young, and keeps no token.
 
+import { spelt } from '../../src/core/name.ts';
 import type { Board, Change, SessionView, Strips } from '../../src/serve/board.ts';
 import { changed } from './view.ts';
 
@@ -88,7 +89,13 @@ export class Live {
     } catch {
       // An answer of something between, or half of one: the status says enough.
     }
-    return { status: response.status, body: said };
+    return { status: response.status, body: this.#shown(said) };
+  }
+
+  /** What was said, with names as they are shown. */
+  #shown<T>(said: T): T {
+    const { rest } = (said ?? {}) as { readonly rest?: Board['rest'] };
+    return spelt(said, (rest ?? this.board?.rest)?.spelling);
   }
 
   async strips(of: readonly string[], span: '15m' | '6h'): Promise<Strips | null> {
@@ -155,16 +162,21 @@ export class Live {
       stream.addEventListener(kind, (event) => {
         if (this.#stream === stream) then((event as MessageEvent<string>).data);
       });
+    const anew = () => {
+      this.#end();
+      this.#renew().catch(() => this.#later());
+    };
     on('tick', (data) => this.#hear(JSON.parse(data)));
     on('change', (data) => {
-      const change = JSON.parse(data) as Change;
+      const change = this.#shown(JSON.parse(data) as Change);
+      const { spelling: known } = this.board?.rest ?? {};
+      const { rest } = change;
+      // Every row is shown otherwise then.
+      if (rest && JSON.stringify(rest.spelling) !== JSON.stringify(known)) return anew();
       if (this.board !== null) this.board = changed(this.board, change);
       this.#hear(change);
     });
-    on('anew', () => {
-      this.#end();
-      this.#renew().catch(() => this.#later());
-    });
+    on('anew', anew);
     stream.addEventListener('error', () => {
       if (this.#stream === stream) this.#later();
     });

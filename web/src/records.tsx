@@ -2,6 +2,7 @@
 // and where a switch is, and all that is known of it when it is opened.
 
 import { useEffect, useState } from 'preact/hooks';
+import { asciiOf } from '../../src/core/name.ts';
 import type { Board, EntryRow, OriginRow, ProviderRow, RecordRow } from '../../src/serve/board.ts';
 import type { Deed } from './act.tsx';
 import { Ago, Held, In, levelOfHealth, Mark, Panel, Tag } from './bits.tsx';
@@ -10,7 +11,17 @@ import { History } from './history.tsx';
 import type { Live } from './live.ts';
 import { useSpeech } from './spoken.tsx';
 import { begun, Latency, useStrips } from './strips.tsx';
-import { bare, found, isServed, type Level, measured, span, stepsOf, worry } from './view.ts';
+import {
+  bare,
+  found,
+  isNamed,
+  isServed,
+  type Level,
+  measured,
+  span,
+  stepsOf,
+  worry,
+} from './view.ts';
 import { type Say, sayOf } from './words.ts';
 
 const pageMost = 50;
@@ -31,12 +42,12 @@ export function Records({
   const [page, setPage] = useState(0);
   const [open, setOpen] = useOpened();
   const { records } = board;
-  const list = found(records, search, say);
+  const list = found(records, search, say, board.rest.spelling);
   const last = Math.max(0, Math.ceil(list.length / pageMost) - 1);
   const at = Math.min(page, last);
   const shown = list.slice(at * pageMost, (at + 1) * pageMost);
   // A record that a link names is shown wherever it stands.
-  const named = open === null ? undefined : records.find(({ name }) => bare(name) === open);
+  const named = open === null ? undefined : records.find((row) => isNamed(row, open));
   const rows = named === undefined || shown.includes(named) ? shown : [named, ...shown];
   const origins = new Map(board.origins.map((origin) => [origin.name, origin]));
   const counts = say('records.found', { n: list.length, all: records.length });
@@ -68,7 +79,7 @@ export function Records({
       {rows.length === 0 ? <p class="quiet">{say('records.none')}</p> : null}
       <ul class="records plain">
         {rows.map((row) => {
-          const isOpen = bare(row.name) === open;
+          const isOpen = isNamed(row, open);
           return (
             <li key={row.name} class={`record ${worry(row).level}${isOpen ? ' open' : ''}`}>
               <Row
@@ -283,6 +294,7 @@ function Chain({ row, origins }: Pick<Whole, 'row' | 'origins'>) {
   const { say } = useSpeech();
   const origin = origins.get(row.target ?? '');
   const health = origin?.health ?? 'unknown';
+  const ascii = asciiOf(row);
   const links: readonly (readonly [string, preact.ComponentChildren, string])[] = [
     [
       say('record.names'),
@@ -293,7 +305,13 @@ function Chain({ row, origins }: Pick<Whole, 'row' | 'origins'>) {
       ),
       '',
     ],
-    [say('record.record'), bare(row.name), ''],
+    [
+      say('record.record'),
+      <>
+        {bare(row.name)} {ascii === row.name ? null : <span class="quiet">{bare(ascii)}</span>}
+      </>,
+      '',
+    ],
     [say('record.target'), row.cname === null ? '—' : bare(row.cname), ''],
     [
       say('record.origin'),

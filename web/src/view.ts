@@ -3,7 +3,8 @@
 // browser; it never calls unknown down, and never says well of what it does not know.
 
 import { ofDiagnosis, worryOf } from '../../src/cli/worry.ts';
-import type { Diagnosis } from '../../src/core/model.ts';
+import type { Diagnosis, Spelling } from '../../src/core/model.ts';
+import { asciiOf, inScript } from '../../src/core/name.ts';
 import type { Board, Change, EntryRow, OriginRow, RecordRow } from '../../src/serve/board.ts';
 import { type Language, type Say, sayOf } from './words.ts';
 
@@ -148,7 +149,16 @@ function textOf(row: RecordRow, say: Say): string {
   if (text === undefined) {
     const { level, word } = worry(row);
     text = [
-      ...[row.name, ...row.names, row.target ?? '', row.cname ?? '', row.mode, level, word],
+      ...[
+        row.name,
+        asciiOf(row),
+        ...row.names,
+        row.target ?? '',
+        row.cname ?? '',
+        row.mode,
+        level,
+        word,
+      ],
       ...[sayOf(say, 'mode', row.mode), sayOf(say, 'level', level)],
       ...(row.pin === null ? [] : ['pinned', say('record.pinned')]),
       ...(row.freeze === null ? [] : ['frozen', say('record.frozen')]),
@@ -162,12 +172,31 @@ function textOf(row: RecordRow, say: Say): string {
 }
 
 /** Those that all words of a search are found in, trouble first and then by name. */
-export function found(records: readonly RecordRow[], search: string, say: Say): RecordRow[] {
+export function found(
+  records: readonly RecordRow[],
+  search: string,
+  say: Say,
+  spelling: Spelling = {},
+): RecordRow[] {
   const words = search.toLowerCase().split(/\s+/).filter(Boolean);
+  const forms = words.map((word) => [word, inScript(word, spelling), inAscii(word)]);
+  const isIn = (text: string) => forms.every((all) => all.some((form) => text.includes(form)));
   const of = (row: RecordRow) => levels.indexOf(worry(row).level);
   return records
-    .filter((row) => words.length === 0 || words.every((word) => textOf(row, say).includes(word)))
+    .filter((row) => words.length === 0 || isIn(textOf(row, say)))
     .toSorted((a, b) => of(a) - of(b) || (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
+}
+
+/** A part of a name as DNS has it; what is no part of any stays as it is. */
+function inAscii(word: string): string {
+  const url = `http://${word}`;
+  const isForeign = /^[\p{L}\p{M}\p{N}.-]+$/u.test(word) && /[^\0-\x7f]/.test(word);
+  return isForeign && URL.canParse(url) ? new URL(url).hostname : word;
+}
+
+/** Whether a record is the one that an address names, in either form. */
+export function isNamed(row: RecordRow, name: string | null): boolean {
+  return name !== null && [bare(row.name), bare(asciiOf(row))].includes(name);
 }
 
 /** Without the dot that every name ends with. */
