@@ -546,6 +546,7 @@ const report = (...findings: AuditFinding[]): AuditReport => ({
   grades: gradesOf(findings),
   findings,
   surveys: [],
+  standbys: [],
 });
 const finding = (
   severity: AuditFinding['severity'],
