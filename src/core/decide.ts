@@ -229,10 +229,8 @@ function freshAt(all: readonly TargetFacts[]): number | null {
 function ranked(s: Situation, current: TargetFacts, others: readonly TargetFacts[]) {
   const isReady = (t: TargetFacts) =>
     t.doomedSinceAt === null || current.drained || s.now >= doomedUntil(s, t);
-  const rank = (t: TargetFacts) => {
-    if (t.doomedSinceAt !== null) return 3;
-    return t.trustedAt > s.now ? 2 : t.flaw !== null ? 1 : 0;
-  };
+  const rank = ({ doomedSinceAt, trustedAt, flaw }: TargetFacts) =>
+    doomedSinceAt !== null ? 3 : trustedAt > s.now ? 2 : flaw !== null ? 1 : 0;
   const usable = others.filter(isReady);
   // Sorting is stable: what ranks alike stays in the order of preference.
   return usable.length < 2 ? usable : usable.sort((a, b) => rank(a) - rank(b));

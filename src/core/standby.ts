@@ -63,14 +63,15 @@ function take(state: State, r: RecordState, found: Standby, out: Step): boolean 
   const was = flawOf(state, r, target);
   r.standbys.set(target, { word, why, at: state.now });
   const isNews = (was?.word ?? 'fit') !== word || (was !== null && was.why !== why);
-  if (!isNews || follows(state)) return isNews;
+  if (follows(state)) return isNews;
   const sentence = `${r.name}: ${target} ${says[word]}${why === '' ? '' : `: ${why}`}`;
-  note(out, 'standby', r.name, sentence, { target, word, why });
+  if (isNews) note(out, 'standby', r.name, sentence, { target, word, why });
   if (word === 'unfit') {
+    // Told once; whoever acts by now may have learnt of it before.
     const about = { kind: 'standby', record: r.name, target } as const;
     raise(state, about, why, { sentence, data: { target, why } }, out);
   }
-  return true;
+  return isNews;
 }
 
 const says = {
