@@ -38,6 +38,7 @@ import type {
   Reply,
   Seen,
   ServerAnswer,
+  Standby,
   Survey,
 } from './core/model.ts';
 import type { State, Step } from './core/state.ts';
@@ -280,9 +281,9 @@ export class Controller {
     return reply;
   }
 
-  /** Takes over what an audit found about the zones. */
-  surveyed(surveys: readonly Survey[]): void {
-    if (!this.#stopped) this.#step({ kind: 'surveyed', surveys });
+  /** Takes over what an audit found about the zones, and about the records' targets. */
+  surveyed(surveys: readonly Survey[], standbys: readonly Standby[]): void {
+    if (!this.#stopped) this.#step({ kind: 'surveyed', surveys, standbys });
   }
 
   /** All windows of maintenance that are open, by the clock on the wall. */

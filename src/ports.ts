@@ -59,6 +59,38 @@ export interface Verifier {
   close(): void;
 }
 
+/** What came of asking a target as somebody does who has typed a public name. */
+export interface Visited extends ProbeResult {
+  /** null: nobody answered, and why is in the result. */
+  readonly answer: {
+    readonly status: number;
+    readonly location: string | null;
+    readonly server: string | null;
+    readonly hsts: string | null;
+    readonly type: string | null;
+    /** Its beginning, at most 64 KiB. */
+    readonly body: string;
+  } | null;
+}
+
+/** Asks targets under other names than their checks do. */
+export interface Visitor {
+  /**
+   * Asks what a check asks, at an address, by a path. Host, and in TLS the name that is sent and
+   * verified, are `name`; null: as the check has it. It sends no secret. Within the check's timeout;
+   * never rejects.
+   */
+  visit(
+    ask: {
+      readonly check: CheckId;
+      readonly path: string;
+      readonly address: string;
+      readonly name: Name | null;
+    },
+    signal: AbortSignal,
+  ): Promise<Visited>;
+}
+
 /** A line as it stands in the store; an earlier version's kinds are shown as they are. */
 export interface StoredEntry extends Omit<Entry, 'kind'> {
   readonly kind: EntryKind | (string & {});

@@ -58,6 +58,7 @@ const parts: Readonly<Record<string, readonly [heading: string, says: string]>> 
   drills: ['`drills`', 'Rehearsals by the calendar: [drills.md](drills.md).'],
   channels: ['`channels`', 'Who is told, by names of your own: [channels.md](channels.md).'],
   log: ['`log`', 'What the daemon writes about itself.'],
+  audit: ['`audit`', 'What an audit wants: [audit.md](audit.md).'],
   metrics: ['`metrics`', 'What a scrape leaves out: [watching.md](watching.md).'],
   replicas: [
     '`replicas`',

@@ -85,6 +85,8 @@ const entries: Readonly<Record<EntryKind, string>> = {
   repair: 'What somebody put at a provider is being put back.',
   replica: 'Another replica is heard, or is not and has no vote.',
   settled: 'A switch has ended: how long it took, and which providers are behind.',
+  standby:
+    'An audit found that a target cannot serve the public names, or not for sure; or it can again.',
   start: 'The daemon has started.',
   stay: 'A record stays on its target for a new reason (`data.reason`).',
   stop: 'The daemon has ended in order.',

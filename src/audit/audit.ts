@@ -1,6 +1,6 @@
 // Is the way out really open? Looks at everything a switch will lean on while nothing is wrong: each
 // provider's keys and zones, the delegation above them, what their servers give, how long caches
-// keep it, signatures, the names that users type, the targets' own names, and what Detour itself
+// keep it, signatures, the names that users type, whether targets serve them, and what Detour itself
 // needs. It only ever asks (a preflight's write changes nothing), decides nothing, and stays within
 // its bounds. What cannot be seen now, because a vendor is down, keeps the value it had: the facts of
 // yesterday are worth most during the outage.
@@ -16,6 +16,7 @@ import { lookAtObjectives } from './objective.ts';
 import { lookAtChecks, lookAtDrills } from './practice.ts';
 import { lookAtRecords } from './records.ts';
 import { type AuditorOptions, type Before, newRun, type Run } from './run.ts';
+import { lookAtStandbys } from './standby.ts';
 import { type Holding, lookAtProviders, parentOf } from './vendors.ts';
 
 export interface Auditor {
@@ -38,6 +39,7 @@ export function createAuditor(options: AuditorOptions): Auditor {
       await lookAtRecords(run, zones, held);
       await lookAtNames(run);
       const addresses = await lookAtTargets(run, zones);
+      const standbys = await lookAtStandbys(run, addresses);
       await lookAtNeeds(run, addresses);
       await lookAtCompany(run, zones);
       lookAtEnds(run);
@@ -53,6 +55,7 @@ export function createAuditor(options: AuditorOptions): Auditor {
         grades: gradesOf(run.findings),
         findings: worstFirst(run.findings),
         surveys,
+        standbys,
       };
     },
   };

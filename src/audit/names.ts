@@ -6,11 +6,13 @@ import type { Name } from '../core/model.ts';
 import { ancestors } from '../core/name.ts';
 import { ask } from '../dns/ask.ts';
 import { operatorOf } from './hands.ts';
-import { placeOf, type Run, recordsMax, sideBySide } from './run.ts';
+import { placeOf, type Run, recordsMax, sideBySide, spell } from './run.ts';
 
 const namesAtOnce = 4;
 const serversMax = 16;
 const word = 'public-name';
+/** Seconds: so long nobody can be led elsewhere, should the record itself have to be left. */
+const ttlMax = 3600;
 
 export async function lookAtNames(run: Run): Promise<void> {
   const all = run.all.flatMap(({ name, names = [] }) => names.map((one) => [one, name] as const));
@@ -32,7 +34,7 @@ interface Zone {
 }
 
 /** The zone that holds a name; or why it is not known. */
-async function zoneAbove(run: Run, name: Name): Promise<Zone | string> {
+export async function zoneAbove(run: Run, name: Name): Promise<Zone | string> {
   let why = 'it lies in no zone';
   for (const zone of ancestors(name)) {
     if (run.signal.aborted) break;
@@ -73,7 +75,8 @@ async function lookAtName(run: Run, name: Name, record: Name, zone: Zone | strin
     run.unknown(at, word, `where users who type ${name} are led is not known: ${why}`);
     return;
   }
-  if (await isLed(run, name, record, heard)) sayWhere(run, name, record, zone, heard);
+  const split = splitOf(hosts, said);
+  if (await isLed(run, name, record, heard, split)) sayWhere(run, name, record, zone, heard);
 }
 
 async function saidBy(run: Run, host: Name, name: Name): Promise<Said> {
@@ -92,15 +95,32 @@ async function saidBy(run: Run, host: Name, name: Name): Promise<Said> {
   return { kind: mine.some((r) => r.type === 'A') ? 'address' : 'missing' };
 }
 
+/** What the servers say, each with whose they are: `the record (cf.test.), missing (r53.test.)`. */
+function splitOf(hosts: readonly Name[], said: readonly Said[]): string {
+  const who = new Map<string, Set<string>>();
+  for (const [i, one] of said.entries()) {
+    if (one.kind === 'silent') continue;
+    const what = one.kind === 'cname' ? one.to : one.kind;
+    who.set(what, (who.get(what) ?? new Set()).add(operatorOf(hosts[i]!)));
+  }
+  return [...who].map(([what, by]) => `${what} at ${[...by].join(' and ')}`).join(', ');
+}
+
 /** Whether every server leads to the record, by one CNAME or several; says so where not. */
-async function isLed(run: Run, name: Name, record: Name, heard: readonly Said[]): Promise<boolean> {
+async function isLed(
+  run: Run,
+  name: Name,
+  record: Name,
+  heard: readonly Said[],
+  split: string,
+): Promise<boolean> {
   const at = { record };
   const cure = `make it one CNAME to ${record} at every vendor of its zone`;
   const kinds = new Set(heard.map(({ kind }) => kind));
   const ways = new Set(heard.flatMap((one) => (one.kind === 'cname' ? one.to : [])));
   if (kinds.size > 1 || ways.size > 1) {
     const sentence = `the name servers of ${name} do not say the same of it`;
-    run.bad(at, word, `${sentence}: ${[...ways, ...kinds].join(', ')}`, cure);
+    run.bad(at, word, `${sentence}: ${split}`, cure);
     return false;
   }
   if (kinds.has('missing')) {
@@ -134,6 +154,11 @@ function sayWhere(
   const at = { record };
   const ttl = Math.max(...heard.map((one) => (one.kind === 'cname' ? one.ttl : 0)));
   const who = [...new Set(hosts.map(operatorOf))];
+  if (ttl > ttlMax) {
+    const long = `resolvers keep for ${spell(ttl)} that ${name} leads to ${record}`;
+    const why = `${long}: so long nobody who types it can be led past the record`;
+    run.warn(at, word, why, `lower the TTL of that CNAME to ${spell(ttlMax)} or less`);
+  }
   const sentence = `${name} leads to ${record} with a TTL of ${ttl} s, at ${who.join(', ')}`;
   if (who.length > 1) return run.good(at, word, sentence);
   const alone = `${sentence} alone: while its servers are silent users get no further`;

@@ -3,13 +3,13 @@
 // its place, nor let a part go on after the signal.
 
 import type { AuditFinding, AuditReport } from '../core/audit.ts';
-import type { Finding, FindingWord, Name, RecordConfig, Severity } from '../core/model.ts';
+import type { CheckId, Finding, FindingWord, Name, RecordConfig, Severity } from '../core/model.ts';
 import type { StatusView } from '../core/view.ts';
 import type { Texts } from '../dns/company.ts';
 import type { Resolver } from '../dns/resolver.ts';
 import type { Provider } from '../kit/extend.ts';
 import { parseHostPort, toName } from '../kit/schema.ts';
-import type { Clock, Verifier } from '../ports.ts';
+import type { Clock, Verifier, Visitor } from '../ports.ts';
 
 /** Something that Detour cannot do its work without. */
 export interface Need {
@@ -39,6 +39,25 @@ export interface Ending {
   readonly isBundle?: boolean;
 }
 
+/** A check that can be asked under another name. */
+export interface Ask {
+  readonly check: CheckId;
+  /** By https. */
+  readonly secure: boolean;
+  /** The name that it asks by itself. */
+  readonly host: string;
+  /** By which it can be asked from here; at least one. */
+  readonly paths: readonly string[];
+}
+
+/** How targets are visited. */
+export interface Visits extends Visitor {
+  /** Of each origin at most one by http and one by https. */
+  readonly asks: Readonly<Record<string, readonly Ask[]>>;
+  /** A chain must hold for so many more days. */
+  readonly certificateDays: number;
+}
+
 /** What is known of the set-up besides its records and vendors. */
 export interface Surroundings {
   readonly needs: readonly Need[];
@@ -64,6 +83,8 @@ export interface AuditorOptions {
   readonly verifier: Pick<Verifier, 'ask' | 'chain'>;
   readonly texts: Texts;
   readonly clock: Pick<Clock, 'now' | 'wall'>;
+  /** Targets are not visited unless given. */
+  readonly visits?: Visits;
   /** Of every name server that has none of its own, and the limit of one exchange with it. */
   readonly port: number;
   readonly timeoutMs: number;
@@ -160,7 +181,7 @@ export function newRun(options: AuditorOptions, signal: AbortSignal, before: Bef
 
 /** Runs `work` on every item, `limit` at a time, until the signal. */
 export async function sideBySide<T>(
-  run: Run,
+  run: Pick<Run, 'signal'>,
   items: readonly T[],
   limit: number,
   work: (item: T) => Promise<void>,

@@ -462,12 +462,23 @@ function recordPart(page: Page, view: StatusView, record: RecordView): void {
       { text: printName(target.cname) },
     ]),
   );
+  flawsPart(page, record);
   page.table(
     ['', 'PROVIDER', 'STAGE', 'SERVES', 'EPOCH', 'SERVERS', 'WRITTEN', 'VISIBLE', 'SEEN'],
     record.providers.map((provider) => providerRow(view, record, provider)),
   );
   for (const { provider, problem } of record.providers) {
     if (problem !== null) page.flow(`  ! ${provider}: `, [{ text: problem, style: 'red' }], 4);
+  }
+}
+
+/** What an audit found wrong with how targets serve the public names. */
+function flawsPart(page: Page, { targets }: RecordView): void {
+  for (const { origin, flaw } of targets) {
+    if (!flaw) continue;
+    const isUnfit = flaw.word === 'unfit';
+    const text = isUnfit ? `cannot serve the public names: ${flaw.why}` : flaw.why;
+    page.flow(`  ! ${origin}: `, [{ text, style: isUnfit ? 'red' : 'yellow' }], 4);
   }
 }
 

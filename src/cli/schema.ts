@@ -14,6 +14,7 @@ import {
   outcomes,
   recordModes,
   severities,
+  standbyWords,
   stayReasons,
   verdicts,
 } from '../core/model.ts';
@@ -127,6 +128,11 @@ const record = z.strictObject({
       health: z.enum(verdicts),
       drained: z.boolean(),
       sinceAt: time,
+      flaw: z
+        .strictObject({ word: z.enum(['poor', 'unfit']), why: text })
+        .nullable()
+        .describe('what an audit of late found wrong with how it serves the public names'),
+      carriedAt: time.nullable().describe('when it was left last; null: in force, or never'),
     }),
   ),
   leftBehind: z.strictObject({ share: share.nullable(), sentence: text, cure: text }).nullable(),
@@ -519,6 +525,17 @@ export const documents = {
           bar: text.nullable(),
         }),
       ),
+      standbys: z
+        .array(
+          z.strictObject({
+            record: name,
+            target: text,
+            word: z.enum(standbyWords),
+            why: text,
+            certificateDays: z.int().nullable(),
+          }),
+        )
+        .describe('of each target whether it serves the public names of its record'),
     },
     'the worst finding first',
   ),

@@ -104,6 +104,8 @@ export interface Config {
   readonly sla: Readonly<Record<string, readonly SlaService[]>>;
   /** Zone of IANA in which reports give times and months begin. */
   readonly timezone: string;
+  /** What audits want of the chains that targets show for public names: days that they hold. */
+  readonly audit: { readonly certificateDays: number };
   /** What is left out of the metrics. */
   readonly metrics: { readonly without: readonly HeavyFamily[] };
   readonly log: {
@@ -163,7 +165,18 @@ const DEFAULT_FALSE_SWITCH_EVERY_MS = 10 * yearMs;
 const socketBytesMax = 107;
 
 const nested = ['providers', 'paths', 'clouds', 'origins', 'records', 'replicas'];
-const groups = ['policy', 'dns', 'notify', 'channels', 'log', 'group', 'api', 'drills', 'metrics'];
+const groups = [
+  'policy',
+  'dns',
+  'notify',
+  'channels',
+  'log',
+  'group',
+  'api',
+  'drills',
+  'metrics',
+  'audit',
+];
 
 /** The whole; what is wrong has been noted, and then the result is of no use. */
 function readConfig(context: Context, root: Tree): Config | null {
@@ -184,7 +197,6 @@ function readConfig(context: Context, root: Tree): Config | null {
   const confirm = readFields(source, ['policy', 'confirmBudget'], budget, fields.confirmBudget);
   const dns = readFields(source, ['dns'], part('dns'), fields.dns);
   const log = readFields(source, ['log'], part('log'), fields.log);
-  const metrics = readFields(source, ['metrics'], part('metrics'), fields.metrics);
 
   const parts: Parts = { checks: {}, probes: {} };
   const { replicas, group } = readGroup(source, root, top, context.named);
@@ -231,10 +243,21 @@ function readConfig(context: Context, root: Tree): Config | null {
     api: readApi(source, root, listen),
     gateHoldMs: top.gateHold ?? 0,
     maintenance: { origins: windowsOf(origins), records: Object.fromEntries(maintained) },
-    ...{ drills, hooks, metrics: { without: metrics.without ?? [] }, ...readWays(context, root) },
+    ...{ drills, hooks, ...readWays(context, root) },
+    ...lookedAt(context, part),
     ...reportsOf(context, part('sla'), top, core),
     log: { format: log.format ?? 'auto', level: log.level ?? 'info' },
   };
+}
+
+/** What audits want, and what a scrape is spared. */
+function lookedAt(
+  { source }: Context,
+  part: (key: string) => Tree,
+): Pick<Config, 'audit' | 'metrics'> {
+  const { without = [] } = readFields(source, ['metrics'], part('metrics'), fields.metrics);
+  const { certificateDays = 0 } = readFields(source, ['audit'], part('audit'), fields.audit);
+  return { audit: { certificateDays }, metrics: { without } };
 }
 
 /** What reports want to know: the zone, and agreements, each of a cloud that is known. */

@@ -517,6 +517,14 @@ export const fields = {
       .describe('hosts by which it may be called, besides its address and that of url'),
     url: apiUrl.optional(),
   },
+  audit: {
+    certificateDays: z
+      .int()
+      .min(1)
+      .max(365)
+      .default(14)
+      .describe('days for which what targets show for public names must hold'),
+  },
   metrics: {
     without: z
       .array(z.enum(heavyFamilies, { error: `expected one of ${heavyFamilies.join(', ')}` }))

@@ -5,6 +5,14 @@ import { z } from 'zod';
 import { cadenceFields, fields, namePattern } from './fields.ts';
 import { packagePattern, packageRule, type Tables } from './tables.ts';
 
+/** Parts that hold plain options alone. */
+const plain = {
+  dns: z.strictObject(fields.dns).optional(),
+  log: z.strictObject(fields.log).optional(),
+  metrics: z.strictObject(fields.metrics).optional(),
+  audit: z.strictObject(fields.audit).optional(),
+};
+
 /**
  * The shape of a configuration as a JSON Schema (draft 2020-12), for editors: it knows every key
  * and its form, and leaves to `detour validate` what needs more than one place.
@@ -49,13 +57,11 @@ export function jsonSchema(tables: Tables): object {
         references: references(),
       })
       .optional(),
-    dns: z.strictObject(fields.dns).optional(),
     drills: drillsShape.optional(),
     notify: hole('notify').optional(),
     api: z.strictObject(fields.api).optional(),
     channels: byName(hole('channel')).optional(),
-    log: z.strictObject(fields.log).optional(),
-    metrics: z.strictObject(fields.metrics).optional(),
+    ...plain,
   });
   const providers = Object.entries(tables.providers).map(([type, row]) =>
     withKeys(schemaOf(row.settings), {

@@ -9,6 +9,7 @@ import { compareMarkers, FIRST_ID } from './marker.ts';
 import type { Marker, MarkerKind } from './model.ts';
 import { adoption, companySays, isConfigured, type Standing } from './plan.ts';
 import { isSpent, spentSays } from './situation.ts';
+import { carriedAfter } from './standby.ts';
 import {
   amend,
   type Cell,
@@ -100,6 +101,7 @@ export function force(state: State, r: RecordState, m: Marker, out: Step): void 
   amend(out, r, {
     target: m.target,
     left: r.doc.target,
+    carried: carriedAfter(state, r),
     cname: target?.cname ?? r.doc.cname,
     marker: m,
     since: m.epoch,

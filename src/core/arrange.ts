@@ -9,6 +9,7 @@ import { newLane, renewLane } from './lane.ts';
 import { isSameLines } from './lines.ts';
 import type { RecordConfig } from './model.ts';
 import { closeGone } from './notices.ts';
+import { asksTheSame } from './standby.ts';
 import { amend, follows, keep, type RecordState, type State, type Step } from './state.ts';
 import { newDoc, readAll } from './steer.ts';
 import { startLanes } from './switch.ts';
@@ -123,6 +124,7 @@ function arrangeRecord(state: State, config: RecordConfig, out: Step): boolean {
       differs: null,
       choosing: null,
       unresolved: new Map(),
+      standbys: new Map(),
       dark: false,
       dawnUntilAt: 0,
       cells: new Map(),
@@ -144,6 +146,7 @@ function arrangeRecord(state: State, config: RecordConfig, out: Step): boolean {
   }
   const observed = r.config.mode === 'observe';
   const turned = observed !== (config.mode === 'observe');
+  if (!asksTheSame(r.config, config)) r.standbys.clear();
   r.config = config;
   forgetImagined(state, r, observed, out);
   r.origins = config.targets.map((t) => state.origins.get(t.origin)!);

@@ -7,6 +7,7 @@ import {
   type FindingWord,
   type Name,
   type Severity,
+  type Standby,
   type Survey,
   severities,
 } from './model.ts';
@@ -29,6 +30,8 @@ export interface AuditReport {
   /** The worst first. */
   readonly findings: readonly AuditFinding[];
   readonly surveys: readonly Survey[];
+  /** Of every target of every record with public names. */
+  readonly standbys: readonly Standby[];
 }
 
 /** The worst first, and within one severity by place; the order of equals is kept. */
@@ -102,9 +105,12 @@ const areaOf = {
   serving: 'delegation',
   'shared-fate': 'independence',
   'single-provider': 'independence',
+  standby: 'names',
+  'standby-certificate': 'names',
   target: 'names',
   ttl: 'times',
   'ttl-floor': 'times',
+  untried: 'practice',
   'write-permission': 'vendors',
   zone: 'vendors',
 } satisfies Readonly<Record<FindingWord, AuditArea>>;

@@ -3,6 +3,7 @@
 // never treats `unknown` as `down` (design, rules 3, 5, 8 to 12).
 
 import type { Failback, Health, MoveReason, StayReason } from './model.ts';
+import type { Flaw } from './standby.ts';
 import type { Drill } from './state.ts';
 
 export interface TargetFacts {
@@ -21,6 +22,8 @@ export interface TargetFacts {
   readonly doomedSinceAt: number | null;
   /** It came and went of late: until then steadier targets go before it. */
   readonly trustedAt: number;
+  /** What an audit of late found wrong with how it serves the public names; null: nothing. */
+  readonly flaw: Flaw | null;
 }
 
 export interface Situation {
@@ -131,7 +134,9 @@ function moveOrStay(s: Situation): Decision {
   if (drilled !== null) return drilled;
   if (current.health === 'up' && !current.drained) return failback(s, current);
   const others = s.targets.filter((t) => t !== current && t.health === 'up' && !t.drained);
-  const usable = ranked(s, current, others);
+  const resolved = others.filter((t) => !t.unresolved);
+  const able = serving(resolved, current.health === 'up' ? current : null);
+  const usable = ranked(s, current, able);
   if (current.drained && usable.length > 0) {
     return move(s, usable[0]!, 'drained', `${current.origin} is drained`);
   }
@@ -144,7 +149,10 @@ function moveOrStay(s: Situation): Decision {
   if (current.health === 'up') {
     // It is drained, and nothing else can be taken.
     const none = others.length > 0 ? 'no other target resolves' : 'no other target is up';
-    return stay('target-up', `${current.origin} is drained and up, and ${none}`);
+    const unfit = resolved.map(flawed);
+    const why =
+      unfit.length === 0 ? none : `no other target serves its names (${unfit.join(', ')})`;
+    return stay('target-up', `${current.origin} is drained and up, and ${why}`, freshAt(resolved));
   }
   const patientUntil = (current.downSinceAt ?? s.now) + s.patienceMs;
   if (s.now < patientUntil) {
@@ -155,9 +163,11 @@ function moveOrStay(s: Situation): Decision {
     return stay('settling', sentence, s.dawnUntilAt);
   }
   if (usable.length === 0) {
-    const doomed = others.find((t) => !t.unresolved && t.doomedSinceAt !== null);
+    const doomed = able.find((t) => t.doomedSinceAt !== null);
     if (doomed !== undefined) {
-      const text = `only ${doomed.origin} is up, and its cloud is failing; waiting out patience`;
+      const serves = able.length < resolved.length ? ' and serves its names' : '';
+      const alone = `only ${doomed.origin} is up${serves}`;
+      const text = `${alone}, and its cloud is failing; waiting out patience`;
       return stay('patience', text, doomedUntil(s, doomed));
     }
     return nobodyUp(s, current, others.length > 0);
@@ -190,14 +200,38 @@ function wayHome({ drill, targets }: Situation): TargetFacts | null {
 }
 
 /**
- * Those that can be taken, in the order they are to be: by preference, then those that flap, then
- * those whose cloud or region is failing, which must have stayed up through patience (rule 3).
+ * Without those that an audit found not to serve the public names, while one of the others does, or
+ * the target in force where that need not be left. Where none does it is as if nothing were known: an
+ * audit never leaves a record without a place to go.
+ */
+function serving(all: readonly TargetFacts[], kept: TargetFacts | null): readonly TargetFacts[] {
+  const fit = all.filter((t) => t.flaw?.word !== 'unfit');
+  const isServed = fit.length > 0 || (kept !== null && kept.flaw?.word !== 'unfit');
+  return isServed ? fit : all;
+}
+
+/** Why a target is passed over. */
+function flawed({ origin, flaw }: TargetFacts): string {
+  return `${origin}: ${flaw?.why}`;
+}
+
+/** When the first flaw among these is no longer known; null: there is none. */
+function freshAt(all: readonly TargetFacts[]): number | null {
+  const ends = all.flatMap(({ flaw }) => flaw?.untilAt ?? []);
+  return ends.length === 0 ? null : Math.min(...ends);
+}
+
+/**
+ * Those that can be taken, in the order they are to be: by preference, then those with a flaw, then
+ * those that flap, then those whose cloud or region is failing, which must have stayed up through
+ * patience (rule 3).
  */
 function ranked(s: Situation, current: TargetFacts, others: readonly TargetFacts[]) {
   const isReady = (t: TargetFacts) =>
     t.doomedSinceAt === null || current.drained || s.now >= doomedUntil(s, t);
-  const rank = (t: TargetFacts) => (t.doomedSinceAt !== null ? 2 : t.trustedAt > s.now ? 1 : 0);
-  const usable = others.filter((t) => !t.unresolved && isReady(t));
+  const rank = ({ doomedSinceAt, trustedAt, flaw }: TargetFacts) =>
+    doomedSinceAt !== null ? 3 : trustedAt > s.now ? 2 : flaw !== null ? 1 : 0;
+  const usable = others.filter(isReady);
   // Sorting is stable: what ranks alike stays in the order of preference.
   return usable.length < 2 ? usable : usable.sort((a, b) => rank(a) - rank(b));
 }
@@ -227,8 +261,13 @@ function leaveDown(s: Situation, current: TargetFacts, usable: readonly TargetFa
 function failback(s: Situation, current: TargetFacts): Decision {
   const preferred = s.targets.slice(0, s.targets.indexOf(current));
   const fit = (t: TargetFacts) => t.health === 'up' && !t.drained && !t.unresolved;
-  const best = preferred.find((t) => fit(t) && t.doomedSinceAt === null && t.trustedAt <= s.now);
-  if (best === undefined) return stay('target-up', `${current.origin} is up`);
+  const ready = preferred.filter((t) => fit(t) && t.doomedSinceAt === null && t.trustedAt <= s.now);
+  const [best] = serving(ready, current);
+  if (best === undefined) {
+    const left = ready.length === 0 ? '' : `, and better ones do not serve its names`;
+    const why = left === '' ? '' : `${left} (${ready.map(flawed).join(', ')})`;
+    return stay('target-up', `${current.origin} is up${why}`, freshAt(ready));
+  }
   if (s.failback.kind === 'manual') {
     return stay('failback-manual', `${best.origin} is up again; failback is manual`);
   }
@@ -258,8 +297,10 @@ function whyNot(s: Situation, t: TargetFacts, chosen: string): string {
   if (t.health !== 'up') return t.health;
   if (t.drained) return 'drained';
   if (t.unresolved) return 'its name does not resolve';
+  if (t.flaw?.word === 'unfit') return `it cannot serve the public names: ${t.flaw.why}`;
   if (t.doomedSinceAt !== null) return 'its cloud or region is failing';
-  return t.trustedAt > s.now ? 'came and went of late' : 'less preferred';
+  if (t.trustedAt > s.now) return 'came and went of late';
+  return t.flaw?.why ?? 'less preferred';
 }
 
 function nobodyUp(s: Situation, current: TargetFacts, unresolved: boolean): Decision {
@@ -278,8 +319,18 @@ function move(
   because: string,
   overspends = false,
 ): Decision {
-  const sentence = `${s.current} -> ${to.origin}: ${because}`;
+  const sentence = `${s.current} -> ${to.origin}: ${because}${overFlaws(s, to)}`;
   return { kind: 'move', to: to.origin, why, overspends, sentence };
+}
+
+/** Who was passed over for a flaw; or that the one that is taken has one. */
+function overFlaws({ targets, current }: Situation, to: TargetFacts): string {
+  const before = targets.slice(0, targets.indexOf(to)).filter((t) => {
+    const isTakable = t.origin !== current && t.health === 'up' && !t.drained && !t.unresolved;
+    return isTakable && t.flaw !== null && t.flaw.word !== to.flaw?.word;
+  });
+  if (before.length > 0) return `; passed over ${before.map(flawed).join(', ')}`;
+  return to.flaw?.word === 'unfit' ? `; nothing that is up serves its names: ${to.flaw.why}` : '';
 }
 
 function stay(reason: StayReason, sentence: string, wakeAt: number | null = null): Decision {

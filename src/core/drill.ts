@@ -11,6 +11,7 @@ import { isInMaintenance } from './maintain.ts';
 import type { Command, Json, Name, Reply } from './model.ts';
 import { drillNews } from './notices.ts';
 import { isDrained, isSpent, spentSays } from './situation.ts';
+import { flawOf } from './standby.ts';
 import {
   amend,
   type Cell,
@@ -368,6 +369,10 @@ function unwellOf(state: State, r: RecordState, to: string): string[] {
     else if (health !== 'up') found.push(`${name} is ${health}: all its targets must be up`);
     else if (trustedAt > state.now)
       found.push(`${name} came and went of late: wait until it is steady`);
+  }
+  const flaw = flawOf(state, r, to);
+  if (flaw?.word === 'unfit') {
+    found.push(`${to} cannot serve the public names: ${flaw.why}: mend that, then audit again`);
   }
   for (const one of [r.doc.target, to]) {
     const cloud = state.origins.get(one ?? '')?.cloud;

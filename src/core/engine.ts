@@ -40,6 +40,7 @@ import { foretell, measuredOf } from './objective.ts';
 import { endHolds, onCommand, watchHolds } from './operate.ts';
 import { bare, own } from './own.ts';
 import { keepResults, learnDrill, onRehearsed, onScheduled } from './rehearse.ts';
+import { onStandbys } from './standby.ts';
 import {
   type Drain,
   drop,
@@ -256,6 +257,7 @@ function fold(state: State, event: Event, out: Step): void {
       return onChained(state, event.record, event.target, event.answer, out);
     case 'surveyed':
       onSurveyed(state, event.surveys);
+      if (event.standbys) reviewEach(state, onStandbys(state, event.standbys, out), out);
       return foretell(state, out);
     case 'command': {
       const reply = onCommand(state, event.command, out);

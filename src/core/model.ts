@@ -493,6 +493,24 @@ export interface Survey {
   readonly bar: string | null;
 }
 
+/**
+ * How well a target serves the public names of its record, as an audit found. `poor`: it does, and
+ * something is about to be wrong, or was never tried; `unfit`: it does not; `unknown`: it could not be
+ * seen now.
+ */
+export const standbyWords = ['fit', 'poor', 'unfit', 'unknown'] as const;
+
+/** What an audit found out about one target of a record that has public names. */
+export interface Standby {
+  readonly record: Name;
+  readonly target: string;
+  readonly word: (typeof standbyWords)[number];
+  /** What is wrong, or not known, in one clause; empty where nothing is. */
+  readonly why: string;
+  /** Fewest whole days left of the chains that it shows; null: none was seen. */
+  readonly certificateDays: number | null;
+}
+
 /** What an audit looked at; docs/audit.md says of each what it means. */
 export const findingWords = [
   'accelerated-recovery',
@@ -525,9 +543,12 @@ export const findingWords = [
   'serving',
   'shared-fate',
   'single-provider',
+  'standby',
+  'standby-certificate',
   'target',
   'ttl',
   'ttl-floor',
+  'untried',
   'write-permission',
   'zone',
   /** None of these: the sentence says it. */
@@ -809,6 +830,7 @@ export const entryKinds = [
   'repair',
   'replica',
   'settled',
+  'standby',
   'start',
   'stay',
   'stop',

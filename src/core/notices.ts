@@ -27,6 +27,8 @@ type About =
   | { readonly kind: 'diagnosis'; readonly cloud: string }
   /** A decision waits for a person. */
   | { readonly kind: 'approval'; readonly record: Name }
+  /** An audit found that a target cannot serve the record's public names. */
+  | { readonly kind: 'standby'; readonly record: Name; readonly target: string }
   /** The hook before a switch keeps it from being made. */
   | { readonly kind: 'hook'; readonly record: Name };
 
@@ -73,6 +75,8 @@ function keyOf(about: About): string {
     case 'hold':
     case 'edits':
       return `${about.kind}/${about.record}/${about.provider}`;
+    case 'standby':
+      return `${about.kind}/${about.record}/${about.target}`;
     case 'silent':
       return `lane/${about.provider}/silent`;
     case 'diagnosis':
@@ -90,6 +94,7 @@ function severityOf(about: About, word: string): NoticeSeverity {
       return word === 'refused' ? 'warn' : 'page';
     case 'hold':
     case 'silent':
+    case 'standby':
       return 'warn';
     case 'approval':
     case 'hook':
@@ -259,6 +264,12 @@ function goneOf(state: State, about: About): string | null {
       const { record, provider } = about;
       const isThere = state.records.get(record)?.cells.has(provider) === true;
       return isThere ? null : `${record} at ${provider}`;
+    }
+    case 'standby': {
+      const { record, target } = about;
+      const { targets = [] } = state.records.get(record)?.config ?? {};
+      const isThere = targets.some((t) => t.origin === target);
+      return isThere ? null : `${target} of ${record}`;
     }
     case 'silent': {
       // A provider without a record is asked by nobody, so nobody would hear it again.

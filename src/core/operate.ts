@@ -13,6 +13,7 @@ import { listOf, meant, notAmong } from './name.ts';
 import { type Glance, movesOf, outlook, tellGlance } from './outlook.ts';
 import { adoption, givesSay } from './plan.ts';
 import { isSpent, spentSays } from './situation.ts';
+import { flawOf } from './standby.ts';
 import {
   amend,
   type Cell,
@@ -116,6 +117,7 @@ function manualSwitch(state: State, r: RecordState, c: Of<'switch'>, out: Step):
   const refusal = switchRefusal(state, r, c);
   if (refusal !== null) return refusal;
   const untilAt = c.forMs === null ? null : state.now + c.forMs;
+  const unfit = unfitSays(state, r, c.target);
   const plan = [...r.cells.values()].map((cell) => ({
     provider: cell.provider,
     from: cell.seen?.cname ?? null,
@@ -125,7 +127,7 @@ function manualSwitch(state: State, r: RecordState, c: Of<'switch'>, out: Step):
   }));
   if (c.dryRun) {
     const detail = { epoch: r.doc.epochMax + 1, plan } as unknown as Json;
-    const message = `would switch ${r.name} to ${c.target}${unhooked(r)}`;
+    const message = `would switch ${r.name} to ${c.target}${unfit}${unhooked(r)}`;
     return { exit: 0, message, detail };
   }
   const by = `${c.target} by ${c.by}: ${c.reason}`;
@@ -147,8 +149,14 @@ function manualSwitch(state: State, r: RecordState, c: Of<'switch'>, out: Step):
   setPin(state, r, { target: c.target, reason: c.reason, by: c.by, untilAt }, out);
   const epoch = r.doc.marker?.epoch ?? 0;
   const detail = { epoch, id: r.doc.marker?.id ?? '', target: c.target };
-  const message = `${r.name} goes to ${c.target} (epoch ${epoch})${unhooked(r)}`;
+  const message = `${r.name} goes to ${c.target} (epoch ${epoch})${unfit}${unhooked(r)}`;
   return { exit: 0, message, detail };
+}
+
+/** Who gives an order is told what an audit found, and decides. */
+function unfitSays(state: State, r: RecordState, target: string): string {
+  const flaw = flawOf(state, r, target);
+  return flaw?.word === 'unfit' ? `; it cannot serve the public names: ${flaw.why}` : '';
 }
 
 /** Who gives an order has prepared it: nothing of it waits for a command. */

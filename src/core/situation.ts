@@ -6,6 +6,7 @@ import { ofLastHour, type Situation, type TargetFacts } from './decide.ts';
 import { nobodySees } from './judge.ts';
 import { nextEpoch } from './marker.ts';
 import type { Name } from './model.ts';
+import { flawOf } from './standby.ts';
 import type { OriginState, RecordState, State } from './state.ts';
 import { settleMs } from './watch.ts';
 
@@ -62,6 +63,7 @@ function targetFacts(state: State, r: RecordState, origin: OriginState): TargetF
     unresolved: r.unresolved.size > 0 && (r.unresolved.get(name) ?? 0) > state.now,
     doomedSinceAt: doomedSince(origin),
     trustedAt: origin.trustedAt,
+    flaw: flawOf(state, r, name),
   };
 }
 

@@ -37,6 +37,7 @@ import type {
   Reply,
   Seen,
   ServerAnswer,
+  Standby,
   StayReason,
   Survey,
   Verdict,
@@ -451,6 +452,8 @@ export interface RecordDoc {
   readonly adopted: boolean;
   /** The target that the last switch left. */
   readonly left: string | null;
+  /** When each target that was left last had the record. */
+  readonly carried: Readonly<Record<string, number>>;
   readonly approval: Approval | null;
   readonly hook: HookRun | null;
   /** The live drill that it is in; null: none. */
@@ -473,6 +476,8 @@ export interface RecordState {
   choosing: Choosing | null;
   /** Targets whose chain was broken or unanswered, and until when that is believed. */
   readonly unresolved: Map<string, number>;
+  /** What audits last found of its targets, and when. */
+  readonly standbys: Map<string, Pick<Standby, 'word' | 'why'> & { readonly at: number }>;
   /** No target was up at the last look. */
   dark: boolean;
   /** After such darkness, until when a target that is still down is given time to come back too. */
@@ -678,8 +683,13 @@ export type Event =
       readonly target: string;
       readonly answer: ChainAnswer;
     }
-  /** An audit's facts about the zones behind the records. */
-  | { readonly kind: 'surveyed'; readonly surveys: readonly Survey[] }
+  /** An audit's facts about the zones behind the records, and about their targets. */
+  | {
+      readonly kind: 'surveyed';
+      readonly surveys: readonly Survey[];
+      /** Of every target of every record with public names; left out: nobody looked. */
+      readonly standbys?: readonly Standby[];
+    }
   | { readonly kind: 'command'; readonly request: number; readonly command: Command }
   /** `changes`: what is another, one line each, for the journal. */
   | {

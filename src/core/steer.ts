@@ -396,6 +396,7 @@ export function newDoc(): RecordDoc {
     wishes: {},
     unheard: [],
     left: null,
+    carried: {},
     approval: null,
     hook: null,
     drill: null,

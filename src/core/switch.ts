@@ -13,6 +13,7 @@ import { helpsWithinMs, promise } from './objective.ts';
 import { own } from './own.ts';
 import { SWITCH_END_MS } from './pace.ts';
 import { situation } from './situation.ts';
+import { carriedAfter } from './standby.ts';
 import {
   amend,
   type Late,
@@ -78,6 +79,7 @@ export function switchTo(state: State, r: RecordState, m: Move, out: Step): void
     unheard: [],
     late,
     left: from,
+    carried: carriedAfter(state, r),
     approval: null,
     hook: null,
     drill: drillAfter(state, r, m.to),

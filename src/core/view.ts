@@ -29,8 +29,10 @@ import type {
 } from './model.ts';
 import { type NoticeView, openNotices } from './notices.ts';
 import { helpsWithinMs, type Predicted, predict } from './objective.ts';
+import { own } from './own.ts';
 import { detectionMs, limitOf, slowness } from './rate.ts';
 import { isDrained, situation } from './situation.ts';
+import { type Flaw, flawOf } from './standby.ts';
 import type {
   Cell,
   CloudState,
@@ -135,6 +137,10 @@ export interface TargetView {
   readonly health: Health;
   readonly drained: boolean;
   readonly sinceAt: number;
+  /** What an audit of late found wrong with how it serves the public names; null: nothing. */
+  readonly flaw: { readonly word: Flaw['word']; readonly why: string } | null;
+  /** When it was left last; null: it is in force, or has not been since that is kept. */
+  readonly carriedAt: number | null;
 }
 
 export interface RecordView {
@@ -584,6 +590,8 @@ function recordView(state: State, r: RecordState): RecordView {
         health: origin?.health ?? 'unknown',
         drained: isDrained(state, t.origin),
         sinceAt: origin?.sinceAt ?? state.now,
+        flaw: flawView(state, r, t.origin),
+        carriedAt: t.origin === doc.target ? null : (own(doc.carried, t.origin) ?? null),
       };
     }),
     leftBehind: leftBehind(state, r),
@@ -600,6 +608,11 @@ function recordView(state: State, r: RecordState): RecordView {
     providers: cells.map((c) => providerView(state, r, c)),
     approval: approvalView(state, r),
   };
+}
+
+function flawView(state: State, r: RecordState, target: string): TargetView['flaw'] {
+  const flaw = flawOf(state, r, target);
+  return flaw === null ? null : { word: flaw.word, why: flaw.why };
 }
 
 function approvalView(state: State, r: RecordState): ApprovalView | null {

@@ -42,6 +42,14 @@ export type Resource = { readonly name: Name; readonly ttl: number } & (
       readonly algorithm: number;
       readonly keyTag: number;
     }
+  /** Where and how HTTPS is served (RFC 9460), as far as it leads somewhere. */
+  | {
+      readonly type: 'HTTPS';
+      /** The root: the name itself. */
+      readonly target: Name;
+      /** Addresses that clients may take instead of asking for them. */
+      readonly hints: readonly string[];
+    }
   | { readonly type: 'other'; readonly typeName: string }
 );
 
@@ -215,11 +223,51 @@ function resources(raw: Packet['answers']): Resource[] {
         out.push({ name, ttl, type: 'RRSIG', covered, algorithm, keyTag });
         break;
       }
-      default:
-        out.push({ name, ttl, type: 'other', typeName: r.type });
+      default: {
+        // The library has no word for it, and hands it out as it came.
+        const { type, data } = r as { readonly type: string; readonly data: unknown };
+        const service = type === httpsType && Buffer.isBuffer(data) ? serviceOf(data) : null;
+        if (service === null) out.push({ name, ttl, type: 'other', typeName: r.type });
+        else out.push({ name, ttl, type: 'HTTPS', ...service });
+      }
     }
   }
   return out;
+}
+
+/** The type HTTPS as the library spells it. */
+export const httpsType = 'UNKNOWN_65';
+
+/** RFC 9460 2.2: priority, a name that is never compressed, parameters; null: it is none. */
+function serviceOf(data: Buffer): { readonly target: Name; readonly hints: string[] } | null {
+  const labels: string[] = [];
+  let at = 2;
+  for (;;) {
+    const length = data[at] ?? 255;
+    if (length > 63 || at + 1 + length > data.length) return null;
+    at += 1 + length;
+    if (length === 0) break;
+    labels.push(data.toString('latin1', at - length, at));
+  }
+  const hints: string[] = [];
+  while (at + 4 <= data.length) {
+    const [key, length] = [data.readUInt16BE(at), data.readUInt16BE(at + 2)];
+    const value = data.subarray(at + 4, at + 4 + length);
+    if (value.length < length) return null;
+    const size = { 4: 4, 6: 16 }[key];
+    for (let i = 0; size !== undefined && i + size <= length; i += size) {
+      hints.push(printAddress(value.subarray(i, i + size)));
+    }
+    at += 4 + length;
+  }
+  return at === data.length ? { target: tidy(labels.join('.') || '.'), hints } : null;
+}
+
+/** As the library writes those of A and AAAA. */
+function printAddress(bytes: Buffer): string {
+  if (bytes.length === 4) return bytes.join('.');
+  const groups = Array.from({ length: 8 }, (_, i) => bytes.readUInt16BE(2 * i).toString(16));
+  return new URL(`http://[${groups.join(':')}]`).hostname.slice(1, -1);
 }
 
 /** It is a reply to this very query. Some servers leave the question out of an error. */

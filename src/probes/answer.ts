@@ -14,6 +14,9 @@ export interface Head {
   readonly retryAfter: string | null;
   /** Content-Type. */
   readonly type: string | null;
+  /** Server, and Strict-Transport-Security. */
+  readonly server: string | null;
+  readonly hsts: string | null;
   /** What was done to the body, in this order, lower-case: of Content- and Transfer-Encoding. */
   readonly encodings: readonly string[];
 }
@@ -145,7 +148,7 @@ export class AnswerReader {
 
   #takeHead(text: string): void {
     const fields = parseHead(text);
-    const { status, date, age, location, retryAfter, type } = fields;
+    const { status, date, age, location, retryAfter, type, server, hsts } = fields;
     if (status === 101) throw new Malformed('status 101, and nobody had asked for a switch');
     if (status < 200) return;
     const codings = codingsOf(fields.transferEncoding);
@@ -154,7 +157,7 @@ export class AnswerReader {
       ...codingsOf(fields.contentEncoding),
       ...(isChunked ? codings.slice(0, -1) : codings),
     ];
-    this.head = { status, date, age, location, retryAfter, type, encodings };
+    this.head = { status, date, age, location, retryAfter, type, server, hsts, encodings };
     // RFC 9112 section 6.3, in its order.
     if (this.#isBodiless || status === 204 || status === 304) {
       this.#state = 'whole';
@@ -198,6 +201,8 @@ interface Fields {
   readonly location: string | null;
   readonly retryAfter: string | null;
   readonly type: string | null;
+  readonly server: string | null;
+  readonly hsts: string | null;
   readonly contentEncoding: string | null;
   readonly transferEncoding: string | null;
   /** Every Content-Length. */
@@ -251,7 +256,7 @@ const headLike =
   /^HTTP\/1\.[01] [1-9]\d\d(?: [\t\x20-\x7e\x80-\xff]*)?(?:\r\n[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e\x80-\xff]*)*$/;
 
 /** Lengths of the names that are looked for, a bit for each. */
-const wantedLengths = [3, 4, 8, 11, 12, 14, 16, 17].reduce(
+const wantedLengths = [3, 4, 6, 8, 11, 12, 14, 16, 17, 25].reduce(
   (bits, length) => bits | (1 << length),
   0,
 );
@@ -265,7 +270,7 @@ function parseHead(given: string): Fields {
     end = text.indexOf('\r\n', begin);
     const colon = text.indexOf(':', begin);
     const nameLength = colon - begin;
-    if (nameLength > 17 || (wantedLengths & (1 << nameLength)) === 0) continue;
+    if (nameLength > 25 || (wantedLengths & (1 << nameLength)) === 0) continue;
     const name = text.slice(begin, colon).toLowerCase();
     const value = text.slice(colon + 1, end < 0 ? text.length : end).trim();
     if (name === 'content-length') lengths.push(value);
@@ -279,6 +284,8 @@ function parseHead(given: string): Fields {
     location: found['location'] ?? null,
     retryAfter: found['retry-after'] ?? null,
     type: found['content-type'] ?? null,
+    server: found['server'] ?? null,
+    hsts: found['strict-transport-security'] ?? null,
     contentEncoding: found['content-encoding'] ?? null,
     transferEncoding: found['transfer-encoding'] ?? null,
     lengths,

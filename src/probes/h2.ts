@@ -135,6 +135,8 @@ function headOf(headers: IncomingHttpHeaders): Head {
     location: text('location'),
     retryAfter: text('retry-after'),
     type: text('content-type'),
+    server: text('server'),
+    hsts: text('strict-transport-security'),
     encodings,
   };
 }

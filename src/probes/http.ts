@@ -44,7 +44,7 @@ import { type Keys, sign, signable } from './sign.ts';
 import { type ClientFiles, certificateDays, clientFiles } from './trust.ts';
 import { type Answer, blind, clause, fail, limited, printHostPort, Told } from './words.ts';
 
-interface HttpSettings {
+export interface HttpSettings {
   /** The URL, as `URL` writes it. */
   readonly http: string;
   readonly method: 'GET' | 'HEAD' | 'OPTIONS' | 'POST' | 'PUT' | 'PATCH';
@@ -416,6 +416,8 @@ interface Secrets {
   readonly keys: Keys | null;
 }
 
+const noSecrets: Secrets = { headers: {}, keys: null };
+
 /** Throws SecretError. */
 function secretsOf(asked: HttpSettings, { secret }: Pick<AdapterContext, 'secret'>): Secrets {
   const headers: Record<string, string> = {};
@@ -520,6 +522,26 @@ function writeAnew(asked: HttpSettings, secrets: Secrets, wall: number): Message
   return write(asked, { url, origin: url, method: asked.method }, secrets, wall);
 }
 
+/**
+ * One asking without secrets: what came, with its body, what the check makes of it, and where it was
+ * sent on to. It goes from hop to hop on the one host alone.
+ */
+export async function askOnce(
+  trip: Trip,
+  asked: HttpSettings,
+): Promise<{ readonly reply: Reply; readonly answer: Answer; readonly location: URL | null }> {
+  const origin = urlOf(asked);
+  for (let url = origin, followed = 0; ; followed++) {
+    const message = write(asked, { origin, url, method: asked.method }, noSecrets, trip.wall());
+    const reply = await converse(trip, asked, message, undefined, 'bytes');
+    const location = isRedirect(reply) ? redirection(reply.location ?? '', url) : null;
+    if (location?.hostname !== origin.hostname || followed >= asked.redirects) {
+      return { reply, answer: await judge(trip, asked, reply), location };
+    }
+    url = location;
+  }
+}
+
 /** Writes the request of one hop. */
 function write(asked: HttpSettings, hop: Hop, secrets: Secrets, wall: number): Message {
   const { url, method } = hop;
@@ -553,9 +575,10 @@ function converse(
   asked: HttpSettings,
   message: Message,
   isEnough: (head: Head) => boolean = () => false,
+  wants: 'bytes' | 'length' = asked.expect.body === undefined ? 'length' : 'bytes',
 ): Promise<Reply> {
   return new Promise((resolve, reject) => {
-    new Conversation(trip, asked, message, isEnough, resolve, reject).begin();
+    new Conversation(trip, asked, message, isEnough, wants, resolve, reject).begin();
   });
 }
 
@@ -582,10 +605,10 @@ class Conversation {
     asked: HttpSettings,
     message: Message,
     isEnough: (head: Head) => boolean,
+    wants: 'bytes' | 'length',
     resolve: (reply: Reply) => void,
     reject: (error: unknown) => void,
   ) {
-    const wants = asked.expect.body === undefined ? 'length' : 'bytes';
     this.#trip = trip;
     this.#asked = asked;
     this.#message = message;

@@ -652,6 +652,7 @@ const lineOf = {
   reload: null,
   repair: null,
   replica: null,
+  standby: 'saw',
   start: null,
   stop: null,
   store: null,

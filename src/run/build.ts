@@ -47,6 +47,7 @@ import { createLinker } from './links.ts';
 import { withPackages } from './plugins.ts';
 import { renewing, renewingNotifier } from './renew.ts';
 import { surroundingsOf } from './surroundings.ts';
+import { visitsOf } from './visits.ts';
 
 /** The configuration cannot be used; every reason, one a line. */
 export class ConfigError extends Error {
@@ -286,6 +287,7 @@ export function buildAdapters(config: Config, clock: Clock, options: BuildOption
     port,
     timeoutMs,
     surroundings: surroundingsOf(config, Object.keys(providers)),
+    visits: visitsOf(config, { secret }),
   });
   const prober = buildProber(config, options.told);
   const hooked = new Map(Object.entries(config.hooks));

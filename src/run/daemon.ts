@@ -69,6 +69,7 @@ const levelOf = {
   repair: 'info',
   replica: 'info',
   settled: 'info',
+  standby: 'warn',
   start: 'info',
   stay: 'warn',
   stop: 'info',
@@ -371,7 +372,7 @@ type Done = Parameters<typeof createAuditing>[0]['done'];
 
 function afterAudit(controller: Controller, log: Log): Done {
   return (report, news) => {
-    controller.surveyed(report.surveys);
+    controller.surveyed(report.surveys, report.standbys);
     logAudit(log, report, news);
   };
 }

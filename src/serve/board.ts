@@ -343,7 +343,7 @@ type HeldOf = (held: Held) => HeldRow;
 /** Kinds of entries whose sentence is Detour's own, and never holds what a person typed. */
 const wordless: ReadonlySet<string> = new Set([
   ...['diagnosis', 'health', 'lane', 'limit', 'path', 'replica', 'settled', 'start', 'stop'],
-  ...['unresolved', 'verdict', 'visible', 'written', 'zone'],
+  ...['standby', 'unresolved', 'verdict', 'visible', 'written', 'zone'],
 ]);
 
 const steps: ReadonlySet<string> = new Set(['verdict', 'visible', 'written']);

@@ -263,6 +263,16 @@ const families = {
     'Grade of the last audit, of each area and overall: 1 is A, 2 B, 3 C, 4 D, 5 F.',
     'area',
   ),
+  detour_standby_fit: gauge(
+    '1 if a target serves the public names of its record by the last audit; absent: not known.',
+    'record',
+    'target',
+  ),
+  detour_standby_certificate_days: gauge(
+    'Fewest days left of the chains that a target shows for these names by the last audit.',
+    'record',
+    'target',
+  ),
   detour_audit_timestamp_seconds: gauge(
     'When the last audit began, in seconds since 1970; 0 before the first.',
   ),
@@ -441,6 +451,11 @@ function drawAudit(set: Setter, report: AuditReport | null): void {
       const count = counts.get(`${word} ${severity}`) ?? 0;
       set('detour_audit_findings', count, { word, severity });
     }
+  }
+  for (const { record: name, target, word, certificateDays } of report.standbys) {
+    const at = { record: printName(name), target };
+    if (word !== 'unknown') set('detour_standby_fit', word === 'unfit' ? 0 : 1, at);
+    if (certificateDays !== null) set('detour_standby_certificate_days', certificateDays, at);
   }
   const { overall, areas } = report.grades;
   for (const [area, grade] of [['overall', overall], ...Object.entries(areas)] as const) {

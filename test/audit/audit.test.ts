@@ -546,6 +546,7 @@ const report = (...findings: AuditFinding[]): AuditReport => ({
   grades: gradesOf(findings),
   findings,
   surveys: [],
+  standbys: [],
 });
 const finding = (
   severity: AuditFinding['severity'],
@@ -723,7 +724,16 @@ describe('who is told', () => {
     const none = String(await metrics.text());
     assert.match(none, /^detour_audit_timestamp_seconds 0$/m);
     assert.doesNotMatch(none, /^detour_audit_findings\{/m);
-    desk.report = report(finding('bad', 'zone'), finding('warn', 'ttl'), finding('warn', 'zone'));
+    const at = { record: www, why: '' };
+    desk.report = {
+      ...report(finding('bad', 'zone'), finding('warn', 'ttl'), finding('warn', 'zone')),
+      standbys: [
+        { ...at, target: 'hangzhou', word: 'fit', certificateDays: 60 },
+        { ...at, target: 'tokyo', word: 'unfit', certificateDays: null },
+        { ...at, target: 'osaka', word: 'poor', certificateDays: 13 },
+        { ...at, target: 'paris', word: 'unknown', certificateDays: null },
+      ],
+    };
     const text = String(await metrics.text());
     assert.match(text, /^detour_audit_timestamp_seconds 1$/m);
     const line = (text: string) => new RegExp(`^${text.replaceAll(/[{}]/g, '\\$&')}$`, 'm');
@@ -733,6 +743,15 @@ describe('who is told', () => {
     assert.match(text, line('detour_audit_grade{area="overall"} 5'));
     assert.match(text, line('detour_audit_grade{area="times"} 2'));
     assert.doesNotMatch(text, /detour_audit_grade\{area="names"\}/);
+    const series = text.split('\n').filter((one) => /^detour_standby_\w+\{/.test(one));
+    const record = 'record="www.gslb.example.net"';
+    assert.deepEqual(series, [
+      `detour_standby_fit{${record},target="hangzhou"} 1`,
+      `detour_standby_fit{${record},target="tokyo"} 0`,
+      `detour_standby_fit{${record},target="osaka"} 1`,
+      `detour_standby_certificate_days{${record},target="hangzhou"} 60`,
+      `detour_standby_certificate_days{${record},target="osaka"} 13`,
+    ]);
   });
 });
 

@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import type { Answer } from 'dns-packet';
 import { type Auditor, createAuditor } from '../../src/audit/audit.ts';
-import type { Surroundings } from '../../src/audit/run.ts';
+import type { Surroundings, Visits } from '../../src/audit/run.ts';
 import type { AuditFinding, AuditReport } from '../../src/core/audit.ts';
 import type { Name, RecordConfig, Survey } from '../../src/core/model.ts';
 import type { StatusView } from '../../src/core/view.ts';
@@ -24,6 +24,7 @@ import {
 export const zone = 'gslb.example.net.';
 export const www = `www.${zone}`;
 const businessZone = 'shop-front.test.';
+const targetZone = 'origins.test.';
 /** What users type. */
 export const typed = `www.${businessZone}`;
 export const [root, cfAt, r53At] = ['127.0.0.41', '127.0.0.42', '127.0.0.43'];
@@ -60,6 +61,8 @@ export interface World {
     readonly ns: readonly string[];
     readonly lines: Readonly<Record<string, readonly string[]>>;
   };
+  /** The zone of targets with names of their own, `origins.test.`: its lines, all at one provider. */
+  readonly targets?: readonly string[];
   /** Of one exchange; short where a server is to stay silent, unless given. */
   readonly timeoutMs?: number;
 }
@@ -125,6 +128,7 @@ function respond(world: World, provider: string) {
   const plain = serveZones({
     [zone]: world.served[provider] ?? [],
     [businessZone]: world.business.lines[provider] ?? [],
+    ...(world.targets && provider === 'cf' ? { [targetZone]: world.targets } : {}),
   });
   return (asked: Asked, build: (reply: Reply) => Buffer) => {
     if (world.served[provider] === null) return null;
@@ -214,6 +218,7 @@ export async function audited(
     previous?: AuditReport;
     limitMs?: number;
     surroundings?: Surroundings;
+    visits?: Visits;
     wall?: number;
   } = {},
 ): Promise<AuditReport> {
@@ -226,6 +231,7 @@ export async function audited(
       'hz.shop.test. 60 A 127.0.0.9',
       'nrt.shop.test. 60 A 127.0.0.9',
       ...world.business.ns.map((host) => `${businessZone} 3600 NS ${host}`),
+      ...(world.targets ? [`${targetZone} 3600 NS ns1.cf.test.`] : []),
       ...world.root,
     ],
   });
@@ -257,6 +263,7 @@ export async function audited(
     againMs: 20,
     ...(options.limitMs === undefined ? {} : { limitMs: options.limitMs }),
     ...(options.surroundings === undefined ? {} : { surroundings: options.surroundings }),
+    ...(options.visits === undefined ? {} : { visits: options.visits }),
   });
   try {
     const { status = null, previous = null } = options;

@@ -265,7 +265,13 @@ test('a pin shows beside the real health of its target, with the other worries',
           sinceAt: at,
           untilAt: at + 4_800_000,
         },
-        targets: [{ ...record().targets[1]!, health: 'down', drained: false }],
+        targets: [
+          {
+            ...record().targets[1]!,
+            ...({ health: 'down', drained: false } as const),
+            flaw: { word: 'unfit', why: 'a block page answers' },
+          },
+        ],
         earliestBenefitAt: at + 70_000,
         leftBehind: { share: 0.5, sentence: 'about 50 % still get the old answer', cure: 'wait' },
         cachesExpiredAt: at + 40_000,
@@ -293,6 +299,7 @@ www.gslb.example.net  observe: decided and journalled, never written  epoch 7  s
   budget   3 of 3 automatic switches used this hour, spent
   TARGET  HEALTH  FOR     CNAME
   tokyo   down    1m 35s  nrt.shop.example
+  ! tokyo: cannot serve the public names: a block page answers
   PROVIDER  STAGE    SERVES   EPOCH  SERVERS  WRITTEN  VISIBLE  SEEN
   cf        visible  nothing      7      4/4   312 ms    1.2 s  never
 `,

@@ -137,6 +137,8 @@ export function record(more: Partial<RecordView> = {}): RecordView {
         health: 'up',
         drained: false,
         sinceAt: at - 7_500_000,
+        flaw: null,
+        carriedAt: null,
       },
       {
         origin: 'tokyo',
@@ -144,6 +146,8 @@ export function record(more: Partial<RecordView> = {}): RecordView {
         health: 'up',
         drained: true,
         sinceAt: at - 95_000,
+        flaw: null,
+        carriedAt: at - 900_000,
       },
     ],
     leftBehind: null,

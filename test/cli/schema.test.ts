@@ -68,6 +68,12 @@ const report: AuditReport = {
       ...{ negativeTtl: 300, bar: null },
     },
   ],
+  standbys: [
+    {
+      ...{ record: 'www.example.net.', target: 'tokyo', word: 'unfit', why: 'a block page' },
+      certificateDays: 61,
+    },
+  ],
 };
 
 const wanted = [{ what: 'a second target', cure: 'give it' }];

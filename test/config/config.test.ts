@@ -1079,6 +1079,7 @@ test('the JSON Schema knows every key, every provider and every check', () => {
   assert.deepEqual(Object.keys(schema.properties!).toSorted(), [
     ...[
       'api',
+      'audit',
       'channels',
       'clouds',
       'cluster',

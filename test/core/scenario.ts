@@ -18,6 +18,7 @@ import type {
   Plane,
   QuorumRule,
   RefusalWord,
+  Standby,
   Verdict,
 } from '../../src/core/model.ts';
 import { view } from '../../src/core/view.ts';
@@ -222,7 +223,8 @@ class Player {
         return;
       case 'audit':
         // What it finds of the zones is no matter here: at each of them a prediction is made.
-        return w!.send({ kind: 'surveyed', surveys: [] });
+        // `audit a=unfit:why b=fit`: and of the targets of www that they serve its names, or not.
+        return w!.send({ kind: 'surveyed', surveys: [], standbys: words.map(standbyOf) });
       case 'maintain':
         // The windows of maintenance that are open from now on: of origins, and of records by `www`.
         return this.#maintain(words);
@@ -464,6 +466,13 @@ function commandOf(verb: string, first: string, second: string, words: string[])
     default:
       throw new Error(`a scenario has no word ${verb} (${second})`);
   }
+}
+
+/** `a=unfit:another-certificate`. */
+function standbyOf(text: string): Standby {
+  const [, target, word, why] = /^(\w+)=(\w+)(?::(.*))?$/.exec(text)!;
+  const found = { word: word as Standby['word'], why: (why ?? '').replaceAll('-', ' ') };
+  return { record: WWW, target: target!, ...found, certificateDays: null };
 }
 
 /** `of=api.gslb.test.`; www where it is left out. */

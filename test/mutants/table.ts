@@ -301,8 +301,8 @@ export const mutants: readonly Mutant[] = [
     edits: [
       {
         file: decide,
-        find: '(t.doomedSinceAt !== null ? 2 : t.trustedAt > s.now ? 1 : 0)',
-        replace: '(t.trustedAt > s.now ? 1 : 0)',
+        find: 'doomedSinceAt !== null ? 3 : trustedAt > s.now ? 2 :',
+        replace: 'trustedAt > s.now ? 2 :',
       },
     ],
   },
@@ -1916,8 +1916,8 @@ function laneWorks`,
     edits: [
       {
         file: decide,
-        find: '? 2 : t.trustedAt > s.now ? 1 : 0)',
-        replace: '? 2 : 0)',
+        find: '? 3 : trustedAt > s.now ? 2 : flaw',
+        replace: '? 3 : flaw',
       },
     ],
   },
@@ -7117,6 +7117,48 @@ function laneWorks`,
         file: engine,
         find: 'const under = { behaviour: b.config.behaviour ?? newestBehaviour };',
         replace: 'const under = newestBehaviour > 0 ? {} : null;',
+      },
+    ],
+  },
+  {
+    name: 'an audit leaves a record without a place to go',
+    rule: 0,
+    by: '180-standby',
+    edits: [{ file: decide, find: 'return isServed ? fit : all;', replace: 'return fit;' }],
+  },
+  {
+    name: 'a target that does not serve the public names is chosen',
+    rule: 0,
+    by: '180-standby',
+    edits: [{ file: decide, find: 'return isServed ? fit : all;', replace: 'return all;' }],
+  },
+  {
+    name: 'a target with a flaw goes before one without',
+    rule: 0,
+    by: '180-standby',
+    edits: [{ file: decide, find: 'flaw !== null ? 1 : 0;', replace: '0;' }],
+  },
+  {
+    name: 'what an audit found counts for ever',
+    rule: 0,
+    by: '180-standby',
+    edits: [
+      {
+        file: 'src/core/standby.ts',
+        find: 'return untilAt <= state.now ? null :',
+        replace: 'return untilAt <= 0 ? null :',
+      },
+    ],
+  },
+  {
+    name: 'a target that fails its own check as well is held not to serve the name',
+    rule: 0,
+    by: 'audit/standby.test.ts',
+    edits: [
+      {
+        file: 'src/audit/standby.ts',
+        find: "{ ...one, name: null }, signal)).outcome !== 'pass'",
+        replace: "{ ...one, name: null }, signal)).outcome === 'blind'",
       },
     ],
   },

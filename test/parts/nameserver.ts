@@ -138,9 +138,13 @@ function encode(query: Packet, reply: Reply): Buffer {
   });
 }
 
-/** `www.a. 60 CNAME b.` as a record. */
+/** `www.a. 60 CNAME b.` as a record; of a type that the library has no word for, bytes in hex. */
 export function rr(line: string): Answer {
   const [name, ttl, type, ...rest] = line.split(' ');
+  if (type?.startsWith('UNKNOWN_')) {
+    const data = Buffer.from(rest.join(''), 'hex');
+    return { name, ttl: Number(ttl), type, data } as unknown as Answer;
+  }
   const data = type === 'TXT' ? rest.map((s) => Buffer.from(s)) : rest.join(' ');
   return { name, ttl: Number(ttl), type, data } as Answer;
 }

@@ -18,6 +18,7 @@ import type {
   RecordConfig,
   Reply,
   Seen,
+  Standby,
 } from '../../src/core/model.ts';
 import type { Commit } from '../../src/ports.ts';
 import { paces } from './another.ts';
@@ -146,6 +147,10 @@ interface ReplicaLog {
   passBegan: Map<string, number>;
   pending: Map<string, number>;
   chains: Map<Name, number>;
+  /** Targets whose chain was asked for in vain, and when last. */
+  broken: Map<Name, number>;
+  /** By record and target what audits told last, and when. */
+  audited: Map<string, { readonly word: string; readonly at: number }>;
   read: Set<string>;
   /** Names at a vendor whose last write was lost. */
   lost: Map<string, Set<Name>>;
@@ -253,6 +258,8 @@ export class Checkers implements Watcher {
       passBegan: new Map(),
       pending: new Map(),
       chains: new Map(),
+      broken: new Map(),
+      audited: new Map(),
       read: new Set(),
       lost: new Map(),
       blocked: new Map(),
@@ -407,7 +414,19 @@ export class Checkers implements Watcher {
 
   chained(r: Replica, name: Name, answer: ChainAnswer): void {
     if (answer.kind === 'answered') this.#log(r).chains.set(name, r.process.now());
-    else this.#log(r).chains.delete(name);
+    else {
+      this.#log(r).chains.delete(name);
+      this.#log(r).broken.set(name, r.process.now());
+    }
+  }
+
+  /** What an audit tells a replica of its targets. */
+  audited(r: Replica, standbys: readonly Standby[]): void {
+    const { audited } = this.#log(r);
+    for (const { record, target, word } of standbys) {
+      this.trace(`${r.name}: audited ${record} ${target} ${word}`);
+      if (word !== 'unknown') audited.set(`${record} ${target}`, { word, at: r.process.now() });
+    }
   }
 
   // ------------------------------------------------------------ what it did at vendors
@@ -966,6 +985,8 @@ export class Checkers implements Watcher {
     this.answers.entry(r.name, r.config, entry, at);
     if (entry.kind === 'health') return this.#health(r, entry.data as never, at);
     if (entry.record === null) {
+      // Of another definition nothing is known.
+      if (entry.kind === 'reload') log.audited.clear();
       if (entry.kind === 'lease') log.ledAt = this.#timeline.now;
       if (entry.kind === 'store') this.#catchUp(r, log, entries);
       if (entry.kind === 'forgotten') log.forgotten = true;
@@ -1149,6 +1170,25 @@ export class Checkers implements Watcher {
     for (const { provider } of record.publish) this.#follows(r, rec, name, d, provider, what);
   }
 
+  /** What an audit found not to serve the public names is not taken while another could be. */
+  #serves(r: Replica, record: RecordConfig, d: SwitchData, at: number, what: string): void {
+    const { audited, health, broken } = this.#log(r);
+    const isUnfit = (target: string) => {
+      const found = audited.get(`${record.name} ${target}`);
+      return found?.word === 'unfit' && at - found.at < 2 * HOUR;
+    };
+    if (!isUnfit(d.to)) return;
+    const view = r.controller?.status().records.find(({ name }) => name === record.name);
+    const others = record.targets.filter(({ origin, cname }) => {
+      const isDrained = view?.targets.find((t) => t.origin === origin)?.drained !== false;
+      const isBroken = at - (broken.get(cname) ?? Number.NEGATIVE_INFINITY) < 11_000;
+      const isUp = health.get(origin)?.health === 'up' && !isDrained && !isBroken;
+      return isUp && origin !== d.from && !isUnfit(origin);
+    });
+    const list = others.map(({ origin }) => origin).join(', ');
+    if (others.length > 0) this.fail('standby-serves', `${what}, and ${list} serves the names`);
+  }
+
   /** Rules 3, 5, 8, 9 and 11 for one automatic switch. */
   #automatic(
     r: Replica,
@@ -1166,6 +1206,7 @@ export class Checkers implements Watcher {
     if (d.why === 'drill') this.#drilled(rec, record, d, what);
     if (rec.deposed) this.fail('rule-14-deposed-decides-nothing', what);
     if (log.health.get(d.to)?.health !== 'up') this.fail('rule-3-only-to-up', what);
+    if (d.why !== 'drill') this.#serves(r, record, d, at, what);
     const from = log.health.get(d.from ?? '');
     if (d.why === 'target-down' && from?.health !== 'down') {
       this.fail('rule-5-unknown-moves-nothing', `${what}: ${from?.health ?? 'unknown'}`);

@@ -4,7 +4,7 @@
 import { createHash } from 'node:crypto';
 import { createKeyring, type Keyring } from '../../src/cluster/keyring.ts';
 import { formatMarker } from '../../src/core/marker.ts';
-import type { Marker, Name } from '../../src/core/model.ts';
+import type { Marker, Name, Standby } from '../../src/core/model.ts';
 import { behind, help } from './calm.ts';
 import { Chance } from './chance.ts';
 import { Checkers, type Violation } from './checkers.ts';
@@ -68,6 +68,7 @@ const HELPED_MS = 600_000;
 const OTHER = 0x5bd1e995;
 const PEOPLE = 0x2545f491;
 const DRILLS = 0x61c88647;
+const AUDITS = 0x1b873593;
 
 export async function runSeed(seed: number, options: RunOptions = {}): Promise<Report> {
   const world = new World(seed, options);
@@ -83,6 +84,7 @@ class World {
   readonly #people: Chance | null;
   readonly #answered: string[] = [];
   readonly #drills: Chance;
+  readonly #audits: Chance;
   readonly #keys: Keyring | null;
   readonly #plan: Plan;
   readonly #timeline = new Timeline();
@@ -102,6 +104,7 @@ class World {
     this.#other = new Chance(seed ^ OTHER);
     this.#people = options.people ? new Chance(seed ^ PEOPLE) : null;
     this.#drills = new Chance(seed ^ DRILLS);
+    this.#audits = new Chance(seed ^ AUDITS);
     const draws = { drills: this.#drills, people: this.#people };
     this.#plan = drawPlan(chance, this.#other, draws, options.thief ?? false);
     const keys = this.#plan.key === null ? null : createKeyring([this.#plan.key]);
@@ -179,6 +182,7 @@ class World {
       }
       const ends = this.#scheduleFaults();
       this.#timeline.later(MINUTE, () => this.#drill());
+      this.#timeline.later(20_000, () => this.#audit());
       this.#watch();
       if (this.#people !== null) this.#answer(this.#people);
       await this.#runUntil(this.#plan.durationMs);
@@ -304,6 +308,26 @@ class World {
     const order = drawDrill(this.#drills, config);
     this.#leader()?.command(order);
     this.#timeline.later(this.#drills.wait(drillEveryMs), () => this.#drill());
+  }
+
+  /** Audits, each replica's own: which targets serve the public names of their record. */
+  #audit(): void {
+    if (this.#faultsOver) return;
+    const c = this.#audits;
+    const r = c.pick(this.#replicas);
+    const standbys = Object.values(this.#plan.config.records).flatMap(({ name, targets }) =>
+      targets.map(({ origin }): Standby => {
+        const [word] = ['unfit', 'poor', 'unknown'].filter(() => c.is(0.3));
+        const found = (word ?? 'fit') as Standby['word'];
+        const why = found === 'fit' ? '' : found;
+        return { record: name, target: origin, word: found, why, certificateDays: null };
+      }),
+    );
+    if (r.isLive && !r.process.isPaused) {
+      this.#checkers.audited(r, standbys);
+      r.controller!.surveyed([], standbys);
+    }
+    this.#timeline.later(c.wait(MINUTE), () => this.#audit());
   }
 
   /** Looks now and then whether whoever leads has done what was to be done. */
