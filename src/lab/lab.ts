@@ -26,20 +26,26 @@ import { isPathFault, type LabPath, pathFaults, startPath } from './clouds/paths
 import { LabError, type Scope, scopes } from './shell/control.ts';
 import { startAlidns } from './vendors/alidns.ts';
 import { startCloudflare } from './vendors/cloudflare.ts';
+import { startGoogle } from './vendors/google.ts';
+import { type GoogleAccount, GoogleTokens, newGoogleAccount } from './vendors/google-tokens.ts';
 import { type Nameserver, startNameserver } from './vendors/nameserver.ts';
 import { type Rival, startRival } from './vendors/rival.ts';
 import { startRoute53 } from './vendors/route53.ts';
 import type { SigningKey } from './vendors/sigv4.ts';
-import type { LabVendor, VendorType } from './vendors/vendor.ts';
+import type { LabVendor, UsualVendor, VendorType } from './vendors/vendor.ts';
 import { LabZone } from './vendors/zone.ts';
 
-export const vendorTypes: readonly VendorType[] = ['route53', 'cloudflare', 'alidns'];
+/** The vendors of every lab. */
+export const vendorTypes: readonly UsualVendor[] = ['route53', 'cloudflare', 'alidns'];
+/** Those that a lab has only where it is asked for them. */
+export const otherVendors: readonly VendorType[] = ['google'];
 
 /** The names that the ready configuration gives to the accounts at the vendors. */
 const providerNames: Readonly<Record<VendorType, string>> = {
   route53: 'r53',
   cloudflare: 'cf',
   alidns: 'ali',
+  google: 'gdns',
 };
 
 export interface LabOptions {
@@ -53,6 +59,8 @@ export interface LabOptions {
   readonly paths?: number;
   /** Clouds, 2 or 3; 2 unless set. The third has the last target of every record. */
   readonly clouds?: number;
+  /** Vendors beside the usual ones; none unless set. */
+  readonly also?: readonly VendorType[];
   /** More zones at every vendor, beside `gslb.example.net`; none unless set. */
   readonly zones?: readonly ZoneWish[];
 }
@@ -83,9 +91,14 @@ interface LabCredentials {
   readonly route53: { readonly accessKeyId: string; readonly secretAccessKey: string };
   readonly cloudflare: { readonly apiToken: string };
   readonly alidns: { readonly accessKeyId: string; readonly accessKeySecret: string };
+  /** Where the lab has it. */
+  readonly google?: { readonly project: string; readonly account: GoogleAccount };
   /** The key that the object stores of every cloud know. */
   readonly stores: SigningKey;
 }
+
+type LabVendors = Readonly<Record<UsualVendor, LabVendor>> &
+  Readonly<Partial<Record<VendorType, LabVendor>>>;
 
 export interface Lab {
   /** First three octets of every address: `127.81.7`. */
@@ -99,7 +112,9 @@ export interface Lab {
   /** Addresses of the root. */
   readonly roots: readonly string[];
   readonly root: Nameserver;
-  readonly vendors: Readonly<Record<VendorType, LabVendor>>;
+  readonly vendors: LabVendors;
+  /** The types of its vendors, the usual ones first. */
+  readonly vendorTypes: readonly VendorType[];
   /** The primary cloud first. */
   readonly clouds: readonly string[];
   readonly origins: readonly Origin[];
@@ -178,6 +193,7 @@ const vendorOctet: Readonly<Record<VendorType, number>> = {
   route53: 51,
   cloudflare: 61,
   alidns: 71,
+  google: 55,
 };
 
 function vendorHosts(type: VendorType): readonly Name[] {
@@ -187,11 +203,11 @@ function vendorHosts(type: VendorType): readonly Name[] {
 /** Names that the registry needs, so that no zone may take them over. */
 const registryNames: readonly Name[] = [
   ...['example.', 'net.', 'example.net.', registryHost],
-  ...vendorTypes.flatMap(vendorHosts),
+  ...[...vendorTypes, ...otherVendors].flatMap(vendorHosts),
 ];
 
 const allOctets = [
-  ...[1, 51, 52, 53, 61, 62, 63, 71, 72, 73],
+  ...[1, 51, 52, 53, 55, 56, 57, 61, 62, 63, 71, 72, 73],
   ...sites.map((s) => s.octet),
   ...Object.values({ ...storeOctets, ...apiOctets, ...referenceOctets }),
   ...ways.map((w) => w.octet),
@@ -225,6 +241,7 @@ export async function startLab(options: LabOptions = {}): Promise<Lab> {
     paths: paths === 1 ? 0 : paths,
     clouds: clouds.slice(0, cloudCount),
     zones: options.zones ?? [],
+    also: options.also ?? [],
   };
   const zones = labZones(wish);
   for (let attempt = 1; ; attempt++) {
@@ -255,6 +272,7 @@ interface Wish {
   readonly paths: number;
   readonly clouds: readonly string[];
   readonly zones: readonly ZoneWish[];
+  readonly also: readonly VendorType[];
 }
 
 /** A zone with the records that are steered in it. */
@@ -278,7 +296,7 @@ async function build(
   const root = keep(
     await startNameserver({ address: at(1), port: place.dnsPort, zones: () => registry }),
   );
-  const credentials = newCredentials();
+  const credentials = newCredentials(wish.also);
   const servers = await startServers(place, wish, credentials.stores, keep);
   const shared = (type: VendorType) => ({
     address: at(vendorOctet[type]),
@@ -295,12 +313,23 @@ async function build(
     resolve: (name: string) => addressesOf(name, at),
     ...ttlMinOf(type, wish.ttl),
   });
-  const vendors = {
+  const google = credentials.google;
+  const vendors: LabVendors = {
     route53: keep(await startRoute53({ ...shared('route53'), credentials: credentials.route53 })),
     cloudflare: keep(
       await startCloudflare({ ...shared('cloudflare'), credentials: credentials.cloudflare }),
     ),
     alidns: keep(await startAlidns({ ...shared('alidns'), credentials: credentials.alidns })),
+    ...(google === undefined
+      ? {}
+      : {
+          google: keep(
+            await startGoogle({
+              ...shared('google'),
+              credentials: { project: google.project, tokens: new GoogleTokens(google.account) },
+            }),
+          ),
+        }),
   };
   registry.push(...registryZones(at, vendors, servers, zones));
   return new LoopbackLab(place, { root, ...servers, zones, credentials, vendors }, opened);
@@ -370,7 +399,7 @@ interface Parts extends Servers {
   readonly root: Nameserver;
   readonly zones: readonly SteeredZone[];
   readonly credentials: LabCredentials;
-  readonly vendors: Readonly<Record<VendorType, LabVendor>>;
+  readonly vendors: LabVendors;
 }
 
 class LoopbackLab implements Lab {
@@ -380,7 +409,8 @@ class LoopbackLab implements Lab {
   readonly dnsPort: number;
   readonly roots: readonly string[];
   readonly root: Nameserver;
-  readonly vendors: Readonly<Record<VendorType, LabVendor>>;
+  readonly vendors: LabVendors;
+  readonly vendorTypes: readonly VendorType[];
   readonly clouds: readonly string[];
   readonly origins: readonly Origin[];
   readonly records: readonly LabRecord[];
@@ -399,6 +429,7 @@ class LoopbackLab implements Lab {
     this.root = parts.root;
     this.roots = [parts.root.address];
     this.vendors = parts.vendors;
+    this.vendorTypes = [...vendorTypes, ...otherVendors].filter((t) => parts.vendors[t]);
     this.origins = parts.origins;
     this.stores = parts.stores;
     this.apis = parts.apis;
@@ -450,7 +481,7 @@ class LoopbackLab implements Lab {
 
   async heal(scope: Scope | null, name: string): Promise<string> {
     if (scope === null) {
-      for (const type of vendorTypes) this.#healVendor(type);
+      for (const type of this.vendorTypes) this.#healVendor(type);
       await Promise.all([...this.#all(), ...this.paths].map((part) => part.heal()));
       return 'everything is healed';
     }
@@ -461,7 +492,7 @@ class LoopbackLab implements Lab {
     }
     if (scope === 'zone') {
       const { type, zone } = this.#zone(name);
-      this.vendors[type].zoneFault(zone, null);
+      this.#at(type).zoneFault(zone, null);
       return `zone ${zoneWord(type, zone)} is healed`;
     }
     const isWay = scope === 'path' || scope === 'uplink';
@@ -479,7 +510,7 @@ class LoopbackLab implements Lab {
       const known = targets.map((t) => t.origin).join(', ');
       throw new LabError(`${value} is no DNS name and none of the targets ${known}`, 2);
     }
-    this.vendors[type].edit(name, 'CNAME', cname, ttl);
+    this.#at(type).edit(name, 'CNAME', cname, ttl);
     const what = cname === null ? 'removed' : `changed to ${cname}`;
     return `${name} was ${what} by hand at ${type}`;
   }
@@ -494,7 +525,7 @@ class LoopbackLab implements Lab {
   vendorFault(type: VendorType): string | null {
     const protects = (this.#protected.get(type)?.size ?? 0) > 0;
     const words = [
-      this.vendors[type].broken,
+      this.#at(type).broken,
       this.#rivals.has(type) ? 'second-writer' : null,
       protects ? 'protected' : null,
     ].filter((word) => word !== null);
@@ -508,7 +539,7 @@ class LoopbackLab implements Lab {
   }
 
   #breakVendor(type: VendorType, how: string): string {
-    const vendor = this.vendors[type];
+    const vendor = this.#at(type);
     if (how === 'partial-batch') throw new LabError(noPartialBatch, 2);
     if (how === 'second-writer') {
       this.#rivals.get(type)?.close();
@@ -525,26 +556,27 @@ class LoopbackLab implements Lab {
 
   #breakZone(name: string, how: string): string {
     const { type, zone } = this.#zone(name);
-    const vendor = this.vendors[type];
+    const vendor = this.#at(type);
     if (!vendor.zoneFaults.includes(how)) throw unknownFault('zone', how, vendor.zoneFaults);
     vendor.zoneFault(zone, how);
     return `zone ${zoneWord(type, zone)} is broken: ${how}, it ${zoneWords[how] ?? 'fails'}`;
   }
 
   #protect(type: VendorType, name: Name): void {
-    if (type === 'cloudflare') {
-      throw new LabError('cloudflare protects no single record: choose route53 or alidns', 2);
+    if (type !== 'route53' && type !== 'alidns') {
+      throw new LabError(`${type} protects no single record: choose route53 or alidns`, 2);
     }
     this.vendors[type].protect(name, true);
     this.#protected.set(type, (this.#protected.get(type) ?? new Set()).add(name));
   }
 
   #healVendor(type: VendorType): void {
-    this.vendors[type].fault(null);
-    for (const zone of this.vendors[type].zones) this.vendors[type].zoneFault(zone, null);
+    const vendor = this.#at(type);
+    vendor.fault(null);
+    for (const zone of vendor.zones) vendor.zoneFault(zone, null);
     this.#rivals.get(type)?.close();
     this.#rivals.delete(type);
-    for (const name of this.#protected.get(type) ?? []) this.vendors[type].protect(name, false);
+    for (const name of this.#protected.get(type) ?? []) vendor.protect(name, false);
     this.#protected.delete(type);
   }
 
@@ -587,16 +619,22 @@ class LoopbackLab implements Lab {
     const [vendor, zone = ''] = name.toLowerCase().split('/', 2) as [string, string?];
     const type = this.#vendor(vendor);
     const wanted = zone.replace(/\.?$/, '.');
-    if (this.vendors[type].zones.includes(wanted)) return { type, zone: wanted };
-    const known = this.vendors[type].zones.map((z) => zoneWord(type, z)).join(', ');
+    const { zones } = this.#at(type);
+    if (zones.includes(wanted)) return { type, zone: wanted };
+    const known = zones.map((z) => zoneWord(type, z)).join(', ');
     throw new LabError(`there is no zone ${name}: there are ${known}`, 2);
   }
 
   /** By the vendor's name or by that of the account in the ready configuration. */
   #vendor(name: string): VendorType {
-    const type = vendorTypes.find((t) => t === name || providerNames[t] === name);
+    const type = this.vendorTypes.find((t) => t === name || providerNames[t] === name);
     if (type !== undefined) return type;
-    throw new LabError(`there is no vendor ${name}: there are ${vendorTypes.join(', ')}`, 2);
+    throw new LabError(`there is no vendor ${name}: there are ${this.vendorTypes.join(', ')}`, 2);
+  }
+
+  /** One that is here. */
+  #at(type: VendorType): LabVendor {
+    return this.vendors[type]!;
   }
 }
 
@@ -774,15 +812,15 @@ function addressesOf(name: string, at: (octet: number) => string): readonly stri
 /** Everything above and beside the steered zones; one server is the root and every registry. */
 function registryZones(
   at: (octet: number) => string,
-  vendors: Readonly<Record<VendorType, LabVendor>>,
+  vendors: LabVendors,
   { origins, stores, apis, references }: Servers,
   steered: readonly SteeredZone[],
 ): readonly LabZone[] {
   const ttl = 3600;
   const delegate = (name: string, values: readonly string[]) => ({ name, type: 'NS', ttl, values });
   const address = (name: string, value: string) => ({ name, type: 'A', ttl, values: [value] });
-  const servers = vendorTypes.flatMap((type) =>
-    vendorHosts(type).map((host, i) => address(host, vendors[type].servers[i]!.address)),
+  const servers = Object.values(vendors).flatMap((vendor) =>
+    vendorHosts(vendor.type).map((host, i) => address(host, vendor.servers[i]!.address)),
   );
   const registry = address(registryHost, at(1));
   const hosts = [...origins, ...stores, ...apis, ...references].map((part) =>
@@ -817,7 +855,8 @@ function registryZones(
   });
 }
 
-function newCredentials(): LabCredentials {
+function newCredentials(also: readonly VendorType[]): LabCredentials {
+  const project = 'detour-lab';
   const word = (octets: number) => randomBytes(octets).toString('hex');
   return {
     route53: {
@@ -826,6 +865,7 @@ function newCredentials(): LabCredentials {
     },
     cloudflare: { apiToken: word(20) },
     alidns: { accessKeyId: `LTAI${word(10)}`, accessKeySecret: word(15) },
+    ...(also.includes('google') ? { google: { project, account: newGoogleAccount(project) } } : {}),
     stores: { accessKeyId: `LTAI${word(10)}`, secretAccessKey: word(20) },
   };
 }

@@ -1,4 +1,4 @@
-// `npm run bench:mass`: an origin dies under 1,000 records, each published at three vendors that
+// `npm run bench:mass`: an origin dies under 1,000 records, each published at four vendors that
 // throttle as the real ones do. Real controller, planner, adapters and probes, a store in memory;
 // the vendors stand in a process of their own, so that what is measured here is Detour's. For each
 // vendor it prints the calls by kind, the batches, the seconds from the decision to the last record
@@ -20,6 +20,13 @@ import { formatMarker } from '../../src/core/marker.ts';
 import type { Entry, Marker } from '../../src/core/model.ts';
 import { startAlidns } from '../../src/lab/vendors/alidns.ts';
 import { startCloudflare } from '../../src/lab/vendors/cloudflare.ts';
+import { startGoogle } from '../../src/lab/vendors/google.ts';
+import {
+  type GoogleAccount,
+  GoogleTokens,
+  googleKeyFile,
+  newGoogleAccount,
+} from '../../src/lab/vendors/google-tokens.ts';
 import { startNameserver } from '../../src/lab/vendors/nameserver.ts';
 import { startRoute53 } from '../../src/lab/vendors/route53.ts';
 import type { Call, LabVendor, VendorType } from '../../src/lab/vendors/vendor.ts';
@@ -36,14 +43,14 @@ const stallMostMs = 300;
 const decidedMostMs = 1_000;
 /**
  * Where a quota's burst covers everything, the least time is this process's own work: reading,
- * planning and proving 1,000 records at three vendors, on processors shared with the vendors.
+ * planning and proving 1,000 records at four vendors, on processors shared with the vendors.
  */
 const ownWorkSeconds = 2;
 const boundMs = 400_000;
 
 const zone = 'gslb.example.net.';
 const origins = { hangzhou: 'hz.shop.example.', tokyo: 'nrt.shop.example.' } as const;
-const providers = { r53: 'route53', cf: 'cloudflare', ali: 'alidns' } as const;
+const providers = { r53: 'route53', cf: 'cloudflare', ali: 'alidns', gdns: 'google' } as const;
 type ProviderName = keyof typeof providers;
 
 const keys = {
@@ -54,8 +61,11 @@ const keys = {
   ALI_SECRET: 'a-secret-of-the-bench',
 } as const;
 
+const project = 'detour-bench';
+
 /** What the other process says when it is ready. */
 interface Lab {
+  readonly google: GoogleAccount;
   readonly vendors: Readonly<Record<VendorType, { api: string; dns: readonly string[] }>>;
   readonly dns: { readonly address: string; readonly port: number };
   readonly origins: Readonly<Record<keyof typeof origins, number>>;
@@ -76,7 +86,8 @@ function markerOf(epoch: number, target: string): Marker {
 
 /** Vendors with every record adopted on the first origin, the origins, and a root. */
 async function serveLab(count: number): Promise<void> {
-  const vendors = await startVendors(count);
+  const google = newGoogleAccount(project);
+  const vendors = await startVendors(count, google);
   const rrsets = Object.values(origins).map((name) => {
     return { name, type: 'A', ttl: 3600, values: ['127.0.0.1'] };
   });
@@ -103,10 +114,13 @@ async function serveLab(count: number): Promise<void> {
   process.on('disconnect', () => process.exit(0));
   const places = Object.values(vendors).map((v) => [v.type, { api: v.api, dns: v.dns }] as const);
   const place = { address: dns.address, port: dns.port };
-  process.send!({ vendors: Object.fromEntries(places), dns: place, origins: ports });
+  process.send!({ google, vendors: Object.fromEntries(places), dns: place, origins: ports });
 }
 
-async function startVendors(count: number): Promise<Record<VendorType, LabVendor>> {
+async function startVendors(
+  count: number,
+  google: GoogleAccount,
+): Promise<Record<VendorType, LabVendor>> {
   const names = Array.from({ length: count }, (_, i) => nameOf(i));
   const { id } = markerOf(1, 'hangzhou');
   const text = `"${formatMarker(markerOf(1, 'hangzhou'))}"`;
@@ -145,12 +159,17 @@ async function startVendors(count: number): Promise<Record<VendorType, LabVendor
       ttlMin: 60,
       credentials: alibaba,
     }),
+    google: await startGoogle({
+      ...shared,
+      zones: holding([]),
+      credentials: { project, tokens: new GoogleTokens(google) },
+    }),
   };
 }
 
 /** Calls since the last time, by vendor and kind; the vendors' own logs forget the oldest. */
 function counting(vendors: Record<VendorType, LabVendor>): () => Calls {
-  const kinds: Calls = { route53: {}, cloudflare: {}, alidns: {} };
+  const kinds: Calls = { route53: {}, cloudflare: {}, alidns: {}, google: {} };
   const last = new Map<VendorType, Call>();
   const collect = () => {
     for (const { type, calls } of Object.values(vendors)) {
@@ -192,6 +211,8 @@ providers:
   cf: { type: cloudflare, apiToken: { env: CF_TOKEN }, ${common('cloudflare')} }
   ali: { type: alidns, ${common('alidns')},
     accessKeyId: { env: ALI_ID }, accessKeySecret: { env: ALI_SECRET } }
+  gdns: { type: google, project: ${project}, ${common('google')},
+    credentials: { serviceAccount: { env: GOOGLE_KEY } } }
 dns: { port: ${lab.dns.port}, roots: ["${lab.dns.address}"] }
 clouds: { aliyun: {}, aws: {} }
 origins:
@@ -209,7 +230,7 @@ ${Array.from({ length: count }, (_, i) => record(nameOf(i))).join('\n')}
 function record(name: string): string {
   const targets = Object.entries(origins).map(([o, cname]) => `{ origin: ${o}, cname: ${cname} }`);
   const list = targets.join(', ');
-  return `  ${name}: { ttl: 60, publish: [r53, cf, ali], mode: steer, targets: [${list}] }`;
+  return `  ${name}: { ttl: 60, publish: [r53, cf, ali, gdns], mode: steer, targets: [${list}] }`;
 }
 
 /** What the store remembers: every record decided long ago, on the first origin. */
@@ -293,6 +314,8 @@ function fewestWrites(count: number): Record<ProviderName, number> {
     cf: Math.ceil(count / Math.floor(3500 / 3)),
     // Claim the epoch, change CNAME and marker, delete the old claim.
     ali: 4 * count,
+    // Two sets a record either way, 1,000 in a change, and 100,000 bytes of values.
+    gdns: Math.ceil(count / Math.min(500, Math.floor(100_000 / characters))),
   };
 }
 
@@ -300,6 +323,7 @@ const writes: Readonly<Record<ProviderName, readonly string[]>> = {
   r53: ['ChangeResourceRecordSets'],
   cf: ['dns.records.batch'],
   ali: ['AddDomainRecord', 'UpdateDomainRecord', 'DeleteDomainRecord'],
+  gdns: ['dns.changes.create'],
 };
 
 interface Measured {
@@ -461,6 +485,7 @@ async function main(count: number): Promise<number> {
   const child = fork(import.meta.filename, ['--records', String(count), '--lab']);
   try {
     const [lab] = (await once(child, 'message')) as [Lab];
+    process.env.GOOGLE_KEY = googleKeyFile(project, lab.google, 'https://oauth2.googleapis.com');
     const missed = judge(await measure(child, lab, count), configuration(lab, count), count);
     console.log(missed.length === 0 ? 'goals: met' : `goals MISSED: ${missed.join('; ')}`);
     return missed.length === 0 ? 0 : 1;

@@ -18,6 +18,7 @@ const scripts: Readonly<Record<string, Name>> = {
   route53: 'xn--bcher-kva.example.',
   cloudflare: 'xn--bcher-kva.example.',
   alidns: 'xn--fsqu00a.example.',
+  google: 'xn--bcher-kva.example.',
 };
 
 /** What a zone is at each vendor from which nobody is served. */
@@ -25,6 +26,7 @@ const unserved: Readonly<Record<string, ZoneSettings>> = {
   route53: { undelegated: true },
   cloudflare: { undelegated: true, status: 'pending' },
   alidns: {},
+  google: { undelegated: true },
 };
 
 async function see(provider: Provider, name: Name, others: readonly Name[] = []): Promise<Seen> {

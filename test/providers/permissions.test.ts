@@ -13,6 +13,11 @@ const noSignal = new AbortController().signal;
 const allowed: Readonly<Record<string, (permission: string) => readonly string[]>> = {
   route53: (permission) => [permission.replace('route53:', '')],
   alidns: (permission) => [permission.replace('alidns:', '')],
+  // What a change does is permitted set by set.
+  google: (permission) =>
+    /^dns\.resourceRecordSets\.(create|delete)$/.test(permission)
+      ? ['dns.changes.create']
+      : [permission],
   cloudflare: (permission) =>
     ({
       'Zone Read': ['zones.list', 'zones.get'],

@@ -36,6 +36,8 @@ export interface RecordExtra {
   readonly status?: 'ENABLE' | 'DISABLE';
   readonly locked?: boolean;
   readonly remark?: string;
+  /** Google: given by a routing policy of this kind, so that it has no plain values. */
+  readonly routingPolicy?: 'wrr';
 }
 
 /** What a zone is at its vendor, beyond its records; each vendor reads its own words. */
@@ -44,9 +46,9 @@ export interface ZoneSettings {
   readonly undelegated?: boolean;
   /** Operations that the key may not use on this zone, by the name in `calls`; true: none at all. */
   readonly denied?: true | readonly string[];
-  /** Route 53 and Alidns: another account's by now. */
+  /** Route 53, Alidns and Google: another account's by now. */
   readonly foreign?: boolean;
-  /** Route 53. */
+  /** Route 53 and Google. */
   readonly privateZone?: boolean;
   readonly linkedService?: string;
   readonly acceleratedRecovery?: string;
@@ -68,6 +70,12 @@ export interface ZoneSettings {
   readonly inClean?: boolean;
   /** Alidns: locked by the vendor, so that nothing in it can be changed. */
   readonly forbidden?: boolean;
+  /** Google: of its DNSSEC; `off` unless given. */
+  readonly dnssec?: 'on' | 'off' | 'transfer';
+  /** Google: not a zone of records, but one that asks or points elsewhere. */
+  readonly special?: 'forwarding' | 'peering' | 'reverseLookup' | 'serviceDirectory';
+  /** Google: another zone of the same name beside it. */
+  readonly twin?: 'private' | 'public';
 }
 
 export interface ZoneSpec {
@@ -126,7 +134,9 @@ export interface Call {
   readonly status: number;
 }
 
-export type VendorType = 'route53' | 'cloudflare' | 'alidns';
+/** Those of every lab, and those that a lab may have besides. */
+export type UsualVendor = 'route53' | 'cloudflare' | 'alidns';
+export type VendorType = UsualVendor | 'google';
 
 /** One account at one vendor in the lab. */
 export interface LabVendor {
