@@ -226,7 +226,12 @@ const zonePage = z.object({
   ...next,
 });
 
-const changed = z.object({ kind: z.literal('dns#change'), id: z.string().min(1) });
+const changed = z.object({
+  kind: z.literal('dns#change'),
+  id: z.string().min(1),
+  status: z.enum(['pending', 'done']),
+  additions: z.array(z.unknown()).default([]),
+});
 
 /** A set to delete: its name, TTL and values exactly as the vendor wrote them. */
 const exactSet = z.object({ name: z.string(), ttl: z.number(), rrdatas: z.array(z.string()) });
@@ -869,10 +874,12 @@ async function sendChange(
   account: Account,
   zone: Zone,
   doing: string,
-  change: object,
+  change: { readonly deletions: readonly object[]; readonly additions: readonly object[] },
   signal: AbortSignal,
 ): Promise<Called<null>> {
   const path = `/${zone.id}/changes`;
   const answer = await call(account, { doing, path, shape: changed, signal, change });
-  return answer.ok ? done(null) : answer;
+  if (!answer.ok) return answer;
+  const isWhole = answer.value.additions.length === change.additions.length;
+  return isWhole ? done(null) : garbled(doing, true, 'not all of it was answered as made');
 }

@@ -539,6 +539,9 @@ function saysDone(vendor: VendorName, status: number, text: string): boolean {
   if (vendor === 'route53')
     return /<Id>\s*(<!\[CDATA\[)?[^<\s]/.test(text) && /PENDING|INSYNC/.test(text);
   if (vendor === 'cloudflare') return /"success":\s*true/.test(text) && /"posts"/.test(text);
+  if (vendor === 'google') {
+    return /"dns#change"/.test(text) && /"(pending|done)"/.test(text) && /"additions"/.test(text);
+  }
   // Read back after every write: what stands there must be said too.
   return text.includes(formatMarker(wanted.marker));
 }
