@@ -6,6 +6,7 @@ import type { ProviderType } from '../src/kit/extend.ts';
 import { alidns } from './alidns.ts';
 import { cloudflare } from './cloudflare.ts';
 import { dnspod } from './dnspod.ts';
+import { google } from './google.ts';
 import { powerdns } from './powerdns.ts';
 import { rfc2136 } from './rfc2136.ts';
 import { route53 } from './route53.ts';
@@ -19,6 +20,7 @@ export const providerTypes: Readonly<Record<string, ProviderType<unknown>>> = {
   cloudflare,
   alidns,
   dnspod,
+  google,
   rfc2136,
   powerdns,
 };

@@ -268,7 +268,10 @@ const zoneDetail = z.object({
 });
 
 const changed = z.object({
-  ChangeInfo: z.object({ Id: z.string().min(1) }),
+  ChangeInfo: z.object({
+    Id: z.string().min(1),
+    Status: z.enum(['PENDING', 'INSYNC']).optional(),
+  }),
 });
 
 /** A record set to delete: its name, TTL and values exactly as the vendor wrote them. */

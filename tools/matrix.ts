@@ -34,6 +34,8 @@ const measured: Readonly<Record<string, Measured>> = {
   cloudflare: never,
   alidns: { interleavings: 1000, relapses: 6, worstMs: 180, worstCalls: 28, alone: 0 },
   dnspod: { interleavings: 1000, relapses: 6, worstMs: 649, worstCalls: 48, alone: 2 },
+  // 2026-11-30.
+  google: never,
   // On BIND, on Knot and on PowerDNS.
   rfc2136: never,
   powerdns: { interleavings: 1000, relapses: 52, worstMs: 564, worstCalls: 20, alone: 0 },

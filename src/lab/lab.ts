@@ -27,17 +27,19 @@ import { LabError, type Scope, scopes } from './shell/control.ts';
 import { startAlidns } from './vendors/alidns.ts';
 import { startCloudflare } from './vendors/cloudflare.ts';
 import { startDnspod } from './vendors/dnspod.ts';
+import { startGoogle } from './vendors/google.ts';
+import { type GoogleAccount, GoogleTokens, newGoogleAccount } from './vendors/google-tokens.ts';
 import { type Nameserver, startNameserver } from './vendors/nameserver.ts';
 import { type Rival, startRival } from './vendors/rival.ts';
 import { startRoute53 } from './vendors/route53.ts';
 import type { SigningKey } from './vendors/sigv4.ts';
-import type { LabVendor, VendorType } from './vendors/vendor.ts';
+import type { LabVendor, UsualVendor, VendorType } from './vendors/vendor.ts';
 import { LabZone } from './vendors/zone.ts';
 
-/** Those of every lab; a fourth one is there on request. */
-export type ReadyVendor = Exclude<VendorType, 'dnspod'>;
-export const vendorTypes: readonly ReadyVendor[] = ['route53', 'cloudflare', 'alidns'];
-const everyType: readonly VendorType[] = [...vendorTypes, 'dnspod'];
+/** The vendors of every lab. */
+export const vendorTypes: readonly UsualVendor[] = ['route53', 'cloudflare', 'alidns'];
+/** Those that a lab has only where it is asked for them. */
+export const otherVendors: readonly VendorType[] = ['dnspod', 'google'];
 
 /** The names that the ready configuration gives to the accounts at the vendors. */
 const providerNames: Readonly<Record<VendorType, string>> = {
@@ -45,6 +47,7 @@ const providerNames: Readonly<Record<VendorType, string>> = {
   cloudflare: 'cf',
   alidns: 'ali',
   dnspod: 'dp',
+  google: 'gdns',
 };
 
 export interface LabOptions {
@@ -58,8 +61,8 @@ export interface LabOptions {
   readonly paths?: number;
   /** Clouds, 2 or 3; 2 unless set. The third has the last target of every record. */
   readonly clouds?: number;
-  /** DNS vendors, 3 or 4; 3 unless set. The fourth is DNSPod. */
-  readonly vendors?: number;
+  /** Vendors beside the usual ones; none unless set. */
+  readonly also?: readonly VendorType[];
   /** More zones at every vendor, beside `gslb.example.net`; none unless set. */
   readonly zones?: readonly ZoneWish[];
 }
@@ -90,12 +93,15 @@ interface LabCredentials {
   readonly route53: { readonly accessKeyId: string; readonly secretAccessKey: string };
   readonly cloudflare: { readonly apiToken: string };
   readonly alidns: { readonly accessKeyId: string; readonly accessKeySecret: string };
-  readonly dnspod: { readonly secretId: string; readonly secretKey: string };
+  /** Where the lab has them. */
+  readonly dnspod?: { readonly secretId: string; readonly secretKey: string };
+  readonly google?: { readonly project: string; readonly account: GoogleAccount };
   /** The key that the object stores of every cloud know. */
   readonly stores: SigningKey;
 }
 
-type LabVendors = Readonly<Record<ReadyVendor, LabVendor> & Partial<Record<VendorType, LabVendor>>>;
+type LabVendors = Readonly<Record<UsualVendor, LabVendor>> &
+  Readonly<Partial<Record<VendorType, LabVendor>>>;
 
 export interface Lab {
   /** First three octets of every address: `127.81.7`. */
@@ -110,7 +116,7 @@ export interface Lab {
   readonly roots: readonly string[];
   readonly root: Nameserver;
   readonly vendors: LabVendors;
-  /** Which vendors there are. */
+  /** The types of its vendors, the usual ones first. */
   readonly vendorTypes: readonly VendorType[];
   /** The primary cloud first. */
   readonly clouds: readonly string[];
@@ -191,6 +197,7 @@ const vendorOctet: Readonly<Record<VendorType, number>> = {
   cloudflare: 61,
   alidns: 71,
   dnspod: 74,
+  google: 55,
 };
 
 function vendorHosts(type: VendorType): readonly Name[] {
@@ -200,11 +207,11 @@ function vendorHosts(type: VendorType): readonly Name[] {
 /** Names that the registry needs, so that no zone may take them over. */
 const registryNames: readonly Name[] = [
   ...['example.', 'net.', 'example.net.', registryHost],
-  ...everyType.flatMap(vendorHosts),
+  ...[...vendorTypes, ...otherVendors].flatMap(vendorHosts),
 ];
 
 const allOctets = [
-  ...[1, 51, 52, 53, 61, 62, 63, 71, 72, 73, 74, 75, 76],
+  ...[1, 51, 52, 53, 55, 56, 57, 61, 62, 63, 71, 72, 73, 74, 75, 76],
   ...sites.map((s) => s.octet),
   ...Object.values({ ...storeOctets, ...apiOctets, ...referenceOctets }),
   ...ways.map((w) => w.octet),
@@ -233,10 +240,6 @@ export async function startLab(options: LabOptions = {}): Promise<Lab> {
   if (cloudCount !== 2 && cloudCount !== clouds.length) {
     throw new LabError(`clouds: expected 2 or ${clouds.length}`, 2);
   }
-  const vendors = options.vendors ?? vendorTypes.length;
-  if (vendors < vendorTypes.length || vendors > everyType.length) {
-    throw new LabError(`vendors: expected ${vendorTypes.length} or ${everyType.length}`, 2);
-  }
   const wish: Wish = {
     count,
     ttl,
@@ -244,7 +247,7 @@ export async function startLab(options: LabOptions = {}): Promise<Lab> {
     paths: paths === 1 ? 0 : paths,
     clouds: clouds.slice(0, cloudCount),
     zones: options.zones ?? [],
-    vendors: everyType.slice(0, vendors),
+    also: options.also ?? [],
   };
   const zones = labZones(wish);
   for (let attempt = 1; ; attempt++) {
@@ -275,7 +278,7 @@ interface Wish {
   readonly paths: number;
   readonly clouds: readonly string[];
   readonly zones: readonly ZoneWish[];
-  readonly vendors: readonly VendorType[];
+  readonly also: readonly VendorType[];
 }
 
 /** A zone with the records that are steered in it. */
@@ -299,7 +302,7 @@ async function build(
   const root = keep(
     await startNameserver({ address: at(1), port: place.dnsPort, zones: () => registry }),
   );
-  const credentials = newCredentials();
+  const credentials = newCredentials(wish.also);
   const servers = await startServers(place, wish, credentials.stores, keep);
   const shared = (type: VendorType) => ({
     address: at(vendorOctet[type]),
@@ -316,19 +319,30 @@ async function build(
     resolve: (name: string) => addressesOf(name, at),
     ...ttlMinOf(type, wish.ttl),
   });
-  const vendors = {
+  const google = credentials.google;
+  const vendors: LabVendors = {
     route53: keep(await startRoute53({ ...shared('route53'), credentials: credentials.route53 })),
     cloudflare: keep(
       await startCloudflare({ ...shared('cloudflare'), credentials: credentials.cloudflare }),
     ),
     alidns: keep(await startAlidns({ ...shared('alidns'), credentials: credentials.alidns })),
-    ...(wish.vendors.includes('dnspod')
-      ? {
+    ...(credentials.dnspod === undefined
+      ? {}
+      : {
           dnspod: keep(
             await startDnspod({ ...shared('dnspod'), indexLagMs, credentials: credentials.dnspod }),
           ),
-        }
-      : {}),
+        }),
+    ...(google === undefined
+      ? {}
+      : {
+          google: keep(
+            await startGoogle({
+              ...shared('google'),
+              credentials: { project: google.project, tokens: new GoogleTokens(google.account) },
+            }),
+          ),
+        }),
   };
   registry.push(...registryZones(at, vendors, servers, zones));
   return new LoopbackLab(place, { root, ...servers, zones, credentials, vendors }, opened);
@@ -428,7 +442,7 @@ class LoopbackLab implements Lab {
     this.root = parts.root;
     this.roots = [parts.root.address];
     this.vendors = parts.vendors;
-    this.vendorTypes = everyType.filter((type) => type in parts.vendors);
+    this.vendorTypes = [...vendorTypes, ...otherVendors].filter((t) => parts.vendors[t]);
     this.origins = parts.origins;
     this.stores = parts.stores;
     this.apis = parts.apis;
@@ -537,10 +551,6 @@ class LoopbackLab implements Lab {
     await Promise.all(this.#opened.map((close) => close()));
   }
 
-  #at(type: VendorType): LabVendor {
-    return this.vendors[type]!;
-  }
-
   #breakVendor(type: VendorType, how: string): string {
     const vendor = this.#at(type);
     if (how === 'partial-batch') throw new LabError(noPartialBatch, 2);
@@ -566,7 +576,7 @@ class LoopbackLab implements Lab {
   }
 
   #protect(type: VendorType, name: Name): void {
-    if (type === 'cloudflare' || type === 'dnspod') {
+    if (type !== 'route53' && type !== 'alidns') {
       throw new LabError(`${type} protects no single record: choose route53 or alidns`, 2);
     }
     this.#at(type).protect(name, true);
@@ -574,11 +584,12 @@ class LoopbackLab implements Lab {
   }
 
   #healVendor(type: VendorType): void {
-    this.#at(type).fault(null);
-    for (const zone of this.#at(type).zones) this.#at(type).zoneFault(zone, null);
+    const vendor = this.#at(type);
+    vendor.fault(null);
+    for (const zone of vendor.zones) vendor.zoneFault(zone, null);
     this.#rivals.get(type)?.close();
     this.#rivals.delete(type);
-    for (const name of this.#protected.get(type) ?? []) this.#at(type).protect(name, false);
+    for (const name of this.#protected.get(type) ?? []) vendor.protect(name, false);
     this.#protected.delete(type);
   }
 
@@ -621,10 +632,9 @@ class LoopbackLab implements Lab {
     const [vendor, zone = ''] = name.toLowerCase().split('/', 2) as [string, string?];
     const type = this.#vendor(vendor);
     const wanted = zone.replace(/\.?$/, '.');
-    if (this.#at(type).zones.includes(wanted)) return { type, zone: wanted };
-    const known = this.#at(type)
-      .zones.map((z) => zoneWord(type, z))
-      .join(', ');
+    const { zones } = this.#at(type);
+    if (zones.includes(wanted)) return { type, zone: wanted };
+    const known = zones.map((z) => zoneWord(type, z)).join(', ');
     throw new LabError(`there is no zone ${name}: there are ${known}`, 2);
   }
 
@@ -633,6 +643,11 @@ class LoopbackLab implements Lab {
     const type = this.vendorTypes.find((t) => t === name || providerNames[t] === name);
     if (type !== undefined) return type;
     throw new LabError(`there is no vendor ${name}: there are ${this.vendorTypes.join(', ')}`, 2);
+  }
+
+  /** One that is here. */
+  #at(type: VendorType): LabVendor {
+    return this.vendors[type]!;
   }
 }
 
@@ -817,8 +832,8 @@ function registryZones(
   const ttl = 3600;
   const delegate = (name: string, values: readonly string[]) => ({ name, type: 'NS', ttl, values });
   const address = (name: string, value: string) => ({ name, type: 'A', ttl, values: [value] });
-  const servers = Object.values(vendors).flatMap(({ type, servers }) =>
-    vendorHosts(type).map((host, i) => address(host, servers[i]!.address)),
+  const servers = Object.values(vendors).flatMap((vendor) =>
+    vendorHosts(vendor.type).map((host, i) => address(host, vendor.servers[i]!.address)),
   );
   const registry = address(registryHost, at(1));
   const hosts = [...origins, ...stores, ...apis, ...references].map((part) =>
@@ -853,7 +868,8 @@ function registryZones(
   });
 }
 
-function newCredentials(): LabCredentials {
+function newCredentials(also: readonly VendorType[]): LabCredentials {
+  const project = 'detour-lab';
   const word = (octets: number) => randomBytes(octets).toString('hex');
   return {
     route53: {
@@ -862,7 +878,10 @@ function newCredentials(): LabCredentials {
     },
     cloudflare: { apiToken: word(20) },
     alidns: { accessKeyId: `LTAI${word(10)}`, accessKeySecret: word(15) },
-    dnspod: { secretId: `AKID${word(16)}`, secretKey: word(16) },
+    ...(also.includes('dnspod')
+      ? { dnspod: { secretId: `AKID${word(16)}`, secretKey: word(16) } }
+      : {}),
+    ...(also.includes('google') ? { google: { project, account: newGoogleAccount(project) } } : {}),
     stores: { accessKeyId: `LTAI${word(10)}`, secretAccessKey: word(20) },
   };
 }

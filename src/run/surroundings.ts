@@ -15,6 +15,7 @@ const usualApis: Readonly<Record<string, string>> = {
   route53: 'route53.amazonaws.com',
   cloudflare: 'api.cloudflare.com',
   alidns: 'alidns.aliyuncs.com',
+  google: 'dns.googleapis.com',
 };
 
 /** Bytes of one file of certificates that are looked at. */

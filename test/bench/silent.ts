@@ -19,11 +19,10 @@ import { setTimeout as pause } from 'node:timers/promises';
 import tls from 'node:tls';
 import { parseArgs } from 'node:util';
 import { formatMarker } from '../../src/core/marker.ts';
-import type { ReadyVendor as VendorType } from '../../src/lab/lab.ts';
 import { startAlidns } from '../../src/lab/vendors/alidns.ts';
 import { startCloudflare } from '../../src/lab/vendors/cloudflare.ts';
 import { startRoute53 } from '../../src/lab/vendors/route53.ts';
-import type { LabVendor } from '../../src/lab/vendors/vendor.ts';
+import type { LabVendor, UsualVendor } from '../../src/lab/vendors/vendor.ts';
 import { runDaemon } from '../../src/run/daemon.ts';
 import { keepYoung } from '../../src/run/heap.ts';
 import { catchSignals } from '../../src/run/signals.ts';
@@ -44,20 +43,20 @@ const boundMs = 120_000;
 const niceness = -10;
 
 const zone = 'gslb.example.net.';
-const apis: Readonly<Record<VendorType, string>> = {
+const apis: Readonly<Record<UsualVendor, string>> = {
   route53: 'route53.api.test',
   cloudflare: 'cloudflare.api.test',
   alidns: 'alidns.api.test',
 };
-const vendorTypes = Object.keys(apis) as VendorType[];
+const vendorTypes = Object.keys(apis) as UsualVendor[];
 const servers = ['127.0.53.1', '127.0.53.2'];
 const proxyName = 'proxy.line.test';
 /** Where probes straight from this machine come from, so that the origins can tell. */
 const addresses: Readonly<Record<string, Line>> = { '127.0.0.2': 'line-a', '127.0.0.3': 'line-b' };
 const lines = ['line-a', 'line-b', 'proxy'] as const;
 type Line = (typeof lines)[number];
-const byType = <T>(of: (type: VendorType) => T) =>
-  Object.fromEntries(vendorTypes.map((type) => [type, of(type)])) as Record<VendorType, T>;
+const byType = <T>(of: (type: UsualVendor) => T) =>
+  Object.fromEntries(vendorTypes.map((type) => [type, of(type)])) as Record<UsualVendor, T>;
 const ids = (count: number) => Array.from({ length: count }, (_, i) => i + 1);
 const [silent, healthy] = [ids(6), ids(30)];
 const silentName = (i: number) => `s${i}.silent.test`;
@@ -95,8 +94,8 @@ const { values } = parseArgs({
 interface World {
   readonly ports: Readonly<Record<'well' | 'silent' | 'proxy', number>>;
   /** Base URLs of the APIs, by their names. */
-  readonly apis: Readonly<Record<VendorType, string>>;
-  readonly dns: Readonly<Record<VendorType, readonly string[]>>;
+  readonly apis: Readonly<Record<UsualVendor, string>>;
+  readonly dns: Readonly<Record<UsualVendor, readonly string[]>>;
 }
 
 /** What the world has seen since it was last asked. */
@@ -104,7 +103,7 @@ interface Seen {
   /** Probes that reached a healthy origin, by line; each with how late after the one before. */
   readonly lateMs: Readonly<Record<Line, readonly number[]>>;
   /** Calls that a vendor has answered with anything but 200. */
-  readonly refused: Readonly<Record<VendorType, number>>;
+  readonly refused: Readonly<Record<UsualVendor, number>>;
   /** Questions for each vendor's API, and for silent names, at both servers. */
   readonly asked: Readonly<Record<string, number>>;
   /** How late a turn of the world's own loop comes, p99: this machine's part in all lateness. */
@@ -167,7 +166,7 @@ async function openWorld(pair: Certificate): Promise<void> {
 }
 
 /** Every record stands where it should, decided long ago. */
-async function startVendors(): Promise<Record<VendorType, LabVendor>> {
+async function startVendors(): Promise<Record<UsualVendor, LabVendor>> {
   const id = 'b'.repeat(16);
   const records = healthy.flatMap((i) => {
     const [target] = targetsOf(i);
@@ -221,7 +220,7 @@ async function overTls(vendor: LabVendor, pair: Certificate): Promise<string> {
   front.listen(0, '127.0.0.1');
   await once(front, 'listening');
   const at = (front.address() as AddressInfo).port;
-  return `https://${apis[vendor.type as VendorType]}:${at}${pathname === '/' ? '' : pathname}`;
+  return `https://${apis[vendor.type as UsualVendor]}:${at}${pathname === '/' ? '' : pathname}`;
 }
 
 /** The two servers that know every name, and of which six can fall silent; no answer is kept. */
@@ -286,7 +285,7 @@ async function startOrigins() {
 // ---------------------------------------------------------------- the daemon
 
 function configuration({ ports, apis: urls, dns }: World, place: string, port: number): string {
-  const provider = (type: VendorType, keys: string) => {
+  const provider = (type: UsualVendor, keys: string) => {
     const nameservers = JSON.stringify(dns[type]);
     return `  ${type}: { type: ${type}, zone: ${zone}, endpoint: "${urls[type]}",
     nameservers: ${nameservers}, ${keys} }`;
@@ -353,7 +352,7 @@ interface Measured {
   /** What was said of healthy origins, paths or Detour itself beyond what the outage is. */
   readonly flaps: readonly string[];
   readonly switches: number;
-  readonly vendors: Readonly<Record<VendorType, Exchanges>>;
+  readonly vendors: Readonly<Record<UsualVendor, Exchanges>>;
   readonly asked: Seen['asked'];
   readonly worldLateMs: number;
   readonly load: number;

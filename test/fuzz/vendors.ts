@@ -11,6 +11,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { gzipSync } from 'node:zlib';
 import { alidns } from '../../providers/alidns.ts';
 import { cloudflare } from '../../providers/cloudflare.ts';
+import { google } from '../../providers/google.ts';
 import { powerdns } from '../../providers/powerdns.ts';
 import { route53 } from '../../providers/route53.ts';
 import { claimName, formatMarker, markerName } from '../../src/core/marker.ts';
@@ -18,13 +19,19 @@ import type { Answer, Change, Result, Seen } from '../../src/core/model.ts';
 import type { Provider, ProviderType } from '../../src/kit/extend.ts';
 import { startAlidns } from '../../src/lab/vendors/alidns.ts';
 import { startCloudflare } from '../../src/lab/vendors/cloudflare.ts';
+import { startGoogle } from '../../src/lab/vendors/google.ts';
+import {
+  GoogleTokens,
+  googleKeyFile,
+  newGoogleAccount,
+} from '../../src/lab/vendors/google-tokens.ts';
 import { startRoute53 } from '../../src/lab/vendors/route53.ts';
 import type { LabVendor } from '../../src/lab/vendors/vendor.ts';
 import { marker, markerText } from '../parts/answers.ts';
 import { type Dice, mutateJson, mutateText, mutateXml, oddValue } from './dice.ts';
 import { Broken, demand, ends, heldMib, Reached, Slow, type Stand, target } from './harness.ts';
 
-const vendors = ['route53', 'cloudflare', 'alidns', 'powerdns'] as const;
+const vendors = ['route53', 'cloudflare', 'alidns', 'google', 'powerdns'] as const;
 type VendorName = (typeof vendors)[number];
 const calls = ['zone', 'read', 'readMany', 'write', 'preflight'] as const;
 type CallName = (typeof calls)[number];
@@ -532,6 +539,9 @@ function saysDone(vendor: VendorName, status: number, text: string): boolean {
   if (vendor === 'route53')
     return /<Id>\s*(<!\[CDATA\[)?[^<\s]/.test(text) && /PENDING|INSYNC/.test(text);
   if (vendor === 'cloudflare') return /"success":\s*true/.test(text) && /"posts"/.test(text);
+  if (vendor === 'google') {
+    return /"dns#change"/.test(text) && /"(pending|done)"/.test(text) && /"additions"/.test(text);
+  }
   // Read back after every write: what stands there must be said too.
   return text.includes(formatMarker(wanted.marker));
 }
@@ -590,16 +600,26 @@ async function openAccount(vendor: VendorName): Promise<Account> {
       const keys = { accessKeyId: A, accessKeySecret: B };
       return inLab(lab, alidns, (endpoint) => ({ ...keys, endpoint, zone }));
     }
+    case 'google': {
+      const project = 'detour-fuzz';
+      const account = newGoogleAccount(project);
+      const credentials = { project, tokens: new GoogleTokens(account) };
+      const lab = await startGoogle({ ...options, credentials });
+      const keyFile = googleKeyFile(project, account, 'https://oauth2.googleapis.com/token');
+      const keys = { project, credentials: { serviceAccount: { env: 'C' } } };
+      return inLab(lab, google, (endpoint) => ({ ...keys, endpoint, zone }), keyFile);
+    }
     case 'powerdns':
       return startPowerdnsStandIn();
   }
 }
 
-function opener(row: ProviderType<unknown>, settings: (endpoint: string) => object) {
+function opener(row: ProviderType<unknown>, settings: (endpoint: string) => object, keyFile = '') {
+  const texts: Readonly<Record<string, string>> = { A: keyId, B: secret, C: keyFile };
   return (endpoint: string, callTimeoutMs = callMs): Provider =>
     row.create(row.type, row.settings.parse(settings(endpoint)), {
       callTimeoutMs,
-      secret: (ref) => ('env' in ref && ref.env === 'A' ? keyId : secret),
+      secret: (ref) => texts['env' in ref ? ref.env : ''] ?? secret,
     });
 }
 
@@ -607,9 +627,10 @@ function inLab(
   lab: LabVendor,
   row: ProviderType<unknown>,
   settings: (endpoint: string) => object,
+  keyFile?: string,
 ): Account {
   const { host } = new URL(lab.api);
-  const open = opener(row, settings);
+  const open = opener(row, settings, keyFile);
   return {
     api: lab.api,
     open: (via, timeoutMs) => open(lab.api.replace(host, via), timeoutMs),

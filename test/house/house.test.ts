@@ -202,7 +202,7 @@ const reserved: readonly (readonly [word: RegExp, allowed: readonly RegExp[], in
       'take an agent from providers/kit/agents.ts, which looks names up and verifies',
     ],
     [
-      /\bconsole\.(?!aliyun|aws)/,
+      /\bconsole\.(?!aliyun|aws|cloud\.)/,
       [/^src\/cli\/completion\.ts$/],
       'write through the log or the io of a command',
     ],

@@ -41,7 +41,7 @@ import { LabError, scopes, socketPlace, startControl } from '../../src/lab/shell
 import { labSettings } from '../../src/lab/shell/settings.ts';
 import { askCname, Story, WireWatch } from '../../src/lab/shell/story.ts';
 import { startRival } from '../../src/lab/vendors/rival.ts';
-import { vendorFaults, zoneFaults } from '../../src/lab/vendors/vendor.ts';
+import { type VendorType, vendorFaults, zoneFaults } from '../../src/lab/vendors/vendor.ts';
 import { tables } from '../../src/run/build.ts';
 
 // ---------------------------------------------------------------- hands
@@ -459,8 +459,8 @@ const marked = (epoch: number, id: string) =>
   `detour=1 cluster=lab epoch=${epoch} id=${id} term=1 kind=auto target=hangzhou pin=none`;
 
 /** What a vendor serves at a name: all values as one text. */
-function servedAt(lab: Lab, vendor: (typeof vendorTypes)[number], name: string, type: string) {
-  return lab.vendors[vendor].zone(lab.zone).get(name, type)?.values.join(' | ') ?? null;
+function servedAt(lab: Lab, vendor: VendorType, name: string, type: string) {
+  return lab.vendors[vendor]!.zone(lab.zone).get(name, type)?.values.join(' | ') ?? null;
 }
 
 test('a record is edited by hand at each vendor: to a target, to a name, to nothing', () =>
@@ -623,6 +623,41 @@ test('the ready configuration says where everything is and holds no secret', () 
       assert.ok(secrets.some((f) => f.text.includes(secret)));
     }
   }));
+
+test('Google stands beside the usual vendors where it is asked for, and can be used and broken', () =>
+  withLab(
+    async (lab) => {
+      const [vendor, name] = [lab.vendors.google!, 'www.gslb.example.net.'];
+      assert.deepEqual(lab.vendorTypes, [...vendorTypes, 'google']);
+      const root = `${lab.roots[0]}:${lab.dnsPort}`;
+      const { authority } = await dig(root, name, 'CNAME');
+      const hosts = authority.flatMap((r) => (r.type === 'NS' ? [r.target] : []));
+      assert.ok(vendor.zone(lab.zone).ns.every((host) => hosts.includes(host)));
+      const files = labSettings(lab, { directory: '/lab', socket: '/s', listenPort: 9153 });
+      const text = files.find((f) => f.path.endsWith('detour.yaml'))!.text;
+      const parsed = parseConfig(text, 'detour.yaml', tables);
+      assert.ok(parsed.ok, JSON.stringify(parsed));
+      assert.ok(parsed.config.core.records[name]!.publish.some((p) => p.provider === 'gdns'));
+      const keyFile = files.find((f) => f.path === '/lab/secrets/google.json')!.text;
+      const settings = parsed.config.providers['gdns']!.settings;
+      const context = { secret: () => keyFile, callTimeoutMs: 5000 };
+      const provider = tables.providers['google']!.create('gdns', settings, context);
+      const read = await provider.read([name], AbortSignal.timeout(5000));
+      provider.close();
+      assert.ok(read[name]?.kind === 'answered', JSON.stringify(read));
+      assert.match(await lab.break('vendor', 'gdns', 'auth'), /vendor google is broken/);
+      assert.equal(lab.vendorFault('google'), 'auth');
+      lab.edit('google', name, 'tokyo');
+      await lab.heal(null, '');
+      assert.equal(lab.vendorFault('google'), null);
+      await until(
+        'it is served',
+        () => servedAt(lab, 'google', name, 'CNAME') === 'nrt.shop.example.',
+      );
+      assert.throws(() => lab.protect('google', name), /protects no single record/);
+    },
+    { also: ['google'] },
+  ));
 
 test('with three paths and a need the configuration is one that Detour takes, without a warning', () =>
   withLab(

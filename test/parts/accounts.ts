@@ -9,6 +9,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { alidns } from '../../providers/alidns.ts';
 import { cloudflare } from '../../providers/cloudflare.ts';
 import { dnspod } from '../../providers/dnspod.ts';
+import { google } from '../../providers/google.ts';
 import {
   addRecord,
   deleteSet,
@@ -37,6 +38,12 @@ import { parseHostPort, parseSubnet, type Subnet } from '../../src/kit/schema.ts
 import { startAlidns } from '../../src/lab/vendors/alidns.ts';
 import { startCloudflare } from '../../src/lab/vendors/cloudflare.ts';
 import { startDnspod } from '../../src/lab/vendors/dnspod.ts';
+import { startGoogle } from '../../src/lab/vendors/google.ts';
+import {
+  GoogleTokens,
+  googleKeyFile,
+  newGoogleAccount,
+} from '../../src/lab/vendors/google-tokens.ts';
 import { startRoute53 } from '../../src/lab/vendors/route53.ts';
 import type { LabVendor, RecordExtra, VendorOptions } from '../../src/lab/vendors/vendor.ts';
 import { type BindKey, newKey, startBind, withoutBind } from './bind.ts';
@@ -176,6 +183,28 @@ export const rows: readonly Row[] = [
       ),
   },
   {
+    title: google.capabilities.title,
+    capabilities: google.capabilities,
+    skip: false,
+    start: () => {
+      const [project, tokenUri] = ['detour-tests', 'https://oauth2.googleapis.com/token'];
+      const [right, wrong] = [newGoogleAccount(project), newGoogleAccount(project)];
+      const keyFile = googleKeyFile(project, right, tokenUri);
+      return inLab(
+        startGoogle,
+        { project, tokens: new GoogleTokens(right) },
+        (vendor) => [
+          google,
+          { project, credentials: { serviceAccount: { env: 'A' } }, endpoint: vendor.api },
+          { A: keyFile },
+          // The same account and key by name, and another key.
+          { A: googleKeyFile(project, { ...wrong, keyId: right.keyId }, tokenUri) },
+        ],
+        [['weighted', 'a routing policy', { routingPolicy: 'wrr' }]],
+      );
+    },
+  },
+  {
     title: 'Dynamic update with TSIG: BIND',
     capabilities: rfc2136.capabilities,
     skip: withoutBind,
@@ -255,6 +284,8 @@ type Opening = readonly [
   row: ProviderType<unknown>,
   settings: object,
   secrets: Readonly<Record<string, string>>,
+  /** What is well-formed and refused; the same with letters changed places unless given. */
+  wrong?: Readonly<Record<string, string>>,
 ];
 
 async function inLab<C>(
@@ -279,13 +310,13 @@ async function inLab<C>(
     changeMs: 2,
     indexLagMs: 1,
   });
-  const [row, settings, secrets] = opening(vendor, credentials);
+  const [row, settings, secrets, wrong] = opening(vendor, credentials);
   const { host } = new URL(vendor.api);
   const servers = vendor.dns.map(serverOf);
   return {
     zone,
     secrets: Object.values(secrets),
-    open: opener(row, (via) => rerouted(settings, host, via), secrets),
+    open: opener(row, (via) => rerouted(settings, host, via), secrets, wrong),
     place: host,
     vendor,
     edit: async (name, type, values, ttl) => vendor.edit(name, type, valuesOf(values), ttl),
@@ -397,12 +428,15 @@ function opener(
   row: ProviderType<unknown>,
   settings: (via: string | null) => object,
   secrets: Readonly<Record<string, string>>,
+  wrong?: Readonly<Record<string, string>>,
 ): Account['open'] {
   return ({ callTimeoutMs = 5000, wrongKey = false, via } = {}) =>
     row.create(row.type, row.settings.parse(settings(via ?? null)), {
       callTimeoutMs,
       secret: (ref) => {
-        const right = secrets[(ref as { env: string }).env]!;
+        const { env } = ref as { env: string };
+        const right = secrets[env]!;
+        if (wrongKey && wrong !== undefined) return wrong[env]!;
         // The halves of its first 16 letters swapped: as long, as well-formed, and wrong.
         return wrongKey ? right.slice(8, 16) + right.slice(0, 8) + right.slice(16) : right;
       },

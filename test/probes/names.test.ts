@@ -11,6 +11,7 @@ import { after, test } from 'node:test';
 import { providerTypes } from '../../providers/index.ts';
 import { createLookup } from '../../src/dns/lookup.ts';
 import type { PathSpec } from '../../src/kit/extend.ts';
+import { googleKeyFile, newGoogleAccount } from '../../src/lab/vendors/google-tokens.ts';
 import { checkTypes, createProber } from '../../src/probes/index.ts';
 import { withServer, words } from '../parts/listening.ts';
 import { type Respond, rr, startNameservers } from '../parts/nameserver.ts';
@@ -19,6 +20,7 @@ import { startHttpProxy, startSocks } from '../parts/proxy.ts';
 const scratch = mkdtempSync(join(tmpdir(), 'detour-names-'));
 after(() => rmSync(scratch, { recursive: true, force: true }));
 
+const keyFile = googleKeyFile('detour-tests', newGoogleAccount('detour-tests'), 'https://x.test');
 const silentNames = Array.from({ length: 6 }, (_, i) => `n${i}.dead.test`);
 const respond: Respond = ({ name, type }) => {
   if (name.endsWith('.dead.test.')) return null;
@@ -42,6 +44,12 @@ const accounts = (port: number): Readonly<Record<string, Record<string, unknown>
       accessKeyId: secret,
       accessKeySecret: secret,
       endpoint: endpoint('alidns'),
+      zone: 'example.net.',
+    },
+    google: {
+      project: 'detour-tests',
+      credentials: { serviceAccount: { env: 'KEY_FILE' } },
+      endpoint: endpoint('google'),
       zone: 'example.net.',
     },
     powerdns: {
@@ -78,7 +86,9 @@ test('six silent names at two name servers keep no vendor from being reached', a
     await withServer(web, async (port) => {
       for (const [type, settings] of Object.entries(accounts(port))) {
         const before = connections;
-        const context = { secret: () => 'c2VjcmV0', callTimeoutMs: 20_000, lookup };
+        const secret = (ref: object) =>
+          'env' in ref && ref.env === 'KEY_FILE' ? keyFile : 'c2VjcmV0';
+        const context = { secret, callTimeoutMs: 20_000, lookup };
         const provider = providerTypes[type]!.create('one', settings as never, context);
         const found = await provider.zone('www.example.net.', AbortSignal.timeout(20_000));
         assert.equal(found.ok, false);

@@ -358,6 +358,73 @@ const dnspod: readonly Case[] = [
   ...onTheWay,
 ];
 
+// ---------------------------------------------------------------- Google Cloud DNS
+
+function gcp(
+  status: number,
+  reason: string,
+  text: string,
+  meaning: Meaning,
+  more: { headers?: Record<string, string>; retryAfterMs?: number } = {},
+): Case {
+  const reply = (said: string): Reply => ({
+    status,
+    headers: { 'content-type': 'application/json; charset=UTF-8', ...more.headers },
+    body: JSON.stringify({
+      error: {
+        ...{ code: status, message: said },
+        errors: [{ message: said, domain: 'global', reason }],
+      },
+    }),
+  });
+  const { retryAfterMs } = more;
+  const rest = retryAfterMs === undefined ? {} : { retryAfterMs };
+  return { what: `HTTP ${status} ${reason}`, reply, text, ...meant(meaning), ...rest };
+}
+
+const deleted = "'entity.change.deletions[0]'";
+const google: readonly Case[] = [
+  gcp(412, 'conditionNotMet', `Precondition not met for ${deleted}`, overtaken),
+  gcp(412, 'preconditionFailed', `Precondition not met for ${deleted}`, overtaken),
+  gcp(404, 'notFound', `The ${deleted} resource named 'www.fo.test. (CNAME)' does not exist.`, [
+    'rejected',
+    'conflict',
+    ['zone', 'record'],
+  ]),
+  gcp(409, 'alreadyExists', "The resource 'entity.change.additions[0]' already exists", overtaken),
+  gcp(400, 'cnameResourceRecordSetConflict', 'may have either one CNAME or others', overtaken),
+  gcp(400, 'invalid', "Invalid value for 'entity.change.additions[0].ttl': '-1'", refused),
+  gcp(400, 'invalidFieldValue', 'Invalid field', refused),
+  gcp(400, 'required', 'The parameter is required but was missing.', refused),
+  gcp(400, 'parseError', 'Parse Error', refused),
+  gcp(413, 'uploadTooLarge', 'Request payload size exceeds the limit.', refused),
+  gcp(401, 'authError', 'Request had invalid authentication credentials.', keys),
+  gcp(401, 'required', 'Login Required.', keys),
+  gcp(403, 'forbidden', 'Forbidden', denied),
+  gcp(403, 'accessNotConfigured', 'Cloud DNS API has not been used in project 1', keys),
+  gcp(403, 'inactiveBillingState', 'The project cannot accept requests', keys),
+  gcp(403, 'rateLimitExceeded', "Quota exceeded for quota metric 'Requests'", slower),
+  gcp(403, 'userRateLimitExceeded', 'User rate limit exceeded', slower),
+  gcp(429, 'rateLimitExceeded', "Quota exceeded for quota metric 'Requests'", slower, {
+    headers: { 'retry-after': '30' },
+    retryAfterMs: 30_000,
+  }),
+  gcp(403, 'quotaExceeded', "greater than the quota 'totalRrdataSizePerChange'", [
+    'throttled',
+    'rejected',
+    ['account', 'record'],
+  ]),
+  gcp(500, 'internalError', 'Internal error encountered.', lost),
+  gcp(502, 'backendError', 'Bad Gateway', lost),
+  gcp(503, 'backendError', 'The service is currently unavailable.', lost),
+  plain('HTTP 404, an HTML page', html(404), gone),
+  plain('HTTP 403, an HTML page', html(403), denied),
+  plain('HTTP 200, JSON of somebody else', { status: 200, body: '{"a":1}', headers: json }, lost),
+  plain('HTTP 200, JSON cut short', { status: 200, body: '{"kind":"dns#', headers: json }, lost),
+  plain('HTTP 302', { status: 302, body: '', headers: { location: '/elsewhere' } }, elsewhere),
+  ...onTheWay,
+];
+
 // ---------------------------------------------------------------- the API of PowerDNS
 
 function pdns(status: number, text: string, meaning: Meaning): Case {
@@ -386,6 +453,7 @@ const powerdns: readonly Case[] = [
 const isWrite: Readonly<Record<string, (asked: IncomingMessage, body: string) => boolean>> = {
   route53: ({ method }) => method === 'POST',
   cloudflare: ({ method }) => method === 'POST',
+  google: ({ method }) => method === 'POST',
   alidns: (_, body) => /(^|&)Action=(Add|Update|Delete)/.test(body),
   dnspod: ({ headers }) => /^(Create|Modify|Delete)/.test(String(headers['x-tc-action'])),
   powerdns: ({ method }) => method === 'PATCH',
@@ -485,11 +553,7 @@ function movedFrom(from: Seen): Change {
 }
 
 const tables: Readonly<Record<string, readonly Case[]>> = {
-  route53,
-  cloudflare,
-  alidns,
-  dnspod,
-  powerdns,
+  ...{ route53, cloudflare, alidns, dnspod, google, powerdns },
 };
 
 describe('what a vendor says is what it means', { concurrency: 4 }, () => {

@@ -19,6 +19,7 @@ const scripts: Readonly<Record<string, Name>> = {
   cloudflare: 'xn--bcher-kva.example.',
   alidns: 'xn--fsqu00a.example.',
   dnspod: 'xn--fsqu00a.example.',
+  google: 'xn--bcher-kva.example.',
 };
 
 /** What a zone is at each vendor from which nobody is served. */
@@ -27,6 +28,7 @@ const unserved: Readonly<Record<string, ZoneSettings>> = {
   cloudflare: { undelegated: true, status: 'pending' },
   alidns: {},
   dnspod: { undelegated: true },
+  google: { undelegated: true },
 };
 
 async function see(provider: Provider, name: Name, others: readonly Name[] = []): Promise<Seen> {

@@ -14,6 +14,11 @@ const allowed: Readonly<Record<string, (permission: string) => readonly string[]
   route53: (permission) => [permission.replace('route53:', '')],
   alidns: (permission) => [permission.replace('alidns:', '')],
   dnspod: (permission) => [permission.replace('dnspod:', '')],
+  // What a change does is permitted set by set.
+  google: (permission) =>
+    /^dns\.resourceRecordSets\.(create|delete)$/.test(permission)
+      ? ['dns.changes.create']
+      : [permission],
   cloudflare: (permission) =>
     ({
       'Zone Read': ['zones.list', 'zones.get'],

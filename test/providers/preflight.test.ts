@@ -7,6 +7,7 @@ import { after, before, describe, test } from 'node:test';
 import { alidns } from '../../providers/alidns.ts';
 import { cloudflare } from '../../providers/cloudflare.ts';
 import { dnspod } from '../../providers/dnspod.ts';
+import { google } from '../../providers/google.ts';
 import { powerdns } from '../../providers/powerdns.ts';
 import { rfc2136 } from '../../providers/rfc2136.ts';
 import { route53 } from '../../providers/route53.ts';
@@ -17,6 +18,12 @@ import type { Provider } from '../../src/kit/extend.ts';
 import { startAlidns } from '../../src/lab/vendors/alidns.ts';
 import { startCloudflare } from '../../src/lab/vendors/cloudflare.ts';
 import { startDnspod } from '../../src/lab/vendors/dnspod.ts';
+import { startGoogle } from '../../src/lab/vendors/google.ts';
+import {
+  GoogleTokens,
+  googleKeyFile,
+  newGoogleAccount,
+} from '../../src/lab/vendors/google-tokens.ts';
 import { startRoute53 } from '../../src/lab/vendors/route53.ts';
 import type {
   LabVendor,
@@ -172,6 +179,7 @@ function odditiesOf(type: string): { word: string; what: string; make: string }[
       ['record', 'a line of its own', 'line'],
     ],
     dnspod: [['record', 'a monitor', 'health-check']],
+    google: [['record', 'a routing policy', 'weighted']],
     route53: [['record', 'a weight', 'weighted']],
   };
   return (all[type] ?? []).map(([word, what, make]) => ({ word, what, make }));
@@ -199,7 +207,10 @@ interface VendorCase {
   readonly tried: boolean;
 }
 
+const project = 'detour-tests';
+const account = newGoogleAccount(project);
 const secrets: Readonly<Record<string, string>> = {
+  G: googleKeyFile(project, account, 'https://oauth2.googleapis.com/token'),
   A: 'AKIDEXAMPLE',
   B: 'the-secret-of-this-test',
 };
@@ -257,6 +268,13 @@ async function openVendor(type: string, told: Told): Promise<[LabVendor, Provide
     const keys = { secretId: { env: 'A' }, secretKey: { env: 'B' } };
     const settings = dnspod.settings.parse({ ...keys, endpoint: vendor.api, zone });
     return [vendor, dnspod.create('dp', settings, context)];
+  }
+  if (type === 'google') {
+    const credentials = { project, tokens: new GoogleTokens(account) };
+    const vendor = await startGoogle({ ...options, credentials });
+    const [endpoint, serviceAccount] = [vendor.api, { env: 'G' }];
+    const settings = google.settings.parse({ project, credentials: { serviceAccount }, endpoint });
+    return [vendor, google.create('gdns', settings, context)];
   }
   const credentials = { accessKeyId: secrets['A']!, accessKeySecret: secrets['B']! };
   const vendor = await startAlidns({ ...options, credentials });
@@ -528,13 +546,69 @@ const zoneCases: Readonly<Record<string, readonly VendorCase[]>> = {
       tried: true,
     },
   ],
+  google: [
+    {
+      title: 'an account that may not write',
+      told: { deny: ['dns.changes.create'] },
+      word: 'write-permission',
+      severity: 'bad',
+      says: /HTTP 403 \(forbidden\)/,
+      tried: true,
+    },
+    {
+      title: 'an account that may not delete sets',
+      told: { deny: ['dns.resourceRecordSets.delete'] },
+      word: 'write-permission',
+      severity: 'bad',
+      says: /HTTP 403 \(forbidden\)/,
+      tried: true,
+    },
+    {
+      title: 'a private zone',
+      told: { settings: { privateZone: true } },
+      word: 'zone',
+      severity: 'bad',
+      says: /no zone in this account holds/,
+      tried: false,
+    },
+    {
+      title: 'a zone that forwards',
+      told: { settings: { special: 'forwarding' } },
+      word: 'zone',
+      severity: 'bad',
+      says: /has no records of its own/,
+      tried: false,
+    },
+    {
+      title: 'two public zones of one name',
+      told: { settings: { twin: 'public' } },
+      word: 'zone',
+      severity: 'bad',
+      says: /2 public managed zones are named fo\.test\./,
+      tried: false,
+    },
+    {
+      title: 'a private zone of the same name beside it',
+      told: { settings: { twin: 'private', dnssec: 'on' } },
+      word: 'zone',
+      severity: 'good',
+      says: /is a public managed zone/,
+      tried: true,
+    },
+    {
+      title: 'a zone whose DNSSEC is being transferred',
+      told: { settings: { dnssec: 'transfer' } },
+      word: 'zone',
+      severity: 'warn',
+      says: /in the state of a transfer/,
+      tried: true,
+    },
+  ],
 };
 
 const writes = [
-  'ChangeResourceRecordSets',
-  'dns.records.batch',
-  'UpdateDomainRecord',
-  'ModifyRecord',
+  ...['ChangeResourceRecordSets', 'dns.records.batch', 'UpdateDomainRecord', 'ModifyRecord'],
+  'dns.changes.create',
 ];
 
 for (const [type, cases] of Object.entries(zoneCases)) {

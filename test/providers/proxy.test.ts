@@ -20,6 +20,12 @@ import { markOfSecret, readSecret } from '../../src/kit/secret.ts';
 import { startAlidns } from '../../src/lab/vendors/alidns.ts';
 import { startCloudflare } from '../../src/lab/vendors/cloudflare.ts';
 import { startDnspod } from '../../src/lab/vendors/dnspod.ts';
+import { startGoogle } from '../../src/lab/vendors/google.ts';
+import {
+  GoogleTokens,
+  googleKeyFile,
+  newGoogleAccount,
+} from '../../src/lab/vendors/google-tokens.ts';
 import { startRoute53 } from '../../src/lab/vendors/route53.ts';
 import type { LabVendor } from '../../src/lab/vendors/vendor.ts';
 import { tables } from '../../src/run/build.ts';
@@ -33,7 +39,10 @@ after(() => rmSync(root, { recursive: true }));
 const apiHost = 'api.vendor.test';
 const zone = 'fo.test.';
 const record: Name = 'www.fo.test.';
+const project = 'detour-tests';
+const account = newGoogleAccount(project);
 const secrets: Readonly<Record<string, string>> = {
+  GOOGLE: googleKeyFile(project, account, 'https://oauth2.googleapis.com/token'),
   ID: 'AKIDEXAMPLE',
   KEY: 'the-secret-of-this-test',
   TOKEN: 'the-token-of-this-test-0123456789abcdefg',
@@ -113,6 +122,14 @@ const vendors: Readonly<Record<string, readonly [() => Promise<Started>, object]
         credentials: { secretId: secrets['ID']!, secretKey: secrets['KEY']! },
       }).then(ofLab),
     { secretId: { env: 'ID' }, secretKey: { env: 'KEY' } },
+  ],
+  google: [
+    () =>
+      startGoogle({
+        ...options,
+        credentials: { project, tokens: new GoogleTokens(account) },
+      }).then(ofLab),
+    { project, credentials: { serviceAccount: { env: 'GOOGLE' } } },
   ],
   powerdns: [startOwn, { apiKey: { env: 'KEY' }, zone }],
 };

@@ -13,6 +13,7 @@ import { providerTypes } from '../../providers/index.ts';
 import { powerdns } from '../../providers/powerdns.ts';
 import type { SecretRef } from '../../src/kit/schema.ts';
 import { markOfSecret, readSecret, SecretError } from '../../src/kit/secret.ts';
+import { googleKeyFile, newGoogleAccount } from '../../src/lab/vendors/google-tokens.ts';
 import { renewing } from '../../src/run/renew.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'detour-trust-'));
@@ -23,8 +24,14 @@ const settingsOf: Readonly<Record<string, object>> = {
   cloudflare: { apiToken: { env: 'T' }, zone: 'gslb.example.net' },
   alidns: { accessKeyId: { env: 'T' }, accessKeySecret: { env: 'T' }, zone: 'gslb.example.net' },
   dnspod: { secretId: { env: 'T' }, secretKey: { env: 'T' }, zone: 'gslb.example.net' },
+  google: { project: 'detour-tests', credentials: { serviceAccount: { env: 'G' } } },
   powerdns: { apiKey: { env: 'T' }, zone: 'gslb.example.net' },
 };
+const keyFile = googleKeyFile(
+  'detour-tests',
+  newGoogleAccount('detour-tests'),
+  'https://127.0.0.1',
+);
 const credentials = { accessKeyId: { env: 'T' }, secretAccessKey: { env: 'T' } };
 
 function settings(type: string, endpoint: string): object {
@@ -73,8 +80,8 @@ test('every adapter over HTTPS refuses a certificate that nobody vouches for', a
   for (const type of overHttps) {
     const row = providerTypes[type]!;
     const chosen = row.settings.parse(settings(type, endpoint));
-    const context = { secret: () => 'a-key', callTimeoutMs: 5000 };
-    const provider = row.create('x', chosen as never, context);
+    const secret = (ref: SecretRef) => ('env' in ref && ref.env === 'G' ? keyFile : 'a-key');
+    const provider = row.create('x', chosen as never, { secret, callTimeoutMs: 5000 });
     const record = 'www.gslb.example.net.';
     const answer = (await provider.read([record], new AbortController().signal))[record];
     provider.close();
@@ -97,6 +104,7 @@ test('what the environment and a home directory say reaches no adapter', () => {
     ['alidns', { accessKeyId: { env: 'T' }, accessKeySecret: { env: 'T' } }],
     ['dnspod', { secretId: { env: 'T' }, secretKey: { env: 'T' } }],
     ['dnspod', { secretId: { env: 'T' }, secretKey: { env: 'T' }, site: 'intl' }],
+    ['google', settingsOf['google']],
   ];
   const script = `
     import https from 'node:https';
@@ -117,7 +125,8 @@ test('what the environment and a home directory say reaches no adapter', () => {
     const { providerTypes } = await import(${JSON.stringify(table)});
     for (const [type, chosen] of ${JSON.stringify(chosen)}) {
       const row = providerTypes[type];
-      const context = { secret: () => 'a-key', callTimeoutMs: 5000 };
+      const secret = ({ env }) => (env === 'G' ? ${JSON.stringify(keyFile)} : 'a-key');
+      const context = { secret, callTimeoutMs: 5000 };
       const provider = row.create('x', row.settings.parse(chosen), context);
       await provider.read(['www.gslb.example.net.'], new AbortController().signal);
       provider.close();
@@ -137,6 +146,9 @@ test('what the environment and a home directory say reaches no adapter', () => {
     CLOUDFLARE_EMAIL: 'EVIL',
     CLOUDFLARE_API_KEY: 'EVIL',
     CLOUDFLARE_API_TOKEN: 'EVIL',
+    GOOGLE_APPLICATION_CREDENTIALS: '/nowhere/EVIL.json',
+    GOOGLE_CLOUD_PROJECT: 'EVIL',
+    GCE_METADATA_HOST: '127.0.0.1:9',
     HTTPS_PROXY: evil,
     HTTP_PROXY: evil,
     http_proxy: evil,
@@ -154,6 +166,7 @@ test('what the environment and a home directory say reaches no adapter', () => {
   assert.deepEqual(hosts, [
     'https://alidns.aliyuncs.com',
     'https://api.cloudflare.com',
+    'https://dns.googleapis.com',
     'https://dnspod.intl.tencentcloudapi.com',
     'https://dnspod.tencentcloudapi.com',
     'https://route53.amazonaws.com',

@@ -54,6 +54,16 @@ const sicknesses: Readonly<Record<string, Readonly<Record<string, readonly Wante
     hang: [silent('unavailable'), silent('uncertain'), ['unavailable', 'record', false]],
     error: [silent('unavailable'), silent('uncertain'), ['unavailable', 'record', false]],
   },
+  google: {
+    // A change of what is gone is one that came too late, as far as the vendor says.
+    deleted: [zonewide('rejected'), ['conflict', 'record', false], ofOne('rejected')],
+    // A policy denies all changes: it can be read.
+    paused: ['answered', zonewide('auth-suspect'), 'answered'],
+    moved: [zonewide('rejected'), ['conflict', 'record', false], ofOne('rejected')],
+    denied: [zonewide('auth-suspect'), zonewide('auth-suspect'), zonewide('auth-suspect')],
+    hang: [silent('unavailable'), silent('uncertain'), silent('unavailable')],
+    error: [silent('unavailable'), silent('uncertain'), silent('unavailable')],
+  },
 };
 
 function zonewide(kind: FaultKind): Wanted {

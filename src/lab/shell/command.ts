@@ -19,12 +19,13 @@ import {
   isScope,
   type Lab,
   type LabRecord,
+  otherVendors,
   otherZone,
   recordsMost,
   startLab,
   zoneWord,
 } from '../lab.ts';
-import type { LabVendor } from '../vendors/vendor.ts';
+import type { LabVendor, VendorType } from '../vendors/vendor.ts';
 import {
   askControl,
   type ControlReply,
@@ -110,7 +111,7 @@ const usage = `detour lab: a small internet on loopback, with the daemon in fron
                                     with reference points and checks of the clouds' services (1)
     --clouds 2|3                    clouds; a third one holds the last target of every record (2)
     --zones 1|2                     zones at every vendor; the second one is other.example (1)
-    --vendors 3|4                   DNS vendors; the fourth one is DNSPod (3)
+    --also VENDOR[,VENDOR]          vendors beside route53, cloudflare and alidns: dnspod, google
     --needs                         hangzhou needs the object store of its cloud
     --port N                        the daemon's metrics and page at 127.0.0.1:N (a free port)
   detour lab break SCOPE NAME [--how FAULT] [--share 0.3]
@@ -158,7 +159,7 @@ interface Flags {
   readonly paths: number;
   readonly clouds: number;
   readonly zones: number;
-  readonly vendors: number;
+  readonly also: readonly VendorType[];
   readonly needs: boolean;
   readonly port: number | null;
 }
@@ -170,7 +171,7 @@ type Call =
 const optionsOf: Readonly<Record<string, readonly string[]>> = {
   start: [
     ...['json', 'no-daemon', 'demo', 'dir', 'help'],
-    ...['records', 'quotas', 'ttl', 'paths', 'clouds', 'zones', 'vendors', 'needs', 'port'],
+    ...['records', 'quotas', 'ttl', 'paths', 'clouds', 'zones', 'also', 'needs', 'port'],
   ],
   break: ['how', 'share', 'dir', 'help'],
   heal: ['dir', 'help'],
@@ -203,7 +204,7 @@ function readArguments(argv: readonly string[]): Call {
     paths: oneOf('paths', values.paths ?? '1', ['1', '3']),
     clouds: oneOf('clouds', values.clouds ?? '2', ['2', '3']),
     zones: oneOf('zones', values.zones ?? '1', ['1', '2']),
-    vendors: oneOf('vendors', values.vendors ?? '3', ['3', '4']),
+    also: someOf('also', values.also, otherVendors),
     needs: values.needs ?? false,
     port: values.port === undefined ? null : wholeNumber('port', values.port, 1, 65_535),
   };
@@ -233,7 +234,7 @@ function parseWords(argv: readonly string[]) {
         paths: text,
         clouds: text,
         zones: text,
-        vendors: text,
+        also: text,
         needs: yes,
         port: text,
         how: text,
@@ -298,6 +299,17 @@ function shareOf(text: string): number {
 function oneOf(name: string, text: string, known: readonly string[]): number {
   if (known.includes(text)) return Number(text);
   throw wrong(`--${name}: expected ${known.join(' or ')}, not "${text}"`);
+}
+
+function someOf<T extends string>(
+  name: string,
+  text: string | undefined,
+  known: readonly T[],
+): readonly T[] {
+  const words = [...new Set(text?.split(','))];
+  const found = words.flatMap((word) => known.find((one) => one === word) ?? []);
+  if (found.length === words.length) return found;
+  throw wrong(`--${name}: expected some of ${known.join(', ')}, not "${text}"`);
 }
 
 function wholeNumber(name: string, text: string, least: number, most: number): number {
@@ -419,9 +431,9 @@ async function open(
   }
   clearDirectory(place.lab);
 
-  const { records, quotas, ttl, paths, clouds, vendors, needs } = flags;
+  const { records, quotas, ttl, paths, clouds, also, needs } = flags;
   const zones = flags.zones === 1 ? [] : [otherZone];
-  const lab = await startLab({ records, quotas, ttl, paths, clouds, zones, vendors });
+  const lab = await startLab({ records, quotas, ttl, paths, clouds, also, zones });
   closers.push(() => lab.close());
   const listenPort = flags.port ?? (await freePort());
   const settings = labSettings(lab, { directory: place.lab, socket, listenPort, needs });
@@ -596,9 +608,9 @@ function introduction(session: Omit<Session, 'daemon'>): readonly string[] {
   return [
     `A small internet is running on ${lab.network}.0/24.`,
     '',
-    ...vendorsOf(lab).map(({ type, api, dns }) =>
-      row(type, `API ${api}, DNS ${dns.join(' and ')}`),
-    ),
+    ...vendorsOf(lab).map(({ type, api, dns }) => {
+      return row(type, `API ${api}, DNS ${dns.join(' and ')}`);
+    }),
     ...lab.clouds.map((cloud, i) => {
       const parts = [...lab.origins, ...lab.stores, ...lab.apis];
       const names = parts.filter((part) => part.cloud === cloud).map((part) => part.name);
@@ -729,8 +741,8 @@ function printPart(part: Part) {
   };
 }
 
-function vendorsOf(lab: Lab): readonly LabVendor[] {
-  return lab.vendorTypes.map((type) => lab.vendors[type]!);
+function vendorsOf({ vendors, vendorTypes }: Lab): readonly LabVendor[] {
+  return vendorTypes.flatMap((type) => vendors[type] ?? []);
 }
 
 function zonesOf(vendor: LabVendor) {

@@ -15,6 +15,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import type { Lab } from '../lab.ts';
+import { googleKeyFile } from '../vendors/google-tokens.ts';
 import type { LabVendor } from '../vendors/vendor.ts';
 import { LabError } from './control.ts';
 
@@ -92,7 +93,7 @@ export function writeSettings(files: readonly SettingsFile[], directory: string)
 /** The configuration and the secrets that fit a lab. */
 export function labSettings(lab: Lab, place: SettingsPlace): readonly SettingsFile[] {
   const secret = (name: string) => join(place.directory, 'secrets', name);
-  const { cloudflare, route53, alidns, dnspod } = lab.credentials;
+  const { cloudflare, route53, alidns, dnspod, google } = lab.credentials;
   const secrets = [
     { path: secret('cluster.key'), text: `${randomBytes(32).toString('base64url')}\n` },
     { path: secret('cf-token'), text: `${cloudflare.apiToken}\n` },
@@ -100,9 +101,17 @@ export function labSettings(lab: Lab, place: SettingsPlace): readonly SettingsFi
     { path: secret('ali-key-id'), text: `${alidns.accessKeyId}\n` },
     { path: secret('ali-key-secret'), text: `${alidns.accessKeySecret}\n` },
   ];
-  if (lab.vendors.dnspod !== undefined) {
+  if (dnspod !== undefined) {
     secrets.push({ path: secret('dp-id'), text: `${dnspod.secretId}\n` });
     secrets.push({ path: secret('dp-key'), text: `${dnspod.secretKey}\n` });
+  }
+  if (google !== undefined) {
+    const text = googleKeyFile(
+      google.project,
+      google.account,
+      'https://oauth2.googleapis.com/token',
+    );
+    secrets.push({ path: secret('google.json'), text });
   }
   if (hasServices(lab, place)) {
     const { accessKeyId, secretAccessKey } = lab.credentials.stores;
@@ -134,10 +143,13 @@ function configText(lab: Lab, place: SettingsPlace, secret: (name: string) => st
     `        address: ${quote(origin.address)}`,
     '        expect: { status: 200 }',
   ]);
+  const also = Object.entries({ dp: lab.vendors.dnspod, gdns: lab.vendors.google });
+  const has = also.flatMap(([name, vendor]) => (vendor === undefined ? [] : [name]));
+  const publish = ['cf', 'r53', 'ali', ...has].join(', ');
   const records = lab.records.flatMap((record) => [
     `  ${bare(record.name)}:`,
     `    ttl: ${record.ttl}`,
-    `    publish: [cf, r53, ali${lab.vendors.dnspod === undefined ? '' : ', dp'}]`,
+    `    publish: [${publish}]`,
     '    targets:',
     ...record.targets.map((t) => `      - { origin: ${t.origin}, cname: ${bare(t.cname)} }`),
     '    mode: steer',
@@ -183,6 +195,8 @@ function configText(lab: Lab, place: SettingsPlace, secret: (name: string) => st
 
 /** The accounts, each with its secrets by reference. */
 function providerLines(lab: Lab, file: (name: string) => string): readonly string[] {
+  const { cloudflare, route53, alidns, dnspod, google } = lab.vendors;
+  const project = lab.credentials.google?.project;
   const common = (vendor: LabVendor) => {
     return [
       // With several zones each account finds out by itself which of them holds a record.
@@ -198,24 +212,33 @@ function providerLines(lab: Lab, file: (name: string) => string): readonly strin
     '  cf:',
     '    type: cloudflare',
     `    apiToken: ${file('cf-token')}`,
-    ...common(lab.vendors.cloudflare),
+    ...common(cloudflare),
     '  r53:',
     '    type: route53',
     `    credentials: ${file('aws.json')}`,
-    ...common(lab.vendors.route53),
+    ...common(route53),
     '  ali:',
     '    type: alidns',
     `    accessKeyId: ${file('ali-key-id')}`,
     `    accessKeySecret: ${file('ali-key-secret')}`,
-    ...common(lab.vendors.alidns),
-    ...(lab.vendors.dnspod === undefined
+    ...common(alidns),
+    ...(dnspod === undefined
       ? []
       : [
           '  dp:',
           '    type: dnspod',
           `    secretId: ${file('dp-id')}`,
           `    secretKey: ${file('dp-key')}`,
-          ...common(lab.vendors.dnspod),
+          ...common(dnspod),
+        ]),
+    ...(google === undefined
+      ? []
+      : [
+          '  gdns:',
+          '    type: google',
+          `    project: ${project}`,
+          `    credentials: { serviceAccount: ${file('google.json')} }`,
+          ...common(google),
         ]),
   ];
 }

@@ -38,6 +38,8 @@ export interface RecordExtra {
   readonly remark?: string;
   /** DNSPod: what its own monitor says of it; absent: it is not watched. */
   readonly monitorStatus?: string;
+  /** Google: given by a routing policy of this kind, so that it has no plain values. */
+  readonly routingPolicy?: 'wrr';
 }
 
 /** What a zone is at its vendor, beyond its records; each vendor reads its own words. */
@@ -48,7 +50,7 @@ export interface ZoneSettings {
   readonly denied?: true | readonly string[];
   /** Another account's by now; not at Cloudflare. */
   readonly foreign?: boolean;
-  /** Route 53. */
+  /** Route 53 and Google. */
   readonly privateZone?: boolean;
   readonly linkedService?: string;
   readonly acceleratedRecovery?: string;
@@ -78,6 +80,12 @@ export interface ZoneSettings {
   /** DNSPod: the plan, such as `DP_FREE`, and whether it has run out. */
   readonly grade?: string;
   readonly gracePeriod?: boolean;
+  /** Google: of its DNSSEC; `off` unless given. */
+  readonly dnssec?: 'on' | 'off' | 'transfer';
+  /** Google: not a zone of records, but one that asks or points elsewhere. */
+  readonly special?: 'forwarding' | 'peering' | 'reverseLookup' | 'serviceDirectory';
+  /** Google: another zone of the same name beside it. */
+  readonly twin?: 'private' | 'public';
 }
 
 export interface ZoneSpec {
@@ -138,7 +146,9 @@ export interface Call {
   readonly status: number;
 }
 
-export type VendorType = 'route53' | 'cloudflare' | 'alidns' | 'dnspod';
+/** Those of every lab, and those that a lab may have besides. */
+export type UsualVendor = 'route53' | 'cloudflare' | 'alidns';
+export type VendorType = UsualVendor | 'dnspod' | 'google';
 
 /** One account at one vendor in the lab. */
 export interface LabVendor {
