@@ -25,6 +25,8 @@ export type {
   Capabilities,
   Extension,
   HandStep,
+  KeyClock,
+  KeyFacts,
   Provider,
   ProviderType,
   ReachingFinding,
@@ -61,6 +63,7 @@ export {
   type Trouble,
 } from './fault.ts';
 export { guarded, halfway, isCname, isSame, isWritten, printSeen } from './guarded.ts';
+export { fixedKeys, type Given, HeldKeys, type HeldOptions, type Keys } from './held.ts';
 export {
   bad,
   fromAnswer,

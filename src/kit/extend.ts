@@ -75,6 +75,23 @@ export interface KeyFacts {
   readonly untilAt: number | null;
   /** Why it could not be renewed last; null: it could, or had no need. Safe to show. */
   readonly why: string | null;
+  /**
+   * For how long it goes on, at worst, from when those hosts answer no more, in ms; null: for ever,
+   * or nothing is held yet.
+   */
+  readonly lastsMs?: number | null;
+  /** Renewals that failed since it was opened. */
+  readonly failures?: number;
+}
+
+/** What tells when something held runs out, and wakes whoever renews it before. */
+export interface KeyClock {
+  /** Milliseconds since 1970. */
+  wall(): number;
+  /** Calls `then` after so many milliseconds, unless what it returns is called first. */
+  after(ms: number, then: () => void): () => void;
+  /** From 0 to 1, anew each time. */
+  chance(): number;
 }
 
 /** What a preflight found, and how far that reaches. */
@@ -158,10 +175,17 @@ export interface Lookup {
 export interface AdapterContext {
   /** The secret behind a reference. Throws SecretError, whose message is safe to show. */
   secret(ref: SecretRef): string;
+  /**
+   * The same, as it stands now: for what is read each time it is used. An account is made anew when
+   * what `secret` gave has changed, and not for this. Throws SecretError.
+   */
+  readonly current?: (ref: SecretRef) => string;
   /** How names are looked up; undefined: as this machine has it. */
   readonly lookup?: Lookup | undefined;
   /** Limit of one call to a vendor, in milliseconds. */
   readonly callTimeoutMs: number;
+  /** For keys that run out; undefined: this process's own. */
+  readonly clock?: KeyClock | undefined;
 }
 
 /** One record that a person moves by hand, with nothing of Detour running. */

@@ -413,7 +413,8 @@ function buildProviders(config: Config, told: Told): Record<string, Provider> {
     const type = config.tables.providers[p.type]!;
     try {
       providers[name] = renewing(secrets, {
-        make: (secret) => type.create(name, p.settings, { secret, callTimeoutMs }),
+        make: (secret) =>
+          type.create(name, p.settings, { secret, current: secrets.read, callTimeoutMs }),
         told: (renewal) => told(`providers.${name}`, renewal),
       });
     } catch (error) {

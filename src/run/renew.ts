@@ -22,12 +22,16 @@ interface RenewingOptions<T> {
 export function renewing(secrets: Secrets, options: RenewingOptions<Provider>): Provider {
   const { told, lookMs = 1000 } = options;
   let spent = 0;
+  let failed = 0;
   const open = new Set<Provider>();
   const make = (secret: (ref: SecretRef) => string) => {
     const provider = options.make(secret);
     open.add(provider);
     const close = () => {
-      if (open.delete(provider)) spent += provider.calls;
+      if (open.delete(provider)) {
+        spent += provider.calls;
+        failed += provider.key?.().failures ?? 0;
+      }
       provider.close();
     };
     return { provider, close };
@@ -57,6 +61,15 @@ export function renewing(secrets: Secrets, options: RenewingOptions<Provider>): 
       return noting(written.map(faultOf), written);
     },
     preflight: (record, signal) => renewed.get().provider.preflight(record, signal),
+    ...(renewed.get().provider.key === undefined
+      ? {}
+      : {
+          key: () => {
+            const facts = renewed.get().provider.key!();
+            const failures = [...open].reduce((sum, p) => sum + (p.key?.().failures ?? 0), failed);
+            return { ...facts, failures };
+          },
+        }),
     close: () => renewed.close(),
   };
 }

@@ -55,6 +55,7 @@ function account(lookMs: number) {
           },
           write: async (changes) => changes.map(answer),
           preflight: async () => [],
+          key: () => ({ kind: key, needs: [], untilAt: null, why: null, failures: calls }),
           close() {},
         };
       },
@@ -71,6 +72,8 @@ test('the next call after a key has changed is made with it, and calls are count
   assert.equal(await read(), 'answered');
   assert.deepEqual(vendor.opened, ['first', 'second']);
   assert.equal(provider.calls, 2);
+  const { kind, failures } = provider.key!();
+  assert.deepEqual([kind, failures], ['second', 2]);
   provider.close();
   assert.equal(provider.calls, 2);
 });
