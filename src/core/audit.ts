@@ -83,6 +83,7 @@ const areaOf = {
   expiry: 'vendors',
   flattening: 'names',
   'in-step': 'names',
+  key: 'vendors',
   'left-behind': 'delegation',
   'multi-provider': 'vendors',
   'negative-answer': 'signatures',

@@ -488,6 +488,7 @@ export const findingWords = [
   'expiry',
   'flattening',
   'in-step',
+  'key',
   'left-behind',
   'multi-provider',
   'negative-answer',
