@@ -15,21 +15,29 @@ import type {
   ByHand,
   Capabilities,
   HandStep,
+  KeyFacts,
   Provider,
   ProviderType,
   ReachingFinding,
   ZoneFacts,
 } from '../src/kit/extend.ts';
-import { dnsName, type SecretRef, secretRef } from '../src/kit/schema.ts';
+import { dnsName } from '../src/kit/schema.ts';
 import { tunnelsOf } from './kit/agents.ts';
+import {
+  type AliKeySettings,
+  aliKeySettings,
+  aliKeys,
+  refuseOtherAliKeys,
+} from './kit/ali-keys.ts';
 import { sideBySide } from './kit/batch.ts';
 import { below, shellWord } from './kit/by-hand.ts';
 import { ByZone, oneByOne } from './kit/by-zone.ts';
 import { type Claim, claimantOf, claimOf } from './kit/claim.ts';
 import { endpoint } from './kit/endpoint.ts';
 import { type Called, done, failed, fault, fieldsOf, garbled, type Trouble } from './kit/fault.ts';
+import type { Keys } from './kit/held.ts';
 import { Listing } from './kit/listing.ts';
-import { isNoDomain, PopApi, type PopReply, shown } from './kit/pop.ts';
+import { type AliKeys, isNoDomain, PopApi, type PopReply, shown } from './kit/pop.ts';
 import {
   bad,
   fromAnswer,
@@ -55,9 +63,7 @@ import {
   zoneFinder,
 } from './kit/zone.ts';
 
-interface AlidnsSettings {
-  readonly accessKeyId: SecretRef;
-  readonly accessKeySecret: SecretRef;
+interface AlidnsSettings extends AliKeySettings {
   /** The domain as the account holds it; found by asking when absent. */
   readonly zone?: Name | undefined;
   readonly endpoint: string;
@@ -144,16 +150,17 @@ function byHand({ zone }: AlidnsSettings, { record, cname, ttl }: ByHand): reado
 
 export const alidns: ProviderType<AlidnsSettings> = {
   type: 'alidns',
+  cloud: 'aliyun',
   capabilities,
   settings: z
     .strictObject({
-      accessKeyId: secretRef.describe('id of the access key of a RAM user'),
-      accessKeySecret: secretRef.describe('its secret'),
+      ...aliKeySettings,
       zone: dnsName.optional(),
       endpoint: endpoint.default('https://alidns.aliyuncs.com'),
       proxy: proxy.optional(),
     })
-    .superRefine(refuseClearProxy),
+    .superRefine(refuseClearProxy)
+    .superRefine(refuseOtherAliKeys),
   byHand,
   create: (name, settings, context) => new Alidns(name, settings, context),
 };
@@ -219,6 +226,7 @@ interface Sight {
 class Alidns implements Provider {
   readonly name: string;
   readonly capabilities = capabilities;
+  readonly #keys: Keys<AliKeys>;
   readonly #api: PopApi;
   readonly #zones: ZoneFinder<Zone>;
   readonly #byZone: ByZone<Zone>;
@@ -234,14 +242,15 @@ class Alidns implements Provider {
   constructor(name: string, settings: AlidnsSettings, context: AdapterContext) {
     this.name = name;
     const { callTimeoutMs } = context;
+    const tunnels = tunnelsOf(settings.proxy, context);
+    this.#keys = aliKeys(settings, { context, tunnels });
     this.#api = new PopApi({
       base: settings.endpoint,
       version: '2015-01-09',
-      accessKeyId: context.secret(settings.accessKeyId),
-      accessKeySecret: context.secret(settings.accessKeySecret),
+      keys: this.#keys,
       timeoutMs: callTimeoutMs,
       context,
-      tunnels: tunnelsOf(settings.proxy, context),
+      tunnels,
     });
     const zones = zoneFinder<Zone>({
       zone: settings.zone ?? null,
@@ -310,6 +319,10 @@ class Alidns implements Provider {
       seen.push(bad(ofRecord, 'record', sentence, cure));
     }
     return [...findings, ...seen, await this.#tryWriting(zone, record, now.value, signal)];
+  }
+
+  key(): KeyFacts {
+    return this.#keys.facts();
   }
 
   close(): void {

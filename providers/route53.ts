@@ -21,9 +21,16 @@ import type {
   ReachingFinding,
   ZoneFacts,
 } from '../src/kit/extend.ts';
-import { dnsName, type SecretRef, secretRef } from '../src/kit/schema.ts';
-import { SecretError } from '../src/kit/secret.ts';
+import { dnsName } from '../src/kit/schema.ts';
 import { agentFor, tunnelsOf } from './kit/agents.ts';
+import {
+  type AwsKeys,
+  type AwsStack,
+  awsKeySettings,
+  awsKeys,
+  nothingElse,
+  refuseOtherAwsKeys,
+} from './kit/aws-keys.ts';
 import { sendHalving } from './kit/batch.ts';
 import { shellWord } from './kit/by-hand.ts';
 import { ByZone, oneByOne } from './kit/by-zone.ts';
@@ -42,6 +49,7 @@ import {
   statusTrouble,
   type Trouble,
 } from './kit/fault.ts';
+import type { Keys } from './kit/held.ts';
 import { Listing } from './kit/listing.ts';
 import {
   bad,
@@ -58,7 +66,7 @@ import {
   warn,
   zoneRead,
 } from './kit/preflight.ts';
-import { proxy, refuseClearProxy, type Tunnels } from './kit/proxy.ts';
+import { proxy, refuseClearProxy } from './kit/proxy.ts';
 import type { Room, Told } from './kit/room.ts';
 import {
   Between,
@@ -134,22 +142,9 @@ const capabilities: Capabilities = {
   ],
 };
 
-const keyPair = z.strictObject({
-  accessKeyId: secretRef.describe('id of the access key'),
-  secretAccessKey: secretRef.describe('its secret'),
-  sessionToken: secretRef.optional().describe('token of a session (STS), where the key has one'),
-});
-
 const settings = z
   .strictObject({
-    credentials: z
-      .union([keyPair, secretRef], {
-        error:
-          'expected a reference to a JSON text with accessKeyId and secretAccessKey, such as ' +
-          '{ file: PATH }, or { accessKeyId: REFERENCE, secretAccessKey: REFERENCE }; ' +
-          'secrets are never written into the configuration',
-      })
-      .describe('static keys; the default credential chain of AWS is never used'),
+    ...awsKeySettings,
     zone: dnsName.optional().describe('hosted zone; found out when left out'),
     zoneId: z
       .string()
@@ -165,6 +160,7 @@ const settings = z
     proxy: proxy.optional(),
   })
   .superRefine(refuseClearProxy)
+  .superRefine(refuseOtherAwsKeys)
   .describe('an account at AWS Route 53');
 
 type Route53Settings = z.output<typeof settings>;
@@ -210,6 +206,7 @@ function byHand(settings: Route53Settings, { record, cname, ttl }: ByHand): read
 
 export const route53: ProviderType<Route53Settings> = {
   type: 'route53',
+  cloud: 'aws',
   capabilities,
   settings,
   byHand,
@@ -297,9 +294,9 @@ interface FoundZone extends Zone {
 // ---------------------------------------------------------------- the account
 
 interface Account {
-  readonly client: (signal: AbortSignal, timeoutMs: number) => Promise<Called<Client>>;
+  readonly client: (signal: AbortSignal) => Promise<Called<Client>>;
   readonly timeoutMs: number;
-  readonly secrets: readonly string[];
+  readonly keys: Keys<AwsKeys>;
   /** Requests sent so far. */
   calls: number;
   close(): void;
@@ -347,30 +344,51 @@ function create(name: string, chosen: Route53Settings, context: AdapterContext):
         writeZone: (zone, some, room, stop) => writeZone(account, zone, some, room, stop),
       }),
     preflight: (record, signal) => preflight(account, zones, read, record, signal),
+    key: () => account.keys.facts(),
     close: () => account.close(),
   };
 }
 
 function openAccount(chosen: Route53Settings, context: AdapterContext): Account {
-  const keys = readKeys(chosen.credentials, context);
   const tunnels = tunnelsOf(chosen.proxy, context);
   const timeoutMs = context.callTimeoutMs;
-  const open: sdk.Route53Client[] = [];
-  let closed = false;
+  // Ours ends a call first; these free the socket where the SDK would only print a warning.
+  const backstopMs = timeoutMs + 500;
+  const idle = { keepAlive: true, maxSockets: 50 };
+  const httpAgent = agentFor('http:', idle, context);
+  const httpsAgent = agentFor('https:', idle, context, tunnels) as HttpsAgent;
+  const requestHandler = {
+    httpAgent,
+    httpsAgent,
+    connectionTimeout: backstopMs,
+    requestTimeout: backstopMs,
+    socketTimeout: backstopMs,
+    throwOnRequestTimeout: true,
+  };
+  const keys = awsKeys(chosen, context, { requestHandler, bound: boundAnswers });
+  const load = loading('the SDK of Route 53', () => import('@aws-sdk/client-route-53'));
+  let last: { readonly signs: AwsKeys; readonly client: Client } | null = null;
   return {
     timeoutMs,
-    secrets: [keys.secretAccessKey, keys.accessKeyId, keys.sessionToken ?? ''],
+    keys,
     calls: 0,
-    client: loading('the SDK of Route 53', async () => {
-      const commands = await import('@aws-sdk/client-route-53');
-      const route53 = connect(commands, chosen, { keys, tunnels }, context);
-      if (closed) route53.destroy();
-      else open.push(route53);
-      return { commands, route53 };
-    }),
+    async client(signal) {
+      const commands = await load(signal, timeoutMs);
+      if (!commands.ok) return commands;
+      const got = await keys.get(signal);
+      if (!got.ok) return got;
+      // One for each key: what the SDK is given in another way it remembers, and asks for in its
+      // own time, in the middle of a call.
+      if (last?.signs !== got.value) {
+        const client = connect(commands.value, chosen, got.value, requestHandler);
+        last = { signs: got.value, client };
+      }
+      return done(last.client);
+    },
     close() {
-      closed = true;
-      for (const route53 of open) route53.destroy();
+      keys.close();
+      httpAgent.destroy();
+      httpsAgent.destroy();
     },
   };
 }
@@ -378,37 +396,23 @@ function openAccount(chosen: Route53Settings, context: AdapterContext): Account 
 function connect(
   commands: typeof sdk,
   chosen: Route53Settings,
-  { keys, tunnels }: { readonly keys: Keys; readonly tunnels: Tunnels | null },
-  context: AdapterContext,
-): sdk.Route53Client {
-  // Ours ends a call first; these free the socket where the SDK would only print a warning.
-  const backstopMs = context.callTimeoutMs + 500;
-  const idle = { keepAlive: true, maxSockets: 50 };
-  // All that the SDK would otherwise look for in the environment and in a profile is said here.
-  const client = new commands.Route53Client({
+  credentials: AwsKeys,
+  requestHandler: sdk.Route53ClientConfig['requestHandler'] & object,
+): Client {
+  const route53 = new commands.Route53Client({
+    // All that the SDK would otherwise look for in the environment and in a profile is said here.
+    ...nothingElse,
     region: chosen.region,
     ...(chosen.endpoint === undefined ? {} : { endpoint: chosen.endpoint }),
-    ignoreConfiguredEndpointUrls: true,
-    authSchemePreference: [],
-    userAgentAppId: async () => undefined,
-    disableClockSkewCorrection: false,
-    credentials: keys,
-    maxAttempts: 1,
-    retryMode: 'standard',
-    defaultsMode: 'legacy',
-    useFipsEndpoint: false,
-    useDualstackEndpoint: false,
-    customUserAgent: 'detour',
-    requestHandler: {
-      httpAgent: agentFor('http:', idle, context),
-      httpsAgent: agentFor('https:', idle, context, tunnels) as HttpsAgent,
-      connectionTimeout: backstopMs,
-      requestTimeout: backstopMs,
-      socketTimeout: backstopMs,
-      throwOnRequestTimeout: true,
-    },
+    credentials,
+    requestHandler,
   });
-  client.middlewareStack.add(
+  boundAnswers(route53.middlewareStack as unknown as AwsStack);
+  return { commands, route53 };
+}
+
+function boundAnswers(stack: AwsStack): void {
+  stack.add(
     (next) => async (args) => {
       const output = await next(args);
       const response = fieldsOf(output.response) as { body?: Readable };
@@ -417,7 +421,6 @@ function connect(
     },
     { step: 'deserialize', priority: 'low', name: 'detourBodyLimit' },
   );
-  return client;
 }
 
 /** Most bytes of one answer: 300 record sets of 100 values are far below it. */
@@ -436,49 +439,6 @@ function bounded(body: Readable): Readable {
   return pipeline(body, counter, () => {});
 }
 
-interface Keys {
-  readonly accessKeyId: string;
-  readonly secretAccessKey: string;
-  readonly sessionToken?: string;
-}
-
-const keysJson = z.object({
-  accessKeyId: z.string().min(1),
-  secretAccessKey: z.string().min(1),
-  sessionToken: z.string().min(1).optional(),
-});
-
-function readKeys(from: Route53Settings['credentials'], context: AdapterContext): Keys {
-  if ('accessKeyId' in from) {
-    return {
-      accessKeyId: context.secret(from.accessKeyId),
-      secretAccessKey: context.secret(from.secretAccessKey),
-      ...(from.sessionToken ? { sessionToken: context.secret(from.sessionToken) } : {}),
-    };
-  }
-  const text = context.secret(from);
-  const wrong = new SecretError(
-    `${placeOf(from)}: expected a JSON object with accessKeyId, secretAccessKey and perhaps ` +
-      'sessionToken; write it so, readable for the user the daemon runs as only',
-  );
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    // The parser's own message quotes the text, which is the secret.
-    throw wrong;
-  }
-  const keys = keysJson.safeParse(value);
-  if (!keys.success) throw wrong;
-  const { sessionToken, ...pair } = keys.data;
-  return sessionToken === undefined ? pair : { ...pair, sessionToken };
-}
-
-function placeOf(ref: SecretRef): string {
-  if ('env' in ref) return `environment variable ${ref.env}`;
-  return 'file' in ref ? `file ${ref.file}` : `credential ${ref.credential}`;
-}
-
 // ---------------------------------------------------------------- one call
 
 /** One call, its answer checked against what it must look like. */
@@ -492,7 +452,7 @@ async function call<T>(
   },
   send: (client: Client, signal: AbortSignal) => Promise<unknown>,
 ): Promise<Called<T>> {
-  const client = await account.client(options.signal, account.timeoutMs);
+  const client = await account.client(options.signal);
   if (!client.ok) return client;
   const { doing } = options;
   const answer = await exchange(
@@ -501,14 +461,17 @@ async function call<T>(
       write: options.write,
       signal: options.signal,
       timeoutMs: account.timeoutMs,
-      explain: (error) => explain(error, options, account.secrets),
+      explain: (error) => explain(error, options, account.keys.secrets()),
     },
     (signal) => {
       account.calls++;
       return send(client.value, signal);
     },
   );
-  if (!answer.ok) return answer;
+  if (!answer.ok) {
+    if (answer.fault.kind === 'auth-suspect' && answer.scope === 'account') account.keys.refused();
+    return answer;
+  }
   // An empty or foreign body is "success" to the SDK, with the fields missing.
   const checked = options.shape.safeParse(answer.value);
   return checked.success
@@ -826,7 +789,7 @@ async function lookAtProtections(
   if (locks.length === 0)
     return [good(ofRecord, 'protection', `${record} is not protected from changes`)];
   return locks.map((lock) => {
-    const comment = scrub(lock.Comment ?? '', account.secrets);
+    const comment = scrub(lock.Comment ?? '', account.keys.secrets());
     const what = `${scrub(lock.RecordType, [])} at ${nameFrom(lock.RecordName)}`;
     const sentence = `an operator protected the ${what} from changes${comment && `: ${comment}`}`;
     return bad(ofRecord, 'protection', sentence, 'let whoever protected it delete the protection');

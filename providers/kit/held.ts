@@ -5,8 +5,10 @@
 // trouble pass for the vendor's: each fault of it begins with `credentials:`.
 
 import { randomInt } from 'node:crypto';
+import type { z } from 'zod';
 import type { FaultKind } from '../../src/core/model.ts';
 import type { KeyClock, KeyFacts } from '../../src/kit/extend.ts';
+import type { SecretRef } from '../../src/kit/schema.ts';
 import { SecretError } from '../../src/kit/secret.ts';
 import { type Called, done, exchange, failed, type Trouble } from './fault.ts';
 
@@ -46,6 +48,8 @@ export interface HeldOptions<K> {
   explain(error: unknown): Trouble | null;
   /** What must not be shown: of the keys, or with null of what they are asked for with. */
   secretsOf(keys: K | null): readonly string[];
+  /** Called once it is closed. */
+  readonly closed?: () => void;
   /** This process's own unless given. */
   readonly clock?: KeyClock | undefined;
 }
@@ -120,8 +124,10 @@ export class HeldKeys<K> implements Keys<K> {
   }
 
   facts(): KeyFacts {
-    const { kind, needs } = this.#options;
+    const { kind } = this.#options;
     const { untilAt = null, lastsMs = null } = this.#holding ?? {};
+    // What is held without an end came out of a file.
+    const needs = this.#holding !== null && untilAt === null ? [] : this.#options.needs;
     const why = this.#trouble?.fault.detail ?? null;
     return { kind, needs, untilAt, why, lastsMs, failures: this.#failures };
   }
@@ -135,6 +141,7 @@ export class HeldKeys<K> implements Keys<K> {
   close(): void {
     this.#cancel();
     this.#closing.abort();
+    this.#options.closed?.();
   }
 
   #good(): Holding<K> | null {
@@ -178,7 +185,7 @@ export class HeldKeys<K> implements Keys<K> {
     this.#row = 0;
     const lifeMs = untilAt === null ? null : untilAt - sinceAt;
     const usualMs = lifeMs === null ? ENDLESS_MS : Math.min(lifeMs * RENEW_AT, RENEW_MOST_MS);
-    const lastsMs = lifeMs === null ? null : lifeMs - usualMs * (1 + JITTER);
+    const lastsMs = lifeMs === null ? null : Math.round(lifeMs - usualMs * (1 + JITTER));
     this.#holding = { keys, untilAt, sinceAt, lastsMs };
     this.#wake(usualMs * (1 - JITTER + 2 * JITTER * this.#clock.chance()));
     return done(keys);
@@ -238,4 +245,28 @@ export function fixedKeys<K>(
     secrets: () => secrets,
     close() {},
   };
+}
+
+/** A secret that is JSON. Throws SecretError, which says the `form` and never the text. */
+export function jsonSecret<T>(
+  ref: SecretRef,
+  secret: (ref: SecretRef) => string,
+  shape: z.ZodType<T>,
+  form: string,
+): T {
+  const text = secret(ref);
+  const [[kind = '', name = ''] = []] = Object.entries(ref);
+  const at = `${kind === 'env' ? 'environment variable' : kind} ${name}`;
+  const how = 'write it so, readable for the user the daemon runs as only';
+  const wrong = new SecretError(`${at}: expected ${form}; ${how}`);
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    // The parser's own message quotes the text, which is the secret.
+    throw wrong;
+  }
+  const read = shape.safeParse(value);
+  if (!read.success) throw wrong;
+  return read.data;
 }

@@ -12,6 +12,7 @@ import type { AdapterContext } from '../../src/kit/extend.ts';
 import { agentFor } from './agents.ts';
 import { boundAnswers } from './answers.ts';
 import {
+  done,
   exchange,
   failed,
   fieldsOf,
@@ -20,11 +21,18 @@ import {
   statusTrouble,
   type Trouble,
 } from './fault.ts';
+import type { Keys } from './held.ts';
 import type { Tunnels } from './proxy.ts';
 
 export type PopReply =
   | { readonly ok: true; readonly value: Readonly<Record<string, unknown>> }
   | ({ readonly ok: false; readonly code: string | null } & Trouble);
+
+export interface AliKeys {
+  readonly accessKeyId: string;
+  readonly accessKeySecret: string;
+  readonly securityToken?: string;
+}
 
 interface Asked {
   readonly action: string;
@@ -34,9 +42,13 @@ interface Asked {
 
 type Client = RPCClient & { readonly verbose: boolean };
 
-/** pop-core's constructor takes a second argument that its types leave out. */
+/** pop-core's constructor takes more than its types say. */
 const VerboseClient = RPCClient as unknown as new (
-  config: RPCClient.Config,
+  config: {
+    readonly endpoint: string;
+    readonly apiVersion: string;
+    readonly credentialsProvider: { getCredentials(): Promise<Partial<AliKeys>> };
+  },
   verbose: true,
 ) => Client;
 
@@ -60,7 +72,9 @@ export class PopApi {
   readonly #client: Client;
   readonly #agent: HttpAgent;
   readonly #timeoutMs: number;
-  readonly #secrets: readonly string[];
+  readonly #keys: Keys<AliKeys> | null;
+  /** Of the call that was begun last: what went before it is as good for those under way. */
+  #signing: Partial<AliKeys> = {};
   #calls = 0;
 
   constructor(options: {
@@ -68,23 +82,24 @@ export class PopApi {
     readonly base: string;
     /** The version of the API, such as 2015-01-09. */
     readonly version: string;
-    readonly accessKeyId: string;
-    readonly accessKeySecret: string;
+    /** Null: requests are sent without a signature, where what they bear is proof enough. */
+    readonly keys: Keys<AliKeys> | null;
     /** Limit of one call, repeats of a read included, in milliseconds. */
     readonly timeoutMs: number;
     readonly context: Pick<AdapterContext, 'lookup'>;
     readonly tunnels?: Tunnels | null;
   }) {
-    const { base, version, accessKeyId, accessKeySecret, timeoutMs, context, tunnels } = options;
+    const { base, version, keys, timeoutMs, context, tunnels } = options;
     this.#timeoutMs = timeoutMs;
-    this.#secrets = [accessKeySecret, accessKeyId];
+    this.#keys = keys;
     // An idle connection is let go soon: a reused one that the vendor has just closed would make
     // a write uncertain for nothing.
     const idle = { keepAlive: true, maxSockets: 8, maxFreeSockets: 4, timeout: 3000 };
     this.#agent = agentFor(base, idle, context, tunnels);
     boundAnswers(this.#agent, answerMax);
+    const credentialsProvider = { getCredentials: async () => this.#signing };
     this.#client = new VerboseClient(
-      { endpoint: base, apiVersion: version, accessKeyId, accessKeySecret },
+      { endpoint: base, apiVersion: version, credentialsProvider },
       true,
     );
   }
@@ -95,6 +110,7 @@ export class PopApi {
   }
 
   close(): void {
+    this.#keys?.close();
     this.#agent.destroy();
   }
 
@@ -105,13 +121,22 @@ export class PopApi {
     signal: AbortSignal,
   ): Promise<PopReply> {
     const doing = `${action} of ${about}`;
+    const keys = this.#keys === null ? done({}) : await this.#keys.get(signal);
+    if (!keys.ok) return { ...keys, code: null };
+    if (this.#keys !== null && !isWhole(keys.value)) {
+      // The SDK would send it without a signature.
+      const trouble = failed('account', 'auth-suspect', `${doing}: the access key is empty`);
+      return { ...trouble, code: null };
+    }
+    this.#signing = keys.value;
+    const secrets = this.#keys?.secrets() ?? [];
     let code: string | null = null;
     const explain = (error: unknown): Trouble | null => {
       if (error instanceof Unmarked) return statusTrouble(error.status, { doing, write }, '');
       const { data, entry } = fieldsOf(error);
       const said = fieldsOf(data)['Code'];
       if (said === undefined) return null;
-      code = shown(scrub(String(said), this.#secrets));
+      code = shown(scrub(String(said), secrets));
       const status = Number(fieldsOf(fieldsOf(entry)['response'])['statusCode']);
       return codeTrouble(code, status, doing, write);
     };
@@ -119,7 +144,10 @@ export class PopApi {
       { doing, write, signal, timeoutMs: this.#timeoutMs, explain },
       (stop) => this.#send(action, params, stop),
     );
-    return answer.ok ? answer : { ...answer, code };
+    if (answer.ok) return answer;
+    const { scope, fault } = answer;
+    if (fault.kind === 'auth-suspect' && scope === 'account') this.#keys?.refused();
+    return { ...answer, code };
   }
 
   async #send(
@@ -144,6 +172,10 @@ export class PopApi {
     if (status !== 200 || typeof value['RequestId'] !== 'string') throw new Unmarked(status);
     return value;
   }
+}
+
+function isWhole({ accessKeyId, accessKeySecret, securityToken }: Partial<AliKeys>): boolean {
+  return Boolean(accessKeyId) && Boolean(accessKeySecret) && securityToken !== '';
 }
 
 /** The SDK's objects have no prototype, so that `Number` and `String` of one throw. */

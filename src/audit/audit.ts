@@ -10,6 +10,7 @@ import type { Name, Survey } from '../core/model.ts';
 import { lookAtCompany } from './company.ts';
 import { lookAtZones, type ZoneLook, zoneOf } from './delegation.ts';
 import { lookAtEnds } from './ends.ts';
+import { lookAtKeys } from './keys.ts';
 import { lookAtNeeds, lookAtTargets } from './leaning.ts';
 import { lookAtNames } from './names.ts';
 import { lookAtObjectives } from './objective.ts';
@@ -41,6 +42,7 @@ export function createAuditor(options: AuditorOptions): Auditor {
       const addresses = await lookAtTargets(run, zones);
       const standbys = await lookAtStandbys(run, addresses);
       await lookAtNeeds(run, addresses);
+      await lookAtKeys(run, addresses);
       await lookAtCompany(run, zones);
       lookAtEnds(run);
       lookAtChecks(run);

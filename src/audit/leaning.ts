@@ -21,7 +21,7 @@ const asksAtOnce = 32;
 const needsMax = 300;
 
 /** Addresses of a target's name, by that name. */
-type Addresses = ReadonlyMap<Name, readonly string[]>;
+export type Addresses = ReadonlyMap<Name, readonly string[]>;
 
 export async function lookAtTargets(
   run: Run,
@@ -126,7 +126,7 @@ export async function lookAtNeeds(run: Run, targets: Addresses): Promise<void> {
 }
 
 /** Addresses of each guarded cloud: of the targets that records lead to, and of their checks. */
-function guardedOf(run: Run, targets: Addresses): ReadonlyMap<string, ReadonlySet<string>> {
+export function guardedOf(run: Run, targets: Addresses): ReadonlyMap<string, ReadonlySet<string>> {
   const guarded = new Map<string, Set<string>>();
   for (const record of run.all) {
     for (const { origin, cname } of record.targets) {
@@ -140,7 +140,8 @@ function guardedOf(run: Run, targets: Addresses): ReadonlyMap<string, ReadonlySe
   return guarded;
 }
 
-function cloudsOf(
+/** Clouds that a thing sits in, as far as is known, each with how that is known. */
+export function cloudsOf(
   { cloud, host }: Need,
   addresses: readonly string[],
   guarded: ReadonlyMap<string, ReadonlySet<string>>,

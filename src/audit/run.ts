@@ -68,6 +68,10 @@ export interface Surroundings {
   readonly addresses: Readonly<Record<string, readonly string[]>>;
   /** Who runs the name servers of each provider, where that follows from its type; null: open. */
   readonly operators: Readonly<Record<string, string | null>>;
+  /** The region of each origin. */
+  readonly regions: Readonly<Record<string, string>>;
+  /** The cloud that each provider belongs to; null: none that is known. */
+  readonly providerClouds: Readonly<Record<string, string | null>>;
 }
 
 export interface AuditorOptions {
@@ -134,6 +138,7 @@ export const recordsMax = 500;
 const findingsMax = 5_000;
 const nothing: Surroundings = {
   ...{ needs: [], endings: [], clouds: {}, addresses: {}, operators: {} },
+  ...{ regions: {}, providerClouds: {} },
 };
 
 export function newRun(options: AuditorOptions, signal: AbortSignal, before: Before): Run {

@@ -86,6 +86,7 @@ const areaOf = {
   expiry: 'vendors',
   flattening: 'names',
   'in-step': 'names',
+  key: 'vendors',
   'left-behind': 'delegation',
   'multi-provider': 'vendors',
   'negative-answer': 'signatures',

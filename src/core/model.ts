@@ -525,6 +525,7 @@ export const findingWords = [
   'expiry',
   'flattening',
   'in-step',
+  'key',
   'left-behind',
   'multi-provider',
   'negative-answer',

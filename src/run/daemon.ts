@@ -14,6 +14,7 @@ import { inScript, unrooted } from '../core/name.ts';
 import { storedProblem } from '../core/stored.ts';
 import { type StatusView, withAudit } from '../core/view.ts';
 import { whyOfFile } from '../kit/errno.ts';
+import type { KeyFacts } from '../kit/extend.ts';
 import type { Channels } from '../notify/channels.ts';
 import type { Observer } from '../ports.ts';
 import { serveControl } from '../serve/control.ts';
@@ -257,6 +258,7 @@ async function assemble(parts: Parts): Promise<Daemon> {
   const metrics = createMetrics({
     ...{ desk: scrape, version, readers: readers.listen },
     channels: () => now.channels?.figures() ?? [],
+    keys: () => keysOf(inUse.providers),
     without: () => now.config.metrics.without,
   });
   observers.push(metrics.observer, strips.observer, ...watched(supervision, controller, inForce));
@@ -267,6 +269,15 @@ async function assemble(parts: Parts): Promise<Daemon> {
   const shown = { controller, auditing, rehearsals, desk, metrics, readers, trouble, now, drop };
   const daemon: Daemon = { ...parts, ...shown };
   return daemon;
+}
+
+/** Of each provider that says so. */
+function keysOf(providers: Built['providers']): Readonly<Record<string, KeyFacts>> {
+  const told = Object.entries(providers).flatMap(([name, provider]) => {
+    const facts = provider.key?.();
+    return facts === undefined ? [] : [[name, facts] as const];
+  });
+  return Object.fromEntries(told);
 }
 
 interface AtDesk extends Pick<Daemon, 'controller' | 'auditing'> {

@@ -18,6 +18,9 @@ const usualApis: Readonly<Record<string, string>> = {
   google: 'dns.googleapis.com',
 };
 
+/** Settings by which an account shows who asks. */
+const keySettings = new Set(['credentials', 'assumeRole', 'webIdentity', 'profile']);
+
 /** Bytes of one file of certificates that are looked at. */
 const pemMax = 1024 * 1024;
 
@@ -28,6 +31,13 @@ export function surroundingsOf(config: Config, providers: readonly string[]): Su
     const { type } = config.providers[name]!;
     const isOwn = tables.providers[type]?.ownServers !== undefined;
     return [name, isOwn ? null : type] as const;
+  });
+  const regions = Object.values(core.origins).flatMap(({ name, region }) =>
+    region === null ? [] : [[name, region] as const],
+  );
+  const providerClouds = providers.map((name) => {
+    const { type } = config.providers[name]!;
+    return [name, tables.providers[type]?.cloud ?? null] as const;
   });
   return {
     needs: [
@@ -42,6 +52,8 @@ export function surroundingsOf(config: Config, providers: readonly string[]): Su
     clouds: Object.fromEntries(clouds),
     addresses: addressesOf(config),
     operators: Object.fromEntries(operators),
+    regions: Object.fromEntries(regions),
+    providerClouds: Object.fromEntries(providerClouds),
   };
 }
 
@@ -108,7 +120,9 @@ function pathNeeds({ core, paths }: Config): readonly Need[] {
 function vendorNeeds(config: Config, providers: readonly string[]): readonly Need[] {
   return providers.flatMap((provider) => {
     const { type, settings } = config.providers[provider]!;
-    const { proxy, ...own } = (settings ?? {}) as { readonly proxy?: unknown };
+    const { proxy, ...all } = (settings ?? {}) as Readonly<Record<string, unknown>>;
+    // What gives its key is no API of it: the audit looks at that by what the account says.
+    const own = Object.fromEntries(Object.entries(all).filter(([key]) => !keySettings.has(key)));
     const [api = usualApis[type] ?? null] = hostsIn(own);
     return [
       need(`the API of ${provider}`, 'provider', api, { provider }),

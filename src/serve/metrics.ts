@@ -35,6 +35,7 @@ import {
   type StatusView,
   stages,
 } from '../core/view.ts';
+import type { KeyFacts } from '../kit/extend.ts';
 import type {
   ChannelFigures,
   DropWord,
@@ -254,6 +255,14 @@ const families = {
     'How many scheduled drills of a kind were not made in their time.',
     'drill',
   ),
+  detour_key_remaining_seconds: gauge(
+    "Time until what is held of a provider's key ends; none where it has no end that is known.",
+    'provider',
+  ),
+  detour_key_renewal_failures_total: counter(
+    "Renewals of a provider's key that failed.",
+    'provider',
+  ),
   detour_audit_findings: gauge(
     'Findings of the last audit, by what they are about and by severity.',
     'word',
@@ -300,10 +309,19 @@ export function createMetrics(options: {
   readonly version: string;
   readonly readers: Readers;
   readonly channels?: () => readonly ChannelFigures[];
+  /** How things stand with the key of each provider that says so. */
+  readonly keys?: () => Readonly<Record<string, KeyFacts>>;
   /** What is left out; asked at each scrape. */
   readonly without?: () => readonly HeavyFamily[];
 }): Metrics {
-  const { desk, version, readers, channels = () => [], without = () => [] } = options;
+  const {
+    desk,
+    version,
+    readers,
+    channels = () => [],
+    keys = () => ({}),
+    without = () => [],
+  } = options;
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   // Gauges under names that Prometheus keeps for counters; the same counts stand in
@@ -323,6 +341,7 @@ export function createMetrics(options: {
       drawApprovals(set, view);
       drawAudit(set, desk.audited().report);
       for (const one of channels()) drawChannel(set, one);
+      drawKeys(set, keys(), view.wall);
     });
     counted.align(view);
     const rest = await registry.metrics();
@@ -435,6 +454,14 @@ function drawDrills(set: Setter, { at, wall, drills }: StatusView): void {
     const isScheduled = drills.scheduled.some((one) => one.drill === drill);
     const count = drills.overdue.filter((one) => one.drill === drill).length;
     if (isScheduled) set('detour_drill_overdue', count, { drill });
+  }
+}
+
+function drawKeys(set: Setter, keys: Readonly<Record<string, KeyFacts>>, wall: number): void {
+  for (const [provider, { untilAt, failures = 0 }] of Object.entries(keys)) {
+    set('detour_key_renewal_failures_total', failures, { provider });
+    if (untilAt === null) continue;
+    set('detour_key_remaining_seconds', Math.max(0, untilAt - wall) / 1000, { provider });
   }
 }
 

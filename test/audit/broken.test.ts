@@ -11,7 +11,7 @@ import type { Need, Surroundings } from '../../src/audit/run.ts';
 import { type AuditArea, type AuditReport, gradesOf, isAsBadAs } from '../../src/core/audit.ts';
 import type { FindingWord, Severity } from '../../src/core/model.ts';
 import type { StatusView } from '../../src/core/view.ts';
-import type { ReachingFinding } from '../../src/kit/extend.ts';
+import type { KeyFacts, ReachingFinding } from '../../src/kit/extend.ts';
 import { sampleView } from '../cli/desk.ts';
 import {
   audited,
@@ -43,6 +43,19 @@ function need(what: string, kind: string, host: string | null, more: Partial<Nee
 const etcd = (...hosts: readonly string[]) =>
   hosts.map((host) => need(`the member ${host} of etcd`, 'etcd', host, { enough: 'majority' }));
 
+const now = 1_700_000_000_000;
+const hourMs = 3_600_000;
+
+/** A key that a token service somewhere renews, in good order but for what is given. */
+function shown(more: Partial<KeyFacts>): KeyFacts {
+  const held = { untilAt: now + 11 * hourMs, lastsMs: 10 * hourMs, why: null, failures: 0 };
+  return { kind: 'assume-role', needs: ['sts.elsewhere.test'], ...held, ...more };
+}
+
+function brought(untilAt: number | null): KeyFacts {
+  return { kind: 'session-token', needs: [], untilAt, why: null };
+}
+
 function around(more: Partial<Surroundings> = {}): Surroundings {
   return {
     needs: [
@@ -55,6 +68,8 @@ function around(more: Partial<Surroundings> = {}): Surroundings {
     clouds: { hangzhou: 'aliyun', tokyo: 'nimbus' },
     addresses: {},
     operators: { cf: null, r53: null },
+    regions: { hangzhou: 'cn-hangzhou' },
+    providerClouds: {},
     ...more,
   };
 }
@@ -316,6 +331,72 @@ const rows: readonly Row[] = [
     change: { preflights: { cf: [finding('credentials', 'bad')] } },
     ...{ word: 'credentials', severity: 'bad', area: 'vendors' },
     ...{ says: /as the vendor says/, cure: /x/ },
+  },
+  {
+    name: 'a key cannot be renewed, and what is held ends within an outage',
+    change: { shown: { r53: shown({ untilAt: now + hourMs, why: 'credentials: sts: HTTP 503' }) } },
+    ...{ word: 'key', severity: 'bad', area: 'vendors' },
+    ...{ says: /r53 \(assume-role\) could not be renewed; what is held ends in 60 min: .*503/ },
+    cure: /static/,
+  },
+  {
+    name: 'a key was never had',
+    change: { shown: { r53: shown({ untilAt: null, why: 'credentials: sts: HTTP 403' }) } },
+    ...{ word: 'key', severity: 'bad', area: 'vendors' },
+    ...{ says: /could not be renewed, and none is held: .*403/, cure: /static/ },
+  },
+  {
+    name: 'a key cannot be renewed, with time left for an outage',
+    change: { shown: { r53: shown({ untilAt: now + 9 * hourMs, why: 'credentials: sts: 503' }) } },
+    ...{ word: 'key', severity: 'warn', area: 'vendors' },
+    ...{ says: /could not be renewed; what is held ends in 9 h/, cure: /static/ },
+  },
+  {
+    name: 'a key is renewed by a cloud that is guarded',
+    change: { shown: { r53: shown({ needs: ['sts.cn-beijing.aliyuncs.com'] }) } },
+    options: { surroundings: around() },
+    ...{ word: 'key', severity: 'warn', area: 'vendors' },
+    ...{ says: /sts\.cn-beijing\.aliyuncs\.com of aliyun .*, it goes on for 10 h at worst/ },
+    cure: /static key, which asks nobody/,
+  },
+  {
+    name: 'a session is shorter than an outage',
+    change: { shown: { r53: shown({ lastsMs: hourMs / 2 }) } },
+    options: { surroundings: around() },
+    ...{ word: 'key', severity: 'warn', area: 'vendors' },
+    ...{ says: /goes on for 30 min at worst, less than an outage of 3\.5 h/, cure: /last longer/ },
+  },
+  {
+    name: 'a token service stands in the region of targets',
+    change: { shown: { r53: shown({ needs: ['sts.cn-hangzhou.example.test'] }) } },
+    options: { surroundings: around() },
+    ...{ word: 'key', severity: 'warn', area: 'vendors' },
+    ...{ says: /renewed by sts\S+, in cn-hangzhou as targets/, cure: /elsewhere/ },
+  },
+  {
+    name: 'a token service stands in the region of the vendor itself',
+    change: { shown: { r53: shown({ needs: ['sts.us-east-1.amazonaws.com'] }) } },
+    options: { surroundings: around() },
+    ...{ word: 'key', severity: 'warn', area: 'vendors' },
+    ...{ says: /in the region of Route 53's own control plane/, cure: /elsewhere/ },
+  },
+  {
+    name: 'a key that somebody brings ends soon',
+    change: { shown: { r53: brought(now + hourMs) } },
+    ...{ word: 'key', severity: 'warn', area: 'vendors' },
+    ...{ says: /brought by somebody else; what is held ends in 60 min/, cure: /long before/ },
+  },
+  {
+    name: 'a key that somebody brings has ended',
+    change: { shown: { r53: brought(now - hourMs) } },
+    ...{ word: 'key', severity: 'bad', area: 'vendors' },
+    ...{ says: /what is held ended 60 min ago/, cure: /long before/ },
+  },
+  {
+    name: 'nobody knows when a key ends',
+    change: { shown: { r53: brought(null) } },
+    ...{ word: 'key', severity: 'warn', area: 'vendors' },
+    ...{ says: /when the key of r53 \(session-token\) ends is not known/, cure: /expiration/ },
   },
   {
     name: 'a certificate is about to end',

@@ -11,7 +11,7 @@ import type { StatusView } from '../../src/core/view.ts';
 import { createResolver } from '../../src/dns/resolver.ts';
 import { createVerifier } from '../../src/dns/verify.ts';
 import type { Resource } from '../../src/dns/wire.ts';
-import type { Provider, ReachingFinding } from '../../src/kit/extend.ts';
+import type { KeyFacts, Provider, ReachingFinding } from '../../src/kit/extend.ts';
 import {
   type Asked,
   type Reply,
@@ -49,6 +49,8 @@ export interface World {
   readonly preflights: Readonly<Record<string, readonly ReachingFinding[]>>;
   /** Providers whose API is down. */
   readonly down: readonly string[];
+  /** What each provider says of its key; nothing unless given. */
+  readonly shown: Readonly<Record<string, KeyFacts>>;
   readonly hosts: Readonly<Record<string, readonly string[]>>;
   /** Whom a provider is judged by, where that is not as its zone says. */
   readonly judged: Readonly<Record<string, readonly string[]>>;
@@ -106,6 +108,7 @@ export const sound: World = {
   root: [],
   preflights: {},
   down: [],
+  shown: {},
   hosts: { cf: ['ns1.cf.test'], r53: ['ns1.r53.test'] },
   judged: {},
   serial: {},
@@ -206,6 +209,7 @@ function provider(name: string, world: World): Provider {
       Object.fromEntries(names.map((one) => [one, { kind: 'fault', fault, reach } as const])),
     write: async () => [],
     preflight: async () => (down ? [unreached] : (world.preflights[name] ?? [])),
+    ...(world.shown[name] === undefined ? {} : { key: () => world.shown[name]! }),
     close: () => {},
   };
 }

@@ -12,6 +12,7 @@ import type { AddressInfo } from 'node:net';
 import { cpus, loadavg } from 'node:os';
 import { setTimeout as pause } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
+import { fixedKeys } from '../../providers/kit/held.ts';
 import { PopApi } from '../../providers/kit/pop.ts';
 import { createSingleCoordinator } from '../../src/cluster/single.ts';
 import { type Config, parseConfig, printProblem } from '../../src/config/config.ts';
@@ -261,8 +262,11 @@ async function paceOf(api: string): Promise<number> {
   const pop = new PopApi({
     base: api,
     version: '2015-01-09',
-    accessKeyId: keys.ALI_ID,
-    accessKeySecret: keys.ALI_SECRET,
+    keys: fixedKeys(
+      'static',
+      { keys: { accessKeyId: keys.ALI_ID, accessKeySecret: keys.ALI_SECRET }, untilAt: null },
+      [],
+    ),
     timeoutMs: 5000,
     context: {},
   });

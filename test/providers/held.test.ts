@@ -77,7 +77,7 @@ describe('keys that are held', () => {
     await settled();
     assert.equal(state.asked, 2);
     assert.equal(await get(), 'key-2');
-    assert.equal(keys.facts().lastsMs, HOUR - 1.1 * (HOUR / 2));
+    assert.equal(keys.facts().lastsMs, 27 * 60_000);
     keys.close();
   });
 

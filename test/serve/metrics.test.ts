@@ -42,6 +42,31 @@ const seen = (more: Partial<Observation> = {}): Observation => ({
 
 const www = 'record="www.gslb.example.net"';
 
+test('keys tell when what is held ends, and how often they could not be renewed', async () => {
+  const desk = standIn();
+  const held = { kind: 'assume-role', needs: ['sts.test'], why: 'dead', failures: 3 };
+  const keys = () => ({
+    r53: { ...held, untilAt: wall + 90_000 },
+    gone: { ...held, untilAt: wall - 90_000 },
+    cf: { kind: 'static', needs: [], untilAt: null, why: null },
+  });
+  const readers = new Readers();
+  const series = parse(String(await createMetrics({ desk, version: '0', readers, keys }).text()));
+  const of = (name: string, provider: string) => series.get(`${name}{provider="${provider}"}`);
+  const both = (provider: string) => [
+    of('detour_key_remaining_seconds', provider),
+    of('detour_key_renewal_failures_total', provider),
+  ];
+  assert.deepEqual(
+    [both('r53'), both('gone'), both('cf')],
+    [
+      [90, 3],
+      [0, 3],
+      [undefined, 0],
+    ],
+  );
+});
+
 test('a view becomes gauges with the words of the configuration', async () => {
   const series = await made().scrape();
   const expected: Record<string, number> = {

@@ -1,5 +1,5 @@
 // The parts of the lab's clouds: origins, an object store for each region that wants signed
-// requests, and a control API for each cloud; and the reference points that belong to none. All are
+// requests, a control API and a token service; and the reference points that belong to none. All are
 // plain HTTP servers on loopback that can be broken the way real ones break, or refuse valid keys
 // while the machines go on. A fault also takes the connections that are open when it begins, as an
 // outage does. A part must never answer while a fault says that it does not, and never listen
@@ -9,6 +9,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { Socket } from 'node:net';
 import { Listener } from '../vendors/listener.ts';
 import { type SignatureFlaw, type SigningKey, signatureFlaw } from '../vendors/sigv4.ts';
+import type { TokenService } from './tokens.ts';
 
 /** Every way a machine can break, with what a client sees. */
 export const originFaults = {
@@ -32,12 +33,12 @@ export const serviceFaults = {
 type OriginFault = keyof typeof originFaults;
 type ServiceFault = keyof typeof serviceFaults;
 export type PartFault = OriginFault | ServiceFault;
-type PartKind = 'origin' | 'store' | 'api' | 'reference';
+type PartKind = 'origin' | 'store' | 'api' | 'sts' | 'reference';
 
 /** The faults that a kind of part can have. */
 export function faultsOf(kind: PartKind): readonly PartFault[] {
   const machine = Object.keys(originFaults) as OriginFault[];
-  if (kind === 'store') return [...machine, 'auth'];
+  if (kind === 'store' || kind === 'sts') return [...machine, 'auth'];
   return kind === 'api' ? [...machine, 'auth', 'control'] : machine;
 }
 
@@ -139,6 +140,13 @@ export function startStore(options: StoreOptions): Promise<Origin> {
 /** Starts the control API of a cloud: `GET /` answers 200 with JSON. Rejects as `startOrigin` does. */
 export function startApi(options: Place & { name: string; cloud: string }): Promise<Part> {
   return opened({ kind: 'api', region: null, ...options, serve: serveControl(options.cloud) });
+}
+
+/** Starts the token service of a cloud; see tokens.ts. Rejects as `startOrigin` does. */
+export function startTokens(
+  options: Place & { name: string; cloud: string; service: TokenService },
+): Promise<Part> {
+  return opened({ kind: 'sts', region: null, ...options, serve: serveTokens(options.service) });
 }
 
 /** Starts a thing that is up, and in no cloud: `GET /` answers 204. Rejects as `startOrigin` does. */
@@ -362,6 +370,27 @@ function serveObjects({ name, region, key }: StoreOptions): Serve {
     const objects = ['/public.txt', '/probe/probe.txt'];
     if (!objects.includes(path)) return refuse(404, 'NoSuchKey', 'The key does not exist.');
     send(response, 200, `ok ${name}\n`);
+  };
+}
+
+/** Of one request for a token; a form is far below it. */
+const formMax = 65_536;
+
+function serveTokens(service: TokenService): Serve {
+  return (request, response, fault) => {
+    const { method = 'GET', url: target = '/', headers } = request;
+    const chunks: Buffer[] = [];
+    let bytes = 0;
+    request.on('data', (chunk: Buffer) => {
+      bytes += chunk.length;
+      if (bytes <= formMax) chunks.push(chunk);
+      else request.destroy();
+    });
+    request.once('end', () => {
+      const asked = { method, target, headers, body: Buffer.concat(chunks) };
+      const { status, type, body } = service(asked, fault === 'auth');
+      send(response, status, body, { 'content-type': type });
+    });
   };
 }
 

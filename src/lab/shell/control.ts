@@ -17,8 +17,8 @@ import { join } from 'node:path';
 import type { Json } from '../../core/model.ts';
 
 /**
- * What can be broken: a cloud, one of its regions, origins, object stores (`store`) or its control
- * API (`api`); a DNS vendor's API or name servers (`vendor`), or one zone at it (`zone`, by
+ * What can be broken: a cloud, one of its regions, origins, object stores (`store`), its control
+ * API (`api`) or its token service (`sts`); a DNS vendor's API or name servers (`vendor`), or one zone at it (`zone`, by
  * `VENDOR/ZONE`); a way out (`path`), or all that share a line or a site (`uplink`); a reference
  * point (`reference`).
  */
@@ -28,6 +28,7 @@ export const scopes = [
   'origin',
   'store',
   'api',
+  'sts',
   'vendor',
   'zone',
   'path',

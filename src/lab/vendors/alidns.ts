@@ -7,6 +7,7 @@
 
 import { createHmac, randomUUID } from 'node:crypto';
 import { hostTypes, presentation, relative, rowTypes, unquoted, valueFits } from './rows.ts';
+import type { Session } from './sessions.ts';
 import {
   type ApiReply,
   type ApiRequest,
@@ -320,6 +321,7 @@ class Alidns implements Dialect {
 
   /** Everything before the action itself, in the gateway's order. Throws Refused. */
   #admit(request: ApiRequest, params: Params): Action {
+    const { sessions } = this.#options;
     const { accessKeyId, accessKeySecret } = this.#options.credentials;
     const keyId = need(params, 'AccessKeyId');
     const timestamp = need(params, 'Timestamp');
@@ -334,14 +336,16 @@ class Alidns implements Dialect {
       throw invalid('Format');
     }
     if (params.get('SignatureMethod') !== 'HMAC-SHA1') throw invalid('SignatureMethod');
-    if (keyId !== accessKeyId) throw new Refused(404, 'InvalidAccessKeyId.NotFound', keyNotFound);
-    // The account's key is no temporary one: no token was ever issued with it.
-    if (params.has('SecurityToken')) {
-      throw new Refused(400, 'InvalidSecurityToken.MismatchWithAccessKey', strayToken);
+    const session = sessions?.find(keyId);
+    if (keyId !== accessKeyId && session === undefined) {
+      throw new Refused(404, 'InvalidAccessKeyId.NotFound', keyNotFound);
     }
+    this.#checkToken(session, params.get('SecurityToken'));
     checkClock(timestamp);
     const toSign = stringToSign(request.method, params);
-    const right = createHmac('sha1', `${accessKeySecret}&`).update(toSign).digest('base64');
+    const right = createHmac('sha1', `${session?.secret ?? accessKeySecret}&`)
+      .update(toSign)
+      .digest('base64');
     if (signature !== right) {
       // The real one prints the string too, access key id and all.
       const text = 'Specified signature is not matched with our calculation.';
@@ -360,6 +364,19 @@ class Alidns implements Dialect {
     }
     this.#charge(action);
     return action;
+  }
+
+  /** The account's own key is no temporary one: no token was ever issued with it. */
+  #checkToken(session: Session | undefined, token: string | undefined): void {
+    const refused = (code: string, text: string) =>
+      new Refused(400, `InvalidSecurityToken.${code}`, text);
+    if (token !== undefined && !/^[\w+/=.-]{1,4096}$/.test(token)) {
+      throw refused('Malformed', 'Specified SecurityToken is malformed.');
+    }
+    if (token !== session?.token) throw refused('MismatchWithAccessKey', strayToken);
+    if (session !== undefined && this.#options.sessions?.hasEnded(session)) {
+      throw refused('Expired', 'Specified SecurityToken is expired.');
+    }
   }
 
   #useNonce(nonce: string): void {
@@ -666,7 +683,7 @@ function checkClock(timestamp: string): void {
 }
 
 /** Signature version 1.0: METHOD, the path and the sorted parameters, each percent-encoded. */
-function stringToSign(method: string, params: Params): string {
+export function stringToSign(method: string, params: Params): string {
   const pairs = [...params]
     .filter(([key]) => key !== 'Signature')
     .sort(([a], [b]) => (a < b ? -1 : 1))

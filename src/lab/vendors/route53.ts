@@ -6,6 +6,7 @@
 
 import { randomBytes, randomInt } from 'node:crypto';
 import { isIPv4, isIPv6 } from 'node:net';
+import type { Session } from './sessions.ts';
 import { signatureFlaw, stamp } from './sigv4.ts';
 import {
   type ApiReply,
@@ -218,7 +219,7 @@ class Route53 implements Dialect {
   async answer(request: ApiRequest): Promise<ApiReply> {
     try {
       const found = route(request);
-      checkSignature(request, this.#options.credentials);
+      checkSignature(request, this.#options);
       if (!found) throw new Refused(404, 'UnknownOperationException', 'Unknown operation');
       this.#charge(found.operation);
       this.#permit(found.operation, found.id);
@@ -899,11 +900,20 @@ const skewMs = 5 * 60_000;
 const region = 'us-east-1';
 
 /** Throws Refused unless the request is signed with these credentials, for this service. */
-function checkSignature(request: ApiRequest, credentials: Route53Credentials): void {
-  const rule = { service: 'route53', region, key: credentials, skewMs };
+function checkSignature(
+  request: ApiRequest,
+  { credentials, sessions }: VendorOptions<Route53Credentials>,
+): void {
+  const [, id = ''] = /Credential=([^/,\s]+)/.exec(request.headers.authorization ?? '') ?? [];
+  const session = sessions?.find(id);
+  const key = session === undefined ? credentials : keyOfSession(session);
+  const rule = { service: 'route53', region, key, skewMs };
   const flaw = signatureFlaw(request, rule);
-  if (flaw === null) return;
   const refused = (code: string, message: string) => new Refused(403, code, message);
+  if (flaw === null && session !== undefined && sessions?.hasEnded(session)) {
+    throw refused('ExpiredToken', 'The security token included in the request is expired');
+  }
+  if (flaw === null) return;
   switch (flaw.kind) {
     case 'missing':
       throw refused('MissingAuthenticationToken', 'Request is missing Authentication Token');
@@ -929,6 +939,10 @@ function checkSignature(request: ApiRequest, credentials: Route53Credentials): v
       throw refused('SignatureDoesNotMatch', text);
     }
   }
+}
+
+function keyOfSession({ accessKeyId, secret, token }: Session): Route53Credentials {
+  return { accessKeyId, secretAccessKey: secret, sessionToken: token };
 }
 
 function wrongScope(service: string, signedFor: string): string {

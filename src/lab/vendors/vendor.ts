@@ -8,6 +8,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { Socket } from 'node:net';
 import { domainToASCII, domainToUnicode } from 'node:url';
 import { type Nameserver, startNameserver } from './nameserver.ts';
+import type { Sessions } from './sessions.ts';
 import { LabZone, type LineRanges, normalName, type RRset, type Soa } from './zone.ts';
 
 /** A record of a zone at its start. `value` is in presentation form, host names fully qualified. */
@@ -110,6 +111,8 @@ export interface VendorOptions<Credentials = unknown> {
   readonly nameServers?: readonly string[];
   readonly zones: readonly ZoneSpec[];
   readonly credentials: Credentials;
+  /** Keys that its cloud's token service gives out, which are taken, too; none unless given. */
+  readonly sessions?: Sessions;
   /** Whether the vendor's published limits of calls apply; `real` unless given. */
   readonly quotas?: 'real' | 'off';
   /** The least TTL in seconds; the vendor's own unless given. */
