@@ -36,6 +36,7 @@ const names = [
   'secret',
   'sentence',
   'severity',
+  'shown',
   'since',
   'state',
   'text',
@@ -164,7 +165,8 @@ export function valuesOf(told: Told, secret: string | null): Values {
   const record = told.record?.replace(/\.$/, '') ?? null;
   const word = told.state === 'closed' ? 'over' : told.severity;
   const mark = told.state === 'closed' ? '🟢' : marks[told.severity];
-  const title = `[${told.cluster}] ${word}: ${told.shown ?? record ?? told.key}`;
+  const shown = told.shown ?? record;
+  const title = `[${told.cluster}] ${word}: ${shown ?? told.key}`;
   const sentence = cut(told.sentence, sentenceMost);
   const lines = [
     `${mark} ${title}`,
@@ -190,6 +192,7 @@ export function valuesOf(told: Told, secret: string | null): Values {
     secret,
     sentence,
     severity: told.severity,
+    shown,
     since: told.since,
     state: told.state,
     text: lines.join('\n'),
