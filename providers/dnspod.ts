@@ -102,7 +102,7 @@ const capabilities: Capabilities = {
   permissions: [
     {
       permission: 'dnspod:DescribeDomain',
-      note: 'this and the others, but for the next one, on qcs::dnspod:::domain/<zone id> alone',
+      note: 'this and all but the next on qcs::dnspod::uin/<account>:domain/<zone id> alone',
     },
     { permission: 'dnspod:DescribePackageDetail', note: 'on *: the least TTL of each plan' },
     { permission: 'dnspod:DescribeRecordList', note: null },

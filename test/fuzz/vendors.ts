@@ -11,6 +11,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { gzipSync } from 'node:zlib';
 import { alidns } from '../../providers/alidns.ts';
 import { cloudflare } from '../../providers/cloudflare.ts';
+import { dnspod } from '../../providers/dnspod.ts';
 import { google } from '../../providers/google.ts';
 import { powerdns } from '../../providers/powerdns.ts';
 import { route53 } from '../../providers/route53.ts';
@@ -19,6 +20,7 @@ import type { Answer, Change, Result, Seen } from '../../src/core/model.ts';
 import type { Provider, ProviderType } from '../../src/kit/extend.ts';
 import { startAlidns } from '../../src/lab/vendors/alidns.ts';
 import { startCloudflare } from '../../src/lab/vendors/cloudflare.ts';
+import { startDnspod } from '../../src/lab/vendors/dnspod.ts';
 import { startGoogle } from '../../src/lab/vendors/google.ts';
 import {
   GoogleTokens,
@@ -31,6 +33,7 @@ import { marker, markerText } from '../parts/answers.ts';
 import { type Dice, mutateJson, mutateText, mutateXml, oddValue } from './dice.ts';
 import { Broken, demand, ends, heldMib, Reached, Slow, type Stand, target } from './harness.ts';
 
+const vendors = ['route53', 'cloudflare', 'alidns', 'powerdns', 'dnspod'] as const;
 const vendors = ['route53', 'cloudflare', 'alidns', 'google', 'powerdns'] as const;
 type VendorName = (typeof vendors)[number];
 const calls = ['zone', 'read', 'readMany', 'write', 'preflight'] as const;
@@ -600,6 +603,11 @@ async function openAccount(vendor: VendorName): Promise<Account> {
       const keys = { accessKeyId: A, accessKeySecret: B };
       return inLab(lab, alidns, (endpoint) => ({ ...keys, endpoint, zone }));
     }
+    case 'dnspod': {
+      const credentials = { secretId: keyId, secretKey: secret };
+      const lab = await startDnspod({ ...options, credentials });
+      const keys = { secretId: A, secretKey: B };
+      return inLab(lab, dnspod, (endpoint) => ({ ...keys, endpoint, zone }));
     case 'google': {
       const project = 'detour-fuzz';
       const account = newGoogleAccount(project);

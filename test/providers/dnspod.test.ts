@@ -255,6 +255,22 @@ test('who sees nothing in the lists makes nothing that another one has just made
   assert.deepEqual((await see()).cnames, [{ value: 'b.example.com.', ttl: 600 }]);
 });
 
+test('where the claim is shown and what was made under it not, a higher epoch waits, too', async () => {
+  await again({ indexLagMs: 0 });
+  assert.ok((await put(change(await see(), 'b.example.com.', 1))).ok);
+  const other = open();
+  front.hooks.set('DescribeRecordList', ({ Subdomain }, response) => {
+    const isClaim = String(Subdomain).startsWith('_detour-epoch');
+    return isClaim ? false : refuse(response, 'ResourceNotFound.NoDataOfRecord');
+  });
+  const blind = await see(other);
+  assert.deepEqual(blind.cnames, []);
+  const told = faultOf(await put(change(blind, 'c.example.com.', 7, { id: 'z' }), other));
+  assert.equal(told.kind, 'conflict');
+  front.hooks.clear();
+  assert.deepEqual((await see()).cnames, [{ value: 'b.example.com.', ttl: 600 }]);
+});
+
 test('a claim whose reply was lost is nobody’s until the list shows whose', async () => {
   await again({ indexLagMs: 0 });
   stands();
