@@ -464,9 +464,11 @@ function refusalTrouble(
   const plain = statusTrouble(status, { doing, write }, reason, retryAfterMs);
   if (status === 401) {
     keys.refused();
-    const cure =
-      'check the key and this machine’s clock; where Google takes no token that the key of a ' +
-      'service account signs, set exchange: true';
+    const isSigned = keys.facts().kind === 'service-account';
+    const or = isSigned
+      ? '; where no token is taken that a key has signed, set exchange: true'
+      : '';
+    const cure = `check the key and this machine’s clock${or}`;
     return failed('account', 'auth-suspect', plain.fault.detail, { cure });
   }
   if (status >= 500 || status === 429) return plain;

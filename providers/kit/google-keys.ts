@@ -122,7 +122,7 @@ function serviceAccountOf(ref: SecretRef, context: AdapterContext): ServiceAccou
 }
 
 function selfSigned(account: ServiceAccount, { context }: Means): Keys<string> {
-  const wall = context.clock?.wall ?? Date.now;
+  const wall = () => context.clock?.wall() ?? Date.now();
   let held: { readonly token: string; readonly atMs: number } | null = null;
   return {
     async get() {
@@ -265,6 +265,7 @@ function given(
   ask: (post: Post, wall: () => number) => Promise<Given<string>>,
 ): Keys<string> {
   const { clock, callTimeoutMs } = context;
+  const wall = () => clock?.wall() ?? Date.now();
   const agents = new Map(
     urls.map((url) => [url, agentFor(url, { keepAlive: false }, context, tunnels)]),
   );
@@ -273,8 +274,7 @@ function given(
   const held = new HeldKeys<string>({
     ...{ kind, from: 'google', doing, needs, clock },
     timeoutMs: urls.length * callTimeoutMs,
-    ask: (signal) =>
-      ask((url, what) => post(url, agents.get(url)!, what, signal), clock?.wall ?? Date.now),
+    ask: (signal) => ask((url, what) => post(url, agents.get(url)!, what, signal), wall),
     explain: (error) => explain(error, doing),
     secretsOf: (token) => (token === null ? secrets() : [token]),
   });

@@ -33,8 +33,7 @@ import { marker, markerText } from '../parts/answers.ts';
 import { type Dice, mutateJson, mutateText, mutateXml, oddValue } from './dice.ts';
 import { Broken, demand, ends, heldMib, Reached, Slow, type Stand, target } from './harness.ts';
 
-const vendors = ['route53', 'cloudflare', 'alidns', 'powerdns', 'dnspod'] as const;
-const vendors = ['route53', 'cloudflare', 'alidns', 'google', 'powerdns'] as const;
+const vendors = ['route53', 'cloudflare', 'alidns', 'powerdns', 'dnspod', 'google'] as const;
 type VendorName = (typeof vendors)[number];
 const calls = ['zone', 'read', 'readMany', 'write', 'preflight'] as const;
 type CallName = (typeof calls)[number];
@@ -608,6 +607,7 @@ async function openAccount(vendor: VendorName): Promise<Account> {
       const lab = await startDnspod({ ...options, credentials });
       const keys = { secretId: A, secretKey: B };
       return inLab(lab, dnspod, (endpoint) => ({ ...keys, endpoint, zone }));
+    }
     case 'google': {
       const project = 'detour-fuzz';
       const account = newGoogleAccount(project);

@@ -22,6 +22,8 @@ import Cloudflare from 'cloudflare';
 import fc from 'fast-check';
 import { startAlidns } from '../../src/lab/vendors/alidns.ts';
 import { startCloudflare } from '../../src/lab/vendors/cloudflare.ts';
+import { startGoogle } from '../../src/lab/vendors/google.ts';
+import { GoogleTokens, newGoogleAccount } from '../../src/lab/vendors/google-tokens.ts';
 import { startRoute53 } from '../../src/lab/vendors/route53.ts';
 import type { LabVendor, VendorOptions, ZoneSpec } from '../../src/lab/vendors/vendor.ts';
 
@@ -1206,6 +1208,40 @@ interface Seen {
   write(target: string): Promise<unknown>;
 }
 
+// ---------------------------------------------------------------- Google Cloud DNS
+
+/** As a client without an SDK: a path below the zone, and what is posted there. */
+type GoogleAsk = (path: string, body?: object, timeoutMs?: number) => Promise<object>;
+
+const googleAccount = newGoogleAccount('detour-lab');
+
+function google(body: (vendor: LabVendor, ask: GoogleAsk) => Promise<void>, options: object = {}) {
+  const tokens = new GoogleTokens(googleAccount);
+  const scope = 'https://www.googleapis.com/auth/ndev.clouddns.readwrite';
+  const authorization = `Bearer ${tokens.issue(3600, [scope], true)}`;
+  const account = { ...place, zones, credentials: { project: 'detour-lab', tokens } };
+  return running(
+    () => startGoogle({ ...account, ...options } as never),
+    (vendor) =>
+      body(vendor, async (path, change, timeoutMs = patienceMs) => {
+        const base = `${vendor.api}/dns/v1/projects/detour-lab/managedZones`;
+        const reply = await fetch(`${base}/${vendor.zoneId(zoneName)}${path}`, {
+          method: change === undefined ? 'GET' : 'POST',
+          headers: { authorization },
+          body: change === undefined ? null : JSON.stringify(change),
+          signal: AbortSignal.timeout(timeoutMs),
+        });
+        const said = (await reply.json()) as { error?: { errors: { reason: string }[] } };
+        if (reply.ok) return said;
+        throw new Error(`${reply.status} ${said.error?.errors[0]?.reason}`);
+      }),
+  );
+}
+
+function rrset(name: string, type: string, ttl: number, value: string) {
+  return { name: `${name}.`, type, ttl, rrdatas: [value] };
+}
+
 const seeing: Readonly<Record<string, (body: (seen: Seen) => Promise<void>) => Promise<void>>> = {
   route53: (body) =>
     route53((vendor, client, id) => {
@@ -1255,32 +1291,81 @@ const seeing: Readonly<Record<string, (body: (seen: Seen) => Promise<void>) => P
           }),
       });
     }),
+  google: (body) =>
+    google(async (vendor, ask) => {
+      let now = 'hz.shop.example';
+      await body({
+        vendor,
+        async read(timeout) {
+          const page = await ask(`/rrsets?name=${www}.&type=CNAME`, undefined, timeout);
+          const { rrsets } = page as { rrsets: { rrdatas: string[] }[] };
+          return rrsets[0]?.rrdatas[0]?.slice(0, -1) ?? '';
+        },
+        write(target) {
+          const deletions = [rrset(www, 'CNAME', 60, `${now}.`)];
+          now = target;
+          return ask('/changes', { deletions, additions: [rrset(www, 'CNAME', 60, `${now}.`)] });
+        },
+      });
+    }),
 };
 
 /** How a fault looks to the SDK: a word of the error that each vendor's client gives. */
 const looks: readonly [string, Readonly<Record<string, RegExp>>][] = [
-  ['hang', { route53: /Timeout/, cloudflare: /APIConnectionTimeout/, alidns: /RequestTimeout/ }],
-  ['refuse', { route53: /ECONNREFUSED/, cloudflare: /ECONNREFUSED/, alidns: /ECONNREFUSED/ }],
+  [
+    'hang',
+    {
+      ...{ route53: /Timeout/, cloudflare: /APIConnectionTimeout/, alidns: /RequestTimeout/ },
+      google: /TimeoutError/,
+    },
+  ],
+  [
+    'refuse',
+    {
+      ...{ route53: /ECONNREFUSED/, cloudflare: /ECONNREFUSED/, alidns: /ECONNREFUSED/ },
+      google: /ECONNREFUSED/,
+    },
+  ],
   [
     'reset',
     {
       route53: /ECONNRESET|ECONNABORTED/,
       cloudflare: /ECONNRESET|UND_ERR_SOCKET/,
       alidns: /ECONNRESET/,
+      google: /ECONNRESET|UND_ERR_SOCKET/,
     },
   ],
-  ['error', { route53: /ServiceUnavailable/, cloudflare: /503/, alidns: /ServiceUnavailable/ }],
-  ['html', { route53: /502/, cloudflare: /502/, alidns: /SyntaxError/ }],
-  ['throttle', { route53: /Throttling/, cloudflare: /429.*971/, alidns: /Throttling\.User/ }],
+  [
+    'error',
+    {
+      ...{ route53: /ServiceUnavailable/, cloudflare: /503/, alidns: /ServiceUnavailable/ },
+      google: /503 backendError/,
+    },
+  ],
+  ['html', { route53: /502/, cloudflare: /502/, alidns: /SyntaxError/, google: /SyntaxError/ }],
+  [
+    'throttle',
+    {
+      ...{ route53: /Throttling/, cloudflare: /429.*971/, alidns: /Throttling\.User/ },
+      google: /403 rateLimitExceeded/,
+    },
+  ],
   [
     'auth',
     {
       route53: /InvalidClientTokenId/,
       cloudflare: /403.*10000/,
       alidns: /InvalidAccessKeyId\.NotFound/,
+      google: /401 authError/,
     },
   ],
-  ['block', { route53: /Throttling/, cloudflare: /429.*971/, alidns: /Throttling\.User/ }],
+  [
+    'block',
+    {
+      ...{ route53: /Throttling/, cloudflare: /429.*971/, alidns: /Throttling\.User/ },
+      google: /429 rateLimitExceeded/,
+    },
+  ],
 ];
 
 /** Everything that tells one failure from another, on one line. */
@@ -1398,6 +1483,7 @@ for (const [type, see] of Object.entries(seeing)) {
         '/%',
         '/2013-04-01/hostedzone/%2F/rrset?name=%',
         '/client/v4/zones/%',
+        '/dns/v1/projects/%/managedZones/%/changes',
       ]) {
         for (const body of bodies) {
           const status = await send(path, { method: 'POST', body });
@@ -1451,6 +1537,16 @@ const writers: Readonly<
           ),
         ),
       { changeMs: 0, ttlMin: 1 },
+    ),
+  google: (body) =>
+    google((vendor, ask) =>
+      body(vendor, (type, name, value, ttl) => {
+        const owner = name === '@' ? zoneName : `${name}.${zoneName}`;
+        return ask('/changes', { additions: [rrset(owner, type, ttl, value)] }).then(
+          () => true,
+          () => false,
+        );
+      }),
     ),
 };
 

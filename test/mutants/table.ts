@@ -4188,6 +4188,31 @@ function laneWorks`,
     ],
   },
   {
+    name: 'a change that came too late at Google is no conflict',
+    rule: 14,
+    by: 'providers/google.test.ts',
+    edits: [
+      {
+        file: 'providers/google.ts',
+        find: "['conditionNotMet', { kind: 'conflict', scope",
+        replace: "['conditionNotMet', { kind: 'rejected', scope",
+      },
+    ],
+  },
+  {
+    name: 'the token of another identity provider is read once for all',
+    rule: 0,
+    by: 'providers/google-keys.test.ts',
+    edits: [
+      {
+        file: 'providers/kit/google-keys.ts',
+        find: `    subject = subjectOf(file, context);
+    const form`,
+        replace: '    const form',
+      },
+    ],
+  },
+  {
     name: 'an `ack` that nobody waits for fills the budget',
     rule: 10,
     by: '37-truth',

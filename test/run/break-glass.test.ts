@@ -142,6 +142,14 @@ test('what the paper says of hosted vendors names the record, the value and no s
   assert.match(inConsole!.text, /www\.gslb\.test.*b\.shop\.test.*each line/s);
   assert.match(look!.shell!, /--Domain gslb\.test --endpoint dnspod\.intl\.\S+ --Subdomain www /);
   assert.match(put!.shell!, /--SubDomain www .*\n.*--Value b\.shop\.test\. --TTL 45$/);
+  const gdns =
+    '{ type: google, project: example-dns, credentials: { serviceAccount: { file: /g } }, ' +
+    'zoneId: gslb-test }';
+  const shells = (await stepsTo('nrt', gdns)).map(({ shell }) => shell ?? '').join('\n');
+  assert.match(
+    shells,
+    /gcloud dns record-sets update www\.gslb\.test\. --type=CNAME --ttl=45 \\\n {2}--rrdatas=b\.shop\.test\. --zone=gslb-test --project=example-dns/,
+  );
   const cf = '{ type: cloudflare, apiToken: { credential: cf }, zone: gslb.test }';
   const all = (await stepsTo('hz', cf)).map(({ shell }) => shell ?? '').join('\n');
   assert.match(all, /\$\(cat \/run\/credentials\/detour\.service\/cf\)/);

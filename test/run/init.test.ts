@@ -126,6 +126,27 @@ test('a record at three vendors: nothing is missing, and what is written is read
   assert.equal(textOf(), text);
 });
 
+test('an account at Google is found and written with the key that it has', async (t) => {
+  const own = await startLab({ quotas: 'off', also: ['google'] });
+  t.after(() => own.close());
+  const place = { directory, socket: join(directory, 's'), listenPort: 9 };
+  const files = labSettings(own, place).filter(({ path }) => path.endsWith('google.json'));
+  writeSettings(files, directory);
+  const key = `credentials.serviceAccount=file:${files[0]!.path}`;
+  const at = `endpoint=${own.vendors.google!.api},timeout=20s`;
+  const report = await looked([www], {
+    providers: [`gdns=google,project=${own.credentials.google!.project},${key},${at}`],
+    roots: own.roots,
+    dnsPort: String(own.dnsPort),
+  });
+  assert.deepEqual(
+    report.seen.map(({ provider, state }) => [provider, state]),
+    [['gdns', 'found']],
+  );
+  const { config: read } = await loadConfig(join(directory, 'detour.yaml'));
+  assert.deepEqual(read.core.records[`${www}.`]!.publish, [{ provider: 'gdns', ttl: 60 }]);
+});
+
 test('the name that users type is told from the record behind it', async () => {
   lab.vendors.cloudflare.edit('www.users.example', 'CNAME', `${www}.`, 60);
   lab.vendors.route53.removeZone('users.example');

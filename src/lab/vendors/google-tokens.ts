@@ -341,7 +341,8 @@ class TokenService implements GoogleTokenService {
   #impersonate({ url, headers }: IncomingMessage, body: string): Answered {
     const { tokens, lifetimeMost = tokenSeconds } = this.#options;
     const path = `/v1/projects/-/serviceAccounts/${tokens.account.clientEmail}:generateAccessToken`;
-    if (decodeURIComponent(url ?? '') !== path || this.#fault === 'deny') {
+    const isOurs = url === path || url === path.replace('@', '%40');
+    if (!isOurs || this.#fault === 'deny') {
       const text = `Permission 'iam.serviceAccounts.getAccessToken' denied on resource`;
       return apiError(403, `${text} (or it may not exist).`, 'PERMISSION_DENIED');
     }

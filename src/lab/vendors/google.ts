@@ -260,7 +260,7 @@ class Google implements Dialect {
     for (const [method, pattern, operation] of routes) {
       const match = request.method === method ? pattern.exec(request.path) : null;
       if (match === null) continue;
-      const [, project = '', zone = '', change = ''] = match.map(decodeURIComponent);
+      const [, project = '', zone = '', change = ''] = match.map(decoded);
       return { operation, project, zone, change };
     }
     return null;
@@ -361,6 +361,15 @@ interface Route {
   /** A zone's resource name or number; empty where there is none. */
   readonly zone: string;
   readonly change: string;
+}
+
+/** A part of a path; what cannot be decoded stays as it is, and names nothing. */
+function decoded(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
 }
 
 /** Another zone of the same name in DNS, as split horizons have it. */
