@@ -294,12 +294,12 @@ function pluginOf(way: AwsWay) {
 function explain(error: unknown, doing: string): Trouble | null {
   const { name, code, $metadata, $response } = fieldsOf(error);
   const { httpStatusCode: status } = fieldsOf($metadata);
-  const word = String(name)
-    .replaceAll(/[^\w.-]/g, '')
-    .slice(0, 60);
+  const named = typeof name === 'string' ? name.replaceAll(/[^\w.-]/g, '').slice(0, 60) : '';
+  // What the SDK calls an answer that is no document of STS's.
+  const word = /^(Error|Unknown|UnknownError)$/.test(named) ? '' : named;
   if (word === 'CredentialsProviderError' || code === 'ENOENT' || code === 'EACCES') {
     const cure = 'check the name of the profile, and what stands in its files';
-    return failed('account', 'auth-suspect', `${doing}: it gives no keys (${word})`, { cure });
+    return failed('account', 'auth-suspect', `${doing}: it gives no keys`, { cure });
   }
   if (typeof status !== 'number' || status < 300) return null;
   const { 'retry-after': after } = fieldsOf(fieldsOf($response)['headers']);
@@ -308,7 +308,9 @@ function explain(error: unknown, doing: string): Trouble | null {
     return statusTrouble(status, { doing, write: false }, word, retryAfterMs);
   }
   const cure = "check the keys or the token, the role's trust policy and its MaxSessionDuration";
-  return failed('account', 'auth-suspect', `${doing}: HTTP ${status} (${word})`, { cure });
+  return failed('account', 'auth-suspect', `${doing}: HTTP ${status}${word && ` (${word})`}`, {
+    cure,
+  });
 }
 
 // ---------------------------------------------------------------- keys as they are

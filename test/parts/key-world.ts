@@ -25,7 +25,7 @@ const subject = 'system:serviceaccount:detour:detour';
 const awsRole = 'arn:aws:iam::123456789012:role/detour';
 const aliRole = 'acs:ram::1234567890123456:role/detour';
 const aliProvider = 'acs:ram::1234567890123456:oidc-provider/ack';
-const aws = {
+export const aws = {
   accessKeyId: 'AKIALABKEYOFDETOUR01',
   secretAccessKey: 'aws-secret-of-this-test-0001',
 };
