@@ -4,11 +4,15 @@
 import { MARKER_LABEL } from '../../src/core/marker.ts';
 import type { Name } from '../../src/core/model.ts';
 import type { Account, Candidate, Trouble } from '../../src/kit/conformance/index.ts';
+
+type AccountLines = NonNullable<Account['lines']>;
+
 import { second, zone } from '../parts/accounts.ts';
 import { Chance } from './chance.ts';
 import {
   type ApiFault,
   capabilitiesOf,
+  DEFAULT_LINE,
   type DnsServer,
   NOTHING,
   recordOf,
@@ -34,7 +38,7 @@ const sicknesses: readonly Sickness[] = ['deleted', 'denied', 'unavailable', 'ha
 
 /** The simulated vendors as further rows of the suite. */
 export const simRows: readonly Candidate[] = strengths.map((strength) => {
-  const capabilities = capabilitiesOf(strength);
+  const capabilities = capabilitiesOf(strength, strength === 'weak');
   return { title: capabilities.title, capabilities, skip: false, start: () => start(strength) };
 });
 
@@ -48,6 +52,7 @@ async function start(strength: Strength): Promise<Account> {
     ttlMin: 60,
     lagMs: [1, 20],
     staleMs: 60_000,
+    hasLines: strength === 'weak',
   });
   const seat: Seat = {
     name: 'suite',
@@ -83,6 +88,7 @@ async function start(strength: Strength): Promise<Account> {
         vendor.faults.push({ how: faults[how as keyof typeof faults], share: 1, once: true });
       }
     },
+    ...(strength === 'weak' ? { lines: linesOf(vendor) } : {}),
     oddities: [],
     secondZone: {
       zone: second,
@@ -90,6 +96,26 @@ async function start(strength: Strength): Promise<Account> {
       fault: async (how) => vendor.turn(second, how as Sickness | null),
     },
     async close() {},
+  };
+}
+
+function linesOf(vendor: SimVendor): AccountLines {
+  return {
+    others: ['telecom', 'unicom'],
+    async edit(name, line, cname, ttl) {
+      if (line !== DEFAULT_LINE) vendor.editLine(name, line, cname);
+      else {
+        const { lines } = vendor.at(name);
+        vendor.edit(name, cname === null ? 'none' : { value: cname, ttl }, null);
+        vendor.put(name, { ...vendor.at(name), lines }, 'human');
+      }
+    },
+    look: async (name, line) =>
+      vendor.servers.map((server) => {
+        const { cname, lines } = server.gives.get(recordOf(name)) ?? NOTHING;
+        const given = lines[line] ?? cname;
+        return given === null ? [] : [given.value.toLowerCase()];
+      }),
   };
 }
 

@@ -4,6 +4,7 @@
 import { parseMarker } from '../../src/core/marker.ts';
 import type { Command, CoreConfig, Name } from '../../src/core/model.ts';
 import type { StatusView } from '../../src/core/view.ts';
+import { leftBehind } from './lines.ts';
 import type { Replica } from './replica.ts';
 import { NOTHING, type SimVendor } from './vendors.ts';
 
@@ -17,6 +18,7 @@ interface Patient {
 /** What is not in step with the leader, in words; empty when everything is. */
 export function behind(leader: Replica | null, vendors: ReadonlyMap<string, SimVendor>): string[] {
   if (leader === null) return ['nobody leads'];
+  const { records } = leader.config;
   const behind: string[] = [];
   for (const r of leader.controller!.status().records) {
     if (r.mode === 'observe') continue;
@@ -29,6 +31,7 @@ export function behind(leader: Replica | null, vendors: ReadonlyMap<string, SimV
       const vendor = vendors.get(provider)!;
       const wrong = (stand = NOTHING) =>
         stand.cname?.value !== r.cname ||
+        leftBehind(records[r.name], provider, stand, r.cname).length > 0 ||
         stand.texts.length !== 1 ||
         !stand.texts[0]!.value.includes(` epoch=${r.epoch} id=${r.switchId} `);
       if (wrong(vendor.at(r.name))) behind.push(`${r.name} at ${provider}`);

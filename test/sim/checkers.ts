@@ -25,6 +25,7 @@ import { paces } from './another.ts';
 import type { Timeline } from './clock.ts';
 import type { Plan } from './draw.ts';
 import type { Truth } from './faults.ts';
+import { hasGaps, isSplit, oneOf, straysIn, wrongOf } from './lines.ts';
 import { Answers } from './people.ts';
 import type { Reload, Replica, Watcher } from './replica.ts';
 import { groupsOf, isSound, quorumOf, requiredOf } from './sound.ts';
@@ -518,9 +519,10 @@ export class Checkers implements Watcher {
     const rec = this.#recordLog(r, name);
     const value = givenBy(seen);
     const last = log.readings.get(key);
-    const isSame = last !== undefined && !last.isOver && givenBy(last.seen) === value;
+    const isSame = last !== undefined && !last.isOver && isAlike(last.seen, seen);
     const at = r.process.now();
     const sinceAt = isSame ? last.sinceAt : at;
+    if (isSplit(seen)) this.splits++;
     log.readings.set(key, { seen, sinceAt, at, beforeAt: last?.at ?? at, isOver: false });
     const [text] = seen.markers;
     if (text === undefined || seen.markers.length > 1) return;
@@ -528,7 +530,9 @@ export class Checkers implements Watcher {
     const whose = this.#whose(rec, name, text, value);
     if (whose === 'genuine') rec.heard.add(`${m!.epoch} ${m!.id}`);
     if (whose !== 'foreign') rec.heardTop = Math.max(rec.heardTop, m!.epoch);
-    const isRight = value !== null && value === this.#cnameOf(name, rec.marker?.target ?? '');
+    const isWhole = !hasGaps(this.#plan.config.records[name], vendor.name, seen);
+    const led = this.#cnameOf(name, rec.marker?.target ?? '');
+    const isRight = value !== null && isWhole && oneOf(seen) === led;
     if (!isRight || !this.#isMarked(rec, name, seen)) return;
     this.#place(r, vendor, name, value, rec.marker!.epoch);
   }
@@ -627,8 +631,9 @@ export class Checkers implements Watcher {
     const record = r.config.records[c.name]!;
     if (from.refusal !== null) no(from.refusal.sentence);
     if (from.markers.length > 1) return no('two markers');
-    if (from.cnames.length > 1) return no('two CNAMEs');
-    const stands = givenBy(from);
+    const lines = from.cnames.map((n) => n.line);
+    if (new Set(lines).size < lines.length) return no('two CNAMEs');
+    const stands = givenBy(from, cname);
     const placed = rec.placed.get(vendor.name);
     const isHere = placed !== undefined && placed.epoch >= rec.since;
     const text = from.markers[0];
@@ -691,20 +696,26 @@ export class Checkers implements Watcher {
     if (reading === undefined || rec.marker === null) {
       return this.fail('rule-26-mended-by-its-api', `${where} was never read`);
     }
-    const value = givenBy(reading.seen);
     const inForce = rec.marker.target;
+    const value = givenBy(reading.seen, this.#cnameOf(name, inForce));
     if (this.#isLate(r, provider, name, value)) return;
     if (value === this.#cnameOf(name, inForce)) {
-      if (this.#isMarked(rec, name, reading.seen)) return this.#retimes(r, name, provider, reading);
+      const isWhole = !hasGaps(record, provider, reading.seen);
+      if (isWhole && this.#isMarked(rec, name, reading.seen)) {
+        return this.#retimes(r, name, provider, reading);
+      }
       const { count } = this.#mends(log, `${provider} ${name}`, 'marker', at);
       if (count >= 3) this.fail('rule-27-mends-end', `${where}: its marker, again`);
       return;
     }
-    const origin = record.targets.find((t) => t.cname === value)?.origin ?? null;
+    const originOf = (value: Name | null) =>
+      record.targets.find((t) => t.cname === value)?.origin ?? null;
+    const origin = originOf(value);
     const health = (name: string | null) => log.health.get(name ?? '')?.health ?? 'unknown';
     const isUp = health(inForce) === 'up';
-    const isAway = isUp && (value === null || health(origin) === 'down');
-    const isPinned = this.#isPinned(rec, at) && health(origin) !== 'up';
+    const all = straysIn(reading.seen, this.#cnameOf(name, inForce) ?? null);
+    const isAway = isUp && all.some((v) => v === null || health(originOf(v)) === 'down');
+    const isPinned = this.#isPinned(rec, at) && health(originOf(oneOf(reading.seen))) !== 'up';
     const isBack = record.edits === 'mend' && (isUp || isPinned);
     const what = `${where}: ${value ?? 'nothing'} (${health(origin)}) by \`${record.edits}\``;
     if (!isAway && !isBack) this.fail('rule-27-the-table', what);
@@ -713,7 +724,7 @@ export class Checkers implements Watcher {
     const { count, lastAt } = this.#mends(log, `${provider} ${name}`, kind, at);
     const paceMs = Math.min(15, 2 ** (count - 3)) * MINUTE;
     if (count >= 3 && (!isAway || at - lastAt < paceMs)) this.fail('rule-27-mends-end', what);
-    if (origin !== null) rec.wishes.set(origin, at);
+    for (const stray of all.map(originOf)) if (stray !== null) rec.wishes.set(stray, at);
   }
 
   /** One more mend of a kind; what there was of that kind before, forgotten after an hour of calm. */
@@ -743,8 +754,8 @@ export class Checkers implements Watcher {
   /** Nothing but the TTL is put right: then it differs from what is configured. */
   #retimes(r: Replica, name: Name, provider: string, { seen }: Reading): void {
     const publish = r.config.records[name]?.publish.find((p) => p.provider === provider);
-    const ttl = seen.cnames[0]?.ttl;
-    if (publish === undefined || publish.ttl !== ttl) return;
+    const isTimed = seen.cnames.every((c) => c.ttl === publish?.ttl);
+    if (publish === undefined || !isTimed) return;
     this.fail('rule-27-mends-end', `${r.name} at ${provider}: ${name} is as it should be`);
   }
 
@@ -759,7 +770,7 @@ export class Checkers implements Watcher {
     const cname = this.#cnameOf(record.name, d.to);
     const said = record.publish.flatMap(({ provider }) => {
       const reading = log.readings.get(`${provider} ${record.name}`);
-      return reading !== undefined && givenBy(reading.seen) === cname ? [reading] : [];
+      return reading !== undefined && oneOf(reading.seen) === cname ? [reading] : [];
     });
     const words = said.filter(({ seen, sinceAt }) => {
       const m = parseMarker(seen.markers[0] ?? '');
@@ -803,7 +814,7 @@ export class Checkers implements Watcher {
     const cname = this.#cnameOf(name, doc?.target ?? '');
     const read = record.publish.flatMap(({ provider }) => {
       const reading = log.readings.get(`${provider} ${name}`);
-      return reading === undefined ? [] : [{ provider, value: givenBy(reading.seen) }];
+      return reading === undefined ? [] : [{ provider, value: oneOf(reading.seen) }];
     });
     const agree = read.filter(({ value }) => value === cname);
     if (log.orders.delete(`${name} adopt ${doc?.target}`)) {
@@ -851,6 +862,8 @@ export class Checkers implements Watcher {
     }
     const at = `${by} at ${vendor.name}: ${name}`;
     if (before.cname !== null && after.cname === null) this.fail('rule-1-never-empty', at);
+    const wrong = wrongOf(this.#plan.config.records[name], vendor.name, change);
+    if (wrong !== null) this.fail(wrong[0], `${at}: ${wrong[1]}`);
     if (before.other !== null) this.fail('rule-4-not-owned-untouched', `${at} has ${before.other}`);
     const kept = new Set(after.texts.map((t) => t.value));
     const rec = actor.records.get(name);
@@ -1367,6 +1380,9 @@ export class Checkers implements Watcher {
     return all.some((rec) => this.#whose(rec, name, text, value) !== 'foreign');
   }
 
+  /** Readings that met lines of one record which differ. */
+  splits = 0;
+
   /** Set by the world once they exist. */
   vendors: ReadonlyMap<string, SimVendor> = new Map();
 
@@ -1543,8 +1559,20 @@ function placesOf(vendor: SimVendor, names: readonly Name[]): readonly string[] 
   return [vendor.name, ...[...zones].map((zone) => `${vendor.name} ${zone}`)];
 }
 
-function givenBy(seen: Seen): Name | null {
-  return seen.cnames[0]?.value ?? null;
+/** What it gives; of lines that differ one that is not what is wanted. */
+function givenBy(seen: Seen, wanted?: Name | null): Name | null {
+  if (wanted == null || seen.cnames.length === 0) return seen.cnames[0]?.value ?? null;
+  const [stray] = straysIn(seen, wanted);
+  return stray === undefined ? wanted : stray;
+}
+
+function isAlike(a: Seen, b: Seen): boolean {
+  const plain = ({ cnames }: Seen) =>
+    cnames
+      .map((c) => `${c.line} ${c.value}`)
+      .sort()
+      .join();
+  return plain(a) === plain(b);
 }
 
 /** A marker's text without its signature. */

@@ -7,6 +7,7 @@ import { coreConfig, webCheck } from '../core/world.ts';
 import type { Chance } from './chance.ts';
 import { type FaultName, faultKinds } from './faults.ts';
 import { type HandName, handKinds } from './hands.ts';
+import { withLines } from './lines.ts';
 import { withPeople } from './people.ts';
 import { type Strength, strengths } from './vendors.ts';
 
@@ -48,10 +49,15 @@ const PROBES = 3_000;
 export function drawPlan(
   c: Chance,
   other: Chance,
-  { drills, people }: { readonly drills: Chance; readonly people: Chance | null },
+  {
+    drills,
+    people,
+    lines,
+  }: { readonly drills: Chance; readonly people: Chance | null; readonly lines: Chance | null },
   thief: boolean,
 ): Plan {
-  const { config, ...rest } = drawWorld(c);
+  const drawn = drawWorld(c);
+  const { config, ...rest } = lines === null ? drawn : withLines(drawn, lines);
   const providers = Object.keys(rest.vendors);
   const signed = rest.replicas > 1 || other.is(0.4);
   const records = withFollowers(config.records, other);

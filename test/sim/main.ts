@@ -5,6 +5,7 @@
 //   node test/sim/main.ts --for 10m                 random seeds; those that fail go into seeds.txt
 //   ... --thief                                     in each of them somebody has one vendor's key
 //   ... --people                                    records ask first; people and hooks answer
+//   ... --lines                                     records stand on several lines of a vendor
 //   ... --group                                     a group of replicas over a simulated etcd
 //
 // A failure prints one line to paste. Exit code 1 when anything failed.
@@ -13,12 +14,12 @@ import { appendFileSync, readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { parseDuration } from '../../src/kit/schema.ts';
 import { runGroup } from './group-world.ts';
-import { type Report, runSeed } from './world.ts';
+import { type Report, type RunOptions, runSeed } from './world.ts';
 
 const list = new URL('seeds.txt', import.meta.url);
 
 /** Which worlds: of one lease and a store each, the same with a thief in each, or a group's. */
-export type Kind = 'plain' | 'thief' | 'people' | 'group';
+export type Kind = 'plain' | 'thief' | 'people' | 'lines' | 'group';
 
 /** Seeds that once failed: they always run. */
 export function keptSeeds(kind: Kind = 'plain'): number[] {
@@ -27,6 +28,7 @@ export function keptSeeds(kind: Kind = 'plain'): number[] {
     plain: /^(\d+) /,
     thief: /^thief (\d+) /,
     people: /^people (\d+) /,
+    lines: /^lines (\d+) /,
     group: /^group (\d+) /,
   }[kind];
   return lines.flatMap((line) => shape.exec(line)?.slice(1).map(Number) ?? []);
@@ -38,6 +40,7 @@ export class Tally {
   simulatedMs = 0;
   switches = 0;
   drills = { moved: 0, passed: 0 };
+  splits = 0;
   crashes = 0;
   probes = 0;
   helped = 0;
@@ -52,6 +55,7 @@ export class Tally {
     this.switches += report.switches;
     this.drills.moved += report.drills?.moved ?? 0;
     this.drills.passed += report.drills?.passed ?? 0;
+    this.splits += report.splits ?? 0;
     this.crashes += report.crashes;
     this.probes += report.probes;
     if (report.helped > 0) this.helped++;
@@ -69,6 +73,7 @@ export class Tally {
     return (
       `${this.seeds} seeds, ${this.failed.length} failed; ${years.toFixed(3)} simulated years, ` +
       `${this.switches} switches, ${this.drills.moved} drills (${this.drills.passed} passed), ${this.crashes} crashes, ${this.probes} probes; ` +
+      (this.splits === 0 ? '' : `${this.splits} readings of lines that differ; `) +
       `longest non-convergence ${longest}, ${this.helped} worlds waited for a person; ` +
       `${seconds.toFixed(1)} s`
     );
@@ -91,10 +96,12 @@ async function main(): Promise<number> {
       for: { type: 'string' },
       thief: { type: 'boolean', default: false },
       people: { type: 'boolean', default: false },
+      lines: { type: 'boolean', default: false },
       group: { type: 'boolean', default: false },
     },
   });
-  const alone = values.thief ? 'thief' : values.people ? 'people' : 'plain';
+  const several = values.lines ? 'lines' : 'plain';
+  const alone = values.thief ? 'thief' : values.people ? 'people' : several;
   const kind = values.group ? 'group' : alone;
   if (values.seed !== undefined) return one(Number(values.seed), kind);
   const tally = new Tally();
@@ -134,7 +141,12 @@ async function main(): Promise<number> {
 function run(seed: number, kind: Kind, trace?: (line: string) => void): Promise<Report> {
   const traced = trace === undefined ? {} : { trace };
   if (kind === 'group') return runGroup(seed, traced);
-  return runSeed(seed, { thief: kind === 'thief', people: kind === 'people', ...traced });
+  return runSeed(seed, { ...worldOf(kind), ...traced });
+}
+
+/** What of a kind makes its worlds. */
+export function worldOf(kind: Exclude<Kind, 'group'>): RunOptions {
+  return { thief: kind === 'thief', people: kind === 'people', lines: kind === 'lines' };
 }
 
 async function one(seed: number, kind: Kind): Promise<number> {

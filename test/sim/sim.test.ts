@@ -4,7 +4,7 @@
 
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { failureText, keptSeeds, Tally } from './main.ts';
+import { failureText, type Kind, keptSeeds, Tally, worldOf } from './main.ts';
 import { runSeed, type Sabotage } from './world.ts';
 
 /** About 0.15 s each on an idle core, three times as much on a busy one. */
@@ -13,16 +13,19 @@ const SEEDS = 60;
 /** Worlds in which records ask first. */
 const ASKING = 10;
 
+/** Worlds with records on several lines; `npm run sim -- --lines --seeds 1000` for more. */
+const LINED = 8;
+
 /** Worlds in which somebody has one vendor's key. */
 const THIEVES = 15;
 
 async function clean(
   seeds: readonly number[],
-  kind: 'plain' | 'thief' | 'people' = 'plain',
+  kind: Exclude<Kind, 'group'> = 'plain',
 ): Promise<Tally> {
   const tally = new Tally();
   for (const seed of seeds) {
-    const report = await runSeed(seed, { thief: kind === 'thief', people: kind === 'people' });
+    const report = await runSeed(seed, worldOf(kind));
     tally.add(report);
     assert.deepEqual(
       report.violations,
@@ -72,10 +75,20 @@ describe('the simulation', () => {
     assert.ok(tally.switches > ASKING / 2, 'worlds in which nothing moves prove nothing');
   });
 
+  test(`in ${LINED} worlds no line is emptied, left behind, or touched that is not listed`, async (t) => {
+    const tally = await clean(
+      Array.from({ length: LINED }, (_, i) => i + 1),
+      'lines',
+    );
+    t.diagnostic(tally.text());
+    assert.ok(tally.splits > LINED, 'worlds without a half-written set prove nothing');
+  });
+
   test('the seeds that once failed are clean', async () => {
     await clean(keptSeeds());
     await clean(keptSeeds('thief'), 'thief');
     await clean(keptSeeds('people'), 'people');
+    await clean(keptSeeds('lines'), 'lines');
   });
 
   test('the same seed gives the same journals and records, another seed others', async () => {

@@ -24,9 +24,17 @@ import type { Chance } from './chance.ts';
 export type Strength = 'transaction' | 'batch' | 'weak';
 export const strengths: readonly Strength[] = ['transaction', 'batch', 'weak'];
 
+interface OneCname {
+  readonly id: number;
+  readonly value: Name;
+  readonly ttl: number;
+}
+
 /** What stands at a record's name and at its marker's name. Never changed in place. */
 export interface Stand {
-  readonly cname: { readonly id: number; readonly value: Name; readonly ttl: number } | null;
+  readonly cname: OneCname | null;
+  /** Of the lines beside the default one, where the vendor has some. */
+  readonly lines: Readonly<Record<string, OneCname>>;
   readonly texts: readonly { readonly id: number; readonly value: string }[];
   /** Another type at the record's name, such as `A`. */
   readonly other: string | null;
@@ -35,7 +43,7 @@ export interface Stand {
 /** How much of what stood at a name is remembered for those who would put it back. */
 const HISTORY_MAX = 40;
 
-export const NOTHING: Stand = { cname: null, texts: [], other: null };
+export const NOTHING: Stand = { cname: null, lines: {}, texts: [], other: null };
 
 /** How an API treats a share of its calls. */
 export interface ApiFault {
@@ -110,6 +118,8 @@ export interface VendorOptions {
   readonly staleMs: number;
   /** Broken on purpose: what was read need no longer stand. */
   readonly unfenced?: boolean;
+  /** It answers by line. */
+  readonly hasLines?: boolean;
 }
 
 export class SimVendor {
@@ -209,9 +219,23 @@ export class SimVendor {
       cname === null ? now.cname : cname === 'none' ? null : { id: this.newId(), ...cname };
     // In place: the record keeps its id.
     const kept = made !== null && now.cname !== null ? { ...made, id: now.cname.id } : made;
+    // Of a record on several lines a person does all of them.
+    const lines = Object.fromEntries(
+      cname === 'none'
+        ? []
+        : Object.entries(now.lines).map(([line, old]) => [line, { ...old, ...(cname ?? {}) }]),
+    );
     const written =
       texts === null ? now.texts : texts.map((value) => ({ id: this.newId(), value }));
-    this.put(name, { ...now, cname: kept, texts: written }, by);
+    this.put(name, { ...now, cname: kept, lines, texts: written }, by);
+  }
+
+  /** A person puts one line there, or takes it away. */
+  editLine(name: Name, line: string, value: Name | null): void {
+    const now = this.at(name);
+    const { [line]: old, ...rest } = now.lines;
+    const made = value === null ? {} : { [line]: { id: old?.id ?? this.newId(), value, ttl: 60 } };
+    this.put(name, { ...now, lines: { ...rest, ...made } }, 'human');
   }
 
   /** The zone that holds a name; null: none here. */
@@ -233,13 +257,15 @@ export class SimVendor {
   }
 }
 
+export const DEFAULT_LINE = 'default';
+
 const FENCES: Readonly<Record<Strength, Fence>> = {
   transaction: 'transaction',
   batch: 'inferred',
   weak: 'weak',
 };
 
-export function capabilitiesOf(strength: Strength): Capabilities {
+export function capabilitiesOf(strength: Strength, hasLines = false): Capabilities {
   return {
     type: `sim-${strength}`,
     title: `Simulated vendor (${strength})`,
@@ -254,6 +280,7 @@ export function capabilitiesOf(strength: Strength): Capabilities {
       { word: 'apex', note: null },
       { word: 'other-type', note: null },
     ],
+    ...(hasLines ? { lines: { default: DEFAULT_LINE } } : {}),
   };
 }
 
@@ -284,7 +311,7 @@ export class SimAccount implements Provider {
 
   constructor(vendor: SimVendor, seat: Seat, options: AccountOptions) {
     this.name = vendor.name;
-    this.capabilities = capabilitiesOf(vendor.strength);
+    this.capabilities = capabilitiesOf(vendor.strength, vendor.options.hasLines);
     this.#vendor = vendor;
     this.#seat = seat;
     this.#options = options;
@@ -418,13 +445,14 @@ export class SimAccount implements Provider {
     return answers;
   }
 
-  /** Reads, writes the CNAME, then the marker, and reads again. */
+  /** Reads, writes the CNAME of each line, then the marker, and reads again. */
   async #writeWeakly(zone: Name, c: Change, signal: AbortSignal): Promise<Answer<null>> {
     const [before] = await this.#look(zone, [c.name], signal);
     if (before?.kind !== 'answered') return before!;
     if (!isSame(before.value, c.from)) return conflict('it no longer stands there');
     let touched = false;
-    for (const part of ['cname', 'text'] as const) {
+    const parts: readonly Part[] = [...linesOf(c).map((line) => ({ line })), 'text'];
+    for (const part of parts) {
       const made = await this.#call(
         'write',
         zone,
@@ -439,17 +467,21 @@ export class SimAccount implements Provider {
     if (after?.kind === 'fault') return halfDone(after);
     if (after?.kind !== 'answered') return conflict('it was not read back');
     const text = formatMarker(c.to.marker);
-    const isThere = after.value.cnames[0]?.value === c.to.cname && after.value.markers[0] === text;
+    const { cnames } = after.value;
+    const isWhole = linesOf(c).every((line) => cnames.some((n) => lineOf(n) === line));
+    const isRight = isWhole && cnames.every((n) => n.value === c.to.cname);
+    const isThere = isRight && after.value.markers[0] === text;
     return isThere && after.value.markers.length === 1 ? DONE : conflict('another writer was here');
   }
 
   /** Changes one record by its id, or adds it; the last writer's word is taken. */
-  #set(c: Change, part: 'cname' | 'text'): Answer<null> {
+  #set(c: Change, part: Part): Answer<null> {
     const vendor = this.#vendor;
     const text = formatMarker(c.to.marker);
     const now = vendor.at(c.name);
     const from = refOf(c.from);
-    if (part === 'cname') {
+    if (part !== 'text' && part.line !== DEFAULT_LINE) return this.#setLine(c, part.line);
+    if (part !== 'text') {
       if (from.cname === null && now.cname !== null) return conflict('a CNAME stands there');
       if (from.cname !== null && now.cname?.id !== from.cname) return conflict('the CNAME is gone');
       const cname = { id: now.cname?.id ?? vendor.newId(), value: c.to.cname, ttl: c.to.ttl };
@@ -466,9 +498,28 @@ export class SimAccount implements Provider {
     return DONE;
   }
 
+  #setLine(c: Change, line: string): Answer<null> {
+    const vendor = this.#vendor;
+    const now = vendor.at(c.name);
+    const known = refOf(c.from).lines[line] ?? null;
+    const old = now.lines[line];
+    if (known === null && old !== undefined) return conflict(`a CNAME stands on ${line}`);
+    if (known !== null && old?.id !== known) return conflict(`the CNAME on ${line} is gone`);
+    const cname = { id: old?.id ?? vendor.newId(), value: c.to.cname, ttl: c.to.ttl };
+    vendor.put(c.name, { ...now, lines: { ...now.lines, [line]: cname } }, this.#seat.name);
+    return DONE;
+  }
+
   /** What no vendor takes, whatever stands there. */
   #refusal(c: Change): Answer<null> | null {
     const { ttlMin } = this.#vendor.options;
+    const strange = c.from.cnames.find((n) => !linesOf(c).includes(lineOf(n)));
+    if (strange !== undefined) {
+      return ofRecord({
+        kind: 'rejected',
+        detail: `the line ${strange.line} is not to be written`,
+      });
+    }
     if (c.from.markers.length > 1) return conflict('more than one text stands at the marker');
     const other = c.from.refusal ?? seenOf(c.name, this.#vendor, this.#vendor.at(c.name)).refusal;
     if (other !== null) return ofRecord({ kind: 'rejected', detail: other.sentence });
@@ -580,15 +631,24 @@ const SICK: Readonly<Record<Exclude<Sickness, 'hang'>, Fault>> = {
 };
 
 function seenOf(name: Name, vendor: SimVendor, stand: Stand): Seen {
-  const { cname, texts, other } = stand;
+  const { cname, lines, texts, other } = stand;
   const refusal: Refusal | null = vendor.options.zones.includes(name)
     ? { word: 'apex', sentence: `no CNAME may stand at ${name}, the top of its zone` }
     : other === null
       ? null
       : { word: 'other-type', sentence: `${name} has records of type ${other}` };
-  const ref: Json = { cname: cname?.id ?? null, texts: texts.map((t) => t.id) };
+  const ids = Object.entries(lines).map(([line, { id }]) => [line, id] as const);
+  const ref: Json = {
+    cname: cname?.id ?? null,
+    texts: texts.map((t) => t.id),
+    lines: Object.fromEntries(ids),
+  };
+  const plain = (of: OneCname) => ({ value: of.value.toLowerCase(), ttl: of.ttl });
   return {
-    cnames: cname === null ? [] : [{ value: cname.value.toLowerCase(), ttl: cname.ttl }],
+    cnames: [
+      ...(cname === null ? [] : [plain(cname)]),
+      ...Object.entries(lines).map(([line, of]) => ({ ...plain(of), line })),
+    ],
     markers: texts.map((t) => t.value),
     refusal,
     ref,
@@ -598,11 +658,23 @@ function seenOf(name: Name, vendor: SimVendor, stand: Stand): Seen {
 interface Ref {
   readonly cname: number | null;
   readonly text: number | null;
+  readonly lines: Readonly<Record<string, number>>;
 }
 
 function refOf(seen: Seen): Ref {
-  const ref = seen.ref as { cname: number | null; texts: number[] };
-  return { cname: ref.cname, text: ref.texts[0] ?? null };
+  const ref = seen.ref as { cname: number | null; texts: number[]; lines: Record<string, number> };
+  return { cname: ref.cname, text: ref.texts[0] ?? null, lines: ref.lines };
+}
+
+/** One request of a change: the CNAME of a line, or the marker. */
+type Part = { readonly line: string } | 'text';
+
+function linesOf({ to }: Change): readonly string[] {
+  return to.lines ?? [DEFAULT_LINE];
+}
+
+function lineOf({ line = DEFAULT_LINE }: Seen['cnames'][number]): string {
+  return line;
 }
 
 function isExactly(now: Stand, from: Seen): boolean {

@@ -14,6 +14,7 @@ import { beginFault, type Site, Truth } from './faults.ts';
 import { hold, type Keeper } from './first.ts';
 import { beginHand } from './hands.ts';
 import { Lease, SimCoordinator, single } from './lease.ts';
+import { endLines, holdLines, meddle } from './lines.ts';
 import { drawDrill, drawOrder } from './orders.ts';
 import { drawAnswer } from './people.ts';
 import { Replica, type Shared } from './replica.ts';
@@ -28,6 +29,8 @@ export interface Report {
   readonly switches: number;
   /** Live drills that moved a record, and those of them that passed. */
   readonly drills?: { readonly moved: number; readonly passed: number };
+  /** Readings that met lines of one record which differ. */
+  readonly splits?: number;
   readonly crashes: number;
   readonly probes: number;
   /** From the end of all faults until every vendor was in step, by itself. */
@@ -54,6 +57,8 @@ export interface RunOptions {
   readonly thief?: boolean;
   /** Records that ask a person first, people who answer, and hooks. */
   readonly people?: boolean;
+  /** Records on several lines, and a person who touches single ones. */
+  readonly lines?: boolean;
   readonly sabotage?: Sabotage;
   readonly trace?: (line: string) => void;
 }
@@ -69,6 +74,7 @@ const OTHER = 0x5bd1e995;
 const PEOPLE = 0x2545f491;
 const DRILLS = 0x61c88647;
 const AUDITS = 0x1b873593;
+const LINES = 0x3c6ef372;
 
 export async function runSeed(seed: number, options: RunOptions = {}): Promise<Report> {
   const world = new World(seed, options);
@@ -85,6 +91,8 @@ class World {
   readonly #answered: string[] = [];
   readonly #drills: Chance;
   readonly #audits: Chance;
+  /** Of what is done to single lines; null: there are none. */
+  readonly #lines: Chance | null;
   readonly #keys: Keyring | null;
   readonly #plan: Plan;
   readonly #timeline = new Timeline();
@@ -105,7 +113,8 @@ class World {
     this.#people = options.people ? new Chance(seed ^ PEOPLE) : null;
     this.#drills = new Chance(seed ^ DRILLS);
     this.#audits = new Chance(seed ^ AUDITS);
-    const draws = { drills: this.#drills, people: this.#people };
+    this.#lines = options.lines ? new Chance(seed ^ LINES) : null;
+    const draws = { drills: this.#drills, people: this.#people, lines: this.#lines };
     this.#plan = drawPlan(chance, this.#other, draws, options.thief ?? false);
     const keys = this.#plan.key === null ? null : createKeyring([this.#plan.key]);
     this.#keys = keys !== null && options.sabotage?.credulous ? credulous(keys) : keys;
@@ -129,6 +138,7 @@ class World {
           lagMs: [1, 300],
           staleMs: 20_000,
           unfenced: options.sabotage?.unfenced ?? false,
+          hasLines: this.#lines !== null && strength === 'weak',
         });
         vendor.changed = (change) => this.#checkers.changed(vendor, change);
         return [name, vendor];
@@ -176,6 +186,10 @@ class World {
     let helped = 0;
     try {
       hold(this.#keeper());
+      if (this.#lines !== null) {
+        holdLines(this.#plan.config, this.#vendors, this.#lines);
+        this.#timeline.later(MINUTE, () => this.#meddle());
+      }
       this.#sayPlan();
       for (const r of this.#replicas) {
         this.#timeline.later(this.#chance.int(0, 2000), () => r.start());
@@ -200,6 +214,7 @@ class World {
       simulatedMs: this.#timeline.now,
       switches: this.#checkers.switches,
       drills: this.#checkers.drills,
+      splits: this.#checkers.splits,
       ...this.#figures,
       convergedMs,
       helped,
@@ -330,6 +345,13 @@ class World {
     this.#timeline.later(c.wait(MINUTE), () => this.#audit());
   }
 
+  #meddle(): void {
+    if (this.#faultsOver || this.#lines === null) return;
+    const later = (ms: number, run: () => void) => this.#timeline.later(ms, run);
+    const waitMs = meddle(this.#plan.config, this.#vendors, this.#lines, later);
+    this.#timeline.later(waitMs, () => this.#meddle());
+  }
+
   /** Looks now and then whether whoever leads has done what was to be done. */
   #watch(): void {
     if (this.#faultsOver) return;
@@ -389,6 +411,7 @@ class World {
   /** All faults are over: alone first, then with a person who does what Detour asks for. */
   async #quiet(): Promise<[number | null, number]> {
     this.#faultsOver = true;
+    endLines(this.#vendors);
     for (const r of this.#replicas) {
       r.isQuiet = true;
       r.reload(this.#plan.config);
