@@ -59,7 +59,10 @@ export interface Verifier {
   close(): void;
 }
 
-/** What came of asking a target as somebody does who has typed a public name. */
+/**
+ * What came of asking a target as somebody does who has typed a public name. The reason `certificate`
+ * stands for what was wrong with the certificate that was shown.
+ */
 export interface Visited extends ProbeResult {
   /** null: nobody answered, and why is in the result. */
   readonly answer: {

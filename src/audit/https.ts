@@ -6,6 +6,7 @@ import type { Name } from '../core/model.ts';
 import { unrooted } from '../core/name.ts';
 import { ask } from '../dns/ask.ts';
 import { httpsType } from '../dns/wire.ts';
+import { networkOf } from './hands.ts';
 import { zoneAbove } from './names.ts';
 import { addressesOf, placeOf, type Run } from './run.ts';
 
@@ -15,13 +16,15 @@ const recordsMax = 8;
 /** What the HTTPS records of a name come to. */
 export type Service =
   | { readonly kind: 'none' | 'here' | 'unknown' }
-  | { readonly kind: 'elsewhere'; readonly why: string };
+  /** `home`: to another target of the record. */
+  | { readonly kind: 'elsewhere'; readonly home: boolean; readonly why: string };
 
-/** Whether those of a target lead to its own addresses. */
+/** Whether those of a target lead to its own addresses; `homes`: those of the others, by address. */
 export async function lookAtService(
   run: Run,
   cname: Name,
   addresses: readonly string[],
+  homes: ReadonlyMap<string, string>,
 ): Promise<Service> {
   const chain = await run.verifier.chain(cname, run.signal);
   const name = chain.kind === 'answered' ? chain.chain.at(-1)! : null;
@@ -39,7 +42,7 @@ export async function lookAtService(
     if (found.length === 0) return { kind: 'none' };
     for (const one of found.slice(0, recordsMax)) {
       if (one.type !== 'HTTPS') continue;
-      const away = await awayOf(run, name, one, addresses);
+      const away = await awayOf(run, name, one, addresses, homes);
       if (away !== null) return away;
     }
     return { kind: 'here' };
@@ -53,14 +56,21 @@ async function awayOf(
   name: Name,
   { target, hints }: { readonly target: Name; readonly hints: readonly string[] },
   own: readonly string[],
+  homes: ReadonlyMap<string, string>,
 ): Promise<Service | null> {
-  const says = `its HTTPS record sends browsers`;
-  if (hints.length > 0 && !hints.some((hint) => own.includes(hint))) {
-    return { kind: 'elsewhere', why: `${says} to ${hints[0]}, which is none of its addresses` };
-  }
-  if (target === '.' || target === name) return null;
-  const there = await addressesOf(run, target);
-  if (there.length === 0) return { kind: 'unknown' };
-  if (there.some((address) => own.includes(address))) return null;
-  return { kind: 'elsewhere', why: `${says} to ${unrooted(target)}, which is another place` };
+  const isNamed = target !== '.' && target !== name;
+  const there = [...hints, ...(isNamed ? await addressesOf(run, target) : [])];
+  if (there.length === 0) return isNamed ? { kind: 'unknown' } : null;
+  const to = hints[0] ?? unrooted(target);
+  const home = there.find((address) => homes.has(address));
+  const isOwn = there.some((address) => own.some((one) => isNear(one, address)));
+  if (isOwn && home === undefined) return null;
+  const whose = home === undefined ? 'none of its addresses' : `that of ${homes.get(home)}`;
+  const why = `its HTTPS record sends browsers to ${home ?? to}, which is ${whose}`;
+  return { kind: 'elsewhere', home: home !== undefined, why };
+}
+
+/** Large services answer with some of many addresses, and not with the same twice. */
+function isNear(one: string, other: string): boolean {
+  return one === other || (networkOf(one) !== null && networkOf(one) === networkOf(other));
 }

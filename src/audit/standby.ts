@@ -37,8 +37,9 @@ interface Look {
   readonly asks: readonly Ask[];
   readonly addresses: readonly string[];
   readonly visits: Visits;
-  /** Hosts of the record's other targets, and whose they are. */
+  /** Hosts and addresses of the record's other targets, and whose they are. */
   readonly others: ReadonlyMap<string, string>;
+  readonly homes: ReadonlyMap<string, string>;
 }
 
 /** What one visit, or another look, comes to. */
@@ -71,9 +72,13 @@ export async function lookAtStandbys(
   const budget = { left: visitsMax };
   const found = new Map<Look, Looked>();
   await sideBySide({ signal }, looks, targetsAtOnce, async (look) => {
-    const service = await lookAtService(run, look.cname, look.addresses);
+    const { cname, addresses: own, homes } = look;
+    const service = await lookAtService(run, cname, own, homes);
     found.set(look, { ...look, ...(await visitAll(look, budget, signal)), service });
   });
+  if (run.all.some(({ names = [] }) => names.length > namesMax)) {
+    run.cut(`of the public names of each record ${namesMax} were asked for at its targets`);
+  }
   if (budget.left <= 0) run.cut(`${visitsMax} visits of targets were made, and more were wanted`);
   const all = looks.map((look): Looked => {
     const late = seen('unknown', 'there was no time to look', 'audit again');
@@ -99,11 +104,18 @@ function looksOf(
     const others = hosts.flatMap(([origin, all]) =>
       all.filter((host) => !own.has(host)).map((host) => [host, origin] as const),
     );
+    const mine = addresses.get(cname) ?? [];
+    const homes = targets.flatMap(({ origin, cname: other }) =>
+      (addresses.get(other) ?? []).flatMap((one) =>
+        mine.includes(one) ? [] : [[one, origin] as const],
+      ),
+    );
     return {
-      ...{ record, view, target, cname, visits, others: new Map(others) },
+      ...{ record, view, target, cname, visits },
+      ...{ others: new Map(others), homes: new Map(homes) },
       names: names.slice(0, namesMax),
       asks: asksOf(target),
-      addresses: (addresses.get(cname) ?? []).slice(0, addressesMax),
+      addresses: mine.slice(0, addressesMax),
     };
   });
 }
@@ -178,12 +190,14 @@ async function judge(
     return unfit(`${name} is sent on to ${home}`, cure);
   }
   if (outcome === 'pass') return days(look, name, certificateDays);
-  const isUnreached = outcome !== 'fail' || !telling.has(reason);
-  if (!isUnreached && reason === 'tls') {
+  const canonical = otherNameOf(look, answer);
+  if (canonical !== null) return days(look, name, certificateDays);
+  if (outcome === 'fail' && reason === 'certificate') {
     const cure = `get a certificate for ${name} there, by DNS-01: HTTP-01 never reaches a standby`;
     return unfit(`it shows no certificate that does for ${name}: ${detail}`, cure);
   }
   // What its own check does not get either says nothing about the name.
+  const isUnreached = outcome !== 'fail' || !telling.has(reason);
   if (isUnreached || (await visit(look, { ...one, name: null }, signal)).outcome !== 'pass') {
     return seen('unknown', `whether it serves ${name} was not seen: ${detail}`, 'audit again');
   }
@@ -228,6 +242,12 @@ function homeOf({ others }: Look, answer: Visited['answer']): string | null {
   return whose === undefined ? null : `${host}, which is ${whose}`;
 }
 
+/** Where a redirect leads, if that is another of the record's public names. */
+function otherNameOf({ names }: Look, answer: Visited['answer']): string | null {
+  const host = answer?.location ? URL.parse(answer.location)?.hostname : undefined;
+  return host !== undefined && names.includes(`${host}.`) ? host : null;
+}
+
 function seen(word: Seen['word'], why: string, cure: string): Seen {
   return { word, why, cure, certificateDays: null, finding: 'standby' };
 }
@@ -237,7 +257,8 @@ function seen(word: Seen['word'], why: string, cure: string): Seen {
 function serviceSeen(look: Looked): readonly Seen[] {
   if (look.service.kind !== 'elsewhere') return [];
   const cure = `correct or remove the HTTPS record of ${unrooted(look.cname)}: browsers follow it`;
-  return [seen('unfit', look.service.why, cure)];
+  const { home, why } = look.service;
+  return [seen(home ? 'unfit' : 'poor', why, cure)];
 }
 
 /** Whether it has had the record, and when; of what is observed nobody knows. */

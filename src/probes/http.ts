@@ -524,7 +524,7 @@ function writeAnew(asked: HttpSettings, secrets: Secrets, wall: number): Message
 
 /**
  * One asking without secrets: what came, with its body, what the check makes of it, and where it was
- * sent on to. It goes from hop to hop on the one host alone.
+ * sent on to. It goes from hop to hop on the one host alone, until what comes is wanted.
  */
 export async function askOnce(
   trip: Trip,
@@ -535,7 +535,8 @@ export async function askOnce(
     const message = write(asked, { origin, url, method: asked.method }, noSecrets, trip.wall());
     const reply = await converse(trip, asked, message, undefined, 'bytes');
     const location = isRedirect(reply) ? redirection(reply.location ?? '', url) : null;
-    if (location?.hostname !== origin.hostname || followed >= asked.redirects) {
+    const isThere = location === null || isWanted(asked, reply.status);
+    if (isThere || location.hostname !== origin.hostname || followed >= asked.redirects) {
       return { reply, answer: await judge(trip, asked, reply), location };
     }
     url = location;

@@ -10,6 +10,8 @@ import { askOnce, type HttpSettings } from './http.ts';
 import { type Means, problemOfPath, travel, wayOf } from './path.ts';
 import { blind, messageOf } from './words.ts';
 
+/** On the one host. */
+const redirectsMost = 3;
 /** Bytes of a body that are shown to who visits. */
 const bodyMost = 65_536;
 
@@ -52,20 +54,31 @@ export function createVisitor(
         }
         const settings = under(asked.settings as HttpSettings, address, name);
         let answer: Visited['answer'] = null;
+        let code = '';
         const result = await travel(wayOf(spec, means), asked.timeoutMs, signal, async (trip) => {
-          const { reply, answer: judged, location } = await askOnce(trip, settings);
+          const asking = askOnce(trip, settings).catch((error: NodeJS.ErrnoException) => {
+            code = error.code ?? '';
+            throw error;
+          });
+          const { reply, answer: judged, location } = await asking;
           const { status, server, hsts, type, body } = reply;
           const shown = textOf(body.subarray(0, bodyMost), type);
           const where = location?.href ?? reply.location;
           answer = { status, server, hsts, type, location: where, body: shown.text };
           return judged;
         });
-        return { ...result, answer };
+        const isShown = result.reason === 'tls' && isOfCertificate(code);
+        return { ...result, ...(isShown ? { reason: 'certificate' } : {}), answer };
       } catch (error) {
         return { ...blind('internal', messageOf(error)), phases: {}, answer: null };
       }
     },
   };
+}
+
+/** Errors of verifying are OpenSSL's own words; those of the protocol begin otherwise. */
+function isOfCertificate(code: string): boolean {
+  return code.startsWith('ERR_TLS_CERT_') || !/^(?:ERR_|E[A-Z]+$)/.test(code);
 }
 
 /** The same question at that address; days of the certificate are for who visits to judge. */
@@ -76,5 +89,6 @@ function under(asked: HttpSettings, address: string, name: Name | null): HttpSet
   const { host: __, ...rest } = base;
   const url = new URL(asked.http);
   url.hostname = name.replace(/\.$/, '');
-  return { ...rest, http: url.href };
+  // A browser goes on to https and to the first page by itself.
+  return { ...rest, http: url.href, redirects: Math.max(redirectsMost, asked.redirects) };
 }

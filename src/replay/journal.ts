@@ -8,6 +8,7 @@ import { newestBehaviour } from '../core/engine.ts';
 import type { CheckId, CoreConfig, Entry, Name } from '../core/model.ts';
 import type { StoredEntry } from '../ports.ts';
 import {
+  auditsOf,
   firstTargets,
   type Order,
   ordersOf,
@@ -332,12 +333,19 @@ function windowsOf(
   return { windows, left: Math.ceil(left / 2) };
 }
 
+function everyHour(from: number, to: number): number[] {
+  return Array.from({ length: Math.ceil((to - from) / AUDIT_MS) }, (_, i) => from + i * AUDIT_MS);
+}
+
 interface Plan {
   readonly troubles: readonly Behind[];
   readonly orders: readonly Order[];
   readonly windows: readonly Window[];
   readonly rules: Rules;
 }
+
+/** So often an audit is made; what it found counts for longer. */
+const AUDIT_MS = 3_600_000;
 
 function runThrough(
   core: CoreConfig,
@@ -353,16 +361,21 @@ function runThrough(
     world.hold(r.name, target.cname);
   }
   const ends = troubles.flatMap((t) => (t.to === null ? [t.from] : [t.from, t.to]));
-  const times = [...ends, ...orders.map((o) => o.at)];
+  const audits = auditsOf(entries, core);
+  const times = [...ends, ...orders.map((o) => o.at), ...audits.times];
   const turns = [...new Set(times)].toSorted((a, b) => a - b);
   for (const { from, to } of windows) {
     world.skipTo(from);
     world.conditions = conditionsAt(troubles, from);
     // What is replayed comes a while after the window's begin: a start may lie between.
     world.begin(rules(turns.find((t) => t >= from) ?? from));
-    for (const at of turns.filter((t) => t >= from && t < to)) {
+    // As often as the daemon's own, for as long as there were any.
+    const hours = audits.times.length === 0 ? [] : everyHour(from, to);
+    const moments = [...hours, ...turns.filter((t) => t >= from && t < to)];
+    for (const at of moments.toSorted((a, b) => a - b)) {
       world.runTo(at);
       world.conditions = conditionsAt(troubles, at);
+      if (audits.times.length > 0) world.audited(audits.by(at));
       for (const o of orders.filter((one) => one.at === at)) giveAgain(world, o);
     }
     world.runTo(to);

@@ -6,7 +6,7 @@ import { closeSync, existsSync, openSync, readFileSync, readSync, statSync } fro
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { newestBehaviour } from '../core/engine.ts';
-import type { CheckId, CoreConfig, EntryKind, Name } from '../core/model.ts';
+import type { CheckId, CoreConfig, EntryKind, Name, Standby } from '../core/model.ts';
 import { stateId, stateVersion } from '../core/stored.ts';
 import { whyOfFile } from '../kit/errno.ts';
 import type { StoredEntry } from '../ports.ts';
@@ -223,6 +223,29 @@ export function ordersOf(entries: readonly StoredEntry[], core: CoreConfig): Ord
     const order = isEdit ? 'switch' : orderKinds.find((one) => one === kind);
     return order === undefined ? [] : [{ at, kind: order, entry }];
   });
+}
+
+/** When audits said something else of a target, and what they had said by a moment. */
+export function auditsOf(
+  entries: readonly StoredEntry[],
+  core: CoreConfig,
+): { readonly times: readonly number[]; readonly by: (at: number) => readonly Standby[] } {
+  const said = entries.filter(({ kind }) => kind === 'standby' || kind === 'start');
+  const times = said.flatMap(({ kind, at }) => (kind === 'standby' ? at : []));
+  const by = (at: number) => {
+    const known = new Map<string, Standby>();
+    for (const { kind, record, at: then, data } of said) {
+      if (then > at) break;
+      // A start knows of none.
+      if (kind === 'start') known.clear();
+      if (kind === 'start' || record === null || !Object.hasOwn(core.records, record)) continue;
+      const { target, word, why = '' } = (data ?? {}) as Partial<Standby>;
+      if (target === undefined || word === undefined) continue;
+      known.set(`${record} ${target}`, { record, target, word, why, certificateDays: null });
+    }
+    return [...known.values()];
+  };
+  return { times, by };
 }
 
 /** Where each record stood when the journal begins; its first target where it does not say. */

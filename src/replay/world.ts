@@ -29,6 +29,7 @@ import type {
   Reply,
   Seen,
   ServerAnswer,
+  Standby,
 } from '../core/model.ts';
 import type { PathState } from '../core/state.ts';
 import type { Manner } from './outages.ts';
@@ -174,6 +175,11 @@ export class World {
     this.#reply = null;
     this.#send({ kind: 'command', request: ++this.#request, command });
     return this.#reply ?? { exit: 1, message: 'no reply' };
+  }
+
+  /** What an audit finds of targets. */
+  audited(standbys: readonly Standby[]): void {
+    this.#send({ kind: 'surveyed', surveys: [], standbys });
   }
 
   /** Jumps to a moment without the daemon: nothing happens meanwhile. `begin` must follow. */

@@ -68,6 +68,13 @@ async function serve(address: string, shown: Shown, listener: RequestListener): 
   return (server.address() as net.AddressInfo).port;
 }
 
+async function serveHttp(address: string, listener: RequestListener): Promise<number> {
+  const server = http.createServer(listener);
+  running.push(server);
+  await new Promise<void>((done) => server.listen(0, address, done));
+  return (server.address() as net.AddressInfo).port;
+}
+
 /** TLS that is cut off once the public name was read, as a cloud does to a name without a filing. */
 async function cutOff(address: string): Promise<number> {
   const behind = await serve(address, good, shop);
@@ -195,8 +202,8 @@ const ofTarget = { isOfTarget: true, word: 'standby', severity: 'bad' } as const
 const ofName = { isOfTarget: false, word: 'public-name', severity: 'bad' } as const;
 const page =
   '<title>Non-compliance ICP Filing</title><iframe src="//www.aliyun.com/beian/beian-block">';
-/** Priority 1, the name itself, ipv4hint 127.0.0.99. */
-const elsewhere = 'nrt.origins.test. 60 UNKNOWN_65 0001 00 0004 0004 7f000063';
+/** Priority 1, the name itself, and an ipv4hint. */
+const hint = (address: string) => `nrt.origins.test. 60 UNKNOWN_65 0001 00 0004 0004 ${address}`;
 
 const rotten: readonly Rotten[] = [
   {
@@ -268,9 +275,9 @@ const rotten: readonly Rotten[] = [
   },
   {
     name: 'an HTTPS record leads elsewhere',
-    set: () => ({ more: [elsewhere] }),
+    set: () => ({ more: [hint('7f000033')] }),
     ...ofTarget,
-    says: /^tokyo .*: its HTTPS record sends browsers to 127\.0\.0\.99, which is none of its addresses/,
+    says: /^tokyo .*: its HTTPS record sends browsers to 127\.0\.0\.51, which is that of hangzhou/,
     cure: /correct or remove the HTTPS record of nrt\.origins\.test/,
   },
   {
@@ -347,6 +354,35 @@ describe('targets under the public names of their records', () => {
     });
   }
 
+  test('an HTTPS record that leads nowhere that is known goes after those without', async () => {
+    const away = await look({ more: [hint('7f000063')] });
+    const it = away.findings.find((f) => f.severity === 'warn' && f.word === 'standby')!;
+    assert.match(it.sentence, /browsers to 127\.0\.0\.99, which is none of its addresses/);
+    assert.match(goesTo(away), /-> osaka: hangzhou is down; passed over tokyo/);
+    const own = await look({ more: [hint('7f000034')] });
+    assert.deepEqual(
+      own.findings.filter((f) => f.severity === 'warn').map((f) => f.sentence.split('force: ')[1]),
+      ['hangzhou has no HTTPS record, and tokyo has'],
+    );
+  });
+
+  test('to https, and to another public name, every browser is sent on', async () => {
+    const other = `https://shop-front.test/`;
+    const listener = named((r) => void r.writeHead(301, { location: other }).end());
+    const tokyo = await serve(nrt, good, listener);
+    const names = [typed, 'shop-front.test.'];
+    const report = await look({ tokyo, change: { records: [{ ...steered, names }] } });
+    assert.ok(!say(report).includes(`refuses ${name}`), say(report));
+    const location = `https://${name}:${well}/`;
+    const plain = named((r) => void r.writeHead(301, { location }).end());
+    const upgraded = await look({ tokyo: await serveHttp(nrt, plain), scheme: 'http' });
+    assert.equal(upgraded.standbys.find((one) => one.target === 'tokyo')!.word, 'fit');
+    assert.deepEqual(
+      upgraded.standbys.map((s) => s.certificateDays),
+      [199, 199, 199],
+    );
+  });
+
   test('TLS that is cut off for the public name alone is a cloud’s doing', async () => {
     const report = await look({ tokyo: await cutOff(nrt) });
     const it = report.findings.find((f) => f.severity === 'bad')!;
@@ -360,11 +396,7 @@ describe('targets under the public names of their records', () => {
   test('a plain page of a cloud at port 80 is one, too', async () => {
     const location = `https://dnspod.qcloud.com/static/webblock.html?d=${name}`;
     const listener = named((r) => void r.writeHead(302, { location }).end());
-    const server = http.createServer(listener);
-    running.push(server);
-    await new Promise<void>((done) => server.listen(0, nrt, done));
-    const { port } = server.address() as net.AddressInfo;
-    const report = await look({ tokyo: port, scheme: 'http' });
+    const report = await look({ tokyo: await serveHttp(nrt, listener), scheme: 'http' });
     assert.match(
       say(report),
       /a block page of Tencent Cloud answers for www\.shop-front\.test \(302\)/,

@@ -75,8 +75,11 @@ test('a redirect is followed on the one host alone, and where it leads is shown'
       const followed = await visitor({ http: url, redirects: 3 })('www.shop.example.');
       assert.equal(followed.answer?.location, 'http://home.example:1/x');
       assert.equal(followed.outcome, 'fail');
-      const judged = await visitor({ http: url })('www.shop.example.');
+      const wanted = { http: url, expect: { status: 301 } };
+      const judged = await visitor(wanted)('www.shop.example.');
+      assert.deepEqual([judged.outcome, judged.answer?.status], ['pass', 301]);
       assert.equal(judged.answer?.location, `http://www.shop.example:${port}/in`);
+      assert.equal((await visitor({ http: url })(null)).answer?.status, 301);
     },
   );
 });

@@ -725,7 +725,11 @@ function journalOf(name: string, told: readonly Told[]): string {
 
 interface Journalled {
   readonly recorded: readonly { readonly isFalse: boolean | null }[];
-  readonly replayed: readonly { readonly isFalse: boolean | null; readonly at: number }[];
+  readonly replayed: readonly {
+    readonly isFalse: boolean | null;
+    readonly at: number;
+    readonly to: string;
+  }[];
   readonly notes: readonly string[];
 }
 
@@ -840,6 +844,32 @@ test('a pin in the journal holds in the replay, too', () => {
     moves.map((m) => m.isFalse),
     [true],
   );
+});
+
+test('what audits had said of the targets counts in the replay, too, hours later', () => {
+  const third = user('')
+    .replace(
+      'records:',
+      '  osaka: { cloud: gcp, checks: { web: { http: "https://osa.example/" } } }\n$&',
+    )
+    .replace('      - { origin: tokyo,', '      - { origin: osaka, cname: osa.example }\n$&');
+  files.set('third.yaml', third);
+  const www = 'www.gslb.example.net.';
+  const said = (second: number, word: string): Told => [
+    ...([second, 'standby', www, { target: 'osaka', word, why: 'a block page' }] as const),
+  ];
+  const told = (...more: readonly Told[]) =>
+    [...lived, health(5, 'osaka', 'unknown', 'up'), ...more].toSorted((a, b) => a[0] - b[0]);
+  const where = (name: string, ...more: readonly Told[]) => {
+    const journal = journalOf(name, told(...more));
+    const { replayed: moves } = run({ journal, config: 'third.yaml' }).json as Journalled;
+    return moves.map(({ to }) => to);
+  };
+  assert.deepEqual(where('unaudited'), ['osaka', 'osaka']);
+  assert.deepEqual(where('audited', said(40_000, 'unfit')), ['tokyo', 'tokyo']);
+  assert.deepEqual(where('mended', said(40_000, 'unfit'), said(90_100, 'fit')), ['tokyo', 'osaka']);
+  const restart: Told = [100_000, 'start', null, {}];
+  assert.deepEqual(where('forgotten', said(40_000, 'unfit'), restart), ['tokyo', 'osaka']);
 });
 
 test('reading a journal changes nothing in it', () => {
