@@ -13,6 +13,7 @@ import { lookAtEnds } from './ends.ts';
 import { lookAtNeeds, lookAtTargets } from './leaning.ts';
 import { lookAtNames } from './names.ts';
 import { lookAtObjectives } from './objective.ts';
+import { lookAtOwnDns } from './own-dns.ts';
 import { lookAtChecks, lookAtDrills } from './practice.ts';
 import { lookAtRecords } from './records.ts';
 import { type AuditorOptions, type Before, newRun, type Run } from './run.ts';
@@ -39,6 +40,7 @@ export function createAuditor(options: AuditorOptions): Auditor {
       await lookAtNames(run);
       const addresses = await lookAtTargets(run, zones);
       await lookAtNeeds(run, addresses);
+      lookAtOwnDns(run, zones, held);
       await lookAtCompany(run, zones);
       lookAtEnds(run);
       lookAtChecks(run);

@@ -47,6 +47,8 @@ export interface Surroundings {
   readonly clouds: Readonly<Record<string, string>>;
   /** Addresses at which checks ask the origins of each cloud, where they are written out. */
   readonly addresses: Readonly<Record<string, readonly string[]>>;
+  /** The cloud that each provider fails with; null, or not there: none is known. */
+  readonly vendorClouds?: Readonly<Record<string, string | null>>;
   /** Who runs the name servers of each provider, where that follows from its type; null: open. */
   readonly operators: Readonly<Record<string, string | null>>;
 }

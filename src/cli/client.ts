@@ -5,11 +5,13 @@
 
 import type { IncomingMessage } from 'node:http';
 import type { AuditReport } from '../core/audit.ts';
-import type { Command as Order, Reply } from '../core/model.ts';
+import type { Command, DelegationCommand, Reply } from '../core/model.ts';
 import type { StatusView } from '../core/view.ts';
 import type { Histories, StoredEntry } from '../ports.ts';
 import { type Cli, CliError } from './hands.ts';
 import { type Place, type PlaceOptions, placeOf, whyNoApi } from './place.ts';
+
+type Order = Command | DelegationCommand;
 
 export interface Client {
   status(signal?: AbortSignal): Promise<StatusView>;

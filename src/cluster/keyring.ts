@@ -20,6 +20,10 @@ export interface Keyring {
   sign(record: Name, cname: Name, marker: Marker): Marker;
   /** What a text's signature is worth, where it may have been signed for any of these names. */
   prove(record: Name, text: string, cnames: readonly Name[]): Proof;
+  /** The signature of any other text, which says itself what it is for; by the current key. */
+  signText(text: string): string;
+  /** Whether one of the keys has signed that text so. */
+  knowsText(text: string, mac: string): boolean;
   /** Keys for another purpose, of each cluster key one, the current first: 256 bits each. */
   derive(purpose: string): readonly Buffer[];
   close(): void;
@@ -52,6 +56,14 @@ export function createKeyring(keys: readonly string[]): Keyring {
       }
       return { word: 'wrong' };
     },
+    signText: (text) => macOfText(current, text).toString('base64url'),
+    knowsText(text, mac) {
+      const given = Buffer.from(mac, 'base64url');
+      return keys.some((key) => {
+        const right = macOfText(key, text);
+        return right.length === given.length && timingSafeEqual(right, given);
+      });
+    },
     derive(purpose) {
       return keys.map((key) => derived(key, purpose));
     },
@@ -60,7 +72,10 @@ export function createKeyring(keys: readonly string[]): Keyring {
 }
 
 function macOf(key: string, record: Name, cname: Name, marker: Marker): Buffer {
-  const text = signatureInput(record, cname, marker);
+  return macOfText(key, signatureInput(record, cname, marker));
+}
+
+function macOfText(key: string, text: string): Buffer {
   return createHmac('sha256', key).update(text).digest().subarray(0, MAC_BYTES);
 }
 
@@ -108,6 +123,7 @@ export function signing(inner: Provider, keys: () => Keyring, records: Records):
         signal,
       ),
     preflight: (record, signal) => inner.preflight(record, signal),
+    ...(inner.delegation === undefined ? {} : { delegation: inner.delegation }),
     close: () => inner.close(),
   };
 }

@@ -118,6 +118,7 @@ export function accompanied(inner: Provider, texts: Texts): Provider {
     },
     write: (changes, signal) => inner.write(changes, signal),
     preflight: (record, signal) => inner.preflight(record, signal),
+    ...(inner.delegation === undefined ? {} : { delegation: inner.delegation }),
     close: () => inner.close(),
   };
 }

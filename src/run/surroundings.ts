@@ -41,6 +41,9 @@ export function surroundingsOf(config: Config, providers: readonly string[]): Su
     clouds: Object.fromEntries(clouds),
     addresses: addressesOf(config),
     operators: Object.fromEntries(operators),
+    vendorClouds: Object.fromEntries(
+      providers.map((name) => [name, config.providers[name]!.cloud] as const),
+    ),
   };
 }
 
