@@ -5,9 +5,25 @@
 // must never delete a CNAME, never delete a text that is not one of Detour's claims, and never send
 // a write twice.
 
+import { createHash } from 'node:crypto';
 import { z } from 'zod';
-import { claimName, formatMarker, markerName, parseMarker } from '../src/core/marker.ts';
-import type { Change, Fault, Name, Refusal, Seen } from '../src/core/model.ts';
+import {
+  claimName,
+  delegationMarkerName,
+  formatMarker,
+  markerName,
+  parseMarker,
+} from '../src/core/marker.ts';
+import type {
+  Change,
+  Fault,
+  Name,
+  NsChange,
+  NsPlace,
+  NsSeen,
+  Refusal,
+  Seen,
+} from '../src/core/model.ts';
 import { unrooted } from '../src/core/name.ts';
 import { companyIn } from '../src/dns/company.ts';
 import type {
@@ -33,8 +49,17 @@ import { sideBySide } from './kit/batch.ts';
 import { below, shellWord } from './kit/by-hand.ts';
 import { ByZone, oneByOne } from './kit/by-zone.ts';
 import { type Claim, claimantOf, claimOf } from './kit/claim.ts';
+import {
+  delegationHands,
+  isApex,
+  isSameNs,
+  markerTtl,
+  movedOn,
+  type NsMoves,
+} from './kit/delegation.ts';
 import { endpoint } from './kit/endpoint.ts';
 import { type Called, done, failed, fault, fieldsOf, garbled, type Trouble } from './kit/fault.ts';
+import { halfway } from './kit/guarded.ts';
 import type { Keys } from './kit/held.ts';
 import { Listing } from './kit/listing.ts';
 import { type AliKeys, isNoDomain, PopApi, type PopReply, shown } from './kit/pop.ts';
@@ -107,6 +132,13 @@ const capabilities: Capabilities = {
       note: 'for claims of epochs that have passed; never a CNAME',
     },
   ],
+  delegation: {
+    apex: false,
+    note:
+      'one record at a time, under a claim that the vendor takes only once; its API lists no NS ' +
+      'records of an apex, so that nothing could be compared or put back there: that is left alone',
+    permissions: [],
+  },
   refuses: [
     { word: 'apex', note: 'a CNAME at the top of a zone hides its mail and more' },
     {
@@ -236,6 +268,10 @@ class Alidns implements Provider {
     pageSize: listPage,
     look,
   };
+  readonly delegation = delegationHands({
+    look: (place, signal) => this.#lookAtNs(place, signal),
+    make: (change, moves, signal) => this.#changeNs(change, moves, signal),
+  });
   /** The last write of each domain: the vendor takes one at a time. */
   readonly #turns = new Map<string, Promise<void>>();
 
@@ -612,6 +648,143 @@ class Alidns implements Provider {
   async #sweep(zone: Zone, after: Sight, mine: Claim, signal: AbortSignal): Promise<void> {
     for (const old of after.claims.filter((c) => c.epoch < mine.epoch).slice(0, sweepMax)) {
       if (!(await this.#forget(zone, old.row, signal))) return;
+    }
+  }
+
+  // -------------------------------------------------------------- the delegation
+
+  async #lookAtNs(place: NsPlace, signal: AbortSignal): Promise<Called<NsSeen>> {
+    const found = await this.#nsRows(place, signal);
+    if (!found.ok) return found;
+    const { ns, texts } = found.value;
+    return done({
+      servers: ns.map((row) => nameOf(row.value)),
+      fixed: [],
+      ttl: ns.length === 0 ? null : Math.max(...ns.map((row) => row.ttl)),
+      markers: texts.map(text),
+      ref: null,
+    });
+  }
+
+  async #nsRows(
+    place: NsPlace,
+    signal: AbortSignal,
+  ): Promise<Called<{ zone: Zone; ns: Rows; texts: Rows; claims: Rows }>> {
+    if (isApex(place)) {
+      const detail = `the vendor's API lists no NS records of ${place.zone} itself`;
+      return failed('zone', 'rejected', `${detail}: they cannot be changed`);
+    }
+    const held = await this.#zoneByName(place.zone, signal);
+    if (!held.ok) return held;
+    const zone = held.value;
+    if (zone === null) {
+      const cure = 'check `delegation` in the configuration, and whose key it is';
+      return failed('zone', 'rejected', `this account holds no zone ${place.zone}`, { cure });
+    }
+    const names = [place.name, delegationMarkerName(place.zone)];
+    const found = await sideBySide(names, names.length, (n) => this.#rows(zone, n, signal));
+    if (!found.ok) return found;
+    const [at, beside] = found.value as [Rows, Rows];
+    const ns = at.filter((row) => row.type === 'NS');
+    const odd = [...ns, ...beside].find((r) => r.line !== 'default' || r.locked || !r.enabled);
+    const isCrowded = at.includes(crowd) || beside.includes(crowd);
+    if (isCrowded || odd !== undefined) {
+      const what = isCrowded ? 'too many records' : 'a record of another line, locked or paused';
+      return failed('record', 'rejected', `${what} at ${place.name} or its marker`, {
+        cure: 'leave plain NS and TXT records there, on the line default',
+      });
+    }
+    const isClaim = (row: Row) => /^claim=/.test(text(row));
+    const texts = beside.filter((row) => row.type === 'TXT');
+    return done({
+      ...{ zone, ns, texts: texts.filter((r) => !isClaim(r)) },
+      claims: texts.filter(isClaim),
+    });
+  }
+
+  /**
+   * The claim is named after what was read: two who have read the same want the same claim, and the
+   * vendor gives it to one. Whoever has it reads once more, and then changes record by record.
+   */
+  async #changeNs(change: NsChange, moves: NsMoves, signal: AbortSignal): Promise<Called<null>> {
+    const { place, from } = change;
+    const before = await this.#nsRows(place, signal);
+    if (!before.ok) return before;
+    const { zone } = before.value;
+    const marker = delegationMarkerName(place.zone);
+    const read = JSON.stringify([place.name, from.servers.toSorted(), from.markers.toSorted()]);
+    const claim = `claim=${createHash('sha256').update(read).digest('hex').slice(0, 32)}`;
+    const ttl = Math.max(markerTtl, zone.ttlMin ?? 0);
+    const add = (owner: Name, Type: string, Value: string, TTL: number) =>
+      this.#send(
+        zone,
+        { action: 'AddDomainRecord', about: `${Type} of ${owner}` },
+        { DomainName: zone.id, RR: label(zone, owner), Type, Value, TTL, Line: 'default' },
+        signal,
+      );
+    const claimed = await add(marker, 'TXT', claim, ttl);
+    if (claimed.ok) return this.#changeClaimed(change, moves, { claim, ttl, add }, signal);
+    if (claimed.code !== 'DomainRecordDuplicate') return claimed;
+    await this.#dropAbandoned(zone, before.value.claims, signal);
+    const cure = `say it again in a minute; if it stays so, delete ${claim} at ${marker}`;
+    const detail = `somebody else is changing the NS set of ${place.name} at this moment`;
+    return failed('record', 'conflict', detail, { cure });
+  }
+
+  async #changeClaimed(
+    { place, from, to }: NsChange,
+    { servers, markers }: NsMoves,
+    about: {
+      readonly claim: string;
+      readonly ttl: number;
+      readonly add: (o: Name, t: string, v: string, ttl: number) => Promise<PopReply>;
+    },
+    signal: AbortSignal,
+  ): Promise<Called<null>> {
+    const now = await this.#nsRows(place, signal);
+    if (!now.ok) return now;
+    const { zone, ns, texts, claims } = now.value;
+    const end = async (result: Called<null>): Promise<Called<null>> => {
+      const own = claims.find((row) => text(row) === about.claim);
+      if (own !== undefined) await this.#forget(zone, own, signal);
+      return result;
+    };
+    const standing = { servers: ns.map((r) => nameOf(r.value)), markers: texts.map(text) };
+    if (!isSameNs(standing, from)) return end(movedOn(place));
+    const marker = delegationMarkerName(place.zone);
+    const erase = (row: Row) =>
+      this.#send(
+        zone,
+        { action: 'DeleteDomainRecord', about: `${row.type} of ${place.name}` },
+        { RecordId: row.id },
+        signal,
+      );
+    // What comes stands before anything goes: at no moment is a server the last one.
+    const steps = [
+      ...servers.come.map(
+        (host) => () => about.add(place.name, 'NS', host.slice(0, -1), from.ttl ?? about.ttl),
+      ),
+      ...ns.filter((r) => servers.gone.includes(nameOf(r.value))).map((row) => () => erase(row)),
+      ...markers.come.map((value) => () => about.add(marker, 'TXT', value, about.ttl)),
+      ...texts.filter((r) => markers.gone.includes(text(r))).map((row) => () => erase(row)),
+    ];
+    for (const [i, step] of steps.entries()) {
+      const done1 = await step();
+      if (done1.ok || done1.code === 'DomainRecordDuplicate') continue;
+      if (i === 0) return end(done1);
+      const detail = `${i} of ${steps.length} records are changed: ${done1.fault.detail}`;
+      return end(failed(done1.scope, 'uncertain', detail, { cure: 'say it again: it goes on' }));
+    }
+    const after = await this.#lookAtNs(place, signal);
+    if (!after.ok) return halfway(after, 'written, then not read back');
+    return end(isSameNs(after.value, to) ? done(null) : movedOn(place));
+  }
+
+  /** Claims whose writers died: what they had begun is there to be seen, and is gone on with. */
+  async #dropAbandoned(zone: Zone, claims: Rows, signal: AbortSignal): Promise<void> {
+    for (const row of claims) {
+      if (row.createdWall === null || Date.now() - row.createdWall < abandonedMs) continue;
+      await this.#forget(zone, row, signal);
     }
   }
 

@@ -11,8 +11,24 @@ import { pipeline, Readable, Transform } from 'node:stream';
 import type Cloudflare from 'cloudflare';
 import fetch from 'node-fetch';
 import { z } from 'zod';
-import { claimName, FIRST_ID, formatMarker, markerName } from '../src/core/marker.ts';
-import type { Change, FaultKind, Json, Name, Refusal, Seen } from '../src/core/model.ts';
+import {
+  claimName,
+  delegationMarkerName,
+  FIRST_ID,
+  formatMarker,
+  markerName,
+} from '../src/core/marker.ts';
+import type {
+  Change,
+  FaultKind,
+  Json,
+  Name,
+  NsChange,
+  NsPlace,
+  NsSeen,
+  Refusal,
+  Seen,
+} from '../src/core/model.ts';
 import { isWithin, unrooted } from '../src/core/name.ts';
 import { companyIn } from '../src/dns/company.ts';
 import type {
@@ -30,6 +46,14 @@ import { agentFor, tunnelsOf } from './kit/agents.ts';
 import { sendHalving } from './kit/batch.ts';
 import { secretInShell, shellWord } from './kit/by-hand.ts';
 import { ByZone, oneByOne } from './kit/by-zone.ts';
+import {
+  delegationHands,
+  isApex,
+  isSameNs,
+  markerTtl,
+  movedOn,
+  type NsMoves,
+} from './kit/delegation.ts';
 import { endpoint } from './kit/endpoint.ts';
 import {
   type Called,
@@ -138,6 +162,14 @@ const capabilities: Capabilities = {
     { permission: 'DNS Write', note: null },
     { permission: 'Zone DNS Settings Read', note: 'to see flattening' },
   ],
+  delegation: {
+    apex: true,
+    note:
+      'a batch deletes NS records and the marker by the ids that were read, before the first ' +
+      'marker a claim in its place; its own name servers stand at the apex whatever is written, ' +
+      'and those of others beside them only where multi-provider DNS is on',
+    permissions: [],
+  },
   refuses: [
     { word: 'proxied', note: null },
     { word: 'flattened', note: null },
@@ -200,6 +232,7 @@ function byHand(settings: CloudflareSettings, { record, cname, ttl }: ByHand): r
 
 export const cloudflare: ProviderType<CloudflareSettings> = {
   type: 'cloudflare',
+  cloud: 'cloudflare',
   capabilities,
   settings,
   byHand,
@@ -335,6 +368,10 @@ function create(name: string, chosen: CloudflareSettings, context: AdapterContex
         writeZone: (zone, some, room, stop) => writeZone(account, zone, some, room, stop),
       }),
     preflight: (record, signal) => preflight(account, zones, read, record, signal),
+    delegation: delegationHands({
+      look: (place, signal) => lookAtNs(account, zones, place, signal),
+      make: (change, moves, signal) => changeNs(account, zones, change, moves, signal),
+    }),
     close: () => account.agent.destroy(),
   };
 }
@@ -1328,4 +1365,143 @@ async function sendBatch(
     client.post(`/zones/${zone.id}/dns_records/batch`, { body, signal: abort }),
   );
   return answer.ok ? done(answer.value.result) : answer;
+}
+
+// ---------------------------------------------------------------- the delegation
+
+/** What `NsSeen.ref` holds: ids by what stands there. */
+const nsRef = z.object({
+  zone: z.object({ id: z.string(), name: z.string(), ttlMin: z.number() }),
+  ns: z.array(z.tuple([z.string(), z.string()])),
+  markers: z.array(z.tuple([z.string(), z.string()])),
+  claim: z.string().nullable(),
+});
+
+async function lookAtNs(
+  account: Account,
+  zones: ZoneFinder<FoundZone>,
+  place: NsPlace,
+  signal: AbortSignal,
+): Promise<Called<NsSeen>> {
+  // Of its own zone the one that is told by id, where two are of one name.
+  const below = delegationMarkerName(place.zone);
+  const own = isApex(place) ? await zones.find(below, signal) : null;
+  const found = own ?? (await zoneByName(account, place.zone, signal));
+  if (!found.ok) return found;
+  if (found.value?.name !== place.zone) {
+    const cure = 'check `delegation` in the configuration, and whose token it is';
+    return failed('zone', 'rejected', `this account holds no zone ${place.zone}`, { cure });
+  }
+  const zone = found.value;
+  const [at, texts, fixed] = await Promise.all([
+    readName(account, zone, place.name, signal),
+    readName(account, zone, delegationMarkerName(zone.name), signal),
+    isApex(place) ? ownServers(account, zone, signal) : done({ names: [], isServed: true }),
+  ]);
+  if (!at.ok) return at;
+  if (!texts.ok) return texts;
+  if (!fixed.ok) return fixed;
+  // What the vendor does not serve is no NS set.
+  const ns = fixed.value.isServed ? at.value.filter(isNs) : [];
+  const written = texts.value
+    .filter((r) => r.type === 'TXT')
+    .map((r) => [unquoteText(r.content ?? '', 10), r.id] as const);
+  const markers = written.filter(([text]) => text !== FIRST_ID);
+  const claim = written.find(([text]) => text === FIRST_ID)?.[1] ?? null;
+  const servers = ns.map((r) => [nameFrom(r.content ?? ''), r.id] as const);
+  return done({
+    servers: servers.map(([name]) => name),
+    fixed: fixed.value.names,
+    ttl: ns.length === 0 ? null : Math.max(...ns.map(servedTtl)),
+    markers: markers.map(([text]) => text),
+    ref: {
+      zone: { id: zone.id, name: zone.name, ttlMin: zone.ttlMin },
+      ...{ ns: servers, markers, claim },
+    } as Json,
+  });
+}
+
+/** The servers that it puts at an apex by itself, and whether it serves others beside them. */
+async function ownServers(
+  account: Account,
+  zone: Zone,
+  signal: AbortSignal,
+): Promise<Called<{ readonly names: readonly Name[]; readonly isServed: boolean }>> {
+  const [detail, dns] = await Promise.all([
+    getZone(account, zone.id, signal),
+    settingsOf(account, zone, signal),
+  ]);
+  if (!detail.ok) return detail;
+  if (!dns.ok) return dns;
+  const isServed = typeof dns.value !== 'string' && dns.value.multi_provider === true;
+  return done({ names: (detail.value.name_servers ?? []).map(nameFrom), isServed });
+}
+
+async function changeNs(
+  account: Account,
+  zones: ZoneFinder<FoundZone>,
+  change: NsChange,
+  { servers, markers }: NsMoves,
+  signal: AbortSignal,
+): Promise<Called<null>> {
+  const { place, from } = change;
+  const ref = nsRef.safeParse(from.ref);
+  if (!ref.success) return movedOn(place);
+  const { zone, ns, markers: texts } = ref.data;
+  const fence = markers.gone.length > 0 ? null : await claimNs(account, zones, change, signal);
+  if (fence?.ok === false) return fence;
+  const idOf = (all: readonly (readonly [string, string])[], what: string) =>
+    all.flatMap(([one, id]) => (one === what ? [{ id }] : []));
+  const posts = [
+    ...servers.come.map((host) => ({
+      name: bare(place.name),
+      type: 'NS',
+      ttl: from.ttl ?? markerTtl,
+      content: bare(host),
+    })),
+    ...markers.come.map((text) => ({
+      name: bare(delegationMarkerName(place.zone)),
+      type: 'TXT',
+      ttl: Math.max(markerTtl, zone.ttlMin),
+      content: quoteText(text, 10) ?? text,
+    })),
+  ];
+  const deletes = [
+    ...(fence === null ? [] : [{ id: fence.value }]),
+    ...servers.gone.flatMap((host) => idOf(ns, host)),
+    ...markers.gone.flatMap((text) => idOf(texts, text)),
+  ];
+  const doing = `batch of NS ${place.name}`;
+  const batch = { deletes, ...(posts.length === 0 ? {} : { posts }) };
+  const sent = await sendBatch(account, plainZone(zone), doing, batch, signal);
+  return sent.ok ? done(null) : sent;
+}
+
+/**
+ * Where no marker of the set is replaced, a claim takes its place: a text that is the same whoever
+ * writes it stands only once, and only one batch can delete it. Its id, if all is as it was read.
+ */
+async function claimNs(
+  account: Account,
+  zones: ZoneFinder<FoundZone>,
+  { place, from }: NsChange,
+  signal: AbortSignal,
+): Promise<Called<string>> {
+  const { zone, claim } = nsRef.parse(from.ref);
+  if (claim === null) {
+    const name = bare(delegationMarkerName(place.zone));
+    const posts = [{ name, type: 'TXT', ttl: zone.ttlMin, content: claimText }];
+    const doing = `batch that claims the NS set of ${place.name}`;
+    const sent = await sendBatch(account, plainZone(zone), doing, { posts }, signal);
+    // That it stands already is as good: whoever came first has not deleted it yet.
+    if (!sent.ok && sent.fault.kind !== 'conflict') return sent;
+  }
+  const again = await lookAtNs(account, zones, place, signal);
+  if (!again.ok) return again;
+  const { claim: held } = nsRef.parse(again.value.ref);
+  return held !== null && isSameNs(again.value, from) ? done(held) : movedOn(place);
+}
+
+function plainZone({ id, name, ttlMin }: { id: string; name: string; ttlMin: number }): Zone {
+  return { id, name, ttlMin, operationsMax: batchOperationsLeast };
 }

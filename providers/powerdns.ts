@@ -8,8 +8,23 @@ import { X509Certificate } from 'node:crypto';
 import type { Agent } from 'node:http';
 import fetch from 'node-fetch';
 import { z } from 'zod';
-import { formatMarker, MARKER_LABEL, markerName } from '../src/core/marker.ts';
-import type { Answer, Change, Name, Refusal, Result, Seen } from '../src/core/model.ts';
+import {
+  delegationMarkerName,
+  formatMarker,
+  MARKER_LABEL,
+  markerName,
+} from '../src/core/marker.ts';
+import type {
+  Answer,
+  Change,
+  Name,
+  NsChange,
+  NsPlace,
+  NsSeen,
+  Refusal,
+  Result,
+  Seen,
+} from '../src/core/model.ts';
 import { ancestors, isWithin } from '../src/core/name.ts';
 import { companyIn } from '../src/dns/company.ts';
 import type {
@@ -28,6 +43,7 @@ import { agentFor, tunnelsOf } from './kit/agents.ts';
 import { sideBySide } from './kit/batch.ts';
 import { secretInShell, shellWord } from './kit/by-hand.ts';
 import { ByZone, oneByOne, type ZoneKey } from './kit/by-zone.ts';
+import { delegationHands, isSameNs, markerTtl, movedOn } from './kit/delegation.ts';
 import { endpoint } from './kit/endpoint.ts';
 import {
   type Called,
@@ -41,7 +57,7 @@ import {
   statusTrouble,
   type Trouble,
 } from './kit/fault.ts';
-import { guarded, isCname, isSame, printSeen } from './kit/guarded.ts';
+import { guarded, halfway, isCname, isSame, printSeen } from './kit/guarded.ts';
 import {
   fromProbe,
   fromTrouble,
@@ -84,6 +100,13 @@ const capabilities: Capabilities = {
   // A server of one's own has no published quota; this keeps from being a nuisance to it.
   quota: { burst: 820, perSecond: 300, reserve: 205 },
   permissions: [{ permission: 'api-key', note: 'of the server: PowerDNS has no narrower one' }],
+  delegation: {
+    apex: true,
+    note:
+      'NS set and marker change in one PATCH, read just before and just after: of two writers at ' +
+      'once one is noticed, not prevented',
+    permissions: [],
+  },
   refuses: [
     { word: 'apex', note: 'no CNAME may stand at the top of a zone' },
     { word: 'other-type', note: 'records of other types at the name or at the marker' },
@@ -216,6 +239,10 @@ class Powerdns implements Provider {
   readonly #agent: Agent;
   readonly #zones: ZoneFinder<Zone>;
   readonly #byZone: ByZone<Zone>;
+  readonly delegation = delegationHands({
+    look: (place, signal) => this.#lookAtNs(place, signal),
+    make: (change, _moves, signal) => this.#changeNs(change, signal),
+  });
   #calls = 0;
 
   constructor(name: string, settings: PowerdnsSettings, context: AdapterContext) {
@@ -420,6 +447,56 @@ class Powerdns implements Provider {
       // A write reads again, and names nothing but names: there is nothing to remember.
       ref: null,
     });
+  }
+
+  async #lookAtNs({ zone, name }: NsPlace, signal: AbortSignal): Promise<Called<NsSeen>> {
+    if (zone !== this.#zone) {
+      const cure = `give ${zone} a provider of its own, with that \`zone\``;
+      return failed('zone', 'rejected', `this account is of ${this.#zone}, not of ${zone}`, {
+        cure,
+      });
+    }
+    const owners = [name, delegationMarkerName(zone)];
+    const found = await sideBySide(owners, 2, (owner) => this.#rrsets(owner, signal));
+    if (!found.ok) return found;
+    const [at, marker] = found.value as [readonly Rrset[], readonly Rrset[]];
+    const ns = at.filter((set) => set.type === 'NS');
+    return done({
+      servers: ns.flatMap((set) => set.values.map(nameFrom)),
+      fixed: [],
+      ttl: ns[0]?.ttl ?? null,
+      markers: marker.flatMap((set) =>
+        set.type === 'TXT' ? set.values.map((value) => unquoteText(value, 10)) : [],
+      ),
+      ref: null,
+    });
+  }
+
+  /** Both sets in one PATCH, against what stands just before it. */
+  async #changeNs({ place, from, to }: NsChange, signal: AbortSignal): Promise<Called<null>> {
+    const now = await this.#lookAtNs(place, signal);
+    if (!now.ok) return now;
+    if (!isSameNs(now.value, from)) return movedOn(place);
+    const set = (name: Name, type: string, ttl: number, values: readonly string[]) => ({
+      ...{ name, type, ttl, changetype: values.length === 0 ? 'DELETE' : 'REPLACE' },
+      records: values.map((content) => ({ content, disabled: false })),
+    });
+    const texts = to.markers.map((text) => quoteText(text, 10) ?? text);
+    const ttl = from.ttl ?? markerTtl;
+    const rrsets = [
+      set(place.name, 'NS', ttl, to.servers),
+      set(delegationMarkerName(place.zone), 'TXT', markerTtl, texts),
+    ];
+    const doing = `PATCH of NS ${place.name}`;
+    const sent = await this.#call(doing, this.#url, signal, { rrsets });
+    if (!sent.ok) return sent;
+    const { status } = sent.value;
+    if (status !== 204 && status !== 200) {
+      return { ok: false, ...this.#refusal(doing, true, sent.value) };
+    }
+    const after = await this.#lookAtNs(place, signal);
+    if (!after.ok) return halfway(after, 'written, then not read back');
+    return isSameNs(after.value, to) ? done(null) : movedOn(place);
   }
 
   /** Every enabled record set at exactly this name. */

@@ -7,8 +7,19 @@
 
 import { randomInt } from 'node:crypto';
 import { z } from 'zod';
-import { formatMarker, markerName } from '../src/core/marker.ts';
-import type { Change, Json, Name, Refusal, RefusalWord, Result, Seen } from '../src/core/model.ts';
+import { delegationMarkerName, formatMarker, markerName } from '../src/core/marker.ts';
+import type {
+  Change,
+  Json,
+  Name,
+  NsChange,
+  NsPlace,
+  NsSeen,
+  Refusal,
+  RefusalWord,
+  Result,
+  Seen,
+} from '../src/core/model.ts';
 import { ancestors, isWithin } from '../src/core/name.ts';
 import { fitsWire, joinText, type Message } from '../src/dns/wire.ts';
 import type {
@@ -34,6 +45,14 @@ import { lookupOf } from './kit/agents.ts';
 import { secretInShell, shellWord } from './kit/by-hand.ts';
 import { ByZone, reachOf, type ZoneKey } from './kit/by-zone.ts';
 import {
+  delegationHands,
+  isApex as isApexOf,
+  isSameNs,
+  markerTtl,
+  movedOn,
+  type NsMoves,
+} from './kit/delegation.ts';
+import {
   addRecord,
   deleteRecord,
   deleteSet,
@@ -47,6 +66,7 @@ import {
   setIsAbsent,
   type TsigKey,
   typeCname,
+  typeNs,
   typeTxt,
   type UpdateRecord,
 } from './kit/dns-update.ts';
@@ -183,6 +203,13 @@ const capabilities: Capabilities = {
       note: 'PowerDNS, zone metadata; dnsupdate=yes and allow-dnsupdate-from in its settings',
     },
   ],
+  delegation: {
+    apex: true,
+    note:
+      'the NS set and the marker that were read are prerequisites of the UPDATE; a server that ' +
+      'speaks for the parent and for the zone itself shows only the zone, and is refused as parent',
+    permissions: [`NS of the zone, and TXT of \`${delegationMarkerName('<zone>')}\`, for the key`],
+  },
   refuses: [
     { word: 'apex', note: 'a CNAME cannot stand at the top of a zone' },
     { word: 'other-type', note: 'records of other types at the name, or a CNAME at the marker' },
@@ -279,6 +306,10 @@ function create(name: string, given: Rfc2136Settings, context: AdapterContext): 
       });
     },
     preflight: (record, signal) => preflight(account, read, record, until(signal)),
+    delegation: delegationHands({
+      look: (place, signal) => lookAtNs(account, place, until(signal)),
+      make: (change, moves, signal) => changeNs(account, change, moves, until(signal)),
+    }),
     close: () => closing.abort(),
   };
 }
@@ -930,7 +961,7 @@ function toUpdate(change: Change): {
 }
 
 /** The marker's records byte for byte as read; a reading by DNS alone has only the texts. */
-function rawTexts({ ref, markers }: Seen): readonly Buffer[] {
+function rawTexts({ ref, markers }: Pick<Seen, 'ref' | 'markers'>): readonly Buffer[] {
   const texts = isTexts(ref) ? ref.texts : null;
   if (texts === null || texts.length !== markers.length) return markers.map(encodeText);
   return texts.map((text) => Buffer.from(text, 'base64'));
@@ -1158,4 +1189,98 @@ async function tryWriting(
     `${server.place} knows the TSIG key ${server.key.name}`,
   );
   return [known, fromProbe(zone, null)];
+}
+
+// ---------------------------------------------------------------- the delegation
+
+async function lookAtNs(
+  { server }: Account,
+  place: NsPlace,
+  signal: AbortSignal,
+): Promise<Called<NsSeen>> {
+  const { zone, name } = place;
+  const questions = [
+    { name: zone, type: 'SOA' },
+    { name, type: 'NS' },
+    { name: delegationMarkerName(zone), type: 'TXT' },
+  ];
+  const [soa, ns, txt] = await server.query(questions, signal);
+  const start = checkApex(soa!, zone, server.place);
+  if (!start.ok) return { ...start, zone };
+  for (const reply of [ns!, txt!]) {
+    if (!reply.ok) return reply;
+    const trouble = replyTrouble(reply.value, server.place);
+    if (trouble !== null) return { ok: false, ...trouble };
+  }
+  if (!ns!.ok || !txt!.ok) return failed('zone', 'unavailable', `${server.place}: no answer`);
+  const { authoritative, answers, authority } = ns!.value;
+  if (!isApexOf(place) && authoritative && answers.length > 0) {
+    const detail = `${server.place} speaks for ${name} itself: what ${zone} has there is not seen`;
+    const cure = `name as the parent's provider a server that holds ${zone} alone`;
+    return failed('zone', 'rejected', detail, { cure });
+  }
+  const set = [...answers, ...(isApexOf(place) ? [] : authority)].flatMap((r) =>
+    r.type === 'NS' && r.name === name ? [r] : [],
+  );
+  const texts = txt!.value.answers.flatMap((r) =>
+    r.type === 'TXT' && r.name === delegationMarkerName(zone) ? [r.strings] : [],
+  );
+  return done({
+    servers: set.map((r) => r.target),
+    fixed: [],
+    ttl: set.length === 0 ? null : Math.max(...set.map((r) => r.ttl)),
+    markers: texts.map(joinText),
+    ref: { texts: texts.map((strings) => encodeStrings(strings).toString('base64')) },
+  });
+}
+
+/** One UPDATE, whose prerequisites are the set and the marker as they were read. */
+async function changeNs(
+  account: Account,
+  { place, from, to }: NsChange,
+  { servers, markers }: NsMoves,
+  signal: AbortSignal,
+): Promise<Called<null>> {
+  const { server } = account;
+  const { zone, name } = place;
+  const marker = delegationMarkerName(zone);
+  const texts = rawTexts({ ref: from.ref, markers: from.markers });
+  const prerequisites = [
+    ...setIs(name, typeNs, from.servers.map(encodeName)),
+    ...(texts.length > 0 ? setIs(marker, typeTxt, texts) : [setIsAbsent(marker, typeTxt)]),
+  ];
+  const ttl = from.ttl ?? markerTtl;
+  const updates = [
+    // What comes stands before what goes is taken: at no moment is a server the last one.
+    ...servers.come.map((host) => addRecord(name, typeNs, ttl, encodeName(host))),
+    ...servers.gone.map((host) => deleteRecord(name, typeNs, encodeName(host))),
+    ...markers.gone.map((text) =>
+      deleteRecord(marker, typeTxt, texts[from.markers.indexOf(text)] ?? encodeText(text)),
+    ),
+    ...markers.come.map((text) => addRecord(marker, typeTxt, markerTtl, encodeText(text))),
+  ];
+  const message = encodeUpdate(randomInt(65_536), zone, prerequisites, updates);
+  const [heard] = await server.update([message], signal);
+  const verdict = judge(heard!, zone, server);
+  if (verdict !== null) return { ok: false, ...verdict };
+  return settleNs(account, { place, from, to }, signal);
+}
+
+/** NOERROR is not believed: what stands is read back, a few times where it comes late. */
+async function settleNs(
+  account: Account,
+  { place, from, to }: NsChange,
+  signal: AbortSignal,
+): Promise<Called<null>> {
+  const { place: server } = account.server;
+  for (let look = 0; ; look++) {
+    const now = await lookAtNs(account, place, signal);
+    if (!now.ok) return halfway(now, 'taken with NOERROR, but reading back failed');
+    if (isSameNs(now.value, to)) return done(null);
+    if (!isSameNs(now.value, from)) return movedOn(place);
+    if (look === looksMax) break;
+    await rest(firstPauseMs * 2 ** look, signal);
+  }
+  const detail = `${server} took the update of NS ${place.name} and gives the old set still`;
+  return failed('record', 'uncertain', detail, { cure: 'look in the log of the server' });
 }

@@ -8,8 +8,18 @@ import type { Agent as HttpsAgent } from 'node:https';
 import { pipeline, type Readable, Transform } from 'node:stream';
 import type * as sdk from '@aws-sdk/client-route-53';
 import { z } from 'zod';
-import { formatMarker, markerName } from '../src/core/marker.ts';
-import type { Change, FaultKind, Json, Name, Refusal, Seen } from '../src/core/model.ts';
+import { delegationMarkerName, formatMarker, markerName } from '../src/core/marker.ts';
+import type {
+  Change,
+  FaultKind,
+  Json,
+  Name,
+  NsChange,
+  NsPlace,
+  NsSeen,
+  Refusal,
+  Seen,
+} from '../src/core/model.ts';
 import { unrooted } from '../src/core/name.ts';
 import type {
   AdapterContext,
@@ -34,6 +44,7 @@ import {
 import { sendHalving } from './kit/batch.ts';
 import { shellWord } from './kit/by-hand.ts';
 import { ByZone, oneByOne } from './kit/by-zone.ts';
+import { delegationHands, isApex, markerTtl, type NsMoves } from './kit/delegation.ts';
 import { endpoint } from './kit/endpoint.ts';
 import {
   type Called,
@@ -131,6 +142,13 @@ const capabilities: Capabilities = {
     { permission: 'route53:ChangeResourceRecordSets', note: null },
     { permission: 'route53:ListResourceRecordSetProtections', note: 'audit: to see locks' },
   ],
+  delegation: {
+    apex: true,
+    note:
+      'one batch deletes the exact NS set and marker that were read; at an apex, where Route 53 ' +
+      'lets nobody delete the set, it is replaced under the marker alone',
+    permissions: [],
+  },
   refuses: [
     { word: 'alias', note: null },
     { word: 'weighted', note: null },
@@ -345,6 +363,10 @@ function create(name: string, chosen: Route53Settings, context: AdapterContext):
       }),
     preflight: (record, signal) => preflight(account, zones, read, record, signal),
     key: () => account.keys.facts(),
+    delegation: delegationHands({
+      look: (place, signal) => lookAtNs(account, zones, place, signal),
+      make: (change, moves, signal) => changeNs(account, change, moves, signal),
+    }),
     close: () => account.close(),
   };
 }
@@ -1045,7 +1067,7 @@ function exactOf(sets: readonly RecordSet[]): ExactSet | null {
 }
 
 /** Why these record sets may not be written over, where only plain ones of one type may stand. */
-function refusalOf(sets: readonly RecordSet[], type: 'CNAME' | 'TXT'): Refusal | null {
+function refusalOf(sets: readonly RecordSet[], type: 'CNAME' | 'TXT' | 'NS'): Refusal | null {
   for (const set of sets) {
     const what = `${set.Type} at ${nameFrom(set.Name)}`;
     if (set.AliasTarget !== undefined) {
@@ -1143,8 +1165,8 @@ function prepare(change: Change): Called<Prepared> {
 }
 
 function oneChange(
-  Action: 'CREATE' | 'DELETE',
-  Type: 'CNAME' | 'TXT',
+  Action: 'CREATE' | 'DELETE' | 'UPSERT',
+  Type: 'CNAME' | 'TXT' | 'NS',
   { name, ttl, values }: ExactSet,
 ): sdk.Change {
   const ResourceRecords = values.map((Value) => ({ Value }));
@@ -1184,4 +1206,76 @@ async function sendBatch(
       ),
   );
   return answer.ok ? done(null) : answer;
+}
+
+// ---------------------------------------------------------------- the delegation
+
+/** What `NsSeen.ref` holds. */
+const exactNs = z.object({
+  zone: z.object({ id: z.string(), name: z.string() }),
+  ns: exactSet.nullable(),
+  marker: exactSet.nullable(),
+});
+
+async function lookAtNs(
+  account: Account,
+  zones: ZoneFinder<FoundZone>,
+  place: NsPlace,
+  signal: AbortSignal,
+): Promise<Called<NsSeen>> {
+  // Of its own zone the one that is told by id, where two are of one name.
+  const below = delegationMarkerName(place.zone);
+  const own = isApex(place) ? await zones.find(below, signal) : null;
+  const found = own ?? (await zoneByName(account, place.zone, signal));
+  if (!found.ok) return found;
+  if (found.value?.name !== place.zone) {
+    const cure = 'check `delegation` in the configuration, and whose key it is';
+    return failed('zone', 'rejected', `this account holds no zone ${place.zone}`, { cure });
+  }
+  const zone = { id: found.value.id, name: found.value.name };
+  const at = await cutAt(account, zone, place.name, signal);
+  if (!at.ok) return at;
+  const texts = await readRun(account, zone, delegationMarkerName(zone.name), signal);
+  if (!texts.ok) return texts;
+  const markers = texts.value.at;
+  const refusal = refusalOf(at.value, 'NS') ?? refusalOf(markers, 'TXT');
+  if (refusal !== null) return failed('record', 'rejected', refusal.sentence);
+  const ref: z.output<typeof exactNs> = { zone, ns: exactOf(at.value), marker: exactOf(markers) };
+  return done({
+    servers: at.value.flatMap((set) => valuesOf(set).map(nameFrom)),
+    fixed: [],
+    ttl: at.value[0]?.TTL ?? null,
+    markers: markers.flatMap((set) => valuesOf(set).map((value) => unquoteText(value, 8))),
+    ref: ref as Json,
+  });
+}
+
+async function changeNs(
+  account: Account,
+  { place, from, to }: NsChange,
+  { servers, markers }: NsMoves,
+  signal: AbortSignal,
+): Promise<Called<null>> {
+  const { name, zone: of } = place;
+  const ref = exactNs.safeParse(from.ref);
+  if (!ref.success || ref.data.ns === null) {
+    return failed('record', 'conflict', `the NS set of ${name} was not read as it stands`);
+  }
+  const { zone, ns, marker } = ref.data;
+  const parts: sdk.Change[] = [];
+  if (servers.gone.length + servers.come.length > 0) {
+    const wanted = { name, ttl: ns.ttl, values: [...to.servers] };
+    if (isApex(place)) parts.push(oneChange('UPSERT', 'NS', wanted));
+    else parts.push(oneChange('DELETE', 'NS', ns), oneChange('CREATE', 'NS', wanted));
+  }
+  if (markers.gone.length + markers.come.length > 0) {
+    if (marker !== null) parts.push(oneChange('DELETE', 'TXT', marker));
+    const values = to.markers.map((text) => quoteText(text, 8));
+    if (values.includes(null)) {
+      return failed('record', 'rejected', `a marker of ${of} is longer than ${textMax} bytes`);
+    }
+    const texts = { name: delegationMarkerName(of), ttl: markerTtl, values: values as string[] };
+    if (values.length > 0) parts.push(oneChange('CREATE', 'TXT', texts));
+  }
+  return sendBatch(account, zone, `ChangeResourceRecordSets of NS ${name}`, parts, signal);
 }

@@ -302,6 +302,11 @@ export class Controller {
     if (!this.#stopped) this.#step({ kind: 'rehearsed', drilled });
   }
 
+  /** What came of a person's order about a delegation, for the journal. */
+  delegated(said: Omit<Extract<Event, { kind: 'delegated' }>, 'kind'>): void {
+    if (!this.#stopped) this.#step({ kind: 'delegated', ...said });
+  }
+
   /** Which drills are scheduled, and what each kind may be of. */
   scheduled(all: Omit<Extract<Event, { kind: 'scheduled' }>, 'kind'>): void {
     if (!this.#stopped) this.#step({ kind: 'scheduled', ...all });

@@ -104,6 +104,11 @@ process.exitCode = await runCli(process.argv.slice(2), {
     ]);
     return jsonSchema(tables);
   },
+  delegate: async (order, about) => {
+    await sealedHere();
+    const { delegateDirectly } = await import('./run/direct.ts');
+    return delegateDirectly(order, about);
+  },
   direct: async (order, tell) => {
     await sealedHere();
     const { switchDirectly } = await import('./run/direct.ts');

@@ -32,6 +32,10 @@ const parts: Readonly<Record<string, readonly [heading: string, says: string]>> 
   ],
   api: ['`api`', 'The control API over HTTPS: [api.md](api.md). Off where it is left out.'],
   sla: ['`sla`', 'What each cloud promises, for `detour report sla`: [reports.md](reports.md).'],
+  delegation: [
+    '`delegation`',
+    'Where the NS set of a zone stands, for `detour evict`: [evict.md](evict.md).',
+  ],
   providers: [
     '`providers`',
     'Accounts at DNS vendors, by names of your own: [the vendors](../providers/README.md). `*` stands for ' +

@@ -74,8 +74,19 @@ function section(c: Capabilities): string {
     `Fence, ${strength[c.fence.kind]}. ${sentence(c.fence.note)}`,
     ...(measured[c.type] === undefined ? [] : [twoWriters(c, measured[c.type]!)]),
     `Least permissions:\n\n${list(c.permissions.map(permission))}`,
+    `\`detour evict\`: ${delegation(c)}`,
     `Refuses to touch:\n\n${list(c.refuses.map(refusal))}`,
   ].join('\n\n');
+}
+
+function delegation({ delegation: can }: Capabilities): string {
+  if (can === undefined) return 'no NS set can be changed there.';
+  const where = can.apex
+    ? 'NS sets of its zones and of what they delegate'
+    : 'NS sets of what its zones delegate, not their own';
+  const needs =
+    can.permissions.length === 0 ? 'Nothing beyond the above' : can.permissions.join(', ');
+  return `${where}. ${sentence(can.note)} Needs: ${needs}.`;
 }
 
 function refusal({ word, note }: Capabilities['refuses'][number]): string {

@@ -40,7 +40,7 @@ export function isReference(schema: Schema): boolean {
 /** Maps from names of the operator's own; `checks` of any kind are written in one notation. */
 const byName = [
   ...['api.tokens', 'channels', 'paths', 'clouds', 'origins', 'records', 'replicas'],
-  ...['drills.records', 'sla'],
+  ...['drills.records', 'sla', 'delegation'],
 ];
 const ofChecks = ['origins.*.checks', 'clouds.*.checks', 'paths.*.references', 'policy.references'];
 

@@ -58,6 +58,7 @@ const entries: Readonly<Record<EntryKind, string>> = {
   ack: 'A person has looked: a record that waited for one may act again.',
   adopt: 'A record was taken over, as it stood at its providers or by `detour adopt`.',
   approval: 'A decision waits for a person, was answered, or its question has ended (`data.word`).',
+  delegation: 'A vendor was taken out of the delegation of a zone or put back, by whose order.',
   deposed:
     'Somebody else of this cluster wrote a higher epoch. Nothing is written until `detour ack`.',
   diagnosis: 'What a cloud suffers from has changed.',

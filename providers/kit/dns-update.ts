@@ -39,6 +39,7 @@ export type Signature =
   /** Not a reply to this request, or not signed by this key. */
   | { readonly kind: 'invalid'; readonly detail: string };
 
+export const typeNs = 2;
 export const typeCname = 5;
 export const typeTxt = 16;
 const typeSoa = 6;

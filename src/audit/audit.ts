@@ -14,6 +14,7 @@ import { lookAtKeys } from './keys.ts';
 import { lookAtNeeds, lookAtTargets } from './leaning.ts';
 import { lookAtNames } from './names.ts';
 import { lookAtObjectives } from './objective.ts';
+import { lookAtOwnDns } from './own-dns.ts';
 import { lookAtChecks, lookAtDrills } from './practice.ts';
 import { lookAtRecords } from './records.ts';
 import { type AuditorOptions, type Before, newRun, type Run } from './run.ts';
@@ -43,6 +44,7 @@ export function createAuditor(options: AuditorOptions): Auditor {
       const standbys = await lookAtStandbys(run, addresses);
       await lookAtNeeds(run, addresses);
       await lookAtKeys(run, addresses);
+      lookAtOwnDns(run, zones, held);
       await lookAtCompany(run, zones);
       lookAtEnds(run);
       lookAtChecks(run);

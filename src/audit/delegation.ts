@@ -134,7 +134,10 @@ async function ownNames(run: Run, zone: Name): Promise<readonly Name[] | null> {
 }
 
 /** Host names of its servers as the provider gives them; null where only addresses are known. */
-function claimed({ facts, hosts }: Holding): readonly Name[] | null {
+export function claimed({
+  facts,
+  hosts,
+}: Pick<Holding, 'facts' | 'hosts'>): readonly Name[] | null {
   const names = (facts?.nameServers ?? hosts).flatMap((text) => {
     const parsed = parseHostPort(text, 53);
     const name = parsed === null ? null : toName(parsed.host);
@@ -163,7 +166,7 @@ function sharesOf(
   return shares;
 }
 
-function ownersOf(
+export function ownersOf(
   name: Name,
   claims: ReadonlyMap<string, readonly Name[] | null>,
 ): readonly string[] {

@@ -17,7 +17,7 @@ export async function lookAtKeys(run: Run, targets: Addresses): Promise<void> {
     if (facts === undefined || run.signal.aborted) continue;
     const leans: string[] = [];
     for (const host of facts.needs) {
-      const cloud = run.around.providerClouds[provider] ?? null;
+      const cloud = run.around.vendorClouds[provider] ?? null;
       const needed = { what: host, kind: 'key', host, cloud, enough: null };
       const found = cloudsOf(needed, await addressesOf(run, host), guarded);
       for (const [name, how] of found) leans.push(`${host} of ${name} (${how})`);

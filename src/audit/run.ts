@@ -66,12 +66,12 @@ export interface Surroundings {
   readonly clouds: Readonly<Record<string, string>>;
   /** Addresses at which checks ask the origins of each cloud, where they are written out. */
   readonly addresses: Readonly<Record<string, readonly string[]>>;
+  /** The cloud that each provider fails with; null: none that is known. */
+  readonly vendorClouds: Readonly<Record<string, string | null>>;
   /** Who runs the name servers of each provider, where that follows from its type; null: open. */
   readonly operators: Readonly<Record<string, string | null>>;
   /** The region of each origin. */
   readonly regions: Readonly<Record<string, string>>;
-  /** The cloud that each provider belongs to; null: none that is known. */
-  readonly providerClouds: Readonly<Record<string, string | null>>;
 }
 
 export interface AuditorOptions {
@@ -138,7 +138,7 @@ export const recordsMax = 500;
 const findingsMax = 5_000;
 const nothing: Surroundings = {
   ...{ needs: [], endings: [], clouds: {}, addresses: {}, operators: {} },
-  ...{ regions: {}, providerClouds: {} },
+  ...{ regions: {}, vendorClouds: {} },
 };
 
 export function newRun(options: AuditorOptions, signal: AbortSignal, before: Before): Run {

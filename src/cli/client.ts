@@ -5,7 +5,7 @@
 
 import type { IncomingMessage } from 'node:http';
 import type { AuditReport } from '../core/audit.ts';
-import type { Command as Order, Reply, Spelling } from '../core/model.ts';
+import type { Command, DelegationCommand, Reply, Spelling } from '../core/model.ts';
 import { inScript } from '../core/name.ts';
 import type { StatusView } from '../core/view.ts';
 import { labelsOf } from '../kit/script.ts';
@@ -13,6 +13,8 @@ import type { Histories, StoredEntry } from '../ports.ts';
 import { type Cli, CliError } from './hands.ts';
 import { named } from './json.ts';
 import { type Place, type PlaceOptions, placeOf, whyNoApi } from './place.ts';
+
+type Order = Command | DelegationCommand;
 
 export interface Client {
   status(signal?: AbortSignal): Promise<StatusView>;

@@ -6,7 +6,15 @@
 import type { Command } from 'commander';
 import type { AuditReport } from '../core/audit.ts';
 import type { Order } from '../core/direct.ts';
-import type { Finding, Name, NoticeSeverity, Outcome, Reply, Spelling } from '../core/model.ts';
+import type {
+  DelegationCommand,
+  Finding,
+  Name,
+  NoticeSeverity,
+  Outcome,
+  Reply,
+  Spelling,
+} from '../core/model.ts';
 import { unrooted } from '../core/name.ts';
 import type { StatusView } from '../core/view.ts';
 import type { StoredEntry } from '../ports.ts';
@@ -59,6 +67,8 @@ export interface SimulateOrder {
   readonly loss: string | null;
   readonly seed: string | null;
   readonly back: boolean;
+  readonly evictAfter: string | null;
+  readonly parentTtl: string | null;
 }
 
 /** What is asked of a journal, and what there is of it. */
@@ -223,6 +233,11 @@ export interface Hands {
   jsonSchema(): Promise<unknown>;
   /** Switches at the vendors from this process; `tell` takes a line as each thing happens. */
   direct(order: DirectOrder, tell: (line: string) => void): Promise<WithSpelling<Reply>>;
+  /** Takes a vendor out of a delegation, or puts it back, from this process. */
+  delegate(
+    command: DelegationCommand,
+    about: { readonly configPath: string; readonly replica: string | null },
+  ): Promise<Reply>;
   /** Every check of an origin, a cloud or all (null), once over every path. Throws CliError. */
   probe(
     configPath: string,

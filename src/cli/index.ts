@@ -12,6 +12,7 @@ import { addChannels } from './channels.ts';
 import { addCompletion } from './completion.ts';
 import { addDrain, addUndrain } from './drain.ts';
 import { addDrill } from './drill.ts';
+import { addEvict, addReadmit } from './evict.ts';
 import { addFreeze, addUnfreeze } from './freeze.ts';
 import { type Cli, examples, type Hands, type Io } from './hands.ts';
 import { addHistory } from './history.ts';
@@ -67,7 +68,7 @@ export function buildProgram(hands: Hands, io: Io = processIo()): Command {
   for (const add of [addSwitch, addAdopt, addPin, addUnpin, addDrain, addUndrain]) {
     add(program, cli);
   }
-  for (const add of [addApprove, addReject]) add(program, cli);
+  for (const add of [addApprove, addReject, addEvict, addReadmit]) add(program, cli);
   for (const add of [addFreeze, addUnfreeze, addAck, addYield]) add(program, cli);
   addBreakGlass(program, cli);
   program.commandsGroup('To run it:');

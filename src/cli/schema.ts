@@ -651,6 +651,8 @@ export const documents = {
   unpin: answer,
   drain: answer,
   undrain: answer,
+  evict: answer,
+  readmit: answer,
   freeze: answer,
   unfreeze: answer,
   ack: answer,

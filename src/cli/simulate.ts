@@ -17,6 +17,8 @@ interface Options {
   readonly loss?: string;
   readonly seed?: string;
   readonly back?: boolean;
+  readonly evictAfter?: string;
+  readonly parentTtl?: string;
   readonly html?: string;
   readonly json?: boolean;
 }
@@ -34,6 +36,8 @@ export function addSimulate(program: Command, cli: Cli): void {
     .option('--sweep <ranges>', 'a table over thresholds, such as fall=2..6,interval=1s..10s')
     .option('--loss <share>', 'of all probes, lost by chance, such as 5%')
     .option('--back', 'ten minutes after the end an operator moves everything back')
+    .option('--evict-after <duration>', 'when a vendor left behind is taken out (default: 10m)')
+    .option('--parent-ttl <duration>', 'how long resolvers keep the delegation (default: 1h)')
     .option('--journal <place>', 'a state directory, or what `detour history --json` printed')
     .option('--seed <number>', 'of all that is drawn by chance; the same gives the same')
     .option('--html <file>', 'write the timeline as one page')
@@ -61,6 +65,7 @@ function orderOf(outage: string | undefined, o: Options): SimulateOrder {
     ...{ outage: outage ?? null, config: o.config ?? null, as: o.as ?? null, set: o.set ?? [] },
     ...{ sweep: o.sweep ?? null, journal: o.journal ?? null, loss: o.loss ?? null },
     ...{ seed: o.seed ?? null, back: o.back === true },
+    ...{ evictAfter: o.evictAfter ?? null, parentTtl: o.parentTtl ?? null },
   };
 }
 

@@ -5,6 +5,7 @@
 import { createHmac, hkdfSync, timingSafeEqual } from 'node:crypto';
 import { parseMarker, signatureInput } from '../core/marker.ts';
 import type { Answer, Change, Marker, Name, Proof, RecordConfig, Seen } from '../core/model.ts';
+import { around } from '../kit/around.ts';
 import type { Provider } from '../kit/extend.ts';
 import { SecretError } from '../kit/secret.ts';
 import type { Verifier } from '../ports.ts';
@@ -20,6 +21,10 @@ export interface Keyring {
   sign(record: Name, cname: Name, marker: Marker): Marker;
   /** What a text's signature is worth, where it may have been signed for any of these names. */
   prove(record: Name, text: string, cnames: readonly Name[]): Proof;
+  /** The signature of any other text, which says itself what it is for; by the current key. */
+  signText(text: string): string;
+  /** Whether one of the keys has signed that text so. */
+  knowsText(text: string, mac: string): boolean;
   /** Keys for another purpose, of each cluster key one, the current first: 256 bits each. */
   derive(purpose: string): readonly Buffer[];
   close(): void;
@@ -52,6 +57,14 @@ export function createKeyring(keys: readonly string[]): Keyring {
       }
       return { word: 'wrong' };
     },
+    signText: (text) => macOfText(current, text).toString('base64url'),
+    knowsText(text, mac) {
+      const given = Buffer.from(mac, 'base64url');
+      return keys.some((key) => {
+        const right = macOfText(key, text);
+        return right.length === given.length && timingSafeEqual(right, given);
+      });
+    },
     derive(purpose) {
       return keys.map((key) => derived(key, purpose));
     },
@@ -60,7 +73,10 @@ export function createKeyring(keys: readonly string[]): Keyring {
 }
 
 function macOf(key: string, record: Name, cname: Name, marker: Marker): Buffer {
-  const text = signatureInput(record, cname, marker);
+  return macOfText(key, signatureInput(record, cname, marker));
+}
+
+function macOfText(key: string, text: string): Buffer {
   return createHmac('sha256', key).update(text).digest().subarray(0, MAC_BYTES);
 }
 
@@ -95,13 +111,7 @@ export function signing(inner: Provider, keys: () => Keyring, records: Records):
     const proofs = prove(keys(), records, name, seen.markers, valuesOf(seen));
     return { kind: 'answered', value: { ...seen, proofs } };
   };
-  return {
-    name: inner.name,
-    capabilities: inner.capabilities,
-    get calls() {
-      return inner.calls;
-    },
-    zone: (name, signal) => inner.zone(name, signal),
+  return around(inner, {
     async read(names, signal) {
       const answers = await inner.read(names, signal);
       const all = Object.entries(answers).map(([name, answer]) => [name, looked(name, answer)]);
@@ -112,9 +122,7 @@ export function signing(inner: Provider, keys: () => Keyring, records: Records):
         changes.map((c) => signed(keys(), c)),
         signal,
       ),
-    preflight: (...asked) => inner.preflight(...asked),
-    close: () => inner.close(),
-  };
+  });
 }
 
 function signed(keyring: Keyring, { name, from, to }: Change): Change {

@@ -18,6 +18,7 @@ import { type HostPort, parseHostPort, type SecretRef } from '../kit/schema.ts';
 import { type ApiConfig, readApi } from './api.ts';
 import { checkCadence, readReferences } from './checks.ts';
 import type { Context, Included, Parts, Policy, ProbeConfig, ProviderConfig } from './context.ts';
+import { checkDelegations, type DelegationConfig, delegatedZone } from './delegation.ts';
 import { checkCanaries, type DrillsConfig, readDrills } from './drills.ts';
 import { fields, yearMs } from './fields.ts';
 import { type GroupConfig, type Named, readGroup, warnOfSharedFate } from './group.ts';
@@ -100,6 +101,8 @@ export interface Config {
   readonly notify: Way | null;
   /** Further ways to tell, by their names. */
   readonly channels: Readonly<Record<string, ChannelConfig>>;
+  /** By zone where its NS set stands. */
+  readonly delegations: Readonly<Record<Name, DelegationConfig>>;
   /** By cloud what its agreement promises. */
   readonly sla: Readonly<Record<string, readonly SlaService[]>>;
   /** Zone of IANA in which reports give times and months begin. */
@@ -209,9 +212,9 @@ function readConfig(context: Context, root: Tree): Config | null {
   const { records, hooks, maintained } = readRecords(context, root, policy, origins, providers);
   const drills = readDrills(source, root, records);
   checkCanaries(source, drills, providers, records);
-  warnOfParts(context, records, origins, providers);
-  const guarded = new Set([...origins.values()].map(({ config }) => config.cloud));
-  warnOfSharedFate(source, { replicas, group }, guarded);
+  const delegations = delegationsOf(context, root, top, { records, providers });
+  warnOfParts(context, { records, origins, providers, delegations });
+  warnOfSharedFate(source, { replicas, group }, guardedBy(origins));
 
   const { cluster, stateDir = '/', listen } = top;
   const clusterKeys = readKeys(context, root);
@@ -224,7 +227,7 @@ function readConfig(context: Context, root: Tree): Config | null {
     detector,
     checks: parts.checks,
     origins: Object.fromEntries([...origins].map(([name, { config }]) => [name, config])),
-    records: Object.fromEntries(records),
+    records: Object.fromEntries([...records].map(([name, r]) => [name, evictable(delegations, r)])),
     lanes,
     confirm: { burst: confirm.burst ?? 0, perSecond: confirm.perSecond ?? 0 },
   };
@@ -232,7 +235,7 @@ function readConfig(context: Context, root: Tree): Config | null {
   const asked = (id: CheckId) => context.asked.get(parts.probes[id]!);
   return {
     core: source.problems().length > 0 ? core : hashed({ core, plain: plainOf(root), asked }),
-    ...{ group, clusterKeys, tables: context.tables },
+    ...{ group, clusterKeys, delegations, tables: context.tables },
     providers: Object.fromEntries(providers),
     ...ownPart(paths, parts, group),
     dns: dnsOf(dns),
@@ -371,32 +374,56 @@ function detectorOf({ source }: Context, policy: Policy): Detector {
   return { kind: 'sequential', falseSwitchEveryMs };
 }
 
-function warnOfParts(
+function guardedBy(origins: ReadonlyMap<string, ReadOrigin>): ReadonlySet<string> {
+  return new Set([...origins.values()].map(({ config }) => config.cloud));
+}
+
+function delegationsOf(
   context: Context,
-  records: ReadonlyMap<Name, RecordConfig>,
-  origins: ReadonlyMap<string, ReadOrigin>,
-  providers: ReadonlyMap<string, ProviderConfig>,
-): void {
-  warnOfIdleParts(context, records, origins, providers);
-  warnOfSharedServers(context, records, providers);
+  root: MapTree,
+  { delegation = {} }: Pick<Read<typeof fields.top>, 'delegation'>,
+  parts: Pick<ReadParts, 'records' | 'providers'>,
+): Config['delegations'] {
+  const isSigned = root.entries.has('clusterKey');
+  checkDelegations(context, delegation, { ...parts, isSigned });
+  return delegation;
+}
+
+/** One whose zone's NS set a person may change. */
+function evictable(delegations: Config['delegations'], record: RecordConfig): RecordConfig {
+  const zone = delegatedZone(Object.keys(delegations), record.name);
+  return zone === null ? record : { ...record, evictable: true };
+}
+
+interface ReadParts {
+  readonly records: ReadonlyMap<Name, RecordConfig>;
+  readonly origins: ReadonlyMap<string, ReadOrigin>;
+  readonly providers: ReadonlyMap<string, ProviderConfig>;
+  readonly delegations: Config['delegations'];
+}
+
+function warnOfParts(context: Context, parts: ReadParts): void {
+  warnOfIdleParts(context, parts);
+  warnOfSharedServers(context, parts.records, parts.providers);
 }
 
 function warnOfIdleParts(
   { source }: Context,
-  records: ReadonlyMap<Name, RecordConfig>,
-  origins: ReadonlyMap<string, ReadOrigin>,
-  providers: ReadonlyMap<string, ProviderConfig>,
+  { records, origins, providers, delegations }: ReadParts,
 ): void {
   const all = [...records.values()];
   const led = new Set(all.flatMap((record) => record.targets.map((t) => t.origin)));
   const used = new Set(all.flatMap((record) => record.publish.map((p) => p.provider)));
+  const parents = new Set(Object.values(delegations).map(({ provider }) => provider));
   for (const [name, { path }] of origins) {
     if (!led.has(name))
       source.warning(path, 'no record leads here: it is probed, and moves nothing');
   }
   const seen = new Map<string, string>();
   for (const [name, { type, settings }] of providers) {
-    if (!used.has(name)) source.warning(['providers', name], 'no record is published here');
+    if (!used.has(name) && !parents.has(name)) {
+      source.warning(['providers', name], 'no record is published here');
+    }
     const account = JSON.stringify([type, settings]);
     const twin = seen.get(account);
     if (!used.has(name)) continue;

@@ -21,6 +21,8 @@ export interface ProviderConfig {
   readonly lineSubnets?: Readonly<Record<string, string>>;
   /** The name by which it is tried; null: it is not. */
   readonly canary: Name | null;
+  /** The cloud that it fails with, as configured, else as its type says; null: not known. */
+  readonly cloud: string | null;
 }
 
 export interface ProbeConfig {

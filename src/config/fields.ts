@@ -417,6 +417,22 @@ export const fields = {
       .regex(namePattern, { error: `expected ${nameRule}` })
       .optional(),
     sla: slaSchema.optional(),
+    delegation: z
+      .record(
+        dnsName,
+        z.strictObject({
+          provider: z.string().describe('the provider that holds the parent zone'),
+          zone: dnsName.describe('the parent zone, in which the NS set stands'),
+        }),
+        {
+          error: ({ code }) =>
+            code === 'invalid_key'
+              ? 'expected the name of a zone that holds records, such as gslb.example.net'
+              : 'expected a map of zones',
+        },
+      )
+      .describe('by zone where its NS set stands, so that `detour evict` can take a vendor out')
+      .optional(),
     timezone,
   },
   replica: {
@@ -628,6 +644,9 @@ export const fields = {
     canary: dnsName
       .optional()
       .describe('a name in a zone of this account that is nothing but tried, by `drill canary`'),
+    cloud: cloudName(
+      'the cloud that runs it, and that it fails with; known of the vendors',
+    ).optional(),
   },
   drills: {
     canary: schedule.optional(),

@@ -59,7 +59,7 @@ function recordOf(
   checks: CoreConfig['checks'],
   vendors: Plain,
 ): unknown {
-  const { publish, targets, ...is } = record;
+  const { publish, targets, evictable: _, ...is } = record;
   return {
     ...is,
     targets: targets.map((t) => ({ ...t, is: originOf(origins[t.origin]!, checks) })),

@@ -44,7 +44,14 @@ function readProvider(context: Context, path: Path, tree: Tree): ProviderConfig 
   const known = Object.keys(tables.providers);
   if (tree.kind !== 'map') {
     source.problem(path, 'expected a map with type and the settings of that type');
-    return { type: '', settings: null, nameservers: null, callTimeoutMs: 0, canary: null };
+    return {
+      type: '',
+      settings: null,
+      nameservers: null,
+      callTimeoutMs: 0,
+      canary: null,
+      cloud: null,
+    };
   }
   const common = new Set(['type', ...Object.keys(fields.provider)]);
   const own = { ...tree, entries: new Map([...tree.entries].filter(([key]) => !common.has(key))) };
@@ -53,7 +60,7 @@ function readProvider(context: Context, path: Path, tree: Tree): ProviderConfig 
     entries: new Map([...tree.entries].filter(([k]) => Object.hasOwn(fields.provider, k))),
   };
   const read = readFields(source, path, shared, fields.provider);
-  const { nameservers, timeout, canary, lineSubnets } = read;
+  const { nameservers, timeout, canary, lineSubnets, cloud } = read;
   const type = plainOf(tree.entries.get('type')?.tree);
   const row = typeof type === 'string' ? rowOf(tables.providers, type) : undefined;
   const isNamed = typeof type === 'string' && isPackage(type);
@@ -82,6 +89,7 @@ function readProvider(context: Context, path: Path, tree: Tree): ProviderConfig 
     callTimeoutMs: timeout ?? 0,
     ...(lineSubnets === undefined ? {} : { lineSubnets }),
     canary: canary ?? null,
+    cloud: cloud ?? row?.cloud ?? null,
   };
 }
 

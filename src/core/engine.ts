@@ -279,6 +279,8 @@ function fold(state: State, event: Event, out: Step): void {
       return;
     case 'rehearsed':
       return onRehearsed(out, event);
+    case 'delegated':
+      return note(out, 'delegation', null, event.sentence, event.data);
     case 'scheduled':
       return onScheduled(state, event, out);
     case 'paused':

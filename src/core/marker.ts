@@ -1,6 +1,7 @@
 // The marker: the one home of its label, of the claim's label, of the first marker's id, of its text
-// and of reading it. A text is read into a value or into nothing, and every value that is made can be
-// read back: the bounds are the same both ways. It must never throw on a text, whoever wrote it.
+// and of reading it; and so of the marker of a delegation. A text is read into a value or into
+// nothing, and every value that is made can be read back: the bounds are the same both ways. It must
+// never throw on a text, whoever wrote it.
 
 import type { Marker, MarkerKind, Name } from './model.ts';
 
@@ -129,18 +130,8 @@ export function isLaterMarker(text: string): boolean {
  * skipped; none may stand twice.
  */
 export function parseMarker(text: string): Marker | null {
-  if (text.length > TEXT_MAX) return null;
-  const [first, ...words] = text.split(' ');
-  if (first !== 'detour=1') return null;
-  const said = new Map<string, string>();
-  for (const word of words) {
-    const at = word.indexOf('=');
-    const key = word.slice(0, at);
-    if (at < 1 || said.has(key)) return null;
-    said.set(key, word.slice(at + 1));
-  }
-  for (const [key, shape] of Object.entries(shapes))
-    if (!shape.test(said.get(key) ?? '')) return null;
+  const said = wordsOf(text, 'detour=1', shapes);
+  if (said === null) return null;
   const mac = said.get('mac');
   if (mac !== undefined && !MAC.test(mac)) return null;
   const pin = said.get('pin')!;
@@ -156,6 +147,95 @@ export function parseMarker(text: string): Marker | null {
     target: said.get('target')!,
     pinned: pin !== 'none',
     pinMs,
+    ...(mac === undefined ? {} : { mac }),
+  };
+}
+
+/** The words of a text that begins so, each once and of its shape; null: it is none. */
+function wordsOf(
+  text: string,
+  begins: string,
+  shapes: Readonly<Record<string, RegExp>>,
+): ReadonlyMap<string, string> | null {
+  if (text.length > TEXT_MAX) return null;
+  const [first, ...words] = text.split(' ');
+  if (first !== begins) return null;
+  const said = new Map<string, string>();
+  for (const word of words) {
+    const at = word.indexOf('=');
+    const key = word.slice(0, at);
+    if (at < 1 || said.has(key)) return null;
+    said.set(key, word.slice(at + 1));
+  }
+  const isSound = Object.entries(shapes).every(([key, shape]) => shape.test(said.get(key) ?? ''));
+  return isSound ? said : null;
+}
+
+// ---------------------------------------------------------------- of a delegation
+
+/** Where the markers of all NS sets that stand in a zone are: its own, and those of its children. */
+export function delegationMarkerName(zone: Name): Name {
+  return `_detour-delegation.${zone}`;
+}
+
+/** Who is out of the delegation of a zone, by whose order. */
+export interface DelegationMarker {
+  readonly cluster: string;
+  /** The zone whose NS set it is about. */
+  readonly zone: Name;
+  readonly epoch: number;
+  /** Of the order that wrote it. */
+  readonly id: string;
+  /** Providers, sorted; empty: nobody. */
+  readonly out: readonly string[];
+  /** As of `Marker`; absent: not signed yet. */
+  readonly mac?: string;
+}
+
+/** Bytes of one string of a TXT record (RFC 1035, section 3.3): longer is not written. */
+export const DELEGATION_TEXT_MAX = 255;
+
+/** `detour-delegation=1 cluster=shop zone=gslb.example.net. epoch=3 id=9f2c… out=ali mac=…` */
+export function formatDelegation(m: DelegationMarker): string {
+  const mac = m.mac === undefined ? '' : ` mac=${m.mac}`;
+  return `${delegationStart} ${delegationFields(m).join(' ')}${mac}`;
+}
+
+const delegationStart = 'detour-delegation=1';
+
+function delegationFields({ cluster, zone, epoch, id, out }: DelegationMarker): readonly string[] {
+  const names = out.length === 0 ? 'none' : out.toSorted().join(',');
+  return [`cluster=${cluster}`, `zone=${zone}`, `epoch=${epoch}`, `id=${id}`, `out=${names}`];
+}
+
+/** What its signature is made over; a purpose of its own, so that no other signature passes. */
+export function delegationInput(m: DelegationMarker): string {
+  const fields = ['detour-delegation-1', ...delegationFields(m)];
+  return fields.map((field) => `${field.length}:${field}`).join('');
+}
+
+const delegationShapes = {
+  cluster: shapes.cluster,
+  zone: /^(?:[!-~]{1,63}\.){1,40}$/,
+  epoch: NUMBER,
+  id: shapes.id,
+  out: /^(?!none,)[a-z0-9-]{1,63}(?:,[a-z0-9-]{1,63}){0,15}$/,
+} as const;
+
+/** The marker of a delegation that a text says, or null when it is none. */
+export function parseDelegation(text: string): DelegationMarker | null {
+  const said = wordsOf(text, delegationStart, delegationShapes);
+  const epoch = Number(said?.get('epoch'));
+  if (said === null || epoch > MARKER_NUMBER_MAX) return null;
+  const mac = said.get('mac');
+  if (mac !== undefined && !MAC.test(mac)) return null;
+  const out = said.get('out')!;
+  return {
+    cluster: said.get('cluster')!,
+    zone: said.get('zone')!,
+    epoch,
+    id: said.get('id')!,
+    out: out === 'none' ? [] : out.split(','),
     ...(mac === undefined ? {} : { mac }),
   };
 }

@@ -154,6 +154,8 @@ export interface RecordConfig {
   readonly approveAfterMs?: number | null;
   /** Absent: none. */
   readonly hooks?: HooksConfig;
+  /** A person may take a vendor out of the delegation of its zone: `detour evict`. */
+  readonly evictable?: true;
   /** Of its definition, the same on every replica: 16 hex digits of SHA-256. Absent: alone. */
   readonly hash?: string;
 }
@@ -384,6 +386,39 @@ export interface Change {
     readonly marker: Marker;
     /** All of them get the CNAME, before the marker changes; absent: the default line alone. */
     readonly lines?: readonly string[];
+  };
+}
+
+/** One place where an NS set stands: at the apex of its zone, or at a cut that the zone makes. */
+export interface NsPlace {
+  /** The zone that is written. */
+  readonly zone: Name;
+  /** Whose NS set it is: the zone itself, or a name below it. */
+  readonly name: Name;
+}
+
+/** An NS set and the marker beside it, as a provider's API gives them. */
+export interface NsSeen {
+  /** Those that can be changed. */
+  readonly servers: readonly Name[];
+  /** Those that the vendor itself adds to every answer, whatever is written. */
+  readonly fixed: readonly Name[];
+  /** Seconds; null: there is no set. */
+  readonly ttl: number | null;
+  /** Texts at `delegationMarkerName(place.zone)`. */
+  readonly markers: readonly string[];
+  /** What the adapter needs to write exactly against this reading. */
+  readonly ref: Json;
+}
+
+/** A change of an NS set with its marker: made if what was read still stands there. */
+export interface NsChange {
+  readonly place: NsPlace;
+  readonly from: NsSeen;
+  readonly to: {
+    /** Never empty. */
+    readonly servers: readonly Name[];
+    readonly markers: readonly string[];
   };
 }
 
@@ -739,6 +774,18 @@ export type Command = Said &
     | { readonly kind: 'restored' }
   );
 
+/**
+ * A vendor is taken out of the delegation, or put back: a person's order, which no engine carries
+ * out. Said twice with one id it is done once.
+ */
+export type DelegationCommand = Said & {
+  readonly kind: 'evict' | 'readmit';
+  readonly provider: string;
+  /** The zone; null: the only one of which the NS set can be written. */
+  readonly zone: Typed | null;
+  readonly reason: string;
+};
+
 export interface Reply {
   /** The exit code of the design: 0 done, 1 the world refused, 2 wrong input, 3 partly done. */
   readonly exit: 0 | 1 | 2 | 3;
@@ -807,6 +854,7 @@ export const entryKinds = [
   'ack',
   'adopt',
   'approval',
+  'delegation',
   'deposed',
   'diagnosis',
   'drain',

@@ -724,6 +724,8 @@ export type Event =
       readonly kind: 'rehearsed';
       readonly drilled: Pick<DrillDoc, 'drill' | 'name' | 'result' | 'ms' | 'sentence' | 'parts'>;
     }
+  /** A person's order about a delegation has been carried out, or was refused there. */
+  | { readonly kind: 'delegated'; readonly sentence: string; readonly data: Json }
   /** Which drills are scheduled, and what each kind may be of; what is neither is forgotten. */
   | {
       readonly kind: 'scheduled';

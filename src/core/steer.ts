@@ -7,6 +7,7 @@ import { approvedSentence, lapse, mayGo, watchAsked } from './approve.ts';
 import { since } from './behaviour.ts';
 import { converge, fallBack, isOut, isSwitching, watchCell } from './cell.ts';
 import { type Decision, DIFFERS_TOLD_MS, decide, type Situation } from './decide.ts';
+import { mayEvict } from './delegation.ts';
 import { tendDrill } from './drill.ts';
 import { weighEdits } from './edits.ts';
 import { follow, isUnsure } from './follow.ts';
@@ -337,7 +338,8 @@ function endSwitch(state: State, r: RecordState, out: Step): void {
   informHook(state, r, { sentence, ms, behind: names }, out);
   if (names.length > 0) {
     const causes = behind.map((c) => `${c.provider}: ${c.problem?.sentence ?? 'not visible yet'}`);
-    const says = `${sentence} (${causes.join('; ')})`;
+    const way = mayEvict(r.config, names);
+    const says = `${sentence} (${causes.join('; ')})${way === null ? '' : `; if it stays, ${way}`}`;
     const about = { kind: 'lagging', record: r.name } as const;
     // Of another switch it is told again.
     const word = String(r.doc.marker?.epoch ?? 0);

@@ -7,6 +7,7 @@ import { waitingOf } from './approve.ts';
 import { type AuditFinding, type AuditReport, countOf, type Grade } from './audit.ts';
 import { isInStep, isOut, isUnderWay, isWaiting, sentenceOf } from './cell.ts';
 import { alternatives, ofLastHour } from './decide.ts';
+import { mayEvict } from './delegation.ts';
 import { type CheckState, checkKey, lossRate } from './detect.ts';
 import { isSameDefinition } from './heard.ts';
 import type {
@@ -687,10 +688,15 @@ function leftBehind(state: State, r: RecordState): RecordView['leftBehind'] {
   const part = share === null ? 'an unknown share' : `about ${Math.round(share * 100)} %`;
   const hours = Math.max(0, ...stale.map((c) => c.survey?.parentTtl ?? 0)) / 3600;
   const keep = hours > 0 ? ` (resolvers keep the delegation up to ${hours.toFixed(1)} h)` : '';
+  const words = mayEvict(
+    r.config,
+    stale.map((c) => c.provider),
+  );
+  const how = words ?? `remove the name servers of ${names} from the delegation at the parent`;
   return {
     share,
     sentence: `${part} of resolvers still get the old answer from ${names}`,
-    cure: `if it stays, remove the name servers of ${names} from the delegation at the parent${keep}`,
+    cure: `if it stays, ${how}${keep}`,
   };
 }
 

@@ -4,6 +4,7 @@
 // must never hold up a reading for long.
 
 import type { Answer, Mark, Name, Seen } from '../core/model.ts';
+import { around } from '../kit/around.ts';
 import type { Provider } from '../kit/extend.ts';
 
 /** Texts at each of these names by one of a provider's servers; null: none of them said. */
@@ -104,22 +105,13 @@ export function accompanied(inner: Provider, texts: Texts): Provider {
     const company = [...(seen.company ?? []), ...marks];
     return company.length === 0 ? answer : { ...answer, value: { ...seen, company } };
   };
-  return {
-    name: inner.name,
-    capabilities: inner.capabilities,
-    get calls() {
-      return inner.calls;
-    },
-    zone: (name, signal) => inner.zone(name, signal),
+  return around(inner, {
     async read(names, signal) {
       const answers = Object.entries(await inner.read(names, signal));
       const looked = answers.map(async ([n, a]) => [n, await look(n, a, signal)] as const);
       return Object.fromEntries(await Promise.all(looked));
     },
-    write: (changes, signal) => inner.write(changes, signal),
-    preflight: (...asked) => inner.preflight(...asked),
-    close: () => inner.close(),
-  };
+  });
 }
 
 function isUnmarked({ cnames, markers }: Seen): boolean {

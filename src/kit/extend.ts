@@ -10,6 +10,9 @@ import type {
   Finding,
   Name,
   Notice,
+  NsChange,
+  NsPlace,
+  NsSeen,
   Observation,
   Phases,
   Reach,
@@ -61,6 +64,15 @@ export interface Capabilities {
   readonly permissions: readonly { readonly permission: string; readonly note: string | null }[];
   /** Where the vendor answers by the asker's network: what its default line is called. */
   readonly lines?: { readonly default: string };
+  /** Whether and how NS sets can be changed there, for `detour evict`; absent: not at all. */
+  readonly delegation?: {
+    /** Of its own zones, too; else of the zones that they delegate alone. */
+    readonly apex: boolean;
+    /** How a stale writer is stopped, and what the vendor does not let anybody change. */
+    readonly note: string;
+    /** What it needs beyond `permissions`. */
+    readonly permissions: readonly string[];
+  };
   /** What it never touches, by the word that a reading gives for it. */
   readonly refuses: readonly { readonly word: RefusalWord; readonly note: string | null }[];
 }
@@ -138,7 +150,23 @@ export interface Provider {
   ): Promise<readonly ReachingFinding[]>;
   /** How things stand with its key; asks nobody. */
   key?(): KeyFacts;
+  /** NS sets, by a person's order alone; absent: this vendor lets nobody change them. */
+  readonly delegation?: DelegationHands;
   close(): void;
+}
+
+/**
+ * NS sets of an account's zones, each with the marker beside it. Nothing else is ever touched: no
+ * address of a name server, no DS, no other set. Methods end within the signal and never reject.
+ */
+export interface DelegationHands {
+  /** What stands there by the API; a fault where it cannot be changed there at all. */
+  read(place: NsPlace, signal: AbortSignal): Promise<Result<NsSeen>>;
+  /**
+   * Makes the change if what was read still stands there, set and marker together as far as the
+   * vendor allows; on `conflict` nothing is changed. Never writes an empty set.
+   */
+  write(change: NsChange, signal: AbortSignal): Promise<Result<null>>;
 }
 
 /** An address of a host; `family` is 4 or 6. */

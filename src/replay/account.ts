@@ -19,6 +19,13 @@ interface Ledger {
     readonly failing: readonly number[];
     readonly silent: readonly number[];
   }[];
+  /** Vendors, by number, that are taken out of the delegation; absent: none. */
+  readonly evicted?: readonly {
+    readonly vendor: number;
+    readonly at: number;
+    /** Resolvers forget the delegation evenly over so long, in milliseconds: its TTL. */
+    readonly overMs: number;
+  }[];
 }
 
 const STEP_MS = 1000;
@@ -34,10 +41,17 @@ export function minutesFailing(l: Ledger): number {
   const caches = l.vendors.map((v) => cacheOf(v.ttl, targets, v.gives[0]?.target ?? null));
   const [at, phase] = [l.vendors.map(() => 0), { at: 0 }];
   const [mix, fresh] = [new Float64Array(targets + 1), new Int32Array(count)];
+  const silent = new Float64Array(count);
   let seconds = 0;
   for (let t = l.startsAt; t < l.endsAt; t += STEP_MS) {
     while ((l.phases[phase.at + 1]?.at ?? Number.POSITIVE_INFINITY) <= t) phase.at++;
-    const { failing, silent } = l.phases[phase.at]!;
+    const { failing } = l.phases[phase.at]!;
+    silent.set(l.phases[phase.at]!.silent);
+    // Who no longer knows a vendor asks the others, as where it is silent.
+    for (const { vendor, at: from, overMs } of l.evicted ?? []) {
+      const forgotten = Math.min(1, Math.max(0, (t - from) / overMs));
+      silent[vendor] = Math.max(silent[vendor]!, forgotten);
+    }
     let speaking = 0;
     for (let i = 0; i < count; i++) {
       const { gives } = l.vendors[i]!;

@@ -41,6 +41,10 @@ clouds:
   google:
     checks:
       storage: { plane: service, region: us-central1, http: "https://storage.example/probe.txt" }
+  tencent:
+    checks:
+      functions: { plane: service, region: ap-guangzhou, http: "https://scf.example/probe" }
+      cvm-api: { plane: control, http: "https://cvm.example/", expect: { status: "<500" } }
   hetzner: {}
 origins:
   storage-hz: # needs what wants the cloud to authenticate
@@ -84,6 +88,15 @@ origins:
     region: us-central1
     needs: [storage]
     checks: { web: { http: "https://data-ia.example/healthz" } }
+  guangzhou: # takes payments by functions of the cloud's own
+    cloud: tencent
+    region: ap-guangzhou
+    needs: [functions]
+    checks: { web: { http: "https://pay-gz.example/healthz" } }
+  plain-gz:
+    cloud: tencent
+    region: ap-guangzhou
+    checks: { web: { http: "https://docs-gz.example/healthz" } }
   falkenstein:
     cloud: hetzner
     checks: { web: { http: "https://fsn.example/healthz" } }
@@ -127,6 +140,14 @@ records:
     { mode: steer, ttl: 60, publish: [cf, r53], targets: [
       { origin: iowa, cname: data-ia.example.net },
       { origin: falkenstein, cname: data-fsn.example.net } ] }
+  pay.gslb.example.net:
+    { mode: steer, ttl: 60, publish: [cf, r53], targets: [
+      { origin: guangzhou, cname: pay-gz.example.net },
+      { origin: falkenstein, cname: pay-fsn.example.net } ] }
+  docs.gslb.example.net:
+    { mode: steer, ttl: 60, publish: [cf, r53], targets: [
+      { origin: plain-gz, cname: docs-gz.example.net },
+      { origin: falkenstein, cname: docs-fsn.example.net } ] }
   signin.gslb.example.net:
     { mode: steer, ttl: 60, publish: [cf, r53], targets: [
       { origin: signin-1, cname: signin-1.example.net },

@@ -3,16 +3,10 @@
 // engine. What the sources leave open is assumed in the open: `assumed` says so, a line each, and is
 // printed with every replay. A time or a share that no source gives must never stand here without.
 
-/** Who was struck; `struck.ts` knows by which names a configuration calls them. */
-export type Company =
-  | 'alibaba'
-  | 'aws'
-  | 'cloudflare'
-  | 'facebook'
-  | 'google'
-  | 'dyn'
-  | 'azure'
-  | 'akamai';
+import type { CloudFamily } from '../kit/clouds.ts';
+
+/** Who was struck; `kit/clouds.ts` knows by which names a configuration calls them. */
+export type Company = CloudFamily;
 
 /** How something fails: at once or by silence, and with which answer. */
 export type Manner = 'refuse' | '5xx' | 'hang' | 'denied' | 'nxdomain' | 'servfail' | 'tls';
@@ -449,6 +443,67 @@ const google2025: Outage = {
   ],
 };
 
+const tencent = (what: Part, regions?: readonly string[]): Strike => ({
+  ...{ whose: 'tencent', what, manner: '5xx' },
+  ...(regions === undefined ? {} : { regions }),
+});
+
+const tencentGone = [tencent('services'), tencent('control'), tencent('api')];
+const shanghaiGone = [tencent('services', ['ap-shanghai']), tencent('control')];
+
+const tencent2024: Outage = {
+  id: 'tencent-2024-04-08',
+  title: 'Tencent Cloud: the API of every region, and what needs it',
+  whose: 'tencent',
+  failed:
+    'A release wrote wrong configuration data, which spread to all regions at once: the cloud API ' +
+    'and the console failed, and with them what is offered by that API (functions, captcha, text ' +
+    'recognition); object storage wavered. 1,957 customers reported it.',
+  worked: 'Machines and what ran on them; services that do not go by the cloud API.',
+  lesson:
+    'The roll-back needed the very API that had failed. What is needed to get out must not lean on ' +
+    'what it is to replace: neither at a cloud, nor here.',
+  sources: [
+    'the official review of 2024-04-14 (at s-sound.net, cn.wa01.com; in English at besthub.dev)',
+    'theregister.com 2024-04-17',
+    'blog.vonng.com/en/cloud/qcloud',
+  ],
+  assumed: [
+    "DNSPod's API, which is one of the cloud API, failed with it and came back at 16:05 CST",
+    'DNSPod went on answering queries: the review speaks of the control plane alone',
+    'a `service` check asks what failed wholly; by how much object storage wavered is not said',
+    'until 16:05 CST no region is back, from then on all but ap-shanghai; the console at 16:50',
+  ],
+  phases: [
+    {
+      at: '2024-04-08T07:23:00Z',
+      says: 'the cloud API fails in every region; nobody can log in to the console (15:23 CST)',
+      strikes: tencentGone,
+    },
+    {
+      at: '2024-04-08T07:47:00Z',
+      says: 'rolling the release back has not brought it back (15:47 CST)',
+      strikes: tencentGone,
+    },
+    {
+      at: '2024-04-08T07:57:00Z',
+      says: 'the cause is known: wrong configuration data; it is repaired from 16:02 CST on',
+      strikes: tencentGone,
+    },
+    {
+      at: '2024-04-08T08:05:00Z',
+      says: 'every region but Shanghai is back; there the API needs itself to start (16:05 CST)',
+      strikes: shanghaiGone,
+    },
+    {
+      at: '2024-04-08T08:45:00Z',
+      says: 'Shanghai is back, by way of other regions; the console is overrun (16:45 CST)',
+      strikes: [tencent('control')],
+    },
+    { at: '2024-04-08T08:50:00Z', says: 'the console is back (16:50 CST)', strikes: [] },
+  ],
+};
+
 const dynSilent: readonly Strike[] = [{ whose: 'dyn', what: 'authority', manner: 'hang' }];
 
 const dyn2016: Outage = {
@@ -565,6 +620,7 @@ export const outages: readonly Outage[] = [
   aliyuncs2025,
   cloudflare2023,
   google2025,
+  tencent2024,
   dyn2016,
   azure2021,
   akamai2021,

@@ -142,13 +142,14 @@ function servedLane(r: Replay, one: RecordResult, index: number): Lane {
 
 function recordTable(r: Replay): string {
   const heads = [
-    ...['record', 'minutes without', 'with', 'switches', 'decided after', 'served after'],
-    'predicted',
+    ...['record', 'minutes without', 'with', 'with evict'],
+    ...['switches', 'decided after', 'served after', 'predicted'],
     ...['left behind', 'ends on', 'and stays because'],
   ];
   const after = (ms: number | null) => (ms === null ? '-' : span(ms));
   const rows = r.records.map((one) => [
     ...[bare(one.name), String(one.minutesWithout), String(one.minutesWith)],
+    one.evicted === null ? '-' : `${one.evicted.minutes} (${one.evicted.providers.join(', ')})`,
     ...[String(one.moves.length), after(one.decidedAfterMs), after(one.servedAfterMs)],
     after(one.predicted?.servedAfterMs ?? null),
     one.behind.map((b) => `${b.provider} ${b.minutes} min (${b.why})`).join('; ') || '-',

@@ -35,7 +35,20 @@ interface ReplayOptions {
   readonly quietMs?: number;
   /** Ends so long after the first strike, in milliseconds, whatever is still to come. */
   readonly untilMs?: number;
+  /** When an operator takes out vendors that stay behind; `usualEviction` unless given. */
+  readonly eviction?: Eviction;
 }
+
+/** What a person does about a vendor that stays behind: `detour evict`. In milliseconds. */
+export interface Eviction {
+  /** From the switch that it did not follow. */
+  readonly afterMs: number;
+  /** How long resolvers keep the delegation. */
+  readonly parentTtlMs: number;
+}
+
+/** What no source gives, so that it is said with each figure that rests on it. */
+export const usualEviction: Eviction = { afterMs: 600_000, parentTtlMs: 3_600_000 };
 
 export type LineKind =
   | 'world'
@@ -104,6 +117,12 @@ export interface RecordResult {
   }[];
   readonly minutesWithout: number;
   readonly minutesWith: number;
+  /** The same with what stayed behind taken out of the delegation; null: nothing could be. */
+  readonly evicted: {
+    readonly providers: readonly string[];
+    readonly at: number;
+    readonly minutes: number;
+  } | null;
   readonly stays: readonly {
     readonly at: number;
     readonly reason: string;
@@ -155,6 +174,7 @@ export interface Replay {
   readonly as: string | null;
   readonly seed: number;
   readonly loss: number;
+  readonly eviction: Eviction;
   readonly beganAt: number;
   readonly endedAt: number;
   readonly struck: {
@@ -339,6 +359,7 @@ function switchBack(world: World, core: CoreConfig): void {
 function resultOf(run: Run, struck: ReadonlyMap<Company, Struck>): Replay {
   const { options, core, world, moments } = run;
   const { config, outage, as, seed, loss } = options;
+  const { eviction = usualEviction } = options;
   const { beganAt, calmAt } = spanOf(outage);
   const records = Object.values(core.records).map((r) => recordResult(run, r));
   const vendors = Object.keys(core.lanes).map((name) => vendorResult(run, name));
@@ -367,7 +388,7 @@ function resultOf(run: Run, struck: ReadonlyMap<Company, Struck>): Replay {
         };
       }),
     },
-    ...{ as, seed, loss, beganAt: run.fromAt, endedAt: run.toAt },
+    ...{ as, seed, loss, eviction, beganAt: run.fromAt, endedAt: run.toAt },
     struck: hit,
     notes,
     warnings: warningsOf(records, vendors, core),
@@ -429,6 +450,7 @@ function recordResult(run: Run, r: RecordConfig): RecordResult {
     failing: failingOf(run, r),
     minutesWithout: round(minutesOf(run, r, false)),
     minutesWith: round(minutesOf(run, r, true)),
+    evicted: evictedOf(run, r, behind),
     stays,
     behind,
     served,
@@ -499,14 +521,42 @@ function givesOf(run: Run, r: RecordConfig, provider: string) {
     .map((s) => ({ at: s.at, target: target(s.cname) }));
 }
 
+/** Vendors that a delegation keeps, whatever is taken out of it. */
+const VENDORS_LEFT = 2;
+
+/** What it comes to when a person takes out who stays behind, the longest first. */
+function evictedOf(run: Run, r: RecordConfig, behind: readonly Behind[]): RecordResult['evicted'] {
+  const { afterMs, parentTtlMs: overMs } = run.options.eviction ?? usualEviction;
+  const late = behind
+    .filter((b) => (b.to ?? run.toAt) > b.from + afterMs)
+    .toSorted((a, b) => b.minutes - a.minutes)
+    .slice(0, Math.max(0, r.publish.length - VENDORS_LEFT));
+  if (late.length === 0) return null;
+  const evicted = late.map(({ provider, from }) => {
+    const vendor = r.publish.findIndex((p) => p.provider === provider);
+    return { vendor, at: from + afterMs, overMs };
+  });
+  return {
+    providers: late.map((b) => b.provider),
+    at: Math.min(...evicted.map((e) => e.at)),
+    minutes: round(minutesOf(run, r, true, evicted)),
+  };
+}
+
 /** With Detour, or on its first target throughout. */
-function minutesOf(run: Run, r: RecordConfig, withDetour: boolean): number {
+function minutesOf(
+  run: Run,
+  r: RecordConfig,
+  withDetour: boolean,
+  evicted: Parameters<typeof minutesFailing>[0]['evicted'] = [],
+): number {
   const { config } = run.options;
   const index = (origin: string | null) => r.targets.findIndex((t) => t.origin === origin);
   const moments = [{ at: run.fromAt, conditions: calm }, ...run.moments];
   return minutesFailing({
     startsAt: run.fromAt,
     endsAt: run.toAt,
+    evicted,
     vendors: r.publish.map(({ provider, ttl }) => {
       const gives = givesOf(run, r, provider).map((g) => {
         const target = index(g.target);
@@ -633,6 +683,7 @@ const lineOf = {
   hold: 'lane',
   ack: null,
   adopt: null,
+  delegation: null,
   deposed: null,
   drain: null,
   drill: null,

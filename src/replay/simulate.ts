@@ -5,12 +5,13 @@
 import { type Config, parseConfig } from '../config/config.ts';
 import type { Tables } from '../config/tables.ts';
 import { notAmong, spelt } from '../core/name.ts';
+import { parseDuration } from '../kit/schema.ts';
 import { exampleName, exampleText } from './example.ts';
 import { replayJournal } from './journal.ts';
 import { findOutage, type Outage, outages, spanOf } from './outages.ts';
 import { pageOf } from './page.ts';
 import { readJournal } from './recorded.ts';
-import { replay } from './replay.ts';
+import { type Eviction, replay, usualEviction } from './replay.ts';
 import { InputError, parseSetting, parseSweep, type Setting, withSettings } from './settings.ts';
 import { standIns } from './struck.ts';
 import { sweep } from './sweep.ts';
@@ -36,6 +37,8 @@ export interface Order {
   readonly loss: string | null;
   readonly seed: string | null;
   readonly back: boolean;
+  readonly evictAfter: string | null;
+  readonly parentTtl: string | null;
 }
 
 export interface Simulated {
@@ -61,7 +64,7 @@ export function simulate(order: Order, around: Surroundings): Simulated {
   const loss = shareOf(order.loss ?? '0');
   if (order.journal !== null) return journalOf(order, order.journal, around, settings, seed);
   if (order.outage === null) {
-    const needs = order.sweep !== null || order.as !== null || order.back;
+    const needs = order.sweep !== null || order.as !== null || order.back || asksEviction(order);
     refuse(needs, 'no outage is named: `detour simulate` lists them');
     return listOf();
   }
@@ -69,13 +72,18 @@ export function simulate(order: Order, around: Surroundings): Simulated {
   const { config, through } = configOf(order, around);
   if (order.sweep !== null) {
     refuse(order.back, '--sweep and --back do not go together: leave one out');
+    refuse(
+      asksEviction(order),
+      '--sweep counts no eviction: leave --evict-after, --parent-ttl out',
+    );
     return sweepOf(order, outage, config, { through, settings, seed, loss }, around);
   }
   const changed = withSettings(config.core, settings, around.tables);
   const about: About = { through, settings, notes: changed.notes };
   const { as, back } = order;
   const run = { ...config, core: changed.core };
-  const result = replay({ config: run, outage, as, seed, loss, back });
+  const eviction = evictionOf(order);
+  const result = replay({ config: run, outage, as, seed, loss, back, eviction });
   if (result === null) throw noStandIn(config, as!, through);
   const shown = () => spelt(result, config.core.spelling);
   return {
@@ -135,8 +143,9 @@ function journalOf(
 ): Simulated {
   const alone = [order.outage, order.as, order.sweep, order.loss].some((one) => one !== null);
   refuse(
-    alone || order.back,
-    '--journal replays what was recorded: leave out the outage, --as, --sweep, --loss and --back',
+    alone || order.back || asksEviction(order),
+    '--journal replays what was recorded: leave out the outage, --as, --sweep, --loss, --back, ' +
+      '--evict-after and --parent-ttl',
   );
   const through = order.config ?? around.defaultConfig;
   const { file, entries } = readJournal(path);
@@ -172,6 +181,24 @@ function outageOf(word: string): Outage {
 
 function noStandIn(config: Config, as: string, through: string): InputError {
   return new InputError(`${through}: ${notAmong('cloud, provider or path', as, standIns(config))}`);
+}
+
+function asksEviction({ evictAfter, parentTtl }: Order): boolean {
+  return evictAfter !== null || parentTtl !== null;
+}
+
+function evictionOf({ evictAfter, parentTtl }: Order): Eviction {
+  return {
+    afterMs: spanMs('--evict-after', evictAfter, usualEviction.afterMs),
+    parentTtlMs: spanMs('--parent-ttl', parentTtl, usualEviction.parentTtlMs),
+  };
+}
+
+function spanMs(option: string, text: string | null, usual: number): number {
+  const ms = text === null ? usual : parseDuration(text);
+  if (ms !== null && ms >= 1000 && ms <= 7 * 86_400_000) return ms;
+  const said = JSON.stringify((text ?? '').slice(0, 60));
+  throw new InputError(`${option} ${said}: expected a duration from 1s to 7d, such as 10m`);
 }
 
 function settingsOf(texts: readonly string[]): readonly Setting[] {

@@ -5,6 +5,7 @@
 
 import type { Config } from '../config/config.ts';
 import type { CheckConfig, CheckId, Plane } from '../core/model.ts';
+import { familyOf, familyTitle, isOfFamily } from '../kit/clouds.ts';
 import {
   type Company,
   type Manner,
@@ -41,37 +42,24 @@ export interface Struck {
   readonly region: string | null;
 }
 
-const companies: Readonly<
-  Record<Company, { title: string; names: readonly string[]; dns: readonly string[] }>
-> = {
-  alibaba: { title: 'Alibaba', names: ['aliyun', 'alibaba', 'alicloud', 'ali'], dns: ['alidns'] },
-  aws: { title: 'AWS', names: ['aws', 'amazon', 'ec2'], dns: ['route53'] },
-  cloudflare: { title: 'Cloudflare', names: ['cloudflare'], dns: ['cloudflare'] },
-  facebook: { title: 'Facebook', names: ['facebook', 'meta', 'fb'], dns: [] },
-  google: { title: 'Google', names: ['google', 'gcp', 'gcloud'], dns: [] },
-  dyn: { title: 'Dyn', names: ['dyn'], dns: [] },
-  azure: { title: 'Azure', names: ['azure', 'microsoft'], dns: [] },
-  akamai: { title: 'Akamai', names: ['akamai', 'edgekey'], dns: [] },
+/** The types of providers that are a company's own DNS. */
+const dnsOf: Readonly<Partial<Record<Company, readonly string[]>>> = {
+  ...{ alibaba: ['alidns'], aws: ['route53'], cloudflare: ['cloudflare'] },
+  ...{ google: ['google'], tencent: ['dnspod'] },
 };
 
 /** The vendor behind a type of provider, as people call it; the type itself where it has none. */
 export function vendorTitle(type: string): string {
-  const known = Object.values(companies).find((c) => c.dns.includes(type));
-  return known?.title ?? type;
-}
-
-/** Whether `aws`, `aws-prod` or `my-aliyun` is a name for a company. */
-function isNamed(name: string, company: Company): boolean {
-  const words = name.toLowerCase().split(/[^a-z0-9]+/);
-  return companies[company].names.some((alias) => words.includes(alias));
+  const known = Object.entries(dnsOf).find(([, types]) => types.includes(type));
+  return known === undefined ? type : familyTitle(known[0] as Company);
 }
 
 function byName(config: Config, company: Company): Struck {
-  const { dns } = companies[company];
+  const dns = dnsOf[company] ?? [];
   const providers = Object.entries(config.providers)
-    .filter(([name, p]) => dns.includes(p.type) || (dns.length === 0 && isNamed(name, company)))
+    .filter(([name, p]) => dns.includes(p.type) || (dns.length === 0 && isOfFamily(name, company)))
     .map(([name]) => name);
-  const clouds = Object.keys(config.core.clouds).filter((name) => isNamed(name, company));
+  const clouds = Object.keys(config.core.clouds).filter((name) => isOfFamily(name, company));
   const paths = company === 'cloudflare' ? pathsByResolver(config) : [];
   const sets = [clouds, providers, paths].map((names) => new Set(names));
   return { clouds: sets[0]!, providers: sets[1]!, paths: sets[2]!, region: null };
@@ -111,9 +99,9 @@ function standIn(config: Config, outage: Outage, as: string): Struck | null {
   if (Object.hasOwn(config.paths, as) && !Object.hasOwn(clouds, as)) {
     return { clouds: new Set(), providers: new Set(), paths: new Set([as]), region: null };
   }
-  const company = (Object.keys(companies) as Company[]).find(
-    (c) => isNamed(as, c) || companies[c].dns.includes(config.providers[as]?.type ?? as),
-  );
+  const type = config.providers[as]?.type ?? as;
+  const byDns = Object.entries(dnsOf).find(([, types]) => types.includes(type));
+  const company = familyOf(as) ?? (byDns?.[0] as Company | undefined);
   const family = company === undefined ? null : byName(config, company);
   const known = Object.hasOwn(clouds, as) || Object.hasOwn(config.providers, as);
   if (!known && (family === null || family.clouds.size + family.providers.size === 0)) return null;

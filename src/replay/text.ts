@@ -72,6 +72,7 @@ export function printReplay(r: Replay, about: About, paper: Paper): string {
   for (const note of [...about.notes, ...r.notes]) page.flow('  note     ', note, 'yellow');
   page.blank();
   recordsPart(page, r);
+  evictionPart(page, r);
   for (const warning of r.warnings) page.flow('! ', warning, 'yellow');
   if (r.warnings.length > 0) page.blank();
   timelinePart(page, r);
@@ -117,6 +118,7 @@ function recordsPart(page: Page, r: Replay): void {
     bare(one.name),
     `${one.minutesWithout}`,
     `${one.minutesWith}`,
+    one.evicted === null ? '-' : `${one.evicted.minutes}`,
     countOf(one),
     one.decidedAfterMs === null ? '-' : span(one.decidedAfterMs),
     one.servedAfterMs === null ? '-' : span(one.servedAfterMs),
@@ -128,6 +130,7 @@ function recordsPart(page: Page, r: Replay): void {
     'RECORD',
     'MIN WITHOUT',
     'WITH',
+    'EVICTED',
     'SWITCHES',
     'DECIDED',
     'SERVED',
@@ -141,6 +144,26 @@ function recordsPart(page: Page, r: Replay): void {
   if (near !== '')
     page.flow('', `in a cloud that was struck, and nothing of theirs failed: ${near}`);
   if (far !== '') page.flow('', `elsewhere: ${far}`);
+  page.blank();
+}
+
+/** What EVICTED counts, and what it rests on. */
+function evictionPart(page: Page, r: Replay): void {
+  const parts = r.records.flatMap((one) => {
+    if (one.evicted === null) return [];
+    const { providers, at, minutes } = one.evicted;
+    const words = providers.map((p) => `\`detour evict ${p}\``).join(', ');
+    return [
+      `${bare(one.name)}: ${one.minutesWith} min without ${words} at ${time(at)}, ${minutes} with it`,
+    ];
+  });
+  if (parts.length === 0) return;
+  for (const part of parts) page.flow('  evict    ', part, 'cyan');
+  const { afterMs, parentTtlMs } = r.eviction;
+  const rests =
+    `a person takes the vendor out ${span(afterMs)} after the switch that it did not follow, and ` +
+    `resolvers keep the delegation for ${span(parentTtlMs)} (--evict-after, --parent-ttl)`;
+  page.flow('  assumed  ', rests, 'dim');
   page.blank();
 }
 

@@ -43,6 +43,7 @@ import {
 import { LINK_PURPOSE } from '../serve/link.ts';
 import { locateCredential } from './credentials.ts';
 import { environment } from './environment.ts';
+import { createEviction, type DelegationOrders } from './evict.ts';
 import { createLinker } from './links.ts';
 import { withPackages } from './plugins.ts';
 import { renewing, renewingNotifier } from './renew.ts';
@@ -213,6 +214,8 @@ function filesIn(value: unknown, depth: number): readonly string[] {
 /** The adapters, and what audits them: both of one configuration, closed together. */
 export interface Built extends Adapters {
   readonly auditor: Auditor;
+  /** A person's orders about delegations. */
+  readonly eviction: DelegationOrders;
   /** The notifier, by its channels; null: nobody is told. */
   readonly channels: Channels | null;
 }
@@ -276,23 +279,22 @@ export function buildAdapters(config: Config, clock: Clock, options: BuildOption
     close,
   };
   const verifier = keys === null ? asking : proving(asking, () => keys.get(), records);
-  const auditor = createAuditor({
-    records,
-    providers,
-    servers,
-    resolver,
-    verifier,
-    texts,
-    clock,
-    port,
-    timeoutMs,
+  const looking = {
+    ...{ records, providers, servers, resolver, verifier, texts, clock, port, timeoutMs },
     surroundings: surroundingsOf(config, Object.keys(providers)),
     visits: visitsOf(config, { secret }),
+  };
+  const auditor = createAuditor(looking);
+  const eviction = createEviction({
+    ...looking,
+    config,
+    keys: keys === null ? null : () => keys.get(),
   });
   const prober = buildProber(config, options.told);
   const hooked = new Map(Object.entries(config.hooks));
   const hooks = hooked.size === 0 ? {} : { hooks: createHooks(hooked, givenTo(secret)) };
-  return { prober, providers, verifier, notifier: channels, channels, auditor, ...hooks };
+  const own = { channels, auditor, eviction };
+  return { prober, providers, verifier, notifier: channels, ...own, ...hooks };
 }
 
 /** Where users of each line are, by provider. */

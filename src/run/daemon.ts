@@ -9,7 +9,7 @@ import { createSingleCoordinator } from '../cluster/single.ts';
 import type { Config } from '../config/config.ts';
 import { Controller, closeAll } from '../controller.ts';
 import { type AuditFinding, type AuditReport, countOf } from '../core/audit.ts';
-import type { Entry, EntryKind, Json } from '../core/model.ts';
+import type { DelegationCommand, Entry, EntryKind, Json, Reply } from '../core/model.ts';
 import { inScript, unrooted } from '../core/name.ts';
 import { storedProblem } from '../core/stored.ts';
 import { type StatusView, withAudit } from '../core/view.ts';
@@ -33,6 +33,7 @@ import type { ApiDoor } from './api.ts';
 import { type Built, buildAdapters, ConfigError, type Loaded, loadConfig } from './build.ts';
 import { createClock } from './clock.ts';
 import { environment } from './environment.ts';
+import type { DelegationOrders } from './evict.ts';
 import type { Group, GroupParts } from './group.ts';
 import { createLog, createRarely, type Log } from './log.ts';
 import { type Pushes, pushesOf } from './pushes.ts';
@@ -46,6 +47,7 @@ const levelOf = {
   ack: 'info',
   adopt: 'info',
   approval: 'warn',
+  delegation: 'warn',
   deposed: 'warn',
   diagnosis: 'info',
   drain: 'info',
@@ -235,8 +237,8 @@ async function assemble(parts: Parts): Promise<Daemon> {
   const { drills } = rehearsals;
   const status = async () => withAudit(drills.shown(await seen()), auditing.audited().report);
   const done = afterAudit(controller, log);
-  const auditor = () => inUse.auditor;
-  const auditing = createAuditing({ auditor, status: seen, clock, chance, done, trouble });
+  const inHand = { auditor: () => inUse.auditor, eviction: () => inUse.eviction };
+  const auditing = createAuditing({ ...inHand, status: seen, clock, chance, done, trouble });
   const take = async (wanted: Config, built: Built) => {
     takeChannels(now, built, controller);
     inUse = built;
@@ -250,9 +252,8 @@ async function assemble(parts: Parts): Promise<Daemon> {
   const reloading = { path: configPath, replica: options.replica, controller, log, build, take };
   const reload = toldOf(supervision, createReload({ ...reloading, inForce }));
   const strips = createStrips(clock);
-  const watch = watching(observers);
-  const more = { reload, strips, watch, inForce };
-  const desk = deskOf({ controller, group, auditing, rehearsals, status, ...more });
+  const made = { ...inHand, strips, watch: watching(observers), inForce };
+  const desk = deskOf({ ...made, controller, group, auditing, rehearsals, status, reload });
   const scraped = viewer(controller, readers.listen);
   const scrape = { status: async () => drills.shown(await scraped()), audited: desk.audited };
   const metrics = createMetrics({
@@ -283,6 +284,7 @@ function keysOf(providers: Built['providers']): Readonly<Record<string, KeyFacts
 interface AtDesk extends Pick<Daemon, 'controller' | 'auditing'> {
   readonly rehearsals: Pick<Rehearsals, 'desk'>;
   readonly group: Group | null;
+  readonly eviction: () => DelegationOrders;
   readonly status: Desk['status'];
   readonly reload: Desk['reload'];
   readonly watch: Desk['watch'];
@@ -290,7 +292,8 @@ interface AtDesk extends Pick<Daemon, 'controller' | 'auditing'> {
   readonly inForce: () => Config;
 }
 
-function deskOf({ controller, group, auditing, rehearsals, status, ...more }: AtDesk): Desk {
+function deskOf(at: AtDesk): Desk {
+  const { controller, group, eviction, auditing, rehearsals, status, ...more } = at;
   const { reload, watch, strips } = more;
   return {
     status,
@@ -299,6 +302,7 @@ function deskOf({ controller, group, auditing, rehearsals, status, ...more }: At
     ready: () => controller.ready(),
     command: carrying(controller, group !== null),
     spelling: () => more.inForce().core.spelling,
+    delegate: once((command, id) => delegating(controller, eviction(), command, id)),
     gate: (record) => controller.gate(record),
     history: (query) => controller.history(query),
     histories: (query) => group?.histories(query) ?? null,
@@ -323,6 +327,22 @@ function readersOf(): Daemon['readers'] {
 function carrying(controller: Controller, grouped: boolean): Desk['command'] {
   const carry: Desk['command'] = (command, id) => controller.command(command, id);
   return grouped ? carry : once(carry);
+}
+
+/** An order about a delegation, and its line in the journal; of a look there is none. */
+async function delegating(
+  controller: Controller,
+  carry: DelegationOrders,
+  command: DelegationCommand,
+  id: string,
+): Promise<Reply> {
+  const reply = await carry(command, id);
+  if (command.dryRun === true || reply.exit === 2) return reply;
+  const { kind, provider, reason, by } = command;
+  const [line = ''] = reply.message.split('\n');
+  const data = { kind, provider, reason, by, exit: reply.exit, detail: reply.detail ?? null };
+  controller.delegated({ sentence: `${by}: ${kind} ${provider} (${reason}): ${line}`, data });
+  return reply;
 }
 
 /** A reload of which whoever watches over this process is told. */

@@ -8,7 +8,7 @@ import type { Config } from '../config/config.ts';
 import { rowOf } from '../config/tables.ts';
 import { type Adapters, closeAll } from '../controller.ts';
 import { type Effect, type Event, nextDeadline, start, step } from '../core/direct.ts';
-import type { CoreConfig, Fault, Reply } from '../core/model.ts';
+import type { CoreConfig, DelegationCommand, Fault, Reply } from '../core/model.ts';
 import { inScript } from '../core/name.ts';
 import { toAscii } from '../kit/script.ts';
 import type { Clock } from '../ports.ts';
@@ -41,6 +41,25 @@ export async function switchDirectly(
     return spelling === undefined ? reply : { ...reply, spelling };
   } finally {
     closeAll(adapters);
+  }
+}
+
+/** An order about a delegation from here: what the daemon would do, with nobody to journal it. */
+export async function delegateDirectly(
+  command: DelegationCommand,
+  { configPath, replica }: { readonly configPath: string; readonly replica: string | null },
+): Promise<Reply> {
+  try {
+    const { config } = await loadConfig(configPath, { replica });
+    const adapters = buildAdapters(config, createClock(0), { remember: false });
+    try {
+      return await adapters.eviction(command, randomBytes(8).toString('hex'));
+    } finally {
+      closeAll(adapters);
+    }
+  } catch (error) {
+    if (error instanceof ConfigError) return { exit: 2, message: error.message };
+    throw error;
   }
 }
 

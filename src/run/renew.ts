@@ -4,7 +4,7 @@
 // judge a key by itself.
 
 import type { Answer, Fault } from '../core/model.ts';
-import type { Notifier, Provider, Told } from '../kit/extend.ts';
+import type { DelegationHands, Notifier, Provider, Told } from '../kit/extend.ts';
 import { type Renewal, Renewed, type Secrets } from '../kit/renew.ts';
 import type { SecretRef } from '../kit/schema.ts';
 
@@ -37,7 +37,7 @@ export function renewing(secrets: Secrets, options: RenewingOptions<Provider>): 
     return { provider, close };
   };
   const renewed = new Renewed(secrets, make, { told, graceMs: GRACE_MS, lookMs });
-  const { name, capabilities } = renewed.get().provider;
+  const { name, capabilities, delegation } = renewed.get().provider;
   const noting = <T>(faults: readonly (Fault | null)[], answer: T): T => {
     if (faults.some((fault) => fault?.kind === 'auth-suspect')) renewed.refused();
     return answer;
@@ -60,7 +60,7 @@ export function renewing(secrets: Secrets, options: RenewingOptions<Provider>): 
       const written = await renewed.get().provider.write(changes, signal);
       return noting(written.map(faultOf), written);
     },
-    preflight: (record, signal) => renewed.get().provider.preflight(record, signal),
+    preflight: (...asked) => renewed.get().provider.preflight(...asked),
     ...(renewed.get().provider.key === undefined
       ? {}
       : {
@@ -70,7 +70,16 @@ export function renewing(secrets: Secrets, options: RenewingOptions<Provider>): 
             return { ...facts, failures };
           },
         }),
+    ...(delegation === undefined ? {} : { delegation: ofNow(() => renewed.get().provider) }),
     close: () => renewed.close(),
+  };
+}
+
+/** By whichever keys it has when it is asked. */
+function ofNow(provider: () => Provider): DelegationHands {
+  return {
+    read: (place, signal) => provider().delegation!.read(place, signal),
+    write: (change, signal) => provider().delegation!.write(change, signal),
   };
 }
 

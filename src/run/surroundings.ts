@@ -35,10 +35,6 @@ export function surroundingsOf(config: Config, providers: readonly string[]): Su
   const regions = Object.values(core.origins).flatMap(({ name, region }) =>
     region === null ? [] : [[name, region] as const],
   );
-  const providerClouds = providers.map((name) => {
-    const { type } = config.providers[name]!;
-    return [name, tables.providers[type]?.cloud ?? null] as const;
-  });
   return {
     needs: [
       ...resolverNeeds(config),
@@ -53,7 +49,9 @@ export function surroundingsOf(config: Config, providers: readonly string[]): Su
     addresses: addressesOf(config),
     operators: Object.fromEntries(operators),
     regions: Object.fromEntries(regions),
-    providerClouds: Object.fromEntries(providerClouds),
+    vendorClouds: Object.fromEntries(
+      providers.map((name) => [name, config.providers[name]!.cloud] as const),
+    ),
   };
 }
 

@@ -3,7 +3,7 @@
 // never sees the state itself, only views and replies.
 
 import type { AuditReport } from '../core/audit.ts';
-import type { Command, Name, Reply, Spelling } from '../core/model.ts';
+import type { Command, DelegationCommand, Name, Reply, Spelling } from '../core/model.ts';
 import type { GateView, StatusView } from '../core/view.ts';
 import type { Histories, HistoryQuery, StoredEntry, TroubleWord } from '../ports.ts';
 import type { StripsDesk } from './strips.ts';
@@ -22,6 +22,11 @@ export interface Desk {
    * id it is done once. Refusals are replies, not rejections.
    */
   command(command: Command, id: string): Promise<Reply>;
+  /**
+   * Takes a vendor out of a delegation, or puts it back, from here: whichever replica is asked, the
+   * marker at the parent keeps two orders apart.
+   */
+  delegate(command: DelegationCommand, id: string): Promise<Reply>;
   /** Calls when something was journalled; the returned function ends that. */
   watch(changed: () => void): () => void;
   /** What probes saw of late, of the origins and clouds of these names. */

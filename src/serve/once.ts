@@ -2,11 +2,17 @@
 // memory is bounded: of more orders than it holds, the oldest is forgotten.
 
 import { createHash } from 'node:crypto';
-import type { Command, Reply } from '../core/model.ts';
+import type { Reply } from '../core/model.ts';
 
 const ORDERS_MAX = 1000;
 
-type Carry = (command: Command, id: string) => Promise<Reply>;
+/** As much of an order as is looked at here. */
+interface Order {
+  readonly by: string;
+  readonly dryRun?: boolean | undefined;
+}
+
+type Carry<C extends Order> = (command: C, id: string) => Promise<Reply>;
 
 interface Known {
   readonly said: string;
@@ -14,7 +20,7 @@ interface Known {
 }
 
 /** The same with a memory. An id that comes again with another order is refused. */
-export function once(carry: Carry, most = ORDERS_MAX): Carry {
+export function once<C extends Order>(carry: Carry<C>, most = ORDERS_MAX): Carry<C> {
   const orders = new Map<string, Known>();
   return (command, id) => {
     // A look does nothing, however often.
@@ -38,6 +44,6 @@ const another: Reply = {
 };
 
 /** Whoever says it, and from where, it is the same order. */
-function digestOf({ by: _, ...order }: Command): string {
+function digestOf({ by: _, ...order }: Order): string {
   return createHash('sha256').update(JSON.stringify(order)).digest('base64');
 }

@@ -3,7 +3,7 @@
 // different stories. It knows no state: whether an order is wise is for the core to say.
 
 import { z } from 'zod';
-import type { Command } from '../core/model.ts';
+import type { Command, DelegationCommand } from '../core/model.ts';
 import { toName } from '../kit/schema.ts';
 
 /** One sentence of all that is wrong with what was asked. */
@@ -49,7 +49,7 @@ const approvalId = line('the id of a decision that waits', 64);
 function expected({ code }: { readonly code: string }): string {
   return code === 'invalid_union'
     ? 'expected switch, adopt, pin, unpin, drain, undrain, freeze, unfreeze, ack, approve, ' +
-        'reject, drill, end-drill, yield, restored'
+        'reject, drill, end-drill, yield, restored, evict, readmit'
     : 'expected a command as an object';
 }
 
@@ -83,6 +83,16 @@ function asked<B extends z.ZodType>(by: B) {
       dryRun,
     }),
     z.strictObject({ kind: z.literal('end-drill'), record, by, dryRun }),
+  ] as const;
+}
+
+/** A vendor out of a delegation, and back. */
+function delegations<B extends z.ZodType>(by: B) {
+  const zone = record.nullable();
+  const what = { provider: word, zone, reason, by, dryRun };
+  return [
+    z.strictObject({ kind: z.literal('evict'), ...what }),
+    z.strictObject({ kind: z.literal('readmit'), ...what }),
   ] as const;
 }
 
@@ -143,18 +153,28 @@ function commandsBy<B extends z.ZodType>(by: B) {
       ...asked(by),
       z.strictObject({ kind: z.literal('yield'), by, dryRun }),
       z.strictObject({ kind: z.literal('restored'), by, dryRun }),
+      ...delegations(by),
     ],
     { error: expected },
   );
 }
 
 /** Where nobody can say who asks: whoever does says so. */
-export const commandSchema: z.ZodType<Command> = commandsBy(by);
+export const commandSchema: z.ZodType<AnyCommand> = commandsBy(by);
 
 /** Where a token says who asks; whom that is for may be said beside it. */
-export const tokenCommandSchema: z.ZodType<Unsaid<Command>> = commandsBy(by.optional());
+export const tokenCommandSchema: z.ZodType<Unsaid<AnyCommand>> = commandsBy(by.optional());
 
-type Unsaid<C> = C extends Command ? Omit<C, 'by'> & { readonly by?: string | undefined } : never;
+/** What the engine carries out, and what is carried out beside it. */
+export type AnyCommand = Command | DelegationCommand;
+
+export function isDelegation(command: AnyCommand): command is DelegationCommand {
+  return command.kind === 'evict' || command.kind === 'readmit';
+}
+
+type Unsaid<C> = C extends AnyCommand
+  ? Omit<C, 'by'> & { readonly by?: string | undefined }
+  : never;
 
 /** By which an order is known: said twice, it is done once. */
 export const orderId = z

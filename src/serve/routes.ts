@@ -5,7 +5,7 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { z } from 'zod';
-import type { ApiRole, Command, Reply, Spelling } from '../core/model.ts';
+import type { ApiRole, Reply, Spelling } from '../core/model.ts';
 import { meant } from '../core/name.ts';
 import { toName } from '../kit/schema.ts';
 import type { StoredEntry } from '../ports.ts';
@@ -14,10 +14,12 @@ import type { Desk, Trouble } from './desk.ts';
 import { createFeed, type Feed } from './feed.ts';
 import { type Operation, operations } from './operations.ts';
 import {
+  type AnyCommand,
   commandSchema,
   drillSchema,
   eventsSchema,
   historySchema,
+  isDelegation,
   orderSchema,
   reloadSchema,
   sentences,
@@ -281,8 +283,9 @@ async function command(desk: Desk, asked: Asked, ms: number): Promise<Answer> {
     return forbidden(`the command ${kind}`, 'operate');
   }
   const by = caller === null ? said! : said === undefined ? caller.by : `${caller.by} for ${said}`;
-  const order = { ...parsed.data, by } as Command;
-  return replied(await inTime(desk.command(order, id), ms));
+  const order = { ...parsed.data, by } as AnyCommand;
+  const carried = isDelegation(order) ? desk.delegate(order, id) : desk.command(order, id);
+  return replied(await inTime(carried, ms));
 }
 
 type Said = z.output<typeof commandSchema> | z.output<typeof tokenCommandSchema>;

@@ -69,7 +69,7 @@ function around(more: Partial<Surroundings> = {}): Surroundings {
     addresses: {},
     operators: { cf: null, r53: null },
     regions: { hangzhou: 'cn-hangzhou' },
-    providerClouds: {},
+    vendorClouds: {},
     ...more,
   };
 }

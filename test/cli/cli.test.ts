@@ -71,6 +71,10 @@ const hands: Hands = {
   async jsonSchema() {
     return { type: 'object' };
   },
+  async delegate(order, about) {
+    asked.push(['delegate', order, about]);
+    return { exit: 3, message: 'the apex at cf is as it was' };
+  },
   async direct(order: DirectOrder, tell) {
     asked.push(['direct', order]);
     tell('cf  written  200 ms');

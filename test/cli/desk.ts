@@ -2,7 +2,7 @@
 // commands it was given. It decides nothing; what a command does is for the test to say.
 
 import type { AuditReport } from '../../src/core/audit.ts';
-import type { Command, Reply } from '../../src/core/model.ts';
+import type { Command, DelegationCommand, Reply } from '../../src/core/model.ts';
 import type { ApprovalView, ProviderView, RecordView, StatusView } from '../../src/core/view.ts';
 import type { Histories, HistoryQuery, StoredEntry } from '../../src/ports.ts';
 import type { Desk } from '../../src/serve/desk.ts';
@@ -15,6 +15,7 @@ export type Writable<T> = { -readonly [K in keyof T]: T[K] };
 export interface StandIn extends Desk {
   view: Writable<StatusView>;
   readonly commands: Command[];
+  readonly delegated: DelegationCommand[];
   /** By which id each was given. */
   readonly ids: string[];
   /** What the journals of a group say; null: there is none. */
@@ -38,6 +39,7 @@ export function standIn(): StandIn {
   const desk: StandIn = {
     view: sampleView(),
     commands: [],
+    delegated: [],
     ids: [],
     group: null,
     queries: [],
@@ -71,6 +73,11 @@ export function standIn(): StandIn {
     },
     strips: () => ({ at, wall, stepMs: 5000, strips: [] }),
     ready: () => desk.view.ready,
+    async delegate(command, id) {
+      desk.delegated.push(command);
+      desk.ids.push(id);
+      return { exit: 0, message: `${command.provider} is out` };
+    },
     async command(command, id) {
       desk.commands.push(command);
       desk.ids.push(id);

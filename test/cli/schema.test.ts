@@ -229,6 +229,8 @@ test('the shapes hold what the program prints', async () => {
     ['unpin', [www]],
     ['drain', ['aliyun', ...why]],
     ['undrain', ['aliyun']],
+    ['evict', ['ali', ...why, '--dry-run']],
+    ['readmit', ['ali', ...why]],
     ['freeze', why],
     ['unfreeze', []],
     ['ack', [www]],

@@ -148,7 +148,7 @@ test('a configuration with nothing but what must stand gets the defaults of the 
   assert.deepEqual(probe, { kind: 'http', timeoutMs: 2000 });
   assert.equal((settings as { http: string }).http, 'https://a.example.com/');
   const { settings: account, ...provider } = config.providers['cf']!;
-  const rest = { nameservers: null, callTimeoutMs: 2000, canary: null };
+  const rest = { nameservers: null, callTimeoutMs: 2000, canary: null, cloud: 'cloudflare' };
   assert.deepEqual(provider, { type: 'cloudflare', ...rest });
   assert.deepEqual((account as { apiToken: unknown }).apiToken, { env: 'CF_API_TOKEN' });
 });
@@ -1084,6 +1084,7 @@ test('the JSON Schema knows every key, every provider and every check', () => {
       'clouds',
       'cluster',
       'clusterKey',
+      'delegation',
       'dns',
       'drills',
       'gateHold',

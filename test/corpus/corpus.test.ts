@@ -257,7 +257,7 @@ interface Move {
 function replayed(journal: string, config: Config, set: readonly string[] = []): Moves {
   const order = {
     ...{ outage: null, config: null, as: null, set, sweep: null, journal },
-    ...{ loss: null, seed: null, back: false },
+    ...{ loss: null, seed: null, back: false, evictAfter: null, parentTtl: null },
   };
   const around = { tables, load: () => config, defaultConfig: 'detour.yaml' };
   return simulate(order, around).json as Moves;

@@ -102,9 +102,11 @@ export function importsOf(sources: readonly Source[]): string[] {
 
 /** The core's files that others may take values from; types they may take from any of it. */
 const face = new Set(
-  'model name marker engine view plan detect direct stored audit'.split(' ').map((name) => {
-    return `src/core/${name}.ts`;
-  }),
+  'model name marker engine view plan detect direct stored audit delegation'
+    .split(' ')
+    .map((name) => {
+      return `src/core/${name}.ts`;
+    }),
 );
 
 export function faceOf(sources: readonly Source[]): string[] {

@@ -165,7 +165,7 @@ async function auditOf(
       surroundings: {
         ...{ needs: [], endings: [], addresses: {}, operators: {}, regions: {} },
         clouds: { hangzhou: cloud, tokyo: 'nimbus' },
-        providerClouds: { it: cloud },
+        vendorClouds: { it: cloud },
       },
     },
     quiet,

@@ -40,7 +40,7 @@ function configOf(text: string): Config {
 
 const nothing: Order = {
   ...{ outage: null, config: null, as: null, set: [], sweep: null, journal: null },
-  ...{ loss: null, seed: null, back: false },
+  ...{ loss: null, seed: null, back: false, evictAfter: null, parentTtl: null },
 };
 
 function run(order: Partial<Order>): Simulated {
@@ -186,6 +186,79 @@ test("Alibaba 2023-11-12: both are warned that Alibaba's DNS cannot be written",
   }
 });
 
+// ---------------------------------------------------------------- out of the delegation
+
+test('Alibaba 2023-11-12 with and without evict: both figures, and what they rest on', () => {
+  const r = replayed({ outage: 'alibaba-2023-11-12' });
+  const shop = recordOf(r, 'shop');
+  assert.equal(shop.minutesWith, 34.2);
+  assert.deepEqual(shop.evicted?.providers, ['ali']);
+  assert.equal(shop.evicted?.at, shop.moves[0]!.at + 600_000);
+  // A third of the answers for ten minutes, and then for half of an hour on the way out.
+  const expect = 34.2 - (101 - 10 - 30 - 6) / 3;
+  assert.ok(Math.abs(shop.evicted!.minutes - expect) < 1, `${shop.evicted!.minutes}`);
+  const text = printed(run({ outage: 'alibaba-2023-11-12' }));
+  assert.match(
+    text,
+    /shop\.gslb\.example\.net: 34\.2 min without `detour evict ali` at 09:49, 15\.4/,
+  );
+  assert.match(text, /assumed {2}a person takes the vendor out 10m after .* delegation for 1h/s);
+});
+
+test('evict comes to less the sooner it is done and the shorter the TTL of the parent', () => {
+  const at = (evictAfter: string, parentTtl: string) =>
+    recordOf(replayed({ outage: 'alibaba-2023', evictAfter, parentTtl }), 'shop').evicted;
+  const [late, soon, short] = [at('1h', '1h'), at('1m', '1h'), at('1m', '5m')];
+  assert.ok(late!.minutes > soon!.minutes && soon!.minutes > short!.minutes);
+  assert.ok(short!.minutes < 3, 'a vendor that is out at once costs next to nothing');
+  assert.equal(at('2h', '1h'), null, 'it had followed by itself');
+  assert.match(
+    refused({ outage: 'alibaba-2023', evictAfter: 'soon' }),
+    /--evict-after "soon": expected/,
+  );
+  assert.match(refused({ evictAfter: '10m' }), /no outage is named/);
+  assert.match(
+    refused({ outage: 'alibaba-2023', sweep: 'fall=2..3', parentTtl: '1h' }),
+    /--sweep counts no eviction/,
+  );
+  assert.match(refused({ journal: folder, parentTtl: '1h' }), /leave out .*--parent-ttl/);
+});
+
+test('two vendors of three stay in a delegation, whoever is behind', () => {
+  files.set('two.yaml', user('needs: [oss-signed]').replace('cf, r53, {', 'cf, {'));
+  const www = recordOf(replayed({ outage: 'alibaba-2023-11-12', config: 'two.yaml' }), 'www');
+  assert.deepEqual([www.behind.map((b) => b.provider), www.evicted], [['ali'], null]);
+});
+
+/** A user who has DNSPod beside Alibaba; any vendor's row will do in a replay. */
+function withDnspod(outage: string): Replay {
+  const row = { ...tables.providers['alidns']!, type: 'dnspod' };
+  const more = { ...tables, providers: { ...tables.providers, dnspod: row } };
+  const secrets = 'accessKeyId: { env: POD_ID }, accessKeySecret: { env: POD_KEY }';
+  const text = user('needs: [oss-signed]')
+    .replace('paths:', `  pod: { type: dnspod, ${secrets}, zone: gslb.example.net }\npaths:`)
+    .replace('publish: [cf, r53, {', 'publish: [cf, pod, {');
+  const parsed = parseConfig(text, 'pod.yaml', more);
+  if (!parsed.ok) throw new Error(parsed.problems.map(printProblem).join('\n'));
+  const { config } = parsed;
+  const around = { tables: more, load: () => config, defaultConfig: 'pod.yaml' };
+  return simulate({ ...nothing, outage, config: 'pod.yaml' }, around).json as unknown as Replay;
+}
+
+test('Alibaba 2023-11-12 with DNSPod beside it: only the sick cloud is behind', () => {
+  const r = withDnspod('alibaba-2023-11-12');
+  assert.deepEqual(behindOf(r), ['ali 101']);
+  assert.deepEqual(recordOf(r, 'www').evicted?.providers, ['ali']);
+  const other = withDnspod('tencent-2024-04-08');
+  assert.deepEqual(other.struck.providers, ['pod']);
+  const warned = /Tencent's DNS \(pod\) cannot be written from 07:23 to 08:05 \(42 min\)/;
+  assert.ok(
+    other.warnings.some((w) => warned.test(w)),
+    other.warnings.join('\n'),
+  );
+  assert.deepEqual(movesOf(other), [], 'it struck nobody who serves');
+});
+
 // ---------------------------------------------------------------- every outage, the example
 
 /** Six hours and more of an outage are replayed at a third of the pace, for the sake of time. */
@@ -305,6 +378,20 @@ const expected: Readonly<Record<string, Expected>> = {
     behind: [],
     warns: null,
   },
+  'a cloud API that cannot roll itself back: who needs its functions moves': {
+    order: { outage: 'tencent-2024-04-08' },
+    moves: ['pay: guangzhou -> falkenstein'],
+    diagnosed: ['tencent', 'auth-down', 'control-plane-down', 'healthy'],
+    behind: [],
+    warns: null,
+    more(r) {
+      assert.equal(r.outage.minutes, 87);
+      assert.equal(recordOf(r, 'docs').near, true, 'machines ran on, and stay');
+      const pay = recordOf(r, 'pay');
+      assert.equal(pay.minutesWithout, 42, 'every region but Shanghai was back at 16:05 CST');
+      assert.equal(pay.evicted, null, 'no vendor of its was struck');
+    },
+  },
   'name servers that fall silent move no record': {
     order: { outage: 'dyn-2016-10-21', as: 'cf', ...slowly },
     moves: [],
@@ -383,7 +470,7 @@ test('every outage has its expectation, and the list has them all with sources',
     outages.filter((o) => !covered.has(o.id)).map((o) => o.id),
     [],
   );
-  assert.equal(new Set(outages.map((o) => o.id)).size, 12);
+  assert.equal(new Set(outages.map((o) => o.id)).size, 13);
   for (const o of outages) {
     const times = o.phases.map((p) => Date.parse(p.at));
     assert.ok(times.every(Number.isFinite), o.id);
@@ -404,7 +491,7 @@ test('every outage has its expectation, and the list has them all with sources',
   }
   const text = printed(run({}));
   for (const o of outages) assert.ok(text.includes(o.id));
-  assert.equal((run({}).json as unknown[]).length, 12);
+  assert.equal((run({}).json as unknown[]).length, 13);
 });
 
 test('an outage of somebody you have nothing of says so, and how to replay it all the same', () => {

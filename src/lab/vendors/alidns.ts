@@ -185,7 +185,8 @@ class Alidns implements Dialect {
     const domain = this.#named(zone);
     const values = this.#servers.map((server) => `${server}.`);
     const apex = { name: `${domain.name}.`, type: 'NS', ttl: 86_400, values };
-    return [apex, ...served(domain, domain.records.now)];
+    const rest = served(domain, domain.records.now);
+    return [apex, ...rest.filter((set) => set.type !== 'NS' || set.name !== apex.name)];
   }
 
   /** Records of other lines than the one edited are left alone, as at the console. */
@@ -516,7 +517,7 @@ class Alidns implements Dialect {
     const rr = relative(name, sub);
     const found: DomainRecord[] = [];
     for (const record of domain.records.read(stale).values()) {
-      if (record.RR !== rr) continue;
+      if (record.RR !== rr || isApexNs(record)) continue;
       const isType = (params.get('Type') ?? record.Type).toUpperCase() === record.Type;
       if (isType && (params.get('Line') ?? record.Line) === record.Line) found.push(record);
     }
@@ -747,6 +748,7 @@ function listRecords(domain: Domain, params: Params, stale: boolean): ApiReply {
   const [rr, value] = [word('RRKeyWord'), word('ValueKeyWord')];
   const type = word('TypeKeyWord') || word('Type');
   const found = [...domain.records.read(stale).values()].filter((record) => {
+    if (isApexNs(record)) return false;
     if (mode === 'EXACT') return anything === '' || record.RR === anything;
     const text = `${record.RR}\n${record.Value}`.toLowerCase();
     if (mode === 'LIKE') return text.includes(anything);
@@ -773,6 +775,11 @@ interface Fields {
   readonly TTL: number;
   readonly Line: string;
   readonly Priority?: number;
+}
+
+/** The vendor's own, which it lists nowhere (dnscontrol, alidns: "doesn't return NS at the apex"). */
+function isApexNs({ RR, Type }: DomainRecord): boolean {
+  return RR === '@' && Type === 'NS';
 }
 
 /** What AddDomainRecord and UpdateDomainRecord say of a record. Throws Refused. */

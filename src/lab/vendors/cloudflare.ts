@@ -152,8 +152,14 @@ class Cloudflare implements Dialect {
   rrsets(zone: string): readonly RRset[] {
     const found = this.#named(zone);
     const ns = this.#nameServers.map((name) => `${name}.`);
-    const apex = { name: `${found.name}.`, type: 'NS', ttl: 86_400, values: ns };
-    return [apex, ...this.#served(found, found.records.now)];
+    const name = `${found.name}.`;
+    const all = this.#served(found, found.records.now);
+    const isOthers = (set: RRset) => set.name === name && set.type === 'NS';
+    // Name servers of others at the apex count only beside its own, and only where it is told to.
+    const others = (found.settings.multiProvider ?? true) ? (all.find(isOthers)?.values ?? []) : [];
+    const values = [...new Set([...ns, ...others])];
+    const apex = { name, type: 'NS', ttl: 86_400, values };
+    return [apex, ...all.filter((set) => !isOthers(set))];
   }
 
   edit(zone: string, records: readonly LabRecord[], name: string, type: string): void {
@@ -288,7 +294,7 @@ class Cloudflare implements Dialect {
     const next = new Map(zone.records.now);
     const min = this.#options.ttlMin ?? (zone.settings.plan === 'enterprise' ? 30 : 60);
     const put = (record: DnsRecord) => {
-      checkConflicts(next, record);
+      checkConflicts(next, record, zone.name);
       next.set(record.id, record);
       if (next.size > plans[zone.settings.plan ?? 'free'].records) {
         throw new Refused(400, { code: 81_045, message: 'Record quota exceeded.' });
@@ -797,7 +803,7 @@ function bareTarget(target: string): string {
 }
 
 /** Throws the vendor's refusal when a record cannot stand beside the others of its name. */
-function checkConflicts(records: Records, record: DnsRecord): void {
+function checkConflicts(records: Records, record: DnsRecord, apex: string): void {
   const others = [...records.values()].filter(
     (other) => other.name === record.name && other.id !== record.id,
   );
@@ -811,7 +817,8 @@ function checkConflicts(records: Records, record: DnsRecord): void {
   if ((record.type === 'A' || record.type === 'AAAA') && has('CNAME')) {
     refuse(81_054, 'A CNAME record with that host already exists.');
   }
-  if (record.type === 'NS' ? others.some((other) => other.type !== 'NS') : has('NS')) {
+  const isApex = record.name === apex;
+  if (!isApex && (record.type === 'NS' ? others.some((o) => o.type !== 'NS') : has('NS'))) {
     refuse(81_056, 'NS records with that host already exist.');
   }
   const same = (other: DnsRecord) =>
