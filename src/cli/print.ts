@@ -425,25 +425,7 @@ function recordPart(page: Page, view: StatusView, record: RecordView): void {
     page.flow('  frozen   ', [{ text, style: 'yellow' }]);
   }
   drillLines(page, view, record);
-  if (record.objectiveMs !== null && record.predicted !== null) {
-    const { objectiveMs, predicted } = record;
-    const isNear = predicted.totalMs <= objectiveMs;
-    const text = `${age(predicted.totalMs)} predicted (${predicted.worst}) of ${age(objectiveMs)}`;
-    page.flow('  objective ', [{ text, ...(isNear ? {} : { style: 'red' as const }) }]);
-  }
-  if (record.earliestBenefitAt !== null) {
-    const wait = record.earliestBenefitAt - view.at;
-    const when = date(view.wall + wait);
-    page.flow('  move     ', [{ text: `could help clients from ${when}, in ${age(wait)}` }]);
-  }
-  if (record.leftBehind !== null) {
-    const { sentence, cure } = record.leftBehind;
-    page.flow('  behind   ', [{ text: `${sentence}; ${cure}`, style: 'red' }]);
-  }
-  if (record.cachesExpiredAt !== null && record.cachesExpiredAt > view.at) {
-    const left = age(record.cachesExpiredAt - view.at);
-    page.flow('  caches   ', [{ text: `the last may hold the old answer for ${left} more` }]);
-  }
+  timesPart(page, view, record);
   const { used, limit, spent } = record.budget;
   page.flow('  budget   ', [
     {
@@ -469,6 +451,29 @@ function recordPart(page: Page, view: StatusView, record: RecordView): void {
   );
   for (const { provider, problem } of record.providers) {
     if (problem !== null) page.flow(`  ! ${provider}: `, [{ text: problem, style: 'red' }], 4);
+  }
+}
+
+/** When clients get where it leads, as far as that can be foretold. */
+function timesPart(page: Page, view: StatusView, record: RecordView): void {
+  if (record.objectiveMs !== null && record.predicted !== null) {
+    const { objectiveMs, predicted } = record;
+    const isNear = predicted.totalMs <= objectiveMs;
+    const text = `${age(predicted.totalMs)} predicted (${predicted.worst}) of ${age(objectiveMs)}`;
+    page.flow('  objective ', [{ text, ...(isNear ? {} : { style: 'red' as const }) }]);
+  }
+  if (record.earliestBenefitAt !== null) {
+    const wait = record.earliestBenefitAt - view.at;
+    const when = date(view.wall + wait);
+    page.flow('  move     ', [{ text: `could help clients from ${when}, in ${age(wait)}` }]);
+  }
+  if (record.leftBehind !== null) {
+    const { sentence, cure } = record.leftBehind;
+    page.flow('  behind   ', [{ text: `${sentence}; ${cure}`, style: 'red' }]);
+  }
+  if (record.cachesExpiredAt !== null && record.cachesExpiredAt > view.at) {
+    const left = age(record.cachesExpiredAt - view.at);
+    page.flow('  caches   ', [{ text: `the last may hold the old answer for ${left} more` }]);
   }
 }
 
