@@ -198,8 +198,12 @@ async function judge(
   }
   // What its own check does not get either says nothing about the name.
   const isUnreached = outcome !== 'fail' || !telling.has(reason);
-  if (isUnreached || (await visit(look, { ...one, name: null }, signal)).outcome !== 'pass') {
+  if (isUnreached) {
     return seen('unknown', `whether it serves ${name} was not seen: ${detail}`, 'audit again');
+  }
+  if ((await visit(look, { ...one, name: null }, signal)).outcome !== 'pass') {
+    const why = `it does not pass its own check either: what it does for ${name} is not known`;
+    return seen('unknown', `${why} (${detail})`, 'see what detour status says of its origin');
   }
   const own = `${one.ask.host} passes`;
   if (answer === null) {
