@@ -271,8 +271,7 @@ function lookAtHistory(look: Looked, now: number): Seen | null {
   const known = view?.targets.find((t) => t.origin === target);
   if (!view || !known || view.mode === 'observe' || view.target === target) return null;
   if (view.target === null) return null;
-  const drilled = view.lastDrill?.result === 'passed' && view.lastDrill.to === target;
-  const at = known.carriedAt ?? (drilled ? view.lastDrill.at : null);
+  const at = known.carriedAt;
   const cure = `detour drill live ${unrooted(look.record)} ${target}, or a planned switch`;
   const finding = 'untried';
   if (at === null) {
