@@ -198,8 +198,12 @@ async function judge(
   }
   // What its own check does not get either says nothing about the name.
   const isUnreached = outcome !== 'fail' || !telling.has(reason);
-  if (isUnreached || (await visit(look, { ...one, name: null }, signal)).outcome !== 'pass') {
+  if (isUnreached) {
     return seen('unknown', `whether it serves ${name} was not seen: ${detail}`, 'audit again');
+  }
+  if ((await visit(look, { ...one, name: null }, signal)).outcome !== 'pass') {
+    const why = `it does not pass its own check either: what it does for ${name} is not known`;
+    return seen('unknown', `${why} (${detail})`, 'see what detour status says of its origin');
   }
   const own = `${one.ask.host} passes`;
   if (answer === null) {
@@ -267,8 +271,7 @@ function lookAtHistory(look: Looked, now: number): Seen | null {
   const known = view?.targets.find((t) => t.origin === target);
   if (!view || !known || view.mode === 'observe' || view.target === target) return null;
   if (view.target === null) return null;
-  const drilled = view.lastDrill?.result === 'passed' && view.lastDrill.to === target;
-  const at = known.carriedAt ?? (drilled ? view.lastDrill.at : null);
+  const at = known.carriedAt;
   const cure = `detour drill live ${unrooted(look.record)} ${target}, or a planned switch`;
   const finding = 'untried';
   if (at === null) {

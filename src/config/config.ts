@@ -169,15 +169,7 @@ const socketBytesMax = 107;
 
 const nested = ['providers', 'paths', 'clouds', 'origins', 'records', 'replicas'];
 const groups = [
-  'policy',
-  'dns',
-  'notify',
-  'channels',
-  'log',
-  'group',
-  'api',
-  'drills',
-  'metrics',
+  ...['policy', 'dns', 'notify', 'channels', 'log', 'group', 'api', 'drills', 'metrics'],
   'audit',
 ];
 

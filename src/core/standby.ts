@@ -42,15 +42,9 @@ export function onStandbys(state: State, found: readonly Standby[], out: Step): 
     for (const target of gone) r.standbys.delete(target);
     if (news.length + gone.length > 0) changed.push(r.name);
     for (const { origin: target } of r.config.targets) {
-      const flaw = flawOf(state, r, target);
-      const about = { kind: 'standby', record: r.name, target } as const;
-      if (flaw?.word === 'unfit') continue;
-      close(
-        state,
-        about,
-        `${r.name}: what kept ${target} from serving its names is no longer seen`,
-        out,
-      );
+      if (flawOf(state, r, target)?.word === 'unfit') continue;
+      const over = `${r.name}: what kept ${target} from serving its names is no longer seen`;
+      close(state, { kind: 'standby', record: r.name, target }, over, out);
     }
   }
   return changed;
@@ -62,14 +56,15 @@ function take(state: State, r: RecordState, found: Standby, out: Step): boolean 
   if (word === 'unknown' || !r.config.targets.some((t) => t.origin === target)) return false;
   const was = flawOf(state, r, target);
   r.standbys.set(target, { word, why, at: state.now });
-  const isNews = (was?.word ?? 'fit') !== word || (was !== null && was.why !== why);
+  // Days that go by, and addresses that take turns, are no news.
+  const isNews = (was?.word ?? 'fit') !== word;
   if (follows(state)) return isNews;
   const sentence = `${r.name}: ${target} ${says[word]}${why === '' ? '' : `: ${why}`}`;
   if (isNews) note(out, 'standby', r.name, sentence, { target, word, why });
   if (word === 'unfit') {
     // Told once; whoever acts by now may have learnt of it before.
     const about = { kind: 'standby', record: r.name, target } as const;
-    raise(state, about, why, { sentence, data: { target, why } }, out);
+    raise(state, about, word, { sentence, data: { target, why } }, out);
   }
   return isNews;
 }

@@ -592,7 +592,7 @@ function recordView(state: State, r: RecordState): RecordView {
         drained: isDrained(state, t.origin),
         sinceAt: origin?.sinceAt ?? state.now,
         flaw: flawView(state, r, t.origin),
-        carriedAt: t.origin === doc.target ? null : (own(doc.carried, t.origin) ?? null),
+        carriedAt: carriedAt(state, r, t.origin),
       };
     }),
     leftBehind: leftBehind(state, r),
@@ -614,6 +614,19 @@ function recordView(state: State, r: RecordState): RecordView {
 function flawView(state: State, r: RecordState, target: string): TargetView['flaw'] {
   const flaw = flawOf(state, r, target);
   return flaw === null ? null : { word: flaw.word, why: flaw.why };
+}
+
+/** By its document, or by what is left of the time before that was kept: its last leave, drills. */
+function carriedAt(state: State, { name, doc }: RecordState, target: string): number | null {
+  if (target === doc.target) return null;
+  const drills = (state.drilled.get(name) ?? []).filter((run) => {
+    return run.to === target && run.result === 'passed';
+  });
+  const left = doc.left === target && doc.decidedAt !== null ? [doc.decidedAt] : [];
+  const known = [...left, ...drills.map(({ at }) => at)];
+  const kept = own(doc.carried, target);
+  if (kept !== undefined) known.push(kept);
+  return known.length === 0 ? null : Math.max(...known);
 }
 
 function approvalView(state: State, r: RecordState): ApprovalView | null {

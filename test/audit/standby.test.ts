@@ -14,7 +14,7 @@ import { after, describe, test } from 'node:test';
 import { blockOf, blocks } from '../../src/audit/blocks.ts';
 import { parseConfig } from '../../src/config/config.ts';
 import type { AuditReport } from '../../src/core/audit.ts';
-import type { FindingWord, Severity } from '../../src/core/model.ts';
+import type { Entry, FindingWord, Severity } from '../../src/core/model.ts';
 import type { StatusView } from '../../src/core/view.ts';
 import { tables } from '../../src/run/build.ts';
 import { visitsOf } from '../../src/run/visits.ts';
@@ -169,8 +169,8 @@ async function look(set: Set): Promise<AuditReport> {
   );
 }
 
-/** Where the engine goes when hangzhou breaks, after being told what the audit found. */
-function goesTo({ standbys }: AuditReport): string {
+/** What the engine does when hangzhou breaks, after being told what the audit found. */
+function decided({ standbys }: AuditReport): Entry {
   const clouds = steered.targets.map(({ origin }) => [origin, { cloud: `of-${origin}` }] as const);
   const w = new Engine(coreConfig({ providers: ['cf'], origins: Object.fromEntries(clouds) }));
   w.hold('www.gslb.test.', 'hangzhou.shop.test.');
@@ -181,8 +181,10 @@ function goesTo({ standbys }: AuditReport): string {
   w.origins.set('hangzhou', 'fail');
   w.advance(10_000);
   const switched = w.journal.find(({ entry }) => entry.kind === 'switch')?.entry;
-  return switched?.sentence ?? 'nowhere';
+  return switched ?? assert.fail('it goes nowhere');
 }
+
+const goesTo = (report: AuditReport) => decided(report).sentence;
 
 interface Rotten {
   readonly name: string;
@@ -343,12 +345,16 @@ describe('targets under the public names of their records', () => {
         [],
         'and nothing that is sound',
       );
-      const switched = goesTo(report);
+      const { sentence: switched, data } = decided(report);
       if (isOfTarget) {
         const { why } = report.standbys.find((one) => one.target === 'tokyo')!;
         assert.ok(
           switched.endsWith(`hangzhou -> osaka: hangzhou is down; passed over tokyo: ${why}`),
         );
+        // The same for whoever asks `detour explain` later.
+        const { alternatives } = data as { alternatives: { origin: string; why: string }[] };
+        const asked = alternatives.find(({ origin }) => origin === 'tokyo')!;
+        assert.ok(asked.why.endsWith(why), asked.why);
       } else assert.match(switched, /-> tokyo: hangzhou is down$/);
       if (process.env['SAY'] === '1') console.log(`${it.severity} ${it.sentence}; ${it.cure}`);
     });

@@ -158,3 +158,20 @@ test('a record that is taken out in the middle of a drill ends it, and whoever a
   assert.equal((said.data as { result: string }).result, 'broken-off');
   assert.ok(w.notices.some(({ notice }) => notice.sentence === said.sentence));
 });
+
+test('when a target last had the record is known from its leave, and from a drill before that was kept', () => {
+  const w = steady();
+  const carried = () => Object.fromEntries(recordOf(w).targets.map((t) => [t.origin, t.carriedAt]));
+  assert.deepEqual(carried(), { a: null, b: null });
+  assert.equal(drill(w, false).exit, 0);
+  w.advance(60_000);
+  assert.equal(recordOf(w).target, 'a');
+  const back = carried()['b']!;
+  assert.ok(back > 0);
+  const doc = w.docs[`record/${www}`] as { carried: Record<string, number> };
+  assert.deepEqual(Object.keys(doc.carried).toSorted(), ['a', 'b']);
+  w.kill();
+  w.docs = { ...w.docs, [`record/${www}`]: { ...doc, carried: {}, left: null } };
+  w.start();
+  assert.ok(Math.abs(carried()['b']! - back) < 1_000, 'by the drill alone');
+});
