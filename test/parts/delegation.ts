@@ -100,7 +100,7 @@ export async function startWorld(kind: Vendor = 'r53'): Promise<World> {
   const cut = { name: parent, type: 'NS', ttl: 3600, values: topHosts };
   zones.push(new LabZone({ name: '.', nameServers: ['a.root.example.'], rrsets: [cut, ...glue] }));
   const clock = { now: () => performance.now() };
-  const resolver = createResolver({ roots: [`${network}.1`], port, timeoutMs: 500, clock });
+  const resolver = createResolver({ roots: [`${network}.1`], port, timeoutMs: 2000, clock });
   const setAt = (who: Vendor | 'top', of: Name, name: Name, type: string) =>
     at(who).zone(of).get(name, type)?.values ?? [];
   return {
@@ -142,7 +142,7 @@ function textOf(at: {
   return `
 cluster: shop
 clusterKey: { env: CLUSTER_KEY }
-dns: { port: ${at.port}, roots: ["${at.network}.1"], timeout: 500ms }
+dns: { port: ${at.port}, roots: ["${at.network}.1"], timeout: 1s }
 providers:
   r53: ${providerOf('r53', r53)}
   cf: ${providerOf('cf', cf)}
