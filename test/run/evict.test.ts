@@ -14,9 +14,7 @@ import type { Resource } from '../../src/dns/wire.ts';
 import { type Built, buildAdapters, loadConfig } from '../../src/run/build.ts';
 import { createClock } from '../../src/run/clock.ts';
 import { createEviction, type DelegationOrders } from '../../src/run/evict.ts';
-import { call, mustCall } from '../parts/daemon.ts';
 import { hostsOf, parent, secrets, startWorld, type World, zone } from '../parts/delegation.ts';
-import { startDaemon, stopChild, until } from '../parts/program.ts';
 
 let world: World;
 let folder: string;
@@ -117,6 +115,16 @@ test('a vendor goes out of the delegation and of the apexes, and comes back', as
   await eventually(() => world.apex('r53'), all);
   await eventually(() => outAt('top', parent), []);
   assert.equal(detailOf(back)['epoch'], 2);
+});
+
+test('a resolver that knew the old set asks by the new one once its TTL is over', async () => {
+  const me = await operator();
+  const resolver = world.resolver();
+  assert.deepEqual(await resolver.asked(0), all);
+  assert.equal((await say(me, order('evict', 'ali'))).exit, 0);
+  await eventually(() => world.delegated(), two);
+  assert.deepEqual(await resolver.asked(599_000), all, 'within the TTL it goes by what it knows');
+  assert.deepEqual(await resolver.asked(601_000), two);
 });
 
 test('with the vendor whose API is dead, its servers are what the others do not name', async () => {
@@ -284,40 +292,4 @@ test('what is wrong with an order is said before anything is asked', async () =>
     (await say(none, order('evict', 'ali'))).message,
     /under `delegation`; at a registrar/,
   );
-});
-
-test('by the daemon: said twice with one id it is done once, and it stands in the journal', async () => {
-  const file = join(folder, 'detour.yaml');
-  const socket = join(folder, 'control.sock');
-  writeFileSync(file, `${world.text}stateDir: ${folder}\nlisten: off\n`);
-  const daemon = startDaemon(file);
-  try {
-    await until(
-      'the daemon answers',
-      30_000,
-      async () => (await call(socket, 'GET', '/v1/alive')) !== null,
-    );
-    const said = { kind: 'evict', provider: 'ali', zone: null, reason: 'keys', by: 'ann' };
-    const tell = (path: string, body: object) =>
-      mustCall<Reply>(socket, 'POST', path, body, 25_000);
-    const reply = await tell('/v1/command?id=order-one-0001', said);
-    assert.equal(reply.exit, 0, reply.message + daemon.err());
-    await eventually(() => world.delegated(), two);
-    const calls = world.top.calls.length;
-    assert.deepEqual(await tell('/v1/command?id=order-one-0001', said), reply);
-    assert.equal(world.top.calls.length, calls, 'nobody was asked again');
-    const other = await tell('/v1/command?id=order-one-0001', { ...said, provider: 'cf' });
-    assert.match(other.message, /this id was used for another order/);
-    const { entries } = await mustCall<{ entries: { kind: string; sentence: string }[] }>(
-      ...([socket, 'GET', '/v1/history?limit=1000'] as const),
-    );
-    const [line, ...more] = entries.filter((e) => e.kind === 'delegation');
-    assert.equal(more.length, 0);
-    assert.match(
-      line!.sentence,
-      /^ann \(unverified\): evict ali \(keys\): ali is out of the delegation/,
-    );
-  } finally {
-    await stopChild(daemon.child);
-  }
 });
