@@ -137,7 +137,7 @@ const capabilities: Capabilities = {
     note:
       'one record at a time, under a claim that the vendor takes only once; its API lists no NS ' +
       'records of an apex, so that nothing could be compared or put back there: that is left alone',
-    permissions: [],
+    permissions: ['the same on the domain of the parent'],
   },
   refuses: [
     { word: 'apex', note: 'a CNAME at the top of a zone hides its mail and more' },

@@ -168,7 +168,7 @@ const capabilities: Capabilities = {
       'a batch deletes NS records and the marker by the ids that were read, before the first ' +
       'marker a claim in its place; its own name servers stand at the apex whatever is written, ' +
       'and those of others beside them only where multi-provider DNS is on',
-    permissions: [],
+    permissions: ['the same for the parent zone'],
   },
   refuses: [
     { word: 'proxied', note: null },

@@ -147,7 +147,7 @@ const capabilities: Capabilities = {
     note:
       'one batch deletes the exact NS set and marker that were read; at an apex, where Route 53 ' +
       'lets nobody delete the set, it is replaced under the marker alone',
-    permissions: [],
+    permissions: ['the same for the hosted zone of the parent'],
   },
   refuses: [
     { word: 'alias', note: null },

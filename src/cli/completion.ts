@@ -104,6 +104,7 @@ async function namesOf(cli: Cli): Promise<Names> {
     record: records.map(({ name }) => unrooted(name)),
     target: [...new Set(records.flatMap(({ targets }) => targets.map(({ origin }) => origin)))],
     what: places,
+    provider: [...new Set(records.flatMap((r) => r.providers.map((p) => p.provider)))],
     check: origins.flatMap(({ checks }) => [...new Set(checks.map(({ id }) => id))]),
     shell: shells,
   };

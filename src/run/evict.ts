@@ -36,7 +36,7 @@ interface EvictOptions extends AuditorOptions {
 const limitMs = 18_000;
 /** The parent's own name servers are looked at for so long, and so often. */
 const shownMs = 5000;
-const lookMs = 250;
+const lookMs = 100;
 
 /** Carries out orders about delegations. Never rejects for what the world does. */
 export function createEviction(options: EvictOptions): DelegationOrders {

@@ -789,8 +789,36 @@ test('every other order reaches the daemon as typed, by the user who gave it', a
   }
 });
 
+test('evict and readmit: shown, asked for, and given to the daemon or done from here', async () => {
+  const why = ['--reason', 'keys are refused'];
+  const by = 'ann (unverified)';
+  const said = { provider: 'ali', zone: null, reason: 'keys are refused', by };
+  for (const kind of ['evict', 'readmit'] as const) {
+    assert.deepEqual(await run([kind, 'ali', ...why]), { exit: 0, out: 'ali is out\n', err: '' });
+    assert.deepEqual(desk.delegated.splice(0), [{ kind, ...said }]);
+    assert.equal((await run([kind, 'ali', ...why, '--dry-run'])).exit, 0);
+    assert.deepEqual(desk.delegated.splice(0), [{ kind, ...said, dryRun: true }]);
+  }
+  await run(['evict', 'ali', ...why, '--zone', 'GSLB.example.net']);
+  assert.equal(desk.delegated.splice(0)[0]?.zone, 'gslb.example.net.');
+  const no = { interactive: true, confirm: async () => false };
+  assert.equal((await run(['evict', 'ali', ...why], no)).exit, 1, 'asked, and refused');
+  assert.deepEqual(
+    desk.delegated.splice(0).map((c) => c.dryRun),
+    [true],
+    'only looked at',
+  );
+  const direct = await run(['evict', 'ali', ...why, '--direct', '-c', 'my.yaml']);
+  assert.deepEqual(direct, { exit: 3, out: '', err: 'detour: the apex at cf is as it was\n' });
+  const [word, order, about] = asked.at(-1) as [string, object, object];
+  assert.equal(word, 'delegate');
+  assert.deepEqual(order, { kind: 'evict', ...said, by: 'ann' });
+  assert.deepEqual(about, { configPath: 'my.yaml', replica: null });
+  assert.deepEqual([desk.delegated, desk.commands], [[], []], 'no daemon was asked');
+});
+
 test('a reason is wanted where the design wants one', async () => {
-  for (const argv of [['pin', www], ['drain', 'aliyun'], ['freeze']]) {
+  for (const argv of [['pin', www], ['drain', 'aliyun'], ['freeze'], ['evict', 'ali']]) {
     const { exit, err } = await run(argv);
     assert.equal(exit, 2);
     assert.match(err, /required option '--reason <text>'/);

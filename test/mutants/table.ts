@@ -26,6 +26,7 @@ const arrange = 'src/core/arrange.ts';
 const clock = 'src/run/clock.ts';
 const controller = 'src/controller.ts';
 const decide = 'src/core/decide.ts';
+const delegation = 'src/core/delegation.ts';
 const detect = 'src/core/detect.ts';
 const direct = 'src/core/direct.ts';
 const edits = 'src/core/edits.ts';
@@ -7256,6 +7257,38 @@ function laneWorks`,
         file: 'src/core/name.ts',
         find: '/(?<![a-z0-9_-])xn--[a-z0-9-]+/g',
         replace: '/xn--[a-z0-9-]+/g',
+      },
+    ],
+  },
+  {
+    name: 'an eviction leaves one vendor',
+    rule: 0,
+    by: 'core/delegation.test.ts',
+    edits: [
+      { file: delegation, find: 'const VENDORS_LEAST = 2;', replace: 'const VENDORS_LEAST = 1;' },
+    ],
+  },
+  {
+    name: 'an eviction does not look at the DS of the parent',
+    rule: 0,
+    by: 'run/evict.test.ts',
+    edits: [
+      {
+        file: 'src/run/evict.ts',
+        find: 'if (ds.length === 0) return null;',
+        replace: 'return ds.length < 0 ? String(findings) + bars.size : null;',
+      },
+    ],
+  },
+  {
+    name: 'the marker of a delegation counts whoever signed it',
+    rule: 25,
+    by: 'core/delegation.test.ts',
+    edits: [
+      {
+        file: delegation,
+        find: '} else if (proves(marker) && marker.epoch',
+        replace: '} else if (marker.cluster === cluster && marker.epoch',
       },
     ],
   },

@@ -44,6 +44,8 @@ export interface World {
   markers(at: Vendor | 'top', zone: Name): readonly string[];
   /** The NS set at an apex, as that vendor's name servers give it. */
   apex(at: Vendor): readonly Name[];
+  /** One that remembers: the NS set by which it asks, so many milliseconds after its start. */
+  resolver(): { asked(atMs: number): Promise<readonly Name[]> };
   /** As a resolver would find it: from the root. */
   seen(): Promise<readonly Name[]>;
   close(): Promise<void>;
@@ -100,7 +102,9 @@ export async function startWorld(kind: Vendor = 'r53'): Promise<World> {
   const cut = { name: parent, type: 'NS', ttl: 3600, values: topHosts };
   zones.push(new LabZone({ name: '.', nameServers: ['a.root.example.'], rrsets: [cut, ...glue] }));
   const clock = { now: () => performance.now() };
-  const resolver = createResolver({ roots: [`${network}.1`], port, timeoutMs: 500, clock });
+  const roots = [`${network}.1`];
+  const resolver = createResolver({ roots, port, timeoutMs: 2000, clock });
+  const resolvers = [resolver];
   const setAt = (who: Vendor | 'top', of: Name, name: Name, type: string) =>
     at(who).zone(of).get(name, type)?.values ?? [];
   return {
@@ -109,12 +113,24 @@ export async function startWorld(kind: Vendor = 'r53'): Promise<World> {
     delegated: () => setAt('top', parent, zone, 'NS').toSorted(),
     markers: (who, of) => setAt(who, of, `${marker}.${of}`, 'TXT').map((t) => t.replace(/"/g, '')),
     apex: (who) => setAt(who, zone, zone, 'NS').toSorted(),
+    resolver() {
+      let now = 0;
+      const own = createResolver({ roots, port, timeoutMs: 2000, clock: { now: () => now } });
+      resolvers.push(own);
+      return {
+        async asked(atMs) {
+          now = atMs;
+          const found = await own.nameServers(zone, AbortSignal.timeout(10_000));
+          return (found.kind === 'found' ? (found.delegated ?? []) : []).toSorted();
+        },
+      };
+    },
     async seen() {
       const found = await resolver.delegation(zone, AbortSignal.timeout(5000));
       return found.kind === 'found' ? (found.names ?? []).toSorted() : [];
     },
     async close() {
-      resolver.close();
+      for (const one of resolvers) one.close();
       await Promise.all([root, top, ...Object.values(vendors)].map((part) => part.close()));
     },
   };
@@ -142,7 +158,7 @@ function textOf(at: {
   return `
 cluster: shop
 clusterKey: { env: CLUSTER_KEY }
-dns: { port: ${at.port}, roots: ["${at.network}.1"], timeout: 500ms }
+dns: { port: ${at.port}, roots: ["${at.network}.1"], timeout: 1s }
 providers:
   r53: ${providerOf('r53', r53)}
   cf: ${providerOf('cf', cf)}

@@ -6,18 +6,25 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, before, beforeEach, test } from 'node:test';
+import { createKeyring } from '../../src/cluster/keyring.ts';
 import { closeAll } from '../../src/controller.ts';
 import { parseDelegation } from '../../src/core/marker.ts';
 import type { DelegationCommand, Json, Reply } from '../../src/core/model.ts';
+import type { Resource } from '../../src/dns/wire.ts';
 import { type Built, buildAdapters, loadConfig } from '../../src/run/build.ts';
 import { createClock } from '../../src/run/clock.ts';
+import { createEviction, type DelegationOrders } from '../../src/run/evict.ts';
 import { hostsOf, parent, secrets, startWorld, type World, zone } from '../parts/delegation.ts';
 
 let world: World;
 let folder: string;
 const open: Built[] = [];
 
-before(() => Object.assign(process.env, secrets));
+before(async () => {
+  Object.assign(process.env, secrets);
+  // To load them holds everything up, name servers too: before, not in the middle of it.
+  await Promise.all([import('@aws-sdk/client-route-53'), import('cloudflare')]);
+});
 after(() => {
   for (const name of Object.keys(secrets)) delete process.env[name];
 });
@@ -110,6 +117,16 @@ test('a vendor goes out of the delegation and of the apexes, and comes back', as
   assert.equal(detailOf(back)['epoch'], 2);
 });
 
+test('a resolver that knew the old set asks by the new one once its TTL is over', async () => {
+  const me = await operator();
+  const resolver = world.resolver();
+  assert.deepEqual(await resolver.asked(0), all);
+  assert.equal((await say(me, order('evict', 'ali'))).exit, 0);
+  await eventually(() => world.delegated(), two);
+  assert.deepEqual(await resolver.asked(599_000), all, 'within the TTL it goes by what it knows');
+  assert.deepEqual(await resolver.asked(601_000), two);
+});
+
 test('with the vendor whose API is dead, its servers are what the others do not name', async () => {
   const me = await operator();
   world.vendors.ali.fault('auth');
@@ -198,6 +215,70 @@ test('a marker of another cluster is left alone; one that nobody signed is writt
   assert.equal(reply.exit, 0, reply.message);
   assert.equal(detailOf(reply)['epoch'], 1, 'a forged epoch counts for nothing');
 });
+
+/** An operator whose resolver says this of the delegation. */
+async function told(ds: readonly Ds[] | null): Promise<DelegationOrders> {
+  const { providers, verifier } = await operator();
+  const file = join(folder, 'detour-0.yaml');
+  const { config } = await loadConfig(file);
+  const found = { kind: 'found', names: null, ttlSeconds: 600 } as const;
+  const keyring = createKeyring([secrets['CLUSTER_KEY']!]);
+  return createEviction({
+    ...{ config, providers, verifier, records: config.core.records, keys: () => keyring },
+    resolver: {
+      delegation: async () =>
+        ds === null ? { kind: 'unknown', detail: 'no answer' } : { ...found, ds },
+      addresses: async () => ({ kind: 'unknown', detail: 'nobody is asked' }),
+      nameServers: async () => ({ kind: 'unknown', detail: 'nobody is asked' }),
+    },
+    servers: async (provider) => world.vendors[provider as 'ali'].dns,
+    texts: async () => null,
+    clock: createClock(0),
+    ...{ port: 53, timeoutMs: 500 },
+  });
+}
+
+type Ds = Extract<Resource, { type: 'DS' }>;
+
+test('a DS that those left do not sign by, or that could not be seen, refuses it', async () => {
+  const digest = Buffer.alloc(32, 7);
+  const ds: Ds = {
+    ...{ type: 'DS', name: zone, ttl: 600, keyTag: 4711, algorithm: 13, digestType: 2, digest },
+  };
+  const signed = await (await told([ds]))(order('evict', 'ali'), 'one');
+  assert.equal(signed.exit, 1);
+  assert.match(signed.message, /who validates would not be served: .* serves it unsigned/);
+  const unseen = await (await told(null))(order('evict', 'ali'), 'two');
+  assert.match(unseen.message, /whether the parent has a DS could not be seen/);
+  assert.deepEqual(world.delegated(), all);
+  const plain = await (await told([]))(order('evict', 'ali'), 'three');
+  assert.equal(plain.exit, 0, plain.message);
+});
+
+for (const kind of ['cf', 'ali'] as const) {
+  test(`the parent at ${kind}: out and back, and of two operators one is heard`, async () => {
+    await world.close();
+    world = await startWorld(kind);
+    const [me, you] = [await operator(), await operator()];
+    const replies = await Promise.all([
+      say(me, order('evict', 'ali')),
+      say(you, order('evict', 'cf')),
+    ]);
+    assert.deepEqual(
+      replies.map((r) => r.exit).toSorted(),
+      [0, 1],
+      replies.map((r) => r.message).join('\n'),
+    );
+    const [gone, left] = replies[0]!.exit === 0 ? ['ali', 'cf'] : ['cf', 'ali'];
+    await eventually(
+      () => world.delegated(),
+      [...hostsOf('r53'), ...hostsOf(left as 'cf')].toSorted(),
+    );
+    const back = await say(you, order('readmit', gone!));
+    assert.ok(back.exit === 0, back.message);
+    await eventually(() => world.delegated(), all);
+  });
+}
 
 test('what is wrong with an order is said before anything is asked', async () => {
   const me = await operator();

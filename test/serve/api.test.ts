@@ -202,12 +202,18 @@ test('a role may what it may, and no more', { skip }, async () => {
     assert.equal(await may(role, 'GET', '/v1/status'), 200);
     const allowed = role === 'operate' ? 200 : 403;
     assert.equal(await may(role, 'POST', '/v1/command', JSON.stringify(drain)), allowed, role);
+    const evict = { kind: 'evict', provider: 'ali', zone: null, reason: 'r' };
+    assert.equal(await may(role, 'POST', '/v1/command', JSON.stringify(evict)), allowed, role);
     assert.equal(await may(role, 'POST', '/v1/reload?dryRun=true'), allowed, role);
     assert.equal(await may(role, 'POST', '/v1/audit'), allowed, role);
   }
   assert.deepEqual(
     desk.commands.map(({ by }) => by),
     ['my-operate (api, 127.0.0.1)'],
+  );
+  assert.deepEqual(
+    desk.delegated.map(({ kind, by }) => `${kind} ${by}`),
+    ['evict my-operate (api, 127.0.0.1)'],
   );
   desk.commands.length = 0;
   for (const kind of ['approve', 'reject']) {
