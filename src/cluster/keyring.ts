@@ -108,6 +108,7 @@ export function signing(inner: Provider, keys: () => Keyring, records: Records):
         signal,
       ),
     preflight: (record, signal) => inner.preflight(record, signal),
+    ...(inner.key === undefined ? {} : { key: () => inner.key!() }),
     close: () => inner.close(),
   };
 }

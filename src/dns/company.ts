@@ -118,6 +118,7 @@ export function accompanied(inner: Provider, texts: Texts): Provider {
     },
     write: (changes, signal) => inner.write(changes, signal),
     preflight: (record, signal) => inner.preflight(record, signal),
+    ...(inner.key === undefined ? {} : { key: () => inner.key!() }),
     close: () => inner.close(),
   };
 }
