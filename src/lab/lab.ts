@@ -21,8 +21,10 @@ import {
   startOrigin,
   startReference,
   startStore,
+  startTokens,
 } from './clouds/cloud.ts';
 import { isPathFault, type LabPath, pathFaults, startPath } from './clouds/paths.ts';
+import { aliTokens, awsTokens, Issuer, type Trust } from './clouds/tokens.ts';
 import { LabError, type Scope, scopes } from './shell/control.ts';
 import { startAlidns } from './vendors/alidns.ts';
 import { startCloudflare } from './vendors/cloudflare.ts';
@@ -32,6 +34,7 @@ import { type GoogleAccount, GoogleTokens, newGoogleAccount } from './vendors/go
 import { type Nameserver, startNameserver } from './vendors/nameserver.ts';
 import { type Rival, startRival } from './vendors/rival.ts';
 import { startRoute53 } from './vendors/route53.ts';
+import { Sessions } from './vendors/sessions.ts';
 import type { SigningKey } from './vendors/sigv4.ts';
 import type { LabVendor, UsualVendor, VendorType } from './vendors/vendor.ts';
 import { LabZone } from './vendors/zone.ts';
@@ -125,6 +128,8 @@ export interface Lab {
   readonly stores: readonly Origin[];
   /** Control APIs, one a cloud. */
   readonly apis: readonly Part[];
+  /** Token services, of the clouds that have a DNS vendor here. */
+  readonly tokens: readonly Part[];
   /** The ways out that can be broken; none where the lab has a single path. */
   readonly paths: readonly LabPath[];
   /** Things that are up, outside every cloud; none where the lab has a single path. */
@@ -178,6 +183,15 @@ const storeOctets: Readonly<Record<string, number>> = {
   'asia-southeast1': 44,
 };
 const apiOctets: Readonly<Record<string, number>> = { aliyun: 26, aws: 36, gcp: 46 };
+/** Of token services, by cloud, and the role that the account's key may take there. */
+const tokenOctets: Readonly<Record<string, number>> = { aliyun: 27, aws: 37 };
+export const labRoles = {
+  aliyun: 'acs:ram::1234567890123456:role/detour',
+  aws: 'arn:aws:iam::123456789012:role/detour',
+} as const;
+const stsRegion = 'us-west-2';
+const sessionMaxMs = 12 * 3_600_000;
+
 const referenceOctets: Readonly<Record<string, number>> = { 'ref-a': 91, 'ref-b': 92 };
 /**
  * Each with a site and an uplink of its own: what shares one is one vote. Two of them speak SOCKS5,
@@ -214,6 +228,7 @@ const allOctets = [
   ...[1, 51, 52, 53, 55, 56, 57, 61, 62, 63, 71, 72, 73, 74, 75, 76],
   ...sites.map((s) => s.octet),
   ...Object.values({ ...storeOctets, ...apiOctets, ...referenceOctets }),
+  ...Object.values(tokenOctets),
   ...ways.map((w) => w.octet),
 ];
 /** For how long DNSPod's lists do not show a new record; the real ones need up to 30 s. */
@@ -303,7 +318,8 @@ async function build(
     await startNameserver({ address: at(1), port: place.dnsPort, zones: () => registry }),
   );
   const credentials = newCredentials(wish.also);
-  const servers = await startServers(place, wish, credentials.stores, keep);
+  const sessions = { aws: new Sessions('ASIA'), aliyun: new Sessions('STS.') };
+  const servers = await startServers(place, wish, { credentials, sessions }, keep);
   const shared = (type: VendorType) => ({
     address: at(vendorOctet[type]),
     apiPort: place.httpPort,
@@ -321,11 +337,23 @@ async function build(
   });
   const google = credentials.google;
   const vendors: LabVendors = {
-    route53: keep(await startRoute53({ ...shared('route53'), credentials: credentials.route53 })),
+    route53: keep(
+      await startRoute53({
+        ...shared('route53'),
+        credentials: credentials.route53,
+        sessions: sessions.aws,
+      }),
+    ),
     cloudflare: keep(
       await startCloudflare({ ...shared('cloudflare'), credentials: credentials.cloudflare }),
     ),
-    alidns: keep(await startAlidns({ ...shared('alidns'), credentials: credentials.alidns })),
+    alidns: keep(
+      await startAlidns({
+        ...shared('alidns'),
+        credentials: credentials.alidns,
+        sessions: sessions.aliyun,
+      }),
+    ),
     ...(credentials.dnspod === undefined
       ? {}
       : {
@@ -357,15 +385,21 @@ interface Servers {
   readonly origins: readonly Origin[];
   readonly stores: readonly Origin[];
   readonly apis: readonly Part[];
+  readonly tokens: readonly Part[];
   readonly references: readonly Part[];
   readonly paths: readonly LabPath[];
+}
+
+interface Known {
+  readonly credentials: LabCredentials;
+  readonly sessions: Readonly<Record<'aws' | 'aliyun', Sessions>>;
 }
 
 /** Everything that a probe may meet: clouds, reference points, ways out. */
 async function startServers(
   place: Place,
   wish: Wish,
-  key: SigningKey,
+  known: Known,
   keep: <T extends { close(): Promise<void> }>(part: T) => T,
 ): Promise<Servers> {
   const where = (octet: number) => ({
@@ -382,19 +416,29 @@ async function startServers(
     const cloud = here.find((s) => s.region === region)?.cloud;
     if (cloud === undefined) continue;
     const name = `oss-${region}`;
-    stores.push(keep(await startStore({ name, cloud, region, key, ...where(octet) })));
+    stores.push(
+      keep(
+        await startStore({ name, cloud, region, key: known.credentials.stores, ...where(octet) }),
+      ),
+    );
   }
   const apis: Part[] = [];
   for (const cloud of wish.clouds) {
     const name = `api-${cloud}`;
     apis.push(keep(await startApi({ name, cloud, ...where(apiOctets[cloud]!) })));
   }
+  const tokens: Part[] = [];
+  for (const [cloud, service] of Object.entries(tokenServices(known))) {
+    if (!wish.clouds.includes(cloud)) continue;
+    const at = where(tokenOctets[cloud]!);
+    tokens.push(keep(await startTokens({ name: `sts-${cloud}`, cloud, service, ...at })));
+  }
   const references: Part[] = [];
   for (const [name, octet] of wish.paths === 0 ? [] : Object.entries(referenceOctets)) {
     references.push(keep(await startReference({ name, ...where(octet) })));
   }
   const addresses = new Map(
-    [...origins, ...stores, ...apis, ...references].flatMap((part) => [
+    [...origins, ...stores, ...apis, ...tokens, ...references].flatMap((part) => [
       [partHost(part), part.address],
       [part.address, part.address],
     ]),
@@ -405,7 +449,22 @@ async function startServers(
     const options = { ...way, ...where(octet), resolve: (h: string) => resolve(h) ?? null };
     paths.push(keep(await startPath(options)));
   }
-  return { origins, stores, apis, references, paths };
+  return { origins, stores, apis, tokens, references, paths };
+}
+
+/** Each takes the account's own key for its one role; nothing here has a token of an issuer's. */
+function tokenServices({ credentials: { route53, alidns }, sessions }: Known) {
+  const issuer = new Issuer('https://issuer.example');
+  const trust = (roleArn: string, key: Trust['key']): Trust => ({
+    ...{ roleArn, key, sessionMaxMs, issuer, subject: 'system:serviceaccount:detour:detour' },
+  });
+  const ofAws = { accessKeyId: route53.accessKeyId, secret: route53.secretAccessKey };
+  const ofAli = { accessKeyId: alidns.accessKeyId, secret: alidns.accessKeySecret };
+  const provider = 'acs:ram::1234567890123456:oidc-provider/lab';
+  return {
+    aws: awsTokens(stsRegion, trust(labRoles.aws, ofAws), sessions.aws),
+    aliyun: aliTokens(provider, trust(labRoles.aliyun, ofAli), sessions.aliyun),
+  };
 }
 
 interface Parts extends Servers {
@@ -430,6 +489,7 @@ class LoopbackLab implements Lab {
   readonly credentials: LabCredentials;
   readonly stores: readonly Origin[];
   readonly apis: readonly Part[];
+  readonly tokens: readonly Part[];
   readonly references: readonly Part[];
   readonly paths: readonly LabPath[];
   readonly #rivals = new Map<VendorType, Rival>();
@@ -446,6 +506,7 @@ class LoopbackLab implements Lab {
     this.origins = parts.origins;
     this.stores = parts.stores;
     this.apis = parts.apis;
+    this.tokens = parts.tokens;
     this.references = parts.references;
     this.paths = parts.paths;
     this.clouds = [...new Set(parts.origins.map((o) => o.cloud))];
@@ -594,7 +655,7 @@ class LoopbackLab implements Lab {
   }
 
   #all(): readonly Part[] {
-    return [...this.origins, ...this.stores, ...this.apis, ...this.references];
+    return [...this.origins, ...this.stores, ...this.apis, ...this.tokens, ...this.references];
   }
 
   #parts(scope: PartScope, name: string): readonly Part[] {
@@ -663,6 +724,8 @@ function isMeant(part: Part, scope: PartScope, name: string): boolean {
       return part.kind === 'store' && (part.name === name || isInRegion(part, name));
     case 'api':
       return part.kind === 'api' && (part.name === name || part.cloud === name);
+    case 'sts':
+      return part.kind === 'sts' && (part.name === name || part.cloud === name);
     default:
       return part.kind === scope && part.name === name;
   }
@@ -826,7 +889,7 @@ function addressesOf(name: string, at: (octet: number) => string): readonly stri
 function registryZones(
   at: (octet: number) => string,
   vendors: LabVendors,
-  { origins, stores, apis, references }: Servers,
+  { origins, stores, apis, tokens, references }: Servers,
   steered: readonly SteeredZone[],
 ): readonly LabZone[] {
   const ttl = 3600;
@@ -836,7 +899,7 @@ function registryZones(
     vendorHosts(vendor.type).map((host, i) => address(host, vendor.servers[i]!.address)),
   );
   const registry = address(registryHost, at(1));
-  const hosts = [...origins, ...stores, ...apis, ...references].map((part) =>
+  const hosts = [...origins, ...stores, ...apis, ...tokens, ...references].map((part) =>
     address(partHost(part), part.address),
   );
   // What users type, in front of the record.

@@ -307,6 +307,7 @@ const opened = z.looseObject({
 function providerRow(word: string, row: ProviderType<unknown>): ProviderType<unknown> {
   return {
     type: word,
+    ...(row.cloud === undefined ? {} : { cloud: row.cloud }),
     capabilities: row.capabilities,
     settings: guarded(word, row.settings),
     create: (name, settings, context) =>

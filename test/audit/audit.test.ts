@@ -759,7 +759,7 @@ test('the lab: nothing is bad; a token that is refused is, and the others go on'
   const directory = await mkdtemp(join(tmpdir(), 'detour-audit-'));
   const lab = await startLab({ quotas: 'off' });
   running.push(() => lab.close());
-  const place = { directory, socket: join(directory, 's'), listenPort: 9 };
+  const place = { directory, socket: join(directory, 's'), listenPort: 9, roles: true };
   const patient = labSettings(lab, place).map((file) => ({
     ...file,
     text: file.text
@@ -780,8 +780,22 @@ test('the lab: nothing is bad; a token that is refused is, and the others go on'
       assert.equal(found(fine, 'write-permission', { provider: name }).severity, 'good');
       assert.ok(Math.abs(survey(fine, name).share! - 1 / 3) < 1e-9);
     }
+    // Both take a role, for an hour, at a cloud that their own records lead to.
+    for (const name of ['r53', 'ali']) {
+      const { severity, sentence } = found(fine, 'key', { provider: name });
+      assert.equal(severity, 'warn');
+      assert.match(
+        sentence,
+        /\(assume-role\) is renewed by \S+ of (aws|aliyun) .*at worst, less than/,
+      );
+    }
     await lab.break('vendor', 'cloudflare', 'auth');
+    await lab.break('sts', 'aliyun', 'auth');
     const refused = await look();
+    const unheld = found(refused, 'key', { provider: 'ali' });
+    assert.equal(unheld.severity, 'bad');
+    assert.match(unheld.sentence, /could not be renewed, and none is held: credentials: sts: Ass/);
+    assert.equal(found(refused, 'credentials', { provider: 'ali' }).severity, 'bad');
     assert.equal(found(refused, 'credentials', { provider: 'cf' }).severity, 'bad');
     assert.equal(found(refused, 'write-permission', { provider: 'r53' }).severity, 'good');
     assert.equal(found(refused, 'in-step', { record: www }).severity, 'good');

@@ -289,10 +289,14 @@ test('a fault of a cloud takes what it names and nothing else', async () => {
       ['singapore', 'singapore'],
     );
     const words = await lab.break('cloud', 'aliyun', 'auth');
-    assert.match(words, /\(oss-cn-hangzhou, oss-cn-beijing, api-aliyun\).*the key is valid/);
+    assert.match(
+      words,
+      /\(oss-cn-hangzhou, oss-cn-beijing, api-aliyun, sts-aliyun\).*the key is valid/,
+    );
     assert.deepEqual(faults(lab.stores), ['auth', 'auth', null, null]);
     assert.deepEqual(faults(lab.apis), ['auth', null, null]);
     assert.deepEqual(faults(lab.origins), [null, null, null, null, null]);
+    assert.deepEqual(faults(lab.tokens), [null, 'auth']);
     await lab.heal('cloud', 'aliyun');
     await lab.break('cloud', 'aliyun', 'control');
     assert.deepEqual(
@@ -307,6 +311,8 @@ test('a fault of a cloud takes what it names and nothing else', async () => {
     assert.deepEqual(faults(lab.stores), [null, 'auth', null, null]);
     await lab.break('store', 'aliyun/cn-hangzhou', '5xx');
     await lab.break('api', 'gcp', 'hang');
+    await lab.break('sts', 'aws', '5xx');
+    assert.deepEqual(faults(lab.tokens), ['5xx', null]);
     assert.deepEqual(faults(lab.stores), ['5xx', 'auth', null, null]);
     assert.deepEqual(faults(lab.apis), [null, null, 'hang']);
     await assert.rejects(lab.break('origin', 'hangzhou', 'auth'), /no origin breaks like "auth"/);

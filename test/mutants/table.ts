@@ -7292,4 +7292,52 @@ function laneWorks`,
       },
     ],
   },
+  {
+    name: 'what is held of a key is let go of when its renewal fails',
+    rule: 17,
+    by: 'providers/held.test.ts',
+    edits: [
+      {
+        file: 'providers/kit/held.ts',
+        find: '    this.#failures++;',
+        replace: '    this.#failures++;\n    this.#holding = null;',
+      },
+    ],
+  },
+  {
+    name: 'a key is renewed when it ends, and not before',
+    rule: 17,
+    by: 'providers/held.test.ts',
+    edits: [
+      {
+        file: 'providers/kit/held.ts',
+        find: 'const RENEW_AT = 0.5;',
+        replace: 'const RENEW_AT = 1;',
+      },
+    ],
+  },
+  {
+    name: 'an empty key is sent to the vendor without a signature',
+    rule: 17,
+    by: 'providers/keys.test.ts',
+    edits: [
+      {
+        file: 'providers/kit/pop.ts',
+        find: 'if (this.#keys !== null && !isWhole(keys.value)) {',
+        replace: 'if (isWhole({ accessKeyId: doing })) {',
+      },
+    ],
+  },
+  {
+    name: 'trouble of a token service passes for the vendor’s',
+    rule: 24,
+    by: 'providers/keys.test.ts',
+    edits: [
+      {
+        file: 'providers/kit/held.ts',
+        find: 'return failed(how, as, `credentials: ',
+        replace: 'return failed(how, as, `',
+      },
+    ],
+  },
 ];

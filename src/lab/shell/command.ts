@@ -113,6 +113,7 @@ const usage = `detour lab: a small internet on loopback, with the daemon in fron
     --zones 1|2                     zones at every vendor; the second one is other.example (1)
     --also VENDOR[,VENDOR]          vendors beside route53, cloudflare and alidns: dnspod, google
     --needs                         hangzhou needs the object store of its cloud
+    --roles                         accounts take a role at the token service of their cloud
     --port N                        the daemon's metrics and page at 127.0.0.1:N (a free port)
   detour lab break SCOPE NAME [--how FAULT] [--share 0.3]
                                     break something (refuse; of a path or an uplink: cut; of a
@@ -128,9 +129,9 @@ const usage = `detour lab: a small internet on loopback, with the daemon in fron
   --dir DIR                         the lab's directory (.detour/lab)
 
 What can be broken, and how:
-  cloud, region, origin, store, api, reference
+  cloud, region, origin, store, api, sts, reference
                  refuse, hang, reset, 5xx, slow, drip, wrong-body, flap, loss (of a --share)
-  cloud, region, store
+  cloud, region, store, sts
                  auth: valid keys are refused while the machines go on, as on 2023-11-12
   cloud, api     control: the API alone answers 503
   path, uplink   refuse, hang, auth, cut, loss, slow; an uplink is a line, a site, several with
@@ -161,6 +162,7 @@ interface Flags {
   readonly zones: number;
   readonly also: readonly VendorType[];
   readonly needs: boolean;
+  readonly roles: boolean;
   readonly port: number | null;
 }
 
@@ -171,7 +173,7 @@ type Call =
 const optionsOf: Readonly<Record<string, readonly string[]>> = {
   start: [
     ...['json', 'no-daemon', 'demo', 'dir', 'help'],
-    ...['records', 'quotas', 'ttl', 'paths', 'clouds', 'zones', 'also', 'needs', 'port'],
+    ...['records', 'quotas', 'ttl', 'paths', 'clouds', 'zones', 'also', 'needs', 'roles', 'port'],
   ],
   break: ['how', 'share', 'dir', 'help'],
   heal: ['dir', 'help'],
@@ -206,6 +208,7 @@ function readArguments(argv: readonly string[]): Call {
     zones: oneOf('zones', values.zones ?? '1', ['1', '2']),
     also: someOf('also', values.also, otherVendors),
     needs: values.needs ?? false,
+    roles: values.roles ?? false,
     port: values.port === undefined ? null : wholeNumber('port', values.port, 1, 65_535),
   };
   if (flags.demo && !flags.daemon) throw wrong('--demo needs the daemon');
@@ -236,6 +239,7 @@ function parseWords(argv: readonly string[]) {
         zones: text,
         also: text,
         needs: yes,
+        roles: yes,
         port: text,
         how: text,
         share: text,
@@ -431,12 +435,12 @@ async function open(
   }
   clearDirectory(place.lab);
 
-  const { records, quotas, ttl, paths, clouds, also, needs } = flags;
+  const { records, quotas, ttl, paths, clouds, also, needs, roles } = flags;
   const zones = flags.zones === 1 ? [] : [otherZone];
   const lab = await startLab({ records, quotas, ttl, paths, clouds, also, zones });
   closers.push(() => lab.close());
   const listenPort = flags.port ?? (await freePort());
-  const settings = labSettings(lab, { directory: place.lab, socket, listenPort, needs });
+  const settings = labSettings(lab, { directory: place.lab, socket, listenPort, needs, roles });
   writeSettings(settings, place.lab);
 
   const out = flags.json ? io.stderr : io.stdout;
@@ -612,7 +616,7 @@ function introduction(session: Omit<Session, 'daemon'>): readonly string[] {
       return row(type, `API ${api}, DNS ${dns.join(' and ')}`);
     }),
     ...lab.clouds.map((cloud, i) => {
-      const parts = [...lab.origins, ...lab.stores, ...lab.apis];
+      const parts = [...lab.origins, ...lab.stores, ...lab.apis, ...lab.tokens];
       const names = parts.filter((part) => part.cloud === cloud).map((part) => part.name);
       return row(`${cloud} (${i === 0 ? 'primary' : 'standby'})`, names.join(', '));
     }),
@@ -672,7 +676,7 @@ function program(io: Io): string {
 async function status(session: Session): Promise<ControlReply> {
   const { lab, daemon } = session;
   const origins = lab.origins.map(printPart);
-  const services = [...lab.stores, ...lab.apis, ...lab.references].map(printPart);
+  const services = [...lab.stores, ...lab.apis, ...lab.tokens, ...lab.references].map(printPart);
   const paths = lab.paths.map((p) => ({
     ...{ name: p.name, site: p.site, uplink: p.uplink, url: p.url },
     ...{ fault: wordOf(p.fault, p.share), requests: p.asked },

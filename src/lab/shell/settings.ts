@@ -14,7 +14,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import type { Lab } from '../lab.ts';
+import { type Lab, labRoles } from '../lab.ts';
 import { googleKeyFile } from '../vendors/google-tokens.ts';
 import type { LabVendor } from '../vendors/vendor.ts';
 import { LabError } from './control.ts';
@@ -28,6 +28,8 @@ interface SettingsPlace {
   readonly listenPort: number;
   /** Whether hangzhou needs the object store of its cloud; no unless given. */
   readonly needs?: boolean;
+  /** Whether accounts take a role at their cloud's token service; no unless given. */
+  readonly roles?: boolean;
 }
 
 interface SettingsFile {
@@ -160,7 +162,7 @@ function configText(lab: Lab, place: SettingsPlace, secret: (name: string) => st
     'cluster: lab',
     `clusterKey: ${file('cluster.key')}`,
     '',
-    ...providerLines(lab, file),
+    ...providerLines(lab, file, place.roles === true),
     '',
     '# The lab’s internet has a root of its own, on a port that needs no privileges.',
     `dns: { port: ${lab.dnsPort}, roots: [${lab.roots.map(quote).join(', ')}] }`,
@@ -194,9 +196,19 @@ function configText(lab: Lab, place: SettingsPlace, secret: (name: string) => st
 }
 
 /** The accounts, each with its secrets by reference. */
-function providerLines(lab: Lab, file: (name: string) => string): readonly string[] {
+function providerLines(
+  lab: Lab,
+  file: (name: string) => string,
+  takesRoles: boolean,
+): readonly string[] {
   const { cloudflare, route53, alidns, dnspod, google } = lab.vendors;
   const project = lab.credentials.google?.project;
+  const role = (cloud: 'aws' | 'aliyun') => {
+    const sts = lab.tokens.find((part) => part.cloud === cloud);
+    if (!takesRoles || sts === undefined) return [];
+    const at = quote(`http://${sts.address}:${sts.port}`);
+    return [`    assumeRole: { roleArn: ${quote(labRoles[cloud])}, endpoint: ${at} }`];
+  };
   const common = (vendor: LabVendor) => {
     return [
       // With several zones each account finds out by itself which of them holds a record.
@@ -216,11 +228,13 @@ function providerLines(lab: Lab, file: (name: string) => string): readonly strin
     '  r53:',
     '    type: route53',
     `    credentials: ${file('aws.json')}`,
+    ...role('aws'),
     ...common(route53),
     '  ali:',
     '    type: alidns',
     `    accessKeyId: ${file('ali-key-id')}`,
     `    accessKeySecret: ${file('ali-key-secret')}`,
+    ...role('aliyun'),
     ...common(alidns),
     ...(dnspod === undefined
       ? []
