@@ -349,7 +349,7 @@ class Dnspod implements Provider {
     const isOver = written.ok
       ? !hasMade
       : ['conflict', 'rejected'].includes(written.fault.kind) && !hasMade;
-    if (isOver) await this.#records.remove(zone, claim.value, signal);
+    if (isOver) await claims.remove(claim.value);
     if (written.ok) await this.#claims.sweep(change, claims);
     return written;
   }
@@ -375,7 +375,7 @@ class Dnspod implements Provider {
           rows.value.map((row) => ({ id: row.id, text: textOf(row), remark: row.remark })),
         );
       },
-      remove: (id) => this.#records.remove(zone, id, signal),
+      remove: (id) => this.#records.remove(zone, name, id, signal),
     };
     return at;
   }
