@@ -179,7 +179,7 @@ export const dnspod: ProviderType<DnspodSettings> = {
 };
 
 /** Changes at the same time. */
-const changesAtOnce = 4;
+const changesAtOnce = 8;
 /** Calls for each change of one line, a claim contended and what was created read by id included. */
 const callsPerChange = 20;
 interface Sight extends Seen {
