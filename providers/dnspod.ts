@@ -125,11 +125,17 @@ const capabilities: Capabilities = {
   ],
 };
 
+const apis = {
+  cn: 'https://dnspod.tencentcloudapi.com',
+  intl: 'https://dnspod.intl.tencentcloudapi.com',
+};
+
 /** By the console, or by tccli (DNSPod 2021-03-23, ModifyRecord). */
 function byHand({ zone, site }: DnspodSettings, { record, cname, ttl }: ByHand) {
   const [name, domain] = [unrooted(record), zone === undefined ? 'DOMAIN' : unrooted(zone)];
   const sub = zone === undefined ? 'SUBDOMAIN' : shellWord(below(record, zone));
-  const where = `--Domain ${domain} --${site === 'intl' ? 'endpoint dnspod.intl.tencentcloudapi.com --' : ''}`;
+  const at = site === 'intl' ? ` --endpoint ${new URL(apis.intl).host}` : '';
+  const where = `--Domain ${domain}${at}`;
   const steps: HandStep[] = [
     {
       text:
@@ -138,22 +144,17 @@ function byHand({ zone, site }: DnspodSettings, { record, cname, ttl }: ByHand) 
     },
     {
       text: `Or by tccli: look up the id of the record on each line, RECORD and LINE below.`,
-      shell: `tccli dnspod DescribeRecordList ${where}Subdomain ${sub} --RecordType CNAME`,
+      shell: `tccli dnspod DescribeRecordList ${where} --Subdomain ${sub} --RecordType CNAME`,
     },
     {
       text: 'Then change each in place. Below 600 the TTL wants a paid plan.',
       shell:
-        `tccli dnspod ModifyRecord ${where}RecordId RECORD --SubDomain ${sub} \\\n` +
+        `tccli dnspod ModifyRecord ${where} --RecordId RECORD --SubDomain ${sub} \\\n` +
         `  --RecordType CNAME --RecordLine LINE --Value ${cname} --TTL ${ttl}`,
     },
   ];
   return steps;
 }
-
-const apis = {
-  cn: 'https://dnspod.tencentcloudapi.com',
-  intl: 'https://dnspod.intl.tencentcloudapi.com',
-};
 
 export const dnspod: ProviderType<DnspodSettings> = {
   type: 'dnspod',
@@ -179,9 +180,10 @@ export const dnspod: ProviderType<DnspodSettings> = {
 };
 
 /** Changes at the same time. */
-const changesAtOnce = 4;
+const changesAtOnce = 8;
 /** Calls for each change of one line, a claim contended and what was created read by id included. */
 const callsPerChange = 20;
+
 interface Sight extends Seen {
   readonly at: readonly Row[];
   readonly marker: Row | undefined;
@@ -349,7 +351,7 @@ class Dnspod implements Provider {
     const isOver = written.ok
       ? !hasMade
       : ['conflict', 'rejected'].includes(written.fault.kind) && !hasMade;
-    if (isOver) await this.#records.remove(zone, claim.value, signal);
+    if (isOver) await claims.remove(claim.value);
     if (written.ok) await this.#claims.sweep(change, claims);
     return written;
   }
@@ -375,7 +377,7 @@ class Dnspod implements Provider {
           rows.value.map((row) => ({ id: row.id, text: textOf(row), remark: row.remark })),
         );
       },
-      remove: (id) => this.#records.remove(zone, id, signal),
+      remove: (id) => this.#records.remove(zone, name, id, signal),
     };
     return at;
   }

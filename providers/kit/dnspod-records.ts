@@ -23,7 +23,7 @@ export const pageSize = 100;
 export const listPage = 1000;
 /** For so long what was made here is asked for by id: the vendor's lists may be 30 s behind. */
 const freshMs = 60_000;
-/** Records made here that are remembered. */
+/** Names of records made here that are remembered. */
 const freshMax = 4096;
 
 /** A domain of the account. */
@@ -77,8 +77,8 @@ export interface Put {
 
 export class DnspodRecords {
   readonly #api: TencentApi;
-  /** Records made here, by id, and when that was. */
-  readonly #fresh = new Map<string, { readonly name: Name; readonly atMs: number }>();
+  /** Ids of records made here, by their names, and when that was. */
+  readonly #fresh = new Map<Name, readonly { readonly id: string; readonly atMs: number }[]>();
   readonly #lines = new Map<string, readonly Line[]>();
 
   constructor(api: TencentApi) {
@@ -162,7 +162,7 @@ export class DnspodRecords {
     for (const id of this.freshAt(name).filter((one) => !here.some((r) => r.id === one))) {
       const row = await this.row(zone, id, signal);
       if (!row.ok) return row;
-      if (row.value === null) this.#fresh.delete(id);
+      if (row.value === null) this.#forget(name, id);
       else if (row.value.rr === sub) here.push(row.value);
     }
     return done(here);
@@ -210,11 +210,23 @@ export class DnspodRecords {
   /** Records made here at a name, which lists may not show yet. */
   freshAt(name: Name): readonly string[] {
     const since = performance.now() - freshMs;
-    for (const [id, { atMs }] of this.#fresh) {
-      if (atMs > since && this.#fresh.size < freshMax) break;
-      this.#fresh.delete(id);
-    }
-    return [...this.#fresh].flatMap(([id, made]) => (made.name === name ? [id] : []));
+    return (this.#fresh.get(name) ?? []).flatMap(({ id, atMs }) => (atMs > since ? [id] : []));
+  }
+
+  #remember(name: Name, id: string): void {
+    const others = (this.#fresh.get(name) ?? []).filter((one) =>
+      this.freshAt(name).includes(one.id),
+    );
+    this.#fresh.delete(name);
+    this.#fresh.set(name, [...others, { id, atMs: performance.now() }]);
+    const [oldest] = this.#fresh.keys();
+    if (this.#fresh.size > freshMax) this.#fresh.delete(oldest!);
+  }
+
+  #forget(name: Name, id: string): void {
+    const others = (this.#fresh.get(name) ?? []).filter((one) => one.id !== id);
+    if (others.length > 0) this.#fresh.set(name, others);
+    else this.#fresh.delete(name);
   }
 
   /** Makes a record, or changes the one that stands there; its id. */
@@ -234,14 +246,14 @@ export class DnspodRecords {
     if (!Number.isSafeInteger(id)) {
       return { ...garbled(`${action} of ${name}`, true, 'it names no record'), code: null };
     }
-    if (row === undefined) this.#fresh.set(String(id), { name, atMs: performance.now() });
+    if (row === undefined) this.#remember(name, String(id));
     return done(String(id));
   }
 
-  async remove(zone: Zone, id: string, signal: AbortSignal): Promise<void> {
-    const asked = { action: 'DeleteRecord', about: `a claim in ${zone.name}`, write: true };
+  async remove(zone: Zone, name: Name, id: string, signal: AbortSignal): Promise<void> {
+    const asked = { action: 'DeleteRecord', about: `TXT of ${name}`, write: true };
     const answer = await this.#api.call(asked, { ...zone.where, RecordId: Number(id) }, signal);
-    if (answer.ok) this.#fresh.delete(id);
+    if (answer.ok) this.#forget(name, id);
   }
 }
 

@@ -70,7 +70,7 @@ export class TencentApi {
     this.#secrets = secrets;
     // An idle connection is let go soon: a reused one that the vendor has just closed would make
     // a write uncertain for nothing.
-    const idle = { keepAlive: true, maxSockets: 16, maxFreeSockets: 4, timeout: 3000 };
+    const idle = { keepAlive: true, maxSockets: 24, maxFreeSockets: 8, timeout: 3000 };
     const agent = agentFor(base, idle, context, tunnels);
     boundAnswers(agent, answerMax);
     eachRequest(agent, (request) => {

@@ -781,7 +781,8 @@ export function zoneWord(type: VendorType, zone: Name): string {
 
 const noPartialBatch =
   'partial-batch is nothing that these vendors can do: route53 and cloudflare apply a batch whole ' +
-  'or not at all, and the others have none; lost-reply at alidns falls between CNAME and marker';
+  'or not at all, and alidns has no batches, nor has dnspod; lost-reply there falls between CNAME ' +
+  'and marker';
 
 function isSingle(scope: Scope): boolean {
   return !['cloud', 'region', 'uplink'].includes(scope);
