@@ -18,11 +18,11 @@ export async function breakGlass(
   const { records, cluster } = config.core;
   const names = Object.keys(records);
   const chosen = wanted.record === null ? names : [named('record', wanted.record, names)];
-  const vendorOf = ({ provider, ttl }: RecordConfig['publish'][number]) => {
+  const vendorOf = ({ provider, ttl, lines }: RecordConfig['publish'][number]) => {
     const { type, settings } = config.providers[provider]!;
     const row = config.tables.providers[type]!;
     const by = (move: { record: string; cname: string }) =>
-      row.byHand?.(settings, { ...move, ttl }) ?? [
+      row.byHand?.(settings, { ...move, ttl, ...(lines === undefined ? {} : { lines }) }) ?? [
         { text: `By the own console or tools of ${type}: set the CNAME to ${move.cname}` },
       ];
     return { provider, title: row.capabilities.title, ttl, by };

@@ -24,7 +24,7 @@ import { paces } from './another.ts';
 import type { Timeline } from './clock.ts';
 import type { Plan } from './draw.ts';
 import type { Truth } from './faults.ts';
-import { hasGaps, isSplit, oneOf, straysIn, wrongOf } from './lines.ts';
+import { hasGaps, hasStrange, isSplit, oneOf, straysIn, wrongOf } from './lines.ts';
 import { Answers } from './people.ts';
 import type { Reload, Replica, Watcher } from './replica.ts';
 import { groupsOf, isSound, quorumOf, requiredOf } from './sound.ts';
@@ -1316,6 +1316,7 @@ export class Checkers implements Watcher {
       const zone = vendor.zoneOf(name)!;
       if (vendor.sick.has(zone) || (vendor.turnedAt.get(zone) ?? 0) > decidedAt) return;
       const stands = vendor.at(name);
+      if (hasStrange(this.#plan.config.records[name], provider, stands)) return;
       const marker = highest(stands.texts);
       if (marker === null || stands.texts.length > 1) return;
       const value = stands.cname?.value ?? null;

@@ -112,6 +112,16 @@ export function leftBehind(
   return others.filter((line) => stand.lines[line]?.value !== wanted);
 }
 
+/** A line stands there that is not listed: it keeps all others from being written. */
+export function hasStrange(
+  record: RecordConfig | undefined,
+  vendor: string,
+  stand: Stand,
+): boolean {
+  const listed = listedOf(record, vendor);
+  return Object.keys(stand.lines).some((line) => !listed.includes(line));
+}
+
 /** What a replica must never do to lines: the rule that it breaks, and how. */
 export function wrongOf(
   record: RecordConfig | undefined,
