@@ -31,7 +31,7 @@ import { type Rival, startRival } from './vendors/rival.ts';
 import { startRoute53 } from './vendors/route53.ts';
 import type { SigningKey } from './vendors/sigv4.ts';
 import type { LabVendor, VendorType } from './vendors/vendor.ts';
-import { LabZone } from './vendors/zone.ts';
+import { LabZone, type LineRanges } from './vendors/zone.ts';
 
 export const vendorTypes: readonly VendorType[] = ['route53', 'cloudflare', 'alidns'];
 
@@ -55,7 +55,22 @@ export interface LabOptions {
   readonly clouds?: number;
   /** More zones at every vendor, beside `gslb.example.net`; none unless set. */
   readonly zones?: readonly ZoneWish[];
+  /** Whether records stand on several lines where a vendor has them; on one unless set. */
+  readonly lines?: boolean;
 }
+
+/**
+ * Lines of the vendors that have them, beside the default one, and where their users are: ranges for
+ * benchmarks (RFC 2544), which are nobody's.
+ */
+const lineRanges: Partial<Record<VendorType, LineRanges>> = {
+  alidns: {
+    telecom: ['198.18.1.0/24'],
+    unicom: ['198.18.2.0/24'],
+    mobile: ['198.18.3.0/24'],
+    oversea: ['198.19.0.0/16'],
+  },
+};
 
 /** A zone to steer records in, at the accounts that hold `gslb.example.net` too. */
 interface ZoneWish {
@@ -113,6 +128,8 @@ export interface Lab {
   readonly references: readonly Part[];
   /** Of all zones; the numbered ones last. */
   readonly records: readonly LabRecord[];
+  /** Of the vendors at which records stand on several lines: those beside the default one. */
+  readonly lines: Partial<Record<VendorType, LineRanges>>;
   readonly credentials: LabCredentials;
   /** The host name whose address record is that of an origin, store, API or reference point. */
   hostOf(part: string): Name;
@@ -225,6 +242,7 @@ export async function startLab(options: LabOptions = {}): Promise<Lab> {
     paths: paths === 1 ? 0 : paths,
     clouds: clouds.slice(0, cloudCount),
     zones: options.zones ?? [],
+    lines: options.lines === true ? lineRanges : {},
   };
   const zones = labZones(wish);
   for (let attempt = 1; ; attempt++) {
@@ -255,6 +273,7 @@ interface Wish {
   readonly paths: number;
   readonly clouds: readonly string[];
   readonly zones: readonly ZoneWish[];
+  readonly lines: Lab['lines'];
 }
 
 /** A zone with the records that are steered in it. */
@@ -288,8 +307,8 @@ async function build(
     nameServers: vendorHosts(type),
     zones: zones.map(({ name, records }) => ({
       name,
-      records: records.map(unmarked),
-      settings: { plan: planFor(records.length) },
+      records: records.flatMap((record) => onLines(record, wish.lines[type] ?? {})),
+      settings: { plan: planFor(records.length), lineRanges: wish.lines[type] ?? {} },
     })),
     quotas: wish.quotas,
     resolve: (name: string) => addressesOf(name, at),
@@ -303,7 +322,8 @@ async function build(
     alidns: keep(await startAlidns({ ...shared('alidns'), credentials: credentials.alidns })),
   };
   registry.push(...registryZones(at, vendors, servers, zones));
-  return new LoopbackLab(place, { root, ...servers, zones, credentials, vendors }, opened);
+  const { lines } = wish;
+  return new LoopbackLab(place, { root, ...servers, zones, lines, credentials, vendors }, opened);
 }
 
 /** A plan of Cloudflare's that has room for so many records with their markers. */
@@ -367,6 +387,7 @@ async function startServers(
 }
 
 interface Parts extends Servers {
+  readonly lines: Lab['lines'];
   readonly root: Nameserver;
   readonly zones: readonly SteeredZone[];
   readonly credentials: LabCredentials;
@@ -384,6 +405,7 @@ class LoopbackLab implements Lab {
   readonly clouds: readonly string[];
   readonly origins: readonly Origin[];
   readonly records: readonly LabRecord[];
+  readonly lines: Lab['lines'];
   readonly credentials: LabCredentials;
   readonly stores: readonly Origin[];
   readonly apis: readonly Part[];
@@ -396,6 +418,7 @@ class LoopbackLab implements Lab {
   constructor(place: Place, parts: Parts, opened: readonly (() => Promise<void>)[]) {
     this.network = place.network;
     this.dnsPort = place.dnsPort;
+    this.lines = parts.lines;
     this.root = parts.root;
     this.roots = [parts.root.address];
     this.vendors = parts.vendors;
@@ -759,6 +782,12 @@ function isWithin(name: Name, zone: Name): boolean {
 
 function unmarked({ name, ttl, targets }: LabRecord) {
   return { name, type: 'CNAME', ttl, value: targets[0]!.cname };
+}
+
+/** The same on each line. */
+function onLines(record: LabRecord, ranges: LineRanges) {
+  const one = unmarked(record);
+  return [one, ...Object.keys(ranges).map((line) => ({ ...one, extra: { line } }))];
 }
 
 /** An edition of each vendor that takes the lab's TTL; Route 53 has no least one. */

@@ -147,6 +147,16 @@ export function straysIn({ cnames }: Seen, wanted: Name | null): readonly (Name 
   return [...bare, ...cnames.flatMap((c) => (c.value === wanted ? [] : [c.value]))];
 }
 
+/** Every value that a reading gives; nothing is one of them. */
+export function valuesIn({ cnames }: Seen): readonly (Name | null)[] {
+  return cnames.length === 0 ? [null] : cnames.map((c) => c.value);
+}
+
+/** Every value that stands there. */
+export function valuesOf({ cname, lines }: Stand): readonly (Name | null)[] {
+  return [cname?.value ?? null, ...Object.values(lines).map((one) => one.value)];
+}
+
 /** The one value that all its lines give; null where they differ, or there is none. */
 export function oneOf({ cnames }: Seen): Name | null {
   const values = new Set(cnames.map((c) => c.value));

@@ -111,6 +111,7 @@ const usage = `detour lab: a small internet on loopback, with the daemon in fron
                                     with reference points and checks of the clouds' services (1)
     --clouds 2|3                    clouds; a third one holds the last target of every record (2)
     --zones 1|2                     zones at every vendor; the second one is other.example (1)
+    --lines                         records stand on several lines where a vendor has them
     --needs                         hangzhou needs the object store of its cloud
     --port N                        the daemon's metrics and page at 127.0.0.1:N (a free port)
   detour lab break SCOPE NAME [--how FAULT] [--share 0.3]
@@ -158,6 +159,7 @@ interface Flags {
   readonly paths: number;
   readonly clouds: number;
   readonly zones: number;
+  readonly lines: boolean;
   readonly needs: boolean;
   readonly port: number | null;
 }
@@ -169,7 +171,7 @@ type Call =
 const optionsOf: Readonly<Record<string, readonly string[]>> = {
   start: [
     ...['json', 'no-daemon', 'demo', 'dir', 'help'],
-    ...['records', 'quotas', 'ttl', 'paths', 'clouds', 'zones', 'needs', 'port'],
+    ...['records', 'quotas', 'ttl', 'paths', 'clouds', 'zones', 'lines', 'needs', 'port'],
   ],
   break: ['how', 'share', 'dir', 'help'],
   heal: ['dir', 'help'],
@@ -202,6 +204,7 @@ function readArguments(argv: readonly string[]): Call {
     paths: oneOf('paths', values.paths ?? '1', ['1', '3']),
     clouds: oneOf('clouds', values.clouds ?? '2', ['2', '3']),
     zones: oneOf('zones', values.zones ?? '1', ['1', '2']),
+    lines: values.lines ?? false,
     needs: values.needs ?? false,
     port: values.port === undefined ? null : wholeNumber('port', values.port, 1, 65_535),
   };
@@ -231,6 +234,7 @@ function parseWords(argv: readonly string[]) {
         paths: text,
         clouds: text,
         zones: text,
+        lines: { type: 'boolean' },
         needs: yes,
         port: text,
         how: text,
@@ -418,7 +422,8 @@ async function open(
 
   const { records, quotas, ttl, paths, needs } = flags;
   const zones = flags.zones === 1 ? [] : [otherZone];
-  const lab = await startLab({ records, quotas, ttl, paths, clouds: flags.clouds, zones });
+  const { clouds, lines } = flags;
+  const lab = await startLab({ records, quotas, ttl, paths, clouds, zones, lines });
   closers.push(() => lab.close());
   const listenPort = flags.port ?? (await freePort());
   const settings = labSettings(lab, { directory: place.lab, socket, listenPort, needs });

@@ -132,7 +132,7 @@ function configText(lab: Lab, place: SettingsPlace, secret: (name: string) => st
   const records = lab.records.flatMap((record) => [
     `  ${bare(record.name)}:`,
     `    ttl: ${record.ttl}`,
-    '    publish: [cf, r53, ali]',
+    `    publish: [${publishedAt(lab).join(', ')}]`,
     '    targets:',
     ...record.targets.map((t) => `      - { origin: ${t.origin}, cname: ${bare(t.cname)} }`),
     '    mode: steer',
@@ -176,6 +176,17 @@ function configText(lab: Lab, place: SettingsPlace, secret: (name: string) => st
   ].join('\n')}\n`;
 }
 
+/** Every account, with its lines where records stand on several. */
+function publishedAt(lab: Lab): readonly string[] {
+  const accounts = { cf: 'cloudflare', r53: 'route53', ali: 'alidns' } as const;
+  return Object.entries(accounts).map(([name, type]) => {
+    const others = Object.keys(lab.lines[type] ?? {});
+    return others.length === 0
+      ? name
+      : `{ provider: ${name}, lines: [default, ${others.join(', ')}] }`;
+  });
+}
+
 /** The accounts, each with its secrets by reference. */
 function providerLines(lab: Lab, file: (name: string) => string): readonly string[] {
   const common = (type: 'cloudflare' | 'route53' | 'alidns') => {
@@ -186,6 +197,10 @@ function providerLines(lab: Lab, file: (name: string) => string): readonly strin
       `    endpoint: ${quote(vendor.api)}`,
       `    nameservers: [${vendor.dns.map(quote).join(', ')}]`,
       `    canary: detour-canary.${bare(lab.zone)}`,
+      ...Object.entries(lab.lines[type] ?? {}).map(
+        ([line, [range]], i) =>
+          `${i === 0 ? '    lineSubnets:\n' : ''}      ${line}: ${quote(range!)}`,
+      ),
     ];
   };
   return [
