@@ -156,26 +156,41 @@ const capabilities: Capabilities = {
 };
 
 /** By the console, or by the aliyun CLI (Alibaba Cloud DNS 2015-01-09, UpdateDomainRecord). */
-function byHand({ zone }: AlidnsSettings, { record, cname, ttl }: ByHand): readonly HandStep[] {
+function byHand(
+  { zone }: AlidnsSettings,
+  { record, cname, ttl, lines = [defaultLine] }: ByHand,
+): readonly HandStep[] {
   const name = unrooted(record);
   const value = unrooted(cname);
   const rr = zone === undefined ? 'RR' : below(record, zone);
   const also = zone === undefined ? ' and its RR' : '';
+  const isOne = lines.length === 1;
+  const each = isOne ? '' : `, each of its ${lines.length} lines (${lines.join(', ')})`;
   return [
     {
       text:
         `In the console, https://dns.console.aliyun.com/: choose the zone, Settings (解析设置), ` +
-        `the CNAME ${name}, Edit (修改), set the value ${value}, leave the line on Default (默认).`,
+        `the CNAME ${name}${each}, Edit (修改), set the value ${value}, leave the line ` +
+        `${isOne ? 'on Default (默认)' : 'as it is'}.`,
     },
     {
       text: `Or by the aliyun CLI: look up the id of the record, RECORD below${also}.`,
       shell: `aliyun alidns DescribeSubDomainRecords --SubDomain ${name} --Type CNAME`,
     },
     {
-      text: 'Then change it in place. Below 600 the TTL wants a paid edition.',
-      shell:
-        `aliyun alidns UpdateDomainRecord --RecordId RECORD --RR ${shellWord(rr)} --Type CNAME \\\n` +
-        `  --Value ${value} --TTL ${ttl}`,
+      text: isOne
+        ? 'Then change it in place. Below 600 the TTL wants a paid edition.'
+        : 'Then change each in place, by its own RECORD and with its own Line, without which it ' +
+          'becomes the default one. Below 600 the TTL wants a paid edition.',
+      shell: lines
+        .map((line) => {
+          const own = isOne ? '' : ` --Line ${shellWord(line)}`;
+          return (
+            `aliyun alidns UpdateDomainRecord --RecordId RECORD --RR ${shellWord(rr)} --Type CNAME \\\n` +
+            `  --Value ${value} --TTL ${ttl}${own}`
+          );
+        })
+        .join('\n'),
     },
   ];
 }

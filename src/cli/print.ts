@@ -386,7 +386,7 @@ function wideCells(view: StatusView, record: RecordView): Cell[] {
 }
 
 /** The target that a provider gives, or the name that is none. */
-function servesOf(record: RecordView, { cname }: ProviderView): string {
+function servesOf(record: RecordView, { cname }: Pick<ProviderView, 'cname'>): string {
   if (cname === undefined) return '?';
   if (cname === null) return 'nothing';
   return record.targets.find((t) => t.cname === cname)?.origin ?? printName(cname);
@@ -449,7 +449,8 @@ function recordPart(page: Page, view: StatusView, record: RecordView): void {
     ['', 'PROVIDER', 'STAGE', 'SERVES', 'EPOCH', 'SERVERS', 'WRITTEN', 'VISIBLE', 'SEEN'],
     record.providers.map((provider) => providerRow(view, record, provider)),
   );
-  for (const { provider, problem } of record.providers) {
+  for (const { provider, problem, lines } of record.providers) {
+    if (lines !== undefined) page.flow(`  lines ${provider}: `, lineTexts(view, record, lines), 4);
     if (problem !== null) page.flow(`  ! ${provider}: `, [{ text: problem, style: 'red' }], 4);
   }
 }
@@ -485,6 +486,34 @@ function flawsPart(page: Page, { targets }: RecordView): void {
     const text = isUnfit ? `cannot serve the public names: ${flaw.why}` : flaw.why;
     page.flow(`  ! ${origin}: `, [{ text, style: isUnfit ? 'red' : 'yellow' }], 4);
   }
+}
+
+/** Each line: what it gives where that is not the target in force, and whether it was seen. */
+function lineTexts(
+  view: StatusView,
+  record: RecordView,
+  lines: NonNullable<ProviderView['lines']>,
+): { text: string; style?: 'red' | 'yellow' }[] {
+  const [proven, open] = [lines.filter((l) => l.provenAt !== null), new Map<string, string[]>()];
+  const astray = lines.filter((l) => l.cname !== undefined && l.cname !== record.cname);
+  for (const { line, unprovenSinceAt, why } of lines) {
+    if (unprovenSinceAt === null || why === null) continue;
+    const says = `unproven for ${age(view.at - unprovenSinceAt)} (${why})`;
+    open.set(says, [...(open.get(says) ?? []), line]);
+  }
+  return [
+    ...astray.map((one) => {
+      return { text: `${one.line} gives ${servesOf(record, one)}`, style: 'red' as const };
+    }),
+    ...(proven.length === 0 ? [] : [{ text: `${proven.map((l) => l.line).join(', ')} proven` }]),
+    ...[...open].map(([says, all]) => ({
+      text: `${all.join(', ')} ${says}`,
+      style: 'yellow' as const,
+    })),
+    ...(proven.length + open.size + astray.length > 0
+      ? []
+      : [{ text: lines.map((l) => l.line).join(', ') }]),
+  ];
 }
 
 /** What waits for a person, with what speaks for and against it. */

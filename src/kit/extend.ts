@@ -226,6 +226,8 @@ export interface ByHand {
   readonly cname: Name;
   /** Seconds. */
   readonly ttl: number;
+  /** All that it stands on, the vendor's default one first; absent: that one alone. */
+  readonly lines?: readonly string[];
 }
 
 /** One step of it, for paper. A command never holds a secret: it says where the secret lies. */

@@ -37,7 +37,7 @@ import { startRoute53 } from './vendors/route53.ts';
 import { Sessions } from './vendors/sessions.ts';
 import type { SigningKey } from './vendors/sigv4.ts';
 import type { LabVendor, UsualVendor, VendorType } from './vendors/vendor.ts';
-import { LabZone } from './vendors/zone.ts';
+import { LabZone, type LineRanges } from './vendors/zone.ts';
 
 /** The vendors of every lab. */
 export const vendorTypes: readonly UsualVendor[] = ['route53', 'cloudflare', 'alidns'];
@@ -68,7 +68,28 @@ export interface LabOptions {
   readonly also?: readonly VendorType[];
   /** More zones at every vendor, beside `gslb.example.net`; none unless set. */
   readonly zones?: readonly ZoneWish[];
+  /** Whether records stand on several lines where a vendor has them; on one unless set. */
+  readonly lines?: boolean;
 }
+
+/**
+ * Lines of the vendors that have them, beside the default one, and where their users are: ranges for
+ * benchmarks (RFC 2544), which are nobody's.
+ */
+const lineRanges: Partial<Record<VendorType, LineRanges>> = {
+  dnspod: {
+    电信: ['198.18.1.0/24'],
+    联通: ['198.18.2.0/24'],
+    移动: ['198.18.3.0/24'],
+    境外: ['198.19.0.0/16'],
+  },
+  alidns: {
+    telecom: ['198.18.1.0/24'],
+    unicom: ['198.18.2.0/24'],
+    mobile: ['198.18.3.0/24'],
+    oversea: ['198.19.0.0/16'],
+  },
+};
 
 /** A zone to steer records in, at the accounts that hold `gslb.example.net` too. */
 interface ZoneWish {
@@ -136,6 +157,8 @@ export interface Lab {
   readonly references: readonly Part[];
   /** Of all zones; the numbered ones last. */
   readonly records: readonly LabRecord[];
+  /** Of the vendors at which records stand on several lines: those beside the default one. */
+  readonly lines: Partial<Record<VendorType, LineRanges>>;
   readonly credentials: LabCredentials;
   /** The host name whose address record is that of an origin, store, API or reference point. */
   hostOf(part: string): Name;
@@ -263,6 +286,7 @@ export async function startLab(options: LabOptions = {}): Promise<Lab> {
     clouds: clouds.slice(0, cloudCount),
     zones: options.zones ?? [],
     also: options.also ?? [],
+    lines: options.lines === true ? lineRanges : {},
   };
   const zones = labZones(wish);
   for (let attempt = 1; ; attempt++) {
@@ -294,6 +318,7 @@ interface Wish {
   readonly clouds: readonly string[];
   readonly zones: readonly ZoneWish[];
   readonly also: readonly VendorType[];
+  readonly lines: Lab['lines'];
 }
 
 /** A zone with the records that are steered in it. */
@@ -328,8 +353,8 @@ async function build(
     nameServers: vendorHosts(type),
     zones: zones.map(({ name, records }) => ({
       name,
-      records: records.map(unmarked),
-      settings: { plan: planFor(records.length) },
+      records: records.flatMap((record) => onLines(record, wish.lines[type] ?? {})),
+      settings: { plan: planFor(records.length), lineRanges: wish.lines[type] ?? {} },
     })),
     quotas: wish.quotas,
     resolve: (name: string) => addressesOf(name, at),
@@ -373,7 +398,8 @@ async function build(
         }),
   };
   registry.push(...registryZones(at, vendors, servers, zones));
-  return new LoopbackLab(place, { root, ...servers, zones, credentials, vendors }, opened);
+  const { lines } = wish;
+  return new LoopbackLab(place, { root, ...servers, zones, lines, credentials, vendors }, opened);
 }
 
 /** A plan of Cloudflare's that has room for so many records with their markers. */
@@ -468,6 +494,7 @@ function tokenServices({ credentials: { route53, alidns }, sessions }: Known) {
 }
 
 interface Parts extends Servers {
+  readonly lines: Lab['lines'];
   readonly root: Nameserver;
   readonly zones: readonly SteeredZone[];
   readonly credentials: LabCredentials;
@@ -486,6 +513,7 @@ class LoopbackLab implements Lab {
   readonly clouds: readonly string[];
   readonly origins: readonly Origin[];
   readonly records: readonly LabRecord[];
+  readonly lines: Lab['lines'];
   readonly credentials: LabCredentials;
   readonly stores: readonly Origin[];
   readonly apis: readonly Part[];
@@ -499,6 +527,7 @@ class LoopbackLab implements Lab {
   constructor(place: Place, parts: Parts, opened: readonly (() => Promise<void>)[]) {
     this.network = place.network;
     this.dnsPort = place.dnsPort;
+    this.lines = parts.lines;
     this.root = parts.root;
     this.roots = [parts.root.address];
     this.vendors = parts.vendors;
@@ -874,6 +903,12 @@ function isWithin(name: Name, zone: Name): boolean {
 
 function unmarked({ name, ttl, targets }: LabRecord) {
   return { name, type: 'CNAME', ttl, value: targets[0]!.cname };
+}
+
+/** The same on each line. */
+function onLines(record: LabRecord, ranges: LineRanges) {
+  const one = unmarked(record);
+  return [one, ...Object.keys(ranges).map((line) => ({ ...one, extra: { line } }))];
 }
 
 /** An edition of each vendor that takes the lab's TTL; Route 53 has no least one. */

@@ -22,11 +22,11 @@ export async function breakGlass(
     wanted.record === null
       ? names
       : [named('record', toAscii(wanted.record) ?? wanted.record, names)];
-  const vendorOf = ({ provider, ttl }: RecordConfig['publish'][number]) => {
+  const vendorOf = ({ provider, ttl, lines }: RecordConfig['publish'][number]) => {
     const { type, settings } = config.providers[provider]!;
     const row = config.tables.providers[type]!;
     const by = (move: { record: string; cname: string }) =>
-      row.byHand?.(settings, { ...move, ttl }) ?? [
+      row.byHand?.(settings, { ...move, ttl, ...(lines === undefined ? {} : { lines }) }) ?? [
         { text: `By the own console or tools of ${type}: set the CNAME to ${move.cname}` },
       ];
     return { provider, title: row.capabilities.title, ttl, by };

@@ -42,6 +42,16 @@ const providerRow = z.object({
   visibleAfterMs: z.number().nullable(),
   share: z.number().nullable(),
   problem: text.nullable(),
+  lines: z
+    .array(
+      z.object({
+        line: text,
+        provenAt: z.number().nullable(),
+        unprovenSinceAt: z.number().nullable(),
+      }),
+    )
+    .optional()
+    .meta({ description: 'lines of the vendor, and whether their users were seen to follow' }),
 });
 
 const recordRow = z.object({
@@ -378,6 +388,11 @@ function wordIn({ data }: Journalled, key: string): string | null {
   return typeof value === 'string' ? value : null;
 }
 
+function lineOf(one: NonNullable<RecordView['providers'][number]['lines']>[number]) {
+  const { line, provenAt, unprovenSinceAt } = one;
+  return { line, provenAt, unprovenSinceAt };
+}
+
 function recordOf(r: RecordView, said: Said, heldOf: HeldOf): RecordRow {
   const { approval, lastDrill, leftBehind, drill, maintenance } = r;
   const { name, mode, target, cname, retired, epoch, switchId, switchKind, decidedAt } = r;
@@ -398,7 +413,10 @@ function recordOf(r: RecordView, said: Said, heldOf: HeldOf): RecordRow {
       ...{ result: lastDrill.result, from: lastDrill.from, to: lastDrill.to, at: lastDrill.at },
       ...{ ms: lastDrill.ms, parts: [...lastDrill.parts], sentence: said(lastDrill.sentence) },
     },
-    providers: r.providers.map(({ seenAt: _at, epoch: _epoch, ...p }) => p),
+    providers: r.providers.map(({ seenAt: _at, epoch: _epoch, lines, ...p }) => ({
+      ...p,
+      ...(lines === undefined ? {} : { lines: lines.map(lineOf) }),
+    })),
     approval: approval && {
       ...{ id: approval.id, from: approval.from, to: approval.to, why: approval.why },
       ...{ votes: approval.votes, alternatives: [...approval.alternatives] },

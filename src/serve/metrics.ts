@@ -144,6 +144,12 @@ const families = {
     'Share of resolvers that providers which have not followed leave on the old answer.',
     'record',
   ),
+  detour_line_proven: gauge(
+    "1 once DNS has shown a line's users the target in force; 0: written, and not seen yet.",
+    'record',
+    'provider',
+    'line',
+  ),
   detour_objective_seconds: gauge(
     'Within so long the clients of the record are to be able to follow.',
     'record',
@@ -576,6 +582,10 @@ function drawRecord(set: Setter, view: RecordView): void {
     if (serves !== null) set('detour_provider_serves', 1, { record, provider, target: serves });
     for (const stage of stages) {
       set('detour_provider_stage', one.stage === stage ? 1 : 0, { record, provider, stage });
+    }
+    for (const { line, unprovenSinceAt, provenAt } of one.lines ?? []) {
+      if (unprovenSinceAt === null && provenAt === null) continue;
+      set('detour_line_proven', provenAt === null ? 0 : 1, { record, provider, line });
     }
     if (one.epoch !== undefined) set('detour_provider_epoch', one.epoch, { record, provider });
     for (const [stage, ms] of [

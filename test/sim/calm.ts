@@ -4,7 +4,7 @@
 import { parseMarker } from '../../src/core/marker.ts';
 import type { Command, CoreConfig, Name } from '../../src/core/model.ts';
 import type { StatusView } from '../../src/core/view.ts';
-import { leftBehind } from './lines.ts';
+import { leftBehind, valuesOf } from './lines.ts';
 import type { Replica } from './replica.ts';
 import { NOTHING, type SimVendor } from './vendors.ts';
 
@@ -12,7 +12,7 @@ interface Patient {
   readonly config: CoreConfig;
   readonly vendors: ReadonlyMap<string, SimVendor>;
   /** A text that a person who knows would leave there. */
-  isOurs(name: Name, text: string, value: Name | null): boolean;
+  isOurs(name: Name, text: string, values: readonly (Name | null)[]): boolean;
 }
 
 /** What is not in step with the leader, in words; empty when everything is. */
@@ -69,9 +69,9 @@ export function help({ records }: StatusView, at: Patient, say: (order: Command)
 function clean(name: Name, { config, vendors, isOurs }: Patient): void {
   for (const { provider } of config.records[name]!.publish) {
     const vendor = vendors.get(provider)!;
-    const { texts, cname } = vendor.at(name);
-    const value = cname?.value ?? null;
-    const ours = texts.filter((t) => isOurs(name, t.value, value));
+    const stand = vendor.at(name);
+    const { texts } = stand;
+    const ours = texts.filter((t) => isOurs(name, t.value, valuesOf(stand)));
     const epochOf = (text: string) => parseMarker(text)!.epoch;
     const kept = ours
       .map((t) => t.value)

@@ -25,7 +25,16 @@ import { paces } from './another.ts';
 import type { Timeline } from './clock.ts';
 import type { Plan } from './draw.ts';
 import type { Truth } from './faults.ts';
-import { hasGaps, isSplit, oneOf, straysIn, wrongOf } from './lines.ts';
+import {
+  hasGaps,
+  hasStrange,
+  isSplit,
+  oneOf,
+  straysIn,
+  valuesIn,
+  valuesOf,
+  wrongOf,
+} from './lines.ts';
 import { Answers } from './people.ts';
 import type { Reload, Replica, Watcher } from './replica.ts';
 import { groupsOf, isSound, quorumOf, requiredOf } from './sound.ts';
@@ -527,7 +536,7 @@ export class Checkers implements Watcher {
     const [text] = seen.markers;
     if (text === undefined || seen.markers.length > 1) return;
     const m = parseMarker(text);
-    const whose = this.#whose(rec, name, text, value);
+    const whose = this.#whose(rec, name, text, valuesIn(seen));
     if (whose === 'genuine') rec.heard.add(`${m!.epoch} ${m!.id}`);
     if (whose !== 'foreign') rec.heardTop = Math.max(rec.heardTop, m!.epoch);
     const isWhole = !hasGaps(this.#plan.config.records[name], vendor.name, seen);
@@ -566,13 +575,13 @@ export class Checkers implements Watcher {
     rec: RecordLog,
     name: Name,
     text: string,
-    value: Name | null,
+    values: readonly (Name | null)[],
   ): 'genuine' | 'ours' | 'foreign' {
     const m = parseMarker(text);
     const { cluster, signed } = this.#plan.config;
     if (m === null || m.cluster !== cluster) return 'foreign';
     const cname = this.#signed.get(`${name} ${text}`);
-    const isLed = cname === value || cname === this.#cnameOf(name, m.target);
+    const isLed = values.some((v) => v === cname) || cname === this.#cnameOf(name, m.target);
     if (signed && cname !== undefined && isLed) return 'genuine';
     const leftAt = rec.left.get(bare(m)) ?? Number.NEGATIVE_INFINITY;
     if (rec.own.has(bare(m)) || this.#timeline.now - leftAt < MINUTE) return 'ours';
@@ -638,7 +647,7 @@ export class Checkers implements Watcher {
     const isHere = placed !== undefined && placed.epoch >= rec.since;
     const text = from.markers[0];
     if (text !== undefined) {
-      if (this.#whose(rec, c.name, text, stands) === 'foreign') {
+      if (this.#whose(rec, c.name, text, valuesIn(from)) === 'foreign') {
         return this.fail('rule-25-foreign-untouched', `${at}: over ${text}`);
       }
       const was = parseMarker(text)!;
@@ -745,7 +754,7 @@ export class Checkers implements Watcher {
     const [text] = seen.markers;
     const m = parseMarker(text ?? '');
     if (m === null || rec.marker === null || seen.markers.length > 1) return false;
-    const whose = this.#whose(rec, name, text!, givenBy(seen));
+    const whose = this.#whose(rec, name, text!, valuesIn(seen));
     // Without a key a signature is one too many: an earlier version could not read it.
     const isPlain = !this.#plan.config.signed && m.mac === undefined;
     return bare(m) === bare(rec.marker) && (whose === 'genuine' || isPlain);
@@ -869,9 +878,10 @@ export class Checkers implements Watcher {
     const rec = actor.records.get(name);
     for (const { value: text } of before.texts) {
       // Where the value went first, the marker still stands beside it.
-      const value = this.#signed.get(`${name} ${text}`) ?? before.cname?.value ?? null;
+      const signed = this.#signed.get(`${name} ${text}`);
+      const values = signed === undefined ? valuesOf(before) : [signed];
       // Whoever has lost its store since it sent this was looked at when it sent it.
-      const isOurs = rec === undefined || this.#whose(rec, name, text, value) !== 'foreign';
+      const isOurs = rec === undefined || this.#whose(rec, name, text, values) !== 'foreign';
       if (!isOurs && !kept.has(text)) {
         this.fail('rule-25-foreign-untouched', `${at}: ${text.slice(0, 200)} is gone`);
       }
@@ -1357,10 +1367,11 @@ export class Checkers implements Watcher {
       const zone = vendor.zoneOf(name)!;
       if (vendor.sick.has(zone) || (vendor.turnedAt.get(zone) ?? 0) > decidedAt) return;
       const stands = vendor.at(name);
+      if (hasStrange(this.#plan.config.records[name], provider, stands)) return;
       const marker = highest(stands.texts);
       if (marker === null || stands.texts.length > 1) return;
-      const value = stands.cname?.value ?? null;
-      if (this.#whose(rec, name, stands.texts[0]!.value, value) === 'foreign') return;
+      const values = valuesOf(stands);
+      if (this.#whose(rec, name, stands.texts[0]!.value, values) === 'foreign') return;
       if (marker.epoch < d.epoch) {
         // Whatever is the matter with the others of this vendor, its zone is well.
         const rule = vendor.sick.size > 0 ? 'rule-24-a-zone-alone' : 'rule-16-retried-in-seconds';
@@ -1375,9 +1386,9 @@ export class Checkers implements Watcher {
   }
 
   /** Rule 25: a text at a vendor that a person who knows would leave there. */
-  isOurs(name: Name, text: string, value: Name | null): boolean {
+  isOurs(name: Name, text: string, values: readonly (Name | null)[]): boolean {
     const all = [...this.#logs.values()].flatMap((log) => log.records.get(name) ?? []);
-    return all.some((rec) => this.#whose(rec, name, text, value) !== 'foreign');
+    return all.some((rec) => this.#whose(rec, name, text, values) !== 'foreign');
   }
 
   /** Readings that met lines of one record which differ. */

@@ -522,8 +522,8 @@ class GroupWorld {
     const means = {
       config: this.#plan.config,
       vendors: this.#vendors,
-      isOurs: (name: Name, text: string, value: Name | null) =>
-        this.#checkers.isOurs(name, text, value),
+      isOurs: (name: Name, text: string, values: readonly (Name | null)[]) =>
+        this.#checkers.isOurs(name, text, values[0] ?? null),
     };
     help(leader.controller!.status(), means, (order) => {
       const id = `order-${++this.#orders}`;

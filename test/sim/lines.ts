@@ -112,6 +112,16 @@ export function leftBehind(
   return others.filter((line) => stand.lines[line]?.value !== wanted);
 }
 
+/** A line stands there that is not listed: it keeps all others from being written. */
+export function hasStrange(
+  record: RecordConfig | undefined,
+  vendor: string,
+  stand: Stand,
+): boolean {
+  const listed = listedOf(record, vendor);
+  return Object.keys(stand.lines).some((line) => !listed.includes(line));
+}
+
 /** What a replica must never do to lines: the rule that it breaks, and how. */
 export function wrongOf(
   record: RecordConfig | undefined,
@@ -135,6 +145,16 @@ export function wrongOf(
 export function straysIn({ cnames }: Seen, wanted: Name | null): readonly (Name | null)[] {
   const bare = cnames.every((c) => c.line !== undefined) ? [null] : [];
   return [...bare, ...cnames.flatMap((c) => (c.value === wanted ? [] : [c.value]))];
+}
+
+/** Every value that a reading gives; nothing is one of them. */
+export function valuesIn({ cnames }: Seen): readonly (Name | null)[] {
+  return cnames.length === 0 ? [null] : cnames.map((c) => c.value);
+}
+
+/** Every value that stands there. */
+export function valuesOf({ cname, lines }: Stand): readonly (Name | null)[] {
+  return [cname?.value ?? null, ...Object.values(lines).map((one) => one.value)];
 }
 
 /** The one value that all its lines give; null where they differ, or there is none. */

@@ -477,8 +477,8 @@ class World {
     const leader = this.#leader();
     const { config } = this.#plan;
     const vendors = this.#vendors;
-    const isOurs = (name: Name, text: string, value: Name | null) =>
-      this.#checkers.isOurs(name, text, value);
+    const isOurs: Parameters<typeof help>[1]['isOurs'] = (...asked) =>
+      this.#checkers.isOurs(...asked);
     if (leader !== null)
       help(leader.controller!.status(), { config, vendors, isOurs }, (order) =>
         leader.command(order),

@@ -337,6 +337,23 @@ function Chain({ row, origins }: Pick<Whole, 'row' | 'origins'>) {
   );
 }
 
+/** How many lines of a vendor were seen from outside, and which were not, and since when. */
+function Lines({ live, lines }: { readonly live: Live; readonly lines: LineRows }) {
+  const { say } = useSpeech();
+  const open = lines.filter(({ provenAt }) => provenAt === null);
+  const since = open.find(({ unprovenSinceAt }) => unprovenSinceAt !== null)?.unprovenSinceAt;
+  const names = open.map(({ line }) => line).join(', ');
+  return (
+    <p class="quiet">
+      {say('record.lines', { n: lines.length - open.length, all: lines.length })}{' '}
+      {open.length === 0 ? null : say('record.unseen', { lines: names })}{' '}
+      {since == null ? null : <Ago live={live} at={since} />}
+    </p>
+  );
+}
+
+type LineRows = NonNullable<ProviderRow['lines']>;
+
 /** Each vendor with what it serves, and the stages of the switch as they are ticked off. */
 function Serving({ live, row }: Pick<Whole, 'live' | 'row'>) {
   const { say, language } = useSpeech();
@@ -363,6 +380,7 @@ function Serving({ live, row }: Pick<Whole, 'live' | 'row'>) {
                     ? null
                     : say('record.servers', { n: p.serversRight, all: p.serversAsked })}
                 </span>
+                {p.lines === undefined ? null : <Lines lines={p.lines} live={live} />}
                 {p.problem === null ? null : (
                   <p class="evidence" lang="en">
                     {p.problem}

@@ -80,7 +80,7 @@ export interface Oddity {
 }
 
 /** Lines of a vendor: answers by the asker's network. */
-export interface AccountLines {
+interface AccountLines {
   /** Two at least, as the vendor spells them. */
   readonly others: readonly string[];
   /** A person at the console: this CNAME on one line, in place where one stands; null removes it. */

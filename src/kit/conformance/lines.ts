@@ -9,6 +9,7 @@ import type { Account } from './account.ts';
 import { eventually, marker, type Stage } from './stage.ts';
 
 type Lines = NonNullable<Account['lines']>;
+type Story = (what: string, run: (set: LineSet) => Promise<void>) => void;
 
 const A = 'a.example.com.';
 const B = 'b.example.com.';
@@ -16,7 +17,7 @@ const B = 'b.example.com.';
 export function lineStory(stage: Stage): void {
   const fallback = stage.capabilities.lines?.default;
   if (fallback === undefined) return;
-  const story = (what: string, run: (set: LineSet) => Promise<void>) => {
+  const story: Story = (what, run) => {
     test(`lines: ${what}`, async (t) => {
       const { lines } = stage.account;
       if (lines === undefined) return t.skip('missing: lines of the account');
@@ -80,10 +81,7 @@ export function lineStory(stage: Stage): void {
 }
 
 /** Others' lines, and who comes late. */
-function foreignStory(
-  stage: Stage,
-  story: (what: string, run: (set: LineSet) => Promise<void>) => void,
-): void {
+function foreignStory(stage: Stage, story: Story): void {
   /** Refused, and everything as it was. */
   const untouched = async (set: LineSet, change: Change): Promise<string> => {
     const { fault, reach } = stage.faultOf(await stage.put(change));
@@ -117,6 +115,11 @@ function foreignStory(
     await set.gives(name, { [set.second]: 'theirs.example.org.' }, 1);
   });
 
+  writerStory(stage, story);
+}
+
+/** Others who write, and what is lost on the way. */
+function writerStory(stage: Stage, story: Story): void {
   story('a stale writer loses on every line', async (set) => {
     const name = await set.begun();
     const from = await stage.see(name);

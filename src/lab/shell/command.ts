@@ -112,6 +112,7 @@ const usage = `detour lab: a small internet on loopback, with the daemon in fron
     --clouds 2|3                    clouds; a third one holds the last target of every record (2)
     --zones 1|2                     zones at every vendor; the second one is other.example (1)
     --also VENDOR[,VENDOR]          vendors beside route53, cloudflare and alidns: dnspod, google
+    --lines                         records stand on several lines where a vendor has them
     --needs                         hangzhou needs the object store of its cloud
     --roles                         accounts take a role at the token service of their cloud
     --port N                        the daemon's metrics and page at 127.0.0.1:N (a free port)
@@ -161,6 +162,7 @@ interface Flags {
   readonly clouds: number;
   readonly zones: number;
   readonly also: readonly VendorType[];
+  readonly lines: boolean;
   readonly needs: boolean;
   readonly roles: boolean;
   readonly port: number | null;
@@ -173,7 +175,8 @@ type Call =
 const optionsOf: Readonly<Record<string, readonly string[]>> = {
   start: [
     ...['json', 'no-daemon', 'demo', 'dir', 'help'],
-    ...['records', 'quotas', 'ttl', 'paths', 'clouds', 'zones', 'also', 'needs', 'roles', 'port'],
+    ...['records', 'quotas', 'ttl', 'paths', 'clouds', 'zones', 'also', 'lines', 'needs', 'roles'],
+    'port',
   ],
   break: ['how', 'share', 'dir', 'help'],
   heal: ['dir', 'help'],
@@ -207,6 +210,7 @@ function readArguments(argv: readonly string[]): Call {
     clouds: oneOf('clouds', values.clouds ?? '2', ['2', '3']),
     zones: oneOf('zones', values.zones ?? '1', ['1', '2']),
     also: someOf('also', values.also, otherVendors),
+    lines: values.lines ?? false,
     needs: values.needs ?? false,
     roles: values.roles ?? false,
     port: values.port === undefined ? null : wholeNumber('port', values.port, 1, 65_535),
@@ -238,6 +242,7 @@ function parseWords(argv: readonly string[]) {
         clouds: text,
         zones: text,
         also: text,
+        lines: yes,
         needs: yes,
         roles: yes,
         port: text,
@@ -435,9 +440,9 @@ async function open(
   }
   clearDirectory(place.lab);
 
-  const { records, quotas, ttl, paths, clouds, also, needs, roles } = flags;
+  const { records, quotas, ttl, paths, clouds, also, lines, needs, roles } = flags;
   const zones = flags.zones === 1 ? [] : [otherZone];
-  const lab = await startLab({ records, quotas, ttl, paths, clouds, also, zones });
+  const lab = await startLab({ records, quotas, ttl, paths, clouds, also, zones, lines });
   closers.push(() => lab.close());
   const listenPort = flags.port ?? (await freePort());
   const settings = labSettings(lab, { directory: place.lab, socket, listenPort, needs, roles });

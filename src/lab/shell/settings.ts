@@ -16,7 +16,7 @@ import {
 import { join } from 'node:path';
 import { type Lab, labRoles } from '../lab.ts';
 import { googleKeyFile } from '../vendors/google-tokens.ts';
-import type { LabVendor } from '../vendors/vendor.ts';
+import type { LabVendor, VendorType } from '../vendors/vendor.ts';
 import { LabError } from './control.ts';
 
 interface SettingsPlace {
@@ -145,13 +145,10 @@ function configText(lab: Lab, place: SettingsPlace, secret: (name: string) => st
     `        address: ${quote(origin.address)}`,
     '        expect: { status: 200 }',
   ]);
-  const also = Object.entries({ dp: lab.vendors.dnspod, gdns: lab.vendors.google });
-  const has = also.flatMap(([name, vendor]) => (vendor === undefined ? [] : [name]));
-  const publish = ['cf', 'r53', 'ali', ...has].join(', ');
   const records = lab.records.flatMap((record) => [
     `  ${bare(record.name)}:`,
     `    ttl: ${record.ttl}`,
-    `    publish: [${publish}]`,
+    `    publish: [${publishedAt(lab).join(', ')}]`,
     '    targets:',
     ...record.targets.map((t) => `      - { origin: ${t.origin}, cname: ${bare(t.cname)} }`),
     '    mode: steer',
@@ -195,6 +192,24 @@ function configText(lab: Lab, place: SettingsPlace, secret: (name: string) => st
   ].join('\n')}\n`;
 }
 
+/** Every account, with its lines where records stand on several. */
+function publishedAt(lab: Lab): readonly string[] {
+  const accounts = {
+    cf: 'cloudflare',
+    r53: 'route53',
+    ali: 'alidns',
+    dp: 'dnspod',
+    gdns: 'google',
+  };
+  return Object.entries(accounts).flatMap(([name, type]) => {
+    const vendor = lab.vendors[type as VendorType];
+    if (vendor === undefined) return [];
+    const others = Object.keys(lab.lines[vendor.type] ?? {});
+    const lines = [vendor.type === 'dnspod' ? '默认' : 'default', ...others].join(', ');
+    return others.length === 0 ? [name] : [`{ provider: ${name}, lines: [${lines}] }`];
+  });
+}
+
 /** The accounts, each with its secrets by reference. */
 function providerLines(
   lab: Lab,
@@ -216,6 +231,10 @@ function providerLines(
       `    endpoint: ${quote(vendor.api)}`,
       `    nameservers: [${vendor.dns.map(quote).join(', ')}]`,
       `    canary: detour-canary.${bare(lab.zone)}`,
+      ...Object.entries(lab.lines[vendor.type] ?? {}).map(
+        ([line, [range]], i) =>
+          `${i === 0 ? '    lineSubnets:\n' : ''}      ${line}: ${quote(range!)}`,
+      ),
     ];
   };
   return [

@@ -19,6 +19,7 @@ import {
   type LabVendor,
   Ledger,
   type Publish,
+  type RecordExtra,
   serverNames,
   startVendor,
   TokenBucket,
@@ -224,13 +225,20 @@ class Dnspod implements Dialect {
   }
 
   /** Records of other lines than the one edited are left alone, as at the console. */
-  edit(zone: string, records: readonly LabRecord[], name: string, type: string): void {
+  edit(
+    zone: string,
+    records: readonly LabRecord[],
+    name: string,
+    type: string,
+    extra: RecordExtra,
+  ): void {
     const domain = this.#named(zone);
     const sub = relative(domain.name, bareName(name));
     const next = new Map(domain.rows.now);
     const made = records.flatMap((record) => this.#fromRecord(domain.name, record));
+    const line = made[0]?.line ?? extra.line;
     const old = [...next.values()].filter(
-      (r) => r.sub === sub && r.type === type && (r.line === made[0]?.line || made.length === 0),
+      (r) => r.sub === sub && r.type === type && (line === undefined || r.line === line),
     );
     for (const { id } of old) next.delete(id);
     // A person changes a record in place: its id stays.
@@ -794,14 +802,14 @@ function checkBeside(rows: Rows, fields: Fields, self: number | null, { roll }: 
 
 // ---------------------------------------------------------------- records in DNS
 
-/** What everybody without a line of their own is given: enabled records of the default line. */
+/** What is given to whom: enabled records, those of the default line to all without one of theirs. */
 function served(domain: Domain, rows: Rows): RRset[] {
   const sets = new Map<string, RRset>();
   for (const row of rows.values()) {
-    if (!row.enabled || row.line !== '默认') continue;
+    if (!row.enabled) continue;
     const one = alone.get(row) ?? setOf(domain, row);
     alone.set(row, one);
-    const key = `${one.name} ${one.type}`;
+    const key = `${one.name} ${one.type} ${one.line ?? ''}`;
     const set = sets.get(key);
     sets.set(key, set === undefined ? one : { ...set, values: [...set.values, ...one.values] });
   }
@@ -811,7 +819,8 @@ function served(domain: Domain, rows: Rows): RRset[] {
 /** Every write of a domain is followed by a look at all of it, and most of it is as it was. */
 const alone = new WeakMap<Row, RRset>();
 
-function setOf(domain: Domain, { sub, type, value, ttl, mx }: Row): RRset {
+function setOf(domain: Domain, { sub, type, value, ttl, mx, line }: Row): RRset {
   const name = sub === '@' ? `${domain.name}.` : `${sub}.${domain.name}.`;
-  return { name, type, ttl, values: [presentation(type, { value, priority: mx })] };
+  const set = { name, type, ttl, values: [presentation(type, { value, priority: mx })] };
+  return line === '默认' ? set : { ...set, line };
 }
