@@ -31,6 +31,8 @@ export interface FirstRecord {
   readonly publish: readonly {
     readonly provider: string;
     readonly ttl: number;
+    /** On which lines it stands there; absent: on the default one alone. */
+    readonly lines?: readonly string[];
     readonly note: string | null;
   }[];
   /** Names of origins, the best first, each with where it was seen. */
@@ -164,6 +166,19 @@ function originLines({ name, cname, cloud, seen, host }: FirstOrigin): string[] 
   ];
 }
 
+function publishLine(
+  { provider, ttl, lines }: FirstRecord['publish'][number],
+  usual: number,
+): string {
+  if (ttl === usual && lines === undefined) return provider;
+  const own = [
+    `provider: ${provider}`,
+    ...(ttl === usual ? [] : [`ttl: ${ttl}`]),
+    ...(lines === undefined ? [] : [`lines: [${lines.map((l) => JSON.stringify(l)).join(', ')}]`]),
+  ];
+  return `{ ${own.join(', ')} }`;
+}
+
 function recordLines(record: FirstRecord, origins: readonly FirstOrigin[]): string[] {
   const { name, ttl, publish, targets } = record;
   const cnameOf = (origin: string) => bare(origins.find((one) => one.name === origin)!.cname);
@@ -177,7 +192,7 @@ function recordLines(record: FirstRecord, origins: readonly FirstOrigin[]): stri
     '    publish:',
     ...publish.flatMap((one) => [
       ...(one.note === null ? [] : comment('      ', 'seen', one.note)),
-      `      - ${one.ttl === ttl ? one.provider : `{ provider: ${one.provider}, ttl: ${one.ttl} }`}`,
+      `      - ${publishLine(one, ttl)}`,
     ]),
     '    # In order of preference; is that so?',
     '    targets:',

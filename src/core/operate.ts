@@ -261,7 +261,7 @@ function adoptPlan(
   const { cname } = r.config.targets.find((t) => t.origin === to)!;
   const plan = [...r.cells.values()].map((cell) => ({
     provider: cell.provider,
-    from: cell.reading === 'read' ? (cell.seen?.cname ?? null) : null,
+    from: cell.reading === 'read' ? fromOf(cell) : null,
     to: cname,
     ttl: cell.ttl,
     problem: cell.reading === 'read' ? (cell.problem?.sentence ?? null) : 'it cannot be read',
@@ -271,6 +271,11 @@ function adoptPlan(
     strange.length === 0 ? '' : `; overwrites what is no target of it: ${listOf(strange)}`;
   const tail = others === null ? '' : `; ${others}`;
   return { exit: 0, message: `would adopt ${r.name} on ${to}${what}${tail}`, detail };
+}
+
+/** What stands there: one value, or what stands on which line. */
+function fromOf({ standing: s, seen }: Cell): string | null {
+  return s !== null && 'split' in s ? givesSay(s) : (seen?.cname ?? null);
 }
 
 function pin(state: State, r: RecordState, c: Of<'pin'>, out: Step): Reply {

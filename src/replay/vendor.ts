@@ -9,6 +9,8 @@ import type { Answer, Change, Fault, Mark, Name, Refusal, Seen } from '../core/m
 /** What stands at a record's name and at its marker's name. */
 export interface Held {
   cname: { readonly value: Name; readonly ttl: number } | null;
+  /** On which lines beside the default one it stands as well, where it does on any. */
+  lines?: readonly string[];
   markers: string[];
   /** What else stands there and forbids a write. */
   refusal?: Refusal | null;
@@ -17,8 +19,9 @@ export interface Held {
 }
 
 export function seenOf(held: Held | undefined): Seen {
+  const { cname = null, lines = [] } = held ?? {};
   return {
-    cnames: held?.cname ? [{ ...held.cname }] : [],
+    cnames: cname === null ? [] : [{ ...cname }, ...lines.map((line) => ({ ...cname, line }))],
     markers: [...(held?.markers ?? [])],
     refusal: held?.refusal ?? null,
     ...(held?.company === undefined ? {} : { company: held.company }),
@@ -35,8 +38,14 @@ export function writeTo(records: Map<Name, Held>, change: Change): Answer<null> 
   }
   if (now.refusal !== null) return ofRecord({ kind: 'rejected', detail: now.refusal.sentence });
   const { cname, ttl, marker } = to;
-  records.set(name, { cname: { value: cname, ttl }, markers: [formatMarker(marker)] });
+  const held = { cname: { value: cname, ttl }, markers: [formatMarker(marker)] };
+  records.set(name, { ...held, ...othersOf(to.lines) });
   return { kind: 'answered', value: null };
+}
+
+/** Of the lines of a record those beside the default one. */
+export function othersOf(lines: readonly string[] | undefined): Pick<Held, 'lines'> {
+  return lines === undefined ? {} : { lines: lines.slice(1) };
 }
 
 type Failed = Extract<Answer<never>, { readonly kind: 'fault' }>;

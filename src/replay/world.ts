@@ -34,7 +34,7 @@ import type {
 import type { PathState } from '../core/state.ts';
 import type { Manner } from './outages.ts';
 import type { Affliction, Conditions } from './struck.ts';
-import { type Held, ofAccount, seenOf, writeTo } from './vendor.ts';
+import { type Held, ofAccount, othersOf, seenOf, writeTo } from './vendor.ts';
 
 /** What an API, a name server and a chain of names take, and how long a vendor takes to publish. */
 const READ_MS = 150;
@@ -121,8 +121,8 @@ export class World {
 
   /** Puts a record at all its vendors, unmarked, as its user would have made it. */
   hold(record: Name, cname: Name): void {
-    for (const { provider, ttl } of this.#config.records[record]!.publish) {
-      const held: Held = { cname: { value: cname, ttl }, markers: [] };
+    for (const { provider, ttl, lines } of this.#config.records[record]!.publish) {
+      const held: Held = { cname: { value: cname, ttl }, markers: [], ...othersOf(lines) };
       this.#vendors.get(provider)!.records.set(record, held);
       this.#serve(provider, record, held);
     }

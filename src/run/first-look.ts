@@ -21,6 +21,8 @@ export interface Sighting {
   readonly state: (typeof sightStates)[number];
   readonly facts: ZoneFacts | null;
   readonly values: readonly { readonly value: Name; readonly ttl: number }[];
+  /** On which lines it stands, the default one first; absent: on that alone. */
+  readonly lines?: readonly string[];
   /** The cluster of a marker that stands there. */
   readonly steeredBy: string | null;
   /** One clause; empty where the state says it all. */
@@ -194,10 +196,19 @@ async function sight(vendor: Vendor, name: Name, signal: AbortSignal): Promise<S
   return saw({
     state: cnames.length > 0 || refusal !== null ? 'found' : 'absent',
     facts,
-    values: cnames,
+    values: cnames.filter((c, i) => cnames.findIndex((o) => o.value === c.value) === i),
+    ...linesOf(provider, cnames),
     steeredBy: markersRead[0]?.cluster ?? (markers.length > 0 ? 'somebody' : null),
     detail: refusal?.sentence ?? '',
   });
+}
+
+function linesOf(
+  { capabilities: { lines } }: Provider,
+  cnames: Seen['cnames'],
+): Pick<Sighting, 'lines'> {
+  const others = new Set(cnames.flatMap((c) => c.line ?? []));
+  return others.size === 0 || lines === undefined ? {} : { lines: [lines.default, ...others] };
 }
 
 function ofFault({ kind, detail, cure }: Fault): Part {

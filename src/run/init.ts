@@ -331,6 +331,7 @@ function recordOf(
     .map((s) => ({
       provider: s.provider,
       ttl: s.values[0]?.ttl ?? Math.max(ttl, s.facts?.ttlMin ?? 0),
+      ...(s.lines === undefined ? {} : { lines: s.lines }),
       note: s.state === 'found' && s.detail === '' ? null : sentenceOf(s),
     }));
   const missing = [
