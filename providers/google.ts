@@ -112,6 +112,7 @@ const capabilities: Capabilities = {
     { permission: 'dns.resourceRecordSets.list', note: null },
     { permission: 'dns.changes.create', note: null },
     { permission: 'dns.resourceRecordSets.create', note: null },
+    { permission: 'dns.resourceRecordSets.update', note: null },
     { permission: 'dns.resourceRecordSets.delete', note: 'old and new are one change' },
   ],
   refuses: [
@@ -589,8 +590,8 @@ async function lookAtSoa(
 }
 
 /**
- * Deletes from the marker a text that was never written: the vendor looks at the keys first, and
- * refuses the change because it does not match. At that name, because a role may allow no other.
+ * Replaces at the marker a text that was never written: the vendor looks at the keys first, by what
+ * the change does, and refuses it whole because what it deletes does not match.
  */
 async function tryWriting(
   account: Account,
@@ -598,9 +599,11 @@ async function tryWriting(
   record: Name,
   signal: AbortSignal,
 ): Promise<ReachingFinding> {
-  const nothing = { name: markerName(record), ttl: 60, rrdatas: [`"never ${never()}"`] };
+  const nothing = () => {
+    return setOf('TXT', { name: markerName(record), ttl: 60, rrdatas: [`"never ${never()}"`] });
+  };
   const doing = `changes.create of nothing in ${zone.name}`;
-  const body = { deletions: [setOf('TXT', nothing)], additions: [] };
+  const body = { deletions: [nothing()], additions: [nothing()] };
   const result = await sendChange(account, zone, doing, body, signal);
   return fromProbe(zone.name, result.ok ? null : result);
 }
