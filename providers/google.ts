@@ -5,7 +5,6 @@
 // and never touch what a routing policy gives.
 
 import type { Agent } from 'node:http';
-import fetch from 'node-fetch';
 import { z } from 'zod';
 import { formatMarker, markerName } from '../src/core/marker.ts';
 import type { Change, FaultKind, Json, Name, Refusal, Seen } from '../src/core/model.ts';
@@ -41,6 +40,7 @@ import {
 } from './kit/fault.ts';
 import { googleCredentials, googleKeys } from './kit/google-keys.ts';
 import type { Keys } from './kit/held.ts';
+import { askJson, Refused } from './kit/json-http.ts';
 import { Listing } from './kit/listing.ts';
 import {
   fromProbe,
@@ -112,6 +112,7 @@ const capabilities: Capabilities = {
     { permission: 'dns.resourceRecordSets.list', note: null },
     { permission: 'dns.changes.create', note: null },
     { permission: 'dns.resourceRecordSets.create', note: null },
+    { permission: 'dns.resourceRecordSets.update', note: null },
     { permission: 'dns.resourceRecordSets.delete', note: 'old and new are one change' },
   ],
   refuses: [
@@ -329,19 +330,6 @@ function openAccount(chosen: GoogleSettings, context: AdapterContext): Account {
 /** Most bytes of one answer: 1000 sets are about 500 KB. */
 const answerMax = 8 << 20;
 
-/** What the vendor answers in the place of what was asked for. */
-class Refused extends Error {
-  readonly status: number;
-  readonly body: unknown;
-  readonly retryAfter: string | null;
-  constructor(status: number, body: unknown, retryAfter: string | null) {
-    super(`HTTP ${status}`);
-    this.status = status;
-    this.body = body;
-    this.retryAfter = retryAfter;
-  }
-}
-
 interface Asking<T> {
   readonly doing: string;
   /** Below the managed zones: `/ID/rrsets?name=…`. */
@@ -361,38 +349,17 @@ async function call<T>(account: Account, asking: Asking<T>): Promise<Called<T>> 
   const explain = (error: unknown): Trouble | null =>
     error instanceof Refused ? refusalTrouble(error, { doing, write }, account.keys) : null;
   const exchanging = { doing, write, signal, timeoutMs: account.timeoutMs, explain };
-  const answer = await exchange(exchanging, async (stop) => {
+  const answer = await exchange(exchanging, (stop) => {
     account.calls++;
-    const response = await fetch(account.base + path, {
-      method: write ? 'POST' : 'GET',
-      headers: {
-        ...{ authorization: `Bearer ${bearer.value}`, accept: 'application/json' },
-        ...(write ? { 'content-type': 'application/json' } : {}),
-      },
-      body: write ? JSON.stringify(change) : null,
-      agent: account.agent,
-      redirect: 'manual',
-      size: answerMax,
-      signal: stop,
-    });
-    const text = await response.text();
-    if (response.status === 200) return JSON.parse(text) as unknown;
-    throw new Refused(response.status, jsonOf(text), response.headers.get('retry-after'));
+    const { agent } = account;
+    const how = { agent, signal: stop, answerMax, bearer: bearer.value, post: change };
+    return askJson(account.base + path, how);
   });
   if (!answer.ok) return answer;
   const checked = shape.safeParse(answer.value);
   return checked.success
     ? done(checked.data)
     : garbled(doing, write, 'success was answered, but without what it must say');
-}
-
-/** Refusals of somebody between here and the vendor come as they like. */
-function jsonOf(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
-  }
 }
 
 /** What a reason of the vendor's means: how bad, how far, and what would cure it. */
@@ -623,8 +590,8 @@ async function lookAtSoa(
 }
 
 /**
- * Deletes from the marker a text that was never written: the vendor looks at the keys first, and
- * refuses the change because it does not match. At that name, because a role may allow no other.
+ * Replaces at the marker a text that was never written: the vendor looks at the keys first, by what
+ * the change does, and refuses it whole because what it deletes does not match.
  */
 async function tryWriting(
   account: Account,
@@ -632,9 +599,11 @@ async function tryWriting(
   record: Name,
   signal: AbortSignal,
 ): Promise<ReachingFinding> {
-  const nothing = { name: markerName(record), ttl: 60, rrdatas: [`"never ${never()}"`] };
+  const nothing = () => {
+    return setOf('TXT', { name: markerName(record), ttl: 60, rrdatas: [`"never ${never()}"`] });
+  };
   const doing = `changes.create of nothing in ${zone.name}`;
-  const body = { deletions: [setOf('TXT', nothing)], additions: [] };
+  const body = { deletions: [nothing()], additions: [nothing()] };
   const result = await sendChange(account, zone, doing, body, signal);
   return fromProbe(zone.name, result.ok ? null : result);
 }

@@ -5,8 +5,6 @@
 // credentials from the environment, and never send a key or a token in the clear.
 
 import { createPrivateKey, type KeyObject, sign } from 'node:crypto';
-import type { Agent } from 'node:http';
-import fetch from 'node-fetch';
 import { z } from 'zod';
 import type { AdapterContext } from '../../src/kit/extend.ts';
 import { type SecretRef, secretRef } from '../../src/kit/schema.ts';
@@ -24,6 +22,7 @@ import {
   type Trouble,
 } from './fault.ts';
 import { type Given, HeldKeys, type Keys } from './held.ts';
+import { askJson, jsonOf, Refused } from './json-http.ts';
 import type { Tunnels } from './proxy.ts';
 
 const cure = 'a reference to the JSON text of it, such as { file: PATH }';
@@ -157,15 +156,16 @@ function signedBy({ email, keyId, key }: ServiceAccount, more: object, nowMs: nu
 /** For the key of a service account (RFC 7523). */
 function exchanged(account: ServiceAccount, means: Means): Keys<string> {
   const { email, tokenUri, secrets } = account;
+  const kind = 'service-account-exchange';
   return given(
-    'service-account-exchange',
+    kind,
     [tokenUri],
     () => secrets,
     means,
-    async (post, wall) => {
-      const assertion = signedBy(account, { sub: email, scope, aud: tokenUri }, wall());
+    async (post, askedAt) => {
+      const assertion = signedBy(account, { sub: email, scope, aud: tokenUri }, askedAt);
       const grant_type = 'urn:ietf:params:oauth:grant-type:jwt-bearer';
-      return tokenIn(await post(tokenUri, { form: { grant_type, assertion } }), wall());
+      return tokenIn(await post(tokenUri, new URLSearchParams({ grant_type, assertion })), askedAt);
     },
   );
 }
@@ -211,21 +211,20 @@ function federated(ref: SecretRef, means: Means): Keys<string> {
   // One that is not there shows now, as any secret's.
   let subject = subjectOf(file, context);
   const secrets = () => [subject];
-  return given('workload-identity', urls, secrets, means, async (post, wall) => {
-    const askedAt = wall();
+  return given('workload-identity', urls, secrets, means, async (post, askedAt) => {
     subject = subjectOf(file, context);
-    const form = {
+    const form = new URLSearchParams({
       grant_type: 'urn:ietf:params:oauth:grant-type:token-exchange',
       requested_token_type: 'urn:ietf:params:oauth:token-type:access_token',
       ...{ audience: file.audience, subject_token_type: file.subject_token_type },
       subject_token: subject,
       scope: asAccount === undefined ? scope : cloudScope,
-    };
-    const own = tokenIn(await post(url, { form }), askedAt);
+    });
+    const own = tokenIn(await post(url, form), askedAt);
     if (asAccount === undefined) return own;
     const seconds = file.service_account_impersonation?.token_lifetime_seconds ?? tokenSeconds;
     const body = { scope: [scope], lifetime: `${seconds}s` };
-    const said = fieldsOf(await post(asAccount, { body, bearer: own.keys }));
+    const said = fieldsOf(await post(asAccount, body, own.keys));
     const { accessToken, expireTime } = said;
     const untilAt = Date.parse(String(expireTime));
     if (!isToken(accessToken) || Number.isNaN(untilAt)) throw new Unreadable();
@@ -247,25 +246,17 @@ function subjectOf({ credential_source: source }: CredentialFile, context: Adapt
   );
 }
 
-/** Posts a form or a JSON text; gives what came back with 200. Rejects with what went wrong. */
-type Post = (
-  url: string,
-  what: {
-    readonly form?: Readonly<Record<string, string>>;
-    readonly body?: object;
-    readonly bearer?: string;
-  },
-) => Promise<unknown>;
+/** Posts a form or an object; gives what came back with 200. Rejects with what went wrong. */
+type Post = (url: string, post: object | URLSearchParams, bearer?: string) => Promise<unknown>;
 
 function given(
   kind: string,
   urls: readonly string[],
   secrets: () => readonly string[],
   { context, tunnels }: Means,
-  ask: (post: Post, wall: () => number) => Promise<Given<string>>,
+  ask: (post: Post, askedAt: number) => Promise<Given<string>>,
 ): Keys<string> {
   const { clock, callTimeoutMs } = context;
-  const wall = () => clock?.wall() ?? Date.now();
   const agents = new Map(
     urls.map((url) => [url, agentFor(url, { keepAlive: false }, context, tunnels)]),
   );
@@ -274,7 +265,11 @@ function given(
   const held = new HeldKeys<string>({
     ...{ kind, from: 'google', doing, needs, clock },
     timeoutMs: urls.length * callTimeoutMs,
-    ask: (signal) => ask((url, what) => post(url, agents.get(url)!, what, signal), wall),
+    ask: (signal) => {
+      const post: Post = (url, what, bearer) =>
+        askJson(url, { agent: agents.get(url)!, signal, answerMax, post: what, bearer });
+      return ask(post, clock?.wall() ?? Date.now());
+    },
     explain: (error) => explain(error, doing),
     secretsOf: (token) => (token === null ? secrets() : [token]),
   });
@@ -290,50 +285,11 @@ function given(
   };
 }
 
-const answerMost = 65_536;
-
-/** What a token service refused. */
-class Refused extends Error {
-  readonly host: string;
-  readonly status: number;
-  readonly body: unknown;
-  readonly retryAfter: string | null;
-  constructor(host: string, status: number, body: unknown, retryAfter: string | null) {
-    super(`HTTP ${status}`);
-    this.host = host;
-    this.status = status;
-    this.body = body;
-    this.retryAfter = retryAfter;
-  }
-}
+/** Most bytes of one answer: a token has a few hundred. */
+const answerMax = 65_536;
 
 /** A success without a token. */
 class Unreadable extends Error {}
-
-async function post(
-  url: string,
-  agent: Agent,
-  { form, body, bearer }: Parameters<Post>[1],
-  signal: AbortSignal,
-): Promise<unknown> {
-  const type = form === undefined ? 'application/json' : 'application/x-www-form-urlencoded';
-  const response = await fetch(url, {
-    method: 'POST',
-    headers: {
-      ...{ 'content-type': type, accept: 'application/json' },
-      ...(bearer === undefined ? {} : { authorization: `Bearer ${bearer}` }),
-    },
-    body: form === undefined ? JSON.stringify(body) : new URLSearchParams(form).toString(),
-    agent,
-    redirect: 'manual',
-    size: answerMost,
-    signal,
-  });
-  const text = await response.text();
-  if (response.status === 200) return JSON.parse(text) as unknown;
-  const { status, headers } = response;
-  throw new Refused(hostOf(url), status, jsonOf(text), headers.get('retry-after'));
-}
 
 /** By status and code, never by a message: a refusal in the service's own form is of who asks. */
 function explain(error: unknown, doing: string): Trouble | null {
@@ -370,15 +326,6 @@ function hostOf(url: string): string {
 }
 
 // ---------------------------------------------------------------- files
-
-/** Undefined for what is no JSON: the parser's own words quote the text. */
-function jsonOf(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-}
 
 function placeOf(ref: SecretRef): string {
   if ('env' in ref) return `environment variable ${ref.env}`;

@@ -971,6 +971,7 @@ test('wrong words are exit 2 and say where the right ones are', () =>
       ['break', 'cloud'],
       ['break', 'planet', 'mars'],
       ['--paths', '2'],
+      ['--also', 'dyn'],
       ['--clouds', '4'],
       ['--zones', '3'],
       ['--vendors', '5'],

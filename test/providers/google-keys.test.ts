@@ -143,18 +143,21 @@ test('each kind is taken, and says what it needs and until when it holds', async
     const provider = open(kind);
     assert.equal(provider.key!().untilAt, null, 'nothing is asked before it is wanted');
     assert.equal(await reads(provider), 'answered', kind);
-    const { kind: word, needs, untilAt, why } = provider.key!();
-    const forMinutes = untilAt === null ? null : Math.round((untilAt - time.wall()) / minute);
-    said[kind] = [word, needs, forMinutes, why];
+    const { kind: word, needs, untilAt, lastsMs = null, why } = provider.key!();
+    const minutes = [untilAt === null ? null : untilAt - time.wall(), lastsMs].map((ms) =>
+      ms === null ? null : Math.round(ms / minute),
+    );
+    said[kind] = [word, needs, ...minutes, why];
     assert.doesNotMatch(JSON.stringify(provider.key!()), /ya29|PRIVATE|eyJ/);
   }
   const { hostname } = new URL(service.api);
   assert.deepEqual(said, {
-    signed: ['service-account', [], null, null],
-    exchanged: ['service-account-exchange', [hostname], 60, null],
-    federated: ['workload-identity', [hostname], 60, null],
-    impersonating: ['workload-identity', [hostname], 60, null],
-    'impersonating for 12 h': ['workload-identity', [hostname], 720, null],
+    // Minutes that what is held has, and that it goes on at worst once nobody answers there.
+    signed: ['service-account', [], null, null, null],
+    exchanged: ['service-account-exchange', [hostname], 60, 27, null],
+    federated: ['workload-identity', [hostname], 60, 27, null],
+    impersonating: ['workload-identity', [hostname], 60, 27, null],
+    'impersonating for 12 h': ['workload-identity', [hostname], 720, 654, null],
   });
   // A token signed here has asked nobody; the others one each, or two where they impersonate.
   assert.deepEqual(service.asked, ['oauth', 'sts', 'sts', 'iam', 'sts', 'iam']);

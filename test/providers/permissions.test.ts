@@ -16,7 +16,7 @@ const allowed: Readonly<Record<string, (permission: string) => readonly string[]
   dnspod: (permission) => [permission.replace('dnspod:', '')],
   // What a change does is permitted set by set.
   google: (permission) =>
-    /^dns\.resourceRecordSets\.(create|delete)$/.test(permission)
+    /^dns\.resourceRecordSets\.(create|update|delete)$/.test(permission)
       ? ['dns.changes.create']
       : [permission],
   cloudflare: (permission) =>

@@ -556,8 +556,8 @@ const zoneCases: Readonly<Record<string, readonly VendorCase[]>> = {
       tried: true,
     },
     {
-      title: 'an account that may not delete sets',
-      told: { deny: ['dns.resourceRecordSets.delete'] },
+      title: 'an account that may not replace sets',
+      told: { deny: ['dns.resourceRecordSets.update'] },
       word: 'write-permission',
       severity: 'bad',
       says: /HTTP 403 \(forbidden\)/,

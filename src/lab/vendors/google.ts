@@ -337,8 +337,10 @@ class Google implements Dialect {
   /** What a change does is permitted set by set. */
   #permit({ settings }: ManagedZone, { additions, deletions }: Wanted): void {
     const { deny = [] } = this.#options;
+    const [added, deleted] = [additions, deletions].map((sets) => sets.map(keyOf));
     const needed = [
       ...(additions.length > 0 ? ['dns.resourceRecordSets.create'] : []),
+      ...(added!.some((key) => deleted!.includes(key)) ? ['dns.resourceRecordSets.update'] : []),
       ...(deletions.length > 0 ? ['dns.resourceRecordSets.delete'] : []),
     ];
     if (needed.some((one) => deny.includes(one) || isDenied(settings, one))) throw forbidden();
