@@ -72,6 +72,8 @@ export type DelegationPlan =
       readonly closed: readonly string[];
       /** Seconds after which no resolver asks by the old set any more. */
       readonly ttlSeconds: number;
+      /** The same of those that go by the parent's set. */
+      readonly parentTtlSeconds: number;
       /** What the delegation is afterwards. */
       readonly left: readonly Name[];
     };
@@ -136,7 +138,15 @@ export function planDelegation(order: DelegationOrder, s: Situation): Delegation
     return refuse(`the marker of ${zone} would not fit into a TXT record`, cure);
   }
   const parent = isDone ? null : { from: s.parent, to: left, others: at.others };
-  return { kind: 'plan', marker, parent, left, ...apexesOf(order, s, { next, marker }) };
+  const parentTtlSeconds = s.parent.ttl ?? 0;
+  return {
+    kind: 'plan',
+    marker,
+    parent,
+    left,
+    parentTtlSeconds,
+    ...apexesOf(order, s, { next, marker }),
+  };
 }
 
 /** Why nobody may be taken out here, with its cure; null: it may. */

@@ -131,6 +131,7 @@ class Work {
     const detail = {
       ...{ zone: this.#order.zone, epoch, id: plan.marker.id, out: [...out], plan: rows },
       ...{ left: [...plan.left], ttlSeconds: plan.ttlSeconds, closed: [...plan.closed] },
+      parentTtlSeconds: plan.parentTtlSeconds,
     };
     if (isDry) return { exit: 0, message: `${this.#says(plan)}; nothing was done`, detail };
     return this.#write(plan, detail);
@@ -333,9 +334,10 @@ class Work {
     );
   }
 
-  #time({ ttlSeconds }: Planned): string {
+  #time({ ttlSeconds, parentTtlSeconds }: Planned): string {
     const how = this.#order.kind === 'evict' ? 'ask it no more' : 'ask it again';
-    return `resolvers ${how} within ${ttlSeconds} s, the TTL of the NS set`;
+    const own = ttlSeconds > parentTtlSeconds ? `, or ${ttlSeconds} s by an apex` : '';
+    return `resolvers ${how} within ${parentTtlSeconds} s, the TTL at the parent${own}`;
   }
 
   #closed({ closed }: Planned): readonly string[] {
