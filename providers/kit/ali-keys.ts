@@ -189,7 +189,7 @@ function held(
     close(): void;
   },
 ): Keys<AliKeys> {
-  const keys = new HeldKeys<AliKeys>({
+  return new HeldKeys<AliKeys>({
     kind,
     from: 'sts',
     doing: `${how.doing} of ${of.roleArn}`,
@@ -201,7 +201,6 @@ function held(
     secretsOf: (held) => (held === null ? how.secretsOf() : secretsIn(held)),
     closed: how.close,
   });
-  return keys;
 }
 
 function secretsIn({ accessKeyId, accessKeySecret, securityToken }: AliKeys): readonly string[] {

@@ -10,7 +10,7 @@ import type { FaultKind } from '../../src/core/model.ts';
 import type { KeyClock, KeyFacts } from '../../src/kit/extend.ts';
 import type { SecretRef } from '../../src/kit/schema.ts';
 import { SecretError } from '../../src/kit/secret.ts';
-import { type Called, done, exchange, failed, type Trouble } from './fault.ts';
+import { type Called, done, exchange, failed, type Scope, type Trouble } from './fault.ts';
 
 /** What requests are signed with: one and the same for ever, or held. */
 export interface Keys<K> {
@@ -115,7 +115,10 @@ export class HeldKeys<K> implements Keys<K> {
     const timeoutMs = 2 * this.#options.timeoutMs;
     const waiting = { doing, write: false, signal, timeoutMs, explain: () => null };
     const waited = await exchange(waiting, () => this.#renew());
-    return waited.ok ? waited.value : this.#troubleFrom(waited);
+    // Called off by who asked, it says nothing of the account.
+    return waited.ok
+      ? waited.value
+      : this.#troubleFrom(waited, signal.aborted ? 'zone' : 'account');
   }
 
   refused(): void {
@@ -218,13 +221,12 @@ export class HeldKeys<K> implements Keys<K> {
   }
 
   /** Nothing was asked of the vendor: it has refused nothing, and nothing is uncertain. */
-  #troubleFrom({ fault, scope }: Trouble): { readonly ok: false } & Trouble {
+  #troubleFrom({ fault }: Trouble, scope: Scope = 'account'): { readonly ok: false } & Trouble {
     const { kind, detail, cure, retryAfterMs } = fault;
     const refusals: readonly FaultKind[] = ['auth-suspect', 'rejected', 'conflict'];
     const as = refusals.includes(kind) ? 'auth-suspect' : 'unavailable';
     const more = { ...(cure === undefined ? {} : { cure }), retryAfterMs };
-    const how = scope === 'zone' && as === 'unavailable' ? scope : 'account';
-    return failed(how, as, `credentials: ${this.#options.from}: ${detail}`, more);
+    return failed(scope, as, `credentials: ${this.#options.from}: ${detail}`, more);
   }
 }
 

@@ -7335,8 +7335,8 @@ function laneWorks`,
     edits: [
       {
         file: 'providers/kit/held.ts',
-        find: 'return failed(how, as, `credentials: ',
-        replace: 'return failed(how, as, `',
+        find: 'return failed(scope, as, `credentials: ',
+        replace: 'return failed(scope, as, `',
       },
     ],
   },

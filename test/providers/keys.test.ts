@@ -15,6 +15,16 @@ import { aws, type KeyWorld, kinds, startKeyWorld, www } from '../parts/key-worl
 
 const quiet = new AbortController().signal;
 const HOUR = 3_600_000;
+// What the environment says is never heard: each of these would lead elsewhere.
+const evil = 'http://127.0.0.1:1';
+Object.assign(process.env, {
+  ...{ AWS_ENDPOINT_URL: evil, AWS_ENDPOINT_URL_STS: evil, http_proxy: evil, https_proxy: evil },
+  ...{ AWS_ACCESS_KEY_ID: 'EVIL', AWS_SECRET_ACCESS_KEY: 'EVIL', AWS_SESSION_TOKEN: 'EVIL' },
+  ...{ AWS_PROFILE: 'evil', AWS_REGION: 'evil-1', AWS_USE_FIPS_ENDPOINT: 'true' },
+  ...{ AWS_ROLE_ARN: 'evil', AWS_WEB_IDENTITY_TOKEN_FILE: '/evil', AWS_ROLE_SESSION_NAME: 'evil' },
+  ...{ AWS_EC2_METADATA_SERVICE_ENDPOINT: evil, AWS_CONTAINER_CREDENTIALS_FULL_URI: evil },
+  ...{ ALIBABA_CLOUD_ACCESS_KEY_ID: 'EVIL', ALIBABA_CLOUD_ACCESS_KEY_SECRET: 'EVIL' },
+});
 await import('@aws-sdk/client-route-53');
 await import('@aws-sdk/credential-providers');
 
@@ -69,6 +79,14 @@ describe('what a token service says', () => {
       /^auth-suspect: credentials: sts: AssumeRole of \S+other: HTTP 403 \(AccessD/,
     );
     assert.equal(world.r53.calls.length, before);
+  });
+
+  it('is of the whole account, and uncertain of nothing, where it is dead', async () => {
+    await world.awsSts.break('5xx');
+    const { [www]: answer } = await world.open('aws assume-role 1h').read([www], quiet);
+    await world.awsSts.heal();
+    assert.ok(answer?.kind === 'fault');
+    assert.deepEqual([answer.reach.kind, answer.fault.kind], ['account', 'unavailable']);
   });
 
   it('is so at Alibaba, too', async () => {
