@@ -36,7 +36,7 @@ import { type Rival, startRival } from './vendors/rival.ts';
 import { startRoute53 } from './vendors/route53.ts';
 import { Sessions } from './vendors/sessions.ts';
 import type { SigningKey } from './vendors/sigv4.ts';
-import type { LabVendor, UsualVendor, VendorType } from './vendors/vendor.ts';
+import type { LabVendor, UsualVendor, VendorOptions, VendorType } from './vendors/vendor.ts';
 import { LabZone, type LineRanges } from './vendors/zone.ts';
 
 /** The vendors of every lab. */
@@ -327,6 +327,42 @@ interface SteeredZone {
   readonly records: readonly LabRecord[];
 }
 
+/** What every vendor of one lab is started with. */
+type Shared = Omit<VendorOptions<never>, 'credentials'>;
+
+/** Keys that the token services gave, by cloud. */
+type LabSessions = Readonly<Record<'aws' | 'aliyun', Sessions>>;
+
+async function startVendors(
+  shared: (type: VendorType) => Shared,
+  credentials: LabCredentials,
+  sessions: LabSessions,
+  keep: <T extends LabVendor>(vendor: T) => T,
+): Promise<LabVendors> {
+  const { route53, cloudflare, alidns, dnspod, google } = credentials;
+  const own = {
+    route53: keep(
+      await startRoute53({ ...shared('route53'), credentials: route53, sessions: sessions.aws }),
+    ),
+    cloudflare: keep(await startCloudflare({ ...shared('cloudflare'), credentials: cloudflare })),
+    alidns: keep(
+      await startAlidns({ ...shared('alidns'), credentials: alidns, sessions: sessions.aliyun }),
+    ),
+  };
+  const also: Partial<Record<VendorType, LabVendor>> = {};
+  if (dnspod !== undefined) {
+    also.dnspod = keep(await startDnspod({ ...shared('dnspod'), indexLagMs, credentials: dnspod }));
+  }
+  if (google !== undefined) {
+    const { project, account } = google;
+    const tokens = new GoogleTokens(account);
+    also.google = keep(
+      await startGoogle({ ...shared('google'), credentials: { project, tokens } }),
+    );
+  }
+  return { ...own, ...also };
+}
+
 async function build(
   place: Place,
   wish: Wish,
@@ -360,43 +396,7 @@ async function build(
     resolve: (name: string) => addressesOf(name, at),
     ...ttlMinOf(type, wish.ttl),
   });
-  const google = credentials.google;
-  const vendors: LabVendors = {
-    route53: keep(
-      await startRoute53({
-        ...shared('route53'),
-        credentials: credentials.route53,
-        sessions: sessions.aws,
-      }),
-    ),
-    cloudflare: keep(
-      await startCloudflare({ ...shared('cloudflare'), credentials: credentials.cloudflare }),
-    ),
-    alidns: keep(
-      await startAlidns({
-        ...shared('alidns'),
-        credentials: credentials.alidns,
-        sessions: sessions.aliyun,
-      }),
-    ),
-    ...(credentials.dnspod === undefined
-      ? {}
-      : {
-          dnspod: keep(
-            await startDnspod({ ...shared('dnspod'), indexLagMs, credentials: credentials.dnspod }),
-          ),
-        }),
-    ...(google === undefined
-      ? {}
-      : {
-          google: keep(
-            await startGoogle({
-              ...shared('google'),
-              credentials: { project: google.project, tokens: new GoogleTokens(google.account) },
-            }),
-          ),
-        }),
-  };
+  const vendors = await startVendors(shared, credentials, sessions, keep);
   registry.push(...registryZones(at, vendors, servers, zones));
   const { lines } = wish;
   return new LoopbackLab(place, { root, ...servers, zones, lines, credentials, vendors }, opened);
@@ -418,7 +418,7 @@ interface Servers {
 
 interface Known {
   readonly credentials: LabCredentials;
-  readonly sessions: Readonly<Record<'aws' | 'aliyun', Sessions>>;
+  readonly sessions: LabSessions;
 }
 
 /** Everything that a probe may meet: clouds, reference points, ways out. */
