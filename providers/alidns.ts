@@ -5,10 +5,9 @@
 // must never delete a CNAME, never delete a text that is not one of Detour's claims, and never send
 // a write twice.
 
-import { createHash } from 'node:crypto';
 import { z } from 'zod';
-import { claimName, FIRST_ID, formatMarker, markerName, parseMarker } from '../src/core/marker.ts';
-import type { Change, Fault, Marker, Name, Refusal, Seen } from '../src/core/model.ts';
+import { claimName, formatMarker, markerName, parseMarker } from '../src/core/marker.ts';
+import type { Change, Fault, Name, Refusal, Seen } from '../src/core/model.ts';
 import { unrooted } from '../src/core/name.ts';
 import { companyIn } from '../src/dns/company.ts';
 import type {
@@ -26,6 +25,7 @@ import { tunnelsOf } from './kit/agents.ts';
 import { sideBySide } from './kit/batch.ts';
 import { below, shellWord } from './kit/by-hand.ts';
 import { ByZone, oneByOne } from './kit/by-zone.ts';
+import { type Claim, claimantOf, claimOf } from './kit/claim.ts';
 import { endpoint } from './kit/endpoint.ts';
 import { type Called, done, failed, fault, fieldsOf, garbled } from './kit/fault.ts';
 import { Listing } from './kit/listing.ts';
@@ -44,11 +44,11 @@ import {
 } from './kit/preflight.ts';
 import { type ProxySettings, proxy, refuseClearProxy } from './kit/proxy.ts';
 import type { Room, Told } from './kit/room.ts';
+import { type Found, type Listed, label, type RowsOf, readRows } from './kit/rows.ts';
 import {
-  Between,
+  apexRefused,
   delegatedAt,
   nameFrom,
-  namesBetween,
   spellings,
   unquoteText,
   type ZoneFinder,
@@ -156,21 +156,9 @@ export const alidns: ProviderType<AlidnsSettings> = {
 
 /** Records of one name that one page may carry; a name with more is refused. */
 const pageSize = 100;
-/** Names read at the same time. */
-const readsAtOnce = 4;
-/**
- * Reading one name costs two calls, listing one for each 500 records of the domain: more names than
- * a few are read by listing, as long as that takes no more than a call a name.
- */
-const listAboveNames = 3;
 const listPage = 500;
-const listPagesMax = 40;
-/** Names read one by one in one reading; what is left out is asked for again. */
-const byNameMax = 50;
 /** Changes at the same time: while one is written, others are read before and after. */
 const changesAtOnce = 4;
-/** Calls for each name read: its own, and its marker's. */
-const callsPerName = 2;
 /** Calls for each change: claim, three names read, two changes, three names read, the sweep. */
 const callsPerChange = 11;
 /** Claims of passed epochs deleted after one write; the rest waits for the next. */
@@ -209,11 +197,6 @@ interface Row {
   readonly remark: string | null;
 }
 
-interface Claim {
-  readonly epoch: number;
-  readonly id: string;
-}
-
 interface Claimed extends Claim {
   readonly row: Row;
 }
@@ -232,6 +215,12 @@ class Alidns implements Provider {
   readonly #api: PopApi;
   readonly #zones: ZoneFinder<Zone>;
   readonly #byZone: ByZone<Zone>;
+  readonly #rowsOf: RowsOf<Zone, Row> = {
+    rowsAt: (zone, name, signal) => this.#rows(zone, name, signal),
+    page: (zone, page, signal) => this.#page(zone, page, signal),
+    pageSize: listPage,
+    look,
+  };
   /** The last write of each domain: the vendor takes one at a time. */
   readonly #turns = new Map<string, Promise<void>>();
 
@@ -340,39 +329,14 @@ class Alidns implements Provider {
 
   // -------------------------------------------------------------- reading
 
-  async #readZone(
+  #readZone(
     zone: Zone,
     names: readonly Name[],
     room: Room,
     signal: AbortSignal,
   ): Promise<readonly Told<Seen>[]> {
     this.#askAgain(zone);
-    const listed =
-      names.length > listAboveNames
-        ? await this.#listZone(zone, names.length, room.half(), signal)
-        : done(null);
-    if (!listed.ok) return names.map(() => listed);
-    const told = new Map<Name, Told<Seen>>();
-    for (const name of names) {
-      const [at, marker] = [name, markerName(name)].map((n) => listed.value?.(n) ?? []);
-      const isHalf = (at!.length === 0) !== (marker!.length === 0);
-      // The other half may have slipped from one page to another: that must not look like an
-      // edit. Where all is missing a write would create it, and looks again before it does.
-      const cuts = namesBetween(zone.name, name).filter((n) => listed.value?.(n).some(isCut));
-      const found = { at: at!, marker: marker!, cuts };
-      if (listed.value !== null && !isHalf) told.set(name, done(look(zone, name, found)));
-    }
-    const rest = names.filter((name) => !told.has(name));
-    const between = new Between(zone.name, (name) => this.#rows(zone, name, signal));
-    const each = await oneByOne(rest, {
-      atOnce: readsAtOnce / callsPerName,
-      atMost: byNameMax,
-      room,
-      callsEach: (name) => callsPerName + between.missing(name),
-      work: (name) => this.#readName(zone, name, between, signal),
-    });
-    for (const [i, name] of rest.entries()) told.set(name, each[i]!);
-    return names.map((name) => told.get(name)!);
+    return readRows(zone, names, this.#rowsOf, { room, signal });
   }
 
   /** A blocked zone is asked for again each time: blocks are lifted. */
@@ -380,64 +344,18 @@ class Alidns implements Provider {
     if (zone.refusal !== null) this.#zones.forget(zone.name);
   }
 
-  async #readName(
-    zone: Zone,
-    name: Name,
-    between: Between<Rows>,
-    signal: AbortSignal,
-  ): Promise<Called<Seen>> {
-    if (name === zone.name) return done(look(zone, name, { at: [], marker: [], cuts: [] }));
-    const owners = [name, markerName(name)];
-    const [above, found] = await Promise.all([
-      between.above(name),
-      sideBySide(owners, owners.length, (n) => this.#rows(zone, n, signal)),
-    ]);
-    if (!above.ok) return above;
-    if (!found.ok) return found;
-    const [at, marker] = found.value as [Rows, Rows];
-    const cuts = above.value.flatMap(([owner, rows]) => (rows.some(isCut) ? [owner] : []));
-    return done(look(zone, name, { at, marker, cuts }));
-  }
-
-  /**
-   * The whole domain, by name; null when it is too long for so many names, or is seen to change
-   * while it is read.
-   */
-  async #listZone(
-    zone: Zone,
-    names: number,
-    room: Room,
-    signal: AbortSignal,
-  ): Promise<Called<((name: Name) => Rows) | null>> {
+  /** One page of the whole domain. */
+  async #page(zone: Zone, page: number, signal: AbortSignal) {
     const action = 'DescribeDomainRecords';
-    const pagesMax = Math.min(listPagesMax, names);
-    if (!zone.listing.isWorth(pagesMax)) return done(null);
-    const rows = new Map<string, RowAt>();
-    let total: number | null = null;
-    for (let page = 1; page === 1 || rows.size < total!; page++) {
-      if (!room.take(1)) {
-        zone.listing.isSlow();
-        return done(null);
-      }
-      const answer = await this.#api.call(
-        { action, about: zone.name, write: false },
-        { DomainName: zone.id, PageNumber: page, PageSize: listPage },
-        signal,
-      );
-      if (!answer.ok) return answer;
-      const part = rowsFrom(answer.value);
-      if (part === null) return garbled(`${action} of ${zone.name}`, false, listsNothing);
-      const before = rows.size;
-      for (const row of part) rows.set(row.id, row);
-      const count = Number(answer.value['TotalCount']);
-      total ??= count;
-      const isTooLong = !(count <= listPage * pagesMax);
-      if (isTooLong) zone.listing.takes(pagesMax + 1);
-      const isMoving = count !== total || rows.size !== before + part.length;
-      if (isTooLong || isMoving || (part.length === 0 && count > 0)) return done(null);
-    }
-    const byLabel = Map.groupBy(rows.values(), (row) => row.rr);
-    return done((name) => byLabel.get(label(zone, name)) ?? []);
+    const answer = await this.#api.call(
+      { action, about: zone.name, write: false },
+      { DomainName: zone.id, PageNumber: page, PageSize: listPage },
+      signal,
+    );
+    if (!answer.ok) return answer;
+    const rows = rowsFrom(answer.value);
+    if (rows === null) return garbled(`${action} of ${zone.name}`, false, listsNothing);
+    return done({ rows, total: Number(answer.value['TotalCount']) });
   }
 
   /** Every record at exactly this name: the vendor's own search is a fuzzy one. */
@@ -668,19 +586,11 @@ class Alidns implements Provider {
 }
 
 type Rows = readonly Row[];
-type RowAt = Row & { readonly rr: string };
+type RowAt = Listed<Row>;
 
 // ---------------------------------------------------------------- what stands, what may be written
 
-/** What stands at a name and at its marker's. */
-interface Found {
-  readonly at: Rows;
-  readonly marker: Rows;
-  /** The names between it and its zone at which a zone of others begins. */
-  readonly cuts: readonly Name[];
-}
-
-function look(zone: Zone, name: Name, { at, marker, cuts }: Found): Seen {
+function look(zone: Zone, name: Name, { at, marker, cuts }: Found<Row>): Seen {
   const [cut] = cuts;
   const cnames = at.filter((r) => r.type === 'CNAME');
   return {
@@ -688,7 +598,7 @@ function look(zone: Zone, name: Name, { at, marker, cuts }: Found): Seen {
     markers: marker.filter((r) => r.type === 'TXT').map(text),
     refusal:
       zone.refusal ??
-      apex(zone, name) ??
+      apexRefused(zone, name) ??
       (cut === undefined ? null : delegatedAt(cut, name)) ??
       refusalAt(name, at, 'CNAME') ??
       refusalAt(markerName(name), marker, 'TXT'),
@@ -699,17 +609,6 @@ function look(zone: Zone, name: Name, { at, marker, cuts }: Found): Seen {
     // A write reads again and uses the ids of that moment: ids of an old reading prove nothing.
     ref: null,
   };
-}
-
-/** Of what stands above a name: a paused one gives nothing to anybody. */
-function isCut({ type, enabled }: Row): boolean {
-  return type === 'NS' && enabled;
-}
-
-function apex(zone: Zone, name: Name): Refusal | null {
-  if (name !== zone.name) return null;
-  const sentence = `${name} is the apex of its zone: a CNAME there hides the zone's mail and more`;
-  return { word: 'apex', sentence: `${sentence}; steer a name below it` };
 }
 
 function refusalAt(name: Name, rows: Rows, wanted: 'CNAME' | 'TXT'): Refusal | null {
@@ -743,7 +642,7 @@ function refusalAt(name: Name, rows: Rows, wanted: 'CNAME' | 'TXT'): Refusal | n
 
 /** Why a change cannot be made as it is, before anything is asked; null when it can. */
 function unwritable(zone: Zone, { name, from, to }: Change): Called<never> | null {
-  const refusal = from.refusal ?? zone.refusal ?? apex(zone, name);
+  const refusal = from.refusal ?? zone.refusal ?? apexRefused(zone, name);
   if (refusal !== null) return failed('record', 'rejected', refusal.sentence);
   if (from.cnames.length > 1 || from.markers.length > 1) {
     const detail = `more than one value stands at ${name} or its marker`;
@@ -840,21 +739,6 @@ function sameList(a: readonly string[], b: readonly string[]): boolean {
 function describe({ cnames, markers }: Seen): string {
   const value = cnames.map((c) => `${shown(c.value)} (TTL ${c.ttl})`).join(' and ');
   return `now ${value === '' ? 'nothing' : value}, ${markers.length} marker(s)`;
-}
-
-function claimOf(marker: Marker): Claim {
-  return { epoch: marker.epoch, id: claimantOf(marker)! };
-}
-
-/**
- * Who claims: the switch's own id, so that a retry knows its claim from a rival's. All first
- * markers of a record bear one id, so those are told apart by all that they say. Null for a text
- * that is no marker: nobody claimed with it.
- */
-function claimantOf(marker: Marker | null): string | null {
-  if (marker === null) return null;
-  if (marker.id !== FIRST_ID) return marker.id;
-  return createHash('sha256').update(formatMarker(marker)).digest('hex').slice(0, 32);
 }
 
 // ---------------------------------------------------------------- the vendor's shapes
@@ -954,11 +838,6 @@ function text({ value }: Row): string {
 
 function nameOf(value: string): Name {
   return nameFrom(value);
-}
-
-/** The vendor's RR: the name without its zone. */
-function label(zone: Zone, name: Name): string {
-  return name.slice(0, -(zone.name.length + 1));
 }
 
 // ---------------------------------------------------------------- waiting

@@ -5,6 +5,7 @@
 import type { ProviderType } from '../src/kit/extend.ts';
 import { alidns } from './alidns.ts';
 import { cloudflare } from './cloudflare.ts';
+import { dnspod } from './dnspod.ts';
 import { powerdns } from './powerdns.ts';
 import { rfc2136 } from './rfc2136.ts';
 import { route53 } from './route53.ts';
@@ -17,6 +18,7 @@ export const providerTypes: Readonly<Record<string, ProviderType<unknown>>> = {
   route53,
   cloudflare,
   alidns,
+  dnspod,
   rfc2136,
   powerdns,
 };

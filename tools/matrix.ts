@@ -33,6 +33,7 @@ const measured: Readonly<Record<string, Measured>> = {
   route53: never,
   cloudflare: never,
   alidns: { interleavings: 1000, relapses: 6, worstMs: 180, worstCalls: 28, alone: 0 },
+  dnspod: { interleavings: 1000, relapses: 6, worstMs: 999, worstCalls: 47, alone: 2 },
   // On BIND, on Knot and on PowerDNS.
   rfc2136: never,
   powerdns: { interleavings: 1000, relapses: 52, worstMs: 564, worstCalls: 20, alone: 0 },

@@ -7,9 +7,16 @@ import type { Change, Seen } from '../../src/core/model.ts';
 import { toName } from '../../src/kit/schema.ts';
 import { type Called, done, failed, fault, type Trouble } from './fault.ts';
 
-/** Whether the CNAME is what is wanted: the one value, under the one TTL. */
-export function isCname({ cnames }: Seen, { cname, ttl }: Change['to']): boolean {
-  return cnames.length === 1 && cnames[0]!.value === cname && cnames[0]!.ttl === ttl;
+/** Whether the CNAME is what is wanted: the one value, under the one TTL, on each line. */
+export function isCname(seen: Seen, { cname, ttl, lines = [''] }: Change['to']): boolean {
+  const { cnames } = seen;
+  const isEach = cnames.length === lines.length && !isTwice(seen);
+  return isEach && cnames.every((c) => c.value === cname && c.ttl === ttl);
+}
+
+/** Whether more than one CNAME stands on one line. */
+function isTwice({ cnames }: Seen): boolean {
+  return new Set(cnames.map(({ line }) => line)).size < cnames.length;
 }
 
 /** Whether CNAME and marker both are what is wanted. */
@@ -21,7 +28,10 @@ export function isWritten(seen: Seen, to: Change['to']): boolean {
 /** Whether two readings saw the same values, in whatever order. */
 export function isSame(a: Seen, b: Seen): boolean {
   const plain = ({ cnames, markers }: Seen) =>
-    JSON.stringify([cnames.map((c) => `${c.value} ${c.ttl}`).sort(), [...markers].sort()]);
+    JSON.stringify([
+      cnames.map((c) => JSON.stringify([c.value, c.ttl, c.line])).sort(),
+      [...markers].sort(),
+    ]);
   return plain(a) === plain(b);
 }
 
@@ -48,7 +58,7 @@ export async function guarded<S extends Seen>(
   { see, apply }: { see(): Promise<Called<S>>; apply(now: S): Promise<Called<null>> },
 ): Promise<Called<null>> {
   if (from.refusal !== null) return failed('record', 'rejected', from.refusal.sentence);
-  if (from.cnames.length > 1 || from.markers.length > 1) {
+  if (isTwice(from) || from.markers.length > 1) {
     const detail = `more than one value stands at ${name} or its marker`;
     return failed('record', 'rejected', detail, { cure: 'leave exactly one of each' });
   }

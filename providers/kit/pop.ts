@@ -5,11 +5,12 @@
 // never decide by a message, and never show one: that of SignatureDoesNotMatch quotes the signed
 // request, access key and all.
 
-import type { ClientRequest, Agent as HttpAgent, IncomingMessage } from 'node:http';
+import type { Agent as HttpAgent } from 'node:http';
 import RPCClient from '@alicloud/pop-core';
 import type { FaultKind } from '../../src/core/model.ts';
 import type { AdapterContext } from '../../src/kit/extend.ts';
 import { agentFor } from './agents.ts';
+import { boundAnswers } from './answers.ts';
 import {
   exchange,
   failed,
@@ -81,7 +82,7 @@ export class PopApi {
     // a write uncertain for nothing.
     const idle = { keepAlive: true, maxSockets: 8, maxFreeSockets: 4, timeout: 3000 };
     this.#agent = agentFor(base, idle, context, tunnels);
-    bound(this.#agent);
+    boundAnswers(this.#agent, answerMax);
     this.#client = new VerboseClient(
       { endpoint: base, apiVersion: version, accessKeyId, accessKeySecret },
       true,
@@ -148,29 +149,6 @@ export class PopApi {
 /** The SDK's objects have no prototype, so that `Number` and `String` of one throw. */
 function plain(body: unknown): unknown {
   return JSON.parse(JSON.stringify(body) ?? 'null');
-}
-
-/**
- * Cuts off an answer that grows past `answerMax`: httpx, below pop-core, gathers without end. A
- * compressed answer was never asked for, and would grow after it was counted: it is not unfolded.
- */
-function bound(agent: HttpAgent): void {
-  const open = agent as unknown as { addRequest(request: ClientRequest, ...more: unknown[]): void };
-  const add = open.addRequest.bind(agent);
-  open.addRequest = (request, ...more) => {
-    request.once('response', (response: IncomingMessage) => {
-      delete response.headers['content-encoding'];
-      let bytes = 0;
-      // Counting starts when the reader's own listening does, so that it misses nothing.
-      response.once('resume', () => {
-        response.on('data', (chunk: Buffer) => {
-          bytes += chunk.length;
-          if (bytes > answerMax) response.destroy(new Error('the answer is too long'));
-        });
-      });
-    });
-    add(request, ...more);
-  };
 }
 
 const noDomain = /^(InvalidDomainName|IncorrectDomainUser$|DomainNotExist)/;

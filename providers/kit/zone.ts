@@ -97,6 +97,13 @@ export function delegatedAt(cut: Name, name: Name): Refusal {
   return { word: 'delegated', sentence };
 }
 
+/** Why a zone's own name is not steered; null for any other name. */
+export function apexRefused(zone: { readonly name: Name }, name: Name): Refusal | null {
+  if (name !== zone.name) return null;
+  const sentence = `${name} is the apex of its zone: a CNAME there hides the zone's mail and more`;
+  return { word: 'apex', sentence: `${sentence}; steer a name below it` };
+}
+
 /** Longest text that fits one character-string (RFC 1035, 3.3), in bytes. */
 export const textMax = 255;
 

@@ -26,6 +26,7 @@ import { isPathFault, type LabPath, pathFaults, startPath } from './clouds/paths
 import { LabError, type Scope, scopes } from './shell/control.ts';
 import { startAlidns } from './vendors/alidns.ts';
 import { startCloudflare } from './vendors/cloudflare.ts';
+import { startDnspod } from './vendors/dnspod.ts';
 import { type Nameserver, startNameserver } from './vendors/nameserver.ts';
 import { type Rival, startRival } from './vendors/rival.ts';
 import { startRoute53 } from './vendors/route53.ts';
@@ -33,13 +34,17 @@ import type { SigningKey } from './vendors/sigv4.ts';
 import type { LabVendor, VendorType } from './vendors/vendor.ts';
 import { LabZone } from './vendors/zone.ts';
 
-export const vendorTypes: readonly VendorType[] = ['route53', 'cloudflare', 'alidns'];
+/** Those of every lab; a fourth one is there on request. */
+export type ReadyVendor = Exclude<VendorType, 'dnspod'>;
+export const vendorTypes: readonly ReadyVendor[] = ['route53', 'cloudflare', 'alidns'];
+const everyType: readonly VendorType[] = [...vendorTypes, 'dnspod'];
 
 /** The names that the ready configuration gives to the accounts at the vendors. */
 const providerNames: Readonly<Record<VendorType, string>> = {
   route53: 'r53',
   cloudflare: 'cf',
   alidns: 'ali',
+  dnspod: 'dp',
 };
 
 export interface LabOptions {
@@ -53,6 +58,8 @@ export interface LabOptions {
   readonly paths?: number;
   /** Clouds, 2 or 3; 2 unless set. The third has the last target of every record. */
   readonly clouds?: number;
+  /** DNS vendors, 3 or 4; 3 unless set. The fourth is DNSPod. */
+  readonly vendors?: number;
   /** More zones at every vendor, beside `gslb.example.net`; none unless set. */
   readonly zones?: readonly ZoneWish[];
 }
@@ -83,9 +90,12 @@ interface LabCredentials {
   readonly route53: { readonly accessKeyId: string; readonly secretAccessKey: string };
   readonly cloudflare: { readonly apiToken: string };
   readonly alidns: { readonly accessKeyId: string; readonly accessKeySecret: string };
+  readonly dnspod: { readonly secretId: string; readonly secretKey: string };
   /** The key that the object stores of every cloud know. */
   readonly stores: SigningKey;
 }
+
+type LabVendors = Readonly<Record<ReadyVendor, LabVendor> & Partial<Record<VendorType, LabVendor>>>;
 
 export interface Lab {
   /** First three octets of every address: `127.81.7`. */
@@ -99,7 +109,9 @@ export interface Lab {
   /** Addresses of the root. */
   readonly roots: readonly string[];
   readonly root: Nameserver;
-  readonly vendors: Readonly<Record<VendorType, LabVendor>>;
+  readonly vendors: LabVendors;
+  /** Which vendors there are. */
+  readonly vendorTypes: readonly VendorType[];
   /** The primary cloud first. */
   readonly clouds: readonly string[];
   readonly origins: readonly Origin[];
@@ -178,6 +190,7 @@ const vendorOctet: Readonly<Record<VendorType, number>> = {
   route53: 51,
   cloudflare: 61,
   alidns: 71,
+  dnspod: 74,
 };
 
 function vendorHosts(type: VendorType): readonly Name[] {
@@ -187,15 +200,17 @@ function vendorHosts(type: VendorType): readonly Name[] {
 /** Names that the registry needs, so that no zone may take them over. */
 const registryNames: readonly Name[] = [
   ...['example.', 'net.', 'example.net.', registryHost],
-  ...vendorTypes.flatMap(vendorHosts),
+  ...everyType.flatMap(vendorHosts),
 ];
 
 const allOctets = [
-  ...[1, 51, 52, 53, 61, 62, 63, 71, 72, 73],
+  ...[1, 51, 52, 53, 61, 62, 63, 71, 72, 73, 74, 75, 76],
   ...sites.map((s) => s.octet),
   ...Object.values({ ...storeOctets, ...apiOctets, ...referenceOctets }),
   ...ways.map((w) => w.octet),
 ];
+/** For how long DNSPod's lists do not show a new record; the real ones need up to 30 s. */
+const indexLagMs = 3000;
 /** How often a second writer writes. */
 const rivalMs = 5000;
 const attempts = 12;
@@ -218,6 +233,10 @@ export async function startLab(options: LabOptions = {}): Promise<Lab> {
   if (cloudCount !== 2 && cloudCount !== clouds.length) {
     throw new LabError(`clouds: expected 2 or ${clouds.length}`, 2);
   }
+  const vendors = options.vendors ?? vendorTypes.length;
+  if (vendors < vendorTypes.length || vendors > everyType.length) {
+    throw new LabError(`vendors: expected ${vendorTypes.length} or ${everyType.length}`, 2);
+  }
   const wish: Wish = {
     count,
     ttl,
@@ -225,6 +244,7 @@ export async function startLab(options: LabOptions = {}): Promise<Lab> {
     paths: paths === 1 ? 0 : paths,
     clouds: clouds.slice(0, cloudCount),
     zones: options.zones ?? [],
+    vendors: everyType.slice(0, vendors),
   };
   const zones = labZones(wish);
   for (let attempt = 1; ; attempt++) {
@@ -255,6 +275,7 @@ interface Wish {
   readonly paths: number;
   readonly clouds: readonly string[];
   readonly zones: readonly ZoneWish[];
+  readonly vendors: readonly VendorType[];
 }
 
 /** A zone with the records that are steered in it. */
@@ -301,6 +322,13 @@ async function build(
       await startCloudflare({ ...shared('cloudflare'), credentials: credentials.cloudflare }),
     ),
     alidns: keep(await startAlidns({ ...shared('alidns'), credentials: credentials.alidns })),
+    ...(wish.vendors.includes('dnspod')
+      ? {
+          dnspod: keep(
+            await startDnspod({ ...shared('dnspod'), indexLagMs, credentials: credentials.dnspod }),
+          ),
+        }
+      : {}),
   };
   registry.push(...registryZones(at, vendors, servers, zones));
   return new LoopbackLab(place, { root, ...servers, zones, credentials, vendors }, opened);
@@ -370,7 +398,7 @@ interface Parts extends Servers {
   readonly root: Nameserver;
   readonly zones: readonly SteeredZone[];
   readonly credentials: LabCredentials;
-  readonly vendors: Readonly<Record<VendorType, LabVendor>>;
+  readonly vendors: LabVendors;
 }
 
 class LoopbackLab implements Lab {
@@ -380,7 +408,8 @@ class LoopbackLab implements Lab {
   readonly dnsPort: number;
   readonly roots: readonly string[];
   readonly root: Nameserver;
-  readonly vendors: Readonly<Record<VendorType, LabVendor>>;
+  readonly vendors: LabVendors;
+  readonly vendorTypes: readonly VendorType[];
   readonly clouds: readonly string[];
   readonly origins: readonly Origin[];
   readonly records: readonly LabRecord[];
@@ -399,6 +428,7 @@ class LoopbackLab implements Lab {
     this.root = parts.root;
     this.roots = [parts.root.address];
     this.vendors = parts.vendors;
+    this.vendorTypes = everyType.filter((type) => type in parts.vendors);
     this.origins = parts.origins;
     this.stores = parts.stores;
     this.apis = parts.apis;
@@ -450,7 +480,7 @@ class LoopbackLab implements Lab {
 
   async heal(scope: Scope | null, name: string): Promise<string> {
     if (scope === null) {
-      for (const type of vendorTypes) this.#healVendor(type);
+      for (const type of this.vendorTypes) this.#healVendor(type);
       await Promise.all([...this.#all(), ...this.paths].map((part) => part.heal()));
       return 'everything is healed';
     }
@@ -461,7 +491,7 @@ class LoopbackLab implements Lab {
     }
     if (scope === 'zone') {
       const { type, zone } = this.#zone(name);
-      this.vendors[type].zoneFault(zone, null);
+      this.#at(type).zoneFault(zone, null);
       return `zone ${zoneWord(type, zone)} is healed`;
     }
     const isWay = scope === 'path' || scope === 'uplink';
@@ -479,7 +509,7 @@ class LoopbackLab implements Lab {
       const known = targets.map((t) => t.origin).join(', ');
       throw new LabError(`${value} is no DNS name and none of the targets ${known}`, 2);
     }
-    this.vendors[type].edit(name, 'CNAME', cname, ttl);
+    this.#at(type).edit(name, 'CNAME', cname, ttl);
     const what = cname === null ? 'removed' : `changed to ${cname}`;
     return `${name} was ${what} by hand at ${type}`;
   }
@@ -494,7 +524,7 @@ class LoopbackLab implements Lab {
   vendorFault(type: VendorType): string | null {
     const protects = (this.#protected.get(type)?.size ?? 0) > 0;
     const words = [
-      this.vendors[type].broken,
+      this.#at(type).broken,
       this.#rivals.has(type) ? 'second-writer' : null,
       protects ? 'protected' : null,
     ].filter((word) => word !== null);
@@ -507,8 +537,12 @@ class LoopbackLab implements Lab {
     await Promise.all(this.#opened.map((close) => close()));
   }
 
+  #at(type: VendorType): LabVendor {
+    return this.vendors[type]!;
+  }
+
   #breakVendor(type: VendorType, how: string): string {
-    const vendor = this.vendors[type];
+    const vendor = this.#at(type);
     if (how === 'partial-batch') throw new LabError(noPartialBatch, 2);
     if (how === 'second-writer') {
       this.#rivals.get(type)?.close();
@@ -525,26 +559,26 @@ class LoopbackLab implements Lab {
 
   #breakZone(name: string, how: string): string {
     const { type, zone } = this.#zone(name);
-    const vendor = this.vendors[type];
+    const vendor = this.#at(type);
     if (!vendor.zoneFaults.includes(how)) throw unknownFault('zone', how, vendor.zoneFaults);
     vendor.zoneFault(zone, how);
     return `zone ${zoneWord(type, zone)} is broken: ${how}, it ${zoneWords[how] ?? 'fails'}`;
   }
 
   #protect(type: VendorType, name: Name): void {
-    if (type === 'cloudflare') {
-      throw new LabError('cloudflare protects no single record: choose route53 or alidns', 2);
+    if (type === 'cloudflare' || type === 'dnspod') {
+      throw new LabError(`${type} protects no single record: choose route53 or alidns`, 2);
     }
-    this.vendors[type].protect(name, true);
+    this.#at(type).protect(name, true);
     this.#protected.set(type, (this.#protected.get(type) ?? new Set()).add(name));
   }
 
   #healVendor(type: VendorType): void {
-    this.vendors[type].fault(null);
-    for (const zone of this.vendors[type].zones) this.vendors[type].zoneFault(zone, null);
+    this.#at(type).fault(null);
+    for (const zone of this.#at(type).zones) this.#at(type).zoneFault(zone, null);
     this.#rivals.get(type)?.close();
     this.#rivals.delete(type);
-    for (const name of this.#protected.get(type) ?? []) this.vendors[type].protect(name, false);
+    for (const name of this.#protected.get(type) ?? []) this.#at(type).protect(name, false);
     this.#protected.delete(type);
   }
 
@@ -587,16 +621,18 @@ class LoopbackLab implements Lab {
     const [vendor, zone = ''] = name.toLowerCase().split('/', 2) as [string, string?];
     const type = this.#vendor(vendor);
     const wanted = zone.replace(/\.?$/, '.');
-    if (this.vendors[type].zones.includes(wanted)) return { type, zone: wanted };
-    const known = this.vendors[type].zones.map((z) => zoneWord(type, z)).join(', ');
+    if (this.#at(type).zones.includes(wanted)) return { type, zone: wanted };
+    const known = this.#at(type)
+      .zones.map((z) => zoneWord(type, z))
+      .join(', ');
     throw new LabError(`there is no zone ${name}: there are ${known}`, 2);
   }
 
   /** By the vendor's name or by that of the account in the ready configuration. */
   #vendor(name: string): VendorType {
-    const type = vendorTypes.find((t) => t === name || providerNames[t] === name);
+    const type = this.vendorTypes.find((t) => t === name || providerNames[t] === name);
     if (type !== undefined) return type;
-    throw new LabError(`there is no vendor ${name}: there are ${vendorTypes.join(', ')}`, 2);
+    throw new LabError(`there is no vendor ${name}: there are ${this.vendorTypes.join(', ')}`, 2);
   }
 }
 
@@ -667,7 +703,8 @@ export function zoneWord(type: VendorType, zone: Name): string {
 
 const noPartialBatch =
   'partial-batch is nothing that these vendors can do: route53 and cloudflare apply a batch whole ' +
-  'or not at all, and alidns has no batches; lost-reply at alidns falls between CNAME and marker';
+  'or not at all, and alidns has no batches, nor has dnspod; lost-reply there falls between CNAME ' +
+  'and marker';
 
 function isSingle(scope: Scope): boolean {
   return !['cloud', 'region', 'uplink'].includes(scope);
@@ -763,7 +800,7 @@ function unmarked({ name, ttl, targets }: LabRecord) {
 
 /** An edition of each vendor that takes the lab's TTL; Route 53 has no least one. */
 function ttlMinOf(type: VendorType, ttl: number): { ttlMin?: number } {
-  if (type === 'alidns') return { ttlMin: Math.min(60, ttl) };
+  if (type === 'alidns' || type === 'dnspod') return { ttlMin: Math.min(60, ttl) };
   return type === 'cloudflare' && ttl < 60 ? { ttlMin: ttl } : {};
 }
 
@@ -774,15 +811,15 @@ function addressesOf(name: string, at: (octet: number) => string): readonly stri
 /** Everything above and beside the steered zones; one server is the root and every registry. */
 function registryZones(
   at: (octet: number) => string,
-  vendors: Readonly<Record<VendorType, LabVendor>>,
+  vendors: LabVendors,
   { origins, stores, apis, references }: Servers,
   steered: readonly SteeredZone[],
 ): readonly LabZone[] {
   const ttl = 3600;
   const delegate = (name: string, values: readonly string[]) => ({ name, type: 'NS', ttl, values });
   const address = (name: string, value: string) => ({ name, type: 'A', ttl, values: [value] });
-  const servers = vendorTypes.flatMap((type) =>
-    vendorHosts(type).map((host, i) => address(host, vendors[type].servers[i]!.address)),
+  const servers = Object.values(vendors).flatMap(({ type, servers }) =>
+    vendorHosts(type).map((host, i) => address(host, servers[i]!.address)),
   );
   const registry = address(registryHost, at(1));
   const hosts = [...origins, ...stores, ...apis, ...references].map((part) =>
@@ -826,6 +863,7 @@ function newCredentials(): LabCredentials {
     },
     cloudflare: { apiToken: word(20) },
     alidns: { accessKeyId: `LTAI${word(10)}`, accessKeySecret: word(15) },
+    dnspod: { secretId: `AKID${word(16)}`, secretKey: word(16) },
     stores: { accessKeyId: `LTAI${word(10)}`, secretAccessKey: word(20) },
   };
 }

@@ -1,4 +1,4 @@
-// `npm run bench:mass`: an origin dies under 1,000 records, each published at three vendors that
+// `npm run bench:mass`: an origin dies under 1,000 records, each published at four vendors that
 // throttle as the real ones do. Real controller, planner, adapters and probes, a store in memory;
 // the vendors stand in a process of their own, so that what is measured here is Detour's. For each
 // vendor it prints the calls by kind, the batches, the seconds from the decision to the last record
@@ -20,9 +20,10 @@ import { formatMarker } from '../../src/core/marker.ts';
 import type { Entry, Marker } from '../../src/core/model.ts';
 import { startAlidns } from '../../src/lab/vendors/alidns.ts';
 import { startCloudflare } from '../../src/lab/vendors/cloudflare.ts';
+import { startDnspod } from '../../src/lab/vendors/dnspod.ts';
 import { startNameserver } from '../../src/lab/vendors/nameserver.ts';
 import { startRoute53 } from '../../src/lab/vendors/route53.ts';
-import type { Call, LabVendor, VendorType } from '../../src/lab/vendors/vendor.ts';
+import type { Call, LabVendor } from '../../src/lab/vendors/vendor.ts';
 import { LabZone } from '../../src/lab/vendors/zone.ts';
 import { buildAdapters, tables } from '../../src/run/build.ts';
 import { createClock } from '../../src/run/clock.ts';
@@ -36,15 +37,16 @@ const stallMostMs = 300;
 const decidedMostMs = 1_000;
 /**
  * Where a quota's burst covers everything, the least time is this process's own work: reading,
- * planning and proving 1,000 records at three vendors, on processors shared with the vendors.
+ * planning and proving 1,000 records at four vendors, on processors shared with the vendors.
  */
 const ownWorkSeconds = 2;
 const boundMs = 400_000;
 
 const zone = 'gslb.example.net.';
 const origins = { hangzhou: 'hz.shop.example.', tokyo: 'nrt.shop.example.' } as const;
-const providers = { r53: 'route53', cf: 'cloudflare', ali: 'alidns' } as const;
+const providers = { r53: 'route53', cf: 'cloudflare', ali: 'alidns', dp: 'dnspod' } as const;
 type ProviderName = keyof typeof providers;
+type BenchVendor = (typeof providers)[ProviderName];
 
 const keys = {
   R53_ID: 'AKIDEXAMPLE',
@@ -52,16 +54,18 @@ const keys = {
   CF_TOKEN: 'the-token-of-the-bench-0123456789abcdefg',
   ALI_ID: 'LTAIexample',
   ALI_SECRET: 'a-secret-of-the-bench',
+  DP_ID: 'AKIDexample',
+  DP_KEY: 'a-secret-of-the-bench',
 } as const;
 
 /** What the other process says when it is ready. */
 interface Lab {
-  readonly vendors: Readonly<Record<VendorType, { api: string; dns: readonly string[] }>>;
+  readonly vendors: Readonly<Record<BenchVendor, { api: string; dns: readonly string[] }>>;
   readonly dns: { readonly address: string; readonly port: number };
   readonly origins: Readonly<Record<keyof typeof origins, number>>;
 }
 
-type Calls = Record<VendorType, Record<string, number>>;
+type Calls = Record<BenchVendor, Record<string, number>>;
 
 function nameOf(i: number): string {
   return `r${String(i + 1).padStart(4, '0')}.${zone}`;
@@ -106,7 +110,7 @@ async function serveLab(count: number): Promise<void> {
   process.send!({ vendors: Object.fromEntries(places), dns: place, origins: ports });
 }
 
-async function startVendors(count: number): Promise<Record<VendorType, LabVendor>> {
+async function startVendors(count: number): Promise<Record<BenchVendor, LabVendor>> {
   const names = Array.from({ length: count }, (_, i) => nameOf(i));
   const { id } = markerOf(1, 'hangzhou');
   const text = `"${formatMarker(markerOf(1, 'hangzhou'))}"`;
@@ -127,7 +131,7 @@ async function startVendors(count: number): Promise<Record<VendorType, LabVendor
   const holding = (more: typeof records) => {
     return [{ name: zone, records: [...records, ...more], settings: { plan: 'pro' as const } }];
   };
-  const { R53_ID, R53_SECRET, CF_TOKEN, ALI_ID, ALI_SECRET } = keys;
+  const { R53_ID, R53_SECRET, CF_TOKEN, ALI_ID, ALI_SECRET, DP_ID, DP_KEY } = keys;
   const [amazon, alibaba] = [
     { accessKeyId: R53_ID, secretAccessKey: R53_SECRET },
     { accessKeyId: ALI_ID, accessKeySecret: ALI_SECRET },
@@ -145,15 +149,22 @@ async function startVendors(count: number): Promise<Record<VendorType, LabVendor
       ttlMin: 60,
       credentials: alibaba,
     }),
+    dnspod: await startDnspod({
+      ...shared,
+      zones: holding([]),
+      ttlMin: 60,
+      indexLagMs: 30_000,
+      credentials: { secretId: DP_ID, secretKey: DP_KEY },
+    }),
   };
 }
 
 /** Calls since the last time, by vendor and kind; the vendors' own logs forget the oldest. */
-function counting(vendors: Record<VendorType, LabVendor>): () => Calls {
-  const kinds: Calls = { route53: {}, cloudflare: {}, alidns: {} };
-  const last = new Map<VendorType, Call>();
+function counting(vendors: Record<BenchVendor, LabVendor>): () => Calls {
+  const kinds: Calls = { route53: {}, cloudflare: {}, alidns: {}, dnspod: {} };
+  const last = new Map<BenchVendor, Call>();
   const collect = () => {
-    for (const { type, calls } of Object.values(vendors)) {
+    for (const [type, { calls }] of Object.entries(vendors) as [BenchVendor, LabVendor][]) {
       const seen = last.get(type);
       const from = seen === undefined ? 0 : calls.lastIndexOf(seen) + 1;
       for (const { operation, status } of calls.slice(from)) {
@@ -168,7 +179,7 @@ function counting(vendors: Record<VendorType, LabVendor>): () => Calls {
   return () => {
     collect();
     const now = structuredClone(kinds);
-    for (const type of Object.keys(kinds)) kinds[type as VendorType] = {};
+    for (const type of Object.keys(kinds)) kinds[type as BenchVendor] = {};
     return now;
   };
 }
@@ -176,7 +187,7 @@ function counting(vendors: Record<VendorType, LabVendor>): () => Calls {
 // ---------------------------------------------------------------- this process
 
 function configuration(lab: Lab, count: number): Config {
-  const common = (type: VendorType) => {
+  const common = (type: BenchVendor) => {
     const { api, dns } = lab.vendors[type];
     return `zone: ${zone}, endpoint: "${api}", nameservers: ${JSON.stringify(dns)}`;
   };
@@ -192,6 +203,7 @@ providers:
   cf: { type: cloudflare, apiToken: { env: CF_TOKEN }, ${common('cloudflare')} }
   ali: { type: alidns, ${common('alidns')},
     accessKeyId: { env: ALI_ID }, accessKeySecret: { env: ALI_SECRET } }
+  dp: { type: dnspod, ${common('dnspod')}, secretId: { env: DP_ID }, secretKey: { env: DP_KEY } }
 dns: { port: ${lab.dns.port}, roots: ["${lab.dns.address}"] }
 clouds: { aliyun: {}, aws: {} }
 origins:
@@ -209,7 +221,7 @@ ${Array.from({ length: count }, (_, i) => record(nameOf(i))).join('\n')}
 function record(name: string): string {
   const targets = Object.entries(origins).map(([o, cname]) => `{ origin: ${o}, cname: ${cname} }`);
   const list = targets.join(', ');
-  return `  ${name}: { ttl: 60, publish: [r53, cf, ali], mode: steer, targets: [${list}] }`;
+  return `  ${name}: { ttl: 60, publish: [r53, cf, ali, dp], mode: steer, targets: [${list}] }`;
 }
 
 /** What the store remembers: every record decided long ago, on the first origin. */
@@ -293,6 +305,8 @@ function fewestWrites(count: number): Record<ProviderName, number> {
     cf: Math.ceil(count / Math.floor(3500 / 3)),
     // Claim the epoch, change CNAME and marker, delete the old claim.
     ali: 4 * count,
+    // The same, and the claim of its own that is over.
+    dp: 4 * count,
   };
 }
 
@@ -300,6 +314,7 @@ const writes: Readonly<Record<ProviderName, readonly string[]>> = {
   r53: ['ChangeResourceRecordSets'],
   cf: ['dns.records.batch'],
   ali: ['AddDomainRecord', 'UpdateDomainRecord', 'DeleteDomainRecord'],
+  dp: ['CreateRecord', 'ModifyRecord', 'DeleteRecord'],
 };
 
 interface Measured {
@@ -411,7 +426,7 @@ function judge(m: Measured, config: Config, count: number): string[] {
   const fewest = fewestWrites(count);
   console.log(`\nthe origin dies: ${count} records decided within ${m.decidedMs.toFixed(0)} ms`);
   goal(m.decidedMs <= decidedMostMs, `all decided within ${decidedMostMs} ms`);
-  for (const [name, type] of Object.entries(providers) as [ProviderName, VendorType][]) {
+  for (const [name, type] of Object.entries(providers) as [ProviderName, BenchVendor][]) {
     const kinds = m.calls[type];
     const calls = Object.values(kinds).reduce((sum, n) => sum + n, 0);
     const wrote = writes[name].reduce((sum, kind) => sum + (kinds[kind] ?? 0), 0);

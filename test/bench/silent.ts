@@ -19,10 +19,11 @@ import { setTimeout as pause } from 'node:timers/promises';
 import tls from 'node:tls';
 import { parseArgs } from 'node:util';
 import { formatMarker } from '../../src/core/marker.ts';
+import type { ReadyVendor as VendorType } from '../../src/lab/lab.ts';
 import { startAlidns } from '../../src/lab/vendors/alidns.ts';
 import { startCloudflare } from '../../src/lab/vendors/cloudflare.ts';
 import { startRoute53 } from '../../src/lab/vendors/route53.ts';
-import type { LabVendor, VendorType } from '../../src/lab/vendors/vendor.ts';
+import type { LabVendor } from '../../src/lab/vendors/vendor.ts';
 import { runDaemon } from '../../src/run/daemon.ts';
 import { keepYoung } from '../../src/run/heap.ts';
 import { catchSignals } from '../../src/run/signals.ts';
@@ -220,7 +221,7 @@ async function overTls(vendor: LabVendor, pair: Certificate): Promise<string> {
   front.listen(0, '127.0.0.1');
   await once(front, 'listening');
   const at = (front.address() as AddressInfo).port;
-  return `https://${apis[vendor.type]}:${at}${pathname === '/' ? '' : pathname}`;
+  return `https://${apis[vendor.type as VendorType]}:${at}${pathname === '/' ? '' : pathname}`;
 }
 
 /** The two servers that know every name, and of which six can fall silent; no answer is kept. */

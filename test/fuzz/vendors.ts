@@ -11,6 +11,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { gzipSync } from 'node:zlib';
 import { alidns } from '../../providers/alidns.ts';
 import { cloudflare } from '../../providers/cloudflare.ts';
+import { dnspod } from '../../providers/dnspod.ts';
 import { powerdns } from '../../providers/powerdns.ts';
 import { route53 } from '../../providers/route53.ts';
 import { claimName, formatMarker, markerName } from '../../src/core/marker.ts';
@@ -18,13 +19,14 @@ import type { Answer, Change, Result, Seen } from '../../src/core/model.ts';
 import type { Provider, ProviderType } from '../../src/kit/extend.ts';
 import { startAlidns } from '../../src/lab/vendors/alidns.ts';
 import { startCloudflare } from '../../src/lab/vendors/cloudflare.ts';
+import { startDnspod } from '../../src/lab/vendors/dnspod.ts';
 import { startRoute53 } from '../../src/lab/vendors/route53.ts';
 import type { LabVendor } from '../../src/lab/vendors/vendor.ts';
 import { marker, markerText } from '../parts/answers.ts';
 import { type Dice, mutateJson, mutateText, mutateXml, oddValue } from './dice.ts';
 import { Broken, demand, ends, heldMib, Reached, Slow, type Stand, target } from './harness.ts';
 
-const vendors = ['route53', 'cloudflare', 'alidns', 'powerdns'] as const;
+const vendors = ['route53', 'cloudflare', 'alidns', 'powerdns', 'dnspod'] as const;
 type VendorName = (typeof vendors)[number];
 const calls = ['zone', 'read', 'readMany', 'write', 'preflight'] as const;
 type CallName = (typeof calls)[number];
@@ -589,6 +591,12 @@ async function openAccount(vendor: VendorName): Promise<Account> {
       const lab = await startAlidns({ ...options, credentials });
       const keys = { accessKeyId: A, accessKeySecret: B };
       return inLab(lab, alidns, (endpoint) => ({ ...keys, endpoint, zone }));
+    }
+    case 'dnspod': {
+      const credentials = { secretId: keyId, secretKey: secret };
+      const lab = await startDnspod({ ...options, credentials });
+      const keys = { secretId: A, secretKey: B };
+      return inLab(lab, dnspod, (endpoint) => ({ ...keys, endpoint, zone }));
     }
     case 'powerdns':
       return startPowerdnsStandIn();

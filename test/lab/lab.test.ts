@@ -784,6 +784,25 @@ test('a second terminal breaks one zone of two, and status says which', () =>
     }),
   ));
 
+test('a fourth vendor is DNSPod, with the same records and an account in the configuration', () =>
+  withDir((dir) =>
+    withCommand(dir, ['--no-daemon', '--vendors', '4'], async (ready) => {
+      assert.deepEqual(Object.keys(ready.vendors), [...vendorTypes, 'dnspod']);
+      const text = readFileSync(ready.config, 'utf8');
+      assert.match(text, /^ {2}dp:\n {4}type: dnspod$/m);
+      assert.match(text, /publish: \[cf, r53, ali, dp\]/);
+      const edited = await type(dir, 'edit', 'dp', 'www', 'tokyo');
+      assert.match(edited.out, /by hand at dnspod/);
+      assert.match((await type(dir, 'break', 'vendor', 'dnspod', '--how', 'auth')).out, /dnspod/);
+      const { out } = await type(dir, 'status');
+      assert.match(out, /www\.gslb\.example\.net at dnspod: (hz|nrt)\.shop\.example\./);
+      assert.match(out, /vendor dnspod +broken: auth/);
+      const refused = await type(dir, 'protect', 'dnspod', 'www');
+      assert.match(refused.err, /dnspod protects no single record/);
+      assert.equal((await type(dir, 'heal')).exit, 0);
+    }),
+  ));
+
 test('status shows a lost reply as mended once it has happened, and ways out by their faults', () =>
   withDir((dir) =>
     withCommand(dir, ['--no-daemon', '--paths', '3', '--clouds', '3'], async (ready) => {
@@ -919,6 +938,7 @@ test('wrong words are exit 2 and say where the right ones are', () =>
       ['--paths', '2'],
       ['--clouds', '4'],
       ['--zones', '3'],
+      ['--vendors', '5'],
       ['--port', '0'],
       ['break', 'zone', 'route53', 'other.example', 'now'],
       ['break', 'origin', 'tokyo', '--how', 'loss', '--share', '30'],

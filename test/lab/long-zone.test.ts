@@ -15,9 +15,8 @@ import { Controller } from '../../src/controller.ts';
 import type { CoreConfig, Name } from '../../src/core/model.ts';
 import type { StatusView } from '../../src/core/view.ts';
 import type { Provider } from '../../src/kit/extend.ts';
-import { type Lab, startLab, vendorTypes } from '../../src/lab/lab.ts';
+import { type Lab, type ReadyVendor, startLab, vendorTypes } from '../../src/lab/lab.ts';
 import { configPath, labSettings, writeSettings } from '../../src/lab/shell/settings.ts';
-import type { VendorType } from '../../src/lab/vendors/vendor.ts';
 import { buildAdapters, loadConfig } from '../../src/run/build.ts';
 import { createClock } from '../../src/run/clock.ts';
 import { type MemoryDisk, newMemoryDisk, openMemoryStore } from '../parts/memory-store.ts';
@@ -29,7 +28,7 @@ const www = 'www.gslb.example.net.';
 /** What tells a question for a list of the whole zone, and what makes its answer too long. */
 const vendors: Readonly<
   Record<
-    VendorType,
+    ReadyVendor,
     {
       readonly provider: string;
       readonly isListing: (url: string, body: string) => boolean;
@@ -77,7 +76,7 @@ async function textOf(message: IncomingMessage): Promise<string> {
   return Buffer.concat(parts).toString();
 }
 
-async function startRelay(type: VendorType, api: string): Promise<Relay> {
+async function startRelay(type: ReadyVendor, api: string): Promise<Relay> {
   const { isListing, tooLong } = vendors[type];
   const sockets = new Set<Socket>();
   let [held, listings] = [0, 0];
@@ -130,7 +129,7 @@ async function startRelay(type: VendorType, api: string): Promise<Relay> {
 
 let lab: Lab;
 let directory: string;
-const relays = new Map<VendorType, Relay>();
+const relays = new Map<ReadyVendor, Relay>();
 
 before(async () => {
   // Two of the lab's records have names of their own.

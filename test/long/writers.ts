@@ -251,6 +251,9 @@ interface Writer {
   won: boolean;
 }
 
+/** Vendors at which epochs are claimed by texts. */
+const claimers = new Set<string | undefined>(['alidns', 'dnspod']);
+
 const attemptsMax = 16;
 
 /** Nothing has come or gone for so long: whoever is not waiting pauses by himself. */
@@ -356,7 +359,7 @@ class Play {
     for (const type of ['CNAME', 'TXT'] as const) {
       await account.edit(type === 'TXT' ? markerName(name) : name, type, null);
     }
-    if (account.vendor?.type === 'alidns') await account.edit(claimName(name), 'TXT', null);
+    if (claimers.has(account.vendor?.type)) await account.edit(claimName(name), 'TXT', null);
   }
 
   /** What stood before either of them came. */
@@ -470,8 +473,8 @@ class Play {
     if (inForce === null) return;
     const { account } = this.#stage;
     // The claim of a writer that died holds up its equals for a minute, or until a person deletes it.
-    if (account.vendor?.type === 'alidns') {
-      account.vendor.edit(claimName(this.#record.name), 'TXT', null);
+    if (claimers.has(account.vendor?.type)) {
+      account.vendor?.edit(claimName(this.#record.name), 'TXT', null);
     }
     const end = await write(inForce, this.#stage.direct, this.#record, {
       isStrict: this.#stage.isStrict,

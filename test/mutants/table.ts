@@ -2641,6 +2641,42 @@ function laneWorks`,
     ],
   },
   {
+    name: 'at DNSPod a line that nobody lists is left on the old target',
+    rule: 0,
+    by: 'providers/dnspod.test.ts',
+    edits: [
+      {
+        file: 'providers/dnspod.ts',
+        find: 'if (stray !== undefined) {',
+        replace: 'if (stray === null) {',
+      },
+    ],
+  },
+  {
+    name: 'at DNSPod what the lists do not show yet is taken for missing',
+    rule: 14,
+    by: 'providers/dnspod.test.ts',
+    edits: [
+      {
+        file: 'providers/kit/dnspod-records.ts',
+        find: 'const freshMs = 60_000;',
+        replace: 'const freshMs = 0;',
+      },
+    ],
+  },
+  {
+    name: 'a claim of what was just made is taken over by a higher epoch at once',
+    rule: 14,
+    by: 'providers/dnspod.test.ts',
+    edits: [
+      {
+        file: 'providers/kit/claim.ts',
+        find: 'return (from.markers.length > 0 && theirs < epoch) || ',
+        replace: 'return theirs < epoch || ',
+      },
+    ],
+  },
+  {
     name: "vendors' APIs are looked up in the threads that silent names fill",
     rule: 24,
     by: 'probes/names.test.ts',

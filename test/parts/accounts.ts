@@ -8,6 +8,7 @@ import { connect, createServer, type Server, type Socket } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import { alidns } from '../../providers/alidns.ts';
 import { cloudflare } from '../../providers/cloudflare.ts';
+import { dnspod } from '../../providers/dnspod.ts';
 import {
   addRecord,
   deleteSet,
@@ -35,6 +36,7 @@ import type { Provider, ProviderType } from '../../src/kit/extend.ts';
 import { parseHostPort } from '../../src/kit/schema.ts';
 import { startAlidns } from '../../src/lab/vendors/alidns.ts';
 import { startCloudflare } from '../../src/lab/vendors/cloudflare.ts';
+import { startDnspod } from '../../src/lab/vendors/dnspod.ts';
 import { startRoute53 } from '../../src/lab/vendors/route53.ts';
 import type { LabVendor, RecordExtra, VendorOptions } from '../../src/lab/vendors/vendor.ts';
 import { type BindKey, newKey, startBind, withoutBind } from './bind.ts';
@@ -145,6 +147,35 @@ export const rows: readonly Row[] = [
       ),
   },
   {
+    title: dnspod.capabilities.title,
+    capabilities: dnspod.capabilities,
+    skip: false,
+    start: () =>
+      inLab(
+        startDnspod,
+        {
+          secretId: 'AKIDexample0123456789',
+          secretKey: 'the-secret-of-this-test',
+          token: 'the-token-of-this-test',
+        },
+        (vendor, credentials) => [
+          dnspod,
+          {
+            secretId: { env: 'A' },
+            secretKey: { env: 'B' },
+            token: { env: 'C' },
+            endpoint: vendor.api,
+          },
+          { A: credentials.secretId, B: credentials.secretKey, C: credentials.token },
+        ],
+        [
+          ['weighted', 'a weight', { weight: 10 }],
+          ['disabled', 'a pause', { status: 'DISABLE' }],
+          ['health-check', 'a monitor of the vendor’s', { monitorStatus: 'Ok' }],
+        ],
+      ),
+  },
+  {
     title: 'Dynamic update with TSIG: BIND',
     capabilities: rfc2136.capabilities,
     skip: withoutBind,
@@ -245,6 +276,7 @@ async function inLab<C>(
     ttlMin: 60,
     propagationMs: 1,
     changeMs: 2,
+    indexLagMs: 1,
   });
   const [row, settings, secrets] = opening(vendor, credentials);
   const { host } = new URL(vendor.api);

@@ -44,6 +44,12 @@ const accounts = (port: number): Readonly<Record<string, Record<string, unknown>
       endpoint: endpoint('alidns'),
       zone: 'example.net.',
     },
+    dnspod: {
+      secretId: secret,
+      secretKey: secret,
+      endpoint: endpoint('dnspod'),
+      zone: 'example.net.',
+    },
     powerdns: {
       apiKey: secret,
       endpoint: endpoint('powerdns'),

@@ -275,6 +275,89 @@ const alidns: readonly Case[] = [
   ...onTheWay,
 ];
 
+// ---------------------------------------------------------------- DNSPod
+
+/** All of them come under HTTP 200. */
+function tencent(code: string, text: string, meaning: Meaning): Case {
+  const reply = (said: string): Reply => ({
+    status: 200,
+    headers: json,
+    body: JSON.stringify({
+      Response: { Error: { Code: code, Message: said }, RequestId: '536e9cad-ac87-aa5cc38c5382' },
+    }),
+  });
+  return { what: code, reply, text, ...meant(meaning) };
+}
+
+/** The vendor's own words of what it has refused, of which there are many. */
+const ofWrite: Meaning = ['rejected', 'rejected', ['zone', 'record']];
+const ofAccount: Meaning = ['rejected', 'rejected', 'account'];
+const dnspod: readonly Case[] = [
+  // It is claimed, by nobody who can be seen.
+  tencent('InvalidParameter.DomainRecordExist', 'The record already exists.', [
+    'conflict',
+    'unavailable',
+    'record',
+  ]),
+  tencent('InvalidParameter.RecordIdInvalid', 'The record ID is incorrect.', both),
+  ...['InvalidParameterValue.DomainNotExists', 'InvalidParameter.DomainInvalid']
+    .concat(['InvalidParameter.DomainIdInvalid', 'FailedOperation.NotDomainOwner'])
+    .map((code) => tencent(code, 'The domain is incorrect.', gone)),
+  ...['FailedOperation.DomainIsLocked', 'FailedOperation.DomainIsSpam']
+    .concat(['InvalidParameter.DomainNotAllowedModifyRecords', 'InvalidParameter.DomainIsAliaser'])
+    .concat(['InvalidParameter.DomainInEffectOrInvalidated'])
+    .map((code) => tencent(code, 'It cannot be operated.', gone)),
+  ...['RecordLineInvalid', 'RecordTypeInvalid', 'RecordValueInvalid', 'RecordValueLengthInvalid']
+    .concat(['SubdomainInvalid', 'MxInvalid', 'InvalidWeight', 'ParamsIllegal', 'ParamInvalid'])
+    .concat(['ParamsMissing', 'DnssecAddCnameError', 'RemarkTooLong', 'RemarkLengthExceeded'])
+    .concat(['OffsetInvalid', 'ResultMoreThan500', 'DomainNotBeian', 'RecordsEmpty'])
+    .map((code) => tencent(`InvalidParameter.${code}`, 'It is incorrect.', ofWrite)),
+  ...['InvalidParameter', 'MissingParameter', 'UnknownParameter', 'InvalidAction', 'NoSuchVersion']
+    .concat(['InvalidParameterValue.LimitInvalid', 'InvalidParameterValue.DomainGradeInvalid'])
+    .concat(['UnsupportedOperation', 'ResourceNotFound', 'FailedOperation.DomainIsVip'])
+    .map((code) => tencent(code, 'It is not supported.', ofWrite)),
+  tencent('InvalidParameter.CustomMessage', 'A CNAME conflicts with other records.', ofWrite),
+  ...['RecordTtlLimit', 'SubdomainRollLimit', 'SubdomainLevelLimit', 'SubdomainWcardLimit']
+    .concat(['NsCountLimit', 'AtNsRecordLimit', 'AAAACountLimit', 'SrvCountLimit', 'UrlCountLimit'])
+    .concat(['HiddenUrlExceeded'])
+    .map((code) => tencent(`LimitExceeded.${code}`, 'It is out of limit.', ofRecord)),
+  tencent('OperationDenied.IPInBlacklistNotAllowed', 'The IP is blocked.', ofRecord),
+  ...['OperationDenied', 'OperationDenied.NoPermissionToOperateDomain', 'UnauthorizedOperation']
+    .concat(['OperationDenied.AccessDenied', 'OperationDenied.DomainOwnerAllowedOnly'])
+    .concat(['OperationDenied.NotAdmin', 'AuthFailure.UnauthorizedOperation'])
+    .map((code) => tencent(code, 'You are not authorized.', denied)),
+  ...['AuthFailure', 'AuthFailure.SecretIdNotFound', 'AuthFailure.InvalidSecretId']
+    .concat(['AuthFailure.SignatureFailure', 'AuthFailure.TokenFailure', 'AuthFailure.MFAFailure'])
+    .concat(['AuthFailure.InvalidAuthorization', 'AuthFailure.SignatureExpire'])
+    .concat(['FailedOperation.LoginAreaNotAllowed', 'FailedOperation.LoginFailed'])
+    .concat(['InvalidParameter.LoginTokenNotExists', 'InvalidParameter.RequestIpLimited'])
+    .concat(['IpInBlacklist', 'IpNotInWhitelist'].map((word) => `InvalidParameter.${word}`))
+    .map((code) => tencent(code, 'The credentials are invalid.', keys)),
+  ...['FailedOperation.NotRealNamedUser', 'InvalidParameter.UnrealNameUser']
+    .concat(['InvalidParameter.AccountIsBanned', 'InvalidParameter.MobileNotVerified'])
+    .map((code) => tencent(code, 'Complete the verification first.', ofAccount)),
+  ...['RequestLimitExceeded', 'RequestLimitExceeded.RequestLimitExceeded']
+    .concat(['RequestLimitExceeded.BatchTaskLimit', 'RequestLimitExceeded.IPLimitExceeded'])
+    .concat(['RequestLimitExceeded.UinLimitExceeded'])
+    .concat(['RequestLimitExceeded.GlobalRegionUinLimitExceeded'])
+    .map((code) => tencent(code, 'Too many requests.', slower)),
+  ...['InternalError', 'InternalError.DbError', 'FailedOperation', 'FailedOperation.UnknowError']
+    .concat(['InvalidParameter.OperateFailed', 'ServiceUnavailable', 'ResourceUnavailable'])
+    .map((code) => tencent(code, 'Try again later.', lost)),
+  plain('HTTP 200, an error without a code', tencent('', '', lost).reply(''), lost),
+  plain('HTTP 200, {}', { status: 200, body: '{}', headers: json }, lost),
+  plain('HTTP 200, nothing of it', { status: 200, body: '{"Response":{}}', headers: json }, lost),
+  plain('HTTP 200, JSON cut short', { status: 200, body: '{"Resp', headers: json }, lost),
+  plain(
+    'HTTP 200, an event stream',
+    { status: 200, body: 'data: {}\n\n', headers: { 'content-type': 'text/event-stream' } },
+    lost,
+  ),
+  plain('HTTP 500, JSON', { status: 500, body: '{"a":1}', headers: json }, lost),
+  plain('HTTP 302', { status: 302, body: '', headers: { location: '/elsewhere' } }, elsewhere),
+  ...onTheWay,
+];
+
 // ---------------------------------------------------------------- the API of PowerDNS
 
 function pdns(status: number, text: string, meaning: Meaning): Case {
@@ -304,6 +387,7 @@ const isWrite: Readonly<Record<string, (asked: IncomingMessage, body: string) =>
   route53: ({ method }) => method === 'POST',
   cloudflare: ({ method }) => method === 'POST',
   alidns: (_, body) => /(^|&)Action=(Add|Update|Delete)/.test(body),
+  dnspod: ({ headers }) => /^(Create|Modify|Delete)/.test(String(headers['x-tc-action'])),
   powerdns: ({ method }) => method === 'PATCH',
 };
 
@@ -400,7 +484,13 @@ function movedFrom(from: Seen): Change {
   return { name, from, to: { cname: 'b.example.com.', ttl: 300, marker: marker(2) } };
 }
 
-const tables: Readonly<Record<string, readonly Case[]>> = { route53, cloudflare, alidns, powerdns };
+const tables: Readonly<Record<string, readonly Case[]>> = {
+  route53,
+  cloudflare,
+  alidns,
+  dnspod,
+  powerdns,
+};
 
 describe('what a vendor says is what it means', { concurrency: 4 }, () => {
   for (const [type, cases] of Object.entries(tables)) {

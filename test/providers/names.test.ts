@@ -13,11 +13,12 @@ import { until } from '../parts/program.ts';
 
 const noSignal = new AbortController().signal;
 
-/** A zone whose name is not ASCII, as each vendor takes one: Alibaba Cloud takes Chinese alone. */
+/** A zone whose name is not ASCII, as each vendor takes one: Alibaba Cloud and DNSPod take Chinese alone. */
 const scripts: Readonly<Record<string, Name>> = {
   route53: 'xn--bcher-kva.example.',
   cloudflare: 'xn--bcher-kva.example.',
   alidns: 'xn--fsqu00a.example.',
+  dnspod: 'xn--fsqu00a.example.',
 };
 
 /** What a zone is at each vendor from which nobody is served. */
@@ -25,6 +26,7 @@ const unserved: Readonly<Record<string, ZoneSettings>> = {
   route53: { undelegated: true },
   cloudflare: { undelegated: true, status: 'pending' },
   alidns: {},
+  dnspod: { undelegated: true },
 };
 
 async function see(provider: Provider, name: Name, others: readonly Name[] = []): Promise<Seen> {

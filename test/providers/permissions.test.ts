@@ -13,6 +13,7 @@ const noSignal = new AbortController().signal;
 const allowed: Readonly<Record<string, (permission: string) => readonly string[]>> = {
   route53: (permission) => [permission.replace('route53:', '')],
   alidns: (permission) => [permission.replace('alidns:', '')],
+  dnspod: (permission) => [permission.replace('dnspod:', '')],
   cloudflare: (permission) =>
     ({
       'Zone Read': ['zones.list', 'zones.get'],
@@ -43,7 +44,8 @@ for (const [type, operations] of Object.entries(allowed)) {
         const seen = await provider.read(some, noSignal);
         const changes = some.flatMap((name) => {
           const answer = seen[name]!;
-          const to = { cname: `t${epoch}.example.com.`, ttl: 300, marker: marker(epoch) };
+          const lines = type === 'dnspod' ? { lines: ['默认', '电信'] } : {};
+          const to = { cname: `t${epoch}.example.com.`, ttl: 300, marker: marker(epoch), ...lines };
           return answer.kind === 'answered' ? [{ name, from: answer.value, to }] : [];
         });
         await provider.write(changes, noSignal);

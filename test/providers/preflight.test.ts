@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { alidns } from '../../providers/alidns.ts';
 import { cloudflare } from '../../providers/cloudflare.ts';
+import { dnspod } from '../../providers/dnspod.ts';
 import { powerdns } from '../../providers/powerdns.ts';
 import { rfc2136 } from '../../providers/rfc2136.ts';
 import { route53 } from '../../providers/route53.ts';
@@ -15,6 +16,7 @@ import { ask } from '../../src/dns/ask.ts';
 import type { Provider } from '../../src/kit/extend.ts';
 import { startAlidns } from '../../src/lab/vendors/alidns.ts';
 import { startCloudflare } from '../../src/lab/vendors/cloudflare.ts';
+import { startDnspod } from '../../src/lab/vendors/dnspod.ts';
 import { startRoute53 } from '../../src/lab/vendors/route53.ts';
 import type {
   LabVendor,
@@ -168,6 +170,7 @@ function odditiesOf(type: string): { word: string; what: string; make: string }[
       ['protection', 'a lock', 'locked'],
       ['record', 'a line of its own', 'line'],
     ],
+    dnspod: [['record', 'a monitor', 'health-check']],
     route53: [['record', 'a weight', 'weighted']],
   };
   return (all[type] ?? []).map(([word, what, make]) => ({ word, what, make }));
@@ -246,6 +249,13 @@ async function openVendor(type: string, told: Told): Promise<[LabVendor, Provide
     const vendor = await startCloudflare({ ...options, credentials });
     const settings = cloudflare.settings.parse({ apiToken: { env: 'B' }, endpoint: vendor.api });
     return [vendor, cloudflare.create('cf', settings, context)];
+  }
+  if (type === 'dnspod') {
+    const credentials = { secretId: secrets['A']!, secretKey: secrets['B']! };
+    const vendor = await startDnspod({ ...options, credentials });
+    const keys = { secretId: { env: 'A' }, secretKey: { env: 'B' } };
+    const settings = dnspod.settings.parse({ ...keys, endpoint: vendor.api, zone });
+    return [vendor, dnspod.create('dp', settings, context)];
   }
   const credentials = { accessKeyId: secrets['A']!, accessKeySecret: secrets['B']! };
   const vendor = await startAlidns({ ...options, credentials });
@@ -467,9 +477,64 @@ const zoneCases: Readonly<Record<string, readonly VendorCase[]>> = {
       tried: true,
     },
   ],
+  dnspod: [
+    {
+      title: 'a key that may not change records',
+      told: { deny: ['ModifyRecord'] },
+      word: 'write-permission',
+      severity: 'bad',
+      says: /UnauthorizedOperation/,
+      tried: true,
+    },
+    {
+      title: 'a locked domain',
+      told: { settings: { status: 'LOCK' } },
+      word: 'zone',
+      severity: 'bad',
+      says: /as lock: its answers/,
+      tried: false,
+    },
+    {
+      title: 'a remark that names another tool',
+      told: { extra: { remark: 'octodns' } },
+      word: 'company',
+      severity: 'warn',
+      says: /^octoDNS manages it as well, by its remark$/,
+      tried: true,
+    },
+    {
+      title: 'a paused domain',
+      told: { settings: { status: 'PAUSE' } },
+      word: 'zone',
+      severity: 'bad',
+      says: /as pause: its answers/,
+      tried: false,
+    },
+    {
+      title: 'a plan that has run out',
+      told: { settings: { gracePeriod: true } },
+      word: 'zone',
+      severity: 'warn',
+      says: /has run out/,
+      tried: true,
+    },
+    {
+      title: 'the free plan, whose least TTL is ten minutes',
+      told: {},
+      word: 'ttl-floor',
+      severity: 'warn',
+      says: /under 600 s/,
+      tried: true,
+    },
+  ],
 };
 
-const writes = ['ChangeResourceRecordSets', 'dns.records.batch', 'UpdateDomainRecord'];
+const writes = [
+  'ChangeResourceRecordSets',
+  'dns.records.batch',
+  'UpdateDomainRecord',
+  'ModifyRecord',
+];
 
 for (const [type, cases] of Object.entries(zoneCases)) {
   for (const { title, told, word, severity, says, tried } of cases) {

@@ -19,6 +19,7 @@ import type { SecretRef } from '../../src/kit/schema.ts';
 import { markOfSecret, readSecret } from '../../src/kit/secret.ts';
 import { startAlidns } from '../../src/lab/vendors/alidns.ts';
 import { startCloudflare } from '../../src/lab/vendors/cloudflare.ts';
+import { startDnspod } from '../../src/lab/vendors/dnspod.ts';
 import { startRoute53 } from '../../src/lab/vendors/route53.ts';
 import type { LabVendor } from '../../src/lab/vendors/vendor.ts';
 import { tables } from '../../src/run/build.ts';
@@ -104,6 +105,14 @@ const vendors: Readonly<Record<string, readonly [() => Promise<Started>, object]
         credentials: { accessKeyId: secrets['ID']!, accessKeySecret: secrets['KEY']! },
       }).then(ofLab),
     { accessKeyId: { env: 'ID' }, accessKeySecret: { env: 'KEY' } },
+  ],
+  dnspod: [
+    () =>
+      startDnspod({
+        ...options,
+        credentials: { secretId: secrets['ID']!, secretKey: secrets['KEY']! },
+      }).then(ofLab),
+    { secretId: { env: 'ID' }, secretKey: { env: 'KEY' } },
   ],
   powerdns: [startOwn, { apiKey: { env: 'KEY' }, zone }],
 };

@@ -22,6 +22,7 @@ const settingsOf: Readonly<Record<string, object>> = {
   route53: { accessKeyId: 'AKIA', zone: 'gslb.example.net', zoneId: 'Z1' },
   cloudflare: { apiToken: { env: 'T' }, zone: 'gslb.example.net' },
   alidns: { accessKeyId: { env: 'T' }, accessKeySecret: { env: 'T' }, zone: 'gslb.example.net' },
+  dnspod: { secretId: { env: 'T' }, secretKey: { env: 'T' }, zone: 'gslb.example.net' },
   powerdns: { apiKey: { env: 'T' }, zone: 'gslb.example.net' },
 };
 const credentials = { accessKeyId: { env: 'T' }, secretAccessKey: { env: 'T' } };
@@ -94,6 +95,8 @@ test('what the environment and a home directory say reaches no adapter', () => {
     ...cases.map(({ type, region }) => [type, { credentials, zoneId: 'Z1', region }]),
     ['cloudflare', { apiToken: { env: 'T' } }],
     ['alidns', { accessKeyId: { env: 'T' }, accessKeySecret: { env: 'T' } }],
+    ['dnspod', { secretId: { env: 'T' }, secretKey: { env: 'T' } }],
+    ['dnspod', { secretId: { env: 'T' }, secretKey: { env: 'T' }, site: 'intl' }],
   ];
   const script = `
     import https from 'node:https';
@@ -136,6 +139,9 @@ test('what the environment and a home directory say reaches no adapter', () => {
     CLOUDFLARE_API_TOKEN: 'EVIL',
     HTTPS_PROXY: evil,
     HTTP_PROXY: evil,
+    http_proxy: evil,
+    TENCENTCLOUD_SECRET_ID: 'EVIL',
+    TENCENTCLOUD_SECRET_KEY: 'EVIL',
   };
   const done = spawnSync(process.execPath, ['--input-type=module', '-e', script], {
     encoding: 'utf8',
@@ -148,6 +154,8 @@ test('what the environment and a home directory say reaches no adapter', () => {
   assert.deepEqual(hosts, [
     'https://alidns.aliyuncs.com',
     'https://api.cloudflare.com',
+    'https://dnspod.intl.tencentcloudapi.com',
+    'https://dnspod.tencentcloudapi.com',
     'https://route53.amazonaws.com',
   ]);
   for (const { headers } of asked) assert.doesNotMatch(headers, /EVIL/);

@@ -45,6 +45,15 @@ const sicknesses: Readonly<Record<string, Readonly<Record<string, readonly Wante
     hang: [silent('unavailable'), silent('uncertain'), ['unavailable', 'record', false]],
     error: [silent('unavailable'), silent('unavailable'), ['unavailable', 'record', false]],
   },
+  dnspod: {
+    deleted: [zonewide('rejected'), ofOne('rejected'), ofOne('rejected')],
+    // It can be read and written, and is served to nobody.
+    paused: ['answered', 'answered', 'answered'],
+    moved: [zonewide('rejected'), ofOne('rejected'), ofOne('rejected')],
+    denied: [zonewide('auth-suspect'), zonewide('auth-suspect'), ofOne('auth-suspect')],
+    hang: [silent('unavailable'), silent('uncertain'), ['unavailable', 'record', false]],
+    error: [silent('unavailable'), silent('uncertain'), ['unavailable', 'record', false]],
+  },
 };
 
 function zonewide(kind: FaultKind): Wanted {

@@ -126,6 +126,11 @@ test('what the paper says of hosted vendors names the record, the value and no s
     (await stepsTo('nrt', ali)).at(-1)!.shell!,
     /--RR www .*\n.*--value b\.shop\.test --TTL 45/i,
   );
+  const dp = '{ type: dnspod, secretId: { env: ID }, secretKey: { env: KEY }, zone: gslb.test';
+  const [inConsole, look, put] = await stepsTo('nrt', `${dp}, site: intl }`);
+  assert.match(inConsole!.text, /www\.gslb\.test.*b\.shop\.test.*each line/s);
+  assert.match(look!.shell!, /--Domain gslb\.test --endpoint dnspod\.intl\.\S+ --Subdomain www /);
+  assert.match(put!.shell!, /--SubDomain www .*\n.*--Value b\.shop\.test\. --TTL 45$/);
   const cf = '{ type: cloudflare, apiToken: { credential: cf }, zone: gslb.test }';
   const all = (await stepsTo('hz', cf)).map(({ shell }) => shell ?? '').join('\n');
   assert.match(all, /\$\(cat \/run\/credentials\/detour\.service\/cf\)/);

@@ -22,7 +22,6 @@ import {
   otherZone,
   recordsMost,
   startLab,
-  vendorTypes,
   zoneWord,
 } from '../lab.ts';
 import type { LabVendor } from '../vendors/vendor.ts';
@@ -111,6 +110,7 @@ const usage = `detour lab: a small internet on loopback, with the daemon in fron
                                     with reference points and checks of the clouds' services (1)
     --clouds 2|3                    clouds; a third one holds the last target of every record (2)
     --zones 1|2                     zones at every vendor; the second one is other.example (1)
+    --vendors 3|4                   DNS vendors; the fourth one is DNSPod (3)
     --needs                         hangzhou needs the object store of its cloud
     --port N                        the daemon's metrics and page at 127.0.0.1:N (a free port)
   detour lab break SCOPE NAME [--how FAULT] [--share 0.3]
@@ -158,6 +158,7 @@ interface Flags {
   readonly paths: number;
   readonly clouds: number;
   readonly zones: number;
+  readonly vendors: number;
   readonly needs: boolean;
   readonly port: number | null;
 }
@@ -169,7 +170,7 @@ type Call =
 const optionsOf: Readonly<Record<string, readonly string[]>> = {
   start: [
     ...['json', 'no-daemon', 'demo', 'dir', 'help'],
-    ...['records', 'quotas', 'ttl', 'paths', 'clouds', 'zones', 'needs', 'port'],
+    ...['records', 'quotas', 'ttl', 'paths', 'clouds', 'zones', 'vendors', 'needs', 'port'],
   ],
   break: ['how', 'share', 'dir', 'help'],
   heal: ['dir', 'help'],
@@ -202,6 +203,7 @@ function readArguments(argv: readonly string[]): Call {
     paths: oneOf('paths', values.paths ?? '1', ['1', '3']),
     clouds: oneOf('clouds', values.clouds ?? '2', ['2', '3']),
     zones: oneOf('zones', values.zones ?? '1', ['1', '2']),
+    vendors: oneOf('vendors', values.vendors ?? '3', ['3', '4']),
     needs: values.needs ?? false,
     port: values.port === undefined ? null : wholeNumber('port', values.port, 1, 65_535),
   };
@@ -231,6 +233,7 @@ function parseWords(argv: readonly string[]) {
         paths: text,
         clouds: text,
         zones: text,
+        vendors: text,
         needs: yes,
         port: text,
         how: text,
@@ -416,9 +419,9 @@ async function open(
   }
   clearDirectory(place.lab);
 
-  const { records, quotas, ttl, paths, needs } = flags;
+  const { records, quotas, ttl, paths, clouds, vendors, needs } = flags;
   const zones = flags.zones === 1 ? [] : [otherZone];
-  const lab = await startLab({ records, quotas, ttl, paths, clouds: flags.clouds, zones });
+  const lab = await startLab({ records, quotas, ttl, paths, clouds, zones, vendors });
   closers.push(() => lab.close());
   const listenPort = flags.port ?? (await freePort());
   const settings = labSettings(lab, { directory: place.lab, socket, listenPort, needs });
@@ -533,7 +536,7 @@ async function demo(session: Session, stop: AbortSignal): Promise<number> {
 function hasMoved({ watch, lab }: Session, record: LabRecord): boolean {
   const cloudOf = (origin: string) => lab.origins.find((o) => o.name === origin)?.cloud;
   const wanted = record.targets.find((t) => cloudOf(t.origin) !== lab.clouds[0])!.cname;
-  return vendorTypes.every((type) => watch?.answer(type, record.name) === wanted);
+  return lab.vendorTypes.every((type) => watch?.answer(type, record.name) === wanted);
 }
 
 // ---------------------------------------------------------------- what is shown
@@ -548,7 +551,7 @@ function newStory(lab: Lab, print: (line: string) => void, colour: boolean): Sto
     print,
     colour,
     zone: lab.zone,
-    vendors: vendorTypes,
+    vendors: lab.vendorTypes,
     originOf: (record, answer) => {
       const targets = lab.records.find((r) => r.name === record)?.targets;
       return targets?.find((t) => t.cname === answer)?.origin ?? null;
@@ -558,7 +561,7 @@ function newStory(lab: Lab, print: (line: string) => void, colour: boolean): Sto
 
 function newWatch(lab: Lab, story: Story): WireWatch {
   return new WireWatch({
-    servers: Object.fromEntries(vendorTypes.map((type) => [type, lab.vendors[type].dns])),
+    servers: Object.fromEntries(vendorsOf(lab).map(({ type, dns }) => [type, dns])),
     records: watchedRecords(lab).map((r) => r.name),
     changed: (vendor, record, answer, atMs) => story.wire(vendor, record, answer, atMs),
   });
@@ -569,10 +572,7 @@ function announce(session: Session): void {
   if (session.daemon !== null) session.print('\nThe daemon is ready.\n');
   if (!flags.json) return;
   const vendors = Object.fromEntries(
-    vendorTypes.map((type) => {
-      const vendor = lab.vendors[type];
-      return [type, { api: vendor.api, dns: vendor.dns[0] }];
-    }),
+    vendorsOf(lab).map(({ type, api, dns }) => [type, { api, dns: dns[0] }]),
   );
   const ready = {
     config: configPath(directory),
@@ -596,10 +596,9 @@ function introduction(session: Omit<Session, 'daemon'>): readonly string[] {
   return [
     `A small internet is running on ${lab.network}.0/24.`,
     '',
-    ...vendorTypes.map((type) => {
-      const { api, dns } = lab.vendors[type];
-      return row(type, `API ${api}, DNS ${dns.join(' and ')}`);
-    }),
+    ...vendorsOf(lab).map(({ type, api, dns }) =>
+      row(type, `API ${api}, DNS ${dns.join(' and ')}`),
+    ),
     ...lab.clouds.map((cloud, i) => {
       const parts = [...lab.origins, ...lab.stores, ...lab.apis];
       const names = parts.filter((part) => part.cloud === cloud).map((part) => part.name);
@@ -619,7 +618,7 @@ function introduction(session: Omit<Session, 'daemon'>): readonly string[] {
     ...(flags.daemon ? [row('log of the daemon', logPath(directory))] : []),
     '',
     'Ask each vendor, or follow the delegation from the root:',
-    ...vendorTypes.map((type) => dig(lab.vendors[type].dns[0]!, first.name, 'CNAME')),
+    ...vendorsOf(lab).map(({ dns }) => dig(dns[0]!, first.name, 'CNAME')),
     dig(`${lab.roots[0]}:${lab.dnsPort}`, lab.zone, 'NS'),
     '',
     'From another terminal:',
@@ -666,14 +665,14 @@ async function status(session: Session): Promise<ControlReply> {
     ...{ name: p.name, site: p.site, uplink: p.uplink, url: p.url },
     ...{ fault: wordOf(p.fault, p.share), requests: p.asked },
   }));
-  const vendors = vendorTypes.map((type) => ({
-    name: type,
-    api: lab.vendors[type].api,
-    dns: [...lab.vendors[type].dns],
-    fault: lab.vendorFault(type),
-    mended: lab.vendors[type].mended,
-    calls: lab.vendors[type].calls.length,
-    zones: zonesOf(lab.vendors[type]),
+  const vendors = vendorsOf(lab).map((vendor) => ({
+    name: vendor.type,
+    api: vendor.api,
+    dns: [...vendor.dns],
+    fault: lab.vendorFault(vendor.type),
+    mended: vendor.mended,
+    calls: vendor.calls.length,
+    zones: zonesOf(vendor),
   }));
   const records = await Promise.all(
     watchedRecords(lab).map(async ({ name }) => ({
@@ -728,6 +727,10 @@ function printPart(part: Part) {
     fault: wordOf(part.fault, part.share),
     requests: part.requests,
   };
+}
+
+function vendorsOf(lab: Lab): readonly LabVendor[] {
+  return lab.vendorTypes.map((type) => lab.vendors[type]!);
 }
 
 function zonesOf(vendor: LabVendor) {

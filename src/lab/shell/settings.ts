@@ -15,6 +15,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import type { Lab } from '../lab.ts';
+import type { LabVendor } from '../vendors/vendor.ts';
 import { LabError } from './control.ts';
 
 interface SettingsPlace {
@@ -91,7 +92,7 @@ export function writeSettings(files: readonly SettingsFile[], directory: string)
 /** The configuration and the secrets that fit a lab. */
 export function labSettings(lab: Lab, place: SettingsPlace): readonly SettingsFile[] {
   const secret = (name: string) => join(place.directory, 'secrets', name);
-  const { cloudflare, route53, alidns } = lab.credentials;
+  const { cloudflare, route53, alidns, dnspod } = lab.credentials;
   const secrets = [
     { path: secret('cluster.key'), text: `${randomBytes(32).toString('base64url')}\n` },
     { path: secret('cf-token'), text: `${cloudflare.apiToken}\n` },
@@ -99,6 +100,10 @@ export function labSettings(lab: Lab, place: SettingsPlace): readonly SettingsFi
     { path: secret('ali-key-id'), text: `${alidns.accessKeyId}\n` },
     { path: secret('ali-key-secret'), text: `${alidns.accessKeySecret}\n` },
   ];
+  if (lab.vendors.dnspod !== undefined) {
+    secrets.push({ path: secret('dp-id'), text: `${dnspod.secretId}\n` });
+    secrets.push({ path: secret('dp-key'), text: `${dnspod.secretKey}\n` });
+  }
   if (hasServices(lab, place)) {
     const { accessKeyId, secretAccessKey } = lab.credentials.stores;
     secrets.push({ path: secret('oss-key-id'), text: `${accessKeyId}\n` });
@@ -132,7 +137,7 @@ function configText(lab: Lab, place: SettingsPlace, secret: (name: string) => st
   const records = lab.records.flatMap((record) => [
     `  ${bare(record.name)}:`,
     `    ttl: ${record.ttl}`,
-    '    publish: [cf, r53, ali]',
+    `    publish: [cf, r53, ali${lab.vendors.dnspod === undefined ? '' : ', dp'}]`,
     '    targets:',
     ...record.targets.map((t) => `      - { origin: ${t.origin}, cname: ${bare(t.cname)} }`),
     '    mode: steer',
@@ -178,8 +183,7 @@ function configText(lab: Lab, place: SettingsPlace, secret: (name: string) => st
 
 /** The accounts, each with its secrets by reference. */
 function providerLines(lab: Lab, file: (name: string) => string): readonly string[] {
-  const common = (type: 'cloudflare' | 'route53' | 'alidns') => {
-    const vendor = lab.vendors[type];
+  const common = (vendor: LabVendor) => {
     return [
       // With several zones each account finds out by itself which of them holds a record.
       ...(lab.zones.length === 1 ? [`    zone: ${bare(lab.zone)}`] : []),
@@ -189,21 +193,30 @@ function providerLines(lab: Lab, file: (name: string) => string): readonly strin
     ];
   };
   return [
-    '# Three accounts at three vendors; the same records are published at each of them.',
+    '# An account at each vendor; the same records are published at each of them.',
     'providers:',
     '  cf:',
     '    type: cloudflare',
     `    apiToken: ${file('cf-token')}`,
-    ...common('cloudflare'),
+    ...common(lab.vendors.cloudflare),
     '  r53:',
     '    type: route53',
     `    credentials: ${file('aws.json')}`,
-    ...common('route53'),
+    ...common(lab.vendors.route53),
     '  ali:',
     '    type: alidns',
     `    accessKeyId: ${file('ali-key-id')}`,
     `    accessKeySecret: ${file('ali-key-secret')}`,
-    ...common('alidns'),
+    ...common(lab.vendors.alidns),
+    ...(lab.vendors.dnspod === undefined
+      ? []
+      : [
+          '  dp:',
+          '    type: dnspod',
+          `    secretId: ${file('dp-id')}`,
+          `    secretKey: ${file('dp-key')}`,
+          ...common(lab.vendors.dnspod),
+        ]),
   ];
 }
 

@@ -6,7 +6,7 @@
 // Sources: Alibaba Cloud's API reference and quotas (read 2026-11), users' reports.
 
 import { createHmac, randomUUID } from 'node:crypto';
-import { isIPv4, isIPv6 } from 'node:net';
+import { hostTypes, presentation, relative, rowTypes, unquoted, valueFits } from './rows.ts';
 import {
   type ApiReply,
   type ApiRequest,
@@ -29,7 +29,7 @@ import {
   type ZoneSpec,
   zoneHolding,
 } from './vendor.ts';
-import { normalName, printStrings, type RRset, toAnswers, ZoneError } from './zone.ts';
+import { normalName, type RRset, toAnswers, ZoneError } from './zone.ts';
 
 interface AlidnsCredentials {
   readonly accessKeyId: string;
@@ -89,7 +89,7 @@ const noncesMax = 100_000;
 const ttlMost = 86_400;
 const ttlUsual = 600;
 const perLineMax = 90;
-const types = ['A', 'AAAA', 'CAA', 'CNAME', 'MX', 'NS', 'SRV', 'TXT'];
+const textMax = 512;
 const lines = [
   ['default', '默认'],
   ['telecom', '电信'],
@@ -751,15 +751,13 @@ interface Fields {
   readonly Priority?: number;
 }
 
-const hostTypes = ['CNAME', 'MX', 'NS', 'SRV'];
-
 /** What AddDomainRecord and UpdateDomainRecord say of a record. Throws Refused. */
 function readFields(domain: Domain, params: Params, ttlMin: number): Fields {
   const RR = chinese(need(params, 'RR').toLowerCase(), 'RR');
   const Type = need(params, 'Type').toUpperCase();
   const given = need(params, 'Value');
   const Line = params.get('Line') ?? 'default';
-  if (!types.includes(Type)) throw invalid('Type');
+  if (!rowTypes.includes(Type)) throw invalid('Type');
   const owner = RR.replace(/^\*(\.|$)/, '');
   const labelled = owner === '' || owner.split('.').every((l) => /^[a-z0-9_-]{1,63}$/.test(l));
   if (RR !== '@' && (!labelled || RR.length + domain.name.length > 252)) throw invalid('RR');
@@ -776,42 +774,12 @@ function readFields(domain: Domain, params: Params, ttlMin: number): Fields {
   const bare = hostTypes.includes(Type) ? host() : Value;
   const priority = Type === 'MX' ? Number(need(params, 'Priority')) : null;
   if (priority !== null && !(priority >= 1 && priority <= 99)) throw invalid('Priority');
-  if (!valueFits(Type, bare)) {
+  if (!valueFits(Type, bare, textMax)) {
     const text = `The DNS record is invalid: ${Type} does not take this value.`;
     throw new Refused(400, 'SubDomainInvalid.Value', text);
   }
   const fields = { RR, Type, Value: bare, TTL: Number(ttl), Line };
   return priority === null ? fields : { ...fields, Priority: priority };
-}
-
-function valueFits(type: string, value: string): boolean {
-  switch (type) {
-    case 'A':
-      return isIPv4(value);
-    case 'AAAA':
-      return isIPv6(value) && !value.includes('%');
-    case 'TXT':
-      return value !== '' && Buffer.byteLength(value) <= 512;
-    case 'CNAME':
-    case 'MX':
-    case 'NS':
-      return isHost(value) && !isIPv4(value);
-    case 'SRV': {
-      const [priority, weight, port, target, ...more] = value.split(/\s+/);
-      const counts = [priority, weight, port].every((n) => /^\d{1,5}$/.test(n ?? ''));
-      const small = [priority, weight, port].every((n) => Number(n) <= 65_535);
-      return counts && small && more.length === 0 && isHost(target ?? '');
-    }
-    default:
-      return (
-        /^\d{1,3} (issue|issuewild|iodef) "[!#-[\]-~]{0,200}"$/.test(value) &&
-        Number.parseInt(value, 10) <= 255
-      );
-  }
-}
-
-function isHost(name: string): boolean {
-  return name.length <= 253 && name.split('.').every((label) => /^[a-z0-9_-]{1,63}$/.test(label));
 }
 
 /** What makes two records the same one for the vendor. */
@@ -860,11 +828,6 @@ function statusSet(record: DomainRecord, params: Params): { record: DomainRecord
 
 // ---------------------------------------------------------------- records in DNS
 
-/** The RR of a name in its domain: `@` for the domain itself. */
-function relative(domain: string, name: string): string {
-  return name === domain ? '@' : name.slice(0, -domain.length - 1);
-}
-
 /** A record as the API tells of it: names in their own script. */
 function printed(record: DomainRecord): DomainRecord {
   const { DomainName, RR, Type, Value } = record;
@@ -907,20 +870,7 @@ const alone = new WeakMap<DomainRecord, RRset>();
 
 function setOf(domain: Domain, record: DomainRecord): RRset {
   const name = record.RR === '@' ? `${domain.name}.` : `${record.RR}.${domain.name}.`;
-  return { name, type: record.Type, ttl: record.TTL, values: [presentation(record)] };
-}
-
-function presentation(record: DomainRecord): string {
-  if (record.Type === 'MX') return `${record.Priority ?? 10} ${record.Value}.`;
-  if (hostTypes.includes(record.Type)) return `${record.Value}.`;
-  if (record.Type !== 'TXT') return record.Value;
-  const octets = Buffer.from(record.Value);
-  const parts: Buffer[] = [];
-  for (let at = 0; at < octets.length; at += 255) parts.push(octets.subarray(at, at + 255));
-  return printStrings(parts);
-}
-
-/** A TXT as the console shows it: the strings joined, without their quotes. */
-function unquoted(value: string): string {
-  return value.replace(/"\s+"/g, '').replaceAll('"', '').trimEnd();
+  const { Type: type, Value, Priority } = record;
+  const value = presentation(type, { value: Value, priority: Priority });
+  return { name, type, ttl: record.TTL, values: [value] };
 }

@@ -31,11 +31,13 @@ export interface RecordExtra {
   readonly proxied?: boolean;
   readonly flattenCname?: boolean;
   readonly comment?: string;
-  /** Alidns: the line of sight it is given to; `default` for everybody. */
+  /** Alidns and DNSPod: the line it is given to, as each spells it; absent: everybody. */
   readonly line?: string;
   readonly status?: 'ENABLE' | 'DISABLE';
   readonly locked?: boolean;
   readonly remark?: string;
+  /** DNSPod: what its own monitor says of it; absent: it is not watched. */
+  readonly monitorStatus?: string;
 }
 
 /** What a zone is at its vendor, beyond its records; each vendor reads its own words. */
@@ -44,7 +46,7 @@ export interface ZoneSettings {
   readonly undelegated?: boolean;
   /** Operations that the key may not use on this zone, by the name in `calls`; true: none at all. */
   readonly denied?: true | readonly string[];
-  /** Route 53 and Alidns: another account's by now. */
+  /** Another account's by now; not at Cloudflare. */
   readonly foreign?: boolean;
   /** Route 53. */
   readonly privateZone?: boolean;
@@ -52,7 +54,7 @@ export interface ZoneSettings {
   readonly acceleratedRecovery?: string;
   /** Route 53: names and types that an operator has protected, with the operator's comment. */
   readonly protections?: readonly { name: string; type: string; comment: string }[];
-  /** Cloudflare. */
+  /** Cloudflare; and DNSPod: `PAUSE`, `SPAM` or `LOCK`, `ENABLE` unless given. */
   readonly status?: string;
   readonly type?: string;
   readonly paused?: boolean;
@@ -68,6 +70,9 @@ export interface ZoneSettings {
   readonly inClean?: boolean;
   /** Alidns: locked by the vendor, so that nothing in it can be changed. */
   readonly forbidden?: boolean;
+  /** DNSPod: the plan, such as `DP_FREE`, and whether it has run out. */
+  readonly grade?: string;
+  readonly gracePeriod?: boolean;
 }
 
 export interface ZoneSpec {
@@ -100,6 +105,8 @@ export interface VendorOptions<Credentials = unknown> {
   readonly propagationMs?: number;
   /** How long the vendor works on one write before it answers, in milliseconds. */
   readonly changeMs?: number;
+  /** DNSPod: for how long its lists do not show a new record, in milliseconds; 0 unless given. */
+  readonly indexLagMs?: number;
   /** Operations that these credentials may not use, by the name in `calls`. */
   readonly deny?: readonly string[];
   /** Addresses of a name outside the vendor's zones, for those that flatten a CNAME. */
@@ -126,7 +133,7 @@ export interface Call {
   readonly status: number;
 }
 
-export type VendorType = 'route53' | 'cloudflare' | 'alidns';
+export type VendorType = 'route53' | 'cloudflare' | 'alidns' | 'dnspod';
 
 /** One account at one vendor in the lab. */
 export interface LabVendor {
@@ -167,9 +174,9 @@ export interface LabVendor {
   brokenZone(name: string): string | null;
   /**
    * What a person at the console does: puts these values in the place of everything that the name
-   * has for the type (at Alidns: on its line), or removes it (null). API and DNS follow as after
-   * any change. Throws, and changes nothing, when the zone is not here or the record cannot be
-   * served; the vendor's own rules are not applied.
+   * has for the type (at Alidns and DNSPod: on its line), or removes it (null). API and DNS
+   * follow as after any change. Throws, and changes nothing, when the zone is not here or the
+   * record cannot be served; the vendor's own rules are not applied.
    */
   edit(
     name: string,
