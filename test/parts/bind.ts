@@ -280,11 +280,12 @@ export async function answers(
 
 /**
  * A port that is free for both UDP and TCP at this moment. It lies below those that the system gives
- * out by itself, so that nobody who takes any port gets it before its owner listens.
+ * out by itself, among a hundred of this process alone, so that nobody else takes it before its owner
+ * listens.
  */
 export async function freePort(address = '127.0.0.1'): Promise<number> {
   for (;;) {
-    const port = randomInt(15_000, 32_000);
+    const port = 15_000 + (process.pid % 170) * 100 + randomInt(100);
     const tcp = createServer();
     const udp = createSocket('udp4');
     const free = [once(tcp, 'listening'), once(udp, 'listening')];
