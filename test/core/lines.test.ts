@@ -9,6 +9,7 @@ import { formatMarker } from '../../src/core/marker.ts';
 import type { LineAnswer, Marker, RecordConfig, Seen, ServerAnswer } from '../../src/core/model.ts';
 import { type Plan, plan, type Standing, standing, type Wanted } from '../../src/core/plan.ts';
 import { marker } from '../parts/answers.ts';
+import { coreConfig, World } from './world.ts';
 
 const WWW = 'www.gslb.example.net.';
 const A = 'a.shop.test.';
@@ -236,4 +237,65 @@ test('a line is proven by servers that heed the asker, all of them right, and by
   const later = proveBy(before, [server(says(A))], B, 9);
   assert.equal(later['telecom']?.provenAt, 3, 'another answer is nothing against it');
   assert.equal(proveBy(before, [], B, 9), before);
+});
+
+// ---------------------------------------------------------------- the engine
+
+const RECORD = 'www.gslb.test.';
+
+/** Of three vendors one has lines, and the record stands on three of them. */
+function world(lines?: readonly string[]): World {
+  const publish = ['cf', 'r53', 'ali'].map((provider) => ({
+    provider,
+    ttl: 60,
+    ...(provider === 'ali' && lines !== undefined ? { lines } : {}),
+  }));
+  const made = new World(coreConfig({ records: { [RECORD]: { publish } } }));
+  made.hold(RECORD, A);
+  made.start();
+  made.advance(10_000);
+  return made;
+}
+
+test('what cannot be seen from here is read by the API every five minutes, and without lines is not', () => {
+  const plain = world();
+  const lined = world(LINES);
+  for (const made of [plain, lined]) {
+    assert.equal(made.state.records.get(RECORD)!.doc.target, 'a');
+    for (const v of made.vendors.values()) v.reads = 0;
+    made.advance(3_600_000);
+  }
+  assert.equal(plain.vendors.get('ali')!.reads, 0);
+  const { reads } = lined.vendors.get('ali')!;
+  assert.ok(reads >= 10 && reads <= 12, `${reads} in an hour`);
+  assert.equal(lined.vendors.get('cf')!.reads, 0);
+});
+
+test('an adopted record stands on every listed line, and a line that goes is made again', () => {
+  const made = world(LINES);
+  const held = () => made.held('ali', RECORD);
+  assert.deepEqual(held().lines, ['telecom', 'unicom']);
+  made.vendors.get('ali')!.records.set(RECORD, { ...held(), lines: ['telecom'] });
+  made.advance(330_000);
+  assert.deepEqual(held().lines, ['telecom', 'unicom']);
+  const said = made.journal.map(({ entry }) => entry.sentence).filter((s) => s.includes('unicom'));
+  assert.match(said.join(), /nothing stands on the line unicom; it is written again/);
+});
+
+test('a line that is listed later is made, and one that is listed no more is told, not touched', () => {
+  const made = world(['default', 'telecom']);
+  const reload = (lines: readonly string[]) => {
+    const record = made.config.records[RECORD]!;
+    const publish = record.publish.map((p) => (p.provider === 'ali' ? { ...p, lines } : p));
+    const records = { [RECORD]: { ...record, publish } };
+    made.reload({ ...made.config, records });
+    made.advance(5_000);
+  };
+  reload(LINES);
+  assert.deepEqual(made.held('ali', RECORD).lines, ['telecom', 'unicom']);
+  reload(['default', 'unicom']);
+  assert.deepEqual(made.held('ali', RECORD).lines, ['telecom', 'unicom'], 'nothing is removed');
+  const cell = made.state.records.get(RECORD)!.cells.get('ali')!;
+  assert.equal(cell.problem?.word, 'line');
+  assert.match(cell.problem?.sentence ?? '', /the line telecom as well, which is not listed/);
 });

@@ -368,6 +368,30 @@ export const mutants: readonly Mutant[] = [
     ],
   },
   {
+    name: 'what stands on lines that cannot be seen from here is never looked at again',
+    rule: 27,
+    by: 'core/lines.test.ts',
+    edits: [
+      {
+        file: cell,
+        find: 'return cell.lines !== undefined && state.now - cell.answeredAt >= LINES_READ_MS;',
+        replace: 'return cell.lines === null && state.now - cell.answeredAt >= LINES_READ_MS;',
+      },
+    ],
+  },
+  {
+    name: 'a line that is listed later is left to the next switch',
+    rule: 19,
+    by: 'core/lines.test.ts',
+    edits: [
+      {
+        file: arrange,
+        find: 'if (!isSameLines(cell.lines, lines)) relined(state, r, cell, lines);',
+        replace: 'if (!isSameLines(cell.lines, lines)) cell.lines = lines;',
+      },
+    ],
+  },
+  {
     name: 'the answer of a server that heeds no line proves one',
     rule: 29,
     by: 'core/lines.test.ts',

@@ -1371,7 +1371,10 @@ export class Checkers implements Watcher {
       const marker = highest(stands.texts);
       if (marker === null || stands.texts.length > 1) return;
       const values = valuesOf(stands);
-      if (this.#whose(rec, name, stands.texts[0]!.value, values) === 'foreign') return;
+      const whose = this.#whose(rec, name, stands.texts[0]!.value, values);
+      // A marker that proves nothing, beside a line that was edited before anybody was in step there.
+      const isUnknown = whose === 'ours' && !rec.placed.has(provider);
+      if (whose === 'foreign' || (isUnknown && Object.keys(stands.lines).length > 0)) return;
       if (marker.epoch < d.epoch) {
         // Whatever is the matter with the others of this vendor, its zone is well.
         const rule = vendor.sick.size > 0 ? 'rule-24-a-zone-alone' : 'rule-16-retried-in-seconds';
