@@ -670,10 +670,16 @@ export function lookAgain(
     return JSON.stringify(s) !== JSON.stringify(cell.standing);
   });
   // What refuses us may be nothing that an answer shows, and is read at the pace of an idle lane.
-  const everyMs = cell.standing?.kind === 'refused' ? IDLE_RETRY_MS : WATCH_MS;
+  const isHidden = cell.standing?.kind === 'refused' || isUneven(cell);
+  const everyMs = isHidden ? IDLE_RETRY_MS : WATCH_MS;
   if (!others || state.now - cell.doubtedAt < everyMs) return;
   cell.doubtedAt = state.now;
   converge(state, r, cell, false);
+}
+
+/** Its lines differ, or one is missing: of that an answer shows one line's part alone. */
+export function isUneven({ standing: s }: Cell): boolean {
+  return s !== null && 'value' in s && (s.split !== undefined || s.gaps !== undefined);
 }
 
 /** Written, by the API's word, and long not given: somebody may have been there in between. */

@@ -25,6 +25,7 @@ import {
   isOdd,
   isPending,
   isRetimed,
+  isUneven,
   isUnseen,
   lookAgain,
   lookAt,
@@ -270,7 +271,9 @@ export function onAsked(
   } else if (cell.visibleAt !== null && isRetimed(cell, answers)) doubt(state, r, cell);
   else if (isAstray(state, r, cell, answers)) doubt(state, r, cell);
   else if (cell.visibleAt !== null && isUnseen(state, cell)) doubt(state, r, cell);
-  else if (allRight && cell.problem?.word === 'edited') converge(state, r, cell, false);
+  else if (allRight && cell.problem?.word === 'edited' && !isUneven(cell)) {
+    converge(state, r, cell, false);
+  }
   calmDown(state, r, cell, out);
   scheduleAsk(state, r, cell);
   return [record];
