@@ -920,6 +920,7 @@ export const heavyFamilies = [
   'detour_provider_serves',
   'detour_provider_stage',
   'detour_provider_epoch',
+  'detour_line_proven',
   'detour_switch_stage_seconds',
   'detour_objective_predicted_seconds',
 ] as const;
