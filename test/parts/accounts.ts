@@ -180,6 +180,7 @@ export const rows: readonly Row[] = [
           ['disabled', 'a pause', { status: 'DISABLE' }],
           ['health-check', 'a monitor of the vendor’s', { monitorStatus: 'Ok' }],
         ],
+        { 电信: ['202.96.128.0/24'], 联通: ['202.106.0.0/24'] },
       ),
   },
   {
