@@ -230,22 +230,24 @@ test('two vendors of three stay in a delegation, whoever is behind', () => {
   assert.deepEqual([www.behind.map((b) => b.provider), www.evicted], [['ali'], null]);
 });
 
-/** A user who has DNSPod beside Alibaba; any vendor's row will do in a replay. */
+/** A user who has DNSPod beside Alibaba, and at both of them lines. */
 function withDnspod(outage: string): Replay {
-  const row = { ...tables.providers['alidns']!, type: 'dnspod' };
-  const more = { ...tables, providers: { ...tables.providers, dnspod: row } };
-  const secrets = 'accessKeyId: { env: POD_ID }, accessKeySecret: { env: POD_KEY }';
+  const secrets = 'secretId: { env: POD_ID }, secretKey: { env: POD_KEY }';
   const text = user('needs: [oss-signed]')
     .replace('paths:', `  pod: { type: dnspod, ${secrets}, zone: gslb.example.net }\npaths:`)
-    .replace('publish: [cf, r53, {', 'publish: [cf, pod, {');
-  const parsed = parseConfig(text, 'pod.yaml', more);
+    .replace(
+      'publish: [cf, r53, { provider: ali, ttl: 600 }]',
+      'publish: [cf, { provider: pod, ttl: 600, lines: [默认, 电信, 境外] }, ' +
+        '{ provider: ali, ttl: 600, lines: [default, telecom, oversea] }]',
+    );
+  const parsed = parseConfig(text, 'pod.yaml', tables);
   if (!parsed.ok) throw new Error(parsed.problems.map(printProblem).join('\n'));
   const { config } = parsed;
-  const around = { tables: more, load: () => config, defaultConfig: 'pod.yaml' };
+  const around = { tables, load: () => config, defaultConfig: 'pod.yaml' };
   return simulate({ ...nothing, outage, config: 'pod.yaml' }, around).json as unknown as Replay;
 }
 
-test('Alibaba 2023-11-12 with DNSPod beside it: only the sick cloud is behind', () => {
+test('Alibaba 2023-11-12 with DNSPod beside it, both with lines: only the sick cloud is behind', () => {
   const r = withDnspod('alibaba-2023-11-12');
   assert.deepEqual(behindOf(r), ['ali 101']);
   assert.deepEqual(recordOf(r, 'www').evicted?.providers, ['ali']);
