@@ -8,13 +8,13 @@ import { failureText, type Kind, keptSeeds, Tally, worldOf } from './main.ts';
 import { runSeed, type Sabotage } from './world.ts';
 
 /** About 0.15 s each on an idle core, three times as much on a busy one. */
-const SEEDS = 60;
+const SEEDS = 40;
 
 /** Worlds in which records ask first. */
 const ASKING = 10;
 
 /** Worlds with records on several lines; `npm run sim -- --lines --seeds 1000` for more. */
-const LINED = 8;
+const LINED = 5;
 
 /** Worlds in which somebody has one vendor's key. */
 const THIEVES = 15;
