@@ -278,14 +278,16 @@ export async function answers(
   return false;
 }
 
+let nextPort = randomInt(100);
+
 /**
  * A port that is free for both UDP and TCP at this moment. It lies below those that the system gives
- * out by itself, among a hundred of this process alone, so that nobody else takes it before its owner
- * listens.
+ * out by itself, among a hundred of this process alone, and comes again after all of these: nobody
+ * else takes it before its owner listens.
  */
 export async function freePort(address = '127.0.0.1'): Promise<number> {
   for (;;) {
-    const port = 15_000 + (process.pid % 170) * 100 + randomInt(100);
+    const port = 15_000 + (process.pid % 170) * 100 + (nextPort++ % 100);
     const tcp = createServer();
     const udp = createSocket('udp4');
     const free = [once(tcp, 'listening'), once(udp, 'listening')];
