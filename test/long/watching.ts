@@ -28,25 +28,30 @@ const [moved, asked, third] = [1, 2, 3].map((n) => `r000${n}.gslb.example.net`) 
   string,
   string,
 ];
+/** A host that the lab's DNS knows and no other record leads to, and what users type for it. */
+const secureHost = 'bj.shop.example';
+const typed = 'www.users.example';
 
 // ---------------------------------------------------------------- the world
 
 /** An origin with a certificate, which says for a while that it is asked too often. */
 interface Secure {
-  readonly url: string;
+  readonly http: string;
+  readonly address: string;
   readonly ca: string;
   limits: boolean;
   close(): void;
 }
 
-async function openSecure(directory: string): Promise<Secure> {
-  const made = makeCertificate(directory, 'secure', ['127.0.0.1'])!;
+async function openSecure(directory: string, address: string): Promise<Secure> {
+  const made = makeCertificate(directory, 'secure', [secureHost, typed])!;
   const server: Server = createServer(made, (_, response) => {
     response.writeHead(secure.limits ? 429 : 200).end('ok');
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  await new Promise<void>((resolve) => server.listen(0, address, resolve));
   const secure: Secure = {
-    url: `https://127.0.0.1:${(server.address() as AddressInfo).port}/`,
+    http: `https://${secureHost}:${(server.address() as AddressInfo).port}/`,
+    address,
     ca: made.certFile,
     limits: false,
     close: () => {
@@ -57,13 +62,20 @@ async function openSecure(directory: string): Promise<Secure> {
   return secure;
 }
 
-/** What a group of tests does not have by itself: a record that asks first, channels, TLS. */
-function complete(group: Group, { url, ca }: Secure): void {
+/** What a group of tests does not have by itself: a record that asks first, channels, TLS, lines. */
+function complete(group: Group, { http, address, ca }: Secure): void {
   for (const { name } of group.replicas) {
     const file = join(group.lab.directory, `replica-${name}`, 'detour.yaml');
     const given = parse(readFileSync(file, 'utf8'));
     given.records[asked].mode = 'approve';
-    given.origins.secure = { cloud: 'aws', checks: { web: { http: url, ca } } };
+    given.origins.secure = { cloud: 'aws', checks: { web: { http, address, ca } } };
+    given.records[third].names = [typed];
+    given.records[third].targets.push({ origin: 'secure', cname: secureHost });
+    given.records[third].publish = [
+      'cf',
+      'r53',
+      { provider: 'ali', lines: ['default', 'telecom'] },
+    ];
     given.channels = {
       broken: { command: ['/bin/false'] },
       file: { command: ['/bin/sh', '-c', 'cat > /dev/null'] },
@@ -298,11 +310,14 @@ interface Exemplar {
 
 async function main(): Promise<void> {
   const directory = mkdtempSync(join(tmpdir(), 'detour-watching-'));
-  const secure = await openSecure(directory);
+  let secure: Secure | null = null;
   let group: Group | null = null;
   let prometheus: ServedPart | null = null;
   try {
     group = await startGroup({ roundTrips: [4, 4, 4], records: 3, policy: { objective: '90s' } });
+    const { origins } = parse(readFileSync(group.lab.ready.config, 'utf8'));
+    const near: string = origins.hangzhou.checks.web.address;
+    secure = await openSecure(directory, near.replace(/\d+$/, '22'));
     complete(group, secure);
     for (const replica of group.replicas) replica.start();
     const start = Date.now() / 1000;
@@ -322,7 +337,7 @@ async function main(): Promise<void> {
   } finally {
     await prometheus?.close();
     await group?.close();
-    secure.close();
+    secure?.close();
     rmSync(directory, { recursive: true, force: true });
   }
 }
