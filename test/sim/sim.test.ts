@@ -8,7 +8,7 @@ import { failureText, type Kind, keptSeeds, Tally, worldOf } from './main.ts';
 import { runSeed, type Sabotage } from './world.ts';
 
 /** About 0.15 s each on an idle core, three times as much on a busy one. */
-const SEEDS = 40;
+const SEEDS = 60;
 
 /** Worlds in which records ask first. */
 const ASKING = 10;
