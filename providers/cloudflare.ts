@@ -53,6 +53,7 @@ import {
   markerTtl,
   movedOn,
   type NsMoves,
+  zoneOfPlace,
 } from './kit/delegation.ts';
 import { endpoint } from './kit/endpoint.ts';
 import {
@@ -1383,15 +1384,9 @@ async function lookAtNs(
   place: NsPlace,
   signal: AbortSignal,
 ): Promise<Called<NsSeen>> {
-  // Of its own zone the one that is told by id, where two are of one name.
-  const below = delegationMarkerName(place.zone);
-  const own = isApex(place) ? await zones.find(below, signal) : null;
-  const found = own ?? (await zoneByName(account, place.zone, signal));
+  const byName = (zone: Name) => zoneByName(account, zone, signal);
+  const found = await zoneOfPlace(place, zones, byName, signal, 'token');
   if (!found.ok) return found;
-  if (found.value?.name !== place.zone) {
-    const cure = 'check `delegation` in the configuration, and whose token it is';
-    return failed('zone', 'rejected', `this account holds no zone ${place.zone}`, { cure });
-  }
   const zone = found.value;
   const [at, texts, fixed] = await Promise.all([
     readName(account, zone, place.name, signal),

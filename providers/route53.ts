@@ -44,7 +44,7 @@ import {
 import { sendHalving } from './kit/batch.ts';
 import { shellWord } from './kit/by-hand.ts';
 import { ByZone, oneByOne } from './kit/by-zone.ts';
-import { delegationHands, isApex, markerTtl, type NsMoves } from './kit/delegation.ts';
+import { delegationHands, isApex, markerTtl, type NsMoves, zoneOfPlace } from './kit/delegation.ts';
 import { endpoint } from './kit/endpoint.ts';
 import {
   type Called,
@@ -1223,15 +1223,9 @@ async function lookAtNs(
   place: NsPlace,
   signal: AbortSignal,
 ): Promise<Called<NsSeen>> {
-  // Of its own zone the one that is told by id, where two are of one name.
-  const below = delegationMarkerName(place.zone);
-  const own = isApex(place) ? await zones.find(below, signal) : null;
-  const found = own ?? (await zoneByName(account, place.zone, signal));
+  const byName = (zone: Name) => zoneByName(account, zone, signal);
+  const found = await zoneOfPlace(place, zones, byName, signal, 'key');
   if (!found.ok) return found;
-  if (found.value?.name !== place.zone) {
-    const cure = 'check `delegation` in the configuration, and whose key it is';
-    return failed('zone', 'rejected', `this account holds no zone ${place.zone}`, { cure });
-  }
   const zone = { id: found.value.id, name: found.value.name };
   const at = await cutAt(account, zone, place.name, signal);
   if (!at.ok) return at;

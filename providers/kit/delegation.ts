@@ -2,9 +2,11 @@
 // brings, and what no change may do. It must never let an empty set through, nor a change of a place
 // that was not read.
 
+import { delegationMarkerName } from '../../src/core/marker.ts';
 import type { Name, NsChange, NsPlace, NsSeen, Result } from '../../src/core/model.ts';
 import type { DelegationHands } from '../../src/kit/extend.ts';
 import { type Called, done, failed } from './fault.ts';
+import type { ZoneFinder } from './zone.ts';
 
 /** What goes and what comes, of one set. */
 interface Moves<T> {
@@ -55,6 +57,25 @@ function resultOf<T>(called: Called<T>): Result<T> {
 
 export function isApex({ zone, name }: NsPlace): boolean {
   return zone === name;
+}
+
+/**
+ * The zone that a place lies in, where an account has zones by name; of its own zone the one that is
+ * told by id, where two are of one name. `whose`: what says which account it is, for the cure.
+ */
+export async function zoneOfPlace<Z extends { readonly name: Name }>(
+  place: NsPlace,
+  zones: Pick<ZoneFinder<Z>, 'find'>,
+  byName: (zone: Name) => Promise<Called<Z | null>>,
+  signal: AbortSignal,
+  whose: string,
+): Promise<Called<Z>> {
+  const own = isApex(place) ? await zones.find(delegationMarkerName(place.zone), signal) : null;
+  const found = own ?? (await byName(place.zone));
+  if (!found.ok) return found;
+  if (found.value?.name === place.zone) return done(found.value);
+  const cure = `check \`delegation\` in the configuration, and whose ${whose} it is`;
+  return failed('zone', 'rejected', `this account holds no zone ${place.zone}`, { cure });
 }
 
 /** Whether two readings saw the same, in whatever order. */

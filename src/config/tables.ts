@@ -6,12 +6,9 @@ import type { CheckType, NotifierType, PathSpec, ProviderType } from '../kit/ext
 
 /** What may stand in a configuration as a provider's `type`, a kind of check, a way to tell. */
 export interface Tables {
-  // biome-ignore lint/suspicious/noExplicitAny: each row has settings of its own.
-  readonly providers: Readonly<Record<string, ProviderType<any>>>;
-  // biome-ignore lint/suspicious/noExplicitAny: each row has settings of its own.
-  readonly checks: Readonly<Record<string, CheckType<any>>>;
-  // biome-ignore lint/suspicious/noExplicitAny: each row has settings of its own.
-  readonly notifiers: Readonly<Record<string, NotifierType<any>>>;
+  readonly providers: Readonly<Record<string, ProviderType<unknown>>>;
+  readonly checks: Readonly<Record<string, CheckType<unknown>>>;
+  readonly notifiers: Readonly<Record<string, NotifierType<unknown>>>;
   /** Why a check of a kind cannot be asked by a path, with the cure; null when it can. */
   readonly pathProblem?: (kind: string, path: PathSpec, settings?: unknown) => string | null;
   /** Of packages without a row: why it cannot be used, in one clause with its cure. */
