@@ -221,11 +221,12 @@ export const eventsSchema = z.strictObject({
     .describe('the number of the board that is known; the header Last-Event-ID goes before it'),
 });
 
-/** Origins and clouds whose strips are asked for at once. */
+/** Origins and clouds whose strips are asked for at once; a name has 40 characters at most. */
 const ownersMost = 20;
 
 export const stripsQuerySchema = z.strictObject({
-  of: line('names of origins and clouds', 8192)
+  // Longer than any names are: what is taken has to fit into the head of a request, written in %.
+  of: line('names of origins and clouds', 41 * ownersMost)
     .transform((text) => text.split(','))
     .pipe(z.array(z.string()).max(ownersMost, `expected at most ${ownersMost} names`))
     .meta({ type: 'string' })
