@@ -19,5 +19,5 @@ if (order(process.versions.node) < order(wanted)) {
   );
   process.exitCode = 1;
 } else {
-  void import('../dist/src/main.js');
+  require('../dist/program/main.cjs');
 }

@@ -8,7 +8,7 @@
 
 import type { Agent } from 'node:http';
 import { pipeline, Readable, Transform } from 'node:stream';
-import type Cloudflare from 'cloudflare';
+import type { BaseCloudflare } from 'cloudflare';
 import fetch from 'node-fetch';
 import { z } from 'zod';
 import {
@@ -323,7 +323,7 @@ interface FoundZone extends Zone {
 // ---------------------------------------------------------------- the account
 
 interface Account {
-  readonly client: (signal: AbortSignal, timeoutMs: number) => Promise<Called<Cloudflare>>;
+  readonly client: (signal: AbortSignal, timeoutMs: number) => Promise<Called<BaseCloudflare>>;
   readonly timeoutMs: number;
   readonly agent: Agent;
   readonly secrets: readonly string[];
@@ -390,8 +390,10 @@ function openAccount(chosen: CloudflareSettings, context: AdapterContext): Accou
     secrets: [apiToken],
     calls: 0,
     client: loading('the SDK of Cloudflare', async () => {
-      const { default: Client } = await import('cloudflare');
-      return new Client({
+      // Without its resources: the paths are written here, and they are two megabytes.
+      const { createClient } = await import('cloudflare/tree-shakable');
+      return createClient({
+        resources: [],
         apiToken,
         // Otherwise taken from the environment, and sent along.
         apiKey: null,
@@ -473,7 +475,7 @@ interface Reply<T> {
 async function call<T>(
   account: Account,
   options: Asking & { readonly shape: z.ZodType<T> },
-  send: (client: Cloudflare, signal: AbortSignal) => Promise<unknown>,
+  send: (client: BaseCloudflare, signal: AbortSignal) => Promise<unknown>,
 ): Promise<Called<Reply<T>>> {
   const client = await account.client(options.signal, account.timeoutMs);
   if (!client.ok) return client;

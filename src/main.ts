@@ -5,11 +5,12 @@
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import about from '../package.json' with { type: 'json' };
+import type { Hands } from './cli/hands.ts';
 import { catchSignals } from './run/signals.ts';
 
 // Before anything that takes its time to load: a daemon's signals are caught from the first line on.
 const signals = process.argv[2] === 'run' ? catchSignals() : null;
-const { runCli } = await import('./cli/index.ts');
+const loading = import('./cli/index.ts');
 
 const { version } = about;
 
@@ -44,7 +45,7 @@ async function orSay<T>(work: () => Promise<T>): Promise<T> {
   });
 }
 
-process.exitCode = await runCli(process.argv.slice(2), {
+const hands: Hands = {
   version,
   run: async (configPath, options) => {
     const overridden = await sealed();
@@ -82,7 +83,7 @@ process.exitCode = await runCli(process.argv.slice(2), {
       import('./run/install-service.ts'),
       import('node:fs'),
     ]);
-    // Seen from where it is built: dist/src.
+    // Seen from where it is built: dist/program.
     const unit = new URL('../../deploy/systemd/detour.service', import.meta.url);
     const program = new URL('../../bin/detour.cjs', import.meta.url);
     const text = () => readFileSync(unit, 'utf8');
@@ -171,4 +172,9 @@ process.exitCode = await runCli(process.argv.slice(2), {
     const { labCommand } = await import('./lab/shell/command.ts');
     return labCommand(argv, { daemonArgv: [process.execPath, process.argv[1]!] });
   },
+};
+
+// No `await` up here: what it is bundled into is CommonJS.
+void loading.then(async ({ runCli }) => {
+  process.exitCode = await runCli(process.argv.slice(2), hands);
 });

@@ -149,14 +149,13 @@ function program(making: Making): void {
     versions.set('Node.js (bin/node; LICENSE.node)', manifestIn(folder).version);
     rmSync(folder, { recursive: true });
   }
-  for (const folder of ['src', 'providers', 'web']) {
+  for (const folder of ['program', 'web']) {
     const built = join(root, 'dist', folder);
     if (existsSync(built)) cpSync(built, join(at, 'dist', folder), { recursive: true });
   }
   cpSync(join(root, 'bin', 'detour.cjs'), join(at, 'bin', 'detour.cjs'));
   const about = JSON.stringify({ ...JSON.parse(source('package.json')), version }, null, 2);
   put(making, `${home}/package.json`, `${about}\n`);
-  put(making, `${home}/dist/package.json`, `${about}\n`);
   const unit = 'deploy/systemd/detour.service';
   put(making, `${home}/${unit}`, source(unit));
   const modules = join(at, 'node_modules');

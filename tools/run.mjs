@@ -155,14 +155,15 @@ install();
 const node = findNode();
 process.env.PATH = `${bin}${delimiter}${dirname(node)}${delimiter}${process.env.PATH ?? ''}`;
 
-/** Removes what was built from sources that are gone: nobody may import it, nobody may pack it. */
+/** Removes declarations of sources that are gone: nobody may import them, nobody may pack them. */
 function sweep() {
   for (const folder of ['src', 'providers']) {
     const built = join(root, 'dist', folder);
     if (!fs.existsSync(built)) continue;
     for (const name of fs.readdirSync(built, { recursive: true })) {
-      const source = name.replace(/\.(d\.ts|js)$/, '.ts');
-      if (source === name || fs.existsSync(join(root, folder, source))) continue;
+      const source = name.replace(/\.d\.ts$/, '.ts');
+      const isFile = /\.(ts|js)$/.test(name);
+      if (!isFile || (source !== name && fs.existsSync(join(root, folder, source)))) continue;
       fs.rmSync(join(built, name));
     }
   }
@@ -170,6 +171,7 @@ function sweep() {
 
 const build = () => {
   run('tsc', ['-b', 'tsconfig.json']);
+  if (fs.existsSync(join(root, 'src'))) run(node, ['tools/program.mjs']);
   if (fs.existsSync(join(root, 'web'))) {
     run('tsc', ['-p', 'web/tsconfig.json']);
     run(node, ['tools/web.mjs']);

@@ -6,7 +6,7 @@
 // request, access key and all.
 
 import type { Agent as HttpAgent } from 'node:http';
-import RPCClient from '@alicloud/pop-core';
+import type RPCClient from '@alicloud/pop-core';
 import type { FaultKind } from '../../src/core/model.ts';
 import type { AdapterContext } from '../../src/kit/extend.ts';
 import { agentFor } from './agents.ts';
@@ -16,6 +16,7 @@ import {
   exchange,
   failed,
   fieldsOf,
+  loading,
   type Scope,
   scrub,
   statusTrouble,
@@ -43,7 +44,7 @@ interface Asked {
 type Client = RPCClient & { readonly verbose: boolean };
 
 /** pop-core's constructor takes more than its types say. */
-const VerboseClient = RPCClient as unknown as new (
+type VerboseClient = new (
   config: {
     readonly endpoint: string;
     readonly apiVersion: string;
@@ -69,7 +70,7 @@ class Unmarked extends Error {
 
 /** An account at one of the vendor's APIs. */
 export class PopApi {
-  readonly #client: Client;
+  readonly #client: ReturnType<typeof loading<Client>>;
   readonly #agent: HttpAgent;
   readonly #timeoutMs: number;
   readonly #keys: Keys<AliKeys> | null;
@@ -98,10 +99,10 @@ export class PopApi {
     this.#agent = agentFor(base, idle, context, tunnels);
     boundAnswers(this.#agent, answerMax);
     const credentialsProvider = { getCredentials: async () => this.#signing };
-    this.#client = new VerboseClient(
-      { endpoint: base, apiVersion: version, credentialsProvider },
-      true,
-    );
+    this.#client = loading('the SDK of Alibaba Cloud', async () => {
+      const Client = (await import('@alicloud/pop-core')).default as unknown as VerboseClient;
+      return new Client({ endpoint: base, apiVersion: version, credentialsProvider }, true);
+    });
   }
 
   /** Requests sent so far. */
@@ -128,6 +129,8 @@ export class PopApi {
       const trouble = failed('account', 'auth-suspect', `${doing}: the access key is empty`);
       return { ...trouble, code: null };
     }
+    const client = await this.#client(signal, this.#timeoutMs);
+    if (!client.ok) return { ...client, code: null };
     this.#signing = keys.value;
     const secrets = this.#keys?.secrets() ?? [];
     let code: string | null = null;
@@ -142,7 +145,7 @@ export class PopApi {
     };
     const answer = await exchange(
       { doing, write, signal, timeoutMs: this.#timeoutMs, explain },
-      (stop) => this.#send(action, params, stop),
+      (stop) => this.#send(client.value, action, params, stop),
     );
     if (answer.ok) return answer;
     const { scope, fault } = answer;
@@ -151,6 +154,7 @@ export class PopApi {
   }
 
   async #send(
+    client: Client,
     action: string,
     params: Readonly<Record<string, string | number | null | undefined>>,
     signal: AbortSignal,
@@ -165,7 +169,7 @@ export class PopApi {
       beforeRequest: (o: object) => ({ ...o, signal }),
     };
     this.#calls++;
-    const reply = await this.#client.request<unknown>(action, Object.fromEntries(given), options);
+    const reply = await client.request<unknown>(action, Object.fromEntries(given), options);
     const [body, entry] = reply as [unknown, unknown];
     const status = Number(fieldsOf(fieldsOf(entry)['response'])['statusCode']);
     const value = fieldsOf(plain(body));

@@ -41,7 +41,7 @@ function atSocket(path: string): Place {
     name: path,
     isApi: false,
     async ask(how, body) {
-      const { request } = await import('node:http');
+      const { request } = process.getBuiltinModule('node:http');
       return exchange(request({ ...how, socketPath: path, agent: false }), body);
     },
   };
@@ -57,7 +57,8 @@ function atApi(text: string, tokenFile: string, ca: string | undefined): Place {
     name: url.origin + below,
     isApi: true,
     async ask(how, body) {
-      const [{ request }, read] = await Promise.all([import('node:https'), reader()]);
+      const { request } = process.getBuiltinModule('node:https');
+      const read = await reader();
       const authorization = `Bearer ${read('--token-file', tokenFile)}`;
       const trust = ca === undefined ? {} : { ca: read('--ca', ca) };
       const asked = request(url, {

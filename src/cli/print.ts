@@ -802,7 +802,7 @@ function cutTo(text: string, room: number): string {
   if (width(text) <= room) return text;
   let kept = '';
   let left = room - 1;
-  for (const { segment } of graphemes.segment(text)) {
+  for (const segment of graphemes(text)) {
     left -= width(segment);
     if (left < 0) break;
     kept += segment;
@@ -835,7 +835,7 @@ function words(text: string, room: number): string[] {
       if (width(word) <= room) return [word];
       const pieces: string[] = [];
       let piece = '';
-      for (const { segment } of graphemes.segment(word)) {
+      for (const segment of graphemes(word)) {
         if (width(piece) + width(segment) > room) {
           pieces.push(piece);
           piece = '';

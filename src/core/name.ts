@@ -158,17 +158,26 @@ function distance(a: string, b: string): number {
   return last[b.length]!;
 }
 
-/** What a person takes for one sign. */
-export const graphemes = new Intl.Segmenter('en', { granularity: 'grapheme' });
+/** Made when it is wanted: that takes ten milliseconds. */
+let segmenter: Intl.Segmenter | null = null;
+
+/** What a person takes for one sign each. */
+export function* graphemes(text: string): Generator<string> {
+  segmenter ??= new Intl.Segmenter('en', { granularity: 'grapheme' });
+  for (const { segment } of segmenter.segment(text)) yield segment;
+}
+
+/** Latin, points and arrows: one column each, and none of them joins another. */
+const narrow = /^[\x20-\x7e\xa0-\u02ff\u2010-\u2027\u2190-\u21ff]*$/;
 // East Asian wide and full-width forms (Unicode TR 11, the large blocks) and pictures.
 const wide =
   /^[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{20000}-\u{3fffd}\p{Emoji_Presentation}]/u;
 
 /** Columns that a text takes on a terminal. */
 export function width(text: string): number {
-  if (/^[\x20-\x7e]*$/.test(text)) return text.length;
+  if (narrow.test(text)) return text.length;
   let columns = 0;
-  for (const { segment } of graphemes.segment(text)) columns += wide.test(segment) ? 2 : 1;
+  for (const segment of graphemes(text)) columns += wide.test(segment) ? 2 : 1;
   return columns;
 }
 

@@ -96,7 +96,7 @@ const levelOf = {
 /** Where the build puts the status page: seen from the built program, and from its source. */
 const webFolder = join(
   import.meta.dirname,
-  ...(import.meta.filename.endsWith('.js') ? ['..', '..', 'web'] : ['..', '..', 'dist', 'web']),
+  ...(import.meta.filename.endsWith('.ts') ? ['..', '..', 'dist', 'web'] : ['..', 'web']),
 );
 
 interface DaemonOptions {

@@ -348,9 +348,16 @@ async function oneLife(
   looks: boolean,
 ): Promise<Life> {
   const list = join(tmpdir(), `detour-modules-${process.pid}`);
+  // Of the bundle, the sources that stand in what is loaded.
   const hook = `data:text/javascript,${encodeURIComponent(
     `import { registerHooks } from 'node:module'; import { appendFileSync } from 'node:fs';
-     registerHooks({ load(url, c, n) { appendFileSync(${JSON.stringify(list)}, url + '\\n'); return n(url, c); } });`,
+     registerHooks({ load(url, c, n) {
+       const loaded = n(url, c);
+       const parts = String(loaded.source ?? '').matchAll(/^\\/\\/ ((?:src|providers)\\/.*)$/gm);
+       appendFileSync(${JSON.stringify(list)}, url + '\\n');
+       for (const [, path] of parts) appendFileSync(${JSON.stringify(list)}, path + '\\n');
+       return loaded;
+     } });`,
   )}`;
   writeFileSync(list, '');
   const from = performance.now();
@@ -383,11 +390,11 @@ async function benchAlone(before: string, rounds: number): Promise<void> {
   const lab = await startLabProgram('--no-daemon', '--quotas', 'off', '--paths', '3');
   try {
     symlinkSync(join(root, 'node_modules'), join(folder, 'node_modules'));
-    const built = spawnSync(join(root, 'node_modules/.bin/tsc'), ['-b'], {
+    const built = spawnSync(process.execPath, ['tools/run.mjs', 'build'], {
       cwd: folder,
       encoding: 'utf8',
     });
-    const old = join(folder, 'dist/src/main.js');
+    const old = join(folder, 'bin/detour.cjs');
     if (!existsSync(old))
       throw new Error(`${before} was not built: ${built.stdout}${built.stderr}`);
     const socket = join(lab.directory, 'detour.sock');
@@ -401,7 +408,7 @@ async function benchAlone(before: string, rounds: number): Promise<void> {
     }
     fresh();
     const looked = await oneLife(main, lab.ready.config, socket, true);
-    const own = looked.modules.filter((url) => url.includes('/dist/src/cluster/'));
+    const own = looked.modules.filter((path) => path.startsWith('src/cluster/'));
     const of = (lives: readonly Life[], key: 'startMs' | 'rssMb') => lives.map((one) => one[key]);
     say('median (least to most)            before                now');
     say(
@@ -411,16 +418,12 @@ async function benchAlone(before: string, rounds: number): Promise<void> {
       `memory after 5 s, MiB             ${shown(of(found.before, 'rssMb')).padEnd(21)} ${shown(of(found.now, 'rssMb'))}`,
     );
     say(
-      `of src/cluster it loads ${own.map((url) => url.split('/').at(-1)).join(', ')} (${looked.modules.length} modules in all)`,
+      `of src/cluster it loads ${own.map((path) => path.split('/').at(-1)).join(', ')} (${looked.modules.length} modules in all)`,
     );
     const group =
-      /\/(etcd|gateway|ledger|mirror|restore|sealed|eyes|door|line|session|letter|asking|kubernetes|group)\.js$/;
+      /\/(etcd|gateway|ledger|mirror|restore|sealed|eyes|door|line|session|letter|asking|kubernetes|group)\.(ts|cjs)$/;
     const loaded = looked.modules.filter(
-      (url) =>
-        url.includes('/dist/src/') &&
-        group.test(url) &&
-        !url.includes('/config/') &&
-        !url.includes('/core/'),
+      (path) => group.test(path) && !/\/(config|core)\//.test(path),
     );
     goal(
       loaded.length === 0,

@@ -9,6 +9,7 @@ import { type First, firstText, seenCloud } from '../../src/config/first.ts';
 import { readWish, type WishWords } from '../../src/config/wish.ts';
 import { inScript } from '../../src/core/name.ts';
 import { tables } from '../../src/run/build.ts';
+import { anySign } from '../parts/any-sign.ts';
 
 const whole: First = {
   cluster: 'shop',
@@ -129,7 +130,7 @@ describe('the text', () => {
   });
 
   test('whatever a vendor says stays in its comment', () => {
-    const odd = fc.string({ unit: 'binary', maxLength: 300 });
+    const odd = fc.string({ unit: anySign, maxLength: 300 });
     fc.assert(
       fc.property(odd, (text) => {
         const note = `${text}\nmode: steer\u2028x: y\u0085z`;

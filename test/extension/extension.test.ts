@@ -145,7 +145,7 @@ describe('a package of somebody else', { skip: folder === null && unsafe }, () =
     const doors = Object.keys(manifest(clone).exports).filter((door) => door !== './package.json');
     const open = doors.map((door) => `await import('detour${door.slice(1)}');`).join('');
     well(run(theirs, process.execPath, '--input-type=module', '-e', open));
-    const shut = "await import('detour/dist/src/main.js');";
+    const shut = "await import('detour/dist/program/main.cjs');";
     const done = run(theirs, process.execPath, '--input-type=module', '-e', shut);
     assert.match(done.out, /ERR_PACKAGE_PATH_NOT_EXPORTED/);
   });

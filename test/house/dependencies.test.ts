@@ -115,14 +115,14 @@ function packed(): readonly string[] {
 
 test('in the package of npm is what runs, what its doors promise, and nothing else', () => {
   const files = packed();
-  for (const path of ['bin/detour.cjs', 'dist/src/main.js', 'dist/package.json', 'LICENSE']) {
+  for (const path of ['bin/detour.cjs', 'dist/program/main.cjs', 'LICENSE']) {
     assert.ok(files.includes(path), path);
   }
   for (const path of ['deploy/example.yaml', 'deploy/systemd/detour.service']) {
     assert.ok(files.includes(path), `${path}, which commands or the README name`);
   }
   const kinds =
-    /^(LICENSE|README(\.[\w-]+)?\.md|package\.json|bin\/|deploy\/(?!debian|docker)|dist\/package\.json|dist\/(src|providers)\/.*\.(d\.ts|js)|dist\/web\/)/;
+    /^(LICENSE|README(\.[\w-]+)?\.md|package\.json|bin\/|deploy\/(?!debian|docker)|dist\/program\/[\w-]+\.cjs|dist\/(src|providers)\/.*\.d\.ts|dist\/web\/)/;
   const odd = files.filter((path) => !kinds.test(path) || /(^|\/)(test|tests)\/|\.map$/.test(path));
   assert.deepEqual(
     odd,

@@ -34,11 +34,11 @@ function sourcesOf(...folders: readonly string[]): readonly Source[] {
 
 const sources = sourcesOf('src', 'providers');
 const { exports: doors = {} } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
-  exports?: Readonly<Record<string, { readonly default?: string }>>;
+  exports?: Readonly<Record<string, { readonly types?: string }>>;
 };
 /** The sources of what package.json exports. */
-const door = Object.values(doors).flatMap(({ default: built }) =>
-  built === undefined ? [] : [built.replace(/^\.\/dist\//, '').replace(/\.js$/, '.ts')],
+const door = Object.values(doors).flatMap(({ types }) =>
+  types === undefined ? [] : [types.replace(/^\.\/dist\//, '').replace(/\.d\.ts$/, '.ts')],
 );
 
 test('every import keeps to the rules of the house', () => {

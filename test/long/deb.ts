@@ -126,7 +126,7 @@ function given(folder: string): void {
   writeFileSync(
     join(trap, 'index.js'),
     `import { existsSync } from 'node:fs';
-import { z } from '/usr/lib/detour/dist/src/kit/check.js';
+import { z } from '/usr/lib/detour/dist/program/check.cjs';
 const check = {
   settings: z.strictObject({}),
   impossible: (settings) => settings,

@@ -13,7 +13,7 @@ import { ask } from '../../src/dns/ask.ts';
 import { parseHostPort } from '../../src/kit/schema.ts';
 
 const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
-export const main = join(root, 'dist', 'src', 'main.js');
+export const main = join(root, 'dist', 'program', 'main.cjs');
 
 export interface Ready {
   readonly config: string;

@@ -425,7 +425,7 @@ describe('packages that a configuration names', { skip }, () => {
     const here = folder();
     const trace = join(here, 'loaded');
     const tell = `import { writeFileSync } from 'node:fs';\nwriteFileSync('${trace}', '');\n`;
-    const built = new URL('../../dist/providers/kit/index.js', import.meta.url).href;
+    const built = new URL('../../dist/program/provider.cjs', import.meta.url).href;
     install(here, { 'index.js': tell + whole.replace(door, built) });
     return { path: configure(here), loaded: () => existsSync(trace) };
   }

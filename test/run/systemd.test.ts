@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { after, afterEach, beforeEach, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import { supervise } from '../../src/run/systemd.ts';
@@ -112,7 +112,7 @@ test('a loop that hangs feeds no watchdog', skip, async (context) => {
       join(trap, 'package.json'),
       JSON.stringify({ name: 'detour-check-trap', type: 'module', main: 'index.js' }),
     );
-    const door = new URL('check.js', `file://${dirname(main)}/kit/`).href;
+    const door = new URL('check.cjs', `file://${main}`).href;
     writeFileSync(
       join(trap, 'index.js'),
       `import { existsSync, writeFileSync } from 'node:fs';
