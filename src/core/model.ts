@@ -565,6 +565,7 @@ export const findingWords = [
   'dnssec',
   'drill',
   'expiry',
+  'fan-in',
   'flattening',
   'in-step',
   'key',
