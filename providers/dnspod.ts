@@ -2,8 +2,10 @@
 // changes one record at a time and has no compare-and-set, but it refuses an identical record:
 // whoever makes the text that names what stands may change that, and nobody else. The CNAME of every
 // line goes before the marker, the default line's first: a change cut in half shows an old epoch,
-// which every reader takes for lag. It must never delete a CNAME, never delete a text that is not one
-// of Detour's claims, and never leave a line behind unsaid.
+// which every reader takes for lag. In a crowd the marker comes in a change of its own, under the
+// claim that stands until then. It must never delete a CNAME, never delete a text that is not one
+// of Detour's claims, never take a claim back under which a CNAME was changed, and never leave a line
+// behind unsaid.
 
 import { z } from 'zod';
 import { claimName, formatMarker, markerName } from '../src/core/marker.ts';
@@ -43,7 +45,7 @@ import {
 } from './kit/dnspod-records.ts';
 import { endpoint } from './kit/endpoint.ts';
 import { type Called, done, failed } from './kit/fault.ts';
-import { guarded, halfway } from './kit/guarded.ts';
+import { guarded, halfway, isSettling, leavesMarker } from './kit/guarded.ts';
 import {
   bad,
   fromAnswer,
@@ -92,13 +94,17 @@ const capabilities: Capabilities = {
       'write late: it is noticed and repaired, not prevented.',
   },
   atomic: false,
+  settlesLater: true,
   readMax: 1000,
   writeMax: 10,
+  // Claim, two names and the claim read, the CNAME, it and the claim read.
+  eachRecord: { calls: 7, writes: 2 },
   // Of each change: claim, three reads, a CNAME a line and a marker, five reads, two claims deleted.
   callsMax: 200,
   // Documented for each action and account (2023-03 to 2025-09): 500/s to create, modify or delete,
-  // 200/s to read one record, 100/s to list. Half of a change's calls list at most.
-  quota: { burst: 200, perSecond: 200, reserve: 80 },
+  // 200/s to read one record, 100/s to list. A third of a change's calls list at most, and less
+  // than half read one record.
+  quota: { burst: 200, perSecond: 280, reserve: 80 },
   permissions: [
     {
       permission: 'dnspod:DescribeDomain',
@@ -187,6 +193,12 @@ const callsPerChange = 20;
 interface Sight extends Seen {
   readonly at: readonly Row[];
   readonly marker: Row | undefined;
+}
+
+/** A record that was written, or stood as it should. */
+interface Placed {
+  readonly name: Name;
+  readonly id: string;
 }
 
 class Dnspod implements Provider {
@@ -335,22 +347,30 @@ class Dnspod implements Provider {
     const claim = await this.#claims.take(change, claims);
     if (!claim.ok) return claim;
     let hasMade = false;
+    let placed: readonly Placed[] = [];
     const to = { ...change.to, lines: lines.value.map((line) => line.RecordLine) };
-    const written = await guarded(
-      { ...change, to },
-      {
-        see: () => this.#sight(zone, name, claim.value, signal),
-        apply: (now) => {
-          hasMade = now.marker === undefined || lines.value.some((line) => !rowOn(now.at, line));
-          return this.#apply(zone, { ...change, lines: lines.value }, now, signal);
-        },
+    const wanted = { ...change, to };
+    const written = await guarded(wanted, {
+      see: () => this.#sight(zone, name, claim.value, signal),
+      apply: async (now) => {
+        hasMade = now.marker === undefined || lines.value.some((line) => !rowOn(now.at, line));
+        const puts = putsOf(zone, wanted, lines.value, now);
+        const applied = await this.#apply(zone, puts, signal);
+        placed = applied.ok ? applied.value : [];
+        return applied.ok ? done(null) : applied;
       },
-    );
-    // After a loss the same switch goes on under its claim. Where something was made that lists do
-    // not show yet, the claim keeps off whoever would make it once more.
-    const isOver = written.ok
-      ? !hasMade
-      : ['conflict', 'rejected'].includes(written.fault.kind) && !hasMade;
+      look: () => this.#look(zone, wanted, placed, claim.value, signal),
+    });
+    // The claim stays for the marker that is to follow. After a loss the same switch goes on under
+    // it; where something was made that lists do not show yet, it keeps off whoever would make it
+    // once more.
+    this.#claims.letGo(change);
+    if (written.ok && leavesMarker(wanted)) {
+      this.#claims.hold(change, claim.value);
+      return written;
+    }
+    const isLost = !written.ok && ['conflict', 'rejected'].includes(written.fault.kind);
+    const isOver = !hasMade && (written.ok || (isLost && !isSettling(wanted)));
     if (isOver) await claims.remove(claim.value);
     if (written.ok) await this.#claims.sweep(change, claims);
     return written;
@@ -391,40 +411,89 @@ class Dnspod implements Provider {
     ]);
     if (!found.ok) return found;
     if (!own.ok) return own;
-    if (own.value === null) {
-      const detail = `${name}: our claim is not to be seen: it was taken over, or readings lag`;
-      return failed('record', 'unavailable', detail);
-    }
+    if (own.value === null) return unclaimed(name);
     const [at, marker] = found.value as [readonly Row[], readonly Row[]];
     const seen = look(zone, name, { at, marker, cuts: [] });
     return done({ ...seen, at, marker: marker[0] });
   }
 
-  /** The CNAME of each line, then the marker; each in place, and only what is not as wanted yet. */
+  /** Each in place, and only what is not as wanted yet; what stands there after that. */
   async #apply(
     zone: Zone,
-    { name, to, lines }: Pick<Change, 'name' | 'to'> & { readonly lines: readonly Line[] },
-    now: Sight,
+    puts: readonly Put[],
     signal: AbortSignal,
-  ): Promise<Called<null>> {
-    const cname = { RecordType: 'CNAME', Value: to.cname, TTL: to.ttl } as const;
-    const text = {
-      RecordType: 'TXT',
-      Value: formatMarker(to.marker),
-      TTL: textTtl(zone, to),
-    } as const;
-    const puts: readonly Put[] = [
-      ...lines.map((line) => ({ name, row: rowOn(now.at, line), values: { ...cname, ...line } })),
-      { name: markerName(name), row: now.marker, values: { ...text, ...everybody } },
-    ];
+  ): Promise<Called<readonly Placed[]>> {
     const due = puts.filter(({ row, values }) => row === undefined || !isAs(row, values));
-    for (const [i, one] of due.entries()) {
-      const put = await this.#records.put(zone, one, signal);
-      if (put.ok || put.code === exists) continue;
-      return i === 0 ? put : halfway(put, `${i} of ${due.length} records are changed`);
+    const placed: Placed[] = [];
+    for (const put of puts) {
+      const { name, row } = put;
+      if (!due.includes(put)) {
+        placed.push({ name, id: row!.id });
+        continue;
+      }
+      const sent = await this.#records.put(zone, put, signal);
+      if (sent.ok) placed.push({ name, id: sent.value });
+      // One that stands already, and nobody says as which record, is not found by `look`.
+      else if (sent.code === exists && row !== undefined) placed.push({ name, id: row.id });
+      else if (sent.code !== exists) {
+        const i = due.indexOf(put);
+        return i === 0 ? sent : halfway(sent, `${i} of ${due.length} records are changed`);
+      }
     }
-    return done(null);
+    return done(placed);
   }
+
+  /**
+   * What was written, each record by its id: lists may be behind. Whether it is still under our
+   * claim, too.
+   */
+  async #look(
+    zone: Zone,
+    change: Change,
+    placed: readonly Placed[],
+    claim: string,
+    signal: AbortSignal,
+  ): Promise<Called<Seen>> {
+    const { name, from } = change;
+    const [found, own] = await Promise.all([
+      sideBySide(placed, placed.length, ({ id }) => this.#records.row(zone, id, signal)),
+      this.#records.row(zone, claim, signal),
+    ]);
+    if (!found.ok) return found;
+    if (!own.ok) return own;
+    if (own.value === null) return unclaimed(name);
+    const rowsAt = (owner: Name) =>
+      found.value.filter((row, i) => row !== null && placed[i]!.name === owner) as Row[];
+    const [at, marker] = [rowsAt(name), rowsAt(markerName(name))];
+    const seen = look(zone, name, { at, marker, cuts: [] });
+    return done(leavesMarker(change) ? { ...seen, markers: from.markers } : seen);
+  }
+}
+
+/** The CNAME of each line, then the marker, unless that is left for later. */
+function putsOf(
+  zone: Zone,
+  change: Change,
+  lines: readonly Line[],
+  { at, marker }: Sight,
+): readonly Put[] {
+  const { name, to } = change;
+  const cname = { RecordType: 'CNAME', Value: to.cname, TTL: to.ttl } as const;
+  const text = {
+    RecordType: 'TXT',
+    Value: formatMarker(to.marker),
+    TTL: textTtl(zone, to),
+  } as const;
+  const cnames = lines.map((line) => {
+    return { name, row: rowOn(at, line), values: { ...cname, ...line } };
+  });
+  if (leavesMarker(change)) return cnames;
+  return [...cnames, { name: markerName(name), row: marker, values: { ...text, ...everybody } }];
+}
+
+function unclaimed(name: Name): Called<never> {
+  const detail = `${name}: our claim is not to be seen: it was taken over, or readings lag`;
+  return failed('record', 'unavailable', detail);
 }
 
 // ---------------------------------------------------------------- what stands, what may be written

@@ -58,7 +58,7 @@ export function matrix(all: readonly Capabilities[]): string {
     `\`${c.type}\``,
     c.title,
     strength[c.fence.kind],
-    c.atomic ? 'together or not at all' : 'one after the other',
+    c.atomic ? 'together or not at all' : inTurn(c),
     `${c.writeMax} at most`,
     `${c.readMax} at most`,
     `${c.quota.perSecond}/s, ${c.quota.burst} at once, ${c.quota.reserve} kept for switches`,
@@ -66,6 +66,11 @@ export function matrix(all: readonly Capabilities[]): string {
   const lines = [head, head.map(() => '---'), ...rows];
   const table = lines.map((cells) => `| ${cells.map(cell).join(' | ')} |`);
   return `${[table.join('\n'), ...all.map(section)].join('\n\n')}\n`;
+}
+
+function inTurn({ settlesLater }: Capabilities): string {
+  const crowd = ', in a crowd all CNAMEs first';
+  return `one after the other${settlesLater === true ? crowd : ''}`;
 }
 
 function section(c: Capabilities): string {

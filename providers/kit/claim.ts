@@ -48,8 +48,12 @@ export interface ClaimsAt {
 
 /** A claim that has stood so long was left by a writer that died: longer than any change may take. */
 const abandonedMs = 60_000;
+/** The same of one with a higher epoch than ours, whose marker may wait for a whole crowd. */
+const overtakenMs = 900_000;
 /** Claims of others that are remembered. */
 const rivalsMax = 4096;
+/** Claims of our own that are. */
+const heldMax = 65_536;
 /** Claims of what stands no more that one write takes away. */
 const sweepMax = 2;
 
@@ -61,15 +65,19 @@ const sweepMax = 2;
 export class Claims {
   /** When claims of others were seen first; the monotonic clock, in milliseconds. */
   readonly #rivals = new Map<string, number>();
+  /** Our own that stand until a marker follows, by what they claim. */
+  readonly #held = new Map<string, string>();
 
   /**
    * Takes it, or finds that this switch has it already; its id. A rival's is taken over from one with
    * a lower epoch, which has an answer already, and from one that has died.
    */
-  async take({ name, from, to }: Change, at: ClaimsAt): Promise<Called<string>> {
+  async take(change: Change, at: ClaimsAt): Promise<Called<string>> {
+    const { name, from } = change;
     const text = textFor(from);
-    const { epoch, id } = claimOf(to.marker);
-    const remark = `epoch=${epoch} id=${id}`;
+    const { epoch, remark } = claimantIn(change);
+    const known = this.#held.get(keyOf(change));
+    if (known !== undefined) return done(known);
     const made = await at.make(text, remark);
     if (!made.ok || made.value !== null) return made as Called<string>;
     const seen = await at.list();
@@ -86,6 +94,18 @@ export class Claims {
     await at.remove(held.id);
     const again = await at.make(text, remark);
     return again.ok && again.value === null ? lost : (again as Called<string>);
+  }
+
+  /** It stands until the marker follows. */
+  hold(change: Change, claim: string): void {
+    const [oldest] = this.#held.keys();
+    if (this.#held.size >= heldMax) this.#held.delete(oldest!);
+    this.#held.set(keyOf(change), claim);
+  }
+
+  /** It has ended, or whether it stands is to be found out anew. */
+  letGo(change: Change): void {
+    this.#held.delete(keyOf(change));
   }
 
   /** Takes away what was claimed of markers that stand no more. */
@@ -105,8 +125,18 @@ export class Claims {
     if (this.#rivals.size >= rivalsMax) this.#rivals.clear();
     this.#rivals.set(held.id, seenAt);
     // What a creator has made may not be shown yet: only time tells that it is over.
-    return (from.markers.length > 0 && theirs < epoch) || now - seenAt > abandonedMs;
+    const leftMs = theirs > epoch ? overtakenMs : abandonedMs;
+    return (from.markers.length > 0 && theirs < epoch) || now - seenAt > leftMs;
   }
+}
+
+function claimantIn({ to }: Change): { readonly epoch: number; readonly remark: string } {
+  const { epoch, id } = claimOf(to.marker);
+  return { epoch, remark: `epoch=${epoch} id=${id}` };
+}
+
+function keyOf(change: Change): string {
+  return `${change.name} ${textFor(change.from)} ${claimantIn(change).remark}`;
 }
 
 function epochIn(remark: string | null): number | null {

@@ -19,20 +19,42 @@ function isTwice({ cnames }: Seen): boolean {
   return new Set(cnames.map(({ line }) => line)).size < cnames.length;
 }
 
+/**
+ * Whether a change leaves the marker for later: it may, and nothing has to be made for it. What was
+ * just made may be missing from what others read, so that such a change is brought to its end.
+ */
+export function leavesMarker({ from, to, settle }: Change): boolean {
+  const isThere = from.markers.length === 1 && from.cnames.length === (to.lines ?? ['']).length;
+  return settle === 'later' && isThere;
+}
+
+/** Whether a change brings to its end what was moved before: its marker alone is behind. */
+export function isSettling({ from, to }: Change): boolean {
+  return from.markers.length === 1 && isCname(from, to);
+}
+
 /** Whether CNAME and marker both are what is wanted. */
 export function isWritten(seen: Seen, to: Change['to']): boolean {
   const { markers } = seen;
   return isCname(seen, to) && markers.length === 1 && markers[0] === formatMarker(to.marker);
 }
 
+/** Whether what a change is to do now stands; what it leaves for later need not. */
+function isMade(seen: Seen, change: Change): boolean {
+  const { from, to } = change;
+  if (!leavesMarker(change)) return isWritten(seen, to);
+  return isWritten(seen, to) || (isCname(seen, to) && hasSameMarkers(seen, from));
+}
+
 /** Whether two readings saw the same values, in whatever order. */
 export function isSame(a: Seen, b: Seen): boolean {
-  const plain = ({ cnames, markers }: Seen) =>
-    JSON.stringify([
-      cnames.map((c) => JSON.stringify([c.value, c.ttl, c.line])).sort(),
-      [...markers].sort(),
-    ]);
-  return plain(a) === plain(b);
+  const plain = ({ cnames }: Seen) =>
+    JSON.stringify(cnames.map((c) => JSON.stringify([c.value, c.ttl, c.line])).sort());
+  return plain(a) === plain(b) && hasSameMarkers(a, b);
+}
+
+function hasSameMarkers(a: Seen, b: Seen): boolean {
+  return JSON.stringify([...a.markers].sort()) === JSON.stringify([...b.markers].sort());
 }
 
 /** What stands, for a fault: values that are names, and how many markers. */
@@ -51,12 +73,19 @@ export function halfway(trouble: Trouble, what: string): { readonly ok: false } 
 /**
  * Makes one change: `see` reads what stands, `apply` writes against it. Before: `www CNAME a.`, as it
  * was read. Input: to b. After: `www CNAME b.`, and read back; or a conflict, and nothing sent; or
- * `uncertain`, where what was sent is not what stands.
+ * `uncertain`, where what was sent is not what stands. `look` reads what was written, where that is
+ * not read as it was before.
  */
 export async function guarded<S extends Seen>(
-  { name, from, to }: Change,
-  { see, apply }: { see(): Promise<Called<S>>; apply(now: S): Promise<Called<null>> },
+  change: Change,
+  how: {
+    see(): Promise<Called<S>>;
+    apply(now: S): Promise<Called<null>>;
+    look?(): Promise<Called<Seen>>;
+  },
 ): Promise<Called<null>> {
+  const { name, from } = change;
+  const { see, apply, look = see } = how;
   if (from.refusal !== null) return failed('record', 'rejected', from.refusal.sentence);
   if (isTwice(from) || from.markers.length > 1) {
     const detail = `more than one value stands at ${name} or its marker`;
@@ -65,15 +94,15 @@ export async function guarded<S extends Seen>(
   const before = await see();
   if (!before.ok) return before;
   const now = before.value;
-  if (isWritten(now, to)) return done(null);
+  if (isMade(now, change)) return done(null);
   if (now.refusal !== null || !isSame(now, from)) {
     return failed('record', 'conflict', `${name} is no longer what was read: ${printSeen(now)}`);
   }
   const applied = await apply(now);
   if (!applied.ok) return applied;
-  const after = await see();
+  const after = await look();
   if (!after.ok) return halfway(after, 'written, then not read back');
-  if (isWritten(after.value, to)) return done(null);
+  if (isMade(after.value, change)) return done(null);
   return isSame(after.value, from)
     ? failed(
         'record',

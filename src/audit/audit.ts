@@ -10,6 +10,7 @@ import type { Name, Survey } from '../core/model.ts';
 import { lookAtCompany } from './company.ts';
 import { lookAtZones, type ZoneLook, zoneOf } from './delegation.ts';
 import { lookAtEnds } from './ends.ts';
+import { lookAtFanIn } from './fan-in.ts';
 import { lookAtKeys } from './keys.ts';
 import { lookAtNeeds, lookAtTargets } from './leaning.ts';
 import { lookAtNames } from './names.ts';
@@ -47,6 +48,7 @@ export function createAuditor(options: AuditorOptions): Auditor {
       lookAtOwnDns(run, zones, held);
       await lookAtCompany(run, zones);
       lookAtEnds(run);
+      lookAtFanIn(run);
       lookAtChecks(run);
       lookAtDrills(run);
       for (const one of before.status ? lookAtObjectives(before.status) : []) run.add(one);

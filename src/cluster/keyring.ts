@@ -125,9 +125,11 @@ export function signing(inner: Provider, keys: () => Keyring, records: Records):
   });
 }
 
-function signed(keyring: Keyring, { name, from, to }: Change): Change {
+function signed(keyring: Keyring, change: Change): Change {
+  const { name, from, to } = change;
   const { proofs: _, ...stood } = from;
-  return { name, from: stood, to: { ...to, marker: keyring.sign(name, to.cname, to.marker) } };
+  const marker = keyring.sign(name, to.cname, to.marker);
+  return { ...change, from: stood, to: { ...to, marker } };
 }
 
 function prove(

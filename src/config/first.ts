@@ -122,7 +122,9 @@ export function firstText(first: First): string {
     '',
     '# ---- what is steered',
     'records:',
-    ...first.records.flatMap((record) => recordLines(record, first.origins)),
+    ...[...Map.groupBy(first.records, alike).values()].flatMap((group) =>
+      group.length > 1 ? groupLines(group, first.origins) : recordLines(group[0]!, first.origins),
+    ),
     ...unwritten.flatMap(({ name, why }) => comment('  ', 'MISSING', `${bare(name)}: ${why}`)),
   ];
   return `${lines.join('\n')}\n`;
@@ -200,6 +202,57 @@ function recordLines(record: FirstRecord, origins: readonly FirstOrigin[]): stri
       ...comment('      ', 'seen', note),
       `      - { origin: ${origin}, cname: ${cnameOf(origin)} }`,
     ]),
+  ];
+}
+
+/** Records of one zone that move together: at the same vendors, to the same targets. */
+function alike({ name, ttl, publish, targets }: FirstRecord): string {
+  const places = publish.map((one) => publishLine(one, ttl));
+  const led = targets.map(({ origin }) => origin);
+  return JSON.stringify([name.slice(name.indexOf('.') + 1), ttl, places, led]);
+}
+
+/** A line each; what was seen of all of them is said once. */
+function groupLines(group: readonly FirstRecord[], origins: readonly FirstOrigin[]): string[] {
+  const [{ name, ttl, publish, targets }] = group as [FirstRecord];
+  const cnameOf = (origin: string) => bare(origins.find((one) => one.name === origin)!.cname);
+  const all = group.map(notesOf);
+  const isOfAll = ({ word, text }: Note) =>
+    all.every((own) => own.some((one) => one.word === word && one.text === text));
+  const led = targets.map(({ origin }) => `{ origin: ${origin}, cname: ${cnameOf(origin)} }`);
+  const places = publish.map((one) => publishLine(one, ttl)).join(', ');
+  const zone = bare(name.slice(name.indexOf('.') + 1));
+  const value = `mode: observe, ttl: ${ttl}, publish: [${places}], targets: [${led.join(', ')}]`;
+  const noted = (notes: readonly Note[]) =>
+    notes.flatMap(({ word, text }) => comment('  ', word, text));
+  return [
+    `  # ${group.length} records of ${zone} with the same vendors and targets, these in order of`,
+    '  # preference; is that so? They move one by one. One name in their place, to which each of',
+    '  # them leads by a CNAME that stays, moves them all in one write at each vendor: see "Many',
+    '  # names, one write" in docs/audit.md. observe: decided and journalled, never written;',
+    '  # `approve` or `steer` once it is trusted.',
+    ...noted(all[0]!.filter(isOfAll)),
+    ...group.flatMap((record, i) => [
+      ...noted(all[i]!.filter((one) => !isOfAll(one))),
+      `  ${bare(record.name)}: { ${value} }`,
+    ]),
+  ];
+}
+
+interface Note {
+  readonly word: 'seen' | 'MISSING';
+  readonly text: string;
+}
+
+function notesOf({ notes, missing, publish, targets }: FirstRecord): readonly Note[] {
+  const seen = [
+    ...notes,
+    ...publish.flatMap(({ provider, note }) => (note === null ? [] : `at ${provider}: ${note}`)),
+    ...targets.map(({ origin, note }) => `${origin}: ${note}`),
+  ];
+  return [
+    ...seen.map((text) => ({ word: 'seen', text }) as const),
+    ...missing.map((text) => ({ word: 'MISSING', text }) as const),
   ];
 }
 

@@ -31,9 +31,10 @@ export function readProviders(context: Context, root: MapTree): ReadProviders {
     providers.set(name, read);
     const row = rowOf(context.tables.providers, read.type);
     if (row === undefined) continue;
-    const { readMax, writeMax, callsMax, quota } = row.capabilities;
+    const { readMax, writeMax, callsMax, quota, settlesLater } = row.capabilities;
     const { type, callTimeoutMs } = read;
-    lanes[name] = { provider: name, type, readMax, writeMax, callTimeoutMs, callsMax, quota };
+    const rest = { readMax, writeMax, callTimeoutMs, callsMax, quota };
+    lanes[name] = { provider: name, type, ...rest, ...(settlesLater ? { settlesLater } : {}) };
   }
   return { providers, lanes };
 }

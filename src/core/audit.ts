@@ -84,6 +84,7 @@ const areaOf = {
   dnssec: 'signatures',
   drill: 'practice',
   expiry: 'vendors',
+  'fan-in': 'times',
   flattening: 'names',
   'in-step': 'names',
   key: 'vendors',

@@ -114,6 +114,7 @@ export function newCell(
     retimes: 0,
     wrote: false,
     writtenAt: null,
+    settling: false,
     visibleAt: null,
     turnAt: 0,
     doubtedAt: 0,
@@ -224,6 +225,7 @@ export function restartCell(state: State, r: RecordState, cell: Cell): void {
   cell.oldTtl = cachedFor(cell);
   cell.wrote = false;
   cell.retimes = 0;
+  cell.settling = false;
   cell.writtenAt = null;
   cell.visibleAt = null;
   cell.turnAt = state.now;
@@ -320,6 +322,8 @@ export function assess(state: State, r: RecordState, cell: Cell, seen: Seen, out
   // What an earlier reading showed there is weighed no more.
   cell.ahead = null;
   cell.edited = null;
+  const settles = cell.settling;
+  cell.settling = false;
   if (follows(state)) return watched(state, r, cell);
   const wanted = wantedAt(state, r, cell);
   const isOurs = r.config.mode !== 'observe' && r.doc.deposed === null && r.differs === null;
@@ -341,7 +345,8 @@ export function assess(state: State, r: RecordState, cell: Cell, seen: Seen, out
       arrive(state, r, cell, out);
       return retime(state, r, cell, p, out);
     case 'write':
-      toWrite(state, r, cell, p.change, isPending(r, cell), out);
+      cell.settling = settles && !isMove(p.change);
+      toWrite(state, r, cell, p.change, isPending(r, cell) || (settles && !cell.settling), out);
       return;
     case 'remark':
       return remark(state, r, cell, p, out);
@@ -748,7 +753,9 @@ export function isUnseen(state: State, cell: Cell): boolean {
 
 /** Somebody may have edited it, or a server lags: the API's word is asked for. */
 export function doubt(state: State, r: RecordState, cell: Cell): void {
-  if (cell.work !== 'none' || r.config.mode === 'observe' || follows(state)) return;
+  // What is to be settled is read before.
+  if (cell.work !== 'none' || cell.settling || r.config.mode === 'observe' || follows(state))
+    return;
   cell.doubtedAt = state.now;
   converge(state, r, cell, false);
 }
@@ -814,6 +821,8 @@ function laggingAskMs(state: State, cell: Cell): number {
 export function written(state: State, r: RecordState, cell: Cell, change: Change, out: Step): void {
   const { marker } = change.to;
   cell.answeredAt = state.now;
+  cell.settling = false;
+  if (change.settle === 'later') return moved(state, r, cell, change, out);
   const { signed } = state.config;
   const by = signed
     ? ({ whose: 'genuine', marker, cname: change.to.cname } as const)
@@ -836,6 +845,35 @@ export function written(state: State, r: RecordState, cell: Cell, change: Change
   if (cell.wrote) arrive(state, r, cell, out);
   // A later switch was decided while this write was under way: go on towards that one.
   else if (cell.work === 'none') converge(state, r, cell, true);
+}
+
+/** It gives what is wanted under the marker of before; that comes when no switch waits any more. */
+function moved(state: State, r: RecordState, cell: Cell, { to }: Change, out: Step): void {
+  const { cname, ttl, marker } = to;
+  const s = cell.standing;
+  if (s?.kind === 'marked') cell.standing = { kind: 'marked', by: s.by, value: cname };
+  cell.standingBy = 'api';
+  cell.edited = null;
+  if (cell.lines !== undefined)
+    cell.stood = cell.lines.map((line) => ({ line, value: cname, ttl }));
+  cell.seen = { cname, ttl, epoch: cell.seen?.epoch ?? null, at: state.now, by: 'api' };
+  const inForce = r.doc.marker;
+  cell.wrote = inForce !== null && isSameMarker(inForce, marker) && cname === r.doc.cname;
+  if (cell.work !== 'none') return;
+  if (!cell.wrote) return converge(state, r, cell, true);
+  cell.problem = null;
+  cell.settling = true;
+  if (cell.writtenAt === null) {
+    cell.writtenAt = state.now;
+    progress(state, r, cell, 'written', '', out);
+  }
+  if (cell.visibleAt === null) askSoon(state, cell);
+  converge(state, r, cell, false);
+}
+
+/** Whether a change is of what is served, not of the marker alone. */
+export function isMove({ from, to }: Change): boolean {
+  return from.cnames.some((c) => c.value !== to.cname);
 }
 
 /** Nothing was sent about it: that is no failure, and it is asked for next. */
@@ -892,6 +930,7 @@ function rejected(state: State, r: RecordState, cell: Cell, out: Step): void {
     provider: cell.provider,
   });
   cell.held = true;
+  cell.settling = false;
   cell.retryAt = state.now + jitter(state, IDLE_RETRY_MS, 0.2);
   setDeadline(state.timers, cell.deadlines.retry, cell.retryAt);
 }

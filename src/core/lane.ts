@@ -22,6 +22,7 @@ import {
   isAstray,
   isInStep,
   isLate,
+  isMove,
   isOdd,
   isPending,
   isRetimed,
@@ -39,6 +40,7 @@ import { nobodySees } from './judge.ts';
 import { proveBy } from './lines.ts';
 import type {
   Answer,
+  Change,
   Fault,
   FaultKind,
   LaneConfig,
@@ -264,7 +266,7 @@ export function onAsked(
   }
   const allRight = cname !== null && cell.asked > 0 && cell.right === cell.asked;
   // Who does not write asks no API whether it was written: what all its servers give is seen.
-  const isWritten = isInStep(r, cell) || follows(state);
+  const isWritten = isInStep(r, cell) || cell.settling || follows(state);
   if (allRight && cell.visibleAt === null && isWritten) becomeVisible(state, r, cell, out);
   else if ((cell.visibleAt !== null || isLate(state, r, cell)) && isOdd(r, answers)) {
     doubt(state, r, cell);
@@ -528,7 +530,9 @@ function send(state: State, lane: Lane, batch: Batch, config: LaneConfig, out: S
   const { kind, names, urgent, yields } = batch;
   const id = state.nextEffect++;
   const cells = names.map((name) => state.records.get(name)!.cells.get(lane.provider)!);
-  const changes = kind === 'write' ? cells.map((cell) => cell.change!) : [];
+  // More wait for a switch than go with this call: their CNAMEs come before these ones' markers.
+  const isCrowd = config.settlesLater === true && urgent && lane.urgent.size > config.writeMax;
+  const changes = kind === 'write' ? cells.map((cell) => toSend(cell.change!, isCrowd)) : [];
   lane.busy = { id, kind, names, changes, startedAt: state.now, urgent, yields };
   cells.forEach((cell, i) => {
     cell.work = 'none';
@@ -539,6 +543,13 @@ function send(state: State, lane: Lane, batch: Batch, config: LaneConfig, out: S
   const base = { provider: lane.provider, id, deadlineMs };
   if (kind === 'read') out.effects.push({ kind, ...base, names });
   else out.effects.push({ kind, ...base, changes });
+}
+
+function toSend(change: Change, isCrowd: boolean): Change {
+  const { settle: _, ...whole } = change;
+  // A record without its marker is nobody's: what begins with one is made whole.
+  const isBrief = isCrowd && isMove(change) && change.from.markers.length === 1;
+  return isBrief ? { ...whole, settle: 'later' } : whole;
 }
 
 /** A reading is given up: its names wait again, and have not failed. */

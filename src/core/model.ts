@@ -176,6 +176,8 @@ export interface LaneConfig {
   readonly callTimeoutMs: number;
   /** API calls one read or write may need in the worst case; bounds the whole effect. */
   readonly callsMax: number;
+  /** It may be asked to leave markers for later; see Change.settle. */
+  readonly settlesLater?: boolean;
   /** The vendor's published quota, as a token bucket of calls; `reserve` is kept for switches. */
   readonly quota: { readonly burst: number; readonly perSecond: number; readonly reserve: number };
 }
@@ -387,6 +389,11 @@ export interface Change {
     /** All of them get the CNAME, before the marker changes; absent: the default line alone. */
     readonly lines?: readonly string[];
   };
+  /**
+   * The marker may be left as it stands: the same switch comes again for it once others have had
+   * their CNAMEs. What claims the record stands until then.
+   */
+  readonly settle?: 'later';
 }
 
 /** One place where an NS set stands: at the apex of its zone, or at a cut that the zone makes. */
@@ -558,6 +565,7 @@ export const findingWords = [
   'dnssec',
   'drill',
   'expiry',
+  'fan-in',
   'flattening',
   'in-step',
   'key',

@@ -278,6 +278,8 @@ export interface Cell {
   /** Detour itself wrote here since the target in force was decided. */
   wrote: boolean;
   writtenAt: number | null;
+  /** Its CNAME was written and its marker was left for later. */
+  settling: boolean;
   visibleAt: number | null;
   /** When it was sent towards what is in force: that was decided, or its turn came. */
   turnAt: number;

@@ -53,10 +53,21 @@ export interface Capabilities {
   readonly fence: { readonly kind: Fence; readonly note: string };
   /** CNAME and marker change together or not at all. */
   readonly atomic: boolean;
+  /** It heeds Change.settle: where many wait, their CNAMEs go first and their markers after. */
+  readonly settlesLater?: boolean;
   /** Records that one reading takes, and really reads where the zones allow it; at least 1. */
   readonly readMax: number;
   /** Changes that one writing takes; at least 1. */
   readonly writeMax: number;
+  /**
+   * What one record of many costs until it gives its new answer, where the vendor takes no batches:
+   * calls, the writes among them, and for how long, in ms, no other one of its zone can be written.
+   */
+  readonly eachRecord?: {
+    readonly calls: number;
+    readonly writes: number;
+    readonly zoneMs?: number;
+  };
   /** API calls that one reading or one writing makes at most. */
   readonly callsMax: number;
   readonly quota: { readonly burst: number; readonly perSecond: number; readonly reserve: number };

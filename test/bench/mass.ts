@@ -2,8 +2,9 @@
 // throttle as the real ones do. Real controller, planner, adapters and probes, a store in memory;
 // the vendors stand in a process of their own, so that what is measured here is Detour's. For each
 // vendor it prints the calls by kind, the batches, the seconds from the decision to the last record
-// written, the least time that its quotas and its own pace allow, and the ratio. It ends with 1 when
-// a goal is missed, and never leaves the other process behind.
+// written, the least time that its quotas and its own pace allow, and the ratio; and where markers
+// come after all CNAMEs, when the last of them stands. It ends with 1 when a goal is missed, and
+// never leaves the other process behind.
 
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
@@ -12,6 +13,8 @@ import type { AddressInfo } from 'node:net';
 import { cpus, loadavg } from 'node:os';
 import { setTimeout as pause } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
+import { alidns } from '../../providers/alidns.ts';
+import { dnspod } from '../../providers/dnspod.ts';
 import { fixedKeys } from '../../providers/kit/held.ts';
 import { PopApi } from '../../providers/kit/pop.ts';
 import { createSingleCoordinator } from '../../src/cluster/single.ts';
@@ -19,6 +22,7 @@ import { type Config, parseConfig, printProblem } from '../../src/config/config.
 import { Controller } from '../../src/controller.ts';
 import { formatMarker } from '../../src/core/marker.ts';
 import type { Entry, Marker } from '../../src/core/model.ts';
+import type { Capabilities } from '../../src/kit/extend.ts';
 import { startAlidns } from '../../src/lab/vendors/alidns.ts';
 import { startCloudflare } from '../../src/lab/vendors/cloudflare.ts';
 import { startDnspod } from '../../src/lab/vendors/dnspod.ts';
@@ -39,6 +43,8 @@ import { newMemoryDisk, openMemoryStore } from '../parts/memory-store.ts';
 
 /** How much slower than the least possible a lane may be. */
 const ratioMost = 1.25;
+/** The last of 1,000 records is written at Alibaba within this. */
+const alibabaMostSeconds = 66;
 /** No turn of our own event loop may be this long: a failure that straddles one is no vote. */
 const stallMostMs = 300;
 /** All is decided within this of the first decision. */
@@ -317,7 +323,13 @@ function watchTurns(): { take(): { wallMs: number; ownMs: number }; stop(): void
   };
 }
 
-/** The fewest writes each vendor can do it with, by its published limits. */
+/** What a record costs until it gives the new answer, where its marker comes later. */
+const brief: Readonly<Partial<Record<ProviderName, Capabilities['eachRecord']>>> = {
+  ali: alidns.capabilities.eachRecord,
+  dp: dnspod.capabilities.eachRecord,
+};
+
+/** The fewest writes each vendor can do it with, by its published limits, its markers included. */
 function fewestWrites(count: number): Record<ProviderName, number> {
   const markers = [markerOf(1, 'hangzhou'), markerOf(2, 'tokyo')].map(formatMarker);
   const texts = markers.reduce((sum, text) => sum + text.length + 2, 0);
@@ -350,6 +362,8 @@ interface Measured {
   readonly calls: Calls;
   readonly seconds: Record<ProviderName, number>;
   readonly visibleSeconds: Record<ProviderName, number>;
+  /** Until the last marker stands. */
+  readonly settledSeconds: Record<ProviderName, number>;
   readonly decidedMs: number;
   readonly turns: { wallMs: number; ownMs: number };
   readonly paceMs: number;
@@ -406,6 +420,17 @@ async function measure(child: ChildProcess, lab: Lab, count: number): Promise<Me
     for (const name of names) {
       await until(`${name} is visible`, () => of('visible', name).length >= count);
     }
+    const settledSeconds = Object.fromEntries(names.map((name) => [name, 0]));
+    for (const name of names) {
+      const isSettled = () =>
+        controller
+          .status()
+          .records.every((r) => r.providers.some((p) => p.provider === name && p.epoch === 2));
+      await until(`${name} has all markers`, isSettled);
+      settledSeconds[name] = (performance.now() - decided[0]!) / 1000;
+    }
+    // The claims that are over go last.
+    await pause(3_000);
     const since = (kind: string) =>
       Object.fromEntries(
         names.map((name) => [name, (of(kind, name).at(-1)! - decided[0]!) / 1000]),
@@ -416,6 +441,7 @@ async function measure(child: ChildProcess, lab: Lab, count: number): Promise<Me
       calls,
       seconds: since('written'),
       visibleSeconds: since('visible'),
+      settledSeconds: settledSeconds as Record<ProviderName, number>,
       decidedMs: decided.at(-1)! - decided[0]!,
       turns: longest,
       // Before and after, because this machine is seldom ours alone.
@@ -460,15 +486,18 @@ function judge(m: Measured, config: Config, count: number): string[] {
     const calls = Object.values(kinds).reduce((sum, n) => sum + n, 0);
     const wrote = writes[name].reduce((sum, kind) => sum + (kinds[kind] ?? 0), 0);
     const { quota } = config.core.lanes[name]!;
-    const quotaSeconds = Math.max(0, calls - quota.burst) / quota.perSecond;
-    const paceSeconds = name === 'ali' ? (fewest.ali * m.paceMs) / 1000 : 0;
+    const first = brief[name];
+    const due = first === undefined ? calls : first.calls * count;
+    const quotaSeconds = Math.max(0, due - quota.burst) / quota.perSecond;
+    const paced = name === 'ali' ? first!.writes * count : 0;
+    const paceSeconds = (paced * m.paceMs) / 1000;
     const floor = Math.max(quotaSeconds, paceSeconds, ownWorkSeconds);
     const why =
       floor === ownWorkSeconds
         ? 'its burst covers it: our own work'
         : floor === quotaSeconds
           ? `${quota.burst} calls at once, then ${quota.perSecond}/s`
-          : `${fewest.ali} writes, one after another, ${m.paceMs.toFixed(1)} ms each`;
+          : `${paced} writes, one after another, ${m.paceMs.toFixed(1)} ms each`;
     const ratio = m.seconds[name] / floor;
     const seen = m.visibleSeconds[name].toFixed(1);
     console.log(`${type}: ${calls} calls: ${print(kinds)}`);
@@ -477,6 +506,14 @@ function judge(m: Measured, config: Config, count: number): string[] {
       `  written after ${m.seconds[name].toFixed(1)} s, visible after ${seen} s; ` +
         `the least: ${floor.toFixed(1)} s (${why}); ratio ${ratio.toFixed(2)}`,
     );
+    if (first !== undefined) {
+      const settled = m.settledSeconds[name].toFixed(1);
+      console.log(`  ${first.writes} writes a record until then; its markers after ${settled} s`);
+    }
+    if (name === 'ali') {
+      const most = (alibabaMostSeconds * count) / 1000;
+      goal(m.seconds.ali <= most, `${type} written within ${most.toFixed(0)} s`);
+    }
     goal(wrote === fewest[name], `${type} in ${fewest[name]} writes`);
     goal(ratio <= ratioMost, `${type} within ${ratioMost} x of the least`);
     goal(!Object.keys(kinds).some((k) => k.includes('REFUSED')), `${type} refuses no call`);

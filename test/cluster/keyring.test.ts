@@ -142,7 +142,8 @@ test('a provider gets signed markers and what it read, and gives proofs', async 
   // The value was edited; the marker is what was signed for the target it names.
   assert.deepEqual(answer.value.proofs, [{ word: 'genuine', cname: A }]);
   const to = { cname: B, ttl: 60, marker: { ...marker, target: 'b' } };
-  await provider.write([{ name: WWW, from: answer.value, to }], signal);
+  await provider.write([{ name: WWW, from: answer.value, to, settle: 'later' }], signal);
+  assert.equal(sent[0]!.settle, 'later', 'and whatever else is asked of the vendor');
   assert.deepEqual(sent[0]!.from, seen, 'what is compared at the vendor is what the vendor gave');
   assert.deepEqual(sent[0]!.to, { ...to, marker: now.sign(WWW, B, to.marker) });
   assert.equal(provider.calls, 3);

@@ -69,6 +69,34 @@ function parsed(first: First) {
 }
 
 describe('the text', () => {
+  test('has a line for each of the records that move together, and says how one could for all', () => {
+    const [one] = whole.records;
+    const group = ['www', 'api', 'img'].map((label) => {
+      const note = { ...one!.targets[0]!, note: `it stands at ${label} now` };
+      const targets = [note, one!.targets[1]!];
+      return { ...one!, name: `${label}.gslb.example.net.`, targets };
+    });
+    const other = { ...one!, name: 'old.gslb.example.net.', ttl: 300 };
+    const elsewhere = { ...one!, name: 'www.b.gslb.example.net.' };
+    const { text, config } = parsed({ ...whole, records: [...group, other, elsewhere] });
+    assert.equal(Object.keys(config.core.records).length, 5);
+    for (const { name } of group) {
+      const { hash: _, ...grouped } = config.core.records[name]!;
+      const { hash: __, ...alone } = parsed({ ...whole, records: [{ ...one!, name }] }).config.core
+        .records[name]!;
+      assert.deepEqual(grouped, alone, 'the same as written out by itself');
+    }
+    const lines = text.split('\n');
+    const at = (name: string) => lines.findIndex((line) => line.startsWith(`  ${name}:`));
+    assert.match(lines[at('api.gslb.example.net')]!, /^ {2}api\S+: \{ mode: observe, ttl: 60, /);
+    assert.match(lines[at('api.gslb.example.net') - 1]!, /# seen: hz: it stands at api now/);
+    assert.equal(text.split('# seen: tokyo: as given by --target').length, 2, 'of all, once');
+    assert.match(text, /# 3 records of gslb\.example\.net with the same/);
+    assert.match(text, /"Many\n {2}# names, one write"/);
+    assert.equal(lines[at('old.gslb.example.net')], '  old.gslb.example.net:');
+    assert.equal(lines[at('www.b.gslb.example.net')], '  www.b.gslb.example.net:');
+  });
+
   test('with names in their own script is the same configuration', () => {
     const renamed = JSON.parse(
       JSON.stringify(whole).replaceAll('gslb.example', 'xn--fsqu00a.example'),

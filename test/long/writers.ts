@@ -9,6 +9,7 @@
 import assert from 'node:assert/strict';
 import { setTimeout as pause } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
+import { isMove } from '../../src/core/cell.ts';
 import {
   claimName,
   compareMarkers,
@@ -249,6 +250,8 @@ interface Writer {
   end: End | null;
   /** Its own switch stood there at least once, as far as it knows. */
   won: boolean;
+  /** Others wait behind it: it leaves its marker for later where the vendor's adapter can. */
+  readonly inCrowd: boolean;
 }
 
 /** Vendors at which epochs are claimed by texts. */
@@ -264,7 +267,13 @@ async function write(
   writer: Writer,
   provider: Provider,
   record: RecordConfig,
-  hooks: { readonly isStrict: boolean; said(word: string): void; again(): Promise<boolean> },
+  hooks: {
+    readonly isStrict: boolean;
+    said(word: string): void;
+    again(): Promise<boolean>;
+    /** The turns of others that come before its marker's. */
+    others(): Promise<void>;
+  },
 ): Promise<End> {
   for (let attempt = 0; attempt < attemptsMax; attempt++) {
     // Whatever went before, `uncertain` above all: nothing is written that was not read anew.
@@ -293,9 +302,13 @@ async function write(
       if (hooks.isStrict) continue;
     }
     const change = p.kind === 'edit' ? p.edit.change : p.change;
-    const [result] = await writeAll(provider, [change], AbortSignal.timeout(20_000));
-    if (result!.ok) hooks.said('write ok');
-    else {
+    const isBrief = writer.inCrowd && isMove(change) && seen.markers.length === 1;
+    const brief = isBrief ? ({ settle: 'later' } as const) : {};
+    const sent = { ...change, ...brief };
+    const [result] = await writeAll(provider, [sent], AbortSignal.timeout(20_000));
+    if (result!.ok) hooks.said(isBrief ? 'write ok, its marker later' : 'write ok');
+    if (result!.ok && isBrief) await hooks.others();
+    if (!result!.ok) {
       const allowed: Fault['kind'][] = ['conflict', 'uncertain', 'throttled', 'unavailable'];
       hooks.said(`write ${mayBe(result!.fault, allowed)}`);
     }
@@ -339,7 +352,8 @@ class Play {
     this.#pausedAt = random() < 0.5 ? 1 + Math.floor(random() * 14) : Number.POSITIVE_INFINITY;
     this.#trouble = random() < 0.3 ? 0 : random() * 0.3;
     this.#record = recordOf(`w${index}.${zone}`);
-    this.#writers = castOf(this.#kind, random);
+    const settlesLater = stage.direct.capabilities.settlesLater === true;
+    this.#writers = castOf(this.#kind, random, () => settlesLater && random() < 0.5);
   }
 
   async run(): Promise<void> {
@@ -383,15 +397,21 @@ class Play {
       again: async () => {
         if ((other.end !== null && this.#late.length === 0) || ++looks > 12) return false;
         if (other.won && other.end === null) return false;
-        await new Promise<void>((go) => {
-          this.#looks.push({ who: writer.who, go });
-          this.#moved();
-        });
+        await this.#turnOf(writer);
         return true;
       },
+      others: () => this.#turnOf(writer),
     });
     this.#count('said', `ended ${writer.end}`);
     this.#moved();
+  }
+
+  /** It goes on when the seed says so. */
+  #turnOf({ who }: Writer): Promise<void> {
+    return new Promise<void>((go) => {
+      this.#looks.push({ who, go });
+      this.#moved();
+    });
   }
 
   /** Lets one request go after the other, as the seed says. */
@@ -480,6 +500,7 @@ class Play {
       isStrict: this.#stage.isStrict,
       said: () => {},
       again: async () => false,
+      others: async () => {},
     });
     assert.equal(end, 'in-step', `${inForce.wanted.marker.id} cannot get through: ${end}`);
   }
@@ -579,7 +600,11 @@ function markerOf(of: Partial<Marker> & { epoch: number; target: string }): Mark
 }
 
 /** The stale writer, and the one that it does not know of. */
-function castOf(kind: Kind, random: () => number): readonly [Writer, Writer] {
+function castOf(
+  kind: Kind,
+  random: () => number,
+  inCrowd: () => boolean,
+): readonly [Writer, Writer] {
   const cast = (who: 0 | 1, of: Partial<Marker> & { epoch: number; target: string }): Writer => ({
     who,
     wanted: {
@@ -594,6 +619,7 @@ function castOf(kind: Kind, random: () => number): readonly [Writer, Writer] {
     },
     end: null,
     won: false,
+    inCrowd: inCrowd(),
   });
   const first = { epoch: 1, id: FIRST_ID, term: 0 };
   switch (kind) {

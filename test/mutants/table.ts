@@ -416,6 +416,54 @@ export const mutants: readonly Mutant[] = [
     ],
   },
   {
+    name: 'a claim whose marker waits for a crowd is taken for a dead writer’s',
+    rule: 14,
+    by: 'providers/alidns.test.ts',
+    edits: [
+      {
+        file: alidns,
+        find: 'claim.epoch > mine.epoch ? overtakenMs : abandonedMs',
+        replace: 'abandonedMs',
+      },
+    ],
+  },
+  {
+    name: 'a claim under which a CNAME was changed is taken back',
+    rule: 14,
+    by: 'providers/alidns.test.ts',
+    edits: [
+      {
+        file: alidns,
+        find: 'if (!isSettling(change)) await this.#withdraw',
+        replace: 'await this.#withdraw',
+      },
+    ],
+  },
+  {
+    name: 'a marker that waits for a crowd is never written',
+    rule: 16,
+    by: 'core/lane.test.ts',
+    edits: [
+      {
+        file: cell,
+        find: 'askSoon(state, cell);\n  converge(state, r, cell, false);\n}\n\n/** Whether a change is',
+        replace: 'askSoon(state, cell);\n}\n\n/** Whether a change is',
+      },
+    ],
+  },
+  {
+    name: 'a record is made without its marker in a crowd',
+    rule: 4,
+    by: 'providers/alidns.test.ts',
+    edits: [
+      {
+        file: 'providers/kit/guarded.ts',
+        find: "return settle === 'later' && isThere;",
+        replace: "return settle === 'later';",
+      },
+    ],
+  },
+  {
     name: 'a line is changed without its own name, which makes it the default one',
     rule: 14,
     by: 'providers/alidns.test.ts',
@@ -3188,8 +3236,8 @@ function laneWorks`,
         file: cell,
         find: `  cell.ahead = null;
   cell.edited = null;
-  if (follows`,
-        replace: `  if (follows`,
+  const settles`,
+        replace: `  const settles`,
       },
     ],
   },

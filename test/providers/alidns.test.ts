@@ -283,6 +283,76 @@ test('a CNAME is changed in place, then the marker, and the old claim goes', asy
   assert.ok(vendor.calls.length <= alidns.capabilities.callsMax);
 });
 
+/** The same change in a crowd: its marker comes later. */
+function brief(c: Change): Change {
+  return { ...c, settle: 'later' };
+}
+
+/** What was written since the last time, by its action and record. */
+function sent(): string[] {
+  const calls = vendor.calls.filter((c) => !c['Action']!.startsWith('Describe'));
+  vendor.calls = [];
+  return calls.map((c) => `${c['Action']} ${c['RR'] ?? ''}`.trim());
+}
+
+test('in a crowd a change is its claim and its CNAME; marker and old claim come after', async () => {
+  stands();
+  vendor.add('_detour-epoch.www.gslb', 'TXT', 'epoch=4 id=id4');
+  assert.ok((await put(brief(change(await see(), 'b.example.com.', 5)))).ok);
+  assert.deepEqual(sent(), [
+    'AddDomainRecord _detour-epoch.www.gslb',
+    'UpdateDomainRecord www.gslb',
+  ]);
+  const from = await see();
+  assert.deepEqual(from.cnames, [{ value: 'b.example.com.', ttl: 600 }]);
+  assert.deepEqual(from.markers, [sign(4)]);
+  assert.ok((await put(change(from, 'b.example.com.', 5))).ok);
+  assert.deepEqual(sent(), ['UpdateDomainRecord _detour.www.gslb', 'DeleteDomainRecord']);
+  assert.deepEqual((await see()).markers, [sign(5)]);
+  assert.deepEqual(vendor.at('_detour-epoch.www.gslb'), ['TXT epoch=5 id=id5 600']);
+});
+
+test('while a marker is to follow, its claim keeps off whoever is behind, for a crowd’s time', async () => {
+  stands();
+  assert.ok((await put(brief(change(await see(), 'c.example.com.', 7)))).ok);
+  const behind = open();
+  const from = await see();
+  for (const [lateMs, kind] of [
+    [0, 'conflict'],
+    [61_000, 'conflict'],
+    [800_000, 'conflict'],
+  ] as const) {
+    vendor.clock += lateMs;
+    assert.equal(faultOf(await put(change(from, 'b.example.com.', 5), behind)).kind, kind);
+    assert.deepEqual(vendor.at('www.gslb'), ['CNAME c.example.com 600']);
+    assert.deepEqual(vendor.at('_detour-epoch.www.gslb'), ['TXT epoch=7 id=id7 600']);
+  }
+  // Its writer has died: nothing is held for ever.
+  vendor.clock += 100_000;
+  assert.ok((await put(change(from, 'b.example.com.', 5), behind)).ok);
+});
+
+test('a marker that was to follow finds an edit: a conflict, and the claim stays', async () => {
+  stands();
+  assert.ok((await put(brief(change(await see(), 'b.example.com.', 5)))).ok);
+  const from = await see();
+  vendor.rows[0]!.Value = 'human.example.org';
+  assert.equal(faultOf(await put(change(from, 'b.example.com.', 5))).kind, 'conflict');
+  assert.deepEqual(vendor.at('_detour-epoch.www.gslb'), ['TXT epoch=5 id=id5 600']);
+  assert.deepEqual(vendor.at('_detour.www.gslb'), [`TXT ${sign(4)} 600`]);
+  // The next switch takes over what the one before left.
+  const next = change(await see(), 'c.example.com.', 6);
+  assert.ok((await put(next)).ok);
+  assert.deepEqual(vendor.at('_detour.www.gslb'), [`TXT ${sign(6)} 600`]);
+  assert.deepEqual(vendor.at('_detour-epoch.www.gslb'), ['TXT epoch=6 id=id6 600']);
+});
+
+test('what has to be made is made whole, in a crowd too', async () => {
+  const made = await put(brief(change(await see(), 'b.example.com.', 1)));
+  assert.ok(made.ok);
+  assert.deepEqual(vendor.at('_detour.www.gslb'), [`TXT ${sign(1)} 600`]);
+});
+
 test('an adoption writes the marker and leaves the CNAME alone, TTL and all', async () => {
   vendor.add('www.gslb', 'CNAME', 'A.example.com', { TTL: 30 });
   const from = await see();

@@ -224,6 +224,44 @@ test('a CNAME is changed in place, then the marker, and the claim goes', async (
   assert.ok(front.asked.length <= dnspod.capabilities.callsMax);
 });
 
+test('in a crowd a change is its claim and its CNAME; the marker comes after, under that claim', async () => {
+  await again({ indexLagMs: 0 });
+  stands();
+  const from = await see();
+  front.asked.length = 0;
+  assert.ok((await put({ ...change(from, 'b.example.com.', 5), settle: 'later' })).ok);
+  assert.deepEqual(front.writes(), ['CreateRecord', 'ModifyRecord']);
+  assert.equal(front.asked.length, 7, 'what the pace of the lane is reckoned by');
+  const moved = await see();
+  assert.deepEqual(moved.cnames, [{ value: 'b.example.com.', ttl: 600 }]);
+  assert.deepEqual(moved.markers, [sign(4)]);
+  // Whoever is behind finds the claim.
+  const late = change(moved, 'c.example.com.', 4, { id: 'late' });
+  assert.equal(faultOf(await put(late, open())).kind, 'conflict');
+  front.asked.length = 0;
+  assert.ok((await put(change(moved, 'b.example.com.', 5))).ok);
+  assert.deepEqual(front.writes(), ['ModifyRecord', 'DeleteRecord']);
+  assert.deepEqual((await see()).markers, [sign(5)]);
+  assert.equal(vendor.zone(ZONE).get(claimName(WWW), 'TXT'), null);
+});
+
+test('a marker that was to follow is written after a restart; a next switch goes past it', async () => {
+  await again({ indexLagMs: 0 });
+  stands();
+  for (const [cname, epoch] of [
+    ['b.example.com.', 5],
+    ['c.example.com.', 6],
+  ] as const) {
+    const [died, by] = [open(), open()];
+    const first = change(await see(), 'b.example.com.', 5);
+    assert.ok((await put({ ...first, settle: 'later' }, died)).ok);
+    assert.ok((await put(change(await see(by), cname, epoch), by)).ok);
+    assert.deepEqual((await see()).markers, [sign(epoch)]);
+    assert.equal(vendor.zone(ZONE).get(claimName(WWW), 'TXT'), null);
+    stands();
+  }
+});
+
 test('what was made here is read back though no list shows it, and is moved in place', async () => {
   const from = await see();
   assert.deepEqual(from, { cnames: [], markers: [], refusal: null, ref: null });

@@ -68,7 +68,22 @@ export function drawPlan(
     stolen: other.pick(providers),
     others: drawOthers(other, thief),
   };
-  return withDrills(plan, drills);
+  return withCrowds(withDrills(plan, drills));
+}
+
+/**
+ * Where there are some records, vendors that take the last writer's word take so few at once that a
+ * switch of all is a crowd there: their markers come after all CNAMEs. Draws nothing.
+ */
+export function withCrowds<
+  P extends { readonly config: CoreConfig; readonly vendors: Readonly<Record<string, Strength>> },
+>(plan: P): P {
+  if (Object.keys(plan.config.records).length < 3) return plan;
+  const lanes = Object.entries(plan.config.lanes).map(([name, lane]) => {
+    const isWeak = plan.vendors[name] === 'weak';
+    return [name, isWeak ? { ...lane, writeMax: 1, settlesLater: true } : lane] as const;
+  });
+  return { ...plan, config: { ...plan.config, lanes: Object.fromEntries(lanes) } };
 }
 
 /**

@@ -20,7 +20,7 @@ import { type Link, SimEtcd } from '../parts/sim-etcd.ts';
 import { behind, help } from './calm.ts';
 import { Chance } from './chance.ts';
 import { type Process, Timeline } from './clock.ts';
-import { withDrills } from './draw.ts';
+import { withCrowds, withDrills } from './draw.ts';
 import { Truth } from './faults.ts';
 import { hold } from './first.ts';
 import { GroupCheckers, PREFIX } from './group-checkers.ts';
@@ -96,7 +96,7 @@ class GroupWorld {
     this.#chance = chance;
     this.#other = new Chance(seed ^ OTHER);
     this.#drills = new Chance(seed ^ DRILLS);
-    const plan = withDrills(drawGroup(chance), this.#drills);
+    const plan = withCrowds(withDrills(drawGroup(chance), this.#drills));
     this.#plan = plan;
     this.#keys = createKeyring([plan.key]);
     this.#seal = createSeal([plan.key], [plan.config.cluster, PREFIX]);

@@ -5,6 +5,7 @@
 // again. They pass the providers' conformance suite (test/providers/conformance.test.ts), and fail on demand.
 // A request that has been sent is carried out even if its sender dies; only the reply is lost.
 
+import { leavesMarker } from '../../providers/kit/guarded.ts';
 import { formatMarker, isMarkerName, markerName } from '../../src/core/marker.ts';
 import type {
   Answer,
@@ -273,6 +274,7 @@ export function capabilitiesOf(strength: Strength, hasLines = false): Capabiliti
     atomic: strength !== 'weak',
     readMax: 100,
     writeMax: strength === 'weak' ? 10 : 100,
+    settlesLater: strength === 'weak',
     callsMax: strength === 'weak' ? 8 : 1,
     quota: { burst: 50, perSecond: 10, reserve: 10 },
     permissions: [],
@@ -451,7 +453,9 @@ export class SimAccount implements Provider {
     if (before?.kind !== 'answered') return before!;
     if (!isSame(before.value, c.from)) return conflict('it no longer stands there');
     let touched = false;
-    const parts: readonly Part[] = [...linesOf(c).map((line) => ({ line })), 'text'];
+    const isBrief = leavesMarker(c);
+    const text: readonly Part[] = isBrief ? [] : ['text'];
+    const parts: readonly Part[] = [...linesOf(c).map((line) => ({ line })), ...text];
     for (const part of parts) {
       const made = await this.#call(
         'write',
@@ -466,11 +470,11 @@ export class SimAccount implements Provider {
     const [after] = await this.#look(zone, [c.name], signal);
     if (after?.kind === 'fault') return halfDone(after);
     if (after?.kind !== 'answered') return conflict('it was not read back');
-    const text = formatMarker(c.to.marker);
+    const stays = isBrief ? c.from.markers[0] : formatMarker(c.to.marker);
     const { cnames } = after.value;
     const isWhole = linesOf(c).every((line) => cnames.some((n) => lineOf(n) === line));
     const isRight = isWhole && cnames.every((n) => n.value === c.to.cname);
-    const isThere = isRight && after.value.markers[0] === text;
+    const isThere = isRight && after.value.markers[0] === stays;
     return isThere && after.value.markers.length === 1 ? DONE : conflict('another writer was here');
   }
 

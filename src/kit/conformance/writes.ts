@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { MARKER_NUMBER_MAX } from '../../core/marker.ts';
+import { formatMarker, MARKER_NUMBER_MAX } from '../../core/marker.ts';
 import type { Marker } from '../../core/model.ts';
 import { marker, move, never, type Stage, told } from './stage.ts';
 
@@ -22,6 +22,17 @@ export function writeStory(stage: Stage): void {
     assert.deepEqual([nothing.cnames, nothing.markers, nothing.refusal], [[], [], null]);
     await stage.make(move(name, nothing, 'a.example.com.', 1));
     await stage.stands(name, 'a.example.com.', marker(1));
+  });
+
+  test('a marker that may come later comes with the next change of its switch', async () => {
+    const { name, from } = await stage.begun();
+    await stage.make({ ...move(name, from, 'b.example.com.', 2), settle: 'later' });
+    const seen = await stage.see(name);
+    assert.deepEqual(seen.cnames, [{ value: 'b.example.com.', ttl: 300 }]);
+    const left = marker(stage.capabilities.settlesLater === true ? 1 : 2);
+    assert.deepEqual(seen.markers, [formatMarker(left)]);
+    await stage.make(move(name, seen, 'b.example.com.', 2));
+    await stage.stands(name, 'b.example.com.', marker(2));
   });
 
   test('adopt it: a person’s CNAME is read in the house’s form and left as it is', async () => {
