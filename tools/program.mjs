@@ -61,7 +61,8 @@ async function bundle() {
 }
 
 const now = madeOf();
-if (!fs.existsSync(stamp) || fs.readFileSync(stamp, 'utf8') !== now) {
+const isThere = [stamp, join(to, 'main.cjs')].every((path) => fs.existsSync(path));
+if (!isThere || fs.readFileSync(stamp, 'utf8') !== now) {
   const files = await bundle();
   fs.mkdirSync(to, { recursive: true });
   fs.rmSync(stamp, { force: true });

@@ -161,9 +161,9 @@ function sweep() {
     const built = join(root, 'dist', folder);
     if (!fs.existsSync(built)) continue;
     for (const name of fs.readdirSync(built, { recursive: true })) {
-      const source = name.replace(/\.d\.ts$/, '.ts');
-      const isFile = /\.(ts|js)$/.test(name);
-      if (!isFile || (source !== name && fs.existsSync(join(root, folder, source)))) continue;
+      // Earlier builds left code here, too.
+      const source = /\.js$/.test(name) ? '' : name.replace(/\.d\.ts$/, '.ts');
+      if (source === name || (source !== '' && fs.existsSync(join(root, folder, source)))) continue;
       fs.rmSync(join(built, name));
     }
   }

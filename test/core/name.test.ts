@@ -6,10 +6,12 @@ import {
   ancestors,
   asciiOf,
   besideShown,
+  graphemes,
   inScript,
   isWithin,
   spelt,
   unrooted,
+  width,
   withAscii,
 } from '../../src/core/name.ts';
 
@@ -81,4 +83,16 @@ test('a document for people has the name in ASCII beside, one for programs the o
     notices: [{ record: ascii, shown: own }, { record: null }],
   });
   assert.equal(spelt(document, undefined), document);
+});
+
+test('a text takes the columns of its signs, whichever way they are counted', () => {
+  for (let code = 0x20; code < 0x2200; code++) {
+    const text = `a${String.fromCodePoint(code)}b`;
+    // With a sign of another kind behind it, every sign of the text is looked at.
+    assert.equal(width(`${text}负`), width(text) + 2, code.toString(16));
+  }
+  assert.equal(width('é→…·'), 4);
+  assert.equal(width('e\u0301'), 1);
+  assert.equal(width('负载'), 4);
+  assert.deepEqual([...graphemes('e\u0301x')], ['e\u0301', 'x']);
 });
