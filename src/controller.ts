@@ -129,7 +129,7 @@ const AUTHORITY_LOOK_MS = 50;
 const GROUP_RETRY_MS = 1_000;
 const GROUP_RETRY_MOST_MS = 10_000;
 /** What comes within so long of a commit shares the next one. */
-const ROUND_MS = 10;
+const ROUND_MS = 20;
 /** Steps that share a commit, at most. */
 const ROUND_MAX = 1_000;
 /** Effects that wait for a commit, and orders that are remembered, at most. */
@@ -160,6 +160,8 @@ export class Controller {
   /** The last stall of this process: whatever straddles it says nothing about an origin. */
   #stall = { from: 0, to: 0 };
   readonly #abort = new AbortController();
+  /** What is under way with a deadline of its own; all of it ends with this. */
+  readonly #under = new Set<AbortController>();
   readonly #replies = new Map<number, Asked>();
   /** Documents that were dropped and may still stand in the store or the group, which were full. */
   readonly #undropped = new Set<string>();
@@ -384,6 +386,7 @@ export class Controller {
       await new Promise<void>((resolve) => void clock.after(20, resolve));
     }
     this.#abort.abort();
+    for (const abort of this.#under) abort.abort();
     for (const cancel of this.#cancels) cancel();
     for (const { resolve } of this.#replies.values()) {
       resolve({ exit: 1, message: 'the daemon stopped' });
@@ -1189,7 +1192,8 @@ export class Controller {
   ): Promise<readonly [answer: T, ms: number]> {
     const { clock } = this.#world;
     const startedAt = clock.now();
-    const signal = AbortSignal.any([abort.signal, this.#abort.signal]);
+    if (this.#abort.signal.aborted) abort.abort();
+    this.#under.add(abort);
     let cancel = () => {};
     const deadline = new Promise<T>((resolve) => {
       cancel = clock.after(deadlineMs, () => {
@@ -1197,13 +1201,14 @@ export class Controller {
         resolve(late);
       });
     });
-    const answer = work(signal).catch((error: unknown) => {
+    const answer = work(abort.signal).catch((error: unknown) => {
       // A port never rejects for the world's sake: this is a fault of the adapter's own.
       this.#trouble('adapter', messageOf(error));
       return late;
     });
     const first = await Promise.race([answer, deadline]);
     cancel();
+    this.#under.delete(abort);
     return [first, clock.now() - startedAt];
   }
 

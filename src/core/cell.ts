@@ -34,8 +34,10 @@ import {
 import { deadline, setDeadline } from './timers.ts';
 import { enqueue, placeIn, queueOf } from './zone.ts';
 
-/** Watching through DNS: at most so long until an edit is seen. */
+/** Watching through DNS: at most so long until an edit is seen, where there are not too many. */
 const WATCH_MS = 25_000;
+/** Of all records at all their providers so many are watched in a second, at most. */
+const WATCHED_A_SECOND = 200;
 
 const LAGGING_ASK_MS = 3_000;
 
@@ -247,9 +249,14 @@ function askSoon(state: State, cell: Cell): void {
   setDeadline(state.timers, cell.deadlines.ask, state.now);
 }
 
+/** How long it takes to watch all of them once. */
+function roundMs({ records, lanes }: State): number {
+  return (1000 * records.size * lanes.size) / WATCHED_A_SECOND;
+}
+
 /** Begins the watch through DNS, spread so that many records do not ask all at once. */
 export function watchCell(state: State, cell: Cell): void {
-  const at = state.now + jitter(state, WATCH_MS / 10, 0.9);
+  const at = state.now + jitter(state, Math.max(WATCH_MS / 10, roundMs(state) / 2), 0.9);
   setDeadline(state.timers, cell.deadlines.ask, at);
 }
 
@@ -789,7 +796,7 @@ export function scheduleAsk(state: State, r: RecordState, cell: Cell): void {
   if (urgent || isProving(state, cell))
     cell.askAfterMs = Math.min(ASK_CAP_MS, Math.max(ASK_FIRST_MS, cell.askAfterMs * 1.6));
   else if (waiting || cell.fallback) cell.askAfterMs = laggingAskMs(state, cell);
-  else cell.askAfterMs = WATCH_MS;
+  else cell.askAfterMs = Math.max(WATCH_MS, roundMs(state));
   const at = state.now + jitter(state, cell.askAfterMs, 0.1);
   setDeadline(state.timers, cell.deadlines.ask, at);
 }
@@ -806,7 +813,7 @@ function isProving(state: State, cell: Cell): boolean {
 function laggingAskMs(state: State, cell: Cell): number {
   const { urgent, routine } = queueOf(state.lanes.get(cell.provider)!, cell);
   const crowd = (urgent.size + routine.size) * CROWD_ASK_MS;
-  return Math.min(WATCH_MS, Math.max(LAGGING_ASK_MS, crowd));
+  return Math.min(Math.max(WATCH_MS, roundMs(state)), Math.max(LAGGING_ASK_MS, crowd));
 }
 
 // ---------------------------------------------------------------- what became of a change

@@ -397,9 +397,10 @@ function lease(state: State, held: boolean, term: number, out: Step): void {
   agree(state, out);
   // Whoever has not led all the time has not watched it.
   if (!held || takesOver) state.drilling = null;
+  let place = 0;
   for (const r of state.records.values()) {
     if (!held) dropChoice(state, r);
-    if (takesOver) readAll(state, r);
+    if (takesOver) readAll(state, r, place++);
     if (takesOver && grouped) forgetImagined(state, r, false, out);
     review(state, r.name, out);
   }

@@ -18,24 +18,25 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { get } from 'node:http';
-import { createServer as createListener, type Socket } from 'node:net';
 import { cpus, loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { setTimeout as pause } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { startCloudflare } from '../../src/lab/vendors/cloudflare.ts';
-import { startGoogle } from '../../src/lab/vendors/google.ts';
-import {
-  type GoogleAccount,
-  GoogleTokens,
-  googleKeyFile,
-  newGoogleAccount,
-} from '../../src/lab/vendors/google-tokens.ts';
-import { startNameserver } from '../../src/lab/vendors/nameserver.ts';
-import { startRoute53 } from '../../src/lab/vendors/route53.ts';
-import { LabZone } from '../../src/lab/vendors/zone.ts';
+import { googleKeyFile } from '../../src/lab/vendors/google-tokens.ts';
 import { main as program } from '../parts/program.ts';
+import type { Turns } from './size-daemon.ts';
+import {
+  cloudOf,
+  clouds,
+  cnameOf,
+  type Lab,
+  nameOf,
+  numbersTo,
+  project,
+  providers,
+  secrets,
+} from './size-lab.ts';
 
 const { values } = parseArgs({
   options: {
@@ -46,9 +47,6 @@ const { values } = parseArgs({
     node: { type: 'string', default: '' },
     /** Ends after the calm. */
     calm: { type: 'boolean', default: false },
-    /** What a child process does. */
-    role: { type: 'string', default: '' },
-    place: { type: 'string', default: '' },
   },
 });
 const calmMs = Number(values.seconds) * 1000;
@@ -61,125 +59,10 @@ const memoryMost = 600;
 const boundMs = 300_000;
 /** Of `proc(5)`; the same on every Linux that runs here. */
 const ticksASecond = 100;
-/** A zone at Cloudflare takes 3,500 records, and each name has a CNAME and a marker. */
-const zoneMost = 1_700;
-const clouds = 3;
-const providers = ['r53', 'cf', 'gdns'] as const;
-const project = 'detour-bench';
 /** Of the daemon's door, on an address that the bench has for itself. */
 const listenPort = 9353;
-const secrets = {
-  R53_ID: 'AKIDEXAMPLE',
-  R53_SECRET: 'a-secret-of-the-bench',
-  CF_TOKEN: 'c'.repeat(40),
-};
 
-const zoneOf = (i: number) => `z${Math.floor(i / zoneMost) + 1}.example.`;
-const nameOf = (i: number) => `r${i + 1}.${zoneOf(i)}`;
-const cnameOf = (i: number, turn: number) => `o${i + 1}-${turn}.shop.example.`;
-/** The cloud of a record's first or second target. */
-const cloudOf = (i: number, turn: number) => (i + turn) % clouds;
-const numbersTo = (count: number) => Array.from({ length: count }, (_, i) => i);
-
-// ---------------------------------------------------------------- vendors and origins
-
-interface Lab {
-  readonly google: GoogleAccount;
-  readonly apis: Readonly<Record<(typeof providers)[number], string>>;
-  readonly dns: Readonly<Record<(typeof providers)[number], readonly string[]>>;
-  readonly root: { readonly address: string; readonly port: number };
-}
-
-/** Every record stands on its first target, unmarked. */
-async function serveVendors(count: number): Promise<void> {
-  const numbers = numbersTo(count);
-  const zoneNames = [...new Set(numbers.map(zoneOf))];
-  const zones = zoneNames.map((name) => ({
-    name,
-    records: numbers
-      .filter((i) => zoneOf(i) === name)
-      .map((i) => ({ name: nameOf(i), type: 'CNAME', ttl: 60, value: cnameOf(i, 0) })),
-    settings: { plan: 'pro' as const },
-  }));
-  const network = `127.88.${1 + Math.floor(Math.random() * 250)}`;
-  const at = (n: number) => `${network}.${n}`;
-  const rrsets = numbers
-    .flatMap((i) => [cnameOf(i, 0), cnameOf(i, 1)])
-    .map((name) => ({ name, type: 'A', ttl: 3600, values: ['127.0.0.1'] }));
-  const hosts = providers.flatMap((_, n) => [1, 2].map((k) => `ns${k}.v${n}.example.`));
-  const registry = [
-    ...zoneNames.map((name) => ({ name, type: 'NS', ttl: 3600, values: hosts })),
-    ...hosts.map((name, n) => ({ name, type: 'A', ttl: 3600, values: [at(2 + n)] })),
-  ];
-  const top = new LabZone({
-    name: '.',
-    nameServers: ['ns.example.'],
-    rrsets: [...rrsets, ...registry],
-  });
-  const root = await startNameserver({ address: at(1), port: 0, zones: () => [top] });
-  const shared = (n: number) => ({
-    address: '127.0.0.1',
-    dnsAddresses: [at(2 + 2 * n), at(3 + 2 * n)],
-    dnsPort: root.port,
-    nameServers: hosts.slice(2 * n, 2 * n + 2),
-    zones,
-  });
-  const google = newGoogleAccount(project);
-  const { R53_ID: accessKeyId, R53_SECRET: secretAccessKey, CF_TOKEN: apiToken } = secrets;
-  const vendors = {
-    r53: await startRoute53({ ...shared(0), credentials: { accessKeyId, secretAccessKey } }),
-    cf: await startCloudflare({ ...shared(1), credentials: { apiToken } }),
-    gdns: await startGoogle({
-      ...shared(2),
-      credentials: { project, tokens: new GoogleTokens(google) },
-    }),
-  };
-  const each = <T>(what: (vendor: (typeof vendors)['r53' | 'cf' | 'gdns']) => T) =>
-    ({ r53: what(vendors.r53), cf: what(vendors.cf), gdns: what(vendors.gdns) }) as const;
-  process.on('disconnect', () => process.exit(0));
-  process.send!({
-    google,
-    apis: each(({ api }) => api),
-    dns: each(({ dns }) => dns),
-    root: { address: root.address, port: root.port },
-  } satisfies Lab);
-}
-
-/** A listener a cloud, as cheap as can be: what is measured is whoever asks. */
-async function serveOrigins(): Promise<void> {
-  const answer = 'HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok';
-  const open = numbersTo(clouds).map(() => new Set<Socket>());
-  const servers = open.map((sockets) =>
-    createListener({ allowHalfOpen: true }, (socket) => {
-      sockets.add(socket);
-      socket.on('close', () => sockets.delete(socket));
-      socket.on('error', () => socket.destroy());
-      socket.once('data', () => socket.end(answer));
-    }),
-  );
-  const ports: number[] = [];
-  for (const server of servers) {
-    server.listen({ host: '127.0.0.1', port: 0, backlog: 4096 });
-    await once(server, 'listening');
-    ports.push((server.address() as { port: number }).port);
-  }
-  process.on('message', (cloud: number) => {
-    servers[cloud]!.close();
-    for (const socket of open[cloud]!) socket.destroy();
-    process.send!('dead');
-  });
-  process.on('disconnect', () => process.exit(0));
-  process.send!(ports);
-}
-
-// ---------------------------------------------------------------- the daemon
-
-function configuration(
-  count: number,
-  lab: Lab,
-  ports: readonly number[],
-  place: string,
-): string {
+function configuration(count: number, lab: Lab, ports: readonly number[], place: string): string {
   const common = (name: (typeof providers)[number]) =>
     `endpoint: "${lab.apis[name]}", nameservers: ${JSON.stringify(lab.dns[name])}`;
   const turns = [0, 1];
@@ -220,37 +103,6 @@ ${numbersTo(count).map(record).join('\n')}
 `;
 }
 
-/** Of the daemon's loop, since it was last asked. */
-interface Turns {
-  /** The longest turn: by the wall, and in processor time of this thread alone. */
-  readonly wallMs: number;
-  readonly ownMs: number;
-}
-
-/** The built program, and a watch on its turns that answers over the channel. */
-async function serveDaemon(place: string): Promise<void> {
-  const beatMs = 2;
-  let longest = { wallMs: 0, ownMs: 0 };
-  const here = () => ({ at: performance.now(), cpu: process.threadCpuUsage() });
-  let last = here();
-  setInterval(() => {
-    const wallMs = performance.now() - last.at;
-    const { user, system } = process.threadCpuUsage(last.cpu);
-    longest = {
-      wallMs: Math.max(longest.wallMs, wallMs - beatMs),
-      ownMs: Math.max(longest.ownMs, Math.min(wallMs, (user + system) / 1000)),
-    };
-    last = here();
-  }, beatMs).unref();
-  process.on('message', () => {
-    process.send!(longest);
-    longest = { wallMs: 0, ownMs: 0 };
-  });
-  process.channel!.unref();
-  process.argv = [process.argv[0]!, program, 'run', '-c', join(place, 'detour.yaml'), '--json'];
-  await import(program);
-}
-
 function nodeOptions(): readonly string[] {
   const unit = readFileSync(
     join(import.meta.dirname, '../../deploy/systemd/detour.service'),
@@ -260,13 +112,13 @@ function nodeOptions(): readonly string[] {
   return line.split(' ').filter((word) => /^--max-/.test(word));
 }
 
-function child(role: string, more: readonly string[] = [], place = ''): ChildProcess {
-  const isDaemon = role === 'daemon';
+function child(file: 'size-daemon' | 'size-lab', args: readonly string[]): ChildProcess {
+  const isDaemon = file === 'size-daemon';
   const flags = isDaemon ? [...nodeOptions(), ...values.node.split(' ').filter(Boolean)] : [];
-  return fork(import.meta.filename, ['--role', role, '--place', place, ...more], {
+  return fork(join(import.meta.dirname, `${file}.ts`), args, {
     env: { ...process.env, ...secrets },
     execArgv: [...flags],
-    stdio: isDaemon ? ['ignore', process.env['SIZE_LOG'] ? 'inherit' : 'ignore', 'inherit', 'ipc'] : 'inherit',
+    stdio: isDaemon ? ['ignore', 'ignore', 'inherit', 'ipc'] : 'inherit',
   });
 }
 
@@ -395,17 +247,14 @@ const secondsOf = (ms: number) => `${(ms / 1000).toFixed(1)} s`;
 async function measure(count: number): Promise<void> {
   const place = mkdtempSync(join(tmpdir(), 'detour-size-'));
   const running: ChildProcess[] = [];
-  const begun = async <T>(
-    role: string,
-    more: readonly string[] = [],
-  ): Promise<[ChildProcess, T]> => {
-    const one = child(role, more);
+  const begun = async <T>(...args: string[]): Promise<[ChildProcess, T]> => {
+    const one = child('size-lab', args);
     running.push(one);
     return [one, ((await once(one, 'message')) as [T])[0]];
   };
   try {
     mkdirSync(join(place, 'state'), { mode: 0o700 });
-    const [, lab] = await begun<Lab>('vendors', ['--records', String(count)]);
+    const [vendors, lab] = await begun<Lab>('vendors', String(count));
     const [origins, ports] = await begun<readonly number[]>('origins');
     const { address } = lab.root;
     const to = { host: address, port: listenPort };
@@ -430,7 +279,7 @@ async function measure(count: number): Promise<void> {
 
     const journal = new Journal(place);
     const beginAt = performance.now();
-    let daemon = child('daemon', [], place);
+    let daemon = child('size-daemon', [config]);
     running.push(daemon);
     const since = () => performance.now() - beginAt;
     const passed: string[] = [];
@@ -446,9 +295,14 @@ async function measure(count: number): Promise<void> {
       return (await taken(to, '/healthz')).status === 200;
     });
     mark('answers after');
+    const tell = setInterval(() => {
+      const kinds = [...journal.counts].map(([kind, n]) => `${kind} ${n}`).join(', ');
+      console.log(`    ${secondsOf(since())}, ${usedBy(daemon).toFixed(1)} s of processor, vendors ${usedBy(vendors).toFixed(1)}: ${kinds}`);
+    }, 5000);
     await until('every record is adopted', () => said('adopt') >= count);
     mark('all adopted after');
     await until('every record is visible', () => said('visible') >= count * providers.length);
+    clearInterval(tell);
     const startMs = since();
     mark('all visible after');
     console.log(`  start: ${passed.join(', ')}`);
@@ -509,7 +363,7 @@ async function measure(count: number): Promise<void> {
     await end(daemon);
     if (values.calm) return;
     const again = performance.now();
-    daemon = child('daemon', [], place);
+    daemon = child('size-daemon', [config]);
     running.push(daemon);
     await until('it is ready', async () => (await taken(to, '/readyz')).status === 200);
     console.log(
@@ -546,12 +400,7 @@ async function outage(
   console.log(`  ${decidedMostMs}, ${usedBy(daemon)}`);
 }
 
-if (values.role === 'vendors') await serveVendors(Number(values.records));
-else if (values.role === 'origins') await serveOrigins();
-else if (values.role === 'daemon') await serveDaemon(values.place);
-else {
-  console.log(`${cpus().length} cores of ${cpus()[0]!.model}, Node ${process.version}`);
-  for (const count of values.records.split(',')) await measure(Number(count));
-  console.log(missed === 0 ? 'goals: met' : `goals: ${missed} MISSED`);
-  process.exitCode = missed === 0 ? 0 : 1;
-}
+console.log(`${cpus().length} cores of ${cpus()[0]!.model}, Node ${process.version}`);
+for (const count of values.records.split(',')) await measure(Number(count));
+console.log(missed === 0 ? 'goals: met' : `goals: ${missed} MISSED`);
+process.exitCode = missed === 0 ? 0 : 1;
