@@ -128,8 +128,11 @@ const AUTHORITY_LOOK_MS = 50;
 /** How long a group that refused a commit is left alone: at first and at most. */
 const GROUP_RETRY_MS = 1_000;
 const GROUP_RETRY_MOST_MS = 10_000;
-/** What comes within so long of a commit shares the next one. */
+/** What comes within so long of a commit shares the next one; more where commits take long. */
 const ROUND_MS = 20;
+const ROUND_MOST_MS = 200;
+/** So many times as long as the last commit took. */
+const ROUND_FACTOR = 8;
 /** Steps that share a commit, at most. */
 const ROUND_MAX = 1_000;
 /** Effects that wait for a commit, and orders that are remembered, at most. */
@@ -155,6 +158,7 @@ export class Controller {
   /** Ends the round when it is due; null: nothing waits for that. */
   #roundEnds: (() => void) | null = null;
   #committedAt = Number.NEGATIVE_INFINITY;
+  #commitMs = 0;
   #beat = 0;
   #beatWall = 0;
   /** The last stall of this process: whatever straddles it says nothing about an origin. */
@@ -495,9 +499,10 @@ export class Controller {
   /** Ends the round at once where the last commit is a while ago, or too much waits. */
   #flushSoon(): void {
     const { clock } = this.#world;
-    const leftMs = this.#committedAt + ROUND_MS - clock.now();
+    const roundMs = Math.min(ROUND_MOST_MS, Math.max(ROUND_MS, ROUND_FACTOR * this.#commitMs));
+    const leftMs = this.#committedAt + roundMs - clock.now();
     if (this.#storeFailed || leftMs <= 0 || this.#round.length >= ROUND_MAX) return this.#flush();
-    this.#roundEnds ??= clock.after(Math.min(leftMs, ROUND_MS), () => {
+    this.#roundEnds ??= clock.after(Math.min(leftMs, roundMs), () => {
       this.#roundEnds = null;
       this.#flush();
     });
@@ -605,7 +610,7 @@ export class Controller {
     earlier: readonly Moment[] = [],
   ): boolean {
     const { clock, store, observers } = this.#world;
-    const wall = clock.wall();
+    const [begunAt, wall] = [clock.now(), clock.wall()];
     try {
       store.commit({ at: this.#state.now, wall, entries, docs, earlier });
     } catch (error) {
@@ -613,6 +618,7 @@ export class Controller {
       return false;
     } finally {
       this.#committedAt = clock.now();
+      this.#commitMs = this.#committedAt - begunAt;
     }
     for (const o of observers) {
       for (const one of earlier) for (const e of one.entries) o.journalled?.(e, one.wall, true);

@@ -49,6 +49,9 @@ const CROWD_ASK_MS = 25;
 
 const ASK_FIRST_MS = 25;
 
+/** Of first questions after a write. */
+const ASKS_APART_MS = 1;
+
 export const ASK_CAP_MS = 1_000;
 
 /** Seconds, where a zone's own negative TTL is not known: Route 53's default, the longest usual. */
@@ -243,10 +246,12 @@ function cachedFor(cell: Cell): number {
   return cell.seen === null ? cell.ttl : (cell.survey?.negativeTtl ?? NEGATIVE_TTL);
 }
 
-/** Asks DNS as soon as possible. */
+/** Asks DNS as soon as possible: many one after another, so that none waits for its turn unheard. */
 function askSoon(state: State, cell: Cell): void {
   cell.askAfterMs = ASK_FIRST_MS;
-  setDeadline(state.timers, cell.deadlines.ask, state.now);
+  const at = Math.max(state.now, state.asksAt);
+  state.asksAt = at + ASKS_APART_MS;
+  setDeadline(state.timers, cell.deadlines.ask, at);
 }
 
 /** How long it takes to watch all of them once. */
@@ -795,6 +800,7 @@ export function scheduleAsk(state: State, r: RecordState, cell: Cell): void {
   const waiting = cell.visibleAt === null && r.doc.marker !== null && cell.problem === null;
   if (urgent || isProving(state, cell))
     cell.askAfterMs = Math.min(ASK_CAP_MS, Math.max(ASK_FIRST_MS, cell.askAfterMs * 1.6));
+  else if (waiting && isSent) cell.askAfterMs = LAGGING_ASK_MS;
   else if (waiting || cell.fallback) cell.askAfterMs = laggingAskMs(state, cell);
   else cell.askAfterMs = Math.max(WATCH_MS, roundMs(state));
   const at = state.now + jitter(state, cell.askAfterMs, 0.1);

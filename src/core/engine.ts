@@ -145,6 +145,7 @@ export function start(b: Beginning): { state: State; step: Step } {
     eyes: null,
     unmarked: new Set(),
     tentative: [],
+    asksAt: 0,
     strays: new Set(),
   };
   remember(state, b.docs);

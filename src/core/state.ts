@@ -642,6 +642,8 @@ export interface State {
   readonly unmarked: Set<Name>;
   /** Records switched in steps that have not been committed yet. */
   tentative: Name[];
+  /** Before then as many questions to DNS are due at once as may be. */
+  asksAt: number;
   /** Documents of the group's that were changed here while another acts; none, by design. */
   readonly strays: Set<string>;
 }

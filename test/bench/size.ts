@@ -295,9 +295,12 @@ async function measure(count: number): Promise<void> {
       return (await taken(to, '/healthz')).status === 200;
     });
     mark('answers after');
+    const loaded = await ask<Turns>(daemon, 'turns');
     const tell = setInterval(() => {
       const kinds = [...journal.counts].map(([kind, n]) => `${kind} ${n}`).join(', ');
-      console.log(`    ${secondsOf(since())}, ${usedBy(daemon).toFixed(1)} s of processor, vendors ${usedBy(vendors).toFixed(1)}: ${kinds}`);
+      console.log(
+        `    ${secondsOf(since())}, ${usedBy(daemon).toFixed(1)} s of processor, vendors ${usedBy(vendors).toFixed(1)}: ${kinds}`,
+      );
     }, 5000);
     await until('every record is adopted', () => said('adopt') >= count);
     mark('all adopted after');
@@ -308,10 +311,14 @@ async function measure(count: number): Promise<void> {
     console.log(`  start: ${passed.join(', ')}`);
     const startTurn = await ask<Turns>(daemon, 'turns');
     console.log(
-      `  its longest turn ${startTurn.ownMs.toFixed(0)} ms, peak ${megabytes(daemon, 'VmHWM').toFixed(0)} MB`,
+      `  its longest turn ${startTurn.ownMs.toFixed(0)} ms once it answers (${loaded.ownMs.toFixed(0)} before), peak ${megabytes(daemon, 'VmHWM').toFixed(0)} MB`,
     );
     const kinds = [...journal.counts].map(([kind, n]) => `${kind} ${n}`).join(', ');
     console.log(`  journal: ${kinds}`);
+    for (const kind of ['stay', 'path', 'lane', 'zone', 'unreadable', 'paused', 'standby']) {
+      const [one] = journal.of(kind);
+      if (one !== undefined) console.log(`    ${kind}, such as: ${one.sentence}`);
+    }
     // What a start brings with it (audits, markers, caches that fill) is over.
     await pause(calmMs);
     await ask<Turns>(daemon, 'turns');
