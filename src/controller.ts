@@ -1,10 +1,10 @@
 // The loop: fold an event into the state, commit what it says, then perform it; results come back as
 // new events. It owns no policy and no adapter: it decides nothing, retries nothing, and performs
 // nothing before the commit. Where events come thick, those of a round share one commit, and nothing
-// that they decided is shown before it. It knows three things the engine cannot: that a result is missing past
-// its deadline, that this process stood still, and that a commit failed. A fault of our own, thrown
-// while an event is folded in, never ends it: the event is refused, the engine begins anew from what
-// is committed, and what was refused is shut out for a while.
+// that they decided is shown before it. It knows three things the engine cannot: that a result is
+// missing past its deadline, that this process stood still, and that a commit failed. A fault of our
+// own, thrown while an event is folded in, never ends it: the event is refused, the engine begins
+// anew from what is committed, and what was refused is shut out for a while.
 
 import {
   type Effect,
