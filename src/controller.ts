@@ -1,9 +1,10 @@
 // The loop: fold an event into the state, commit what it says, then perform it; results come back as
 // new events. It owns no policy and no adapter: it decides nothing, retries nothing, and performs
-// nothing before the commit. It knows three things the engine cannot: that a result is missing past
-// its deadline, that this process stood still, and that a commit failed. A fault of our own, thrown
-// while an event is folded in, never ends it: the event is refused, the engine begins anew from what
-// is committed, and what was refused is shut out for a while.
+// nothing before the commit. Where events come thick, those of a round share one commit, and nothing
+// that they decided is shown before it. It knows three things the engine cannot: that a result is
+// missing past its deadline, that this process stood still, and that a commit failed. A fault of our
+// own, thrown while an event is folded in, never ends it: the event is refused, the engine begins
+// anew from what is committed, and what was refused is shut out for a while.
 
 import {
   type Effect,
@@ -127,6 +128,13 @@ const AUTHORITY_LOOK_MS = 50;
 /** How long a group that refused a commit is left alone: at first and at most. */
 const GROUP_RETRY_MS = 1_000;
 const GROUP_RETRY_MOST_MS = 10_000;
+/** What comes within so long of a commit shares the next one; more where commits take long. */
+const ROUND_MS = 20;
+const ROUND_MOST_MS = 200;
+/** So many times as long as the last commit took. */
+const ROUND_FACTOR = 8;
+/** Steps that share a commit, at most. */
+const ROUND_MAX = 1_000;
 /** Effects that wait for a commit, and orders that are remembered, at most. */
 const HELD_MAX = 10_000;
 const ORDERS_MAX = 1_000;
@@ -145,11 +153,19 @@ export class Controller {
   #wake: { readonly at: number; readonly cancel: () => void } | null = null;
   #stopped = false;
   #storeFailed = false;
+  /** Steps that are folded in and not committed yet, oldest first. */
+  #round: Folded[] = [];
+  /** Ends the round when it is due; null: nothing waits for that. */
+  #roundEnds: (() => void) | null = null;
+  #committedAt = Number.NEGATIVE_INFINITY;
+  #commitMs = 0;
   #beat = 0;
   #beatWall = 0;
   /** The last stall of this process: whatever straddles it says nothing about an origin. */
   #stall = { from: 0, to: 0 };
   readonly #abort = new AbortController();
+  /** What is under way with a deadline of its own; all of it ends with this. */
+  readonly #under = new Set<AbortController>();
   readonly #replies = new Map<number, Asked>();
   /** Documents that were dropped and may still stand in the store or the group, which were full. */
   readonly #undropped = new Set<string>();
@@ -220,27 +236,38 @@ export class Controller {
 
   /** What this replica tells the others: what changed since a version; all of it since null. */
   telling(since: number | null): ReturnType<typeof telling> {
+    this.#flush();
     return telling(this.#state, since ?? -1);
   }
 
   /** This replica's copy of what the group decided. */
   documents(): Readonly<Record<string, Json>> {
+    this.#flush();
     const { docs } = this.#world.store.load();
     return Object.fromEntries(Object.entries(docs).filter(([key]) => isShared(key)));
   }
 
   /** The whole state at once; whoever may not hold the loop takes it in pieces. */
   status(): StatusView {
+    this.#flush();
     return view(this.#state, this.#about());
   }
 
   /** The same in pieces, as core/view.ts says. */
-  viewing(before: StatusView | null): ReturnType<typeof viewing> {
-    return viewing(this.#state, () => this.#about(), before);
+  *viewing(before: StatusView | null): ReturnType<typeof viewing> {
+    const making = viewing(this.#state, () => this.#about(), before);
+    for (;;) {
+      // Steps may have been taken since the last piece: none is shown that is not committed.
+      this.#flush();
+      const made = making.next();
+      if (made.done) return made.value;
+      yield;
+    }
   }
 
   /** What wants a person now, the longest first. O(what is open). */
   open(): StatusView['notices'] {
+    this.#flush();
     return openNotices(this.#state);
   }
 
@@ -258,10 +285,12 @@ export class Controller {
   }
 
   gate(record: Name): GateView | null {
+    this.#flush();
     return gateView(this.#state, record, this.#world.clock.now());
   }
 
   history(query: HistoryQuery): readonly StoredEntry[] {
+    this.#flush();
     return this.#world.store.history(query);
   }
 
@@ -350,6 +379,7 @@ export class Controller {
     if (this.#stopped) return;
     if (this.#hands !== null) await this.#handOver(this.#hands);
     if (this.#stopped) return;
+    this.#flush();
     this.#stopped = true;
     this.#wake?.cancel();
     this.#world.eyes?.close();
@@ -360,6 +390,7 @@ export class Controller {
       await new Promise<void>((resolve) => void clock.after(20, resolve));
     }
     this.#abort.abort();
+    for (const abort of this.#under) abort.abort();
     for (const cancel of this.#cancels) cancel();
     for (const { resolve } of this.#replies.values()) {
       resolve({ exit: 1, message: 'the daemon stopped' });
@@ -368,7 +399,7 @@ export class Controller {
     closeAll(this.#adapters);
     const entry = { kind: 'stop', record: null, sentence: 'stopped', data: {} } as const;
     const owing = this.#storeFailed ? this.#owing() : [];
-    const last: Step = { effects: [], entries: [...this.#hole(), entry], docs: owing };
+    const last = { entries: [...this.#hole(), entry], docs: owing };
     if (this.#tryCommit(last, this.#arrears()) && this.#words.length > 0) this.#remind([]);
   }
 
@@ -380,16 +411,24 @@ export class Controller {
     const now = clock.now();
     // Whatever comes first after a pause, no decision outlives it (rules 8 and 16).
     this.#noticeStall(now);
+    const isShared = sharesCommits.has(event.kind);
+    if (!isShared) this.#flush();
     const { config, lease } = this.#state;
     const shutOut = (this.#shutOut.get(keyOf(event))?.untilAt ?? 0) > now;
+    const settled = this.#round.length === 0;
     let out: Step;
     try {
-      out = step(this.#state, shutOut ? withoutContent(event) : event, now, clock.wall());
+      const content = shutOut ? withoutContent(event) : event;
+      out = step(this.#state, content, now, clock.wall(), settled);
     } catch (error) {
       this.#beginAnew(event, error, config, lease);
       return false;
     }
-    this.#finish(out, event.kind === 'command', event.kind === 'learnt');
+    this.#finish(
+      out,
+      { isOrder: event.kind === 'command', isLearnt: event.kind === 'learnt' },
+      isShared,
+    );
     return true;
   }
 
@@ -407,6 +446,8 @@ export class Controller {
     if (this.#shutOut.size > SHUT_OUT_COUNT) {
       this.#shutOut.delete(this.#shutOut.keys().next().value!);
     }
+    // What was folded in before stands.
+    this.#flush();
     // What is under way is of the engine before: its answers no longer count.
     for (const reading of this.#readings.values()) reading.abort();
     this.#readings.clear();
@@ -443,27 +484,71 @@ export class Controller {
     eyes.changed();
   }
 
-  #finish(out: Step, isOrder = false, isLearnt = false): void {
-    const committed = this.#commit(out);
-    if (!committed) this.#await(out, isOrder);
-    else if (!this.#storeFailed && this.#words.length > 0) this.#remind([]);
-    if (this.#hands !== null) this.#share(this.#hands, out, committed, isLearnt);
-    else for (const effect of out.effects) this.#perform(effect, committed);
-    if (this.#world.eyes !== undefined) this.#tellOthers(this.#world.eyes);
+  #finish(out: Step, kind: Kind = plain, isShared = false): void {
+    const { eyes } = this.#world;
+    const isSilent = out.entries.length === 0 && out.docs.length === 0;
+    if (!isSilent || out.effects.length > 0) {
+      this.#round.push({ out, kind });
+      if (isShared && !(isSilent && this.#round.length === 1)) this.#flushSoon();
+      else this.#flush();
+    }
+    if (eyes !== undefined) this.#tellOthers(eyes);
+    this.#arm();
+  }
+
+  /** Ends the round at once where the last commit is a while ago, or too much waits. */
+  #flushSoon(): void {
+    const { clock } = this.#world;
+    const roundMs = Math.min(ROUND_MOST_MS, Math.max(ROUND_MS, ROUND_FACTOR * this.#commitMs));
+    const leftMs = this.#committedAt + roundMs - clock.now();
+    if (this.#storeFailed || leftMs <= 0 || this.#round.length >= ROUND_MAX) return this.#flush();
+    this.#roundEnds ??= clock.after(Math.min(leftMs, roundMs), () => {
+      this.#roundEnds = null;
+      this.#flush();
+    });
+  }
+
+  /** Commits what was folded in since the last commit, then performs it in order. */
+  #flush(): void {
+    if (this.#round.length === 0) return;
+    this.#roundEnds?.();
+    this.#roundEnds = null;
+    const round = this.#round;
+    this.#round = [];
+    const committed = this.#commit(round);
+    for (const folded of committed ? [] : round) this.#await(folded);
+    if (committed && !this.#storeFailed && this.#words.length > 0) this.#remind([]);
+    const hands = this.#hands;
+    for (const { out, kind } of round) {
+      if (hands !== null) this.#share(hands, out, committed, kind.isLearnt);
+      else for (const effect of out.effects) this.#settle(effect, committed, round);
+    }
+    if (hands !== null) {
+      this.#release(hands);
+      this.#transact(hands);
+    }
     if (!committed && !this.#storeFailed) {
       this.#storeFailed = true;
       this.#step({ kind: 'store', ok: false });
       this.#later(STORE_RETRY_MS, () => this.#retryStore());
-      return;
     }
-    this.#arm();
+  }
+
+  /** A write that may rest on what could not be committed is not sent: it is planned anew. */
+  #settle(effect: Effect, committed: boolean, round: readonly Folded[]): void {
+    if (effect.kind === 'write' && !committed && round.length > 1) {
+      this.#unsent(effect, 'the store cannot commit');
+    } else this.#perform(effect, committed);
   }
 
   /** True when there was nothing to commit, or all of it is durable. */
-  #commit(out: Step): boolean {
-    if (out.entries.length === 0 && out.docs.length === 0) return true;
-    const committed = !this.#storeFailed && this.#tryCommit(out);
-    for (const [key, value] of out.docs) {
+  #commit(round: readonly Folded[]): boolean {
+    const entries = round.flatMap(({ out }) => out.entries);
+    // Of a document that changed several times the last is what stands.
+    const docs = [...new Map(round.flatMap(({ out }) => out.docs))];
+    if (entries.length === 0 && docs.length === 0) return true;
+    const committed = !this.#storeFailed && this.#tryCommit({ entries, docs });
+    for (const [key, value] of docs) {
       if (value !== null) this.#undropped.delete(key);
       else if (!committed) this.#undropped.add(key);
     }
@@ -471,14 +556,14 @@ export class Controller {
   }
 
   /** What happened without a store is written late, or at least counted. */
-  #await(out: Step, isOrder: boolean): void {
+  #await({ out, kind }: Folded): void {
     const { clock, observers } = this.#world;
     const [at, wall] = [this.#state.now, clock.wall()];
     const words: string[] = [];
     for (const entry of holding(this.#state, out)) {
       for (const o of observers) o.unstored?.(entry, wall);
       this.#waiting.push({ at, wall, entry });
-      if (isOrder && isWord.has(entry.kind)) words.push(entry.sentence);
+      if (kind.isOrder && isWord.has(entry.kind)) words.push(entry.sentence);
       if (this.#waiting.length <= WAITING_MAX) continue;
       // What a person said is worth more than what was seen.
       const oldest = this.#waiting.findIndex((one) => !isWord.has(one.entry.kind));
@@ -520,15 +605,20 @@ export class Controller {
     return [...owed(this.#state), ...[...this.#undropped].map((key) => [key, null] as const)];
   }
 
-  #tryCommit(out: Step, earlier: readonly Moment[] = []): boolean {
+  #tryCommit(
+    { entries, docs }: Pick<Step, 'entries' | 'docs'>,
+    earlier: readonly Moment[] = [],
+  ): boolean {
     const { clock, store, observers } = this.#world;
-    const wall = clock.wall();
-    const { entries, docs } = out;
+    const [begunAt, wall] = [clock.now(), clock.wall()];
     try {
       store.commit({ at: this.#state.now, wall, entries, docs, earlier });
     } catch (error) {
       this.#trouble('store', messageOf(error));
       return false;
+    } finally {
+      this.#committedAt = clock.now();
+      this.#commitMs = this.#committedAt - begunAt;
     }
     for (const o of observers) {
       for (const one of earlier) for (const e of one.entries) o.journalled?.(e, one.wall, true);
@@ -539,8 +629,7 @@ export class Controller {
 
   #retryStore(): void {
     if (this.#stopped) return;
-    const probe: Step = {
-      effects: [],
+    const probe: Pick<Step, 'entries' | 'docs'> = {
       entries: this.#hole(),
       docs: [['alive', this.#state.now], ...this.#owing()],
     };
@@ -564,6 +653,7 @@ export class Controller {
 
   /** What the coordinator tells of the group. */
   #ofGroup(hands: Hands, event: LeaseEvent): void {
+    this.#flush();
     switch (event.kind) {
       case 'held':
         return this.#takeOver(hands, event.term);
@@ -664,8 +754,6 @@ export class Controller {
       hands.held.splice(at, 1);
       this.#trouble('notify', 'too many notices wait for the group: the oldest is dropped');
     }
-    this.#release(hands);
-    this.#transact(hands);
   }
 
   #mustWait(effect: Effect, committed: boolean, changed: boolean): effect is Held['effect'] {
@@ -718,6 +806,7 @@ export class Controller {
       .commit(batch)
       .catch(broken)
       .then((outcome) => {
+        this.#flush();
         hands.committing = false;
         const ms = clock.now() - beganAt;
         for (const o of observers) o.shared?.(outcome.kind, ms);
@@ -891,6 +980,7 @@ export class Controller {
   async #handOver(hands: Hands): Promise<void> {
     const { clock, coordinator } = this.#world;
     if (hands.leaving) return;
+    this.#flush();
     hands.leaving = true;
     if (hands.acts) {
       this.#step({ kind: 'lease', held: false, term: this.#state.lease.term });
@@ -1108,7 +1198,8 @@ export class Controller {
   ): Promise<readonly [answer: T, ms: number]> {
     const { clock } = this.#world;
     const startedAt = clock.now();
-    const signal = AbortSignal.any([abort.signal, this.#abort.signal]);
+    if (this.#abort.signal.aborted) abort.abort();
+    this.#under.add(abort);
     let cancel = () => {};
     const deadline = new Promise<T>((resolve) => {
       cancel = clock.after(deadlineMs, () => {
@@ -1116,13 +1207,14 @@ export class Controller {
         resolve(late);
       });
     });
-    const answer = work(signal).catch((error: unknown) => {
+    const answer = work(abort.signal).catch((error: unknown) => {
       // A port never rejects for the world's sake: this is a fault of the adapter's own.
       this.#trouble('adapter', messageOf(error));
       return late;
     });
     const first = await Promise.race([answer, deadline]);
     cancel();
+    this.#under.delete(abort);
     return [first, clock.now() - startedAt];
   }
 
@@ -1252,6 +1344,25 @@ interface Held {
   /** Of a write that waits for authority: until when. */
   dueAt: number | null;
 }
+
+/** What a step was made by, as far as its commit asks. */
+interface Kind {
+  readonly isOrder: boolean;
+  readonly isLearnt: boolean;
+}
+
+const plain: Kind = { isOrder: false, isLearnt: false };
+
+/** A step that was taken. */
+interface Folded {
+  readonly out: Step;
+  readonly kind: Kind;
+}
+
+/** What comes thick may share a commit; a person's word, a lease, a configuration has its own. */
+const sharesCommits: ReadonlySet<Event['kind']> = new Set([
+  ...(['asked', 'chained', 'probed', 'read', 'tick', 'written'] as const),
+]);
 
 type HookEffect = Extract<Effect, { kind: 'hook' }>;
 

@@ -49,11 +49,12 @@ const hands: Hands = {
   version,
   run: async (configPath, options) => {
     const overridden = await sealed();
-    const [{ runDaemon }, { keepYoung }] = await Promise.all([
+    const [{ runDaemon }, { keepSmall, keepYoung }] = await Promise.all([
       import('./run/daemon.ts'),
       import('./run/heap.ts'),
     ]);
     keepYoung();
+    keepSmall();
     return runDaemon(configPath, {
       ...options,
       version,

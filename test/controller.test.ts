@@ -461,6 +461,66 @@ test('a switch whose commit throws is taken back, nothing is written, and it is 
   await lab.stop();
 });
 
+/** Two records whose first origin dies at once, so that both are decided within one round. */
+function twins(): Lab {
+  const config = coreConfig({ providers: ['cf', 'r53'] });
+  const twin = { ...config.records[WWW]!, name: TWIN };
+  const lab = new Lab({ ...config, records: { ...config.records, [TWIN]: twin } });
+  for (const vendor of Object.values(lab.vendors)) {
+    vendor.records.set(TWIN, { cname: 'a.shop.test.', ttl: 60, markers: [] });
+  }
+  return lab;
+}
+
+const TWIN = 'twin.gslb.test.';
+
+test('what comes within a moment of a commit shares the next one, and nothing of it is performed or shown before', async () => {
+  const lab = twins();
+  await lab.start();
+  lab.chains = [];
+  lab.origins.set('a', 'fail');
+  await lab.clock.advance(5000);
+  const [first, second] = lab.chains.splice(0);
+  lab.log.length = 0;
+  const commits: string[][] = [];
+  lab.refuses = ({ entries }) => {
+    commits.push(entries.map(({ kind }) => kind));
+    return false;
+  };
+  first!();
+  await lab.clock.advance(1);
+  const { length } = commits;
+  second?.();
+  await lab.clock.advance(1);
+  assert.equal(commits.length, length, 'the second waits for its round');
+  const shown = lab.controller.status().records.map(({ target }) => target);
+  assert.deepEqual(shown, ['b', 'b']);
+  assert.equal(commits.length, length + 1, 'whoever looks ends the round');
+  assert.equal(lab.log.filter((line) => line === 'commit switch').length, 2);
+  await lab.stop();
+});
+
+test('a round that cannot be committed is taken back whole', async () => {
+  const lab = twins();
+  await lab.start();
+  lab.chains = [];
+  lab.origins.set('a', 'fail');
+  await lab.clock.advance(5000);
+  lab.refuses = ({ entries, docs }) =>
+    entries.some(({ kind }) => kind === 'switch') || docs[0]?.[0] === 'alive';
+  for (const end of lab.chains.splice(0)) end();
+  await lab.clock.advance(500);
+  const records = lab.controller.status().records;
+  assert.deepEqual(
+    records.map(({ target, stay }) => [target, stay.reason]),
+    records.map(() => ['a', 'store-failed']),
+  );
+  for (const vendor of Object.values(lab.vendors)) {
+    for (const { markers } of vendor.records.values()) assert.match(markers[0]!, /epoch=1 /);
+  }
+  await lab.stop();
+});
+
 test('a gate opens for what is in force and committed, not for what is being confirmed', async () => {
   const lab = new Lab();
   await lab.start();

@@ -4,7 +4,7 @@
 // sharing none of these proves nothing.
 
 import type { Name } from '../core/model.ts';
-import { isWithin, listOf } from '../core/name.ts';
+import { ancestors, isWithin, listOf } from '../core/name.ts';
 import type { ZoneLook } from './delegation.ts';
 import { networkOf } from './hands.ts';
 import {
@@ -36,7 +36,10 @@ export async function lookAtTargets(
   if (targets.size > recordsMax) {
     run.cut(`${targets.size} targets, of which ${recordsMax} were followed`);
   }
-  const managed = [...zones.keys()];
+  const managed: Managed = {
+    zones: [...zones.keys()],
+    records: new Set(run.all.map(({ name }) => name)),
+  };
   await sideBySide(run, asked, asksAtOnce, async ([cname, record]) => {
     const answer = await run.verifier.chain(cname, run.signal);
     if (run.signal.aborted) return;
@@ -61,12 +64,18 @@ export async function lookAtTargets(
   return addresses;
 }
 
+/** What is steered here. */
+interface Managed {
+  readonly zones: readonly Name[];
+  readonly records: ReadonlySet<Name>;
+}
+
 /** A way out that needs the names it moves is none (what it leans on may fail with them). */
-function sayLeaning(run: Run, at: Place, name: Name, managed: readonly Name[], what: string): void {
-  const other = run.all.find((r) => isWithin(name, r.name));
-  const zone = managed.find((z) => isWithin(name, z));
+function sayLeaning(run: Run, at: Place, name: Name, managed: Managed, what: string): void {
+  const other = ancestors(name).find((n) => managed.records.has(n));
+  const zone = managed.zones.find((z) => isWithin(name, z));
   if (other === undefined && zone === undefined) return;
-  const on = other === undefined ? `the zone ${zone} itself` : `the record ${other.name}`;
+  const on = other === undefined ? `the zone ${zone} itself` : `the record ${other}`;
   const through = name === what.split(' ').at(-1) ? '' : ` (by ${name})`;
   const cure = 'give it a name in a zone that nothing here steers';
   run.warn(at, 'dependence', `${what} leans on ${on}${through}`, cure);

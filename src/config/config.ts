@@ -124,6 +124,8 @@ export type Parsed = { readonly wanted: Wanted } & (
 
 /** The folders that a configuration includes, before it is read: none where it cannot be. */
 export function includesOf(text: string): readonly string[] {
+  // A large text is not read twice for a word that does not stand in it.
+  if (!text.includes('include')) return [];
   const { root } = readSource([{ file: '', text }], []);
   const tree = root?.kind === 'map' ? root.entries.get('include')?.tree : undefined;
   const read = fields.top.include.safeParse(plainOf(tree));
@@ -131,7 +133,7 @@ export function includesOf(text: string): readonly string[] {
 }
 
 /**
- * Reads a configuration (YAML 1.2, at most 1 MiB a file); `file` is the name to print, `named` the replica
+ * Reads a configuration (YAML 1.2, at most 8 MiB a file); `file` is the name to print, `named` the replica
  * that the command line or the environment says this is, or `all`: to be looked at as if one daemon
  * alone had every path of theirs. Never throws: either a configuration and its warnings, or every
  * problem, by line, at most 200 and a count. A package without a row is known by its name alone, with

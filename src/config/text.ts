@@ -47,10 +47,11 @@ export interface MapTree extends Placed {
   readonly entries: ReadonlyMap<string, { readonly keyOffset: number; readonly tree: Tree }>;
 }
 
-const textBytesMax = 1_048_576;
+/** Room for 15,000 records with two origins each, in flow style. */
+const textBytesMax = 8 * 1_048_576;
 const depthMax = 50;
-/** More than a text of 1 MiB can hold without aliases, so that only aliases ever reach it. */
-const sizeMax = 600_000;
+/** More than a text can hold without aliases, so that only aliases ever reach it. */
+const sizeMaxOf = (text: string) => Math.max(600_000, Math.ceil(0.6 * text.length));
 const problemsShown = 200;
 const problemsKept = 5_000;
 
@@ -74,7 +75,7 @@ export interface Text {
 }
 
 /**
- * Reads YAML 1.2 with unique keys, one document a file, no tags, each file at most 1 MiB. Those after
+ * Reads YAML 1.2 with unique keys, one document a file, no tags, each file at most 8 MiB. Those after
  * the first add to the maps of it that are named `shared`, and may hold nothing else. Never throws.
  */
 export function readSource(texts: readonly [Text, ...Text[]], shared: readonly string[]): Source {
@@ -243,7 +244,7 @@ function readTree(
 ): Tree | null {
   const bytes = Buffer.byteLength(text);
   if (bytes > textBytesMax) {
-    complain(0, [], `the file has ${bytes} bytes; at most ${textBytesMax} (1 MiB) are read`);
+    complain(0, [], `the file has ${bytes} bytes; at most ${textBytesMax} (8 MiB) are read`);
     return null;
   }
   const tokens = tokensOf(text, lines, complain);
@@ -257,7 +258,7 @@ function readTree(
     complain(pos[0], [], `this is no YAML: ${withoutQuotation(code, message)}`);
   }
   if (document.errors.length + document.warnings.length > 0 || second) return null;
-  return convert(document.contents, from, complain);
+  return convert(document.contents, from, sizeMaxOf(text), complain);
 }
 
 /** The library's message without what it quotes of the text, which may be a secret. */
@@ -292,8 +293,13 @@ function keyOf(node: ParsedNode): string | null {
 }
 
 /** Aliases become the very tree of their anchor: shared, and counted wherever they are used. */
-function convert(contents: ParsedNode | null, from: number, complain: Complain): Tree | null {
-  const converter = new Converter(from, complain);
+function convert(
+  contents: ParsedNode | null,
+  from: number,
+  sizeMax: number,
+  complain: Complain,
+): Tree | null {
+  const converter = new Converter(from, sizeMax, complain);
   const root = contents ? converter.walk(contents, []) : null;
   if (root === null) complain(0, [], 'the file is empty');
   return converter.sound ? root : null;
@@ -303,12 +309,14 @@ class Converter {
   /** Nothing was refused so far. */
   sound = true;
   readonly #from: number;
+  readonly #sizeMax: number;
   /** Of a place counted from there. */
   readonly #complain: Complain;
   readonly #anchors = new Map<string, Tree>();
 
-  constructor(from: number, complain: Complain) {
+  constructor(from: number, sizeMax: number, complain: Complain) {
     this.#from = from;
+    this.#sizeMax = sizeMax;
     this.#complain = (offset, path, message) => complain(offset - from, path, message);
   }
 
@@ -368,8 +376,9 @@ class Converter {
   }
 
   #bound(tree: Tree, path: Path): Tree {
-    if (tree.size > sizeMax) {
-      return this.#refuse(tree.offset, path, `aliases expand to more than ${sizeMax} values`);
+    if (tree.size > this.#sizeMax) {
+      const message = `aliases expand to more than ${this.#sizeMax} values`;
+      return this.#refuse(tree.offset, path, message);
     }
     if (tree.depth > depthMax) {
       return this.#refuse(tree.offset, path, `aliases nest deeper than ${depthMax} levels`);

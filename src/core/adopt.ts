@@ -179,7 +179,7 @@ export function begin(state: State, r: RecordState, to: string, kind: MarkerKind
   if (next === null && !observed) return;
   const first = { term: 0, kind: 'auto' as const };
   const marker = observed || next === null ? null : isFirst ? { ...next, ...first } : next;
-  r.prior = r.doc;
+  r.prior ??= r.doc;
   state.tentative.push(r.name);
   amend(out, r, {
     target: to,

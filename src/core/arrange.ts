@@ -36,8 +36,8 @@ export function arrange(state: State, out: Step): void {
   }
   judgeAnew(state, out);
   agree(state, out);
-  for (const r of fresh) {
-    readAll(state, r);
+  for (const [place, r] of fresh.entries()) {
+    readAll(state, r, place);
     if (r.doc.marker !== null && r.doc.endedAt === null) startLanes(state, r);
   }
   for (const [name, gone] of state.lanes) {

@@ -34,8 +34,10 @@ import {
 import { deadline, setDeadline } from './timers.ts';
 import { enqueue, placeIn, queueOf } from './zone.ts';
 
-/** Watching through DNS: at most so long until an edit is seen. */
+/** Watching through DNS: at most so long until an edit is seen, where there are not too many. */
 const WATCH_MS = 25_000;
+/** Of all records at all their providers so many are watched in a second, at most. */
+const WATCHED_A_SECOND = 200;
 
 const LAGGING_ASK_MS = 3_000;
 
@@ -46,6 +48,9 @@ const SEEN_WITHIN_MS = 30_000;
 const CROWD_ASK_MS = 25;
 
 const ASK_FIRST_MS = 25;
+
+/** Of first questions after a write. */
+const ASKS_APART_MS = 1;
 
 export const ASK_CAP_MS = 1_000;
 
@@ -243,15 +248,22 @@ function cachedFor(cell: Cell): number {
   return cell.seen === null ? cell.ttl : (cell.survey?.negativeTtl ?? NEGATIVE_TTL);
 }
 
-/** Asks DNS as soon as possible. */
+/** Asks DNS as soon as possible: many one after another, so that none waits for its turn unheard. */
 function askSoon(state: State, cell: Cell): void {
   cell.askAfterMs = ASK_FIRST_MS;
-  setDeadline(state.timers, cell.deadlines.ask, state.now);
+  const at = Math.max(state.now, state.asksAt);
+  state.asksAt = at + ASKS_APART_MS;
+  setDeadline(state.timers, cell.deadlines.ask, at);
+}
+
+/** How long it takes to watch all of them once. */
+function roundMs({ records, lanes }: State): number {
+  return (1000 * records.size * lanes.size) / WATCHED_A_SECOND;
 }
 
 /** Begins the watch through DNS, spread so that many records do not ask all at once. */
 export function watchCell(state: State, cell: Cell): void {
-  const at = state.now + jitter(state, WATCH_MS / 10, 0.9);
+  const at = state.now + jitter(state, Math.max(WATCH_MS / 10, roundMs(state) / 2), 0.9);
   setDeadline(state.timers, cell.deadlines.ask, at);
 }
 
@@ -795,8 +807,9 @@ export function scheduleAsk(state: State, r: RecordState, cell: Cell): void {
   const waiting = cell.visibleAt === null && r.doc.marker !== null && cell.problem === null;
   if (urgent || isProving(state, cell))
     cell.askAfterMs = Math.min(ASK_CAP_MS, Math.max(ASK_FIRST_MS, cell.askAfterMs * 1.6));
+  else if (waiting && isSent) cell.askAfterMs = LAGGING_ASK_MS;
   else if (waiting || cell.fallback) cell.askAfterMs = laggingAskMs(state, cell);
-  else cell.askAfterMs = WATCH_MS;
+  else cell.askAfterMs = Math.max(WATCH_MS, roundMs(state));
   const at = state.now + jitter(state, cell.askAfterMs, 0.1);
   setDeadline(state.timers, cell.deadlines.ask, at);
 }
@@ -813,7 +826,7 @@ function isProving(state: State, cell: Cell): boolean {
 function laggingAskMs(state: State, cell: Cell): number {
   const { urgent, routine } = queueOf(state.lanes.get(cell.provider)!, cell);
   const crowd = (urgent.size + routine.size) * CROWD_ASK_MS;
-  return Math.min(WATCH_MS, Math.max(LAGGING_ASK_MS, crowd));
+  return Math.min(Math.max(WATCH_MS, roundMs(state)), Math.max(LAGGING_ASK_MS, crowd));
 }
 
 // ---------------------------------------------------------------- what became of a change

@@ -145,6 +145,7 @@ export function start(b: Beginning): { state: State; step: Step } {
     eyes: null,
     unmarked: new Set(),
     tentative: [],
+    asksAt: 0,
     strays: new Set(),
   };
   remember(state, b.docs);
@@ -178,13 +179,16 @@ export function start(b: Beginning): { state: State; step: Step } {
   return { state, step };
 }
 
-/** Folds one event in at a moment, fires every deadline due by then, and says what to do. */
-export function step(state: State, event: Event, now: number, wall: number): Step {
+/**
+ * Folds one event in at a moment, fires every deadline due by then, and says what to do. `settled`:
+ * what earlier steps said is committed; until it is, all that they decided may have to be taken back.
+ */
+export function step(state: State, event: Event, now: number, wall: number, settled = true): Step {
   const out = emptyStep();
   state.steps++;
   state.now = Math.max(state.now, now);
   state.wall = wall;
-  if (event.kind !== 'store') {
+  if (event.kind !== 'store' && settled) {
     settleTentative(state);
     // To clear a set costs something even when it is empty, and this is done for every probe.
     const { closed } = state.notices;
@@ -394,9 +398,10 @@ function lease(state: State, held: boolean, term: number, out: Step): void {
   agree(state, out);
   // Whoever has not led all the time has not watched it.
   if (!held || takesOver) state.drilling = null;
+  let place = 0;
   for (const r of state.records.values()) {
     if (!held) dropChoice(state, r);
-    if (takesOver) readAll(state, r);
+    if (takesOver) readAll(state, r, place++);
     if (takesOver && grouped) forgetImagined(state, r, false, out);
     review(state, r.name, out);
   }
@@ -464,13 +469,13 @@ const undone: ReadonlySet<EntryKind> = new Set(['adopt', 'drill', 'pin', 'switch
 
 /** Of the step just made, which could not be committed: the entries of what holds all the same. */
 export function holding(state: State, { entries }: Step): readonly Entry[] {
-  const { tentative } = state;
-  if (tentative.length === 0) return entries;
+  const tentative = new Set(state.tentative);
+  if (tentative.size === 0) return entries;
   const moved = entries
     .filter((e) => e.kind !== 'pin' && e.kind !== 'drill' && undone.has(e.kind))
     .map((e) => e.record);
   const isUndone = ({ kind, record }: Entry) =>
-    undone.has(kind) && moved.includes(record) && tentative.includes(record ?? '');
+    undone.has(kind) && moved.includes(record) && tentative.has(record ?? '');
   return entries.filter((entry) => !isUndone(entry));
 }
 

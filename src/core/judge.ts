@@ -317,7 +317,7 @@ function factsOf(state: State, cloud: string, origins: readonly string[]): Cloud
       return {
         name,
         region: state.config.origins[name]!.region,
-        machine: healthOf(own.map(({ verdict }) => verdict)),
+        machine: own.length === 1 ? own[0]!.verdict : healthOf(own.map(({ verdict }) => verdict)),
         disputed: own.some((j) => j.disputed && j.verdict !== 'down'),
       };
     }),

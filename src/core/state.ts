@@ -642,8 +642,10 @@ export interface State {
   eyes: Eyes | null;
   /** Records whose marker is to follow what was said while the store could not commit. */
   readonly unmarked: Set<Name>;
-  /** Records switched in the step that has not been committed yet. */
+  /** Records switched in steps that have not been committed yet. */
   tentative: Name[];
+  /** Before then as many questions to DNS are due at once as may be. */
+  asksAt: number;
   /** Documents of the group's that were changed here while another acts; none, by design. */
   readonly strays: Set<string>;
 }

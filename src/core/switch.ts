@@ -58,7 +58,7 @@ export function switchTo(state: State, r: RecordState, m: Move, out: Step): void
   dropChoice(state, r);
   noteUsed(r, m);
   r.stay = { reason: 'target-up', sentence: `${m.to} was just taken` };
-  r.prior = r.doc;
+  r.prior ??= r.doc;
   state.tentative.push(r.name);
   promise(state, r, from, m.why);
   const late = lateWrites(state, r);

@@ -3,7 +3,7 @@
 // not ask for (id, question and source are checked). Names are lower-case with their trailing dot.
 
 import { randomInt } from 'node:crypto';
-import { createSocket } from 'node:dgram';
+import { createSocket, type Socket } from 'node:dgram';
 import { connect, isIP, type LookupFunction } from 'node:net';
 import { performance } from 'node:perf_hooks';
 import type { HostPort, Subnet } from '../kit/schema.ts';
@@ -142,47 +142,133 @@ function askUdp(
   if (signal?.aborted) return Promise.resolve(lost('aborted', 'stopped', false));
   if (timeoutMs <= 0) return Promise.resolve(lost('timeout', 'no time was left', false));
   return new Promise((resolve) => {
-    // Connected: the kernel drops datagrams from any other source and reports refused ports.
-    const socket = createSocket(family === 6 ? 'udp6' : 'udp4');
-    let sent = false;
-    let ended = false;
     let oddity: string | null = null;
+    const waiter: Waiter = {
+      wire,
+      sent: false,
+      heard(message) {
+        if (message && answersTo(message, wire, question)) end({ kind: 'reply', message });
+        // Another question is a late or forged datagram: it must not end the waiting.
+        else oddity = message ? 'a reply to another question came' : 'the reply is no DNS message';
+      },
+      failed: (error) => end(fromSocket(error, waiter.sent)),
+    };
+    const line = lineTo(server, family, wire.readUInt16BE(0));
     const end = (exchange: Exchange) => {
-      if (ended) return;
-      ended = true;
+      if (!line.leave(waiter)) return;
       clearTimeout(limit);
       clearTimeout(again);
       signal?.removeEventListener('abort', stop);
-      socket.close();
       resolve(exchange);
     };
-    const stop = () => end(lost('aborted', 'stopped', sent));
-    const send = () => {
-      sent = true;
-      socket.send(wire, (error) => {
-        if (error) end(fromSocket(error, sent));
-      });
-    };
-    const again = setTimeout(() => sent && send(), timeoutMs * 0.4);
+    const stop = () => end(lost('aborted', 'stopped', waiter.sent));
+    const again = setTimeout(() => waiter.sent && line.send(waiter), timeoutMs * 0.4);
     const limit = setTimeout(() => {
       const kind = oddity === null ? 'timeout' : 'malformed';
-      end(lost(kind, oddity ?? `no reply within ${Math.round(timeoutMs)} ms`, sent));
+      end(lost(kind, oddity ?? `no reply within ${Math.round(timeoutMs)} ms`, waiter.sent));
     }, timeoutMs);
     signal?.addEventListener('abort', stop);
-    socket.on('error', (error) => end(fromSocket(error, sent)));
-    socket.on('message', (bytes) => {
-      // Another id or question is a late or forged datagram: it must not end the waiting.
-      if (bytes.length < 12 || bytes.readUInt16BE(0) !== wire.readUInt16BE(0)) return;
-      const message = decode(bytes);
-      if (message && answersTo(message, wire, question)) end({ kind: 'reply', message });
-      else oddity = message ? 'a reply to another question came' : 'the reply is no DNS message';
-    });
-    socket.connect(server.port, server.address, (error?: Error) => {
-      if (ended) return;
-      if (error) end(fromSocket(error, false));
-      else send();
-    });
+    line.enter(waiter);
   });
+}
+
+/** One question on its way. */
+interface Waiter {
+  readonly wire: Buffer;
+  sent: boolean;
+  /** A datagram with its id has come; null: it is no DNS message. */
+  heard(message: Message | null): void;
+  failed(error: NodeJS.ErrnoException): void;
+}
+
+/** Questions that one socket takes, and for how long: then the next ones leave by another port. */
+const lineMost = 64;
+const lineMs = 250;
+
+/** The socket to each server that takes further questions now. */
+const lines = new Map<string, Line>();
+
+function lineTo(server: Server, family: number, id: number): Line {
+  const key = printServer(server);
+  const known = lines.get(key);
+  if (known?.takes(id)) return known;
+  const line = new Line(server, family, () => {
+    if (lines.get(key) === line) lines.delete(key);
+  });
+  lines.set(key, line);
+  return line;
+}
+
+/**
+ * A socket for the questions that are asked of one server at about the same time. It is connected:
+ * the kernel drops datagrams from any other source and reports refused ports. It ends with the last
+ * question, so that none is ever left behind.
+ */
+class Line {
+  readonly #socket: Socket;
+  readonly #waiting = new Map<number, Waiter>();
+  readonly #over: () => void;
+  readonly #openedAt = performance.now();
+  #taken = 0;
+  #isOpen = false;
+  #isOver = false;
+
+  constructor({ address, port }: Server, family: number, over: () => void) {
+    this.#over = over;
+    this.#socket = createSocket(family === 6 ? 'udp6' : 'udp4');
+    this.#socket.on('error', (error) => this.#fail(error));
+    this.#socket.on('message', (bytes) => {
+      // Another id is a late or forged datagram.
+      if (bytes.length >= 12) this.#waiting.get(bytes.readUInt16BE(0))?.heard(decode(bytes));
+    });
+    this.#socket.connect(port, address, (error?: Error) => {
+      if (this.#isOver) return;
+      if (error) return this.#fail(error);
+      this.#isOpen = true;
+      for (const waiter of this.#waiting.values()) this.send(waiter);
+    });
+  }
+
+  takes(id: number): boolean {
+    const isYoung = performance.now() - this.#openedAt < lineMs;
+    return !this.#isOver && isYoung && this.#taken < lineMost && !this.#waiting.has(id);
+  }
+
+  enter(waiter: Waiter): void {
+    this.#taken++;
+    this.#waiting.set(waiter.wire.readUInt16BE(0), waiter);
+    if (this.#isOpen) this.send(waiter);
+  }
+
+  send(waiter: Waiter): void {
+    if (this.#isOver) return;
+    waiter.sent = true;
+    this.#socket.send(waiter.wire, (error) => {
+      if (error) waiter.failed(error);
+    });
+  }
+
+  /** False where it has ended before. */
+  leave(waiter: Waiter): boolean {
+    const id = waiter.wire.readUInt16BE(0);
+    if (this.#waiting.get(id) !== waiter) return false;
+    this.#waiting.delete(id);
+    if (this.#waiting.size === 0) this.#end();
+    return true;
+  }
+
+  #fail(error: NodeJS.ErrnoException): void {
+    this.#over();
+    for (const waiter of [...this.#waiting.values()]) waiter.failed(error);
+    this.#end();
+  }
+
+  #end(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#over();
+    this.#socket.close();
+  }
 }
 
 interface Stream {

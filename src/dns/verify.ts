@@ -80,6 +80,8 @@ class ServerVerifier implements DnsVerifier {
   readonly #subnets: NonNullable<VerifierOptions['subnets']>;
   readonly #limit = createLimit(exchangesMax, waitingMax);
   readonly #closing = new AbortController();
+  /** What ends when this is closed; a signal made of two others costs more than the question. */
+  readonly #under = new Set<AbortController>();
   readonly #walks = new Map<Name, Promise<ChainAnswer>>();
 
   constructor({ resolver, servers, port, timeoutMs, subnets = {} }: VerifierOptions) {
@@ -90,13 +92,21 @@ class ServerVerifier implements DnsVerifier {
     this.#subnets = subnets;
   }
 
-  async ask(
+  ask(
+    provider: string,
+    record: Name,
+    options: Parameters<Verifier['ask']>[2],
+    outer: AbortSignal,
+  ): Promise<readonly ServerAnswer[]> {
+    return this.#until(outer, (signal) => this.#ask(provider, record, options, signal));
+  }
+
+  async #ask(
     provider: string,
     record: Name,
     { marker, lines = [] }: Parameters<Verifier['ask']>[2],
-    outer: AbortSignal,
+    signal: AbortSignal,
   ): Promise<readonly ServerAnswer[]> {
-    const signal = AbortSignal.any([outer, this.#closing.signal]);
     const { places, lost } = await this.#places(provider, record, signal);
     const known = Object.hasOwn(this.#subnets, provider) ? this.#subnets[provider]! : none;
     const from = lines.flatMap((line) => {
@@ -123,6 +133,21 @@ class ServerVerifier implements DnsVerifier {
     }
     return null;
   };
+
+  /** Ends with whoever asked, or with all of this. */
+  async #until<T>(outer: AbortSignal, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    const own = new AbortController();
+    const stop = () => own.abort();
+    if (outer.aborted || this.#closing.signal.aborted) stop();
+    this.#under.add(own);
+    outer.addEventListener('abort', stop);
+    try {
+      return await work(own.signal);
+    } finally {
+      outer.removeEventListener('abort', stop);
+      this.#under.delete(own);
+    }
+  }
 
   /** Where a provider's servers for a record are, and which of them were not found. */
   async #places(
@@ -158,6 +183,7 @@ class ServerVerifier implements DnsVerifier {
 
   close(): void {
     this.#closing.abort();
+    for (const own of this.#under) own.abort();
   }
 
   #walk(name: Name): Promise<ChainAnswer> {

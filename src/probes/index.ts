@@ -141,6 +141,9 @@ const guardMs = 150;
 const guardEveryMs = 50;
 /** Probes begun in one turn of the event loop. */
 export const turnMost = 32;
+/** The same while they are late by this, in milliseconds. */
+const lateTurnMost = 256;
+const lateMs = 80;
 /** A probe may wait so long for its turn. */
 const waitMost = 250;
 
@@ -280,7 +283,7 @@ class TurnTakingProber implements BoundedProber {
 
   readonly #begin = (): void => {
     this.#isTurnComing = false;
-    for (let begun = 0; begun < turnMost; ) {
+    for (let [begun, most] = [0, turnMost]; begun < most; ) {
       const call = this.#waiting.shift();
       if (call === null) return;
       if (!call.isOpen) continue;
@@ -292,6 +295,8 @@ class TurnTakingProber implements BoundedProber {
       }
       call.ask();
       begun++;
+      // Turns are long: what waits would be shed before its own comes.
+      if (waitedMs > lateMs) most = lateTurnMost;
     }
     this.#isTurnComing = true;
     setImmediate(this.#begin);

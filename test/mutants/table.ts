@@ -1384,9 +1384,11 @@ function laneWorks`,
     edits: [
       {
         file: controller,
-        find: `      this.#later(STORE_RETRY_MS, () => this.#retryStore());
-      return;`,
-        replace: '      return;',
+        find: `      this.#step({ kind: 'store', ok: false });
+      this.#later(STORE_RETRY_MS, () => this.#retryStore());
+`,
+        replace: `      this.#step({ kind: 'store', ok: false });
+`,
       },
     ],
   },
@@ -1411,10 +1413,12 @@ function laneWorks`,
     edits: [
       {
         file: controller,
-        find: `    const committed = this.#commit(out);
+        find: `    const committed = this.#commit(round);
 `,
-        replace: `    for (const effect of out.effects.splice(0)) this.#perform(effect, true);
-    const committed = this.#commit(out);
+        replace: `    for (const { out } of round) {
+      for (const effect of out.effects.splice(0)) this.#perform(effect, true);
+    }
+    const committed = this.#commit(round);
 `,
       },
     ],
@@ -1977,8 +1981,8 @@ function laneWorks`,
     edits: [
       {
         file: 'src/probes/index.ts',
-        find: 'begun < turnMost;',
-        replace: 'begun < 1_000_000;',
+        find: 'let [begun, most] = [0, turnMost]',
+        replace: 'let [begun, most] = [0, 1_000_000]',
       },
     ],
   },
@@ -3640,7 +3644,7 @@ function laneWorks`,
     edits: [
       {
         file: controller,
-        find: `    else if (!this.#storeFailed && this.#words.length > 0) this.#remind([]);
+        find: `    if (committed && !this.#storeFailed && this.#words.length > 0) this.#remind([]);
 `,
         replace: '',
       },
@@ -7409,6 +7413,45 @@ function laneWorks`,
         file: 'providers/kit/held.ts',
         find: 'return failed(scope, as, `credentials: ',
         replace: 'return failed(scope, as, `',
+      },
+    ],
+  },
+  {
+    name: 'of a round that could not be committed only the last decision is taken back',
+    rule: 13,
+    by: 'controller.test.ts',
+    edits: [
+      {
+        file: engine,
+        find: "if (event.kind !== 'store' && settled) {",
+        replace: "if (event.kind !== 'store') {",
+      },
+    ],
+  },
+  {
+    name: 'what is decided is shown before its round is committed',
+    rule: 29,
+    by: 'controller.test.ts',
+    edits: [
+      {
+        file: controller,
+        find: `  status(): StatusView {
+    this.#flush();
+`,
+        replace: `  status(): StatusView {
+`,
+      },
+    ],
+  },
+  {
+    name: 'every name is asked of DNS in the same moment',
+    rule: 22,
+    by: 'core/crowd.test.ts',
+    edits: [
+      {
+        file: 'src/core/steer.ts',
+        find: 'Math.max(0, place - DNS_READ_AT_ONCE) * DNS_READ_APART_MS',
+        replace: '0 * place * DNS_READ_AT_ONCE * DNS_READ_APART_MS',
       },
     ],
   },

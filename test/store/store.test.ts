@@ -985,6 +985,27 @@ test('a holder that has not written its pid yet is called another process', () =
   lock.release();
 });
 
+test('the journal is read by its indices, however long it is', (t) => {
+  const directory = freshDirectory();
+  const store = openSqliteStore(directory);
+  store.close();
+  const db = new DatabaseSync(join(directory, 'detour.sqlite'));
+  t.after(() => db.close());
+  const planOf = (where: string) =>
+    db
+      .prepare(
+        `EXPLAIN QUERY PLAN SELECT seq, sentence FROM journal WHERE ${where} ORDER BY seq DESC LIMIT 5`,
+      )
+      .all('a', 9)
+      .map(({ detail }) => detail);
+  assert.deepEqual(planOf('record = ? AND seq < ?'), [
+    'SEARCH journal USING INDEX journal_record (record=? AND seq<?)',
+  ]);
+  assert.deepEqual(planOf("? <> '' AND seq < ?"), [
+    'SEARCH journal USING INTEGER PRIMARY KEY (rowid<?)',
+  ]);
+});
+
 // ---------------------------------------------------------------- alone
 
 test('a single node is told once that it holds its lease, with its term', async () => {
