@@ -47,6 +47,7 @@ import {
   countRefusal,
   giveBack,
   limitOf,
+  mayAskOfEnd,
   mayWitness,
   newRate,
   slowedMs,
@@ -376,7 +377,7 @@ function onConfirm(state: State, cs: CheckState, judged: Judged, out: Step): voi
   if (cs.burst === 0) return;
   const { config } = judged;
   const open = isOpen(state, cs, judged);
-  if (cs.owed === 0 && cs.sure === 0 && !open) return endBurst(cs);
+  if (cs.owed === 0 && !open) return cs.sure > 0 ? askOfEnd(state, cs, config, out) : endBurst(cs);
   const counters = state.config.detector.kind === 'counters' || config.role === 'reference';
   const enough = counters ? couldSettle(cs, config) : isFull(state, cs, judged);
   let pauseMs = cs.eager > 0 ? eagerMs(config) : config.confirmMs;
@@ -387,21 +388,38 @@ function onConfirm(state: State, cs: CheckState, judged: Judged, out: Step): voi
       judged.verdict === 'down'
         ? waitForRecoveryMs(cs.rate, state.now)
         : waitForExtraMs(cs.rate, keptFromDoubt(state, judged), state.now);
-    // Where nothing has failed, what the place does not take now the clock asks soon enough.
-    if (!open && cs.owed === 0 && waitMs > config.confirmMs) return endBurst(cs);
     pauseMs = Math.max(pauseMs, waitMs);
     const budget = state.eyes?.confirm ?? state.config.confirm;
-    // What others ask for, and what has only ended, leaves enough for what is seen here.
-    const share = cs.owed > 0 ? CALLED_SHARE : open ? 0 : ENDED_SHARE;
-    if (waitMs === 0 && takeTokens(state.confirm, budget, state.now, 1, budget.burst * share)) {
+    // What others ask for leaves enough for what is seen here.
+    const floor = cs.owed > 0 ? budget.burst * CALLED_SHARE : 0;
+    if (waitMs === 0 && takeTokens(state.confirm, budget, state.now, 1, floor)) {
       cs.burst--;
-      cs.eager = Math.max(0, cs.eager - 1);
-      cs.sure = Math.max(0, cs.sure - 1);
-      launch(state, cs, config, out);
+      launchOfBurst(state, cs, config, out);
       if (cs.owed > 0) pay(state, cs);
     } else if (waitMs === 0) giveBack(cs.rate);
   }
   setDeadline(state.timers, cs.deadlines.confirm, state.now + jitter(state, pauseMs, 0.1));
+}
+
+/** Nothing has failed, but a connection has ended: that has an allowance of its own. */
+function askOfEnd(state: State, cs: CheckState, config: CheckConfig, out: Step): void {
+  const budget = state.eyes?.confirm ?? state.config.confirm;
+  const isFree = state.confirm.tokens >= budget.burst * ENDED_SHARE + 1;
+  let pauseMs = config.confirmMs;
+  cs.burst--;
+  if (isFree && mayAskOfEnd(cs.rate, state.now)) {
+    takeTokens(state.confirm, budget, state.now, 1);
+    launchOfBurst(state, cs, config, out);
+    pauseMs = eagerMs(config);
+  }
+  if (cs.burst === 0) endBurst(cs);
+  else setDeadline(state.timers, cs.deadlines.confirm, state.now + jitter(state, pauseMs, 0.1));
+}
+
+function launchOfBurst(state: State, cs: CheckState, config: CheckConfig, out: Step): void {
+  cs.eager = Math.max(0, cs.eager - 1);
+  cs.sure = Math.max(0, cs.sure - 1);
+  launch(state, cs, config, out);
 }
 
 function endBurst(cs: CheckState): void {
@@ -1027,8 +1045,8 @@ function tellOf(eyes: Eyes, cs: CheckState, judged: Judged, o: Observation, now:
 
 function burst(state: State, cs: CheckState, afterMs: number): void {
   if (cs.burst > 0) {
-    // What was only put off puts off nothing that has been seen.
-    if (cs.sure > 0) hasten(state, cs, afterMs);
+    // What was only put off, and has asked nothing yet, puts off nothing that has been seen.
+    if (cs.eager === EAGER_PROBES) hasten(state, cs, afterMs);
     return;
   }
   cs.burst = BURST_MAX;
