@@ -207,6 +207,7 @@ export class Controller {
   /** Begins to act. */
   start(): void {
     this.#finish(this.#first);
+    this.#heed();
     this.#heartbeat();
     this.#look();
     this.#world.coordinator.start((event) => {
@@ -215,6 +216,14 @@ export class Controller {
       if (event.kind !== 'held' && event.kind !== 'lost') return;
       const held = event.kind === 'held';
       this.#step({ kind: 'lease', held, term: held ? event.term : this.#state.lease.term });
+    });
+  }
+
+  /** Is told of held connections that end, by the prober that is in force. */
+  #heed(): void {
+    const { prober } = this.#adapters;
+    prober.heed?.((ends) => {
+      if (!this.#stopped && prober === this.#adapters.prober) this.#step({ kind: 'ended', ends });
     });
   }
 
@@ -365,6 +374,7 @@ export class Controller {
       this.noteReload(1);
       return [`${OWN_FAULT}: the log says which`];
     }
+    this.#heed();
     this.#later(RETIRE_MS, () => closeAll(old));
     return [];
   }
@@ -1311,6 +1321,7 @@ function withoutContent(event: Event): Event {
     case 'maintained':
     case 'rehearsed':
     case 'scheduled':
+    case 'ended':
       return { kind: 'tick' };
     // A person's word, the configuration and our own clock are tried again each time.
     default:

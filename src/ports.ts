@@ -18,7 +18,7 @@ import type {
   ServerAnswer,
   ServerAnswerKind,
 } from './core/model.ts';
-import type { CallReason, HookAbout } from './core/state.ts';
+import type { CallReason, End, HookAbout } from './core/state.ts';
 import type { ProbeResult } from './kit/extend.ts';
 
 export interface Clock {
@@ -30,6 +30,13 @@ export interface Clock {
   after(ms: number, then: () => void): () => void;
 }
 
+/** Connections held open between probes, and ends of such by how: in order, or broken off. */
+export interface HeldFigures {
+  readonly held: number;
+  readonly closed: number;
+  readonly broken: number;
+}
+
 export interface Prober {
   /**
    * Asks one check once by one path. Resolves within the check's timeout plus 500 ms, of which it
@@ -37,6 +44,14 @@ export interface Prober {
    * `blind`, and so is what waited longer. An aborted signal ends it as `blind`.
    */
   probe(check: CheckId, path: string, signal: AbortSignal): Promise<ProbeResult>;
+  /**
+   * Tells from now on, in place of whom it told before, of connections that it held open behind
+   * probes that had passed, and that have ended by themselves. Absent: it holds none. An end says
+   * nothing: whoever is told asks.
+   */
+  heed?(tell: (ends: readonly End[]) => void): void;
+  /** What it holds just now, and what has ended in its life. */
+  held?(): HeldFigures;
   /** Lets go of every socket. */
   close(): void;
 }

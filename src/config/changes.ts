@@ -94,9 +94,11 @@ function pictureOf(config: Config): Picture {
   const { checks, clouds, origins, paths: places, records, lanes: _lanes, ...whole } = core;
   const { cluster, detector, confirm, group: _replicas, ...inner } = whole;
   const listen = rest.listen === null ? null : `${rest.listen.host}:${rest.listen.port}`;
-  const { dns, log, metrics, notify, channels, gateHoldMs, listen: _listen, page, ...top } = rest;
+  const { dns, log, metrics, notify, channels, gateHoldMs, listen: _listen, ...looks } = rest;
+  const { page, held, ...top } = looks;
   const told = notify === null ? null : { type: notify.type };
-  const known = facts({ cluster, detector, confirm, gateHoldMs, listen, page }, '');
+  const holdMost = held.most;
+  const known = facts({ cluster, detector, confirm, gateHoldMs, listen, page, holdMost }, '');
   const itself = [
     opaque(inner, ''),
     opaque(top, ''),

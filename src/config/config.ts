@@ -13,6 +13,7 @@ import type {
   RecordConfig,
 } from '../core/model.ts';
 import { inScript, notAmong } from '../core/name.ts';
+import type { End } from '../core/state.ts';
 import type { PathSpec } from '../kit/extend.ts';
 import { type HostPort, parseHostPort, type SecretRef } from '../kit/schema.ts';
 import { type ApiConfig, readApi } from './api.ts';
@@ -23,6 +24,7 @@ import { checkCanaries, type DrillsConfig, readDrills } from './drills.ts';
 import { fields, yearMs } from './fields.ts';
 import { type GroupConfig, type Named, readGroup, warnOfSharedFate } from './group.ts';
 import { hashed } from './hash.ts';
+import { heldInOrder } from './holds.ts';
 import { emptyMap } from './maps.ts';
 import {
   checkCloudsOfPaths,
@@ -87,6 +89,8 @@ export interface Config {
   readonly page: 'local' | 'public' | 'off';
   /** The operators' door over the network; null: off. */
   readonly api: ApiConfig | null;
+  /** Connections held between probes: those wanted, the most worth first, and how many at most. */
+  readonly held: { readonly wanted: readonly End[]; readonly most: number };
   /** How long a gate holds the last decision while it cannot be known to be right. */
   readonly gateHoldMs: number;
   /** What is run around the switches of a record, by its name; the core knows when. */
@@ -231,7 +235,7 @@ function readConfig(context: Context, root: Tree): Config | null {
     core: source.problems().length > 0 ? core : hashed({ core, plain: plainOf(root), asked }),
     ...{ group, clusterKeys, delegations, tables: context.tables },
     providers: Object.fromEntries(providers),
-    ...ownPart(paths, parts, group),
+    ...ownPart(core, paths, parts, { group, most: policy.holdMost ?? 0 }),
     dns: dnsOf(dns),
     stateDir,
     socket: socketOf(context, top.socket ?? `${stateDir.replace(/\/+$/, '')}/control.sock`),
@@ -303,18 +307,23 @@ function socketOf({ source }: Context, socket: string): string {
 
 /** What this replica asks itself, and by which ways: all of it alone, never what is another's. */
 function ownPart(
+  core: CoreConfig,
   paths: readonly ReadPath[],
-  { checks, probes }: Parts,
-  group: GroupConfig | null,
-): Pick<Config, 'paths' | 'probes'> {
+  { probes }: Parts,
+  { group, most }: { readonly group: GroupConfig | null; readonly most: number },
+): Pick<Config, 'paths' | 'probes' | 'held'> {
+  const { checks } = core;
   const own = paths.filter(({ replica }) => group === null || replica === group.self);
   const names = new Set(own.map(({ spec }) => spec.name));
   const asked = Object.entries(probes).filter(
     ([id]) => group === null || checks[id]!.paths.some((name) => names.has(name)),
   );
+  // An exporter's connections are its own.
+  const opens = new Set(own.flatMap(({ spec }) => (spec.kind === 'blackbox' ? [] : [spec.name])));
   return {
     paths: Object.fromEntries(own.map(({ spec }) => [spec.name, spec])),
     probes: Object.fromEntries(asked),
+    held: { wanted: heldInOrder(core, (path) => opens.has(path)), most },
   };
 }
 

@@ -189,6 +189,11 @@ export const cadenceFields = {
   rise: whole(1, 20).describe('passes in a row that make it say up').optional(),
 };
 
+const hold = z
+  .boolean()
+  .describe('keep the connection of a probe open, idle: should it end, that is looked into at once')
+  .optional();
+
 const failbackError = 'expected manual or { after: DURATION, byVendor: true } (1s to 30d)';
 
 const steeringFields = {
@@ -557,6 +562,10 @@ export const fields = {
     hooks,
     detector: z.enum(['counters', 'sequential']).optional(),
     falseSwitches: rarity,
+    hold,
+    holdMost: whole(0, 100_000)
+      .default(2000)
+      .describe('connections that are held at once, at most'),
   },
   channel: {
     severity: z
@@ -670,6 +679,7 @@ export const fields = {
   },
   check: {
     advisory: z.boolean().default(false).describe('shown, and moving nothing'),
+    hold,
     paths: pathNames,
   },
   service: {
@@ -677,6 +687,7 @@ export const fields = {
       .enum(['resource', 'service', 'control'])
       .describe('what it speaks for: machines, what wants the cloud to authenticate, or its API'),
     region,
+    hold,
     paths: pathNames,
   },
   record: {

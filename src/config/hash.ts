@@ -39,7 +39,8 @@ export function hashed({ core, plain, asked }: Said): CoreConfig {
   const whole = digits('configuration', Object.fromEntries(shared));
   const checks: Record<CheckId, CheckConfig> = {};
   for (const check of Object.values(core.checks)) {
-    const { id, paths: _paths, ...is } = check;
+    // How soon somebody looks again makes it no other check.
+    const { id, paths: _paths, hold: _hold, ...is } = check;
     const { detector } = core;
     checks[id] = { ...check, hash: digits('check', { ...is, detector, asked: asked(id) }) };
   }

@@ -6,6 +6,7 @@ import { fitting, isAside, namedPaths, readCheck } from './checks.ts';
 import type { Context, Parts, Policy } from './context.ts';
 import { fields } from './fields.ts';
 import type { ReadReplica } from './group.ts';
+import { holdOf } from './holds.ts';
 import { entriesOf, pick } from './maps.ts';
 import type { ReadPath } from './paths.ts';
 import { rowOf } from './tables.ts';
@@ -47,6 +48,8 @@ export function readClouds(
         ...{ region: given.region ?? null, paths: by.map((p) => p.name), advisory: false },
         ...cadence,
         ...(isAside(context, probe) ? { aside: true as const } : {}),
+        // Somebody else's service, which many ask: only where it is wished.
+        ...holdOf(context, at, probe, given.hold, false),
       };
       parts.probes[id] = probe;
     }
@@ -136,6 +139,7 @@ export function readOrigins(
         ...{ id, role: 'origin', origin: name, cloud, plane: null, region },
         ...{ paths: by.map((p) => p.name), advisory: own.advisory ?? false, ...cadence },
         ...(isAside(context, probe) ? { aside: true as const } : {}),
+        ...holdOf(context, at, probe, own.hold, own.advisory ? false : policy.hold),
       };
       parts.probes[id] = probe;
     }

@@ -11,6 +11,8 @@ export interface Tables {
   readonly notifiers: Readonly<Record<string, NotifierType<unknown>>>;
   /** Why a check of a kind cannot be asked by a path, with the cure; null when it can. */
   readonly pathProblem?: (kind: string, path: PathSpec, settings?: unknown) => string | null;
+  /** Whether a kind of check has a connection to hold: `unasked`, where `asked` for, or none. */
+  readonly holding?: (kind: string) => 'unasked' | 'asked' | null;
   /** Of packages without a row: why it cannot be used, in one clause with its cure. */
   readonly unusable?: ReadonlyMap<string, string>;
 }

@@ -86,6 +86,10 @@ export interface CheckState {
   burst: number;
   /** Of those, how many another replica has asked for, whatever is seen here. */
   owed: number;
+  /** Of those of a burst that the end of a held connection began: still to come close together. */
+  eager: number;
+  /** Of these, how many are made whatever is seen. */
+  sure: number;
   /** When probes under way began that another replica has asked for. */
   readonly forOthers: number[];
   /** Sum of log-likelihood ratios for `down`, in nats, until judged down; 0: nothing against it. */
@@ -166,7 +170,7 @@ export function checkState(
     everFailed: false,
     pending: [],
     burst: 0,
-    owed: 0,
+    ...{ owed: 0, eager: 0, sure: 0 },
     forOthers: [],
     evidence: 0,
     recovery: 0,

@@ -68,7 +68,7 @@ import {
   timers,
   type Wake,
 } from './timers.ts';
-import { forgetAll, onCalled, onDeadline, onObservation } from './watch.ts';
+import { forgetAll, onCalled, onDeadline, onEnded, onObservation } from './watch.ts';
 import { letGo } from './zone.ts';
 
 export { behaviours, newestBehaviour } from './behaviour.ts';
@@ -137,6 +137,7 @@ export function start(b: Beginning): { state: State; step: Step } {
     group: b.grouped ? { acts: null, term: 0, word: null, sentence: '' } : null,
     storeOk: true,
     confirm: { tokens: b.config.confirm.burst, refilledAt: b.now },
+    ends: { count: 0, sinceAt: b.now },
     timers: timers(),
     notices: notices(),
     nextEffect: b.nextEffect ?? 1,
@@ -236,12 +237,10 @@ function fold(state: State, event: Event, out: Step): void {
   switch (event.kind) {
     case 'tick':
       return;
-    case 'probed':
-      return reviewEach(
-        state,
-        onObservation(state, event.check, event.path, event.observation, out),
-        out,
-      );
+    case 'probed': {
+      const { check, path, observation } = event;
+      return reviewEach(state, onObservation(state, check, path, observation, out), out);
+    }
     case 'read':
       charge(state, event.provider, event.calls);
       return reviewEach(state, onRead(state, event.provider, event.id, event.answers, out), out);
@@ -300,6 +299,8 @@ function fold(state: State, event: Event, out: Step): void {
       return reviewEach(state, agree(state, out), out);
     case 'called':
       return onCalled(state, event.replica, event.checks, event.why, out);
+    case 'ended':
+      return onEnded(state, event.ends, out);
   }
 }
 

@@ -87,6 +87,8 @@ export interface CheckConfig {
   readonly advisory: boolean;
   /** Somebody else than the origin is asked: it shows nothing of a path and has its own rate. */
   readonly aside?: true;
+  /** A connection is held between its probes, whose end asks for probes at once. */
+  readonly hold?: true;
   /** Of its definition, the same on every replica: 16 hex digits of SHA-256. Absent: alone. */
   readonly hash?: string;
 }

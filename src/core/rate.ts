@@ -14,6 +14,9 @@ const DOUBT_LEAST = 0.2;
 const RECOVERY_LEAVES = 0.75;
 /** What may be asked besides, of what doubt about the place itself may. */
 const ASIDE_SHARE = 0.5;
+/** The same of ends of held connections, and of the allowance what they may take at once. */
+const ENDED_SHARE = 0.25;
+const ENDED_AT_ONCE = 0.5;
 /** Of the whole rate, what probes by the clock may take: the rest is for doubt. */
 const CLOCK_SHARE = 0.75;
 /** Below the rate that was refused. */
@@ -39,12 +42,14 @@ export interface Rate {
   set: number | null;
   /**
    * Probes that doubt about it may still make on top of those by the clock (below 0: a decision
-   * overdrew), those that find out whether it has recovered, and those that doubt about others may
-   * make, to whom it shows what a path can see. What one has spent delays no other.
+   * overdrew), those that find out whether it has recovered, those that doubt about others may make,
+   * to whom it shows what a path can see, and those that find out what the end of a held connection
+   * means. What one has spent delays no other.
    */
   tokens: number;
   recovery: number;
   witness: number;
+  ended: number;
   refilledAt: number;
   /** Probes begun in the second that began then, and in the one before. */
   secondAt: number;
@@ -78,7 +83,7 @@ export function newRate(now: number): Rate {
   return {
     ...{ plain: 0, ways: 0, sharers: 1, set: null, refilledAt: now },
     ...{ tokens: Number.POSITIVE_INFINITY, recovery: Number.POSITIVE_INFINITY },
-    witness: Number.POSITIVE_INFINITY,
+    ...{ witness: Number.POSITIVE_INFINITY, ended: Number.POSITIVE_INFINITY },
     ...{ secondAt: now, begun: 0, before: 0, nextAt: 0, limit: null, holdMs: 0 },
   };
 }
@@ -141,6 +146,7 @@ function refill(rate: Rate, now: number): number {
   rate.tokens = Math.min(most, rate.tokens + more);
   rate.recovery = Math.min(most, rate.recovery + more * ASIDE_SHARE);
   rate.witness = Math.min(most, rate.witness + more * ASIDE_SHARE);
+  rate.ended = Math.min(most * ENDED_AT_ONCE, rate.ended + more * ENDED_SHARE);
   rate.refilledAt = now;
   return perMs;
 }
@@ -174,6 +180,14 @@ export function mayWitness(rate: Rate, now: number): boolean {
   refill(rate, now);
   if (rate.witness < 1 || gapLeftMs(rate, now) > 0) return false;
   rate.witness--;
+  return true;
+}
+
+/** Whether it may be asked because a connection that was held has ended; then that is paid for. */
+export function mayAskOfEnd(rate: Rate, now: number): boolean {
+  refill(rate, now);
+  if (rate.ended < 1 || gapLeftMs(rate, now) > 0) return false;
+  rate.ended--;
   return true;
 }
 

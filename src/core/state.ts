@@ -105,6 +105,10 @@ export interface Judged {
   disputed: boolean;
   /** When the other replicas were last asked to confirm it; -1: not yet. */
   calledAt: number;
+  /** Bursts that ends of held connections began of late, and none of them found it down. */
+  vain: number;
+  /** When the last of them began; -1: not yet. */
+  endedAt: number;
   /** When they were asked for the sake of a decision; until when what it shows is told each time. */
   freshAt: number;
   tellUntilAt: number;
@@ -625,6 +629,8 @@ export interface State {
   group: GroupState | null;
   storeOk: boolean;
   confirm: { tokens: number; refilledAt: number };
+  /** Held connections that have ended within a second, and when that began. */
+  readonly ends: { count: number; sinceAt: number };
   readonly timers: Timers;
   readonly notices: Notices;
   nextEffect: number;
@@ -756,7 +762,15 @@ export type Event =
       readonly replica: string;
       readonly checks: readonly CheckId[];
       readonly why: CallReason;
-    };
+    }
+  /** Held connections have ended by themselves: that asks for probes, and says nothing. */
+  | { readonly kind: 'ended'; readonly ends: readonly End[] };
+
+/** A held connection that has ended: of a check, by a path of our own. */
+export interface End {
+  readonly check: CheckId;
+  readonly path: string;
+}
 
 /** `confirm`: somebody saw a failure. `fresh`: a decision needs what began after it (rule 3). */
 export type CallReason = 'confirm' | 'fresh';

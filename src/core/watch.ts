@@ -47,6 +47,7 @@ import {
   countRefusal,
   giveBack,
   limitOf,
+  mayAskOfEnd,
   mayWitness,
   newRate,
   slowedMs,
@@ -58,6 +59,7 @@ import {
 import { isDark, lightAt, lossNow, newTrack, type Reference } from './sight.ts';
 import {
   type CallReason,
+  type End,
   type Eyes,
   type Judged,
   jitter,
@@ -96,6 +98,20 @@ const CALLED_OVERDRAFT = -0.5;
 const CALLED_SHARE = 0.5;
 /** Probes that a call to confirm gets though nothing has failed here, until the caller is heard. */
 const CALLED_PROBES = 2;
+/** Probes of a burst that an end began which come close together, and how many whatever is seen. */
+const EAGER_PROBES = 4;
+const EAGER_SURE = 2;
+/** So much closer than in any other doubt, and no closer than this. */
+const EAGER_FACTOR = 5;
+const EAGER_LEAST_MS = 50;
+/** More ends within a second are a proxy's or a network's: each is looked at by its own path. */
+const ENDS_APART = 16;
+/** So is each of a check of which so many in turn meant nothing; one is forgotten in so long. */
+const VAIN_ENDS = 3;
+const VAIN_MOST = 6;
+const VAIN_MEMORY_MS = 600_000;
+/** Of the budget of confirm probes, what is not for ends. */
+const ENDED_SHARE = 0.5;
 /** What a call asked for is told for so long, in milliseconds, after it can have ended. */
 const CALL_ANSWER_MS = 2_000;
 
@@ -113,7 +129,7 @@ export function watchChecks(state: State): void {
     if (known !== undefined) known.config = check;
     else {
       const unknown = { verdict: 'unknown' as const, sinceAt: state.now, disputed: false };
-      const uncalled = { calledAt: -1, freshAt: -1, tellUntilAt: -1 };
+      const uncalled = { calledAt: -1, freshAt: -1, tellUntilAt: -1, vain: 0, endedAt: -1 };
       state.judged.set(check.id, { config: check, all: [], groups: [], ...unknown, ...uncalled });
     }
     check.paths.forEach((path, i) => {
@@ -360,14 +376,13 @@ function onInterval(state: State, cs: CheckState, judged: Judged, out: Step): re
 function onConfirm(state: State, cs: CheckState, judged: Judged, out: Step): void {
   if (cs.burst === 0) return;
   const { config } = judged;
-  if (cs.owed === 0 && !isOpen(state, cs, judged)) {
-    cs.burst = 0;
-    return;
-  }
+  const open = isOpen(state, cs, judged);
+  if (cs.owed === 0 && !open) return cs.sure > 0 ? askOfEnd(state, cs, config, out) : endBurst(cs);
   const counters = state.config.detector.kind === 'counters' || config.role === 'reference';
   const enough = counters ? couldSettle(cs, config) : isFull(state, cs, judged);
-  let pauseMs = config.confirmMs;
-  if (!enough) {
+  let pauseMs = cs.eager > 0 ? eagerMs(config) : config.confirmMs;
+  if (enough) cs.sure = 0;
+  else {
     // A burst thins out as the allowance runs out, and all that ask one place share what is left.
     const waitMs =
       judged.verdict === 'down'
@@ -379,11 +394,41 @@ function onConfirm(state: State, cs: CheckState, judged: Judged, out: Step): voi
     const floor = cs.owed > 0 ? budget.burst * CALLED_SHARE : 0;
     if (waitMs === 0 && takeTokens(state.confirm, budget, state.now, 1, floor)) {
       cs.burst--;
-      launch(state, cs, config, out);
+      launchOfBurst(state, cs, config, out);
       if (cs.owed > 0) pay(state, cs);
     } else if (waitMs === 0) giveBack(cs.rate);
   }
   setDeadline(state.timers, cs.deadlines.confirm, state.now + jitter(state, pauseMs, 0.1));
+}
+
+/** Nothing has failed, but a connection has ended: that has an allowance of its own. */
+function askOfEnd(state: State, cs: CheckState, config: CheckConfig, out: Step): void {
+  const budget = state.eyes?.confirm ?? state.config.confirm;
+  const isFree = state.confirm.tokens >= budget.burst * ENDED_SHARE + 1;
+  let pauseMs = config.confirmMs;
+  cs.burst--;
+  if (isFree && mayAskOfEnd(cs.rate, state.now)) {
+    takeTokens(state.confirm, budget, state.now, 1);
+    launchOfBurst(state, cs, config, out);
+    pauseMs = eagerMs(config);
+  }
+  if (cs.burst === 0) endBurst(cs);
+  else setDeadline(state.timers, cs.deadlines.confirm, state.now + jitter(state, pauseMs, 0.1));
+}
+
+function launchOfBurst(state: State, cs: CheckState, config: CheckConfig, out: Step): void {
+  cs.eager = Math.max(0, cs.eager - 1);
+  cs.sure = Math.max(0, cs.sure - 1);
+  launch(state, cs, config, out);
+}
+
+function endBurst(cs: CheckState): void {
+  [cs.burst, cs.eager, cs.sure] = [0, 0, 0];
+}
+
+/** As short as the end of a held connection lets `confirm` be. */
+function eagerMs({ confirmMs }: CheckConfig): number {
+  return Math.min(confirmMs, Math.max(EAGER_LEAST_MS, confirmMs / EAGER_FACTOR));
 }
 
 /**
@@ -488,7 +533,7 @@ function refused(
   out: Step,
 ): readonly Name[] {
   hear(cs, o);
-  cs.burst = 0;
+  endBurst(cs);
   const isNews = countRefusal(cs.rate, o.startedAt, o.retryAfterMs ?? 0, state.now);
   if (!isNews) return NOBODY;
   const place = placeOf(config);
@@ -754,7 +799,7 @@ export function forgetAll(state: State, out: Step): void {
       cs.forOthers.length = 0;
       if (state.eyes !== null) isNews(state.eyes, cs, state.now);
       cs.pending.length = 0;
-      cs.burst = 0;
+      endBurst(cs);
       // As at a start: what was missed is not all asked in one moment.
       const share = index++ / count;
       beginSoon(state, cs, config, { share, turn: i / all.length, count });
@@ -827,15 +872,23 @@ function burstEverywhere(
   afterMs: number,
   called: Step | null,
 ): void {
-  const isNew = cs.burst === 0;
+  // One that an end began has told nobody yet.
+  const isNew = cs.burst === 0 || cs.eager > 0;
   burst(state, cs, afterMs);
-  for (const v of judged.all) if (v.cs !== cs && v.cs.hearsay === null) burst(state, v.cs, 0);
-  if (state.eyes === null || called === null || !isNew) return;
+  for (const { cs: other } of judged.all) {
+    if (other === cs || other.hearsay !== null) continue;
+    burst(state, other, 0);
+    other.eager = Math.max(other.eager, cs.eager);
+  }
+  if (state.eyes !== null && called !== null && isNew) callToConfirm(state, judged, called);
+}
+
+function callToConfirm(state: State, judged: Judged, out: Step): void {
   // By then the others go on by what they see themselves.
   const isRecent = judged.calledAt >= 0 && state.now - judged.calledAt < restMs(judged.config);
   if (isRecent || judged.config.role === 'reference') return;
   judged.calledAt = state.now;
-  call(judged.config.id, 'confirm', called);
+  call(judged.config.id, 'confirm', out);
 }
 
 /** As long as the longest burst, and what it launched last, may take. */
@@ -886,6 +939,78 @@ export function onCalled(
 }
 
 /**
+ * Held connections have ended: what that means is asked at once, by all paths of the check; it is no
+ * evidence, and nothing is counted until a probe has failed. Where ends are many, or have meant
+ * nothing of late, only the path is asked whose connection it was. What the budget does not hold just
+ * now comes when it does, the most preferred first, or by the clock.
+ */
+export function onEnded(state: State, ends: readonly End[], out: Step): void {
+  if (state.now - state.ends.sinceAt >= 1000) {
+    [state.ends.count, state.ends.sinceAt] = [0, state.now];
+  }
+  state.ends.count += ends.length;
+  const isMass = state.ends.count > ENDS_APART;
+  const budget = state.eyes?.confirm ?? state.config.confirm;
+  takeTokens(state.confirm, budget, state.now, 0);
+  let free = state.confirm.tokens - budget.burst * ENDED_SHARE;
+  for (const { judged, voter } of inOrder(state, ends)) {
+    const { config } = judged;
+    const { cs } = voter;
+    if (cs.eager > 0) continue;
+    const isVain = countEnd(state, judged);
+    const few = isMass || isVain;
+    const asked = few ? [voter] : judged.all.filter((v) => v.cs.hearsay === null && !v.way.blind);
+    const sure = few ? 1 : EAGER_SURE;
+    free -= asked.length * sure;
+    const afterMs = free >= 0 ? 0 : (-free / budget.perSecond) * 1000;
+    // By then the clock has asked.
+    if (afterMs > config.intervalMs) continue;
+    if (!few && state.eyes !== null) callToConfirm(state, judged, out);
+    for (const v of asked) hurry(state, v.cs, sure, afterMs);
+  }
+}
+
+/** Those of checks that are up, by paths of our own that see; the most preferred first. */
+function inOrder(state: State, ends: readonly End[]): { judged: Judged; voter: Voter }[] {
+  const all = ends.flatMap(({ check, path }) => {
+    const judged = state.judged.get(check);
+    const voter = judged === undefined ? undefined : voterOf(judged, path);
+    if (judged?.verdict !== 'up' || voter === undefined) return [];
+    if (voter.way.blind || voter.cs.hearsay !== null) return [];
+    return [{ judged, voter, place: preference(state, judged.config.origin) }];
+  });
+  return all.sort((a, b) => a.place - b.place);
+}
+
+/** 0: in force for some record; then by its place among the targets; last: a target of none. */
+function preference(state: State, origin: string | null): number {
+  let best = Number.MAX_SAFE_INTEGER;
+  for (const name of state.origins.get(origin ?? '')?.records ?? []) {
+    const { doc, config } = state.records.get(name)!;
+    if (doc.target === origin) return 0;
+    best = Math.min(best, 1 + config.targets.findIndex((t) => t.origin === origin));
+  }
+  return best;
+}
+
+/** One more end, in vain until it is down; whether those of late were, each of them. */
+function countEnd({ now }: State, judged: Judged): boolean {
+  const { endedAt, sinceAt, vain } = judged;
+  const forgotten = Math.floor((now - endedAt) / VAIN_MEMORY_MS);
+  const left = sinceAt > endedAt ? 0 : Math.max(0, vain - forgotten);
+  judged.vain = Math.min(VAIN_MOST, left + 1);
+  judged.endedAt = now;
+  return left >= VAIN_ENDS;
+}
+
+/** Begins a burst of probes close together, or makes one that is under way such a burst. */
+function hurry(state: State, cs: CheckState, sure: number, afterMs: number): void {
+  if (cs.burst > 0) hasten(state, cs, afterMs);
+  else burst(state, cs, afterMs);
+  [cs.eager, cs.sure] = [EAGER_PROBES, sure];
+}
+
+/**
  * What is down here as well may be asked beyond what its place allows, as for a decision of our own.
  * Where that is spent too, it is the clock that answers: whoever calls without end hurries nothing.
  */
@@ -919,9 +1044,17 @@ function tellOf(eyes: Eyes, cs: CheckState, judged: Judged, o: Observation, now:
 }
 
 function burst(state: State, cs: CheckState, afterMs: number): void {
-  if (cs.burst > 0) return;
+  if (cs.burst > 0) {
+    // What was only put off, and has asked nothing yet, puts off nothing that has been seen.
+    if (cs.eager === EAGER_PROBES) hasten(state, cs, afterMs);
+    return;
+  }
   cs.burst = BURST_MAX;
   setDeadline(state.timers, cs.deadlines.confirm, state.now + jitter(state, afterMs, 0.1));
+}
+
+function hasten(state: State, { deadlines: { confirm } }: CheckState, afterMs: number): void {
+  if (confirm.at > state.now + afterMs) setDeadline(state.timers, confirm, state.now + afterMs);
 }
 
 function overdueMs(cs: CheckState, config: CheckConfig): number {
@@ -939,7 +1072,8 @@ function launch(state: State, cs: CheckState, config: CheckConfig, out: Step): v
   }
   out.effects.push({ kind: 'probe', check: cs.check, path: cs.path, at: state.now });
   const overdue = overdueMs(cs, config);
-  if (cs.verdict === 'up' && cs.burst === 0 && overdue < config.timeoutMs) {
+  const isCalm = cs.burst === 0 || cs.sure > 0;
+  if (cs.verdict === 'up' && isCalm && overdue < config.timeoutMs) {
     setDeadline(state.timers, cs.deadlines.overdue, state.now + overdue);
   }
 }

@@ -19,6 +19,11 @@ export interface Head {
   readonly hsts: string | null;
   /** What was done to the body, in this order, lower-case: of Content- and Transfer-Encoding. */
   readonly encodings: readonly string[];
+  /**
+   * For how long the connection is kept open behind the answer, in milliseconds; 0: it is not;
+   * Infinity: for as long as the server likes.
+   */
+  readonly keptMs: number;
 }
 
 /** The other end speaks no HTTP/1.1 that a client could read. */
@@ -94,6 +99,16 @@ export class AnswerReader {
     return this.#isDone();
   }
 
+  /** Nothing of it is awaited any more, and its end is known without the connection's. */
+  get isWhole(): boolean {
+    return this.#state === 'whole' && !this.cut;
+  }
+
+  /** Lets go of what was kept of the body. */
+  forget(): void {
+    this.#body.length = 0;
+  }
+
   /** What was kept of the body. */
   body(): Buffer {
     if (this.#body.length === 0) return nothing;
@@ -157,7 +172,8 @@ export class AnswerReader {
       ...codingsOf(fields.contentEncoding),
       ...(isChunked ? codings.slice(0, -1) : codings),
     ];
-    this.head = { status, date, age, location, retryAfter, type, server, hsts, encodings };
+    const keptMs = text.startsWith('HTTP/1.1') ? keptFor(fields) : 0;
+    this.head = { status, date, age, location, retryAfter, type, server, hsts, encodings, keptMs };
     // RFC 9112 section 6.3, in its order.
     if (this.#isBodiless || status === 204 || status === 304) {
       this.#state = 'whole';
@@ -205,6 +221,8 @@ interface Fields {
   readonly hsts: string | null;
   readonly contentEncoding: string | null;
   readonly transferEncoding: string | null;
+  readonly connection: string | null;
+  readonly keepAlive: string | null;
   /** Every Content-Length. */
   readonly lengths: readonly string[];
 }
@@ -256,7 +274,7 @@ const headLike =
   /^HTTP\/1\.[01] [1-9]\d\d(?: [\t\x20-\x7e\x80-\xff]*)?(?:\r\n[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e\x80-\xff]*)*$/;
 
 /** Lengths of the names that are looked for, a bit for each. */
-const wantedLengths = [3, 4, 6, 8, 11, 12, 14, 16, 17, 25].reduce(
+const wantedLengths = [3, 4, 6, 8, 10, 11, 12, 14, 16, 17, 25].reduce(
   (bits, length) => bits | (1 << length),
   0,
 );
@@ -288,6 +306,8 @@ function parseHead(given: string): Fields {
     hsts: found['strict-transport-security'] ?? null,
     contentEncoding: found['content-encoding'] ?? null,
     transferEncoding: found['transfer-encoding'] ?? null,
+    connection: found['connection'] ?? null,
+    keepAlive: found['keep-alive'] ?? null,
     lengths,
   };
 }
@@ -325,6 +345,13 @@ function codingsOf(value: string | null): readonly string[] {
   const all = value.split(',').map((one) => one.trim().toLowerCase());
   const codings = all.filter((one) => one !== '');
   return codings.every((one) => one === 'identity') ? [] : codings;
+}
+
+/** RFC 9112 section 9.3; the length of time is an old custom (RFC 2068 section 19.7.1.1). */
+function keptFor({ connection, keepAlive }: Fields): number {
+  if (connection !== null && /(?:^|,)[\t ]*close[\t ]*(?:,|$)/i.test(connection)) return 0;
+  const [, seconds] = /(?:^|[\t ,])timeout=(\d{1,6})/i.exec(keepAlive ?? '') ?? [];
+  return seconds === undefined ? Number.POSITIVE_INFINITY : Number(seconds) * 1000;
 }
 
 /** One length, however often it is said (RFC 9110 section 8.6); null: none is said. */

@@ -14,6 +14,7 @@ import { z } from 'zod';
 import type { CheckType } from '../kit/extend.ts';
 import { hostPort, parseHostPort, toName } from '../kit/schema.ts';
 import { notByExporter } from './blackbox.ts';
+import type { Connection, Making } from './held.ts';
 import { connectTo } from './names.ts';
 import { type Trip, travel, wayOf } from './path.ts';
 import { type ClientFiles, certificateDays, clientFiles } from './trust.ts';
@@ -82,8 +83,9 @@ export const grpc: CheckType<GrpcSettings> = {
   pathProblem: (path) => notByExporter('grpc', path),
   create: (configured, path, timeoutMs, context) => {
     const way = wayOf(path, context);
+    const { keeper } = context as Making;
     return {
-      ask: (signal) => travel(way, timeoutMs, signal, (trip) => exchange(trip, configured)),
+      ask: (signal) => travel(way, timeoutMs, signal, (trip) => exchange(trip, configured), keeper),
       close: () => {},
     };
   },
@@ -116,20 +118,77 @@ async function exchange(trip: Trip, asked: GrpcSettings): Promise<Answer> {
     settings: { enablePush: false },
     maxHeaderListPairs: 64,
   });
+  let isLeft = false;
   try {
     const from = performance.now();
-    const call = await ask(session, {
-      scheme,
-      authority,
-      service: asked.service,
-      ms: trip.timeoutMs,
-    });
+    const to = { scheme, authority, service: asked.service };
+    const call = await ask(session, { ...to, ms: trip.timeoutMs });
     trip.note('firstByteMs', from);
     const said = judge(call, asked, trip.wall());
-    return said.outcome === 'pass' ? (trip.judgeDays(asked.expect.certificateDays) ?? said) : said;
+    if (said.outcome !== 'pass') return said;
+    isLeft = trip.isWanted;
+    trip.leave((endAll) => watching(session, to, endAll));
+    return trip.judgeDays(asked.expect.certificateDays) ?? said;
   } finally {
-    session.destroy();
+    // A session that is left is ended with its connection.
+    if (!isLeft) session.destroy();
   }
+}
+
+interface Place {
+  readonly scheme: string;
+  readonly authority: string;
+  readonly service: string;
+}
+
+/**
+ * A session that stays open, with a Watch call on it where the server has one: a word that it serves
+ * no longer is an end as well. A server without Watch says so, and its session is held alone.
+ */
+function watching(session: ClientHttp2Session, to: Place, endAll: () => void): Connection {
+  return {
+    keptMs: null,
+    whenEnded: (then) => {
+      let isOpen = true;
+      const ended = (inOrder: boolean) => {
+        if (isOpen) then(inOrder);
+        isOpen = false;
+      };
+      session.on('goaway', () => ended(true));
+      session.on('close', () => ended(true));
+      session.on('error', () => ended(false));
+      if (session.destroyed || session.closed) return ended(false);
+      const stream = session.request(callOf('Watch', to));
+      let bytes = Buffer.alloc(0);
+      stream.on('data', (chunk: Buffer) => {
+        bytes = Buffer.concat([bytes, chunk]);
+        const size = bytes.length < 5 ? answerMost : 5 + bytes.readUInt32BE(1);
+        if (bytes.length > answerMost) return stream.close();
+        if (bytes.length < size) return;
+        if (readState(bytes.subarray(0, size)) !== serving) ended(true);
+        bytes = bytes.subarray(size);
+      });
+      // What becomes of the call alone says nothing of the connection.
+      stream.on('error', () => {});
+      stream.end(frame(request(to.service)));
+    },
+    end: () => {
+      session.destroy();
+      endAll();
+    },
+  };
+}
+
+function callOf(method: 'Check' | 'Watch', { scheme, authority }: Place) {
+  return {
+    ':method': 'POST',
+    ':scheme': scheme,
+    ':authority': authority,
+    ':path': `/grpc.health.v1.Health/${method}`,
+    'content-type': 'application/grpc',
+    te: 'trailers',
+    'user-agent': 'detour',
+  };
 }
 
 /** What came back for one call. */
@@ -139,21 +198,12 @@ interface Call {
   readonly body: Buffer;
 }
 
-function ask(
-  session: ClientHttp2Session,
-  to: { scheme: string; authority: string; service: string; ms: number },
-): Promise<Call> {
+function ask(session: ClientHttp2Session, to: Place & { ms: number }): Promise<Call> {
   return new Promise((resolve, reject) => {
     session.on('error', reject);
     const stream = session.request({
-      ':method': 'POST',
-      ':scheme': to.scheme,
-      ':authority': to.authority,
-      ':path': '/grpc.health.v1.Health/Check',
-      'content-type': 'application/grpc',
+      ...callOf('Check', to),
       'grpc-timeout': `${Math.ceil(to.ms)}m`,
-      te: 'trailers',
-      'user-agent': 'detour',
     });
     const chunks: Buffer[] = [];
     let length = 0;
@@ -194,6 +244,7 @@ function request(service: string): Buffer {
   return Buffer.concat([Buffer.from([0x0a, ...size]), Buffer.from(service, 'latin1')]);
 }
 
+const serving = 1;
 const servingWords = ['UNKNOWN', 'SERVING', 'NOT_SERVING', 'SERVICE_UNKNOWN'];
 
 /** Codes that say something else than the service's own state (doc/statuscodes.md). */
@@ -225,7 +276,8 @@ function judge(call: Call, asked: GrpcSettings, wall: number): Answer {
   const state = readState(body);
   if (state === null) return fail('protocol', 'the answer is no HealthCheckResponse');
   const word = servingWords[state] ?? `state ${state}`;
-  if (state === 1 && asked.never !== true) return { outcome: 'pass', reason: 'ok', detail: word };
+  if (state === serving && asked.never !== true)
+    return { outcome: 'pass', reason: 'ok', detail: word };
   return fail('not-serving', `${asked.service || 'the server'} is ${word}`);
 }
 

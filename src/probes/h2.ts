@@ -138,5 +138,6 @@ function headOf(headers: IncomingHttpHeaders): Head {
     server: text('server'),
     hsts: text('strict-transport-security'),
     encodings,
+    keptMs: 0,
   };
 }

@@ -27,6 +27,7 @@ import {
   statusExpectation,
 } from './expect.ts';
 import { askByHttp2 } from './h2.ts';
+import type { Making } from './held.ts';
 import { connectTo } from './names.ts';
 import {
   type Destination,
@@ -220,7 +221,8 @@ export const http: CheckType<HttpSettings> = {
     const way = wayOf(path, context);
     const secrets = secretsOf(configured, context);
     const go = exchanger(configured, secrets);
-    return { ask: (signal) => travel(way, timeoutMs, signal, go), close: () => {} };
+    const { keeper } = context as Making;
+    return { ask: (signal) => travel(way, timeoutMs, signal, go, keeper), close: () => {} };
   },
 };
 
@@ -583,6 +585,11 @@ function converse(
   });
 }
 
+/** The same request, by which the server may keep the connection open. */
+function keeping(text: string): string {
+  return text.replace('\r\nconnection: close\r\n', '\r\nconnection: keep-alive\r\n');
+}
+
 const isAgreed = ({ alpnProtocol }: TLSSocket) => alpnProtocol === 'h2';
 const noHttp2 = 'the server does not agree on HTTP/2 (ALPN h2)';
 
@@ -644,7 +651,7 @@ class Conversation {
     socket.on('end', this.#ended);
     socket.on('error', this.#broke);
     socket.on('close', this.#ended);
-    socket.write(text, 'latin1');
+    socket.write(this.#trip.isWanted ? keeping(text) : text, 'latin1');
     if (body !== undefined) socket.write(body, 'utf8');
   }
 
@@ -679,6 +686,7 @@ class Conversation {
       const { head } = this.#reader;
       if (head === null) return;
       if (this.#trip.stage !== 'body') this.#headCame(head);
+      if (isWhole) this.#leaveOpen(head);
       if (isWhole || this.#isEnough(head)) this.#end(this.#reader.cut);
       else if (this.#reader.isOpenEnded) {
         const everyMs = this.#trip.timeoutMs / looks;
@@ -690,6 +698,11 @@ class Conversation {
       this.#broke(meetsItself ? itself() : error);
     }
   };
+
+  /** Its end came by its length, and the server keeps what carried it. */
+  #leaveOpen({ keptMs }: Head): void {
+    if (keptMs > 0 && this.#reader.isWhole) this.#trip.leaveOpen(this.#connection!, keptMs);
+  }
 
   #headCame({ date, age }: Head): void {
     this.#trip.note('firstByteMs', this.#from);
@@ -724,7 +737,10 @@ class Conversation {
 
   #end(cut: boolean): void {
     this.#over();
-    this.#resolve(this.#reply(cut));
+    const reply = this.#reply(cut);
+    // A connection that is held would keep it in memory.
+    if (this.#trip.isWanted) this.#reader.forget();
+    this.#resolve(reply);
   }
 
   #over(): void {

@@ -6,13 +6,15 @@
 // overloaded and does not shed collapses: everything is late, times out, and is asked again.
 
 import { type CheckId, outcomes } from '../core/model.ts';
+import type { End } from '../core/state.ts';
 import type { AdapterContext, CheckType, PathSpec, ProbeResult } from '../kit/extend.ts';
 import { type Renewal, Renewed, type Secrets } from '../kit/renew.ts';
 import { SecretError } from '../kit/secret.ts';
-import type { Prober } from '../ports.ts';
+import type { HeldFigures, Prober } from '../ports.ts';
 import { dns } from './dns.ts';
 import { exec } from './exec.ts';
 import { grpc } from './grpc.ts';
+import { Holder, holding, type Making } from './held.ts';
 import { http } from './http.ts';
 import { isOver, type Means, problemOfPath, straight, wayOf } from './path.ts';
 import { prometheus } from './prometheus.ts';
@@ -22,6 +24,8 @@ import { tcp } from './tcp.ts';
 import { tls } from './tls.ts';
 import { type ClientFiles, type FileProblem, problemOfBundle, problemOfClient } from './trust.ts';
 import { type Answer, blind, clause, messageOf, Told } from './words.ts';
+
+export { holding };
 
 type CheckTypes = Readonly<Record<string, CheckType<unknown>>>;
 
@@ -119,6 +123,8 @@ interface ProberOptions {
   readonly told?: (check: CheckId, renewal: Renewal) => void;
   /** Probes under way at once, at most. */
   readonly inFlightMax?: number;
+  /** Whose connections are held, the most worth first, and how many at most; absent: none. */
+  readonly held?: { readonly wanted: readonly End[]; readonly most: number };
 }
 
 interface BoundedProber extends Prober {
@@ -126,6 +132,7 @@ interface BoundedProber extends Prober {
   inFlight(): number;
   /** Probes refused so far because too many were under way. */
   shed(): number;
+  held(): HeldFigures;
 }
 
 type Asker = ReturnType<CheckType<unknown>['create']>;
@@ -167,6 +174,7 @@ class TurnTakingProber implements BoundedProber {
   readonly #told: NonNullable<ProberOptions['told']>;
   readonly #lookup: Means['lookup'];
   readonly #inFlightMax: number;
+  readonly #holder: Holder;
   readonly #askers = new Map<CheckId, Map<string, Ready>>();
   readonly #under = new Bag<Call>();
   /** Of probes that ended by themselves: nobody listens to them, and to make one costs more. */
@@ -185,7 +193,7 @@ class TurnTakingProber implements BoundedProber {
     options: ProberOptions,
   ) {
     const { types = checkTypes, inFlightMax = 10_000, secret = noSecret } = options;
-    const { mark = () => '', told = () => {}, lookup } = options;
+    const { mark = () => '', told = () => {}, lookup, held } = options;
     for (const [id, { kind }] of Object.entries(probes)) {
       if (!Object.hasOwn(types, kind)) throw new Error(`check ${id}: there is no kind ${kind}`);
     }
@@ -196,6 +204,7 @@ class TurnTakingProber implements BoundedProber {
     this.#told = told;
     this.#lookup = lookup;
     this.#inFlightMax = inFlightMax;
+    this.#holder = new Holder(held?.wanted ?? [], held?.most ?? 0);
   }
 
   probe(check: CheckId, path: string, signal: AbortSignal): Promise<ProbeResult> {
@@ -225,8 +234,13 @@ class TurnTakingProber implements BoundedProber {
     }
   }
 
+  heed(tell: (ends: readonly End[]) => void): void {
+    this.#holder.heed(tell);
+  }
+
   close(): void {
     this.#closed = true;
+    this.#holder.close();
     this.#under.stopAll();
     for (const [signal, left] of this.#stops) stoppedBy(signal).remove(left);
     this.#stops.clear();
@@ -243,6 +257,10 @@ class TurnTakingProber implements BoundedProber {
     return this.#shed;
   }
 
+  held(): HeldFigures {
+    return this.#holder.figures();
+  }
+
   #readyFor(check: CheckId, path: string): Ready {
     const known = this.#askers.get(check)?.get(path);
     if (known !== undefined) return known;
@@ -256,12 +274,17 @@ class TurnTakingProber implements BoundedProber {
     const type = this.#types[kind]!;
     const asker = new Renewed(
       this.#secrets,
-      (secret) => type.create(settings, way, timeoutMs, { secret, lookup: this.#lookup }),
+      (secret) => type.create(settings, way, timeoutMs, this.#making(secret, check, path)),
       { graceMs: timeoutMs + guardMs, told: (renewal) => this.#told(check, renewal) },
     );
     const ready = { asker, timeoutMs };
     this.#askers.set(check, (this.#askers.get(check) ?? new Map<string, Ready>()).set(path, ready));
     return ready;
+  }
+
+  #making(secret: Means['secret'], check: CheckId, path: string): Making {
+    const keeper = this.#holder.keeperOf(check, path);
+    return { secret, lookup: this.#lookup, ...(keeper === undefined ? {} : { keeper }) };
   }
 
   #admit(call: Call): void {

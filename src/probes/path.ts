@@ -4,6 +4,7 @@
 // this machine, its resolver or a proxy a failure of the origin (design, rule 6): those are `blind`.
 
 import net from 'node:net';
+import type { Duplex } from 'node:stream';
 import tls from 'node:tls';
 import { ask, type Exchange, type Server } from '../dns/ask.ts';
 import { systemLookup } from '../dns/lookup.ts';
@@ -20,6 +21,7 @@ import type {
 import { parseHostPort, printDuration, toName } from '../kit/schema.ts';
 import { SecretError } from '../kit/secret.ts';
 import { othersClock } from './clock.ts';
+import { type Connection, connectionOver, type Keeper } from './held.ts';
 import { addressesOf } from './names.ts';
 import { stoppedBy } from './signals.ts';
 import { type ClientFiles, chainEndsAt, secureContext } from './trust.ts';
@@ -157,16 +159,18 @@ export function notOfTheWay(kind: string, path: PathSpec): string | null {
 /**
  * Runs one asking within a deadline in milliseconds that covers everything from DNS to the last
  * byte. Resolves always: the deadline is `fail` (`timeout`), or `blind` while our resolver had
- * not answered; an aborted signal is `blind`; whatever `go` throws is blamed by `blame`.
+ * not answered; an aborted signal is `blind`; whatever `go` throws is blamed by `blame`. Of a pass
+ * `keeper` is given the connection, where it wants one and the protocol can leave it open.
  */
 export function travel(
   way: Way,
   timeoutMs: number,
   signal: AbortSignal,
   go: (trip: Trip) => Promise<Answer>,
+  keeper?: Keeper,
 ): Promise<ProbeResult> {
   return new Promise((resolve) => {
-    const trip = new Trip(way, timeoutMs);
+    const trip = new Trip(way, timeoutMs, keeper?.wants());
     const stops = stoppedBy(signal);
     let settled = false;
     const settle = (answer: Answer) => {
@@ -174,6 +178,7 @@ export function travel(
       settled = true;
       clearTimeout(timer);
       stops.remove(stop);
+      if (keeper !== undefined) handOver(trip, answer, keeper);
       trip.close();
       const { certificateDays: days } = trip;
       resolve({
@@ -204,6 +209,14 @@ export function travel(
   });
 }
 
+/** What failed while something was held lets that go, before anybody asks again. */
+function handOver(trip: Trip, { outcome }: Answer, keeper: Keeper): void {
+  if (outcome === 'blind') return;
+  keeper.ended(outcome === 'pass');
+  const connection = outcome === 'pass' ? trip.release() : null;
+  if (connection !== null) keeper.take(connection);
+}
+
 /** One asking under way: its sockets, how far it has come, and how long each phase took. */
 export class Trip {
   readonly phases: Partial<Record<Phase, number>> = {};
@@ -215,6 +228,10 @@ export class Trip {
   /** By `performance.now()`. */
   readonly startedAt = performance.now();
   readonly timeoutMs: number;
+  /** The connection is wanted when the trip has ended well. */
+  readonly isWanted: boolean;
+  /** Makes what is handed over of the connection in use; null: it cannot be left open. */
+  #leaving: ((endAll: () => void) => Connection) | null = null;
   readonly #way: Way;
   /** Made when somebody asks for it: to abort one costs a tenth of a plain probe. */
   #over: AbortController | null = null;
@@ -227,9 +244,10 @@ export class Trip {
   /** The name that was looked up last. */
   #sought = '';
 
-  constructor(way: Way, timeoutMs: number) {
+  constructor(way: Way, timeoutMs: number, isWanted = false) {
     this.#way = way;
     this.timeoutMs = timeoutMs;
+    this.isWanted = isWanted;
   }
 
   /** Aborted when the trip is over, for whatever reason. */
@@ -359,6 +377,25 @@ export class Trip {
   hangUp(): void {
     this.#sockets.hangUp();
     this.#fault = null;
+    this.#leaving = null;
+  }
+
+  /** What speaks over the connection in use has said all it had to, and can leave it open, idle. */
+  leaveOpen(top: Duplex, keptMs: number | null = null): void {
+    this.leave((endAll) => connectionOver(top, endAll, keptMs));
+  }
+
+  /** The same for what is more than a stream; what lies below is ended by `endAll`. */
+  leave(made: (endAll: () => void) => Connection): void {
+    if (this.isWanted) this.#leaving = made;
+  }
+
+  /** Gives away the connection in use, which outlives the trip then; null: there is none. */
+  release(): Connection | null {
+    const made = this.#leaving;
+    if (made === null || this.#isOver) return null;
+    const sockets = this.#sockets.release();
+    return made(() => sockets.hangUp());
   }
 
   /** Ends the trip: nothing of it holds a socket afterwards. */
@@ -700,6 +737,13 @@ class Sockets {
   end(): void {
     this.isOver = true;
     this.hangUp();
+  }
+
+  /** All of them, which are no longer among these. */
+  release(): Sockets {
+    const given = new Sockets();
+    given.#open.push(...this.#open.splice(0));
+    return given;
   }
 }
 

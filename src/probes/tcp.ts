@@ -8,6 +8,7 @@ import type { CheckType, PathSpec } from '../kit/extend.ts';
 import { hostPort, parseHostPort } from '../kit/schema.ts';
 import { blackboxAsker, credentialsOf, problemForBlackbox } from './blackbox.ts';
 import { judgeBody, type TextExpectation, textExpectation } from './expect.ts';
+import type { Making } from './held.ts';
 import { connectTo } from './names.ts';
 import { type Trip, travel, wayOf } from './path.ts';
 import { type Answer, blind, fail, printHostPort } from './words.ts';
@@ -48,8 +49,9 @@ export const tcp: CheckType<TcpSettings> = {
       return blackboxAsker(path, timeoutMs, { target, lookup, credentials });
     }
     const way = wayOf(path, context);
+    const { keeper } = context as Making;
     return {
-      ask: (signal) => travel(way, timeoutMs, signal, (trip) => exchange(trip, configured)),
+      ask: (signal) => travel(way, timeoutMs, signal, (trip) => exchange(trip, configured), keeper),
       close: () => {},
     };
   },
@@ -75,11 +77,13 @@ async function exchange(trip: Trip, asked: TcpSettings): Promise<Answer> {
   const sent = send === undefined ? null : say(socket, send);
   if (expect === undefined) {
     await sent;
+    trip.leaveOpen(socket);
     return { outcome: 'pass', reason: 'ok', detail: 'connected' };
   }
   const heard = listen(socket, expect, asked.maxBytes);
   const timed = trip.time('firstByteMs', () => firstByte(socket));
   const [answer] = await Promise.all([heard, timed, sent]);
+  trip.leaveOpen(socket);
   return answer;
 }
 

@@ -7,6 +7,7 @@ import { z } from 'zod';
 import type { CheckType } from '../kit/extend.ts';
 import { hostPort, parseHostPort, toName } from '../kit/schema.ts';
 import { notByExporter } from './blackbox.ts';
+import type { Making } from './held.ts';
 import { connectTo } from './names.ts';
 import { type Trip, travel, wayOf } from './path.ts';
 import { type ClientFiles, certificateDays, clientFiles } from './trust.ts';
@@ -55,8 +56,9 @@ export const tls: CheckType<TlsSettings> = {
   pathProblem: (path) => notByExporter('tls', path),
   create: (configured, path, timeoutMs, context) => {
     const way = wayOf(path, context);
+    const { keeper } = context as Making;
     return {
-      ask: (signal) => travel(way, timeoutMs, signal, (trip) => exchange(trip, configured)),
+      ask: (signal) => travel(way, timeoutMs, signal, (trip) => exchange(trip, configured), keeper),
       close: () => {},
     };
   },
@@ -71,7 +73,8 @@ async function exchange(trip: Trip, asked: TlsSettings): Promise<Answer> {
   const secured = await trip.secure(socket, { name, ca, alpn: [], client });
   const protocol = secured.getProtocol();
   if (protocol === 'TLSv1.3') await beTaken(secured, trip.timeoutMs);
-  await sayGoodbye(secured);
+  if (trip.isWanted) trip.leaveOpen(secured);
+  else await sayGoodbye(secured);
   const tooFew = trip.judgeDays(asked.expect.certificateDays);
   if (tooFew !== null) return tooFew;
   const days = trip.certificateDays;

@@ -37,6 +37,7 @@ import {
   checkTypes,
   createProber,
   fileProblems,
+  holding,
   pathProblem,
   secretProblems,
 } from '../probes/index.ts';
@@ -65,6 +66,7 @@ export const tables: Tables = {
   checks: checkTypes,
   notifiers: notifierTypes,
   pathProblem,
+  holding,
 };
 
 export interface Loaded {
@@ -290,7 +292,7 @@ export function buildAdapters(config: Config, clock: Clock, options: BuildOption
     config,
     keys: keys === null ? null : () => keys.get(),
   });
-  const prober = buildProber(config, options.told);
+  const prober = buildProber(config, options.told, config.held);
   const hooked = new Map(Object.entries(config.hooks));
   const hooks = hooked.size === 0 ? {} : { hooks: createHooks(hooked, givenTo(secret)) };
   const own = { channels, auditor, eviction };
@@ -310,12 +312,14 @@ function subnetsOf({ providers }: Config): Readonly<Record<string, ReadonlyMap<s
 export function buildProber(
   { probes, paths, tables: { checks } }: Pick<Config, 'probes' | 'paths' | 'tables'>,
   told: Told = () => {},
+  held?: Config['held'],
 ): Prober {
   return createProber(probes, paths, {
     secret,
     mark: secrets.mark,
     told: (check, renewal) => told(`check ${check}`, renewal),
     types: checks,
+    ...(held === undefined ? {} : { held }),
   });
 }
 

@@ -259,7 +259,7 @@ async function assemble(parts: Parts): Promise<Daemon> {
   const metrics = createMetrics({
     ...{ desk: scrape, version, readers: readers.listen },
     channels: () => now.channels?.figures() ?? [],
-    keys: () => keysOf(inUse.providers),
+    ...{ keys: () => keysOf(inUse.providers), held: () => inUse.prober.held?.() ?? null },
     without: () => now.config.metrics.without,
   });
   observers.push(metrics.observer, strips.observer, ...watched(supervision, controller, inForce));

@@ -40,6 +40,7 @@ import type {
   ChannelFigures,
   DropWord,
   Outcome as GroupOutcome,
+  HeldFigures,
   Observer,
   Operation,
   TroubleWord,
@@ -199,6 +200,13 @@ const families = {
   detour_probes_shed_total: counter(
     'Probes that were not made because too many were waiting: this machine is too slow.',
   ),
+  detour_held_connections: gauge(
+    'Connections of probes that are held open, idle: an end of one is looked into at once.',
+  ),
+  detour_held_ends_total: counter(
+    'Held connections that ended by themselves: closed in order, or broken off.',
+    'how',
+  ),
   detour_probe_duration_seconds: histogram('How long probes of a check took.', 'check'),
   detour_switches_total: counter(
     'Switches decided, by who decided: auto or operator.',
@@ -317,6 +325,8 @@ export function createMetrics(options: {
   readonly channels?: () => readonly ChannelFigures[];
   /** How things stand with the key of each provider that says so. */
   readonly keys?: () => Readonly<Record<string, KeyFacts>>;
+  /** What is held between probes; null: nothing ever is. */
+  readonly held?: () => HeldFigures | null;
   /** What is left out; asked at each scrape. */
   readonly without?: () => readonly HeavyFamily[];
 }): Metrics {
@@ -326,6 +336,7 @@ export function createMetrics(options: {
     readers,
     channels = () => [],
     keys = () => ({}),
+    held = () => null,
     without = () => [],
   } = options;
   const registry = new Registry();
@@ -348,6 +359,7 @@ export function createMetrics(options: {
       drawAudit(set, desk.audited().report);
       for (const one of channels()) drawChannel(set, one);
       drawKeys(set, keys(), view.wall);
+      drawHeld(set, held());
     });
     counted.align(view);
     const rest = await registry.metrics();
@@ -461,6 +473,13 @@ function drawDrills(set: Setter, { at, wall, drills }: StatusView): void {
     const count = drills.overdue.filter((one) => one.drill === drill).length;
     if (isScheduled) set('detour_drill_overdue', count, { drill });
   }
+}
+
+function drawHeld(set: Setter, figures: HeldFigures | null): void {
+  if (figures === null) return;
+  set('detour_held_connections', figures.held);
+  set('detour_held_ends_total', figures.closed, { how: 'closed' });
+  set('detour_held_ends_total', figures.broken, { how: 'broken' });
 }
 
 function drawKeys(set: Setter, keys: Readonly<Record<string, KeyFacts>>, wall: number): void {

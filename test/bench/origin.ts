@@ -53,7 +53,12 @@ export class Origin {
     const toss = this.#chance();
     if (this.#fault === 'hangs' || toss < this.loss / 2) return;
     const isFailing = this.#fault === 'answers 503' || toss < this.loss;
-    response.writeHead(isFailing ? 503 : 200, { connection: 'close' }).end('well\n');
+    response.writeHead(isFailing ? 503 : 200).end('well\n');
+  }
+
+  /** Each connection that is open now is closed at this chance, as servers close idle ones. */
+  closeSome(share: number): void {
+    for (const socket of this.#sockets) if (this.#chance() < share) socket.end();
   }
 
   hurt(fault: Fault): void {

@@ -8,6 +8,7 @@ import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { request } from 'node:http';
 import { connect, createServer } from 'node:net';
 import { cpus, loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -315,6 +316,60 @@ ${servers.join('\n')}
   const args = (folder: string) => ['-db', '-q', '-f', `${folder}/haproxy.cfg`];
   const launches = [{ program: 'haproxy', args, files }] as const;
   return launch('HAProxy', launches, () => accepts(front));
+}
+
+/**
+ * HAProxy in front of pairs: it checks every second, and a request for `Host: NAME` goes to the first of
+ * the pair that is up. Its answer says in `x-served` which one that was; without it, none.
+ */
+export async function startHaproxyPairs(
+  resources: readonly Resource[],
+  how: { readonly port: number },
+): Promise<Peer & { readonly dns: number }> {
+  const front = await freePort();
+  const backends = resources.map(({ name, addresses: [a, b] }) => {
+    const options = 'check inter 1s fall 3 rise 2';
+    return `backend ${name}
+  option httpchk GET /healthz
+  http-response set-header x-served %s
+  server ${a} ${a}:${how.port} ${options}
+  server ${b} ${b}:${how.port} backup ${options}`;
+  });
+  const files = () => ({
+    'haproxy.cfg': `global
+  nbthread 1
+  maxconn 2000
+defaults
+  mode http
+  timeout connect 1s
+  timeout client 1s
+  timeout server 1s
+  timeout check 1s
+frontend all
+  bind 127.0.0.1:${front}
+  use_backend %[req.hdr(host)]
+${backends.join('\n')}
+`,
+  });
+  const args = (folder: string) => ['-db', '-q', '-f', `${folder}/haproxy.cfg`];
+  const launches = [{ program: 'haproxy', args, files }] as const;
+  const peer = await launch('HAProxy', launches, () => accepts(front));
+  return { ...peer, dns: front };
+}
+
+/** The origin that HAProxy lets answer for a name; null: none. */
+export function servedBy(port: number, name: string): Promise<string | null> {
+  return new Promise((resolve) => {
+    const asked = request({ host: '127.0.0.1', port, headers: { host: name }, timeout: 500 });
+    asked.on('response', (response) => {
+      response.resume();
+      const served = response.headers['x-served'];
+      resolve(typeof served === 'string' && response.statusCode === 200 ? served : null);
+    });
+    asked.on('timeout', () => asked.destroy(new Error('late')));
+    asked.on('error', () => resolve(null));
+    asked.end();
+  });
 }
 
 /** Prometheus that scrapes its blackbox exporter once a second for every address. */

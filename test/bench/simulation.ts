@@ -4,6 +4,7 @@
 
 import { type Effect, nextDeadline, type State, start, step } from '../../src/core/engine.ts';
 import type { CoreConfig, Observation, Outcome } from '../../src/core/model.ts';
+import type { End } from '../../src/core/state.ts';
 
 export type Fate = 'pass' | 'fail' | 'drop' | 'limited';
 /** What becomes of the probe of one origin by one path that begins in one millisecond. */
@@ -32,8 +33,11 @@ export class Simulation {
   probes = 0;
   readonly state: State;
   readonly entries: { at: number; kind: string; record: string | null; data: unknown }[] = [];
+  /** Where connections are held: when the next of them is closed, and how often each is. */
+  #closing: { at: number; readonly everyMs: number } | null = null;
+  #closed = 0;
   /** The origin that is really down, and since when. */
-  dead = -1;
+  #dead = -1;
   readonly #trace: Trace;
   readonly #quick = new Queue();
   readonly #slow = new Queue();
@@ -58,14 +62,51 @@ export class Simulation {
     this.#finish(step(this.state, { kind: 'lease', held: true, term: 1 }, 1, 1));
   }
 
+  get dead(): number {
+    return this.#dead;
+  }
+
+  /** Whoever dies takes along what is held of it. */
+  set dead(origin: number) {
+    this.#dead = origin;
+    if (origin < 0 || this.#closing === null) return;
+    this.#end(this.#held().filter(({ check }) => originOf(check) === origin));
+  }
+
+  /** Of every check by every path a connection is held, and each is closed at random so often. */
+  closeEvery(everyMs: number): void {
+    this.#closing = { at: this.now, everyMs };
+  }
+
+  #held(): End[] {
+    return Object.values(this.state.config.checks).flatMap(({ id, paths }) =>
+      paths.map((path) => ({ check: id, path })),
+    );
+  }
+
+  #closeOne(closing: { at: number; readonly everyMs: number }): void {
+    const held = this.#held();
+    const toss = chance(97, this.#closed, 1);
+    this.#end([held[Math.floor(toss * held.length)]!]);
+    const gapMs = (-Math.log(1 - chance(97, this.#closed++, 2)) * closing.everyMs) / held.length;
+    closing.at = this.now + Math.max(1, gapMs);
+  }
+
+  #end(ends: readonly End[]): void {
+    this.#finish(step(this.state, { kind: 'ended', ends }, this.now, this.now));
+  }
+
   advance(until: number, isEnough: () => boolean = () => false): void {
     while (!isEnough()) {
       const timer = nextDeadline(this.state)?.at ?? Number.POSITIVE_INFINITY;
       const queue = this.#quick.at <= this.#slow.at ? this.#quick : this.#slow;
-      const at = Math.min(timer, queue.at);
+      const closing = this.#closing?.at ?? Number.POSITIVE_INFINITY;
+      const at = Math.min(timer, queue.at, closing);
       if (at > until) break;
       this.now = Math.max(this.now, at);
-      if (queue.at > timer) this.#finish(step(this.state, { kind: 'tick' }, this.now, this.now));
+      if (closing === at) this.#closeOne(this.#closing!);
+      else if (queue.at > timer)
+        this.#finish(step(this.state, { kind: 'tick' }, this.now, this.now));
       else this.#answer(queue.take());
       for (let run = this.#due.shift(); run !== undefined; run = this.#due.shift()) run();
     }
@@ -95,8 +136,8 @@ export class Simulation {
   #perform(e: Effect): void {
     if (e.kind === 'probe') {
       this.probes++;
-      const origin = Number(e.check.slice(1, e.check.indexOf('/')));
-      const fate = origin === this.dead ? 'fail' : this.#trace(origin, Number(e.path[1]), e.at);
+      const origin = originOf(e.check);
+      const fate = origin === this.#dead ? 'fail' : this.#trace(origin, Number(e.path[1]), e.at);
       const outcome = fate === 'drop' ? 'fail' : fate;
       const asked = fate === 'limited' ? this.#retryAfterMs(origin) : undefined;
       const limited = asked === undefined ? {} : { retryAfterMs: asked };
@@ -122,6 +163,10 @@ export class Simulation {
       send({ kind: 'chained', record: e.record, target: e.target, answer });
     }
   }
+}
+
+function originOf(check: string): number {
+  return Number(check.slice(1, check.indexOf('/')));
 }
 
 interface Pending {

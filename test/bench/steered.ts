@@ -44,10 +44,10 @@ export async function openPairs(net: number, count: number, port = 0): Promise<P
   };
 }
 
-/** The daemon over three independent paths, interval 1 s; its records are rN.gslb.test. */
+/** The daemon over three independent paths, as its policy says; its records are rN.gslb.test. */
 export async function startSteered(
   pairs: Pairs,
-  how: { readonly ttlSeconds: number },
+  how: { readonly ttlSeconds: number; readonly policy?: string },
 ): Promise<Peer & { readonly dns: number }> {
   const directory = await mkdtemp(join(tmpdir(), 'detour-bench-'));
   const key = newKey('detour');
@@ -109,7 +109,7 @@ origins:
 ${origins.join('\n')}
 records:
 ${records.join('\n')}
-policy: { interval: 1s, timeout: 1s, confirm: 250ms, fall: 3, rise: 2, patience: 0s }
+policy: { ${how.policy ?? 'interval: 1s, hold: false'}, timeout: 1s, confirm: 250ms, fall: 3, rise: 2, patience: 0s }
 `,
   );
   const daemon = startDaemon(config);

@@ -165,6 +165,12 @@ class Player {
         const checks = second.split(',');
         return w!.send({ kind: 'called', replica: first, checks, why: third as 'confirm' });
       }
+      case 'ended':
+        // Held connections of one check, by each of some paths.
+        return w!.send({
+          kind: 'ended',
+          ends: second.split(',').map((path) => ({ check: first, path })),
+        });
       case 'run':
         return w!.advance(parseDuration(first)!);
       case 'origin':

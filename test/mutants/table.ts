@@ -4540,6 +4540,78 @@ function laneWorks`,
     ],
   },
   {
+    name: 'nothing bounds what ends of held connections ask of a place',
+    rule: 31,
+    by: 'core/ended.test.ts',
+    edits: [
+      {
+        file: rate,
+        find: '  rate.ended--;\n',
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'who closes all the time is asked as much each time',
+    rule: 31,
+    by: 'core/ended.test.ts',
+    edits: [
+      {
+        file: watch,
+        find: '  return left >= VAIN_ENDS;',
+        replace: '  return left < 0;',
+      },
+    ],
+  },
+  {
+    name: 'the end of a held connection is looked into by no path but its own',
+    rule: 0,
+    by: 'core/ended.test.ts',
+    edits: [
+      {
+        file: watch,
+        find: 'const asked = few ? [voter]',
+        replace: 'const asked = true ? [voter]',
+      },
+    ],
+  },
+  {
+    name: 'a mass of ends is asked in the order in which it was told',
+    rule: 31,
+    by: 'core/ended.test.ts',
+    edits: [
+      {
+        file: watch,
+        find: '  return all.sort((a, b) => a.place - b.place);',
+        replace: '  return all;',
+      },
+    ],
+  },
+  {
+    name: 'what is held of a server stays open while its probes fail',
+    rule: 31,
+    by: 'probes/held.test.ts',
+    edits: [
+      {
+        file: 'src/probes/held.ts',
+        find: '    for (const one of held) one.letGo();\n',
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'a connection is held that the server has said it closes',
+    rule: 31,
+    by: 'probes/held.test.ts',
+    edits: [
+      {
+        file: 'src/probes/answer.ts',
+        find: '[\\t ]*(?:,|$)/i.test(connection)) return 0;',
+        replace: '[\\t ]*(?:,|$)/i.test(connection)) void 0;',
+      },
+    ],
+  },
+  {
     name: 'nothing bounds what doubt about others asks of a place',
     rule: 31,
     by: 'core/rate.test.ts',
@@ -5091,8 +5163,8 @@ function laneWorks`,
       },
       {
         file: watch,
-        find: '  if (state.eyes === null || called === null || !isNew) return;',
-        replace: '  if (state.eyes === null || called === null) return;',
+        find: '  if (state.eyes !== null && called !== null && isNew) callToConfirm',
+        replace: '  if (state.eyes !== null && called !== null) callToConfirm',
       },
     ],
   },
@@ -7105,7 +7177,7 @@ function laneWorks`,
     edits: [
       {
         file: 'src/probes/grpc.ts',
-        find: 'if (state === 1 && asked.never',
+        find: 'if (state === serving && asked.never',
         replace: 'if (state > 0 && asked.never',
       },
     ],

@@ -1202,7 +1202,10 @@ export class Checkers implements Watcher {
     };
     if (!isUnfit(d.to)) return;
     const view = r.controller?.status().records.find(({ name }) => name === record.name);
-    const others = record.targets.filter(({ origin, cname }) => {
+    // Nobody fails back to what is less preferred than what is left.
+    const place = record.targets.findIndex(({ origin }) => origin === d.from);
+    const all = d.why === 'failback' ? record.targets.slice(0, place) : record.targets;
+    const others = all.filter(({ origin, cname }) => {
       const isDrained = view?.targets.find((t) => t.origin === origin)?.drained !== false;
       const isBroken = at - (broken.get(cname) ?? Number.NEGATIVE_INFINITY) < 11_000;
       const isUp = health.get(origin)?.health === 'up' && !isDrained && !isBroken;

@@ -35,6 +35,8 @@ export type WayFault =
 export class Layers<T> {
   readonly #layers = new Map<string, T[]>();
   readonly #turnedAt = new Map<string, number>();
+  /** Called with the key of whatever has changed. */
+  turned: (key: string) => void = () => {};
   readonly #now: () => number;
 
   constructor(now: () => number) {
@@ -46,9 +48,11 @@ export class Layers<T> {
     this.#layers.set(key, all);
     all.push(layer);
     this.#turnedAt.set(key, this.#now());
+    this.turned(key);
     return () => {
       all.splice(all.indexOf(layer), 1);
       this.#turnedAt.set(key, this.#now());
+      this.turned(key);
     };
   }
 

@@ -27,6 +27,7 @@ import { GroupCheckers, PREFIX } from './group-checkers.ts';
 import { drawGroup, type GroupPlan, MEMBERS, ofReplica } from './group-draw.ts';
 import { type GroupSite, groupFaults } from './group-faults.ts';
 import { Net, type Post, SimEyes } from './group-wire.ts';
+import { heldSeed, holdConnections } from './held.ts';
 import { drawDrill, drawOrder } from './orders.ts';
 import { Replica, type Shared, type Told } from './replica.ts';
 import { SimVendor, type Wire } from './vendors.ts';
@@ -292,6 +293,10 @@ class GroupWorld {
     for (const r of this.#replicas) {
       this.#timeline.later(this.#chance.int(0, 2000), () => r.start());
     }
+    holdConnections(new Chance(heldSeed(this.#seed)), {
+      ...{ truth: this.#truth, replicas: this.#replicas, isOver: () => this.#faultsOver },
+      later: (ms, run) => this.#timeline.later(ms, run),
+    });
     this.#backUp();
   }
 

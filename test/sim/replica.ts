@@ -7,6 +7,7 @@ import type {
   Answer,
   ChainAnswer,
   Change,
+  CheckConfig,
   CheckId,
   Command,
   CoreConfig,
@@ -16,6 +17,7 @@ import type {
   Reply,
   ServerAnswer,
 } from '../../src/core/model.ts';
+import type { End } from '../../src/core/state.ts';
 import type { StatusView } from '../../src/core/view.ts';
 import type { ProbeResult } from '../../src/kit/extend.ts';
 import type {
@@ -135,6 +137,8 @@ export class Replica {
   readonly #s: Shared;
   #stopping = false;
   #starts = 0;
+  /** Whoever is told of held connections that end. */
+  #heard: (ends: readonly End[]) => void = () => {};
 
   constructor(name: string, shared: Shared) {
     this.name = name;
@@ -177,6 +181,15 @@ export class Replica {
     if (!this.process.alive) return;
     this.#s.figures.crashes++;
     this.#gone();
+  }
+
+  /** Of the connections that it holds, some end. */
+  endHeld(isEnded: (check: CheckConfig, path: string) => boolean): void {
+    if (!this.isLive) return;
+    const ends = Object.values(this.config.checks).flatMap((check) =>
+      check.paths.flatMap((path) => (isEnded(check, path) ? { check: check.id, path } : [])),
+    );
+    if (ends.length > 0) this.#heard(ends);
   }
 
   /** Its disk is gone, and an empty one is put in its place. */
@@ -351,8 +364,14 @@ export class Replica {
 
   #prober(): Prober {
     const { truth, chance, timeline, figures, checkers } = this.#s;
+    const { life } = this.process;
     return {
       close: () => {},
+      heed: (tell) => {
+        this.#heard = (ends) => {
+          if (life === this.process.life) this.process.io(1, () => tell(ends));
+        };
+      },
       probe: (id: CheckId, path: string): Promise<ProbeResult> => {
         timeline.stirred = true;
         return new Promise((resolve) => {

@@ -13,6 +13,7 @@ import { drawPlan, type Plan } from './draw.ts';
 import { beginFault, type Site, Truth } from './faults.ts';
 import { hold, type Keeper } from './first.ts';
 import { beginHand } from './hands.ts';
+import { heldSeed, holdConnections } from './held.ts';
 import { Lease, SimCoordinator, single } from './lease.ts';
 import { endLines, holdLines, meddle } from './lines.ts';
 import { drawDrill, drawOrder } from './orders.ts';
@@ -197,6 +198,10 @@ class World {
       const ends = this.#scheduleFaults();
       this.#timeline.later(MINUTE, () => this.#drill());
       this.#timeline.later(20_000, () => this.#audit());
+      holdConnections(new Chance(heldSeed(this.#seed)), {
+        ...{ truth: this.#truth, replicas: this.#replicas, isOver: () => this.#faultsOver },
+        later: (ms, run) => this.#timeline.later(ms, run),
+      });
       this.#watch();
       if (this.#people !== null) this.#answer(this.#people);
       await this.#runUntil(this.#plan.durationMs);
