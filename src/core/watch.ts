@@ -79,6 +79,10 @@ const BURST_MAX = 12;
 const START_SPREAD_MS = 5;
 /** More checks by paths than these are spread over their whole interval. */
 const CROWD = 50;
+/** So many of a crowd may be due in one moment, which is at most this part of their interval, and so long. */
+const MOMENT_CHECKS = 8;
+const MOMENT_SHARE = 1 / 20;
+const MOMENT_MAX_MS = 100;
 /** Origins that serve as reference points of a path, at most, shared out among the clouds. */
 const NATURAL_REFERENCES = 6;
 /** Reference points asked at once when a failure must be put in its light. */
@@ -168,8 +172,19 @@ function beginSoon(
   const spread = Math.min(intervalMs, count * START_SPREAD_MS);
   cs.dueAt = state.now + Math.floor((share * spread + turn * intervalMs) % intervalMs);
   const isCrowd = count > CROWD;
-  cs.phaseMs = isCrowd ? Math.floor((hashOf(id) + turn) * intervalMs) : cs.dueAt;
+  const ownMs = hashOf(id) * intervalMs;
+  const sharedMs = ownMs - (ownMs % momentMs(intervalMs, count));
+  cs.phaseMs = isCrowd ? Math.floor(sharedMs + turn * intervalMs) : cs.dueAt;
   setDeadline(state.timers, cs.deadlines.probe, cs.dueAt);
+}
+
+/**
+ * To wake this process costs more than a probe does, so a few checks of a crowd share a moment; the more
+ * there are the shorter it is, until it is the clock's own.
+ */
+function momentMs(intervalMs: number, count: number): number {
+  const share = Math.min(MOMENT_SHARE, MOMENT_CHECKS / count);
+  return Math.max(1, Math.min(MOMENT_MAX_MS, Math.floor(intervalMs * share)));
 }
 
 /** A number in [0, 1) for a name, the same every time (FNV-1a by Fowler, Noll and Vo). */

@@ -138,6 +138,7 @@ interface Ready {
 
 /** The port allows 250 ms past the timeout; the rest is for the look, which may be late itself. */
 const guardMs = 150;
+/** Those that end within so much are looked at together. */
 const guardEveryMs = 50;
 /** Probes begun in one turn of the event loop. */
 export const turnMost = 32;
@@ -172,6 +173,8 @@ class TurnTakingProber implements BoundedProber {
   readonly #stops = new Map<AbortSignal, Stoppable>();
   readonly #waiting = new Queue();
   #look: NodeJS.Timeout | null = null;
+  /** When it is due. */
+  #lookAt = 0;
   #isTurnComing = false;
   #closed = false;
   #shed = 0;
@@ -267,7 +270,6 @@ class TurnTakingProber implements BoundedProber {
     this.#waiting.push(call);
     if (!this.#isTurnComing) setImmediate(this.#begin);
     this.#isTurnComing = true;
-    this.#look ??= setInterval(this.#guard, guardEveryMs);
     if (this.#stops.has(signal)) return;
     const stop = () => {
       this.#stops.delete(signal);
@@ -291,6 +293,7 @@ class TurnTakingProber implements BoundedProber {
         continue;
       }
       call.ask();
+      this.#lookBy(call.guardAt);
       begun++;
     }
     this.#isTurnComing = true;
@@ -301,13 +304,27 @@ class TurnTakingProber implements BoundedProber {
     this.#under.remove(call);
     if (!own.signal.aborted) this.#spare.push(own);
     if (this.#under.all.length > 0 || this.#look === null) return;
-    clearInterval(this.#look);
+    clearTimeout(this.#look);
     this.#look = null;
   }
 
+  /** Looks at a moment, or sooner: most probes have ended by then, and need no look of their own. */
+  #lookBy(at: number): void {
+    if (this.#look !== null && this.#lookAt <= at) return;
+    if (this.#look !== null) clearTimeout(this.#look);
+    this.#lookAt = at;
+    this.#look = setTimeout(this.#guard, Math.max(guardEveryMs, at - performance.now()));
+  }
+
   readonly #guard = (): void => {
+    this.#look = null;
     const now = performance.now();
-    for (const call of this.#under.all) if (call.guardAt <= now) call.guard();
+    let next = Number.POSITIVE_INFINITY;
+    for (const call of this.#under.all) {
+      if (call.guardAt <= now) call.guard();
+      else next = Math.min(next, call.guardAt);
+    }
+    if (next < Number.POSITIVE_INFINITY) this.#lookBy(next);
   };
 }
 
@@ -327,7 +344,7 @@ class Call implements Stoppable {
   guardAt = Number.POSITIVE_INFINITY;
   readonly #own: AbortController;
   readonly #asker: Asker;
-  readonly #timeoutMs: number;
+  readonly timeoutMs: number;
   readonly #settled: (result: ProbeResult) => void;
 
   constructor(
@@ -340,13 +357,13 @@ class Call implements Stoppable {
     this.signal = signal;
     this.#own = own;
     this.#asker = asker;
-    this.#timeoutMs = timeoutMs;
+    this.timeoutMs = timeoutMs;
     this.#settled = settled;
   }
 
   /** Asks once. */
   ask(): void {
-    this.guardAt = performance.now() + this.#timeoutMs + guardMs;
+    this.guardAt = performance.now() + this.timeoutMs + guardMs;
     const broke = (error: unknown) => this.#giveUp(blind('internal', messageOf(error)));
     try {
       const answered = (result: ProbeResult) => this.#answered(result);
@@ -366,7 +383,7 @@ class Call implements Stoppable {
   }
 
   guard(): void {
-    const late = `the check did not end within ${this.#timeoutMs + guardMs} ms`;
+    const late = `the check did not end within ${this.timeoutMs + guardMs} ms`;
     // After a stall of this process the check's own deadline is due as well, and says so.
     setImmediate(() => this.#giveUp(blind('internal', late)));
   }
