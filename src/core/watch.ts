@@ -79,7 +79,7 @@ const BURST_MAX = 12;
 const START_SPREAD_MS = 5;
 /** More checks by paths than these are spread over their whole interval. */
 const CROWD = 50;
-/** So many of a crowd may be due in one moment, which is at most this part of their interval, and so long. */
+/** So many of a crowd may be due in one moment: at most this part of the interval, and so long. */
 const MOMENT_CHECKS = 8;
 const MOMENT_SHARE = 1 / 20;
 const MOMENT_MAX_MS = 100;
@@ -179,8 +179,8 @@ function beginSoon(
 }
 
 /**
- * To wake this process costs more than a probe does, so a few checks of a crowd share a moment; the more
- * there are the shorter it is, until it is the clock's own.
+ * To wake this process costs more than a probe does, so a few checks of a crowd share a moment; the
+ * more there are the shorter it is, until it is the clock's own.
  */
 function momentMs(intervalMs: number, count: number): number {
   const share = Math.min(MOMENT_SHARE, MOMENT_CHECKS / count);
@@ -351,7 +351,7 @@ function onInterval(state: State, cs: CheckState, judged: Judged, out: Step): re
   // By its phase, so that being late does not add up; what was missed is not made up.
   if (cs.dueAt <= state.now) cs.dueAt = nextInPhase(cs, config, state.now);
   const waitMs = waitByClockMs(cs.rate, config.intervalMs, cs.askedAt, state.now);
-  if (waitMs === 0) launch(state, cs, config, out);
+  if (waitMs === 0) launch(state, cs, config, out, isPlain(cs, judged));
   // What has to wait looks at its silence all the same.
   const soonest = waitMs === 0 ? cs.dueAt : Math.min(cs.dueAt, state.now + waitMs);
   setDeadline(state.timers, cs.deadlines.probe, soonest);
@@ -943,7 +943,18 @@ function overdueMs(cs: CheckState, config: CheckConfig): number {
   return Math.max(config.confirmMs, OVERDUE_FACTOR * cs.usualMs);
 }
 
-function launch(state: State, cs: CheckState, config: CheckConfig, out: Step): void {
+/** Nothing is in doubt about it, by this path or another. */
+function isPlain({ verdict, missed, burst: left }: CheckState, judged: Judged): boolean {
+  return verdict === 'up' && judged.verdict === 'up' && missed === 0 && left === 0;
+}
+
+function launch(
+  state: State,
+  cs: CheckState,
+  config: CheckConfig,
+  out: Step,
+  routine = false,
+): void {
   // Probes of one check under way are bounded: more would say nothing that these will not.
   if (cs.pending.length >= config.fall + 5) return;
   cs.pending.push(state.now);
@@ -952,7 +963,8 @@ function launch(state: State, cs: CheckState, config: CheckConfig, out: Step): v
     const place = placeOf(config);
     note(out, 'limit', null, `${place} is asked as ever again`, { place, perSecond: null });
   }
-  out.effects.push({ kind: 'probe', check: cs.check, path: cs.path, at: state.now });
+  const { check, path } = cs;
+  out.effects.push({ kind: 'probe', check, path, at: state.now, routine });
   const overdue = overdueMs(cs, config);
   if (cs.verdict === 'up' && cs.burst === 0 && overdue < config.timeoutMs) {
     setDeadline(state.timers, cs.deadlines.overdue, state.now + overdue);

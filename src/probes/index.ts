@@ -136,6 +136,13 @@ interface Ready {
   readonly timeoutMs: number;
 }
 
+/** What one call asks. */
+interface Asked {
+  readonly asker: Asker;
+  readonly timeoutMs: number;
+  readonly routine: boolean;
+}
+
 /** The port allows 250 ms past the timeout; the rest is for the look, which may be late itself. */
 const guardMs = 150;
 /** Those that end within so much are looked at together. */
@@ -198,7 +205,7 @@ class TurnTakingProber implements BoundedProber {
     this.#inFlightMax = inFlightMax;
   }
 
-  probe(check: CheckId, path: string, signal: AbortSignal): Promise<ProbeResult> {
+  probe(check: CheckId, path: string, signal: AbortSignal, routine = false): Promise<ProbeResult> {
     if (signal.aborted || this.#closed) {
       return Promise.resolve(bare(blind('aborted', 'the probe was called off')));
     }
@@ -212,7 +219,8 @@ class TurnTakingProber implements BoundedProber {
       const { asker, timeoutMs } = this.#readyFor(check, path);
       return new Promise((resolve) => {
         const own = this.#spare.pop() ?? new AbortController();
-        const call = new Call(signal, own, asker.get(), timeoutMs, (result) => {
+        const asked = { asker: asker.get(), timeoutMs, routine };
+        const call = new Call(signal, own, asked, (result) => {
           this.#end(call, own);
           resolve(result);
         });
@@ -343,31 +351,29 @@ class Call implements Stoppable {
   /** When the check must have ended. */
   guardAt = Number.POSITIVE_INFINITY;
   readonly #own: AbortController;
-  readonly #asker: Asker;
-  readonly timeoutMs: number;
+  readonly #asked: Asked;
   readonly #settled: (result: ProbeResult) => void;
 
   constructor(
     signal: AbortSignal,
     own: AbortController,
-    asker: Asker,
-    timeoutMs: number,
+    asked: Asked,
     settled: (result: ProbeResult) => void,
   ) {
     this.signal = signal;
     this.#own = own;
-    this.#asker = asker;
-    this.timeoutMs = timeoutMs;
+    this.#asked = asked;
     this.#settled = settled;
   }
 
   /** Asks once. */
   ask(): void {
-    this.guardAt = performance.now() + this.timeoutMs + guardMs;
+    const { asker, timeoutMs, routine } = this.#asked;
+    this.guardAt = performance.now() + timeoutMs + guardMs;
     const broke = (error: unknown) => this.#giveUp(blind('internal', messageOf(error)));
     try {
       const answered = (result: ProbeResult) => this.#answered(result);
-      Promise.resolve(this.#asker.ask(this.#own.signal)).then(answered, broke);
+      Promise.resolve(asker.ask(this.#own.signal, routine)).then(answered, broke);
     } catch (error) {
       broke(error);
     }
@@ -383,7 +389,7 @@ class Call implements Stoppable {
   }
 
   guard(): void {
-    const late = `the check did not end within ${this.timeoutMs + guardMs} ms`;
+    const late = `the check did not end within ${this.#asked.timeoutMs + guardMs} ms`;
     // After a stall of this process the check's own deadline is due as well, and says so.
     setImmediate(() => this.#giveUp(blind('internal', late)));
   }

@@ -15,7 +15,9 @@ import {
   faultKinds,
   findingWords,
   groupWords,
+  type Handshake,
   type HeavyFamily,
+  handshakes,
   heavyFamilies,
   type Json,
   markerKinds,
@@ -198,6 +200,10 @@ const families = {
   detour_probes_total: counter('Probes by what they saw.', 'check', 'path', 'outcome'),
   detour_probes_shed_total: counter(
     'Probes that were not made because too many were waiting: this machine is too slow.',
+  ),
+  detour_probe_handshakes_total: counter(
+    'TLS handshakes of probes: whole, resumed, or whole because a session was not taken.',
+    'kind',
   ),
   detour_probe_duration_seconds: histogram('How long probes of a check took.', 'check'),
   detour_switches_total: counter(
@@ -391,6 +397,7 @@ function keeper() {
 /** What prom-client has: its number does not grow with the records. */
 const small: ReadonlySet<string> = new Set<FamilyName>([
   'detour_probes_shed_total',
+  'detour_probe_handshakes_total',
   'detour_api_calls_total',
   'detour_api_call_duration_seconds',
   'detour_group_commits_total',
@@ -669,6 +676,7 @@ function createCounters(registry: Registry) {
   const counted = {
     probes: new ProbeCounts(),
     shed: make('detour_probes_shed_total'),
+    handshakes: make('detour_probe_handshakes_total'),
     switches: new SwitchCounts(),
     promises: new PromiseCounts(),
     calls: make('detour_api_calls_total'),
@@ -704,6 +712,7 @@ function createCounters(registry: Registry) {
 interface Families {
   readonly probes: ProbeCounts;
   readonly shed: Counter;
+  readonly handshakes: Counter;
   readonly switches: SwitchCounts;
   readonly promises: PromiseCounts;
   readonly calls: Counter;
@@ -713,6 +722,11 @@ interface Families {
   readonly entries: Counter;
   readonly troubles: Counter;
 }
+
+/** Made once, for every probe by TLS counts. */
+const handshakesBy = Object.fromEntries(handshakes.map((kind) => [kind, { kind }])) as Readonly<
+  Record<Handshake, { readonly kind: Handshake }>
+>;
 
 function observerOf(
   counted: Families,
@@ -728,6 +742,8 @@ function observerOf(
       const ms = Math.max(0, observation.endedAt - observation.startedAt);
       counted.probes.count(check, path, observation.outcome, ms);
       if (observation.reason === 'shed') counted.shed.inc();
+      const { handshake: shaken } = observation;
+      if (shaken !== undefined) counted.handshakes.inc(handshakesBy[shaken]);
     },
     called(provider, rawOperation, rawResult, ms) {
       const labels = {
