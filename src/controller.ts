@@ -1061,7 +1061,7 @@ export class Controller {
   }
 
   #probe(e: Extract<Effect, { kind: 'probe' }>): void {
-    const asked = this.#adapters.prober.probe(e.check, e.path, this.#abort.signal);
+    const asked = this.#adapters.prober.probe(e.check, e.path, this.#abort.signal, e.routine);
     const came = (result: ProbeResult) => {
       if (this.#stopped) return;
       const observation = this.#observed(result, e.at);

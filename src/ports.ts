@@ -41,9 +41,10 @@ export interface Prober {
   /**
    * Asks one check once by one path. Resolves within the check's timeout plus 500 ms, of which it
    * may have waited 250 for its turn, and never rejects: a fault of the checker or the path is
-   * `blind`, and so is what waited longer. An aborted signal ends it as `blind`.
+   * `blind`, and so is what waited longer. An aborted signal ends it as `blind`. `routine`: nothing is
+   * in doubt; only then may it rest on what an earlier probe has verified.
    */
-  probe(check: CheckId, path: string, signal: AbortSignal): Promise<ProbeResult>;
+  probe(check: CheckId, path: string, signal: AbortSignal, routine?: boolean): Promise<ProbeResult>;
   /**
    * Tells from now on, in place of whom it told before, of connections that it held open behind
    * probes that had passed, and that have ended by themselves. Absent: it holds none. An end says

@@ -235,6 +235,10 @@ export interface Phases {
   readonly firstByteMs?: number;
 }
 
+/** How TLS came about: whole, by resuming an earlier session, or whole because that was not taken. */
+export const handshakes = ['whole', 'resumed', 'not-taken'] as const;
+export type Handshake = (typeof handshakes)[number];
+
 export interface Observation {
   readonly outcome: Outcome;
   readonly startedAt: number;
@@ -248,6 +252,8 @@ export interface Observation {
   readonly certificateDays?: number;
   /** How long we were asked to wait, where it was `limited` and said so. */
   readonly retryAfterMs?: number;
+  /** Absent where no TLS came about. */
+  readonly handshake?: Handshake;
 }
 
 export const verdicts = ['up', 'down', 'unknown'] as const;

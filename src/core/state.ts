@@ -776,12 +776,16 @@ export interface End {
 export type CallReason = 'confirm' | 'fresh';
 
 export type Effect =
-  /** `at` comes back as the observation's `startedAt`. */
+  /**
+   * `at` comes back as the observation's `startedAt`. `routine`: by the clock, of what is plainly up;
+   * nothing else hangs on it, so it may take what was verified a moment ago for verified.
+   */
   | {
       readonly kind: 'probe';
       readonly check: CheckId;
       readonly path: string;
       readonly at: number;
+      readonly routine: boolean;
     }
   | {
       readonly kind: 'read';

@@ -81,6 +81,10 @@ const BURST_MAX = 12;
 const START_SPREAD_MS = 5;
 /** More checks by paths than these are spread over their whole interval. */
 const CROWD = 50;
+/** So many of a crowd may be due in one moment: at most this part of the interval, and so long. */
+const MOMENT_CHECKS = 8;
+const MOMENT_SHARE = 1 / 20;
+const MOMENT_MAX_MS = 100;
 /** Origins that serve as reference points of a path, at most, shared out among the clouds. */
 const NATURAL_REFERENCES = 6;
 /** Reference points asked at once when a failure must be put in its light. */
@@ -184,8 +188,19 @@ function beginSoon(
   const spread = Math.min(intervalMs, count * START_SPREAD_MS);
   cs.dueAt = state.now + Math.floor((share * spread + turn * intervalMs) % intervalMs);
   const isCrowd = count > CROWD;
-  cs.phaseMs = isCrowd ? Math.floor((hashOf(id) + turn) * intervalMs) : cs.dueAt;
+  const ownMs = hashOf(id) * intervalMs;
+  const sharedMs = ownMs - (ownMs % momentMs(intervalMs, count));
+  cs.phaseMs = isCrowd ? Math.floor(sharedMs + turn * intervalMs) : cs.dueAt;
   setDeadline(state.timers, cs.deadlines.probe, cs.dueAt);
+}
+
+/**
+ * To wake this process costs more than a probe does, so a few checks of a crowd share a moment; the
+ * more there are the shorter it is, until it is the clock's own.
+ */
+function momentMs(intervalMs: number, count: number): number {
+  const share = Math.min(MOMENT_SHARE, MOMENT_CHECKS / count);
+  return Math.max(1, Math.min(MOMENT_MAX_MS, Math.floor(intervalMs * share)));
 }
 
 /** A number in [0, 1) for a name, the same every time (FNV-1a by Fowler, Noll and Vo). */
@@ -352,7 +367,7 @@ function onInterval(state: State, cs: CheckState, judged: Judged, out: Step): re
   // By its phase, so that being late does not add up; what was missed is not made up.
   if (cs.dueAt <= state.now) cs.dueAt = nextInPhase(cs, config, state.now);
   const waitMs = waitByClockMs(cs.rate, config.intervalMs, cs.askedAt, state.now);
-  if (waitMs === 0) launch(state, cs, config, out);
+  if (waitMs === 0) launch(state, cs, config, out, isPlain(cs, judged));
   // What has to wait looks at its silence all the same.
   const soonest = waitMs === 0 ? cs.dueAt : Math.min(cs.dueAt, state.now + waitMs);
   setDeadline(state.timers, cs.deadlines.probe, soonest);
@@ -1061,7 +1076,18 @@ function overdueMs(cs: CheckState, config: CheckConfig): number {
   return Math.max(config.confirmMs, OVERDUE_FACTOR * cs.usualMs);
 }
 
-function launch(state: State, cs: CheckState, config: CheckConfig, out: Step): void {
+/** Nothing is in doubt about it, by this path or another. */
+function isPlain({ verdict, missed, burst: left }: CheckState, judged: Judged): boolean {
+  return verdict === 'up' && judged.verdict === 'up' && missed === 0 && left === 0;
+}
+
+function launch(
+  state: State,
+  cs: CheckState,
+  config: CheckConfig,
+  out: Step,
+  routine = false,
+): void {
   // Probes of one check under way are bounded: more would say nothing that these will not.
   if (cs.pending.length >= config.fall + 5) return;
   cs.pending.push(state.now);
@@ -1070,7 +1096,8 @@ function launch(state: State, cs: CheckState, config: CheckConfig, out: Step): v
     const place = placeOf(config);
     note(out, 'limit', null, `${place} is asked as ever again`, { place, perSecond: null });
   }
-  out.effects.push({ kind: 'probe', check: cs.check, path: cs.path, at: state.now });
+  const { check, path } = cs;
+  out.effects.push({ kind: 'probe', check, path, at: state.now, routine });
   const overdue = overdueMs(cs, config);
   const isCalm = cs.burst === 0 || cs.sure > 0;
   if (cs.verdict === 'up' && isCalm && overdue < config.timeoutMs) {

@@ -8,6 +8,7 @@ import type {
   Answer,
   Change,
   Finding,
+  Handshake,
   Name,
   Notice,
   NsChange,
@@ -30,6 +31,8 @@ export interface ProbeResult {
   readonly certificateDays?: number;
   /** Where it is `limited`: for how long the other end asked to be left alone, if it did. */
   readonly retryAfterMs?: number;
+  /** How TLS came about; absent where none did. */
+  readonly handshake?: Handshake;
 }
 
 /** What a zone at a provider says about itself. */
@@ -330,7 +333,11 @@ export interface CheckType<Settings> {
     path: PathSpec,
     timeoutMs: number,
     context: Pick<AdapterContext, 'secret' | 'lookup'>,
-  ): { ask(signal: AbortSignal): Promise<ProbeResult>; close(): void };
+  ): {
+    /** Asks once. `routine`: nothing is in doubt; only then may it rest on an earlier one. */
+    ask(signal: AbortSignal, routine?: boolean): Promise<ProbeResult>;
+    close(): void;
+  };
 }
 
 /** A notice as a channel tells it. */

@@ -17,6 +17,7 @@ import { notByExporter } from './blackbox.ts';
 import type { Connection, Making } from './held.ts';
 import { connectTo } from './names.ts';
 import { type Trip, travel, wayOf } from './path.ts';
+import { Sessions } from './sessions.ts';
 import { type ClientFiles, certificateDays, clientFiles } from './trust.ts';
 import { type Answer, blind, clause, fail, limited } from './words.ts';
 
@@ -84,8 +85,11 @@ export const grpc: CheckType<GrpcSettings> = {
   create: (configured, path, timeoutMs, context) => {
     const way = wayOf(path, context);
     const { keeper } = context as Making;
+    const sessions = new Sessions();
+    const go = (trip: Trip) => exchange(trip, configured);
     return {
-      ask: (signal) => travel(way, timeoutMs, signal, (trip) => exchange(trip, configured), keeper),
+      ask: (signal, routine = false) =>
+        sessions.ask(routine, (use) => travel(way, timeoutMs, signal, go, use, keeper)),
       close: () => {},
     };
   },
@@ -98,12 +102,13 @@ async function exchange(trip: Trip, asked: GrpcSettings): Promise<Answer> {
   const { host, port } = parseHostPort(asked.grpc, null)!;
   // Only who asks by HTTP/2 pays for it.
   const { connect } = await import('node:http2');
-  const plain = await trip.connect({ host, port, address: asked.address });
+  const to = { host, port, address: asked.address };
   const name = parseHostPort(asked.authority ?? '', 1)?.host ?? host;
-  let socket: Socket = plain;
-  if (!asked.plaintext) {
+  let socket: Socket;
+  if (asked.plaintext) socket = await trip.connect(to);
+  else {
     const { ca, client } = asked;
-    const secured = await trip.secure(plain, { name, ca, client, alpn: ['h2'] });
+    const secured = await trip.connectSecurely(to, { name, ca, client, alpn: ['h2'] });
     // Clients of gRPC demand it since 2024 (grpc-go 1.67).
     if (secured.alpnProtocol !== 'h2') {
       return fail('protocol', `${asked.grpc} does not agree on HTTP/2 (ALPN h2)`);

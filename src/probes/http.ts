@@ -1,9 +1,10 @@
 // The `http` check: one request over a fresh connection, judged by its status, its body and the
 // days its certificate has left; with keys, a password, a certificate or secret headers where the
-// origin wants them; by HTTP/2 where that is asked for. Requests are written and answers read here,
-// for a third of what a client for all purposes costs. It must never reuse a connection or an
-// answer, never show a header's value, never read more than its bound, and never follow a redirect
-// with what was meant for the origin.
+// origin wants them; by HTTP/2 where that is asked for. Requests are written and answers read
+// here, for a third of what a client for all purposes costs. Of a connection before it nothing is
+// kept but its TLS session (sessions.ts). It must never reuse a connection or an answer, never
+// show a header's value, never read more than its bound, and never follow a redirect with what was
+// meant for the origin.
 
 import { randomBytes } from 'node:crypto';
 import net, { isIP } from 'node:net';
@@ -41,6 +42,7 @@ import {
   wayOf,
 } from './path.ts';
 import { basicOf, isLoopback } from './scrape.ts';
+import { Sessions } from './sessions.ts';
 import { type Keys, sign, signable } from './sign.ts';
 import { type ClientFiles, certificateDays, clientFiles } from './trust.ts';
 import { type Answer, blind, clause, fail, limited, printHostPort, Told } from './words.ts';
@@ -222,7 +224,18 @@ export const http: CheckType<HttpSettings> = {
     const secrets = secretsOf(configured, context);
     const go = exchanger(configured, secrets);
     const { keeper } = context as Making;
-    return { ask: (signal) => travel(way, timeoutMs, signal, go, keeper), close: () => {} };
+    if (!configured.http.startsWith('https:')) {
+      return {
+        ask: (signal) => travel(way, timeoutMs, signal, go, null, keeper),
+        close: () => {},
+      };
+    }
+    const sessions = new Sessions();
+    return {
+      ask: (signal, routine = false) =>
+        sessions.ask(routine, (use) => travel(way, timeoutMs, signal, go, use, keeper)),
+      close: () => {},
+    };
   },
 };
 
@@ -869,7 +882,7 @@ function protocolsOf({ http2 }: HttpSettings): readonly string[] {
 
 function open(trip: Trip, { to, trust }: Place, take?: Take): Promise<Duplex> {
   if (trust === null) return trip.connect(to, take);
-  return trip.connect(to).then((socket) => trip.secure(socket, trust));
+  return trip.connectSecurely(to, trust);
 }
 
 /** Without the brackets of an IPv6 address. */

@@ -143,8 +143,16 @@ interface Ready {
   readonly timeoutMs: number;
 }
 
+/** What one call asks. */
+interface Asked {
+  readonly asker: Asker;
+  readonly timeoutMs: number;
+  readonly routine: boolean;
+}
+
 /** The port allows 250 ms past the timeout; the rest is for the look, which may be late itself. */
 const guardMs = 150;
+/** Those that end within so much are looked at together. */
 const guardEveryMs = 50;
 /** Probes begun in one turn of the event loop. */
 export const turnMost = 32;
@@ -183,6 +191,8 @@ class TurnTakingProber implements BoundedProber {
   readonly #stops = new Map<AbortSignal, Stoppable>();
   readonly #waiting = new Queue();
   #look: NodeJS.Timeout | null = null;
+  /** When it is due. */
+  #lookAt = 0;
   #isTurnComing = false;
   #closed = false;
   #shed = 0;
@@ -207,7 +217,7 @@ class TurnTakingProber implements BoundedProber {
     this.#holder = new Holder(held?.wanted ?? [], held?.most ?? 0);
   }
 
-  probe(check: CheckId, path: string, signal: AbortSignal): Promise<ProbeResult> {
+  probe(check: CheckId, path: string, signal: AbortSignal, routine = false): Promise<ProbeResult> {
     if (signal.aborted || this.#closed) {
       return Promise.resolve(bare(blind('aborted', 'the probe was called off')));
     }
@@ -221,7 +231,8 @@ class TurnTakingProber implements BoundedProber {
       const { asker, timeoutMs } = this.#readyFor(check, path);
       return new Promise((resolve) => {
         const own = this.#spare.pop() ?? new AbortController();
-        const call = new Call(signal, own, asker.get(), timeoutMs, (result) => {
+        const asked = { asker: asker.get(), timeoutMs, routine };
+        const call = new Call(signal, own, asked, (result) => {
           this.#end(call, own);
           resolve(result);
         });
@@ -293,7 +304,6 @@ class TurnTakingProber implements BoundedProber {
     this.#waiting.push(call);
     if (!this.#isTurnComing) setImmediate(this.#begin);
     this.#isTurnComing = true;
-    this.#look ??= setInterval(this.#guard, guardEveryMs);
     if (this.#stops.has(signal)) return;
     const stop = () => {
       this.#stops.delete(signal);
@@ -317,6 +327,7 @@ class TurnTakingProber implements BoundedProber {
         continue;
       }
       call.ask();
+      this.#lookBy(call.guardAt);
       begun++;
       // Turns are long: what waits would be shed before its own comes.
       if (waitedMs > lateMs) most = lateTurnMost;
@@ -329,13 +340,27 @@ class TurnTakingProber implements BoundedProber {
     this.#under.remove(call);
     if (!own.signal.aborted) this.#spare.push(own);
     if (this.#under.all.length > 0 || this.#look === null) return;
-    clearInterval(this.#look);
+    clearTimeout(this.#look);
     this.#look = null;
   }
 
+  /** Looks at a moment, or sooner: most probes have ended by then, and need no look of their own. */
+  #lookBy(at: number): void {
+    if (this.#look !== null && this.#lookAt <= at) return;
+    if (this.#look !== null) clearTimeout(this.#look);
+    this.#lookAt = at;
+    this.#look = setTimeout(this.#guard, Math.max(guardEveryMs, at - performance.now()));
+  }
+
   readonly #guard = (): void => {
+    this.#look = null;
     const now = performance.now();
-    for (const call of this.#under.all) if (call.guardAt <= now) call.guard();
+    let next = Number.POSITIVE_INFINITY;
+    for (const call of this.#under.all) {
+      if (call.guardAt <= now) call.guard();
+      else next = Math.min(next, call.guardAt);
+    }
+    if (next < Number.POSITIVE_INFINITY) this.#lookBy(next);
   };
 }
 
@@ -354,31 +379,29 @@ class Call implements Stoppable {
   /** When the check must have ended. */
   guardAt = Number.POSITIVE_INFINITY;
   readonly #own: AbortController;
-  readonly #asker: Asker;
-  readonly #timeoutMs: number;
+  readonly #asked: Asked;
   readonly #settled: (result: ProbeResult) => void;
 
   constructor(
     signal: AbortSignal,
     own: AbortController,
-    asker: Asker,
-    timeoutMs: number,
+    asked: Asked,
     settled: (result: ProbeResult) => void,
   ) {
     this.signal = signal;
     this.#own = own;
-    this.#asker = asker;
-    this.#timeoutMs = timeoutMs;
+    this.#asked = asked;
     this.#settled = settled;
   }
 
   /** Asks once. */
   ask(): void {
-    this.guardAt = performance.now() + this.#timeoutMs + guardMs;
+    const { asker, timeoutMs, routine } = this.#asked;
+    this.guardAt = performance.now() + timeoutMs + guardMs;
     const broke = (error: unknown) => this.#giveUp(blind('internal', messageOf(error)));
     try {
       const answered = (result: ProbeResult) => this.#answered(result);
-      Promise.resolve(this.#asker.ask(this.#own.signal)).then(answered, broke);
+      Promise.resolve(asker.ask(this.#own.signal, routine)).then(answered, broke);
     } catch (error) {
       broke(error);
     }
@@ -394,7 +417,7 @@ class Call implements Stoppable {
   }
 
   guard(): void {
-    const late = `the check did not end within ${this.#timeoutMs + guardMs} ms`;
+    const late = `the check did not end within ${this.#asked.timeoutMs + guardMs} ms`;
     // After a stall of this process the check's own deadline is due as well, and says so.
     setImmediate(() => this.#giveUp(blind('internal', late)));
   }

@@ -6,6 +6,7 @@
 import net from 'node:net';
 import type { Duplex } from 'node:stream';
 import tls from 'node:tls';
+import type { Handshake } from '../core/model.ts';
 import { ask, type Exchange, type Server } from '../dns/ask.ts';
 import { systemLookup } from '../dns/lookup.ts';
 import { locate, OtherNames } from '../dns/recursive.ts';
@@ -23,6 +24,7 @@ import { SecretError } from '../kit/secret.ts';
 import { othersClock } from './clock.ts';
 import { type Connection, connectionOver, type Keeper } from './held.ts';
 import { addressesOf } from './names.ts';
+import type { Given, Offer, Partner, Use } from './sessions.ts';
 import { stoppedBy } from './signals.ts';
 import { type ClientFiles, chainEndsAt, secureContext } from './trust.ts';
 import { askHttpProxy, askSocks, type Credentials, type FarEnd } from './tunnel.ts';
@@ -64,6 +66,12 @@ export interface Trust {
   readonly alpn: readonly string[];
   /** To show to a server that asks who we are. */
   readonly client?: ClientFiles | undefined;
+}
+
+/** What a handshake may offer, and where what it is given goes. */
+interface Resuming {
+  readonly session?: Buffer | undefined;
+  readonly given?: Given;
 }
 
 /** Is handed bytes as they come, to be used before it returns. */
@@ -159,18 +167,20 @@ export function notOfTheWay(kind: string, path: PathSpec): string | null {
 /**
  * Runs one asking within a deadline in milliseconds that covers everything from DNS to the last
  * byte. Resolves always: the deadline is `fail` (`timeout`), or `blind` while our resolver had
- * not answered; an aborted signal is `blind`; whatever `go` throws is blamed by `blame`. Of a pass
- * `keeper` is given the connection, where it wants one and the protocol can leave it open.
+ * not answered; an aborted signal is `blind`; whatever `go` throws is blamed by `blame`. `use`: the
+ * sessions of this check by this path; null: every handshake is whole. Of a pass `keeper` is given
+ * the connection, where it wants one and the protocol can leave it open.
  */
 export function travel(
   way: Way,
   timeoutMs: number,
   signal: AbortSignal,
   go: (trip: Trip) => Promise<Answer>,
+  use: Use | null = null,
   keeper?: Keeper,
 ): Promise<ProbeResult> {
   return new Promise((resolve) => {
-    const trip = new Trip(way, timeoutMs, keeper?.wants());
+    const trip = new Trip(way, timeoutMs, use, keeper?.wants());
     const stops = stoppedBy(signal);
     let settled = false;
     const settle = (answer: Answer) => {
@@ -180,7 +190,7 @@ export function travel(
       stops.remove(stop);
       if (keeper !== undefined) handOver(trip, answer, keeper);
       trip.close();
-      const { certificateDays: days } = trip;
+      const { certificateDays: days, handshake } = trip;
       resolve({
         outcome: answer.outcome,
         reason: answer.reason,
@@ -188,6 +198,7 @@ export function travel(
         phases: { ...trip.phases },
         ...(days === null ? {} : { certificateDays: days }),
         ...(answer.retryAfterMs === undefined ? {} : { retryAfterMs: answer.retryAfterMs }),
+        ...(handshake === null ? {} : { handshake }),
       });
     };
     const stop = {
@@ -222,6 +233,8 @@ export class Trip {
   readonly phases: Partial<Record<Phase, number>> = {};
   /** Fewest whole days left on any certificate of the chains met; null before the first. */
   certificateDays: number | null = null;
+  /** Of the last TLS; null: none came about. */
+  handshake: Handshake | null = null;
   stage: Stage = 'resolve';
   /** What a passed deadline means, where the stage does not say it. */
   late: Answer | null = null;
@@ -233,6 +246,10 @@ export class Trip {
   /** Makes what is handed over of the connection in use; null: it cannot be left open. */
   #leaving: ((endAll: () => void) => Connection) | null = null;
   readonly #way: Way;
+  readonly #use: Use | null;
+  /** What the handshake under way was offered, or the one that failed. */
+  #offer: Offer | null = null;
+  #mayResume: boolean;
   /** Made when somebody asks for it: to abort one costs a tenth of a plain probe. */
   #over: AbortController | null = null;
   #isOver = false;
@@ -244,8 +261,10 @@ export class Trip {
   /** The name that was looked up last. */
   #sought = '';
 
-  constructor(way: Way, timeoutMs: number, isWanted = false) {
+  constructor(way: Way, timeoutMs: number, use: Use | null, isWanted = false) {
     this.#way = way;
+    this.#use = use;
+    this.#mayResume = use?.mayResume ?? false;
     this.timeoutMs = timeoutMs;
     this.isWanted = isWanted;
   }
@@ -335,19 +354,61 @@ export class Trip {
     throw new Told(blind('no-route', `${host} ${lacking}`));
   }
 
+  /** A fresh connection with TLS over it. What fails with a session is tried once more without. */
+  connectSecurely(to: Destination, trust: Trust): Promise<tls.TLSSocket> {
+    const once = () => this.connect(to).then((socket) => this.secure(socket, trust));
+    return once().catch((error: unknown) => {
+      if (this.#offer === null || this.#isOver) throw error;
+      this.#use!.sessions.rest(performance.now());
+      this.#mayResume = false;
+      return once();
+    });
+  }
+
   /** TLS over a connection, chain and name verified. Rejects with what was wrong. */
   secure(socket: net.Socket, trust: Trust): Promise<tls.TLSSocket> {
     return this.#noting(async () => {
       this.stage = 'handshake';
-      const secured = await this.time('tlsMs', () => this.#shake(socket, trust));
-      // Asked for once: Node hands out the chain that was sent only the first time.
-      const leaf = secured.getPeerX509Certificate();
-      const endsAt = leaf === undefined ? Number.NaN : chainEndsAt(leaf, trust.ca, this.wall());
+      const from = performance.now();
+      const partner = this.#partnerOf(socket, trust);
+      const offer = this.#offerTo(partner, from);
+      this.#offer = offer;
+      const given: Given = { session: null };
+      const resuming = partner === null ? {} : { session: offer?.session, given };
+      const secured = await this.time('tlsMs', () => this.#shake(socket, trust, resuming));
+      this.#offer = null;
+      const isResumed = offer !== null && secured.isSessionReused();
+      const endsAt = isResumed ? offer.endsAt : this.#endOf(secured, trust.ca);
+      if (partner !== null) {
+        if (isResumed) given.session ??= offer.session;
+        const wholeAt = isResumed ? offer.wholeAt : from;
+        this.#use!.sessions.keep({ partner, wholeAt, endsAt, given });
+      }
+      this.handshake = isResumed ? 'resumed' : offer === null ? 'whole' : 'not-taken';
       const days = Math.floor((endsAt - this.wall()) / 86_400_000);
       const fewest = Math.min(days, this.certificateDays ?? days);
       if (Number.isFinite(days)) this.certificateDays = fewest;
       return secured;
     });
+  }
+
+  /** When the chain that was verified ends, in milliseconds since 1970; NaN where none was shown. */
+  #endOf(secured: tls.TLSSocket, ca: string | undefined): number {
+    // Asked for once: Node hands out the chain that was sent only the first time.
+    const leaf = secured.getPeerX509Certificate();
+    return leaf === undefined ? Number.NaN : chainEndsAt(leaf, ca, this.wall());
+  }
+
+  /** Whom a session would be with; null: nobody, or behind a proxy somebody who is not known. */
+  #partnerOf(socket: net.Socket, { name, ca, alpn, client }: Trust): Partner | null {
+    if (this.#use === null || !this.isDirect) return null;
+    const address = printHostPort(socket.remoteAddress ?? '', socket.remotePort ?? 0);
+    return { address, name, alpn, context: secureContext(ca, client) };
+  }
+
+  #offerTo(partner: Partner | null, now: number): Offer | null {
+    if (partner === null || !this.#mayResume) return null;
+    return this.#use!.sessions.offer(partner, now, this.wall());
   }
 
   /** One question over a connection of its own by this path. Rejects as `connect` does. */
@@ -536,7 +597,7 @@ export class Trip {
       isConnected = true;
       const ca = spec.kind === 'proxy' ? spec.ca : undefined;
       const trust = { name: host, ca, alpn: ['http/1.1'] };
-      const socket = protocol === 'https:' ? await this.#shake(raw, trust, into) : raw;
+      const socket = protocol === 'https:' ? await this.#shake(raw, trust, {}, into) : raw;
       const greet = spec.kind === 'proxy' ? askHttpProxy : askSocks;
       await greet(socket, to, credentials);
       return socket;
@@ -662,6 +723,7 @@ export class Trip {
   async #shake(
     socket: net.Socket,
     { name, ca, alpn, client }: Trust,
+    { session, given }: Resuming = {},
     into = this.#sockets,
   ): Promise<tls.TLSSocket> {
     if (into.isOver) throw isOver;
@@ -672,10 +734,17 @@ export class Trip {
       servername: net.isIP(host) ? '' : host,
       secureContext: secureContext(ca, client),
       rejectUnauthorized: true,
+      ...(session === undefined ? {} : { session }),
       ...(alpn.length === 0 ? {} : { ALPNProtocols: [...alpn] }),
     });
     into.add(secured);
     this.#watch(secured);
+    // Before TLS 1.3 it comes together with the end of the handshake.
+    if (given !== undefined) {
+      secured.on('session', (newest) => {
+        given.session = newest;
+      });
+    }
     await new Promise<void>((resolve, reject) => {
       happens(secured, 'secureConnect', (error) => (error === null ? resolve() : reject(error)));
     });

@@ -51,7 +51,8 @@ export const tcp: CheckType<TcpSettings> = {
     const way = wayOf(path, context);
     const { keeper } = context as Making;
     return {
-      ask: (signal) => travel(way, timeoutMs, signal, (trip) => exchange(trip, configured), keeper),
+      ask: (signal) =>
+        travel(way, timeoutMs, signal, (trip) => exchange(trip, configured), null, keeper),
       close: () => {},
     };
   },

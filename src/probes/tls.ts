@@ -58,7 +58,8 @@ export const tls: CheckType<TlsSettings> = {
     const way = wayOf(path, context);
     const { keeper } = context as Making;
     return {
-      ask: (signal) => travel(way, timeoutMs, signal, (trip) => exchange(trip, configured), keeper),
+      ask: (signal) =>
+        travel(way, timeoutMs, signal, (trip) => exchange(trip, configured), null, keeper),
       close: () => {},
     };
   },

@@ -15,7 +15,9 @@ import {
   faultKinds,
   findingWords,
   groupWords,
+  type Handshake,
   type HeavyFamily,
+  handshakes,
   heavyFamilies,
   type Json,
   markerKinds,
@@ -207,6 +209,10 @@ const families = {
     'Held connections that ended by themselves: closed in order, or broken off.',
     'how',
   ),
+  detour_probe_handshakes_total: counter(
+    'TLS handshakes of probes: whole, resumed, or whole because a session was not taken.',
+    'kind',
+  ),
   detour_probe_duration_seconds: histogram('How long probes of a check took.', 'check'),
   detour_switches_total: counter(
     'Switches decided, by who decided: auto or operator.',
@@ -317,6 +323,9 @@ export const metricNames: readonly {
   heavy: (heavyFamilies as readonly string[]).includes(name),
 }));
 
+/** The lag of the loop is measured so often: to wake it costs an idle daemon more than all else. */
+const lagEveryMs = 100;
+
 /** Nothing is read from the desk before the first scrape. */
 export function createMetrics(options: {
   readonly desk: Pick<Desk, 'status' | 'audited'>;
@@ -340,7 +349,7 @@ export function createMetrics(options: {
     without = () => [],
   } = options;
   const registry = new Registry();
-  collectDefaultMetrics({ register: registry });
+  collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: lagEveryMs });
   // Gauges under names that Prometheus keeps for counters; the same counts stand in
   // nodejs_active_resources by type.
   for (const what of ['handles', 'requests', 'resources']) {
@@ -400,6 +409,7 @@ function keeper() {
 /** What prom-client has: its number does not grow with the records. */
 const small: ReadonlySet<string> = new Set<FamilyName>([
   'detour_probes_shed_total',
+  'detour_probe_handshakes_total',
   'detour_api_calls_total',
   'detour_api_call_duration_seconds',
   'detour_group_commits_total',
@@ -685,6 +695,7 @@ function createCounters(registry: Registry) {
   const counted = {
     probes: new ProbeCounts(),
     shed: make('detour_probes_shed_total'),
+    handshakes: make('detour_probe_handshakes_total'),
     switches: new SwitchCounts(),
     promises: new PromiseCounts(),
     calls: make('detour_api_calls_total'),
@@ -720,6 +731,7 @@ function createCounters(registry: Registry) {
 interface Families {
   readonly probes: ProbeCounts;
   readonly shed: Counter;
+  readonly handshakes: Counter;
   readonly switches: SwitchCounts;
   readonly promises: PromiseCounts;
   readonly calls: Counter;
@@ -729,6 +741,11 @@ interface Families {
   readonly entries: Counter;
   readonly troubles: Counter;
 }
+
+/** Made once, for every probe by TLS counts. */
+const handshakesBy = Object.fromEntries(handshakes.map((kind) => [kind, { kind }])) as Readonly<
+  Record<Handshake, { readonly kind: Handshake }>
+>;
 
 function observerOf(
   counted: Families,
@@ -744,6 +761,8 @@ function observerOf(
       const ms = Math.max(0, observation.endedAt - observation.startedAt);
       counted.probes.count(check, path, observation.outcome, ms);
       if (observation.reason === 'shed') counted.shed.inc();
+      const { handshake: shaken } = observation;
+      if (shaken !== undefined) counted.handshakes.inc(handshakesBy[shaken]);
     },
     called(provider, rawOperation, rawResult, ms) {
       const labels = {

@@ -334,3 +334,35 @@ test('what a recovery asks leaves what the next decision needs', () => {
   while (left < 100 && waitForExtraMs(rate, 0, 0) === 0) left++;
   assert.ok(left >= 12, `${left} probes are left: one decision takes about ten`);
 });
+
+test('a probe is routine only by the clock, and where nothing is in doubt by any path', () => {
+  const world = new World(coreConfig(shape));
+  const made: { readonly origin: string; readonly at: number; readonly routine: boolean }[] = [];
+  const perform = world.perform.bind(world);
+  world.perform = (e, committed) => {
+    if (e.kind === 'probe') {
+      const { origin } = world.config.checks[e.check]!;
+      made.push({ origin: origin!, at: e.at - WALL_0, routine: e.routine });
+    }
+    perform(e, committed);
+  };
+  world.hold(WWW, 'a.shop.test.');
+  world.start();
+  world.advance(60_000);
+  const first = made.find(({ origin }) => origin === 'a')!;
+  assert.equal(first.routine, false, 'nothing is known of it yet');
+  assert.ok(made.filter(({ at }) => at > 30_000).every(({ routine }) => routine));
+  world.origins.set('a', 'fail');
+  world.advance(20_000);
+  const ofOutage = made.filter(({ origin, at }) => origin === 'a' && at > 60_000);
+  const failedAt = ofOutage[0]!.at;
+  assert.ok(ofOutage[0]!.routine, 'the first to fail');
+  assert.ok(ofOutage.filter(({ at }) => at > failedAt + 50).every(({ routine }) => !routine));
+  assert.equal(world.state.origins.get('a')!.health, 'down');
+  world.origins.set('a', 'pass');
+  world.advance(60_000);
+  assert.ok(
+    made.filter(({ at }) => at > 130_000).every(({ routine }) => routine),
+    'well again',
+  );
+});

@@ -7527,4 +7527,40 @@ function laneWorks`,
       },
     ],
   },
+  {
+    name: 'a probe of what is in doubt passes for routine',
+    rule: 21,
+    by: 'core/rate.test.ts',
+    edits: [
+      {
+        file: 'src/core/watch.ts',
+        find: "return verdict === 'up' && judged.verdict === 'up' && missed === 0 && left === 0;",
+        replace: "return verdict === 'up' || judged.verdict === 'up' || missed > 0 || left === 0;",
+      },
+    ],
+  },
+  {
+    name: 'a TLS session is offered to another server, or trusted for another bundle',
+    rule: 21,
+    by: 'probes/sessions.test.ts',
+    edits: [
+      {
+        file: 'src/probes/sessions.ts',
+        find: 'a.context === b.context &&',
+        replace: 'a.name === b.name ||',
+      },
+    ],
+  },
+  {
+    name: 'what breaks off with a TLS session counts against the origin',
+    rule: 6,
+    by: 'probes/sessions.test.ts',
+    edits: [
+      {
+        file: 'src/probes/path.ts',
+        find: 'if (this.#offer === null || this.#isOver) throw error;',
+        replace: 'if (this.#offer !== undefined) throw error;',
+      },
+    ],
+  },
 ];

@@ -72,7 +72,7 @@ export function socketOf(directory: string): string {
 }
 
 /** What Node is told on the unit's command line. */
-function nodeOptions(): readonly string[] {
+export function nodeOptions(): readonly string[] {
   const unit = readFileSync(join(root, 'deploy/systemd/detour.service'), 'utf8');
   const line = /^ExecStart=(.*)$/m.exec(unit)![1]!;
   return line.split(' ').filter((word) => /^--max-/.test(word));
