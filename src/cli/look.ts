@@ -100,6 +100,7 @@ function explanation(entry: StoredEntry, entries: readonly StoredEntry[]): strin
     ['candidate', 'candidate'],
     ['diagnosis', 'diagnosis'],
     ['budget', 'budget'],
+    ['patience', 'patience'],
     ['acts', 'acts'],
     ['replicas', 'replicas'],
   ] as const) {

@@ -426,10 +426,17 @@ function recordPart(page: Page, view: StatusView, record: RecordView): void {
   }
   drillLines(page, view, record);
   timesPart(page, view, record);
+  if (record.patience.why !== null) {
+    const text = `${record.patience.ms / 1000} s: ${record.patience.why}`;
+    page.flow('  patience ', [{ text }]);
+  }
+  const { needless } = record;
   const { used, limit, spent } = record.budget;
   page.flow('  budget   ', [
     {
-      text: `${used} of ${limit} automatic switches used this hour${spent ? ', spent' : ''}`,
+      text:
+        `${used} of ${limit} automatic switches used this hour` +
+        `${needless > 0 ? `, ${needless} of them needless` : ''}${spent ? ', spent' : ''}`,
       ...(spent ? { style: 'yellow' as const } : {}),
     },
   ]);

@@ -137,7 +137,16 @@ const record = z.strictObject({
   ),
   leftBehind: z.strictObject({ share: share.nullable(), sentence: text, cure: text }).nullable(),
   cachesExpiredAt: time.nullable(),
+  patience: z
+    .strictObject({
+      ms: ms.describe('how long the target in force is waited for once it is down'),
+      why: text.nullable().describe('why that is more than is configured; null: it is not'),
+      configuredMs: ms,
+      boundMs: ms.describe('the most that a history makes of it'),
+    })
+    .describe('what is waited for, by what its origin usually does'),
   budget: z.strictObject({ used: count, limit: count, spent: z.boolean() }),
+  needless: count.describe('of those used: what was left came back before clients could follow'),
   objectiveMs: ms.nullable().describe('what is promised to its clients; null: nothing'),
   predicted: z
     .strictObject({ totalMs: ms, worst: text, parts: z.array(predictedPart) })

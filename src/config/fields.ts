@@ -200,6 +200,9 @@ const steeringFields = {
   patience: duration('0s', '1d')
     .describe('how long a target must be down before it is left')
     .optional(),
+  patienceMax: duration('0s', '1d')
+    .describe('the most that patience becomes where an origin usually comes back by itself')
+    .optional(),
   failback: z
     .union(
       [

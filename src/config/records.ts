@@ -60,6 +60,7 @@ export function readRecords(
       targets: targets.map(({ origin, cname }) => ({ origin, cname })),
       publish: readPublish(context, path, tree, { name, ttl: recordTtl }, providers),
       patienceMs: given.patience ?? policy.patience ?? defaults.patienceMs,
+      ...boundOf(given.patienceMax ?? policy.patienceMax),
       failback: given.failback ?? policy.failback ?? defaults.failback,
       switchesPerHour: given.switchesPerHour ?? policy.switchesPerHour ?? defaults.switchesPerHour,
       edits: editsOf(context, path, given) ?? policyEdits ?? defaults.edits,
@@ -88,6 +89,10 @@ export function readRecords(
     }
   }
   return { records, hooks, maintained };
+}
+
+function boundOf(patienceMaxMs: number | undefined): Pick<RecordConfig, 'patienceMaxMs'> {
+  return patienceMaxMs === undefined ? {} : { patienceMaxMs };
 }
 
 /** Of mode `approve` alone: elsewhere nobody is asked. */

@@ -9,6 +9,7 @@ import { newLane, renewLane } from './lane.ts';
 import { isSameLines } from './lines.ts';
 import type { RecordConfig } from './model.ts';
 import { closeGone } from './notices.ts';
+import { forgetAbsences } from './patience.ts';
 import { asksTheSame } from './standby.ts';
 import { amend, follows, keep, type RecordState, type State, type Step } from './state.ts';
 import { newDoc, readAll } from './steer.ts';
@@ -27,6 +28,7 @@ export function arrange(state: State, out: Step): void {
   }
   arrangeClouds(state);
   arrangeOrigins(state);
+  forgetAbsences(state, out);
   arrangeEyes(state);
   watchChecks(state);
   const fresh: RecordState[] = [];
@@ -64,6 +66,7 @@ function arrangeOrigins(state: State): void {
       sinceAt: old?.sinceAt ?? state.now,
       why: old?.why ?? '',
       downSinceAt: old?.downSinceAt ?? null,
+      failingSinceAt: old?.failingSinceAt ?? null,
       settleFromAt: old?.settleFromAt ?? state.now,
       checks: origin.checks,
       own: [],

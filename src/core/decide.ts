@@ -3,6 +3,7 @@
 // never treats `unknown` as `down` (design, rules 3, 5, 8 to 12).
 
 import type { Failback, Health, MoveReason, StayReason } from './model.ts';
+import { PATIENCE_MAX_MS, type Patience, patienceEndsAt } from './patience.ts';
 import type { Flaw } from './standby.ts';
 import type { Drill } from './state.ts';
 
@@ -13,6 +14,8 @@ export interface TargetFacts {
   readonly sinceAt: number;
   /** When it went down; cleared only by `up`. Null: not down since it was last up. */
   readonly downSinceAt: number | null;
+  /** When it began to fail; set and cleared with it. */
+  readonly failingSinceAt: number | null;
   /** Null once the verdict has settled, or the time given to it is over; else when that is. */
   readonly settlesAt: number | null;
   readonly drained: boolean;
@@ -51,6 +54,9 @@ export interface Situation {
   /** In order of preference. */
   readonly targets: readonly TargetFacts[];
   readonly patienceMs: number;
+  /** For the target in force, by its origin's history; and the most that any history makes of it. */
+  readonly patience: Patience;
+  readonly patienceBoundMs: number;
   /** Nothing was up a moment ago: until then what is still down may be coming back as well. */
   readonly dawnUntilAt: number;
   readonly failback: Failback;
@@ -59,6 +65,8 @@ export interface Situation {
   readonly lanesInStep: boolean;
   /** Times of the automatic switches of the last hour, oldest first. */
   readonly switches: readonly number[];
+  /** How many of these proved needless: what was left came back before clients could follow. */
+  readonly needless: number;
   readonly switchesPerHour: number;
   /** When a switch was last made on a spent budget (rule 10). */
   readonly overspentAt: number | null;
@@ -154,9 +162,12 @@ function moveOrStay(s: Situation): Decision {
       unfit.length === 0 ? none : `no other target serves its names (${unfit.join(', ')})`;
     return stay('target-up', `${current.origin} is drained and up, and ${why}`, freshAt(resolved));
   }
-  const patientUntil = (current.downSinceAt ?? s.now) + s.patienceMs;
+  const patientUntil = patienceEndsAt(current, s.patienceMs, s.patience) ?? s.now;
   if (s.now < patientUntil) {
-    return stay('patience', `${current.origin} is down; waiting out patience`, patientUntil);
+    const { ms, why } = s.patience;
+    const longer = why === null ? '' : ` of ${Math.round(ms / 1000)} s: ${why}`;
+    const sentence = `${current.origin} is down; waiting out patience${longer}`;
+    return stay('patience', sentence, patientUntil);
   }
   if (s.now < s.dawnUntilAt) {
     const sentence = `everything was down; ${current.origin} is given time to come back too`;
@@ -244,6 +255,15 @@ function leaveDown(s: Situation, current: TargetFacts, usable: readonly TargetFa
   if (s.switches.length < s.switchesPerHour) {
     return move(s, usable[0]!, 'target-down', `${current.origin} is down`);
   }
+  // What was needless is not held against an outage that outlasts any patience; nor is it twice.
+  const wasted = Math.min(s.needless, s.switchesPerHour);
+  const spent = s.switches.length - wasted;
+  const lastsAt = (current.downSinceAt ?? s.now) + Math.max(s.patienceBoundMs, PATIENCE_MAX_MS);
+  const mayLeave = spent < s.switchesPerHour;
+  if (mayLeave && s.now >= lastsAt) {
+    const but = `${wasted} of ${s.switches.length} switches of the last hour were needless`;
+    return move(s, usable[0]!, 'target-down', `${current.origin} is down and stays so; ${but}`);
+  }
   const restedAt = s.overspentAt === null ? s.now : s.overspentAt + OVERSPEND_EVERY_MS;
   const steady = usable.find((t) => s.now - t.sinceAt >= OVERSPEND_UP_MS);
   if (s.now >= restedAt && steady !== undefined) {
@@ -254,7 +274,7 @@ function leaveDown(s: Situation, current: TargetFacts, usable: readonly TargetFa
   return stay(
     'budget-spent',
     `${s.switches.length} automatic switches in the last hour: run \`detour ack\` to allow more`,
-    Math.min(refillAt, Math.max(restedAt, steadyAt)),
+    Math.min(refillAt, Math.max(restedAt, steadyAt), mayLeave ? lastsAt : refillAt),
   );
 }
 

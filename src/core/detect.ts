@@ -28,7 +28,9 @@
 // without evidence against it; what an excursion held is counted once it has come back to 0, so that
 // an outage never teaches the estimator that failing is usual. It is kept between 1 and 30 %. A path
 // that has just got worse is believed at once: what its reference points lose now counts if it is
-// more (sight.ts). Only failures that a reference point vouches for come here at all.
+// more (sight.ts), and so does what everything else by that path lost around each failure. Then a
+// failure tells as much less, down to nothing. Only failures that a reference point vouches for come
+// here at all.
 
 import type { CheckConfig, Health, Observation, QuorumRule, Verdict } from './model.ts';
 import { isRefusing, type Rate, slowedMs } from './rate.ts';
@@ -94,6 +96,9 @@ export interface CheckState {
   readonly forOthers: number[];
   /** Sum of log-likelihood ratios for `down`, in nats, until judged down; 0: nothing against it. */
   evidence: number;
+  /** What that sum is of, oldest first; at most WEIGHED_MAX, and what it was before these. */
+  readonly weighed: Weighed[];
+  before: number;
   /** The mirrored sum, for `up`, while judged down. */
   recovery: number;
   /** Observations and failures since the evidence left 0: they count as loss if it comes back. */
@@ -102,6 +107,13 @@ export interface CheckState {
   hearsay: Hearsay | null;
   /** Where it is probed here and others are told of it; null: alone. */
   told: Told | null;
+}
+
+/** One observation in a sum of evidence, and the loss that was usual then. */
+interface Weighed {
+  readonly at: number;
+  readonly failed: boolean;
+  readonly q: number;
 }
 
 /** How often a path loses a probe to a healthy origin: sums that fade, so that it can change. */
@@ -124,6 +136,8 @@ const FADE = 1 - 1 / LOSS_MEMORY;
 export const OVERDUE_FACTOR = 4;
 /** A vote comes each interval, and jitter: what is older is not regular. */
 const REGULAR_INTERVALS = 1.25;
+/** Observations that are weighed again when more is known of what else was lost. */
+const WEIGHED_MAX = 64;
 /** Weight of the first guess, 1 %, in observations. */
 const LOSS_PRIOR = 100;
 
@@ -173,6 +187,8 @@ export function checkState(
     ...{ owed: 0, eager: 0, sure: 0 },
     forOthers: [],
     evidence: 0,
+    weighed: [],
+    before: 0,
     recovery: 0,
     excursion: { total: 0, failed: 0 },
     hearsay: null,
@@ -219,7 +235,11 @@ export function observe(state: CheckState, config: CheckConfig, o: Observation):
   return state.verdict !== 'down' && state.fails >= config.fall && settle(state, 'down', o.endedAt);
 }
 
-/** Adds one observation's evidence, and counts it as usual loss where nothing speaks against it. */
+/**
+ * Adds one observation's evidence, and counts it as usual loss where nothing speaks against it.
+ * `lostAround`: the share that everything unrelated has at least lost by that path around a moment, as
+ * far as that is known by now.
+ */
 export function weigh(
   state: CheckState,
   o: Observation,
@@ -227,6 +247,7 @@ export function weigh(
   judged: Verdict,
   cap: number,
   lostOfLate: number,
+  lostAround: (at: number) => number = () => 0,
 ): void {
   if (o.outcome === 'blind') return;
   const failed = o.outcome === 'fail';
@@ -241,8 +262,8 @@ export function weigh(
   }
   if (isCalm) return learn(loss, 1, 0);
   if (judged !== 'down' || state.told !== null) {
-    const forDown = failed ? Math.log(FAIL_IF_DOWN / q) : Math.log((1 - FAIL_IF_DOWN) / (1 - q));
-    state.evidence = Math.min(cap, Math.max(0, state.evidence + forDown));
+    state.weighed.push({ at: o.startedAt, failed, q });
+    state.evidence = weighAgain(state, cap, lostAround);
   }
   if (judged === 'down') return;
   const { excursion } = state;
@@ -257,6 +278,24 @@ export function weigh(
   learn(loss, excursion.total, excursion.failed);
   excursion.total = 0;
   excursion.failed = 0;
+}
+
+/** The sum of evidence anew, by all that is known now of what else was lost meanwhile. */
+function weighAgain(state: CheckState, cap: number, lostAround: (at: number) => number): number {
+  const { weighed } = state;
+  const dropped = weighed.length > WEIGHED_MAX ? WEIGHED_MAX / 2 : 0;
+  let [sum, emptyAt] = [state.before, -1];
+  weighed.forEach(({ at, failed, q: usual }, i) => {
+    const q = Math.min(FAIL_IF_DOWN, Math.max(usual, lostAround(at)));
+    const nats = failed ? Math.log(FAIL_IF_DOWN / q) : Math.log((1 - FAIL_IF_DOWN) / (1 - q));
+    sum = Math.min(cap, Math.max(0, sum + nats));
+    if (sum === 0) emptyAt = i;
+    if (i === dropped - 1) state.before = sum;
+  });
+  // What was before a sum of nothing adds nothing to it, whatever is still learnt of that.
+  if (emptyAt >= dropped) state.before = 0;
+  weighed.splice(0, Math.max(dropped, emptyAt + 1));
+  return sum;
 }
 
 /** The share of probes this path usually loses, between 1 and 30 %. */
@@ -288,6 +327,8 @@ export function weight(groups: readonly number[], needed: number): number {
 /** Both sums begin anew. */
 function weighAnew(state: CheckState): void {
   state.evidence = 0;
+  state.weighed.length = 0;
+  state.before = 0;
   state.recovery = 0;
   state.excursion.total = 0;
   state.excursion.failed = 0;
@@ -303,7 +344,7 @@ export function takeTurns(state: CheckState, isDown: boolean): void {
   const { evidence, recovery, told } = state;
   weighAnew(state);
   if (told === null) return;
-  if (isDown) state.evidence = evidence;
+  if (isDown) [state.evidence, state.before] = [evidence, evidence];
   else state.recovery = recovery;
 }
 

@@ -39,6 +39,7 @@ import {
 import { foretell, measuredOf } from './objective.ts';
 import { endHolds, onCommand, watchHolds } from './operate.ts';
 import { bare, own } from './own.ts';
+import { absencesOf } from './patience.ts';
 import { keepResults, learnDrill, onRehearsed, onScheduled } from './rehearse.ts';
 import { onStandbys } from './standby.ts';
 import {
@@ -130,7 +131,7 @@ export function start(b: Beginning): { state: State; step: Step } {
     stirred: new Set(),
     drains: new Map(),
     maintained: { origins: new Map(), records: new Map() },
-    ...{ drills: new Map(), scheduled: new Map() },
+    ...{ drills: new Map(), scheduled: new Map(), absences: absencesOf(b.docs) },
     freeze: (b.docs['freeze'] as Freeze | undefined) ?? null,
     holds: deadline({ kind: 'holds' }),
     lease: { held: false, term: 0, shared: b.grouped === true },

@@ -19,6 +19,7 @@ import {
 import { type CloudFacts, type Diagnosed, diagnose } from './diagnose.ts';
 import type { CheckConfig, Health, Name, QuorumRule, Verdict } from './model.ts';
 import { close, raise } from './notices.ts';
+import { rememberAbsence } from './patience.ts';
 import {
   type Judged,
   note,
@@ -227,8 +228,14 @@ function turn(state: State, origin: OriginState, health: Health, out: Step): voi
   origin.health = health;
   origin.sinceAt = state.now;
   if (health === 'up' && was === 'down') penalize(state, origin);
-  if (health === 'up') origin.downSinceAt = null;
-  if (health === 'down') origin.downSinceAt ??= state.now;
+  if (health === 'up' && was === 'down' && origin.downSinceAt !== null) {
+    rememberAbsence(state, origin.name, origin.downSinceAt, out);
+  }
+  if (health === 'up') [origin.downSinceAt, origin.failingSinceAt] = [null, null];
+  if (health === 'down') {
+    origin.downSinceAt ??= state.now;
+    origin.failingSinceAt ??= failingSince(state, origin);
+  }
   if (health === 'unknown') origin.settleFromAt = state.now;
   const why = inWords(origin);
   origin.why = why;
@@ -237,6 +244,15 @@ function turn(state: State, origin: OriginState, health: Health, out: Step): voi
     was,
     health,
   });
+}
+
+/** Since when it fails by all the paths that say so: a path that is broken for long tells no more. */
+function failingSince({ now }: State, { required }: OriginState): number {
+  const down = required.filter(({ verdict }) => verdict === 'down').flatMap(({ all }) => all);
+  const began = down
+    .filter(({ cs }) => cs.missed > 0 && cs.hearsay === null)
+    .map(({ cs }) => cs.missedSinceAt);
+  return began.length === 0 ? now : Math.max(...began);
 }
 
 /** An origin that came and went is trusted less, for twice as long each time, up to a cap. */

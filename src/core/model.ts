@@ -146,6 +146,8 @@ export interface RecordConfig {
     readonly lines?: readonly string[];
   }[];
   readonly patienceMs: number;
+  /** The most that an origin's history makes of it; absent: a minute, and none where it is 0. */
+  readonly patienceMaxMs?: number;
   readonly failback: Failback;
   /** Automatic switches allowed in any one hour. */
   readonly switchesPerHour: number;

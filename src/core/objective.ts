@@ -1,8 +1,9 @@
 // What a record promises its clients, and what is to be expected of it: how long writing and becoming
 // visible take at each provider, as measured; what that comes to with detection and TTL; and after a
-// switch whether the promise was kept. For people alone: nothing of it decides, delays or moves.
+// switch whether the promise was kept. For people alone: nothing of it moves a record.
 
 import type { Json } from './model.ts';
+import { patienceOf } from './patience.ts';
 import { detectionMs } from './rate.ts';
 import { type Cell, follows, note, put, type RecordState, type State, type Step } from './state.ts';
 
@@ -125,14 +126,15 @@ export function predict(state: State, r: RecordState): Predicted | null {
 /** Until a failure of the target in force, or else of the first, is judged and patience is over. */
 function detectedWithin(state: State, r: RecordState): number {
   const name = r.doc.target ?? r.config.targets[0]?.origin ?? '';
+  const patienceMs = patienceOf(state, r, name).ms;
   const own = state.origins.get(name)?.own ?? [];
   const rate = state.rates.get(name);
-  if (rate === undefined || own.length === 0) return r.config.patienceMs;
+  if (rate === undefined || own.length === 0) return patienceMs;
   const times = own.map(({ config, all }) => {
     const here = all.filter(({ way }) => way.replica === null).length;
     return detectionMs(rate, config, all.length, here).slowedMs;
   });
-  return r.config.patienceMs + Math.min(...times);
+  return patienceMs + Math.min(...times);
 }
 
 function partOf(state: State, cell: Cell, detectMs: number): PredictedPart {
@@ -165,15 +167,6 @@ function worstOf<P extends Part>(parts: readonly P[]): P | null {
     (worst, part) => (worst === null || totalOf(part) > totalOf(worst) ? part : worst),
     null,
   );
-}
-
-/** From a decision until the last cache can have let go, as last measured, in milliseconds. */
-export function helpsWithinMs(state: State, r: RecordState): number {
-  const times = [...r.cells.values()].map(({ provider, seen, ttl }) => {
-    const { writeMs = 0, visibleMs = 0 } = state.measured.get(provider) ?? {};
-    return writeMs + visibleMs + 1000 * (seen?.ttl ?? ttl);
-  });
-  return Math.max(0, ...times);
 }
 
 /** At each audit: a prediction that is news goes into the journal, so that its trend can be seen. */

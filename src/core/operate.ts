@@ -349,7 +349,7 @@ function ack(state: State, r: RecordState, c: Of<'ack'>, out: Step): Reply {
   }
   if (c.dryRun === true) return wouldAck(state, r, c.reject);
   if (c.reject && isSpent(r)) return refused(spentSays(r.name));
-  amend(out, r, { switches: [], overspentAt: null, deposed: null });
+  amend(out, r, { switches: [], needless: [], overspentAt: null, deposed: null });
   const how = c.reject ? 'rejected' : 'acknowledged';
   note(out, 'ack', r.name, `${r.name}: ${how} by ${c.by}`);
   if (deposed === null) return done(`${r.name}: the switch budget is full again`);

@@ -4,6 +4,11 @@
 // So nothing that fails while an uplink is cut can ever count, nor what hung during the cut and ends
 // when it is over, however many times; and a path that merely loses some probes still sees. It never
 // judges an origin: it says whether a failure is to be believed.
+//
+// And in proportion. What a path loses is counted by cloud, in short spans by when the probes began:
+// a failure tells as much less as everything else by that path failed around it, in clouds that have
+// nothing to do with it. It is looked at again with each failure that follows, for what hangs is
+// known late. So half of everything lost at once is nobody's outage, long before it is everything.
 
 import type { CheckState } from './detect.ts';
 import type { Outcome } from './model.ts';
@@ -22,12 +27,96 @@ const TRACK_MAX = 512;
 /** What reference points lose now is counted over this. */
 const LOSS_NOW_MS = 10_000;
 const CHANCE_NATS = Math.log(1e6);
+/** What begins within one span is counted together; so many are kept, and looked at on each side. */
+const SPAN_MS = 500;
+const SPANS = 128;
+const SPANS_AROUND = [2, 4, 8];
+/** Standard deviations that chance is given. */
+const Z = 2;
 
 /** A check that shows whether a path can see; the origin and cloud it belongs to, if any. */
 export interface Reference {
   readonly cs: CheckState;
   readonly origin: string | null;
   readonly cloud: string | null;
+}
+
+/** What became of probes by one path to one cloud, by the span they began in: a ring. */
+export interface Lot {
+  readonly spans: number[];
+  readonly total: number[];
+  readonly failed: number[];
+}
+
+export function newLot(): Lot {
+  const zeros = () => new Array<number>(SPANS).fill(0);
+  return { spans: zeros(), total: zeros(), failed: zeros() };
+}
+
+/** Counts one probe that passed or failed. O(1). */
+export function count({ spans, total, failed }: Lot, at: number, outcome: Outcome): void {
+  const span = Math.floor(at / SPAN_MS);
+  const i = span % SPANS;
+  if (spans[i] !== span) {
+    // One that hung for longer than is kept tells nothing any more.
+    if (spans[i]! > span) return;
+    spans[i] = span;
+    total[i] = 0;
+    failed[i] = 0;
+  }
+  total[i]!++;
+  if (outcome === 'fail') failed[i]!++;
+}
+
+/**
+ * The share, 0 to 1, that probes to all clouds but one have at least lost by a path around a moment,
+ * beyond chance. Of a short time and of longer ones, for little may have been asked, the most counts.
+ */
+export function lostAround(lots: ReadonlyMap<string, Lot>, own: Lot, at: number): number {
+  const span = Math.floor(at / SPAN_MS);
+  return Math.max(...SPANS_AROUND.map((around) => lostWithin(lots, own, span, around)));
+}
+
+/**
+ * The same of so many spans on each side. Where there are several clouds, what they lose without the
+ * worst of them bounds it, generously: an outage of its own is no trouble of the path.
+ */
+function lostWithin(
+  lots: ReadonlyMap<string, Lot>,
+  own: Lot,
+  span: number,
+  around: number,
+): number {
+  let [total, failed, clouds] = [0, 0, 0];
+  let [worstTotal, worstFailed] = [0, 0];
+  for (const lot of lots.values()) {
+    if (lot === own) continue;
+    let [n, k] = [0, 0];
+    for (let one = span - around; one <= span + around; one++) {
+      const i = one % SPANS;
+      if (lot.spans[i] !== one) continue;
+      n += lot.total[i]!;
+      k += lot.failed[i]!;
+    }
+    if (n === 0) continue;
+    clouds++;
+    total += n;
+    failed += k;
+    if (clouds === 1 || k * worstTotal > worstFailed * n) [worstTotal, worstFailed] = [n, k];
+  }
+  const most = clouds > 1 ? (failed - worstFailed) / (total - worstTotal) : 1;
+  return Math.min(most, atLeast(failed, total));
+}
+
+/**
+ * The least share that loses so many of so many, but for chance: the lower end of Wilson's interval
+ * ("Probable Inference", J. Am. Stat. Assoc. 22, 1927). One failure alone tells nothing.
+ */
+function atLeast(failed: number, total: number): number {
+  if (failed < 2) return 0;
+  const half = (Z * Z) / 2;
+  const spread = Z * Math.sqrt((failed * (total - failed)) / total + half / 2);
+  return (failed + half - spread) / (total + 2 * half);
 }
 
 export function newTrack(): Track {

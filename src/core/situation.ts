@@ -6,6 +6,7 @@ import { ofLastHour, type Situation, type TargetFacts } from './decide.ts';
 import { nobodySees } from './judge.ts';
 import { nextEpoch } from './marker.ts';
 import type { Name } from './model.ts';
+import { boundOf, patienceOf } from './patience.ts';
 import { flawOf } from './standby.ts';
 import type { OriginState, RecordState, State } from './state.ts';
 import { settleMs } from './watch.ts';
@@ -40,11 +41,14 @@ export function situation(state: State, r: RecordState, waits: Situation['unowne
     drill: doc.drill,
     targets: r.origins.map((origin) => targetFacts(state, r, origin)),
     patienceMs: r.config.patienceMs,
+    patience: patienceOf(state, r, doc.target),
+    patienceBoundMs: boundOf(r),
     dawnUntilAt: r.dawnUntilAt,
     failback: r.config.failback,
     quietSinceAt: doc.quietSinceAt,
     lanesInStep,
     switches: ofLastHour(doc.switches, state.now),
+    needless: ofLastHour(doc.needless, state.now).length,
     switchesPerHour: r.config.switchesPerHour,
     overspentAt: doc.overspentAt,
   };
@@ -58,6 +62,7 @@ function targetFacts(state: State, r: RecordState, origin: OriginState): TargetF
     health: origin.health,
     sinceAt: origin.sinceAt,
     downSinceAt: origin.downSinceAt,
+    failingSinceAt: origin.failingSinceAt,
     settlesAt: settlesAt > state.now ? settlesAt : null,
     drained: isDrained(state, name),
     unresolved: r.unresolved.size > 0 && (r.unresolved.get(name) ?? 0) > state.now,

@@ -44,9 +44,10 @@ import type {
 } from './model.ts';
 import type { Notices } from './notices.ts';
 import type { Measured, Promised } from './objective.ts';
+import type { Absence } from './patience.ts';
 import type { Edit, Placed, Standing } from './plan.ts';
 import type { Rate } from './rate.ts';
-import type { Reference } from './sight.ts';
+import type { Lot, Reference } from './sight.ts';
 import type { Deadline, Timers } from './timers.ts';
 
 export interface OriginState {
@@ -60,6 +61,8 @@ export interface OriginState {
   why: string;
   /** Set by `down`, cleared only by `up`: patience runs from here. */
   downSinceAt: number | null;
+  /** When it began to fail by every path that says so; set and cleared with it. */
+  failingSinceAt: number | null;
   /** From when the time to settle counts: a start, a reload, a pause, the end of blindness. */
   settleFromAt: number;
   readonly checks: readonly CheckId[];
@@ -85,10 +88,11 @@ export interface OriginState {
   readonly deadline: Deadline;
 }
 
-/** One check on one path, and that path. */
+/** One check on one path, that path, and where what becomes of it there is counted. */
 export interface Voter {
   readonly cs: CheckState;
   readonly way: PathState;
+  readonly lot: Lot;
 }
 
 /** One check, and what all its paths come to. */
@@ -208,6 +212,8 @@ export interface PathState {
   readonly waiting: Set<CheckId>;
   askedAt: number;
   readonly loss: Loss;
+  /** What became of probes by it of late: of each cloud, and of each reference point. */
+  readonly lots: ReadonlyMap<string, Lot>;
   /** Origins' checks it condemns, by cloud, of how many. */
   readonly down: Map<string, number>;
   readonly checks: number;
@@ -435,6 +441,8 @@ export interface RecordDoc {
   readonly endedAt: number | null;
   readonly pin: Pin | null;
   readonly switches: readonly number[];
+  /** Those of them after which the target that was left came back before clients could follow. */
+  readonly needless: readonly number[];
   readonly overspentAt: number | null;
   readonly quietSinceAt: number;
   readonly deposed: Marker | null;
@@ -638,6 +646,8 @@ export interface State {
   readonly released: Map<Name, number>;
   /** How long writing and becoming visible take, by provider. */
   readonly measured: Map<string, Measured>;
+  /** The last absences that ended by themselves, by origin, oldest first. */
+  readonly absences: Map<string, readonly Absence[]>;
   /** How long the last transactions of the group took, in milliseconds. */
   readonly commits: number[];
   /** The live drill that this life began and has not lost sight of; null: none. */

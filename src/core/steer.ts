@@ -16,6 +16,7 @@ import type { ChainAnswer, Name, StayReason } from './model.ts';
 import { close, raise } from './notices.ts';
 import { judgePromise, promiseDueAt } from './objective.ts';
 import { SWITCH_END_MS } from './pace.ts';
+import { noteNeedless } from './patience.ts';
 import { situation } from './situation.ts';
 import {
   amend,
@@ -99,6 +100,7 @@ export function review(state: State, name: Name, out: Step): void {
   }
   const waits = r.doc.target === null ? adopt(state, r, out) : null;
   nextTurn(state, r, out);
+  noteNeedless(state, r, out);
   endSwitch(state, r, out);
   catchUp(state, r, out);
   judgePromise(state, r, out);
@@ -389,6 +391,7 @@ export function newDoc(): RecordDoc {
     endedAt: null,
     pin: null,
     switches: [],
+    needless: [],
     overspentAt: null,
     quietSinceAt: 0,
     deposed: null,

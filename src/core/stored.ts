@@ -174,6 +174,7 @@ const recordFields: Fields = {
   endedAt: orNull(isTime),
   pin: orNull(isPin),
   switches: listOf(isTime),
+  needless: listOf(isTime),
   overspentAt: orNull(isTime),
   quietSinceAt: isTime,
   deposed: orNull(isMarker),
@@ -214,6 +215,8 @@ const isMeasured = whole({
   samples: listOf(whole({ writeMs: isTime, visibleMs: isTime, at: isTime })),
 });
 
+const isAbsences = whole({ absences: listOf(whole({ at: isTime, ms: isTime })) });
+
 /**
  * Names the first document that Detour cannot have written: `document record/www.example.net.: its
  * switches are not what Detour writes`. Null when all are sound. Quotes no value.
@@ -242,6 +245,7 @@ function problemOf(key: string, value: Json): string | null {
     return isSound(value) ? null : strange;
   }
   if (key.startsWith('open/')) return isOpen(value) ? null : strange;
+  if (key.startsWith('absences/')) return isAbsences(value) ? null : strange;
   if (key.startsWith('measured/')) return isMeasured(value) ? null : strange;
   if (!key.startsWith('drain/')) return null;
   return isHeld({ what: isText })(value) ? null : strange;
@@ -298,6 +302,7 @@ export function shifted(key: string, doc: Json, ms: number): Json {
     endedAt: at,
     pin: held,
     switches: list,
+    needless: list,
     overspentAt: at,
     quietSinceAt: at,
     freeze: held,

@@ -9,9 +9,10 @@ import { evidence } from './judge.ts';
 import { isSameMarker, markerNumber, nextEpoch } from './marker.ts';
 import type { Marker, MarkerKind, Name, SwitchReason } from './model.ts';
 import { news } from './notices.ts';
-import { helpsWithinMs, promise } from './objective.ts';
+import { promise } from './objective.ts';
 import { own } from './own.ts';
 import { SWITCH_END_MS } from './pace.ts';
+import { helpsWithinMs } from './patience.ts';
 import { situation } from './situation.ts';
 import { carriedAfter } from './standby.ts';
 import {
@@ -181,10 +182,16 @@ export function grounds(state: State, s: Situation, from: string | null, to: str
     candidate: evidence(state, state.origins.get(to)!),
     alternatives: alternatives(s, to),
     diagnosis: state.clouds.get(cloud)?.diagnosis.sentence ?? '',
-    budget: `${s.switches.length} of ${s.switchesPerHour} in the last hour`,
-    patienceMs: s.patienceMs,
+    budget: budgetSays(s),
+    patienceMs: s.patience.ms,
+    ...(s.patience.why === null ? {} : { patience: s.patience.why }),
     ...whoHeard(state),
   };
+}
+
+function budgetSays({ switches, switchesPerHour, needless }: Situation): string {
+  const but = needless === 0 ? '' : `, ${needless} of them needless`;
+  return `${switches.length} of ${switchesPerHour} in the last hour${but}`;
 }
 
 /** In a group: who acted, and whom it heard by then. */

@@ -29,8 +29,9 @@ import type {
   Verdict,
 } from './model.ts';
 import { type NoticeView, openNotices } from './notices.ts';
-import { helpsWithinMs, type Predicted, predict } from './objective.ts';
+import { type Predicted, predict } from './objective.ts';
 import { own } from './own.ts';
+import { boundOf, helpsWithinMs, type Patience, patienceEndsAt, patienceOf } from './patience.ts';
 import { detectionMs, limitOf, slowness } from './rate.ts';
 import { isDrained, situation } from './situation.ts';
 import { type Flaw, flawOf } from './standby.ts';
@@ -179,7 +180,11 @@ export interface RecordView {
   } | null;
   /** When the last cache can have let go of the old answer; null while a provider is behind. */
   readonly cachesExpiredAt: number | null;
+  /** What the target in force is waited for once it is down; `why`: more than configured, and why. */
+  readonly patience: Patience & { readonly configuredMs: number; readonly boundMs: number };
   readonly budget: { readonly used: number; readonly limit: number; readonly spent: boolean };
+  /** Of those used, how many proved needless: what was left came back before it helped. */
+  readonly needless: number;
   /** Within so long its clients are to be able to follow; null: nothing is promised. */
   readonly objectiveMs: number | null;
   /** What they have to expect should the target in force fail; null where it is published nowhere. */
@@ -583,6 +588,11 @@ function recordView(state: State, r: RecordState): RecordView {
     maintenance: state.maintained.records.get(r.name) ?? null,
     stay: r.stay,
     earliestBenefitAt: earliestBenefit(state, r),
+    patience: {
+      ...patienceOf(state, r, doc.target),
+      configuredMs: r.config.patienceMs,
+      boundMs: boundOf(r),
+    },
     targets: r.config.targets.map((t) => {
       const origin = state.origins.get(t.origin);
       return {
@@ -602,6 +612,7 @@ function recordView(state: State, r: RecordState): RecordView {
       limit: r.config.switchesPerHour,
       spent: used >= r.config.switchesPerHour,
     },
+    needless: ofLastHour(doc.needless, state.now).length,
     objectiveMs: r.config.objectiveMs ?? null,
     predicted: predict(state, r),
     drill: drillView(r),
@@ -682,8 +693,9 @@ export function slackView(state: State, provider: string, now: number): string |
 function earliestBenefit(state: State, r: RecordState): number | null {
   const origin = state.origins.get(r.doc.target ?? '');
   if (origin === undefined || origin.downSinceAt === null) return null;
-  const movesAt = Math.max(state.now, origin.downSinceAt + r.config.patienceMs);
-  return movesAt + helpsWithinMs(state, r);
+  const patience = patienceOf(state, r, origin.name);
+  const endsAt = patienceEndsAt(origin, r.config.patienceMs, patience);
+  return Math.max(state.now, endsAt!) + helpsWithinMs(state, r);
 }
 
 /** Resolvers choose among a zone's name servers, so a provider's share of those is its share here. */

@@ -7,6 +7,7 @@
 // uplink is cut nor the moment it comes back looks like an outage of whatever answers last. What the
 // observations come to is judge.ts's.
 
+import { since } from './behaviour.ts';
 import {
   type CheckState,
   checkKey,
@@ -56,7 +57,17 @@ import {
   waitForExtraMs,
   waitForRecoveryMs,
 } from './rate.ts';
-import { isDark, lightAt, lossNow, newTrack, type Reference } from './sight.ts';
+import {
+  count,
+  isDark,
+  type Lot,
+  lightAt,
+  lossNow,
+  lostAround,
+  newLot,
+  newTrack,
+  type Reference,
+} from './sight.ts';
 import {
   type CallReason,
   type End,
@@ -116,6 +127,8 @@ const VAIN_MOST = 6;
 const VAIN_MEMORY_MS = 600_000;
 /** Of the budget of confirm probes, what is not for ends. */
 const ENDED_SHARE = 0.5;
+/** Where nothing is counted: of what another replica probes. */
+const NO_LOT = newLot();
 /** What a call asked for is told for so long, in milliseconds, after it can have ended. */
 const CALL_ANSWER_MS = 2_000;
 
@@ -305,6 +318,7 @@ function watchPaths(state: State): void {
       waiting: new Set(),
       askedAt: 0,
       loss: known?.loss ?? { total: 0, failed: 0 },
+      lots: replica === null ? lotsOf(state, path.name, known) : new Map(),
       down: new Map(),
       checks: mine.length,
       suspect: false,
@@ -318,12 +332,28 @@ function watchPaths(state: State): void {
   if (state.eyes !== null) arrangeHearsay(state, state.eyes);
 }
 
+/** Of each cloud that is asked by a path; what is of no cloud stands for itself. */
+function lotsOf({ config }: State, path: string, known: PathState | undefined): Map<string, Lot> {
+  const lots = new Map<string, Lot>();
+  for (const check of Object.values(config.checks)) {
+    if (!check.paths.includes(path)) continue;
+    const name = lotName(check);
+    if (!lots.has(name)) lots.set(name, known?.lots.get(name) ?? newLot());
+  }
+  return lots;
+}
+
+function lotName({ cloud, id }: CheckConfig): string {
+  return cloud === null ? `check ${id}` : `cloud ${cloud}`;
+}
+
 function arrangeVoters(state: State, { config: check, all, groups }: Judged): void {
   all.length = 0;
   const byGroup = new Map<string, Voter[]>();
   for (const name of check.paths) {
     const cs = state.checks.get(checkKey(check.id, name))!;
-    const voter = { cs, way: state.paths.get(name)! };
+    const way = state.paths.get(name)!;
+    const voter = { cs, way, lot: way.lots.get(lotName(check)) ?? NO_LOT };
     all.push(voter);
     // A path that sits in a cloud has no vote about that cloud.
     if (voter.way.cloud !== null && voter.way.cloud === check.cloud) continue;
@@ -506,7 +536,7 @@ export function onObservation(
   const voter = judged === undefined ? undefined : voterOf(judged, path);
   if (judged === undefined || voter === undefined || voter.cs.hearsay !== null) return NOBODY;
   const { config } = judged;
-  const { cs, way } = voter;
+  const { cs, way, lot } = voter;
   if (state.eyes !== null) tellOf(state.eyes, cs, judged, o, state.now);
   const at = cs.pending.indexOf(o.startedAt);
   if (at >= 0) cs.pending.splice(at, 1);
@@ -515,6 +545,10 @@ export function onObservation(
   if (o.outcome === 'fail' && !cs.everFailed) put(out, `red/${cs.key}`, true);
   const shaky = cs.missed > 0 || cs.fails > 0;
   hear(cs, o);
+  // What is known to be down says nothing about the path.
+  if (o.outcome !== 'blind' && judged.verdict !== 'down' && !config.aside) {
+    count(lot, o.startedAt, o.outcome);
+  }
   if (o.outcome === 'pass') countPass(cs.rate, o.startedAt);
   let touched = config.aside ? NOBODY : lookAround(state, way, cs, o, out);
   if (o.outcome === 'fail' && config.role !== 'reference') {
@@ -568,7 +602,7 @@ function voterOf({ all }: Judged, path: string): Voter | undefined {
 /** Folds one observation that counts into its check, and judges where that may change something. */
 function take(
   state: State,
-  { cs, way }: Voter,
+  { cs, way, lot }: Voter,
   judged: Judged,
   o: Observation,
   shaky: boolean,
@@ -585,7 +619,9 @@ function take(
   const lost = asks ? lossNow(way.references, config.cloud, state.now) : 0;
   // What others have seen teaches nothing about what our path loses.
   const loss = config.aside ? { ...way.loss } : way.loss;
-  weigh(cs, o, loss, judged.verdict, 2 * thresholdOf(state, config), lost);
+  const isShared = since(state.config, 2) && config.aside !== true;
+  const around = isShared ? (at: number) => lostAround(way.lots, lot, at) : undefined;
+  weigh(cs, o, loss, judged.verdict, 2 * thresholdOf(state, config), lost, around);
   if (changed) countDown(state, cs, cs.verdict === 'down' ? 1 : was === 'down' ? -1 : 0);
   if (state.eyes !== null) {
     const isOther = changed || wasLate || run !== cs.fails > 0;

@@ -28,6 +28,7 @@ const checkFields: Readonly<Record<string, keyof CheckConfig>> = {
 };
 const recordFields: Readonly<Record<string, keyof RecordConfig>> = {
   patience: 'patienceMs',
+  patienceMax: 'patienceMaxMs',
   failback: 'failback',
   switchesPerHour: 'switchesPerHour',
 };

@@ -7,8 +7,7 @@
 //
 // A trace is a function: what becomes of the probe of one origin by one path that begins in one
 // millisecond. Half of the failures answer 500 at once, half are dropped and end with the timeout.
-// So whoever probes at the same moment meets the same fate, and more probes meet more fates. Peers
-// look by one path, as they do in life; only Route 53 looks by all three.
+// So whoever probes at the same moment meets the same fate, and more probes meet more fates.
 
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
@@ -16,7 +15,8 @@ import { isMainThread, parentPort, Worker, workerData } from 'node:worker_thread
 import type { CoreConfig, Detector } from '../../src/core/model.ts';
 import { coreConfig } from '../core/world.ts';
 import { measureLimits } from './limits.ts';
-import { ANSWER_MS, chance, type Fate, Simulation, type Trace } from './simulation.ts';
+import { madeOf, type Peer, peers, Watched } from './rules.ts';
+import { chance, type Fate, Simulation, type Trace } from './simulation.ts';
 
 const NAMES = 30;
 const PATHS = 3;
@@ -214,177 +214,25 @@ function originOf(e: { data: unknown }): string {
 
 // ---------------------------------------------------------------- peers
 
-/** One target's state by one rule; `after` folds in one outcome and says when to probe next. */
-interface Judge {
-  isUp(): boolean;
-  after(passed: boolean): number;
-}
-
-/** Consecutive counts, as in HAProxy (`fall`, `rise`, `fastinter` while neither is certain). */
-function counting(fall: number, rise: number, interMs: number, fastMs = interMs): Judge {
-  let [up, run] = [true, 0];
-  return {
-    isUp: () => up,
-    after(passed) {
-      run = passed === up ? 0 : run + 1;
-      if (run >= (up ? fall : rise)) [up, run] = [!up, 0];
-      return run > 0 ? fastMs : interMs;
-    },
-  };
-}
-
-/**
- * gdnsd's counters (src/plugins/mon.c): while up, failures add up and are forgotten only after
- * `ok` passes in a row; while down, `up` passes in a row bring it back.
- */
-function leaking(down: number, ok: number, up: number, interMs: number): Judge {
-  let [isUp, failures, successes] = [true, 0, 0];
-  return {
-    isUp: () => isUp,
-    after(passed) {
-      if (!passed) {
-        successes = 0;
-        if (isUp && ++failures === down) [isUp, failures] = [false, 0];
-      } else if (!isUp) {
-        if (++successes === up) [isUp, failures, successes] = [true, 0, 0];
-      } else if (failures > 0 && ++successes === ok) [failures, successes] = [0, 0];
-      return interMs;
-    },
-  };
-}
-
-interface Peer {
-  readonly rule: string;
-  readonly paths: number;
-  readonly judge: () => Judge;
-  /** Of the paths' judges: down for the name. */
-  readonly isDown: (judges: readonly Judge[]) => boolean;
-}
-
-const one = (rule: string, judge: () => Judge): Peer => ({
-  rule,
-  paths: 1,
-  judge,
-  isDown: ([j]) => !j!.isUp(),
-});
-/** Healthy while more than 18 % of the checkers say so. */
-const amazon = (rule: string, interMs: number): Peer => ({
-  rule,
-  paths: PATHS,
-  judge: () => counting(3, 3, interMs),
-  isDown: (judges) => judges.filter((j) => j.isUp()).length <= 0.18 * judges.length,
-});
-const peers: readonly Peer[] = [
-  one('PowerDNS ifurlup, dnsdist: 1 s, one failure', () => counting(1, 1, 1000)),
-  one('HAProxy 1 s, fall 3 rise 2', () => counting(3, 2, 1000)),
-  one('HAProxy 1 s, fastinter 200 ms', () => counting(3, 2, 1000, 200)),
-  one('gdnsd 2 s, thresholds 1', () => leaking(1, 1, 1, 2000)),
-  one('gdnsd 2 s, thresholds 2', () => leaking(2, 2, 2, 2000)),
-  one('gdnsd 2 s, thresholds 3', () => leaking(3, 3, 3, 2000)),
-  one('gdnsd defaults (10 s; 10, 10, 20)', () => leaking(10, 10, 20, 10_000)),
-  amazon('Route 53, fast: 10 s, 3 of 3, 3 checkers', 10_000),
-  amazon('the rule of Route 53 at 1 s', 1000),
-];
-
-/** One origin under one rule: advances probe by probe, in order of time over its paths. */
-class Watched {
-  readonly judges: Judge[];
-  probes = 0;
-  readonly #peer: Peer;
-  readonly #origin: number;
-  readonly #trace: Trace;
-  readonly #next: number[];
-
-  constructor(peer: Peer, origin: number, trace: Trace) {
-    this.#peer = peer;
-    this.#origin = origin;
-    this.#trace = trace;
-    this.judges = Array.from({ length: peer.paths }, peer.judge);
-    // Checks are spread over the second, as all of these do.
-    this.#next = this.judges.map((_, p) => Math.floor(chance(origin, p, 5) * 1000));
-  }
-
-  get nextAt(): number {
-    return Math.min(...this.#next);
-  }
-
-  isDown(): boolean {
-    return this.#peer.isDown(this.judges);
-  }
-
-  /** Lets the next probe end; the moment it ended. */
-  advance(deadFrom = Number.POSITIVE_INFINITY): number {
-    const at = this.nextAt;
-    const path = this.#next.indexOf(at);
-    const fate = at >= deadFrom ? 'fail' : this.#trace(this.#origin, path, at);
-    const endsAt = at + (fate === 'drop' ? TIMEOUT_MS : ANSWER_MS);
-    // The next one is due an interval after a quick answer began, or after a slow one ended.
-    const delay = this.judges[path]!.after(fate === 'pass');
-    this.#next[path] = (fate === 'drop' ? endsAt : at) + delay;
-    this.probes++;
-    return endsAt;
-  }
-}
-
 function runPeer(peer: Peer, spec: TraceSpec, hours: number, seed: number): Run {
   const totalMs = hours * 3_600_000;
   const trace = traceOf(spec, seed, totalMs);
-  const origins = Array.from({ length: NAMES }, (_, i) => turnsOf(peer, i, trace, totalMs));
-  let [switches, awayMs] = [0, 0];
-  for (let i = 0; i < NAMES; i++) {
-    const other = origins[(i + NAMES / 3) % NAMES]!;
-    const merged = changesOf(origins[i]!.turns, other.turns, totalMs);
-    switches += merged.switches;
-    awayMs += merged.awayMs;
-  }
-  const probes = origins.reduce((sum, o) => sum + o.probes, 0);
+  const made = madeOf(peer, NAMES, trace, totalMs, TIMEOUT_MS);
   return {
     rule: peer.rule,
-    switches,
-    downs: origins.reduce((sum, o) => sum + Math.ceil(o.turns.length / 2), 0),
-    standby: awayMs / totalMs / NAMES,
-    probesPerSecond: probes / (totalMs / 1000) / NAMES,
+    switches: made.switches,
+    downs: made.downs,
+    standby: made.awayMs / totalMs / NAMES,
+    probesPerSecond: made.probes / (totalMs / 1000) / NAMES,
     delays: crashesSeenByPeer(peer, spec, seed),
   };
-}
-
-/** When the rule turned: down, up, down, … */
-function turnsOf(peer: Peer, origin: number, trace: Trace, totalMs: number) {
-  const watched = new Watched(peer, origin, trace);
-  const turns: number[] = [];
-  while (watched.nextAt < totalMs) {
-    const was = watched.isDown();
-    const at = watched.advance();
-    if (watched.isDown() !== was) turns.push(at);
-  }
-  return { turns, probes: watched.probes };
-}
-
-/** The answer of a name over time: the first that is up; when neither is, the first. */
-function changesOf(first: readonly number[], second: readonly number[], totalMs: number) {
-  const edges = [
-    ...first.map((at, i) => ({ at, which: 0, down: i % 2 === 0 })),
-    ...second.map((at, i) => ({ at, which: 1, down: i % 2 === 0 })),
-  ].sort((a, b) => a.at - b.at);
-  const down = [false, false];
-  let [away, since, switches, awayMs] = [false, 0, 0, 0];
-  for (const edge of edges) {
-    down[edge.which] = edge.down;
-    const next = down[0]! && !down[1]!;
-    if (next === away) continue;
-    switches++;
-    if (away) awayMs += edge.at - since;
-    [away, since] = [next, edge.at];
-  }
-  if (away) awayMs += totalMs - since;
-  return { switches, awayMs };
 }
 
 function crashesSeenByPeer(peer: Peer, spec: TraceSpec, seed: number): number[] {
   const delays: number[] = [];
   const trace = traceOf(spec, seed + 77, WARM_MS + 600_000);
   for (let i = 0; i < NAMES; i++) {
-    const watched = new Watched(peer, i, trace);
+    const watched = new Watched(peer, i, trace, TIMEOUT_MS);
     let deadFrom = WARM_MS + Math.floor(chance(seed, i, 9) * 10_000);
     while (watched.nextAt < deadFrom) watched.advance();
     // What was called down already when it crashed was not seen, it was guessed.

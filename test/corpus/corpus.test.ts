@@ -329,7 +329,7 @@ const patient = ['patience=10s'];
 
 test('a journal is replayed by the rules it was decided by, or by those that are asked for', () => {
   const config = configOf('0.1');
-  const [old, today] = [journalOf({}), journalOf({ behaviour: 1 })];
+  const [old, today] = [journalOf({}), journalOf({ behaviour: newestBehaviour })];
   const moved = (m: Moves) => m.replayed.map(what);
   const gone = ['www.gslb.example.net. hangzhou -> tokyo'];
   assert.deepEqual(moved(replayed(old, config, patient)), gone, 'as 0.1 decided');
@@ -342,7 +342,7 @@ test('a journal is replayed by the rules it was decided by, or by those that are
   assert.deepEqual(moved(replayed(today, config, [...patient, 'behaviour=0'])), gone);
   const noted = (m: Moves) => m.notes.filter((note) => note.includes('behaviour'));
   assert.deepEqual(noted(replayed(old, config, patient)), [
-    "decided under behaviour 0, and replayed so; today's is 1, --set behaviour=1 replays it so",
+    "decided under behaviour 0, and replayed so; today's is 2, --set behaviour=2 replays it so",
   ]);
   assert.deepEqual(noted(replayed(today, config, patient)), []);
 });
@@ -370,7 +370,7 @@ test('a journal, a state and a history of a newer version are refused in clear w
   const journal = journalOf({ behaviour: newestBehaviour + 6 });
   assert.match(
     refused(() => replayed(journal, config)),
-    /^\S+ was written by a newer Detour \(behaviour 7, this one reads 1\): replay it with that version$/,
+    /^\S+ was written by a newer Detour \(behaviour 8, this one reads 2\): replay it with that version$/,
   );
   const state = stateOf('0.1');
   const db = new DatabaseSync(join(state, 'detour.sqlite'));

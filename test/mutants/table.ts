@@ -1035,14 +1035,39 @@ function laneWorks`,
     ],
   },
   {
+    name: 'patience knows no history',
+    rule: 3,
+    by: '181-usual-absences',
+    edits: [
+      {
+        file: 'src/core/patience.ts',
+        find: 'if (waitMs === patienceMs) return plain;',
+        replace: 'if (waitMs >= patienceMs) return plain;',
+      },
+    ],
+  },
+  {
+    name: 'what was needless may be had again and again',
+    rule: 10,
+    by: '182-needless',
+    edits: [
+      {
+        file: decide,
+        find: 'const wasted = Math.min(s.needless, s.switchesPerHour);',
+        replace: 'const wasted = s.switches.length;',
+      },
+    ],
+  },
+  {
     name: 'patience is cleared by unknown',
     rule: 8,
     by: '03-patience',
     edits: [
       {
         file: judge,
-        find: "if (health === 'up') origin.downSinceAt = null;",
-        replace: "if (health !== 'down') origin.downSinceAt = null;",
+        find: "if (health === 'up') [origin.downSinceAt, origin.failingSinceAt] = [null, null];",
+        replace:
+          "if (health !== 'down') [origin.downSinceAt, origin.failingSinceAt] = [null, null];",
       },
     ],
   },
@@ -1238,7 +1263,7 @@ function laneWorks`,
     edits: [
       {
         file: operate,
-        find: 'amend(out, r, { switches: [], overspentAt: null, deposed: null });',
+        find: 'amend(out, r, { switches: [], needless: [], overspentAt: null, deposed: null });',
         replace: 'amend(out, r, { deposed: null });',
       },
     ],
@@ -3572,7 +3597,7 @@ function laneWorks`,
     edits: [
       {
         file: decide,
-        find: 'Math.min(refillAt, Math.max(restedAt, steadyAt))',
+        find: 'Math.min(refillAt, Math.max(restedAt, steadyAt), mayLeave ? lastsAt : refillAt)',
         replace: 'Math.max(restedAt, steadyAt)',
       },
     ],
@@ -3584,7 +3609,7 @@ function laneWorks`,
     edits: [
       {
         file: decide,
-        find: 'Math.min(refillAt, Math.max(restedAt, steadyAt))',
+        find: 'Math.min(refillAt, Math.max(restedAt, steadyAt), mayLeave ? lastsAt : refillAt)',
         replace: 'refillAt',
       },
     ],

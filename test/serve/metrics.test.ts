@@ -176,6 +176,7 @@ test('a scrape shows the state of its moment: what is gone from the view is gone
         pin: { target: 'tokyo', reason: 'r', by: 'ann', sinceAt: at, untilAt: null },
         stay: { reason: 'Not A Word' as StayReason, sentence: '' },
         budget: { used: 4, limit: 3, spent: true },
+        needless: 0,
         leftBehind: { share: null, sentence: 's', cure: 'c' },
         providers: [
           provider('a', { cname: 'elsewhere.example.' }),

@@ -49,6 +49,15 @@ export interface Violation {
 const MINUTE = 60_000;
 const HOUR = 3_600_000;
 
+/** One automatic switch; `needless`: what it left came back before its clients could follow. */
+interface Spend {
+  readonly at: number;
+  readonly over: boolean;
+  readonly from?: string | null;
+  readonly helpsInMs?: number;
+  needless?: boolean;
+}
+
 /** What is known from outside about one record at one replica. Times are the replica's own. */
 interface RecordLog {
   target: string | null;
@@ -56,7 +65,7 @@ interface RecordLog {
   frozen: boolean;
   deposed: boolean;
   /** Automatic switches that spend the budget, since the last `ack`. */
-  spends: { readonly at: number; readonly over: boolean }[];
+  spends: Spend[];
   lastSwitchAt: number;
   /** The live drill that it is in, by its document. */
   drill: RecordDoc['drill'];
@@ -153,6 +162,8 @@ interface ReplicaLog {
   /** Of this life only. */
   bootAt: number;
   health: Map<string, Health>;
+  /** By origin, since when it has not been up. */
+  downSince: Map<string, number>;
   fails: Map<string, number[]>;
   passBegan: Map<string, number>;
   pending: Map<string, number>;
@@ -211,6 +222,7 @@ interface SwitchData {
   readonly id: string;
   readonly kind: 'auto' | 'operator';
   readonly why: string;
+  readonly helpsInMs?: number;
 }
 
 export class Checkers implements Watcher {
@@ -264,6 +276,7 @@ export class Checkers implements Watcher {
       frozen: old?.frozen ?? false,
       bootAt: r.process.now(),
       health: new Map(),
+      downSince: new Map(),
       fails: new Map(),
       passBegan: new Map(),
       pending: new Map(),
@@ -1122,7 +1135,9 @@ export class Checkers implements Watcher {
   ): void {
     const log = this.#log(r);
     log.health.set(data.origin, { health: data.health, at });
+    if (data.health === 'up') this.#isBack(log, data.origin, at);
     if (data.health !== 'down') return;
+    if (!log.downSince.has(data.origin)) log.downSince.set(data.origin, at);
     const guilty = this.#required(data.origin).filter((c) => this.#isCondemned(r, c, at));
     if (guilty.length === 0) {
       this.fail('rule-6-a-quorum-of-failures', `${r.name} calls ${data.origin} down without one`);
@@ -1318,6 +1333,25 @@ export class Checkers implements Watcher {
     if (at - rec.lastSwitchAt < failback.ms) no('the last switch was a moment ago');
   }
 
+  /** Whoever left it of late need not have, if it is back before that can have helped. */
+  #isBack(log: ReplicaLog, origin: string, at: number): void {
+    log.downSince.delete(origin);
+    for (const { spends } of log.records.values()) {
+      const last = spends.at(-1);
+      // What was measured meanwhile may have made it a little more.
+      if (last?.from === origin && at <= last.at + (last.helpsInMs ?? 0) + 10_000) {
+        last.needless = true;
+      }
+    }
+  }
+
+  /** An outage that outlasts a minute may have again what needless switches have used, once each. */
+  #isLasting(log: ReplicaLog, recent: readonly Spend[], limit: number, d: SwitchData, at: number) {
+    const since = log.downSince.get(d.from ?? '') ?? at;
+    const needless = Math.min(limit, recent.filter((s) => s.needless === true).length);
+    return at - since >= MINUTE && recent.length - needless < limit;
+  }
+
   /** Rule 10. */
   #spend(
     r: Replica,
@@ -1333,7 +1367,9 @@ export class Checkers implements Watcher {
     if (d.why === 'failback' && recent.length > limit - 2) {
       this.fail('rule-10-budget', `${what}: a failback takes the last of ${limit}`);
     }
-    if (recent.length >= limit) {
+    const isLasting =
+      d.why === 'target-down' && this.#isLasting(this.#log(r), recent, limit, d, at);
+    if (recent.length >= limit && !isLasting) {
       over = true;
       const up = this.#log(r).health.get(d.to);
       const last = rec.spends.filter((s) => s.over).at(-1);
@@ -1342,7 +1378,9 @@ export class Checkers implements Watcher {
         this.fail('rule-10-budget', `${what}: ${recent.length} of ${limit} in the last hour`);
       }
     }
-    rec.spends = [...rec.spends.filter((s) => at - s.at < HOUR), { at, over }];
+    const { from, helpsInMs = 0 } = d;
+    const fled = d.why === 'target-down' ? { from, helpsInMs } : {};
+    rec.spends = [...rec.spends.filter((s) => at - s.at < HOUR), { at, over, ...fled }];
   }
 
   /** Rules 7 and 16: a vendor that is well has the switch within seconds, whatever the others do. */

@@ -451,9 +451,12 @@ export class GroupCheckers implements Watcher {
       readonly why: string;
       readonly budget?: string;
     };
-    // Rule 10, by the budget of whoever decides: spent, it is overspent twice in an hour at most.
-    const [, used, budget] = /^(\d+) of (\d+) /.exec(d.budget ?? '') ?? [];
-    if (d.kind === 'auto' && !(Number(used) < Number(budget) + 2)) {
+    // Rule 10, by the budget of whoever decides: spent, it is overspent twice in an hour at most, and
+    // what was needless may be had again once.
+    const [, used, budget, wasted = 0] =
+      /^(\d+) of (\d+) in the last hour(?:, (\d+))?/.exec(d.budget ?? '') ?? [];
+    const again = Math.min(Number(wasted), Number(budget));
+    if (d.kind === 'auto' && !(Number(used) < Number(budget) + 2 + again)) {
       this.fail('budget', `${by}: ${entry.record} moves with ${d.budget} spent`);
     }
     if (d.kind !== 'auto' || d.why !== 'target-down' || d.from === null) return;
