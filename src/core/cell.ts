@@ -49,7 +49,8 @@ const CROWD_ASK_MS = 25;
 
 const ASK_FIRST_MS = 25;
 
-/** Of first questions after a write. */
+/** Of first questions after a write: so many at once, then one after another. */
+const ASKS_AT_ONCE = 100;
 const ASKS_APART_MS = 1;
 
 export const ASK_CAP_MS = 1_000;
@@ -251,8 +252,8 @@ function cachedFor(cell: Cell): number {
 /** Asks DNS as soon as possible: many one after another, so that none waits for its turn unheard. */
 function askSoon(state: State, cell: Cell): void {
   cell.askAfterMs = ASK_FIRST_MS;
-  const at = Math.max(state.now, state.asksAt);
-  state.asksAt = at + ASKS_APART_MS;
+  const at = Math.max(state.now, state.asksAt - ASKS_AT_ONCE * ASKS_APART_MS);
+  state.asksAt = Math.max(state.now, state.asksAt) + ASKS_APART_MS;
   setDeadline(state.timers, cell.deadlines.ask, at);
 }
 

@@ -35,7 +35,7 @@ import { hasFreshFailure, hasFreshPasses, probeFailing, probeFresh, settleMs } f
 
 /** Rule 8: after this, what an API has not said is asked of DNS. */
 const DNS_READ_AFTER_MS = 3_000;
-/** Records that are asked for at once then; the others follow, so that no question waits in a queue. */
+/** So many records are asked for at once then; the others follow: no question waits in a queue. */
 const DNS_READ_AT_ONCE = 200;
 const DNS_READ_APART_MS = 5;
 /** How long a target whose chain was broken, or went unanswered, is passed over. */

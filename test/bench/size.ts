@@ -1,10 +1,11 @@
 // `npm run bench:size`: how large a machine Detour wants, and what it can carry. For each number of
 // records the built daemon runs before the lab's vendors with their real quotas: Route 53, Cloudflare
 // and Google, in as many zones as these demand, two origins of its own and a CNAME each a record, one
-// check an origin, every 10 s. It starts on an empty store and adopts everything; a calm time; six
-// readers; a cloud dies that a third of all records are on; a restart. Vendors and origins stand in
-// processes of their own. It ends with 1 when a goal is missed, and never leaves a process or a file
-// behind. The whole of 10,000 records takes about six minutes.
+// check an origin, every 10 s. It starts on an empty store and adopts everything; then a calm time, two
+// scrapes, a status, a cloud that dies with a third of all records on it, and a restart. Vendors and
+// origins stand in processes of their own. It ends with 1 when a goal is missed, and never leaves a
+// process or a file behind. The whole of 10,000 records takes about six minutes; no wait is longer
+// than five.
 
 import { type ChildProcess, fork, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
