@@ -1330,6 +1330,7 @@ const isWord: ReadonlySet<EntryKind> = new Set([
   'drill',
   'freeze',
   'pin',
+  'prepare',
   'undrain',
   'unfreeze',
   'unpin',
