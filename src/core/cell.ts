@@ -530,7 +530,9 @@ export function keepTtl(
   fault: Fault,
   out: Step,
 ): boolean {
-  if (fault.kind !== 'rejected' || to.ttl >= cell.ttl || cell.keepsTtl) return false;
+  // Some vendors say of it only that the change does not fit, each time.
+  const isRefused = fault.kind === 'rejected' || (fault.kind === 'conflict' && cell.attempts > 0);
+  if (!isRefused || to.ttl >= cell.ttl || cell.keepsTtl) return false;
   cell.keepsTtl = true;
   const what = `it refused a TTL of ${to.ttl} s and keeps ${cell.ttl} s: ${fault.detail}`;
   const { provider } = cell;
