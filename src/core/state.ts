@@ -362,7 +362,7 @@ export interface Drill {
   readonly sinceAt: number;
   /** When its stage began. */
   readonly stageAt: number;
-  /** Seconds, borne by what is away alone, so that it soon comes back; null, left out: as configured. */
+  /** Seconds, borne by what is away alone: it soon comes back. null, left out: as configured. */
   readonly ttl?: number | null;
   /** Why it was broken off; null: it was not. */
   readonly trouble: string | null;
@@ -762,7 +762,7 @@ export type Event =
       readonly whole: boolean;
     }
   | { readonly kind: 'group'; readonly group: GroupState }
-  /** All windows of maintenance that are open, by origin and by record; of origins what opens soon. */
+  /** All windows of maintenance that are open, by origin and record; of origins what opens soon. */
   | {
       readonly kind: 'maintained';
       readonly origins: Readonly<Record<string, Maintained>>;

@@ -81,7 +81,7 @@ function moreStory(stage: Stage): void {
     await stage.stands(name, 'b.example.com.', marker(2), 600);
   });
 
-  test('prepared for a move and given back: its TTL goes down to the least there, and up', async () => {
+  test('prepared and given back: its TTL goes down to the least there, and up', async () => {
     const { name } = await stage.begun();
     const facts = await stage.provider.zone(name, never());
     assert.ok(facts.ok);
